@@ -1,0 +1,42 @@
+"""A wall for tests of the relay: relay_wall.py OPTIONS SERVER…, OPTIONS as JSON.
+
+    patience: {field: seconds}      default: seconds where users have 5
+    log: DIRECTORY                  of the audit log
+    level: LEVEL                    of what goes to stderr
+    required: true                  audit_required
+    fault: PEER                     the session fails when this peer speaks
+"""
+import json
+import os
+import signal
+import sys
+
+sys.path.insert(1, os.environ["MCPWALL_UNDER_TEST"])
+import mcpwall  # noqa: E402
+
+options = json.loads(sys.argv[1])
+for number in (signal.SIGINT, signal.SIGHUP) if hasattr(signal, "SIGHUP") else ():
+    if signal.getsignal(number) == signal.SIG_IGN and not options.get("nohup"):
+        signal.signal(number, signal.SIG_DFL)       # the tests may run in the background
+    elif options.get("nohup"):
+        signal.signal(number, signal.SIG_IGN)
+
+session = mcpwall.Session(mcpwall.Wall(mcpwall.builtin_policy("default")))
+session.audit_required = options.get("required", False)
+if "fault" in options:
+    judge = session.receive
+
+    def receive(peer, data):
+        if peer == options["fault"]:
+            raise KeyError("a secret text")
+        return judge(peer, data)
+    session.receive = receive
+reporter = mcpwall.Reporter(sys.stderr, options.get("level", "warn"))
+audit = mcpwall.AuditLog(options["log"]) if "log" in options else None
+try:
+    status = mcpwall.relay(session, sys.argv[2:], audit, reporter,
+                           patience=mcpwall.Patience(**{"poll": 0.1, **options.get("patience", {})}))
+except mcpwall.CommandError as fault:
+    os.write(2, f"{fault}\n".encode())
+    status = fault.status
+os._exit(status)

@@ -1,0 +1,122 @@
+"""What several test modules share: policies from text, whole conversations through a Session, made-up secrets."""
+from __future__ import annotations
+
+import json
+import os
+import random
+import sys
+import tempfile
+import unittest
+
+sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
+import mcpwall  # noqa: E402
+
+DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "data")
+# Put together here, so that no scanner of repositories takes them for real ones.
+AWS_KEY = "AKIA" + "2E7GTQ3NVBXW5KLM"
+GITHUB_TOKEN = "ghp_" + "x7Kd2QmZt9Wb4LsV" + "c8RyN1fHj6PaE3uGo5Tk"
+
+
+def seed() -> int:
+    """The seed of this run's random tests: MCPWALL_SEED, else a new one; printed when a test fails with it."""
+    return int(os.environ.get("MCPWALL_SEED") or random.SystemRandom().randrange(1 << 32))
+
+
+def fuzz_seconds(short: float = 0.3) -> float:
+    """How long a fuzzer may run."""
+    return float(os.environ.get("MCPWALL_FUZZ") or short)
+
+
+def context(home: str = "/home/u", cwd: str = "/home/u/proj", project: str | None = "/home/u/proj") -> mcpwall.PathContext:
+    """A Linux machine without symbolic links, whatever this one is."""
+    return mcpwall.PathContext(home, cwd, project, False, False, lambda path: path)
+
+
+def policy(text: str | dict, where: mcpwall.PathContext | None = None) -> mcpwall.Policy:
+    """A compiled policy of YAML text (or data)."""
+    text = json.dumps(text) if isinstance(text, dict) else text
+    return mcpwall.compile_policy([mcpwall.parse_policy(text, "policy.yml")], where or context(), "test")
+
+
+class Talk:
+    """A conversation through one Session; keeps what reached each side."""
+
+    def __init__(self, rules: str | dict | mcpwall.Policy = "version: 1", server: str = "") -> None:
+        made = rules if isinstance(rules, mcpwall.Policy) else policy(rules)
+        self.session = mcpwall.Session(mcpwall.Wall(made), server, clock=lambda: 1_800_000_000.25, session_id="test")
+        self.records: list[dict] = []
+        self.notes: list[str] = []
+
+    def feed(self, peer: str, data: bytes) -> dict[str, bytes]:
+        """What *data* leads to: the bytes for each peer."""
+        out = {"client": b"", "server": b""}
+        for effect in self.session.receive(peer, data):
+            if isinstance(effect, mcpwall.Send):
+                out[effect.peer] += effect.data
+            elif isinstance(effect, mcpwall.Record):
+                self.records.append(json.loads(effect.line))
+            elif isinstance(effect, mcpwall.Note):
+                self.notes.append(effect.text)
+        return out
+
+    def client(self, body: object) -> dict[str, bytes]:
+        return self.feed("client", line(body))
+
+    def server(self, body: object) -> dict[str, bytes]:
+        return self.feed("server", line(body))
+
+    def call(self, tool: str, arguments: object = None, ident: object = 1) -> dict[str, bytes]:
+        params = {"name": tool} if arguments is None else {"name": tool, "arguments": arguments}
+        return self.client(request("tools/call", params, ident))
+
+    def passes(self, tool: str, arguments: object = None) -> bool:
+        """Does the call reach the server as it is? (Else it must be refused.)"""
+        out = self.call(tool, arguments)
+        if out["server"]:
+            assert not out["client"], out
+            return True
+        assert "error" in json.loads(out["client"]), out
+        return False
+
+    def answer(self, result: object, tool: str = "read_file", method: str = "tools/call", ident: int = 7) -> dict:
+        """What the client gets when the server answers a call with *result* (the parsed message)."""
+        params = {"name": tool} if method in ("tools/call", "prompts/get") else {}
+        if method == "resources/read":
+            params = {"uri": "file:///home/u/proj/x"}
+        sent = self.client(request(method, params, ident))
+        assert sent["server"], sent
+        return json.loads(self.server({"jsonrpc": "2.0", "id": ident, "result": result})["client"])
+
+
+def request(method: str, params: object = None, ident: object = 1) -> dict:
+    body = {"jsonrpc": "2.0", "id": ident, "method": method}
+    return body if params is None else {**body, "params": params}
+
+
+def line(body: object) -> bytes:
+    return (body if isinstance(body, bytes) else json.dumps(body).encode()) + b"\n"
+
+
+def text_result(*texts: str) -> dict:
+    return {"content": [{"type": "text", "text": text} for text in texts]}
+
+
+class InEmptyHome(unittest.TestCase):
+    """A test with a HOME and a working directory of its own."""
+
+    def setUp(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="mcpwall-test-")
+        self.addCleanup(self._folder.cleanup)
+        self.home = os.path.join(os.path.realpath(self._folder.name), "home")
+        self.project = os.path.join(os.path.realpath(self._folder.name), "proj")
+        os.makedirs(self.home)
+        os.makedirs(self.project)
+        self.environ = {**os.environ, "HOME": self.home, "USERPROFILE": self.home, "NO_COLOR": "1"}
+
+    def write(self, name: str, text: str) -> str:
+        path = os.path.join(self.project, name)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w", encoding="utf-8", newline="") as stream:
+            stream.write(text)
+        os.chmod(path, 0o644)
+        return path

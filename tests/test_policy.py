@@ -1,0 +1,431 @@
+"""Policies: validation messages, every matcher word, both readings (lenient and strict), layers and built-ins."""
+from __future__ import annotations
+
+import json
+import os
+import unittest
+
+from tests.support import GITHUB_TOKEN, InEmptyHome, Talk, context, mcpwall, policy, request, text_result
+
+
+def rule(match: dict, action: str = "deny", **more: object) -> dict:
+    return {"version": 1, "rules": [{"name": "r", "match": match, "action": action, **more}]}
+
+
+def only(match: dict, **more: object) -> dict:
+    """A policy that lets through what *match* allows, and nothing else."""
+    return {**rule(match, "allow", **more), "settings": {"default_action": "deny"}}
+
+
+class Messages(unittest.TestCase):
+    """FILE:LINE: POINTER: what is wrong; what to write."""
+
+    BAD = {     # text: what the message must say
+        "": ("empty",),
+        "# nothing\n": ("empty",),
+        "version: 2\n": ("policy.yml:1", "/version", "write 1"),
+        "version: 1\nrulez: []\n": ("policy.yml:2", "/rulez", "did you mean 'rules'"),
+        "version: 1\nsettings:\n  log_levle: info\n": ("policy.yml:3", "/settings/log_levle", "did you mean 'log_level'"),
+        "version: 1\nsettings: {log_level: loud}\n": ("/settings/log_level", "debug, info, warn or error"),
+        "version: 1\nsettings: {log_redacted: full}\n": ("/settings/log_redacted", "hash"),
+        "version: 1\nsettings: {audit_required: 1}\n": ("/settings/audit_required", "true or false"),
+        "version: 1\nsettings: {max_message_bytes: 5}\n": ("out of range",),
+        "version: 1\nrules:\n  - {name: a, match: {}}\n": ("policy.yml:3", "/rules/0", "action"),
+        "version: 1\nrules:\n  - name: a\n    match: {tool: x}\n    action: block\n": (
+            "policy.yml:5: /rules/0/action: 'block' is not an action; use allow, deny",),
+        "version: 1\nrules:\n  - {match: {}, action: deny}\n": ("name",),
+        "version: 1\nrules: {a: 1}\n": ("/rules", "a list of rules"),
+        "version: 1\nrules:\n  - {name: a, match: {}, action: deny}\n  - {name: a, match: {}, action: deny}\n": (
+            "policy.yml:4", "/rules/1/name", "already"),
+        "version: 1\nrules:\n  - {name: a, match: {tol: x}, action: deny}\n": ("did you mean 'tool'",),
+        "version: 1\nrules:\n  - {name: a, match: {arguments: {p: {regexp: x}}}, action: deny}\n": ("did you mean 'regex'",),
+        "version: 1\nrules:\n  - {name: a, match: {arguments: {p: {}}}, action: deny}\n": ("empty matcher",),
+        "version: 1\nrules:\n  - {name: a, match: {arguments: {p: {regex: '(a'}}}, action: deny}\n": ("/rules/0/match/arguments/p/regex",),
+        "version: 1\nrules:\n  - {name: a, match: {arguments: {p: {regex: '^(a+)+$'}}}, action: deny}\n": ("/rules/0/match/arguments/p/regex",),
+        "version: 1\nrules:\n  - {name: a, match: {tool: 'delete_*|remove_*'}, action: deny}\n": ("/rules/0/match/tool", "{"),
+        "version: 1\nrules:\n  - {name: a, match: {arguments: {p: {command: rm}}}, action: deny}\n": ("category",),
+        "version: 1\nrules:\n  - {name: a, match: {arguments: {p: {except_keys: [x], regex: a}}}, action: deny}\n": ("_any_value",),
+        "version: 1\noutbound_rules:\n  - {name: a, match: {}, action: deny}\n": ("at least one",),
+        "version: 1\noutbound_rules:\n  - {name: a, match: {secrets: true}, action: ask}\n": ("redact",),
+        "version: 1\nextends: defualt\n": ("/extends", "default"),
+        "version: 1\nextends: default\nwithout: [nope]\n": ("/without/0", "unknown rule 'nope'"),
+        "version: 1\nwithout: [block-ssh-keys]\n": ("/without/0",),
+        "version: 1\nsecrets: {patterns: [{name: a, regex: 'x', entropy_threshold: 9}]}\n": ("0 to 8",),
+        "version: 1\nsecrets: {patterns: [{name: a}]}\n": ("/secrets/patterns/0/regex",),
+        "version: 1\nversion: 1\n": ("policy.yml:2",),
+        "version: &a 1\n": ("anchor",),
+        "- a\n": ("a map",),
+    }
+
+    def test_each_mistake_is_one_line_with_place_and_remedy(self) -> None:
+        for text, words in self.BAD.items():
+            with self.subTest(text):
+                with self.assertRaises(mcpwall.PolicyError) as caught:
+                    policy(text)
+                said = str(caught.exception)
+                self.assertNotIn("\n", said)
+                self.assertTrue(said.startswith("policy.yml"), said)
+                for word in words:
+                    self.assertIn(word, said)
+
+    def test_json_policies_have_lines_too(self) -> None:
+        text = '{\n  "version": 1,\n  "rules": [\n    {"name": "a", "match": {"tol": "x"}, "action": "deny"}\n  ]\n}\n'
+        with self.assertRaises(mcpwall.PolicyError) as caught:
+            mcpwall.parse_policy(text, "p.json")
+        self.assertTrue(str(caught.exception).startswith("p.json:4: /rules/0/match/tol: "), str(caught.exception))
+
+
+class Words(unittest.TestCase):
+    """Each matcher word, for rules that refuse: lenient towards shapes."""
+
+    def hits(self, matcher: dict, arguments: dict, key: str = "p") -> bool:
+        return not Talk(rule({"arguments": {key: matcher}})).passes("t", arguments)
+
+    def test_regex_in_any_shape(self) -> None:
+        for value in ("evil", "so evil.", ["a", "evil"], {"x": {"y": "evil"}}, [[{"z": ["evil"]}]]):
+            self.assertTrue(self.hits({"regex": "evil"}, {"p": value}), value)
+        for value in ("good", [], {}, None, 5, True, {"evil": 1}):
+            self.assertFalse(self.hits({"regex": "evil"}, {"p": value}), value)
+        self.assertFalse(self.hits({"regex": "evil"}, {"q": "evil"}))
+        self.assertTrue(self.hits({"regex": "^42$"}, {"p": 42}))
+        self.assertTrue(self.hits({"regex": "^true$"}, {"p": True}))
+        self.assertTrue(self.hits({"regex": ["a", "evil"]}, {"p": "evil"}))
+        self.assertFalse(self.hits({"regex": "^ls$"}, {"p": "ls\n"}))      # JavaScript's $, not Python's
+
+    def test_another_case_of_the_name_is_the_same_argument(self) -> None:
+        self.assertTrue(self.hits({"regex": "evil"}, {"P": "evil"}))
+        self.assertTrue(self.hits({"regex": "evil"}, {"p": "fine", "P": "evil"}))
+
+    def test_pattern(self) -> None:
+        self.assertTrue(self.hits({"pattern": "**/id_rsa"}, {"p": "/home/u/.ssh/id_rsa"}))
+        self.assertTrue(self.hits({"pattern": ["*.pem", "*.key"]}, {"p": "a.key"}))
+        self.assertFalse(self.hits({"pattern": "*.pem"}, {"p": "a/b.pem"}))
+        self.assertTrue(self.hits({"pattern": "${HOME}/x"}, {"p": "/home/u/x"}))
+
+    def test_not_under(self) -> None:
+        inside = ("/home/u/proj", "/home/u/proj/a", "src/x", "./a/../b", "~/proj/x", "file:///home/u/proj/a%20b", ["a", "b/c"],
+                  '"/home/u/proj/x"')
+        outside = ("/home/u/proj-evil/x", "/etc/passwd", "../x", "/home/u/proj/../../x", "~/x", "file:///etc/passwd",
+                   "/home/u/proj/%2e%2e/x", ["a", "/etc/x"], [], None, 5, {"path": "a"}, "")
+        for value in inside:
+            self.assertFalse(self.hits({"not_under": "${PROJECT_DIR}"}, {"p": value}), value)
+        for value in outside:
+            self.assertTrue(self.hits({"not_under": "${PROJECT_DIR}"}, {"p": value}), value)
+        self.assertTrue(self.hits({"not_under": "${PROJECT_DIR}"}, {}))        # it is not known to be under
+
+    def test_under(self) -> None:
+        for value in ("/home/u/proj/a", "a", ["/etc", "a"], {"x": "a"}):
+            self.assertTrue(self.hits({"under": "${PROJECT_DIR}"}, {"p": value}), value)
+        for value in ("/etc", [], None, 5):
+            self.assertFalse(self.hits({"under": "${PROJECT_DIR}"}, {"p": value}), value)
+        self.assertFalse(self.hits({"under": "${PROJECT_DIR}"}, {}))
+
+    def test_nothing_is_under_a_project_that_is_none(self) -> None:
+        made = policy(rule({"arguments": {"p": {"not_under": "${PROJECT_DIR}"}}}), context(cwd="/", project=None))
+        self.assertFalse(Talk(made).passes("t", {"p": "/home/u/proj/x"}))
+
+    def test_path(self) -> None:
+        for value in ("~/.ssh/id_rsa", "/home/u/.ssh/../.ssh/id_rsa", "$HOME/.ssh/x", "file:///home/u/%2essh/x", "/home/u//.ssh"):
+            self.assertTrue(self.hits({"path": "~/.ssh/**"}, {"p": value}), value)
+            self.assertTrue(self.hits({"path": "~/.ssh/**"}, {"anything": [{"deep": value}]}, "_any_value"), value)
+        self.assertFalse(self.hits({"path": ["~/.ssh/**", "!~/.ssh/*.pub"]}, {"p": "~/.ssh/id.pub"}))
+        self.assertFalse(self.hits({"path": "~/.ssh/**"}, {"p": "src/.sshx"}))
+
+    def test_secrets(self) -> None:
+        self.assertTrue(self.hits({"secrets": True}, {"p": f"x {GITHUB_TOKEN}"}))
+        self.assertTrue(self.hits({"secrets": True}, {"q": {GITHUB_TOKEN: 1}}, "_any_value"))
+        self.assertFalse(self.hits({"secrets": True}, {"q": GITHUB_TOKEN}))
+        self.assertFalse(self.hits({"secrets": False, "regex": "zz"}, {"p": GITHUB_TOKEN}))
+
+    def test_own_secret_patterns_replace_or_add(self) -> None:
+        own = {"patterns": [{"name": "ours", "regex": "corp-[0-9]{6}"}]}
+        base = rule({"arguments": {"_any_value": {"secrets": True}}})
+        talk = Talk({**base, "secrets": own})
+        self.assertFalse(talk.passes("t", {"x": "corp-123456"}))
+        self.assertTrue(talk.passes("t", {"x": GITHUB_TOKEN}))
+        talk = Talk({**base, "secrets": own, "extends": "default"})
+        self.assertFalse(talk.passes("t", {"x": "corp-123456"}))
+        self.assertFalse(talk.passes("t", {"x": GITHUB_TOKEN}))
+
+    def test_any_value_sees_numbers_meta_and_depth_but_no_opaque_strings(self) -> None:
+        self.assertTrue(self.hits({"regex": "^42$"}, {"x": [{"y": 42}]}, "_any_value"))
+        talk = Talk(rule({"method": "*", "arguments": {"_any_value": {"regex": "evil"}}}))
+        self.assertFalse(talk.client(request("tools/call", {"name": "t", "_meta": {"x": "evil"}}))["server"])
+        self.assertTrue(talk.client(request("tools/list", {"cursor": "evil"}))["server"])
+        self.assertTrue(talk.client(request("tools/call", {"name": "evil"}))["server"])
+        self.assertFalse(talk.client(request("tools/call", {"name": "t", "arguments": {"cursor": "evil"}}))["server"])
+        self.assertFalse(talk.client(request("tools/call", {"name": "t", "inputResponses": {"a": {"b": "evil"}}}))["server"])
+        self.assertFalse(talk.client(request("completion/complete", {"ref": {"type": "x"}, "argument": {"name": "a", "value": "evil"}}))["server"])
+        self.assertFalse(talk.client(request("resources/read", {"uri": "x://evil"}))["server"])
+
+    def test_any_key(self) -> None:
+        self.assertTrue(self.hits({"regex": "^__proto__$"}, {"x": [{"__proto__": 1}]}, "_any_key"))
+        self.assertFalse(self.hits({"regex": "^__proto__$"}, {"x": "__proto__"}, "_any_key"))
+
+    def test_except_keys(self) -> None:
+        matcher = {"regex": "evil", "except_keys": ["content"]}
+        self.assertFalse(self.hits(matcher, {"content": "evil", "deep": {"content": [{"x": "evil"}]}}, "_any_value"))
+        self.assertTrue(self.hits(matcher, {"content": "fine", "other": "evil"}, "_any_value"))
+
+    def test_json_pointers(self) -> None:
+        self.assertTrue(self.hits({"regex": "evil"}, {"a": {"b/c": "evil"}}, "/a/b~1c"))
+        self.assertTrue(self.hits({"regex": "evil"}, {"a": [{"b": "fine"}, {"b": "evil"}]}, "/a/1/b"))
+        self.assertFalse(self.hits({"regex": "evil"}, {"a": {"b": "evil"}}, "/a/c"))
+
+    def test_all_and_any(self) -> None:
+        self.assertTrue(self.hits({"regex": "zzz", "pattern": "e*"}, {"p": "evil"}))
+        self.assertTrue(self.hits({"all": [{"regex": "ev"}, {"regex": "il"}]}, {"p": "evil"}))
+        self.assertFalse(self.hits({"all": [{"regex": "ev"}, {"regex": "zz"}]}, {"p": "evil"}))
+
+    def test_several_arguments_must_all_match(self) -> None:
+        talk = Talk(rule({"arguments": {"a": {"regex": "x"}, "b": {"regex": "y"}}}))
+        self.assertFalse(talk.passes("t", {"a": "x", "b": "y"}))
+        self.assertTrue(talk.passes("t", {"a": "x", "b": "z"}))
+
+    def test_canonical_views(self) -> None:
+        for value in ("ev\u200bil", "\uff45vil", "%65vil", "\u0435vil", "ev&#105;l"):
+            self.assertTrue(self.hits({"regex": "evil"}, {"p": value}), ascii(value))
+            self.assertTrue(self.hits({"regex": "evil"}, {"q": [value]}, "_any_value"), ascii(value))
+
+
+class AllowRules(unittest.TestCase):
+    """Rules that allow are read strictly: as the bytes stand there, and every item of a list."""
+
+    def test_every_item_must_match(self) -> None:
+        talk = Talk(only({"tool": "t", "arguments": {"p": {"regex": "^ok"}}}))
+        self.assertTrue(talk.passes("t", {"p": "ok1"}))
+        self.assertTrue(talk.passes("t", {"p": ["ok1", "ok2"]}))
+        for value in (["ok", "/etc/shadow"], {"x": "ok"}, ["ok", ["x"]], [], None, ["ok", None]):
+            self.assertFalse(talk.passes("t", {"p": value}), value)
+        self.assertFalse(talk.passes("t", {"p": "ok", "P": "/etc/shadow"}))
+
+    def test_views_do_not_allow(self) -> None:
+        talk = Talk(only({"tool": "t", "arguments": {"p": {"regex": "^ls$"}}}))
+        for value in ("l\u200bs", "%6cs", "\uff4cs", "ls\n"):
+            self.assertFalse(talk.passes("t", {"p": value}), ascii(value))
+        self.assertFalse(Talk(only({"tool": "ls"})).passes("l\u200bs", {}))
+
+    def test_under_allows_only_what_is_surely_under(self) -> None:
+        talk = Talk(only({"tool": "t", "arguments": {"p": {"under": "${PROJECT_DIR}"}}}))
+        self.assertTrue(talk.passes("t", {"p": ["a", "b"]}))
+        for value in (["a", "/etc"], "..", "a/../../x", "file:///etc", {"x": "a"}):
+            self.assertFalse(talk.passes("t", {"p": value}), value)
+
+    def test_unless_is_read_the_other_way_round(self) -> None:
+        talk = Talk(only({"tool": "q", "arguments": {"sql": {"regex": "^SELECT"}}}, unless={"arguments": {"sql": {"regex": ";\\s*\\S"}}}))
+        self.assertTrue(talk.passes("q", {"sql": "SELECT 1;"}))
+        self.assertFalse(talk.passes("q", {"sql": "SELECT 1; DROP TABLE x"}))
+        self.assertFalse(talk.passes("q", {"sql": "SELECT 1%3B DROP TABLE x"}))
+        talk = Talk(rule({"tool": "w"}, unless={"arguments": {"p": {"under": "${PROJECT_DIR}"}}}))
+        self.assertTrue(talk.passes("w", {"p": "a"}))
+        self.assertFalse(talk.passes("w", {"p": ["a", "/etc"]}))
+
+
+class Scopes(unittest.TestCase):
+    def test_method_tool_and_server_globs(self) -> None:
+        self.assertFalse(Talk(rule({"tool": "*"})).passes("fs/read", {}))
+        self.assertFalse(Talk(rule({"tool": ["a", "re?d_*"]})).passes("read_x", {}))
+        self.assertTrue(Talk(rule({"tool": "Read"})).passes("read", {}))
+        self.assertFalse(Talk(rule({"tool": "shell"})).passes("sh\u200bell", {}))
+        self.assertFalse(Talk(rule({"tool": "shell"})).passes("shell ", {}))
+        self.assertFalse(Talk(rule({"server": "f*"}), "fs").passes("t", {}))
+        self.assertTrue(Talk(rule({"server": "f*"}), "git").passes("t", {}))
+        talk = Talk(rule({"method": ["resources/*"]}))
+        self.assertFalse(talk.client(request("resources/read", {"uri": "x"}))["server"])
+        self.assertTrue(talk.passes("t", {}))
+
+    def test_a_rule_about_tools_is_about_calls(self) -> None:
+        talk = Talk(rule({"arguments": {"_any_value": {"regex": "x"}}}))
+        self.assertTrue(talk.client(request("resources/read", {"uri": "x"}))["server"])
+        self.assertFalse(talk.passes("t", {"a": "x"}))
+
+    def test_first_match_wins(self) -> None:
+        talk = Talk({"version": 1, "rules": [
+            {"name": "a", "match": {"tool": "t", "arguments": {"x": {"regex": "ok"}}}, "action": "allow"},
+            {"name": "b", "match": {"tool": "t"}, "action": "deny"}]})
+        self.assertTrue(talk.passes("t", {"x": "ok"}))
+        self.assertEqual(talk.records[-1]["rule"], "a")
+        self.assertFalse(talk.passes("t", {"x": "no"}))
+
+    def test_many_rules_find_the_right_one(self) -> None:
+        rules = [{"name": f"r{n}", "match": {"arguments": {"_any_value": {"regex": f"word{n}\\b"}}}, "action": "deny"} for n in range(300)]
+        talk = Talk({"version": 1, "rules": rules})
+        for n in (0, 7, 70, 299):
+            self.assertFalse(talk.passes("t", {"x": f"a WORD word{n} b"}))
+            self.assertEqual(talk.records[-1]["rule"], f"r{n}")
+        self.assertTrue(talk.passes("t", {"x": "word300 wordy"}))
+
+
+class Outbound(unittest.TestCase):
+    def answer(self, match: dict, result: dict, action: str = "deny", tool: str = "t") -> dict:
+        rules = {"version": 1, "outbound_rules": [{"name": "o", "match": match, "action": action, "message": "m"}]}
+        return Talk(rules, "srv").answer(result, tool=tool)["result"]
+
+    def test_response_contains(self) -> None:
+        for text in ("IGNORE all", "ig\u200bnore   ALL", "ignore\nall", "%69gnore all"[3:] and "ignore all"):
+            self.assertIn("isError", self.answer({"response_contains": ["ignore all"]}, text_result(text)), text)
+        self.assertIn("isError", self.answer({"response_contains": ["ignore all"]}, text_result("ignore", "all")))
+        self.assertNotIn("isError", self.answer({"response_contains": ["ignore all"]}, text_result("ignore it all")))
+        self.assertIn("isError", self.answer({"response_contains": ["x1"]}, {"content": [], "structuredContent": {"a": {"x1": 2}}}))
+
+    def test_response_contains_regex(self) -> None:
+        self.assertIn("isError", self.answer({"response_contains_regex": ["ignore\\s+(all|any)"]}, text_result("Ignore  ANY")))
+        self.assertIn("isError", self.answer({"response_contains_regex": "a\\nb"}, text_result("xa", "bx")))
+
+    def test_response_size(self) -> None:
+        self.assertIn("isError", self.answer({"response_size_exceeds": 100}, text_result("x" * 100)))
+        self.assertNotIn("isError", self.answer({"response_size_exceeds": 200}, text_result("x" * 100)))
+
+    def test_several_keys_must_all_hold(self) -> None:
+        match = {"tool": "t", "server": "srv", "response_contains": "x", "response_size_exceeds": 10}
+        self.assertIn("isError", self.answer(match, text_result("x" * 20)))
+        self.assertNotIn("isError", self.answer(match, text_result("x" * 20), tool="u"))
+        self.assertNotIn("isError", self.answer({**match, "server": "other"}, text_result("x" * 20)))
+
+    def test_redact_takes_out_what_matched(self) -> None:
+        got = self.answer({"response_contains": "codename"}, text_result("the Codename is x"), "redact")
+        self.assertEqual(got["content"][0]["text"], f"the {mcpwall.MARKER} is x")
+        got = self.answer({"response_contains_regex": "code\\w+"}, text_result("the Codename is x"), "redact")
+        self.assertEqual(got["content"][0]["text"], f"the {mcpwall.MARKER} is x")
+
+    def test_strip(self) -> None:
+        got = self.answer({"response_size_exceeds": 1}, text_result("a\x1b[31mred\x1b[0m b\u200bc"), "strip")
+        self.assertEqual(got["content"][0]["text"], "ared bc")
+
+    def test_default_actions(self) -> None:
+        for action, check in (("deny", "BLOCKED"), ("redact", mcpwall.MARKER)):
+            talk = Talk({"version": 1, "settings": {"outbound_default_action": action}})
+            self.assertIn(check, json.dumps(talk.answer(text_result(f"x {GITHUB_TOKEN}"))))
+
+
+class Layers(InEmptyHome):
+    def load(self, approved: object = None, **named: str) -> mcpwall.Policy:
+        return mcpwall.load_policy(project_dir=self.project, home=self.home, approved=approved, **named)
+
+    def everywhere(self, text: str) -> None:
+        os.makedirs(os.path.join(self.home, ".mcpwall"), exist_ok=True)
+        with open(os.path.join(self.home, ".mcpwall", "config.yml"), "w") as stream:
+            stream.write(text)
+
+    def test_built_in_when_there_is_nothing(self) -> None:
+        self.assertEqual(self.load().source, "built-in default")
+
+    def test_extends_puts_the_base_behind_its_own_rules(self) -> None:
+        made = policy("version: 1\nextends: default\nwithout: [block-env-files]\nrules:\n"
+                      "  - {name: mine, match: {tool: x}, action: allow}\n")
+        names = [one.name for one in made.rules]
+        self.assertEqual(names[0], "mine")
+        self.assertIn("block-ssh-keys", names)
+        self.assertNotIn("block-env-files", names)
+
+    def test_two_bases_repeat_no_rule(self) -> None:
+        names = [one.name for one in policy("version: 1\nextends: [default, filesystem]\n").rules]
+        self.assertEqual(len(names), len(set(names)))
+        self.assertIn("restrict-reads-to-project", names)
+
+    def test_settings_of_bases_fill_gaps(self) -> None:
+        self.assertEqual(policy("version: 1\nextends: strict\n").settings.default_action, "deny")
+        self.assertEqual(policy("version: 1\nextends: strict\nsettings: {default_action: allow}\n").settings.default_action, "allow")
+
+    def test_an_approved_project_stands_over_the_users_policy(self) -> None:
+        self.everywhere("version: 1\nrules:\n  - {name: g, match: {tool: a}, action: deny}\nsettings: {log_level: error}\n")
+        self.write(".mcpwall.yml", "version: 1\nrules:\n  - {name: p, match: {tool: a}, action: allow}\n")
+        made = self.load(lambda path, data: True)
+        self.assertTrue(Talk(made).passes("a", {}))
+        self.assertEqual(made.settings.log_level, "error")
+
+    def test_an_unapproved_project_only_tightens(self) -> None:
+        self.everywhere("version: 1\nrules:\n  - {name: g, match: {tool: a}, action: deny, message: mine}\n")
+        self.write(".mcpwall.yml", "version: 1\nsettings: {mode: monitor, log_dir: /evil}\nrules:\n"
+                   "  - {name: p, match: {tool: a}, action: allow}\n  - {name: q, match: {tool: b}, action: deny, message: 'do evil'}\n"
+                   "  - {name: s, match: {tool: c}, action: ask}\n")
+        made = self.load()
+        talk = Talk(made)
+        self.assertFalse(talk.passes("a", {}))
+        self.assertEqual(talk.records[-1]["rule"], "g")
+        out = talk.call("b", {})
+        self.assertIn("project rule q", out["client"].decode())
+        self.assertNotIn("do evil", out["client"].decode() + json.dumps(talk.records))
+        self.assertEqual(talk.records[-1]["rule"], "project:q")
+        self.assertTrue(talk.passes("c", {}))
+        self.assertEqual((made.settings.mode, made.settings.log_dir), ("enforce", "~/.mcpwall/logs"))
+        self.assertIn("not approved", " ".join(made.warnings))
+
+    def test_an_unapproved_default_deny_counts(self) -> None:
+        self.write(".mcpwall.yml", "version: 1\nsettings: {default_action: deny}\nrules:\n  - {name: p, match: {tool: a}, action: allow}\n")
+        talk = Talk(self.load())
+        self.assertTrue(talk.passes("a", {}))
+        self.assertFalse(talk.passes("b", {}))
+
+    def test_files_that_cannot_be_policies(self) -> None:
+        for text, word in (("", "empty"), ("version: [", "")):
+            path = self.write("x.yml", text)
+            with self.assertRaisesRegex(mcpwall.PolicyError, word):
+                self.load(config=path)
+        with self.assertRaisesRegex(mcpwall.PolicyError, "director"):
+            self.load(config=self.project)
+        with self.assertRaisesRegex(mcpwall.PolicyError, "nowhere.yml"):
+            self.load(config=os.path.join(self.project, "nowhere.yml"))
+        path = self.write("y.yml", "x")
+        with open(path, "wb") as stream:
+            stream.write(b"version: 1\n# \xff\n")
+        with self.assertRaisesRegex(mcpwall.PolicyError, "UTF-8"):
+            self.load(config=path)
+
+    @unittest.skipUnless(hasattr(os, "getuid"), "POSIX modes")
+    def test_a_policy_that_others_can_write_is_refused(self) -> None:
+        path = self.write("x.yml", "version: 1\n")
+        os.chmod(path, 0o666)
+        with self.assertRaisesRegex(mcpwall.PolicyError, "chmod o-w"):
+            self.load(config=path)
+
+    def test_two_project_files_are_refused(self) -> None:
+        self.write(".mcpwall.yml", "version: 1\n")
+        self.write(".mcpwall.json", '{"version": 1}')
+        with self.assertRaisesRegex(mcpwall.PolicyError, "keep one"):
+            self.load()
+
+
+class Builtins(unittest.TestCase):
+    def test_every_built_in_compiles_and_reads_back(self) -> None:
+        for name in mcpwall.BUILTIN_NAMES:
+            made = mcpwall.builtin_policy(name, context())
+            data = mcpwall.builtin_layer(name).data
+            for text, file in ((mcpwall.to_yaml(data), "p.yml"), (json.dumps(data), "p.json")):
+                again = mcpwall.compile_policy([mcpwall.parse_policy(text, file)], context(), "x")
+                self.assertEqual([one.name for one in again.rules], [one.name for one in made.rules])
+                self.assertEqual(again.settings, made.settings)
+
+    def test_default_rules_file_is_what_the_module_renders(self) -> None:
+        root = os.path.dirname(os.path.abspath(mcpwall.__file__))
+        path = os.path.join(root, "default_rules.json")
+        if not os.path.exists(path):
+            self.skipTest("the module stands alone")
+        with open(path, encoding="utf-8") as stream:
+            self.assertEqual(stream.read(), mcpwall.render_default_rules())
+
+    def test_rules_known_by_name(self) -> None:
+        names = {one["name"] for profile in mcpwall.BUILTIN_NAMES for key in ("rules", "outbound_rules")
+                 for one in mcpwall.builtin_layer(profile).data[key]}
+        for name in ("block-ssh-keys block-env-files block-credentials block-browser-data block-destructive-commands block-pipe-to-shell "
+                     "block-reverse-shells block-secret-leakage block-network-exfiltration block-package-manager-tokens "
+                     "block-gcp-azure-credentials block-password-managers restrict-reads-to-project restrict-listings-to-project "
+                     "restrict-writes-to-project block-dotfiles block-path-traversal block-private-repo-enumeration log-file-reads "
+                     "log-search-code block-network-commands block-package-install redact-secrets-in-responses flag-large-responses "
+                     "block-prompt-injection-patterns flag-zero-width-chars").split():
+            self.assertIn(name, names)
+
+    def test_strict_lets_a_client_work_inside_the_project(self) -> None:
+        talk = Talk(mcpwall.builtin_policy("strict", context()))
+        for method in ("initialize", "tools/list", "resources/list", "ping"):
+            self.assertTrue(talk.client(request(method, {}, method))["server"])
+        self.assertTrue(talk.passes("read_file", {"path": "src/x.py"}))
+        self.assertTrue(talk.passes("write_file", {"path": "/home/u/proj/x", "content": "hello /etc/passwd"}))
+        self.assertTrue(talk.passes("list_allowed_directories", {}))
+        for tool, arguments in (("read_file", {"path": "/etc/hosts"}), ("read_file", {"path": "../x"}), ("run", {"command": "ls"}),
+                                ("read_file", {"path": ["a", "/etc/hosts"]}), ("read_file", {}), ("read_file", {"path": ".env"})):
+            self.assertFalse(talk.passes(tool, arguments), arguments)
+
+
+if __name__ == "__main__":
+    unittest.main()

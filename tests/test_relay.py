@@ -1,0 +1,678 @@
+"""The relay: finding and starting the server, writing to peers, and conversations with real child processes."""
+from __future__ import annotations
+
+import json
+import os
+import select
+import signal
+import stat
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+import unittest
+
+import mcpwall
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+SERVER = [sys.executable, "-I", "-S", os.path.join(HERE, "data", "relay_server.py")]
+WALL = [sys.executable, os.path.join(HERE, "data", "relay_wall.py")]
+POSIX = os.name == "posix"
+LONG = 20.0     # seconds after which a test that waits has failed
+
+
+def request(ident, text="hello", method="tools/call"):
+    params = {"name": "echo", "arguments": {"text": text}}
+    return json.dumps({"jsonrpc": "2.0", "id": ident, "method": method, "params": params}).encode() + b"\n"
+
+
+def denied(ident):
+    params = {"name": "read_file", "arguments": {"path": "/home/user/.ssh/id_rsa"}}
+    return json.dumps({"jsonrpc": "2.0", "id": ident, "method": "tools/call", "params": params}).encode() + b"\n"
+
+
+def alive(pid):
+    try:
+        os.kill(pid, 0)
+    except OSError:
+        return False
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as stream:     # a zombie that nobody has collected is dead
+            return stream.read().rpartition(b")")[2].split()[0] != b"Z"
+    except OSError:
+        return True
+
+
+def wait_until(condition, seconds=LONG):
+    end = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > end:
+            raise AssertionError("waited in vain")
+        time.sleep(0.005)
+
+
+class Host:
+    """A wall with a server behind it, and the host's end of its pipes."""
+
+    def __init__(self, *habit, options=None, command=None, **popen):
+        self.place = tempfile.mkdtemp(prefix="mcpwall-test-")
+        self.pids_file = os.path.join(self.place, "pids")
+        environ = dict(os.environ, HOME=self.place, PIDS=self.pids_file, VARIABLE="handed on",
+                       MCPWALL_UNDER_TEST=os.path.dirname(os.path.abspath(mcpwall.__file__)))
+        server = command if command is not None else [*SERVER, *map(str, habit)]
+        self.errors = open(os.path.join(self.place, "stderr"), "w+b")
+        arguments = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self.errors, **popen}
+        self.wall = subprocess.Popen([*WALL, json.dumps(options or {}), *server], env=environ, cwd=self.place,
+                                     bufsize=0, **arguments)
+        self.rest = b""
+
+    def __enter__(self):
+        return self
+
+    def __exit__(self, *_):
+        for pid in [self.wall.pid, *(self.pids() if os.path.exists(self.pids_file) else [])]:
+            if alive(pid):
+                os.kill(pid, getattr(signal, "SIGKILL", signal.SIGTERM))
+        self.wall.wait(LONG)
+        for stream in (self.wall.stdin, self.wall.stdout, self.errors):
+            if stream is not None:
+                stream.close()
+
+    def send(self, data):
+        view = memoryview(data)
+        while view:
+            view = view[self.wall.stdin.write(view):]
+
+    def line(self):
+        """The next message from the wall; None at the end."""
+        while b"\n" not in self.rest:
+            ready, _, _ = select.select([self.wall.stdout], [], [], LONG)
+            if not ready:
+                raise AssertionError("no answer in time; stderr: " + self.stderr())
+            data = os.read(self.wall.stdout.fileno(), 1 << 20)
+            if not data:
+                return None
+            self.rest += data
+        line, _, self.rest = self.rest.partition(b"\n")
+        return json.loads(line)
+
+    def lines(self):
+        """All messages until the end."""
+        found = []
+        while True:
+            message = self.line()
+            if message is None:
+                return found
+            found.append(message)
+
+    def ask(self, ident, **more):
+        self.send(request(ident, **more))
+        answer = self.line()
+        assert answer["id"] == ident, answer
+        return answer
+
+    def status(self):
+        return self.wall.wait(LONG)
+
+    def stderr(self):
+        with open(self.errors.name, encoding="utf-8") as stream:
+            return stream.read()
+
+    def pids(self):
+        """Process ids of the server and what it started."""
+        with open(self.pids_file) as stream:
+            return [int(line) for line in stream]
+
+
+def end(host):
+    """Close the host's end of the wall's input; (exit status, seconds it took)."""
+    start = time.monotonic()
+    host.wall.stdin.close()
+    status = host.status()
+    return status, time.monotonic() - start
+
+
+class Conversations(unittest.TestCase):
+    def gone(self, host):
+        """Nobody is left behind."""
+        wait_until(lambda: not any(map(alive, host.pids())), 2.0)
+
+    def test_question_and_answer(self):
+        with Host("good") as host:
+            for ident in range(20):
+                self.assertEqual(host.ask(ident)["result"]["content"][0]["text"], "ok")
+            self.assertEqual(host.line() if end(host)[0] else None, None)
+            self.gone(host)
+            self.assertEqual(host.stderr(), "")
+
+    def test_denied_call_is_answered_and_logged_before(self):
+        log = tempfile.mkdtemp()
+        with Host("good", options={"log": log}) as host:
+            host.send(denied(1) + request(2) + denied(3))
+            answers = {answer["id"]: answer for answer in (host.line(), host.line(), host.line())}
+            self.assertIn("error", answers[1])
+            self.assertIn("result", answers[2])
+            self.assertIn("error", answers[3])
+            name, = os.listdir(log)
+            with open(os.path.join(log, name)) as stream:
+                self.assertEqual(len([json.loads(line) for line in stream]), 4)
+            self.assertEqual(end(host)[0], 0)
+
+    def test_answers_and_audit_lines_of_many_calls(self):
+        count, log = 3000, tempfile.mkdtemp()
+        with Host("good", options={"log": log}) as host:
+            sender = threading.Thread(target=host.send, args=(b"".join(request(i) for i in range(count)),))
+            sender.start()
+            self.assertEqual([host.line()["id"] for _ in range(count)], list(range(count)))
+            sender.join()
+            self.assertEqual(end(host)[0], 0)
+        with open(os.path.join(log, os.listdir(log)[0])) as stream:
+            self.assertEqual(len([json.loads(line) for line in stream]), 2 * count)
+
+    @unittest.skipUnless(POSIX, "descriptors and process groups")
+    def test_server_gets_our_environment_folder_and_stderr_and_nothing_else(self):
+        leak, other = os.pipe()
+        os.set_inheritable(leak, True)
+        with Host("tell", pass_fds=[leak]) as host:
+            told = json.loads(host.ask(1)["result"]["content"][0]["text"])
+            self.assertEqual(told, {"fds": [0, 1, 2], "cwd": os.path.realpath(host.place), "variable": "handed on",
+                                    "blocking": True, "leads": True})
+            self.assertEqual(end(host)[0], 0)
+            self.assertIn("from the server\n", host.stderr())
+        os.close(leak)
+        os.close(other)
+
+    @unittest.skipUnless(sys.platform == "linux", "/proc")
+    def test_server_does_not_inherit_ignored_signals(self):
+        with Host(command=["sh", "-c", "grep SigIgn /proc/self/status >&2"]) as host:
+            host.status()
+            ignored = int(host.stderr().split()[1], 16)
+            self.assertFalse(ignored & (1 << (signal.SIGPIPE - 1)), host.stderr())
+
+    def test_end_of_input_is_passed_on_and_the_rest_delivered(self):
+        with Host("verbose", 500, 3) as host:
+            host.wall.stdin.close()
+            self.assertEqual([int(line["params"]["logger"]) for line in host.lines()], list(range(500)))
+            self.assertEqual(host.status(), 3)
+            self.gone(host)
+
+    def test_answer_of_a_server_that_exits_at_once(self):
+        with Host("hasty", 7) as host:
+            self.assertIn("result", host.ask(1))
+            self.assertEqual(host.status(), 7)      # though our input is still open
+            self.gone(host)
+
+    def test_slow_host_gets_all_that_a_dead_server_said(self):
+        with Host("verbose", 1500, 0, options={"patience": {"drain": 0.1}}) as host:
+            host.wall.stdin.close()
+            time.sleep(0.4)
+            self.assertEqual(len(host.lines()), 1500)
+            self.assertEqual(host.status(), 0)
+
+    def test_host_that_reads_nothing_does_not_keep_us_for_ever(self):
+        with Host("verbose", 1500, 0, options={"patience": {"reader": 0.3}}) as host:
+            self.assertLess(end(host)[1], 2)
+            self.gone(host)
+
+    def test_death_in_the_middle_of_a_line(self):
+        with Host("half") as host:
+            host.ask(1)
+            rest = host.lines()
+            self.assertEqual([line for line in rest if line.get("method")], [])
+            self.assertEqual(host.status(), 5)
+
+    @unittest.skipUnless(POSIX, "signals")
+    def test_death_by_signal(self):
+        for number in (signal.SIGKILL, signal.SIGABRT):
+            with Host("suicide", int(number)) as host:
+                self.assertEqual(host.status(), 128 + number)
+
+    def test_rubbish_on_stdout_goes_to_stderr(self):
+        with Host("rubbish") as host:
+            host.ask(1)
+            self.assertEqual(end(host)[0], 0)
+            self.assertIn("Welcome to the \\x1b[31mserver", host.stderr())
+            self.assertNotIn("\x1b", host.stderr())
+
+    def test_flood_while_the_host_does_not_read(self):
+        with Host("flood", 1000, 3000) as host:      # 3 MB: more than all pipes hold
+            time.sleep(0.3)
+            host.send(request(1))
+            ids = [host.line().get("id") for _ in range(3001)]
+            self.assertEqual(ids, [None] * 3000 + [1])
+            self.assertEqual(end(host)[0], 0)
+
+    def test_both_directions_full(self):
+        with Host("flood", 1000, 2500) as host:
+            sender = threading.Thread(target=host.send, args=(b"".join(
+                (denied if ident % 3 == 0 else request)(ident) for ident in range(2500)),))
+            sender.start()
+            time.sleep(0.2)
+            answers = [host.line() for _ in range(5000)]
+            sender.join()
+            self.assertEqual(sorted(a["id"] for a in answers if "id" in a), list(range(2500)))
+            self.assertEqual(sum("error" in a for a in answers), 834)
+            self.assertEqual(end(host)[0], 0)
+
+    def test_host_that_reads_only_after_all_is_sent(self):
+        with Host("good") as host:
+            host.send(b"".join(denied(ident) for ident in range(1500)))     # 300 KB of refusals wait for it
+            self.assertEqual([host.line()["id"] for _ in range(1500)], list(range(1500)))
+            self.assertEqual(end(host)[0], 0)
+
+    def test_server_that_stalls_while_much_comes_in(self):
+        with Host("stalled", 0.3) as host:
+            host.ask(0)
+            big = request(1, text="some words " * 60_000)
+            sender = threading.Thread(target=host.send, args=(b"".join(
+                big.replace(b'"id": 1', b'"id": %d' % ident) for ident in range(1, 9)),))
+            sender.start()
+            self.assertEqual([host.line()["id"] for _ in range(8)], list(range(1, 9)))
+            sender.join()
+            self.assertEqual(end(host)[0], 0)
+
+
+@unittest.skipUnless(POSIX, "signals")
+class Ends(unittest.TestCase):
+    gone = Conversations.gone
+
+    def test_signals_go_to_the_server(self):
+        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):
+            with self.subTest(number), Host("patient") as host:
+                host.line()
+                host.wall.send_signal(number)
+                self.assertIn(host.status(), (128 + number, 1 if number == signal.SIGINT else 128 + number))
+                self.gone(host)
+
+    def test_server_may_take_its_time_and_say_goodbye(self):
+        with Host("polite", 0.2, 9) as host:
+            host.line()
+            host.wall.terminate()
+            self.assertEqual([line["params"]["data"] for line in host.lines()], ["bye"])
+            self.assertEqual(host.status(), 9)
+
+    def test_signal_that_is_ignored_escalates(self):
+        with Host("ignoring", options={"patience": {"kill": 0.2}}) as host:
+            host.line()
+            host.wall.terminate()
+            self.assertEqual(host.status(), 137)
+            self.gone(host)
+
+    def test_sooner_when_the_host_has_closed_our_input(self):
+        with Host("ignoring", options={"patience": {"kill": 60, "hurry": 0.2}}) as host:
+            host.line()
+            host.wall.stdin.close()
+            time.sleep(0.2)
+            self.assertIsNone(host.wall.poll())     # it may still be at work
+            host.wall.terminate()
+            self.assertEqual(host.status(), 137)
+            self.gone(host)
+
+    def test_second_interrupt_kills(self):
+        with Host("ignoring", options={"patience": {"kill": 60}}) as host:
+            host.line()
+            host.wall.send_signal(signal.SIGINT)
+            time.sleep(0.1)
+            host.wall.send_signal(signal.SIGINT)
+            self.assertEqual(host.status(), 137)
+            self.gone(host)
+
+    def test_ignored_hangup_stays_ignored(self):
+        with Host("patient", options={"nohup": True}) as host:
+            host.line()
+            host.wall.send_signal(signal.SIGHUP)
+            self.assertIn("result", host.ask(1))
+            host.wall.terminate()
+            self.assertEqual(host.status(), 143)
+
+    def test_stopped_server(self):
+        with Host("stopped") as host:
+            host.line()
+            host.wall.terminate()
+            self.assertEqual(host.status(), 143)
+            self.gone(host)
+
+    def test_host_closes_our_output(self):
+        with Host("patient", options={"patience": {"vanished": 0.05}}) as host:
+            host.line()
+            host.wall.stdout.close()                # nothing is written: noticed all the same
+            self.assertEqual(host.status(), 143)
+            self.gone(host)
+
+    def test_host_closes_our_output_and_the_server_writes(self):
+        with Host("flood", 1000, 3000, options={"patience": {"vanished": 0.05}}) as host:
+            host.line()
+            host.wall.stdout.close()
+            self.assertIn(host.status(), (0, 143))
+            self.gone(host)
+
+    def test_host_dies_while_somebody_holds_its_pipes(self):
+        read_end, write_end = os.pipe()
+        with Host("patient", options={"patience": {"vanished": 0.05}}, stdin=read_end) as host:
+            os.close(read_end)
+            host.line()
+            self.assertIsNone(host.wall.poll())
+            host.wall.terminate()
+        os.close(write_end)
+
+    def test_parent_dies(self):
+        place = tempfile.mkdtemp()
+        environ = dict(os.environ, PIDS=os.path.join(place, "pids"),
+                       MCPWALL_UNDER_TEST=os.path.dirname(os.path.abspath(mcpwall.__file__)))
+        options = json.dumps({"patience": {"vanished": 0.05}})
+        code = "import subprocess, sys, time; print(subprocess.Popen(sys.argv[1:]).pid, flush=True); time.sleep(60)"
+        inner, outer = os.pipe(), os.pipe()         # the wall's pipes outlive its parent
+        parent = subprocess.Popen([sys.executable, "-I", "-S", "-c", code, *WALL, options, *SERVER, "patient"],
+                                  stdin=inner[0], stdout=outer[1], env=environ)
+        with open(outer[0], "rb", buffering=0) as output:
+            wall = int(output.readline())
+            self.assertIn(b"ready", output.readline())
+            parent.kill()
+            parent.wait()
+            wait_until(lambda: not alive(wall), 5)
+        with open(environ["PIDS"]) as stream:
+            self.assertFalse(alive(int(stream.read())))
+        for fd in (*inner, outer[1]):
+            os.close(fd)
+
+    def test_grandchild_that_holds_the_pipe(self):
+        for child in ("silent", "sleeper"):
+            with self.subTest(child), Host("parent", child, 4, options={"patience": {"drain": 0.2, "group": 0.2}}) as host:
+                host.ask(1)
+                status, seconds = end(host)
+                self.assertEqual(status, 4)
+                self.assertLess(seconds, 1.0)
+                self.assertEqual(len(host.pids()), 2)
+                self.gone(host)
+
+    def test_grandchildren_get_the_signal(self):
+        with Host("parent", "sleeper") as host:
+            host.ask(1)
+            host.wall.terminate()
+            self.assertEqual(host.status(), 143)
+            self.gone(host)
+
+    def test_server_closes_its_output(self):
+        with Host("mute") as host:
+            host.ask(1)
+            self.assertIsNone(host.line())
+            self.assertEqual(end(host)[0], 0)
+
+    def test_server_closes_its_input(self):
+        with Host("closed") as host:
+            host.ask(1)
+            self.assertEqual([int(line["params"]["logger"]) for line in host.lines()], [0, 1, 2])
+            self.assertEqual(host.status(), 0)
+
+    def test_fault_of_ours_ends_everything(self):
+        for peer in ("client", "server"):
+            with self.subTest(peer), Host("patient", options={"fault": peer}) as host:
+                if peer == "client":
+                    host.line()
+                    host.send(request(1))
+                self.assertEqual(host.status(), 70)
+                self.assertIn("internal fault, the server was stopped: KeyError", host.stderr())
+                self.assertNotIn("secret", host.stderr())
+                self.gone(host)
+
+    @unittest.skipUnless(sys.platform == "linux", "reads /proc")
+    def test_idle_wall_costs_nothing(self):
+        with Host("good") as host:
+            host.ask(1)
+            def used():
+                with open(f"/proc/{host.wall.pid}/stat", "rb") as stream:
+                    return sum(map(int, stream.read().rpartition(b")")[2].split()[11:13]))
+            before = used()
+            time.sleep(0.5)
+            self.assertLessEqual(used() - before, 1)
+            self.assertEqual(end(host)[0], 0)
+
+
+class LogTrouble(unittest.TestCase):
+    def test_going_on_without_a_log(self):
+        with tempfile.NamedTemporaryFile() as file, Host("good", options={"log": file.name}) as host:
+            host.ask(1)
+            host.ask(2)
+            self.assertEqual(end(host)[0], 0)
+            self.assertEqual(host.stderr().count("audit log"), 1)
+            self.assertIn("going on without it", host.stderr())
+
+    def test_refusing_without_a_log(self):
+        with tempfile.NamedTemporaryFile() as file, \
+                Host("good", options={"log": file.name, "required": True}) as host:
+            host.send(request(1))
+            self.assertIn("error", host.line())
+            self.assertEqual(end(host)[0], 0)
+            self.assertIn("calls are refused", host.stderr())
+
+    def test_nobody_reads_stderr(self):
+        unread, stderr = os.pipe()
+        with Host("good", options={"level": "info"}, stderr=stderr) as host:
+            os.close(stderr)
+            sender = threading.Thread(target=host.send, args=(b"".join(request(i) for i in range(4000)),))
+            sender.start()
+            for ident in range(4000):               # 8,000 lines: six pipes full
+                self.assertEqual(host.line()["id"], ident)
+            sender.join()
+            self.assertLess(end(host)[1], 2)
+            self.assertEqual(host.wall.returncode, 0)
+        os.close(unread)
+
+    def test_stderr_is_closed(self):
+        unread, stderr = os.pipe()
+        os.close(unread)
+        with Host("good", options={"level": "info"}, stderr=stderr) as host:
+            os.close(stderr)
+            for ident in range(3):
+                host.ask(ident)
+            self.assertEqual(end(host)[0], 0)
+
+
+class Commands(unittest.TestCase):
+    """What is started for a name, and what is said when nothing can be."""
+
+    def setUp(self):
+        self.place = tempfile.mkdtemp()
+
+    def file(self, name, text="#!/bin/sh\n", mode=0o755):
+        path = os.path.join(self.place, *name.split("/"))
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        with open(path, "w") as stream:
+            stream.write(text)
+        os.chmod(path, mode)
+        return path
+
+    def refused(self, status, name, **environ):
+        with self.assertRaises(mcpwall.CommandError) as caught:
+            mcpwall.find_command(name, environ)
+        self.assertEqual(caught.exception.status, status)
+        self.assertIn(name, str(caught.exception))
+        self.assertNotIn("\n", str(caught.exception))
+
+    @unittest.skipUnless(POSIX, "file modes")
+    def test_path_is_searched_in_order(self):
+        self.file("a/server", mode=0o644)
+        second, third = self.file("b/server"), self.file("c/server")
+        os.makedirs(os.path.join(self.place, "d", "server"))
+        path = [os.path.join(self.place, name) for name in "dabc"]
+        self.assertEqual(mcpwall.find_command("server", {"PATH": ":".join(path)}, windows=False), second)
+        self.assertEqual(mcpwall.find_command(third, {}, windows=False), third)
+        self.refused(126, "server", PATH=path[1])
+        self.refused(127, "server", PATH=path[0])
+        self.refused(127, "server", PATH="")
+        self.refused(126, self.place)
+        self.refused(127, os.path.join(self.place, "nothing"))
+
+    def test_windows_endings(self):
+        cmd, exe = self.file("b/npx.cmd", mode=0o644), self.file("c/npx.exe", mode=0o644)
+        self.file("a/npx", mode=0o644)
+        environ = {"PATH": ";".join(os.path.join(self.place, name) for name in ("a", "", "b", "c"))}
+        self.assertEqual(mcpwall.find_command("npx", environ, windows=True), cmd)
+        self.assertEqual(mcpwall.find_command("npx.exe", environ, windows=True), exe)
+        self.assertEqual(mcpwall.find_command(exe[:-4], environ, windows=True), exe)
+        self.assertEqual(mcpwall.find_command("npx", {**environ, "PATHEXT": ".EXE"}, windows=True), exe)
+        with self.assertRaises(mcpwall.CommandError):
+            mcpwall.find_command("uvx", environ, windows=True)
+
+    def test_batch_files_are_quoted_or_refused(self):
+        line = mcpwall.batch_command_line(r"C:\node\npx.cmd", ["-y", "a b", "a&b|c>d^e", "C:\\dir\\", ""],
+                                          {"COMSPEC": r"C:\Windows\cmd.exe"})
+        self.assertEqual(line, r'"C:\Windows\cmd.exe" /d /s /c ""C:\node\npx.cmd" "-y" "a b" "a&b|c>d^e" '
+                               r'"C:\dir\\" """')
+        for bad in ('say "hi"', "%PATH%", "a\nb", "a\0b"):
+            with self.assertRaises(mcpwall.CommandError) as caught:
+                mcpwall.batch_command_line("x.cmd", [bad], {})
+            self.assertEqual(caught.exception.status, 126)
+
+    def test_exit_status_and_message(self):
+        for command, status, words in (
+                (["no-such-server"], 127, "no-such-server: not found in PATH"),
+                (["./no-such-server"], 127, "./no-such-server: no such file"),
+                ([self.place], 126, "is a directory"),
+                ([self.file("plain", mode=0o644)], 126, "is not executable"),
+                ([self.file("lost", "#!/no/such/interpreter\n")], 126, "its interpreter does not exist"),
+                ([], 127, "no server command")) if POSIX else ():
+            with self.subTest(command), Host(command=command) as host:
+                self.assertEqual(host.status(), status)
+                self.assertIn(words, host.stderr())
+                self.assertEqual(host.stderr().count("\n"), 1)
+
+    @unittest.skipUnless(POSIX, "shell scripts")
+    def test_script_without_interpreter_line(self):
+        with Host(command=[self.file("script", "exit 6\n"), "argument"]) as host:
+            self.assertEqual(host.status(), 6)
+
+
+class Outlets(unittest.TestCase):
+    """Writing to a peer that may not read."""
+
+    def setUp(self):
+        self.read_end, write_end = os.pipe()
+        self.shut = []
+        self.outlet = mcpwall._Outlet(write_end, lambda fd: (self.shut.append(fd), os.close(fd)))
+        self.addCleanup(os.close, self.read_end)
+
+    def read(self, size):
+        data = b""
+        while len(data) < size:
+            data += os.read(self.read_end, size - len(data))
+        return data
+
+    def test_post_never_waits(self):
+        self.outlet.post(b"a" * 300_000)
+        self.outlet.post(b"b" * 300_000)
+        self.outlet.close()
+        self.assertTrue(self.outlet.busy)
+        self.assertEqual(self.shut, [])
+        self.assertEqual(self.read(600_000), b"a" * 300_000 + b"b" * 300_000)
+        self.assertEqual(os.read(self.read_end, 1), b"")
+        wait_until(lambda: not self.outlet.busy)
+        self.assertEqual(len(self.shut), 1)
+
+    def test_small_posts_leave_at_once(self):
+        before = threading.active_count()
+        for _ in range(10):
+            self.outlet.post(b"line\n")
+        self.assertEqual(threading.active_count(), before)
+        self.assertEqual(self.read(50), b"line\n" * 10)
+
+    def test_post_without_poll(self):
+        """Where pipes cannot be polled (Windows) every post goes by a thread."""
+        whole, mcpwall._wait_for = mcpwall._wait_for, lambda *_: None
+        try:
+            for number in range(20):
+                self.outlet.post(b"%d\n" % number)
+                self.assertFalse(mcpwall._reader_gone(self.outlet.fd))
+        finally:
+            mcpwall._wait_for = whole
+        self.assertEqual(self.read(50), b"".join(b"%d\n" % number for number in range(20)))
+
+    def test_lines_of_two_threads_stay_whole(self):
+        lines = 400
+        def post():
+            for number in range(lines):
+                self.outlet.post(b"p%d " % number + b"x" * 997 + b"\n")
+        def send():
+            for number in range(lines):
+                self.outlet.send(b"s%d " % number + b"y" * 2997 + b"\n")
+        threads = [threading.Thread(target=target) for target in (post, send)]
+        for thread in threads:
+            thread.start()
+        with open(os.dup(self.read_end), "rb") as stream:
+            seen = [stream.readline().split()[0] for _ in range(2 * lines)]
+        for thread in threads:
+            thread.join()
+        for kind in (b"p", b"s"):
+            self.assertEqual([word for word in seen if word[:1] == kind],
+                             [kind + b"%d" % number for number in range(lines)])
+
+    def test_bound(self):
+        self.outlet.post(b"x" * (mcpwall.OUTBOX_BYTES + 200_000))
+        waiting = threading.Thread(target=self.outlet.post, args=(b"end",))
+        waiting.start()
+        waiting.join(0.05)
+        self.assertTrue(waiting.is_alive())         # too much waits: whoever posts has to
+        self.outlet.post(b"!", bounded=False)       # but not the main thread
+        self.read(mcpwall.OUTBOX_BYTES + 200_000)
+        self.assertEqual(sorted(self.read(4)), sorted(b"end!"))
+        waiting.join()
+
+    def test_reader_goes_away(self):
+        other, write_end = os.pipe()
+        outlet = mcpwall._Outlet(write_end, os.close)
+        os.close(other)
+        self.assertTrue(not POSIX or mcpwall._reader_gone(write_end))
+        outlet.send(b"x")
+        self.assertTrue(outlet.broken)
+        outlet.send(b"x")
+        outlet.post(b"x")
+        outlet.close()
+        self.assertFalse(outlet.busy)
+        self.assertFalse(outlet.open)
+
+
+class Embedded(unittest.TestCase):
+    """The relay in a thread of another program, with other descriptors."""
+
+    @unittest.skipUnless(POSIX, "process ids")
+    def test_in_a_thread(self):
+        fd, os.environ["PIDS"] = tempfile.mkstemp()
+        os.close(fd)
+        stdin, host_out = os.pipe()
+        host_in, stdout = os.pipe()
+        session = mcpwall.Session(mcpwall.Wall(mcpwall.builtin_policy("default")))
+        reporter = mcpwall.Reporter(None)
+        status = []
+        thread = threading.Thread(target=lambda: status.append(
+            mcpwall.relay(session, [*SERVER, "good", "3"], None, reporter, stdin=stdin, stdout=stdout)))
+        thread.start()
+        os.write(host_out, request(1))
+        self.assertIn(b'"result"', os.read(host_in, 65536))
+        os.close(host_out)
+        thread.join(LONG)
+        self.assertEqual(status, [3])
+        self.assertEqual(os.read(host_in, 1), b"")
+        for fd in (stdin, host_in, stdout):
+            os.close(fd)
+
+
+class WindowsStart(unittest.TestCase):
+    """The way the server is started there, with the means of this system."""
+
+    def test_start_and_end(self):
+        fd, path = tempfile.mkstemp()
+        os.close(fd)
+        environ = dict(os.environ, PIDS=path)
+        child = mcpwall._start_windows(SERVER[0], [*SERVER, "good", "5"], environ)
+        os.write(child.stdin, request(1))
+        self.assertIn(b'"result"', os.read(child.stdout, 65536))
+        self.assertTrue(child.signal(0))
+        os.close(child.stdin)
+        self.assertEqual(child.wait(), 5)
+        self.assertFalse(child.signal(0))
+        os.close(child.stdout)
+
+
+if __name__ == "__main__":
+    unittest.main()

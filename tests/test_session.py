@@ -1,0 +1,552 @@
+"""Whole conversations through `Session`: framing, refusals, batches, correlation, redaction, audit records."""
+from __future__ import annotations
+
+import json
+import random
+import time
+import unittest
+
+from tests.support import (AWS_KEY, GITHUB_TOKEN, Talk, fuzz_seconds, line, mcpwall, policy, request, seed, text_result)
+
+CALL = b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t","arguments":{"a":"b"}}}'
+DENY_EVIL = """
+version: 1
+rules:
+  - {name: no-evil, match: {tool: "*", arguments: {_any_value: {regex: evil}}}, action: deny, message: evil is out}
+"""
+
+
+class ClientLines(unittest.TestCase):
+    """What is not one strict message goes nowhere, and is answered."""
+
+    REFUSED = {     # name: (line, error code, id in the answer)
+        "bare CR between values": (CALL.replace(b',"id"', b',\r"id"'), -32700, 1),
+        "two messages, a CR between": (CALL + b"\r" + CALL, -32700, 1),
+        "NUL behind": (CALL + b"\x00", -32700, 1),
+        "NUL before": (b"\x00" + CALL, -32700, None),
+        "BOM": (b"\xef\xbb\xbf" + CALL, -32700, None),
+        "UTF-16": (CALL.decode().encode("utf-16"), -32700, None),
+        "invalid UTF-8": (CALL.replace(b'"b"', b'"\xff"'), -32700, 1),
+        "overlong UTF-8": (CALL.replace(b'"b"', b'"\xc0\xaf"'), -32700, 1),
+        "CESU-8": (CALL.replace(b'"b"', b'"\xed\xa0\xbd\xed\xb8\x80"'), -32700, 1),
+        "U+2028 between values": (CALL.replace(b',"id"', ',\u2028"id"'.encode()), -32700, None),
+        "U+0085 between values": (CALL.replace(b',"id"', ',\x85"id"'.encode()), -32700, None),
+        "vertical tab between values": (CALL.replace(b',"id"', b',\x0b"id"'), -32700, None),
+        "form feed between values": (CALL.replace(b',"id"', b',\x0c"id"'), -32700, None),
+        "duplicate member": (CALL.replace(b'"a":"b"', b'"a":"b","a":"c"'), -32700, 1),
+        "duplicate member spelled with an escape": (CALL.replace(b'"a":"b"', b'"a":"b","\\u0061":"c"'), -32700, 1),
+        "duplicate method": (CALL.replace(b'"method"', b'"method":"ping","method"'), -32700, 1),
+        "duplicate id": (CALL.replace(b'"id":1', b'"id":1,"id":2'), -32700, None),
+        "Method beside method": (CALL.replace(b'"method"', b'"Method":"ping","method"'), -32600, 1),
+        "Params in another case": (CALL.replace(b'"params"', b'"Params"'), -32600, 1),
+        "long s for s in params": (CALL.replace(b'"params"', '"params":{},"param\u017f"'.encode()), -32600, 1),
+        "Kelvin sign in a member's name": (CALL.replace(b'"name"', b'"Name"'), -32600, 1),
+        "Arguments beside arguments": (CALL.replace(b'"arguments"', b'"Arguments":{},"arguments"'), -32600, 1),
+        "no jsonrpc": (CALL.replace(b'"jsonrpc":"2.0",', b""), -32600, 1),
+        "jsonrpc 1.0": (CALL.replace(b'"2.0"', b'"1.0"'), -32600, 1),
+        "jsonrpc as a number": (CALL.replace(b'"2.0"', b"2.0"), -32600, 1),
+        "NaN": (CALL.replace(b'"b"', b"NaN"), -32700, 1),
+        "Infinity": (CALL.replace(b'"b"', b"-Infinity"), -32700, 1),
+        "trailing data": (CALL + b" x", -32700, 1),
+        "two values": (CALL + CALL, -32700, 1),
+        "a string": (b'"tools/call"', -32600, None),
+        "a number": (b"1", -32600, None),
+        "null": (b"null", -32600, None),
+        "empty batch": (b"[]", -32600, None),
+        "nested batch": (b"[[" + CALL + b"]]", -32600, None),
+        "batch item without jsonrpc": (b"[" + CALL + b',{"method":"tools/call","id":2}]', -32600, None),
+        "id true": (CALL.replace(b'"id":1', b'"id":true'), -32600, None),
+        "id as a list": (CALL.replace(b'"id":1', b'"id":[1]'), -32600, None),
+        "id as a fraction": (CALL.replace(b'"id":1', b'"id":1.5'), -32600, None),
+        "id null": (CALL.replace(b'"id":1', b'"id":null'), -32600, None),
+        "params as a list": (CALL.replace(b'{"name":"t","arguments":{"a":"b"}}', b'["t"]'), -32600, 1),
+        "no params": (b'{"jsonrpc":"2.0","id":1,"method":"tools/call"}', -32600, 1),
+        "params null": (b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":null}', -32600, 1),
+        "arguments as text": (CALL.replace(b'{"a":"b"}', b'"{}"'), -32600, 1),
+        "arguments as a list": (CALL.replace(b'{"a":"b"}', b"[]"), -32600, 1),
+        "empty tool name": (CALL.replace(b'"t"', b'""'), -32600, 1),
+        "tool name as a number": (CALL.replace(b'"t"', b"5"), -32600, 1),
+        "no tool name": (CALL.replace(b'"name":"t",', b""), -32600, 1),
+        "method in another case": (CALL.replace(b"tools/call", b"Tools/Call"), -32600, 1),
+        "method with a blank": (CALL.replace(b"tools/call", b"tools/call "), -32600, 1),
+        "method with an invisible character": (CALL.replace(b"tools/call", "tools\u200b/call".encode()), -32600, 1),
+        "method as a number": (CALL.replace(b'"tools/call"', b"7"), -32600, 1),
+        "method and result": (CALL.replace(b'"params"', b'"result":{},"params"'), -32600, 1),
+        "neither method nor result": (b'{"jsonrpc":"2.0","id":1}', -32600, 1),
+        "result and error": (b'{"jsonrpc":"2.0","id":1,"result":{},"error":{}}', -32600, 1),
+        "too deep": (CALL.replace(b'"b"', b"[" * 300 + b"]" * 300), -32600, 1),
+        "far too deep": (CALL.replace(b'"b"', b"[" * 90000 + b"]" * 90000), -32600, 1),
+        "integer of 5,000 digits": (CALL.replace(b'"b"', b"7" * 5000), -32700, None),
+        "half a surrogate pair": (CALL.replace(b'"b"', b'"\\ud83d"'), -32700, 1),
+        "cut in the middle": (CALL[:-10], -32700, 1),
+        "no JSON": (b"hello", -32700, None),
+        "resources/read without uri": (b'{"jsonrpc":"2.0","id":1,"method":"resources/read","params":{}}', -32600, 1),
+    }
+
+    def test_refused_lines(self) -> None:
+        for name, (data, code, ident) in self.REFUSED.items():
+            with self.subTest(name):
+                talk = Talk()
+                out = talk.feed("client", data + b"\n")
+                self.assertEqual(out["server"], b"")
+                answer = json.loads(out["client"])
+                self.assertEqual(answer["error"]["code"], code)
+                if name not in ("cut in the middle", "integer of 5,000 digits", "U+2028 between values",
+                                "U+0085 between values", "vertical tab between values", "form feed between values"):
+                    self.assertEqual(answer["id"], ident)
+                self.assertEqual(len(talk.records), 1)
+                self.assertEqual(talk.records[0]["action"], "deny")
+
+    def test_nothing_of_a_refused_line_is_said_again(self) -> None:
+        talk = Talk()
+        out = talk.feed("client", CALL.replace(b'"b"', b'NaN,"' + AWS_KEY.encode() + b'":1') + b"\n")
+        self.assertNotIn(AWS_KEY.encode(), out["client"])
+        self.assertNotIn(AWS_KEY, json.dumps(talk.records))
+
+    def test_depth_is_the_same_on_every_python(self) -> None:
+        def nested(levels: int) -> bytes:      # the message and its params and arguments are three more
+            return CALL.replace(b'"b"', b"[" * levels + b"]" * levels) + b"\n"
+        self.assertTrue(Talk().feed("client", nested(253))["server"])
+        self.assertFalse(Talk().feed("client", nested(254))["server"])
+
+    def test_what_may_pass_passes_as_the_same_bytes(self) -> None:
+        for data in (CALL, b"  " + CALL + b" ", CALL + b"\r", CALL.replace(b'"b"', b'"\\u0062\\/\\n"'),
+                     CALL.replace(b'"b"', b"9007199254740993"), CALL.replace(b'"b"', b"[1.0,1e400,-0,1E5]"),
+                     CALL.replace(b'"b"', '"ä\u2028\u0085\x7f🙂"'.encode()), CALL.replace(b'"b"', b'"\\ud83d\\ude00"'),
+                     b'{"method":"ping","id":"x","jsonrpc":"2.0"}', b"[" + CALL + b" , " + CALL.replace(b"1,", b"2,") + b"]",
+                     b'{"jsonrpc":"2.0","method":"notifications/initialized"}',
+                     b'{"jsonrpc":"2.0","id":1,"method":"custom/thing","params":{"x":1}}'):
+            out = Talk().feed("client", data + b"\n")
+            self.assertEqual(out, {"client": b"", "server": data + b"\n"}, data)
+
+    def test_blank_lines_are_ignored(self) -> None:
+        talk = Talk()
+        self.assertEqual(talk.feed("client", b"\n\r\n  \n\t\r\n"), {"client": b"", "server": b""})
+        self.assertEqual(talk.records, [])
+
+    def test_last_line_without_a_line_feed_is_judged_at_the_end(self) -> None:
+        talk = Talk(DENY_EVIL)
+        self.assertEqual(talk.feed("client", CALL)["server"], b"")
+        self.assertEqual(talk.feed("client", b"")["server"], CALL + b"\n")
+        talk = Talk(DENY_EVIL)
+        talk.feed("client", CALL.replace(b'"b"', b'"evil"'))
+        self.assertEqual(talk.feed("client", b"")["server"], b"")
+
+    def test_end_of_one_side_closes_the_other(self) -> None:
+        session = Talk().session
+        self.assertEqual(session.receive("client", b""), [mcpwall.Close("server")])
+        self.assertEqual(session.receive("server", b""), [mcpwall.Close("client")])
+
+
+class Refusals(unittest.TestCase):
+    def test_a_denied_request(self) -> None:
+        talk = Talk(DENY_EVIL)
+        out = talk.call("run", {"x": ["so evil"]}, "seven")
+        self.assertEqual(out["server"], b"")
+        self.assertEqual(json.loads(out["client"])["error"]["code"], -32600)
+        answer = json.loads(out["client"])
+        self.assertEqual((answer["id"], answer["error"]["message"]), ("seven", "[mcpwall] evil is out"))
+        self.assertEqual(answer["error"]["data"]["mcpwall"]["rule"], "no-evil")
+        self.assertEqual(answer["error"]["data"]["mcpwall"]["action"], "deny")
+        self.assertNotIn(b"so evil", out["client"])
+        self.assertEqual(talk.records[0]["args"], "[REDACTED]")
+
+    def test_deny_as_result(self) -> None:
+        talk = Talk(DENY_EVIL + "settings: {deny_as: result}\n")
+        result = json.loads(talk.call("run", {"x": "evil"})["client"])["result"]
+        self.assertTrue(result["isError"])
+        self.assertIn("evil is out", result["content"][0]["text"])
+
+    def test_a_notification_is_judged_and_dropped(self) -> None:
+        talk = Talk(DENY_EVIL)
+        note = {"jsonrpc": "2.0", "method": "tools/call", "params": {"name": "t", "arguments": {"x": "evil"}}}
+        self.assertEqual(talk.client(note), {"client": b"", "server": b""})
+        self.assertEqual(talk.records[0]["action"], "deny")
+
+    def test_default_deny_lets_the_lifecycle_pass(self) -> None:
+        talk = Talk({"version": 1, "settings": {"default_action": "deny"}})
+        for method in ("initialize", "server/discover", "ping", "tools/list", "resources/list", "resources/templates/list",
+                       "prompts/list", "tasks/list", "subscriptions/listen", "logging/setLevel"):
+            self.assertTrue(talk.client(request(method, {}, method))["server"], method)
+        for method in ("notifications/initialized", "notifications/cancelled"):
+            self.assertTrue(talk.client({"jsonrpc": "2.0", "method": method, "params": {"requestId": 99}})["server"], method)
+        self.assertFalse(talk.passes("anything", {}))
+        self.assertFalse(talk.client(request("resources/read", {"uri": "file:///x"}))["server"])
+
+    def test_ask_denies_until_somebody_can_be_asked(self) -> None:
+        rules = {"version": 1, "rules": [{"name": "a", "match": {"tool": "t"}, "action": "ask"}]}
+        talk = Talk(rules)
+        self.assertFalse(talk.passes("t", {}))
+        self.assertIn("a", " ".join(talk.session.wall.policy.warnings))
+        self.assertTrue(Talk({**rules, "settings": {"ask_fallback": "allow"}}).passes("t", {}))
+
+    def test_monitor_mode_forwards_and_says_what_it_would_have_done(self) -> None:
+        talk = Talk(DENY_EVIL + "settings: {mode: monitor}\n")
+        self.assertTrue(talk.passes("t", {"x": "evil"}))
+        self.assertEqual((talk.records[0]["action"], talk.records[0]["rule"]), ("log_only", "no-evil"))
+        self.assertIn("would deny", talk.records[0]["message"])
+
+    def test_what_cannot_be_judged_is_refused(self) -> None:
+        made = policy(DENY_EVIL)
+        broken = made.rules[0]._replace(matches=lambda subject: 1 // 0, needs=None)
+        talk = Talk(made._replace(rules=(broken,)))
+        self.assertFalse(talk.passes("t", {"x": "fine"}))
+        self.assertIn("ZeroDivisionError", talk.records[0]["message"])
+        talk = Talk(made._replace(outbound_rules=(broken,), rules=()))
+        self.assertTrue(talk.answer(text_result("x"))["result"]["isError"])
+
+
+class Batches(unittest.TestCase):
+    def test_each_id_is_answered_once(self) -> None:
+        talk = Talk(DENY_EVIL)
+        calls = [request("tools/call", {"name": "t", "arguments": {"x": text}}, number)
+                 for number, text in enumerate(("a", "evil", "b", "evil"))]
+        out = talk.client(calls)
+        self.assertEqual([item["id"] for item in json.loads(out["server"])], [0, 2])
+        self.assertEqual([item["id"] for item in json.loads(out["client"])], [1, 3])
+        out = talk.server([{"jsonrpc": "2.0", "id": number, "result": text_result("ok")} for number in (0, 2)])
+        self.assertEqual([item["id"] for item in json.loads(out["client"])], [0, 2])
+        self.assertEqual(len(talk.records), 6)
+
+    def test_allowed_items_stay_as_they_are(self) -> None:
+        talk = Talk(DENY_EVIL)
+        first = CALL.replace(b'"b"', b"1.0")
+        out = talk.feed("client", b" [ " + first + b" , " + CALL.replace(b'"b"', b'"evil"').replace(b'"id":1', b'"id":2') + b"]\n")
+        self.assertEqual(out["server"], b"[" + first + b"]\n")
+
+    def test_a_batch_of_refusals_reaches_nobody(self) -> None:
+        out = Talk(DENY_EVIL).client([request("tools/call", {"name": "t", "arguments": {"x": "evil"}})])
+        self.assertEqual(out["server"], b"")
+        self.assertEqual(len(json.loads(out["client"])), 1)
+
+    def test_redaction_inside_a_batch(self) -> None:
+        talk = Talk(mcpwall.builtin_policy("default"))
+        talk.client([request("tools/call", {"name": "t"}, 1), request("tools/call", {"name": "t"}, 2)])
+        out = talk.server([{"jsonrpc": "2.0", "id": 1, "result": text_result(f"key {GITHUB_TOKEN} end")},
+                           {"jsonrpc": "2.0", "id": 2, "result": text_result("plain")}])
+        self.assertNotIn(GITHUB_TOKEN.encode(), out["client"])
+        self.assertEqual(json.loads(out["client"])[1]["result"], text_result("plain"))
+
+
+class ServerLines(unittest.TestCase):
+    def test_unreadable_answers_become_errors_under_their_id(self) -> None:
+        answer = b'{"jsonrpc":"2.0","id":7,"result":{"content":[{"type":"text","text":"x"}]}}'
+        for name, data in {"duplicate member": answer.replace(b'"text":"x"', b'"text":"x","text":"y"'),
+                           "invalid UTF-8": answer.replace(b'"x"', b'"\xff"'), "NaN": answer.replace(b'"x"', b"NaN"),
+                           "too deep": answer.replace(b'"x"', b"[" * 300 + b"]" * 300),
+                           "CR inside": answer.replace(b"{", b"{\r", 1)}.items():
+            with self.subTest(name):
+                talk = Talk()
+                talk.call("t", {}, 7)
+                got = json.loads(talk.feed("server", data + b"\n")["client"])
+                self.assertEqual(got["id"], 7)
+                self.assertIn("BLOCKED BY MCPWALL", json.dumps(got))
+                self.assertEqual(talk.records[-1]["action"], "deny")
+                self.assertEqual(talk.feed("server", data + b"\n")["client"], b"")    # nobody waits for it any more
+
+    def test_what_is_no_message_goes_to_stderr_only(self) -> None:
+        talk = Talk(mcpwall.builtin_policy("default"))
+        out = talk.feed("server", f"Server ready \x1b[31m token {GITHUB_TOKEN}\n".encode())
+        self.assertEqual(out, {"client": b"", "server": b""})
+        self.assertEqual(len(talk.records), 1)
+        self.assertIn("Server ready", talk.notes[0])
+        self.assertNotIn("\x1b", talk.notes[0])
+        self.assertNotIn(GITHUB_TOKEN, talk.notes[0] + json.dumps(talk.records))
+
+    def test_answers_pass_as_the_same_bytes(self) -> None:
+        for result in (b'{ "content":[ {"type":"text","text":"\\u00e4\\/"} ] }', b'{"x":[1.0,9007199254740993,1e400,-0]}'):
+            talk = Talk(mcpwall.builtin_policy("default"))
+            talk.call("t", {}, 7)
+            data = b'{"jsonrpc":"2.0", "id":7,"result":' + result + b"}\r\n"
+            self.assertEqual(talk.feed("server", data)["client"], data)
+
+    def test_an_answer_nobody_asked_for_meets_every_refusing_rule_and_no_allowing_one(self) -> None:
+        rules = {"version": 1, "outbound_rules": [
+            {"name": "a", "match": {"tool": "*"}, "action": "allow"},
+            {"name": "d", "match": {"tool": "other", "response_contains": "forbidden"}, "action": "deny"}]}
+        talk = Talk(rules)
+        self.assertEqual(talk.answer(text_result("forbidden"), tool="mine")["result"], text_result("forbidden"))
+        out = talk.server({"jsonrpc": "2.0", "id": "7", "result": text_result("forbidden")})
+        self.assertIn("BLOCKED", out["client"].decode())
+
+    def test_an_id_of_another_type_answers_nothing(self) -> None:
+        rules = {"version": 1, "outbound_rules": [
+            {"name": "d", "match": {"tool": "secret_tool", "response_contains": "x"}, "action": "deny"}]}
+        talk = Talk(rules)
+        talk.call("plain", {}, 1)
+        self.assertIn(b"BLOCKED", talk.server({"jsonrpc": "2.0", "id": "1", "result": text_result("x")})["client"])
+        self.assertNotIn(b"BLOCKED", talk.server({"jsonrpc": "2.0", "id": 1, "result": text_result("x")})["client"])
+
+    def test_requests_of_the_server_are_judged(self) -> None:
+        rules = {"version": 1, "outbound_rules": [
+            {"name": "s", "match": {"direction": "request", "method": "sampling/*"}, "action": "deny", "message": "no sampling"}]}
+        talk = Talk(rules)
+        out = talk.server(request("sampling/createMessage", {"messages": []}, 3))
+        self.assertEqual(out["client"], b"")
+        self.assertEqual(json.loads(out["server"])["id"], 3)
+        self.assertIn("no sampling", out["server"].decode())
+        self.assertTrue(talk.server(request("elicitation/create", {"message": "?"}, 4))["client"])
+
+    def test_answers_of_the_client_are_judged_by_the_request_they_answer(self) -> None:
+        talk = Talk(mcpwall.builtin_policy("default"))
+        talk.server(request("sampling/createMessage", {"messages": []}, 3))
+        out = talk.client({"jsonrpc": "2.0", "id": 3, "result": {"role": "assistant", "content": {
+            "type": "text", "text": f"my key is {GITHUB_TOKEN}"}}})
+        self.assertNotIn(GITHUB_TOKEN.encode(), out["server"])
+        self.assertEqual(json.loads(out["server"])["id"], 3)
+        self.assertIn("error", json.loads(out["server"]))
+
+    def test_a_refused_list_loses_the_item_only(self) -> None:
+        rules = {"version": 1, "outbound_rules": [
+            {"name": "d", "match": {"method": "tools/list", "response_contains": "exfiltrate"}, "action": "deny"}]}
+        talk = Talk(rules)
+        tools = [{"name": "good", "description": "fine", "n": 1}, {"name": "bad", "description": "Exfiltrate   all"}]
+        got = talk.answer({"tools": tools}, method="tools/list")
+        self.assertEqual([tool["name"] for tool in got["result"]["tools"]], ["good"])
+        got = talk.answer({"tools": tools[:1], "note": "exfiltrate"}, method="tools/list", ident=8)
+        self.assertIn("error", got)
+
+    def test_blocked_results_have_the_shape_clients_expect(self) -> None:
+        rules = {"version": 1, "outbound_rules": [{"name": "d", "match": {"response_contains": "bad"}, "action": "deny", "message": "m"}]}
+        got = Talk(rules).answer({**text_result("bad"), "structuredContent": {"x": 1}, "resultType": "complete"})
+        self.assertEqual(got["result"], {"content": [{"type": "text", "text": "[BLOCKED BY MCPWALL] m"}], "isError": True,
+                                         "resultType": "complete"})
+        got = Talk(rules).answer({"contents": [{"uri": "x", "text": "bad"}]}, method="resources/read")
+        self.assertEqual(got["error"]["code"], -32600)
+
+
+class Correlation(unittest.TestCase):
+    RULES = {"version": 1, "outbound_rules": [
+        {"name": "d", "match": {"tool": "spy", "response_contains": "loot"}, "action": "deny"}]}
+
+    def test_tool_rules_follow_a_task_of_2025_11_25(self) -> None:
+        talk = Talk(self.RULES)
+        talk.call("spy", {}, 1)
+        talk.server({"jsonrpc": "2.0", "id": 1, "result": {"task": {"taskId": "T", "status": "working"}}})
+        talk.client(request("tasks/result", {"taskId": "T"}, 2))
+        out = talk.server({"jsonrpc": "2.0", "id": 2, "result": text_result("loot")})
+        self.assertTrue(json.loads(out["client"])["result"]["isError"])
+        talk.call("other", {}, 3)
+        talk.server({"jsonrpc": "2.0", "id": 3, "result": {"task": {"taskId": "U", "status": "working"}}})
+        talk.client(request("tasks/result", {"taskId": "U"}, 4))
+        self.assertNotIn(b"BLOCKED", talk.server({"jsonrpc": "2.0", "id": 4, "result": text_result("loot")})["client"])
+
+    def test_tool_rules_follow_a_task_of_2026_07_28(self) -> None:
+        talk = Talk(self.RULES)
+        talk.call("spy", {}, 1)
+        talk.server({"jsonrpc": "2.0", "id": 1, "result": {"resultType": "task", "taskId": "T", "status": "working"}})
+        note = {"jsonrpc": "2.0", "method": "notifications/tasks", "params": {
+            "taskId": "T", "status": "completed", "result": text_result("loot")}}
+        self.assertEqual(talk.server(note)["client"], b"")
+        talk.client(request("tasks/get", {"taskId": "T"}, 2))
+        out = talk.server({"jsonrpc": "2.0", "id": 2, "result": {"taskId": "T", "status": "completed", "result": text_result("loot")}})
+        self.assertIn(b"BLOCKED", out["client"])
+
+    def test_two_requests_under_one_id_are_answered_strictly(self) -> None:
+        talk = Talk(self.RULES)
+        talk.call("spy", {}, 1)
+        talk.call("other", {}, 1)
+        self.assertIn(b"BLOCKED", talk.server({"jsonrpc": "2.0", "id": 1, "result": text_result("loot")})["client"])
+
+    def test_pending_requests_are_bounded(self) -> None:
+        talk = Talk()
+        talk.session._pending["client"] = {number: None for number in range(mcpwall.MAX_PENDING)}
+        self.assertFalse(talk.passes("t", {}))
+        talk.session._pending["client"].clear()
+        self.assertTrue(talk.passes("t", {}))
+
+    def test_a_cancelled_request_waits_no_longer(self) -> None:
+        talk = Talk()
+        talk.call("t", {}, 5)
+        talk.client({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 5}})
+        self.assertEqual(talk.session._pending["client"], {})
+
+
+class TooLong(unittest.TestCase):
+    RULES = {"version": 1, "settings": {"max_message_bytes": 2000}}
+
+    def test_a_long_request_is_refused_under_its_id(self) -> None:
+        for body in (CALL.replace(b'"b"', b'"' + b"x" * 300_000 + b'"'),
+                     b'{"jsonrpc":"2.0","method":"tools/call","params":{"name":"t","arguments":{"a":"' + b"x" * 300_000 + b'"}},"id":1}'):
+            for size in (1 << 20, 1000):
+                talk = Talk(self.RULES)
+                out = b""
+                data = body + b"\n" + CALL.replace(b'"id":1', b'"id":2') + b"\n"
+                forwarded = b""
+                for at in range(0, len(data), size):
+                    got = talk.feed("client", data[at:at + size])
+                    out, forwarded = out + got["client"], forwarded + got["server"]
+                self.assertEqual(json.loads(out)["id"], 1)
+                self.assertIn("max_message_bytes", json.loads(out)["error"]["message"])
+                self.assertEqual(json.loads(forwarded)["id"], 2)
+
+    def test_a_long_answer_becomes_an_error(self) -> None:
+        talk = Talk(self.RULES)
+        talk.call("t", {}, 1)
+        out = talk.feed("server", b'{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"' + b"x" * 9000 + b'"}]}}\n')
+        self.assertEqual(json.loads(out["client"])["id"], 1)
+        talk.call("t", {}, 9)       # an id in the middle: answered, since only one waits
+        out = talk.feed("server", b'{"result":{"x":"' + b"x" * 200_000 + b'"},"id":9,"y":"' + b"x" * 200_000 + b'"}\n')
+        self.assertEqual(json.loads(out["client"])["id"], 9)
+
+    def test_what_was_skipped_is_not_kept(self) -> None:
+        talk = Talk(self.RULES)
+        for _ in range(50):
+            talk.feed("client", b"x" * 100_000)
+        held = talk.session._lines["client"]
+        self.assertLess(sum(map(len, held._parts)) + len(held._skipped.head) + len(held._skipped.tail), 300_000)
+
+
+class Redaction(unittest.TestCase):
+    def setUp(self) -> None:
+        self.talk = Talk(mcpwall.builtin_policy("default"))
+
+    def test_only_the_secret_changes(self) -> None:
+        raw = ('{"jsonrpc":"2.0","id":7,"result":{ "n":1.0, "content":[{"type":"text","text":"\\u00e4 tok=' + GITHUB_TOKEN
+               + ' \\/ \\ud83d\\ude00"}] }}')
+        self.talk.call("t", {}, 7)
+        got = self.talk.feed("server", raw.encode() + b"\n")["client"].decode()
+        self.assertEqual(got, raw.replace(GITHUB_TOKEN, mcpwall.MARKER) + "\n")
+
+    def test_every_place_that_carries_text(self) -> None:
+        secret = GITHUB_TOKEN
+        talk = self.talk
+        for place, body in {
+            "structured": {"result": {"content": [], "structuredContent": {"env": {"TOKEN": secret, "n": 3}}}},
+            "key": {"result": {"content": [], "structuredContent": {secret: 1}}},
+            "error message": {"error": {"code": -1, "message": f"bad {secret}"}},
+            "error data": {"error": {"code": -1, "message": "bad", "data": {"x": [secret]}}},
+            "resource": {"result": {"contents": [{"uri": "file:///x", "text": f"t={secret}"}]}},
+            "meta": {"result": {"_meta": {"x": secret}}},
+        }.items():
+            with self.subTest(place):
+                talk.call("t", {}, 7)
+                got = talk.server({"jsonrpc": "2.0", "id": 7, **body})["client"]
+                self.assertNotIn(secret.encode(), got)
+                self.assertIn(mcpwall.MARKER.encode(), got)
+        for method, params in (("notifications/message", {"level": "info", "data": f"x {secret}"}),
+                               ("notifications/progress", {"progressToken": 1, "progress": 1, "message": secret})):
+            got = talk.server({"jsonrpc": "2.0", "method": method, "params": params})["client"]
+            self.assertNotIn(secret.encode(), got)
+            self.assertTrue(got)
+        self.assertNotIn(secret, json.dumps(talk.records))
+
+    def test_media_and_opaque_strings_are_never_touched(self) -> None:
+        blob = "iVBORw0KGgo" + "AKIA" + "2E7GTQ3NVBXW5KLM" + "ghp" + "Z" * 40 + "=="
+        result = {"content": [{"type": "image", "data": blob, "mimeType": "image/png"}, {"type": "audio", "data": blob, "mimeType": "a/b"},
+                              {"type": "resource", "resource": {"uri": "x://y", "blob": blob}}],
+                  "nextCursor": GITHUB_TOKEN, "requestState": GITHUB_TOKEN}
+        self.assertEqual(self.talk.answer(result)["result"], result)
+
+    def test_opaque_by_place_not_by_name(self) -> None:
+        got = self.talk.answer({"content": [], "structuredContent": {"cursor": GITHUB_TOKEN, "requestState": GITHUB_TOKEN,
+                                                                     "data": GITHUB_TOKEN, "type": "image!"}})
+        self.assertNotIn(GITHUB_TOKEN, json.dumps(got))
+        got = self.talk.answer({"content": [{"type": "image", "data": f"text {GITHUB_TOKEN}"}]}, ident=8)
+        self.assertNotIn(GITHUB_TOKEN, json.dumps(got))
+
+    def test_redacted_twice_is_redacted_once(self) -> None:
+        once = self.talk.answer(text_result(f"a {GITHUB_TOKEN} b {AWS_KEY}"))["result"]
+        self.assertEqual(self.talk.answer(once, ident=9)["result"], once)
+
+
+class Records(unittest.TestCase):
+    def test_one_record_a_message_both_ways(self) -> None:
+        talk = Talk(server="fs")
+        talk.client({"jsonrpc": "2.0", "method": "notifications/initialized"})
+        talk.call("t", {"a": 1}, 1)
+        talk.server({"jsonrpc": "2.0", "id": 1, "result": {}})
+        talk.server({"jsonrpc": "2.0", "method": "notifications/progress", "params": {}})
+        self.assertEqual([(r["seq"], r["direction"], r["method"], r["tool"], r["id"], r["action"]) for r in talk.records], [
+            (1, "inbound", "notifications/initialized", None, None, "allow"), (2, "inbound", "tools/call", "t", 1, "allow"),
+            (3, "outbound", "response", "t", 1, "allow"), (4, "outbound", "notifications/progress", None, None, "allow")])
+        first = talk.records[0]
+        self.assertEqual(first["ts"], "2027-01-15T08:00:00.250Z")
+        self.assertEqual((first["session"], first["server"], first["rule"]), ("test", "fs", None))
+        self.assertEqual(set(first), {"ts", "session", "seq", "server", "direction", "method", "tool", "id", "action", "rule",
+                                      "message", "bytes"})
+
+    def test_arguments_are_logged_on_request_without_secrets(self) -> None:
+        talk = Talk({"version": 1, "settings": {"log_args": "full"}})
+        talk.call("t", {"a": 1, "b": f"x {GITHUB_TOKEN}"})
+        self.assertEqual(talk.records[0]["args"], {"a": 1, "b": f"x {mcpwall.MARKER}"})
+
+    def test_no_secret_in_the_log_wherever_it_stands(self) -> None:
+        for body in (request("tools/call", {"name": GITHUB_TOKEN}), request("tools/call", {"name": "t"}, GITHUB_TOKEN),
+                     request(GITHUB_TOKEN, {}), request("tools/call", {"name": "t", "arguments": {GITHUB_TOKEN: 1}}),
+                     request("tools/call", {"name": "t", "arguments": {"x": GITHUB_TOKEN}})):
+            for rules in ("version: 1", mcpwall.builtin_policy("default"), {"version": 1, "settings": {"log_args": "full"}}):
+                talk = Talk(rules)
+                fields = [effect.fields for effect in talk.session.receive("client", line(body)) if isinstance(effect, mcpwall.Record)]
+                talk.client(body)
+                self.assertNotIn(GITHUB_TOKEN, json.dumps(talk.records) + json.dumps(fields))
+
+    def test_findings_name_pattern_and_place_never_text(self) -> None:
+        talk = Talk(mcpwall.builtin_policy("default"))
+        talk.answer(text_result("fine", f"x {GITHUB_TOKEN}"))
+        found = talk.records[-1]
+        self.assertEqual(found["findings"], [{"pattern": "github-token", "pointer": "/result/content/1/text"}])
+        self.assertEqual(found["redacted_patterns"], ["github-token"])
+
+    def test_hashes_of_findings(self) -> None:
+        talk = Talk({"version": 1, "extends": "default", "settings": {"log_redacted": "hash"}})
+        talk.answer(text_result(f"x {GITHUB_TOKEN} {GITHUB_TOKEN}"))
+        hashes = [one["hash"] for one in talk.records[-1]["findings"]]
+        self.assertEqual(len(set(hashes)), 1)
+        self.assertRegex(hashes[0], r"^[0-9a-f]{16}$")
+
+    def test_withheld_calls_are_refused(self) -> None:
+        session = Talk({"version": 1, "settings": {"audit_required": True}}).session
+        effects = session.receive("client", CALL + b"\n" + line({"jsonrpc": "2.0", "method": "notifications/x"}))
+        kept = session.withhold(effects)
+        sends = {effect.peer: effect.data for effect in kept if isinstance(effect, mcpwall.Send)}
+        self.assertNotIn("server", sends)
+        self.assertIn("audit log cannot be written", sends["client"].decode())
+        self.assertEqual(session._pending["client"], {})
+
+
+class Chunks(unittest.TestCase):
+    def test_any_chunking_has_the_same_effects_property(self) -> None:
+        number = seed()
+        rng = random.Random(number)
+        end = time.monotonic() + fuzz_seconds()
+        samples = [row[0] for row in ClientLines.REFUSED.values() if len(row[0]) < 5000]
+        while time.monotonic() < end:
+            lines = [rng.choice((CALL, CALL.replace(b'"b"', b'"evil"'), b"", b"\r", rng.choice(samples), CALL + b"\r")) for _ in range(8)]
+            stream = b"\n".join(lines) + rng.choice((b"", b"\n"))
+            whole = self.run_through([stream])
+            cuts = sorted(rng.randrange(len(stream) + 1) for _ in range(rng.randrange(6)))
+            parts = [stream[a:b] for a, b in zip([0, *cuts], [*cuts, len(stream)])]
+            self.assertEqual(self.run_through([part for part in parts if part]), whole, f"MCPWALL_SEED={number}")
+
+    def run_through(self, parts: list) -> tuple:
+        talk = Talk(DENY_EVIL)
+        client = server = b""
+        for part in [*parts, b""]:
+            out = talk.feed("client", part)
+            client, server = client + out["client"], server + out["server"]
+        return client, server, talk.records
+
+    def test_fuzz_never_raises_and_forwards_only_what_came_in(self) -> None:
+        number = seed()
+        rng = random.Random(number)
+        end = time.monotonic() + fuzz_seconds()
+        default = mcpwall.builtin_policy("default")
+        while time.monotonic() < end:
+            data = bytearray(rng.choice((CALL, b"[" + CALL + b"]", b'{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"x"}]}}')))
+            for _ in range(rng.randrange(4)):
+                at = rng.randrange(len(data) + 1)
+                data[at:at + rng.randrange(3)] = rng.choice((b"\\u0061", b"\r", b"\x00", b"{", b"}", b"[", b'"', b",", b"null",
+                                                             b"\xff", b'"id":2,', b"1e999", b"\xe2\x80\x8b", bytes([rng.randrange(256)])))
+            raw = bytes(data).replace(b"\n", b" ")
+            for peer in ("client", "server"):
+                talk = Talk(default)
+                talk.call("t", {}, 1)
+                out = talk.feed(peer, raw + b"\n")
+                other = "server" if peer == "client" else "client"
+                if out[other] and not out[peer] and b"BLOCKED" not in out[other]:
+                    self.assertIn(out[other], (raw + b"\n",), f"MCPWALL_SEED={number}")
+
+
+if __name__ == "__main__":
+    unittest.main()
