@@ -22,6 +22,10 @@ class WallError(Exception):
     """What mcpwall raises on purpose; `str()` is one clear line. Only `main` turns it into text and an exit status."""
 
 
+class UsageError(WallError):
+    """A command line that cannot be carried out."""
+
+
 class PolicyError(WallError):
     """A policy that cannot be understood: `FILE:LINE: POINTER: what is wrong; what to write`.
 
@@ -188,34 +192,49 @@ def strings_of(value: Any, opaque: Callable[[dict[str, Any], str], bool] | None 
     arrays), None for a name itself. Where *opaque* says so of (object, member name), the value is seen as an empty text:
     it keeps its place in the order, but nothing is found in it. It is asked about members in _OPAQUE_NAMES only.
     """
+    if isinstance(value, str):
+        return [value], [""]
     texts: list[str] = []
     names: list[str | None] = []
     if isinstance(value, (dict, list)):
-        _collect(value, None, texts, names, opaque)
-    elif isinstance(value, str):
-        return [value], [""]
+        _collect(value, texts, opaque)
+        _collect_names(value, "", names)
     return texts, names
 
 
-def _collect(node: Any, name: str | None, texts: list[str], names: list[str | None], opaque: Any) -> None:
+def _collect(node: Any, texts: list[str], opaque: Any) -> None:
     if type(node) is dict:
         for key, value in node.items():
             texts.append(key)
-            names.append(None)
             kind = type(value)
             if kind is str:
                 texts.append("" if key in _OPAQUE_NAMES and opaque is not None and opaque(node, key) else value)
-                names.append(key)
             elif kind is dict or kind is list:
-                _collect(value, key, texts, names, opaque)
+                _collect(value, texts, opaque)
     else:
         for value in node:
             kind = type(value)
             if kind is str:
                 texts.append(value)
-                names.append(name or "")
             elif kind is dict or kind is list:
-                _collect(value, name, texts, names, opaque)
+                _collect(value, texts, opaque)
+
+
+def _collect_names(node: Any, name: str, names: list[str | None]) -> None:
+    """Apart from `_collect`, since few messages need the names."""
+    if type(node) is dict:
+        for key, value in node.items():
+            names.append(None)
+            if type(value) is str:
+                names.append(key)
+            elif type(value) is dict or type(value) is list:
+                _collect_names(value, key, names)
+    else:
+        for value in node:
+            if type(value) is str:
+                names.append(name)
+            elif type(value) is dict or type(value) is list:
+                _collect_names(value, name, names)
 
 
 def path_of(value: Any, ordinal: int) -> tuple[Any, ...]:
@@ -377,22 +396,22 @@ _FOLDED = {group: {name.casefold(): name for name in group} for group in (ENVELO
 #
 # A rule should see `\u0072m`, `r%6D`, fullwidth `rm` and the base64 of `rm` as what they are. A view is the text after
 # some *steps*; a step cuts the text in pieces and says how every second one reads. The readings joined make the view,
-# their lengths summed lead back to the raw text, so the two cannot disagree. What is forwarded is never changed by this.
+# their lengths summed lead back to the raw text, so the two cannot disagree. What is forwarded is never changed.
 #
 #   plain      NFKC, invisible characters dropped, look-alike letters folded to ASCII
 #   tags       plain, with the text hidden in tag characters and variation selectors made visible
 #   unescaped  plain (or tags) with %41, &#65; and \u0041 read
 #   decoded    that with base64 and hex read where they hold text
 #
-# The last two follow each other VIEW_LEVELS times. Every step is one linear pass; a text has at most 2 + 4 * VIEW_LEVELS
-# more views (1 + 2 * VIEW_LEVELS when it has no tag characters), none longer than four times the text.
+# The last two follow each other VIEW_LEVELS times. Every step is one linear pass. Beside the raw text there are at most
+# 1 + 2 * VIEW_LEVELS views (twice that where characters hide text), none longer than six times the text.
 
 VIEW_LEVELS = 3             # encodings inside encodings that are followed
 _VIEW_TOKEN_MIN = 16        # characters of base64 or hex that are worth reading: 12 or 8 bytes
 _VIEW_TABLE_ROWS = 4096     # remembered readings of short pieces, per table
 
-_Pieces = tuple[list[str], list[str]]       # (pieces, readings) of a text: even ones are equal, odd ones a step has read
-_Step = Callable[[str], _Pieces]
+_ViewPieces = tuple[list[str], list[str]]       # (pieces, readings): even ones are equal, odd ones a step has read
+_ViewStep = Callable[[str, "Budget | None"], _ViewPieces]
 
 
 class View(NamedTuple):
@@ -411,104 +430,115 @@ class _ViewTable(dict[str, str]):
 
     def __missing__(self, piece: str) -> str:
         reading = self._read(piece)
-        if len(piece) <= 12 and len(self) < _VIEW_TABLE_ROWS:
+        if len(piece) <= 24 and len(self) < _VIEW_TABLE_ROWS:
             self[piece] = reading
         return reading
 
 
-def _view_step(test: Callable[[str], Any], regex: lazy_regex, read: Callable[[str], str]) -> _Step:
+def _view_step(test: Callable[[str], Any], regex: lazy_regex, read: Callable[[str], str]) -> _ViewStep:
     """A step: what *regex* (of exactly one group) matches reads as *read* says, in texts that pass *test*."""
     table = _ViewTable(read)
 
-    def step(text: str) -> _Pieces:
+    def step(text: str, budget: Budget | None = None) -> _ViewPieces:
         if not test(text):
             return [text], [text]
         pieces = regex.split(text)
         readings = pieces[:]
-        readings[1::2] = map(table.__getitem__, pieces[1::2])
+        for start in range(1, len(pieces), 20_000):
+            readings[start:start + 20_000:2] = map(table.__getitem__, pieces[start:start + 20_000:2])
+            if budget is not None:
+                budget.check()
         return pieces, readings
     return step
 
 
-# Characters that show nothing. Joiners and variation selectors do honest work in emoji and many scripts: they make a view
-# only behind a letter or digit of a western script, and selectors in runs.
-_INVISIBLE = ("\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e\u2060-\u206f"
-              "\u3164\ufeff\uffa0\ufff9-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff")
-_JOINERS = "\u200c\u200d\ufe00-\ufe0f"
-_MARKS = "\u0300-\u036f\u1ab0-\u1aff\u20d0-\u20e2\u20e4-\u20f0"
-_invisible = lazy_regex(f"[{_INVISIBLE}{_JOINERS}]+")
-_view_marks = lazy_regex(f"[{_MARKS}]+")
-_view_joiner = lazy_regex(f"[{_JOINERS}]")
-_view_joined = lazy_regex(f"[{_JOINERS}](?:(?<=[A-Za-z0-9\u00c0-\u05ff].)|(?<=[\ufe00-\ufe0f].))")
+# Characters that show nothing. Joiners and the selectors of text or emoji style do honest work in emoji and many
+# scripts: they make a view only behind a letter of a western script (or a digit, for joiners) and in runs.
+_VIEW_HIDDEN = ("\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e"
+                "\u2060-\u206f\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff9-\ufffb")
+_VIEW_HIDDEN_ASTRAL = "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
+_VIEW_JOINERS = {char: lazy_regex(f"{char}(?<=[A-Za-z\u00c0-\u05ff{more}].)") for char, more in (
+    ("\u200c", "0-9\u200c\u200d"), ("\u200d", "0-9\u200c\u200d"),
+    ("\ufe0e", "\ufe00-\ufe0f"), ("\ufe0f", "\ufe00-\ufe0f"))}
+_VIEW_MARKS = "\u0300-\u036f\u1ab0-\u1aff\u20d0-\u20e2\u20e4-\u20f0"
+_view_invisible = lazy_regex(f"[{_VIEW_HIDDEN}{''.join(_VIEW_JOINERS)}{_VIEW_HIDDEN_ASTRAL}]+")
+_view_marks = lazy_regex(f"[{_VIEW_MARKS}]+")
 
 # Look-alikes of ASCII letters: those that look the same anywhere, and those that do so within an ASCII word only.
 # (Fullwidth, mathematical, circled and such alphabets are NFKC's.)
-_SAME_LETTERS = """
+_VIEW_SAME_LETTERS = """
 аa еe оo рp сc уy хx іi јj ѕs һh ԁd ԛq ԝw ѵv ӏl АA ВB ЕE КK МM НH ОO РP СC ТT УY ХX ІI ЈJ ЅS ԌG ԚQ ԜW ӀI ҮY
 οo νv ΑA ΒB ΕE ΖZ ΗH ΙI ΚK ΜM ΝN ΟO ΡP ΤT ΥY ΧX ϲc ϳj ϹC օo ոn սu հh ցg զq յj ՍU ՏS ՕO ɑa ɡg
 ᴀa ʙb ᴄc ᴅd ᴇe ꜰf ɢg ʜh ɪi ᴊj ᴋk ʟl ᴍm ɴn ᴏo ᴘp ʀr ꜱs ᴛt ᴜu ᴠv ᴡw ʏy ᴢz ᎪA ᏴB ᏟC ᎠD ᎬE ᏀG ᎻH ᎫJ ᏦK ᏞL ᎷM ᏢP ᎡR ᏚS ᎢT
 ᏙV ᎳW ᏃZ ꓮA ꓐB ꓚC ꓓD ꓰE ꓝF ꓖG ꓧH ꓲI ꓙJ ꓗK ꓡL ꓟM ꓠN ꓳO ꓑP ꓣR ꓢS ꓔT ꓴU ꓦV ꓪW ꓫX ꓬY ꓜZ"""
-_ALIKE_LETTERS = "вb гr кk мm нh пn тt иu ьb зe яR иN αa βb γy εe ηn ιi κk ρp σo τt υu χx ωw ıi ȷj ɩi ʋu ɯm ɐa əe"
+_VIEW_ALIKE_LETTERS = "вb гr кk мm нh пn тt иu ьb зe яR иN αa βb γy εe ηn ιi κk ρp σo τt υu χx ωw ıi ȷj ɩi ʋu ɯm ɐa əe"
 
-# What makes a "plain" view: characters that hide, or can stand for an ASCII letter, digit, dot, slash or sign. Typography
-# that NFKC would change as well (no-break space, …, ™, ², half-width kana, fullwidth ，：；！？（）) makes none by itself.
+# What makes a "plain" view: characters that hide, or can stand for an ASCII letter, digit, dot, slash or sign. What else
+# NFKC would change (no-break space, …, ™, ², half-width kana, fullwidth ，：；！？（）) makes none by itself.
 _view_odd = lazy_regex(
-    "[" + _INVISIBLE + "\u0250-\u0258\u025a-\u02b8\u02e0-\u02e4" + _MARKS + "\u1d00-\u1dbf\u13a0-\u13f5\ua4d0-\ua4ff\u2024"
-    "\u2025\u2071\u207f\u2090-\u209c\u2100-\u2102\u2106-\u2115\u2118-\u2121\u2124-\u214f\u2160-\u2188\u249c-\u24e9\ua730"
-    "\ua731\ufb00-\ufb06\ufe50-\ufe6b\uff02-\uff05\uff07\uff0a\uff0b\uff0d-\uff19\uff1c-\uff1e\uff20-\uff5d\U0001d400-"
-    "\U0001d7ff\U0001f110-\U0001f189\U0001fbf0-\U0001fbf9" + re.sub("[\0-~ıə]", "", _SAME_LETTERS + _ALIKE_LETTERS) + "]")
-_view_run = lazy_regex("((?<![A-Za-z<=>])[A-Za-z<=>]*[^\x00-\x7f][A-Za-z<=>\x80-\U0010ffff]*)")
-_view_word = lazy_regex(r"[^\W\d_]+")
-_ASCII = bytes(range(128))
-# UTF-8 but for the lead bytes of blocks with odd characters: Latin with accents, Hebrew … Indic, kana, ideographs, Hangul
-_CALM = bytes(range(0xC0)) + bytes((*range(0xC3, 0xC9), 0xD6, 0xD7, *range(0xDA, 0xE1), *range(0xE3, 0xEA), *range(0xEB, 0xEE)))
+    "[" + _VIEW_HIDDEN + _VIEW_MARKS + "\u0250-\u0258\u025a-\u02b8\u02e0-\u02e4\u1d00-\u1dbf\u13a0-\u13f5\ua4d0-\ua4ff"
+    "\u2024\u2025\u2071\u207f\u2090-\u209c\u2100-\u2102\u2106-\u2115\u2118-\u2121\u2124-\u214f\u2160-\u2188\u249c-\u24e9"
+    "\ua730\ua731\ufb00-\ufb06\ufe50-\ufe6b\uff02-\uff05\uff07\uff0a\uff0b\uff0d-\uff19\uff1c-\uff1e\uff20-\uff5d"
+    + re.sub("[\0-~ıə]", "", _VIEW_SAME_LETTERS + _VIEW_ALIKE_LETTERS) + "]")
+_view_odd_astral = lazy_regex(f"[{_VIEW_HIDDEN_ASTRAL}\U0001d400-\U0001d7ff\U0001f110-\U0001f189\U0001fbf0-\U0001fbf9]")
+# A word with all that is attached to it, in parts of 100 characters: normalising long runs can take quadratic time
+_view_run = lazy_regex(r"((?:(?<![\w<=>])[\w<=>]{1,36})?[^\0-\x7f][\w<=>\x80-\U0010ffff]{0,63})")
+_view_word = lazy_regex(r"\w+")
+_VIEW_ASCII = bytes(range(128))
+# UTF-8 but for lead bytes of blocks with odd characters. Left: accented Latin, Hebrew … Indic, kana, ideographs, Hangul
+_VIEW_CALM = bytes((*range(0xC0), *range(0xC3, 0xC9), 0xD6, 0xD7, *range(0xDA, 0xE1), *range(0xE3, 0xEA),
+                    *range(0xEB, 0xEE)))
 
 
-def _is_odd(text: str) -> bool:
+def _view_is_odd(text: str) -> bool:
     """May *text* have a plain view? Long calm texts are told by their bytes, several times as fast as by a regex."""
     if text.isascii():
         return False
+    rest, astral = text, True
     if len(text) > 2000:
         data = text.encode("utf-8", "replace")
-        if not data.translate(None, _CALM) and "\xad" not in text and "\u3164" not in text:
+        if not data.translate(None, _VIEW_CALM) and "\xad" not in text and "\u3164" not in text:
             return False
-        rest = data.translate(None, _ASCII)
-        if len(rest) < len(data) // 3:
-            short = rest.decode()
-            return bool(_view_odd.search(short) or _view_joiner.search(short) and _view_joined.search(text))
-    return bool(_view_odd.search(text) or _view_joined.search(text))
+        others = data.translate(None, _VIEW_ASCII)
+        if len(others) < len(data) // 2:
+            rest = others.decode()
+        astral = b"\xf0" in others or b"\xf3" in others
+    if _view_odd.search(rest) or astral and _view_odd_astral.search(rest):
+        return True
+    return any(char in rest and regex.search(text) for char, regex in _VIEW_JOINERS.items())
 
 
-def _letter_tables(tables: list[dict[int, str]] = []) -> list[dict[int, str]]:  # noqa: B006 (filled once)
+_view_letters: list[dict[int, str]] = []
+
+
+def _view_letter_tables() -> list[dict[int, str]]:
     """[look-alikes anywhere, look-alikes in ASCII words]: code point → ASCII letter."""
-    if not tables:
-        same = {ord(row[0]): row[1] for row in _SAME_LETTERS.split()}
+    if not _view_letters:
+        same = {ord(row[0]): row[1] for row in _VIEW_SAME_LETTERS.split()}
         same.update({first + place: chr(65 + place) for first in (0x1F150, 0x1F170) for place in range(26)})
-        tables += (same, {**{ord(row[0]): row[1] for row in _ALIKE_LETTERS.split()}, **same})
-    return tables
+        _view_letters[:] = same, {**{ord(row[0]): row[1] for row in _VIEW_ALIKE_LETTERS.split()}, **same}
+    return _view_letters
 
 
-def _fold_word(found: re.Match[str]) -> str:
+def _view_fold_word(found: re.Match[str]) -> str:
     """A word that mixes ASCII letters with look-alikes, or is long and all look-alikes, in ASCII; else as it is."""
     word = found[0]
-    same, alike = _letter_tables()
-    if not word.isascii() and len(word.encode("ascii", "ignore")):
+    same, alike = _view_letter_tables()
+    if word.encode("ascii", "ignore").strip(b"0123456789_"):
         return word.translate(alike)
     folded = word.translate(same)
     return folded if len(word) > 2 and folded.isascii() else word
 
 
-def _fold_run(run: str) -> str:
+def _view_fold_run(run: str) -> str:
     """How a word with all that is attached to it reads: combining sequences together, scripts that are mixed seen."""
     from unicodedata import normalize
-    text = _invisible.sub("", run)
-    wide = normalize("NFKC", text)
-    if len(wide) > 4 * len(text):       # some characters stand for whole phrases: a text could grow eighteenfold
-        wide = normalize("NFC", text)
-    return wide if wide.isascii() else _view_marks.sub("", _view_word.sub(_fold_word, wide))
+    text = _view_invisible.sub("", run).replace("\ufdfa", " ").replace("\ufdfb", " ")      # these two are whole phrases
+    text = normalize("NFKC", text)
+    return text if text.isascii() else _view_marks.sub("", _view_word.sub(_view_fold_word, text))
 
 
-def _read_hidden(run: str) -> str:
+def _view_read_hidden(run: str) -> str:
     """Tag characters stand for ASCII; a run of variation selectors can carry bytes."""
     if run[0] >= "\U000e0020" and run[0] < "\U000e0100":
         return "".join(chr(ord(char) - 0xE0000) for char in run)
@@ -517,124 +547,122 @@ def _read_hidden(run: str) -> str:
 
 
 # Only what yields a character that shows, a blank or NUL: `%08x` and `%02d` are formats
-_percent = lazy_regex("(%(?:[2-7][0-9A-Fa-f]|0[09AaDd]|[c-fC-F][0-9A-Fa-f](?:%[89ABab][0-9A-Fa-f]){1,3}|u[0-9A-Fa-f]{4}))")
-_entity = lazy_regex("(&(?:#[0-9]{1,7};?|#[xX][0-9A-Fa-f]{1,6};?|[A-Za-z][A-Za-z0-9]{1,31};))")
-_CODED = (r"u[dD][89abAB][0-9A-Fa-f]{2}\\+u[dD][c-fC-F][0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|u\{[0-9A-Fa-f]{1,6}\}"
+_view_percent = lazy_regex("(%(?:[2-7][0-9A-Fa-f]|0[09AaDd]|[c-fC-F][0-9A-Fa-f](?:%[89ABab][0-9A-Fa-f]){1,3}"
+                           "|u[0-9A-Fa-f]{4}))")
+_view_entity = lazy_regex("(&(?:#[0-9]{1,7};?|#[xX][0-9A-Fa-f]{1,6};?|[A-Za-z][A-Za-z0-9]{1,31};))")
+_VIEW_CODED = (r"u[dD][89abAB][0-9A-Fa-f]{2}\\+u[dD][c-fC-F][0-9A-Fa-f]{2}|u[0-9A-Fa-f]{4}|u\{[0-9A-Fa-f]{1,6}\}"
           r"|U000[0-9A-Fa-f]{5}|x[0-9A-Fa-f]{2}|0[4-7][0-7]|1[0-7]{2}")
 # Any number of backslashes: text may have been escaped several times. Short escapes are read beside others only.
-_backslash = lazy_regex(rf'((?<!\\)\\+(?:{_CODED}|[nrt/"]))')
-_backslash_test = lazy_regex(rf'\\(?:{_CODED}|")')
-_SHORT_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "/": "/", '"': '"'}
+_view_backslash = lazy_regex(rf'((?<!\\)\\+(?:{_VIEW_CODED}|[nrt/"]))')
+_view_backslash_test = lazy_regex(rf'\\(?:{_VIEW_CODED}|")')
+_VIEW_SHORT_ESCAPES = {"n": "\n", "r": "\r", "t": "\t", "/": "/", '"': '"'}
 
 
-def _read_percent(piece: str) -> str:
+def _view_read_percent(piece: str) -> str:
     if piece[1] == "u":
-        return _character(int(piece[2:], 16), piece)
+        return _view_character(int(piece[2:], 16), piece)
     data = bytes.fromhex(piece.replace("%", ""))
     if data[0] in b"\xc0\xc1":          # an overlong form, once a way around path filters
         return chr((data[0] & 31) << 6 | data[1] & 63) + data[2:].decode("utf-8", "replace")
     return data.decode("utf-8", "replace")
 
 
-def _read_entity(piece: str) -> str:
+def _view_read_entity(piece: str) -> str:
     import html
     return html.unescape(piece)
 
 
-def _read_backslash(piece: str) -> str:
+def _view_read_backslash(piece: str) -> str:
     body = piece.lstrip("\\")
     if "\\" in body:                    # a surrogate pair
         return chr(0x10000 + (int(body[1:5], 16) - 0xD800) * 0x400 + int(body[-4:], 16) - 0xDC00)
-    if body in _SHORT_ESCAPES:
-        return _SHORT_ESCAPES[body]
-    return _character(int(body.strip("uUx{}"), 16) if body[0] in "uUx" else int(body, 8), piece)
+    if body in _VIEW_SHORT_ESCAPES:
+        return _VIEW_SHORT_ESCAPES[body]
+    return _view_character(int(body.strip("uUx{}"), 16) if body[0] in "uUx" else int(body, 8), piece)
 
 
-def _character(code: int, piece: str) -> str:
+def _view_character(code: int, piece: str) -> str:
     """The character of a code point; *piece* itself when there is none."""
     return piece if 0xD800 <= code < 0xE000 or code > 0x10FFFF else chr(code)
 
 
-_TOKEN_MAP = bytes(97 if chr(code).isalnum() or code in b"+/-_" else 32 for code in _ASCII) + b" " * 128
-_CONTROLS = bytes({*range(32), 127}.difference(b"\t\n\r"))
-_hex_text = lazy_regex(r"(?:0x)?((?:[2-7][0-9A-Fa-f]|0[9AaDd]|[c-fC-F][0-9A-Fa-f](?:[89ABab][0-9A-Fa-f])+)+)\Z")
+_VIEW_TOKEN_RUN = b"a" * _VIEW_TOKEN_MIN
+_VIEW_HEX_STARTS = "0234567cdefCDEF"
+_VIEW_TOKEN_MAP = bytes(97 if chr(code).isalnum() or code in b"+/-_" else 32 for code in _VIEW_ASCII) + b" " * 128
+_VIEW_CONTROLS = bytes({*range(32), 127}.difference(b"\t\n\r"))
+_view_hex_text = lazy_regex(r"(?:0x)?((?:[2-7][0-9A-Fa-f]|0[9AaDd]|[c-fC-F][0-9A-Fa-f](?:[89ABab][0-9A-Fa-f])+)+)\Z")
 
 
-def _encoded(text: str) -> Iterator[tuple[int, int, str]]:
-    """(start, end, what it says) of each run of base64 or hex that holds text, in order."""
-    marks = text.encode("latin-1", "replace").translate(_TOKEN_MAP) + b" "     # `a` for each character of a token
-    start = marks.find(b"a" * _VIEW_TOKEN_MIN)
+def _view_encoded(text: str) -> Iterator[tuple[int, int, str]]:
+    """(start, end, what it says) of each run of base64 or hex that holds text, in order, without the padding."""
+    marks = text.encode("latin-1", "replace").translate(_VIEW_TOKEN_MAP)     # `a` for each character of a token
+    start = marks.find(_VIEW_TOKEN_RUN)
+    if start >= 0:
+        marks += b" "
     while start >= 0:
-        lines = _token_lines(text, marks, start)
-        said = None
-        if len(lines) > 1:
-            said = _decode_token("".join([text[first:last] for first, last in lines]))
-        if said is not None:
-            yield start, _padded(text, lines[-1][1]), said
-        else:
-            for first, last in lines:
-                yield from _read_token(text, first, last)
-        start = marks.find(b"a" * _VIEW_TOKEN_MIN, lines[-1][1])
+        end = marks.find(b" ", start)
+        token = text[start:end]
+        if token[0] in _VIEW_HEX_STARTS or not (token.islower() or token.isupper()):     # most words and paths end here
+            lines = _view_token_lines(text, marks, start, end)
+            end = lines[-1][1]
+            said = _view_decode_token("".join([text[first:last] for first, last in lines])) if len(lines) > 1 else None
+            if said is not None:
+                yield start, end, said
+            else:
+                for first, last in lines:
+                    yield from _view_read_token(text[first:last], first)
+        start = marks.find(_VIEW_TOKEN_RUN, end)
 
 
-def _token_lines(text: str, marks: bytes, start: int) -> list[tuple[int, int]]:
-    """The run at *start*, with the lines that follow it where it is wrapped as in mail (76) or PEM (64 characters)."""
-    end = marks.find(b" ", start)
+def _view_token_lines(text: str, marks: bytes, start: int, end: int) -> list[tuple[int, int]]:
+    """A run, with the lines that follow it where it is wrapped as in mail (76 characters) or PEM (64)."""
     lines = [(start, end)]
     width = end - start
-    while end - start == width and width in (64, 76):
-        start = end + (2 if text.startswith("\r\n", end) else 1)
-        if text[start - 1] != "\n" if start <= len(text) else True:
-            break
+    while end - start == width and width in (64, 76) and text.startswith(("\n", "\r\n"), end):
+        start = text.index("\n", end) + 1
         end = marks.find(b" ", start)
-        if not 0 < end - start <= width:
-            break
-        lines.append((start, end))
+        if start < end <= start + width:
+            lines.append((start, end))
     return lines
 
 
-def _padded(text: str, end: int) -> int:
-    return end + (2 if text.startswith("==", end) else 1 if text.startswith("=", end) else 0)
-
-
-def _read_token(text: str, start: int, end: int) -> Iterator[tuple[int, int, str]]:
-    token = text[start:end]
-    said = _decode_token(token)
+def _view_read_token(token: str, start: int) -> Iterator[tuple[int, int, str]]:
+    said = _view_decode_token(token)
     if said is not None:
-        yield start, _padded(text, end), said
-    elif "/" in token:                  # perhaps a path or URL with an encoded step
+        yield start, start + len(token), said
+    elif "/" in token and len(token) < 1000:    # perhaps a path or URL with an encoded step
         for step in token.split("/"):
-            said = _decode_token(step)
+            said = _view_decode_token(step)
             if said is not None:
                 yield start, start + len(step), said
             start += len(step) + 1
 
 
-def _decode_token(token: str) -> str | None:
+def _view_decode_token(token: str) -> str | None:
     """What a run of token characters says when it is hex or base64 of text, else None."""
     if len(token) < _VIEW_TOKEN_MIN:
         return None
-    if token[0] in "0234567CDEFcdef" and len(token) % 2 == 0:
-        found = _hex_text.match(token)
+    if token[0] in _VIEW_HEX_STARTS and len(token) % 2 == 0:
+        found = _view_hex_text.match(token)
         if found:
-            return _as_text(binascii.unhexlify(found[1]))
+            return _view_as_text(binascii.unhexlify(found[1]))
     if token.islower() or token.isupper() or token.isdigit():       # words, constants, numbers: text gives both cases
         return None
     if "-" in token or "_" in token:
         if "/" in token or "+" in token:
             return None
         token = token.replace("-", "+").replace("_", "/")
-    if len(token) > 80 and _as_text(binascii.a2b_base64(token[:64])) is None:       # media tell themselves by their start
+    if len(token) > 80 and _view_as_text(binascii.a2b_base64(token[:64])) is None:      # media: told by their start
         return None
     token = token[:len(token) - (len(token) % 4 == 1)]
-    return _as_text(binascii.a2b_base64(token + "=" * (-len(token) % 4)))
+    return _view_as_text(binascii.a2b_base64(token + "=" * (-len(token) % 4)))
 
 
-def _as_text(data: bytes) -> str | None:
+def _view_as_text(data: bytes) -> str | None:
     """UTF-8 (perhaps cut at the end), or ASCII as UTF-16, with hardly any control characters; else None."""
     if data[1:2] == b"\0" and not data[1::2].strip(b"\0"):
         data = data[::2]
-    if 20 * (len(data) - len(data.translate(None, _CONTROLS))) > len(data):
+    if 20 * (len(data) - len(data.translate(None, _VIEW_CONTROLS))) > len(data):
         return None
     try:
         return data.decode()
@@ -642,27 +670,31 @@ def _as_text(data: bytes) -> str | None:
         return data[:fault.start].decode() if fault.start >= max(8, len(data) - 3) else None
 
 
-def _decode(text: str) -> _Pieces:
+def _view_decode(text: str, budget: Budget | None = None) -> _ViewPieces:
     pieces: list[str] = []
     readings: list[str] = []
     done = 0
-    for start, end, said in _encoded(text):
+    for start, end, said in _view_encoded(text):
+        end += len(text[end:end + 2]) - len(text[end:end + 2].lstrip("="))
         pieces += (text[done:start], text[start:end])
         readings += (text[done:start], said)
         done = end
+        if budget is not None:
+            budget.check()
     return pieces + [text[done:]], readings + [text[done:]]
 
 
-_fold_view = _view_step(_is_odd, _view_run, _fold_run)
-_VIEW_STEPS: dict[str, tuple[_Step, ...]] = {
-    "plain": (_fold_view,),
+_view_fold = _view_step(_view_is_odd, _view_run, _view_fold_run)
+_VIEW_STEPS: dict[str, tuple[_ViewStep, ...]] = {
+    "plain": (_view_fold,),
     "tags": (_view_step(lambda text: not text.isascii(), lazy_regex(
-        "([\U000e0020-\U000e007e]+|[\ufe00-\ufe0f\U000e0100-\U000e01ef]{2,})"), _read_hidden), _fold_view),
-    "unescaped": (_view_step(lambda text: "%" in text, _percent, _read_percent),
-                  _view_step(lambda text: "&" in text, _entity, _read_entity),
-                  _view_step(lambda text: "\\" in text and _backslash_test.search(text), _backslash, _read_backslash),
-                  _fold_view),
-    "decoded": (_decode, _fold_view),
+        "([\U000e0020-\U000e007e]+|[\ufe00-\ufe0f\U000e0100-\U000e01ef]{2,})"), _view_read_hidden), _view_fold),
+    "unescaped": (_view_step(lambda text: "%" in text, _view_percent, _view_read_percent),
+                  _view_step(lambda text: "&" in text, _view_entity, _view_read_entity),
+                  _view_step(lambda text: "\\" in text and _view_backslash_test.search(text), _view_backslash,
+                             _view_read_backslash),
+                  _view_fold),
+    "decoded": (_view_decode, _view_fold),
 }
 
 
@@ -671,20 +703,20 @@ class _ViewCut:
 
     __slots__ = ("step", "source", "_pieces", "_readings", "_starts", "_ends")
 
-    def __init__(self, step: _Step, source: str) -> None:
+    def __init__(self, step: _ViewStep, source: str) -> None:
         self.step, self.source = step, source
         self._pieces: list[str] = []
 
     def back(self, start: int, end: int) -> tuple[int, int]:
         """The span of the source that reads as the span (start, end) of what the step made of it."""
-        first = self._character(start)
-        return (first[0], self._character(end - 1)[1]) if end > start else (first[0], first[0])
+        first = self._span(start)
+        return (first[0], self._span(end - 1)[1]) if end > start else (first[0], first[0])
 
-    def _character(self, offset: int) -> tuple[int, int]:
+    def _span(self, offset: int) -> tuple[int, int]:
         from bisect import bisect_right
         from itertools import accumulate
         if not self._pieces:
-            self._pieces, self._readings = self.step(self.source)
+            self._pieces, self._readings = self.step(self.source, None)
             self._starts = [0, *accumulate(map(len, self._pieces))]
             self._ends = list(accumulate(map(len, self._readings)))
         index = bisect_right(self._ends, offset)
@@ -694,54 +726,48 @@ class _ViewCut:
         offset -= self._ends[index] - len(reading)
         if piece == reading:
             return start + offset, start + offset + 1
-        if self.step is _fold_view and 1 < len(piece) < 5000:       # closer, where the characters alone read the same
-            finer = _ViewCut(_fold_characters, piece)
-            if "".join(_fold_characters(piece)[1]) == reading:
-                first, last = finer._character(offset)
+        if self.step is _view_fold and len(piece) > 1:       # closer, where the characters alone read the same
+            if "".join(_view_fold_characters(piece)[1]) == reading:
+                first, last = _ViewCut(_view_fold_characters, piece)._span(offset)
                 return start + first, start + last
         return start, start + len(piece)
 
 
-def _fold_characters(run: str) -> _Pieces:
-    pieces = re.findall(f"[{_MARKS}]+|[^{_MARKS}][{_MARKS}]*", run)
-    return pieces, [_fold_run(piece) for piece in pieces]
+def _view_fold_characters(run: str, budget: Budget | None = None) -> _ViewPieces:
+    pieces = re.findall(f"[{_VIEW_MARKS}]+|[^{_VIEW_MARKS}][{_VIEW_MARKS}]*", run)
+    return pieces, [_view_fold_run(piece) for piece in pieces]
 
 
 def views(text: str, budget: Budget | None = None) -> tuple[View, ...]:
     """*text* raw, then each canonical view that differs from those before. May raise BudgetSpent."""
-    raw = View("raw", text, ())
+    found = [View("raw", text, ())]
     if not needs_views(text):
-        return (raw,)
-    found = [raw]
-    bases = [_add_view(found, "plain", raw)]
+        return tuple(found)
+
+    def add(name: str, base: View) -> View:
+        """What the steps of *name* make of *base*, found when it is new; *base* itself when they do nothing."""
+        reading, chain = base.text, base.chain
+        for step in _VIEW_STEPS[name]:
+            source, reading = reading, "".join(step(reading, budget)[1])
+            if reading != source:
+                chain = (*chain, _ViewCut(step, source))
+        if reading == base.text:
+            return base
+        view = View(name, reading, chain)
+        if all(reading != other.text for other in found):
+            found.append(view)
+        return view
+
+    bases = [add("plain", found[0])]
     if not text.isascii():
-        tags = _add_view(found, "tags", raw)
-        if tags.text not in (text, bases[0].text):
-            bases.append(tags)
+        bases += (tags for tags in (add("tags", found[0]),) if tags.text not in (text, bases[0].text))
     for view in bases:
         for _ in range(VIEW_LEVELS):
-            if budget is not None:
-                budget.check()
             before = view
-            view = _add_view(found, "decoded", _add_view(found, "unescaped", view))
+            view = add("decoded", add("unescaped", view))
             if view is before:
                 break
     return tuple(found)
-
-
-def _add_view(found: list[View], name: str, base: View) -> View:
-    """What the steps of *name* make of *base*, added to *found* when it is new; *base* itself when they do nothing."""
-    text, chain = base.text, base.chain
-    for step in _VIEW_STEPS[name]:
-        reading = "".join(step(text)[1])
-        if reading != text:
-            text, chain = reading, (*chain, _ViewCut(step, text))
-    if text == base.text:
-        return base
-    view = View(name, text, chain)
-    if all(text != other.text for other in found):
-        found.append(view)
-    return view
 
 
 def raw_span(view: View, start: int, end: int) -> tuple[int, int]:
@@ -753,25 +779,29 @@ def raw_span(view: View, start: int, end: int) -> tuple[int, int]:
 
 def needs_views(text: str) -> bool:
     """False only when `views` of *text*, and of each part between NULs in it, would be the raw view alone."""
-    if "%" in text and _percent.search(text) or "\\" in text and _backslash_test.search(text) or _is_odd(text):
+    if "%" in text and _view_percent.search(text) or "\\" in text and _view_backslash_test.search(text):
         return True
-    if "&" in text and any(_read_entity(piece) != piece for piece in set(_entity.findall(text))):
+    if _view_is_odd(text):
         return True
-    return next(_encoded(text), None) is not None
+    if "&" in text and any(_view_read_entity(piece) != piece for piece in set(_view_entity.findall(text))):
+        return True
+    return next(_view_encoded(text), None) is not None
 
 
 def canonical_text(text: str) -> str:
     """For comparing phrases: case folded, each run of white space one space (none at the ends), nothing invisible."""
-    return " ".join((text if text.isascii() else _invisible.sub("", text)).casefold().split())
+    return " ".join((text if text.isascii() else _view_invisible.sub("", text)).casefold().split())
 
 
-_json_escape = lazy_regex(r"(\\u[dD][89abAB][0-9A-Fa-f]{2}\\u[dD][c-fC-F][0-9A-Fa-f]{2}|\\u[0-9A-Fa-f]{4}|\\.)")
+_json_escape = lazy_regex(r"(\\(?:[^u]|u[dD][89abAB]..\\u[dD][c-fC-F]..|u....))")
 
 
-def _json_characters(literal: str) -> _Pieces:
-    """The inside of a JSON string cut at its escapes; any one character stands for what an escape reads as."""
-    pieces = _json_escape.split(literal)
-    return pieces, ["?" if index % 2 else piece for index, piece in enumerate(pieces)]
+def _json_characters(literal: str, count: int) -> _ViewPieces:
+    """The inside of a JSON string cut at its first *count* escapes; any one character stands for what each reads as."""
+    pieces = _json_escape.split(literal, count)
+    readings = pieces[:]
+    readings[1::2] = "?" * (len(pieces) // 2)
+    return pieces, readings
 
 
 def edit_json_strings(raw: str, edits: Mapping[int, Sequence[tuple[int, int, str]]]) -> str:
@@ -781,27 +811,27 @@ def edit_json_strings(raw: str, edits: Mapping[int, Sequence[tuple[int, int, str
     characters, sorted and disjoint. Raises IndexError for a string that is not there. Edited names that would equal
     another name of their object get " 2", " 3" … appended.
     """
+    from itertools import accumulate
     masked = raw
     if "\\" in raw:                     # the same length; every quote that is left begins or ends a string
         masked = raw.replace("\\\\", "\0\0").replace('\\"', "\0\0")
-    parts = masked.split('"')           # outside, inside, outside, …
-    if masked is not raw:
-        at = 0
-        for index, part in enumerate(parts):
-            parts[index] = raw[at:at + len(part)]
-            at += len(part) + 1
-    names = False
-    for ordinal, changes in edits.items():
+    parts = masked.split('"', 2 * max(edits, default=0) + 2)     # outside, inside, outside, …
+    ends = list(accumulate(map(len, parts)))
+    kept, done, names = [], 0, False
+    for ordinal in sorted(edits):
         inside = 2 * ordinal + 1
-        parts[inside] = _edit_literal(parts[inside], changes)
+        start, end = ends[inside - 1] + inside, ends[inside] + inside
+        kept += (raw[done:start], _edit_literal(raw[start:end], edits[ordinal]))
+        done = end
         names = names or parts[inside + 1].lstrip(_BLANKS).startswith(":")
-    if names:
-        _keep_names_apart(parts, edits)
-    return '"'.join(parts)
+    edited = "".join(kept) + raw[done:]
+    return _keep_names_apart(edited, edits) if names else edited
 
 
 def _edit_literal(literal: str, changes: Sequence[tuple[int, int, str]]) -> str:
-    cut, kept, done = _ViewCut(_json_characters, literal), [], 0
+    count = changes[-1][1] + 1 if changes else 1        # no more escapes than that can stand before the last change
+    cut = _ViewCut(lambda text, _: _json_characters(text, count), literal)
+    kept, done = [], 0
     for start, end, replacement in changes:
         first, last = cut.back(start, end)
         kept += (literal[done:first], json.dumps(replacement, ensure_ascii=False)[1:-1])
@@ -809,30 +839,30 @@ def _edit_literal(literal: str, changes: Sequence[tuple[int, int, str]]) -> str:
     return "".join(kept) + literal[done:]
 
 
-def _keep_names_apart(parts: list[str], edits: Mapping[int, Any]) -> None:
-    """Number those edited names that equal another name of their object. (Seldom needed: names hold secrets rarely.)"""
-    objects: list[list[int]] = []       # of each object the places of its names
+def _keep_names_apart(raw: str, edits: Mapping[int, Any]) -> str:
+    """Number those edited names that equal another name of their object. (A cold path: names hold secrets rarely.)"""
+    parts = re.split(r'"([^"\\]*(?:\\.[^"\\]*)*)"', raw)
+    objects: list[list[int]] = []       # the places of the names of each object
     opened: list[list[int]] = []
     for index, part in enumerate(parts):
-        if index % 2:
-            if parts[index + 1].lstrip(_BLANKS).startswith(":"):
-                opened[-1].append(index)
-            continue
-        for mark in part:
+        if index % 2 and parts[index + 1].lstrip(_BLANKS).startswith(":"):
+            opened[-1].append(index)
+        for mark in part if index % 2 == 0 else "":
             if mark == "{":
                 opened.append([])
             elif mark == "}":
                 objects.append(opened.pop())
     for places in objects:
         edited = [index for index in places if index // 2 in edits]
-        taken = {json.loads(f'"{parts[index]}"') for index in places if index not in edited} if edited else set()
+        taken = {json.loads(f'"{parts[index]}"') for index in places if index // 2 not in edits} if edited else set()
+        numbers: dict[str, int] = {}
         for index in edited:
-            name, literal, number = json.loads(f'"{parts[index]}"'), parts[index], 1
-            while name + (f" {number}" if number > 1 else "") in taken:
-                number += 1
-            if number > 1:
-                name, parts[index] = f"{name} {number}", f"{literal} {number}"
-            taken.add(name)
+            literal = parts[index]
+            while json.loads(f'"{parts[index]}"') in taken:
+                numbers[literal] = numbers.get(literal, 1) + 1
+                parts[index] = f"{literal} {numbers[literal]}"
+            taken.add(json.loads(f'"{parts[index]}"'))
+    return "".join(f'"{part}"' if index % 2 else part for index, part in enumerate(parts))
 # ---------------------------------------------------------------------------
 # 3d. JSON and JSONC with places: line numbers for policies, spans for edits
 # ---------------------------------------------------------------------------
@@ -1619,42 +1649,46 @@ def _yaml_scalar(value: Any) -> str:
 # ---------------------------------------------------------------------------
 # 5a. Patterns: regexes and globs of policies
 # ---------------------------------------------------------------------------
-# Regexes are written in the JavaScript dialect without flags (or with flag i), by code point. One parser makes a
-# small tree; its users are: translation to Python's `re` (never silently different), the ambiguity check (what
-# could take exponential time is refused), the literals a match must contain, and a machine that judges any text in
-# linear time. `re` itself, which backtracks and cannot be interrupted, only ever sees texts and windows on which
-# its worst case is known to be small.
+# Regexes are written in the JavaScript dialect without flags (or with flag i), by code point. One parser makes
+# a small tree; its users are: translation to Python's `re` (never silently different), the ambiguity check (what
+# could take exponential time is refused), the literals a match must contain, and a machine that judges any text
+# in linear time. `re` itself, which backtracks and cannot be interrupted, only ever sees texts and windows on
+# which its worst case is known to be small.
 
 MAX_REGEX_LENGTH = 20_000       # characters of one pattern
 MAX_REGEX_SIZE = 10_000         # characters it can demand in all, repeats written out
 MAX_REGEX_NESTING = 60          # groups within groups
 MAX_SMALL_REPEAT = 10           # a group repeated more often than this is judged like an endless repeat
 MAX_LOOP_SIZE = 400             # positions inside one repeated group that the ambiguity check looks at
+MAX_LOOP_STEPS = 300_000        # … and the steps it takes
 MAX_LITERALS = 16               # alternatives of a literal prefilter
-_RE_STEPS = 200_000             # backtracking steps `re` may need at worst without a look at the clock: about 2 ms
+_RE_STEPS = 200_000             # backtracking steps `re` may need at worst between looks at the clock: about 2 ms
 _RE_WORK = 100                  # worst steps per start up to which windows of `re` beat the machine
-_BIG_MACHINE = 1_000            # … and the size from which they do so anyway, having more states than it is worth
-_MACHINE_BYTES = 8_000_000      # about what the states of all machines together may take; then they are made anew
+_BIG_MACHINE = 1_000            # … and the size from which they do so anyway
+_MACHINE_BYTES = 8_000_000      # what the states of all machines may take, roughly; then they are made anew
+_MAX_PYTHON = 20_000            # characters of a translation: `re` takes up to 0.1 s to compile these
 _NEVER = -1                     # "no upper bound" of a repeat
 _LAST = 0x10FFFF
 _WORD_CHARS = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqrstuvwxyz")
 
 _Ranges = tuple[tuple[int, int], ...]   # (first, last) code points, sorted, disjoint
 
-# The tree of a pattern. Groups leave no trace in it: back references are refused, so it does not matter what they hold.
+# The tree of a pattern. Groups leave no trace in it: back references are refused, so what they hold is no matter.
 _Lit = NamedTuple("_Lit", [("text", str)])          # these characters, one after another
 _Set = NamedTuple("_Set", [("ranges", _Ranges)])    # one character out of these ranges
 _Cat = NamedTuple("_Cat", [("parts", tuple[Any, ...])])     # all parts, one after another
 _Alt = NamedTuple("_Alt", [("parts", tuple[Any, ...])])     # one of the parts, earlier ones preferred
 _Rep = NamedTuple("_Rep", [("body", Any), ("least", int), ("most", int), ("lazy", bool), ("source", str)])
 _At = NamedTuple("_At", [("what", str)])            # an assertion about a place: ^ $ b B
-_Look = NamedTuple("_Look", [("ahead", bool), ("negate", bool), ("body", Any), ("index", int)])  # inner ones first
-_EMPTY = _Cat(())
+_Look = NamedTuple("_Look", [("ahead", bool), ("negate", bool), ("body", Any), ("index", int)])
+_VOID = _Cat(())
 
 
 def _children(node: Any) -> tuple[Any, ...]:
     kind = type(node)
-    return node.parts if kind is _Cat or kind is _Alt else (node.body,) if kind is _Rep or kind is _Look else ()
+    if kind is _Cat or kind is _Alt:
+        return tuple(node.parts)
+    return (node.body,) if kind is _Rep or kind is _Look else ()
 
 
 # --- sets of characters
@@ -1694,7 +1728,7 @@ _ANY = _Set(((0, _LAST),))
 _ESCAPED_SETS = {"d": _DIGIT, "D": _ranges_not(_DIGIT), "w": _WORD, "W": _ranges_not(_WORD),
                  "s": _SPACE, "S": _ranges_not(_SPACE)}
 _ESCAPED_CHARS = {"f": "\f", "n": "\n", "r": "\r", "t": "\t", "v": "\v", "0": "\0"}
-_other_cases: dict[int, list[int]] = {}     # non-ASCII characters that flag i takes for each other; filled on first use
+_other_cases: dict[int, list[int]] = {}     # non-ASCII characters that flag i takes for each other; filled late
 
 
 def _fold(ranges: _Ranges) -> _Ranges:
@@ -1753,8 +1787,8 @@ class _RegexParser:
         if not source.isascii() and any("\ud800" <= char <= "\udfff" for char in source):
             raise self.fail("contains half a surrogate pair; write the whole character")
         if source[:1] == "/" and re.match(r"/(?:[^/\\]|\\.)+/[dgimsuvy]+\Z", source, re.DOTALL):
-            raise self.fail("looks like a JavaScript literal with flags; write only what stands between the slashes, "
-                            r"or \/ at the start if the slashes are meant")
+            raise self.fail("looks like a JavaScript literal with flags; write only what stands between the "
+                            r"slashes, or \/ at the start if the slashes are meant")
         node = self.alternatives(0)
         if self.at < len(source):
             raise self.fail(r"a ) without its (; write \) for the character")
@@ -1765,10 +1799,10 @@ class _RegexParser:
         while self.source[self.at:self.at + 1] == "|":
             self.at += 1
             branches.append(self.sequence(depth))
-        if len(branches) == 1:
-            return branches[0]
+        if len(branches) == 1 or len(branches) > 100:
+            return branches[0] if len(branches) == 1 else _Alt(tuple(branches))
         spans: list[tuple[int, int]] = []
-        for branch in branches:     # (a|b|\d) is one set; overlapping ones stay apart, for the ambiguity check
+        for branch in branches:     # (a|b|\d) is one set; overlapping ones stay apart, to be refused in loops
             ranges = _one_char(branch)
             if ranges is None or _ranges_meet(ranges, spans):
                 return _Alt(tuple(branches))
@@ -1816,19 +1850,19 @@ class _RegexParser:
         if times is None:
             return atom
         if type(atom) in (_At, _Look):
-            raise self.fail(f"nothing to repeat at {_shown(source[start:times.end()])}; an assertion is not repeated")
+            raise self.fail(f"nothing to repeat at {_shown(source[start:times.end()])}; drop the repeat")
         sign, low, comma, high, lazy = times.groups()
         self.at = times.end()
         if _RE_TIMES.match(source, self.at):
-            raise self.fail(f"a repeat of a repeat, {_shown(source[start:self.at + 1])} (possessive repeats are not "
-                            "JavaScript); write one of them, or put a group around the first")
+            raise self.fail(f"a repeat of a repeat, {_shown(source[start:self.at + 1])} (possessive repeats are "
+                            "not JavaScript); write one of them, or put a group around the first")
         if sign:
             least, most = (0, 1) if sign == "?" else (1 if sign == "+" else 0, _NEVER)
         else:
-            least = int(low) if len(low) < 8 else MAX_REGEX_SIZE + 1
-            most = (int(high) if len(high) < 8 else MAX_REGEX_SIZE + 1) if high else _NEVER if comma else least
-            if max(least, most) > MAX_REGEX_SIZE:
-                raise self.fail(f"{times.group()} repeats more than {MAX_REGEX_SIZE} times")
+            if max(len(low), len(high or "")) > 8 or max(int(low), int(high or 0)) > MAX_REGEX_SIZE:
+                raise self.fail(f"{_shown(times.group())} repeats more than {MAX_REGEX_SIZE} times")
+            least = int(low)
+            most = int(high) if high else _NEVER if comma else least
             if most != _NEVER and least > most:
                 raise self.fail(f"{times.group()}: numbers out of order; write {{{most},{least}}}")
             self.counted = True
@@ -1870,7 +1904,7 @@ class _RegexParser:
         self.at = opened.end()
         body = self.alternatives(depth + 1)
         if source[self.at:self.at + 1] != ")":
-            raise self.fail(f"the group {_shown(source[start:start + 12])} is never closed; write \\( for the character")
+            raise self.fail(f"the group {_shown(source[start:start + 12])} is never closed; write \\( for the sign")
         self.at += 1
         if not look:
             return body
@@ -1896,7 +1930,7 @@ class _RegexParser:
                 value = (0x10000 + ((int(high, 16) & 0x3FF) << 10) + (int(low, 16) & 0x3FF) if high
                          else int(byte or unit, 16))
                 if 0xD800 <= value <= 0xDFFF:
-                    raise self.fail(f"{source[start:self.at]} is half a surrogate pair; write the whole character")
+                    raise self.fail(f"{source[start:self.at]} is half a surrogate pair; write both halves")
                 return chr(value)
         after = source[start + 2:start + 3]
         if char in _ESCAPED_CHARS and not (char == "0" and after.isdigit()):
@@ -1916,7 +1950,7 @@ class _RegexParser:
                 raise self.fail(r"[] matches nothing in JavaScript; write \] inside a class for the bracket")
             rest = self.source[self.at:]
             if "]" in rest and ("[" not in rest or rest.index("]") < rest.index("[")):
-                raise self.fail(r"[^] is a class of its own in JavaScript (any character); write [^\]…] to exclude ]")
+                raise self.fail(r"[^] is a whole class in JavaScript (any character); write [^\]…] to exclude ]")
             return _ANY
         ranges = _class_sets.get(key)
         if ranges is None:
@@ -1949,7 +1983,7 @@ class _RegexParser:
             if first > last:
                 raise self.fail(f"the range {source[before - 1:self.at]} is out of order")
             spans.append((ord(first), ord(last)))
-            if first <= "\ud800" and last == "\uffff":  # all UTF-16 halves are in it, so all astral characters are
+            if first <= "\ud800" and last == "\uffff":  # all UTF-16 halves: all astral characters
                 spans.append((0x10000, _LAST))
         self.at = keep
         return _ranges_of(*spans)
@@ -1959,8 +1993,8 @@ class _RegexParser:
         char = source[self.at]
         if char != "\\":
             if char == "[" and source[self.at + 1:self.at + 2] in (":", ".", "="):
-                raise self.fail(f"{source[self.at:self.at + 8]} is no class of JavaScript; write the characters, "
-                                "such as a-z or 0-9")
+                raise self.fail(f"{source[self.at:self.at + 8]} is no class of JavaScript; write the "
+                                "characters, such as a-z or 0-9")
             self.at += 1
             return char
         if source[self.at + 1] == "b":
@@ -1977,7 +2011,7 @@ def _shown(text: str) -> str:
 
 def _group_problem(text: str) -> str:
     if re.match(r"\(\?[a-zA-Z-]+[:)]", text):
-        return f"{text.split(')')[0]}: inline flags are not JavaScript; write both cases out, such as [Rr][Mm]"
+        return f"{text.split(')')[0]}: inline flags are not JavaScript; write both cases, such as [Rr][Mm]"
     if text.startswith(("(?P<", "(?P=")):
         return f"{text[:4]} is Python; JavaScript names a group (?<name>…), and back references are refused"
     kinds = {"(?#": "comments", "(?>": "atomic groups", "(?(": "conditions", "(?|": "branch resets"}
@@ -1989,7 +2023,7 @@ def _escape_problem(char: str, text: str) -> str:
              "p": "\\p needs JavaScript's flag u; write the ranges of characters",
              "x": r"\x wants two hexadecimal digits", "u": r"\u wants four hexadecimal digits"}
     if char.isdigit() or char == "k":
-        return f"{text.strip()}: back references and octal escapes are refused; write the text again, or \\xHH"
+        return f"{text.strip()}: back references and octal escapes are refused; write the text, or \\xHH"
     if char and char in "AZzG":
         return f"JavaScript has no \\{char}; write ^ for the start and $ for the end of the text"
     return hints.get(char.lower()) or f"JavaScript has no escape \\{char}; write {char} for the letter"
@@ -2031,11 +2065,10 @@ def _width(node: Any) -> tuple[float, float]:
 # --- translation to Python
 
 def _to_python(node: Any) -> str:
-    """The same in the syntax of `re`, to be compiled with re.ASCII. Repeats of bodies that can be empty excepted
-    (see `Regex`), the two engines then find the same."""
+    """The same in the syntax of `re`, to be compiled with re.ASCII; exact where `_fits_re`."""
     kind = type(node)
     if kind is _Lit:
-        return re.escape(node.text)
+        return str(re.escape(node.text))
     if kind is _Set:
         return _set_to_python(node.ranges)
     if kind is _Cat:
@@ -2070,7 +2103,7 @@ def _set_to_python(ranges: _Ranges) -> str:
     def code(value: int) -> str:
         char = chr(value)
         return char if char in _WORD_CHARS else f"\\U{value:08x}" if value > 0xFFFF else f"\\u{value:04x}"
-    inside = "".join([code(first) if first == last else f"{code(first)}-{code(last)}" for first, last in ranges])
+    inside = "".join([code(one) if one == last else f"{code(one)}-{code(last)}" for one, last in ranges])
     return f"[{'^' if negate else ''}{inside}]"
 
 
@@ -2115,7 +2148,8 @@ class _Paths:
                     min(2, sum(part[2] for part in read)))
         if kind is not _Rep:
             return [], [], 1
-        read = [self.read(node.body) for _ in range(max(1, node.least) if node.most == _NEVER else node.least)]
+        copies = max(1, node.least) if node.most == _NEVER else node.least
+        read = [self.read(node.body) for _ in range(copies)]
         tail: tuple[list[int], list[int], int] = ([], [], 1)
         if node.most == _NEVER:             # only the last copy is repeated: x{3,} = xx(x)+
             first, last, ways = read[-1]
@@ -2144,18 +2178,26 @@ class _Paths:
         self.link(last, first)
         if self.twice:
             return True
-        sets, follow = self.sets, self.next
-        pairs = {(a, b) for out in follow for a in out for b in out if a < b and _ranges_meet(sets[a], sets[b])}
-        todo = list(pairs)
+        sets, follow, steps = self.sets, self.next, 0
+        todo: list[tuple[int, int]] = []
+        pairs: set[tuple[int, int]] = set()
+        for out in {frozenset(out) for out in follow}:
+            steps += len(out) ** 2
+            if steps > MAX_LOOP_STEPS:
+                raise OverflowError
+            todo += [(a, b) for a in out for b in out if a < b]
         while todo:     # two ways have parted: can they meet again on the same text?
             one, other = todo.pop()
-            for a in follow[one]:
-                for b in follow[other]:
-                    if (a, b) not in pairs and _ranges_meet(sets[a], sets[b]):
-                        if a == b:
-                            return True
-                        pairs.add((a, b))
-                        todo.append((a, b))
+            steps += 1
+            if steps > MAX_LOOP_STEPS:
+                raise OverflowError
+            if (one, other) in pairs or not _ranges_meet(sets[one], sets[other]):
+                continue
+            if one == other:
+                return True
+            pairs.add((one, other))
+            steps += len(follow[one]) * len(follow[other])
+            todo += [(a, b) for a in follow[one] for b in follow[other]]
         return False
 
 
@@ -2170,12 +2212,12 @@ def _check_loops(node: Any, fail: Callable[[str], PolicyError], times: int = 1) 
         try:
             bad = _Paths().ambiguous(node.body)
         except (OverflowError, RecursionError):
-            raise fail(f"{_shown(node.source)} repeats a group too large to be checked; make it smaller, or repeat a "
-                       "single class such as [a-z]{1,500}") from None
+            raise fail(f"{_shown(node.source)} repeats a group too large to be checked; make it smaller, or repeat "
+                       "a single class such as [a-z]{1,500}") from None
         if bad:
-            raise fail(f"{_shown(node.source)} can match the same text in exponentially many ways (a repeat within a "
-                       "repeat, or alternatives that overlap); write it so that each text fits in one way, such as "
-                       "[ab]+ for (a+|b)+ or (?:a+,)+ with a separator")
+            raise fail(f"{_shown(node.source)} can match the same text in exponentially many ways (a repeat within "
+                       "a repeat, or alternatives that overlap); write it so that each text fits in one way, such "
+                       "as [ab]+ for (a+|b)+, or (?:a+,)+ with a separator")
         for look in _looks_in(node.body):
             _check_loops(look.body, fail)
 
@@ -2194,7 +2236,7 @@ def _size(node: Any) -> int:
 # --- literals a match must contain
 
 def _literals(node: Any) -> frozenset[str] | None:
-    """ASCII strings in lower case of which at least one is in the lower case of any text that *node* matches."""
+    """ASCII strings in lower case, one of which is in the lower case of every text that *node* matches."""
     exact, best = _literal_sets(node)
     return _better(best, exact)
 
@@ -2208,14 +2250,15 @@ def _better(one: frozenset[str] | None, other: frozenset[str] | None) -> frozens
 
 
 def _literal_sets(node: Any) -> tuple[frozenset[str] | None, frozenset[str] | None]:
-    """(all that *node* can match, when that is few ASCII strings; else None), (the best set it must contain)."""
+    """(all that *node* can match, if that is few ASCII strings, else None), (the best set it must contain)."""
     kind = type(node)
     if kind is _Lit:
         return (frozenset((node.text.lower(),)), None) if node.text.isascii() else (None, None)
     if kind is _Set:
-        chars = {chr(code).lower() for first, last in node.ranges[:4] for code in range(first, min(last, first + 4) + 1)}
-        few = node.ranges and len(node.ranges) <= 4 and node.ranges[-1][1] < 128 and len(chars) <= 3
-        return (frozenset(chars), None) if few and all(b - a < 4 for a, b in node.ranges) else (None, None)
+        if sum([last - first + 1 for first, last in node.ranges]) > 6 or not node.ranges or node.ranges[-1][1] > 127:
+            return None, None
+        chars = {chr(code).lower() for first, last in node.ranges for code in range(first, last + 1)}
+        return (frozenset(chars), None) if len(chars) <= 3 else (None, None)
     if kind is _Alt:
         sets = [_literal_sets(part) for part in node.parts]
         exact = best = None  # type: frozenset[str] | None
@@ -2253,23 +2296,23 @@ def _literal_chain(parts: Iterable[Any]) -> tuple[frozenset[str] | None, frozens
 # --- searching with `re`, where its worst case is known to be small
 
 def _trimmed(node: Any, left: bool) -> Any:
-    """What must be found of *node* when only the fact of a match counts: a repeat at its *left* (else right) edge
-    need not take more than it must. `.*\\.env$` is found where `\\.env$` is."""
+    """What must be found of *node* when only the fact of a match counts: a repeat at its *left* (else right)
+    edge need not take more than it must. `.*\\.env$` is found where `\\.env$` is."""
     kind = type(node)
     if kind is _Rep:
         if node.least == 0:
-            return _EMPTY
+            return _VOID
         return _trimmed(node.body, left) if node.least == 1 else node._replace(most=node.least)
     if kind is _Alt:
         parts = tuple([_trimmed(part, left) for part in node.parts])
-        return _EMPTY if _EMPTY in parts else _Alt(parts)
+        return _VOID if _VOID in parts else _Alt(parts)
     if kind is not _Cat:
         return node
     rest = list(node.parts)
     while rest:
         at = 0 if left else len(rest) - 1
         rest[at] = _trimmed(rest[at], left)
-        if rest[at] != _EMPTY:
+        if rest[at] != _VOID:
             break
         del rest[at]
     return rest[0] if len(rest) == 1 else _Cat(tuple(rest))
@@ -2304,20 +2347,22 @@ def _work(node: Any, size: int) -> tuple[float, float]:
 
 def _fits_re(node: Any) -> bool:
     """Whether `re` is exact for *node*: it is not for repeats of what can match nothing."""
-    return (type(node) is not _Rep or _width(node.body)[0] > 0) and all([_fits_re(part) for part in _children(node)])
+    if type(node) is _Rep and _width(node.body)[0] == 0:
+        return False
+    return all([_fits_re(part) for part in _children(node)])
 
 
 class _Plan:
     """How a pattern is searched: `short` is the longest text given to `re` whole; `step` is how many places one
-    window of `re` may start at on longer texts, 0 when only the machine will do; `reach` is what a match and its
-    look-aheads can span."""
+    window of `re` may start at on longer texts, 0 when only the machine will do; `reach` is what a match and
+    its look-aheads can span."""
 
     def __init__(self, node: Any, looks: Sequence[_Look]) -> None:
-        self.node, self.looks = node, looks
-        self.anchored = type(node) is _At and node.what == "^" or bool(
-            type(node) is _Cat and node.parts and node.parts[0] == _At("^"))
-        reach = _width(node)[1] + max([_width(look.body)[1] for look in looks], default=0) + 2
-        fits = _fits_re(node)
+        self.node, self.looks = node, looks if _looks_in(node) else ()
+        first = node.parts[0] if type(node) is _Cat and node.parts else node
+        self.anchored = first == _At("^")
+        reach = _width(node)[1] + max([_width(look.body)[1] for look in self.looks], default=0) + 2
+        fits = _fits_re(node) and len(_to_python(node)) <= _MAX_PYTHON
         self.short = self.step = self.reach = 0
         for size in (16384, 4096, 1024, 256, 64, 16) if fits else ():
             steps = _work(node, size)[1]
@@ -2338,8 +2383,8 @@ class _Plan:
         return self._regex
 
     def find(self, text: str, at: int, budget: Budget) -> re.Match[str] | None:
-        """The leftmost match from *at* on, by windows of `re`. A window ends so far behind its last start that no
-        match from there can tell it from the text."""
+        """The leftmost match from *at* on, by windows of `re`. A window ends so far behind its last start that
+        no match from there can tell it from the text."""
         search = self.regex().search
         while at <= len(text) and not (at and self.anchored):
             budget.check()
@@ -2349,14 +2394,15 @@ class _Plan:
             at += self.step
         return None
 
-    def machine(self, ahead: bool = True, ordered: bool = False, roams: bool = True, stops: bool = False) -> _Machine:
+    def machine(self, ahead: bool = True, ordered: bool = False, roams: bool = True,
+                stops: bool = False) -> _Machine:
         key = (ahead, ordered, roams, stops)
         if key not in self._machines:
             self._machines[key] = _Machine(self.node, *key)
         return self._machines[key]
 
     def marks(self, text: str, budget: Budget) -> list[bytearray]:
-        """For each look-around, at which places of *text* its body matches: one pass each, against its direction."""
+        """For each look-around, the places of *text* where its body matches: one pass, against its direction."""
         marks: list[bytearray] = []
         for number, look in enumerate(self.looks):
             if number == len(self._look_machines):
@@ -2385,21 +2431,26 @@ class _Stop(Exception):
 
 class _Row(dict):  # type: ignore[type-arg]
     """One state: which threads are alive (*core*, in order of preference), what kind of character came before,
-    whether a match ended before that character, and whether new matches may still start. As a mapping: the next
-    state for each symbol met so far."""
+    whether a match ended before that one, and whether new matches may still start. As a mapping: the next state
+    for each symbol met so far."""
 
     __slots__ = ("core", "hit", "machine", "prev", "roams")
+    core: tuple[int, ...]
+    hit: bool
+    machine: _Machine
+    prev: int
+    roams: bool
 
     def __missing__(self, symbol: Any) -> _Row:
-        return self.machine.advance(self, symbol)  # type: ignore[no-any-return]
+        return self.machine.advance(self, symbol)
 
 
 class _Machine:
     """A pattern as a non-deterministic machine, run as a deterministic one.
 
     *ahead*: reads the text forwards, else backwards. *ordered*: threads keep the order of preference of a
-    backtracking engine, and what a match makes needless is dropped; else states are sets. *roams*: matches may
-    start anywhere, else only where the run starts. *stops*: the first hit ends the run.
+    backtracking engine, and what a match makes needless is dropped; else states are sets. *roams*: matches
+    may start anywhere, else only where the run starts. *stops*: the first hit ends the run.
     """
 
     def __init__(self, node: Any, ahead: bool, ordered: bool, roams: bool, stops: bool) -> None:
@@ -2408,18 +2459,13 @@ class _Machine:
         self.ops: list[tuple[Any, ...]] = [(_DONE,)]
         self.looks: list[int] = []
         start = self.build(node, 0)
-        bounds = {0}
-        for op in self.ops:
-            if op[0] == _CHAR:
-                bounds.update(edge for first, last in op[1] for edge in (first, last + 1))
-        self.bounds, self.class_of = sorted(bounds), bisect_right
-        masks: dict[Any, int] = {}
-        for at, op in enumerate(self.ops):
-            if op[0] == _CHAR:
-                if op[1] not in masks:
-                    masks[op[1]] = sum(1 << bisect_right(self.bounds, edge) for edge in self.bounds
-                                       if any(first <= edge <= last for first, last in op[1]))
-                self.ops[at] = (_CHAR, masks[op[1]], op[2])
+        sets = {op[1] for op in self.ops if op[0] == _CHAR}
+        spans = [span for ranges in sets for span in ranges]
+        self.bounds = bounds = sorted({0, *[first for first, _ in spans], *[last + 1 for _, last in spans]})
+        self.class_of = bisect_right    # characters that no set of the pattern tells apart are of one class
+        masks = {ranges: sum([(1 << bisect_right(bounds, last) + 1) - (1 << bisect_right(bounds, first))
+                              for first, last in ranges]) for ranges in sets}
+        self.ops = [(_CHAR, masks[op[1]], op[2]) if op[0] == _CHAR else op for op in self.ops]
         self.start, self.work = (start,), 0
         self.rows: dict[tuple[Any, ...], _Row] = {}
         self.budget = Budget(math.inf)
@@ -2446,7 +2492,7 @@ class _Machine:
                 then = self.add(_SPLIT, starts.pop(), then)
         elif kind is _Rep:
             out, least, guard = then, node.least, _width(node.body)[0] == 0
-            def optional(then: int) -> int:     # one more round, which has to take something, as in JavaScript
+            def optional(then: int) -> int:     # one more round; it has to take something
                 leave = self.add(_LEAVE, None, then) if guard else then
                 body = self.build(node.body, leave)
                 return self.add(_ENTER, leave, body) if guard else body
@@ -2483,16 +2529,17 @@ class _Machine:
         if type(test) is _Look:
             return bool(flags[self.looks.index(test.index)]) != test.negate
         if test.what in "^$":
-            return (before if test.what == "^" else after) == 0
-        return ((before == 2) != (after == 2)) == (test.what == "b")
+            return not (before if test.what == "^" else after)
+        return (before == 2) != (after == 2) if test.what == "b" else (before == 2) == (after == 2)
 
     def closure(self, row: _Row, kind: int, flags: Sequence[int]) -> tuple[dict[int, None], bool]:
         """The threads of *row* that wait for a character, once it is known what *kind* of character comes next
-        (0 none, 1 other, 2 of a word) and which look-arounds hold here; and whether a match ends here."""
+        (0 none, 1 other, 2 of a word) and which look-arounds hold; and whether a match ends here."""
         ops, out = self.ops, {}  # type: list[tuple[Any, ...]], dict[int, None]
         before, after = (row.prev, kind) if self.ahead else (kind, row.prev)
         seen: set[tuple[int, tuple[int, ...]]] = set()
-        hit, stack = False, [(at, ()) for at in reversed(row.core)]  # type: bool, list[tuple[int, tuple[int, ...]]]
+        stack: list[tuple[int, tuple[int, ...]]] = [(at, ()) for at in reversed(row.core)]
+        hit = False
         while stack:
             place = stack.pop()
             if place in seen:
@@ -2558,9 +2605,10 @@ class _Machine:
             return stop.hit
         return self.closure(row, 0, [mark[-1] for mark in mine])[1]
 
-    def walk(self, text: str, at: int, end: int, marks: Sequence[bytearray], budget: Budget) -> Iterator[tuple[int, bool]]:
-        """(place, whether a match ends there) from *at* to *end*, in the direction of the machine; ends early when
-        no thread is left."""
+    def walk(self, text: str, at: int, end: int, marks: Sequence[bytearray],
+             budget: Budget) -> Iterator[tuple[int, bool]]:
+        """(place, whether a match ends there) from *at* to *end*, in the direction of the machine; ends early
+        when no thread is left."""
         self.budget, size, step = budget, len(text), 1 if self.ahead else -1
         mine = [marks[number] for number in self.looks]
         edge, behind = (size, at - 1) if self.ahead else (0, at)
@@ -2608,10 +2656,11 @@ class Regex:
         except RecursionError:
             raise parser.fail("nested too deep") from None
         if parser.counted and _size(node) > MAX_REGEX_SIZE:
-            raise parser.fail(f"its repeats demand more than {MAX_REGEX_SIZE} characters in all; make them smaller")
+            raise parser.fail(f"its repeats demand over {MAX_REGEX_SIZE} characters in all; make them smaller")
         if parser.grouped:
             _check_loops(node, parser.fail)
-        self.source, self._looks, self._plans = source, parser.looks, [None, None, None]  # type: str, list[_Look], list[_Plan | None]
+        self.source, self._looks = source, parser.looks
+        self._plans: list[_Plan | None] = [None, None, None]
         self.literals = _literals(node)
 
     def __repr__(self) -> str:
@@ -2626,7 +2675,7 @@ class Regex:
         return plan
 
     def search(self, text: str, budget: Budget, lowered: str = "") -> bool:
-        """Whether *text* has a match. Linear, or BudgetSpent. *lowered* is `text.lower()` if the caller has it."""
+        """Whether *text* has a match; linear, or BudgetSpent. *lowered*: `text.lower()` if the caller has it."""
         if self.literals is not None:
             lowered = lowered or text.lower()
             for literal in self.literals:
@@ -2641,17 +2690,18 @@ class Regex:
         if plan.step:
             return plan.find(text, 0, budget) is not None
         machine = plan.machine(roams=not plan.anchored, stops=True)
-        return machine.search(text, plan.marks(text, budget) if self._looks else (), budget)
+        return machine.search(text, plan.marks(text, budget), budget)
 
     def finditer_spans(self, text: str, budget: Budget) -> list[tuple[int, int]]:
-        """(start, end) of the matches that are not empty, leftmost first, without overlap: what `re.finditer` and
-        JavaScript's `matchAll` find. Linear where the length of a match is bounded but for a repeat at its end;
-        else up to one pass over the text for each match, or BudgetSpent."""
+        """(start, end) of the matches that are not empty, leftmost first, without overlap: what `re.finditer`
+        and JavaScript's `matchAll` find. Linear where the length of a match is bounded but for a repeat at its
+        end; else up to one pass over the text for each match, or BudgetSpent."""
         if not self.search(text, budget):
             return []
         find = self._finder(text, budget)
         spans, at = [], 0
         while at <= len(text):
+            budget.check()
             span = find(at)
             if span is None:
                 break
@@ -2661,7 +2711,7 @@ class Regex:
         return spans
 
     def _finder(self, text: str, budget: Budget) -> Callable[[int], tuple[int, int] | None]:
-        """A function that gives the leftmost match from a place on, its end chosen as a backtracking engine would."""
+        """A function: the leftmost match from a place on, its end chosen as a backtracking engine would."""
         whole, starts = self._plan(2), self._plan(1)
         if len(text) <= whole.short or whole.step:
             short = whole.regex().search
@@ -2672,7 +2722,8 @@ class Regex:
         marks = whole.marks(text, budget)
         def ending(at: int, roams: bool) -> int | None:
             machine = whole.machine(ordered=True, roams=roams and not (whole.anchored and at))
-            return max((place for place, hit in machine.walk(text, at, len(text), marks, budget) if hit), default=None)
+            walk = machine.walk(text, at, len(text), marks, budget)
+            return max((place for place, hit in walk if hit), default=None)
         def find_far(at: int) -> tuple[int, int] | None:
             if starts.step:
                 found = starts.find(text, at, budget)
@@ -2687,8 +2738,8 @@ class Regex:
 
 
 def compile_regex(source: str, ignore_case: bool = False) -> Regex:
-    """The regex *source* in the JavaScript dialect; PolicyError when it means something else in JavaScript than a
-    reader of Python might think, cannot be translated exactly, or could take exponential time."""
+    """The regex *source* in the JavaScript dialect; PolicyError when it means something else there than a reader
+    of Python might think, cannot be translated exactly, or could take exponential time."""
     return Regex(source, ignore_case)
 
 
@@ -2696,16 +2747,20 @@ def compile_regex(source: str, ignore_case: bool = False) -> Regex:
 
 MAX_GLOB_ALTERNATIVES = 256
 _GLOB_MEMBER = r"\\.|\[(?![:.=])|[^\\\[%s]"
-_GLOB_TOKEN = lazy_regex(r"\\(.)|\[(?:([!^])|(?![!^]))((?:%s)(?:%s)*)\]|\*+|[^\\\[*?{},/|]+|." % (
-    _GLOB_MEMBER % "", _GLOB_MEMBER % r"\]"), re.DOTALL)
-_GLOB_HINTS = {"|": "a bare | is no alternative in a glob; write {a,b}", "\\": "ends in a backslash; write \\\\ for the character",
+_GLOB_CLASS = r"\[(?:([!^])|(?![!^]))((?:%s)(?:%s)*)\]" % (_GLOB_MEMBER % "", _GLOB_MEMBER % r"\]")
+_GLOB_TOKEN = lazy_regex(r"\\(.)|" + _GLOB_CLASS + r"|[@!+*?]\(|\*+(?!\()"
+                         r"|(?:[^\\\[*?{},/|@!+]|[@!+](?!\())+|.", re.DOTALL)
+_GLOB_HINTS = {"|": "a bare | is no alternative in a glob; write {a,b}",
+               "\\": "ends in a backslash; write \\\\ for the character",
                "[": "a [ that opens no class (unclosed, or a POSIX class); write \\[ for the character",
                "}": "a } without its {; write \\} for the character"}
+_NOT_SLASH = _ranges_not(((47, 47),))
+_glob_slashes = lazy_regex("/{2,}")
 
 
 class Glob(NamedTuple):
-    """A compiled glob. `literal` is the text of a pattern without wildcards: but for doubled and trailing slashes it
-    matches nothing else. `matches` takes time in proportion to the text, the stars and the alternatives."""
+    """A compiled glob. `literal` is the text of a pattern without wildcards: but for doubled and trailing slashes
+    it matches nothing else. `matches` takes time in proportion to the text, the stars and the alternatives."""
 
     pattern: str
     matches: Callable[[str], bool]
@@ -2713,8 +2768,8 @@ class Glob(NamedTuple):
 
 
 class _GlobParser:
-    """Splits a glob into alternatives: lists of tokens, each a text, the ranges of one character, or a star. A `/`
-    between segments is a token of its own."""
+    """Splits a glob into alternatives: lists of tokens, each a text, the ranges of one character, or a star. A
+    `/` between segments is a token of its own."""
 
     def __init__(self, pattern: str) -> None:
         self.pattern, self.at, self.depth = pattern, 0, 0
@@ -2727,8 +2782,8 @@ class _GlobParser:
         if not pattern:
             raise self.fail("is empty; write * for any name")
         if pattern[0] in "!#":
-            raise self.fail(f"starts with {pattern[0]} (negation and comments are not supported); use unless:, or "
-                            f"\\{pattern[0]} for the character")
+            raise self.fail(f"starts with {pattern[0]} (negation and comments are not supported); use unless:, "
+                            f"or \\{pattern[0]} for the character")
         if len(pattern) > MAX_REGEX_LENGTH or any("\ud800" <= char <= "\udfff" for char in pattern):
             raise self.fail(f"longer than {MAX_REGEX_LENGTH} characters, or contains half a surrogate pair")
         if "{" in pattern and any(char in pattern for char in "\n\r\u2028\u2029"):
@@ -2744,8 +2799,8 @@ class _GlobParser:
             text = token.group()
             if self.depth and text in ",}":
                 break
-            if text[-1] in "@!+*?" and pattern[token.end():token.end() + 1] == "(":
-                raise self.fail(f"{text[-1]}(…) is an extended glob, not supported; write {{a,b}} for alternatives")
+            if len(text) == 2 and text[1] == "(":
+                raise self.fail(f"{text}…) is an extended glob, not supported; write {{a,b}} for alternatives")
             if text in _GLOB_HINTS:
                 raise self.fail(_GLOB_HINTS[text])
             if text == "{":
@@ -2754,10 +2809,13 @@ class _GlobParser:
             self.at = token.end()
             if token.group(1) == "/" or (text[0] == "*" and len(text) > 2):
                 raise self.fail(f"{text} has no meaning; write {'/' if '/' in text else '*'}")
-            part = token.group(1) or text
+            part: Any = token.group(1) or text
+            if token.group(3):
+                part = self.one_of(token.group(2) or "", token.group(3))
+            elif text == "?" or text[0] == "*":
+                part = _NOT_SLASH if text == "?" else _At(text)
             for tokens in found:
-                tokens.append(self.one_of(token.group(2) or "", token.group(3)) if token.group(3) else
-                              _At(text) if text[0] == "*" else _ranges_not(((47, 47),)) if text == "?" else part)
+                tokens.append(part)
         return found
 
     def cross(self, left: list[list[Any]], right: list[list[Any]]) -> list[list[Any]]:
@@ -2782,7 +2840,7 @@ class _GlobParser:
         self.at, self.depth = self.at + 1, self.depth - 1
         if options == 1:
             if ".." in self.pattern[start:self.at]:
-                raise self.fail(f"{self.pattern[start:self.at]}: brace ranges are not supported; write them out, {{1,2,3}}")
+                raise self.fail(f"{self.pattern[start:self.at]}: brace ranges are not supported; write {{1,2,3}}")
             return [["{", *tokens, "}"] for tokens in found]
         if start and self.pattern[start - 1] == "$":
             raise self.fail(r"${…,…} is no alternative in a glob; write \$ and {a,b}")
@@ -2790,8 +2848,9 @@ class _GlobParser:
 
     def one_of(self, negate: str, members: str) -> Any:
         spans, chars = [], re.findall(r"(\\?)(.)", members, re.DOTALL)
-        if any(not escape and char in ("{", "}", "/") or (char == "," and self.depth) for escape, char in chars):
-            raise self.fail(f"[{negate}{members}]: braces, commas within braces and / cannot stand in a class")
+        refused = "{}/," if self.depth else "{}/"
+        if any(not escape and char in refused for escape, char in chars):
+            raise self.fail(f"[{negate}{members}]: braces, commas within braces and / are refused in a class")
         at = 0
         while at < len(chars):
             last = first = chars[at][1]
@@ -2809,7 +2868,7 @@ class _GlobParser:
 
 
 class _Piece:
-    """What stands between two stars, always of one length: a text, or a regex where there are `?` or classes."""
+    """What stands between two stars, always of one length: a text, or a regex if there are `?` or classes."""
 
     __slots__ = ("length", "regex", "text")
 
@@ -2821,7 +2880,7 @@ class _Piece:
                                          for token in tokens])) if others else None
 
     def stands(self, text: str, at: int) -> bool:
-        return at >= 0 and (text.startswith(self.text, at) if self.regex is None else bool(self.regex.match(text, at)))
+        return text.startswith(self.text, at) if self.regex is None else self.regex.match(text, at) is not None
 
     def find(self, text: str, at: int) -> int:
         if self.regex is None:
@@ -2841,8 +2900,8 @@ def _pieces(tokens: Sequence[Any]) -> list[_Piece]:
 
 
 def _pieces_fit(pieces: Sequence[_Piece], text: str) -> bool:
-    """Whether *text* is the pieces with anything between them: the first at its start, the last at its end, each
-    other one as far left as it fits."""
+    """Whether *text* is the pieces with anything between them: the first at its start, the last at its end,
+    each other one as far left as it fits."""
     first, last = pieces[0], pieces[-1]
     if not first.stands(text, 0):
         return False
@@ -2884,10 +2943,10 @@ def _glob_segments(tokens: Sequence[Any], parser: _GlobParser) -> list[list[Any]
             segments[-1].append(token)
     for segment in segments:
         stars = [type(token) is _At for token in segment]
-        if (_At("**") in segment and len(segment) > 1) or any(map(min, stars, stars[1:])):  # also met across a brace
-            raise parser.fail("** within a name means no more than *; write * there, or /**/ for any number of folders")
+        if _At("**") in segment[1:] + segment[:-1] or any(map(min, stars, stars[1:])):   # (or across a brace)
+            raise parser.fail("** within a name means no more than *; write *, or /**/ for any number of folders")
         if all(isinstance(token, str) for token in segment) and "".join(segment) in (".", ".."):
-            raise parser.fail("has a segment . or .., which no text is matched against; write the path without it")
+            raise parser.fail("has a segment . or .., which matches nothing; write the path without it")
     return segments
 
 
@@ -2907,16 +2966,13 @@ def _name_pieces(segments: Sequence[list[Any]], parser: _GlobParser) -> list[lis
     return []
 
 
-_GLOB_ONE = _ranges_not(((47, 47),))
-_glob_slashes = lazy_regex("/{2,}")
-
-
 def compile_glob(pattern: str, what: str = "name") -> Glob:
     """The glob *pattern*: `*`, `?`, `[a-z]`, `[!a]`, `{a,b}`, `\\` and, as a whole segment, `**`; case counts.
 
-    *what* is "name" for tools, servers and methods, where `*` crosses `/` and matches any name that is not empty;
-    "argument" or "path" for values, as minimatch does with `dot`: `*` stays within a segment, `**` crosses, no
-    wildcard matches a segment `.` or `..`. PolicyError for what has another meaning elsewhere.
+    *what* is "name" for tools, servers and methods, where `*` crosses `/` and matches any name that is not
+    empty; "argument" or "path" for values, as minimatch does with `dot`: `*` stays within a segment, `**`
+    crosses, no wildcard matches a segment `.` or `..`. PolicyError for what has another meaning elsewhere.
+    (minimatch forgets escapes after a star or `?` at the start of a segment, and `\\\\` beside braces; we do not.)
     """
     parser = _GlobParser(pattern)
     alternatives = [tokens for tokens in parser.parse() if any(tokens)]     # nothing at all is no alternative
@@ -2947,13 +3003,13 @@ def compile_glob(pattern: str, what: str = "name") -> Glob:
 
 
 def _path_segments(segments: Sequence[list[Any]]) -> list[list[_Piece] | None]:
-    """One alternative of a glob for paths. A `**` at the end takes at least one segment, `*` at least one character."""
+    """One alternative of a glob for paths. A `**` at the end takes at least one segment, `*` one character."""
     found: list[list[_Piece] | None] = []
     for segment in segments:
         if segment == [_At("**")]:
             found.append(None)
         else:
-            found.append(_pieces([_GLOB_ONE, *segment] if segment == [_At("*")] else segment))
+            found.append(_pieces([_NOT_SLASH, *segment] if segment == [_At("*")] else segment))
     return found + [_pieces([_At("*")])] if found[-1] is None else found
 # ---------------------------------------------------------------------------
 # 5. Patterns: paths
@@ -3269,7 +3325,7 @@ def _path_windows_readings(text: str, ctx: PathContext) -> Iterator[str]:
 
 def _path_absolute(text: str, ctx: PathContext) -> tuple[str, str]:
     """(root, rest): root is `//` (network), `C:` or empty; rest holds the components, `..` still among them."""
-    if text[:2] == "\\\\":
+    if text[:2] == "\\\\" or ctx.windows and text[:2] == "//":
         return "//", text[2:]
     if text[1:2] == ":" and _PATH_DRIVE.match(text) is not None:
         return text[0].upper() + ":", text[2:]
@@ -3395,8 +3451,9 @@ def _path_roots(roots: Sequence[str], ctx: PathContext) -> tuple[str, ...]:
     base = ctx if ctx.project is None else ctx._replace(cwd=ctx.project)
     return tuple({_path_fold(path, ctx): None for root in roots
                   if ctx.project is not None
-                  or (root[:1] in "/~$%\\" or root[1:2] == ":") and "PROJECT_DIR" not in root
-                  for lexical, places, sure in _path_readings(root, base) if sure for path in (lexical, *places)})
+                  or root.startswith(("/", "~", "$", "%", "\\", root[:1] + ":")) and "PROJECT_DIR" not in root
+                  for lexical, places, sure in _path_readings(root.replace("${PROJECT_DIR}", base.cwd), base) if sure
+                  for path in (lexical, *places)})
 
 
 def _path_below(path: str, tops: tuple[str, ...]) -> bool:
@@ -3411,7 +3468,8 @@ _PATH_START = lazy_regex(r"~[\w.+-]*(?:[/\\]|\Z)|/|\.{1,2}[/\\]|\\\\|[A-Za-z]:[/
 _PATH_SCHEME = lazy_regex(r"[A-Za-z][A-Za-z0-9+.-]{1,30}://|(?:data|mailto|urn|javascript|tel|https?):",
                           re.IGNORECASE)
 _PATH_FILE = lazy_regex(r"\.[\w.~*?\[\]-]+|_?[\w@+~#-]+(?:\.[\w~-]+)*\.[A-Za-z0-9_~]{1,16}"
-                        r"|(?:\w+_)?id_\w+|_netrc|\w*history|authorized_keys\w*|wallet\w*|kubeconfig|credentials|shadow|sudoers")
+                        r"|(?:\w+_)?id_\w+|_netrc|\w*history|authorized_keys\w*|wallet\w*"
+                        r"|kubeconfig|credentials|shadow|sudoers")
 
 
 def looks_like_path(value: str, key: str | None) -> bool:
@@ -3450,7 +3508,8 @@ _PATH_SET = re.compile(r"\[[^\]]*\]")
 _PATH_ANCHORS = (("~*/", "~*"), ("~/", "~"), ("${HOME}/", "~"), ("${PROJECT_DIR}/", "project"), ("/", ""))
 _PATH_HOMES = lazy_regex(
     r"/(?:(?:host|hostfs|rootfs|var|mnt)/)?root(?=/|\Z)"
-    r"|(?:/(?:usr|var|export|host|hostfs|rootfs|mnt))?/(?:home|Users)/[^/]+|/Volumes/[^/]+/Users/[^/]+|[A-Za-z]:/(?:Users|Documents and Settings)/[^/]+", re.IGNORECASE)
+    r"|(?:/(?:usr|var|export|host|hostfs|rootfs|mnt))?/(?:home|Users)/[^/]+|/Volumes/[^/]+/Users/[^/]+"
+    r"|[A-Za-z]:/(?:Users|Documents and Settings)/[^/]+", re.IGNORECASE)
 # Components of a glob; a slash inside braces does not part them (braces nested deeper than two end among `_others`).
 _PATH_PARTS = re.compile(r"(?:[^/{]|\{(?:[^{}]|\{[^{}]*\})*\})+")
 _PATH_COMMON = frozenset("config data default library home users etc local roaming appdata application support "
@@ -3576,15 +3635,16 @@ def _path_braces(glob: str) -> list[str]:
 
 def _path_anchored(glob: str) -> tuple[str, list[str]]:
     """(anchor, components) of one glob without braces; the anchor says after what the components follow."""
+    rest = glob
     for start, anchor in _PATH_ANCHORS:
         if glob.startswith(start) or glob == start[:-1] != "":
-            glob = glob[len(start):]
+            rest = glob[len(start):]
             break
     else:
         anchor = "" if glob.startswith("**") or glob[1:3] == ":/" or "/" not in glob else "project"
-        glob = glob if "/" in glob or glob in ("", "**") else "**/" + glob
-    parts = [part for part in glob.split("/") if part not in ("", ".")]
-    if ".." in parts or not parts and anchor == "":
+        rest = glob if "/" in glob or glob in ("", "**") else "**/" + glob
+    parts = [part for part in rest.split("/") if part not in ("", ".")]
+    if ".." in parts or not glob:
         raise PolicyError(f"{glob!r} is no path glob; write one such as ~/private/** (without '..')")
     return anchor, parts
 
@@ -3636,7 +3696,7 @@ class PathIndex:
                 best, keys = score, words
         for key in dict.fromkeys(keys):
             self._words.setdefault(key, []).append(pattern)
-        for word in _path_braces(parts[-1]) if parts and not keys else ():
+        for word in () if keys else _path_braces(parts[-1]) if parts else ("",):
             cuts = _PATH_WILD.split(_PATH_SET.sub("*", word.rpartition("/")[2]))
             text = max(cuts, key=len)
             if len(cuts[0]) >= 3 or len(cuts[-1]) >= 3:
@@ -3646,7 +3706,7 @@ class PathIndex:
                 self._others.append(pattern)
 
     def matches(self, canonical: str, ctx: PathContext) -> Mapping[str, str]:
-        """{name of a list: the glob that decided}, for the lists that *canonical* hits. About 1 µs when none does."""
+        """{name of a list: the glob that decided}, for the lists that *canonical* hits; 1 µs when none does."""
         parts = canonical.casefold().strip("/").split("/")
         base, candidates = parts[-1], self._others
         if "<" + base[:3] in self._ends or ">" + base[-3:] in self._ends:
@@ -3731,14 +3791,15 @@ block-env-files:
 block-credentials:
   ~*/.aws/** | **/.aws/{credentials,config,sso,cli,login}/** | rootkey.csv | *accesskeys.csv | **/.awsvault/**
   ~*/.kube/** | !~*/.kube/cache/** | **/.kube/config | kubeconfig | kubeconfig.{yml,yaml} | *.kubeconfig
-  kubeconfig[._-]* | **/etc/kubernetes/*.conf | **/etc/kubernetes/pki/** | **/etc/rancher/**/{k3s,rke2}.yaml
-  **/kubelet/{kubeconfig,pki/**} | **/k3s/server/{token,node-token,cred/**,tls/**} | **/run/secrets/**
-  **/run/credentials/** | **/serviceaccount/token | **/.docker/{config.json,contexts/**,machine/**,*token*}
-  .dockercfg | .dockerconfigjson | ~*/.docker | **/containers/auth.json | **/etc/docker/key.json
-  **/helm/{registry/config.json,repositories.yaml} | ~*/.minikube/{profiles,certs,machines}/** | ~*/.talos/**
-  talosconfig | ~*/.rancher/** | **/argocd/config | **/k9s/clusters/** | **/git/credentials | .git-credentials*
-  git-credentials | **/{.git-credential-cache,.cache/git/credential}/** | ~*/.ssh-agent*
-  **/{gh,github cli}/hosts.{yml,yaml} | **/glab-cli/config.yml
+  kubeconfig[._-]{prod,staging,dev,admin,local,bak,conf,json}* | **/etc/kubernetes/*.conf | **/etc/kubernetes/pki/**
+  **/etc/rancher/**/{k3s,rke2}.yaml | **/kubelet/{kubeconfig,pki/**} | **/k3s/server/{token,node-token,cred/**,tls/**}
+  **/run/secrets/** | **/run/credentials/** | **/serviceaccount/token
+  **/.docker/{config.json,contexts/**,machine/**,*token*} | .dockercfg | .dockerconfigjson | ~*/.docker
+  **/containers/auth.json | **/etc/docker/key.json | **/helm/{registry/config.json,repositories.yaml}
+  ~*/.minikube/{profiles,certs,machines}/** | ~*/.talos/** | talosconfig | ~*/.rancher/** | **/argocd/config
+  **/k9s/clusters/** | **/git/credentials | .git-credentials* | git-credentials
+  **/{.git-credential-cache,.cache/git/credential}/** | ~*/.ssh-agent* | **/{gh,github cli}/hosts.{yml,yaml}
+  **/glab-cli/config.yml
   @apps/{doctl,scw,linode-cli,hcloud,heroku,netlify,stripe,ngrok,vercel,com.vercel.cli,railway,render,fly}/**
   @apps/{exoscale,civo,vultr,.wrangler,xdg.config/.wrangler}/**
   @apps/{cloudflared,snowflake,flyctl,pulumi,openstack,rclone}/**
@@ -3758,7 +3819,7 @@ block-credentials:
   ~*/.config/atuin/key | **/atuin/{key,session} | **/filezilla/{sitemanager,recentservers,filezilla}.xml | winscp.ini
   .smbcredentials | .credentials | .fetchmailrc | .msmtprc | .mutt_oauth*
   ~*/.{subversion/auth,remmina,jfrog,config/jfrog,jira.d,salt}/** | .jira-token | .htpasswd | htpasswd | wp-config.php
-  credentials | credentials.{json,yml,yaml,toml,ini,csv,xml,txt,db,properties,env}
+  **/.[a-z]*/credentials | ~*/credentials | credentials.{json,yml,yaml,toml,ini,csv,xml,txt,db,properties,env}
   *[._-]credentials.{json,yml,yaml,csv,txt} | credentials[._-]{prod,production,live,staging,dev}*.{json,yml,yaml}
   creds.{json,yml,yaml,txt,csv} | client_secret*.json | {secret,secrets}.{json,yml,yaml,toml,ini,txt,properties,env}
   secrets[._-]{prod,production,live,staging,dev,local}*.{json,yml,yaml,toml}
@@ -3772,6 +3833,7 @@ block-credentials:
   !{credentials,secrets,creds,client_secret}*[._-]{example,sample,template,dist,schema,tmpl,enc}*
   !**/{templates,locales,locale,i18n,schemas,design-tokens,src}/**/{credentials,secrets,secret,token,tokens}.*
   !{src,lib,docs,test,tests,pkg,app}/**/{token,credentials,api_key} | !**/.git/{config,hooks}/**
+  .rclone.conf | ~*/.jupyter/*.json | jupyter_cookie_secret | **/kubelet/config.json | ~*/.{wgetrc,curlrc,mailrc}
 block-package-manager-tokens:
   ~*/.npmrc | **/etc/npmrc | **/npm/etc/npmrc | ~*/.yarnrc{,.yml} | ~*/.pnpmrc | **/pnpm/{rc,auth.ini} | .pypirc
   ~*/.pip/** | ~*/.config/pip/** | ~*/{Library/Application Support,AppData/Roaming}/pip/** | **/etc/pip.conf | pip.ini
@@ -3782,6 +3844,7 @@ block-package-manager-tokens:
   **/.pub-cache/credentials.json | ~*/.bunfig.toml | .pause | ~*/.luarocks/upload_config.lua | ~*/.cpan/**
   ~*/.conan2/**/credentials* | ~*/.config/anaconda/** | ~*/.cocoapods/trunk* | ~*/.anaconda/** | ~*/.continuum/**
   **/.yarn/berry/auth* | ~*/.deno/**/auth*
+  **/appdata/roaming/npm/**/.npmrc
 block-gcp-azure-credentials:
   @apps/gcloud/** | **/gcloud/{legacy_credentials,credentials.db,access_tokens.db}/**
   application_default_credentials.json | adc.json | ~*/.azure/** | azureprofile.json | accesstokens.json
@@ -3820,10 +3883,9 @@ block-password-managers:
   *.kdbx | *.kdb | *.kdbx.{bak,old,backup} | **/.password-store/**
   @apps/{op,1password,1password 4,bitwarden,bitwarden cli,keepass,keepassxc,lastpass,dashlane,nordpass}/**
   @apps/{enpass,protonpass,proton pass,keeper,roboform,authy,authy desktop,strongbox,gopass,rbw,padloc}/**
-  **/application support/com.1password.1password/** | **/keyrings/**
-  !**/{usr/share,etc/apt,etc/pacman.d}/keyrings/** | ~*/.gnome2/keyrings/** | **/kwalletd/** | *.kwl
-  **/Library/Keychains/** | *.keychain | *.keychain-db | ~*/.{op,lpass,lastpass,gopass,enpass}/**
-  **/packages/*{1password,bitwarden,dashlane}*/**
+  **/application support/com.1password.1password/** | **/.local/share/keyrings/** | *.keyring | ~*/.gnome2/keyrings/**
+  **/kwalletd/** | *.kwl | **/Library/Keychains/** | *.keychain | *.keychain-db
+  ~*/.{op,lpass,lastpass,gopass,enpass}/** | **/packages/*{1password,bitwarden,dashlane}*/**
   **/library/{group containers,containers}/*{1password,bitwarden,agilebits,lastpass}*/**
   **/library/{group containers,containers}/*{dashlane,enpass,keepass,strongbox}*/**
   **/.local/share/{gopass,rbw,lpass,keepassxc,password-store}/** | **/1password/data/**
@@ -3849,10 +3911,11 @@ block-private-keys:
   **/{ssl,tls}/private/** | **/etc/pki/**/private/**
   **/letsencrypt/{archive,live,accounts,keys}/**/{privkey*,private_key*,*_key*} | **/.minisign/** | minisign.key
   **/.sigstore/**/private* | cosign.key | **/.acme.sh/**/*.key
-  !**/{fixtures,testdata,__fixtures__,test-fixtures,test_fixtures}/**/*.{pem,key,p12,pfx,jks,keystore}
+  !**/{fixtures,__fixtures__,testdata,test_data,test-data,test-fixtures}/**/*.{pem,key,p12,pfx,jks,keystore}
+  !/usr/{lib,share}/**/*.{pem,key,p12,pfx}
 block-wallets:
   wallet.dat | *.wallet | **/exodus.wallet/** | ~*/.{bitcoin,litecoin,dogecoin,dash,dashcore,zcash}/**
-  ~*/.{bitmonero,electrum,electrum-ltc,electron-cash,namecoin,ravencoin}/** | **/.ethereum/keystore/**
+  ~*/.{bitmonero,electrum,electrum-ltc,electron-cash,namecoin,ravencoin}/** | **/{.ethereum,ethereum}/keystore/** | ~*/.monero/**
   @apps/{exodus,atomic,ledger live,electrum,electroncash,bitcoin,ethereum,litecoin,dogecoin,monero,zcash}/**
   @apps/{coinomi,@trezor,trezor suite,com.liberty.jaxx}/**
   @apps/{daedalus mainnet,mymonero,guarda,walletwasabi,sparrow}/**
@@ -3861,9 +3924,9 @@ block-wallets:
   ~*/.{solana,cardano,terra,gaia,avalanche-cli,avalanchego,polkadot}/**
   ~*/.{tezos-client,stellar,substrate,eth,wasabi,walletwasabi,sparrow,specter}/**
   **/{electrum,monero,bitcoin,exodus,sparrow}/wallets/** | ~*/{Monero,Bitcoin}/wallets/** | seed.seco
-  **/nkbihfbeogaeaoehlefnkodbefgpgknn/** | **/documents/monero/**
-  {seed,seeds,mnemonic,seed_phrase,seed-phrase,seedphrase}.{txt,json,md,docx,pdf}
-  {recovery_phrase,recovery-phrase,wallet_seed,wallet-seed,wallet_backup,wallet-backup}.{txt,json,md,docx,pdf}
+  **/nkbihfbeogaeaoehlefnkodbefgpgknn/** | **/documents/monero/** | {seed,mnemonic,wallet_seed,wallet-seed}.txt
+  *{seed,recovery,secret}[_-]{phrase,words}*.{txt,json,md,docx,pdf} | *seedphrase*.txt
+  wallet[_-]backup*.{txt,json,zip,dat}
 block-histories:
   .*_history | .*-history | .{bash,zsh,sh,python,psql,mysql,node_repl}_history[-.]* | .histfile | .zhistory
   ~*/.history | ~*/.history.* | .rhistory | .lesshst | .viminfo | .dbshell | .sh_history | fish_history
@@ -3887,6 +3950,7 @@ block-system-secrets:
   **/var/lib/sss/{db,secrets}/** | **/etc/credstore*/** | **/systemd/credential.secret | **/etc/{crypttab,luks}/**
   **/boot/grub*/user.cfg | **/etc/{krb5.keytab,krb5kdc/**,exim4/passwd.client,dovecot/*passw*,openldap/*secret*}
   **/etc/{pam_ldap.secret,ldap.secret,libnss-ldap.conf,cups/passwd.md5,snmp/snmpd.conf,fernet*}
+  docker.sock | podman.sock | containerd.sock
 block-ai-tool-config:
   claude_desktop_config.json | ~*/.claude.json* | **/.claude/{.credentials.json,history.jsonl}
   @apps/{claude,claudecode,github-copilot,block/goose,io.datasette.llm}/**
@@ -3926,19 +3990,2792 @@ def _sensitive_table(text: str) -> dict[str, list[str]]:
 
 _APPS = "**/{.config,Application Support,AppData/Roaming,AppData/Local,AppData/LocalLow}/"
 SENSITIVE_FILES = _sensitive_table(_SENSITIVE)
-# STUB 05c_shell.py
-COMMAND_CATEGORIES={k:"" for k in "destructive git_rewrite pipe_to_shell reverse_shell exfiltration privilege persistence infrastructure package_install network".split()}
+# ---------------------------------------------------------------------------
+# 5. Patterns: shell commands
+# ---------------------------------------------------------------------------
+# A command is read by one reader with three dialects (POSIX sh, PowerShell, cmd.exe) and then *followed* with the
+# little that is known: words with their variables filled in, the working directory after `cd`, and for every pipe and
+# file whether it holds remote content, something secret, or a text we can see. Nothing is run, no file is opened.
+
+COMMAND_CATEGORIES = {
+    "destructive": "deletes, overwrites or wipes outside the project, or a shared branch",
+    "git_rewrite": "throws away local git work (reset --hard, clean -fdx)",
+    "pipe_to_shell": "runs what it has just downloaded or decoded",
+    "reverse_shell": "opens a shell or a tunnel to the network",
+    "exfiltration": "sends credentials, private files or the environment away",
+    "privilege": "becomes root, widens rights, leaves a container, or turns protection off",
+    "persistence": "survives a log-out or a reboot",
+    "infrastructure": "destroys cloud, cluster or database state",
+    "package_install": "installs packages",
+    "network": "talks to the network",
+}
+MAX_SHELL_NESTING = 16      # substitutions, groups, wrappers, interpreters in each other; deeper is read flat
+MAX_SHELL_SOURCE = 400_000  # characters of one command; Linux itself takes no argument longer than 131,072
+MAX_SHELL_STEPS = 10_000    # commands, written files and deletions followed in one text, loops unrolled
+MAX_SHELL_TEXT = 1_000_000  # characters that expansions may produce
+MAX_SHELL_VALUE = 65_536    # characters one variable or known stream may hold
+MAX_SHELL_WORDS = 256       # words one brace expansion may make, values one loop is followed with
+MAX_SHELL_PATHS = 4_096     # file words reported
+
+
 class Command(NamedTuple):
-    path: tuple
+    """One command among the arguments of a call: *source* is a text or an argv list; *cwd* where it starts, if told;
+    *language* is "" for a shell of unknown kind, else powershell, cmd, sql, code (any language), python, node …"""
+    path: tuple[Any, ...]
     source: Any
+    cwd: str = ""
+    language: str = ""
+
+
 class CommandFacts(NamedTuple):
-    categories: dict
-    paths: tuple
+    """*categories*: name -> reason for a human; *paths*: words that are or may be files, expanded."""
+    categories: dict[str, str]
+    paths: tuple[str, ...]
+
+
 class ShellContext(NamedTuple):
-    paths: Any
-    is_sensitive: Any
-def commands_in(tool, arguments): return []
-def judge_command(source, ctx): return CommandFacts({"destructive":"rm"} if "rm -rf" in str(source) else {}, ())
+    """What judging needs to know. *is_sensitive*: is this word a credential file?"""
+    paths: PathContext
+    is_sensitive: Callable[[str], bool]
+    budget: Budget | None = None
+
+
+# ---- which arguments of a call are commands -------------------------------------------------------------------------
+# Words of a tool's name that say it runs something; with none of them, `code` and `script` are taken as data.
+SHELL_TOOL_WORDS = frozenset(
+    "bash sh zsh fish shell exec execute run cmd command commands terminal spawn process powershell pwsh ssh console"
+    " subprocess system sandbox interpreter repl eval python python3 node script cli docker kubectl".split())
+# … and words that say it only looks at a command.
+SHELL_TALK_WORDS = frozenset("explain describe search lookup help docs lint format highlight translate review "
+                             "complete summarize".split())
+# Arguments that hold a command whatever the tool; with a tool of the first list, any argument that is not data does.
+SHELL_COMMAND_KEYS = frozenset(
+    "command cmd commandline command_line cmdline shell_command bash_command terminal_command commands cmds argv shell"
+    " exec bash sh powershell shellcommand commandstring full_command".split())
+SHELL_CODE_KEYS = frozenset("script code source snippet cell python javascript js run execute program expression "
+                            "scripts lines steps input keys".split())
+SHELL_ARGS_KEYS = ("args", "arguments", "argv", "params", "parameters", "flags")
+SHELL_CWD_KEYS = frozenset("cwd workdir working_dir working_directory workingdirectory directory dir".split())
+SHELL_DATA_KEYS = frozenset(
+    "content contents text body message query q old_string new_string old_str new_str oldtext newtext old_text new_text"
+    " file_text diff patch title description prompt comment summary reason explanation note notes name label markdown"
+    " html search pattern regex replacement value data edits url uri path file file_path filepath filename timeout"
+    " language lang session session_id id env environment host user stdin".split())
+_SH_LANGUAGES = {"python": "python", "python3": "python", "py": "python", "ipython": "python", "node": "node",
+                 "javascript": "node", "js": "node", "typescript": "node", "powershell": "powershell",
+                 "pwsh": "powershell", "cmd": "cmd", "batch": "cmd", "ruby": "ruby", "perl": "perl", "php": "php",
+                 "bash": "sh", "sh": "sh", "shell": "sh", "zsh": "sh"}
+_SH_SQL_WORDS = frozenset("sql query postgres postgresql mysql mariadb sqlite mssql database db clickhouse".split())
+_SH_PROGRAM_TOOLS = frozenset("git docker kubectl helm terraform aws gcloud az gh npm pip apt brew systemctl psql "
+                              "mysql ssh curl wget rm".split())
+_sh_tools: dict[str, tuple[str, frozenset[str]]] = {}
+_sh_tool_word = lazy_regex(r"[A-Z]?[a-z0-9]+|[A-Z]+")
+
+
+def _sh_tool(tool: str, tool_words: frozenset[str]) -> tuple[str, frozenset[str]]:
+    """("run" | "talk" | "", words of the name); remembered, since names repeat."""
+    known = _sh_tools.get(tool)
+    if known is None or tool_words is not SHELL_TOOL_WORDS:
+        words = frozenset(word.lower() for word in _sh_tool_word.findall(tool[:200]))
+        kind = "run" if words & tool_words else ""
+        if words & SHELL_TALK_WORDS and not words & {"run", "exec", "execute", "eval"}:
+            kind = "talk"
+        known = (kind, words)
+        if tool_words is SHELL_TOOL_WORDS and len(_sh_tools) < 2000:
+            _sh_tools[tool] = known
+    return known
+
+
+def commands_in(tool: str, arguments: Any, *, tool_words: frozenset[str] = SHELL_TOOL_WORDS,
+                command_keys: frozenset[str] = SHELL_COMMAND_KEYS,
+                data_keys: frozenset[str] = SHELL_DATA_KEYS) -> list[Command]:
+    """The commands, scripts and code among the arguments of one call; quoted data is none of them.
+
+    A member named in *command_keys* is a command whatever the tool; one named in *data_keys* never is. What a tool
+    with a word of *tool_words* in its name gets under any other name is a command when it reads like one.
+    """
+    kind, words = _sh_tool(tool, tool_words)
+    found: list[Command] = []
+    if isinstance(arguments, str):
+        return [Command((), arguments)] if kind == "run" else found
+    stack: list[tuple[Any, tuple[Any, ...], int, str]] = [(arguments, (), 0, "")]
+    while stack:
+        node, path, depth, cwd = stack.pop()
+        if isinstance(node, list):
+            stack.extend((item, path + (i,), depth + 1, cwd) for i, item in enumerate(node[:1000])
+                         if isinstance(item, (dict, list)) and depth < 12)
+            continue
+        if not isinstance(node, dict):
+            continue
+        seen = len(found)
+        for key, value in node.items():
+            if not isinstance(value, (str, list, dict)) or not value:
+                continue
+            low = key.lower()
+            if low in command_keys and kind != "talk" or low in SHELL_CODE_KEYS and kind == "run":
+                if isinstance(value, dict):
+                    stack.append((value, path + (key,), depth + 1, cwd))
+                else:
+                    command = _sh_command(node, path, key, low, value, words, kind)
+                    if command is not None:
+                        found.append(command)
+            elif (low == "sql" or low in ("query", "statement")) and isinstance(value, str) and (
+                    low == "sql" or words & _SH_SQL_WORDS):
+                found.append(Command(path + (key,), value, "", "sql"))
+            elif not isinstance(value, str) and low not in data_keys and depth < 12:
+                stack.append((value, path + (key,), depth + 1, cwd))
+        if len(found) == seen and (kind == "run" or tool in _SH_PROGRAM_TOOLS):
+            found.extend(_sh_other_arguments(tool, node, path, data_keys))
+    return found
+
+
+def _sh_command(node: dict[str, Any], path: tuple[Any, ...], key: str, low: str, value: Any,
+                words: frozenset[str], kind: str) -> Command | None:
+    """The command under one member, joined with the argument list beside it."""
+    if low == "argv" and any(k.lower() in ("command", "cmd", "program") for k in node):
+        return None                         # the arguments of the command beside it
+    cwd = next((v for k, v in node.items() if k.lower() in SHELL_CWD_KEYS and isinstance(v, str)), "")
+    language = next((_SH_LANGUAGES.get(v.lower(), "") for k, v in node.items()
+                     if k.lower() in ("language", "lang", "runtime", "interpreter") and isinstance(v, str)), "")
+    if not language and low in SHELL_CODE_KEYS:
+        language = _SH_LANGUAGES.get(low, "") or next(
+            (_SH_LANGUAGES[word] for word in sorted(words) if _SH_LANGUAGES.get(word, "sh") not in ("sh", "cmd")), "")
+        if not language and low in ("code", "source", "snippet", "cell", "expression"):
+            language = "code"
+    elif not language and words & {"powershell", "pwsh"} or low == "powershell":
+        language = "powershell"
+    elif not language and words == {"cmd"}:
+        language = "cmd"
+    if isinstance(value, str):
+        rest = next((node[k] for k in node if k != key and k.lower() in SHELL_ARGS_KEYS), None)
+        if isinstance(rest, list) and language in ("", "sh", "cmd", "powershell"):
+            return Command(path + (key,), value.split() + [_sh_text(item) for item in rest], cwd)
+        if isinstance(rest, str):
+            value = f"{value} {rest}"
+        return Command(path + (key,), value, cwd, language)
+    items = [item for item in value if not isinstance(item, (dict, list))]
+    if len(items) != len(value):
+        inner = [_sh_text(item.get(k)) for item in value if isinstance(item, dict) for k in item
+                 if k.lower() in SHELL_COMMAND_KEYS or k.lower() in ("run", "script")]
+        inner += [" ".join(map(_sh_text, item)) for item in value if isinstance(item, list)]
+        return Command(path + (key,), "\n".join(inner), cwd, language) if inner else None
+    texts = [_sh_text(item) for item in items]
+    if low in ("commands", "cmds", "lines", "steps", "scripts") or " " in texts[0].strip():
+        return Command(path + (key,), "\n".join(texts), cwd, language)
+    return Command(path + (key,), texts, cwd)
+
+
+def _sh_text(value: Any) -> str:
+    return value if isinstance(value, str) else "" if value is None else str(value)
+
+
+def _sh_other_arguments(tool: str, node: dict[str, Any], path: tuple[Any, ...],
+                        data_keys: frozenset[str]) -> list[Command]:
+    """Commands under names nobody foresaw: `args` of a tool called `git`, any text of a tool called `bash`."""
+    found = []
+    for key, value in node.items():
+        low = key.lower()
+        if low in SHELL_ARGS_KEYS and isinstance(value, (str, list)) and value:
+            words = value.split() if isinstance(value, str) else [_sh_text(item) for item in value]
+            found.append(Command(path + (key,), [tool] + words if tool in _SH_PROGRAM_TOOLS else words))
+        elif isinstance(value, str) and low not in data_keys and low not in SHELL_CWD_KEYS and " " in value:
+            found.append(Command(path + (key,), value))
+    return found
+
+
+# ---- reading: one pass, three dialects ------------------------------------------------------------------------------
+# A word without anything to expand is a plain `str`; otherwise a list of parts (kind, value):
+#   u text unquoted · q text quoted · v variable (name, operation, quoted) · s substitution (script, quoted)
+#   p process substitution (script) · ( PowerShell expression (script) · { PowerShell block (script)
+
+class _ShDialect(NamedTuple):
+    """What a character means in one shell; *plain* matches a run that means itself."""
+    name: str
+    escape: str
+    ends: str           # characters that end a word
+    plain: Any
+
+
+_SH_POSIX = _ShDialect("sh", "\\", " \t\r\n;&|<>()", lazy_regex(r"""[^\s'"\\$`;&|<>()]+"""))
+_SH_POWER = _ShDialect("powershell", "`", " \t\r\n;&|<>)}", lazy_regex(r"""[^\s'"$`;&|<>(){}]+"""))
+_SH_CMD = _ShDialect("cmd", "^", " \t\r\n&|<>()", lazy_regex(r"""[^\s'"^%!&|<>()]+"""))
+_sh_name = lazy_regex(r"[A-Za-z_]\w*|[0-9@*#?$!-]")
+_sh_power_name = lazy_regex(r"\w+(?::\w+)?|[?^$]")
+_sh_sum = lazy_regex(r"\$\(\([^()`]{0,400}\)\)")
+_sh_redirect = lazy_regex(r"(\d*|&|\*)(<<<|<<-?|<>|>>|>\||>&|<&|<|>)")
+_sh_keyword = lazy_regex(r"(?:if|then|elif|else|fi|while|until|for|select|do|done|case|esac|function|time|coproc|!|\[\[)"
+                         r"(?=[\s;&|()]|$)")
+_sh_assignment = lazy_regex(r"([A-Za-z_]\w*)(?:\[[^\]\s]*\])?(\+?)=")
+_sh_escapes = lazy_regex(r"\\(x[0-9A-Fa-f]{1,2}|u[0-9A-Fa-f]{1,4}|U[0-9A-Fa-f]{1,8}|[0-7]{1,3}|.)")
+_SH_NO_STOP: frozenset[str] = frozenset()
+
+
+class _ShNode:
+    """A simple command (*kind* "") or a compound one: group, for, function. *parts* are scripts."""
+    __slots__ = ("kind", "words", "redirects", "assigns", "parts", "background", "raw")
+
+    def __init__(self, kind: str) -> None:
+        self.kind, self.background, self.raw = kind, False, ""
+        self.words: list[Any] = []
+        self.redirects: list[tuple[str, str, Any]] = []     # descriptor, operator, word
+        self.assigns: list[tuple[str, bool, Any]] = []      # name, appended?, word
+        self.parts: list[list[list[_ShNode]]] = []          # each a script: a list of pipelines
+
+
+class _ShReader:
+    """Reads a text into a script. Total: what is not closed ends with the text, what is not understood is skipped."""
+
+    def __init__(self, text: str, dialect: _ShDialect, depth: int = 0, count: list[int] | None = None) -> None:
+        self.count = [0] if count is None else count
+        self.t, self.n, self.i, self.d, self.depth = text, len(text), 0, dialect, depth
+        self.heredocs: list[tuple[_ShNode, str, bool, bool]] = []
+
+    def script(self, stop: frozenset[str] = _SH_NO_STOP) -> list[list[_ShNode]]:
+        """Pipelines up to a closing mark or keyword of *stop*, which is consumed."""
+        found = []
+        while True:
+            self.gap()
+            if self.i >= self.n:
+                return found
+            c = self.t[self.i]
+            if c in stop:
+                self.i += 1
+                return found
+            if c == ")" or c == "}" and self.d is not _SH_CMD:
+                self.i += 1
+                continue
+            keyword = _sh_keyword.match(self.t, self.i) if self.d is _SH_POSIX and c in "iteftwusdc![" else None
+            if keyword and keyword.group() in stop:
+                self.i = keyword.end()
+                return found
+            before = self.i
+            nodes = self.pipeline()
+            if nodes:
+                found.append(nodes)
+                self.count[0] += len(nodes)
+                if self.count[0] > MAX_SHELL_STEPS:
+                    raise BudgetSpent("a command too long to follow")
+            if self.i == before:
+                self.i += 1
+
+    def gap(self) -> None:
+        """Over blanks, separators and comments between commands; here-document bodies are read at line ends."""
+        t = self.t
+        while self.i < self.n:
+            c = t[self.i]
+            if c == "\n":
+                self.i += 1
+                if self.heredocs:
+                    self.bodies()
+            elif c in " \t\r;&|\ufeff" or c == "@" and self.d is _SH_CMD:
+                self.i += 1
+            elif c == self.d.escape and t[self.i + 1:self.i + 2] == "\n":
+                self.i += 2
+            elif c == "#" and self.d is not _SH_CMD or self.d is _SH_CMD and (
+                    t.startswith("::", self.i) or t[self.i:self.i + 4].lower() == "rem "):
+                self.comment()
+            elif self.d is _SH_POWER and t.startswith("<#", self.i):
+                end = t.find("#>", self.i)
+                self.i = self.n if end < 0 else end + 2
+            else:
+                return
+
+    def comment(self) -> None:
+        end = self.t.find("\n", self.i)
+        self.i = self.n if end < 0 else end
+
+    def bodies(self) -> None:
+        """The here-documents announced on the line before: found by their end mark, or the rest of the text."""
+        for node, mark, quoted, tabs in self.heredocs:
+            end = re.compile(("^\t*" if tabs else "^") + re.escape(mark) + "\r?$", re.M).search(self.t, self.i)
+            body = self.t[self.i:end.start() if end else self.n]
+            self.i = end.end() if end else self.n
+            if quoted or "$" not in body and "`" not in body:
+                node.redirects.append(("", "<<", [("q", body)]))
+            else:
+                node.redirects.append(("", "<<", _ShReader(body, self.d, self.depth + 1, self.count).double("")))
+        self.heredocs.clear()
+
+    def pipeline(self) -> list[_ShNode]:
+        nodes = []
+        while True:
+            node = self.command()
+            if node is not None:
+                nodes.append(node)
+            while self.i < self.n and self.t[self.i] in " \t\r":
+                self.i += 1
+            here = self.t[self.i:self.i + 2]
+            if here[:1] == "|" and here != "||":
+                self.i += 2 if here == "|&" else 1
+                self.gap()
+                if self.i < self.n:
+                    continue
+            elif here[:1] == "&" and here != "&&" and nodes:
+                for node in nodes:
+                    node.background = True
+            return nodes
+
+    def command(self) -> _ShNode | None:
+        """One command with its redirections, or None where there is none."""
+        c = self.t[self.i] if self.i < self.n else ""
+        posix = self.d is _SH_POSIX
+        if c == "(" or c == "{" and posix and self.t[self.i + 1:self.i + 2] in ("", " ", "\t", "\n"):
+            if self.depth >= MAX_SHELL_NESTING or c == "(" and self.d is _SH_POWER:
+                if c == "(" and self.d is _SH_POWER and self.depth < MAX_SHELL_NESTING:
+                    return self.simple(_ShNode(""))
+                self.i += 1
+                return None
+            self.i += 1
+            return self.compound("group", frozenset(")" if c == "(" else "}"))
+        keyword = _sh_keyword.match(self.t, self.i) if posix and c in "iteftwusdc![" and c else None
+        if keyword is None:
+            return self.simple(_ShNode(""))
+        word = keyword.group()
+        self.i = keyword.end()
+        if word == "[[":
+            end = self.t.find("]]", self.i)
+            inner = self.t[self.i:end if end >= 0 else self.n]
+            self.i = self.n if end < 0 else end + 2
+            node = _ShNode("")
+            node.words = ["[[", _ShReader(inner, self.d, self.depth + 1, self.count).double("")]
+            return node
+        if word in ("for", "select") and self.depth < MAX_SHELL_NESTING:
+            return self.loop()
+        closer = {"if": "fi", "while": "done", "until": "done", "case": "esac"}.get(word)
+        if closer and self.depth < MAX_SHELL_NESTING:
+            node = self.compound("while" if closer == "done" else "group", frozenset((closer,)))
+            return node
+        if word == "function":
+            name = self.simple(_ShNode(""))
+            return name
+        while self.i < self.n and self.t[self.i] in " \t":
+            self.i += 1
+        return self.command() if word in ("time", "!", "coproc") and self.i < self.n else None
+
+    def compound(self, kind: str, stop: frozenset[str]) -> _ShNode:
+        node = _ShNode(kind)
+        self.depth += 1
+        node.parts = [self.script(stop)]
+        self.depth -= 1
+        return self.simple(node)        # redirections behind it
+
+    def loop(self) -> _ShNode:
+        """`for NAME in WORDS; do … done`."""
+        head = self.simple(_ShNode(""))
+        node = self.compound("for", frozenset(("done",)))
+        words = head.words
+        node.words = words[:1] + (words[2:] if words[1:2] == ["in"] else words[1:]) or ["_"]
+        return node
+
+    def simple(self, node: _ShNode) -> _ShNode:
+        """Words and redirections up to the end of the command, added to *node*."""
+        t, d, start = self.t, self.d, self.i
+        while self.i < self.n:
+            c = t[self.i]
+            if c in " \t\r":
+                self.i += 1
+            elif c == d.escape and t[self.i + 1:self.i + 2] == "\n":
+                self.i += 2
+            elif c in "<>&*0123456789" and self.redirect(node):
+                pass
+            elif c == ")" and d is _SH_CMD and node.words and str(node.words[0]).lower() == "for":
+                self.i += 1
+            elif c in "\n&|" or c == ";" and d is not _SH_CMD or c == ")" or c == "}" and d is _SH_POWER:
+                break
+            elif c == "#" and d is not _SH_CMD:
+                self.comment()
+                break
+            elif c == "(" and d is not _SH_POWER:
+                if d is _SH_POSIX and len(node.words) == 1 and not node.kind and isinstance(node.words[0], str):
+                    return self.function(node)
+                if d is _SH_CMD and node.words and str(node.words[0]).lower() == "for":
+                    self.i += 1
+                    continue
+                break
+            elif node.kind:
+                break
+            else:
+                self.add_word(node)
+        if d is _SH_POWER:
+            node.raw = t[start:self.i]
+        return node
+
+    def add_word(self, node: _ShNode) -> None:
+        before = self.i
+        assigned = None if node.words or self.d is not _SH_POSIX else _sh_assignment.match(self.t, self.i)
+        if assigned:
+            self.i = assigned.end()
+            if self.t[self.i:self.i + 1] == "(" and self.depth < MAX_SHELL_NESTING:      # an array
+                self.i += 1
+                self.depth += 1
+                items = [word for line in self.script(frozenset(")")) for item in line for word in item.words]
+                self.depth -= 1
+                node.assigns.append((assigned.group(1), bool(assigned.group(2)), items))
+            else:
+                node.assigns.append((assigned.group(1), bool(assigned.group(2)), [self.word()]))
+        else:
+            node.words.append(self.word())
+        if self.i == before:
+            self.i += 1
+
+    def function(self, node: _ShNode) -> _ShNode:
+        """`NAME() BODY`; the reader stands before the parenthesis."""
+        end = self.i + 1
+        while end < self.n and self.t[end] in " \t":
+            end += 1
+        if self.t[end:end + 1] != ")" or self.depth >= MAX_SHELL_NESTING:
+            return node
+        self.i = end + 1
+        while self.i < self.n and self.t[self.i] in " \t\r\n":
+            self.i += 1
+        self.depth += 1
+        body = self.command()
+        self.depth -= 1
+        node.kind, node.parts = "function", [[[body]]] if body else []
+        return node
+
+    def redirect(self, node: _ShNode) -> bool:
+        found = _sh_redirect.match(self.t, self.i)
+        if not found:
+            return False
+        fd, operator = found.groups()
+        after = self.t[found.end():found.end() + 1]
+        if operator in "<>" and after == "(" and not fd and self.d is _SH_POSIX:
+            return False                    # process substitution: a word
+        if fd and self.i and self.t[self.i - 1] not in self.d.ends or fd == "*" and self.d is not _SH_POWER:
+            if fd != "&":
+                return False
+        if fd == "&" and operator not in (">", ">>"):
+            return False
+        self.i = found.end()
+        while self.i < self.n and self.t[self.i] in " \t":
+            self.i += 1
+        if operator in ("<<", "<<-") and self.d is _SH_POSIX:
+            begin = self.i
+            mark = "".join(part[1] for part in self.parts() if isinstance(part[1], str))
+            raw = self.t[begin:self.i]
+            if mark:
+                self.heredocs.append((node, mark, any(c in raw for c in "'\"\\"), operator == "<<-"))
+            return True
+        node.redirects.append((fd, operator, self.word()))
+        return True
+
+    def word(self) -> Any:
+        """The word here: `str` when it means itself, else its parts."""
+        plain = self.d.plain.match(self.t, self.i)
+        if plain:
+            end = plain.end()
+            if end >= self.n or self.t[end] in self.d.ends:
+                text = plain.group()
+                if "{" not in text or self.d is not _SH_POSIX:
+                    self.i = end
+                    return text
+        return self.parts()
+
+    def parts(self) -> list[tuple[Any, ...]]:
+        """The parts of the word here."""
+        t, d, found = self.t, self.d, []
+        add = found.append
+        while self.i < self.n:
+            c = t[self.i]
+            plain = d.plain.match(t, self.i)
+            if plain:
+                add(("u", plain.group()))
+                self.i = plain.end()
+            elif c in "<>" and t[self.i + 1:self.i + 2] == "(" and d is _SH_POSIX and self.depth < MAX_SHELL_NESTING:
+                self.i += 2
+                add(("p", self.nested(")")))
+            elif c == "(" and d is _SH_POWER and self.depth < MAX_SHELL_NESTING:
+                self.i += 1
+                add(("(", self.nested(")")))
+            elif c == "{" and d is _SH_POWER:
+                if self.depth >= MAX_SHELL_NESTING or found and found[-1][0] == "u" and found[-1][1][-1:] == "$":
+                    self.i += 1
+                else:
+                    self.i += 1
+                    add(("{", self.nested("}")))
+            elif c in d.ends or c == "(":
+                break
+            elif c == "'":
+                self.single(add, found)
+            elif c == '"':
+                self.i += 1
+                found.extend(self.double('"') or [("q", "")])
+            elif c == d.escape:
+                if t[self.i + 1:self.i + 2] != "\n":
+                    add(("q", t[self.i + 1:self.i + 2]))
+                self.i += 2
+            elif c == "`":
+                self.i += 1
+                add(("s", self.backtick(), False))
+            elif c == "$":
+                self.dollar(add, False)
+            elif c in "%!":
+                self.percent(add)
+            else:
+                add(("u", c))
+                self.i += 1
+        self.i = min(self.i, self.n)
+        return found
+
+    def nested(self, closer: str) -> list[list[_ShNode]]:
+        self.depth += 1
+        inner, held, self.heredocs = None, self.heredocs, []
+        inner = self.script(frozenset(closer))
+        if self.heredocs:
+            self.bodies()
+        self.heredocs = held
+        self.depth -= 1
+        return inner
+
+    def single(self, add: Callable[[tuple[Any, ...]], None], before: list[tuple[Any, ...]]) -> None:
+        t, start = self.t, self.i
+        if self.d is _SH_POWER and before and before[-1] == ("u", "@"):         # a here-string
+            end = t.find("'@", start + 1)
+            before.pop()
+            add(("q", t[start + 1:end if end >= 0 else self.n].strip("\r\n")))
+            self.i = self.n if end < 0 else end + 2
+            return
+        end = t.find("'", start + 1)
+        if self.d is _SH_CMD and end < 0:
+            add(("u", "'"))                 # no quote in cmd.exe; read as one where a POSIX shell would
+            self.i += 1
+            return
+        end = self.n if end < 0 else end
+        text = t[start + 1:end]
+        self.i = end + 1
+        if self.d is _SH_POWER and t.startswith("'", end + 1) and end < self.n:
+            pieces = [text]
+            while t.startswith("'", self.i):
+                end = t.find("'", self.i + 1)
+                end = self.n if end < 0 else end
+                pieces.append("'" + t[self.i + 1:end])
+                self.i = end + 1
+            text = "".join(pieces)
+        add(("q", text))
+
+    def double(self, closer: str) -> list[tuple[Any, ...]]:
+        """Parts up to the closing quote (or, with no closer, the end): what expands inside double quotes."""
+        t, d, found, run = self.t, self.d, [], []
+        escapable = "$`\"\\\n" if d is _SH_POSIX else None
+        stops = lazy_double[d.name]
+        while self.i < self.n:
+            plain = stops.match(t, self.i)
+            if plain:
+                run.append(plain.group())
+                self.i = plain.end()
+                continue
+            c = t[self.i]
+            if c == closer:
+                self.i += 1
+                break
+            if c == d.escape and self.i + 1 < self.n and (escapable is None or t[self.i + 1] in escapable):
+                if t[self.i + 1] != "\n":
+                    run.append(t[self.i + 1])
+                self.i += 2
+            elif c == "`" and d is _SH_POSIX or c == "$" and d is not _SH_CMD or c == "%":
+                if run:
+                    found.append(("q", "".join(run)))
+                    run = []
+                if c == "`":
+                    self.i += 1
+                    found.append(("s", self.backtick(), True))
+                elif c == "$":
+                    self.dollar(found.append, True)
+                else:
+                    self.percent(found.append)
+            else:
+                run.append(c)
+                self.i += 1
+        if run:
+            found.append(("q", "".join(run)))
+        return found
+
+    def backtick(self) -> list[list[_ShNode]]:
+        end = self.t.find("`", self.i)
+        while end > 0 and self.t[end - 1] == "\\":
+            end = self.t.find("`", end + 1)
+        end = self.n if end < 0 else end
+        inner = re.sub(r"\\([\\$`])", r"\1", self.t[self.i:end])
+        self.i = end + 1
+        if self.depth >= MAX_SHELL_NESTING:
+            return []
+        return _ShReader(inner, self.d, self.depth + 1, self.count).script()
+
+    def dollar(self, add: Callable[[tuple[Any, ...]], None], quoted: bool) -> None:
+        """What follows `$`: a substitution, a variable, an ANSI-C string, or nothing special."""
+        t, c = self.t, self.t[self.i + 1:self.i + 2]
+        if c == "(":
+            sum = _sh_sum.match(t, self.i) if self.d is _SH_POSIX else None
+            if sum:
+                self.i = sum.end()
+                add(("q", "0"))
+                return
+            self.i += 2
+            if self.depth < MAX_SHELL_NESTING:
+                add(("s", self.nested(")"), quoted))
+        elif c == "{":
+            end = t.find("}", self.i)
+            end = self.n if end < 0 else end
+            inner = t[self.i + 2:min(end, self.i + 4096)]
+            if "$(" in inner or "`" in inner:       # a default that runs something: read on inside
+                self.i += 2
+                return
+            name = _sh_name.match(inner.lstrip("!#")) if self.d is _SH_POSIX else None
+            self.i = end + 1
+            bare = inner.lstrip("!#") if name else inner
+            add(("v", name.group() if name else inner, bare[name.end():] if name else "", quoted))
+        elif c == "'" and not quoted and self.d is _SH_POSIX:
+            end = self.i + 2
+            while end < self.n and t[end] != "'":
+                end += 2 if t[end] == "\\" else 1
+            add(("q", _sh_escapes.sub(_sh_unescape, t[self.i + 2:end])))
+            self.i = end + 1
+        elif c == '"' and not quoted:
+            self.i += 1
+        else:
+            name = (_sh_power_name if self.d is _SH_POWER else _sh_name).match(t, self.i + 1)
+            if name:
+                self.i = name.end()
+                add(("v", name.group(), "", quoted))
+            else:
+                add(("u", "$"))
+                self.i += 1
+
+    def percent(self, add: Callable[[tuple[Any, ...]], None]) -> None:
+        """cmd.exe: `%NAME%`, `!NAME!`, `%i` of a loop."""
+        found = _sh_percent.match(self.t, self.i)
+        if found and found.group(1):
+            add(("v", found.group(1).lower(), "%" + (found.group(2) or ""), True))
+        else:
+            add(("u", found.group() if found else self.t[self.i]))
+        self.i = found.end() if found else self.i + 1
+
+
+_sh_percent = lazy_regex(r"[%!]([A-Za-z_]\w*(?:\(x86\))?)(:[^%\n]*)?[%!]|%%?~?\w*")
+lazy_double = {"sh": lazy_regex(r'[^"\\$`]+'), "powershell": lazy_regex(r'[^"$`]+'), "cmd": lazy_regex(r'[^"^%\n]+')}
+
+
+def _sh_unescape(found: re.Match[str]) -> str:
+    code = found.group(1)
+    try:
+        if code[0] in "xuU":
+            return chr(int(code[1:], 16)) if len(code) > 1 else code
+        if code[0] in "01234567":
+            return chr(int(code, 8) & 255)
+    except (ValueError, OverflowError):
+        return ""
+    return {"n": "\n", "t": "\t", "r": "\r", "a": "", "b": "", "e": "\x1b", "E": "\x1b"}.get(code, code)
+
+
+# ---- tables ---------------------------------------------------------------------------------------------------------
+# What runs another command: name, letters of options that take a value, words to skip before the command.
+_SH_WRAPPERS = """sudo ughpCrtTUDRa 0;doas uC 0;env uC 0;nohup - 0;nice n 0;ionice cnpt 0;timeout ks 1;time fo 0;stdbuf ioe 0
+strace eopsuabEPSX 0;ltrace eopsuabE 0;setsid - 0;chrt Tp 1;taskset - 1;setarch - 1;flock wE 1;chroot - 1;unshare - 0
+nsenter tSGw 0;xargs nPIdaELs 0;command - 0;builtin - 0;exec a 0;caffeinate tw 0;numactl - 0;prlimit - 0;firejail - 0
+fakeroot - 0;proxychains4 f 0;proxychains f 0;torsocks - 0;torify - 0;rlwrap - 0;unbuffer - 0;systemd-run pPuMH 0
+xvfb-run ens 0;valgrind - 0;hyperfine wrm 0;entr - 0;npx p 0;pnpx - 0;bunx - 0;uvx - 0;winpty - 0;busybox - 0;toybox - 0
+call - 0;pkexec - 0;gosu - 1;su-exec - 1;proot r 0;linux32 - 0;linux64 - 0;runuser ug 0;sg - 1;trap - 0;catchsegv - 0
+poetry:run - 0;uv:run - 0;pipenv:run - 0;bundle:exec - 0;conda:run np 0;mise:exec - 0;direnv:exec - 1;rbenv:exec - 0
+doppler:run pc 0;op:run - 0;npm:exec - 0;yarn:dlx - 0;pnpm:dlx - 0;pnpm:exec - 0;git:bisect - 1;dotenv f 0;cross-env - 0"""
+_SH_VALUED_LONG = frozenset("user group host chdir signal kill-after adjustment unset max-args max-procs replace delimiter "
+                            "arg-file class classdata namespace context profile region project output git-dir work-tree "
+                            "subscription kubeconfig cluster server interval env-file config log-level".split())
+# Options whose value is text, never a file, by program ("" for all); and programs none of whose words are files.
+_SH_TEXT_OPTIONS = {
+    "git": "-m --message --author --grep -S -G --format --pretty --date --trailer -c --since --until --before --after",
+    "gh": "-t --title -b --body -q --jq --template -l --label --search --notes", "glab": "-t -d --title --description",
+    "docker": "--format --filter --label -l --name --hostname --env-file", "grep": "-e --include --exclude -A -B -C",
+    "node": "--env-file", "ssh": "-i -F -o", "scp": "-i -o", "sftp": "-i -o", "jq": "--arg", "npm": "-m --message",
+    "": "--message --title --body --description --env-file --identity-file --format --query --jq --name -Message"}
+_SH_NO_FILES = frozenset("man whatis apropos which whereis hash kill killall pkill pgrep sleep date uname whoami id "
+                         "hostname true false : exit return jobs ps help info tldr get-help write-host write-output "
+                         "get-command seq expr wait uptime df free top alias unalias bg fg disown logger figlet cowsay "
+                         "notify-send say banner read unset shift break continue ulimit umask stty tput clear".split())
+# Programs that only look at names and modes: their words count only where even that is nobody's business.
+_SH_NAMES_ONLY = frozenset("test [ [[ stat file basename dirname realpath readlink du touch chmod chown mkdir ls ll dir "
+                           "tree get-childitem gci test-path get-item resolve-path ssh-keygen ssh-add cd pushd "
+                           "set-location sl popd find locate".split())
+# First word is a pattern or program, the others are files.
+_SH_PATTERN_FIRST = frozenset("grep egrep fgrep zgrep rg ag ack sed gsed awk gawk mawk jq yq findstr select-string sls "
+                              "perl tr cut".split())
+_SH_METHODS = """shell sh bash dash zsh ksh ash fish csh tcsh mksh rbash yash
+code python pypy ipython perl ruby node nodejs bun deno php lua luajit rscript osascript groovy julia elixir tclsh expect jshell
+awk awk gawk mawk nawk
+echo echo printf print write-output write-host
+evaluate eval iex invoke-expression
+source source . import-module
+cat cat gc get-content type
+power powershell pwsh powershell_ise
+dos cmd command.com
+wrap_join watch ssh plink autossh script su tmux screen xterm konsole gnome-terminal wsl at batch parallel vim vi nvim ex
+container docker podman nerdctl kubectl oc docker-compose lxc crictl ctr
+environment env printenv set export declare typeset local readonly setx
+copy cp copy copy-item cpi mv move move-item mi install ln rename ren rename-item mklink xcopy
+remove rm unlink rmdir rd del erase remove-item ri rimraf trash shred srm del-cli
+find find fd fdfind
+listing ls dir get-childitem gci tree
+change cd pushd chdir set-location sl
+overwrite dd truncate tee tee-object set-content sc add-content ac out-file sponge fallocate clear-content clc
+mode chmod chown chgrp icacls takeown setfacl
+http start-bitstransfer curl wget http https xh aria2c fetch invoke-webrequest iwr invoke-restmethod irm lwp-request lynx w3m links
+socket nc ncat netcat telnet socat openssl websocat cryptcat
+remote_copy aws az gcloud gh scp rsync rclone sftp ftp lftp tftp gsutil s3cmd azcopy mc croc wormhole magic-wormhole ffsend pscp s5cmd robocopy
+mail mail mailx mutt sendmail swaks msmtp mutt send-mailmessage xclip pbcopy xsel wl-copy clip set-clipboard gist
+lookup dig nslookup host ping resolve-dnsname drill test-connection
+decode base64 base32 xxd uudecode gunzip zcat bunzip2 bzcat xzcat unxz gzip rev tr gpg zstdcat certutil od hexdump
+fetch_tool bitsadmin
+archive tar zip 7z 7za rar compress-archive bsdtar cpio gtar
+git git
+crontab crontab
+sql psql mysql mariadb sqlite3 sqlite sqlcmd mongosh mongo redis-cli clickhouse-client cqlsh mysqladmin duckdb
+start start start-process saps start-job invoke-command icm foreach-object % foreach where-object ? while if else try switch
+for_cmd for
+unknown_text read mapfile readarray
+history history fc get-history
+here pwd get-location gl mktemp
+test test [ [[
+sed sed gsed"""
+# category :: programs :: regex over the arguments (each between single spaces; blanks inside one are NUL) :: reason
+_SH_RULES = r"""destructive :: mkfs mke2fs mkswap newfs mkdosfs :: (?=.* (?:/dev/|[A-Za-z]:)) :: makes a new file system on a device
+destructive :: blkdiscard :: (?=.*/dev/) :: wipes a disk
+destructive :: wipefs sgdisk gdisk sfdisk cfdisk badblocks hdparm nvme cryptsetup :: (?=.* /dev/)(?=.* (?:-a|--all|--zap-all|-Z|-o|-w|--security-erase|-[dn]|--delete|format|sanitize|luksFormat|erase|--wipe)|[^-]* /dev/\S+ $) :: wipes a disk
+destructive :: parted :: (?=.* (?:mklabel|mktable|rm|mkpart)) :: changes a partition table
+destructive :: fdisk diskpart :: (?!(?:.* )?(?:-l|--list|/\?) ) :: changes a partition table
+destructive :: diskutil :: .*\b(?i:erase|partition|zeroDisk|secureErase|deleteVolume|reformat) :: erases a disk
+destructive :: lvremove vgremove pvremove zpool zfs mdadm :: (?=.*(?: destroy | -f | -y | --force |--zero-superblock| /dev/)) :: destroys a volume
+destructive :: format format.com :: (?i) (?:.* )?[a-z]: :: formats a drive
+destructive :: cipher :: (?i).*/w :: wipes free space
+destructive :: vssadmin wbadmin :: (?i) (?:delete|resize) :: deletes backups or shadow copies
+destructive :: wmic :: (?i).*shadowcopy.* delete :: deletes shadow copies
+destructive :: bcdedit :: (?i) (?:/set|/delete|-set) :: changes how the system starts and recovers
+destructive :: clear-disk format-volume initialize-disk remove-partition reset-physicaldisk clear-partition sdelete sdelete64 :: . :: wipes a disk or volume
+destructive :: wevtutil :: (?i) (?:cl|clear-log) :: wipes an event log
+destructive :: clear-eventlog remove-eventlog limit-eventlog :: . :: wipes an event log
+destructive :: reg :: (?i) delete (?:HKLM|HKCR|HKEY_LOCAL|HKEY_CLASSES|\S*\\(?:Windows|Software) ) :: deletes registry keys
+destructive :: fsutil :: (?i).*(?:setzerodata|deletejournal) :: wipes file data
+destructive :: history :: (?=.* -\w*[cw]) :: wipes the shell history
+destructive :: clear-history :: . :: wipes the shell history
+destructive :: unset :: .* HIST(?:FILE|SIZE)  :: switches the shell history off
+destructive :: journalctl :: .*--(?:vacuum|rotate) :: wipes system logs
+destructive :: kill :: .* -1 $ :: kills every process
+destructive :: crontab :: .* -r  :: removes all cron jobs
+destructive :: tmutil :: (?:delete|disable) :: removes backups
+reverse_shell :: ngrok :: (?:http|tcp|tls|start|tunnel) :: opens a tunnel into this machine
+reverse_shell :: chisel frpc ligolo-ng gost rathole bore pagekite :: (?!(?:.* )?(?:--help|--version|-h|help) ) :: opens a tunnel into this machine
+reverse_shell :: cloudflared :: (?:tunnel|access) (?!list|info|login|create) :: opens a tunnel into this machine
+reverse_shell :: lt localtunnel :: .*-p :: opens a tunnel into this machine
+reverse_shell :: tailscale :: (?:funnel|serve) (?!status) :: opens a tunnel into this machine
+reverse_shell :: ssh autossh plink :: .* -\w*R :: opens a tunnel into this machine
+reverse_shell :: code devtunnel :: (?:tunnel|host) :: opens a tunnel into this machine
+reverse_shell :: tmate sshx gotty ttyd shellinaboxd gs-netcat pwncat pwncat-cs dnscat dnscat2 iodine powercat msfconsole sbd rpivot revsocks hans :: (?!.*(?:--help|--version|-h|-V) ) :: opens a shell to the network
+reverse_shell :: msfvenom :: .*-p :: builds a remote shell
+reverse_shell :: ztcp zsh-net-tcp :: . :: opens a socket from the shell
+reverse_shell :: xterm :: .*-display \S+:\d :: opens a shell on another display
+pipe_to_shell :: mshta :: (?i).*(?:https?:|javascript:|vbscript:) :: runs remote content
+pipe_to_shell :: regsvr32 msiexec rundll32 cmstp installutil wmic cscript wscript odbcconf hh :: (?i).*(?:https?:|\\\\\d|javascript:) :: runs remote content
+pipe_to_shell :: deno :: run (?:.* )?https?://(?!deno\.land/|jsr\.io/|esm\.sh/) :: runs remote content
+pipe_to_shell :: bash sh zsh python perl ruby php node :: (?:\S* )?https?:// :: runs remote content
+privilege :: pkexec :: (?!--(?:help|version)) . :: runs a program as root
+privilege :: visudo vipw vigr setcap chpasswd adduser useradd usermod gpasswd newgrp dseditgroup sysadminctl :: (?!.*(?:--help|--version|-c $|--check|-c -f)) . :: changes users or rights
+privilege :: passwd :: (?!.*(?:--help|-S|--status)) :: changes a password
+privilege :: dscl :: .*(?:-create|-append|-passwd) :: changes users or rights
+privilege :: net net1 :: (?i) (?:user|localgroup|group) (?=.*/add|.*/active) :: changes users or rights
+privilege :: net :: (?i) user \S+ \S+ :: changes a password
+privilege :: new-localuser add-localgroupmember set-localuser enable-localuser add-adgroupmember new-aduser :: . :: changes users or rights
+privilege :: runas psexec psexec64 gsudo :: . :: runs a program as another user
+privilege :: start-process saps :: (?i).*-verb runas :: runs a program as administrator
+privilege :: nsenter :: .*(?:-t|--target|-a|--all|--mount) :: enters the namespaces of another process
+privilege :: unshare :: .*(?:-\w*r|--map-root-user|-\w*U) :: becomes root in a new namespace
+privilege :: docker podman nerdctl docker-compose :: (?=.*(?:--privileged|--pid[= ]host|--userns[= ]host|--ipc[= ]host|--cap-add[= ](?:ALL|SYS_ADMIN|SYS_PTRACE|SYS_MODULE|all|sys_admin)|docker\.sock|(?:-v|--volume)[= ]?/(?:etc|root|proc|sys|dev|boot|var|home|usr)?/?:|(?:src|source)=/(?:etc|root|proc|var)?/?,|--device[= ]/dev/(?:sd|nvme|mem|kmsg|vd)|(?:seccomp|apparmor)[=:]unconfined)) :: gives a container rights over the host
+privilege :: kubectl oc :: (?=.*(?:cluster-admin|hostPID|hostNetwork|"?privileged"?:|hostPath|node-shell| debug node/)) :: gives rights over the cluster or its nodes
+privilege :: setenforce :: 0|Permissive|permissive :: turns SELinux off
+privilege :: iptables ip6tables :: .*(?:-F|--flush|-X|-P (?:INPUT|FORWARD|OUTPUT) ACCEPT) :: drops the firewall
+privilege :: nft :: .*flush ruleset :: drops the firewall
+privilege :: ufw firewall-cmd pfctl aa-teardown aa-disable aa-complain :: (?:.*(?:disable|reset|panic-off|-d )|/|$) :: turns protection off
+privilege :: systemctl service sc launchctl rc-service stop-service set-service net :: (?i)(?=.*(?:stop|disable|mask|kill|unload|delete|bootout|config))(?=.*(?:firewall|ufw|apparmor|auditd|iptables|nftables|fail2ban|falcon|crowdstrike|windefend|mpssvc|defender|wazuh|osquery|clamav|sentinel|selinux|syslog|wscsvc|sysmon|mdatp|edr)) :: turns protection off
+privilege :: set-mppreference add-mppreference :: (?i).*-(?:disable|exclusion|MAPS|SubmitSamples) :: turns virus protection off
+privilege :: uninstall-windowsfeature :: (?i).*defender :: turns virus protection off
+privilege :: netsh :: (?i).*(?:state off|opmode disable|firewall.*(?:disable|add rule|delete rule|reset)|portproxy add) :: opens the firewall
+privilege :: set-netfirewallprofile new-netfirewallrule disable-netfirewallrule remove-netfirewallrule :: (?i).*(?:false|allow|-all|name) :: opens the firewall
+privilege :: csrutil spctl auditctl :: .*(?:disable|--master-disable|--global-disable|-e 0|-D) :: turns protection off
+privilege :: sysctl :: (?=.*=)(?=.*(?:kernel|fs|vm|net|user)[./]) :: changes kernel settings
+privilege :: insmod kexec debugfs rmmod :: /|.*(?:\.ko|-[lew]|/dev/) :: changes the running kernel
+privilege :: modprobe :: (?!.*(?:-n|--show|-c )) . :: changes the running kernel
+privilege :: set-executionpolicy :: (?i)(?=.*(?:unrestricted|bypass))(?!.*-scope (?:process|currentuser)) :: lets every script run
+privilege :: reg set-itemproperty new-itemproperty sp :: (?i)(?=.*(?:EnableLUA|DisableAntiSpyware|DisableRealtime|DisableTaskMgr|UseLogonCredential|LocalAccountTokenFilterPolicy|Windows Defender|Windows\x00Defender)) :: turns protection off
+privilege :: aws :: iam (?:attach-(?:user|role|group)-policy|put-(?:user|role)-policy|create-access-key|create-login-profile|update-assume-role-policy|add-user-to-group|create-user|deactivate-mfa) :: widens cloud rights
+privilege :: gcloud :: .*(?:add-iam-policy-binding|keys create) :: widens cloud rights
+privilege :: az :: (?:role assignment create|ad sp create|ad app credential) :: widens cloud rights
+privilege :: bash sh zsh dash ksh :: (?:.* )?-\w*p\w* $ :: keeps the rights of a setuid program
+privilege :: bcdedit :: (?i).*(?:testsigning|nointegritychecks) :: turns protection off
+privilege :: mount :: (?=.*(?:remount,rw| /dev/(?:sd|nvme|vd|dm-|mapper)| -t cgroup)) :: mounts a disk of the host
+persistence :: systemctl :: (?:.* )?(?:enable|link|reenable|edit) :: enables a service at start
+persistence :: loginctl :: .*enable-linger :: lets services run without a log-in
+persistence :: update-rc.d chkconfig rc-update insserv :: (?!.*(?:remove|--list|show|off|del)) :: enables a service at start
+persistence :: launchctl :: (?:load|bootstrap|submit|enable|start|kickstart) :: starts an agent at log-in
+persistence :: schtasks :: (?i).*/(?:create|change) :: schedules a task
+persistence :: register-scheduledtask register-scheduledjob register-wmievent set-wmiinstance register-cimindicationevent new-scheduledtask new-scheduledtasktrigger :: . :: schedules a task
+persistence :: reg set-itemproperty new-itemproperty sp :: (?i)(?=.*(?:add | |-path))(?=.*(?:CurrentVersion[\\/]+(?:Run|RunOnce|Policies[\\/]+Explorer[\\/]+Run|RunServices)\b|Winlogon|AppInit_DLLs|Image[\x00 ]File[\x00 ]Execution|UserInitMprLogonScript|Shell[\x00 ]Folders)) :: starts a program at log-in
+persistence :: new-service :: . :: installs a service
+persistence :: sc sc.exe :: (?i) (?:\\\\\S+ )?(?:create|config .*(?:binpath|start)) :: installs a service
+persistence :: nssm :: install :: installs a service
+persistence :: wmic :: (?i).*(?:startup|__EventFilter|process call create) :: starts a program by WMI
+persistence :: defaults :: write (?=.*(?:LoginHook|LogoutHook|loginitems|AutoLaunched)) :: starts a program at log-in
+persistence :: git :: config (?=.*(?:core\.(?:fsmonitor|hookspath|sshcommand|pager|editor|hooksPath|sshCommand|gitproxy|askpass)|init\.templatedir|init\.templateDir|sequence\.editor|diff\.external|filter\.\S+\.(?:clean|smudge)|credential\.helper \S*[!/]|alias\.\S+ !)[ \x00]*(?:\S{0,80}[/!~$]|.{0,80}(?:curl|wget|sh )))(?!.*--get) :: makes git run a program
+persistence :: xmrig minerd cpuminer ethminer cgminer t-rex nbminer :: (?!.*--(?:help|version)) :: mines coins in the background
+persistence :: incrontab anacron :: (?!.*-l) . :: schedules a command
+persistence :: pm2 :: startup :: enables a service at start
+infrastructure :: terraform tofu terragrunt :: (?:destroy|(?:run-all|stack) destroy|apply (?=.*-destroy)|state rm|workspace delete|force-unlock)(?!.* -help) :: destroys infrastructure
+infrastructure :: pulumi cdk cdktf serverless sls sam copilot eb :: (?:.* )?(?:destroy|delete|remove|terminate|stack rm)  :: destroys infrastructure
+infrastructure :: kubectl oc k3s :: (?:kubectl )?(?:delete (?:ns|namespaces?|nodes?|pvc?|persistentvolume\S*|crds?|customresourcedef\S*|clusterrole\S*|project|all|sts|statefulsets?|storageclass)[ /]|delete (?=.* --all)|delete (?:deploy\S*|svc|services?|secrets?|ingress|configmaps?)[ /](?=.*prod)|drain |scale (?=.*--replicas[= ]0)(?=.*(?:prod|--all))|replace (?=.*--force)) :: destroys cluster state
+infrastructure :: helm helm3 :: (?:uninstall|delete|del|un)  :: removes a release from the cluster
+infrastructure :: eksctl kops gke-gcloud-auth-plugin rosa talosctl kubeadm k3s-uninstall.sh :: (?:.* )?(?:delete|reset|destroy)  :: destroys a cluster
+infrastructure :: aws :: (?:s3 (?:rb|rm (?=.*--recursive)|sync (?=.*--delete))|s3api delete-|ec2 (?:terminate-instances|delete-(?!tags)|release-address|deregister)|rds delete-|dynamodb delete-(?:table|backup|global)|cloudformation delete-stack|iam delete-|kms (?:schedule-key-deletion|disable-key)|route53 (?:delete-|change-resource)|lambda delete-function|ecs delete-|eks delete-|ecr (?:delete-|batch-delete)|elasticache delete-|redshift delete-|secretsmanager delete-|sqs (?:delete|purge)-queue|sns delete-topic|logs delete-|cloudtrail (?:delete|stop)|organizations |autoscaling delete-|efs delete-|glacier delete|backup delete|elb\S* delete|cognito-idp delete|cloudfront delete|opensearch delete|guardduty delete) :: destroys cloud resources
+infrastructure :: gcloud :: (?:.* )?delete  :: destroys cloud resources
+infrastructure :: gsutil :: (?:.* )?(?:rb|rm(?=.* -\w*[rR])|-m rm)  :: destroys cloud storage
+infrastructure :: az oci ibmcloud doctl hcloud openstack aliyun scw linode-cli exo civo vultr-cli :: (?:.* )?(?:delete|purge|terminate|remove|rm|delete-batch|nuke)  :: destroys cloud resources
+infrastructure :: docker podman nerdctl :: (?:system prune (?=.*(?:--volumes|-\w*a))|volume (?:rm .*\$\(|prune (?=.*-\w*a))|rm .*\$\(.*|swarm leave (?=.*-f)|stack rm|image prune (?=.*--all)(?=.*--volumes)) :: destroys containers and their data
+infrastructure :: dropdb dropuser droplet :: (?!.*--help) :: drops a database
+infrastructure :: mysqladmin :: .*drop :: drops a database
+infrastructure :: gh glab :: (?:repo delete|api (?=.*(?:-X|--method)[= ]?DELETE)|project delete|repo archive (?=.*--yes)) :: deletes a repository
+infrastructure :: heroku fly flyctl vercel netlify railway firebase supabase wrangler render planetscale pscale neonctl turso :: (?:.* )?(?:\S*:(?:destroy|delete|reset|remove)|destroy|apps destroy|delete|remove|down|rm|db reset (?=.*--linked)|branch delete)(?: |$) :: destroys a deployment
+infrastructure :: rake rails bin/rails :: .*db:(?:drop|reset|purge) :: drops a database
+infrastructure :: prisma :: .*(?:migrate reset|db push (?=.*--force-reset)) :: drops a database
+infrastructure :: php artisan :: .*artisan (?:migrate:(?:fresh|reset)|db:wipe) :: drops a database
+infrastructure :: python manage.py django-admin :: (?:.*manage\.py )?(?:flush|reset_db)  :: empties a database
+infrastructure :: etcdctl consul vault nomad rabbitmqctl kafka-topics kafka-topics.sh velero ceph rados virsh govc argocd flux istioctl influx :: (?:.* )?(?:del (?=.*--prefix)|kv delete (?=.*-recurse)|delete|destroy|(?:kv )?metadata delete|secrets disable|job stop (?=.*-purge)|reset|force_reset|purge|--delete|undefine|uninstall|osd pool delete|vm\.destroy) :: destroys shared state
+infrastructure :: npm yarn pnpm :: (?:unpublish|npm unpublish) :: withdraws a published package
+infrastructure :: curl http https xh :: (?=.*(?:-X ?|--request[= ]| |^)DELETE )(?=.*(?:/_all|/\*|:9200/|api\.(?:github|cloudflare|digitalocean|heroku)\.com/|amazonaws|/namespaces/)) :: destroys remote state
+package_install :: npm pnpm yarn bun :: (?:.* )?(?:install|i|add|ci|update|upgrade|global add|dlx|exec)  :: installs packages
+package_install :: yarn npx pnpx bunx uvx :: $|(?!-) . :: installs packages
+package_install :: pip pipx uv poetry conda mamba gem cargo go brew apt apt-get aptitude dnf yum zypper pacman apk snap flatpak port choco winget scoop composer nix-env emerge bundle pdm install-module install-package easy_install luarocks cpan cpanm dotnet nuget :: (?:.* )?(?:install|add|sync|get|-S\w*|-i\w*|require|upgrade|update|dist-upgrade|pip install|tool install|package|in)  :: installs packages
+package_install :: install-module install-package install-script easy_install dpkg rpm :: . :: installs packages
+package_install :: python :: -m (?:pip|ensurepip|easy_install) (?:install|download) :: installs packages
+network :: curl wget http https xh aria2c fetch invoke-webrequest iwr invoke-restmethod irm nc ncat netcat telnet socat ssh scp sftp ftp lftp tftp rsync rclone dig nslookup host ping traceroute nmap masscan websocat mosh start-bitstransfer bitsadmin test-netconnection tnc resolve-dnsname w3m lynx links autossh plink whois tracert zmap hping3 :: (?!(?:--version|--help|-V) ) :: talks to the network"""
+_SH_MISSPELT = lazy_regex(r"[\w./~*?$@%+,:=\\{}\[\]()<> -]{1,60}\Z")
+_sh_drive = lazy_regex(r"(?:[A-Za-z]:[\\/]|[A-Za-z]:\Z|\\\\|%\w+%|\$env:)", re.I)
+_sh_home = lazy_regex(r"(?:/home/[^/]+|/root|/Users/[^/]+|[A-Za-z]:/Users/[^/]+|~[\w.-]*|%(?:userprofile|homepath|homedrive%%homepath)%"
+                      r"|\$(?:env:)?(?:home|userprofile)|\$\{(?:env:)?(?:home|userprofile)\})(?=/|\Z)", re.I)
+_SH_SYSTEM = lazy_regex(r"(?:/(?:etc|usr|bin|sbin|lib\d*|boot|var(?!/tmp|/folders)|opt|srv|dev|proc|sys|private/(?:etc|var/log|var/db)|"
+                        r"Library|System|Applications|snap|mnt/c/Windows)(?:/|\Z)|/\Z|[A-Z]:/(?:Windows|Program|Users\Z|\Z)|"
+                        r"%(?:system\w+|windir|program\w+(?:\(x86\))?)%|\$env:(?:system|windir|program))", re.I)
+_SH_TEMPORARY = lazy_regex(r"(?:/tmp|/var/tmp|/private/tmp|(?:/private)?/var/folders|/dev/shm|/run/user/\d+|\$\{?(?:TMPDIR|TMP|TEMP)\}?|"
+                           r"(?:%|\$env:)(?:TMP|TEMP)%?|[A-Z]:/(?:Windows/)?Te?mp|~/AppData/Local/Temp|~/\.cache|~/\.npm|"
+                           r"~/Library/(?:Caches|Developer/Xcode/DerivedData)|~/\.gradle/caches|~/go/pkg|~/\.cargo/registry|"
+                           r"~/\.local/share/Trash|/var/cache/(?:apt|dnf|yum|apk|pacman)|/var/lib/apt/lists|~/\.m2/repository)/.", re.I)
+_SH_PERSIST = lazy_regex(
+    r"(?:~/\.(?:bash(?:rc|_profile|_login|_logout|_aliases)|zsh(?:rc|env)|zprofile|zlogin|profile|kshrc|cshrc|tcshrc|inputrc|"
+    r"config/(?:fish/|autostart/|systemd/|plasma-workspace/|environment\.d/|i3/config|sway/config|git/config)|"
+    r"xinitrc|xsession\w*|xprofile|pam_environment|ssh/(?:authorized_keys2?|rc|config|environment)|gitconfig|vimrc|emacs|"
+    r"local/share/systemd/|screenrc|tmux\.conf|gdbinit|pythonrc\S*)|~/Library/Launch(?:Agents|Daemons)/|/Library/(?:Launch\w+|StartupItems)/|"
+    r".*/Start.Menu/Programs/Startup(?:/|\Z)|.*profile\.ps1\Z|.*\$PROFILE|"
+    r"/etc/(?:cron[^/]*(?:/|\Z)|at\.|anacrontab|systemd/|init\.d|init/|rc\S*|profile\S*|bash\S*|zsh/|environment|ld\.so\.preload|"
+    r"ld\.so\.conf\S*|xdg/autostart/|udev/|update-motd\.d|inittab|apt/apt\.conf\.d/|NetworkManager/dispatcher\.d|modules\S*|"
+    r"X11/|security/pam_env\.conf)|/(?:usr/)?lib/systemd/|/run/systemd/system/|/var/spool/(?:cron|at)|/usr/lib/cron|"
+    r"\S*/\.git/hooks/(?!\S*\.sample\Z)|\S*/\.git/config\Z|\S*/(?:site|user)customize\.py\Z|\S*/site-packages/[^/]*\.pth\Z)", re.I)
+_SH_PRIVILEGED = lazy_regex(r"(?:/etc/(?:sudoers\S*|passwd-?|shadow-?|group-?|gshadow|pam\.d/|pam\.conf|doas\.conf|security/|polkit-1/|"
+                            r"selinux/|subuid|subgid|ssh/sshd_config\S*|login\.defs|hosts\.allow)|/proc/(?:sys/|\d+/mem|self/mem)|"
+                            r"/sys/(?:kernel|fs/cgroup|fs/selinux|module)|/usr/(?:share|lib)/polkit-1/|/dev/(?:k?mem|port)\Z|\S*/release_agent\Z)")
+_SH_DEVICE = lazy_regex(r"(?:/dev/(?:r?disk\d|[shv]d[a-z]|xvd|nvme\d|mmcblk\d|dm-\d|mapper/|md\d|loop\d|sr\d|block/)|\\\\[.?]\\(?:Physical|[A-Z]:)|//[.?]/)", re.I)
+_SH_HISTORY = lazy_regex(r".*(?:_history|\.histfile|ConsoleHost_history\.txt|\.lesshst)\Z")
+_SH_PRIVATE = lazy_regex(
+    r"(?:~/?\Z|/\Z|/(?:etc|root|home|Users|proc|var/lib/\w+sql|var/backups)/?\Z|/home/\*|/etc/(?:passwd|shadow|group|gshadow|sudoers|ssh)|"
+    r"~/\.(?:ssh|gnupg|aws|kube|azure|docker|config|password-store|mozilla|thunderbird|config/(?:gcloud|google-chrome|chromium|gh|rclone)|"
+    r"local/share/keyrings|netrc|pgpass|git-credentials|npmrc|pypirc|electrum|bitcoin|ethereum|[a-z]+_history|vault-token|terraform\.d)|"
+    r"~/(?:Library/(?:Keychains|Application.Support/(?:Google|Firefox|BraveSoftware))|AppData/\S*(?:Chrome|Edge|Mozilla|Credentials|Protect)|"
+    r"\*|\.\*|Documents|Desktop|Pictures)(?:/|\Z)|\S*/\.env(?!\.(?:example|sample|template|dist))(?:\.\w+)?\Z|/proc/[\w*]+/(?:environ|mem)|"
+    r"\S*/(?:id_(?:rsa|dsa|ecdsa|ed25519)|\S*\.(?:kdbx|pem|p12|pfx|key|keystore|jks)|wallet\.dat|\.netrc|credentials(?:\.json)?|"
+    r"secrets?\.(?:ya?ml|json|env|toml)|NTDS\.dit|SAM)\Z|[A-Z]:/Users/?\Z|[A-Z]:/Windows/System32/config)", re.I)
+_SH_SECRET_NAME = lazy_regex(r"secret|token|passw|api_?key|private_?key|credential|_key\Z|_pw\Z|_pat\Z", re.I)
+# Well-known files that a word with wildcards may mean.
+_SH_KNOWN_FILES = ("~/.ssh/id_rsa ~/.ssh/id_ed25519 ~/.aws/credentials ~/.netrc ~/.kube/config ~/.docker/config.json ~/.npmrc ~/.pypirc "
+                   "~/.git-credentials ~/.gnupg/secring.gpg ~/.bash_history ~/.zsh_history ~/.pgpass ~/.config/gh/hosts.yml ~/.vault-token "
+                   "/etc/shadow /etc/passwd /etc/gshadow /etc/sudoers /proc/self/environ /root/.ssh/id_rsa .env .env.local .env.production").split()
+_SH_KNOWN_PROGRAMS = "rm cat sh bash dash nc ncat curl wget dd chmod python3 perl base64 less head tail find tee".split()
+
+
+# ---- following ------------------------------------------------------------------------------------------------------
+
+class _Flow(NamedTuple):
+    """What is known of a stream, a file's content or a word's value."""
+    text: str | None = None             # the content, when it can be seen
+    remote: bool = False                # it came from the network
+    sources: tuple[str, ...] = ()       # files it was read from; "\0the environment" and the like
+    coded: bool = False                 # it was decoded or encoded on the way
+    shell: bool = False                 # it is what a shell reading its input says
+
+    def but(self, text: str | None) -> _Flow:
+        """The same origin with another text."""
+        return _Flow(text, self.remote, self.sources, self.coded, self.shell)
+
+
+_NOTHING = _Flow()
+_EMPTY = _Flow("")
+
+
+class _ShWord(str):
+    """An expanded word that carries where it came from, or a block of PowerShell."""
+    flow: _Flow = _NOTHING
+    block: Any = None
+
+
+def _sh_join(flows: Sequence[_Flow], text: str | None = None) -> _Flow:
+    """One stream out of several."""
+    if len(flows) == 1 and text is None:
+        return flows[0]
+    sources = tuple(dict.fromkeys(source for flow in flows for source in flow.sources))[:64]
+    return _Flow(text, any(f.remote for f in flows), sources, any(f.coded for f in flows), any(f.shell for f in flows))
+
+
+def _sh_flow(word: str) -> _Flow:
+    return word.flow if isinstance(word, _ShWord) else _NOTHING
+
+
+def _sh_show(word: str) -> str:
+    """A word as a reason may show it: short, printable, and nothing that may be a secret."""
+    runs = re.findall(r"[A-Za-z0-9+=_-]{20,}", word[:200])
+    plain = _SH_MISSPELT.match(word) and not any(sum(c.isdigit() for c in run) > 2 for run in runs)
+    return word if plain else "…"
+
+
+_sh_cache: dict[str, Any] = {}
+
+
+def _sh_table(name: str) -> Any:
+    """The compact tables above as dictionaries, made at first use."""
+    if name not in _sh_cache:
+        made: dict[str, Any] = {}
+        if name == "methods":
+            for line in _SH_METHODS.splitlines():
+                method, *programs = line.split()
+                for program in programs:
+                    made.setdefault(program, getattr(_ShPrograms, "_" + method))
+        elif name == "wrappers":
+            for row in _SH_WRAPPERS.replace("\n", ";").split(";"):
+                program, letters, skip = row.split()
+                made[program] = (letters, int(skip))
+        else:
+            for line in _SH_RULES.splitlines():
+                category, programs, pattern, reason = line.split(" :: ")
+                rule = (category, lazy_regex(pattern), reason)
+                for program in programs.split():
+                    made.setdefault(program, []).append(rule)
+        _sh_cache[name] = made
+    return _sh_cache[name]
+
+
+class _ShRun:
+    """Follows one command text and collects its facts. Methods `_name(name, args, flow)` are the programs it knows:
+    each gets its arguments and standard input and returns its standard output."""
+
+    def __init__(self, ctx: ShellContext, dialect: _ShDialect) -> None:
+        self.ctx, self.at, self.d = ctx, ctx.paths, dialect
+        self.facts: dict[str, str] = {}
+        self.paths: dict[str, None] = {}
+        self.vars: dict[str, str] = {}
+        self.functions: dict[str, Any] = {}
+        self.files: dict[str, _Flow] = {}
+        self.net_fds: set[str] = set()
+        self.cwd, self.root, self.networked, self.shut = "", False, False, 0
+        self.steps, self.room, self.depth, self.nested, self.last_net = MAX_SHELL_STEPS, MAX_SHELL_TEXT, 0, 0, ""
+        self.power: list[str] = []
+        self.power_depth = 0
+        self.homes: list[str] | None = None
+        self.anchors: list[tuple[str, list[str]]] | None = None
+
+    # -- bookkeeping
+    def say(self, category: str, reason: str, word: str | None = None) -> None:
+        if category not in self.facts:
+            self.facts[category] = f"{reason}: {_sh_show(word)}" if word else reason
+
+    def spend(self, characters: int) -> None:
+        self.steps -= 1
+        self.room -= characters
+        if self.steps < 0 or self.room < 0:
+            raise BudgetSpent("a command too long to follow")
+        if self.ctx.budget is not None and not self.steps & 63:
+            self.ctx.budget.check()
+
+    def where(self, word: str) -> str:
+        """*word* as seen from where the command started, after the `cd`s on the way."""
+        if not self.cwd or word[:1] in "/~$%" or _sh_drive.match(word):
+            return word
+        return f"{self.cwd.rstrip('/')}/{word}"
+
+    def path(self, word: str, sources: list[str] | None = None) -> None:
+        """Report a word that is or may be a file."""
+        if not word or len(word) > 4096 or word[:1] == "-" or "\n" in word or "://" in word and word[:5] != "file:":
+            return
+        word = self.where(word)
+        if len(self.paths) < MAX_SHELL_PATHS:
+            self.paths[str(word)] = None
+            if "*" in word or "?" in word or "[" in word:
+                self.spend(200 + len(word))
+                for known in _SH_KNOWN_FILES:
+                    if glob_may_hit(word, known):
+                        self.paths[known] = None
+                        if sources is not None:
+                            sources.append(known)
+        if sources is not None and len(sources) < 64:
+            sources.append(str(word))
+
+    def spots(self, word: str) -> list[tuple[str, str]]:
+        """Where *word* is: (absolute path, the same with anybody's home directory written `~`), for each reading."""
+        word = self.where(word)
+        found = []
+        if _sh_drive.match(word) or _SH_TEMPORARY.match(word) or _sh_home.match(word):
+            found.append(word.replace("\\", "/") if _sh_drive.match(word) or self.d is not _SH_POSIX else word)
+            if ".." in found[0]:
+                found[0] = os.path.normpath(found[0]).replace("\\", "/")
+        found += [place for place in canonical_paths(word, self.at) if place not in found]
+        if self.homes is None:
+            self.homes = [home.rstrip("/") for home in canonical_paths(self.at.home, self.at)]
+        out = []
+        for place in found:
+            home = next((home for home in self.homes if place == home or place.startswith(home + "/")), None)
+            out.append((place, "~" + place[len(home):] if home else _sh_home.sub("~", place, 1) if place[:1] != "~" else place))
+        return out
+
+    def places(self, word: str) -> list[str]:
+        """Where *word* is, in the form the tables have."""
+        return [mapped for _, mapped in self.spots(word)]
+
+    def private(self, flow: _Flow) -> str:
+        """The private thing in a flow, as a reason names it, or ""."""
+        for source in flow.sources:
+            if source[:1] == "\0":
+                return source[1:]
+            if any(_SH_PRIVATE.match(place) for place in self.places(source)) or self.ctx.is_sensitive(source):
+                return _sh_show(source)
+        return ""
+
+    def ship(self, flow: _Flow, way: str) -> None:
+        """Something leaves the machine."""
+        if flow.sources and "exfiltration" not in self.facts:
+            what = self.private(flow)
+            if what:
+                self.say("exfiltration", f"sends {what} away by {way}")
+
+    # -- structure
+    def read(self, text: str, flow: _Flow = _NOTHING, dialect: _ShDialect | None = None) -> _Flow:
+        """Follow *text* as a script."""
+        self.spend(len(text))
+        if self.depth >= MAX_SHELL_NESTING * 2:
+            self.say("pipe_to_shell", "commands nested too deeply to follow")
+            return _NOTHING
+        before, self.d = (self.d, self.power, self.power_depth), dialect or self.d
+        self.power, self.power_depth = [], self.depth + 1
+        result = self.script(_ShReader(text, self.d, 0).script(), flow)
+        if self.power:
+            self.power_patterns("\n".join(self.power))
+        self.d, self.power, self.power_depth = before
+        return result
+
+    def script(self, script: Any, flow: _Flow = _NOTHING) -> _Flow:
+        self.depth += 1
+        if self.depth > MAX_SHELL_NESTING * 3:
+            self.say("pipe_to_shell", "commands nested too deeply to follow")
+            self.depth -= 1
+            return _NOTHING
+        outs = [out for out in (self.pipeline(nodes, flow) for nodes in script) if out is not _NOTHING]
+        self.depth -= 1
+        if len(outs) < 2:
+            return outs[0] if outs else _NOTHING
+        texts = [out.text for out in outs]
+        return _sh_join(outs, None if None in texts else "\n".join(texts)[:MAX_SHELL_VALUE])  # type: ignore[arg-type]
+
+    def pipeline(self, nodes: list[_ShNode], flow: _Flow) -> _Flow:
+        for node in nodes:
+            flow = self.node(node, flow)
+        return flow
+
+    def node(self, node: _ShNode, flow: _Flow) -> _Flow:
+        """One command: assignments, redirections, then the command itself."""
+        self.spend(0)
+        if node.kind == "function":
+            self.define(str(node.words[0]), node)
+            return _NOTHING
+        networked, outs = self.networked, []
+        self.networked = False
+        for name, appended, parts in node.assigns:
+            self.assign(name, appended, parts)
+        for fd, operator, word in node.redirects:
+            target = _sh_whole(self.expand(word)) if operator != "<<" else _sh_whole(self.expand(word))
+            flow = self.redirected(fd, operator, target, flow, outs)
+        if node.kind == "for":
+            out = self.each(node, flow)
+        elif node.kind:
+            cwd = self.cwd
+            out = self.script(node.parts[0], flow)
+            if node.kind == "sub":
+                self.cwd = cwd
+        else:
+            words = self.expand_all(node.words)
+            if words and words[0] == "exec" and len(words) == 1 and node.redirects:
+                self.net_fds.update(fd or "0" for fd, _, _ in node.redirects if self.networked)
+                if self.networked and not re.match(r"/dev/\w+/(?:localhost|127\.)", self.last_net):
+                    self.say("reverse_shell", "opens a socket from the shell")
+            if node.raw and words:
+                words = self.power_words(node, words)
+            out = self.simple(words, flow, node.background) if words else flow if outs and not node.assigns else _NOTHING
+        for fd, operator, target in outs:
+            self.written(target, _EMPTY if fd == "2" else out, ">>" in operator, fd != "2")
+            out = out if fd == "2" else _NOTHING
+        self.networked = networked
+        return out
+
+    def redirected(self, fd: str, operator: str, target: str, flow: _Flow, outs: list[tuple[str, str, str]]) -> _Flow:
+        """Note one redirection; the input it makes."""
+        if target.startswith(("/dev/tcp/", "/dev/udp/")):
+            self.networked, self.last_net = True, target
+            if operator in ("<", "<>"):
+                return _Flow(None, True)
+        if operator in ("<<", "<<<"):
+            return _sh_flow(target).but(str(target))
+        if operator in ("<", "<&", "<>"):
+            if target.isdigit() or target == "-":
+                return _Flow(None, True) if target in self.net_fds else flow
+            return self.content(target)
+        if operator == ">&" and (target.isdigit() or target == "-"):
+            if target in self.net_fds:
+                outs.append((fd, operator, "/dev/tcp/"))
+            return flow
+        if target.lower() != "nul" and target[:5] != "$null":
+            outs.append((fd, operator, target))
+        return flow
+
+    def define(self, name: str, node: _ShNode) -> None:
+        """A function; one that calls itself twice, or in the background, is a fork bomb."""
+        self.functions[name] = node.parts[0] if node.parts else []
+        calls, stack = 0, [node.parts]
+        while stack:
+            item = stack.pop()
+            for part in item:
+                if isinstance(part, list):
+                    stack.append(part)
+                elif isinstance(part, _ShNode):
+                    stack.append(part.parts)
+                    if part.words[:1] == [name]:
+                        calls += 2 if part.background else 1
+        if calls > 1:
+            self.say("destructive", "fork bomb")
+
+    def each(self, node: _ShNode, flow: _Flow) -> _Flow:
+        """A `for` loop: its body with each value."""
+        name, *values = self.expand_all(node.words)
+        outs = []
+        for value in values[:MAX_SHELL_WORDS] or ["$" + name]:
+            self.vars[name] = value
+            outs.append(self.script(node.parts[0], flow))
+        return _sh_join(outs)
+
+    def assign(self, name: str, appended: bool, words: list[Any]) -> None:
+        values = self.expand_all(words)
+        value = _sh_whole(values)
+        if appended:
+            value = _sh_whole([self.vars.get(name, ""), value], "")
+        self.vars[name] = value if len(value) <= MAX_SHELL_VALUE else ""
+
+    # -- words
+    def expand_all(self, words: list[Any]) -> list[str]:
+        found: list[str] = []
+        for word in words:
+            if isinstance(word, str):
+                found.append(word)
+            else:
+                found.extend(self.expand(word))
+        return found
+
+    def expand(self, word: Any) -> list[str]:
+        """The words one word becomes."""
+        if isinstance(word, str):
+            return [word]
+        fields: list[list[str]] = [[]]
+        flows, block, braces, quoted = [], None, False, False
+        for kind, value, *rest in word:
+            if kind == "u" or kind == "q":
+                quoted = quoted or kind == "q"
+                if kind == "u" and "{" in value:
+                    braces = True
+                fields[-1].append(value if kind == "u" or not braces else value.translate(_SH_HIDE))
+                continue
+            if kind == "v":
+                text, flow = self.variable(value, rest[0])
+                whole = rest[1] and not (value == "@" or rest[0] == "[@]")
+            elif kind == "{":
+                block, text, flow, whole = value, "", _NOTHING, True
+            else:
+                cwd = self.cwd
+                flow = self.script(value)
+                self.cwd = cwd
+                text = "/dev/fd/63" if kind == "p" else "$()" if flow.text is None else flow.text.rstrip("\n")
+                whole = kind != "s" or rest[0]
+            if flow is not _NOTHING:
+                flows.append(flow)
+            self.spend(len(text))
+            pieces = [text] if whole or self.d is not _SH_POSIX else self.fields(text)
+            if pieces and not whole and text[:1].isspace() and fields[-1]:
+                fields.append([])
+            for number, piece in enumerate(pieces):
+                if number:
+                    fields.append([])
+                fields[-1].append(piece)
+            if pieces and not whole and text[-1:].isspace():
+                fields.append([])
+            elif not pieces and text and fields[-1]:
+                fields.append([])
+        texts = ["".join(field) for field in fields if field or len(fields) == 1]
+        if texts == [""] and not quoted and not block and not flows:
+            return []
+        if braces and self.d is _SH_POSIX:
+            texts = [item.translate(_SH_UNHIDE) for text in texts for item in _sh_braces(text)]
+        if not flows and block is None:
+            return texts
+        made = []
+        for text in texts:
+            carrier = _ShWord(text)
+            carrier.flow, carrier.block = _sh_join(flows) if flows else _NOTHING, block
+            made.append(carrier)
+        return made
+
+    def fields(self, text: str) -> list[str]:
+        """Word splitting, by IFS when the command sets it."""
+        marks = self.vars.get("IFS")
+        return text.split() if not marks else [w for w in re.split(f"[{re.escape(marks[:8])}\\s]", text) if w]
+
+    def variable(self, name: str, operation: str) -> tuple[str, _Flow]:
+        """A variable's text (itself, when it is not known) and origin."""
+        if self.d is not _SH_POSIX:
+            name = name.lower()
+        known = self.vars.get(name)
+        if known is None:
+            if operation[:1] in "-:=" and operation[:2].strip(":")[:1] in ("-", "=") and len(operation) > 1:
+                return operation.lstrip(":")[1:], _NOTHING
+            if name == "IFS":
+                return " ", _NOTHING
+            if name in ("HOME", "PATH", "PWD", "SHELL") and operation[:3] == ":0:":
+                return "/", _NOTHING
+            if name == "PWD" or name == "pwd":
+                return ".", _NOTHING
+            if name in ("@", "*") or name.isdigit() and name != "0":
+                return "", _NOTHING
+            shown = f"%{name}%" if operation[:1] == "%" else "$" + name
+            secret = (f"\0${name.split(':')[-1][:40]}",) if _SH_SECRET_NAME.search(name) else ()
+            return shown, _Flow(None, False, secret) if secret else _NOTHING
+        flow, text = _sh_flow(known), str(known)
+        cut = re.match(r":(-?\d+)(?::(-?\d+))?", operation)
+        if cut:
+            start, length = int(cut.group(1)[:9]), cut.group(2)
+            text = text[start:][:int(length[:9])] if length else text[start:]
+        elif operation[:1] == "/":
+            old, _, new = operation.lstrip("/").partition("/")
+            text = text.replace(old, new, -1 if operation[:2] == "//" else 1)[:MAX_SHELL_VALUE] if old else text
+        elif operation in ("^^", ",,"):
+            text = text.upper() if operation == "^^" else text.lower()
+        elif operation[:1] in ("%", "#") and operation[:1] != "%" * (self.d is _SH_CMD):
+            end = operation.strip("%#")
+            if end and text.endswith(end) and operation[0] == "%":
+                text = text[:-len(end)]
+            elif end and text.startswith(end) and operation[0] == "#":
+                text = text[len(end):]
+        return text, flow
+
+    # -- commands
+    def simple(self, words: list[str], flow: _Flow, background: bool = False) -> _Flow:
+        """One command with its words; what comes out of it."""
+        self.nested += 1
+        if self.nested > MAX_SHELL_NESTING * 2:
+            self.say("pipe_to_shell", "commands nested too deeply to follow")
+            out = _NOTHING
+        else:
+            out = self.program(words, flow, background)
+        self.nested -= 1
+        return out
+
+    def program(self, words: list[str], flow: _Flow, background: bool) -> _Flow:
+        first, args = words[0], words[1:]
+        if isinstance(first, _ShWord):
+            if first.block is not None:
+                return self.script(first.block, flow)
+            if first.flow.remote:
+                self.say("pipe_to_shell", "runs downloaded text")
+        name = _sh_program(first, self.d)
+        if self.files and (first in self.files or self.key(first) in self.files) and (
+                "/" in first or "\\" in first or self.d is not _SH_POSIX or re.search(r"\.(?:exe|bat|cmd|ps1|com)\Z", first)):
+            self.run_file(first, background)
+        body = self.functions.get(first)
+        if body is not None:
+            return self.call(body, args, flow)
+        if background and re.match(r"(?:/tmp|/dev/shm|/var/tmp|.*/\.[^./][^/]*)/(?!bin/)", first) and "node_modules" not in first:
+            self.say("persistence", "leaves a program from a hidden or temporary folder running", first)
+        self.spend(0)
+        methods = _sh_table("methods")
+        if name not in methods and name not in _sh_table("rules") and name not in _sh_table("wrappers"):
+            name = self.another_name(name, methods)
+        rules = _sh_table("rules").get(name)
+        if rules and (self.d is not _SH_POSIX or name not in ("if", "for")):
+            self.rules(name, rules, args)
+        wrapper = _sh_table("wrappers").get(name) or args and _sh_table("wrappers").get(f"{name}:{args[0]}")
+        if wrapper:
+            return self.wrap(name, wrapper, args, flow, background)
+        method = methods.get(name)
+        if method is not None:
+            return method(self, name, args, flow)  # type: ignore[no-any-return]
+        return self.operands(name, args, flow)
+
+    def another_name(self, name: str, methods: dict[str, Any]) -> str:
+        """`python3.11`, `mkfs.ext4`, `nc.traditional`, `/bin/r?`: under which name the tables have it."""
+        for known in (name.rstrip("0123456789."), name.split(".")[0]):
+            if known and (known in methods or known in _sh_table("rules")):
+                return known
+        if "?" in name or "*" in name or "[" in name:
+            return next((known for known in _SH_KNOWN_PROGRAMS if _sh_wild(name, known)), name)
+        return name
+
+    def rules(self, name: str, rules: list[Any], args: list[str]) -> None:
+        """The table's rules for one program."""
+        plain = args[:args.index("--")] if "--" in args else args
+        for word in plain:
+            if word in ("--help", "--version", "--dry-run", "--dryrun", "--dry-run=client", "--dry-run=server", "-WhatIf"):
+                return
+        start = 0
+        while name in _SH_SUBCOMMANDS and start < len(args) and args[start][:1] == "-":
+            start += 2 if args[start] in _SH_VALUED_GLOBAL else 1
+        words = args[start:start + 300] + args[:start][:20]     # options before a sub-command go behind it
+        subject = " ".join([word[:300].replace(" ", "\0") for word in words])[:6000]
+        for category, pattern, reason in rules:
+            if category not in self.facts and (pattern.match(subject + " ") or pattern.match(f" {subject} ")):
+                self.say(category, f"{name}: {reason}")
+
+    def wrap(self, name: str, wrapper: tuple[str, int], args: list[str], flow: _Flow, background: bool) -> _Flow:
+        """sudo, env, xargs, timeout …: the command inside."""
+        rest = _sh_skip(args, *wrapper)
+        options = args[:len(args) - len(rest)]
+        if name == "env":
+            for word in options:
+                if "=" in word and word[:1] != "-":
+                    self.vars[word.partition("=")[0]] = word.partition("=")[2]
+            split = next((i for i, w in enumerate(args) if w in ("-S", "--split-string")), -1)
+            if split >= 0:
+                return self.read(" ".join(args[split + 1:]), flow)
+            if not rest:
+                return _Flow(None, False, ("\0the environment",))
+        before, self.root = self.root, self.root or name in ("sudo", "doas", "pkexec", "gosu", "su-exec")
+        if name in ("sudo", "doas") and any(re.match(r"-\w*[is]\w*\Z|--(?:login|shell)\Z", o) for o in options) and (
+                not rest or rest[0] in ("bash", "sh", "su", "zsh")):
+            self.say("privilege", "opens a root shell")
+        if name == "trap":
+            return self.read(args[0], flow) if args else _NOTHING
+        if name in ("chroot", "nsenter", "unshare") and (not rest or self.is_shell(rest)):
+            self.say("privilege", f"{name}: opens a shell in another root or namespace")
+        if name == "flock" or name == "runuser" or name == "sg":
+            code = next((args[i + 1] for i, w in enumerate(args[:-1]) if w == "-c"), None)
+            if code is not None:
+                return self.read(code, flow)
+        if name == "command" and options[:1] in (["-v"], ["-V"]):
+            return _NOTHING
+        if name == "xargs":
+            if rest and flow is not _NOTHING:
+                rest = self.from_input(rest, options, flow)
+            elif not rest:
+                return flow.but(flow.text)
+        out = self.simple(rest, flow, background or name in ("nohup", "setsid")) if rest else _NOTHING
+        self.root = before
+        return out
+
+    def from_input(self, rest: list[str], options: list[str], flow: _Flow) -> list[str]:
+        """The words of an `xargs` command with what its input holds."""
+        items: list[str] = [] if flow.text is None else flow.text.split()[:MAX_SHELL_WORDS]
+        if not items or flow.remote or flow.sources:
+            unknown = _ShWord("$()")
+            unknown.flow = flow
+            items = items or [unknown]
+            if flow.remote and self.is_shell(rest):
+                self.say("pipe_to_shell", "runs downloaded text")
+        if any("{}" in word for word in rest) or any(o.startswith(("-I", "-i")) for o in options):
+            mark = next((o[2:] or options[i + 1] for i, o in enumerate(options[:-1] + [""]) if o.startswith("-I")), "{}") or "{}"
+            return [_sh_whole([w.replace(mark, items[0])], "", flow) if mark in w else w for w in rest]
+        return rest + items
+
+    def is_shell(self, words: list[str]) -> bool:
+        """Is this an interactive or input-reading shell?"""
+        name = _sh_program(words[0], self.d)
+        return _sh_table("methods").get(name) is _ShPrograms._shell and all(w[:1] == "-" or w[:1] == "+" for w in words[1:] if w)
+
+    def call(self, body: Any, args: list[str], flow: _Flow) -> _Flow:
+        """A function with its arguments."""
+        before = {key: self.vars.get(key) for key in ("1", "2", "3", "@")}
+        self.vars.update({"1": args[0] if args else "", "2": args[1] if len(args) > 1 else "", "@": _sh_whole(args)})
+        if self.depth >= MAX_SHELL_NESTING:
+            return _NOTHING
+        out = self.script(body, flow)
+        for key, value in before.items():
+            if value is None:
+                self.vars.pop(key, None)
+            else:
+                self.vars[key] = value
+        return out
+
+    # -- files
+    def key(self, word: str) -> str:
+        """How the table of files written by this command names *word*."""
+        word = word.replace("\\", "/").lower()
+        while word[:2] == "./":
+            word = word[2:]
+        return self.where(word)
+
+    def content(self, word: str) -> _Flow:
+        """Reading a file."""
+        sources: list[str] = []
+        self.path(word, sources)
+        known = self.files.get(self.key(word)) if self.files else None
+        carried = _sh_flow(word)
+        if known is not None:
+            return _sh_join((known, _Flow(None, False, tuple(sources))), known.text)
+        return _sh_join((carried, _Flow(None, False, tuple(sources))), carried.text if word == "/dev/fd/63" else None)
+
+    def run_file(self, word: str, background: bool = False) -> None:
+        """A file of this command is run."""
+        known = self.files.get(self.key(word)) or self.files.get(word)
+        if known is None:
+            return
+        if known.remote or known.coded and known.text is None:
+            self.say("pipe_to_shell", "runs a file it has just downloaded" if known.remote else "runs decoded content", word)
+        elif known.text and self.depth < MAX_SHELL_NESTING:
+            self.code("" if word.endswith(".sh") else "code", known.text)
+            self.read(known.text)
+
+    def written(self, word: str, flow: _Flow, appended: bool, report: bool = True) -> None:
+        """A file is written, overwritten or appended to."""
+        if word.startswith(("/dev/tcp/", "/dev/udp/")):
+            if flow.shell:
+                self.say("reverse_shell", "connects a shell to the network")
+            self.ship(flow, "a socket")
+            return
+        if word in ("/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty", "-", "$()") or word.startswith("/dev/fd/"):
+            return
+        self.spend(len(word))
+        self.path(word)
+        self.files[self.key(word)] = flow
+        for place in self.places(word):
+            if _SH_DEVICE.match(place) or _SH_DEVICE.match(word):
+                self.say("destructive", "writes to a raw device", word)
+            elif place == "/proc/sysrq-trigger":
+                self.say("destructive", "crashes or restarts the machine")
+            elif _SH_PRIVILEGED.match(place):
+                self.say("privilege", "changes who may do what", word)
+            elif _SH_PERSIST.match(place):
+                if not _sh_harmless_lines(flow.text) or "cron" in place or "ssh" in place:
+                    self.say("persistence", "changes what runs by itself", word)
+            elif _SH_HISTORY.match(place) and not appended:
+                self.say("destructive", "wipes a history or log", word)
+            elif not appended and re.match(r"/(?:etc/[^/]*\Z|var/log/|boot/|(?:usr/)?s?bin/|lib|[A-Z]:/Windows/)", place):
+                self.say("destructive", "overwrites a system file", word)
+
+    def doomed(self, word: str, recursive: bool, forced: bool) -> bool:
+        """Would deleting *word* hit something outside the project's own files?"""
+        self.spend(len(word) + 100)
+        text = word.replace("\\", "/") if _sh_drive.match(word) or self.d is not _SH_POSIX else word
+        if not text or text in ("$()", "-") or text[:2] == "--":
+            return False
+        *above, last = text.rstrip("/").split("/") if text.rstrip("/") else ["", ""]
+        whole = False
+        while last and not last.strip("*?.![]^{}") and last not in (".", "..", "~"):
+            whole = True
+            if not above:
+                text, last = ".", "."
+                break
+            text = "/".join(above) or "/"
+            *above, last = above
+        hard = recursive or forced
+        unknown = re.match(r"\$\{?(\w+)\}?(/?.*)", text)
+        name = unknown.group(1) if unknown else ""
+        if unknown and name.lower() not in ("home", "pwd", "userprofile", "env", "tmpdir", "tmp", "temp", "null"):
+            if re.search(r"(?i)build|tmp|temp|cache|out|dist|target|work|^_$|^f$|file", name):
+                return False
+            return hard and (unknown.group(2) in ("", "/") or bool(_SH_SYSTEM.match(unknown.group(2))))
+        if self.anchors is None:
+            self.anchors = [(top, [p.rstrip("/") for p in canonical_paths(top, self.at)]) for top in
+                            dict.fromkeys(a for a in (self.ctx.paths.project, self.ctx.paths.cwd, self.at.home) if a)]
+        outside = []
+        for place, mapped in self.spots(text):
+            plain = mapped.rstrip("/") or "/"
+            if plain == "~" or re.fullmatch(r"/|[A-Za-z]:|/(?:home|Users|root)|//[^/]*/?[^/]*", plain) or plain == "/tmp" and not whole:
+                return hard
+            if plain.endswith("/.git") and hard:
+                return True
+            if plain != "/tmp" and any(top == place or top.startswith(place.rstrip("/") + "/") for _, tops in self.anchors for top in tops):
+                return recursive or whole and forced
+            if not any(place.startswith(top + "/") for anchor, tops in self.anchors[:1] for top in tops
+                       if anchor == self.ctx.paths.project):
+                outside.append(mapped)
+        outside = [place for place in outside if not _SH_TEMPORARY.match(place)]
+        if not outside:
+            return False
+        if any(_SH_SYSTEM.match(place) for place in outside):
+            return True
+        return hard and not (self.ctx.paths.project is None and not self.cwd and "/" not in text.strip("/") and text[:1] not in "/~")
+
+    def operands(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """A program without a method: its words may be files; what goes in may come out."""
+        sources = list(flow.sources)
+        flows = [flow]
+        texts = _SH_TEXT_OPTIONS.get(name, "").split() + _SH_TEXT_OPTIONS[""].split()
+        names_only, skip = name in _SH_NAMES_ONLY, name in _SH_NO_FILES
+        first = name in _SH_PATTERN_FIRST and not any(a in ("-e", "-f", "--regexp", "--file") for a in args)
+        previous = ""
+        for word in args:
+            if isinstance(word, _ShWord) and word.flow is not _NOTHING:
+                flows.append(word.flow)
+            option = previous if previous in texts else ""
+            previous = word
+            if skip or option:
+                continue
+            if word[:1] == "-":
+                option, mark, value = word.partition("=")
+                if mark and option not in texts:
+                    self.path(value, sources)
+            elif first:
+                first = False
+            elif names_only:
+                if "mcpwall" in word or word[:1] in "/~$" and name in ("ls", "dir", "tree", "get-childitem", "gci"):
+                    self.path(word)
+            else:
+                mark = word.partition("=")[2] if "=" in word and not word.startswith(("/", ".", "~")) else ""
+                self.path(mark.lstrip("@") or word.lstrip("@"), sources)
+                if self.files and self.key(word) in self.files:
+                    flows.append(self.files[self.key(word)])
+        out = _sh_join(flows) if len(flows) > 1 else flow
+        return _Flow(None, out.remote, tuple(sources[:64]), out.coded, False) if sources or out is not _NOTHING else _NOTHING
+
+
+_SH_VALUED_GLOBAL = frozenset("-n -C -c -H -s -u --profile --region --output -p --project --account --context --namespace --kubeconfig "
+                              "--subscription --git-dir --work-tree --host --endpoint-url --kube-context --config".split())
+_SH_SUBCOMMANDS = frozenset("git kubectl oc docker podman nerdctl aws gcloud az gsutil helm terraform tofu terragrunt gh npm pnpm yarn pip "
+                            "cargo apt apt-get brew systemctl redis-cli nomad vault".split())
+_SH_HIDE = {123: 0xE000, 44: 0xE001, 125: 0xE002}
+_SH_UNHIDE = {value: key for key, value in _SH_HIDE.items()}
+
+
+def _sh_whole(words: Sequence[str], between: str = " ", flow: _Flow | None = None) -> str:
+    """Words as one that still carries their origin."""
+    if len(words) == 1 and flow is None:
+        return words[0]
+    flows = [w.flow for w in words if isinstance(w, _ShWord) and w.flow is not _NOTHING] + ([flow] if flow else [])
+    text = between.join(words)
+    if not flows:
+        return text
+    made = _ShWord(text)
+    made.flow = _sh_join(flows)
+    return made
+
+
+def _sh_program(word: str, dialect: _ShDialect) -> str:
+    """The program's name as the tables write it."""
+    name = word.rpartition("/")[2] if "/" in word[1:] or word[:1] == "/" else word
+    if "\\" in name:
+        name = name.rpartition("\\")[2]
+    name = name.lower()
+    return name[:-4] if name[-4:] in (".exe", ".cmd", ".bat", ".com") and len(name) > 4 and name != "command.com" else name
+
+
+def _sh_skip(args: list[str], letters: str, words: int) -> list[str]:
+    """The arguments from the wrapped command on."""
+    i = 0
+    while i < len(args):
+        word = args[i]
+        if word == "--":
+            i += 1
+            break
+        if word[:2] == "--":
+            i += 2 if word[2:] in _SH_VALUED_LONG else 1
+        elif word[:1] == "-" and len(word) > 1:
+            at = next((k for k, c in enumerate(word) if k and c in letters and c != "-"), 0)
+            i += 2 if at == len(word) - 1 else 1
+        elif "=" in word and _sh_assignment.match(word):
+            i += 1
+        elif words:
+            words -= 1
+            i += 1
+        else:
+            break
+    return args[i:]
+
+
+def _sh_braces(text: str) -> list[str]:
+    """Brace expansion, as far as MAX_SHELL_WORDS words go."""
+    if text.count("{") > 12 or "," not in text and ".." not in text:
+        return [text]
+    found, work = [], [text]
+    while work and len(found) + len(work) < MAX_SHELL_WORDS:
+        item = work.pop()
+        inner = re.search(r"\{([^{}]*(?:,|\.\.)[^{}]*)\}", item)
+        if not inner:
+            found.append(item)
+            continue
+        choices = inner.group(1).split(",") if "," in inner.group(1) else inner.group(1).split("..")[:2]
+        work.extend(item[:inner.start()] + choice + item[inner.end():] for choice in reversed(choices[:MAX_SHELL_WORDS]))
+    return found + work
+
+
+def _sh_wild(pattern: str, name: str) -> bool:
+    """Does one path segment with wildcards fit *name*? Time: the product of the lengths at worst."""
+    if name[:1] == "." and pattern[:1] not in (".", "[") or len(pattern) > 200:
+        return False
+    parts = re.findall(r"\[!?\]?[^\]]*\]|.", pattern, re.S)
+    p = n = 0
+    star, mark = -1, 0
+    while n < len(name):
+        part = parts[p] if p < len(parts) else ""
+        if part == "*":
+            star, mark, p = p, n, p + 1
+        elif part and (part == "?" or part == name[n] or len(part) > 2 and (name[n] in part[1:-1].lstrip("!^") or "-" in part)):
+            p, n = p + 1, n + 1
+        elif star >= 0:
+            mark += 1
+            p, n = star + 1, mark
+        else:
+            return False
+    return all(part == "*" for part in parts[p:])
+
+
+def glob_may_hit(word: str, known: str) -> bool:
+    """May the shell expand *word* (with `*`, `?`, `[…]`) to the well-known file *known* (`~/…`, `/…` or a bare name)?"""
+    word = _sh_home.sub("~", word, 1)
+    if word[:2] == "./":
+        word = word[2:]
+    a, b = word.split("/"), known.split("/")
+    return len(a) == len(b) and all(x == y or _sh_wild(x, y) for x, y in zip(a, b))
+
+
+_sh_harmless = lazy_regex(r"\s*(?:#.*|alias \w+=['\"]?(?:git|ls|cd|npm|docker|kubectl|python3?) ?[\w .-]*['\"]?|"
+                          r"(?:export )?(?!LD_|DYLD_|BASH_ENV|ENV=|PROMPT_COMMAND|PYTHONSTARTUP|NODE_OPTIONS|PERL5|GIT_|PS[14]=)[A-Z_]+=[^`;&|()]*)?\Z")
+
+
+def _sh_harmless_lines(text: str | None) -> bool:
+    """Are these lines for a start-up file only settings (`export PATH=…`)?"""
+    return text is not None and "/tmp" not in text and all(_sh_harmless.match(line) for line in text.splitlines()[:1000])
+
+
+class _ShPrograms(_ShRun):
+    """The programs with a method of their own."""
+
+    # -- interpreters
+    def _shell(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        interactive = not args
+        i = 0
+        while i < len(args):
+            word = args[i]
+            if word[:1] in "-+" and len(word) > 1 and word != "--":
+                if word[:2] != "--" and "c" in word or word == "--command":
+                    rest = args[i + 1:]
+                    while len(rest) > 1 and rest[0][:1] == "-" and " " not in rest[0]:
+                        rest = rest[1:]
+                    code = rest[0] if rest else ""
+                    self.vars.update({str(n): value for n, value in enumerate(rest[1:10])})
+                    self.vars["@"] = _sh_whole(rest[2:])
+                    return self.run_text(code, flow)
+                interactive = interactive or word in ("-i", "-l", "-s", "-li", "-il", "--login", "-")
+                if word == "-s" or word == "-":
+                    break
+                i += 2 if word in ("-o", "--rcfile", "--init-file", "+o", "-O") else 1
+                continue
+            if word == "--" or word == "-":
+                i += 1
+                continue
+            return self.run_operand(word, flow)
+        if self.networked:
+            self.say("reverse_shell", "connects a shell to the network")
+        if flow.remote:
+            self.say("reverse_shell" if flow.shell or "\0socket" in flow.sources else "pipe_to_shell",
+                     f"{name} runs what comes from the network")
+        elif flow.text:
+            return self.read(flow.text, _NOTHING, _SH_POSIX)
+        elif flow.coded:
+            self.say("pipe_to_shell", f"{name} runs decoded content")
+        elif flow is _NOTHING and self.root:
+            self.say("privilege", "opens a root shell")
+        return _Flow(None, flow.remote, flow.sources, False, True)
+
+    def run_text(self, code: str, flow: _Flow, dialect: _ShDialect | None = None) -> _Flow:
+        """A word that is run as a script."""
+        origin = _sh_flow(code)
+        if origin.remote:
+            self.say("pipe_to_shell", "runs downloaded text")
+        elif origin.coded and origin.text is None:
+            self.say("pipe_to_shell", "runs decoded content")
+        return self.read(code, flow, dialect or _SH_POSIX)
+
+    def run_operand(self, word: str, flow: _Flow) -> _Flow:
+        """An interpreter's script file."""
+        origin = _sh_flow(word)
+        if origin.remote:
+            self.say("pipe_to_shell", "runs downloaded text")
+        elif origin.text:
+            return self.read(origin.text, flow, _SH_POSIX)
+        if "://" in word:
+            return _NOTHING
+        self.run_file(word)
+        if not word.startswith(("/dev/stdin", "/dev/fd/", "/proc/self/fd/")):
+            if word[:1] in "/~$":
+                self.path(word)
+        elif flow.remote:
+            self.say("pipe_to_shell", "runs what comes from the network")
+        return _Flow(None, flow.remote, flow.sources)
+
+    def _evaluate(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        dialect = _SH_POWER if name != "eval" else self.d
+        if not args and flow is not _NOTHING:
+            args = [_sh_whole([flow.text or ""], "", flow)]
+        return self.run_text(_sh_whole(args), _NOTHING, dialect)
+
+    def _source(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        return self.run_operand(args[0], flow) if args else self._shell(name, [], flow)
+
+    def _code(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        letters = {"python": "c", "pypy": "c", "ipython": "c", "perl": "eE", "ruby": "e", "node": "ep", "nodejs": "ep", "bun": "e",
+                   "php": "rBRE", "expect": "c"}.get(name, "e")
+        codes, data, i = [], "", 0
+        while i < len(args):
+            word = args[i]
+            if name == "deno" and word in ("eval", "run", "repl") or name == "bun" and word == "run":
+                codes += [a for a in args[i + 1:] if a[:1] != "-"][:1] if word == "eval" else []
+                data = "-" if word == "eval" else data
+            elif word in ("--eval", "--print", "--execute") or word[:1] == "-" and word[:2] != "--" and word[-1:] in letters and not (
+                    name in ("python", "ruby", "perl") and word[1:2] in "rmWXMI" and len(word) > 2):
+                if word[-1:] == "c" and name == "python" or name != "python":
+                    codes.append(args[i + 1] if i + 1 < len(args) else "")
+                    i += 1
+                    if letters == "c":
+                        break
+            elif word[:7] == "--eval=":
+                codes.append(word[7:])
+            elif name == "perl" and re.match(r"-\w*[eE]", word):
+                codes.append(word.partition("e")[2])
+            elif word == "-m" and name == "python":
+                self.operands(name, args[i + 2:], flow)
+                return flow.but(None)
+            elif word[:1] != "-":
+                data = word
+                break
+            i += 1
+        if self.networked:
+            self.say("reverse_shell", "connects an interpreter to the network")
+        for code in codes:
+            origin = _sh_flow(code)
+            if origin.remote or origin.coded and origin.text is None:
+                self.say("pipe_to_shell", "runs downloaded text" if origin.remote else "runs decoded content")
+            if flow.remote and re.search(r"(?:exec|eval|system)\s*\(.{0,60}stdin", code):
+                self.say("pipe_to_shell", "runs what comes from the network")
+            self.code(name, code)
+        if not codes and data and name != "deno":
+            self.run_operand(data, flow) if name not in ("python", "perl", "ruby", "node", "php") else self.script_file(data, flow)
+        elif not codes and not data:
+            if flow.remote:
+                self.say("pipe_to_shell", f"{name} runs what comes from the network")
+            elif flow.text:
+                self.code(name, flow.text)
+            elif flow.coded:
+                self.say("pipe_to_shell", f"{name} runs decoded content")
+        self.operands(name, args[i + 1:], _NOTHING)
+        return _Flow(None, flow.remote, flow.sources, flow.coded)
+
+    def script_file(self, word: str, flow: _Flow) -> None:
+        if word == "/dev/stdin" and flow.remote or _sh_flow(word).remote:
+            self.say("pipe_to_shell", "runs what comes from the network")
+        if word != "/dev/fd/63":
+            self.run_file(word)
+        elif _sh_flow(word).text:
+            self.code("code", _sh_flow(word).text or "")
+
+    def _cat(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        files = [w for w in args if w[:1] != "-"]
+        return flow if not files else self.content(files[0]) if len(args) == 1 else self.operands(name, args, flow)
+
+    def _awk(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        for word in args:
+            if word[:1] != "-":
+                self.code("awk", word)
+                break
+        return self.operands(name, args, flow)
+
+    def _sed(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        out = self.operands(name, args, flow)
+        for word in args:
+            for found in re.finditer(r"(?:^|[;}\d$])\s*e\s+(.+)|/e\s*$", word[:2000]):
+                if found.group(1):
+                    self.read(found.group(1))
+        if any(re.match(r"-\w*i|--in-place", word) for word in args):
+            for word in [w for w in args if w[:1] != "-"][1:]:
+                self.written(word, _NOTHING, True)
+        return out.but(None)
+
+    def _power(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        for i, word in enumerate(args):
+            low = word.lower()
+            if low == "-":
+                continue
+            if low[:1] in ("-", "/") and len(low) > 1:
+                if "encodedcommand".startswith(low[1:]) or low[1:] in ("ec", "enc"):
+                    text = _sh_decoded(args[i + 1] if i + 1 < len(args) else "", "base64")
+                    if text is None:
+                        self.say("pipe_to_shell", "runs encoded content that cannot be read")
+                        return _NOTHING
+                    return self.read(text, flow, _SH_POWER)
+                if "command".startswith(low[1:]) or low[1:] in ("c", "cwa"):
+                    return self.run_text(_sh_whole([w for w in args[i + 1:] if w != "-"] or [flow.text or ""]), flow, _SH_POWER)
+                if "file".startswith(low[1:]):
+                    return self.run_operand(args[i + 1], flow) if i + 1 < len(args) else _NOTHING
+            elif not (i and args[i - 1].lower()[:2] in ("-e", "-w", "-v", "-i", "-o", "-p")):
+                return self.run_text(_sh_whole(args[i:]), flow, _SH_POWER)
+        if flow.remote:
+            self.say("pipe_to_shell", f"{name} runs what comes from the network")
+        elif flow.text:
+            return self.read(flow.text, _NOTHING, _SH_POWER)
+        return _Flow(None, flow.remote, (), False, True)
+
+    def _dos(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        for i, word in enumerate(args):
+            if word[:2].lower() in ("/c", "/k", "/r"):
+                rest = ([word[2:]] if len(word) > 2 else []) + args[i + 1:]
+                return self.read(" ".join(rest) if len(rest) != 1 else rest[0], flow, _SH_CMD)
+        if flow.remote:
+            self.say("pipe_to_shell", "cmd runs what comes from the network")
+        return _Flow(flow.text, flow.remote, flow.sources, False, True)
+
+    def _wrap_join(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        if name in ("ssh", "autossh", "plink"):
+            rest = _sh_skip(args, "bcDEeFIiJLlmOopPQRSWw", 1)
+            for word in args[:len(args) - len(rest)]:
+                if "proxycommand" in word.lower() or "localcommand" in word.lower():
+                    self.read(re.sub(r"(?i).*command[= ]", "", word, 1))
+            self.ship(flow, "ssh")
+            return self.read(" ".join(rest), flow) if rest else _Flow(None, True, flow.sources, False, False)
+        if name == "su":
+            code = next((args[i + 1] for i, w in enumerate(args[:-1]) if w in ("-c", "--command")), None)
+            users = [w for i, w in enumerate(args) if w[:1] != "-" and (not i or args[i - 1] not in ("-c", "-s", "--command"))]
+            if code is None or not users or users[0] == "root":
+                self.say("privilege", "becomes another user")
+            return self.read(code, flow) if code else _NOTHING
+        if name in ("vim", "vi", "nvim", "ex"):
+            for i, word in enumerate(args):
+                code = args[i + 1] if word in ("-c", "--cmd") and i + 1 < len(args) else word[1:] if word[:1] == "+" else ""
+                if code[:2] == ":!" or code[:1] == "!":
+                    self.read(code.lstrip(":!"))
+            return self.operands(name, args, flow)
+        if name in ("at", "batch"):
+            if not any(w in ("-l", "-q", "-r", "-d", "-c", "-V") for w in args) and "list" not in args:
+                self.say("persistence", "schedules a command for later")
+            return self.read(flow.text) if flow.text else _NOTHING
+        if name == "parallel":
+            at = next((i for i, w in enumerate(args) if w.startswith(":::")), len(args))
+            rest = _sh_skip(args[:at], "jNnSPLI", 0)
+            values = args[at + 1:]
+            text = " ".join(rest)
+            if text and flow.remote and self.is_shell(rest):
+                self.say("pipe_to_shell", "runs downloaded text")
+            for value in values[:MAX_SHELL_WORDS] or ([flow.text] if flow.text else [""]):
+                self.read(text.replace("{}", value) if "{}" in text else f"{text} {value}", flow)
+            if not text and flow.remote:
+                self.say("pipe_to_shell", "runs downloaded text")
+            return _NOTHING
+        valued = {"watch": "nd", "script": "OIBTEome", "tmux": "LSfctnsxyFe", "screen": "SLchpst", "wsl": "due"}.get(name, "")
+        if name == "wsl" and any(w in ("--unregister",) for w in args):
+            self.say("destructive", "wsl: deletes a whole distribution")
+        code = next((args[i + 1] for i, w in enumerate(args[:-1]) if re.match(r"-\w*[ce]\Z|--command\Z", w) and name not in ("tmux", "wsl", "watch")), None)
+        if code is not None:
+            return self.read(" ".join(args[args.index(code):]), flow)
+        rest = _sh_skip(args, valued, 0)
+        if name == "tmux":
+            rest = [w for w in rest[1:] if w not in ("Enter", "C-m")] if rest[:1] and rest[0] in (
+                "new", "new-session", "neww", "new-window", "send-keys", "send", "split-window", "run-shell", "run") else []
+            rest = _sh_skip(rest, valued, 0)
+        elif name == "script":
+            return self.operands(name, rest, flow)
+        return self.read(" ".join(rest), flow) if rest else _NOTHING
+
+    def _container(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """docker run/exec, kubectl exec: the command inside."""
+        text = self.operands(name, [w for w in args if w[:1] == "-" and "file" in w], _NOTHING)
+        verb = next((i for i, w in enumerate(args) if w in ("run", "exec", "debug", "rsh", "cp", "get", "config")), -1)
+        if verb < 0 or args[:verb] and args[0] in ("build", "pull", "images"):
+            return flow if text is _NOTHING else text
+        rest = args[verb + 1:]
+        if args[verb] == "cp":
+            return self.operands(name, rest, flow)
+        if args[verb] in ("get", "config"):
+            secret = args[verb] == "get" and any(w.startswith("secret") for w in rest) or rest[:1] == ["view"]
+            return _Flow(None, False, ("\0cluster secrets",)) if secret and name in ("kubectl", "oc") else _NOTHING
+        if "--" in rest and name in ("kubectl", "oc"):
+            rest = rest[rest.index("--") + 1:]
+        else:
+            i = 0
+            while i < len(rest) and rest[i][:1] == "-":
+                word = rest[i]
+                if word[:2] == "--":
+                    i += 1 if "=" in word or word in _SH_CONTAINER_FLAGS else 2
+                else:
+                    i += 2 if word[-1:] in "veuwpmlhcnf" else 1
+            entry = next((rest[k + 1] for k, w in enumerate(rest[:i]) if w == "--entrypoint" and k + 1 < len(rest)), None)
+            rest = ([entry] if entry else []) + rest[i + 1:]
+        if rest:
+            before, self.root = self.root, False
+            out = self.simple(rest, flow)
+            self.root = before
+            return out
+        return _NOTHING
+
+    # -- text in, text out
+    def _echo(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        words = list(args)
+        interpreted = self.d is _SH_POSIX and name == "printf"
+        while name == "echo" and words and re.match(r"-[neE]+\Z", words[0]):
+            interpreted = interpreted or "e" in words[0]
+            words = words[1:]
+        if name == "printf":
+            if words[:1] == ["-v"] and len(words) > 2:
+                self.vars[words[1]] = _sh_whole(words[2:], "")
+            if words[:1] == ["--"]:
+                words = words[1:]
+            shape = words[0] if words else ""
+            if "%" in shape:
+                pieces, rest = [], list(words[1:])
+                while True:
+                    before = len(rest)
+                    pieces.append(re.sub(r"%[-0-9.]*([sdbqxc%])", lambda m: "%" if m.group(1) == "%" else rest.pop(0) if rest else "", shape))
+                    if not rest or len(rest) == before or len(pieces) > MAX_SHELL_WORDS:
+                        break
+                words = [_sh_whole(["".join(pieces)] + [""], "", _sh_join([_sh_flow(w) for w in words]))]
+        text = _sh_whole(words)
+        origin = _sh_flow(text)
+        plain = str(text)[:MAX_SHELL_VALUE]
+        if interpreted and "\\" in plain:
+            plain = _sh_escapes.sub(_sh_unescape, plain.replace("\\0", "\\"))
+        known = origin is _NOTHING or origin.text is not None or not origin.remote and not origin.coded
+        return origin.but(plain + ("\n" if name != "printf" else "")) if known else origin
+
+    def _decode(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """Programs that decode or turn text: what they yield is known when their input is."""
+        if name == "certutil":
+            return self._fetch_tool(name, args, flow)
+        if name == "gpg" and not any(w in ("-d", "--decrypt", "--dearmor") for w in args):
+            if any(w.startswith("--export-secret") for w in args):
+                return _Flow(None, False, ("\0a private key",))
+            return self.operands(name, args, flow)
+        here = [w for w in args if w[:1] != "-"]
+        if name == "tr":
+            if flow.text is not None and len(here) > 1:
+                return flow.but(_sh_translate(flow.text, here[0], here[1]))
+            if flow.text is not None and here and "-d" in args:
+                drop = set(_sh_set(here[0]))
+                return flow.but("".join(c for c in flow.text if c not in drop))
+            return flow.but(None)._replace(coded=flow.coded or bool(flow.text))
+        if flow.text is None and here and name not in ("xxd", "od", "hexdump", "rev"):
+            flow = self.content(here[-1])
+        elif here and flow is _NOTHING:
+            flow = self.content(here[0])
+        text = None
+        if flow.text is not None:
+            if name == "rev":
+                text = "\n".join(line[::-1] for line in flow.text.splitlines())
+            elif name in ("base64", "base32", "xxd") and any(re.match(r"--?\w*[dDr]", w) for w in args):
+                text = _sh_decoded(flow.text, name)
+        return _Flow(text, flow.remote, flow.sources, True)
+
+    def _archive(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        sources, into = list(flow.sources), ""
+        flags = args[0] if args else ""
+        make = name in ("zip", "7z", "7za", "rar", "compress-archive", "cpio") or "c" in flags and flags[:2] != "--" or "--create" in args
+        for i, word in enumerate(args):
+            if word.startswith(("--checkpoint-action=exec=", "--to-command=", "--use-compress-program=")):
+                self.read(word.rpartition("=")[2])
+            if word in ("-f", "--file") or i == 0 and word[-1:] == "f" or word[:1] == "-" and word[-1:] == "f" and word[:2] != "--":
+                into = args[i + 1] if i + 1 < len(args) else ""
+            elif word == "-DestinationPath" or name in ("zip", "7z", "7za") and not into and word[:1] != "-" and word not in ("a", "x"):
+                into = args[i + 1] if word[:1] == "-" and i + 1 < len(args) else word
+            elif word[:1] != "-" and word != into and (i or name not in ("tar", "bsdtar", "gtar")):
+                self.path(word, sources if make else None)
+        if make and into and into != "-":
+            self.files[self.key(into)] = _Flow(None, False, tuple(sources[:64]), True)
+        if into and into != "-" and not make:
+            return self.content(into)._replace(text=None)
+        return _Flow(None, flow.remote, tuple(sources[:64]), True)
+
+    def _environment(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        if name == "setx":
+            return _NOTHING
+        for word in args:
+            found = _sh_assignment.match(word)
+            if found:
+                self.vars[found.group(1) if self.d is _SH_POSIX else found.group(1).lower()] = _sh_whole(
+                    [word[found.end():]], "", _sh_flow(word)) if isinstance(word, _ShWord) else word[found.end():]
+        if name == "set" and args[:1] == ["--"]:
+            self.vars.update({str(i): value for i, value in enumerate(args) if i}, **{"@": _sh_whole(args[1:])})
+        if not args or args == ["-p"] or args == ["-x"] or name == "printenv":
+            return _Flow(None, False, ("\0the environment",))
+        return _NOTHING
+
+    def _history(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        return _Flow(None, False, ("\0the shell history",))
+
+    def _here(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        return _Flow("." if name != "mktemp" else "/tmp/tmp.x")
+
+    def _test(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        return self.operands("test", args, _NOTHING)
+
+    def _unknown_text(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """read VAR: the variable holds a line of the input."""
+        for word in args:
+            if word[:1] != "-" and word.isidentifier():
+                value = _ShWord((flow.text or "$()").split("\n")[0])
+                value.flow = flow
+                self.vars[word] = value
+        return _NOTHING
+
+    def _listing(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        self.operands(name, args, _NOTHING)
+        spots = [w for w in args if w[:1] != "-" and not re.match(r"/[a-zA-Z](?::|\Z)", w)]
+        return _Flow(spots[0].rstrip("/\\") + "/*" if spots else "*")
+
+    def _find(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        roots, shape, i = [], "", 0
+        if name in ("fd", "fdfind"):
+            at = next((k for k, w in enumerate(args) if w in ("-x", "-X", "--exec", "--exec-batch")), -1)
+            roots = [w for w in args[:at] if w[:1] != "-"][1:2]
+            return self.simple([w.replace("{}", (roots or ["."])[0] + "/x") for w in args[at + 1:]], flow) if at >= 0 else _NOTHING
+        while i < len(args) and (args[i][:1] not in "-(!" or args[i] in ("-L", "-P", "-H")):
+            roots += [args[i]] if args[i][:1] != "-" else []
+            i += 1
+        roots = roots or ["."]
+        narrowed = False
+        for k in range(i, len(args)):
+            word = args[k]
+            if word in ("-name", "-iname", "-path") and k + 1 < len(args):
+                shape = args[k + 1].rpartition("/")[2]
+                narrowed = bool(shape.strip("*."))
+            elif word in ("-mtime", "-type", "-size", "-empty", "-newer", "-mmin", "-regex", "-iregex", "-maxdepth"):
+                narrowed = narrowed or word in ("-empty", "-regex", "-iregex", "-mtime", "-mmin", "-size", "-newer")
+        hits = [f"{root.rstrip('/')}/{shape if narrowed and shape else 'x' if narrowed else '*'}" for root in roots]
+        for k in range(i, min(len(args), i + 200)):
+            word = args[k]
+            if word == "-delete":
+                for hit in hits:
+                    if self.doomed(hit, True, True):
+                        self.say("destructive", "find deletes files outside the project", hit)
+            elif word in ("-exec", "-execdir", "-ok", "-okdir"):
+                end = next((j for j in range(k + 1, min(len(args), k + 1000)) if args[j] in (";", "+")), len(args))
+                for hit in hits[:16]:
+                    if args[k + 1:end]:
+                        self.simple([w.replace("{}", hit) for w in args[k + 1:end]], flow)
+            elif word in ("-fprint", "-fprintf", "-fls") and k + 1 < len(args):
+                self.written(args[k + 1], _NOTHING, False)
+        return _Flow("\n".join(hits))
+
+    def _change(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        spots = [w for w in args if w[:1] != "-" and w.lower() != "/d"]
+        word = spots[0] if spots else "~" if name == "cd" and "-" not in args else ""
+        if word and word != "$()":
+            self.cwd = self.where(word)[:1000]
+            self.spend(len(self.cwd) * 20)
+            self.at = self.at._replace(cwd=(canonical_paths(self.cwd, self.ctx.paths) or (self.at.cwd,))[0])
+        return _NOTHING
+
+    # -- files
+    def _remove(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        windows = name in ("del", "erase", "rd", "rmdir", "ri", "remove-item") or self.d is not _SH_POSIX
+        recursive = name in ("rimraf", "shred", "srm", "trash", "del-cli")
+        forced, targets, named, previous = recursive, [], False, ""
+        for word in args:
+            low = word.lower()
+            if word == "--":
+                named = True
+            elif not named and low[:1] == "-" and len(low) > 1:
+                if low in ("--help", "--version", "-whatif", "-wh"):
+                    return _NOTHING
+                option = low.lstrip("-")
+                if word[1] != "-" and not (len(option) > 3 and option.isalpha() and option[:3] in ("rec", "for", "pat", "lit", "con", "err", "inc", "exc", "fil")):
+                    recursive = recursive or "r" in option and name not in ("shred", "rmdir")
+                    forced = forced or "f" in option
+                else:
+                    recursive = recursive or option.startswith("rec")
+                    forced = forced or option.startswith("for")
+            elif not named and windows and re.match(r"(?:/[a-z](?::\S*)?)+\Z", low) and low not in ("/x",):
+                recursive = recursive or "/s" in low
+                forced = forced or "/f" in low or "/q" in low
+            elif previous not in ("-include", "-exclude", "-filter", "-erroraction", "-ea", "-n", "-s", "--iterations", "--size") or not word:
+                targets += word.split(",") if windows and "," in word and not isinstance(word, _ShWord) else [word]
+            previous = low
+        if not targets and flow.text and name not in ("rm", "unlink"):
+            targets, recursive = flow.text.split("\n"), True
+        for word in targets:
+            self.path(word)
+            if name == "rmdir" and not recursive and not _sh_drive.match(word):
+                continue
+            if self.doomed(word, recursive, forced):
+                self.say("destructive", "deletes outside the project" if word not in ("*", ".", ".git") else "deletes the project", word)
+        return _NOTHING
+
+    def _overwrite(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        appended = name in ("ac", "add-content") or any(w in ("-a", "--append", "-Append") for w in args)
+        operands = [w for i, w in enumerate(args) if w[:1] != "-" and (not i or args[i - 1].lower() not in ("-s", "-value", "-encoding", "-r", "-o", "-l"))]
+        value = next((args[i + 1] for i, w in enumerate(args[:-1]) if w.lower() == "-value"), None)
+        if name == "dd":
+            source = next((w[3:] for w in args if w[:3] == "if="), "")
+            if source:
+                flow = self.content(source)
+            for word in args:
+                if word[:3] == "of=":
+                    self.written(word[3:], flow, False)
+            return flow if not any(w[:3] == "of=" for w in args) else _NOTHING
+        if self.d is _SH_POWER and len(operands) > 1 and name not in ("tee", "tee-object", "out-file"):
+            value, operands = value or operands[1], operands[:1]
+        content = _sh_flow(value).but(str(value)) if value is not None else flow if name not in ("truncate", "fallocate") else _EMPTY
+        for word in operands:
+            self.written(word, content, appended)
+            if name == "truncate" and not appended and self.doomed(word, False, False):
+                self.say("destructive", "empties a system file", word)
+        return flow
+
+    def _copy(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        valued = {"-t", "--target-directory", "-m", "--mode", "-o", "-g", "--suffix", "-Destination", "-d"} if name != "cp" else {"-t", "--target-directory"}
+        words = [w for i, w in enumerate(args) if w[:1] != "-" and (not i or args[i - 1] not in valued)
+                 and not (self.d is not _SH_POSIX and re.match(r"/[A-Za-z]\Z", w))]
+        target = next((args[i + 1] for i, w in enumerate(args[:-1]) if w in ("-t", "--target-directory", "-Destination")), None)
+        if target is None:
+            target = words.pop() if len(words) > 1 or name in ("mklink",) and words else ""
+        moved = name in ("mv", "move", "move-item", "mi", "ren", "rename", "rename-item")
+        content = _sh_join([_NOTHING] + [self.content(w) if not re.search(r"\.(?:example|sample|template|dist)\Z", w)
+                                         else _NOTHING for w in words]) if words else _NOTHING
+        template = any(re.search(r"\.(?:example|sample|template|dist)\Z", w) for w in words)
+        for word in words:
+            if moved and (target.lower() in ("/dev/null", "nul") and self.doomed(word, True, True) or any(
+                    re.match(r"/(?:etc|bin|usr|lib|boot|sbin|var)(?:/|\Z)|/\Z|~\Z|~/\*", p) for p in self.places(word)) and self.doomed(word, True, True)):
+                self.say("destructive", "moves away what is outside the project", word)
+        if target:
+            leaf = target + words[0].rpartition("/")[2] if words and target[-1:] in "/\\" else target
+            if not template or self.key(leaf) not in (".env",) and "/.env" not in leaf:
+                self.written(leaf, self.files.get(self.key(words[0]), content) if words else content, False)
+            self.files[self.key(leaf)] = self.files.get(self.key(words[0]), content) if words else content
+        return _NOTHING
+
+    def _mode(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        recursive = any(re.match(r"-\w*R|--recursive|/[tTrR]\Z", w) for w in args)
+        words = [w for w in args if w[:1] != "-" or re.match(r"-[rwxst]+\Z", w)]
+        if any(w.startswith("--reference") for w in args):
+            words = [""] + words
+        spec, targets = (words[0], words[1:]) if words and name in ("chmod", "chown", "chgrp") else ("", words)
+        if name in ("icacls", "takeown"):
+            targets = [w for w in args if _sh_drive.match(w)]
+            spec = "777" if any(re.search(r"(?i)/grant|everyone|/f|/reset", w) for w in args) else ""
+        for word in targets:
+            self.operands("chmod", [word], _NOTHING)
+            places = self.places(word)
+            outside = any(p in ("/", "~") or _SH_SYSTEM.match(p) and not _SH_TEMPORARY.match(p) or _SH_PRIVILEGED.match(p) for p in places)
+            if name == "chmod" and (re.search(r"(?:^|,)[ugoa]*[+=][rwx]*s", spec) or re.match(r"0?[2467]\d{3}\Z", spec)) and re.match(r"0?[0-7]{3}\Z", spec) is None:
+                self.say("privilege", "sets the setuid or setgid bit", word)
+            elif outside and (re.search(r"0?\d?\d[2367]\Z|[oa]\+\w*w|^\+\w*w|o=\w*w|a=\w*w|ugo\+\w*w", spec) and name == "chmod" or spec == "777"):
+                self.say("privilege", "lets everybody write system files", word)
+            elif recursive and (outside or self.doomed(word, True, True) and any(p.count("/") < 3 for p in places)):
+                self.say("destructive", f"{name}: changes rights of everything below", word)
+            elif name == "chmod" and outside and re.match(r"0?0\d\d\Z|[ugoa]*-\w*[rwx]", spec):
+                self.say("destructive", "takes rights from system files", word)
+        return _NOTHING
+
+    # -- the network
+    def _http(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        sent: list[_Flow] = []
+        target, previous, urls, reads_input, saved = "", "", [], False, name == "wget" or name == "aria2c"
+        letters = "AbcCdDeEFhHKmoPQrTuUwxXyYz" if name == "curl" else "OoaiBtTUePDARQl"
+        for word in args:
+            option, previous = previous, ""
+            value = word
+            if not option:
+                if word[:2] == "--":
+                    option, mark, value = word.partition("=")
+                    value = _sh_whole([value], "", word.flow) if isinstance(word, _ShWord) else value
+                    if not mark:
+                        previous = option if option not in _SH_HTTP_SWITCHES else ""
+                        if option in ("--remote-name", "--remote-name-all"):
+                            saved = True
+                        continue
+                elif word[:1] == "-" and len(word) > 1 and name in ("curl", "wget"):
+                    at = next((k for k, c in enumerate(word) if k and c in letters), 0)
+                    saved = saved or "O" in word[1:at or None] and name == "curl" or name == "wget" and word[1:] == "qO-"
+                    if not at:
+                        continue
+                    if at == len(word) - 1:
+                        previous = "-" + word[at]
+                        continue
+                    option, value = "-" + word[at], _sh_whole([word[at + 1:]], "", _sh_flow(word))
+                elif word[:1] == "-" and len(word) > 1:
+                    previous = word.lower()
+                    continue
+            if not option or option in ("--url", "-uri", "-source", "-usebasicparsing", "-useb", "-passthru"):
+                urls.append(value)
+                if name in ("http", "https", "xh") and re.search(r"(?:^|[=:])@", value):
+                    sent.append(self.content(value.rpartition("@")[2]))
+                continue
+            out, data = self.http_option(name, option, value, flow)
+            target = out or target
+            reads_input = reads_input or data is flow and data is not _NOTHING
+            if data is not None:
+                sent.append(data)
+        for url in urls[:64]:
+            origin = _sh_flow(url)
+            if origin is not _NOTHING and not self.own_host(origin, urls):
+                sent.append(origin)
+                if origin.sources == () and origin.coded:
+                    self.say("exfiltration", "sends encoded command output in an address")
+            if re.search(r"\$\(\)|uid=", url) and "\0who" in origin.sources:
+                self.say("exfiltration", "sends command output in an address")
+            if url[:7].lower() == "file://":
+                self.path(url)
+        if name in ("http", "https", "xh") and flow is not _NOTHING:
+            sent.append(flow)
+        for part in sent[:64]:
+            if not self.own_host(part, urls):
+                self.ship(part, name)
+        got = _Flow(None, not any(u.lower().startswith("file:") for u in urls) and bool(urls) or flow.remote)
+        if saved and not target and urls:
+            target = re.sub(r"[?#].*", "", urls[0].rstrip("/")).rpartition("/")[2]
+        if target and target not in ("-", "/dev/stdout"):
+            self.written(target, got, False, False)
+            self.files[target] = got
+            return _NOTHING if name != "wget" else _NOTHING
+        return got
+
+    def http_option(self, name: str, option: str, value: str, flow: _Flow) -> tuple[str, _Flow | None]:
+        """One option with its value: (file written or "", what it sends)."""
+        if option in ("-o", "--output", "-OutFile", "-outfile", "--output-document", "-outf", "-destination", "--out") or option == "-O" and name != "curl":
+            return value, None
+        if option in ("-T", "--upload-file", "--post-file", "--body-file", "-infile", "-inf") and not (option == "-T" and name == "wget"):
+            return "", flow if value in ("-", ".") else self.content(value)
+        if option in ("-d", "--data", "--data-binary", "--data-raw", "--data-urlencode", "--data-ascii", "--json", "-F", "--form", "--post-data",
+                      "--body-data", "-body", "-b", "--cookie", "--url-query", "-form"):
+            at = re.search(r"(?:^|=)[@<](.*)\Z|^[\w.-]*@([./~$].*)\Z", value, re.S) if option not in ("--data-raw", "--post-data") else None
+            if at and option not in ("-b", "--cookie"):
+                file = (at.group(1) or at.group(2) or "").split(";")[0]
+                return "", flow if file == "-" else self.content(file)
+            return "", _sh_flow(value)
+        if option in ("-K", "--config", "-i", "--input-file"):
+            self.path(value)
+        if option in ("-H", "--header") and value[:1] == "@":
+            return "", self.content(value[1:])
+        if option in ("-H", "--header", "-A", "-e", "--user-agent", "--referer") and any(s[:2] != "\0$" for s in _sh_flow(value).sources):
+            return "", _sh_flow(value) if "uthorization" not in value else None
+        return "", None
+
+    def own_host(self, origin: _Flow, urls: list[str]) -> bool:
+        """Is a secret variable sent to the very service its name speaks of, or to this machine?"""
+        hosts = " ".join(re.sub(r"^\w+://|[/?].*", "", url[:300]) for url in urls[:8]).lower()
+        if re.match(r"(?:localhost|127\.|\[::1\]|0\.0\.0\.0)", hosts):
+            return True
+        named = [s for s in origin.sources if s[:2] == "\0$"]
+        return bool(named) and len(named) == len(origin.sources) and not origin.coded and all(
+            any(len(part) > 3 and part in hosts for part in name[2:].lower().split("_")) for name in named)
+
+    def _fetch_tool(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """certutil, bitsadmin and their like: a URL and the file it goes to."""
+        at = next((i for i, w in enumerate(args) if "://" in w), -1)
+        if at >= 0:
+            target = args[at + 1] if at + 1 < len(args) else args[at].rpartition("/")[2]
+            for file in (target, target.replace("\\", "/").rpartition("/")[2]):
+                self.files[self.key(file)] = _Flow(None, True)
+                self.files[file] = _Flow(None, True)
+        elif args and args[0].lower().lstrip("-/") in ("decode", "decodehex") and len(args) > 2:
+            self.files[self.key(args[2])] = _Flow(None, False, (), True)
+        return _NOTHING
+
+    def _socket(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        if name == "openssl":
+            if args[:1] == ["s_client"] or args[:1] == ["s_server"]:
+                self.connected(flow, name)
+                return _Flow(None, True, ("\0socket",), False, False)
+            if args[:1] in (["enc"], ["base64"]) and flow is not _NOTHING or args[:1] == ["enc"]:
+                text = _sh_decoded(flow.text, "base64") if flow.text and "-d" in args and ("-base64" in args or args[0] == "base64") else None
+                return _Flow(text, flow.remote, flow.sources, True)
+            return self.operands(name, [w for i, w in enumerate(args) if not i or args[i - 1] not in ("-keyout", "-out", "-subj")], flow)
+        text = " ".join(args)
+        if name == "socat" or name == "websocat":
+            if re.search(r"(?i)(?:exec|system|shell|sh-c|cmd):", text) and (name == "websocat" or re.search(r"(?i)(?:tcp|udp|openssl|ssl|sctp|vsock|socks|proxy)", text)):
+                self.say("reverse_shell", f"{name} connects a program to the network")
+            for word in re.findall(r"(?i)(?:open|file|gopen):([^,]+)", text):
+                flow = self.content(word)
+        elif any(re.match(r"-\w*[ec]\Z|--(?:sh-)?exec|--lua-exec", w) for w in args) and name != "telnet":
+            self.say("reverse_shell", f"{name} connects a program to the network")
+        if not re.search(r"(?:^| )-\w*z", text):
+            self.connected(flow, name)
+        return _Flow(None, True, ("\0socket",), False, False)
+
+    def connected(self, flow: _Flow, way: str) -> None:
+        """A stream goes into a network connection."""
+        if flow.shell:
+            self.say("reverse_shell", "connects a shell to the network")
+        self.ship(flow._replace(sources=tuple(s for s in flow.sources if s != "\0socket")), way)
+
+    def _remote_copy(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        words = [w for i, w in enumerate(args) if w[:1] != "-" and (not i or args[i - 1] not in (
+            "-i", "-F", "-P", "-o", "-e", "-p", "-c", "-l", "--exclude", "--include", "--rsh", "-S"))]
+        for i, word in enumerate(args[:-1]):
+            if name == "rsync" and word in ("-e", "--rsh"):
+                self.read(args[i + 1])
+        if name == "robocopy" or name == "rsync":
+            if any(re.match(r"(?i)--del|/mir|/purge", w) for w in args) and len(words) > 1:
+                target = words[-1] if name == "rsync" else ([w for w in args if w[:1] != "/" or _sh_drive.match(w)][1:2][-1:] or [""])[0] if len(words) > 1 else ""
+                target = target.rstrip("/") or "/"
+                if ":" not in target[2:] and self.doomed(target, True, True):
+                    self.say("destructive", "deletes outside the project", target)
+        if name in ("aws", "az", "gcloud", "gh") and not (args[:1] in (["s3"], ["storage"], ["gist"]) and set(args) & {"cp", "mv", "sync", "upload", "create", "upload-batch", "rsync"}):
+            return self.operands(name, args, flow)
+        remote = re.compile(r"(?!(?:[A-Za-z]:[\\/]))[^/\\]*:|(?:s3|gs|https?|rsync|ftp|azblob)://")
+        away = name not in ("robocopy",) and (name in ("croc", "wormhole", "magic-wormhole", "ffsend", "sftp", "ftp", "lftp", "tftp", "az", "gh")
+                                              or bool(words) and bool(remote.match(words[-1])))
+        sources = [s for s in flow.sources]
+        for word in words:
+            if not remote.match(word) and word not in ("cp", "copy", "sync", "put", "send", "mv", "move", "s3", "storage", "gist", "create", "blob", "upload"):
+                self.path(word, sources)
+                if self.files and self.key(word) in self.files:
+                    sources += self.files[self.key(word)].sources
+        if flow.text:
+            for word in re.findall(r"\bm?put\s+(\S+)", flow.text[:5000]):
+                self.path(word, sources)
+        if away:
+            self.ship(_Flow(None, False, tuple(sources[:64])), name)
+        return _NOTHING
+
+    def _mail(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        self.ship(flow, "the clipboard" if "clip" in name or name in ("pbcopy", "xsel", "wl-copy") else "mail" if name != "gist" else "a public paste")
+        for i, word in enumerate(args):
+            if (word in ("-a", "-A", "--attach", "--attach-file") and i + 1 < len(args)) or name == "gist":
+                self.ship(self.content(args[i + 1] if word[:1] == "-" and i + 1 < len(args) else word.lstrip("@")), name)
+            elif isinstance(word, _ShWord):
+                self.ship(word.flow, name)
+        return _NOTHING
+
+    def _lookup(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        for word in args:
+            if isinstance(word, _ShWord):
+                self.ship(word.flow, "a name look-up")
+                if word.flow.coded or re.search(r"\$\(\)\.[\w-]+\.[\w.-]+|\0", word) and word.flow is not _NOTHING:
+                    self.say("exfiltration", "sends command output away in a host name")
+            elif "$()." in word and word.count(".") > 1:
+                self.say("exfiltration", "sends command output away in a host name")
+        return _NOTHING
+
+    # -- particular programs
+    def _git(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        i = 0
+        while i < len(args) and args[i][:1] == "-":
+            if args[i] == "-C" and i + 1 < len(args):
+                self.path(args[i + 1])
+            elif args[i] == "-c" and i + 1 < len(args):
+                found = re.match(r"(?i)(?:core\.(?:fsmonitor|sshcommand|pager|editor|askpass|hookspath)|alias\.\w+|diff\.external)=!?(.+)", args[i + 1])
+                if found:
+                    self.read(found.group(1))
+            i += 2 if args[i] in ("-C", "-c", "--git-dir", "--work-tree", "--namespace", "--exec-path") else 1
+        verb, rest = (args[i], args[i + 1:]) if i < len(args) else ("", [])
+        flags = {w for w in rest if w[:1] == "-"}
+        short = "".join(w[1:] for w in flags if w[:2] != "--")
+        if verb == "push":
+            self.pushed(rest, flags, short)
+        elif verb == "reset" and flags & {"--hard", "--merge"} or verb == "clean" and ("f" in short or "--force" in flags) and "n" not in short or \
+                verb in ("filter-branch", "filter-repo") or verb == "reflog" and rest[:1] in (["expire"], ["delete"]) or \
+                verb == "gc" and "--prune=now" in flags or verb == "stash" and rest[:1] == ["clear"] or \
+                verb == "branch" and ("D" in short or {"--delete", "--force"} <= flags) or verb == "update-ref" and "-d" in flags or \
+                verb == "checkout" and ("-f" in flags or rest[-2:] == ["--", "."] or rest == ["."]) or verb == "restore" and "." in rest and "--staged" not in flags:
+            self.say("git_rewrite", f"git {verb} throws local work away")
+            if verb == "clean":
+                for word in rest:
+                    if word[:1] in "/~" and self.doomed(word, True, True):
+                        self.say("destructive", "deletes outside the project", word)
+        if verb == "bisect" and rest[:1] == ["run"] and rest[1:]:
+            return self.simple(rest[1:], flow)
+        if verb in ("rebase", "submodule", "difftool"):
+            for k, word in enumerate(rest[:-1]):
+                if word in ("-x", "--exec", "foreach"):
+                    self.read(rest[k + 1])
+        if verb in ("commit", "tag", "log", "grep", "stash", "notes", "check-ignore", "rm", "status", "ls-files", "branch", "checkout", "switch", "merge", "config", "remote"):
+            return _Flow(None) if verb != "config" else self.git_config(rest)
+        return self.operands(name, rest, flow)
+
+    def git_config(self, rest: list[str]) -> _Flow:
+        words = [w for w in rest if w[:1] != "-"]
+        return _Flow(None, False, ("\0git credentials",)) if "credential" in " ".join(words) and len(words) == 1 else _Flow(None)
+
+    def pushed(self, rest: list[str], flags: set[str], short: str) -> None:
+        """git push: what it may destroy on the other side."""
+        if "--dry-run" in flags or "n" in short:
+            return
+        words = [w for i, w in enumerate(rest) if w[:1] != "-" and (not i or rest[i - 1] not in ("-o", "--push-option", "--repo"))]
+        refs = words[1:]
+        forced = "f" in short or any(w.startswith("--force") for w in flags)
+        shared = [r for r in refs if re.fullmatch(r"\+?(?:[^:]*:)?(?:refs/heads/)?(?:main|master|trunk|develop|dev|release\S*|prod\w*|stable|staging|next|gh-pages|\*|HEAD)"
+                                                  r"|[:+](?:refs/heads/)?\*", r)]
+        if "--mirror" in flags or "--prune" in flags:
+            self.say("destructive", "mirrors over every branch of the remote")
+        elif forced and (shared or "--all" in flags) or any(r[:1] == "+" for r in shared):
+            self.say("destructive", "forced push to a shared branch", shared[0] if shared else None)
+        elif ("--delete" in flags or "d" in short) and shared or any(r[:1] == ":" for r in shared):
+            self.say("destructive", "deletes a shared branch", shared[0])
+        elif forced and not any(w.startswith("--force-with-lease") for w in flags):
+            self.say("git_rewrite", "forced push")
+
+    def _crontab(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        words = [w for i, w in enumerate(args) if w != "-u" and (not i or args[i - 1] != "-u")]
+        if not any(w in ("-l", "-r", "-V", "--help") for w in words):
+            self.say("persistence", "changes scheduled jobs")
+        return _NOTHING
+
+    def _sql(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        for i, word in enumerate(args):
+            if i and args[i - 1] in ("-c", "-e", "--command", "--execute", "-Q", "-q", "--query", "--eval") or word.startswith(
+                    ("--command=", "--execute=", "--eval=", "--query=")) or re.match(r"-[ce]\S*\s", word) or name in (
+                    "sqlite3", "sqlite", "duckdb", "redis-cli", "mongosh", "mongo"):
+                self.sql(word)
+                if re.match(r"\s*\\!|\.(?:shell|system)\s", word):
+                    self.read(re.sub(r"^\s*(?:\\!|\.\w+)", "", word))
+        if name == "redis-cli":
+            self.sql(" ".join(args))
+        if flow.text:
+            self.sql(flow.text)
+        return self.operands(name, [w for i, w in enumerate(args) if " " not in w], flow)
+
+    def sql(self, text: str) -> None:
+        """Statements that destroy a database or a whole table."""
+        found = _sh_sql.search(text) if len(text) < 2_000_000 else None
+        if found:
+            self.say("infrastructure", "destroys a database", " ".join(found.group().split())[:60])
+
+    def _start(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """Commands that run a command or a block: start, Start-Process, ForEach-Object, if …"""
+        rest: list[str] = []
+        for i, word in enumerate(args):
+            if isinstance(word, _ShWord) and word.block is not None:
+                self.vars["_"] = _sh_whole([flow.text or "$()"], "", flow) if flow is not _NOTHING else "$_"
+                self.script(word.block, flow)
+            elif word.lower() in ("-argumentlist", "-filepath", "-args", "-computername") or word[:1] in "-(" or not word:
+                continue
+            elif name == "start" and (re.match(r"/\w+\Z", word) or i == 0 and " " in word):
+                continue
+            else:
+                rest.append(word)
+        if name in ("start", "start-process", "saps", "if", "else") and rest and rest[0].lower() not in ("exist", "not", "defined"):
+            if rest[0].startswith(("http", "$()")):
+                return _NOTHING
+            self.run_file(rest[0])
+            return self.simple(rest, flow) if name != "if" or self.d is _SH_CMD and "==" not in rest[0] else _NOTHING
+        if name == "if" and self.d is _SH_CMD:
+            at = 2 if rest[:1] and rest[0].lower() != "not" else 3
+            return self.simple(rest[at:], flow) if rest[at:] else _NOTHING
+        return flow.but(flow.text)
+
+    def _for_cmd(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """cmd.exe: `for [/d|/r|/f] %i in (SET) do COMMAND`; PowerShell's for has blocks."""
+        if self.d is not _SH_CMD:
+            return self._start("foreach", args, flow)
+        low = [w.lower() for w in args]
+        if "do" in low and "in" in low:
+            values = args[low.index("in") + 1:low.index("do")] or [""]
+            name = args[low.index("in") - 1]
+            for value in values[:64]:
+                self.simple([w.replace(name, value).replace(name.replace("%%", "%"), value) for w in args[low.index("do") + 1:]] or [""], flow)
+        return _NOTHING
+
+    def power_words(self, node: _ShNode, words: list[str]) -> list[str]:
+        """PowerShell: assignments, expressions, and the text that code patterns are looked for in."""
+        first = node.words[0]
+        program = _sh_program(words[0], self.d)
+        if self.depth == self.power_depth and program not in _SH_NO_FILES and program not in ("echo", "git", "gh", "rg", "grep"):
+            self.power.append(node.raw)
+        variable = next((part[1].lower() for part in first[:1] if part[0] == "v"), "") if isinstance(first, list) else ""
+        text = node.raw.lstrip()
+        if variable and re.match(r"\$[\w:]+\s*[+]?=", text):
+            rest = node.words[1:] if len(first) == 1 else [first[1:]] + node.words[1:]
+            if rest and rest[0] in ("=", "+="):
+                rest = rest[1:]
+            elif rest and isinstance(rest[0], list) and rest[0] and rest[0][0][0] == "u":
+                head = rest[0][0][1].lstrip("+=")
+                rest[0] = ([("u", head)] if head else []) + rest[0][1:]
+                rest = rest if rest[0] else rest[1:]
+            inner = self.expand_all(rest)
+            got = self.simple(inner, _NOTHING) if inner and not self.is_text(rest[0]) else _sh_join([_sh_flow(w) for w in inner] or [_NOTHING])
+            value = _sh_whole(inner, " ", got) if self.is_text(rest[0] if rest else "") else _sh_whole([got.text or "$()"], "", got)
+            if _sh_power_remote.search(text):
+                value = _sh_whole(["$()"], "", _Flow(None, True))
+            self.vars[variable] = value
+            return ["write-output"]
+        if _sh_power_remote.search(text) and re.match(r"(?i)[(&.]*\s*(?:\(|new-object|\[|iwr|irm|invoke-(?:webrequest|restmethod)|curl|wget|\$\w+\.download)", text):
+            save = re.search(r"(?i)download(?:file|fileasync)\([^,]*,\s*['\"]?([^'\")]+)", text)
+            if save:
+                self.files[self.key(save.group(1))] = self.files[save.group(1)] = _Flow(None, True)
+            upload = re.search(r"(?i)upload(?:file|string|data)\((.*)", text)
+            if upload:
+                for word in re.findall(r"['\"]([^'\"]+)['\"]", upload.group(1)):
+                    self.ship(self.content(word), "an upload")
+            return [_sh_whole(["write-output"]), _sh_whole(["$()"], "", _Flow(None, True))] if program not in (
+                "iwr", "irm", "invoke-webrequest", "invoke-restmethod", "curl", "wget") else words
+        if isinstance(first, list) and self.is_text(first) and (len(words) == 1 or words[1][:1] in ("+", "-")) and not text.startswith("&"):
+            pieces = [w for w in words if w != "+"]
+            return ["write-output", _sh_whole([p.replace("+", "") if len(first) > 1 else p for p in pieces], "")]
+        return words
+
+    def power_patterns(self, text: str) -> None:
+        """PowerShell as a whole: what is downloaded and run, sockets, encoded payloads."""
+        if _sh_power_remote.search(text) and _sh_power_run.search(text):
+            self.say("pipe_to_shell", "runs downloaded text")
+        self.code("powershell", text)
+
+    def is_text(self, word: Any) -> bool:
+        """Is this PowerShell word a string or an expression, not a command?"""
+        return isinstance(word, list) and bool(word) and (word[0][0] in "q(v" or word[0][0] == "u" and word[0][1][:1] in "[@")
+
+    # -- code of other languages
+    def fetched_code(self, text: str) -> bool:
+        """Is something fetched and run, in one statement or by way of a variable?"""
+        names: list[str] = []
+        for statement in re.split(r"[\n;]", text):
+            runs = _sh_code_evaluates.search(statement)
+            fetch = _sh_code_fetch.search(statement)
+            if fetch and (runs or _sh_code_then.search(statement)):
+                return True
+            if fetch:
+                name = _sh_code_name.search(statement)
+                names += [name.group(1) or name.group(2)] if name and len(names) < 8 else []
+            elif runs and any(re.search(r"[(\s$]" + name + r"\b", statement[runs.start():runs.end() + 60]) for name in names):
+                return True
+        return False
+
+    def code(self, language: str, text: str) -> None:
+        """Code given to an interpreter: commands it starts, files it names, sockets it ties to a shell."""
+        self.spend(len(text))
+        if self.depth >= MAX_SHELL_NESTING or len(text) < 4:
+            return
+        self.depth += 1
+        if "+" in text:
+            text = _sh_code_joint.sub("", text)
+        if _sh_code_socket.search(text) and _sh_code_shell.search(text):
+            self.say("reverse_shell", "connects a shell to the network")
+        if _sh_code_fetch.search(text) and self.fetched_code(text):
+            self.say("pipe_to_shell", "runs downloaded text")
+        if _sh_code_bomb.search(text):
+            self.say("destructive", "fork bomb")
+        if _sh_code_home.search(text):
+            self.say("destructive", "deletes the home directory")
+        for found in _sh_code_blob.finditer(text):
+            plain = _sh_decoded(found.group(1), "hex" if "hex" in found.group().lower() else "base64")
+            if plain and _sh_code_runs.search(text):
+                self.code(language, plain)
+                self.read(plain, _NOTHING, _SH_POSIX)
+        strings = [_sh_literal(m.group()) for m in _sh_code_string.finditer(text)][:5000]
+        for found in _sh_code_call.finditer(text):
+            words = _sh_literals(text, found.end())
+            callee = found.group(1)
+            if words and callee in ("exec", "eval") and language in ("python", "code"):
+                self.code(language, words[0])
+            elif words and callee in ("execFile", "execFileSync", "spawn", "spawnSync", "Popen", "run", "call", "check_output", "check_call") and len(words) > 1:
+                self.simple(words, _NOTHING)
+            elif words:
+                self.read(words[0] if len(words) == 1 else " ".join(words), _NOTHING, _SH_POSIX)
+        if language in ("ruby", "perl", "php", "code"):
+            for found in _sh_code_ticks.finditer(text):
+                self.read(found.group(1) or found.group(2) or "", _NOTHING, _SH_POSIX)
+        for found in _sh_code_delete.finditer(text):
+            for word in _sh_literals(text, found.end())[:16]:
+                if self.doomed(word, True, True):
+                    self.say("destructive", "deletes outside the project", word)
+        for found in _sh_code_write.finditer(text):
+            self.written(_sh_literal(found.group(1) or found.group(2)), _NOTHING, False)
+        sources: list[str] = []
+        for word in strings:
+            if ("/" in word or "\\" in word or "." in word) and len(word) < 400 and not any(c in word for c in "\n<>|;(){}"):
+                self.path(word, sources)
+        if _sh_code_sends.search(text):
+            if _sh_code_environment.search(text):
+                sources.append("\0the environment")
+            self.ship(_Flow(None, False, tuple(sources[:64])), "the network")
+        self.depth -= 1
+
+
+_SH_CONTAINER_FLAGS = frozenset("--rm --privileged --init --interactive --tty --detach --read-only --publish-all --no-healthcheck --quiet --stdin "
+                                "--no-deps --service-ports --no-TTY --build --remove-orphans --oom-kill-disable".split())
+_SH_HTTP_SWITCHES = frozenset("--silent --show-error --fail --location --insecure --head --include --compressed --verbose --get --remote-name --quiet "
+                              "--no-verbose --no-check-certificate --ipv4 --ipv6 --http1.1 --http2 --globoff --netrc --remote-header-name --create-dirs "
+                              "--fail-with-body --recursive --mirror --continue --spider --no-clobber --progress-bar --remote-name-all --tlsv1.2 "
+                              "--proto-default --no-buffer --ignore-stdin --json-body --download --body --headers --follow --form-body".split())
+_sh_sql = lazy_regex(r"(?i)\bdrop\s+(?:database|schema|keyspace|tablespace)\b(?:\s+if\s+exists)?\s+(?!\S*(?:test|tmp|temp))\S+"
+                     r"|\bdrop\s+table\s+(?:if\s+exists\s+)?(?!if\s|\S*(?:test|tmp|temp|import|stag|backup|_old|old_))\S+|\btruncate\s+(?:table\s+)?(?!\S*(?:test|tmp|temp|stag))[\w.\"`]+\s*(?:;|cascade|restart|$)"
+                     r"|\bdelete\s+from\s+[\w.\"`]+\s*(?:;|$)|\bflush(?:all|db)\b|dropDatabase\s*\(|\.drop\s*\(\s*\)|deleteMany\(\s*\{\s*\}\s*\)|\bdrop\s+(?:user|role|owned)\b")
+_sh_power_remote = lazy_regex(r"(?i)download(?:string|data|file)|net\.webclient|invoke-(?:webrequest|restmethod)|\b(?:iwr|irm)\b|httpclient|start-bitstransfer|"
+                              r"net\.webrequest|msxml2\.|winhttp|upload(?:file|string|data)")
+_sh_power_run = lazy_regex(r"(?i)\biex\b|invoke-expression|scriptblock\]?::create|\.invoke\(|assembly\]::load|&\s*\(|invoke-command|\|\s*(?:powershell|pwsh|cmd)\b")
+_sh_code_string = lazy_regex(r"""'''[^']*'''|\"\"\"[^"]*\"\"\"|'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|`[^`]*`""")
+_sh_code_joint = lazy_regex(r"""(['"])\s*\+\s*\1""")
+_sh_code_call = lazy_regex(
+    r"(?:os\.|subprocess\.|commands\.|pty\.|child_process['\")]*\.|\bcp\.|Kernel\.|IO\.|io\.|Open3\.|Process\.|asyncio\.|platform\.|shelljs\.|exec\.)?"
+    r"(?<![A-Za-z])(system|popen|exec[lv]?[pe]*|execSync|execFile|execFileSync|spawn|spawnSync|spawnl[pe]*|spawnv[pe]*|Popen|run|call|check_output|check_call|"
+    r"getoutput|getstatusoutput|shell_exec|passthru|proc_open|capture[23e]*|execute|create_subprocess_shell|do shell script|eval|execa|"
+    r"Command|\$)\s*[(\[ ]\s*")
+_sh_code_delete = lazy_regex(
+    r"(?:rmtree|rmSync|rmdirSync|unlinkSync|\brm_rf|\brm_r|remove_dir|remove_tree|removedirs|rimraf(?:Sync)?|removeSync|emptyDirSync|\bunlink|os\.remove|"
+    r"fs(?:\.promises)?\.(?:rm|unlink|rmdir)|FileUtils\.rm\w*|File\.delete|Dir\.(?:rmdir|delete)|(?:Directory|File)\]?(?:::|\.)Delete|RemoveAll|remove_dir_all)"
+    r"\s*[(\s]\s*(?:(?:os\.path\.expanduser|os\.path\.join|pathlib\.Path|Path|glob(?:\.glob)?|path\.join|File\.expand_path|Dir\.glob)\s*\(?\s*)*")
+_sh_code_write = lazy_regex(
+    r"(?:\bopen\s*\(\s*(?:os\.path\.expanduser\()?\s*|File\.(?:open|write)\(\s*|(?:write|append)FileSync\s*\(\s*|(?:write|append)File\s*\(\s*|file_put_contents\(\s*)"
+    r"""(?:('[^'\n]*'|"[^"\n]*")\)?\s*,\s*(?:mode\s*=\s*)?['"][wax>]|(?<=[eEcs]\()('[^'\n]*'|"[^"\n]*"))""")
+_sh_code_home = lazy_regex(r"(?:rmtree|rmSync|rm_rf|RemoveAll)\s*\(\s*(?:pathlib\.)?(?:Path\.home\(\)|os\.homedir\(\)|require\(.os.\)\.homedir\(\)|os\.environ\[.HOME|ENV\[.HOME|process\.env\.HOME|Dir\.home)\s*['\])]*\s*[,)]")
+_sh_code_socket = lazy_regex(
+    r"socket\.(?:socket|create_connection|connect|tcp)|SOCK_STREAM|IO::Socket|TCPSocket|TCPServer|fsockopen|stream_socket_client|socket_create|\bnet\.(?:connect|createConnection|Socket)|"
+    r"require\(\\?['\"](?:node:)?net\\?['\"]\)|(?i:TCPClient|Net\.Sockets|TcpListener)|/inet/(?:tcp|udp)|java\.net\.Socket|new Socket\(|net\.Dial|Deno\.connect|Bun\.connect|/dev/tcp/|socketClient")
+_sh_code_shell = lazy_regex(
+    r"dup2|/bin/(?:ba|z|da|k|a)?sh\b|(?i:cmd(?:\.exe|['\" ])|\biex\b|Invoke-Expression|powershell)|pty\.spawn|\|&\s*getline|\|\s*getline|child_process|shell_exec|proc_open|"
+    r"recv\([^)]*\)[^\n]{0,200}(?:subprocess|os\.(?:popen|system)|exec\()|(?:subprocess|os\.popen|os\.system|getoutput)[^\n]{0,80}recv|\bexec\s*\(\s*\w+\.recv|"
+    r"['\"](?:ba|z)?sh['\"]|io\.popen|os\.execute|STDIN->fdopen|open\(STDIN|ProcessBuilder|getRuntime")
+_SH_FETCH = (r"(?:urlopen|requests\.get|httpx\.get|urllib|http\.get|https\.get|\bfetch\(|axios|LWP::Simple|\bget\(?['\"]http|Net::HTTP|URI\.open|URI\.parse|open-uri|"
+             r"open\(['\"]http|file_get_contents\(\s*['\"]http|curl_exec|XMLHttp|DownloadString|DownloadData|aiohttp|wget\.download|\bIWR\b|\bIRM\b|Invoke-(?:WebRequest|RestMethod))")
+_sh_code_fetch = lazy_regex("(?i)" + _SH_FETCH)
+_sh_code_evaluates = lazy_regex(
+    r"(?i)(?<![.\w])(?:exec|eval|execfile|new Function|instance_eval|loadstring|dofile|include|require|system|popen|runIn\w+Context|iex|invoke-expression)\b\s*[(\s]"
+    r"|os\.system\(|pickle\.loads|marshal\.loads|vm\.run|scriptblock\]?::create|assembly\]::load")
+_sh_code_then = lazy_regex(r"(?i)=>\s*eval\(|\.then\(\s*eval|\|\s*(?:iex|invoke-expression)\b|,\s*eval\b")
+_sh_code_name = lazy_regex(r"([A-Za-z_]\w{0,30})\s*=(?!=)|import (?:urlopen|get) as (\w{1,30})")
+_sh_code_runs = lazy_regex(r"\b(?:exec|eval|system|popen|subprocess|child_process|iex|Invoke-Expression|spawn|shell_exec|passthru|loadstring|Function|compile)\b|`", re.I)
+_sh_code_blob = lazy_regex(r"(?:b64decode|fromhex|unhexlify|Buffer\.from|atob|base64_decode|decode64|decode_base64|FromBase64String|unpack1?)\s*\(?\s*b?['\"]([A-Za-z0-9+/=\s]{8,})['\"]")
+_sh_code_bomb = lazy_regex(r"\bfork\s+while\b|\bwhile\s*\(?\s*(?:True|1|true)\s*\)?\s*[:{]\s*\n?\s*(?:os\.)?fork\b|fork\(\)\s*while|loop\s*\{\s*fork\s*\}|%0\s*\|\s*%0")
+_sh_code_ticks = lazy_regex(r"`([^`\n]{2,2000})`|(?:qx|%x)\s*[({\[/|]([^)}\]/|\n]{2,2000})")
+_sh_code_sends = lazy_regex(
+    r"requests\.(?:post|put|patch|request)|urlopen\([^\n]{0,300}(?:data|\+|%|format|,)|httpx\.(?:post|put)|http\.client|\.request\(['\"](?:POST|PUT)|method['\"]?\s*:\s*['\"](?:POST|PUT)|axios\.(?:post|put)|"
+    r"fetch\([^\n]{0,200}(?:\+|\$\{|body)|Net::HTTP\.post|\.sendall?\(|ftplib|smtplib|http\.request|https\.request|net\.connect|socket\.create_connection|file_get_contents\(['\"]http[^)]{0,200}\.|"
+    r"HTTP::Tiny|LWP::UserAgent|paramiko|boto3|requests\.get\([^\n]{0,200}(?:\+|params|%|\{)|UploadString|UploadFile|UploadData|(?i:-Method\s+['\"]?(?:POST|PUT))|dns\.lookup|gethostbyname\(")
+_sh_code_environment = lazy_regex(r"(?:dict|str|repr|json\.dumps|urlencode)\(\s*(?:dict\(\s*)?os\.environ|os\.environ(?:\.(?:items|copy)\(\)|\s*[),])|JSON\.stringify\(\s*process\.env|process\.env\s*[),]|ENV\.(?:to_h|inspect|to_json)|\$_ENV\b(?!\[)|\bgetenv\(\s*\)|%ENV|(?i:Get-ChildItem env:|gci env:|dir env:|ls env:)")
+
+
+def _sh_literal(text: str) -> str:
+    """The value of a string literal of some language."""
+    text = text[3:-3] if text[:3] in ("'''", '"""') else text[1:-1]
+    return _sh_escapes.sub(_sh_unescape, text) if "\\" in text else text
+
+
+def _sh_literals(text: str, at: int) -> list[str]:
+    """The string literals that follow in a call: `"a", "b"` or `["a", "b"]`."""
+    found: list[str] = []
+    between = re.compile(r"[\s\[(,bfru]*")
+    while len(found) < 64:
+        at = between.match(text, at).end()  # type: ignore[union-attr]
+        literal = _sh_code_string.match(text, at)
+        if not literal:
+            break
+        found.append(_sh_literal(literal.group()))
+        at = literal.end()
+    return found
+
+
+def _sh_decoded(text: str, how: str) -> str | None:
+    """The text behind base64, base32 or hex (UTF-8, or UTF-16 as PowerShell has it), or None."""
+    import base64
+    plain = "".join(text.split())[:MAX_SHELL_VALUE]
+    try:
+        if how in ("xxd", "hex"):
+            data = bytes.fromhex(plain[2:] if plain[:2] == "0x" else plain)
+        elif how == "base32":
+            data = base64.b32decode(plain)
+        else:
+            data = base64.b64decode(plain.replace("-", "+").replace("_", "/") + "=" * (-len(plain) % 4))
+    except ValueError:
+        return None
+    if len(data) > 1 and data[1::2].count(0) * 2 >= len(data[1::2]):
+        return data.decode("utf-16-le", "replace")
+    return data.decode("utf-8", "replace") if data else None
+
+
+def _sh_set(text: str) -> list[str]:
+    """The characters of a `tr` set."""
+    found: list[str] = []
+    text = {"[:upper:]": "A-Z", "[:lower:]": "a-z", "[:space:]": " \t\n"}.get(text, _sh_escapes.sub(_sh_unescape, text[:600]))
+    i = 0
+    while i < len(text):
+        if text[i + 1:i + 2] == "-" and i + 2 < len(text) and ord(text[i]) <= ord(text[i + 2]) < 0x250:
+            found += map(chr, range(ord(text[i]), ord(text[i + 2]) + 1))
+            i += 3
+        else:
+            found.append(text[i])
+            i += 1
+    return found
+
+
+def _sh_translate(text: str, old: str, new: str) -> str:
+    """`tr OLD NEW`."""
+    a, b = _sh_set(old), _sh_set(new)
+    return text.translate({ord(c): b[min(i, len(b) - 1)] for i, c in reversed(list(enumerate(a)))}) if b else text
+
+
+# ---- judging --------------------------------------------------------------------------------------------------------
+_sh_windows = lazy_regex(r"(?i)(?:^|[\s;&|({\"'])(?:[A-Z]:[\\/]|\\\\)|%\w+%|\w\\[\w%$]|\w`\w|net\.webclient|\$env:|(?<![\w-])[a-z]+-[a-z]*(?:object|item|process|content|web\w+|rest\w+|expression|command|service|task|"
+                         r"disk|volume|preference|client|policy|user|member|property|profile|transfer|string|file|archive|wmi\w*|cim\w*|eventlog|history|variable|type|location|job)\b|"
+                         r"\b(?:iex|irm|iwr|gci|ri|del|erase|rd|rmdir|icacls|foreach|echo off)\b|\^|\[\w[\w.]*\]::|\b(?:cmd|powershell|pwsh)\b")
+_sh_power_like = lazy_regex(r"(?i)\$\w+\s*=|\$_|\$env:|(?<![\w./-])[a-z]{2,}-[a-z]{3,}(?![\w./-])|\b(?:iex|irm|iwr|gci|ri|ni|gc|sc|saps)\b|\[\w[\w.]*\]::|\.Download|-Recurse|net\.webclient|\w`\w|\^?\bfunction\b")
+_sh_cmd_like = lazy_regex(r"(?i)%|\^|(?:^|[&|(\s])(?:del|erase|rd|rmdir|copy|xcopy|move|for|if|start|call|type|attrib|icacls|reg|schtasks|net|sc|format|@?echo)\s|[A-Z]:\\")
+
+
+def _sh_dialects(text: str, language: str) -> list[_ShDialect]:
+    """The dialects a text has to be read in: POSIX always, unless it is told; the others when it looks like them."""
+    if language in ("powershell", "cmd"):
+        return [_SH_POWER if language == "powershell" else _SH_CMD, _SH_POSIX]
+    found = [_SH_POSIX]
+    if len(text) <= 200_000 and _sh_windows.search(text) and language != "sh":
+        if _sh_power_like.search(text):
+            found.append(_SH_POWER)
+        if _sh_cmd_like.search(text):
+            found.append(_SH_CMD)
+    return found
+
+
+_sh_simple = lazy_regex(r"[A-Za-z][\w+-]*(?: [\w./:@+,-]+)*\Z")
+
+
+def judge_command(source: Any, ctx: ShellContext) -> CommandFacts:
+    """What a command (a text, an argv list, or a `Command`) would do, and the words in it that may be files.
+
+    Raises BudgetSpent when a text is too long to follow (MAX_SHELL_STEPS, MAX_SHELL_TEXT, the budget); nothing else.
+    """
+    language = ""
+    if isinstance(source, Command):
+        language = source.language
+        if source.cwd:
+            ctx = ctx._replace(paths=ctx.paths._replace(cwd=(canonical_paths(source.cwd, ctx.paths) or (ctx.paths.cwd,))[0]))
+        source = source.source
+    if isinstance(source, list):
+        words = [_sh_text(word) for word in source]
+        if any(word in (";", "&&", "||", "|") for word in words):
+            source = " ".join(words)
+        else:
+            run = _ShPrograms(ctx, _SH_POSIX)
+            if words:
+                run.simple(words, _NOTHING)
+            return CommandFacts(run.facts, tuple(run.paths))
+    text = source if isinstance(source, str) else ""
+    if len(text) > MAX_SHELL_SOURCE:
+        raise BudgetSpent("a command too long to follow")
+    if "\0" in text:
+        text = text.replace("\0", "")
+    if language not in ("", "sh", "powershell", "cmd"):
+        run = _ShPrograms(ctx, _SH_POSIX)
+        if language == "sql":
+            run.sql(text)
+        else:
+            run.code(language, text)
+            if language == "code" or re.match(r"\s*[!%]\s*[a-z]", text):
+                run.read(re.sub(r"(?m)^\s*[!%]+(?:bash|sh)?\s*", "", text))
+        return CommandFacts(run.facts, tuple(run.paths))
+    facts: dict[str, str] = {}
+    paths: dict[str, None] = {}
+    for dialect in _sh_dialects(text, language):
+        run = _ShPrograms(ctx, dialect)
+        run.read(text, _NOTHING)
+        facts.update({name: reason for name, reason in run.facts.items() if name not in facts})
+        paths.update(run.paths)
+    return CommandFacts(facts, tuple(paths))
 # STUB 06_secrets.py
 class Finding(NamedTuple):
     pattern: str
@@ -3980,21 +6817,23 @@ INJECTION_KINDS = {
 }
 MAX_INJECTION_HITS = 32     # findings told of one text: a deny needs one, a log not more than these
 _INJECT_NEAR = 600          # characters within which two weak hits support each other
-_INJECT_BEFORE, _INJECT_AFTER = 160, 320    # the part of the text around an anchor in which its rules are tried
+_INJECT_BEFORE, _INJECT_AFTER = 140, 280    # the part of the text around an anchor in which its rules are tried
 
-# Stems near which rules are tried; `.` is any character. Python looks for one leading letter or word about ten times as
-# fast as for a choice of words, so stems are sorted by the first of the pivots that they hold: one pass per pivot.
-_INJECT_PIVOTS = ("g", "v", "y", "u", "<", "[", "~/", "http", "mention", "assistant",
-                  "ользовател", "нструкц", "指", "提示", "用户", "ユーザ")
+# Stems near which rules are tried; `.` is anything but a letter or digit. Python looks for one leading letter or word
+# about ten times as fast as for a choice of words, so stems are sorted by the first pivot they hold: one pass per pivot.
+_INJECT_PIVOTS = ("g", "v", "y", "u", "<", "[", "~/", "http", "mention")
+_INJECT_FAR_PIVOTS = ("ользовател", "нструкц", "указани", "指", "提示", "用户", "ユーザ")     # not in ASCII text
 _INJECT_STEMS = """
-ignor disregard forget neglect overrid bypass vergiss vergess negeer vergeet olvid oubli supersede instru istruz anweisung
-нструкц 指 提示 system.prompt your.guidel the.user our.user any.user end.user the.human utilisat utilizad usuari usuári utente
-utenti nutzer gebruiker ytkown ользовател 用户 ユーザ mention silently secretly quietly covertly discreetly without.
-anyone anybody your.repl your.resp your.answ your.summ you.are you.were you.have language.model reading.this agents.must
-agents.should assistant system:  system. any.tool every.tool through.this via.this must.call must.use must.always before.using
-always available every.other ut.this.tool only.use using.any ~/ authorized_keys .env. .env, history conversation
-api.key private.key your.next every.answ every.resp environment.v your.instr argument ![ append.ur the.url to.http at.http
-query.s query.p
+ignore. ignorez ignorier ignora. ignorad ignorate ignoruj disregard forget. neglect override. overrule bypass. vergiss vergess
+negeer vergeet olvid oubli supersede instruc instrukc instrukti istruzion anweisung system.prompt your.guidel the.user our.user
+any.user end.user the.human utilisat utilizad usuari usuári utente utenti nutzer gebruiker ytkown mention silently secretly
+quietly covertly discreetly without.tell without.inform without.notify without.ask without.alert without.the.u without.mention
+without.warn anyone anybody your.repl your.resp your.answ your.summ you.are. you.were. you.have. language.model reading.this
+agents.must agents.should assistant.must assistant.should assistants.should system: system] system} system>  instruç reglas regeln regole regras règles agents: ai.agent you.must. must.now hidden.message
+your.hidden fetch.http visit.http <start_of <end_of system.not system.over system.mess system.inst any.tool
+every.tool through.this via.this must.call must.use must.always before.using always available every.other ut.this.tool only.use
+using.any ~/ authorized_keys .env. .env, chat.history message.history conversation api.key private.key your.next every.answ
+every.resp environment.v your.instr ![ append.ur the.url to.http at.http
 <| <!-- <sys </sys <imp <crit <hidden <secret <admin <instr <overrid <urgent </tool </function [inst] [/inst] style=
 """
 
@@ -4003,23 +6842,23 @@ query.s query.p
 _INJECT_WORDS = {
     "VERB": "ignore|disregard|forget|neglect|override|overrule|bypass|discard|ignorier(?:e|en|t)|vergiss|vergesst|vergessen"
             "|missachte|ignore[rz]|oublie[rz]?|ignora(?:te|re|d)?|ignoren|olvid(?:a|e|en|ad)|descarta|omite"
-            "|dimentica(?:te|re)?|trascura(?:te)?|esque[çc]a|desconsidere|ignorem|descarte|negeer|vergeet|ignoruj(?:cie)?"
+            "|dimentica(?:te|re)?|trascura(?:te)?|ne_tiens_pas_compte|ne_tenez_pas_compte|no_tengas_en_cuenta|haz_caso_omiso|non_tenere_conto|esque[çc]a|desconsidere|ignorem|descarte|negeer|vergeet|ignoruj(?:cie)?"
             "|zignoruj(?:cie)?|zapomnij(?:cie)?|pomiń|игнорируй(?:те)?|проигнорируй(?:те)?|забудь(?:те)?",
     "FILL": "all|any|every|each|the|these|those|this|that|my|our|of|and|or|to|from|entire|whole|rest|you|received|set|its|about"
             "|alle[nrs]?|die|sämtliche[nr]?|den|der|sie|toutes?|tous|les|la|l|le|de|du|des|todas?|todos|las|los|tutte|tutti|gli|i"
-            "|quelle|as|os|o|a|het|wszystkie|wszystkich|swoich|все|о",
+            "|quelle|delle|und|as|os|o|a|het|wszystkie|wszystkich|swoich|все|о",
     "SCOPE": "previous(?:ly)?|prior|above|earlier|preceding|past|former|foregoing|existing|original|initial|current|safety"
-             "|security|system|developer|default|ethical|given|bisherige[nr]?|vorherige[nr]?|vorige[nr]?|obige[nr]?|zuvor"
+             "|security|system|developer(?:['’]s)?|default|ethical|given|bisherige[nr]?|vorherige[nr]?|vorige[nr]?|obige[nr]?|zuvor"
              "|früheren?|vorangegangenen?|vorhergehenden?|vorangehenden?|ursprünglichen?|anteriores|anterior|previas|prévias"
              "|précédentes|précédents|precedenti|eerdere|bovenstaande|voorgaande|oorspronkelijke|your|deine[nr]?|ihre[nr]?|vos"
              r"|tes|tus|sus|tue|vostre|suas|tuas|je|jouw|uw|swoje|twoje|свои|твои|ваши|poprzedni\w+|wcześniejsz\w+|powyższ\w+"
              r"|dotychczasow\w+|предыдущ\w+|прежн\w+|прошл\w+|систем\w+",
-    "OBJ": r"(?:system_)?(?:instructions?|prompts?|guidelines?|guidance|directives?)|system_messages?|anweisungen|instruktionen"
+    "OBJ": r"(?:system_)?(?:instructions?|prompts?|guidelines?|guidance|directives?)|system_messages?|system(?:vorgaben|anweisungen|regeln)|anweisungen|instruktionen"
            r"|vorgaben|instrucciones|indicaciones|directrices|consignes|istruzioni|direttive|instru[çc][õo]es|diretrizes"
            r"|orienta[çc][õo]es|instructies|aanwijzingen|systeem\w+|instrukcj\w+|wytyczn\w+|polece\w+|инструкци\w+|указани\w+",
     "SOFT": "rules|commands|constraints|restrictions|programming|safeguards|polic(?:y|ies)|training|context|directions|regeln"
             r"|befehle|reglas|órdenes|règles|regole|ordini|regras|comandos|regels|opdrachten|zasad\w*|reguł\w*|правила?|команд\w*",
-    "POST": "above|below|you (?:were|have been|are) given|given (?:to you )?(?:before|earlier)|so far"
+    "POST": "above|you (?:were|have been|are) given|given (?:to you )?(?:before|earlier)|so far"
             r"|pr[ée]c[ée]dent\w*|anterior\w*|ant[ée]rieur\w*|ci-dessus|previ[ao]s|pr[ée]vi[ao]s|acima|sopra|precedenti|iniciales"
             "|iniciais|iniziali|initiales|du syst[èe]me|del sistema|do sistema|ricevute|recibidas|recebidas|davor|zuvor|oben",
     "END": r"(?!_(?:in|inside|within|from|for|on|found|contained|embedded|if|when|unless|until|that|which|with)_"
@@ -4032,7 +6871,7 @@ _INJECT_WORDS = {
     "AI": r"ai|llm|llms|language_models?|assistants?|agents?|chatbots?|models?|claude|chatgpt|gpt|copilot",
     "GIVE": "send|pass|include|append|attach|upload|paste|forward|provide|put|insert|leak|exfiltrate|post|submit|share"
             "|transmit|email|copy|output|print|add|encode|embed|deliver|write|supply|give",
-    "FILE": r"(?:(?<!your )(?:~|/home/[\w.-]+|/root)/[.\w/-]+(?<!\.pub)|\bid\_(?:rsa|ed25519|ecdsa)\b(?!\.pub)"
+    "FILE": r"(?:(?<!your )(?:~|/home/[\w.-]+|/root)/(?!\S*\.pub\b)[.\w/-]+|\bid\_(?:rsa|ed25519|ecdsa)\b(?!\.pub)"
             r"|(?<![\w*])\.env\b(?![.\w])|/etc/(?:passwd|shadow)|authorized\_keys|mcp\.json|private.?keys?|ssh.?keys?)",
     "TALK": r"(?:(?:chat|conversation|message|browsing|dialogue)_(?:history|log|context)|(?:entire|full|whole|complete"
             r"|previous|current|this|the)_conversation|system_prompt|previous_messages)",
@@ -4050,7 +6889,7 @@ _INJECT_WORDS = {
 # excuses it (tokens mean the same in quotes), `s`: searched for; all others are tried where a word begins that they
 # can begin with, so each must begin with a plain choice of words.
 _INJECT_RULES = r"""
-override|!i|(?:%VERB%)_(?:(?:(?:%FILL%)_){0,5}?(?:%SCOPE%)_(?:(?:%FILL%|%SCOPE%)_){0,4}?(?:%OBJ%|%SOFT%)\b|(?:(?:%FILL%)_){0,2}?(?:all|any|every|alle|toutes?|todas|tutte|wszystkie|все)_(?:(?:%FILL%)_){0,3}?(?:%OBJ%)\b|(?:(?:%FILL%)_){0,4}?(?:%OBJ%|%SOFT%)_@{0,3}?(?:%POST%)\b)%END%
+override|!i|(?:%VERB%)_(?:(?:(?:%FILL%)_){0,5}?(?:%SCOPE%)_(?:(?:%FILL%|%SCOPE%)_){0,4}?(?:%OBJ%|%SOFT%)\b|(?:(?:%FILL%)_){0,2}?(?:all|any|every|alle|toutes?|todas|tutte|wszystkie|все)_(?:(?:%FILL%)_){0,3}?(?:%OBJ%)\b|(?:(?:%FILL%)_){0,4}?(?:%OBJ%|%SOFT%)_@{0,2}?(?:%POST%)\b)%END%
 override|!i|(?:ignore|disregard|forget)_(?:@{0,3}?(?:everything|anything|all|whatever)_(?:(?:that|which|else|i|we|they|you|has|have|had|was|were|been|is)_){0,5}(?:told|said|instructed|above|before|asked|taught|written)\b|(?:all_|everything_)?(?:of_)?the_above\b[^.!?]{0,20}\b(?:and|instead|directions?)\b)
 override|!i|(?:do_not|don['’]t|stop|never)_(?:follow|obey|comply_with|adhere_to|trust|listen_to|following|obeying)_(?:(?:any|all|of|the|your|user['’]?s?|previous|prior|original|system|developer)_){1,5}(?:request|instructions?|prompt|rules|commands?|guidelines|users?)\b
 override|!|(?:this|following|below|these)_@{0,3}?(?:overrides?|supersedes?|replaces?|takes?_precedence_over)_(?:(?:%FILL%)_){0,5}?(?:system_prompt|(?:previous|prior|existing|original|other|earlier)_(?:system_)?instructions|your_@?(?:instructions|prompt|guidelines|rules))
@@ -4104,7 +6943,7 @@ tool_steering|di|(?:%GIVE%)_@{0,6}?%FILE%[^\n!?]{0,40}?\b(?:in|into|to|as|with|v
 tool_steering|!i|(?:before)_(?:using|calling|invoking|running|answering)[^.!?]{0,60}?\b(?:read|open|cat|access|load)_&{0,5}?%FILE%
 tool_steering|!i|(?:%GIVE%)_@{0,4}?contents?_of_@{0,3}?%FILE%
 tool_steering|di|(?:%GIVE%)_@{0,5}?%TALK%
-tool_steering|!i|(?:reveal|print|output|repeat|show|display|leak|disclose|recite|reproduce|share|tell|give|return|include)_@{0,4}?your_@{0,2}?(?:system_prompt|hidden_prompt|initial_prompt|instructions(?=_(?:verbatim|and|word)|\s*(?:$|[.!\n])))
+tool_steering|!i|(?:reveal|print|output|repeat|show|display|leak|disclose|recite|reproduce|share|tell|give|return|include)_@{0,4}?your_@{0,2}?(?:system_prompt|hidden_prompt|initial_prompt|environment_variables|instructions(?=_(?:verbatim|and|word)|\s*(?:$|[.!\n])))
 tool_steering|!i|(?:reply|respond|answer)_(?:only_)?with_(?:the|your)_@?(?:system_prompt|instructions)
 exfil_link|!s|!\[[^\]\n]{0,120}\]\(\s?<?https?://[^)\s]{0,300}?[?\x26/=#][^)\s]{0,100}?(?:\{\{?|<|\$\{|\x257b|\[)[\w .\x25-]{0,40}?(?:history|conversation|secret|key|token|prompt|data|content|summary|password|base64|user|message|email|chat|env)
 exfil_link|!i|(?:append|add|encode|attach|include|put|insert|embed)_@{0,6}?(?:conversation|chat|history|secrets?|contents?_of|user['’]s|system_prompt|environment|everything_you|all_(?:data|messages|emails))[^.!?]{0,60}?\b(?:to|in|into|as|on|at)_@{0,4}?(?:url|query|link|image)
@@ -4123,7 +6962,8 @@ _inject_lead = lazy_regex(
     r"|also|so|but|always|you|ai|assistants?|llms?|agents?|models?|bitte|veuillez|por favor|per favore|proszę|und|et|y|e|en|i"
     r"|alsjeblieft|пожалуйста|и|tool to)|\b(?:you|assistants?|agents?|models?|llms?|ai)\b(?:\s+[\w,]+){0,4}?\s+"
     r"(?:must|should|shall|will|to|have to|need to)(?:\s+(?:also|always|now|first))?|^\s*(?:must|should|shall)(?:\s+also)?)\s*$")
-_inject_addressed = lazy_regex(r"\b(?:you|assistants?|agents?|ai|llms?|models?|please|always|also|then|now)\b[^.!?]*$")
+_inject_addressed = lazy_regex(r"\b(?:you|assistants?|agents?|ai|llms?|models?|please|always|also|then|now)\b"
+                               r"(?:(?!\b(?:not|never|no)\b|n['’]t\b)[^.!?])*$")
 _inject_spoken = lazy_regex(    # words that announce an example, not an order
     r"(?<![\w.@/-])(?:e\.g|i\.e|such as|for example|for instance|example|phrases?|payloads?|attack\w*|inject\w*|jailbreak\w*"
     r"|strings?|(?:prompts?|texts?|messages?|sentences?|commands?) (?:like|such|that|which|to)|attempt\w*|tr(?:y|ies|ying) to"
@@ -4149,8 +6989,10 @@ class _InjectRule(NamedTuple):
 
 class _Inject(NamedTuple):
     """The tables in the form they are used in."""
-    passes: list[tuple[str, Any]]           # pivot, regex of the stems that hold it
-    heads: dict[str, list[_InjectRule]]     # the first four letters of a word → the rules that can begin with it
+    near: list[tuple[str, Any]]             # pivot, regex of the stems that hold it
+    passes: list[tuple[str, Any]]           # the same and those for text that is not ASCII
+    words: dict[str, list[_InjectRule]]     # word → the rules that can begin with it
+    heads: dict[str, list[_InjectRule]]     # the first four letters of longer words → rules
     searched: list[_InjectRule]
 
 
@@ -4161,14 +7003,19 @@ def _inject_load() -> _Inject:
     """The tables, made at first use."""
     global _inject_tables
     if _inject_tables is None:
-        by_pivot: dict[str, list[str]] = {pivot: [] for pivot in _INJECT_PIVOTS}
+        by_pivot: dict[str, dict[str, list[str]]] = {pivot: {} for pivot in _INJECT_PIVOTS}
         for stem in _INJECT_STEMS.split():
             pivot = next(pivot for pivot in _INJECT_PIVOTS if pivot in stem)
-            whole, tail = (part.replace("[", r"\[").replace("|", r"\|") for part in (stem, stem.split(pivot, 1)[1]))
-            by_pivot[pivot].append(tail if stem.startswith(pivot) else f"{tail}(?<={whole})")
-        passes = [(pivot, re.compile("{}(?:{})".format(re.escape(pivot), "|".join(tails))))
-                  for pivot, tails in by_pivot.items()]
-        tables = _Inject(passes, {}, [])
+            whole, tail = (re.escape(part).replace(r"\.", r"[^\w]") for part in (stem, stem.split(pivot, 1)[1]))
+            # stems with the next letter (or the last two) in common share one branch
+            first = tail[:1] if tail[:1].isalpha() else "" if tail else f"(?<={whole[-2:]})"
+            tail = tail[len(first):] + ("" if stem.startswith(pivot) else f"(?<={whole})")
+            by_pivot[pivot].setdefault(first, []).append(tail)
+        passes = [(pivot, re.compile("{}(?:{})".format(re.escape(pivot), "|".join(
+            "{}(?:{})".format(first, "|".join(tails)) for first, tails in branches.items()))))
+            for pivot, branches in by_pivot.items()]
+        far = [(pivot, re.compile(pivot)) for pivot in _INJECT_FAR_PIVOTS]
+        tables = _Inject(passes, passes + far, {}, {}, [])
         for row, line in enumerate(_INJECT_RULES.strip().split("\n")):
             kind, strength, pattern = line.split("|", 2)
             while "%" in pattern:
@@ -4178,7 +7025,7 @@ def _inject_load() -> _Inject:
                 tables.searched.append(rule)
             else:
                 for head in _inject_heads(pattern):
-                    tables.heads.setdefault(head, []).append(rule)
+                    (tables.words if head[-1] == "_" else tables.heads).setdefault(head.rstrip("_"), []).append(rule)
         _inject_tables = tables
     return _inject_tables
 
@@ -4190,14 +7037,19 @@ def _inject_spell(pattern: str) -> str:
 
 
 def _inject_heads(pattern: str) -> set[str]:
-    """The first four letters of the words a rule can begin with (all of a shorter word)."""
+    """What a rule can begin with: `word_` is a whole word, others are the first four letters of longer ones."""
     heads: set[str] = set()
     body, depth, begin = pattern[3 * pattern.startswith("(?:"):], 0, 0
-    for place, char in enumerate(body):
+    for place, char in enumerate(body + ")"):
         if depth == 0 and char in "|)":
-            choice, begin = body[begin:place], place + 1
+            choice, begin = body[begin:place] + "_", place + 1
             word = _inject_word.match(choice)
-            heads |= {word[0][:4], choice[:word.end() - choice.startswith("?", word.end())][:4]} if word else _inject_heads(choice)
+            if not word:
+                heads |= _inject_heads(choice)
+            elif choice[word.end()] == "?":
+                heads |= {word[0] + "_", word[0][:-1] + "_"}
+            else:
+                heads.add(word[0][:4] if len(word[0]) > 3 and choice[word.end()] in "([\\" else word[0] + "_")
             if char == ")":
                 break
         depth += (char == "(") - (char == ")")
@@ -4211,10 +7063,13 @@ def may_inject(text: str) -> bool:
 
 def _inject_anchored(text: str) -> bool:
     if text.isascii():
-        low = text.lower()
+        low, passes = text.lower(), _inject_load().near
     else:   # only ASCII letters are lowered: four times as fast, and no stem needs more
-        low = text.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")
-    return any(pivot in low and regex.search(low) is not None for pivot, regex in _inject_load().passes)
+        low, passes = text.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass"), _inject_load().passes
+    for pivot, regex in passes:
+        if pivot[0] in low and regex.search(low):   # for one character `in` is faster still
+            return True
+    return False
 
 
 def injection_findings(text: str, where: str, budget: Budget | None = None) -> list[Finding]:
@@ -4224,11 +7079,12 @@ def injection_findings(text: str, where: str, budget: Budget | None = None) -> l
     stricter. At most MAX_INJECTION_HITS; time grows with the length of *text* alone. Raises BudgetSpent.
     """
     found: list[Finding] = []
-    for view in views(text):
+    shown = views(text)
+    for view in shown:
         raw = view.name == "raw"
         spans = [(hit.rule.kind, hit.start, hit.end) for hit in _inject_hits(view.text, where != "response", budget)]
         if raw:
-            spans += [("hidden_text", match.start(), match.end()) for match in _inject_hidden(text)]
+            spans += [("hidden_text", match.start(), match.end()) for match in _inject_hidden(text, len(shown) > 1)]
         for kind, start, end in spans:
             first, last = (start, end) if raw else raw_span(view, start, end)
             if len(found) == MAX_INJECTION_HITS:
@@ -4238,11 +7094,11 @@ def injection_findings(text: str, where: str, budget: Budget | None = None) -> l
     return found
 
 
-def _inject_hidden(text: str) -> Iterator[Any]:
-    """Matches of characters and escapes that carry text nobody sees."""
+def _inject_hidden(text: str, viewed: bool) -> Iterator[Any]:
+    """Matches of characters and escapes that carry text nobody sees; unseen characters give a text further views."""
     if "\x1b" in text:
         yield from _inject_conceals.finditer(text)
-    if not text.isascii():
+    if viewed and not text.isascii():
         yield from (match for match in _inject_unseen.finditer(text) if match.lastindex)
 
 
@@ -4273,11 +7129,11 @@ def _inject_hits(text: str, strict: bool, budget: Budget | None) -> list[_Inject
 
 def _inject_matches(low: str, begin: int, end: int, tables: _Inject) -> Iterator[tuple[Any, _InjectRule]]:
     """Every match of every rule in a part of *low*."""
-    heads = tables.heads
+    words, heads = tables.words.get, tables.heads.get
     for word in _inject_word.finditer(low, begin, end):
-        rules = heads.get(word[0][:4])
-        if rules:
-            for rule in rules:
+        letters = word[0]
+        for rules in (words(letters), heads(letters[:4])):
+            for rule in rules or ():
                 match = rule.regex.match(low, word.start(), end)
                 if match:
                     yield match, rule
@@ -4288,7 +7144,7 @@ def _inject_matches(low: str, begin: int, end: int, tables: _Inject) -> Iterator
 
 def _inject_zones(low: str) -> Iterator[tuple[int, int]]:
     """The parts of *low* near anchors: disjoint, in text order, at most 64 K long each (they overlap a little then)."""
-    places = sorted(match.start() for pivot, regex in _inject_load().passes if pivot in low for match in regex.finditer(low))
+    places = sorted(match.start() for pivot, regex in _inject_load().passes if pivot[0] in low for match in regex.finditer(low))
     start, reach = 0, -1
     for place in places:
         if place - _INJECT_BEFORE > reach or reach - start > 65536:
@@ -4318,6 +7174,8 @@ def _inject_excused(low: str, start: int, end: int, rule: _InjectRule, data: boo
     """Is this talk about an order rather than one? *data*: the text is JSON, where quotes say nothing."""
     lead = low[max(0, start - 90):start]
     if "i" in rule.strength and not _inject_lead.search(lead):
+        return True
+    if "a" in rule.strength and not _inject_addressed.search(lead):
         return True
     return _inject_spoken.search(lead) is not None or (not data and _inject_quoted(low, start, end))
 
@@ -4439,20 +7297,18 @@ class _Opaque:
         return any(node is top for top in self._tops)
 
 
-def judged_texts(message: Message) -> tuple[list[str], list[str | None]]:
+def judged_texts(message: Message) -> list[str]:
     """Every string of the message's body in document order, as `strings_of` gives them; what is opaque is empty."""
     texts: list[str] = []
-    names: list[str | None] = []
     opaque = _Opaque(message)
     for key, value in message.body.items():     # the envelope's own strings keep their places, but are not looked into
         texts.append(key)
-        names.append(None)
-        if type(value) is str:
+        kind = type(value)
+        if kind is str:
             texts.append("" if key in ENVELOPE_MEMBERS else value)
-            names.append(key)
-        elif type(value) is dict or type(value) is list:
-            _collect(value, key, texts, names, opaque)
-    return texts, names
+        elif kind is dict or kind is list:
+            _collect(value, texts, opaque)
+    return texts
 
 
 class Value(NamedTuple):
@@ -4462,11 +7318,48 @@ class Value(NamedTuple):
     path: tuple[Any, ...]
 
 
+_MEMORY_ENTRIES, _MEMORY_CHARS = 2048, 256     # what is remembered of paths: how many, and how long they may be
+
+
+class LatePathIndex:
+    """A PathIndex that is made when the first path is judged, since no server's start should wait for it.
+
+    Calls name the same files again and again, so what depends on the text alone is remembered; links are not.
+    """
+
+    def __init__(self, globs: Mapping[str, Sequence[str]]) -> None:
+        self._globs = globs
+        self._index: PathIndex | None = None
+        self._memory: dict[Any, Any] = {}
+
+    def matches(self, canonical: str, context: PathContext) -> Mapping[str, str]:
+        """As PathIndex.matches."""
+        found = self._memory.get(canonical)
+        if found is None:
+            if self._index is None:
+                self._index = PathIndex(self._globs)
+            found = self._remember(canonical, canonical, self._index.matches(canonical, context))
+        return found    # type: ignore[no-any-return]
+
+    def looks_like_path(self, text: str, name: str) -> bool:
+        """As the function of that name."""
+        found = self._memory.get((text, name))
+        return self._remember((text, name), text, looks_like_path(text, name)) if found is None else found     # type: ignore[no-any-return]
+
+    def _remember(self, key: Any, text: str, found: Any) -> Any:
+        if len(text) <= _MEMORY_CHARS:
+            if len(self._memory) >= _MEMORY_ENTRIES:
+                self._memory.clear()
+            self._memory[key] = found
+        return found
+
+
 class Subject:
     """One message with what the rules ask about it, each found once and only when asked for."""
 
     # Derived when first asked for; as class attributes they cost nothing to set up, and there are many messages.
     _budget: Budget | None = None
+    _names: list[str | None] | None = None
     _viewed: bool | None = None
     _findings: tuple[Finding, ...] | None = None
     _haystack: str | None = None
@@ -4474,9 +7367,16 @@ class Subject:
 
     def __init__(self, message: Message, policy: Policy) -> None:
         self.message, self.policy = message, policy
-        self.texts, self.names = judged_texts(message)
+        self.texts = judged_texts(message)
         self.blob = "\0".join(self.texts)
         self._derived: dict[Any, Any] = {}
+
+    @property
+    def names(self) -> list[str | None]:
+        """For each of `texts` the name of the member it is the value of; None for a name itself."""
+        if self._names is None:
+            self._names = strings_of(self.message.body)[1]
+        return self._names
 
     @property
     def budget(self) -> Budget:
@@ -4616,7 +7516,8 @@ class Subject:
             found = self._derived["paths", skip] = {}
             index, context = self.policy.path_index, self.policy.paths
             for value in self.argument_values(skip):
-                if looks_like_path(value.text, value.name):
+                if index.looks_like_path(value.text, value.name):
+                    self.budget.check()
                     for view in self.readings(value.text):
                         for canonical in canonical_paths(view.text, context):
                             for key in index.matches(canonical, context):
@@ -4788,7 +7689,7 @@ class Policy(NamedTuple):
     outbound_rules: tuple[Rule, ...]
     scanner: SecretScanner
     paths: PathContext
-    path_index: PathIndex
+    path_index: LatePathIndex   # of the `path:` matchers in `_any_value`, each under a name of its own
     source: str                 # where it came from, for people
     warnings: tuple[str, ...] = ()
     apart: Policy | None = None   # a project's policy that nobody approved: only its denials count
@@ -4803,7 +7704,8 @@ class PolicyLayer(NamedTuple):
     data: dict[str, Any]
     file: str
     lines: Mapping[str, int]
-    name: str = ""              # the layer's name in records: "project", "global" or a built-in's
+    name: str = ""              # the layer's name in records: "project", or a built-in's
+    built_in: bool = False
 
 
 # -- validation -------------------------------------------------------------
@@ -5085,17 +7987,17 @@ class _Compiler:
                 tests.append(self.anywhere(key, matcher, here, strict))
             else:
                 tests.append(_argument(key, self.matcher(matcher, here, strict), "not_under" in matcher, strict))
-            needs += self.need(key, matcher)
+            needs += self.need(key, matcher, strict)
         return tests, needs[0] if needs else None
 
-    def need(self, key: str, matcher: dict[str, Any]) -> list[Need]:
+    def need(self, key: str, matcher: dict[str, Any], strict: bool) -> list[Need]:
         """What a matcher of a single word needs, as a list of one or none."""
         words = set(matcher) - {"except_keys"}
         skip = frozenset(_as_list(matcher.get("except_keys", [])))
         if words == {"regex"}:
             literals = [self.regex(source, "").literals for source in _as_list(matcher["regex"])]
             return [] if None in literals else [("literals", frozenset().union(*literals))]     # type: ignore[arg-type]
-        if key == "_any_value" and words == {"path"}:
+        if key == "_any_value" and words == {"path"} and not strict:
             return [("paths", skip if "except_keys" in matcher else QUOTED_KEYS)]
         if key == "_any_value" and words == {"command"}:
             return [("commands", skip)]
@@ -5162,8 +8064,11 @@ class _Compiler:
                 tests.append(_commands_anywhere(None if spec is True else frozenset(_as_list(spec)), skip))
             elif word in ("under", "not_under"):
                 tests.append(_paths_anywhere(_containment(self.roots(spec), word == "under", strict), quoted))
+            elif word == "path" and key == "_any_value" and strict:
+                tests.append(_paths_anywhere(_texts_test(self.text_test(word, spec, here, True), True), quoted))
             elif word == "path" and key == "_any_value":
-                self.located(PathGlobs, here, _as_list(spec))
+                if not self.layer.built_in:
+                    self.located(PathGlobs, here, _as_list(spec))
                 name = f"{self.layer.name}{place}"
                 self.index[name] = _as_list(spec)
                 tests.append(lambda subject, name=name: subject.path_hits(quoted).get(name))    # type: ignore[misc]
@@ -5507,7 +8412,7 @@ def compile_policy(layers: Sequence[PolicyLayer], context: PathContext, source: 
         rules=tuple(rule for compiler in compilers for rule in compiler.rules("rules", False)),
         outbound_rules=tuple(rule for compiler in compilers for rule in compiler.rules("outbound_rules", True)),
         scanner=SecretScanner(BUILTIN_KINDS if bases or not patterns else (), patterns),
-        paths=context, path_index=PathIndex(index), source=source,
+        paths=context, path_index=LatePathIndex(index), source=source,
         warnings=tuple(_policy_warnings(every, settings)))
 
 
@@ -5739,7 +8644,7 @@ BUILTIN_NAMES = ("default", "local-dev", "company-laptop", "strict", "filesystem
                  "postgres", "sqlite", "docker", "kubernetes", "slack")
 
 _builtin_layers: dict[str, PolicyLayer] = {}
-_sensitive_index: PathIndex | None = None
+_sensitive_index: LatePathIndex | None = None
 
 
 def builtin_summary(name: str) -> str:
@@ -5769,7 +8674,7 @@ def builtin_layer(name: str) -> PolicyLayer:
                 "outbound_rules": [rule for group in responses.split() for rule in _group(group, groups)]}
         if not settings:
             del data["settings"]
-        _builtin_layers[name] = PolicyLayer(data, f"built-in {name}", {}, name)
+        _builtin_layers[name] = PolicyLayer(data, f"built-in {name}", {}, name, True)
     return _builtin_layers[name]
 
 
@@ -5780,11 +8685,11 @@ def builtin_policy(name: str = "default", context: PathContext | None = None) ->
     return compile_policy([builtin_layer(name)], context or default_path_context(), f"built-in {name}")
 
 
-def sensitive_index() -> PathIndex:
+def sensitive_index() -> LatePathIndex:
     """The built-in sensitive files, whatever policy is in force: what commands must not send away."""
     global _sensitive_index
     if _sensitive_index is None:
-        _sensitive_index = PathIndex(SENSITIVE_FILES)
+        _sensitive_index = LatePathIndex(SENSITIVE_FILES)
     return _sensitive_index
 
 
@@ -6321,7 +9226,7 @@ class Session:
         return _replaced(message, [span for finding in decision.findings for span in finding.spans])
 
     def _stripped(self, message: Message) -> str:
-        texts, _ = judged_texts(message)
+        texts = judged_texts(message)
         edits = {index: list(spans) for index, text in enumerate(texts) for spans in [strip_spans(text)] if spans}
         return edit_json_strings(message.text, edits) if edits else message.text
 
@@ -6469,7 +9374,7 @@ class Session:
                 entry["view"] = finding.view
             if self._settings.log_redacted == "hash" and finding.spans:
                 import hashlib
-                texts, _ = judged_texts(message)
+                texts = judged_texts(message)
                 text = "".join(texts[ordinal][start:end] for ordinal, start, end in finding.spans)
                 entry["hash"] = hashlib.sha256(self._salt + text.encode("utf-8", "replace")).hexdigest()[:16]
             described.append(entry)
@@ -6736,24 +9641,21 @@ class AuditLog:
             now = self._clock()
             if not self._from <= now < self._until:
                 self._check(now)
-            if len(records) == 1 and type(records[0]) is str:
-                text = records[0] + "\n"
-            else:
-                text = "".join([(line if type(line) is str else _record_line(line)) + "\n" for line in records])
-            data = text.encode("utf-8", "backslashreplace")     # a lone surrogate: \udxxx, as JSON spells it
+            lines = [line if type(line) is str else json.dumps(line, separators=(",", ":")) for line in records]
+            lines.append("")
+            data = "\n".join(lines).encode("utf-8", "backslashreplace")     # \udxxx: as JSON spells a lone surrogate
             if self._torn:
                 data = b"\n" + data
             written = _log_write(self._fd, data)
             if written != len(data):
-                self._torn = self._torn or written > 0
+                self._torn = True
                 raise OSError(28, "No space left on device")
         except (OSError, ValueError, TypeError, RecursionError) as fault:
             self._until = 0.0           # look at file and directory again before the next write
-            reason = getattr(fault, "strerror", None) or f"{fault}" or type(fault).__name__
+            reason = getattr(fault, "strerror", None) or type(fault).__name__
             self.problem = f"audit log {self._path or self._directory}: {reason}"
             return False
-        self._torn = False
-        self.problem = None
+        self._torn, self.problem = False, None
         return True
 
     def close(self) -> None:
@@ -6763,31 +9665,36 @@ class AuditLog:
             os.close(fd)
 
     def _check(self, now: float) -> None:
-        """Have the file of the day open, after it was deleted or replaced as well. Raises OSError."""
+        """Have the file of the day open, also after it was deleted or replaced. Raises OSError."""
         if not self._directory or self._directory.startswith("~"):
-            raise OSError(2, "no directory to write to: HOME is not set; name one in settings.log_dir")
+            raise OSError(2, "nowhere to write, since HOME is not set; set it or settings.log_dir")
         day = int(now // 86400)
-        path = os.path.join(self._directory, time.strftime("%Y-%m-%d.jsonl", time.gmtime(day * 86400)))
-        if self._fd < 0 or path != self._path or not _same_file(self._fd, path):
+        name = time.strftime("%Y-%m-%d.jsonl", time.gmtime(day * 86400))
+        path = os.path.join(self._directory, name)
+        try:
+            current = path == self._path and os.path.samestat(os.fstat(self._fd), os.lstat(path))
+        except OSError:
+            current = False
+        if not current:
             self.close()
             self._path = path
-            self._fd = _open_log(self._directory, os.path.basename(path))
-            size = os.fstat(self._fd).st_size
-            # the line of a wall that was killed or met a full disk: ours begins on a new one
-            self._torn = size > 0 and os.pread(self._fd, 1, size - 1) != b"\n" if hasattr(os, "pread") else False
+            self._fd = _open_log(self._directory, name)
+            self._torn = _ends_torn(self._fd)
         self._from, self._until = now, min(now + _LOG_CHECK_S, (day + 1) * 86400.0)
 
 
-def _record_line(record: Any) -> str:
-    return json.dumps(record, separators=(",", ":"), ensure_ascii=True)
-
-
-def _same_file(fd: int, path: str) -> bool:
-    try:
-        there = os.stat(path, follow_symlinks=False)
-    except OSError:
-        return False
-    return os.path.samestat(os.fstat(fd), there)
+def _ends_torn(fd: int) -> bool:
+    """Whether the file ends within a line: a wall was killed or met a full disk, and is not just writing it."""
+    size, looks = -1, 0
+    while hasattr(os, "pread"):
+        before, size = size, os.fstat(fd).st_size
+        if not size or os.pread(fd, 1, size - 1) == b"\n":
+            break
+        looks = looks + 1 if size == before else 0
+        if looks == 10:
+            return True
+        time.sleep(0.003)
+    return False
 
 
 def _open_log_at(directory: str, name: str) -> int:
@@ -6810,7 +9717,7 @@ def _open_log_at(directory: str, name: str) -> int:
         fd = os.open(name, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC,
                      0o600, dir_fd=place)
     except OSError as fault:
-        if fault.errno == 40 or os.path.islink(os.path.join(directory, name)):
+        if os.path.islink(os.path.join(directory, name)):
             raise OSError(fault.errno, "the file is a symlink") from None
         raise
     finally:
@@ -6889,6 +9796,14 @@ def _decision_text(fields: Mapping[str, Any], colour: bool) -> str:
     return " ".join([f"\x1b[{code}m{word}\x1b[0m" if colour else word, printable(" ".join(words), 1000)])
 
 
+def _ring(bell: threading.Lock) -> None:
+    """Wake the thread that waits in `bell.acquire()`. Safe in a signal handler, where an Event might deadlock."""
+    try:
+        bell.release()
+    except RuntimeError:        # it rings already
+        pass
+
+
 class Reporter:
     """What mcpwall says on stderr: decisions and warnings at or above *level*, safe for a terminal.
 
@@ -6943,7 +9858,7 @@ class Reporter:
         end = time.monotonic() + patience_s
         self._hurry = True
         while (self._lines or self._busy) and time.monotonic() < end:
-            self._ring()
+            _ring(self._bell)
             time.sleep(0.0005)
         self._hurry = False
 
@@ -6963,13 +9878,7 @@ class Reporter:
         if start:
             threading.Thread(target=self._run, name="stderr", daemon=True).start()
         if first:
-            self._ring()
-
-    def _ring(self) -> None:
-        try:
-            self._bell.release()
-        except RuntimeError:        # it rings already
-            pass
+            _ring(self._bell)
 
     def _run(self) -> None:
         while True:
@@ -7008,7 +9917,8 @@ READ_BYTES = 64 * 1024      # of one read: what a pipe holds, and less than what
 MOST_BYTES = 1 << 20        # of one read while a big message comes in, and of the pipes to the server
 OUTBOX_BYTES = 1 << 20      # refusals waiting for a peer that does not read; beyond this we stop reading from it
 
-EXIT_NOT_FOUND, EXIT_NOT_EXECUTABLE, EXIT_FAULT = 127, 126, 70      # the first two as shells have them
+EXIT_FAULT = 70             # ours, when something here fails that must not
+_SIGKILL = 9
 
 
 class CommandError(WallError):
@@ -7034,44 +9944,39 @@ class Patience(NamedTuple):
 
 def find_command(name: str, environ: Mapping[str, str], windows: bool = os.name == "nt") -> str:
     """The program that a shell would start for *name*. Raises CommandError."""
+    named = bool(os.path.dirname(name))
+    places = [""] if named else (environ.get("PATH") or os.defpath).split(";" if windows else ":")
     endings = [""]
-    if windows:     # `npx` is npx.cmd; the working directory is searched only when named
+    if windows:     # `npx` is npx.cmd; what lies in the working directory is started only when its path is given
+        places = [place for place in places if place or named]
         known = environ.get("PATHEXT", ".COM;.EXE;.BAT;.CMD").lower().split(";")
         endings = [""] if os.path.splitext(name)[1].lower() in known else known
-    places = [""]
-    if not (os.path.dirname(name) or (windows and name[1:2] == ":")):
-        places = (environ.get("PATH") or os.defpath).split(";" if windows else ":")
-        places = [place or ("" if windows else ".") for place in places]
-        if windows:
-            places = [place for place in places if place]
     refused = ""
-    for place in places:
-        for ending in endings:
-            path = os.path.join(place, name) + ending
-            if os.path.isfile(path):
-                if windows or os.access(path, os.X_OK):
-                    return path
-                refused = refused or f"{path} is not executable"
-            elif os.path.isdir(path) and places == [""]:
-                refused = refused or f"{path} is a directory"
+    for path in [os.path.join(place, name) + ending for place in places for ending in endings]:
+        if os.path.isfile(path):
+            if windows or os.access(path, os.X_OK):
+                return path
+            refused = refused or f"{path} is not executable"
+        elif named and os.path.isdir(path):
+            refused = f"{path} is a directory"
     if refused:
-        raise CommandError(f"cannot start the server: {refused}", EXIT_NOT_EXECUTABLE)
-    where = "no such file" if places == [""] else "not found in PATH"
-    raise CommandError(f"cannot start the server: {name or 'an empty name'}: {where}", EXIT_NOT_FOUND)
+        raise CommandError(f"cannot start the server: {refused}", 126)
+    where = "no such file" if named else "not found in PATH"
+    raise CommandError(f"cannot start the server: {name or 'an empty name'}: {where}", 127)
 
 
 class _Child(NamedTuple):
-    """The running server: its input and output, and how to wait for it and signal it with all it has started."""
+    """The running server."""
     stdin: int
     stdout: int
     wait: Callable[[], int]             # blocks; exit status, or minus the number of the signal
-    signal: Callable[[int], bool]       # to the whole group; False when nobody is left in it
+    signal: Callable[[int], bool]       # to it and all it has started; False when nobody is left
 
 
 def _start(command: Sequence[str], environ: Mapping[str, str]) -> _Child:
     """Start the server in a process group of its own, with our stderr and nothing else of ours. CommandError."""
     if not command:
-        raise CommandError("no server command given after --", EXIT_NOT_FOUND)
+        raise CommandError("no server command given after --", 127)
     path = find_command(command[0], environ)
     if os.name == "nt":
         return _start_windows(path, list(command), environ)
@@ -7082,11 +9987,10 @@ def _start(command: Sequence[str], environ: Mapping[str, str]) -> _Child:
             if fault.errno != 8:        # ENOEXEC, a script without #!: shells run it themselves
                 raise
             return _start_posix("/bin/sh", ["/bin/sh", path, *command[1:]], environ)
+    except FileNotFoundError:
+        raise CommandError(f"cannot start the server: {path}: its interpreter does not exist", 126) from None
     except (OSError, ValueError) as fault:
-        reason = getattr(fault, "strerror", None) or str(fault)
-        if getattr(fault, "errno", 0) == 2:
-            reason = "its interpreter does not exist"
-        raise CommandError(f"cannot start the server: {path}: {reason}", EXIT_NOT_EXECUTABLE) from None
+        raise CommandError(f"cannot start the server: {path}: {getattr(fault, 'strerror', fault)}", 126) from None
 
 
 def _start_posix(path: str, argv: list[str], environ: Mapping[str, str]) -> _Child:
@@ -7095,20 +9999,19 @@ def _start_posix(path: str, argv: list[str], environ: Mapping[str, str]) -> _Chi
     _hide_descriptors()
     child_in, to_child = os.pipe()
     from_child, child_out = os.pipe()
-    actions = [(os.POSIX_SPAWN_DUP2, child_in, 0), (os.POSIX_SPAWN_DUP2, child_out, 1)]
-    defaults = [signal.SIGPIPE, signal.SIGXFSZ]     # Python ignores these, and what is ignored is inherited
+    how: dict[str, Any] = {
+        "file_actions": [(os.POSIX_SPAWN_DUP2, child_in, 0), (os.POSIX_SPAWN_DUP2, child_out, 1)],
+        "setsigdef": [signal.SIGPIPE, signal.SIGXFSZ]}      # Python ignores these; that would be inherited
+    ours = [to_child, from_child]
     try:
         try:
-            pid = os.posix_spawn(path, argv, dict(environ), file_actions=actions, setsid=True, setsigdef=defaults)
-        except NotImplementedError:                 # no POSIX_SPAWN_SETSID
-            pid = os.posix_spawn(path, argv, dict(environ), file_actions=actions, setpgroup=0, setsigdef=defaults)
-    except BaseException:
-        os.close(to_child)
-        os.close(from_child)
-        raise
+            pid = os.posix_spawn(path, argv, dict(environ), setsid=True, **how)
+        except NotImplementedError:                         # no POSIX_SPAWN_SETSID in this system
+            pid = os.posix_spawn(path, argv, dict(environ), setpgroup=0, **how)
+        ours.clear()
     finally:
-        os.close(child_in)
-        os.close(child_out)
+        for fd in (child_in, child_out, *ours):
+            os.close(fd)
 
     def wait() -> int:
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
@@ -7124,22 +10027,19 @@ def _start_posix(path: str, argv: list[str], environ: Mapping[str, str]) -> _Chi
 
 def _hide_descriptors() -> None:
     """Keep the server from inheriting what our host left open; and 0, 1, 2 from being given to something new."""
-    while True:
+    fd = 0
+    while fd <= 2:                  # those of the three that are closed
         fd = os.open(os.devnull, os.O_RDWR)
-        if fd > 2:
-            os.close(fd)
-            break
-        os.set_inheritable(fd, True)
+    os.close(fd)
     try:
         inherited = [int(name) for name in os.listdir("/dev/fd")]
     except OSError:
         inherited = list(range(256))
     for fd in inherited:
-        if fd > 2:
-            try:
-                os.set_inheritable(fd, False)
-            except OSError:         # the one that listdir used
-                pass
+        try:
+            os.set_inheritable(fd, fd <= 2)
+        except OSError:             # the one that listdir used
+            pass
 
 
 def _start_windows(path: str, argv: list[str], environ: Mapping[str, str]) -> _Child:
@@ -7148,20 +10048,21 @@ def _start_windows(path: str, argv: list[str], environ: Mapping[str, str]) -> _C
     command: Any = [path, *argv[1:]]
     if path.lower().endswith((".cmd", ".bat")):
         command = batch_command_line(path, argv[1:], environ)
+    group = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
     try:
-        child = subprocess.Popen(command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE, env=dict(environ),
-                                 creationflags=getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0))
+        child = subprocess.Popen(command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                 env=dict(environ), creationflags=group)
     except (OSError, ValueError) as fault:
-        raise CommandError(f"cannot start the server: {path}: {fault}", EXIT_NOT_EXECUTABLE) from None
+        raise CommandError(f"cannot start the server: {path}: {fault}", 126) from None
 
     def send(signum: int) -> bool:
         if child.poll() is not None:
             return False
         if signum == _SIGKILL:      # the only way there to end what the server has started as well
-            subprocess.call(["taskkill", "/T", "/F", "/PID", str(child.pid)], stdin=subprocess.DEVNULL,
-                            stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            subprocess.call(["taskkill", "/T", "/F", "/PID", str(child.pid)], stdout=subprocess.DEVNULL,
+                            stderr=subprocess.DEVNULL)
         elif signum:
-            os.kill(child.pid, getattr(signal, "CTRL_BREAK_EVENT", signum))
+            child.send_signal(getattr(signal, "CTRL_BREAK_EVENT", signum))
         return True
     ends = []
     for stream in (child.stdin, child.stdout):
@@ -7177,37 +10078,37 @@ def batch_command_line(path: str, arguments: Sequence[str], environ: Mapping[str
     for word in (path, *arguments):
         if re.search(r'["%\r\n\0]', word):      # cmd expands and splits these even within quotes
             raise CommandError(f"cannot start the server: {path} is a batch file and cannot be given the argument "
-                               f"{word!r}; start the program behind it directly", EXIT_NOT_EXECUTABLE)
+                               f"{word!r}; start the program behind it directly", 126)
         words.append('"' + re.sub(r"(\\+)$", r"\1\1", word) + '"')
     return f'"{environ.get("COMSPEC", "cmd.exe")}" /d /s /c "{" ".join(words)}"'
 
 
-# -- platform seams: each of these has a plain answer where the system lacks the means
+# -- what systems can or cannot do with a pipe
 
-_SIGKILL = 9
+_POLLIN, _POLLOUT, _POLLERR, _POLLHUP = 1, 4, 8, 16     # the same on all systems that have poll(2)
 
 
-def _wait_for(fd: int, events: int, seconds: float) -> int | None:
-    """What poll(2) says about *fd*; None where pipes cannot be polled (Windows)."""
+def _poll(fd: int, events: int, seconds: float = 0.0) -> int:
+    """What poll(2) says about *fd*, 0 for nothing; always 0 where pipes cannot be polled (Windows)."""
     import select
     if not hasattr(select, "poll"):
-        return None
+        time.sleep(min(seconds, 0.01))
+        return 0
     poll = select.poll()
     poll.register(fd, events)
     return dict(poll.poll(seconds * 1000)).get(fd, 0)
 
 
 def _room_for(fd: int) -> int:
-    """Bytes that a write to *fd* takes at once without blocking; 0 when none or unknown."""
-    if _wait_for(fd, 4, 0) != 4:                # POLLOUT alone
+    """Bytes that a write to *fd* takes at once without blocking (PIPE_BUF, once poll says ready); 0: unknown."""
+    if _poll(fd, _POLLOUT) != _POLLOUT:
         return 0
-    import select
-    return getattr(select, "PIPE_BUF", 512)
+    return 4096 if sys.platform == "linux" else 512
 
 
 def _reader_gone(fd: int) -> bool:
-    """True when nobody can read what is written to *fd* any more."""
-    return bool((_wait_for(fd, 0, 0) or 0) & 0x38)      # POLLERR, POLLHUP, POLLNVAL
+    """True when nobody can read any more what is written to *fd*."""
+    return bool(_poll(fd, 0) & (_POLLERR | _POLLHUP))
 
 
 def _widen(*fds: int) -> None:
@@ -7215,11 +10116,13 @@ def _widen(*fds: int) -> None:
 
     Only for those that need it: what all pipes of a user may hold is limited, and he has others than ours.
     """
+    if sys.platform != "linux":
+        return
     try:
         import fcntl
         for fd in fds:
-            fcntl.fcntl(fd, fcntl.F_SETPIPE_SZ, MOST_BYTES)     # Python 3.9 has no such name and goes without
-    except (ImportError, AttributeError, OSError):
+            fcntl.fcntl(fd, 1031, MOST_BYTES)       # F_SETPIPE_SZ, which Python 3.9 does not name
+    except (ImportError, OSError):
         pass
 
 
@@ -7313,7 +10216,7 @@ class _Outlet:
         data = self._take()
         rest = memoryview(data)
         try:
-            while rest and not self.broken:
+            while rest and self.open and not self.broken:
                 room = _room_for(self.fd)
                 if not room:
                     break
@@ -7324,9 +10227,10 @@ class _Outlet:
         except OSError:
             self.broken = True
         with self._guard:
-            self._queued -= len(data) - len(rest) if not self.broken else len(data)
-            if rest and not self.broken:
+            if rest and self.open and not self.broken:
                 self._queue.insert(0, bytes(rest))
+                self._queued += len(rest)
+            self._queued -= len(data)
 
     def _write(self, data: bytes) -> None:
         rest = memoryview(data)
@@ -7335,7 +10239,7 @@ class _Outlet:
                 rest = rest[os.write(self.fd, rest):]
                 self.written += 1
             except BlockingIOError:     # somebody who shares the descriptor made it non-blocking
-                time.sleep(0.005)
+                _poll(self.fd, _POLLOUT, 1.0)
             except OSError:
                 self.broken = True
 
@@ -7350,37 +10254,28 @@ class _Relay:
         self._session, self._child, self._audit = session, child, audit
         self._reporter, self._patience = reporter, patience
         self._lock = threading.Lock()           # for session and audit; never held while writing to a peer
-        self._sizes = {"client": READ_BYTES, "server": READ_BYTES}
-        self._wide = {"client": False, "server": False}
+        self._bell = threading.Lock()           # wakes the main thread when released
+        self._bell.acquire()
         self._inputs = {"client": stdin, "server": child.stdout}
         self._outlets = {"client": _Outlet(stdout, _shut_stdio), "server": _Outlet(child.stdin, os.close)}
-        self._bell = threading.Lock()           # wakes the main thread
-        self._bell.acquire()
-        self._ended = {"client": False, "server": False}    # pumps that are done
-        self._reads = 0                         # of the server's output; with the next, tells whether its pump waits
-        self._reading = False
-        self._status: int | None = None
-        self._fault = ""
-        self._warned = self._over = False
-        self._signals: list[int] = []
+        self._sizes = {"client": READ_BYTES, "server": READ_BYTES}      # of the next read
+        self._wide: set[str] = set()            # who has sent a big message
+        self._ended: set[str] = set()           # whose pump is done
+        self._idle_since = math.inf             # when the server's pump began to wait for it
+        self._status: int | None = None         # the server's, once it has ended
+        self._fault = ""                        # what has failed here
+        self._warned = self._over = self._killed = False
+        self._signals: list[int] = []           # taken, not yet passed on
+        self._interrupts = 0
         self._parent = os.getppid()
         self._terminate_at = self._kill_at = math.inf
-        self._killed = False
-        self._interrupts = 0
 
     # in any thread
-
-    def ring(self) -> None:
-        """Wake the main thread. Safe in a signal handler."""
-        try:
-            self._bell.release()
-        except RuntimeError:                    # it rings already
-            pass
 
     def take_signal(self, signum: int, _frame: Any = None) -> None:
         """The signal handler."""
         self._signals.append(signum)
-        self.ring()
+        _ring(self._bell)
 
     def start(self) -> None:
         """Start the threads, with signals left to the main thread."""
@@ -7394,7 +10289,7 @@ class _Relay:
 
     def _wait(self) -> None:
         self._status = self._child.wait()
-        self.ring()
+        _ring(self._bell)
 
     def _pump(self, peer: str) -> None:
         """Everything *peer* says, until it ends or nobody is left to hear it."""
@@ -7405,48 +10300,44 @@ class _Relay:
                     if peer == "client":        # as a server that closed its input: the host's writes fail
                         _shut_stdio(self._inputs[peer])
                         break
-                    self.ring()
+                    _ring(self._bell)
             ahead.close()
         except BaseException as fault:          # a wall with one dead pump would look open: end it all
             where = fault.__traceback__
             while where is not None and where.tb_next is not None:
                 where = where.tb_next
             self._fault = f"{type(fault).__name__} in line {where.tb_lineno if where else 0}"   # no text of messages
-        self._ended[peer] = True
-        self.ring()
+        self._ended.add(peer)
+        _ring(self._bell)
 
     def _step(self, peer: str) -> bool:
         """Read, judge, log and pass on one chunk; False at the end of *peer*'s output."""
+        fd = self._inputs[peer]
         if peer == "server":
-            self._reads += 1
-            self._reading = True
-        data = self._read(self._inputs[peer], self._sizes[peer])
+            self._idle_since = time.monotonic()
+        try:
+            data = os.read(fd, self._sizes[peer])
+        except BlockingIOError:                 # somebody who shares the descriptor made it non-blocking
+            _poll(fd, _POLLIN, 1.0)
+            return True
+        except OSError:                         # a terminal hung up, a connection reset
+            data = b""
+        if peer == "server":
+            self._idle_since = math.inf
+        self._sizes[peer] = READ_BYTES
         if len(data) >= READ_BYTES:             # a big message: fewer, bigger reads, in pipes that hold more
-            if not self._wide[peer]:
-                self._wide[peer] = True
-                _widen(self._inputs[peer], self._outlets[_OTHER[peer]].fd)
             self._sizes[peer] = MOST_BYTES
-        else:
-            self._sizes[peer] = READ_BYTES
-        self._reading = self._reading and peer != "server"
-        more = bool(data)
+            if peer not in self._wide:
+                self._wide.add(peer)
+                _widen(fd, self._outlets[_OTHER[peer]].fd)
         with self._lock:
             if self._over:
                 return False
             effects = self._logged(self._session.receive(peer, data))
+        more = bool(data)
         del data                                # what follows may block for long
         self._perform(effects, peer)
         return more
-
-    @staticmethod
-    def _read(fd: int, size: int) -> bytes:
-        while True:
-            try:
-                return os.read(fd, size)
-            except BlockingIOError:
-                time.sleep(0.005)
-            except OSError:                     # a terminal hung up, a connection reset
-                return b""
 
     def _logged(self, effects: list[Any]) -> list[Any]:
         """*effects* after their records are in the audit log, or what is done when they cannot be."""
@@ -7525,7 +10416,7 @@ class _Relay:
         if hasattr(signal, "SIGCONT"):
             self._child.signal(signal.SIGCONT)          # a stopped server cannot obey
         if self._kill_at == math.inf:
-            self._kill_at = now + (self._patience.hurry if self._ended["client"] else self._patience.kill)
+            self._kill_at = now + (self._patience.hurry if "client" in self._ended else self._patience.kill)
 
     def _look_for_host(self, now: float) -> None:
         """A host that is gone ends the server: first the end of its input, then SIGTERM."""
@@ -7540,59 +10431,55 @@ class _Relay:
     def _finish(self) -> int:
         """The server has ended, or we have failed: deliver what is left, leave nobody behind."""
         self._outlets["server"].broken = True
+        self._outlets["server"].close()
+        if not self._fault:
+            self._drain()
         if self._fault:
             self._child.signal(_SIGKILL)
-            self._outlets["client"].broken = True
             self._reporter.say("error", f"internal fault, the server was stopped: {self._fault}")
-        else:
-            self._drain()
+            return EXIT_FAULT
         self._end_group()
         self._last_words()
-        if self._fault:
-            return EXIT_FAULT
         status = self._status or 0
         return status if status >= 0 else 128 - status
 
     def _drain(self) -> None:
         """Wait until what the server said before its exit is delivered; for its grandchildren only a moment."""
-        outlet = self._outlets["client"]
-        start = stalled = time.monotonic()
-        written, reads = -1, -1
-        while outlet.busy or not self._ended["server"]:
+        outlet, patience = self._outlets["client"], self._patience
+        stall = patience.reader if self._kill_at == math.inf else patience.drain
+        start = moved = time.monotonic()
+        written = -1
+        while (outlet.busy or "server" not in self._ended) and not (self._signals or self._fault or outlet.broken):
             self._bell.acquire(timeout=0.02)
             now = time.monotonic()
             if outlet.written != written or not outlet.busy:
-                written, stalled = outlet.written, now
-            idle = self._reading and reads == self._reads and not outlet.busy
-            reads = self._reads
-            if self._signals or self._fault or outlet.broken or now - stalled > self._patience.reader \
-                    or (idle and now - start > self._patience.drain):
+                written, moved = outlet.written, now
+            waits = now - self._idle_since > 0.05 and not outlet.busy
+            if now - moved > stall or (waits and now - start > patience.drain):
                 return
 
     def _end_group(self) -> None:
         """End what the server has left behind in its process group."""
-        if not self._child.signal(15):
-            return
-        end = time.monotonic() + self._patience.group
-        while self._child.signal(0) and time.monotonic() < end:
-            time.sleep(0.01)
-        self._child.signal(_SIGKILL)
+        if self._child.signal(15):
+            end = time.monotonic() + self._patience.group
+            while self._child.signal(0) and time.monotonic() < end:
+                time.sleep(0.01)
+            self._child.signal(_SIGKILL)
 
     def _last_words(self) -> None:
         """Take the end of file that a pump has not seen (it may read for ever), then let no pump do anything more."""
-        end = time.monotonic() + 0.2
-        while not self._ended["server"] and time.monotonic() < end:
+        outlet, end = self._outlets["client"], time.monotonic() + 0.2
+        while "server" not in self._ended and time.monotonic() < end:
             time.sleep(0.005)
-        if not self._lock.acquire(timeout=0.2):
-            return
-        try:
-            effects = [] if self._ended["server"] or self._over else \
-                self._logged(self._session.receive("server", b""))
-            self._over = True
-        finally:
-            self._lock.release()
-        self._perform(effects, "")
-        while self._outlets["client"].busy and not self._outlets["client"].broken and time.monotonic() < end:
+        if self._lock.acquire(timeout=0.2):
+            try:
+                ended = "server" in self._ended
+                effects = [] if ended else self._logged(self._session.receive("server", b""))
+                self._over = True
+            finally:
+                self._lock.release()
+            self._perform(effects, "")
+        while outlet.busy and not outlet.broken and time.monotonic() < end:
             time.sleep(0.005)
 
 
@@ -7612,23 +10499,20 @@ def relay(session: Session, command: Sequence[str], audit: AuditLog | None, repo
     Raises CommandError when the server cannot be started. Threads that wait for a host which is still there are
     left behind as daemons: a program should end now, by `os._exit` if it wants to be sure.
     """
-    child = None
-    waiting: list[int] = []
-    restore = _catch_signals(lambda signum, _frame: waiting.append(signum))
+    running = None
+    early: list[int] = []
+    restore = _catch_signals(lambda signum, _frame: running.take_signal(signum) if running else early.append(signum))
     try:
         child = _start(command, os.environ if environ is None else environ)
         running = _Relay(session, child, audit, reporter, patience, stdin, stdout)
-        _catch_signals(running.take_signal)
-        for signum in waiting:
-            running.take_signal(signum)
-        running.start()
-        return running.supervise()
-    except CommandError:
-        raise
-    except BaseException:               # whatever it was, the server does not outlive us
-        if child is not None:
+        try:
+            for signum in early:
+                running.take_signal(signum)
+            running.start()
+            return running.supervise()
+        except BaseException:               # whatever it was, the server does not outlive us
             child.signal(_SIGKILL)
-        raise
+            raise
     finally:
         restore()
         reporter.close()
@@ -7648,6 +10532,8 @@ def _catch_signals(handler: Callable[[int, Any], None]) -> Callable[[], None]:
         signum = getattr(signal, name, None)
         if signum is not None and (name == "SIGTERM" or signal.getsignal(signum) != signal.SIG_IGN):
             before[signum] = signal.signal(signum, handler)
+    if hasattr(signal, "SIGCHLD") and signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:
+        before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # else nobody learns the exit status
 
     def restore() -> None:
         for signum, old in before.items():
@@ -7661,11 +10547,12 @@ BACKUP_SUFFIX = ".mcpwall-backup"
 MAX_CONFIG_BYTES = MAX_SOURCE_CHARS
 _MAX_TOML_BYTES = 1024 * 1024
 _MAX_FILES_A_ROW = 100                # agent folders and profiles: more than anyone has
+_MAX_SERVERS = 2000                   # in one map (or projects in one file); a hostile checkout has more
 _WRAP_ENV_OPTION = False              # hand the names an entry's own `env` sets to the wall with `--env`
 
 # Where hosts keep their servers, one row per file: client names, scope, where the server map is, file.
-# `~` home; `./` the project; $APP, $CONF and ${VAR:-else}: see `_expand_path`; {a,b} alternatives; `*` a glob;
-# `linux:`, `darwin:`, `win32:`, `posix:` before a path: only there. `?`: without that key the document itself is the map.
+# `~` home; `./` the project; $APP, $CONF, $CODE, ${VAR:-else}: see `_expand_path`; {a,b} either; `*` a glob;
+# `linux:`, `darwin:`, `win32:`, `posix:`: only there. `?`: without that key the document itself is the map.
 # Scope `managed` is an administrator's: listed, never edited.
 _HOST_FILES = """
 claude-desktop | user | mcpServers | $APP/Claude/claude_desktop_config.json
@@ -7748,7 +10635,7 @@ class Wrapper(NamedTuple):
 
 
 class Server(NamedTuple):
-    """One entry. *path* leads to it in the document; *argv* is the server's own command, () when none runs here."""
+    """One entry; *path* leads to it in the document, *argv* is the server's own command (or empty)."""
     file: ConfigFile
     path: tuple[Any, ...]
     name: str
@@ -7762,8 +10649,9 @@ class Server(NamedTuple):
 
 # -- finding ------------------------------------------------------------------
 
-def _expand_path(template: str, home: str, project: str, environ: Mapping[str, str], platform: str) -> list[str]:
-    """The paths (or globs) one cell of the table means here; [] when it is for another platform or variable."""
+def _expand_path(template: str, home: str, project: str, environ: Mapping[str, str],
+                 platform: str) -> list[str]:
+    """The globs one cell of the table means here; [] when it is for another platform or an unset variable."""
     import glob
     only, colon, rest = template.partition(":")
     if colon and only in ("linux", "darwin", "win32", "posix"):
@@ -7773,8 +10661,9 @@ def _expand_path(template: str, home: str, project: str, environ: Mapping[str, s
     xdg = environ.get("XDG_CONFIG_HOME", "")
     config = xdg if xdg.startswith("/") else home + "/.config"
     roaming = environ.get("APPDATA") or home + "/AppData/Roaming"
+    library = home + "/Library/Application Support"
     folders = {"CONF": roaming if platform == "win32" else config,
-               "APP": {"win32": roaming, "darwin": home + "/Library/Application Support"}.get(platform, config)}
+               "APP": {"win32": roaming, "darwin": library}.get(platform, config)}
     template = template.replace("$CODE", "$APP/{Code,Code - Insiders,VSCodium,Cursor,Windsurf}/User")
     paths = [""]
     for part in re.split(r"(\$\{[^}]*\}|\$[A-Z]+|\{[^}]*\}|^~|^\./)", template):
@@ -7855,7 +10744,8 @@ def read_config(path: str) -> bytes:
             if not stat.S_ISREG(status.st_mode):
                 raise ConfigError(f"{path}: not a regular file")
             if status.st_size > MAX_CONFIG_BYTES:
-                raise ConfigError(f"{path}: {status.st_size >> 20} MB; at most {MAX_CONFIG_BYTES >> 20} MB are read")
+                size, limit = status.st_size >> 20, MAX_CONFIG_BYTES >> 20
+                raise ConfigError(f"{path}: {size} MB; at most {limit} MB are read")
             return stream.read(MAX_CONFIG_BYTES + 1)
     except OSError as fault:
         raise ConfigError(f"{path}: {fault.strerror or fault}") from None
@@ -7875,7 +10765,7 @@ def decode_config(path: str, data: bytes) -> str:
 
 
 def parse_config(file: ConfigFile, text: str) -> Node:
-    """The document with places; TOML gives only the server map, YAML no places. PolicyError, located, else."""
+    """The document with places; TOML gives only the server map, YAML no places. Raises PolicyError."""
     try:
         if file.form == "toml":
             return _toml_document(text, file.keys[0])
@@ -7887,35 +10777,37 @@ def parse_config(file: ConfigFile, text: str) -> Node:
 
 
 def list_servers(file: ConfigFile, text: str) -> list[Server]:
-    """Every entry of the server maps of one file, in the file's order."""
+    """Every entry of the server maps of one file, in the file's order. Raises PolicyError or ConfigError."""
     document = parse_config(file, text)
     maps: list[tuple[tuple[Any, ...], Any, Any]] = [((), document.value, document)]
     for key in file.keys:
-        step = key.rstrip("?")
-        maps = [(path + (name,), value[name], _child(node, name))
-                for path, value, node in maps if isinstance(value, dict)
-                for name in (value if key == "*" else (step,)) if name in value] \
-            or (maps if key.endswith("?") else [])
-    servers = []
-    for path, value, node in maps:
-        names: list[Any] = [] if not isinstance(value, (dict, list)) else list(value) if isinstance(value, dict) else \
-            [step for step, entry in enumerate(value) if isinstance(entry, dict)]
-        for step in names:      # member names, or places in a list of {name: …}
-            name = step if isinstance(step, str) else str(value[step].get("name", step))
-            servers.append(_server(file, text, path + (step,), name, value[step], _child(node, step)))
+        below = [(path + (step,), child, place) for path, value, node in maps if isinstance(value, dict)
+                 for step, child, place in _config_children(value, node) if key in ("*", step, f"{step}?")]
+        maps = below or (maps if key.endswith("?") else [])
+    servers = [_config_server(file, text, path + (step,), entry, place)
+               for path, value, node in maps for step, entry, place in _config_children(value, node)]
     return servers
 
 
-def _child(node: Node | None, step: Any) -> Node | None:
-    """The value of a member (the last of that name) or an item; None where the document has no places."""
-    if node is None or node.members is None:
-        return None
-    if isinstance(step, int):
-        return node.members[step]  # type: ignore[no-any-return]
-    return next((m.node for m in reversed(node.members) if m.key == step), None)
+def _config_children(value: Any, node: Node | None) -> list[tuple[Any, Any, Node | None]]:
+    """(name or index, value, place) of the members or items; a name that stands there twice has no place."""
+    members = node.members if node is not None and node.members is not None else []
+    if isinstance(value, dict):
+        places: dict[str, Node | None] = {}
+        for member in members:
+            places[member.key] = None if member.key in places else member.node
+        children: list[Any] = [(key, child, places.get(key)) for key, child in value.items()]
+    else:
+        children = [(index, child, members[index] if members else None)
+                    for index, child in enumerate(value if isinstance(value, list) else ())]
+    if len(children) > _MAX_SERVERS:
+        raise ConfigError(f"more than {_MAX_SERVERS} entries")
+    return children
 
 
-def _server(file: ConfigFile, text: str, path: tuple[Any, ...], name: str, entry: Any, node: Node | None) -> Server:
+def _config_server(file: ConfigFile, text: str, path: tuple[Any, ...], entry: Any, node: Any) -> Server:
+    name = path[-1] if isinstance(path[-1], str) else str(entry.get("name", path[-1])) \
+        if isinstance(entry, dict) else str(path[-1])
     argv, why_not = launch_argv(entry)
     wrapper = wrapper_of(argv)
     if wrapper is not None:
@@ -7924,10 +10816,12 @@ def _server(file: ConfigFile, text: str, path: tuple[Any, ...], name: str, entry
         why_not = "managed by an administrator"
     if not why_not and file.form == "yaml":
         why_not = "YAML is not edited: `mcpwall wrap` prints the lines to paste"
+    if not why_not and file.form == "json" and node is None:
+        why_not = "its name occurs twice in the file: remove one"
     if not why_not and file.form == "toml" and (node is None or node.members is None):
         why_not = "not written as a plain table: `mcpwall wrap` prints the lines to paste"
     line = line_and_column(text, node.start)[0] if node is not None else 0
-    project = path[1] if file.scope == "local" and path[0] == "projects" else file.project
+    project = path[1] if file.scope == "local" else file.project
     return Server(file, path, name, tuple(argv), wrapper, why_not, line, project, entry)
 
 
@@ -7944,7 +10838,7 @@ _looks_like_command_line = lazy_regex(r"[\w.@-]+\s+\S")
 
 
 def launch_argv(entry: Any) -> tuple[list[str], str]:
-    """The program and its arguments that an entry starts, and why the wall cannot stand there ("" when it can)."""
+    """The program and arguments an entry starts, and why the wall cannot stand there ("" when it can)."""
     if not isinstance(entry, dict):
         return [], "not an object"
     keys, program_key = _launch_place(entry)
@@ -7972,7 +10866,7 @@ def launch_argv(entry: Any) -> tuple[list[str], str]:
 
 def wrapper_of(argv: Sequence[str]) -> Wrapper | None:
     """The wall that a command starts, if it starts one: any mcpwall, up to its `--`."""
-    at = next((i for i, word in enumerate(argv[:8]) if _is_wall(word)), len(argv))
+    at = next((i for i, word in enumerate(argv[:8]) if _is_wall_word(word)), len(argv))
     if any(word in ("--", "-c") for word in argv[:at]) or "--" not in argv[at:-1]:
         return None
     end = argv.index("--", at)
@@ -7988,28 +10882,27 @@ def wrapper_of(argv: Sequence[str]) -> Wrapper | None:
     return Wrapper(tuple(argv[:end + 1]), argv[at], options)
 
 
-def _is_wall(word: str) -> bool:
+def _is_wall_word(word: str) -> bool:
     name = re.split(r"[/\\]", word)[-1].lower()
     return name in ("mcpwall", "mcpwall.py", "mcpwall.exe", "mcpwall.cmd", "mcpwall.pyz")
 
 
 # -- splicing -------------------------------------------------------------------
-# Nothing is remembered beside the file: the words of the wall go in front of the first argument, the source of the
-# program moves behind them as it was spelled, and a list of arguments that was not there is written in a form that
-# adding to a list never gives. So taking the wall out needs nothing but the file, and gives back its bytes.
+# Nothing is remembered beside the file. The words of the wall go in front of the first argument, the source
+# of the program moves behind them as it was spelled, and a list of arguments that was not there is written as
+# no edit of a list would write it. So unwrapping needs nothing but the file, and gives back its very bytes.
 
-def wrap_server(text: str, path: Sequence[Any], wall: Sequence[str], form: str = "json",
-                newline: str = "") -> str:
+def wrap_server(text: str, path: Sequence[Any], wall: Sequence[str], form: str = "json") -> str:
     """*text* with *wall* (`[program, …, "--"]`) put in front of the server that the entry at *path* starts.
 
-    Only the program and the start of its list of arguments change. Raises ConfigError when there is no such entry,
-    when it cannot be wrapped, or already is.
+    Only the program and the start of its list of arguments change. Raises ConfigError when there is no such
+    entry, when it cannot be wrapped, or already is.
     """
     launch = _find_launch(text, path, form)
     if wrapper_of(launch.argv) is not None:
         raise ConfigError("already behind the wall")
-    newline = newline or ("\r\n" if "\r\n" in text else "\n")
-    quoted = [_quote(word) for word in wall]
+    newline = "\r\n" if "\r\n" in text else "\n"
+    quoted = [_config_quote(word) for word in wall]
     if launch.program is None:                         # one list holds program and arguments
         edits = [_insert_items(text, launch.arguments, quoted, newline)]
     else:
@@ -8024,7 +10917,7 @@ def wrap_server(text: str, path: Sequence[Any], wall: Sequence[str], form: str =
             name = "args = " if form == "toml" else '"args": '
             edits.append((program.end, program.end, ("" if form == "toml" else ",") + separator + name
                           + "[ " + ", ".join(items) + " ]"))
-    return _edited(text, edits, path, form, list(wall) + launch.argv)
+    return _config_edited(text, edits, path, form, list(wall) + launch.argv)
 
 
 def unwrap_server(text: str, path: Sequence[Any], form: str = "json") -> str:
@@ -8040,7 +10933,7 @@ def unwrap_server(text: str, path: Sequence[Any], form: str = "json") -> str:
     else:
         arguments, program = launch.arguments, launch.program.node
         items = arguments.members
-        ours = len(wrapper.wall)                       # items of the list that go: the wall's, and the program
+        ours = len(wrapper.wall)            # items of the list that go: the wall's but one, and the program
         moved = items[ours - 1]
         edits = [(program.start, program.end, text[moved.start:moved.end])]
         between = text[program.end:launch.arguments_start]
@@ -8053,11 +10946,11 @@ def unwrap_server(text: str, path: Sequence[Any], form: str = "json") -> str:
             rest = re.compile(r"\s*,?").match(text, moved.end)
             end = rest.end() if rest and rest.group().endswith(",") else moved.end
             edits.append((items[0].start, end, ""))
-    return _edited(text, edits, path, form, own)
+    return _config_edited(text, edits, path, form, own)
 
 
 def set_wall(text: str, path: Sequence[Any], wall: Sequence[str] | None, form: str = "json") -> str:
-    """*text* with exactly *wall* in front of the entry at *path*, whatever wall stands there; None: with none."""
+    """*text* with just *wall* in front of the entry at *path*, whatever stood there; None: with no wall."""
     wrapper = wrapper_of(_find_launch(text, path, form).argv)
     if wrapper is not None:
         if wall is not None and list(wrapper.wall) == list(wall):
@@ -8075,7 +10968,7 @@ class _Launch(NamedTuple):
 
 
 def _find_launch(text: str, path: Sequence[Any], form: str) -> _Launch:
-    node = _toml_document(text, path[0]) if form == "toml" else parse_jsonc(text)
+    node = _config_document(text, path, form)
     for step in path:
         node = _only_member(text, node, step).node if isinstance(step, str) else node.members[step]
     argv, why_not = launch_argv(node.value)
@@ -8104,7 +10997,7 @@ def _only_member(text: str, node: Node, key: str) -> Member:
     return found[0]
 
 
-def _quote(word: str) -> str:
+def _config_quote(word: str) -> str:
     """A JSON string that is a TOML basic string as well."""
     try:
         word.encode("utf-8")
@@ -8114,7 +11007,7 @@ def _quote(word: str) -> str:
 
 
 def _insert_items(text: str, array: Node, items: list[str], newline: str) -> tuple[int, int, str]:
-    """The edit that puts *items* before the others of a list, on lines of their own where the first stands so."""
+    """The edit that puts *items* before the others of a list: on lines of their own where the first is."""
     if not array.members:
         return array.start + 1, array.start + 1, ", ".join(items)
     first = array.members[0].start
@@ -8124,8 +11017,9 @@ def _insert_items(text: str, array: Node, items: list[str], newline: str) -> tup
     return first, first, separator.join(items) + separator
 
 
-def _edited(text: str, edits: list[tuple[int, int, str]], path: Sequence[Any], form: str, argv: list[str]) -> str:
-    """*text* with the edits made, once it is certain that the entry starts *argv* and that nothing else changed."""
+def _config_edited(text: str, edits: list[tuple[int, int, str]], path: Sequence[Any], form: str,
+            argv: list[str]) -> str:
+    """*text* with the edits, once it is certain that the entry starts *argv* and nothing else changed."""
     result = text
     for start, end, new in sorted(edits, reverse=True):
         result = result[:start] + new + result[end:]
@@ -8138,8 +11032,7 @@ def _edited(text: str, edits: list[tuple[int, int, str]], path: Sequence[Any], f
 
 def _without_launch(text: str, path: Sequence[Any], form: str) -> tuple[Any, list[str]]:
     """The document without what the entry at *path* starts, and that apart."""
-    document = (_toml_document(text, path[0]) if form == "toml" else parse_jsonc(text)).value
-    entry = document
+    document = entry = _config_document(text, path, form).value
     for step in path:
         entry = entry[step]
     argv, _ = launch_argv(entry)
@@ -8150,18 +11043,23 @@ def _without_launch(text: str, path: Sequence[Any], form: str) -> tuple[Any, lis
     return document, argv
 
 
+def _config_document(text: str, path: Sequence[Any], form: str) -> Node:
+    return _toml_document(text, path[0]) if form == "toml" else parse_jsonc(text)
+
+
 def lines_to_paste(server: Server, wall: Sequence[str]) -> list[str]:
-    """The lines of an entry that mcpwall does not edit itself, with *wall* (or without, when empty) in front."""
+    """The lines for an entry that mcpwall does not edit itself, with *wall* in front (empty: without)."""
     argv = list(wall) + list(server.argv)
     key = _launch_place(server.entry)[1] if isinstance(server.entry, dict) else "command"
     equals = " = " if server.file.form == "toml" else ": "
-    name, words = _quote(argv[0]), ", ".join(_quote(word) for word in argv[1:])
+    name, words = _config_quote(argv[0]), ", ".join(_config_quote(word) for word in argv[1:])
     return [f"{key}{equals}{name}", f"args{equals}[{words}]"]
 
 
 def wall_words(server: Server, wall: Sequence[str], options: Sequence[str] = ()) -> list[str]:
     """What stands before a server's own command: the words of *wall*, the entry's name and folder, `--`."""
-    name = ["--server-name", server.name] if not server.name.startswith("-") else ["--server-name=" + server.name]
+    dashed = server.name.startswith("-")
+    name = ["--server-name=" + server.name] if dashed else ["--server-name", server.name]
     project = ["--project", server.project] if server.project else []
     return [*wall, *name, *project, *options, *_env_option(server.entry), "--"]
 
@@ -8179,16 +11077,19 @@ def _env_option(entry: Any) -> list[str]:
 
 # -- TOML, as far as one table needs it -------------------------------------------
 
+_toml_blanks = lazy_regex(r"[ \t]*")
 _toml_space = lazy_regex(r"[ \t\r\n]*(?:#[^\n]*[ \t\r\n]*)*")
 _toml_key = lazy_regex(r"""[ \t]*(?:([A-Za-z0-9_-]+)|("(?:[^"\\\r\n]|\\.)*")|'([^'\r\n]*)')[ \t]*""")
-_toml_text = lazy_regex(r'''"""(?:[^\\]|\\.)*?"{3,5}|"(?:[^"\\\r\n]|\\.)*"|\'\'\'.*?'{3,5}|'[^'\r\n]*\'''', re.DOTALL)
+_toml_text = lazy_regex(r'''"""(?:[^\\]|\\.)*?"{3,5}|"(?:[^"\\\r\n]|\\.)*"|'''
+                        r"""'''.*?'{3,5}|'[^'\r\n]*'""", re.DOTALL)
 _toml_bare = lazy_regex(r"[^\s,\]}#\[{\"']+(?: [0-9]{2}:[^\s,\]}#]+)?")
-_toml_escape = lazy_regex(r"\\(?:U([0-9a-fA-F]{8})|u([0-9a-fA-F]{4})|x([0-9a-fA-F]{2})|[ \t]*\r?\n\s*|(.))", re.DOTALL)
+_toml_escape = lazy_regex(r"\\(?:[Uux]((?<=U)[0-9a-fA-F]{8}|(?<=u)[0-9a-fA-F]{4}|(?<=x)[0-9a-fA-F]{2})"
+                          r"|[ \t]*\n\s*|(.))", re.DOTALL)
 _TOML_ESCAPES = {"b": "\b", "t": "\t", "n": "\n", "f": "\f", "r": "\r", "e": "\x1b", '"': '"', "\\": "\\"}
 
 
 class _TomlReader:
-    """The statements of a TOML text, with places for the tables `[KEY.name]`. Reads valid TOML; not a validator."""
+    """The statements of a TOML text, with places for the tables `[WANTED.name]`. It is no validator."""
 
     def __init__(self, text: str, wanted: str) -> None:
         self.text, self.wanted = text, wanted
@@ -8213,11 +11114,14 @@ class _TomlReader:
             at += 1
 
     def basic(self, body: str, at: int) -> str:
+        """The text of a string in double quotes."""
         def replaced(found: Any) -> str:
-            digits = found.group(1) or found.group(2) or found.group(3)
-            if found.group(4) is not None and found.group(4) not in _TOML_ESCAPES:
+            digits, letter = found.groups()
+            if digits and int(digits, 16) <= sys.maxunicode:
+                return chr(int(digits, 16))
+            if digits or letter and letter not in _TOML_ESCAPES:
                 raise self.fault("a wrong escape in a string", at)
-            return chr(min(int(digits, 16), sys.maxunicode)) if digits else _TOML_ESCAPES.get(found.group(4), "")
+            return _TOML_ESCAPES[letter] if letter else ""
         return str(_toml_escape.sub(replaced, body))
 
     def value(self, at: int, depth: int = 0) -> Node:
@@ -8300,7 +11204,7 @@ class _TomlReader:
         parts, equals = self.key(start)
         if self.text[equals:equals + 1] != "=":
             raise self.fault("expected `=` after the key", equals)
-        node = self.value(re.compile(r"[ \t]*").match(self.text, equals + 1).end())  # type: ignore[union-attr]
+        node = self.value(_toml_blanks.match(self.text, equals + 1).end())
         full = table + parts
         if full[0] == self.wanted and isinstance(node.value, dict) and len(full) == 1:
             self.servers.update(node.value)
@@ -8333,7 +11237,7 @@ def _toml_document(text: str, wanted: str) -> Node:
 # -- saving -----------------------------------------------------------------------
 
 class FileLock:
-    """One process at a time; the system lets go when the holder dies. Where it cannot be made, nobody waits."""
+    """One process at a time; let go when the holder dies. Where it cannot be made, nobody waits."""
 
     def __init__(self, path: str, wait_s: float = 10.0) -> None:
         self._path, self._wait_s = path, wait_s
@@ -8376,8 +11280,8 @@ def write_whole(path: str, data: bytes, mode: int = 0o600, owner: tuple[int, int
                 check: Callable[[], None] | None = None, fs: Any = os) -> None:
     """Put *data* at *path* in one step: whoever looks, at any time, sees the old file or the new one, whole.
 
-    *check* is called when the new file is on the disk, just before it takes its place, and may raise. *fs* is the
-    `os` module (or what a test puts between). Raises OSError; then *path* is as it was.
+    *check* is called when the new file is on the disk, just before it takes its place, and may raise. *fs* is
+    the `os` module (or what a test puts between). Raises OSError; then *path* is as it was.
     """
     folder, name = os.path.split(path)
     temporary = os.path.join(folder, f".{name[:100]}.mcpwall-{binascii.hexlify(os.urandom(8)).decode()}.tmp")
@@ -8423,11 +11327,11 @@ def _sync_folder(folder: str, fs: Any) -> None:
 
 
 def save_config(path: str, old: bytes, new: bytes, keep_backup: bool = False, fs: Any = os) -> None:
-    """Replace the config file *path*, which held *old*, by *new*: whole, same mode and owner, one backup beside it.
+    """Replace the config file *path*, which held *old*, by *new*: whole, same mode and owner, one backup.
 
-    Goes through symlinks to their target. With *keep_backup* a backup of ours that exists stays: it is older, and
-    knows no wall. A backup that holds no more than *new* is removed. Raises ConfigChanged when the file does not hold
-    *old* any more, ConfigError when it cannot be written; it is then as it was.
+    Goes through symlinks to their target. With *keep_backup* a backup of ours that exists stays: it is older,
+    and knows no wall. A backup that is the same as *new* is removed. Raises ConfigChanged when the file holds
+    something else than *old*, ConfigError when it cannot be written; it is then as it was.
     """
     import stat
     target = os.path.realpath(path)
@@ -8458,7 +11362,7 @@ def save_config(path: str, old: bytes, new: bytes, keep_backup: bool = False, fs
 
 
 def _is_own_backup(path: str) -> bool:
-    """Is it a backup that mcpwall made (0600, a file, not a link), rather than one that came with a checkout?"""
+    """Is it a backup that mcpwall made (a file, 0600), and not something that came with a checkout?"""
     import stat
     try:
         status = os.lstat(path)
@@ -8468,9 +11372,9 @@ def _is_own_backup(path: str) -> bool:
 
 
 def change_config(maps: Sequence[ConfigFile], change: Callable[[str], str], lock: str, fs: Any = os) -> bool:
-    """Save `change(text)` of a config file; False when that changes nothing. One mcpwall at a time holds *lock*.
+    """Save `change(text)` of a config file; False when nothing changes. One mcpwall at a time holds *lock*.
 
-    *maps* are the file's server maps, all of one path. When a host writes meanwhile, *change* is applied to what it
+    *maps* are the server maps of that one file. When a host writes meanwhile, *change* is applied to what it
     wrote. The backup of a file without any wall is the one that is kept. Raises ConfigError or PolicyError.
     """
     path = maps[0].path
@@ -8500,14 +11404,14 @@ def restore_config(path: str, lock: str, fs: Any = os) -> None:
 # ---------------------------------------------------------------------------
 # 13b. Setup: consent store, init, wrap, unwrap, status, approve
 # ---------------------------------------------------------------------------
-# Every sub-command is a function of its arguments and its `Surroundings`. Exit status: 0 done, or nothing to do;
-# 1 something was not done, or (status) needs attention; 2 a mistake in the command line, then nothing was written.
+# Every sub-command is a function of its arguments and its `Surroundings`. Exit status: 0 done, or nothing to
+# do; 1 something was not done, or (status) needs attention; 2 a mistake in the command line, nothing written.
 
 class ConsentStore:
     """What a person agreed to: `{"version": 1, KIND: {KEY: {…}}}` in one file, 0600, shared by many walls.
 
-    KIND "projects": real path of a project's policy -> its SHA-256. Others keep kinds of their own. A file that
-    cannot be read, that others can write or that is not what we wrote holds no consent; *problem* then says why.
+    KIND "projects": real path of a project's policy -> its SHA-256; other parts keep their own kinds. A file
+    that cannot be read, that others can write or that we did not write holds no consent; *problem* says why.
     """
 
     def __init__(self, path: str, clock: Callable[[], float] = time.time) -> None:
@@ -8535,15 +11439,15 @@ class ConsentStore:
                 os.makedirs(os.path.dirname(self.path), 0o700, exist_ok=True)
                 write_whole(self.path, data)
             except (OSError, UnicodeEncodeError) as fault:
-                raise ConfigError(f"{self.path}: {getattr(fault, 'strerror', None) or 'no such text'}") from None
+                raise ConfigError(f"{self.path}: {fault}") from None
 
     def is_approved(self, path: str, content: bytes) -> bool:
         """Did the user approve the policy at *path* with this very content?"""
         entry = self.entries("projects").get(_consent_key(path))
-        return entry is not None and entry.get("sha256") == _sha256(content)
+        return entry is not None and entry.get("sha256") == _content_hash(content)
 
     def approve(self, path: str, content: bytes) -> None:
-        self.put("projects", _consent_key(path), {"sha256": _sha256(content)})
+        self.put("projects", _consent_key(path), {"sha256": _content_hash(content)})
 
     def _read(self) -> dict[str, Any]:
         """All kinds; {} where there is no usable file."""
@@ -8569,7 +11473,7 @@ def _consent_key(path: str) -> str:
     return os.path.normcase(os.path.realpath(path))
 
 
-def _sha256(content: bytes) -> str:
+def _content_hash(content: bytes) -> str:
     import hashlib
     return hashlib.sha256(content).hexdigest()
 
@@ -8577,9 +11481,10 @@ def _sha256(content: bytes) -> str:
 class Surroundings:
     """All that a sub-command sees of the world; a test gives it another one."""
 
-    def __init__(self, home: str | None = None, cwd: str | None = None, environ: Mapping[str, str] | None = None,
-                 platform: str = sys.platform, wall: Sequence[str] | None = None, stdin: Any = None,
-                 stdout: Any = None, stderr: Any = None, fs: Any = os, root: str = "") -> None:
+    def __init__(self, home: str | None = None, cwd: str | None = None,
+                 environ: Mapping[str, str] | None = None, platform: str = sys.platform,
+                 wall: Sequence[str] | None = None, stdin: Any = None, stdout: Any = None, stderr: Any = None,
+                 fs: Any = os, root: str = "") -> None:
         self.home, self.cwd = home or os.path.expanduser("~"), cwd or os.getcwd()
         self.environ = os.environ if environ is None else environ
         self.platform, self.fs, self.root = platform, fs, root
@@ -8616,13 +11521,15 @@ class Surroundings:
         return printable("~" + path[len(self.home.rstrip("/\\")):] if inside else path, 300)
 
 
-def own_command(executable: str = sys.executable, module: str = __file__, argv0: str = sys.argv[0]) -> list[str]:
-    """How to start this very wall from anywhere: an installed `mcpwall`, else interpreter and file, all absolute.
+def own_command(executable: str = sys.executable, module: str = __file__,
+                argv0: str | None = None) -> list[str]:
+    """How to start this very wall from anywhere: an installed `mcpwall`, else interpreter and file; absolute.
 
     Never `-m mcpwall`: that would run a file of that name in the folder the server is started in.
     """
-    name = os.path.basename(argv0).lower()
-    if name in ("mcpwall", "mcpwall.exe") and os.path.realpath(argv0) != os.path.realpath(module):
+    argv0 = sys.argv[0] if argv0 is None else argv0
+    is_module = os.path.realpath(argv0) == os.path.realpath(module)
+    if os.path.basename(argv0).lower() in ("mcpwall", "mcpwall.exe") and not is_module:
         for path in (argv0, argv0 + ".exe"):
             if os.path.isfile(path):
                 return [os.path.abspath(path)]
@@ -8632,7 +11539,7 @@ def own_command(executable: str = sys.executable, module: str = __file__, argv0:
 # -- what the sub-commands share ------------------------------------------------
 
 class _Inventory(NamedTuple):
-    """What was found: files with their text, their servers, a line for each file that cannot be read, secrets."""
+    """What was found: files with their text, their servers and secrets, a line for each unreadable file."""
     texts: dict[ConfigFile, str]
     servers: list[Server]
     problems: list[str]
@@ -8664,40 +11571,48 @@ def _take_inventory(io: Surroundings, clients: Sequence[str] = (), config: str |
         if clients and not set(clients) & set(file.clients):
             continue
         try:
-            found.texts[file] = decode_config(file.path, read_config(file.path))
-            found.servers.extend(list_servers(file, found.texts[file]))
+            text = decode_config(file.path, read_config(file.path))
+            found.servers.extend(list_servers(file, text))
+            found.texts[file] = text
         except WallError as fault:
-            found.problems.append(str(fault))
-    found.secrets.extend(sorted(_scan_entries(found.servers), key=lambda secret: -len(secret[3])))
+            problem = str(fault)
+            found.problems.append(problem if problem.startswith(file.path) else f"{file.path}: {problem}")
+    found.secrets.extend(_scan_for_secrets((s.file.path, s.path, s.entry) for s in found.servers))
     return found
 
 
-_WallPlan = Sequence["tuple[Server, Sequence[str] | None]"]     # what shall stand before each server; None: no wall
+_WallPlan = Sequence["tuple[Server, Sequence[str] | None]"]     # the wall each server gets; None: no wall
 
 
-def _changed(text: str, path: str, plan: _WallPlan) -> str:
-    for server, words in plan:
-        if server.file.path == path:
-            text = set_wall(text, server.path, words, server.file.form)
-    return text
+def _planned_text(text: str, path: str, plan: _WallPlan) -> str:
+    try:
+        for server, words in plan:
+            if server.file.path == path:
+                text = set_wall(text, server.path, words, server.file.form)
+        return text
+    except PolicyError as fault:
+        raise fault.located(path) from None
+    except ConfigError as fault:
+        raise ConfigError(f"{path}: {fault}") from None
 
 
 def _show_plan(io: Surroundings, found: _Inventory, plan: _WallPlan) -> list[str]:
-    """Print the diff of every file that the plan changes; their paths. Complains of those that cannot be changed."""
+    """Print the diff of every file the plan changes; their paths. Complains of those that cannot change."""
     import difflib
     paths = []
     for path in dict.fromkeys(server.file.path for server, _ in plan):
         old = next(text for file, text in found.texts.items() if file.path == path)
         try:
-            new = _changed(old, path, plan)
+            new = _planned_text(old, path, plan)
         except WallError as fault:
-            io.complain(f"{path}: {fault}")
+            io.complain(str(fault))
             found.problems.append(str(fault))
             continue
         if new == old:
             continue
         paths.append(path)
-        lines = [text.lstrip("\ufeff").replace("\r", "").expandtabs(4).rstrip("\n").split("\n") for text in (old, new)]
+        lines = [text.lstrip("\ufeff").replace("\r", "").expandtabs(4).rstrip("\n").split("\n")
+                 for text in (old, new)]
         here = [(server, words) for server, words in plan if server.file.path == path]
         if max(map(len, lines[0])) > 400:               # all on one line: show the commands alone
             lines = [[json.dumps([s.name, *(s.wrapper.wall if s.wrapper else ()), *s.argv]) for s, _ in here],
@@ -8715,7 +11630,7 @@ def _carry_out(io: Surroundings, found: _Inventory, paths: Sequence[str], plan: 
     for path in paths:
         try:
             maps = [file for file in found.texts if file.path == path]
-            change_config(maps, lambda text: _changed(text, path, plan), io.lock, io.fs)  # noqa: B023
+            change_config(maps, lambda text: _planned_text(text, path, plan), io.lock, io.fs)  # noqa: B023
             io.say(f"wrote {io.short(path)} (as it was: {os.path.basename(path)}{BACKUP_SUFFIX})")
         except WallError as fault:
             io.complain(str(fault))
@@ -8725,38 +11640,44 @@ def _carry_out(io: Surroundings, found: _Inventory, paths: Sequence[str], plan: 
     return done
 
 
-def _scan_entries(servers: Sequence[Server]) -> list[tuple[str, str, str, str]]:
-    """(file, JSON Pointer, kind, text) of every plain-text secret in the entries."""
-    scanner, found = SecretScanner(BUILTIN_KINDS), []
-    for server in servers:
-        texts, names = strings_of(server.entry)
-        try:
-            for finding in scanner.scan(texts, Budget(2.0), names):
+def _scan_for_secrets(values: Iterable[tuple[str, tuple[Any, ...], Any]]) -> list[tuple[str, str, str, str]]:
+    """(file, JSON Pointer, kind, text) of every plain-text secret in (file, path, value), longest first."""
+    scanner, budget, found = SecretScanner(BUILTIN_KINDS), Budget(10.0), []
+    try:
+        for file, path, value in values:
+            texts, names = strings_of(value)
+            for finding in scanner.scan(texts, budget, names):
                 for index, start, end in finding.spans:
-                    place = pointer(server.path + path_of(server.entry, index))
-                    found.append((server.file.path, place, finding.pattern, texts[index][start:end]))
-        except BudgetSpent:
-            continue
-    return found
+                    place = pointer(path + path_of(value, index))
+                    found.append((file, place, finding.pattern, texts[index][start:end]))
+    except BudgetSpent:
+        pass
+    return sorted(found, key=lambda secret: -len(secret[3]))[:1000]
 
 
-def _state(server: Server) -> str:
+def _server_state(server: Server) -> str:
     if server.wrapper is not None:
         return "wrapped"
     return f"not covered: {printable(server.why_not)}" if server.why_not else "not wrapped"
 
 
+def _where(io: Surroundings, server: Server) -> str:
+    return f"{printable(server.name, 80)} in {io.short(server.file.path)}"
+
+
 def _print_table(io: Surroundings, found: _Inventory) -> None:
     rows = [("#", "host", "scope", "file", "server", "command", "state")]
     for number, server in enumerate(found.servers, 1):
-        rows.append((str(number), ",".join(server.file.clients), server.file.scope, io.short(server.file.path),
-                     printable(server.name, 40), found.masked(" ".join(server.argv), 44), _state(server)))
+        file = server.file
+        command = found.masked(" ".join(server.argv), 44)
+        rows.append((str(number), ",".join(file.clients), file.scope, io.short(file.path),
+                     printable(server.name, 40), command, _server_state(server)))
     widths = [max(len(row[column]) for row in rows) for column in range(6)]
     for row in rows:
         io.say("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths)), row[6]]))
 
 
-def _parse_arguments(io: Surroundings, name: str, about: str, argv: Sequence[str], *arguments: Any) -> Any:
+def _setup_arguments(io: Surroundings, name: str, about: str, argv: Sequence[str], *arguments: Any) -> Any:
     """The parsed command line of a sub-command, or None when it only asked for help. Raises UsageError."""
     import argparse
 
@@ -8774,14 +11695,20 @@ def _parse_arguments(io: Surroundings, name: str, about: str, argv: Sequence[str
     return parser.parse_args(list(argv))
 
 
-_CLIENT = ("--client", {"metavar": "NAME", "action": "append", "default": [], "help": "only this host's files"})
-_FILE = ("--config", {"metavar": "FILE", "help": "a config file of a host that mcpwall does not know"})
-_KEY = ("--key", {"metavar": "KEY", "help": "where its servers are: dotted, or a JSON Pointer (mcpServers)"})
-_DRY = ("--dry-run", {"action": "store_true", "help": "show what would be written, write nothing"})
+def _setup_option(flags: str, metavar: str, about: str, **settings: Any) -> tuple[str, dict[str, Any]]:
+    return flags, {"metavar": metavar, "help": about, **settings}
 
 
-def _flag(name: str, text: str) -> tuple[str, dict[str, Any]]:
-    return name, {"action": "store_true", "help": text}
+def _setup_flag(name: str, about: str) -> tuple[str, dict[str, Any]]:
+    return name, {"action": "store_true", "help": about}
+
+
+_SETUP_CLIENT = _setup_option("--client", "NAME", "only this host's files", action="append", default=[])
+_SETUP_FILES = (
+    _SETUP_CLIENT,
+    _setup_option("--config", "FILE", "a config file of a host that mcpwall does not know"),
+    _setup_option("--key", "KEY", "where its servers are: dotted, or a JSON Pointer (mcpServers)"),
+    _setup_flag("--dry-run", "show what would be written, write nothing"))
 
 
 # -- init -------------------------------------------------------------------------
@@ -8812,13 +11739,14 @@ extends: PROFILE
 def cmd_init(argv: Sequence[str], io: Surroundings | None = None) -> int:
     """Find all servers, let the user choose, put the wall in front of them, leave a starter policy."""
     io = io or Surroundings()
-    args = _parse_arguments(
+    args = _setup_arguments(
         io, "init", "Put the wall in front of the MCP servers of this user and this project.", argv,
-        ("servers", {"nargs": "*", "metavar": "SERVER", "help": "names of servers (asked for when none are given)"}),
-        ("--profile", {"metavar": "NAME", "help": "the built-in policy to start from (default)"}),
-        ("--client", {"metavar": "NAME", "action": "append", "nargs": "+", "default": [],
-                      "help": "only these hosts: " + ", ".join(known_clients())}),
-        _flag("--all", "every server that can be wrapped"), _flag("--yes", "write without asking"), _DRY)
+        _setup_option("servers", "SERVER", "names of servers (asked for when none are given)", nargs="*"),
+        _setup_option("--profile", "NAME", "the built-in policy to start from (default)"),
+        _setup_option("--client", "NAME", "only these hosts: " + ", ".join(known_clients()), action="append",
+                      nargs="+", default=[]),
+        _setup_flag("--all", "every server that can be wrapped"),
+        _setup_flag("--yes", "write without asking"), _SETUP_FILES[-1])
     if args is None:
         return 0
     _check_profile(args.profile)
@@ -8836,7 +11764,7 @@ def cmd_init(argv: Sequence[str], io: Surroundings | None = None) -> int:
     open_ones = [s for s in named or found.servers if s.wrapper is None and not s.why_not]
     if open_ones and not listed and io.interactive:
         answer = io.ask("Which shall be wrapped? (numbers, ranges such as 2-5, all; empty: none) ")
-        open_ones = [s for s in _chosen(answer, found.servers) if s in open_ones]
+        open_ones = [s for s in _chosen_servers(answer, found.servers) if s in open_ones]
     plan: _WallPlan = [(server, wall_words(server, io.wall)) for server in open_ones]
     files = _show_plan(io, found, plan)
     if args.dry_run:
@@ -8853,7 +11781,7 @@ def cmd_init(argv: Sequence[str], io: Surroundings | None = None) -> int:
     return 0 if _put_starter_policy(io, args.profile) and done else 1
 
 
-def _chosen(answer: str, servers: Sequence[Server]) -> list[Server]:
+def _chosen_servers(answer: str, servers: Sequence[Server]) -> list[Server]:
     """The servers that an answer such as `1, 3-5` or `all` names by their numbers."""
     picked: list[int] = []
     for word in answer.replace(",", " ").split():
@@ -8861,7 +11789,7 @@ def _chosen(answer: str, servers: Sequence[Server]) -> list[Server]:
         first = int(numbers.group(1)) if numbers else 1
         last = int(numbers.group(2) or first) if numbers else len(servers)
         if not numbers and word.lower() != "all" or not 1 <= first <= last <= max(len(servers), 1):
-            raise UsageError(f"{printable(word)} is not a number of the table, a range or `all`; nothing was written")
+            raise UsageError(f"{printable(word)} is no number of the table, no range and not `all`")
         picked += range(first, last + 1)
     return [servers[number - 1] for number in dict.fromkeys(picked)]
 
@@ -8876,8 +11804,8 @@ def _put_starter_policy(io: Surroundings, profile: str | None) -> bool:
     path = os.path.join(io.folder, "config.yml")
     try:
         existing = find_policy_file(io.folder, "config")
-        if existing and not (profile and existing == path and io.interactive
-                             and io.agrees(f"{io.short(path)} exists. Replace it by one that extends {profile}?")):
+        question = f"{io.short(path)} exists. Replace it by one that extends {profile}?"
+        if existing and not (profile and existing == path and io.interactive and io.agrees(question)):
             io.say(f"Your policy: {io.short(existing)} (kept as it is)")
             return True
         os.makedirs(io.folder, 0o700, exist_ok=True)
@@ -8898,11 +11826,11 @@ def _put_starter_policy(io: Surroundings, profile: str | None) -> bool:
 def cmd_wrap(argv: Sequence[str], io: Surroundings | None = None) -> int:
     """Put the wall in front of one server, in every file that names it."""
     io = io or Surroundings()
-    args = _parse_arguments(
+    args = _setup_arguments(
         io, "wrap", "Put the wall in front of one MCP server, wherever it is configured.", argv,
-        ("server", {"metavar": "SERVER"}), _CLIENT,
-        ("--server-policy", {"metavar": "FILE", "help": "the policy file of this server, alone"}),
-        ("--profile", {"metavar": "NAME", "help": "the built-in policy of this server, alone"}), _FILE, _KEY, _DRY)
+        _setup_option("server", "SERVER", "its name in the host's config"),
+        _setup_option("--server-policy", "FILE", "the policy file of this server, alone"),
+        _setup_option("--profile", "NAME", "the built-in policy of this server, alone"), *_SETUP_FILES)
     if args is None:
         return 0
     options = _policy_options(io, args)
@@ -8912,7 +11840,7 @@ def cmd_wrap(argv: Sequence[str], io: Surroundings | None = None) -> int:
     for server in servers:
         kept = options or (_kept_options(server.wrapper) if server.wrapper else [])
         words = wall_words(server, io.wall, kept)
-        where = f"{printable(server.name, 80)} in {io.short(server.file.path)}"
+        where = _where(io, server)
         if server.argv and server.file.scope != "managed" and server.why_not:
             io.say(f"{where}: {server.why_not}")
             for line in lines_to_paste(server, words):
@@ -8948,9 +11876,9 @@ def _kept_options(wrapper: Wrapper) -> list[str]:
 
 
 def _named_servers(io: Surroundings, args: Any) -> tuple[_Inventory, list[Server]]:
-    """The servers a command line names; complains of files that cannot be read. Raises UsageError for none."""
+    """The servers a command line names; complains of unreadable files. Raises UsageError for none."""
     if args.key and not args.config:
-        raise UsageError("--key says where the servers are in the file that --config names; add --config FILE")
+        raise UsageError("--key says where the servers are in a file that --config names; add --config FILE")
     found = _take_inventory(io, args.client, args.config, args.key)
     for problem in found.problems:
         io.complain(problem)
@@ -8964,22 +11892,23 @@ def _named_servers(io: Surroundings, args: Any) -> tuple[_Inventory, list[Server
 def cmd_unwrap(argv: Sequence[str], io: Surroundings | None = None) -> int:
     """Take the wall away again: from one server, from all, or by bringing a file's backup back."""
     io = io or Surroundings()
-    args = _parse_arguments(
+    args = _setup_arguments(
         io, "unwrap", "Take the wall away from MCP servers; the entry is again what it was.", argv,
-        ("server", {"metavar": "SERVER", "nargs": "?"}), _flag("--all", "every wrapped server"), _CLIENT, _FILE, _KEY,
-        ("--restore", {"metavar": "FILE", "help": "bring back the backup beside this config file"}),
-        _flag("--yes", "restore without asking"), _DRY)
+        _setup_option("server", "SERVER", "its name in the host's config", nargs="?"),
+        _setup_flag("--all", "every wrapped server"),
+        _setup_option("--restore", "FILE", "bring back the backup beside this config file"),
+        _setup_flag("--yes", "restore without asking"), *_SETUP_FILES)
     if args is None:
         return 0
     if sum(map(bool, (args.server is not None, args.all, args.restore))) != 1:
         raise UsageError("unwrap: write one of SERVER, --all and --restore FILE")
     if args.restore:
-        return _restore(io, os.path.join(io.cwd, args.restore), args.yes, args.dry_run)
+        return _restore_backup(io, os.path.join(io.cwd, args.restore), args.yes, args.dry_run)
     found, servers = _named_servers(io, args)
     plan: _WallPlan = [(s, None) for s in servers if s.wrapper and not s.why_not]
     done = not found.problems
     for server in servers:
-        where = f"{printable(server.name, 80)} in {io.short(server.file.path)}"
+        where = _where(io, server)
         if server.wrapper and server.why_not:
             io.say(f"{where}: {server.why_not}")
             for line in lines_to_paste(server, ()):
@@ -8993,13 +11922,15 @@ def cmd_unwrap(argv: Sequence[str], io: Surroundings | None = None) -> int:
     return 0 if (args.dry_run or _carry_out(io, found, files, plan)) and done and not found.problems else 1
 
 
-def _restore(io: Surroundings, path: str, yes: bool, dry_run: bool) -> int:
+def _restore_backup(io: Surroundings, path: str, yes: bool, dry_run: bool) -> int:
     import difflib
     try:
         backup = decode_config(path, read_config(os.path.realpath(path) + BACKUP_SUFFIX)).split("\n")
         current = read_config(path).decode("utf-8", "replace").split("\n")
-        for line in difflib.unified_diff(current, backup, path, path + BACKUP_SUFFIX, "", "", 0, lineterm=""):
-            io.say(printable(line, 400))
+        lines = list(difflib.unified_diff(current, backup, path, path + BACKUP_SUFFIX, n=0, lineterm=""))
+        found = _Inventory({}, [], [], _scan_for_secrets([(path, (), lines)]))
+        for line in lines:
+            io.say(found.masked(line, 400))
         if dry_run:
             return 0
         if not yes and not io.interactive:
@@ -9019,24 +11950,24 @@ def _restore(io: Surroundings, path: str, yes: bool, dry_run: bool) -> int:
 def cmd_status(argv: Sequence[str], io: Surroundings | None = None) -> int:
     """What is wrapped where and with which policy, and what needs attention (then 1)."""
     io = io or Surroundings()
-    args = _parse_arguments(io, "status", "What is wrapped where, and what needs attention (exit status 1).", argv,
-                            _flag("--json", "for programs"), _CLIENT)
+    args = _setup_arguments(io, "status", "What is wrapped where, and what needs attention.", argv,
+                            _setup_flag("--json", "for programs"), _SETUP_CLIENT)
     if args is None:
         return 0
     found = _take_inventory(io, args.client)
-    attention = list(_attention(io, found))
+    attention = list(_needs_attention(io, found))
     if args.json:
         servers = [{"clients": s.file.clients, "scope": s.file.scope, "file": s.file.path, "line": s.line,
-                    "server": s.name, "project": s.project, "state": _state(s).partition(":")[0],
+                    "server": s.name, "project": s.project, "state": _server_state(s).partition(":")[0],
                     "why": s.why_not or None, "policy": _policy_of(s.wrapper) if s.wrapper else None,
                     "wall": s.wrapper.program if s.wrapper else None} for s in found.servers]
-        io.say(json.dumps({"version": __version__, "servers": servers, "attention": [
-            {"kind": kind, "place": place, "problem": problem} for kind, place, problem in attention]}, indent=2))
+        problems = [{"kind": kind, "place": place, "problem": problem} for kind, place, problem in attention]
+        io.say(json.dumps({"version": __version__, "servers": servers, "attention": problems}, indent=2))
         return 1 if attention else 0
     _print_table(io, found)
     for server in found.servers:
         if server.wrapper:
-            io.say(f"{printable(server.name, 80)} in {io.short(server.file.path)}: policy {_policy_of(server.wrapper)}")
+            io.say(f"{_where(io, server)}: policy {_policy_of(server.wrapper)}")
     io.say("\nNeeds attention:" if attention else "\nNothing needs attention.")
     for _, place, problem in attention:
         io.say(f"- {io.short(place)}: {printable(problem, 500)}")
@@ -9047,10 +11978,12 @@ def _policy_of(wrapper: Wrapper) -> str:
     options = wrapper.options
     if "config" in options:
         return printable(options["config"], 300)
-    return f"built-in {printable(options['profile'])}" if "profile" in options else "yours (the project's over the user's)"
+    if "profile" in options:
+        return f"built-in {printable(options['profile'])}"
+    return "yours (the project's over the user's)"
 
 
-def _attention(io: Surroundings, found: _Inventory) -> Iterator[tuple[str, str, str]]:
+def _needs_attention(io: Surroundings, found: _Inventory) -> Iterator[tuple[str, str, str]]:
     """(kind, place, problem) of everything that a person should look at."""
     if sys.version_info < (3, 9):
         yield "python", sys.executable, f"Python {sys.version.split()[0]} is too old; 3.9 or later is needed"
@@ -9060,7 +11993,7 @@ def _attention(io: Surroundings, found: _Inventory) -> Iterator[tuple[str, str, 
         place, _, problem = problem.partition(": ")
         yield "config", place, problem
     for file in found.texts:
-        if _mode(file.path) & 0o002:
+        if _file_mode(file.path) & 0o002:
             yield "permissions", file.path, "can be written by everybody; run: chmod o-w"
     for server in found.servers:
         yield from _server_attention(io, server)
@@ -9076,7 +12009,7 @@ def _server_attention(io: Surroundings, server: Server) -> Iterator[tuple[str, s
         if problem:
             yield "wrapper", place, f"{name}: {problem}"
         command = server.argv[0]
-        if not _is_there(io, command):
+        if not _is_command_there(io, command):
             yield "command", place, f"{name}: its command {printable(command)} was not found"
         if "config" in server.wrapper.options:
             try:
@@ -9086,7 +12019,7 @@ def _server_attention(io: Surroundings, server: Server) -> Iterator[tuple[str, s
     elif server.why_not:
         yield "uncovered", place, f"{name}: not covered: {server.why_not}"
     else:
-        yield "unwrapped", place, f"{name}: not wrapped; run: mcpwall wrap {name}"
+        yield "unwrapped", place, f"{name}: not wrapped; see: mcpwall wrap, mcpwall init"
     for kind, problem in _package_problems(server.argv):
         yield kind, place, f"{name}: {problem}"
 
@@ -9094,7 +12027,7 @@ def _server_attention(io: Surroundings, server: Server) -> Iterator[tuple[str, s
 def _wall_problem(io: Surroundings, wrapper: Wrapper) -> str | None:
     """What is wrong with the mcpwall that an entry starts: gone, another version; None when nothing."""
     for path in (wrapper.wall[0], wrapper.program):
-        if not _is_there(io, path):
+        if not _is_command_there(io, path):
             return f"its wall {printable(path)} is gone; wrap it again"
     if not wrapper.program.endswith(".py"):
         return None
@@ -9104,10 +12037,12 @@ def _wall_problem(io: Surroundings, wrapper: Wrapper) -> str | None:
         return str(fault)
     version = re.search(rb'^__version__ = "([^"\n]{1,40})"', head, re.MULTILINE)
     known = version.group(1).decode("ascii", "replace") if version else "an unknown version"
-    return None if known == __version__ else f"its wall {printable(wrapper.program)} is {known}, this one {__version__}"
+    if known == __version__:
+        return None
+    return f"its wall {printable(wrapper.program)} is {known}, this one {__version__}"
 
 
-def _is_there(io: Surroundings, command: str) -> bool:
+def _is_command_there(io: Surroundings, command: str) -> bool:
     """Can the command be started? What only the host can tell (variables, relative paths) counts as there."""
     import shutil
     if "$" in command or "%" in command or command.startswith("~"):
@@ -9119,9 +12054,11 @@ def _is_there(io: Surroundings, command: str) -> bool:
 
 _NPM_RUNNERS = ("npx", "bunx", "pnpm dlx", "yarn dlx", "bun x", "npm exec", "pnpx")
 _PYPI_RUNNERS = ("uvx", "uv tool run", "pipx run")
-_RUNNER_VALUES = ("-p", "--package", "--from", "--spec", "--python", "--with", "--index-url", "--registry", "-c", "--call")
-_pinned_npm = lazy_regex(r".[^@]*@v?[0-9]+\.[0-9]+\.[0-9]+[^@\s]*|.*#[0-9a-f]{7,40}|[./~].*|[a-z]:\\.*|.*\$", re.IGNORECASE)
-_pinned_pypi = lazy_regex(r"[^=@<>~!]+(==|@)[0-9][^*\s,]*|.*@[0-9a-f]{7,40}|[./~].*|[a-z]:\\.*|.*\$", re.IGNORECASE)
+_PACKAGE_OPTIONS = ("-p", "--package", "--from", "--spec")
+_RUNNER_OPTIONS = ("--python", "--with", "--index-url", "--registry", "-c", "--call")     # with a value each
+_pinned_npm = lazy_regex(r".[^@]*@v?[0-9]+\.[0-9]+\.[0-9]+[^@\s]*\Z|.*#[0-9a-f]{7,40}\Z|[./~$]|[a-z]:\\",
+                         re.I)
+_pinned_pypi = lazy_regex(r"[^=@<>~!]+(==|@)[0-9][^*\s,]*\Z|.*@[0-9a-f]{7,40}\Z|[./~$]|[a-z]:\\", re.I)
 _bad_mcp_remote = lazy_regex(r"mcp-remote@v?0\.(0\.[0-9]+|1\.([0-9]|1[0-5]))(?![0-9])")
 
 
@@ -9129,9 +12066,9 @@ def _package_problems(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
     """(kind, problem) of a package that is fetched anew at every start, or is known to be bad."""
     for word in argv:
         if _bad_mcp_remote.match(word):
-            yield "bridge", f"{printable(word)} lets a remote server run commands; use mcp-remote@0.1.16 or later"
+            yield "bridge", f"{printable(word)} lets servers run commands here; use 0.1.16 or later"
     words = list(argv)
-    if len(words) > 2 and words[1].lower() == "/c" and re.fullmatch(r"(.*[/\\])?cmd(\.exe)?", words[0], re.IGNORECASE):
+    if len(words) > 2 and words[1].lower() == "/c" and re.fullmatch(r"(.*[/\\])?cmd(\.exe)?", words[0], re.I):
         del words[:2]
     if words:
         words[0] = re.sub(r"\.(cmd|exe|bat|ps1)$", "", re.split(r"[/\\]", words[0])[-1].lower())
@@ -9142,15 +12079,15 @@ def _package_problems(argv: Sequence[str]) -> Iterator[tuple[str, str]]:
     while rest and package is None:
         word = rest.pop(0)
         flag, equals, value = word.partition("=")
-        if flag in ("-p", "--package", "--from", "--spec"):
+        if flag in _PACKAGE_OPTIONS:
             package = value if equals else (rest.pop(0) if rest else "")
-        elif flag in _RUNNER_VALUES and not equals:
+        elif flag in _RUNNER_OPTIONS and not equals:
             del rest[:1]
         elif not word.startswith("-"):
             package = word
     pinned = _pinned_npm if runner in _NPM_RUNNERS else _pinned_pypi
     if package and not pinned.match(package):
-        yield "unpinned", f"{printable(package)} is whatever was published last; write the version you have looked at"
+        yield "unpinned", f"{printable(package)} is whatever was published last; pin a version you looked at"
 
 
 def _policy_attention(io: Surroundings) -> Iterator[tuple[str, str, str]]:
@@ -9171,16 +12108,16 @@ def _policy_attention(io: Surroundings) -> Iterator[tuple[str, str, str]]:
         yield "log", log, "the log directory is not a directory of its own; records cannot be written"
     elif os.path.isdir(log) and not os.access(log, os.W_OK | os.X_OK):
         yield "log", log, "the log directory cannot be written"
-    elif _mode(log) & 0o077:
+    elif _file_mode(log) & 0o077:
         yield "permissions", log, "others can read the log; run: chmod 700"
 
 
 def _folder_attention(io: Surroundings) -> Iterator[tuple[str, str, str]]:
-    if _mode(io.folder) & 0o022:
-        yield "permissions", io.folder, "others can write here, so they can change your policy; run: chmod go-w"
+    if _file_mode(io.folder) & 0o022:
+        yield "permissions", io.folder, "others can write here, and so change your policy; run: chmod go-w"
 
 
-def _mode(path: str) -> int:
+def _file_mode(path: str) -> int:
     """Permission bits; 0 where there is nothing, or no such bits."""
     try:
         return os.stat(path).st_mode & 0o777 if os.name != "nt" else 0
@@ -9193,11 +12130,11 @@ def _mode(path: str) -> int:
 def cmd_approve(argv: Sequence[str], io: Surroundings | None = None) -> int:
     """Show what a project's policy file would change, ask, and remember its content as approved."""
     io = io or Surroundings()
-    args = _parse_arguments(
+    args = _setup_arguments(
         io, "approve", "Trust a project's policy file, with the content it has now.", argv,
-        ("file", {"nargs": "?", "metavar": "FILE", "help": "the project's .mcpwall.yml, .yaml or .json"}),
-        _flag("--list", "what is approved"), ("--revoke", {"metavar": "FILE", "help": "trust it no more"}),
-        _flag("--yes", "approve without asking, once you have read it"))
+        _setup_option("file", "FILE", "the project's .mcpwall.yml, .yaml or .json", nargs="?"),
+        _setup_flag("--list", "what is approved"), _setup_option("--revoke", "FILE", "trust it no more"),
+        _setup_flag("--yes", "approve without asking, once you have read it"))
     if args is None:
         return 0
     if bool(args.file) + args.list + bool(args.revoke) > 1:
@@ -9228,8 +12165,8 @@ def _approve_project(io: Surroundings, path: str, yes: bool) -> int:
         io.complain(io.consent.problem)
     if _consent_key(path) in io.consent.entries("projects"):
         io.say("An earlier content of this file was approved; this is another one.")
-    io.say(f"{io.short(path)} (SHA-256 {_sha256(data)}):")
-    for line in _described(layer.data):
+    io.say(f"{io.short(path)} (SHA-256 {_content_hash(data)}):")
+    for line in _described_policy(layer.data):
         io.say("  " + printable(line, 2000))
     io.say("Approved, it comes before your own policy: its first matching rule decides, whatever yours say.\n"
            "Not approved, only its denials count.")
@@ -9243,7 +12180,7 @@ def _approve_project(io: Surroundings, path: str, yes: bool) -> int:
     return 0
 
 
-def _described(data: Mapping[str, Any]) -> Iterator[str]:
+def _described_policy(data: Mapping[str, Any]) -> Iterator[str]:
     """A policy in lines, what loosens first: everything but its denials counts only once it is approved."""
     for key in ("extends", "without", "settings", "secrets"):
         if data.get(key):
@@ -9265,15 +12202,12 @@ def _list_approved(io: Surroundings) -> int:
         except ConfigError:
             state = "gone"
         when = entries[path].get("time")
-        day = time.strftime("%Y-%m-%d", time.gmtime(when)) if isinstance(when, int) and 0 <= when < 1 << 40 else "?"
-        io.say(f"{day}  {state:<28}  {io.short(path)}")
+        known = isinstance(when, int) and 0 <= when < 1 << 35
+        day = time.strftime("%Y-%m-%d", time.gmtime(when)) if known else "?"
+        io.say(f"{day:<10}  {state:<28}  {io.short(path)}")
     if not entries:
         io.say("No project policy is approved.")
     return 1 if io.consent.problem else 0
-
-
-_SETUP_COMMANDS: dict[str, Callable[[Sequence[str]], int]] = {
-    "init": cmd_init, "wrap": cmd_wrap, "unwrap": cmd_unwrap, "status": cmd_status, "approve": cmd_approve}
 
 # ---------------------------------------------------------------------------
 # 14. Command line
@@ -9309,10 +12243,6 @@ the command line or the policy. `check`: 0 allowed, 1 denied, redacted or would 
 """
 MAX_CHECK_BYTES = 10 * 1024 * 1024
 _LEVEL_NAMES = ("debug", "info", "warn", "error")
-
-
-class UsageError(WallError):
-    """A command line that cannot be carried out."""
 
 
 class _Options:
@@ -9443,7 +12373,7 @@ def server_name_of(command: Sequence[str]) -> str:
     for word in command:
         base = re.split(r"[/\\]", word.rstrip("/\\"))[-1]
         stem = re.sub(r"(@[^/@]*|\.(exe|cmd|bat|js|mjs|cjs|ts|py))$", "", base) or base
-        if word.startswith("-") or stem.lower() in _RUNNERS or re.fullmatch(r"python[0-9.]*", stem) \
+        if word.startswith("-") or word.lower() in ("/c", "/k") or stem.lower() in _RUNNERS or re.fullmatch(r"python[0-9.]*", stem) \
                 or stem in ("run", "exec", "tool", "dlx", "x", "/c") or "=" in word:
             continue
         return re.sub(r"^(mcp[-_])?server[-_]|^mcp[-_]|[-_]mcp([-_]server)?$|[-_]server$", "", stem) or stem

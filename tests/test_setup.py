@@ -8,6 +8,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
 from typing import Any
 
@@ -175,15 +176,27 @@ class Init(Desk):
         binary = write(os.path.join(self.home, ".kiro", "settings", "mcp.json"), b"\0\1\2")
         big = write(os.path.join(self.home, ".junie", "mcp", "mcp.json"), "")
         os.truncate(big, 50 * 1024 * 1024)
-        twice = write(os.path.join(self.home, ".warp", ".mcp.json"), '{"a": {"command": "x"}, "a": {"command": "y"}}')
+        twice = write(os.path.join(self.home, ".warp", ".mcp.json"),
+                      '{"a": {"command": "x"}, "a": {"command": "y"}, "b": {"command": "z"}}')
         read_only = write(os.path.join(self.home, ".boltai", "mcp.json"), CURSOR, 0o400)
         write(self.cursor, CURSOR)
         self.assertEqual(self.run_("init", "--all", "--yes"), 1)
         self.assertEqual(self.wrapped(self.cursor), ["files", "db"])
-        for words in (f"{broken}:2:17: ", f"{binary}: binary", f"{big}: 50 MB", f"{twice}: line 1: a occurs twice",
+        for words in (f"{broken}:2:17: ", f"{binary}: binary", f"{big}: 50 MB",
                       f"{read_only}: read-only" if POSIX else ""):
             self.assertIn(words, self.err)
+        self.assertIn("not covered: its name occurs twice", self.out)
+        self.assertEqual(self.wrapped(twice, ()), ["b"])
         self.assertEqual(read(broken), '{\n "mcpServers": {,}}')
+
+    def test_a_hostile_checkout_takes_no_time(self) -> None:
+        servers = ",".join('"%d": {"command": "x"}' % number for number in range(12_000))
+        for number, text in enumerate(('{"mcpServers": {%s}}' % servers, '{"mcpServers": [%s 1]}' % ('{"name": "n"},' * 12_000),
+                                       '{"mcpServers":' * 5000, '{"mcpServers": {%s}}' % ('"a": {"command": "x"},' * 12_000))):
+            write(os.path.join(self.project, ".mcp.json"), text)
+            start = time.monotonic()
+            self.assertEqual(self.run_("init", "--all", "--dry-run"), 0 if number == 3 else 1)
+            self.assertLess(time.monotonic() - start, 3)
 
     def test_a_full_disk(self) -> None:
         class Full:
@@ -593,7 +606,6 @@ class WholeProgram(Desk):
         text = json.dumps({"mcpServers": {"toy": {"command": sys.executable, "args": ["-c", "raise SystemExit(7)"]}}})
         write(self.cursor, text)
         wall = [sys.executable, mcpwall.__file__]
-        self.assertEqual(self.program(*wall, "init").returncode, 2)
         done = self.program(*wall, "init", "--all", "--yes")
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         entry = json.loads(read(self.cursor))["mcpServers"]["toy"]
@@ -601,7 +613,6 @@ class WholeProgram(Desk):
             os.path.abspath(sys.executable), os.path.abspath(mcpwall.__file__), "--server-name", "toy", "--",
             sys.executable, "-c", "raise SystemExit(7)"])
         self.assertEqual(self.program(entry["command"], *entry["args"]).returncode, 7)
-        self.assertEqual(self.program(*wall, "status").returncode, 0)
         self.assertEqual(self.program(*wall, "unwrap", "toy").returncode, 0)
         self.assertEqual(read(self.cursor), text)
 

@@ -5,6 +5,7 @@
     level: LEVEL                    of what goes to stderr
     required: true                  audit_required
     fault: PEER                     the session fails when this peer speaks
+    nohup, childless: true          SIGINT and SIGHUP, or SIGCHLD, were ignored when we were started
 """
 import json
 import os
@@ -20,6 +21,9 @@ for number in (signal.SIGINT, signal.SIGHUP) if hasattr(signal, "SIGHUP") else (
         signal.signal(number, signal.SIG_DFL)       # the tests may run in the background
     elif options.get("nohup"):
         signal.signal(number, signal.SIG_IGN)
+
+if options.get("childless"):
+    signal.signal(signal.SIGCHLD, signal.SIG_IGN)
 
 session = mcpwall.Session(mcpwall.Wall(mcpwall.builtin_policy("default")))
 session.audit_required = options.get("required", False)

@@ -1,0 +1,184 @@
+"""The command line as a user meets it: real processes, exit codes, one line for each mistake."""
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import subprocess
+import sys
+
+from tests.support import GITHUB_TOKEN, InEmptyHome, mcpwall, request, text_result
+
+MODULE = os.path.abspath(mcpwall.__file__)
+
+
+class Cli(InEmptyHome):
+    def run_wall(self, *words: str, text: str = "", **environ: str) -> subprocess.CompletedProcess:
+        return subprocess.run([sys.executable, MODULE, *words], input=text.encode("utf-8", "surrogateescape"), capture_output=True,
+                              cwd=self.project, env={**self.environ, "PYTHONIOENCODING": "utf-8", **environ}, timeout=60)
+
+    def refused(self, *words: str, text: str = "", status: int = 2) -> str:
+        done = self.run_wall(*words, text=text)
+        said = done.stderr.decode()
+        self.assertEqual(done.returncode, status, said)
+        self.assertEqual(said.count("\n"), 1, said)
+        self.assertEqual(done.stdout, b"")
+        return said
+
+
+class Basics(Cli):
+    def test_version_help_checksum(self) -> None:
+        self.assertEqual(self.run_wall("--version").stdout.decode(), f"mcpwall {mcpwall.__version__}\n")
+        done = self.run_wall("--help")
+        self.assertEqual(done.returncode, 0)
+        self.assertIn("Examples:", done.stdout.decode())
+        with open(MODULE, "rb") as stream:
+            digest = hashlib.sha256(stream.read()).hexdigest()
+        self.assertEqual(self.run_wall("--checksum").stdout.decode(), f"{digest}  mcpwall.py\n")
+
+    def test_every_mistake_is_one_line(self) -> None:
+        for words, word in (((), "--help"), (("--",), "after --"), (("chek",), "did you mean 'check'"), (("--profil", "x"), "--profile"),
+                            (("--profile", "strct", "--", "x"), "did you mean 'strict'"), (("-c",), "needs a value"),
+                            (("--log-level", "loud", "--", "x"), "known:"), (("-c", "none.yml", "--", "x"), "none.yml"),
+                            (("--project", "/nowhere", "--", "x"), "no such directory"), (("rules", "nope"), "unknown"),
+                            (("rules", "default", "--format", "xml"), "json or yaml"), (("demo", "x"), "no arguments"),
+                            (("check", "t", "novalue"), "key=value"), (("check", "t", "a:={"), "not JSON"),
+                            (("check", "--input", "{"), "not JSON"), (("check", "--inpt", "x"), "--input"),
+                            (("check", "t", "--input", "{}"), "exclude")):
+            with self.subTest(words):
+                self.assertIn(word, self.refused(*words))
+        self.assertIn("no input", self.refused("check"))
+
+    def test_a_bad_policy_starts_no_server(self) -> None:
+        path = self.write("p.yml", "version: 1\nrules:\n  - {name: a, match: {tool: x}, action: block}\n")
+        mark = os.path.join(self.project, "started")
+        said = self.refused("-c", path, "--", sys.executable, "-c", f"open({mark!r}, 'w')")
+        self.assertIn(f"{path}:3: /rules/0/action: 'block' is not an action", said)
+        self.assertFalse(os.path.exists(mark))
+
+    def test_a_server_that_cannot_be_started(self) -> None:
+        self.assertIn("no-such-command", self.refused("--", "no-such-command", status=127))
+        path = self.write("plain.txt", "x")
+        if os.name == "posix":
+            self.assertIn("plain.txt", self.refused("--", path, status=126))
+
+    def test_it_works_when_copied_somewhere_alone(self) -> None:
+        with open(MODULE, "rb") as stream:
+            data = stream.read()
+        alone = os.path.join(self.project, "mcpwall.py")
+        with open(alone, "wb") as stream:
+            stream.write(data)
+        done = subprocess.run([sys.executable, "mcpwall.py", "check", "read_file", "path=~/.ssh/id_rsa"], cwd=self.project,
+                              env=self.environ, capture_output=True)
+        self.assertEqual(done.returncode, 1, done.stderr)
+        done = subprocess.run([sys.executable, "-m", "mcpwall", "--version"], cwd=self.project, env=self.environ, capture_output=True)
+        self.assertEqual(done.returncode, 0, done.stderr)
+
+
+class Check(Cli):
+    def test_words_and_layout(self) -> None:
+        done = self.run_wall("check", "read_file", "path=/home/user/.ssh/id_rsa")
+        self.assertEqual(done.returncode, 1)
+        self.assertEqual(done.stdout.decode(), "✗ DENY   tools/call  read_file  /home/user/.ssh/id_rsa\n"
+                                               "  Rule: block-ssh-keys\n  Blocked: access to SSH keys\n")
+        done = self.run_wall("check", "read_file", "path=src/x.py")
+        self.assertEqual(done.returncode, 0)
+        self.assertTrue(done.stdout.decode().startswith("✓ ALLOW  tools/call  read_file  src/x.py\n  No rule matched"))
+
+    def test_values_are_text_or_json(self) -> None:
+        path = self.write("p.yml", "version: 1\nrules:\n  - {name: n, match: {arguments: {a: {regex: '^5$'}, b: {regex: x}}}, action: ask}\n")
+        done = self.run_wall("-c", path, "check", "t", "a=5", 'b:={"deep":["x"]}')
+        self.assertEqual((done.returncode, done.stdout.decode()[:8]), (1, "? ASK   "))
+
+    def test_responses_and_batches(self) -> None:
+        answer = {"jsonrpc": "2.0", "id": 1, "result": text_result(f"x {GITHUB_TOKEN}")}
+        done = self.run_wall("check", text=json.dumps(answer, indent=2))
+        self.assertEqual(done.returncode, 1)
+        self.assertTrue(done.stdout.decode().startswith("~ REDACT (response)"), done.stdout)
+        self.assertNotIn(GITHUB_TOKEN, done.stdout.decode() + done.stderr.decode())
+        done = self.run_wall("check", "--json", "--input", json.dumps([request("ping"), request("tools/call", {"name": "t", "arguments": {"p": "~/.ssh/x"}})]))
+        self.assertEqual([one["action"] for one in json.loads(done.stdout)], ["allow", "deny"])
+        done = self.run_wall("check", text=json.dumps(request("ping")) + "\n" + json.dumps(answer) + "\n")
+        self.assertEqual(done.stdout.decode().count("ALLOW"), 1)
+        self.assertEqual(done.stdout.decode().count("REDACT"), 1)
+
+    def test_tool_scoped_response_rules(self) -> None:
+        path = self.write("p.yml", "version: 1\noutbound_rules:\n  - {name: n, match: {tool: a, response_contains: x}, action: log_only}\n"
+                          "  - {name: d, match: {tool: b, response_contains: x}, action: deny}\n")
+        answer = json.dumps({"jsonrpc": "2.0", "id": 1, "result": text_result("x")})
+        self.assertIn("! LOG", self.run_wall("-c", path, "check", "--tool", "a", "--input", answer).stdout.decode())
+        self.assertEqual(self.run_wall("-c", path, "check", "--tool", "b", "--input", answer).returncode, 1)
+
+    def test_what_the_relay_refuses_before_any_rule(self) -> None:
+        done = self.run_wall("check", "--input", '{"jsonrpc":"2.0","id":1,"method":"ping","method":"x"}')
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("twice", done.stdout.decode())
+        done = self.run_wall("check", "--input", '{"id":1,"method":"ping"}')
+        self.assertEqual(done.returncode, 1)
+        self.assertIn("jsonrpc", done.stdout.decode())
+
+    def test_output_is_safe_for_a_terminal(self) -> None:
+        done = self.run_wall("check", "t\x1b[2J", "a=\x1b]0;x\x07\u202e")
+        for char in ("\x1b", "\x07", "\u202e"):
+            self.assertNotIn(char, done.stdout.decode())
+
+    def test_dialogue_needs_a_terminal(self) -> None:
+        self.assertIn("no input", self.refused("check", text="  \n"))
+
+
+class Rules(Cli):
+    def test_list_and_print(self) -> None:
+        listed = self.run_wall("rules").stdout.decode()
+        for name in mcpwall.BUILTIN_NAMES:
+            self.assertIn(name, listed)
+        for form in ("json", "yaml"):
+            printed = self.run_wall("rules", "strict", "--format", form)
+            path = self.write(f"p.{'json' if form == 'json' else 'yml'}", printed.stdout.decode())
+            self.assertEqual(self.run_wall("-c", path, "check", "read_file", "path=x").returncode, 0)
+            self.assertEqual(self.run_wall("-c", path, "check", "run", "cmd=ls").returncode, 1)
+        self.assertIn("github-token", self.run_wall("rules", "secrets").stdout.decode())
+
+
+class Demo(Cli):
+    def test_it_shows_what_the_wall_does(self) -> None:
+        done = self.run_wall("demo")
+        shown = done.stdout.decode()
+        self.assertEqual(done.returncode, 0, done.stderr)
+        for words in ("answered: def main()", "Blocked: access to SSH keys", "Blocked: a command that destroys data", mcpwall.MARKER,
+                      "[BLOCKED BY MCPWALL]", "block-ssh-keys", "mcpwall init"):
+            self.assertIn(words, shown)
+        self.assertEqual(done.stderr, b"")
+        self.assertEqual(os.listdir(self.home), [])
+
+
+class Relaying(Cli):
+    SERVER = ("import sys, json\n"
+              "for line in sys.stdin:\n"
+              "    body = json.loads(line)\n"
+              "    if 'id' in body:\n"
+              "        print(json.dumps({'jsonrpc': '2.0', 'id': body['id'], 'result': {'content': []}}), flush=True)\n")
+
+    def test_a_conversation(self) -> None:
+        calls = [request("tools/call", {"name": "read_file", "arguments": {"path": path}}, number)
+                 for number, path in enumerate(("src/x.py", "~/.ssh/id_rsa", "~/.aws/credentials", "README.md"))]
+        done = self.run_wall("--server-name", "fs", "--", sys.executable, "-c", self.SERVER, text="".join(json.dumps(one) + "\n" for one in calls))
+        self.assertEqual(done.returncode, 0, done.stderr)
+        answers = {one["id"]: one for one in map(json.loads, done.stdout.splitlines())}
+        self.assertEqual({number: "error" in one for number, one in answers.items()}, {0: False, 1: True, 2: True, 3: False})
+        logs = os.path.join(self.home, ".mcpwall", "logs")
+        records = [json.loads(line) for name in os.listdir(logs) for line in open(os.path.join(logs, name), encoding="utf-8")]
+        self.assertEqual(len(records), 6)
+        self.assertEqual({one["server"] for one in records}, {"fs"})
+        self.assertRegex(done.stderr.decode(), r"\[\d\d:\d\d:\d\d\] DENY tools/call read_file \[block-ssh-keys\] - Blocked: access to SSH keys\n")
+
+    def test_log_level_filters_stderr_only(self) -> None:
+        text = json.dumps(request("tools/call", {"name": "t"})) + "\n"
+        self.assertEqual(self.run_wall("--log-level", "error", "--", sys.executable, "-c", self.SERVER, text=text).stderr, b"")
+
+    def test_the_servers_exit_status_is_ours(self) -> None:
+        self.assertEqual(self.run_wall("--", sys.executable, "-c", "import sys; sys.exit(7)").returncode, 7)
+
+
+if __name__ == "__main__":
+    import unittest
+    unittest.main()

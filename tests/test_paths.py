@@ -1,0 +1,382 @@
+"""Paths: spellings, symbolic links, containment, globs, and the files that the built-in rules keep closed."""
+import json
+import os
+import random
+import shutil
+import sys
+import tempfile
+import time
+import unittest
+
+import mcpwall
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+FUZZ_SECONDS = float(os.environ.get("MCPWALL_FUZZ", "0.3"))
+
+
+def same(path):
+    return path
+
+
+LINUX = mcpwall.PathContext("/home/u", "/home/u/proj", "/home/u/proj", False, False, same)
+MAC = mcpwall.PathContext("/Users/u", "/Users/u/proj", "/Users/u/proj", False, True, same)
+WINDOWS = mcpwall.PathContext("C:/Users/u", "C:/Users/u/proj", "C:/Users/u/proj", True, True, same)
+
+
+class Spellings(unittest.TestCase):
+    def reads(self, value, *paths, ctx=LINUX):
+        found = mcpwall.canonical_paths(value, ctx)
+        for path in paths:
+            self.assertIn(path, found, value)
+
+    def test_an_ordinary_path_has_one_reading(self):
+        self.assertEqual(mcpwall.canonical_paths("src/a b.py", LINUX), ("/home/u/proj/src/a b.py",))
+        self.assertEqual(mcpwall.canonical_paths("/x/./y//../z/", LINUX), ("/x/z", "/x/./y//../z/"))
+        self.assertEqual(mcpwall.canonical_paths("", LINUX), ("/home/u/proj",))
+
+    def test_home_and_variables(self):
+        for value in ("~/k", "$HOME/k", "${HOME}/k", "${HOME:-/x}/k", "%USERPROFILE%/k", "%UserProfile%\\k", "~\\k",
+                      "$env:USERPROFILE\\k", "${env:HOME}/k", "%HOMEDRIVE%%HOMEPATH%\\k", "file://~/k", "file:///~/k",
+                      "file:///$HOME/k", "'~/k'", "  ~/k\n", "~/k\0.txt", "%7e/k", "%257E%252Fk", "host:~/k", "~/k:12"):
+            self.reads(value, "/home/u/k")
+        self.reads("~root/k", "/root/k")
+        self.reads("~eve/k", "/home/eve/k")
+        self.reads("~+/k", "/home/u/proj/k")
+        self.reads("%APPDATA%\\x", "C:/Users/u/AppData/Roaming/x", ctx=WINDOWS)
+        self.reads("$unknown/k", "/home/u/proj/$unknown/k")
+
+    def test_uris(self):
+        for value in ("file:///e/k", "file:/e/k", "FILE://localhost/e/k", "file:///e/k?x#y", "file:///e/%6b",
+                      "file://%2Fe%2Fk", "file:///e/%256b", "file:///x/../e/k", "view-source:file:///e/k"):
+            self.reads(value, "/e/k")
+        self.reads("file://.env", "/home/u/proj/.env")
+        self.reads("file:///C:/e/k", "C:/e/k")
+        self.reads("file:///c|/e/k", "C:/e/k")
+        self.reads("file://server/share/k", "//server/share/k")
+
+    def test_windows_forms_are_known_on_every_system(self):
+        for ctx in (LINUX, MAC, WINDOWS):
+            for value in ("C:\\e\\k", "c:/e/k", "C:\\x\\..\\e\\.\\k", "\\\\?\\C:\\e\\k", "\\\\.\\C:\\e\\k", "C:\\e.\\k ",
+                          "C:\\e\\k::$DATA", "C:\\e\\k:stream", "\\\\host\\C$\\e\\k", "\"C:\\e\\k\"", "/C:/e/k"):
+                self.reads(value, "C:/e/k", ctx=ctx)
+            self.reads("\\\\server\\share\\k", "//server/share/k", ctx=ctx)
+            self.reads("\\\\?\\UNC\\server\\share\\k", "//server/share/k", ctx=ctx)
+            self.reads("\\\\wsl$\\Ubuntu\\home\\u\\k", "/home/u/k", ctx=ctx)
+        self.reads("..\\..\\k", "/home/k")
+        self.reads("..\\k", "C:/Users/u/k", ctx=WINDOWS)
+        self.reads("\\e\\k", "C:/e/k", ctx=WINDOWS)
+        self.reads("C:k", "C:/k", "C:/Users/u/proj/k", ctx=WINDOWS)
+
+    def test_other_names_of_the_same_place(self):
+        self.reads("/proc/self/root/etc/k", "/etc/k")
+        self.reads("/proc/12/task/13/root/etc/k", "/etc/k")
+        self.reads("/proc/self/cwd/k", "/home/u/proj/k")
+        self.reads("/private/etc/k", "/etc/k", ctx=MAC)
+        self.reads("/System/Volumes/Data/Users/u/k", "/Users/u/k", ctx=MAC)
+        self.reads("/mnt/c/Users/u/k", "C:/Users/u/k")
+        self.reads("HEAD:k", "/home/u/proj/k")
+        self.reads("box:/e/k", "/e/k")
+
+    def test_padding_is_taken_out_of_texts_of_any_length(self):
+        for pad in ("/." * 500_000, "/" * 500_000, "/a/.." * 100_000, "/%2e" * 200_000):
+            self.reads(pad + "/e/k", "/e/k")
+            self.reads("/e/k" + pad.replace("/a/..", "/."), "/e/k")
+        self.reads("~" + "/." * 50_000 + "/k", "/home/u/k")
+        self.assertEqual(mcpwall.canonical_paths("a/" * 100_000, LINUX), ())
+
+
+class LooksLikePath(unittest.TestCase):
+    def test_by_shape(self):
+        for value in ("/etc/hosts", "~/x", "./x", "../x", "a/b", "a\\b", "C:\\x", "\\\\server\\x", "file:///x", ".env",
+                      "id_rsa", "notes.txt", "~/Library/Application Support/x y", "$HOME/x", "%APPDATA%\\x", "\"/a b/c\"",
+                      "dir/a b.txt", "%2e%2e%2fx", "My.File.pdf"):
+            self.assertTrue(mcpwall.looks_like_path(value, None), value)
+        for value in ("", "hello", "read the docs/ssh page", "https://example.com/.ssh/id_rsa", "s3://bucket/key",
+                      "data:text/plain,x", "line\n/etc/shadow\n", "42", "yes or no", "mailto:a@b.c"):
+            self.assertFalse(mcpwall.looks_like_path(value, None), value)
+
+    def test_by_argument_name(self):
+        for key in ("path", "filePath", "file_path", "paths", "notebook_path", "output-dir", "uri", "CWD", "root"):
+            self.assertTrue(mcpwall.looks_like_path("credentials of eve", key), key)
+        self.assertTrue(mcpwall.looks_like_path("wallet", "source"))
+        self.assertFalse(mcpwall.looks_like_path("two words", "source"))
+        self.assertFalse(mcpwall.looks_like_path("wolf", "profile"))
+        self.assertFalse(mcpwall.looks_like_path("https://example.com/x", "path"))
+
+
+class Containment(unittest.TestCase):
+    def under(self, value, *roots, ctx=LINUX):
+        return mcpwall.is_under(value, roots or ("${PROJECT_DIR}",), ctx)
+
+    def test_by_components(self):
+        for value in ("a", "./a/b", "/home/u/proj", "/home/u/proj/x", "a/../b", "~/proj/x", "file:///home/u/proj/a%20b",
+                      "$HOME/proj/x", ["a", "b"], "", "a:b", "100%", "app/[id]/$slug.tsx", "x.py:3", "'a b'"):
+            self.assertTrue(self.under(value), value)
+        for value in ("/home/u/proj-evil", "/home/u/proj/../x", "..", "/", "/etc/passwd", "~/x", "~", "a/../../x", "%2e%2e/x",
+                      "a/%2e%2e/%2e%2e/x", "%252e%252e/x", "..\\x", "C:\\home\\u\\proj\\x", "file:///etc/passwd", "$HOME",
+                      "file:/../x", "~root/x", "'/etc/passwd'", " /etc/passwd", "host:/etc/passwd", "/home/u/proj\0/../../x",
+                      "/HOME/U/proj/x", "/." * 90_000 + "/etc/x", "jar:" * 5_000):
+            self.assertFalse(self.under(value), value)
+
+    def test_what_is_no_path_is_under_nothing(self):
+        for value in (None, 1, True, {}, {"a": "b"}, [], ["a", None], ["a", ["b"]], ["a", "/etc/x"]):
+            self.assertFalse(self.under(value), value)
+        self.assertFalse(mcpwall.is_under("a", [], LINUX))
+
+    def test_roots(self):
+        self.assertTrue(self.under("tests/x", "${PROJECT_DIR}/tests"))
+        self.assertTrue(self.under("tests/x", "tests"))
+        self.assertFalse(self.under("other/x", "tests"))
+        self.assertTrue(self.under("/data/x", "~/a", "/data"))
+        self.assertTrue(self.under("/x", "/"))
+        self.assertFalse(self.under("./~/x/y", "~/x"))
+
+    def test_without_a_project_nothing_is_under_it(self):
+        for cwd in ("/", "/home/u"):
+            ctx = LINUX._replace(project=None, cwd=cwd)
+            for root in ("${PROJECT_DIR}", "${PROJECT_DIR}/x", "%PROJECT_DIR%", ".", "x", "file:x", ""):
+                self.assertFalse(self.under("x/y", root, ctx=ctx), (cwd, root))
+            self.assertTrue(self.under("~/x/y", "~/x", ctx=ctx))
+
+    def test_case_where_the_file_system_ignores_it(self):
+        self.assertTrue(self.under("/USERS/U/Proj/x", ctx=MAC))
+        self.assertTrue(self.under("c:\\users\\U\\PROJ\\x", ctx=WINDOWS))
+        self.assertTrue(self.under("sub\\x", ctx=WINDOWS))
+        self.assertFalse(self.under("..\\x", ctx=WINDOWS))
+        self.assertFalse(self.under("D:\\Users\\u\\proj\\x", ctx=WINDOWS))
+        self.assertFalse(self.under("\\\\server\\share\\x", ctx=WINDOWS))
+
+    def test_may_be_under_takes_any_reading(self):
+        self.assertTrue(mcpwall.may_be_under("%2fdata%2fx", ["/data"], LINUX))
+        self.assertFalse(mcpwall.may_be_under("/data2/x", ["/data"], LINUX))
+
+
+class Project(unittest.TestCase):
+    def test_places_that_are_no_project(self):
+        for ctx, places in ((LINUX, ("/", "/home/u", "/home/u/", "/home", "/etc", "/usr", "/var", "/usr/bin", "/etc/nginx")),
+                            (MAC, ("/", "/Users/u", "/users", "/System/x", "/Applications")),
+                            (WINDOWS, ("C:/", "D:/", "C:/Users/u", "c:/users", "C:/Windows/System32", "//server/share"))):
+            for place in places:
+                self.assertIsNotNone(mcpwall.project_problem(place, ctx), place)
+        for ctx, places in ((LINUX, ("/home/u/x", "/srv/x", "/usr/src/app", "/var/www/site", "/app", "/tmp/x", "/home/v/x")),
+                            (WINDOWS, ("C:/Users/u/x", "D:/work", "//server/share/x"))):
+            for place in places:
+                self.assertIsNone(mcpwall.project_problem(place, ctx), place)
+
+    def test_default_context(self):
+        with tempfile.TemporaryDirectory() as folder:
+            ctx = mcpwall.default_path_context(folder, home="/nowhere/u")
+            self.assertEqual((ctx.home, ctx.project), ("/nowhere/u", folder.replace("\\", "/")))
+            self.assertIsNone(mcpwall.default_path_context(folder, home=folder).project)
+        self.assertIsNone(mcpwall.default_path_context(cwd="/", home="/nowhere/u").project)
+
+
+@unittest.skipUnless(hasattr(os, "symlink") and os.name == "posix", "needs symbolic links")
+class Links(unittest.TestCase):
+    def setUp(self):
+        self.top = os.path.realpath(tempfile.mkdtemp())
+        self.addCleanup(shutil.rmtree, self.top)
+        os.makedirs(self.top + "/proj/sub")
+        os.mkdir(self.top + "/out")
+        self.ctx = mcpwall.PathContext("/nowhere/u", self.top + "/proj", self.top + "/proj", False, False, mcpwall.resolve_path)
+
+    def link(self, target, name):
+        os.symlink(target, self.top + "/" + name)
+
+    def test_through_the_deepest_existing_ancestor(self):
+        self.link("../out", "proj/way")
+        self.link("/nowhere/at/all", "proj/dangling")
+        self.link("loop", "proj/loop")
+        self.link(self.top + "/proj", "alias")
+        for path, real in (("proj/way/new/x", "/out/new/x"), ("proj/way", "/out"), ("proj/sub/new", "/proj/sub/new"),
+                           ("alias/sub", "/proj/sub"), ("proj/way/../x", "/x"), ("proj/none/../way/x", "/out/x")):
+            self.assertEqual(mcpwall.resolve_path(f"{self.top}/{path}"), self.top + real, path)
+            self.assertEqual(mcpwall._path_follow(f"{self.top}/{path}"), self.top + real, path)
+        self.assertEqual(mcpwall.resolve_path(self.top + "/proj/dangling"), "/nowhere/at/all")
+        for value in ("way", "way/x", "way/new/x", "dangling", "dangling/x", "loop", "loop/x", "way/../x"):
+            self.assertFalse(mcpwall.is_under(value, ["${PROJECT_DIR}"], self.ctx), value)
+        for value in ("sub", "sub/new", self.top + "/alias/sub"):
+            self.assertTrue(mcpwall.is_under(value, ["${PROJECT_DIR}"], self.ctx), value)
+        ctx = self.ctx._replace(cwd=self.top + "/alias", project=self.top + "/alias")
+        self.assertTrue(mcpwall.is_under("sub/x", ["${PROJECT_DIR}"], ctx))
+        self.assertTrue(mcpwall.is_under(self.top + "/proj/sub", ["${PROJECT_DIR}"], ctx))
+
+    def test_long_chains_and_odd_names_end(self):
+        for number in range(200):
+            self.link(f"c{number + 1}", f"c{number}")
+        self.assertFalse(mcpwall.is_under(self.top + "/c0", [self.top], self.ctx))
+        for path in ("/a\0b", "/" + "x" * 5_000, "/" + "y/" * 9_000, "/\ud800", "/" + "x/../" * 9_000, "/é/ü"):
+            self.assertIsInstance(mcpwall.resolve_path(path), str)
+            self.assertIsInstance(mcpwall._path_follow(path), str)
+
+    def test_a_link_to_a_secret_is_the_secret(self):
+        os.mkdir(self.top + "/.ssh")
+        self.link("../.ssh", "proj/notes")
+        index = mcpwall.PathIndex(mcpwall.SENSITIVE_FILES)
+        found = [index.matches(path, self.ctx) for path in mcpwall.canonical_paths("notes/id", self.ctx)]
+        self.assertTrue(any("block-ssh-keys" in hits for hits in found))
+
+    def test_never_under_what_realpath_puts_outside(self):
+        seed = random.randrange(1 << 32)
+        rng = random.Random(seed)
+        names = ["a", "b", "c", "d", "..", ".", "", "~", "%2e%2e", "a b"]
+        for folder in ("proj/a/b", "proj/c", "out/a", "out/b/c"):
+            os.makedirs(f"{self.top}/{folder}", exist_ok=True)
+        for number in range(40):
+            place = rng.choice(["proj", "proj/a", "proj/a/b", "proj/c", "out", "out/a", "out/b/c"]) + f"/{rng.choice('defgh')}"
+            if not os.path.lexists(f"{self.top}/{place}"):
+                target = rng.choice(["..", "../..", "a", self.top + "/out", self.top + "/proj/a", "none/x", "../out/b", "d"])
+                self.link(target, place)
+        end, root = time.monotonic() + FUZZ_SECONDS, self.top + "/proj"
+        while time.monotonic() < end:
+            value = "/".join(rng.choice(names + list("efgh")) for _ in range(rng.randint(1, 9)))
+            value = rng.choice(["", "", root + "/", self.top + "/"]) + value
+            real = os.path.realpath(os.path.join(root, value))
+            inside = real == root or real.startswith(root + "/")
+            with self.subTest(seed=seed, value=value, real=real):
+                if mcpwall.is_under(value, ["${PROJECT_DIR}"], self.ctx):
+                    self.assertTrue(inside)
+                elif inside and not {"~", "%2e%2e", ".."}.intersection(value.split("/")):
+                    self.assertFalse(os.path.exists(os.path.join(root, value)))     # a loop: it leads nowhere
+
+
+class Globs(unittest.TestCase):
+    def hits(self, patterns, path, ctx=LINUX):
+        return mcpwall.PathGlobs(patterns).matches(path, ctx)
+
+    def test_where_a_glob_starts(self):
+        for glob, yes, no in (
+                ("*.pem", "/any/where/x.pem", "/x.pem/y"), ("/a/*", "/a/b", "/a/b/c"), ("~/x/**", "/home/u/x/y/z", "/home/v/x/y"),
+                ("~/x/**", "/home/u/x", "/home/u/xx"), ("${HOME}/x", "/home/u/x", "/home/u/x/y"), ("**/.ssh/**", "/.ssh", "/.sshx"),
+                ("${PROJECT_DIR}/a", "/home/u/proj/a", "/home/u/a"), ("a/b", "/home/u/proj/a/b", "/a/b"),
+                ("~*/.npmrc", "/Users/x/.npmrc", "/home/x/y/.npmrc"), ("~*/.npmrc", "/root/.npmrc", "/srv/.npmrc"),
+                ("/a/**/z", "/a/z", "/a/zz"), ("/a/**/z", "/a/b/c/z", "/b/a/z"), ("/a/?[xy]{1,2}", "/a/bx2", "/a/bz1"),
+                ("/{a,b/c}/d", "/b/c/d", "/c/d"), ("/a/{b,c/**}", "/a/c", "/a/d"), ("C:\\x\\*", "C:/x/y", "D:/x/y"), ("/", "/", "/a"),
+                ("~", "/home/u", "/home/u/x"), ("**", "/a/b", None), ("/a/x*y*z", "/a/x1y2z", "/a/x1z"), ("x/", "/home/u/proj/x", "/x")):
+            self.assertEqual(self.hits([glob], yes), glob)
+            self.assertIsNone(no and self.hits([glob], no), (glob, no))
+
+    def test_the_last_glob_that_matches_decides(self):
+        globs = ["*.pem", "!*cert*.pem", "*cert-key.pem"]
+        self.assertEqual(self.hits(globs, "/x/a.pem"), "*.pem")
+        self.assertIsNone(self.hits(globs, "/x/cert.pem"))
+        self.assertEqual(self.hits(globs, "/x/cert-key.pem"), "*cert-key.pem")
+        self.assertIsNone(self.hits(["!/a/**"], "/a/b"))
+
+    def test_case(self):
+        self.assertIsNone(self.hits(["/a/Secret"], "/a/secret"))
+        self.assertEqual(self.hits(["/a/Secret"], "/A/sECRET", MAC), "/a/Secret")
+        self.assertEqual(self.hits(["C:/a/Secret"], "C:/A/sECRET"), "C:/a/Secret")
+        self.assertEqual(dict(mcpwall.PathIndex({"r": ["~/.ssh/**"]}).matches("/home/u/.SSH/x", LINUX)), {"r": "~/.ssh/**"})
+
+    def test_what_is_no_glob_is_refused(self):
+        for glob in ("", "!", "/a/../b", "/a/{b", "/a/{b}", "/a/[b", "{" + ",".join("{a,b,c,d}" * 6) + "}" * 3, "{a,b}" * 12):
+            with self.assertRaises(mcpwall.PolicyError, msg=glob):
+                mcpwall.PathGlobs([glob])
+
+    def test_wildcards_in_the_value(self):
+        index = mcpwall.PathIndex({"r": ["/etc/shadow", "**/.ssh/**", ".env", "**/auth.json"]})
+        for path in ("/etc/sh?dow", "/etc/shado*", "/etc/s[h]adow", "/home/u/.ss?/x", "/x/.en*"):
+            self.assertIn("r", index.matches(path, LINUX), path)
+        for path in ("/etc/*", "/x/*.json", "/x/*", "/app/[slug]/page.tsx", "/x/*env"):
+            self.assertNotIn("r", index.matches(path, LINUX), path)
+
+    def test_the_index_finds_what_each_glob_matches(self):
+        seed = random.randrange(1 << 32)
+        rng = random.Random(seed)
+        words = ["a", "bc", "Def", ".env", "x.pem", "home", "u", "config", "long name", "*", "**", "*.pem", "a*", "?c", "[ab]", "*e*",
+                 "{a,bc}", "{.env,x/y}", "de?*", "a*c", "config*", "*.{pem,key}"]
+        plain = ["a", "bc", "def", "Def", ".env", "x.pem", "home", "u", "config", "long name", "proj", "x", "y", "b.key", "config2"]
+        globs = [rng.choice(["", "/", "~/", "~*/", "**/", "!", "!**/", "/home/"]) + "/".join(rng.sample(words, rng.randint(1, 3)))
+                 for _ in range(150)]
+        for any_case in (False, True):
+            index = mcpwall.PathIndex({str(number): [glob] for number, glob in enumerate(globs)}, any_case)
+            for _ in range(100):
+                path = rng.choice(["/", "/home/u/", "/home/u/proj/"]) + "/".join(rng.choice(plain) for _ in range(rng.randint(1, 4)))
+                split = mcpwall._SplitPath(path, LINUX, any_case)
+                exact = {str(number) for number, glob in enumerate(globs)
+                         if glob[0] != "!" and mcpwall._PathPattern("", 0, glob).matches(split)}
+                self.assertEqual(set(index.matches(path, LINUX)), exact, (seed, path))
+
+
+class SensitiveFiles(unittest.TestCase):
+    @classmethod
+    def setUpClass(cls):
+        with open(os.path.join(HERE, "data", "paths.json"), encoding="utf-8") as file:
+            cls.cases = json.load(file)
+        cls.index = mcpwall.PathIndex(mcpwall.SENSITIVE_FILES)
+
+    def hits(self, value, ctx=LINUX):
+        found = {}
+        for path in mcpwall.canonical_paths(value, ctx):
+            found.update(self.index.matches(path, ctx))
+        return found
+
+    def test_every_glob_is_one(self):
+        for globs in mcpwall.SENSITIVE_FILES.values():
+            mcpwall.PathGlobs(globs)
+        self.assertEqual(self.index._others, [])        # each can be looked up, none is tried on every path
+
+    def test_sensitive(self):
+        self.assertEqual(set(self.cases["sensitive"]), set(mcpwall.SENSITIVE_FILES))
+        for rule, values in self.cases["sensitive"].items():
+            for value in values:
+                self.assertIn(rule, self.hits(value), value)
+                self.assertTrue(mcpwall.looks_like_path(value, "path"), value)
+
+    def test_harmless_neighbours(self):
+        for value in self.cases["harmless"]:
+            self.assertEqual(self.hits(value), {}, value)
+
+    def test_on_other_systems(self):
+        for ctx in (MAC, WINDOWS):
+            for value in ("~/.ssh/id_rsa", ".env", ".ENV", "~/.npmrc", "~/.aws", "$HOME/.kube/config", "~\\.docker\\config.json"):
+                self.assertTrue(self.hits(value, ctx), value)
+            for value in ("src/main.py", "~/Documents/x.md", ".env.example", "certs/ca.pem"):
+                self.assertFalse(self.hits(value, ctx), value)
+
+
+class Hostile(unittest.TestCase):
+    def test_total_and_bounded(self):
+        seed = random.randrange(1 << 32)
+        rng = random.Random(seed)
+        bits = ["/", "\\", "..", ".", "~", "$HOME", "${", "%2e", "%25", "%", "file:", "//", "C:", ":", "\0", "'", "\"", " ", "a", ".ssh",
+                "*", "?", "[", "]", "{", "é", "\ud800", "\n", "\\\\?\\", "proc/self/root", "#", "wsl$", "!", "|", "jar:", "HEAD:"]
+        index = mcpwall.PathIndex(mcpwall.SENSITIVE_FILES)
+        end = time.monotonic() + FUZZ_SECONDS
+        while time.monotonic() < end:
+            value = "".join(rng.choice(bits) for _ in range(rng.randint(0, 30)))
+            for ctx in (LINUX, WINDOWS, LINUX._replace(resolve=mcpwall.resolve_path)):
+                try:
+                    found = mcpwall.canonical_paths(value, ctx)
+                    mcpwall.is_under(value, ["${PROJECT_DIR}", value], ctx)
+                    mcpwall.looks_like_path(value, rng.choice([None, "path", "source", value]))
+                    for path in found:
+                        index.matches(path, ctx)
+                    self.assertTrue(all(path[:1] == "/" or path[1:2] == ":" for path in found))
+                    self.assertLess(len(found), 120)
+                except Exception as fault:
+                    raise AssertionError(f"seed {seed}: {value!r}: {fault!r}") from fault
+            try:
+                mcpwall.PathGlobs([value])
+            except mcpwall.PolicyError:
+                pass
+
+    def test_time_is_linear(self):
+        index = mcpwall.PathIndex(mcpwall.SENSITIVE_FILES)
+        ctx = LINUX._replace(resolve=mcpwall.resolve_path)
+        size = 1 << 17
+        for bit in ("/.", "a/..", "/", "%2e/", "%41", "a", "~", "$a", "${a", "\\", "a:", ".", " ", "file:", "'", "\0a", "?*[", "jar:",
+                    ".ssh/", "%2561\\b:c$HOME~'"):
+            for length in (mcpwall.MAX_PATH_CHARS, size):
+                value = (bit * (length // len(bit)))[:length]
+                start = time.process_time()
+                for path in mcpwall.canonical_paths(value, ctx):
+                    index.matches(path, ctx)
+                mcpwall.looks_like_path(value, None)
+                self.assertLess(time.process_time() - start, 1.0, bit)
+
+
+if __name__ == "__main__":
+    print(sys.version)
+    unittest.main()
