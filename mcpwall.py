@@ -84,7 +84,7 @@ class lazy_regex:
 
     __slots__ = ("_flags", "_pattern", "__dict__")
 
-    def __init__(self, pattern: str, flags: int = 0) -> None:
+    def __init__(self, pattern: str | bytes, flags: int = 0) -> None:
         self._pattern, self._flags = pattern, flags
 
     def __getattr__(self, name: str) -> Any:  # first look-up of search, match, sub …: compile, then cache the method
@@ -120,7 +120,8 @@ def _refuse_constant(name: str) -> Any:
     raise MessageError(f"{name} is not JSON")
 
 
-_scan_json = json.JSONDecoder(object_pairs_hook=_unique_members, parse_constant=_refuse_constant).scan_once
+_scan_json: Callable[[str, int], tuple[Any, int]] = json.JSONDecoder(
+    object_pairs_hook=_unique_members, parse_constant=_refuse_constant).scan_once     # type: ignore[attr-defined]
 _BLANKS = " \t\n\r"
 # Pythons without a digit limit of their own read such an integer in quadratic time: refuse it before.
 _long_number = None if hasattr(sys, "get_int_max_str_digits") else lazy_regex("[0-9]{%d}" % (MAX_INTEGER_DIGITS + 1))
@@ -336,7 +337,7 @@ def message_kind(body: Any, peer: str) -> str:
         _refuse_shadows(body, ENVELOPE_MEMBERS, "")
     ident = body.get("id")
     kind = type(ident)
-    if (kind is not int and kind is not str or kind is str and len(ident) > MAX_ID_CHARS) and "id" in body:
+    if kind is not int and "id" in body and (not isinstance(ident, str) or len(ident) > MAX_ID_CHARS):
         if not (ident is None and "error" in body and "method" not in body):
             raise MessageError('"id" must be a string or an integer', -32600)
     if "method" in body:
@@ -371,7 +372,7 @@ def _check_call(body: dict[str, Any], peer: str) -> None:
                 raise MessageError(f'{method} needs "{name}" as {_SHAPE_WORDS[shape]}', -32600)
 
 
-_SHAPE_WORDS = {str: "a string that is not empty", dict: "an object"}
+_SHAPE_WORDS: dict[type, str] = {str: "a string that is not empty", dict: "an object"}
 
 
 def _known_spelling(method: str) -> bool:
@@ -473,12 +474,12 @@ _VIEW_SAME_LETTERS = """
 ᏙV ᎳW ᏃZ ꓮA ꓐB ꓚC ꓓD ꓰE ꓝF ꓖG ꓧH ꓲI ꓙJ ꓗK ꓡL ꓟM ꓠN ꓳO ꓑP ꓣR ꓢS ꓔT ꓴU ꓦV ꓪW ꓫX ꓬY ꓜZ"""
 _VIEW_ALIKE_LETTERS = "вb гr кk мm нh пn тt иu ьb зe яR иN αa βb γy εe ηn ιi κk ρp σo τt υu χx ωw ıi ȷj ɩi ʋu ɯm ɐa əe"
 
-# What makes a "plain" view: characters that hide, or can stand for an ASCII letter, digit, dot, slash or sign. What else
+# What makes a "plain" view: characters that hide, or can stand for an ASCII letter, digit, dot or sign. What else
 # NFKC would change (no-break space, …, ™, ², half-width kana, fullwidth ，：；！？（）) makes none by itself.
 _view_odd = lazy_regex(
     "[" + _VIEW_HIDDEN + _VIEW_MARKS + "\u0250-\u0258\u025a-\u02b8\u02e0-\u02e4\u1d00-\u1dbf\u13a0-\u13f5\ua4d0-\ua4ff"
-    "\u2024\u2025\u2071\u207f\u2090-\u209c\u2100-\u2102\u2106-\u2115\u2118-\u2121\u2124-\u214f\u2160-\u2188\u249c-\u24e9"
-    "\ua730\ua731\ufb00-\ufb06\ufe50-\ufe6b\uff02-\uff05\uff07\uff0a\uff0b\uff0d-\uff19\uff1c-\uff1e\uff20-\uff5d"
+    "\u2024\u2025\u2071\u207f\u2090-\u209c\u2100-\u2102\u2106-\u2115\u2118-\u2121\u2124-\u214f\u2160-\u2188"
+    "\u249c-\u24e9\ua730\ua731\ufb00-\ufb06\ufe50-\ufe6b\uff02-\uff05\uff07\uff0a\uff0b\uff0d-\uff19\uff1c-\uff1e\uff20-\uff5d"
     + re.sub("[\0-~ıə]", "", _VIEW_SAME_LETTERS + _VIEW_ALIKE_LETTERS) + "]")
 _view_odd_astral = lazy_regex(f"[{_VIEW_HIDDEN_ASTRAL}\U0001d400-\U0001d7ff\U0001f110-\U0001f189\U0001fbf0-\U0001fbf9]")
 # A word with all that is attached to it, in parts of 100 characters: normalising long runs can take quadratic time
@@ -6776,26 +6777,922 @@ def judge_command(source: Any, ctx: ShellContext) -> CommandFacts:
         facts.update({name: reason for name, reason in run.facts.items() if name not in facts})
         paths.update(run.paths)
     return CommandFacts(facts, tuple(paths))
-# STUB 06_secrets.py
+
+# ---------------------------------------------------------------------------
+# 6. Secrets: entropy, kinds, finding
+# ---------------------------------------------------------------------------
+#
+# The strings of a message are searched as one text, joined by NUL, so that `{"password": "…"}` is a name beside a value
+# like any other. Three ways lead to a secret, each linear and each quick where there is none:
+#
+#   tokens    a run of 16 token characters that starts like one of the kinds in _SECRET_TABLE and has its shape
+#   contexts  a value that means something only through the name beside it (`password=`, `Bearer`, `AccountKey`)
+#   blocks    what lies between private-key headers and footers, passwords in URLs, a few shapes without a fixed start
+#
+# Then the same in each canonical view, and over adjacent text blocks put together. Made-up values (`<your-token>`,
+# `${VAR}`, `changeme`, words) are no secrets; each match is judged by itself, so a decoy hides nothing.
+
+
 class Finding(NamedTuple):
+    """A secret (or phrase): where it is, never what. *spans*: (index of the string, start, end); *view*: "raw" or a view's."""
     pattern: str
-    spans: tuple
+    spans: tuple[tuple[int, int, int], ...]
     view: str
-BUILTIN_KINDS=("aws",)
-def merge_spans(pairs):
-    out=[]
-    for a,b in sorted(pairs):
-        if out and a<=out[-1][1]: out[-1]=(out[-1][0],max(b,out[-1][1]))
-        else: out.append((a,b))
-    return out
-def secret_kinds(): return [("aws-access-key","x","AKIA...")]
+
+
+def shannon_entropy(text: str) -> float:
+    """Bits per character.
+
+    >>> shannon_entropy("aabb"), shannon_entropy("")
+    (1.0, 0.0)
+    """
+    total = len(text)
+    return sum(-count / total * math.log2(count / total) for count in map(text.count, set(text)))
+
+
+def merge_spans(pairs: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
+    """(start, end) pairs sorted, and joined where they touch or overlap."""
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(pairs):
+        if merged and start <= merged[-1][1]:
+            merged[-1] = (merged[-1][0], max(end, merged[-1][1]))
+        else:
+            merged.append((start, end))
+    return merged
+
+
+# -- the kinds of tokens ------------------------------------------------------
+
+# name | shapes | what. A shape is literal text with {class length}: {a36} 36 letters and digits, {w20-} 20 or more.
+_SECRET_CLASSES = {
+    "a": "A-Za-z0-9", "w": r"A-Za-z0-9_\-", "h": "0-9a-f", "x": "0-9A-Fa-f", "l": "a-z0-9", "u": "A-Z0-9", "d": "0-9",
+    "b": "A-Za-z0-9+/", "e": r"A-Za-z0-9_=\-", "q": "QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L",
+}
+_UUID_SHAPE = "{x8}-{x4}-{x4}-{x4}-{x12}"
+_SECRET_TABLE = """
+aws-access-key | AKIA{u16} ASIA{u16} ABIA{u16} ACCA{u16} | AWS access key id
+github-token | ghp_{a36-} gho_{a36-} ghu_{a36-} ghs_{a36-} ghr_{a36-} github_pat_{a22}_{a59-} | GitHub token
+gitlab-token | glpat-{w20-} gldt-{w20-} glrt-{w20-} glptt-{w20-} glcbt-{w20-} glft-{w20-} glsoat-{w20-} glimt-{w20-} gloas-{w20-} glffct-{w20-} glwt-{w20-} glagent-{w40-} GR1348941{w20-} | GitLab token
+slack-token | xoxb-{w20-} xoxp-{w20-} xoxa-{w20-} xoxr-{w20-} xoxs-{w20-} xoxo-{w20-} xoxc-{w20-} xoxd-{w20-} xoxe-{w20-} xapp-{w40-} xwfp-{w40-} | Slack token
+anthropic-key | sk-ant-{w40-} | Anthropic API or admin key
+openai-key | sk-proj-{w40-} sk-svcacct-{w40-} sk-admin-{w40-} sk-None-{w40-} sk-{a20}T3BlbkFJ{a20} sk-{a48} | OpenAI API key
+openrouter-key | sk-or-v1-{h64} | OpenRouter API key
+deepseek-key | sk-{h32} | DeepSeek (and compatible) API key
+stripe-key | sk_live_{a24-} sk_test_{a24-} rk_live_{a24-} rk_test_{a24-} sk_prod_{a24-} | Stripe secret or restricted key
+webhook-signing-secret | whsec_{b24-} | signing secret of webhooks (Stripe, Svix)
+elevenlabs-key | sk_{h48} | ElevenLabs API key
+gcp-key | AIza{w35} | Google API key
+google-oauth-secret | GOCSPX-{w28} | Google OAuth client secret
+google-access-token | ya29.{w30-} | Google OAuth access token
+google-refresh-token | 1//0{w40-} | Google OAuth refresh token
+firebase-server-key | AAAA{w7}:APA91b{w134} | Firebase cloud messaging server key
+azure-devops-token | {a76}AZDO{a4} | Azure DevOps personal access token
+groq-key | gsk_{a48-56} | Groq API key
+perplexity-key | pplx-{a40-64} | Perplexity API key
+xai-key | xai-{a70-90} | xAI API key
+huggingface-token | hf_{a30-40} api_org_{a34} | Hugging Face token
+replicate-token | r8_{a37} | Replicate API token
+nvidia-key | nvapi-{w60-72} | NVIDIA API key
+langsmith-key | lsv2_pt_{h32}_{h10} lsv2_sk_{h32}_{h10} | LangSmith API key
+langfuse-key | sk-lf-UUID | Langfuse secret key
+cerebras-key | csk-{l48} | Cerebras API key
+together-key | tgp_v1_{w43} | Together AI key
+fireworks-key | fw_{a24} | Fireworks AI key
+voyage-key | pa-{w43} | Voyage AI key
+tavily-key | tvly-{a32} tvly-dev-{a32} tvly-prod-{a32} | Tavily API key
+firecrawl-key | fc-{h32} | Firecrawl API key
+jina-key | jina_{h32}{w28} | Jina AI key
+pinecone-key | pcsk_{a5-6}_{a60-70} | Pinecone API key
+e2b-key | e2b_{h40} | E2B API key
+apify-token | apify_api_{a36} | Apify token
+runpod-key | rpa_{a40-} | RunPod API key
+wandb-key | wandb_v1_{w60-} | Weights & Biases key
+npm-token | npm_{a36} | npm access token
+pypi-token | pypi-AgE{w50-} | PyPI upload token
+rubygems-key | rubygems_{h48} | RubyGems API key
+crates-token | cio{a32} | crates.io token
+nuget-key | oy2{l43} | NuGet API key
+clojars-token | CLOJARS_{h60} | Clojars deploy token
+docker-token | dckr_pat_{w27} dckr_oat_{w27-} | Docker Hub token
+artifactory-key | AKCp{a69-} cmVmdGtu{a56-} | JFrog Artifactory key
+sonar-token | sqp_{h40} squ_{h40} sqa_{h40} | SonarQube token
+circleci-token | CCIPAT_{a22}_{h40} CCIPRJ_{a22}_{h40} | CircleCI token
+buildkite-token | bkua_{h40} bkct_{h40} bkpt_{h40} | Buildkite token
+snyk-token | snyk_uat.{h8}.{w40-} snyk_sat.{h8}.{w40-} | Snyk token
+octopus-key | API-{u25-32} | Octopus Deploy API key
+prefect-key | pnu_{a36} pnb_{a36} | Prefect API key
+harness-token | pat.{w22}.{h24}.{a20} | Harness token
+digitalocean-token | dop_v1_{h64} doo_v1_{h64} dor_v1_{h64} | DigitalOcean token
+heroku-key | HRKU-{w50-} HRKU-UUID | Heroku API key
+fly-token | fm2_{b80-} fm1r_{b80-} fm1a_{b80-} | Fly.io token
+render-key | rnd_{a32} | Render API key
+netlify-token | nfp_{a36} nfc_{a36} nfo_{a36} nfu_{a36} nfb_{a36} | Netlify token
+cloudflare-origin-key | v1.0-{h24}-{h146} | Cloudflare origin CA key
+supabase-key | sbp_{h40} sbp_v0_{h40} sb_secret_{w30-} | Supabase token or secret key
+planetscale-token | pscale_tkn_{w30-} pscale_pw_{w30-} pscale_oauth_{w30-} | PlanetScale token or password
+neon-key | napi_{l50-70} | Neon API key
+mongodb-secret | mdb_sa_sk_{w40} | MongoDB Atlas service account secret
+xata-key | xau_{a30-} | Xata API key
+alibaba-key | LTAI{a16-20} | Alibaba Cloud access key id
+tencent-key | AKID{a32} | Tencent Cloud secret id
+yandex-key | AQVN{w35-38} y0_{w55-58} t1.{w20-}.{w86} | Yandex Cloud key
+doppler-token | dp.pt.{a40-44} dp.ct.{a40-44} dp.sa.{a40-44} dp.scim.{a40-44} dp.audit.{a40-44} dp.st.{a40-44} dp.st.{w2-35}.{a40-44} | Doppler token
+vault-token | hvs.{w24-} hvb.{w24-} hvr.{w24-} s.{a24} b.{w130-} | HashiCorp Vault token
+terraform-token | {a14}.atlasv1.{e60-} | Terraform Cloud token
+pulumi-token | pul-{h40} | Pulumi access token
+infracost-key | ico-{a32} | Infracost API key
+databricks-token | dapi{h32} dose{h32} dkea{h32} | Databricks token
+grafana-token | glsa_{a32}_{x8} glc_{b32-} eyJrIjoi{b60-} | Grafana token
+newrelic-key | NRAK-{u27} NRJS-{h19} NRII-{w32} NRRA-{h42} NRSP-{w20-} NRBR-{h20-} | New Relic key
+sentry-token | sntryu_{h64} sntrya_{h64} sntrys_eyJ{e20-}_{b43} sntrys_eyJ{e60-} | Sentry auth token
+dynatrace-token | dt0c01.{u24}.{u64} dt0s01.{u8-}.{u64} dt0s16.{u8-}.{u64} | Dynatrace token
+honeycomb-key | hcaik_{l58} hcbik_{l58} hcamk_{l58} | Honeycomb key
+axiom-token | xaat-UUID xapt-UUID | Axiom token
+posthog-key | phx_{a40-} phs_{a40-} | PostHog personal or secret key
+sourcegraph-token | sgp_{h40} sgp_{h16}_{h40} sgp_local_{h40} sgp_{a64} | Sourcegraph or Segment token
+launchdarkly-key | sdk-UUID api-UUID | LaunchDarkly key
+statsig-key | secret-{a40-46} | Statsig server secret
+tailscale-key | tskey-{w30-} | Tailscale key
+openshift-token | sha256~{w43} | OpenShift token
+airtable-token | pat{a14}.{h64} | Airtable personal access token
+atlassian-token | ATATT3{e60-} ATCTT3{e60-} ATBB{a28-36} | Atlassian or Bitbucket token
+linear-key | lin_api_{a32-64} lin_oauth_{h64} lin_wh_{a32-} | Linear key
+notion-token | ntn_{a40-50} secret_{a43} | Notion token
+asana-token | 1/{d12-17}:{h32} 2/{d12-17}/{d12-17}:{h32} | Asana token
+clickup-token | pk_{d6-10}_{u32} | ClickUp token
+trello-token | ATTA{h64} | Trello token
+figma-token | figd_{w36-} figo_{w36-} figu_{w36-} | Figma token
+typeform-token | tfp_{w40-} | Typeform token
+contentful-token | CFPAT-{w43} | Contentful personal access token
+sanity-token | sk{a100-} | Sanity token
+dropbox-token | sl.{w130-} sl.u.{w130-} | Dropbox token
+hubspot-token | pat-na1-UUID pat-eu1-UUID pat-na2-UUID pat-ap1-UUID | HubSpot private app token
+intercom-token | dG9rO{b54} | Intercom token
+postman-key | PMAK-{h24}-{h34} PMAT-{u26} | Postman key
+readme-key | rdme_{l70} | ReadMe API key
+contentstack-token | cs{h32} | Contentstack token
+frameio-token | fio-u-{w64} | Frame.io token
+adobe-secret | p8e-{w32} | Adobe client secret
+shopify-token | shpat_{x32} shpca_{x32} shppa_{x32} shpss_{x32} shprt_{x32} shptka_{x32} | Shopify token or shared secret
+square-token | sq0atp-{w22} sq0csp-{w43} EAAA{w60} EAAAl{w59} | Square token or secret
+braintree-token | access_token$production${l16}${h32} access_token$sandbox${l16}${h32} | Braintree or PayPal token
+plaid-token | access-production-UUID access-sandbox-UUID access-development-UUID | Plaid access token
+flutterwave-key | FLWSECK-{h32}-X FLWSECK_TEST-{h32}-X FLWSECK_TEST-{a32}-X | Flutterwave secret key
+easypost-key | EZAK{a54} EZTK{a54} | EasyPost key
+shippo-token | shippo_live_{h40} shippo_test_{h40} | Shippo token
+duffel-token | duffel_live_{w43} duffel_test_{w43} | Duffel token
+lob-key | live_{h35} test_{h35} | Lob key
+mollie-key | live_{a30} test_{a30} | Mollie key
+twilio-key | SK{h32} | Twilio API key
+sendgrid-key | SG.{w22}.{w43} | SendGrid API key
+mailgun-key | key-{h32} {h32}-{h8}-{h8} | Mailgun key
+mailchimp-key | {h32}-us{d1-2} | Mailchimp key
+brevo-key | xkeysib-{h64}-{a16} xsmtpsib-{h64}-{a16} | Brevo (Sendinblue) key
+resend-key | re_{a8-9}_{a22-26} | Resend key
+mailersend-token | mlsn.{h64} | MailerSend token
+telegram-token | {d8-10}:{w35} | Telegram bot token
+discord-token | {w24-28}.{w6}.{w27-40} mfa.{w84} | Discord bot or user token
+facebook-token | EAA{a90-} | Facebook access token
+instagram-token | IGQV{w100-} | Instagram access token
+linkedin-secret | WPL_AP1.{a16}.{b6-} | LinkedIn client secret
+onepassword-token | ops_eyJ{b200-} A3-{u6}-{u6}-{u5}-{u5}-{u5}-{u5} A3-{u6}-{u11}-{u5}-{u5}-{u5} | 1Password service account token or secret key
+age-key | AGE-SECRET-KEY-1{q58} | age secret key
+wakatime-key | waka_UUID | WakaTime key
+inngest-key | signkey-prod-{h64} signkey-test-{h64} | Inngest signing key
+settlemint-token | sm_aat_{a16-} sm_pat_{a16-} sm_sat_{a16-} | SettleMint token
+jwt-token | eyJ{w13-}.{w8-}.{w16-} eyJ{w13-}.{w0-}.{w8-}.{w8-}.{w8-} | signed or encrypted JSON web token
+mapbox-token | sk.eyJ{w60-}.{w22} | Mapbox secret token
+defined-key | dnkey-{w26}-{w52} | Defined Networking key
+browserbase-key | bb_live_{w27} | Browserbase key
+maxmind-key | {a6}_{a29}_mmk | MaxMind license key
+lichess-token | lip_{a20} | Lichess token
+"""
+
+# Kinds that need more than a shape: name | what
+_SECRET_OTHERS = """
+azure-client-secret | Entra ID (Azure AD) client secret
+slack-webhook | Slack webhook URL
+discord-webhook | Discord webhook URL
+teams-webhook | Microsoft Teams webhook URL
+private-key-header | private key block (PEM, OpenSSH, PGP, PuTTY), header through footer
+database-url | password in a database or broker URL
+url-password | password in another URL
+aws-secret-key | AWS secret access key, by its name
+aws-session-token | AWS session token, by its name
+azure-key | Azure storage, Service Bus or Cosmos key, by its name
+basic-auth | credentials of HTTP basic authentication
+bearer-token | Authorization: Bearer, or another scheme
+password | value of a password, by its name
+client-secret | client, signing or other secret, by its name
+api-key | API key or token, by its name
+private-jwk | private part of a JSON web key
+"""
+
+
+_RUN = 16                   # every token has this many token characters in a row
+_RUN_LONG = 512             # longer runs are searched shape by shape
+_RUN_NEEDLE = b"a" * _RUN
+_RUN_MARKS = bytes(97 if chr(code).isalnum() or code in b"_-" else 32 for code in range(128)) + b" " * 128
+
+
+def _kind_rows(table: str) -> list[list[str]]:
+    return [[part.strip() for part in row.split(" | ")] for row in table.strip().splitlines()]
+
+
+def _shape_parts(shape: str) -> list[tuple[str, str, int, int]]:
+    """(literal, class, least, most) of each piece of a shape; *most* 0 means no end."""
+    parts = []
+    for literal, letter, least, dash, most in re.findall(
+            r"([^{]*)(?:\{(\w)(\d+)(-?)(\d*)\}|$)", shape.replace("UUID", "{h8}-{h4}-{h4}-{h4}-{h12}")):
+        if literal or letter:
+            parts.append((literal, letter, int(least or 0), int(most or 0) if dash else int(least or 0)))
+    return parts
+
+
+def _shape_regex(shape: str) -> str:
+    """The regex of a shape, with what may not stand before and behind it."""
+    source, letter = "(?<![A-Za-z0-9])", ""
+    for literal, letter, least, most in _shape_parts(shape):
+        source += re.escape(literal)
+        if letter:
+            source += f"[{_SECRET_CLASSES[letter]}]{{{least},{most or ''}}}"
+    return source + ("={0,2}" if letter == "b" else "") + f"(?![A-Za-z0-9{_SECRET_CLASSES.get(letter, '')}])"
+
+
+class _Shape(NamedTuple):
+    """One shape of a kind: the match starts *back* characters before the run, or up to so many when not *fixed*."""
+    kind: str
+    regex: lazy_regex
+    back: int
+    fixed: bool
+    least: int              # length of the run, as far as it is known
+    most: int
+    literal: int            # length of its literal start
+
+
+class _Shapes:
+    """The shapes of all kinds of tokens, by what one can see of a run of token characters at a glance."""
+
+    def __init__(self) -> None:
+        self.starts: dict[str, list[_Shape]] = {}       # the first three characters of the run
+        self.leads: dict[str, list[_Shape]] = {}        # the three characters before it
+        self.lengths: dict[int, list[_Shape]] = {}      # its length
+        self.others: dict[str, list[_Shape]] = {}       # the character before it
+        self.open_ended: list[_Shape] = []              # what can be searched for in one pass
+        for kind, shapes, _ in _kind_rows(_SECRET_TABLE):
+            for shape in shapes.split():
+                self._add(kind, shape)
+        heads: dict[str, list[str]] = {}
+        for head in sorted(self.starts):
+            heads.setdefault(head[0], []).append(re.escape(head[1:]))
+        self.inner = lazy_regex("[-_](?=%s)" % "|".join(f"{first}(?:{'|'.join(rest)})" for first, rest in heads.items()))
+
+    def _add(self, kind: str, source: str) -> None:
+        parts = _shape_parts(source)
+        atoms: list[tuple[str, int, int]] = []          # (character or class of it, least, most)
+        for literal, letter, least, most in parts:
+            atoms += ((char, 1, 1) for char in literal)
+            atoms += [("{" + letter, least, most)] if letter else []
+        first = at = 0                                  # the first piece without a break that is a whole run
+        for place, atom in enumerate((*atoms, ("", 0, 0))):
+            if len(atom[0]) < 2 and atom[0] not in _RUN_SET:
+                if sum(atom[1] for atom in atoms[at:place]) >= _RUN:
+                    first = at
+                    break
+                at = place + 1
+        before, run = atoms[:first], atoms[first:]
+        back, fixed = sum(atom[2] for atom in before), all(atom[1] == atom[2] for atom in before)
+        end = next((place for place, atom in enumerate(run) if len(atom[0]) < 2 and atom[0] not in _RUN_SET), len(run))
+        least, most = (sum(atom[which] for atom in run[:end]) for which in (1, 2))
+        if any(atom[2] == 0 for atom in run[:end]) or any(atom[0] in ("{b", "{e") for atom in run[:end]):
+            most = 0
+        shape = _Shape(kind, lazy_regex(_shape_regex(source)), back, fixed, least, most, len(parts[0][0]))
+        head = "".join(atom[0] if len(atom[0]) == 1 else "*" for atom in run)[:3]
+        lead = "".join(atom[0] if len(atom[0]) == 1 else "*" for atom in before)[-3:]
+        if "*" not in head:
+            self.starts.setdefault(head, []).append(shape)
+            if not before and all(part[3] for part in parts[:-1] if part[1]):
+                self.open_ended.append(shape)
+        elif head[2:] == "*" and "*" not in head[:2] and not before:
+            for char in _RUN_CHARS:
+                if re.match(f"[{_SECRET_CLASSES[parts[0][1]]}]", char):
+                    self.starts.setdefault(head[:2] + char, []).append(shape)
+        elif len(lead) == 3 and "*" not in lead and fixed:
+            self.leads.setdefault(lead, []).append(shape)
+        elif before:
+            self.others.setdefault(before[-1][0], []).append(shape)
+        else:
+            for length in range(least, most + 1):
+                self.lengths.setdefault(length, []).append(shape)
+
+
+_RUN_CHARS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
+_RUN_SET = frozenset(_RUN_CHARS)
+_shapes: _Shapes | None = None
+
+
+# -- made-up values -----------------------------------------------------------
+
+_PLAIN_WORD = lazy_regex(r"[A-Z]?[a-z]{2,}|[A-Z]{3,}")
+_HARD_WORD = lazy_regex(r"(?i)[bcdfghjklmnpqrstvwxz]{5}|[^aeiouy]{4}\Z|[jqvwxz]{2}|\b[^aeiouy]+\b")
+_MADE_UP = lazy_regex(
+    r"(?i)x{4}|\*{3}|\.{3}|…|•{3}|-{4}|_{4}|#{4}|0{6}|example|placeholder|redacted|dummy|change[-_ ]?(?:me|this|it)|"
+    r"replace[-_ ]?(?:me|this|with)|(?:your|my|some)[-_ ](?:\w+[-_ ])*(?:key|token|secret|password|pass|value|api)|"
+    r"insert[-_ ]|(?:key|token|secret|password|value)[-_ ]?(?:goes)?[-_ ]?here|not[-_ ]?a?[-_ ]?(?:real|secret)|"
+    r"123456789|abcdefgh|(?:0123|abcd)(?:4567|efgh)|deadbeef|todo\b|fixme|lorem|sample|fake[-_ ]|[-_ ]fake|masked|hidden|removed|"
+    r"mock[-_]|[-_]mock|SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJV_adQssw5c")
+
+
+def _wordy(text: str) -> bool:
+    """Is *text* made of words, as names in code and prose are?"""
+    size = sum(map(str.isalnum, text))
+    covered = sum(len(word) for word in _PLAIN_WORD.findall(text) if not _HARD_WORD.search(word))
+    return covered >= 0.7 * size
+
+
+def _random(text: str) -> bool:
+    """Could *text*, the part of a token that differs, have come out of a random generator?"""
+    size, kinds = len(text), len(set(text))
+    if kinds < min(8, size // 2 + 1) or size >= 32 and kinds < 9:
+        return False
+    return not (_MADE_UP.search(text) or _wordy(text))
+
+
+# -- names and the values beside them ------------------------------------------
+
+_NAME_WORDS = lazy_regex(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
+_PASSWORD_NAME = lazy_regex(
+    r"(?:password|passwd|passphrase|passcode|passwort|contrasena|senha|motdepasse|pwd|psw|"
+    r"(?:db|user|root|smtp|ftp|mysql|my|admin|ldap|http|proxy|mail|sudo|ssh|pg|redis|server|auth|login)pass|requirepass|masterauth)\Z")
+_SECRET_NAME = lazy_regex(
+    r"(?:secret|secretkey|secretaccesskey|secretkeybase|secrettoken|secretvalue|clientsecret)\Z")
+_TOKEN_NAME = lazy_regex(
+    r"(?:token|apikey|accesskey|authkey|privatekey|encryptionkey|signingkey|accountkey|masterkey|servicekey|sharedaccesskey|"
+    r"sharedkey|deploykey|storagekey|adminkey|appkey|applicationkey|integrationkey|ingestkey|writekey|sessionkey|"
+    r"connectionkey|functionskey|hostkey|clientkey|clientkeydata|subscriptionkey|webhookkey|hmackey|aeskey|jwtkey|"
+    r"authorization|auth|credential|credentials|bearer|accesstoken|xapikey)\Z")
+_NO_SECRET_NAME = lazy_regex(
+    r"next|page|continu|cursor|sync|resume|csrf|xsrf|authenticity|verification|cancel|public|pub|primary|foreign|sort|partition|"
+    r"cache|idempoten|nonce|hash|type|header|cookiename|hostkey|fieldname|sitekey|publishable|anon|translation|i18n|amzsecuritytoken|"
+    r"googsignature|tokenizer|placeholder|label|title|hint|error|message|regex|pattern|min|max|length|policy|prompt|^author|^key$")
+_rank_memo: dict[str, str] = {}
+
+
+def _name_rank(name: str) -> str:
+    """What a name promises of its value: "password", "secret", "token", "key" or ""."""
+    rank = _rank_memo.get(name)
+    if rank is None:
+        if len(_rank_memo) > 5000:
+            _rank_memo.clear()
+        rank = _rank_memo[name] = _rank_of(name)
+    return rank
+
+
+def _rank_of(name: str) -> str:
+    words = [word.lower() for word in _NAME_WORDS.findall(name)]
+    while len(words) > 1 and (words[-1].isdigit() or words[-1] in _NAME_ENDINGS):
+        words.pop()
+    plain = "".join(words)
+    if not words:
+        return ""
+    if _PASSWORD_NAME.search(plain) or words[-1] == "pass":
+        return "" if _NO_SECRET_NAME.search("".join(words[:-1])) else "password"
+    if _NO_SECRET_NAME.search(plain):
+        return ""
+    if _SECRET_NAME.search(plain):
+        return "secret"
+    if _TOKEN_NAME.search(plain):
+        return "token"
+    return "key" if words[-1] == "key" and len(words) > 1 else ""
+
+
+_NAME_ENDINGS = frozenset("prod production dev development staging test live old new current value default primary secondary main".split())
+_name_left = lazy_regex(r"[\w.\-$]{0,40}")
+_name_right = lazy_regex(r"[\w.\-]{0,60}")
+# What stands between a name and its value; the group tells the forms apart that say less.
+_assign = lazy_regex(r"""(?x)
+    (?:\\*["'`])? \]? [)]? (?:
+      [ \t]{0,20} (?: : [ \t]* [A-Za-z][\w.\[\]<>?|]{0,30} [ \t]* (?== [ \t]* [rbuf@]?["'`]) )?
+        (?: => | := | =(?![=~]) | :(?![:/=]) | -> ) (?: [ \t]{0,20} | (?:\\[nrt])* )
+    | (?P<pair> \\*["']?\s{0,3}[,;]?\s{1,40}\\*["']?[Vv]alue\\*["']?[ \t]{0,4}[:=][ \t]{0,4} | \0value\0 )
+    | (?P<quoted> [ \t]{0,4}\(\s{0,4}(?=["'`]) | ,[ \t]{0,4}(?=\\*["'`]) | [ \t]{1,4}(?=\\*["']) )
+    | (?P<table> `?[ \t]{0,20}\|[ \t]{1,20} )
+    | (?P<tag> > )
+    | (?P<member> \0 )
+    | (?P<space> [ \t]{1,4} (?:(?:is|was)[ \t:]{1,4})? )
+    ) (?:[rbufRBUFL@$]{1,2}(?=["'`]))?""")
+_secret_quoted = lazy_regex(r'''(\\*["'`])((?:\\(?![\\"'`])(?:.)|[^"'`\\\n\0]|(?!\1)\\*["'`])*?)\1''')
+_bare_value = lazy_regex(r'''(?:[^\s"'`<>\0|\\]|\\(?![nrt"'\\]))+''')
+
+
+class _Value(NamedTuple):
+    start: int
+    end: int
+    form: str               # "quoted", "bare", "member" or "loose" (where much that is no value may stand)
+
+
+def _value_after(text: str, at: int, left: str) -> _Value | None:
+    """The value that is given to the name that ends at *at*; *left* is what stands before the name."""
+    found = _assign.match(text, at)
+    if found is None:
+        return None
+    form, start = found.lastgroup or "assign", found.end()
+    if form == "tag" and "<" not in left[-2:] or form == "space" and left[-2:] != "--" and not _LOOSE_LEFT.search(text, max(0, at - 200), at):
+        return None
+    if form == "member" and left[-1:] not in ("", "\0"):
+        return None
+    if form == "member":
+        end = text.find("\0", start, start + 4000)
+        return _Value(start, len(text) if end < 0 and len(text) - start < 4000 else end, "member") if end >= 0 or len(text) - start < 4000 else None
+    found = _secret_quoted.match(text, start, start + 2000)
+    if found:
+        return _Value(found.start(2), found.end(2), "quoted")
+    found = _bare_value.match(text, start, start + 2000)
+    if found is None:
+        return None
+    return _Value(start, _bare_end(text, start, found.end(), left), "loose" if form in ("space", "table", "tag") else "bare")
+
+
+_LOOSE_LEFT = lazy_regex(r"(?i)(?:login|machine|user|account)[ \t\S]{0,150}\s\w+\Z|(?:\A|\n)[ \t]*(?:ENV|ARG|setx?|export)[ \t]+\S+\Z|password\Z")
+_bare_next = lazy_regex(r"[&;,][ \t]*(?:[\w.\-\[\]]+=|\Z)|[,;]\Z")
+
+
+def _bare_end(text: str, start: int, end: int, left: str) -> int:
+    """Where a value without quotes ends: before the next member of a query or list, and closing punctuation."""
+    value = text[start:end]
+    found = _bare_next.search(value)
+    if found:
+        value = value[:found.start()]
+    if left[-1:] in ("?", "&"):
+        value = value.split("&")[0].split("#")[0]
+    while value and (value[-1] in ",;" or value[-1] in ")]}" and "([{"[")]}".index(value[-1])] not in value):
+        value = value[:-1]
+    return start + len(value)
+
+
+_REFERENCE = lazy_regex(
+    r"(?i)[$%]\{?\w*\}?\Z|.*(?:\$\{|\{\{|\}\}|<%|\$\(|<[a-z _-]+>)|<|%\(|[$@]\{|(?:process|os|env|self|this|config|settings|args?|opts?|options|"
+    r"params?|request|req|ctx|secrets|vars?|data|local|module|import)\.[\w.\[]|[A-Za-z_][\w.]*\(|(?:none|null|nil|true|false|undefined|"
+    r"string|str|text|varchar|required|optional|bytes|secretstr|any|file|vault|ref|env|arn|sm|ssm|op|gcp|aws)(?:[:(\[|?,;]|\Z)")
+_DOTTED = lazy_regex(r"[A-Za-z_]\w*(?:(?:\.|->|::|\[)[A-Za-z_'\"\]\w()]+)+[\])]*\Z")
+_PATH_VALUE = lazy_regex(r"[~.]{0,2}/[\w.@~/-]*\Z|[a-z][a-z+]{1,10}://|[A-Za-z]:\\")
+_WEAK_WORDS = frozenset("password passwd pass pwd secret changeme admin root postgres mysql user username test example guest token "
+                        "password1 password123 pass123 secret123 admin123 test123 mypassword mysecretpassword".split())
+
+
+def _is_password(value: str, form: str) -> bool:
+    """May *value* be a real password, given that its name says so?"""
+    plain = value.strip()
+    if not 6 <= len(plain) <= 300 or plain.lower() in _WEAK_WORDS or len(set(plain)) < 5:
+        return False
+    if _MADE_UP.search(plain) or _REFERENCE.match(plain) or "\n" in plain:
+        return False
+    if _PATH_VALUE.match(plain) and _wordy(plain) or plain[0] in "{[(" and plain[-1] in "}])":
+        return False
+    if plain.startswith(("$2a$", "$2b$", "$2y$", "$argon2", "$6$", "$5$", "$1$", "pbkdf2", "scrypt", "sha256:", "sha512:", "{SSHA", "{SHA")):
+        return False
+    core = plain.strip(".,:;!?*()[]")
+    digits, letters = sum(map(str.isdigit, core)), sum(map(str.isalpha, core))
+    if " " in core or "\t" in core:
+        return digits > 0 and not _wordy(core) and form != "loose" and core.count(" ") < 4
+    if core.isdigit():
+        return form in ("quoted", "member") and len(core) >= 6
+    if digits + letters < len(core) and not core.replace("_", "").replace("-", "").replace(".", "").isalpha():
+        return not (form != "quoted" and form != "member" and _DOTTED.match(core)) and not _wordy_name(core)
+    if digits == 0:
+        return not _wordy(core) and len(core) >= 8 and not core.islower() and not core.isupper()
+    return not _wordy_name(core)
+
+
+def _wordy_name(text: str) -> bool:
+    """`user_password_2`: a name rather than a password."""
+    return _wordy(text) and ("_" in text or "-" in text or "." in text or " " in text)
+
+
+_TOKEN_VALUE = lazy_regex(r"[A-Za-z0-9+/=_.~:@!%*-]{16,20000}\Z")
+_UUID_VALUE = lazy_regex(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\Z")
+
+
+def _is_token(value: str) -> bool:
+    """May *value* be a generated key, given that its name says so?"""
+    if not _TOKEN_VALUE.match(value) or value.isalpha() and (value.islower() or value.isupper()) or value.isdigit():
+        return False
+    if _REFERENCE.match(value) or _MADE_UP.search(value[:300]) or _PATH_VALUE.match(value) and _wordy(value[:300]):
+        return False
+    sample = value[:300]
+    if value.startswith(("sha256-", "sha384-", "sha512-", "sha1-", "ssh-", "AAAAB3Nza", "AAAAC3Nza", "AAAAE2Vj", "data:", "arn:", "urn:")):
+        return False
+    if not any(map(str.isdigit, sample)) and (sample.islower() or sample.isupper() or _wordy(sample)):
+        return False
+    return len(set(sample)) >= 8 and not _wordy(sample) and shannon_entropy(sample) >= 2.9
+
+
+def _user_password(value: str) -> bool:
+    """Is *value* the base64 of `user:password`?"""
+    try:
+        user, colon, password = binascii.a2b_base64(value + "=" * (-len(value) % 4)).decode().partition(":")
+    except ValueError:
+        return False
+    return bool(colon) and user.isprintable() and password.isprintable() and password.lower() not in _WEAK_WORDS \
+        and not _MADE_UP.search(password) and len(password) > 3
+
+
+# -- blocks and URLs ----------------------------------------------------------
+
+_block_start = lazy_regex(r"-{4,5} ?BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)? ?-{4,5}|Private-Lines: \d+")
+_block_end = lazy_regex(r"-{4,5} ?END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)? ?-{4,5}")
+_block_line = lazy_regex(r"""(?x) (?:\\+[nrt]|[\s"'`>\#|*,;+.\-\\]|//|/\*)*
+    (?: [A-Za-z0-9+/=]{16,}(?![\w.]) | [A-Za-z0-9+/]{1,15}={0,2}(?=["'`,;\s\\]*(?:\\n|\n|-{4}|\Z)) | =[A-Za-z0-9+/]{4}
+      | [A-Za-z][A-Za-z-]{2,20}:[ ][^\n\\"]{0,120} )""")
+MAX_BLOCK = 64 * 1024       # characters of a private key block that is followed to its end
+
+
+def _block_spans(text: str) -> Iterator[tuple[str, int, int]]:
+    """Private key blocks, from header through footer, or as far as the key goes when the footer is missing."""
+    done = 0
+    for found in _block_start.finditer(text):
+        if found.start() < done:
+            continue
+        at, body = found.end(), 0
+        limit = min(len(text), at + MAX_BLOCK)
+        while True:
+            line = _block_line.match(text, at, limit)
+            if line is None or line.end() == at:
+                break
+            at = line.end()
+            body += 1 if re.search(r"[A-Za-z0-9+/=]{16}", line[0]) else 0
+        if not body:
+            continue
+        closing = _block_end.search(text, at, min(len(text), at + 400))
+        done = closing.end() if closing else at
+        yield "private-key-header", found.start(), done
+
+
+_url_password = lazy_regex(r"""://([^\s/?#@:"'<>\0`]{0,100}):([^\s/"'<>\0`]{1,256})@(?=[\w\[.$-])""")
+_url_scheme = lazy_regex(r"[a-z][a-z0-9+.-]*\Z")
+_DATABASES = ("postgres", "mysql", "mariadb", "mongodb", "redis", "amqp", "mssql", "sqlserver", "oracle", "clickhouse", "cockroach",
+              "couchdb", "cassandra", "neo4j", "nats", "kafka", "rediss", "valkey", "jdbc", "sqlite", "db2", "snowflake", "elasticsearch")
+
+
+def _url_spans(text: str, low: str) -> Iterator[tuple[str, int, int]]:
+    for found in _url_password.finditer(text):
+        user, password = found[1], found[2]
+        if password == user or password.lower() in _WEAK_WORDS or _MADE_UP.search(password) or _REFERENCE.match(password) \
+                or len(set(password)) < 3 or password[0] in "<[{$%" or password.isdigit() and len(password) < 6:
+            continue
+        scheme = _url_scheme.search(low, max(0, found.start() - 24), found.start())
+        known = scheme is not None and scheme[0].startswith(_DATABASES)
+        yield "database-url" if known else "url-password", *found.span(2)
+
+
+_azure_secret = lazy_regex(r"(?<![\w~.-])[A-Za-z0-9_~.-]{3}[0-9]Q~[A-Za-z0-9_~.-]{31,34}(?![\w~.-])")
+_webhooks = tuple((kind, lazy_regex(source)) for kind, source in (
+    ("slack-webhook", r"https://hooks\.slack(?:-gov)?\.com/(?:services|workflows|triggers)/[\w/]{20,200}"),
+    ("discord-webhook", r"https://(?:(?:ptb|canary)\.)?discord(?:app)?\.com/api/(?:v\d+/)?webhooks/\d{15,20}/[\w-]{60,90}"),
+    ("teams-webhook", r"https://[\w-]{1,60}\.webhook\.office\.com/[\w@/-]{40,400}")))
+_curl_user = lazy_regex(r"""curl(?:\.exe)?[ \t](?:[^\n]{0,300}?[ \t])?(?:-u|--user|-U|--proxy-user)[ =]?["']?([^\s:"'$]{1,100}):([^\s"']{4,200})""")
+
+
+# -- the search ----------------------------------------------------------------
+
+_GLOBAL_WORDS = tuple(lazy_regex(word + r"[A-Za-z0-9_\-]{0,40}") for word in ("pass", "pwd", "secret"))
+_NEAR_WORDS = ("key", "token", "auth", "cred", "bearer", "basic", "secret")
+_BEFORE_VALUE = frozenset("\"'`=: \t>|\0(,\\nrt@&?")
+_value_left = lazy_regex(r"[A-Za-z0-9+/_.~\-]{0,64}")
+_value_right = lazy_regex(r"[A-Za-z0-9+/=_.~\-]*")
+_scheme_before = lazy_regex(r"(?i)(bearer|basic|token|apikey|api-key|key)[ \t]{1,4}\\*[\"']?\Z")
+
+
+def _lower(text: str) -> str:
+    """*text* in lower case, of the same length."""
+    return (text if text.isascii() else text.replace("\u0130", "i")).lower()
+
+
+class _Search:
+    """One pass over one text: `found` is a list of (kind, start, end)."""
+
+    def __init__(self, text: str, budget: Budget | None, first: bool = False) -> None:
+        self.text, self.low, self.budget = text, _lower(text), budget
+        self.found: list[tuple[str, int, int]] = []
+        self.steps = 0
+        for part in (self._tokens, self._named, self._urls):
+            part()
+            if first and self.found:
+                return
+
+    def _tick(self) -> None:
+        self.steps += 1
+        if self.budget is not None and not self.steps & 1023:
+            self.budget.check()
+
+    # -- tokens
+
+    def _tokens(self) -> None:
+        """Tokens by their shape, and generated values by the name before them."""
+        global _shapes
+        text = self.text
+        marks = text.encode("latin-1", "replace").translate(_RUN_MARKS) + b" "
+        find = marks.find
+        start = find(_RUN_NEEDLE)
+        if start < 0:
+            return
+        if _shapes is None:
+            _shapes = _Shapes()
+        starts, leads, lengths, others = _shapes.starts, _shapes.leads, _shapes.lengths, _shapes.others
+        covered = valued = 0
+        odd = False
+        while start >= 0:
+            end = find(b" ", start)
+            self.steps += 1
+            if not self.steps & 1023 and self.budget is not None:
+                self.budget.check()
+            if start >= covered:
+                head = text[start:start + 3]
+                shapes = starts.get(head, ())
+                if start:
+                    before = text[start - 1]
+                    if before in ".:/~$%":
+                        shapes = (*shapes, *leads.get(text[max(0, start - 3):start], ()), *others.get(before, ()))
+                    elif before == "+" and start >= valued:
+                        shapes = ()
+                else:
+                    before = "\0"
+                size = end - start
+                if size in lengths:
+                    shapes = (*shapes, *lengths[size])
+                if shapes:
+                    covered = self._try(shapes, start, end) or covered
+                if covered <= start:
+                    run = text[start:end]
+                    if not run.isalpha() and not run.islower() or any(map(str.isdigit, run)):
+                        odd = True
+                        covered = self._inside(run, start, end) or covered
+                        if covered <= start and start >= valued:
+                            valued = self._value_of_name(start, end)
+            start = find(_RUN_NEEDLE, end)
+        if odd:
+            if "PRIVATE KEY" in text or "Private-Lines" in text:
+                self.found += _block_spans(text)
+            if "hook" in text:
+                for kind, regex in _webhooks:
+                    self.found += ((kind, *m.span()) for m in regex.finditer(text) if _random(m[0].rsplit("/", 1)[1]))
+
+    def _try(self, shapes: Sequence[_Shape], start: int, end: int) -> int:
+        """Add the match of one of *shapes* at the run (start, end); the end of it, or 0."""
+        text, size = self.text, end - start
+        for shape in shapes:
+            if size < shape.least or shape.most and size > shape.most:
+                continue
+            if shape.fixed:
+                match = shape.regex.match(text, start - shape.back) if start >= shape.back else None
+            else:
+                match = shape.regex.search(text, max(0, start - shape.back), min(len(text), end + 400))
+            if match and match.end() > start and self._accept(shape, match.start(), match.end()):
+                return match.end()
+        return 0
+
+    def _accept(self, shape: _Shape, start: int, end: int) -> bool:
+        text, kind = self.text, shape.kind
+        if kind == "jwt-token":
+            if not _jwt_header(text[start:end].partition(".")[0]) or _MADE_UP.search(text[max(start, end - 60):end]):
+                return False
+        elif not _random(text[start + shape.literal:end][:400]):
+            return False
+        if kind == "aws-access-key" and text[max(0, start - 12):start].endswith(("Credential=", "AccessKeyId=")) \
+                and "ignature=" in text[end:end + 2000]:
+            return False            # a presigned URL names the key; its secret is not in it
+        self.found.append((kind, start, end))
+        return True
+
+    def _inside(self, run: str, start: int, end: int) -> int:
+        """A token that begins inside a run, behind `-` or `_`."""
+        assert _shapes is not None
+        if len(run) > _RUN_LONG:
+            last = 0
+            for shape in _shapes.open_ended:
+                for match in shape.regex.finditer(self.text, start + 1, end):
+                    if self._accept(shape, match.start(), match.end()):
+                        last = max(last, match.end())
+            return last
+        if "-" in run or "_" in run:
+            tried = 0
+            for match in _shapes.inner.finditer(run):
+                tried += 1
+                place = match.end()
+                last = self._try([shape for shape in _shapes.starts[run[place:place + 3]] if not shape.back],
+                                 start + place, end)
+                if last or tried > 8:
+                    return last
+        return 0
+
+    # -- names and values
+
+    def _value_of_name(self, start: int, end: int) -> int:
+        """Judge the value that the run stands in by the name before it; the end of that value."""
+        text = self.text
+        left = start
+        if text[start - 1:start] in ("+", "/", ".", "~") and start:
+            left -= len(_value_left.match(text[max(0, start - 64):start][::-1])[0])     # type: ignore[index]
+        end = _value_right.match(text, end).end()           # type: ignore[union-attr]
+        if left and text[left - 1] not in _BEFORE_VALUE:
+            return end
+        near = self.low[max(0, left - 90):left]
+        best = -1
+        for word in _NEAR_WORDS:
+            place = near.rfind(word)
+            if place > best:
+                best, length = place, len(word)
+        if best >= 0:
+            at = max(0, left - 90) + best
+            scheme = _scheme_before.search(near)
+            if scheme:
+                self._scheme(scheme[1], left, end)
+            else:
+                self._judge(at, at + length, left)
+        return end
+
+    def _scheme(self, scheme: str, start: int, end: int) -> None:
+        value = self.text[start:end]
+        if scheme == "basic":
+            if _user_password(value):
+                self.found.append(("basic-auth", start, end))
+        elif _is_token(value) and (scheme != "key" or "auth" in self.low[max(0, start - 40):start]):
+            self.found.append(("bearer-token", start, end))
+
+    def _named(self) -> None:
+        """Values beside the names that are rare enough to be looked up everywhere."""
+        low = self.low
+        for regex in _GLOBAL_WORDS:
+            for match in regex.finditer(low):
+                self._tick()
+                self._judge(match.start(), match.end(), -1)
+
+    def _judge(self, start: int, end: int, value_at: int) -> None:
+        """Judge the value beside the name that (start, end) is a part of; only when it is at *value_at*, unless -1."""
+        text = self.text
+        end = _name_right.match(text, end).end()            # type: ignore[union-attr]
+        if end >= len(text) or text[end].isalnum():
+            return
+        first = start - len(_name_left.match(text[max(0, start - 40):start][::-1])[0])  # type: ignore[index]
+        name = text[first:end]
+        rank = _name_rank(name)
+        if not rank:
+            return
+        value = _value_after(text, end, text[max(0, first - 3):first] + ("--" if name.startswith("--") else ""))
+        if value is None or value.start > value_at >= 0 or value_at >= value.end > -1 and value_at >= 0:
+            return
+        known = any(start < value.end and end > value.start for _, start, end in self.found[-3:])
+        if known:
+            return
+        content = text[value.start:value.end]
+        kind = self._kind_of(name, rank, content, value.form)
+        if kind:
+            self.found.append((kind, value.start, value.end))
+
+    def _kind_of(self, name: str, rank: str, value: str, form: str) -> str:
+        """The kind of secret that *value* is under this name, or ""."""
+        low = name.lower()
+        if value[:7].lower() in ("bearer ", "basic d") or value[:6].lower() == "token ":
+            return ""
+        if rank == "password":
+            return "password" if _is_password(value, form) or _is_token(value) else ""
+        if low.endswith("auth") and _user_password(value):
+            return "basic-auth"
+        if rank == "secret" and (_is_token(value) or form != "loose" and len(value) < 40 and _is_password(value, form)):
+            if len(value) == 40 and ("aws" in low or "access" in low):
+                return "aws-secret-key"
+            return "client-secret"
+        if rank in ("token", "key") and _is_token(value):
+            if rank == "key" and (form == "loose" or len(value) < 20 or _UUID_VALUE.match(value)):
+                return ""
+            if rank == "token" and _UUID_VALUE.match(value) and low in ("token", "auth", "credential", "credentials"):
+                return ""
+            if "aws" in low and "session" in low:
+                return "aws-session-token"
+            return "azure-key" if low.endswith(("accountkey", "sharedaccesskey")) else "api-key"
+        return ""
+
+    # -- URLs and the like
+
+    def _urls(self) -> None:
+        text = self.text
+        if "@" in text:
+            self.found += _url_spans(text, self.low)
+        if "~" in text and "Q~" in text:
+            self.found += (("azure-client-secret", *m.span()) for m in _azure_secret.finditer(text) if _random(m[0]))
+        if "curl" in text:
+            for match in _curl_user.finditer(text):
+                if not (match[2].lower() in _WEAK_WORDS or _MADE_UP.search(match[2]) or _REFERENCE.match(match[2])
+                        or _wordy(match[2])):
+                    self.found.append(("basic-auth", *match.span(2)))
+
+
+def _jwt_header(part: str) -> bool:
+    try:
+        header = json.loads(binascii.a2b_base64(part.replace("-", "+").replace("_", "/") + "=" * (-len(part) % 4)))
+    except (ValueError, RecursionError):
+        return False
+    return isinstance(header, dict) and ("alg" in header or "typ" in header or "enc" in header)
+
+
+# -- scanning a message --------------------------------------------------------
+
 class SecretScanner:
-    pass
-class SecretScanner:
-    def __init__(self, kinds, own=()): self.k=kinds
-    def may_match(self, blob): return "AKIA" in blob or "ghp_" in blob
-    def scan(self, texts, budget, names=None):
-        return [Finding("aws-access-key" if m[0][0]=="A" else "github-token", ((i,m.start(),m.end()),), "raw") for i,t in enumerate(texts) for m in re.finditer("AKIA[A-Z0-9]{16}|ghp_[A-Za-z0-9]{36}", t)]
+    """Finds secrets of the given kinds, and of own patterns: (name, regex, bits per character or None)."""
+
+    def __init__(self, kinds: Iterable[str], own_patterns: Sequence[tuple[str, Any, float | None]] = ()) -> None:
+        self._kinds = frozenset(kinds)
+        self._own = tuple(own_patterns)
+        literals = [regex.literals for _, regex, _ in self._own]
+        self._own_literals = None if None in literals else frozenset().union(*literals)
+
+    def may_match(self, blob: str) -> bool:
+        """False only when `scan` of the texts that *blob* consists of, joined by NUL, would find nothing."""
+        if self._own and (self._own_literals is None or any(word in _lower(blob) for word in self._own_literals)):
+            return True
+        if self._kinds and _Search(blob, None, True).found:
+            return True
+        return blob.count("\0text\0") > 1 or needs_views(blob)
+
+    def scan(self, texts: Sequence[str], budget: Budget, names: Sequence[str | None] | None = None) -> list[Finding]:
+        """Every secret in the strings of one message, in document order. names[i]: the member a value stands in."""
+        blob = "\0".join(texts)
+        findings: list[Finding] = []
+        if self._kinds:
+            findings += self._builtin(blob, texts, names, budget)
+        findings += self._own_findings(texts, budget)
+        return findings
+
+    def _builtin(self, blob: str, texts: Sequence[str], names: Sequence[str | None] | None, budget: Budget) -> Iterator[Finding]:
+        from bisect import bisect_right
+        from itertools import accumulate
+        ends = list(accumulate(len(text) + 1 for text in texts))
+        raw: list[tuple[int, int]] = []
+        for view in views(blob, budget) if needs_views(blob) else (View("raw", blob, ()),):
+            fresh: list[tuple[int, int]] = []
+            for kind, start, end in _Search(view.text, budget).found:
+                if kind not in self._kinds:
+                    continue
+                if view.chain:
+                    start, end = raw_span(view, start, end)
+                    place = bisect_right(raw, (start, math.inf))
+                    if place and raw[place - 1][1] >= end:
+                        continue
+                fresh.append((start, end))
+                index = bisect_right(ends, start)
+                base = ends[index] - len(texts[index]) - 1
+                yield Finding(kind, ((index, start - base, min(end - base, len(texts[index]))),), view.name)
+            raw = merge_spans(raw + fresh)
+        if names is not None and blob.count("\0text\0") > 1:
+            yield from self._split(texts, names, budget)
+
+    def _split(self, texts: Sequence[str], names: Sequence[str | None], budget: Budget) -> Iterator[Finding]:
+        """Secrets that begin in one text block and go on in the next."""
+        from bisect import bisect_right
+        from itertools import accumulate
+        blocks = [index for index, name in enumerate(names) if name == "text"]
+        if len(blocks) < 2:
+            return
+        ends = list(accumulate(len(texts[index]) for index in blocks))
+        for kind, start, end in _Search("".join(texts[index] for index in blocks), budget).found:
+            first, last = bisect_right(ends, start), bisect_right(ends, end - 1)
+            if first == last or kind not in self._kinds:
+                continue
+            spans = []
+            for place in range(first, last + 1):
+                base = ends[place] - len(texts[blocks[place]])
+                span = (blocks[place], max(0, start - base), min(end, ends[place]) - base)
+                if span[2] > span[1]:
+                    spans.append(span)
+            yield Finding(kind, tuple(spans), "raw")
+
+    def _own_findings(self, texts: Sequence[str], budget: Budget) -> Iterator[Finding]:
+        for name, regex, threshold in self._own:
+            for index, text in enumerate(texts):
+                for view in views(text, budget):
+                    for start, end in regex.finditer_spans(view.text, budget):
+                        if threshold is None or shannon_entropy(view.text[start:end]) >= threshold:
+                            yield Finding(name, ((index, *raw_span(view, start, end)),), view.name)
+
+
+BUILTIN_KINDS = tuple(row.split(" | ", 1)[0] for table in (_SECRET_TABLE, _SECRET_OTHERS) for row in table.strip().splitlines())
+
+
+def secret_kinds() -> list[tuple[str, str, str]]:
+    """(name, what it is, an example of its form) of each built-in kind; the examples are generated and never valid."""
+    from random import Random
+    rows = [(kind, what, _example(shapes.split()[0], Random(kind))) for kind, shapes, what in _kind_rows(_SECRET_TABLE)]
+    return rows + [(kind, what, "") for kind, what in _kind_rows(_SECRET_OTHERS)]
+
+
+def _example(shape: str, random: Any) -> str:
+    text = ""
+    for literal, letter, least, _ in _shape_parts(shape):
+        text += literal
+        if letter:
+            alphabet = re.findall(f"[{_SECRET_CLASSES[letter]}]", _RUN_CHARS + "+/=")
+            text += "".join(random.choice(alphabet) for _ in range(least))
+    return text
 # ---------------------------------------------------------------------------
 # 6b. Injection and concealment; what `strip` takes out
 # ---------------------------------------------------------------------------
@@ -7395,7 +8292,7 @@ class Subject:
         found: tuple[View, ...] | None = self._derived.get(text)
         if found is None:
             self.budget.check()
-            found = self._derived[text] = views(text)
+            found = self._derived[text] = views(text, self.budget)
         return found
 
     @property
@@ -7731,11 +8628,11 @@ class _Checker:
         return value
 
     def keys(self, value: Any, known: Sequence[str], place: str, words: str = "a map") -> dict[str, Any]:
-        self.typed(value, dict, place, words)
-        for key in value:
+        members: dict[str, Any] = self.typed(value, dict, place, words)
+        for key in members:
             if key not in known:
                 raise self.fail(f"{place}{pointer((key,))}", unknown_word(key, known, "key"))
-        return value
+        return members
 
     def choice(self, value: Any, choices: Sequence[str], place: str, words: str) -> None:
         if not isinstance(value, str) or value not in choices:
@@ -8222,10 +9119,9 @@ def _secret_text(text: str, subject: Subject) -> bool:
 
 def _texts_anywhere(test: Callable[[str, Subject], bool], skip: frozenset[str], keys: bool, strict: bool) -> Test:
     def matches(subject: Subject) -> Hit | None:
+        texts: list[tuple[tuple[Any, ...] | None, str]] = [(value.path, value.text) for value in subject.values(skip)]
         if keys:
             texts = [(None, name) for index, name in enumerate(subject.texts) if subject.names[index] is None]
-        else:
-            texts = [(value.path, value.text) for value in subject.values(skip)]
         for path, text in texts:
             for view in subject.readings(text)[:1 if strict else None]:
                 if test(view.text, subject):
@@ -8660,7 +9556,8 @@ def _group(name: str, groups: Mapping[str, Any]) -> list[dict[str, Any]]:
     if name == "commands":
         return [{"name": rule, "match": {"arguments": {"_any_value": {"command": category}}}, "action": "deny",
                  "message": message} for rule, category, message in _COMMAND_RULES]
-    return groups[name]
+    rules: list[dict[str, Any]] = groups[name]
+    return rules
 
 
 def builtin_layer(name: str) -> PolicyLayer:
@@ -9162,8 +10059,8 @@ class Session:
             elif "result" in result or "error" in result:     # 2026-07-28: the outcome stands in the answer
                 self._forget_task(result)
             return
-        handle = result.get("task") if type(result.get("task")) is dict else result
-        task = handle.get("taskId")
+        handle = result.get("task")
+        task = handle.get("taskId") if isinstance(handle, dict) else result.get("taskId")
         if isinstance(task, str) and ("task" in result or result.get("resultType") == "task"):
             if len(self._tasks) >= MAX_TASKS:
                 del self._tasks[next(iter(self._tasks))]

@@ -4,8 +4,8 @@ from __future__ import annotations
 import json
 import os
 import select
+import shutil
 import signal
-import stat
 import subprocess
 import sys
 import tempfile
@@ -20,12 +20,21 @@ SERVER = [sys.executable, "-I", "-S", os.path.join(HERE, "data", "relay_server.p
 WALL = [sys.executable, os.path.join(HERE, "data", "relay_wall.py")]
 POSIX = os.name == "posix"
 LONG = 20.0     # seconds after which a test that waits has failed
-CACHE = tempfile.TemporaryDirectory(prefix="mcpwall-test-")     # so that only the first wall has to be compiled
+TOP = tempfile.mkdtemp(prefix="mcpwall-test-")
+
+
+def tearDownModule():
+    shutil.rmtree(TOP, True)
+
+
+def folder():
+    return tempfile.mkdtemp(dir=TOP)
 
 
 def environment(**more):
     environ = {key: value for key, value in os.environ.items() if key != "PYTHONDONTWRITEBYTECODE"}
-    environ.update(PYTHONPYCACHEPREFIX=CACHE.name, MCPWALL_UNDER_TEST=os.path.dirname(os.path.abspath(mcpwall.__file__)))
+    environ.update(PYTHONPYCACHEPREFIX=TOP,      # only the first wall has to be compiled
+                   MCPWALL_UNDER_TEST=os.path.dirname(os.path.abspath(mcpwall.__file__)))
     return {**environ, **more}
 
 
@@ -63,7 +72,7 @@ class Host:
     """A wall with a server behind it, and the host's end of its pipes."""
 
     def __init__(self, *habit, options=None, command=None, **popen):
-        self.place = tempfile.mkdtemp(prefix="mcpwall-test-")
+        self.place = folder()
         self.pids_file = os.path.join(self.place, "pids")
         environ = environment(HOME=self.place, PIDS=self.pids_file, VARIABLE="handed on")
         server = command if command is not None else [*SERVER, *map(str, habit)]
@@ -153,7 +162,7 @@ class Conversations(unittest.TestCase):
             self.assertEqual(host.stderr(), "")
 
     def test_denied_call_is_answered_and_logged_before(self):
-        log = tempfile.mkdtemp()
+        log = folder()
         with Host("good", options={"log": log}) as host:
             host.send(denied(1) + request(2) + denied(3))
             answers = {answer["id"]: answer for answer in (host.line(), host.line(), host.line())}
@@ -166,7 +175,7 @@ class Conversations(unittest.TestCase):
             self.assertEqual(end(host)[0], 0)
 
     def test_answers_and_audit_lines_of_many_calls(self):
-        count, log = 3000, tempfile.mkdtemp()
+        count, log = 3000, folder()
         with Host("good", options={"log": log}) as host:
             sender = threading.Thread(target=host.send, args=(b"".join(request(i) for i in range(count)),))
             sender.start()
@@ -315,6 +324,16 @@ class Ends(unittest.TestCase):
             self.assertEqual(host.status(), 137)
             self.gone(host)
 
+    def test_signal_while_the_host_does_not_read(self):
+        with Host("flood", 1000, 3000, options={"patience": {"drain": 0.2}}) as host:
+            wait_until(lambda: os.path.exists(host.pids_file))
+            time.sleep(0.1)
+            host.wall.terminate()
+            start = time.monotonic()
+            self.assertEqual(host.status(), 143)
+            self.assertLess(time.monotonic() - start, 2)
+            self.gone(host)
+
     def test_second_interrupt_kills(self):
         with Host("ignoring", options={"patience": {"kill": 60}}) as host:
             host.line()
@@ -368,7 +387,7 @@ class Ends(unittest.TestCase):
         os.close(write_end)
 
     def test_parent_dies(self):
-        place = tempfile.mkdtemp()
+        place = folder()
         environ = environment(PIDS=os.path.join(place, "pids"))
         options = json.dumps({"patience": {"vanished": 0.05}})
         code = "import subprocess, sys, time; print(subprocess.Popen(sys.argv[1:]).pid, flush=True); time.sleep(60)"
@@ -441,7 +460,7 @@ class Ends(unittest.TestCase):
 
 class LogTrouble(unittest.TestCase):
     def test_going_on_without_a_log(self):
-        with tempfile.NamedTemporaryFile() as file, Host("good", options={"log": file.name}) as host:
+        with tempfile.NamedTemporaryFile(dir=TOP) as file, Host("good", options={"log": file.name}) as host:
             host.ask(1)
             host.ask(2)
             self.assertEqual(end(host)[0], 0)
@@ -449,7 +468,7 @@ class LogTrouble(unittest.TestCase):
             self.assertIn("going on without it", host.stderr())
 
     def test_refusing_without_a_log(self):
-        with tempfile.NamedTemporaryFile() as file, \
+        with tempfile.NamedTemporaryFile(dir=TOP) as file, \
                 Host("good", options={"log": file.name, "required": True}) as host:
             host.send(request(1))
             self.assertIn("error", host.line())
@@ -483,7 +502,7 @@ class Commands(unittest.TestCase):
     """What is started for a name, and what is said when nothing can be."""
 
     def setUp(self):
-        self.place = tempfile.mkdtemp()
+        self.place = folder()
 
     def file(self, name, text="#!/bin/sh\n", mode=0o755):
         path = os.path.join(self.place, *name.split("/"))
@@ -647,7 +666,7 @@ class Embedded(unittest.TestCase):
 
     @unittest.skipUnless(POSIX, "process ids")
     def test_in_a_thread(self):
-        fd, os.environ["PIDS"] = tempfile.mkstemp()
+        fd, os.environ["PIDS"] = tempfile.mkstemp(dir=TOP)
         os.close(fd)
         stdin, host_out = os.pipe()
         host_in, stdout = os.pipe()
@@ -671,7 +690,7 @@ class WindowsStart(unittest.TestCase):
     """The way the server is started there, with the means of this system."""
 
     def test_start_and_end(self):
-        fd, path = tempfile.mkstemp()
+        fd, path = tempfile.mkstemp(dir=TOP)
         os.close(fd)
         environ = dict(os.environ, PIDS=path)
         child = mcpwall._start_windows(SERVER[0], [*SERVER, "good", "5"], environ)
