@@ -182,7 +182,7 @@ def _refuse_lone_surrogates(value: Any) -> None:
 # Names under which the protocol keeps tokens, and base64 of media: strings that no rule may look into or change, where
 # they stand in the place that the protocol gives them.
 _OPAQUE_NAMES = frozenset(("data", "blob", "name", "cursor", "nextCursor", "requestState", "taskId", "progressToken",
-                           "requestId", "subscriptionId", "traceparent"))
+                           "requestId", "subscriptionId", "traceparent", "tracestate"))
 
 
 def strings_of(value: Any, opaque: Callable[[dict[str, Any], str], bool] | None = None
@@ -321,6 +321,7 @@ _PARAMS_SHAPES: dict[str, tuple[tuple[str, type, bool], ...]] = {
 }
 MAX_ID_CHARS = 1000
 _method_shape = lazy_regex(r"[!-~]+\Z")
+_controls = lazy_regex(r"[\0-\x1f\x7f-\x9f]")
 
 
 def message_kind(body: Any, peer: str) -> str:
@@ -370,6 +371,8 @@ def _check_call(body: dict[str, Any], peer: str) -> None:
             value = params.get(name)
             if type(value) is not shape and (required or value is not None) or required and value == "":
                 raise MessageError(f'{method} needs "{name}" as {_SHAPE_WORDS[shape]}', -32600)
+        if not str(params.get("name", "")).isprintable() and _controls.search(params["name"]):
+            raise MessageError('"name" holds a control character', -32600)
 
 
 _SHAPE_WORDS: dict[type, str] = {str: "a string that is not empty", dict: "an object"}
@@ -384,9 +387,11 @@ _METHODS_FOLDED = frozenset(method.casefold() for method in _METHODS)
 
 
 def _refuse_shadows(members: Mapping[str, Any], protocol: frozenset[str], place: str) -> None:
-    """Raise MessageError for a name that differs from a protocol member only by case (ſ and the Kelvin sign included)."""
+    """Raise MessageError for a name that some reader takes for a protocol member: that differs by case (ſ and the Kelvin
+    sign included), by blanks or invisible characters, or by what follows a NUL."""
     for name in members:
-        if name not in protocol and name.casefold().strip() in _FOLDED[protocol]:
+        bare = name if name.isprintable() else "".join(c for c in name.split("\0")[0] if c.isprintable())
+        if name not in protocol and bare.casefold().strip() in _FOLDED[protocol]:
             raise MessageError(f"{place}a member is named like a protocol member in another spelling", -32600)
 
 
@@ -458,9 +463,8 @@ def _view_step(test: Callable[[str], Any], regex: lazy_regex, read: Callable[[st
 _VIEW_HIDDEN = ("\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e"
                 "\u2060-\u206f\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff9-\ufffb")
 _VIEW_HIDDEN_ASTRAL = "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
-_VIEW_JOINERS = {char: lazy_regex(f"{char}(?<=[A-Za-z\u00c0-\u05ff{more}].)") for char, more in (
-    ("\u200c", "0-9\u200c\u200d"), ("\u200d", "0-9\u200c\u200d"),
-    ("\ufe0e", "\ufe00-\ufe0f"), ("\ufe0f", "\ufe00-\ufe0f"))}
+_VIEW_JOINERS = {"\u200c": "0-9\u200c\u200d", "\u200d": "0-9\u200c\u200d",
+                 "\ufe0e": "\ufe00-\ufe0f", "\ufe0f": "\ufe00-\ufe0f"}
 _VIEW_MARKS = "\u0300-\u036f\u1ab0-\u1aff\u20d0-\u20e2\u20e4-\u20f0"
 _view_invisible = lazy_regex(f"[{_VIEW_HIDDEN}{''.join(_VIEW_JOINERS)}{_VIEW_HIDDEN_ASTRAL}]+")
 _view_marks = lazy_regex(f"[{_VIEW_MARKS}]+")
@@ -476,14 +480,26 @@ _VIEW_ALIKE_LETTERS = "вb гr кk мm нh пn тt иu ьb зe яR иN αa βb �
 
 # What makes a "plain" view: characters that hide, or can stand for an ASCII letter, digit, dot or sign. What else
 # NFKC would change (no-break space, …, ™, ², half-width kana, fullwidth ，：；！？（）) makes none by itself.
-_view_odd = lazy_regex(
-    "[" + _VIEW_HIDDEN + _VIEW_MARKS + "\u0250-\u0258\u025a-\u02b8\u02e0-\u02e4\u1d00-\u1dbf\u13a0-\u13f5\ua4d0-\ua4ff"
+_VIEW_ODD = (
+    _VIEW_HIDDEN + _VIEW_MARKS + "\u0250-\u0258\u025a-\u02b8\u02e0-\u02e4\u1d00-\u1dbf\u13a0-\u13f5\ua4d0-\ua4ff"
     "\u2024\u2025\u2071\u207f\u2090-\u209c\u2100-\u2102\u2106-\u2115\u2118-\u2121\u2124-\u214f\u2160-\u2188"
-    "\u249c-\u24e9\ua730\ua731\ufb00-\ufb06\ufe50-\ufe6b\uff02-\uff05\uff07\uff0a\uff0b\uff0d-\uff19\uff1c-\uff1e\uff20-\uff5d"
-    + re.sub("[\0-~ıə]", "", _VIEW_SAME_LETTERS + _VIEW_ALIKE_LETTERS) + "]")
-_view_odd_astral = lazy_regex(f"[{_VIEW_HIDDEN_ASTRAL}\U0001d400-\U0001d7ff\U0001f110-\U0001f189\U0001fbf0-\U0001fbf9]")
+    "\u249c-\u24e9\ua730\ua731\ufb00-\ufb06\ufe50-\ufe6b\uff02-\uff05\uff07\uff0a\uff0b\uff0d-\uff19\uff1c-\uff1e\uff20-\uff5d")
+_VIEW_SAME = re.sub("[\0-~ıə]", "", _VIEW_SAME_LETTERS)
+_VIEW_ALIKE = re.sub("[\0-~ıə]", "", _VIEW_SAME_LETTERS + _VIEW_ALIKE_LETTERS)
+_VIEW_ODD_ASTRAL = f"{_VIEW_HIDDEN_ASTRAL}\U0001d400-\U0001d7ff\U0001f110-\U0001f189\U0001fbf0-\U0001fbf9"
+_view_odd = lazy_regex(f"[{_VIEW_ODD}{_VIEW_ALIKE}]")
+_view_odd_astral = lazy_regex(f"[{_VIEW_ODD_ASTRAL}]")
+# Where a plain view begins: an odd character, or a look-alike beside ASCII or in a word of nothing else. (Words of
+# Cyrillic or Greek alone are what they are, and there are whole books of them.)
+_VIEW_BEGIN = (
+    f"[{_VIEW_ODD}{_VIEW_ODD_ASTRAL}]|[{_VIEW_ALIKE}](?:(?=[A-Za-z0-9_])|(?<=[A-Za-z0-9_].)|(?<!\\w.)(?<=[{_VIEW_SAME}])"
+    f"[{_VIEW_SAME}]{{2,}}(?!\\w))|" + "|".join(f"{char}(?<=[A-Za-z\u00c0-\u05ff{more}].)" for char, more in _VIEW_JOINERS.items()))
+_view_begin = lazy_regex(_VIEW_BEGIN)
+# In a text that has a plain view, these begin a word to fold as well: blanks, signs and kana that NFKC changes.
+_view_begin_more = lazy_regex(f"[\u1100-\u11ff\u00a0\u00b2\u00b3\u00b9\u2002-\u200a\u2026\u202f\u205f\u2122\u3000\uff00-\uffef]|{_VIEW_BEGIN}")
 # A word with all that is attached to it, in parts of 100 characters: normalising long runs can take quadratic time
-_view_run = lazy_regex(r"((?:(?<![\w<=>])[\w<=>]{1,36})?[^\0-\x7f][\w<=>\x80-\U0010ffff]{0,63})")
+_view_word_before = lazy_regex(r"[\w<=>\x80-\U0010ffff]*\Z")
+_view_word_after = lazy_regex(r"[\w<=>\x80-\U0010ffff]*")
 _view_word = lazy_regex(r"\w+")
 _VIEW_ASCII = bytes(range(128))
 # UTF-8 but for lead bytes of blocks with odd characters. Left: accented Latin, Hebrew … Indic, kana, ideographs, Hangul
@@ -504,9 +520,9 @@ def _view_is_odd(text: str) -> bool:
         if len(others) < len(data) // 2:
             rest = others.decode()
         astral = b"\xf0" in others or b"\xf3" in others
-    if _view_odd.search(rest) or astral and _view_odd_astral.search(rest):
-        return True
-    return any(char in rest and regex.search(text) for char, regex in _VIEW_JOINERS.items())
+    if not (_view_odd.search(rest) or astral and _view_odd_astral.search(rest) or any(char in rest for char in _VIEW_JOINERS)):
+        return False
+    return _view_begin.search(text) is not None
 
 
 _view_letters: list[dict[int, str]] = []
@@ -685,7 +701,28 @@ def _view_decode(text: str, budget: Budget | None = None) -> _ViewPieces:
     return pieces + [text[done:]], readings + [text[done:]]
 
 
-_view_fold = _view_step(_view_is_odd, _view_run, _view_fold_run)
+_view_folded = _ViewTable(_view_fold_run)
+
+
+def _view_fold(text: str, budget: Budget | None = None) -> _ViewPieces:
+    """The step to the plain view: words around what `_view_begin` finds are folded, all else stays."""
+    pieces: list[str] = []
+    readings: list[str] = []
+    done, found = 0, _view_begin_more.search(text) if _view_is_odd(text) else None
+    while found is not None:
+        at = found.start()
+        before = _view_word_before.search(text[max(done, at - 36):at])
+        end = max(_view_word_after.match(text, at, at + 64).end(), at + 1)
+        start = at - len(before[0])
+        pieces += (text[done:start], text[start:end])
+        readings += (text[done:start], _view_folded[text[start:end]])
+        done = end
+        if budget is not None and len(pieces) % 20_000 == 0:
+            budget.check()
+        found = _view_begin_more.search(text, end)
+    return pieces + [text[done:]], readings + [text[done:]]
+
+
 _VIEW_STEPS: dict[str, tuple[_ViewStep, ...]] = {
     "plain": (_view_fold,),
     "tags": (_view_step(lambda text: not text.isascii(), lazy_regex(
@@ -749,6 +786,8 @@ def views(text: str, budget: Budget | None = None) -> tuple[View, ...]:
         """What the steps of *name* make of *base*, found when it is new; *base* itself when they do nothing."""
         reading, chain = base.text, base.chain
         for step in _VIEW_STEPS[name]:
+            if step is _view_fold and name in ("unescaped", "decoded") and reading == base.text:
+                break               # nothing was decoded, and what it came from is folded already
             source, reading = reading, "".join(step(reading, budget)[1])
             if reading != source:
                 chain = (*chain, _ViewCut(step, source))
@@ -4064,7 +4103,8 @@ SHELL_DATA_KEYS = frozenset(
     " language lang session session_id id env environment host user stdin".split())
 _SH_LANGUAGES = {"python": "python", "python3": "python", "py": "python", "ipython": "python", "node": "node",
                  "javascript": "node", "js": "node", "typescript": "node", "powershell": "powershell",
-                 "pwsh": "powershell", "cmd": "cmd", "batch": "cmd", "ruby": "ruby", "perl": "perl", "php": "php",
+                 "pwsh": "powershell", "cmd": "cmd", "batch": "cmd", "ruby": "ruby", "perl": "perl",
+                     "php": "php",
                  "bash": "sh", "sh": "sh", "shell": "sh", "zsh": "sh"}
 _SH_SQL_WORDS = frozenset("sql query postgres postgresql mysql mariadb sqlite mssql database db clickhouse".split())
 _SH_PROGRAM_TOOLS = frozenset("git docker kubectl helm terraform aws gcloud az gh npm pip apt brew systemctl psql "
@@ -4137,10 +4177,12 @@ def _sh_command(node: dict[str, Any], path: tuple[Any, ...], key: str, low: str,
         return None                         # the arguments of the command beside it
     cwd = next((v for k, v in node.items() if k.lower() in SHELL_CWD_KEYS and isinstance(v, str)), "")
     language = next((_SH_LANGUAGES.get(v.lower(), "") for k, v in node.items()
-                     if k.lower() in ("language", "lang", "runtime", "interpreter") and isinstance(v, str)), "")
+                     if k.lower() in ("language", "lang", "runtime", "interpreter") and isinstance(v, str)),
+                             "")
     if not language and low in SHELL_CODE_KEYS:
         language = _SH_LANGUAGES.get(low, "") or next(
-            (_SH_LANGUAGES[word] for word in sorted(words) if _SH_LANGUAGES.get(word, "sh") not in ("sh", "cmd")), "")
+            (_SH_LANGUAGES[word] for word in sorted(words)
+                if _SH_LANGUAGES.get(word, "sh") not in ("sh", "cmd")), "")
         if not language and low in ("code", "source", "snippet", "cell", "expression"):
             language = "code"
     elif not language and words & {"powershell", "pwsh"} or low == "powershell":
@@ -4226,7 +4268,8 @@ class _ShNode:
 class _ShReader:
     """Reads a text into a script. Total: what is not closed ends with the text, what is not understood is skipped."""
 
-    def __init__(self, text: str, dialect: _ShDialect, depth: int = 0, count: list[int] | None = None) -> None:
+    def __init__(self, text: str, dialect: _ShDialect, depth: int = 0,
+            count: list[int] | None = None) -> None:
         self.count = [0] if count is None else count
         self.t, self.n, self.i, self.d, self.depth = text, len(text), 0, dialect, depth
         self.heredocs: list[tuple[_ShNode, str, bool, bool]] = []
@@ -4245,7 +4288,8 @@ class _ShReader:
             if c == ")" or c == "}" and self.d is not _SH_CMD:
                 self.i += 1
                 continue
-            keyword = _sh_keyword.match(self.t, self.i) if self.d is _SH_POSIX and c in "iteftwusdc![" else None
+            keyword = _sh_keyword.match(self.t,
+                self.i) if self.d is _SH_POSIX and c in "iteftwusdc![" else None
             if keyword and keyword.group() in stop:
                 self.i = keyword.end()
                 return found
@@ -4288,13 +4332,15 @@ class _ShReader:
     def bodies(self) -> None:
         """The here-documents announced on the line before: found by their end mark, or the rest of the text."""
         for node, mark, quoted, tabs in self.heredocs:
-            end = re.compile(("^\t*" if tabs else "^") + re.escape(mark) + "\r?$", re.M).search(self.t, self.i)
+            end = re.compile(("^\t*" if tabs else "^") + re.escape(mark) + "\r?$", re.M).search(self.t,
+                self.i)
             body = self.t[self.i:end.start() if end else self.n]
             self.i = end.end() if end else self.n
             if quoted or "$" not in body and "`" not in body:
                 node.redirects.append(("", "<<", [("q", body)]))
             else:
-                node.redirects.append(("", "<<", _ShReader(body, self.d, self.depth + 1, self.count).double("")))
+                node.redirects.append(("", "<<",
+                    _ShReader(body, self.d, self.depth + 1, self.count).double("")))
         self.heredocs.clear()
 
     def pipeline(self) -> list[_ShNode]:
@@ -4387,7 +4433,8 @@ class _ShReader:
                 self.comment()
                 break
             elif c == "(" and d is not _SH_POWER:
-                if d is _SH_POSIX and len(node.words) == 1 and not node.kind and isinstance(node.words[0], str):
+                if d is _SH_POSIX and len(node.words) == 1 and not node.kind and isinstance(node.words[0],
+                        str):
                     return self.function(node)
                 if d is _SH_CMD and node.words and str(node.words[0]).lower() == "for":
                     self.i += 1
@@ -4654,7 +4701,8 @@ class _ShReader:
 
 
 _sh_percent = lazy_regex(r"[%!]([A-Za-z_]\w*(?:\(x86\))?)(:[^%\n]*)?[%!]|%%?~?\w*")
-lazy_double = {"sh": lazy_regex(r'[^"\\$`]+'), "powershell": lazy_regex(r'[^"$`]+'), "cmd": lazy_regex(r'[^"^%\n]+')}
+lazy_double = {"sh": lazy_regex(r'[^"\\$`]+'), "powershell": lazy_regex(r'[^"$`]+'),
+    "cmd": lazy_regex(r'[^"^%\n]+')}
 
 
 def _sh_unescape(found: re.Match[str]) -> str:
@@ -4709,7 +4757,11 @@ source source . import-module
 cat cat gc get-content type
 power powershell pwsh powershell_ise
 dos cmd command.com
-wrap_join watch ssh plink autossh script su tmux screen xterm konsole gnome-terminal wsl at batch parallel vim vi nvim ex
+ssh ssh plink autossh
+su su
+parallel parallel
+editor vim vi nvim ex
+wrap_join watch script tmux screen xterm konsole gnome-terminal wsl
 container docker podman nerdctl kubectl oc docker-compose lxc crictl ctr
 environment env printenv set export declare typeset local readonly setx
 copy cp copy copy-item cpi mv move move-item mi install ln rename ren rename-item mklink xcopy
@@ -4720,19 +4772,19 @@ change cd pushd chdir set-location sl
 overwrite dd truncate tee tee-object set-content sc add-content ac out-file sponge fallocate clear-content clc
 mode chmod chown chgrp icacls takeown setfacl
 http start-bitstransfer curl wget http https xh aria2c fetch invoke-webrequest iwr invoke-restmethod irm lwp-request lynx w3m links
-socket nc ncat netcat telnet socat openssl websocat cryptcat
+openssl openssl
+socket nc ncat netcat telnet socat websocat cryptcat
 remote_copy aws az gcloud gh scp rsync rclone sftp ftp lftp tftp gsutil s3cmd azcopy mc croc wormhole magic-wormhole ffsend pscp s5cmd robocopy
 mail mail mailx mutt sendmail swaks msmtp mutt send-mailmessage xclip pbcopy xsel wl-copy clip set-clipboard gist
 lookup dig nslookup host ping resolve-dnsname drill test-connection
-decode base64 base32 xxd uudecode gunzip zcat bunzip2 bzcat xzcat unxz gzip rev tr gpg zstdcat certutil od hexdump
-fetch_tool bitsadmin
+decode base64 base32 xxd uudecode gunzip zcat bunzip2 bzcat xzcat unxz gzip rev tr gpg zstdcat od hexdump
+fetch_tool bitsadmin certutil
 archive tar zip 7z 7za rar compress-archive bsdtar cpio gtar
 git git
-crontab crontab
 sql psql mysql mariadb sqlite3 sqlite sqlcmd mongosh mongo redis-cli clickhouse-client cqlsh mysqladmin duckdb
 start start start-process saps start-job invoke-command icm foreach-object % foreach where-object ? while if else try switch
 for_cmd for
-unknown_text read mapfile readarray
+read_variable read mapfile readarray
 history history fc get-history
 here pwd get-location gl mktemp
 test test [ [[
@@ -4748,6 +4800,11 @@ destructive :: lvremove vgremove pvremove zpool zfs mdadm :: (?=.*(?: destroy | 
 destructive :: format format.com :: (?i) (?:.* )?[a-z]: :: formats a drive
 destructive :: cipher :: (?i).*/w :: wipes free space
 destructive :: vssadmin wbadmin :: (?i) (?:delete|resize) :: deletes backups or shadow copies
+destructive :: git :: push(?!(?:.* )?(?:--dry-run|-n) )(?:(?=.*--(?:mirror|prune))|(?=.* (?:-[a-z]*f[a-z]*|--force\S*) )(?=.* (?:--all|[+]?(?:\S*:)?(?:refs/heads/)?(?:main|master|trunk|develop|dev|release\S*|prod\w*|stable|staging|next|gh-pages|\*|HEAD) ))|(?=.* [+](?:\S*:)?(?:refs/heads/)?(?:main|master|trunk|develop|dev|release\S*|prod\w*|stable|staging|next|gh-pages|\*|HEAD) )|(?=.* (?:-d|--delete) )(?=.* (?:\S*:)?(?:refs/heads/)?(?:main|master|trunk|develop|dev|release\S*|prod\w*|stable|staging|next|gh-pages|\*|HEAD) )|(?=.* :(?:refs/heads/)?(?:main|master|trunk|develop|dev|release\S*|prod\w*|stable|staging|next|gh-pages|\*|HEAD) )) :: overwrites or deletes a shared branch
+git_rewrite :: git :: (?:reset .*--(?:hard|merge)|clean(?=.* (?:-[a-z]*f|--force))(?!.* (?:-[a-z]*n|--dry-run))|filter-(?:branch|repo)|reflog (?:expire|delete)|gc .*--prune=now|stash clear|branch(?=.* (?:-D|--delete .*--force|--force .*--delete) )|update-ref .*-d |checkout (?:.* )?(?:-f|--force|--|\.) |restore(?!.*--staged).* \. |push(?!.*--force-with-lease)(?=.* (?:-[a-z]*f[a-z]*|--force) )) :: throws local or unpushed work away
+persistence :: crontab :: (?!(?:.* )?(?:-l|-r|-V|--help) ) :: changes scheduled jobs
+persistence :: at batch :: (?!(?:.* )?(?:-[lqrdcV]|list) ) :: schedules a command for later
+destructive :: wsl :: .*--unregister :: deletes a whole distribution
 destructive :: wmic :: (?i).*shadowcopy.* delete :: deletes shadow copies
 destructive :: bcdedit :: (?i) (?:/set|/delete|-set) :: changes how the system starts and recovers
 destructive :: clear-disk format-volume initialize-disk remove-partition reset-physicaldisk clear-partition sdelete sdelete64 :: . :: wipes a disk or volume
@@ -4829,7 +4886,7 @@ persistence :: incrontab anacron :: (?!.*-l) . :: schedules a command
 persistence :: pm2 :: startup :: enables a service at start
 infrastructure :: terraform tofu terragrunt :: (?:destroy|(?:run-all|stack) destroy|apply (?=.*-destroy)|state rm|workspace delete|force-unlock)(?!.* -help) :: destroys infrastructure
 infrastructure :: pulumi cdk cdktf serverless sls sam copilot eb :: (?:.* )?(?:destroy|delete|remove|terminate|stack rm)  :: destroys infrastructure
-infrastructure :: kubectl oc k3s :: (?:kubectl )?(?:delete (?:ns|namespaces?|nodes?|pvc?|persistentvolume\S*|crds?|customresourcedef\S*|clusterrole\S*|project|all|sts|statefulsets?|storageclass)[ /]|delete (?=.* --all)|delete (?:deploy\S*|svc|services?|secrets?|ingress|configmaps?)[ /](?=.*prod)|drain |scale (?=.*--replicas[= ]0)(?=.*(?:prod|--all))|replace (?=.*--force)) :: destroys cluster state
+infrastructure :: kubectl oc k3s :: (?:kubectl )?(?:delete (?:ns|namespaces?|nodes?|pvc?|persistentvolume\S*|crds?|customresourcedef\S*|clusterrole\S*|project|all|sts|statefulsets?|storageclass)[ /]|delete(?=.* --all)|delete (?:deploy\S*|svc|services?|secrets?|ingress|configmaps?)[ /](?=.*prod)|drain |scale (?=.*--replicas[= ]0)(?=.*(?:prod|--all))|replace (?=.*--force)) :: destroys cluster state
 infrastructure :: helm helm3 :: (?:uninstall|delete|del|un)  :: removes a release from the cluster
 infrastructure :: eksctl kops gke-gcloud-auth-plugin rosa talosctl kubeadm k3s-uninstall.sh :: (?:.* )?(?:delete|reset|destroy)  :: destroys a cluster
 infrastructure :: aws :: (?:s3 (?:rb|rm (?=.*--recursive)|sync (?=.*--delete))|s3api delete-|ec2 (?:terminate-instances|delete-(?!tags)|release-address|deregister)|rds delete-|dynamodb delete-(?:table|backup|global)|cloudformation delete-stack|iam delete-|kms (?:schedule-key-deletion|disable-key)|route53 (?:delete-|change-resource)|lambda delete-function|ecs delete-|eks delete-|ecr (?:delete-|batch-delete)|elasticache delete-|redshift delete-|secretsmanager delete-|sqs (?:delete|purge)-queue|sns delete-topic|logs delete-|cloudtrail (?:delete|stop)|organizations |autoscaling delete-|efs delete-|glacier delete|backup delete|elb\S* delete|cognito-idp delete|cloudfront delete|opensearch delete|guardduty delete) :: destroys cloud resources
@@ -4926,7 +4983,8 @@ def _sh_join(flows: Sequence[_Flow], text: str | None = None) -> _Flow:
     if len(flows) == 1 and text is None:
         return flows[0]
     sources = tuple(dict.fromkeys(source for flow in flows for source in flow.sources))[:64]
-    return _Flow(text, any(f.remote for f in flows), sources, any(f.coded for f in flows), any(f.shell for f in flows))
+    return _Flow(text, any(f.remote for f in flows), sources, any(f.coded for f in flows),
+        any(f.shell for f in flows))
 
 
 def _sh_flow(word: str) -> _Flow:
@@ -4970,7 +5028,7 @@ class _ShRun:
     """Follows one command text and collects its facts. Methods `_name(name, args, flow)` are the programs it knows:
     each gets its arguments and standard input and returns its standard output."""
 
-    def __init__(self, ctx: ShellContext, dialect: _ShDialect) -> None:
+    def __init__(self, ctx: ShellContext, dialect: _ShDialect, cwd: str) -> None:
         self.ctx, self.at, self.d = ctx, ctx.paths, dialect
         self.facts: dict[str, str] = {}
         self.paths: dict[str, None] = {}
@@ -4984,6 +5042,8 @@ class _ShRun:
         self.power_depth = 0
         self.homes: list[str] | None = None
         self.anchors: list[tuple[str, list[str]]] | None = None
+        if cwd and cwd != ".":
+            self.go(cwd)
 
     # -- bookkeeping
     def say(self, category: str, reason: str, word: str | None = None) -> None:
@@ -5006,12 +5066,14 @@ class _ShRun:
 
     def path(self, word: str, sources: list[str] | None = None) -> None:
         """Report a word that is or may be a file."""
-        if not word or len(word) > 4096 or word[:1] == "-" or "\n" in word or "://" in word and word[:5] != "file:":
+        if not word or len(word) > 4096 or word[:1] == "-" or word in ("/dev/fd/63",
+                "$()") or "\n" in word or "://" in word and word[:5] != "file:":
             return
         word = self.where(word)
         if len(self.paths) < MAX_SHELL_PATHS:
             self.paths[str(word)] = None
-            if "*" in word or "?" in word or "[" in word:
+            if ("*" in word or "?" in word or "[" in word) and (word[0] in "~/$.[" or "/." in word
+                    or "/[" in word):
                 self.spend(200 + len(word))
                 for known in _SH_KNOWN_FILES:
                     if glob_may_hit(word, known):
@@ -5024,18 +5086,18 @@ class _ShRun:
     def spots(self, word: str) -> list[tuple[str, str]]:
         """Where *word* is: (absolute path, the same with anybody's home directory written `~`), for each reading."""
         word = self.where(word)
-        found = []
-        if _sh_drive.match(word) or _SH_TEMPORARY.match(word) or _sh_home.match(word):
-            found.append(word.replace("\\", "/") if _sh_drive.match(word) or self.d is not _SH_POSIX else word)
-            if ".." in found[0]:
-                found[0] = os.path.normpath(found[0]).replace("\\", "/")
+        found: list[str] = []
+        if _sh_drive.match(word):
+            word = word.replace("\\", "/")
+            found.append(os.path.normpath(word).replace("\\", "/") if ".." in word else word)
         found += [place for place in canonical_paths(word, self.at) if place not in found]
         if self.homes is None:
             self.homes = [home.rstrip("/") for home in canonical_paths(self.at.home, self.at)]
         out = []
         for place in found:
             home = next((home for home in self.homes if place == home or place.startswith(home + "/")), None)
-            out.append((place, "~" + place[len(home):] if home else _sh_home.sub("~", place, 1) if place[:1] != "~" else place))
+            out.append((place, "~" + place[len(home):] if home else _sh_home.sub("~", place, 1)
+                if place[:1] != "~" else place))
         return out
 
     def places(self, word: str) -> list[str]:
@@ -5047,7 +5109,8 @@ class _ShRun:
         for source in flow.sources:
             if source[:1] == "\0":
                 return source[1:]
-            if any(_SH_PRIVATE.match(place) for place in self.places(source)) or self.ctx.is_sensitive(source):
+            if any(_SH_PRIVATE.match(place)
+                    for place in self.places(source)) or self.ctx.is_sensitive(source):
                 return _sh_show(source)
         return ""
 
@@ -5084,7 +5147,8 @@ class _ShRun:
         if len(outs) < 2:
             return outs[0] if outs else _NOTHING
         texts = [out.text for out in outs]
-        return _sh_join(outs, None if None in texts else "\n".join(texts)[:MAX_SHELL_VALUE])  # type: ignore[arg-type]
+        return _sh_join(outs, None if None in texts
+            else "\n".join(texts)[:MAX_SHELL_VALUE])  # type: ignore[arg-type]
 
     def pipeline(self, nodes: list[_ShNode], flow: _Flow) -> _Flow:
         for node in nodes:
@@ -5119,14 +5183,16 @@ class _ShRun:
                     self.say("reverse_shell", "opens a socket from the shell")
             if node.raw and words:
                 words = self.power_words(node, words)
-            out = self.simple(words, flow, node.background) if words else flow if outs and not node.assigns else _NOTHING
+            out = self.simple(words, flow,
+                node.background) if words else flow if outs and not node.assigns else _NOTHING
         for fd, operator, target in outs:
             self.written(target, _EMPTY if fd == "2" else out, ">>" in operator, fd != "2")
             out = out if fd == "2" else _NOTHING
         self.networked = networked
         return out
 
-    def redirected(self, fd: str, operator: str, target: str, flow: _Flow, outs: list[tuple[str, str, str]]) -> _Flow:
+    def redirected(self, fd: str, operator: str, target: str, flow: _Flow,
+            outs: list[tuple[str, str, str]]) -> _Flow:
         """Note one redirection; the input it makes."""
         if target.startswith(("/dev/tcp/", "/dev/udp/")):
             self.networked, self.last_net = True, target
@@ -5271,7 +5337,8 @@ class _ShRun:
             text = text[start:][:int(length[:9])] if length else text[start:]
         elif operation[:1] == "/":
             old, _, new = operation.lstrip("/").partition("/")
-            text = text.replace(old, new, -1 if operation[:2] == "//" else 1)[:MAX_SHELL_VALUE] if old else text
+            text = text.replace(old, new, -1 if operation[:2] == "//"
+                else 1)[:MAX_SHELL_VALUE] if old else text
         elif operation in ("^^", ",,"):
             text = text.upper() if operation == "^^" else text.lower()
         elif operation[:1] in ("%", "#") and operation[:1] != "%" * (self.d is _SH_CMD):
@@ -5303,12 +5370,14 @@ class _ShRun:
                 self.say("pipe_to_shell", "runs downloaded text")
         name = _sh_program(first, self.d)
         if self.files and (first in self.files or self.key(first) in self.files) and (
-                "/" in first or "\\" in first or self.d is not _SH_POSIX or re.search(r"\.(?:exe|bat|cmd|ps1|com)\Z", first)):
+                "/" in first or "\\" in first or self.d is not _SH_POSIX
+                    or re.search(r"\.(?:exe|bat|cmd|ps1|com)\Z", first)):
             self.run_file(first, background)
         body = self.functions.get(first)
         if body is not None:
             return self.call(body, args, flow)
-        if background and re.match(r"(?:/tmp|/dev/shm|/var/tmp|.*/\.[^./][^/]*)/(?!bin/)", first) and "node_modules" not in first:
+        if background and re.match(r"(?:/tmp|/dev/shm|/var/tmp|.*/\.[^./][^/]*)/(?!bin/)",
+                first) and "node_modules" not in first:
             self.say("persistence", "leaves a program from a hidden or temporary folder running", first)
         self.spend(0)
         methods = _sh_table("methods")
@@ -5338,7 +5407,8 @@ class _ShRun:
         """The table's rules for one program."""
         plain = args[:args.index("--")] if "--" in args else args
         for word in plain:
-            if word in ("--help", "--version", "--dry-run", "--dryrun", "--dry-run=client", "--dry-run=server", "-WhatIf"):
+            if word in ("--help", "--version", "--dry-run", "--dryrun", "--dry-run=client",
+                    "--dry-run=server", "-WhatIf"):
                 return
         start = 0
         while name in _SH_SUBCOMMANDS and start < len(args) and args[start][:1] == "-":
@@ -5349,7 +5419,8 @@ class _ShRun:
             if category not in self.facts and (pattern.match(subject + " ") or pattern.match(f" {subject} ")):
                 self.say(category, f"{name}: {reason}")
 
-    def wrap(self, name: str, wrapper: tuple[str, int], args: list[str], flow: _Flow, background: bool) -> _Flow:
+    def wrap(self, name: str, wrapper: tuple[str, int], args: list[str], flow: _Flow,
+            background: bool) -> _Flow:
         """sudo, env, xargs, timeout …: the command inside."""
         rest = _sh_skip(args, *wrapper)
         options = args[:len(args) - len(rest)]
@@ -5363,7 +5434,8 @@ class _ShRun:
             if not rest:
                 return _Flow(None, False, ("\0the environment",))
         before, self.root = self.root, self.root or name in ("sudo", "doas", "pkexec", "gosu", "su-exec")
-        if name in ("sudo", "doas") and any(re.match(r"-\w*[is]\w*\Z|--(?:login|shell)\Z", o) for o in options) and (
+        if name in ("sudo", "doas") and any(re.match(r"-\w*[is]\w*\Z|--(?:login|shell)\Z", o)
+                for o in options) and (
                 not rest or rest[0] in ("bash", "sh", "su", "zsh")):
             self.say("privilege", "opens a root shell")
         if name == "trap":
@@ -5395,19 +5467,22 @@ class _ShRun:
             if flow.remote and self.is_shell(rest):
                 self.say("pipe_to_shell", "runs downloaded text")
         if any("{}" in word for word in rest) or any(o.startswith(("-I", "-i")) for o in options):
-            mark = next((o[2:] or options[i + 1] for i, o in enumerate(options[:-1] + [""]) if o.startswith("-I")), "{}") or "{}"
+            mark = next((o[2:] or options[i + 1] for i, o in enumerate(options[:-1] + [""])
+                if o.startswith("-I")), "{}") or "{}"
             return [_sh_whole([w.replace(mark, items[0])], "", flow) if mark in w else w for w in rest]
         return rest + items
 
     def is_shell(self, words: list[str]) -> bool:
         """Is this an interactive or input-reading shell?"""
         name = _sh_program(words[0], self.d)
-        return _sh_table("methods").get(name) is _ShPrograms._shell and all(w[:1] == "-" or w[:1] == "+" for w in words[1:] if w)
+        return _sh_table("methods").get(name) is _ShPrograms._shell and all(w[:1] == "-" or w[:1] == "+"
+            for w in words[1:] if w)
 
     def call(self, body: Any, args: list[str], flow: _Flow) -> _Flow:
         """A function with its arguments."""
         before = {key: self.vars.get(key) for key in ("1", "2", "3", "@")}
-        self.vars.update({"1": args[0] if args else "", "2": args[1] if len(args) > 1 else "", "@": _sh_whole(args)})
+        self.vars.update({"1": args[0] if args else "", "2": args[1] if len(args) > 1 else "",
+            "@": _sh_whole(args)})
         if self.depth >= MAX_SHELL_NESTING:
             return _NOTHING
         out = self.script(body, flow)
@@ -5419,6 +5494,12 @@ class _ShRun:
         return out
 
     # -- files
+    def go(self, word: str) -> None:
+        """The working directory changes."""
+        self.cwd = self.where(word)[:1000]
+        self.spend(len(self.cwd) * 20)
+        self.at = self.at._replace(cwd=(canonical_paths(self.cwd, self.ctx.paths) or (self.at.cwd,))[0])
+
     def key(self, word: str) -> str:
         """How the table of files written by this command names *word*."""
         word = word.replace("\\", "/").lower()
@@ -5434,7 +5515,8 @@ class _ShRun:
         carried = _sh_flow(word)
         if known is not None:
             return _sh_join((known, _Flow(None, False, tuple(sources))), known.text)
-        return _sh_join((carried, _Flow(None, False, tuple(sources))), carried.text if word == "/dev/fd/63" else None)
+        return _sh_join((carried, _Flow(None, False, tuple(sources))), carried.text if word == "/dev/fd/63"
+            else None)
 
     def run_file(self, word: str, background: bool = False) -> None:
         """A file of this command is run."""
@@ -5442,7 +5524,8 @@ class _ShRun:
         if known is None:
             return
         if known.remote or known.coded and known.text is None:
-            self.say("pipe_to_shell", "runs a file it has just downloaded" if known.remote else "runs decoded content", word)
+            self.say("pipe_to_shell", "runs a file it has just downloaded" if known.remote
+                else "runs decoded content", word)
         elif known.text and self.depth < MAX_SHELL_NESTING:
             self.code("" if word.endswith(".sh") else "code", known.text)
             self.read(known.text)
@@ -5454,7 +5537,8 @@ class _ShRun:
                 self.say("reverse_shell", "connects a shell to the network")
             self.ship(flow, "a socket")
             return
-        if word in ("/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty", "-", "$()") or word.startswith("/dev/fd/"):
+        if word in ("/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty", "-",
+                "$()") or word.startswith("/dev/fd/"):
             return
         self.spend(len(word))
         self.path(word)
@@ -5478,11 +5562,11 @@ class _ShRun:
         """Would deleting *word* hit something outside the project's own files?"""
         self.spend(len(word) + 100)
         text = word.replace("\\", "/") if _sh_drive.match(word) or self.d is not _SH_POSIX else word
-        if not text or text in ("$()", "-") or text[:2] == "--":
+        if not text or text in ("$()", "-", "}", "{}") or text[:2] == "--":
             return False
         *above, last = text.rstrip("/").split("/") if text.rstrip("/") else ["", ""]
         whole = False
-        while last and not last.strip("*?.![]^{}") and last not in (".", "..", "~"):
+        while last and not last.strip("*?.![]^") and last not in (".", "..", "~"):
             whole = True
             if not above:
                 text, last = ".", "."
@@ -5492,21 +5576,30 @@ class _ShRun:
         hard = recursive or forced
         unknown = re.match(r"\$\{?(\w+)\}?(/?.*)", text)
         name = unknown.group(1) if unknown else ""
-        if unknown and name.lower() not in ("home", "pwd", "userprofile", "env", "tmpdir", "tmp", "temp", "null"):
+        if unknown and name.lower() not in ("home", "pwd", "userprofile", "env", "tmpdir", "tmp", "temp",
+                "null"):
             if re.search(r"(?i)build|tmp|temp|cache|out|dist|target|work|^_$|^f$|file", name):
                 return False
             return hard and (unknown.group(2) in ("", "/") or bool(_SH_SYSTEM.match(unknown.group(2))))
+        project = self.ctx.paths.project
+        spots = self.spots(text)
+        if project and all(place.startswith(project + "/") and "/.git" not in mapped for place,
+                mapped in spots):
+            return False                    # well inside, whatever the links
         if self.anchors is None:
             self.anchors = [(top, [p.rstrip("/") for p in canonical_paths(top, self.at)]) for top in
-                            dict.fromkeys(a for a in (self.ctx.paths.project, self.ctx.paths.cwd, self.at.home) if a)]
+                            dict.fromkeys(a for a in (self.ctx.paths.project, self.ctx.paths.cwd,
+                                self.at.home) if a)]
         outside = []
-        for place, mapped in self.spots(text):
+        for place, mapped in spots:
             plain = mapped.rstrip("/") or "/"
-            if plain == "~" or re.fullmatch(r"/|[A-Za-z]:|/(?:home|Users|root)|//[^/]*/?[^/]*", plain) or plain == "/tmp" and not whole:
+            if plain == "~" or re.fullmatch(r"/|[A-Za-z]:|/(?:home|Users|root)|//[^/]*/?[^/]*",
+                    plain) or plain == "/tmp" and not whole:
                 return hard
             if plain.endswith("/.git") and hard:
                 return True
-            if plain != "/tmp" and any(top == place or top.startswith(place.rstrip("/") + "/") for _, tops in self.anchors for top in tops):
+            if plain != "/tmp" and any(top == place or top.startswith(place.rstrip("/") + "/") for _,
+                    tops in self.anchors for top in tops):
                 return recursive or whole and forced
             if not any(place.startswith(top + "/") for anchor, tops in self.anchors[:1] for top in tops
                        if anchor == self.ctx.paths.project):
@@ -5516,7 +5609,8 @@ class _ShRun:
             return False
         if any(_SH_SYSTEM.match(place) for place in outside):
             return True
-        return hard and not (self.ctx.paths.project is None and not self.cwd and "/" not in text.strip("/") and text[:1] not in "/~")
+        return hard and not (self.ctx.paths.project is None and not self.cwd and "/" not in text.strip("/")
+            and text[:1] not in "/~")
 
     def operands(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """A program without a method: its words may be files; what goes in may come out."""
@@ -5540,15 +5634,16 @@ class _ShRun:
             elif first:
                 first = False
             elif names_only:
-                if "mcpwall" in word or word[:1] in "/~$" and name in ("ls", "dir", "tree", "get-childitem", "gci"):
+                if "mcpwall" in word or "/." in word and word[:1] in "/~$" and name in ("ls", "dir", "tree", "gci"):
                     self.path(word)
-            else:
+            elif name not in _SH_SUBCOMMANDS or name == "git" or any(c in word for c in "/.~\\$*"):
                 mark = word.partition("=")[2] if "=" in word and not word.startswith(("/", ".", "~")) else ""
                 self.path(mark.lstrip("@") or word.lstrip("@"), sources)
                 if self.files and self.key(word) in self.files:
                     flows.append(self.files[self.key(word)])
         out = _sh_join(flows) if len(flows) > 1 else flow
-        return _Flow(None, out.remote, tuple(sources[:64]), out.coded, False) if sources or out is not _NOTHING else _NOTHING
+        return _Flow(None, out.remote, tuple(sources[:64]), out.coded,
+            False) if sources or out is not _NOTHING else _NOTHING
 
 
 _SH_VALUED_GLOBAL = frozenset("-n -C -c -H -s -u --profile --region --output -p --project --account --context --namespace --kubeconfig "
@@ -5563,7 +5658,8 @@ def _sh_whole(words: Sequence[str], between: str = " ", flow: _Flow | None = Non
     """Words as one that still carries their origin."""
     if len(words) == 1 and flow is None:
         return words[0]
-    flows = [w.flow for w in words if isinstance(w, _ShWord) and w.flow is not _NOTHING] + ([flow] if flow else [])
+    flows = [w.flow for w in words if isinstance(w, _ShWord) and w.flow is not _NOTHING] + ([flow] if flow
+        else [])
     text = between.join(words)
     if not flows:
         return text
@@ -5578,7 +5674,8 @@ def _sh_program(word: str, dialect: _ShDialect) -> str:
     if "\\" in name:
         name = name.rpartition("\\")[2]
     name = name.lower()
-    return name[:-4] if name[-4:] in (".exe", ".cmd", ".bat", ".com") and len(name) > 4 and name != "command.com" else name
+    return name[:-4] if name[-4:] in (".exe", ".cmd", ".bat",
+        ".com") and len(name) > 4 and name != "command.com" else name
 
 
 def _sh_skip(args: list[str], letters: str, words: int) -> list[str]:
@@ -5604,6 +5701,38 @@ def _sh_skip(args: list[str], letters: str, words: int) -> list[str]:
     return args[i:]
 
 
+def _sh_options(args: list[str], letters: str, longs: Iterable[str] | None,
+        switches: frozenset[str] = frozenset(),
+                ) -> list[tuple[str, str]]:
+    """The arguments as (option, value), operands as ("", word). *letters* take a value; *longs* too, all but *switches*
+    when it is None. Options of one dash and many letters (PowerShell's) come in lower case where *letters* is empty."""
+    found: list[tuple[str, str]] = []
+    waiting = ""
+    for word in args:
+        if waiting:
+            found.append((waiting, word))
+            waiting = ""
+        elif word[:2] == "--" and len(word) > 2:
+            option, mark, value = word.partition("=")
+            if mark or option in switches or longs is not None and option[2:] not in longs:
+                found.append((option, _sh_whole([value], "", _sh_flow(word))))
+            else:
+                waiting = option
+        elif word[:1] == "-" and len(word) > 1:
+            at = next((k for k, c in enumerate(word) if k and c in letters), 0)
+            if not letters or word[1:].lower() in ("destination", "outfile", "path"):
+                waiting = word.lower() if word.lower() not in switches else ""
+            elif at and at < len(word) - 1:
+                found.append(("-" + word[at], _sh_whole([word[at + 1:]], "", _sh_flow(word))))
+            elif at:
+                waiting = "-" + word[at]
+            for c in word[1:at or None] if letters else "":
+                found.append(("-" + c, ""))
+        else:
+            found.append(("", word))
+    return found
+
+
 def _sh_braces(text: str) -> list[str]:
     """Brace expansion, as far as MAX_SHELL_WORDS words go."""
     if text.count("{") > 12 or "," not in text and ".." not in text:
@@ -5616,7 +5745,8 @@ def _sh_braces(text: str) -> list[str]:
             found.append(item)
             continue
         choices = inner.group(1).split(",") if "," in inner.group(1) else inner.group(1).split("..")[:2]
-        work.extend(item[:inner.start()] + choice + item[inner.end():] for choice in reversed(choices[:MAX_SHELL_WORDS]))
+        work.extend(item[:inner.start()] + choice + item[inner.end():]
+            for choice in reversed(choices[:MAX_SHELL_WORDS]))
     return found + work
 
 
@@ -5631,7 +5761,8 @@ def _sh_wild(pattern: str, name: str) -> bool:
         part = parts[p] if p < len(parts) else ""
         if part == "*":
             star, mark, p = p, n, p + 1
-        elif part and (part == "?" or part == name[n] or len(part) > 2 and (name[n] in part[1:-1].lstrip("!^") or "-" in part)):
+        elif part and (part == "?" or part == name[n] or len(part) > 2
+                and (name[n] in part[1:-1].lstrip("!^") or "-" in part)):
             p, n = p + 1, n + 1
         elif star >= 0:
             mark += 1
@@ -5656,7 +5787,8 @@ _sh_harmless = lazy_regex(r"\s*(?:#.*|alias \w+=['\"]?(?:git|ls|cd|npm|docker|ku
 
 def _sh_harmless_lines(text: str | None) -> bool:
     """Are these lines for a start-up file only settings (`export PATH=…`)?"""
-    return text is not None and "/tmp" not in text and all(_sh_harmless.match(line) for line in text.splitlines()[:1000])
+    return text is not None and "/tmp" not in text and all(_sh_harmless.match(line)
+        for line in text.splitlines()[:1000])
 
 
 class _ShPrograms(_ShRun):
@@ -5664,28 +5796,19 @@ class _ShPrograms(_ShRun):
 
     # -- interpreters
     def _shell(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        interactive = not args
-        i = 0
-        while i < len(args):
-            word = args[i]
-            if word[:1] in "-+" and len(word) > 1 and word != "--":
-                if word[:2] != "--" and "c" in word or word == "--command":
-                    rest = args[i + 1:]
-                    while len(rest) > 1 and rest[0][:1] == "-" and " " not in rest[0]:
-                        rest = rest[1:]
-                    code = rest[0] if rest else ""
-                    self.vars.update({str(n): value for n, value in enumerate(rest[1:10])})
-                    self.vars["@"] = _sh_whole(rest[2:])
-                    return self.run_text(code, flow)
-                interactive = interactive or word in ("-i", "-l", "-s", "-li", "-il", "--login", "-")
-                if word == "-s" or word == "-":
-                    break
-                i += 2 if word in ("-o", "--rcfile", "--init-file", "+o", "-O") else 1
-                continue
-            if word == "--" or word == "-":
-                i += 1
-                continue
-            return self.run_operand(word, flow)
+        for i, word in enumerate(args):
+            if word[:1] in "-+" and word[:2] != "--" and "c" in word or word == "--command":
+                rest = args[i + 1:]
+                while len(rest) > 1 and rest[0][:1] == "-" and " " not in rest[0]:
+                    rest = rest[1:]
+                self.vars.update({str(n): value for n, value in enumerate(rest[1:10])},
+                    **{"@": _sh_whole(rest[2:])})
+                return self.run_text(rest[0] if rest else "", flow)
+            if word == "-s":
+                break
+            if word[:1] not in "-+" and (not i
+                    or args[i - 1] not in ("-o", "--rcfile", "--init-file", "+o", "-O")):
+                return self.run_operand(word, flow)
         if self.networked:
             self.say("reverse_shell", "connects a shell to the network")
         if flow.remote:
@@ -5699,323 +5822,281 @@ class _ShPrograms(_ShRun):
             self.say("privilege", "opens a root shell")
         return _Flow(None, flow.remote, flow.sources, False, True)
 
-    def run_text(self, code: str, flow: _Flow, dialect: _ShDialect | None = None) -> _Flow:
-        """A word that is run as a script."""
-        origin = _sh_flow(code)
+    def judge_origin(self, word: str) -> _Flow:
+        """A word is about to be run: where does it come from?"""
+        origin = _sh_flow(word)
         if origin.remote:
             self.say("pipe_to_shell", "runs downloaded text")
         elif origin.coded and origin.text is None:
             self.say("pipe_to_shell", "runs decoded content")
+        return origin
+
+    def run_text(self, code: str, flow: _Flow, dialect: _ShDialect | None = None) -> _Flow:
+        """A word that is run as a script."""
+        self.judge_origin(code)
         return self.read(code, flow, dialect or _SH_POSIX)
 
     def run_operand(self, word: str, flow: _Flow) -> _Flow:
-        """An interpreter's script file."""
-        origin = _sh_flow(word)
-        if origin.remote:
-            self.say("pipe_to_shell", "runs downloaded text")
-        elif origin.text:
+        """A shell's script file."""
+        origin = self.judge_origin(word)
+        if origin.text and not origin.remote:
             return self.read(origin.text, flow, _SH_POSIX)
-        if "://" in word:
-            return _NOTHING
         self.run_file(word)
-        if not word.startswith(("/dev/stdin", "/dev/fd/", "/proc/self/fd/")):
-            if word[:1] in "/~$":
-                self.path(word)
-        elif flow.remote:
+        if flow.remote and word.startswith(("/dev/stdin", "/dev/fd/", "/proc/self/fd/")):
             self.say("pipe_to_shell", "runs what comes from the network")
+        elif word[:1] in "/~$" and word[:5] != "/dev/":
+            self.path(word)
         return _Flow(None, flow.remote, flow.sources)
 
     def _evaluate(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        dialect = _SH_POWER if name != "eval" else self.d
         if not args and flow is not _NOTHING:
             args = [_sh_whole([flow.text or ""], "", flow)]
-        return self.run_text(_sh_whole(args), _NOTHING, dialect)
+        return self.run_text(_sh_whole(args), _NOTHING, self.d if name == "eval" else _SH_POWER)
 
     def _source(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         return self.run_operand(args[0], flow) if args else self._shell(name, [], flow)
 
     def _code(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        letters = {"python": "c", "pypy": "c", "ipython": "c", "perl": "eE", "ruby": "e", "node": "ep", "nodejs": "ep", "bun": "e",
-                   "php": "rBRE", "expect": "c"}.get(name, "e")
-        codes, data, i = [], "", 0
-        while i < len(args):
+        """python, perl, node …: code in an option, a script file, or standard input."""
+        codes, script, i = [], "", 0
+        letters = {"python": "c", "pypy": "c", "ipython": "c", "expect": "c", "perl": "eE", "php": "rBRE",
+            "node": "ep"}.get(name, "e")
+        while i < len(args) and not script:
             word = args[i]
-            if name == "deno" and word in ("eval", "run", "repl") or name == "bun" and word == "run":
-                codes += [a for a in args[i + 1:] if a[:1] != "-"][:1] if word == "eval" else []
-                data = "-" if word == "eval" else data
-            elif word in ("--eval", "--print", "--execute") or word[:1] == "-" and word[:2] != "--" and word[-1:] in letters and not (
-                    name in ("python", "ruby", "perl") and word[1:2] in "rmWXMI" and len(word) > 2):
-                if word[-1:] == "c" and name == "python" or name != "python":
-                    codes.append(args[i + 1] if i + 1 < len(args) else "")
-                    i += 1
-                    if letters == "c":
-                        break
-            elif word[:7] == "--eval=":
-                codes.append(word[7:])
-            elif name == "perl" and re.match(r"-\w*[eE]", word):
-                codes.append(word.partition("e")[2])
-            elif word == "-m" and name == "python":
+            if word == "-m" and letters == "c":
                 self.operands(name, args[i + 2:], flow)
                 return flow.but(None)
-            elif word[:1] != "-":
-                data = word
-                break
+            if word in ("--eval", "--print", "--execute",
+                    "eval") or word[:1] == "-" and word[:2] != "--" and (
+                    word[-1:] in letters or name == "perl" and re.match(r"-[a-z]*[eE]", word)) and not (
+                    word[1:2] in "rmWXMI" and len(word) > 2):
+                inline = word[:2] != "--" and name == "perl" and word[-1:] not in letters
+                codes.append(word.partition("e")[2] if inline else args[i + 1] if i + 1 < len(args) else "")
+                i += not inline
+            elif word[:7] == "--eval=":
+                codes.append(word[7:])
+            elif word[:1] != "-" and word != "run":
+                script = word
             i += 1
         if self.networked:
             self.say("reverse_shell", "connects an interpreter to the network")
         for code in codes:
-            origin = _sh_flow(code)
-            if origin.remote or origin.coded and origin.text is None:
-                self.say("pipe_to_shell", "runs downloaded text" if origin.remote else "runs decoded content")
+            self.judge_origin(code)
             if flow.remote and re.search(r"(?:exec|eval|system)\s*\(.{0,60}stdin", code):
                 self.say("pipe_to_shell", "runs what comes from the network")
             self.code(name, code)
-        if not codes and data and name != "deno":
-            self.run_operand(data, flow) if name not in ("python", "perl", "ruby", "node", "php") else self.script_file(data, flow)
-        elif not codes and not data:
-            if flow.remote:
-                self.say("pipe_to_shell", f"{name} runs what comes from the network")
-            elif flow.text:
-                self.code(name, flow.text)
-            elif flow.coded:
-                self.say("pipe_to_shell", f"{name} runs decoded content")
-        self.operands(name, args[i + 1:], _NOTHING)
+        if script and not codes:
+            origin = self.judge_origin(script)
+            if script == "/dev/stdin" and flow.remote:
+                self.say("pipe_to_shell", "runs what comes from the network")
+            self.run_file(script) if script != "/dev/fd/63" else self.code("code", origin.text or "")
+        elif not codes and (flow.remote or flow.coded and not flow.text):
+            self.say("pipe_to_shell", f"{name} runs what comes from the network" if flow.remote
+                else f"{name} runs decoded content")
+        elif not codes and flow.text:
+            self.code(name, flow.text)
+        self.operands(name, args[i:], _NOTHING)
         return _Flow(None, flow.remote, flow.sources, flow.coded)
-
-    def script_file(self, word: str, flow: _Flow) -> None:
-        if word == "/dev/stdin" and flow.remote or _sh_flow(word).remote:
-            self.say("pipe_to_shell", "runs what comes from the network")
-        if word != "/dev/fd/63":
-            self.run_file(word)
-        elif _sh_flow(word).text:
-            self.code("code", _sh_flow(word).text or "")
 
     def _cat(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         files = [w for w in args if w[:1] != "-"]
-        return flow if not files else self.content(files[0]) if len(args) == 1 else self.operands(name, args, flow)
+        return flow if not files else self.content(files[0]) if len(args) == 1 else self.operands(name, args,
+            flow)
 
     def _awk(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        for word in args:
-            if word[:1] != "-":
-                self.code("awk", word)
-                break
+        self.code("awk", next((word for word in args if word[:1] != "-"), ""))
         return self.operands(name, args, flow)
 
     def _sed(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        out = self.operands(name, args, flow)
         for word in args:
-            for found in re.finditer(r"(?:^|[;}\d$])\s*e\s+(.+)|/e\s*$", word[:2000]):
-                if found.group(1):
-                    self.read(found.group(1))
+            for found in re.finditer(r"(?:^|[;}\d$])\s*e\s+(.+)", word[:2000]):
+                self.read(found.group(1))
         if any(re.match(r"-\w*i|--in-place", word) for word in args):
             for word in [w for w in args if w[:1] != "-"][1:]:
                 self.written(word, _NOTHING, True)
-        return out.but(None)
+        return self.operands(name, args, flow).but(None)
 
     def _power(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         for i, word in enumerate(args):
-            low = word.lower()
-            if low == "-":
-                continue
-            if low[:1] in ("-", "/") and len(low) > 1:
-                if "encodedcommand".startswith(low[1:]) or low[1:] in ("ec", "enc"):
-                    text = _sh_decoded(args[i + 1] if i + 1 < len(args) else "", "base64")
-                    if text is None:
-                        self.say("pipe_to_shell", "runs encoded content that cannot be read")
-                        return _NOTHING
-                    return self.read(text, flow, _SH_POWER)
-                if "command".startswith(low[1:]) or low[1:] in ("c", "cwa"):
-                    return self.run_text(_sh_whole([w for w in args[i + 1:] if w != "-"] or [flow.text or ""]), flow, _SH_POWER)
-                if "file".startswith(low[1:]):
-                    return self.run_operand(args[i + 1], flow) if i + 1 < len(args) else _NOTHING
-            elif not (i and args[i - 1].lower()[:2] in ("-e", "-w", "-v", "-i", "-o", "-p")):
+            option, rest = word.lower()[1:] if word[:1] in "-/" else "", args[i + 1:]
+            if option and "encodedcommand".startswith(option) or option in ("ec", "enc"):
+                text = _sh_decoded(rest[0] if rest else "", "base64")
+                if text is None:
+                    self.say("pipe_to_shell", "runs encoded content that cannot be read")
+                return self.read(text or "", flow, _SH_POWER)
+            if option and "command".startswith(option) or option in ("c", "cwa"):
+                return self.run_text(_sh_whole([w for w in rest if w != "-"] or [flow.text or ""]), flow,
+                    _SH_POWER)
+            if option and "file".startswith(option):
+                return self.run_operand(rest[0], flow) if rest else _NOTHING
+            if word[:1] not in "-/" and not (i
+                    and args[i - 1].lower()[:2] in ("-e", "-w", "-v", "-i", "-o", "-p")):
                 return self.run_text(_sh_whole(args[i:]), flow, _SH_POWER)
-        if flow.remote:
-            self.say("pipe_to_shell", f"{name} runs what comes from the network")
-        elif flow.text:
-            return self.read(flow.text, _NOTHING, _SH_POWER)
-        return _Flow(None, flow.remote, (), False, True)
+        return self._dos(name, [], flow) if flow.remote or not flow.text else self.read(flow.text, _NOTHING,
+            _SH_POWER)
 
     def _dos(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         for i, word in enumerate(args):
             if word[:2].lower() in ("/c", "/k", "/r"):
-                rest = ([word[2:]] if len(word) > 2 else []) + args[i + 1:]
-                return self.read(" ".join(rest) if len(rest) != 1 else rest[0], flow, _SH_CMD)
+                return self.read(" ".join(([word[2:]] if len(word) > 2 else []) + args[i + 1:]), flow,
+                    _SH_CMD)
         if flow.remote:
-            self.say("pipe_to_shell", "cmd runs what comes from the network")
+            self.say("pipe_to_shell", f"{name} runs what comes from the network")
         return _Flow(flow.text, flow.remote, flow.sources, False, True)
 
+    # -- programs that hand a text to a shell
+    def _ssh(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        rest = _sh_skip(args, "bcDEeFIiJLlmOopPQRSWw", 1)
+        for word in args[:len(args) - len(rest)]:
+            if "proxycommand" in word.lower() or "localcommand" in word.lower():
+                self.read(re.sub(r"(?i).*command[= ]", "", word, 1))
+        self.ship(flow, "ssh")
+        return self.read(" ".join(rest), flow) if rest else _Flow(None, True, flow.sources)
+
+    def _su(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        code = next((args[i + 1] for i, w in enumerate(args[:-1]) if w in ("-c", "--command")), None)
+        users = [w for i, w in enumerate(args) if w[:1] != "-"
+            and (not i or args[i - 1] not in ("-c", "-s", "--command"))]
+        if "--help" not in args and (code is None or users[:1] in ([], ["root"])):
+            self.say("privilege", "becomes another user")
+        return self.read(code, flow) if code else _NOTHING
+
+    def _editor(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        for i, word in enumerate(args):
+            code = args[i + 1] if word in ("-c",
+                "--cmd") and i + 1 < len(args) else word[1:] if word[:1] == "+" else ""
+            if code[:2] == ":!" or code[:1] == "!":
+                self.read(code.lstrip(":!"))
+        return self.operands(name, args, flow)
+
+    def _parallel(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        at = next((i for i, w in enumerate(args) if w.startswith(":::")), len(args))
+        rest = _sh_skip(args[:at], "jNnSPLI", 0)
+        text = " ".join(rest)
+        if flow.remote and (not text or self.is_shell(rest)):
+            self.say("pipe_to_shell", "runs downloaded text")
+        for value in args[at + 1:][:MAX_SHELL_WORDS] or [flow.text or ""]:
+            self.read(text.replace("{}", value) if "{}" in text else f"{text} {value}", flow)
+        return _NOTHING
+
     def _wrap_join(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        if name in ("ssh", "autossh", "plink"):
-            rest = _sh_skip(args, "bcDEeFIiJLlmOopPQRSWw", 1)
-            for word in args[:len(args) - len(rest)]:
-                if "proxycommand" in word.lower() or "localcommand" in word.lower():
-                    self.read(re.sub(r"(?i).*command[= ]", "", word, 1))
-            self.ship(flow, "ssh")
-            return self.read(" ".join(rest), flow) if rest else _Flow(None, True, flow.sources, False, False)
-        if name == "su":
-            code = next((args[i + 1] for i, w in enumerate(args[:-1]) if w in ("-c", "--command")), None)
-            users = [w for i, w in enumerate(args) if w[:1] != "-" and (not i or args[i - 1] not in ("-c", "-s", "--command"))]
-            if code is None or not users or users[0] == "root":
-                self.say("privilege", "becomes another user")
-            return self.read(code, flow) if code else _NOTHING
-        if name in ("vim", "vi", "nvim", "ex"):
-            for i, word in enumerate(args):
-                code = args[i + 1] if word in ("-c", "--cmd") and i + 1 < len(args) else word[1:] if word[:1] == "+" else ""
-                if code[:2] == ":!" or code[:1] == "!":
-                    self.read(code.lstrip(":!"))
-            return self.operands(name, args, flow)
-        if name in ("at", "batch"):
-            if not any(w in ("-l", "-q", "-r", "-d", "-c", "-V") for w in args) and "list" not in args:
-                self.say("persistence", "schedules a command for later")
-            return self.read(flow.text) if flow.text else _NOTHING
-        if name == "parallel":
-            at = next((i for i, w in enumerate(args) if w.startswith(":::")), len(args))
-            rest = _sh_skip(args[:at], "jNnSPLI", 0)
-            values = args[at + 1:]
-            text = " ".join(rest)
-            if text and flow.remote and self.is_shell(rest):
-                self.say("pipe_to_shell", "runs downloaded text")
-            for value in values[:MAX_SHELL_WORDS] or ([flow.text] if flow.text else [""]):
-                self.read(text.replace("{}", value) if "{}" in text else f"{text} {value}", flow)
-            if not text and flow.remote:
-                self.say("pipe_to_shell", "runs downloaded text")
-            return _NOTHING
-        valued = {"watch": "nd", "script": "OIBTEome", "tmux": "LSfctnsxyFe", "screen": "SLchpst", "wsl": "due"}.get(name, "")
-        if name == "wsl" and any(w in ("--unregister",) for w in args):
-            self.say("destructive", "wsl: deletes a whole distribution")
-        code = next((args[i + 1] for i, w in enumerate(args[:-1]) if re.match(r"-\w*[ce]\Z|--command\Z", w) and name not in ("tmux", "wsl", "watch")), None)
-        if code is not None:
-            return self.read(" ".join(args[args.index(code):]), flow)
+        """watch, script, tmux, terminals …: their words, joined, are a shell's text."""
+        valued = {"watch": "nd", "tmux": "LSfctnsxyFe", "screen": "SLchpst", "wsl": "due"}.get(name, "")
         rest = _sh_skip(args, valued, 0)
+        at = next((i for i, w in enumerate(args[:-1]) if re.match(r"-\w*[ce]\Z|--command\Z", w)), -1)
+        if at >= 0 and name not in ("tmux", "wsl", "watch"):
+            return self.read(args[at + 1] if name == "script" else " ".join(args[at + 1:]), flow)
         if name == "tmux":
-            rest = [w for w in rest[1:] if w not in ("Enter", "C-m")] if rest[:1] and rest[0] in (
-                "new", "new-session", "neww", "new-window", "send-keys", "send", "split-window", "run-shell", "run") else []
-            rest = _sh_skip(rest, valued, 0)
+            run = rest[:1] and re.match(r"new|neww|send|split|run|respawn", rest[0])
+            rest = _sh_skip([w for w in rest[1:] if w not in ("Enter", "C-m")], valued, 0) if run else []
         elif name == "script":
             return self.operands(name, rest, flow)
         return self.read(" ".join(rest), flow) if rest else _NOTHING
 
     def _container(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """docker run/exec, kubectl exec: the command inside."""
-        text = self.operands(name, [w for w in args if w[:1] == "-" and "file" in w], _NOTHING)
-        verb = next((i for i, w in enumerate(args) if w in ("run", "exec", "debug", "rsh", "cp", "get", "config")), -1)
-        if verb < 0 or args[:verb] and args[0] in ("build", "pull", "images"):
-            return flow if text is _NOTHING else text
-        rest = args[verb + 1:]
-        if args[verb] == "cp":
+        at = next((i for i, w in enumerate(args)
+            if w in ("run", "exec", "debug", "rsh", "cp", "get", "config")), -1)
+        if at < 0 or args[0] in ("build", "pull", "images", "apply"):
+            return self.operands(name, [w for w in args if w[:1] == "-" and "file" in w], flow)
+        verb, rest = args[at], args[at + 1:]
+        if verb == "cp":
             return self.operands(name, rest, flow)
-        if args[verb] in ("get", "config"):
-            secret = args[verb] == "get" and any(w.startswith("secret") for w in rest) or rest[:1] == ["view"]
-            return _Flow(None, False, ("\0cluster secrets",)) if secret and name in ("kubectl", "oc") else _NOTHING
+        if verb in ("get", "config"):
+            secret = name in ("kubectl", "oc") and (rest[:1] == ["view"]
+                or any(w.startswith("secret") for w in rest))
+            return _Flow(None, False, ("\0cluster secrets",)) if secret else _NOTHING
         if "--" in rest and name in ("kubectl", "oc"):
             rest = rest[rest.index("--") + 1:]
         else:
             i = 0
             while i < len(rest) and rest[i][:1] == "-":
-                word = rest[i]
-                if word[:2] == "--":
-                    i += 1 if "=" in word or word in _SH_CONTAINER_FLAGS else 2
-                else:
-                    i += 2 if word[-1:] in "veuwpmlhcnf" else 1
-            entry = next((rest[k + 1] for k, w in enumerate(rest[:i]) if w == "--entrypoint" and k + 1 < len(rest)), None)
-            rest = ([entry] if entry else []) + rest[i + 1:]
-        if rest:
-            before, self.root = self.root, False
-            out = self.simple(rest, flow)
-            self.root = before
-            return out
-        return _NOTHING
+                alone = "=" in rest[i] or rest[i] in _SH_CONTAINER_FLAGS if rest[i][:2] == "--" else rest[i][-1] not in "veuwpmlhcnf"
+                if rest[i] in ("-v", "--volume") and i + 1 < len(rest):
+                    self.path(rest[i + 1].split(":")[0])
+                i += 1 if alone else 2
+            entry = [rest[k + 1] for k, w in enumerate(rest[:i]) if w == "--entrypoint" and k + 1 < len(rest)]
+            rest = entry + rest[i + 1:]
+        before, self.root = self.root, False
+        out = self.simple(rest, flow) if rest else _NOTHING
+        self.root = before
+        return out
 
     # -- text in, text out
     def _echo(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        words = list(args)
-        interpreted = self.d is _SH_POSIX and name == "printf"
+        words, escapes = list(args), name == "printf" and self.d is _SH_POSIX
         while name == "echo" and words and re.match(r"-[neE]+\Z", words[0]):
-            interpreted = interpreted or "e" in words[0]
-            words = words[1:]
-        if name == "printf":
-            if words[:1] == ["-v"] and len(words) > 2:
-                self.vars[words[1]] = _sh_whole(words[2:], "")
-            if words[:1] == ["--"]:
-                words = words[1:]
-            shape = words[0] if words else ""
-            if "%" in shape:
-                pieces, rest = [], list(words[1:])
-                while True:
-                    before = len(rest)
-                    pieces.append(re.sub(r"%[-0-9.]*([sdbqxc%])", lambda m: "%" if m.group(1) == "%" else rest.pop(0) if rest else "", shape))
-                    if not rest or len(rest) == before or len(pieces) > MAX_SHELL_WORDS:
-                        break
-                words = [_sh_whole(["".join(pieces)] + [""], "", _sh_join([_sh_flow(w) for w in words]))]
+            escapes = escapes or "e" in words.pop(0)
+        if name == "printf" and words[:1] == ["-v"] and len(words) > 2:
+            self.vars[words[1]] = _sh_whole(words[2:], "")
+        shape = words[0] if words else ""
+        if name == "printf" and "%" in shape:
+            pieces, rest, left = [], words[1:], -1
+            while len(rest) != left and len(pieces) < MAX_SHELL_WORDS and (rest or not pieces):
+                left = len(rest)
+                pieces.append(re.sub(r"%[-0-9.]*([sdbqxc%])", lambda m: "%" if m.group(1) == "%"
+                    else rest.pop(0) if rest else "", shape))
+            words = [_sh_whole(["".join(pieces), ""], "", _sh_join([_sh_flow(w) for w in words]))]
         text = _sh_whole(words)
-        origin = _sh_flow(text)
-        plain = str(text)[:MAX_SHELL_VALUE]
-        if interpreted and "\\" in plain:
+        origin, plain = _sh_flow(text), str(text)[:MAX_SHELL_VALUE]
+        if escapes and "\\" in plain:
             plain = _sh_escapes.sub(_sh_unescape, plain.replace("\\0", "\\"))
-        known = origin is _NOTHING or origin.text is not None or not origin.remote and not origin.coded
-        return origin.but(plain + ("\n" if name != "printf" else "")) if known else origin
+        return origin if origin.text is None and (origin.remote
+            or origin.coded) else origin.but(plain + "\n" * (name != "printf"))
 
     def _decode(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """Programs that decode or turn text: what they yield is known when their input is."""
-        if name == "certutil":
-            return self._fetch_tool(name, args, flow)
         if name == "gpg" and not any(w in ("-d", "--decrypt", "--dearmor") for w in args):
-            if any(w.startswith("--export-secret") for w in args):
-                return _Flow(None, False, ("\0a private key",))
-            return self.operands(name, args, flow)
-        here = [w for w in args if w[:1] != "-"]
+            export = any(w.startswith("--export-secret") for w in args)
+            return _Flow(None, False, ("\0a private key",)) if export else self.operands(name, args, flow)
+        here, text = [w for w in args if w[:1] != "-"], None
         if name == "tr":
-            if flow.text is not None and len(here) > 1:
-                return flow.but(_sh_translate(flow.text, here[0], here[1]))
-            if flow.text is not None and here and "-d" in args:
-                drop = set(_sh_set(here[0]))
-                return flow.but("".join(c for c in flow.text if c not in drop))
-            return flow.but(None)._replace(coded=flow.coded or bool(flow.text))
-        if flow.text is None and here and name not in ("xxd", "od", "hexdump", "rev"):
+            if flow.text is None or not here:
+                return flow.but(None)
+            if "-d" in args:
+                return flow.but(flow.text.translate(dict.fromkeys(map(ord, _sh_set(here[0])))))
+            return flow.but(_sh_translate(flow.text, here[0], here[1])) if len(here) > 1 else flow
+        if here and (flow is _NOTHING or flow.text is None and name not in ("xxd", "od", "hexdump", "rev")):
             flow = self.content(here[-1])
-        elif here and flow is _NOTHING:
-            flow = self.content(here[0])
-        text = None
-        if flow.text is not None:
-            if name == "rev":
-                text = "\n".join(line[::-1] for line in flow.text.splitlines())
-            elif name in ("base64", "base32", "xxd") and any(re.match(r"--?\w*[dDr]", w) for w in args):
-                text = _sh_decoded(flow.text, name)
+        if flow.text is not None and name == "rev":
+            text = "\n".join(line[::-1] for line in flow.text.splitlines())
+        elif flow.text is not None and name in ("base64", "base32",
+                "xxd") and any(re.match(r"--?\w*[dDr]", w) for w in args):
+            text = _sh_decoded(flow.text, name)
         return _Flow(text, flow.remote, flow.sources, True)
 
     def _archive(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        sources, into = list(flow.sources), ""
-        flags = args[0] if args else ""
-        make = name in ("zip", "7z", "7za", "rar", "compress-archive", "cpio") or "c" in flags and flags[:2] != "--" or "--create" in args
+        sources, into, tar = list(flow.sources), "", name in ("tar", "bsdtar", "gtar")
+        make = not tar or "c" in args[0] and args[0][:2] != "--" or "--create" in args if args else False
         for i, word in enumerate(args):
             if word.startswith(("--checkpoint-action=exec=", "--to-command=", "--use-compress-program=")):
                 self.read(word.rpartition("=")[2])
-            if word in ("-f", "--file") or i == 0 and word[-1:] == "f" or word[:1] == "-" and word[-1:] == "f" and word[:2] != "--":
+            elif tar and (word == "--file" or word[-1:] == "f"
+                    and (not i or word[:1] == "-" and word[:2] != "--")) or word == "-DestinationPath":
                 into = args[i + 1] if i + 1 < len(args) else ""
-            elif word == "-DestinationPath" or name in ("zip", "7z", "7za") and not into and word[:1] != "-" and word not in ("a", "x"):
-                into = args[i + 1] if word[:1] == "-" and i + 1 < len(args) else word
-            elif word[:1] != "-" and word != into and (i or name not in ("tar", "bsdtar", "gtar")):
+            elif not tar and not into and word[:1] != "-" and word not in ("a",
+                    "x") and name != "compress-archive":
+                into = word
+            elif word[:1] != "-" and word != into and (i or not tar):
                 self.path(word, sources if make else None)
         if make and into and into != "-":
             self.files[self.key(into)] = _Flow(None, False, tuple(sources[:64]), True)
-        if into and into != "-" and not make:
-            return self.content(into)._replace(text=None)
+        elif into and into != "-":
+            return self.content(into).but(None)
         return _Flow(None, flow.remote, tuple(sources[:64]), True)
 
     def _environment(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        if name == "setx":
-            return _NOTHING
+        """export, set, declare …: assignments, or a list of all variables."""
         for word in args:
             found = _sh_assignment.match(word)
-            if found:
-                self.vars[found.group(1) if self.d is _SH_POSIX else found.group(1).lower()] = _sh_whole(
-                    [word[found.end():]], "", _sh_flow(word)) if isinstance(word, _ShWord) else word[found.end():]
+            if found and name != "setx":
+                key = found.group(1) if self.d is _SH_POSIX else found.group(1).lower()
+                self.vars[key] = _sh_whole([word[found.end():]], "", _sh_flow(word))
         if name == "set" and args[:1] == ["--"]:
-            self.vars.update({str(i): value for i, value in enumerate(args) if i}, **{"@": _sh_whole(args[1:])})
-        if not args or args == ["-p"] or args == ["-x"] or name == "printenv":
-            return _Flow(None, False, ("\0the environment",))
-        return _NOTHING
+            self.vars.update({str(i): value for i, value in enumerate(args) if i},
+                **{"@": _sh_whole(args[1:])})
+        return _Flow(None, False, ("\0the environment",)) if args in ([], ["-p"],
+            ["-x"]) or name == "printenv" else _NOTHING
 
     def _history(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         return _Flow(None, False, ("\0the shell history",))
@@ -6026,13 +6107,10 @@ class _ShPrograms(_ShRun):
     def _test(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         return self.operands("test", args, _NOTHING)
 
-    def _unknown_text(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """read VAR: the variable holds a line of the input."""
+    def _read_variable(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         for word in args:
             if word[:1] != "-" and word.isidentifier():
-                value = _ShWord((flow.text or "$()").split("\n")[0])
-                value.flow = flow
-                self.vars[word] = value
+                self.vars[word] = _sh_whole([(flow.text or "$()").split("\n")[0]], "", flow)
         return _NOTHING
 
     def _listing(self, name: str, args: list[str], flow: _Flow) -> _Flow:
@@ -6041,144 +6119,149 @@ class _ShPrograms(_ShRun):
         return _Flow(spots[0].rstrip("/\\") + "/*" if spots else "*")
 
     def _find(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        roots, shape, i = [], "", 0
+        """find: what it deletes or runs, with stand-ins for the files it would find."""
         if name in ("fd", "fdfind"):
-            at = next((k for k, w in enumerate(args) if w in ("-x", "-X", "--exec", "--exec-batch")), -1)
-            roots = [w for w in args[:at] if w[:1] != "-"][1:2]
-            return self.simple([w.replace("{}", (roots or ["."])[0] + "/x") for w in args[at + 1:]], flow) if at >= 0 else _NOTHING
-        while i < len(args) and (args[i][:1] not in "-(!" or args[i] in ("-L", "-P", "-H")):
-            roots += [args[i]] if args[i][:1] != "-" else []
-            i += 1
-        roots = roots or ["."]
-        narrowed = False
-        for k in range(i, len(args)):
-            word = args[k]
-            if word in ("-name", "-iname", "-path") and k + 1 < len(args):
-                shape = args[k + 1].rpartition("/")[2]
-                narrowed = bool(shape.strip("*."))
-            elif word in ("-mtime", "-type", "-size", "-empty", "-newer", "-mmin", "-regex", "-iregex", "-maxdepth"):
-                narrowed = narrowed or word in ("-empty", "-regex", "-iregex", "-mtime", "-mmin", "-size", "-newer")
-        hits = [f"{root.rstrip('/')}/{shape if narrowed and shape else 'x' if narrowed else '*'}" for root in roots]
-        for k in range(i, min(len(args), i + 200)):
-            word = args[k]
+            at = next((k for k, w in enumerate(args) if re.match(r"-[xX]\Z|--exec", w)), len(args))
+            root = ([w for w in args[:at] if w[:1] != "-"][1:2] or ["."])[0]
+            return self.simple([w.replace("{}", root + "/x") for w in args[at + 1:]],
+                flow) if args[at + 1:] else _NOTHING
+        i = next((i for i, w in enumerate(args) if w[:1] in "-(!" and w not in ("-L", "-P", "-H")), len(args))
+        roots, tests = [w for w in args[:i] if w[:1] != "-"] or ["."], args[i:i + 200]
+        shape = next((tests[k + 1].rpartition("/")[2] for k, w in enumerate(tests[:-1])
+            if w in ("-name", "-iname", "-path")), "")
+        narrow = bool(shape.strip("*.")) or any(w in ("-empty", "-regex", "-iregex", "-mtime", "-mmin",
+            "-size", "-newer") for w in tests)
+        hits = [f"{root.rstrip('/')}/{shape if shape.strip('*.') else 'x' if narrow else '*'}"
+            for root in roots[:16]]
+        for k, word in enumerate(tests):
             if word == "-delete":
                 for hit in hits:
                     if self.doomed(hit, True, True):
                         self.say("destructive", "find deletes files outside the project", hit)
             elif word in ("-exec", "-execdir", "-ok", "-okdir"):
-                end = next((j for j in range(k + 1, min(len(args), k + 1000)) if args[j] in (";", "+")), len(args))
-                for hit in hits[:16]:
-                    if args[k + 1:end]:
-                        self.simple([w.replace("{}", hit) for w in args[k + 1:end]], flow)
-            elif word in ("-fprint", "-fprintf", "-fls") and k + 1 < len(args):
-                self.written(args[k + 1], _NOTHING, False)
+                end = next((j for j in range(k + 1, len(tests)) if tests[j] in (";", "+")), len(tests))
+                for hit in hits:
+                    self.simple([w.replace("{}", hit) for w in tests[k + 1:end]] or [""], flow)
+            elif word in ("-fprint", "-fprintf", "-fls") and k + 1 < len(tests):
+                self.written(tests[k + 1], _NOTHING, False)
         return _Flow("\n".join(hits))
 
     def _change(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         spots = [w for w in args if w[:1] != "-" and w.lower() != "/d"]
         word = spots[0] if spots else "~" if name == "cd" and "-" not in args else ""
         if word and word != "$()":
-            self.cwd = self.where(word)[:1000]
-            self.spend(len(self.cwd) * 20)
-            self.at = self.at._replace(cwd=(canonical_paths(self.cwd, self.ctx.paths) or (self.at.cwd,))[0])
+            self.go(word)
         return _NOTHING
 
     # -- files
     def _remove(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         windows = name in ("del", "erase", "rd", "rmdir", "ri", "remove-item") or self.d is not _SH_POSIX
-        recursive = name in ("rimraf", "shred", "srm", "trash", "del-cli")
-        forced, targets, named, previous = recursive, [], False, ""
-        for word in args:
-            low = word.lower()
-            if word == "--":
-                named = True
-            elif not named and low[:1] == "-" and len(low) > 1:
-                if low in ("--help", "--version", "-whatif", "-wh"):
-                    return _NOTHING
-                option = low.lstrip("-")
-                if word[1] != "-" and not (len(option) > 3 and option.isalpha() and option[:3] in ("rec", "for", "pat", "lit", "con", "err", "inc", "exc", "fil")):
-                    recursive = recursive or "r" in option and name not in ("shred", "rmdir")
-                    forced = forced or "f" in option
-                else:
-                    recursive = recursive or option.startswith("rec")
-                    forced = forced or option.startswith("for")
-            elif not named and windows and re.match(r"(?:/[a-z](?::\S*)?)+\Z", low) and low not in ("/x",):
+        recursive = forced = name in ("rimraf", "shred", "srm", "trash", "del-cli")
+        targets: list[str] = []
+        end = args.index("--") if "--" in args else len(args)
+        for i, word in enumerate(args):
+            low, previous = word.lower(), args[i - 1].lower() if i else ""
+            if low in ("--help", "--version", "-whatif", "-wh") and i < end:
+                return _NOTHING
+            if i == end:
+                continue
+            if low[:1] == "-" and i < end:
+                long = low[1:2] == "-" or re.match(r"-(?:rec|for|pat|lit|con|err|inc|exc|fil)", low)
+                recursive = recursive or (low.lstrip("-")[:3] == "rec" if long else "r" in low
+                    and name not in ("shred", "rmdir"))
+                forced = forced or (low.lstrip("-")[:3] == "for" if long else "f" in low)
+            elif windows and re.match(r"(?:/[a-z](?::\S*)?)+\Z", low):
                 recursive = recursive or "/s" in low
                 forced = forced or "/f" in low or "/q" in low
-            elif previous not in ("-include", "-exclude", "-filter", "-erroraction", "-ea", "-n", "-s", "--iterations", "--size") or not word:
-                targets += word.split(",") if windows and "," in word and not isinstance(word, _ShWord) else [word]
-            previous = low
+            elif previous not in ("-include", "-exclude", "-filter", "-erroraction", "-ea", "-n", "-s",
+                    "--iterations", "--size"):
+                targets += word.split(",") if windows and "," in word and not isinstance(word,
+                    _ShWord) else [word]
         if not targets and flow.text and name not in ("rm", "unlink"):
             targets, recursive = flow.text.split("\n"), True
         for word in targets:
             self.path(word)
-            if name == "rmdir" and not recursive and not _sh_drive.match(word):
-                continue
-            if self.doomed(word, recursive, forced):
-                self.say("destructive", "deletes outside the project" if word not in ("*", ".", ".git") else "deletes the project", word)
+            if (name != "rmdir" or recursive or _sh_drive.match(word)) and self.doomed(word, recursive,
+                    forced):
+                self.say("destructive", "deletes outside the project" if word not in ("*", ".", ".git")
+                    else "deletes the project", word)
         return _NOTHING
 
     def _overwrite(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        appended = name in ("ac", "add-content") or any(w in ("-a", "--append", "-Append") for w in args)
-        operands = [w for i, w in enumerate(args) if w[:1] != "-" and (not i or args[i - 1].lower() not in ("-s", "-value", "-encoding", "-r", "-o", "-l"))]
-        value = next((args[i + 1] for i, w in enumerate(args[:-1]) if w.lower() == "-value"), None)
+        """dd, tee, truncate, Set-Content …"""
         if name == "dd":
-            source = next((w[3:] for w in args if w[:3] == "if="), "")
-            if source:
-                flow = self.content(source)
+            for word in args:
+                if word[:3] == "if=":
+                    flow = self.content(word[3:])
             for word in args:
                 if word[:3] == "of=":
                     self.written(word[3:], flow, False)
-            return flow if not any(w[:3] == "of=" for w in args) else _NOTHING
-        if self.d is _SH_POWER and len(operands) > 1 and name not in ("tee", "tee-object", "out-file"):
-            value, operands = value or operands[1], operands[:1]
-        content = _sh_flow(value).but(str(value)) if value is not None else flow if name not in ("truncate", "fallocate") else _EMPTY
-        for word in operands:
+            return flow
+        appended = name in ("ac", "add-content") or any(w in ("-a", "--append", "-Append") for w in args)
+        files = [w for i, w in enumerate(args) if w[:1] != "-"
+            and (not i or args[i - 1].lower() not in ("-s", "-value", "-encoding", "-r", "-o", "-l"))]
+        value = next((args[i + 1] for i, w in enumerate(args[:-1]) if w.lower() == "-value"), None)
+        if self.d is _SH_POWER and len(files) > 1 and name not in ("tee", "tee-object", "out-file"):
+            value, files = value or files[1], files[:1]
+        shrinks = name in ("truncate", "fallocate")
+        content = _sh_flow(value).but(str(value)) if value is not None else _EMPTY if shrinks else flow
+        for word in files:
             self.written(word, content, appended)
-            if name == "truncate" and not appended and self.doomed(word, False, False):
+            if shrinks and self.doomed(word, False, False):
                 self.say("destructive", "empties a system file", word)
         return flow
 
     def _copy(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        valued = {"-t", "--target-directory", "-m", "--mode", "-o", "-g", "--suffix", "-Destination", "-d"} if name != "cp" else {"-t", "--target-directory"}
-        words = [w for i, w in enumerate(args) if w[:1] != "-" and (not i or args[i - 1] not in valued)
-                 and not (self.d is not _SH_POSIX and re.match(r"/[A-Za-z]\Z", w))]
-        target = next((args[i + 1] for i, w in enumerate(args[:-1]) if w in ("-t", "--target-directory", "-Destination")), None)
-        if target is None:
-            target = words.pop() if len(words) > 1 or name in ("mklink",) and words else ""
-        moved = name in ("mv", "move", "move-item", "mi", "ren", "rename", "rename-item")
-        content = _sh_join([_NOTHING] + [self.content(w) if not re.search(r"\.(?:example|sample|template|dist)\Z", w)
-                                         else _NOTHING for w in words]) if words else _NOTHING
+        """cp, mv, ln, install …: the content goes along."""
+        words, into = [], ""
+        for option, word in _sh_options(args, "t" if name == "cp" else "tmog",
+                ("target-directory", "destination", "mode", "suffix")):
+            if option in ("-m", "--mode") and re.match(r"0?[2467]\d{3}\Z|.*\+\w*s", word):
+                self.say("privilege", "sets the setuid or setgid bit")
+            elif option in ("-t", "--target-directory", "-destination"):
+                into = word
+            elif not option and not (self.d is not _SH_POSIX and re.match(r"/[A-Za-z]\Z", word)):
+                words.append(word)
+        if not into and len(words) > 1:
+            into = words.pop()
         template = any(re.search(r"\.(?:example|sample|template|dist)\Z", w) for w in words)
-        for word in words:
-            if moved and (target.lower() in ("/dev/null", "nul") and self.doomed(word, True, True) or any(
-                    re.match(r"/(?:etc|bin|usr|lib|boot|sbin|var)(?:/|\Z)|/\Z|~\Z|~/\*", p) for p in self.places(word)) and self.doomed(word, True, True)):
+        flows = [_NOTHING if template else self.content(w) for w in words]
+        content = self.files.get(self.key(words[0])) if words and self.files else None
+        content = content or _sh_join(flows or [_NOTHING])
+        for word in words if name in ("mv", "move", "move-item", "mi", "ren", "rename",
+                "rename-item") else []:
+            gone = into.lower() in ("/dev/null", "nul") or any(
+                re.match(r"/(?:etc|bin|usr|lib|boot|sbin|var)(?:/|\Z)|/\Z|~\Z|~/\*", place)
+                    for place in self.places(word))
+            if gone and self.doomed(word, True, True):
                 self.say("destructive", "moves away what is outside the project", word)
-        if target:
-            leaf = target + words[0].rpartition("/")[2] if words and target[-1:] in "/\\" else target
-            if not template or self.key(leaf) not in (".env",) and "/.env" not in leaf:
-                self.written(leaf, self.files.get(self.key(words[0]), content) if words else content, False)
-            self.files[self.key(leaf)] = self.files.get(self.key(words[0]), content) if words else content
+        if into:
+            leaf = into + words[0].rpartition("/")[2] if words and into[-1:] in "/\\" else into
+            if not template or ".env" not in leaf:
+                self.written(leaf, content, False)
+            self.files[self.key(leaf)] = content
         return _NOTHING
 
     def _mode(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """chmod, chown, icacls …"""
         recursive = any(re.match(r"-\w*R|--recursive|/[tTrR]\Z", w) for w in args)
         words = [w for w in args if w[:1] != "-" or re.match(r"-[rwxst]+\Z", w)]
-        if any(w.startswith("--reference") for w in args):
-            words = [""] + words
-        spec, targets = (words[0], words[1:]) if words and name in ("chmod", "chown", "chgrp") else ("", words)
+        spec, *targets = words or [""]
         if name in ("icacls", "takeown"):
             targets = [w for w in args if _sh_drive.match(w)]
             spec = "777" if any(re.search(r"(?i)/grant|everyone|/f|/reset", w) for w in args) else ""
         for word in targets:
             self.operands("chmod", [word], _NOTHING)
             places = self.places(word)
-            outside = any(p in ("/", "~") or _SH_SYSTEM.match(p) and not _SH_TEMPORARY.match(p) or _SH_PRIVILEGED.match(p) for p in places)
-            if name == "chmod" and (re.search(r"(?:^|,)[ugoa]*[+=][rwx]*s", spec) or re.match(r"0?[2467]\d{3}\Z", spec)) and re.match(r"0?[0-7]{3}\Z", spec) is None:
+            outside = any(p in ("/", "~") or _SH_SYSTEM.match(p) and not _SH_TEMPORARY.match(p)
+                for p in places)
+            if name == "chmod" and re.search(r"(?:^|,)[ugoa]*[+=][rwx]*s|^0?[2467]\d{3}\Z", spec):
                 self.say("privilege", "sets the setuid or setgid bit", word)
-            elif outside and (re.search(r"0?\d?\d[2367]\Z|[oa]\+\w*w|^\+\w*w|o=\w*w|a=\w*w|ugo\+\w*w", spec) and name == "chmod" or spec == "777"):
+            elif outside and (spec == "777" or name == "chmod" and re.search(
+                    r"0?\d?\d[2367]\Z|[oa]\+\w*w|^\+\w*w|[oa]=\w*w", spec)):
                 self.say("privilege", "lets everybody write system files", word)
-            elif recursive and (outside or self.doomed(word, True, True) and any(p.count("/") < 3 for p in places)):
+            elif recursive and (outside or self.doomed(word, True, True)
+                    and any(p.count("/") < 3 for p in places)):
                 self.say("destructive", f"{name}: changes rights of everything below", word)
             elif name == "chmod" and outside and re.match(r"0?0\d\d\Z|[ugoa]*-\w*[rwx]", spec):
                 self.say("destructive", "takes rights from system files", word)
@@ -6186,266 +6269,175 @@ class _ShPrograms(_ShRun):
 
     # -- the network
     def _http(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """curl, wget, Invoke-WebRequest …: what they send, and the file or stream they fetch."""
         sent: list[_Flow] = []
-        target, previous, urls, reads_input, saved = "", "", [], False, name == "wget" or name == "aria2c"
-        letters = "AbcCdDeEFhHKmoPQrTuUwxXyYz" if name == "curl" else "OoaiBtTUePDARQl"
-        for word in args:
-            option, previous = previous, ""
-            value = word
-            if not option:
-                if word[:2] == "--":
-                    option, mark, value = word.partition("=")
-                    value = _sh_whole([value], "", word.flow) if isinstance(word, _ShWord) else value
-                    if not mark:
-                        previous = option if option not in _SH_HTTP_SWITCHES else ""
-                        if option in ("--remote-name", "--remote-name-all"):
-                            saved = True
-                        continue
-                elif word[:1] == "-" and len(word) > 1 and name in ("curl", "wget"):
-                    at = next((k for k, c in enumerate(word) if k and c in letters), 0)
-                    saved = saved or "O" in word[1:at or None] and name == "curl" or name == "wget" and word[1:] == "qO-"
-                    if not at:
-                        continue
-                    if at == len(word) - 1:
-                        previous = "-" + word[at]
-                        continue
-                    option, value = "-" + word[at], _sh_whole([word[at + 1:]], "", _sh_flow(word))
-                elif word[:1] == "-" and len(word) > 1:
-                    previous = word.lower()
-                    continue
-            if not option or option in ("--url", "-uri", "-source", "-usebasicparsing", "-useb", "-passthru"):
+        target, urls, named = "", [], name == "wget" or name == "aria2c"
+        letters = {"curl": "AbcCdDeEFhHKmoPQrTuUwxXyYz", "wget": "OoaiBtTUePDARQl"}.get(name, "")
+        for option, value in _sh_options(args, letters, None, _SH_HTTP_SWITCHES):
+            if option in ("", "--url", "-uri", "-source"):
                 urls.append(value)
-                if name in ("http", "https", "xh") and re.search(r"(?:^|[=:])@", value):
+                if name in ("http", "https", "xh") and re.search(r"[=:]@", value):
                     sent.append(self.content(value.rpartition("@")[2]))
-                continue
-            out, data = self.http_option(name, option, value, flow)
-            target = out or target
-            reads_input = reads_input or data is flow and data is not _NOTHING
-            if data is not None:
-                sent.append(data)
+            elif option in ("-O", "--remote-name", "--remote-name-all") and name == "curl":
+                named = True
+            elif option in ("-o", "--output", "-outfile", "--output-document", "-outf", "-destination",
+                    "--out", "-O"):
+                target = value
+            elif option in _SH_HTTP_FILES:
+                sent.append(flow if value in ("-", ".") else self.content(value))
+            elif option in _SH_HTTP_DATA:
+                at = re.search(r"(?:^|=)[@<](.*)\Z|^[\w.-]*@([./~$].*)\Z", value,
+                    re.S) if option not in ("--data-raw", "--post-data", "-b", "--cookie") else None
+                file = (at.group(1) or at.group(2) or "").split(";")[0] if at else ""
+                sent.append(flow if file == "-" else self.content(file) if file else _sh_flow(value))
+            elif option in ("-H", "--header", "-A", "-e", "--user-agent",
+                    "--referer") and "uthorization" not in value:
+                sent.append(_sh_flow(value) if any(s[:2] != "\0$" for s in _sh_flow(value).sources)
+                    else _NOTHING)
+            elif option in ("-K", "--config", "-i", "--input-file"):
+                self.path(value)
         for url in urls[:64]:
             origin = _sh_flow(url)
-            if origin is not _NOTHING and not self.own_host(origin, urls):
-                sent.append(origin)
-                if origin.sources == () and origin.coded:
-                    self.say("exfiltration", "sends encoded command output in an address")
-            if re.search(r"\$\(\)|uid=", url) and "\0who" in origin.sources:
-                self.say("exfiltration", "sends command output in an address")
+            if origin.coded and not origin.sources:
+                self.say("exfiltration", "sends encoded command output in an address")
+            sent.append(origin)
             if url[:7].lower() == "file://":
                 self.path(url)
-        if name in ("http", "https", "xh") and flow is not _NOTHING:
-            sent.append(flow)
+        sent += [flow] if name in ("http", "https", "xh") else []
+        hosts = " ".join(re.sub(r"^\w+://|[/?].*", "", url[:300]) for url in urls[:8]).lower()
         for part in sent[:64]:
-            if not self.own_host(part, urls):
+            if part.sources and not _sh_own_host(part, hosts):
                 self.ship(part, name)
-        got = _Flow(None, not any(u.lower().startswith("file:") for u in urls) and bool(urls) or flow.remote)
-        if saved and not target and urls:
+        got = _Flow(None, bool(urls) and not any(u[:5].lower() == "file:" for u in urls) or flow.remote)
+        if named and not target and urls:
             target = re.sub(r"[?#].*", "", urls[0].rstrip("/")).rpartition("/")[2]
         if target and target not in ("-", "/dev/stdout"):
-            self.written(target, got, False, False)
+            self.written(target, got, False)
             self.files[target] = got
-            return _NOTHING if name != "wget" else _NOTHING
+            return _NOTHING
         return got
 
-    def http_option(self, name: str, option: str, value: str, flow: _Flow) -> tuple[str, _Flow | None]:
-        """One option with its value: (file written or "", what it sends)."""
-        if option in ("-o", "--output", "-OutFile", "-outfile", "--output-document", "-outf", "-destination", "--out") or option == "-O" and name != "curl":
-            return value, None
-        if option in ("-T", "--upload-file", "--post-file", "--body-file", "-infile", "-inf") and not (option == "-T" and name == "wget"):
-            return "", flow if value in ("-", ".") else self.content(value)
-        if option in ("-d", "--data", "--data-binary", "--data-raw", "--data-urlencode", "--data-ascii", "--json", "-F", "--form", "--post-data",
-                      "--body-data", "-body", "-b", "--cookie", "--url-query", "-form"):
-            at = re.search(r"(?:^|=)[@<](.*)\Z|^[\w.-]*@([./~$].*)\Z", value, re.S) if option not in ("--data-raw", "--post-data") else None
-            if at and option not in ("-b", "--cookie"):
-                file = (at.group(1) or at.group(2) or "").split(";")[0]
-                return "", flow if file == "-" else self.content(file)
-            return "", _sh_flow(value)
-        if option in ("-K", "--config", "-i", "--input-file"):
-            self.path(value)
-        if option in ("-H", "--header") and value[:1] == "@":
-            return "", self.content(value[1:])
-        if option in ("-H", "--header", "-A", "-e", "--user-agent", "--referer") and any(s[:2] != "\0$" for s in _sh_flow(value).sources):
-            return "", _sh_flow(value) if "uthorization" not in value else None
-        return "", None
-
-    def own_host(self, origin: _Flow, urls: list[str]) -> bool:
-        """Is a secret variable sent to the very service its name speaks of, or to this machine?"""
-        hosts = " ".join(re.sub(r"^\w+://|[/?].*", "", url[:300]) for url in urls[:8]).lower()
-        if re.match(r"(?:localhost|127\.|\[::1\]|0\.0\.0\.0)", hosts):
-            return True
-        named = [s for s in origin.sources if s[:2] == "\0$"]
-        return bool(named) and len(named) == len(origin.sources) and not origin.coded and all(
-            any(len(part) > 3 and part in hosts for part in name[2:].lower().split("_")) for name in named)
-
     def _fetch_tool(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """certutil, bitsadmin and their like: a URL and the file it goes to."""
+        """certutil, bitsadmin: a URL and the file it goes to; or decoding."""
         at = next((i for i, w in enumerate(args) if "://" in w), -1)
-        if at >= 0:
-            target = args[at + 1] if at + 1 < len(args) else args[at].rpartition("/")[2]
-            for file in (target, target.replace("\\", "/").rpartition("/")[2]):
-                self.files[self.key(file)] = _Flow(None, True)
-                self.files[file] = _Flow(None, True)
-        elif args and args[0].lower().lstrip("-/") in ("decode", "decodehex") and len(args) > 2:
-            self.files[self.key(args[2])] = _Flow(None, False, (), True)
+        decodes = bool(args) and args[0].lower().lstrip("-/") in ("decode", "decodehex")
+        target = args[2] if decodes and len(args) > 2 else "" if at < 0 else args[at + 1] if at + 1 < len(args) else args[at].rpartition("/")[2]
+        for file in (target, target.replace("\\", "/").rpartition("/")[2]) if target else ():
+            self.files[self.key(file)] = self.files[file] = _Flow(None, not decodes, (), decodes)
         return _NOTHING
 
+    def _openssl(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        verb = args[0] if args else ""
+        if verb in ("s_client", "s_server"):
+            return self.connected(flow, name)
+        if verb == "enc" or verb == "base64" and flow is not _NOTHING:
+            plain = flow.text and "-d" in args and ("-base64" in args or "-a" in args or verb == "base64")
+            return _Flow(_sh_decoded(flow.text or "", "base64") if plain else None, flow.remote,
+                flow.sources, True)
+        return self.operands(name, [w for i, w in enumerate(args) if not i
+            or args[i - 1] not in ("-keyout", "-out", "-subj")], flow)
+
     def _socket(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        if name == "openssl":
-            if args[:1] == ["s_client"] or args[:1] == ["s_server"]:
-                self.connected(flow, name)
-                return _Flow(None, True, ("\0socket",), False, False)
-            if args[:1] in (["enc"], ["base64"]) and flow is not _NOTHING or args[:1] == ["enc"]:
-                text = _sh_decoded(flow.text, "base64") if flow.text and "-d" in args and ("-base64" in args or args[0] == "base64") else None
-                return _Flow(text, flow.remote, flow.sources, True)
-            return self.operands(name, [w for i, w in enumerate(args) if not i or args[i - 1] not in ("-keyout", "-out", "-subj")], flow)
         text = " ".join(args)
-        if name == "socat" or name == "websocat":
-            if re.search(r"(?i)(?:exec|system|shell|sh-c|cmd):", text) and (name == "websocat" or re.search(r"(?i)(?:tcp|udp|openssl|ssl|sctp|vsock|socks|proxy)", text)):
+        if name in ("socat", "websocat"):
+            if re.search(r"(?i)(?:exec|system|shell|sh-c|cmd):", text) and (
+                    name == "websocat" or re.search(r"(?i)tcp|udp|ssl|sctp|vsock|socks|proxy", text)):
                 self.say("reverse_shell", f"{name} connects a program to the network")
-            for word in re.findall(r"(?i)(?:open|file|gopen):([^,]+)", text):
+            for word in re.findall(r"(?i)(?:open|file|gopen):([^,\s]+)", text):
                 flow = self.content(word)
         elif any(re.match(r"-\w*[ec]\Z|--(?:sh-)?exec|--lua-exec", w) for w in args) and name != "telnet":
             self.say("reverse_shell", f"{name} connects a program to the network")
-        if not re.search(r"(?:^| )-\w*z", text):
-            self.connected(flow, name)
-        return _Flow(None, True, ("\0socket",), False, False)
+        return _NOTHING if re.search(r"(?:^| )-\w*z", text) else self.connected(flow, name)
 
-    def connected(self, flow: _Flow, way: str) -> None:
-        """A stream goes into a network connection."""
+    def connected(self, flow: _Flow, way: str) -> _Flow:
+        """A stream goes into a network connection; what comes back."""
         if flow.shell:
             self.say("reverse_shell", "connects a shell to the network")
         self.ship(flow._replace(sources=tuple(s for s in flow.sources if s != "\0socket")), way)
+        return _Flow(None, True, ("\0socket",))
 
     def _remote_copy(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        words = [w for i, w in enumerate(args) if w[:1] != "-" and (not i or args[i - 1] not in (
-            "-i", "-F", "-P", "-o", "-e", "-p", "-c", "-l", "--exclude", "--include", "--rsh", "-S"))]
+        if name in ("aws", "az", "gcloud", "gh") and not (args[:1] in (["s3"], ["storage"], ["gist"])
+                and set(args) & {
+                "cp", "mv", "sync", "upload", "create", "upload-batch", "rsync"}):
+            return self.operands(name, args, flow)
+        valued = ("-i", "-F", "-P", "-o", "-e", "-p", "-c", "-l", "--exclude", "--include", "--rsh", "-S")
+        words = [w for i, w in enumerate(args) if w[:1] != "-" and (not i or args[i - 1] not in valued) and (
+            name != "robocopy" or w[:1] != "/")]
         for i, word in enumerate(args[:-1]):
             if name == "rsync" and word in ("-e", "--rsh"):
                 self.read(args[i + 1])
-        if name == "robocopy" or name == "rsync":
-            if any(re.match(r"(?i)--del|/mir|/purge", w) for w in args) and len(words) > 1:
-                target = words[-1] if name == "rsync" else ([w for w in args if w[:1] != "/" or _sh_drive.match(w)][1:2][-1:] or [""])[0] if len(words) > 1 else ""
-                target = target.rstrip("/") or "/"
-                if ":" not in target[2:] and self.doomed(target, True, True):
-                    self.say("destructive", "deletes outside the project", target)
-        if name in ("aws", "az", "gcloud", "gh") and not (args[:1] in (["s3"], ["storage"], ["gist"]) and set(args) & {"cp", "mv", "sync", "upload", "create", "upload-batch", "rsync"}):
-            return self.operands(name, args, flow)
-        remote = re.compile(r"(?!(?:[A-Za-z]:[\\/]))[^/\\]*:|(?:s3|gs|https?|rsync|ftp|azblob)://")
-        away = name not in ("robocopy",) and (name in ("croc", "wormhole", "magic-wormhole", "ffsend", "sftp", "ftp", "lftp", "tftp", "az", "gh")
-                                              or bool(words) and bool(remote.match(words[-1])))
-        sources = [s for s in flow.sources]
+        if name in ("robocopy", "rsync") and len(words) > 1 and any(re.match(r"(?i)--del|/mir|/purge", w)
+                for w in args):
+            target = (words[-1] if name == "rsync" else words[1]).rstrip("/") or "/"
+            if ":" not in target[2:] and self.doomed(target, True, True):
+                self.say("destructive", "deletes outside the project", target)
+        remote = re.compile(r"(?![A-Za-z]:[\\/])[^/\\]*:")
+        sources = list(flow.sources)
         for word in words:
-            if not remote.match(word) and word not in ("cp", "copy", "sync", "put", "send", "mv", "move", "s3", "storage", "gist", "create", "blob", "upload"):
+            if not remote.match(word) and word not in _SH_COPY_VERBS:
                 self.path(word, sources)
-                if self.files and self.key(word) in self.files:
-                    sources += self.files[self.key(word)].sources
-        if flow.text:
-            for word in re.findall(r"\bm?put\s+(\S+)", flow.text[:5000]):
-                self.path(word, sources)
-        if away:
+                sources += self.files[self.key(word)].sources if self.files and self.key(word) in self.files else ()
+        for word in re.findall(r"\bm?put\s+(\S+)", (flow.text or "")[:5000]):
+            self.path(word, sources)
+        if name in _SH_ALWAYS_AWAY or name != "robocopy" and words and remote.match(words[-1]):
             self.ship(_Flow(None, False, tuple(sources[:64])), name)
         return _NOTHING
 
     def _mail(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        self.ship(flow, "the clipboard" if "clip" in name or name in ("pbcopy", "xsel", "wl-copy") else "mail" if name != "gist" else "a public paste")
+        way = "the clipboard" if "clip" in name or name in ("pbcopy", "xsel",
+            "wl-copy") else "mail" if name != "gist" else "a paste"
+        self.ship(_sh_join([flow] + [_sh_flow(w) for w in args]), way)
         for i, word in enumerate(args):
-            if (word in ("-a", "-A", "--attach", "--attach-file") and i + 1 < len(args)) or name == "gist":
-                self.ship(self.content(args[i + 1] if word[:1] == "-" and i + 1 < len(args) else word.lstrip("@")), name)
-            elif isinstance(word, _ShWord):
-                self.ship(word.flow, name)
+            if i and args[i - 1] in ("-a", "-A", "--attach",
+                    "--attach-file") or name == "gist" and word[:1] != "-":
+                self.ship(self.content(word.lstrip("@")), way)
         return _NOTHING
 
     def _lookup(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         for word in args:
-            if isinstance(word, _ShWord):
-                self.ship(word.flow, "a name look-up")
-                if word.flow.coded or re.search(r"\$\(\)\.[\w-]+\.[\w.-]+|\0", word) and word.flow is not _NOTHING:
-                    self.say("exfiltration", "sends command output away in a host name")
-            elif "$()." in word and word.count(".") > 1:
+            origin = _sh_flow(word)
+            self.ship(origin, "a name look-up")
+            if origin.coded or "$()." in word and word.count(".") > 1:
                 self.say("exfiltration", "sends command output away in a host name")
         return _NOTHING
 
     # -- particular programs
     def _git(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        i = 0
-        while i < len(args) and args[i][:1] == "-":
-            if args[i] == "-C" and i + 1 < len(args):
-                self.path(args[i + 1])
-            elif args[i] == "-c" and i + 1 < len(args):
-                found = re.match(r"(?i)(?:core\.(?:fsmonitor|sshcommand|pager|editor|askpass|hookspath)|alias\.\w+|diff\.external)=!?(.+)", args[i + 1])
-                if found:
-                    self.read(found.group(1))
-            i += 2 if args[i] in ("-C", "-c", "--git-dir", "--work-tree", "--namespace", "--exec-path") else 1
-        verb, rest = (args[i], args[i + 1:]) if i < len(args) else ("", [])
-        flags = {w for w in rest if w[:1] == "-"}
-        short = "".join(w[1:] for w in flags if w[:2] != "--")
-        if verb == "push":
-            self.pushed(rest, flags, short)
-        elif verb == "reset" and flags & {"--hard", "--merge"} or verb == "clean" and ("f" in short or "--force" in flags) and "n" not in short or \
-                verb in ("filter-branch", "filter-repo") or verb == "reflog" and rest[:1] in (["expire"], ["delete"]) or \
-                verb == "gc" and "--prune=now" in flags or verb == "stash" and rest[:1] == ["clear"] or \
-                verb == "branch" and ("D" in short or {"--delete", "--force"} <= flags) or verb == "update-ref" and "-d" in flags or \
-                verb == "checkout" and ("-f" in flags or rest[-2:] == ["--", "."] or rest == ["."]) or verb == "restore" and "." in rest and "--staged" not in flags:
-            self.say("git_rewrite", f"git {verb} throws local work away")
-            if verb == "clean":
-                for word in rest:
-                    if word[:1] in "/~" and self.doomed(word, True, True):
-                        self.say("destructive", "deletes outside the project", word)
-        if verb == "bisect" and rest[:1] == ["run"] and rest[1:]:
-            return self.simple(rest[1:], flow)
-        if verb in ("rebase", "submodule", "difftool"):
-            for k, word in enumerate(rest[:-1]):
-                if word in ("-x", "--exec", "foreach"):
-                    self.read(rest[k + 1])
-        if verb in ("commit", "tag", "log", "grep", "stash", "notes", "check-ignore", "rm", "status", "ls-files", "branch", "checkout", "switch", "merge", "config", "remote"):
-            return _Flow(None) if verb != "config" else self.git_config(rest)
-        return self.operands(name, rest, flow)
-
-    def git_config(self, rest: list[str]) -> _Flow:
-        words = [w for w in rest if w[:1] != "-"]
-        return _Flow(None, False, ("\0git credentials",)) if "credential" in " ".join(words) and len(words) == 1 else _Flow(None)
-
-    def pushed(self, rest: list[str], flags: set[str], short: str) -> None:
-        """git push: what it may destroy on the other side."""
-        if "--dry-run" in flags or "n" in short:
-            return
-        words = [w for i, w in enumerate(rest) if w[:1] != "-" and (not i or rest[i - 1] not in ("-o", "--push-option", "--repo"))]
-        refs = words[1:]
-        forced = "f" in short or any(w.startswith("--force") for w in flags)
-        shared = [r for r in refs if re.fullmatch(r"\+?(?:[^:]*:)?(?:refs/heads/)?(?:main|master|trunk|develop|dev|release\S*|prod\w*|stable|staging|next|gh-pages|\*|HEAD)"
-                                                  r"|[:+](?:refs/heads/)?\*", r)]
-        if "--mirror" in flags or "--prune" in flags:
-            self.say("destructive", "mirrors over every branch of the remote")
-        elif forced and (shared or "--all" in flags) or any(r[:1] == "+" for r in shared):
-            self.say("destructive", "forced push to a shared branch", shared[0] if shared else None)
-        elif ("--delete" in flags or "d" in short) and shared or any(r[:1] == ":" for r in shared):
-            self.say("destructive", "deletes a shared branch", shared[0])
-        elif forced and not any(w.startswith("--force-with-lease") for w in flags):
-            self.say("git_rewrite", "forced push")
-
-    def _crontab(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        words = [w for i, w in enumerate(args) if w != "-u" and (not i or args[i - 1] != "-u")]
-        if not any(w in ("-l", "-r", "-V", "--help") for w in words):
-            self.say("persistence", "changes scheduled jobs")
-        return _NOTHING
+        for word in args[:args.index("-c") + 2] if "-c" in args[:3] else []:
+            program = re.match(r"(?i)(?:core\.(?:fsmonitor|sshcommand|pager|editor|askpass)|alias\.\w+|diff\.external)=!?(.+)", word)
+            if program:
+                self.read(program.group(1))
+        rest = _sh_skip(args, "Cc", 0)
+        verb, rest = (rest[0], rest[1:]) if rest else ("", [])
+        for i, word in enumerate(rest[:-1]):
+            if verb in ("rebase", "submodule") and word in ("-x", "--exec", "foreach"):
+                self.read(rest[i + 1])
+        if verb == "clean":
+            for word in rest:
+                if word[:1] in "/~" and self.doomed(word, True, True):
+                    self.say("destructive", "deletes outside the project", word)
+        return self.operands(name, rest, flow) if verb in ("add", "diff", "show", "apply", "clone",
+            "archive", "cat-file", "blame") else _Flow()
 
     def _sql(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """Database clients: statements in options or on standard input."""
         for i, word in enumerate(args):
-            if i and args[i - 1] in ("-c", "-e", "--command", "--execute", "-Q", "-q", "--query", "--eval") or word.startswith(
-                    ("--command=", "--execute=", "--eval=", "--query=")) or re.match(r"-[ce]\S*\s", word) or name in (
-                    "sqlite3", "sqlite", "duckdb", "redis-cli", "mongosh", "mongo"):
+            if re.match(r"-\w*[ceQq]\Z|--(?:command|execute|eval|query)\Z", args[i - 1] if i
+                    else "") or re.match(
+                    r"--(?:command|execute|eval|query)=|-[ce]\S*\s", word) or name in ("sqlite3", "sqlite",
+                        "duckdb"):
                 self.sql(word)
                 if re.match(r"\s*\\!|\.(?:shell|system)\s", word):
                     self.read(re.sub(r"^\s*(?:\\!|\.\w+)", "", word))
         if name == "redis-cli":
             self.sql(" ".join(args))
-        if flow.text:
-            self.sql(flow.text)
-        return self.operands(name, [w for i, w in enumerate(args) if " " not in w], flow)
+        self.sql(flow.text or "")
+        return self.operands(name, [w for w in args if " " not in w], flow)
 
     def sql(self, text: str) -> None:
         """Statements that destroy a database or a whole table."""
-        found = _sh_sql.search(text) if len(text) < 2_000_000 else None
+        found = _sh_sql.search(text)
         if found:
             self.say("infrastructure", "destroys a database", " ".join(found.group().split())[:60])
 
@@ -6456,70 +6448,64 @@ class _ShPrograms(_ShRun):
             if isinstance(word, _ShWord) and word.block is not None:
                 self.vars["_"] = _sh_whole([flow.text or "$()"], "", flow) if flow is not _NOTHING else "$_"
                 self.script(word.block, flow)
-            elif word.lower() in ("-argumentlist", "-filepath", "-args", "-computername") or word[:1] in "-(" or not word:
-                continue
-            elif name == "start" and (re.match(r"/\w+\Z", word) or i == 0 and " " in word):
-                continue
-            else:
+            elif word and word[:1] not in "-(" and not (name == "start"
+                    and (re.match(r"/\w+\Z", word) or not i and " " in word)):
                 rest.append(word)
-        if name in ("start", "start-process", "saps", "if", "else") and rest and rest[0].lower() not in ("exist", "not", "defined"):
-            if rest[0].startswith(("http", "$()")):
-                return _NOTHING
-            self.run_file(rest[0])
-            return self.simple(rest, flow) if name != "if" or self.d is _SH_CMD and "==" not in rest[0] else _NOTHING
         if name == "if" and self.d is _SH_CMD:
-            at = 2 if rest[:1] and rest[0].lower() != "not" else 3
-            return self.simple(rest[at:], flow) if rest[at:] else _NOTHING
-        return flow.but(flow.text)
+            rest = rest[2 if rest[:1] and rest[0].lower() != "not" else 3:]
+            return self.simple(rest, flow) if rest else _NOTHING
+        if name in ("start", "start-process", "saps",
+                "else") and rest and not rest[0].startswith(("http", "$()")):
+            self.run_file(rest[0])
+            return self.simple(rest, flow)
+        return flow
 
     def _for_cmd(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """cmd.exe: `for [/d|/r|/f] %i in (SET) do COMMAND`; PowerShell's for has blocks."""
-        if self.d is not _SH_CMD:
-            return self._start("foreach", args, flow)
         low = [w.lower() for w in args]
-        if "do" in low and "in" in low:
-            values = args[low.index("in") + 1:low.index("do")] or [""]
-            name = args[low.index("in") - 1]
-            for value in values[:64]:
-                self.simple([w.replace(name, value).replace(name.replace("%%", "%"), value) for w in args[low.index("do") + 1:]] or [""], flow)
+        if self.d is not _SH_CMD or "do" not in low or "in" not in low[1:]:
+            return self._start("foreach", args, flow)
+        name, command = args[low.index("in") - 1], args[low.index("do") + 1:]
+        for value in args[low.index("in") + 1:low.index("do")][:64] or [""]:
+            self.simple([w.replace(name, value).replace(name.replace("%%", "%"), value) for w in command]
+                or [""], flow)
         return _NOTHING
 
+    # -- PowerShell
     def power_words(self, node: _ShNode, words: list[str]) -> list[str]:
-        """PowerShell: assignments, expressions, and the text that code patterns are looked for in."""
-        first = node.words[0]
+        """Assignments and expressions as commands; notes the text that code patterns are looked for in."""
+        first, text = node.words[0], node.raw.lstrip()
         program = _sh_program(words[0], self.d)
-        if self.depth == self.power_depth and program not in _SH_NO_FILES and program not in ("echo", "git", "gh", "rg", "grep"):
+        if self.depth == self.power_depth and program not in _SH_NO_FILES and program not in ("echo", "git",
+                "gh", "rg", "grep"):
             self.power.append(node.raw)
-        variable = next((part[1].lower() for part in first[:1] if part[0] == "v"), "") if isinstance(first, list) else ""
-        text = node.raw.lstrip()
-        if variable and re.match(r"\$[\w:]+\s*[+]?=", text):
+        fetches = _sh_power_remote.search(text)
+        assigned = re.match(r"\$([\w:]+)\s*\+?=", text)
+        if assigned and isinstance(first, list):
             rest = node.words[1:] if len(first) == 1 else [first[1:]] + node.words[1:]
-            if rest and rest[0] in ("=", "+="):
-                rest = rest[1:]
-            elif rest and isinstance(rest[0], list) and rest[0] and rest[0][0][0] == "u":
+            if rest and isinstance(rest[0], list) and rest[0][0][0] == "u":
                 head = rest[0][0][1].lstrip("+=")
                 rest[0] = ([("u", head)] if head else []) + rest[0][1:]
-                rest = rest if rest[0] else rest[1:]
+            rest = [w for w in rest if w and w not in ("=", "+=")]
             inner = self.expand_all(rest)
-            got = self.simple(inner, _NOTHING) if inner and not self.is_text(rest[0]) else _sh_join([_sh_flow(w) for w in inner] or [_NOTHING])
-            value = _sh_whole(inner, " ", got) if self.is_text(rest[0] if rest else "") else _sh_whole([got.text or "$()"], "", got)
-            if _sh_power_remote.search(text):
-                value = _sh_whole(["$()"], "", _Flow(None, True))
-            self.vars[variable] = value
+            if rest and self.is_text(rest[0]):
+                value = _sh_whole(inner)
+            else:
+                got = self.simple(inner, _NOTHING) if inner else _NOTHING
+                value = _sh_whole([got.text or "$()"], "", got)
+            self.vars[assigned.group(1).lower()] = _sh_whole(["$()"], "",
+                _Flow(None, True)) if fetches else value
             return ["write-output"]
-        if _sh_power_remote.search(text) and re.match(r"(?i)[(&.]*\s*(?:\(|new-object|\[|iwr|irm|invoke-(?:webrequest|restmethod)|curl|wget|\$\w+\.download)", text):
-            save = re.search(r"(?i)download(?:file|fileasync)\([^,]*,\s*['\"]?([^'\")]+)", text)
-            if save:
-                self.files[self.key(save.group(1))] = self.files[save.group(1)] = _Flow(None, True)
-            upload = re.search(r"(?i)upload(?:file|string|data)\((.*)", text)
-            if upload:
-                for word in re.findall(r"['\"]([^'\"]+)['\"]", upload.group(1)):
-                    self.ship(self.content(word), "an upload")
-            return [_sh_whole(["write-output"]), _sh_whole(["$()"], "", _Flow(None, True))] if program not in (
-                "iwr", "irm", "invoke-webrequest", "invoke-restmethod", "curl", "wget") else words
-        if isinstance(first, list) and self.is_text(first) and (len(words) == 1 or words[1][:1] in ("+", "-")) and not text.startswith("&"):
-            pieces = [w for w in words if w != "+"]
-            return ["write-output", _sh_whole([p.replace("+", "") if len(first) > 1 else p for p in pieces], "")]
+        if fetches and re.match(r"(?i)[(&.]*\s*(?:\(|new-object|\[|\$\w+\.(?:down|up)load)", text):
+            saved = re.search(r"(?i)downloadfile(?:async)?\([^,]*,\s*['\"]?([^'\")]+)", text)
+            if saved:
+                self.files[self.key(saved.group(1))] = self.files[saved.group(1)] = _Flow(None, True)
+            for word in re.findall(r"['\"]([^'\"]+)['\"]", text) if re.search(r"(?i)upload", text) else []:
+                self.ship(self.content(word), "an upload")
+            return ["write-output", _sh_whole(["$()"], "", _Flow(None, True))]
+        if self.is_text(first) and (len(words) == 1 or words[1][:1] in "+-") and not text.startswith("&"):
+            return ["write-output", _sh_whole([w.replace("+", "") if len(first) > 1 else w for w in words
+                if w != "+"], "")]
         return words
 
     def power_patterns(self, text: str) -> None:
@@ -6530,7 +6516,8 @@ class _ShPrograms(_ShRun):
 
     def is_text(self, word: Any) -> bool:
         """Is this PowerShell word a string or an expression, not a command?"""
-        return isinstance(word, list) and bool(word) and (word[0][0] in "q(v" or word[0][0] == "u" and word[0][1][:1] in "[@")
+        return isinstance(word, list) and bool(word) and (word[0][0] in "q(v" or word[0][0] == "u"
+            and word[0][1][:1] in "[@")
 
     # -- code of other languages
     def fetched_code(self, text: str) -> bool:
@@ -6544,7 +6531,8 @@ class _ShPrograms(_ShRun):
             if fetch:
                 name = _sh_code_name.search(statement)
                 names += [name.group(1) or name.group(2)] if name and len(names) < 8 else []
-            elif runs and any(re.search(r"[(\s$]" + name + r"\b", statement[runs.start():runs.end() + 60]) for name in names):
+            elif runs and any(re.search(r"[(\s$]" + name + r"\b", statement[runs.start():runs.end() + 60])
+                    for name in names):
                 return True
         return False
 
@@ -6575,7 +6563,8 @@ class _ShPrograms(_ShRun):
             callee = found.group(1)
             if words and callee in ("exec", "eval") and language in ("python", "code"):
                 self.code(language, words[0])
-            elif words and callee in ("execFile", "execFileSync", "spawn", "spawnSync", "Popen", "run", "call", "check_output", "check_call") and len(words) > 1:
+            elif words and callee in ("execFile", "execFileSync", "spawn", "spawnSync", "Popen", "run",
+                    "call", "check_output", "check_call") and len(words) > 1:
                 self.simple(words, _NOTHING)
             elif words:
                 self.read(words[0] if len(words) == 1 else " ".join(words), _NOTHING, _SH_POSIX)
@@ -6583,14 +6572,17 @@ class _ShPrograms(_ShRun):
             for found in _sh_code_ticks.finditer(text):
                 self.read(found.group(1) or found.group(2) or "", _NOTHING, _SH_POSIX)
         for found in _sh_code_delete.finditer(text):
-            for word in _sh_literals(text, found.end())[:16]:
+            named = _sh_literals(text, found.end())[:16]
+            for word in named or [w for w in strings if w[:1] in "/~"
+                    and re.match(r"\w+\s*[,)]", text[found.end():found.end() + 40])]:
                 if self.doomed(word, True, True):
                     self.say("destructive", "deletes outside the project", word)
         for found in _sh_code_write.finditer(text):
             self.written(_sh_literal(found.group(1) or found.group(2)), _NOTHING, False)
         sources: list[str] = []
         for word in strings:
-            if ("/" in word or "\\" in word or "." in word) and len(word) < 400 and not any(c in word for c in "\n<>|;(){}"):
+            if ("/" in word or "\\" in word or "." in word) and len(word) < 400 and not any(c in word
+                    for c in "\n<>|;(){}"):
                 self.path(word, sources)
         if _sh_code_sends.search(text):
             if _sh_code_environment.search(text):
@@ -6599,6 +6591,11 @@ class _ShPrograms(_ShRun):
         self.depth -= 1
 
 
+_SH_HTTP_FILES = frozenset("-T --upload-file --post-file --body-file -infile -inf".split())
+_SH_HTTP_DATA = frozenset("-d --data --data-binary --data-raw --data-urlencode --data-ascii --json -F --form --post-data --body-data -body -b "
+                          "--cookie --url-query -form".split())
+_SH_COPY_VERBS = frozenset("cp copy copyto sync put send mv move s3 storage gist create blob upload".split())
+_SH_ALWAYS_AWAY = frozenset("croc wormhole magic-wormhole ffsend sftp ftp lftp tftp az gh".split())
 _SH_CONTAINER_FLAGS = frozenset("--rm --privileged --init --interactive --tty --detach --read-only --publish-all --no-healthcheck --quiet --stdin "
                                 "--no-deps --service-ports --no-TTY --build --remove-orphans --oom-kill-disable".split())
 _SH_HTTP_SWITCHES = frozenset("--silent --show-error --fail --location --insecure --head --include --compressed --verbose --get --remote-name --quiet "
@@ -6627,7 +6624,7 @@ _sh_code_write = lazy_regex(
     r"""(?:('[^'\n]*'|"[^"\n]*")\)?\s*,\s*(?:mode\s*=\s*)?['"][wax>]|(?<=[eEcs]\()('[^'\n]*'|"[^"\n]*"))""")
 _sh_code_home = lazy_regex(r"(?:rmtree|rmSync|rm_rf|RemoveAll)\s*\(\s*(?:pathlib\.)?(?:Path\.home\(\)|os\.homedir\(\)|require\(.os.\)\.homedir\(\)|os\.environ\[.HOME|ENV\[.HOME|process\.env\.HOME|Dir\.home)\s*['\])]*\s*[,)]")
 _sh_code_socket = lazy_regex(
-    r"socket\.(?:socket|create_connection|connect|tcp)|SOCK_STREAM|IO::Socket|TCPSocket|TCPServer|fsockopen|stream_socket_client|socket_create|\bnet\.(?:connect|createConnection|Socket)|"
+    r"['\"]socket['\"]|socket\.(?:socket|create_connection|connect|tcp)|SOCK_STREAM|IO::Socket|TCPSocket|TCPServer|fsockopen|stream_socket_client|socket_create|\bnet\.(?:connect|createConnection|Socket)|"
     r"require\(\\?['\"](?:node:)?net\\?['\"]\)|(?i:TCPClient|Net\.Sockets|TcpListener)|/inet/(?:tcp|udp)|java\.net\.Socket|new Socket\(|net\.Dial|Deno\.connect|Bun\.connect|/dev/tcp/|socketClient")
 _sh_code_shell = lazy_regex(
     r"dup2|/bin/(?:ba|z|da|k|a)?sh\b|(?i:cmd(?:\.exe|['\" ])|\biex\b|Invoke-Expression|powershell)|pty\.spawn|\|&\s*getline|\|\s*getline|child_process|shell_exec|proc_open|"
@@ -6650,6 +6647,15 @@ _sh_code_sends = lazy_regex(
     r"fetch\([^\n]{0,200}(?:\+|\$\{|body)|Net::HTTP\.post|\.sendall?\(|ftplib|smtplib|http\.request|https\.request|net\.connect|socket\.create_connection|file_get_contents\(['\"]http[^)]{0,200}\.|"
     r"HTTP::Tiny|LWP::UserAgent|paramiko|boto3|requests\.get\([^\n]{0,200}(?:\+|params|%|\{)|UploadString|UploadFile|UploadData|(?i:-Method\s+['\"]?(?:POST|PUT))|dns\.lookup|gethostbyname\(")
 _sh_code_environment = lazy_regex(r"(?:dict|str|repr|json\.dumps|urlencode)\(\s*(?:dict\(\s*)?os\.environ|os\.environ(?:\.(?:items|copy)\(\)|\s*[),])|JSON\.stringify\(\s*process\.env|process\.env\s*[),]|ENV\.(?:to_h|inspect|to_json)|\$_ENV\b(?!\[)|\bgetenv\(\s*\)|%ENV|(?i:Get-ChildItem env:|gci env:|dir env:|ls env:)")
+
+
+def _sh_own_host(origin: _Flow, hosts: str) -> bool:
+    """Are secret variables sent to the very service their names speak of, or does all stay on this machine?"""
+    if re.match(r"(?:localhost|127\.|\[::1\]|0\.0\.0\.0)", hosts):
+        return True
+    names = [source[2:].lower().split("_") for source in origin.sources if source[:2] == "\0$"]
+    return len(names) == len(origin.sources) and not origin.coded and all(
+        any(len(part) > 3 and part in hosts for part in name) for name in names)
 
 
 def _sh_literal(text: str) -> str:
@@ -6693,7 +6699,8 @@ def _sh_decoded(text: str, how: str) -> str | None:
 def _sh_set(text: str) -> list[str]:
     """The characters of a `tr` set."""
     found: list[str] = []
-    text = {"[:upper:]": "A-Z", "[:lower:]": "a-z", "[:space:]": " \t\n"}.get(text, _sh_escapes.sub(_sh_unescape, text[:600]))
+    text = {"[:upper:]": "A-Z", "[:lower:]": "a-z", "[:space:]": " \t\n"}.get(text,
+        _sh_escapes.sub(_sh_unescape, text[:600]))
     i = 0
     while i < len(text):
         if text[i + 1:i + 2] == "-" and i + 2 < len(text) and ord(text[i]) <= ord(text[i + 2]) < 0x250:
@@ -6708,7 +6715,8 @@ def _sh_set(text: str) -> list[str]:
 def _sh_translate(text: str, old: str, new: str) -> str:
     """`tr OLD NEW`."""
     a, b = _sh_set(old), _sh_set(new)
-    return text.translate({ord(c): b[min(i, len(b) - 1)] for i, c in reversed(list(enumerate(a)))}) if b else text
+    return text.translate({ord(c): b[min(i, len(b) - 1)] for i,
+        c in reversed(list(enumerate(a)))}) if b else text
 
 
 # ---- judging --------------------------------------------------------------------------------------------------------
@@ -6719,12 +6727,22 @@ _sh_power_like = lazy_regex(r"(?i)\$\w+\s*=|\$_|\$env:|(?<![\w./-])[a-z]{2,}-[a-
 _sh_cmd_like = lazy_regex(r"(?i)%|\^|(?:^|[&|(\s])(?:del|erase|rd|rmdir|copy|xcopy|move|for|if|start|call|type|attrib|icacls|reg|schtasks|net|sc|format|@?echo)\s|[A-Z]:\\")
 
 
+_sh_hyphen = lazy_regex("[a-z]-[a-z]")
+_SH_OTHER_WORDS = frozenset("iex irm iwr gci ri del erase rd rmdir icacls foreach cmd powershell pwsh format reg schtasks net sc copy".split())
+_SH_SPACED = {ord(c): " " for c in "|(&;{\"'"}
+
+
 def _sh_dialects(text: str, language: str) -> list[_ShDialect]:
     """The dialects a text has to be read in: POSIX always, unless it is told; the others when it looks like them."""
     if language in ("powershell", "cmd"):
         return [_SH_POWER if language == "powershell" else _SH_CMD, _SH_POSIX]
     found = [_SH_POSIX]
-    if len(text) <= 200_000 and _sh_windows.search(text) and language != "sh":
+    if language == "sh":
+        return found
+    low = text.lower()
+    if (any(c in low for c in "\\%^[`") or "$env:" in low or "$_" in low or "net.webclient" in low
+            or _sh_hyphen.search(low)
+            or not _SH_OTHER_WORDS.isdisjoint(low.translate(_SH_SPACED).split())) and _sh_windows.search(text):
         if _sh_power_like.search(text):
             found.append(_SH_POWER)
         if _sh_cmd_like.search(text):
@@ -6732,26 +6750,21 @@ def _sh_dialects(text: str, language: str) -> list[_ShDialect]:
     return found
 
 
-_sh_simple = lazy_regex(r"[A-Za-z][\w+-]*(?: [\w./:@+,-]+)*\Z")
-
-
 def judge_command(source: Any, ctx: ShellContext) -> CommandFacts:
     """What a command (a text, an argv list, or a `Command`) would do, and the words in it that may be files.
 
     Raises BudgetSpent when a text is too long to follow (MAX_SHELL_STEPS, MAX_SHELL_TEXT, the budget); nothing else.
     """
-    language = ""
+    language = cwd = ""
     if isinstance(source, Command):
         language = source.language
-        if source.cwd:
-            ctx = ctx._replace(paths=ctx.paths._replace(cwd=(canonical_paths(source.cwd, ctx.paths) or (ctx.paths.cwd,))[0]))
-        source = source.source
+        cwd, source = source.cwd, source.source
     if isinstance(source, list):
         words = [_sh_text(word) for word in source]
         if any(word in (";", "&&", "||", "|") for word in words):
             source = " ".join(words)
         else:
-            run = _ShPrograms(ctx, _SH_POSIX)
+            run = _ShPrograms(ctx, _SH_POSIX, cwd)
             if words:
                 run.simple(words, _NOTHING)
             return CommandFacts(run.facts, tuple(run.paths))
@@ -6761,7 +6774,7 @@ def judge_command(source: Any, ctx: ShellContext) -> CommandFacts:
     if "\0" in text:
         text = text.replace("\0", "")
     if language not in ("", "sh", "powershell", "cmd"):
-        run = _ShPrograms(ctx, _SH_POSIX)
+        run = _ShPrograms(ctx, _SH_POSIX, cwd)
         if language == "sql":
             run.sql(text)
         else:
@@ -6772,7 +6785,7 @@ def judge_command(source: Any, ctx: ShellContext) -> CommandFacts:
     facts: dict[str, str] = {}
     paths: dict[str, None] = {}
     for dialect in _sh_dialects(text, language):
-        run = _ShPrograms(ctx, dialect)
+        run = _ShPrograms(ctx, dialect, cwd)
         run.read(text, _NOTHING)
         facts.update({name: reason for name, reason in run.facts.items() if name not in facts})
         paths.update(run.paths)
@@ -6826,7 +6839,7 @@ def merge_spans(pairs: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 # name | shapes | what. A shape is literal text with {class length}: {a36} 36 letters and digits, {w20-} 20 or more.
 _SECRET_CLASSES = {
     "a": "A-Za-z0-9", "w": r"A-Za-z0-9_\-", "h": "0-9a-f", "x": "0-9A-Fa-f", "l": "a-z0-9", "u": "A-Z0-9", "d": "0-9",
-    "b": "A-Za-z0-9+/", "e": r"A-Za-z0-9_=\-", "q": "QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L",
+    "b": "A-Za-z0-9+/", "e": r"A-Za-z0-9_=\-", "s": r"A-Za-z0-9+/_=\-", "q": "QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L",
 }
 _UUID_SHAPE = "{x8}-{x4}-{x4}-{x4}-{x12}"
 _SECRET_TABLE = """
@@ -6904,8 +6917,8 @@ infracost-key | ico-{a32} | Infracost API key
 databricks-token | dapi{h32} dose{h32} dkea{h32} | Databricks token
 grafana-token | glsa_{a32}_{x8} glc_{b32-} eyJrIjoi{b60-} | Grafana token
 newrelic-key | NRAK-{u27} NRJS-{h19} NRII-{w32} NRRA-{h42} NRSP-{w20-} NRBR-{h20-} | New Relic key
-sentry-token | sntryu_{h64} sntrya_{h64} sntrys_eyJ{e20-}_{b43} sntrys_eyJ{e60-} | Sentry auth token
-dynatrace-token | dt0c01.{u24}.{u64} dt0s01.{u8-}.{u64} dt0s16.{u8-}.{u64} | Dynatrace token
+sentry-token | sntryu_{h64} sntrya_{h64} sntrys_eyJ{s60-} | Sentry auth token
+dynatrace-token | dt0c01.{u24}.{u64} dt0s01.{u8-32}.{u64} dt0s16.{u8-32}.{u64} | Dynatrace token
 honeycomb-key | hcaik_{l58} hcbik_{l58} hcamk_{l58} | Honeycomb key
 axiom-token | xaat-UUID xapt-UUID | Axiom token
 posthog-key | phx_{a40-} phs_{a40-} | PostHog personal or secret key
@@ -6990,7 +7003,7 @@ private-jwk | private part of a JSON web key
 
 
 _RUN = 16                   # every token has this many token characters in a row
-_RUN_LONG = 512             # longer runs are searched shape by shape
+_RUN_ENDS = 512             # of longer runs only so much is searched at both ends for tokens inside
 _RUN_NEEDLE = b"a" * _RUN
 _RUN_MARKS = bytes(97 if chr(code).isalnum() or code in b"_-" else 32 for code in range(128)) + b" " * 128
 
@@ -7011,11 +7024,11 @@ def _shape_parts(shape: str) -> list[tuple[str, str, int, int]]:
 
 def _shape_regex(shape: str) -> str:
     """The regex of a shape, with what may not stand before and behind it."""
-    source, letter = "(?<![A-Za-z0-9])", ""
-    for literal, letter, least, most in _shape_parts(shape):
-        source += re.escape(literal)
-        if letter:
-            source += f"[{_SECRET_CLASSES[letter]}]{{{least},{most or ''}}}"
+    parts, source = _shape_parts(shape), ""
+    for literal, letter, least, most in parts:
+        source += re.escape(literal) + (f"[{_SECRET_CLASSES[letter]}]{{{least},{most or ''}}}" if letter else "")
+    letter, head = parts[-1][1], re.escape(parts[0][0])
+    source = rf"{head}(?:(?<![A-Za-z0-9]{head})|(?<=\\[nrt]{head}))" + source[len(head):]
     return source + ("={0,2}" if letter == "b" else "") + f"(?![A-Za-z0-9{_SECRET_CLASSES.get(letter, '')}])"
 
 
@@ -7038,7 +7051,6 @@ class _Shapes:
         self.leads: dict[str, list[_Shape]] = {}        # the three characters before it
         self.lengths: dict[int, list[_Shape]] = {}      # its length
         self.others: dict[str, list[_Shape]] = {}       # the character before it
-        self.open_ended: list[_Shape] = []              # what can be searched for in one pass
         for kind, shapes, _ in _kind_rows(_SECRET_TABLE):
             for shape in shapes.split():
                 self._add(kind, shape)
@@ -7064,15 +7076,15 @@ class _Shapes:
         back, fixed = sum(atom[2] for atom in before), all(atom[1] == atom[2] for atom in before)
         end = next((place for place, atom in enumerate(run) if len(atom[0]) < 2 and atom[0] not in _RUN_SET), len(run))
         least, most = (sum(atom[which] for atom in run[:end]) for which in (1, 2))
-        if any(atom[2] == 0 for atom in run[:end]) or any(atom[0] in ("{b", "{e") for atom in run[:end]):
+        if any(atom[0] in ("{b", "{e", "{s") for atom in run[:end]):
+            least = most = 0            # its other characters may break the run
+        elif any(atom[2] == 0 for atom in run[:end]):
             most = 0
         shape = _Shape(kind, lazy_regex(_shape_regex(source)), back, fixed, least, most, len(parts[0][0]))
         head = "".join(atom[0] if len(atom[0]) == 1 else "*" for atom in run)[:3]
         lead = "".join(atom[0] if len(atom[0]) == 1 else "*" for atom in before)[-3:]
         if "*" not in head:
             self.starts.setdefault(head, []).append(shape)
-            if not before and all(part[3] for part in parts[:-1] if part[1]):
-                self.open_ended.append(shape)
         elif head[2:] == "*" and "*" not in head[:2] and not before:
             for char in _RUN_CHARS:
                 if re.match(f"[{_SECRET_CLASSES[parts[0][1]]}]", char):
@@ -7094,19 +7106,39 @@ _shapes: _Shapes | None = None
 # -- made-up values -----------------------------------------------------------
 
 _PLAIN_WORD = lazy_regex(r"[A-Z]?[a-z]{2,}|[A-Z]{3,}")
-_HARD_WORD = lazy_regex(r"(?i)[bcdfghjklmnpqrstvwxz]{5}|[^aeiouy]{4}\Z|[jqvwxz]{2}|\b[^aeiouy]+\b")
-_MADE_UP = lazy_regex(
-    r"(?i)x{4}|\*{3}|\.{3}|…|•{3}|-{4}|_{4}|#{4}|0{6}|example|placeholder|redacted|dummy|change[-_ ]?(?:me|this|it)|"
-    r"replace[-_ ]?(?:me|this|with)|(?:your|my|some)[-_ ](?:\w+[-_ ])*(?:key|token|secret|password|pass|value|api)|"
-    r"insert[-_ ]|(?:key|token|secret|password|value)[-_ ]?(?:goes)?[-_ ]?here|not[-_ ]?a?[-_ ]?(?:real|secret)|"
-    r"123456789|abcdefgh|(?:0123|abcd)(?:4567|efgh)|deadbeef|todo\b|fixme|lorem|sample|fake[-_ ]|[-_ ]fake|masked|hidden|removed|"
-    r"mock[-_]|[-_]mock|SflKxwRJSMeKKF2QT4fwpMeJf36POk6yJV_adQssw5c")
+# Pairs of letters that words are made of
+_WORD_PAIRS = frozenset(
+    "th he in er an re on at en nd ti es or te of ed is it al ar st to nt ng se ha as ou io le ve co me de hi ri ro ic ne ea ra "
+    "ce li ch ll be ma si om ur ca el ta la ns di fo ho pe ec pr no ct us ac ot il tr ly nc et ut ss so rs un lo wa ge ie wh ee wi "
+    "em ad ol rt po we na ul ni ts mo ow pa im mi ai sh ir su id os iv ia am fi ci vi pl ig tu ev ld ry mp fe bl ab gh ty op wo sa "
+    "ay ex ke fr oo av ag if ap gr od bo sp rd do uc bu ei ov by rm ep tt oc fa ef cu rn sc gi da yo cr cl du ga qu ue ff ba ey ls "
+    "va um pp ua up lu go ht ru ug rc rr au ck ew mu br bi ak pu ob rg ib ki rk ph mb ip ub gu dr".split())
+_MADE_UP_PARTS = (
+    "xxxx **** .... … •••• ---- ____ #### 000000 example placehold redacted dummy changeme change-me change_me changethis change-this "
+    "change_this replace insert -here _here goeshere keyhere tokenhere -real _real notreal 123456789 abcdefgh 01234567 abcd1234 deadbeef "
+    "fixme lorem sample fake masked hidden removed mock- mock_ sflkxwrjsmekkf2qt4fwpmejf36pok6yjv_adqssw5c").split()
+_your_thing = lazy_regex(r"(?i)(?:\byour|_your|\bmy)[-_ ](?:\w+[-_ ]){0,4}\w*(?:key|token|secret|password|value)")
+
+
+def _made_up(text: str) -> bool:
+    """Does *text* say that it is no real value?"""
+    low = text.lower()
+    for part in _MADE_UP_PARTS:
+        if part in low:
+            return True
+    return ("your" in low or "my" in low) and _your_thing.search(text) is not None
 
 
 def _wordy(text: str) -> bool:
     """Is *text* made of words, as names in code and prose are?"""
-    size = sum(map(str.isalnum, text))
-    covered = sum(len(word) for word in _PLAIN_WORD.findall(text) if not _HARD_WORD.search(word))
+    words, size = _PLAIN_WORD.findall(text), sum(map(str.isalnum, text))
+    if sum(map(len, words)) < 0.7 * size:
+        return False
+    covered = 0
+    for word in words:
+        low = word.lower()
+        if sum(low[place:place + 2] in _WORD_PAIRS for place in range(len(low) - 1)) >= 0.6 * (len(low) - 1):
+            covered += len(low)
     return covered >= 0.7 * size
 
 
@@ -7115,7 +7147,7 @@ def _random(text: str) -> bool:
     size, kinds = len(text), len(set(text))
     if kinds < min(8, size // 2 + 1) or size >= 32 and kinds < 9:
         return False
-    return not (_MADE_UP.search(text) or _wordy(text))
+    return not (_made_up(text) or _wordy(text))
 
 
 # -- names and the values beside them ------------------------------------------
@@ -7132,9 +7164,10 @@ _TOKEN_NAME = lazy_regex(
     r"connectionkey|functionskey|hostkey|clientkey|clientkeydata|subscriptionkey|webhookkey|hmackey|aeskey|jwtkey|"
     r"authorization|auth|credential|credentials|bearer|accesstoken|xapikey)\Z")
 _NO_SECRET_NAME = lazy_regex(
-    r"next|page|continu|cursor|sync|resume|csrf|xsrf|authenticity|verification|cancel|public|pub|primary|foreign|sort|partition|"
+    r"^xamz|^xgoog|clienttoken|requesttoken|changetoken|starting|workunit|locktoken|updatetoken|next|page|continu|cursor|sync|resume|csrf|xsrf|authenticity|verification|cancel|public|pub|primary|foreign|sort|partition|"
     r"cache|idempoten|nonce|hash|type|header|cookiename|hostkey|fieldname|sitekey|publishable|anon|translation|i18n|amzsecuritytoken|"
     r"googsignature|tokenizer|placeholder|label|title|hint|error|message|regex|pattern|min|max|length|policy|prompt|^author|^key$")
+_STRONG_TOKEN = lazy_regex(r"(?:auth|access|api|bearer|registry|private|personal|secret|service|account|bot|user|admin|deploy)[_-]?token\Z")
 _rank_memo: dict[str, str] = {}
 
 
@@ -7171,18 +7204,20 @@ _name_left = lazy_regex(r"[\w.\-$]{0,40}")
 _name_right = lazy_regex(r"[\w.\-]{0,60}")
 # What stands between a name and its value; the group tells the forms apart that say less.
 _assign = lazy_regex(r"""(?x)
-    (?:\\*["'`])? \]? [)]? (?:
+    (?: (?P<tag> > ) | (?:\\*["'`])? \]? [)]? (?:
       [ \t]{0,20} (?: : [ \t]* [A-Za-z][\w.\[\]<>?|]{0,30} [ \t]* (?== [ \t]* [rbuf@]?["'`]) )?
         (?: => | := | =(?![=~]) | :(?![:/=]) | -> ) (?: [ \t]{0,20} | (?:\\[nrt])* )
     | (?P<pair> \\*["']?\s{0,3}[,;]?\s{1,40}\\*["']?[Vv]alue\\*["']?[ \t]{0,4}[:=][ \t]{0,4} | \0value\0 )
-    | (?P<quoted> [ \t]{0,4}\(\s{0,4}(?=["'`]) | ,[ \t]{0,4}(?=\\*["'`]) | [ \t]{1,4}(?=\\*["']) )
+    | (?P<quoted> [ \t]{0,4}\(\s{0,4}(?=["'`]) | (?<=["'`]),[ \t]{0,4}(?=\\*["'`]) | [ \t]{1,4}(?=\\*["']) )
     | (?P<table> `?[ \t]{0,20}\|[ \t]{1,20} )
-    | (?P<tag> > )
     | (?P<member> \0 )
     | (?P<space> [ \t]{1,4} (?:(?:is|was)[ \t:]{1,4})? )
-    ) (?:[rbufRBUFL@$]{1,2}(?=["'`]))?""")
+    )) (?:[rbufRBUFL@$]{1,2}(?=["'`]))?""")
 _secret_quoted = lazy_regex(r'''(\\*["'`])((?:\\(?![\\"'`])(?:.)|[^"'`\\\n\0]|(?!\1)\\*["'`])*?)\1''')
 _bare_value = lazy_regex(r'''(?:[^\s"'`<>\0|\\]|\\(?![nrt"'\\]))+''')
+
+
+MAX_PASSWORD = 240          # characters from a name to the end of a password
 
 
 class _Value(NamedTuple):
@@ -7191,26 +7226,28 @@ class _Value(NamedTuple):
     form: str               # "quoted", "bare", "member" or "loose" (where much that is no value may stand)
 
 
-def _value_after(text: str, at: int, left: str) -> _Value | None:
-    """The value that is given to the name that ends at *at*; *left* is what stands before the name."""
+def _value_after(text: str, at: int, left: str, reach: int) -> _Value | None:
+    """The value that is given to the name that ends at *at*, no further than *reach*; *left* stands before the name."""
     found = _assign.match(text, at)
     if found is None:
         return None
     form, start = found.lastgroup or "assign", found.end()
-    if form == "tag" and "<" not in left[-2:] or form == "space" and left[-2:] != "--" and not _LOOSE_LEFT.search(text, max(0, at - 200), at):
-        return None
-    if form == "member" and left[-1:] not in ("", "\0"):
+    if form == "tag" and not left.endswith(("<", ":")) or left.endswith("::") or form == "member" and left[-1:] not in ("", "\0", "-"):
         return None
     if form == "member":
-        end = text.find("\0", start, start + 4000)
-        return _Value(start, len(text) if end < 0 and len(text) - start < 4000 else end, "member") if end >= 0 or len(text) - start < 4000 else None
-    found = _secret_quoted.match(text, start, start + 2000)
+        end = text.find("\0", start, reach)
+        return _Value(start, end, "member") if end >= 0 else _Value(start, len(text), "member") if reach >= len(text) else None
+    found = _secret_quoted.match(text, start, reach) if form not in ("space", "tag") else None
     if found:
         return _Value(found.start(2), found.end(2), "quoted")
-    found = _bare_value.match(text, start, start + 2000)
+    found = _bare_value.match(text, start, reach)
     if found is None:
         return None
-    return _Value(start, _bare_end(text, start, found.end(), left), "loose" if form in ("space", "table", "tag") else "bare")
+    if form == "space" and left[-2:] != "--" and not (_digit.search(found[0]) and _LOOSE_LEFT.search(text, max(0, at - 150), at)):
+        return None
+    if form == "tag":
+        return _Value(start, found.end(), "bare") if text.startswith("</", found.end()) else None
+    return _Value(start, _bare_end(text, start, found.end(), left), "loose" if form in ("space", "table") else "bare")
 
 
 _LOOSE_LEFT = lazy_regex(r"(?i)(?:login|machine|user|account)[ \t\S]{0,150}\s\w+\Z|(?:\A|\n)[ \t]*(?:ENV|ARG|setx?|export)[ \t]+\S+\Z|password\Z")
@@ -7231,9 +7268,17 @@ def _bare_end(text: str, start: int, end: int, left: str) -> int:
 
 
 _REFERENCE = lazy_regex(
-    r"(?i)[$%]\{?\w*\}?\Z|.*(?:\$\{|\{\{|\}\}|<%|\$\(|<[a-z _-]+>)|<|%\(|[$@]\{|(?:process|os|env|self|this|config|settings|args?|opts?|options|"
+    r"(?i)[$%]\{?\w*[}%]?\Z|<|(?:process|os|env|self|this|config|settings|args?|opts?|options|"
     r"params?|request|req|ctx|secrets|vars?|data|local|module|import)\.[\w.\[]|[A-Za-z_][\w.]*\(|(?:none|null|nil|true|false|undefined|"
     r"string|str|text|varchar|required|optional|bytes|secretstr|any|file|vault|ref|env|arn|sm|ssm|op|gcp|aws)(?:[:(\[|?,;]|\Z)")
+_TEMPLATE_PARTS = ("${", "{{", "}}", "<%", "$(", "%(", "@{", "#{")
+
+
+def _refers(value: str) -> bool:
+    """Does *value* name a place where the real value is: a variable, a template, an expression, a type?"""
+    return _REFERENCE.match(value) is not None or any(part in value for part in _TEMPLATE_PARTS)
+
+
 _DOTTED = lazy_regex(r"[A-Za-z_]\w*(?:(?:\.|->|::|\[)[A-Za-z_'\"\]\w()]+)+[\])]*\Z")
 _PATH_VALUE = lazy_regex(r"[~.]{0,2}/[\w.@~/-]*\Z|[a-z][a-z+]{1,10}://|[A-Za-z]:\\")
 _WEAK_WORDS = frozenset("password passwd pass pwd secret changeme admin root postgres mysql user username test example guest token "
@@ -7245,13 +7290,13 @@ def _is_password(value: str, form: str) -> bool:
     plain = value.strip()
     if not 6 <= len(plain) <= 300 or plain.lower() in _WEAK_WORDS or len(set(plain)) < 5:
         return False
-    if _MADE_UP.search(plain) or _REFERENCE.match(plain) or "\n" in plain:
+    if _made_up(plain) or _refers(plain) or "\n" in plain:
         return False
     if _PATH_VALUE.match(plain) and _wordy(plain) or plain[0] in "{[(" and plain[-1] in "}])":
         return False
     if plain.startswith(("$2a$", "$2b$", "$2y$", "$argon2", "$6$", "$5$", "$1$", "pbkdf2", "scrypt", "sha256:", "sha512:", "{SSHA", "{SHA")):
         return False
-    core = plain.strip(".,:;!?*()[]")
+    core = plain.strip(".,:;!?*()[]=")
     digits, letters = sum(map(str.isdigit, core)), sum(map(str.isalpha, core))
     if " " in core or "\t" in core:
         return digits > 0 and not _wordy(core) and form != "loose" and core.count(" ") < 4
@@ -7270,6 +7315,7 @@ def _wordy_name(text: str) -> bool:
 
 
 _TOKEN_VALUE = lazy_regex(r"[A-Za-z0-9+/=_.~:@!%*-]{16,20000}\Z")
+_hex_value = lazy_regex(r"[0-9a-fA-F]+\Z")
 _UUID_VALUE = lazy_regex(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\Z")
 
 
@@ -7277,14 +7323,27 @@ def _is_token(value: str) -> bool:
     """May *value* be a generated key, given that its name says so?"""
     if not _TOKEN_VALUE.match(value) or value.isalpha() and (value.islower() or value.isupper()) or value.isdigit():
         return False
-    if _REFERENCE.match(value) or _MADE_UP.search(value[:300]) or _PATH_VALUE.match(value) and _wordy(value[:300]):
-        return False
     sample = value[:300]
+    if len(value) < 24 and _hex_value.match(value):
+        return False                # a checksum or an id
+    if len(set(sample)) < 8 or _made_up(sample) or shannon_entropy(sample) < 2.9:
+        return False
     if value.startswith(("sha256-", "sha384-", "sha512-", "sha1-", "ssh-", "AAAAB3Nza", "AAAAC3Nza", "AAAAE2Vj", "data:", "arn:", "urn:")):
         return False
     if not any(map(str.isdigit, sample)) and (sample.islower() or sample.isupper() or _wordy(sample)):
         return False
-    return len(set(sample)) >= 8 and not _wordy(sample) and shannon_entropy(sample) >= 2.9
+    return not _wordy(sample) and not _name_like(sample)
+
+
+def _name_like(text: str) -> bool:
+    """`OAuth2ClientKey`, `gss_krb5_lucid_key`: does *text* look like a name in code that has digits in it?"""
+    pieces = [piece for piece in re.split("[-_./:]", text) if piece]
+    if len(pieces) > 1 and (text.islower() or text.isupper()):
+        return 2 * sum(len(piece) < 4 or piece.isalpha() and _wordy(piece) for piece in pieces) >= len(pieces)
+    letters = sum(map(str.isalpha, text))
+    if len(text) - letters > 8 or len(re.findall("[0-9]+", text)) > 2:
+        return False
+    return _wordy("".join(filter(str.isalpha, text)))
 
 
 def _user_password(value: str) -> bool:
@@ -7294,7 +7353,7 @@ def _user_password(value: str) -> bool:
     except ValueError:
         return False
     return bool(colon) and user.isprintable() and password.isprintable() and password.lower() not in _WEAK_WORDS \
-        and not _MADE_UP.search(password) and len(password) > 3
+        and not _made_up(password) and len(password) > 3
 
 
 # -- blocks and URLs ----------------------------------------------------------
@@ -7337,8 +7396,8 @@ _DATABASES = ("postgres", "mysql", "mariadb", "mongodb", "redis", "amqp", "mssql
 def _url_spans(text: str, low: str) -> Iterator[tuple[str, int, int]]:
     for found in _url_password.finditer(text):
         user, password = found[1], found[2]
-        if password == user or password.lower() in _WEAK_WORDS or _MADE_UP.search(password) or _REFERENCE.match(password) \
-                or len(set(password)) < 3 or password[0] in "<[{$%" or password.isdigit() and len(password) < 6:
+        if password == user or password.lower() in _WEAK_WORDS or _made_up(password) or _refers(password) \
+                or len(set(password)) < 3 or password.isalpha() and password.islower() and len(password) < 9 and _wordy(password) or password[0] in "<[{$%" or password.isdigit() and len(password) < 6:
             continue
         scheme = _url_scheme.search(low, max(0, found.start() - 24), found.start())
         known = scheme is not None and scheme[0].startswith(_DATABASES)
@@ -7355,12 +7414,18 @@ _curl_user = lazy_regex(r"""curl(?:\.exe)?[ \t](?:[^\n]{0,300}?[ \t])?(?:-u|--us
 
 # -- the search ----------------------------------------------------------------
 
-_GLOBAL_WORDS = tuple(lazy_regex(word + r"[A-Za-z0-9_\-]{0,40}") for word in ("pass", "pwd", "secret"))
-_NEAR_WORDS = ("key", "token", "auth", "cred", "bearer", "basic", "secret")
+# Names that are rare enough to be looked at wherever they are; not where prose goes on
+_GLOBAL_WORDS = tuple(lazy_regex(word + r"[a-z0-9_\-]{0,40}(?![a-z0-9_\-.]|[ \t]{1,3}[a-z]{1,20}[ \t\n.,;:!?)\0]|[.;!?](?:[\n ]|\Z)|\Z)")
+                      for word in ("pass", "pwd", "secret"))
+_NEAR_WORDS = ("key", "token", "auth", "cred", "bearer", "basic", "secret", "pass", "pwd")
+_digit = lazy_regex("[0-9]")
+_BEFORE_RUN = frozenset(".:/~$%+\\")
 _BEFORE_VALUE = frozenset("\"'`=: \t>|\0(,\\nrt@&?")
 _value_left = lazy_regex(r"[A-Za-z0-9+/_.~\-]{0,64}")
 _value_right = lazy_regex(r"[A-Za-z0-9+/=_.~\-]*")
-_scheme_before = lazy_regex(r"(?i)(bearer|basic|token|apikey|api-key|key)[ \t]{1,4}\\*[\"']?\Z")
+_base64_right = lazy_regex("[A-Za-z0-9+/_-]*")
+_TEXT_CODES = frozenset("IJKLMNOPQRSTUVWXYZabcdefC234567")       # what base64 and hex of ASCII text begin with, and go on
+_scheme_before = lazy_regex(r"(?i)(?<![\w-])(bearer|basic|token|apikey|api-key|key)[ \t]{1,4}\\*[\"']?\Z")
 
 
 def _lower(text: str) -> str:
@@ -7374,7 +7439,8 @@ class _Search:
     def __init__(self, text: str, budget: Budget | None, first: bool = False) -> None:
         self.text, self.low, self.budget = text, _lower(text), budget
         self.found: list[tuple[str, int, int]] = []
-        self.steps = 0
+        self.encoded: list[tuple[int, int]] = []        # what says something when it is decoded
+        self.read_to = self.steps = 0
         for part in (self._tokens, self._named, self._urls):
             part()
             if first and self.found:
@@ -7399,43 +7465,58 @@ class _Search:
         if _shapes is None:
             _shapes = _Shapes()
         starts, leads, lengths, others = _shapes.starts, _shapes.leads, _shapes.lengths, _shapes.others
-        covered = valued = 0
-        odd = False
+        covered = valued = 0            # ends of the last token, and of the last value that was judged by its name
+        unlike_words = False
         while start >= 0:
             end = find(b" ", start)
             self.steps += 1
             if not self.steps & 1023 and self.budget is not None:
                 self.budget.check()
             if start >= covered:
-                head = text[start:start + 3]
-                shapes = starts.get(head, ())
-                if start:
-                    before = text[start - 1]
-                    if before in ".:/~$%":
-                        shapes = (*shapes, *leads.get(text[max(0, start - 3):start], ()), *others.get(before, ()))
-                    elif before == "+" and start >= valued:
-                        shapes = ()
-                else:
-                    before = "\0"
-                size = end - start
-                if size in lengths:
-                    shapes = (*shapes, *lengths[size])
-                if shapes:
+                shapes: Sequence[_Shape] = starts.get(text[start:start + 3], ())
+                before = text[start - 1] if start else "\0"
+                if before in _BEFORE_RUN:
+                    if before == "\\" and text[start] in "nrt":        # an escaped line end
+                        start += 1
+                        shapes = starts.get(text[start:start + 3], ())
+                    elif start >= valued and before in "+/":            # perhaps these characters belong to it
+                        left = start - len(_value_left.match(text[max(0, start - 64):start][::-1])[0])  # type: ignore[index]
+                        left += text[left - 1:left] == "\\" and text[left] in "nrt"
+                        covered = self._try(starts.get(text[left:left + 3], ()), left, end) or covered
+                    shapes = (*shapes, *leads.get(text[max(0, start - 3):start], ()), *others.get(before, ()))
+                if end - start in lengths:
+                    shapes = (*shapes, *lengths[end - start])
+                if shapes and start >= covered:
                     covered = self._try(shapes, start, end) or covered
-                if covered <= start:
+                if start >= covered:
                     run = text[start:end]
-                    if not run.isalpha() and not run.islower() or any(map(str.isdigit, run)):
-                        odd = True
+                    if _digit.search(run):
+                        unlike_words = True
+                        if end - start >= 24 and text[start] in _TEXT_CODES and text[start + 4] in _TEXT_CODES and text[start + 8] in _TEXT_CODES:
+                            self._encoded(start, end)
                         covered = self._inside(run, start, end) or covered
-                        if covered <= start and start >= valued:
+                        if start >= covered and start >= valued:
                             valued = self._value_of_name(start, end)
             start = find(_RUN_NEEDLE, end)
-        if odd:
-            if "PRIVATE KEY" in text or "Private-Lines" in text:
-                self.found += _block_spans(text)
-            if "hook" in text:
-                for kind, regex in _webhooks:
-                    self.found += ((kind, *m.span()) for m in regex.finditer(text) if _random(m[0].rsplit("/", 1)[1]))
+        if unlike_words or self.found:
+            self._blocks()
+
+    def _blocks(self) -> None:
+        """What has such runs in it but does not begin with one."""
+        text = self.text
+        if "PRIVATE KEY" in text or "Private-Lines" in text:
+            self.found += _block_spans(text)
+        if "hook" in text:
+            for kind, regex in _webhooks:
+                self.found += ((kind, *m.span()) for m in regex.finditer(text) if _random(m[0].rsplit("/", 1)[1]))
+
+    def _encoded(self, start: int, end: int) -> None:
+        """Remember a run that begins like base64 or hex of text, when it says something."""
+        if start < self.read_to:
+            return
+        self.read_to = end = _base64_right.match(self.text, end).end()         # type: ignore[union-attr]
+        if needs_views(self.text[start:end]):
+            self.encoded.append((start, end))
 
     def _try(self, shapes: Sequence[_Shape], start: int, end: int) -> int:
         """Add the match of one of *shapes* at the run (start, end); the end of it, or 0."""
@@ -7454,7 +7535,7 @@ class _Search:
     def _accept(self, shape: _Shape, start: int, end: int) -> bool:
         text, kind = self.text, shape.kind
         if kind == "jwt-token":
-            if not _jwt_header(text[start:end].partition(".")[0]) or _MADE_UP.search(text[max(start, end - 60):end]):
+            if not _jwt_header(text[start:end].partition(".")[0]) or _made_up(text[max(start, end - 60):end]):
                 return False
         elif not _random(text[start + shape.literal:end][:400]):
             return False
@@ -7467,17 +7548,10 @@ class _Search:
     def _inside(self, run: str, start: int, end: int) -> int:
         """A token that begins inside a run, behind `-` or `_`."""
         assert _shapes is not None
-        if len(run) > _RUN_LONG:
-            last = 0
-            for shape in _shapes.open_ended:
-                for match in shape.regex.finditer(self.text, start + 1, end):
-                    if self._accept(shape, match.start(), match.end()):
-                        last = max(last, match.end())
-            return last
+        if len(run) > 2 * _RUN_ENDS:
+            return self._inside(run[:_RUN_ENDS], start, end) or self._inside(run[-_RUN_ENDS:], end - _RUN_ENDS, end)
         if "-" in run or "_" in run:
-            tried = 0
-            for match in _shapes.inner.finditer(run):
-                tried += 1
+            for tried, match in enumerate(_shapes.inner.finditer(run)):
                 place = match.end()
                 last = self._try([shape for shape in _shapes.starts[run[place:place + 3]] if not shape.back],
                                  start + place, end)
@@ -7508,7 +7582,7 @@ class _Search:
             if scheme:
                 self._scheme(scheme[1], left, end)
             else:
-                self._judge(at, at + length, left)
+                self._judge(at, at + length, left, end)
         return end
 
     def _scheme(self, scheme: str, start: int, end: int) -> None:
@@ -7525,10 +7599,10 @@ class _Search:
         for regex in _GLOBAL_WORDS:
             for match in regex.finditer(low):
                 self._tick()
-                self._judge(match.start(), match.end(), -1)
+                self._judge(match.start(), match.end())
 
-    def _judge(self, start: int, end: int, value_at: int) -> None:
-        """Judge the value beside the name that (start, end) is a part of; only when it is at *value_at*, unless -1."""
+    def _judge(self, start: int, end: int, value_at: int = -1, value_end: int = -1) -> None:
+        """Judge the value beside the name that (start, end) is a part of; only the one at *value_at*, if that is given."""
         text = self.text
         end = _name_right.match(text, end).end()            # type: ignore[union-attr]
         if end >= len(text) or text[end].isalnum():
@@ -7538,8 +7612,9 @@ class _Search:
         rank = _name_rank(name)
         if not rank:
             return
-        value = _value_after(text, end, text[max(0, first - 3):first] + ("--" if name.startswith("--") else ""))
-        if value is None or value.start > value_at >= 0 or value_at >= value.end > -1 and value_at >= 0:
+        reach = min(len(text), end + MAX_PASSWORD if value_end < 0 else value_end + 100)
+        value = _value_after(text, end, text[max(0, first - 3):first] + ("--" if name.startswith("--") else ""), reach)
+        if value is None or value_end >= 0 and not value.start <= value_at < value.end:
             return
         known = any(start < value.end and end > value.start for _, start, end in self.found[-3:])
         if known:
@@ -7565,7 +7640,7 @@ class _Search:
         if rank in ("token", "key") and _is_token(value):
             if rank == "key" and (form == "loose" or len(value) < 20 or _UUID_VALUE.match(value)):
                 return ""
-            if rank == "token" and _UUID_VALUE.match(value) and low in ("token", "auth", "credential", "credentials"):
+            if _UUID_VALUE.match(value) and low.endswith("token") and not name.isupper() and not _STRONG_TOKEN.search(low):
                 return ""
             if "aws" in low and "session" in low:
                 return "aws-session-token"
@@ -7582,7 +7657,7 @@ class _Search:
             self.found += (("azure-client-secret", *m.span()) for m in _azure_secret.finditer(text) if _random(m[0]))
         if "curl" in text:
             for match in _curl_user.finditer(text):
-                if not (match[2].lower() in _WEAK_WORDS or _MADE_UP.search(match[2]) or _REFERENCE.match(match[2])
+                if not (match[2].lower() in _WEAK_WORDS or _made_up(match[2]) or _refers(match[2])
                         or _wordy(match[2])):
                     self.found.append(("basic-auth", *match.span(2)))
 
@@ -7595,6 +7670,66 @@ def _jwt_header(part: str) -> bool:
     return isinstance(header, dict) and ("alg" in header or "typ" in header or "enc" in header)
 
 
+# -- views -------------------------------------------------------------------
+
+# Where a canonical view may show a secret that the raw text does not: encoded letters, separators and quotes, characters
+# that hide within ASCII, ASCII in other alphabets. (Quotes and line ends behind a backslash are read in the raw text.)
+_hidden_ascii = (
+    ("%", lazy_regex("%(?:3[0-9ADad]|2[2567DdEe]|[46][1-9A-Fa-f]|[57][0-9AaFf])")),
+    ("&", lazy_regex("&(?:#|quot;|apos;|equals;|colon;|lowbar;|period;|hyphen;)")),
+    ("\\", lazy_regex(r"\\(?:u[0-9A-Fa-f{]|U000|x[0-9A-Fa-f]{2}|[01][0-7]{2})")))
+_HIDING = "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0000-\U000e0fff"
+_hidden_odd = lazy_regex(
+    rf"(?<=[A-Za-z0-9_=:\-])[{_HIDING}]|[{_HIDING}](?=[A-Za-z0-9])|[\uff01-\uff5e\U0001d400-\U0001d7ff]{{8}}"
+    "|(?<=[A-Za-z0-9_])[\u0370-\u058f](?=[A-Za-z0-9_])")
+_hidden_edge = lazy_regex(r"[\s\"'<>\0]")
+_HIDDEN_MARGIN, _HIDDEN_REACH = 160, 4000   # characters around such a place; how far from it the next gap is looked for
+
+
+def _hidden_windows(text: str, encoded: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+    """(start, end) of the parts of *text* that are worth reading in their views, sorted and disjoint."""
+    places = list(encoded)
+    for sign, regex in _hidden_ascii:
+        if sign in text:
+            places += (found.span() for found in regex.finditer(text))
+    if not text.isascii():
+        places += (found.span() for found in _hidden_odd.finditer(text))
+    windows: list[tuple[int, int]] = []
+    for start, end in sorted(places):
+        last = windows[-1][1] if windows else 0
+        if end + _HIDDEN_MARGIN <= last:
+            continue
+        begin = max(last, start - _HIDDEN_MARGIN)
+        line = text.rfind("\n", begin, start)
+        begin = line + 1 if line >= 0 else begin
+        gap = _hidden_edge.search(text, min(end + _HIDDEN_MARGIN, len(text)), end + _HIDDEN_MARGIN + _HIDDEN_REACH)
+        line = text.find("\n", end, end + _HIDDEN_MARGIN)
+        stop = line if line >= 0 else gap.start() if gap else min(len(text), end + _HIDDEN_MARGIN + _HIDDEN_REACH)
+        if windows and begin <= last:
+            windows[-1] = (windows[-1][0], max(stop, last))
+        else:
+            windows.append((begin, stop))
+    return windows
+
+
+def _hidden_findings(text: str, windows: Sequence[tuple[int, int]], budget: Budget) -> Iterator[tuple[str, int, int, str]]:
+    """(kind, start, end, view) of what the views of the windows show, in places of *text*."""
+    from bisect import bisect_right
+    from itertools import accumulate
+    joined = "\n\1\n".join([text[start:end] for start, end in windows])
+    starts = list(accumulate((end - start + 3 for start, end in windows), initial=0))
+    for view in views(joined, budget)[1:]:
+        for kind, first, last in _Search(view.text, budget).found:
+            first, last = raw_span(view, first, last)
+            place = bisect_right(starts, first) - 1
+            start, end = windows[place]
+            first, last = first - starts[place] + start, min(last - starts[place] + start, end)
+            cut = first == start and start and not _hidden_edge.match(text, start - 1) or last == end and end < len(text) \
+                and not _hidden_edge.match(text, end)
+            if not cut and last > first:
+                yield kind, first, last, view.name
+
+
 # -- scanning a message --------------------------------------------------------
 
 class SecretScanner:
@@ -7604,47 +7739,53 @@ class SecretScanner:
         self._kinds = frozenset(kinds)
         self._own = tuple(own_patterns)
         literals = [regex.literals for _, regex, _ in self._own]
+        self._seen: tuple[str, _Search] | None = None
         self._own_literals = None if None in literals else frozenset().union(*literals)
 
     def may_match(self, blob: str) -> bool:
         """False only when `scan` of the texts that *blob* consists of, joined by NUL, would find nothing."""
-        if self._own and (self._own_literals is None or any(word in _lower(blob) for word in self._own_literals)):
+        if self._own and (self._own_literals is None or needs_views(blob) or any(map(_lower(blob).__contains__, self._own_literals))):
             return True
-        if self._kinds and _Search(blob, None, True).found:
+        if not self._kinds:
+            return False
+        search = _Search(blob, None, True)
+        if search.found or blob.count("\0text\0") > 1:
             return True
-        return blob.count("\0text\0") > 1 or needs_views(blob)
+        if _hidden_windows(blob, search.encoded):
+            self._seen = blob, search       # `scan` of the same message comes next
+            return True
+        return False
 
     def scan(self, texts: Sequence[str], budget: Budget, names: Sequence[str | None] | None = None) -> list[Finding]:
-        """Every secret in the strings of one message, in document order. names[i]: the member a value stands in."""
-        blob = "\0".join(texts)
+        """Every secret in the strings of one message. names[i]: the member that a value stands in. May raise BudgetSpent."""
         findings: list[Finding] = []
         if self._kinds:
-            findings += self._builtin(blob, texts, names, budget)
+            findings += self._builtin(texts, budget)
+            if names is not None:
+                findings += self._split(texts, names, budget)
         findings += self._own_findings(texts, budget)
         return findings
 
-    def _builtin(self, blob: str, texts: Sequence[str], names: Sequence[str | None] | None, budget: Budget) -> Iterator[Finding]:
+    def _builtin(self, texts: Sequence[str], budget: Budget) -> Iterator[Finding]:
         from bisect import bisect_right
         from itertools import accumulate
+        blob = "\0".join(texts)
+        seen, self._seen = self._seen, None
+        search = seen[1] if seen and seen[0] == blob else _Search(blob, budget)
+        found = [(kind, start, end, "raw") for kind, start, end in search.found]
+        windows = _hidden_windows(blob, search.encoded)
+        if windows:
+            raw = merge_spans([item[1:3] for item in found])
+            for item in _hidden_findings(blob, windows, budget):
+                place = bisect_right(raw, (item[1], math.inf))
+                if not place or raw[place - 1][1] < item[2]:
+                    found.append(item)
         ends = list(accumulate(len(text) + 1 for text in texts))
-        raw: list[tuple[int, int]] = []
-        for view in views(blob, budget) if needs_views(blob) else (View("raw", blob, ()),):
-            fresh: list[tuple[int, int]] = []
-            for kind, start, end in _Search(view.text, budget).found:
-                if kind not in self._kinds:
-                    continue
-                if view.chain:
-                    start, end = raw_span(view, start, end)
-                    place = bisect_right(raw, (start, math.inf))
-                    if place and raw[place - 1][1] >= end:
-                        continue
-                fresh.append((start, end))
+        for kind, start, end, view in found:
+            if kind in self._kinds:
                 index = bisect_right(ends, start)
                 base = ends[index] - len(texts[index]) - 1
-                yield Finding(kind, ((index, start - base, min(end - base, len(texts[index]))),), view.name)
-            raw = merge_spans(raw + fresh)
-        if names is not None and blob.count("\0text\0") > 1:
-            yield from self._split(texts, names, budget)
+                yield Finding(kind, ((index, start - base, min(end - base, len(texts[index]))),), view)
 
     def _split(self, texts: Sequence[str], names: Sequence[str | None], budget: Budget) -> Iterator[Finding]:
         """Secrets that begin in one text block and go on in the next."""
@@ -7690,7 +7831,7 @@ def _example(shape: str, random: Any) -> str:
     for literal, letter, least, _ in _shape_parts(shape):
         text += literal
         if letter:
-            alphabet = re.findall(f"[{_SECRET_CLASSES[letter]}]", _RUN_CHARS + "+/=")
+            alphabet = re.findall(f"[{_SECRET_CLASSES[letter]}]", _RUN_CHARS + "+/")
             text += "".join(random.choice(alphabet) for _ in range(least))
     return text
 # ---------------------------------------------------------------------------
@@ -7718,19 +7859,20 @@ _INJECT_BEFORE, _INJECT_AFTER = 140, 280    # the part of the text around an anc
 
 # Stems near which rules are tried; `.` is anything but a letter or digit. Python looks for one leading letter or word
 # about ten times as fast as for a choice of words, so stems are sorted by the first pivot they hold: one pass per pivot.
-_INJECT_PIVOTS = ("g", "v", "y", "u", "<", "[", "~/", "http", "mention")
+_INJECT_PIVOTS = ("<", "[", "v", "g", "y", "u", "~/", "http", "mention")
 _INJECT_FAR_PIVOTS = ("ользовател", "нструкц", "указани", "指", "提示", "用户", "ユーザ")     # not in ASCII text
 _INJECT_STEMS = """
 ignore. ignorez ignorier ignora. ignorad ignorate ignoruj disregard forget. neglect override. overrule bypass. vergiss vergess
 negeer vergeet olvid oubli supersede instruc instrukc instrukti istruzion anweisung system.prompt your.guidel the.user our.user
-any.user end.user the.human utilisat utilizad usuari usuári utente utenti nutzer gebruiker ytkown mention silently secretly
-quietly covertly discreetly without.tell without.inform without.notify without.ask without.alert without.the.u without.mention
+any.user end.user the.human utilisat utilizad usuari usuári utente utenti nutzer gebruiker ytkown mention silently. secretly.
+quietly. covertly discreetly. without.tell without.inform without.notifyi without.ask without.alert without.the.u without.mention
 without.warn anyone anybody your.repl your.resp your.answ your.summ you.are. you.were. you.have. language.model reading.this
-agents.must agents.should assistant.must assistant.should assistants.should system: system] system} system>  instruç reglas regeln regole regras règles agents: ai.agent you.must. must.now hidden.message
+agents.must agents.should assistant.must assistant.should assistants.should system: system] system} system>
+instruç reglas regeln regole regras règles agents: ai.agent you.must. must.now hidden.message
 your.hidden fetch.http visit.http <start_of <end_of system.not system.over system.mess system.inst any.tool
-every.tool through.this via.this must.call must.use must.always before.using always available every.other ut.this.tool only.use
-using.any ~/ authorized_keys .env. .env, chat.history message.history conversation api.key private.key your.next every.answ
-every.resp environment.v your.instr ![ append.ur the.url to.http at.http
+every.tool through.this via.this must.call must.use before.using always available every.other ut.this.tool only.use
+using.any ~/ authorized_keys .env. .env, chat.history. message.history conversation api.key. api.keys private.key your.next
+every.answ every.resp environment.v your.instr ![ append.ur the.url to.http at.http
 <| <!-- <sys </sys <imp <crit <hidden <secret <admin <instr <overrid <urgent </tool </function [inst] [/inst] style=
 """
 
@@ -7750,8 +7892,8 @@ _INJECT_WORDS = {
              "|précédentes|précédents|precedenti|eerdere|bovenstaande|voorgaande|oorspronkelijke|your|deine[nr]?|ihre[nr]?|vos"
              r"|tes|tus|sus|tue|vostre|suas|tuas|je|jouw|uw|swoje|twoje|свои|твои|ваши|poprzedni\w+|wcześniejsz\w+|powyższ\w+"
              r"|dotychczasow\w+|предыдущ\w+|прежн\w+|прошл\w+|систем\w+",
-    "OBJ": r"(?:system_)?(?:instructions?|prompts?|guidelines?|guidance|directives?)|system_messages?|system(?:vorgaben|anweisungen|regeln)|anweisungen|instruktionen"
-           r"|vorgaben|instrucciones|indicaciones|directrices|consignes|istruzioni|direttive|instru[çc][õo]es|diretrizes"
+    "OBJ": r"(?:system_)?(?:instructions?|prompts?|guidelines?|guidance|directives?)|system_messages?"
+           r"|system(?:vorgaben|anweisungen|regeln)|anweisungen|instruktionen|vorgaben|instrucciones|indicaciones|directrices|consignes|istruzioni|direttive|instru[çc][õo]es|diretrizes"
            r"|orienta[çc][õo]es|instructies|aanwijzingen|systeem\w+|instrukcj\w+|wytyczn\w+|polece\w+|инструкци\w+|указани\w+",
     "SOFT": "rules|commands|constraints|restrictions|programming|safeguards|polic(?:y|ies)|training|context|directions|regeln"
             r"|befehle|reglas|órdenes|règles|regole|ordini|regras|comandos|regels|opdrachten|zasad\w*|reguł\w*|правила?|команд\w*",
@@ -7760,16 +7902,16 @@ _INJECT_WORDS = {
             "|iniciais|iniziali|initiales|du syst[èe]me|del sistema|do sistema|ricevute|recibidas|recebidas|davor|zuvor|oben",
     "END": r"(?!_(?:in|inside|within|from|for|on|found|contained|embedded|if|when|unless|until|that|which|with)_"
            r"(?!(?:this|the|your)_(?:conversation|session|chat|context|system|developer|user)|you_(?:are|were|have)|now_on))",
-    "NOT": "do_not|don['’]t|dont|must_not|mustn['’]t|should_not|shouldn['’]t|shall_not|may_not|need_not|needn['’]t|cannot|can['’]t"
-           "|never|avoid|refrain_from",
+    "NOT": "do_not|don['’]t|dont|must_not|mustn['’]t|should_not|shouldn['’]t|shall_not|may_not|need_not|needn['’]t"
+           "|cannot|can['’]t|never|avoid|refrain_from",
     "TELL": "(?:tell|inform|mention|reveal|disclose|explain|admit|report|notify|alert|warn|confess|describe|expose|show|say"
             "|discuss|acknowledge|refer|let|telling|informing|mentioning|revealing|disclosing|notifying|alerting|showing)",
     "USER": r"(?:the|your|any|our|end)_(?:end.)?(?:users?|humans?|operator|developer|owner|customer|person)\b",
     "AI": r"ai|llm|llms|language_models?|assistants?|agents?|chatbots?|models?|claude|chatgpt|gpt|copilot",
     "GIVE": "send|pass|include|append|attach|upload|paste|forward|provide|put|insert|leak|exfiltrate|post|submit|share"
             "|transmit|email|copy|output|print|add|encode|embed|deliver|write|supply|give",
-    "FILE": r"(?:(?<!your )(?:~|/home/[\w.-]+|/root)/(?!\S*\.pub\b)[.\w/-]+|\bid\_(?:rsa|ed25519|ecdsa)\b(?!\.pub)"
-            r"|(?<![\w*])\.env\b(?![.\w])|/etc/(?:passwd|shadow)|authorized\_keys|mcp\.json|private.?keys?|ssh.?keys?)",
+    "FILE": r"(?:(?<!your )(?:~|/home/[\w.-]+|/root)/(?!\S{0,99}\.pub\b)[.\w/-]+(?![.\w/-])"
+            r"|\bid\_(?:rsa|ed25519|ecdsa)\b(?!\.pub)|(?<![\w*])\.env\b(?![.\w])|/etc/(?:passwd|shadow)|authorized\_keys|mcp\.json|private.?keys?|ssh.?keys?)",
     "TALK": r"(?:(?:chat|conversation|message|browsing|dialogue)_(?:history|log|context)|(?:entire|full|whole|complete"
             r"|previous|current|this|the)_conversation|system_prompt|previous_messages)",
     "WEALTH": r"(?:secrets?\b|credential|(?:api|ssh|access).?keys?|tokens?\b|password|environment_var|contents?_of|every_file"
@@ -7784,74 +7926,152 @@ _INJECT_WORDS = {
 # kind | strength | rule. Strength: `!` strong, `~` weak, `d` strong in descriptions and weak in responses; then `i`: only
 # as an order (not "the parser ignores …"), `a`: only with the model addressed earlier in the sentence, `x`: nothing
 # excuses it (tokens mean the same in quotes), `s`: searched for; all others are tried where a word begins that they
-# can begin with, so each must begin with a plain choice of words.
+# can begin with, so each must begin with a plain choice of words. Indented lines continue the row above.
 _INJECT_RULES = r"""
-override|!i|(?:%VERB%)_(?:(?:(?:%FILL%)_){0,5}?(?:%SCOPE%)_(?:(?:%FILL%|%SCOPE%)_){0,4}?(?:%OBJ%|%SOFT%)\b|(?:(?:%FILL%)_){0,2}?(?:all|any|every|alle|toutes?|todas|tutte|wszystkie|все)_(?:(?:%FILL%)_){0,3}?(?:%OBJ%)\b|(?:(?:%FILL%)_){0,4}?(?:%OBJ%|%SOFT%)_@{0,2}?(?:%POST%)\b)%END%
-override|!i|(?:ignore|disregard|forget)_(?:@{0,3}?(?:everything|anything|all|whatever)_(?:(?:that|which|else|i|we|they|you|has|have|had|was|were|been|is)_){0,5}(?:told|said|instructed|above|before|asked|taught|written)\b|(?:all_|everything_)?(?:of_)?the_above\b[^.!?]{0,20}\b(?:and|instead|directions?)\b)
-override|!i|(?:do_not|don['’]t|stop|never)_(?:follow|obey|comply_with|adhere_to|trust|listen_to|following|obeying)_(?:(?:any|all|of|the|your|user['’]?s?|previous|prior|original|system|developer)_){1,5}(?:request|instructions?|prompt|rules|commands?|guidelines|users?)\b
-override|!|(?:this|following|below|these)_@{0,3}?(?:overrides?|supersedes?|replaces?|takes?_precedence_over)_(?:(?:%FILL%)_){0,5}?(?:system_prompt|(?:previous|prior|existing|original|other|earlier)_(?:system_)?instructions|your_@?(?:instructions|prompt|guidelines|rules))
-override|!s|(?:忽略|无视|無視|忘记|忘掉|忽視|不要理会)[^。！？]{0,6}(?:之前|先前|以上|上面|前面|此前|所有|原有|你的)[^。！？]{0,8}(?:指令|指示|提示|命令)|(?:以前|これまで|上記|先|すべて|全て)[^。！？]{0,10}(?:指示|指令)[^。！？]{0,4}(?:無視|忘れ|破棄)
-role_spoof|!i|(?:new|updated|hidden|revised|real|secret|additional|neue|nouvelles|nuevas|nuove|novas|nieuwe|nowe|новые)_(?:system_)?(?:instructions?|anweisungen|instrucciones|istruzioni|instru[çc][õo]es|instructies|instrukcje|инструкции)(?:_(?:for|to)_(?:the_|all_|any_)?(?:%AI%))?[\])*]{0,3}\s?:\s{0,3}(?!\s|see|please see|read|refer|available|docs|https?|in |on |v?\d|none|n/a)
+override|!i|(?:%VERB%)_(?:(?:(?:%FILL%)_){0,5}?(?:%SCOPE%)_(?:(?:%FILL%|%SCOPE%)_){0,4}?(?:%OBJ%|%SOFT%)\b|(?:(?:%FILL%)_
+  ){0,2}?(?:all|any|every|alle|toutes?|todas|tutte|wszystkie|все)_(?:(?:%FILL%)_){0,3}?(?:%OBJ%)\b|(?:(?:%FILL%)_
+  ){0,4}?(?:%OBJ%|%SOFT%)_@{0,2}?(?:%POST%)\b)%END%
+override|!i|(?:ignore|disregard|forget)_(?:@{0,3}?(?:everything|anything|all|whatever)_(?:(?:that|which|else|i|we|they|you|has
+  |have|had|was|were|been|is)_){0,5}(?:told|said|instructed|above|before|asked|taught|written)\b|(?:all_|everything_)?(?:of_
+  )?the_above\b[^.!?]{0,20}\b(?:and|instead|directions?)\b)
+override|!i|(?:do_not|don['’]t|stop|never)_(?:follow|obey|comply_with|adhere_to|trust|listen_to|following|obeying)_(?:(?:any
+  |all|of|the|your|user['’]?s?|previous|prior|original|system|developer)_){1,5}(?:request|instructions?|prompt|rules|commands?
+  |guidelines|users?)\b
+override|!|(?:this|following|below|these)_@{0,3}?(?:overrides?|supersedes?|replaces?|takes?_precedence_over)_(?:(?:%FILL%)_
+  ){0,5}?(?:system_prompt|(?:previous|prior|existing|original|other|earlier)_(?:system_)?instructions|your_@?(?:instructions
+  |prompt|guidelines|rules))
+override|!s|(?:忽略|无视|無視|忘记|忘掉|忽視|不要理会)[^。！？]{0,6}(?:之前|先前|以上|上面|前面|此前|所有|原有|你的)[^。！？]{0,8}(?:指令|指示|提示|命令)|(?:以前|これまで|上記|先|すべて
+  |全て)[^。！？]{0,10}(?:指示|指令)[^。！？]{0,4}(?:無視|忘れ|破棄)
+role_spoof|!i|(?:new|updated|hidden|revised|real|secret|additional|neue|nouvelles|nuevas|nuove|novas|nieuwe|nowe|новые)_
+  (?:system_)?(?:instructions?|anweisungen|instrucciones|istruzioni|instru[çc][õo]es|instructies|instrukcje|инструкции)(?:_
+  (?:for|to)_(?:the_|all_|any_)?(?:%AI%))?[\])*]{0,3}\s?:\s{0,3}(?!\s|see|please see|read|refer|available|docs|https?|in |on 
+  |v?\d|none|n/a)
 role_spoof|!|(?:hidden|secret)_(?:instructions?|message|note)_(?:for|to)_(?:the_|all_|any_)?(?:%AI%)\b
 role_spoof|~|(?:instructions?)_(?:for|to)_(?:the_|all_|any_)?(?:%AI%)\s?:
-concealment|!i|(?:%NOT%)_@{0,3}?%TELL%_(?:(?:any|of|this|it|that|these|anything|the|fact|about|to|instructions?|message|note|step|action|behaviou?r|tool|call|change)_){0,6}?%USER%(?=\s*(?:$|[.!;,"'”’)<\]*\n])|_(?:that_(?:you|this)|about_(?:this|it|the|these|any)|what_you|of_this|anything|unless_(?:they|asked)))
-concealment|!i|(?:%NOT%)_@{0,2}?(?:(?:mention|tell|reveal|disclose)_(?:this|these|that|any_of_this|the_(?:above|instruction|tool|note|message|side|fact|change|extra|hidden|file)\w*|anyone|anybody)(?=\s*(?:$|[.!;"'”’)<\]*\n])|_(?:in_(?:your|the)_(?:resp|answ|repl|summ|out|final)|to_(?:the_user|anyone)|when|anywhere|about_(?:this|it)))|(?:include|mention|show|reference|display|reveal)_(?:this|these|any|it|that|the)_@{0,5}?in_your_@?(?:repl|resp|answ|summ|output))
+concealment|!i|(?:%NOT%)_@{0,3}?%TELL%_(?:(?:any|of|this|it|that|these|anything|the|fact|about|to|instructions?|message|note
+  |step|action|behaviou?r|tool|call|change)_){0,6}?%USER%(?=\s*(?:$|[.!;,"'”’)<\]*\n])|_(?:that_(?:you|this)|about_(?:this|it
+  |the|these|any)|what_you|of_this|anything|unless_(?:they|asked)))
+concealment|!i|(?:%NOT%)_@{0,2}?(?:(?:mention|tell|reveal|disclose)_(?:this|these|that|any_of_this|the_(?:above|instruction
+  |tool|note|message|side|fact|change|extra|hidden|file)\w*|anyone|anybody)(?=\s*(?:$|[.!;"'”’)<\]*\n])|_(?:in_(?:your|the)_
+  (?:resp|answ|repl|summ|out|final)|to_(?:the_user|anyone)|when|anywhere|about_(?:this|it)))|(?:include|mention|show|reference
+  |display|reveal)_(?:this|these|any|it|that|the)_@{0,5}?in_your_@?(?:repl|resp|answ|summ|output))
 concealment|di|(?:%NOT%)_@{0,3}?%TELL%_@{0,5}?%USER%
 concealment|di|(?:hide|conceal|withhold|keep|suppress|omit)_@{0,6}?(?:from|to)_%USER%
 concealment|!i|(?:hide|conceal|withhold|keep)_(?:this|it|that|these|any|all|your)_@{0,5}?from_%USER%
-concealment|!i|(?:omit|leave|exclude)_(?:this|these|any|it|that|the)_@{0,5}?(?:from|out_of)_your_@?(?:repl|resp|answ|summ|output)
-concealment|!a|(?:without)_@{0,2}?(?:telling|informing|notifying|alerting|mentioning|asking|warning|the_user)\b[^.!?]{0,20}?(?:user|human|noticing|knowing|knowledge|confirmation|permission)
+concealment|!i|(?:omit|leave|exclude)_(?:this|these|any|it|that|the)_@{0,5}?(?:from|out_of)_your_@?(?:repl|resp|answ|summ
+  |output)
+concealment|!a|(?:without)_@{0,2}?(?:telling|informing|notifying|alerting|mentioning|asking|warning|the_
+  user)\b[^.!?]{0,20}?(?:user|human|noticing|knowing|knowledge|confirmation|permission)
 concealment|~|(?:without)_@{0,2}?(?:telling|informing|notifying|alerting|mentioning|asking|warning|the_user)\b
-concealment|!|(?:user)_(?:must|should|need|does|do|will|is|are)(?:_?n['’]t|_not|_never)_(?:need_to_)?(?:be_)?(?:know|notice|informed|told|aware|find_out|learn)_(?:about_|of_|that_)?(?:this|it|you|these|any)
-concealment|~|(?:user)_(?:(?:must|should|need|does|do|will|is|are|can)(?:_?n['’]t|_?not|_never)_(?:need_to_)?(?:be_)?(?:know|see|notice|informed|told|aware|authorized|allowed|shown)|has_already_(?:approved|authori[sz]ed|consented|confirmed|agreed|granted|given))
+concealment|!|(?:user)_(?:must|should|need|does|do|will|is|are)(?:_?n['’]t|_not|_never)_(?:need_to_)?(?:be_)?(?:know|notice
+  |informed|told|aware|find_out|learn)_(?:about_|of_|that_)?(?:this|it|you|these|any)
+concealment|~|(?:user)_(?:(?:must|should|need|does|do|will|is|are|can)(?:_?n['’]t|_?not|_never)_(?:need_to_)?(?:be_)?(?:know
+  |see|notice|informed|told|aware|authorized|allowed|shown)|has_already_(?:approved|authori[sz]ed|consented|confirmed|agreed
+  |granted|given))
 concealment|!i|(?:silently|secretly|covertly|quietly|discreetly)_(?:also_)?(?:%GIVE%)_
 concealment|!a|(?:silently|secretly|covertly|discreetly)(?=\s*(?:[.!]|$))
-concealment|!|(?:ne_|n['’])(?:(?:le|la|l|en|lui|rien|jamais|pas)\W)*(?:dis|dites|dire|mentionne[zr]?|informe[zr]?|prévene?z|préviens|révèle[zr]?|révéle[zr]|averti\w+|parle[zr]?|signale[zr]?|montre[zr]?)\b[^.!?]{0,50}utilisat
-concealment|!|(?:sans_que_l.utilisat\w+_(?:ne_|le_|s.en_)*(?:sache|remarque|voie|aperçoive|rende)|sans_(?:le_|en_)?(?:prévenir|informer|avertir|dire|parler|demander|mentionner)_[^.!?]{0,30}utilisat|insu_de_l.utilisat|cache[zr]?_[^.!?]{0,40}utilisat)
-concealment|!|(?:no_(?:(?:le|les|se|lo)_)*(?:digas?|cuentes|menciones?|informes?|reveles?|avises?|notifiques?|muestres?|comentes?)\b[^.!?]{0,50}usuari|sin_(?:que_(?:el|la)_usuari\w+_(?:lo_|se_)*(?:sepa|note|dé|entere|vea)|(?:avisar|informar|dec\w+|notificar|preguntar|mencion\w+)_[^.!?]{0,30}usuari)|ocult(?:a|e|ar)_[^.!?]{0,40}usuari)
-concealment|!|(?:non_(?:(?:lo|ne)_)?(?:dire|dirlo|informare|menzionar\w+|rivelar\w*|avvisare|far_sapere|comunicare|parlarne|mostrare|notificare)\b[^.!?]{0,50}utent|senza_(?:che_l.utente_(?:lo_|se_|ne_)*(?:sappia|noti|accorga|veda)|(?:dirlo|avvisare|informare|chiedere)\b[^.!?]{0,30}utent)|insaputa_dell.utente|nascond\w+_[^.!?]{0,40}utente)
-concealment|!|(?:(?:não|nao)_(?:o_)?(?:diga|conte|mencione|informe|revele|avise|notifique|mostre)\b[^.!?]{0,50}(?:usu.ri|utilizad)|sem_(?:que_o_(?:usu.rio|utilizador)_(?:o_|se_)*(?:saiba|perceba|note|veja)|(?:avisar|informar|dizer|perguntar|notificar)\b[^.!?]{0,30}(?:usu.ri|utilizad))|esconda_[^.!?]{0,40}(?:usu.ri|utilizad)|oculte_[^.!?]{0,40}(?:usu.ri|utilizad))
-concealment|!|(?:sag|sage|sagen|erzähle?|teile?|erwähnen?|informieren?|verrate?|verraten|benachrichtigen?|zeigen?|melden?|warnen?)\b[^.!?]{0,50}nutzer\w*\W[^.!?]{0,30}?(?:nichts|nicht|niemals|nie|kein\w*)\b
-concealment|!|(?:(?:nicht|nichts|niemals)_[^.!?]{0,30}nutzer\w*_[^.!?]{0,30}(?:sagen|erwähnen|mitteilen|verraten|erzählen)|nutzer_(?:nichts|nicht|niemals)_[^.!?]{0,24}(?:sagen|erwähnen|mitteilen|verraten|erzählen|erfahren)|benutzer_(?:nichts|nicht|niemals)_[^.!?]{0,24}(?:sagen|erwähnen|mitteilen|verraten|erzählen|erfahren)|ohne_(?:dass?_[^.!?]{0,20}nutzer\w*_[^.!?]{0,24}(?:merkt|erfährt|weiß|mitbekommt|sieht)|[^.!?]{0,12}wissen_de[sr]_[^.!?]{0,12}nutzer|[^.!?]{0,16}nutzer\w*_[^.!?]{0,20}zu_(?:informieren|fragen|benachrichtigen|sagen|warnen))|verheimliche_[^.!?]{0,40}nutzer|verschweige_[^.!?]{0,40}nutzer|verbirg_[^.!?]{0,40}nutzer)
-concealment|!|(?:vertel|zeg|meld|noem|informeer|toon|waarschuw|vermeld)\b(?:[^.!?]{0,40}gebruiker\w*\W[^.!?]{0,25}?(?:niet|niets|nooit)\b|_(?:dit_|hier_)?(?:niet|niets|nooit)_[^.!?]{0,30}gebruiker)
-concealment|!|(?:zonder_(?:dat_de_gebruiker|medeweten|[^.!?]{0,8}gebruiker\w*_[^.!?]{0,20}te_(?:informeren|vragen|waarschuwen))|verberg_[^.!?]{0,40}gebruiker|nie_(?:mów|informuj|wspominaj|ujawniaj|powiadamiaj|pokazuj|ostrzegaj|zdradzaj)\w*\b[^.!?]{0,40}ytkown|bez_(?:wiedzy|zgody|informowania|pytania|powiadamiania)_[^.!?]{0,8}ytkown|ukryj\w*_[^.!?]{0,40}ytkown)
-concealment|!|(?:не_(?:говори|сообщай|упоминай|рассказывай|показывай|уведомляй|раскрывай|информируй)\w*\b[^.!?]{0,40}ользовател|без_ведома_\S*ользовател|скро\w+_[^.!?]{0,40}ользовател|скры\w+_[^.!?]{0,40}ользовател)
-concealment|!s|(?:不要|别|勿|不得|不能|禁止)[^。！？]{0,6}(?:告诉|告知|通知|透露|提及|提醒|让|向|对)[^。！？]{0,8}用户|ユーザー?[^。！？]{0,12}(?:伝え|知らせ|言わ|教え|通知し|明かさ)(?:ない|ず|るな|てはいけ)
-role_spoof|!|(?:you)_are_now_@{0,5}?(?:dan|unrestricted|jailbroken|unfiltered|uncensored|no_longer_\w+|without_(?:any_)?restrictions|(?:a|an|the|my|evil|helpful)_@{0,2}?(?:ai|assistant|agent|model|chatbot|attacker|hacker|persona|terminal|interpreter))\b
+concealment|!|(?:ne_|n['’])(?:(?:le|la|l|en|lui|rien|jamais|pas)\W)*(?:dis|dites|dire|mentionne[zr]?|informe[zr]?|prévene?z
+  |préviens|révèle[zr]?|révéle[zr]|averti\w+|parle[zr]?|signale[zr]?|montre[zr]?)\b[^.!?]{0,50}utilisat
+concealment|!|(?:sans_que_l.utilisat\w+_(?:ne_|le_|s.en_)*(?:sache|remarque|voie|aperçoive|rende)|sans_(?:le_|en_)?(?:prévenir
+  |informer|avertir|dire|parler|demander|mentionner)_[^.!?]{0,30}utilisat|insu_de_l.utilisat|cache[zr]?_[^.!?]{0,40}utilisat)
+concealment|!|(?:no_(?:(?:le|les|se|lo)_)*(?:digas?|cuentes|menciones?|informes?|reveles?|avises?|notifiques?|muestres?
+  |comentes?)\b[^.!?]{0,50}usuari|sin_(?:que_(?:el|la)_usuari\w+_(?:lo_|se_)*(?:sepa|note|dé|entere|vea)|(?:avisar|informar
+  |dec\w+|notificar|preguntar|mencion\w+)_[^.!?]{0,30}usuari)|ocult(?:a|e|ar)_[^.!?]{0,40}usuari)
+concealment|!|(?:non_(?:(?:lo|ne)_)?(?:dire|dirlo|informare|menzionar\w+|rivelar\w*|avvisare|far_sapere|comunicare|parlarne
+  |mostrare|notificare)\b[^.!?]{0,50}utent|senza_(?:che_l.utente_(?:lo_|se_|ne_)*(?:sappia|noti|accorga|veda)|(?:dirlo
+  |avvisare|informare|chiedere)\b[^.!?]{0,30}utent)|insaputa_dell.utente|nascond\w+_[^.!?]{0,40}utente)
+concealment|!|(?:(?:não|nao)_(?:o_)?(?:diga|conte|mencione|informe|revele|avise|notifique|mostre)\b[^.!?]{0,50}(?:usu.ri
+  |utilizad)|sem_(?:que_o_(?:usu.rio|utilizador)_(?:o_|se_)*(?:saiba|perceba|note|veja)|(?:avisar|informar|dizer|perguntar
+  |notificar)\b[^.!?]{0,30}(?:usu.ri|utilizad))|esconda_[^.!?]{0,40}(?:usu.ri|utilizad)|oculte_[^.!?]{0,40}(?:usu.ri|utilizad))
+concealment|!|(?:sag|sage|sagen|erzähle?|teile?|erwähnen?|informieren?|verrate?|verraten|benachrichtigen?|zeigen?|melden?
+  |warnen?)\b[^.!?]{0,50}nutzer\w*\W[^.!?]{0,30}?(?:nichts|nicht|niemals|nie|kein\w*)\b
+concealment|!|(?:(?:nicht|nichts|niemals)_[^.!?]{0,30}nutzer\w*_[^.!?]{0,30}(?:sagen|erwähnen|mitteilen|verraten|erzählen)
+  |nutzer_(?:nichts|nicht|niemals)_[^.!?]{0,24}(?:sagen|erwähnen|mitteilen|verraten|erzählen|erfahren)|benutzer_(?:nichts
+  |nicht|niemals)_[^.!?]{0,24}(?:sagen|erwähnen|mitteilen|verraten|erzählen|erfahren)|ohne_(?:dass?_[^.!?]{0,20}nutzer\w*_
+  [^.!?]{0,24}(?:merkt|erfährt|weiß|mitbekommt|sieht)|[^.!?]{0,12}wissen_de[sr]_[^.!?]{0,12}nutzer|[^.!?]{0,16}nutzer\w*_
+  [^.!?]{0,20}zu_(?:informieren|fragen|benachrichtigen|sagen|warnen))|verheimliche_[^.!?]{0,40}nutzer|verschweige_
+  [^.!?]{0,40}nutzer|verbirg_[^.!?]{0,40}nutzer)
+concealment|!|(?:vertel|zeg|meld|noem|informeer|toon|waarschuw|vermeld)\b(?:[^.!?]{0,40}gebruiker\w*\W[^.!?]{0,25}?(?:niet
+  |niets|nooit)\b|_(?:dit_|hier_)?(?:niet|niets|nooit)_[^.!?]{0,30}gebruiker)
+concealment|!|(?:zonder_(?:dat_de_gebruiker|medeweten|[^.!?]{0,8}gebruiker\w*_[^.!?]{0,20}te_(?:informeren|vragen
+  |waarschuwen))|verberg_[^.!?]{0,40}gebruiker|nie_(?:mów|informuj|wspominaj|ujawniaj|powiadamiaj|pokazuj|ostrzegaj
+  |zdradzaj)\w*\b[^.!?]{0,40}ytkown|bez_(?:wiedzy|zgody|informowania|pytania|powiadamiania)_[^.!?]{0,8}ytkown|ukryj\w*_
+  [^.!?]{0,40}ytkown)
+concealment|!|(?:не_(?:говори|сообщай|упоминай|рассказывай|показывай|уведомляй|раскрывай
+  |информируй)\w*\b[^.!?]{0,40}ользовател|без_ведома_\S*ользовател|скро\w+_[^.!?]{0,40}ользовател|скры\w+_
+  [^.!?]{0,40}ользовател)
+concealment|!s|(?:不要|别|勿|不得|不能|禁止)[^。！？]{0,6}(?:告诉|告知|通知|透露|提及|提醒|让|向|对)[^。！？]{0,8}用户|ユーザー?[^。！？]{0,12}(?:伝え|知らせ|言わ|教え|通知し
+  |明かさ)(?:ない|ず|るな|てはいけ)
+role_spoof|!|(?:you)_are_now_@{0,3}?(?:dan|unrestricted|jailbroken|unfiltered|uncensored|no_longer_\w+|without_(?:any_
+  )?restrictions|(?:a|an|the|my|evil|helpful)_@{0,2}?(?:ai|assistant|agent|model|chatbot|attacker|hacker|persona|terminal
+  |interpreter))\b
 role_spoof|~|(?:you)_are_now_(?:in|a|an|acting|operating|running)_
-role_spoof|!i|(?:act|behave|respond|pretend|imagine|roleplay|answer)_(?:as_(?:if|though)_|that_|like_)?you(?:_are|_were|_have|['’]re)_@{0,4}?(?:admin\w*|root|developer|unrestricted|allowed|jailbroken|dan|no_(?:rules|restrictions|limits)|evil|hacker|superuser|not_bound)\b
-role_spoof|!i|(?:system)(?:_(?:message|override|prompt|notice|note|alert|instruction|update|command|admin\w*|directive))?(?:[\])>}*]{0,3}\s{0,2}:|[\])>}*]{1,3})\s{0,3}[^\n]{0,80}?\b%ORDER%
+role_spoof|!i|(?:act|behave|respond|pretend|imagine|roleplay|answer)_(?:as_(?:if|though)_|that_|like_)?you(?:_are|_were|_have
+  |['’]re)_@{0,4}?(?:admin\w*|root|developer|unrestricted|allowed|jailbroken|dan|no_(?:rules|restrictions|limits)|evil|hacker
+  |superuser|not_bound)\b
+role_spoof|!i|(?:system)(?:_(?:message|override|prompt|notice|note|alert|instruction|update|command|admin\w*
+  |directive))?(?:[\])>}*]{0,3}\s{0,2}:|[\])>}*]{1,3})\s{0,3}[^\n]{0,80}?\b%ORDER%
 role_spoof|!|(?:%AI%)_(?:reading|processing|parsing|seeing|viewing|that_(?:reads?|sees?|process\w*))_(?:this|the)
-role_spoof|!|(?:if)_you_are_(?:an?|the)_@{0,2}?(?:%AI%)\b(?!_(?:teacher|manager|professor|of|at|for|director|who|owner|user))[^.!?]{0,40}?\b%DOES%_
-role_spoof|~|(?:note|message|attention|reminder|dear|hey|hello)_@{0,6}?(?:to_|for_)?(?:the_|all_|any_)?(?:%AI%)(?:_(?:agents?|assistants?|models?))?\s{0,2}[:,*]
-role_spoof|!|(?:note|message|attention|dear|hey)_@{0,6}?(?:to_|for_)?(?:the_|all_|any_)?(?:%AI%)(?:_(?:agents?|assistants?|models?))?\s{0,2}[:,*]{1,4}[^.!?]{0,90}?(?:you_must|(?:%GIVE%)_|ignore|disregard|disabled|without|the_user_has)
-tool_steering|~|(?:%AI%)_(?:must|shall|should|needs?_to|has_to|is_(?:required|instructed)_to)_@{0,2}?(?:read|call|run|execute|delete|disclose|reveal|open|fetch|%GIVE%)_
-tool_steering|!|(?:%AI%)_(?:must|shall|should|needs?_to|has_to|is_(?:required|instructed)_to)_@{0,2}?(?:read|execute|disclose|reveal|open|fetch|%GIVE%)_[^!?\n]{0,40}?(?:%FILE%|%TALK%)
-tool_steering|d|(?:must|always|should|need)_(?:to_|always_|first_)*(?:call|use|invoke|run|execute)_this_(?:tool|function)_(?:first|before)_@{0,3}?(?:any|every|all|each)_@?(?:requests?|questions?|messages?|conversations?|tasks?|answers?|responses?|calls?|tools?)\b
-tool_steering|!i|(?:route|send|direct|redirect|pass|forward)_@{0,2}?(?:all|every|any)_@{0,5}?(?:through|via|to)_this_(?:one|tool|server|proxy|function)
-tool_steering|~|(?:other|those|existing)_@?tools_(?:are|is)_(?:now_)?(?:deprecated|unsafe|broken|disabled|insecure|obsolete|compromised|untrusted)
-tool_steering|d|(?:do_not_(?:use|call)_any_other_tool|never_(?:use|call)_any_other_tool|only_use_this_tool|instead_of_(?:all|every|any)_other_tools?)
-tool_steering|di|(?:when|whenever|if|once|every)_@{1,5}?(?:is|are|gets)_(?:available|called|used|invoked|present)[^.!?]{0,40}?(?:change|replace|set|modify|redirect|swap|override|bcc|cc|include)_(?:the_)?@{0,3}?(?:recipient|destination|amount|account|address|number|bcc|cc|contents?)\b
-tool_steering|!i|(?:always)_(?:change|replace|set|redirect|bcc|cc)_(?:the_)?@{0,2}?(?:recipient|destination|account|payee|bcc|address)
-tool_steering|~|(?:you)_(?:must|should|need_to|have_to)_(?:now_|immediately_|always_|first_|then_)*(?:call|invoke|run|execute)_(?:the_)?(?:tool_|function_|command_)?
+role_spoof|!|(?:if)_you_are_(?:an?|the)_@{0,2}?(?:%AI%)\b(?!_(?:teacher|manager|professor|of|at|for|director|who|owner
+  |user))[^.!?]{0,40}?\b%DOES%_
+role_spoof|~|(?:note|message|attention|reminder|dear|hey|hello)_@{0,6}?(?:to_|for_)?(?:the_|all_|any_)?(?:%AI%)(?:_(?:agents?
+  |assistants?|models?))?\s{0,2}[:,*]
+role_spoof|!|(?:note|message|attention|dear|hey)_@{0,6}?(?:to_|for_)?(?:the_|all_|any_)?(?:%AI%)(?:_(?:agents?|assistants?
+  |models?))?\s{0,2}[:,*]{1,4}[^.!?]{0,90}?(?:you_must|(?:%GIVE%)_|ignore|disregard|disabled|without|the_user_has)
+tool_steering|~|(?:%AI%)_(?:must|shall|should|needs?_to|has_to|is_(?:required|instructed)_to)_@{0,2}?(?:read|call|run|execute
+  |delete|disclose|reveal|open|fetch|%GIVE%)_
+tool_steering|!|(?:%AI%)_(?:must|shall|should|needs?_to|has_to|is_(?:required|instructed)_to)_@{0,2}?(?:read|execute|disclose
+  |reveal|open|fetch|%GIVE%)_[^!?\n]{0,40}?(?:%FILE%|%TALK%)
+tool_steering|d|(?:must|always|should|need)_(?:to_|always_|first_)*(?:call|use|invoke|run|execute)_this_(?:tool|function)_
+  (?:first|before)_@{0,3}?(?:any|every|all|each)_@?(?:requests?|questions?|messages?|conversations?|tasks?|answers?|responses?
+  |calls?|tools?)\b
+tool_steering|!i|(?:route|send|direct|redirect|pass|forward)_@{0,2}?(?:all|every|any)_@{0,5}?(?:through|via|to)_this_(?:one
+  |tool|server|proxy|function)
+tool_steering|~|(?:other|those|existing)_@?tools_(?:are|is)_(?:now_)?(?:deprecated|unsafe|broken|disabled|insecure|obsolete
+  |compromised|untrusted)
+tool_steering|d|(?:do_not_(?:use|call)_any_other_tool|never_(?:use|call)_any_other_tool|only_use_this_tool|instead_of_(?:all
+  |every|any)_other_tools?)
+tool_steering|di|(?:when|whenever|if|once|every)_@{1,5}?(?:is|are|gets)_(?:available|called|used|invoked
+  |present)[^.!?]{0,40}?(?:change|replace|set|modify|redirect|swap|override|bcc|cc|include)_(?:the_)?@{0,3}?(?:recipient
+  |destination|amount|account|address|number|bcc|cc|contents?)\b
+tool_steering|!i|(?:always)_(?:change|replace|set|redirect|bcc|cc)_(?:the_)?@{0,2}?(?:recipient|destination|account|payee|bcc
+  |address)
+tool_steering|~|(?:you)_(?:must|should|need_to|have_to)_(?:now_|immediately_|always_|first_|then_)*(?:call|invoke|run
+  |execute)_(?:the_)?(?:tool_|function_|command_)?
 tool_steering|!|(?:system|override|urgent|important)\W{0,3}[^.!?]{0,24}\byou_must_now_(?:call|invoke|run|execute)_
-tool_steering|!i|(?:read|open|cat|load|fetch|access|retrieve|get)_&{0,6}?%FILE%[^\n!?]{0,60}?\b(?:and|then)_(?:then_)?(?:%GIVE%)_
-tool_steering|di|(?:%GIVE%)_@{0,6}?%FILE%[^\n!?]{0,40}?\b(?:in|into|to|as|with|via)_@{0,4}?(?:arguments?|parameter|field|sidenote|notes?|context|query|comment|answer|reply|response|request|message|https?:|endpoint|every)
-tool_steering|!i|(?:before)_(?:using|calling|invoking|running|answering)[^.!?]{0,60}?\b(?:read|open|cat|access|load)_&{0,5}?%FILE%
+tool_steering|!i|(?:read|open|cat|load|fetch|access|retrieve|get)_&{0,6}?%FILE%[^\n!?]{0,60}?\b(?:and|then)_(?:then_
+  )?(?:%GIVE%)_
+tool_steering|di|(?:%GIVE%)_@{0,6}?%FILE%[^\n!?]{0,40}?\b(?:in|into|to|as|with|via)_@{0,4}?(?:arguments?|parameter|field
+  |sidenote|notes?|context|query|comment|answer|reply|response|request|message|https?:|endpoint|every)
+tool_steering|!i|(?:before)_(?:using|calling|invoking|running|answering)[^.!?]{0,60}?\b(?:read|open|cat|access|load)_
+  &{0,5}?%FILE%
 tool_steering|!i|(?:%GIVE%)_@{0,4}?contents?_of_@{0,3}?%FILE%
 tool_steering|di|(?:%GIVE%)_@{0,5}?%TALK%
-tool_steering|!i|(?:reveal|print|output|repeat|show|display|leak|disclose|recite|reproduce|share|tell|give|return|include)_@{0,4}?your_@{0,2}?(?:system_prompt|hidden_prompt|initial_prompt|environment_variables|instructions(?=_(?:verbatim|and|word)|\s*(?:$|[.!\n])))
+tool_steering|!i|(?:reveal|print|output|repeat|show|display|leak|disclose|recite|reproduce|share|tell|give|return|include)_
+  @{0,4}?your_@{0,2}?(?:system_prompt|hidden_prompt|initial_prompt|environment_variables|instructions(?=_(?:verbatim|and|word)
+  |\s*(?:$|[.!\n])))
 tool_steering|!i|(?:reply|respond|answer)_(?:only_)?with_(?:the|your)_@?(?:system_prompt|instructions)
-exfil_link|!s|!\[[^\]\n]{0,120}\]\(\s?<?https?://[^)\s]{0,300}?[?\x26/=#][^)\s]{0,100}?(?:\{\{?|<|\$\{|\x257b|\[)[\w .\x25-]{0,40}?(?:history|conversation|secret|key|token|prompt|data|content|summary|password|base64|user|message|email|chat|env)
-exfil_link|!i|(?:append|add|encode|attach|include|put|insert|embed)_@{0,6}?(?:conversation|chat|history|secrets?|contents?_of|user['’]s|system_prompt|environment|everything_you|all_(?:data|messages|emails))[^.!?]{0,60}?\b(?:to|in|into|as|on|at)_@{0,4}?(?:url|query|link|image)
-exfil_link|!i|(?:send|post|upload|forward|transmit|exfiltrate|leak|submit|report|email|copy|deliver)_[^\n!?]{0,90}?(?:%WEALTH%|%TALK%)[^\n!?]{0,80}?\b(?:to|at|via)_\W{0,2}(?:https?://|[\w.+-]{1,64}\x40[\w-])
-exfil_link|!i|(?:fetch|open|visit|request|load|call|get|curl)_\W{0,2}https?://\S{1,200}?[?\x26/=](?:<|\{|\[|\$)[\w ]{0,30}(?:secret|key|token|history|conversation|password|data|prompt)
-template_tokens|!sx|<\|(?:im\_start|im\_end|system|user|assistant|endoftext|eot\_id|start\_header\_id|end\_header\_id|begin\_of\_text|end\_of\_text|endofprompt|channel|message)\|>|\[/?inst\]|<<sys>>|<(?:start|end)\_of\_turn>
-template_tokens|!sx|</(?:tool\_result|tool\_response|function\_results?|function\_response|tool\_output|tool\_call)>\s{0,3}<?/?(?:system|user|human|assistant|instructions?)\b
+exfil_link|!s|!\[[^\[\]\n]{0,120}\]\(\s?<?https?://[^)\s{<\[]{0,300}(?:\{\{?|<|\x257b|\[)[\w .\x25-]{0,40}?(?:history
+  |conversation|secret|key|token|prompt|data|content|summary|password|base64|user|message|email|chat|env)
+exfil_link|!i|(?:append|add|encode|attach|include|put|insert|embed)_@{0,6}?(?:conversation|chat|history|secrets?|contents?_of
+  |user['’]s|system_prompt|environment|everything_you|all_(?:data|messages|emails))[^.!?]{0,60}?\b(?:to|in|into|as|on|at)_
+  @{0,4}?(?:url|query|link|image)
+exfil_link|!i|(?:send|post|upload|forward|transmit|exfiltrate|leak|submit|report|email|copy|deliver)_[^\n!?]{0,90}?(?:%WEALTH%
+  |%TALK%)[^\n!?]{0,80}?\b(?:to|at|via)_\W{0,2}(?:https?://|[\w.+-]{1,64}\x40[\w-])
+exfil_link|!i|(?:fetch|open|visit|request|load|call|get|curl)_\W{0,2}https?://\S{1,200}?[?\x26/=](?:<|\{|\[
+  |\$)[\w ]{0,30}(?:secret|key|token|history|conversation|password|data|prompt)
+template_tokens|!sx|<\|(?:im\_start|im\_end|system|user|assistant|endoftext|eot\_id|start\_header\_id|end\_header\_id
+  |begin\_of\_text|end\_of\_text|endofprompt|channel|message)\|>|\[/?inst\]|<<sys>>|<(?:start|end)\_of\_turn>
+template_tokens|!sx|</(?:tool\_result|tool\_response|function\_results?|function\_response|tool\_output
+  |tool\_call)>\s{0,3}<?/?(?:system|user|human|assistant|instructions?)\b
 role_spoof|dsx|<(?:important|critical|system|hidden|secret|admin|override|urgent)(?:[-_ ]\w+)?>(?=[^<]{0,30}\w[^<]{0,30} )
-role_spoof|!s|<(?:system|admin|override|hidden|secret|important|critical|urgent)(?:[-_ ]\w+)?>[^<]{0,160}?\b(?:from_now_on|you_must_(?:now_)?(?:call|send|read|ignore|not)|you_are_(?:now_)?an?_|ignore_|do_not_(?:tell|mention|inform)|the_(?:assistant|user_)|route_|obey|exfiltrate|before_using)
-hidden_text|!s|<!--(?:(?!-->).){0,200}?(?:\b(?:%AI%)\b(?:(?!-->).){0,120}?\b%DOES%_|you_are_an?_(?:ai|llm))
-hidden_text|!s|style\s{0,2}=\s{0,2}["'][^"'>]{0,160}?(?:display:\s{0,2}none|visibility:\s{0,2}hidden|font-size:\s{0,2}[01](?:px|pt)?\b|opacity:\s{0,2}0(?![.\d])|(?<!-)color:\s{0,2}(?:#fff(?:fff)?|white)\b)[^>]{0,100}>[^<]{0,200}?(?:%ORDER%|\b(?:%AI%)\b|(?:%GIVE%)_)
+role_spoof|!s|<(?:system|admin|override|hidden|secret|important|critical|urgent)(?:[-_ ]\w+)?>[^<]{0,160}?\b(?:from_now_on
+  |you_must_(?:now_)?(?:call|send|read|ignore|not)|you_are_(?:now_)?an?_|ignore_|do_not_(?:tell|mention|inform)|the_
+  (?:assistant|user_)|route_|obey|exfiltrate|before_using)
+hidden_text|!s|<!--(?=[^<>]{0,200}?\b(?:%AI%)\b)[^<>]{0,300}?(?:\b%DOES%_|you_are_an?_(?:ai|llm))
+hidden_text|!s|style\s{0,2}=\s{0,2}["'][^"'>]{0,160}?(?:display:\s{0,2}none|visibility:\s{0,2}hidden
+  |font-size:\s{0,2}[01](?:px|pt)?\b|opacity:\s{0,2}0(?![.\d])|(?<!-)color:\s{0,2}(?:#fff(?:fff)?
+  |white)\b)[^>]{0,100}>[^<]{0,200}?(?:%ORDER%|\b(?:%AI%)\b|(?:%GIVE%)_)
 """
 # What may stand before an order: a start of clause, a polite word, "you must", or the model addressed by name.
 _inject_lead = lazy_regex(
@@ -7905,7 +8125,7 @@ def _inject_load() -> _Inject:
             pivot = next(pivot for pivot in _INJECT_PIVOTS if pivot in stem)
             whole, tail = (re.escape(part).replace(r"\.", r"[^\w]") for part in (stem, stem.split(pivot, 1)[1]))
             # stems with the next letter (or the last two) in common share one branch
-            first = tail[:1] if tail[:1].isalpha() else "" if tail else f"(?<={whole[-2:]})"
+            first = tail[:5 if tail.startswith("[^") else tail[:1].isalpha()] if tail else f"(?<={whole[-2:]})"
             tail = tail[len(first):] + ("" if stem.startswith(pivot) else f"(?<={whole})")
             by_pivot[pivot].setdefault(first, []).append(tail)
         passes = [(pivot, re.compile("{}(?:{})".format(re.escape(pivot), "|".join(
@@ -7913,7 +8133,7 @@ def _inject_load() -> _Inject:
             for pivot, branches in by_pivot.items()]
         far = [(pivot, re.compile(pivot)) for pivot in _INJECT_FAR_PIVOTS]
         tables = _Inject(passes, passes + far, {}, {}, [])
-        for row, line in enumerate(_INJECT_RULES.strip().split("\n")):
+        for row, line in enumerate(_INJECT_RULES.replace("\n  ", "").strip().split("\n")):
             kind, strength, pattern = line.split("|", 2)
             while "%" in pattern:
                 pattern = re.sub("%([A-Z]+)%", lambda name: _INJECT_WORDS[name[1]], pattern)
@@ -8054,7 +8274,7 @@ def _inject_zones(low: str) -> Iterator[tuple[int, int]]:
 
 
 def _inject_weigh(hits: list[_InjectHit], strong: str) -> list[_InjectHit]:
-    """The strong hits of *hits*, and the weak that stand near a hit of another row that does not overlap them."""
+    """The strong hits of *hits*, and the weak that stand near a hit of another row beside them; one for each place."""
     kept: set[int] = set()
     latest: dict[int, int] = {}     # row → number of its latest hit
     for number, hit in enumerate(hits):
@@ -8064,7 +8284,13 @@ def _inject_weigh(hits: list[_InjectHit], strong: str) -> list[_InjectHit]:
             if row != hit.rule.row and hits[other].end <= hit.start < hits[other].end + _INJECT_NEAR:
                 kept.update((number, other))
         latest[hit.rule.row] = number
-    return [hits[number] for number in sorted(kept)][:MAX_INJECTION_HITS]
+    told: list[_InjectHit] = []
+    ends: dict[str, int] = {}
+    for hit in (hits[number] for number in sorted(kept)):
+        if hit.start >= ends.get(hit.rule.kind, 0) and len(told) < MAX_INJECTION_HITS:
+            told.append(hit)
+            ends[hit.rule.kind] = hit.end
+    return told
 
 
 def _inject_excused(low: str, start: int, end: int, rule: _InjectRule, data: bool) -> bool:
@@ -8102,9 +8328,10 @@ _strip_parts = lazy_regex(
     "|[\u00ad\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff9-\ufffb]"
     "|[\U0001d173-\U0001d17a\U000e0000-\U000e0fff]")
 _strip_rtl = lazy_regex("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
-_STRIP_JOINING = "[\u0600-\u08ff\u0900-\u0dff\u1000-\u109f\u1780-\u18af\ufb50-\ufdff\ufe70-\ufefc]"
-_strip_joining = lazy_regex(_STRIP_JOINING)
-_strip_emoji = lazy_regex("[\u00a9\u00ae\u203c-\u3299\ufe0f\U0001f000-\U0001faff]")
+_strip_joining = lazy_regex("[\u0620-\u08ff\u0900-\u0dff\u1000-\u109f\u1780-\u180a\u180f-\u18af\ufb50-\ufdff\ufe70-\ufefc]")
+_strip_emoji = lazy_regex("[\u00a9\u00ae\u203c\u2049\u2122-\u3299\ufe0f\U0001f000-\U0001faff]")
+_strip_selects = lazy_regex("[#*0-9\u00a9\u00ae\u1820-\u18aa\u203c\u2049\u2122-\u9fff\U0001f000-\U0001faff]")
+_strip_ideograph = lazy_regex("[\u3400-\u9fff\uf900-\ufaff\U00020000-\U0003ffff]")
 
 
 def strip_spans(text: str) -> list[tuple[int, int, str]]:
@@ -8125,25 +8352,24 @@ def strip_spans(text: str) -> list[tuple[int, int, str]]:
                 rtl = _strip_rtl.search(text.replace("\u061c", "")) is not None
             if rtl:
                 continue
-        elif char == "\U0001f3f4" or char >= "\u200c" and _strip_needed(text, start, char):
+        begin = spans[-1][0] if spans and spans[-1][1] == start else start     # what stands between is gone
+        if char == "\U0001f3f4" or char >= "\u200c" and _strip_needed(text[begin - 1:begin], char, text[end:end + 1]):
             continue
-        if spans and spans[-1][1] == start:
-            start = spans.pop()[0]
-        spans.append((start, end, ""))
+        if begin < start:
+            spans.pop()
+        spans.append((begin, end, ""))
     return spans
 
 
-def _strip_needed(text: str, place: int, char: str) -> bool:
-    """Does the joiner or variation selector at *place* shape the text around it?"""
-    before, after = text[place - 1:place], text[place + 1:place + 2]
+def _strip_needed(before: str, char: str, after: str) -> bool:
+    """Does the joiner or variation selector *char* shape the text around it?"""
     if char in "\u200c\u200d" and _strip_joining.match(before):
         return char == "\u200d" or _strip_joining.match(after) is not None
     if char == "\u200d":
-        return bool(_strip_emoji.match(before) and _strip_emoji.match(after))
+        return bool(_strip_emoji.match(before) and _strip_emoji.match(after) and after != "\ufe0f")
     if "\ufe00" <= char <= "\ufe0f":
-        return bool(before) and (_strip_emoji.match(before) is not None and before != "\ufe0f" or before in "#*0123456789"
-                                 or "\u1800" <= before <= "\u9fff")
-    return "\U000e0100" <= char <= "\U000e01ef" and "\u3400" <= before <= "\U0003ffff" and before < "\ufe00"
+        return _strip_selects.match(before) is not None
+    return "\U000e0100" <= char <= "\U000e01ef" and _strip_ideograph.match(before) is not None
 
 # ---------------------------------------------------------------------------
 # 7. What rules see: one message and what is derived from it
@@ -8161,6 +8387,14 @@ def _is_base64(text: str) -> bool:
     return text.isascii() and not text.encode().translate(None, _BASE64)
 
 
+_TOKENS = {                 # where the protocol keeps which of its tokens
+    "params": frozenset(("cursor", "requestState", "taskId", "progressToken", "requestId", "subscriptionId")),
+    "result": frozenset(("nextCursor", "requestState", "taskId")),
+    "_meta": frozenset(("progressToken", "traceparent", "tracestate", "subscriptionId")),
+    "task": frozenset(("taskId",)),
+}
+
+
 class _Opaque:
     """Says which strings of one message no rule looks into: tokens of the protocol, and media.
 
@@ -8169,29 +8403,59 @@ class _Opaque:
 
     def __init__(self, message: Message) -> None:
         self._message = message
-        self._tops: list[Any] | None = None
-
-    def _places(self) -> list[Any]:
-        """The objects in which the protocol keeps its tokens."""
-        message = self._message
-        top = message.body.get("params" if message.kind != "response" else "result")
-        if type(top) is not dict:
-            return []
-        meta, tasks = top.get("_meta"), top.get("tasks")
-        related = meta.get(_TASK_NOTE) if type(meta) is dict else None
-        return [top, meta, related, top.get("task"), *(tasks if type(tasks) is list else ())]
+        self._tokens: list[tuple[Any, frozenset[str]]] | None = None
+        self._media: list[Any] = []
 
     def __call__(self, node: dict[str, Any], name: str) -> bool:
-        if name == "data":
-            return node.get("type") in _MEDIA_TYPES and _is_base64(node["data"])
-        if name == "blob":
-            return "uri" in node and _is_base64(node["blob"])
         message = self._message
         if name == "name":      # of the tool or prompt; it has a condition of its own
             return message.method in _WITH_ARGUMENTS and node is message.body.get("params")
-        if self._tops is None:
-            self._tops = self._places()
-        return any(node is top for top in self._tops)
+        if self._tokens is None:
+            self._tokens = list(self._find_tokens())
+            self._media = list(self._find_media())
+        if name == "data":
+            return node.get("type") in _MEDIA_TYPES and any(node is one for one in self._media) and _is_base64(node["data"])
+        if name == "blob":
+            return any(node is one for one in self._media) and _is_base64(node["blob"])
+        return any(node is one and name in names for one, names in self._tokens)
+
+    def _find_tokens(self) -> Iterator[tuple[Any, frozenset[str]]]:
+        kind = "params" if self._message.kind != "response" else "result"
+        top = self._message.body.get(kind)
+        if type(top) is not dict:
+            return
+        meta, tasks = top.get("_meta"), top.get("tasks")
+        yield top, _TOKENS[kind]
+        yield meta, _TOKENS["_meta"]
+        yield top.get("task"), _TOKENS["task"]
+        if type(meta) is dict:
+            yield meta.get(_TASK_NOTE), _TOKENS["task"]
+        for task in tasks if type(tasks) is list else ():
+            yield task, _TOKENS["task"]
+
+    def _find_media(self) -> Iterator[Any]:
+        """The content blocks of a result, prompt or sampling message, and the resources in them."""
+        body = self._message.body
+        top = body.get("result") if self._message.kind == "response" else body.get("params")
+        calls = self._message.kind == "request" and self._message.peer == "client"
+        if type(top) is not dict or calls:
+            return
+        asked = top.get("inputRequests")
+        holders = [top, top.get("result"), *(asked.values() if type(asked) is dict else ())]
+        holders += [one.get("params") for one in holders if type(one) is dict]
+        for holder in holders:
+            if type(holder) is not dict or holder is top and self._message.kind == "notification":
+                continue
+            blocks = [*_listed_blocks(holder.get("content")), *_listed_blocks(holder.get("contents"))]
+            for message in _listed_blocks(holder.get("messages")):
+                blocks += _listed_blocks(message.get("content"))
+            for block in blocks:
+                yield block
+                yield block.get("resource")
+
+
+def _listed_blocks(value: Any) -> list[dict[str, Any]]:
+    return [one for one in (value if type(value) is list else [value]) if type(one) is dict]
 
 
 def judged_texts(message: Message) -> list[str]:
@@ -8202,7 +8466,8 @@ def judged_texts(message: Message) -> list[str]:
         texts.append(key)
         kind = type(value)
         if kind is str:
-            texts.append("" if key in ENVELOPE_MEMBERS else value)
+            texts.append("" if key == "jsonrpc" or key == "id" and (message.method or message.kind != "response") or
+                         key == "method" and value in _METHODS else value)
         elif kind is dict or kind is list:
             _collect(value, texts, opaque)
     return texts
@@ -8213,6 +8478,7 @@ class Value(NamedTuple):
     text: str
     name: str
     path: tuple[Any, ...]
+    number: bool = False
 
 
 _MEMORY_ENTRIES, _MEMORY_CHARS = 2048, 256     # what is remembered of paths: how many, and how long they may be
@@ -8299,8 +8565,10 @@ class Subject:
     def haystack(self) -> str:
         """All strings and numbers of the message in all their views, in lower case: where literals are looked for."""
         if self._haystack is None:
-            parts = [self.blob, "true", "false"]
-            parts += (value.text for value in self.values() if value.text not in self.blob)
+            parts = ["true", "false"]
+            for key, value in self.message.body.items():
+                _collect([key, value], parts, None)
+            parts += (value.text for value in self.values() if value.number)
             if needs_views(self.blob):
                 parts += (view.text for text in self.texts for view in self.readings(text)[1:])
             self._haystack = "\0".join(parts).lower()
@@ -8359,17 +8627,33 @@ class Subject:
                     if type(params.get(key)) is dict]
         return [(("params",), {key: value for key, value in params.items() if key != "_meta"})]
 
+    def member_names(self) -> list[tuple[tuple[Any, ...], str]]:
+        """(path, name) of every member below the arguments and `_meta`."""
+        params = self.message.body.get("params")
+        roots = self.roots()
+        if type(params) is dict and "_meta" in params:
+            roots.append((("params", "_meta"), params["_meta"]))
+        return [found for base, root in roots for found in _walk_names(root, base)]
+
+    def lacks(self, key: str) -> bool:
+        """Is there no argument *key* where it belongs? (What a retry brings along in `inputResponses` is no substitute.)"""
+        params = self.message.body.get("params")
+        if self.message.method in _WITH_ARGUMENTS and self.message.kind == "request":
+            place = (params.get("arguments") or {}) if type(params) is dict else {}
+            return not self._found(key, (), place)
+        return not self.lookup(key)
+
+    @staticmethod
+    def _found(key: str, base: tuple[Any, ...], root: Any) -> list[tuple[tuple[Any, ...], Any]]:
+        if key.startswith("/"):
+            return _at_pointer(root, key, base)
+        folded = key.casefold()
+        return [(base + (name,), value) for name, value in root.items()
+                if name == key or name.casefold() == folded] if type(root) is dict else []
+
     def lookup(self, key: str) -> list[tuple[tuple[Any, ...], Any]]:
         """The values of one argument: a top-level name in any case (servers differ), or a JSON Pointer."""
-        found = []
-        for base, root in self.roots():
-            if key.startswith("/"):
-                found += _at_pointer(root, key, base)
-            elif type(root) is dict:
-                folded = key.casefold()
-                found += [(base + (name,), value) for name, value in root.items()
-                          if name == key or name.casefold() == folded]
-        return found
+        return [found for base, root in self.roots() for found in self._found(key, base, root)]
 
     def values(self, skip: frozenset[str] = frozenset()) -> list[Value]:
         """Every string and number that the message carries, but for what is opaque and what stands under *skip*."""
@@ -8412,7 +8696,11 @@ class Subject:
         if found is None:
             found = self._derived["paths", skip] = {}
             index, context = self.policy.path_index, self.policy.paths
-            for value in self.argument_values(skip):
+            if skip is QUOTED_KEYS and self.message.tool and _reading_tool.search(self.message.tool):
+                skip = frozenset()      # whatever its arguments are called, they say what to read
+            values = self.argument_values(skip)
+            values += (Value(name, "", path) for path, name in self.member_names() if "/" in name or "\\" in name)
+            for value in values:
                 if index.looks_like_path(value.text, value.name):
                     self.budget.check()
                     for view in self.readings(value.text):
@@ -8441,20 +8729,46 @@ class _Commands:
         self.paths += ((where, path) for path in facts.paths)
 
 
+# Tools whose name says that they read files
+_reading_tool = lazy_regex(r"(?i)(^|[^a-z])(read|open|cat|view|load|stat|head|tail|download|get_?file)")
+
+
 def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[str], opaque: _Opaque,
                  found: list[Value]) -> None:
+    """Under QUOTED_KEYS only texts are passed over, not what an object there holds; under other names everything."""
     kind = type(node)
     if kind is str:
-        found.append(Value(node, name, path))
+        if name not in skip:
+            found.append(Value(node, name, path))
     elif kind is dict:
         for key, value in node.items():
-            if key not in skip and not (key in _OPAQUE_NAMES and type(value) is str and opaque(node, key)):
-                _walk_values(value, key, path + (key,), skip, opaque, found)
+            if key in skip and skip is not QUOTED_KEYS or \
+                    key in _OPAQUE_NAMES and type(value) is str and opaque(node, key):
+                continue
+            _walk_values(value, key, path + (key,), skip, opaque, found)
     elif kind is list:
         for index, value in enumerate(node):
             _walk_values(value, name, path + (index,), skip, opaque, found)
     elif kind is int or kind is float:
-        found.append(Value(json.dumps(node), name, path))
+        found.append(Value(number_text(node), name, path, True))
+
+
+def _walk_names(node: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], str]]:
+    if type(node) is dict:
+        for key, value in node.items():
+            yield path + (key,), key
+            yield from _walk_names(value, path + (key,))
+    elif type(node) is list:
+        for index, value in enumerate(node):
+            if type(value) is dict or type(value) is list:
+                yield from _walk_names(value, path + (index,))
+
+
+def number_text(number: Any) -> str:
+    """A number (or boolean) as text, 22.0 as `22`: as most servers read it."""
+    if type(number) is float and abs(number) < 1e16 and number == int(number):
+        return str(int(number))
+    return json.dumps(number)
 
 
 def _at_pointer(root: Any, key: str, base: tuple[Any, ...]) -> list[tuple[tuple[Any, ...], Any]]:
@@ -8516,7 +8830,9 @@ class Rule(NamedTuple):
     scope: Scope
     matches: Test
     needs: Need | None = None
-    secrets: bool = False       # does it look for secrets? (then redaction replaces what it found)
+
+
+UNKNOWN_TOOL = "\0unknown"      # of an answer about a task that nobody knows (any more): it may be any tool's
 
 
 class Scope(NamedTuple):
@@ -8538,6 +8854,8 @@ class Scope(NamedTuple):
             return not (self.strict and (self.methods or self.tools))
         if self.methods is not None and not _any_glob(self.methods, method, True):
             return False
+        if tool == UNKNOWN_TOOL and self.tools is not None:
+            return not self.strict
         return self.tools is None or tool is not None and _any_glob(self.tools, tool, self.strict)
 
 
@@ -8545,7 +8863,7 @@ def _any_glob(globs: tuple[Glob, ...], name: str, strict: bool) -> bool:
     """Does a glob match *name*, or (unless *strict*) what it looks like in a canonical view?"""
     if any(glob.matches(name) for glob in globs):
         return True
-    if strict or name.isascii() and name.strip() == name:
+    if strict or name.isascii() and name.strip() == name and not needs_views(name):
         return False
     return any(glob.matches(view.text.strip()) for view in views(name) for glob in globs)
 
@@ -8847,8 +9165,7 @@ class _Compiler:
             scope = self.scope(rule["unless"], place + "/unless", outbound, not strict, True)
             tests.append(_unless(scope, _every(exceptions)))
         return Rule(rule["name"], rule["action"], rule.get("message", ""), self.layer.name,
-                    self.scope(match, place + "/match", outbound, strict), _every(tests), needs,
-                    outbound and bool(match.get("secrets")))
+                    self.scope(match, place + "/match", outbound, strict), _every(tests), needs)
 
     def scope(self, match: dict[str, Any], place: str, outbound: bool, strict: bool, exception: bool = False) -> Scope:
         def globs(key: str) -> tuple[Glob, ...] | None:
@@ -8883,7 +9200,7 @@ class _Compiler:
             if key in ("_any_value", "_any_key"):
                 tests.append(self.anywhere(key, matcher, here, strict))
             else:
-                tests.append(_argument(key, self.matcher(matcher, here, strict), "not_under" in matcher, strict))
+                tests.append(_argument(key, self.matcher(matcher, here, strict), _holds_of_nothing(matcher), strict))
             needs += self.need(key, matcher, strict)
         return tests, needs[0] if needs else None
 
@@ -8958,11 +9275,11 @@ class _Compiler:
                 if spec:
                     tests.append(_secrets_anywhere(skip, key == "_any_key"))
             elif word == "command":
-                tests.append(_commands_anywhere(None if spec is True else frozenset(_as_list(spec)), skip))
+                tests.append(_commands_anywhere(None if spec is True else frozenset(_as_list(spec)), skip, strict))
             elif word in ("under", "not_under"):
-                tests.append(_paths_anywhere(_containment(self.roots(spec), word == "under", strict), quoted))
+                tests.append(_paths_anywhere(_containment(self.roots(spec), word == "under", strict), quoted, strict))
             elif word == "path" and key == "_any_value" and strict:
-                tests.append(_paths_anywhere(_texts_test(self.text_test(word, spec, here, True), True), quoted))
+                tests.append(_paths_anywhere(_texts_test(self.text_test(word, spec, here, True), True), quoted, True))
             elif word == "path" and key == "_any_value":
                 if not self.layer.built_in:
                     self.located(PathGlobs, here, _as_list(spec))
@@ -9066,12 +9383,19 @@ def _all_values(tests: Sequence[ValueTest]) -> ValueTest:
     return matches
 
 
+def _holds_of_nothing(matcher: dict[str, Any]) -> bool:
+    """Does the matcher hold for an argument that is not there? `not_under` does."""
+    return "not_under" in matcher or "all" in matcher and all(_holds_of_nothing(one) for one in matcher["all"])
+
+
 def _argument(key: str, test: ValueTest, absent_matches: bool, strict: bool) -> Test:
     """The value of argument *key* passes *test*. Several spellings of the name are several values."""
     def matches(subject: Subject) -> Hit | None:
         values = subject.lookup(key)
+        if absent_matches and subject.lacks(key):
+            return Hit(None, f"there is no {key!r}")
         if not values:
-            return Hit(None, f"there is no {key!r}") if absent_matches else None
+            return None
         hits = []
         for path, value in values:
             hit = test(value, subject)
@@ -9090,7 +9414,7 @@ def _leaf_texts(value: Any) -> list[str]:
     if isinstance(value, (dict, list)):
         items = value.values() if isinstance(value, dict) else value
         return [text for item in items for text in _leaf_texts(item)]
-    return [] if value is None else [json.dumps(value)]
+    return [] if value is None else [number_text(value)]
 
 
 def _is_flat(value: Any) -> bool:
@@ -9119,25 +9443,32 @@ def _secret_text(text: str, subject: Subject) -> bool:
 
 def _texts_anywhere(test: Callable[[str, Subject], bool], skip: frozenset[str], keys: bool, strict: bool) -> Test:
     def matches(subject: Subject) -> Hit | None:
-        texts: list[tuple[tuple[Any, ...] | None, str]] = [(value.path, value.text) for value in subject.values(skip)]
         if keys:
-            texts = [(None, name) for index, name in enumerate(subject.texts) if subject.names[index] is None]
+            texts = subject.member_names()
+        else:
+            texts = [(value.path, value.text) for value in (subject.argument_values(skip) if strict else subject.values(skip))]
+        if strict:
+            return HIT if texts and all(test(text, subject) for _, text in texts) else None
         for path, text in texts:
-            for view in subject.readings(text)[:1 if strict else None]:
+            for view in subject.readings(text):
                 if test(view.text, subject):
                     return Hit(path, "", "" if view.name == "raw" else view.name)
         return None
     return matches
 
 
-def _paths_anywhere(test: ValueTest, skip: frozenset[str]) -> Test:
+def _paths_anywhere(test: ValueTest, skip: frozenset[str], strict: bool) -> Test:
     def matches(subject: Subject) -> Hit | None:
-        for value in subject.argument_values(skip):
-            if looks_like_path(value.text, value.name):
-                hit = test(value.text, subject)
-                if hit is not None:
-                    return hit._replace(path=value.path)
-        return None
+        values = [value for value in subject.argument_values(skip) if looks_like_path(value.text, value.name)]
+        hits = []
+        for value in values:
+            subject.budget.check()
+            hit = test(value.text, subject)
+            if hit is not None:
+                hits.append(hit._replace(path=value.path))
+                if not strict:
+                    break
+        return hits[0] if hits and (not strict or len(hits) == len(values)) else None
     return matches
 
 
@@ -9157,9 +9488,11 @@ def _secrets_anywhere(skip: frozenset[str], keys: bool) -> Test:
     return matches
 
 
-def _commands_anywhere(categories: frozenset[str] | None, skip: frozenset[str]) -> Test:
+def _commands_anywhere(categories: frozenset[str] | None, skip: frozenset[str], strict: bool) -> Test:
     def matches(subject: Subject) -> Hit | None:
         found = subject.commands(skip).categories
+        if strict and categories is not None and not categories.issuperset(found):
+            return None             # it does something else as well
         return _first(found[category] for category in found if categories is None or category in categories)
     return matches
 
@@ -9186,23 +9519,30 @@ def _containment(roots: tuple[str, ...], under: bool, strict: bool) -> ValueTest
     def matches(value: Any, subject: Subject) -> Hit | None:
         context = subject.policy.paths
         if not under or strict:
-            named = not isinstance(value, str) or value.strip() != ""       # an empty text names no place
-            return HIT if (named and is_under(value, roots, context)) == under else None
+            return HIT if (_names_a_place(value) and is_under(value, roots, context)) == under else None
         texts = [value] if isinstance(value, str) else strings_of(value)[0]
         return HIT if any(may_be_under(text, roots, context) for text in texts) else None
     return matches
 
 
+def _names_a_place(value: Any) -> bool:
+    """Not an empty text, and no list with one."""
+    return all(map(_names_a_place, value)) if isinstance(value, list) else not isinstance(value, str) or value.strip() != ""
+
+
 # -- conditions of outbound rules as functions --------------------------------
 
 def _size_exceeds(limit: int) -> Test:
+    """More than *limit* bytes of the result (or error, or params) as compact JSON; the exact size is only found near it."""
     def matches(subject: Subject) -> Hit | None:
         body, text = subject.message.body, subject.message.text
         if len(text) * 4 <= limit or len(text.encode()) <= limit:
             return None     # re-serialising adds nothing but blanks that are not there
+        if len(subject.blob) - 100 > limit:
+            return Hit(None, f"more than {limit} bytes")
         content = body.get("result", body.get("error", body.get("params")))
         size = len(json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"))
-        return Hit(None, f"{size} bytes, more than {limit}") if size > limit else None
+        return Hit(None, f"more than {limit} bytes") if size > limit else None
     return matches
 
 
@@ -9686,10 +10026,7 @@ class Wall:
                 hit = rule.matches(subject)
                 if hit is not None:
                     name = f"project:{rule.name}" if rule.layer == "project" else rule.name
-                    findings = hit.findings
-                    if rule.action == "redact" and rule.secrets:
-                        findings = subject.findings + tuple(f for f in findings if f not in subject.findings)
-                    decision = Decision(rule.action, name, rule.message, findings, hit.path, hit.why, hit.view)
+                    decision = self._decided(rule, name, hit, subject)
                     break
             if decision is None:
                 rule = None
@@ -9701,6 +10038,15 @@ class Wall:
         if self._apart is not None and decision.action != "deny":
             decision = self._stricter(decision, self._apart.decide(message))
         return decision
+
+    @staticmethod
+    def _decided(rule: Rule, name: str, hit: Hit, subject: Subject) -> Decision:
+        findings = hit.findings
+        if rule.action == "redact":         # whatever the rule is about, secrets go too
+            if findings and not any(finding.spans for finding in findings):
+                return Decision("deny", name, rule.message, findings, hit.path, hit.why, hit.view)   # it cannot be cut out
+            findings = subject.findings + tuple(one for one in findings if one not in subject.findings)
+        return Decision(rule.action, name, rule.message, findings, hit.path, hit.why, hit.view)
 
     def _rules_for(self, message: Message) -> _Candidates:
         key = (message.peer, message.kind, message.method, message.tool, message.server)
@@ -10013,8 +10359,8 @@ class Session:
         """The request that a response of *peer* answers. Ids count with their JSON type: 1 and "1" are two."""
         waiting = self._pending[_OTHER[peer]].pop(body.get("id"), _NOBODY)
         if waiting.task is not None:
-            return self._tasks.get(waiting.task, waiting)._replace(method=waiting.method)
-        return waiting
+            return self._tasks.get(waiting.task, waiting._replace(tool=UNKNOWN_TOOL))._replace(method=waiting.method)
+        return waiting._replace(tool=UNKNOWN_TOOL) if waiting.method == "tasks/list" else waiting
 
     def _tool_of(self, method: str, body: dict[str, Any]) -> str | None:
         params = body.get("params")
@@ -10024,8 +10370,9 @@ class Session:
             name = params.get("name")
             return name if isinstance(name, str) else None
         task = params.get("taskId")
-        if isinstance(task, str) and (method.startswith("tasks/") or method == "notifications/tasks"):
-            return self._tasks.get(task, _NOBODY).tool
+        if isinstance(task, str) and method.startswith(("tasks/", "notifications/tasks")):
+            waiting = self._tasks.get(task)
+            return waiting.tool if waiting is not None and waiting.method is not None else UNKNOWN_TOOL
         return None
 
     def _remember(self, message: Message, answered: Pending) -> None:
@@ -10049,7 +10396,7 @@ class Session:
             ident = params.get("requestId") if type(params) is dict else None
             if type(ident) is int or type(ident) is str:
                 self._pending[message.peer].pop(ident, None)
-        elif method == "notifications/tasks" and type(body.get("params")) is dict:
+        elif method is not None and method.startswith("notifications/tasks") and type(body.get("params")) is dict:
             self._forget_task(body["params"])
 
     def _remember_task(self, result: dict[str, Any], answered: Pending) -> None:
@@ -10191,7 +10538,8 @@ class Session:
             action, note = "log_only", f"monitor: would {decision.action}: {note or 'Blocked by policy'}"
         fields: dict[str, Any] = {
             "ts": self._now(), "session": self._id, "seq": self._seq, "server": self.server_name,
-            "direction": "outbound" if outbound else "inbound", "method": method, "tool": message.tool,
+            "direction": "outbound" if outbound else "inbound", "method": method,
+            "tool": None if message.tool == UNKNOWN_TOOL else message.tool,
             "id": message.body.get("id"), "action": action, "rule": decision.rule, "message": note}
         if not decision.findings and decision.action == "allow" and self._settings.log_args == "none":
             out.records.append(Record(fields, self._plain_line(fields, size)))
@@ -10315,6 +10663,9 @@ def _cut_spans(text: str, spans: Sequence[tuple[int, int]]) -> str:
 
 def _readable_id(line: bytes) -> Any:
     """The id of a line that is not one strict message, when there is exactly one at its top level; else None."""
+    if sum(map(line.count, (b"{", b"[", b","))) > MAX_CONTAINER_MARKS or \
+            _long_number is not None and _long_number.search(line.decode("utf-8", "replace")):
+        return _id_at_head(line[:ENDS_BYTES])
     try:
         pairs = json.loads(line.decode("utf-8", "replace"), object_pairs_hook=list)
     except (ValueError, RecursionError):
@@ -10505,22 +10856,22 @@ _WORDS = {  # action: (word on stderr, ANSI colour, log level)
     "allow": ("ALLOW", 32, 1), "deny": ("DENY", 31, 2), "ask": ("ASK", 33, 1), "redact": ("REDACT", 36, 2),
     "strip": ("STRIP", 36, 2), "log_only": ("LOG", 34, 1),
 }
-_LOG_CHECK_S = 1.0                  # how often an open log is compared with its path: deleted, renamed, next day
+_LOG_CHECK_S = 1.0                  # how often an open log is compared with its path: deleted, renamed?
 _STDERR_BATCH_S = 0.02              # the lines of a burst leave in one write
-_STDERR_QUEUE_CHARS = 256 * 1024    # a host that does not read our stderr loses lines; it does not stop the wall
+_STDERR_QUEUE_CHARS = 256 * 1024    # a host that does not read our stderr loses lines, no more
 
 
 class AuditLog:
     """One JSON line per judged message in DIRECTORY/YYYY-MM-DD.jsonl (UTC), shared by many walls.
 
-    All lines of one `append` leave in a single write to a file opened for appending, so walls that share a day do
+    All lines of one `append` leave in a single write to a file opened for appending: walls that share a day do
     not tear each other's lines. Nothing here raises: when a record cannot be written, `append` says False and
-    `problem` holds one line; every later call tries again. Not thread-safe: the relay calls it under its lock.
+    `problem` holds one line; the next call tries again. Not thread-safe: the relay calls it under its lock.
 
-    Missing directories are made 0700, files 0600. The directory must belong to the user or to root. It may be a
-    symlink only if the user or root made the link; a day's file is never opened through one, nor when it is
-    somebody else's, has other names (hard links) or is no plain file. A directory of the user's that holds nothing
-    but logs is set to 0700; any other is left as it is.
+    Missing directories are made 0700, files 0600. The directory must be the user's or root's, and a symlink
+    only if one of them made it. A day's file is never opened through a link, nor when it is somebody else's,
+    has other names (hard links) or is no plain file. A directory of the user's that holds nothing but logs is
+    set to 0700; any other is left as it is.
     """
 
     def __init__(self, directory: str | None, clock: Callable[[], float] = time.time) -> None:
@@ -10538,9 +10889,9 @@ class AuditLog:
             now = self._clock()
             if not self._from <= now < self._until:
                 self._check(now)
-            lines = [line if type(line) is str else json.dumps(line, separators=(",", ":")) for line in records]
+            lines = [line if isinstance(line, str) else json.dumps(line) for line in records]
             lines.append("")
-            data = "\n".join(lines).encode("utf-8", "backslashreplace")     # \udxxx: as JSON spells a lone surrogate
+            data = "\n".join(lines).encode("utf-8", "backslashreplace")     # lone surrogates become \\udxxx
             if self._torn:
                 data = b"\n" + data
             written = _log_write(self._fd, data)
@@ -10581,7 +10932,7 @@ class AuditLog:
 
 
 def _ends_torn(fd: int) -> bool:
-    """Whether the file ends within a line: a wall was killed or met a full disk, and is not just writing it."""
+    """Whether the file ends within a line: some wall died or met a full disk (and is not just writing)."""
     size, looks = -1, 0
     while hasattr(os, "pread"):
         before, size = size, os.fstat(fd).st_size
@@ -10595,14 +10946,14 @@ def _ends_torn(fd: int) -> bool:
 
 
 def _open_log_at(directory: str, name: str) -> int:
-    """Descriptor for appending to *name* in *directory*, where the system has openat and O_NOFOLLOW (POSIX)."""
+    """Descriptor for appending to *name* in *directory*, by openat and O_NOFOLLOW (POSIX)."""
     _make_directories(directory)
     trusted = (os.geteuid(), 0)
     entry = os.lstat(directory)
     is_link = entry.st_mode & 0o170000 == 0o120000
     if is_link and entry.st_uid not in trusted:
         raise OSError(1, "the directory is a symlink of another user")
-    place = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC | (0 if is_link else os.O_NOFOLLOW))
+    place = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | (0 if is_link else os.O_NOFOLLOW))
     try:
         seen = os.fstat(place)
         if seen.st_uid not in trusted:
@@ -10611,8 +10962,8 @@ def _open_log_at(directory: str, name: str) -> int:
                 all(entry.endswith(".jsonl") for entry in os.listdir(place)):
             os.fchmod(place, 0o700)
         # O_NONBLOCK: opening somebody's FIFO must not hang; O_RDWR: to see whether the last line is whole
-        fd = os.open(name, os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC,
-                     0o600, dir_fd=place)
+        flags = os.O_RDWR | os.O_APPEND | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK
+        fd = os.open(name, flags, 0o600, dir_fd=place)      # and O_CLOEXEC, which Python always adds
     except OSError as fault:
         if os.path.islink(os.path.join(directory, name)):
             raise OSError(fault.errno, "the file is a symlink") from None
@@ -10647,7 +10998,7 @@ def _checked_log(fd: int, owner: int | None) -> int:
 
 
 def _make_directories(directory: str) -> None:
-    """Create *directory* and its missing parents, each 0700 (os.makedirs would give the parents the umask's mode)."""
+    """Create *directory* and its missing parents, each 0700 (os.makedirs leaves parents to the umask)."""
     try:
         os.mkdir(directory, 0o700)
     except FileExistsError:
@@ -10662,7 +11013,7 @@ def _make_directories(directory: str) -> None:
 
 
 def _log_write_locked(fd: int, data: bytes) -> int:
-    """Append *data* where appending alone is not atomic between processes (Windows): under a byte-range lock."""
+    """Append *data* under a byte-range lock: on Windows, appending alone is not atomic between processes."""
     import msvcrt
     os.lseek(fd, 1 << 40, 0)                        # a byte far behind any log, as the common lock
     msvcrt.locking(fd, msvcrt.LK_LOCK, 1)           # type: ignore[attr-defined]
@@ -10678,7 +11029,7 @@ _log_write = os.write if os.name == "posix" else _log_write_locked
 
 
 def format_decision(fields: Mapping[str, Any], colour: bool, now: float) -> str:
-    """The stderr line of an audit record: `[12:00:00] DENY tools/call read_file [block-ssh-keys] - Blocked: …`."""
+    """The stderr line of an audit record: `[12:00:00] DENY tools/call read_file [rule] - message`."""
     return f"[{time.strftime('%H:%M:%S', time.localtime(now))}] {_decision_text(fields, colour)}"
 
 
@@ -10694,7 +11045,7 @@ def _decision_text(fields: Mapping[str, Any], colour: bool) -> str:
 
 
 def _ring(bell: threading.Lock) -> None:
-    """Wake the thread that waits in `bell.acquire()`. Safe in a signal handler, where an Event might deadlock."""
+    """Wake who waits in `bell.acquire()`. Safe in a signal handler, where an Event might deadlock."""
     try:
         bell.release()
     except RuntimeError:        # it rings already
@@ -10704,8 +11055,8 @@ def _ring(bell: threading.Lock) -> None:
 class Reporter:
     """What mcpwall says on stderr: decisions and warnings at or above *level*, safe for a terminal.
 
-    Lines are queued and written by a thread of their own, which starts with the first line: neither a slow terminal
-    nor a host that never reads our stderr holds up a message. What does not fit the queue is counted and dropped.
+    Lines are queued and written by a thread of their own, which starts with the first line: neither a slow
+    terminal nor a host that never reads our stderr holds up a message. What does not fit is counted and lost.
     (The descriptor cannot be made non-blocking instead: the server shares it.)
     """
 
@@ -10715,11 +11066,11 @@ class Reporter:
         self.colour = terminal and not os.environ.get("NO_COLOR") if colour is None else colour
         self._stream, self._clock = stream, clock
         self._least = _LEVELS[level] if stream is not None else math.inf
-        try:        # a terminal is written through its stream, which knows its encoding; anything else as UTF-8
+        try:        # a terminal is written through its stream, which knows its encoding; all else as UTF-8
             self._fd = -1 if terminal else stream.fileno()
         except (AttributeError, OSError, ValueError):
             self._fd = -1
-        self._texts: dict[Any, str] = {}    # decisions as text, without the time: the same ones come again and again
+        self._texts: dict[Any, str] = {}    # decisions without the time: the same ones come again
         self._second, self._stamp = -1, ""
         self._guard = threading.Lock()      # for the queue
         self._lines: list[str] = []
@@ -10735,7 +11086,8 @@ class Reporter:
             action = fields["action"]
             if _WORDS.get(action, ("", 0, 2))[2] < self._least:
                 continue
-            key = (action, fields["direction"], fields["method"], fields["tool"], fields["rule"], fields["message"])
+            key = (action, fields["direction"], fields["method"], fields["tool"], fields["rule"],
+                   fields["message"])
             text = self._texts.get(key)
             if text is None:
                 if len(self._texts) >= 500:
@@ -10810,9 +11162,9 @@ class Reporter:
 # 12. Relay: child process, two pumps, signals
 # ---------------------------------------------------------------------------
 
-READ_BYTES = 64 * 1024      # of one read: what a pipe holds, and less than what malloc would map and unmap each time
-MOST_BYTES = 1 << 20        # of one read while a big message comes in, and of the pipes to the server
-OUTBOX_BYTES = 1 << 20      # refusals waiting for a peer that does not read; beyond this we stop reading from it
+READ_BYTES = 64 * 1024      # of one read: what a pipe holds; more than 128 KB would cost an mmap each time
+MOST_BYTES = 256 * 1024     # of one read while a big message comes in, and of the pipes to the server
+OUTBOX_BYTES = 1 << 20      # refusals waiting for a peer that does not read; then we stop reading from it
 
 EXIT_FAULT = 70             # ours, when something here fails that must not
 _SIGKILL = 9
@@ -10829,7 +11181,7 @@ class CommandError(WallError):
 class Patience(NamedTuple):
     """How long the relay waits, in seconds."""
     kill: float = 5.0       # from the first SIGTERM, SIGINT or SIGHUP until SIGKILL
-    hurry: float = 1.5      # the same when the host had closed our input before: it kills us 2 s after its SIGTERM
+    hurry: float = 1.5      # the same when the host has closed our input: it kills us 2 s after its SIGTERM
     vanished: float = 1.0   # from the host's disappearance, when the server's input is closed, until SIGTERM
     drain: float = 1.0      # for the end of the server's output after its exit: a grandchild may hold it open
     reader: float = 10.0    # the same while output is being delivered to a host that has stopped reading
@@ -10844,7 +11196,7 @@ def find_command(name: str, environ: Mapping[str, str], windows: bool = os.name 
     named = bool(os.path.dirname(name))
     places = [""] if named else (environ.get("PATH") or os.defpath).split(";" if windows else ":")
     endings = [""]
-    if windows:     # `npx` is npx.cmd; what lies in the working directory is started only when its path is given
+    if windows:     # `npx` is npx.cmd; the working directory is not searched
         places = [place for place in places if place or named]
         known = environ.get("PATHEXT", ".COM;.EXE;.BAT;.CMD").lower().split(";")
         endings = [""] if os.path.splitext(name)[1].lower() in known else known
@@ -10871,7 +11223,7 @@ class _Child(NamedTuple):
 
 
 def _start(command: Sequence[str], environ: Mapping[str, str]) -> _Child:
-    """Start the server in a process group of its own, with our stderr and nothing else of ours. CommandError."""
+    """Start the server in a process group of its own, with our stderr but nothing else. CommandError."""
     if not command:
         raise CommandError("no server command given after --", 127)
     path = find_command(command[0], environ)
@@ -10887,7 +11239,8 @@ def _start(command: Sequence[str], environ: Mapping[str, str]) -> _Child:
     except FileNotFoundError:
         raise CommandError(f"cannot start the server: {path}: its interpreter does not exist", 126) from None
     except (OSError, ValueError) as fault:
-        raise CommandError(f"cannot start the server: {path}: {getattr(fault, 'strerror', fault)}", 126) from None
+        reason = getattr(fault, "strerror", None) or str(fault)
+        raise CommandError(f"cannot start the server: {path}: {reason}", 126) from None
 
 
 def _start_posix(path: str, argv: list[str], environ: Mapping[str, str]) -> _Child:
@@ -10923,7 +11276,7 @@ def _start_posix(path: str, argv: list[str], environ: Mapping[str, str]) -> _Chi
 
 
 def _hide_descriptors() -> None:
-    """Keep the server from inheriting what our host left open; and 0, 1, 2 from being given to something new."""
+    """Keep the server from inheriting what our host left open, and 0, 1, 2 from becoming something new."""
     fd = 0
     while fd <= 2:                  # those of the three that are closed
         fd = os.open(os.devnull, os.O_RDWR)
@@ -10970,12 +11323,12 @@ def _start_windows(path: str, argv: list[str], environ: Mapping[str, str]) -> _C
 
 
 def batch_command_line(path: str, arguments: Sequence[str], environ: Mapping[str, str]) -> str:
-    """The command line that has cmd.exe run a batch file with exactly these *arguments*. CommandError if none can."""
+    """The command line that has cmd.exe run a batch file with exactly these *arguments*. CommandError."""
     words = []
     for word in (path, *arguments):
         if re.search(r'["%\r\n\0]', word):      # cmd expands and splits these even within quotes
-            raise CommandError(f"cannot start the server: {path} is a batch file and cannot be given the argument "
-                               f"{word!r}; start the program behind it directly", 126)
+            raise CommandError(f"cannot start the server: {path} is a batch file and cannot take {word!r}; "
+                               "start the program behind it directly", 126)
         words.append('"' + re.sub(r"(\\+)$", r"\1\1", word) + '"')
     return f'"{environ.get("COMSPEC", "cmd.exe")}" /d /s /c "{" ".join(words)}"'
 
@@ -10997,7 +11350,7 @@ def _poll(fd: int, events: int, seconds: float = 0.0) -> int:
 
 
 def _room_for(fd: int) -> int:
-    """Bytes that a write to *fd* takes at once without blocking (PIPE_BUF, once poll says ready); 0: unknown."""
+    """Bytes that a write to *fd* takes at once without blocking (PIPE_BUF, if ready); 0: unknown."""
     if _poll(fd, _POLLOUT) != _POLLOUT:
         return 0
     return 4096 if sys.platform == "linux" else 512
@@ -11009,7 +11362,7 @@ def _reader_gone(fd: int) -> bool:
 
 
 def _widen(*fds: int) -> None:
-    """Let pipes hold more than 64 KB where they can (Linux): fewer switches between processes for a big message.
+    """Let pipes hold more than 64 KB where they can (Linux): fewer switches between processes.
 
     Only for those that need it: what all pipes of a user may hold is limited, and he has others than ours.
     """
@@ -11028,9 +11381,9 @@ def _widen(*fds: int) -> None:
 class _Outlet:
     """The way out to one peer. Lines leave whole and in order, whichever thread hands them in.
 
-    `send` may block: it is for the pump of the other direction, whose back-pressure this is. `post` is for the pump
-    that reads from this very peer and must not wait for it (the peer may be waiting for us): what would block is
-    left to whoever is writing, or else to a thread that lives as long as there is something to write.
+    `send` may block: it is for the pump of the other direction, whose back-pressure this is. `post` is for
+    the pump that reads from this very peer and must not wait for it (the peer may be waiting for us): what would
+    block is left to whoever is writing, or else to a thread that lives while there is something to write.
     """
 
     def __init__(self, fd: int, shut: Callable[[int], None]) -> None:
@@ -11042,7 +11395,7 @@ class _Outlet:
         self._closing = False
         self.open = True
         self.broken = False                 # the peer does not read any more
-        self.written = 0                    # number of writes so far: tells a supervisor that there is progress
+        self.written = 0                    # number of writes so far: tells of progress
 
     @property
     def busy(self) -> bool:
@@ -11144,7 +11497,7 @@ class _Outlet:
 # -- the relay
 
 class _Relay:
-    """One running relay: two pump threads, one that waits for the server, and the main thread, which supervises."""
+    """One running relay: two pump threads, one that waits for the server, and the main thread."""
 
     def __init__(self, session: Session, child: _Child, audit: AuditLog | None, reporter: Reporter,
                  patience: Patience, stdin: int, stdout: int) -> None:
@@ -11203,7 +11556,7 @@ class _Relay:
             where = fault.__traceback__
             while where is not None and where.tb_next is not None:
                 where = where.tb_next
-            self._fault = f"{type(fault).__name__} in line {where.tb_lineno if where else 0}"   # no text of messages
+            self._fault = f"{type(fault).__name__} in line {where.tb_lineno if where else 0}"   # not its text
         self._ended.add(peer)
         _ring(self._bell)
 
@@ -11249,7 +11602,7 @@ class _Relay:
         return self._session.withhold(effects) if required else effects
 
     def _perform(self, effects: list[Any], peer: str) -> None:
-        """Carry out *effects*; only *peer*'s pump calls, or the main thread with peer "" (which must not wait)."""
+        """Carry out *effects*; *peer*'s pump calls, or the main thread (""), which must not wait."""
         forward: list[bytes] = []
         for effect in effects:
             kind = type(effect)
@@ -11341,12 +11694,14 @@ class _Relay:
         return status if status >= 0 else 128 - status
 
     def _drain(self) -> None:
-        """Wait until what the server said before its exit is delivered; for its grandchildren only a moment."""
+        """Wait until what the server said before its exit is delivered; for grandchildren only a moment."""
         outlet, patience = self._outlets["client"], self._patience
         stall = patience.reader if self._kill_at == math.inf else patience.drain
         start = moved = time.monotonic()
         written = -1
-        while (outlet.busy or "server" not in self._ended) and not (self._signals or self._fault or outlet.broken):
+        while outlet.busy or "server" not in self._ended:
+            if self._signals or self._fault or outlet.broken:
+                return
             self._bell.acquire(timeout=0.02)
             now = time.monotonic()
             if outlet.written != written or not outlet.busy:
@@ -11364,7 +11719,7 @@ class _Relay:
             self._child.signal(_SIGKILL)
 
     def _last_words(self) -> None:
-        """Take the end of file that a pump has not seen (it may read for ever), then let no pump do anything more."""
+        """Take the end of file that a pump has not seen (it may never), then let no pump do more."""
         outlet, end = self._outlets["client"], time.monotonic() + 0.2
         while "server" not in self._ended and time.monotonic() < end:
             time.sleep(0.005)
@@ -11392,13 +11747,13 @@ def relay(session: Session, command: Sequence[str], audit: AuditLog | None, repo
           stdin: int = 0, stdout: int = 1) -> int:
     """Run *command* as the server of the host at *stdin* and *stdout*, every message judged by *session*.
 
-    Returns the exit status for us: the server's own, 128 + n when signal n ended it, 70 after a fault of ours.
-    Raises CommandError when the server cannot be started. Threads that wait for a host which is still there are
-    left behind as daemons: a program should end now, by `os._exit` if it wants to be sure.
+    Returns our exit status: the server's own, 128 + n when signal n ended it, 70 after a fault of ours.
+    Raises CommandError when the server cannot be started. A thread that waits for a host which is still there
+    is left behind: a program ends best by `os._exit`.
     """
-    running = None
-    early: list[int] = []
-    restore = _catch_signals(lambda signum, _frame: running.take_signal(signum) if running else early.append(signum))
+    running: _Relay | None = None
+    early: list[int] = []               # signals before there is a server to pass them to
+    restore = _catch_signals(lambda signum, _: running.take_signal(signum) if running else early.append(signum))
     try:
         child = _start(command, os.environ if environ is None else environ)
         running = _Relay(session, child, audit, reporter, patience, stdin, stdout)
@@ -11418,8 +11773,8 @@ def relay(session: Session, command: Sequence[str], audit: AuditLog | None, repo
 def _catch_signals(handler: Callable[[int, Any], None]) -> Callable[[], None]:
     """Have *handler* called for the signals that end a program; returns what undoes it.
 
-    SIGHUP and SIGINT stay ignored if we were started that way (nohup, a background job). Only the main thread may
-    set handlers: embedded elsewhere, the relay goes without.
+    SIGHUP and SIGINT stay ignored if we were started that way (nohup, a background job). Only the main thread
+    may set handlers: embedded elsewhere, the relay goes without.
     """
     import signal
     if threading.current_thread() is not threading.main_thread():
@@ -11430,7 +11785,7 @@ def _catch_signals(handler: Callable[[int, Any], None]) -> Callable[[], None]:
         if signum is not None and (name == "SIGTERM" or signal.getsignal(signum) != signal.SIG_IGN):
             before[signum] = signal.signal(signum, handler)
     if hasattr(signal, "SIGCHLD") and signal.getsignal(signal.SIGCHLD) == signal.SIG_IGN:
-        before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # else nobody learns the exit status
+        before[signal.SIGCHLD] = signal.signal(signal.SIGCHLD, signal.SIG_DFL)  # the exit status
 
     def restore() -> None:
         for signum, old in before.items():
@@ -13259,7 +13614,12 @@ def _cmd_relay(options: _Options) -> int:
         reporter.say("warn", warning)
     name = options.server_name or server_name_of(options.command)
     audit = AuditLog(os.path.expanduser(settings.log_dir))
-    return relay(Session(Wall(policy), name), options.command, audit, reporter)
+    status = relay(Session(Wall(policy), name), options.command, audit, reporter)
+    if threading.active_count() > 1:    # a pump waits for a host that is still there: end without it
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(status)
+    return status
 
 
 _RUNNERS = frozenset("npx npm pnpm yarn bunx bun uvx uv pipx node deno python python3 py docker podman sh bash cmd env".split())

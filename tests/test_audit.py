@@ -129,7 +129,8 @@ class Writing(LogCase):
         self.log.append(['{"n":1}'])
         self.clock.now += 0.002
         self.log.append(['{"n":2}'])
-        self.assertEqual(([1], [2]), ([line["n"] for line in self.lines()], [line["n"] for line in self.lines(TOMORROW)]))
+        self.assertEqual([line["n"] for line in self.lines()], [1])
+        self.assertEqual([line["n"] for line in self.lines(TOMORROW)], [2])
 
     def test_deleted_while_running(self):
         for remove in (lambda: os.remove(self.path()), lambda: shutil.rmtree(self.place),
@@ -142,10 +143,11 @@ class Writing(LogCase):
 
     def test_many_walls_share_a_day(self):
         code = ("import sys, mcpwall; log = mcpwall.AuditLog(sys.argv[1], lambda: %r)\n"
-                "for n in range(300): assert log.append([{'wall': sys.argv[2], 'n': n, 'pad': 'x' * (n * 7 %% 3000)}] * 3)"
-                % NOON)
+                "for n in range(300):\n"
+                "    assert log.append([{'wall': sys.argv[2], 'n': n, 'pad': 'x' * (n * 7 %% 3000)}] * 3)" % NOON)
         environ = dict(os.environ, PYTHONPATH=os.path.dirname(os.path.abspath(mcpwall.__file__)))
-        walls = [subprocess.Popen([sys.executable, "-c", code, self.place, str(wall)], env=environ) for wall in range(4)]
+        walls = [subprocess.Popen([sys.executable, "-c", code, self.place, str(wall)], env=environ)
+                 for wall in range(4)]
         self.assertEqual([wall.wait() for wall in walls], [0] * 4)
         seen = self.lines()
         self.assertEqual(len(seen), 4 * 900)
@@ -339,7 +341,8 @@ class OtherPlatform(LogCase):
         self.assertTrue(self.log.append(['{"n":1}']))
         self.clock.now += 86400
         self.assertTrue(self.log.append(['{"n":2}']))
-        self.assertEqual(([1], [2]), ([line["n"] for line in self.lines()], [line["n"] for line in self.lines(TOMORROW)]))
+        self.assertEqual([line["n"] for line in self.lines()], [1])
+        self.assertEqual([line["n"] for line in self.lines(TOMORROW)], [2])
 
     @unittest.skipUnless(POSIX, "links")
     def test_symlink(self):
@@ -406,7 +409,8 @@ class Stderr(unittest.TestCase):
 
     def test_levels(self):
         def use(reporter):
-            reporter.decisions([{**FIELDS, "action": action} for action in ("allow", "deny", "ask", "redact", "log_only")])
+            reporter.decisions([{**FIELDS, "action": action} for action in
+                                ("allow", "deny", "ask", "redact", "log_only")])
             for level in ("debug", "info", "warn", "error"):
                 reporter.say(level, level)
         quiet, loud = ["ALLOW", "ASK", "LOG"], ["DENY", "REDACT"]
@@ -420,7 +424,8 @@ class Stderr(unittest.TestCase):
         class Terminal(io.StringIO):
             def isatty(self):
                 return True
-        for stream, no_color, expected in ((io.StringIO(), "", False), (Terminal(), "", True), (Terminal(), "1", False)):
+        for stream, no_color, expected in ((io.StringIO(), "", False), (Terminal(), "", True),
+                                           (Terminal(), "1", False)):
             with mock.patch.dict(os.environ, NO_COLOR=no_color):
                 self.assertEqual(bool(mcpwall.Reporter(stream).colour), expected)
 

@@ -17,7 +17,7 @@ import mcpwall
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SERVER = [sys.executable, "-I", "-S", os.path.join(HERE, "data", "relay_server.py")]
-WALL = [sys.executable, os.path.join(HERE, "data", "relay_wall.py")]
+WALL = [sys.executable, "-S", os.path.join(HERE, "data", "relay_wall.py")]
 POSIX = os.name == "posix"
 LONG = 20.0     # seconds after which a test that waits has failed
 TOP = tempfile.mkdtemp(prefix="mcpwall-test-")
@@ -221,7 +221,7 @@ class Conversations(unittest.TestCase):
     def test_slow_host_gets_all_that_a_dead_server_said(self):
         with Host("verbose", 1500, 0, options={"patience": {"drain": 0.1}}) as host:
             host.wall.stdin.close()
-            time.sleep(0.4)
+            time.sleep(0.25)
             self.assertEqual(len(host.lines()), 1500)
             self.assertEqual(host.status(), 0)
 
@@ -390,7 +390,8 @@ class Ends(unittest.TestCase):
         place = folder()
         environ = environment(PIDS=os.path.join(place, "pids"))
         options = json.dumps({"patience": {"vanished": 0.05}})
-        code = "import subprocess, sys, time; print(subprocess.Popen(sys.argv[1:]).pid, flush=True); time.sleep(60)"
+        code = ("import subprocess, sys, time\n"
+                "print(subprocess.Popen(sys.argv[1:]).pid, flush=True); time.sleep(60)")
         inner, outer = os.pipe(), os.pipe()         # the wall's pipes outlive its parent
         parent = subprocess.Popen([sys.executable, "-I", "-S", "-c", code, *WALL, options, *SERVER, "patient"],
                                   stdin=inner[0], stdout=outer[1], env=environ)
@@ -407,7 +408,8 @@ class Ends(unittest.TestCase):
 
     def test_grandchild_that_holds_the_pipe(self):
         for child in ("silent", "sleeper"):
-            with self.subTest(child), Host("parent", child, 4, options={"patience": {"drain": 0.2, "group": 0.2}}) as host:
+            short = {"patience": {"drain": 0.2, "group": 0.2}}
+            with self.subTest(child), Host("parent", child, 4, options=short) as host:
                 host.ask(1)
                 status, seconds = end(host)
                 self.assertEqual(status, 4)
@@ -416,7 +418,7 @@ class Ends(unittest.TestCase):
                 self.gone(host)
 
     def test_grandchildren_get_the_signal(self):
-        with Host("parent", "sleeper") as host:
+        with Host("parent", "sleeper", options={"patience": {"group": 0.1}}) as host:
             host.ask(1)
             host.wall.terminate()
             self.assertEqual(host.status(), 143)
@@ -453,7 +455,7 @@ class Ends(unittest.TestCase):
                 with open(f"/proc/{host.wall.pid}/stat", "rb") as stream:
                     return sum(map(int, stream.read().rpartition(b")")[2].split()[11:13]))
             before = used()
-            time.sleep(0.5)
+            time.sleep(0.3)
             self.assertLessEqual(used() - before, 1)
             self.assertEqual(end(host)[0], 0)
 

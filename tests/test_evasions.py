@@ -1,0 +1,160 @@
+"""Ways round the wall that have been tried, each by its symptom."""
+from __future__ import annotations
+
+import json
+import time
+import unittest
+
+from tests.support import AWS_KEY, GITHUB_TOKEN, Talk, context, mcpwall, policy, request, text_result
+from tests.test_policy import only, rule
+
+
+class Outbound(unittest.TestCase):
+    def setUp(self) -> None:
+        self.talk = Talk(mcpwall.builtin_policy("default", context()))
+
+    def answered(self, body: dict) -> str:
+        self.talk.call("t", {}, 7)
+        return self.talk.server({"jsonrpc": "2.0", "id": 7, **body})["client"].decode()
+
+    def test_a_result_that_is_a_string_is_judged(self) -> None:
+        self.assertNotIn(GITHUB_TOKEN, self.answered({"result": f"key {GITHUB_TOKEN}"}))
+        self.assertNotIn(GITHUB_TOKEN, self.answered({"result": {}, "params": GITHUB_TOKEN}))
+
+    def test_secrets_in_method_names_and_stray_ids(self) -> None:
+        out = self.talk.server({"jsonrpc": "2.0", "method": f"notifications/{GITHUB_TOKEN}"})
+        self.assertNotIn(GITHUB_TOKEN.encode(), out["client"])
+        out = self.talk.server({"jsonrpc": "2.0", "id": GITHUB_TOKEN, "result": {}})
+        self.assertNotIn(GITHUB_TOKEN.encode(), out["client"])
+
+    def test_what_only_looks_like_media_is_judged(self) -> None:
+        for result in ({"content": [], "structuredContent": {"type": "image", "data": GITHUB_TOKEN}},
+                       {"content": [], "structuredContent": {"uri": "a", "blob": GITHUB_TOKEN}},
+                       {"content": [], "traceparent": GITHUB_TOKEN}, {"content": [], "cursor": GITHUB_TOKEN}):
+            self.assertNotIn(GITHUB_TOKEN, self.answered({"result": result}))
+        self.assertNotIn(GITHUB_TOKEN, self.answered({"error": {"code": 1, "message": "x", "data": {"uri": "a", "blob": GITHUB_TOKEN}}}))
+        out = self.talk.server({"jsonrpc": "2.0", "method": "notifications/message", "params": {"type": "image", "data": GITHUB_TOKEN}})
+        self.assertNotIn(GITHUB_TOKEN.encode(), out["client"])
+
+    def test_media_passes_wherever_the_protocol_puts_it(self) -> None:
+        data = "AKIA" + "2E7GTQ3NVBXW5KLM" + "QUJD" * 40
+        image = {"type": "image", "data": data, "mimeType": "image/png"}
+        for method, result in (("tools/call", {"content": [image]}), ("resources/read", {"contents": [{"uri": "x://y", "blob": data}]}),
+                               ("tools/call", {"content": [{"type": "resource", "resource": {"uri": "x://y", "blob": data}}]}),
+                               ("prompts/get", {"messages": [{"role": "user", "content": image}]}),
+                               ("tools/call", {"resultType": "input_required", "inputRequests": {"a": {
+                                   "method": "sampling/createMessage", "params": {"messages": [{"role": "user", "content": image}]}}}}),
+                               ("tasks/get", {"taskId": "T", "status": "completed", "result": {"content": [image]}})):
+            talk = Talk(mcpwall.builtin_policy("default", context()))
+            params = {"taskId": "T"} if method == "tasks/get" else {"name": "x"} if method != "resources/read" else {"uri": "x://y"}
+            talk.client(request(method, params, 7))
+            got = json.loads(talk.server({"jsonrpc": "2.0", "id": 7, "result": result})["client"])
+            self.assertEqual(got.get("result"), result, method)
+        body = request("sampling/createMessage", {"messages": [{"role": "user", "content": image}]}, 3)
+        self.assertEqual(json.loads(self.talk.server(body)["client"]), body)
+
+    def test_redaction_that_cannot_cut_blocks(self) -> None:
+        for match, texts in (({"response_contains": "ab cd"}, ("x ab", "cd y")), ({"response_contains_regex": "a\\nb"}, ("xa", "bx"))):
+            rules = {"version": 1, "outbound_rules": [{"name": "o", "match": match, "action": "redact"}]}
+            got = json.dumps(Talk(rules).answer(text_result(*texts)))
+            self.assertTrue("BLOCKED" in got or texts[0] not in got, got)
+
+    def test_tool_rules_meet_results_of_unknown_tasks(self) -> None:
+        rules = {"version": 1, "outbound_rules": [{"name": "d", "match": {"tool": "read_mail", "response_contains": "hunter"}, "action": "deny"}]}
+        for method in ("tasks/result", "tasks/get", "tasks/list"):
+            talk = Talk(rules)
+            talk.client(request(method, {"taskId": "zz"}, 1))
+            out = talk.server({"jsonrpc": "2.0", "id": 1, "result": {"status": "completed", "result": text_result("hunter")}})
+            self.assertIn(b"BLOCKED", out["client"], method)
+        for method in ("notifications/tasks", "notifications/tasks/status"):
+            out = Talk(rules).server({"jsonrpc": "2.0", "method": method, "params": {"taskId": "zz", "statusMessage": "hunter"}})
+            self.assertEqual(out["client"], b"", method)
+
+
+class Inbound(unittest.TestCase):
+    def test_a_decoy_beside_the_path_lifts_no_deny(self) -> None:
+        talk = Talk(rule({"tool": "read*", "arguments": {"_any_value": {"path": "**/*.pem"}}},
+                         unless={"arguments": {"_any_value": {"under": "/home/u/proj"}}}))
+        self.assertTrue(talk.passes("read", {"path": "/home/u/proj/x.pem"}))
+        self.assertFalse(talk.passes("read", {"path": "/etc/x.pem", "z": "/home/u/proj/y"}))
+
+    def test_a_decoy_allows_nothing(self) -> None:
+        talk = Talk(only({"tool": "t", "arguments": {"_any_value": {"under": "/home/u/proj"}}}))
+        self.assertFalse(talk.passes("t", {"path": "/etc/x", "z": "/home/u/proj/y"}))
+        talk = Talk(only({"tool": "q", "arguments": {"_any_value": {"regex": "^SELECT"}}}))
+        self.assertFalse(talk.client(request("tools/call", {"name": "q", "arguments": {"sql": "DROP x"}, "_meta": {"x": "SELECT"}}))["server"])
+        self.assertTrue(talk.passes("q", {"sql": "SELECT 1"}))
+
+    def test_media_shaped_arguments_are_arguments(self) -> None:
+        talk = Talk(mcpwall.builtin_policy("default", context()))
+        for arguments in ({"type": "image", "data": AWS_KEY}, {"uri": "x", "blob": GITHUB_TOKEN}, {"uri": "a", "blob": "/etc/shadow"}):
+            self.assertFalse(talk.passes("post", arguments), list(arguments))
+        talk = Talk({**rule({"arguments": {"data": {"regex": "DROP"}}})})
+        self.assertFalse(talk.passes("q", {"type": "image", "data": "DROP"}))
+        talk = Talk(rule({"method": "resources/list", "arguments": {"cursor": {"regex": "evil"}}}))
+        self.assertFalse(talk.client(request("resources/list", {"cursor": "evil"}))["server"])
+
+    def test_tool_names_with_controls_or_escapes(self) -> None:
+        talk = Talk(rule({"tool": "delete_file"}))
+        for name in ("delete_file\0", "delete_file\0x", "\x1bdelete_file", "delete_file\x7f", "delete%5ffile", " delete_file", "delete_\u200bfile"):
+            self.assertFalse(talk.passes(name, {}), ascii(name))
+
+    def test_members_that_some_reader_takes_for_another(self) -> None:
+        for name in ("method\0", "\ufeffmethod", "m\u200bethod", " method", "METHOD"):
+            out = Talk().client({"jsonrpc": "2.0", "id": 1, "method": "ping", name: "tools/call"})
+            self.assertEqual(out["server"], b"", ascii(name))
+        out = Talk().client(request("tools/call", {"name": "t", "name\0": "u"}))
+        self.assertEqual(out["server"], b"")
+
+    def test_not_under_holds_for_a_missing_argument_in_all(self) -> None:
+        talk = Talk(rule({"arguments": {"path": {"all": [{"not_under": "/home/u/proj"}, {"not_under": "/tmp"}]}}}))
+        self.assertFalse(talk.passes("t", {}))
+        self.assertTrue(talk.passes("t", {"path": "/tmp/x"}))
+
+    def test_a_retry_brings_no_path_along(self) -> None:
+        talk = Talk(rule({"arguments": {"path": {"not_under": "/home/u/proj"}}}))
+        out = talk.client(request("tools/call", {"name": "t", "arguments": {}, "inputResponses": {"path": "/home/u/proj/x"}}))
+        self.assertEqual(out["server"], b"")
+
+    def test_an_empty_text_in_a_list_is_no_place(self) -> None:
+        self.assertFalse(Talk(rule({"arguments": {"path": {"not_under": "/home/u/proj"}}})).passes("t", {"path": [""]}))
+        self.assertFalse(Talk(only({"arguments": {"path": {"under": "/home/u/proj"}}})).passes("t", {"path": ["a", " "]}))
+
+    def test_any_key_is_about_arguments_not_about_the_envelope(self) -> None:
+        self.assertTrue(Talk(rule({"tool": "q", "arguments": {"_any_key": {"regex": "^(name|method|arguments)$"}}})).passes("q", {"x": 1}))
+        self.assertFalse(Talk(only({"tool": "q", "arguments": {"_any_key": {"regex": "^params$"}}})).passes("q", {"x": 1}))
+
+    def test_a_number_in_another_spelling(self) -> None:
+        talk = Talk(rule({"arguments": {"port": {"regex": "^22$"}}}))
+        for spelling in (b"22", b"22.0", b"2.2e1", b"220E-1"):
+            out = talk.feed("client", b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t","arguments":{"port":' + spelling + b"}}}\n")
+            self.assertEqual(out["server"], b"", spelling)
+
+    def test_paths_below_quoted_names_and_as_names(self) -> None:
+        talk = Talk(mcpwall.builtin_policy("default", context()))
+        for tool, arguments in (("t", {"query": {"path": "~/.ssh/id_rsa"}}), ("t", {"body": [{"path": "~/.ssh/id_rsa"}]}),
+                                ("t", {"files": {"/home/u/.ssh/id_rsa": True}}), ("read_file", {"text": "/home/u/.ssh/id_rsa"}),
+                                ("read_file", {"pattern": "~/.ssh/id_rsa"})):
+            self.assertFalse(talk.passes(tool, arguments), (tool, arguments))
+        self.assertTrue(talk.passes("write_file", {"path": "docs/x.md", "content": "~/.ssh/id_rsa"}))
+
+
+class Stalls(unittest.TestCase):
+    """No figure is checked to the millisecond; what used to take minutes must take about a second."""
+
+    def test_many_numbers_beside_a_long_text(self) -> None:
+        talk = Talk(rule({"arguments": {"_any_value": {"regex": "evil"}}}))
+        start = time.monotonic()
+        talk.call("x", {"s": "a" * 2_000_000, "n": list(range(1000000, 1010000))})
+        self.assertLess(time.monotonic() - start, 5)
+
+    def test_a_flood_of_values_is_not_parsed_to_find_its_id(self) -> None:
+        data = b'{"jsonrpc":"2.0","id":1,"method":"x","params":{"a":[' + b"[]," * 2_100_000 + b"[]]}}\n"
+        start = time.monotonic()
+        out = Talk().feed("client", data)
+        self.assertLess(time.monotonic() - start, 3)
+        self.assertIn("two million", json.loads(out["client"])["error"]["message"])
+
+
+if __name__ == "__main__":
+    unittest.main()
