@@ -7137,7 +7137,7 @@ def _wordy(text: str) -> bool:
     covered = 0
     for word in words:
         low = word.lower()
-        if sum(low[place:place + 2] in _WORD_PAIRS for place in range(len(low) - 1)) >= 0.6 * (len(low) - 1):
+        if sum(low[place:place + 2] in _WORD_PAIRS for place in range(len(low) - 1)) >= (0.5 if len(low) > 4 else 0.6) * (len(low) - 1):
             covered += len(low)
     return covered >= 0.7 * size
 
@@ -7163,10 +7163,13 @@ _TOKEN_NAME = lazy_regex(
     r"sharedkey|deploykey|storagekey|adminkey|appkey|applicationkey|integrationkey|ingestkey|writekey|sessionkey|"
     r"connectionkey|functionskey|hostkey|clientkey|clientkeydata|subscriptionkey|webhookkey|hmackey|aeskey|jwtkey|"
     r"authorization|auth|credential|credentials|bearer|accesstoken|xapikey)\Z")
-_NO_SECRET_NAME = lazy_regex(
-    r"^xamz|^xgoog|clienttoken|requesttoken|changetoken|starting|workunit|locktoken|updatetoken|next|page|continu|cursor|sync|resume|csrf|xsrf|authenticity|verification|cancel|public|pub|primary|foreign|sort|partition|"
-    r"cache|idempoten|nonce|hash|type|header|cookiename|hostkey|fieldname|sitekey|publishable|anon|translation|i18n|amzsecuritytoken|"
-    r"googsignature|tokenizer|placeholder|label|title|hint|error|message|regex|pattern|min|max|length|policy|prompt|^author|^key$")
+# Words that make another thing of a name: a page token, a public key, the label of a password field
+_OTHER_WORDS = frozenset(
+    "next page pagination continuation continue cursor sync resume csrf xsrf authenticity verification cancel public pub pubkey "
+    "primary foreign sort partition cache idempotency idempotent nonce hash hashed type header host hostkey cookie field publishable "
+    "anon translation i18n tokenizer placeholder label title hint error message regex pattern min max length policy prompt starting "
+    "change request lock update work unit s3 object file path url uri link registry sitekey".split())
+_OTHER_NAMES = frozenset("clienttoken author authors keyauth".split())
 _STRONG_TOKEN = lazy_regex(r"(?:auth|access|api|bearer|registry|private|personal|secret|service|account|bot|user|admin|deploy)[_-]?token\Z")
 _rank_memo: dict[str, str] = {}
 
@@ -7186,12 +7189,10 @@ def _rank_of(name: str) -> str:
     while len(words) > 1 and (words[-1].isdigit() or words[-1] in _NAME_ENDINGS):
         words.pop()
     plain = "".join(words)
-    if not words:
+    if not words or plain in _OTHER_NAMES or plain.startswith(("xamz", "xgoog")) or not _OTHER_WORDS.isdisjoint(words):
         return ""
     if _PASSWORD_NAME.search(plain) or words[-1] == "pass":
-        return "" if _NO_SECRET_NAME.search("".join(words[:-1])) else "password"
-    if _NO_SECRET_NAME.search(plain):
-        return ""
+        return "password"
     if _SECRET_NAME.search(plain):
         return "secret"
     if _TOKEN_NAME.search(plain):
@@ -7204,7 +7205,7 @@ _name_left = lazy_regex(r"[\w.\-$]{0,40}")
 _name_right = lazy_regex(r"[\w.\-]{0,60}")
 # What stands between a name and its value; the group tells the forms apart that say less.
 _assign = lazy_regex(r"""(?x)
-    (?: (?P<tag> > ) | (?:\\*["'`])? \]? [)]? (?:
+    (?: (?P<tag> > | </key>\s{0,40}<string> ) | (?:\\*["'`]|\*\*)? \]? [)]? (?:
       [ \t]{0,20} (?: : [ \t]* [A-Za-z][\w.\[\]<>?|]{0,30} [ \t]* (?== [ \t]* [rbuf@]?["'`]) )?
         (?: => | := | =(?![=~]) | :(?![:/=]) | -> ) (?: [ \t]{0,20} | (?:\\[nrt])* )
     | (?P<pair> \\*["']?\s{0,3}[,;]?\s{1,40}\\*["']?[Vv]alue\\*["']?[ \t]{0,4}[:=][ \t]{0,4} | \0value\0 )
@@ -7232,7 +7233,9 @@ def _value_after(text: str, at: int, left: str, reach: int) -> _Value | None:
     if found is None:
         return None
     form, start = found.lastgroup or "assign", found.end()
-    if form == "tag" and not left.endswith(("<", ":")) or left.endswith("::") or form == "member" and left[-1:] not in ("", "\0", "-"):
+    if form == "tag" and not left.endswith(("<", ":", "<key>")) or left.endswith("::") or left.endswith(":") and found[0] == ":" or form == "member" and left[-1:] not in ("", "\0", "-"):
+        return None
+    if form in ("quoted", "space") and text[max(0, at - 5):at].lower().lstrip("'\"` \t(,") == "pass":
         return None
     if form == "member":
         end = text.find("\0", start, reach)
@@ -7251,7 +7254,7 @@ def _value_after(text: str, at: int, left: str, reach: int) -> _Value | None:
 
 
 _LOOSE_LEFT = lazy_regex(r"(?i)(?:login|machine|user|account)[ \t\S]{0,150}\s\w+\Z|(?:\A|\n)[ \t]*(?:ENV|ARG|setx?|export)[ \t]+\S+\Z|password\Z")
-_bare_next = lazy_regex(r"[&;,][ \t]*(?:[\w.\-\[\]]+=|\Z)|[,;]\Z")
+_bare_next = lazy_regex(r"&(?:#\w{1,6}|[a-z]{2,8});|[&;,][ \t]*(?:[\w.\-\[\]]+=|\Z)|[,;]\Z")
 
 
 def _bare_end(text: str, start: int, end: int, left: str) -> int:
@@ -7268,8 +7271,8 @@ def _bare_end(text: str, start: int, end: int, left: str) -> int:
 
 
 _REFERENCE = lazy_regex(
-    r"(?i)[$%]\{?\w*[}%]?\Z|<|(?:process|os|env|self|this|config|settings|args?|opts?|options|"
-    r"params?|request|req|ctx|secrets|vars?|data|local|module|import)\.[\w.\[]|[A-Za-z_][\w.]*\(|(?:none|null|nil|true|false|undefined|"
+    r"(?i)[$%]\{?[\w:]*[}%]?\Z|<|(?:process|os|env|self|this|config|settings|args?|opts?|options|"
+    r"params?|request|req|ctx|secrets|vars?|data|local|module|import)\.[\w.\[]|[A-Za-z_][\w.]*\(|[A-Z]\w*\[|(?:none|null|nil|true|false|undefined|"
     r"string|str|text|varchar|required|optional|bytes|secretstr|any|file|vault|ref|env|arn|sm|ssm|op|gcp|aws)(?:[:(\[|?,;]|\Z)")
 _TEMPLATE_PARTS = ("${", "{{", "}}", "<%", "$(", "%(", "@{", "#{")
 
@@ -7292,9 +7295,11 @@ def _is_password(value: str, form: str) -> bool:
         return False
     if _made_up(plain) or _refers(plain) or "\n" in plain:
         return False
-    if _PATH_VALUE.match(plain) and _wordy(plain) or plain[0] in "{[(" and plain[-1] in "}])":
+    if _PATH_VALUE.match(plain) and _wordy(plain) or plain[0] in "{[(" and (plain[-1] in "}])" or form in ("bare", "loose")):
         return False
     if plain.startswith(("$2a$", "$2b$", "$2y$", "$argon2", "$6$", "$5$", "$1$", "pbkdf2", "scrypt", "sha256:", "sha512:", "{SSHA", "{SHA")):
+        return False
+    if "password" in plain.lower() and _wordy(plain):
         return False
     core = plain.strip(".,:;!?*()[]=")
     digits, letters = sum(map(str.isdigit, core)), sum(map(str.isalpha, core))
@@ -7305,13 +7310,16 @@ def _is_password(value: str, form: str) -> bool:
     if digits + letters < len(core) and not core.replace("_", "").replace("-", "").replace(".", "").isalpha():
         return not (form != "quoted" and form != "member" and _DOTTED.match(core)) and not _wordy_name(core)
     if digits == 0:
-        return not _wordy(core) and len(core) >= 8 and not core.islower() and not core.isupper()
+        return not _DOTTED.match(core) and not _wordy(core) and len(core) >= 8 and not core.islower() and not core.isupper()
     return not _wordy_name(core)
+
+
+_SYMBOLS = lazy_regex("[^A-Za-z0-9_./:@, -]")
 
 
 def _wordy_name(text: str) -> bool:
     """`user_password_2`: a name rather than a password."""
-    return _wordy(text) and ("_" in text or "-" in text or "." in text or " " in text)
+    return not text.isalnum() and not _SYMBOLS.search(text) and _wordy(text)
 
 
 _TOKEN_VALUE = lazy_regex(r"[A-Za-z0-9+/=_.~:@!%*-]{16,20000}\Z")
@@ -7340,6 +7348,8 @@ def _name_like(text: str) -> bool:
     pieces = [piece for piece in re.split("[-_./:]", text) if piece]
     if len(pieces) > 1 and (text.islower() or text.isupper()):
         return 2 * sum(len(piece) < 4 or piece.isalpha() and _wordy(piece) for piece in pieces) >= len(pieces)
+    if text.endswith(("Key", "Token", "Secret", "Client", "Credential", "Credentials")):
+        return True
     letters = sum(map(str.isalpha, text))
     if len(text) - letters > 8 or len(re.findall("[0-9]+", text)) > 2:
         return False
@@ -7397,7 +7407,7 @@ def _url_spans(text: str, low: str) -> Iterator[tuple[str, int, int]]:
     for found in _url_password.finditer(text):
         user, password = found[1], found[2]
         if password == user or password.lower() in _WEAK_WORDS or _made_up(password) or _refers(password) \
-                or len(set(password)) < 3 or password.isalpha() and password.islower() and len(password) < 9 and _wordy(password) or password[0] in "<[{$%" or password.isdigit() and len(password) < 6:
+                or len(password) < 4 or len(set(password)) < 3 or _wordy_name(password) or password.isalpha() and password.islower() and len(password) < 9 and _wordy(password) or password[0] in "<[{$%" or password.isdigit() and len(password) < 6:
             continue
         scheme = _url_scheme.search(low, max(0, found.start() - 24), found.start())
         known = scheme is not None and scheme[0].startswith(_DATABASES)
@@ -7423,6 +7433,7 @@ _BEFORE_RUN = frozenset(".:/~$%+\\")
 _BEFORE_VALUE = frozenset("\"'`=: \t>|\0(,\\nrt@&?")
 _value_left = lazy_regex(r"[A-Za-z0-9+/_.~\-]{0,64}")
 _value_right = lazy_regex(r"[A-Za-z0-9+/=_.~\-]*")
+_in_base64 = lazy_regex("[A-Za-z0-9+/\\s]{48}\\Z")
 _base64_right = lazy_regex("[A-Za-z0-9+/_-]*")
 _TEXT_CODES = frozenset("IJKLMNOPQRSTUVWXYZabcdefC234567")       # what base64 and hex of ASCII text begin with, and go on
 _scheme_before = lazy_regex(r"(?i)(?<![\w-])(bearer|basic|token|apikey|api-key|key)[ \t]{1,4}\\*[\"']?\Z")
@@ -7539,6 +7550,8 @@ class _Search:
                 return False
         elif not _random(text[start + shape.literal:end][:400]):
             return False
+        elif start and text[start - 1] in "+/" and _in_base64.match(text, max(0, start - 48), start):
+            return False            # chance, in the middle of data
         if kind == "aws-access-key" and text[max(0, start - 12):start].endswith(("Credential=", "AccessKeyId=")) \
                 and "ignature=" in text[end:end + 2000]:
             return False            # a presigned URL names the key; its secret is not in it
@@ -7613,7 +7626,7 @@ class _Search:
         if not rank:
             return
         reach = min(len(text), end + MAX_PASSWORD if value_end < 0 else value_end + 100)
-        value = _value_after(text, end, text[max(0, first - 3):first] + ("--" if name.startswith("--") else ""), reach)
+        value = _value_after(text, end, text[max(0, first - 5):first] + ("--" if name.startswith("--") else ""), reach)
         if value is None or value_end >= 0 and not value.start <= value_at < value.end:
             return
         known = any(start < value.end and end > value.start for _, start, end in self.found[-3:])
@@ -8596,7 +8609,7 @@ class Subject:
                 for index, text in enumerate(self.texts):
                     self.budget.check()
                     hits += (finding._replace(spans=tuple((index, *span[1:]) for span in finding.spans))
-                             for finding in injection_findings(text, where))
+                             for finding in injection_findings(text, where, self.budget))
             self._injections = tuple(hits)
         return self._injections
 
@@ -8625,7 +8638,9 @@ class Subject:
         if message.method in _WITH_ARGUMENTS:
             return [(("params", key), params[key]) for key in ("arguments", "inputResponses")
                     if type(params.get(key)) is dict]
-        return [(("params",), {key: value for key, value in params.items() if key != "_meta"})]
+        if "_meta" in params:
+            params = {key: value for key, value in params.items() if key != "_meta"}
+        return [(("params",), params)]
 
     def member_names(self) -> list[tuple[tuple[Any, ...], str]]:
         """(path, name) of every member below the arguments and `_meta`."""
@@ -8660,15 +8675,22 @@ class Subject:
         found: list[Value] | None = self._derived.get(("values", skip))
         if found is None:
             found = self._derived["values", skip] = []
-            opaque = _Opaque(self.message)
-            for key, value in self.message.body.items():
-                if key not in ("jsonrpc", "id", "method"):
-                    _walk_values(value, key, (key,), skip, opaque, found)
+            body = {key: value for key, value in self.message.body.items() if key not in ("jsonrpc", "id", "method")}
+            _walk_values(body, "", (), skip, _Opaque(self.message), found)
         return found
 
     def argument_values(self, skip: frozenset[str]) -> list[Value]:
-        """`values` without what stands in `_meta`."""
-        return [value for value in self.values(skip) if value.path[1:2] != ("_meta",)]
+        """The same of the arguments alone, without `_meta`."""
+        found: list[Value] | None = self._derived.get(("arguments", skip))
+        if found is None:
+            found = self._derived["arguments", skip] = []
+            opaque = _Opaque(self.message)
+            for base, root in self.roots():
+                if type(root) is dict or type(root) is list:
+                    _walk_values(root, str(base[-1]), base, skip, opaque, found)
+                elif type(root) is str:
+                    found.append(Value(root, "", base))
+        return found
 
     # -- paths and commands
 
@@ -8736,21 +8758,27 @@ _reading_tool = lazy_regex(r"(?i)(^|[^a-z])(read|open|cat|view|load|stat|head|ta
 def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[str], opaque: _Opaque,
                  found: list[Value]) -> None:
     """Under QUOTED_KEYS only texts are passed over, not what an object there holds; under other names everything."""
-    kind = type(node)
-    if kind is str:
-        if name not in skip:
-            found.append(Value(node, name, path))
-    elif kind is dict:
+    if type(node) is dict:
         for key, value in node.items():
-            if key in skip and skip is not QUOTED_KEYS or \
-                    key in _OPAQUE_NAMES and type(value) is str and opaque(node, key):
-                continue
-            _walk_values(value, key, path + (key,), skip, opaque, found)
-    elif kind is list:
+            kind = type(value)
+            if kind is str:
+                if key not in skip and not (key in _OPAQUE_NAMES and opaque(node, key)):
+                    found.append(Value(value, key, path + (key,)))
+            elif kind is int or kind is float:
+                if key not in skip:
+                    found.append(Value(number_text(value), key, path + (key,), True))
+            elif (kind is dict or kind is list) and (key not in skip or skip is QUOTED_KEYS):
+                _walk_values(value, key, path + (key,), skip, opaque, found)
+    elif type(node) is list:
         for index, value in enumerate(node):
-            _walk_values(value, name, path + (index,), skip, opaque, found)
-    elif kind is int or kind is float:
-        found.append(Value(number_text(node), name, path, True))
+            kind = type(value)
+            if kind is dict or kind is list:
+                _walk_values(value, name, path + (index,), skip, opaque, found)
+            elif name not in skip:
+                if kind is str:
+                    found.append(Value(value, name, path + (index,)))
+                elif kind is int or kind is float:
+                    found.append(Value(number_text(value), name, path + (index,), True))
 
 
 def _walk_names(node: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], str]]:

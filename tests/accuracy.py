@@ -264,7 +264,8 @@ class Maker:
             name = self.rng.choice(NOUNS)
             if name not in PLAIN:
                 return name, self.rng.choice((None, True, self.rng.randrange(5000), self.rng.choice(NOUNS)))
-            return name, self.rng.choice((self.uuid(), self.rng.random(), self.stamp(), self.rng.choice(NOUNS), None, self.hex(64),
+            return name, self.rng.choice((self.uuid(), self.rng.random(), self.stamp(), self.rng.choice(NOUNS), None,
+                                           self.hex(64),
                                           self.fill("https://api.example.com/{n}/{i}?page={i}&sort={m}")))
         rows = [dict(field() for _ in range(5)) for _ in range(self.rng.randrange(1, 20))]
         return {"text": json.dumps({"items": rows, "next": self.base64(18)}, indent=self.rng.choice((None, 2)))}

@@ -219,12 +219,12 @@ class Hostile(unittest.TestCase):
              "cd a;", "/* ", "cmd /c ", "ssh h ", "git config alias.a !", "curl -d @a b ", "open('a", "fetch(", "psql -c 'drop table ")
 
     def try_one(self, text, language="", limit=None):
-        started = time.perf_counter()
+        started = time.process_time()
         try:
             judge_command(Command((), text, "", language), CONTEXT)
         except BudgetSpent:
             pass
-        return time.perf_counter() - started
+        return time.process_time() - started
 
     def test_repeated_marks(self):
         for unit in self.UNITS:

@@ -9,6 +9,7 @@ import shutil
 import subprocess
 import sys
 import tempfile
+import time
 import uuid
 from typing import Any, Callable, NamedTuple
 
@@ -96,15 +97,9 @@ def converse(client: str, server: Server, steps: list[dict], options: dict, wall
     marker = "MCPWALL_INTEROP=" + uuid.uuid4().hex
     folder = os.path.realpath(tempfile.mkdtemp(prefix="mcpwall-interop-"))
     try:
-        sessions, worlds = [], []
-        for name in ("direct", "walled"):
-            world = World(os.path.join(folder, name))
-            server.prepare(world)
-            command = [*(wall(world, wall_options, policy) if name == "walled" else []), *server.command(world)]
-            environ = {**world.environ(), **server.environ(world), **dict([marker.split("=")])}
-            sessions.append({"command": command[0], "args": command[1:], "env": environ, "cwd": world.project,
-                             "steps": in_world(steps, world), "options": in_world({**more, **options}, world)})
-            worlds.append(world)
+        worlds = [World(os.path.join(folder, name)) for name in ("direct", "walled")]
+        walls = [[], wall(worlds[1], wall_options, policy)]
+        sessions = [session(world, before, server, marker, steps, {**more, **options}) for world, before in zip(worlds, walls)]
         stderr = carry_out(program, sessions, folder, worlds[0])
         with open(os.path.join(folder, "done.json"), encoding="utf-8") as stream:
             done = [json.loads(json.dumps(said, ensure_ascii=False).replace(world.root, "ROOT"))
@@ -114,24 +109,67 @@ def converse(client: str, server: Server, steps: list[dict], options: dict, wall
         shutil.rmtree(folder, ignore_errors=True)
 
 
+def abandon(client: str, server: Server) -> tuple[list[str], list[str]]:
+    """The processes of wall and server in the midst of a conversation; those that are there when the client was killed."""
+    program, options = SDK[client]
+    marker = "MCPWALL_INTEROP=" + uuid.uuid4().hex
+    folder = os.path.realpath(tempfile.mkdtemp(prefix="mcpwall-interop-"))
+    try:
+        world = World(folder)
+        steps = [{"do": "tools"}, {"do": "settle", "s": 30}]
+        with start_client(program, [session(world, wall(world, [], ""), server, marker, steps, options)], folder, world) as process:
+            wait(lambda: any(record["method"] == "tools/list" for record in records(world)), 30)
+            alive = processes(marker)
+            process.kill()
+        wait(lambda: not processes(marker), 8)
+        return alive, processes(marker)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def wait(condition: Callable[[], bool], seconds: float) -> None:
+    """Until *condition* holds, or so long."""
+    end = time.monotonic() + seconds
+    while not condition() and time.monotonic() < end:
+        time.sleep(0.05)
+
+
+def session(world: World, before: list[str], server: Server, marker: str, steps: list[dict], options: dict) -> dict:
+    """A session as the clients read it; *before* goes before the server's command."""
+    server.prepare(world)
+    command = [*before, *server.command(world)]
+    environ = {**world.environ(), **server.environ(world), **dict([marker.split("=")])}
+    return {"command": command[0], "args": command[1:], "env": environ, "cwd": world.project,
+            "steps": in_world(steps, world), "options": in_world(options, world)}
+
+
 def in_world(value: Any, world: World) -> Any:
     """*value* with HOME and PROJECT replaced by the world's folders."""
     return json.loads(json.dumps(value).replace("HOME", world.home).replace("PROJECT", world.project))
 
 
-def carry_out(program: str, sessions: list[dict], folder: str, world: World) -> str:
-    """Let a client hold the sessions; its stderr (and so that of wall and server)."""
+def start_client(program: str, sessions: list[dict], folder: str, world: World) -> subprocess.Popen:
+    """A client that holds the sessions: what came of them goes to done.json; its stderr, the wall's and the server's to stderr."""
     todo, done = os.path.join(folder, "todo.json"), os.path.join(folder, "done.json")
     with open(todo, "w", encoding="utf-8") as stream:
         json.dump(sessions, stream)
     path = os.path.join(peers.HERE, "clients", program)
     start = [shutil.which("node") or "node", path] if program.endswith(".mjs") else [peers.python("python" + program[2]), path]
     environ = {**os.environ, **world.environ(), "INTEROP_NODE": os.path.dirname(peers.MODULES), "PYTHONDONTWRITEBYTECODE": "1"}
-    with open(os.path.join(folder, "stderr"), "w+b") as stderr:     # a file: a process that is left must not keep us waiting
-        subprocess.run([*start, todo, done], env=environ, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr, timeout=180)
-        stderr.seek(0)
-        text = stderr.read().decode(errors="replace")
-    if not os.path.exists(done):
+    with open(os.path.join(folder, "stderr"), "wb") as stderr:     # a file: a process that is left must not keep us waiting
+        return subprocess.Popen([*start, todo, done], env=environ, stdin=subprocess.DEVNULL, stdout=stderr, stderr=stderr)
+
+
+def carry_out(program: str, sessions: list[dict], folder: str, world: World) -> str:
+    """Let a client hold the sessions; what went to stderr."""
+    with start_client(program, sessions, folder, world) as process:
+        try:
+            process.wait(180)
+        finally:
+            process.kill()
+    with open(os.path.join(folder, "stderr"), encoding="utf-8", errors="replace") as stream:
+        text = stream.read()
+    if not os.path.exists(os.path.join(folder, "done.json")):
         raise RuntimeError(f"the client {program} gave up:\n{text[-4000:]}")
     return text
 

@@ -16,7 +16,7 @@ import unittest
 from typing import Any, NamedTuple
 
 import peers
-from drive import AWS_KEY, KEY_FILE, SDK, Server, Talk, converse
+from drive import AWS_KEY, KEY_FILE, SDK, Server, Talk, abandon, converse
 
 MARKER = "[REDACTED BY MCPWALL]"
 SSH = {"rule": "block-ssh-keys", "message": "[mcpwall] Blocked: access to SSH keys"}
@@ -204,6 +204,9 @@ SCENARIOS = {
     "decline_on_2": Scenario(PEER2, DECLINE, ("py2", "ts2-auto"), {"elicit": "decline"}),
     "banner": Scenario(own("peer.py", "python1", PEER_BANNER="1"), [call("add", {"a": 1, "b": 1})], ("py2", "ts1"),
                        stderr="Welcome to peer!"),
+    "listen": Scenario(PEER2, [do("listen", then=call("touch"), says='"heard": ')], ("py2", "ts2-auto")),
+    "stubborn": Scenario(own("peer.py", "python1", PEER_STUBBORN="a bit"), [call("add", {"a": 1, "b": 1})], ("py1", "ts1")),
+    "very_stubborn": Scenario(own("peer.py", "python1", PEER_STUBBORN="very"), [call("add", {"a": 1, "b": 1})], ("py1", "ts1")),
     "dying": Scenario(PEER2, [call("add", {"a": 1, "b": 1}), call("die")], (*PY, *TS)),
     "many": Scenario(PEER2, MANY, (*PY, *TS)),
     "large": Scenario(PEER1, LARGE, (*PY, *TS)),
@@ -343,6 +346,25 @@ class Conversation:
         self.assertEqual(len(denied), sum("deny" in step for step in talk.steps))
         if any("redact" in step for step in talk.steps):
             self.assertIn("redact", [r["action"] for r in talk.records])
+
+
+class Vanishing(unittest.TestCase):
+    """A client that is killed: neither the wall nor the server stays."""
+
+    def check(self, client: str) -> None:
+        if client.startswith("ts") and peers.no_node():
+            self.skipTest(peers.no_node())
+        if not os.path.isdir("/proc/self"):
+            self.skipTest("processes are found by way of /proc")
+        alive, left = abandon(client, PEER2)
+        self.assertEqual(len(alive), 2, alive)
+        self.assertEqual(left, [])
+
+    def test_py2(self) -> None:
+        self.check("py2")
+
+    def test_ts1(self) -> None:
+        self.check("ts1")
 
 
 def make(name: str, scenario: Scenario) -> type:

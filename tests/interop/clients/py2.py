@@ -74,6 +74,12 @@ class Client2(Client):
     async def do_roots_changed(self, step: dict) -> Any:
         return await self.sdk.send_roots_list_changed()
 
+    async def do_listen(self, step: dict) -> Any:
+        async with self.sdk.listen(resources_list_changed=True) as subscription:
+            await self.outcome(step["then"])
+            event = await subscription.__anext__()
+            return {"honored": plain(subscription.honored), "heard": type(event).__name__}
+
     async def do_cancel(self, step: dict) -> Any:
         with anyio.move_on_after(step["after_s"]) as scope:
             await self.sdk.call_tool(step["tool"], step["arguments"])

@@ -42,7 +42,7 @@ export class Steps {
         try {
             return { result: (await this.carryOut(step)) ?? null };
         } catch (error) {
-            if (typeof error.code !== "number") throw error;
+            if (error.code === undefined) throw error;
             return { error: { code: error.code, message: error.message, data: error.data ?? null } };
         }
     }
@@ -65,6 +65,7 @@ export class Steps {
             case "parallel": return Promise.all(step.calls.map((call) => this.outcome({ do: "call", ...call })));
             case "settle": return pause(step.s);
             case "cancel": return this.cancel(step);
+            case "listen": return this.listen(step);
             case "task": return this.task(step);
         }
         throw new Error(`unknown step ${step.do}`);

@@ -9,6 +9,15 @@ class Steps2 extends Steps {
         return this.client.callTool({ name: step.tool, arguments: step.arguments ?? {} }, { ...this.callOptions(step), signal });
     }
 
+    async listen(step) {
+        const heard = new Promise((resolve) => this.client.setNotificationHandler("notifications/resources/list_changed", resolve));
+        const subscription = await this.client.listen({ resourcesListChanged: true });
+        await this.outcome(step.then);
+        await heard;
+        await subscription.close();
+        return { honored: subscription.honoredFilter, heard: true };
+    }
+
     server() {
         const c = this.client;
         return { protocolVersion: c.getNegotiatedProtocolVersion(), instructions: c.getInstructions(),

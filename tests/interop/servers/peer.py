@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import base64
 import os
+import signal
 import sys
+import time
 import warnings
 from typing import Annotated, Any
 
@@ -149,6 +151,12 @@ def woken() -> int:
 
 
 if NEW:
+    @server.tool()
+    async def touch(ctx: Context) -> str:
+        """Tells those who listen that the resources have changed."""
+        await ctx.notify_resources_changed()
+        return "touched"
+
     def question(text: str) -> Sample:
         return Sample([types.SamplingMessage(role="user", content=types.TextContent(type="text", text=text))], max_tokens=50)
 
@@ -224,7 +232,12 @@ async def complete(ref: Any, argument: Any, context: Any) -> Any:
 
 
 if __name__ == "__main__":
+    stubborn = os.environ.get("PEER_STUBBORN", "")
+    if stubborn == "very":
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
     print("peer: ready ☃", file=sys.stderr, flush=True)
     if os.environ.get("PEER_BANNER"):
         print("Welcome to peer!", flush=True)
     server.run("stdio")
+    if stubborn:
+        time.sleep(60)
