@@ -1,5 +1,39 @@
 #!/usr/bin/env python3
-"""mcpwall: a firewall for AI tool calls (placeholder docstring)."""
+"""mcpwall: a firewall for AI tool calls ("iptables for MCP"), in one file without dependencies.
+
+It stands between an AI host and an MCP server on stdio and judges every JSON-RPC message by a first-match-wins policy:
+
+    python3 mcpwall.py -- npx -y @modelcontextprotocol/server-filesystem ~/proj
+    python3 mcpwall.py check read_file path=~/.ssh/id_rsa
+    python3 mcpwall.py demo
+
+Promise: a message is judged or it goes nowhere; doubt means no, both ways; what is allowed passes as the bytes that came
+in; memory and time are bounded; no secret reaches our own log or stderr; whoever dies first, nobody is left behind.
+
+As a library: `policy = load_policy(config="p.yml"); session = Session(Wall(policy)); session.receive("client", data)`
+returns what to do (Record, Note, Send, Close); sections 1 to 10 open no file and start no thread.
+
+Exit status: the server's own, 128+n when signal n ended it; 2 for a mistake in command line or policy; 126 or 127 when
+the server cannot be started; 70 for a fault of our own.
+
+Contents. Each section uses only those above it, so the file can be read once from top to bottom.
+
+    2.   Errors, budgets, late regexes
+    3.   JSON, text, messages
+    3c.  Canonical views of text; byte-exact edits of JSON strings
+    3d.  JSON with source positions
+    4.   YAML subset
+    5.   Patterns: regexes and globs; paths; shell commands
+    6.   Secrets; 6b. Injection and concealment
+    7.   What rules see; policy: model, validation, compilation
+    8.   Built-in policies
+    9.   Decisions
+    10.  Session (sans-I/O): framing, batches, correlation, effects
+    11.  Files: policy discovery and layering; audit log and stderr
+    12.  Relay: child process, two pumps, signals
+    13.  Client configs; setup commands
+    14.  Command line
+"""
 from __future__ import annotations
 
 import binascii
@@ -319,8 +353,8 @@ _PARAMS_SHAPES: dict[str, tuple[tuple[str, type, bool], ...]] = {
     "tasks/get": (("taskId", str, True),),
     "tasks/cancel": (("taskId", str, True),),
 }
-MAX_ID_CHARS = 1000
-_method_shape = lazy_regex(r"[!-~]+\Z")
+MAX_NAME_CHARS = 1000       # of a method, a tool, an id: they are remembered
+_method_shape = lazy_regex(r"[!-~]{1,%d}\Z" % MAX_NAME_CHARS)
 _controls = lazy_regex(r"[\0-\x1f\x7f-\x9f]")
 
 
@@ -338,7 +372,7 @@ def message_kind(body: Any, peer: str) -> str:
         _refuse_shadows(body, ENVELOPE_MEMBERS, "")
     ident = body.get("id")
     kind = type(ident)
-    if kind is not int and "id" in body and (not isinstance(ident, str) or len(ident) > MAX_ID_CHARS):
+    if kind is not int and "id" in body and (not isinstance(ident, str) or len(ident) > MAX_NAME_CHARS):
         if not (ident is None and "error" in body and "method" not in body):
             raise MessageError('"id" must be a string or an integer', -32600)
     if "method" in body:
@@ -371,8 +405,9 @@ def _check_call(body: dict[str, Any], peer: str) -> None:
             value = params.get(name)
             if type(value) is not shape and (required or value is not None) or required and value == "":
                 raise MessageError(f'{method} needs "{name}" as {_SHAPE_WORDS[shape]}', -32600)
-        if not str(params.get("name", "")).isprintable() and _controls.search(params["name"]):
-            raise MessageError('"name" holds a control character', -32600)
+        tool = params.get("name", "")
+        if len(tool) > MAX_NAME_CHARS or not tool.isprintable() and _controls.search(tool):
+            raise MessageError(f'"name" holds a control character or more than {MAX_NAME_CHARS} characters', -32600)
 
 
 _SHAPE_WORDS: dict[type, str] = {str: "a string that is not empty", dict: "an object"}
@@ -857,7 +892,8 @@ def edit_json_strings(raw: str, edits: Mapping[int, Sequence[tuple[int, int, str
         masked = raw.replace("\\\\", "\0\0").replace('\\"', "\0\0")
     parts = masked.split('"', 2 * max(edits, default=0) + 2)     # outside, inside, outside, …
     ends = list(accumulate(map(len, parts)))
-    kept, done, names = [], 0, False
+    kept: list[str] = []
+    done, names = 0, False
     for ordinal in sorted(edits):
         inside = 2 * ordinal + 1
         start, end = ends[inside - 1] + inside, ends[inside] + inside
@@ -871,7 +907,8 @@ def edit_json_strings(raw: str, edits: Mapping[int, Sequence[tuple[int, int, str
 def _edit_literal(literal: str, changes: Sequence[tuple[int, int, str]]) -> str:
     count = changes[-1][1] + 1 if changes else 1        # no more escapes than that can stand before the last change
     cut = _ViewCut(lambda text, _: _json_characters(text, count), literal)
-    kept, done = [], 0
+    kept: list[str] = []
+    done = 0
     for start, end, replacement in changes:
         first, last = cut.back(start, end)
         kept += (literal[done:first], json.dumps(replacement, ensure_ascii=False)[1:-1])
@@ -3410,7 +3447,7 @@ def _path_readings(value: str, ctx: PathContext) -> Iterator[tuple[str, tuple[st
         if len(value) > MAX_PATH_CHARS:
             return
     if _PATH_ODD.search(value) is None:
-        spellings, further = [value], set()
+        spellings, further = [value], set[str]()
     else:
         spellings, further = _path_spellings(value, ctx)
     for text in spellings:
@@ -4034,8 +4071,8 @@ SENSITIVE_FILES = _sensitive_table(_SENSITIVE)
 # 5. Patterns: shell commands
 # ---------------------------------------------------------------------------
 # A command is read by one reader with three dialects (POSIX sh, PowerShell, cmd.exe) and then *followed* with the
-# little that is known: words with their variables filled in, the working directory after `cd`, and for every pipe and
-# file whether it holds remote content, something secret, or a text we can see. Nothing is run, no file is opened.
+# little that is known: words with their variables filled in, the working directory after `cd`, and for every pipe
+# and file whether it holds remote content, something secret, or a text we can see. Nothing is run, no file opened.
 
 COMMAND_CATEGORIES = {
     "destructive": "deletes, overwrites or wipes outside the project, or a shared branch",
@@ -4050,7 +4087,7 @@ COMMAND_CATEGORIES = {
     "network": "talks to the network",
 }
 MAX_SHELL_NESTING = 16      # substitutions, groups, wrappers, interpreters in each other; deeper is read flat
-MAX_SHELL_SOURCE = 400_000  # characters of one command; Linux itself takes no argument longer than 131,072
+MAX_SHELL_SOURCE = 131_072  # characters of one command: Linux itself takes no longer argument
 MAX_SHELL_STEPS = 10_000    # commands, written files and deletions followed in one text, loops unrolled
 MAX_SHELL_TEXT = 1_000_000  # characters that expansions may produce
 MAX_SHELL_VALUE = 65_536    # characters one variable or known stream may hold
@@ -4080,7 +4117,7 @@ class ShellContext(NamedTuple):
     budget: Budget | None = None
 
 
-# ---- which arguments of a call are commands -------------------------------------------------------------------------
+# ---- which arguments of a call are commands --------------------------------------------------------------
 # Words of a tool's name that say it runs something; with none of them, `code` and `script` are taken as data.
 SHELL_TOOL_WORDS = frozenset(
     "bash sh zsh fish shell exec execute run cmd command commands terminal spawn process powershell pwsh ssh console"
@@ -4214,7 +4251,8 @@ def _sh_text(value: Any) -> str:
 
 def _sh_other_arguments(tool: str, node: dict[str, Any], path: tuple[Any, ...],
                         data_keys: frozenset[str]) -> list[Command]:
-    """Commands under names nobody foresaw: `args` of a tool called `git`, any text of a tool called `bash`."""
+    """Commands under names nobody foresaw: `args` of a tool called `git`, any text of a tool called
+    `bash`."""
     found = []
     for key, value in node.items():
         low = key.lower()
@@ -4226,7 +4264,7 @@ def _sh_other_arguments(tool: str, node: dict[str, Any], path: tuple[Any, ...],
     return found
 
 
-# ---- reading: one pass, three dialects ------------------------------------------------------------------------------
+# ---- reading: one pass, three dialects -------------------------------------------------------------------
 # A word without anything to expand is a plain `str`; otherwise a list of parts (kind, value):
 #   u text unquoted · q text quoted · v variable (name, operation, quoted) · s substitution (script, quoted)
 #   p process substitution (script) · ( PowerShell expression (script) · { PowerShell block (script)
@@ -4266,7 +4304,8 @@ class _ShNode:
 
 
 class _ShReader:
-    """Reads a text into a script. Total: what is not closed ends with the text, what is not understood is skipped."""
+    """Reads a text into a script. Total: what is not closed ends with the text, what is not understood is
+    skipped."""
 
     def __init__(self, text: str, dialect: _ShDialect, depth: int = 0,
             count: list[int] | None = None) -> None:
@@ -4304,7 +4343,8 @@ class _ShReader:
                 self.i += 1
 
     def gap(self) -> None:
-        """Over blanks, separators and comments between commands; here-document bodies are read at line ends."""
+        """Over blanks, separators and comments between commands; here-document bodies are read at line
+        ends."""
         t = self.t
         while self.i < self.n:
             c = t[self.i]
@@ -4330,7 +4370,8 @@ class _ShReader:
         self.i = self.n if end < 0 else end
 
     def bodies(self) -> None:
-        """The here-documents announced on the line before: found by their end mark, or the rest of the text."""
+        """The here-documents announced on the line before: found by their end mark, or the rest of the
+        text."""
         for node, mark, quoted, tabs in self.heredocs:
             end = re.compile(("^\t*" if tabs else "^") + re.escape(mark) + "\r?$", re.M).search(self.t,
                 self.i)
@@ -4717,7 +4758,7 @@ def _sh_unescape(found: re.Match[str]) -> str:
     return {"n": "\n", "t": "\t", "r": "\r", "a": "", "b": "", "e": "\x1b", "E": "\x1b"}.get(code, code)
 
 
-# ---- tables ---------------------------------------------------------------------------------------------------------
+# ---- tables ----------------------------------------------------------------------------------------------
 # What runs another command: name, letters of options that take a value, words to skip before the command.
 _SH_WRAPPERS = """sudo ughpCrtTUDRa 0;doas uC 0;env uC 0;nohup - 0;nice n 0;ionice cnpt 0;timeout ks 1;time fo 0;stdbuf ioe 0
 strace eopsuabEPSX 0;ltrace eopsuabE 0;setsid - 0;chrt Tp 1;taskset - 1;setarch - 1;flock wE 1;chroot - 1;unshare - 0
@@ -4785,8 +4826,8 @@ sql psql mysql mariadb sqlite3 sqlite sqlcmd mongosh mongo redis-cli clickhouse-
 start start start-process saps start-job invoke-command icm foreach-object % foreach where-object ? while if else try switch
 for_cmd for
 read_variable read mapfile readarray
-history history fc get-history
-here pwd get-location gl mktemp
+history history fc get-history security secret-tool keyring
+here pwd get-location gl mktemp which
 test test [ [[
 sed sed gsed"""
 # category :: programs :: regex over the arguments (each between single spaces; blanks inside one are NUL) :: reason
@@ -4804,6 +4845,7 @@ destructive :: git :: push(?!(?:.* )?(?:--dry-run|-n) )(?:(?=.*--(?:mirror|prune
 git_rewrite :: git :: (?:reset .*--(?:hard|merge)|clean(?=.* (?:-[a-z]*f|--force))(?!.* (?:-[a-z]*n|--dry-run))|filter-(?:branch|repo)|reflog (?:expire|delete)|gc .*--prune=now|stash clear|branch(?=.* (?:-D|--delete .*--force|--force .*--delete) )|update-ref .*-d |checkout (?:.* )?(?:-f|--force|--|\.) |restore(?!.*--staged).* \. |push(?!.*--force-with-lease)(?=.* (?:-[a-z]*f[a-z]*|--force) )) :: throws local or unpushed work away
 persistence :: crontab :: (?!(?:.* )?(?:-l|-r|-V|--help) ) :: changes scheduled jobs
 persistence :: at batch :: (?!(?:.* )?(?:-[lqrdcV]|list) ) :: schedules a command for later
+destructive :: ddrescue dcfldd partclone.restore :: .* /dev/(?!null) :: writes to a raw device
 destructive :: wsl :: .*--unregister :: deletes a whole distribution
 destructive :: wmic :: (?i).*shadowcopy.* delete :: deletes shadow copies
 destructive :: bcdedit :: (?i) (?:/set|/delete|-set) :: changes how the system starts and recovers
@@ -4853,7 +4895,7 @@ privilege :: nft :: .*flush ruleset :: drops the firewall
 privilege :: ufw firewall-cmd pfctl aa-teardown aa-disable aa-complain :: (?:.*(?:disable|reset|panic-off|-d )|/|$) :: turns protection off
 privilege :: systemctl service sc launchctl rc-service stop-service set-service net :: (?i)(?=.*(?:stop|disable|mask|kill|unload|delete|bootout|config))(?=.*(?:firewall|ufw|apparmor|auditd|iptables|nftables|fail2ban|falcon|crowdstrike|windefend|mpssvc|defender|wazuh|osquery|clamav|sentinel|selinux|syslog|wscsvc|sysmon|mdatp|edr)) :: turns protection off
 privilege :: set-mppreference add-mppreference :: (?i).*-(?:disable|exclusion|MAPS|SubmitSamples) :: turns virus protection off
-privilege :: uninstall-windowsfeature :: (?i).*defender :: turns virus protection off
+privilege :: uninstall-windowsfeature disable-windowsoptionalfeature remove-windowscapability :: (?i).*defender :: turns virus protection off
 privilege :: netsh :: (?i).*(?:state off|opmode disable|firewall.*(?:disable|add rule|delete rule|reset)|portproxy add) :: opens the firewall
 privilege :: set-netfirewallprofile new-netfirewallrule disable-netfirewallrule remove-netfirewallrule :: (?i).*(?:false|allow|-all|name) :: opens the firewall
 privilege :: csrutil spctl auditctl :: .*(?:disable|--master-disable|--global-disable|-e 0|-D) :: turns protection off
@@ -4874,7 +4916,7 @@ persistence :: update-rc.d chkconfig rc-update insserv :: (?!.*(?:remove|--list|
 persistence :: launchctl :: (?:load|bootstrap|submit|enable|start|kickstart) :: starts an agent at log-in
 persistence :: schtasks :: (?i).*/(?:create|change) :: schedules a task
 persistence :: register-scheduledtask register-scheduledjob register-wmievent set-wmiinstance register-cimindicationevent new-scheduledtask new-scheduledtasktrigger :: . :: schedules a task
-persistence :: reg set-itemproperty new-itemproperty sp :: (?i)(?=.*(?:add | |-path))(?=.*(?:CurrentVersion[\\/]+(?:Run|RunOnce|Policies[\\/]+Explorer[\\/]+Run|RunServices)\b|Winlogon|AppInit_DLLs|Image[\x00 ]File[\x00 ]Execution|UserInitMprLogonScript|Shell[\x00 ]Folders)) :: starts a program at log-in
+persistence :: reg set-itemproperty new-itemproperty new-item sp :: (?i)(?=.*(?:CurrentVersion[\\/]+(?:Run|RunOnce|Policies[\\/]+Explorer[\\/]+Run|RunServices)\b|Winlogon|AppInit_DLLs|Image[\x00 ]File[\x00 ]Execution|UserInitMprLogonScript|Shell[\x00 ]Folders)) :: starts a program at log-in
 persistence :: new-service :: . :: installs a service
 persistence :: sc sc.exe :: (?i) (?:\\\\\S+ )?(?:create|config .*(?:binpath|start)) :: installs a service
 persistence :: nssm :: install :: installs a service
@@ -4886,11 +4928,11 @@ persistence :: incrontab anacron :: (?!.*-l) . :: schedules a command
 persistence :: pm2 :: startup :: enables a service at start
 infrastructure :: terraform tofu terragrunt :: (?:destroy|(?:run-all|stack) destroy|apply (?=.*-destroy)|state rm|workspace delete|force-unlock)(?!.* -help) :: destroys infrastructure
 infrastructure :: pulumi cdk cdktf serverless sls sam copilot eb :: (?:.* )?(?:destroy|delete|remove|terminate|stack rm)  :: destroys infrastructure
-infrastructure :: kubectl oc k3s :: (?:kubectl )?(?:delete (?:ns|namespaces?|nodes?|pvc?|persistentvolume\S*|crds?|customresourcedef\S*|clusterrole\S*|project|all|sts|statefulsets?|storageclass)[ /]|delete(?=.* --all)|delete (?:deploy\S*|svc|services?|secrets?|ingress|configmaps?)[ /](?=.*prod)|drain |scale (?=.*--replicas[= ]0)(?=.*(?:prod|--all))|replace (?=.*--force)) :: destroys cluster state
+infrastructure :: kubectl oc k3s :: (?:kubectl )?(?:delete (?:-n \S+ |-\S+ )*(?:ns|namespaces?|nodes?|pvc?|persistentvolume\S*|crds?|customresourcedef\S*|clusterrole\S*|project|all|sts|statefulsets?|storageclass)[ /]|delete(?=.* --all)|delete (?:deploy\S*|svc|services?|secrets?|ingress|configmaps?)[ /](?=.*prod)|drain |scale (?=.*--replicas[= ]0)(?=.*(?:prod|--all))|replace (?=.*--force)) :: destroys cluster state
 infrastructure :: helm helm3 :: (?:uninstall|delete|del|un)  :: removes a release from the cluster
 infrastructure :: eksctl kops gke-gcloud-auth-plugin rosa talosctl kubeadm k3s-uninstall.sh :: (?:.* )?(?:delete|reset|destroy)  :: destroys a cluster
 infrastructure :: aws :: (?:s3 (?:rb|rm (?=.*--recursive)|sync (?=.*--delete))|s3api delete-|ec2 (?:terminate-instances|delete-(?!tags)|release-address|deregister)|rds delete-|dynamodb delete-(?:table|backup|global)|cloudformation delete-stack|iam delete-|kms (?:schedule-key-deletion|disable-key)|route53 (?:delete-|change-resource)|lambda delete-function|ecs delete-|eks delete-|ecr (?:delete-|batch-delete)|elasticache delete-|redshift delete-|secretsmanager delete-|sqs (?:delete|purge)-queue|sns delete-topic|logs delete-|cloudtrail (?:delete|stop)|organizations |autoscaling delete-|efs delete-|glacier delete|backup delete|elb\S* delete|cognito-idp delete|cloudfront delete|opensearch delete|guardduty delete) :: destroys cloud resources
-infrastructure :: gcloud :: (?:.* )?delete  :: destroys cloud resources
+infrastructure :: gcloud :: (?:.* )?(?:delete|storage rm(?=.* (?:-r|--recursive) ))  :: destroys cloud resources
 infrastructure :: gsutil :: (?:.* )?(?:rb|rm(?=.* -\w*[rR])|-m rm)  :: destroys cloud storage
 infrastructure :: az oci ibmcloud doctl hcloud openstack aliyun scw linode-cli exo civo vultr-cli :: (?:.* )?(?:delete|purge|terminate|remove|rm|delete-batch|nuke)  :: destroys cloud resources
 infrastructure :: docker podman nerdctl :: (?:system prune (?=.*(?:--volumes|-\w*a))|volume (?:rm .*\$\(|prune (?=.*-\w*a))|rm .*\$\(.*|swarm leave (?=.*-f)|stack rm|image prune (?=.*--all)(?=.*--volumes)) :: destroys containers and their data
@@ -4953,7 +4995,7 @@ _SH_KNOWN_FILES = ("~/.ssh/id_rsa ~/.ssh/id_ed25519 ~/.aws/credentials ~/.netrc 
 _SH_KNOWN_PROGRAMS = "rm cat sh bash dash nc ncat curl wget dd chmod python3 perl base64 less head tail find tee".split()
 
 
-# ---- following ------------------------------------------------------------------------------------------------------
+# ---- following -------------------------------------------------------------------------------------------
 
 class _Flow(NamedTuple):
     """What is known of a stream, a file's content or a word's value."""
@@ -5084,7 +5126,8 @@ class _ShRun:
             sources.append(str(word))
 
     def spots(self, word: str) -> list[tuple[str, str]]:
-        """Where *word* is: (absolute path, the same with anybody's home directory written `~`), for each reading."""
+        """Where *word* is: (absolute path, the same with anybody's home directory written `~`), for each
+        reading."""
         word = self.where(word)
         found: list[str] = []
         if _sh_drive.match(word):
@@ -5562,7 +5605,8 @@ class _ShRun:
         """Would deleting *word* hit something outside the project's own files?"""
         self.spend(len(word) + 100)
         text = word.replace("\\", "/") if _sh_drive.match(word) or self.d is not _SH_POSIX else word
-        if not text or text in ("$()", "-", "}", "{}") or text[:2] == "--":
+        if not text or text in ("$()", "-", "}", "{}") or text[:2] == "--" or (
+                self.d is _SH_POSIX and text[:5].lower() == "$env:"):      # PowerShell's: read in that dialect
             return False
         *above, last = text.rstrip("/").split("/") if text.rstrip("/") else ["", ""]
         whole = False
@@ -5576,8 +5620,7 @@ class _ShRun:
         hard = recursive or forced
         unknown = re.match(r"\$\{?(\w+)\}?(/?.*)", text)
         name = unknown.group(1) if unknown else ""
-        if unknown and name.lower() not in ("home", "pwd", "userprofile", "env", "tmpdir", "tmp", "temp",
-                "null"):
+        if unknown and name.lower() not in ("home", "pwd", "userprofile", "env", "tmpdir", "tmp", "temp", "null", "psscriptroot"):
             if re.search(r"(?i)build|tmp|temp|cache|out|dist|target|work|^_$|^f$|file", name):
                 return False
             return hard and (unknown.group(2) in ("", "/") or bool(_SH_SYSTEM.match(unknown.group(2))))
@@ -5634,7 +5677,8 @@ class _ShRun:
             elif first:
                 first = False
             elif names_only:
-                if "mcpwall" in word or "/." in word and word[:1] in "/~$" and name in ("ls", "dir", "tree", "gci"):
+                if "mcpwall" in word or "/." in word and word[:1] in "/~$" and name in ("ls", "dir", "tree",
+                        "gci"):
                     self.path(word)
             elif name not in _SH_SUBCOMMANDS or name == "git" or any(c in word for c in "/.~\\$*"):
                 mark = word.partition("=")[2] if "=" in word and not word.startswith(("/", ".", "~")) else ""
@@ -5773,7 +5817,8 @@ def _sh_wild(pattern: str, name: str) -> bool:
 
 
 def glob_may_hit(word: str, known: str) -> bool:
-    """May the shell expand *word* (with `*`, `?`, `[…]`) to the well-known file *known* (`~/…`, `/…` or a bare name)?"""
+    """May the shell expand *word* (with `*`, `?`, `[…]`) to the well-known file *known* (`~/…`, `/…` or a
+    bare name)?"""
     word = _sh_home.sub("~", word, 1)
     if word[:2] == "./":
         word = word[2:]
@@ -5807,7 +5852,7 @@ class _ShPrograms(_ShRun):
             if word == "-s":
                 break
             if word[:1] not in "-+" and (not i
-                    or args[i - 1] not in ("-o", "--rcfile", "--init-file", "+o", "-O")):
+                    or not re.match(r"[-+]\w*[oO]\Z|--(?:rc|init-)file\Z", args[i - 1])):
                 return self.run_operand(word, flow)
         if self.networked:
             self.say("reverse_shell", "connects a shell to the network")
@@ -5904,7 +5949,10 @@ class _ShPrograms(_ShRun):
             flow)
 
     def _awk(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        self.code("awk", next((word for word in args if word[:1] != "-"), ""))
+        code = next((word for word in args if word[:1] != "-"), "")
+        self.code("awk", code)
+        if flow.remote and re.search(r"system\s*\(\s*\$|\|\s*\"(?:ba)?sh", code):
+            self.say("pipe_to_shell", "runs what comes from the network")
         return self.operands(name, args, flow)
 
     def _sed(self, name: str, args: list[str], flow: _Flow) -> _Flow:
@@ -6099,10 +6147,11 @@ class _ShPrograms(_ShRun):
             ["-x"]) or name == "printenv" else _NOTHING
 
     def _history(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        return _Flow(None, False, ("\0the shell history",))
+        return _Flow(None, False, ("\0the shell history" if "hist" in name or name == "fc"
+            else "\0stored passwords",))
 
     def _here(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        return _Flow("." if name != "mktemp" else "/tmp/tmp.x")
+        return _Flow({"mktemp": "/tmp/tmp.x", "which": args[-1] if args else ""}.get(name, "."))
 
     def _test(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         return self.operands("test", args, _NOTHING)
@@ -6253,15 +6302,14 @@ class _ShPrograms(_ShRun):
         for word in targets:
             self.operands("chmod", [word], _NOTHING)
             places = self.places(word)
-            outside = any(p in ("/", "~") or _SH_SYSTEM.match(p) and not _SH_TEMPORARY.match(p)
+            outside = any(p in ("/", "~", "/home", "/Users") or _SH_SYSTEM.match(p) and not _SH_TEMPORARY.match(p)
                 for p in places)
             if name == "chmod" and re.search(r"(?:^|,)[ugoa]*[+=][rwx]*s|^0?[2467]\d{3}\Z", spec):
                 self.say("privilege", "sets the setuid or setgid bit", word)
             elif outside and (spec == "777" or name == "chmod" and re.search(
                     r"0?\d?\d[2367]\Z|[oa]\+\w*w|^\+\w*w|[oa]=\w*w", spec)):
                 self.say("privilege", "lets everybody write system files", word)
-            elif recursive and (outside or self.doomed(word, True, True)
-                    and any(p.count("/") < 3 for p in places)):
+            elif recursive and outside:
                 self.say("destructive", f"{name}: changes rights of everything below", word)
             elif name == "chmod" and outside and re.match(r"0?0\d\d\Z|[ugoa]*-\w*[rwx]", spec):
                 self.say("destructive", "takes rights from system files", word)
@@ -6271,7 +6319,7 @@ class _ShPrograms(_ShRun):
     def _http(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """curl, wget, Invoke-WebRequest …: what they send, and the file or stream they fetch."""
         sent: list[_Flow] = []
-        target, urls, named = "", [], name == "wget" or name == "aria2c"
+        target, folder, urls, named = "", "", [], name == "wget" or name == "aria2c"
         letters = {"curl": "AbcCdDeEFhHKmoPQrTuUwxXyYz", "wget": "OoaiBtTUePDARQl"}.get(name, "")
         for option, value in _sh_options(args, letters, None, _SH_HTTP_SWITCHES):
             if option in ("", "--url", "-uri", "-source"):
@@ -6294,6 +6342,8 @@ class _ShPrograms(_ShRun):
                     "--referer") and "uthorization" not in value:
                 sent.append(_sh_flow(value) if any(s[:2] != "\0$" for s in _sh_flow(value).sources)
                     else _NOTHING)
+            elif option in ("-P", "--directory-prefix", "--output-dir"):
+                folder = value.rstrip("/") + "/"
             elif option in ("-K", "--config", "-i", "--input-file"):
                 self.path(value)
         for url in urls[:64]:
@@ -6311,6 +6361,7 @@ class _ShPrograms(_ShRun):
         got = _Flow(None, bool(urls) and not any(u[:5].lower() == "file:" for u in urls) or flow.remote)
         if named and not target and urls:
             target = re.sub(r"[?#].*", "", urls[0].rstrip("/")).rpartition("/")[2]
+        target = folder + target if target else ""
         if target and target not in ("-", "/dev/stdout"):
             self.written(target, got, False)
             self.files[target] = got
@@ -6437,7 +6488,7 @@ class _ShPrograms(_ShRun):
 
     def sql(self, text: str) -> None:
         """Statements that destroy a database or a whole table."""
-        found = _sh_sql.search(text)
+        found = _sh_sql.search(re.sub("'[^']*'", "''", text))
         if found:
             self.say("infrastructure", "destroys a database", " ".join(found.group().split())[:60])
 
@@ -6570,7 +6621,10 @@ class _ShPrograms(_ShRun):
                 self.read(words[0] if len(words) == 1 else " ".join(words), _NOTHING, _SH_POSIX)
         if language in ("ruby", "perl", "php", "code"):
             for found in _sh_code_ticks.finditer(text):
-                self.read(found.group(1) or found.group(2) or "", _NOTHING, _SH_POSIX)
+                out = self.read(found.group(1) or found.group(2) or "", _NOTHING, _SH_POSIX)
+                if out.remote and re.search(r"(?:system|exec|eval)\s*\(?\s*\Z",
+                        text[max(0, found.start() - 20):found.start()]):
+                    self.say("pipe_to_shell", "runs downloaded text")
         for found in _sh_code_delete.finditer(text):
             named = _sh_literals(text, found.end())[:16]
             for word in named or [w for w in strings if w[:1] in "/~"
@@ -6627,7 +6681,7 @@ _sh_code_socket = lazy_regex(
     r"['\"]socket['\"]|socket\.(?:socket|create_connection|connect|tcp)|SOCK_STREAM|IO::Socket|TCPSocket|TCPServer|fsockopen|stream_socket_client|socket_create|\bnet\.(?:connect|createConnection|Socket)|"
     r"require\(\\?['\"](?:node:)?net\\?['\"]\)|(?i:TCPClient|Net\.Sockets|TcpListener)|/inet/(?:tcp|udp)|java\.net\.Socket|new Socket\(|net\.Dial|Deno\.connect|Bun\.connect|/dev/tcp/|socketClient")
 _sh_code_shell = lazy_regex(
-    r"dup2|/bin/(?:ba|z|da|k|a)?sh\b|(?i:cmd(?:\.exe|['\" ])|\biex\b|Invoke-Expression|powershell)|pty\.spawn|\|&\s*getline|\|\s*getline|child_process|shell_exec|proc_open|"
+    r"dup2|`#\{|/bin/(?:ba|z|da|k|a)?sh\b|(?i:cmd(?:\.exe|['\" ])|\biex\b|Invoke-Expression|powershell)|pty\.spawn|\|&\s*getline|\|\s*getline|child_process|shell_exec|proc_open|"
     r"recv\([^)]*\)[^\n]{0,200}(?:subprocess|os\.(?:popen|system)|exec\()|(?:subprocess|os\.popen|os\.system|getoutput)[^\n]{0,80}recv|\bexec\s*\(\s*\w+\.recv|"
     r"['\"](?:ba|z)?sh['\"]|io\.popen|os\.execute|STDIN->fdopen|open\(STDIN|ProcessBuilder|getRuntime")
 _SH_FETCH = (r"(?:urlopen|requests\.get|httpx\.get|urllib|http\.get|https\.get|\bfetch\(|axios|LWP::Simple|\bget\(?['\"]http|Net::HTTP|URI\.open|URI\.parse|open-uri|"
@@ -6650,7 +6704,8 @@ _sh_code_environment = lazy_regex(r"(?:dict|str|repr|json\.dumps|urlencode)\(\s*
 
 
 def _sh_own_host(origin: _Flow, hosts: str) -> bool:
-    """Are secret variables sent to the very service their names speak of, or does all stay on this machine?"""
+    """Are secret variables sent to the very service their names speak of, or does all stay on this
+    machine?"""
     if re.match(r"(?:localhost|127\.|\[::1\]|0\.0\.0\.0)", hosts):
         return True
     names = [source[2:].lower().split("_") for source in origin.sources if source[:2] == "\0$"]
@@ -6719,7 +6774,7 @@ def _sh_translate(text: str, old: str, new: str) -> str:
         c in reversed(list(enumerate(a)))}) if b else text
 
 
-# ---- judging --------------------------------------------------------------------------------------------------------
+# ---- judging ---------------------------------------------------------------------------------------------
 _sh_windows = lazy_regex(r"(?i)(?:^|[\s;&|({\"'])(?:[A-Z]:[\\/]|\\\\)|%\w+%|\w\\[\w%$]|\w`\w|net\.webclient|\$env:|(?<![\w-])[a-z]+-[a-z]*(?:object|item|process|content|web\w+|rest\w+|expression|command|service|task|"
                          r"disk|volume|preference|client|policy|user|member|property|profile|transfer|string|file|archive|wmi\w*|cim\w*|eventlog|history|variable|type|location|job)\b|"
                          r"\b(?:iex|irm|iwr|gci|ri|del|erase|rd|rmdir|icacls|foreach|echo off)\b|\^|\[\w[\w.]*\]::|\b(?:cmd|powershell|pwsh)\b")
@@ -6733,7 +6788,8 @@ _SH_SPACED = {ord(c): " " for c in "|(&;{\"'"}
 
 
 def _sh_dialects(text: str, language: str) -> list[_ShDialect]:
-    """The dialects a text has to be read in: POSIX always, unless it is told; the others when it looks like them."""
+    """The dialects a text has to be read in: POSIX always, unless it is told; the others when it looks
+    like them."""
     if language in ("powershell", "cmd"):
         return [_SH_POWER if language == "powershell" else _SH_CMD, _SH_POSIX]
     found = [_SH_POSIX]
@@ -6836,171 +6892,129 @@ def merge_spans(pairs: Iterable[tuple[int, int]]) -> list[tuple[int, int]]:
 
 # -- the kinds of tokens ------------------------------------------------------
 
-# name | shapes | what. A shape is literal text with {class length}: {a36} 36 letters and digits, {w20-} 20 or more.
 _SECRET_CLASSES = {
     "a": "A-Za-z0-9", "w": r"A-Za-z0-9_\-", "h": "0-9a-f", "x": "0-9A-Fa-f", "l": "a-z0-9", "u": "A-Z0-9", "d": "0-9",
     "b": "A-Za-z0-9+/", "e": r"A-Za-z0-9_=\-", "s": r"A-Za-z0-9+/_=\-", "q": "QPZRY9X8GF2TVDW0S3JN54KHCE6MUA7L",
 }
-_UUID_SHAPE = "{x8}-{x4}-{x4}-{x4}-{x12}"
+# Kinds that a shape tells: name, shapes, what it is. A shape is literal text with {class length}: {a36} is 36 letters and
+# digits, {w20-} 20 or more token characters. The kinds behind them need more than a shape; `eg:` is an example (~: a blank).
 _SECRET_TABLE = """
-aws-access-key | AKIA{u16} ASIA{u16} ABIA{u16} ACCA{u16} | AWS access key id
-github-token | ghp_{a36-} gho_{a36-} ghu_{a36-} ghs_{a36-} ghr_{a36-} github_pat_{a22}_{a59-} | GitHub token
-gitlab-token | glpat-{w20-} gldt-{w20-} glrt-{w20-} glptt-{w20-} glcbt-{w20-} glft-{w20-} glsoat-{w20-} glimt-{w20-} gloas-{w20-} glffct-{w20-} glwt-{w20-} glagent-{w40-} GR1348941{w20-} | GitLab token
-slack-token | xoxb-{w20-} xoxp-{w20-} xoxa-{w20-} xoxr-{w20-} xoxs-{w20-} xoxo-{w20-} xoxc-{w20-} xoxd-{w20-} xoxe-{w20-} xapp-{w40-} xwfp-{w40-} | Slack token
-anthropic-key | sk-ant-{w40-} | Anthropic API or admin key
-openai-key | sk-proj-{w40-} sk-svcacct-{w40-} sk-admin-{w40-} sk-None-{w40-} sk-{a20}T3BlbkFJ{a20} sk-{a48} | OpenAI API key
-openrouter-key | sk-or-v1-{h64} | OpenRouter API key
-deepseek-key | sk-{h32} | DeepSeek (and compatible) API key
-stripe-key | sk_live_{a24-} sk_test_{a24-} rk_live_{a24-} rk_test_{a24-} sk_prod_{a24-} | Stripe secret or restricted key
-webhook-signing-secret | whsec_{b24-} | signing secret of webhooks (Stripe, Svix)
-elevenlabs-key | sk_{h48} | ElevenLabs API key
-gcp-key | AIza{w35} | Google API key
-google-oauth-secret | GOCSPX-{w28} | Google OAuth client secret
-google-access-token | ya29.{w30-} | Google OAuth access token
-google-refresh-token | 1//0{w40-} | Google OAuth refresh token
-firebase-server-key | AAAA{w7}:APA91b{w134} | Firebase cloud messaging server key
-azure-devops-token | {a76}AZDO{a4} | Azure DevOps personal access token
-groq-key | gsk_{a48-56} | Groq API key
-perplexity-key | pplx-{a40-64} | Perplexity API key
-xai-key | xai-{a70-90} | xAI API key
-huggingface-token | hf_{a30-40} api_org_{a34} | Hugging Face token
-replicate-token | r8_{a37} | Replicate API token
-nvidia-key | nvapi-{w60-72} | NVIDIA API key
-langsmith-key | lsv2_pt_{h32}_{h10} lsv2_sk_{h32}_{h10} | LangSmith API key
-langfuse-key | sk-lf-UUID | Langfuse secret key
-cerebras-key | csk-{l48} | Cerebras API key
-together-key | tgp_v1_{w43} | Together AI key
-fireworks-key | fw_{a24} | Fireworks AI key
-voyage-key | pa-{w43} | Voyage AI key
-tavily-key | tvly-{a32} tvly-dev-{a32} tvly-prod-{a32} | Tavily API key
-firecrawl-key | fc-{h32} | Firecrawl API key
-jina-key | jina_{h32}{w28} | Jina AI key
-pinecone-key | pcsk_{a5-6}_{a60-70} | Pinecone API key
-e2b-key | e2b_{h40} | E2B API key
-apify-token | apify_api_{a36} | Apify token
-runpod-key | rpa_{a40-} | RunPod API key
-wandb-key | wandb_v1_{w60-} | Weights & Biases key
-npm-token | npm_{a36} | npm access token
-pypi-token | pypi-AgE{w50-} | PyPI upload token
-rubygems-key | rubygems_{h48} | RubyGems API key
-crates-token | cio{a32} | crates.io token
-nuget-key | oy2{l43} | NuGet API key
-clojars-token | CLOJARS_{h60} | Clojars deploy token
-docker-token | dckr_pat_{w27} dckr_oat_{w27-} | Docker Hub token
-artifactory-key | AKCp{a69-} cmVmdGtu{a56-} | JFrog Artifactory key
-sonar-token | sqp_{h40} squ_{h40} sqa_{h40} | SonarQube token
-circleci-token | CCIPAT_{a22}_{h40} CCIPRJ_{a22}_{h40} | CircleCI token
-buildkite-token | bkua_{h40} bkct_{h40} bkpt_{h40} | Buildkite token
-snyk-token | snyk_uat.{h8}.{w40-} snyk_sat.{h8}.{w40-} | Snyk token
-octopus-key | API-{u25-32} | Octopus Deploy API key
-prefect-key | pnu_{a36} pnb_{a36} | Prefect API key
-harness-token | pat.{w22}.{h24}.{a20} | Harness token
-digitalocean-token | dop_v1_{h64} doo_v1_{h64} dor_v1_{h64} | DigitalOcean token
-heroku-key | HRKU-{w50-} HRKU-UUID | Heroku API key
-fly-token | fm2_{b80-} fm1r_{b80-} fm1a_{b80-} | Fly.io token
-render-key | rnd_{a32} | Render API key
-netlify-token | nfp_{a36} nfc_{a36} nfo_{a36} nfu_{a36} nfb_{a36} | Netlify token
-cloudflare-origin-key | v1.0-{h24}-{h146} | Cloudflare origin CA key
-supabase-key | sbp_{h40} sbp_v0_{h40} sb_secret_{w30-} | Supabase token or secret key
-planetscale-token | pscale_tkn_{w30-} pscale_pw_{w30-} pscale_oauth_{w30-} | PlanetScale token or password
-neon-key | napi_{l50-70} | Neon API key
-mongodb-secret | mdb_sa_sk_{w40} | MongoDB Atlas service account secret
-xata-key | xau_{a30-} | Xata API key
-alibaba-key | LTAI{a16-20} | Alibaba Cloud access key id
-tencent-key | AKID{a32} | Tencent Cloud secret id
-yandex-key | AQVN{w35-38} y0_{w55-58} t1.{w20-}.{w86} | Yandex Cloud key
-doppler-token | dp.pt.{a40-44} dp.ct.{a40-44} dp.sa.{a40-44} dp.scim.{a40-44} dp.audit.{a40-44} dp.st.{a40-44} dp.st.{w2-35}.{a40-44} | Doppler token
-vault-token | hvs.{w24-} hvb.{w24-} hvr.{w24-} s.{a24} b.{w130-} | HashiCorp Vault token
-terraform-token | {a14}.atlasv1.{e60-} | Terraform Cloud token
-pulumi-token | pul-{h40} | Pulumi access token
-infracost-key | ico-{a32} | Infracost API key
-databricks-token | dapi{h32} dose{h32} dkea{h32} | Databricks token
-grafana-token | glsa_{a32}_{x8} glc_{b32-} eyJrIjoi{b60-} | Grafana token
-newrelic-key | NRAK-{u27} NRJS-{h19} NRII-{w32} NRRA-{h42} NRSP-{w20-} NRBR-{h20-} | New Relic key
-sentry-token | sntryu_{h64} sntrya_{h64} sntrys_eyJ{s60-} | Sentry auth token
-dynatrace-token | dt0c01.{u24}.{u64} dt0s01.{u8-32}.{u64} dt0s16.{u8-32}.{u64} | Dynatrace token
-honeycomb-key | hcaik_{l58} hcbik_{l58} hcamk_{l58} | Honeycomb key
-axiom-token | xaat-UUID xapt-UUID | Axiom token
-posthog-key | phx_{a40-} phs_{a40-} | PostHog personal or secret key
-sourcegraph-token | sgp_{h40} sgp_{h16}_{h40} sgp_local_{h40} sgp_{a64} | Sourcegraph or Segment token
-launchdarkly-key | sdk-UUID api-UUID | LaunchDarkly key
-statsig-key | secret-{a40-46} | Statsig server secret
-tailscale-key | tskey-{w30-} | Tailscale key
-openshift-token | sha256~{w43} | OpenShift token
-airtable-token | pat{a14}.{h64} | Airtable personal access token
-atlassian-token | ATATT3{e60-} ATCTT3{e60-} ATBB{a28-36} | Atlassian or Bitbucket token
-linear-key | lin_api_{a32-64} lin_oauth_{h64} lin_wh_{a32-} | Linear key
-notion-token | ntn_{a40-50} secret_{a43} | Notion token
-asana-token | 1/{d12-17}:{h32} 2/{d12-17}/{d12-17}:{h32} | Asana token
-clickup-token | pk_{d6-10}_{u32} | ClickUp token
-trello-token | ATTA{h64} | Trello token
-figma-token | figd_{w36-} figo_{w36-} figu_{w36-} | Figma token
-typeform-token | tfp_{w40-} | Typeform token
-contentful-token | CFPAT-{w43} | Contentful personal access token
-sanity-token | sk{a100-} | Sanity token
-dropbox-token | sl.{w130-} sl.u.{w130-} | Dropbox token
-hubspot-token | pat-na1-UUID pat-eu1-UUID pat-na2-UUID pat-ap1-UUID | HubSpot private app token
-intercom-token | dG9rO{b54} | Intercom token
-postman-key | PMAK-{h24}-{h34} PMAT-{u26} | Postman key
-readme-key | rdme_{l70} | ReadMe API key
-contentstack-token | cs{h32} | Contentstack token
-frameio-token | fio-u-{w64} | Frame.io token
-adobe-secret | p8e-{w32} | Adobe client secret
-shopify-token | shpat_{x32} shpca_{x32} shppa_{x32} shpss_{x32} shprt_{x32} shptka_{x32} | Shopify token or shared secret
-square-token | sq0atp-{w22} sq0csp-{w43} EAAA{w60} EAAAl{w59} | Square token or secret
-braintree-token | access_token$production${l16}${h32} access_token$sandbox${l16}${h32} | Braintree or PayPal token
-plaid-token | access-production-UUID access-sandbox-UUID access-development-UUID | Plaid access token
-flutterwave-key | FLWSECK-{h32}-X FLWSECK_TEST-{h32}-X FLWSECK_TEST-{a32}-X | Flutterwave secret key
-easypost-key | EZAK{a54} EZTK{a54} | EasyPost key
-shippo-token | shippo_live_{h40} shippo_test_{h40} | Shippo token
-duffel-token | duffel_live_{w43} duffel_test_{w43} | Duffel token
-lob-key | live_{h35} test_{h35} | Lob key
-mollie-key | live_{a30} test_{a30} | Mollie key
-twilio-key | SK{h32} | Twilio API key
-sendgrid-key | SG.{w22}.{w43} | SendGrid API key
-mailgun-key | key-{h32} {h32}-{h8}-{h8} | Mailgun key
-mailchimp-key | {h32}-us{d1-2} | Mailchimp key
-brevo-key | xkeysib-{h64}-{a16} xsmtpsib-{h64}-{a16} | Brevo (Sendinblue) key
-resend-key | re_{a8-9}_{a22-26} | Resend key
-mailersend-token | mlsn.{h64} | MailerSend token
-telegram-token | {d8-10}:{w35} | Telegram bot token
-discord-token | {w24-28}.{w6}.{w27-40} mfa.{w84} | Discord bot or user token
-facebook-token | EAA{a90-} | Facebook access token
-instagram-token | IGQV{w100-} | Instagram access token
-linkedin-secret | WPL_AP1.{a16}.{b6-} | LinkedIn client secret
-onepassword-token | ops_eyJ{b200-} A3-{u6}-{u6}-{u5}-{u5}-{u5}-{u5} A3-{u6}-{u11}-{u5}-{u5}-{u5} | 1Password service account token or secret key
-age-key | AGE-SECRET-KEY-1{q58} | age secret key
-wakatime-key | waka_UUID | WakaTime key
-inngest-key | signkey-prod-{h64} signkey-test-{h64} | Inngest signing key
-settlemint-token | sm_aat_{a16-} sm_pat_{a16-} sm_sat_{a16-} | SettleMint token
-jwt-token | eyJ{w13-}.{w8-}.{w16-} eyJ{w13-}.{w0-}.{w8-}.{w8-}.{w8-} | signed or encrypted JSON web token
-mapbox-token | sk.eyJ{w60-}.{w22} | Mapbox secret token
-defined-key | dnkey-{w26}-{w52} | Defined Networking key
-browserbase-key | bb_live_{w27} | Browserbase key
-maxmind-key | {a6}_{a29}_mmk | MaxMind license key
-lichess-token | lip_{a20} | Lichess token
+aws-access-key AKIA{u16} ASIA{u16} ABIA{u16} ACCA{u16} AWS access key id;
+github-token ghp_{a36-} gho_{a36-} ghu_{a36-} ghs_{a36-} ghr_{a36-} github_pat_{a22}_{a59-} GitHub token;
+gitlab-token glpat-{w20-} gldt-{w20-} glrt-{w20-} glptt-{w20-} glcbt-{w20-} glft-{w20-} glsoat-{w20-} glimt-{w20-}
+gloas-{w20-} glffct-{w20-} glwt-{w20-} glagent-{w40-} GR1348941{w20-} GitLab token;
+slack-token xoxb-{w20-} xoxp-{w20-} xoxa-{w20-} xoxr-{w20-} xoxs-{w20-} xoxo-{w20-} xoxc-{w20-} xoxd-{w20-}
+xoxe-{w20-} xapp-{w40-} xwfp-{w40-} Slack token;
+anthropic-key sk-ant-{w40-} Anthropic API or admin key;
+openai-key sk-proj-{w40-} sk-svcacct-{w40-} sk-admin-{w40-} sk-None-{w40-} sk-{a20}T3BlbkFJ{a20} sk-{a48} OpenAI API
+key;
+openrouter-key sk-or-v1-{h64} OpenRouter API key; deepseek-key sk-{h32} DeepSeek (and compatible) API key;
+stripe-key sk_live_{a24-} sk_test_{a24-} rk_live_{a24-} rk_test_{a24-} sk_prod_{a24-} Stripe secret or restricted
+key;
+webhook-signing-secret whsec_{b24-} signing secret of webhooks (Stripe, Svix);
+elevenlabs-key sk_{h48} ElevenLabs API key; gcp-key AIza{w35} Google API key;
+google-oauth-secret GOCSPX-{w28} Google OAuth client secret;
+google-access-token ya29.{w30-} Google OAuth access token;
+google-refresh-token 1//0{w40-} Google OAuth refresh token;
+firebase-server-key AAAA{w7}:APA91b{w134} Firebase cloud messaging server key;
+azure-devops-token {a76}AZDO{a4} Azure DevOps personal access token; groq-key gsk_{a48-56} Groq API key;
+perplexity-key pplx-{a40-64} Perplexity API key; xai-key xai-{a70-90} xAI API key;
+huggingface-token hf_{a30-40} api_org_{a34} Hugging Face token; replicate-token r8_{a37} Replicate API token;
+nvidia-key nvapi-{w60-72} NVIDIA API key; langsmith-key lsv2_pt_{h32}_{h10} lsv2_sk_{h32}_{h10} LangSmith API key;
+langfuse-key sk-lf-UUID Langfuse secret key; cerebras-key csk-{l48} Cerebras API key;
+together-key tgp_v1_{w43} Together AI key; fireworks-key fw_{a24} Fireworks AI key;
+voyage-key pa-{w43} Voyage AI key; tavily-key tvly-{a32} tvly-dev-{a32} tvly-prod-{a32} Tavily API key;
+firecrawl-key fc-{h32} Firecrawl API key; jina-key jina_{h32}{w28} Jina AI key;
+pinecone-key pcsk_{a5-6}_{a60-70} Pinecone API key; e2b-key e2b_{h40} E2B API key;
+apify-token apify_api_{a36} Apify token; runpod-key rpa_{a40-} RunPod API key;
+wandb-key wandb_v1_{w60-} Weights & Biases key; npm-token npm_{a36} npm access token;
+pypi-token pypi-AgE{w50-} PyPI upload token; rubygems-key rubygems_{h48} RubyGems API key;
+crates-token cio{a32} crates.io token; nuget-key oy2{l43} NuGet API key;
+clojars-token CLOJARS_{h60} Clojars deploy token; docker-token dckr_pat_{w27} dckr_oat_{w27-} Docker Hub token;
+artifactory-key AKCp{a69-} cmVmdGtu{a56-} JFrog Artifactory key;
+sonar-token sqp_{h40} squ_{h40} sqa_{h40} SonarQube token;
+circleci-token CCIPAT_{a22}_{h40} CCIPRJ_{a22}_{h40} CircleCI token;
+buildkite-token bkua_{h40} bkct_{h40} bkpt_{h40} Buildkite token;
+snyk-token snyk_uat.{h8}.{w40-} snyk_sat.{h8}.{w40-} Snyk token; octopus-key API-{u25-32} Octopus Deploy API key;
+prefect-key pnu_{a36} pnb_{a36} Prefect API key; harness-token pat.{w22}.{h24}.{a20} Harness token;
+digitalocean-token dop_v1_{h64} doo_v1_{h64} dor_v1_{h64} DigitalOcean token;
+heroku-key HRKU-{w50-} HRKU-UUID Heroku API key; fly-token fm2_{b80-} fm1r_{b80-} fm1a_{b80-} Fly.io token;
+render-key rnd_{a32} Render API key; netlify-token nfp_{a36} nfc_{a36} nfo_{a36} nfu_{a36} nfb_{a36} Netlify token;
+cloudflare-origin-key v1.0-{h24}-{h146} Cloudflare origin CA key;
+supabase-key sbp_{h40} sbp_v0_{h40} sb_secret_{w30-} Supabase token or secret key;
+planetscale-token pscale_tkn_{w30-} pscale_pw_{w30-} pscale_oauth_{w30-} PlanetScale token or password;
+neon-key napi_{l50-70} Neon API key; mongodb-secret mdb_sa_sk_{w40} MongoDB Atlas service account secret;
+xata-key xau_{a30-} Xata API key; alibaba-key LTAI{a16-20} Alibaba Cloud access key id;
+tencent-key AKID{a32} Tencent Cloud secret id; yandex-key AQVN{w35-38} y0_{w55-58} t1.{w20-}.{w86} Yandex Cloud key;
+doppler-token dp.pt.{a40-44} dp.ct.{a40-44} dp.sa.{a40-44} dp.scim.{a40-44} dp.audit.{a40-44} dp.st.{a40-44}
+dp.st.{w2-35}.{a40-44} Doppler token;
+vault-token hvs.{w24-} hvb.{w24-} hvr.{w24-} s.{a24} b.{w130-} HashiCorp Vault token;
+terraform-token {a14}.atlasv1.{e60-} Terraform Cloud token; pulumi-token pul-{h40} Pulumi access token;
+infracost-key ico-{a32} Infracost API key; databricks-token dapi{h32} dose{h32} dkea{h32} Databricks token;
+grafana-token glsa_{a32}_{x8} glc_{b32-} eyJrIjoi{b60-} Grafana token;
+newrelic-key NRAK-{u27} NRJS-{h19} NRII-{w32} NRRA-{h42} NRSP-{w20-} NRBR-{h20-} New Relic key;
+sentry-token sntryu_{h64} sntrya_{h64} sntrys_eyJ{s60-} Sentry auth token;
+dynatrace-token dt0c01.{u24}.{u64} dt0s01.{u8-32}.{u64} dt0s16.{u8-32}.{u64} Dynatrace token;
+honeycomb-key hcaik_{l58} hcbik_{l58} hcamk_{l58} Honeycomb key; axiom-token xaat-UUID xapt-UUID Axiom token;
+posthog-key phx_{a40-} phs_{a40-} PostHog personal or secret key;
+sourcegraph-token sgp_{h40} sgp_{h16}_{h40} sgp_local_{h40} sgp_{a64} Sourcegraph or Segment token;
+launchdarkly-key sdk-UUID api-UUID LaunchDarkly key; statsig-key secret-{a40-46} Statsig server secret;
+tailscale-key tskey-{w30-} Tailscale key; openshift-token sha256~{w43} OpenShift token;
+airtable-token pat{a14}.{h64} Airtable personal access token;
+atlassian-token ATATT3{e60-} ATCTT3{e60-} ATBB{a28-36} Atlassian or Bitbucket token;
+linear-key lin_api_{a32-64} lin_oauth_{h64} lin_wh_{a32-} Linear key;
+notion-token ntn_{a40-50} secret_{a43} Notion token;
+asana-token 1/{d12-17}:{h32} 2/{d12-17}/{d12-17}:{h32} Asana token; clickup-token pk_{d6-10}_{u32} ClickUp token;
+trello-token ATTA{h64} Trello token; figma-token figd_{w36-} figo_{w36-} figu_{w36-} Figma token;
+typeform-token tfp_{w40-} Typeform token; contentful-token CFPAT-{w43} Contentful personal access token;
+sanity-token sk{a100-} Sanity token; dropbox-token sl.{w130-} sl.u.{w130-} Dropbox token;
+hubspot-token pat-na1-UUID pat-eu1-UUID pat-na2-UUID pat-ap1-UUID HubSpot private app token;
+intercom-token dG9rO{b54} Intercom token; postman-key PMAK-{h24}-{h34} PMAT-{u26} Postman key;
+readme-key rdme_{l70} ReadMe API key; contentstack-token cs{h32} Contentstack token;
+frameio-token fio-u-{w64} Frame.io token; adobe-secret p8e-{w32} Adobe client secret;
+shopify-token shpat_{x32} shpca_{x32} shppa_{x32} shpss_{x32} shprt_{x32} shptka_{x32} Shopify token or shared
+secret;
+square-token sq0atp-{w22} sq0csp-{w43} EAAA{w60} EAAAl{w59} Square token or secret;
+braintree-token access_token$production${l16}${h32} access_token$sandbox${l16}${h32} Braintree or PayPal token;
+plaid-token access-production-UUID access-sandbox-UUID access-development-UUID Plaid access token;
+flutterwave-key FLWSECK-{h32}-X FLWSECK_TEST-{h32}-X FLWSECK_TEST-{a32}-X Flutterwave secret key;
+easypost-key EZAK{a54} EZTK{a54} EasyPost key; shippo-token shippo_live_{h40} shippo_test_{h40} Shippo token;
+duffel-token duffel_live_{w43} duffel_test_{w43} Duffel token; lob-key live_{h35} test_{h35} Lob key;
+mollie-key live_{a30} test_{a30} Mollie key; twilio-key SK{h32} Twilio API key;
+sendgrid-key SG.{w22}.{w43} SendGrid API key; mailgun-key key-{h32} {h32}-{h8}-{h8} Mailgun key;
+mailchimp-key {h32}-us{d1-2} Mailchimp key;
+brevo-key xkeysib-{h64}-{a16} xsmtpsib-{h64}-{a16} Brevo (Sendinblue) key; resend-key re_{a8-9}_{a22-26} Resend key;
+mailersend-token mlsn.{h64} MailerSend token; telegram-token {d8-10}:{w35} Telegram bot token;
+discord-token {w24-28}.{w6}.{w27-40} mfa.{w84} Discord bot or user token;
+facebook-token EAA{a90-} Facebook access token; instagram-token IGQV{w100-} Instagram access token;
+linkedin-secret WPL_AP1.{a16}.{b6-} LinkedIn client secret;
+onepassword-token ops_eyJ{b200-} A3-{u6}-{u6}-{u5}-{u5}-{u5}-{u5} A3-{u6}-{u11}-{u5}-{u5}-{u5} 1Password service
+account token or secret key;
+age-key AGE-SECRET-KEY-1{q58} age secret key; wakatime-key waka_UUID WakaTime key;
+inngest-key signkey-prod-{h64} signkey-test-{h64} Inngest signing key;
+settlemint-token sm_aat_{a16-} sm_pat_{a16-} sm_sat_{a16-} SettleMint token;
+jwt-token eyJ{w13-}.{w8-}.{w16-} eyJ{w13-}.{w0-}.{w8-}.{w8-}.{w8-} signed or encrypted JSON web token;
+mapbox-token sk.eyJ{w60-}.{w22} Mapbox secret token; defined-key dnkey-{w26}-{w52} Defined Networking key;
+browserbase-key bb_live_{w27} Browserbase key; maxmind-key {a6}_{a29}_mmk MaxMind license key;
+lichess-token lip_{a20} Lichess token;
+azure-client-secret eg:{a3}8Q~{a34} Entra ID (Azure AD) client secret;
+slack-webhook eg:https://hooks.slack.com/services/T{u10}/B{u10}/{a24} Slack webhook URL;
+discord-webhook eg:https://discord.com/api/webhooks/{d18}/{w68} Discord webhook URL;
+teams-webhook eg:https://example.webhook.office.com/webhookb2/{h8}-{h4}-{h4}/IncomingWebhook/{h32} Microsoft Teams
+webhook URL;
+private-key-header eg:-----BEGIN~PRIVATE~KEY-----~{b64}~-----END~PRIVATE~KEY----- private key block (PEM, OpenSSH,
+PGP, PuTTY), header through footer;
+database-url eg:postgres://app:{a16}@db/app password in a database or broker URL;
+url-password eg:https://app:{a16}@host/ password in another URL;
+aws-secret-key eg:AWS_SECRET_ACCESS_KEY={b40} AWS secret access key, by its name;
+aws-session-token eg:AWS_SESSION_TOKEN={b300} AWS session token, by its name;
+azure-key eg:AccountKey={b86}== Azure storage, Service Bus or Cosmos key, by its name;
+basic-auth eg:curl~-u~app:{a16} credentials of HTTP basic authentication;
+bearer-token eg:Authorization:~Bearer~{a40} Authorization: Bearer, or another scheme;
+password eg:DB_PASSWORD={a16} value of a password, by its name;
+client-secret eg:CLIENT_SECRET={a40} client, signing or other secret, by its name;
+api-key eg:SERVICE_API_KEY={a40} API key or token, by its name;
 """
-
-# Kinds that need more than a shape: name | what
-_SECRET_OTHERS = """
-azure-client-secret | Entra ID (Azure AD) client secret
-slack-webhook | Slack webhook URL
-discord-webhook | Discord webhook URL
-teams-webhook | Microsoft Teams webhook URL
-private-key-header | private key block (PEM, OpenSSH, PGP, PuTTY), header through footer
-database-url | password in a database or broker URL
-url-password | password in another URL
-aws-secret-key | AWS secret access key, by its name
-aws-session-token | AWS session token, by its name
-azure-key | Azure storage, Service Bus or Cosmos key, by its name
-basic-auth | credentials of HTTP basic authentication
-bearer-token | Authorization: Bearer, or another scheme
-password | value of a password, by its name
-client-secret | client, signing or other secret, by its name
-api-key | API key or token, by its name
-private-jwk | private part of a JSON web key
-"""
-
 
 _RUN = 16                   # every token has this many token characters in a row
 _RUN_ENDS = 512             # of longer runs only so much is searched at both ends for tokens inside
@@ -7008,8 +7022,14 @@ _RUN_NEEDLE = b"a" * _RUN
 _RUN_MARKS = bytes(97 if chr(code).isalnum() or code in b"_-" else 32 for code in range(128)) + b" " * 128
 
 
-def _kind_rows(table: str) -> list[list[str]]:
-    return [[part.strip() for part in row.split(" | ")] for row in table.strip().splitlines()]
+def _kind_rows() -> list[tuple[str, list[str], str]]:
+    """(name, shapes, what it is) of each kind of the table."""
+    rows = []
+    for entry in _SECRET_TABLE.strip().rstrip(";").split(";"):
+        name, *words = entry.split()
+        shapes = [word for word in words if "{" in word or "UUID" in word]
+        rows.append((name, shapes, " ".join(words[len(shapes):])))
+    return rows
 
 
 def _shape_parts(shape: str) -> list[tuple[str, str, int, int]]:
@@ -7051,9 +7071,10 @@ class _Shapes:
         self.leads: dict[str, list[_Shape]] = {}        # the three characters before it
         self.lengths: dict[int, list[_Shape]] = {}      # its length
         self.others: dict[str, list[_Shape]] = {}       # the character before it
-        for kind, shapes, _ in _kind_rows(_SECRET_TABLE):
-            for shape in shapes.split():
-                self._add(kind, shape)
+        for kind, shapes, _ in _kind_rows():
+            for shape in shapes:
+                if not shape.startswith("eg:"):
+                    self._add(kind, shape)
         heads: dict[str, list[str]] = {}
         for head in sorted(self.starts):
             heads.setdefault(head[0], []).append(re.escape(head[1:]))
@@ -7189,7 +7210,7 @@ def _rank_of(name: str) -> str:
     while len(words) > 1 and (words[-1].isdigit() or words[-1] in _NAME_ENDINGS):
         words.pop()
     plain = "".join(words)
-    if not words or plain in _OTHER_NAMES or plain.startswith(("xamz", "xgoog")) or not _OTHER_WORDS.isdisjoint(words):
+    if not words or plain in _OTHER_NAMES or plain.startswith(("xamz", "xgoog")) or plain.endswith("s3key") or not _OTHER_WORDS.isdisjoint(words):
         return ""
     if _PASSWORD_NAME.search(plain) or words[-1] == "pass":
         return "password"
@@ -7206,8 +7227,8 @@ _name_right = lazy_regex(r"[\w.\-]{0,60}")
 # What stands between a name and its value; the group tells the forms apart that say less.
 _assign = lazy_regex(r"""(?x)
     (?: (?P<tag> > | </key>\s{0,40}<string> ) | (?:\\*["'`]|\*\*)? \]? [)]? (?:
-      [ \t]{0,20} (?: : [ \t]* [A-Za-z][\w.\[\]<>?|]{0,30} [ \t]* (?== [ \t]* [rbuf@]?["'`]) )?
-        (?: => | := | =(?![=~]) | :(?![:/=]) | -> ) (?: [ \t]{0,20} | (?:\\[nrt])* )
+      (?<![}]) [ \t]{0,20} (?: : [ \t]* [A-Za-z][\w.\[\]<>?|]{0,30} [ \t]* (?== [ \t]* [rbuf@]?["'`]) )?
+        (?: => | := | =(?![=~]) | :(?![:/=-]) | -> ) (?: [ \t]{0,20} | (?:\\[nrt])* )
     | (?P<pair> \\*["']?\s{0,3}[,;]?\s{1,40}\\*["']?[Vv]alue\\*["']?[ \t]{0,4}[:=][ \t]{0,4} | \0value\0 )
     | (?P<quoted> [ \t]{0,4}\(\s{0,4}(?=["'`]) | (?<=["'`]),[ \t]{0,4}(?=\\*["'`]) | [ \t]{1,4}(?=\\*["']) )
     | (?P<table> `?[ \t]{0,20}\|[ \t]{1,20} )
@@ -7218,7 +7239,7 @@ _secret_quoted = lazy_regex(r'''(\\*["'`])((?:\\(?![\\"'`])(?:.)|[^"'`\\\n\0]|(?
 _bare_value = lazy_regex(r'''(?:[^\s"'`<>\0|\\]|\\(?![nrt"'\\]))+''')
 
 
-MAX_PASSWORD = 240          # characters from a name to the end of a password
+MAX_PASSWORD = 200          # characters from a name to the end of a password
 
 
 class _Value(NamedTuple):
@@ -7227,15 +7248,15 @@ class _Value(NamedTuple):
     form: str               # "quoted", "bare", "member" or "loose" (where much that is no value may stand)
 
 
-def _value_after(text: str, at: int, left: str, reach: int) -> _Value | None:
-    """The value that is given to the name that ends at *at*, no further than *reach*; *left* stands before the name."""
+def _value_after(text: str, at: int, name: str, left: str, reach: int) -> _Value | None:
+    """The value given to *name*, which ends at *at*; looked for up to *reach*. *left* is what stands before the name."""
     found = _assign.match(text, at)
     if found is None:
         return None
     form, start = found.lastgroup or "assign", found.end()
-    if form == "tag" and not left.endswith(("<", ":", "<key>")) or left.endswith("::") or left.endswith(":") and found[0] == ":" or form == "member" and left[-1:] not in ("", "\0", "-"):
+    if form in ("quoted", "space") and _BARE_PASS.search(name):
         return None
-    if form in ("quoted", "space") and text[max(0, at - 5):at].lower().lstrip("'\"` \t(,") == "pass":
+    if form == "tag" and not left.endswith(("<", ":", "<key>")) or left.endswith("::") or left.endswith(":") and found[0] == ":" or form == "member" and left[-1:] not in ("", "\0", "-"):
         return None
     if form == "member":
         end = text.find("\0", start, reach)
@@ -7253,6 +7274,7 @@ def _value_after(text: str, at: int, left: str, reach: int) -> _Value | None:
     return _Value(start, _bare_end(text, start, found.end(), left), "loose" if form in ("space", "table") else "bare")
 
 
+_BARE_PASS = lazy_regex(r"(?i)(?:\A|[^a-z_-])pass(?:value)?\Z")         # `pass "x"`, `passValue("x")` are about passing
 _LOOSE_LEFT = lazy_regex(r"(?i)(?:login|machine|user|account)[ \t\S]{0,150}\s\w+\Z|(?:\A|\n)[ \t]*(?:ENV|ARG|setx?|export)[ \t]+\S+\Z|password\Z")
 _bare_next = lazy_regex(r"&(?:#\w{1,6}|[a-z]{2,8});|[&;,][ \t]*(?:[\w.\-\[\]]+=|\Z)|[,;]\Z")
 
@@ -7291,7 +7313,9 @@ _WEAK_WORDS = frozenset("password passwd pass pwd secret changeme admin root pos
 def _is_password(value: str, form: str) -> bool:
     """May *value* be a real password, given that its name says so?"""
     plain = value.strip()
-    if not 6 <= len(plain) <= 300 or plain.lower() in _WEAK_WORDS or len(set(plain)) < 5:
+    if plain.count(":") > 3 or plain.startswith(":-"):
+        return False                    # a line of passwd
+    if not 6 <= len(plain) <= 300 or not plain.isascii() and not _digit.search(plain) or plain.lower() in _WEAK_WORDS or len(set(plain)) < 5:
         return False
     if _made_up(plain) or _refers(plain) or "\n" in plain:
         return False
@@ -7305,12 +7329,14 @@ def _is_password(value: str, form: str) -> bool:
     digits, letters = sum(map(str.isdigit, core)), sum(map(str.isalpha, core))
     if " " in core or "\t" in core:
         return digits > 0 and not _wordy(core) and form != "loose" and core.count(" ") < 4
+    if core.replace(".", "").isdigit() and not core.isdigit():
+        return False
     if core.isdigit():
         return form in ("quoted", "member") and len(core) >= 6
     if digits + letters < len(core) and not core.replace("_", "").replace("-", "").replace(".", "").isalpha():
         return not (form != "quoted" and form != "member" and _DOTTED.match(core)) and not _wordy_name(core)
     if digits == 0:
-        return not _DOTTED.match(core) and not _wordy(core) and len(core) >= 8 and not core.islower() and not core.isupper()
+        return not _DOTTED.match(core) and not _name_like(core) and not _wordy(core) and len(core) >= 8 and not core.islower() and not core.isupper()
     return not _wordy_name(core)
 
 
@@ -7336,9 +7362,9 @@ def _is_token(value: str) -> bool:
         return False                # a checksum or an id
     if len(set(sample)) < 8 or _made_up(sample) or shannon_entropy(sample) < 2.9:
         return False
-    if value.startswith(("sha256-", "sha384-", "sha512-", "sha1-", "ssh-", "AAAAB3Nza", "AAAAC3Nza", "AAAAE2Vj", "data:", "arn:", "urn:")):
+    if value.startswith(("AWS4-", "sha256-", "sha384-", "sha512-", "sha1-", "ssh-", "AAAAB3Nza", "AAAAC3Nza", "AAAAE2Vj", "data:", "arn:", "urn:")):
         return False
-    if not any(map(str.isdigit, sample)) and (sample.islower() or sample.isupper() or _wordy(sample)):
+    if not _digit.search(sample) and (sample.islower() or sample.isupper() or sum(map(len, _PLAIN_WORD.findall(sample))) > 0.7 * len(sample)):
         return False
     return not _wordy(sample) and not _name_like(sample)
 
@@ -7501,7 +7527,7 @@ class _Search:
                     covered = self._try(shapes, start, end) or covered
                 if start >= covered:
                     run = text[start:end]
-                    if _digit.search(run):
+                    if _digit.search(run) or not (run.islower() or run.isupper() or "_" in run):
                         unlike_words = True
                         if end - start >= 24 and text[start] in _TEXT_CODES and text[start + 4] in _TEXT_CODES and text[start + 8] in _TEXT_CODES:
                             self._encoded(start, end)
@@ -7563,7 +7589,7 @@ class _Search:
         assert _shapes is not None
         if len(run) > 2 * _RUN_ENDS:
             return self._inside(run[:_RUN_ENDS], start, end) or self._inside(run[-_RUN_ENDS:], end - _RUN_ENDS, end)
-        if "-" in run or "_" in run:
+        if run.strip("0123456789abcdef-") and ("-" in run or "_" in run):
             for tried, match in enumerate(_shapes.inner.finditer(run)):
                 place = match.end()
                 last = self._try([shape for shape in _shapes.starts[run[place:place + 3]] if not shape.back],
@@ -7580,22 +7606,19 @@ class _Search:
         left = start
         if text[start - 1:start] in ("+", "/", ".", "~") and start:
             left -= len(_value_left.match(text[max(0, start - 64):start][::-1])[0])     # type: ignore[index]
-        end = _value_right.match(text, end).end()           # type: ignore[union-attr]
         if left and text[left - 1] not in _BEFORE_VALUE:
             return end
+        end = _value_right.match(text, end).end()           # type: ignore[union-attr]
         near = self.low[max(0, left - 90):left]
-        best = -1
-        for word in _NEAR_WORDS:
-            place = near.rfind(word)
-            if place > best:
-                best, length = place, len(word)
-        if best >= 0:
-            at = max(0, left - 90) + best
+        words = sorted(((near.rfind(word), len(word)) for word in _NEAR_WORDS if word in near), reverse=True)
+        if words:
             scheme = _scheme_before.search(near)
             if scheme:
                 self._scheme(scheme[1], left, end)
             else:
-                self._judge(at, at + length, left, end)
+                at = max(0, left - 90)
+                for place, length in words[:2]:
+                    self._judge(at + place, at + place + length, left, end)
         return end
 
     def _scheme(self, scheme: str, start: int, end: int) -> None:
@@ -7603,7 +7626,7 @@ class _Search:
         if scheme == "basic":
             if _user_password(value):
                 self.found.append(("basic-auth", start, end))
-        elif _is_token(value) and (scheme != "key" or "auth" in self.low[max(0, start - 40):start]):
+        elif _is_token(value) and (scheme == "bearer" or "auth" in self.low[max(0, start - 40):start]):
             self.found.append(("bearer-token", start, end))
 
     def _named(self) -> None:
@@ -7626,12 +7649,15 @@ class _Search:
         if not rank:
             return
         reach = min(len(text), end + MAX_PASSWORD if value_end < 0 else value_end + 100)
-        value = _value_after(text, end, text[max(0, first - 5):first] + ("--" if name.startswith("--") else ""), reach)
+        left = text[max(0, first - 5):first] + ("--" if name.startswith("--") else "")
+        value = _value_after(text, end, name, left, reach)
         if value is None or value_end >= 0 and not value.start <= value_at < value.end:
             return
         known = any(start < value.end and end > value.start for _, start, end in self.found[-3:])
         if known:
             return
+        if value_end < 0 and value.end - value.start > 128:
+            return                      # no password; a long key is found by its run
         content = text[value.start:value.end]
         kind = self._kind_of(name, rank, content, value.form)
         if kind:
@@ -7646,12 +7672,12 @@ class _Search:
             return "password" if _is_password(value, form) or _is_token(value) else ""
         if low.endswith("auth") and _user_password(value):
             return "basic-auth"
-        if rank == "secret" and (_is_token(value) or form != "loose" and len(value) < 40 and _is_password(value, form)):
+        if rank == "secret" and (_is_token(value) or form != "loose" and 8 <= len(value) < 40 and _is_password(value, form)):
             if len(value) == 40 and ("aws" in low or "access" in low):
                 return "aws-secret-key"
             return "client-secret"
         if rank in ("token", "key") and _is_token(value):
-            if rank == "key" and (form == "loose" or len(value) < 20 or _UUID_VALUE.match(value)):
+            if rank == "key" and (form == "loose" and not (name.isupper() or name.startswith("--")) or len(value) < 20 or _UUID_VALUE.match(value)):
                 return ""
             if _UUID_VALUE.match(value) and low.endswith("token") and not name.isupper() and not _STRONG_TOKEN.search(low):
                 return ""
@@ -7829,23 +7855,22 @@ class SecretScanner:
                             yield Finding(name, ((index, *raw_span(view, start, end)),), view.name)
 
 
-BUILTIN_KINDS = tuple(row.split(" | ", 1)[0] for table in (_SECRET_TABLE, _SECRET_OTHERS) for row in table.strip().splitlines())
+BUILTIN_KINDS = tuple(entry.split(None, 1)[0] for entry in _SECRET_TABLE.strip().rstrip(";").split(";"))
 
 
 def secret_kinds() -> list[tuple[str, str, str]]:
-    """(name, what it is, an example of its form) of each built-in kind; the examples are generated and never valid."""
+    """(name, what it is, an example of its form) of each built-in kind; the examples are made up the same every time."""
     from random import Random
-    rows = [(kind, what, _example(shapes.split()[0], Random(kind))) for kind, shapes, what in _kind_rows(_SECRET_TABLE)]
-    return rows + [(kind, what, "") for kind, what in _kind_rows(_SECRET_OTHERS)]
+    return [(kind, what, _example(shapes[0], Random(kind))) for kind, shapes, what in _kind_rows()]
 
 
 def _example(shape: str, random: Any) -> str:
+    """A text of the given shape."""
     text = ""
-    for literal, letter, least, _ in _shape_parts(shape):
-        text += literal
-        if letter:
-            alphabet = re.findall(f"[{_SECRET_CLASSES[letter]}]", _RUN_CHARS + "+/")
-            text += "".join(random.choice(alphabet) for _ in range(least))
+    for literal, letter, least, _ in _shape_parts(shape[3:] if shape.startswith("eg:") else shape):
+        alphabet = re.findall(f"[{_SECRET_CLASSES[letter or 'a']}]", _RUN_CHARS + "+/")
+        text += literal.replace("~", " ") if shape.startswith("eg:") and "Q~" not in literal else literal
+        text += "".join(random.choice(alphabet) for _ in range(least))
     return text
 # ---------------------------------------------------------------------------
 # 6b. Injection and concealment; what `strip` takes out
@@ -8534,15 +8559,15 @@ class Subject:
     """One message with what the rules ask about it, each found once and only when asked for."""
 
     # Derived when first asked for; as class attributes they cost nothing to set up, and there are many messages.
-    _budget: Budget | None = None
     _names: list[str | None] | None = None
     _viewed: bool | None = None
     _findings: tuple[Finding, ...] | None = None
     _haystack: str | None = None
     _injections: tuple[Finding, ...] | None = None
 
-    def __init__(self, message: Message, policy: Policy) -> None:
+    def __init__(self, message: Message, policy: Policy, budget: Budget | None = None) -> None:
         self.message, self.policy = message, policy
+        self._budget = budget
         self.texts = judged_texts(message)
         self.blob = "\0".join(self.texts)
         self._derived: dict[Any, Any] = {}
@@ -8679,15 +8704,16 @@ class Subject:
             _walk_values(body, "", (), skip, _Opaque(self.message), found)
         return found
 
-    def argument_values(self, skip: frozenset[str]) -> list[Value]:
-        """The same of the arguments alone, without `_meta`."""
-        found: list[Value] | None = self._derived.get(("arguments", skip))
+    def argument_values(self, skip: frozenset[str], numbers: bool = True) -> list[Value]:
+        """The same of the arguments alone, without `_meta`; without *numbers* only strings."""
+        found: list[Value] | None = self._derived.get(("arguments", skip, numbers))
         if found is None:
-            found = self._derived["arguments", skip] = []
+            found = self._derived["arguments", skip, numbers] = []
             opaque = _Opaque(self.message)
             for base, root in self.roots():
                 if type(root) is dict or type(root) is list:
-                    _walk_values(root, str(base[-1]), base, skip, opaque, found)
+                    _walk_values(root, str(base[-1]), base, skip, opaque, found, numbers)
+                    self.budget.check()
                 elif type(root) is str:
                     found.append(Value(root, "", base))
         return found
@@ -8704,13 +8730,13 @@ class Subject:
                 for base, root in self.roots():
                     for command in commands_in(message.tool, root):
                         if not skip.intersection(command.path):
-                            facts.add(base + command.path, self.judge_command(command.source))
+                            facts.add(base + command.path, self.judge_command(command))
         return facts
 
     def judge_command(self, source: Any) -> CommandFacts:
         self.budget.check()
         policy = self.policy
-        return judge_command(source, ShellContext(policy.paths, policy.is_sensitive))
+        return judge_command(source, ShellContext(policy.paths, policy.is_sensitive, self.budget))
 
     def path_hits(self, skip: frozenset[str]) -> dict[str, Hit]:
         """Which `path:` matchers of `_any_value` hit: {key in the policy's path index: where}."""
@@ -8720,9 +8746,11 @@ class Subject:
             index, context = self.policy.path_index, self.policy.paths
             if skip is QUOTED_KEYS and self.message.tool and _reading_tool.search(self.message.tool):
                 skip = frozenset()      # whatever its arguments are called, they say what to read
-            values = self.argument_values(skip)
+            values = self.argument_values(skip, False)[:]
             values += (Value(name, "", path) for path, name in self.member_names() if "/" in name or "\\" in name)
-            for value in values:
+            for number, value in enumerate(values):
+                if number % 1000 == 999:
+                    self.budget.check()
                 if index.looks_like_path(value.text, value.name):
                     self.budget.check()
                     for view in self.readings(value.text):
@@ -8756,7 +8784,7 @@ _reading_tool = lazy_regex(r"(?i)(^|[^a-z])(read|open|cat|view|load|stat|head|ta
 
 
 def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[str], opaque: _Opaque,
-                 found: list[Value]) -> None:
+                 found: list[Value], numbers: bool = True) -> None:
     """Under QUOTED_KEYS only texts are passed over, not what an object there holds; under other names everything."""
     if type(node) is dict:
         for key, value in node.items():
@@ -8764,20 +8792,20 @@ def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[st
             if kind is str:
                 if key not in skip and not (key in _OPAQUE_NAMES and opaque(node, key)):
                     found.append(Value(value, key, path + (key,)))
-            elif kind is int or kind is float:
+            elif numbers and (kind is int or kind is float):
                 if key not in skip:
                     found.append(Value(number_text(value), key, path + (key,), True))
             elif (kind is dict or kind is list) and (key not in skip or skip is QUOTED_KEYS):
-                _walk_values(value, key, path + (key,), skip, opaque, found)
+                _walk_values(value, key, path + (key,), skip, opaque, found, numbers)
     elif type(node) is list:
         for index, value in enumerate(node):
             kind = type(value)
             if kind is dict or kind is list:
-                _walk_values(value, name, path + (index,), skip, opaque, found)
+                _walk_values(value, name, path + (index,), skip, opaque, found, numbers)
             elif name not in skip:
                 if kind is str:
                     found.append(Value(value, name, path + (index,)))
-                elif kind is int or kind is float:
+                elif numbers and (kind is int or kind is float):
                     found.append(Value(number_text(value), name, path + (index,), True))
 
 
@@ -9487,7 +9515,7 @@ def _texts_anywhere(test: Callable[[str, Subject], bool], skip: frozenset[str], 
 
 def _paths_anywhere(test: ValueTest, skip: frozenset[str], strict: bool) -> Test:
     def matches(subject: Subject) -> Hit | None:
-        values = [value for value in subject.argument_values(skip) if looks_like_path(value.text, value.name)]
+        values = [value for value in subject.argument_values(skip, False) if looks_like_path(value.text, value.name)]
         hits = []
         for value in values:
             subject.budget.check()
@@ -10044,11 +10072,14 @@ class Wall:
         self._candidates: dict[tuple[Any, ...], _Candidates] = {}
         self._apart = Wall(policy.apart) if policy.apart is not None else None
 
-    def decide(self, message: Message) -> Decision:
-        """The first rule that matches decides, else the default. Never raises: a fault while judging is a deny."""
+    def decide(self, message: Message, budget: Budget | None = None) -> Decision:
+        """The first rule that matches decides, else the default. Never raises: a fault while judging is a deny.
+
+        *budget* is the time it may take, when it is shared with other messages; else JUDGE_SECONDS.
+        """
         rule: Rule | None = None
         try:
-            subject = Subject(message, self.policy)
+            subject = Subject(message, self.policy, budget)
             decision = None
             for rule in self._rules_for(message).of(subject):
                 hit = rule.matches(subject)
@@ -10064,7 +10095,7 @@ class Wall:
         except Exception as fault:  # a wall that cannot judge must not open
             return self._fault(rule, f"it could not be judged ({type(fault).__name__})")
         if self._apart is not None and decision.action != "deny":
-            decision = self._stricter(decision, self._apart.decide(message))
+            decision = self._stricter(decision, self._apart.decide(message, budget))
         return decision
 
     @staticmethod
@@ -10116,6 +10147,7 @@ BLOCKED = "[BLOCKED BY MCPWALL]"        # begins the text that stands for a refu
 MAX_PENDING = 65_536        # requests without an answer, per direction; further ones are refused
 MAX_TASKS = 10_000          # task handles remembered; the oldest is forgotten, its results are judged as nobody's
 ENDS_BYTES = 64 * 1024      # of a line that is too long: so much of its head and tail is kept to find the id
+MAX_CANCELLED = 1000        # cancelled requests remembered: their answers may still come
 MAX_STRAY_CHARS = 2000      # of a line that is no message at all: so much goes to stderr
 
 
@@ -10146,6 +10178,7 @@ class Pending(NamedTuple):
     method: str | None
     tool: str | None
     task: str | None = None     # the task whose result it asks for
+    progress: Any = None        # the token under which its progress is told
 
 
 _NOBODY = Pending(None, None)   # the request of an answer that nobody asked for
@@ -10247,7 +10280,10 @@ class Session:
         self._settings = settings
         self._lines = {"client": _Lines(settings.max_message_bytes), "server": _Lines(settings.max_message_bytes)}
         self._pending: dict[str, dict[Any, Pending]] = {"client": {}, "server": {}}
+        self._cancelled: dict[str, dict[Any, None]] = {"client": {}, "server": {}}
+        self._progress: dict[Any, Pending] = {}
         self._tasks: dict[str, Pending] = {}
+        self._budget = Budget(JUDGE_SECONDS)        # of the line at hand, shared by the items of a batch
         self._seq = 0
         self._second = -1
         self._stamp = ""
@@ -10299,6 +10335,7 @@ class Session:
         except MessageError as fault:
             self._unreadable(peer, line, fault, out)
             return
+        self._budget = Budget(JUDGE_SECONDS)
         verdict = self._judge(peer, kind, body, text, len(line), out)
         if verdict.forward is not None:
             out.lines[_OTHER[peer]].append(line if verdict.forward is text else verdict.forward.encode())
@@ -10313,6 +10350,7 @@ class Session:
         for item in items:
             kinds.append(message_kind(item, peer))      # one item that cannot be judged refuses the whole batch
         raws = _item_texts(text)
+        self._budget = Budget(JUDGE_SECONDS)
         forwards, answers, untouched = [], [], True
         for item, kind, raw in zip(items, kinds, raws):
             verdict = self._judge(peer, kind, item, raw, len(raw.encode()), out)
@@ -10340,7 +10378,7 @@ class Session:
         if kind == "request" and len(self._pending[peer]) >= MAX_PENDING:
             decision = Decision("deny", None, f"Blocked: {MAX_PENDING} requests already wait for an answer")
         else:
-            decision = self.wall.decide(message)
+            decision = self.wall.decide(message, self._budget)
         action = self._effective(decision, peer)
         if peer == "client":
             verdict = self._client_verdict(message, decision, action)
@@ -10386,6 +10424,8 @@ class Session:
     def _answered(self, peer: str, body: dict[str, Any]) -> Pending:
         """The request that a response of *peer* answers. Ids count with their JSON type: 1 and "1" are two."""
         waiting = self._pending[_OTHER[peer]].pop(body.get("id"), _NOBODY)
+        if waiting.progress is not None:
+            self._progress.pop(waiting.progress, None)
         if waiting.task is not None:
             return self._tasks.get(waiting.task, waiting._replace(tool=UNKNOWN_TOOL))._replace(method=waiting.method)
         return waiting._replace(tool=UNKNOWN_TOOL) if waiting.method == "tasks/list" else waiting
@@ -10397,6 +10437,9 @@ class Session:
         if method == "tools/call":
             name = params.get("name")
             return name if isinstance(name, str) else None
+        if method == "notifications/progress":
+            token = params.get("progressToken")
+            return self._progress[token].tool if type(token) in (int, str) and token in self._progress else None
         task = params.get("taskId")
         if isinstance(task, str) and method.startswith(("tasks/", "notifications/tasks")):
             waiting = self._tasks.get(task)
@@ -10407,25 +10450,44 @@ class Session:
         """Keep what later messages are judged by: pending requests, task handles, cancellations."""
         body, method = message.body, message.method
         if message.kind == "request":
-            params = body.get("params")
-            task = params.get("taskId") if type(params) is dict and method and method.startswith("tasks/") else None
-            waiting = Pending(method, message.tool, task if isinstance(task, str) else None)
+            waiting = self._waiting(message)
             pending = self._pending[message.peer]
-            if body["id"] in pending:       # two requests under one id: nobody knows which one an answer is for
-                waiting = _NOBODY
-            pending[body["id"]] = waiting
+            ident = body["id"]
+            for other in (ident, _loosely_equal(ident)):
+                if other in pending or other in self._cancelled[message.peer]:   # nobody knows which one an answer is for
+                    pending[other] = waiting = _NOBODY
+                    self._cancelled[message.peer].pop(other, None)
+            pending[ident] = waiting
             if message.peer == "client":
-                self._sent.append((body["id"], Pending(method, message.tool)))
+                self._sent.append((ident, Pending(method, message.tool)))
         elif message.kind == "response":
             if type(body.get("result")) is dict:
                 self._remember_task(body["result"], answered)
         elif method == "notifications/cancelled":
             params = body.get("params")
             ident = params.get("requestId") if type(params) is dict else None
-            if type(ident) is int or type(ident) is str:
-                self._pending[message.peer].pop(ident, None)
+            if (type(ident) is int or type(ident) is str) and ident in self._pending[message.peer]:
+                waiting = self._pending[message.peer].pop(ident)
+                self._progress.pop(waiting.progress, None)
+                cancelled = self._cancelled[message.peer]
+                cancelled[ident] = None
+                if len(cancelled) > MAX_CANCELLED:
+                    del cancelled[next(iter(cancelled))]
         elif method is not None and method.startswith("notifications/tasks") and type(body.get("params")) is dict:
             self._forget_task(body["params"])
+
+    def _waiting(self, message: Message) -> Pending:
+        params = message.body.get("params")
+        if type(params) is not dict:
+            return Pending(message.method, message.tool)
+        meta, task = params.get("_meta"), params.get("taskId")
+        token = meta.get("progressToken") if type(meta) is dict else None
+        known = isinstance(task, str) and message.method is not None and message.method.startswith("tasks/")
+        waiting = Pending(message.method, message.tool, task if known else None,
+                          token if type(token) is int or type(token) is str and len(token) <= MAX_NAME_CHARS else None)
+        if waiting.progress is not None and message.peer == "client":
+            self._progress[waiting.progress] = waiting
+        return waiting
 
     def _remember_task(self, result: dict[str, Any], answered: Pending) -> None:
         if answered.method is not None and answered.method.startswith("tasks/"):
@@ -10436,7 +10498,7 @@ class Session:
             return
         handle = result.get("task")
         task = handle.get("taskId") if isinstance(handle, dict) else result.get("taskId")
-        if isinstance(task, str) and ("task" in result or result.get("resultType") == "task"):
+        if isinstance(task, str) and len(task) <= MAX_NAME_CHARS and ("task" in result or result.get("resultType") == "task"):
             if len(self._tasks) >= MAX_TASKS:
                 del self._tasks[next(iter(self._tasks))]
             self._tasks[task] = answered
@@ -10482,14 +10544,15 @@ class Session:
         if name is None:
             return None
         items = result[name]
-        bad = [index for index, item in enumerate(items)
-               if self.wall.decide(message._replace(body={**message.body, "result": {name: [item]}})).action == "deny"]
-        if not bad:
+        bad = [index for index, item in enumerate(items) if self.wall.decide(
+            message._replace(body={**message.body, "result": {name: [item]}}), self._budget).action == "deny"]
+        if not bad or self._budget.left() <= 0:
             return None
         text = _drop_items(message.text, ("result", name), bad)
-        rest = self.wall.decide(message._replace(body=load_json(text), text=text))
+        message = message._replace(body=load_json(text), text=text)
+        rest = self.wall.decide(message, self._budget)
         if rest.action == "redact":
-            return self._redacted(message._replace(body=load_json(text), text=text), rest)
+            return self._redacted(message, rest)
         return None if rest.action == "deny" else text
 
     # -- altering answers
@@ -10656,9 +10719,23 @@ class Session:
 
 # -- raw text -----------------------------------------------------------------
 
+def _loosely_equal(ident: Any) -> Any:
+    """The id of the other type that many clients take for the same: "1" for 1. Itself when there is none."""
+    if type(ident) is int:
+        return str(ident)
+    return int(ident) if ident.isdigit() and ident.isascii() and len(ident) < 20 else ident
+
+
 def _item_texts(text: str) -> list[str]:
-    """The raw texts of the items of a JSON array that is known to be valid."""
-    return [text[item.start:item.end] for item in parse_jsonc(text, comments=False).members]
+    """The raw texts of the items of a JSON array that is known to be valid and not empty."""
+    raws = []
+    at = text.index("[")
+    while text[at] != "]":
+        start = _after_blanks(text, at + 1)
+        _, end = _scan_json(text, start)
+        raws.append(text[start:end])
+        at = _after_blanks(text, end)
+    return raws
 
 
 def _drop_items(text: str, path: tuple[str, ...], bad: Sequence[int]) -> str:
@@ -10703,7 +10780,7 @@ def _readable_id(line: bytes) -> Any:
 
 
 def _is_id(ident: Any) -> bool:
-    return type(ident) is int or type(ident) is str and len(ident) <= MAX_ID_CHARS
+    return type(ident) is int or type(ident) is str and len(ident) <= MAX_NAME_CHARS
 
 
 def _id_at_head(head: bytes) -> Any:

@@ -41,6 +41,7 @@ from typing import Any, Callable, Dict, Iterable, Iterator, NamedTuple, Sequence
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 ON_LINUX = sys.platform == "linux"
+PIPE_BYTES = 65536 if ON_LINUX else 4096     # what a pipe holds without a reader
 PATIENCE_S = 60.0           # a session that takes longer is ended and has failed
 SOAK_S = 300.0              # the soak sends nothing new after this time
 MARKER = "[REDACTED BY MCPWALL]"
@@ -135,12 +136,6 @@ def serve(words):
             answer_block(block)
 
 
-def drain(_words):
-    """Read and forget."""
-    while os.read(0, 1 << 20):
-        pass
-
-
 # -- targets and conversations ------------------------------------------------------------------------------------
 
 class Target(NamedTuple):
@@ -159,7 +154,7 @@ class Bench:
     def __init__(self, scratch: str, module: str, quick: bool) -> None:
         self.scratch, self.quick = scratch, quick
         self.programs = {}
-        for program in (copy_bytes, serve, drain):
+        for program in (copy_bytes, serve):
             text = "\n\n".join(("import os, sys", *map(inspect.getsource, (write_all, program)), f"{program.__name__}(sys.argv[1:])"))
             self.programs[program.__name__] = [sys.executable, "-I", "-S", self.write(f"{program.__name__}.py", text)]
         with open(module, encoding="utf-8", newline="") as stream:
@@ -199,7 +194,7 @@ class Conversation:
 
     def __init__(self, command: list[str], home: str, env: dict[str, str], patience: float) -> None:
         self.home = home
-        self.started = time.perf_counter()
+        self.first_answer, self.started = 0.0, time.perf_counter()
         with open(os.path.join(home, "stderr"), "wb") as errors:
             self._process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=errors,
                                              bufsize=0, env=env, cwd=os.path.join(home, "work"))
@@ -215,17 +210,33 @@ class Conversation:
         self._alarm.start()
 
     def __enter__(self) -> Conversation:
+        """Initialize; `first_answer` is the seconds from the start of the process until the answer."""
+        try:
+            answer = self.ask(INITIALIZE)
+        except BaseException:
+            self.__exit__(Broken)
+            raise
+        if b'"result"' not in answer:
+            raise Broken("initialize was refused")
+        self.first_answer = time.perf_counter() - self.started
+        self.send(INITIALIZED)
         return self
 
-    def __exit__(self, *_: object) -> None:
-        self._alarm.cancel()
-        self._process.kill()
-        self._process.wait()
-        self._outbox.put(None)
-        self._writer.join()
-        self._stdin.close()
-        self._stdout.close()
-        shutil.rmtree(self.home, ignore_errors=True)
+    def __exit__(self, kind: object, *_: object) -> None:
+        """Close the input and wait for a clean exit; after a fault, just end it."""
+        try:
+            if kind:
+                self._process.kill()
+            self._outbox.put(None)
+            self._writer.join()
+            self._stdin.close()
+            if (os.read(self._stdout.fileno(), 1) or self._process.wait()) and not kind:
+                raise self.broken("the session did not end cleanly")
+        finally:
+            self._process.kill()
+            self._process.wait()
+            self._alarm.cancel()
+            self._stdout.close()
 
     def _write(self) -> None:
         """In a thread of its own, so that host, wall and server never all wait for each other."""
@@ -286,22 +297,6 @@ class Conversation:
         start = time.perf_counter()
         answers = [line for lines in self.exchange((request, 1) for request in requests) for line in lines]
         return time.perf_counter() - start, answers
-
-    def greet(self) -> float:
-        """Initialize; seconds from the start of the process to the first answer."""
-        if b'"result"' not in self.ask(INITIALIZE):
-            raise Broken("initialize was refused")
-        took = time.perf_counter() - self.started
-        os.write(self._stdin.fileno(), INITIALIZED)
-        return took
-
-    def end(self) -> None:
-        """Close the input and wait for a clean exit."""
-        self._outbox.put(None)
-        self._writer.join()
-        self._stdin.close()
-        if self._process.wait() or os.read(self._stdout.fileno(), 1):
-            raise self.broken("the session did not end cleanly")
 
     def memory(self, key: str = "VmHWM", file: str = "status") -> float:
         """MB; VmHWM is the peak so far, VmRSS what is held now, Pss (in smaps_rollup) that with shared pages split up."""
@@ -408,59 +403,46 @@ def share(values: Sequence[float], part: float) -> float:
 
 def startup(bench: Bench, target: Target) -> Figures:
     with bench.talk(target) as talk:
-        figures = {"first answer ms": talk.greet() * 1e3}
-        if target is not bench.direct:
-            figures["peak memory MB"] = talk.memory()
-        talk.end()
-    return figures
+        return {"first answer ms": talk.first_answer * 1e3, "peak memory MB": talk.memory()}
 
 
-def in_turn(talk: Conversation, first: int, count: int) -> list[float]:
-    """Microseconds of each of *count* small calls, one after the other."""
+def in_turn(talk: Conversation, requests: Iterable[bytes]) -> tuple[list[float], list[bytes]]:
+    """(milliseconds, answers) of *requests*, one after the other."""
     times, answers = [], []
-    for request in map(small_call, range(first, first + count)):
+    for request in requests:
         start = time.perf_counter()
         answers.append(talk.ask(request))
-        times.append((time.perf_counter() - start) * 1e6)
-    check_ids(answers, range(first, first + count))
-    return times
+        times.append((time.perf_counter() - start) * 1e3)
+    return times, answers
 
 
 def rtt_small(bench: Bench, target: Target) -> Figures:
+    count = 500 if bench.quick else 2000
     with bench.talk(target) as talk:
-        talk.greet()
-        first = in_turn(talk, 1, 50)
-        in_turn(talk, 101, 100)
-        times = in_turn(talk, 1001, 400 if bench.quick else 2000)
-        talk.end()
-    return {"p50 µs": share(times, .5), "p99 µs": share(times, .99), "p50 of the first 50 µs": share(first, .5)}
+        times, answers = in_turn(talk, map(small_call, range(150 + count)))
+    check_ids(answers, range(150 + count))
+    first, warm = times[:50], times[150:]
+    return {"p50 µs": share(warm, .5) * 1e3, "p99 µs": share(warm, .99) * 1e3, "p50 of the first 50 µs": share(first, .5) * 1e3}
 
 
 def throughput_small(bench: Bench, target: Target) -> Figures:
-    count = 3000 if bench.quick else 20000
-    requests = [small_call(ident) for ident in range(1, 1001 + count)]
+    count = 3000 if bench.quick else 12000
     with bench.talk(target) as talk:
-        talk.greet()
-        _, warm = talk.pipelined(requests[:1000])
+        _, warm = talk.pipelined(list(map(small_call, range(1000))))
         before = talk.cpu()
-        took, answers = talk.pipelined(requests[1000:])
-        figures = {"calls /s": count / took}
-        if target is not bench.direct:
-            figures["processor time per 1,000 calls ms"] = (talk.cpu() - before) * 1e6 / count
-        talk.end()
-        check_ids(warm + answers, range(1, 1001 + count))
-        if target.is_wall and sum(1 for _ in talk.audit()) != 2 * (1000 + count) + 3:
-            raise Broken("the audit log is not complete")
-    return figures
+        took, answers = talk.pipelined(list(map(small_call, range(1000, 1000 + count))))
+        spent = talk.cpu() - before
+    check_ids(warm + answers, range(1000 + count))
+    if target.is_wall and sum(1 for _ in talk.audit()) != 2 * (1000 + count) + 3:
+        raise Broken("the audit log is not complete")
+    return {"calls /s": count / took, "processor time per 1,000 calls ms": spent * 1e6 / count}
 
 
 def mixed_denied(bench: Bench, target: Target) -> Figures:
-    ids = range(1, 2001 if bench.quick else 10001)
+    ids = range(2000 if bench.quick else 6000)
     with bench.talk(target) as talk:
-        talk.greet()
         took, answers = talk.pipelined([(small_call if ident % 10 else denied_call)(ident) for ident in ids])
-        talk.end()
-    check_ids(answers, ids, [ident for ident in ids if target.is_wall and ident % 10 == 0])
+    check_ids(answers, ids, ids[::10] if target.is_wall else ())
     return {"10 % denied /s": len(ids) / took}
 
 
@@ -471,31 +453,21 @@ def big_response(bench: Bench, target: Target, kind: str, size: int, calls: int)
     else:
         text = with_keys(source_text(size), {"text": 0, "secret": 1, "secrets": 1000}[kind])
         sent, wanted = text_result(text), text_result(KEY.sub(MARKER, text) if target.is_wall else text)
-    times = []
+    ids = range(1, 1 + (2 if bench.quick else calls))
     with bench.talk(target, {"any": sent}) as talk:
-        talk.greet()
-        for ident in range(1, (2 if bench.quick else calls) + 1):
-            start = time.perf_counter()
-            answer = talk.ask(small_call(ident))
-            times.append((time.perf_counter() - start) * 1e3)
-            if answer != answer_line(ident, wanted):
-                raise Broken(f"altered: {len(answer)} bytes, {len(KEY.findall(answer.decode()))} keys left, "
-                             f"{answer.count(MARKER.encode())} redacted, begins {answer[:120]!r}")
-        talk.end()
+        times, answers = in_turn(talk, map(small_call, ids))
+    for ident, answer in zip(ids, answers):
+        if answer != answer_line(ident, wanted):
+            raise Broken(f"altered: {len(answer)} bytes, {len(KEY.findall(answer.decode()))} keys left, "
+                         f"{answer.count(MARKER.encode())} redacted, begins {answer[:120]!r}")
     return {"ms": statistics.median(times)}
 
 
 def big_request(bench: Bench, target: Target, size: int, calls: int) -> Figures:
-    times = []
+    ids = range(1, 1 + (2 if bench.quick else calls))
     with bench.talk(target) as talk:
-        talk.greet()
-        for ident in range(1, (2 if bench.quick else calls) + 1):
-            request = big_call(ident, size)
-            start = time.perf_counter()
-            answer = talk.ask(request)
-            times.append((time.perf_counter() - start) * 1e3)
-            check_ids([answer], [ident])
-        talk.end()
+        times, answers = in_turn(talk, [big_call(ident, size) for ident in ids])
+    check_ids(answers, ids)
     return {"ms": statistics.median(times)}
 
 
@@ -514,45 +486,35 @@ def many_regexes(count: int) -> dict[str, Any]:
 
 
 def many_rules(bench: Bench, target: Target, count: int) -> Figures:
+    ids = range(1, 300 if bench.quick else 800)
     with bench.talk(target, policy=many_regexes(count)) as talk:
-        first = talk.greet()
-        in_turn(talk, 1, 100)
-        times = in_turn(talk, 1001, 200 if bench.quick else 600)
-        check_ids([talk.ask(call(9, {"path": "reserved-0/a.key"}))], [9], [9] if target.is_wall else [])
-        talk.end()
-    return {"round trip p50 µs": share(times, .5), "first answer ms": first * 1e3}
+        times, answers = in_turn(talk, (call(0, {"path": "reserved-0/a.key"}), *map(small_call, ids)))
+    check_ids(answers, (0, *ids), (0,) if target.is_wall else ())
+    return {"round trip p50 µs": share(times[100:], .5) * 1e3, "first answer ms": talk.first_answer * 1e3}
 
 
 def slow_reader(bench: Bench, target: Target, count: int) -> Figures:
     """Answers of 1 MB pile up while the host does not read."""
     sent = text_result(source_text(1_000_000))
+    wanted, body = {answer_line(ident, "")[:-1] for ident in range(count)}, sent.encode() + b"}"
     with bench.talk(target, {"any": sent}, patience=2 * PATIENCE_S) as talk:
-        talk.greet()
-        talk.send(b"".join(call(ident, {"path": "a.txt"}) for ident in range(1, count + 1)))
+        talk.send(b"".join(map(small_call, range(count))))
         time.sleep(count / 100)
-        wanted, body = {answer_line(ident, "")[:-1] for ident in range(1, count + 1)}, sent.encode() + b"}"
         while wanted:
             for line in talk.lines():
                 if not line.endswith(body) or line[:-len(body)] not in wanted:
                     raise Broken("an answer was altered or doubled")
                 wanted.remove(line[:-len(body)])
-        peak = talk.memory()
-        talk.end()
-    return {f"peak memory, {count} MB in flight MB": peak}
+        return {f"peak memory, {count} MB in flight MB": talk.memory()}
 
 
 def slow_server(bench: Bench, target: Target, count: int) -> Figures:
     """Requests of 1 MB pile up before a server that does not read."""
     with bench.talk(target, stall=count / 100, patience=2 * PATIENCE_S) as talk:
-        talk.greet()
-        for ident in range(1, count + 1):
-            talk.send(big_call(ident, 1_000_000))
-        answers: list[bytes] = []
-        while len(answers) < count:
-            answers += talk.lines()
+        answers = [line for lines in talk.exchange(((big_call(ident, 1_000_000), 1) for ident in range(count)), count)
+                   for line in lines]
         peak = talk.memory()
-        talk.end()
-    check_ids(answers, range(1, count + 1))
+    check_ids(answers, range(count))
     return {f"peak memory, {count} MB in flight MB": peak}
 
 
@@ -567,20 +529,16 @@ HOSTILE = {     # slow for backtracking engines, and not seen by looking for dir
 def redos(bench: Bench, target: Target, name: str) -> Figures:
     """Until a hostile call and the harmless one behind it are answered, or the policy is refused."""
     regex, text = HOSTILE[name]
-    with bench.talk(target, policy=regex_policy(regex), patience=20.0) as talk:
-        try:
-            talk.greet()
-        except Broken as fault:
-            if "exit status 2)" in str(fault):
-                return {"policy refused ms": (time.perf_counter() - talk.started) * 1e3}
+    talk = bench.talk(target, policy=regex_policy(regex), patience=20.0)
+    try:
+        with talk:
+            start = time.perf_counter()
+            answers = [line for lines in talk.exchange([(call(1, {"text": text}) + small_call(2), 2)]) for line in lines]
+            took = time.perf_counter() - start
+    except Broken as fault:
+        if talk.first_answer or "exit status 2)" not in str(fault):
             raise
-        start = time.perf_counter()
-        talk.send(call(1, {"text": text}) + small_call(2))
-        answers: list[bytes] = []
-        while len(answers) < 2:
-            answers += talk.lines()
-        took = time.perf_counter() - start
-        talk.end()
+        return {"policy refused ms": (time.perf_counter() - talk.started) * 1e3}
     denied = b'"error"' in b"".join(answers)
     check_ids(answers, [1, 2], [1] if denied else [])       # the harmless call passes
     return {f"{'denied' if denied else 'judged'}, next call served ms": took * 1e3}
@@ -604,23 +562,19 @@ def parallel(bench: Bench, target: Target, count: int, calls: int) -> Figures:
     """Sessions that run at once and take turns."""
     start = time.perf_counter()
     with contextlib.ExitStack() as stack:
-        talks = [stack.enter_context(bench.talk(target)) for _ in range(count)]
-        for talk in talks:
-            talk.greet()
+        talks = [stack.enter_context(talk) for talk in [bench.talk(target) for _ in range(count)]]
         ready = time.perf_counter()
         answers: list[list[bytes]] = [[] for _ in talks]
-        for ident in range(1, calls + 1):
+        for ident in range(calls):
             for talk in talks:
                 talk.send(small_call(ident))
             for talk, mine in zip(talks, answers):
                 mine += talk.lines()
-        figures = {f"{count} ready ms": (ready - start) * 1e3, "calls /s": count * calls / (time.perf_counter() - ready)}
-        if target is not bench.direct:
-            figures["memory (PSS) each MB"] = sum(talk.memory("Pss", "smaps_rollup") for talk in talks) / count
-        for talk, mine in zip(talks, answers):
-            check_ids(mine, range(1, calls + 1))
-            talk.end()
-    return figures
+        took = time.perf_counter() - ready
+        memory = sum(talk.memory("Pss", "smaps_rollup") for talk in talks) / count
+    for mine in answers:
+        check_ids(mine, range(calls))
+    return {f"{count} ready ms": (ready - start) * 1e3, "calls /s": count * calls / took, "memory (PSS) each MB": memory}
 
 
 class Scenario(NamedTuple):
@@ -748,7 +702,7 @@ STAGES = {      # what is timed: the functions' own time, without that of other 
     "framing": ("_Lines.feed",),
     "parse": ("decode_line", "load_json"),
     "checks and correlation": ("message_kind", "Session._answered", "Session._tool_of", "Session._remember"),
-    "texts": ("judged_texts", "strings_of", "Subject.__init__", "Subject.haystack", "Subject.values"),
+    "texts": ("judged_texts", "strings_of", "Subject.__init__", "Subject.values"),
     "views pre-test": ("needs_views",),
     "views": ("views",),
     "rules": ("Wall.decide",),
@@ -757,7 +711,7 @@ STAGES = {      # what is timed: the functions' own time, without that of other 
     "injection": ("may_inject", "injection_findings"),
     "audit line": ("Session._record",),
     "audit append": ("AuditLog.append",),
-    "write": ("write",),
+    "write to a pipe, and reading it": ("write",),
     "the rest of the session": ("Session.receive",),
 }
 
@@ -796,10 +750,8 @@ class Stopwatch:
         """Replace the function `name` or `Class.name` of the module. Raises AttributeError when it is not there."""
         owner: Any = getattr(wall, name.split(".")[0]) if "." in name else wall
         last = name.split(".")[-1]
-        real = owner.__dict__[last] if last in owner.__dict__ else getattr(owner, last)
-        self._real.append((owner, last, real))
-        made = property(self.timed(real.fget, name)) if isinstance(real, property) else self.timed(real, name)
-        setattr(owner, last, made)
+        self._real.append((owner, last, getattr(owner, last)))
+        setattr(owner, last, self.timed(getattr(owner, last), name))
 
     def unwrap(self) -> None:
         for owner, name, real in self._real:
@@ -808,54 +760,52 @@ class Stopwatch:
 
 def profile_message(bench: Bench, wall: Any, peer: str, line: Callable[[int], bytes], rounds: int) -> list[str]:
     """Rows of a table for one kind of message: stage, microseconds, per cent, calls."""
-    session = new_session(wall)
-    audit = wall.AuditLog(os.path.join(bench.scratch, "logs"))
-    watch = Stopwatch()
-    sink = subprocess.Popen(bench.programs["drain"], stdin=subprocess.PIPE, bufsize=0)
-    assert sink.stdin
-    out = sink.stdin.fileno()
+    session, audit, watch = new_session(wall), wall.AuditLog(os.path.join(bench.scratch, "logs")), Stopwatch()
+    source, sink = os.pipe()
+    sums: Counter[str] = Counter()
+    calls: Counter[str] = Counter()
 
-    def run(write: Callable[[int, bytes], None]) -> float:
+    def write(data: bytes) -> None:
+        for at in range(0, len(data), PIPE_BYTES):
+            os.read(source, os.write(sink, data[at:at + PIPE_BYTES]))
+
+    def run(write: Callable[[bytes], None]) -> float:
         total = 0.0
-        for ident in range(1, rounds + 1):
+        for ident in range(rounds):
             if peer == "server":
                 session.receive("client", small_call(ident))
             data = line(ident)
             chunks = [data[at:at + wall.READ_BYTES] for at in range(0, len(data), wall.READ_BYTES)]
             watch.spent.clear()
+            watch.calls.clear()
             start = time.perf_counter()
             for chunk in chunks:
                 effects = session.receive(peer, chunk)
                 if effects:
                     audit.append([effect.line for effect in effects if type(effect) is wall.Record])
-                    write(out, effects[-1].data)
+                    write(effects[-1].data)
             total += time.perf_counter() - start
-            for name, spent in watch.spent.items():
-                sums[name] = sums.get(name, 0.0) + spent
+            sums.update(watch.spent)
+            calls.update(watch.calls)
         return total / rounds * 1e6
 
-    sums: dict[str, float] = {}
-    run(write_all)
-    plain = run(write_all)      # as it is, warmed up
-    sums.clear()
-    watch.calls.clear()
+    run(write)
+    plain = run(write)      # as it is, warmed up
     try:
-        for names in STAGES.values():
-            for name in names:
-                if name != "write":
-                    watch.wrap(wall, name)
-        run(watch.timed(write_all, "write"))
+        for name in [name for names in STAGES.values() for name in names if name != "write"]:
+            watch.wrap(wall, name)
+        run(watch.timed(write, "write"))
     finally:
         watch.unwrap()
         audit.close()
-        sink.stdin.close()
-        sink.wait()
+        os.close(source)
+        os.close(sink)
     rows = []
     whole = sum(sums.values()) / rounds * 1e6
     for stage, names in STAGES.items():
         spent = sum(sums.get(name, 0.0) for name in names) / rounds * 1e6
-        calls = sum(watch.calls[name] for name in names) / rounds
-        rows.append(f"| {stage} | {number(spent)} | {spent / whole:.1%} | {calls:g} |")
+        count = sum(calls[name] for name in names) / rounds
+        rows.append(f"| {stage} | {number(spent)} | {spent / whole:.1%} | {count:g} |")
     return [*rows, f"| in all, while timing each stage | {number(whole)} | | |", f"| in all, undisturbed | {number(plain)} | | |"]
 
 
@@ -915,7 +865,6 @@ def soak(bench: Bench, count: int, until_s: float = SOAK_S) -> list[str]:
     samples: list[tuple[float, int]] = []       # MB held, open files
     start = time.monotonic()
     with bench.talk(bench.wall, SOAK_ANSWERS, patience=until_s + PATIENCE_S) as talk:
-        talk.greet()
         done, due = 0, 0
         for lines in talk.exchange(soak_requests(count, start + until_s, sent)):
             for line in lines:
@@ -934,7 +883,6 @@ def soak(bench: Bench, count: int, until_s: float = SOAK_S) -> list[str]:
             if ON_LINUX and done >= due:
                 due += max(1, count // 400)
                 samples.append((talk.memory("VmRSS"), len(os.listdir(f"/proc/{talk.pid}/fd"))))
-        talk.end()
         took = time.monotonic() - start
         log = Counter(record["action"] for record in talk.audit())
     faults = [f"FAIL {number} wrong answers to {kind}" for kind, number in wrong.items() if number]

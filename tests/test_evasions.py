@@ -155,6 +155,56 @@ class Stalls(unittest.TestCase):
         self.assertLess(time.monotonic() - start, 3)
         self.assertIn("two million", json.loads(out["client"])["error"]["message"])
 
+    def test_many_numbers_are_no_paths(self) -> None:
+        talk = Talk(mcpwall.builtin_policy("default", context()))
+        start = time.monotonic()
+        talk.call("x", {"n": list(range(300_000))})
+        self.assertLess(time.monotonic() - start, 5)
+
+    def test_the_items_of_a_line_share_one_budget(self) -> None:
+        talk = Talk(mcpwall.builtin_policy("strict", context()))
+        tools = [{"name": f"t{number}", "description": "![a](http://x?q=" * 20_000} for number in range(12)]
+        start = time.monotonic()
+        got = talk.answer({"tools": [*tools, {"name": "good", "description": "fine"}]}, method="tools/list")
+        self.assertLess(time.monotonic() - start, 6)
+        self.assertNotIn("http://x", json.dumps(got))
+
+    def test_names_are_not_kept_at_any_length(self) -> None:
+        talk = Talk()
+        self.assertFalse(talk.client(request("x" * 2000))["server"])
+        self.assertFalse(talk.passes("x" * 2000, {}))
+        self.assertEqual(talk.server({"jsonrpc": "2.0", "method": "x" * 2000})["client"], b"")
+        talk.call("t", {}, 1)
+        talk.server({"jsonrpc": "2.0", "id": 1, "result": {"task": {"taskId": "x" * 2000}}})
+        self.assertEqual(talk.session._tasks, {})
+
+
+class Correlation(unittest.TestCase):
+    RULES = {"version": 1, "outbound_rules": [{"name": "d", "match": {"tool": "mail", "response_contains": "hunter"}, "action": "deny"}]}
+
+    def test_progress_belongs_to_its_call(self) -> None:
+        talk = Talk(self.RULES)
+        talk.client(request("tools/call", {"name": "mail", "_meta": {"progressToken": "p"}}, 1))
+        note = {"jsonrpc": "2.0", "method": "notifications/progress", "params": {"progressToken": "p", "progress": 1, "message": "hunter"}}
+        self.assertEqual(talk.server(note)["client"], b"")
+        talk.server({"jsonrpc": "2.0", "id": 1, "result": {}})
+        self.assertEqual(talk.session._progress, {})
+
+    def test_a_cancelled_id_that_is_used_again(self) -> None:
+        talk = Talk(self.RULES)
+        talk.call("mail", {}, 1)
+        talk.client({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 1}})
+        talk.call("other", {}, 1)
+        self.assertIn(b"BLOCKED", talk.server({"jsonrpc": "2.0", "id": 1, "result": text_result("hunter")})["client"])
+
+    def test_ids_that_clients_take_for_the_same(self) -> None:
+        for first, second in ((1, "1"), ("1", 1)):
+            talk = Talk(self.RULES)
+            talk.call("mail", {}, first)
+            talk.client(request("ping", None, second))
+            for ident in (second, first):
+                self.assertIn(b"BLOCKED", talk.server({"jsonrpc": "2.0", "id": ident, "result": text_result("hunter")})["client"])
+
 
 if __name__ == "__main__":
     unittest.main()

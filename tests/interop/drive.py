@@ -17,7 +17,8 @@ import peers
 
 # Put together here, so that no scanner of repositories takes them for real ones.
 AWS_KEY = "AKIA" + "2E7GTQ3NVBXW5KLM"
-KEY_FILE = "-----BEGIN OPENSSH " + "PRIVATE KEY-----\n" + "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQ\n" + "-----END OPENSSH " + "PRIVATE KEY-----\n"
+KEY_BODY = "b3BlbnNzaC1rZXktdjEAAAAABG5vbmUAAAAEbm9uZQ"
+KEY_FILE = f"-----BEGIN OPENSSH {'PRIVATE'} KEY-----\n{KEY_BODY}\n-----END OPENSSH {'PRIVATE'} KEY-----\n"
 PIXEL = base64.b64decode("iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg==")
 FILES = {
     "README.md": "# Projekt ☃\n\nEin Text mit Umlauten: äöü, 雪, 😀.\n",
@@ -117,7 +118,8 @@ def abandon(client: str, server: Server) -> tuple[list[str], list[str]]:
     try:
         world = World(folder)
         steps = [{"do": "tools"}, {"do": "settle", "s": 30}]
-        with start_client(program, [session(world, wall(world, [], ""), server, marker, steps, options)], folder, world) as process:
+        only = session(world, wall(world, [], ""), server, marker, steps, options)
+        with start_client(program, [only], folder, world) as process:
             wait(lambda: any(record["method"] == "tools/list" for record in records(world)), 30)
             alive = processes(marker)
             process.kill()
@@ -149,7 +151,7 @@ def in_world(value: Any, world: World) -> Any:
 
 
 def start_client(program: str, sessions: list[dict], folder: str, world: World) -> subprocess.Popen:
-    """A client that holds the sessions: what came of them goes to done.json; its stderr, the wall's and the server's to stderr."""
+    """A client that holds the sessions. What came of them goes to done.json, what it, wall and server print to stderr."""
     todo, done = os.path.join(folder, "todo.json"), os.path.join(folder, "done.json")
     with open(todo, "w", encoding="utf-8") as stream:
         json.dump(sessions, stream)

@@ -16,7 +16,7 @@ import unittest
 from typing import Any, NamedTuple
 
 import peers
-from drive import AWS_KEY, KEY_FILE, SDK, Server, Talk, abandon, converse
+from drive import AWS_KEY, KEY_BODY, SDK, Server, Talk, abandon, converse
 
 MARKER = "[REDACTED BY MCPWALL]"
 SSH = {"rule": "block-ssh-keys", "message": "[mcpwall] Blocked: access to SSH keys"}
@@ -42,7 +42,8 @@ def pypi(module: str, venv: str, *args: str, git: bool = False) -> Server:
 
 FILESYSTEM = Server(lambda world: [*peers.node_server("filesystem"), world.project, world.home])
 EVERYTHING = Server(lambda world: peers.node_server("everything"))
-MEMORY = Server(lambda world: peers.node_server("memory"), lambda world: {"MEMORY_FILE_PATH": os.path.join(world.home, "m.jsonl")})
+MEMORY = Server(lambda world: peers.node_server("memory"), lambda world: {"MEMORY_FILE_PATH": world.home + "/memory.jsonl"})
+COMPLETABLE = {"type": "ref/prompt", "name": "completable-prompt"}
 
 FILES = [
     do("tools"),
@@ -95,8 +96,8 @@ ALL = [
     do("read", uri="demo://resource/static/document/features.md"),
     do("prompt", name="simple-prompt"),
     do("prompt", name="args-prompt", arguments={"city": "Köln", "state": "NRW"}),
-    do("complete", ref={"type": "ref/prompt", "name": "completable-prompt"}, argument={"name": "department", "value": "E"}, says="Engineering"),
-    do("complete", ref={"type": "ref/prompt", "name": "completable-prompt"}, argument={"name": "name", "value": "A"},
+    do("complete", ref=COMPLETABLE, argument={"name": "department", "value": "E"}, says="Engineering"),
+    do("complete", ref=COMPLETABLE, argument={"name": "name", "value": "A"},
        context={"department": "Engineering"}),
     do("complete", ref={"type": "ref/resource", "uri": "demo://resource/dynamic/text/{resourceId}"},
        argument={"name": "resourceId", "value": "5"}),
@@ -157,7 +158,11 @@ PEER = [
 ]
 MANY = [do("parallel", calls=[{"tool": "echo", "arguments": {"text": f"{i} ☃" * (i + 1), "wait_s": (50 - i) / 200}}
                               for i in range(50)])]
-LARGE = [call("big", {"megabytes": 12.2}), call("size", {"text": "Zeile: ä€😀 雪\n" * 150_000}, says="3150000"), call("add", {"a": 1, "b": 1})]
+LARGE = [
+    call("big", {"megabytes": 12.2}),
+    call("size", {"text": "Zeile: ä€😀 雪\n" * 150_000}, says="3150000"),
+    call("add", {"a": 1, "b": 1}),
+]
 TASKS = [
     do("tools"),
     do("task", tool="tell", says="nothing special ☃"),
@@ -259,7 +264,8 @@ def shown(value: Any) -> str:
 
 
 def kinds(talk: dict) -> dict[str, list]:
-    """The events by kind: between kinds, SDKs promise no order. Not the last step: some drop it, when the answer comes with it."""
+    """The events by kind, since SDKs promise no order between kinds. Without the last progress, which some SDKs drop when
+    the answer comes with it."""
     found: dict[str, list] = {}
     for kind, value in talk["events"]:
         if kind == "progress" and value[0] == value[1]:
@@ -316,7 +322,7 @@ class Conversation:
         self.assertIn(expected.get("message", "[mcpwall] "), error["message"])
         self.assertEqual(error["data"]["mcpwall"]["action"], "deny")
         self.assertEqual(error["data"]["mcpwall"]["rule"], expected.get("rule", error["data"]["mcpwall"]["rule"]))
-        self.assertNotIn(KEY_FILE.splitlines()[1], shown(walled))
+        self.assertNotIn(KEY_BODY, shown(walled))
 
     def check_events(self, client: str) -> None:
         talk = self.talk(client)
@@ -340,7 +346,7 @@ class Conversation:
         """Each denial and redaction is in the audit log, and no secret is."""
         talk = self.talk(client)
         text = shown(talk.records) + talk.stderr
-        for secret in (AWS_KEY, KEY_FILE.splitlines()[1]):
+        for secret in (AWS_KEY, KEY_BODY):
             self.assertNotIn(secret, text)
         denied = [r for r in talk.records if r["action"] == "deny" and r["direction"] == "inbound"]
         self.assertEqual(len(denied), sum("deny" in step for step in talk.steps))

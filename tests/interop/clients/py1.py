@@ -9,7 +9,7 @@ import anyio
 from mcp import ClientSession, McpError, StdioServerParameters, types
 from mcp.client.stdio import stdio_client
 from pydantic import AnyUrl
-from steps import PLACES, REPLY, Client, run
+from steps import FORM, REPLY, Client, run
 
 
 class Client1(Client):
@@ -25,7 +25,7 @@ class Client1(Client):
         self.note("elicitation", params)
         if self.options.get("elicit") == "decline":
             return types.ElicitResult(action="decline")
-        return types.ElicitResult(action="accept", content=PLACES)
+        return types.ElicitResult(action="accept", content=FORM)
 
     async def roots(self, context: Any) -> Any:
         self.note("roots", {})

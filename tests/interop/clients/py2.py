@@ -9,7 +9,7 @@ import anyio
 import mcp_types as types
 from mcp import MCPError, StdioServerParameters
 from mcp.client import Client as SdkClient
-from steps import PLACES, REPLY, Client, plain, run
+from steps import FORM, REPLY, Client, plain, run
 
 warnings.simplefilter("ignore")     # of what is deprecated in 2026-07-28 and still to be tested
 
@@ -27,7 +27,7 @@ class Client2(Client):
         self.note("elicitation", params)
         if self.options.get("elicit") == "decline":
             return types.ElicitResult(action="decline")
-        return types.ElicitResult(action="accept", content=PLACES)
+        return types.ElicitResult(action="accept", content=FORM)
 
     async def roots(self, context: Any) -> Any:
         self.note("roots", {})

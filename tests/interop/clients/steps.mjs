@@ -5,8 +5,9 @@ import { join } from "node:path";
 
 // The SDKs are installed in a folder of their own, which is not beside this file.
 export const require = createRequire(join(process.env.INTEROP_NODE, "index.js"));
-export const PLACES = { person: "Ada ☃", colour: "grün" };
+export const FORM = { person: "Ada ☃", colour: "grün" };
 export const REPLY = "Der Schnee fällt. 雪が降る。";
+const TIME_LIMIT_S = 60;
 export const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 
 export class Steps {
@@ -29,7 +30,7 @@ export class Steps {
             },
             "elicitation/create": ({ params }) => {
                 this.note("elicitation", params);
-                return this.options.elicit === "decline" ? { action: "decline" } : { action: "accept", content: PLACES };
+                return this.options.elicit === "decline" ? { action: "decline" } : { action: "accept", content: FORM };
             },
             "roots/list": () => {
                 this.note("roots", {});
@@ -89,8 +90,7 @@ export async function run(connect) {
     for (const session of JSON.parse(readFileSync(process.argv[2], "utf8"))) {
         let steps;
         try {
-            const limit = (session.limit_s ?? 60) * 1000;
-            const late = new Promise((_, no) => setTimeout(() => no(new Error("time limit")), limit).unref());
+            const late = new Promise((_, no) => setTimeout(() => no(new Error("time limit")), TIME_LIMIT_S * 1000).unref());
             const talk = async () => {
                 steps = await connect(session, session.options ?? {});
                 const outcomes = [];
