@@ -6911,7 +6911,7 @@ key;
 openrouter-key sk-or-v1-{h64} OpenRouter API key; deepseek-key sk-{h32} DeepSeek (and compatible) API key;
 stripe-key sk_live_{a24-} sk_test_{a24-} rk_live_{a24-} rk_test_{a24-} sk_prod_{a24-} Stripe secret or restricted
 key;
-webhook-signing-secret whsec_{b24-} signing secret of webhooks (Stripe, Svix);
+webhook-signing-secret whsec_{a32} whsec_{b24-} signing secret of webhooks (Stripe, Svix);
 elevenlabs-key sk_{h48} ElevenLabs API key; gcp-key AIza{w35} Google API key;
 google-oauth-secret GOCSPX-{w28} Google OAuth client secret;
 google-access-token ya29.{w30-} Google OAuth access token;
@@ -6951,7 +6951,7 @@ dp.st.{w2-35}.{a40-44} Doppler token;
 vault-token hvs.{w24-} hvb.{w24-} hvr.{w24-} s.{a24} b.{w130-} HashiCorp Vault token;
 terraform-token {a14}.atlasv1.{e60-} Terraform Cloud token; pulumi-token pul-{h40} Pulumi access token;
 infracost-key ico-{a32} Infracost API key; databricks-token dapi{h32} dose{h32} dkea{h32} Databricks token;
-grafana-token glsa_{a32}_{x8} glc_{b32-} eyJrIjoi{b60-} Grafana token;
+grafana-token glsa_{a32}_{x8} glc_eyJ{b30-} glc_{a28-} eyJrIjoi{b60-} Grafana token;
 newrelic-key NRAK-{u27} NRJS-{h19} NRII-{w32} NRRA-{h42} NRSP-{w20-} NRBR-{h20-} New Relic key;
 sentry-token sntryu_{h64} sntrya_{h64} sntrys_eyJ{s60-} Sentry auth token;
 dynatrace-token dt0c01.{u24}.{u64} dt0s01.{u8-32}.{u64} dt0s16.{u8-32}.{u64} Dynatrace token;
@@ -6993,7 +6993,7 @@ account token or secret key;
 age-key AGE-SECRET-KEY-1{q58} age secret key; wakatime-key waka_UUID WakaTime key;
 inngest-key signkey-prod-{h64} signkey-test-{h64} Inngest signing key;
 settlemint-token sm_aat_{a16-} sm_pat_{a16-} sm_sat_{a16-} SettleMint token;
-jwt-token eyJ{w13-}.{w8-}.{w16-} eyJ{w13-}.{w0-}.{w8-}.{w8-}.{w8-} signed or encrypted JSON web token;
+jwt-token eg:eyJhbGciOiJIUzI1NiJ9.eyJ{w40}.{w43} eyJ{w13-}.{w8-}.{w16-} eyJ{w13-}.{w0-}.{w8-}.{w8-}.{w8-} signed or encrypted JSON web token;
 mapbox-token sk.eyJ{w60-}.{w22} Mapbox secret token; defined-key dnkey-{w26}-{w52} Defined Networking key;
 browserbase-key bb_live_{w27} Browserbase key; maxmind-key {a6}_{a29}_mmk MaxMind license key;
 lichess-token lip_{a20} Lichess token;
@@ -7158,7 +7158,8 @@ def _wordy(text: str) -> bool:
     covered = 0
     for word in words:
         low = word.lower()
-        if sum(low[place:place + 2] in _WORD_PAIRS for place in range(len(low) - 1)) >= (0.5 if len(low) > 4 else 0.6) * (len(low) - 1):
+        known = sum(low[place:place + 2] in _WORD_PAIRS for place in range(len(low) - 1))
+        if known >= (0.75 if len(low) > 7 else 0.5 if len(low) > 4 else 0.6) * (len(low) - 1):
             covered += len(low)
     return covered >= 0.7 * size
 
@@ -7334,7 +7335,8 @@ def _is_password(value: str, form: str) -> bool:
     if core.isdigit():
         return form in ("quoted", "member") and len(core) >= 6
     if digits + letters < len(core) and not core.replace("_", "").replace("-", "").replace(".", "").isalpha():
-        return not (form != "quoted" and form != "member" and _DOTTED.match(core)) and not _wordy_name(core)
+        code = form in ("bare", "loose") and _DOTTED.match(core) and (digits < 3 or _wordy(core))
+        return not code and not _wordy_name(core)
     if digits == 0:
         return not _DOTTED.match(core) and not _name_like(core) and not _wordy(core) and len(core) >= 8 and not core.islower() and not core.isupper()
     return not _wordy_name(core)
@@ -7445,7 +7447,7 @@ _webhooks = tuple((kind, lazy_regex(source)) for kind, source in (
     ("slack-webhook", r"https://hooks\.slack(?:-gov)?\.com/(?:services|workflows|triggers)/[\w/]{20,200}"),
     ("discord-webhook", r"https://(?:(?:ptb|canary)\.)?discord(?:app)?\.com/api/(?:v\d+/)?webhooks/\d{15,20}/[\w-]{60,90}"),
     ("teams-webhook", r"https://[\w-]{1,60}\.webhook\.office\.com/[\w@/-]{40,400}")))
-_curl_user = lazy_regex(r"""curl(?:\.exe)?[ \t](?:[^\n]{0,300}?[ \t])?(?:-u|--user|-U|--proxy-user)[ =]?["']?([^\s:"'$]{1,100}):([^\s"']{4,200})""")
+_curl_user = lazy_regex(r"""curl(?:\.exe)?[ \t](?:[^\n\0]{0,300}?[ \t])?(?:-u|--user|-U|--proxy-user)[ =]?["']?([^\s:"'$\0]{1,100}):([^\s"'\0]{4,200})""")
 
 
 # -- the search ----------------------------------------------------------------
@@ -7771,6 +7773,9 @@ def _hidden_findings(text: str, windows: Sequence[tuple[int, int]], budget: Budg
 
 # -- scanning a message --------------------------------------------------------
 
+_NAMED_KINDS = frozenset(("password", "client-secret", "api-key", "aws-secret-key", "aws-session-token", "azure-key", "basic-auth"))
+
+
 class SecretScanner:
     """Finds secrets of the given kinds, and of own patterns: (name, regex, bits per character or None)."""
 
@@ -7799,13 +7804,13 @@ class SecretScanner:
         """Every secret in the strings of one message. names[i]: the member that a value stands in. May raise BudgetSpent."""
         findings: list[Finding] = []
         if self._kinds:
-            findings += self._builtin(texts, budget)
+            findings += self._builtin(texts, names, budget)
             if names is not None:
                 findings += self._split(texts, names, budget)
         findings += self._own_findings(texts, budget)
         return findings
 
-    def _builtin(self, texts: Sequence[str], budget: Budget) -> Iterator[Finding]:
+    def _builtin(self, texts: Sequence[str], names: Sequence[str | None] | None, budget: Budget) -> Iterator[Finding]:
         from bisect import bisect_right
         from itertools import accumulate
         blob = "\0".join(texts)
@@ -7824,6 +7829,8 @@ class SecretScanner:
             if kind in self._kinds:
                 index = bisect_right(ends, start)
                 base = ends[index] - len(texts[index]) - 1
+                if start == base and kind in _NAMED_KINDS and (names is None or names[index] is None):
+                    continue            # not the value of the name before it, but the next name
                 yield Finding(kind, ((index, start - base, min(end - base, len(texts[index]))),), view)
 
     def _split(self, texts: Sequence[str], names: Sequence[str | None], budget: Budget) -> Iterator[Finding]:
@@ -9013,12 +9020,17 @@ class _Checker:
             raise self.fail(place, f"{_quoted_value(value)} is not {words}; use {_listed(choices)}")
 
     def texts(self, value: Any, place: str) -> list[str]:
-        """One string or a list of strings that is not empty, as a list."""
+        """One string or a list of strings, none of them empty, as a list."""
         items = value if isinstance(value, list) else [value]
         if not items:
             raise self.fail(place, "an empty list never matches; write at least one item or leave the key out")
         for index, item in enumerate(items):
-            self.typed(item, str, f"{place}/{index}" if isinstance(value, list) else place, "a string")
+            here = f"{place}/{index}" if isinstance(value, list) else place
+            if not self.typed(item, str, here, "a string"):
+                raise self.fail(here, "an empty text; write what to look for or leave it out")
+            unknown = _unknown_variable.search(item)
+            if unknown and unknown[1] not in ("HOME", "PROJECT_DIR"):
+                raise self.fail(here, f"${{{unknown[1]}}} is not known; use ${{HOME}} or ${{PROJECT_DIR}} (or write \\$ for a dollar sign)")
         return items
 
 
@@ -9042,6 +9054,7 @@ def unknown_word(word: Any, known: Iterable[str], what: str) -> str:
     return f"unknown {what} {_quoted_value(word)}; {hint}"
 
 
+_unknown_variable = lazy_regex(r"(?<!\\)\$\{([A-Za-z_]\w*)\}")
 _TOP_KEYS = ("version", "extends", "without", "settings", "rules", "outbound_rules", "secrets")
 _RULE_KEYS = ("name", "match", "unless", "action", "message")
 _MATCH_KEYS = ("method", "tool", "server", "arguments")
@@ -9060,7 +9073,7 @@ def check_policy(data: Any, file: str, lines: Mapping[str, int], name: str = "")
     if data.get("version", 1) != 1 or isinstance(data.get("version"), (bool, float)):
         raise check.fail("/version", f"version {_quoted_value(data['version'])} is not known; write 1")
     for key in ("extends", "without"):
-        if key in data:
+        if data.get(key, []) != []:
             names = check.texts(data[key], "/" + key)
             if key == "extends":
                 for item in names:
@@ -9114,18 +9127,22 @@ def _check_rules(check: _Checker, rules: Any, place: str, match_keys: Sequence[s
         _check_match(check, rule["match"], here + "/match", match_keys)
         if "unless" in rule:
             _check_match(check, rule["unless"], here + "/unless", match_keys)
+            if not rule["unless"]:
+                raise check.fail(here + "/unless", "an empty exception excepts everything; write one or leave it out")
 
 
 def _check_match(check: _Checker, match: Any, place: str, keys: Sequence[str]) -> None:
     check.keys(match, keys, place)
     if keys is _OUTBOUND_MATCH_KEYS and not match:
         raise check.fail(place, f"an outbound rule needs at least one of {', '.join(keys)}")
+    if match == {"secrets": False}:
+        raise check.fail(place + "/secrets", "`secrets: false` says nothing; write true or leave it out")
     for key, value in match.items():
         here = f"{place}/{key}"
         if key == "arguments":
             check.typed(value, dict, here, "a map of argument names to matchers")
             for name, matcher in value.items():
-                _check_matcher(check, matcher, here + pointer((name,)), name == "_any_value")
+                _check_matcher(check, matcher, here + pointer((name,)), name)
         elif key == "secrets":
             check.typed(value, bool, here, "true or false")
         elif key == "injection":
@@ -9138,14 +9155,20 @@ def _check_match(check: _Checker, match: Any, place: str, keys: Sequence[str]) -
             for item in check.texts(value, here):
                 check.choice(item, _DIRECTIONS, here, "a direction")
         else:
-            check.texts(value, here)
+            for item in check.texts(value, here):
+                if key == "method" and item not in _METHODS and item.casefold() in _METHODS_FOLDED:
+                    raise check.fail(here, f"{_quoted_value(item)} never matches; " + unknown_word(item, _METHODS, "method"))
 
 
-def _check_matcher(check: _Checker, matcher: Any, place: str, any_value: bool) -> None:
+def _check_matcher(check: _Checker, matcher: Any, place: str, name: str) -> None:
     check.keys(matcher, _MATCHER_WORDS, place, "a matcher (a map of " + ", ".join(_MATCHER_WORDS) + ")")
     words = [key for key in matcher if key != "except_keys"]
     if not words:
         raise check.fail(place, f"an empty matcher; write one of {', '.join(_MATCHER_WORDS[:-1])}")
+    if [matcher[word] for word in words] == [False]:
+        raise check.fail(place + "/secrets", "`secrets: false` says nothing; write true or leave it out")
+    for word in set(words) & {"under", "not_under", "command"} if name == "_any_key" else ():
+        raise check.fail(f"{place}/{word}", "a member's name is no place and no command; use regex, pattern, path or secrets")
     for key, value in matcher.items():
         here = f"{place}/{key}"
         if key == "secrets":
@@ -9155,15 +9178,18 @@ def _check_matcher(check: _Checker, matcher: Any, place: str, any_value: bool) -
             if not value:
                 raise check.fail(here, "an empty list; write at least one matcher")
             for index, item in enumerate(value):
-                _check_matcher(check, item, f"{here}/{index}", any_value)
+                _check_matcher(check, item, f"{here}/{index}", name)
         elif key == "command":
             for item in [] if value is True else check.texts(value, here):
                 check.choice(item, tuple(COMMAND_CATEGORIES), here, "a category of commands")
         else:
-            if key == "except_keys" and not any_value:
+            if key == "except_keys" and name != "_any_value":
                 raise check.fail(here, "except_keys belongs to _any_value; leave it out here")
-            if key != "except_keys" or value != []:
-                check.texts(value, here)
+            texts = check.texts(value, here) if key != "except_keys" or value != [] else []
+            if key in ("under", "not_under") and any("*" in text for text in texts):
+                raise check.fail(here, "a folder, not a glob; everything below it counts (use path for globs)")
+            if key == "path" and all(text.startswith("!") for text in texts):
+                raise check.fail(here, "only exceptions; write what they are exceptions from first")
 
 
 def _check_secrets(check: _Checker, secrets: Any) -> None:
@@ -10135,8 +10161,10 @@ class Wall:
         """*guest* is what an unapproved project policy says: it may refuse, and none of its words are used."""
         if guest.action != "deny":
             return decision
-        name = (guest.rule or "default").replace("project:", "")
-        return Decision("deny", f"project:{name}", f"Blocked by project rule {printable(name, 60)}")
+        name = (guest.rule or "default").replace("project:", "", 1)
+        if not re.fullmatch(r"[A-Za-z0-9_.-]{1,40}", name):
+            name = "unnamed"        # a name can be a sentence, for the model to read
+        return Decision("deny", f"project:{name}", f"Blocked by project rule {name}")
 
 # ---------------------------------------------------------------------------
 # 10. Session (sans-I/O): framing, batches, correlation, effects
@@ -10287,6 +10315,7 @@ class Session:
         self._seq = 0
         self._second = -1
         self._stamp = ""
+        self._stray_key = False
         self._safe_names: dict[str | None, tuple[str | None, str]] = {}
         self._sent: list[tuple[Any, Pending]] = []
         self._salt = os.urandom(16)
@@ -10609,10 +10638,11 @@ class Session:
         out.lines["client"].append((answer or "").encode())
 
     def _without_secrets(self, line: bytes) -> str:
+        """A stray line for stderr. A private key that is printed line by line is hidden to its end."""
         text = line.decode("utf-8", "replace")
-        findings = self.wall.policy.scanner.scan([text], Budget(JUDGE_SECONDS), [""])
-        spans = [span for finding in findings for span in finding.spans]
-        return printable(_cut_spans(text, [(start, end) for _, start, end in spans]), MAX_STRAY_CHARS)
+        within, self._stray_key = self._stray_key, "PRIVATE KEY" in text and "-----BEGIN" in text or \
+            self._stray_key and "-----END" not in text
+        return MARKER if within or self._stray_key else printable(self.safe_text(text, MAX_STRAY_CHARS), MAX_STRAY_CHARS)
 
     # -- audit records
 
@@ -10680,14 +10710,17 @@ class Session:
             found = self._safe_names[name] = (safe, json.dumps(safe))
         return found
 
-    def safe_text(self, text: str) -> str:
-        """*text* without secrets, at most 1,000 characters."""
-        text = text[:1000]
+    def safe_text(self, text: str, limit: int = 1000) -> str:
+        """*text* without secrets, at most *limit* characters."""
+        text = text[:limit + 20_000]        # scanned before it is cut: half a secret is not found
         scanner = self.wall.policy.scanner
-        if not scanner.may_match(text):
-            return text
-        spans = [span for finding in scanner.scan([text], Budget(JUDGE_SECONDS), [""]) for span in finding.spans]
-        return _cut_spans(text, [(start, end) for _, start, end in spans]) if spans else text
+        if scanner.may_match(text):
+            try:
+                found = scanner.scan([text], Budget(JUDGE_SECONDS), [""])
+            except BudgetSpent:
+                return MARKER
+            text = _cut_spans(text, [(start, end) for finding in found for _, start, end in finding.spans])
+        return text[:limit]
 
     def _add_arguments(self, fields: dict[str, Any], message: Message, decision: Decision) -> None:
         if decision.action in ("deny", "ask"):
@@ -10697,7 +10730,7 @@ class Session:
         elif self._settings.log_args == "full" and message.kind == "request" and message.tool is not None:
             findings = Subject(message, self.wall.policy).findings
             spans = [span for finding in findings for span in finding.spans]
-            params = json.loads(_replaced(message, spans))["params"]
+            params = json.loads(_replaced(message, spans), parse_float=_finite)["params"]
             fields["args"] = params.get("arguments", {})
 
     def _described(self, message: Message, findings: Sequence[Finding]) -> list[dict[str, Any]]:
@@ -10715,6 +10748,12 @@ class Session:
                 entry["hash"] = hashlib.sha256(self._salt + text.encode("utf-8", "replace")).hexdigest()[:16]
             described.append(entry)
         return described
+
+
+def _finite(lexeme: str) -> Any:
+    """A number for the log: 1e400 stays text, since JSON has no infinity."""
+    number = float(lexeme)
+    return number if math.isfinite(number) else lexeme
 
 
 # -- raw text -----------------------------------------------------------------
@@ -13657,6 +13696,7 @@ def _parse_options(argv: Sequence[str]) -> _Options:
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; the exit status. Every mistake is one line on stderr and 2."""
     argv = list(sys.argv[1:] if argv is None else argv)
+    _settle_streams()
     try:
         return _dispatch(argv)
     except CommandError as fault:
@@ -13670,6 +13710,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def _settle_streams() -> None:
+    """Make output that cannot be shown no reason to fail: closed streams, consoles that know no ✓."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:
+            setattr(sys, name, open(os.devnull, "w", encoding="utf-8"))     # for as long as the process lives
+        elif hasattr(stream, "reconfigure"):
+            stream.reconfigure(errors="backslashreplace")
 
 
 def _dispatch(argv: list[str]) -> int:

@@ -155,7 +155,8 @@ class Bench:
         self.scratch, self.quick = scratch, quick
         self.programs = {}
         for program in (copy_bytes, serve):
-            text = "\n\n".join(("import os, sys", *map(inspect.getsource, (write_all, program)), f"{program.__name__}(sys.argv[1:])"))
+            sources = map(inspect.getsource, (write_all, program))
+            text = "\n\n".join(("import os, sys", *sources, f"{program.__name__}(sys.argv[1:])"))
             self.programs[program.__name__] = [sys.executable, "-I", "-S", self.write(f"{program.__name__}.py", text)]
         with open(module, encoding="utf-8", newline="") as stream:
             wall = self.write("mcpwall.py", stream.read())
@@ -318,7 +319,8 @@ class Conversation:
         folder, seq = os.path.join(self.home, ".mcpwall", "logs"), 0
         for name in sorted(os.listdir(folder)):
             with open(os.path.join(folder, name), "rb") as stream:
-                for seq, record in enumerate(map(json.loads, stream), seq + 1):
+                for record in map(json.loads, stream):
+                    seq += 1
                     if record["seq"] != seq:
                         raise Broken(f"audit record {seq} is number {record['seq']}")
                     yield record
@@ -550,7 +552,8 @@ def check_cmd(bench: Bench, target: Target) -> Figures:
     for path, status, word in (("/x", 0, "ALLOW"), ("/home/u/.ssh/id_rsa", 1, "DENY")):
         start = time.perf_counter()
         done = subprocess.run([*target.command, "check", "read_file", f"path={path}"], cwd=os.path.join(home, "work"),
-                              env={**env, "PYTHONIOENCODING": "utf-8"}, stdin=subprocess.DEVNULL, capture_output=True, timeout=PATIENCE_S)
+                              env={**env, "PYTHONIOENCODING": "utf-8"}, stdin=subprocess.DEVNULL,
+                              capture_output=True, timeout=PATIENCE_S)
         figures[f"{word.lower()} ms"] = (time.perf_counter() - start) * 1e3
         if done.returncode != status or word.encode() not in done.stdout:
             raise Broken(f"exit status {done.returncode}: {(done.stdout + done.stderr)[:200]!r}")
@@ -593,7 +596,8 @@ def scenarios(quick: bool) -> list[Scenario]:
         Scenario("rtt_small", rtt_small, few), Scenario("throughput_small", throughput_small, few),
         Scenario("mixed_denied", mixed_denied, few),
         *(Scenario(f"big_response/{name}", big_response, few, (name.split("_")[0], size, calls)) for name, size, calls in bodies),
-        Scenario("big_request/1m", big_request, few, (1_000_000, 6)), Scenario("big_request/8m", big_request, few, (8_000_000, 2)),
+        Scenario("big_request/1m", big_request, few, (1_000_000, 6)),
+        Scenario("big_request/8m", big_request, few, (8_000_000, 2)),
         *(Scenario(f"many_rules/{count}", many_rules, few, (count,)) for count in (10, 1000)),
         *(Scenario(run.__name__, run, 1, (30 if quick else 200,)) for run in (slow_reader, slow_server)),
         *(Scenario(f"redos/{name}", redos, 1, (name,)) for name in HOSTILE),
@@ -627,14 +631,18 @@ def measure(bench: Bench, scenario: Scenario) -> list[str]:
     for figure, values in seen.items():
         what, _, unit = figure.rpartition(" ")
         middles = {name: statistics.median(several) for name, several in values.items()}
-        for name in (bench.wall.name, bench.as_module.name):
-            if name in middles:
-                row = [", ".join(filter(None, (scenario.name, what, "" if name == bench.wall.name else name)))]
-                times = f"{middles[name] / middles['pycat']:.2f}" if middles.get("pycat") else "–"
-                spread = f"{number(min(values[name]))}–{number(max(values[name]))}"
-                floors = (f"{number(middles[floor])} {unit}" if floor in middles else "–" for floor in ("pycat", "direct"))
-                row += [f"{number(middles[name])} {unit}", times, spread if len(values[name]) > 1 else "–", *floors]
-                print("| " + " | ".join(row) + " |" if middles[name] == middles[name] else f"| {row[0]} | Linux only | | | | |")
+        if "memory" in what or "processor" in what:
+            middles.pop("direct", None)     # there it would be the server's
+        floors = [f"{number(middles[name])} {unit}" if name in middles else "–" for name in ("pycat", "direct")]
+        for target in (bench.wall, bench.as_module):
+            if target.name not in middles:
+                continue
+            title = ", ".join(filter(None, (scenario.name, what, "" if target is bench.wall else target.name)))
+            middle, several = middles[target.name], values[target.name]
+            cells = ["Linux only", *"–" * 4] if math.isnan(middle) else [
+                f"{number(middle)} {unit}", f"{middle / middles['pycat']:.2f}" if middles.get("pycat") else "–",
+                f"{number(min(several))}–{number(max(several))}" if len(several) > 1 else "–", *floors]
+            print(f"| {title} | {' | '.join(cells)} |")
     for fault in faults.values():
         print(f"| {fault} | | | | | |")
     sys.stdout.flush()
@@ -650,7 +658,7 @@ def new_session(wall: Any, policy: dict[str, Any] | None = None) -> Any:
 
 
 def cost(wall: Any, session: Any, peer: str, line: Callable[[int], bytes], seconds: float) -> float:
-    """Milliseconds that the session takes for one message, the median of some; NaN when it is not let through."""
+    """Milliseconds that the session takes for one message, the best of some; NaN when it is not let through."""
     times, end = [], time.perf_counter() + seconds
     for ident in range(1, 100):
         if peer == "server":
@@ -663,34 +671,37 @@ def cost(wall: Any, session: Any, peer: str, line: Callable[[int], bytes], secon
             return math.nan
         if time.perf_counter() > end:
             break
-    return statistics.median(times)
+    return min(times)
 
 
 def growth(wall: Any, quick: bool, largest: int = 0) -> list[str]:
     """Rows of a table: the cost of one message over its size, the number of rules and the number of strings."""
     sizes = (1_000, 10_000, 100_000, 1_000_000, 4_000_000 if quick else 16_000_000)
     counts = (1, 10, 100, 1_000, 10_000, 100_000)
-    strings = lambda n: [f"{word} {at}" for at, word in enumerate(("src/list.tsx", "total of the month", "open", "7 of 9") * (n // 4 + 1))][:n]
+    words = ("src/list.tsx", "total of the month", "open", "7 of 9")
+    strings = lambda n, ident: [f"{words[at % 4]} {ident}.{at}" for at in range(n)]     # others in each message
     response = lambda ident, member: answer_line(ident, member) + b"\n"
     plain = functools.lru_cache(maxsize=None)(lambda: new_session(wall))
     series: list[tuple[str, str, Sequence[int], Callable[[int], Any], Callable[[int, int], bytes]]] = [
-        ("bytes of text in a response", "server", sizes, lambda n: plain(), lambda n, i: response(i, text_result(source_text(n)))),
+        ("bytes of text in a response", "server", sizes, lambda n: plain(),
+         lambda n, i: response(i, text_result(source_text(n)))),
         ("bytes of text in a request", "client", sizes, lambda n: plain(), lambda n, i: big_call(i, n)),
-        ("user rules, small request", "client", counts[:4], lambda n: new_session(wall, many_regexes(n)), lambda n, i: small_call(i)),
-        ("strings in a request", "client", counts, lambda n: plain(), lambda n, i: call(i, {"items": strings(n)}, "save")),
-        ("text blocks in a response", "server", counts, lambda n: plain(), lambda n, i: response(i, text_result(*strings(n)))),
+        ("user rules, small request", "client", counts[:4], lambda n: new_session(wall, many_regexes(n)),
+         lambda n, i: small_call(i)),
+        ("strings in a request", "client", counts, lambda n: plain(), lambda n, i: call(i, {"items": strings(n, i)}, "save")),
+        ("text blocks in a response", "server", counts, lambda n: plain(), lambda n, i: response(i, text_result(*strings(n, i)))),
         ("strings in a structured response", "server", counts, lambda n: plain(),
-         lambda n, i: response(i, result({"content": [], "structuredContent": {"items": strings(n)}})))]
+         lambda n, i: response(i, result({"content": [], "structuredContent": {"items": strings(n, i)}})))]
     rows = []
     for what, peer, points, session, line in series:
         cells, before = [], (0, math.nan)
         for n in points:
             if largest and n > largest:
                 break
-            data = functools.lru_cache(maxsize=1)(lambda n=n, line=line: line(n, 77_777))     # big texts are rendered once
-            took = cost(wall, session(n), peer, lambda ident: data().replace(b"77777", b"%d" % ident, 1), 0.1 if quick else 0.4)
+            took = cost(wall, session(n), peer, functools.partial(line, n), 0.1 if quick else 0.4)
             factor = (took / before[1]) ** (1 / math.log10(n / before[0])) if before[0] else math.nan
-            cells.append(f"{n:,}: " + (f"{number(took)} ms" if took == took else "refused") + (f" (×{factor:.1f})" if factor == factor else ""))
+            cells.append(f"{n:,}: " + ("refused" if math.isnan(took) else f"{number(took)} ms")
+                         + ("" if math.isnan(factor) else f" (×{factor:.1f})"))
             before = n, took
         rows.append(f"| {what} | " + " | ".join(cells) + " |")
     return rows
@@ -759,10 +770,10 @@ class Stopwatch:
 
 
 def profile_message(bench: Bench, wall: Any, peer: str, line: Callable[[int], bytes], rounds: int) -> list[str]:
-    """Rows of a table for one kind of message: stage, microseconds, per cent, calls."""
+    """Rows of a table for one kind of message: stage, microseconds (medians), per cent, calls."""
     session, audit, watch = new_session(wall), wall.AuditLog(os.path.join(bench.scratch, "logs")), Stopwatch()
     source, sink = os.pipe()
-    sums: Counter[str] = Counter()
+    samples: dict[str, list[float]] = {}
     calls: Counter[str] = Counter()
 
     def write(data: bytes) -> None:
@@ -770,7 +781,7 @@ def profile_message(bench: Bench, wall: Any, peer: str, line: Callable[[int], by
             os.read(source, os.write(sink, data[at:at + PIPE_BYTES]))
 
     def run(write: Callable[[bytes], None]) -> float:
-        total = 0.0
+        totals = []
         for ident in range(rounds):
             if peer == "server":
                 session.receive("client", small_call(ident))
@@ -784,10 +795,11 @@ def profile_message(bench: Bench, wall: Any, peer: str, line: Callable[[int], by
                 if effects:
                     audit.append([effect.line for effect in effects if type(effect) is wall.Record])
                     write(effects[-1].data)
-            total += time.perf_counter() - start
-            sums.update(watch.spent)
+            totals.append((time.perf_counter() - start) * 1e6)
+            for name, spent in watch.spent.items():
+                samples.setdefault(name, []).append(spent * 1e6)
             calls.update(watch.calls)
-        return total / rounds * 1e6
+        return statistics.median(totals)
 
     run(write)
     plain = run(write)      # as it is, warmed up
@@ -801,12 +813,11 @@ def profile_message(bench: Bench, wall: Any, peer: str, line: Callable[[int], by
         os.close(source)
         os.close(sink)
     rows = []
-    whole = sum(sums.values()) / rounds * 1e6
+    usual = {name: statistics.median(several) for name, several in samples.items()}
     for stage, names in STAGES.items():
-        spent = sum(sums.get(name, 0.0) for name in names) / rounds * 1e6
-        count = sum(calls[name] for name in names) / rounds
-        rows.append(f"| {stage} | {number(spent)} | {spent / whole:.1%} | {count:g} |")
-    return [*rows, f"| in all, while timing each stage | {number(whole)} | | |", f"| in all, undisturbed | {number(plain)} | | |"]
+        spent, count = (sum(table.get(name, 0) for name in names) for table in (usual, calls))
+        rows.append(f"| {stage} | {number(max(0.0, spent))} | {spent / sum(usual.values()):.1%} | {count / rounds:g} |")
+    return [*rows, f"| together | {number(sum(usual.values()))} | | |", f"| undisturbed by the timing | {number(plain)} | | |"]
 
 
 def profile(bench: Bench, wall: Any, rounds: int = 2000) -> None:
@@ -836,7 +847,9 @@ def soak_kind(ident: int) -> str:
 
 def soak_line(ident: int) -> bytes:
     kind = soak_kind(ident)
-    return denied_call(ident) if kind == "denied" else big_call(ident, 100_000) if kind == "write_file" else small_call(ident, kind)
+    if kind == "denied":
+        return denied_call(ident)
+    return big_call(ident, 100_000) if kind == "write_file" else small_call(ident, kind)
 
 
 def soak_requests(count: int, until: float, sent: Counter[str]) -> Iterator[tuple[bytes, int]]:
@@ -847,7 +860,8 @@ def soak_requests(count: int, until: float, sent: Counter[str]) -> Iterator[tupl
         pair = [number for number in (ident, ident + 1) if number <= count]
         sent.update(map(soak_kind, pair))
         if len(pair) == 2 and 22 < ident % 100 < 34:
-            yield b"[" + b",".join(soak_line(number).strip() for number in pair) + b"]\n", len({soak_kind(n) == "denied" for n in pair})
+            refused = {soak_kind(number) == "denied" for number in pair}        # refusals come in a batch of their own
+            yield b"[" + b",".join(soak_line(number).strip() for number in pair) + b"]\n", len(refused)
         else:
             yield from ((soak_line(number), 1) for number in pair)
         if ident % 50 == 1:
@@ -895,11 +909,13 @@ def soak(bench: Bench, count: int, until_s: float = SOAK_S) -> list[str]:
         faults.append(f"FAIL audit log: {dict(log)}; {records} records expected, deny {sent['denied']}, redact {sent['leak']}")
     print(f"{calls:,} calls in {took:.0f} s ({calls / took:,.0f}/s), {'all' if calls == count else 'not all, the time was up'}: "
           + ", ".join(f"{number:,} {kind}" for kind, number in sorted(sent.items())))
-    print(f"audit log: {sum(log.values()):,} records without a gap ({', '.join(f'{n:,} {action}' for action, n in sorted(log.items()))})")
+    print(f"audit log: {sum(log.values()):,} records without a gap: "
+          + ", ".join(f"{number:,} {action}" for action, number in sorted(log.items())))
     if len(samples) >= 8:
         quarter = len(samples) // 4
         for place, (what, slack) in enumerate((("memory MB", 2.0), ("open files", 0.5))):
-            second, last = (statistics.mean(sample[place] for sample in samples[at:at + quarter]) for at in (quarter, len(samples) - quarter))
+            second, last = (statistics.mean(sample[place] for sample in samples[at:at + quarter])
+                            for at in (quarter, len(samples) - quarter))
             print(f"{what}: {second:.1f} on average in the second quarter, {last:.1f} in the last")
             if last > second * (1.1 if place == 0 else 1) + slack:
                 faults.append(f"FAIL {what} grows")
@@ -911,11 +927,13 @@ def soak(bench: Bench, count: int, until_s: float = SOAK_S) -> list[str]:
 def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--quick", action="store_true", help="fewer rounds and smaller loads")
-    parser.add_argument("--only", action="append", default=[], metavar="NAME", help="a scenario, its group (big_response), or growth")
+    parser.add_argument("--only", action="append", default=[], metavar="NAME",
+                        help="a scenario, its group (big_response), or growth")
     parser.add_argument("--profile", action="store_true", help="where the time of one message goes")
     parser.add_argument("--soak", action="store_true", help="mixed calls through one wall; its audit log takes 500 bytes a call")
     parser.add_argument("--calls", type=int, default=1_000_000, metavar="N", help="how many calls the soak makes")
-    parser.add_argument("--module", default=os.path.join(ROOT, "mcpwall.py"), metavar="FILE", help="another mcpwall.py to measure")
+    parser.add_argument("--module", default=os.path.join(ROOT, "mcpwall.py"), metavar="FILE",
+                        help="another mcpwall.py to measure")
     options = parser.parse_args(argv)
     chosen = [scenario for scenario in scenarios(options.quick)
               if not options.only or {scenario.name, scenario.name.partition("/")[0]} & set(options.only)]

@@ -1,7 +1,9 @@
 """The command line as a user meets it: real processes, exit codes, one line for each mistake."""
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import io
 import json
 import os
 import subprocess
@@ -16,6 +18,14 @@ class Cli(InEmptyHome):
     def run_wall(self, *words: str, text: str = "", **environ: str) -> subprocess.CompletedProcess:
         return subprocess.run([sys.executable, MODULE, *words], input=text.encode("utf-8", "surrogateescape"), capture_output=True,
                               cwd=self.project, env={**self.environ, "PYTHONIOENCODING": "utf-8", **environ}, timeout=60)
+
+    def said(self, *words: str) -> str:
+        """The one line that `main` says to a mistake, in this process (a new one takes a while to start)."""
+        stderr, stdout = io.StringIO(), io.StringIO()
+        with contextlib.redirect_stderr(stderr), contextlib.redirect_stdout(stdout):
+            status = mcpwall.main(words)
+        self.assertEqual((status, stderr.getvalue().count("\n"), stdout.getvalue()), (2, 1, ""), stderr.getvalue())
+        return stderr.getvalue()
 
     def refused(self, *words: str, text: str = "", status: int = 2) -> str:
         done = self.run_wall(*words, text=text)
@@ -46,7 +56,7 @@ class Basics(Cli):
                             (("check", "--input", "{"), "not JSON"), (("check", "--inpt", "x"), "--input"),
                             (("check", "t", "--input", "{}"), "exclude")):
             with self.subTest(words):
-                self.assertIn(word, self.refused(*words))
+                self.assertIn(word, self.said(*words))
         self.assertIn("no input", self.refused("check"))
 
     def test_a_bad_policy_starts_no_server(self) -> None:
@@ -158,6 +168,11 @@ class Relaying(Cli):
               "    if 'id' in body:\n"
               "        print(json.dumps({'jsonrpc': '2.0', 'id': body['id'], 'result': {'content': []}}), flush=True)\n")
 
+    @staticmethod
+    def lines_of(path: str) -> list:
+        with open(path, encoding="utf-8") as stream:
+            return stream.readlines()
+
     def test_a_conversation(self) -> None:
         calls = [request("tools/call", {"name": "read_file", "arguments": {"path": path}}, number)
                  for number, path in enumerate(("src/x.py", "~/.ssh/id_rsa", "~/.aws/credentials", "README.md"))]
@@ -166,7 +181,7 @@ class Relaying(Cli):
         answers = {one["id"]: one for one in map(json.loads, done.stdout.splitlines())}
         self.assertEqual({number: "error" in one for number, one in answers.items()}, {0: False, 1: True, 2: True, 3: False})
         logs = os.path.join(self.home, ".mcpwall", "logs")
-        records = [json.loads(line) for name in os.listdir(logs) for line in open(os.path.join(logs, name), encoding="utf-8")]
+        records = [json.loads(line) for name in os.listdir(logs) for line in self.lines_of(os.path.join(logs, name))]
         self.assertEqual(len(records), 6)
         self.assertEqual({one["server"] for one in records}, {"fs"})
         self.assertRegex(done.stderr.decode(), r"\[\d\d:\d\d:\d\d\] DENY tools/call read_file \[block-ssh-keys\] - Blocked: access to SSH keys\n")

@@ -1,0 +1,375 @@
+"""Section 6: secrets. Everything that looks like a secret here is made up at run time or kept in pieces."""
+import json
+import os
+import random
+import string
+import time
+import unittest
+
+import mcpwall
+from mcpwall import BUILTIN_KINDS, Budget, Finding, SecretScanner, merge_spans, secret_kinds, shannon_entropy, strings_of
+
+HERE = os.path.dirname(os.path.abspath(__file__))
+GAP = "|~|"                 # stands inside every made-up secret of the data file, so that repository scanners stay quiet
+MARK = "[REDACTED BY MCPWALL]"
+LETTERS = string.ascii_letters
+ALNUM = LETTERS + string.digits
+SCANNER = SecretScanner(BUILTIN_KINDS)
+SEED = int(os.environ.get("MCPWALL_SEED", random.SystemRandom().randrange(10**9)))
+FUZZ_S = float(os.environ.get("MCPWALL_FUZZ", "0.6"))
+
+
+def made(rnd, alphabet, count):
+    return "".join(rnd.choice(alphabet) for _ in range(count))
+
+
+def cases():
+    with open(os.path.join(HERE, "data", "secrets.json"), encoding="utf-8") as file:
+        return json.loads(file.read().replace(GAP, ""))
+
+
+def scan(*texts, names=None, scanner=SCANNER):
+    return scanner.scan(list(texts), Budget(20), names if names is not None else [""] * len(texts))
+
+
+def redact(texts, findings):
+    texts = list(texts)
+    by_text = {}
+    for finding in findings:
+        for index, start, end in finding.spans:
+            by_text.setdefault(index, []).append((start, end))
+    for index, pairs in by_text.items():
+        for start, end in reversed(merge_spans(pairs)):
+            texts[index] = texts[index][:start] + MARK + texts[index][end:]
+    return texts
+
+
+def hidden(text):
+    return redact([text], scan(text))[0]
+
+
+def leaks(secret, texts):
+    """Does a run of 16 characters of *secret* (all of it, when it is shorter) stand in one of *texts*?"""
+    return any(secret[at:at + 16] in text for text in texts for at in range(max(1, len(secret) - 15)))
+
+
+def shapes():
+    for kind, rows, _ in mcpwall._kind_rows():
+        for shape in rows:
+            if not shape.startswith("eg:"):
+                yield kind, shape
+
+
+def token(kind, shape, seed=0):
+    """A token of one shape. (A JSON web token begins with the base64 of a header.)"""
+    rnd = random.Random(f"{kind} {shape} {seed}")
+    if kind == "jwt-token":
+        return ".".join(["eyJhbGciOiJIUzI1NiIsInR5cCI6IkpXVCJ9"] + [made(rnd, ALNUM, 40) for _ in range(shape.count("."))])
+    return mcpwall._example(shape, rnd)
+
+
+class Basics(unittest.TestCase):
+    def test_entropy(self):
+        self.assertEqual(shannon_entropy(""), 0)
+        self.assertEqual(shannon_entropy("aaaa"), 0)
+        self.assertEqual(shannon_entropy("abcd"), 2)
+        self.assertAlmostEqual(shannon_entropy("aab"), 0.9183, 4)
+
+    def test_merge_spans(self):
+        self.assertEqual(merge_spans([]), [])
+        self.assertEqual(merge_spans([(5, 7), (1, 3), (3, 4), (6, 9)]), [(1, 4), (5, 9)])
+        self.assertEqual(merge_spans(iter([(1, 9), (2, 3)])), [(1, 9)])
+
+    def test_kinds(self):
+        kinds = secret_kinds()
+        names = [name for name, _, _ in kinds]
+        self.assertGreaterEqual(len(names), 110)
+        self.assertEqual(len(names), len(set(names)))
+        self.assertEqual(tuple(names), BUILTIN_KINDS)
+        self.assertEqual(kinds, secret_kinds())
+        for known in ("aws-access-key", "aws-secret-key", "github-token", "openai-key", "anthropic-key", "stripe-key",
+                      "private-key-header", "jwt-token", "slack-token", "database-url", "gcp-key", "azure-key"):
+            self.assertIn(known, names)
+        for name, about, example in kinds:
+            with self.subTest(name):
+                self.assertTrue(about and example)
+                self.assertEqual(scan(example)[0].pattern, name)
+
+
+class Tokens(unittest.TestCase):
+    AROUND = (("", ""), ("x = '", "'\n"), ("KEY=", "\n"), ("a\\n", "\\n"), ("(", ")"), ('{\\"k\\":\\"', '\\"}'), ("see ", "."))
+
+    def test_every_shape_everywhere(self):
+        missed, wrong, count = [], [], 0
+        for kind, shape in shapes():
+            for seed in range(2):
+                text = token(kind, shape, seed)
+                for before, after in self.AROUND:
+                    count += 1
+                    whole = before + text + after
+                    if leaks(text, [hidden(whole)]) or not SCANNER.may_match(whole):
+                        missed.append((kind, shape, before))
+                if scan(text)[0].pattern != kind:
+                    wrong.append((kind, shape, scan(text)[0].pattern))
+        self.assertLessEqual(len(missed) / count, 0.01, missed[:9])      # base64 bodies may be broken by chance
+        self.assertLessEqual(len(wrong), 3, wrong)
+
+    def test_near_misses(self):
+        for kind, shape in shapes():
+            parts = mcpwall._shape_parts(shape)
+            text = token(kind, shape)
+            literal, (_, letter, least, most) = parts[0][0], parts[-1]
+            if not letter or letter == "d" or kind in ("jwt-token", "discord-token", "telegram-token"):
+                continue
+            with self.subTest(kind=kind, shape=shape):
+                self.assertEqual([f for f in scan("a" + text) if f.pattern == kind], [], "glued to a letter")
+                if len(literal) >= 3:
+                    fake = literal + "x" * (len(text) - len(literal))
+                    self.assertEqual(scan(fake), [], "a placeholder")
+                if len(parts) == 1 and least > 2 and not (kind == "stripe-key"):
+                    self.assertEqual([f for f in scan(text[:-1]) if f.pattern == kind], [], "one character short")
+                    if most == least and letter not in "we":
+                        self.assertEqual([f for f in scan(text + "Z") if f.pattern == kind], [], "one too long")
+
+    def test_decoys_hide_nothing(self):
+        key = token("aws-access-key", "AKIA{u16}")
+        text = "AKIA" + "IOSFODNN7EXAMPLE " + key + " AKIA" + "XXXXXXXXXXXXXXXX"
+        self.assertEqual([finding.spans for finding in scan(text)], [((0, 21, 41),)])
+        self.assertNotIn(key, hidden("password=changeme\npassword=" + key))
+
+    def test_presigned_urls_stay(self):
+        rnd = random.Random(1)
+        key = "ASIA" + made(rnd, string.ascii_uppercase, 12) + "2345"
+        url = f"https://b.example.com/k?X-Amz-Credential={key}%2F2024&X-Amz-Signature={made(rnd, '0123456789abcdef', 64)}"
+        self.assertEqual(scan(url), [])
+        self.assertNotEqual(scan(key), [])
+
+
+class Labelled(unittest.TestCase):
+    def test_cases(self):
+        wrong = []
+        for case in cases():
+            text = case["text"]
+            left = hidden(text)
+            if case["label"] == "allow":
+                if left != text:
+                    wrong.append((case["id"], case["category"], "touched"))
+                continue
+            secrets = case["secret"] if isinstance(case["secret"], list) else [case["secret"]]
+            if any(leaks(secret, [left]) for secret in secrets):
+                wrong.append((case["id"], case["category"], "leaks"))
+            if not SCANNER.may_match(text):
+                wrong.append((case["id"], case["category"], "may_match"))
+        self.assertEqual(wrong, [])
+
+
+class Blocks(unittest.TestCase):
+    def body(self, lines=5, seed=1):
+        rnd = random.Random(seed)
+        return "\n".join([made(rnd, ALNUM + "+/", 64) for _ in range(lines)] + [made(rnd, ALNUM + "+/", 42) + "=="])
+
+    def block(self, label, body):
+        return f"-----BEGIN {label}-----\n{body}\n-----END {label}-----"
+
+    def assert_gone(self, text, body):
+        left = hidden(text)
+        for line in body.split("\n"):
+            self.assertFalse(leaks(line, [left]), left[:300])
+        return left
+
+    def test_whole_blocks(self):
+        for label in ("RSA PRIVATE KEY", "EC PRIVATE KEY", "DSA PRIVATE KEY", "OPENSSH PRIVATE KEY", "PRIVATE KEY",
+                      "ENCRYPTED PRIVATE KEY", "PGP PRIVATE KEY BLOCK"):
+            block = self.block(label, self.body())
+            for before, after in (("", ""), ("$ cat k\n", "\n$ "), ('KEY="', '"\nA=1')):
+                with self.subTest(label=label, before=before):
+                    self.assertEqual(hidden(before + block + after), before + MARK + after)
+
+    def test_forms(self):
+        body = self.body()
+        block = self.block("PRIVATE KEY", body)
+        self.assert_gone('{"private_key": "' + block.replace("\n", "\\n") + '\\n"}', body)
+        self.assert_gone("\n".join("    " + line for line in block.split("\n")), body)
+        self.assert_gone("\n".join("# " + line for line in block.split("\n")), body)
+        self.assert_gone("\n".join("> " + line for line in block.split("\n")), body)
+        self.assert_gone(" + \n".join(f'  "{line}\\n"' for line in block.split("\n")), body)
+        self.assert_gone(block.replace("\n", "\r\n"), body)
+        self.assert_gone(block[:-30], body)                     # no footer
+        self.assert_gone(self.block("RSA PRIVATE KEY", "Proc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,0A1B\n\n" + body), body)
+        self.assert_gone(self.block("PGP PRIVATE KEY BLOCK", "Version: GnuPG v2\n\n" + body + "\n=aB3d"), body)
+        self.assert_gone("PuTTY-User-Key-File-2: ssh-rsa\nPublic-Lines: 1\nAAAA\nPrivate-Lines: 6\n" + body, body)
+
+    def test_what_follows_a_cut_block_stays(self):
+        left = hidden("-----BEGIN PRIVATE KEY-----\n" + self.body() + "\n\nHello, this is text. It stays.\n")
+        self.assertIn("Hello, this is text. It stays.", left)
+
+    def test_public_blocks_and_talk_stay(self):
+        for text in (self.block("CERTIFICATE", self.body()), self.block("PUBLIC KEY", self.body()),
+                     self.block("PGP PUBLIC KEY BLOCK", self.body()), self.block("PRIVATE KEY", "..."),
+                     "It starts with -----BEGIN PRIVATE KEY----- and ends with -----END PRIVATE KEY-----."):
+            self.assertEqual(hidden(text), text)
+
+
+class Context(unittest.TestCase):
+    def test_only_the_password_of_a_url(self):
+        pw = made(random.Random(3), ALNUM, 14)
+        self.assertEqual(hidden(f"postgres://app:{pw}@db/prod"), f"postgres://app:{MARK}@db/prod")
+        self.assertEqual(hidden(f"redis://:{pw}@cache:6379/0"), f"redis://:{MARK}@cache:6379/0")
+        for url in ("postgres://user:password@localhost/db", "amqp://guest:guest@mq/", "https://host:8080/a@b",
+                    "https://$USER:$PASS@h/", "https://<user>:<pw>@h/", "https://u:********@h/"):
+            self.assertEqual(hidden(url), url)
+
+    def test_member_names(self):
+        pw = "hunter2" + "x9"
+        for value in ({"password": pw}, {"a": 1, "dbPassword": pw, "b": "c"}, {"name": "DB_PASSWORD", "value": pw},
+                      {"args": ["--password", pw, "run"]}):
+            texts, names = strings_of({"result": value})
+            self.assertTrue(SCANNER.may_match("\0".join(texts)))
+            self.assertNotIn(pw, redact(texts, SCANNER.scan(texts, Budget(5), names)))
+        texts, names = strings_of({"password": {"abc123xyz9": 1}})
+        self.assertEqual(SCANNER.scan(texts, Budget(5), names), [])     # a member name is not the value
+
+    def test_basic_auth(self):
+        import base64
+        value = base64.b64encode(b"dana:" + b"c4t-7Qz!pp").decode()
+        self.assertEqual(hidden(f"Authorization: Basic {value}"), f"Authorization: Basic {MARK}")
+        self.assertEqual(hidden('{"auth": "%s"}' % value), '{"auth": "%s"}' % MARK)
+        words = base64.b64encode(b"user:password").decode()
+        self.assertEqual(scan(f"Authorization: Basic {words}"), [])
+
+
+class Views(unittest.TestCase):
+    def setUp(self):
+        self.key = token("github-token", "ghp_{a36-}")
+
+    def assert_found(self, text):
+        self.assertTrue(SCANNER.may_match(text))
+        findings = scan(text)
+        self.assertTrue(findings, text)
+        left = redact([text], findings)[0]
+        self.assertEqual(scan(left), [])
+        return findings, left
+
+    def test_percent_encoded(self):
+        _, left = self.assert_found("u?q=" + self.key.replace("_", "%5F") + "&a=1")
+        self.assertEqual(left, f"u?q={MARK}&a=1")
+        self.assert_found("x=%7B%22password%22%3A%22hunter2xx9%22%7D")
+
+    def test_invisible_characters(self):
+        for char in "\u200b\u00ad\u2060\ufeff":
+            hidden_key = char.join(self.key)
+            findings, left = self.assert_found(f"key {hidden_key} end")
+            self.assertEqual(left, f"key {MARK} end")
+            self.assertNotEqual(findings[0].view, "raw")
+
+    def test_fullwidth(self):
+        self.assert_found("".join(chr(ord(c) + 0xFEE0) for c in self.key))
+
+    def test_base64(self):
+        import base64
+        _, left = self.assert_found(json.dumps({"content": base64.b64encode(b"A=1\nGH=" + self.key.encode() + b"\n").decode()}))
+        self.assertTrue(left.startswith('{"content": "[RED'))
+
+    def test_html_and_escapes(self):
+        self.assert_found("&quot;password&quot;:&quot;hunter2xx9&quot;")
+        self.assert_found('{\\"password\\": \\"hunter2xx9\\"}')
+        self.assert_found(self.key.replace("p", "\\u0070"))
+
+    def test_split_over_text_blocks(self):
+        for parts in ([self.key[:9], self.key[9:]], [self.key[:5], self.key[5:20], self.key[20:]]):
+            blocks = [{"type": "text", "text": part} for part in parts]
+            blocks[0]["text"] = "key: " + blocks[0]["text"]
+            texts, names = strings_of({"result": {"content": blocks}})
+            self.assertTrue(SCANNER.may_match("\0".join(texts)))
+            findings = SCANNER.scan(texts, Budget(5), names)
+            self.assertEqual([len(finding.spans) for finding in findings], [len(parts)])
+            self.assertEqual([t for t in redact(texts, findings) if MARK in t], ["key: " + MARK] + [MARK] * (len(parts) - 1))
+
+
+class OwnPatterns(unittest.TestCase):
+    class Regex:
+        def __init__(self, source, literals):
+            import re
+            self.regex, self.literals = re.compile(source), literals
+
+        def finditer_spans(self, text, budget):
+            return [match.span() for match in self.regex.finditer(text)]
+
+    def test_threshold_and_literals(self):
+        own = SecretScanner((), [("own", self.Regex("acme-[a-z]{8}", frozenset(("acme-",))), 2.5)])
+        self.assertFalse(own.may_match("nothing here"))
+        self.assertTrue(own.may_match("ACME-ABC and acme-abcdefgh"))
+        self.assertEqual(own.scan(["x acme-abcdefgh", "acme-aaaaaaaa"], Budget(5)), [Finding("own", ((0, 2, 15),), "raw")])
+        self.assertEqual(own.scan(["password=hunter2xx9"], Budget(5)), [])
+        anything = SecretScanner((), [("own", self.Regex("z{3}", None), None)])
+        self.assertTrue(anything.may_match("whatever"))
+
+    def test_beside_the_built_in(self):
+        both = SecretScanner(BUILTIN_KINDS, [("own", self.Regex("acme-[a-z]{8}", frozenset(("acme-",))), None)])
+        self.assertEqual([f.pattern for f in both.scan(["acme-abcdefgh password=hunter2xx9"], Budget(5))], ["password", "own"])
+
+    def test_some_kinds_only(self):
+        some = SecretScanner(["github-token"])
+        self.assertEqual(some.scan(["password=hunter2xx9"], Budget(5)), [])
+
+
+class Properties(unittest.TestCase):
+    PIECES = ['password', ' ', '=', ':', '"', "'", "\\n", "\n", "\\", ",", "{", "}", "token", "secret", "API_KEY", "://", "@", "a:b",
+              "text", "type", "curl -u ", "-----BEGIN PRIVATE KEY-----", "-----END PRIVATE KEY-----", "Bearer ", "Basic ", "%5F", "&#x5f;",
+              "\u200b", "-", "_", ".", "/", "é", "value", "name", "--password", "&", ";", "xxxx", "eyJ", "sk-", "ghp_", "Q~", "|", "<", ">",
+              "$", "Private-Lines: 3\n", "\u0130", "\uff47", "hooks.slack.com/services/", "AKIA", MARK]
+
+    def piece(self, rnd):
+        what = rnd.random()
+        if what < 0.6:
+            return rnd.choice(self.PIECES)
+        if what < 0.75:
+            kind, shape = rnd.choice(self.kinds)
+            return token(kind, shape, rnd.randrange(4))
+        return made(rnd, rnd.choice((ALNUM, "0123456789abcdef", ALNUM + "+/", LETTERS)), rnd.choice((3, 8, 16, 20, 40, 64)))
+
+    def test_superset_and_redaction(self):
+        """may_match is true whatever scan finds; what was redacted once stays redacted; nothing raises."""
+        rnd = random.Random(SEED)
+        self.kinds = list(shapes())
+        end = time.monotonic() + FUZZ_S
+        runs = 0
+        while time.monotonic() < end or runs < 50:
+            runs += 1
+            texts = ["".join(self.piece(rnd) for _ in range(rnd.randrange(1, 9))) for _ in range(rnd.randrange(1, 6))]
+            names = [rnd.choice((None, "text", "password", "", "x")) for _ in texts]
+            with self.subTest(seed=SEED, texts=texts):
+                findings = SCANNER.scan(texts, Budget(20), names)
+                if findings:
+                    self.assertTrue(SCANNER.may_match("\0".join(texts)))
+                for finding in findings:
+                    for index, start, stop in finding.spans:
+                        self.assertTrue(0 <= start < stop <= len(texts[index]), finding)
+                self.assertEqual(findings, SCANNER.scan(texts, Budget(20), names))
+
+    def test_redaction_is_final(self):
+        rnd = random.Random(SEED + 1)
+        kinds = list(shapes())
+        for _ in range(150):
+            parts = []
+            for _ in range(rnd.randrange(1, 6)):
+                kind, shape = rnd.choice(kinds)
+                parts += [rnd.choice(("key=", "a: ", '"', "see ", "password: ", "url=https://u:")), token(kind, shape, rnd.randrange(9)),
+                          rnd.choice(("\n", '"', " ", "@h/ ", ", ", "\\n"))]
+            left = hidden("".join(parts))
+            self.assertEqual(hidden(left), left, SEED)
+
+    def test_hostile_texts_take_linear_time(self):
+        rnd = random.Random(5)
+        for name, text in (("one letter", "a" * 2_000_000), ("dashes", "-" * 2_000_000), ("headers", "-eyJ" * 500_000),
+                           ("starts", "-glpat-1" * 250_000), ("names", "password=" * 5_000), ("urls", "://a:b@" * 20_000),
+                           ("blocks", "-----BEGIN PRIVATE KEY-----\n" * 20_000), ("dots", ("eyJ" + "a" * 20 + ".") * 5_000),
+                           ("quotes", 'secret="' + '\\"' * 200_000), ("words", "secret " * 100_000), ("near", "ghp_abcdefgh1234 " * 10_000),
+                           ("base64", made(rnd, ALNUM + "+/", 100_000)), ("percent", "%41" * 20_000)):
+            started = time.perf_counter()
+            scan(text)
+            self.assertLess(time.perf_counter() - started, 2.5, name)
+
+
+if __name__ == "__main__":
+    unittest.main()
