@@ -7150,10 +7150,10 @@ def _made_up(text: str) -> bool:
     return ("your" in low or "my" in low) and _your_thing.search(text) is not None
 
 
-def _wordy(text: str) -> bool:
-    """Is *text* made of words, as names in code and prose are?"""
+def _wordy(text: str, share: float = 0.7) -> bool:
+    """Is at least that share of *text* made of words, as names in code and prose are?"""
     words, size = _PLAIN_WORD.findall(text), sum(map(str.isalnum, text))
-    if sum(map(len, words)) < 0.7 * size:
+    if sum(map(len, words)) < share * size:
         return False
     covered = 0
     for word in words:
@@ -7161,7 +7161,7 @@ def _wordy(text: str) -> bool:
         known = sum(low[place:place + 2] in _WORD_PAIRS for place in range(len(low) - 1))
         if known >= (0.75 if len(low) > 7 else 0.5 if len(low) > 4 else 0.6) * (len(low) - 1):
             covered += len(low)
-    return covered >= 0.7 * size
+    return covered >= share * size
 
 
 def _random(text: str) -> bool:
@@ -7211,7 +7211,8 @@ def _rank_of(name: str) -> str:
     while len(words) > 1 and (words[-1].isdigit() or words[-1] in _NAME_ENDINGS):
         words.pop()
     plain = "".join(words)
-    if not words or plain in _OTHER_NAMES or plain.startswith(("xamz", "xgoog")) or plain.endswith("s3key") or not _OTHER_WORDS.isdisjoint(words):
+    if not words or plain in _OTHER_NAMES or not _OTHER_WORDS.isdisjoint(words) \
+            or plain.startswith(("xamz", "xgoog")) or plain.endswith("s3key"):
         return ""
     if _PASSWORD_NAME.search(plain) or words[-1] == "pass":
         return "password"
@@ -7239,7 +7240,6 @@ _assign = lazy_regex(r"""(?x)
 _secret_quoted = lazy_regex(r'''(\\*["'`])((?:\\(?![\\"'`])(?:.)|[^"'`\\\n\0]|(?!\1)\\*["'`])*?)\1''')
 _bare_value = lazy_regex(r'''(?:[^\s"'`<>\0|\\]|\\(?![nrt"'\\]))+''')
 
-
 MAX_PASSWORD = 200          # characters from a name to the end of a password
 
 
@@ -7257,18 +7257,23 @@ def _value_after(text: str, at: int, name: str, left: str, reach: int) -> _Value
     form, start = found.lastgroup or "assign", found.end()
     if form in ("quoted", "space") and _BARE_PASS.search(name):
         return None
-    if form == "tag" and not left.endswith(("<", ":", "<key>")) or left.endswith("::") or left.endswith(":") and found[0] == ":" or form == "member" and left[-1:] not in ("", "\0", "-"):
+    if form == "tag" and not left.endswith(("<", ":", "<key>")) or form == "member" and left[-1:] not in ("", "\0", "-"):
+        return None
+    if left.endswith("::") or left.endswith(":") and found[0] == ":":       # a piece of `arn:aws:secret:name`
         return None
     if form == "member":
         end = text.find("\0", start, reach)
-        return _Value(start, end, "member") if end >= 0 else _Value(start, len(text), "member") if reach >= len(text) else None
+        if end < 0 and reach < len(text):
+            return None
+        return _Value(start, end if end >= 0 else len(text), "member")
     found = _secret_quoted.match(text, start, reach) if form not in ("space", "tag") else None
     if found:
         return _Value(found.start(2), found.end(2), "quoted")
     found = _bare_value.match(text, start, reach)
     if found is None:
         return None
-    if form == "space" and left[-2:] != "--" and not (_digit.search(found[0]) and _LOOSE_LEFT.search(text, max(0, at - 150), at)):
+    if form == "space" and left[-2:] != "--" and not (
+            _digit.search(found[0]) and _LOOSE_LEFT.search(text, max(0, at - 150), at)):
         return None
     if form == "tag":
         return _Value(start, found.end(), "bare") if text.startswith("</", found.end()) else None
@@ -7311,18 +7316,24 @@ _WEAK_WORDS = frozenset("password passwd pass pwd secret changeme admin root pos
                         "password1 password123 pass123 secret123 admin123 test123 mypassword mysecretpassword".split())
 
 
+_HASHES = ("$2a$", "$2b$", "$2y$", "$argon2", "$6$", "$5$", "$1$", "pbkdf2", "scrypt", "sha256:", "sha512:", "{SSHA", "{SHA")
+_NO_TOKENS = ("AWS4-", "sha256-", "sha384-", "sha512-", "sha1-", "ssh-", "AAAAB3Nza", "AAAAC3Nza", "AAAAE2Vj", "data:", "arn:", "urn:")
+
+
 def _is_password(value: str, form: str) -> bool:
     """May *value* be a real password, given that its name says so?"""
     plain = value.strip()
     if plain.count(":") > 3 or plain.startswith(":-"):
         return False                    # a line of passwd
-    if not 6 <= len(plain) <= 300 or not plain.isascii() and not _digit.search(plain) or plain.lower() in _WEAK_WORDS or len(set(plain)) < 5:
+    if not 6 <= len(plain) <= 300 or len(set(plain)) < 5 or plain.lower() in _WEAK_WORDS:
+        return False
+    if not plain.isascii() and not _digit.search(plain):
         return False
     if _made_up(plain) or _refers(plain) or "\n" in plain:
         return False
     if _PATH_VALUE.match(plain) and _wordy(plain) or plain[0] in "{[(" and (plain[-1] in "}])" or form in ("bare", "loose")):
         return False
-    if plain.startswith(("$2a$", "$2b$", "$2y$", "$argon2", "$6$", "$5$", "$1$", "pbkdf2", "scrypt", "sha256:", "sha512:", "{SSHA", "{SHA")):
+    if plain.startswith(_HASHES):
         return False
     if "password" in plain.lower() and _wordy(plain):
         return False
@@ -7335,10 +7346,10 @@ def _is_password(value: str, form: str) -> bool:
     if core.isdigit():
         return form in ("quoted", "member") and len(core) >= 6
     if digits + letters < len(core) and not core.replace("_", "").replace("-", "").replace(".", "").isalpha():
-        code = form in ("bare", "loose") and _DOTTED.match(core) and (digits < 3 or _wordy(core))
+        code = form in ("bare", "loose") and _DOTTED.match(core) and (digits < 2 or _wordy(core))
         return not code and not _wordy_name(core)
     if digits == 0:
-        return not _DOTTED.match(core) and not _name_like(core) and not _wordy(core) and len(core) >= 8 and not core.islower() and not core.isupper()
+        return len(core) >= 8 and not (core.islower() or core.isupper() or _DOTTED.match(core) or _name_like(core) or _wordy(core))
     return not _wordy_name(core)
 
 
@@ -7347,7 +7358,7 @@ _SYMBOLS = lazy_regex("[^A-Za-z0-9_./:@, -]")
 
 def _wordy_name(text: str) -> bool:
     """`user_password_2`: a name rather than a password."""
-    return not text.isalnum() and not _SYMBOLS.search(text) and _wordy(text)
+    return not text.isalnum() and not _SYMBOLS.search(text) and _wordy(text, 0.8)
 
 
 _TOKEN_VALUE = lazy_regex(r"[A-Za-z0-9+/=_.~:@!%*-]{16,20000}\Z")
@@ -7364,9 +7375,10 @@ def _is_token(value: str) -> bool:
         return False                # a checksum or an id
     if len(set(sample)) < 8 or _made_up(sample) or shannon_entropy(sample) < 2.9:
         return False
-    if value.startswith(("AWS4-", "sha256-", "sha384-", "sha512-", "sha1-", "ssh-", "AAAAB3Nza", "AAAAC3Nza", "AAAAE2Vj", "data:", "arn:", "urn:")):
+    if value.startswith(_NO_TOKENS):
         return False
-    if not _digit.search(sample) and (sample.islower() or sample.isupper() or sum(map(len, _PLAIN_WORD.findall(sample))) > 0.7 * len(sample)):
+    if not _digit.search(sample) and (sample.islower() or sample.isupper()
+                                      or sum(map(len, _PLAIN_WORD.findall(sample))) > 0.7 * len(sample)):
         return False
     return not _wordy(sample) and not _name_like(sample)
 
@@ -7431,11 +7443,16 @@ _DATABASES = ("postgres", "mysql", "mariadb", "mongodb", "redis", "amqp", "mssql
               "couchdb", "cassandra", "neo4j", "nats", "kafka", "rediss", "valkey", "jdbc", "sqlite", "db2", "snowflake", "elasticsearch")
 
 
+def _given(value: str) -> bool:
+    """Is *value* more than a stand-in, a reference or a name?"""
+    return not (value.lower() in _WEAK_WORDS or len(set(value)) < 3 or _made_up(value) or _refers(value) or _wordy_name(value))
+
+
 def _url_spans(text: str, low: str) -> Iterator[tuple[str, int, int]]:
     for found in _url_password.finditer(text):
         user, password = found[1], found[2]
-        if password == user or password.lower() in _WEAK_WORDS or _made_up(password) or _refers(password) \
-                or len(password) < 4 or len(set(password)) < 3 or _wordy_name(password) or password.isalpha() and password.islower() and len(password) < 9 and _wordy(password) or password[0] in "<[{$%" or password.isdigit() and len(password) < 6:
+        if password == user or password[0] in "<[{$%" or len(password) < 6 and (password.isdigit() or len(password) < 4) \
+                or not _given(password) or password.isalpha() and password.islower() and len(password) < 9 and _wordy(password):
             continue
         scheme = _url_scheme.search(low, max(0, found.start() - 24), found.start())
         known = scheme is not None and scheme[0].startswith(_DATABASES)
@@ -7531,7 +7548,7 @@ class _Search:
                     run = text[start:end]
                     if _digit.search(run) or not (run.islower() or run.isupper() or "_" in run):
                         unlike_words = True
-                        if end - start >= 24 and text[start] in _TEXT_CODES and text[start + 4] in _TEXT_CODES and text[start + 8] in _TEXT_CODES:
+                        if end - start >= 24 and _TEXT_CODES.issuperset(text[start:start + 12:4]):
                             self._encoded(start, end)
                         covered = self._inside(run, start, end) or covered
                         if start >= covered and start >= valued:
@@ -7698,8 +7715,7 @@ class _Search:
             self.found += (("azure-client-secret", *m.span()) for m in _azure_secret.finditer(text) if _random(m[0]))
         if "curl" in text:
             for match in _curl_user.finditer(text):
-                if not (match[2].lower() in _WEAK_WORDS or _made_up(match[2]) or _refers(match[2])
-                        or _wordy(match[2])):
+                if _given(match[2]) and not _wordy(match[2]):
                     self.found.append(("basic-auth", *match.span(2)))
 
 
@@ -8482,11 +8498,13 @@ class _Opaque:
         """The content blocks of a result, prompt or sampling message, and the resources in them."""
         body = self._message.body
         top = body.get("result") if self._message.kind == "response" else body.get("params")
-        calls = self._message.kind == "request" and self._message.peer == "client"
-        if type(top) is not dict or calls:
+        if type(top) is not dict:
             return
         asked = top.get("inputRequests")
         holders = [top, top.get("result"), *(asked.values() if type(asked) is dict else ())]
+        if self._message.kind == "request" and self._message.peer == "client":
+            given = top.get("inputResponses")
+            holders = [*given.values()] if type(given) is dict else []
         holders += [one.get("params") for one in holders if type(one) is dict]
         for holder in holders:
             if type(holder) is not dict or holder is top and self._message.kind == "notification":
@@ -8497,6 +8515,7 @@ class _Opaque:
             for block in blocks:
                 yield block
                 yield block.get("resource")
+                blocks += _listed_blocks(block.get("content"))      # of a tool result within a message
 
 
 def _listed_blocks(value: Any) -> list[dict[str, Any]]:
@@ -10131,6 +10150,8 @@ class Wall:
             if findings and not any(finding.spans for finding in findings):
                 return Decision("deny", name, rule.message, findings, hit.path, hit.why, hit.view)   # it cannot be cut out
             findings = subject.findings + tuple(one for one in findings if one not in subject.findings)
+            if not findings:
+                return Decision("log_only", name, rule.message, (), hit.path, hit.why, hit.view)        # nothing to take out
         return Decision(rule.action, name, rule.message, findings, hit.path, hit.why, hit.view)
 
     def _rules_for(self, message: Message) -> _Candidates:
@@ -10175,6 +10196,7 @@ BLOCKED = "[BLOCKED BY MCPWALL]"        # begins the text that stands for a refu
 MAX_PENDING = 65_536        # requests without an answer, per direction; further ones are refused
 MAX_TASKS = 10_000          # task handles remembered; the oldest is forgotten, its results are judged as nobody's
 ENDS_BYTES = 64 * 1024      # of a line that is too long: so much of its head and tail is kept to find the id
+MAX_BATCH = 10_000          # messages in one batch
 MAX_CANCELLED = 1000        # cancelled requests remembered: their answers may still come
 MAX_STRAY_CHARS = 2000      # of a line that is no message at all: so much goes to stderr
 
@@ -10225,9 +10247,9 @@ class _Lines:
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._parts: list[bytes] = []
+        self._rest = bytearray()
+        self._head = b""        # of a line beyond the limit, of which _rest then is the tail
         self._size = 0
-        self._skipped: _TooLong | None = None
 
     def feed(self, data: bytes) -> list[Any]:
         """The lines that *data* completes, without their line feeds: bytes or _TooLong. b"" is the end of file."""
@@ -10238,33 +10260,30 @@ class _Lines:
         lines: list[Any] = []
         if whole:
             lines.append(self._finish(whole[0]))
-            lines += (line if len(line) <= self._limit else self._cut(line) for line in whole[1:])
+            lines += (line if len(line) <= self._limit else _TooLong(line[:ENDS_BYTES], line[-ENDS_BYTES:], len(line))
+                      for line in whole[1:])
         if rest:
             self._keep(rest)
         return lines
 
     def _keep(self, part: bytes) -> None:
         self._size += len(part)
-        if self._skipped is not None:
-            self._skipped = self._skipped._replace(tail=(self._skipped.tail + part)[-ENDS_BYTES:], size=self._size)
-            return
-        self._parts.append(part)
+        self._rest += part
         if self._size > self._limit:
-            self._skipped = self._cut(b"".join(self._parts))
-            self._parts.clear()
+            if not self._head:
+                self._head = bytes(self._rest[:ENDS_BYTES])
+            if len(self._rest) > 2 * ENDS_BYTES:
+                self._rest = self._rest[-ENDS_BYTES:]
 
     def _finish(self, part: bytes) -> bytes | _TooLong:
-        if part:
-            if not self._parts and self._skipped is None and len(part) <= self._limit:
-                return part
-            self._keep(part)
-        skipped, parts = self._skipped, self._parts
-        self._skipped, self._parts, self._size = None, [], 0
-        return skipped if skipped is not None else parts[0] if len(parts) == 1 else b"".join(parts)
-
-    @staticmethod
-    def _cut(line: bytes) -> _TooLong:
-        return _TooLong(line[:ENDS_BYTES], line[-ENDS_BYTES:], len(line))
+        if not self._size and len(part) <= self._limit:
+            return part
+        self._keep(part)
+        line: bytes | _TooLong = bytes(self._rest)
+        if self._head:
+            line = _TooLong(self._head, bytes(self._rest[-ENDS_BYTES:]), self._size)
+        self._rest, self._head, self._size = bytearray(), b"", 0
+        return line
 
 
 class _Effects:
@@ -10373,8 +10392,8 @@ class Session:
 
     def _batch(self, peer: str, text: str, items: list[Any], line: bytes, out: _Effects) -> None:
         """Judge each item on its own; what may pass goes on as a batch, refusals come back as one."""
-        if not items:
-            raise MessageError("an empty batch", -32600)
+        if not 0 < len(items) <= MAX_BATCH:
+            raise MessageError(f"a batch of {len(items)}; write 1 to {MAX_BATCH}", -32600)
         kinds = []
         for item in items:
             kinds.append(message_kind(item, peer))      # one item that cannot be judged refuses the whole batch
@@ -10519,7 +10538,9 @@ class Session:
         return waiting
 
     def _remember_task(self, result: dict[str, Any], answered: Pending) -> None:
-        if answered.method is not None and answered.method.startswith("tasks/"):
+        if answered.method is None:     # nobody's answer begins nobody's task
+            return
+        if answered.method.startswith("tasks/"):
             if answered.method == "tasks/result":
                 self._tasks.pop(answered.task or "", None)
             elif "result" in result or "error" in result:     # 2026-07-28: the outcome stands in the answer
@@ -10573,9 +10594,14 @@ class Session:
         if name is None:
             return None
         items = result[name]
-        bad = [index for index, item in enumerate(items) if self.wall.decide(
-            message._replace(body={**message.body, "result": {name: [item]}}), self._budget).action == "deny"]
-        if not bad or self._budget.left() <= 0:
+        bad = []
+        for index, item in enumerate(items):
+            one = message._replace(body={**message.body, "result": {name: [item]}})
+            if self.wall.decide(one, self._budget).action == "deny":
+                bad.append(index)
+                if self._budget.left() <= 0:
+                    return None
+        if not bad:
             return None
         text = _drop_items(message.text, ("result", name), bad)
         message = message._replace(body=load_json(text), text=text)
@@ -10807,7 +10833,7 @@ def _cut_spans(text: str, spans: Sequence[tuple[int, int]]) -> str:
 
 def _readable_id(line: bytes) -> Any:
     """The id of a line that is not one strict message, when there is exactly one at its top level; else None."""
-    if sum(map(line.count, (b"{", b"[", b","))) > MAX_CONTAINER_MARKS or \
+    if sum(map(line.count, (b"{", b"[", b","))) > MAX_CONTAINER_MARKS // 10 or \
             _long_number is not None and _long_number.search(line.decode("utf-8", "replace")):
         return _id_at_head(line[:ENDS_BYTES])
     try:

@@ -601,7 +601,7 @@ def scenarios(quick: bool) -> list[Scenario]:
         *(Scenario(f"many_rules/{count}", many_rules, few, (count,)) for count in (10, 1000)),
         *(Scenario(run.__name__, run, 1, (30 if quick else 200,)) for run in (slow_reader, slow_server)),
         *(Scenario(f"redos/{name}", redos, 1, (name,)) for name in HOSTILE),
-        Scenario("check_cmd", check_cmd, few), Scenario("parallel", parallel, few, (6, 50) if quick else (20, 200))]
+        Scenario("check_cmd", check_cmd, few), Scenario("parallel", parallel, 1 if quick else 2, (6, 50) if quick else (20, 200))]
 
 
 # -- running and showing ------------------------------------------------------------------------------------------

@@ -50,6 +50,10 @@ class Outbound(unittest.TestCase):
             talk.client(request(method, params, 7))
             got = json.loads(talk.server({"jsonrpc": "2.0", "id": 7, "result": result})["client"])
             self.assertEqual(got.get("result"), result, method)
+        inner = {"content": [{"type": "tool_result", "content": [image]}]}
+        self.assertEqual(self.talk.answer(inner)["result"], inner)
+        retry = request("tools/call", {"name": "t", "arguments": {}, "inputResponses": {"a": {"role": "assistant", "content": image}}}, 2)
+        self.assertTrue(self.talk.client(retry)["server"])
         body = request("sampling/createMessage", {"messages": [{"role": "user", "content": image}]}, 3)
         self.assertEqual(json.loads(self.talk.server(body)["client"]), body)
 
@@ -155,6 +159,18 @@ class Stalls(unittest.TestCase):
         self.assertLess(time.monotonic() - start, 3)
         self.assertIn("two million", json.loads(out["client"])["error"]["message"])
 
+    def test_a_line_in_tiny_pieces_is_kept_once(self) -> None:
+        talk = Talk({"version": 1, "settings": {"max_message_bytes": 100_000}})
+        for _ in range(100_000):
+            talk.feed("client", b"xx")
+        self.assertLess(len(talk.session._lines["client"]._rest), 300_000)
+        talk.feed("client", b"\n")
+        self.assertIn("200000 bytes", talk.records[-1]["message"])
+
+    def test_batches_are_bounded(self) -> None:
+        out = Talk().client([request("ping", None, number) for number in range(mcpwall.MAX_BATCH + 1)])
+        self.assertEqual(out["server"], b"")
+
     def test_many_numbers_are_no_paths(self) -> None:
         talk = Talk(mcpwall.builtin_policy("default", context()))
         start = time.monotonic()
@@ -180,6 +196,12 @@ class Stalls(unittest.TestCase):
 
 
 class Correlation(unittest.TestCase):
+    def test_a_task_that_nobody_began_is_nobodys(self) -> None:
+        talk = Talk(self.RULES)
+        talk.server({"jsonrpc": "2.0", "id": 99, "result": {"task": {"taskId": "N"}}})
+        talk.client(request("tasks/result", {"taskId": "N"}, 1))
+        self.assertIn(b"BLOCKED", talk.server({"jsonrpc": "2.0", "id": 1, "result": text_result("hunter")})["client"])
+
     RULES = {"version": 1, "outbound_rules": [{"name": "d", "match": {"tool": "mail", "response_contains": "hunter"}, "action": "deny"}]}
 
     def test_progress_belongs_to_its_call(self) -> None:

@@ -126,7 +126,7 @@ class Tokens(unittest.TestCase):
                 if len(literal) >= 3:
                     fake = literal + "x" * (len(text) - len(literal))
                     self.assertEqual(scan(fake), [], "a placeholder")
-                if len(parts) == 1 and least > 2 and not (kind == "stripe-key"):
+                if len(parts) == 1 and least > 2 and kind not in ("grafana-token", "webhook-signing-secret"):
                     self.assertEqual([f for f in scan(text[:-1]) if f.pattern == kind], [], "one character short")
                     if most == least and letter not in "we":
                         self.assertEqual([f for f in scan(text + "Z") if f.pattern == kind], [], "one too long")
@@ -336,9 +336,12 @@ class Properties(unittest.TestCase):
         runs = 0
         while time.monotonic() < end or runs < 50:
             runs += 1
-            texts = ["".join(self.piece(rnd) for _ in range(rnd.randrange(1, 9))) for _ in range(rnd.randrange(1, 6))]
-            names = [rnd.choice((None, "text", "password", "", "x")) for _ in texts]
-            with self.subTest(seed=SEED, texts=texts):
+            values = ["".join(self.piece(rnd) for _ in range(rnd.randrange(1, 9))) for _ in range(rnd.randrange(1, 6))]
+            what = rnd.random()
+            body = [{"type": "text", "text": value} for value in values] if what < 0.4 else values if what < 0.7 else {
+                rnd.choice((value, self.piece(rnd))): rnd.choice((value, 1, [value])) for value in values}
+            texts, names = strings_of(body)
+            with self.subTest(seed=SEED, body=body):
                 findings = SCANNER.scan(texts, Budget(20), names)
                 if findings:
                     self.assertTrue(SCANNER.may_match("\0".join(texts)))
