@@ -13,7 +13,7 @@ test:  ## run all tests (nothing to install)
 fuzz:  ## run the fuzzers for longer (seconds each: FUZZ=30)
 	MCPWALL_FUZZ=$(or $(FUZZ),30) $(PYTHON) -m unittest discover -s tests -t . -k fuzz -k property -k random
 
-interop:  ## drive real MCP clients and servers through the wall (installs them into $(VENV))
+interop:  ## drive real MCP clients and servers through the wall (installs them into tests/interop/.work)
 	$(PYTHON) tests/interop/run.py
 
 bench:  ## speed next to a bare pipe, and growth with size, rules and strings

@@ -168,7 +168,7 @@ def load_json(text: str) -> Any:
     than MAX_INTEGER_DIGITS digits, no lone surrogate escapes. Time and memory grow with the text alone.
     """
     opened = text.count("{") + text.count("[")
-    if opened + text.count(",") > MAX_CONTAINER_MARKS:
+    if len(text) > MAX_CONTAINER_MARKS and opened + text.count(",") > MAX_CONTAINER_MARKS:
         raise MessageError("more than two million values in one message", -32600)
     if _long_number is not None and len(text) > MAX_INTEGER_DIGITS and _long_number.search(text):
         raise MessageError("an integer is too long to read")
@@ -4074,18 +4074,13 @@ SENSITIVE_FILES = _sensitive_table(_SENSITIVE)
 # little that is known: words with their variables filled in, the working directory after `cd`, and for every pipe
 # and file whether it holds remote content, something secret, or a text we can see. Nothing is run, no file opened.
 
-COMMAND_CATEGORIES = {
-    "destructive": "deletes, overwrites or wipes outside the project, or a shared branch",
+COMMAND_CATEGORIES = {"destructive": "deletes, overwrites or wipes outside the project, or a shared branch",
     "git_rewrite": "throws away local git work (reset --hard, clean -fdx)",
-    "pipe_to_shell": "runs what it has just downloaded or decoded",
-    "reverse_shell": "opens a shell or a tunnel to the network",
+    "pipe_to_shell": "runs what it has just downloaded or decoded", "reverse_shell": "opens a shell or a tunnel to the network",
     "exfiltration": "sends credentials, private files or the environment away",
     "privilege": "becomes root, widens rights, leaves a container, or turns protection off",
-    "persistence": "survives a log-out or a reboot",
-    "infrastructure": "destroys cloud, cluster or database state",
-    "package_install": "installs packages",
-    "network": "talks to the network",
-}
+    "persistence": "survives a log-out or a reboot", "infrastructure": "destroys cloud, cluster or database state",
+    "package_install": "installs packages", "network": "talks to the network",}
 MAX_SHELL_NESTING = 16      # substitutions, groups, wrappers, interpreters in each other; deeper is read flat
 MAX_SHELL_SOURCE = 131_072  # characters of one command: Linux itself takes no longer argument
 MAX_SHELL_STEPS = 10_000    # commands, written files and deletions followed in one text, loops unrolled
@@ -4119,33 +4114,32 @@ class ShellContext(NamedTuple):
 
 # ---- which arguments of a call are commands --------------------------------------------------------------
 # Words of a tool's name that say it runs something; with none of them, `code` and `script` are taken as data.
-SHELL_TOOL_WORDS = frozenset(
-    "bash sh zsh fish shell exec execute run cmd command commands terminal spawn process powershell pwsh ssh console"
-    " subprocess system sandbox interpreter repl eval python python3 node script cli docker kubectl".split())
+SHELL_TOOL_WORDS = frozenset("""bash sh zsh fish shell exec execute run cmd command commands terminal spawn process powershell
+    pwsh ssh console subprocess system sandbox interpreter repl eval python python3 node script cli docker kubectl tmux tty pty
+    launch invoke jupyter ipython""".split())
 # … and words that say it only looks at a command.
-SHELL_TALK_WORDS = frozenset("explain describe search lookup help docs lint format highlight translate review "
-                             "complete summarize".split())
+SHELL_TALK_WORDS = frozenset("""explain describe search lookup help docs lint format highlight translate review complete
+    summarize""".split())
 # Arguments that hold a command whatever the tool; with a tool of the first list, any argument that is not data does.
-SHELL_COMMAND_KEYS = frozenset(
-    "command cmd commandline command_line cmdline shell_command bash_command terminal_command commands cmds argv shell"
-    " exec bash sh powershell shellcommand commandstring full_command".split())
-SHELL_CODE_KEYS = frozenset("script code source snippet cell python javascript js run execute program expression "
-                            "scripts lines steps input keys".split())
+SHELL_COMMAND_KEYS = frozenset("""command cmd commandline command_line cmdline shell_command bash_command terminal_command
+    commands cmds argv shell exec bash sh powershell shellcommand commandstring full_command run""".split())
+SHELL_CODE_KEYS = frozenset("""script code source snippet cell python javascript js run execute program expression scripts lines
+    steps input keys""".split())
+SHELL_PROGRAM_KEYS = frozenset("program executable exe file path bin binary application entrypoint".split())  # … beside a list
+SHELL_WRITE_WORDS = frozenset("write create save edit update add insert append put new upload".split())
 SHELL_ARGS_KEYS = ("args", "arguments", "argv", "params", "parameters", "flags")
 SHELL_CWD_KEYS = frozenset("cwd workdir working_dir working_directory workingdirectory directory dir".split())
-SHELL_DATA_KEYS = frozenset(
-    "content contents text body message query q old_string new_string old_str new_str oldtext newtext old_text new_text"
-    " file_text diff patch title description prompt comment summary reason explanation note notes name label markdown"
-    " html search pattern regex replacement value data edits url uri path file file_path filepath filename timeout"
-    " language lang session session_id id env environment host user stdin".split())
+SHELL_DATA_KEYS = frozenset("""content contents text body message query q old_string new_string old_str new_str oldtext newtext
+    old_text new_text file_text diff patch title description prompt comment summary reason explanation note notes name label
+    markdown html search pattern regex replacement value data edits url uri path file file_path filepath filename timeout
+    language lang session session_id id env environment host user stdin""".split())
 _SH_LANGUAGES = {"python": "python", "python3": "python", "py": "python", "ipython": "python", "node": "node",
                  "javascript": "node", "js": "node", "typescript": "node", "powershell": "powershell",
-                 "pwsh": "powershell", "cmd": "cmd", "batch": "cmd", "ruby": "ruby", "perl": "perl",
-                     "php": "php",
+                 "pwsh": "powershell", "cmd": "cmd", "batch": "cmd", "ruby": "ruby", "perl": "perl", "php": "php",
                  "bash": "sh", "sh": "sh", "shell": "sh", "zsh": "sh"}
 _SH_SQL_WORDS = frozenset("sql query postgres postgresql mysql mariadb sqlite mssql database db clickhouse".split())
-_SH_PROGRAM_TOOLS = frozenset("git docker kubectl helm terraform aws gcloud az gh npm pip apt brew systemctl psql "
-                              "mysql ssh curl wget rm".split())
+_SH_PROGRAM_TOOLS = frozenset("""git docker kubectl helm terraform aws gcloud az gh npm pip apt brew systemctl psql mysql ssh
+    curl wget rm""".split())
 _sh_tools: dict[str, tuple[str, frozenset[str]]] = {}
 _sh_tool_word = lazy_regex(r"[A-Z]?[a-z0-9]+|[A-Z]+")
 
@@ -4155,7 +4149,10 @@ def _sh_tool(tool: str, tool_words: frozenset[str]) -> tuple[str, frozenset[str]
     known = _sh_tools.get(tool)
     if known is None or tool_words is not SHELL_TOOL_WORDS:
         words = frozenset(word.lower() for word in _sh_tool_word.findall(tool[:200]))
-        kind = "run" if words & tool_words else ""
+        runs = words & tool_words
+        if runs == {"script"} and words & SHELL_WRITE_WORDS:
+            runs = frozenset()
+        kind = "run" if runs or words >= {"send", "keys"} else ""
         if words & SHELL_TALK_WORDS and not words & {"run", "exec", "execute", "eval"}:
             kind = "talk"
         known = (kind, words)
@@ -4189,8 +4186,10 @@ def commands_in(tool: str, arguments: Any, *, tool_words: frozenset[str] = SHELL
         for key, value in node.items():
             if not isinstance(value, (str, list, dict)) or not value:
                 continue
-            low = key.lower()
-            if low in command_keys and kind != "talk" or low in SHELL_CODE_KEYS and kind == "run":
+            low = key.lower().replace("-", "_")
+            if kind != "talk" and (low in command_keys or low in SHELL_CODE_KEYS and kind == "run"
+                                   or _sh_command_like(low, words, kind)
+                                   or low in SHELL_PROGRAM_KEYS and isinstance(value, str) and _sh_has_list(node)):
                 if isinstance(value, dict):
                     stack.append((value, path + (key,), depth + 1, cwd))
                 else:
@@ -4207,19 +4206,40 @@ def commands_in(tool: str, arguments: Any, *, tool_words: frozenset[str] = SHELL
     return found
 
 
+def _sh_command_like(low: str, words: frozenset[str], kind: str) -> bool:
+    """Is this a member such as `pre_command`, `python_code` or, of a tool that writes nothing, `script`?"""
+    if low[-7:] == "command":
+        return low != "subcommand"
+    return low[-4:] == "_cmd" or (kind == "run" or not words & SHELL_WRITE_WORDS) and (
+        low == "script" or low[-7:] == "_script" or low[-5:] == "_code" and low[:-5] in _SH_LANGUAGES)
+
+
+def _sh_has_list(node: dict[str, Any]) -> bool:
+    """Is there an argument list beside a program?"""
+    return any(isinstance(value, list) and key.lower() in SHELL_ARGS_KEYS for key, value in node.items())
+
+
+def _sh_stdin(node: dict[str, Any], source: Any) -> Any:
+    """A command with its standard input, when that is an argument too, as a here-document."""
+    fed = next((v for k, v in node.items() if k.lower() in ("stdin", "standard_input") and isinstance(v, str)), "")
+    if not fed:
+        return source
+    if isinstance(source, list):
+        source = " ".join("'" + word.replace("'", "'\\''") + "'" for word in source)
+    return f"{source} <<'EOF_'\n{fed}\nEOF_"
+
+
 def _sh_command(node: dict[str, Any], path: tuple[Any, ...], key: str, low: str, value: Any,
                 words: frozenset[str], kind: str) -> Command | None:
     """The command under one member, joined with the argument list beside it."""
-    if low == "argv" and any(k.lower() in ("command", "cmd", "program") for k in node):
+    if low == "argv" and any(k.lower() in ("command", "cmd") or k.lower() in SHELL_PROGRAM_KEYS for k in node):
         return None                         # the arguments of the command beside it
     cwd = next((v for k, v in node.items() if k.lower() in SHELL_CWD_KEYS and isinstance(v, str)), "")
     language = next((_SH_LANGUAGES.get(v.lower(), "") for k, v in node.items()
-                     if k.lower() in ("language", "lang", "runtime", "interpreter") and isinstance(v, str)),
-                             "")
-    if not language and low in SHELL_CODE_KEYS:
-        language = _SH_LANGUAGES.get(low, "") or next(
-            (_SH_LANGUAGES[word] for word in sorted(words)
-                if _SH_LANGUAGES.get(word, "sh") not in ("sh", "cmd")), "")
+                     if k.lower() in ("language", "lang", "runtime", "interpreter") and isinstance(v, str)), "")
+    if not language and (low in SHELL_CODE_KEYS or low[-5:] == "_code"):
+        language = _SH_LANGUAGES.get(low, "") or _SH_LANGUAGES.get(low[:-5], "") or next(
+            (_SH_LANGUAGES[word] for word in sorted(words) if _SH_LANGUAGES.get(word, "sh") not in ("sh", "cmd")), "")
         if not language and low in ("code", "source", "snippet", "cell", "expression"):
             language = "code"
     elif not language and words & {"powershell", "pwsh"} or low == "powershell":
@@ -4229,10 +4249,11 @@ def _sh_command(node: dict[str, Any], path: tuple[Any, ...], key: str, low: str,
     if isinstance(value, str):
         rest = next((node[k] for k in node if k != key and k.lower() in SHELL_ARGS_KEYS), None)
         if isinstance(rest, list) and language in ("", "sh", "cmd", "powershell"):
-            return Command(path + (key,), value.split() + [_sh_text(item) for item in rest], cwd)
+            first = [value] if low in SHELL_PROGRAM_KEYS else value.split()
+            return Command(path + (key,), _sh_stdin(node, first + [_sh_text(item) for item in rest]), cwd)
         if isinstance(rest, str):
             value = f"{value} {rest}"
-        return Command(path + (key,), value, cwd, language)
+        return Command(path + (key,), _sh_stdin(node, value) if language in ("", "sh") else value, cwd, language)
     items = [item for item in value if not isinstance(item, (dict, list))]
     if len(items) != len(value):
         inner = [_sh_text(item.get(k)) for item in value if isinstance(item, dict) for k in item
@@ -4242,17 +4263,15 @@ def _sh_command(node: dict[str, Any], path: tuple[Any, ...], key: str, low: str,
     texts = [_sh_text(item) for item in items]
     if low in ("commands", "cmds", "lines", "steps", "scripts") or " " in texts[0].strip():
         return Command(path + (key,), "\n".join(texts), cwd, language)
-    return Command(path + (key,), texts, cwd)
+    return Command(path + (key,), _sh_stdin(node, texts), cwd)
 
 
 def _sh_text(value: Any) -> str:
     return value if isinstance(value, str) else "" if value is None else str(value)
 
 
-def _sh_other_arguments(tool: str, node: dict[str, Any], path: tuple[Any, ...],
-                        data_keys: frozenset[str]) -> list[Command]:
-    """Commands under names nobody foresaw: `args` of a tool called `git`, any text of a tool called
-    `bash`."""
+def _sh_other_arguments(tool: str, node: dict[str, Any], path: tuple[Any, ...], data_keys: frozenset[str]) -> list[Command]:
+    """Commands under names nobody foresaw: `args` of a tool called `git`, any text of a tool called `bash`."""
     found = []
     for key, value in node.items():
         low = key.lower()
@@ -4304,18 +4323,16 @@ class _ShNode:
 
 
 class _ShReader:
-    """Reads a text into a script. Total: what is not closed ends with the text, what is not understood is
-    skipped."""
+    """Reads a text into a script. Total: what is not closed ends with the text, what is not understood is skipped."""
 
-    def __init__(self, text: str, dialect: _ShDialect, depth: int = 0,
-            count: list[int] | None = None) -> None:
+    def __init__(self, text: str, dialect: _ShDialect, depth: int = 0, count: list[int] | None = None) -> None:
         self.count = [0] if count is None else count
         self.t, self.n, self.i, self.d, self.depth = text, len(text), 0, dialect, depth
         self.heredocs: list[tuple[_ShNode, str, bool, bool]] = []
 
     def script(self, stop: frozenset[str] = _SH_NO_STOP) -> list[list[_ShNode]]:
         """Pipelines up to a closing mark or keyword of *stop*, which is consumed."""
-        found = []
+        found: list[list[_ShNode]] = []
         while True:
             self.gap()
             if self.i >= self.n:
@@ -4327,8 +4344,7 @@ class _ShReader:
             if c == ")" or c == "}" and self.d is not _SH_CMD:
                 self.i += 1
                 continue
-            keyword = _sh_keyword.match(self.t,
-                self.i) if self.d is _SH_POSIX and c in "iteftwusdc![" else None
+            keyword = _sh_keyword.match(self.t, self.i) if self.d is _SH_POSIX and c in "iteftwusdc![" else None
             if keyword and keyword.group() in stop:
                 self.i = keyword.end()
                 return found
@@ -4343,8 +4359,7 @@ class _ShReader:
                 self.i += 1
 
     def gap(self) -> None:
-        """Over blanks, separators and comments between commands; here-document bodies are read at line
-        ends."""
+        """Over blanks, separators and comments between commands; here-document bodies are read at line ends."""
         t = self.t
         while self.i < self.n:
             c = t[self.i]
@@ -4370,18 +4385,15 @@ class _ShReader:
         self.i = self.n if end < 0 else end
 
     def bodies(self) -> None:
-        """The here-documents announced on the line before: found by their end mark, or the rest of the
-        text."""
+        """The here-documents announced on the line before: found by their end mark, or the rest of the text."""
         for node, mark, quoted, tabs in self.heredocs:
-            end = re.compile(("^\t*" if tabs else "^") + re.escape(mark) + "\r?$", re.M).search(self.t,
-                self.i)
+            end = re.compile(("^\t*" if tabs else "^") + re.escape(mark) + "\r?$", re.M).search(self.t, self.i)
             body = self.t[self.i:end.start() if end else self.n]
             self.i = end.end() if end else self.n
             if quoted or "$" not in body and "`" not in body:
                 node.redirects.append(("", "<<", [("q", body)]))
             else:
-                node.redirects.append(("", "<<",
-                    _ShReader(body, self.d, self.depth + 1, self.count).double("")))
+                node.redirects.append(("", "<<", _ShReader(body, self.d, self.depth + 1, self.count).double("")))
         self.heredocs.clear()
 
     def pipeline(self) -> list[_ShNode]:
@@ -4408,12 +4420,11 @@ class _ShReader:
         c = self.t[self.i] if self.i < self.n else ""
         posix = self.d is _SH_POSIX
         if c == "(" or c == "{" and posix and self.t[self.i + 1:self.i + 2] in ("", " ", "\t", "\n"):
-            if self.depth >= MAX_SHELL_NESTING or c == "(" and self.d is _SH_POWER:
-                if c == "(" and self.d is _SH_POWER and self.depth < MAX_SHELL_NESTING:
-                    return self.simple(_ShNode(""))
-                self.i += 1
-                return None
+            if c == "(" and self.d is _SH_POWER and self.depth < MAX_SHELL_NESTING:
+                return self.simple(_ShNode(""))
             self.i += 1
+            if self.depth >= MAX_SHELL_NESTING:
+                return None
             return self.compound("group", frozenset(")" if c == "(" else "}"))
         keyword = _sh_keyword.match(self.t, self.i) if posix and c in "iteftwusdc![" and c else None
         if keyword is None:
@@ -4431,11 +4442,9 @@ class _ShReader:
             return self.loop()
         closer = {"if": "fi", "while": "done", "until": "done", "case": "esac"}.get(word)
         if closer and self.depth < MAX_SHELL_NESTING:
-            node = self.compound("while" if closer == "done" else "group", frozenset((closer,)))
-            return node
+            return self.compound("while" if closer == "done" else "group", frozenset((closer,)))
         if word == "function":
-            name = self.simple(_ShNode(""))
-            return name
+            return self.simple(_ShNode(""))
         while self.i < self.n and self.t[self.i] in " \t":
             self.i += 1
         return self.command() if word in ("time", "!", "coproc") and self.i < self.n else None
@@ -4474,8 +4483,7 @@ class _ShReader:
                 self.comment()
                 break
             elif c == "(" and d is not _SH_POWER:
-                if d is _SH_POSIX and len(node.words) == 1 and not node.kind and isinstance(node.words[0],
-                        str):
+                if d is _SH_POSIX and len(node.words) == 1 and not node.kind and isinstance(node.words[0], str):
                     return self.function(node)
                 if d is _SH_CMD and node.words and str(node.words[0]).lower() == "for":
                     self.i += 1
@@ -4563,7 +4571,8 @@ class _ShReader:
 
     def parts(self) -> list[tuple[Any, ...]]:
         """The parts of the word here."""
-        t, d, found = self.t, self.d, []
+        t, d = self.t, self.d
+        found: list[tuple[Any, ...]] = []
         add = found.append
         while self.i < self.n:
             c = t[self.i]
@@ -4578,10 +4587,8 @@ class _ShReader:
                 self.i += 1
                 add(("(", self.nested(")")))
             elif c == "{" and d is _SH_POWER:
-                if self.depth >= MAX_SHELL_NESTING or found and found[-1][0] == "u" and found[-1][1][-1:] == "$":
-                    self.i += 1
-                else:
-                    self.i += 1
+                self.i += 1
+                if self.depth < MAX_SHELL_NESTING and not (found and found[-1][0] == "u" and found[-1][1][-1:] == "$"):
                     add(("{", self.nested("}")))
             elif c in d.ends or c == "(":
                 break
@@ -4609,7 +4616,7 @@ class _ShReader:
 
     def nested(self, closer: str) -> list[list[_ShNode]]:
         self.depth += 1
-        inner, held, self.heredocs = None, self.heredocs, []
+        held, self.heredocs = self.heredocs, []
         inner = self.script(frozenset(closer))
         if self.heredocs:
             self.bodies()
@@ -4645,7 +4652,9 @@ class _ShReader:
 
     def double(self, closer: str) -> list[tuple[Any, ...]]:
         """Parts up to the closing quote (or, with no closer, the end): what expands inside double quotes."""
-        t, d, found, run = self.t, self.d, [], []
+        t, d = self.t, self.d
+        found: list[tuple[Any, ...]] = []
+        run: list[str] = []
         escapable = "$`\"\\\n" if d is _SH_POSIX else None
         stops = lazy_double[d.name]
         while self.i < self.n:
@@ -4742,8 +4751,7 @@ class _ShReader:
 
 
 _sh_percent = lazy_regex(r"[%!]([A-Za-z_]\w*(?:\(x86\))?)(:[^%\n]*)?[%!]|%%?~?\w*")
-lazy_double = {"sh": lazy_regex(r'[^"\\$`]+'), "powershell": lazy_regex(r'[^"$`]+'),
-    "cmd": lazy_regex(r'[^"^%\n]+')}
+lazy_double = {"sh": lazy_regex(r'[^"\\$`]+'), "powershell": lazy_regex(r'[^"$`]+'), "cmd": lazy_regex(r'[^"^%\n]+')}
 
 
 def _sh_unescape(found: re.Match[str]) -> str:
@@ -4762,15 +4770,16 @@ def _sh_unescape(found: re.Match[str]) -> str:
 # What runs another command: name, letters of options that take a value, words to skip before the command.
 _SH_WRAPPERS = """sudo ughpCrtTUDRa 0;doas uC 0;env uC 0;nohup - 0;nice n 0;ionice cnpt 0;timeout ks 1;time fo 0;stdbuf ioe 0
 strace eopsuabEPSX 0;ltrace eopsuabE 0;setsid - 0;chrt Tp 1;taskset - 1;setarch - 1;flock wE 1;chroot - 1;unshare - 0
-nsenter tSGw 0;xargs nPIdaELs 0;command - 0;builtin - 0;exec a 0;caffeinate tw 0;numactl - 0;prlimit - 0;firejail - 0
+nsenter tSGw 0;xargs nPIdaELs 0;parallel jNnSPLI 0
+command - 0;builtin - 0;exec a 0;caffeinate tw 0;numactl - 0;prlimit - 0;firejail - 0
 fakeroot - 0;proxychains4 f 0;proxychains f 0;torsocks - 0;torify - 0;rlwrap - 0;unbuffer - 0;systemd-run pPuMH 0
 xvfb-run ens 0;valgrind - 0;hyperfine wrm 0;entr - 0;npx p 0;pnpx - 0;bunx - 0;uvx - 0;winpty - 0;busybox - 0;toybox - 0
 call - 0;pkexec - 0;gosu - 1;su-exec - 1;proot r 0;linux32 - 0;linux64 - 0;runuser ug 0;sg - 1;trap - 0;catchsegv - 0
 poetry:run - 0;uv:run - 0;pipenv:run - 0;bundle:exec - 0;conda:run np 0;mise:exec - 0;direnv:exec - 1;rbenv:exec - 0
 doppler:run pc 0;op:run - 0;npm:exec - 0;yarn:dlx - 0;pnpm:dlx - 0;pnpm:exec - 0;git:bisect - 1;dotenv f 0;cross-env - 0"""
-_SH_VALUED_LONG = frozenset("user group host chdir signal kill-after adjustment unset max-args max-procs replace delimiter "
-                            "arg-file class classdata namespace context profile region project output git-dir work-tree "
-                            "subscription kubeconfig cluster server interval env-file config log-level".split())
+_SH_VALUED_LONG = frozenset("""distribution user group host chdir signal kill-after adjustment unset max-args max-procs replace
+    delimiter arg-file class classdata namespace context profile region project output git-dir work-tree subscription kubeconfig
+    cluster server interval env-file config log-level""".split())
 # Options whose value is text, never a file, by program ("" for all); and programs none of whose words are files.
 _SH_TEXT_OPTIONS = {
     "git": "-m --message --author --grep -S -G --format --pretty --date --trailer -c --since --until --before --after",
@@ -4778,17 +4787,16 @@ _SH_TEXT_OPTIONS = {
     "docker": "--format --filter --label -l --name --hostname --env-file", "grep": "-e --include --exclude -A -B -C",
     "node": "--env-file", "ssh": "-i -F -o", "scp": "-i -o", "sftp": "-i -o", "jq": "--arg", "npm": "-m --message",
     "": "--message --title --body --description --env-file --identity-file --format --query --jq --name -Message"}
-_SH_NO_FILES = frozenset("man whatis apropos which whereis hash kill killall pkill pgrep sleep date uname whoami id "
-                         "hostname true false : exit return jobs ps help info tldr get-help write-host write-output "
-                         "get-command seq expr wait uptime df free top alias unalias bg fg disown logger figlet cowsay "
-                         "notify-send say banner read unset shift break continue ulimit umask stty tput clear".split())
+_SH_NO_FILES = frozenset("""man whatis apropos which whereis hash kill killall pkill pgrep sleep date uname whoami id hostname
+    true false : exit return jobs ps help info tldr get-help write-host write-output get-command seq expr wait uptime df free
+    top alias unalias bg fg disown logger figlet cowsay notify-send say banner read unset shift break continue ulimit umask stty
+    tput clear""".split())
 # Programs that only look at names and modes: their words count only where even that is nobody's business.
-_SH_NAMES_ONLY = frozenset("test [ [[ stat file basename dirname realpath readlink du touch chmod chown mkdir ls ll dir "
-                           "tree get-childitem gci test-path get-item resolve-path ssh-keygen ssh-add cd pushd "
-                           "set-location sl popd find locate".split())
+_SH_NAMES_ONLY = frozenset("""test [ [[ stat file basename dirname realpath readlink du touch chmod chown mkdir ls ll dir tree
+    get-childitem gci test-path get-item resolve-path ssh-keygen ssh-add cd pushd set-location sl popd find locate""".split())
 # First word is a pattern or program, the others are files.
-_SH_PATTERN_FIRST = frozenset("grep egrep fgrep zgrep rg ag ack sed gsed awk gawk mawk jq yq findstr select-string sls "
-                              "perl tr cut".split())
+_SH_PATTERN_FIRST = frozenset("""grep egrep fgrep zgrep rg ag ack sed gsed awk gawk mawk jq yq findstr select-string sls perl tr
+    cut""".split())
 _SH_METHODS = """shell sh bash dash zsh ksh ash fish csh tcsh mksh rbash yash
 code python pypy ipython perl ruby node nodejs bun deno php lua luajit rscript osascript groovy julia elixir tclsh expect jshell
 awk awk gawk mawk nawk
@@ -4800,22 +4808,23 @@ power powershell pwsh powershell_ise
 dos cmd command.com
 ssh ssh plink autossh
 su su
-parallel parallel
 editor vim vi nvim ex
 wrap_join watch script tmux screen xterm konsole gnome-terminal wsl
 container docker podman nerdctl kubectl oc docker-compose lxc crictl ctr
 environment env printenv set export declare typeset local readonly setx
 copy cp copy copy-item cpi mv move move-item mi install ln rename ren rename-item mklink xcopy
-remove rm unlink rmdir rd del erase remove-item ri rimraf trash shred srm del-cli
+remove rm unlink rmdir rd del erase remove-item ri rimraf trash shred srm wipe del-cli
 find find fd fdfind
 listing ls dir get-childitem gci tree
 change cd pushd chdir set-location sl
 overwrite dd truncate tee tee-object set-content sc add-content ac out-file sponge fallocate clear-content clc
 mode chmod chown chgrp icacls takeown setfacl
-http start-bitstransfer curl wget http https xh aria2c fetch invoke-webrequest iwr invoke-restmethod irm lwp-request lynx w3m links
+http start-bitstransfer curl wget http https xh aria2c fetch invoke-webrequest iwr invoke-restmethod irm
+http lwp-request lwp-download axel curlie lynx w3m links
 openssl openssl
 socket nc ncat netcat telnet socat websocat cryptcat
-remote_copy aws az gcloud gh scp rsync rclone sftp ftp lftp tftp gsutil s3cmd azcopy mc croc wormhole magic-wormhole ffsend pscp s5cmd robocopy
+remote_copy aws az gcloud gh scp rsync rclone sftp ftp lftp tftp gsutil s3cmd azcopy mc croc wormhole magic-wormhole ffsend
+remote_copy pscp s5cmd robocopy
 mail mail mailx mutt sendmail swaks msmtp mutt send-mailmessage xclip pbcopy xsel wl-copy clip set-clipboard gist
 lookup dig nslookup host ping resolve-dnsname drill test-connection
 decode base64 base32 xxd uudecode gunzip zcat bunzip2 bzcat xzcat unxz gzip rev tr gpg zstdcat od hexdump
@@ -4828,28 +4837,38 @@ for_cmd for
 read_variable read mapfile readarray
 history history fc get-history security secret-tool keyring
 here pwd get-location gl mktemp which
-test test [ [[
 sed sed gsed"""
+_SH_BRANCH = r"(?:main|master|trunk|develop|dev|release\S*|prod\w*|stable|staging|next|gh-pages|\*|HEAD)"      # shared
 # category :: programs :: regex over the arguments (each between single spaces; blanks inside one are NUL) :: reason
-_SH_RULES = r"""destructive :: mkfs mke2fs mkswap newfs mkdosfs :: (?=.* (?:/dev/|[A-Za-z]:)) :: makes a new file system on a device
+_SH_RULES = r"""
+destructive :: mkfs mke2fs mkswap newfs mkdosfs :: (?=.* (?:/dev/|[A-Za-z]:)) :: makes a new file system on a device
 destructive :: blkdiscard :: (?=.*/dev/) :: wipes a disk
-destructive :: wipefs sgdisk gdisk sfdisk cfdisk badblocks hdparm nvme cryptsetup :: (?=.* /dev/)(?=.* (?:-a|--all|--zap-all|-Z|-o|-w|--security-erase|-[dn]|--delete|format|sanitize|luksFormat|erase|--wipe)|[^-]* /dev/\S+ $) :: wipes a disk
+destructive :: wipefs sgdisk gdisk sfdisk cfdisk badblocks hdparm nvme cryptsetup :: (?=.* /dev/)(?=.* (?:-a|--all|--zap-all|-Z|
+    -o|-w|--security-erase|-[dn]|--delete|format|sanitize|luksFormat|erase|--wipe)|[^-]* /dev/\S+ $) :: wipes a disk
 destructive :: parted :: (?=.* (?:mklabel|mktable|rm|mkpart)) :: changes a partition table
 destructive :: fdisk diskpart :: (?!(?:.* )?(?:-l|--list|/\?) ) :: changes a partition table
-destructive :: diskutil :: .*\b(?i:erase|partition|zeroDisk|secureErase|deleteVolume|reformat) :: erases a disk
-destructive :: lvremove vgremove pvremove zpool zfs mdadm :: (?=.*(?: destroy | -f | -y | --force |--zero-superblock| /dev/)) :: destroys a volume
+destructive :: diskutil :: .*\b(?i:erase|partition|zeroDisk|secureErase|deleteVolume|deleteContainer|reformat) :: erases a disk
+destructive :: lvremove vgremove pvremove zpool zfs mdadm :: (?=.*(?: destroy | -f | -y | --force |--zero-superblock
+    | /dev/)) :: destroys a volume
 destructive :: format format.com :: (?i) (?:.* )?[a-z]: :: formats a drive
+destructive :: btrfs :: subvolume delete :: destroys a volume
 destructive :: cipher :: (?i).*/w :: wipes free space
 destructive :: vssadmin wbadmin :: (?i) (?:delete|resize) :: deletes backups or shadow copies
-destructive :: git :: push(?!(?:.* )?(?:--dry-run|-n) )(?:(?=.*--(?:mirror|prune))|(?=.* (?:-[a-z]*f[a-z]*|--force\S*) )(?=.* (?:--all|[+]?(?:\S*:)?(?:refs/heads/)?(?:main|master|trunk|develop|dev|release\S*|prod\w*|stable|staging|next|gh-pages|\*|HEAD) ))|(?=.* [+](?:\S*:)?(?:refs/heads/)?(?:main|master|trunk|develop|dev|release\S*|prod\w*|stable|staging|next|gh-pages|\*|HEAD) )|(?=.* (?:-d|--delete) )(?=.* (?:\S*:)?(?:refs/heads/)?(?:main|master|trunk|develop|dev|release\S*|prod\w*|stable|staging|next|gh-pages|\*|HEAD) )|(?=.* :(?:refs/heads/)?(?:main|master|trunk|develop|dev|release\S*|prod\w*|stable|staging|next|gh-pages|\*|HEAD) )) :: overwrites or deletes a shared branch
-git_rewrite :: git :: (?:reset .*--(?:hard|merge)|clean(?=.* (?:-[a-z]*f|--force))(?!.* (?:-[a-z]*n|--dry-run))|filter-(?:branch|repo)|reflog (?:expire|delete)|gc .*--prune=now|stash clear|branch(?=.* (?:-D|--delete .*--force|--force .*--delete) )|update-ref .*-d |checkout (?:.* )?(?:-f|--force|--|\.) |restore(?!.*--staged).* \. |push(?!.*--force-with-lease)(?=.* (?:-[a-z]*f[a-z]*|--force) )) :: throws local or unpushed work away
+destructive :: git :: push(?!(?:.* )?(?:--dry-run|-n) )(?:(?=.*--(?:mirror|prune))|(?=.* (?:-[a-z]*f[a-z]*|
+    --force\S*) )(?=.* (?:--all|[+]?(?:\S*:)?(?:refs/heads/)?BRANCH ))|(?=.* [+](?:\S*:)?(?:refs/heads/)?BRANCH )|(?=.* (?:-d|
+    --delete) )(?=.* (?:\S*:)?(?:refs/heads/)?BRANCH )|(?=.* :(?:refs/heads/)?BRANCH )) :: overwrites or deletes a shared branch
+git_rewrite :: git :: (?:reset .*--(?:hard|merge)|clean(?=.* (?:-[a-z]*f|--force))(?!.* (?:-[a-z]*n|--dry-run))|filter-(?:branch
+    |repo)|reflog (?:expire|delete)|gc .*--prune=now|stash clear|branch(?=.* (?:-D|--delete .*--force|--force .*--delete) )|
+    update-ref .*-d |checkout (?:.* )?(?:-f|--force|--|\.) |restore(?!.*--staged).* \. |
+    push(?!.*--force-with-lease)(?=.* (?:-[a-z]*f[a-z]*|--force) )) :: throws local or unpushed work away
 persistence :: crontab :: (?!(?:.* )?(?:-l|-r|-V|--help) ) :: changes scheduled jobs
 persistence :: at batch :: (?!(?:.* )?(?:-[lqrdcV]|list) ) :: schedules a command for later
 destructive :: ddrescue dcfldd partclone.restore :: .* /dev/(?!null) :: writes to a raw device
 destructive :: wsl :: .*--unregister :: deletes a whole distribution
 destructive :: wmic :: (?i).*shadowcopy.* delete :: deletes shadow copies
 destructive :: bcdedit :: (?i) (?:/set|/delete|-set) :: changes how the system starts and recovers
-destructive :: clear-disk format-volume initialize-disk remove-partition reset-physicaldisk clear-partition sdelete sdelete64 :: . :: wipes a disk or volume
+destructive :: clear-disk format-volume initialize-disk remove-partition reset-physicaldisk clear-partition sdelete sdelete64 :
+    : . :: wipes a disk or volume
 destructive :: wevtutil :: (?i) (?:cl|clear-log) :: wipes an event log
 destructive :: clear-eventlog remove-eventlog limit-eventlog :: . :: wipes an event log
 destructive :: reg :: (?i) delete (?:HKLM|HKCR|HKEY_LOCAL|HKEY_CLASSES|\S*\\(?:Windows|Software) ) :: deletes registry keys
@@ -4862,136 +4881,209 @@ destructive :: kill :: .* -1 $ :: kills every process
 destructive :: crontab :: .* -r  :: removes all cron jobs
 destructive :: tmutil :: (?:delete|disable) :: removes backups
 reverse_shell :: ngrok :: (?:http|tcp|tls|start|tunnel) :: opens a tunnel into this machine
-reverse_shell :: chisel frpc ligolo-ng gost rathole bore pagekite :: (?!(?:.* )?(?:--help|--version|-h|help) ) :: opens a tunnel into this machine
+reverse_shell :: chisel frpc ligolo-ng gost rathole bore pagekite :: (?!(?:.* )?(?:--help|--version|-h|
+    help) ) :: opens a tunnel into this machine
 reverse_shell :: cloudflared :: (?:tunnel|access) (?!list|info|login|create) :: opens a tunnel into this machine
 reverse_shell :: lt localtunnel :: .*-p :: opens a tunnel into this machine
 reverse_shell :: tailscale :: (?:funnel|serve) (?!status) :: opens a tunnel into this machine
 reverse_shell :: ssh autossh plink :: .* -\w*R :: opens a tunnel into this machine
 reverse_shell :: code devtunnel :: (?:tunnel|host) :: opens a tunnel into this machine
-reverse_shell :: tmate sshx gotty ttyd shellinaboxd gs-netcat pwncat pwncat-cs dnscat dnscat2 iodine powercat msfconsole sbd rpivot revsocks hans :: (?!.*(?:--help|--version|-h|-V) ) :: opens a shell to the network
+reverse_shell :: tmate sshx gotty ttyd shellinaboxd gs-netcat pwncat pwncat-cs dnscat dnscat2 iodine powercat msfconsole sbd rpi
+    vot revsocks hans :: (?!.*(?:--help|--version|-h|-V) ) :: opens a shell to the network
 reverse_shell :: msfvenom :: .*-p :: builds a remote shell
 reverse_shell :: ztcp zsh-net-tcp :: . :: opens a socket from the shell
 reverse_shell :: xterm :: .*-display \S+:\d :: opens a shell on another display
 pipe_to_shell :: mshta :: (?i).*(?:https?:|javascript:|vbscript:) :: runs remote content
-pipe_to_shell :: regsvr32 msiexec rundll32 cmstp installutil wmic cscript wscript odbcconf hh :: (?i).*(?:https?:|\\\\\d|javascript:) :: runs remote content
+pipe_to_shell :: regsvr32 msiexec rundll32 cmstp installutil wmic cscript wscript odbcconf hh :: (?i).*(?:https?:|\\\\\d|
+    javascript:) :: runs remote content
 pipe_to_shell :: deno :: run (?:.* )?https?://(?!deno\.land/|jsr\.io/|esm\.sh/) :: runs remote content
 pipe_to_shell :: bash sh zsh python perl ruby php node :: (?:\S* )?https?:// :: runs remote content
 privilege :: pkexec :: (?!--(?:help|version)) . :: runs a program as root
-privilege :: visudo vipw vigr setcap chpasswd adduser useradd usermod gpasswd newgrp dseditgroup sysadminctl :: (?!.*(?:--help|--version|-c $|--check|-c -f)) . :: changes users or rights
+privilege :: run0 mimikatz mimikatz.exe pypykatz secretsdump.py lazagne nanodump :: (?!.*(?:--help|--version|
+    -h ))(?: )?. :: takes rights or passwords of others
+privilege :: reg :: (?i) (?:save|export) "?HK(?:LM|EY_LOCAL_MACHINE)\\(?:SAM|SECURITY|SYSTEM)\b :: copies the password database
+privilege :: procdump procdump64 rundll32 dumpert createdump :: (?i)(?=.*(?:lsass|
+    minidump)) :: dumps the memory that holds passwords
+privilege :: ntdsutil :: (?i)(?=.*(?:ifm|ntds)) :: copies the password database
+privilege :: aa-teardown aa-disable aa-complain :: . :: turns protection off
+privilege :: visudo vipw vigr setcap chpasswd adduser useradd usermod gpasswd newgrp dseditgroup sysadminctl :: (?!.*(?:--help|
+    --version|-c $|--check|-c -f)) . :: changes users or rights
 privilege :: passwd :: (?!.*(?:--help|-S|--status)) :: changes a password
 privilege :: dscl :: .*(?:-create|-append|-passwd) :: changes users or rights
 privilege :: net net1 :: (?i) (?:user|localgroup|group) (?=.*/add|.*/active) :: changes users or rights
 privilege :: net :: (?i) user \S+ \S+ :: changes a password
-privilege :: new-localuser add-localgroupmember set-localuser enable-localuser add-adgroupmember new-aduser :: . :: changes users or rights
+privilege :: new-localuser add-localgroupmember set-localuser enable-localuser add-adgroupmember new-aduser :: . :: changes user
+    s or rights
 privilege :: runas psexec psexec64 gsudo :: . :: runs a program as another user
 privilege :: start-process saps :: (?i).*-verb runas :: runs a program as administrator
 privilege :: nsenter :: .*(?:-t|--target|-a|--all|--mount) :: enters the namespaces of another process
 privilege :: unshare :: .*(?:-\w*r|--map-root-user|-\w*U) :: becomes root in a new namespace
-privilege :: docker podman nerdctl docker-compose :: (?=.*(?:--privileged|--pid[= ]host|--userns[= ]host|--ipc[= ]host|--cap-add[= ](?:ALL|SYS_ADMIN|SYS_PTRACE|SYS_MODULE|all|sys_admin)|docker\.sock|(?:-v|--volume)[= ]?/(?:etc|root|proc|sys|dev|boot|var|home|usr)?/?:|(?:src|source)=/(?:etc|root|proc|var)?/?,|--device[= ]/dev/(?:sd|nvme|mem|kmsg|vd)|(?:seccomp|apparmor)[=:]unconfined)) :: gives a container rights over the host
-privilege :: kubectl oc :: (?=.*(?:cluster-admin|hostPID|hostNetwork|"?privileged"?:|hostPath|node-shell| debug node/)) :: gives rights over the cluster or its nodes
+privilege :: docker podman nerdctl docker-compose :: (?=.*(?:--privileged|--pid[= ]host|--userns[= ]host|--ipc[= ]host|
+    --cap-add[= ](?:ALL|SYS_ADMIN|SYS_PTRACE|SYS_MODULE|all|sys_admin)|docker\.sock|(?:-v|--volume)[= ]?/(?:etc|root|proc|sys|
+    dev|boot|var|home|usr)?/?:|(?:src|source)=/(?:etc|root|proc|var)?/?,|--device[= ]/dev/(?:sd|nvme|mem|kmsg|vd)|(?:seccomp|
+    apparmor)[=:]unconfined)) :: gives a container rights over the host
+privilege :: kubectl oc :: (?=.*(?:cluster-admin|--privileged(?![= ]false)|hostPID|hostNetwork|"?privileged"?:|hostPath|
+    node-shell| debug node/)) :: gives rights over the cluster or its nodes
 privilege :: setenforce :: 0|Permissive|permissive :: turns SELinux off
 privilege :: iptables ip6tables :: .*(?:-F|--flush|-X|-P (?:INPUT|FORWARD|OUTPUT) ACCEPT) :: drops the firewall
 privilege :: nft :: .*flush ruleset :: drops the firewall
-privilege :: ufw firewall-cmd pfctl aa-teardown aa-disable aa-complain :: (?:.*(?:disable|reset|panic-off|-d )|/|$) :: turns protection off
-privilege :: systemctl service sc launchctl rc-service stop-service set-service net :: (?i)(?=.*(?:stop|disable|mask|kill|unload|delete|bootout|config))(?=.*(?:firewall|ufw|apparmor|auditd|iptables|nftables|fail2ban|falcon|crowdstrike|windefend|mpssvc|defender|wazuh|osquery|clamav|sentinel|selinux|syslog|wscsvc|sysmon|mdatp|edr)) :: turns protection off
+privilege :: ufw firewall-cmd pfctl :: (?:.*(?:disable|reset|panic-off|-d )|/|$) :: turns protection off
+privilege :: systemctl service sc launchctl rc-service stop-service set-service net :: (?i)(?=.*(?:stop|disable|mask|kill|unload
+    |delete|bootout|config))(?=.*(?:firewall|ufw|apparmor|auditd|iptables|nftables|fail2ban|falcon|crowdstrike|windefend|mpssvc|
+    defender|wazuh|osquery|clamav|sentinel|selinux|syslog|wscsvc|sysmon|mdatp|edr)) :: turns protection off
 privilege :: set-mppreference add-mppreference :: (?i).*-(?:disable|exclusion|MAPS|SubmitSamples) :: turns virus protection off
-privilege :: uninstall-windowsfeature disable-windowsoptionalfeature remove-windowscapability :: (?i).*defender :: turns virus protection off
-privilege :: netsh :: (?i).*(?:state off|opmode disable|firewall.*(?:disable|add rule|delete rule|reset)|portproxy add) :: opens the firewall
-privilege :: set-netfirewallprofile new-netfirewallrule disable-netfirewallrule remove-netfirewallrule :: (?i).*(?:false|allow|-all|name) :: opens the firewall
+privilege :: uninstall-windowsfeature disable-windowsoptionalfeature remove-windowscapability :: (?i)
+    .*defender :: turns virus protection off
+privilege :: netsh :: (?i).*(?:state off|opmode disable|firewall.*(?:disable|add rule|delete rule|reset)|
+    portproxy add) :: opens the firewall
+privilege :: set-netfirewallprofile new-netfirewallrule disable-netfirewallrule remove-netfirewallrule :: (?i).*(?:false|allow|
+    -all|name) :: opens the firewall
 privilege :: csrutil spctl auditctl :: .*(?:disable|--master-disable|--global-disable|-e 0|-D) :: turns protection off
 privilege :: sysctl :: (?=.*=)(?=.*(?:kernel|fs|vm|net|user)[./]) :: changes kernel settings
 privilege :: insmod kexec debugfs rmmod :: /|.*(?:\.ko|-[lew]|/dev/) :: changes the running kernel
 privilege :: modprobe :: (?!.*(?:-n|--show|-c )) . :: changes the running kernel
-privilege :: set-executionpolicy :: (?i)(?=.*(?:unrestricted|bypass))(?!.*-scope (?:process|currentuser)) :: lets every script run
-privilege :: reg set-itemproperty new-itemproperty sp :: (?i)(?=.*(?:EnableLUA|DisableAntiSpyware|DisableRealtime|DisableTaskMgr|UseLogonCredential|LocalAccountTokenFilterPolicy|Windows Defender|Windows\x00Defender)) :: turns protection off
-privilege :: aws :: iam (?:attach-(?:user|role|group)-policy|put-(?:user|role)-policy|create-access-key|create-login-profile|update-assume-role-policy|add-user-to-group|create-user|deactivate-mfa) :: widens cloud rights
+privilege :: set-executionpolicy :: (?i)(?=.*(?:unrestricted|bypass))(?!.*-scope (?:process|
+    currentuser)) :: lets every script run
+privilege :: reg set-itemproperty new-itemproperty sp :: (?i)(?=.*(?:EnableLUA|DisableAntiSpyware|DisableRealtime|DisableTaskMgr
+    |UseLogonCredential|LocalAccountTokenFilterPolicy|Windows Defender|Windows\x00Defender)) :: turns protection off
+privilege :: aws :: iam (?:attach-(?:user|role|group)-policy|put-(?:user|role)-policy|create-access-key|create-login-profile|
+    update-assume-role-policy|add-user-to-group|create-user|deactivate-mfa) :: widens cloud rights
 privilege :: gcloud :: .*(?:add-iam-policy-binding|keys create) :: widens cloud rights
 privilege :: az :: (?:role assignment create|ad sp create|ad app credential) :: widens cloud rights
 privilege :: bash sh zsh dash ksh :: (?:.* )?-\w*p\w* $ :: keeps the rights of a setuid program
 privilege :: bcdedit :: (?i).*(?:testsigning|nointegritychecks) :: turns protection off
-privilege :: mount :: (?=.*(?:remount,rw| /dev/(?:sd|nvme|vd|dm-|mapper)| -t cgroup)) :: mounts a disk of the host
+privilege :: mount :: (?=.*(?:remount,rw| /dev/(?:sd|nvme|vd|dm-|mapper)| -t cgroup|(?:--r?bind
+    | -o r?bind)\S* / )) :: mounts a disk of the host
 persistence :: systemctl :: (?:.* )?(?:enable|link|reenable|edit) :: enables a service at start
+persistence :: systemd-run :: (?=.*--(?:on-|timer)) :: schedules a command
+persistence :: ssh-copy-id :: (?!-[nh]) :: adds a key for log-in
+persistence :: osascript :: (?i)(?=.*login[ \x00]item) :: starts a program at log-in
 persistence :: loginctl :: .*enable-linger :: lets services run without a log-in
 persistence :: update-rc.d chkconfig rc-update insserv :: (?!.*(?:remove|--list|show|off|del)) :: enables a service at start
 persistence :: launchctl :: (?:load|bootstrap|submit|enable|start|kickstart) :: starts an agent at log-in
 persistence :: schtasks :: (?i).*/(?:create|change) :: schedules a task
-persistence :: register-scheduledtask register-scheduledjob register-wmievent set-wmiinstance register-cimindicationevent new-scheduledtask new-scheduledtasktrigger :: . :: schedules a task
-persistence :: reg set-itemproperty new-itemproperty new-item sp :: (?i)(?=.*(?:CurrentVersion[\\/]+(?:Run|RunOnce|Policies[\\/]+Explorer[\\/]+Run|RunServices)\b|Winlogon|AppInit_DLLs|Image[\x00 ]File[\x00 ]Execution|UserInitMprLogonScript|Shell[\x00 ]Folders)) :: starts a program at log-in
+persistence :: register-scheduledtask register-scheduledjob register-wmievent set-wmiinstance register-cimindicationevent new-sc
+    heduledtask new-scheduledtasktrigger :: . :: schedules a task
+persistence :: reg set-itemproperty new-itemproperty new-item sp :: (?i)(?=.*(?:CurrentVersion[\\/]+(?:Run|RunOnce|
+    Policies[\\/]+Explorer[\\/]+Run|RunServices)\b|Winlogon|AppInit_DLLs|Image[\x00 ]File[\x00 ]Execution|UserInitMprLogonScript
+    |Shell[\x00 ]Folders)) :: starts a program at log-in
 persistence :: new-service :: . :: installs a service
 persistence :: sc sc.exe :: (?i) (?:\\\\\S+ )?(?:create|config .*(?:binpath|start)) :: installs a service
 persistence :: nssm :: install :: installs a service
 persistence :: wmic :: (?i).*(?:startup|__EventFilter|process call create) :: starts a program by WMI
 persistence :: defaults :: write (?=.*(?:LoginHook|LogoutHook|loginitems|AutoLaunched)) :: starts a program at log-in
-persistence :: git :: config (?=.*(?:core\.(?:fsmonitor|hookspath|sshcommand|pager|editor|hooksPath|sshCommand|gitproxy|askpass)|init\.templatedir|init\.templateDir|sequence\.editor|diff\.external|filter\.\S+\.(?:clean|smudge)|credential\.helper \S*[!/]|alias\.\S+ !)[ \x00]*(?:\S{0,80}[/!~$]|.{0,80}(?:curl|wget|sh )))(?!.*--get) :: makes git run a program
+persistence :: git :: config (?=.*(?:core\.(?:fsmonitor|hookspath|sshcommand|pager|editor|hooksPath|sshCommand|gitproxy|askpass)
+    |init\.templatedir|init\.templateDir|sequence\.editor|diff\.external|filter\.\S+\.(?:clean|smudge)|
+    credential\.helper \S*[!/]|alias\.\S+ !)[ \x00]*(?:\S{0,80}[/!~$]|.{0,80}(?:curl|wget|
+    sh )))(?!.*--get) :: makes git run a program
 persistence :: xmrig minerd cpuminer ethminer cgminer t-rex nbminer :: (?!.*--(?:help|version)) :: mines coins in the background
 persistence :: incrontab anacron :: (?!.*-l) . :: schedules a command
 persistence :: pm2 :: startup :: enables a service at start
-infrastructure :: terraform tofu terragrunt :: (?:destroy|(?:run-all|stack) destroy|apply (?=.*-destroy)|state rm|workspace delete|force-unlock)(?!.* -help) :: destroys infrastructure
-infrastructure :: pulumi cdk cdktf serverless sls sam copilot eb :: (?:.* )?(?:destroy|delete|remove|terminate|stack rm)  :: destroys infrastructure
-infrastructure :: kubectl oc k3s :: (?:kubectl )?(?:delete (?:-n \S+ |-\S+ )*(?:ns|namespaces?|nodes?|pvc?|persistentvolume\S*|crds?|customresourcedef\S*|clusterrole\S*|project|all|sts|statefulsets?|storageclass)[ /]|delete(?=.* --all)|delete (?:deploy\S*|svc|services?|secrets?|ingress|configmaps?)[ /](?=.*prod)|drain |scale (?=.*--replicas[= ]0)(?=.*(?:prod|--all))|replace (?=.*--force)) :: destroys cluster state
+infrastructure :: terraform tofu terragrunt :: (?:destroy|(?:run-all|stack) destroy|apply (?=.*-destroy)|state rm|
+    workspace delete|force-unlock)(?!.* -help) :: destroys infrastructure
+infrastructure :: pulumi cdk cdktf serverless sls sam copilot eb :: (?:.* )?(?:destroy|delete|remove|terminate|
+    stack rm)  :: destroys infrastructure
+infrastructure :: kubectl oc k3s :: (?:kubectl )?(?:delete (?:-n \S+ |-\S+ )*(?:ns|namespaces?|nodes?|pvc?|persistentvolume\S*|
+    crds?|customresourcedef\S*|clusterrole\S*|project|all|sts|statefulsets?|storageclass)[ /]|delete(?=.* --all)|
+    delete (?:deploy\S*|svc|services?|secrets?|ingress|configmaps?)[ /](?=.*prod)|drain |scale (?=.*--replicas[= ]0)(?=.*(?:prod
+    |--all))|replace (?=.*--force)) :: destroys cluster state
 infrastructure :: helm helm3 :: (?:uninstall|delete|del|un)  :: removes a release from the cluster
-infrastructure :: eksctl kops gke-gcloud-auth-plugin rosa talosctl kubeadm k3s-uninstall.sh :: (?:.* )?(?:delete|reset|destroy)  :: destroys a cluster
-infrastructure :: aws :: (?:s3 (?:rb|rm (?=.*--recursive)|sync (?=.*--delete))|s3api delete-|ec2 (?:terminate-instances|delete-(?!tags)|release-address|deregister)|rds delete-|dynamodb delete-(?:table|backup|global)|cloudformation delete-stack|iam delete-|kms (?:schedule-key-deletion|disable-key)|route53 (?:delete-|change-resource)|lambda delete-function|ecs delete-|eks delete-|ecr (?:delete-|batch-delete)|elasticache delete-|redshift delete-|secretsmanager delete-|sqs (?:delete|purge)-queue|sns delete-topic|logs delete-|cloudtrail (?:delete|stop)|organizations |autoscaling delete-|efs delete-|glacier delete|backup delete|elb\S* delete|cognito-idp delete|cloudfront delete|opensearch delete|guardduty delete) :: destroys cloud resources
+infrastructure :: eksctl kops gke-gcloud-auth-plugin rosa talosctl kubeadm k3s-uninstall.sh :: (?:.* )?(?:delete|reset|
+    destroy)  :: destroys a cluster
+infrastructure :: aws :: (?:s3 (?:rb|rm (?=.*--recursive)|sync (?=.*--delete))|s3api delete-|ec2 (?:terminate-instances|
+    delete-(?!tags)|release-address|deregister)|rds delete-|dynamodb delete-(?:table|backup|global)|cloudformation delete-stack|
+    iam delete-|kms (?:schedule-key-deletion|disable-key)|route53 (?:delete-|change-resource)|lambda delete-function|ecs delete-
+    |eks delete-|ecr (?:delete-|batch-delete)|elasticache delete-|redshift delete-|secretsmanager delete-|sqs (?:delete|
+    purge)-queue|sns delete-topic|logs delete-|cloudtrail (?:delete|stop)|organizations |autoscaling delete-|efs delete-|
+    glacier delete|backup delete|elb\S* delete|cognito-idp delete|cloudfront delete|opensearch delete|
+    guardduty delete) :: destroys cloud resources
 infrastructure :: gcloud :: (?:.* )?(?:delete|storage rm(?=.* (?:-r|--recursive) ))  :: destroys cloud resources
+infrastructure :: bq :: (?:.* )?rm (?=.*-\w*[rfd]) :: destroys cloud data
 infrastructure :: gsutil :: (?:.* )?(?:rb|rm(?=.* -\w*[rR])|-m rm)  :: destroys cloud storage
-infrastructure :: az oci ibmcloud doctl hcloud openstack aliyun scw linode-cli exo civo vultr-cli :: (?:.* )?(?:delete|purge|terminate|remove|rm|delete-batch|nuke)  :: destroys cloud resources
-infrastructure :: docker podman nerdctl :: (?:system prune (?=.*(?:--volumes|-\w*a))|volume (?:rm .*\$\(|prune (?=.*-\w*a))|rm .*\$\(.*|swarm leave (?=.*-f)|stack rm|image prune (?=.*--all)(?=.*--volumes)) :: destroys containers and their data
+infrastructure :: az oci ibmcloud doctl hcloud openstack aliyun scw linode-cli exo civo vultr-cli :: (?:.* )?(?:delete|purge|
+    terminate|remove|rm|delete-batch|nuke)  :: destroys cloud resources
+infrastructure :: docker podman nerdctl :: (?:system prune (?=.*(?:--volumes|-\w*a))|volume (?:rm .*\$\(|prune (?=.*-\w*a))|
+    rm .*\$\(.*|swarm leave (?=.*-f)|stack rm|image prune (?=.*--all)(?=.*--volumes)) :: destroys containers and their data
 infrastructure :: dropdb dropuser droplet :: (?!.*--help) :: drops a database
 infrastructure :: mysqladmin :: .*drop :: drops a database
-infrastructure :: gh glab :: (?:repo delete|api (?=.*(?:-X|--method)[= ]?DELETE)|project delete|repo archive (?=.*--yes)) :: deletes a repository
-infrastructure :: heroku fly flyctl vercel netlify railway firebase supabase wrangler render planetscale pscale neonctl turso :: (?:.* )?(?:\S*:(?:destroy|delete|reset|remove)|destroy|apps destroy|delete|remove|down|rm|db reset (?=.*--linked)|branch delete)(?: |$) :: destroys a deployment
+infrastructure :: gh glab :: (?:repo delete|api (?=.*(?:-X|--method)[= ]?DELETE)|project delete|
+    repo archive (?=.*--yes)) :: deletes a repository
+infrastructure :: heroku fly flyctl vercel netlify railway firebase supabase wrangler render planetscale pscale neonctl turso :
+    : (?:.* )?(?:\S*:(?:destroy|delete|reset|remove)|destroy|apps destroy|delete|remove|down|rm|db reset (?=.*--linked)|
+    branch delete)(?: |$) :: destroys a deployment
 infrastructure :: rake rails bin/rails :: .*db:(?:drop|reset|purge) :: drops a database
 infrastructure :: prisma :: .*(?:migrate reset|db push (?=.*--force-reset)) :: drops a database
 infrastructure :: php artisan :: .*artisan (?:migrate:(?:fresh|reset)|db:wipe) :: drops a database
 infrastructure :: python manage.py django-admin :: (?:.*manage\.py )?(?:flush|reset_db)  :: empties a database
-infrastructure :: etcdctl consul vault nomad rabbitmqctl kafka-topics kafka-topics.sh velero ceph rados virsh govc argocd flux istioctl influx :: (?:.* )?(?:del (?=.*--prefix)|kv delete (?=.*-recurse)|delete|destroy|(?:kv )?metadata delete|secrets disable|job stop (?=.*-purge)|reset|force_reset|purge|--delete|undefine|uninstall|osd pool delete|vm\.destroy) :: destroys shared state
+infrastructure :: etcdctl consul vault nomad rabbitmqctl kafka-topics kafka-topics.sh velero ceph rados virsh govc argocd flux i
+    stioctl influx :: (?:.* )?(?:del (?=.*--prefix)|kv delete (?=.*-recurse)|delete|destroy|(?:kv )?metadata delete|
+    secrets disable|job stop (?=.*-purge)|reset|force_reset|purge|--delete|undefine|uninstall|osd pool delete|
+    vm\.destroy) :: destroys shared state
 infrastructure :: npm yarn pnpm :: (?:unpublish|npm unpublish) :: withdraws a published package
-infrastructure :: curl http https xh :: (?=.*(?:-X ?|--request[= ]| |^)DELETE )(?=.*(?:/_all|/\*|:9200/|api\.(?:github|cloudflare|digitalocean|heroku)\.com/|amazonaws|/namespaces/)) :: destroys remote state
+infrastructure :: curl http https xh :: (?=.*(?:-X ?|--request[= ]| |^)DELETE )(?=.*(?:/_all|/\*|:9200/|api\.(?:github|
+    cloudflare|digitalocean|heroku)\.com/|amazonaws|/namespaces/)) :: destroys remote state
 package_install :: npm pnpm yarn bun :: (?:.* )?(?:install|i|add|ci|update|upgrade|global add|dlx|exec)  :: installs packages
 package_install :: yarn npx pnpx bunx uvx :: $|(?!-) . :: installs packages
-package_install :: pip pipx uv poetry conda mamba gem cargo go brew apt apt-get aptitude dnf yum zypper pacman apk snap flatpak port choco winget scoop composer nix-env emerge bundle pdm install-module install-package easy_install luarocks cpan cpanm dotnet nuget :: (?:.* )?(?:install|add|sync|get|-S\w*|-i\w*|require|upgrade|update|dist-upgrade|pip install|tool install|package|in)  :: installs packages
+package_install :: pip pipx uv poetry conda mamba gem cargo go brew apt apt-get aptitude dnf yum zypper pacman apk snap flatpa
+    k port choco winget scoop composer nix-env emerge bundle pdm install-module install-package easy_install luarocks cpan cpan
+    m dotnet nuget :: (?:.* )?(?:install|add|sync|get|-S\w*|-i\w*|require|upgrade|update|dist-upgrade|pip install|tool install|
+    package|in)  :: installs packages
 package_install :: install-module install-package install-script easy_install dpkg rpm :: . :: installs packages
 package_install :: python :: -m (?:pip|ensurepip|easy_install) (?:install|download) :: installs packages
-network :: curl wget http https xh aria2c fetch invoke-webrequest iwr invoke-restmethod irm nc ncat netcat telnet socat ssh scp sftp ftp lftp tftp rsync rclone dig nslookup host ping traceroute nmap masscan websocat mosh start-bitstransfer bitsadmin test-netconnection tnc resolve-dnsname w3m lynx links autossh plink whois tracert zmap hping3 :: (?!(?:--version|--help|-V) ) :: talks to the network"""
+network :: curl wget http https xh aria2c fetch invoke-webrequest iwr invoke-restmethod irm nc ncat netcat telnet socat ssh sc
+    p sftp ftp lftp tftp rsync rclone dig nslookup host ping traceroute nmap masscan websocat mosh start-bitstransfer bitsadmi
+    n test-netconnection tnc resolve-dnsname w3m lynx links autossh plink whois tracert zmap hping3 :: (?!(?:--version|--help|
+    -V) ) :: talks to the network"""
 _SH_MISSPELT = lazy_regex(r"[\w./~*?$@%+,:=\\{}\[\]()<> -]{1,60}\Z")
+# Build output: harmless to delete below whatever folder the command starts in.
+_SH_OUTPUT = lazy_regex(r"(?!(?:.*/)?\.\.(?:/|\Z))(?:\./)?(?:[\w.-]+/)*(?:node_modules|dist|build|coverage|target|out|htmlcov|"
+                        r"storybook-static|__pycache__|\.(?:next|nuxt|turbo|parcel-cache|svelte-kit|output|nyc_output|"
+                        r"pytest_cache|mypy_cache|ruff_cache|tox|eggs|gradle|venv|cache|vite)|venv|[\w.-]+\.egg-info)/?\Z")
 _sh_drive = lazy_regex(r"(?:[A-Za-z]:[\\/]|[A-Za-z]:\Z|\\\\|%\w+%|\$env:)", re.I)
-_sh_home = lazy_regex(r"(?:/home/[^/]+|/root|/Users/[^/]+|[A-Za-z]:/Users/[^/]+|~[\w.-]*|%(?:userprofile|homepath|homedrive%%homepath)%"
+_sh_home = lazy_regex(r"(?:/home/[^/]+|/root|/Users/[^/]+|[A-Za-z]:/Users/[^/]+|~[\w.-]*|%(?:userprofile|homepath|"
+                      r"homedrive%%homepath)%"
                       r"|\$(?:env:)?(?:home|userprofile)|\$\{(?:env:)?(?:home|userprofile)\})(?=/|\Z)", re.I)
-_SH_SYSTEM = lazy_regex(r"(?:/(?:etc|usr|bin|sbin|lib\d*|boot|var(?!/tmp|/folders)|opt|srv|dev|proc|sys|private/(?:etc|var/log|var/db)|"
-                        r"Library|System|Applications|snap|mnt/c/Windows)(?:/|\Z)|/\Z|[A-Z]:/(?:Windows|Program|Users\Z|\Z)|"
-                        r"%(?:system\w+|windir|program\w+(?:\(x86\))?)%|\$env:(?:system|windir|program))", re.I)
-_SH_TEMPORARY = lazy_regex(r"(?:/tmp|/var/tmp|/private/tmp|(?:/private)?/var/folders|/dev/shm|/run/user/\d+|\$\{?(?:TMPDIR|TMP|TEMP)\}?|"
-                           r"(?:%|\$env:)(?:TMP|TEMP)%?|[A-Z]:/(?:Windows/)?Te?mp|~/AppData/Local/Temp|~/\.cache|~/\.npm|"
-                           r"~/Library/(?:Caches|Developer/Xcode/DerivedData)|~/\.gradle/caches|~/go/pkg|~/\.cargo/registry|"
-                           r"~/\.local/share/Trash|/var/cache/(?:apt|dnf|yum|apk|pacman)|/var/lib/apt/lists|~/\.m2/repository)/.", re.I)
+_SH_SYSTEM = lazy_regex(r"(?:/(?:etc|usr|bin|sbin|lib\d*|boot|var(?!/tmp|/folders)|opt|srv|dev|proc|sys|private/(?:etc|var/log|"
+                        r"var/db)|Library|System|Applications|snap|mnt/c/Windows)(?:/|\Z)|/\Z|[A-Z]:/(?:Windows|Program|Users\Z"
+                        r"|\Z)|%(?:system\w+|windir|program\w+(?:\(x86\))?)%|\$env:(?:system|windir|program))", re.I)
+_SH_TEMPORARY = lazy_regex(r"(?:/tmp|/var/tmp|/private/tmp|(?:/private)?/var/folders|/dev/shm|/run/user/\d+|\$\{?(?:TMPDIR|TMP|"
+                           r"TEMP)\}?|(?:%|\$env:)(?:TMP|TEMP)%?|[A-Z]:/(?:Windows/)?Te?mp|~/AppData/Local/Temp|~/\.cache|"
+                           r"~/\.npm|~/Library/(?:Caches|Developer/Xcode/DerivedData)|~/\.gradle/caches|~/go/pkg|"
+                           r"~/\.cargo/registry|~/\.local/share/Trash|/var/cache/(?:apt|dnf|yum|apk|pacman)|/var/lib/apt/lists|"
+                           r"~/\.m2/repository)/.", re.I)
 _SH_PERSIST = lazy_regex(
     r"(?:~/\.(?:bash(?:rc|_profile|_login|_logout|_aliases)|zsh(?:rc|env)|zprofile|zlogin|profile|kshrc|cshrc|tcshrc|inputrc|"
-    r"config/(?:fish/|autostart/|systemd/|plasma-workspace/|environment\.d/|i3/config|sway/config|git/config)|"
-    r"xinitrc|xsession\w*|xprofile|pam_environment|ssh/(?:authorized_keys2?|rc|config|environment)|gitconfig|vimrc|emacs|"
-    r"local/share/systemd/|screenrc|tmux\.conf|gdbinit|pythonrc\S*)|~/Library/Launch(?:Agents|Daemons)/|/Library/(?:Launch\w+|StartupItems)/|"
-    r".*/Start.Menu/Programs/Startup(?:/|\Z)|.*profile\.ps1\Z|.*\$PROFILE|"
-    r"/etc/(?:cron[^/]*(?:/|\Z)|at\.|anacrontab|systemd/|init\.d|init/|rc\S*|profile\S*|bash\S*|zsh/|environment|ld\.so\.preload|"
-    r"ld\.so\.conf\S*|xdg/autostart/|udev/|update-motd\.d|inittab|apt/apt\.conf\.d/|NetworkManager/dispatcher\.d|modules\S*|"
-    r"X11/|security/pam_env\.conf)|/(?:usr/)?lib/systemd/|/run/systemd/system/|/var/spool/(?:cron|at)|/usr/lib/cron|"
-    r"\S*/\.git/hooks/(?!\S*\.sample\Z)|\S*/\.git/config\Z|\S*/(?:site|user)customize\.py\Z|\S*/site-packages/[^/]*\.pth\Z)", re.I)
-_SH_PRIVILEGED = lazy_regex(r"(?:/etc/(?:sudoers\S*|passwd-?|shadow-?|group-?|gshadow|pam\.d/|pam\.conf|doas\.conf|security/|polkit-1/|"
-                            r"selinux/|subuid|subgid|ssh/sshd_config\S*|login\.defs|hosts\.allow)|/proc/(?:sys/|\d+/mem|self/mem)|"
-                            r"/sys/(?:kernel|fs/cgroup|fs/selinux|module)|/usr/(?:share|lib)/polkit-1/|/dev/(?:k?mem|port)\Z|\S*/release_agent\Z)")
-_SH_DEVICE = lazy_regex(r"(?:/dev/(?:r?disk\d|[shv]d[a-z]|xvd|nvme\d|mmcblk\d|dm-\d|mapper/|md\d|loop\d|sr\d|block/)|\\\\[.?]\\(?:Physical|[A-Z]:)|//[.?]/)", re.I)
+    r"config/(?:fish/|autostart/|systemd/|plasma-workspace/|environment\.d/|i3/config|sway/config|git/config)|xinitrc|"
+    r"xsession\w*|xprofile|pam_environment|ssh/(?:authorized_keys2?|rc|config|environment)|gitconfig|vimrc|emacs|"
+    r"local/share/systemd/|screenrc|tmux\.conf|gdbinit|pythonrc\S*)|~/Library/Launch(?:Agents|Daemons)/|/Library/(?:Launch\w+|"
+    r"StartupItems)/|.*/Start.Menu/Programs/Startup(?:/|\Z)|.*profile\.ps1\Z|.*\$PROFILE|/etc/(?:cron[^/]*(?:/|\Z)|at\.|"
+    r"anacrontab|systemd/|init\.d|init/|rc\S*|profile\S*|bash\S*|zsh/|environment|ld\.so\.preload|ld\.so\.conf\S*|"
+    r"xdg/autostart/|udev/|update-motd\.d|inittab|apt/apt\.conf\.d/|NetworkManager/dispatcher\.d|modules\S*|X11/|"
+    r"security/pam_env\.conf)|/(?:usr/)?lib/systemd/|/run/systemd/system/|/var/spool/(?:cron|at)|/usr/lib/cron|"
+    r"\S*/\.git/hooks/(?!\S*\.sample\Z)|\S*/\.git/config\Z|\S*/(?:site|user)customize\.py\Z|"
+    r"\S*/site-packages/[^/]*\.pth\Z)", re.I)
+_SH_PRIVILEGED = lazy_regex(r"(?:/etc/(?:sudoers\S*|passwd-?|shadow-?|group-?|gshadow|pam\.d/|pam\.conf|doas\.conf|security/|"
+                            r"polkit-1/|selinux/|subuid|subgid|ssh/sshd_config\S*|login\.defs|hosts\.allow)|/proc/(?:sys/|"
+                            r"\d+/mem|self/mem)|/sys/(?:kernel|fs/cgroup|fs/selinux|module)|/usr/(?:share|lib)/polkit-1/|"
+                            r"/dev/(?:k?mem|port)\Z|\S*/release_agent\Z)")
+_SH_DEVICE = lazy_regex(r"(?:/dev/(?:r?disk\d|[shv]d[a-z]|xvd|nvme\d|mmcblk\d|dm-\d|mapper/|md\d|loop\d|sr\d|block/)|"
+                        r"\\\\[.?]\\(?:Physical|[A-Z]:)|//[.?]/)", re.I)
 _SH_HISTORY = lazy_regex(r".*(?:_history|\.histfile|ConsoleHost_history\.txt|\.lesshst)\Z")
 _SH_PRIVATE = lazy_regex(
-    r"(?:~/?\Z|/\Z|/(?:etc|root|home|Users|proc|var/lib/\w+sql|var/backups)/?\Z|/home/\*|/etc/(?:passwd|shadow|group|gshadow|sudoers|ssh)|"
-    r"~/\.(?:ssh|gnupg|aws|kube|azure|docker|config|password-store|mozilla|thunderbird|config/(?:gcloud|google-chrome|chromium|gh|rclone)|"
-    r"local/share/keyrings|netrc|pgpass|git-credentials|npmrc|pypirc|electrum|bitcoin|ethereum|[a-z]+_history|vault-token|terraform\.d)|"
-    r"~/(?:Library/(?:Keychains|Application.Support/(?:Google|Firefox|BraveSoftware))|AppData/\S*(?:Chrome|Edge|Mozilla|Credentials|Protect)|"
-    r"\*|\.\*|Documents|Desktop|Pictures)(?:/|\Z)|\S*/\.env(?!\.(?:example|sample|template|dist))(?:\.\w+)?\Z|/proc/[\w*]+/(?:environ|mem)|"
-    r"\S*/(?:id_(?:rsa|dsa|ecdsa|ed25519)|\S*\.(?:kdbx|pem|p12|pfx|key|keystore|jks)|wallet\.dat|\.netrc|credentials(?:\.json)?|"
-    r"secrets?\.(?:ya?ml|json|env|toml)|NTDS\.dit|SAM)\Z|[A-Z]:/Users/?\Z|[A-Z]:/Windows/System32/config)", re.I)
+    r"(?:~/?\Z|/\Z|/(?:etc|root|home|Users|proc|var/lib/\w+sql|var/backups)/?\Z|/home/\*|/etc/(?:passwd|shadow|group|gshadow|"
+    r"sudoers|ssh)|~/\.(?:ssh|gnupg|aws|kube|azure|docker|config|password-store|mozilla|thunderbird|config/(?:gcloud|"
+    r"google-chrome|chromium|gh|rclone)|local/share/keyrings|netrc|pgpass|git-credentials|npmrc|pypirc|electrum|bitcoin|"
+    r"ethereum|[a-z]+_history|vault-token|terraform\.d)|~/(?:Library/(?:Keychains|Application.Support/(?:Google|Firefox|"
+    r"BraveSoftware))|AppData/\S*(?:Chrome|Edge|Mozilla|Credentials|Protect)|\*|\.\*|Documents|Desktop|Pictures)(?:/|\Z)|"
+    r"\S*/\.env(?!\.(?:example|sample|template|dist))(?:\.\w+)?\Z|/proc/[\w*]+/(?:environ|mem)|\S*/(?:id_(?:rsa|dsa|ecdsa|"
+    r"ed25519)|\S*\.(?:kdbx|pem|p12|pfx|key|keystore|jks)|wallet\.dat|\.netrc|credentials(?:\.json)?|secrets?\.(?:ya?ml|json|"
+    r"env|toml)|NTDS\.dit|SAM)\Z|[A-Z]:/Users/?\Z|[A-Z]:/Windows/System32/config)", re.I)
 _SH_SECRET_NAME = lazy_regex(r"secret|token|passw|api_?key|private_?key|credential|_key\Z|_pw\Z|_pat\Z", re.I)
 # Well-known files that a word with wildcards may mean.
-_SH_KNOWN_FILES = ("~/.ssh/id_rsa ~/.ssh/id_ed25519 ~/.aws/credentials ~/.netrc ~/.kube/config ~/.docker/config.json ~/.npmrc ~/.pypirc "
-                   "~/.git-credentials ~/.gnupg/secring.gpg ~/.bash_history ~/.zsh_history ~/.pgpass ~/.config/gh/hosts.yml ~/.vault-token "
-                   "/etc/shadow /etc/passwd /etc/gshadow /etc/sudoers /proc/self/environ /root/.ssh/id_rsa .env .env.local .env.production").split()
+_SH_KNOWN_FILES = """~/.ssh/id_rsa ~/.ssh/id_ed25519 ~/.aws/credentials ~/.netrc ~/.kube/config ~/.docker/config.json ~/.npmrc
+    ~/.pypirc ~/.git-credentials ~/.gnupg/secring.gpg ~/.bash_history ~/.zsh_history ~/.pgpass ~/.config/gh/hosts.yml
+    ~/.vault-token /etc/shadow /etc/passwd /etc/gshadow /etc/sudoers /proc/self/environ /root/.ssh/id_rsa .env .env.local
+    .env.production""".split()
 _SH_KNOWN_PROGRAMS = "rm cat sh bash dash nc ncat curl wget dd chmod python3 perl base64 less head tail find tee".split()
 
 
@@ -5025,8 +5117,7 @@ def _sh_join(flows: Sequence[_Flow], text: str | None = None) -> _Flow:
     if len(flows) == 1 and text is None:
         return flows[0]
     sources = tuple(dict.fromkeys(source for flow in flows for source in flow.sources))[:64]
-    return _Flow(text, any(f.remote for f in flows), sources, any(f.coded for f in flows),
-        any(f.shell for f in flows))
+    return _Flow(text, any(f.remote for f in flows), sources, any(f.coded for f in flows), any(f.shell for f in flows))
 
 
 def _sh_flow(word: str) -> _Flow:
@@ -5049,15 +5140,16 @@ def _sh_table(name: str) -> Any:
         made: dict[str, Any] = {}
         if name == "methods":
             for line in _SH_METHODS.splitlines():
-                method, *programs = line.split()
-                for program in programs:
+                method, *names = line.split()
+                for program in names:
                     made.setdefault(program, getattr(_ShPrograms, "_" + method))
         elif name == "wrappers":
             for row in _SH_WRAPPERS.replace("\n", ";").split(";"):
                 program, letters, skip = row.split()
                 made[program] = (letters, int(skip))
         else:
-            for line in _SH_RULES.splitlines():
+            # an indented line goes on with the row above it
+            for line in re.sub(r"\n +", "", _SH_RULES).replace("BRANCH", _SH_BRANCH).split("\n")[1:]:
                 category, programs, pattern, reason = line.split(" :: ")
                 rule = (category, lazy_regex(pattern), reason)
                 for program in programs.split():
@@ -5082,6 +5174,7 @@ class _ShRun:
         self.steps, self.room, self.depth, self.nested, self.last_net = MAX_SHELL_STEPS, MAX_SHELL_TEXT, 0, 0, ""
         self.power: list[str] = []
         self.power_depth = 0
+        self.checked: set[str] = set()      # variables written `${NAME:?}`: never empty
         self.homes: list[str] | None = None
         self.anchors: list[tuple[str, list[str]]] | None = None
         if cwd and cwd != ".":
@@ -5114,8 +5207,7 @@ class _ShRun:
         word = self.where(word)
         if len(self.paths) < MAX_SHELL_PATHS:
             self.paths[str(word)] = None
-            if ("*" in word or "?" in word or "[" in word) and (word[0] in "~/$.[" or "/." in word
-                    or "/[" in word):
+            if ("*" in word or "?" in word or "[" in word) and (word[0] in "~/$.[" or "/." in word or "/[" in word):
                 self.spend(200 + len(word))
                 for known in _SH_KNOWN_FILES:
                     if glob_may_hit(word, known):
@@ -5126,8 +5218,7 @@ class _ShRun:
             sources.append(str(word))
 
     def spots(self, word: str) -> list[tuple[str, str]]:
-        """Where *word* is: (absolute path, the same with anybody's home directory written `~`), for each
-        reading."""
+        """Where *word* is: (absolute path, the same with anybody's home directory written `~`), for each reading."""
         word = self.where(word)
         found: list[str] = []
         if _sh_drive.match(word):
@@ -5139,8 +5230,7 @@ class _ShRun:
         out = []
         for place in found:
             home = next((home for home in self.homes if place == home or place.startswith(home + "/")), None)
-            out.append((place, "~" + place[len(home):] if home else _sh_home.sub("~", place, 1)
-                if place[:1] != "~" else place))
+            out.append((place, "~" + place[len(home):] if home else _sh_home.sub("~", place, 1) if place[:1] != "~" else place))
         return out
 
     def places(self, word: str) -> list[str]:
@@ -5152,8 +5242,7 @@ class _ShRun:
         for source in flow.sources:
             if source[:1] == "\0":
                 return source[1:]
-            if any(_SH_PRIVATE.match(place)
-                    for place in self.places(source)) or self.ctx.is_sensitive(source):
+            if any(_SH_PRIVATE.match(place) for place in self.places(source)) or self.ctx.is_sensitive(source):
                 return _sh_show(source)
         return ""
 
@@ -5163,6 +5252,19 @@ class _ShRun:
             what = self.private(flow)
             if what:
                 self.say("exfiltration", f"sends {what} away by {way}")
+
+    # -- what _ShPrograms knows
+    def _shell(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        raise NotImplementedError
+
+    def code(self, language: str, text: str) -> None:
+        raise NotImplementedError
+
+    def power_words(self, node: _ShNode, words: list[str]) -> list[str]:
+        raise NotImplementedError
+
+    def power_patterns(self, text: str) -> None:
+        raise NotImplementedError
 
     # -- structure
     def read(self, text: str, flow: _Flow = _NOTHING, dialect: _ShDialect | None = None) -> _Flow:
@@ -5190,8 +5292,7 @@ class _ShRun:
         if len(outs) < 2:
             return outs[0] if outs else _NOTHING
         texts = [out.text for out in outs]
-        return _sh_join(outs, None if None in texts
-            else "\n".join(texts)[:MAX_SHELL_VALUE])  # type: ignore[arg-type]
+        return _sh_join(outs, None if None in texts else "\n".join(texts)[:MAX_SHELL_VALUE])  # type: ignore[arg-type]
 
     def pipeline(self, nodes: list[_ShNode], flow: _Flow) -> _Flow:
         for node in nodes:
@@ -5204,13 +5305,13 @@ class _ShRun:
         if node.kind == "function":
             self.define(str(node.words[0]), node)
             return _NOTHING
-        networked, outs = self.networked, []
+        networked = self.networked
+        outs: list[tuple[str, str, str]] = []
         self.networked = False
         for name, appended, parts in node.assigns:
             self.assign(name, appended, parts)
         for fd, operator, word in node.redirects:
-            target = _sh_whole(self.expand(word)) if operator != "<<" else _sh_whole(self.expand(word))
-            flow = self.redirected(fd, operator, target, flow, outs)
+            flow = self.redirected(fd, operator, _sh_whole(self.expand(word)), flow, outs)
         if node.kind == "for":
             out = self.each(node, flow)
         elif node.kind:
@@ -5226,16 +5327,14 @@ class _ShRun:
                     self.say("reverse_shell", "opens a socket from the shell")
             if node.raw and words:
                 words = self.power_words(node, words)
-            out = self.simple(words, flow,
-                node.background) if words else flow if outs and not node.assigns else _NOTHING
+            out = self.simple(words, flow, node.background) if words else flow if outs and not node.assigns else _NOTHING
         for fd, operator, target in outs:
             self.written(target, _EMPTY if fd == "2" else out, ">>" in operator, fd != "2")
             out = out if fd == "2" else _NOTHING
         self.networked = networked
         return out
 
-    def redirected(self, fd: str, operator: str, target: str, flow: _Flow,
-            outs: list[tuple[str, str, str]]) -> _Flow:
+    def redirected(self, fd: str, operator: str, target: str, flow: _Flow, outs: list[tuple[str, str, str]]) -> _Flow:
         """Note one redirection; the input it makes."""
         if target.startswith(("/dev/tcp/", "/dev/udp/")):
             self.networked, self.last_net = True, target
@@ -5258,7 +5357,8 @@ class _ShRun:
     def define(self, name: str, node: _ShNode) -> None:
         """A function; one that calls itself twice, or in the background, is a fork bomb."""
         self.functions[name] = node.parts[0] if node.parts else []
-        calls, stack = 0, [node.parts]
+        calls = 0
+        stack: list[Any] = [node.parts]
         while stack:
             item = stack.pop()
             for part in item:
@@ -5342,7 +5442,7 @@ class _ShRun:
             texts = [item.translate(_SH_UNHIDE) for text in texts for item in _sh_braces(text)]
         if not flows and block is None:
             return texts
-        made = []
+        made: list[str] = []
         for text in texts:
             carrier = _ShWord(text)
             carrier.flow, carrier.block = _sh_join(flows) if flows else _NOTHING, block
@@ -5370,6 +5470,8 @@ class _ShRun:
                 return ".", _NOTHING
             if name in ("@", "*") or name.isdigit() and name != "0":
                 return "", _NOTHING
+            if operation[:1] == "?" or operation[:2] == ":?":
+                self.checked.add(name)
             shown = f"%{name}%" if operation[:1] == "%" else "$" + name
             secret = (f"\0${name.split(':')[-1][:40]}",) if _SH_SECRET_NAME.search(name) else ()
             return shown, _Flow(None, False, secret) if secret else _NOTHING
@@ -5380,8 +5482,7 @@ class _ShRun:
             text = text[start:][:int(length[:9])] if length else text[start:]
         elif operation[:1] == "/":
             old, _, new = operation.lstrip("/").partition("/")
-            text = text.replace(old, new, -1 if operation[:2] == "//"
-                else 1)[:MAX_SHELL_VALUE] if old else text
+            text = text.replace(old, new, -1 if operation[:2] == "//" else 1)[:MAX_SHELL_VALUE] if old else text
         elif operation in ("^^", ",,"):
             text = text.upper() if operation == "^^" else text.lower()
         elif operation[:1] in ("%", "#") and operation[:1] != "%" * (self.d is _SH_CMD):
@@ -5406,6 +5507,8 @@ class _ShRun:
 
     def program(self, words: list[str], flow: _Flow, background: bool) -> _Flow:
         first, args = words[0], words[1:]
+        if "=" in first and self.d is _SH_POSIX and not isinstance(first, _ShWord) and _sh_assignment.match(first) and args:
+            first, args = "env", words              # in an argv list
         if isinstance(first, _ShWord):
             if first.block is not None:
                 return self.script(first.block, flow)
@@ -5413,8 +5516,7 @@ class _ShRun:
                 self.say("pipe_to_shell", "runs downloaded text")
         name = _sh_program(first, self.d)
         if self.files and (first in self.files or self.key(first) in self.files) and (
-                "/" in first or "\\" in first or self.d is not _SH_POSIX
-                    or re.search(r"\.(?:exe|bat|cmd|ps1|com)\Z", first)):
+                "/" in first or "\\" in first or self.d is not _SH_POSIX or re.search(r"\.(?:exe|bat|cmd|ps1|com)\Z", first)):
             self.run_file(first, background)
         body = self.functions.get(first)
         if body is not None:
@@ -5450,8 +5552,7 @@ class _ShRun:
         """The table's rules for one program."""
         plain = args[:args.index("--")] if "--" in args else args
         for word in plain:
-            if word in ("--help", "--version", "--dry-run", "--dryrun", "--dry-run=client",
-                    "--dry-run=server", "-WhatIf"):
+            if word in ("--help", "--version", "--dry-run", "--dryrun", "--dry-run=client", "--dry-run=server", "-WhatIf"):
                 return
         start = 0
         while name in _SH_SUBCOMMANDS and start < len(args) and args[start][:1] == "-":
@@ -5462,8 +5563,7 @@ class _ShRun:
             if category not in self.facts and (pattern.match(subject + " ") or pattern.match(f" {subject} ")):
                 self.say(category, f"{name}: {reason}")
 
-    def wrap(self, name: str, wrapper: tuple[str, int], args: list[str], flow: _Flow,
-            background: bool) -> _Flow:
+    def wrap(self, name: str, wrapper: tuple[str, int], args: list[str], flow: _Flow, background: bool) -> _Flow:
         """sudo, env, xargs, timeout …: the command inside."""
         rest = _sh_skip(args, *wrapper)
         options = args[:len(args) - len(rest)]
@@ -5477,9 +5577,12 @@ class _ShRun:
             if not rest:
                 return _Flow(None, False, ("\0the environment",))
         before, self.root = self.root, self.root or name in ("sudo", "doas", "pkexec", "gosu", "su-exec")
-        if name in ("sudo", "doas") and any(re.match(r"-\w*[is]\w*\Z|--(?:login|shell)\Z", o)
-                for o in options) and (
+        if name in ("sudo", "doas") and any(re.match(r"-\w*[is]\w*\Z|--(?:login|shell)\Z", o) for o in options) and (
                 not rest or rest[0] in ("bash", "sh", "su", "zsh")):
+            self.say("privilege", "opens a root shell")
+        if self.root and (any("LD_PRELOAD" in word for word in options) or "LD_PRELOAD" in self.vars):
+            self.say("privilege", "loads a library into a program that runs as root")
+        if self.root and any(re.match(r":?!(?:/bin/)?(?:ba|z|da)?sh\b", word) for word in rest):
             self.say("privilege", "opens a root shell")
         if name == "trap":
             return self.read(args[0], flow) if args else _NOTHING
@@ -5491,7 +5594,9 @@ class _ShRun:
                 return self.read(code, flow)
         if name == "command" and options[:1] in (["-v"], ["-V"]):
             return _NOTHING
-        if name == "xargs":
+        if name == "parallel" and (not rest or " " in rest[0] or rest[0] == ":::"):
+            return self.read("\n".join(rest), flow) if rest else self._shell(name, [], flow)
+        if name in ("xargs", "parallel"):
             if rest and flow is not _NOTHING:
                 rest = self.from_input(rest, options, flow)
             elif not rest:
@@ -5524,8 +5629,7 @@ class _ShRun:
     def call(self, body: Any, args: list[str], flow: _Flow) -> _Flow:
         """A function with its arguments."""
         before = {key: self.vars.get(key) for key in ("1", "2", "3", "@")}
-        self.vars.update({"1": args[0] if args else "", "2": args[1] if len(args) > 1 else "",
-            "@": _sh_whole(args)})
+        self.vars.update({"1": args[0] if args else "", "2": args[1] if len(args) > 1 else "", "@": _sh_whole(args)})
         if self.depth >= MAX_SHELL_NESTING:
             return _NOTHING
         out = self.script(body, flow)
@@ -5558,8 +5662,7 @@ class _ShRun:
         carried = _sh_flow(word)
         if known is not None:
             return _sh_join((known, _Flow(None, False, tuple(sources))), known.text)
-        return _sh_join((carried, _Flow(None, False, tuple(sources))), carried.text if word == "/dev/fd/63"
-            else None)
+        return _sh_join((carried, _Flow(None, False, tuple(sources))), carried.text if word == "/dev/fd/63" else None)
 
     def run_file(self, word: str, background: bool = False) -> None:
         """A file of this command is run."""
@@ -5567,8 +5670,7 @@ class _ShRun:
         if known is None:
             return
         if known.remote or known.coded and known.text is None:
-            self.say("pipe_to_shell", "runs a file it has just downloaded" if known.remote
-                else "runs decoded content", word)
+            self.say("pipe_to_shell", "runs a file it has just downloaded" if known.remote else "runs decoded content", word)
         elif known.text and self.depth < MAX_SHELL_NESTING:
             self.code("" if word.endswith(".sh") else "code", known.text)
             self.read(known.text)
@@ -5580,8 +5682,7 @@ class _ShRun:
                 self.say("reverse_shell", "connects a shell to the network")
             self.ship(flow, "a socket")
             return
-        if word in ("/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty", "-",
-                "$()") or word.startswith("/dev/fd/"):
+        if word in ("/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty", "-", "$()") or word.startswith("/dev/fd/"):
             return
         self.spend(len(word))
         self.path(word)
@@ -5618,21 +5719,22 @@ class _ShRun:
             text = "/".join(above) or "/"
             *above, last = above
         hard = recursive or forced
+        if _SH_OUTPUT.match(text):
+            return False
         unknown = re.match(r"\$\{?(\w+)\}?(/?.*)", text)
         name = unknown.group(1) if unknown else ""
         if unknown and name.lower() not in ("home", "pwd", "userprofile", "env", "tmpdir", "tmp", "temp", "null", "psscriptroot"):
-            if re.search(r"(?i)build|tmp|temp|cache|out|dist|target|work|^_$|^f$|file", name):
+            if re.search(r"(?i)build|tmp|temp|cache|out|dist|target|work|^_$|^f$|file", name) and (
+                    unknown.group(2) != "/" and not (whole and not unknown.group(2)) or name in self.checked):
                 return False
             return hard and (unknown.group(2) in ("", "/") or bool(_SH_SYSTEM.match(unknown.group(2))))
         project = self.ctx.paths.project
         spots = self.spots(text)
-        if project and all(place.startswith(project + "/") and "/.git" not in mapped for place,
-                mapped in spots):
+        if project and all(place.startswith(project + "/") and "/.git" not in mapped for place, mapped in spots):
             return False                    # well inside, whatever the links
         if self.anchors is None:
             self.anchors = [(top, [p.rstrip("/") for p in canonical_paths(top, self.at)]) for top in
-                            dict.fromkeys(a for a in (self.ctx.paths.project, self.ctx.paths.cwd,
-                                self.at.home) if a)]
+                            dict.fromkeys(a for a in (self.ctx.paths.project, self.ctx.paths.cwd, self.at.home) if a)]
         outside = []
         for place, mapped in spots:
             plain = mapped.rstrip("/") or "/"
@@ -5677,8 +5779,7 @@ class _ShRun:
             elif first:
                 first = False
             elif names_only:
-                if "mcpwall" in word or "/." in word and word[:1] in "/~$" and name in ("ls", "dir", "tree",
-                        "gci"):
+                if "mcpwall" in word or "/." in word and word[:1] in "/~$" and name in ("ls", "dir", "tree", "gci"):
                     self.path(word)
             elif name not in _SH_SUBCOMMANDS or name == "git" or any(c in word for c in "/.~\\$*"):
                 mark = word.partition("=")[2] if "=" in word and not word.startswith(("/", ".", "~")) else ""
@@ -5686,14 +5787,13 @@ class _ShRun:
                 if self.files and self.key(word) in self.files:
                     flows.append(self.files[self.key(word)])
         out = _sh_join(flows) if len(flows) > 1 else flow
-        return _Flow(None, out.remote, tuple(sources[:64]), out.coded,
-            False) if sources or out is not _NOTHING else _NOTHING
+        return _Flow(None, out.remote, tuple(sources[:64]), out.coded, False) if sources or out is not _NOTHING else _NOTHING
 
 
-_SH_VALUED_GLOBAL = frozenset("-n -C -c -H -s -u --profile --region --output -p --project --account --context --namespace --kubeconfig "
-                              "--subscription --git-dir --work-tree --host --endpoint-url --kube-context --config".split())
-_SH_SUBCOMMANDS = frozenset("git kubectl oc docker podman nerdctl aws gcloud az gsutil helm terraform tofu terragrunt gh npm pnpm yarn pip "
-                            "cargo apt apt-get brew systemctl redis-cli nomad vault".split())
+_SH_VALUED_GLOBAL = frozenset("""-n -C -c -H -s -u --profile --region --output -p --project --account --context --namespace
+    --kubeconfig --subscription --git-dir --work-tree --host --endpoint-url --kube-context --config""".split())
+_SH_SUBCOMMANDS = frozenset("""git kubectl oc docker podman nerdctl aws gcloud az gsutil helm terraform tofu terragrunt gh npm
+    pnpm yarn pip cargo apt apt-get brew systemctl redis-cli nomad vault""".split())
 _SH_HIDE = {123: 0xE000, 44: 0xE001, 125: 0xE002}
 _SH_UNHIDE = {value: key for key, value in _SH_HIDE.items()}
 
@@ -5702,8 +5802,7 @@ def _sh_whole(words: Sequence[str], between: str = " ", flow: _Flow | None = Non
     """Words as one that still carries their origin."""
     if len(words) == 1 and flow is None:
         return words[0]
-    flows = [w.flow for w in words if isinstance(w, _ShWord) and w.flow is not _NOTHING] + ([flow] if flow
-        else [])
+    flows = [w.flow for w in words if isinstance(w, _ShWord) and w.flow is not _NOTHING] + ([flow] if flow else [])
     text = between.join(words)
     if not flows:
         return text
@@ -5714,12 +5813,13 @@ def _sh_whole(words: Sequence[str], between: str = " ", flow: _Flow | None = Non
 
 def _sh_program(word: str, dialect: _ShDialect) -> str:
     """The program's name as the tables write it."""
+    if word in ("$SHELL", "$BASH"):
+        return "sh"
     name = word.rpartition("/")[2] if "/" in word[1:] or word[:1] == "/" else word
     if "\\" in name:
         name = name.rpartition("\\")[2]
     name = name.lower()
-    return name[:-4] if name[-4:] in (".exe", ".cmd", ".bat",
-        ".com") and len(name) > 4 and name != "command.com" else name
+    return name[:-4] if name[-4:] in (".exe", ".cmd", ".bat", ".com") and len(name) > 4 and name != "command.com" else name
 
 
 def _sh_skip(args: list[str], letters: str, words: int) -> list[str]:
@@ -5745,8 +5845,7 @@ def _sh_skip(args: list[str], letters: str, words: int) -> list[str]:
     return args[i:]
 
 
-def _sh_options(args: list[str], letters: str, longs: Iterable[str] | None,
-        switches: frozenset[str] = frozenset(),
+def _sh_options(args: list[str], letters: str, longs: Iterable[str] | None, switches: frozenset[str] = frozenset(),
                 ) -> list[tuple[str, str]]:
     """The arguments as (option, value), operands as ("", word). *letters* take a value; *longs* too, all but *switches*
     when it is None. Options of one dash and many letters (PowerShell's) come in lower case where *letters* is empty."""
@@ -5781,7 +5880,8 @@ def _sh_braces(text: str) -> list[str]:
     """Brace expansion, as far as MAX_SHELL_WORDS words go."""
     if text.count("{") > 12 or "," not in text and ".." not in text:
         return [text]
-    found, work = [], [text]
+    found: list[str] = []
+    work = [text]
     while work and len(found) + len(work) < MAX_SHELL_WORDS:
         item = work.pop()
         inner = re.search(r"\{([^{}]*(?:,|\.\.)[^{}]*)\}", item)
@@ -5789,8 +5889,7 @@ def _sh_braces(text: str) -> list[str]:
             found.append(item)
             continue
         choices = inner.group(1).split(",") if "," in inner.group(1) else inner.group(1).split("..")[:2]
-        work.extend(item[:inner.start()] + choice + item[inner.end():]
-            for choice in reversed(choices[:MAX_SHELL_WORDS]))
+        work.extend(item[:inner.start()] + choice + item[inner.end():] for choice in reversed(choices[:MAX_SHELL_WORDS]))
     return found + work
 
 
@@ -5805,8 +5904,7 @@ def _sh_wild(pattern: str, name: str) -> bool:
         part = parts[p] if p < len(parts) else ""
         if part == "*":
             star, mark, p = p, n, p + 1
-        elif part and (part == "?" or part == name[n] or len(part) > 2
-                and (name[n] in part[1:-1].lstrip("!^") or "-" in part)):
+        elif part and (part == "?" or part == name[n] or len(part) > 2 and (name[n] in part[1:-1].lstrip("!^") or "-" in part)):
             p, n = p + 1, n + 1
         elif star >= 0:
             mark += 1
@@ -5817,8 +5915,7 @@ def _sh_wild(pattern: str, name: str) -> bool:
 
 
 def glob_may_hit(word: str, known: str) -> bool:
-    """May the shell expand *word* (with `*`, `?`, `[…]`) to the well-known file *known* (`~/…`, `/…` or a
-    bare name)?"""
+    """May the shell expand *word* (with `*`, `?`, `[…]`) to the well-known file *known* (`~/…`, `/…` or a bare name)?"""
     word = _sh_home.sub("~", word, 1)
     if word[:2] == "./":
         word = word[2:]
@@ -5826,14 +5923,14 @@ def glob_may_hit(word: str, known: str) -> bool:
     return len(a) == len(b) and all(x == y or _sh_wild(x, y) for x, y in zip(a, b))
 
 
-_sh_harmless = lazy_regex(r"\s*(?:#.*|alias \w+=['\"]?(?:git|ls|cd|npm|docker|kubectl|python3?) ?[\w .-]*['\"]?|"
-                          r"(?:export )?(?!LD_|DYLD_|BASH_ENV|ENV=|PROMPT_COMMAND|PYTHONSTARTUP|NODE_OPTIONS|PERL5|GIT_|PS[14]=)[A-Z_]+=[^`;&|()]*)?\Z")
+_sh_harmless = lazy_regex(r"\s*(?:#(?!!).*|alias \w+=['\"]?(?:git|ls|cd|npm|docker|kubectl|python3?) ?[\w .-]*['\"]?|"
+                          r"(?:export )?(?!LD_|DYLD_|BASH_ENV|ENV=|PROMPT_COMMAND|PYTHONSTARTUP|NODE_OPTIONS|PERL5|GIT_|"
+                          r"PS[14]=)[A-Z_]+=[^`;&|()]*)?\Z")
 
 
 def _sh_harmless_lines(text: str | None) -> bool:
     """Are these lines for a start-up file only settings (`export PATH=…`)?"""
-    return text is not None and "/tmp" not in text and all(_sh_harmless.match(line)
-        for line in text.splitlines()[:1000])
+    return text is not None and "/tmp" not in text and all(_sh_harmless.match(line) for line in text.splitlines()[:1000])
 
 
 class _ShPrograms(_ShRun):
@@ -5846,13 +5943,11 @@ class _ShPrograms(_ShRun):
                 rest = args[i + 1:]
                 while len(rest) > 1 and rest[0][:1] == "-" and " " not in rest[0]:
                     rest = rest[1:]
-                self.vars.update({str(n): value for n, value in enumerate(rest[1:10])},
-                    **{"@": _sh_whole(rest[2:])})
+                self.vars.update({str(n): value for n, value in enumerate(rest[1:10])}, **{"@": _sh_whole(rest[2:])})
                 return self.run_text(rest[0] if rest else "", flow)
             if word == "-s":
                 break
-            if word[:1] not in "-+" and (not i
-                    or not re.match(r"[-+]\w*[oO]\Z|--(?:rc|init-)file\Z", args[i - 1])):
+            if word[:1] not in "-+" and (not i or not re.match(r"[-+]\w*[oO]\Z|--(?:rc|init-)file\Z", args[i - 1])):
                 return self.run_operand(word, flow)
         if self.networked:
             self.say("reverse_shell", "connects a shell to the network")
@@ -5911,13 +6006,12 @@ class _ShPrograms(_ShRun):
             if word == "-m" and letters == "c":
                 self.operands(name, args[i + 2:], flow)
                 return flow.but(None)
-            if word in ("--eval", "--print", "--execute",
-                    "eval") or word[:1] == "-" and word[:2] != "--" and (
-                    word[-1:] in letters or name == "perl" and re.match(r"-[a-z]*[eE]", word)) and not (
-                    word[1:2] in "rmWXMI" and len(word) > 2):
-                inline = word[:2] != "--" and name == "perl" and word[-1:] not in letters
-                codes.append(word.partition("e")[2] if inline else args[i + 1] if i + 1 < len(args) else "")
-                i += not inline
+            inline = re.match(rf"-([^\s=rmWXMI-]*?)([{letters}])(.*)\Z", word, re.S) if word[:1] == "-" else None
+            if inline or word in ("--eval", "--print", "--execute", "eval"):
+                glued = inline.group(3) if inline else ""
+                if re.fullmatch(rf"[A-Za-z]{{0,2}}[{letters}]|", glued):         # `-pe CODE`, not `-eCODE`
+                    glued, i = args[i + 1] if i + 1 < len(args) else "", i + 1
+                codes.append(glued)
             elif word[:7] == "--eval=":
                 codes.append(word[7:])
             elif word[:1] != "-" and word != "run":
@@ -5945,8 +6039,7 @@ class _ShPrograms(_ShRun):
 
     def _cat(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         files = [w for w in args if w[:1] != "-"]
-        return flow if not files else self.content(files[0]) if len(args) == 1 else self.operands(name, args,
-            flow)
+        return flow if not files else self.content(files[0]) if len(args) == 1 else self.operands(name, args, flow)
 
     def _awk(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         code = next((word for word in args if word[:1] != "-"), "")
@@ -5973,21 +6066,17 @@ class _ShPrograms(_ShRun):
                     self.say("pipe_to_shell", "runs encoded content that cannot be read")
                 return self.read(text or "", flow, _SH_POWER)
             if option and "command".startswith(option) or option in ("c", "cwa"):
-                return self.run_text(_sh_whole([w for w in rest if w != "-"] or [flow.text or ""]), flow,
-                    _SH_POWER)
+                return self.run_text(_sh_whole([w for w in rest if w != "-"] or [flow.text or ""]), flow, _SH_POWER)
             if option and "file".startswith(option):
                 return self.run_operand(rest[0], flow) if rest else _NOTHING
-            if word[:1] not in "-/" and not (i
-                    and args[i - 1].lower()[:2] in ("-e", "-w", "-v", "-i", "-o", "-p")):
+            if word[:1] not in "-/" and not (i and args[i - 1].lower()[:2] in ("-e", "-w", "-v", "-i", "-o", "-p")):
                 return self.run_text(_sh_whole(args[i:]), flow, _SH_POWER)
-        return self._dos(name, [], flow) if flow.remote or not flow.text else self.read(flow.text, _NOTHING,
-            _SH_POWER)
+        return self._dos(name, [], flow) if flow.remote or not flow.text else self.read(flow.text, _NOTHING, _SH_POWER)
 
     def _dos(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         for i, word in enumerate(args):
             if word[:2].lower() in ("/c", "/k", "/r"):
-                return self.read(" ".join(([word[2:]] if len(word) > 2 else []) + args[i + 1:]), flow,
-                    _SH_CMD)
+                return self.read(" ".join(([word[2:]] if len(word) > 2 else []) + args[i + 1:]), flow, _SH_CMD)
         if flow.remote:
             self.say("pipe_to_shell", f"{name} runs what comes from the network")
         return _Flow(flow.text, flow.remote, flow.sources, False, True)
@@ -5997,43 +6086,33 @@ class _ShPrograms(_ShRun):
         rest = _sh_skip(args, "bcDEeFIiJLlmOopPQRSWw", 1)
         for word in args[:len(args) - len(rest)]:
             if "proxycommand" in word.lower() or "localcommand" in word.lower():
-                self.read(re.sub(r"(?i).*command[= ]", "", word, 1))
+                self.read(re.sub(r"(?i).*command[= ]", "", word, count=1))
         self.ship(flow, "ssh")
         return self.read(" ".join(rest), flow) if rest else _Flow(None, True, flow.sources)
 
     def _su(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         code = next((args[i + 1] for i, w in enumerate(args[:-1]) if w in ("-c", "--command")), None)
-        users = [w for i, w in enumerate(args) if w[:1] != "-"
-            and (not i or args[i - 1] not in ("-c", "-s", "--command"))]
+        users = [w for i, w in enumerate(args) if w[:1] != "-" and (not i or args[i - 1] not in ("-c", "-s", "--command"))]
         if "--help" not in args and (code is None or users[:1] in ([], ["root"])):
             self.say("privilege", "becomes another user")
         return self.read(code, flow) if code else _NOTHING
 
     def _editor(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         for i, word in enumerate(args):
-            code = args[i + 1] if word in ("-c",
-                "--cmd") and i + 1 < len(args) else word[1:] if word[:1] == "+" else ""
+            code = args[i + 1] if word in ("-c", "--cmd") and i + 1 < len(args) else word[1:] if word[:1] == "+" else ""
             if code[:2] == ":!" or code[:1] == "!":
                 self.read(code.lstrip(":!"))
         return self.operands(name, args, flow)
 
-    def _parallel(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        at = next((i for i, w in enumerate(args) if w.startswith(":::")), len(args))
-        rest = _sh_skip(args[:at], "jNnSPLI", 0)
-        text = " ".join(rest)
-        if flow.remote and (not text or self.is_shell(rest)):
-            self.say("pipe_to_shell", "runs downloaded text")
-        for value in args[at + 1:][:MAX_SHELL_WORDS] or [flow.text or ""]:
-            self.read(text.replace("{}", value) if "{}" in text else f"{text} {value}", flow)
-        return _NOTHING
-
     def _wrap_join(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """watch, script, tmux, terminals …: their words, joined, are a shell's text."""
-        valued = {"watch": "nd", "tmux": "LSfctnsxyFe", "screen": "SLchpst", "wsl": "due"}.get(name, "")
+        valued = {"watch": "nd", "tmux": "LSfctnsxyFe", "screen": "SLchpst", "wsl": "du"}.get(name, "")
         rest = _sh_skip(args, valued, 0)
         at = next((i for i, w in enumerate(args[:-1]) if re.match(r"-\w*[ce]\Z|--command\Z", w)), -1)
         if at >= 0 and name not in ("tmux", "wsl", "watch"):
             return self.read(args[at + 1] if name == "script" else " ".join(args[at + 1:]), flow)
+        if name == "wsl":
+            return self.simple(rest, flow) if len(rest) > 1 else self.read(rest[0], flow) if rest else _NOTHING
         if name == "tmux":
             run = rest[:1] and re.match(r"new|neww|send|split|run|respawn", rest[0])
             rest = _sh_skip([w for w in rest[1:] if w not in ("Enter", "C-m")], valued, 0) if run else []
@@ -6043,23 +6122,22 @@ class _ShPrograms(_ShRun):
 
     def _container(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """docker run/exec, kubectl exec: the command inside."""
-        at = next((i for i, w in enumerate(args)
-            if w in ("run", "exec", "debug", "rsh", "cp", "get", "config")), -1)
+        at = next((i for i, w in enumerate(args) if w in ("run", "exec", "debug", "rsh", "cp", "get", "config")), -1)
         if at < 0 or args[0] in ("build", "pull", "images", "apply"):
             return self.operands(name, [w for w in args if w[:1] == "-" and "file" in w], flow)
         verb, rest = args[at], args[at + 1:]
         if verb == "cp":
             return self.operands(name, rest, flow)
         if verb in ("get", "config"):
-            secret = name in ("kubectl", "oc") and (rest[:1] == ["view"]
-                or any(w.startswith("secret") for w in rest))
+            secret = name in ("kubectl", "oc") and (rest[:1] == ["view"] or any(w.startswith("secret") for w in rest))
             return _Flow(None, False, ("\0cluster secrets",)) if secret else _NOTHING
         if "--" in rest and name in ("kubectl", "oc"):
             rest = rest[rest.index("--") + 1:]
         else:
             i = 0
             while i < len(rest) and rest[i][:1] == "-":
-                alone = "=" in rest[i] or rest[i] in _SH_CONTAINER_FLAGS if rest[i][:2] == "--" else rest[i][-1] not in "veuwpmlhcnf"
+                alone = ("=" in rest[i] or rest[i] in _SH_CONTAINER_FLAGS if rest[i][:2] == "--"
+                         else rest[i][-1] not in "veuwpmlhcnf")
                 if rest[i] in ("-v", "--volume") and i + 1 < len(rest):
                     self.path(rest[i + 1].split(":")[0])
                 i += 1 if alone else 2
@@ -6079,7 +6157,8 @@ class _ShPrograms(_ShRun):
             self.vars[words[1]] = _sh_whole(words[2:], "")
         shape = words[0] if words else ""
         if name == "printf" and "%" in shape:
-            pieces, rest, left = [], words[1:], -1
+            pieces: list[str] = []
+            rest, left = words[1:], -1
             while len(rest) != left and len(pieces) < MAX_SHELL_WORDS and (rest or not pieces):
                 left = len(rest)
                 pieces.append(re.sub(r"%[-0-9.]*([sdbqxc%])", lambda m: "%" if m.group(1) == "%"
@@ -6098,18 +6177,11 @@ class _ShPrograms(_ShRun):
             export = any(w.startswith("--export-secret") for w in args)
             return _Flow(None, False, ("\0a private key",)) if export else self.operands(name, args, flow)
         here, text = [w for w in args if w[:1] != "-"], None
-        if name == "tr":
-            if flow.text is None or not here:
-                return flow.but(None)
-            if "-d" in args:
-                return flow.but(flow.text.translate(dict.fromkeys(map(ord, _sh_set(here[0])))))
-            return flow.but(_sh_translate(flow.text, here[0], here[1])) if len(here) > 1 else flow
+        if name == "tr" and "-d" in args:
+            return flow.but(None)
         if here and (flow is _NOTHING or flow.text is None and name not in ("xxd", "od", "hexdump", "rev")):
             flow = self.content(here[-1])
-        if flow.text is not None and name == "rev":
-            text = "\n".join(line[::-1] for line in flow.text.splitlines())
-        elif flow.text is not None and name in ("base64", "base32",
-                "xxd") and any(re.match(r"--?\w*[dDr]", w) for w in args):
+        if flow.text is not None and name in ("base64", "base32", "xxd") and any(re.match(r"--?\w*[dDr]", w) for w in args):
             text = _sh_decoded(flow.text, name)
         return _Flow(text, flow.remote, flow.sources, True)
 
@@ -6122,11 +6194,12 @@ class _ShPrograms(_ShRun):
             elif tar and (word == "--file" or word[-1:] == "f"
                     and (not i or word[:1] == "-" and word[:2] != "--")) or word == "-DestinationPath":
                 into = args[i + 1] if i + 1 < len(args) else ""
-            elif not tar and not into and word[:1] != "-" and word not in ("a",
-                    "x") and name != "compress-archive":
+            elif not tar and not into and word[:1] != "-" and word not in ("a", "x") and name != "compress-archive":
                 into = word
             elif word[:1] != "-" and word != into and (i or not tar):
                 self.path(word, sources if make else None)
+                if "--remove-files" in args and self.doomed(word, True, True):
+                    self.say("destructive", "deletes what it packs, outside the project", word)
         if make and into and into != "-":
             self.files[self.key(into)] = _Flow(None, False, tuple(sources[:64]), True)
         elif into and into != "-":
@@ -6141,20 +6214,14 @@ class _ShPrograms(_ShRun):
                 key = found.group(1) if self.d is _SH_POSIX else found.group(1).lower()
                 self.vars[key] = _sh_whole([word[found.end():]], "", _sh_flow(word))
         if name == "set" and args[:1] == ["--"]:
-            self.vars.update({str(i): value for i, value in enumerate(args) if i},
-                **{"@": _sh_whole(args[1:])})
-        return _Flow(None, False, ("\0the environment",)) if args in ([], ["-p"],
-            ["-x"]) or name == "printenv" else _NOTHING
+            self.vars.update({str(i): value for i, value in enumerate(args) if i}, **{"@": _sh_whole(args[1:])})
+        return _Flow(None, False, ("\0the environment",)) if args in ([], ["-p"], ["-x"]) or name == "printenv" else _NOTHING
 
     def _history(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        return _Flow(None, False, ("\0the shell history" if "hist" in name or name == "fc"
-            else "\0stored passwords",))
+        return _Flow(None, False, ("\0the shell history" if "hist" in name or name == "fc" else "\0stored passwords",))
 
     def _here(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         return _Flow({"mktemp": "/tmp/tmp.x", "which": args[-1] if args else ""}.get(name, "."))
-
-    def _test(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        return self.operands("test", args, _NOTHING)
 
     def _read_variable(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         for word in args:
@@ -6172,16 +6239,14 @@ class _ShPrograms(_ShRun):
         if name in ("fd", "fdfind"):
             at = next((k for k, w in enumerate(args) if re.match(r"-[xX]\Z|--exec", w)), len(args))
             root = ([w for w in args[:at] if w[:1] != "-"][1:2] or ["."])[0]
-            return self.simple([w.replace("{}", root + "/x") for w in args[at + 1:]],
-                flow) if args[at + 1:] else _NOTHING
+            return self.simple([w.replace("{}", root + "/x") for w in args[at + 1:]], flow) if args[at + 1:] else _NOTHING
         i = next((i for i, w in enumerate(args) if w[:1] in "-(!" and w not in ("-L", "-P", "-H")), len(args))
         roots, tests = [w for w in args[:i] if w[:1] != "-"] or ["."], args[i:i + 200]
         shape = next((tests[k + 1].rpartition("/")[2] for k, w in enumerate(tests[:-1])
             if w in ("-name", "-iname", "-path")), "")
         narrow = bool(shape.strip("*.")) or any(w in ("-empty", "-regex", "-iregex", "-mtime", "-mmin",
             "-size", "-newer") for w in tests)
-        hits = [f"{root.rstrip('/')}/{shape if shape.strip('*.') else 'x' if narrow else '*'}"
-            for root in roots[:16]]
+        hits = [f"{root.rstrip('/')}/{shape if shape.strip('*.') else 'x' if narrow else '*'}" for root in roots[:16]]
         for k, word in enumerate(tests):
             if word == "-delete":
                 for hit in hits:
@@ -6205,7 +6270,7 @@ class _ShPrograms(_ShRun):
     # -- files
     def _remove(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         windows = name in ("del", "erase", "rd", "rmdir", "ri", "remove-item") or self.d is not _SH_POSIX
-        recursive = forced = name in ("rimraf", "shred", "srm", "trash", "del-cli")
+        recursive = forced = name in ("rimraf", "shred", "srm", "wipe", "trash", "del-cli")
         targets: list[str] = []
         end = args.index("--") if "--" in args else len(args)
         for i, word in enumerate(args):
@@ -6224,14 +6289,12 @@ class _ShPrograms(_ShRun):
                 forced = forced or "/f" in low or "/q" in low
             elif previous not in ("-include", "-exclude", "-filter", "-erroraction", "-ea", "-n", "-s",
                     "--iterations", "--size"):
-                targets += word.split(",") if windows and "," in word and not isinstance(word,
-                    _ShWord) else [word]
+                targets += word.split(",") if windows and "," in word and not isinstance(word, _ShWord) else [word]
         if not targets and flow.text and name not in ("rm", "unlink"):
             targets, recursive = flow.text.split("\n"), True
         for word in targets:
             self.path(word)
-            if (name != "rmdir" or recursive or _sh_drive.match(word)) and self.doomed(word, recursive,
-                    forced):
+            if (name != "rmdir" or recursive or _sh_drive.match(word)) and self.doomed(word, recursive, forced):
                 self.say("destructive", "deletes outside the project" if word not in ("*", ".", ".git")
                     else "deletes the project", word)
         return _NOTHING
@@ -6277,11 +6340,9 @@ class _ShPrograms(_ShRun):
         flows = [_NOTHING if template else self.content(w) for w in words]
         content = self.files.get(self.key(words[0])) if words and self.files else None
         content = content or _sh_join(flows or [_NOTHING])
-        for word in words if name in ("mv", "move", "move-item", "mi", "ren", "rename",
-                "rename-item") else []:
+        for word in words if name in ("mv", "move", "move-item", "mi", "ren", "rename", "rename-item") else []:
             gone = into.lower() in ("/dev/null", "nul") or any(
-                re.match(r"/(?:etc|bin|usr|lib|boot|sbin|var)(?:/|\Z)|/\Z|~\Z|~/\*", place)
-                    for place in self.places(word))
+                re.match(r"/(?:etc|bin|usr|lib|boot|sbin|var)(?:/|\Z)|/\Z|~\Z|~/\*", place) for place in self.places(word))
             if gone and self.doomed(word, True, True):
                 self.say("destructive", "moves away what is outside the project", word)
         if into:
@@ -6304,7 +6365,10 @@ class _ShPrograms(_ShRun):
             places = self.places(word)
             outside = any(p in ("/", "~", "/home", "/Users") or _SH_SYSTEM.match(p) and not _SH_TEMPORARY.match(p)
                 for p in places)
-            if name == "chmod" and re.search(r"(?:^|,)[ugoa]*[+=][rwx]*s|^0?[2467]\d{3}\Z", spec):
+            if name in ("chown", "chgrp") and not re.match(r"(?:root|0)?:?(?:root|0|wheel|shadow)?\Z", spec) and any(
+                    map(_SH_PRIVILEGED.match, places)):
+                self.say("privilege", "changes who may do what", word)
+            elif name == "chmod" and re.search(r"(?:^|,)[ugoa]*[+=][rwx]*s|^0?[2467]\d{3}\Z", spec):
                 self.say("privilege", "sets the setuid or setgid bit", word)
             elif outside and (spec == "777" or name == "chmod" and re.search(
                     r"0?\d?\d[2367]\Z|[oa]\+\w*w|^\+\w*w|[oa]=\w*w", spec)):
@@ -6319,7 +6383,8 @@ class _ShPrograms(_ShRun):
     def _http(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """curl, wget, Invoke-WebRequest …: what they send, and the file or stream they fetch."""
         sent: list[_Flow] = []
-        target, folder, urls, named = "", "", [], name == "wget" or name == "aria2c"
+        target, folder, named = "", "", name in ("wget", "aria2c", "axel", "lwp-download")
+        urls: list[str] = []
         letters = {"curl": "AbcCdDeEFhHKmoPQrTuUwxXyYz", "wget": "OoaiBtTUePDARQl"}.get(name, "")
         for option, value in _sh_options(args, letters, None, _SH_HTTP_SWITCHES):
             if option in ("", "--url", "-uri", "-source"):
@@ -6328,8 +6393,7 @@ class _ShPrograms(_ShRun):
                     sent.append(self.content(value.rpartition("@")[2]))
             elif option in ("-O", "--remote-name", "--remote-name-all") and name == "curl":
                 named = True
-            elif option in ("-o", "--output", "-outfile", "--output-document", "-outf", "-destination",
-                    "--out", "-O"):
+            elif option in ("-o", "--output", "-outfile", "--output-document", "-outf", "-destination", "--out", "-O"):
                 target = value
             elif option in _SH_HTTP_FILES:
                 sent.append(flow if value in ("-", ".") else self.content(value))
@@ -6338,10 +6402,8 @@ class _ShPrograms(_ShRun):
                     re.S) if option not in ("--data-raw", "--post-data", "-b", "--cookie") else None
                 file = (at.group(1) or at.group(2) or "").split(";")[0] if at else ""
                 sent.append(flow if file == "-" else self.content(file) if file else _sh_flow(value))
-            elif option in ("-H", "--header", "-A", "-e", "--user-agent",
-                    "--referer") and "uthorization" not in value:
-                sent.append(_sh_flow(value) if any(s[:2] != "\0$" for s in _sh_flow(value).sources)
-                    else _NOTHING)
+            elif option in ("-H", "--header", "-A", "-e", "--user-agent", "--referer") and "uthorization" not in value:
+                sent.append(_sh_flow(value) if any(s[:2] != "\0$" for s in _sh_flow(value).sources) else _NOTHING)
             elif option in ("-P", "--directory-prefix", "--output-dir"):
                 folder = value.rstrip("/") + "/"
             elif option in ("-K", "--config", "-i", "--input-file"):
@@ -6371,8 +6433,14 @@ class _ShPrograms(_ShRun):
     def _fetch_tool(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """certutil, bitsadmin: a URL and the file it goes to; or decoding."""
         at = next((i for i, w in enumerate(args) if "://" in w), -1)
-        decodes = bool(args) and args[0].lower().lstrip("-/") in ("decode", "decodehex")
-        target = args[2] if decodes and len(args) > 2 else "" if at < 0 else args[at + 1] if at + 1 < len(args) else args[at].rpartition("/")[2]
+        verb = args[0].lower().lstrip("-/") if args else ""
+        if verb in ("encode", "encodehex") and len(args) > 2:
+            self.files[self.key(args[2])] = self.content(args[1])._replace(coded=True)
+            return _NOTHING
+        decodes = verb in ("decode", "decodehex")
+        target = args[2] if decodes and len(args) > 2 else ""
+        if at >= 0 and not target:
+            target = args[at + 1] if at + 1 < len(args) else args[at].rpartition("/")[2]
         for file in (target, target.replace("\\", "/").rpartition("/")[2]) if target else ():
             self.files[self.key(file)] = self.files[file] = _Flow(None, not decodes, (), decodes)
         return _NOTHING
@@ -6383,8 +6451,7 @@ class _ShPrograms(_ShRun):
             return self.connected(flow, name)
         if verb == "enc" or verb == "base64" and flow is not _NOTHING:
             plain = flow.text and "-d" in args and ("-base64" in args or "-a" in args or verb == "base64")
-            return _Flow(_sh_decoded(flow.text or "", "base64") if plain else None, flow.remote,
-                flow.sources, True)
+            return _Flow(_sh_decoded(flow.text or "", "base64") if plain else None, flow.remote, flow.sources, True)
         return self.operands(name, [w for i, w in enumerate(args) if not i
             or args[i - 1] not in ("-keyout", "-out", "-subj")], flow)
 
@@ -6408,8 +6475,7 @@ class _ShPrograms(_ShRun):
         return _Flow(None, True, ("\0socket",))
 
     def _remote_copy(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        if name in ("aws", "az", "gcloud", "gh") and not (args[:1] in (["s3"], ["storage"], ["gist"])
-                and set(args) & {
+        if name in ("aws", "az", "gcloud", "gh") and not (args[:1] in (["s3"], ["storage"], ["gist"]) and set(args) & {
                 "cp", "mv", "sync", "upload", "create", "upload-batch", "rsync"}):
             return self.operands(name, args, flow)
         valued = ("-i", "-F", "-P", "-o", "-e", "-p", "-c", "-l", "--exclude", "--include", "--rsh", "-S")
@@ -6418,8 +6484,7 @@ class _ShPrograms(_ShRun):
         for i, word in enumerate(args[:-1]):
             if name == "rsync" and word in ("-e", "--rsh"):
                 self.read(args[i + 1])
-        if name in ("robocopy", "rsync") and len(words) > 1 and any(re.match(r"(?i)--del|/mir|/purge", w)
-                for w in args):
+        if name in ("robocopy", "rsync") and len(words) > 1 and any(re.match(r"(?i)--del|/mir|/purge", w) for w in args):
             target = (words[-1] if name == "rsync" else words[1]).rstrip("/") or "/"
             if ":" not in target[2:] and self.doomed(target, True, True):
                 self.say("destructive", "deletes outside the project", target)
@@ -6429,7 +6494,10 @@ class _ShPrograms(_ShRun):
             if not remote.match(word) and word not in _SH_COPY_VERBS:
                 self.path(word, sources)
                 sources += self.files[self.key(word)].sources if self.files and self.key(word) in self.files else ()
-        for word in re.findall(r"\bm?put\s+(\S+)", (flow.text or "")[:5000]):
+        script = flow.text or ""
+        if name == "lftp":
+            script += " ".join(args[i + 1] for i, w in enumerate(args[:-1]) if w in ("-e", "-c"))
+        for word in re.findall(r"\b(?:m?put|mirror -R)\s+([^\s;]+)", script[:5000]):
             self.path(word, sources)
         if name in _SH_ALWAYS_AWAY or name != "robocopy" and words and remote.match(words[-1]):
             self.ship(_Flow(None, False, tuple(sources[:64])), name)
@@ -6440,8 +6508,7 @@ class _ShPrograms(_ShRun):
             "wl-copy") else "mail" if name != "gist" else "a paste"
         self.ship(_sh_join([flow] + [_sh_flow(w) for w in args]), way)
         for i, word in enumerate(args):
-            if i and args[i - 1] in ("-a", "-A", "--attach",
-                    "--attach-file") or name == "gist" and word[:1] != "-":
+            if i and args[i - 1] in ("-a", "-A", "--attach", "--attach-file") or name == "gist" and word[:1] != "-":
                 self.ship(self.content(word.lstrip("@")), way)
         return _NOTHING
 
@@ -6451,12 +6518,13 @@ class _ShPrograms(_ShRun):
             self.ship(origin, "a name look-up")
             if origin.coded or "$()." in word and word.count(".") > 1:
                 self.say("exfiltration", "sends command output away in a host name")
-        return _NOTHING
+        return _NOTHING if name in ("ping", "test-connection") else _Flow(None, True)
 
     # -- particular programs
     def _git(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         for word in args[:args.index("-c") + 2] if "-c" in args[:3] else []:
-            program = re.match(r"(?i)(?:core\.(?:fsmonitor|sshcommand|pager|editor|askpass)|alias\.\w+|diff\.external)=!?(.+)", word)
+            program = re.match(r"(?i)(?:core\.(?:fsmonitor|sshcommand|pager|editor|askpass)|alias\.\w+|diff\.external)=!?(.+)",
+                               word)
             if program:
                 self.read(program.group(1))
         rest = _sh_skip(args, "Cc", 0)
@@ -6474,10 +6542,8 @@ class _ShPrograms(_ShRun):
     def _sql(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """Database clients: statements in options or on standard input."""
         for i, word in enumerate(args):
-            if re.match(r"-\w*[ceQq]\Z|--(?:command|execute|eval|query)\Z", args[i - 1] if i
-                    else "") or re.match(
-                    r"--(?:command|execute|eval|query)=|-[ce]\S*\s", word) or name in ("sqlite3", "sqlite",
-                        "duckdb"):
+            if re.match(r"-\w*[ceQq]\Z|--(?:command|execute|eval|query)\Z", args[i - 1] if i else "") or re.match(
+                    r"--(?:command|execute|eval|query)=|-[ce]\S*\s", word) or name in ("sqlite3", "sqlite", "duckdb"):
                 self.sql(word)
                 if re.match(r"\s*\\!|\.(?:shell|system)\s", word):
                     self.read(re.sub(r"^\s*(?:\\!|\.\w+)", "", word))
@@ -6505,8 +6571,7 @@ class _ShPrograms(_ShRun):
         if name == "if" and self.d is _SH_CMD:
             rest = rest[2 if rest[:1] and rest[0].lower() != "not" else 3:]
             return self.simple(rest, flow) if rest else _NOTHING
-        if name in ("start", "start-process", "saps",
-                "else") and rest and not rest[0].startswith(("http", "$()")):
+        if name in ("start", "start-process", "saps", "else") and rest and not rest[0].startswith(("http", "$()")):
             self.run_file(rest[0])
             return self.simple(rest, flow)
         return flow
@@ -6518,8 +6583,7 @@ class _ShPrograms(_ShRun):
             return self._start("foreach", args, flow)
         name, command = args[low.index("in") - 1], args[low.index("do") + 1:]
         for value in args[low.index("in") + 1:low.index("do")][:64] or [""]:
-            self.simple([w.replace(name, value).replace(name.replace("%%", "%"), value) for w in command]
-                or [""], flow)
+            self.simple([w.replace(name, value).replace(name.replace("%%", "%"), value) for w in command] or [""], flow)
         return _NOTHING
 
     # -- PowerShell
@@ -6544,8 +6608,7 @@ class _ShPrograms(_ShRun):
             else:
                 got = self.simple(inner, _NOTHING) if inner else _NOTHING
                 value = _sh_whole([got.text or "$()"], "", got)
-            self.vars[assigned.group(1).lower()] = _sh_whole(["$()"], "",
-                _Flow(None, True)) if fetches else value
+            self.vars[assigned.group(1).lower()] = _sh_whole(["$()"], "", _Flow(None, True)) if fetches else value
             return ["write-output"]
         if fetches and re.match(r"(?i)[(&.]*\s*(?:\(|new-object|\[|\$\w+\.(?:down|up)load)", text):
             saved = re.search(r"(?i)downloadfile(?:async)?\([^,]*,\s*['\"]?([^'\")]+)", text)
@@ -6554,21 +6617,24 @@ class _ShPrograms(_ShRun):
             for word in re.findall(r"['\"]([^'\"]+)['\"]", text) if re.search(r"(?i)upload", text) else []:
                 self.ship(self.content(word), "an upload")
             return ["write-output", _sh_whole(["$()"], "", _Flow(None, True))]
+        reads = re.search(r"(?i)\]::(?:ReadAll\w+|Open\w*)(.+)", words[0]) if words else None
+        if reads:
+            return ["write-output", _sh_whole(["$()"], "", self.content(reads.group(1)))]
         if self.is_text(first) and (len(words) == 1 or words[1][:1] in "+-") and not text.startswith("&"):
-            return ["write-output", _sh_whole([w.replace("+", "") if len(first) > 1 else w for w in words
-                if w != "+"], "")]
+            return ["write-output", _sh_whole([w.replace("+", "") if len(first) > 1 else w for w in words if w != "+"], "")]
         return words
 
     def power_patterns(self, text: str) -> None:
         """PowerShell as a whole: what is downloaded and run, sockets, encoded payloads."""
         if _sh_power_remote.search(text) and _sh_power_run.search(text):
             self.say("pipe_to_shell", "runs downloaded text")
+        if re.search(r"(?i)win32_shadowcopy\b[\s\S]{0,300}\.delete\(|win32_shadowcopy\b[\s\S]{0,200}\bremove-(?:wmi|cim)", text):
+            self.say("destructive", "deletes shadow copies")
         self.code("powershell", text)
 
     def is_text(self, word: Any) -> bool:
         """Is this PowerShell word a string or an expression, not a command?"""
-        return isinstance(word, list) and bool(word) and (word[0][0] in "q(v" or word[0][0] == "u"
-            and word[0][1][:1] in "[@")
+        return isinstance(word, list) and bool(word) and (word[0][0] in "q(v" or word[0][0] == "u" and word[0][1][:1] in "[@")
 
     # -- code of other languages
     def fetched_code(self, text: str) -> bool:
@@ -6582,8 +6648,7 @@ class _ShPrograms(_ShRun):
             if fetch:
                 name = _sh_code_name.search(statement)
                 names += [name.group(1) or name.group(2)] if name and len(names) < 8 else []
-            elif runs and any(re.search(r"[(\s$]" + name + r"\b", statement[runs.start():runs.end() + 60])
-                    for name in names):
+            elif runs and any(re.search(r"[(\s$]" + name + r"\b", statement[runs.start():runs.end() + 60]) for name in names):
                 return True
         return False
 
@@ -6608,35 +6673,19 @@ class _ShPrograms(_ShRun):
             if plain and _sh_code_runs.search(text):
                 self.code(language, plain)
                 self.read(plain, _NOTHING, _SH_POSIX)
-        strings = [_sh_literal(m.group()) for m in _sh_code_string.finditer(text)][:5000]
-        for found in _sh_code_call.finditer(text):
-            words = _sh_literals(text, found.end())
-            callee = found.group(1)
-            if words and callee in ("exec", "eval") and language in ("python", "code"):
-                self.code(language, words[0])
-            elif words and callee in ("execFile", "execFileSync", "spawn", "spawnSync", "Popen", "run",
-                    "call", "check_output", "check_call") and len(words) > 1:
-                self.simple(words, _NOTHING)
-            elif words:
-                self.read(words[0] if len(words) == 1 else " ".join(words), _NOTHING, _SH_POSIX)
-        if language in ("ruby", "perl", "php", "code"):
-            for found in _sh_code_ticks.finditer(text):
-                out = self.read(found.group(1) or found.group(2) or "", _NOTHING, _SH_POSIX)
-                if out.remote and re.search(r"(?:system|exec|eval)\s*\(?\s*\Z",
-                        text[max(0, found.start() - 20):found.start()]):
-                    self.say("pipe_to_shell", "runs downloaded text")
+        raw = language == "powershell"
+        strings = [_sh_literal(m.group(), raw) for m in _sh_code_string.finditer(text)][:5000]
+        sources = self.code_calls(language, text)
         for found in _sh_code_delete.finditer(text):
-            named = _sh_literals(text, found.end())[:16]
+            named = _sh_literals(text, found.end(), raw)[:16]
             for word in named or [w for w in strings if w[:1] in "/~"
                     and re.match(r"\w+\s*[,)]", text[found.end():found.end() + 40])]:
                 if self.doomed(word, True, True):
                     self.say("destructive", "deletes outside the project", word)
         for found in _sh_code_write.finditer(text):
-            self.written(_sh_literal(found.group(1) or found.group(2)), _NOTHING, False)
-        sources: list[str] = []
+            self.written(_sh_literal(found.group(1) or found.group(2), raw), _NOTHING, False)
         for word in strings:
-            if ("/" in word or "\\" in word or "." in word) and len(word) < 400 and not any(c in word
-                    for c in "\n<>|;(){}"):
+            if ("/" in word or "\\" in word or "." in word) and len(word) < 400 and not any(c in word for c in "\n<>|;(){}"):
                 self.path(word, sources)
         if _sh_code_sends.search(text):
             if _sh_code_environment.search(text):
@@ -6644,68 +6693,112 @@ class _ShPrograms(_ShRun):
             self.ship(_Flow(None, False, tuple(sources[:64])), "the network")
         self.depth -= 1
 
+    def code_calls(self, language: str, text: str) -> list[str]:
+        """Follow the commands that code starts by `system`, `spawn`, back-ticks …; the files their output is from."""
+        sources: list[str] = []
+        for found in _sh_code_call.finditer(text):
+            words = _sh_literals(text, found.end())
+            callee = found.group(1)
+            if words and callee in ("exec", "eval") and language in ("python", "code"):
+                self.code(language, words[0])
+            elif words and callee in ("execFile", "execFileSync", "spawn", "spawnSync", "Popen", "run",
+                    "call", "check_output", "check_call") and len(words) > 1:
+                sources += self.simple(words, _NOTHING).sources
+            elif words:
+                for end in _sh_added(text, found.end()) if len(words) == 1 else [""]:
+                    sources += self.read(" ".join(words) + end, _NOTHING, _SH_POSIX).sources
+        if language in ("ruby", "perl", "php", "code"):
+            for found in _sh_code_ticks.finditer(text):
+                out = self.read(found.group(1) or found.group(2) or "", _NOTHING, _SH_POSIX)
+                sources += out.sources
+                if out.remote and re.search(r"(?:system|exec|eval)\s*\(?\s*\Z", text[max(0, found.start() - 20):found.start()]):
+                    self.say("pipe_to_shell", "runs downloaded text")
+        return sources
+
 
 _SH_HTTP_FILES = frozenset("-T --upload-file --post-file --body-file -infile -inf".split())
-_SH_HTTP_DATA = frozenset("-d --data --data-binary --data-raw --data-urlencode --data-ascii --json -F --form --post-data --body-data -body -b "
-                          "--cookie --url-query -form".split())
+_SH_HTTP_DATA = frozenset("""-d --data --data-binary --data-raw --data-urlencode --data-ascii --json -F --form --post-data
+    --body-data -body -b --cookie --url-query -form""".split())
 _SH_COPY_VERBS = frozenset("cp copy copyto sync put send mv move s3 storage gist create blob upload".split())
 _SH_ALWAYS_AWAY = frozenset("croc wormhole magic-wormhole ffsend sftp ftp lftp tftp az gh".split())
-_SH_CONTAINER_FLAGS = frozenset("--rm --privileged --init --interactive --tty --detach --read-only --publish-all --no-healthcheck --quiet --stdin "
-                                "--no-deps --service-ports --no-TTY --build --remove-orphans --oom-kill-disable".split())
-_SH_HTTP_SWITCHES = frozenset("--silent --show-error --fail --location --insecure --head --include --compressed --verbose --get --remote-name --quiet "
-                              "--no-verbose --no-check-certificate --ipv4 --ipv6 --http1.1 --http2 --globoff --netrc --remote-header-name --create-dirs "
-                              "--fail-with-body --recursive --mirror --continue --spider --no-clobber --progress-bar --remote-name-all --tlsv1.2 "
-                              "--proto-default --no-buffer --ignore-stdin --json-body --download --body --headers --follow --form-body".split())
+_SH_CONTAINER_FLAGS = frozenset("""--rm --privileged --init --interactive --tty --detach --read-only --publish-all
+    --no-healthcheck --quiet --stdin --no-deps --service-ports --no-TTY --build --remove-orphans --oom-kill-disable""".split())
+_SH_HTTP_SWITCHES = frozenset("""--silent --show-error --fail --location --insecure --head --include --compressed --verbose
+    --get --remote-name --quiet --no-verbose --no-check-certificate --ipv4 --ipv6 --http1.1 --http2 --globoff --netrc
+    --remote-header-name --create-dirs --fail-with-body --recursive --mirror --continue --spider --no-clobber --progress-bar
+    --remote-name-all --tlsv1.2 --proto-default --no-buffer --ignore-stdin --json-body --download --body --headers --follow
+    --form-body""".split())
 _sh_sql = lazy_regex(r"(?i)\bdrop\s+(?:database|schema|keyspace|tablespace)\b(?:\s+if\s+exists)?\s+(?!\S*(?:test|tmp|temp))\S+"
-                     r"|\bdrop\s+table\s+(?:if\s+exists\s+)?(?!if\s|\S*(?:test|tmp|temp|import|stag|backup|_old|old_))\S+|\btruncate\s+(?:table\s+)?(?!\S*(?:test|tmp|temp|stag))[\w.\"`]+\s*(?:;|cascade|restart|$)"
-                     r"|\bdelete\s+from\s+[\w.\"`]+\s*(?:;|$)|\bflush(?:all|db)\b|dropDatabase\s*\(|\.drop\s*\(\s*\)|deleteMany\(\s*\{\s*\}\s*\)|\bdrop\s+(?:user|role|owned)\b")
-_sh_power_remote = lazy_regex(r"(?i)download(?:string|data|file)|net\.webclient|invoke-(?:webrequest|restmethod)|\b(?:iwr|irm)\b|httpclient|start-bitstransfer|"
+                     r"|\bdrop\s+table\s+(?:if\s+exists\s+)?(?!if\s|\S*(?:test|tmp|temp|import|stag|backup|_old|old_))\S+|"
+                     r"\btruncate\s+(?:table\s+)?(?!\S*(?:test|tmp|temp|stag))[\w.\"`]+\s*(?:;|cascade|restart|$)"
+                     r"|\bdelete\s+from\s+[\w.\"`]+\s*(?:;|$)|\bflush(?:all|db)\b|dropDatabase\s*\(|\.drop\s*\(\s*\)|"
+                     r"deleteMany\(\s*\{\s*\}\s*\)|\bdrop\s+(?:user|role|owned)\b")
+_sh_power_remote = lazy_regex(r"(?i)download(?:string|data|file)|net\.webclient|invoke-(?:webrequest|restmethod)|\b(?:iwr|"
+                              r"irm)\b|httpclient|start-bitstransfer|"
                               r"net\.webrequest|msxml2\.|winhttp|upload(?:file|string|data)")
-_sh_power_run = lazy_regex(r"(?i)\biex\b|invoke-expression|scriptblock\]?::create|\.invoke\(|assembly\]::load|&\s*\(|invoke-command|\|\s*(?:powershell|pwsh|cmd)\b")
+_sh_power_run = lazy_regex(r"(?i)\biex\b|invoke-expression|scriptblock\]?::create|\.invoke\(|assembly\]::load|&\s*\(|"
+                           r"invoke-command|\|\s*(?:powershell|pwsh|cmd)\b")
 _sh_code_string = lazy_regex(r"""'''[^']*'''|\"\"\"[^"]*\"\"\"|'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|`[^`]*`""")
 _sh_code_joint = lazy_regex(r"""(['"])\s*\+\s*\1""")
 _sh_code_call = lazy_regex(
-    r"(?:os\.|subprocess\.|commands\.|pty\.|child_process['\")]*\.|\bcp\.|Kernel\.|IO\.|io\.|Open3\.|Process\.|asyncio\.|platform\.|shelljs\.|exec\.)?"
-    r"(?<![A-Za-z])(system|popen|exec[lv]?[pe]*|execSync|execFile|execFileSync|spawn|spawnSync|spawnl[pe]*|spawnv[pe]*|Popen|run|call|check_output|check_call|"
-    r"getoutput|getstatusoutput|shell_exec|passthru|proc_open|capture[23e]*|execute|create_subprocess_shell|do shell script|eval|execa|"
-    r"Command|\$)\s*[(\[ ]\s*")
+    r"(?:os\.|subprocess\.|commands\.|pty\.|child_process['\")]*\.|\bcp\.|Kernel\.|IO\.|io\.|Open3\.|Process\.|asyncio\.|"
+    r"platform\.|shelljs\.|exec\.)?(?<![A-Za-z])(system|popen|exec[lv]?[pe]*|execSync|execFile|execFileSync|spawn|spawnSync|"
+    r"spawnl[pe]*|spawnv[pe]*|Popen|run|call|check_output|check_call|getoutput|getstatusoutput|shell_exec|passthru|proc_open|"
+    r"capture[23e]*|execute|create_subprocess_shell|do shell script|eval|execa|Command|\$)\s*[(\[ ]\s*")
+_sh_code_added = lazy_regex(r"""\s*(?:'[^'\n]*'|"[^"\n]*")\s*[+%.]\s*\(?([A-Za-z_]\w{0,30})""")
 _sh_code_delete = lazy_regex(
-    r"(?:rmtree|rmSync|rmdirSync|unlinkSync|\brm_rf|\brm_r|remove_dir|remove_tree|removedirs|rimraf(?:Sync)?|removeSync|emptyDirSync|\bunlink|os\.remove|"
-    r"fs(?:\.promises)?\.(?:rm|unlink|rmdir)|FileUtils\.rm\w*|File\.delete|Dir\.(?:rmdir|delete)|(?:Directory|File)\]?(?:::|\.)Delete|RemoveAll|remove_dir_all)"
-    r"\s*[(\s]\s*(?:(?:os\.path\.expanduser|os\.path\.join|pathlib\.Path|Path|glob(?:\.glob)?|path\.join|File\.expand_path|Dir\.glob)\s*\(?\s*)*")
+    r"(?:rmtree|rmSync|rmdirSync|unlinkSync|\brm_rf|\brm_r|remove_dir|remove_tree|removedirs|rimraf(?:Sync)?|removeSync|"
+    r"emptyDirSync|\bunlink|os\.remove|fs(?:\.promises)?\.(?:rm|unlink|rmdir)|FileUtils\.rm\w*|File\.delete|Dir\.(?:rmdir|"
+    r"delete)|(?:Directory|File)\]?(?:::|\.)Delete|RemoveAll|remove_dir_all)\s*[(\s]\s*(?:(?:os\.path\.expanduser|"
+    r"os\.path\.join|pathlib\.Path|Path|glob(?:\.glob)?|path\.join|File\.expand_path|Dir\.glob)\s*\(?\s*)*")
 _sh_code_write = lazy_regex(
-    r"(?:\bopen\s*\(\s*(?:os\.path\.expanduser\()?\s*|File\.(?:open|write)\(\s*|(?:write|append)FileSync\s*\(\s*|(?:write|append)File\s*\(\s*|file_put_contents\(\s*)"
+    r"(?:\bopen\s*\(\s*(?:os\.path\.expanduser\()?\s*|File\.(?:open|write)\(\s*|(?:write|append)FileSync\s*\(\s*|(?:write|"
+    r"append)File\s*\(\s*|file_put_contents\(\s*)"
     r"""(?:('[^'\n]*'|"[^"\n]*")\)?\s*,\s*(?:mode\s*=\s*)?['"][wax>]|(?<=[eEcs]\()('[^'\n]*'|"[^"\n]*"))""")
-_sh_code_home = lazy_regex(r"(?:rmtree|rmSync|rm_rf|RemoveAll)\s*\(\s*(?:pathlib\.)?(?:Path\.home\(\)|os\.homedir\(\)|require\(.os.\)\.homedir\(\)|os\.environ\[.HOME|ENV\[.HOME|process\.env\.HOME|Dir\.home)\s*['\])]*\s*[,)]")
+_sh_code_home = lazy_regex(r"(?:rmtree|rmSync|rmdirSync|removeSync|rimraf|rm_rf|rm_r|RemoveAll|"
+                           r"\.rm)\s*\(\s*(?:pathlib\.)?(?:Path\.home\(\)|os\.homedir\(\)|require\(.os.\)\.homedir\(\)|"
+                           r"os\.environ\[.HOME|ENV\[.HOME|process\.env\.HOME|Dir\.home)\s*['\])]*\s*[,)]")
 _sh_code_socket = lazy_regex(
-    r"['\"]socket['\"]|socket\.(?:socket|create_connection|connect|tcp)|SOCK_STREAM|IO::Socket|TCPSocket|TCPServer|fsockopen|stream_socket_client|socket_create|\bnet\.(?:connect|createConnection|Socket)|"
-    r"require\(\\?['\"](?:node:)?net\\?['\"]\)|(?i:TCPClient|Net\.Sockets|TcpListener)|/inet/(?:tcp|udp)|java\.net\.Socket|new Socket\(|net\.Dial|Deno\.connect|Bun\.connect|/dev/tcp/|socketClient")
+    r"['\"]socket['\"]|socket\.(?:socket|create_connection|connect|tcp)|SOCK_STREAM|IO::Socket|TCPSocket|TCPServer|fsockopen|"
+    r"stream_socket_client|socket_create|\bnet\.(?:connect|createConnection|Socket)|"
+    r"require\(\\?['\"](?:node:)?net\\?['\"]\)|(?i:TCPClient|Net\.Sockets|TcpListener)|/inet/(?:tcp|udp)|java\.net\.Socket|"
+    r"new Socket\(|net\.Dial|Deno\.connect|Bun\.connect|/dev/tcp/|socketClient")
 _sh_code_shell = lazy_regex(
-    r"dup2|`#\{|/bin/(?:ba|z|da|k|a)?sh\b|(?i:cmd(?:\.exe|['\" ])|\biex\b|Invoke-Expression|powershell)|pty\.spawn|\|&\s*getline|\|\s*getline|child_process|shell_exec|proc_open|"
-    r"recv\([^)]*\)[^\n]{0,200}(?:subprocess|os\.(?:popen|system)|exec\()|(?:subprocess|os\.popen|os\.system|getoutput)[^\n]{0,80}recv|\bexec\s*\(\s*\w+\.recv|"
-    r"['\"](?:ba|z)?sh['\"]|io\.popen|os\.execute|STDIN->fdopen|open\(STDIN|ProcessBuilder|getRuntime")
-_SH_FETCH = (r"(?:urlopen|requests\.get|httpx\.get|urllib|http\.get|https\.get|\bfetch\(|axios|LWP::Simple|\bget\(?['\"]http|Net::HTTP|URI\.open|URI\.parse|open-uri|"
-             r"open\(['\"]http|file_get_contents\(\s*['\"]http|curl_exec|XMLHttp|DownloadString|DownloadData|aiohttp|wget\.download|\bIWR\b|\bIRM\b|Invoke-(?:WebRequest|RestMethod))")
+    r"dup2|`#\{|/bin/(?:ba|z|da|k|a)?sh\b|(?i:cmd(?:\.exe|['\" ])|\biex\b|Invoke-Expression|powershell)|pty\.spawn|\|"
+    r"&\s*getline|\|\s*getline|child_process|shell_exec|proc_open|recv\([^)]*\)[^\n]{0,200}(?:subprocess|os\.(?:popen|system)|"
+    r"exec\()|(?:subprocess|os\.popen|os\.system|getoutput)[^\n]{0,80}recv|\bexec\s*\(\s*\w+\.recv|['\"](?:ba|z)?sh['\"]|"
+    r"(?i:io\.popen)|os\.execute|STDIN->fdopen|open\(STDIN|ProcessBuilder|getRuntime")
+_SH_FETCH = (r"(?:urlopen|requests\.get|httpx\.get|urllib|http\.get|https\.get|\bfetch\(|axios|LWP::Simple|\bget\(?['\"]http|"
+             r"Net::HTTP|URI\.open|URI\.parse|open-uri|open\(['\"]http|file_get_contents\(\s*['\"]http|curl_exec|XMLHttp|"
+             r"DownloadString|DownloadData|aiohttp|wget\.download|\bIWR\b|\bIRM\b|Invoke-(?:WebRequest|RestMethod))")
 _sh_code_fetch = lazy_regex("(?i)" + _SH_FETCH)
 _sh_code_evaluates = lazy_regex(
-    r"(?i)(?<![.\w])(?:exec|eval|execfile|new Function|instance_eval|loadstring|dofile|include|require|system|popen|runIn\w+Context|iex|invoke-expression)\b\s*[(\s]"
+    r"(?i)(?<![.\w])(?:exec|eval|execfile|new Function|instance_eval|loadstring|dofile|include|require|system|popen|"
+    r"runIn\w+Context|iex|invoke-expression)\b\s*[(\s]"
     r"|os\.system\(|pickle\.loads|marshal\.loads|vm\.run|scriptblock\]?::create|assembly\]::load")
 _sh_code_then = lazy_regex(r"(?i)=>\s*eval\(|\.then\(\s*eval|\|\s*(?:iex|invoke-expression)\b|,\s*eval\b")
 _sh_code_name = lazy_regex(r"([A-Za-z_]\w{0,30})\s*=(?!=)|import (?:urlopen|get) as (\w{1,30})")
-_sh_code_runs = lazy_regex(r"\b(?:exec|eval|system|popen|subprocess|child_process|iex|Invoke-Expression|spawn|shell_exec|passthru|loadstring|Function|compile)\b|`", re.I)
-_sh_code_blob = lazy_regex(r"(?:b64decode|fromhex|unhexlify|Buffer\.from|atob|base64_decode|decode64|decode_base64|FromBase64String|unpack1?)\s*\(?\s*b?['\"]([A-Za-z0-9+/=\s]{8,})['\"]")
-_sh_code_bomb = lazy_regex(r"\bfork\s+while\b|\bwhile\s*\(?\s*(?:True|1|true)\s*\)?\s*[:{]\s*\n?\s*(?:os\.)?fork\b|fork\(\)\s*while|loop\s*\{\s*fork\s*\}|%0\s*\|\s*%0")
+_sh_code_runs = lazy_regex(r"\b(?:exec|eval|system|popen|subprocess|child_process|iex|Invoke-Expression|spawn|shell_exec|"
+                           r"passthru|loadstring|Function|compile)\b|`", re.I)
+_sh_code_blob = lazy_regex(r"(?:b64decode|fromhex|unhexlify|Buffer\.from|atob|base64_decode|decode64|decode_base64|"
+                           r"FromBase64String|unpack1?)\s*\(?\s*b?['\"]([A-Za-z0-9+/=\s]{8,})['\"]")
+_sh_code_bomb = lazy_regex(r"\bfork\s+while\b|\bwhile\s*\(?\s*(?:True|1|true)\s*\)?\s*[:{]\s*\n?\s*(?:os\.)?fork\b|"
+                           r"fork\(\)\s*while|loop\s*\{\s*fork\s*\}|%0\s*\|\s*%0")
 _sh_code_ticks = lazy_regex(r"`([^`\n]{2,2000})`|(?:qx|%x)\s*[({\[/|]([^)}\]/|\n]{2,2000})")
 _sh_code_sends = lazy_regex(
-    r"requests\.(?:post|put|patch|request)|urlopen\([^\n]{0,300}(?:data|\+|%|format|,)|httpx\.(?:post|put)|http\.client|\.request\(['\"](?:POST|PUT)|method['\"]?\s*:\s*['\"](?:POST|PUT)|axios\.(?:post|put)|"
-    r"fetch\([^\n]{0,200}(?:\+|\$\{|body)|Net::HTTP\.post|\.sendall?\(|ftplib|smtplib|http\.request|https\.request|net\.connect|socket\.create_connection|file_get_contents\(['\"]http[^)]{0,200}\.|"
-    r"HTTP::Tiny|LWP::UserAgent|paramiko|boto3|requests\.get\([^\n]{0,200}(?:\+|params|%|\{)|UploadString|UploadFile|UploadData|(?i:-Method\s+['\"]?(?:POST|PUT))|dns\.lookup|gethostbyname\(")
-_sh_code_environment = lazy_regex(r"(?:dict|str|repr|json\.dumps|urlencode)\(\s*(?:dict\(\s*)?os\.environ|os\.environ(?:\.(?:items|copy)\(\)|\s*[),])|JSON\.stringify\(\s*process\.env|process\.env\s*[),]|ENV\.(?:to_h|inspect|to_json)|\$_ENV\b(?!\[)|\bgetenv\(\s*\)|%ENV|(?i:Get-ChildItem env:|gci env:|dir env:|ls env:)")
+    r"requests\.(?:post|put|patch|request)|urlopen\([^\n]{0,300}(?:data|\+|%|format|,)|httpx\.(?:post|put)|http\.client|"
+    r"\.request\(['\"](?:POST|PUT)|method['\"]?\s*:\s*['\"](?:POST|PUT)|axios\.(?:post|put)|fetch\([^\n]{0,200}(?:\+|\$\{|body)"
+    r"|Net::HTTP\.post|\.sendall?\(|ftplib|smtplib|http\.request|https\.request|net\.connect|socket\.create_connection|"
+    r"file_get_contents\(['\"]http[^)]{0,200}\.|HTTP::Tiny|LWP::UserAgent|paramiko|boto3|requests\.get\([^\n]{0,200}(?:\+|"
+    r"params|%|\{)|UploadString|UploadFile|UploadData|(?i:-Method\s+['\"]?(?:POST|PUT))|dns\.lookup|gethostbyname\(")
+_sh_code_environment = lazy_regex(r"(?:dict|str|repr|json\.dumps|urlencode)\(\s*(?:dict\(\s*)?os\.environ|"
+                                  r"os\.environ(?:\.(?:items|copy)\(\)|\s*[),])|JSON\.stringify\(\s*process\.env|"
+                                  r"process\.env\s*[),]|ENV\.(?:to_h|inspect|to_json)|\$_ENV\b(?!\[)|\bgetenv\(\s*\)|%ENV|"
+                                  r"(?i:Get-ChildItem env:|gci env:|dir env:|ls env:)")
 
 
 def _sh_own_host(origin: _Flow, hosts: str) -> bool:
-    """Are secret variables sent to the very service their names speak of, or does all stay on this
-    machine?"""
+    """Are secret variables sent to the very service their names speak of, or does all stay on this machine?"""
     if re.match(r"(?:localhost|127\.|\[::1\]|0\.0\.0\.0)", hosts):
         return True
     names = [source[2:].lower().split("_") for source in origin.sources if source[:2] == "\0$"]
@@ -6713,13 +6806,13 @@ def _sh_own_host(origin: _Flow, hosts: str) -> bool:
         any(len(part) > 3 and part in hosts for part in name) for name in names)
 
 
-def _sh_literal(text: str) -> str:
-    """The value of a string literal of some language."""
+def _sh_literal(text: str, raw: bool = False) -> str:
+    """The value of a string literal of some language; *raw*: a backslash is no escape (PowerShell)."""
     text = text[3:-3] if text[:3] in ("'''", '"""') else text[1:-1]
-    return _sh_escapes.sub(_sh_unescape, text) if "\\" in text else text
+    return _sh_escapes.sub(_sh_unescape, text) if "\\" in text and not raw else text
 
 
-def _sh_literals(text: str, at: int) -> list[str]:
+def _sh_literals(text: str, at: int, raw: bool = False) -> list[str]:
     """The string literals that follow in a call: `"a", "b"` or `["a", "b"]`."""
     found: list[str] = []
     between = re.compile(r"[\s\[(,bfru]*")
@@ -6728,9 +6821,19 @@ def _sh_literals(text: str, at: int) -> list[str]:
         literal = _sh_code_string.match(text, at)
         if not literal:
             break
-        found.append(_sh_literal(literal.group()))
+        found.append(_sh_literal(literal.group(), raw))
         at = literal.end()
     return found
+
+
+def _sh_added(text: str, at: int) -> list[str]:
+    """What a variable adds to the literal at *at* (`"rm -rf " + d`): the literals it may hold, or nothing."""
+    added = _sh_code_added.match(text, at)
+    if not added:
+        return [""]
+    name = re.escape(added.group(1))
+    bound = re.search(rf"\b{name}\s*=\s*(?=[\[(]?\s*['\"])|\b{name}\s+(?:in|of)\s*(?=[\[(]\s*['\"])", text)
+    return (_sh_literals(text, bound.end())[:16] if bound else []) or [""]
 
 
 def _sh_decoded(text: str, how: str) -> str | None:
@@ -6751,53 +6854,33 @@ def _sh_decoded(text: str, how: str) -> str | None:
     return data.decode("utf-8", "replace") if data else None
 
 
-def _sh_set(text: str) -> list[str]:
-    """The characters of a `tr` set."""
-    found: list[str] = []
-    text = {"[:upper:]": "A-Z", "[:lower:]": "a-z", "[:space:]": " \t\n"}.get(text,
-        _sh_escapes.sub(_sh_unescape, text[:600]))
-    i = 0
-    while i < len(text):
-        if text[i + 1:i + 2] == "-" and i + 2 < len(text) and ord(text[i]) <= ord(text[i + 2]) < 0x250:
-            found += map(chr, range(ord(text[i]), ord(text[i + 2]) + 1))
-            i += 3
-        else:
-            found.append(text[i])
-            i += 1
-    return found
-
-
-def _sh_translate(text: str, old: str, new: str) -> str:
-    """`tr OLD NEW`."""
-    a, b = _sh_set(old), _sh_set(new)
-    return text.translate({ord(c): b[min(i, len(b) - 1)] for i,
-        c in reversed(list(enumerate(a)))}) if b else text
-
-
 # ---- judging ---------------------------------------------------------------------------------------------
-_sh_windows = lazy_regex(r"(?i)(?:^|[\s;&|({\"'])(?:[A-Z]:[\\/]|\\\\)|%\w+%|\w\\[\w%$]|\w`\w|net\.webclient|\$env:|(?<![\w-])[a-z]+-[a-z]*(?:object|item|process|content|web\w+|rest\w+|expression|command|service|task|"
-                         r"disk|volume|preference|client|policy|user|member|property|profile|transfer|string|file|archive|wmi\w*|cim\w*|eventlog|history|variable|type|location|job)\b|"
-                         r"\b(?:iex|irm|iwr|gci|ri|del|erase|rd|rmdir|icacls|foreach|echo off)\b|\^|\[\w[\w.]*\]::|\b(?:cmd|powershell|pwsh)\b")
-_sh_power_like = lazy_regex(r"(?i)\$\w+\s*=|\$_|\$env:|(?<![\w./-])[a-z]{2,}-[a-z]{3,}(?![\w./-])|\b(?:iex|irm|iwr|gci|ri|ni|gc|sc|saps)\b|\[\w[\w.]*\]::|\.Download|-Recurse|net\.webclient|\w`\w|\^?\bfunction\b")
-_sh_cmd_like = lazy_regex(r"(?i)%|\^|(?:^|[&|(\s])(?:del|erase|rd|rmdir|copy|xcopy|move|for|if|start|call|type|attrib|icacls|reg|schtasks|net|sc|format|@?echo)\s|[A-Z]:\\")
+_sh_windows = lazy_regex(r"(?i)(?:^|[\s;&|({\"'])(?:[A-Z]:[\\/]|\\\\)|%\w+%|\w\\[\w%$]|\w`\w|net\.webclient|\$env:|"
+                         r"(?<![\w-])[a-z]+-[a-z]*(?:object|item|process|content|web\w+|rest\w+|expression|command|service|task"
+                         r"|disk|volume|preference|client|policy|user|member|property|profile|transfer|string|file|archive|"
+                         r"wmi\w*|cim\w*|eventlog|history|variable|type|location|job)\b|\b(?:iex|irm|iwr|gci|ri|del|erase|rd|"
+                         r"rmdir|icacls|foreach|echo off)\b|\^|\[\w[\w.]*\]::|\b(?:cmd|powershell|pwsh)\b")
+_sh_power_like = lazy_regex(r"(?i)\$\w+\s*=|\$_|\$env:|(?<![\w./-])[a-z]{2,}-[a-z]{3,}(?![\w./-])|\b(?:iex|irm|iwr|gci|ri|ni|gc"
+                            r"|sc|saps)\b|\[\w[\w.]*\]::|\.Download|-Recurse|net\.webclient|\w`\w|\^?\bfunction\b")
+_sh_cmd_like = lazy_regex(r"(?i)%|\^|(?:^|[&|(\s])(?:del|erase|rd|rmdir|copy|xcopy|move|for|if|start|call|type|attrib|icacls|"
+                          r"reg|schtasks|net|sc|format|@?echo)\s|[A-Z]:\\")
 
 
 _sh_hyphen = lazy_regex("[a-z]-[a-z]")
-_SH_OTHER_WORDS = frozenset("iex irm iwr gci ri del erase rd rmdir icacls foreach cmd powershell pwsh format reg schtasks net sc copy".split())
+_SH_OTHER_WORDS = frozenset("""iex irm iwr gci ri del erase rd rmdir icacls foreach cmd powershell pwsh format reg schtasks net
+    sc copy""".split())
 _SH_SPACED = {ord(c): " " for c in "|(&;{\"'"}
 
 
 def _sh_dialects(text: str, language: str) -> list[_ShDialect]:
-    """The dialects a text has to be read in: POSIX always, unless it is told; the others when it looks
-    like them."""
+    """The dialects a text has to be read in: POSIX always, unless it is told; the others when it looks like them."""
     if language in ("powershell", "cmd"):
         return [_SH_POWER if language == "powershell" else _SH_CMD, _SH_POSIX]
     found = [_SH_POSIX]
     if language == "sh":
         return found
     low = text.lower()
-    if (any(c in low for c in "\\%^[`") or "$env:" in low or "$_" in low or "net.webclient" in low
-            or _sh_hyphen.search(low)
+    if (any(c in low for c in "\\%^[`") or "$env:" in low or "$_" in low or "net.webclient" in low or _sh_hyphen.search(low)
             or not _SH_OTHER_WORDS.isdisjoint(low.translate(_SH_SPACED).split())) and _sh_windows.search(text):
         if _sh_power_like.search(text):
             found.append(_SH_POWER)
@@ -6835,8 +6918,12 @@ def judge_command(source: Any, ctx: ShellContext) -> CommandFacts:
             run.sql(text)
         else:
             run.code(language, text)
-            if language == "code" or re.match(r"\s*[!%]\s*[a-z]", text):
-                run.read(re.sub(r"(?m)^\s*[!%]+(?:bash|sh)?\s*", "", text))
+            if re.match(r"\s*%%(?:bash|sh|script)", text):
+                run.read(text.partition("\n")[2])
+            elif language == "code":
+                run.read(re.sub(r"(?m)^\s*[!%]+\s*", "", text))
+            elif "!" in text or "%" in text:            # a notebook's lines for the shell
+                run.read("\n".join(re.findall(r"(?m)^[ \t]*(?:!+|%s[xy]|%system)[ \t]*(.*)$", text)))
         return CommandFacts(run.facts, tuple(run.paths))
     facts: dict[str, str] = {}
     paths: dict[str, None] = {}
@@ -7460,10 +7547,10 @@ def _url_spans(text: str, low: str) -> Iterator[tuple[str, int, int]]:
 
 
 _azure_secret = lazy_regex(r"(?<![\w~.-])[A-Za-z0-9_~.-]{3}[0-9]Q~[A-Za-z0-9_~.-]{31,34}(?![\w~.-])")
-_webhooks = tuple((kind, lazy_regex(source)) for kind, source in (
-    ("slack-webhook", r"https://hooks\.slack(?:-gov)?\.com/(?:services|workflows|triggers)/[\w/]{20,200}"),
-    ("discord-webhook", r"https://(?:(?:ptb|canary)\.)?discord(?:app)?\.com/api/(?:v\d+/)?webhooks/\d{15,20}/[\w-]{60,90}"),
-    ("teams-webhook", r"https://[\w-]{1,60}\.webhook\.office\.com/[\w@/-]{40,400}")))
+_webhook = lazy_regex(
+    r"https://(?:(?P<slack>hooks\.slack(?:-gov)?\.com/(?:services|workflows|triggers)/[\w/]{20,200})"
+    r"|(?P<discord>(?:(?:ptb|canary)\.)?discord(?:app)?\.com/api/(?:v\d+/)?webhooks/\d{15,20}/[\w-]{60,90})"
+    r"|(?P<teams>[\w-]{1,60}\.webhook\.office\.com/[\w@/-]{40,400}))")
 _curl_user = lazy_regex(r"""curl(?:\.exe)?[ \t](?:[^\n\0]{0,300}?[ \t])?(?:-u|--user|-U|--proxy-user)[ =]?["']?([^\s:"'$\0]{1,100}):([^\s"'\0]{4,200})""")
 
 
@@ -7563,8 +7650,8 @@ class _Search:
         if "PRIVATE KEY" in text or "Private-Lines" in text:
             self.found += _block_spans(text)
         if "hook" in text:
-            for kind, regex in _webhooks:
-                self.found += ((kind, *m.span()) for m in regex.finditer(text) if _random(m[0].rsplit("/", 1)[1]))
+            self.found += ((f"{found.lastgroup}-webhook", *found.span()) for found in _webhook.finditer(text)
+                           if _random(found[0].rsplit("/", 1)[1]))
 
     def _encoded(self, start: int, end: int) -> None:
         """Remember a run that begins like base64 or hex of text, when it says something."""
@@ -7789,6 +7876,15 @@ def _hidden_findings(text: str, windows: Sequence[tuple[int, int]], budget: Budg
 
 # -- scanning a message --------------------------------------------------------
 
+def _is_calm(text: str) -> bool:
+    """A quick look at a short text: has it nothing at all that a search would begin with?"""
+    if not text.isascii() or _RUN_NEEDLE in text.encode().translate(_RUN_MARKS):
+        return False
+    low = text.lower()
+    return not ("pass" in low or "secret" in low or "pwd" in low or "@" in low or "curl" in low or "~" in low
+                or "%" in low or "&" in low or "\\" in low or "text\0" in low)
+
+
 _NAMED_KINDS = frozenset(("password", "client-secret", "api-key", "aws-secret-key", "aws-session-token", "azure-key", "basic-auth"))
 
 
@@ -7804,9 +7900,12 @@ class SecretScanner:
 
     def may_match(self, blob: str) -> bool:
         """False only when `scan` of the texts that *blob* consists of, joined by NUL, would find nothing."""
-        if self._own and (self._own_literals is None or needs_views(blob) or any(map(_lower(blob).__contains__, self._own_literals))):
+        if self._own and (self._own_literals is None or needs_views(blob)
+                          or any(word in _lower(blob) for word in self._own_literals)):
             return True
         if not self._kinds:
+            return False
+        if len(blob) < 4000 and _is_calm(blob):
             return False
         search = _Search(blob, None, True)
         if search.found or blob.count("\0text\0") > 1:
@@ -8586,6 +8685,7 @@ class Subject:
 
     # Derived when first asked for; as class attributes they cost nothing to set up, and there are many messages.
     _names: list[str | None] | None = None
+    _roots: list[tuple[tuple[Any, ...], Any]] | None = None
     _viewed: bool | None = None
     _findings: tuple[Finding, ...] | None = None
     _haystack: str | None = None
@@ -8680,6 +8780,11 @@ class Subject:
 
     def roots(self) -> list[tuple[tuple[Any, ...], Any]]:
         """What the receiver acts on, each with its path: the arguments of a call, else the whole params or result."""
+        if self._roots is None:
+            self._roots = self._find_roots()
+        return self._roots
+
+    def _find_roots(self) -> list[tuple[tuple[Any, ...], Any]]:
         message = self.message
         if message.kind == "response":
             return [((key,), message.body[key]) for key in ("result", "error") if key in message.body]
@@ -8696,7 +8801,7 @@ class Subject:
     def member_names(self) -> list[tuple[tuple[Any, ...], str]]:
         """(path, name) of every member below the arguments and `_meta`."""
         params = self.message.body.get("params")
-        roots = self.roots()
+        roots = self.roots()[:]
         if type(params) is dict and "_meta" in params:
             roots.append((("params", "_meta"), params["_meta"]))
         return [found for base, root in roots for found in _walk_names(root, base)]
@@ -8730,16 +8835,15 @@ class Subject:
             _walk_values(body, "", (), skip, _Opaque(self.message), found)
         return found
 
-    def argument_values(self, skip: frozenset[str], numbers: bool = True) -> list[Value]:
-        """The same of the arguments alone, without `_meta`; without *numbers* only strings."""
-        found: list[Value] | None = self._derived.get(("arguments", skip, numbers))
+    def argument_values(self, skip: frozenset[str], paths: bool = False) -> list[Value]:
+        """The same of the arguments alone, without `_meta`; for *paths* no numbers, but members named like paths."""
+        found: list[Value] | None = self._derived.get(("arguments", skip, paths))
         if found is None:
-            found = self._derived["arguments", skip, numbers] = []
+            found = self._derived["arguments", skip, paths] = []
             opaque = _Opaque(self.message)
             for base, root in self.roots():
                 if type(root) is dict or type(root) is list:
-                    _walk_values(root, str(base[-1]), base, skip, opaque, found, numbers)
-                    self.budget.check()
+                    _walk_values(root, str(base[-1]), base, skip, opaque, found, paths)
                 elif type(root) is str:
                     found.append(Value(root, "", base))
         return found
@@ -8772,9 +8876,7 @@ class Subject:
             index, context = self.policy.path_index, self.policy.paths
             if skip is QUOTED_KEYS and self.message.tool and _reading_tool.search(self.message.tool):
                 skip = frozenset()      # whatever its arguments are called, they say what to read
-            values = self.argument_values(skip, False)[:]
-            values += (Value(name, "", path) for path, name in self.member_names() if "/" in name or "\\" in name)
-            for number, value in enumerate(values):
+            for number, value in enumerate(self.argument_values(skip, True)):
                 if number % 1000 == 999:
                     self.budget.check()
                 if index.looks_like_path(value.text, value.name):
@@ -8810,28 +8912,30 @@ _reading_tool = lazy_regex(r"(?i)(^|[^a-z])(read|open|cat|view|load|stat|head|ta
 
 
 def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[str], opaque: _Opaque,
-                 found: list[Value], numbers: bool = True) -> None:
+                 found: list[Value], paths: bool = False) -> None:
     """Under QUOTED_KEYS only texts are passed over, not what an object there holds; under other names everything."""
     if type(node) is dict:
         for key, value in node.items():
             kind = type(value)
+            if paths and ("/" in key or "\\" in key):
+                found.append(Value(key, "", path + (key,)))
             if kind is str:
                 if key not in skip and not (key in _OPAQUE_NAMES and opaque(node, key)):
                     found.append(Value(value, key, path + (key,)))
-            elif numbers and (kind is int or kind is float):
+            elif not paths and (kind is int or kind is float):
                 if key not in skip:
                     found.append(Value(number_text(value), key, path + (key,), True))
             elif (kind is dict or kind is list) and (key not in skip or skip is QUOTED_KEYS):
-                _walk_values(value, key, path + (key,), skip, opaque, found, numbers)
+                _walk_values(value, key, path + (key,), skip, opaque, found, paths)
     elif type(node) is list:
         for index, value in enumerate(node):
             kind = type(value)
             if kind is dict or kind is list:
-                _walk_values(value, name, path + (index,), skip, opaque, found, numbers)
+                _walk_values(value, name, path + (index,), skip, opaque, found, paths)
             elif name not in skip:
                 if kind is str:
                     found.append(Value(value, name, path + (index,)))
-                elif numbers and (kind is int or kind is float):
+                elif not paths and (kind is int or kind is float):
                     found.append(Value(number_text(value), name, path + (index,), True))
 
 
@@ -9560,7 +9664,7 @@ def _texts_anywhere(test: Callable[[str, Subject], bool], skip: frozenset[str], 
 
 def _paths_anywhere(test: ValueTest, skip: frozenset[str], strict: bool) -> Test:
     def matches(subject: Subject) -> Hit | None:
-        values = [value for value in subject.argument_values(skip, False) if looks_like_path(value.text, value.name)]
+        values = [value for value in subject.argument_values(skip, True) if looks_like_path(value.text, value.name)]
         hits = []
         for value in values:
             subject.budget.check()
