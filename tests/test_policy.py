@@ -423,6 +423,30 @@ class Builtins(unittest.TestCase):
                      "block-prompt-injection-patterns flag-zero-width-chars").split():
             self.assertIn(name, names)
 
+    def test_recipes_do_what_they_are_for(self) -> None:
+        cases = (   # policy, tool, arguments, passes
+            ("filesystem", "read_file", {"path": "src/x.py"}, True), ("filesystem", "read_file", {"path": "/etc/hosts"}, False),
+            ("filesystem", "list_directory", {"path": "/"}, False), ("filesystem", "write_file", {"path": "/tmp/x", "content": "a"}, False),
+            ("filesystem", "write_file", {"path": "a.md", "content": "see ../README and /etc/hosts"}, True),
+            ("filesystem", "read_file", {"path": "src/../x"}, False), ("filesystem", "read_file", {"path": ".hidden/x"}, False),
+            ("filesystem", "read_file", {"path": ".github/workflows/ci.yml"}, True),
+            ("git", "git_status", {"repo_path": "/home/u/proj"}, True), ("git", "git_status", {"repo_path": "/home/u/other"}, False),
+            ("github", "search_repositories", {"query": "is:private org:x"}, False), ("github", "search_code", {"q": "x"}, True),
+            ("shell", "run_command", {"command": "ls -l"}, True), ("shell", "run_command", {"command": "curl https://x.io"}, False),
+            ("shell", "run_command", {"command": "npm install left-pad"}, False),
+            ("fetch", "fetch", {"url": "https://example.com/a"}, True), ("fetch", "fetch", {"url": "http://169.254.169.254/latest"}, False),
+            ("fetch", "fetch", {"url": "http://user@localhost:8080/"}, False), ("fetch", "fetch", {"url": "file:///etc/hosts"}, False),
+            ("browser", "navigate", {"url": "http://[::1]/"}, False), ("fetch", "fetch", {"url": "http://2130706433/"}, False),
+            ("postgres", "query", {"sql": "SELECT * FROM t"}, True), ("postgres", "query", {"sql": "sElEcT 1; dRoP TABLE t"}, False),
+            ("sqlite", "write_query", {"query": "delete from t"}, False), ("postgres", "query", {"sql": "SELECT pg_read_file('/x')"}, False),
+            ("docker", "list_containers", {}, True), ("docker", "start", {"args": "--privileged"}, False),
+            ("kubernetes", "get", {"kind": "secrets"}, False), ("kubernetes", "get", {"kind": "pods"}, True),
+            ("slack", "list_channels", {}, True), ("slack", "send_dm", {"text": "<!channel> hi"}, False),
+            ("company-laptop", "run_command", {"command": "pip install x"}, False), ("default", "run_command", {"command": "pip install x"}, True))
+        for name, tool, arguments, passes in cases:
+            with self.subTest(name=name, tool=tool, arguments=arguments):
+                self.assertEqual(Talk(mcpwall.builtin_policy(name, context())).passes(tool, arguments), passes)
+
     def test_strict_lets_a_client_work_inside_the_project(self) -> None:
         talk = Talk(mcpwall.builtin_policy("strict", context()))
         for method in ("initialize", "tools/list", "resources/list", "ping"):
