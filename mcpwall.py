@@ -7111,6 +7111,7 @@ api-key eg:SERVICE_API_KEY={a40} API key or token, by its name;
 
 _RUN = 16                   # every token has this many token characters in a row
 _RUN_ENDS = 512             # of longer runs only so much is searched at both ends for tokens inside
+_TOKEN_REACH = 8000         # characters within which a token shows what it is
 _RUN_NEEDLE = b"a" * _RUN
 _RUN_MARKS = bytes(97 if chr(code).isalnum() or code in b"_-" else 32 for code in range(128)) + b" " * 128
 
@@ -7257,12 +7258,12 @@ def _wordy(text: str, share: float = 0.7) -> bool:
     return covered >= share * size
 
 
-def _random(text: str) -> bool:
-    """Could *text*, the part of a token that differs, have come out of a random generator?"""
+def _random(text: str, words: bool = True) -> bool:
+    """Could *text*, the part of a token that differs, have come out of a random generator? *words*: it may be words."""
     size, kinds = len(text), len(set(text))
     if kinds < min(8, size // 2 + 1) or size >= 32 and kinds < 9:
         return False
-    return not (_made_up(text) or _wordy(text))
+    return not (_made_up(text) or words and _wordy(text))
 
 
 # -- names and the values beside them ------------------------------------------
@@ -7503,9 +7504,9 @@ def _user_password(value: str) -> bool:
 
 _block_start = lazy_regex(r"-{4,5} ?BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)? ?-{4,5}|Private-Lines: \d+")
 _block_end = lazy_regex(r"-{4,5} ?END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)? ?-{4,5}")
-_block_line = lazy_regex(r"""(?x) (?:\\+[nrt]|[\s"'`>\#|*,;+.\-\\]|//|/\*)*
+_block_line = lazy_regex(r"""(?x) (?:\\[nrt]|[\s"'`>\#|*,;+.\-\\]|//|/\*|(?<!\w)[0-9]{1,6}[\t:|→])*
     (?: [A-Za-z0-9+/=]{16,}(?![\w.]) | [A-Za-z0-9+/]{1,15}={0,2}(?=["'`,;\s\\]*(?:\\n|\n|-{4}|\Z)) | =[A-Za-z0-9+/]{4}
-      | [A-Za-z][A-Za-z-]{2,20}:[ ][^\n\\"]{0,120} )""")
+      | Proc-Type:[ ]4,ENCRYPTED | DEK-Info:[ ][\w-]{1,30},[0-9A-Fa-f]{1,64} | [A-Za-z][A-Za-z-]{2,20}:[ ][^\n\\"]{0,120} )""")
 MAX_BLOCK = 64 * 1024       # characters of a private key block that is followed to its end
 
 
@@ -7563,12 +7564,14 @@ _curl_user = lazy_regex(r"""curl(?:\.exe)?[ \t](?:[^\n\0]{0,300}?[ \t])?(?:-u|--
 # -- the search ----------------------------------------------------------------
 
 # Names that are rare enough to be looked at wherever they are; not where prose goes on
-_GLOBAL_WORDS = tuple(lazy_regex(word + r"[a-z0-9_\-]{0,40}(?![a-z0-9_\-.]|[ \t]{1,3}[a-z]{1,20}[ \t\n.,;:!?)\0]|[.;!?](?:[\n ]|\Z)|\Z)")
+_GLOBAL_WORDS = tuple(lazy_regex(word + r"[a-z0-9_\-]{0,40}(?![a-z0-9_\-.]|[ \t]{1,3}[a-z]{1,20}[ \t\n.,;:!?)\0]|[.;!?](?:[\n ]|\Z)|\Z"
+                                 r"|\\*\"[ \t]{0,3}:[ \t]{0,3}(?:\\*\"[^\"\\\n]{0,5}\\*\"|null|true|false|[0-9]{1,5}[,} \n]))")
                       for word in ("pass", "pwd", "secret"))
 _NEAR_WORDS = ("key", "token", "auth", "cred", "bearer", "basic", "secret", "pass", "pwd")
 _digit = lazy_regex("[0-9]")
 _BEFORE_RUN = frozenset(".:/~$%+\\")
 _BEFORE_VALUE = frozenset("\"'`=: \t>|\0(,\\nrt@&?")
+_colour = lazy_regex(r"\x1b\[[0-9;]{0,20}m")
 _value_left = lazy_regex(r"[A-Za-z0-9+/_.~\-]{0,64}")
 _value_right = lazy_regex(r"[A-Za-z0-9+/=_.~\-]*")
 _in_base64 = lazy_regex("[A-Za-z0-9+/\\s]{48}\\Z")
@@ -7586,18 +7589,19 @@ class _Search:
     """One pass over one text: `found` is a list of (kind, start, end)."""
 
     def __init__(self, text: str, budget: Budget | None, first: bool = False) -> None:
-        self.text, self.low, self.budget = text, _lower(text), budget
+        if "\x1b" in text:
+            text = _colour.sub(lambda found: " " * len(found[0]), text)
+        self.text, self.low, self.budget, self.first = text, _lower(text), budget, first
         self.found: list[tuple[str, int, int]] = []
         self.encoded: list[tuple[int, int]] = []        # what says something when it is decoded
         self.read_to = self.steps = 0
         for part in (self._tokens, self._named, self._urls):
-            part()
-            if first and self.found:
-                return
+            if not (first and self.found):
+                part()
 
     def _tick(self) -> None:
         self.steps += 1
-        if self.budget is not None and not self.steps & 1023:
+        if not self.steps & 1023 and self.budget is not None:
             self.budget.check()
 
     # -- tokens
@@ -7621,6 +7625,8 @@ class _Search:
             self.steps += 1
             if not self.steps & 1023 and self.budget is not None:
                 self.budget.check()
+            if self.first and self.found:
+                return
             if start >= covered:
                 shapes: Sequence[_Shape] = starts.get(text[start:start + 3], ())
                 before = text[start - 1] if start else "\0"
@@ -7664,17 +7670,19 @@ class _Search:
         if start < self.read_to:
             return
         self.read_to = end = _base64_right.match(self.text, end).end()         # type: ignore[union-attr]
-        if needs_views(self.text[start:end]):
+        if needs_views(self.text[start:min(end, start + _ENCODED_HEAD)]):
             self.encoded.append((start, end))
 
     def _try(self, shapes: Sequence[_Shape], start: int, end: int) -> int:
         """Add the match of one of *shapes* at the run (start, end); the end of it, or 0."""
         text, size = self.text, end - start
         for shape in shapes:
-            if size < shape.least or shape.most and size > shape.most:
+            if size < shape.least or size > shape.most and shape.most and not shape.literal:
                 continue
             if shape.fixed:
-                match = shape.regex.match(text, start - shape.back) if start >= shape.back else None
+                match = shape.regex.match(text, start - shape.back, start + _TOKEN_REACH) if start >= shape.back else None
+                if match and match.end() == start + _TOKEN_REACH:
+                    match = shape.regex.match(text, start - shape.back) or match
             else:
                 match = shape.regex.search(text, max(0, start - shape.back), min(len(text), end + 400))
             if match and match.end() > start and self._accept(shape, match.start(), match.end()):
@@ -7686,7 +7694,7 @@ class _Search:
         if kind == "jwt-token":
             if not _jwt_header(text[start:end].partition(".")[0]) or _made_up(text[max(start, end - 60):end]):
                 return False
-        elif not _random(text[start + shape.literal:end][:400]):
+        elif not _random(text[start + shape.literal:end][:400], shape.literal < 4 or not text[start:end].isupper()):
             return False
         elif start and text[start - 1] in "+/" and _in_base64.match(text, max(0, start - 48), start):
             return False            # chance, in the middle of data
@@ -7748,6 +7756,8 @@ class _Search:
             for match in regex.finditer(low):
                 self._tick()
                 self._judge(match.start(), match.end())
+                if self.first and self.found:
+                    return
 
     def _judge(self, start: int, end: int, value_at: int = -1, value_end: int = -1) -> None:
         """Judge the value beside the name that (start, end) is a part of; only the one at *value_at*, if that is given."""
@@ -7831,8 +7841,10 @@ _hidden_ascii = (
 _HIDING = "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0000-\U000e0fff"
 _hidden_odd = lazy_regex(
     rf"(?<=[A-Za-z0-9_=:\-])[{_HIDING}]|[{_HIDING}](?=[A-Za-z0-9])|[\uff01-\uff5e\U0001d400-\U0001d7ff]{{8}}"
+    "|[\ufe00-\ufe0f\U000e0020-\U000e01ef]{8}"
     "|(?<=[A-Za-z0-9_])[\u0370-\u058f](?=[A-Za-z0-9_])")
 _hidden_edge = lazy_regex(r"[\s\"'<>\0]")
+_ENCODED_HEAD = 4096        # characters that tell whether a longer run of base64 or hex is text
 _HIDDEN_MARGIN, _HIDDEN_REACH = 160, 4000   # characters around such a place; how far from it the next gap is looked for
 
 
@@ -7862,9 +7874,42 @@ def _hidden_windows(text: str, encoded: Sequence[tuple[int, int]]) -> list[tuple
     return windows
 
 
-def _hidden_findings(text: str, windows: Sequence[tuple[int, int]], budget: Budget) -> Iterator[tuple[str, int, int, str]]:
-    """(kind, start, end, view) of what the views of the windows show, in places of *text*."""
+_PIECE, _PIECE_STEP = 1 << 18, (1 << 18) - (1 << 14)     # long windows are read in pieces that overlap, for memory's sake
+
+
+def _hidden_batches(windows: Sequence[tuple[int, int]], encoded: Sequence[tuple[int, int]]) -> Iterator[list[tuple[int, int]]]:
+    """The windows in batches of a bounded size; a long one in pieces, cut so that base64 and hex can be read from there."""
     from bisect import bisect_right
+    batch: list[tuple[int, int]] = []
+    size = 0
+    for start, end in windows:
+        while True:
+            stop = end
+            if end - start > _PIECE:
+                place = bisect_right(encoded, (start + _PIECE_STEP, math.inf)) - 1
+                base = encoded[place][0] if place >= 0 else 0
+                following = start + _PIECE_STEP - (start + _PIECE_STEP - base) % 64
+                stop = following + (1 << 14)
+            batch.append((start, stop))
+            size += stop - start
+            if size >= _PIECE:
+                yield batch
+                batch, size = [], 0
+            if stop == end:
+                break
+            start = following
+    if batch:
+        yield batch
+
+
+def _hidden_findings(text: str, windows: Sequence[tuple[int, int]], edges: set[int],
+                     budget: Budget) -> Iterator[tuple[str, int, int, str]]:
+    """(kind, start, end, view) of what the views of the windows show, in places of *text*.
+
+    What reaches one of the *edges* of a window counts only when nothing goes on there.
+    """
+    from bisect import bisect_right
+    budget.check()
     from itertools import accumulate
     joined = "\n\1\n".join([text[start:end] for start, end in windows])
     starts = list(accumulate((end - start + 3 for start, end in windows), initial=0))
@@ -7874,8 +7919,8 @@ def _hidden_findings(text: str, windows: Sequence[tuple[int, int]], budget: Budg
             place = bisect_right(starts, first) - 1
             start, end = windows[place]
             first, last = first - starts[place] + start, min(last - starts[place] + start, end)
-            cut = first == start and start and not _hidden_edge.match(text, start - 1) or last == end and end < len(text) \
-                and not _hidden_edge.match(text, end)
+            cut = first == start and start in edges and start and not _hidden_edge.match(text, start - 1) or \
+                last == end and end in edges and end < len(text) and not _hidden_edge.match(text, end)
             if not cut and last > first:
                 yield kind, first, last, view.name
 
@@ -7894,6 +7939,9 @@ def _is_calm(text: str) -> bool:
 _NAMED_KINDS = frozenset(("password", "client-secret", "api-key", "aws-secret-key", "aws-session-token", "azure-key", "basic-auth"))
 
 
+_PRE_TEST_SECONDS = 0.3     # of a pre-test that was given no budget
+
+
 class SecretScanner:
     """Finds secrets of the given kinds, and of own patterns: (name, regex, bits per character or None)."""
 
@@ -7904,8 +7952,11 @@ class SecretScanner:
         self._seen: tuple[str, _Search] | None = None
         self._own_literals = None if None in literals else frozenset().union(*literals)
 
-    def may_match(self, blob: str) -> bool:
-        """False only when `scan` of the texts that *blob* consists of, joined by NUL, would find nothing."""
+    def may_match(self, blob: str, budget: Budget | None = None) -> bool:
+        """False only when `scan` of the texts that *blob* consists of, joined by NUL, would find nothing.
+
+        May raise BudgetSpent when a budget is given; without one, what takes long may match.
+        """
         if self._own and (self._own_literals is None or needs_views(blob)
                           or any(word in _lower(blob) for word in self._own_literals)):
             return True
@@ -7913,7 +7964,12 @@ class SecretScanner:
             return False
         if len(blob) < 4000 and _is_calm(blob):
             return False
-        search = _Search(blob, None, True)
+        try:
+            search = _Search(blob, budget or Budget(_PRE_TEST_SECONDS), True)
+        except BudgetSpent:
+            if budget is not None:
+                raise
+            return True
         if search.found or blob.count("\0text\0") > 1:
             return True
         if _hidden_windows(blob, search.encoded):
@@ -7941,7 +7997,9 @@ class SecretScanner:
         windows = _hidden_windows(blob, search.encoded)
         if windows:
             raw = merge_spans([item[1:3] for item in found])
-            for item in _hidden_findings(blob, windows, budget):
+            edges = {edge for window in windows for edge in window}
+            for item in (item for batch in _hidden_batches(windows, search.encoded)
+                         for item in _hidden_findings(blob, batch, edges, budget)):
                 place = bisect_right(raw, (item[1], math.inf))
                 if not place or raw[place - 1][1] < item[2]:
                     found.append(item)
@@ -13925,6 +13983,7 @@ def _cmd_relay(options: _Options) -> int:
     if not options.command:
         raise UsageError("nothing after --; write the server's command there")
     policy = options.policy()
+    _go_on_lean()
     settings = policy.settings
     reporter = Reporter(sys.stderr, options.log_level or settings.log_level)
     for warning in policy.warnings:
@@ -13937,6 +13996,57 @@ def _cmd_relay(options: _Options) -> int:
         sys.stderr.flush()
         os._exit(status)
     return status
+
+
+# Compiling this file takes Python some 45 MB, which a process never gives back; so a relay that runs as a script goes on
+# from the compiled code, as the same process. The code is kept in ~/.mcpwall, next to what is trusted already, under the
+# hash of this very file: not in __pycache__, where whoever may write to a project could put code of his own.
+_LEAN_START = ("import marshal, sys; path, sys.argv = sys.argv[1], sys.argv[2:]; code = open(path, 'rb'); "
+               "exec(marshal.load(code), {'__name__': '__main__', '__file__': sys.argv[0], '_is_lean': code.close() is None})")
+
+
+def _go_on_lean() -> None:
+    """Replace this process by one that did not compile; return when that is not to be had (or was done already)."""
+    frame = sys._getframe()
+    while frame.f_back is not None and frame.f_code.co_name != "<module>":
+        frame = frame.f_back
+    words = getattr(sys, "orig_argv", [])
+    if __name__ != "__main__" or frame.f_globals is not globals() or os.name != "posix" or "_is_lean" in globals() \
+            or sys.argv[0] not in words:
+        return
+    try:
+        cache = _lean_code(frame.f_code)
+        at = words.index(sys.argv[0])
+        os.execv(sys.executable, [words[0], *words[1:at], "-c", _LEAN_START, cache, os.path.abspath(sys.argv[0]), *sys.argv[1:]])
+    except (OSError, ValueError):
+        return
+
+
+def _lean_code(code: Any) -> str:
+    """The file that holds *code*, the compiled form of this file; made when it is not there. OSError when it cannot be."""
+    import hashlib
+    import marshal
+    with open(os.path.abspath(__file__), "rb") as stream:
+        digest = hashlib.sha256(stream.read()).hexdigest()[:32]
+    folder = os.path.join(os.path.expanduser("~"), ".mcpwall", "cache")
+    path = os.path.join(folder, f"{digest}.{sys.implementation.cache_tag}.{sys.hexversion:x}-{sys.flags.optimize}")
+    for place in (os.path.dirname(folder), folder):
+        if not os.path.isdir(place):
+            os.mkdir(place, 0o700)
+        about = os.lstat(place)
+        if about.st_uid != os.getuid() or about.st_mode & 0o022:
+            raise OSError("somebody else could write there")
+    try:
+        about = os.lstat(path)
+        if about.st_uid == os.getuid() and about.st_mode & 0o170777 == 0o100600:
+            return path
+    except FileNotFoundError:
+        pass
+    new = f"{path}.{os.getpid()}"
+    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
+        stream.write(marshal.dumps(code))
+    os.replace(new, path)
+    return path
 
 
 _RUNNERS = frozenset("npx npm pnpm yarn bunx bun uvx uv pipx node deno python python3 py docker podman sh bash cmd env".split())
@@ -14232,7 +14342,8 @@ def _cmd_demo(options: _Options, words: list[str]) -> int:
                        "extends": "default"}, stream)
         this = [sys.executable, os.path.abspath(__file__)]
         child = subprocess.Popen([*this, "-c", policy, "--server-name", "toy", "--", *this, "demo", "--server"],
-                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                 env={**os.environ, "HOME": folder, "USERPROFILE": folder})     # nothing is left behind
         try:
             _demo_conversation(child.stdin, child.stdout)
         finally:

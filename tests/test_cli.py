@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import unittest
 
 from tests.support import GITHUB_TOKEN, InEmptyHome, mcpwall, request, text_result
 
@@ -190,10 +191,28 @@ class Relaying(Cli):
         text = json.dumps(request("tools/call", {"name": "t"})) + "\n"
         self.assertEqual(self.run_wall("--log-level", "error", "--", sys.executable, "-c", self.SERVER, text=text).stderr, b"")
 
+    @unittest.skipUnless(os.name == "posix" and hasattr(sys, "orig_argv"), "a script goes on lean on POSIX, from Python 3.10 on")
+    def test_a_script_goes_on_without_the_memory_of_its_compilation(self) -> None:
+        text = json.dumps(request("tools/call", {"name": "t", "arguments": {"a": "-c"}})) + "\n"
+        folder = os.path.join(self.home, ".mcpwall", "cache")
+        for _ in range(2):
+            done = self.run_wall("--server-name", "-odd name", "--", sys.executable, "-c", self.SERVER, text=text)
+            self.assertEqual((done.returncode, json.loads(done.stdout)["id"]), (0, 1), done.stderr)
+            name, = os.listdir(folder)
+            self.assertEqual(os.stat(os.path.join(folder, name)).st_mode & 0o777, 0o600)
+        path = os.path.join(folder, name)
+        with open(path, "wb") as stream:        # what others could have written is not run, but made anew
+            stream.write(b"rubbish")
+        os.chmod(path, 0o622)
+        self.assertEqual(self.run_wall("--", sys.executable, "-c", self.SERVER, text=text).returncode, 0)
+        os.chmod(folder, 0o777)
+        with open(path, "wb") as stream:
+            stream.write(b"rubbish")
+        self.assertEqual(self.run_wall("--", sys.executable, "-c", self.SERVER, text=text).returncode, 0)
+
     def test_the_servers_exit_status_is_ours(self) -> None:
         self.assertEqual(self.run_wall("--", sys.executable, "-c", "import sys; sys.exit(7)").returncode, 7)
 
 
 if __name__ == "__main__":
-    import unittest
     unittest.main()

@@ -112,10 +112,10 @@ class Grammar(unittest.TestCase):
 class Table(unittest.TestCase):
     def test_every_rule_compiles_and_can_begin(self) -> None:
         tables = mcpwall._inject_load()
-        begun = {rule.row for rules in (*tables.words.values(), *tables.heads.values()) for rule in rules}
+        begun = {rule.row for rules in (*tables.starts.words.values(), *tables.starts.heads.values()) for rule in rules}
         rows = mcpwall._INJECT_RULES.replace("\n  ", "").strip().split("\n")
-        self.assertEqual(begun | {rule.row for rule in tables.searched}, set(range(len(rows))))
-        for rules in (*tables.words.values(), *tables.heads.values(), tables.searched):
+        self.assertEqual(begun | {rule.row for rule in tables.searched + tables.marked}, set(range(len(rows))))
+        for rules in (*tables.starts.words.values(), *tables.starts.heads.values(), tables.searched, tables.marked):
             for rule in rules:
                 self.assertIn(rule.kind, mcpwall.INJECTION_KINDS)
                 rule.regex.search("")
@@ -123,10 +123,10 @@ class Table(unittest.TestCase):
     def test_first_words_lose_no_match(self) -> None:
         """Trying a rule only at the words it can begin with finds what a search for it finds."""
         tables = mcpwall._inject_load()
-        rules = {rule.row: rule for rows in (*tables.words.values(), *tables.heads.values()) for rule in rows}
+        rules = {rule.row: rule for rows in (*tables.starts.words.values(), *tables.starts.heads.values()) for rule in rows}
         for _, _, text, _ in cases():
             low = text.lower()
-            places = {(match.start(), rule.row) for match, rule in mcpwall._inject_matches(low, 0, len(low), tables)}
+            places = {(place, rule.row) for place, _, rows in mcpwall._inject_zone(low, 0, len(low), tables) for rule in rows}
             for rule in rules.values():
                 for match in rule.regex.finditer(low):
                     if match.start() == 0 or not low[match.start() - 1].isalnum() and low[match.start() - 1] != "_":
