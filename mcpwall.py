@@ -955,6 +955,7 @@ _json_comment = lazy_regex(r"//[^\r\n]*|/\*.*?\*/", re.DOTALL)
 _json_scalar = lazy_regex(
     r"(?:true|false|null|(-?(?:0|[1-9][0-9]*)((?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?)))(?![\w.$+-])")
 _JSON_WORDS = {"true": True, "false": False, "null": None}
+_Ways = Sequence[Sequence[Any]]       # key by key to what a caller wants of a document; "*": any key
 
 
 class Member(NamedTuple):
@@ -984,11 +985,19 @@ def line_and_column(text: str, at: int) -> tuple[int, int]:
     return text.count("\n", 0, at) + 1, column - (line_start == 0 and at > 0 and text[0] == "\ufeff")
 
 
+def _json_number(digits: str) -> None:
+    if len(digits) > MAX_INTEGER_DIGITS or not math.isfinite(float(digits)):
+        raise ValueError
+
+
 class _JsoncReader:
     """Recursive descent over one text, at most MAX_DEPTH levels of two frames each; linear."""
 
     def __init__(self, text: str, comments: bool) -> None:
         self.text, self.comments, self.values = text, comments, 0
+        self.skip = json.JSONDecoder(          # in C
+            parse_int=_json_number, parse_float=_json_number,
+            parse_constant=_json_number).scan_once  # type: ignore[attr-defined]
 
     def fault(self, problem: str, at: int) -> PolicyError:
         rest = self.text[at:at + 2]
@@ -1007,8 +1016,21 @@ class _JsoncReader:
             at = _json_space.match(self.text, comment.end()).end()
         return at
 
-    def value(self, at: int, depth: int) -> Node:
-        """The value that starts at *at* (no blank there)."""
+    def passed_over(self, at: int) -> Node | None:
+        """What starts at *at*, its source for its value; None when it takes a closer look (comments, faults)."""
+        try:
+            end = self.skip(self.text, at)[1]
+        except (StopIteration, ValueError, RecursionError):
+            return None
+        return Node(self.text[at:end], at, end)
+
+    def value(self, at: int, depth: int, ways: _Ways = ((),)) -> Node:
+        """The value that starts at *at* (no blank there); what is on none of the *ways* is passed over."""
+        if not ways:
+            node = self.passed_over(at)
+            if node is not None:
+                return node
+            ways = ((),)
         self.values += 1
         if self.values > MAX_SOURCE_VALUES:
             raise self.fault(f"more than {MAX_SOURCE_VALUES} values", at)
@@ -1019,7 +1041,7 @@ class _JsoncReader:
         if first in ("{", "["):
             if depth == MAX_DEPTH:
                 raise self.fault(f"nested deeper than {MAX_DEPTH} levels", at)
-            return self.container(at, depth + 1, first == "{")
+            return self.container(at, depth + 1, first == "{", ways)
         found = _json_scalar.match(self.text, at)
         if found is None:
             raise self.fault("expected a value", at)
@@ -1038,18 +1060,23 @@ class _JsoncReader:
                 raise self.fault("this string has no end", at) from None
             raise self.fault("a control character or a wrong escape in a string", fault.pos) from None
 
-    def container(self, at: int, depth: int, is_object: bool) -> Node:
+    def container(self, at: int, depth: int, is_object: bool, ways: _Ways) -> Node:
         """The object or array whose bracket stands at *at*."""
-        start, close = at, "}" if is_object else "]"
+        start, close, inside = at, "}" if is_object else "]", ways
         members: list[Any] = []
+        everything = () in ways
         at = self.blank(at + 1)
         while self.text[at:at + 1] != close:
             if is_object:
                 key, key_start, key_end, at = self.name(at)
-                node = self.value(at, depth)
+                if not everything:
+                    inside = [way[1:] for way in ways if way[0] in ("*", key)]
+                node = self.value(at, depth, inside)
                 members.append(Member(key, key_start, key_end, node))
             else:
-                node = self.value(at, depth)
+                if not everything:
+                    inside = [way[1:] for way in ways if way[0] in ("*", len(members))]
+                node = self.value(at, depth, inside)
                 members.append(node)
             comma = at = self.blank(node.end)
             if self.text[at:at + 1] == ",":
@@ -1072,18 +1099,19 @@ class _JsoncReader:
         return key, at, end, self.blank(colon + 1)
 
 
-def parse_jsonc(text: str, comments: bool = True) -> Node:
+def parse_jsonc(text: str, comments: bool = True, ways: _Ways = ((),)) -> Node:
     """The one JSON value of *text* with the places of all its parts.
 
     With *comments* also `//` and `/* */` comments and commas before a closing bracket (JSONC), else strict.
     One leading byte order mark is skipped. Raises PolicyError with line and column, to which `located` adds
     the file. Unlike `load_json` it takes names that occur twice and halves of surrogate pairs: others' files
-    have them.
+    have them. Given the *ways* to what is wanted (a path, `*` for any key), the rest is checked but passed over:
+    its value is its source, without members. That is ten times faster where a little is wanted of megabytes.
     """
     if len(text) > MAX_SOURCE_CHARS:
         raise PolicyError(f"larger than {MAX_SOURCE_CHARS} characters")
     reader = _JsoncReader(text, comments)
-    node = reader.value(reader.blank(1 if text[:1] == "\ufeff" else 0), 0)
+    node = reader.value(reader.blank(1 if text[:1] == "\ufeff" else 0), 0, ways)
     end = reader.blank(node.end)
     if end != len(text):
         raise reader.fault("something follows the value", end)
@@ -7005,7 +7033,7 @@ openrouter-key sk-or-v1-{h64} OpenRouter API key; deepseek-key sk-{h32} DeepSeek
 stripe-key sk_live_{a24-} sk_test_{a24-} rk_live_{a24-} rk_test_{a24-} sk_prod_{a24-} Stripe secret or restricted
 key;
 webhook-signing-secret whsec_{a32} whsec_{b24-} signing secret of webhooks (Stripe, Svix);
-elevenlabs-key sk_{h48} ElevenLabs API key; gcp-key AIza{w35} Google API key;
+elevenlabs-key sk_{h48} ElevenLabs API key; gcp-key AIza{w35} GOOG1E{u55-60} Google API key or HMAC key id;
 google-oauth-secret GOCSPX-{w28} Google OAuth client secret;
 google-access-token ya29.{w30-} Google OAuth access token;
 google-refresh-token 1//0{w40-} Google OAuth refresh token;
@@ -7031,8 +7059,8 @@ buildkite-token bkua_{h40} bkct_{h40} bkpt_{h40} Buildkite token;
 snyk-token snyk_uat.{h8}.{w40-} snyk_sat.{h8}.{w40-} Snyk token; octopus-key API-{u25-32} Octopus Deploy API key;
 prefect-key pnu_{a36} pnb_{a36} Prefect API key; harness-token pat.{w22}.{h24}.{a20} Harness token;
 digitalocean-token dop_v1_{h64} doo_v1_{h64} dor_v1_{h64} DigitalOcean token;
-heroku-key HRKU-{w50-} HRKU-UUID Heroku API key; fly-token fm2_{b80-} fm1r_{b80-} fm1a_{b80-} Fly.io token;
-render-key rnd_{a32} Render API key; netlify-token nfp_{a36} nfc_{a36} nfo_{a36} nfu_{a36} nfb_{a36} Netlify token;
+heroku-key HRKU-{w50-} HRKU-UUID Heroku API key; fly-token fm2_{b80-} fm1r_{b80-} fm1a_{b80-} fo1_{w43} Fly.io token;
+render-key rnd_{a28-32} Render API key; netlify-token nfp_{a36} nfc_{a36} nfo_{a36} nfu_{a36} nfb_{a36} Netlify token;
 cloudflare-origin-key v1.0-{h24}-{h146} Cloudflare origin CA key;
 supabase-key sbp_{h40} sbp_v0_{h40} sb_secret_{w30-} Supabase token or secret key;
 planetscale-token pscale_tkn_{w30-} pscale_pw_{w30-} pscale_oauth_{w30-} PlanetScale token or password;
@@ -7058,7 +7086,7 @@ atlassian-token ATATT3{e60-} ATCTT3{e60-} ATBB{a28-36} Atlassian or Bitbucket to
 linear-key lin_api_{a32-64} lin_oauth_{h64} lin_wh_{a32-} Linear key;
 notion-token ntn_{a40-50} secret_{a43} Notion token;
 asana-token 1/{d12-17}:{h32} 2/{d12-17}/{d12-17}:{h32} Asana token; clickup-token pk_{d6-10}_{u32} ClickUp token;
-trello-token ATTA{h64} Trello token; figma-token figd_{w36-} figo_{w36-} figu_{w36-} Figma token;
+trello-token ATTA{h64-72} Trello token; figma-token figd_{w36-} figo_{w36-} figu_{w36-} Figma token;
 typeform-token tfp_{w40-} Typeform token; contentful-token CFPAT-{w43} Contentful personal access token;
 sanity-token sk{a100-} Sanity token; dropbox-token sl.{w130-} sl.u.{w130-} Dropbox token;
 hubspot-token pat-na1-UUID pat-eu1-UUID pat-na2-UUID pat-ap1-UUID HubSpot private app token;
@@ -7081,7 +7109,7 @@ mailersend-token mlsn.{h64} MailerSend token; telegram-token {d8-10}:{w35} Teleg
 discord-token {w24-28}.{w6}.{w27-40} mfa.{w84} Discord bot or user token;
 facebook-token EAA{a90-} Facebook access token; instagram-token IGQV{w100-} Instagram access token;
 linkedin-secret WPL_AP1.{a16}.{b6-} LinkedIn client secret;
-onepassword-token ops_eyJ{b200-} A3-{u6}-{u6}-{u5}-{u5}-{u5}-{u5} A3-{u6}-{u11}-{u5}-{u5}-{u5} 1Password service
+onepassword-token ops_eyJ{s80-} A3-{u6}-{u6}-{u5}-{u5}-{u5}-{u5} A3-{u6}-{u11}-{u5}-{u5}-{u5} 1Password service
 account token or secret key;
 age-key AGE-SECRET-KEY-1{q58} age secret key; wakatime-key waka_UUID WakaTime key;
 inngest-key signkey-prod-{h64} signkey-test-{h64} Inngest signing key;
@@ -7090,6 +7118,10 @@ jwt-token eg:eyJhbGciOiJIUzI1NiJ9.eyJ{w40}.{w43} eyJ{w13-}.{w8-}.{w16-} eyJ{w13-
 mapbox-token sk.eyJ{w60-}.{w22} Mapbox secret token; defined-key dnkey-{w26}-{w52} Defined Networking key;
 browserbase-key bb_live_{w27} Browserbase key; maxmind-key {a6}_{a29}_mmk MaxMind license key;
 lichess-token lip_{a20} Lichess token;
+salesforce-token eg:00D{a12}!AQ{a80} Salesforce session id or access token;
+paddle-key pdl_live_apikey_{w40-} pdl_sdbx_apikey_{w40-} Paddle API key;
+onesignal-key os_v2_app_{l80-} os_v2_org_{l80-} OneSignal API key; elastic-key essu_{b80-} Elastic API key;
+twitter-token AAAAAAAAAAAAAAAAAAAAA{a20-60}%3D{a30-} X (Twitter) bearer token;
 azure-client-secret eg:{a3}8Q~{a34} Entra ID (Azure AD) client secret;
 slack-webhook eg:https://hooks.slack.com/services/T{u10}/B{u10}/{a24} Slack webhook URL;
 discord-webhook eg:https://discord.com/api/webhooks/{d18}/{w68} Discord webhook URL;
@@ -7282,10 +7314,10 @@ _TOKEN_NAME = lazy_regex(
 # Words that make another thing of a name: a page token, a public key, the label of a password field
 _OTHER_WORDS = frozenset(
     "next page pagination continuation continue cursor sync resume csrf xsrf authenticity verification cancel public pub pubkey "
-    "primary foreign sort partition cache idempotency idempotent nonce hash hashed type header host hostkey cookie field publishable "
+    "foreign sort partition cache idempotency idempotent nonce hash hashed type header host hostkey cookie field publishable "
     "anon translation i18n tokenizer placeholder label title hint error message regex pattern min max length policy prompt starting "
-    "change request lock update work unit s3 object file path url uri link registry sitekey".split())
-_OTHER_NAMES = frozenset("clienttoken author authors keyauth".split())
+    "change request lock action lifecycle correlation tracking watch update work unit s3 object file path url uri link registry sitekey".split())
+_OTHER_NAMES = frozenset("clienttoken author authors keyauth nopasswd".split())
 _STRONG_TOKEN = lazy_regex(r"(?:auth|access|api|bearer|registry|private|personal|secret|service|account|bot|user|admin|deploy)[_-]?token\Z")
 _rank_memo: dict[str, str] = {}
 
@@ -7355,6 +7387,8 @@ def _value_after(text: str, at: int, name: str, left: str, reach: int) -> _Value
         return None
     if left.endswith("::") or left.endswith(":") and found[0] == ":":       # a piece of `arn:aws:secret:name`
         return None
+    if form == "quoted" and "," in found[0] and not left.rstrip("\\\"'` ").endswith("("):
+        return None                     # the next of a list
     if form == "member":
         end = text.find("\0", start, reach)
         if end < 0 and reach < len(text):
@@ -7375,7 +7409,7 @@ def _value_after(text: str, at: int, name: str, left: str, reach: int) -> _Value
 
 
 _BARE_PASS = lazy_regex(r"(?i)(?:\A|[^a-z_-])pass(?:value)?\Z")         # `pass "x"`, `passValue("x")` are about passing
-_LOOSE_LEFT = lazy_regex(r"(?i)(?:login|machine|user|account)[ \t\S]{0,150}\s\w+\Z|(?:\A|\n)[ \t]*(?:ENV|ARG|setx?|export)[ \t]+\S+\Z|password\Z")
+_LOOSE_LEFT = lazy_regex(r"(?i)(?:login|machine|user|account)[ \t\S]{0,150}\s\w+\Z|(?:\A|\n)[ \t]*(?:ENV|ARG|setx?|export)[ \t]+\S+\Z|password\Z|requirepass\Z|masterauth\Z")
 _bare_next = lazy_regex(r"&(?:#\w{1,6}|[a-z]{2,8});|[&;,][ \t]*(?:[\w.\-\[\]]+=|\Z)|[,;]\Z")
 
 
@@ -7393,7 +7427,7 @@ def _bare_end(text: str, start: int, end: int, left: str) -> int:
 
 
 _REFERENCE = lazy_regex(
-    r"(?i)[$%]\{?[\w:]*[}%]?\Z|<|(?:process|os|env|self|this|config|settings|args?|opts?|options|"
+    r"(?i)\\?[$%]\{?[\w:]*[}%]?(?:-?\Z|\[|->|\?)|<|(?:process|os|env|self|this|config|settings|args?|opts?|options|"
     r"params?|request|req|ctx|secrets|vars?|data|local|module|import)\.[\w.\[]|[A-Za-z_][\w.]*\(|[A-Z]\w*\[|(?:none|null|nil|true|false|undefined|"
     r"string|str|text|varchar|required|optional|bytes|secretstr|any|file|vault|ref|env|arn|sm|ssm|op|gcp|aws)(?:[:(\[|?,;]|\Z)")
 _TEMPLATE_PARTS = ("${", "{{", "}}", "<%", "$(", "%(", "@{", "#{")
@@ -7406,12 +7440,14 @@ def _refers(value: str) -> bool:
 
 _DOTTED = lazy_regex(r"[A-Za-z_]\w*(?:(?:\.|->|::|\[)[A-Za-z_'\"\]\w()]+)+[\])]*\Z")
 _PATH_VALUE = lazy_regex(r"[~.]{0,2}/[\w.@~/-]*\Z|[a-z][a-z+]{1,10}://|[A-Za-z]:\\")
+_VERSION = lazy_regex(r"[v^~<>=]{0,3}[0-9]{1,5}(?:\.[0-9x*]{1,6}){1,3}(?:[-+.][\w.-]{1,20})?\Z|ENC\[")
 _WEAK_WORDS = frozenset("password passwd pass pwd secret changeme admin root postgres mysql user username test example guest token "
                         "password1 password123 pass123 secret123 admin123 test123 mypassword mysecretpassword".split())
 
 
 _HASHES = ("$2a$", "$2b$", "$2y$", "$argon2", "$6$", "$5$", "$1$", "pbkdf2", "scrypt", "sha256:", "sha512:", "{SSHA", "{SHA")
-_NO_TOKENS = ("AWS4-", "sha256-", "sha384-", "sha512-", "sha1-", "ssh-", "AAAAB3Nza", "AAAAC3Nza", "AAAAE2Vj", "data:", "arn:", "urn:")
+_NO_TOKENS = ("AWS4-", "sha256-", "sha384-", "sha512-", "sha1-", "ssh-", "AAAAB3Nza", "AAAAC3Nza", "AAAAE2Vj", "data:", "arn:", "urn:",
+              "pk_live_", "pk_test_", "pk.", "sb_publishable_", "phc_", "ENC[")
 
 
 def _is_password(value: str, form: str) -> bool:
@@ -7427,11 +7463,13 @@ def _is_password(value: str, form: str) -> bool:
         return False
     if _PATH_VALUE.match(plain) and _wordy(plain) or plain[0] in "{[(" and (plain[-1] in "}])" or form in ("bare", "loose")):
         return False
-    if plain.startswith(_HASHES):
+    if plain.startswith(_HASHES) or _VERSION.match(plain):
         return False
     if "password" in plain.lower() and _wordy(plain):
         return False
     core = plain.strip(".,:;!?*()[]=")
+    if "*" in core and _wordy(core, 0.9):
+        return False                    # a pattern
     digits, letters = sum(map(str.isdigit, core)), sum(map(str.isalpha, core))
     if " " in core or "\t" in core:
         return digits > 0 and not _wordy(core) and form != "loose" and core.count(" ") < 4
@@ -7456,6 +7494,7 @@ def _wordy_name(text: str) -> bool:
 
 
 _TOKEN_VALUE = lazy_regex(r"[A-Za-z0-9+/=_.~:@!%*-]{16,20000}\Z")
+_NUMERIC = lazy_regex(r"[0-9TZe.,:+-]+\Z")
 _hex_value = lazy_regex(r"[0-9a-fA-F]+\Z")
 _UUID_VALUE = lazy_regex(r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}\Z")
 
@@ -7469,7 +7508,7 @@ def _is_token(value: str) -> bool:
         return False                # a checksum or an id
     if len(set(sample)) < 8 or _made_up(sample) or shannon_entropy(sample) < 2.9:
         return False
-    if value.startswith(_NO_TOKENS):
+    if value.startswith(_NO_TOKENS) or _NUMERIC.match(sample):
         return False
     if not _digit.search(sample) and (sample.islower() or sample.isupper()
                                       or sum(map(len, _PLAIN_WORD.findall(sample))) > 0.7 * len(sample)):
@@ -7480,7 +7519,8 @@ def _is_token(value: str) -> bool:
 def _name_like(text: str) -> bool:
     """`OAuth2ClientKey`, `gss_krb5_lucid_key`: does *text* look like a name in code that has digits in it?"""
     pieces = [piece for piece in re.split("[-_./:]", text) if piece]
-    if len(pieces) > 1 and (text.islower() or text.isupper()):
+    if len(pieces) > 1 and (text.islower() or text.isupper()) and not any(
+            len(piece) >= 20 and _digit.search(piece) and not _wordy(piece) for piece in pieces):
         return 2 * sum(len(piece) < 4 or piece.isalpha() and _wordy(piece) for piece in pieces) >= len(pieces)
     if text.endswith(("Key", "Token", "Secret", "Client", "Credential", "Credentials")):
         return True
@@ -7558,7 +7598,18 @@ _webhook = lazy_regex(
     r"https://(?:(?P<slack>hooks\.slack(?:-gov)?\.com/(?:services|workflows|triggers)/[\w/]{20,200})"
     r"|(?P<discord>(?:(?:ptb|canary)\.)?discord(?:app)?\.com/api/(?:v\d+/)?webhooks/\d{15,20}/[\w-]{60,90})"
     r"|(?P<teams>[\w-]{1,60}\.webhook\.office\.com/[\w@/-]{40,400}))")
-_curl_user = lazy_regex(r"""curl(?:\.exe)?[ \t](?:[^\n\0]{0,300}?[ \t])?(?:-u|--user|-U|--proxy-user)[ =]?["']?([^\s:"'$\0]{1,100}):([^\s"'\0]{4,200})""")
+# (what such a text has in it, in lower case; kind; the form: its last group is the secret)
+_GIVEN_FORMS = (
+    ("curl", "basic-auth", lazy_regex(
+        r"""curl(?:\.exe)?[ \t](?:[^\n\0]{0,300}?[ \t])?(?:-u|--user|--proxy-user)[ =]?["']?[^\s:"'$\0]{1,100}:([^\s"'\0]{4,200})""")),
+    ("sshpass", "password", lazy_regex(r"""sshpass[ \t]{1,4}-p[ ]?["']?([^\s"'$\0]{4,200})""")),
+    ("mysql", "password", lazy_regex(r"""mysql(?:dump|admin|show|import)?[ \t](?:[^\n\0]{0,200}?[ \t])?-p["']?([^\s"'$\0]{6,200})""")),
+    ("dentified", "password", lazy_regex(
+        r"""identified\s{1,4}(?:with\s{1,4}\S{1,60}\s{1,4})?(?:by|as)\s{1,4}(?:password\s{1,4})?["']([^"'\n\0]{4,200})""")),
+    ("!aq", "salesforce-token", lazy_regex(r"(?<![a-z0-9])(00d[a-z0-9]{12,15}!aq[\w.]{60,300})")),
+    (":5432:", "password", lazy_regex(r"(?<![^\n\0])[\w.*-]{1,100}:5432:[\w*-]{1,60}:[\w*-]{1,60}:([^\s\0]{6,200})(?![^\n\0])")),
+    ("sig=", "azure-key", lazy_regex(r"[?&]sig=([a-z0-9%+/]{40,90}={0,2})")),
+    ("azurewebsites.net/", "azure-key", lazy_regex(r"""azurewebsites\.net/[^\s"'\0]{0,200}[?&]code=([\w/%-]{40,120}={0,2})""")))
 
 
 # -- the search ----------------------------------------------------------------
@@ -7568,6 +7619,7 @@ _GLOBAL_WORDS = tuple(lazy_regex(word + r"[a-z0-9_\-]{0,40}(?![a-z0-9_\-.]|[ \t]
                                  r"|\\*\"[ \t]{0,3}:[ \t]{0,3}(?:\\*\"[^\"\\\n]{0,5}\\*\"|null|true|false|[0-9]{1,5}[,} \n]))")
                       for word in ("pass", "pwd", "secret"))
 _NEAR_WORDS = ("key", "token", "auth", "cred", "bearer", "basic", "secret", "pass", "pwd")
+_near_word = lazy_regex("|".join(_NEAR_WORDS))
 _digit = lazy_regex("[0-9]")
 _BEFORE_RUN = frozenset(".:/~$%+\\")
 _BEFORE_VALUE = frozenset("\"'`=: \t>|\0(,\\nrt@&?")
@@ -7576,6 +7628,7 @@ _value_left = lazy_regex(r"[A-Za-z0-9+/_.~\-]{0,64}")
 _value_right = lazy_regex(r"[A-Za-z0-9+/=_.~\-]*")
 _in_base64 = lazy_regex("[A-Za-z0-9+/\\s]{48}\\Z")
 _base64_right = lazy_regex("[A-Za-z0-9+/_-]*")
+_hex_id = lazy_regex("(?=[0-9a-f]*[0-9])(?:[0-9a-f]{2}){0,31}?(?:1[0-9a-f]|0[0-8bcef])[0-9a-f]*\\Z")     # bytes that text does not have
 _TEXT_CODES = frozenset("IJKLMNOPQRSTUVWXYZabcdefC234567")       # what base64 and hex of ASCII text begin with, and go on
 _scheme_before = lazy_regex(r"(?i)(?<![\w-])(bearer|basic|token|apikey|api-key|key)[ \t]{1,4}\\*[\"']?\Z")
 
@@ -7670,7 +7723,10 @@ class _Search:
         if start < self.read_to:
             return
         self.read_to = end = _base64_right.match(self.text, end).end()         # type: ignore[union-attr]
-        if needs_views(self.text[start:min(end, start + _ENCODED_HEAD)]):
+        run = self.text[start:min(end, start + _ENCODED_HEAD)]
+        if end - start <= 64 and _hex_id.match(run):
+            return
+        if needs_views(run):
             self.encoded.append((start, end))
 
     def _try(self, shapes: Sequence[_Shape], start: int, end: int) -> int:
@@ -7730,8 +7786,8 @@ class _Search:
             return end
         end = _value_right.match(text, end).end()           # type: ignore[union-attr]
         near = self.low[max(0, left - 90):left]
-        words = sorted(((near.rfind(word), len(word)) for word in _NEAR_WORDS if word in near), reverse=True)
-        if words:
+        if _near_word.search(near):
+            words = sorted(((near.rfind(word), len(word)) for word in _NEAR_WORDS if word in near), reverse=True)
             scheme = _scheme_before.search(near)
             if scheme:
                 self._scheme(scheme[1], left, end)
@@ -7768,7 +7824,7 @@ class _Search:
         first = start - len(_name_left.match(text[max(0, start - 40):start][::-1])[0])  # type: ignore[index]
         name = text[first:end]
         rank = _name_rank(name)
-        if not rank:
+        if not rank or rank == "token" and self.low[max(0, first - 5):first] in ("page ", "next "):
             return
         reach = min(len(text), end + MAX_PASSWORD if value_end < 0 else value_end + 100)
         left = text[max(0, first - 5):first] + ("--" if name.startswith("--") else "")
@@ -7788,21 +7844,27 @@ class _Search:
     def _kind_of(self, name: str, rank: str, value: str, form: str) -> str:
         """The kind of secret that *value* is under this name, or ""."""
         low = name.lower()
+        if value.startswith("Ag") and len(value) > 250 and _TOKEN_VALUE.match(value):
+            return ""                   # a sealed secret
+        if _refers(value) or "primary" in low and (len(value) < 40 or not value.endswith("=")):
+            return ""
         if value[:7].lower() in ("bearer ", "basic d") or value[:6].lower() == "token ":
             return ""
         if rank == "password":
             return "password" if _is_password(value, form) or _is_token(value) else ""
         if low.endswith("auth") and _user_password(value):
             return "basic-auth"
-        if rank == "secret" and (_is_token(value) or form != "loose" and 8 <= len(value) < 40 and _is_password(value, form)):
+        if rank == "secret" and (_is_token(value) or form != "loose" and 8 <= len(value) < 100 and _is_password(value, form)
+                                 and (len(value) < 40 or len(_SYMBOLS.findall(value)) > 2 and " " not in value)):
             if len(value) == 40 and ("aws" in low or "access" in low):
                 return "aws-secret-key"
             return "client-secret"
         if rank in ("token", "key") and _is_token(value):
             if rank == "key" and (form == "loose" and not (name.isupper() or name.startswith("--")) or len(value) < 20 or _UUID_VALUE.match(value)):
                 return ""
-            if _UUID_VALUE.match(value) and low.endswith("token") and not name.isupper() and not _STRONG_TOKEN.search(low):
-                return ""
+            if _UUID_VALUE.match(value) and low.endswith("token") and not name.isupper() and not _STRONG_TOKEN.search(low) \
+                    and (name[0].isupper() or name.startswith("-") or low == "token"):
+                return ""       # an id of a request or lock
             if "aws" in low and "session" in low:
                 return "aws-session-token"
             return "azure-key" if low.endswith(("accountkey", "sharedaccesskey")) else "api-key"
@@ -7816,10 +7878,12 @@ class _Search:
             self.found += _url_spans(text, self.low)
         if "~" in text and "Q~" in text:
             self.found += (("azure-client-secret", *m.span()) for m in _azure_secret.finditer(text) if _random(m[0]))
-        if "curl" in text:
-            for match in _curl_user.finditer(text):
-                if _given(match[2]) and not _wordy(match[2]):
-                    self.found.append(("basic-auth", *match.span(2)))
+        for part, kind, regex in _GIVEN_FORMS:
+            if part in self.low:
+                for found in regex.finditer(self.low):
+                    value = text[found.start(1):found.end(1)]
+                    if _given(value) and not _wordy(value):
+                        self.found.append((kind, *found.span(1)))
 
 
 def _jwt_header(part: str) -> bool:
@@ -7835,14 +7899,14 @@ def _jwt_header(part: str) -> bool:
 # Where a canonical view may show a secret that the raw text does not: encoded letters, separators and quotes, characters
 # that hide within ASCII, ASCII in other alphabets. (Quotes and line ends behind a backslash are read in the raw text.)
 _hidden_ascii = (
-    ("%", lazy_regex("%(?:3[0-9ADad]|2[2567DdEe]|[46][1-9A-Fa-f]|[57][0-9AaFf])")),
+    ("%", lazy_regex("%(?:3[0-9ADad]|2[12567DdEe]|[46][1-9A-Fa-f]|[57][0-9AaFf])")),
     ("&", lazy_regex("&(?:#|quot;|apos;|equals;|colon;|lowbar;|period;|hyphen;)")),
     ("\\", lazy_regex(r"\\(?:u[0-9A-Fa-f{]|U000|x[0-9A-Fa-f]{2}|[01][0-7]{2})")))
 _HIDING = "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0000-\U000e0fff"
-_hidden_odd = lazy_regex(
-    rf"(?<=[A-Za-z0-9_=:\-])[{_HIDING}]|[{_HIDING}](?=[A-Za-z0-9])|[\uff01-\uff5e\U0001d400-\U0001d7ff]{{8}}"
-    "|[\ufe00-\ufe0f\U000e0020-\U000e01ef]{8}"
-    "|(?<=[A-Za-z0-9_])[\u0370-\u058f](?=[A-Za-z0-9_])")
+_WIDE, _BYTES = "\uff01-\uff5e\U0001d400-\U0001d7ff", "\ufe00-\ufe0f\U000e0020-\U000e01ef"
+_hidden_odd = lazy_regex(       # one class first, then what is beside it: the quickest way through a long text
+    rf"[{_HIDING}{_WIDE}\u0370-\u058f](?:(?<=[{_HIDING}])(?:(?<=[A-Za-z0-9_=:\-].)|(?=[A-Za-z0-9]))|(?<=[{_WIDE}])[{_WIDE}]{{7}}"
+    rf"|(?<=[{_BYTES}])[{_BYTES}]{{7}}|(?<=[A-Za-z0-9_][\u0370-\u058f])(?=[A-Za-z0-9_]))")
 _hidden_edge = lazy_regex(r"[\s\"'<>\0]")
 _ENCODED_HEAD = 4096        # characters that tell whether a longer run of base64 or hex is text
 _HIDDEN_MARGIN, _HIDDEN_REACH = 160, 4000   # characters around such a place; how far from it the next gap is looked for
@@ -7854,7 +7918,7 @@ def _hidden_windows(text: str, encoded: Sequence[tuple[int, int]]) -> list[tuple
     for sign, regex in _hidden_ascii:
         if sign in text:
             places += (found.span() for found in regex.finditer(text))
-    if not text.isascii():
+    if _view_is_odd(text):
         places += (found.span() for found in _hidden_odd.finditer(text))
     windows: list[tuple[int, int]] = []
     for start, end in sorted(places):
@@ -7932,7 +7996,7 @@ def _is_calm(text: str) -> bool:
     if not text.isascii() or _RUN_NEEDLE in text.encode().translate(_RUN_MARKS):
         return False
     low = text.lower()
-    return not ("pass" in low or "secret" in low or "pwd" in low or "@" in low or "curl" in low or "~" in low
+    return not ("pass" in low or "secret" in low or "pwd" in low or "@" in low or "curl" in low or "mysql" in low or "dentified" in low or "~" in low
                 or "%" in low or "&" in low or "\\" in low or "text\0" in low)
 
 
@@ -8008,8 +8072,9 @@ class SecretScanner:
             if kind in self._kinds:
                 index = bisect_right(ends, start)
                 base = ends[index] - len(texts[index]) - 1
-                if start == base and kind in _NAMED_KINDS and (names is None or names[index] is None):
-                    continue            # not the value of the name before it, but the next name
+                if start == base and kind in _NAMED_KINDS and (
+                        names is None or names[index] is None or not index or names[index - 1] is not None and texts[index - 1][:1] != "-"):
+                    continue            # not the value of the name before it, but the next name, or the next of a list
                 yield Finding(kind, ((index, start - base, min(end - base, len(texts[index]))),), view)
 
     def _split(self, texts: Sequence[str], names: Sequence[str | None], budget: Budget) -> Iterator[Finding]:
@@ -8077,115 +8142,150 @@ INJECTION_KINDS = {
     "exfil_link": "images, links and addresses that carry data away",
     "hidden_text": "text made invisible: tag characters, reversed or zero-width runs, terminal escapes, markup",
 }
-MAX_INJECTION_HITS = 32     # findings told of one text: a deny needs one, a log not more than these
+MAX_INJECTION_HITS = 4      # findings told of one text for each kind: a deny needs one, a log not more than these
 _INJECT_NEAR = 600          # characters within which two weak hits support each other
 _INJECT_BEFORE, _INJECT_AFTER = 140, 280    # the part of the text around an anchor in which its rules are tried
+_INJECT_BLOCK = 8192        # characters between two looks at the budget
 
-# Stems near which rules are tried; `.` is anything but a letter or digit. Python looks for one leading letter or word
-# about ten times as fast as for a choice of words, so stems are sorted by the first pivot they hold: one pass per pivot.
+# Anchors: stems near which rules are tried, after a word that says what they are; `.` is anything but a letter or digit.
+# Python looks for one leading letter or word about ten times as fast as for a choice of words, so each stem is sorted
+# under the first of the pivots that it holds, and there is one pass of the text for each pivot.
 _INJECT_PIVOTS = ("<", "[", "v", "g", "y", "u", "~/", "http", "mention")
-_INJECT_FAR_PIVOTS = ("ользовател", "нструкц", "указани", "指", "提示", "用户", "ユーザ")     # not in ASCII text
+_INJECT_FAR_PIVOTS = ("ользовател", "нструкц", "указани", "指", "提示", "用户", "ユーザ", "talimat")     # not in ASCII text
 _INJECT_STEMS = """
-ignore. ignorez ignorier ignora. ignorad ignorate ignoruj disregard forget. neglect override. overrule bypass. vergiss vergess
-negeer vergeet olvid oubli supersede instruc instrukc instrukti istruzion anweisung system.prompt your.guidel the.user our.user
-any.user end.user the.human utilisat utilizad usuari usuári utente utenti nutzer gebruiker ytkown mention silently. secretly.
-quietly. covertly discreetly. without.tell without.inform without.notifyi without.ask without.alert without.the.u without.mention
-without.warn anyone anybody your.repl your.resp your.answ your.summ you.are. you.were. you.have. language.model reading.this
-agents.must agents.should assistant.must assistant.should assistants.should system: system] system} system>
-instruç reglas regeln regole regras règles agents: ai.agent you.must. must.now hidden.message
-your.hidden fetch.http visit.http <start_of <end_of system.not system.over system.mess system.inst any.tool
-every.tool through.this via.this must.call must.use before.using always available every.other ut.this.tool only.use
-using.any ~/ authorized_keys .env. .env, chat.history. message.history conversation api.key. api.keys private.key your.next
-every.answ every.resp environment.v your.instr ![ append.ur the.url to.http at.http
-<| <!-- <sys </sys <imp <crit <hidden <secret <admin <instr <overrid <urgent </tool </function [inst] [/inst] style=
+marks     <| <!-- <sys </sys <imp <crit <hidden <secret <admin <overrid <urgent <start_of <end_of </tool </function
+          [inst] [/inst] ![
+ignore    ignore. disregard forget. neglect override. overrule bypass. supersede ignorez ignorier ignora. ignorad ignorate
+          ignoruj vergiss vergess negeer vergeet olvid oubli
+orders    instruc instruç instrukc instrukti istruzion anweisung reglas regeln regole regras règles system.prompt
+          your.guidel your.instr guideline pokyn are.void been.revoked
+user      the.user our.user any.user end.user the.human anyone anybody utilisat utilizad usuari usuári utente utenti nutzer
+          gebruiker ytkown användar brugeren brukeren živatel kullanıc
+hide      mention silently. secretly. quietly. covertly discreetly. without.tell without.inform without.notifyi without.ask
+          without.alert without.the.u without.mention without.warn
+answer    your.repl your.resp your.answ your.summ your.next your.prev from.your every.answ every.resp
+model     you.are. you.were. you.have. language.model reading.this agents: ai.agent agents.must agents.should assistant.must
+          assistant.should assistants.should
+system    system: system] system} system> system.not system.over system.mess system.inst hidden.message your.hidden
+steer     you.must. must.now must.call must.use before.using always available every.other any.tool every.tool only.use
+          tool.to.run this.tool.over using.any ut.this.tool through.this via.this
+loot      ~/ authorized_keys .env. .env, chat.history. message.history conversation api.key. api.keys private.key
+          environment.v
+links     fetch.http visit.http to.http at.http append.ur the.url query.param payee beneficiary.
+style     style=
 """
 
 # In a rule `_` stands for the gap between two words of a sentence, `@` for any word but the last of a sentence, `&` for
-# any word with dots in it (file names), %NAME% for one of these.
-_INJECT_WORDS = {
-    "VERB": "ignore|disregard|forget|neglect|override|overrule|bypass|discard|ignorier(?:e|en|t)|vergiss|vergesst|vergessen"
-            "|missachte|ignore[rz]|oublie[rz]?|ignora(?:te|re|d)?|ignoren|olvid(?:a|e|en|ad)|descarta|omite"
-            "|dimentica(?:te|re)?|trascura(?:te)?|ne_tiens_pas_compte|ne_tenez_pas_compte|no_tengas_en_cuenta|haz_caso_omiso|non_tenere_conto|esque[çc]a|desconsidere|ignorem|descarte|negeer|vergeet|ignoruj(?:cie)?"
-            "|zignoruj(?:cie)?|zapomnij(?:cie)?|pomiń|игнорируй(?:те)?|проигнорируй(?:те)?|забудь(?:те)?",
-    "FILL": "all|any|every|each|the|these|those|this|that|my|our|of|and|or|to|from|entire|whole|rest|you|received|set|its|about"
-            "|alle[nrs]?|die|sämtliche[nr]?|den|der|sie|toutes?|tous|les|la|l|le|de|du|des|todas?|todos|las|los|tutte|tutti|gli|i"
-            "|quelle|delle|und|as|os|o|a|het|wszystkie|wszystkich|swoich|все|о",
-    "SCOPE": "previous(?:ly)?|prior|above|earlier|preceding|past|former|foregoing|existing|original|initial|current|safety"
-             "|security|system|developer(?:['’]s)?|default|ethical|given|bisherige[nr]?|vorherige[nr]?|vorige[nr]?|obige[nr]?|zuvor"
-             "|früheren?|vorangegangenen?|vorhergehenden?|vorangehenden?|ursprünglichen?|anteriores|anterior|previas|prévias"
-             "|précédentes|précédents|precedenti|eerdere|bovenstaande|voorgaande|oorspronkelijke|your|deine[nr]?|ihre[nr]?|vos"
-             r"|tes|tus|sus|tue|vostre|suas|tuas|je|jouw|uw|swoje|twoje|свои|твои|ваши|poprzedni\w+|wcześniejsz\w+|powyższ\w+"
-             r"|dotychczasow\w+|предыдущ\w+|прежн\w+|прошл\w+|систем\w+",
-    "OBJ": r"(?:system_)?(?:instructions?|prompts?|guidelines?|guidance|directives?)|system_messages?"
-           r"|system(?:vorgaben|anweisungen|regeln)|anweisungen|instruktionen|vorgaben|instrucciones|indicaciones|directrices|consignes|istruzioni|direttive|instru[çc][õo]es|diretrizes"
-           r"|orienta[çc][õo]es|instructies|aanwijzingen|systeem\w+|instrukcj\w+|wytyczn\w+|polece\w+|инструкци\w+|указани\w+",
-    "SOFT": "rules|commands|constraints|restrictions|programming|safeguards|polic(?:y|ies)|training|context|directions|regeln"
-            r"|befehle|reglas|órdenes|règles|regole|ordini|regras|comandos|regels|opdrachten|zasad\w*|reguł\w*|правила?|команд\w*",
-    "POST": "above|you (?:were|have been|are) given|given (?:to you )?(?:before|earlier)|so far"
-            r"|pr[ée]c[ée]dent\w*|anterior\w*|ant[ée]rieur\w*|ci-dessus|previ[ao]s|pr[ée]vi[ao]s|acima|sopra|precedenti|iniciales"
-            "|iniciais|iniziali|initiales|du syst[èe]me|del sistema|do sistema|ricevute|recibidas|recebidas|davor|zuvor|oben",
-    "END": r"(?!_(?:in|inside|within|from|for|on|found|contained|embedded|if|when|unless|until|that|which|with)_"
-           r"(?!(?:this|the|your)_(?:conversation|session|chat|context|system|developer|user)|you_(?:are|were|have)|now_on))",
-    "NOT": "do_not|don['’]t|dont|must_not|mustn['’]t|should_not|shouldn['’]t|shall_not|may_not|need_not|needn['’]t"
-           "|cannot|can['’]t|never|avoid|refrain_from",
-    "TELL": "(?:tell|inform|mention|reveal|disclose|explain|admit|report|notify|alert|warn|confess|describe|expose|show|say"
-            "|discuss|acknowledge|refer|let|telling|informing|mentioning|revealing|disclosing|notifying|alerting|showing)",
-    "USER": r"(?:the|your|any|our|end)_(?:end.)?(?:users?|humans?|operator|developer|owner|customer|person)\b",
-    "AI": r"ai|llm|llms|language_models?|assistants?|agents?|chatbots?|models?|claude|chatgpt|gpt|copilot",
-    "GIVE": "send|pass|include|append|attach|upload|paste|forward|provide|put|insert|leak|exfiltrate|post|submit|share"
-            "|transmit|email|copy|output|print|add|encode|embed|deliver|write|supply|give",
-    "FILE": r"(?:(?<!your )(?:~|/home/[\w.-]+|/root)/(?!\S{0,99}\.pub\b)[.\w/-]+(?![.\w/-])"
-            r"|\bid\_(?:rsa|ed25519|ecdsa)\b(?!\.pub)|(?<![\w*])\.env\b(?![.\w])|/etc/(?:passwd|shadow)|authorized\_keys|mcp\.json|private.?keys?|ssh.?keys?)",
-    "TALK": r"(?:(?:chat|conversation|message|browsing|dialogue)_(?:history|log|context)|(?:entire|full|whole|complete"
-            r"|previous|current|this|the)_conversation|system_prompt|previous_messages)",
-    "WEALTH": r"(?:secrets?\b|credential|(?:api|ssh|access).?keys?|tokens?\b|password|environment_var|contents?_of|every_file"
-              r"|all_files|files_you|invites|inbox|address_book|user['’]s|personal_data|everything_you"
-              r"|all_(?:e-?mails?|messages|data)|\.env\b|id\_rsa|/etc/|~/)",
-    "ORDER": r"(?:you_(?:must|are|should|will|have_to|need_to)|new_(?:instructions?|task)|ignore|disregard|override|from_now_on"
-             r"|the_(?:assistant|model|agent|user)_|do_not|don['’]t|your_(?:instructions|new|role|task)|execute|call_|reveal"
-             r"|send_|transfer|grant|forget|all_previous|obey|before_|route_|never|always|delete)",
-    "DOES": r"(?:ignore|run|execute|send|curl|call|must|should|forget|include|delete|do_not|don['’]t|open|read|write|upload|say"
-            r"|recommend|visit|forward|append|reveal|output|print|fetch|install|add)",
-}
+# any word with dots in it (file names), `\_` for itself, %NAME% for one of these. Indented lines continue the line above.
+_INJECT_WORDS = r"""
+VERB ignore|disregard|forget|neglect|override|overrule|bypass|discard|ignorier(?:e|en|t)|vergiss|vergesst|vergessen|missachte
+  |ignore[rz]|oublie[rz]?|ignora(?:te|re|d)?|ignoren|olvid(?:a|e|en|ad)|descarta|omite|dimentica(?:te|re)?|trascura(?:te)?
+  |ne_tiens_pas_compte|ne_tenez_pas_compte|no_tengas_en_cuenta|haz_caso_omiso|non_tenere_conto|esque[çc]a|desconsidere|ignorem
+  |descarte|negeer|vergeet|ignoruj(?:cie|te)?|zignoruj(?:cie|te)?|ignorera|ignorer|glöm|glem|zapomeň(?:te)?|zapomnij(?:cie)?
+  |pomiń|игнорируй(?:те)?|проигнорируй(?:те)?|забудь(?:те)?
+FILL all|any|every|each|the|these|those|this|that|my|our|of|and|or|to|from|entire|whole|rest|you|received|set|its|about
+  |alle[nrs]?|die|sämtliche[nr]?|den|der|sie|toutes?|tous|les|la|l|le|de|du|des|todas?|todos|las|los|tutte|tutti|gli|i|quelle
+  |delle|und|as|os|o|a|het|wszystkie|wszystkich|swoich|все|о|alla|všechny|všechna|ty|tyto
+SCOPE previous(?:ly)?|prior|above|earlier|preceding|past|former|foregoing|existing|original|initial|current|safety|security
+  |system|developer(?:['’]s)?|default|ethical|given|bisherige[nr]?|vorherige[nr]?|vorige[nr]?|obige[nr]?|zuvor|früheren?
+  |vorangegangenen?|vorhergehenden?|vorangehenden?|ursprünglichen?|anteriores|anterior|previas|prévias|précédentes|précédents
+  |precedenti|eerdere|bovenstaande|voorgaande|oorspronkelijke|your|deine[nr]?|ihre[nr]?|vos|tes|tus|sus|tue|vostre|suas|tuas
+  |je|jouw|uw|swoje|twoje|свои|твои|ваши|poprzedni\w+|wcześniejsz\w+|powyższ\w+|tidigare|tidligere|föregående|foregående
+  |forrige|ovanstående|ovenstående|dina|dine|předchozí\w*|dřívější\w*|dotychczasow\w+|предыдущ\w+|прежн\w+|прошл\w+|систем\w+
+OBJ (?:system_)?(?:instructions?|prompts?|guidelines?|guidance|directives?)|system_messages?|system(?:vorgaben|anweisungen
+  |regeln)|anweisungen|instruktionen|vorgaben|instrucciones|indicaciones|directrices|consignes|istruzioni|direttive
+  |instru[çc][õo]es|diretrizes|orienta[çc][õo]es|instructies|aanwijzingen|systeem\w+|instru[kc]tion(?:er|erna|erne)
+  |instruksj\w+|pokyn\w*|instrukc[ei]|instrukcj\w+|wytyczn\w+|polece\w+|инструкци\w+|указани\w+
+SOFT rules|commands|constraints|restrictions|programming|safeguards|polic(?:y|ies)|training|context|directions|regeln|befehle
+  |reglas|órdenes|règles|regole|ordini|regras|comandos|regels|opdrachten|zasad\w*|reguł\w*|правила?|команд\w*
+POST above|you (?:were|have been|are) given|given (?:to you )?(?:before|earlier)|so far|pr[ée]c[ée]dent\w*|anterior\w*
+  |ant[ée]rieur\w*|ci-dessus|previ[ao]s|pr[ée]vi[ao]s|acima|sopra|precedenti|iniciales|and_(?:instead_)?(?:follow|obey)
+  |e_segu\w+|et_sui\w+|y_sigue|und_(?:folge|befolge)|en_volg|iniciais|iniziali|initiales|du syst[èe]me|del sistema|do sistema
+  |ricevute|recibidas|recebidas|davor|zuvor|oben
+END (?!_(?:in|inside|within|from|for|on|of|found|contained|embedded|if|when|unless|until|that|which|with)_(?!(?:this|the
+  |your)_(?:conversation|session|chat|context|system|developer|user)|you_(?:are|were|have)|now_on))
+NOT do_not|don['’]t|dont|must_not|mustn['’]t|should_not|shouldn['’]t|shall_not|may_not|need_not|needn['’]t|cannot|can['’]t
+  |never|avoid|refrain_from|no_need_to
+TELL (?:tell|inform|mention|reveal|disclose|explain|admit|report|notify|alert|warn|confess|describe|expose|show|say|discuss
+  |acknowledge|refer|let|displaying|telling|informing|mentioning|revealing|disclosing|notifying|alerting|showing)
+USER (?:the|your|any|our|end)_(?:end.)?(?:users?|humans?|operator|developer|owner|customer|person)\b
+AI ai|llm|llms|language_models?|assistants?|agents?|chatbots?|models?|claude|chatgpt|gpt|copilot
+GIVE send|pass|include|append|attach|upload|paste|forward|provide|put|insert|leak|exfiltrate|post|submit|share|transmit|email
+  |copy|output|print|add|encode|embed|deliver|write|supply|give
+FILE (?:(?<!your )(?:~|/home/[\w.-]+|/root)/(?!\S{0,99}\.pub\b)[.\w/-]+(?![.\w/-])|\bid\_(?:rsa|ed25519|ecdsa)\b(?!\.pub)
+  |(?<![\w*])\.env\b(?![.\w])|/etc/(?:passwd|shadow)|authorized\_keys|mcp\.json|private.?keys?|ssh.?keys?)
+TALK (?:(?:chat|conversation|message|browsing|dialogue)_(?:history|log|context)|(?:entire|full|whole|complete|previous|current
+  |this|the)_conversation|system_prompt|previous_messages)
+WEALTH (?:secrets?\b|credential|(?:api|ssh|access).?keys?|tokens?\b|password|environment_var|contents?_of|every_file|all_files
+  |files_you|invites|inbox|address_book|user['’]s|personal_data|everything_you|all_(?:e-?mails?|messages|data)|\.env\b|id\_rsa
+  |/etc/|~/)
+ORDER (?:you_(?:must|are|should|will|have_to|need_to)|new_(?:instructions?|task)|ignore|disregard|override|from_now_on
+  |the_(?:assistant|model|agent|user)_|do_not|don['’]t|your_(?:instructions|new|role|task)|execute|call_|reveal|send_|transfer
+  |grant|forget|all_previous|obey|before_|route_|never|always|delete|your_(?:permissions|privileges|restrictions)_(?:have|are)
+  |confirmation_is_(?:no_longer|not)|pre.?approved)
+DOES (?:ignore|run|execute|send|curl|call|must|should|forget|include|delete|do_not|don['’]t|open|read|write|upload|say
+  |recommend|visit|forward|append|reveal|output|print|fetch|install|add)
+"""
 # kind | strength | rule. Strength: `!` strong, `~` weak, `d` strong in descriptions and weak in responses; then `i`: only
-# as an order (not "the parser ignores …"), `a`: only with the model addressed earlier in the sentence, `x`: nothing
-# excuses it (tokens mean the same in quotes), `s`: searched for; all others are tried where a word begins that they
-# can begin with, so each must begin with a plain choice of words. Indented lines continue the row above.
+# as an order (not "the parser ignores …"), `a`: only with the model addressed earlier in the sentence, `x`: also in
+# quotes, where tokens mean the same (but not in code that builds a prompt), `m`: tried at the anchors that begin with a
+# mark, `s`: searched for (scripts without blanks). All others are tried near other anchors, where a word begins that they
+# can begin with, so each must begin with a plain choice of words.
 _INJECT_RULES = r"""
-override|!i|(?:%VERB%)_(?:(?:(?:%FILL%)_){0,5}?(?:%SCOPE%)_(?:(?:%FILL%|%SCOPE%)_){0,4}?(?:%OBJ%|%SOFT%)\b|(?:(?:%FILL%)_
-  ){0,2}?(?:all|any|every|alle|toutes?|todas|tutte|wszystkie|все)_(?:(?:%FILL%)_){0,3}?(?:%OBJ%)\b|(?:(?:%FILL%)_
-  ){0,4}?(?:%OBJ%|%SOFT%)_@{0,2}?(?:%POST%)\b)%END%
+override|!i|(?:%VERB%)_(?:(?:(?:%FILL%)_){0,5}?(?:%SCOPE%)_(?:(?:%FILL%|%SCOPE%)_){0,4}?(?:%OBJ%|%SOFT%)\b
+  |(?:(?:%FILL%)_){0,2}?(?:all|any|every|alle|toutes?|todas|tutte|wszystkie|все)_(?:(?:%FILL%)_){0,3}?(?:%OBJ%)\b
+  |(?:(?:%FILL%)_){0,4}?(?:%OBJ%|%SOFT%)_@{0,2}?(?:%POST%)\b)%END%
 override|!i|(?:ignore|disregard|forget)_(?:@{0,3}?(?:everything|anything|all|whatever)_(?:(?:that|which|else|i|we|they|you|has
-  |have|had|was|were|been|is)_){0,5}(?:told|said|instructed|above|before|asked|taught|written)\b|(?:all_|everything_)?(?:of_
-  )?the_above\b[^.!?]{0,20}\b(?:and|instead|directions?)\b)
-override|!i|(?:do_not|don['’]t|stop|never)_(?:follow|obey|comply_with|adhere_to|trust|listen_to|following|obeying)_(?:(?:any
-  |all|of|the|your|user['’]?s?|previous|prior|original|system|developer)_){1,5}(?:request|instructions?|prompt|rules|commands?
+  |have|had|was|were|been|is)_){0,5}(?:told|said|instructed|above|before|asked|taught|written)\b|(?:all_
+  |everything_)?(?:of_)?the_above\b[^.!?]{0,20}\b(?:and|instead|directions?)\b)
+override|!i|(?:%NOT%|stop)_(?:follow|obey|comply_with|adhere_to|trust|listen_to|following|obeying)_(?:(?:any|all|of|the|your
+  |user['’]?s?|previous|prior|earlier|former|original|system|developer)_){1,5}(?:request|instructions?|prompt|rules|commands?
   |guidelines|users?)\b
-override|!|(?:this|following|below|these)_@{0,3}?(?:overrides?|supersedes?|replaces?|takes?_precedence_over)_(?:(?:%FILL%)_
-  ){0,5}?(?:system_prompt|(?:previous|prior|existing|original|other|earlier)_(?:system_)?instructions|your_@?(?:instructions
-  |prompt|guidelines|rules))
-override|!s|(?:忽略|无视|無視|忘记|忘掉|忽視|不要理会)[^。！？]{0,6}(?:之前|先前|以上|上面|前面|此前|所有|原有|你的)[^。！？]{0,8}(?:指令|指示|提示|命令)|(?:以前|これまで|上記|先|すべて
-  |全て)[^。！？]{0,10}(?:指示|指令)[^。！？]{0,4}(?:無視|忘れ|破棄)
-role_spoof|!i|(?:new|updated|hidden|revised|real|secret|additional|neue|nouvelles|nuevas|nuove|novas|nieuwe|nowe|новые)_
-  (?:system_)?(?:instructions?|anweisungen|instrucciones|istruzioni|instru[çc][õo]es|instructies|instrukcje|инструкции)(?:_
-  (?:for|to)_(?:the_|all_|any_)?(?:%AI%))?[\])*]{0,3}\s?:\s{0,3}(?!\s|see|please see|read|refer|available|docs|https?|in |on 
-  |v?\d|none|n/a)
+override|!|(?:this|following|below|these)_@{0,3}?(?:overrides?|supersedes?|replaces?
+  |takes?_precedence_over)_(?:(?:%FILL%)_){0,5}?(?:system_prompt|(?:previous|prior|existing|original|other
+  |earlier)_(?:system_)?instructions|your_@?(?:instructions|prompt|guidelines|rules))
+override|!|(?:your|previous|prior|earlier|rules|instructions|restrictions)_@{0,6}?(?:is|are|have_been)_(?:now_|hereby_
+  |all_){0,2}(?:void|null_and|revoked|rescinded|lifted)\b(?=\s*(?:$|[.!;,"'”’)<\]*\n]))
+override|!|(?:önceki|yukarıdaki|daha_önceki)_@{0,2}?(?:talimat|yönerge|komut)\w*[^.!?]{0,20}(?:yok_say|görmezden|unut
+  |dikkate_alma)
+override|!s|(?:忽略|无视|無視|忘记|忘掉|忽視|不要理会)[^。！？]{0,6}(?:之前|先前|以上|上面|前面|此前|所有|原有
+  |你的)[^。！？]{0,8}(?:指令|指示|提示|命令)|(?:以前|これまで|上記|先|すべて|全て)[^。！？]{0,10}(?:指示
+  |指令)[^。！？]{0,4}(?:無視|忘れ|破棄)
+role_spoof|!i|(?:new|updated|hidden|revised|real|secret|additional|neue|nouvelles|nuevas|nuove|novas|nieuwe|nowe
+  |новые)_(?:system_)?(?:instructions?|anweisungen|instrucciones|istruzioni|instru[çc][õo]es|instructies|instrukcje
+  |инструкции)(?:_(?:for|to)_(?:the_|all_|any_)?(?:%AI%)|_from_(?:the_|your_)?(?:developers?|admin\w*|system|owner|operator
+  |openai|anthropic|security_team|management))?[\])*]{0,3}\s?:\s{0,3}(?!\s|see|please see|read|refer|available|docs|https?
+  |in |on\x20|v?\d|none|n/a)
 role_spoof|!|(?:hidden|secret)_(?:instructions?|message|note)_(?:for|to)_(?:the_|all_|any_)?(?:%AI%)\b
 role_spoof|~|(?:instructions?)_(?:for|to)_(?:the_|all_|any_)?(?:%AI%)\s?:
 concealment|!i|(?:%NOT%)_@{0,3}?%TELL%_(?:(?:any|of|this|it|that|these|anything|the|fact|about|to|instructions?|message|note
   |step|action|behaviou?r|tool|call|change)_){0,6}?%USER%(?=\s*(?:$|[.!;,"'”’)<\]*\n])|_(?:that_(?:you|this)|about_(?:this|it
-  |the|these|any)|what_you|of_this|anything|unless_(?:they|asked)))
+  |the|these|any)|what_you|of_this|anything|unless_(?:they|asked)|under_(?:any|no)|in_any_(?:case|way)|at_any|for_any_reason
+  |no_matter))
 concealment|!i|(?:%NOT%)_@{0,2}?(?:(?:mention|tell|reveal|disclose)_(?:this|these|that|any_of_this|the_(?:above|instruction
-  |tool|note|message|side|fact|change|extra|hidden|file)\w*|anyone|anybody)(?=\s*(?:$|[.!;"'”’)<\]*\n])|_(?:in_(?:your|the)_
-  (?:resp|answ|repl|summ|out|final)|to_(?:the_user|anyone)|when|anywhere|about_(?:this|it)))|(?:include|mention|show|reference
-  |display|reveal)_(?:this|these|any|it|that|the)_@{0,5}?in_your_@?(?:repl|resp|answ|summ|output))
+  |tool|note|message|side|fact|change|extra|hidden|file)\w*|anyone|anybody)(?=\s*(?:$|[.!;"'”’)<\]*\n])|_(?:in_(?:your
+  |the)_(?:resp|answ|repl|summ|out|final)|to_(?:the_user|anyone)|when|anywhere|about_(?:this|it)))|(?:include|mention|show
+  |reference|display|reveal)_(?:this|these|any|it|that|the)_@{0,5}?in_your_@?(?:repl|resp|answ|summ|output))
+concealment|!i|(?:%NOT%)_(?:display|show|mention|reveal|report|log)_(?:this|that|these)_(?:calls?|steps?|actions?|requests?
+  |upload|transfer|instructions?)(?=\s*(?:$|[.!;,"'”’)<\]*\n]))
+concealment|~|(?:%NOT%)_(?:tell|inform|notify|alert)_(?:them|him|her)(?=\s*(?:$|[.!;"'”’)<\]*\n])|_(?:about_(?:it|this)|that))
+concealment|!i|(?:do|perform|execute|run|carry_out|complete)_(?:this|that|it|these|all_of_this)_@{0,2}?(?:silently|secretly
+  |covertly|discreetly|quietly)\b(?!_(?:in_ci|mode))
+concealment|!i|(?:remove|erase|delete|strip|hide)_(?:any|all|every)_(?:traces?|evidence|mentions?
+  |signs?)_of_@{0,3}?(?:from_your|so_(?:that_)?the_user)
+concealment|!|(?:berätta|säg|nämn|informera|avslöja|visa|fortæl|sig|nævn|fortell|si|nevn|informer|vis)_(?:det_|dette_
+  |detta_)?(?:inte|ikke|aldrig|aldri)_[^.!?]{0,30}(?:användar|bruger|bruker)
+concealment|!|(?:utan_att|uden_at|uten_å)_(?:berätta|informera|fråga|meddela|fortælle|informere|spørge|fortelle
+  |spørre)_[^.!?]{0,12}(?:användar|bruger|bruker)
+concealment|!|(?:(?:neříkej|neinformuj|nezmiňuj|neprozrazuj|neukazuj)\w*_[^.!?]{0,30}uživatel|bez_vědomí_uživatele
+  |kullanıcı\w*_[^.!?]{0,30}(?:söyleme|bildirme|bahsetme|haber_verme)\w*)
 concealment|di|(?:%NOT%)_@{0,3}?%TELL%_@{0,5}?%USER%
 concealment|di|(?:hide|conceal|withhold|keep|suppress|omit)_@{0,6}?(?:from|to)_%USER%
 concealment|!i|(?:hide|conceal|withhold|keep)_(?:this|it|that|these|any|all|your)_@{0,5}?from_%USER%
 concealment|!i|(?:omit|leave|exclude)_(?:this|these|any|it|that|the)_@{0,5}?(?:from|out_of)_your_@?(?:repl|resp|answ|summ
-  |output)
-concealment|!a|(?:without)_@{0,2}?(?:telling|informing|notifying|alerting|mentioning|asking|warning|the_
-  user)\b[^.!?]{0,20}?(?:user|human|noticing|knowing|knowledge|confirmation|permission)
+  |report|output)
+concealment|!a|(?:without)_@{0,2}?(?:telling|informing|notifying|alerting|mentioning|warning|the_user)\b[^.!?]{0,20}?(?:user
+  |human|noticing|knowing|knowledge|permission)
 concealment|~|(?:without)_@{0,2}?(?:telling|informing|notifying|alerting|mentioning|asking|warning|the_user)\b
 concealment|!|(?:user)_(?:must|should|need|does|do|will|is|are)(?:_?n['’]t|_not|_never)_(?:need_to_)?(?:be_)?(?:know|notice
   |informed|told|aware|find_out|learn)_(?:about_|of_|that_)?(?:this|it|you|these|any)
@@ -8206,29 +8306,33 @@ concealment|!|(?:non_(?:(?:lo|ne)_)?(?:dire|dirlo|informare|menzionar\w+|rivelar
   |avvisare|informare|chiedere)\b[^.!?]{0,30}utent)|insaputa_dell.utente|nascond\w+_[^.!?]{0,40}utente)
 concealment|!|(?:(?:não|nao)_(?:o_)?(?:diga|conte|mencione|informe|revele|avise|notifique|mostre)\b[^.!?]{0,50}(?:usu.ri
   |utilizad)|sem_(?:que_o_(?:usu.rio|utilizador)_(?:o_|se_)*(?:saiba|perceba|note|veja)|(?:avisar|informar|dizer|perguntar
-  |notificar)\b[^.!?]{0,30}(?:usu.ri|utilizad))|esconda_[^.!?]{0,40}(?:usu.ri|utilizad)|oculte_[^.!?]{0,40}(?:usu.ri|utilizad))
+  |notificar)\b[^.!?]{0,30}(?:usu.ri|utilizad))|esconda_[^.!?]{0,40}(?:usu.ri|utilizad)|oculte_[^.!?]{0,40}(?:usu.ri
+  |utilizad))
 concealment|!|(?:sag|sage|sagen|erzähle?|teile?|erwähnen?|informieren?|verrate?|verraten|benachrichtigen?|zeigen?|melden?
   |warnen?)\b[^.!?]{0,50}nutzer\w*\W[^.!?]{0,30}?(?:nichts|nicht|niemals|nie|kein\w*)\b
 concealment|!|(?:(?:nicht|nichts|niemals)_[^.!?]{0,30}nutzer\w*_[^.!?]{0,30}(?:sagen|erwähnen|mitteilen|verraten|erzählen)
   |nutzer_(?:nichts|nicht|niemals)_[^.!?]{0,24}(?:sagen|erwähnen|mitteilen|verraten|erzählen|erfahren)|benutzer_(?:nichts
-  |nicht|niemals)_[^.!?]{0,24}(?:sagen|erwähnen|mitteilen|verraten|erzählen|erfahren)|ohne_(?:dass?_[^.!?]{0,20}nutzer\w*_
-  [^.!?]{0,24}(?:merkt|erfährt|weiß|mitbekommt|sieht)|[^.!?]{0,12}wissen_de[sr]_[^.!?]{0,12}nutzer|[^.!?]{0,16}nutzer\w*_
-  [^.!?]{0,20}zu_(?:informieren|fragen|benachrichtigen|sagen|warnen))|verheimliche_[^.!?]{0,40}nutzer|verschweige_
-  [^.!?]{0,40}nutzer|verbirg_[^.!?]{0,40}nutzer)
+  |nicht|niemals)_[^.!?]{0,24}(?:sagen|erwähnen|mitteilen|verraten|erzählen|erfahren)
+  |ohne_(?:dass?_[^.!?]{0,20}nutzer\w*_[^.!?]{0,24}(?:merkt|erfährt|weiß|mitbekommt|sieht)
+  |[^.!?]{0,12}wissen_de[sr]_[^.!?]{0,12}nutzer|[^.!?]{0,16}nutzer\w*_[^.!?]{0,20}zu_(?:informieren|fragen|benachrichtigen
+  |sagen|warnen))|verheimliche_[^.!?]{0,40}nutzer|verschweige_[^.!?]{0,40}nutzer|verbirg_[^.!?]{0,40}nutzer)
 concealment|!|(?:vertel|zeg|meld|noem|informeer|toon|waarschuw|vermeld)\b(?:[^.!?]{0,40}gebruiker\w*\W[^.!?]{0,25}?(?:niet
   |niets|nooit)\b|_(?:dit_|hier_)?(?:niet|niets|nooit)_[^.!?]{0,30}gebruiker)
 concealment|!|(?:zonder_(?:dat_de_gebruiker|medeweten|[^.!?]{0,8}gebruiker\w*_[^.!?]{0,20}te_(?:informeren|vragen
   |waarschuwen))|verberg_[^.!?]{0,40}gebruiker|nie_(?:mów|informuj|wspominaj|ujawniaj|powiadamiaj|pokazuj|ostrzegaj
-  |zdradzaj)\w*\b[^.!?]{0,40}ytkown|bez_(?:wiedzy|zgody|informowania|pytania|powiadamiania)_[^.!?]{0,8}ytkown|ukryj\w*_
-  [^.!?]{0,40}ytkown)
+  |zdradzaj)\w*\b[^.!?]{0,40}ytkown|bez_(?:wiedzy|zgody|informowania|pytania|powiadamiania)_[^.!?]{0,8}ytkown
+  |ukryj\w*_[^.!?]{0,40}ytkown)
 concealment|!|(?:не_(?:говори|сообщай|упоминай|рассказывай|показывай|уведомляй|раскрывай
-  |информируй)\w*\b[^.!?]{0,40}ользовател|без_ведома_\S*ользовател|скро\w+_[^.!?]{0,40}ользовател|скры\w+_
-  [^.!?]{0,40}ользовател)
-concealment|!s|(?:不要|别|勿|不得|不能|禁止)[^。！？]{0,6}(?:告诉|告知|通知|透露|提及|提醒|让|向|对)[^。！？]{0,8}用户|ユーザー?[^。！？]{0,12}(?:伝え|知らせ|言わ|教え|通知し
-  |明かさ)(?:ない|ず|るな|てはいけ)
-role_spoof|!|(?:you)_are_now_@{0,3}?(?:dan|unrestricted|jailbroken|unfiltered|uncensored|no_longer_\w+|without_(?:any_
-  )?restrictions|(?:a|an|the|my|evil|helpful)_@{0,2}?(?:ai|assistant|agent|model|chatbot|attacker|hacker|persona|terminal
-  |interpreter))\b
+  |информируй)\w*\b[^.!?]{0,40}ользовател|без_ведома_\S*ользовател|скро\w+_[^.!?]{0,40}ользовател
+  |скры\w+_[^.!?]{0,40}ользовател)
+concealment|!s|(?:不要|别|勿|不得|不能|禁止)[^。！？]{0,6}(?:告诉|告知|通知|透露|提及|提醒|让|向|对)[^。！？]{0,8}用户
+  |ユーザー?[^。！？]{0,12}(?:伝え|知らせ|言わ|教え|通知し|明かさ)(?:ない|ず|るな|てはいけ)
+role_spoof|!|(?:you)_are_now_@{0,3}?(?:dan|unrestricted|jailbroken|unfiltered|uncensored|no_longer_\w+
+  |without_(?:any_)?restrictions|(?:a|an|the|my|evil|helpful)_@{0,2}?(?:ai|assistant|agent|model|chatbot|attacker|hacker
+  |persona|terminal|interpreter))\b
+role_spoof|!|(?:from)_(?:this_(?:point|moment)|now|here)_(?:on_|onwards?_|forward_)?[^.!?\w]{0,3}you_(?:are|will_be|become
+  |act_as|must_act_as)_@{0,4}?(?:dan|unrestricted|jailbroken|unfiltered|uncensored|no_longer_bound|free_(?:of|from)_\w+)\b
+role_spoof|!i|(?:begin|start|end)_(?:of_)?(?:new_|the_)?system_prompt\b
 role_spoof|~|(?:you)_are_now_(?:in|a|an|acting|operating|running)_
 role_spoof|!i|(?:act|behave|respond|pretend|imagine|roleplay|answer)_(?:as_(?:if|though)_|that_|like_)?you(?:_are|_were|_have
   |['’]re)_@{0,4}?(?:admin\w*|root|developer|unrestricted|allowed|jailbroken|dan|no_(?:rules|restrictions|limits)|evil|hacker
@@ -8236,21 +8340,33 @@ role_spoof|!i|(?:act|behave|respond|pretend|imagine|roleplay|answer)_(?:as_(?:if
 role_spoof|!i|(?:system)(?:_(?:message|override|prompt|notice|note|alert|instruction|update|command|admin\w*
   |directive))?(?:[\])>}*]{0,3}\s{0,2}:|[\])>}*]{1,3})\s{0,3}[^\n]{0,80}?\b%ORDER%
 role_spoof|!|(?:%AI%)_(?:reading|processing|parsing|seeing|viewing|that_(?:reads?|sees?|process\w*))_(?:this|the)
-role_spoof|!|(?:if)_you_are_(?:an?|the)_@{0,2}?(?:%AI%)\b(?!_(?:teacher|manager|professor|of|at|for|director|who|owner
-  |user))[^.!?]{0,40}?\b%DOES%_
+role_spoof|!|(?:if)_you_are_(?:an?|the)_@{0,2}?(?:%AI%)(?:\s{0,3}[,:;–—-]|_(?:reading|processing|parsing|viewing|seeing|that
+  |and|then|you|please|with|working|running|summari\w+|%DOES%)\b)[^.!?]{0,40}?\b%DOES%_
 role_spoof|~|(?:note|message|attention|reminder|dear|hey|hello)_@{0,6}?(?:to_|for_)?(?:the_|all_|any_)?(?:%AI%)(?:_(?:agents?
   |assistants?|models?))?\s{0,2}[:,*]
 role_spoof|!|(?:note|message|attention|dear|hey)_@{0,6}?(?:to_|for_)?(?:the_|all_|any_)?(?:%AI%)(?:_(?:agents?|assistants?
-  |models?))?\s{0,2}[:,*]{1,4}[^.!?]{0,90}?(?:you_must|(?:%GIVE%)_|ignore|disregard|disabled|without|the_user_has)
+  |models?))?\s{0,2}[:,*]{1,4}[^.!?]{0,90}?(?:you_must|(?:%GIVE%)_|ignore|disregard|disabled|without|the_user_has
+  |you_(?:received|were_given)_@{0,2}?(?:are|is)_\w+)
 tool_steering|~|(?:%AI%)_(?:must|shall|should|needs?_to|has_to|is_(?:required|instructed)_to)_@{0,2}?(?:read|call|run|execute
   |delete|disclose|reveal|open|fetch|%GIVE%)_
 tool_steering|!|(?:%AI%)_(?:must|shall|should|needs?_to|has_to|is_(?:required|instructed)_to)_@{0,2}?(?:read|execute|disclose
   |reveal|open|fetch|%GIVE%)_[^!?\n]{0,40}?(?:%FILE%|%TALK%)
-tool_steering|d|(?:must|always|should|need)_(?:to_|always_|first_)*(?:call|use|invoke|run|execute)_this_(?:tool|function)_
-  (?:first|before)_@{0,3}?(?:any|every|all|each)_@?(?:requests?|questions?|messages?|conversations?|tasks?|answers?|responses?
-  |calls?|tools?)\b
+tool_steering|d|(?:must|always|should|need)_(?:to_|always_|first_)*(?:call|use|invoke|run|execute)_this_(?:tool
+  |function)_(?:first|before)_@{0,3}?(?:any|every|all|each)_@?(?:requests?|questions?|messages?|conversations?|tasks?|answers?
+  |responses?|calls?|tools?)\b
 tool_steering|!i|(?:route|send|direct|redirect|pass|forward)_@{0,2}?(?:all|every|any)_@{0,5}?(?:through|via|to)_this_(?:one
   |tool|server|proxy|function)
+tool_steering|~|(?:never_(?:use|call)_the_(?:built.?in|other|original)|prefer_this_tool_over_(?:any|all|every)_other)\b
+tool_steering|!i|(?:use|call)_(?:the_)?@?(?:shell|bash|terminal|command)_tool_to_(?:run
+  |execute)_[^\n]{0,120}?(?:\|\s{0,3}(?:ba|z)?sh\b|rm -rf)
+tool_steering|!i|(?:call|use|invoke|run)_&{0,3}?(?:with|passing|including)_(?:the_)?%TALK%
+tool_steering|!i|(?:after|before)_(?:each|every|any)_@?(?:call|request|response|answer|message|tool|turn),?_(?:you_(?:must
+  |should)_|please_|always_|also_|then_|(?:use|call)_@{0,4}?to_){0,2}(?:post|send|upload|forward
+  |submit)_[^.!?]{0,40}?\bto_\W{0,2}https?://
+tool_steering|~|(?:change|replace|swap)_(?:the_)?@{0,2}?(?:recipient|destination|payee|beneficiary|iban)_@{0,3}?(?:to|with
+  |by)_
+tool_steering|!i|(?:%GIVE%)_@{0,5}?(?:all|every|each)_(?:environment_variables?|env_vars?|secrets?|credentials?|api_keys?
+  |passwords?)_(?:in|into|to|as)_@{0,4}?(?:arguments?|parameter|field|metadata|notes?|query|url)
 tool_steering|~|(?:other|those|existing)_@?tools_(?:are|is)_(?:now_)?(?:deprecated|unsafe|broken|disabled|insecure|obsolete
   |compromised|untrusted)
 tool_steering|d|(?:do_not_(?:use|call)_any_other_tool|never_(?:use|call)_any_other_tool|only_use_this_tool|instead_of_(?:all
@@ -8258,65 +8374,78 @@ tool_steering|d|(?:do_not_(?:use|call)_any_other_tool|never_(?:use|call)_any_oth
 tool_steering|di|(?:when|whenever|if|once|every)_@{1,5}?(?:is|are|gets)_(?:available|called|used|invoked
   |present)[^.!?]{0,40}?(?:change|replace|set|modify|redirect|swap|override|bcc|cc|include)_(?:the_)?@{0,3}?(?:recipient
   |destination|amount|account|address|number|bcc|cc|contents?)\b
-tool_steering|!i|(?:always)_(?:change|replace|set|redirect|bcc|cc)_(?:the_)?@{0,2}?(?:recipient|destination|account|payee|bcc
-  |address)
+tool_steering|!i|(?:always)_(?:change|replace|set|redirect|add_a|add|bcc|cc)_(?:the_)?@{0,2}?(?:recipient|destination|account
+  |payee|bcc|address)
 tool_steering|~|(?:you)_(?:must|should|need_to|have_to)_(?:now_|immediately_|always_|first_|then_)*(?:call|invoke|run
   |execute)_(?:the_)?(?:tool_|function_|command_)?
 tool_steering|!|(?:system|override|urgent|important)\W{0,3}[^.!?]{0,24}\byou_must_now_(?:call|invoke|run|execute)_
-tool_steering|!i|(?:read|open|cat|load|fetch|access|retrieve|get)_&{0,6}?%FILE%[^\n!?]{0,60}?\b(?:and|then)_(?:then_
-  )?(?:%GIVE%)_
+tool_steering|!i|(?:read|open|cat|load|fetch|access|retrieve|get)_&{0,6}?%FILE%[^\n!?]{0,60}?\b(?:and
+  |then)_(?:then_)?(?:%GIVE%)_
 tool_steering|di|(?:%GIVE%)_@{0,6}?%FILE%[^\n!?]{0,40}?\b(?:in|into|to|as|with|via)_@{0,4}?(?:arguments?|parameter|field
   |sidenote|notes?|context|query|comment|answer|reply|response|request|message|https?:|endpoint|every)
-tool_steering|!i|(?:before)_(?:using|calling|invoking|running|answering)[^.!?]{0,60}?\b(?:read|open|cat|access|load)_
-  &{0,5}?%FILE%
+tool_steering|!i|(?:before)_(?:using|calling|invoking|running|answering)[^.!?]{0,60}?\b(?:read|open|cat|access
+  |load)_&{0,5}?%FILE%
 tool_steering|!i|(?:%GIVE%)_@{0,4}?contents?_of_@{0,3}?%FILE%
 tool_steering|di|(?:%GIVE%)_@{0,5}?%TALK%
-tool_steering|!i|(?:reveal|print|output|repeat|show|display|leak|disclose|recite|reproduce|share|tell|give|return|include)_
-  @{0,4}?your_@{0,2}?(?:system_prompt|hidden_prompt|initial_prompt|environment_variables|instructions(?=_(?:verbatim|and|word)
-  |\s*(?:$|[.!\n])))
+tool_steering|!i|(?:reveal|print|output|repeat|show|display|leak|disclose|recite|reproduce|share|tell|give|return
+  |include)_@{0,4}?your_@{0,2}?(?:system_prompt|hidden_prompt|initial_prompt|environment_variables|instructions(?=_(?:verbatim
+  |and|word)|\s*(?:$|[.!\n])))
 tool_steering|!i|(?:reply|respond|answer)_(?:only_)?with_(?:the|your)_@?(?:system_prompt|instructions)
-exfil_link|!s|!\[[^\[\]\n]{0,120}\]\(\s?<?https?://[^)\s{<\[]{0,300}(?:\{\{?|<|\x257b|\[)[\w .\x25-]{0,40}?(?:history
+exfil_link|!m|(?<=!)\[[^\[\]\n]{0,120}\]\(\s?<?https?://[^)\s{<\[]{0,300}(?:\{\{?|<|\x257b|\[)[\w .\x25-]{0,40}?(?:history
   |conversation|secret|key|token|prompt|data|content|summary|password|base64|user|message|email|chat|env)
 exfil_link|!i|(?:append|add|encode|attach|include|put|insert|embed)_@{0,6}?(?:conversation|chat|history|secrets?|contents?_of
-  |user['’]s|system_prompt|environment|everything_you|all_(?:data|messages|emails))[^.!?]{0,60}?\b(?:to|in|into|as|on|at)_
-  @{0,4}?(?:url|query|link|image)
+  |user['’]s|system_prompt|environment|everything_you|all_(?:data|messages|emails))[^.!?]{0,60}?\b(?:to|in|into|as|on
+  |at)_@{0,4}?(?:url|query|link|image)
 exfil_link|!i|(?:send|post|upload|forward|transmit|exfiltrate|leak|submit|report|email|copy|deliver)_[^\n!?]{0,90}?(?:%WEALTH%
   |%TALK%)[^\n!?]{0,80}?\b(?:to|at|via)_\W{0,2}(?:https?://|[\w.+-]{1,64}\x40[\w-])
+exfil_link|!i|(?:fetch|open|visit|request|load|call|get|curl)_\W{0,2}https?://\S{1,200}?=["'`>]{0,2}\s{1,3}(?:followed_by|plus
+  |and_then|with)_
+exfil_link|!i|(?:render|display|show|insert|embed|output|include|load)_@{0,3}?(?:image|link|url|picture)_(?:with|containing
+  |including|carrying)_[^.!?]{0,40}?%WEALTH%[^.!?]{0,30}?\b(?:query|url|parameters?|path|link)
 exfil_link|!i|(?:fetch|open|visit|request|load|call|get|curl)_\W{0,2}https?://\S{1,200}?[?\x26/=](?:<|\{|\[
   |\$)[\w ]{0,30}(?:secret|key|token|history|conversation|password|data|prompt)
-template_tokens|!sx|<\|(?:im\_start|im\_end|system|user|assistant|endoftext|eot\_id|start\_header\_id|end\_header\_id
-  |begin\_of\_text|end\_of\_text|endofprompt|channel|message)\|>|\[/?inst\]|<<sys>>|<(?:start|end)\_of\_turn>
-template_tokens|!sx|</(?:tool\_result|tool\_response|function\_results?|function\_response|tool\_output
+template_tokens|!mx|<\|(?:im\_start|im\_end|system|user|assistant|endoftext|eot\_id|start\_header\_id|end\_header\_id
+  |begin\_of\_text|end\_of\_text|endofprompt|channel|message)\|>|(?<![\w(=,.\[])\[inst\]\s{1,2}\S|\[/inst\]|(?<=<)<sys>>
+  |<(?:start|end)\_of\_turn>
+template_tokens|!mx|</(?:tool\_result|tool\_response|function\_results?|function\_response|tool\_output
   |tool\_call)>\s{0,3}<?/?(?:system|user|human|assistant|instructions?)\b
-role_spoof|dsx|<(?:important|critical|system|hidden|secret|admin|override|urgent)(?:[-_ ]\w+)?>(?=[^<]{0,30}\w[^<]{0,30} )
-role_spoof|!s|<(?:system|admin|override|hidden|secret|important|critical|urgent)(?:[-_ ]\w+)?>[^<]{0,160}?\b(?:from_now_on
-  |you_must_(?:now_)?(?:call|send|read|ignore|not)|you_are_(?:now_)?an?_|ignore_|do_not_(?:tell|mention|inform)|the_
-  (?:assistant|user_)|route_|obey|exfiltrate|before_using)
-hidden_text|!s|<!--(?=[^<>]{0,200}?\b(?:%AI%)\b)[^<>]{0,300}?(?:\b%DOES%_|you_are_an?_(?:ai|llm))
-hidden_text|!s|style\s{0,2}=\s{0,2}["'][^"'>]{0,160}?(?:display:\s{0,2}none|visibility:\s{0,2}hidden
-  |font-size:\s{0,2}[01](?:px|pt)?\b|opacity:\s{0,2}0(?![.\d])|(?<!-)color:\s{0,2}(?:#fff(?:fff)?
-  |white)\b)[^>]{0,100}>[^<]{0,200}?(?:%ORDER%|\b(?:%AI%)\b|(?:%GIVE%)_)
+role_spoof|~mx|<(?:important|critical|system|hidden|secret|admin|override|urgent)(?:[-\_ ]\w+)?>(?=[^<]{0,30}\w[^<]{0,30} )
+role_spoof|!m|<(?:system|admin|override|hidden|secret|important|critical|urgent)(?:[-\_ ]\w+)?>[^<]{0,160}?\b(?:from_now_on
+  |you_must_(?:now_)?(?:call|send|read|ignore|not)|you_are_(?:now_)?an?_|ignore_|do_not_(?:tell|mention|inform)
+  |the_(?:assistant|user_)|route_|obey|exfiltrate|before_using|without_asking|pre.?approved)
+hidden_text|!m|<!--(?=[^<>]{0,200}?\b(?:%AI%)\b)[^<>]{0,300}?(?:\b%DOES%_|you_are_an?_(?:ai|llm))
+hidden_text|!|style\s{0,2}=\s{0,2}["'][^"'>]{0,160}?(?:display:\s{0,2}none|visibility:\s{0,2}hidden|font-size:\s{0,2}[01](?:px
+  |pt)?\b|opacity:\s{0,2}0(?![.\d])|(?<!-)color:\s{0,2}(?:#fff(?:fff)?|white)\b)[^>]{0,100}>[^<]{0,200}?(?:%ORDER%
+  |\b(?:%AI%)\b|(?:%GIVE%)_)
 """
 # What may stand before an order: a start of clause, a polite word, "you must", or the model addressed by name.
 _inject_lead = lazy_regex(
     r"(?:^|[.!?:;,>*#\])}\"'`“”‘’«»\-–—…|(\n/\\=。：\[<{_]|\b(?:please|kindly|now|then|and|just|simply|immediately|first|instead"
     r"|also|so|but|always|you|ai|assistants?|llms?|agents?|models?|bitte|veuillez|por favor|per favore|proszę|und|et|y|e|en|i"
-    r"|alsjeblieft|пожалуйста|и|tool to)|\b(?:you|assistants?|agents?|models?|llms?|ai)\b(?:\s+[\w,]+){0,4}?\s+"
-    r"(?:must|should|shall|will|to|have to|need to)(?:\s+(?:also|always|now|first))?|^\s*(?:must|should|shall)(?:\s+also)?)\s*$")
+    r"|alsjeblieft|пожалуйста|и|tool to|there['’]s|there is)|\b(?:you|assistants?|agents?|models?|llms?|ai)\b"
+    r"(?:\s+[\w,]+){0,4}?\s+(?:must|should|shall|will|to|have to|need to)(?:\s+(?:also|always|now|first))?"
+    r"|^\s*(?:must|should|shall)(?:\s+also)?)\s*$")
 _inject_addressed = lazy_regex(r"\b(?:you|assistants?|agents?|ai|llms?|models?|please|always|also|then|now)\b"
                                r"(?:(?!\b(?:not|never|no)\b|n['’]t\b)[^.!?])*$")
 _inject_spoken = lazy_regex(    # words that announce an example, not an order
-    r"(?<![\w.@/-])(?:e\.g|i\.e|such as|for example|for instance|example|phrases?|payloads?|attack\w*|inject\w*|jailbreak\w*"
-    r"|strings?|(?:prompts?|texts?|messages?|sentences?|commands?) (?:like|such|that|which|to)|attempt\w*|tr(?:y|ies|ying) to"
+    r"(?<![\w.@/-])(?:e\.g\.?|i\.e\.?|such as|for example|for instance|example|phrases?|payloads?|attack\w*"
+    r"|inject\w*|jailbreak\w*|strings?|(?:prompts?|texts?|messages?|sentences?|commands?) (?:like|such|that|which|to)"
+    r"|attempt\w*|tr(?:y|ies|ying) to"
     r"|asks? (?:it|the|a|an|models?)|tell(?:s|ing) (?:the|a|an|it|them|models?)|telling|told|tricks?|says|saying"
     r"|contain(?:s|ing)|detect\w*|reject\w*|blocks?|blocked|refus\w*|classif\w*|assert\w*|expect\w*|fixture"
     r"|test\w*|verif\w*|sample|beispiel\w*|exemple|ejemplo|esempio|exemplo|voorbeeld"
     r"|przykład\w*|например|例如|例えば)(?![\w@/-])[^.!?;\n]{0,60}$")
-_inject_conceals = lazy_regex("\x1b\\[(?:[0-9;]*;)?(?<![34]8;5;)8(?:;[0-9;]*)?m|\x1b\\]52;|"
-                              "\x1b\\[(?:[0-9;]*;)?(?:30;40|37;47|97;107|40;30|47;37)(?:;[0-9;]*)?m")
-_inject_unseen = lazy_regex("\U0001f3f4[\U000e0061-\U000e007a\U000e0030-\U000e0039]{2,6}\U000e007f|"      # flags: no match group
-                            "([\U000e0020-\U000e007e]+|[\u202d\u202e][^\n\u202c]{2,}|[\u200b-\u200f\u2060-\u2064\ufeff]{8,}"
-                            "|[\ufe00-\ufe0f\U000e0100-\U000e01ef]{4,})")
+_inject_labelled = lazy_regex(  # the rest of a row of examples
+    r"[^\n|,\t]{0,60}[|,\t]\s{0,3}[\"']?(?:attacks?|inject\w*|prompt.inject\w*|jailbreak\w*|malicious|unsafe|harmful|adversarial)"
+    r"[\"']?\s{0,20}(?:[|,\t\n]|$)")
+_inject_conceals = lazy_regex(  # a terminal told to hide text, to write one colour on the same, or to fill the clipboard
+    "\x1b\\[(?:[0-9]{0,8};){0,32}?(?:(?<![34]8;5;)8|30;40|37;47|97;107|40;30|47;37)(?=[;m])[0-9;]{0,99}m|\x1b\\]52;")
+_INJECT_FLAG = "\U0001f3f4"
+_inject_unseen = lazy_regex(    # flags of regions are told apart by their first character
+    f"{_INJECT_FLAG}[\U000e0061-\U000e007a\U000e0030-\U000e0039]{{2,6}}\U000e007f"
+    "|[\U000e0020-\U000e007e]+|[\u202d\u202e][^\n\u202c]{2,}|[\u200b-\u200f\u2060-\u2064\ufeff]{8,}"
+    "|[\ufe00-\ufe0f\U000e0100-\U000e01ef]{4,}")
+_inject_unspaced = lazy_regex("[\u3040-\u9fff]")
 _inject_word = lazy_regex(r"[^\W\d_]+")
 
 
@@ -8325,15 +8454,30 @@ class _InjectRule(NamedTuple):
     row: int
     kind: str
     strength: str
-    regex: Any
+    regex: lazy_regex
+
+
+class _InjectStarts(dict[str, "tuple[_InjectRule, ...]"]):
+    """word → the rules that can begin with it: those of the word itself, and those of its first four letters."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.words: dict[str, list[_InjectRule]] = {}
+        self.heads: dict[str, list[_InjectRule]] = {}
+
+    def __missing__(self, word: str) -> tuple[_InjectRule, ...]:
+        rules = (*self.words.get(word, ()), *self.heads.get(word[:4], ()))
+        if len(self) < 4096 and len(word) < 24:
+            self[word] = rules
+        return rules
 
 
 class _Inject(NamedTuple):
     """The tables in the form they are used in."""
     near: list[tuple[str, Any]]             # pivot, regex of the stems that hold it
-    passes: list[tuple[str, Any]]           # the same and those for text that is not ASCII
-    words: dict[str, list[_InjectRule]]     # word → the rules that can begin with it
-    heads: dict[str, list[_InjectRule]]     # the first four letters of longer words → rules
+    far: list[tuple[str, Any]]              # more of them for text that is not ASCII
+    starts: _InjectStarts                   # rules that begin with words
+    marked: list[_InjectRule]               # rules that begin with a mark
     searched: list[_InjectRule]
 
 
@@ -8344,31 +8488,38 @@ def _inject_load() -> _Inject:
     """The tables, made at first use."""
     global _inject_tables
     if _inject_tables is None:
-        by_pivot: dict[str, dict[str, list[str]]] = {pivot: {} for pivot in _INJECT_PIVOTS}
-        for stem in _INJECT_STEMS.split():
+        far = [(pivot, re.compile(pivot)) for pivot in _INJECT_FAR_PIVOTS]
+        tables = _Inject(_inject_passes(), far, _InjectStarts(), [], [])
+        words = dict(line.split(" ", 1) for line in _INJECT_WORDS.strip().replace("\n  ", "").split("\n"))
+        for row, line in enumerate(_INJECT_RULES.replace("\n  ", "").strip().split("\n")):
+            kind, strength, pattern = line.split("|", 2)
+            while "%" in pattern:
+                pattern = re.sub("%([A-Z]+)%", lambda name: words[name[1]], pattern)
+            rule = _InjectRule(row, kind, strength, lazy_regex(_inject_spell(pattern)))
+            if "m" in strength or "s" in strength:
+                (tables.marked if "m" in strength else tables.searched).append(rule)
+                continue
+            for head in _inject_heads(pattern):
+                starts = tables.starts.words if head[-1] == "_" else tables.starts.heads
+                starts.setdefault(head.rstrip("_"), []).append(rule)
+        _inject_tables = tables
+    return _inject_tables
+
+
+def _inject_passes() -> list[tuple[str, Any]]:
+    """(pivot, regex of the stems that hold it) for each pivot; the regex begins with the pivot, so looks back as well."""
+    by_pivot: dict[str, dict[str, list[str]]] = {pivot: {} for pivot in _INJECT_PIVOTS}
+    for line in _INJECT_STEMS.strip().split("\n"):
+        for stem in line[10:].split():
             pivot = next(pivot for pivot in _INJECT_PIVOTS if pivot in stem)
             whole, tail = (re.escape(part).replace(r"\.", r"[^\w]") for part in (stem, stem.split(pivot, 1)[1]))
             # stems with the next letter (or the last two) in common share one branch
             first = tail[:5 if tail.startswith("[^") else tail[:1].isalpha()] if tail else f"(?<={whole[-2:]})"
             tail = tail[len(first):] + ("" if stem.startswith(pivot) else f"(?<={whole})")
             by_pivot[pivot].setdefault(first, []).append(tail)
-        passes = [(pivot, re.compile("{}(?:{})".format(re.escape(pivot), "|".join(
-            "{}(?:{})".format(first, "|".join(tails)) for first, tails in branches.items()))))
-            for pivot, branches in by_pivot.items()]
-        far = [(pivot, re.compile(pivot)) for pivot in _INJECT_FAR_PIVOTS]
-        tables = _Inject(passes, passes + far, {}, {}, [])
-        for row, line in enumerate(_INJECT_RULES.replace("\n  ", "").strip().split("\n")):
-            kind, strength, pattern = line.split("|", 2)
-            while "%" in pattern:
-                pattern = re.sub("%([A-Z]+)%", lambda name: _INJECT_WORDS[name[1]], pattern)
-            rule = _InjectRule(row, kind, strength, lazy_regex(_inject_spell(pattern)))
-            if "s" in strength:
-                tables.searched.append(rule)
-            else:
-                for head in _inject_heads(pattern):
-                    (tables.words if head[-1] == "_" else tables.heads).setdefault(head.rstrip("_"), []).append(rule)
-        _inject_tables = tables
-    return _inject_tables
+    return [(pivot, re.compile(re.escape(pivot) + "(?:{})".format("|".join(
+        "{}(?:{})".format(first, "|".join(tails)) for first, tails in branches.items()))))
+        for pivot, branches in by_pivot.items()]
 
 
 def _inject_spell(pattern: str) -> str:
@@ -8397,50 +8548,67 @@ def _inject_heads(pattern: str) -> set[str]:
     return heads
 
 
-def may_inject(text: str) -> bool:
-    """False only if `injection_findings` finds nothing in *text*, nor in any string that *text* is joined from."""
-    return "\x1b" in text or _inject_anchored(text) or needs_views(text)
+def may_inject(text: str, viewed: bool | None = None) -> bool:
+    """False only if `injection_findings` finds nothing in *text*, nor in any string that *text* is joined from.
+
+    *viewed* is what `needs_views(text)` says, where the caller knows it.
+    """
+    return "\x1b" in text or _inject_anchored(text) or (needs_views(text) if viewed is None else viewed)
 
 
 def _inject_anchored(text: str) -> bool:
-    if text.isascii():
-        low, passes = text.lower(), _inject_load().near
-    else:   # only ASCII letters are lowered: four times as fast, and no stem needs more
-        low, passes = text.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass"), _inject_load().passes
+    tables = _inject_load()
+    low, passes = (text.lower(), tables.near) if text.isascii() else (_inject_lower(text), tables.near + tables.far)
     for pivot, regex in passes:
         if pivot[0] in low and regex.search(low):   # for one character `in` is faster still
             return True
     return False
 
 
-def injection_findings(text: str, where: str, budget: Budget | None = None) -> list[Finding]:
+def _inject_lower(text: str) -> str:
+    """*text* with its ASCII letters lowered: four times as fast as all of them, and it cannot grow."""
+    return text.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")
+
+
+def injection_findings(text: str, where: str, budget: Budget | None = None,
+                       shown: Sequence[View] | None = None) -> list[Finding]:
     """What steers a model in *text*, in it and in its canonical views; spans are (0, start, end) of *text* itself.
 
     *where* is "response", "description" (all text of `*/list` results) or "instructions"; the last two are the
-    stricter. At most MAX_INJECTION_HITS; time grows with the length of *text* alone. Raises BudgetSpent.
+    stricter. *shown* is `views(text)`, where the caller has them. At most MAX_INJECTION_HITS of each kind; time grows
+    with the length of *text* alone. Raises BudgetSpent.
     """
     found: list[Finding] = []
-    shown = views(text)
+    if shown is None:
+        shown = views(text, budget)
     for view in shown:
         raw = view.name == "raw"
         spans = [(hit.rule.kind, hit.start, hit.end) for hit in _inject_hits(view.text, where != "response", budget)]
         if raw:
-            spans += [("hidden_text", match.start(), match.end()) for match in _inject_hidden(text, len(shown) > 1)]
+            spans += [("hidden_text", start, end) for start, end in _inject_hidden(text, len(shown) > 1, budget)]
         for kind, start, end in spans:
             first, last = (start, end) if raw else raw_span(view, start, end)
-            if len(found) == MAX_INJECTION_HITS:
-                return found
-            if not any(kind == old.pattern and old.spans[0][1] < last and first < old.spans[0][2] for old in found):
+            same = [old.spans[0] for old in found if old.pattern == kind]
+            if len(same) < MAX_INJECTION_HITS and not any(old[1] < last and first < old[2] for old in same):
                 found.append(Finding(kind, ((0, first, last),), view.name))
     return found
 
 
-def _inject_hidden(text: str, viewed: bool) -> Iterator[Any]:
-    """Matches of characters and escapes that carry text nobody sees; unseen characters give a text further views."""
-    if "\x1b" in text:
-        yield from _inject_conceals.finditer(text)
+def _inject_hidden(text: str, viewed: bool, budget: Budget | None) -> list[tuple[int, int]]:
+    """Spans of characters and escapes that carry text nobody sees; unseen characters give a text further views."""
+    regexes = [_inject_conceals] if "\x1b" in text else []
     if viewed and not text.isascii():
-        yield from (match for match in _inject_unseen.finditer(text) if match.lastindex)
+        regexes.append(_inject_unseen)
+    found: list[tuple[int, int]] = []
+    for regex in regexes:
+        for count, match in enumerate(regex.finditer(text)):
+            if match[0][0] != _INJECT_FLAG:
+                found.append(match.span())
+            if len(found) >= MAX_INJECTION_HITS:
+                return found
+            if budget is not None and count % 1000 == 0:
+                budget.check()
+    return found
 
 
 class _InjectHit(NamedTuple):
@@ -8450,81 +8618,121 @@ class _InjectHit(NamedTuple):
 
 
 def _inject_hits(text: str, strict: bool, budget: Budget | None) -> list[_InjectHit]:
-    """Strong hits, and weak ones that another hit stands near, in text order."""
+    """Strong hits, and weak ones that another hit stands near, in text order; at most MAX_INJECTION_HITS of a kind."""
     if not _inject_anchored(text):
         return []
-    low = text.lower()
-    if len(low) != len(text):   # a few letters grow when lowered; spans must not move
-        low = text.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")
-    tables, hits = _inject_load(), []
+    low = _inject_flat(text)
+    kept = _InjectKept("!d" if strict else "!")
     data = low[:80].lstrip()[:1] in ("{", "[")
-    for begin, end in _inject_zones(low):
+    for count, (place, end, rules) in enumerate(_inject_places(low, budget)):
+        if budget is not None and count % 64 == 0:
+            budget.check()
+        for rule in rules:
+            match = rule.regex.match(low, place, end) if rule.kind not in kept.full else None
+            if match and not _inject_excused(low, place, match.end(), rule, data):
+                kept.add(_InjectHit(place, match.end(), rule))
+    return sorted((hit for hits in kept.hits.values() for hit in hits), key=lambda hit: hit[:2])
+
+
+def _inject_flat(text: str) -> str:
+    """*text* in lower case with blanks for what only lays it out, every character in its place."""
+    low = text.lower()
+    if len(low) != len(text):   # a few letters grow when lowered
+        low = _inject_lower(text)
+    if "\\" in low:             # JSON within the text
+        low = low.replace("\\n", "\n ").replace("\\r", "\n ").replace("\\t", "  ")
+    return low.replace("__", "  ").replace(" _", "  ").replace("_ ", "  ") if "_" in low else low       # _emphasis_
+
+
+class _InjectKept:
+    """Of the hits that are added those that count: strong ones, and weak ones with a hit of another row near them."""
+
+    def __init__(self, strong: str) -> None:
+        self.hits: dict[str, list[_InjectHit]] = {}     # kind → hits in different places
+        self.full: set[str] = set()                     # kinds with as many hits as are told
+        self._strong = strong
+        self._latest: dict[int, _InjectHit] = {}        # row → its latest hit
+
+    def add(self, hit: _InjectHit) -> None:
+        """Called with hits in about the order of the text."""
+        if hit.rule.strength[0] in self._strong:
+            self._keep(hit)
+        for row, other in self._latest.items():
+            if row != hit.rule.row and other.end <= hit.start < other.end + _INJECT_NEAR:
+                self._keep(other)
+                self._keep(hit)
+        self._latest[hit.rule.row] = hit
+
+    def _keep(self, hit: _InjectHit) -> None:
+        told = self.hits.setdefault(hit.rule.kind, [])
+        if len(told) < MAX_INJECTION_HITS and not any(old.start < hit.end and hit.start < old.end for old in told):
+            told.append(hit)
+            if len(told) == MAX_INJECTION_HITS:
+                self.full.add(hit.rule.kind)
+
+
+def _inject_places(low: str, budget: Budget | None) -> Iterator[tuple[int, int, Sequence[_InjectRule]]]:
+    """(place, end of what may be looked at, rules to try there), block by block and in text order within each."""
+    tables = _inject_load()
+    passes = [one for one in (tables.near if low.isascii() else tables.near + tables.far) if one[0][0] in low]
+    for block in range(0, len(low), _INJECT_BLOCK):
         if budget is not None:
             budget.check()
-        for match, rule in _inject_matches(low, begin, end, tables):
-            if "x" in rule.strength or not _inject_excused(low, match.start(), match.end(), rule, data):
-                hits.append(_InjectHit(match.start(), match.end(), rule))
-    hits.sort(key=lambda hit: hit[:2])
-    return _inject_weigh(hits, "!d" if strict else "!")
+        stop = block + _INJECT_BLOCK
+        places: list[tuple[int, int, Sequence[_InjectRule]]] = []
+        anchors: list[int] = []
+        for pivot, regex in passes:
+            found = [match.start() for match in regex.finditer(low, block, stop + 32)]      # a stem may reach over the end
+            if pivot in "<[":
+                places += ((place, len(low), tables.marked) for place in found)
+            else:
+                anchors += found
+        zones: list[list[int]] = []
+        for anchor in sorted(anchors):
+            begin = max(0, anchor - _INJECT_BEFORE)
+            if not zones or begin > zones[-1][1]:
+                zones.append([begin, 0])
+            zones[-1][1] = anchor + _INJECT_AFTER
+        for begin, end in zones:
+            places += _inject_zone(low, begin, end, tables)
+        places.sort(key=lambda one: one[0])
+        yield from places
 
 
-def _inject_matches(low: str, begin: int, end: int, tables: _Inject) -> Iterator[tuple[Any, _InjectRule]]:
-    """Every match of every rule in a part of *low*."""
-    words, heads = tables.words.get, tables.heads.get
+def _inject_zone(low: str, begin: int, end: int, tables: _Inject) -> Iterator[tuple[int, int, Sequence[_InjectRule]]]:
+    """The places in a part of *low* where rules can begin."""
+    starts = tables.starts
     for word in _inject_word.finditer(low, begin, end):
-        letters = word[0]
-        for rules in (words(letters), heads(letters[:4])):
-            for rule in rules or ():
-                match = rule.regex.match(low, word.start(), end)
-                if match:
-                    yield match, rule
-    for rule in tables.searched:
-        for match in rule.regex.finditer(low, begin, end):
-            yield match, rule
-
-
-def _inject_zones(low: str) -> Iterator[tuple[int, int]]:
-    """The parts of *low* near anchors: disjoint, in text order, at most 64 K long each (they overlap a little then)."""
-    places = sorted(match.start() for pivot, regex in _inject_load().passes if pivot[0] in low for match in regex.finditer(low))
-    start, reach = 0, -1
-    for place in places:
-        if place - _INJECT_BEFORE > reach or reach - start > 65536:
-            if reach >= 0:
-                yield start, reach
-            start = max(0, place - _INJECT_BEFORE)
-        reach = place + _INJECT_AFTER
-    if reach >= 0:
-        yield start, reach
-
-
-def _inject_weigh(hits: list[_InjectHit], strong: str) -> list[_InjectHit]:
-    """The strong hits of *hits*, and the weak that stand near a hit of another row beside them; one for each place."""
-    kept: set[int] = set()
-    latest: dict[int, int] = {}     # row → number of its latest hit
-    for number, hit in enumerate(hits):
-        if hit.rule.strength[0] in strong:
-            kept.add(number)
-        for row, other in latest.items():
-            if row != hit.rule.row and hits[other].end <= hit.start < hits[other].end + _INJECT_NEAR:
-                kept.update((number, other))
-        latest[hit.rule.row] = number
-    told: list[_InjectHit] = []
-    ends: dict[str, int] = {}
-    for hit in (hits[number] for number in sorted(kept)):
-        if hit.start >= ends.get(hit.rule.kind, 0) and len(told) < MAX_INJECTION_HITS:
-            told.append(hit)
-            ends[hit.rule.kind] = hit.end
-    return told
+        rules = starts[word[0]]
+        if rules:
+            yield word.start(), end, rules
+    if not low.isascii() and _inject_unspaced.search(low, begin, end):
+        for rule in tables.searched:
+            for match in rule.regex.finditer(low, begin, end):
+                yield match.start(), end, (rule,)
 
 
 def _inject_excused(low: str, start: int, end: int, rule: _InjectRule, data: bool) -> bool:
     """Is this talk about an order rather than one? *data*: the text is JSON, where quotes say nothing."""
+    if "x" in rule.strength:
+        return _inject_coded(low, start, end)
     lead = low[max(0, start - 90):start]
     if "i" in rule.strength and not _inject_lead.search(lead):
         return True
     if "a" in rule.strength and not _inject_addressed.search(lead):
         return True
-    return _inject_spoken.search(lead) is not None or (not data and _inject_quoted(low, start, end))
+    return bool(_inject_spoken.search(lead) or _inject_labelled.match(low, end) or not data and _inject_quoted(low, start, end))
+
+
+def _inject_coded(low: str, start: int, end: int) -> bool:
+    """Is the token all there is in a string, or in one that a program builds a prompt with?"""
+    begin = max(low.rfind('"', max(0, start - 80), start), low.rfind("'", max(0, start - 80), start))
+    stop = low.find(low[begin], end, end + 80) if begin >= 0 else -1
+    if stop < 0:
+        return False
+    before, after = low[max(0, begin - 12):begin].rstrip(), low[stop + 1:stop + 12].lstrip()
+    return (begin == start - 1 and stop == end or before.endswith(("+", "(", "{{", "return", " =", ":="))
+            or after.startswith(("+", "}}")))
 
 
 def _inject_quoted(low: str, start: int, end: int) -> bool:
@@ -8533,7 +8741,7 @@ def _inject_quoted(low: str, start: int, end: int) -> bool:
     for place in range(start - 1, max(line, start - 60) - 1, -1):
         close = _INJECT_QUOTES.get(low[place])
         if close and (place == line or not low[place - 1].isalnum()):
-            if not low[max(0, place - 60):place].strip(" \t>*-#"):
+            if not low[max(0, place - 60):place].strip(" \t>*-#") or low[place - 1] in ",;\t":      # or a field of CSV
                 return False        # nothing before it: the whole text is in quotes
             stop = low.find("\n\n", end, end + 200)
             return any(mark in low[end:stop if stop >= 0 else end + 200] for mark in close)
@@ -12164,7 +12372,7 @@ MAX_CONFIG_BYTES = MAX_SOURCE_CHARS
 _MAX_TOML_BYTES = 1024 * 1024
 _MAX_FILES_A_ROW = 100                # agent folders and profiles: more than anyone has
 _MAX_SERVERS = 2000                   # in one map (or projects in one file); a hostile checkout has more
-_WRAP_ENV_OPTION = False              # hand the names an entry's own `env` sets to the wall with `--env`
+_LOCK_WAIT_S = 60.0                    # many wraps at once, each of a file of megabytes
 
 # Where hosts keep their servers, one row per file: client names, scope, where the server map is, file.
 # `~` home; `./` the project; $APP, $CONF, $CODE, ${VAR:-else}: see `_expand_path`; {a,b} either; `*` a glob;
@@ -12381,15 +12589,21 @@ def decode_config(path: str, data: bytes) -> str:
 
 
 def parse_config(file: ConfigFile, text: str) -> Node:
-    """The document with places; TOML gives only the server map, YAML no places. Raises PolicyError."""
+    """The document with the places of its servers; YAML has none. Raises PolicyError."""
     try:
-        if file.form == "toml":
-            return _toml_document(text, file.keys[0])
         if file.form == "yaml":
             return Node(parse_yaml(text, file.path), 0, len(text))
-        return parse_jsonc(text) if text.strip("\ufeff \t\r\n") else Node({}, 0, 0, [])
+        whole = any(key.endswith("?") for key in file.keys)
+        return _config_document(text, [()] if whole and file.form == "json" else [file.keys], file.form)
     except PolicyError as fault:
         raise fault.located(file.path) from None
+
+
+def _config_document(text: str, ways: Sequence[Sequence[Any]], form: str) -> Node:
+    """TOML or JSON; a megabyte of history that is on none of the *ways* is passed over."""
+    if form == "toml":
+        return _toml_document(text, ways[0][0])
+    return parse_jsonc(text, True, ways) if text.strip("\ufeff \t\r\n") else Node({}, 0, 0, [])
 
 
 def list_servers(file: ConfigFile, text: str) -> list[Server]:
@@ -12400,8 +12614,12 @@ def list_servers(file: ConfigFile, text: str) -> list[Server]:
         below = [(path + (step,), child, place) for path, value, node in maps if isinstance(value, dict)
                  for step, child, place in _config_children(value, node) if key in ("*", step, f"{step}?")]
         maps = below or (maps if key.endswith("?") else [])
-    servers = [_config_server(file, text, path + (step,), entry, place)
-               for path, value, node in maps for step, entry, place in _config_children(value, node)]
+    servers, line, counted = [], 1, 0
+    for path, value, node in maps:
+        for step, entry, place in _config_children(value, node):
+            if place is not None and place.start >= counted:
+                line, counted = line + text.count("\n", counted, place.start), place.start
+            servers.append(_config_server(file, path + (step,), entry, place, line if place else 0))
     return servers
 
 
@@ -12421,7 +12639,7 @@ def _config_children(value: Any, node: Node | None) -> list[tuple[Any, Any, Node
     return children
 
 
-def _config_server(file: ConfigFile, text: str, path: tuple[Any, ...], entry: Any, node: Any) -> Server:
+def _config_server(file: ConfigFile, path: tuple[Any, ...], entry: Any, node: Any, line: int) -> Server:
     name = path[-1] if isinstance(path[-1], str) else str(entry.get("name", path[-1])) \
         if isinstance(entry, dict) else str(path[-1])
     argv, why_not = launch_argv(entry)
@@ -12435,8 +12653,8 @@ def _config_server(file: ConfigFile, text: str, path: tuple[Any, ...], entry: An
     if not why_not and file.form == "json" and node is None:
         why_not = "its name occurs twice in the file: remove one"
     if not why_not and file.form == "toml" and (node is None or node.members is None):
-        why_not = "not written as a plain table: `mcpwall wrap` prints the lines to paste"
-    line = line_and_column(text, node.start)[0] if node is not None else 0
+        inline = node is not None and node.start < node.end
+        why_not = _TOML_INLINE if inline else "not written as a plain table: `mcpwall wrap` prints the lines to paste"
     project = path[1] if file.scope == "local" else file.project
     return Server(file, path, name, tuple(argv), wrapper, why_not, line, project, entry)
 
@@ -12450,6 +12668,7 @@ def _launch_place(entry: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
     return (), "cmd" if "cmd" in entry and "command" not in entry else "command"
 
 
+_TOML_INLINE = "an inline table: `mcpwall wrap` prints the lines to paste"
 _looks_like_command_line = lazy_regex(r"[\w.@-]+\s+\S")
 
 
@@ -12480,10 +12699,15 @@ def launch_argv(entry: Any) -> tuple[list[str], str]:
     return argv + arguments, ""
 
 
+_wall_runner = lazy_regex(r"(?:python|pypy|py)[0-9.]*w?|env|uvx|uv|pipx|npx|bunx|cmd")
+_WALL_RUNNER_WORDS = ("run", "tool", "x", "/c", "/C")
+_WALL_RUNNER_OPTIONS = ("-X", "-W", "-p", "--package", "--from", "--spec", "--python", "--with")    # a value each
+
+
 def wrapper_of(argv: Sequence[str]) -> Wrapper | None:
     """The wall that a command starts, if it starts one: any mcpwall, up to its `--`."""
     at = next((i for i, word in enumerate(argv[:8]) if _is_wall_word(word)), len(argv))
-    if any(word in ("--", "-c") for word in argv[:at]) or "--" not in argv[at:-1]:
+    if "--" not in argv[at:-1] or not _runs_next_word(argv[:at], argv[at + 1]):
         return None
     end = argv.index("--", at)
     options: dict[str, str] = {}
@@ -12496,6 +12720,20 @@ def wrapper_of(argv: Sequence[str]) -> Wrapper | None:
             value = words.pop(0)
         options["config" if name == "-c" else name.lstrip("-")] = value
     return Wrapper(tuple(argv[:end + 1]), argv[at], options)
+
+
+def _runs_next_word(before: Sequence[str], after: str) -> bool:
+    """Do these words only start the program behind them, rather than hand it to another as an argument?"""
+    if len(before) == 1 and after.partition("=")[0] == "--server-name":
+        return True                                     # as we write it, whatever the interpreter is called
+    for at, word in enumerate(before):
+        name = re.sub(r"\.(exe|cmd)\Z", "", re.split(r"[/\\]", word)[-1].lower())
+        if word in ("--", "-c") or at == 0 and not _wall_runner.fullmatch(name):
+            return False
+        if not (word.startswith("-") or word in _WALL_RUNNER_WORDS or _wall_runner.fullmatch(name)
+                or re.match(r"[A-Za-z_]\w*=", word) or before[at - 1] in _WALL_RUNNER_OPTIONS):
+            return False
+    return True
 
 
 def _is_wall_word(word: str) -> bool:
@@ -12514,65 +12752,105 @@ def wrap_server(text: str, path: Sequence[Any], wall: Sequence[str], form: str =
     Only the program and the start of its list of arguments change. Raises ConfigError when there is no such
     entry, when it cannot be wrapped, or already is.
     """
-    launch = _find_launch(text, path, form)
-    if wrapper_of(launch.argv) is not None:
-        raise ConfigError("already behind the wall")
-    newline = "\r\n" if "\r\n" in text else "\n"
-    quoted = [_config_quote(word) for word in wall]
-    if launch.program is None:                         # one list holds program and arguments
-        edits = [_insert_items(text, launch.arguments, quoted, newline)]
-    else:
-        program = launch.program.node
-        items = quoted[1:] + [text[program.start:program.end]]
-        edits = [(program.start, program.end, quoted[0])]
-        if launch.arguments is not None:
-            edits.append(_insert_items(text, launch.arguments, items, newline))
-        else:
-            before = text[text.rfind("\n", 0, launch.program.key_start) + 1:launch.program.key_start]
-            separator = newline + before if not before.strip(" \t\ufeff") else " "
-            name = "args = " if form == "toml" else '"args": '
-            edits.append((program.end, program.end, ("" if form == "toml" else ",") + separator + name
-                          + "[ " + ", ".join(items) + " ]"))
-    return _config_edited(text, edits, path, form, list(wall) + launch.argv)
+    return _spliced(text, [(path, wall)], form, [path[:-1]])[0]
 
 
 def unwrap_server(text: str, path: Sequence[Any], form: str = "json") -> str:
     """*text* without the wall in front of the entry at *path*; byte for byte what `wrap_server` was given."""
-    launch = _find_launch(text, path, form)
-    wrapper = wrapper_of(launch.argv)
-    if wrapper is None:
-        raise ConfigError("not behind the wall")
-    own = launch.argv[len(wrapper.wall):]
-    if launch.program is None:
-        items = launch.arguments.members
-        edits = [(items[0].start, items[len(wrapper.wall)].start, "")]
-    else:
-        arguments, program = launch.arguments, launch.program.node
-        items = arguments.members
-        ours = len(wrapper.wall)            # items of the list that go: the wall's but one, and the program
-        moved = items[ours - 1]
-        edits = [(program.start, program.end, text[moved.start:moved.end])]
-        between = text[program.end:launch.arguments_start]
-        if ours < len(items):
-            edits.append((items[0].start, items[ours].start, ""))
-        elif text[arguments.start:arguments.start + 2] == "[ " and launch.arguments_start > program.end \
-                and between.strip(" \t\r\n,") == "":
-            edits[0] = (program.start, arguments.end, text[moved.start:moved.end])
-        else:
-            rest = re.compile(r"\s*,?").match(text, moved.end)
-            end = rest.end() if rest and rest.group().endswith(",") else moved.end
-            edits.append((items[0].start, end, ""))
-    return _config_edited(text, edits, path, form, own)
+    return _spliced(text, [(path, None)], form, [path[:-1]])[0]
 
 
 def set_wall(text: str, path: Sequence[Any], wall: Sequence[str] | None, form: str = "json") -> str:
-    """*text* with just *wall* in front of the entry at *path*, whatever stood there; None: with no wall."""
-    wrapper = wrapper_of(_find_launch(text, path, form).argv)
-    if wrapper is not None:
-        if wall is not None and list(wrapper.wall) == list(wall):
-            return text
-        text = unwrap_server(text, path, form)
-    return text if wall is None else wrap_server(text, path, wall, form)
+    """`set_walls` for one entry."""
+    return set_walls(text, [(path, wall)], form)
+
+
+_Walls = Sequence[tuple[Sequence[Any], "Sequence[str] | None"]]     # (path of an entry, its wall; None: none)
+
+
+def set_walls(text: str, walls: _Walls, form: str = "json") -> str:
+    """*text* with just these walls in front of these entries, whatever stood there; all or ConfigError."""
+    if not walls:
+        return text
+    ways = list(dict.fromkeys(tuple(path[:-1]) for path, _ in walls))
+    document = _config_document(text, ways, form)
+    there = [wrapper_of(_find_launch(text, document, path).argv) for path, _ in walls]
+    differ = [(path, wall, wrapper) for (path, wall), wrapper in zip(walls, there)
+              if (list(wrapper.wall) if wrapper else None) != (None if wall is None else list(wall))]
+    text, document = _spliced(text, [(path, None) for path, _, wrapper in differ if wrapper], form, ways,
+                              document)
+    return _spliced(text, [(path, wall) for path, wall, _ in differ if wall is not None], form, ways, document)[0]
+
+
+def _spliced(text: str, walls: _Walls, form: str, ways: Sequence[Sequence[Any]],
+             before: Node | None = None) -> tuple[str, Node]:
+    """*text* with these walls put in, or taken out, all at once; and its document, for the next edit.
+
+    Returns when it is certain that the entries start what they should, and that nothing else changed.
+    """
+    before = before or _config_document(text, ways, form)
+    if not walls:
+        return text, before
+    paths = [path for path, _ in walls]
+    edits: _Edits = []
+    wanted = []
+    for path, wall in walls:
+        launch = _find_launch(text, before, path)
+        wrapper = wrapper_of(launch.argv)
+        if (wall is None) == (wrapper is None):
+            raise ConfigError("already behind the wall" if wrapper else "not behind the wall")
+        if wall is not None:
+            edits += _wrap_edits(text, launch, wall, form)
+            wanted.append(list(wall) + launch.argv)
+        elif wrapper is not None:
+            edits += _unwrap_edits(text, launch, len(wrapper.wall))
+            wanted.append(launch.argv[len(wrapper.wall):])
+    pieces, at = [], 0
+    for start, end, new in sorted(edits):
+        pieces += [text[at:start], new]
+        at = end
+    result = "".join(pieces) + text[at:]
+    after = _config_document(result, ways, form)
+    if _without_launches(before.value, paths) != _without_launches(after.value, paths) \
+            or [_find_launch(result, after, path).argv for path in paths] != wanted:
+        raise ConfigError("the edit would change more than the command; not written")
+    return result, after
+
+
+_Edits = list[tuple[int, int, str]]     # (start, end, what stands there then)
+
+
+def _wrap_edits(text: str, launch: _Launch, wall: Sequence[str], form: str) -> _Edits:
+    newline = "\r\n" if "\r\n" in text else "\n"
+    quoted = [_config_quote(word) for word in wall]
+    if launch.program is None:                         # one list holds program and arguments
+        return [_insert_items(text, launch.arguments, quoted, newline)]
+    program = launch.program.node
+    items = quoted[1:] + [text[program.start:program.end]]
+    if launch.arguments is not None:
+        return [(program.start, program.end, quoted[0]), _insert_items(text, launch.arguments, items, newline)]
+    before = text[text.rfind("\n", 0, launch.program.key_start) + 1:launch.program.key_start]
+    separator = newline + before if not before.strip(" \t\ufeff") else " "
+    name = "args = " if form == "toml" else '"args": '
+    return [(program.start, program.end, quoted[0] + ("" if form == "toml" else ",") + separator + name
+             + "[ " + ", ".join(items) + " ]")]
+
+
+def _unwrap_edits(text: str, launch: _Launch, ours: int) -> _Edits:
+    """*ours*: how many words go; where the program stands apart, the last of its list goes back there."""
+    items = launch.arguments.members
+    if launch.program is None:
+        return [(items[0].start, items[ours].start, "")]
+    arguments, program, moved = launch.arguments, launch.program.node, items[ours - 1]
+    own = text[moved.start:moved.end]
+    if ours < len(items):
+        return [(program.start, program.end, own), (items[0].start, items[ours].start, "")]
+    between = text[program.end:launch.arguments_start]
+    if text[arguments.start:arguments.start + 2] == "[ " and launch.arguments_start > program.end \
+            and between.strip(" \t\r\n,") == "":
+        return [(program.start, arguments.end, own)]
+    rest = re.compile(r"\s*,").match(text, moved.end)
+    return [(program.start, program.end, own), (items[0].start, rest.end() if rest else moved.end, "")]
 
 
 class _Launch(NamedTuple):
@@ -12583,8 +12861,8 @@ class _Launch(NamedTuple):
     arguments_start: int            # of its member, name included
 
 
-def _find_launch(text: str, path: Sequence[Any], form: str) -> _Launch:
-    node = _config_document(text, path, form)
+def _find_launch(text: str, document: Node, path: Sequence[Any]) -> _Launch:
+    node = document
     for step in path:
         node = _only_member(text, node, step).node if isinstance(step, str) else node.members[step]
     argv, why_not = launch_argv(node.value)
@@ -12633,34 +12911,20 @@ def _insert_items(text: str, array: Node, items: list[str], newline: str) -> tup
     return first, first, separator.join(items) + separator
 
 
-def _config_edited(text: str, edits: list[tuple[int, int, str]], path: Sequence[Any], form: str,
-            argv: list[str]) -> str:
-    """*text* with the edits, once it is certain that the entry starts *argv* and nothing else changed."""
-    result = text
-    for start, end, new in sorted(edits, reverse=True):
-        result = result[:start] + new + result[end:]
-    before, _ = _without_launch(text, path, form)
-    after, new_argv = _without_launch(result, path, form)
-    if before != after or new_argv != argv:
-        raise ConfigError("the edit would change more than the command; not written")
-    return result
-
-
-def _without_launch(text: str, path: Sequence[Any], form: str) -> tuple[Any, list[str]]:
-    """The document without what the entry at *path* starts, and that apart."""
-    document = entry = _config_document(text, path, form).value
-    for step in path:
-        entry = entry[step]
-    argv, _ = launch_argv(entry)
-    keys, program_key = _launch_place(entry)
-    holder = entry[keys[0]] if keys else entry
-    holder.pop("args", None)
-    holder[program_key] = ""
-    return document, argv
-
-
-def _config_document(text: str, path: Sequence[Any], form: str) -> Node:
-    return _toml_document(text, path[0]) if form == "toml" else parse_jsonc(text)
+def _without_launches(value: Any, paths: Sequence[Sequence[Any]]) -> Any:
+    """The document without what the entries at *paths* start; what is on none of the paths is not copied."""
+    if not paths[0]:
+        keys, program_key = _launch_place(value)
+        holder = {**(value[keys[0]] if keys else value), program_key: ""}
+        holder.pop("args", None)
+        return {**value, keys[0]: holder} if keys else holder
+    below: dict[Any, list[Sequence[Any]]] = {}
+    for path in paths:
+        below.setdefault(path[0], []).append(path[1:])
+    copy: Any = dict(value) if isinstance(value, dict) else list(value)
+    for step, rest in below.items():
+        copy[step] = _without_launches(copy[step], rest)
+    return copy
 
 
 def lines_to_paste(server: Server, wall: Sequence[str]) -> list[str]:
@@ -12669,6 +12933,10 @@ def lines_to_paste(server: Server, wall: Sequence[str]) -> list[str]:
     key = _launch_place(server.entry)[1] if isinstance(server.entry, dict) else "command"
     equals = " = " if server.file.form == "toml" else ": "
     name, words = _config_quote(argv[0]), ", ".join(_config_quote(word) for word in argv[1:])
+    if server.why_not == _TOML_INLINE:
+        rest = {word: value for word, value in server.entry.items() if word not in ("command", "args")}
+        return [f"{_toml_source(server.name, True)} = {{ command = {name}, args = [{words}]"
+                + "".join(f", {_toml_source(word, True)} = {_toml_source(rest[word])}" for word in rest) + " }"]
     return [f"{key}{equals}{name}", f"args{equals}[{words}]"]
 
 
@@ -12677,18 +12945,7 @@ def wall_words(server: Server, wall: Sequence[str], options: Sequence[str] = ())
     dashed = server.name.startswith("-")
     name = ["--server-name=" + server.name] if dashed else ["--server-name", server.name]
     project = ["--project", server.project] if server.project else []
-    return [*wall, *name, *project, *options, *_env_option(server.entry), "--"]
-
-
-def _env_option(entry: Any) -> list[str]:
-    """`--env A,B` for the variables the entry itself sets: they pass whatever `settings.env` says."""
-    if not _WRAP_ENV_OPTION or not isinstance(entry, dict):
-        return []
-    keys, _ = _launch_place(entry)
-    holders = [entry, entry[keys[0]]] if keys else [entry]
-    names = [name for holder in holders for key in ("env", "environment", "envs")
-             if isinstance(holder.get(key), dict) for name in holder[key]]
-    return ["--env", ",".join(dict.fromkeys(names))] if names else []
+    return [*wall, *name, *project, *options, "--"]
 
 
 # -- TOML, as far as one table needs it -------------------------------------------
@@ -12711,6 +12968,7 @@ class _TomlReader:
         self.text, self.wanted = text, wanted
         self.servers: dict[str, Any] = {}
         self.places: dict[str, tuple[int, list[Member]] | None] = {}    # None: not a plain table
+        self.inline: dict[str, Node] = {}
 
     def fault(self, problem: str, at: int) -> PolicyError:
         line, column = line_and_column(self.text, at)
@@ -12828,6 +13086,8 @@ class _TomlReader:
         elif full[0] == self.wanted and len(full) > 1:
             self.put(self.servers, full[1:], node.value, start)
             place = self.places.setdefault(full[1], None)
+            if len(full) == 2 and isinstance(node.value, dict):
+                self.inline[full[1]] = node
             if len(table) == 2 and len(parts) == 1 and place:
                 place[1].append(Member(parts[0], start, equals, node))
             elif len(full) == 3:
@@ -12843,11 +13103,24 @@ def _toml_document(text: str, wanted: str) -> Node:
     reader.statements()
     nodes = []
     for name, value in reader.servers.items():
-        place = reader.places.get(name)
-        start, members = place if place else (0, None)
-        nodes.append(Member(name, start, start, Node(value, start, start, members)))
+        place, inline = reader.places.get(name), reader.inline.get(name)
+        start, members = place if place else (inline.start if inline else 0, None)
+        end = inline.end if inline else start
+        nodes.append(Member(name, start, start, Node(value, start, end, members)))
     servers = Node(reader.servers, 0, 0, nodes)
     return Node({wanted: reader.servers}, 0, len(text), [Member(wanted, 0, 0, servers)])
+
+
+def _toml_source(value: Any, is_key: bool = False) -> str:
+    """A value as `_TomlReader` gives it, written as TOML on one line."""
+    if isinstance(value, dict):
+        pairs = ", ".join(f"{_toml_source(key, True)} = {_toml_source(value[key])}" for key in value)
+        return f"{{ {pairs} }}" if pairs else "{}"
+    if isinstance(value, list):
+        return "[" + ", ".join(map(_toml_source, value)) + "]"
+    if isinstance(value, str):
+        return value if is_key and re.fullmatch("[A-Za-z0-9_-]+", value) else _config_quote(value)
+    return str(value[0]) if isinstance(value, tuple) else "true" if value else "false"
 
 
 # -- saving -----------------------------------------------------------------------
@@ -12994,14 +13267,15 @@ def change_config(maps: Sequence[ConfigFile], change: Callable[[str], str], lock
     wrote. The backup of a file without any wall is the one that is kept. Raises ConfigError or PolicyError.
     """
     path = maps[0].path
-    with FileLock(lock):
+    with FileLock(lock, _LOCK_WAIT_S):
         for _ in range(5):
             old = read_config(path)
             text = decode_config(path, old)
             new = change(text).encode()
             if new == old:
                 return False
-            keep = any(server.wrapper for file in maps for server in list_servers(file, text))
+            keep = os.path.lexists(os.path.realpath(path) + BACKUP_SUFFIX) and any(
+                server.wrapper for file in maps for server in list_servers(file, text))
             try:
                 save_config(path, old, new, keep, fs)
                 return True
@@ -13012,7 +13286,7 @@ def change_config(maps: Sequence[ConfigFile], change: Callable[[str], str], lock
 
 def restore_config(path: str, lock: str, fs: Any = os) -> None:
     """Bring back the backup beside a config file; the backup is gone then."""
-    with FileLock(lock):
+    with FileLock(lock, _LOCK_WAIT_S):
         backup = os.path.realpath(path) + BACKUP_SUFFIX
         if not _is_own_backup(backup):
             raise ConfigError(f"{path}: there is no backup {backup}")
@@ -13202,20 +13476,17 @@ _WallPlan = Sequence["tuple[Server, Sequence[str] | None]"]     # the wall each 
 
 def _planned_text(text: str, path: str, plan: _WallPlan) -> str:
     try:
-        for server, words in plan:
-            if server.file.path == path:
-                text = set_wall(text, server.path, words, server.file.form)
-        return text
+        walls = [(server.path, words) for server, words in plan if server.file.path == path]
+        return set_walls(text, walls, config_form(path))
     except PolicyError as fault:
         raise fault.located(path) from None
     except ConfigError as fault:
         raise ConfigError(f"{path}: {fault}") from None
 
 
-def _show_plan(io: Surroundings, found: _Inventory, plan: _WallPlan) -> list[str]:
-    """Print the diff of every file the plan changes; their paths. Complains of those that cannot change."""
-    import difflib
-    paths = []
+def _show_plan(io: Surroundings, found: _Inventory, plan: _WallPlan) -> dict[str, tuple[str, str]]:
+    """Print the diff of every file the plan changes: {path: (old, new)}. Complains of those that cannot change."""
+    changes: dict[str, tuple[str, str]] = {}
     for path in dict.fromkeys(server.file.path for server, _ in plan):
         old = next(text for file, text in found.texts.items() if file.path == path)
         try:
@@ -13226,34 +13497,52 @@ def _show_plan(io: Surroundings, found: _Inventory, plan: _WallPlan) -> list[str
             continue
         if new == old:
             continue
-        paths.append(path)
+        changes[path] = old, new
         lines = [text.lstrip("\ufeff").replace("\r", "").expandtabs(4).rstrip("\n").split("\n")
                  for text in (old, new)]
         here = [(server, words) for server, words in plan if server.file.path == path]
         if max(map(len, lines[0])) > 400:               # all on one line: show the commands alone
             lines = [[json.dumps([s.name, *(s.wrapper.wall if s.wrapper else ()), *s.argv]) for s, _ in here],
                      [json.dumps([s.name, *(words or ()), *s.argv]) for s, words in here]]
-        for line in difflib.unified_diff(lines[0], lines[1], path, path, lineterm=""):
+        for line in _line_diff(lines[0], lines[1], path):
             io.say(found.masked(line, 1000))
         if any(words and server.file.scope == "project" for server, words in here):
             io.say(f"# {io.short(path)} may be shared with others; the command above is one of this machine")
-    return paths
+    return changes
 
 
-def _carry_out(io: Surroundings, found: _Inventory, paths: Sequence[str], plan: _WallPlan) -> bool:
+def _line_diff(old: list[str], new: list[str], path: str) -> Iterator[str]:
+    """A unified diff; the lines before the first and behind the last change are not compared over and over."""
+    import difflib
+    shorter = min(len(old), len(new))
+    head = next((i for i in range(shorter) if old[i] != new[i]), shorter)
+    tail = next((i for i in range(shorter - head) if old[-1 - i] != new[-1 - i]), shorter - head)
+    skipped, cut = max(head - 3, 0), max(tail - 3, 0)
+    lines = difflib.unified_diff(old[skipped:len(old) - cut], new[skipped:len(new) - cut], path, path, lineterm="")
+    for line in lines:
+        yield re.sub(r"(?<=[-+])[0-9]+", lambda found: str(int(found.group()) + skipped), line) \
+            if line.startswith("@@") else line
+
+
+def _carry_out(io: Surroundings, found: _Inventory, changes: Mapping[str, tuple[str, str]],
+               plan: _WallPlan) -> bool:
     """Write the files; False when one could not be written. One failing file does not stop the others."""
-    done = True
-    for path in paths:
+    written = 0
+    for path, (old, new) in changes.items():
+        def change(text: str, path: str = path, old: str = old, new: str = new) -> str:
+            return new if text == old else _planned_text(text, path, plan)
+
         try:
-            maps = [file for file in found.texts if file.path == path]
-            change_config(maps, lambda text: _planned_text(text, path, plan), io.lock, io.fs)  # noqa: B023
-            io.say(f"wrote {io.short(path)} (as it was: {os.path.basename(path)}{BACKUP_SUFFIX})")
+            change_config([file for file in found.texts if file.path == path], change, io.lock, io.fs)
+            kept = os.path.lexists(os.path.realpath(path) + BACKUP_SUFFIX)
+            was = f" (as it was: {os.path.basename(path)}{BACKUP_SUFFIX})" if kept else ""
+            io.say(f"wrote {io.short(path)}{was}")
+            written += 1
         except WallError as fault:
             io.complain(str(fault))
-            done = False
-    if paths:
+    if written:
         io.say("Restart the hosts (or reload their servers) for this to take effect.")
-    return done
+    return written == len(changes)
 
 
 def _scan_for_secrets(values: Iterable[tuple[str, tuple[Any, ...], Any]]) -> list[tuple[str, str, str, str]]:
@@ -13277,8 +13566,14 @@ def _server_state(server: Server) -> str:
     return f"not covered: {printable(server.why_not)}" if server.why_not else "not wrapped"
 
 
+def _server_title(io: Surroundings, server: Server, limit: int = 80) -> str:
+    """Its name; with the project, where one file has the servers of many."""
+    project = f" ({io.short(server.project)})" if server.file.scope == "local" and server.project else ""
+    return printable(server.name, limit) + project
+
+
 def _where(io: Surroundings, server: Server) -> str:
-    return f"{printable(server.name, 80)} in {io.short(server.file.path)}"
+    return f"{_server_title(io, server)} in {io.short(server.file.path)}"
 
 
 def _print_table(io: Surroundings, found: _Inventory) -> None:
@@ -13287,7 +13582,7 @@ def _print_table(io: Surroundings, found: _Inventory) -> None:
         file = server.file
         command = found.masked(" ".join(server.argv), 44)
         rows.append((str(number), ",".join(file.clients), file.scope, io.short(file.path),
-                     printable(server.name, 40), command, _server_state(server)))
+                     _server_title(io, server, 40), command, _server_state(server)))
     widths = [max(len(row[column]) for row in rows) for column in range(6)]
     for row in rows:
         io.say("  ".join([*(cell.ljust(width) for cell, width in zip(row, widths)), row[6]]))
@@ -13370,7 +13665,7 @@ def cmd_init(argv: Sequence[str], io: Surroundings | None = None) -> int:
     named = [s for s in found.servers if s.name in args.servers]
     unknown = [name for name in args.servers if name not in {s.name for s in found.servers}]
     if unknown:
-        raise UsageError(unknown_word(unknown[0], [s.name for s in found.servers], "server"))
+        raise UsageError(unknown_word(unknown[0], {s.name for s in found.servers}, "server"))
     listed = bool(args.all or args.servers or args.client)
     if not io.interactive and not args.dry_run and not (args.yes and listed):
         raise UsageError("init: there is no terminal to ask at; add --yes, and --all or names of servers")
@@ -13457,21 +13752,24 @@ def cmd_wrap(argv: Sequence[str], io: Surroundings | None = None) -> int:
         kept = options or (_kept_options(server.wrapper) if server.wrapper else [])
         words = wall_words(server, io.wall, kept)
         where = _where(io, server)
-        if server.argv and server.file.scope != "managed" and server.why_not:
-            io.say(f"{where}: {server.why_not}")
-            for line in lines_to_paste(server, words):
-                io.say("    " + printable(line, 4000))
-            done = False
-        elif server.why_not:
-            io.say(f"{where}: not covered: {server.why_not}")
-            done = False
-        elif server.wrapper and (list(server.wrapper.wall) == words
-                                 or not options and _wall_problem(io, server.wrapper) is None):
+        if server.wrapper and (list(server.wrapper.wall) == words
+                               or not options and _wall_problem(io, server.wrapper) is None):
             io.say(f"{where}: already wrapped")
+        elif server.why_not:
+            _say_by_hand(io, server, words)
+            done = False
         else:
             plan.append((server, words))
     files = _show_plan(io, found, plan)
     return 0 if (args.dry_run or _carry_out(io, found, files, plan)) and done and not found.problems else 1
+
+
+def _say_by_hand(io: Surroundings, server: Server, words: Sequence[str]) -> None:
+    """Why mcpwall does not edit an entry, and what a person can write there: with *words* in front."""
+    io.say(f"{_where(io, server)}: {'' if server.wrapper else 'not covered: '}{printable(server.why_not, 300)}")
+    if server.argv and server.file.scope != "managed":
+        for line in lines_to_paste(server, words):
+            io.say("    " + printable(line, 4000))
 
 
 def _policy_options(io: Surroundings, args: Any) -> list[str]:
@@ -13487,7 +13785,7 @@ def _policy_options(io: Surroundings, args: Any) -> list[str]:
 
 
 def _kept_options(wrapper: Wrapper) -> list[str]:
-    return [word for name, value in wrapper.options.items() if name not in ("server-name", "project", "env")
+    return [word for name, value in wrapper.options.items() if name not in ("server-name", "project")
             for word in ("-c" if name == "config" else "--" + name, value)]
 
 
@@ -13500,7 +13798,7 @@ def _named_servers(io: Surroundings, args: Any) -> tuple[_Inventory, list[Server
         io.complain(problem)
     servers = [s for s in found.servers if getattr(args, "all", False) or s.name == args.server]
     if not servers and args.server is not None and not (args.config and found.problems):
-        names = sorted({s.name for s in found.servers})
+        names = {s.name for s in found.servers}
         raise UsageError(unknown_word(args.server, names, "server") if names else "no servers were found")
     return found, servers
 
@@ -13524,14 +13822,11 @@ def cmd_unwrap(argv: Sequence[str], io: Surroundings | None = None) -> int:
     plan: _WallPlan = [(s, None) for s in servers if s.wrapper and not s.why_not]
     done = not found.problems
     for server in servers:
-        where = _where(io, server)
         if server.wrapper and server.why_not:
-            io.say(f"{where}: {server.why_not}")
-            for line in lines_to_paste(server, ()):
-                io.say("    " + printable(line, 4000))
+            _say_by_hand(io, server, ())
             done = False
         elif not server.wrapper and not args.all:
-            io.say(f"{where}: not wrapped")
+            io.say(f"{_where(io, server)}: not wrapped")
     files = _show_plan(io, found, plan)
     if args.all and not files:
         io.say("Nothing to unwrap.")
@@ -13619,7 +13914,7 @@ def _needs_attention(io: Surroundings, found: _Inventory) -> Iterator[tuple[str,
 
 def _server_attention(io: Surroundings, server: Server) -> Iterator[tuple[str, str, str]]:
     place = f"{server.file.path}:{server.line}" if server.line else server.file.path
-    name = printable(server.name, 80)
+    name = _server_title(io, server)
     if server.wrapper:
         problem = _wall_problem(io, server.wrapper)
         if problem:

@@ -185,11 +185,18 @@ class Entries(unittest.TestCase):
                 (["python3", "/x/mcpwall.py", "--", "npx", "a"], 3), (["mcpwall", "-c", "p.yml", "--", "x"], 4),
                 (["C:\\py\\python.exe", "C:\\t\\MCPWALL.PY", "--server-name", "--x", "--", "y"], 5),
                 (["npx", "-y", "mcpwall", "--", "node"], 4), (["python3", "-m", "mcpwall", "--", "a"], 4),
-                (["mcpwall", "--server-name=--", "--", "a", "--", "b"], 3), (["uvx", "mcpwall", "--", "a"], 3)):
+                (["mcpwall", "--server-name=--", "--", "a", "--", "b"], 3), (["uvx", "mcpwall", "--", "a"], 3),
+                (["pipx", "run", "mcpwall", "--", "a"], 4), (["uvx", "--from", "x/y", "mcpwall", "--", "a"], 5),
+                (["env", "A=b", "python3.12", "-I", "/x/mcpwall.py", "--", "a"], 6), (["cmd", "/c", "mcpwall", "--", "a"], 4),
+                (["my-python-dev", "/x/mcpwall.py", "--server-name", "n", "--", "a"], 5)):
             with self.subTest(argv=argv):
                 self.assertEqual(mcpwall.wrapper_of(argv).wall, tuple(argv[:count]))
         for argv in ([], ["npx"], ["mcpwall"], ["mcpwall", "--"], ["mcpwall", "check", "--", "x"],
                      ["npx", "--", "mcpwall", "--", "x"], ["sh", "-c", "mcpwall", "--", "x"], ["--", "mcpwall"],
+                     ["node", "server.js", "/home/me/mcpwall", "--", "foo"],
+                     ["npx", "-y", "s", "/src/mcpwall", "--", "x"],
+                     ["python3", "-u", "s.py", "/src/mcpwall", "--", "x"], ["python3", "-m", "s", "mcpwall", "--", "x"],
+                     ["server", "--root", "/src/mcpwall", "--", "x"],
                      ["npx", "server", "/home/me/mcpwall"], ["python3", "my-mcpwall.py", "--", "x"]):
             with self.subTest(argv=argv):
                 self.assertIsNone(mcpwall.wrapper_of(argv))
@@ -202,9 +209,6 @@ class Entries(unittest.TestCase):
         local = server._replace(name="n", project="/srv/a b")
         self.assertEqual(mcpwall.wall_words(local, WALL),
                          [*WALL, "--server-name", "n", "--project", "/srv/a b", "--"])
-        self.addCleanup(setattr, mcpwall, "_WRAP_ENV_OPTION", mcpwall._WRAP_ENV_OPTION)
-        mcpwall._WRAP_ENV_OPTION = True
-        self.assertEqual(mcpwall.wall_words(local, WALL)[-3:], ["--env", "A,B", "--"])
 
 
 class Splices(unittest.TestCase):
@@ -212,34 +216,34 @@ class Splices(unittest.TestCase):
         file = config(form, ("mcp_servers",) if form == "toml" else ("mcpServers",))
         server = servers_of(text, file)[name]
         self.assertEqual(server.why_not, "")
-        wrapped = mcpwall.wrap_server(text, server.path, ["W", "mcpwall.py", "--"], form)
+        wrapped = mcpwall.wrap_server(text, server.path, ["py", "mcpwall.py", "--"], form)
         self.assertEqual(wrapped, expected)
         self.assertEqual(mcpwall.unwrap_server(wrapped, server.path, form), text)
 
     def test_forms_of_json(self) -> None:
         for before, after in (
-                ('{"command": "x"}', '{"command": "W", "args": [ "mcpwall.py", "--", "x" ]}'),
-                ('{"command": "x", "args": []}', '{"command": "W", "args": ["mcpwall.py", "--", "x"]}'),
-                ('{"command": "x", "args": [ ]}', '{"command": "W", "args": ["mcpwall.py", "--", "x" ]}'),
-                ('{"args": [ ], "command": "x"}', '{"args": ["mcpwall.py", "--", "x" ], "command": "W"}'),
-                ('{"command": "\\u0078", "args": ["1"]}', '{"command": "W", "args": ["mcpwall.py", "--", "\\u0078", "1"]}'),
-                ('{"command": ["x", "1"]}', '{"command": ["W", "mcpwall.py", "--", "x", "1"]}'),
-                ('{\n "command": "x" // c\n}', '{\n "command": "W",\n "args": [ "mcpwall.py", "--", "x" ] // c\n}'),
+                ('{"command": "x"}', '{"command": "py", "args": [ "mcpwall.py", "--", "x" ]}'),
+                ('{"command": "x", "args": []}', '{"command": "py", "args": ["mcpwall.py", "--", "x"]}'),
+                ('{"command": "x", "args": [ ]}', '{"command": "py", "args": ["mcpwall.py", "--", "x" ]}'),
+                ('{"args": [ ], "command": "x"}', '{"args": ["mcpwall.py", "--", "x" ], "command": "py"}'),
+                ('{"command": "\\u0078", "args": ["1"]}', '{"command": "py", "args": ["mcpwall.py", "--", "\\u0078", "1"]}'),
+                ('{"command": ["x", "1"]}', '{"command": ["py", "mcpwall.py", "--", "x", "1"]}'),
+                ('{\n "command": "x" // c\n}', '{\n "command": "py",\n "args": [ "mcpwall.py", "--", "x" ] // c\n}'),
                 ('{"command": "x", "args": [\n  "1"\n]}',
-                 '{"command": "W", "args": [\n  "mcpwall.py",\n  "--",\n  "x",\n  "1"\n]}'),
+                 '{"command": "py", "args": [\n  "mcpwall.py",\n  "--",\n  "x",\n  "1"\n]}'),
                 ('{"command": "x", "args": [ /* c */ "1",]}',
-                 '{"command": "W", "args": [ /* c */ "mcpwall.py", "--", "x", "1",]}'),
-                ('{"command": "x", "args": [ // c\n]}', '{"command": "W", "args": ["mcpwall.py", "--", "x" // c\n]}'),
-                ('{"command": {"path": "x"}}', '{"command": {"path": "W", "args": [ "mcpwall.py", "--", "x" ]}}')):
+                 '{"command": "py", "args": [ /* c */ "mcpwall.py", "--", "x", "1",]}'),
+                ('{"command": "x", "args": [ // c\n]}', '{"command": "py", "args": ["mcpwall.py", "--", "x" // c\n]}'),
+                ('{"command": {"path": "x"}}', '{"command": {"path": "py", "args": [ "mcpwall.py", "--", "x" ]}}')):
             with self.subTest(before=before):
                 self.check(f'{{"mcpServers": {{"a": {before}}}}}', f'{{"mcpServers": {{"a": {after}}}}}')
 
     def test_forms_of_toml(self) -> None:
         for before, after in (
-                ('command = "x"', 'command = "W"\nargs = [ "mcpwall.py", "--", "x" ]'),
-                ("command = 'x\\' # c", 'command = "W"\nargs = [ "mcpwall.py", "--", \'x\\\' ] # c'),
-                ('command = "x"\nargs = []', 'command = "W"\nargs = ["mcpwall.py", "--", "x"]'),
-                ('args = [ # c\n "1" ]\ncommand = "x"', 'args = [ # c\n "mcpwall.py",\n "--",\n "x",\n "1" ]\ncommand = "W"')):
+                ('command = "x"', 'command = "py"\nargs = [ "mcpwall.py", "--", "x" ]'),
+                ("command = 'x\\' # c", 'command = "py"\nargs = [ "mcpwall.py", "--", \'x\\\' ] # c'),
+                ('command = "x"\nargs = []', 'command = "py"\nargs = ["mcpwall.py", "--", "x"]'),
+                ('args = [ # c\n "1" ]\ncommand = "x"', 'args = [ # c\n "mcpwall.py",\n "--",\n "x",\n "1" ]\ncommand = "py"')):
             with self.subTest(before=before):
                 head, tail = "[x]\ny = 1\n[mcp_servers.a]\n", "\n[z]\ncommand = 'k'\n"
                 self.check(head + before + tail, head + after + tail, form="toml")
@@ -252,10 +256,24 @@ class Splices(unittest.TestCase):
                 server = servers_of(text, file)["a"]
                 self.assertEqual(server.argv, ("x", "1"))
                 self.assertIn("lines to paste", server.why_not)
-                self.assertEqual(mcpwall.lines_to_paste(server, ["W", "--"]),
-                                 ['command = "W"', 'args = ["--", "x", "1"]'])
+                lines = ['command = "py"', 'args = ["--", "x", "1"]']
+                if text.startswith("[mcp_servers]\na = {"):
+                    lines = ['a = { command = "py", args = ["--", "x", "1"] }']
+                self.assertEqual(mcpwall.lines_to_paste(server, ["py", "--"]), lines)
                 with self.assertRaises(mcpwall.ConfigError):
-                    mcpwall.wrap_server(text, server.path, ["W", "mcpwall.py", "--"], "toml")
+                    mcpwall.wrap_server(text, server.path, ["py", "mcpwall.py", "--"], "toml")
+
+    def test_the_line_for_an_inline_table_keeps_its_other_keys(self) -> None:
+        text = "[mcp_servers]\n'a b' = {command='x', env={K=\"v\", 'o.p'='q'}, t=30, on=true, l=[1, {}]}\n"
+        file = config("toml", ("mcp_servers",))
+        server = servers_of(text, file)["a b"]
+        [line] = mcpwall.lines_to_paste(server, ["py", "/x/mcpwall.py", "--"])
+        self.assertEqual(line, '"a b" = { command = "py", args = ["/x/mcpwall.py", "--", "x"], '
+                               'env = { K = "v", "o.p" = "q" }, t = 30, on = true, l = [1, {}] }')
+        pasted = servers_of("[mcp_servers]\n" + line, file)["a b"]
+        self.assertEqual((pasted.argv, pasted.line), (("x",), 2))
+        self.assertIsNotNone(pasted.wrapper)
+        self.assertEqual({**pasted.entry, **server.entry, "args": 0}, {**server.entry, "args": 0})
 
     def test_toml_that_cannot_be_read(self) -> None:
         for text, line in (('a = "x', 1), ("\n[mcp_servers.a\n", 2), ("a\n", 1), ("a = \n", 1), ("a = [1\nb = 2", 2),
@@ -297,8 +315,38 @@ class Splices(unittest.TestCase):
         self.assertEqual(mcpwall.set_wall(second, path, None), text)
         self.assertEqual(mcpwall.set_wall(text, path, None), text)
 
+    def test_many_walls_at_once(self) -> None:
+        text = json.dumps({"mcpServers": {"a": {"command": "x"}, "b": {"command": "y"}, "c": {"command": "z"}},
+                           "projects": {"/p": {"history": [1, "2"], "mcpServers": {"a": {"command": "x", "args": ["1"]}}}}})
+        paths = [("mcpServers", "a"), ("projects", "/p", "mcpServers", "a"), ("mcpServers", "b")]
+        walls = [(path, [*WALL, "--server-name", path[-1], "--"]) for path in paths]
+        one_by_one = text
+        for path, wall in walls:
+            one_by_one = mcpwall.set_wall(one_by_one, path, wall)
+        self.assertEqual(mcpwall.set_walls(text, walls), one_by_one)
+        old = mcpwall.wrap_server(text, paths[0], ["/old/mcpwall.py", "--"])
+        self.assertEqual(mcpwall.set_walls(old, walls), one_by_one)
+        mixed = mcpwall.set_walls(one_by_one, [(paths[0], None), walls[1], (paths[2], ["/new/mcpwall.py", "--"])])
+        self.assertEqual(mcpwall.set_walls(mixed, [(path, None) for path in paths]), text)
+        with self.assertRaises(mcpwall.ConfigError):
+            mcpwall.set_walls(text, [*walls, (("mcpServers", "none"), WALL)])
+        self.assertEqual(mcpwall.set_walls(text, []), text)
+
+    def test_megabytes_of_history_take_no_time(self) -> None:
+        history = [{"display": 'fix "it", {please}', "n": n, "ok": None} for n in range(40_000)]
+        servers = {f"s{n}": {"command": "x"} for n in range(50)}
+        text = json.dumps({"projects": {"/p": {"history": history, "mcpServers": servers}}, "h": history}, indent=1)
+        file = config("json", ("projects", "*", "mcpServers"))
+        start = time.monotonic()
+        found = mcpwall.list_servers(file, text)
+        wrapped = mcpwall.set_walls(text, [(s.path, [*WALL, "--"]) for s in found])
+        self.assertLess(time.monotonic() - start, 3.0)
+        self.assertEqual([s.wrapper is None for s in mcpwall.list_servers(file, wrapped)], [False] * 50)
+        self.assertEqual(mcpwall.set_walls(wrapped, [(s.path, None) for s in found]), text)
+        self.assertEqual(text[:text.index('"s49"')].count("\n") + 1, found[-1].line)
+
     def test_unwrap_after_the_user_edited(self) -> None:
-        wrapped = '{"mcpServers": {"a": {"command": "W", "args": ["mcpwall.py", "--", "x", ], "env": {"N": "1"}}}}'
+        wrapped = '{"mcpServers": {"a": {"command": "py", "args": ["mcpwall.py", "--", "x", ], "env": {"N": "1"}}}}'
         self.assertEqual(mcpwall.unwrap_server(wrapped, ("mcpServers", "a")),
                          '{"mcpServers": {"a": {"command": "x", "args": [ ], "env": {"N": "1"}}}}')
 

@@ -40,9 +40,11 @@ class Values(unittest.TestCase):
                 ('[Infinity]', 1, 2, "expected a value"), ('truex', 1, 1, "expected a value"), ('True', 1, 1, "expected a value"),
                 ('1é', 1, 1, "expected a value"), ('1 2', 1, 3, "follows"), ('{} }', 1, 4, "follows"), ('[1]/', 1, 4, "follows"),
                 ('\n "ab', 2, 2, "no end"), ('"a\nb"', 1, 3, "control character"), ('"\\x41"', 1, 2, "escape"),
-                ('"\\u12"', 1, 3, "escape"), ('/* a', 1, 1, "no end"), ('[1, /* a', 1, 5, "no end"), ('/', 1, 1, "expected a value"),
+                ('"\\u12"', 1, 3, "escape"), ('/* a', 1, 1, "no end"), ('[1, /* a', 1, 5, "no end"),
+                ('/', 1, 1, "expected a value"),
                 ('1e999', 1, 1, "too large"), ("1" * 5000, 1, 1, "too large"), ("[" * 300, 1, 257, "deeper"),
-                ('\ufeff{"é": x}', 1, 7, "expected a value"), ('# a\n1', 1, 1, "expected a value"), ('\u00a01', 1, 1, "expected a")):
+                ('\ufeff{"é": x}', 1, 7, "expected a value"), ('# a\n1', 1, 1, "expected a value"),
+                ('\u00a01', 1, 1, "expected a")):
             with self.subTest(text=text[:40]):
                 with self.assertRaises(mcpwall.PolicyError) as caught:
                     mcpwall.parse_jsonc(text)
@@ -83,6 +85,30 @@ class Places(unittest.TestCase):
     def test_long_names_do_not_multiply(self) -> None:
         text = '{"' + "k" * 100_000 + '": {"v": [' + "1," * 50_000 + "1]}}"
         self.assertEqual(mcpwall.node_lines(text, mcpwall.parse_jsonc(text)), {"": 1})
+
+
+class Ways(unittest.TestCase):
+    def test_what_is_not_on_the_way_is_its_source(self) -> None:
+        text = '{"a": {"b": [1, {"c": 2}], "d": [3]}, "e": {"b": "x"}, "f": 1}'
+        self.assertEqual(mcpwall.parse_jsonc(text, True, [("a", "b")]).value,
+                         {"a": {"b": [1, {"c": 2}], "d": "[3]"}, "e": '{"b": "x"}', "f": "1"})
+        node = mcpwall.parse_jsonc(text, True, [("*", "b"), ("a", "b", 1)])
+        self.assertEqual(node.value, {"a": {"b": [1, {"c": 2}], "d": "[3]"}, "e": {"b": "x"}, "f": 1})
+        self.assertEqual([text[m.node.start:m.node.end] for m in node.members[0].node.members],
+                         ['[1, {"c": 2}]', "[3]"])
+        self.assertEqual(mcpwall.parse_jsonc("[[1], [2]]", True, [(1,)]).value, ["[1]", [2]])
+
+    def test_all_of_it_is_checked(self) -> None:
+        for rest in ("[1 2]", "NaN", "[1, Infinity]", "-Infinity", "01", "1.", "1e999", "truex", '"a\nb"', '"\\x"', "{a: 1}",
+                     "[1,]]",
+                     "1" * 5000, "[" * 300 + "]" * 300 + "x", "[" * 100_000, '"', "", "/* x"):
+            for text in ('{"w": 1, "r": ' + rest + "}", '{"r": ' + rest + ', "w": 1}'):
+                with self.subTest(text=text[:40]), self.assertRaises(mcpwall.PolicyError):
+                    mcpwall.parse_jsonc(text, True, [("w",)])
+
+    def test_comments_are_walked(self) -> None:
+        text = '{"r": [1, /* ] */ {"x": 2,},], // }\n "w": {"y": 1}}'
+        self.assertEqual(mcpwall.parse_jsonc(text, True, [("w",)]).value, {"r": [1, {"x": 2}], "w": {"y": 1}})
 
 
 class Generated(unittest.TestCase):

@@ -307,6 +307,51 @@ class WrapAndUnwrap(Desk):
         self.assertEqual(self.run_("wrap", "t"), 1)
         self.assertIn('args = ["', self.out)
 
+    def test_what_was_pasted_is_not_offered_again(self) -> None:
+        goose = write(os.path.join(self.home, ".config", "goose", "config.yaml"), GOOSE)
+        codex = write(os.path.join(self.home, ".codex", "config.toml"), '[mcp_servers]\nin = { command = "npx", args = ["q"] }\n')
+        self.assertEqual([self.run_("wrap", "git"), self.run_("wrap", "in")], [1, 1])
+        write(codex, "[mcp_servers]\n" + self.out.splitlines()[-1].strip() + "\n")
+        self.run_("wrap", "git")
+        pasted = [line.strip() for line in self.out.splitlines()[-2:]]
+        write(goose, GOOSE.replace("cmd: git-mcp", pasted[0]).replace("args: [x]", pasted[1]))
+        for name in ("git", "in"):
+            self.assertEqual(self.run_("wrap", name), 0)
+            self.assertIn("already wrapped", self.out)
+            self.assertEqual(self.run_("unwrap", name), 1)
+        self.assertIn('in = { command = "npx", args = ["q"] }', self.out)
+
+    def test_only_what_happened_is_said(self) -> None:
+        write(self.cursor, CURSOR)
+        self.assertEqual(self.run_("wrap", "db"), 0)
+        self.assertIn("(as it was: mcp.json.mcpwall-backup)", self.out)
+        self.assertIn("Restart the hosts", self.out)
+        self.assertEqual(self.run_("unwrap", "db"), 0)
+        self.assertIn("wrote ~/.cursor/mcp.json\n", self.out)
+        os.chmod(self.cursor, 0o444)
+        self.assertEqual(self.run_("wrap", "db"), 1)
+        self.assertIn("read-only", self.err)
+        self.assertNotIn("Restart", self.out)
+
+    def test_servers_of_the_same_name_in_two_projects(self) -> None:
+        servers = {"mcpServers": {"git": {"command": "x"}}}
+        path = os.path.join(self.home, ".claude.json")
+        write(path, json.dumps({"projects": {os.path.join(self.home, "a"): servers, "/srv/b": servers}}, indent=1))
+        self.assertEqual(self.run_("init", "zzz", "--yes"), 2)
+        self.assertIn("known: git\n", self.err)
+        self.run_("status")
+        for words in ("git (~/a)", "git (/srv/b)", "git (/srv/b): not wrapped"):
+            self.assertIn(words, self.out)
+
+    def test_the_diff_of_a_long_file(self) -> None:
+        entries = [{"n": n} for n in range(2000)]
+        text = json.dumps({"x": entries, "mcpServers": {"a": {"command": "x"}}, "y": entries}, indent=1)
+        write(self.cursor, text + "\n")
+        self.assertEqual(self.run_("wrap", "a", "--dry-run"), 0)
+        at = text[:text.index('"command"')].count("\n") + 1
+        self.assertIn(f"@@ -{at - 3},7 +{at - 3},", self.out)
+        self.assertLess(len(self.out.splitlines()), 30)
+
     def test_codex(self) -> None:
         text = '# mine\r\n[mcp_servers.t] # here\r\ncommand = "x"\r\n\r\n[mcp_servers.t.env]\r\nA = "b"'
         path = write(os.path.join(self.home, ".codex", "config.toml"), text)
@@ -316,7 +361,8 @@ class WrapAndUnwrap(Desk):
         self.assertEqual(read(path), text)
 
     def test_a_host_that_is_not_known(self) -> None:
-        path = write(os.path.join(self.project, "mine.json"), '{"a.b": {"c/d": {"s": {"command": "x"}}}, "t": {"u": {"s": {"command": "x"}}}}')
+        path = write(os.path.join(self.project, "mine.json"),
+                     '{"a.b": {"c/d": {"s": {"command": "x"}}}, "t": {"u": {"s": {"command": "x"}}}}')
         self.assertEqual(self.run_("wrap", "s", "--config", "mine.json", "--key", "/a.b/c~1d"), 0)
         self.assertEqual(self.wrapped(path, ("a.b", "c/d")), ["s"])
         self.assertEqual(self.run_("wrap", "s", "--config", "mine.json", "--key", "t.u"), 0)
@@ -380,7 +426,8 @@ class Status(Desk):
 
     def test_packages(self) -> None:
         for argv, expected in (
-                (["npx", "-y", "pkg"], {"unpinned"}), (["npx", "-y", "@a/b"], {"unpinned"}), (["npx", "pkg@latest"], {"unpinned"}),
+                (["npx", "-y", "pkg"], {"unpinned"}), (["npx", "-y", "@a/b"], {"unpinned"}),
+                (["npx", "pkg@latest"], {"unpinned"}),
                 (["npx", "pkg@^1.0.0"], {"unpinned"}), (["npx", "pkg@1"], {"unpinned"}), (["npx", "-y", "pkg@1.0.0"], set()),
                 (["npx", "-y", "@a/b@1.0.0-rc.1", "x"], set()), (["npx", "--package=@a/b@2.0.0", "b"], set()),
                 (["npx", "-p", "a", "b"], {"unpinned"}), (["C:\\n\\npx.cmd", "-y", "pkg"], {"unpinned"}),
@@ -388,7 +435,8 @@ class Status(Desk):
                 (["npx", "-y", "github:a/b"], {"unpinned"}), (["npx", "-y", "github:a/b#0123abcd"], set()),
                 (["bunx", "pkg"], {"unpinned"}), (["pnpm", "dlx", "pkg"], {"unpinned"}), (["yarn", "dlx", "p@1.2.3"], set()),
                 (["uvx", "pkg"], {"unpinned"}), (["uvx", "pkg==1.2"], set()), (["uvx", "pkg@1.2.3"], set()),
-                (["uvx", "pkg@latest"], {"unpinned"}), (["uvx", "pkg>=1"], {"unpinned"}), (["uvx", "--from", "a[b]==1.0", "a"], set()),
+                (["uvx", "pkg@latest"], {"unpinned"}), (["uvx", "pkg>=1"], {"unpinned"}),
+                (["uvx", "--from", "a[b]==1.0", "a"], set()),
                 (["uvx", "--python", "3.12", "pkg"], {"unpinned"}), (["uv", "tool", "run", "pkg"], {"unpinned"}),
                 (["uvx", "--from", "git+https://x/y", "y"], {"unpinned"}), (["pipx", "run", "pkg==2.0"], set()),
                 (["uv", "run", "server.py"], set()), (["docker", "run", "x"], set()), (["node", "npx"], set()),
