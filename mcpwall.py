@@ -182,7 +182,7 @@ def load_json(text: str) -> Any:
     except RecursionError:
         raise MessageError(f"nested deeper than {MAX_DEPTH} levels", -32600) from None
     except json.JSONDecodeError as fault:
-        raise MessageError(f"not JSON: {fault.msg.lower()} at character {fault.pos}") from None
+        raise MessageError(f"not JSON: {re.sub(' at$', '', fault.msg.lower())} at character {fault.pos}") from None
     except ValueError:  # an integer of more digits than this Python converts
         raise MessageError("an integer is too long to read") from None
     if end != len(text) and text[end:].strip(_BLANKS):
@@ -3162,7 +3162,7 @@ def default_path_context(project_dir: str | None = None, home: str | None = None
     """The context of this process; Windows and macOS are taken to ignore case (they do unless set up otherwise)."""
     windows = os.name == "nt"
     home = _path_slashes(home or os.path.expanduser("~"))
-    if home.startswith("~"):                    # no HOME and no entry in the user data base
+    if not os.path.isabs(home):                 # no HOME (or a relative one) and no entry in the user data base
         home = "/"
     try:
         cwd = _path_slashes(cwd or os.getcwd())
@@ -7114,7 +7114,8 @@ account token or secret key;
 age-key AGE-SECRET-KEY-1{q58} age secret key; wakatime-key waka_UUID WakaTime key;
 inngest-key signkey-prod-{h64} signkey-test-{h64} Inngest signing key;
 settlemint-token sm_aat_{a16-} sm_pat_{a16-} sm_sat_{a16-} SettleMint token;
-jwt-token eg:eyJhbGciOiJIUzI1NiJ9.eyJ{w40}.{w43} eyJ{w13-}.{w8-}.{w16-} eyJ{w13-}.{w0-}.{w8-}.{w8-}.{w8-} signed or encrypted JSON web token;
+jwt-token eg:eyJhbGciOiJIUzI1NiJ9.eyJ{w40}.{w43} eyJ{w13-}.{w8-}.{w16-} eyJ{w13-}.{w0-}.{w8-}.{w8-}.{w8-} signed
+or encrypted JSON web token;
 mapbox-token sk.eyJ{w60-}.{w22} Mapbox secret token; defined-key dnkey-{w26}-{w52} Defined Networking key;
 browserbase-key bb_live_{w27} Browserbase key; maxmind-key {a6}_{a29}_mmk MaxMind license key;
 lichess-token lip_{a20} Lichess token;
@@ -7222,7 +7223,7 @@ class _Shapes:
         before, run = atoms[:first], atoms[first:]
         back, fixed = sum(atom[2] for atom in before), all(atom[1] == atom[2] for atom in before)
         end = next((place for place, atom in enumerate(run) if len(atom[0]) < 2 and atom[0] not in _RUN_SET), len(run))
-        least, most = (sum(atom[which] for atom in run[:end]) for which in (1, 2))
+        least, most = (sum(int(atom[which]) for atom in run[:end]) for which in (1, 2))
         if any(atom[0] in ("{b", "{e", "{s") for atom in run[:end]):
             least = most = 0            # its other characters may break the run
         elif any(atom[2] == 0 for atom in run[:end]):
@@ -7255,14 +7256,20 @@ _shapes: _Shapes | None = None
 _PLAIN_WORD = lazy_regex(r"[A-Z]?[a-z]{2,}|[A-Z]{3,}")
 # Pairs of letters that words are made of
 _WORD_PAIRS = frozenset(
-    "th he in er an re on at en nd ti es or te of ed is it al ar st to nt ng se ha as ou io le ve co me de hi ri ro ic ne ea ra "
-    "ce li ch ll be ma si om ur ca el ta la ns di fo ho pe ec pr no ct us ac ot il tr ly nc et ut ss so rs un lo wa ge ie wh ee wi "
-    "em ad ol rt po we na ul ni ts mo ow pa im mi ai sh ir su id os iv ia am fi ci vi pl ig tu ev ld ry mp fe bl ab gh ty op wo sa "
-    "ay ex ke fr oo av ag if ap gr od bo sp rd do uc bu ei ov by rm ep tt oc fa ef cu rn sc gi da yo cr cl du ga qu ue ff ba ey ls "
+    "th he in er an re on at en nd ti es or te of ed is it al ar st to nt ng se ha as ou io le ve co me de hi ri "
+    "ro ic ne ea ra "
+    "ce li ch ll be ma si om ur ca el ta la ns di fo ho pe ec pr no ct us ac ot il tr ly nc et ut ss so rs un lo "
+    "wa ge ie wh ee wi "
+    "em ad ol rt po we na ul ni ts mo ow pa im mi ai sh ir su id os iv ia am fi ci vi pl ig tu ev ld ry mp fe bl "
+    "ab gh ty op wo sa "
+    "ay ex ke fr oo av ag if ap gr od bo sp rd do uc bu ei ov by rm ep tt oc fa ef cu rn sc gi da yo cr cl du ga "
+    "qu ue ff ba ey ls "
     "va um pp ua up lu go ht ru ug rc rr au ck ew mu br bi ak pu ob rg ib ki rk ph mb ip ub gu dr".split())
 _MADE_UP_PARTS = (
-    "xxxx **** .... … •••• ---- ____ #### 000000 example placehold redacted dummy changeme change-me change_me changethis change-this "
-    "change_this replace insert -here _here goeshere keyhere tokenhere -real _real notreal 123456789 abcdefgh 01234567 abcd1234 deadbeef "
+    "xxxx **** .... … •••• ---- ____ #### 000000 example placehold redacted dummy changeme change-me change_me "
+    "changethis change-this "
+    "change_this replace insert -here _here goeshere keyhere tokenhere -real _real notreal 123456789 abcdefgh "
+    "01234567 abcd1234 deadbeef "
     "fixme lorem sample fake masked hidden removed mock- mock_ sflkxwrjsmekkf2qt4fwpmejf36pok6yjv_adqssw5c").split()
 _your_thing = lazy_regex(r"(?i)(?:\byour|_your|\bmy)[-_ ](?:\w+[-_ ]){0,4}\w*(?:key|token|secret|password|value)")
 
@@ -7293,7 +7300,7 @@ def _wordy(text: str, share: float = 0.7) -> bool:
 def _random(text: str, words: bool = True) -> bool:
     """Could *text*, the part of a token that differs, have come out of a random generator? *words*: it may be words."""
     size, kinds = len(text), len(set(text))
-    if kinds < min(8, size // 2 + 1) or size >= 32 and kinds < 9:
+    if kinds < min(8 if words else 5, size // 2 + 1) or size >= 32 and kinds < 9:
         return False
     return not (_made_up(text) or words and _wordy(text))
 
@@ -7313,12 +7320,17 @@ _TOKEN_NAME = lazy_regex(
     r"authorization|auth|credential|credentials|bearer|accesstoken|xapikey)\Z")
 # Words that make another thing of a name: a page token, a public key, the label of a password field
 _OTHER_WORDS = frozenset(
-    "next page pagination continuation continue cursor sync resume csrf xsrf authenticity verification cancel public pub pubkey "
-    "foreign sort partition cache idempotency idempotent nonce hash hashed type header host hostkey cookie field publishable "
-    "anon translation i18n tokenizer placeholder label title hint error message regex pattern min max length policy prompt starting "
-    "change request lock action lifecycle correlation tracking watch update work unit s3 object file path url uri link registry sitekey".split())
+    "next page pagination continuation continue cursor sync resume csrf xsrf authenticity verification cancel "
+    "public pub pubkey "
+    "foreign sort partition cache idempotency idempotent nonce hash hashed type header host hostkey cookie field "
+    "publishable "
+    "anon translation i18n tokenizer placeholder label title hint error message regex pattern min max length "
+    "policy prompt starting "
+    "change request lock action lifecycle correlation tracking watch update work unit s3 object file path url uri "
+    "link registry sitekey".split())
 _OTHER_NAMES = frozenset("clienttoken author authors keyauth nopasswd".split())
-_STRONG_TOKEN = lazy_regex(r"(?:auth|access|api|bearer|registry|private|personal|secret|service|account|bot|user|admin|deploy)[_-]?token\Z")
+_STRONG_TOKEN = lazy_regex(r"(?:auth|access|api|bearer|registry|private|personal|secret|service|account|bot|user|"
+    r"admin|deploy)[_-]?token\Z")
 _rank_memo: dict[str, str] = {}
 
 
@@ -7349,7 +7361,8 @@ def _rank_of(name: str) -> str:
     return "key" if words[-1] == "key" and len(words) > 1 else ""
 
 
-_NAME_ENDINGS = frozenset("prod production dev development staging test live old new current value default primary secondary main".split())
+_NAME_ENDINGS = frozenset("prod production dev development staging test live old new current value default primary "
+    "secondary main".split())
 _name_left = lazy_regex(r"[\w.\-$]{0,40}")
 _name_right = lazy_regex(r"[\w.\-]{0,60}")
 # What stands between a name and its value; the group tells the forms apart that say less.
@@ -7409,7 +7422,9 @@ def _value_after(text: str, at: int, name: str, left: str, reach: int) -> _Value
 
 
 _BARE_PASS = lazy_regex(r"(?i)(?:\A|[^a-z_-])pass(?:value)?\Z")         # `pass "x"`, `passValue("x")` are about passing
-_LOOSE_LEFT = lazy_regex(r"(?i)(?:login|machine|user|account)[ \t\S]{0,150}\s\w+\Z|(?:\A|\n)[ \t]*(?:ENV|ARG|setx?|export)[ \t]+\S+\Z|password\Z|requirepass\Z|masterauth\Z")
+_LOOSE_LEFT = lazy_regex(r"(?i)(?:login|machine|user|account)[ \t\S]{0,150}\s\w+\Z"
+                         r"|(?:\A|\n)[ \t]*(?:ENV|ARG|setx?|export)[ \t]+\S+\Z"
+                         r"|(?:password|requirepass|masterauth)\Z")
 _bare_next = lazy_regex(r"&(?:#\w{1,6}|[a-z]{2,8});|[&;,][ \t]*(?:[\w.\-\[\]]+=|\Z)|[,;]\Z")
 
 
@@ -7441,12 +7456,15 @@ def _refers(value: str) -> bool:
 _DOTTED = lazy_regex(r"[A-Za-z_]\w*(?:(?:\.|->|::|\[)[A-Za-z_'\"\]\w()]+)+[\])]*\Z")
 _PATH_VALUE = lazy_regex(r"[~.]{0,2}/[\w.@~/-]*\Z|[a-z][a-z+]{1,10}://|[A-Za-z]:\\")
 _VERSION = lazy_regex(r"[v^~<>=]{0,3}[0-9]{1,5}(?:\.[0-9x*]{1,6}){1,3}(?:[-+.][\w.-]{1,20})?\Z|ENC\[")
-_WEAK_WORDS = frozenset("password passwd pass pwd secret changeme admin root postgres mysql user username test example guest token "
+_WEAK_WORDS = frozenset("password passwd pass pwd secret changeme admin root postgres mysql user username test "
+    "example guest token "
                         "password1 password123 pass123 secret123 admin123 test123 mypassword mysecretpassword".split())
 
 
-_HASHES = ("$2a$", "$2b$", "$2y$", "$argon2", "$6$", "$5$", "$1$", "pbkdf2", "scrypt", "sha256:", "sha512:", "{SSHA", "{SHA")
-_NO_TOKENS = ("AWS4-", "sha256-", "sha384-", "sha512-", "sha1-", "ssh-", "AAAAB3Nza", "AAAAC3Nza", "AAAAE2Vj", "data:", "arn:", "urn:",
+_HASHES = ("$2a$", "$2b$", "$2y$", "$argon2", "$6$", "$5$", "$1$", "pbkdf2", "scrypt", "sha256:", "sha512:",
+    "{SSHA", "{SHA")
+_NO_TOKENS = ("AWS4-", "sha256-", "sha384-", "sha512-", "sha1-", "ssh-", "AAAAB3Nza", "AAAAC3Nza", "AAAAE2Vj",
+    "data:", "arn:", "urn:",
               "pk_live_", "pk_test_", "pk.", "sb_publishable_", "phc_", "ENC[")
 
 
@@ -7481,7 +7499,8 @@ def _is_password(value: str, form: str) -> bool:
         code = form in ("bare", "loose") and _DOTTED.match(core) and (digits < 2 or _wordy(core))
         return not code and not _wordy_name(core)
     if digits == 0:
-        return len(core) >= 8 and not (core.islower() or core.isupper() or _DOTTED.match(core) or _name_like(core) or _wordy(core))
+        return len(core) >= 8 and not (core.islower() or core.isupper() or _DOTTED.match(core) or _name_like(core)
+                                   or _wordy(core))
     return not _wordy_name(core)
 
 
@@ -7521,7 +7540,7 @@ def _name_like(text: str) -> bool:
     pieces = [piece for piece in re.split("[-_./:]", text) if piece]
     if len(pieces) > 1 and (text.islower() or text.isupper()) and not any(
             len(piece) >= 20 and _digit.search(piece) and not _wordy(piece) for piece in pieces):
-        return 2 * sum(len(piece) < 4 or piece.isalpha() and _wordy(piece) for piece in pieces) >= len(pieces)
+        return 2 * sum(1 for piece in pieces if len(piece) < 4 or piece.isalpha() and _wordy(piece)) >= len(pieces)
     if text.endswith(("Key", "Token", "Secret", "Client", "Credential", "Credentials")):
         return True
     letters = sum(map(str.isalpha, text))
@@ -7573,8 +7592,10 @@ def _block_spans(text: str) -> Iterator[tuple[str, int, int]]:
 
 _url_password = lazy_regex(r"""://([^\s/?#@:"'<>\0`]{0,100}):([^\s/"'<>\0`]{1,256})@(?=[\w\[.$-])""")
 _url_scheme = lazy_regex(r"[a-z][a-z0-9+.-]*\Z")
-_DATABASES = ("postgres", "mysql", "mariadb", "mongodb", "redis", "amqp", "mssql", "sqlserver", "oracle", "clickhouse", "cockroach",
-              "couchdb", "cassandra", "neo4j", "nats", "kafka", "rediss", "valkey", "jdbc", "sqlite", "db2", "snowflake", "elasticsearch")
+_DATABASES = ("postgres", "mysql", "mariadb", "mongodb", "redis", "amqp", "mssql", "sqlserver", "oracle",
+    "clickhouse", "cockroach",
+              "couchdb", "cassandra", "neo4j", "nats", "kafka", "rediss", "valkey", "jdbc", "sqlite", "db2",
+              "snowflake", "elasticsearch")
 
 
 def _given(value: str) -> bool:
@@ -7601,9 +7622,11 @@ _webhook = lazy_regex(
 # (what such a text has in it, in lower case; kind; the form: its last group is the secret)
 _GIVEN_FORMS = (
     ("curl", "basic-auth", lazy_regex(
-        r"""curl(?:\.exe)?[ \t](?:[^\n\0]{0,300}?[ \t])?(?:-u|--user|--proxy-user)[ =]?["']?[^\s:"'$\0]{1,100}:([^\s"'\0]{4,200})""")),
+        r"""curl(?:\.exe)?[ \t](?:[^\n\0]{0,300}?[ \t])?(?:-u|--user|--proxy-user)[ =]?["']?"""
+        r"""[^\s:"'$\0]{1,100}:([^\s"'\0]{4,200})""")),
     ("sshpass", "password", lazy_regex(r"""sshpass[ \t]{1,4}-p[ ]?["']?([^\s"'$\0]{4,200})""")),
-    ("mysql", "password", lazy_regex(r"""mysql(?:dump|admin|show|import)?[ \t](?:[^\n\0]{0,200}?[ \t])?-p["']?([^\s"'$\0]{6,200})""")),
+    ("mysql", "password", lazy_regex(r"""mysql(?:dump|admin|show|import)?[ \t](?:[^\n\0]{0,200}?[ \t])?"""
+        r"""-p["']?([^\s"'$\0]{6,200})""")),
     ("dentified", "password", lazy_regex(
         r"""identified\s{1,4}(?:with\s{1,4}\S{1,60}\s{1,4})?(?:by|as)\s{1,4}(?:password\s{1,4})?["']([^"'\n\0]{4,200})""")),
     ("!aq", "salesforce-token", lazy_regex(r"(?<![a-z0-9])(00d[a-z0-9]{12,15}!aq[\w.]{60,300})")),
@@ -7615,7 +7638,9 @@ _GIVEN_FORMS = (
 # -- the search ----------------------------------------------------------------
 
 # Names that are rare enough to be looked at wherever they are; not where prose goes on
-_GLOBAL_WORDS = tuple(lazy_regex(word + r"[a-z0-9_\-]{0,40}(?![a-z0-9_\-.]|[ \t]{1,3}[a-z]{1,20}[ \t\n.,;:!?)\0]|[.;!?](?:[\n ]|\Z)|\Z"
+_GLOBAL_WORDS = tuple(lazy_regex(word + r"[a-z0-9_\-]{0,40}(?![a-z0-9_\-.]|[ \t]{1,3}[a-z]{1,20}[ \t\n.,;:!?)\0]"
+                                 r"|[.;!?](?:[\n ]|\Z)"
+                                 r"|\Z"
                                  r"|\\*\"[ \t]{0,3}:[ \t]{0,3}(?:\\*\"[^\"\\\n]{0,5}\\*\"|null|true|false|[0-9]{1,5}[,} \n]))")
                       for word in ("pass", "pwd", "secret"))
 _NEAR_WORDS = ("key", "token", "auth", "cred", "bearer", "basic", "secret", "pass", "pwd")
@@ -7628,7 +7653,7 @@ _value_left = lazy_regex(r"[A-Za-z0-9+/_.~\-]{0,64}")
 _value_right = lazy_regex(r"[A-Za-z0-9+/=_.~\-]*")
 _in_base64 = lazy_regex("[A-Za-z0-9+/\\s]{48}\\Z")
 _base64_right = lazy_regex("[A-Za-z0-9+/_-]*")
-_hex_id = lazy_regex("(?=[0-9a-f]*[0-9])(?:[0-9a-f]{2}){0,31}?(?:1[0-9a-f]|0[0-8bcef])[0-9a-f]*\\Z")     # bytes that text does not have
+_hex_id = lazy_regex("(?=[0-9a-f]*[0-9])(?:[0-9a-f]{2}){0,31}?(?:1[0-9a-f]|0[0-8bcef])[0-9a-f]*\\Z")   # of text? no
 _TEXT_CODES = frozenset("IJKLMNOPQRSTUVWXYZabcdefC234567")       # what base64 and hex of ASCII text begin with, and go on
 _scheme_before = lazy_regex(r"(?i)(?<![\w-])(bearer|basic|token|apikey|api-key|key)[ \t]{1,4}\\*[\"']?\Z")
 
@@ -7742,7 +7767,7 @@ class _Search:
             else:
                 match = shape.regex.search(text, max(0, start - shape.back), min(len(text), end + 400))
             if match and match.end() > start and self._accept(shape, match.start(), match.end()):
-                return match.end()
+                return int(match.end())
         return 0
 
     def _accept(self, shape: _Shape, start: int, end: int) -> bool:
@@ -7860,7 +7885,8 @@ class _Search:
                 return "aws-secret-key"
             return "client-secret"
         if rank in ("token", "key") and _is_token(value):
-            if rank == "key" and (form == "loose" and not (name.isupper() or name.startswith("--")) or len(value) < 20 or _UUID_VALUE.match(value)):
+            if rank == "key" and (form == "loose" and not (name.isupper() or name.startswith("--"))
+                                  or len(value) < 20 or _UUID_VALUE.match(value)):
                 return ""
             if _UUID_VALUE.match(value) and low.endswith("token") and not name.isupper() and not _STRONG_TOKEN.search(low) \
                     and (name[0].isupper() or name.startswith("-") or low == "token"):
@@ -7996,11 +8022,13 @@ def _is_calm(text: str) -> bool:
     if not text.isascii() or _RUN_NEEDLE in text.encode().translate(_RUN_MARKS):
         return False
     low = text.lower()
-    return not ("pass" in low or "secret" in low or "pwd" in low or "@" in low or "curl" in low or "mysql" in low or "dentified" in low or "~" in low
+    return not ("pass" in low or "secret" in low or "pwd" in low or "@" in low or "curl" in low or "mysql" in low
+                or "dentified" in low or "~" in low
                 or "%" in low or "&" in low or "\\" in low or "text\0" in low)
 
 
-_NAMED_KINDS = frozenset(("password", "client-secret", "api-key", "aws-secret-key", "aws-session-token", "azure-key", "basic-auth"))
+_NAMED_KINDS = frozenset(("password", "client-secret", "api-key", "aws-secret-key", "aws-session-token", "azure-key",
+                           "basic-auth"))
 
 
 _PRE_TEST_SECONDS = 0.3     # of a pre-test that was given no budget
@@ -8073,7 +8101,8 @@ class SecretScanner:
                 index = bisect_right(ends, start)
                 base = ends[index] - len(texts[index]) - 1
                 if start == base and kind in _NAMED_KINDS and (
-                        names is None or names[index] is None or not index or names[index - 1] is not None and texts[index - 1][:1] != "-"):
+                        names is None or names[index] is None or not index
+                        or names[index - 1] is not None and texts[index - 1][:1] != "-"):
                     continue            # not the value of the name before it, but the next name, or the next of a list
                 yield Finding(kind, ((index, start - base, min(end - base, len(texts[index]))),), view)
 
@@ -8129,9 +8158,9 @@ def _example(shape: str, random: Any) -> str:
 #
 # Text that steers a model is found by grammar, not by a list of sentences, in three steps, the cheapest first: an
 # *anchor* (a stem that every order of its kind holds), a *rule* (verb, scope and object within one sentence, tried
-# only near an anchor of its group), then the *excuses* (quoted, talked about, permitted, somebody else is the subject).
-# A strong rule is a finding by itself, a weak one only close to a different one. What this cannot see: orders in words
-# nobody listed, and orders in quotes, which are taken for talk about them.
+# only near an anchor), then the *excuses* (quoted, talked about, permitted, somebody else is the subject). A strong
+# rule is a finding by itself, a weak one only close to a different one. What this cannot see: orders in words nobody
+# listed, s p a c e d or m1sspelt, and orders in quotes, which are taken for talk about them.
 
 INJECTION_KINDS = {
     "override": "orders to ignore, forget or replace earlier instructions, rules or the system prompt",
@@ -8284,8 +8313,8 @@ concealment|di|(?:hide|conceal|withhold|keep|suppress|omit)_@{0,6}?(?:from|to)_%
 concealment|!i|(?:hide|conceal|withhold|keep)_(?:this|it|that|these|any|all|your)_@{0,5}?from_%USER%
 concealment|!i|(?:omit|leave|exclude)_(?:this|these|any|it|that|the)_@{0,5}?(?:from|out_of)_your_@?(?:repl|resp|answ|summ
   |report|output)
-concealment|!a|(?:without)_@{0,2}?(?:telling|informing|notifying|alerting|mentioning|warning|the_user)\b[^.!?]{0,20}?(?:user
-  |human|noticing|knowing|knowledge|permission)
+concealment|!a|(?:without)_@{0,2}?(?:telling|informing|notifying|alerting|mentioning|asking|warning
+  |the_user)\b[^.!?]{0,20}?(?:user|human|noticing|knowing|knowledge|permission)
 concealment|~|(?:without)_@{0,2}?(?:telling|informing|notifying|alerting|mentioning|asking|warning|the_user)\b
 concealment|!|(?:user)_(?:must|should|need|does|do|will|is|are)(?:_?n['’]t|_not|_never)_(?:need_to_)?(?:be_)?(?:know|notice
   |informed|told|aware|find_out|learn)_(?:about_|of_|that_)?(?:this|it|you|these|any)
@@ -8425,7 +8454,7 @@ _inject_lead = lazy_regex(
     r"|alsjeblieft|пожалуйста|и|tool to|there['’]s|there is)|\b(?:you|assistants?|agents?|models?|llms?|ai)\b"
     r"(?:\s+[\w,]+){0,4}?\s+(?:must|should|shall|will|to|have to|need to)(?:\s+(?:also|always|now|first))?"
     r"|^\s*(?:must|should|shall)(?:\s+also)?)\s*$")
-_inject_addressed = lazy_regex(r"\b(?:you|assistants?|agents?|ai|llms?|models?|please|always|also|then|now)\b"
+_inject_addressed = lazy_regex(r"\b(?:you|assistants?|agents?|ai|llms?|models?|please|also|then|now)\b"
                                r"(?:(?!\b(?:not|never|no)\b|n['’]t\b)[^.!?])*$")
 _inject_spoken = lazy_regex(    # words that announce an example, not an order
     r"(?<![\w.@/-])(?:e\.g\.?|i\.e\.?|such as|for example|for instance|example|phrases?|payloads?|attack\w*"
@@ -9018,7 +9047,7 @@ class Subject:
         if self._findings is None:
             scanner = self.policy.scanner
             self._findings = ()
-            if scanner.may_match(self.blob):
+            if scanner.may_match(self.blob, self.budget):
                 self._findings = tuple(scanner.scan(self.texts, self.budget, self.names))
         return self._findings
 
@@ -10770,8 +10799,17 @@ class Session:
         for ident, waiting in self._sent:
             pending.pop(ident, None)
             out.lines["client"].append(self._refusal(ident, waiting.method, decision).encode())
-        kept = [effect for effect in effects if not (isinstance(effect, Send) and effect.peer == "server")]
-        return kept + out.result() if self._sent else list(effects)
+        if not self._sent:
+            return list(effects)
+        withheld = {ident for ident, _ in self._sent}
+        kept: list[Any] = []
+        for effect in effects:
+            if isinstance(effect, Record) and effect.fields["direction"] == "inbound" and effect.fields["id"] in withheld:
+                fields = {**effect.fields, "action": "deny", "rule": None, "message": decision.message}
+                effect = Record(fields, json.dumps(fields, separators=(",", ":")))
+            if not (isinstance(effect, Send) and effect.peer == "server"):
+                kept.append(effect)
+        return kept + out.result()
 
     def _line(self, peer: str, line: bytes, out: _Effects) -> None:
         try:
@@ -10963,6 +11001,8 @@ class Session:
     def _refusal(self, ident: Any, method: str | None, decision: Decision) -> str:
         """The answer to a request that does not go on. Never holds anything of the message but its id."""
         text = f"[mcpwall] {decision.message or 'Blocked by policy'}"
+        if decision.action == "ask":
+            text += " (this needs approval, and nobody can be asked)"
         if method == "tools/call" and self._settings.deny_as == "result":
             result = {"content": [{"type": "text", "text": text}], "isError": True}
             return json.dumps({"jsonrpc": "2.0", "id": ident, "result": result}, separators=(",", ":"))
@@ -11297,6 +11337,15 @@ def _id_at_tail(tail: bytes) -> Any:
 # ---------------------------------------------------------------------------
 
 MAX_POLICY_BYTES = 4 * 1024 * 1024
+
+
+def user_home() -> str | None:
+    """The user's home directory. None when there is none to be known: then there is no policy, consent or log of the
+    user's own (what lies in a folder called `~` of a checkout is not the user's)."""
+    home = os.path.expanduser("~")
+    return home if os.path.isabs(home) else None
+
+
 _POLICY_ENDINGS = (".yml", ".yaml", ".json")
 
 
@@ -11308,7 +11357,7 @@ def read_policy_file(path: str, check_owner: bool = True) -> tuple[bytes, str]:
                 _check_owner(path, os.fstat(stream.fileno()))
             data = stream.read(MAX_POLICY_BYTES + 1)
     except OSError as fault:
-        remedy = "name a file, not a directory" if isinstance(fault, IsADirectoryError) else "check the path and its permissions"
+        remedy = "name a file, not a directory" if os.path.isdir(path) else "check the path and its permissions"
         raise PolicyError(f"cannot be read ({fault.strerror or type(fault).__name__}); {remedy}", path) from None
     if len(data) > MAX_POLICY_BYTES:
         raise PolicyError(f"larger than {MAX_POLICY_BYTES} bytes; split it or leave out what is built in", path)
@@ -11379,7 +11428,7 @@ def load_policy(config: str | None = None, profile: str | None = None, project_d
     """
     if config is not None and profile is not None:
         raise PolicyError("-c and --profile exclude each other; use one of them")
-    home = home or os.path.expanduser("~")
+    home = home or user_home()
     if config is not None:
         layers = [parse_policy(read_policy_file(config)[1], config)]
         return _compiled(layers, project_dir, home, config)
@@ -11395,7 +11444,7 @@ def load_policy(config: str | None = None, profile: str | None = None, project_d
             layers.append(layer)
         else:
             guest = layer
-    everywhere = find_policy_file(os.path.join(home, ".mcpwall"), "config")
+    everywhere = find_policy_file(os.path.join(home, ".mcpwall"), "config") if home is not None else None
     if everywhere is not None:
         layers.append(parse_policy(read_policy_file(everywhere)[1], everywhere))
     source = " over ".join(layer.file for layer in layers) or "built-in default"
@@ -11407,7 +11456,7 @@ def load_policy(config: str | None = None, profile: str | None = None, project_d
     return policy
 
 
-def _compiled(layers: list[PolicyLayer], project_dir: str | None, home: str, source: str) -> Policy:
+def _compiled(layers: list[PolicyLayer], project_dir: str | None, home: str | None, source: str) -> Policy:
     if project_dir is None:
         named = (layer.data.get("settings", {}).get("project_dir") for layer in layers)
         project_dir = next((name for name in named if name is not None), None)
@@ -11884,7 +11933,10 @@ def _start_windows(path: str, argv: list[str], environ: Mapping[str, str]) -> _C
             subprocess.call(["taskkill", "/T", "/F", "/PID", str(child.pid)], stdout=subprocess.DEVNULL,
                             stderr=subprocess.DEVNULL)
         elif signum:
-            child.send_signal(getattr(signal, "CTRL_BREAK_EVENT", signum))
+            try:
+                child.send_signal(getattr(signal, "CTRL_BREAK_EVENT", signum))
+            except OSError:         # hosts with windows have no console to send it through; SIGKILL follows in time
+                pass
         return True
     ends = []
     for stream in (child.stdin, child.stdout):
@@ -12263,6 +12315,9 @@ class _Relay:
         self._end_group()
         self._last_words()
         status = self._status or 0
+        if status > 0x7fffffff:         # Windows: 0xC0000005 and such, which exit statuses cannot be
+            status -= 1 << 32
+            return status
         return status if status >= 0 else 128 - status
 
     def _drain(self) -> None:
@@ -13375,7 +13430,9 @@ class Surroundings:
                  environ: Mapping[str, str] | None = None, platform: str = sys.platform,
                  wall: Sequence[str] | None = None, stdin: Any = None, stdout: Any = None, stderr: Any = None,
                  fs: Any = os, root: str = "") -> None:
-        self.home, self.cwd = home or os.path.expanduser("~"), cwd or os.getcwd()
+        self.home, self.cwd = home or user_home() or "", cwd or os.getcwd()
+        if not self.home:
+            raise WallError("no home directory is known; set HOME to an absolute path")
         self.environ = os.environ if environ is None else environ
         self.platform, self.fs, self.root = platform, fs, root
         self.wall = list(wall or own_command())
@@ -14174,9 +14231,9 @@ class _Options:
             raise UsageError(f"--project {self.project}: no such directory")
         if self.profile is not None and self.profile not in BUILTIN_NAMES:
             raise UsageError(f"--profile: {unknown_word(self.profile, BUILTIN_NAMES, 'built-in policy')}")
-        home = os.path.expanduser("~")
-        store = ConsentStore(os.path.join(home, ".mcpwall", "approved.json"))
-        return load_policy(self.config, self.profile, self.project, home, store.is_approved)
+        home = user_home()
+        approved = ConsentStore(os.path.join(home, ".mcpwall", "approved.json")).is_approved if home is not None else None
+        return load_policy(self.config, self.profile, self.project, home, approved)
 
 
 _VALUE_OPTIONS = {"-c": "config", "--config": "config", "--profile": "profile", "--log-level": "log_level",
@@ -14213,9 +14270,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     argv = list(sys.argv[1:] if argv is None else argv)
     _settle_streams()
     try:
-        return _dispatch(argv)
+        status = _dispatch(argv)
+        sys.stdout.flush()
+        return status
     except CommandError as fault:
-        print(f"mcpwall: {fault}", file=sys.stderr)
+        print(f"mcpwall: {printable(str(fault), 2000)}", file=sys.stderr)
         return fault.status
     except WallError as fault:
         print(f"mcpwall: {printable(str(fault), 2000)}", file=sys.stderr)
@@ -14223,6 +14282,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except BrokenPipeError:     # whoever read our output has gone, as in `mcpwall rules | head -1`
         os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
         return 1
+    except OSError as fault:    # the disk is full, the working directory is gone
+        print(f"mcpwall: {fault.strerror or fault}{f': {fault.filename}' if fault.filename else ''}", file=sys.stderr)
+        return 2
     except KeyboardInterrupt:
         return 130
 
@@ -14248,9 +14310,11 @@ def _dispatch(argv: list[str]) -> int:
         return _cmd_relay(options)
     if not words:
         raise UsageError("no server to run; write: mcpwall -- COMMAND [ARG...]   (or: mcpwall --help)")
-    if words[0] in ("--help", "-h", "help"):
+    if words[0] in ("--help", "-h", "help") or words[0] in _COMMANDS and {"--help", "-h"} & set(words):
         sys.stdout.write(USAGE)
         return 0
+    if words[0] in ("--version", "-V", "--checksum") and len(words) > 1:
+        raise UsageError(f"{words[0]} takes no arguments, not {printable(words[1])}")
     if words[0] in ("--version", "-V"):
         print(f"mcpwall {__version__}")
         return 0
@@ -14284,7 +14348,8 @@ def _cmd_relay(options: _Options) -> int:
     for warning in policy.warnings:
         reporter.say("warn", warning)
     name = options.server_name or server_name_of(options.command)
-    audit = AuditLog(os.path.expanduser(settings.log_dir))
+    log_dir = os.path.expanduser(settings.log_dir)
+    audit = AuditLog(log_dir if os.path.isabs(log_dir) or not settings.log_dir.startswith("~") else settings.log_dir)
     status = relay(Session(Wall(policy), name), options.command, audit, reporter)
     if threading.active_count() > 1:    # a pump waits for a host that is still there: end without it
         sys.stdout.flush()
@@ -14323,7 +14388,9 @@ def _lean_code(code: Any) -> str:
     import marshal
     with open(os.path.abspath(__file__), "rb") as stream:
         digest = hashlib.sha256(stream.read()).hexdigest()[:32]
-    folder = os.path.join(os.path.expanduser("~"), ".mcpwall", "cache")
+    folder = os.path.join(user_home() or "", ".mcpwall", "cache")
+    if not os.path.isabs(folder):
+        raise OSError("no home directory")
     path = os.path.join(folder, f"{digest}.{sys.implementation.cache_tag}.{sys.hexversion:x}-{sys.flags.optimize}")
     for place in (os.path.dirname(folder), folder):
         if not os.path.isdir(place):
@@ -14388,7 +14455,10 @@ def _cmd_check(options: _Options, words: list[str]) -> int:
             rest.append(word)
     if rest and given is not None:
         raise UsageError("a tool and --input exclude each other; use one of them")
-    checker = _Checks(options.policy(), options.server_name or "", tool)
+    policy = options.policy()
+    for warning in policy.warnings:
+        print(f"mcpwall: {warning}", file=sys.stderr)
+    checker = _Checks(policy, options.server_name or "", tool)
     if rest:
         checker.judge(_call_line(rest))
     elif given is None and sys.stdin is not None and sys.stdin.isatty():

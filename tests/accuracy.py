@@ -22,6 +22,7 @@ sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import mcpwall  # noqa: E402
 
 DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "data")
+GAP = "|~|"                 # stands inside made-up secrets of the data files, so that repository scanners stay quiet
 HOME, PROJECT = "/home/u", "/home/u/proj"
 TOUCHED_AIM = 0.001
 
@@ -429,8 +430,12 @@ def labelled() -> Iterator[tuple[str, str, dict[str, Any]]]:
     for path in paths.get("harmless", []):
         yield "company-laptop", "paths: harmless", {"dir": "in", "label": "allow", "tool": "read_file",
             "arguments": {"path": path}}
+    for file in sorted(os.listdir(DATA)):
+        for case in load(file, []) if file.startswith("secrets") and file.endswith(".json") else []:
+            area = "harmless" if case["label"] == "allow" else case["category"]
+            yield "default", "secrets: " + area, {"dir": "out", **case}
     for name, _, example in mcpwall.secret_kinds():
-        yield "default", "secrets: one of each kind", {"dir": "out", "label": "redact", "secret": example,
+        yield "default", "secrets: one of each kind", {"dir": "out", "label": "redact", "example": example,
             "text": f"# settings\n{example}\n# end"}
 
 
@@ -439,7 +444,14 @@ def load(name: str, default: Any) -> Any:
     if not os.path.exists(path):
         return default
     with open(path, encoding="utf-8") as file:
-        return json.load(file)
+        return json.loads(file.read().replace(GAP, ""))
+
+
+def leaks(secret: str, reached: str) -> bool:
+    """Does a run of 16 characters of *secret* (all of it, when it is shorter) stand in the JSON text *reached*?"""
+    runs = {json.dumps(secret[at:at + 16], ensure_ascii=ascii)[1:-1] for at in range(max(1, len(secret) - 15))
+            for ascii in (False, True)}
+    return any(run in reached for run in runs)
 
 
 def score(show: int) -> None:
@@ -450,7 +462,7 @@ def score(show: int) -> None:
         wall = walls.get(policy) or walls.setdefault(policy, Wall(policy))
         untouched, reached = wall.passes(case)
         if case["label"] == "redact":
-            untouched = json.dumps(case["secret"])[1:-1] in reached
+            untouched = leaks(case["secret"], reached) if "secret" in case else json.dumps(case["example"])[1:-1] in reached
         harmless = case["label"] == "allow"
         tally = counts.setdefault((policy, category, "false positives" if harmless else "recall"), [0, 0])
         tally[0] += not untouched

@@ -187,6 +187,28 @@ class Relaying(Cli):
         self.assertEqual({one["server"] for one in records}, {"fs"})
         self.assertRegex(done.stderr.decode(), r"\[\d\d:\d\d:\d\d\] DENY tools/call read_file \[block-ssh-keys\] - Blocked: access to SSH keys\n")
 
+    def test_a_checkout_is_not_the_home_of_somebody_without_one(self) -> None:
+        self.write("~/.mcpwall/config.yml", "version: 1\nsettings: {mode: monitor}\n")
+        text = json.dumps(request("tools/call", {"name": "read_file", "arguments": {"path": "/root/.ssh/id_rsa"}})) + "\n"
+        for home in ("~", "", "."):
+            done = self.run_wall("--", sys.executable, "-c", self.SERVER, text=text, HOME=home, USERPROFILE=home)
+            self.assertIn("error", json.loads(done.stdout), home)
+
+    def test_calls_refused_for_want_of_a_log_are_reported_as_refused(self) -> None:
+        path = self.write("p.yml", "version: 1\nsettings: {audit_required: true, log_dir: p.yml/logs}\n")
+        done = self.run_wall("-c", path, "--", sys.executable, "-c", self.SERVER, text=json.dumps(request("tools/call", {"name": "t"})) + "\n")
+        self.assertIn("audit log cannot be written", done.stdout.decode())
+        self.assertNotIn("ALLOW tools/call", done.stderr.decode())
+
+    @unittest.skipUnless(os.name == "posix", "a shell closes the stream")
+    def test_closed_streams_and_a_folder_that_is_gone(self) -> None:
+        for tail in ("check read_file path=x >&-", "rules >&-", "check x 2>&-"):
+            done = subprocess.run(["sh", "-c", f'exec "$0" "$1" {tail}', sys.executable, MODULE], cwd=self.project, env=self.environ, capture_output=True)
+            self.assertEqual((done.returncode, done.stderr), (0, b""), tail)
+        done = subprocess.run(["sh", "-c", 'mkdir g; cd g; rmdir ../g; exec "$0" "$1" check x', sys.executable, MODULE], cwd=self.project,
+                              env=self.environ, capture_output=True)
+        self.assertNotIn(b"Traceback", done.stderr)
+
     def test_log_level_filters_stderr_only(self) -> None:
         text = json.dumps(request("tools/call", {"name": "t"})) + "\n"
         self.assertEqual(self.run_wall("--log-level", "error", "--", sys.executable, "-c", self.SERVER, text=text).stderr, b"")

@@ -374,5 +374,39 @@ class Properties(unittest.TestCase):
             self.assertLess(time.perf_counter() - started, 2.5, name)
 
 
+class Limits(unittest.TestCase):
+    """What hostile or odd texts may cost, and what lists and tags mean."""
+
+    def test_pre_test_has_an_end(self):
+        started = time.process_time()
+        self.assertTrue(SCANNER.may_match("password=" * 300_000))
+        self.assertLess(time.process_time() - started, 2)
+        with self.assertRaises(mcpwall.BudgetSpent):
+            SCANNER.may_match("password=" * 300_000, Budget(-1))
+
+    def test_long_encoded_text(self):
+        token = "ghp_" + made(random.Random(4), ALNUM, 36)
+        text = ("plain words go on. " * 30_000 + token + " and on " * 9_000).encode().hex()
+        findings = SCANNER.scan(["see " + text], Budget(20), ["text"])
+        self.assertEqual({finding.pattern for finding in findings}, {"github-token"})
+
+    def test_tags(self):
+        token = "ghp_" + made(random.Random(5), ALNUM, 36)
+        text = "key: " + "".join(chr(0xE0000 + ord(char)) for char in token)
+        self.assertTrue(SCANNER.may_match(text))
+        self.assertTrue(scan(text))
+
+    def test_neighbours_in_a_list(self):
+        for value in ({"commands": ["pwd", "kubectl port-forward svc/db 5432:5432"]}, {"a": ["secret", "Ed25519x77!k"]}):
+            texts, names = strings_of(value)
+            self.assertEqual(SCANNER.scan(texts, Budget(5), names), [])
+
+    def test_fixed_prefixes_are_not_words(self):
+        rnd = random.Random(6)
+        made_up = [made(rnd, string.ascii_uppercase + "234567", 16) for _ in range(500)]
+        missed = [one for one in made_up if not scan("  # key " + "AKIA" + one)]
+        self.assertLess(len(missed), 3, missed)         # chance may say "fake"
+
+
 if __name__ == "__main__":
     unittest.main()
