@@ -9016,11 +9016,16 @@ class Subject:
 
     # -- text
 
-    def readings(self, text: str) -> tuple[View, ...]:
-        """*text* itself, then what it looks like in the canonical views where that differs."""
+    @property
+    def viewed(self) -> bool:
+        """May any string of the message read differently in a canonical view?"""
         if self._viewed is None:
             self._viewed = needs_views(self.blob)
-        if not self._viewed:
+        return self._viewed
+
+    def readings(self, text: str) -> tuple[View, ...]:
+        """*text* itself, then what it looks like in the canonical views where that differs."""
+        if not self.viewed:
             return (View("raw", text, ()),)
         found: tuple[View, ...] | None = self._derived.get(text)
         if found is None:
@@ -9036,7 +9041,7 @@ class Subject:
             for key, value in self.message.body.items():
                 _collect([key, value], parts, None)
             parts += (value.text for value in self.values() if value.number)
-            if needs_views(self.blob):
+            if self.viewed:
                 parts += (view.text for text in self.texts for view in self.readings(text)[1:])
             self._haystack = "\0".join(parts).lower()
         return self._haystack
@@ -9056,14 +9061,14 @@ class Subject:
         """Injection and concealment in the strings of the message; spans point into `texts`."""
         if self._injections is None:
             hits: list[Finding] = []
-            if may_inject(self.blob):
+            if may_inject(self.blob, self.viewed):
                 method = self.message.method or ""
                 where = "description" if method.endswith("/list") else \
                     "instructions" if method in ("initialize", "server/discover") else "response"
                 for index, text in enumerate(self.texts):
                     self.budget.check()
                     hits += (finding._replace(spans=tuple((index, *span[1:]) for span in finding.spans))
-                             for finding in injection_findings(text, where, self.budget))
+                             for finding in injection_findings(text, where, self.budget, self.readings(text)))
             self._injections = tuple(hits)
         return self._injections
 
@@ -14763,7 +14768,7 @@ _SETUP_COMMANDS: dict[str, Callable[[list[str]], int]] = {
 __all__ = [
     "WallError", "PolicyError", "MessageError", "load_json", "canonical_text", "Message", "parse_yaml", "compile_regex",
     "compile_glob", "is_under", "shannon_entropy", "Finding", "SecretScanner", "Rule", "Policy", "builtin_policy",
-    "render_default_rules", "Decision", "Wall", "Session", "Send", "Close", "Record", "load_policy", "AuditLog", "relay",
+    "render_default_rules", "Decision", "Wall", "Session", "Send", "Close", "Record", "Note", "load_policy", "AuditLog", "relay",
     "find_configs", "wrap_server", "save_config", "main", "MARKER"]
 
 if __name__ == "__main__":
