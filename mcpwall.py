@@ -8836,7 +8836,7 @@ def _strip_needed(before: str, char: str, after: str) -> bool:
 # 7. What rules see: one message and what is derived from it
 # ---------------------------------------------------------------------------
 
-JUDGE_SECONDS = 0.8         # one message may take this long to judge; then it is refused
+JUDGE_SECONDS = 0.8         # one line may take this long to judge (or 0.1 s a megabyte, if that is more); then it is refused
 _MEDIA_TYPES = ("image", "audio")
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_\r\n"
 _TASK_NOTE = "io.modelcontextprotocol/related-task"
@@ -10827,7 +10827,7 @@ class Session:
         except MessageError as fault:
             self._unreadable(peer, line, fault, out)
             return
-        self._budget = Budget(JUDGE_SECONDS)
+        self._budget = Budget(max(JUDGE_SECONDS, len(line) * 1e-7))
         verdict = self._judge(peer, kind, body, text, len(line), out)
         if verdict.forward is not None:
             out.lines[_OTHER[peer]].append(line if verdict.forward is text else verdict.forward.encode())
@@ -10842,7 +10842,7 @@ class Session:
         for item in items:
             kinds.append(message_kind(item, peer))      # one item that cannot be judged refuses the whole batch
         raws = _item_texts(text)
-        self._budget = Budget(JUDGE_SECONDS)
+        self._budget = Budget(max(JUDGE_SECONDS, len(line) * 1e-7))
         forwards, answers, untouched = [], [], True
         for item, kind, raw in zip(items, kinds, raws):
             verdict = self._judge(peer, kind, item, raw, len(raw.encode()), out)
