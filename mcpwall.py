@@ -13728,7 +13728,7 @@ def cmd_init(argv: Sequence[str], io: Surroundings | None = None) -> int:
     unknown = [name for name in args.servers if name not in {s.name for s in found.servers}]
     if unknown:
         raise UsageError(unknown_word(unknown[0], {s.name for s in found.servers}, "server"))
-    listed = bool(args.all or args.servers or args.client)
+    listed = bool(args.all or args.servers)
     if not io.interactive and not args.dry_run and not (args.yes and listed):
         raise UsageError("init: there is no terminal to ask at; add --yes, and --all or names of servers")
     for problem in found.problems:
@@ -14724,10 +14724,9 @@ def _cmd_demo(options: _Options, words: list[str]) -> int:
             if name.endswith(".jsonl"):
                 with open(os.path.join(folder, name), encoding="utf-8") as log:
                     _demo_log(log)
-    print("\nNext: put it in front of a server of yours:\n"
-          f"  {os.path.basename(sys.executable)} {os.path.basename(__file__)} -- "
-          "npx -y @modelcontextprotocol/server-filesystem ~/proj\n"
-          "or let it find the servers of your hosts and wrap them: mcpwall init")
+    us = f"python3 {os.path.basename(__file__)}" if __name__ == "__main__" else "mcpwall"
+    print(f"\nNext: put it in front of a server of yours:\n  {us} -- npx -y @modelcontextprotocol/server-filesystem ~/proj\n"
+          f"or let it find the servers of your hosts and wrap them:\n  {us} init")
     return 0
 
 

@@ -156,7 +156,7 @@ class Demo(Cli):
         shown = done.stdout.decode()
         self.assertEqual(done.returncode, 0, done.stderr)
         for words in ("answered: def main()", "Blocked: access to SSH keys", "Blocked: a command that destroys data", mcpwall.MARKER,
-                      "[BLOCKED BY MCPWALL]", "block-ssh-keys", "mcpwall init"):
+                      "[BLOCKED BY MCPWALL]", "block-ssh-keys", "mcpwall.py init"):
             self.assertIn(words, shown)
         self.assertEqual(done.stderr, b"")
         self.assertEqual(os.listdir(self.home), [])

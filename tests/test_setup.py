@@ -163,7 +163,8 @@ class Init(Desk):
         other = write(os.path.join(self.home, ".gemini", "settings.json"), CURSOR)
         self.assertEqual(self.run_("init", "files", "--yes", "--client", "gemini", "kiro"), 0)
         self.assertEqual((self.wrapped(self.cursor), self.wrapped(other)), ([], ["files"]))
-        self.assertEqual(self.run_("init", "--yes", "--client", "cursor"), 0)
+        self.assertEqual(self.run_("init", "--yes", "--client", "cursor"), 2)      # it never guesses
+        self.assertEqual(self.run_("init", "--yes", "--all", "--client", "cursor"), 0)
         self.assertEqual(self.wrapped(self.cursor), ["files", "db"])
         for argv, words in ((["filse"], "files"), (["--client", "cursr"], "cursor"), (["--profile", "stric"], "strict"),
                             (["--bogus"], "--bogus"), (["--client"], "--client")):
