@@ -4146,7 +4146,7 @@ class ShellContext(NamedTuple):
 # Words of a tool's name that say it runs something; with none of them, `code` and `script` are taken as data.
 SHELL_TOOL_WORDS = frozenset("""bash sh zsh fish shell exec execute run cmd command commands terminal spawn process powershell
     pwsh ssh console subprocess system sandbox interpreter repl eval python python3 node script cli docker kubectl tmux tty pty
-    launch invoke jupyter ipython""".split())
+    launch invoke jupyter ipython py js ts deno ruby rb perl php lua""".split())
 # … and words that say it only looks at a command.
 SHELL_TALK_WORDS = frozenset("""explain describe search lookup help docs lint format highlight translate review complete
     summarize""".split())
@@ -4988,7 +4988,7 @@ persistence :: systemctl :: (?:.* )?(?:enable|link|reenable|edit) :: enables a s
 persistence :: bitsadmin :: (?i)(?=.*/setnotifycmdline) :: schedules a command
 privilege :: gdb lldb :: (?=.* (?:-p|--pid|attach))(?=.*(?:system|exec\w*|dlopen)\() :: runs code in another process
 persistence :: systemd-run :: (?=.*--(?:on-|timer)) :: schedules a command
-persistence :: ssh-copy-id :: (?!-[nh]) :: adds a key for log-in
+persistence :: ssh-copy-id :: \A(?!.*-[nh](?:\s|\Z)) :: adds a key for log-in
 persistence :: osascript :: (?i)(?=.*login[ \x00]item) :: starts a program at log-in
 persistence :: loginctl :: .*enable-linger :: lets services run without a log-in
 persistence :: update-rc.d chkconfig rc-update insserv :: (?!.*(?:remove|--list|show|off|del)) :: enables a service at start
@@ -5209,8 +5209,12 @@ class _ShRun:
         self.checked: set[str] = set()      # variables written `${NAME:?}`: never empty
         self.homes: list[str] | None = None
         self.anchors: list[tuple[str, list[str]]] | None = None
+        self.workspace = ""                 # where the call itself says it works, when that is a place to work in
         if cwd and cwd != ".":
             self.go(cwd)
+            here = self.at.cwd.rstrip("/")
+            if here.count("/") > 2 and "/." not in here and project_problem(here, ctx.paths) is None:
+                self.workspace = here
 
     # -- bookkeeping
     def say(self, category: str, reason: str, word: str | None = None) -> None:
@@ -5762,7 +5766,8 @@ class _ShRun:
             return hard and (unknown.group(2) in ("", "/") or bool(_SH_SYSTEM.match(unknown.group(2))))
         project = self.ctx.paths.project
         spots = self.spots(text)
-        if project and all(place.startswith(project + "/") and "/.git" not in mapped for place, mapped in spots):
+        if any(top and all(place.startswith(top + "/") and "/.git" not in mapped for place, mapped in spots)
+               for top in (project, "" if ":" in text else self.workspace)):
             return False                    # well inside, whatever the links
         if self.anchors is None:
             self.anchors = [(top, [p.rstrip("/") for p in canonical_paths(top, self.at)]) for top in

@@ -134,6 +134,15 @@ class Inbound(unittest.TestCase):
             out = talk.feed("client", b'{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"t","arguments":{"port":' + spelling + b"}}}\n")
             self.assertEqual(out["server"], b"", spelling)
 
+    def test_cleaning_up_where_the_call_says_it_works(self) -> None:
+        talk = Talk(mcpwall.builtin_policy("default", context()))
+        for command, cwd, passes in (("rm -f *.log", "/home/dev/app", True), ("find . -name '*.o' -delete", "/home/dev/app", True),
+                                     ("rm -rf dist build", "/home/dev/app", True), ("rm -rf *", "/home/dev/app", False),
+                                     ("rm -rf ../x", "/home/dev/app", False), ("rm -rf /home/dev/app", "/home/dev/app", False),
+                                     ("rm -f *", "/etc", False), ("rm -f *", "/home/dev/.ssh", False), ("rm -rf *", "/home/dev", False),
+                                     (r"Remove-Item HKLM:\SYSTEM\X -Recurse -Force", "/home/dev/app", False), ("ssh-copy-id -h", ".", True)):
+            self.assertEqual(talk.passes("run_command", {"command": command, "cwd": cwd}), passes, (command, cwd))
+
     def test_paths_below_quoted_names_and_as_names(self) -> None:
         talk = Talk(mcpwall.builtin_policy("default", context()))
         for tool, arguments in (("t", {"query": {"path": "~/.ssh/id_rsa"}}), ("t", {"body": [{"path": "~/.ssh/id_rsa"}]}),
