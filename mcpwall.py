@@ -14380,7 +14380,7 @@ def _go_on_lean() -> None:
     frame = sys._getframe()
     while frame.f_back is not None and frame.f_code.co_name != "<module>":
         frame = frame.f_back
-    words = getattr(sys, "orig_argv", [])
+    words = getattr(sys, "orig_argv", None) or _started_with()
     if __name__ != "__main__" or frame.f_globals is not globals() or os.name != "posix" or "_is_lean" in globals() \
             or sys.argv[0] not in words:
         return
@@ -14390,6 +14390,12 @@ def _go_on_lean() -> None:
         os.execv(sys.executable, [words[0], *words[1:at], "-c", _LEAN_START, cache, os.path.abspath(sys.argv[0]), *sys.argv[1:]])
     except (OSError, ValueError):
         return
+
+
+def _started_with() -> list[str]:
+    """The words this script was started with, where Python does not tell (before 3.10)."""
+    import subprocess
+    return [sys.executable, *subprocess._args_from_interpreter_flags(), *sys.argv]     # type: ignore[attr-defined]
 
 
 def _lean_code(code: Any) -> str:

@@ -213,7 +213,7 @@ class Relaying(Cli):
         text = json.dumps(request("tools/call", {"name": "t"})) + "\n"
         self.assertEqual(self.run_wall("--log-level", "error", "--", sys.executable, "-c", self.SERVER, text=text).stderr, b"")
 
-    @unittest.skipUnless(os.name == "posix" and hasattr(sys, "orig_argv"), "a script goes on lean on POSIX, from Python 3.10 on")
+    @unittest.skipUnless(os.name == "posix", "a script goes on lean on POSIX")
     def test_a_script_goes_on_without_the_memory_of_its_compilation(self) -> None:
         text = json.dumps(request("tools/call", {"name": "t", "arguments": {"a": "-c"}})) + "\n"
         folder = os.path.join(self.home, ".mcpwall", "cache")
