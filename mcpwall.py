@@ -11,28 +11,35 @@ Promise: a message is judged or it goes nowhere; doubt means no, both ways; what
 in; memory and time are bounded; no secret reaches our own log or stderr; whoever dies first, nobody is left behind.
 
 As a library: `policy = load_policy(config="p.yml"); session = Session(Wall(policy)); session.receive("client", data)`
-returns what to do (Record, Note, Send, Close); sections 1 to 10 open no file and start no thread.
+returns what to do (Record, Note, Send, Close); sections 1 to 16 open no file and start no thread.
 
 Exit status: the server's own, 128+n when signal n ended it; 2 for a mistake in command line or policy; 126 or 127 when
 the server cannot be started; 70 for a fault of our own.
 
 Contents. Each section uses only those above it, so the file can be read once from top to bottom.
 
-    2.   Errors, budgets, late regexes
-    3.   JSON, text, messages
-    3c.  Canonical views of text; byte-exact edits of JSON strings
-    3d.  JSON with source positions
-    4.   YAML subset
-    5.   Patterns: regexes and globs; paths; shell commands
-    6.   Secrets; 6b. Injection and concealment
-    7.   What rules see; policy: model, validation, compilation
-    8.   Built-in policies
-    9.   Decisions
-    10.  Session (sans-I/O): framing, batches, correlation, effects
-    11.  Files: policy discovery and layering; audit log and stderr
-    12.  Relay: child process, two pumps, signals
-    13.  Client configs; setup commands
-    14.  Command line
+    1.  Imports, version
+    2.  Errors, budgets, late regexes
+    3.  JSON, text, messages
+    4.  Canonical views of text; byte-exact edits of JSON strings
+    5.  JSON and JSONC with places: line numbers for policies, spans for edits
+    6.  YAML subset
+    7.  Patterns: regexes and globs of policies
+    8.  Patterns: paths
+    9.  Patterns: shell commands
+    10. Secrets: entropy, kinds, finding
+    11. Injection and concealment; what `strip` takes out
+    12. What rules see: one message and what is derived from it
+    13. Policy: model, validation, compilation
+    14. Built-in policies (data; composed groups, not copies)
+    15. Decisions
+    16. Session (sans-I/O): framing, batches, correlation, effects
+    17. Files: policy discovery and layering
+    18. Audit log and stderr
+    19. Relay: child process, two pumps, signals
+    20. Client configs: finding servers, splicing the wall in and out, saving whole
+    21. Setup: consent store, init, wrap, unwrap, status, approve
+    22. Command line
 """
 from __future__ import annotations
 
@@ -432,7 +439,7 @@ def _refuse_shadows(members: Mapping[str, Any], protocol: frozenset[str], place:
 
 _FOLDED = {group: {name.casefold(): name for name in group} for group in (ENVELOPE_MEMBERS, PARAMS_MEMBERS)}
 # ---------------------------------------------------------------------------
-# 3c. Canonical views of text; byte-exact edits of JSON strings
+# 4. Canonical views of text; byte-exact edits of JSON strings
 # ---------------------------------------------------------------------------
 #
 # A rule should see `\u0072m`, `r%6D`, fullwidth `rm` and the base64 of `rm` as what they are. A view is the text after
@@ -943,7 +950,7 @@ def _keep_names_apart(raw: str, edits: Mapping[int, Any]) -> str:
             taken.add(json.loads(f'"{parts[index]}"'))
     return "".join(f'"{part}"' if index % 2 else part for index, part in enumerate(parts))
 # ---------------------------------------------------------------------------
-# 3d. JSON and JSONC with places: line numbers for policies, spans for edits
+# 5. JSON and JSONC with places: line numbers for policies, spans for edits
 # ---------------------------------------------------------------------------
 
 MAX_SOURCE_CHARS = 16 * 1024 * 1024     # a policy or a client's config; the largest in the wild have a few MB
@@ -1154,7 +1161,7 @@ def node_lines(text: str, node: Node) -> dict[str, int]:
                      if len(path) + len(key) < _MAX_POINTER_CHARS)
     return lines
 # ---------------------------------------------------------------------------
-# 4. YAML subset
+# 6. YAML subset
 # ---------------------------------------------------------------------------
 # A policy that is read differently from how it is meant is worse than one that is refused. So the reader
 # gives the value that YAML 1.2 (core schema) gives, or a PolicyError that names what is not supported and
@@ -1754,7 +1761,7 @@ def _yaml_scalar(value: Any) -> str:
     written = json.dumps(value, ensure_ascii=False)
     return str(_yaml_bad_character.sub(lambda bad: f"\\u{ord(bad.group()):04X}", written))
 # ---------------------------------------------------------------------------
-# 5a. Patterns: regexes and globs of policies
+# 7. Patterns: regexes and globs of policies
 # ---------------------------------------------------------------------------
 # Regexes are written in the JavaScript dialect without flags (or with flag i), by code point. One parser makes
 # a small tree; its users are: translation to Python's `re` (never silently different), the ambiguity check (what
@@ -3119,7 +3126,7 @@ def _path_segments(segments: Sequence[list[Any]]) -> list[list[_Piece] | None]:
             found.append(_pieces([_NOT_SLASH, *segment] if segment == [_At("*")] else segment))
     return found + [_pieces([_At("*")])] if found[-1] is None else found
 # ---------------------------------------------------------------------------
-# 5. Patterns: paths
+# 8. Patterns: paths
 # ---------------------------------------------------------------------------
 # A path in a tool call can be spelled in many ways, and only the server knows which it understands. So a value is
 # read in every way that some server may read it (`canonical_paths`): what is sensitive in one reading is sensitive,
@@ -4098,7 +4105,7 @@ def _sensitive_table(text: str) -> dict[str, list[str]]:
 _APPS = "**/{.config,Application Support,AppData/Roaming,AppData/Local,AppData/LocalLow}/"
 SENSITIVE_FILES = _sensitive_table(_SENSITIVE)
 # ---------------------------------------------------------------------------
-# 5. Patterns: shell commands
+# 9. Patterns: shell commands
 # ---------------------------------------------------------------------------
 # A command is read by one reader with three dialects (POSIX sh, PowerShell, cmd.exe) and then *followed* with the
 # little that is known: words with their variables filled in, the working directory after `cd`, and for every pipe
@@ -6974,7 +6981,7 @@ def judge_command(source: Any, ctx: ShellContext) -> CommandFacts:
     return CommandFacts(facts, tuple(paths))
 
 # ---------------------------------------------------------------------------
-# 6. Secrets: entropy, kinds, finding
+# 10. Secrets: entropy, kinds, finding
 # ---------------------------------------------------------------------------
 #
 # The strings of a message are searched as one text, joined by NUL, so that `{"password": "…"}` is a name beside a value
@@ -8158,7 +8165,7 @@ def _example(shape: str, random: Any) -> str:
         text += "".join(random.choice(alphabet) for _ in range(least))
     return text
 # ---------------------------------------------------------------------------
-# 6b. Injection and concealment; what `strip` takes out
+# 11. Injection and concealment; what `strip` takes out
 # ---------------------------------------------------------------------------
 #
 # Text that steers a model is found by grammar, not by a list of sentences, in three steps, the cheapest first: an
@@ -8838,7 +8845,7 @@ def _strip_needed(before: str, char: str, after: str) -> bool:
     return "\U000e0100" <= char <= "\U000e01ef" and _strip_ideograph.match(before) is not None
 
 # ---------------------------------------------------------------------------
-# 7. What rules see: one message and what is derived from it
+# 12. What rules see: one message and what is derived from it
 # ---------------------------------------------------------------------------
 
 JUDGE_SECONDS = 0.8         # one line may take this long to judge (or 0.1 s a megabyte, if that is more); then it is refused
@@ -9287,7 +9294,7 @@ def _at_pointer(root: Any, key: str, base: tuple[Any, ...]) -> list[tuple[tuple[
     return found
 
 # ---------------------------------------------------------------------------
-# 7. Policy: model, validation, compilation
+# 13. Policy: model, validation, compilation
 # ---------------------------------------------------------------------------
 
 REQUEST_ACTIONS = ("allow", "deny", "ask", "log_only")
@@ -10206,7 +10213,7 @@ def _policy_warnings(layers: Sequence[PolicyLayer], settings: Mapping[str, Any])
 
 
 # ---------------------------------------------------------------------------
-# 8b. Built-in policies (data; composed groups, not copies)
+# 14. Built-in policies (data; composed groups, not copies)
 # ---------------------------------------------------------------------------
 #
 # The lists of sensitive files stand in SENSITIVE_FILES, one list for each rule.
@@ -10476,7 +10483,7 @@ def render_default_rules() -> str:
     return json.dumps(builtin_layer("default").data, indent=2, ensure_ascii=False) + "\n"
 
 # ---------------------------------------------------------------------------
-# 9. Decisions
+# 15. Decisions
 # ---------------------------------------------------------------------------
 
 # What a policy that denies by default still lets through, or no client could connect: the life of a session, not its work.
@@ -10628,7 +10635,7 @@ class Wall:
         return Decision("deny", f"project:{name}", f"Blocked by project rule {name}")
 
 # ---------------------------------------------------------------------------
-# 10. Session (sans-I/O): framing, batches, correlation, effects
+# 16. Session (sans-I/O): framing, batches, correlation, effects
 # ---------------------------------------------------------------------------
 
 MARKER = "[REDACTED BY MCPWALL]"        # what a reader sees in place of a secret
@@ -11343,7 +11350,7 @@ def _id_at_tail(tail: bytes) -> Any:
         return None
 
 # ---------------------------------------------------------------------------
-# 11. Files: policy discovery and layering, audit log
+# 17. Files: policy discovery and layering
 # ---------------------------------------------------------------------------
 
 MAX_POLICY_BYTES = 4 * 1024 * 1024
@@ -11479,7 +11486,7 @@ def _compiled(layers: list[PolicyLayer], project_dir: str | None, home: str | No
               "name one with --project")
     return policy._replace(warnings=policy.warnings + (reason,))
 # ---------------------------------------------------------------------------
-# 11b. Audit log and stderr
+# 18. Audit log and stderr
 # ---------------------------------------------------------------------------
 
 _LEVELS = {"debug": 0, "info": 1, "warn": 2, "error": 3}
@@ -11790,7 +11797,7 @@ class Reporter:
                 time.sleep(_STDERR_BATCH_S)
 
 # ---------------------------------------------------------------------------
-# 12. Relay: child process, two pumps, signals
+# 19. Relay: child process, two pumps, signals
 # ---------------------------------------------------------------------------
 
 READ_BYTES = 64 * 1024      # of one read: what a pipe holds; more than 128 KB would cost an mmap each time
@@ -12429,7 +12436,7 @@ def _catch_signals(handler: Callable[[int, Any], None]) -> Callable[[], None]:
             signal.signal(signum, old)
     return restore
 # ---------------------------------------------------------------------------
-# 13. Client configs: finding servers, splicing the wall in and out, saving whole
+# 20. Client configs: finding servers, splicing the wall in and out, saving whole
 # ---------------------------------------------------------------------------
 
 BACKUP_SUFFIX = ".mcpwall-backup"
@@ -13357,7 +13364,7 @@ def restore_config(path: str, lock: str, fs: Any = os) -> None:
             raise ConfigError(f"{path}: there is no backup {backup}")
         save_config(path, read_config(path), read_config(backup), True, fs)
 # ---------------------------------------------------------------------------
-# 13b. Setup: consent store, init, wrap, unwrap, status, approve
+# 21. Setup: consent store, init, wrap, unwrap, status, approve
 # ---------------------------------------------------------------------------
 # Every sub-command is a function of its arguments and its `Surroundings`. Exit status: 0 done, or nothing to
 # do; 1 something was not done, or (status) needs attention; 2 a mistake in the command line, nothing written.
@@ -14188,7 +14195,7 @@ def _list_approved(io: Surroundings) -> int:
     return 1 if io.consent.problem else 0
 
 # ---------------------------------------------------------------------------
-# 14. Command line
+# 22. Command line
 # ---------------------------------------------------------------------------
 
 USAGE = """\
