@@ -14384,15 +14384,11 @@ _LEAN_START = ("import marshal, sys; path, sys.argv = sys.argv[1], sys.argv[2:];
 
 def _go_on_lean() -> None:
     """Replace this process by one that did not compile; return when that is not to be had (or was done already)."""
-    frame = sys._getframe()
-    while frame.f_back is not None and frame.f_code.co_name != "<module>":
-        frame = frame.f_back
     words = getattr(sys, "orig_argv", None) or _started_with()
-    if __name__ != "__main__" or frame.f_globals is not globals() or os.name != "posix" or "_is_lean" in globals() \
-            or sys.argv[0] not in words:
+    if __name__ != "__main__" or os.name != "posix" or "_is_lean" in globals() or sys.argv[0] not in words:
         return
     try:
-        cache = _lean_code(frame.f_code)
+        cache = _lean_code()
         at = words.index(sys.argv[0])
         os.execv(sys.executable, [words[0], *words[1:at], "-c", _LEAN_START, cache, os.path.abspath(sys.argv[0]), *sys.argv[1:]])
     except (OSError, ValueError):
@@ -14405,12 +14401,13 @@ def _started_with() -> list[str]:
     return [sys.executable, *subprocess._args_from_interpreter_flags(), *sys.argv]     # type: ignore[attr-defined]
 
 
-def _lean_code(code: Any) -> str:
-    """The file that holds *code*, the compiled form of this file; made when it is not there. OSError when it cannot be."""
+def _lean_code() -> str:
+    """The file that holds the compiled form of this file; made when it is not there. OSError when it cannot be."""
     import hashlib
     import marshal
     with open(os.path.abspath(__file__), "rb") as stream:
-        digest = hashlib.sha256(stream.read()).hexdigest()[:32]
+        source = stream.read()      # hash and code are of the same bytes, also when the file is replaced just now
+    digest = hashlib.sha256(source).hexdigest()[:32]
     folder = os.path.join(user_home() or "", ".mcpwall", "cache")
     if not os.path.isabs(folder):
         raise OSError("no home directory")
@@ -14429,7 +14426,7 @@ def _lean_code(code: Any) -> str:
         pass
     new = f"{path}.{os.getpid()}"
     with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
-        stream.write(marshal.dumps(code))
+        stream.write(marshal.dumps(compile(source, os.path.abspath(__file__), "exec", dont_inherit=True)))
     os.replace(new, path)
     return path
 
