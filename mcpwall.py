@@ -9006,8 +9006,9 @@ class Subject:
     _haystack: str | None = None
     _injections: tuple[Finding, ...] | None = None
 
-    def __init__(self, message: Message, policy: Policy, budget: Budget | None = None) -> None:
-        self.message, self.policy = message, policy
+    def __init__(self, message: Message, policy: Policy, budget: Budget | None = None,
+                 marks: Iterable[str] = ()) -> None:
+        self.message, self.policy, self.marks = message, policy, marks
         self._budget = budget
         self.texts = judged_texts(message)
         self.blob = "\0".join(self.texts)
@@ -9336,6 +9337,16 @@ class Rule(NamedTuple):
     scope: Scope
     matches: Test
     needs: Need | None = None
+    limit: Limit | None = None  # the rule holds only when the rest of it has held more often than this
+    mark: str = ""              # of a rule with the action "mark": it is noted, and the walk goes on
+    hint: str = ""              # what would be allowed instead
+    always: bool = False        # does it hold for every message in its scope?
+
+
+class Limit(NamedTuple):
+    """More than *calls* matches within *per* seconds."""
+    calls: int
+    per: float
 
 
 UNKNOWN_TOOL = "\0unknown"      # of an answer about a task that nobody knows (any more): it may be any tool's
@@ -9388,6 +9399,13 @@ class Settings(NamedTuple):
     max_message_bytes: int = 16 * 1024 * 1024
     mode: str = "enforce"
     project_dir: str | None = None
+    ask_timeout: float = 120
+    tool_pinning: str = "warn"
+    hide_denied_tools: bool = True
+    read_only: bool = False
+    unlisted_tools: str = "allow"
+    max_repeated_denials: int = 10
+    env: Any = "inherit"        # or "minimal", or a list of globs of names
 
 
 _CHOICES: dict[str, tuple[str, ...]] = {
@@ -9399,8 +9417,12 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "ask_fallback": ("deny", "allow"),
     "deny_as": ("error", "result"),
     "mode": ("enforce", "monitor"),
+    "tool_pinning": ("off", "warn", "block"),
+    "unlisted_tools": ("allow", "deny"),
 }
-_BOUNDS = {"max_message_bytes": (1024, 1024 * 1024 * 1024)}
+_BOUNDS = {"max_message_bytes": (1024, 1024 * 1024 * 1024), "ask_timeout": (1, 86_400), "max_repeated_denials": (1, 1_000_000)}
+MAX_LIMIT_CALLS = 10_000    # of a rule's `limit`: so many points in time are remembered
+MAX_LIMIT_SECONDS = 86_400
 
 
 class Policy(NamedTuple):
@@ -9462,6 +9484,15 @@ class _Checker:
         if not isinstance(value, str) or value not in choices:
             raise self.fail(place, f"{_quoted_value(value)} is not {words}; use {_listed(choices)}")
 
+    def number(self, value: Any, place: str, low: float, high: float, whole: bool = True) -> None:
+        kinds, words = (int, "a whole number") if whole else ((int, float), "a number")
+        if isinstance(value, bool) or not low <= self.typed(value, kinds, place, words) <= high:
+            raise self.fail(place, f"{_quoted_value(value)} is out of range; use {low} to {high}")
+
+    def mark(self, value: Any, place: str) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", self.typed(value, str, place, "the name of a mark")):
+            raise self.fail(place, f"{_quoted_value(value)} is no name of a mark; use letters, digits, - _ and .")
+
     def texts(self, value: Any, place: str) -> list[str]:
         """One string or a list of strings, none of them empty, as a list."""
         items = value if isinstance(value, list) else [value]
@@ -9500,9 +9531,9 @@ def unknown_word(word: Any, known: Iterable[str], what: str) -> str:
 
 _unknown_variable = lazy_regex(r"(?<!\\)\$\{([A-Za-z_]\w*)\}")
 _TOP_KEYS = ("version", "extends", "without", "settings", "rules", "outbound_rules", "secrets")
-_RULE_KEYS = ("name", "match", "unless", "action", "message")
-_MATCH_KEYS = ("method", "tool", "server", "arguments")
-_OUTBOUND_MATCH_KEYS = ("method", "tool", "server", "direction", "secrets", "injection", "response_contains",
+_RULE_KEYS = ("name", "match", "unless", "limit", "action", "mark", "message", "hint")
+_MATCH_KEYS = ("method", "tool", "server", "marked", "arguments")
+_OUTBOUND_MATCH_KEYS = ("method", "tool", "server", "marked", "direction", "secrets", "injection", "response_contains",
                         "response_contains_regex", "response_size_exceeds")
 _MATCHER_WORDS = ("regex", "pattern", "not_under", "under", "path", "command", "secrets", "all", "except_keys")
 _DIRECTIONS = ("request", "response", "notification")
@@ -9538,9 +9569,11 @@ def _check_settings(check: _Checker, settings: Any) -> None:
         if key in _CHOICES:
             check.choice(value, _CHOICES[key], place, f"a value of {key}")
         elif key in _BOUNDS:
-            low, high = _BOUNDS[key]
-            if not low <= check.typed(value, int, place, "a whole number") <= high:
-                raise check.fail(place, f"{value} is out of range; use {low} to {high}")
+            check.number(value, place, *_BOUNDS[key], whole=key != "ask_timeout")
+        elif key == "env":
+            if value not in ("inherit", "minimal"):
+                check.typed(value, list, place, "inherit, minimal or a list of names")
+                check.texts(value, place)
         else:
             kind = bool if isinstance(Settings._field_defaults[key], bool) else str
             check.typed(value, kind, place, "true or false" if kind is bool else "a path")
@@ -9556,7 +9589,7 @@ def _check_rules(check: _Checker, rules: Any, place: str, match_keys: Sequence[s
     for index, rule in enumerate(rules):
         here = f"{place}/{index}"
         check.keys(rule, _RULE_KEYS, here, "a rule (a map with name, match and action)")
-        for key in ("name", "match", "action"):
+        for key in ("name", "match") if "mark" in rule else ("name", "match", "action"):
             if key not in rule:
                 raise check.fail(here, f"the rule has no {key!r}; write one")
         if not check.typed(rule["name"], str, here + "/name", "a name"):
@@ -9565,14 +9598,39 @@ def _check_rules(check: _Checker, rules: Any, place: str, match_keys: Sequence[s
             raise check.fail(here + "/name", f"{rule['name']!r} is already the name of rule {seen[rule['name']]}; "
                                              "give each rule its own name")
         seen[rule["name"]] = index
-        check.choice(rule["action"], actions, here + "/action", "an action")
-        if "message" in rule:
-            check.typed(rule["message"], str, here + "/message", "a text")
+        _check_effect(check, rule, here, actions)
         _check_match(check, rule["match"], here + "/match", match_keys)
         if "unless" in rule:
             _check_match(check, rule["unless"], here + "/unless", match_keys)
             if not rule["unless"]:
                 raise check.fail(here + "/unless", "an empty exception excepts everything; write one or leave it out")
+
+
+def _check_effect(check: _Checker, rule: dict[str, Any], here: str, actions: Sequence[str]) -> None:
+    """What a rule does: its action or mark, message, hint and limit."""
+    if "mark" in rule:
+        check.mark(rule["mark"], here + "/mark")
+        for key in ("action", "message", "hint"):
+            if key in rule:
+                raise check.fail(f"{here}/{key}", f"a rule with a mark decides nothing, so {key!r} has no place in it; "
+                                                  "leave it out, or write a second rule")
+    else:
+        check.choice(rule["action"], actions, here + "/action", "an action")
+    for key in ("message", "hint"):
+        if key in rule:
+            check.typed(rule[key], str, f"{here}/{key}", "a text")
+    if "limit" not in rule:
+        return
+    here += "/limit"
+    limit = check.keys(rule["limit"], Limit._fields, here, "a map of calls and per")
+    for key in Limit._fields:
+        if key not in limit:
+            raise check.fail(here, f"the limit has no {key!r}; write for example {{calls: 30, per: 60}} (per: seconds)")
+    check.number(limit["calls"], here + "/calls", 1, MAX_LIMIT_CALLS)
+    check.number(limit["per"], here + "/per", 0.001, MAX_LIMIT_SECONDS, whole=False)
+    if rule.get("action") == "allow":
+        raise check.fail(here, "an allow rule with a limit would allow only what goes beyond it; "
+                               "write a deny rule with the limit before the allow rule")
 
 
 def _check_match(check: _Checker, match: Any, place: str, keys: Sequence[str]) -> None:
@@ -9587,6 +9645,9 @@ def _check_match(check: _Checker, match: Any, place: str, keys: Sequence[str]) -
             check.typed(value, dict, here, "a map of argument names to matchers")
             for name, matcher in value.items():
                 _check_matcher(check, matcher, here + pointer((name,)), name)
+        elif key == "marked":
+            for index, item in enumerate(check.texts(value, here)):
+                check.mark(item, f"{here}/{index}" if isinstance(value, list) else here)
         elif key == "secrets":
             check.typed(value, bool, here, "true or false")
         elif key == "injection":
@@ -9683,15 +9744,17 @@ class _Compiler:
         return [self.rule(rule, f"/{key}/{index}", outbound) for index, rule in enumerate(self.layer.data.get(key, []))]
 
     def rule(self, rule: dict[str, Any], place: str, outbound: bool) -> Rule:
-        strict = rule["action"] == "allow"
+        strict = rule.get("action") == "allow"
         match = rule["match"]
         tests, needs = self.conditions(match, place + "/match", outbound, strict)
         if "unless" in rule:
             exceptions, _ = self.conditions(rule["unless"], place + "/unless", outbound, not strict)
             scope = self.scope(rule["unless"], place + "/unless", outbound, not strict, True)
             tests.append(_unless(scope, _every(exceptions)))
-        return Rule(rule["name"], rule["action"], rule.get("message", ""), self.layer.name,
-                    self.scope(match, place + "/match", outbound, strict), _every(tests), needs)
+        limit = rule.get("limit")
+        return Rule(rule["name"], rule.get("action", "mark"), rule.get("message", ""), self.layer.name,
+                    self.scope(match, place + "/match", outbound, strict), _every(tests), needs,
+                    Limit(**limit) if limit else None, rule.get("mark", ""), rule.get("hint", ""), not tests and not limit)
 
     def scope(self, match: dict[str, Any], place: str, outbound: bool, strict: bool, exception: bool = False) -> Scope:
         def globs(key: str) -> tuple[Glob, ...] | None:
@@ -9717,9 +9780,9 @@ class _Compiler:
 
     def conditions(self, match: dict[str, Any], place: str, outbound: bool, strict: bool) -> tuple[list[Test], Need | None]:
         """The conditions of a `match` or `unless`, and what they need (see Rule)."""
+        tests: list[Test] = [_marked(frozenset(_as_list(match["marked"])))] if "marked" in match else []
         if outbound:
-            return self.outbound(match, place, strict), self.outbound_need(match)
-        tests: list[Test] = []
+            return tests + self.outbound(match, place, strict), self.outbound_need(match)
         needs: list[Need] = []
         for key, matcher in match.get("arguments", {}).items():
             here = f"{place}/arguments{pointer((key,))}"
@@ -9862,6 +9925,11 @@ def _escape_glob(text: str) -> str:
 
 
 # -- conditions as functions --------------------------------------------------
+
+def _marked(names: frozenset[str]) -> Test:
+    """The session has one of the marks *names*."""
+    return lambda subject: None if names.isdisjoint(subject.marks) else HIT
+
 
 def _first(hits: Iterable[Hit | None]) -> Hit | None:
     for hit in hits:
@@ -10205,11 +10273,83 @@ def _dropping(bases: Sequence[PolicyLayer], without: set[str]) -> list[PolicyLay
 
 
 def _policy_warnings(layers: Sequence[PolicyLayer], settings: Mapping[str, Any]) -> Iterator[str]:
-    asking = [rule["name"] for layer in layers for rule in layer.data.get("rules", []) if rule["action"] == "ask"]
     if settings.get("mode") == "monitor":
         yield "mode is monitor: nothing is blocked, the log says what would have been"
-    if asking and settings.get("ask_fallback", "deny") == "deny":
-        yield f"nobody can be asked yet, so these rules deny: {', '.join(asking)} (settings.ask_fallback: allow lets them pass)"
+    marks = {rule["mark"] for layer in layers for key in ("rules", "outbound_rules") for rule in layer.data.get(key, [])
+             if "mark" in rule}
+    has_base = any(layer.built_in for layer in layers)
+    for key in ("rules", "outbound_rules"):
+        seen = _Shadows(key == "outbound_rules")
+        for layer in layers:
+            check = _Checker(layer.file, layer.lines)
+            for index, rule in enumerate(() if layer.built_in else layer.data.get(key, [])):
+                for problem in _doubts(rule, seen, marks, has_base and key == "rules"):
+                    yield printable(str(check.fail(f"/{key}/{index}", problem)), 500)
+
+
+def _doubts(rule: dict[str, Any], seen: _Shadows, marks: set[str], has_base: bool) -> Iterator[str]:
+    """What is valid in *rule*, but hardly meant."""
+    name = rule["name"]
+    before = seen.shadow_of(rule)
+    if before is not None:
+        yield f"{name!r} never decides anything: {before!r} before it matches all that it does; put {name!r} first"
+    elif has_base and rule.get("action") == "allow" and seen.is_everything(rule):
+        yield f"{name!r} allows everything before the built-in rules are asked; narrow it, or leave it to default_action"
+    for where in ("match", "unless"):
+        for mark in _as_list(rule.get(where, {}).get("marked", [])):
+            if mark not in marks:
+                yield f"{name!r} asks for the mark {mark!r}, which no rule sets; " + unknown_word(mark, marks or {"none"}, "mark")
+
+
+class _Shadows:
+    """The rules so far that end the walk, to tell whether one of them always matches before a later one does."""
+
+    _SCOPE = frozenset(("method", "tool", "server", "direction"))
+    _MAX_WIDE = 50              # so many rules with wildcards are held against each later one
+
+    def __init__(self, outbound: bool) -> None:
+        self._outbound = outbound
+        self._same: dict[str, str] = {}                             # a match, spelled out -> the first rule with it
+        self._by_tool: dict[str, list[dict[str, Any]]] = {}
+        self._wide: list[dict[str, Any]] = []
+
+    def shadow_of(self, rule: dict[str, Any]) -> str | None:
+        """The name of an earlier rule that matches whatever *rule* does, if there is one; *rule* is earlier from now on."""
+        spelled = f"{rule.get('action') == 'allow'}{rule['match']!r}"
+        tools = _as_list(rule["match"].get("tool", []))
+        found = self._same.get(spelled)
+        if found is None:
+            near = self._wide + (self._by_tool.get(tools[0], []) if tools else [])
+            found = next((other["name"] for other in near if self._covers(other["match"], rule["match"])), None)
+        if not {"unless", "limit", "mark"} & set(rule):
+            self._same.setdefault(spelled, rule["name"])
+            if self._SCOPE.issuperset(rule["match"]):
+                if tools and not any(c in tool for tool in tools for c in "*?[{"):
+                    for tool in tools:
+                        self._by_tool.setdefault(tool, []).append(rule)
+                elif len(self._wide) < self._MAX_WIDE:
+                    self._wide.append(rule)
+        return found
+
+    def is_everything(self, rule: dict[str, Any]) -> bool:
+        """Does *rule* match every call of a tool?"""
+        return self._SCOPE.issuperset(rule["match"]) and not {"unless", "limit"} & set(rule) and \
+            self._covers(rule["match"], {"method": "tools/call", "tool": "*", "server": "*"})
+
+    def _covers(self, wide: dict[str, Any], match: dict[str, Any]) -> bool:
+        return all(key in narrow and all(any(_is_wider(glob, text) for glob in globs) for text in narrow[key])
+                   for narrow in [self._scope(match)] for key, globs in self._scope(wide).items())
+
+    def _scope(self, match: dict[str, Any]) -> dict[str, list[str]]:
+        scope = {key: _as_list(match[key]) for key in self._SCOPE if key in match}
+        if not self._outbound and "method" not in match and ("tool" in match or "arguments" in match):
+            scope["method"] = ["tools/call"]
+        return scope
+
+
+def _is_wider(glob: str, text: str) -> bool:
+    """Does *glob* match all names that *text*, a name or a glob, does?"""
+    return glob in ("*", text) or not any(c in text for c in "*?[{") and compile_glob(glob).matches(text)
 
 
 # ---------------------------------------------------------------------------
@@ -10407,9 +10547,11 @@ _BASIC = "sensitive-files commands secret-leakage"
 _BUILTIN: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "default": ("no credentials, no destructive commands, secrets redacted; everything else passes", {},
                 f"{_BASIC} git-history", _NOTED),
-    "company-laptop": ("default, and: package installs and rewriting git history are asked about", {},
+    "company-laptop": ("default, and: package installs and rewriting git history are asked about; servers get few variables",
+                       {"tool_pinning": "block", "env": "minimal"},
                        f"{_BASIC} careful", _NOTED),
-    "strict": ("only reading and writing inside the project; injection is blocked", {"default_action": "deny"},
+    "strict": ("only reading and writing inside the project; injection is blocked",
+               {"default_action": "deny", "tool_pinning": "block", "unlisted_tools": "deny", "env": "minimal"},
                f"{_BASIC} project-only", "strict-responses responses strict-response-notes"),
     "filesystem": ("recipe: a filesystem server stays inside the project", {}, f"{_BASIC} filesystem", _NOTED),
     "git": ("recipe: a git server stays inside the project; publishing is asked about", {}, f"{_BASIC} git", _NOTED),
@@ -10504,13 +10646,61 @@ class Decision(NamedTuple):
     path: tuple[Any, ...] | None = None     # the argument that was the reason
     why: str = ""
     view: str = ""              # the canonical view in which the rule hit, "" for the text as it stands
+    hint: str = ""              # the rule's author says what would be allowed
+    wait: float = 0             # seconds after which the same call may be allowed: of a rule with a limit
+
+
+class Memory:
+    """What earlier messages of a session have left for the rules: marks, and when rules with a limit matched.
+
+    `Wall.decide` stages the marks of the message it judges; they count once `commit` says that it was forwarded.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.marks: set[str] = set()
+        self.staged: list[str] = []
+        self.counting = True        # False while a message is judged a second time
+        self._clock = clock
+        self._matched: dict[int, Any] = {}      # id of the rule -> a deque of the times it matched, the last calls + 1
+        self._guest: Memory | None = None
+
+    @property
+    def guest(self) -> Memory:
+        """The same for a project's policy that nobody approved: its marks must not meet the user's rules."""
+        if self._guest is None:
+            self._guest = Memory(self._clock)
+        self._guest.counting = self.counting
+        return self._guest
+
+    def exceeds(self, rule: Rule, limit: Limit) -> bool:
+        """Note that *rule* matched just now: more often than its limit within its time?"""
+        times = self._matched.get(id(rule))
+        if times is None:
+            from collections import deque
+            times = self._matched[id(rule)] = deque(maxlen=limit.calls + 1)
+        if self.counting:
+            times.append(self._clock())
+        return len(times) > limit.calls and self._clock() - times[0] < limit.per
+
+    def wait(self, rule: Rule, limit: Limit) -> float:
+        """Seconds until *rule* would not match, if nothing else matched it meanwhile."""
+        times = self._matched[id(rule)]
+        since: float = times[min(1, len(times) - 1)]
+        return max(0.0, limit.per - (self._clock() - since))
+
+    def commit(self) -> None:
+        """The message was forwarded: its marks count from now on."""
+        if self.staged:
+            self.marks.update(self.staged)
+        if self._guest is not None:
+            self._guest.commit()
 
 
 class _Candidates:
     """The rules that may apply to one kind of message, in runs of rules with the same need."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
-        self._rules = tuple(rules)
+        self.rules = tuple(rules)
         self._runs: list[tuple[Need | None, list[Rule]]] = []
         self._grams: dict[str, list[int]] = {}
         self._always: tuple[int, ...] = ()
@@ -10530,7 +10720,7 @@ class _Candidates:
             for gram in {literal[i:i + 3] for i in range(len(literal) - 2)}:
                 counts[gram] = counts.get(gram, 0) + 1
         always = []
-        for number, rule in enumerate(self._rules):
+        for number, rule in enumerate(self.rules):
             needed = rule.needs[1] if rule.needs and rule.needs[0] == "literals" else ("",)
             if any(len(literal) < 3 for literal in needed):
                 always.append(number)
@@ -10551,34 +10741,44 @@ class _Candidates:
             for gram in self._grams.keys() & {text[i:i + 3] for i in range(len(text) - 2)}:
                 numbers.update(self._grams[gram])
             for number in sorted(numbers):
-                rule = self._rules[number]
+                rule = self.rules[number]
                 if rule.needs is None or subject.has(rule.needs):
                     yield rule
 
 
 class Wall:
-    """A policy at work. `decide` is total and remembers nothing about the messages."""
+    """A policy at work. `decide` is total; what it remembers of the messages is in the Memory it is given."""
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self._candidates: dict[tuple[Any, ...], _Candidates] = {}
         self._apart = Wall(policy.apart) if policy.apart is not None else None
 
-    def decide(self, message: Message, budget: Budget | None = None) -> Decision:
+    def decide(self, message: Message, budget: Budget | None = None, memory: Memory | None = None) -> Decision:
         """The first rule that matches decides, else the default. Never raises: a fault while judging is a deny.
 
-        *budget* is the time it may take, when it is shared with other messages; else JUDGE_SECONDS.
+        *budget* is the time it may take, when it is shared with other messages; else JUDGE_SECONDS. Without a *memory*
+        nothing is marked, and no rule with a limit matches.
         """
         rule: Rule | None = None
         try:
-            subject = Subject(message, self.policy, budget)
+            if memory is not None:
+                memory.staged.clear()
+            subject = Subject(message, self.policy, budget, memory.marks if memory is not None else ())
             decision = None
             for rule in self._rules_for(message).of(subject):
                 hit = rule.matches(subject)
-                if hit is not None:
-                    name = f"project:{rule.name}" if rule.layer == "project" else rule.name
-                    decision = self._decided(rule, name, hit, subject)
-                    break
+                if hit is None or rule.limit is not None and (memory is None or not memory.exceeds(rule, rule.limit)):
+                    continue
+                if rule.mark:
+                    if memory is not None:
+                        memory.staged.append(rule.mark)
+                    continue
+                name = f"project:{rule.name}" if rule.layer == "project" else rule.name
+                decision = self._decided(rule, name, hit, subject)
+                if rule.limit is not None and memory is not None:
+                    decision = decision._replace(wait=memory.wait(rule, rule.limit))
+                break
             if decision is None:
                 rule = None
                 decision = self._default(message, subject)
@@ -10587,19 +10787,37 @@ class Wall:
         except Exception as fault:  # a wall that cannot judge must not open
             return self._fault(rule, f"it could not be judged ({type(fault).__name__})")
         if self._apart is not None and decision.action != "deny":
-            decision = self._stricter(decision, self._apart.decide(message, budget))
+            decision = self._stricter(decision, self._apart.decide(message, budget, memory.guest if memory is not None else None))
         return decision
 
     @staticmethod
     def _decided(rule: Rule, name: str, hit: Hit, subject: Subject) -> Decision:
-        findings = hit.findings
-        if rule.action == "redact":         # whatever the rule is about, secrets go too
+        action, findings = rule.action, hit.findings
+        if action == "redact":              # whatever the rule is about, secrets go too
             if findings and not any(finding.spans for finding in findings):
-                return Decision("deny", name, rule.message, findings, hit.path, hit.why, hit.view)   # it cannot be cut out
-            findings = subject.findings + tuple(one for one in findings if one not in subject.findings)
-            if not findings:
-                return Decision("log_only", name, rule.message, (), hit.path, hit.why, hit.view)        # nothing to take out
-        return Decision(rule.action, name, rule.message, findings, hit.path, hit.why, hit.view)
+                action = "deny"             # it cannot be cut out
+            else:
+                findings = subject.findings + tuple(one for one in findings if one not in subject.findings)
+                action = "redact" if findings else "log_only"
+        return Decision(action, name, rule.message, findings, hit.path, hit.why, hit.view, rule.hint)
+
+    def hides(self, tool: str, server: str) -> Decision | None:
+        """The refusal of every call of *tool*, whatever its arguments; None when some call of it may get through."""
+        message = Message("client", "request", {}, "", "tools/call", tool, server)
+        decision: Decision | None = None
+        for rule in self._rules_for(message).rules:
+            if rule.action == "deny" and rule.always:
+                decision = Decision("deny", rule.name, rule.message)
+            if rule.mark or rule.action == "deny" and not rule.always:
+                continue
+            break
+        else:
+            if self.policy.settings.default_action == "deny":
+                decision = Decision("deny", None, "no rule allows this")
+        if decision is None and self._apart is not None:
+            guest = self._apart.hides(tool, server)
+            return guest and self._stricter(Decision("allow"), guest)
+        return decision
 
     def _rules_for(self, message: Message) -> _Candidates:
         key = (message.peer, message.kind, message.method, message.tool, message.server)
@@ -10668,6 +10886,23 @@ class Record(NamedTuple):
 class Note(NamedTuple):
     """A line for stderr (printable, without secrets)."""
     text: str
+
+
+class Waiting(NamedTuple):
+    """A call is held until a person has answered *question*: see `Session.answer`. None: it is held no more."""
+    ident: str                  # 16 hex digits
+    question: dict[str, Any] | None     # server, method, tool, rule, reason, arguments (a short safe text), seconds
+
+
+class Seen(NamedTuple):
+    """What *server* (see `server_identity`) says of its tools: `{"tools": {NAME: PIN}, "instructions": PIN}`.
+
+    A PIN is `{"hash": hex, "text": canonical JSON}`, its text "" when it is long. With *first*, these are to be kept as
+    what the user knows, unless something is kept already; else they are changes that wait for his consent.
+    """
+    server: str
+    pins: dict[str, Any]
+    first: bool
 
 
 class Pending(NamedTuple):
