@@ -9224,7 +9224,7 @@ class _Commands:
 
     def add(self, where: tuple[Any, ...], facts: CommandFacts) -> None:
         for category, reason in facts.categories.items():
-            self.categories.setdefault(category, Hit(where, reason, "command"))
+            self.categories.setdefault(category, Hit(where, COMMAND_CATEGORIES[category], "command", (), reason))
         self.paths += ((where, path) for path in facts.paths)
 
 
@@ -9315,6 +9315,7 @@ class Hit(NamedTuple):
     why: str = ""
     view: str = ""
     findings: tuple[Finding, ...] = ()
+    detail: str = ""            # more of the reason, with words of the call in it: not for the model
 
 
 HIT = Hit()
@@ -9951,7 +9952,7 @@ def _every(tests: Sequence[Test]) -> Test:
                 return None
             if hit is not HIT:
                 joined = Hit(joined.path or hit.path, joined.why or hit.why, joined.view or hit.view,
-                             joined.findings + hit.findings)
+                             joined.findings + hit.findings, joined.detail or hit.detail)
         return joined
     return matches
 
@@ -10101,7 +10102,7 @@ def _command_value(categories: frozenset[str] | None) -> ValueTest:
             found = subject.judge_command(source).categories
             for category, reason in found.items():
                 if categories is None or category in categories:
-                    return Hit(None, reason, "command")
+                    return Hit(None, COMMAND_CATEGORIES[category], "command", (), reason)
         return None
     return matches
 
@@ -10646,6 +10647,7 @@ class Decision(NamedTuple):
     path: tuple[Any, ...] | None = None     # the argument that was the reason
     why: str = ""
     view: str = ""              # the canonical view in which the rule hit, "" for the text as it stands
+    detail: str = ""            # more of the reason, for people: with words of the call in it
     hint: str = ""              # the rule's author says what would be allowed
     wait: float = 0             # seconds after which the same call may be allowed: of a rule with a limit
 
@@ -10799,7 +10801,7 @@ class Wall:
             else:
                 findings = subject.findings + tuple(one for one in findings if one not in subject.findings)
                 action = "redact" if findings else "log_only"
-        return Decision(action, name, rule.message, findings, hit.path, hit.why, hit.view, rule.hint)
+        return Decision(action, name, rule.message, findings, hit.path, hit.why, hit.view, hit.detail, rule.hint)
 
     def hides(self, tool: str, server: str) -> Decision | None:
         """The refusal of every call of *tool*, whatever its arguments; None when some call of it may get through."""
@@ -10852,19 +10854,7 @@ class Wall:
             name = "unnamed"        # a name can be a sentence, for the model to read
         return Decision("deny", f"project:{name}", f"Blocked by project rule {name}")
 
-# ---------------------------------------------------------------------------
-# 16. Session (sans-I/O): framing, batches, correlation, effects
-# ---------------------------------------------------------------------------
-
-MARKER = "[REDACTED BY MCPWALL]"        # what a reader sees in place of a secret
-BLOCKED = "[BLOCKED BY MCPWALL]"        # begins the text that stands for a refused answer
-MAX_PENDING = 65_536        # requests without an answer, per direction; further ones are refused
-MAX_TASKS = 10_000          # task handles remembered; the oldest is forgotten, its results are judged as nobody's
-ENDS_BYTES = 64 * 1024      # of a line that is too long: so much of its head and tail is kept to find the id
-MAX_BATCH = 10_000          # messages in one batch
-MAX_CANCELLED = 1000        # cancelled requests remembered: their answers may still come
-MAX_STRAY_CHARS = 2000      # of a line that is no message at all: so much goes to stderr
-
+# -- effects: what the core asks for, and the relay does ------------------------
 
 class Send(NamedTuple):
     """Write *data* (whole lines) to *peer*, "client" or "server"."""
@@ -10894,15 +10884,343 @@ class Waiting(NamedTuple):
     question: dict[str, Any] | None     # server, method, tool, rule, reason, arguments (a short safe text), seconds
 
 
-class Seen(NamedTuple):
-    """What *server* (see `server_identity`) says of its tools: `{"tools": {NAME: PIN}, "instructions": PIN}`.
+# ---------------------------------------------------------------------------
+# 16. The tools of a server: pins, what is shown, what may be called
+# ---------------------------------------------------------------------------
 
-    A PIN is `{"hash": hex, "text": canonical JSON}`, its text "" when it is long. With *first*, these are to be kept as
-    what the user knows, unless something is kept already; else they are changes that wait for his consent.
+MAX_TOOLS = 2_000           # of one server: further ones are not compared, and under `tool_pinning: block` not shown
+_TOO_MANY_TOOLS = f"more than {MAX_TOOLS} tools: no more are compared"
+MAX_PIN_CHARS = 16_384      # a longer definition is kept as its hash alone
+_PINNED = ("name", "title", "description", "inputSchema", "outputSchema", "annotations")
+_BLOCKED_INSTRUCTIONS = "[BLOCKED BY MCPWALL] the server's instructions have changed and wait for the user: mcpwall approve"
+
+
+def tool_pin(tool: Mapping[str, Any]) -> dict[str, str]:
+    """What a tool is known by: {"hash": SHA-256 as hex, "text": its definition as canonical JSON, "" when that is long}."""
+    shown = {key: tool[key] for key in _PINNED if key in tool}
+    return text_pin(json.dumps(shown, sort_keys=True, ensure_ascii=False, separators=(",", ":")))
+
+
+def text_pin(text: str) -> dict[str, str]:
+    """The same for a text, such as the `instructions` of a server ("" when there are none)."""
+    import hashlib
+    return {"hash": hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(),
+            "text": text if len(text) <= MAX_PIN_CHARS else ""}
+
+
+class Pinned(NamedTuple):
+    """The user knows *server* (see `server_identity`) by `{"tools": {NAME: PIN}, "instructions": PIN}`; PIN: `tool_pin`.
+
+    With *first*, these are to be kept as what he knows, unless something is kept already; else they have changed or are
+    new, and wait for his consent.
     """
     server: str
     pins: dict[str, Any]
     first: bool
+
+
+class ToolNote(NamedTuple):
+    """What the wall has to say about one tool of a list: it was "left out" or "flagged"."""
+    tool: str
+    what: str
+    why: str
+
+
+class Toolbox:
+    """What one session knows of its server's tools, and so which of them the client may see and call.
+
+    *pins* reads what the user knows of the server (see Pinned) afresh; None, or a function that returns None, when
+    nothing is kept: then the first list of the session stands for it.
+    """
+
+    def __init__(self, wall: Wall, server_name: str, identity: str = "", pins: Callable[[], Any] | None = None) -> None:
+        self._wall, self._name, self._identity = wall, server_name, identity
+        self._settings = wall.policy.settings
+        self._pins = pins
+        self._first: dict[str, dict[str, str]] = {}     # of the first list: what is known when nothing is kept
+        self._listed = False                            # has the first list come to its end?
+        self._instructions: dict[str, str] | None = None
+        self._hashes: dict[str, str] = {}               # of each tool, as it was listed last
+        self._changed: dict[str, str] = {}              # tools that are not as the user knows them, and how
+        self._read_only: set[str] = set()
+        self._forms: dict[str, str] = {}                # canonical form of a name -> the name it was first seen with
+        self._told: set[str] = set()
+        self._watching = self._settings.tool_pinning != "off"
+        self._closed = self._settings.unlisted_tools == "deny"
+
+    # -- lists
+
+    def look(self, result: dict[str, Any], asked: bool) -> tuple[list[ToolNote], list[int], list[Any]]:
+        """What to say about the tools in *result*, a page of `tools/list`; the indices of those to leave out; effects.
+
+        *asked*: is it the answer to a request? What nobody asked for is never taken as what the server is known by.
+        """
+        tools = result["tools"]
+        known = self._known("tools") if self._watching else None
+        adopting = known is None and not self._listed and asked
+        waiting: dict[str, dict[str, str]] = {}
+        notes: list[ToolNote] = []
+        left_out: list[int] = []
+        twice: set[str] = set()
+        for index, tool in enumerate(tools):
+            name = tool.get("name") if type(tool) is dict else None
+            if type(name) is not str:
+                continue
+            if self._is_beyond(name):
+                if self._settings.tool_pinning == "block":
+                    left_out.append(index)
+                notes.append(ToolNote(name, "left out" if left_out[-1:] == [index] else "flagged", _TOO_MANY_TOOLS))
+                continue
+            self._hashes.setdefault(name, "")
+            if self._watching:
+                pin = tool_pin(tool)
+                self._compare(name, pin, self._first if known is None else known, adopting, name in twice)
+                if name in self._changed:
+                    waiting[name] = pin
+            twice.add(name)
+            self._note_annotations(name, tool)
+            why = self._hidden(name)
+            if why:
+                left_out.append(index)
+                notes.append(ToolNote(name, "left out", why))
+            elif name in self._changed:
+                notes.append(ToolNote(name, "flagged", self._changed[name]))
+            notes += self._confusable(name)
+        effects: list[Any] = []
+        if adopting and "nextCursor" not in result:
+            self._listed = True
+            effects += self._keep({"tools": dict(self._first)}, True)
+        if waiting:
+            effects += self._keep({"tools": waiting}, False)
+        return notes, left_out, effects
+
+    def _compare(self, name: str, pin: dict[str, str], known: Mapping[str, Any], adopting: bool, twice: bool) -> None:
+        """Note whether the tool is as the user knows it."""
+        expected = known.get(name)
+        if expected is None and adopting:
+            self._first[name] = expected = pin
+        if expected is None:
+            self._changed[name] = "new since the user agreed to this server's tools"
+        elif expected.get("hash") != pin["hash"]:
+            self._changed[name] = "changed since the user agreed to it"
+        elif not (twice and name in self._changed):         # of two with one name nobody knows which is called
+            self._changed.pop(name, None)
+        self._hashes[name] = pin["hash"]
+
+    def _is_beyond(self, name: str) -> bool:
+        """Has the server listed so many tools that this one is not remembered?"""
+        return len(self._hashes) >= MAX_TOOLS and name not in self._hashes
+
+    def _note_annotations(self, name: str, tool: dict[str, Any]) -> None:
+        annotations = tool.get("annotations")
+        if type(annotations) is dict and annotations.get("readOnlyHint") is True:
+            self._read_only.add(name)
+        else:
+            self._read_only.discard(name)
+
+    def _hidden(self, name: str) -> str:
+        """Why a tool of that name is left out of lists; "" when it is shown."""
+        refusal = self.refusal(name)
+        if refusal is None and self._settings.hide_denied_tools:
+            refusal = self._wall.hides(name, self._name)
+        return f"{refusal.rule or 'default_action'}: {refusal.why or refusal.message}" if refusal is not None else ""
+
+    def _confusable(self, name: str) -> Iterator[ToolNote]:
+        for form in {re.sub(r"[-_. ]+", "_", canonical_text(view.text)) for view in views(name)}:
+            other = self._forms.get(form, name)
+            if other != name:
+                yield ToolNote(name, "flagged", f"looks like another tool of this server: {other}")
+            self._forms.setdefault(form, name)
+
+    # -- instructions
+
+    def look_at_instructions(self, result: dict[str, Any]) -> tuple[bool, list[Any]]:
+        """Have the instructions in the answer to `initialize` or `server/discover` changed? And the effects of that."""
+        if not self._watching:
+            return False, []
+        text = result.get("instructions")
+        pin = text_pin(text if type(text) is str else "")
+        known = self._known("instructions") or self._instructions
+        if known is None:
+            self._instructions = pin
+            return False, self._keep({"instructions": pin}, True)
+        if known.get("hash") == pin["hash"]:
+            return False, []
+        return True, self._keep({"instructions": pin}, False)
+
+    # -- calls
+
+    def refusal(self, tool: str) -> Decision | None:
+        """The refusal of any call of *tool* because of what the server has said of it, or has not said; None if there is none."""
+        settings = self._settings
+        if settings.tool_pinning == "block" and (
+                tool in self._changed and not self._agreed(tool) or self._hashes and self._is_beyond(tool)):
+            return Decision("deny", "settings.tool_pinning", "Blocked: this tool is not as the user knows it; "
+                            "he can look at it with: mcpwall approve", why=self._changed.get(tool, _TOO_MANY_TOOLS))
+        if settings.read_only and tool not in self._read_only:
+            return Decision("deny", "settings.read_only", "Blocked: only tools that the server declares read-only may be called",
+                            why="the tool does not declare readOnlyHint: true")
+        if self._closed and tool not in self._hashes and tool not in (self._known("tools") or ()):
+            return Decision("deny", "settings.unlisted_tools", "Blocked: the server has not listed this tool",
+                            why="no list of this server has named it")
+        return None
+
+    def _agreed(self, tool: str) -> bool:
+        """Has the user agreed to the changed tool meanwhile?"""
+        known = (self._known("tools") or {}).get(tool)
+        if known is None or known.get("hash") != self._hashes.get(tool):
+            return False
+        del self._changed[tool]
+        return True
+
+    # -- what the user knows
+
+    def _known(self, what: str) -> Any:
+        kept = self._pins() if self._pins is not None else None
+        return kept.get(what) if kept else None
+
+    def _keep(self, pins: dict[str, Any], first: bool) -> list[Any]:
+        effects: list[Any] = [Pinned(self._identity, pins, first)] if self._pins is not None else []
+        if first:
+            return effects
+        news = [name for name in [*pins.get("tools", ()), *("instructions" for _ in pins if "instructions" in pins)]
+                if name not in self._told]
+        if news:
+            self._told.update(news)
+            names = ", ".join(printable(name, 60) for name in news[:10]) + (" …" if len(news) > 10 else "")
+            effects.append(Note(f"{printable(self._name, 60)}: not as you know it: {names}; look at it with: mcpwall approve"))
+        return effects
+
+# ---------------------------------------------------------------------------
+# 17. Calls that come again, and calls that wait for a person
+# ---------------------------------------------------------------------------
+
+MAX_REFUSED = 1_000         # exact calls remembered as refused; the oldest is forgotten
+MAX_GRANTED = 1_000         # exact calls allowed for the session
+MAX_HELD = 64               # calls that wait for a person at one time; further ones are refused
+MAX_SHOWN_CHARS = 1_200     # of a call's arguments in a question
+_OWN_MEMBERS = ("_meta", "requestState", "inputResponses")      # of params: what a retry of the same call may bring anew
+_RETRYABLE = ("tools/call", "prompts/get", "resources/read")    # what may be answered by `input_required` (2026-07-28)
+_VERSION_META = "io.modelcontextprotocol/protocolVersion"
+_CAPABILITIES_META = "io.modelcontextprotocol/clientCapabilities"
+_APPROVAL = "mcpwall-approval"      # the key of our question among `inputRequests`
+_STATE = "mcpwall."                 # begins a `requestState` of ours
+_ANSWERS = {"allow once": "once", "allow this exact call for the session": "session", "deny": "deny"}
+
+
+def call_digest(message: Message) -> bytes:
+    """What equal calls have in common: method and params, but for what a retry brings anew. Key order does not count."""
+    import hashlib
+    params = message.body.get("params") or {}
+    kept = {key: value for key, value in params.items() if key not in _OWN_MEMBERS}
+    return hashlib.sha256(json.dumps([message.method, kept], sort_keys=True, separators=(",", ":")).encode()).digest()
+
+
+class _Refused(NamedTuple):
+    times: int
+    params: Any                 # of the call, to tell other calls quickly from this one; None when they are large
+    decision: Decision
+
+
+class Refusals:
+    """How often each exact call was refused, so that a model that tries again and again is told, and costs little."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._calls: dict[bytes, _Refused] = {}
+        self._ended: dict[Any, list[bytes]] = {}        # (method, tool) -> calls that are not judged any more
+
+    def known(self, message: Message) -> Decision | None:
+        """The decision on a call that was refused so often that it is not judged again."""
+        ended = self._ended.get((message.method, message.tool))
+        if ended is None:
+            return None
+        params = message.body.get("params")
+        calls = [(digest, self._calls[digest]) for digest in ended]
+        if not any(call.params is None or call.params == params for _, call in calls):
+            return None
+        digest = call_digest(message)
+        return next((call.decision for other, call in calls if other == digest), None)
+
+    def count(self, message: Message, decision: Decision) -> int:
+        """Note that the call was refused; how often it was by now. What may be decided otherwise later is only counted."""
+        digest = call_digest(message)
+        before = self._calls.pop(digest, None)
+        count = before.times + 1 if before is not None else 1
+        params = message.body.get("params") if len(message.text) <= 65_536 else None
+        self._calls[digest] = _Refused(count, params, decision)
+        place = (message.method, message.tool)
+        final = not decision.wait and not (decision.rule or "").startswith("settings.")
+        if final and count >= self._most and digest not in self._ended.get(place, ()):
+            self._ended.setdefault(place, []).append(digest)
+        if len(self._calls) > MAX_REFUSED:
+            self._forget(next(iter(self._calls)))
+        return count
+
+    def _forget(self, digest: bytes) -> None:
+        del self._calls[digest]
+        for place, ended in list(self._ended.items()):
+            if digest in ended:
+                ended.remove(digest)
+                if not ended:
+                    del self._ended[place]
+
+
+class Held(NamedTuple):
+    """A call that waits for a person's answer."""
+    message: Message
+    decision: Decision
+    digest: bytes
+    size: int                   # bytes of the message
+    until: float                # on the session's monotonic clock
+    how: str                    # "elicitation", "input_required" or "approve"
+
+
+def can_elicit(capabilities: Any) -> bool:
+    """Has a client with these capabilities a form to ask its user with?"""
+    elicitation = capabilities.get("elicitation") if type(capabilities) is dict else None
+    return type(elicitation) is dict and ("form" in elicitation or "url" not in elicitation)
+
+
+def elicitation(text: str) -> dict[str, Any]:
+    """The params of an `elicitation/create` that asks for one of our answers."""
+    answer = {"type": "string", "title": "Answer", "description": "What mcpwall should do with this call",
+              "enum": list(_ANSWERS)}
+    return {"message": text, "requestedSchema": {"type": "object", "properties": {"answer": answer}, "required": ["answer"]}}
+
+
+def elicited(result: Any) -> str:
+    """"once", "session" or "deny": what a client's answer to such a question means. Whatever is odd is a no."""
+    content = result.get("content") if type(result) is dict and result.get("action") == "accept" else None
+    answer = content.get("answer") if type(content) is dict else None
+    return _ANSWERS.get(answer, "deny") if type(answer) is str else "deny"
+
+
+def without_own_fields(text: str, original: str) -> str:
+    """The raw retry *text* of a call that was asked about, as the server is to see it: without our state and answer, and
+    with the state and answers of the server's own that the *original* call brought along. Values stay as they are spelled."""
+    def raw_params(raw: str) -> tuple[Node, dict[str, str]]:
+        node = next(member.node for member in parse_jsonc(raw, comments=False).members if member.key == "params")
+        return node, {member.key: raw[member.key_start:member.node.end] for member in node.members}
+
+    node, members = raw_params(text)
+    before = raw_params(original)[1]
+    kept = [raw for key, raw in members.items() if key not in ("requestState", "inputResponses")]
+    kept += (before[key] for key in ("inputResponses", "requestState") if key in before)
+    return f"{text[:node.start]}{{{','.join(kept)}}}{text[node.end:]}"
+
+# ---------------------------------------------------------------------------
+# 16. Session (sans-I/O): framing, batches, correlation, effects
+# ---------------------------------------------------------------------------
+
+MARKER = "[REDACTED BY MCPWALL]"        # what a reader sees in place of a secret
+BLOCKED = "[BLOCKED BY MCPWALL]"        # begins the text that stands for a refused answer
+MAX_PENDING = 65_536        # requests without an answer, per direction; further ones are refused
+MAX_TASKS = 10_000          # task handles remembered; the oldest is forgotten, its results are judged as nobody's
+ENDS_BYTES = 64 * 1024      # of a line that is too long: so much of its head and tail is kept to find the id
+MAX_BATCH = 10_000          # messages in one batch
+MAX_CANCELLED = 1000        # cancelled requests remembered: their answers may still come
+MAX_STRAY_CHARS = 2000      # of a line that is no message at all: so much goes to stderr
 
 
 class Pending(NamedTuple):
@@ -10974,10 +11292,11 @@ class _Effects:
     def __init__(self) -> None:
         self.records: list[Record] = []
         self.notes: list[Note] = []
+        self.others: list[Any] = []     # Pinned, Waiting
         self.lines: dict[str, list[bytes]] = {"client": [], "server": []}
 
     def result(self) -> list[Any]:
-        effects: list[Any] = [*self.records, *self.notes]
+        effects: list[Any] = [*self.records, *self.notes, *self.others]
         for peer, lines in self.lines.items():
             if lines:
                 lines.append(b"")
@@ -10991,6 +11310,20 @@ class _Verdict(NamedTuple):
     answer: str | None
 
 
+_DROPPED = _Verdict(None, None)
+_ABOUT_WORDS = {"rule": "Rule", "argument": "Argument", "why": "Why", "hint": "Instead", "retry_after_s": "Seconds to wait"}
+_TELLING = frozenset(("tools/list", "initialize", "server/discover", None))     # whose answers tell of tools; None: nobody's
+_NO_WORDS = {"deny": "the user was asked and did not allow it", "timeout": "nobody answered in time",
+             "cancelled": "the call was cancelled", "gone": "the client is gone"}
+MAX_NOTED_TOOLS = 100       # of one list, in its record
+_NOT_ASKED = Decision("deny", None, "Blocked: this is not the call that the user was asked about")
+
+
+def _is_our_state(body: dict[str, Any]) -> bool:
+    state = body["params"].get("requestState")
+    return type(state) is str and state.startswith(_STATE)
+
+
 class Session:
     """One conversation between a client and a server, without any I/O.
 
@@ -10999,7 +11332,10 @@ class Session:
     """
 
     def __init__(self, wall: Wall, server_name: str = "", clock: Callable[[], float] = time.time,
-                 session_id: str | None = None) -> None:
+                 session_id: str | None = None, *, identity: str = "", pins: Callable[[], Any] | None = None,
+                 desk: bool = False, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """*identity* and *pins*: see Toolbox. *desk*: can somebody answer a Waiting by `answer`? *monotonic*: seconds,
+        for limits and time-outs."""
         self.wall = wall
         self.server_name = server_name
         self._clock = clock
@@ -11020,6 +11356,15 @@ class Session:
         self._safe_names: dict[str | None, tuple[str | None, str]] = {}
         self._sent: list[tuple[Any, Pending]] = []
         self._salt = os.urandom(16)
+        self._monotonic = monotonic
+        self._memory = Memory(monotonic)
+        self._tools = Toolbox(wall, server_name, identity, pins)
+        self._refusals = Refusals(settings.max_repeated_denials)
+        self._desk = desk
+        self._elicits = False       # did the client say at `initialize` that its user can be asked?
+        self._held: dict[Any, Held] = {}                # id of our question -> the call
+        self._granted: dict[tuple[bytes, str | None], None] = {}    # (digest, rule) allowed for the session
+        self._prefix = f"mcpwall-{os.urandom(8).hex()}-"            # of the ids of our questions
 
     # -- bytes in, effects out
 
@@ -11033,14 +11378,37 @@ class Session:
                     self._line(peer, line, out)
             else:
                 self._too_long(peer, line, out)
+        if not data and peer == "client":
+            for ident in list(self._held):
+                self._settle(ident, "gone", out)
         effects = out.result()
         if not data:
             effects.append(Close(_OTHER[peer]))
         return effects
 
+    @property
+    def waiting(self) -> bool:
+        """Does any call wait for a person?"""
+        return bool(self._held)
+
     def tick(self, now: float) -> list[Any]:
-        """Effects of time going by."""
-        return []
+        """Effects of time going by: questions that nobody has answered in time. *now* is on the monotonic clock."""
+        late = [ident for ident, held in self._held.items() if now >= held.until]
+        return self._settled(late, "timeout")
+
+    def answer(self, ident: str, answer: str) -> list[Any]:
+        """Effects of a person's *answer* ("once", "session" or "deny") to the question of Waiting *ident*."""
+        held = self._held.get(ident)
+        return self._settled([ident], answer) if held is not None and held.how == "approve" else []
+
+    def _settled(self, idents: Sequence[Any], answer: str) -> list[Any]:
+        if not idents:
+            return []
+        out = _Effects()
+        self._sent.clear()
+        for ident in idents:
+            self._settle(ident, answer, out)
+        return out.result()
 
     def withhold(self, effects: Sequence[Any]) -> list[Any]:
         """*effects* of the last `receive` when their records could not be written and `audit_required` is set:
@@ -11114,19 +11482,55 @@ class Session:
             method = body["method"]
             tool = self._tool_of(method, body)
         message = Message(peer, kind, body, text, method, tool, self.server_name)
-        if kind == "request" and len(self._pending[peer]) >= MAX_PENDING:
-            decision = Decision("deny", None, f"Blocked: {MAX_PENDING} requests already wait for an answer")
-        else:
-            decision = self.wall.decide(message, self._budget)
-        action = self._effective(decision, peer)
+        extra: dict[str, Any] = {}
+        grant = None
         if peer == "client":
-            verdict = self._client_verdict(message, decision, action)
-        else:
-            verdict = self._server_verdict(message, decision, action)
+            if (self._held or kind == "response") and self._is_ours(message, size, out):
+                return _DROPPED
+            if method in _RETRYABLE and _is_our_state(body):
+                message, grant = self._retried(message)
+                if grant is None:
+                    return self._refused(message, _NOT_ASKED, size, out, extra)
+        elif method in _TELLING and type(body.get("result")) is dict:
+            message = self._shown(message, extra, out)
+        decision = self._decide(message)
+        if decision.action == "ask" and self._settings.mode != "monitor":
+            verdict = self._asked(message, decision, grant, size, out, extra)
+            if verdict is not None:
+                return verdict
+        action = self._effective(decision, peer)
+        if action == "deny" and kind == "request" and peer == "client":
+            return self._refused(message, decision, size, out, extra)
+        verdict = self._client_verdict(message, decision, action) if peer == "client" else \
+            self._server_verdict(message, decision, action, extra)
         if verdict.forward is not None:
+            self._memory.commit()
             self._remember(message, waiting)
-        self._record(message, decision, size, out)
+        self._record(message, decision, size, out, extra)
         return verdict
+
+    def _decide(self, message: Message) -> Decision:
+        """The rules' decision, unless the session has a reason of its own to refuse."""
+        if message.kind != "request":
+            return self.wall.decide(message, self._budget, self._memory)
+        if len(self._pending[message.peer]) >= MAX_PENDING:
+            return Decision("deny", None, f"Blocked: {MAX_PENDING} requests already wait for an answer")
+        if message.peer == "client":
+            known = self._refusals.known(message)
+            if known is not None:
+                return known
+        decision = self.wall.decide(message, self._budget, self._memory)
+        if message.method == "tools/call" and message.peer == "client" and decision.action != "deny":
+            return self._tools.refusal(message.tool or "") or decision
+        return decision
+
+    def _refused(self, message: Message, decision: Decision, size: int, out: _Effects, extra: dict[str, Any]) -> _Verdict:
+        """A refused request of the client: the answer and the record say how often this very call was refused by now."""
+        times = self._refusals.count(message, decision)
+        if times > 1:
+            extra["denials"] = times
+        self._record(message, decision, size, out, extra)
+        return _Verdict(None, self._refusal(message.body["id"], message.method, decision, times))
 
     def _effective(self, decision: Decision, peer: str) -> str:
         """What is done about *decision*: monitor mode lets everything pass; nobody can be asked."""
@@ -11140,12 +11544,10 @@ class Session:
         if action != "deny":
             return _Verdict(message.text, None)
         if message.kind == "notification":
-            return _Verdict(None, None)
-        if message.kind == "request":
-            return _Verdict(None, self._refusal(message.body["id"], message.method, decision))
-        return _Verdict(self._refusal(message.body["id"], None, decision), None)  # the server must not wait for ever
+            return _DROPPED
+        return _Verdict(self._refusal(message.body["id"], None, decision), None)    # the server must not wait for ever
 
-    def _server_verdict(self, message: Message, decision: Decision, action: str) -> _Verdict:
+    def _server_verdict(self, message: Message, decision: Decision, action: str, extra: dict[str, Any]) -> _Verdict:
         if action == "redact":
             return _Verdict(self._redacted(message, decision), None)
         if action == "strip":
@@ -11156,7 +11558,7 @@ class Session:
             return _Verdict(None, None)
         if message.kind == "request":
             return _Verdict(None, self._refusal(message.body["id"], None, decision))
-        return _Verdict(self._blocked(message, decision), None)
+        return _Verdict(self._blocked(message, decision, extra), None)
 
     # -- correlation
 
@@ -11199,6 +11601,8 @@ class Session:
             pending[ident] = waiting
             if message.peer == "client":
                 self._sent.append((ident, Pending(method, message.tool)))
+            if method == "initialize" and message.peer == "client":
+                self._elicits = can_elicit((body.get("params") or {}).get("capabilities"))
         elif message.kind == "response":
             if type(body.get("result")) is dict:
                 self._remember_task(body["result"], answered)
@@ -11250,20 +11654,40 @@ class Session:
 
     # -- answers of our own
 
-    def _refusal(self, ident: Any, method: str | None, decision: Decision) -> str:
-        """The answer to a request that does not go on. Never holds anything of the message but its id."""
+    def _refusal(self, ident: Any, method: str | None, decision: Decision, times: int = 1) -> str:
+        """The answer to a request that does not go on. Never holds anything of the message but its id and where in it the
+        reason stands. *times*: how often this very call was refused by now."""
         text = f"[mcpwall] {decision.message or 'Blocked by policy'}"
         if decision.action == "ask":
             text += " (this needs approval, and nobody can be asked)"
+        if times > 2:
+            text += f" (refused {times} times now; the same call will be refused again, so do something else)"
+        about = self._about(decision, times)
         if method == "tools/call" and self._settings.deny_as == "result":
+            text += "".join(f"\n{word}: {about[key]}" for key, word in _ABOUT_WORDS.items() if about.get(key) is not None)
             result = {"content": [{"type": "text", "text": text}], "isError": True}
             return json.dumps({"jsonrpc": "2.0", "id": ident, "result": result}, separators=(",", ":"))
-        about = {"rule": decision.rule, "action": decision.action}
         error = {"code": -32600, "message": text, "data": {"mcpwall": about}}
         return json.dumps({"jsonrpc": "2.0", "id": ident, "error": error}, separators=(",", ":"))
 
-    def _blocked(self, message: Message, decision: Decision) -> str | None:
-        """What the client gets in place of a refused response."""
+    def _about(self, decision: Decision, times: int = 1) -> dict[str, Any]:
+        """What a program (or a model) may know of a refusal: which rule, where, why, what else would do."""
+        about: dict[str, Any] = {"rule": decision.rule, "action": decision.action}
+        if decision.path:
+            about["argument"] = printable(self.safe_text(pointer(decision.path)), 300)
+        if decision.why:
+            about["why"] = decision.why
+        if decision.hint:
+            about["hint"] = decision.hint
+        about["retryable"] = decision.wait > 0
+        if decision.wait:
+            about["retry_after_s"] = math.ceil(decision.wait)
+        if times > 1:
+            about["denials"] = times
+        return about
+
+    def _blocked(self, message: Message, decision: Decision, extra: dict[str, Any]) -> str | None:
+        """What the client gets in place of a refused response; what was left out of a list is noted in *extra*."""
         body = message.body
         text = f"{BLOCKED} {decision.message or 'Blocked by policy'}"
         result = body.get("result")
@@ -11273,35 +11697,240 @@ class Session:
                 if "resultType" in result:
                     shown["resultType"] = "complete"
                 return json.dumps({"jsonrpc": "2.0", "id": body["id"], "result": shown}, separators=(",", ":"))
-            kept = self._without_items(message, result)
+            kept = self._without_items(message, result, extra)
             if kept is not None:
                 return kept
-        about = {"rule": decision.rule, "action": decision.action}
-        error = {"code": -32600, "message": text, "data": {"mcpwall": about}}
+        error = {"code": -32600, "message": text, "data": {"mcpwall": self._about(decision)}}
         return json.dumps({"jsonrpc": "2.0", "id": body["id"], "error": error}, separators=(",", ":"))
 
-    def _without_items(self, message: Message, result: dict[str, Any]) -> str | None:
+    def _without_items(self, message: Message, result: dict[str, Any], extra: dict[str, Any]) -> str | None:
         """A list result without the items that a rule refuses; None when that does not make it acceptable."""
         name = next((key for key in ("tools", "prompts", "resources", "resourceTemplates")
                      if type(result.get(key)) is list), None)
         if name is None:
             return None
         items = result[name]
-        bad = []
+        bad: list[int] = []
+        notes: list[ToolNote] = []
         for index, item in enumerate(items):
             one = message._replace(body={**message.body, "result": {name: [item]}})
-            if self.wall.decide(one, self._budget).action == "deny":
+            decision = self.wall.decide(one, self._budget)
+            if decision.action == "deny":
                 bad.append(index)
+                notes.append(ToolNote(_name_of(item), "left out", f"{decision.rule or 'default'}: {decision.why or decision.message}"))
                 if self._budget.left() <= 0:
                     return None
         if not bad:
             return None
+        self._note(extra, name, notes)
         text = _drop_items(message.text, ("result", name), bad)
         message = message._replace(body=load_json(text), text=text)
         rest = self.wall.decide(message, self._budget)
         if rest.action == "redact":
             return self._redacted(message, rest)
         return None if rest.action == "deny" else text
+
+    # -- what the server says of its tools
+
+    def _shown(self, message: Message, extra: dict[str, Any], out: _Effects) -> Message:
+        """The answer as far as the client may see it: without the tools that it cannot or must not call. What there is to
+        say of them goes into *extra*, for the record."""
+        result = message.body["result"]
+        edit: Callable[[str], str] | None = None
+        if type(result.get("tools")) is list and message.method in ("tools/list", None):
+            notes, left_out, effects = self._tools.look(result, message.method is not None)
+            if left_out:
+                edit = lambda text: _drop_items(text, ("result", "tools"), left_out)
+        elif message.method in ("initialize", "server/discover"):
+            changed, effects = self._tools.look_at_instructions(result)
+            notes = [ToolNote("", "flagged", "the server's instructions have changed since the user agreed to them")] * changed
+            if changed and self._settings.tool_pinning == "block":
+                edit = _replace_instructions
+        else:
+            return message
+        out.notes += (Note(self.safe_text(effect.text)) for effect in effects if type(effect) is Note)
+        out.others += (effect for effect in effects if type(effect) is not Note)
+        self._note(extra, "tools", notes)
+        if edit is None or self._settings.mode == "monitor":
+            return message
+        text = edit(message.text)
+        return message._replace(body=load_json(text), text=text)
+
+    def _note(self, extra: dict[str, Any], what: str, notes: Sequence[ToolNote]) -> None:
+        """Have what was said of tools (prompts, resources) in the record."""
+        if notes:
+            extra[what] = extra.get(what, []) + [
+                {"name": self.safe_text(note.tool, 200), "what": note.what, "why": self.safe_text(note.why, 300)}
+                for note in notes[:MAX_NOTED_TOOLS]]
+
+    # -- calls that wait for a person
+
+    def _asked(self, message: Message, decision: Decision, grant: str | None, size: int, out: _Effects,
+               extra: dict[str, Any]) -> _Verdict | None:
+        """What becomes of a call that a rule wants asked about; None when nobody can be asked, or need not be."""
+        if message.kind != "request" or message.peer != "client":
+            return None
+        digest = call_digest(message)
+        if grant is None and (digest, decision.rule) in self._granted:
+            grant = "session"
+        if grant is not None:
+            return self._granted_call(message, decision, digest, grant, size, out)
+        params = message.body.get("params") or {}
+        meta = params.get("_meta")
+        meta = meta if type(meta) is dict else {}
+        modern = _VERSION_META in meta
+        if modern and message.method in _RETRYABLE and can_elicit(meta.get(_CAPABILITIES_META)):
+            how = "input_required"
+        elif not modern and self._elicits:
+            how = "elicitation"
+        elif self._settings.ask_fallback == "allow" or not self._desk:
+            return None
+        else:
+            how = "approve"
+        if len(self._held) >= MAX_HELD or any(held.message.body["id"] == message.body["id"] for held in self._held.values()):
+            return self._refused(message, Decision("deny", decision.rule, "Blocked: too many calls wait for the user already"),
+                                 size, out, extra)
+        held = Held(message, decision, digest, size, self._monotonic() + self._settings.ask_timeout, how)
+        self._record(message, decision, size, out, {"asked": how})
+        return _Verdict(None, self._ask(held, out))
+
+    def _ask(self, held: Held, out: _Effects) -> str | None:
+        """Put the question for *held*; the answer to the call's sender, if it takes one to ask."""
+        message, decision = held.message, held.decision
+        if held.how == "approve":
+            ident = os.urandom(8).hex()
+            self._held[ident] = held
+            out.others.append(Waiting(ident, {
+                "server": self.server_name, "method": message.method, "tool": message.tool, "rule": decision.rule,
+                "reason": self._reason(decision), "arguments": self._shown_arguments(message),
+                "seconds": self._settings.ask_timeout}))
+            return None
+        ident = self._prefix + os.urandom(8).hex()
+        self._held[ident] = held
+        asking = elicitation(self._question(message, decision))
+        if held.how == "elicitation":
+            out.lines["client"].append(json.dumps({
+                "jsonrpc": "2.0", "id": ident, "method": "elicitation/create", "params": asking}, separators=(",", ":")).encode())
+            return None
+        result = {"resultType": "input_required", "requestState": _STATE + ident + "." + self._seal(ident, held.digest),
+                  "inputRequests": {_APPROVAL: {"method": "elicitation/create", "params": asking}}}
+        return json.dumps({"jsonrpc": "2.0", "id": message.body["id"], "result": result}, separators=(",", ":"))
+
+    def _seal(self, ident: str, digest: bytes) -> str:
+        """What proves that a `requestState` is ours, and for this very call."""
+        import hmac
+        return hmac.new(self._salt, ident.encode() + digest, "sha256").hexdigest()
+
+    def _retried(self, message: Message) -> tuple[Message, str | None]:
+        """A retry that brings the answer to a question of ours: the call as the server is to see it, and the answer; None
+        for the answer when it is not the call that was asked about."""
+        params = message.body["params"]
+        ident, _, seal = params["requestState"][len(_STATE):].rpartition(".")
+        held = self._held.get(ident)
+        digest = call_digest(message)
+        import hmac
+        if held is None or held.how != "input_required" or held.digest != digest \
+                or not hmac.compare_digest(seal.encode(), self._seal(ident, digest).encode()):
+            return message, None
+        del self._held[ident]
+        responses = params.get("inputResponses")
+        answer = elicited(responses.get(_APPROVAL) if type(responses) is dict else None)
+        text = without_own_fields(message.text, held.message.text)
+        return message._replace(body=load_json(text), text=text), answer
+
+    def _granted_call(self, message: Message, decision: Decision, digest: bytes, answer: str, size: int,
+                      out: _Effects) -> _Verdict:
+        """A call that a person has answered: forward it, or refuse it in his name."""
+        if answer not in ("once", "session"):
+            refusal = decision._replace(action="deny", message=f"{decision.message or 'Blocked by policy'}: {_NO_WORDS[answer]}")
+            return self._refused(message, refusal, size, out, {"answer": answer})
+        if answer == "session":
+            if len(self._granted) >= MAX_GRANTED:
+                del self._granted[next(iter(self._granted))]
+            self._granted[digest, decision.rule] = None
+        self._memory.commit()
+        self._remember(message, _NOBODY)
+        self._record(message, decision._replace(action="allow"), size, out, {"answer": answer})
+        return _Verdict(message.text, None)
+
+    def _settle(self, ident: Any, answer: str, out: _Effects) -> None:
+        """End the question *ident*: its call goes on, or is refused. It is judged again, for much may have changed."""
+        held = self._held.pop(ident)
+        if held.how == "approve":
+            out.others.append(Waiting(ident, None))
+        elif held.how == "elicitation" and answer in ("timeout", "cancelled"):
+            out.lines["client"].append(json.dumps({
+                "jsonrpc": "2.0", "method": "notifications/cancelled",
+                "params": {"requestId": ident, "reason": _NO_WORDS[answer]}}, separators=(",", ":")).encode())
+        if held.how == "input_required":        # the call was answered when the question was put, and nobody came back
+            refusal = held.decision._replace(action="deny", message=_NO_WORDS[answer])
+            self._record(held.message, refusal, held.size, out, {"answer": answer})
+            return
+        self._budget = Budget(max(JUDGE_SECONDS, held.size * 1e-7))
+        decision = held.decision
+        if answer in ("once", "session"):
+            self._memory.counting = False
+            decision = self._decide(held.message)
+            self._memory.counting = True
+        if decision.action == "ask":
+            verdict = self._granted_call(held.message, decision, held.digest, answer if decision.rule == held.decision.rule
+                                         else "deny", held.size, out)
+        elif decision.action == "deny":
+            verdict = self._refused(held.message, decision, held.size, out, {"answer": answer})
+        else:
+            verdict = self._granted_call(held.message, decision, held.digest, "once", held.size, out)
+        if verdict.forward is not None:
+            out.lines["server"].append(verdict.forward.encode())
+        if verdict.answer is not None and answer not in ("gone", "cancelled"):
+            out.lines["client"].append(verdict.answer.encode())
+
+    def _is_ours(self, message: Message, size: int, out: _Effects) -> bool:
+        """Is this the answer to a question of ours, or a cancellation of a call that waits? Then it goes no further."""
+        ident = message.body.get("id")
+        if message.kind == "response":
+            if type(ident) is not str or not ident.startswith(self._prefix):
+                return False
+            self._record(message, Decision("allow"), size, out, {"answers": "mcpwall"})
+            held = self._held.get(ident)
+            if held is None or held.how != "elicitation":   # too late
+                return True
+            if "error" in message.body and self._desk:      # it cannot ask after all
+                self._ask(self._held.pop(ident)._replace(how="approve"), out)
+            else:
+                self._settle(ident, elicited(message.body.get("result")), out)
+            return True
+        if message.method != "notifications/cancelled" or type(message.body.get("params")) is not dict:
+            return False
+        ident = message.body["params"].get("requestId")
+        for own, held in list(self._held.items()):
+            waits = held.message.body["id"]
+            if type(waits) is type(ident) and waits == ident and held.how != "input_required":
+                self._record(message, Decision("allow"), size, out, {"answers": "mcpwall"})
+                self._settle(own, "cancelled", out)
+                return True
+        return False
+
+    def _question(self, message: Message, decision: Decision) -> str:
+        """The question to a person, with nothing in it that hides or is a secret."""
+        what = f"call the tool {printable(message.tool or '', 100)}" if message.tool is not None else f"use {message.method}"
+        lines = [f"May the model {what} of the server {printable(self.server_name or 'unnamed', 100)}?",
+                 f"Rule: {printable(decision.rule or 'default_action', 100)}", f"Reason: {self._reason(decision)}",
+                 f"Arguments (written by the model): {self._shown_arguments(message)}"]
+        return "\n".join(lines)
+
+    def _reason(self, decision: Decision) -> str:
+        said = [decision.message or "the policy wants this asked", decision.why, decision.detail]
+        return printable(self.safe_text(": ".join(filter(None, said))), 400)
+
+    def _shown_arguments(self, message: Message) -> str:
+        """The arguments of a call in one printable line: secrets replaced; of a long text its beginning and its end."""
+        params = self._safe_params(message)
+        arguments = params.get("arguments", {key: value for key, value in params.items() if key not in (*_OWN_MEMBERS, "name")})
+        text = json.dumps(arguments, ensure_ascii=False)
+        if len(text) > MAX_SHOWN_CHARS:
+            head, tail = text[:MAX_SHOWN_CHARS * 2 // 3], text[-MAX_SHOWN_CHARS // 3:]
+            text = f"{head} … {len(text) - len(head) - len(tail)} characters … {tail}"
+        return printable(text, MAX_SHOWN_CHARS * 10)
 
     # -- altering answers
 
@@ -11353,7 +11982,7 @@ class Session:
         waiting = pending.pop(ident)
         message = Message("server", "response", {"id": ident, "result": {}}, "", waiting.method, waiting.tool,
                           self.server_name)
-        answer = self._blocked(message, decision)
+        answer = self._blocked(message, decision, {})
         out.lines["client"].append((answer or "").encode())
 
     def _without_secrets(self, line: bytes) -> str:
@@ -11365,8 +11994,9 @@ class Session:
 
     # -- audit records
 
-    def _record(self, message: Message, decision: Decision, size: int, out: _Effects) -> None:
-        """One record for one judged message, with nothing in it that is a secret."""
+    def _record(self, message: Message, decision: Decision, size: int, out: _Effects,
+                extra: Mapping[str, Any] | None = None) -> None:
+        """One record for one judged message, with nothing in it that is a secret. *extra* fields hold none already."""
         outbound = message.peer == "server"
         if message.kind == "unreadable":
             method: str | None = None
@@ -11381,7 +12011,7 @@ class Session:
             "direction": "outbound" if outbound else "inbound", "method": method,
             "tool": None if message.tool == UNKNOWN_TOOL else message.tool,
             "id": message.body.get("id"), "action": action, "rule": decision.rule, "message": note}
-        if not decision.findings and decision.action == "allow" and self._settings.log_args == "none":
+        if not extra and not decision.findings and decision.action == "allow" and self._settings.log_args == "none":
             out.records.append(Record(fields, self._plain_line(fields, size)))
             return
         for key in ("method", "tool", "id"):
@@ -11394,6 +12024,10 @@ class Session:
             fields["redacted_patterns"] = sorted({finding.pattern for finding in decision.findings})
         if decision.view not in ("", "raw"):
             fields["view"] = decision.view
+        if decision.why and action != "allow":
+            fields["why"] = self.safe_text(f"{decision.why} ({decision.detail})" if decision.detail else decision.why)
+        if extra:
+            fields.update(extra)
         fields["bytes"] = size
         out.records.append(Record(fields, json.dumps(fields, separators=(",", ":"))))
 
@@ -11447,10 +12081,14 @@ class Session:
             if decision.path:
                 fields["argument"] = self.safe_text(pointer(decision.path))
         elif self._settings.log_args == "full" and message.kind == "request" and message.tool is not None:
-            findings = Subject(message, self.wall.policy).findings
-            spans = [span for finding in findings for span in finding.spans]
-            params = json.loads(_replaced(message, spans), parse_float=_finite)["params"]
-            fields["args"] = params.get("arguments", {})
+            fields["args"] = self._safe_params(message).get("arguments", {})
+
+    def _safe_params(self, message: Message) -> dict[str, Any]:
+        """The params of a message with its secrets replaced."""
+        findings = Subject(message, self.wall.policy).findings
+        spans = [span for finding in findings for span in finding.spans]
+        params = json.loads(_replaced(message, spans), parse_float=_finite).get("params")
+        return params if type(params) is dict else {}
 
     def _described(self, message: Message, findings: Sequence[Finding]) -> list[dict[str, Any]]:
         """Findings for the log: the pattern and where, never the text."""
@@ -11467,6 +12105,19 @@ class Session:
                 entry["hash"] = hashlib.sha256(self._salt + text.encode("utf-8", "replace")).hexdigest()[:16]
             described.append(entry)
         return described
+
+
+def _name_of(item: Any) -> str:
+    """What an item of a list is called."""
+    names = [item.get(key) for key in ("name", "uri", "uriTemplate")] if type(item) is dict else []
+    return next((name for name in names if type(name) is str), "")
+
+
+def _replace_instructions(text: str) -> str:
+    """The raw answer with our own words in place of the server's `instructions`."""
+    result = next(member.node for member in parse_jsonc(text, comments=False).members if member.key == "result")
+    node = next((member.node for member in result.members if member.key == "instructions"), None)
+    return text if node is None else f"{text[:node.start]}{json.dumps(_BLOCKED_INSTRUCTIONS)}{text[node.end:]}"
 
 
 def _finite(lexeme: str) -> Any:
@@ -14777,7 +15428,8 @@ class _Checks:
     """Judges messages as the relay would, and keeps the verdicts for showing."""
 
     def __init__(self, policy: Policy, server_name: str, tool: str | None) -> None:
-        self._policy, self._server_name, self._tool = policy, server_name, tool
+        settings = policy.settings._replace(unlisted_tools="allow", read_only=False)    # there is no server to list tools
+        self._policy, self._server_name, self._tool = policy._replace(settings=settings), server_name, tool
         self._verdicts: list[tuple[dict[str, Any], str]] = []
         self.status = 0
 

@@ -451,6 +451,10 @@ class Builtins(unittest.TestCase):
         talk = Talk(mcpwall.builtin_policy("strict", context()))
         for method in ("initialize", "tools/list", "resources/list", "ping"):
             self.assertTrue(talk.client(request(method, {}, method))["server"])
+        self.assertFalse(talk.passes("read_file", {"path": "src/x.py"}))        # not listed yet
+        talk.server({"jsonrpc": "2.0", "id": "tools/list", "result": {"tools": [
+            {"name": name, "inputSchema": {}} for name in ("read_file", "write_file", "list_allowed_directories", "run")]}})
+        self.assertTrue(talk.passes("read_file", {"path": "src/y.py"}))
         self.assertTrue(talk.passes("read_file", {"path": "src/x.py"}))
         self.assertTrue(talk.passes("write_file", {"path": "/home/u/proj/x", "content": "hello /etc/passwd"}))
         self.assertTrue(talk.passes("list_allowed_directories", {}))
