@@ -10957,7 +10957,7 @@ class Toolbox:
         """
         tools = result["tools"]
         known = self._known("tools") if self._watching else None
-        adopting = known is None and not self._listed and asked
+        adopting = self._watching and known is None and not self._listed and asked
         waiting: dict[str, dict[str, str]] = {}
         notes: list[ToolNote] = []
         left_out: list[int] = []
@@ -11003,9 +11003,10 @@ class Toolbox:
             self._changed[name] = "new since the user agreed to this server's tools"
         elif expected.get("hash") != pin["hash"]:
             self._changed[name] = "changed since the user agreed to it"
-        elif not (twice and name in self._changed):         # of two with one name nobody knows which is called
+        elif not (twice and name in self._changed):
             self._changed.pop(name, None)
-        self._hashes[name] = pin["hash"]
+        # of two with one name nobody knows which is called
+        self._hashes[name] = "" if twice and name in self._changed else pin["hash"]
 
     def _is_beyond(self, name: str) -> bool:
         """Has the server listed so many tools that this one is not remembered?"""
@@ -11040,7 +11041,7 @@ class Toolbox:
             return False, []
         text = result.get("instructions")
         pin = text_pin(text if type(text) is str else "")
-        known = self._known("instructions") or self._instructions
+        known = self._known("instructions") or self._instructions      # None: never met
         if known is None:
             self._instructions = pin
             return False, self._keep({"instructions": pin}, True)
@@ -11717,7 +11718,8 @@ class Session:
             decision = self.wall.decide(one, self._budget)
             if decision.action == "deny":
                 bad.append(index)
-                notes.append(ToolNote(_name_of(item), "left out", f"{decision.rule or 'default'}: {decision.why or decision.message}"))
+                why = f"{decision.rule or 'default'}: {decision.why or decision.message}"
+                notes.append(ToolNote(_name_of(item), "left out", why))
                 if self._budget.left() <= 0:
                     return None
         if not bad:
