@@ -60,6 +60,27 @@ class Messages(unittest.TestCase):
         "version: 1\nwithout: [block-ssh-keys]\n": ("/without/0",),
         "version: 1\nsecrets: {patterns: [{name: a, regex: 'x', entropy_threshold: 9}]}\n": ("0 to 8",),
         "version: 1\nsecrets: {patterns: [{name: a}]}\n": ("/secrets/patterns/0/regex",),
+        "version: 1\nrules: [{name: a, match: {}, action: deny, mark: x}]\n": ("/rules/0/action", "decides nothing"),
+        "version: 1\nrules: [{name: a, match: {}, mark: x, message: hi}]\n": ("/rules/0/message", "second rule"),
+        "version: 1\nrules: [{name: a, match: {}, mark: 'x y'}]\n": ("/rules/0/mark", "letters"),
+        "version: 1\nrules: [{name: a, match: {}, mark: [x]}]\n": ("/rules/0/mark", "a list"),
+        "version: 1\nrules: [{name: a, match: {marked: []}, action: deny}]\n": ("/rules/0/match/marked", "empty list"),
+        "version: 1\nrules: [{name: a, match: {marked: [x, 'y!']}, action: deny}]\n": ("/rules/0/match/marked/1",),
+        "version: 1\nrules: [{name: a, match: {}, action: deny, limit: 5}]\n": ("/rules/0/limit", "calls and per"),
+        "version: 1\nrules: [{name: a, match: {}, action: deny, limit: {calls: 5}}]\n": ("/rules/0/limit", "'per'"),
+        "version: 1\nrules: [{name: a, match: {}, action: deny, limit: {calls: 0, per: 1}}]\n": ("/limit/calls", "1 to 10000"),
+        "version: 1\nrules: [{name: a, match: {}, action: deny, limit: {calls: 1.5, per: 1}}]\n": ("/limit/calls", "whole"),
+        "version: 1\nrules: [{name: a, match: {}, action: deny, limit: {calls: 1, per: 0}}]\n": ("/limit/per",),
+        "version: 1\nrules: [{name: a, match: {}, action: deny, limit: {calls: 1, per: .inf}}]\n": ("/limit/per",),
+        "version: 1\nrules: [{name: a, match: {}, action: allow, limit: {calls: 1, per: 1}}]\n": ("/limit", "before the allow"),
+        "version: 1\nrules: [{name: a, match: {}, action: deny, hint: 5}]\n": ("/rules/0/hint", "a text"),
+        "version: 1\nsettings: {ask_timeout: 0}\n": ("/settings/ask_timeout", "1 to 86400"),
+        "version: 1\nsettings: {ask_timeout: yes}\n": ("/settings/ask_timeout",),
+        "version: 1\nsettings: {tool_pinning: true}\n": ("/settings/tool_pinning", "off, warn or block"),
+        "version: 1\nsettings: {unlisted_tools: ask}\n": ("/settings/unlisted_tools", "allow or deny"),
+        "version: 1\nsettings: {hide_denied_tools: off}\n": ("/settings/hide_denied_tools", "true or false"),
+        "version: 1\nsettings: {max_repeated_denials: 0}\n": ("/settings/max_repeated_denials",),
+        "version: 1\nsettings: {env: some}\n": ("/settings/env", "inherit, minimal or a list"),
         "version: 1\nversion: 1\n": ("policy.yml:2",),
         "version: &a 1\n": ("anchor",),
         "- a\n": ("a map",),
@@ -81,6 +102,55 @@ class Messages(unittest.TestCase):
         with self.assertRaises(mcpwall.PolicyError) as caught:
             mcpwall.parse_policy(text, "p.json")
         self.assertTrue(str(caught.exception).startswith("p.json:4: /rules/0/match/tol: "), str(caught.exception))
+
+
+class Doubts(unittest.TestCase):
+    """What is valid, but hardly meant, is said at load."""
+
+    def said(self, rules: str, head: str = "") -> list[str]:
+        return list(policy(f"version: 1\n{head}rules:\n" + "".join(f"  - {rule}\n" for rule in rules.split("\n"))).warnings)
+
+    def test_a_rule_behind_one_that_always_matches(self) -> None:
+        for earlier, later in (
+                ("match: {tool: run}, action: allow", "match: {tool: run, arguments: {a: {regex: x}}}, action: deny"),
+                ("match: {tool: \"r*\"}, action: deny", "match: {tool: [run, read]}, action: allow"),
+                ("match: {}, action: deny", "match: {method: ping}, action: allow"),
+                ("match: {method: \"*\"}, action: ask", "match: {tool: x}, action: deny"),
+                ("match: {tool: [a, b]}, action: log_only", "match: {tool: b, server: s}, action: deny"),
+                ("match: {arguments: {p: {regex: x}}}, action: deny", "match: {arguments: {p: {regex: x}}}, action: deny")):
+            said, = self.said(f"{{name: first, {earlier}}}\n{{name: second, {later}}}")
+            self.assertIn("policy.yml:4: /rules/1: 'second' never decides anything", said)
+            self.assertIn("'first'", said)
+
+    def test_rules_that_can_match_are_not_doubted(self) -> None:
+        for earlier, later in (
+                ("match: {tool: run}, mark: x", "match: {tool: run, marked: x}, action: deny"),
+                ("match: {tool: run}, limit: {calls: 1, per: 1}, action: deny", "match: {tool: run}, action: allow"),
+                ("match: {tool: run}, unless: {server: a}, action: deny", "match: {tool: run}, action: allow"),
+                ("match: {tool: run, server: a}, action: deny", "match: {tool: run}, action: allow"),
+                ("match: {tool: run}, action: deny", "match: {method: ping}, action: allow"),
+                ("match: {tool: run}, action: deny", "match: {tool: \"run*\"}, action: allow"),
+                ("match: {tool: [a, b]}, action: deny", "match: {tool: [a, c]}, action: allow"),
+                ("match: {arguments: {p: {regex: x}}}, action: allow", "match: {arguments: {p: {regex: x}}}, action: deny"),
+                ("match: {arguments: {p: {regex: x}}}, action: deny", "match: {arguments: {p: {regex: y}}}, action: deny")):
+            self.assertEqual(self.said(f"{{name: first, {earlier}}}\n{{name: second, {later}}}"), [])
+
+    def test_an_allow_before_all_built_in_rules(self) -> None:
+        for match in ("{}", "{tool: \"*\"}", "{method: \"*\"}", "{method: tools/call}"):
+            rule = f"{{name: open, match: {match}, action: allow}}"
+            said, = self.said(rule, "extends: default\n")
+            self.assertIn("'open' allows everything", said)
+            self.assertEqual(self.said(rule), [])
+        self.assertEqual(self.said("{name: some, match: {tool: read}, action: allow}", "extends: default\n"), [])
+
+    def test_a_mark_that_no_rule_sets(self) -> None:
+        said, = self.said("{name: a, match: {marked: [seen, sen], tool: x}, action: deny}\n{name: b, match: {tool: y}, mark: seen}")
+        self.assertIn("'sen'", said)
+        self.assertIn("did you mean 'seen'?", said)
+
+    def test_built_in_policies_leave_no_doubt(self) -> None:
+        for name in mcpwall.BUILTIN_NAMES:
+            self.assertEqual(policy({"version": 1, **mcpwall.builtin_layer(name).data}).warnings, ())
 
 
 class Words(unittest.TestCase):
