@@ -10306,43 +10306,47 @@ class _Shadows:
     """The rules so far that end the walk, to tell whether one of them always matches before a later one does."""
 
     _SCOPE = frozenset(("method", "tool", "server", "direction"))
-    _MAX_WIDE = 50              # so many rules with wildcards are held against each later one
+    _MAX_WIDE = 20              # so many rules with wildcards are held against each later one
 
     def __init__(self, outbound: bool) -> None:
         self._outbound = outbound
         self._same: dict[str, str] = {}                             # a match, spelled out -> the first rule with it
-        self._by_tool: dict[str, list[dict[str, Any]]] = {}
-        self._wide: list[dict[str, Any]] = []
+        self._by_tool: dict[str, list[tuple[str, dict[str, list[str]]]]] = {}     # (name, scope) of rules without wildcards
+        self._wide: list[tuple[str, dict[str, list[str]]]] = []
 
     def shadow_of(self, rule: dict[str, Any]) -> str | None:
         """The name of an earlier rule that matches whatever *rule* does, if there is one; *rule* is earlier from now on."""
         spelled = f"{rule.get('action') == 'allow'}{rule['match']!r}"
-        tools = _as_list(rule["match"].get("tool", []))
+        scope = self._scope(rule["match"])
+        tools = scope.get("tool", [])
         found = self._same.get(spelled)
         if found is None:
             near = self._wide + (self._by_tool.get(tools[0], []) if tools else [])
-            found = next((other["name"] for other in near if self._covers(other["match"], rule["match"])), None)
+            found = next((name for name, wide in near if self._covers(wide, scope)), None)
         if not {"unless", "limit", "mark"} & set(rule):
             self._same.setdefault(spelled, rule["name"])
             if self._SCOPE.issuperset(rule["match"]):
                 if tools and not any(c in tool for tool in tools for c in "*?[{"):
                     for tool in tools:
-                        self._by_tool.setdefault(tool, []).append(rule)
+                        self._by_tool.setdefault(tool, []).append((rule["name"], scope))
                 elif len(self._wide) < self._MAX_WIDE:
-                    self._wide.append(rule)
+                    self._wide.append((rule["name"], scope))
         return found
 
     def is_everything(self, rule: dict[str, Any]) -> bool:
         """Does *rule* match every call of a tool?"""
         return self._SCOPE.issuperset(rule["match"]) and not {"unless", "limit"} & set(rule) and \
-            self._covers(rule["match"], {"method": "tools/call", "tool": "*", "server": "*"})
+            self._covers(self._scope(rule["match"]), {"method": ["tools/call"], "tool": ["*"], "server": ["*"]})
 
-    def _covers(self, wide: dict[str, Any], match: dict[str, Any]) -> bool:
-        return all(key in narrow and all(any(_is_wider(glob, text) for glob in globs) for text in narrow[key])
-                   for narrow in [self._scope(match)] for key, globs in self._scope(wide).items())
+    @staticmethod
+    def _covers(wide: dict[str, list[str]], narrow: dict[str, list[str]]) -> bool:
+        for key, globs in wide.items():
+            if key not in narrow or not all(any(_is_wider(glob, text) for glob in globs) for text in narrow[key]):
+                return False
+        return True
 
     def _scope(self, match: dict[str, Any]) -> dict[str, list[str]]:
-        scope = {key: _as_list(match[key]) for key in self._SCOPE if key in match}
+        scope = {key: _as_list(match[key]) for key in match if key in self._SCOPE}
         if not self._outbound and "method" not in match and ("tool" in match or "arguments" in match):
             scope["method"] = ["tools/call"]
         return scope
