@@ -15675,7 +15675,7 @@ _SETUP_COMMANDS: dict[str, Callable[[list[str]], int]] = {
 __all__ = [
     "WallError", "PolicyError", "MessageError", "load_json", "canonical_text", "Message", "parse_yaml", "compile_regex",
     "compile_glob", "is_under", "shannon_entropy", "Finding", "SecretScanner", "Rule", "Policy", "builtin_policy",
-    "render_default_rules", "Decision", "Wall", "Session", "Send", "Close", "Record", "Note", "load_policy", "AuditLog", "relay",
+    "render_default_rules", "Decision", "Wall", "Session", "Send", "Close", "Record", "Note", "Waiting", "Pinned", "Memory", "load_policy", "AuditLog", "relay",
     "find_configs", "wrap_server", "save_config", "main", "MARKER"]
 
 if __name__ == "__main__":
