@@ -10759,6 +10759,8 @@ class Wall:
         self.policy = policy
         self._candidates: dict[tuple[Any, ...], _Candidates] = {}
         self._apart = Wall(policy.apart) if policy.apart is not None else None
+        self._may_hide = policy.settings.default_action == "deny" or any(
+            rule.action == "deny" and rule.always for rule in policy.rules) or self._apart is not None and self._apart._may_hide
 
     def decide(self, message: Message, budget: Budget | None = None, memory: Memory | None = None) -> Decision:
         """The first rule that matches decides, else the default. Never raises: a fault while judging is a deny.
@@ -10809,6 +10811,8 @@ class Wall:
 
     def hides(self, tool: str, server: str) -> Decision | None:
         """The refusal of every call of *tool*, whatever its arguments; None when some call of it may get through."""
+        if not self._may_hide:
+            return None
         message = Message("client", "request", {}, "", "tools/call", tool, server)
         decision: Decision | None = None
         for rule in self._rules_for(message).rules:
@@ -10893,7 +10897,7 @@ class Waiting(NamedTuple):
 # ---------------------------------------------------------------------------
 
 MAX_TOOLS = 2_000           # of one server: further ones are not compared, and under `tool_pinning: block` not shown
-_TOO_MANY_TOOLS = f"more than {MAX_TOOLS} tools: no more are compared"
+_BEYOND = f"beyond {MAX_TOOLS} tools, or its name beyond {MAX_NAME_CHARS} characters: it is not compared"
 MAX_PIN_CHARS = 16_384      # a longer definition is kept as its hash alone
 _PINNED = ("name", "title", "description", "inputSchema", "outputSchema", "annotations")
 _BLOCKED_INSTRUCTIONS = "[BLOCKED BY MCPWALL] the server's instructions have changed and wait for the user: mcpwall approve"
@@ -10910,6 +10914,10 @@ def text_pin(text: str) -> dict[str, str]:
     import hashlib
     return {"hash": hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(),
             "text": text if len(text) <= MAX_PIN_CHARS else ""}
+
+
+def _hash_of(pin: Any) -> Any:
+    return pin.get("hash") if type(pin) is dict else None
 
 
 class Pinned(NamedTuple):
@@ -10954,10 +10962,11 @@ class Toolbox:
 
     # -- lists
 
-    def look(self, result: dict[str, Any], asked: bool) -> tuple[list[ToolNote], list[int], list[Any]]:
+    def look(self, result: dict[str, Any], asked: bool, budget: Budget) -> tuple[list[ToolNote], list[int], list[Any]]:
         """What to say about the tools in *result*, a page of `tools/list`; the indices of those to leave out; effects.
 
         *asked*: is it the answer to a request? What nobody asked for is never taken as what the server is known by.
+        When half of the *budget* is spent, tools that are always refused are shown all the same.
         """
         tools = result["tools"]
         known = self._known("tools") if self._watching else None
@@ -10971,9 +10980,11 @@ class Toolbox:
             if type(name) is not str:
                 continue
             if self._is_beyond(name):
+                what = "flagged"
                 if self._settings.tool_pinning == "block":
+                    what = "left out"
                     left_out.append(index)
-                notes.append(ToolNote(name, "left out" if left_out[-1:] == [index] else "flagged", _TOO_MANY_TOOLS))
+                notes.append(ToolNote(name[:MAX_NAME_CHARS], what, _BEYOND))
                 continue
             self._hashes.setdefault(name, "")
             if self._watching:
@@ -10981,9 +10992,9 @@ class Toolbox:
                 self._compare(name, pin, self._first if known is None else known, adopting, name in twice)
                 if name in self._changed:
                     waiting[name] = pin
+            self._note_annotations(name, tool, name in twice)
             twice.add(name)
-            self._note_annotations(name, tool)
-            why = self._hidden(name)
+            why = self._hidden(name, budget)
             if why:
                 left_out.append(index)
                 notes.append(ToolNote(name, "left out", why))
@@ -11005,7 +11016,7 @@ class Toolbox:
             self._first[name] = expected = pin
         if expected is None:
             self._changed[name] = "new since the user agreed to this server's tools"
-        elif expected.get("hash") != pin["hash"]:
+        elif _hash_of(expected) != pin["hash"]:
             self._changed[name] = "changed since the user agreed to it"
         elif not (twice and name in self._changed):
             self._changed.pop(name, None)
@@ -11013,20 +11024,21 @@ class Toolbox:
         self._hashes[name] = "" if twice and name in self._changed else pin["hash"]
 
     def _is_beyond(self, name: str) -> bool:
-        """Has the server listed so many tools that this one is not remembered?"""
-        return len(self._hashes) >= MAX_TOOLS and name not in self._hashes
+        """Has the server listed so many tools that this one is not remembered, or has it a name that no call can have?"""
+        return len(self._hashes) >= MAX_TOOLS and name not in self._hashes or len(name) > MAX_NAME_CHARS
 
-    def _note_annotations(self, name: str, tool: dict[str, Any]) -> None:
+    def _note_annotations(self, name: str, tool: dict[str, Any], twice: bool) -> None:
         annotations = tool.get("annotations")
         if type(annotations) is dict and annotations.get("readOnlyHint") is True:
-            self._read_only.add(name)
+            if not twice:
+                self._read_only.add(name)
         else:
             self._read_only.discard(name)
 
-    def _hidden(self, name: str) -> str:
+    def _hidden(self, name: str, budget: Budget) -> str:
         """Why a tool of that name is left out of lists; "" when it is shown."""
         refusal = self.refusal(name)
-        if refusal is None and self._settings.hide_denied_tools:
+        if refusal is None and self._settings.hide_denied_tools and budget.left() > JUDGE_SECONDS / 2:
             refusal = self._wall.hides(name, self._name)
         return f"{refusal.rule or 'default_action'}: {refusal.why or refusal.message}" if refusal is not None else ""
 
@@ -11049,7 +11061,7 @@ class Toolbox:
         if known is None:
             self._instructions = pin
             return False, self._keep({"instructions": pin}, True)
-        if known.get("hash") == pin["hash"]:
+        if _hash_of(known) == pin["hash"]:
             return False, []
         return True, self._keep({"instructions": pin}, False)
 
@@ -11061,7 +11073,7 @@ class Toolbox:
         if settings.tool_pinning == "block" and (
                 tool in self._changed and not self._agreed(tool) or self._hashes and self._is_beyond(tool)):
             return Decision("deny", "settings.tool_pinning", "Blocked: this tool is not as the user knows it; "
-                            "he can look at it with: mcpwall approve", why=self._changed.get(tool, _TOO_MANY_TOOLS))
+                            "he can look at it with: mcpwall approve", why=self._changed.get(tool, _BEYOND))
         if settings.read_only and tool not in self._read_only:
             return Decision("deny", "settings.read_only", "Blocked: only tools that the server declares read-only may be called",
                             why="the tool does not declare readOnlyHint: true")
@@ -11072,8 +11084,7 @@ class Toolbox:
 
     def _agreed(self, tool: str) -> bool:
         """Has the user agreed to the changed tool meanwhile?"""
-        known = (self._known("tools") or {}).get(tool)
-        if known is None or known.get("hash") != self._hashes.get(tool):
+        if _hash_of((self._known("tools") or {}).get(tool)) != (self._hashes.get(tool) or "unknown"):
             return False
         del self._changed[tool]
         return True
@@ -11082,7 +11093,8 @@ class Toolbox:
 
     def _known(self, what: str) -> Any:
         kept = self._pins() if self._pins is not None else None
-        return kept.get(what) if kept else None
+        found = kept.get(what) if type(kept) is dict else None
+        return found if type(found) is dict else None
 
     def _keep(self, pins: dict[str, Any], first: bool) -> list[Any]:
         effects: list[Any] = [Pinned(self._identity, pins, first)] if self._pins is not None else []
@@ -11103,6 +11115,7 @@ class Toolbox:
 MAX_REFUSED = 1_000         # exact calls remembered as refused; the oldest is forgotten
 MAX_GRANTED = 1_000         # exact calls allowed for the session
 MAX_HELD = 64               # calls that wait for a person at one time; further ones are refused
+MAX_HELD_BYTES = 16 * 1024 * 1024   # of their messages
 MAX_SHOWN_CHARS = 1_200     # of a call's arguments in a question
 _OWN_MEMBERS = ("_meta", "requestState", "inputResponses")      # of params: what a retry of the same call may bring anew
 _RETRYABLE = ("tools/call", "prompts/get", "resources/read")    # what may be answered by `input_required` (2026-07-28)
@@ -11152,7 +11165,7 @@ class Refusals:
         digest = call_digest(message)
         before = self._calls.pop(digest, None)
         count = before.times + 1 if before is not None else 1
-        params = message.body.get("params") if len(message.text) <= 65_536 else None
+        params = message.body.get("params") if len(message.text) <= 4096 else None
         self._calls[digest] = _Refused(count, params, decision)
         place = (message.method, message.tool)
         final = not decision.wait and not (decision.rule or "").startswith("settings.")
@@ -11204,15 +11217,14 @@ def elicited(result: Any) -> str:
 def without_own_fields(text: str, original: str) -> str:
     """The raw retry *text* of a call that was asked about, as the server is to see it: without our state and answer, and
     with the state and answers of the server's own that the *original* call brought along. Values stay as they are spelled."""
-    def raw_params(raw: str) -> tuple[Node, dict[str, str]]:
-        node = next(member.node for member in parse_jsonc(raw, comments=False).members if member.key == "params")
-        return node, {member.key: raw[member.key_start:member.node.end] for member in node.members}
+    def raw_members(raw: str, params: _Place) -> dict[str, str]:
+        return {key: raw[place.key:place.end] for key, place in _member_places(raw, params.start).items()}
 
-    node, members = raw_params(text)
-    before = raw_params(original)[1]
-    kept = [raw for key, raw in members.items() if key not in ("requestState", "inputResponses")]
+    params = _member_places(text)["params"]
+    before = raw_members(original, _member_places(original)["params"])
+    kept = [raw for key, raw in raw_members(text, params).items() if key not in ("requestState", "inputResponses")]
     kept += (before[key] for key in ("inputResponses", "requestState") if key in before)
-    return f"{text[:node.start]}{{{','.join(kept)}}}{text[node.end:]}"
+    return f"{text[:params.start]}{{{','.join(kept)}}}{text[params.end:]}"
 
 # ---------------------------------------------------------------------------
 # 16. Session (sans-I/O): framing, batches, correlation, effects
@@ -11744,7 +11756,7 @@ class Session:
         result = message.body["result"]
         edit: Callable[[str], str] | None = None
         if type(result.get("tools")) is list and message.method in ("tools/list", None):
-            notes, left_out, effects = self._tools.look(result, message.method is not None)
+            notes, left_out, effects = self._tools.look(result, message.method is not None, self._budget)
             if left_out:
                 edit = lambda text: _drop_items(text, ("result", "tools"), left_out)
         elif message.method in ("initialize", "server/discover"):
@@ -11793,12 +11805,17 @@ class Session:
             return None
         else:
             how = "approve"
-        if len(self._held) >= MAX_HELD or any(held.message.body["id"] == message.body["id"] for held in self._held.values()):
+        if not self._can_hold(message, size):
             return self._refused(message, Decision("deny", decision.rule, "Blocked: too many calls wait for the user already"),
                                  size, out, extra)
         held = Held(message, decision, digest, size, self._monotonic() + self._settings.ask_timeout, how)
         self._record(message, decision, size, out, {"asked": how})
         return _Verdict(None, self._ask(held, out))
+
+    def _can_hold(self, message: Message, size: int) -> bool:
+        held = self._held.values()
+        return len(held) < MAX_HELD and size + sum(one.size for one in held) <= MAX_HELD_BYTES \
+            and all(one.message.body["id"] != message.body["id"] for one in held)
 
     def _ask(self, held: Held, out: _Effects) -> str | None:
         """Put the question for *held*; the answer to the call's sender, if it takes one to ask."""
@@ -11878,9 +11895,10 @@ class Session:
             self._memory.counting = False
             decision = self._decide(held.message)
             self._memory.counting = True
-        if decision.action == "ask":
-            verdict = self._granted_call(held.message, decision, held.digest, answer if decision.rule == held.decision.rule
-                                         else "deny", held.size, out)
+        if decision.action == "ask":            # another rule asks by now? Then that is another question
+            grant = answer if decision.rule == held.decision.rule else None
+            verdict = self._asked(held.message, decision, grant, held.size, out, {}) or \
+                self._refused(held.message, decision, held.size, out, {"answer": answer})
         elif decision.action == "deny":
             verdict = self._refused(held.message, decision, held.size, out, {"answer": answer})
         else:
@@ -12121,9 +12139,8 @@ def _name_of(item: Any) -> str:
 
 def _replace_instructions(text: str) -> str:
     """The raw answer with our own words in place of the server's `instructions`."""
-    result = next(member.node for member in parse_jsonc(text, comments=False).members if member.key == "result")
-    node = next((member.node for member in result.members if member.key == "instructions"), None)
-    return text if node is None else f"{text[:node.start]}{json.dumps(_BLOCKED_INSTRUCTIONS)}{text[node.end:]}"
+    place = _member_places(text, _member_places(text)["result"].start).get("instructions")
+    return text if place is None else f"{text[:place.start]}{json.dumps(_BLOCKED_INSTRUCTIONS)}{text[place.end:]}"
 
 
 def _finite(lexeme: str) -> Any:
@@ -12153,13 +12170,38 @@ def _item_texts(text: str) -> list[str]:
     return raws
 
 
+class _Place(NamedTuple):
+    """Where a member stands in a raw text: its name from *key* on, its value from *start* to *end*."""
+    key: int
+    start: int
+    end: int
+
+
+def _member_places(text: str, at: int = 0) -> dict[str, _Place]:
+    """The members of the object that begins at *at* in a text that is known to be strict JSON."""
+    from json.decoder import scanstring
+    places: dict[str, _Place] = {}
+    at = text.index("{", at)
+    while text[at] != "}":
+        key = _after_blanks(text, at + 1)
+        if text[key] == "}":
+            break
+        name, at = scanstring(text, key + 1)
+        start = _after_blanks(text, text.index(":", at) + 1)
+        _, end = _scan_json(text, start)
+        places[name] = _Place(key, start, end)
+        at = _after_blanks(text, end)
+    return places
+
+
 def _drop_items(text: str, path: tuple[str, ...], bad: Sequence[int]) -> str:
     """The raw JSON *text* without the items *bad* of the array at *path*; the others stay as they are."""
-    node = parse_jsonc(text, comments=False)
+    at = end = 0
     for name in path:
-        node = next(member[3] for member in node.members if member[0] == name)
-    kept = [text[item.start:item.end] for index, item in enumerate(node.members) if index not in set(bad)]
-    return f"{text[:node.start]}[{','.join(kept)}]{text[node.end:]}"
+        _, at, end = _member_places(text, at)[name]
+    dropped = set(bad)
+    kept = [raw for index, raw in enumerate(_item_texts(text[at:end])) if index not in dropped]
+    return f"{text[:at]}[{','.join(kept)}]{text[end:]}"
 
 
 def _replaced(message: Message, spans: Iterable[tuple[int, int, int]]) -> str:
@@ -15675,7 +15717,8 @@ _SETUP_COMMANDS: dict[str, Callable[[list[str]], int]] = {
 __all__ = [
     "WallError", "PolicyError", "MessageError", "load_json", "canonical_text", "Message", "parse_yaml", "compile_regex",
     "compile_glob", "is_under", "shannon_entropy", "Finding", "SecretScanner", "Rule", "Policy", "builtin_policy",
-    "render_default_rules", "Decision", "Wall", "Session", "Send", "Close", "Record", "Note", "Waiting", "Pinned", "Memory", "load_policy", "AuditLog", "relay",
+    "render_default_rules", "Decision", "Wall", "Session", "Send", "Close", "Record", "Note", "Waiting", "Pinned",
+    "Memory", "load_policy", "AuditLog", "relay",
     "find_configs", "wrap_server", "save_config", "main", "MARKER"]
 
 if __name__ == "__main__":

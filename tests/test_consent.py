@@ -215,6 +215,28 @@ rules:
         twice.asks({}, 1)
         self.assertIn("error", json.loads(twice.call("send", {"x": 1}, 1)["client"]))
 
+    def test_large_calls_are_not_hoarded(self) -> None:
+        host = Host("version: 1\nrules:\n  - {name: a, match: {tool: send}, action: ask}\n")
+        host.asks({"x": "y" * 9_000_000}, 1)
+        self.assertIn("too many", json.loads(host.call("send", {"x": "y" * 9_000_000}, 2)["client"])["error"]["message"])
+        host.asks({}, 3)
+
+    def test_another_rule_asks_by_the_time_of_the_answer(self) -> None:
+        host = Host("""
+version: 1
+rules:
+  - {name: mark, match: {tool: secret_read}, mark: tainted}
+  - {name: tainted-so-ask, match: {tool: send, marked: tainted}, action: ask, message: now it matters}
+  - {name: ask-send, match: {tool: send}, action: ask}
+""")
+        question = host.asks({})
+        host.call("secret_read", {}, 2)
+        out = host.says(question, "allow once")
+        self.assertEqual(out["server"], b"")
+        again = json.loads(out["client"])
+        self.assertIn("now it matters", again["params"]["message"])
+        self.assertTrue(host.says(again, "allow once")["server"])
+
     def test_a_notification_or_an_item_of_a_batch(self) -> None:
         host = Host("version: 1\nrules:\n  - {name: a, match: {method: [x/y, tools/call]}, action: ask}\n")
         self.assertEqual(host.client({"jsonrpc": "2.0", "method": "x/y"}), {"client": b"", "server": b""})
@@ -484,6 +506,21 @@ class Pinning(unittest.TestCase):
         self.assertTrue(talk.passes("t1", {}))
         self.assertEqual(len(self.listed(self.talk(Store(), "warn"), *many)), mcpwall.MAX_TOOLS + 5)
 
+    def test_names_that_no_call_can_have(self) -> None:
+        long = "x" * (mcpwall.MAX_NAME_CHARS + 1)
+        self.assertEqual(self.listed(self.talk(Store()), tool(long), tool("a")), ["a"])
+        talk = self.talk(Store(), "warn")
+        self.assertEqual(self.listed(talk, tool(long), tool("a")), [long, "a"])
+        self.assertEqual(len(talk.records[-1]["tools"][0]["name"]), 200)
+
+    def test_a_store_with_odd_things_in_it(self) -> None:
+        for kept in ([], {"tools": []}, {"tools": {"a": 5}}, {"tools": {"a": {"hash": 5}}}, {"tools": {"a": None}, "instructions": "x"}):
+            talk = Talk({"version": 1, "settings": {"tool_pinning": "block"}}, identity="s", pins=lambda kept=kept: kept)
+            talk.client(request("initialize", {}, 0))
+            talk.server({"jsonrpc": "2.0", "id": 0, "result": {"instructions": "x"}})
+            self.listed(talk, tool("a"))
+            talk.call("a", {})
+
     def test_monitor_leaves_nothing_out(self) -> None:
         talk = self.talk(self.known(tool("a")), mode="monitor")
         self.assertEqual(self.listed(talk, tool("a", "evil")), ["a"])
@@ -566,6 +603,12 @@ rules:
         self.assertTrue(talk.passes("safe", {}))
         for name in ("odd", "plain", "unknown"):
             self.assertFalse(talk.passes(name, {}))
+
+    def test_read_only_of_two_tools_with_one_name(self) -> None:
+        safe = tool("safe", annotations={"readOnlyHint": True})
+        for tools in ((safe, tool("safe")), (tool("safe"), safe)):
+            _, talk = self.shown({"version": 1, "settings": {"read_only": True}}, *tools)
+            self.assertFalse(talk.passes("safe", {}))
 
     def test_unlisted_tools(self) -> None:
         rules = {"version": 1, "settings": {"unlisted_tools": "deny"}}
