@@ -10759,7 +10759,7 @@ class Wall:
         self.policy = policy
         self._candidates: dict[tuple[Any, ...], _Candidates] = {}
         self._apart = Wall(policy.apart) if policy.apart is not None else None
-        self._may_hide = policy.settings.default_action == "deny" or any(
+        self._may_hide: bool = policy.settings.default_action == "deny" or any(
             rule.action == "deny" and rule.always for rule in policy.rules) or self._apart is not None and self._apart._may_hide
 
     def decide(self, message: Message, budget: Budget | None = None, memory: Memory | None = None) -> Decision:
@@ -12179,14 +12179,13 @@ class _Place(NamedTuple):
 
 def _member_places(text: str, at: int = 0) -> dict[str, _Place]:
     """The members of the object that begins at *at* in a text that is known to be strict JSON."""
-    from json.decoder import scanstring
     places: dict[str, _Place] = {}
     at = text.index("{", at)
     while text[at] != "}":
         key = _after_blanks(text, at + 1)
         if text[key] == "}":
             break
-        name, at = scanstring(text, key + 1)
+        name, at = _scan_json(text, key)
         start = _after_blanks(text, text.index(":", at) + 1)
         _, end = _scan_json(text, start)
         places[name] = _Place(key, start, end)
