@@ -11123,6 +11123,7 @@ _VERSION_META = "io.modelcontextprotocol/protocolVersion"
 _CAPABILITIES_META = "io.modelcontextprotocol/clientCapabilities"
 _APPROVAL = "mcpwall-approval"      # the key of our question among `inputRequests`
 _STATE = "mcpwall."                 # begins a `requestState` of ours
+_YES = ("once", "session")
 _ANSWERS = {"allow once": "once", "allow this exact call for the session": "session", "deny": "deny"}
 
 
@@ -11500,14 +11501,16 @@ class Session:
             tool = self._tool_of(method, body)
         message = Message(peer, kind, body, text, method, tool, self.server_name)
         extra: dict[str, Any] = {}
-        grant = None
+        grant: str | None = None
         if peer == "client":
             if (self._held or kind == "response") and self._is_ours(message, size, out):
                 return _DROPPED
             if method in _RETRYABLE and _is_our_state(body):
-                message, grant = self._retried(message)
-                if grant is None:
+                message, held, grant = self._retried(message)
+                if held is None:
                     return self._refused(message, _NOT_ASKED, size, out, extra)
+                if grant not in _YES:
+                    return self._granted_call(message, held.decision, held.digest, grant, size, out)
         elif method in _TELLING and type(body.get("result")) is dict:
             message = self._shown(message, extra, out)
         decision = self._decide(message)
@@ -11844,9 +11847,9 @@ class Session:
         import hmac
         return hmac.new(self._salt, ident.encode() + digest, "sha256").hexdigest()
 
-    def _retried(self, message: Message) -> tuple[Message, str | None]:
-        """A retry that brings the answer to a question of ours: the call as the server is to see it, and the answer; None
-        for the answer when it is not the call that was asked about."""
+    def _retried(self, message: Message) -> tuple[Message, Held | None, str]:
+        """A retry that brings the answer to a question of ours: the call as the server is to see it, what was held, and the
+        answer; None for what was held when this is not the call that was asked about."""
         params = message.body["params"]
         ident, _, seal = params["requestState"][len(_STATE):].rpartition(".")
         held = self._held.get(ident)
@@ -11854,17 +11857,17 @@ class Session:
         import hmac
         if held is None or held.how != "input_required" or held.digest != digest \
                 or not hmac.compare_digest(seal.encode(), self._seal(ident, digest).encode()):
-            return message, None
+            return message, None, "deny"
         del self._held[ident]
         responses = params.get("inputResponses")
         answer = elicited(responses.get(_APPROVAL) if type(responses) is dict else None)
         text = without_own_fields(message.text, held.message.text)
-        return message._replace(body=load_json(text), text=text), answer
+        return message._replace(body=load_json(text), text=text), held, answer
 
     def _granted_call(self, message: Message, decision: Decision, digest: bytes, answer: str, size: int,
                       out: _Effects) -> _Verdict:
         """A call that a person has answered: forward it, or refuse it in his name."""
-        if answer not in ("once", "session"):
+        if answer not in _YES:
             refusal = decision._replace(action="deny", message=f"{decision.message or 'Blocked by policy'}: {_NO_WORDS[answer]}")
             return self._refused(message, refusal, size, out, {"answer": answer})
         if answer == "session":
@@ -11891,7 +11894,7 @@ class Session:
             return
         self._budget = Budget(max(JUDGE_SECONDS, held.size * 1e-7))
         decision = held.decision
-        if answer in ("once", "session"):
+        if answer in _YES:
             self._memory.counting = False
             decision = self._decide(held.message)
             self._memory.counting = True
