@@ -8044,6 +8044,7 @@ _NAMED_KINDS = frozenset(("password", "client-secret", "api-key", "aws-secret-ke
 
 
 _PRE_TEST_SECONDS = 0.3     # of a pre-test that was given no budget
+_Readings = Callable[[str], Tuple[View, ...]]
 
 
 class SecretScanner:
@@ -8056,13 +8057,17 @@ class SecretScanner:
         self._seen: tuple[str, _Search] | None = None
         self._own_literals = None if None in literals else frozenset().union(*literals)
 
-    def may_match(self, blob: str, budget: Budget | None = None) -> bool:
+    def may_match(self, blob: str, budget: Budget | None = None, readings: _Readings | None = None) -> bool:
         """False only when `scan` of the texts that *blob* consists of, joined by NUL, would find nothing.
 
-        May raise BudgetSpent when a budget is given; without one, what takes long may match.
+        May raise BudgetSpent when a budget is given; without one, what takes long may match. *readings*: as `views`.
         """
-        if self._own and (self._own_literals is None or needs_views(blob)
-                          or any(word in _lower(blob) for word in self._own_literals)):
+        try:
+            if self._own and self._own_may_match(blob, budget or Budget(_PRE_TEST_SECONDS), readings):
+                return True
+        except BudgetSpent:
+            if budget is not None:
+                raise
             return True
         if not self._kinds:
             return False
@@ -8081,14 +8086,26 @@ class SecretScanner:
             return True
         return False
 
-    def scan(self, texts: Sequence[str], budget: Budget, names: Sequence[str | None] | None = None) -> list[Finding]:
+    def _own_may_match(self, blob: str, budget: Budget, readings: _Readings | None) -> bool:
+        words = self._own_literals
+        if words is None or any(map(_lower(blob).__contains__, words)):
+            return True
+        if not needs_views(blob):
+            return False
+        # What an escape reads as beside others ends a run of letters and digits, so such a run is in each text's own views
+        return not all(map(str.isalnum, words)) or any(
+            any(map(_lower(view.text).__contains__, words)) for text in blob.split("\0")
+            for view in (readings(text) if readings else views(text, budget))[1:])
+
+    def scan(self, texts: Sequence[str], budget: Budget, names: Sequence[str | None] | None = None,
+             readings: _Readings | None = None) -> list[Finding]:
         """Every secret in the strings of one message. names[i]: the member that a value stands in. May raise BudgetSpent."""
         findings: list[Finding] = []
         if self._kinds:
             findings += self._builtin(texts, names, budget)
             if names is not None:
                 findings += self._split(texts, names, budget)
-        findings += self._own_findings(texts, budget)
+        findings += self._own_findings(texts, budget, readings)
         return findings
 
     def _builtin(self, texts: Sequence[str], names: Sequence[str | None] | None, budget: Budget) -> Iterator[Finding]:
@@ -8126,9 +8143,11 @@ class SecretScanner:
         if len(blocks) < 2:
             return
         ends = list(accumulate(len(texts[index]) for index in blocks))
-        for kind, start, end in _Search("".join(texts[index] for index in blocks), budget).found:
+        joined = "".join(texts[index] for index in blocks)
+        found = [item for item in _Search(joined, budget).found if item[0] in self._kinds]
+        for kind, start, end in (*found, *self._own_spans(joined, budget)):
             first, last = bisect_right(ends, start), bisect_right(ends, end - 1)
-            if first == last or kind not in self._kinds:
+            if first == last:
                 continue
             spans = []
             for place in range(first, last + 1):
@@ -8138,13 +8157,85 @@ class SecretScanner:
                     spans.append(span)
             yield Finding(kind, tuple(spans), "raw")
 
-    def _own_findings(self, texts: Sequence[str], budget: Budget) -> Iterator[Finding]:
+    def _own_findings(self, texts: Sequence[str], budget: Budget, readings: _Readings | None) -> Iterator[Finding]:
+        for index, text in enumerate(texts if self._own else ()):
+            seen = set()
+            for view in readings(text) if readings else views(text, budget):
+                for name, start, end in self._own_spans(view.text, budget):
+                    span = (index, *raw_span(view, start, end))
+                    if (name, span) not in seen:        # another view shows the same
+                        seen.add((name, span))
+                        yield Finding(name, (span,), view.name)
+
+    def _own_spans(self, text: str, budget: Budget) -> Iterator[tuple[str, int, int]]:
         for name, regex, threshold in self._own:
-            for index, text in enumerate(texts):
-                for view in views(text, budget):
-                    for start, end in regex.finditer_spans(view.text, budget):
-                        if threshold is None or shannon_entropy(view.text[start:end]) >= threshold:
-                            yield Finding(name, ((index, *raw_span(view, start, end)),), view.name)
+            for start, end in regex.finditer_spans(text, budget):
+                if threshold is None or shannon_entropy(text[start:end]) >= threshold:
+                    yield name, start, end
+
+    def with_values(self, values: Mapping[str, str]) -> SecretScanner:
+        """One that finds these values as well, each of the variable so named; see `secret_values`."""
+        return SecretScanner(self._kinds, (*self._own, *((f"withheld-variable {name}", _ExactText(value), None)
+                                                         for name, value in values.items())))
+
+
+class _ExactText:
+    """An own pattern that is one text: as it stands, as JSON spells it, or a form (`+` for a blank)."""
+
+    __slots__ = ("literals", "_spellings")
+
+    def __init__(self, text: str) -> None:
+        self._spellings = {text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], text.replace(" ", "+")}
+        self.literals = frozenset((max(re.findall("[A-Za-z0-9]*", text), key=len).lower(),))     # in every spelling
+
+    def finditer_spans(self, text: str, budget: Budget) -> list[tuple[int, int]]:
+        spans = []
+        for spelling in self._spellings:
+            at = text.find(spelling)
+            while at >= 0:
+                spans.append((at, at + len(spelling)))
+                budget.check()
+                at = text.find(spelling, at + len(spelling))
+        return merge_spans(spans)
+
+
+# -- values of variables -------------------------------------------------------
+
+MAX_SECRET_VALUES = 200
+MAX_SECRET_VALUE_CHARS = 10_000
+_auth_scheme = lazy_regex(r"(?i)(?:bearer|basic|token)[ \t]+")
+
+
+def secret_values(variables: Mapping[str, str], exists: Callable[[str], bool]) -> dict[str, str]:
+    """{name: value} of those environment variables whose value would be a secret wherever it turned up.
+
+    The name must promise one, or the value be a URL with a password, which is then taken alone. Words, numbers, short
+    and made-up values are left out, and paths (*exists* tells): finding them would damage honest text.
+    """
+    found: dict[str, str] = {}
+    for name in sorted(variables):
+        value = _secret_value(name, variables[name].strip(), exists)
+        if value and value not in found.values() and len(found) < MAX_SECRET_VALUES:
+            found[printable(name, 100)] = value
+    return found
+
+
+def _secret_value(name: str, value: str, exists: Callable[[str], bool]) -> str:
+    """The part of a variable's value that is a secret, or ""."""
+    url = _url_password.search(value)
+    if url:
+        value = url[2]
+    elif not _name_rank(name) or name.upper() in ("PWD", "OLDPWD"):
+        return ""
+    else:
+        scheme = _auth_scheme.match(value)
+        value = value[scheme.end():] if scheme else value
+    if not 8 <= len(value) <= MAX_SECRET_VALUE_CHARS or len(set(value)) < 5 or value.lower() in _WEAK_WORDS:
+        return ""
+    if _made_up(value) or _NUMERIC.match(value) or _VERSION.match(value) or _wordy_name(value) \
+            or _wordy(value) and not _digit.search(value):
+        return ""
+    return "" if "://" in value or _PATH_VALUE.match(value) and _wordy(value) or exists(value) else value
 
 
 BUILTIN_KINDS = tuple(entry.split(None, 1)[0] for entry in _SECRET_TABLE.strip().rstrip(";").split(";"))
@@ -9065,8 +9156,8 @@ class Subject:
         if self._findings is None:
             scanner = self.policy.scanner
             self._findings = ()
-            if scanner.may_match(self.blob, self.budget):
-                self._findings = tuple(scanner.scan(self.texts, self.budget, self.names))
+            if scanner.may_match(self.blob, self.budget, self.readings):
+                self._findings = tuple(scanner.scan(self.texts, self.budget, self.names, self.readings))
         return self._findings
 
     @property
@@ -9405,7 +9496,12 @@ class Settings(NamedTuple):
     read_only: bool = False
     unlisted_tools: str = "allow"
     max_repeated_denials: int = 10
-    env: Any = "inherit"        # or "minimal", or a list of globs of names
+    env: str | list[str] = "inherit"    # or "minimal", or a list of globs of names
+
+    @property
+    def handed_on(self) -> str | list[str]:
+        """What `env` means: monitoring blocks nothing, so it withholds nothing either."""
+        return "inherit" if self.mode == "monitor" else self.env
 
 
 _CHOICES: dict[str, tuple[str, ...]] = {
@@ -9440,6 +9536,13 @@ class Policy(NamedTuple):
     def is_sensitive(self, path: str) -> bool:
         """Is this canonical path one of the built-in sensitive files, whatever the rules say about it?"""
         return bool(sensitive_index().matches(path, self.paths))
+
+    def with_secrets(self, values: Mapping[str, str]) -> Policy:
+        """This policy, to which the values of these variables (see `secret_values`) are secrets."""
+        if not values:
+            return self
+        return self._replace(scanner=self.scanner.with_values(values),
+                             apart=self.apart.with_secrets(values) if self.apart is not None else None)
 
 
 class PolicyLayer(NamedTuple):
@@ -9573,7 +9676,11 @@ def _check_settings(check: _Checker, settings: Any) -> None:
         elif key == "env":
             if value not in ("inherit", "minimal"):
                 check.typed(value, list, place, "inherit, minimal or a list of names")
-                check.texts(value, place)
+                for index, name in enumerate(check.texts(value, place)):
+                    try:
+                        compile_glob(name)
+                    except PolicyError as fault:
+                        raise check.fail(f"{place}/{index}", fault.problem) from None
         else:
             kind = bool if isinstance(Settings._field_defaults[key], bool) else str
             check.typed(value, kind, place, "true or false" if kind is bool else "a path")
