@@ -12169,6 +12169,57 @@ class Patience(NamedTuple):
     poll: float = 1.0       # between looks at things nobody wakes us for: host gone, time-outs
 
 
+# -- what the server gets of our environment
+
+# What the SDKs' clients hand on, and what programs there cannot do without
+_ENV_POSIX = "HOME LOGNAME PATH SHELL TERM USER"
+_ENV_WINDOWS = ("ALLUSERSPROFILE APPDATA COMMONPROGRAMFILES COMMONPROGRAMFILES(X86) COMMONPROGRAMW6432 COMPUTERNAME COMSPEC "
+                "HOMEDRIVE HOMEPATH LOCALAPPDATA NUMBER_OF_PROCESSORS OS PATH PATHEXT PROCESSOR_ARCHITECTURE PROGRAMDATA "
+                "PROGRAMFILES PROGRAMFILES(X86) PROGRAMW6432 PUBLIC SYSTEMDRIVE SYSTEMROOT USERNAME USERPROFILE WINDIR")
+# Language and time, temporary folders, proxies, certificates; where caches and settings lie (not XDG_RUNTIME_DIR: through
+# its sockets the desktop and its keyring are reached)
+_ENV_ANYWHERE = (
+    "LANG LANGUAGE LC_* TZ TMPDIR TMP TEMP {HTTP,HTTPS,ALL,NO,FTP}_PROXY {http,https,all,no,ftp}_proxy SSL_CERT_{FILE,DIR} "
+    "NODE_EXTRA_CA_CERTS REQUESTS_CA_BUNDLE CURL_CA_BUNDLE AWS_CA_BUNDLE GIT_SSL_CAINFO NIX_SSL_CERT_FILE DENO_CERT PIP_CERT "
+    "XDG_{CACHE,CONFIG,DATA,STATE}_HOME XDG_{CONFIG,DATA}_DIRS")
+
+
+def server_environment(environ: Mapping[str, str], setting: str | Sequence[str], names: Sequence[str],
+                       windows: bool = os.name == "nt") -> tuple[dict[str, str], dict[str, str]]:
+    """(handed on, withheld): the variables of *environ* that the server gets, and the others.
+
+    *setting* is `settings.env`; *names* are globs of what passes whatever that says. On Windows case does not count.
+    """
+    if setting == "inherit":
+        return dict(environ), {}
+
+    def cased(name: str) -> str:
+        return name.upper() if windows else name
+
+    few = [compile_glob(cased(name)) for name in (_ENV_ANYWHERE + " " + (_ENV_WINDOWS if windows else _ENV_POSIX)).split()]
+    named = [compile_glob(cased(name)) for name in (*names, *(() if setting == "minimal" else setting))]
+    handed_on, withheld = {}, {}
+    for name, value in environ.items():
+        plain = cased(name)
+        if any(glob.matches(plain) for glob in named) or (
+                any(glob.matches(plain) for glob in few) and not value.startswith("()")):      # a function of bash
+            handed_on[name] = value
+        else:
+            withheld[name] = value
+    return handed_on, withheld
+
+
+def variable_globs(value: str) -> list[str]:
+    """The names in the value of `--env`; the commas of `{A,B}` are its own. Raises UsageError."""
+    names = re.split(r",(?![^{}]*\})", value)
+    for name in names:
+        try:
+            compile_glob(name)
+        except PolicyError as fault:
+            raise UsageError(f"--env: {fault.problem}") from None
+    return names
+
+
 # -- finding and starting the server
 
 def find_command(name: str, environ: Mapping[str, str], windows: bool = os.name == "nt") -> str:
@@ -12733,6 +12784,7 @@ def relay(session: Session, command: Sequence[str], audit: AuditLog | None, repo
           stdin: int = 0, stdout: int = 1) -> int:
     """Run *command* as the server of the host at *stdin* and *stdout*, every message judged by *session*.
 
+    The server gets *environ* as it is (see `server_environment`), or all of ours.
     Returns our exit status: the server's own, 128 + n when signal n ended it, 70 after a fault of ours.
     Raises CommandError when the server cannot be started. A thread that waits for a host which is still there
     is left behind: a program ends best by `os._exit`.
@@ -14543,7 +14595,8 @@ def _list_approved(io: Surroundings) -> int:
 USAGE = """\
 mcpwall: a firewall for AI tool calls. It stands between an AI host and an MCP server and judges every message.
 
-  mcpwall [-c FILE | --profile NAME] [--log-level L] [--server-name NAME] [--project DIR] -- COMMAND [ARG...]
+  mcpwall [-c FILE | --profile NAME] [--log-level L] [--server-name NAME] [--project DIR] [--env NAME,...]
+          -- COMMAND [ARG...]
   mcpwall check [TOOL key=value key:=JSON ... | --input JSON] [--tool TOOL] [--json]
   mcpwall rules [NAME [--format json|yaml]]
   mcpwall demo
@@ -14557,6 +14610,7 @@ Options:
   --log-level L         what stderr shows: debug, info, warn, error (default: settings.log_level)
   --server-name NAME    the name that rules and records know this server by
   --project DIR         what ${PROJECT_DIR} means (default: settings.project_dir, else the working directory)
+  --env NAME[,NAME...]  variables (or globs) that the server gets whatever settings.env says; may be repeated
 
 Examples:
   mcpwall -- npx -y @modelcontextprotocol/server-filesystem ~/proj
@@ -14581,6 +14635,7 @@ class _Options:
         self.log_level: str | None = None
         self.server_name: str | None = None
         self.project: str | None = None
+        self.env: list[str] = []
         self.words: list[str] = []
         self.command: list[str] | None = None
 
@@ -14596,7 +14651,7 @@ class _Options:
 
 
 _VALUE_OPTIONS = {"-c": "config", "--config": "config", "--profile": "profile", "--log-level": "log_level",
-                  "--server-name": "server_name", "--project": "project"}
+                  "--server-name": "server_name", "--project": "project", "--env": "env"}
 
 
 def _parse_options(argv: Sequence[str]) -> _Options:
@@ -14616,7 +14671,10 @@ def _parse_options(argv: Sequence[str]) -> _Options:
                 value = words.pop(0)
             if not value:
                 raise UsageError(f"{name} needs a value that is not empty")
-            setattr(options, _VALUE_OPTIONS[name], value)
+            if name == "--env":
+                options.env += variable_globs(value)
+            else:
+                setattr(options, _VALUE_OPTIONS[name], value)
         else:
             options.words.append(word)
     if options.log_level not in (None, *_LEVEL_NAMES):
@@ -14709,7 +14767,12 @@ def _cmd_relay(options: _Options) -> int:
     name = options.server_name or server_name_of(options.command)
     log_dir = os.path.expanduser(settings.log_dir)
     audit = AuditLog(log_dir if os.path.isabs(log_dir) or not settings.log_dir.startswith("~") else settings.log_dir)
-    status = relay(Session(Wall(policy), name), options.command, audit, reporter)
+    environ, withheld = server_environment(os.environ, settings.handed_on, options.env)
+    secrets = {name: value for name, value in withheld.items() if value not in environ.values()}
+    policy = policy.with_secrets(secret_values(secrets, lambda path: os.path.lexists(os.path.expanduser(path))))
+    if withheld:
+        reporter.say("info", f"settings.env withholds {', '.join(sorted(withheld))} (see --env)")
+    status = relay(Session(Wall(policy), name), options.command, audit, reporter, environ)
     if threading.active_count() > 1:    # a pump waits for a host that is still there: end without it
         sys.stdout.flush()
         sys.stderr.flush()
