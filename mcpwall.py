@@ -13184,7 +13184,8 @@ def wrapper_of(argv: Sequence[str]) -> Wrapper | None:
             return None                                 # a sub-command
         if not equals and words and not words[0].startswith("-"):
             value = words.pop(0)
-        options["config" if name == "-c" else name.lstrip("-")] = value
+        key = "config" if name == "-c" else name.lstrip("-")
+        options[key] = f"{options[key]},{value}" if key == "env" and key in options else value
     return Wrapper(tuple(argv[:end + 1]), argv[at], options)
 
 
@@ -13411,7 +13412,37 @@ def wall_words(server: Server, wall: Sequence[str], options: Sequence[str] = ())
     dashed = server.name.startswith("-")
     name = ["--server-name=" + server.name] if dashed else ["--server-name", server.name]
     project = ["--project", server.project] if server.project else []
-    return [*wall, *name, *project, *options, "--"]
+    return [*wall, *name, *project, *options, *env_words(server), "--"]
+
+
+def env_words(server: Server) -> list[str]:
+    """The option by which the variables that an entry sets reach its server, but for those its wall has been told of."""
+    names = [name for name in unnamed_variables(server) if _plain_variable.fullmatch(name)]
+    return ["--env", ",".join(names)] if names else []
+
+
+def unnamed_variables(server: Server) -> list[str]:
+    """The variables that an entry sets and no `--env` of its wall names. Raises UsageError for one that is wrong."""
+    given = server.wrapper.options.get("env") if server.wrapper else None
+    globs = [compile_glob(name) for name in variable_globs(given)] if given else []
+    return [name for name in entry_variables(server.entry) if not any(glob.matches(name) for glob in globs)]
+
+
+_plain_variable = lazy_regex(r"[A-Za-z_][A-Za-z0-9_()]*")
+
+
+def entry_variables(entry: Any) -> list[str]:
+    """The names of the variables that an entry gives its server: `env` (`environment`, `envs`), or named in a list
+    (`env_vars` and `env_keys`: NAME, `{name: NAME}`)."""
+    names: list[str] = []
+    if isinstance(entry, dict):
+        keys = _launch_place(entry)[0]
+        for holder in (entry, entry[keys[0]]) if keys else (entry,):
+            for key in ("env", "environment", "envs", "env_vars", "env_keys"):
+                for item in holder.get(key) or () if isinstance(holder.get(key), (dict, list)) else ():
+                    name = item.get("name") if isinstance(item, dict) else item
+                    names += [name.partition("=")[0]] if isinstance(name, str) else []
+    return list(dict.fromkeys(names))
 
 
 # -- TOML, as far as one table needs it -------------------------------------------
@@ -14145,6 +14176,8 @@ def cmd_init(argv: Sequence[str], io: Surroundings | None = None) -> int:
         answer = io.ask("Which shall be wrapped? (numbers, ranges such as 2-5, all; empty: none) ")
         open_ones = [s for s in _chosen_servers(answer, found.servers) if s in open_ones]
     plan: _WallPlan = [(server, wall_words(server, io.wall)) for server in open_ones]
+    for server in open_ones:
+        _say_left_out(io, found, server)
     files = _show_plan(io, found, plan)
     if args.dry_run:
         io.say("Nothing was written (--dry-run).")
@@ -14217,17 +14250,19 @@ def cmd_wrap(argv: Sequence[str], io: Surroundings | None = None) -> int:
     plan: list[tuple[Server, Sequence[str] | None]] = []
     done = not found.problems
     for server in servers:
-        kept = options or (_kept_options(server.wrapper) if server.wrapper else [])
-        words = wall_words(server, io.wall, kept)
+        words = wall_words(server, io.wall, _kept_options(server.wrapper, options))
+        if server.wrapper and not options and _wall_problem(io, server.wrapper) is None:
+            ours = server.wrapper.program.endswith(".py") or server.wrapper.program in io.wall
+            words = [*server.wrapper.wall[:-1], *(env_words(server) if ours else ()), "--"]
         where = _where(io, server)
-        if server.wrapper and (list(server.wrapper.wall) == words
-                               or not options and _wall_problem(io, server.wrapper) is None):
+        if server.wrapper and list(server.wrapper.wall) == words:
             io.say(f"{where}: already wrapped")
         elif server.why_not:
             _say_by_hand(io, server, words)
             done = False
         else:
             plan.append((server, words))
+            _say_left_out(io, found, server)
     files = _show_plan(io, found, plan)
     return 0 if (args.dry_run or _carry_out(io, found, files, plan)) and done and not found.problems else 1
 
@@ -14252,9 +14287,20 @@ def _policy_options(io: Surroundings, args: Any) -> list[str]:
     return ["--profile", args.profile] if args.profile else []
 
 
-def _kept_options(wrapper: Wrapper) -> list[str]:
-    return [word for name, value in wrapper.options.items() if name not in ("server-name", "project")
-            for word in ("-c" if name == "config" else "--" + name, value)]
+def _kept_options(wrapper: Wrapper | None, given: Sequence[str]) -> list[str]:
+    """The options of a wall that is put there anew: *given* in place of its old ones, but what it hands on stays."""
+    kept = {name: value for name, value in (wrapper.options if wrapper else {}).items()
+            if name not in ("server-name", "project") and (name == "env" or not given)}
+    return [*given, *(word for name, value in kept.items() for word in ("-c" if name == "config" else "--" + name, value))]
+
+
+def _say_left_out(io: Surroundings, found: _Inventory, server: Server) -> None:
+    """Name the variables of an entry that no `--env` is written for."""
+    names = [repr(name) for name in entry_variables(server.entry) if not _plain_variable.fullmatch(name)]
+    names += ["the variables of its envFile"] if isinstance(server.entry, dict) and server.entry.get("envFile") else []
+    if names:
+        io.complain(f"{_where(io, server)}: not named in --env: {found.masked(', '.join(names), 300)}; "
+                    "a policy that says `env: minimal` withholds them")
 
 
 def _named_servers(io: Surroundings, args: Any) -> tuple[_Inventory, list[Server]]:
@@ -14375,12 +14421,12 @@ def _needs_attention(io: Surroundings, found: _Inventory) -> Iterator[tuple[str,
         if _file_mode(file.path) & 0o002:
             yield "permissions", file.path, "can be written by everybody; run: chmod o-w"
     for server in found.servers:
-        yield from _server_attention(io, server)
+        yield from _server_attention(io, found, server)
     for path, place, kind, _ in found.secrets:
         yield "secret", path, f"{printable(place)}: a plain-text secret ({kind}); keep it out of the file"
 
 
-def _server_attention(io: Surroundings, server: Server) -> Iterator[tuple[str, str, str]]:
+def _server_attention(io: Surroundings, found: _Inventory, server: Server) -> Iterator[tuple[str, str, str]]:
     place = f"{server.file.path}:{server.line}" if server.line else server.file.path
     name = _server_title(io, server)
     if server.wrapper:
@@ -14390,11 +14436,18 @@ def _server_attention(io: Surroundings, server: Server) -> Iterator[tuple[str, s
         command = server.argv[0]
         if not _is_command_there(io, command):
             yield "command", place, f"{name}: its command {printable(command)} was not found"
-        if "config" in server.wrapper.options:
-            try:
-                load_policy(config=server.wrapper.options["config"], home=io.home)
-            except WallError as fault:
-                yield "policy", place, f"{name}: {fault}"
+        options = server.wrapper.options
+        try:
+            variables = unnamed_variables(server)
+            if variables or "config" in options:
+                policy = load_policy(options.get("config"), options.get("profile"), options.get("project", io.cwd), io.home,
+                                     io.consent.is_approved)
+                withheld = server_environment(dict.fromkeys(variables, ""), policy.settings.handed_on, ())[1]
+                if withheld:
+                    yield "environment", place, (f"{name}: its policy withholds what its entry sets: "
+                                                 f"{found.masked(', '.join(withheld), 200)}; wrap it again")
+        except WallError as fault:
+            yield "policy", place, f"{name}: {fault}"
     elif server.why_not:
         yield "uncovered", place, f"{name}: not covered: {server.why_not}"
     else:
