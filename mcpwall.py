@@ -8057,13 +8057,15 @@ class SecretScanner:
         self._seen: tuple[str, _Search] | None = None
         self._own_literals = None if None in literals else frozenset().union(*literals)
 
-    def may_match(self, blob: str, budget: Budget | None = None, readings: _Readings | None = None) -> bool:
+    def may_match(self, blob: str, budget: Budget | None = None, texts: Sequence[str] = (),
+                  readings: _Readings | None = None) -> bool:
         """False only when `scan` of the texts that *blob* consists of, joined by NUL, would find nothing.
 
-        May raise BudgetSpent when a budget is given; without one, what takes long may match. *readings*: as `views`.
+        May raise BudgetSpent when a budget is given; without one, what takes long may match. With the *texts* (and their
+        *readings*, as `views` gives them) own patterns are told more closely.
         """
         try:
-            if self._own and self._own_may_match(blob, budget or Budget(_PRE_TEST_SECONDS), readings):
+            if self._own and self._own_may_match(blob, budget or Budget(_PRE_TEST_SECONDS), texts, readings):
                 return True
         except BudgetSpent:
             if budget is not None:
@@ -8086,16 +8088,16 @@ class SecretScanner:
             return True
         return False
 
-    def _own_may_match(self, blob: str, budget: Budget, readings: _Readings | None) -> bool:
+    def _own_may_match(self, blob: str, budget: Budget, texts: Sequence[str], readings: _Readings | None) -> bool:
         words = self._own_literals
         if words is None or any(map(_lower(blob).__contains__, words)):
             return True
         if not needs_views(blob):
             return False
-        # What an escape reads as beside others ends a run of letters and digits, so such a run is in each text's own views
-        return not all(map(str.isalnum, words)) or any(
-            any(map(_lower(view.text).__contains__, words)) for text in blob.split("\0")
-            for view in (readings(text) if readings else views(text, budget))[1:])
+        if not texts and "\0" in blob:      # which texts they were matters to their views
+            return True
+        return any(any(map(_lower(view.text).__contains__, words)) for text in texts or (blob,)
+                   for view in (readings(text) if readings else views(text, budget))[1:])
 
     def scan(self, texts: Sequence[str], budget: Budget, names: Sequence[str | None] | None = None,
              readings: _Readings | None = None) -> list[Finding]:
@@ -9156,7 +9158,7 @@ class Subject:
         if self._findings is None:
             scanner = self.policy.scanner
             self._findings = ()
-            if scanner.may_match(self.blob, self.budget, self.readings):
+            if scanner.may_match(self.blob, self.budget, self.texts, self.readings):
                 self._findings = tuple(scanner.scan(self.texts, self.budget, self.names, self.readings))
         return self._findings
 

@@ -370,6 +370,30 @@ class Variables(unittest.TestCase):
         for said in (value, json.dumps(value), json.dumps(value, ensure_ascii=False), base64.b64encode(value.encode()).decode()):
             self.assertEqual(self.found("x %20" + said, values={"B": value})[0].pattern, "withheld-variable B")
 
+    def test_pre_test_reads_each_text_as_the_search_does(self):
+        text = '\\nJiMxMTA7VHI1X2sybVFcdTAwMzkmIzEyMDs=\0Z\\o&#235; "x&#92;n%79%4\\u0031'      # the base64 begins behind `\n`
+        scanner = SecretScanner((), []).with_values({"A": "nTr5_k2mQ9x"})
+        self.assertTrue(scanner.scan([text], Budget(20)))
+        self.assertTrue(scanner.may_match(text) and scanner.may_match(text, None, [text]))
+        self.assertFalse(scanner.may_match(text.replace("X2s", "X2t"), None, [text.replace("X2s", "X2t")]))
+
+    def test_pre_test_misses_nothing(self):
+        rnd = random.Random(SEED)
+        ways = ["%{:02x}".format, "&#{};".format, "\\u{:04x}".format, lambda code: "\u200b" + chr(code)]
+        scanner = SecretScanner((), []).with_values({"A": "nTr5_k2mQ9x", "B": 'rabc\\d"f/1+=2'})
+        for _ in range(300):
+            texts = []
+            for _ in range(rnd.randrange(1, 4)):
+                text = ""
+                for value in rnd.choices(("nTr5_k2mQ9x", 'rabc\\d"f/1+=2'), k=2):
+                    said = "".join(char if rnd.random() < 0.7 else rnd.choice(ways)(ord(char)) for char in value)
+                    said = base64.b64encode(said.encode()).decode() if rnd.random() < 0.3 else said
+                    text += rnd.choice(("", ' \\" ', "\0", "\\", "%20", " ", "\\n")) + said
+                texts.append(text)
+            if scanner.scan(texts, Budget(20)):
+                self.assertTrue(scanner.may_match("\0".join(texts)), (SEED, texts))
+                self.assertTrue(scanner.may_match("\0".join(texts), None, texts), (SEED, texts))
+
     def test_once_each(self):
         found = self.found(f"{self.VALUE} and {self.VALUE} %20 \\\" &amp;")
         self.assertEqual(len(found), len({f.spans for f in found}))
