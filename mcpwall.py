@@ -3165,9 +3165,9 @@ class PathContext(NamedTuple):
 
 
 def default_path_context(project_dir: str | None = None, home: str | None = None, cwd: str | None = None,
-                         ) -> PathContext:
+                         platform: str = sys.platform) -> PathContext:
     """The context of this process; Windows and macOS are taken to ignore case (they do unless set up otherwise)."""
-    windows = os.name == "nt"
+    windows = platform == "win32"
     home = _path_slashes(home or os.path.expanduser("~"))
     if not os.path.isabs(home):                 # no HOME (or a relative one) and no entry in the user data base
         home = "/"
@@ -3176,7 +3176,7 @@ def default_path_context(project_dir: str | None = None, home: str | None = None
     except OSError:                             # the directory was removed under us
         cwd = _path_slashes(project_dir or home)
     project = _path_slashes(os.path.abspath(os.path.expanduser(project_dir))) if project_dir else cwd
-    context = PathContext(home, cwd, None, windows, windows or sys.platform == "darwin", resolve_path)
+    context = PathContext(home, cwd, None, windows, windows or platform == "darwin", resolve_path)
     return context if project_problem(project, context) else context._replace(project=project)
 
 
@@ -3217,8 +3217,7 @@ def resolve_path(path: str) -> str:
     On Linux the kernel does it: 4 µs for a file that exists. A path whose links lead in circles is nowhere.
     """
     if os.name == "nt":
-        # realpath of a network path would send the user's password hash to that server
-        return path if path.startswith("//") else _path_slashes(_path_windows_real(path))
+        return _path_windows_real(path)
     if _O_PATH is not None:
         real = _path_ask_kernel(path)
         if real is not None:
@@ -3235,9 +3234,10 @@ def resolve_path(path: str) -> str:
     return _path_follow(path)
 
 
-def _path_windows_real(path: str) -> str:
+def _path_windows_real(path: str, realpath: Callable[[str], str] = os.path.realpath) -> str:
+    """The same on Windows. Network paths stay: to look one up would send the user's password hash to that server."""
     try:
-        return os.path.realpath(path)
+        return path if path.startswith("//") else _path_slashes(realpath(path), True)
     except (OSError, ValueError):
         return path
 
@@ -3306,16 +3306,24 @@ _PATH_ALIAS = re.compile(
     re.IGNORECASE)
 
 
-def _path_slashes(path: str) -> str:
+def _path_slashes(path: str, windows: bool = os.name == "nt") -> str:
     """A path of this system in canonical separators; `\\\\?\\` goes."""
-    if os.name != "nt":
+    if not windows:
         return path
     path = path.replace("\\", "/")
     return "//" + path[8:] if path.startswith("//?/UNC/") else path[4:] if path.startswith("//?/") else path
 
 
 def _path_fold(path: str, ctx: PathContext) -> str:
-    return path.casefold() if ctx.fold_case or path[1:2] == ":" or path[:2] == "//" else path
+    return _path_same(path) if ctx.fold_case or path[1:2] == ":" or path[:2] == "//" else path
+
+
+def _path_same(name: str) -> str:
+    """One spelling for all that a file system which ignores case takes for one name; macOS: `é` and `e´` too."""
+    if name.isascii():
+        return name.lower()
+    from unicodedata import normalize
+    return normalize("NFC", normalize("NFD", name).casefold())
 
 
 def _path_variables(ctx: PathContext) -> dict[str, str]:
@@ -3637,7 +3645,7 @@ class _SplitPath:
     __slots__ = ("parts", "known", "fold", "_path", "_context", "_starts")
 
     def __init__(self, canonical: str, ctx: PathContext, fold: bool) -> None:
-        self._path, self._context, self.fold = canonical.casefold() if fold else canonical, ctx, fold
+        self._path, self._context, self.fold = _path_same(canonical) if fold else canonical, ctx, fold
         self.parts = [part for part in self._path.split("/") if part]
         self.known = frozenset(self.parts)
         self._starts: dict[str, list[int]] = {"": [0]}
@@ -3647,7 +3655,7 @@ class _SplitPath:
         if found is None:
             path, ctx = self._path, self._context
             place = ctx.project or ctx.cwd if anchor == "project" else ctx.home
-            place = (place.casefold() if self.fold else place).rstrip("/")
+            place = (_path_same(place) if self.fold else place).rstrip("/")
             ends = {len(place)} if path == place or path.startswith(place + "/") else set()
             home = _PATH_HOMES.match(path) if anchor == "~*" else None
             if home is not None:
@@ -3677,7 +3685,7 @@ class _PathPattern:
             made = self._made[fold] = []
             for glob in _path_braces(self.glob):
                 anchor, parts = _path_anchored(glob)
-                tests = [_path_component(part.casefold() if fold else part) for part in parts]
+                tests = [_path_component(_path_same(part) if fold else part) for part in parts]
                 made.append((anchor, tests, next((test for test in reversed(tests) if type(test) is str), None)))
         return made
 
@@ -3798,7 +3806,7 @@ class PathIndex:
 
     def _add(self, pattern: _PathPattern) -> None:
         """File *pattern* under what every path that it matches must have."""
-        parts = _PATH_PARTS.findall(pattern.glob.casefold())
+        parts = _PATH_PARTS.findall(_path_same(pattern.glob))
         best: tuple[bool, bool, int] = (False, False, -1)
         keys: list[str] = []
         for at, part in enumerate(parts):
@@ -3821,7 +3829,7 @@ class PathIndex:
 
     def matches(self, canonical: str, ctx: PathContext) -> Mapping[str, str]:
         """{name of a list: the glob that decided}, for the lists that *canonical* hits; 1 µs when none does."""
-        parts = canonical.casefold().strip("/").split("/")
+        parts = _path_same(canonical).strip("/").split("/")
         base, candidates = parts[-1], self._others
         if "<" + base[:3] in self._ends or ">" + base[-3:] in self._ends:
             near = self._ends.get("<" + base[:3], []) + self._ends.get(">" + base[-3:], [])

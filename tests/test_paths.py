@@ -146,6 +146,13 @@ class Containment(unittest.TestCase):
         self.assertFalse(self.under("D:\\Users\\u\\proj\\x", ctx=WINDOWS))
         self.assertFalse(self.under("\\\\server\\share\\x", ctx=WINDOWS))
 
+    def test_two_spellings_of_an_accent_are_one_name_where_the_file_system_says_so(self):
+        for name in ("/Users/u/Gesch\u00e4ft/x", "/Users/u/Gescha\u0308ft/x", "/Users/u/GESCHA\u0308FT/x"):
+            self.assertTrue(mcpwall.is_under(name, ["~/Gesch\u00e4ft"], MAC), name)
+            self.assertTrue(mcpwall.may_be_under(name, ["~/Gescha\u0308ft"], MAC), name)
+            self.assertTrue(mcpwall.PathGlobs(["~/Gesch\u00e4ft/**"]).matches(name, MAC), name)
+        self.assertFalse(mcpwall.is_under("/home/u/Gescha\u0308ft/x", ["~/Gesch\u00e4ft"], LINUX))
+
     def test_may_be_under_takes_any_reading(self):
         self.assertTrue(mcpwall.may_be_under("%2fdata%2fx", ["/data"], LINUX))
         self.assertFalse(mcpwall.may_be_under("/data2/x", ["/data"], LINUX))
@@ -169,6 +176,19 @@ class Project(unittest.TestCase):
             self.assertEqual((ctx.home, ctx.project), ("/nowhere/u", folder.replace("\\", "/")))
             self.assertIsNone(mcpwall.default_path_context(folder, home=folder).project)
         self.assertIsNone(mcpwall.default_path_context(cwd="/", home="/nowhere/u").project)
+        kinds = [mcpwall.default_path_context(home="/u", platform=platform)[3:5] for platform in ("linux", "darwin", "win32")]
+        self.assertEqual(kinds, [(False, False), (False, True), (True, True)])
+
+    def test_links_on_windows(self):
+        def real(path):
+            return {"C:/l/x": "\\\\?\\C:\\t\\x", "Z:/x": "\\\\?\\UNC\\server\\share\\x"}[path]
+        self.assertEqual(mcpwall._path_windows_real("C:/l/x", real), "C:/t/x")
+        self.assertEqual(mcpwall._path_windows_real("Z:/x", real), "//server/share/x")
+
+        def fails(path):
+            raise OSError(1, path)
+        self.assertEqual(mcpwall._path_windows_real("C:/x", fails), "C:/x")
+        self.assertEqual(mcpwall._path_windows_real("//host/share/x", self.fail), "//host/share/x")     # nobody is asked
 
 
 @unittest.skipUnless(hasattr(os, "symlink") and os.name == "posix", "needs symbolic links")
