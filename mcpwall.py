@@ -11674,6 +11674,35 @@ _open_log = _open_log_at if os.open in os.supports_dir_fd and hasattr(os, "O_NOF
 _log_write = os.write if os.name == "posix" else _log_write_locked
 
 
+def _kernel32() -> Any:
+    """Windows' own functions, their handles being whole numbers; None elsewhere, and where Python has no ctypes."""
+    try:
+        import ctypes
+        kernel = ctypes.WinDLL("kernel32")              # type: ignore[attr-defined]
+    except (ImportError, AttributeError, OSError):
+        return None
+    handle, number = ctypes.c_void_p, ctypes.c_uint32
+    for function, gives, *takes in (
+            ("CreateJobObjectW", handle, handle, handle),
+            ("SetInformationJobObject", number, handle, number, ctypes.c_char_p, number),
+            ("AssignProcessToJobObject", number, handle, handle), ("TerminateJobObject", number, handle, number),
+            ("OpenProcess", handle, number, number, number), ("WaitForSingleObject", number, handle, number),
+            ("GetStdHandle", handle, number), ("GetConsoleMode", number, handle, handle),
+            ("SetConsoleMode", number, handle, number)):
+        entry = getattr(kernel, function)
+        entry.restype, entry.argtypes = gives, takes
+    return kernel
+
+
+def _shows_colours(kernel: Any) -> bool:
+    """Does the terminal at stderr understand colours? That of Windows does once it has been asked to."""
+    if kernel is None:
+        return True
+    import ctypes
+    mode, console = ctypes.c_uint32(), kernel.GetStdHandle(0xFFFFFFF4)      # STD_ERROR_HANDLE
+    return bool(kernel.GetConsoleMode(console, ctypes.byref(mode)) and kernel.SetConsoleMode(console, mode.value | 4))
+
+
 def format_decision(fields: Mapping[str, Any], colour: bool, now: float) -> str:
     """The stderr line of an audit record: `[12:00:00] DENY tools/call read_file [rule] - message`."""
     return f"[{time.strftime('%H:%M:%S', time.localtime(now))}] {_decision_text(fields, colour)}"
@@ -11709,7 +11738,9 @@ class Reporter:
     def __init__(self, stream: Any, level: str = "info", colour: bool | None = None,
                  clock: Callable[[], float] = time.time) -> None:
         terminal = stream is not None and stream.isatty()
-        self.colour = terminal and not os.environ.get("NO_COLOR") if colour is None else colour
+        if colour is None:
+            colour = terminal and not os.environ.get("NO_COLOR") and _shows_colours(_kernel32())
+        self.colour = colour
         self._stream, self._clock = stream, clock
         self._least = _LEVELS[level] if stream is not None else math.inf
         try:        # a terminal is written through its stream, which knows its encoding; all else as UTF-8
@@ -11843,8 +11874,8 @@ def find_command(name: str, environ: Mapping[str, str], windows: bool = os.name 
     places = [""] if named else (environ.get("PATH") or os.defpath).split(";" if windows else ":")
     endings = [""]
     if windows:     # `npx` is npx.cmd; the working directory is not searched
-        places = [place for place in places if place or named]
-        known = environ.get("PATHEXT", ".COM;.EXE;.BAT;.CMD").lower().split(";")
+        places = [place.strip('"') for place in places if place or named]
+        known = _program_endings(environ)
         endings = [""] if os.path.splitext(name)[1].lower() in known else known
     refused = ""
     for path in [os.path.join(place, name) + ending for place in places for ending in endings]:
@@ -11858,6 +11889,11 @@ def find_command(name: str, environ: Mapping[str, str], windows: bool = os.name 
         raise CommandError(f"cannot start the server: {refused}", 126)
     where = "no such file" if named else "not found in PATH"
     raise CommandError(f"cannot start the server: {name or 'an empty name'}: {where}", 127)
+
+
+def _program_endings(environ: Mapping[str, str]) -> list[str]:
+    """What the names of programs end with on Windows, in the order they are tried."""
+    return [ending for ending in environ.get("PATHEXT", ".COM;.EXE;.BAT;.CMD").lower().split(";") if ending]
 
 
 class _Child(NamedTuple):
@@ -11874,7 +11910,7 @@ def _start(command: Sequence[str], environ: Mapping[str, str]) -> _Child:
         raise CommandError("no server command given after --", 127)
     path = find_command(command[0], environ)
     if os.name == "nt":
-        return _start_windows(path, list(command), environ)
+        return _start_windows(path, list(command), environ, _kernel32())
     try:
         try:
             return _start_posix(path, list(command), environ)
@@ -11938,30 +11974,39 @@ def _hide_descriptors() -> None:
             pass
 
 
-def _start_windows(path: str, argv: list[str], environ: Mapping[str, str]) -> _Child:
+def _start_windows(path: str, argv: list[str], environ: Mapping[str, str], kernel: Any = None) -> _Child:
+    """By subprocess, in a job of its own where *kernel* (`_kernel32`) has jobs."""
     import signal
     import subprocess
+    path = os.path.abspath(path)
     command: Any = [path, *argv[1:]]
-    if path.lower().endswith((".cmd", ".bat")):
+    ending = os.path.splitext(path)[1].lower()
+    if ending in _program_endings(environ) and ending not in (".exe", ".com"):
         command = batch_command_line(path, argv[1:], environ)
     group = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
+    job = _Job(kernel)
     try:
         child = subprocess.Popen(command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                  env=dict(environ), creationflags=group)
     except (OSError, ValueError) as fault:
         raise CommandError(f"cannot start the server: {path}: {fault}", 126) from None
+    job.add(int(getattr(child, "_handle", 0)))
 
     def send(signum: int) -> bool:
-        if child.poll() is not None:
-            return False
-        if signum == _SIGKILL:      # the only way there to end what the server has started as well
-            subprocess.call(["taskkill", "/T", "/F", "/PID", str(child.pid)], stdout=subprocess.DEVNULL,
-                            stderr=subprocess.DEVNULL)
+        gone = child.poll() is not None
+        if (signum == _SIGKILL or signum and gone) and job.end() or gone:
+            return not gone
+        if signum == _SIGKILL:      # stdin: a program that inherits a pipe which is being read hangs as it starts
+            killer = [windows_program("taskkill.exe", environ), "/T", "/F", "/PID", str(child.pid)]
+            try:
+                subprocess.call(killer, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            except OSError:
+                child.kill()
         elif signum:
             try:
                 child.send_signal(getattr(signal, "CTRL_BREAK_EVENT", signum))
-            except OSError:         # hosts with windows have no console to send it through; SIGKILL follows in time
-                pass
+            except (OSError, SystemError):      # no console to send it through: Python has ended the process itself, or
+                pass                            # SIGKILL follows in time
         return True
     ends = []
     for stream in (child.stdin, child.stdout):
@@ -11971,15 +12016,47 @@ def _start_windows(path: str, argv: list[str], environ: Mapping[str, str]) -> _C
     return _Child(ends[0], ends[1], child.wait, send)
 
 
+class _Job:
+    """A job object of Windows: what is put into it, and what that starts, ends with us, however we end.
+
+    Where there are no jobs it does nothing: then a killed wall leaves its server behind.
+    """
+
+    def __init__(self, kernel: Any) -> None:
+        self._kernel, self._job, self._size = kernel, None, 144 if sys.maxsize > 1 << 32 else 112
+        if kernel is not None:
+            # JOBOBJECT_EXTENDED_LIMIT_INFORMATION: only LimitFlags, at byte 16. KILL_ON_JOB_CLOSE, and BREAKAWAY_OK: a
+            # server may start what is to stay, as elsewhere by setsid. Nobody closes the job: it goes when we go.
+            limits = bytes(16) + (0x2000 | 0x800).to_bytes(4, "little")
+            job = kernel.CreateJobObjectW(None, None)
+            if job and kernel.SetInformationJobObject(job, 9, limits.ljust(self._size, b"\0"), self._size):
+                self._job = job
+
+    def add(self, process: int) -> None:
+        """Put the process with this handle into the job. What it starts before that is not in it: do it at once."""
+        if self._job and not self._kernel.AssignProcessToJobObject(self._job, process):
+            self._job = None
+
+    def end(self) -> bool:
+        """End all that are in the job; False when nobody is kept there."""
+        return bool(self._job and self._kernel.TerminateJobObject(self._job, 1))
+
+
+def windows_program(name: str, environ: Mapping[str, str]) -> str:
+    """Full path of one of Windows' own programs; by its name alone, a file in the working directory would be started."""
+    return "\\".join((environ.get("SYSTEMROOT") or r"C:\Windows", "System32", name))
+
+
 def batch_command_line(path: str, arguments: Sequence[str], environ: Mapping[str, str]) -> str:
     """The command line that has cmd.exe run a batch file with exactly these *arguments*. CommandError."""
     words = []
     for word in (path, *arguments):
         if re.search(r'["%\r\n\0]', word):      # cmd expands and splits these even within quotes
-            raise CommandError(f"cannot start the server: {path} is a batch file and cannot take {word!r}; "
+            raise CommandError(f"cannot start the server: {path} is run by cmd.exe, which cannot take {word!r}; "
                                "start the program behind it directly", 126)
         words.append('"' + re.sub(r"(\\+)$", r"\1\1", word) + '"')
-    return f'"{environ.get("COMSPEC", "cmd.exe")}" /d /s /c "{" ".join(words)}"'
+    shell = environ.get("COMSPEC") or windows_program("cmd.exe", environ)
+    return f'"{shell}" /d /v:off /s /c "{" ".join(words)}"'
 
 
 # -- what systems can or cannot do with a pipe
@@ -12006,8 +12083,28 @@ def _room_for(fd: int) -> int:
 
 
 def _reader_gone(fd: int) -> bool:
-    """True when nobody can read any more what is written to *fd*."""
-    return bool(_poll(fd, 0) & (_POLLERR | _POLLHUP))
+    """True when nobody can read any more what is written to *fd*. (macOS tells only who asks for something.)"""
+    return bool(_poll(fd, _POLLOUT) & (_POLLERR | _POLLHUP))
+
+
+def _keep_bytes(*fds: int, windows: bool = os.name == "nt") -> None:
+    """Have *fds* carry bytes as they are: Windows' text mode ends at Ctrl-Z and turns `\\n` into `\\r\\n`."""
+    if windows:
+        import msvcrt
+        for fd in fds:
+            try:
+                msvcrt.setmode(fd, 0x8000)      # type: ignore[attr-defined]
+            except OSError:                     # closed; reading will tell
+                pass
+
+
+def _parent_watch(kernel: Any = None, getppid: Callable[[], int] = os.getppid) -> Callable[[], bool]:
+    """Returns what says whether the process that started us has gone."""
+    parent = getppid()
+    if kernel is None:
+        return lambda: getppid() != parent
+    process = kernel.OpenProcess(0x100000, False, parent)   # Windows names a dead parent for ever; SYNCHRONIZE
+    return lambda: bool(process) and kernel.WaitForSingleObject(process, 0) == 0
 
 
 def _widen(*fds: int) -> None:
@@ -12166,7 +12263,7 @@ class _Relay:
         self._warned = self._over = self._killed = False
         self._signals: list[int] = []           # taken, not yet passed on
         self._interrupts = 0
-        self._parent = os.getppid()
+        self._parent_gone = _parent_watch(_kernel32())
         self._terminate_at = self._kill_at = math.inf
 
     # in any thread
@@ -12322,7 +12419,7 @@ class _Relay:
         if self._terminate_at < math.inf or self._kill_at < math.inf:
             return
         outlet = self._outlets["client"]
-        if os.getppid() != self._parent or outlet.broken or (outlet.open and _reader_gone(outlet.fd)):
+        if self._parent_gone() or outlet.broken or (outlet.open and _reader_gone(outlet.fd)):
             outlet.broken = True
             self._outlets["server"].close()
             self._terminate_at = now + self._patience.vanished
@@ -12408,6 +12505,7 @@ def relay(session: Session, command: Sequence[str], audit: AuditLog | None, repo
     restore = _catch_signals(lambda signum, _: running.take_signal(signum) if running else early.append(signum))
     try:
         child = _start(command, os.environ if environ is None else environ)
+        _keep_bytes(stdin, stdout, child.stdin, child.stdout)
         running = _Relay(session, child, audit, reporter, patience, stdin, stdout)
         try:
             for signum in early:

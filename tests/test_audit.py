@@ -363,6 +363,27 @@ class OtherPlatform(LogCase):
         self.assertEqual([line["n"] for line in self.lines()], [1, 2])
 
 
+    def test_colours_only_on_a_console_that_takes_them(self):
+        modes = []
+
+        def kernel(knows, allows):
+            return types.SimpleNamespace(GetStdHandle=lambda which: which, GetConsoleMode=lambda handle, mode: knows,
+                                         SetConsoleMode=lambda handle, mode: modes.append((handle, mode)) or allows)
+        self.assertEqual([mcpwall._shows_colours(kernel(*answers)) for answers in ((1, 1), (1, 0), (0, 1))], [True, False, False])
+        self.assertEqual(modes, [(0xFFFFFFF4, 4)] * 2)
+        self.assertTrue(mcpwall._shows_colours(None))
+
+    def test_windows_functions_are_not_to_be_had_elsewhere_or_are_all_there(self):
+        import ctypes
+        with mock.patch.object(ctypes, "WinDLL", lambda name: mock.Mock(), create=True):
+            kernel = mcpwall._kernel32()
+        self.assertEqual(kernel.OpenProcess.restype, ctypes.c_void_p)
+        with mock.patch.dict(sys.modules, ctypes=None):
+            self.assertIsNone(mcpwall._kernel32())
+        if POSIX:
+            self.assertIsNone(mcpwall._kernel32())
+
+
 class Lines(unittest.TestCase):
     """The format of decisions on stderr."""
 

@@ -11,7 +11,9 @@ import sys
 import tempfile
 import threading
 import time
+import types
 import unittest
+from unittest import mock
 
 import mcpwall
 
@@ -543,14 +545,18 @@ class Commands(unittest.TestCase):
         self.assertEqual(mcpwall.find_command("npx.exe", environ, windows=True), exe)
         self.assertEqual(mcpwall.find_command(exe[:-4], environ, windows=True), exe)
         self.assertEqual(mcpwall.find_command("npx", {**environ, "PATHEXT": ".EXE"}, windows=True), exe)
+        self.assertEqual(mcpwall.find_command("npx", {**environ, "PATHEXT": ";.CMD;"}, windows=True), cmd)
+        self.assertEqual(mcpwall.find_command("npx", {"PATH": f'"{os.path.dirname(exe)}"'}, windows=True), exe)
         with self.assertRaises(mcpwall.CommandError):
             mcpwall.find_command("uvx", environ, windows=True)
 
     def test_batch_files_are_quoted_or_refused(self):
         line = mcpwall.batch_command_line(r"C:\node\npx.cmd", ["-y", "a b", "a&b|c>d^e", "C:\\dir\\", ""],
                                           {"COMSPEC": r"C:\Windows\cmd.exe"})
-        self.assertEqual(line, r'"C:\Windows\cmd.exe" /d /s /c ""C:\node\npx.cmd" "-y" "a b" "a&b|c>d^e" '
+        self.assertEqual(line, r'"C:\Windows\cmd.exe" /d /v:off /s /c ""C:\node\npx.cmd" "-y" "a b" "a&b|c>d^e" '
                                r'"C:\dir\\" """')
+        for environ in ({}, {"SYSTEMROOT": r"C:\Windows"}):      # what hosts hand on: no COMSPEC, and a folder may hold a cmd.exe
+            self.assertTrue(mcpwall.batch_command_line("x.cmd", [], environ).startswith(r'"C:\Windows\System32\cmd.exe" '))
         for bad in ('say "hi"', "%PATH%", "a\nb", "a\0b"):
             with self.assertRaises(mcpwall.CommandError) as caught:
                 mcpwall.batch_command_line("x.cmd", [bad], {})
@@ -688,21 +694,129 @@ class Embedded(unittest.TestCase):
             os.close(fd)
 
 
-class WindowsStart(unittest.TestCase):
-    """The way the server is started there, with the means of this system."""
+class Kernel:
+    """The functions of Windows that we call; *refusing* names those that fail."""
+
+    def __init__(self, *refusing):
+        self.refusing, self.calls = refusing, []
+
+    def __getattr__(self, name):
+        def call(*args):
+            self.calls.append((name, *args))
+            return 0 if name in self.refusing else 77
+        return call
+
+    def names(self):
+        return [call[0] for call in self.calls]
+
+
+class OnWindows(unittest.TestCase):
+    """What is done otherwise there, with the means of this system."""
+
+    def start(self, habit="good", kernel=None, environ=None):
+        fd, self.pids = tempfile.mkstemp(dir=TOP)
+        os.close(fd)
+        child = mcpwall._start_windows(SERVER[0], [*SERVER, habit, "5"], {**os.environ, "PIDS": self.pids, **(environ or {})}, kernel)
+        self.addCleanup(os.close, child.stdout)
+        return child
 
     def test_start_and_end(self):
-        fd, path = tempfile.mkstemp(dir=TOP)
-        os.close(fd)
-        environ = dict(os.environ, PIDS=path)
-        child = mcpwall._start_windows(SERVER[0], [*SERVER, "good", "5"], environ)
+        child = self.start()
         os.write(child.stdin, request(1))
         self.assertIn(b'"result"', os.read(child.stdout, 65536))
         self.assertTrue(child.signal(0))
         os.close(child.stdin)
         self.assertEqual(child.wait(), 5)
         self.assertFalse(child.signal(0))
-        os.close(child.stdout)
+
+    def test_the_server_ends_with_a_wall_that_is_killed(self):
+        kernel = Kernel()
+        child = self.start(kernel=kernel)
+        self.assertEqual(kernel.names(), ["CreateJobObjectW", "SetInformationJobObject", "AssignProcessToJobObject"])
+        _, job, kind, limits, size = kernel.calls[1]
+        self.assertEqual((job, kind, len(limits)), (77, 9, size))
+        self.assertEqual(int.from_bytes(limits, "little") >> 128, 0x2000 | 0x800)
+        os.close(child.stdin)
+        self.assertEqual(child.wait(), 5)
+        self.assertFalse(child.signal(15))      # what it has left behind ends
+        self.assertEqual(kernel.calls[3:], [("TerminateJobObject", 77, 1)])
+
+    def test_size_of_the_limits_of_a_job(self):
+        import ctypes
+        long, word, size = ctypes.c_int64, ctypes.c_uint32, ctypes.c_size_t
+        fields = [long, long, word, size, size, word, size, word, word, *[ctypes.c_uint64] * 6, *[size] * 4]
+        made = type("Limits", (ctypes.Structure,), {"_fields_": [(f"f{n}", kind) for n, kind in enumerate(fields)]})
+        self.assertEqual((made.f2.offset, ctypes.sizeof(made)), (16, mcpwall._Job(None)._size))
+
+    def test_a_server_starts_where_there_are_no_jobs(self):
+        for refusing in ("CreateJobObjectW", "SetInformationJobObject", "AssignProcessToJobObject"):
+            kernel = Kernel(refusing)
+            child = self.start(kernel=kernel)
+            os.close(child.stdin)
+            self.assertEqual(child.wait(), 5)
+            self.assertNotIn("TerminateJobObject", kernel.names())
+
+    def test_without_a_job_taskkill_is_windows_own_and_does_not_inherit_our_input(self):
+        child, calls = self.start("deaf"), []
+        with mock.patch.object(subprocess, "call", lambda argv, **how: calls.append((argv, how))):
+            self.assertTrue(child.signal(9))
+        (argv, how), = calls
+        self.assertEqual(argv[0], r"C:\Windows\System32\taskkill.exe")
+        self.assertEqual(how["stdin"], subprocess.DEVNULL)
+        self.assertTrue(child.signal(9))        # there is no such program here
+        self.assertNotEqual(child.wait(), 0)
+        os.close(child.stdin)
+
+    def test_a_host_without_console_is_no_fault_of_ours(self):
+        child = self.start()
+        with mock.patch.object(subprocess.Popen, "send_signal", side_effect=SystemError("returned a result with an exception set")):
+            self.assertTrue(child.signal(15))
+        os.close(child.stdin)
+        self.assertEqual(child.wait(), 5)
+
+    def test_scripts_are_run_by_cmd(self):
+        seen = []
+        with mock.patch.object(subprocess, "Popen", side_effect=lambda command, **_: seen.append(command) or self.fail_to_start()):
+            for name in ("npx.cmd", "x.BAT", "x.py", "x.exe", "x"):
+                with self.assertRaises(mcpwall.CommandError):
+                    mcpwall._start_windows("/a/" + name, [name, "1"], {"PATHEXT": ".COM;.EXE;.BAT;.CMD;.PY"})
+        self.assertEqual([type(command) for command in seen], [str, str, str, list, list])
+
+    def fail_to_start(self):
+        raise OSError(2, "no such file")
+
+    def test_lines_carry_ctrl_z_and_line_ends_as_they_are(self):
+        modes = []
+
+        def setmode(fd, mode):
+            if fd == 9:
+                raise OSError(9, "Bad file descriptor")
+            modes.append((fd, mode))
+        with mock.patch.dict(sys.modules, msvcrt=types.SimpleNamespace(setmode=setmode)):
+            mcpwall._keep_bytes(0, 9, 1, windows=True)
+            mcpwall._keep_bytes(3, windows=False)
+        self.assertEqual(modes, [(0, 0x8000), (1, 0x8000)])
+
+    def test_a_host_that_has_gone_is_noticed_though_its_number_stays(self):
+        running = types.SimpleNamespace(OpenProcess=lambda *_: 5, WaitForSingleObject=lambda *_: 258)
+        gone = mcpwall._parent_watch(running, lambda: 4711)
+        self.assertFalse(gone())
+        running.WaitForSingleObject = lambda *_: 0
+        self.assertTrue(gone())
+        self.assertFalse(mcpwall._parent_watch(Kernel("OpenProcess"), lambda: 4711)())      # no right to look
+        numbers = [4711, 4711, 1]
+        elsewhere = mcpwall._parent_watch(None, lambda: numbers.pop(0))
+        self.assertEqual([elsewhere(), elsewhere()], [False, True])
+
+    def test_no_poll(self):
+        with mock.patch.dict(sys.modules, select=types.SimpleNamespace()):
+            self.assertEqual((mcpwall._poll(1, 4), mcpwall._room_for(1), mcpwall._reader_gone(1)), (0, 0, False))
+
+
+class OnMacOS(unittest.TestCase):
+    def test_a_reader_that_has_gone_is_noticed_where_poll_tells_only_who_asks(self):
+        with mock.patch.object(mcpwall, "_poll", lambda fd, events, seconds=0.0: 16 if events else 0):
+            self.assertTrue(mcpwall._reader_gone(1))
 
 
 if __name__ == "__main__":
