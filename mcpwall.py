@@ -11387,7 +11387,7 @@ def read_policy_file(path: str, check_owner: bool = True) -> tuple[bytes, str]:
     if len(data) > MAX_POLICY_BYTES:
         raise PolicyError(f"larger than {MAX_POLICY_BYTES} bytes; split it or leave out what is built in", path)
     try:
-        return data, data.decode("utf-8")
+        return data, data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8")   # `>` of PowerShell
     except UnicodeDecodeError as fault:
         raise PolicyError(f"not UTF-8 at byte {fault.start}; save the file as UTF-8", path,
                           data.count(b"\n", 0, fault.start) + 1) from None

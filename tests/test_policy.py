@@ -379,6 +379,9 @@ class Layers(InEmptyHome):
             stream.write(b"version: 1\n# \xff\n")
         with self.assertRaisesRegex(mcpwall.PolicyError, "UTF-8"):
             self.load(config=path)
+        with open(path, "wb") as stream:        # what PowerShell 5 makes of `mcpwall rules default > y.yml`
+            stream.write("version: 1\r\nrules: []\r\n".encode("utf-16"))
+        self.assertEqual(self.load(config=path).rules, ())
 
     @unittest.skipUnless(hasattr(os, "getuid"), "POSIX modes")
     def test_a_policy_that_others_can_write_is_refused(self) -> None:
