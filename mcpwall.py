@@ -12553,11 +12553,12 @@ _MAX_SERVERS = 2000                   # in one map (or projects in one file); a 
 _LOCK_WAIT_S = 60.0                    # many wraps at once, each of a file of megabytes
 
 # Where hosts keep their servers, one row per file: client names, scope, where the server map is, file.
-# `~` home; `./` the project; $APP, $CONF, $CODE, ${VAR:-else}: see `_expand_path`; {a,b} either; `*` a glob;
+# `~` home; `./` the project; $APP, $CONF, $CODE, $LOCAL, ${VAR:-else}: see `_expand_path`; {a,b} either; `*` a glob;
 # `linux:`, `darwin:`, `win32:`, `posix:`: only there. `?`: without that key the document itself is the map.
 # Scope `managed` is an administrator's: listed, never edited.
 _HOST_FILES = """
 claude-desktop | user | mcpServers | $APP/Claude/claude_desktop_config.json
+claude-desktop | user | mcpServers | win32:$LOCAL/Packages/Claude_*/LocalCache/Roaming/Claude/claude_desktop_config.json
 claude-code | user | mcpServers | ${CLAUDE_CONFIG_DIR:-~}/.claude.json
 claude-code | local | projects.*.mcpServers | ${CLAUDE_CONFIG_DIR:-~}/.claude.json
 claude-code copilot | project | mcpServers | ./.mcp.json
@@ -12664,7 +12665,8 @@ def _expand_path(template: str, home: str, project: str, environ: Mapping[str, s
     config = xdg if xdg.startswith("/") else home + "/.config"
     roaming = environ.get("APPDATA") or home + "/AppData/Roaming"
     library = home + "/Library/Application Support"
-    folders = {"CONF": roaming if platform == "win32" else config,
+    folders = {"LOCAL": environ.get("LOCALAPPDATA") or home + "/AppData/Local",
+               "CONF": roaming if platform == "win32" else config,
                "APP": {"win32": roaming, "darwin": library}.get(platform, config)}
     template = template.replace("$CODE", "$APP/{Code,Code - Insiders,VSCodium,Cursor,Windsurf}/User")
     paths = [""]
@@ -13330,21 +13332,26 @@ class FileLock:
             self._fd = -1
 
 
-def _try_lock(fd: int) -> bool:
+def _try_lock(fd: int, windows: bool = os.name == "nt") -> bool:
     try:
-        if sys.platform == "win32":
+        if windows:
             import msvcrt
-            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
+            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)      # type: ignore[attr-defined]
         else:
             import fcntl
             fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return True
-    except OSError:
+    except (BlockingIOError, PermissionError):      # what POSIX and Windows say when somebody holds it
         return False
+    except OSError:                                 # a file system without locks, as some homes on a network
+        pass
+    return True
+
+
+_REPLACE_PAUSES_S = (0.01, 0.04, 0.15, 0.5, 0.0)
 
 
 def write_whole(path: str, data: bytes, mode: int = 0o600, owner: tuple[int, int] | None = None,
-                check: Callable[[], None] | None = None, fs: Any = os) -> None:
+                check: Callable[[], None] | None = None, fs: Any = os, windows: bool = os.name == "nt") -> None:
     """Put *data* at *path* in one step: whoever looks, at any time, sees the old file or the new one, whole.
 
     *check* is called when the new file is on the disk, just before it takes its place, and may raise. *fs* is
@@ -13368,9 +13375,16 @@ def write_whole(path: str, data: bytes, mode: int = 0o600, owner: tuple[int, int
             fs.fsync(fd)
         finally:
             fs.close(fd)
-        if check is not None:
-            check()
-        fs.replace(temporary, path)
+        for pause in _REPLACE_PAUSES_S:
+            if check is not None:
+                check()
+            try:
+                fs.replace(temporary, path)
+                break
+            except PermissionError:     # Windows replaces no file that somebody, such as a virus scanner, has open
+                if not windows or not pause:
+                    raise
+                time.sleep(pause)
     except BaseException:
         try:
             fs.unlink(temporary)
@@ -13401,6 +13415,9 @@ def save_config(path: str, old: bytes, new: bytes, keep_backup: bool = False, fs
     something else than *old*, ConfigError when it cannot be written; it is then as it was.
     """
     import stat
+    if _is_kept_private(path):
+        raise ConfigError(f"{path}: this Python, from the Microsoft Store, keeps what it writes below AppData to itself, "
+                          "so the host would not see the change; run mcpwall with one from python.org")
     target = os.path.realpath(path)
     try:
         status = os.stat(target)
@@ -13426,6 +13443,11 @@ def save_config(path: str, old: bytes, new: bytes, keep_backup: bool = False, fs
             fs.unlink(backup)
     except OSError as fault:
         raise ConfigError(f"{path}: {fault.strerror or fault}") from None
+
+
+def _is_kept_private(path: str, prefix: str = sys.base_prefix) -> bool:
+    """Is *path* where a Python at *prefix* may write only a copy for itself? A packaged one of Windows may, below AppData."""
+    return all(word in re.split(r"[/\\]", place.lower()) for word, place in (("windowsapps", prefix), ("appdata", path)))
 
 
 def _is_own_backup(path: str) -> bool:
@@ -14402,14 +14424,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except WallError as fault:
         print(f"mcpwall: {printable(str(fault), 2000)}", file=sys.stderr)
         return 2
-    except BrokenPipeError:     # whoever read our output has gone, as in `mcpwall rules | head -1`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 1
     except OSError as fault:    # the disk is full, the working directory is gone
+        if _is_unread(fault):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            return 1
         print(f"mcpwall: {fault.strerror or fault}{f': {fault.filename}' if fault.filename else ''}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def _is_unread(fault: OSError, windows: bool = os.name == "nt") -> bool:
+    """Has whoever read our output gone, as in `mcpwall rules | head -1`? Windows says EINVAL, and names no file."""
+    return isinstance(fault, BrokenPipeError) or windows and fault.errno == 22 and fault.filename is None
 
 
 def _settle_streams() -> None:
@@ -14845,7 +14872,7 @@ def _cmd_demo(options: _Options, words: list[str]) -> int:
             if name.endswith(".jsonl"):
                 with open(os.path.join(folder, name), encoding="utf-8") as log:
                     _demo_log(log)
-    us = f"python3 {os.path.basename(__file__)}" if __name__ == "__main__" else "mcpwall"
+    us = f"{'python' if os.name == 'nt' else 'python3'} {os.path.basename(__file__)}" if __name__ == "__main__" else "mcpwall"
     print(f"\nNext: put it in front of a server of yours:\n  {us} -- npx -y @modelcontextprotocol/server-filesystem ~/proj\n"
           f"or let it find the servers of your hosts and wrap them:\n  {us} init")
     return 0

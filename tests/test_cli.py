@@ -209,6 +209,12 @@ class Relaying(Cli):
                               env=self.environ, capture_output=True)
         self.assertNotIn(b"Traceback", done.stderr)
 
+    def test_a_reader_that_has_gone_on_windows(self) -> None:
+        self.assertTrue(mcpwall._is_unread(OSError(22, "Invalid argument"), windows=True))
+        self.assertFalse(mcpwall._is_unread(OSError(22, "Invalid argument", "policy.yml"), windows=True))
+        self.assertFalse(mcpwall._is_unread(OSError(22, "Invalid argument"), windows=False))
+        self.assertTrue(mcpwall._is_unread(BrokenPipeError(32, "Broken pipe"), windows=False))
+
     def test_log_level_filters_stderr_only(self) -> None:
         text = json.dumps(request("tools/call", {"name": "t"})) + "\n"
         self.assertEqual(self.run_wall("--log-level", "error", "--", sys.executable, "-c", self.SERVER, text=text).stderr, b"")
