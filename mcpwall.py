@@ -11393,11 +11393,11 @@ def read_policy_file(path: str, check_owner: bool = True) -> tuple[bytes, str]:
                           data.count(b"\n", 0, fault.start) + 1) from None
 
 
-def _check_owner(path: str, about: os.stat_result) -> None:
-    """A policy that somebody else can change is not the user's policy."""
-    if not hasattr(os, "getuid"):
+def _check_owner(path: str, about: os.stat_result, getuid: Callable[[], int] | None = getattr(os, "getuid", None)) -> None:
+    """A policy that somebody else can change is not the user's policy. Windows has no such bits to look at."""
+    if getuid is None:
         return
-    if about.st_uid not in (os.getuid(), 0):
+    if about.st_uid not in (getuid(), 0):
         raise PolicyError(f"belongs to another user (id {about.st_uid}); make it yours: chown", path)
     if about.st_mode & 0o002:
         raise PolicyError("can be written by everybody; run: chmod o-w", path)
@@ -11580,9 +11580,9 @@ class AuditLog:
 def _ends_torn(fd: int) -> bool:
     """Whether the file ends within a line: some wall died or met a full disk (and is not just writing)."""
     size, looks = -1, 0
-    while hasattr(os, "pread"):
+    while True:
         before, size = size, os.fstat(fd).st_size
-        if not size or os.pread(fd, 1, size - 1) == b"\n":
+        if not size or os.lseek(fd, size - 1, 0) >= 0 and os.read(fd, 1) == b"\n":
             break
         looks = looks + 1 if size == before else 0
         if looks == 10:
@@ -12077,9 +12077,8 @@ def _poll(fd: int, events: int, seconds: float = 0.0) -> int:
 
 def _room_for(fd: int) -> int:
     """Bytes that a write to *fd* takes at once without blocking (PIPE_BUF, if ready); 0: unknown."""
-    if _poll(fd, _POLLOUT) != _POLLOUT:
-        return 0
-    return 4096 if sys.platform == "linux" else 512
+    import select
+    return getattr(select, "PIPE_BUF", 512) if _poll(fd, _POLLOUT) == _POLLOUT else 0
 
 
 def _reader_gone(fd: int) -> bool:

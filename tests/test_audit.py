@@ -331,6 +331,14 @@ class Foreign(LogCase):
 class OtherPlatform(LogCase):
     """Windows: no openat, no O_NOFOLLOW, appending is not atomic. The same code, run here."""
 
+    def test_line_that_another_wall_left_unfinished(self):
+        os.makedirs(self.place)
+        with open(self.path(), "w") as stream:
+            stream.write('{"n":')
+        self.assertTrue(self.log.append(['{"n":1}']))
+        with open(self.path()) as stream:
+            self.assertEqual(stream.read(), '{"n":\n{"n":1}\n')
+
     def setUp(self):
         super().setUp()
         patch = mock.patch.object(mcpwall, "_open_log", mcpwall._open_log_by_path)

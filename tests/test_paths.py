@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 import unittest
+from unittest import mock
 
 import mcpwall
 
@@ -220,6 +221,15 @@ class Links(unittest.TestCase):
         ctx = self.ctx._replace(cwd=self.top + "/alias", project=self.top + "/alias")
         self.assertTrue(mcpwall.is_under("sub/x", ["${PROJECT_DIR}"], ctx))
         self.assertTrue(mcpwall.is_under(self.top + "/proj/sub", ["${PROJECT_DIR}"], ctx))
+
+    def test_where_the_kernel_does_not_tell(self):
+        """macOS has no O_PATH; a container may have no /proc."""
+        self.link("../out", "proj/way")
+        for how in ({"_O_PATH": None}, {"_path_ask_kernel": lambda path: None}):
+            with mock.patch.multiple(mcpwall, **how):
+                self.assertEqual(mcpwall.resolve_path(self.top + "/proj/way/new"), self.top + "/out/new")
+                self.assertFalse(mcpwall.is_under("way/new", ["${PROJECT_DIR}"], self.ctx))
+                self.assertTrue(mcpwall.is_under("sub/new", ["${PROJECT_DIR}"], self.ctx))
 
     def test_long_chains_and_odd_names_end(self):
         for number in range(200):

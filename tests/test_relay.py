@@ -713,10 +713,10 @@ class Kernel:
 class OnWindows(unittest.TestCase):
     """What is done otherwise there, with the means of this system."""
 
-    def start(self, habit="good", kernel=None, environ=None):
-        fd, self.pids = tempfile.mkstemp(dir=TOP)
+    def start(self, *habit, kernel=None):
+        fd, pids = tempfile.mkstemp(dir=TOP)
         os.close(fd)
-        child = mcpwall._start_windows(SERVER[0], [*SERVER, habit, "5"], {**os.environ, "PIDS": self.pids, **(environ or {})}, kernel)
+        child = mcpwall._start_windows(SERVER[0], [*SERVER, *(habit or ("good", "5"))], {**os.environ, "PIDS": pids}, kernel)
         self.addCleanup(os.close, child.stdout)
         return child
 
@@ -757,7 +757,7 @@ class OnWindows(unittest.TestCase):
             self.assertNotIn("TerminateJobObject", kernel.names())
 
     def test_without_a_job_taskkill_is_windows_own_and_does_not_inherit_our_input(self):
-        child, calls = self.start("deaf"), []
+        child, calls = self.start("silent"), []
         with mock.patch.object(subprocess, "call", lambda argv, **how: calls.append((argv, how))):
             self.assertTrue(child.signal(9))
         (argv, how), = calls
@@ -807,6 +807,51 @@ class OnWindows(unittest.TestCase):
         numbers = [4711, 4711, 1]
         elsewhere = mcpwall._parent_watch(None, lambda: numbers.pop(0))
         self.assertEqual([elsewhere(), elsewhere()], [False, True])
+
+    def test_a_conversation_by_the_means_of_windows(self):
+        """No poll, no SIGCONT, SIGHUP or masks, a job; the host is gone in the end, though its pipes stay open."""
+        names = ("SIGTERM", "SIGINT", "SIG_IGN", "getsignal", "signal")
+        fakes = {"signal": types.SimpleNamespace(**{name: getattr(signal, name) for name in names}), "select": types.SimpleNamespace()}
+        kernel, gone = Kernel(), []
+        kernel.WaitForSingleObject = lambda *_: 0 if gone else 258
+        stdin, host_out = os.pipe()
+        host_in, stdout = os.pipe()
+        fd, pids = tempfile.mkstemp(dir=TOP)
+        os.close(fd)
+        session, reporter, status = mcpwall.Session(mcpwall.Wall(mcpwall.builtin_policy("default"))), mcpwall.Reporter(None), []
+
+        def run():
+            patience = mcpwall.Patience(kill=0.2, vanished=0.05, poll=0.05)
+            status.append(mcpwall.relay(session, [*SERVER, "patient"], None, reporter, {**os.environ, "PIDS": pids},
+                                        patience=patience, stdin=stdin, stdout=stdout))
+
+        def start(command, environ):
+            return mcpwall._start_windows(command[0], list(command), environ, kernel)
+        with mock.patch.dict(sys.modules, fakes), mock.patch.object(mcpwall, "_start", start), \
+                mock.patch.object(mcpwall, "_kernel32", lambda: kernel):
+            thread = threading.Thread(target=run)
+            thread.start()
+            with open(host_in, "rb") as answers:
+                self.assertIn(b"ready", answers.readline())
+                os.write(host_out, request(1))
+                self.assertIn(b'"result"', answers.readline())
+                os.write(host_out, denied(2))
+                self.assertIn(b'"error"', answers.readline())
+                gone.append(True)
+                thread.join(LONG)
+        self.assertEqual(status, [128 + signal.SIGTERM])
+        self.assertIn("TerminateJobObject", [name for name, *_ in kernel.calls])
+        os.close(host_out)
+
+    def test_signals_that_windows_knows(self):
+        set_to = {}
+        fake = types.SimpleNamespace(SIGTERM=15, SIGINT=2, SIGBREAK=21, SIG_IGN="ignored", getsignal=set_to.get,
+                                     signal=lambda signum, handler: set_to.__setitem__(signum, handler) or f"before {signum}")
+        with mock.patch.dict(sys.modules, signal=fake):
+            restore = mcpwall._catch_signals("handler")
+            self.assertEqual(set_to, {15: "handler", 2: "handler", 21: "handler"})
+            restore()
+        self.assertEqual(set_to[21], "before 21")
 
     def test_no_poll(self):
         with mock.patch.dict(sys.modules, select=types.SimpleNamespace()):
