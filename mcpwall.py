@@ -12025,9 +12025,9 @@ class _Job:
     def __init__(self, kernel: Any) -> None:
         self._kernel, self._job, self._size = kernel, None, 144 if sys.maxsize > 1 << 32 else 112
         if kernel is not None:
-            # JOBOBJECT_EXTENDED_LIMIT_INFORMATION: only LimitFlags, at byte 16. KILL_ON_JOB_CLOSE, and BREAKAWAY_OK: a
-            # server may start what is to stay, as elsewhere by setsid. Nobody closes the job: it goes when we go.
-            limits = bytes(16) + (0x2000 | 0x800).to_bytes(4, "little")
+            # JOBOBJECT_EXTENDED_LIMIT_INFORMATION: only LimitFlags, at byte 16: KILL_ON_JOB_CLOSE. None may break away:
+            # what a venv's python.exe starts would, unasked. Nobody closes the job: it goes when we go.
+            limits = bytes(16) + (0x2000).to_bytes(4, "little")
             job = kernel.CreateJobObjectW(None, None)
             if job and kernel.SetInformationJobObject(job, 9, limits.ljust(self._size, b"\0"), self._size):
                 self._job = job
@@ -12048,15 +12048,20 @@ def windows_program(name: str, environ: Mapping[str, str]) -> str:
 
 
 def batch_command_line(path: str, arguments: Sequence[str], environ: Mapping[str, str]) -> str:
-    """The command line that has cmd.exe run a batch file with exactly these *arguments*. CommandError."""
+    """The command line that has cmd.exe run a batch file with exactly these *arguments*. CommandError.
+
+    cmd expands variables within quotes too: a part of no length of %cd% leaves one `%` that begins no name. It leaves
+    the quotes at each `"`: two of them are one for the program behind it, and cmd is within quotes again.
+    """
     words = []
-    for word in (path, *arguments):
-        if re.search(r'["%\r\n\0]', word):      # cmd expands and splits these even within quotes
-            raise CommandError(f"cannot start the server: {path} is run by cmd.exe, which cannot take {word!r}; "
-                               "start the program behind it directly", 126)
-        words.append('"' + re.sub(r"(\\+)$", r"\1\1", word) + '"')
+    for number, word in enumerate((path, *arguments)):
+        if re.search(r"[\r\n\0]", word):         # its text may be a secret
+            raise CommandError(f"cannot start the server: {path} is run by cmd.exe, which cannot take the line break in "
+                               f"argument {number}; start the program behind it directly", 126)
+        words.append(re.sub(r'(\\+)(?="|\Z)', r"\1\1", word).replace('"', '""').replace("%", "%%cd:~,%"))
     shell = environ.get("COMSPEC") or windows_program("cmd.exe", environ)
-    return f'"{shell}" /d /v:off /s /c "{" ".join(words)}"'
+    line = '" "'.join(words)
+    return f'"{shell}" /e:on /v:off /d /s /c ""{line}""'
 
 
 # -- what systems can or cannot do with a pipe

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import random
 import select
 import shutil
 import signal
@@ -16,6 +17,7 @@ import unittest
 from unittest import mock
 
 import mcpwall
+from tests.support import seed
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SERVER = [sys.executable, "-I", "-S", os.path.join(HERE, "data", "relay_server.py")]
@@ -502,6 +504,42 @@ class LogTrouble(unittest.TestCase):
             self.assertEqual(end(host)[0], 0)
 
 
+def seen_behind_cmd(line):
+    """The words that a C program gets from *line*, after cmd.exe: first variables, then quotes, then the rules of argv."""
+    line = line[line.index(" /c ") + 5:-1]          # /s: without the first and the last quote
+    known, at = {"PATH": "a&b", "A": '"'}, 0
+    while "%" in line[at:]:
+        at = line.index("%", at)
+        end = line.find("%", at + 1)
+        name, _, part = line[at + 1:end].partition(":") if end > 0 else ("", "", "")
+        if name.upper() in ("CD", *known):
+            value = "" if part == "~," else known.get(name.upper(), "C:\\")
+            line = line[:at] + value + line[end + 1:]
+            at += len(value)
+        else:
+            at += 1
+    outside = "".join(line.split('"')[::2])
+    assert not set(outside) - set(" "), outside     # nothing that cmd would act on
+    words, word, quoted, at = [], "", False, 0
+    while at < len(line):
+        slashes = len(line[at:]) - len(line[at:].lstrip("\\"))
+        at += slashes
+        if line[at:at + 1] == '"':
+            word += "\\" * (slashes // 2)
+            if slashes % 2 or quoted and line[at + 1:at + 2] == '"':
+                word, at = word + '"', at + (not slashes % 2)
+            else:
+                quoted = not quoted
+        else:
+            word += "\\" * slashes
+            if line[at:at + 1] == " " and not quoted:
+                words, word = [*words, word], ""
+            else:
+                word += line[at:at + 1]
+        at += 1
+    return [*words, word]
+
+
 class Commands(unittest.TestCase):
     """What is started for a name, and what is said when nothing can be."""
 
@@ -550,17 +588,28 @@ class Commands(unittest.TestCase):
         with self.assertRaises(mcpwall.CommandError):
             mcpwall.find_command("uvx", environ, windows=True)
 
-    def test_batch_files_are_quoted_or_refused(self):
+    def test_batch_files_get_arguments_as_they_are_or_are_refused(self):
         line = mcpwall.batch_command_line(r"C:\node\npx.cmd", ["-y", "a b", "a&b|c>d^e", "C:\\dir\\", ""],
                                           {"COMSPEC": r"C:\Windows\cmd.exe"})
-        self.assertEqual(line, r'"C:\Windows\cmd.exe" /d /v:off /s /c ""C:\node\npx.cmd" "-y" "a b" "a&b|c>d^e" '
+        self.assertEqual(line, r'"C:\Windows\cmd.exe" /e:on /v:off /d /s /c ""C:\node\npx.cmd" "-y" "a b" "a&b|c>d^e" '
                                r'"C:\dir\\" """')
         for environ in ({}, {"SYSTEMROOT": r"C:\Windows"}):      # what hosts hand on: no COMSPEC, and a folder may hold a cmd.exe
             self.assertTrue(mcpwall.batch_command_line("x.cmd", [], environ).startswith(r'"C:\Windows\System32\cmd.exe" '))
-        for bad in ('say "hi"', "%PATH%", "a\nb", "a\0b"):
+        for word, written in (("https://u:p%40ss@h/%PATH%", "https://u:p%%cd:~,%40ss@h/%%cd:~,%PATH%%cd:~,%"),
+                              ('{"a": "b&c"}', '{""a"": ""b&c""}'), ('a\\\\"b\\c', 'a\\\\\\\\""b\\c'), ('a"', 'a""')):
+            line = mcpwall.batch_command_line("x.cmd", [word], {})
+            self.assertTrue(line.endswith(f'/c ""x.cmd" "{written}""'), line)
+        dice = random.Random(seed())
+        for _ in range(300):
+            words = ["".join(dice.choice('a"\\%&^ !|PATH') for _ in range(dice.randrange(12))) for _ in range(3)]
+            line = mcpwall.batch_command_line("x.cmd", words, {})
+            self.assertEqual(seen_behind_cmd(line), ["x.cmd", *words], line)
+        for bad in ("a secret\nb", "a secret\rb", "a secret\0"):
             with self.assertRaises(mcpwall.CommandError) as caught:
-                mcpwall.batch_command_line("x.cmd", [bad], {})
+                mcpwall.batch_command_line("x.cmd", ["-y", bad], {})
             self.assertEqual(caught.exception.status, 126)
+            self.assertIn("argument 2", str(caught.exception))
+            self.assertNotIn("secret", str(caught.exception))
 
     def test_exit_status_and_message(self):
         for command, status, words in (
@@ -735,7 +784,7 @@ class OnWindows(unittest.TestCase):
         self.assertEqual(kernel.names(), ["CreateJobObjectW", "SetInformationJobObject", "AssignProcessToJobObject"])
         _, job, kind, limits, size = kernel.calls[1]
         self.assertEqual((job, kind, len(limits)), (77, 9, size))
-        self.assertEqual(int.from_bytes(limits, "little") >> 128, 0x2000 | 0x800)
+        self.assertEqual(int.from_bytes(limits, "little") >> 128, 0x2000)
         os.close(child.stdin)
         self.assertEqual(child.wait(), 5)
         self.assertFalse(child.signal(15))      # what it has left behind ends
