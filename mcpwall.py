@@ -13370,11 +13370,11 @@ def write_whole(path: str, data: bytes, mode: int = 0o600, owner: tuple[int, int
             rest = memoryview(data)
             while rest:
                 rest = rest[fs.write(fd, rest):]
-            if owner is not None and hasattr(os, "fchown"):
+            if owner is not None and not windows:
                 status = os.fstat(fd)
                 if (status.st_uid, status.st_gid) != owner:
                     fs.fchown(fd, *owner)
-            if hasattr(os, "fchmod"):
+            if not windows:         # which has no such bits
                 fs.fchmod(fd, mode)
             fs.fsync(fd)
         finally:
@@ -13454,14 +13454,14 @@ def _is_kept_private(path: str, prefix: str = sys.base_prefix) -> bool:
     return all(word in re.split(r"[/\\]", place.lower()) for word, place in (("windowsapps", prefix), ("appdata", path)))
 
 
-def _is_own_backup(path: str) -> bool:
+def _is_own_backup(path: str, windows: bool = os.name == "nt") -> bool:
     """Is it a backup that mcpwall made (a file, 0600), and not something that came with a checkout?"""
     import stat
     try:
         status = os.lstat(path)
     except OSError:
         return False
-    return stat.S_ISREG(status.st_mode) and (os.name == "nt" or stat.S_IMODE(status.st_mode) == 0o600)
+    return stat.S_ISREG(status.st_mode) and (windows or stat.S_IMODE(status.st_mode) == 0o600)
 
 
 def change_config(maps: Sequence[ConfigFile], change: Callable[[str], str], lock: str, fs: Any = os) -> bool:
@@ -14234,10 +14234,10 @@ def _folder_attention(io: Surroundings) -> Iterator[tuple[str, str, str]]:
         yield "permissions", io.folder, "others can write here, and so change your policy; run: chmod go-w"
 
 
-def _file_mode(path: str) -> int:
+def _file_mode(path: str, windows: bool = os.name == "nt") -> int:
     """Permission bits; 0 where there is nothing, or no such bits."""
     try:
-        return os.stat(path).st_mode & 0o777 if os.name != "nt" else 0
+        return os.stat(path).st_mode & 0o777 if not windows else 0
     except OSError:
         return 0
 
@@ -14715,7 +14715,7 @@ class _Checks:
             stream.write(json.dumps(rows[0] if len(rows) == 1 else rows, indent=2) + "\n")
         else:
             for fields, argument in self._verdicts:
-                stream.write("\n".join(self._lines(fields, argument)) + "\n")
+                stream.write(_with_signs_of("\n".join(self._lines(fields, argument)), getattr(stream, "encoding", None)) + "\n")
         self._verdicts.clear()
 
     def _lines(self, fields: dict[str, Any], argument: str) -> Iterator[str]:
@@ -14739,6 +14739,15 @@ class _Checks:
             yield f"  {printable(fields['message'], 500)}"
         for name in fields.get("redacted_patterns", ()):
             yield f"  Found: {name}"
+
+
+def _with_signs_of(text: str, encoding: str | None) -> str:
+    """A verdict with a first character that *encoding* knows: pipes and old consoles of Windows know no ✓."""
+    try:
+        text[:1].encode(encoding or "utf-8")
+        return text
+    except UnicodeEncodeError:
+        return ("+" if text[0] == "✓" else "x") + text[1:]
 
 
 def _first_argument(item: Any) -> str:

@@ -639,6 +639,13 @@ class Saving(Folder):
                 mcpwall.write_whole(path, b"newer", fs=disk, windows=False)
         self.assertEqual((read(path), self.leftovers()), (b"new", []))
 
+    @unittest.skipUnless(POSIX, "permission bits")
+    def test_where_files_have_no_permission_bits(self) -> None:
+        path = self.file("old").path
+        os.chmod(path, 0o666)
+        self.assertEqual((mcpwall._file_mode(path, windows=True), mcpwall._file_mode(path, windows=False)), (0, 0o666))
+        self.assertEqual((mcpwall._is_own_backup(path, windows=True), mcpwall._is_own_backup(path, windows=False)), (True, False))
+
     def test_a_python_whose_files_the_host_does_not_see(self) -> None:
         store = "C:\\Program Files\\WindowsApps\\PythonSoftwareFoundation.Python.3.12_3.12.2800.0_x64__qbz5n2kfra8p0"
         config_path = "C:\\Users\\u\\AppData\\Roaming\\Claude\\claude_desktop_config.json"

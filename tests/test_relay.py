@@ -805,6 +805,7 @@ class OnWindows(unittest.TestCase):
             self.assertEqual(child.wait(), 5)
             self.assertNotIn("TerminateJobObject", kernel.names())
 
+    @unittest.skipUnless(POSIX, "habits of the server")
     def test_without_a_job_taskkill_is_windows_own_and_does_not_inherit_our_input(self):
         child, calls = self.start("silent"), []
         with mock.patch.object(subprocess, "call", lambda argv, **how: calls.append((argv, how))):
@@ -857,6 +858,7 @@ class OnWindows(unittest.TestCase):
         elsewhere = mcpwall._parent_watch(None, lambda: numbers.pop(0))
         self.assertEqual([elsewhere(), elsewhere()], [False, True])
 
+    @unittest.skipUnless(POSIX, "where the means are others")
     def test_a_conversation_by_the_means_of_windows(self):
         """No poll, no SIGCONT, SIGHUP or masks, a job; the host is gone in the end, though its pipes stay open."""
         names = ("SIGTERM", "SIGINT", "SIG_IGN", "getsignal", "signal")
