@@ -11674,8 +11674,10 @@ _open_log = _open_log_at if os.open in os.supports_dir_fd and hasattr(os, "O_NOF
 _log_write = os.write if os.name == "posix" else _log_write_locked
 
 
-def _kernel32() -> Any:
+def _kernel32(windows: bool = os.name == "nt") -> Any:
     """Windows' own functions, their handles being whole numbers; None elsewhere, and where Python has no ctypes."""
+    if not windows:     # and no time for an import
+        return None
     try:
         import ctypes
         kernel = ctypes.WinDLL("kernel32")              # type: ignore[attr-defined]

@@ -384,12 +384,12 @@ class OtherPlatform(LogCase):
     def test_windows_functions_are_not_to_be_had_elsewhere_or_are_all_there(self):
         import ctypes
         with mock.patch.object(ctypes, "WinDLL", lambda name: mock.Mock(), create=True):
-            kernel = mcpwall._kernel32()
+            kernel = mcpwall._kernel32(windows=True)
         self.assertEqual(kernel.OpenProcess.restype, ctypes.c_void_p)
         with mock.patch.dict(sys.modules, ctypes=None):
-            self.assertIsNone(mcpwall._kernel32())
-        if POSIX:
-            self.assertIsNone(mcpwall._kernel32())
+            self.assertIsNone(mcpwall._kernel32(windows=True))
+        with mock.patch.dict(sys.modules, ctypes=mock.Mock(WinDLL=self.fail)):
+            self.assertIsNone(mcpwall._kernel32(windows=False))
 
 
 class Lines(unittest.TestCase):
