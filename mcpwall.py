@@ -11503,6 +11503,7 @@ _WORDS = {  # action: (word on stderr, ANSI colour, log level)
     "strip": ("STRIP", 36, 2), "log_only": ("LOG", 34, 1),
 }
 _LOG_CHECK_S = 1.0                  # how often an open log is compared with its path: deleted, renamed?
+_LOG_LOCK_S = 5.0                   # how long to wait for other walls that are writing (Windows)
 _STDERR_BATCH_S = 0.02              # the lines of a burst leave in one write
 _STDERR_QUEUE_CHARS = 256 * 1024    # a host that does not read our stderr loses lines, no more
 
@@ -11662,12 +11663,35 @@ def _log_write_locked(fd: int, data: bytes) -> int:
     """Append *data* under a byte-range lock: on Windows, appending alone is not atomic between processes."""
     import msvcrt
     os.lseek(fd, 1 << 40, 0)                        # a byte far behind any log, as the common lock
-    msvcrt.locking(fd, msvcrt.LK_LOCK, 1)           # type: ignore[attr-defined]
+    end = time.monotonic() + _LOG_LOCK_S
+    while not _try_lock(fd, True):                  # Windows' own waiting is by the second
+        if time.monotonic() > end:
+            raise OSError(13, "another wall holds it")
+        time.sleep(0.001)
     try:
         return os.write(fd, data)                   # O_APPEND: goes to the end wherever we stand
     finally:
         os.lseek(fd, 1 << 40, 0)
-        msvcrt.locking(fd, msvcrt.LK_UNLCK, 1)      # type: ignore[attr-defined]
+        try:
+            msvcrt.locking(fd, msvcrt.LK_UNLCK, 1)  # type: ignore[attr-defined]
+        except OSError:                             # a file system without locks
+            pass
+
+
+def _try_lock(fd: int, windows: bool = os.name == "nt") -> bool:
+    """Lock the file (Windows: the byte we stand at) for this process; False when somebody else has it."""
+    try:
+        if windows:
+            import msvcrt
+            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)      # type: ignore[attr-defined]
+        else:
+            import fcntl
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):      # what POSIX and Windows say when somebody holds it
+        return False
+    except OSError:                                 # a file system without locks, as some homes on a network
+        pass
+    return True
 
 
 _open_log = _open_log_at if os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW") else _open_log_by_path
@@ -13336,21 +13360,6 @@ class FileLock:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-
-
-def _try_lock(fd: int, windows: bool = os.name == "nt") -> bool:
-    try:
-        if windows:
-            import msvcrt
-            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)      # type: ignore[attr-defined]
-        else:
-            import fcntl
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except (BlockingIOError, PermissionError):      # what POSIX and Windows say when somebody holds it
-        return False
-    except OSError:                                 # a file system without locks, as some homes on a network
-        pass
-    return True
 
 
 _REPLACE_PAUSES_S = (0.01, 0.04, 0.15, 0.5, 0.0)

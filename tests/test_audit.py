@@ -360,15 +360,32 @@ class OtherPlatform(LogCase):
         self.assertEqual(os.listdir(self.top), ["home"])
 
     def test_lock_around_a_write(self):
-        calls = []
-        fake = types.SimpleNamespace(LK_LOCK=1, LK_UNLCK=2, locking=lambda fd, how, size: calls.append(
-            (how, size, os.lseek(fd, 0, os.SEEK_CUR))))
+        calls, refusals = [], [True]
+
+        def locking(fd, how, size):
+            calls.append((how, size, os.lseek(fd, 0, os.SEEK_CUR)))
+            if refusals:
+                raise PermissionError(13, refusals.pop())       # another wall is writing
+        fake = types.SimpleNamespace(LK_NBLCK=1, LK_UNLCK=2, locking=locking)
         with mock.patch.dict(sys.modules, msvcrt=fake), \
                 mock.patch.object(mcpwall, "_log_write", mcpwall._log_write_locked):
             self.assertTrue(self.log.append(['{"n":1}']))
             self.assertTrue(self.log.append(['{"n":2}']))
-        self.assertEqual(calls, [(1, 1, 1 << 40), (2, 1, 1 << 40)] * 2)
+        self.assertEqual(calls, [(1, 1, 1 << 40), *[(1, 1, 1 << 40), (2, 1, 1 << 40)] * 2])
         self.assertEqual([line["n"] for line in self.lines()], [1, 2])
+
+    def test_a_lock_that_is_never_let_go_or_not_to_be_had(self):
+        def locking(fd, how, size):
+            raise OSError(fault, "no")
+        fake = types.SimpleNamespace(LK_NBLCK=1, LK_UNLCK=2, locking=locking)
+        with mock.patch.dict(sys.modules, msvcrt=fake), mock.patch.object(mcpwall, "_LOG_LOCK_S", 0.0), \
+                mock.patch.object(mcpwall, "_log_write", mcpwall._log_write_locked):
+            fault = 13
+            self.assertFalse(self.log.append(['{"n":1}']))
+            self.assertIn("another wall holds it", self.log.problem)
+            fault = 45
+            self.assertTrue(self.log.append(['{"n":2}']))
+        self.assertEqual([line["n"] for line in self.lines()], [2])
 
 
     def test_colours_only_on_a_console_that_takes_them(self):
