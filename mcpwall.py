@@ -306,13 +306,19 @@ def pointer(path: Sequence[Any]) -> str:
     return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
 
 
+# Letters, signs and marks by their category that show nothing: fillers, the empty braille cell, variation selectors
+_SHOW_NOTHING = frozenset(map(chr, (0x34f, 0x115f, 0x1160, 0x17b4, 0x17b5, *range(0x180b, 0x1810), 0x2800, 0x3164, 0xffa0,
+                                    *range(0xfe00, 0xfe10), *range(0xe0100, 0xe01f0))))
+
+
 def printable(text: str, limit: int = 200) -> str:
     """*text* safe for a terminal or a log line: control, invisible and bidi characters escaped, at most *limit* long."""
     if len(text) > limit:
         text = text[:limit - 1] + "…"
     if text.isascii() and text.isprintable():
         return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+    return "".join(c if c.isprintable() and c not in _SHOW_NOTHING else c.encode("unicode_escape", "surrogatepass").decode()
+                   for c in text)
 
 
 class Message(NamedTuple):
@@ -413,7 +419,7 @@ def _check_call(body: dict[str, Any], peer: str) -> None:
             if type(value) is not shape and (required or value is not None) or required and value == "":
                 raise MessageError(f'{method} needs "{name}" as {_SHAPE_WORDS[shape]}', -32600)
         tool = params.get("name", "")
-        if len(tool) > MAX_NAME_CHARS or not tool.isprintable() and _controls.search(tool):
+        if type(tool) is str and (len(tool) > MAX_NAME_CHARS or not tool.isprintable() and _controls.search(tool)):
             raise MessageError(f'"name" holds a control character or more than {MAX_NAME_CHARS} characters', -32600)
 
 
@@ -10771,6 +10777,7 @@ class Decision(NamedTuple):
     detail: str = ""            # more of the reason, for people: with words of the call in it
     hint: str = ""              # the rule's author says what would be allowed
     wait: float = 0             # seconds after which the same call may be allowed: of a rule with a limit
+    lasting: bool = True        # would the very same call be refused again?
 
 
 class Memory:
@@ -10811,12 +10818,17 @@ class Memory:
         since: float = times[min(1, len(times) - 1)]
         return max(0.0, limit.per - (self._clock() - since))
 
-    def commit(self) -> None:
-        """The message was forwarded: its marks count from now on."""
-        if self.staged:
-            self.marks.update(self.staged)
+    def commit(self) -> bool:
+        """The message was forwarded: its marks count from now on. Are there new ones among them?"""
+        news = not self.marks.issuperset(self.staged)
+        self.marks.update(self.staged)
+        return self._guest is not None and self._guest.commit() or news
+
+    def drop(self) -> None:
+        """The message was not forwarded: it leaves no marks."""
+        self.staged.clear()
         if self._guest is not None:
-            self._guest.commit()
+            self._guest.drop()
 
 
 class _Candidates:
@@ -10888,7 +10900,7 @@ class Wall:
         rule: Rule | None = None
         try:
             if memory is not None:
-                memory.staged.clear()
+                memory.drop()
             subject = Subject(message, self.policy, budget, memory.marks if memory is not None else ())
             decision = None
             for rule in self._rules_for(message).of(subject):
@@ -10902,7 +10914,7 @@ class Wall:
                 name = f"project:{rule.name}" if rule.layer == "project" else rule.name
                 decision = self._decided(rule, name, hit, subject)
                 if rule.limit is not None and memory is not None:
-                    decision = decision._replace(wait=memory.wait(rule, rule.limit))
+                    decision = decision._replace(wait=memory.wait(rule, rule.limit), lasting=False)
                 break
             if decision is None:
                 rule = None
@@ -10977,7 +10989,7 @@ class Wall:
         name = (guest.rule or "default").replace("project:", "", 1)
         if not re.fullmatch(r"[A-Za-z0-9_.-]{1,40}", name):
             name = "unnamed"        # a name can be a sentence, for the model to read
-        return Decision("deny", f"project:{name}", f"Blocked by project rule {name}")
+        return Decision("deny", f"project:{name}", f"Blocked by project rule {name}", wait=guest.wait, lasting=guest.lasting)
 
 # -- effects: what the core asks for, and the relay does ------------------------
 
@@ -11083,7 +11095,7 @@ class Toolbox:
         """What to say about the tools in *result*, a page of `tools/list`; the indices of those to leave out; effects.
 
         *asked*: is it the answer to a request? What nobody asked for is never taken as what the server is known by.
-        When half of the *budget* is spent, tools that are always refused are shown all the same.
+        When half of the *budget* is spent, tools that are always refused are shown all the same, and names are not compared.
         """
         tools = result["tools"]
         known = self._known("tools") if self._watching else None
@@ -11117,14 +11129,23 @@ class Toolbox:
                 notes.append(ToolNote(name, "left out", why))
             elif name in self._changed:
                 notes.append(ToolNote(name, "flagged", self._changed[name]))
-            notes += self._confusable(name)
+            if budget.left() > JUDGE_SECONDS / 2:
+                notes += self._confusable(name)
         effects: list[Any] = []
-        if adopting and "nextCursor" not in result:
-            self._listed = True
-            effects += self._keep({"tools": dict(self._first)}, True)
+        if adopting and not result.get("nextCursor"):       # null and "" are no cursors
+            effects += self._adopt()
         if waiting:
             effects += self._keep({"tools": waiting}, False)
         return notes, left_out, effects
+
+    def _adopt(self) -> list[Any]:
+        """The first list of all is what the server is known by from now on."""
+        self._listed = True
+        return self._keep({"tools": dict(self._first)}, True)
+
+    def end(self) -> list[Any]:
+        """Effects of the end of the conversation: a first list that never came to its end counts as far as it went."""
+        return self._adopt() if self._first and not self._listed else []
 
     def _compare(self, name: str, pin: dict[str, str], known: Mapping[str, Any], adopting: bool, twice: bool) -> None:
         """Note whether the tool is as the user knows it."""
@@ -11190,13 +11211,13 @@ class Toolbox:
         if settings.tool_pinning == "block" and (
                 tool in self._changed and not self._agreed(tool) or self._hashes and self._is_beyond(tool)):
             return Decision("deny", "settings.tool_pinning", "Blocked: this tool is not as the user knows it; "
-                            "he can look at it with: mcpwall approve", why=self._changed.get(tool, _BEYOND))
+                            "he can look at it with: mcpwall approve", why=self._changed.get(tool, _BEYOND), lasting=False)
         if settings.read_only and tool not in self._read_only:
             return Decision("deny", "settings.read_only", "Blocked: only tools that the server declares read-only may be called",
-                            why="the tool does not declare readOnlyHint: true")
+                            why="the tool does not declare readOnlyHint: true", lasting=False)
         if self._closed and tool not in self._hashes and tool not in (self._known("tools") or ()):
             return Decision("deny", "settings.unlisted_tools", "Blocked: the server has not listed this tool",
-                            why="no list of this server has named it")
+                            why="no list of this server has named it", lasting=False)
         return None
 
     def _agreed(self, tool: str) -> bool:
@@ -11239,17 +11260,22 @@ _RETRYABLE = ("tools/call", "prompts/get", "resources/read")    # what may be an
 _VERSION_META = "io.modelcontextprotocol/protocolVersion"
 _CAPABILITIES_META = "io.modelcontextprotocol/clientCapabilities"
 _APPROVAL = "mcpwall-approval"      # the key of our question among `inputRequests`
-_STATE = "mcpwall."                 # begins a `requestState` of ours
 _YES = ("once", "session")
 _ANSWERS = {"allow once": "once", "allow this exact call for the session": "session", "deny": "deny"}
 
 
+def _of_the_call(params: Any) -> dict[str, Any]:
+    """*params* without what a retry of the same call may bring anew."""
+    return {key: value for key, value in (params or {}).items() if key not in _OWN_MEMBERS}
+
+
 def call_digest(message: Message) -> bytes:
-    """What equal calls have in common: method and params, but for what a retry brings anew. Key order does not count."""
+    """What equal calls have in common: method and params, but for what a retry brings anew. Key order does not count; a
+    number with a fraction or exponent counts as it is spelled, for 1e400 and 1e999 are the same to Python alone."""
     import hashlib
-    params = message.body.get("params") or {}
-    kept = {key: value for key, value in params.items() if key not in _OWN_MEMBERS}
-    return hashlib.sha256(json.dumps([message.method, kept], sort_keys=True, separators=(",", ":")).encode()).digest()
+    body = json.loads(message.text, parse_float=lambda spelled: f"\ud800{spelled}")     # what no string of a message can be
+    kept = [message.method, _of_the_call(body.get("params"))]
+    return hashlib.sha256(json.dumps(kept, sort_keys=True, separators=(",", ":")).encode()).digest()
 
 
 class _Refused(NamedTuple):
@@ -11271,7 +11297,7 @@ class Refusals:
         ended = self._ended.get((message.method, message.tool))
         if ended is None:
             return None
-        params = message.body.get("params")
+        params = _of_the_call(message.body.get("params"))
         calls = [(digest, self._calls[digest]) for digest in ended]
         if not any(call.params is None or call.params == params for _, call in calls):
             return None
@@ -11283,15 +11309,18 @@ class Refusals:
         digest = call_digest(message)
         before = self._calls.pop(digest, None)
         count = before.times + 1 if before is not None else 1
-        params = message.body.get("params") if len(message.text) <= 4096 else None
+        params = _of_the_call(message.body.get("params")) if len(message.text) <= 4096 else None
         self._calls[digest] = _Refused(count, params, decision)
         place = (message.method, message.tool)
-        final = not decision.wait and not (decision.rule or "").startswith("settings.")
-        if final and count >= self._most and digest not in self._ended.get(place, ()):
+        if decision.lasting and count >= self._most and digest not in self._ended.get(place, ()):
             self._ended.setdefault(place, []).append(digest)
         if len(self._calls) > MAX_REFUSED:
             self._forget(next(iter(self._calls)))
         return count
+
+    def reconsider(self) -> None:
+        """The rules may decide otherwise from now on: every call is judged again."""
+        self._ended.clear()
 
     def _forget(self, digest: bytes) -> None:
         del self._calls[digest]
@@ -11451,12 +11480,7 @@ _TELLING = frozenset(("tools/list", "initialize", "server/discover", None))     
 _NO_WORDS = {"deny": "the user was asked and did not allow it", "timeout": "nobody answered in time",
              "cancelled": "the call was cancelled", "gone": "the client is gone"}
 MAX_NOTED_TOOLS = 100       # of one list, in its record
-_NOT_ASKED = Decision("deny", None, "Blocked: this is not the call that the user was asked about")
-
-
-def _is_our_state(body: dict[str, Any]) -> bool:
-    state = body["params"].get("requestState")
-    return type(state) is str and state.startswith(_STATE)
+_NOT_ASKED = Decision("deny", None, "Blocked: this is not the call that the user was asked about", lasting=False)
 
 
 class Session:
@@ -11499,7 +11523,7 @@ class Session:
         self._elicits = False       # did the client say at `initialize` that its user can be asked?
         self._held: dict[Any, Held] = {}                # id of our question -> the call
         self._granted: dict[tuple[bytes, str | None], None] = {}    # (digest, rule) allowed for the session
-        self._prefix = f"mcpwall-{os.urandom(8).hex()}-"            # of the ids of our questions
+        self._prefix = f"mcpwall-{os.urandom(8).hex()}-"            # of the ids of our questions, and so of our states
 
     # -- bytes in, effects out
 
@@ -11513,8 +11537,9 @@ class Session:
                     self._line(peer, line, out)
             else:
                 self._too_long(peer, line, out)
-        if not data and peer == "client":
-            for ident in list(self._held):
+        if not data:
+            out.others += self._tools.end()
+            for ident in list(self._held) if peer == "client" else ():
                 self._settle(ident, "gone", out)
         effects = out.result()
         if not data:
@@ -11534,7 +11559,7 @@ class Session:
     def answer(self, ident: str, answer: str) -> list[Any]:
         """Effects of a person's *answer* ("once", "session" or "deny") to the question of Waiting *ident*."""
         held = self._held.get(ident)
-        return self._settled([ident], answer) if held is not None and held.how == "approve" else []
+        return self._settled([ident], answer if answer in _YES else "deny") if held is not None and held.how == "approve" else []
 
     def _settled(self, idents: Sequence[Any], answer: str) -> list[Any]:
         if not idents:
@@ -11619,10 +11644,14 @@ class Session:
         message = Message(peer, kind, body, text, method, tool, self.server_name)
         extra: dict[str, Any] = {}
         grant: str | None = None
+        held: Held | None = None
         if peer == "client":
             if (self._held or kind == "response") and self._is_ours(message, size, out):
                 return _DROPPED
-            if method in _RETRYABLE and _is_our_state(body):
+            if kind != "response" and self._is_our_state(body):
+                if kind == "notification":
+                    self._record(message, _NOT_ASKED, size, out)
+                    return _DROPPED
                 message, held, grant = self._retried(message)
                 if held is None:
                     return self._refused(message, _NOT_ASKED, size, out, extra)
@@ -11630,8 +11659,12 @@ class Session:
                     return self._granted_call(message, held.decision, held.digest, grant, size, out)
         elif method in _TELLING and type(body.get("result")) is dict:
             message = self._shown(message, extra, out)
+        self._memory.counting = held is None        # what was asked about was counted then
         decision = self._decide(message)
+        self._memory.counting = True
         if decision.action == "ask" and self._settings.mode != "monitor":
+            if held is not None and held.decision.rule != decision.rule:
+                grant = None                        # another rule asks by now: that is another question
             verdict = self._asked(message, decision, grant, size, out, extra)
             if verdict is not None:
                 return verdict
@@ -11641,23 +11674,27 @@ class Session:
         verdict = self._client_verdict(message, decision, action) if peer == "client" else \
             self._server_verdict(message, decision, action, extra)
         if verdict.forward is not None:
-            self._memory.commit()
+            self._commit()
             self._remember(message, waiting)
         self._record(message, decision, size, out, extra)
         return verdict
 
+    def _commit(self) -> None:
+        """The message goes on, so it leaves its marks."""
+        if self._memory.commit():
+            self._refusals.reconsider()
+
     def _decide(self, message: Message) -> Decision:
         """The rules' decision, unless the session has a reason of its own to refuse."""
-        if message.kind != "request":
-            return self.wall.decide(message, self._budget, self._memory)
-        if len(self._pending[message.peer]) >= MAX_PENDING:
-            return Decision("deny", None, f"Blocked: {MAX_PENDING} requests already wait for an answer")
-        if message.peer == "client":
-            known = self._refusals.known(message)
+        if message.kind == "request":
+            if len(self._pending[message.peer]) >= MAX_PENDING:
+                return Decision("deny", None, f"Blocked: {MAX_PENDING} requests already wait for an answer", lasting=False)
+            known = self._refusals.known(message) if message.peer == "client" else None
             if known is not None:
                 return known
         decision = self.wall.decide(message, self._budget, self._memory)
-        if message.method == "tools/call" and message.peer == "client" and decision.action != "deny":
+        is_call = message.method == "tools/call" and message.peer == "client" and message.kind != "response"
+        if is_call and decision.action != "deny":
             return self._tools.refusal(message.tool or "") or decision
         return decision
 
@@ -11680,6 +11717,7 @@ class Session:
     def _client_verdict(self, message: Message, decision: Decision, action: str) -> _Verdict:
         if action != "deny":
             return _Verdict(message.text, None)
+        self._memory.drop()
         if message.kind == "notification":
             return _DROPPED
         return _Verdict(self._refusal(message.body["id"], None, decision), None)    # the server must not wait for ever
@@ -11691,8 +11729,9 @@ class Session:
             return _Verdict(self._stripped(message), None)
         if action != "deny":
             return _Verdict(message.text, None)
+        self._memory.drop()
         if message.kind == "notification":
-            return _Verdict(None, None)
+            return _DROPPED
         if message.kind == "request":
             return _Verdict(None, self._refusal(message.body["id"], None, decision))
         return _Verdict(self._blocked(message, decision, extra), None)
@@ -11798,7 +11837,8 @@ class Session:
         if decision.action == "ask":
             text += " (this needs approval, and nobody can be asked)"
         if times > 2:
-            text += f" (refused {times} times now; the same call will be refused again, so do something else)"
+            again = "; the same call will be refused again, so do something else" if decision.lasting else ""
+            text += f" (refused {times} times now{again})"
         about = self._about(decision, times)
         if method == "tools/call" and self._settings.deny_as == "result":
             text += "".join(f"\n{word}: {about[key]}" for key, word in _ABOUT_WORDS.items() if about.get(key) is not None)
@@ -11863,10 +11903,13 @@ class Session:
         self._note(extra, name, notes)
         text = _drop_items(message.text, ("result", name), bad)
         message = message._replace(body=load_json(text), text=text)
-        rest = self.wall.decide(message, self._budget)
-        if rest.action == "redact":
-            return self._redacted(message, rest)
-        return None if rest.action == "deny" else text
+        self._memory.counting = False
+        rest = self.wall.decide(message, self._budget, self._memory)
+        self._memory.counting = True
+        if rest.action == "deny":
+            self._memory.drop()
+            return None
+        return self._redacted(message, rest) if rest.action == "redact" else text
 
     # -- what the server says of its tools
 
@@ -11926,8 +11969,8 @@ class Session:
         else:
             how = "approve"
         if not self._can_hold(message, size):
-            return self._refused(message, Decision("deny", decision.rule, "Blocked: too many calls wait for the user already"),
-                                 size, out, extra)
+            full = Decision("deny", decision.rule, "Blocked: too many calls wait for the user already", lasting=False)
+            return self._refused(message, full, size, out, extra)
         held = Held(message, decision, digest, size, self._monotonic() + self._settings.ask_timeout, how)
         self._record(message, decision, size, out, {"asked": how})
         return _Verdict(None, self._ask(held, out))
@@ -11944,8 +11987,8 @@ class Session:
             ident = os.urandom(8).hex()
             self._held[ident] = held
             out.others.append(Waiting(ident, {
-                "server": self.server_name, "method": message.method, "tool": message.tool, "rule": decision.rule,
-                "reason": self._reason(decision), "arguments": self._shown_arguments(message),
+                "server": self.server_name, "method": message.method, "tool": message.tool and self._shown_name(message.tool),
+                "rule": decision.rule, "reason": self._reason(decision), "arguments": self._shown_arguments(message, decision),
                 "seconds": self._settings.ask_timeout}))
             return None
         ident = self._prefix + os.urandom(8).hex()
@@ -11955,7 +11998,7 @@ class Session:
             out.lines["client"].append(json.dumps({
                 "jsonrpc": "2.0", "id": ident, "method": "elicitation/create", "params": asking}, separators=(",", ":")).encode())
             return None
-        result = {"resultType": "input_required", "requestState": _STATE + ident + "." + self._seal(ident, held.digest),
+        result = {"resultType": "input_required", "requestState": ident + "." + self._seal(ident, held.digest),
                   "inputRequests": {_APPROVAL: {"method": "elicitation/create", "params": asking}}}
         return json.dumps({"jsonrpc": "2.0", "id": message.body["id"], "result": result}, separators=(",", ":"))
 
@@ -11964,11 +12007,16 @@ class Session:
         import hmac
         return hmac.new(self._salt, ident.encode() + digest, "sha256").hexdigest()
 
+    def _is_our_state(self, body: dict[str, Any]) -> bool:
+        """Is this a retry of a call that we have answered? The states of other walls on the way are not ours."""
+        state = (body.get("params") or {}).get("requestState")
+        return type(state) is str and state.startswith(self._prefix)
+
     def _retried(self, message: Message) -> tuple[Message, Held | None, str]:
         """A retry that brings the answer to a question of ours: the call as the server is to see it, what was held, and the
         answer; None for what was held when this is not the call that was asked about."""
         params = message.body["params"]
-        ident, _, seal = params["requestState"][len(_STATE):].rpartition(".")
+        ident, _, seal = params["requestState"].rpartition(".")
         held = self._held.get(ident)
         digest = call_digest(message)
         import hmac
@@ -11985,13 +12033,14 @@ class Session:
                       out: _Effects) -> _Verdict:
         """A call that a person has answered: forward it, or refuse it in his name."""
         if answer not in _YES:
-            refusal = decision._replace(action="deny", message=f"{decision.message or 'Blocked by policy'}: {_NO_WORDS[answer]}")
+            refusal = decision._replace(action="deny", message=f"{decision.message or 'Blocked by policy'}: {_NO_WORDS[answer]}",
+                                        lasting=answer == "deny")
             return self._refused(message, refusal, size, out, {"answer": answer})
         if answer == "session":
             if len(self._granted) >= MAX_GRANTED:
                 del self._granted[next(iter(self._granted))]
             self._granted[digest, decision.rule] = None
-        self._memory.commit()
+        self._commit()
         self._remember(message, _NOBODY)
         self._record(message, decision._replace(action="allow"), size, out, {"answer": answer})
         return _Verdict(message.text, None)
@@ -12056,24 +12105,37 @@ class Session:
 
     def _question(self, message: Message, decision: Decision) -> str:
         """The question to a person, with nothing in it that hides or is a secret."""
-        what = f"call the tool {printable(message.tool or '', 100)}" if message.tool is not None else f"use {message.method}"
-        lines = [f"May the model {what} of the server {printable(self.server_name or 'unnamed', 100)}?",
+        what = f'call the tool "{self._shown_name(message.tool)}"' if message.tool is not None else f"use {message.method}"
+        lines = [f'May the model {what} of the server "{self._shown_name(self.server_name or "unnamed")}"?',
                  f"Rule: {printable(decision.rule or 'default_action', 100)}", f"Reason: {self._reason(decision)}",
-                 f"Arguments (written by the model): {self._shown_arguments(message)}"]
+                 f"Arguments (written by the model): {self._shown_arguments(message, decision)}"]
         return "\n".join(lines)
+
+    def _shown_name(self, name: str) -> str:
+        """A name that may stand between quotes."""
+        return printable(self.safe_text(name).replace('"', '\\"'), 100)
 
     def _reason(self, decision: Decision) -> str:
         said = [decision.message or "the policy wants this asked", decision.why, decision.detail]
         return printable(self.safe_text(": ".join(filter(None, said))), 400)
 
-    def _shown_arguments(self, message: Message) -> str:
-        """The arguments of a call in one printable line: secrets replaced; of a long text its beginning and its end."""
+    def _shown_arguments(self, message: Message, decision: Decision) -> str:
+        """The arguments of a call in one printable line: secrets replaced; of long texts the beginning and the end. Where
+        that is not enough, the argument that was the reason stands first."""
         params = self._safe_params(message)
         arguments = params.get("arguments", {key: value for key, value in params.items() if key not in (*_OWN_MEMBERS, "name")})
-        text = json.dumps(arguments, ensure_ascii=False)
+        text = _shown_json(arguments)
         if len(text) > MAX_SHOWN_CHARS:
-            head, tail = text[:MAX_SHOWN_CHARS * 2 // 3], text[-MAX_SHOWN_CHARS // 3:]
-            text = f"{head} … {len(text) - len(head) - len(tail)} characters … {tail}"
+            text = _cut_in_the_middle(text, MAX_SHOWN_CHARS)
+            found: Any = {"params": params}
+            for step in decision.path or ():
+                if not (type(found) is dict and step in found or type(found) is list and type(step) is int and step < len(found)):
+                    break
+                found = found[step]
+            else:
+                if decision.path:
+                    reason = _cut_in_the_middle(_shown_json(found), MAX_SHOWN_CHARS)
+                    text = f"{pointer(decision.path)[:MAX_SHOWN_CHARS]}: {reason}; all of them: {text}"
         return printable(text, MAX_SHOWN_CHARS * 10)
 
     # -- altering answers
@@ -12228,8 +12290,11 @@ class Session:
             fields["args"] = self._safe_params(message).get("arguments", {})
 
     def _safe_params(self, message: Message) -> dict[str, Any]:
-        """The params of a message with its secrets replaced."""
-        findings = Subject(message, self.wall.policy).findings
+        """The params of a message with its secrets replaced; only MARKER where looking for them takes too long."""
+        try:
+            findings = Subject(message, self.wall.policy).findings
+        except BudgetSpent:
+            return {"arguments": MARKER}
         spans = [span for finding in findings for span in finding.spans]
         params = json.loads(_replaced(message, spans), parse_float=_finite).get("params")
         return params if type(params) is dict else {}
@@ -12249,6 +12314,33 @@ class Session:
                 entry["hash"] = hashlib.sha256(self._salt + text.encode("utf-8", "replace")).hexdigest()[:16]
             described.append(entry)
         return described
+
+
+def _shown_json(value: Any) -> str:
+    """*value* as JSON; long strings are shortened until it has at most MAX_SHOWN_CHARS, if that is enough."""
+    text = json.dumps(value, ensure_ascii=False)
+    for limit in (400, 100, 30):
+        if len(text) <= MAX_SHOWN_CHARS:
+            break
+        value = _with_short_strings(value, limit)
+        text = json.dumps(value, ensure_ascii=False)
+    return text
+
+
+def _with_short_strings(value: Any, limit: int) -> Any:
+    if type(value) is dict:
+        return {key: _with_short_strings(item, limit) for key, item in value.items()}
+    if type(value) is list:
+        return [_with_short_strings(item, limit) for item in value]
+    return _cut_in_the_middle(value, limit) if type(value) is str else value
+
+
+def _cut_in_the_middle(text: str, limit: int) -> str:
+    """Beginning and end of a *text* of more than *limit* characters, and how many are missing between them."""
+    if len(text) <= limit + 30:
+        return text
+    head, tail = text[:limit * 2 // 3], text[-limit // 3:]
+    return f"{head} … {len(text) - len(head) - len(tail)} characters … {tail}"
 
 
 def _name_of(item: Any) -> str:
