@@ -10429,13 +10429,16 @@ class _Shadows:
     """The rules so far that end the walk, to tell whether one of them always matches before a later one does."""
 
     _SCOPE = frozenset(("method", "tool", "server", "direction"))
-    _MAX_WIDE = 20              # so many rules with wildcards are held against each later one
+    _MAX_WIDE = 20              # so many rules with wildcards, and with the same tool, are held against each later one
+    _MAX_LOOKS = 100_000        # comparisons of names in all; a policy made to take longer is told less
 
     def __init__(self, outbound: bool) -> None:
         self._outbound = outbound
         self._same: dict[str, str] = {}                             # a match, spelled out -> the first rule with it
         self._by_tool: dict[str, list[tuple[str, dict[str, list[str]]]]] = {}     # (name, scope) of rules without wildcards
         self._wide: list[tuple[str, dict[str, list[str]]]] = []
+        self._looks = 0
+        self._globs: dict[str, Glob] = {}
 
     def shadow_of(self, rule: dict[str, Any]) -> str | None:
         """The name of an earlier rule that matches whatever *rule* does, if there is one; *rule* is earlier from now on."""
@@ -10451,7 +10454,9 @@ class _Shadows:
             if self._SCOPE.issuperset(rule["match"]):
                 if tools and not any(c in tool for tool in tools for c in "*?[{"):
                     for tool in tools:
-                        self._by_tool.setdefault(tool, []).append((rule["name"], scope))
+                        near = self._by_tool.setdefault(tool, [])
+                        if len(near) < self._MAX_WIDE:
+                            near.append((rule["name"], scope))
                 elif len(self._wide) < self._MAX_WIDE:
                     self._wide.append((rule["name"], scope))
         return found
@@ -10461,23 +10466,29 @@ class _Shadows:
         return self._SCOPE.issuperset(rule["match"]) and not {"unless", "limit"} & set(rule) and \
             self._covers(self._scope(rule["match"]), {"method": ["tools/call"], "tool": ["*"], "server": ["*"]})
 
-    @staticmethod
-    def _covers(wide: dict[str, list[str]], narrow: dict[str, list[str]]) -> bool:
+    def _covers(self, wide: dict[str, list[str]], narrow: dict[str, list[str]]) -> bool:
         for key, globs in wide.items():
-            if key not in narrow or not all(any(_is_wider(glob, text) for glob in globs) for text in narrow[key]):
+            texts = narrow.get(key, ())
+            self._looks += len(globs) * len(texts)
+            if not texts or self._looks > self._MAX_LOOKS:
+                return False
+            if not all(any(self._is_wider(glob, text) for glob in globs) for text in texts):
                 return False
         return True
+
+    def _is_wider(self, glob: str, text: str) -> bool:
+        """Does *glob* match all names that *text*, a name or a glob, does?"""
+        if glob in ("*", text) or any(c in text for c in "*?[{"):
+            return glob in ("*", text)
+        if glob not in self._globs:
+            self._globs[glob] = compile_glob(glob)
+        return self._globs[glob].matches(text)
 
     def _scope(self, match: dict[str, Any]) -> dict[str, list[str]]:
         scope = {key: _as_list(match[key]) for key in match if key in self._SCOPE}
         if not self._outbound and "method" not in match and ("tool" in match or "arguments" in match):
             scope["method"] = ["tools/call"]
         return scope
-
-
-def _is_wider(glob: str, text: str) -> bool:
-    """Does *glob* match all names that *text*, a name or a glob, does?"""
-    return glob in ("*", text) or not any(c in text for c in "*?[{") and compile_glob(glob).matches(text)
 
 
 # ---------------------------------------------------------------------------

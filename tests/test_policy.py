@@ -4,6 +4,7 @@ from __future__ import annotations
 import json
 import os
 import unittest
+from unittest import mock
 
 from tests.support import GITHUB_TOKEN, InEmptyHome, Talk, context, mcpwall, policy, request, text_result
 
@@ -152,6 +153,17 @@ class Doubts(unittest.TestCase):
         said, = self.said("{name: a, match: {marked: [seen, sen], tool: x}, action: deny}\n{name: b, match: {tool: y}, mark: seen}")
         self.assertIn("'sen'", said)
         self.assertIn("did you mean 'seen'?", said)
+
+    def test_many_rules_about_one_tool_do_not_make_the_load_slow(self) -> None:
+        looks: list = []
+        is_wider = mcpwall._Shadows._is_wider
+        with mock.patch.object(mcpwall._Shadows, "_is_wider", lambda *args: looks.append(1) or is_wider(*args)):
+            for match in (lambda n: {"tool": "run", "server": f"s{n}"}, lambda n: {"tool": [f"t{n}x{m}*" for m in range(20)]}):
+                rules = [{"name": str(n), "match": match(n), "action": "deny"} for n in range(400)]
+                self.assertEqual(policy({"version": 1, "rules": rules}).warnings, ())
+                self.assertLess(len(looks), mcpwall._Shadows._MAX_LOOKS + 1)
+                looks.clear()
+        self.assertLess(mcpwall._Shadows._MAX_LOOKS, 400 * 20 * 20 * 20)
 
     def test_built_in_policies_leave_no_doubt(self) -> None:
         for name in mcpwall.BUILTIN_NAMES:
