@@ -9535,6 +9535,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 }
 _BOUNDS = {"max_message_bytes": (1024, 1024 * 1024 * 1024), "ask_timeout": (1, 86_400), "max_repeated_denials": (1, 1_000_000)}
 MAX_LIMIT_CALLS = 10_000    # of a rule's `limit`: so many points in time are remembered
+MAX_LIMITS_CALLS = 1_000_000    # of all of them together
 MAX_LIMIT_SECONDS = 86_400
 
 
@@ -9710,6 +9711,7 @@ def _check_rules(check: _Checker, rules: Any, place: str, match_keys: Sequence[s
     if len(rules) > MAX_RULES:
         raise check.fail(place, f"{len(rules)} rules; at most {MAX_RULES} are read")
     seen: dict[str, int] = {}
+    remembered = 0
     for index, rule in enumerate(rules):
         here = f"{place}/{index}"
         check.keys(rule, _RULE_KEYS, here, "a rule (a map with name, match and action)")
@@ -9723,6 +9725,10 @@ def _check_rules(check: _Checker, rules: Any, place: str, match_keys: Sequence[s
                                              "give each rule its own name")
         seen[rule["name"]] = index
         _check_effect(check, rule, here, actions)
+        remembered += rule.get("limit", {}).get("calls", 0)
+        if remembered > MAX_LIMITS_CALLS:
+            raise check.fail(here + "/limit/calls", f"the limits up to here are {remembered} calls together; "
+                                                    f"at most {MAX_LIMITS_CALLS} are remembered")
         _check_match(check, rule["match"], here + "/match", match_keys)
         if "unless" in rule:
             _check_match(check, rule["unless"], here + "/unless", match_keys)

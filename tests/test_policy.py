@@ -154,6 +154,13 @@ class Doubts(unittest.TestCase):
         self.assertIn("'sen'", said)
         self.assertIn("did you mean 'seen'?", said)
 
+    def test_limits_that_would_remember_too_much_in_all(self) -> None:
+        rules = [{"name": str(n), "match": {"tool": "*"}, "limit": {"calls": 10_000, "per": 86_400}, "action": "deny"}
+                 for n in range(101)]
+        self.assertEqual(len(policy({"version": 1, "rules": rules[:100]}).rules), 100)
+        with self.assertRaisesRegex(mcpwall.PolicyError, "/rules/100/limit/calls"):
+            policy({"version": 1, "rules": rules})
+
     def test_many_rules_about_one_tool_do_not_make_the_load_slow(self) -> None:
         looks: list = []
         is_wider = mcpwall._Shadows._is_wider
