@@ -11663,9 +11663,9 @@ class Session:
         grant: str | None = None
         held: Held | None = None
         if peer == "client":
-            if (self._held or kind == "response") and self._is_ours(message, size, out):
+            if (self._held or kind != "request") and self._is_ours(message, size, out):
                 return _DROPPED
-            if kind != "response" and self._is_our_state(body):
+            if kind != "response" and self._is_our_id((body.get("params") or {}).get("requestState")):
                 if kind == "notification":
                     self._record(message, _NOT_ASKED, size, out)
                     return _DROPPED
@@ -11706,6 +11706,8 @@ class Session:
         if message.kind == "request":
             if len(self._pending[message.peer]) >= MAX_PENDING:
                 return Decision("deny", None, f"Blocked: {MAX_PENDING} requests already wait for an answer", lasting=False)
+            if message.peer == "server" and self._is_our_id(message.body["id"]):
+                return Decision("deny", None, "Blocked: the id of a question of mcpwall's own")     # its answer would be ours
             known = self._refusals.known(message) if message.peer == "client" else None
             if known is not None:
                 return known
@@ -12024,10 +12026,9 @@ class Session:
         import hmac
         return hmac.new(self._salt, ident.encode() + digest, "sha256").hexdigest()
 
-    def _is_our_state(self, body: dict[str, Any]) -> bool:
-        """Is this a retry of a call that we have answered? The states of other walls on the way are not ours."""
-        state = (body.get("params") or {}).get("requestState")
-        return type(state) is str and state.startswith(self._prefix)
+    def _is_our_id(self, ident: Any) -> bool:
+        """Is it the id of a question of ours, or a `requestState` that begins with one? Those of other walls are not."""
+        return type(ident) is str and ident.startswith(self._prefix)
 
     def _retried(self, message: Message) -> tuple[Message, Held | None, str]:
         """A retry that brings the answer to a question of ours: the call as the server is to see it, what was held, and the
@@ -12098,7 +12099,7 @@ class Session:
         """Is this the answer to a question of ours, or a cancellation of a call that waits? Then it goes no further."""
         ident = message.body.get("id")
         if message.kind == "response":
-            if type(ident) is not str or not ident.startswith(self._prefix):
+            if not self._is_our_id(ident):
                 return False
             self._record(message, Decision("allow"), size, out, {"answers": "mcpwall"})
             held = self._held.get(ident)
@@ -12112,6 +12113,9 @@ class Session:
         if message.method != "notifications/cancelled" or type(message.body.get("params")) is not dict:
             return False
         ident = message.body["params"].get("requestId")
+        if self._is_our_id(ident):      # no word of ours goes to the server
+            self._record(message, Decision("allow"), size, out, {"answers": "mcpwall"})
+            return True
         for own, held in list(self._held.items()):
             waits = held.message.body["id"]
             if type(waits) is type(ident) and waits == ident and held.how != "input_required":

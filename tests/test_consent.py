@@ -160,7 +160,7 @@ class Asking(unittest.TestCase):
         question = host.asks({})
         self.assertTrue(host.call("read", {"path": "x"}, 2)["server"])
         self.assertTrue(host.server({"jsonrpc": "2.0", "id": 2, "result": text_result("x")})["client"])
-        self.assertTrue(host.server(request("roots/list", {}, question["id"]))["client"])     # the server may use any id
+        self.assertTrue(host.server(request("roots/list", {}, 1))["client"])        # the server may use the client's ids
         self.assertTrue(host.says(question, "allow once")["server"])
 
     def test_an_answer_in_the_arguments_is_no_consent(self) -> None:
@@ -264,6 +264,17 @@ rules:
         host = Host()
         self.assertTrue(host.server({"jsonrpc": "2.0", "id": "x", "method": "tools/call", "params": {"name": "a"}})["client"])
         self.assertTrue(host.client({"jsonrpc": "2.0", "id": "x", "result": {}})["server"])
+
+    def test_the_id_of_a_question_stays_between_us_and_the_client(self) -> None:
+        host = Host()
+        question = host.asks({})
+        out = host.client({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": question["id"]}})
+        self.assertEqual(out, {"client": b"", "server": b""})
+        # who knew it could have the client ask under it, and the answer would be taken for ours
+        out = host.server(request("elicitation/create", {"message": "Shall I go on?"}, question["id"]))
+        self.assertEqual(out["client"], b"")
+        self.assertIn("error", json.loads(out["server"]))
+        self.assertTrue(host.says(question, "allow once")["server"])
 
     def test_what_takes_too_long_to_look_through_is_not_shown_in_the_question(self) -> None:
         host = Host("version: 1\nrules:\n  - {name: a, match: {tool: send}, action: ask}\n")
