@@ -11341,6 +11341,13 @@ def _is_our_state(body: dict[str, Any]) -> bool:
     return type(state) is str and state.startswith(_STATE)
 
 
+def _meta(body: dict[str, Any]) -> dict[str, Any]:
+    """The `_meta` of a request, in which clients that speak 2026-07-28 say so, and what they are capable of."""
+    params = body.get("params")
+    meta = params.get("_meta") if type(params) is dict else None
+    return meta if type(meta) is dict else {}
+
+
 class Session:
     """One conversation between a client and a server, without any I/O.
 
@@ -11371,7 +11378,7 @@ class Session:
         self._stamp = ""
         self._stray_key = False
         self._safe_names: dict[str | None, tuple[str | None, str]] = {}
-        self._sent: list[tuple[Any, Pending]] = []
+        self._sent: list[tuple[Any, str | None, bool]] = []     # id, method, is it modern?
         self._salt = os.urandom(16)
         self._monotonic = monotonic
         self._memory = Memory(monotonic)
@@ -11433,12 +11440,12 @@ class Session:
         out = _Effects()
         pending = self._pending["client"]
         decision = Decision("deny", None, "Blocked: the audit log cannot be written")
-        for ident, waiting in self._sent:
+        for ident, method, modern in self._sent:
             pending.pop(ident, None)
-            out.lines["client"].append(self._refusal(ident, waiting.method, decision).encode())
+            out.lines["client"].append(self._refusal(ident, method, decision, modern=modern).encode())
         if not self._sent:
             return list(effects)
-        withheld = {ident for ident, _ in self._sent}
+        withheld = {ident for ident, _, _ in self._sent}
         kept: list[Any] = []
         for effect in effects:
             if isinstance(effect, Record) and effect.fields["direction"] == "inbound" and effect.fields["id"] in withheld:
@@ -11547,7 +11554,8 @@ class Session:
         if times > 1:
             extra["denials"] = times
         self._record(message, decision, size, out, extra)
-        return _Verdict(None, self._refusal(message.body["id"], message.method, decision, times))
+        modern = _VERSION_META in _meta(message.body)
+        return _Verdict(None, self._refusal(message.body["id"], message.method, decision, times, modern))
 
     def _effective(self, decision: Decision, peer: str) -> str:
         """What is done about *decision*: monitor mode lets everything pass; nobody can be asked."""
@@ -11617,7 +11625,7 @@ class Session:
                     self._cancelled[message.peer].pop(other, None)
             pending[ident] = waiting
             if message.peer == "client":
-                self._sent.append((ident, Pending(method, message.tool)))
+                self._sent.append((ident, method, _VERSION_META in _meta(body)))
             if method == "initialize" and message.peer == "client":
                 self._elicits = can_elicit((body.get("params") or {}).get("capabilities"))
         elif message.kind == "response":
@@ -11671,9 +11679,9 @@ class Session:
 
     # -- answers of our own
 
-    def _refusal(self, ident: Any, method: str | None, decision: Decision, times: int = 1) -> str:
+    def _refusal(self, ident: Any, method: str | None, decision: Decision, times: int = 1, modern: bool = False) -> str:
         """The answer to a request that does not go on. Never holds anything of the message but its id and where in it the
-        reason stands. *times*: how often this very call was refused by now."""
+        reason stands. *times*: how often this very call was refused by now. *modern*: is it a request of 2026-07-28?"""
         text = f"[mcpwall] {decision.message or 'Blocked by policy'}"
         if decision.action == "ask":
             text += " (this needs approval, and nobody can be asked)"
@@ -11682,7 +11690,9 @@ class Session:
         about = self._about(decision, times)
         if method == "tools/call" and self._settings.deny_as == "result":
             text += "".join(f"\n{word}: {about[key]}" for key, word in _ABOUT_WORDS.items() if about.get(key) is not None)
-            result = {"content": [{"type": "text", "text": text}], "isError": True}
+            result: dict[str, Any] = {"content": [{"type": "text", "text": text}], "isError": True}
+            if modern:
+                result["resultType"] = "complete"
             return json.dumps({"jsonrpc": "2.0", "id": ident, "result": result}, separators=(",", ":"))
         error = {"code": -32600, "message": text, "data": {"mcpwall": about}}
         return json.dumps({"jsonrpc": "2.0", "id": ident, "error": error}, separators=(",", ":"))
@@ -11793,9 +11803,7 @@ class Session:
             grant = "session"
         if grant is not None:
             return self._granted_call(message, decision, digest, grant, size, out)
-        params = message.body.get("params") or {}
-        meta = params.get("_meta")
-        meta = meta if type(meta) is dict else {}
+        meta = _meta(message.body)
         modern = _VERSION_META in meta
         if modern and message.method in _RETRYABLE and can_elicit(meta.get(_CAPABILITIES_META)):
             how = "input_required"
