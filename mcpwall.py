@@ -8044,6 +8044,7 @@ _NAMED_KINDS = frozenset(("password", "client-secret", "api-key", "aws-secret-ke
 
 
 _PRE_TEST_SECONDS = 0.3     # of a pre-test that was given no budget
+_Readings = Callable[[str], Tuple[View, ...]]
 
 
 class SecretScanner:
@@ -8056,13 +8057,19 @@ class SecretScanner:
         self._seen: tuple[str, _Search] | None = None
         self._own_literals = None if None in literals else frozenset().union(*literals)
 
-    def may_match(self, blob: str, budget: Budget | None = None) -> bool:
+    def may_match(self, blob: str, budget: Budget | None = None, texts: Sequence[str] = (),
+                  readings: _Readings | None = None) -> bool:
         """False only when `scan` of the texts that *blob* consists of, joined by NUL, would find nothing.
 
-        May raise BudgetSpent when a budget is given; without one, what takes long may match.
+        May raise BudgetSpent when a budget is given; without one, what takes long may match. With the *texts* (and their
+        *readings*, as `views` gives them) own patterns are told more closely.
         """
-        if self._own and (self._own_literals is None or needs_views(blob)
-                          or any(word in _lower(blob) for word in self._own_literals)):
+        try:
+            if self._own and self._own_may_match(blob, budget or Budget(_PRE_TEST_SECONDS), texts, readings):
+                return True
+        except BudgetSpent:
+            if budget is not None:
+                raise
             return True
         if not self._kinds:
             return False
@@ -8081,14 +8088,26 @@ class SecretScanner:
             return True
         return False
 
-    def scan(self, texts: Sequence[str], budget: Budget, names: Sequence[str | None] | None = None) -> list[Finding]:
+    def _own_may_match(self, blob: str, budget: Budget, texts: Sequence[str], readings: _Readings | None) -> bool:
+        words = self._own_literals
+        if words is None or any(map(_lower(blob).__contains__, words)):
+            return True
+        if not needs_views(blob):
+            return False
+        if not texts and "\0" in blob:      # which texts they were matters to their views
+            return True
+        return any(any(map(_lower(view.text).__contains__, words)) for text in texts or (blob,)
+                   for view in (readings(text) if readings else views(text, budget))[1:])
+
+    def scan(self, texts: Sequence[str], budget: Budget, names: Sequence[str | None] | None = None,
+             readings: _Readings | None = None) -> list[Finding]:
         """Every secret in the strings of one message. names[i]: the member that a value stands in. May raise BudgetSpent."""
         findings: list[Finding] = []
         if self._kinds:
             findings += self._builtin(texts, names, budget)
             if names is not None:
                 findings += self._split(texts, names, budget)
-        findings += self._own_findings(texts, budget)
+        findings += self._own_findings(texts, budget, readings)
         return findings
 
     def _builtin(self, texts: Sequence[str], names: Sequence[str | None] | None, budget: Budget) -> Iterator[Finding]:
@@ -8126,9 +8145,11 @@ class SecretScanner:
         if len(blocks) < 2:
             return
         ends = list(accumulate(len(texts[index]) for index in blocks))
-        for kind, start, end in _Search("".join(texts[index] for index in blocks), budget).found:
+        joined = "".join(texts[index] for index in blocks)
+        found = [item for item in _Search(joined, budget).found if item[0] in self._kinds]
+        for kind, start, end in (*found, *self._own_spans(joined, budget)):
             first, last = bisect_right(ends, start), bisect_right(ends, end - 1)
-            if first == last or kind not in self._kinds:
+            if first == last:
                 continue
             spans = []
             for place in range(first, last + 1):
@@ -8138,13 +8159,85 @@ class SecretScanner:
                     spans.append(span)
             yield Finding(kind, tuple(spans), "raw")
 
-    def _own_findings(self, texts: Sequence[str], budget: Budget) -> Iterator[Finding]:
+    def _own_findings(self, texts: Sequence[str], budget: Budget, readings: _Readings | None) -> Iterator[Finding]:
+        for index, text in enumerate(texts if self._own else ()):
+            seen = set()
+            for view in readings(text) if readings else views(text, budget):
+                for name, start, end in self._own_spans(view.text, budget):
+                    span = (index, *raw_span(view, start, end))
+                    if (name, span) not in seen:        # another view shows the same
+                        seen.add((name, span))
+                        yield Finding(name, (span,), view.name)
+
+    def _own_spans(self, text: str, budget: Budget) -> Iterator[tuple[str, int, int]]:
         for name, regex, threshold in self._own:
-            for index, text in enumerate(texts):
-                for view in views(text, budget):
-                    for start, end in regex.finditer_spans(view.text, budget):
-                        if threshold is None or shannon_entropy(view.text[start:end]) >= threshold:
-                            yield Finding(name, ((index, *raw_span(view, start, end)),), view.name)
+            for start, end in regex.finditer_spans(text, budget):
+                if threshold is None or shannon_entropy(text[start:end]) >= threshold:
+                    yield name, start, end
+
+    def with_values(self, values: Mapping[str, str]) -> SecretScanner:
+        """One that finds these values as well, each of the variable so named; see `secret_values`."""
+        return SecretScanner(self._kinds, (*self._own, *((f"withheld-variable {name}", _ExactText(value), None)
+                                                         for name, value in values.items())))
+
+
+class _ExactText:
+    """An own pattern that is one text: as it stands, as JSON spells it, or a form (`+` for a blank)."""
+
+    __slots__ = ("literals", "_spellings")
+
+    def __init__(self, text: str) -> None:
+        self._spellings = {text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], text.replace(" ", "+")}
+        self.literals = frozenset((max(re.findall("[A-Za-z0-9]*", text), key=len).lower(),))     # in every spelling
+
+    def finditer_spans(self, text: str, budget: Budget) -> list[tuple[int, int]]:
+        spans = []
+        for spelling in self._spellings:
+            at = text.find(spelling)
+            while at >= 0:
+                spans.append((at, at + len(spelling)))
+                budget.check()
+                at = text.find(spelling, at + len(spelling))
+        return merge_spans(spans)
+
+
+# -- values of variables -------------------------------------------------------
+
+MAX_SECRET_VALUES = 200
+MAX_SECRET_VALUE_CHARS = 10_000
+_auth_scheme = lazy_regex(r"(?i)(?:bearer|basic|token)[ \t]+")
+
+
+def secret_values(variables: Mapping[str, str], exists: Callable[[str], bool]) -> dict[str, str]:
+    """{name: value} of those environment variables whose value would be a secret wherever it turned up.
+
+    The name must promise one, or the value be a URL with a password, which is then taken alone. Words, numbers, short
+    and made-up values are left out, and paths (*exists* tells): finding them would damage honest text.
+    """
+    found: dict[str, str] = {}
+    for name in sorted(variables):
+        value = _secret_value(name, variables[name].strip(), exists)
+        if value and value not in found.values() and len(found) < MAX_SECRET_VALUES:
+            found[printable(name, 100)] = value
+    return found
+
+
+def _secret_value(name: str, value: str, exists: Callable[[str], bool]) -> str:
+    """The part of a variable's value that is a secret, or ""."""
+    url = _url_password.search(value)
+    if url:
+        value = url[2]
+    elif not _name_rank(name) or name.upper() in ("PWD", "OLDPWD"):
+        return ""
+    else:
+        scheme = _auth_scheme.match(value)
+        value = value[scheme.end():] if scheme else value
+    if not 8 <= len(value) <= MAX_SECRET_VALUE_CHARS or len(set(value)) < 5 or value.lower() in _WEAK_WORDS:
+        return ""
+    if _made_up(value) or _NUMERIC.match(value) or _VERSION.match(value) or _wordy_name(value) \
+            or _wordy(value) and not _digit.search(value):
+        return ""
+    return "" if "://" in value or _PATH_VALUE.match(value) and _wordy(value) or exists(value) else value
 
 
 BUILTIN_KINDS = tuple(entry.split(None, 1)[0] for entry in _SECRET_TABLE.strip().rstrip(";").split(";"))
@@ -9065,8 +9158,8 @@ class Subject:
         if self._findings is None:
             scanner = self.policy.scanner
             self._findings = ()
-            if scanner.may_match(self.blob, self.budget):
-                self._findings = tuple(scanner.scan(self.texts, self.budget, self.names))
+            if scanner.may_match(self.blob, self.budget, self.texts, self.readings):
+                self._findings = tuple(scanner.scan(self.texts, self.budget, self.names, self.readings))
         return self._findings
 
     @property
@@ -9406,7 +9499,12 @@ class Settings(NamedTuple):
     read_only: bool = False
     unlisted_tools: str = "allow"
     max_repeated_denials: int = 10
-    env: Any = "inherit"        # or "minimal", or a list of globs of names
+    env: str | list[str] = "inherit"    # or "minimal", or a list of globs of names
+
+    @property
+    def handed_on(self) -> str | list[str]:
+        """What `env` means: monitoring blocks nothing, so it withholds nothing either."""
+        return "inherit" if self.mode == "monitor" else self.env
 
 
 _CHOICES: dict[str, tuple[str, ...]] = {
@@ -9441,6 +9539,13 @@ class Policy(NamedTuple):
     def is_sensitive(self, path: str) -> bool:
         """Is this canonical path one of the built-in sensitive files, whatever the rules say about it?"""
         return bool(sensitive_index().matches(path, self.paths))
+
+    def with_secrets(self, values: Mapping[str, str]) -> Policy:
+        """This policy, to which the values of these variables (see `secret_values`) are secrets."""
+        if not values:
+            return self
+        return self._replace(scanner=self.scanner.with_values(values),
+                             apart=self.apart.with_secrets(values) if self.apart is not None else None)
 
 
 class PolicyLayer(NamedTuple):
@@ -9574,7 +9679,11 @@ def _check_settings(check: _Checker, settings: Any) -> None:
         elif key == "env":
             if value not in ("inherit", "minimal"):
                 check.typed(value, list, place, "inherit, minimal or a list of names")
-                check.texts(value, place)
+                for index, name in enumerate(check.texts(value, place)):
+                    try:
+                        compile_glob(name)
+                    except PolicyError as fault:
+                        raise check.fail(f"{place}/{index}", fault.problem) from None
         else:
             kind = bool if isinstance(Settings._field_defaults[key], bool) else str
             check.typed(value, kind, place, "true or false" if kind is bool else "a path")
@@ -11123,6 +11232,7 @@ _VERSION_META = "io.modelcontextprotocol/protocolVersion"
 _CAPABILITIES_META = "io.modelcontextprotocol/clientCapabilities"
 _APPROVAL = "mcpwall-approval"      # the key of our question among `inputRequests`
 _STATE = "mcpwall."                 # begins a `requestState` of ours
+_YES = ("once", "session")
 _ANSWERS = {"allow once": "once", "allow this exact call for the session": "session", "deny": "deny"}
 
 
@@ -11507,14 +11617,16 @@ class Session:
             tool = self._tool_of(method, body)
         message = Message(peer, kind, body, text, method, tool, self.server_name)
         extra: dict[str, Any] = {}
-        grant = None
+        grant: str | None = None
         if peer == "client":
             if (self._held or kind == "response") and self._is_ours(message, size, out):
                 return _DROPPED
             if method in _RETRYABLE and _is_our_state(body):
-                message, grant = self._retried(message)
-                if grant is None:
+                message, held, grant = self._retried(message)
+                if held is None:
                     return self._refused(message, _NOT_ASKED, size, out, extra)
+                if grant not in _YES:
+                    return self._granted_call(message, held.decision, held.digest, grant, size, out)
         elif method in _TELLING and type(body.get("result")) is dict:
             message = self._shown(message, extra, out)
         decision = self._decide(message)
@@ -11852,9 +11964,9 @@ class Session:
         import hmac
         return hmac.new(self._salt, ident.encode() + digest, "sha256").hexdigest()
 
-    def _retried(self, message: Message) -> tuple[Message, str | None]:
-        """A retry that brings the answer to a question of ours: the call as the server is to see it, and the answer; None
-        for the answer when it is not the call that was asked about."""
+    def _retried(self, message: Message) -> tuple[Message, Held | None, str]:
+        """A retry that brings the answer to a question of ours: the call as the server is to see it, what was held, and the
+        answer; None for what was held when this is not the call that was asked about."""
         params = message.body["params"]
         ident, _, seal = params["requestState"][len(_STATE):].rpartition(".")
         held = self._held.get(ident)
@@ -11862,17 +11974,17 @@ class Session:
         import hmac
         if held is None or held.how != "input_required" or held.digest != digest \
                 or not hmac.compare_digest(seal.encode(), self._seal(ident, digest).encode()):
-            return message, None
+            return message, None, "deny"
         del self._held[ident]
         responses = params.get("inputResponses")
         answer = elicited(responses.get(_APPROVAL) if type(responses) is dict else None)
         text = without_own_fields(message.text, held.message.text)
-        return message._replace(body=load_json(text), text=text), answer
+        return message._replace(body=load_json(text), text=text), held, answer
 
     def _granted_call(self, message: Message, decision: Decision, digest: bytes, answer: str, size: int,
                       out: _Effects) -> _Verdict:
         """A call that a person has answered: forward it, or refuse it in his name."""
-        if answer not in ("once", "session"):
+        if answer not in _YES:
             refusal = decision._replace(action="deny", message=f"{decision.message or 'Blocked by policy'}: {_NO_WORDS[answer]}")
             return self._refused(message, refusal, size, out, {"answer": answer})
         if answer == "session":
@@ -11899,7 +12011,7 @@ class Session:
             return
         self._budget = Budget(max(JUDGE_SECONDS, held.size * 1e-7))
         decision = held.decision
-        if answer in ("once", "session"):
+        if answer in _YES:
             self._memory.counting = False
             decision = self._decide(held.message)
             self._memory.counting = True
@@ -12768,6 +12880,57 @@ class Patience(NamedTuple):
     poll: float = 1.0       # between looks at things nobody wakes us for: host gone, time-outs
 
 
+# -- what the server gets of our environment
+
+# What the SDKs' clients hand on, and what programs there cannot do without
+_ENV_POSIX = "HOME LOGNAME PATH SHELL TERM USER"
+_ENV_WINDOWS = ("ALLUSERSPROFILE APPDATA COMMONPROGRAMFILES COMMONPROGRAMFILES(X86) COMMONPROGRAMW6432 COMPUTERNAME COMSPEC "
+                "HOMEDRIVE HOMEPATH LOCALAPPDATA NUMBER_OF_PROCESSORS OS PATH PATHEXT PROCESSOR_ARCHITECTURE PROGRAMDATA "
+                "PROGRAMFILES PROGRAMFILES(X86) PROGRAMW6432 PUBLIC SYSTEMDRIVE SYSTEMROOT USERNAME USERPROFILE WINDIR")
+# Language and time, temporary folders, proxies, certificates; where caches and settings lie (not XDG_RUNTIME_DIR: through
+# its sockets the desktop and its keyring are reached)
+_ENV_ANYWHERE = (
+    "LANG LANGUAGE LC_* TZ TMPDIR TMP TEMP {HTTP,HTTPS,ALL,NO,FTP}_PROXY {http,https,all,no,ftp}_proxy SSL_CERT_{FILE,DIR} "
+    "NODE_EXTRA_CA_CERTS REQUESTS_CA_BUNDLE CURL_CA_BUNDLE AWS_CA_BUNDLE GIT_SSL_CAINFO NIX_SSL_CERT_FILE DENO_CERT PIP_CERT "
+    "HTTPLIB2_CA_CERTS GRPC_DEFAULT_SSL_ROOTS_FILE_PATH XDG_{CACHE,CONFIG,DATA,STATE}_HOME XDG_{CONFIG,DATA}_DIRS")
+
+
+def server_environment(environ: Mapping[str, str], setting: str | Sequence[str], names: Sequence[str],
+                       windows: bool = os.name == "nt") -> tuple[dict[str, str], dict[str, str]]:
+    """(handed on, withheld): the variables of *environ* that the server gets, and the others.
+
+    *setting* is `settings.env`; *names* are globs of what passes whatever that says. On Windows case does not count.
+    """
+    if setting == "inherit":
+        return dict(environ), {}
+
+    def cased(name: str) -> str:
+        return name.upper() if windows else name
+
+    few = [compile_glob(cased(name)) for name in (_ENV_ANYWHERE + " " + (_ENV_WINDOWS if windows else _ENV_POSIX)).split()]
+    named = [compile_glob(cased(name)) for name in (*names, *(() if setting == "minimal" else setting))]
+    handed_on, withheld = {}, {}
+    for name, value in environ.items():
+        plain = cased(name)
+        if any(glob.matches(plain) for glob in named) or (
+                any(glob.matches(plain) for glob in few) and not value.startswith("()")):      # a function of bash
+            handed_on[name] = value
+        else:
+            withheld[name] = value
+    return handed_on, withheld
+
+
+def variable_globs(value: str) -> list[str]:
+    """The names in the value of `--env`; the commas of `{A,B}` are its own. Raises UsageError."""
+    names = re.split(r",(?![^{}]*\})", value)
+    for name in names:
+        try:
+            compile_glob(name)
+        except PolicyError as fault:
+            raise UsageError(f"--env: {fault.problem}") from None
+    return names
+
+
 # -- finding and starting the server
 
 def find_command(name: str, environ: Mapping[str, str], windows: bool = os.name == "nt") -> str:
@@ -13332,6 +13495,7 @@ def relay(session: Session, command: Sequence[str], audit: AuditLog | None, repo
           stdin: int = 0, stdout: int = 1) -> int:
     """Run *command* as the server of the host at *stdin* and *stdout*, every message judged by *session*.
 
+    The server gets *environ* as it is (see `server_environment`), or all of ours.
     Returns our exit status: the server's own, 128 + n when signal n ended it, 70 after a fault of ours.
     Raises CommandError when the server cannot be started. A thread that waits for a host which is still there
     is left behind: a program ends best by `os._exit`.
@@ -13731,7 +13895,8 @@ def wrapper_of(argv: Sequence[str]) -> Wrapper | None:
             return None                                 # a sub-command
         if not equals and words and not words[0].startswith("-"):
             value = words.pop(0)
-        options["config" if name == "-c" else name.lstrip("-")] = value
+        key = "config" if name == "-c" else name.lstrip("-")
+        options[key] = f"{options[key]},{value}" if key == "env" and key in options else value
     return Wrapper(tuple(argv[:end + 1]), argv[at], options)
 
 
@@ -13958,7 +14123,37 @@ def wall_words(server: Server, wall: Sequence[str], options: Sequence[str] = ())
     dashed = server.name.startswith("-")
     name = ["--server-name=" + server.name] if dashed else ["--server-name", server.name]
     project = ["--project", server.project] if server.project else []
-    return [*wall, *name, *project, *options, "--"]
+    return [*wall, *name, *project, *options, *env_words(server), "--"]
+
+
+def env_words(server: Server) -> list[str]:
+    """The option by which the variables that an entry sets reach its server, but for those its wall has been told of."""
+    names = [name for name in unnamed_variables(server) if _plain_variable.fullmatch(name)]
+    return ["--env", ",".join(names)] if names else []
+
+
+def unnamed_variables(server: Server) -> list[str]:
+    """The variables that an entry sets and no `--env` of its wall names. Raises UsageError for one that is wrong."""
+    given = server.wrapper.options.get("env") if server.wrapper else None
+    globs = [compile_glob(name) for name in variable_globs(given)] if given else []
+    return [name for name in entry_variables(server.entry) if not any(glob.matches(name) for glob in globs)]
+
+
+_plain_variable = lazy_regex(r"[A-Za-z_][A-Za-z0-9_()]*")
+
+
+def entry_variables(entry: Any) -> list[str]:
+    """The names of the variables that an entry gives its server: `env` (`environment`, `envs`), or named in a list
+    (`env_vars` and `env_keys`: NAME, `{name: NAME}`)."""
+    names: list[str] = []
+    if isinstance(entry, dict):
+        keys = _launch_place(entry)[0]
+        for holder in (entry, entry[keys[0]]) if keys else (entry,):
+            for key in ("env", "environment", "envs", "env_vars", "env_keys"):
+                for item in holder.get(key) or () if isinstance(holder.get(key), (dict, list)) else ():
+                    name = item.get("name") if isinstance(item, dict) else item
+                    names += [name.partition("=")[0]] if isinstance(name, str) else []
+    return list(dict.fromkeys(names))
 
 
 # -- TOML, as far as one table needs it -------------------------------------------
@@ -14692,6 +14887,8 @@ def cmd_init(argv: Sequence[str], io: Surroundings | None = None) -> int:
         answer = io.ask("Which shall be wrapped? (numbers, ranges such as 2-5, all; empty: none) ")
         open_ones = [s for s in _chosen_servers(answer, found.servers) if s in open_ones]
     plan: _WallPlan = [(server, wall_words(server, io.wall)) for server in open_ones]
+    for server in open_ones:
+        _say_left_out(io, found, server)
     files = _show_plan(io, found, plan)
     if args.dry_run:
         io.say("Nothing was written (--dry-run).")
@@ -14764,17 +14961,19 @@ def cmd_wrap(argv: Sequence[str], io: Surroundings | None = None) -> int:
     plan: list[tuple[Server, Sequence[str] | None]] = []
     done = not found.problems
     for server in servers:
-        kept = options or (_kept_options(server.wrapper) if server.wrapper else [])
-        words = wall_words(server, io.wall, kept)
+        words = wall_words(server, io.wall, _kept_options(server.wrapper, options))
+        if server.wrapper and not options and _wall_problem(io, server.wrapper) is None:
+            ours = server.wrapper.program.endswith(".py") or server.wrapper.program in io.wall
+            words = [*server.wrapper.wall[:-1], *(env_words(server) if ours else ()), "--"]
         where = _where(io, server)
-        if server.wrapper and (list(server.wrapper.wall) == words
-                               or not options and _wall_problem(io, server.wrapper) is None):
+        if server.wrapper and list(server.wrapper.wall) == words:
             io.say(f"{where}: already wrapped")
         elif server.why_not:
             _say_by_hand(io, server, words)
             done = False
         else:
             plan.append((server, words))
+            _say_left_out(io, found, server)
     files = _show_plan(io, found, plan)
     return 0 if (args.dry_run or _carry_out(io, found, files, plan)) and done and not found.problems else 1
 
@@ -14799,9 +14998,20 @@ def _policy_options(io: Surroundings, args: Any) -> list[str]:
     return ["--profile", args.profile] if args.profile else []
 
 
-def _kept_options(wrapper: Wrapper) -> list[str]:
-    return [word for name, value in wrapper.options.items() if name not in ("server-name", "project")
-            for word in ("-c" if name == "config" else "--" + name, value)]
+def _kept_options(wrapper: Wrapper | None, given: Sequence[str]) -> list[str]:
+    """The options of a wall that is put there anew: *given* in place of its old ones, but what it hands on stays."""
+    kept = {name: value for name, value in (wrapper.options if wrapper else {}).items()
+            if name not in ("server-name", "project") and (name == "env" or not given)}
+    return [*given, *(word for name, value in kept.items() for word in ("-c" if name == "config" else "--" + name, value))]
+
+
+def _say_left_out(io: Surroundings, found: _Inventory, server: Server) -> None:
+    """Name the variables of an entry that no `--env` is written for."""
+    names = [repr(name) for name in entry_variables(server.entry) if not _plain_variable.fullmatch(name)]
+    names += ["the variables of its envFile"] if isinstance(server.entry, dict) and server.entry.get("envFile") else []
+    if names:
+        io.complain(f"{_where(io, server)}: not named in --env: {found.masked(', '.join(names), 300)}; "
+                    "a policy that says `env: minimal` withholds them")
 
 
 def _named_servers(io: Surroundings, args: Any) -> tuple[_Inventory, list[Server]]:
@@ -14922,12 +15132,12 @@ def _needs_attention(io: Surroundings, found: _Inventory) -> Iterator[tuple[str,
         if _file_mode(file.path) & 0o002:
             yield "permissions", file.path, "can be written by everybody; run: chmod o-w"
     for server in found.servers:
-        yield from _server_attention(io, server)
+        yield from _server_attention(io, found, server)
     for path, place, kind, _ in found.secrets:
         yield "secret", path, f"{printable(place)}: a plain-text secret ({kind}); keep it out of the file"
 
 
-def _server_attention(io: Surroundings, server: Server) -> Iterator[tuple[str, str, str]]:
+def _server_attention(io: Surroundings, found: _Inventory, server: Server) -> Iterator[tuple[str, str, str]]:
     place = f"{server.file.path}:{server.line}" if server.line else server.file.path
     name = _server_title(io, server)
     if server.wrapper:
@@ -14937,11 +15147,18 @@ def _server_attention(io: Surroundings, server: Server) -> Iterator[tuple[str, s
         command = server.argv[0]
         if not _is_command_there(io, command):
             yield "command", place, f"{name}: its command {printable(command)} was not found"
-        if "config" in server.wrapper.options:
-            try:
-                load_policy(config=server.wrapper.options["config"], home=io.home)
-            except WallError as fault:
-                yield "policy", place, f"{name}: {fault}"
+        options = server.wrapper.options
+        try:
+            variables = unnamed_variables(server)
+            if variables or "config" in options:
+                policy = load_policy(options.get("config"), options.get("profile"), options.get("project", io.cwd), io.home,
+                                     io.consent.is_approved)
+                withheld = server_environment(dict.fromkeys(variables, ""), policy.settings.handed_on, ())[1]
+                if withheld:
+                    yield "environment", place, (f"{name}: its policy withholds what its entry sets: "
+                                                 f"{found.masked(', '.join(withheld), 200)}; wrap it again")
+        except WallError as fault:
+            yield "policy", place, f"{name}: {fault}"
     elif server.why_not:
         yield "uncovered", place, f"{name}: not covered: {server.why_not}"
     else:
@@ -15142,7 +15359,8 @@ def _list_approved(io: Surroundings) -> int:
 USAGE = """\
 mcpwall: a firewall for AI tool calls. It stands between an AI host and an MCP server and judges every message.
 
-  mcpwall [-c FILE | --profile NAME] [--log-level L] [--server-name NAME] [--project DIR] -- COMMAND [ARG...]
+  mcpwall [-c FILE | --profile NAME] [--log-level L] [--server-name NAME] [--project DIR] [--env NAME,...]
+          -- COMMAND [ARG...]
   mcpwall check [TOOL key=value key:=JSON ... | --input JSON] [--tool TOOL] [--json]
   mcpwall rules [NAME [--format json|yaml]]
   mcpwall demo
@@ -15156,6 +15374,7 @@ Options:
   --log-level L         what stderr shows: debug, info, warn, error (default: settings.log_level)
   --server-name NAME    the name that rules and records know this server by
   --project DIR         what ${PROJECT_DIR} means (default: settings.project_dir, else the working directory)
+  --env NAME[,NAME...]  variables (or globs) that the server gets whatever settings.env says; may be repeated
 
 Examples:
   mcpwall -- npx -y @modelcontextprotocol/server-filesystem ~/proj
@@ -15180,6 +15399,7 @@ class _Options:
         self.log_level: str | None = None
         self.server_name: str | None = None
         self.project: str | None = None
+        self.env: list[str] = []
         self.words: list[str] = []
         self.command: list[str] | None = None
 
@@ -15195,7 +15415,7 @@ class _Options:
 
 
 _VALUE_OPTIONS = {"-c": "config", "--config": "config", "--profile": "profile", "--log-level": "log_level",
-                  "--server-name": "server_name", "--project": "project"}
+                  "--server-name": "server_name", "--project": "project", "--env": "env"}
 
 
 def _parse_options(argv: Sequence[str]) -> _Options:
@@ -15215,7 +15435,10 @@ def _parse_options(argv: Sequence[str]) -> _Options:
                 value = words.pop(0)
             if not value:
                 raise UsageError(f"{name} needs a value that is not empty")
-            setattr(options, _VALUE_OPTIONS[name], value)
+            if name == "--env":
+                options.env += variable_globs(value)
+            else:
+                setattr(options, _VALUE_OPTIONS[name], value)
         else:
             options.words.append(word)
     if options.log_level not in (None, *_LEVEL_NAMES):
@@ -15308,7 +15531,12 @@ def _cmd_relay(options: _Options) -> int:
     name = options.server_name or server_name_of(options.command)
     log_dir = os.path.expanduser(settings.log_dir)
     audit = AuditLog(log_dir if os.path.isabs(log_dir) or not settings.log_dir.startswith("~") else settings.log_dir)
-    status = relay(Session(Wall(policy), name), options.command, audit, reporter)
+    environ, withheld = server_environment(os.environ, settings.handed_on, options.env)
+    secrets = {name: value for name, value in withheld.items() if value not in environ.values()}
+    policy = policy.with_secrets(secret_values(secrets, lambda path: os.path.lexists(os.path.expanduser(path))))
+    if withheld:
+        reporter.say("info", f"settings.env withholds {', '.join(sorted(withheld))} (see --env)")
+    status = relay(Session(Wall(policy), name), options.command, audit, reporter, environ)
     if threading.active_count() > 1:    # a pump waits for a host that is still there: end without it
         sys.stdout.flush()
         sys.stderr.flush()

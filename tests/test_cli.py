@@ -51,6 +51,8 @@ class Basics(Cli):
         for words, word in (((), "--help"), (("--",), "after --"), (("chek",), "did you mean 'check'"), (("--profil", "x"), "--profile"),
                             (("--profile", "strct", "--", "x"), "did you mean 'strict'"), (("-c",), "needs a value"),
                             (("--log-level", "loud", "--", "x"), "known:"), (("-c", "none.yml", "--", "x"), "none.yml"),
+                            (("--env", "A,", "--", "x"), "--env: glob : is empty"), (("--env=A|B", "--", "x"), "--env: glob A|B"),
+                            (("--env",), "needs a value"), (("--env", "", "--", "x"), "not empty"),
                             (("--project", "/nowhere", "--", "x"), "no such directory"), (("rules", "nope"), "unknown"),
                             (("rules", "default", "--format", "xml"), "json or yaml"), (("demo", "x"), "no arguments"),
                             (("check", "t", "novalue"), "key=value"), (("check", "t", "a:={"), "not JSON"),

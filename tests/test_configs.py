@@ -202,13 +202,34 @@ class Entries(unittest.TestCase):
                 self.assertIsNone(mcpwall.wrapper_of(argv))
 
     def test_what_is_written(self) -> None:
-        entry = {"command": "x", "env": {"A": "1", "B": "2"}}
-        server = servers_of(json.dumps({"mcpServers": {"-n": entry}}), config())["-n"]
+        server = servers_of(json.dumps({"mcpServers": {"-n": {"command": "x"}}}), config())["-n"]
         self.assertEqual(mcpwall.wall_words(server, WALL, ["--profile", "strict"]),
                          [*WALL, "--server-name=-n", "--profile", "strict", "--"])
         local = server._replace(name="n", project="/srv/a b")
         self.assertEqual(mcpwall.wall_words(local, WALL),
                          [*WALL, "--server-name", "n", "--project", "/srv/a b", "--"])
+
+
+    def test_variables_that_an_entry_sets(self) -> None:
+        for entry, names in (
+                ({"command": "x", "env": {"A": "1", "B": ""}}, ["A", "B"]), ({"command": ["x"], "environment": {"A": "1"}}, ["A"]),
+                ({"cmd": "x", "envs": {"A": "1"}, "env_keys": ["B", "A"]}, ["A", "B"]), ({"command": "x"}, []), ("x", []),
+                ({"command": "x", "env": {"A": "1"}, "env_vars": ["B", {"name": "C", "source": "local"}, 3, {}]}, ["A", "B", "C"]),
+                ({"command": {"path": "x", "env": {"A": "1"}}}, ["A"]), ({"transport": {"command": "x", "env": {"A": "1"}}}, ["A"]),
+                ({"command": "x", "env": ["A=secret", "B"]}, ["A", "B"]), ({"command": "x", "env": "A"}, []), ({"command": "x", "env": None}, [])):
+            with self.subTest(entry=entry):
+                self.assertEqual(mcpwall.entry_variables(entry), names)
+
+    def test_variables_are_named_to_the_wall(self) -> None:
+        def words(entry: Any) -> list[str]:
+            server = servers_of(json.dumps({"mcpServers": {"n": entry}}), config())["n"]
+            return mcpwall.wall_words(server, ["w"])[3:-1]
+
+        self.assertEqual(words({"command": "x", "env": {"A": "v", "B_2": "v", "C(X86)": "v"}}), ["--env", "A,B_2,C(X86)"])
+        self.assertEqual(words({"command": "x", "env": {"A b": "v", "C,D": "v", "E*": "v", "-F": "v", "": "v", "2G": "v"}}), [])
+        wall = ["/x/mcpwall.py", "--env", "A,B_*", "--env=C", "--", "x"]
+        self.assertEqual(words({"command": "python3", "args": wall, "env": dict.fromkeys(("A", "B_1", "C", "D"), "v")}), ["--env", "D"])
+        self.assertEqual(mcpwall.wrapper_of(["mcpwall", *wall[1:]]).options, {"env": "A,B_*,C"})
 
 
 class Splices(unittest.TestCase):

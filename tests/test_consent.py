@@ -4,9 +4,10 @@ from __future__ import annotations
 import copy
 import json
 import random
+import time
 import unittest
 
-from tests.support import GITHUB_TOKEN, Talk, context, line, mcpwall, policy, request, seed, text_result
+from tests.support import GITHUB_TOKEN, Talk, context, fuzz_seconds, line, mcpwall, policy, request, seed, text_result
 
 ASK = """
 version: 1
@@ -310,6 +311,16 @@ class AskingByRetry(unittest.TestCase):
         out = talk.client(request("tools/call", {**self.CALL, **MODERN, "requestState": asked["requestState"]}, 2))
         self.assertEqual(out["server"], b"")
 
+    def test_a_no_counts_also_when_the_rule_asks_no_longer(self) -> None:
+        rules = "version: 1\nrules:\n  - {name: many, match: {tool: send}, limit: {calls: 1, per: 60}, action: ask}\n"
+        for answer, passes in (("deny", False), ("allow once", True)):
+            talk = Talk(rules)
+            self.assertTrue(talk.client(request("tools/call", {**self.CALL, **MODERN}, 1))["server"])
+            asked = self.asked(talk, self.CALL, 2)
+            talk.now += 61
+            out = talk.client(request("tools/call", self.retry(asked, self.CALL, answer), 3))
+            self.assertEqual(bool(out["server"]), passes)
+
     def test_for_the_session(self) -> None:
         talk = Talk(ASK)
         asked = self.asked(talk, self.CALL)
@@ -330,6 +341,82 @@ class AskingByRetry(unittest.TestCase):
         talk = Talk(ASK, desk=True)
         self.assertEqual(talk.client(request("tools/call", {**self.CALL, **meta}, 1)), {"client": b"", "server": b""})
         self.assertEqual(len(talk.others), 1)
+
+
+class AskingFuzz(unittest.TestCase):
+    def test_fuzz_a_call_reaches_the_server_once_or_is_refused_once(self) -> None:
+        number = seed()
+        random_ = random.Random(number)
+        end = time.monotonic() + fuzz_seconds()
+        while time.monotonic() < end:
+            try:
+                self.conversation(random_)
+            except BaseException:
+                print(f"MCPWALL_SEED={number}")
+                raise
+
+    def conversation(self, random_: random.Random) -> None:
+        """A host that does all that it should and should not, in any order."""
+        host = Host(ASK, random_.choice([FORM, {}, None]), desk=random_.random() < 0.7)
+        sent: dict = {}         # id of a call -> its line
+        reached: list = []      # what the server got
+        answered: list = []     # ids of calls that were refused
+        questions: list = []    # ids of our questions
+        states: list = []       # (params, requestState)
+
+        def took(out: dict) -> None:
+            reached.extend(out["server"].splitlines())
+            for one in messages(out["client"]):
+                if one.get("method") == "elicitation/create":
+                    questions.append(one["id"])
+                elif "id" in one and "method" not in one:
+                    result = one.get("result", {})
+                    if result.get("resultType") == "input_required":
+                        states.append((sent[one["id"]][1], result["requestState"]))
+                    answered.append(one["id"])
+
+        for step in range(random_.randrange(1, 25)):
+            kind = random_.randrange(8)
+            ident = random_.choice([step, f"s{step}"])
+            if kind <= 2:
+                params: dict = {"name": random_.choice(["send", "send", "read"]), "arguments": {"n": random_.choice([1, 1.0, "evil"])}}
+                if random_.random() < 0.4:
+                    params.update(MODERN)
+                data = line(request("tools/call", params, ident))
+                sent[ident] = (data.rstrip(b"\n"), params)
+                took(host.feed("client", data))
+            elif kind == 3 and questions:
+                answer = random_.choice(["allow once", "deny", "allow this exact call for the session", {}, None])
+                took(host.says({"id": random_.choice([*questions, "x"])}, answer))
+            elif kind == 4 and sent:
+                took(host.client({"jsonrpc": "2.0", "method": "notifications/cancelled",
+                                  "params": {"requestId": random_.choice(list(sent))}}))
+            elif kind == 5:
+                host.now += random_.choice([1, 200])
+                took(host.take(host.session.tick(host.now)))
+            elif kind == 6:
+                for waiting in [one for one in host.others if one.question]:
+                    took(host.take(host.session.answer(waiting.ident, random_.choice(["once", "session", "deny"]))))
+                    break
+            elif states:
+                params, state = random_.choice(states)
+                params = {**params, "requestState": state, "inputResponses": {"mcpwall-approval": {
+                    "action": "accept", "content": {"answer": random_.choice(["allow once", "deny"])}}}}
+                data = line(request("tools/call", params, ident))
+                sent[ident] = (data.rstrip(b"\n"), params)
+                took(host.feed("client", data))
+        took(host.feed("client", b""))
+        self.assertFalse(host.session.waiting)
+        calls = [json.loads(one) for one in reached if b"tools/call" in one]
+        self.assertEqual(len({call["id"] for call in calls}), len(calls))                   # none twice
+        self.assertEqual(len({str(ident) for ident in answered}), len(answered))
+        self.assertFalse({call["id"] for call in calls} & set(answered))                    # refused or forwarded
+        for call in calls:
+            self.assertNotEqual((call["params"]["name"], call["params"]["arguments"]), ("read", {"n": "evil"}))
+            self.assertNotIn("mcpwall", json.dumps(call))
+            if "requestState" not in sent[call["id"]][1]:
+                self.assertIn(sent[call["id"]][0], reached)
+        self.assertFalse([one for one in reached if b"mcpwall-" in one and b"content" in one])
 
 
 class Store:

@@ -30,6 +30,11 @@ class Messages(unittest.TestCase):
         "version: 1\nsettings: {log_redacted: full}\n": ("/settings/log_redacted", "hash"),
         "version: 1\nsettings: {audit_required: 1}\n": ("/settings/audit_required", "true or false"),
         "version: 1\nsettings: {max_message_bytes: 5}\n": ("out of range",),
+        "version: 1\nsettings: {env: GITHUB_TOKEN}\n": ("policy.yml:2: /settings/env: 'GITHUB_TOKEN'", "inherit, minimal or a list of names"),
+        "version: 1\nsettings: {env: true}\n": ("/settings/env: true", "a list of names"),
+        "version: 1\nsettings: {env: []}\n": ("/settings/env", "empty list"),
+        "version: 1\nsettings: {env: [A, 1]}\n": ("/settings/env/1", "a string"),
+        "version: 1\nsettings:\n  env:\n    - A\n    - 'B_*|C'\n": ("policy.yml:5: /settings/env/1", "{a,b}"),
         "version: 1\nrules:\n  - {name: a, match: {}}\n": ("policy.yml:3", "/rules/0", "action"),
         "version: 1\nrules:\n  - name: a\n    match: {tool: x}\n    action: block\n": (
             "policy.yml:5: /rules/0/action: 'block' is not an action; use allow, deny",),
@@ -462,6 +467,53 @@ class Layers(InEmptyHome):
         self.write(".mcpwall.json", '{"version": 1}')
         with self.assertRaisesRegex(mcpwall.PolicyError, "keep one"):
             self.load()
+
+
+class VariablesOfTheServer(unittest.TestCase):
+    def test_env_in_yaml_and_json(self) -> None:
+        for written, meant in (("inherit", "inherit"), ("minimal", "minimal"), ('["GITHUB_*", "{A,B}"]', ["GITHUB_*", "{A,B}"])):
+            as_json = written if written[0] == "[" else json.dumps(written)
+            for text in (f"settings: {{env: {written}}}", f'{{"settings": {{"env": {as_json}}}}}'):
+                self.assertEqual(policy(text).settings.env, meant)
+        self.assertEqual(policy("settings:\n  env:\n    - A\n    - B\n").settings.env, ["A", "B"])
+        self.assertEqual({name: mcpwall.builtin_policy(name).settings.env for name in ("default", "company-laptop", "strict")},
+                         {"default": "inherit", "company-laptop": "minimal", "strict": "minimal"})
+        self.assertEqual(policy("extends: strict\nsettings: {env: [A]}").settings.handed_on, ["A"])
+
+    def test_monitoring_withholds_nothing(self) -> None:
+        self.assertEqual(policy("settings: {mode: monitor, env: minimal}").settings.handed_on, "inherit")
+
+    def test_values_of_variables_are_secrets_both_ways(self) -> None:
+        plain = policy("extends: default")
+        made = plain.with_secrets({"A_KEY": "Xk2mQ9_wTr5"})
+        self.assertIs(plain.with_secrets({}), plain)
+        for name, sent in (("here", "a Xk2mQ9_wTr5 b"), ("escaped", "%58k2mQ9_wTr5"), ("encoded", "aXMgWGsybVE5X3dUcjUgbm93")):
+            with self.subTest(name):
+                talk = Talk(made)
+                self.assertFalse(talk.passes("send", {"body": {"text": [sent]}}))
+                self.assertFalse(talk.passes("send", {sent: 1}))
+                answer = talk.answer(text_result(f"so {sent}"))
+                self.assertEqual(answer["result"]["content"][0]["text"][:12], "so [REDACTED" if name != "here" else "so a [REDACT")
+                self.assertIn("withheld-variable A_KEY", json.dumps(talk.records))
+                for word in ("Xk2m", "k2mQ9", "WGsybVE5"):
+                    self.assertNotIn(word, json.dumps(talk.records) + "".join(talk.notes))
+                self.assertTrue(Talk(plain).passes("send", {"body": sent}))
+
+    def test_values_of_variables_never_reach_the_log(self) -> None:
+        talk = Talk(policy('extends: default\nsettings: {log_args: full}\nrules: [{name: a, match: {tool: ok}, action: allow}]')
+                    .with_secrets({"A_KEY": "Xk2mQ9_wTr5"}))
+        for body in (request("tools/call", {"name": "ok", "arguments": {"a": "Xk2mQ9_wTr5"}}, "id-Xk2mQ9_wTr5"),
+                     request("tools/call", {"name": "Xk2mQ9_wTr5", "arguments": {}}, 2), request("Xk2mQ9_wTr5", {}, 3), b"Xk2mQ9_wTr5"):
+            talk.client(body)
+        talk.server(b"Xk2mQ9_wTr5")
+        self.assertGreaterEqual(len(talk.records), 4)
+        self.assertNotIn("Xk2m", json.dumps(talk.records) + "".join(talk.notes))
+
+    def test_the_policy_of_an_unapproved_project_knows_them_too(self) -> None:
+        rule = "rules: [{name: a, match: {arguments: {_any_value: {secrets: true}}}, action: deny}]"
+        made = policy("version: 1")._replace(apart=policy(rule)).with_secrets({"A_KEY": "Xk2mQ9_wTr5"})
+        self.assertFalse(Talk(made).passes("t", {"a": "Xk2mQ9_wTr5"}))
+        self.assertTrue(Talk(made).passes("t", {"a": "Xk2mQ9_wTr"}))
 
 
 class Builtins(unittest.TestCase):

@@ -1,6 +1,7 @@
 """The relay: finding and starting the server, writing to peers, and conversations with real child processes."""
 from __future__ import annotations
 
+import base64
 import json
 import os
 import select
@@ -573,6 +574,104 @@ class Commands(unittest.TestCase):
     def test_script_without_interpreter_line(self):
         with Host(command=[self.file("script", "exit 6\n"), "argument"]) as host:
             self.assertEqual(host.status(), 6)
+
+
+class ServerEnvironment(unittest.TestCase):
+    """What the server gets of our environment, by `settings.env` and `--env`."""
+
+    OURS = {"HOME": "/h", "PATH": "/bin", "LANG": "C", "LC_ALL": "C", "TMPDIR": "/t", "https_proxy": "http://p", "HTTP_PROXY": "http://p",
+            "SSL_CERT_FILE": "/c", "XDG_CACHE_HOME": "/x", "GITHUB_TOKEN": "t", "GITHUB_USER": "u", "Path": "odd", "EDITOR": "vi",
+            "XDG_RUNTIME_DIR": "/run/user/1", "TERM": "() { :; }", "BASH_FUNC_x%%": "() { :; }", "LCX": "1", "": "nameless"}
+    FEW = {"HOME", "PATH", "LANG", "LC_ALL", "TMPDIR", "https_proxy", "HTTP_PROXY", "SSL_CERT_FILE", "XDG_CACHE_HOME"}
+
+    def names(self, setting, names=(), windows=False, environ=None):
+        environ = self.OURS if environ is None else environ
+        handed_on, withheld = mcpwall.server_environment(environ, setting, names, windows)
+        self.assertEqual({**handed_on, **withheld}, environ)
+        self.assertFalse(handed_on.keys() & withheld.keys())
+        return set(handed_on)
+
+    def test_inherit_hands_on_everything(self):
+        self.assertEqual(self.names("inherit"), set(self.OURS))
+        self.assertEqual(self.names("inherit", ["GITHUB_TOKEN"]), set(self.OURS))
+
+    def test_minimal_hands_on_what_the_sdks_do_and_where_things_are(self):
+        self.assertEqual(self.names("minimal"), self.FEW)
+
+    def test_a_list_hands_on_what_its_globs_match_as_well(self):
+        self.assertEqual(self.names(["GITHUB_*", "EDIT?R"]), self.FEW | {"GITHUB_TOKEN", "GITHUB_USER", "EDITOR"})
+        self.assertEqual(self.names(["github_*"]), self.FEW)
+        self.assertEqual(self.names(["BASH_FUNC_*"]), self.FEW | {"BASH_FUNC_x%%"})
+
+    def test_named_variables_pass_whatever_the_setting(self):
+        self.assertEqual(self.names("minimal", ["GITHUB_TOKEN", "TERM"]), self.FEW | {"GITHUB_TOKEN", "TERM"})
+        self.assertEqual(self.names(["EDITOR"], ["GITHUB_{USER,TOKEN}"]), self.FEW | {"EDITOR", "GITHUB_USER", "GITHUB_TOKEN"})
+
+    def test_case_does_not_count_on_windows(self):
+        ours = {"Path": "a", "SystemRoot": "b", "ComSpec": "c", "ProgramFiles(x86)": "d", "ProgramData": "e", "windir": "f", "Temp": "g",
+                "Github_Token": "h", "HOME": "i", "http_proxy": "j", "USER": "k", "PSModulePath": "l"}
+        few = {"Path", "SystemRoot", "ComSpec", "ProgramFiles(x86)", "ProgramData", "windir", "Temp", "http_proxy"}
+        self.assertEqual(self.names("minimal", (), True, ours), few)
+        self.assertEqual(self.names(["github_*"], ["home", "[p]smodulePATH"], True, ours), few | {"Github_Token", "HOME", "PSModulePath"})
+        sdks = ("APPDATA HOMEDRIVE HOMEPATH LOCALAPPDATA PATH PATHEXT PROCESSOR_ARCHITECTURE PROGRAMFILES SYSTEMDRIVE SYSTEMROOT TEMP "
+                "USERNAME USERPROFILE")
+        self.assertEqual(self.names("minimal", (), True, dict.fromkeys(sdks.split(), "x")), set(sdks.split()))
+
+    @unittest.skipUnless(POSIX, "the habits need it")
+    def test_what_arrives_at_the_server(self):
+        secret = "c0rrect!h0rse"
+        for setting, options, expected in (
+                ('"inherit"', [], {"GITHUB_TOKEN", "OTHER", "VARIABLE"}), ('"minimal"', ["--env", "PIDS"], set()),
+                ('"minimal"', ["--env", "PIDS,NONE", "--env=GITHUB_*"], {"GITHUB_TOKEN"}),
+                ('["OTHER", "PIDS"]', ["--env", "VARI?BLE"], {"OTHER", "VARIABLE"})):
+            with self.subTest(setting=setting, options=options), PolicyHost(
+                    setting, options, "variables", GITHUB_TOKEN=secret, OTHER="1") as host:
+                given = json.loads(host.ask(1)["result"]["content"][0]["text"])
+                self.assertLessEqual({"HOME", "PATH", "PIDS"}, given.keys())
+                self.assertEqual(given.keys() & {"GITHUB_TOKEN", "OTHER", "VARIABLE"}, expected)
+                self.assertNotIn(secret, host.stderr())
+                self.assertEqual("withholds" in host.stderr(), setting != '"inherit"')
+
+    @unittest.skipUnless(POSIX, "the habits need it")
+    def test_the_value_of_a_withheld_variable_passes_in_neither_direction(self):
+        secret = 'c0rrect "h0rse'
+        for setting, withheld in (('"minimal"', True), ('"inherit"', False)):
+            with PolicyHost(setting, ["--env", "PIDS"], "good", command=[*SERVER, "serve", f"it is {secret}."], DB_PASSWORD=secret) as host:
+                answer = host.ask(1)
+                expected = "it is [REDACTED BY MCPWALL]." if withheld else f"it is {secret}."
+                self.assertEqual(answer["result"]["content"][0]["text"], expected)
+                for number, text in enumerate((f"x{secret}y", base64.b64encode(secret.encode() * 3).decode()), 2):
+                    self.assertEqual("error" in host.ask(number, text=text), withheld)
+                host.wall.stdin.close()
+                host.status()
+                said = host.stderr() + host.log()
+                self.assertEqual("withheld-variable DB_PASSWORD" in said, withheld)
+                self.assertNotIn("h0rse", said)
+
+
+class PolicyHost(Host):
+    """A host whose wall is started by the command line, with a policy that sets `env`."""
+
+    def __init__(self, setting, options, *habit, command=None, **variables):
+        self.place = folder()
+        self.pids_file = os.path.join(self.place, "pids")
+        policy = os.path.join(self.place, "policy.yml")
+        with open(policy, "w", encoding="utf-8") as stream:
+            stream.write(f"extends: default\nsettings: {{env: {setting}, log_dir: {json.dumps(self.place)}}}\n")
+        environ = environment(HOME=self.place, PIDS=self.pids_file, VARIABLE="handed on", **variables)
+        environ["PYTHONPATH"] = environ["MCPWALL_UNDER_TEST"]
+        self.errors = open(os.path.join(self.place, "stderr"), "w+b")
+        self.wall = subprocess.Popen([sys.executable, "-m", "mcpwall", "-c", policy, *options, "--", *(command or [*SERVER, *habit])],
+                                     env=environ, cwd=self.place, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                     stderr=self.errors)
+        self.rest = b""
+
+    def log(self):
+        for name in os.listdir(self.place):
+            if name.endswith(".jsonl"):
+                with open(os.path.join(self.place, name), encoding="utf-8") as stream:
+                    return stream.read()
+        raise AssertionError("no log")
 
 
 class Outlets(unittest.TestCase):
