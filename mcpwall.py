@@ -11452,6 +11452,7 @@ _NO_WORDS = {"deny": "the user was asked and did not allow it", "timeout": "nobo
              "cancelled": "the call was cancelled", "gone": "the client is gone"}
 MAX_NOTED_TOOLS = 100       # of one list, in its record
 _NOT_ASKED = Decision("deny", None, "Blocked: this is not the call that the user was asked about")
+_TOO_LATE = Decision("deny", None, "Blocked: the user's answer came too late, or once already")
 
 
 def _is_our_state(body: dict[str, Any]) -> bool:
@@ -11631,8 +11632,8 @@ class Session:
                 return _DROPPED
             if method in _RETRYABLE and _is_our_state(body):
                 message, held, grant = self._retried(message)
-                if held is None:
-                    return self._refused(message, _NOT_ASKED, size, out, extra)
+                if isinstance(held, Decision):
+                    return self._refused(message, held, size, out, extra)
                 if grant not in _YES:
                     return self._granted_call(message, held.decision, held.digest, grant, size, out)
         elif method in _TELLING and type(body.get("result")) is dict:
@@ -11972,17 +11973,18 @@ class Session:
         import hmac
         return hmac.new(self._salt, ident.encode() + digest, "sha256").hexdigest()
 
-    def _retried(self, message: Message) -> tuple[Message, Held | None, str]:
+    def _retried(self, message: Message) -> tuple[Message, Held | Decision, str]:
         """A retry that brings the answer to a question of ours: the call as the server is to see it, what was held, and the
-        answer; None for what was held when this is not the call that was asked about."""
+        answer. Or, for what was held, why this does not count: it is not the call that was asked about, or it comes too late."""
         params = message.body["params"]
         ident, _, seal = params["requestState"][len(_STATE):].rpartition(".")
-        held = self._held.get(ident)
         digest = call_digest(message)
         import hmac
-        if held is None or held.how != "input_required" or held.digest != digest \
-                or not hmac.compare_digest(seal.encode(), self._seal(ident, digest).encode()):
-            return message, None, "deny"
+        if not hmac.compare_digest(seal.encode(), self._seal(ident, digest).encode()):
+            return message, _NOT_ASKED, "deny"
+        held = self._held.get(ident)
+        if held is None or held.how != "input_required":
+            return message, _TOO_LATE, "deny"
         del self._held[ident]
         responses = params.get("inputResponses")
         answer = elicited(responses.get(_APPROVAL) if type(responses) is dict else None)

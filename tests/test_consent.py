@@ -280,6 +280,7 @@ class AskingByRetry(unittest.TestCase):
         self.assertEqual(out["client"], b"")
         again = talk.client(request("tools/call", self.retry(asked, self.CALL), "three"))
         self.assertEqual(again["server"], b"")          # a state is good for one retry
+        self.assertIn("once already", json.loads(again["client"])["error"]["message"])
 
     def test_the_servers_own_state_comes_back_as_it_was(self) -> None:
         talk = Talk(ASK)
@@ -330,10 +331,17 @@ class AskingByRetry(unittest.TestCase):
 
     def test_nobody_comes_back(self) -> None:
         talk = Talk(ASK)
-        asked = self.asked(talk, self.CALL)
+        self.asked(talk, self.CALL)
         self.assertEqual(talk.take(talk.session.tick(talk.now + 1000)), {"client": b"", "server": b""})
         self.assertEqual(talk.records[-1]["answer"], "timeout")
-        self.assertEqual(talk.client(request("tools/call", self.retry(asked, self.CALL), 2))["server"], b"")
+
+    def test_an_answer_that_comes_too_late_is_refused_as_late(self) -> None:
+        talk = Talk(ASK)
+        asked = self.asked(talk, self.CALL)
+        talk.session.tick(talk.now + 1000)
+        out = talk.client(request("tools/call", self.retry(asked, self.CALL), 2))
+        self.assertEqual(out["server"], b"")
+        self.assertIn("too late", json.loads(out["client"])["error"]["message"])
 
     def test_a_client_without_a_form_goes_to_the_desk(self) -> None:
         meta = copy.deepcopy(MODERN)

@@ -204,7 +204,7 @@ class Consent:
         met = self.met("late")
         sent, look = met.said["outcomes"]
         if self.client in MODERN:       # the retry brings the answer, when the question is no longer open
-            self.refused(sent, rule=None)
+            self.refused(sent, "came too late", rule=None)
         else:
             self.refused(sent, "Sending is asked about ☃", "nobody answered in time")
         self.says(look)
