@@ -11364,6 +11364,7 @@ class Pending(NamedTuple):
     tool: str | None
     task: str | None = None     # the task whose result it asks for
     progress: Any = None        # the token under which its progress is told
+    granted: tuple[bytes, str | None] | None = None     # what a person has allowed: digest of the call, rule that asked
 
 
 _NOBODY = Pending(None, None)   # the request of an answer that nobody asked for
@@ -11507,6 +11508,7 @@ class Session:
         self._elicits = False       # did the client say at `initialize` that its user can be asked?
         self._held: dict[Any, Held] = {}                # id of our question -> the call
         self._granted: dict[tuple[bytes, str | None], None] = {}    # (digest, rule) allowed for the session
+        self._continued: dict[tuple[bytes, str | None, str], None] = {}     # (…, hash of the server's state): may go on
         self._prefix = f"mcpwall-{os.urandom(8).hex()}-"            # of the ids of our questions
 
     # -- bytes in, effects out
@@ -11733,11 +11735,13 @@ class Session:
             return waiting.tool if waiting is not None and waiting.method is not None else UNKNOWN_TOOL
         return None
 
-    def _remember(self, message: Message, answered: Pending) -> None:
-        """Keep what later messages are judged by: pending requests, task handles, cancellations."""
+    def _remember(self, message: Message, answered: Pending, granted: tuple[bytes, str | None] | None = None) -> None:
+        """Keep what later messages are judged by: pending requests, what a person has *granted*, task handles, cancellations."""
         body, method = message.body, message.method
         if message.kind == "request":
             waiting = self._waiting(message)
+            if granted is not None:
+                waiting = waiting._replace(granted=granted)
             pending = self._pending[message.peer]
             ident = body["id"]
             for other in (ident, _loosely_equal(ident)):
@@ -11752,6 +11756,10 @@ class Session:
         elif message.kind == "response":
             if type(body.get("result")) is dict:
                 self._remember_task(body["result"], answered)
+                if answered.granted is not None and type(body["result"].get("requestState")) is str:
+                    self._continued[(*answered.granted, text_pin(body["result"]["requestState"])["hash"])] = None
+                    if len(self._continued) > MAX_HELD:
+                        del self._continued[next(iter(self._continued))]
         elif method == "notifications/cancelled":
             params = body.get("params")
             ident = params.get("requestId") if type(params) is dict else None
@@ -11922,6 +11930,12 @@ class Session:
         digest = call_digest(message)
         if grant is None and (digest, decision.rule) in self._granted:
             grant = "session"
+        state = (message.body.get("params") or {}).get("requestState")
+        if grant is None and self._continued and type(state) is str:    # the server asks for more of a call that was allowed
+            going_on = (digest, decision.rule, text_pin(state)["hash"])
+            if going_on in self._continued:
+                del self._continued[going_on]
+                grant = "once"
         if grant is not None:
             return self._granted_call(message, decision, digest, grant, size, out)
         meta = _meta(message.body)
@@ -12002,7 +12016,7 @@ class Session:
                 del self._granted[next(iter(self._granted))]
             self._granted[digest, decision.rule] = None
         self._memory.commit()
-        self._remember(message, _NOBODY)
+        self._remember(message, _NOBODY, (digest, decision.rule))
         self._record(message, decision._replace(action="allow"), size, out, {"answer": answer})
         return _Verdict(message.text, None)
 
