@@ -53,6 +53,7 @@ def send(text: str, **more: Any) -> dict:
 
 
 LOOK = call("look")
+NOES: dict[str, Any] = {"deny": "deny", "decline": {"action": "decline"}, "cancel": {"action": "cancel"}}
 PULL = [do("all_tools"), LOOK, send("a"), call("mutate"), do("all_tools"), LOOK, send("b"), call("extra")]
 
 
@@ -62,10 +63,9 @@ def meetings(client: str) -> dict[str, Meeting]:
     modern, patient = client in MODERN, client in (*MODERN, "py1")
     too_late = [{"answer": ONCE, "s": 3 if patient else NEVER}]
     found = {
-        "once": Meeting([do("all_tools"), send("Grüße 雪"), send("Grüße 雪"), LOOK], STUB, asking(), options={"approvals": [ONCE] * 2}),
-        "session": Meeting([send("a"), send("a"), send("b")], STUB, asking(), options={"approvals": [SESSION, "deny"]}),
-        "no": Meeting([send("a"), send("b"), send("c"), LOOK], STUB, asking(),
-                      options={"approvals": ["deny", {"action": "decline"}, {"action": "cancel"}]}),
+        "asked": Meeting([do("all_tools"), send("Grüße 雪"), send("Grüße 雪"), LOOK, send("again"), send("again"), *map(send, NOES),
+                          call("form"), LOOK],
+                         STUB, asking(), options={"approvals": [ONCE, ONCE, SESSION, *NOES.values(), ONCE]}),
         "late": Meeting([send("a"), LOOK], STUB, asking(ask_timeout=1), options={"approvals": too_late}),
         "impatient": Meeting([LOOK, send("a", limit_s=2), LOOK, LOOK], STUB, asking(), options={"approvals": [
             {"answer": ONCE, "s": 2.5} if modern else {"answer": "deny", "s": 3} if client == "py1" else {"answer": ONCE, "s": NEVER}]}),
@@ -73,9 +73,6 @@ def meetings(client: str) -> dict[str, Meeting]:
             {"answer": ONCE, "after": "" if client == "py1" else "look"}]}),
         "nobody": Meeting([send("a"), LOOK], STUB, asking(ask_timeout=1), options={"elicit": "cannot"}),
         "fallback": Meeting([send("a")], STUB, asking(ask_fallback="allow"), options={"elicit": "cannot"}),
-        "both": Meeting([call("form")], STUB, asking(), options={"approvals": [ONCE] * 2}),
-        "both_on_1": Meeting([call("ask_user")], own("peer.py", "python1"), asking(), options={"approvals": [ONCE] * 2}),
-        "both_on_2": Meeting([call("ask_user")], own("peer.py", "python2"), asking(), options={"approvals": [ONCE] * 2}),
         "refused": Meeting([send("evil ☃"), LOOK, LOOK], STUB, refusing()),
         "refused_as_result": Meeting([send("evil ☃"), LOOK, LOOK], STUB, refusing(deny_as="result")),
         "hidden": Meeting([do("all_tools"), send("a")], STUB, json.dumps({"version": 1, "rules": [
@@ -89,6 +86,8 @@ def meetings(client: str) -> dict[str, Meeting]:
         found["kept_first"] = Meeting([do("all_tools")], STUB, settings(tool_pinning="block"), name="kept")
         for how in ("warn", "block"):
             found["kept_" + how] = Meeting([do("all_tools"), LOOK, send("a")], stub(SEND_ALSO), settings(tool_pinning=how), name="kept")
+    peer = own("peer.py", "python1" if client in ("py2", "ts1") else "python2")
+    found["both"] = Meeting([call("ask_user")], peer, asking(), options={"approvals": [ONCE]})
     if client in ("py1", "ts2-auto") and not peers.no_node():
         found["read_only_filesystem"] = Meeting([
             do("all_tools"), call("list_directory", {"path": "PROJECT"}), call("write_file", {"path": "PROJECT/new", "content": ""}),
@@ -168,37 +167,37 @@ class Consent:
 
     # -- asking
 
+    def sent(self, text: str) -> tuple[list[dict], int, int]:
+        """Of the sending of *text*: what came of it, how often it was asked about, how often it reached the server."""
+        met = self.met("asked")
+        steps = meetings(self.client)["asked"].steps
+        return ([outcome for step, outcome in zip(steps, met.said["outcomes"]) if step.get("arguments", {}).get("text") == text],
+                sum(f'"text": "{text}"' in question for question in self.questions(met)),
+                sum(params["arguments"] == {"to": "Ada ☃", "text": text} for params in self.calls(met, "send")))
+
     def test_allowed_once_the_call_reaches_the_server(self) -> None:
-        met = self.met("once")
-        _, first, second, look = met.said["outcomes"]
-        for outcome in (first, second):
+        outcomes, asked, arrived = self.sent("Grüße 雪")
+        for outcome in outcomes:
             self.says(outcome, "sent to Ada ☃: Grüße 雪")
-        self.says(look)
-        self.assertEqual([one["arguments"] for one in self.calls(met, "send")], [{"to": "Ada ☃", "text": "Grüße 雪"}] * 2)
-        self.assertEqual(len(self.questions(met)), 2)       # once is once
+        self.assertEqual((len(outcomes), asked, arrived), (2, 2, 2))        # once is once
 
     def test_the_question_can_be_read(self) -> None:
-        self.assertEqual(self.questions(self.met("once"))[0].split("\n"), [
-            "May the model call the tool send of the server once?", "Rule: ask-send", "Reason: Sending is asked about ☃",
+        self.assertEqual(self.questions(self.met("asked"))[0].split("\n"), [
+            "May the model call the tool send of the server asked?", "Rule: ask-send", "Reason: Sending is asked about ☃",
             'Arguments (written by the model): {"to": "Ada ☃", "text": "Grüße 雪"}'])
 
     def test_allowed_for_the_session_the_same_call_is_asked_about_once(self) -> None:
-        met = self.met("session")
-        first, second, other = met.said["outcomes"]
-        self.says(first, "sent to Ada ☃: a")
-        self.says(second, "sent to Ada ☃: a")
-        self.refused(other, "Sending is asked about ☃")
-        self.assertEqual(len(self.questions(met)), 2)
-        self.assertEqual([one["arguments"]["text"] for one in self.calls(met, "send")], ["a", "a"])
+        outcomes, asked, arrived = self.sent("again")
+        for outcome in outcomes:
+            self.says(outcome, "sent to Ada ☃: again")
+        self.assertEqual((len(outcomes), asked, arrived), (2, 1, 2))
 
     def test_denied_declined_or_cancelled(self) -> None:
-        met = self.met("no")
-        *noes, look = met.said["outcomes"]
-        for outcome in noes:
-            self.refused(outcome, "Sending is asked about ☃", "did not allow it")
-        self.says(look)
-        self.assertEqual(len(self.questions(met)), 3)
-        self.assertEqual(self.calls(met, "send"), [])
+        for text in NOES:
+            outcomes, asked, arrived = self.sent(text)
+            self.refused(outcomes[0], "Sending is asked about ☃", "did not allow it")
+            self.assertEqual((len(outcomes), asked, arrived), (1, 1, 0))
+        self.says(self.met("asked").said["outcomes"][-1])
 
     def test_nobody_answers_in_time(self) -> None:
         met = self.met("late")
@@ -247,14 +246,15 @@ class Consent:
         self.assertEqual(self.questions(met), [])
 
     def test_a_server_that_asks_as_well(self) -> None:
-        for name, tool in (("both", "form"), ("both_on_1", "ask_user"), ("both_on_2", "ask_user")):
+        for name, tool, at in (("asked", "form", -2), ("both", "ask_user", 0)):
             with self.subTest(name):
                 met = self.met(name)
-                self.says(met.said["outcomes"][0], '"person"', "Ada ☃", "grün")
+                self.says(met.said["outcomes"][at], '"person"', "Ada ☃", "grün")
                 asked = [value["message"] for kind, value in met.said["events"] if kind == "elicitation"]
-                self.assertEqual(asked.count("Who, and which colour? ☃"), 1)
-                self.assertEqual(asked[1], "Who, and which colour? ☃")
-                self.assertGreaterEqual(len(self.calls(met, tool)), 1)
+                self.assertIn(f"the tool {tool} of", asked[-2])
+                self.assertEqual(asked[-1], "Who, and which colour? ☃")
+                self.assertEqual(len(self.questions(met)), len(asked) - 1)
+                self.assertEqual(len(self.calls(met, tool)), 2 if self.client in MODERN and (name, self.client) != ("both", "py2") else 1)
 
     # -- refusals
 
