@@ -14497,16 +14497,25 @@ def restore_config(path: str, lock: str, fs: Any = os) -> None:
 # Every sub-command is a function of its arguments and its `Surroundings`. Exit status: 0 done, or nothing to
 # do; 1 something was not done, or (status) needs attention; 2 a mistake in the command line, nothing written.
 
+MAX_CONSENT_BYTES = 8 * 1024 * 1024     # of approved.json: servers choose most of what is in it
+MAX_PINNED_SERVERS = 1000
+_MAX_SERVER_CHARS = 512 * 1024          # of one server's names, and of its texts, as they stand in the file
+_KEEP_WAIT_S = 2.0                      # so long a relay waits for other walls that write
+_NOTHING_KNOWN: dict[str, Any] = {"tools": {}, "instructions": {"hash": "", "text": ""}}     # whatever comes is a change
+
+
 class ConsentStore:
     """What a person agreed to: `{"version": 1, KIND: {KEY: {…}}}` in one file, 0600, shared by many walls.
 
-    KIND "projects": real path of a project's policy -> its SHA-256; other parts keep their own kinds. A file
-    that cannot be read, that others can write or that we did not write holds no consent; *problem* says why.
+    KIND "projects": real path of a project's policy -> its SHA-256. "servers": identity -> the pins that the user knows
+    (`Pinned`), each with the time it was first kept; "changes": the same for what waits for consent. A file that cannot
+    be read, that others can write or that we did not write holds no consent; *problem* says why.
     """
 
     def __init__(self, path: str, clock: Callable[[], float] = time.time) -> None:
         self.path, self._clock = path, clock
         self.problem: str | None = None
+        self._looked: tuple[Any, str, dict[str, Any] | None] = (None, "", None)     # file, server, its pins
 
     def entries(self, kind: str) -> dict[str, dict[str, Any]]:
         """A copy of what is agreed of this kind, as it is on the disk now."""
@@ -14515,21 +14524,13 @@ class ConsentStore:
 
     def put(self, kind: str, key: str, entry: Mapping[str, Any] | None) -> None:
         """Record *entry* with the time; None forgets. Other walls' changes stay. Raises ConfigError."""
-        with FileLock(self.path + ".lock"):
-            everything = self._read()
-            try:
-                if self.problem is not None and os.path.lexists(self.path):
-                    os.replace(self.path, self.path + ".unusable")
-                section = everything.setdefault(kind, {})
-                section.pop(key, None)
-                if entry is not None:
-                    section[key] = {**entry, "time": int(self._clock())}
-                data = json.dumps({"version": 1, **everything}, indent=1).encode() + b"\n"
-                key.encode()
-                os.makedirs(os.path.dirname(self.path), 0o700, exist_ok=True)
-                write_whole(self.path, data)
-            except (OSError, UnicodeEncodeError) as fault:
-                raise ConfigError(f"{self.path}: {fault}") from None
+        def edit(everything: dict[str, Any]) -> bool:
+            section = everything.setdefault(kind, {})
+            section.pop(key, None)
+            if entry is not None:
+                section[key] = {**entry, "time": int(self._clock())}
+            return True
+        self._change(edit)
 
     def is_approved(self, path: str, content: bytes) -> bool:
         """Did the user approve the policy at *path* with this very content?"""
@@ -14538,6 +14539,101 @@ class ConsentStore:
 
     def approve(self, path: str, content: bytes) -> None:
         self.put("projects", _consent_key(path), {"sha256": _content_hash(content)})
+
+    # -- servers
+
+    def pins(self, server: str) -> dict[str, Any] | None:
+        """What the user knows of *server*; None: nothing yet. Takes no lock, reads only a file that is another one.
+
+        From a file that cannot be used everything is a change: a damaged disk must not make strangers acquaintances.
+        """
+        try:
+            about = os.stat(self.path)
+            stamp = (about.st_dev, about.st_ino, about.st_mtime_ns, about.st_size, about.st_mode, about.st_uid)
+        except OSError:
+            stamp = None
+        if stamp is None or self._looked[:2] != (stamp, server):
+            known = self.entries("servers").get(server)
+            self._looked = stamp, server, known if self.problem is None else _NOTHING_KNOWN
+        return self._looked[2]
+
+    def keep(self, server: str, pins: Mapping[str, Any], first: bool) -> None:
+        """Carry out a `Pinned`. Raises ConfigError when not all of it could be kept."""
+        problems: list[str] = []
+
+        def edit(everything: dict[str, Any]) -> bool:
+            if self.problem is not None:
+                problems.append(f"{self.problem}; it is {self.path}.unusable now, and everything waits for consent")
+            known = self._server(everything, "servers", server)
+            waiting = self._server(everything, "changes", server)
+            before = json.dumps([known, waiting])
+            if first and self.problem is None:
+                _keep_pins(known, {key: pins[key] for key in pins if key not in known}, self._clock(), problems)
+            else:
+                for key in pins:                # what waits for consent is not the first that was seen
+                    known.setdefault(key, _NOTHING_KNOWN[key])
+                _keep_pins(waiting, pins, self._clock(), problems)
+                _drop_pins(waiting, known)
+            return json.dumps([known, waiting]) != before
+        self._change(edit, _KEEP_WAIT_S)
+        if problems:
+            raise ConfigError("; ".join(problems))
+
+    def accept(self, server: str, pins: Mapping[str, Any]) -> None:
+        """From now on the user knows these very *pins*, whatever has come to wait meanwhile. Raises ConfigError."""
+        problems: list[str] = []
+
+        def edit(everything: dict[str, Any]) -> bool:
+            _keep_pins(self._server(everything, "servers", server), pins, self._clock(), problems)
+            _drop_pins(self._server(everything, "changes", server), pins)
+            return True
+        self._change(edit)
+        if problems:
+            raise ConfigError("; ".join(problems))
+
+    def revoke(self, server: str, tool: str | None = None) -> None:
+        """Let *tool*, or all that *server* says, wait for consent when it is seen again. Raises ConfigError."""
+        def edit(everything: dict[str, Any]) -> bool:
+            known = self._server(everything, "servers", server)
+            if tool is not None:
+                known.get("tools", {}).pop(tool, None)
+            else:
+                known.update(_NOTHING_KNOWN)
+                everything.get("changes", {}).pop(server, None)
+            return True
+        self._change(edit)
+
+    def _server(self, everything: dict[str, Any], kind: str, server: str) -> dict[str, Any]:
+        section: dict[str, Any] = everything.setdefault(kind, {})
+        if server not in section and len(section) >= MAX_PINNED_SERVERS:
+            raise ConfigError(f"{self.path}: full, it knows {MAX_PINNED_SERVERS} servers; move it away to begin anew")
+        entry: dict[str, Any] = section.setdefault(server, {})
+        return entry
+
+    # -- the file
+
+    def _change(self, edit: Callable[[dict[str, Any]], bool], wait_s: float = 10.0) -> None:
+        """Apply *edit* (False: nothing to write) to what is on the disk, one wall at a time. Raises ConfigError."""
+        with FileLock(self.path + ".lock", wait_s):
+            everything = self._read()
+            try:
+                if not edit(everything):
+                    return
+                for kind in ("servers", "changes"):
+                    everything[kind] = {key: entry for key, entry in everything.get(kind, {}).items() if entry}
+                    if not everything[kind]:
+                        del everything[kind]
+                text = json.dumps({"version": 1, **everything}, indent=1) + "\n"
+                if len(text) > MAX_CONSENT_BYTES:
+                    raise ConfigError(f"{self.path}: full ({MAX_CONSENT_BYTES >> 20} MB); make room with: "
+                                      "mcpwall approve --list, mcpwall approve --revoke SERVER")
+                load_json(text)                 # what could not be read again is not written
+                if self.problem is not None and os.path.lexists(self.path):
+                    os.replace(self.path, self.path + ".unusable")
+                os.makedirs(os.path.dirname(self.path), 0o700, exist_ok=True)
+                write_whole(self.path, text.encode())
+            except (OSError, MessageError) as fault:
+                raise ConfigError(f"{self.path}: {fault}") from None
 
     def _read(self) -> dict[str, Any]:
         """All kinds; {} where there is no usable file."""
@@ -14551,12 +14647,66 @@ class ConsentStore:
                     isinstance(entries, dict) and all(isinstance(e, dict) for e in entries.values())
                     for entries in kinds.values()):
                 raise ConfigError("not what mcpwall writes")
+            if not all(_are_pins(e) for kind in ("servers", "changes") for e in kinds.get(kind, {}).values()):
+                raise ConfigError("not what mcpwall writes")
             return kinds
         except FileNotFoundError:
             return {}
         except (WallError, OSError, UnicodeDecodeError) as fault:
             self.problem = f"{self.path}: no consent is read from it: {fault}"
             return {}
+
+
+def _are_pins(entry: Mapping[str, Any]) -> bool:
+    """Is it what a `Pinned` carries: `{"tools": {NAME: PIN}, "instructions": PIN}`, each or none?"""
+    tools = entry.get("tools", {})
+    return isinstance(tools, dict) and all(
+        isinstance(pin, dict) and isinstance(pin.get("hash"), str) and isinstance(pin.get("text"), str)
+        for pin in (*tools.values(), entry.get("instructions", _NOTHING_KNOWN["instructions"])))
+
+
+def _keep_pins(known: dict[str, Any], pins: Mapping[str, Any], now: float, problems: list[str]) -> None:
+    """Put *pins* into *known* as far as the bounds allow; *problems* says what they do not."""
+    tools = dict(known.get("tools", {}))
+    names = sum(len(json.dumps(name)) + 200 for name in tools)
+    texts = sum(len(json.dumps(pin["text"])) for pin in tools.values())
+    lost = 0
+
+    def bounded(pin: Mapping[str, Any]) -> dict[str, Any]:
+        nonlocal texts
+        size = len(json.dumps(pin["text"]))
+        fits = len(pin["text"]) <= MAX_PIN_CHARS and texts + size <= _MAX_SERVER_CHARS
+        texts += size if fits else 0
+        return {"hash": pin["hash"][:128], "text": pin["text"] if fits else "", "time": int(now)}
+
+    for name, pin in pins.get("tools", {}).items():
+        if name in tools:
+            if tools[name]["hash"] != pin["hash"]:
+                tools[name] = bounded(pin)
+            continue
+        names += len(json.dumps(name)) + 200
+        if len(tools) < MAX_TOOLS and names <= _MAX_SERVER_CHARS:
+            tools[name] = bounded(pin)
+        else:
+            lost += 1
+    if "tools" in pins:
+        known["tools"] = tools
+    about = pins.get("instructions")
+    if about is not None and known.get("instructions", {}).get("hash") != about["hash"]:
+        known["instructions"] = bounded(about)
+    if lost:
+        problems.append(f"{lost} tools of one server are not kept, so nobody can approve them: it has too many")
+
+
+def _drop_pins(waiting: dict[str, Any], known: Mapping[str, Any]) -> None:
+    """Take out of *waiting* what is *known*, and what is then empty."""
+    tools = known.get("tools", {})
+    left = {name: pin for name, pin in waiting.pop("tools", {}).items()
+            if name not in tools or tools[name]["hash"] != pin["hash"]}
+    if left:
+        waiting["tools"] = left
+    if "instructions" in waiting and waiting["instructions"]["hash"] == known.get("instructions", {}).get("hash"):
+        del waiting["instructions"]
 
 
 def _consent_key(path: str) -> str:
@@ -14566,6 +14716,192 @@ def _consent_key(path: str) -> str:
 def _content_hash(content: bytes) -> str:
     import hashlib
     return hashlib.sha256(content).hexdigest()
+
+
+ANSWERS = ("once", "session", "deny")
+MAX_QUESTION_BYTES = 256 * 1024     # of one file on the desk
+_MAX_DESK_FILES = 10_000            # looked at; more are somebody's mischief
+_DESK_GRACE_S = 60.0                # after its time a question may still be withdrawn by its own wall
+_desk_name = lazy_regex(r"([0-9a-f]{16})\.(json|answer)|\.[0-9a-f]{16}\.(?:json|answer)\.mcpwall-[0-9a-f]+\.tmp")
+
+
+class Desk:
+    """Where held calls wait for an answer given in another terminal: a folder, 0700, with two files for each call.
+
+    IDENT.json is the question (with the wall's process and until when it waits), IDENT.answer one of ANSWERS; both 0600
+    and written whole. IDENT is 16 hex digits, new for each question: what is left of a dead wall answers nothing.
+    """
+
+    def __init__(self, folder: str, clock: Callable[[], float] = time.time) -> None:
+        self._folder, self._clock = folder, clock
+        self._own: dict[str, None] = {}     # idents that this wall has put here
+        self._host = os.uname().nodename if hasattr(os, "uname") else ""    # elsewhere, a process id says nothing
+
+    # -- for the wall
+
+    def put(self, ident: str, question: Mapping[str, Any]) -> None:
+        """Lay out a call that is held for `question["seconds"]`. Raises ConfigError."""
+        path = self._path(ident, "json")
+        now = self._clock()
+        about = {"question": dict(question), "pid": os.getpid(), "host": self._host, "asked": now,
+                 "expires": now + question["seconds"]}
+        data = json.dumps(about).encode()
+        if len(data) > MAX_QUESTION_BYTES:
+            raise ConfigError(f"{path}: a question of {len(data)} bytes")
+        try:
+            _make_directories(self._folder)
+            self._check()
+            if not self._own:
+                self._sweep()
+            self._own[ident] = None
+            write_whole(path, data)
+        except OSError as fault:
+            raise ConfigError(f"{path}: {fault.strerror or fault}") from None
+
+    def withdraw(self, ident: str) -> None:
+        """Take a call away, and what was answered: it is held no more. Only what this wall has put here."""
+        if ident in self._own:
+            del self._own[ident]
+            self._remove(ident)
+
+    def close(self) -> None:
+        """Withdraw all calls of this wall."""
+        for ident in list(self._own):
+            self.withdraw(ident)
+
+    def answers(self) -> list[tuple[str, str]]:
+        """(ident, answer) of this wall's calls that were answered."""
+        found = []
+        for ident in list(self._own):
+            answer = (self._read(self._path(ident, "answer"), 32) or b"").decode("latin-1")
+            if answer in ANSWERS:
+                found.append((ident, answer))
+        return found
+
+    # -- for the verb
+
+    def questions(self) -> list[tuple[str, dict[str, Any]]]:
+        """(ident, question) of all calls that wait now, the oldest first; with "asked" and "left" (seconds)."""
+        try:
+            self._check()
+            return self._sweep()
+        except OSError:
+            return []
+
+    def answer(self, ident: str, answer: str) -> None:
+        """Answer a call. Raises ConfigError when it does not wait any more."""
+        path = self._path(ident, "answer")
+        if answer not in ANSWERS:
+            raise ValueError(answer)
+        try:
+            self._check()
+            if ident not in dict(self._sweep()):
+                raise ConfigError(f"{ident}: this call does not wait any more")
+            write_whole(path, answer.encode())
+        except OSError as fault:
+            raise ConfigError(f"{path}: {fault.strerror or fault}") from None
+
+    # -- files
+
+    def _path(self, ident: str, kind: str) -> str:
+        if not re.fullmatch("[0-9a-f]{16}", ident):
+            raise ConfigError(f"{printable(ident)}: not the name of a held call")
+        return os.path.join(self._folder, f"{ident}.{kind}")
+
+    def _check(self) -> None:
+        """Raise OSError unless the folder is one of the user's own that nobody else can use."""
+        import stat
+        about = os.lstat(self._folder)
+        if not stat.S_ISDIR(about.st_mode) or getattr(about, "st_file_attributes", 0) & 0x400:      # a reparse point
+            raise OSError(20, "not a directory of its own")
+        if hasattr(os, "getuid") and (about.st_uid != os.getuid() or about.st_mode & 0o077):
+            raise OSError(1, f"others can use {self._folder}; make it yours and run: chmod 700")
+
+    def _read(self, path: str, limit: int) -> bytes | None:
+        """The bytes of a plain file that only the user could write, without other names; None for anything else."""
+        import stat
+        try:
+            if os.name == "nt" and os.path.islink(path):
+                return None
+            fd = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+                         | getattr(os, "O_BINARY", 0))
+            with open(fd, "rb") as stream:
+                about = os.fstat(fd)
+                if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1 or about.st_size > limit or \
+                        hasattr(os, "getuid") and (about.st_uid not in (os.getuid(), 0) or about.st_mode & 0o022):
+                    return None
+                return stream.read(limit)
+        except OSError:
+            return None
+
+    def _remove(self, *names: str) -> None:
+        """Remove files of the folder; those of an ident when that is given."""
+        for name in names:
+            for file in (f"{name}.json", f"{name}.answer") if "." not in name else (name,):
+                try:
+                    os.unlink(os.path.join(self._folder, file))
+                except OSError:
+                    pass
+
+    def _sweep(self) -> list[tuple[str, dict[str, Any]]]:
+        """The questions that wait, oldest first. What dead walls have left is removed."""
+        import itertools
+        now, waiting, answers = self._clock(), [], []
+        with os.scandir(self._folder) as entries:
+            names = [entry.name for entry in itertools.islice(entries, _MAX_DESK_FILES)]
+        for name in names:
+            found = _desk_name.fullmatch(name)
+            if found is None:
+                continue
+            if found[2] == "json":
+                question = self._question(name, now)
+                if question is None:
+                    self._remove(found[1])
+                elif question["left"] > 0:
+                    waiting.append((found[1], question))
+            elif found[2] == "answer":
+                answers.append(found[1])
+            elif self._age(name, now) > _DESK_GRACE_S:      # of a wall killed while it was writing
+                self._remove(name)
+        for ident in answers:
+            if not os.path.lexists(self._path(ident, "json")):
+                self._remove(ident)
+        return sorted(waiting, key=lambda one: one[1]["asked"])
+
+    def _age(self, name: str, now: float) -> float:
+        try:
+            return now - os.lstat(os.path.join(self._folder, name)).st_mtime
+        except OSError:
+            return 0.0
+
+    def _question(self, name: str, now: float) -> dict[str, Any] | None:
+        """The question in a file with "asked" and "left"; None when nobody waits for its answer."""
+        data = self._read(os.path.join(self._folder, name), MAX_QUESTION_BYTES)
+        try:
+            about = load_json((data or b"").decode())
+            question, pid = about["question"], about["pid"]
+            times = [float(about["asked"]), float(about["expires"])]
+            if type(question) is not dict or type(pid) is not int or pid < 1 or not 0 <= times[0] <= times[1] < 1e12:
+                return None
+            if now > times[1] + _DESK_GRACE_S or about["host"] == self._host and _is_gone(pid):
+                return None
+            texts = {key: value if isinstance(value, str) else "" for key, value in question.items()}
+            return {**texts, "asked": times[0], "left": times[1] - now}
+        except (WallError, ValueError, TypeError, KeyError, OverflowError):
+            return None
+
+
+def _is_gone(pid: int) -> bool:
+    """Is there surely no such process? (On Windows looking would mean sending a signal: nobody can tell.)"""
+    if os.name == "nt":
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 class Surroundings:
@@ -14585,6 +14921,7 @@ class Surroundings:
         self.folder = os.path.join(self.home, ".mcpwall")
         self.lock = os.path.join(self.folder, "lock")
         self.consent = ConsentStore(os.path.join(self.folder, "approved.json"))
+        self.desk = Desk(os.path.join(self.folder, "waiting"))
 
     def say(self, text: str = "", stream: Any = None) -> None:
         stream = stream or self.stdout
