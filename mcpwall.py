@@ -11936,7 +11936,8 @@ class Session:
             ident = os.urandom(8).hex()
             self._held[ident] = held
             out.others.append(Waiting(ident, {
-                "server": self.server_name, "method": message.method, "tool": message.tool, "rule": decision.rule,
+                "server": self.server_name, "method": self._quoted(message.method)[0],
+                "tool": self._quoted(message.tool)[0], "rule": decision.rule,
                 "reason": self._reason(decision), "arguments": self._shown_arguments(message),
                 "seconds": self._settings.ask_timeout}))
             return None
@@ -12870,6 +12871,7 @@ class Patience(NamedTuple):
     reader: float = 10.0    # the same while output is being delivered to a host that has stopped reading
     group: float = 0.5      # from SIGTERM for what the server left of its process group until SIGKILL
     poll: float = 1.0       # between looks at things nobody wakes us for: host gone, time-outs
+    answer: float = 0.25    # between looks for an answer while a call is held
 
 
 # -- what the server gets of our environment
@@ -13237,8 +13239,9 @@ class _Relay:
     """One running relay: two pump threads, one that waits for the server, and the main thread."""
 
     def __init__(self, session: Session, child: _Child, audit: AuditLog | None, reporter: Reporter,
-                 patience: Patience, stdin: int, stdout: int) -> None:
+                 patience: Patience, stdin: int, stdout: int, desk: Desk | None, consent: ConsentStore | None) -> None:
         self._session, self._child, self._audit = session, child, audit
+        self._desk, self._consent = desk, consent
         self._reporter, self._patience = reporter, patience
         self._lock = threading.Lock()           # for session and audit; never held while writing to a peer
         self._bell = threading.Lock()           # wakes the main thread when released
@@ -13251,7 +13254,7 @@ class _Relay:
         self._idle_since = math.inf             # when the server's pump began to wait for it
         self._status: int | None = None         # the server's, once it has ended
         self._fault = ""                        # what has failed here
-        self._warned = self._over = self._killed = False
+        self._warned = self._unkept = self._over = self._killed = False
         self._signals: list[int] = []           # taken, not yet passed on
         self._interrupts = 0
         self._parent = os.getppid()
@@ -13350,6 +13353,8 @@ class _Relay:
                     forward.append(effect.data)
             elif kind is Note:
                 self._reporter.say("warn", effect.text)
+            elif kind is Waiting:
+                self._lay_out(effect)
         if forward:
             self._outlets[_OTHER[peer]].send(forward[0] if len(forward) == 1 else b"".join(forward))
         decided = [effect.fields for effect in effects if type(effect) is Record]
@@ -13358,6 +13363,38 @@ class _Relay:
         for effect in effects:
             if type(effect) is Close:
                 self._outlets[effect.peer].close()
+            elif type(effect) is Pinned:
+                self._keep(effect)
+
+    def _lay_out(self, waiting: Waiting) -> None:
+        """Put a held call where `mcpwall approve` finds it, or take it away again."""
+        if self._desk is None:
+            return
+        question = waiting.question
+        if question is None:
+            self._desk.withdraw(waiting.ident)
+            return
+        try:
+            self._desk.put(waiting.ident, question)
+        except WallError as fault:
+            self._reporter.say("warn", f"nobody can be asked from another terminal: {fault}")
+            return
+        what = " ".join(str(question[key]) for key in ("method", "tool") if question.get(key))
+        rule = question.get("rule") or "default_action"
+        self._reporter.say("warn", f"{what} [{rule}] waits {question['seconds']:g} s for an answer; "
+                                   f"give it in a terminal: mcpwall approve {waiting.ident}")
+        _ring(self._bell)                       # the main thread now looks more often
+
+    def _keep(self, pinned: Pinned) -> None:
+        """Keep what the server says of its tools; not under the lock, for others may be writing there too."""
+        if self._consent is None:
+            return
+        try:
+            self._consent.keep(*pinned)
+        except WallError as fault:
+            if not self._unkept:
+                self._unkept = True
+                self._reporter.say("warn", f"what this server says of its tools is not all kept: {fault}")
 
     # in the main thread
 
@@ -13365,7 +13402,8 @@ class _Relay:
         """Wait for the server to end, see to it that it does when it should; its exit status."""
         while self._status is None and not self._fault:
             now = time.monotonic()
-            due = min(self._terminate_at, self._kill_at, now + self._patience.poll)
+            asking = self._desk is not None and self._session.waiting
+            due = min(self._terminate_at, self._kill_at, now + (self._patience.answer if asking else self._patience.poll))
             self._bell.acquire(timeout=max(0.0, due - now))
             now = time.monotonic()
             self._pass_signals(now)
@@ -13378,9 +13416,12 @@ class _Relay:
                     break
                 self._child.signal(_SIGKILL)
                 self._killed, self._kill_at = True, now + 2.0
-            if self._lock.acquire(blocking=False):      # a pump that judges holds it: next time
+            answers = self._desk.answers() if asking and self._desk is not None else []
+            if self._lock.acquire(timeout=0.1 if answers else 0):       # a pump that judges holds it: next time
                 try:
                     effects = self._logged(self._session.tick(now))
+                    for ident, answer in answers:
+                        effects = effects + self._logged(self._session.answer(ident, answer))
                 finally:
                     self._lock.release()
                 self._perform(effects, "")
@@ -13484,10 +13525,11 @@ def _shut_stdio(fd: int) -> None:
 
 def relay(session: Session, command: Sequence[str], audit: AuditLog | None, reporter: Reporter,
           environ: Mapping[str, str] | None = None, *, patience: Patience = Patience(),
-          stdin: int = 0, stdout: int = 1) -> int:
+          stdin: int = 0, stdout: int = 1, desk: Desk | None = None, consent: ConsentStore | None = None) -> int:
     """Run *command* as the server of the host at *stdin* and *stdout*, every message judged by *session*.
 
-    The server gets *environ* as it is (see `server_environment`), or all of ours.
+    The server gets *environ* as it is (see `server_environment`), or all of ours. Held calls are laid out on *desk*
+    (without one, only the session can have them answered); what the server says of its tools is kept in *consent*.
     Returns our exit status: the server's own, 128 + n when signal n ended it, 70 after a fault of ours.
     Raises CommandError when the server cannot be started. A thread that waits for a host which is still there
     is left behind: a program ends best by `os._exit`.
@@ -13497,7 +13539,7 @@ def relay(session: Session, command: Sequence[str], audit: AuditLog | None, repo
     restore = _catch_signals(lambda signum, _: running.take_signal(signum) if running else early.append(signum))
     try:
         child = _start(command, os.environ if environ is None else environ)
-        running = _Relay(session, child, audit, reporter, patience, stdin, stdout)
+        running = _Relay(session, child, audit, reporter, patience, stdin, stdout, desk, consent)
         try:
             for signum in early:
                 running.take_signal(signum)
@@ -13507,6 +13549,8 @@ def relay(session: Session, command: Sequence[str], audit: AuditLog | None, repo
             child.signal(_SIGKILL)
             raise
     finally:
+        if desk is not None:
+            desk.close()
         restore()
         reporter.close()
 
@@ -15865,7 +15909,12 @@ def _cmd_relay(options: _Options) -> int:
     policy = policy.with_secrets(secret_values(secrets, lambda path: os.path.lexists(os.path.expanduser(path))))
     if withheld:
         reporter.say("info", f"settings.env withholds {', '.join(sorted(withheld))} (see --env)")
-    status = relay(Session(Wall(policy), name), options.command, audit, reporter, environ)
+    home, identity = user_home(), server_identity(options.server_name, options.command)
+    consent = ConsentStore(os.path.join(home, ".mcpwall", "approved.json")) if home is not None else None
+    desk = Desk(os.path.join(home, ".mcpwall", "waiting")) if home is not None else None
+    session = Session(Wall(policy), name, identity=identity, desk=desk is not None,
+                      pins=(lambda: consent.pins(identity)) if consent is not None else None)
+    status = relay(session, options.command, audit, reporter, environ, desk=desk, consent=consent)
     if threading.active_count() > 1:    # a pump waits for a host that is still there: end without it
         sys.stdout.flush()
         sys.stderr.flush()
@@ -15942,6 +15991,42 @@ def server_name_of(command: Sequence[str]) -> str:
             continue
         return re.sub(r"^(mcp[-_])?server[-_]|^mcp[-_]|[-_]mcp([-_]server)?$|[-_]server$", "", stem) or stem
     return os.path.basename(command[0])
+
+
+_secret_option = lazy_regex(r"(?i)-.*(token|secret|passw|pwd|key|auth|cred|bearer|header|cookie)|-H\Z")
+_secret_part = lazy_regex(r"(?s)://(?:[^/?#]*@)?([^?#]*).*|^([A-Z_][A-Z0-9_]*|\w*(?i:token|secret|passw|key|auth)\w*)=.*")
+_package_version = lazy_regex(r"(?<=[\w\])])(@[~^]?v?\d+(\.(\d+|x|\*)){0,2}([-+][\w.+-]*)?|[=~<>!]=.*|[<>]\d.*"
+                              r"|@(latest|next|beta|alpha|canary|rc|dev|stable))\Z")
+_image_version = lazy_regex(r"(?<=\w)(:[\w.-]+)?(@sha256:[0-9a-f]+)?\Z")
+
+
+def server_identity(name: str | None, command: Sequence[str]) -> str:
+    """What the consent store knows a server by: its given *name*, else NAME-HASH of its *command*.
+
+    The same for another version of the package, another place of the program, a new token: these are no new server.
+    Where a secret usually stands, it is not even hashed.
+    """
+    if name:
+        return name[:200].encode("utf-8", "replace").decode()
+    import hashlib
+    program = re.sub(r"\.(exe|cmd|bat|ps1)$", "", re.split(r"[/\\]", command[0])[-1].lower())
+    words = [re.sub(r"^(python|pypy)[0-9.]+$", r"\1", program)]
+    rest = list(command[1:])
+    while rest:
+        word = rest.pop(0)
+        if _secret_option.match(word):
+            word, equals, _ = word.partition("=")
+            del rest[:not equals]
+        word = _package_version.sub("", _secret_part.sub(_without_value, word))
+        words.append(_image_version.sub("", word) if program in ("docker", "podman") else word)
+    digest = hashlib.sha256("\0".join(words).encode("utf-8", "surrogateescape")).hexdigest()[:12]
+    known = re.sub(r"\[.*", "", server_name_of(words))
+    return f"{known if re.fullmatch('[A-Za-z0-9._+-]{1,40}', known) else 'server'}-{digest}"
+
+
+def _without_value(found: re.Match[str]) -> str:
+    """`user:password@`, the query of a URL and the value of `NAME=value` left out."""
+    return f"{found[2]}=" if found[2] else f"://{found[1]}"
 
 
 # -- check ----------------------------------------------------------------------

@@ -437,5 +437,41 @@ class DeskTest(Home):
             self.assertEqual(self.verb.questions(), [])
 
 
+class Identity(unittest.TestCase):
+    def same(self, *commands: str) -> None:
+        self.assertEqual(len({mcpwall.server_identity(None, command.split()) for command in commands}), 1, commands)
+
+    def differ(self, *commands: str) -> None:
+        self.assertEqual(len({mcpwall.server_identity(None, command.split()) for command in commands}), len(commands), commands)
+
+    def test_versions_and_places_are_no_other_server(self) -> None:
+        self.same("npx -y @scope/server-x /p", "npx -y @scope/server-x@1.2.3 /p", "npx -y @scope/server-x@latest /p",
+                  "/usr/bin/npx -y @scope/server-x@^2.0.0-beta.1 /p", "C:\\node\\NPX.CMD -y @scope/server-x@1.x /p")
+        self.same("uvx pkg", "uvx pkg==1.2", "uvx.exe pkg>=1.2", "uvx pkg~=1.0,<2", "uvx pkg@3")
+        self.same("/venv/bin/python3.11 -m srv", "python -m srv", "python3 -m srv", "python.exe -m srv")
+        self.same("docker run -i ghcr.io/o/srv:1.2", "docker run -i ghcr.io/o/srv", "docker run -i ghcr.io/o/srv@sha256:0123ab")
+
+    def test_other_servers(self) -> None:
+        self.differ("npx -y a", "npx -y b", "npx -y a /p", "npx -y a /q", "npx -y @s/a", "npx -y @t/a", "npx", "uvx a")
+        self.differ("ssh u@10.0.0.1 srv", "ssh u@10.0.0.2 srv", "ssh me@10.0.0.1 srv")
+        self.differ("mcp-remote https://a.example/x", "mcp-remote https://b.example/x")
+
+    def test_secrets_change_nothing_and_are_not_in_it(self) -> None:
+        self.same("node --token abc server.js", "node --token=def server.js", "node --token ghi server.js")
+        self.same("docker run -e API_TOKEN=a img", "docker run -e API_TOKEN=b img")
+        self.same("mcp-remote https://u:p@h.example/x?key=1", "mcp-remote https://h.example/x", "mcp-remote https://h.example/x#t")
+        self.same("srv api_key=1", "srv api_key=2")
+        for command in (["node", "--token", "hunter2"], ["sh", "-c", "srv --token hunter2"], ["npx", "hunter2 x"], ["-H", "-H", "hunter2"],
+                        ["npx", "--header", "Authorization: hunter2", "x"], ["npx", "https://hunter2@h"], ["env", "A_KEY=hunter2"]):
+            self.assertNotIn("hunter2", mcpwall.server_identity(None, command), command)
+
+    def test_form(self) -> None:
+        self.assertRegex(mcpwall.server_identity(None, ["npx", "-y", "@s/server-filesystem"]), r"^filesystem-[0-9a-f]{12}$")
+        self.assertEqual(mcpwall.server_identity("my files", ["x"]), "my files")
+        mcpwall.server_identity("\udcff" * 999, ["x"]).encode()
+        for command in ([""], ["\udcff", "", "\0"], ["x", "--token"], ["/"]):
+            self.assertRegex(mcpwall.server_identity(None, command), r"^[A-Za-z0-9._+-]+-[0-9a-f]{12}$")
+
+
 if __name__ == "__main__":
     unittest.main()
