@@ -4943,6 +4943,9 @@ privilege :: procdump procdump64 rundll32 dumpert createdump :: (?i)(?=.*(?:lsas
     minidump)) :: dumps the memory that holds passwords
 privilege :: ntdsutil :: (?i)(?=.*(?:ifm|ntds)) :: copies the password database
 privilege :: aa-teardown aa-disable aa-complain :: . :: turns protection off
+privilege :: mcpwall :: (?:approve|unwrap|wrap|init)  :: changes what mcpwall lets through
+privilege :: python py uv uvx pipx :: (?:.* )?(?:\S*[/\\])?mcpwall(?:\.pyz?)?(?:(?:@|==)\S*)? (?:approve|unwrap|wrap|
+    init)  :: changes what mcpwall lets through
 privilege :: visudo vipw vigr setcap chpasswd adduser useradd usermod gpasswd newgrp dseditgroup sysadminctl :: (?!.*(?:--help|
     --version|-c $|--check|-c -f)) . :: changes users or rights
 privilege :: passwd :: (?!.*(?:--help|-S|--status)) :: changes a password
@@ -15620,6 +15623,8 @@ def _policy_attention(io: Surroundings) -> Iterator[tuple[str, str, str]]:
     consent.entries("projects")
     if consent.problem:
         yield "permissions", consent.path, consent.problem.partition(": ")[2]
+    for server in consent.entries("changes"):
+        yield "changes", consent.path, f"{server}: new or changed tools wait for you; see: mcpwall approve"
     if os.path.islink(log) or os.path.lexists(log) and not os.path.isdir(log):
         yield "log", log, "the log directory is not a directory of its own; records cannot be written"
     elif os.path.isdir(log) and not os.access(log, os.W_OK | os.X_OK):
@@ -15643,32 +15648,269 @@ def _file_mode(path: str) -> int:
 
 # -- approve ------------------------------------------------------------------------
 
+_SHOWN_LINES = 200          # of one tool, when all that waits is gone through
+
+
 def cmd_approve(argv: Sequence[str], io: Surroundings | None = None) -> int:
-    """Show what a project's policy file would change, ask, and remember its content as approved."""
+    """Everything a person consents to: calls that are held, what servers say of their tools, a project's policy."""
     io = io or Surroundings()
     args = _setup_arguments(
-        io, "approve", "Trust a project's policy file, with the content it has now.", argv,
-        _setup_option("file", "FILE", "the project's .mcpwall.yml, .yaml or .json", nargs="?"),
-        _setup_flag("--list", "what is approved"), _setup_option("--revoke", "FILE", "trust it no more"),
-        _setup_flag("--yes", "approve without asking, once you have read it"))
+        io, "approve", "Answer calls that are held, agree to new and changed tools, trust a project's policy file.",
+        sorted(argv, key=lambda word: word != "--yes"),     # argparse takes no positionals behind an option's
+        _setup_option("names", "NAME", "a held call; a server, with or without tools of it; or a project's .mcpwall.yml, "
+                      ".yaml or .json (without a name: all that waits, and the policy here)", nargs="*"),
+        _setup_flag("--list", "what is approved and what waits"),
+        _setup_option("--revoke", "NAME", "trust it no more: a policy file, SERVER or SERVER/TOOL"),
+        _setup_flag("--yes", "approve without asking, once you have read it (never a held call)"))
     if args is None:
         return 0
-    if bool(args.file) + args.list + bool(args.revoke) > 1:
-        raise UsageError("approve: write one of FILE, --list and --revoke FILE")
+    if bool(args.names) + args.list + bool(args.revoke) > 1:
+        raise UsageError("approve: write one of NAME, --list and --revoke NAME")
+    io.consent.entries("servers")
+    if io.consent.problem:
+        io.complain(io.consent.problem)
     if args.list:
         return _list_approved(io)
     if args.revoke:
-        key = _consent_key(os.path.join(io.cwd, args.revoke))
-        known = key in io.consent.entries("projects")
-        if known:
-            io.consent.put("projects", key, None)
-        io.say(f"{io.short(key)}: " + ("not trusted any more" if known else "was not approved"))
-        return 0
-    path = os.path.join(io.cwd, args.file) if args.file else find_policy_file(io.cwd, ".mcpwall")
-    if path is None:
-        raise UsageError(f"approve: no .mcpwall.yml, .yaml or .json in {io.short(io.cwd)}")
+        return _revoke(io, args.revoke)
+    if not args.names:
+        return _approve_all(io, args.yes)
+    name, *tools = args.names
+    path, server = os.path.join(io.cwd, name), _known_server(io, name)
+    if server is not None and not name.endswith(_POLICY_ENDINGS):
+        return _approve_server(io, server, tools, args.yes)
+    if tools:
+        raise UsageError(f"approve: no server is known as {printable(name)}; see: mcpwall approve --list")
+    if re.fullmatch("[0-9a-f]{16}", name):
+        return _answer_named_call(io, name, args.yes)
+    if not os.path.lexists(path):
+        raise UsageError(f"approve: {printable(name)} is no held call, known server or file; see: mcpwall approve --list")
     return _approve_project(io, path, args.yes)
 
+
+def _approve_all(io: Surroundings, yes: bool) -> int:
+    """Go through all that waits, then the policy of the working directory."""
+    path = find_policy_file(io.cwd, ".mcpwall")
+    servers = sorted(io.consent.entries("changes"))
+    calls = io.desk.questions()
+    if yes or not io.interactive:
+        if calls or servers:
+            io.say(f"{len(calls)} held calls and the changes of {len(servers)} servers wait (mcpwall approve --list); "
+                   "held calls are answered at a terminal, changes also by name")
+        if path is None:
+            raise UsageError(f"approve: no .mcpwall.yml, .yaml or .json in {io.short(io.cwd)}")
+        return _approve_project(io, path, yes)
+    statuses, seen = [], set()
+    while calls:                    # others may come while these are looked at
+        for ident, question in calls:
+            seen.add(ident)
+            statuses.append(_answer_call(io, ident, question))
+        calls = [call for call in io.desk.questions() if call[0] not in seen]
+    statuses += [_approve_server(io, server, [], False) for server in servers]
+    if path is not None:
+        statuses.append(_approve_project(io, path, False))
+    if not statuses:
+        raise UsageError(f"approve: nothing waits, and there is no .mcpwall.yml, .yaml or .json in {io.short(io.cwd)}")
+    return max(statuses)
+
+
+def _chosen(io: Surroundings, question: str, keys: str) -> str:
+    """One of *keys*, or "" for Enter or the end of the input."""
+    while True:
+        answer = io.ask(question).lower()[:1]
+        if not answer or answer in keys:
+            return answer
+
+
+# -- held calls
+
+def _answer_named_call(io: Surroundings, ident: str, yes: bool) -> int:
+    if yes or not io.interactive:
+        raise UsageError("approve: a held call is answered at a terminal, by somebody who has read it")
+    question = dict(io.desk.questions()).get(ident)
+    if question is None:
+        io.say(f"{ident}: no such call waits (any more)")
+        return 1
+    return _answer_call(io, ident, question)
+
+
+def _answer_call(io: Surroundings, ident: str, question: Mapping[str, Any]) -> int:
+    """Show a held call and take the answer; 0 when it was answered."""
+    io.say(f"Held call {ident}, {max(0, int(question['left']))} s left:")
+    for word, text in (("server", question.get("server")), ("tool", question.get("tool") or question.get("method")),
+                       ("rule", question.get("rule")), ("reason", question.get("reason"))):
+        if text:
+            io.say(f"  {word:<7} {_harmless(text)[:1000]}")
+    io.say("  arguments (they may have been written by a model: judge what they do, not what they say):")
+    for line in _wrapped(_harmless(str(question.get("arguments", "")))):
+        io.say("    | " + line)
+    answer = _chosen(io, "Allow it [o]nce, this exact call for the [s]ession, or [d]eny it? (Enter leaves it) ", "osd")
+    if not answer:
+        io.say("Left as it is.")
+        return 1
+    try:
+        io.desk.answer(ident, {"o": "once", "s": "session", "d": "deny"}[answer])
+    except ConfigError as fault:
+        io.complain(str(fault))
+        return 1
+    io.say("Denied." if answer == "d" else "Allowed.")
+    return 0
+
+
+# -- what servers say of their tools
+
+class _Change(NamedTuple):
+    """A tool, or ("instructions") the server's instructions, that waits for consent; *old* is what is known of it."""
+    kind: str
+    name: str
+    pin: Mapping[str, Any]
+    old: Mapping[str, Any] | None
+
+
+def _known_server(io: Surroundings, name: str) -> str | None:
+    """The server of that name, or the only one that *name* is without its hash."""
+    known = {*io.consent.entries("servers"), *io.consent.entries("changes")}
+    if name in known:
+        return name
+    alike = sorted(one for one in known if re.fullmatch(re.escape(name) + "-[0-9a-f]{12}", one))
+    if len(alike) > 1:
+        raise UsageError(f"approve: {printable(name)} may be {' or '.join(printable(one) for one in alike[:10])}")
+    return alike[0] if alike else None
+
+
+def _changes(io: Surroundings, server: str) -> list[_Change]:
+    """What waits of a server: instructions, changed tools, new tools."""
+    waiting, known = (io.consent.entries(kind).get(server, {}) for kind in ("changes", "servers"))
+    tools, old = waiting.get("tools", {}), known.get("tools", {})
+    names = sorted(tools, key=lambda name: (name not in old, name))
+    found = [_Change("tool", name, tools[name], old.get(name)) for name in names]
+    if "instructions" in waiting:
+        about = known.get("instructions")
+        found.insert(0, _Change("instructions", "", waiting["instructions"], about if about and about["hash"] else None))
+    return found
+
+
+def _approve_server(io: Surroundings, server: str, tools: Sequence[str], yes: bool) -> int:
+    """Show what waits of a server (of *tools* only, when some are named), ask, and keep it as known."""
+    changes, complete = _changes(io, server), True
+    if tools:
+        by_name = {change.name: change for change in changes if change.kind == "tool"}
+        known = io.consent.entries("servers").get(server, {}).get("tools", {})
+        for name in tools:
+            if name not in by_name:
+                state = "already approved" if name in known else "no such tool waits"
+                io.say(f"{printable(server)}/{printable(name)}: {state}")
+                complete = complete and name in known
+        changes = [by_name[name] for name in dict.fromkeys(tools) if name in by_name]
+    if not changes:
+        if not tools:
+            io.say(f"{printable(server)}: nothing of it waits")
+        return 0 if complete else 1
+    found = _Inventory({}, [], [], _scan_for_secrets(
+        ("", (), _definition(pin)) for change in changes for pin in (change.pin, change.old) if pin is not None))
+    for change in changes:
+        for line in _shown_change(server, change, found, None if tools else _SHOWN_LINES):
+            io.say(line)
+    if not yes and not io.interactive:
+        raise UsageError("approve: there is no terminal to ask at; read this, then add --yes")
+    agreed = changes if yes else _agreed_changes(io, server, changes)
+    if agreed:
+        tools_agreed = {change.name: change.pin for change in agreed if change.kind == "tool"}
+        pins: dict[str, Any] = {"tools": tools_agreed} if tools_agreed else {}
+        pins.update(("instructions", change.pin) for change in agreed if change.kind == "instructions")
+        try:
+            io.consent.accept(server, pins)
+        except ConfigError as fault:
+            io.complain(str(fault))
+            return 1
+    io.say(f"{printable(server)}: {len(agreed)} of {len(changes)} approved.")
+    return 0 if complete and len(agreed) == len(changes) else 1
+
+
+def _agreed_changes(io: Surroundings, server: str, changes: list[_Change]) -> list[_Change]:
+    """Those of *changes* that the person at the terminal agrees to."""
+    if len(changes) == 1:
+        return changes if io.agrees("Approve this?") else []
+    answer = _chosen(io, f"Approve these {len(changes)}? [y]es, [e]ach by itself (Enter leaves them) ", "yen")
+    if answer == "e":
+        return [change for change in changes if io.agrees(f"Approve {_title(server, change)}?")]
+    return changes if answer == "y" else []
+
+
+def _title(server: str, change: _Change) -> str:
+    if change.kind == "instructions":
+        return f"{printable(server)}: its instructions"
+    return f"{printable(server)}/{_harmless(change.name)[:200]}"
+
+
+def _shown_change(server: str, change: _Change, found: _Inventory, limit: int | None) -> Iterator[str]:
+    """What has changed, as a diff of readable definitions; at most *limit* lines of it."""
+    verb = "have" if change.kind == "instructions" else "has"
+    yield f"{_title(server, change)} {f'{verb} changed' if change.old else 'is new'} (seen {_day(change.pin)}):"
+    for kind in _steering(change.pin):
+        yield f"  ! it may steer the model: {kind}"
+    old, new = ([] if pin is None else _definition_lines(pin, found) for pin in (change.old, change.pin))
+    if change.old is None:
+        lines = ["+" + line for line in new]
+    else:
+        lines = list(_line_diff(old, new, ""))[2:]
+    if not lines:
+        yield "  What differs is not shown here: a secret, or what stands before it."
+    shown = lines if limit is None else lines[:limit]
+    for line in shown:
+        yield "  " + line
+    if len(lines) > len(shown):
+        yield f"  … and {len(lines) - len(shown)} lines more, which may matter; all of them: mcpwall approve SERVER TOOL"
+
+
+def _definition(pin: Mapping[str, Any]) -> Any:
+    """What a pin stands for: a tool's definition, or instructions."""
+    try:
+        return load_json(pin["text"])
+    except WallError:
+        return pin["text"]
+
+
+def _steering(pin: Mapping[str, Any]) -> list[str]:
+    """The kinds of injection and concealment in a definition."""
+    budget = Budget(2.0)
+    try:
+        texts = strings_of(_definition(pin))[0]
+        return sorted({finding.pattern for text in texts for finding in injection_findings(text, "description", budget)})
+    except BudgetSpent:
+        return ["too long to be looked through"]
+
+
+def _definition_lines(pin: Mapping[str, Any], found: _Inventory) -> list[str]:
+    """A definition in lines that a person can read and compare: long texts by sentences, nothing hidden, no secrets."""
+    if not pin["text"] and pin["hash"] != text_pin("")["hash"]:
+        return [f"(too long to be kept; SHA-256 {printable(pin['hash'])})"]
+    lines = []
+    for line in json.dumps(_definition(pin), indent=2, ensure_ascii=False).split("\n"):
+        lines += _wrapped(_harmless(found.masked(line, len(line) + 1)))
+    return lines
+
+
+def _harmless(text: str) -> str:
+    """*text* with everything escaped that a terminal would act on or not show."""
+    text = printable(text, len(text) + 1)
+    return str(_view_invisible.sub(lambda run: run.group().encode("unicode_escape").decode(), text))
+
+
+def _wrapped(text: str, width: int = 100) -> list[str]:
+    """One line as several that together are the same: a sentence begins a new one, so that it is compared by itself."""
+    import textwrap
+    if len(text) <= width:
+        return [text]
+    indent = " " * min(len(text) - len(text.lstrip()) + 4, 40)
+    lines: list[str] = []
+    for sentence in re.split(r"(?<=[.!?;] )|(?<=\\n)", text):
+        lines += textwrap.wrap(sentence, width, initial_indent=indent if lines else "", subsequent_indent=indent,
+                               drop_whitespace=False, break_on_hyphens=False, expand_tabs=False, replace_whitespace=False)
+    return lines
+
+
+# -- a project's policy
 
 def _approve_project(io: Surroundings, path: str, yes: bool) -> int:
     data, text = read_policy_file(path)
@@ -15677,8 +15919,6 @@ def _approve_project(io: Surroundings, path: str, yes: bool) -> int:
     if io.consent.is_approved(path, data):
         io.say(f"{io.short(path)}: already approved")
         return 0
-    if io.consent.problem:
-        io.complain(io.consent.problem)
     if _consent_key(path) in io.consent.entries("projects"):
         io.say("An earlier content of this file was approved; this is another one.")
     io.say(f"{io.short(path)} (SHA-256 {_content_hash(data)}):")
@@ -15707,23 +15947,64 @@ def _described_policy(data: Mapping[str, Any]) -> Iterator[str]:
             yield f"{rule.get('action', 'mark'):<9} {rule['name']}  {json.dumps(rest, ensure_ascii=False)}"
 
 
+# -- what is approved
+
+def _day(entry: Mapping[str, Any]) -> str:
+    when = entry.get("time")
+    return time.strftime("%Y-%m-%d", time.gmtime(when)) if type(when) is int and 0 <= when < 1 << 35 else "?"
+
+
 def _list_approved(io: Surroundings) -> int:
-    entries = io.consent.entries("projects")
-    if io.consent.problem:
-        io.complain(io.consent.problem)
-    for path in sorted(entries):
+    rows: list[tuple[str, str, str]] = []       # day, state, what
+    projects = io.consent.entries("projects")
+    for path in sorted(projects):
         try:
             same = io.consent.is_approved(path, read_config(path))
             state = "approved" if same else "changed since: not approved"
         except ConfigError:
             state = "gone"
-        when = entries[path].get("time")
-        known = isinstance(when, int) and 0 <= when < 1 << 35
-        day = time.strftime("%Y-%m-%d", time.gmtime(when)) if known else "?"
-        io.say(f"{day:<10}  {state:<28}  {io.short(path)}")
-    if not entries:
-        io.say("No project policy is approved.")
+        rows.append((_day(projects[path]), state, io.short(path)))
+    servers, changes = io.consent.entries("servers"), io.consent.entries("changes")
+    for server in sorted(servers):
+        known = [_Change("tool", name, pin, None) for name, pin in sorted(servers[server].get("tools", {}).items())]
+        about = servers[server].get("instructions")
+        known += [_Change("instructions", "", about, None)] if about and about["hash"] not in ("", text_pin("")["hash"]) else []
+        rows += [(_day(change.pin), "approved", _title(server, change)) for change in known]
+        rows += [] if known else [("", "nothing approved", printable(server))]
+    for server in sorted(changes):
+        rows += [(_day(change.pin), "waits: " + ("changed" if change.old else "new"), _title(server, change))
+                 for change in _changes(io, server)]
+    for ident, question in io.desk.questions():
+        what = _harmless(f"{question.get('server', '')} {question.get('tool') or question.get('method', '')}")[:200]
+        rows.append((_day({"time": int(question["asked"])}), f"held, {int(question['left'])} s left", f"{ident}: {what}"))
+    for day, state, what in rows:
+        io.say(f"{day:<10}  {state:<28}  {what}")
+    if not rows:
+        io.say("No project policy is approved, no server is known, nothing waits.")
     return 1 if io.consent.problem else 0
+
+
+def _revoke(io: Surroundings, name: str) -> int:
+    """Trust a policy file, a server or one tool no more."""
+    key = _consent_key(os.path.join(io.cwd, name))
+    if key in io.consent.entries("projects"):
+        io.consent.put("projects", key, None)
+        io.say(f"{io.short(key)}: not trusted any more")
+        return 0
+    servers = io.consent.entries("servers")
+    server = _known_server(io, name)
+    if server in servers:
+        io.consent.revoke(server)
+        io.say(f"{printable(server)}: not known any more; all that it says waits for your consent when it says it again")
+        return 0
+    for cut in [found.start() for found in re.finditer("/", name)]:
+        server, tool = _known_server(io, name[:cut]), name[cut + 1:]
+        if server in servers and tool in servers[server].get("tools", {}):
+            io.consent.revoke(server, tool)
+            io.say(f"{printable(server)}/{printable(tool)}: waits for your consent when it is listed again")
+            return 0
+    io.say(f"{printable(name)}: was not approved")
+    return 0
 
 # ---------------------------------------------------------------------------
 # 22. Command line
