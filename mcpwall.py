@@ -3165,9 +3165,9 @@ class PathContext(NamedTuple):
 
 
 def default_path_context(project_dir: str | None = None, home: str | None = None, cwd: str | None = None,
-                         ) -> PathContext:
+                         platform: str = sys.platform) -> PathContext:
     """The context of this process; Windows and macOS are taken to ignore case (they do unless set up otherwise)."""
-    windows = os.name == "nt"
+    windows = platform == "win32"
     home = _path_slashes(home or os.path.expanduser("~"))
     if not os.path.isabs(home):                 # no HOME (or a relative one) and no entry in the user data base
         home = "/"
@@ -3176,7 +3176,7 @@ def default_path_context(project_dir: str | None = None, home: str | None = None
     except OSError:                             # the directory was removed under us
         cwd = _path_slashes(project_dir or home)
     project = _path_slashes(os.path.abspath(os.path.expanduser(project_dir))) if project_dir else cwd
-    context = PathContext(home, cwd, None, windows, windows or sys.platform == "darwin", resolve_path)
+    context = PathContext(home, cwd, None, windows, windows or platform == "darwin", resolve_path)
     return context if project_problem(project, context) else context._replace(project=project)
 
 
@@ -3217,8 +3217,7 @@ def resolve_path(path: str) -> str:
     On Linux the kernel does it: 4 µs for a file that exists. A path whose links lead in circles is nowhere.
     """
     if os.name == "nt":
-        # realpath of a network path would send the user's password hash to that server
-        return path if path.startswith("//") else _path_slashes(_path_windows_real(path))
+        return _path_windows_real(path)
     if _O_PATH is not None:
         real = _path_ask_kernel(path)
         if real is not None:
@@ -3235,9 +3234,10 @@ def resolve_path(path: str) -> str:
     return _path_follow(path)
 
 
-def _path_windows_real(path: str) -> str:
+def _path_windows_real(path: str, realpath: Callable[[str], str] = os.path.realpath) -> str:
+    """The same on Windows. Network paths stay: to look one up would send the user's password hash to that server."""
     try:
-        return os.path.realpath(path)
+        return path if path.startswith("//") else _path_slashes(realpath(path), True)
     except (OSError, ValueError):
         return path
 
@@ -3306,16 +3306,24 @@ _PATH_ALIAS = re.compile(
     re.IGNORECASE)
 
 
-def _path_slashes(path: str) -> str:
+def _path_slashes(path: str, windows: bool = os.name == "nt") -> str:
     """A path of this system in canonical separators; `\\\\?\\` goes."""
-    if os.name != "nt":
+    if not windows:
         return path
     path = path.replace("\\", "/")
     return "//" + path[8:] if path.startswith("//?/UNC/") else path[4:] if path.startswith("//?/") else path
 
 
 def _path_fold(path: str, ctx: PathContext) -> str:
-    return path.casefold() if ctx.fold_case or path[1:2] == ":" or path[:2] == "//" else path
+    return _path_same(path) if ctx.fold_case or path[1:2] == ":" or path[:2] == "//" else path
+
+
+def _path_same(name: str) -> str:
+    """One spelling for all that a file system which ignores case takes for one name; macOS: `é` and `e´` too."""
+    if name.isascii():
+        return name.lower()
+    from unicodedata import normalize
+    return normalize("NFC", normalize("NFD", name).casefold())
 
 
 def _path_variables(ctx: PathContext) -> dict[str, str]:
@@ -3637,7 +3645,7 @@ class _SplitPath:
     __slots__ = ("parts", "known", "fold", "_path", "_context", "_starts")
 
     def __init__(self, canonical: str, ctx: PathContext, fold: bool) -> None:
-        self._path, self._context, self.fold = canonical.casefold() if fold else canonical, ctx, fold
+        self._path, self._context, self.fold = _path_same(canonical) if fold else canonical, ctx, fold
         self.parts = [part for part in self._path.split("/") if part]
         self.known = frozenset(self.parts)
         self._starts: dict[str, list[int]] = {"": [0]}
@@ -3647,7 +3655,7 @@ class _SplitPath:
         if found is None:
             path, ctx = self._path, self._context
             place = ctx.project or ctx.cwd if anchor == "project" else ctx.home
-            place = (place.casefold() if self.fold else place).rstrip("/")
+            place = (_path_same(place) if self.fold else place).rstrip("/")
             ends = {len(place)} if path == place or path.startswith(place + "/") else set()
             home = _PATH_HOMES.match(path) if anchor == "~*" else None
             if home is not None:
@@ -3677,7 +3685,7 @@ class _PathPattern:
             made = self._made[fold] = []
             for glob in _path_braces(self.glob):
                 anchor, parts = _path_anchored(glob)
-                tests = [_path_component(part.casefold() if fold else part) for part in parts]
+                tests = [_path_component(_path_same(part) if fold else part) for part in parts]
                 made.append((anchor, tests, next((test for test in reversed(tests) if type(test) is str), None)))
         return made
 
@@ -3798,7 +3806,7 @@ class PathIndex:
 
     def _add(self, pattern: _PathPattern) -> None:
         """File *pattern* under what every path that it matches must have."""
-        parts = _PATH_PARTS.findall(pattern.glob.casefold())
+        parts = _PATH_PARTS.findall(_path_same(pattern.glob))
         best: tuple[bool, bool, int] = (False, False, -1)
         keys: list[str] = []
         for at, part in enumerate(parts):
@@ -3821,7 +3829,7 @@ class PathIndex:
 
     def matches(self, canonical: str, ctx: PathContext) -> Mapping[str, str]:
         """{name of a list: the glob that decided}, for the lists that *canonical* hits; 1 µs when none does."""
-        parts = canonical.casefold().strip("/").split("/")
+        parts = _path_same(canonical).strip("/").split("/")
         base, candidates = parts[-1], self._others
         if "<" + base[:3] in self._ends or ">" + base[-3:] in self._ends:
             near = self._ends.get("<" + base[:3], []) + self._ends.get(">" + base[-3:], [])
@@ -12428,17 +12436,17 @@ def read_policy_file(path: str, check_owner: bool = True) -> tuple[bytes, str]:
     if len(data) > MAX_POLICY_BYTES:
         raise PolicyError(f"larger than {MAX_POLICY_BYTES} bytes; split it or leave out what is built in", path)
     try:
-        return data, data.decode("utf-8")
+        return data, data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8")   # `>` of PowerShell
     except UnicodeDecodeError as fault:
         raise PolicyError(f"not UTF-8 at byte {fault.start}; save the file as UTF-8", path,
                           data.count(b"\n", 0, fault.start) + 1) from None
 
 
-def _check_owner(path: str, about: os.stat_result) -> None:
-    """A policy that somebody else can change is not the user's policy."""
-    if not hasattr(os, "getuid"):
+def _check_owner(path: str, about: os.stat_result, getuid: Callable[[], int] | None = getattr(os, "getuid", None)) -> None:
+    """A policy that somebody else can change is not the user's policy. Windows has no such bits to look at."""
+    if getuid is None:
         return
-    if about.st_uid not in (os.getuid(), 0):
+    if about.st_uid not in (getuid(), 0):
         raise PolicyError(f"belongs to another user (id {about.st_uid}); make it yours: chown", path)
     if about.st_mode & 0o002:
         raise PolicyError("can be written by everybody; run: chmod o-w", path)
@@ -12544,6 +12552,7 @@ _WORDS = {  # action: (word on stderr, ANSI colour, log level)
     "strip": ("STRIP", 36, 2), "log_only": ("LOG", 34, 1),
 }
 _LOG_CHECK_S = 1.0                  # how often an open log is compared with its path: deleted, renamed?
+_LOG_LOCK_S = 5.0                   # how long to wait for other walls that are writing (Windows)
 _STDERR_BATCH_S = 0.02              # the lines of a burst leave in one write
 _STDERR_QUEUE_CHARS = 256 * 1024    # a host that does not read our stderr loses lines, no more
 
@@ -12621,9 +12630,9 @@ class AuditLog:
 def _ends_torn(fd: int) -> bool:
     """Whether the file ends within a line: some wall died or met a full disk (and is not just writing)."""
     size, looks = -1, 0
-    while hasattr(os, "pread"):
+    while True:
         before, size = size, os.fstat(fd).st_size
-        if not size or os.pread(fd, 1, size - 1) == b"\n":
+        if not size or os.lseek(fd, size - 1, 0) >= 0 and os.read(fd, 1) == b"\n":
             break
         looks = looks + 1 if size == before else 0
         if looks == 10:
@@ -12703,16 +12712,70 @@ def _log_write_locked(fd: int, data: bytes) -> int:
     """Append *data* under a byte-range lock: on Windows, appending alone is not atomic between processes."""
     import msvcrt
     os.lseek(fd, 1 << 40, 0)                        # a byte far behind any log, as the common lock
-    msvcrt.locking(fd, msvcrt.LK_LOCK, 1)           # type: ignore[attr-defined]
+    end = time.monotonic() + _LOG_LOCK_S
+    while not _try_lock(fd, True):                  # Windows' own waiting is by the second
+        if time.monotonic() > end:
+            raise OSError(13, "another wall holds it")
+        time.sleep(0.001)
     try:
         return os.write(fd, data)                   # O_APPEND: goes to the end wherever we stand
     finally:
         os.lseek(fd, 1 << 40, 0)
-        msvcrt.locking(fd, msvcrt.LK_UNLCK, 1)      # type: ignore[attr-defined]
+        try:
+            msvcrt.locking(fd, msvcrt.LK_UNLCK, 1)  # type: ignore[attr-defined]
+        except OSError:                             # a file system without locks
+            pass
+
+
+def _try_lock(fd: int, windows: bool = os.name == "nt") -> bool:
+    """Lock the file (Windows: the byte we stand at) for this process; False when somebody else has it."""
+    try:
+        if windows:
+            import msvcrt
+            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)      # type: ignore[attr-defined]
+        else:
+            import fcntl
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):      # what POSIX and Windows say when somebody holds it
+        return False
+    except OSError:                                 # a file system without locks, as some homes on a network
+        pass
+    return True
 
 
 _open_log = _open_log_at if os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW") else _open_log_by_path
 _log_write = os.write if os.name == "posix" else _log_write_locked
+
+
+def _kernel32(windows: bool = os.name == "nt") -> Any:
+    """Windows' own functions, their handles being whole numbers; None elsewhere, and where Python has no ctypes."""
+    if not windows:     # and no time for an import
+        return None
+    try:
+        import ctypes
+        kernel = ctypes.WinDLL("kernel32")              # type: ignore[attr-defined]
+    except (ImportError, AttributeError, OSError):
+        return None
+    handle, number = ctypes.c_void_p, ctypes.c_uint32
+    for function, gives, *takes in (
+            ("CreateJobObjectW", handle, handle, handle),
+            ("SetInformationJobObject", number, handle, number, ctypes.c_char_p, number),
+            ("AssignProcessToJobObject", number, handle, handle), ("TerminateJobObject", number, handle, number),
+            ("OpenProcess", handle, number, number, number), ("WaitForSingleObject", number, handle, number),
+            ("GetStdHandle", handle, number), ("GetConsoleMode", number, handle, handle),
+            ("SetConsoleMode", number, handle, number)):
+        entry = getattr(kernel, function)
+        entry.restype, entry.argtypes = gives, takes
+    return kernel
+
+
+def _shows_colours(kernel: Any) -> bool:
+    """Does the terminal at stderr understand colours? That of Windows does once it has been asked to."""
+    if kernel is None:
+        return True
+    import ctypes
+    mode, console = ctypes.c_uint32(), kernel.GetStdHandle(0xFFFFFFF4)      # STD_ERROR_HANDLE
+    return bool(kernel.GetConsoleMode(console, ctypes.byref(mode)) and kernel.SetConsoleMode(console, mode.value | 4))
 
 
 def format_decision(fields: Mapping[str, Any], colour: bool, now: float) -> str:
@@ -12750,7 +12813,9 @@ class Reporter:
     def __init__(self, stream: Any, level: str = "info", colour: bool | None = None,
                  clock: Callable[[], float] = time.time) -> None:
         terminal = stream is not None and stream.isatty()
-        self.colour = terminal and not os.environ.get("NO_COLOR") if colour is None else colour
+        if colour is None:
+            colour = terminal and not os.environ.get("NO_COLOR") and _shows_colours(_kernel32())
+        self.colour = colour
         self._stream, self._clock = stream, clock
         self._least = _LEVELS[level] if stream is not None else math.inf
         try:        # a terminal is written through its stream, which knows its encoding; all else as UTF-8
@@ -12936,8 +13001,8 @@ def find_command(name: str, environ: Mapping[str, str], windows: bool = os.name 
     places = [""] if named else (environ.get("PATH") or os.defpath).split(";" if windows else ":")
     endings = [""]
     if windows:     # `npx` is npx.cmd; the working directory is not searched
-        places = [place for place in places if place or named]
-        known = environ.get("PATHEXT", ".COM;.EXE;.BAT;.CMD").lower().split(";")
+        places = [place.strip('"') for place in places if place or named]
+        known = _program_endings(environ)
         endings = [""] if os.path.splitext(name)[1].lower() in known else known
     refused = ""
     for path in [os.path.join(place, name) + ending for place in places for ending in endings]:
@@ -12951,6 +13016,11 @@ def find_command(name: str, environ: Mapping[str, str], windows: bool = os.name 
         raise CommandError(f"cannot start the server: {refused}", 126)
     where = "no such file" if named else "not found in PATH"
     raise CommandError(f"cannot start the server: {name or 'an empty name'}: {where}", 127)
+
+
+def _program_endings(environ: Mapping[str, str]) -> list[str]:
+    """What the names of programs end with on Windows, in the order they are tried."""
+    return [ending for ending in environ.get("PATHEXT", ".COM;.EXE;.BAT;.CMD").lower().split(";") if ending]
 
 
 class _Child(NamedTuple):
@@ -12967,7 +13037,7 @@ def _start(command: Sequence[str], environ: Mapping[str, str]) -> _Child:
         raise CommandError("no server command given after --", 127)
     path = find_command(command[0], environ)
     if os.name == "nt":
-        return _start_windows(path, list(command), environ)
+        return _start_windows(path, list(command), environ, _kernel32())
     try:
         try:
             return _start_posix(path, list(command), environ)
@@ -13031,30 +13101,39 @@ def _hide_descriptors() -> None:
             pass
 
 
-def _start_windows(path: str, argv: list[str], environ: Mapping[str, str]) -> _Child:
+def _start_windows(path: str, argv: list[str], environ: Mapping[str, str], kernel: Any = None) -> _Child:
+    """By subprocess, in a job of its own where *kernel* (`_kernel32`) has jobs."""
     import signal
     import subprocess
+    path = os.path.abspath(path)
     command: Any = [path, *argv[1:]]
-    if path.lower().endswith((".cmd", ".bat")):
+    ending = os.path.splitext(path)[1].lower()
+    if ending in _program_endings(environ) and ending not in (".exe", ".com"):
         command = batch_command_line(path, argv[1:], environ)
     group = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
+    job = _Job(kernel)
     try:
         child = subprocess.Popen(command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                  env=dict(environ), creationflags=group)
     except (OSError, ValueError) as fault:
         raise CommandError(f"cannot start the server: {path}: {fault}", 126) from None
+    job.add(int(getattr(child, "_handle", 0)))
 
     def send(signum: int) -> bool:
-        if child.poll() is not None:
-            return False
-        if signum == _SIGKILL:      # the only way there to end what the server has started as well
-            subprocess.call(["taskkill", "/T", "/F", "/PID", str(child.pid)], stdout=subprocess.DEVNULL,
-                            stderr=subprocess.DEVNULL)
+        gone = child.poll() is not None
+        if (signum == _SIGKILL or signum and gone) and job.end() or gone:
+            return not gone
+        if signum == _SIGKILL:      # stdin: a program that inherits a pipe which is being read hangs as it starts
+            killer = [windows_program("taskkill.exe", environ), "/T", "/F", "/PID", str(child.pid)]
+            try:
+                subprocess.call(killer, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            except OSError:
+                child.kill()
         elif signum:
             try:
                 child.send_signal(getattr(signal, "CTRL_BREAK_EVENT", signum))
-            except OSError:         # hosts with windows have no console to send it through; SIGKILL follows in time
-                pass
+            except (OSError, SystemError):      # no console to send it through: Python has ended the process itself, or
+                pass                            # SIGKILL follows in time
         return True
     ends = []
     for stream in (child.stdin, child.stdout):
@@ -13064,15 +13143,52 @@ def _start_windows(path: str, argv: list[str], environ: Mapping[str, str]) -> _C
     return _Child(ends[0], ends[1], child.wait, send)
 
 
+class _Job:
+    """A job object of Windows: what is put into it, and what that starts, ends with us, however we end.
+
+    Where there are no jobs it does nothing: then a killed wall leaves its server behind.
+    """
+
+    def __init__(self, kernel: Any) -> None:
+        self._kernel, self._job, self._size = kernel, None, 144 if sys.maxsize > 1 << 32 else 112
+        if kernel is not None:
+            # JOBOBJECT_EXTENDED_LIMIT_INFORMATION: only LimitFlags, at byte 16: KILL_ON_JOB_CLOSE. None may break away:
+            # what a venv's python.exe starts would, unasked. Nobody closes the job: it goes when we go.
+            limits = bytes(16) + (0x2000).to_bytes(4, "little")
+            job = kernel.CreateJobObjectW(None, None)
+            if job and kernel.SetInformationJobObject(job, 9, limits.ljust(self._size, b"\0"), self._size):
+                self._job = job
+
+    def add(self, process: int) -> None:
+        """Put the process with this handle into the job. What it starts before that is not in it: do it at once."""
+        if self._job and not self._kernel.AssignProcessToJobObject(self._job, process):
+            self._job = None
+
+    def end(self) -> bool:
+        """End all that are in the job; False when nobody is kept there."""
+        return bool(self._job and self._kernel.TerminateJobObject(self._job, 1))
+
+
+def windows_program(name: str, environ: Mapping[str, str]) -> str:
+    """Full path of one of Windows' own programs; by its name alone, a file in the working directory would be started."""
+    return "\\".join((environ.get("SYSTEMROOT") or r"C:\Windows", "System32", name))
+
+
 def batch_command_line(path: str, arguments: Sequence[str], environ: Mapping[str, str]) -> str:
-    """The command line that has cmd.exe run a batch file with exactly these *arguments*. CommandError."""
+    """The command line that has cmd.exe run a batch file with exactly these *arguments*. CommandError.
+
+    cmd expands variables within quotes too: a part of no length of %cd% leaves one `%` that begins no name. It leaves
+    the quotes at each `"`: two of them are one for the program behind it, and cmd is within quotes again.
+    """
     words = []
-    for word in (path, *arguments):
-        if re.search(r'["%\r\n\0]', word):      # cmd expands and splits these even within quotes
-            raise CommandError(f"cannot start the server: {path} is a batch file and cannot take {word!r}; "
-                               "start the program behind it directly", 126)
-        words.append('"' + re.sub(r"(\\+)$", r"\1\1", word) + '"')
-    return f'"{environ.get("COMSPEC", "cmd.exe")}" /d /s /c "{" ".join(words)}"'
+    for number, word in enumerate((path, *arguments)):
+        if re.search(r"[\r\n\0]", word):         # its text may be a secret
+            raise CommandError(f"cannot start the server: {path} is run by cmd.exe, which cannot take the line break in "
+                               f"argument {number}; start the program behind it directly", 126)
+        words.append(re.sub(r'(\\+)(?="|\Z)', r"\1\1", word).replace('"', '""').replace("%", "%%cd:~,%"))
+    shell = environ.get("COMSPEC") or windows_program("cmd.exe", environ)
+    line = '" "'.join(words)
+    return f'"{shell}" /e:on /v:off /d /s /c ""{line}""'
 
 
 # -- what systems can or cannot do with a pipe
@@ -13093,14 +13209,33 @@ def _poll(fd: int, events: int, seconds: float = 0.0) -> int:
 
 def _room_for(fd: int) -> int:
     """Bytes that a write to *fd* takes at once without blocking (PIPE_BUF, if ready); 0: unknown."""
-    if _poll(fd, _POLLOUT) != _POLLOUT:
-        return 0
-    return 4096 if sys.platform == "linux" else 512
+    import select
+    return getattr(select, "PIPE_BUF", 512) if _poll(fd, _POLLOUT) == _POLLOUT else 0
 
 
 def _reader_gone(fd: int) -> bool:
-    """True when nobody can read any more what is written to *fd*."""
-    return bool(_poll(fd, 0) & (_POLLERR | _POLLHUP))
+    """True when nobody can read any more what is written to *fd*. (macOS tells only who asks for something.)"""
+    return bool(_poll(fd, _POLLOUT) & (_POLLERR | _POLLHUP))
+
+
+def _keep_bytes(*fds: int, windows: bool = os.name == "nt") -> None:
+    """Have *fds* carry bytes as they are: Windows' text mode ends at Ctrl-Z and turns `\\n` into `\\r\\n`."""
+    if windows:
+        import msvcrt
+        for fd in fds:
+            try:
+                msvcrt.setmode(fd, 0x8000)      # type: ignore[attr-defined]
+            except OSError:                     # closed; reading will tell
+                pass
+
+
+def _parent_watch(kernel: Any = None, getppid: Callable[[], int] = os.getppid) -> Callable[[], bool]:
+    """Returns what says whether the process that started us has gone."""
+    parent = getppid()
+    if kernel is None:
+        return lambda: getppid() != parent
+    process = kernel.OpenProcess(0x100000, False, parent)   # Windows names a dead parent for ever; SYNCHRONIZE
+    return lambda: bool(process) and kernel.WaitForSingleObject(process, 0) == 0
 
 
 def _widen(*fds: int) -> None:
@@ -13260,7 +13395,7 @@ class _Relay:
         self._warned = self._unkept = self._over = self._killed = False
         self._signals: list[int] = []           # taken, not yet passed on
         self._interrupts = 0
-        self._parent = os.getppid()
+        self._parent_gone = _parent_watch(_kernel32())
         self._terminate_at = self._kill_at = math.inf
 
     # in any thread
@@ -13454,7 +13589,7 @@ class _Relay:
         if self._terminate_at < math.inf or self._kill_at < math.inf:
             return
         outlet = self._outlets["client"]
-        if os.getppid() != self._parent or outlet.broken or (outlet.open and _reader_gone(outlet.fd)):
+        if self._parent_gone() or outlet.broken or (outlet.open and _reader_gone(outlet.fd)):
             outlet.broken = True
             self._outlets["server"].close()
             self._terminate_at = now + self._patience.vanished
@@ -13542,6 +13677,7 @@ def relay(session: Session, command: Sequence[str], audit: AuditLog | None, repo
     restore = _catch_signals(lambda signum, _: running.take_signal(signum) if running else early.append(signum))
     try:
         child = _start(command, os.environ if environ is None else environ)
+        _keep_bytes(stdin, stdout, child.stdin, child.stdout)
         running = _Relay(session, child, audit, reporter, patience, stdin, stdout, desk, consent)
         try:
             for signum in early:
@@ -13591,11 +13727,12 @@ _MAX_SERVERS = 2000                   # in one map (or projects in one file); a 
 _LOCK_WAIT_S = 60.0                    # many wraps at once, each of a file of megabytes
 
 # Where hosts keep their servers, one row per file: client names, scope, where the server map is, file.
-# `~` home; `./` the project; $APP, $CONF, $CODE, ${VAR:-else}: see `_expand_path`; {a,b} either; `*` a glob;
+# `~` home; `./` the project; $APP, $CONF, $CODE, $LOCAL, ${VAR:-else}: see `_expand_path`; {a,b} either; `*` a glob;
 # `linux:`, `darwin:`, `win32:`, `posix:`: only there. `?`: without that key the document itself is the map.
 # Scope `managed` is an administrator's: listed, never edited.
 _HOST_FILES = """
 claude-desktop | user | mcpServers | $APP/Claude/claude_desktop_config.json
+claude-desktop | user | mcpServers | win32:$LOCAL/Packages/Claude_*/LocalCache/Roaming/Claude/claude_desktop_config.json
 claude-code | user | mcpServers | ${CLAUDE_CONFIG_DIR:-~}/.claude.json
 claude-code | local | projects.*.mcpServers | ${CLAUDE_CONFIG_DIR:-~}/.claude.json
 claude-code copilot | project | mcpServers | ./.mcp.json
@@ -13702,7 +13839,8 @@ def _expand_path(template: str, home: str, project: str, environ: Mapping[str, s
     config = xdg if xdg.startswith("/") else home + "/.config"
     roaming = environ.get("APPDATA") or home + "/AppData/Roaming"
     library = home + "/Library/Application Support"
-    folders = {"CONF": roaming if platform == "win32" else config,
+    folders = {"LOCAL": environ.get("LOCALAPPDATA") or home + "/AppData/Local",
+               "CONF": roaming if platform == "win32" else config,
                "APP": {"win32": roaming, "darwin": library}.get(platform, config)}
     template = template.replace("$CODE", "$APP/{Code,Code - Insiders,VSCodium,Cursor,Windsurf}/User")
     paths = [""]
@@ -14399,21 +14537,11 @@ class FileLock:
             self._fd = -1
 
 
-def _try_lock(fd: int) -> bool:
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return True
-    except OSError:
-        return False
+_REPLACE_PAUSES_S = (0.01, 0.04, 0.15, 0.5, 0.0)
 
 
 def write_whole(path: str, data: bytes, mode: int = 0o600, owner: tuple[int, int] | None = None,
-                check: Callable[[], None] | None = None, fs: Any = os) -> None:
+                check: Callable[[], None] | None = None, fs: Any = os, windows: bool = os.name == "nt") -> None:
     """Put *data* at *path* in one step: whoever looks, at any time, sees the old file or the new one, whole.
 
     *check* is called when the new file is on the disk, just before it takes its place, and may raise. *fs* is
@@ -14428,18 +14556,25 @@ def write_whole(path: str, data: bytes, mode: int = 0o600, owner: tuple[int, int
             rest = memoryview(data)
             while rest:
                 rest = rest[fs.write(fd, rest):]
-            if owner is not None and hasattr(os, "fchown"):
+            if owner is not None and not windows:
                 status = os.fstat(fd)
                 if (status.st_uid, status.st_gid) != owner:
                     fs.fchown(fd, *owner)
-            if hasattr(os, "fchmod"):
+            if not windows:         # which has no such bits
                 fs.fchmod(fd, mode)
             fs.fsync(fd)
         finally:
             fs.close(fd)
-        if check is not None:
-            check()
-        fs.replace(temporary, path)
+        for pause in _REPLACE_PAUSES_S:
+            if check is not None:
+                check()
+            try:
+                fs.replace(temporary, path)
+                break
+            except PermissionError:     # Windows replaces no file that somebody, such as a virus scanner, has open
+                if not windows or not pause:
+                    raise
+                time.sleep(pause)
     except BaseException:
         try:
             fs.unlink(temporary)
@@ -14470,6 +14605,9 @@ def save_config(path: str, old: bytes, new: bytes, keep_backup: bool = False, fs
     something else than *old*, ConfigError when it cannot be written; it is then as it was.
     """
     import stat
+    if _is_kept_private(path):
+        raise ConfigError(f"{path}: this Python, from the Microsoft Store, keeps what it writes below AppData to itself, "
+                          "so the host would not see the change; run mcpwall with one from python.org")
     target = os.path.realpath(path)
     try:
         status = os.stat(target)
@@ -14497,14 +14635,19 @@ def save_config(path: str, old: bytes, new: bytes, keep_backup: bool = False, fs
         raise ConfigError(f"{path}: {fault.strerror or fault}") from None
 
 
-def _is_own_backup(path: str) -> bool:
+def _is_kept_private(path: str, prefix: str = sys.base_prefix) -> bool:
+    """Is *path* where a Python at *prefix* may write only a copy for itself? A packaged one of Windows may, below AppData."""
+    return all(word in re.split(r"[/\\]", place.lower()) for word, place in (("windowsapps", prefix), ("appdata", path)))
+
+
+def _is_own_backup(path: str, windows: bool = os.name == "nt") -> bool:
     """Is it a backup that mcpwall made (a file, 0600), and not something that came with a checkout?"""
     import stat
     try:
         status = os.lstat(path)
     except OSError:
         return False
-    return stat.S_ISREG(status.st_mode) and (os.name == "nt" or stat.S_IMODE(status.st_mode) == 0o600)
+    return stat.S_ISREG(status.st_mode) and (windows or stat.S_IMODE(status.st_mode) == 0o600)
 
 
 def change_config(maps: Sequence[ConfigFile], change: Callable[[str], str], lock: str, fs: Any = os) -> bool:
@@ -15638,10 +15781,10 @@ def _folder_attention(io: Surroundings) -> Iterator[tuple[str, str, str]]:
         yield "permissions", io.folder, "others can write here, and so change your policy; run: chmod go-w"
 
 
-def _file_mode(path: str) -> int:
+def _file_mode(path: str, windows: bool = os.name == "nt") -> int:
     """Permission bits; 0 where there is nothing, or no such bits."""
     try:
-        return os.stat(path).st_mode & 0o777 if os.name != "nt" else 0
+        return os.stat(path).st_mode & 0o777 if not windows else 0
     except OSError:
         return 0
 
@@ -16114,14 +16257,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except WallError as fault:
         print(f"mcpwall: {printable(str(fault), 2000)}", file=sys.stderr)
         return 2
-    except BrokenPipeError:     # whoever read our output has gone, as in `mcpwall rules | head -1`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 1
     except OSError as fault:    # the disk is full, the working directory is gone
+        if _is_unread(fault):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            return 1
         print(f"mcpwall: {fault.strerror or fault}{f': {fault.filename}' if fault.filename else ''}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def _is_unread(fault: OSError, windows: bool = os.name == "nt") -> bool:
+    """Has whoever read our output gone, as in `mcpwall rules | head -1`? Windows says EINVAL, and names no file."""
+    return isinstance(fault, BrokenPipeError) or windows and fault.errno == 22 and fault.filename is None
 
 
 def _settle_streams() -> None:
@@ -16443,7 +16591,7 @@ class _Checks:
             stream.write(json.dumps(rows[0] if len(rows) == 1 else rows, indent=2) + "\n")
         else:
             for fields, argument in self._verdicts:
-                stream.write("\n".join(self._lines(fields, argument)) + "\n")
+                stream.write(_with_signs_of("\n".join(self._lines(fields, argument)), getattr(stream, "encoding", None)) + "\n")
         self._verdicts.clear()
 
     def _lines(self, fields: dict[str, Any], argument: str) -> Iterator[str]:
@@ -16467,6 +16615,15 @@ class _Checks:
             yield f"  {printable(fields['message'], 500)}"
         for name in fields.get("redacted_patterns", ()):
             yield f"  Found: {name}"
+
+
+def _with_signs_of(text: str, encoding: str | None) -> str:
+    """A verdict with a first character that *encoding* knows: pipes and old consoles of Windows know no ✓."""
+    try:
+        text[:1].encode(encoding or "utf-8")
+        return text
+    except UnicodeEncodeError:
+        return ("+" if text[0] == "✓" else "x") + text[1:]
 
 
 def _first_argument(item: Any) -> str:
@@ -16604,7 +16761,7 @@ def _cmd_demo(options: _Options, words: list[str]) -> int:
             if name.endswith(".jsonl"):
                 with open(os.path.join(folder, name), encoding="utf-8") as log:
                     _demo_log(log)
-    us = f"python3 {os.path.basename(__file__)}" if __name__ == "__main__" else "mcpwall"
+    us = f"{'python' if os.name == 'nt' else 'python3'} {os.path.basename(__file__)}" if __name__ == "__main__" else "mcpwall"
     print(f"\nNext: put it in front of a server of yours:\n  {us} -- npx -y @modelcontextprotocol/server-filesystem ~/proj\n"
           f"or let it find the servers of your hosts and wrap them:\n  {us} init")
     return 0

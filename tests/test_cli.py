@@ -211,6 +211,20 @@ class Relaying(Cli):
                               env=self.environ, capture_output=True)
         self.assertNotIn(b"Traceback", done.stderr)
 
+    def test_a_verdict_where_no_tick_is_known(self) -> None:
+        for encoding, signs in (("cp1252", b"+x"), ("cp437", b"+x"), ("utf-8", "✓✗".encode())):
+            environ = {**self.environ, "PYTHONIOENCODING": encoding}
+            both = [subprocess.run([sys.executable, MODULE, "check", "read_file", f"path={path}"], cwd=self.project, env=environ,
+                                   capture_output=True).stdout for path in ("✓.txt", "~/.ssh/id_rsa")]
+            self.assertEqual(b"".join(out.split()[0] for out in both), signs, encoding)
+            self.assertIn("✓.txt".encode(encoding, "backslashreplace"), both[0])
+
+    def test_a_reader_that_has_gone_on_windows(self) -> None:
+        self.assertTrue(mcpwall._is_unread(OSError(22, "Invalid argument"), windows=True))
+        self.assertFalse(mcpwall._is_unread(OSError(22, "Invalid argument", "policy.yml"), windows=True))
+        self.assertFalse(mcpwall._is_unread(OSError(22, "Invalid argument"), windows=False))
+        self.assertTrue(mcpwall._is_unread(BrokenPipeError(32, "Broken pipe"), windows=False))
+
     def test_log_level_filters_stderr_only(self) -> None:
         text = json.dumps(request("tools/call", {"name": "t"})) + "\n"
         self.assertEqual(self.run_wall("--log-level", "error", "--", sys.executable, "-c", self.SERVER, text=text).stderr, b"")

@@ -454,6 +454,15 @@ class Layers(InEmptyHome):
             stream.write(b"version: 1\n# \xff\n")
         with self.assertRaisesRegex(mcpwall.PolicyError, "UTF-8"):
             self.load(config=path)
+        with open(path, "wb") as stream:        # what PowerShell 5 makes of `mcpwall rules default > y.yml`
+            stream.write("version: 1\r\nrules: []\r\n".encode("utf-16"))
+        self.assertEqual(self.load(config=path).rules, ())
+
+    def test_a_policy_is_read_where_files_have_no_owners(self) -> None:
+        about = os.stat_result((0o100666, 1, 1, 1, 4711, 4711, 0, 0, 0, 0))
+        mcpwall._check_owner("x.yml", about, getuid=None)
+        with self.assertRaises(mcpwall.PolicyError):
+            mcpwall._check_owner("x.yml", about, getuid=lambda: 4712)
 
     @unittest.skipUnless(hasattr(os, "getuid"), "POSIX modes")
     def test_a_policy_that_others_can_write_is_refused(self) -> None:
