@@ -214,7 +214,7 @@ def carry_out(program: str, sessions: list[dict], folder: str, world: World) -> 
     """Let a client hold the sessions; what went to stderr."""
     with start_client(program, sessions, folder, world) as process:
         try:
-            process.wait(180)
+            process.wait(max(180, 20 * len(sessions)))
         finally:
             process.kill()
     with open(os.path.join(folder, "stderr"), encoding="utf-8", errors="replace") as stream:
