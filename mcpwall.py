@@ -7707,11 +7707,11 @@ _webhook = lazy_regex(
     r"|(?P<discord>(?:(?:ptb|canary)\.)?discord(?:app)?\.com/api/(?:v\d+/)?webhooks/\d{15,20}/[\w-]{60,90})"
     r"|(?P<teams>[\w-]{1,60}\.webhook\.office\.com/[\w@/-]{40,400}))")
 # What finds a word of such texts in lower case, by its rarest letters; then (kind, the form: its last group is the secret)
-_GIVEN_FORMS = (
+_GIVEN_FORMS: tuple[tuple[lazy_regex, tuple[tuple[str, lazy_regex], ...]], ...] = (
+    (lazy_regex("sshpass"), (("password", lazy_regex(r"""sshpass[ \t]{1,4}-p[ ]?["']?([^\s"'$\0]{4,200})""")),)),
     (lazy_regex("url(?<=curl)"), (("basic-auth", lazy_regex(
         r"""curl(?:\.exe)?[ \t](?:[^\n\0]{0,300}?[ \t])?(?:-u|--user|--proxy-user)[ =]?["']?"""
         r"""[^\s:"'$\0]{1,100}:([^\s"'\0]{4,200})""")),)),
-    (lazy_regex("hpass(?<=sshpass)"), (("password", lazy_regex(r"""sshpass[ \t]{1,4}-p[ ]?["']?([^\s"'$\0]{4,200})""")),)),
     (lazy_regex("q(?:l(?<=mysql)|(?<=!aq))"), (
         ("password", lazy_regex(r"""mysql(?:dump|admin|show|import)?[ \t](?:[^\n\0]{0,200}?[ \t])?"""
                                 r"""-p["']?([^\s"'$\0]{6,200})""")),
@@ -7727,6 +7727,7 @@ _GIVEN_FORMS = (
 
 # -- the search ----------------------------------------------------------------
 
+_pass_word = lazy_regex("pass")         # without it, the first of these and of _GIVEN_FORMS need not be looked for
 # Names that are rare enough to be looked at wherever they are; not where prose goes on
 _GLOBAL_WORDS = tuple(lazy_regex(word + r"[a-z0-9_\-]{0,40}(?![a-z0-9_\-.]|[ \t]{1,3}[a-z]{1,20}[ \t\n.,;:!?)\0]"
                                  r"|[.;!?](?:[\n ]|\Z)"
@@ -7736,6 +7737,7 @@ _GLOBAL_WORDS = tuple(lazy_regex(word + r"[a-z0-9_\-]{0,40}(?![a-z0-9_\-.]|[ \t]
 _NEAR_WORDS = ("key", "token", "auth", "cred", "bearer", "basic", "secret", "pass", "pwd")
 _digit = lazy_regex("[0-9]")
 _BEFORE_RUN = frozenset(".:/~$%+\\")
+_INSIDE_VALUE = frozenset("+/.~")
 _BEFORE_VALUE = frozenset("\"'`=: \t>|\0(,\\nrt@&?")
 _colour = lazy_regex(r"\x1b\[[0-9;]{0,20}m")
 _value_left = lazy_regex(r"[A-Za-z0-9+/_.~\-]{0,64}")
@@ -7753,7 +7755,7 @@ def _lower(text: str) -> str:
     return (text if text.isascii() else text.replace("\u0130", "i")).lower()
 
 
-def _secret_runs(text: str, runs: Iterable[tuple[int, int]]) -> Iterator[tuple[int, int]]:
+def _secret_runs(text: str, runs: Iterable[tuple[int, int]]) -> Iterable[tuple[int, int]]:
     """The long runs of `_RUN_CHARS` among those of base64."""
     for start, end in runs:
         token = text[start:end]
@@ -7781,8 +7783,9 @@ class _Search:
         self.read_to = self.steps = 0
         self._tokens(_secret_runs(text, all_token_runs(text) if runs is None else runs))
         if not quiet:
-            self._named()
-            self._urls()
+            passes = _pass_word.search(self.low) is not None
+            self._named(_GLOBAL_WORDS if passes else _GLOBAL_WORDS[1:])
+            self._urls(_GIVEN_FORMS if passes else _GIVEN_FORMS[1:])
 
     def _tick(self) -> None:
         self.steps += 1
@@ -7921,22 +7924,23 @@ class _Search:
     def _value_of_name(self, start: int, end: int) -> int:
         """Judge the value that the run stands in by the name before it; the end of that value."""
         text = self.text
-        left = start
-        if text[start - 1:start] in ("+", "/", ".", "~") and start:
+        left, before = start, text[start - 1] if start else "\0"
+        if before in _INSIDE_VALUE:
             left -= len(_value_left.match(text[max(0, start - 64):start][::-1])[0])     # type: ignore[index]
-        if left and text[left - 1] not in _BEFORE_VALUE:
+            before = text[left - 1] if left else "\0"
+        if before not in _BEFORE_VALUE:
             return end
         if text[end:end + 1] in _BEYOND_RUN:
             end = _value_right.match(text, end).end()       # type: ignore[union-attr]
-        near = self.low[max(0, left - 90):left]
-        if "key" in near or "token" in near or "auth" in near or "cred" in near or "pass" in near or "secret" in near \
-                or "pwd" in near or "bearer" in near or "basic" in near:
+        at = left - 90 if left > 90 else 0
+        near = self.low[at:left]
+        # a part of each of _NEAR_WORDS
+        if "ke" in near or "cre" in near or "auth" in near or "pass" in near or "pwd" in near or "bear" in near or "basi" in near:
             words = sorted(((near.rfind(word), len(word)) for word in _NEAR_WORDS if word in near), reverse=True)
             scheme = _scheme_before.search(near)
             if scheme:
                 self._scheme(scheme[1], left, end)
             else:
-                at = max(0, left - 90)
                 for place, length in words[:2]:
                     self._judge(at + place, at + place + length, left, end)
         return end
@@ -7949,11 +7953,10 @@ class _Search:
         elif _is_token(value) and (scheme == "bearer" or "auth" in self.low[max(0, start - 40):start]):
             self.found.append(("bearer-token", start, end))
 
-    def _named(self) -> None:
+    def _named(self, words: Sequence[lazy_regex]) -> None:
         """Values beside the names that are rare enough to be looked up everywhere."""
-        low = self.low
-        for regex in _GLOBAL_WORDS:
-            for match in regex.finditer(low):
+        for regex in words:
+            for match in regex.finditer(self.low):
                 self._tick()
                 self._judge(match.start(), match.end())
 
@@ -8015,13 +8018,13 @@ class _Search:
 
     # -- URLs and the like
 
-    def _urls(self) -> None:
+    def _urls(self, given: Sequence[tuple[lazy_regex, Sequence[tuple[str, lazy_regex]]]]) -> None:
         text = self.text
         if "@" in text:
             self.found += _url_spans(text, self.low)
         if "~" in text and _azure_word.search(text):
             self.found += (("azure-client-secret", *m.span()) for m in _azure_secret.finditer(text) if _random(m[0]))
-        for word, forms in _GIVEN_FORMS:
+        for word, forms in given:
             if not word.search(self.low):
                 continue
             for kind, regex in forms:
@@ -8183,7 +8186,7 @@ class SecretScanner:
         if runs is None:
             runs = token_runs(blob)
         quiet = len(blob) < _SHORT and _is_quiet(blob)
-        if quiet and not (runs and any(True for _ in _secret_runs(blob, runs))):
+        if quiet and not (runs and [*_secret_runs(blob, runs)]):
             return blob.count("\0text\0") > 1
         try:
             search = _Search(blob, budget or Budget(_PRE_TEST_SECONDS), quiet, runs)
@@ -8634,7 +8637,7 @@ class _InjectStarts(dict[str, "tuple[_InjectRule, ...]"]):
 
 class _Inject(NamedTuple):
     """The tables in the form they are used in."""
-    near: list[tuple[str, lazy_regex]]      # pivot, regex of the stems that hold it
+    near: list[tuple[str, lazy_regex]]      # first character of a pivot, regex of the stems that hold it
     far: list[tuple[str, lazy_regex]]       # more of them for text that is not ASCII
     starts: _InjectStarts                   # rules that begin with words
     marked: list[_InjectRule]               # rules that begin with a mark
@@ -8648,7 +8651,7 @@ def _inject_load() -> _Inject:
     """The tables, made at first use."""
     global _inject_tables
     if _inject_tables is None:
-        far = [(pivot, lazy_regex(pivot)) for pivot in _INJECT_FAR_PIVOTS]
+        far = [(pivot[0], lazy_regex(pivot)) for pivot in _INJECT_FAR_PIVOTS]
         tables = _Inject(_inject_passes(), far, _InjectStarts(), [], [])
         words = dict(line.split(" ", 1) for line in _INJECT_WORDS.strip().replace("\n  ", "").split("\n"))
         for row, line in enumerate(_INJECT_RULES.replace("\n  ", "").strip().split("\n")):
@@ -8667,7 +8670,7 @@ def _inject_load() -> _Inject:
 
 
 def _inject_passes() -> list[tuple[str, lazy_regex]]:
-    """(pivot, regex of the stems that hold it) for each pivot; the regex begins with the pivot, so looks back as well."""
+    """(its first character, regex of the stems that hold it) for each pivot, with which the regex begins: it looks back."""
     by_pivot: dict[str, list[tuple[list[str], list[str]]]] = {pivot: [] for pivot in _INJECT_PIVOTS}
     for line in _INJECT_STEMS.strip().split("\n"):
         for stem in line[10:].split():
@@ -8675,7 +8678,7 @@ def _inject_passes() -> list[tuple[str, lazy_regex]]:
             before, behind = ([r"\W" if char == "." else re.escape(char) for char in part]
                               for part in stem.split(pivot, 1))
             by_pivot[pivot].append((before, behind))
-    return [(pivot, lazy_regex(re.escape(pivot) + _inject_tree(re.escape(pivot), stems))) for pivot, stems in by_pivot.items()]
+    return [(pivot[0], lazy_regex(re.escape(pivot) + _inject_tree(re.escape(pivot), stems))) for pivot, stems in by_pivot.items()]
 
 
 def _inject_tree(path: str, stems: Sequence[tuple[list[str], list[str]]]) -> str:
@@ -8730,10 +8733,10 @@ def may_inject(text: str, viewed: bool | None = None) -> bool:
 
 
 def _inject_anchored(text: str) -> bool:
-    tables = _inject_load()
+    tables = _inject_tables or _inject_load()
     low, passes = (text.lower(), tables.near) if text.isascii() else (_inject_lower(text), tables.near + tables.far)
-    for pivot, regex in passes:
-        if pivot[0] in low and regex.search(low):   # for one character `in` is faster still
+    for char, regex in passes:
+        if char in low and regex.search(low):       # for one character `in` is faster still
             return True
     return False
 
@@ -8847,7 +8850,7 @@ class _InjectKept:
 def _inject_places(low: str, budget: Budget | None) -> Iterator[tuple[int, int, Sequence[_InjectRule]]]:
     """(place, end of what may be looked at, rules to try there), block by block and in text order within each."""
     tables = _inject_load()
-    passes = [one for one in (tables.near if low.isascii() else tables.near + tables.far) if one[0][0] in low]
+    passes = [one for one in (tables.near if low.isascii() else tables.near + tables.far) if one[0] in low]
     for block in range(0, len(low), _INJECT_BLOCK):
         if budget is not None:
             budget.check()
