@@ -599,12 +599,15 @@ def _view_fold_run(run: str) -> str:
     return text if text.isascii() else _view_marks.sub("", _view_word.sub(_view_fold_word, text))
 
 
+_VIEW_TAGS = {0xE0000 + code: code for code in range(0x20, 0x7F)}
+_VIEW_SELECTORS = {**{0xFE00 + code: code for code in range(16)}, **{0xE0100 - 16 + code: code for code in range(16, 256)}}
+
+
 def _view_read_hidden(run: str) -> str:
     """Tag characters stand for ASCII; a run of variation selectors can carry bytes."""
     if run[0] >= "\U000e0020" and run[0] < "\U000e0100":
-        return "".join(chr(ord(char) - 0xE0000) for char in run)
-    codes = [ord(char) for char in run]
-    return bytes(code & 15 if code < 0xFE10 else code - 0xE0100 + 16 for code in codes).decode("utf-8", "replace")
+        return run.translate(_VIEW_TAGS)
+    return run.translate(_VIEW_SELECTORS).encode("latin-1").decode("utf-8", "replace")
 
 
 # Only what yields a character that shows, a blank or NUL: `%08x` and `%02d` are formats
@@ -654,8 +657,10 @@ _view_token = lazy_regex("[A-Za-z0-9+/_-]*")
 _VIEW_CONTROLS = bytes({*range(32), 127}.difference(b"\t\n\r"))
 _VIEW_WIDTHS = (64, 76)      # of lines of wrapped base64
 _VIEW_HEX = "(?:[2-7][0-9A-Fa-f]|0[9AaDd]|[c-fC-F][0-9A-Fa-f](?:[89ABab][0-9A-Fa-f])+)"
-_view_hex_text = lazy_regex(rf"(?:0x)?({_VIEW_HEX}+)\Z")
+_view_hex_start = lazy_regex(rf"(?:0x)?{_VIEW_HEX}{{2}}")         # of text: no text of that length has fewer characters
 _view_hex_step = lazy_regex(rf"(?:\A|/)(?:0x)?{_VIEW_HEX}{{2}}")
+_VIEW_PLAIN = bytes((*b"\t\n\r", *range(0x20, 0x80)))
+_view_hex_text = lazy_regex(rb"(?:[\t\n\r\x20-\x7f]|[\xc0-\xff][\x80-\xbf]+)+\Z")
 
 
 _MAX_RUNS = 50_000          # so many are kept at once; a text with more is gone through once for each use
@@ -692,7 +697,7 @@ def _view_encoded(text: str, runs: Iterable[tuple[int, int]] | None = None) -> I
         token = text[start:end]
         # most words, paths and checksums end here: they have letters of one case, and are no hex of text
         if (token == token.lower()) == (token == token.upper()) or token[0] in _VIEW_HEX_STARTS and (
-                _view_hex_text.match(token) or end - start in _VIEW_WIDTHS or "/" in token and _view_hex_step.search(token)):
+                _view_hex_start.match(token) or end - start in _VIEW_WIDTHS or "/" in token and _view_hex_step.search(token)):
             if start < done:
                 continue                # a line of what was read
             lines = _view_token_lines(text, start, end)
@@ -733,10 +738,13 @@ def _view_decode_token(token: str) -> str | None:
     """What a run of token characters says when it is hex or base64 of text, else None."""
     if len(token) < _VIEW_TOKEN_MIN:
         return None
-    if token[0] in _VIEW_HEX_STARTS and len(token) % 2 == 0:
-        found = _view_hex_text.match(token)
-        if found:
-            return _view_as_text(binascii.unhexlify(found[1]))
+    if token[0] in _VIEW_HEX_STARTS and len(token) % 2 == 0 and _view_hex_start.match(token):
+        try:
+            data = binascii.unhexlify(token[2:] if token[1] == "x" else token)
+        except ValueError:
+            data = b""
+        if data and (not data.translate(None, _VIEW_PLAIN) or _view_hex_text.match(data)):
+            return _view_as_text(data)
     if token.islower() or token.isupper() or token.isdigit():       # words, constants, numbers: text gives both cases
         return None
     if "-" in token or "_" in token:
@@ -7867,7 +7875,7 @@ class _Search:
             end = _base64_right.match(self.text, end).end()         # type: ignore[union-attr]
         self.read_to = end
         run = self.text[start:min(end, start + _ENCODED_HEAD)]
-        if (run == run.lower()) != (run == run.upper()) and "/" not in run and not _view_hex_text.match(run):
+        if (run == run.lower()) != (run == run.upper()) and "/" not in run and not _view_hex_start.match(run):
             return                      # no base64, and no hex of text
         if end - start <= 64 and _hex_id.match(run):
             return
@@ -8056,32 +8064,47 @@ _hidden_odd = lazy_regex(       # one class first, then what is beside it: the q
     rf"|(?<=[{_BYTES}])[{_BYTES}]{{7}}|(?<=[A-Za-z0-9_][\u0370-\u058f])(?=[A-Za-z0-9_]))")
 _hidden_edge = lazy_regex(r"[\s\"'<>\0]")
 _ENCODED_HEAD = 4096        # characters that tell whether a longer run of base64 or hex is text
+_HIDDEN_SIGN = 8            # the longest of what _hidden_percent and the like match
 _HIDDEN_MARGIN, _HIDDEN_REACH = 160, 4000   # characters around such a place; how far from it the next gap is looked for
 
 
-def _hidden_windows(text: str, encoded: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+def _hidden_windows(text: str, encoded: Sequence[tuple[int, int]], budget: Budget | None = None) -> list[tuple[int, int]]:
     """(start, end) of the parts of *text* that are worth reading in their views, sorted and disjoint."""
-    places = list(encoded)
-    for sign, regex in (("%", _hidden_percent), ("&", _hidden_entity), ("\\", _hidden_backslash)):
-        if sign in text:
-            places += (found.span() for found in regex.finditer(text))
-    if _view_is_odd(text):
-        places += (found.span() for found in _hidden_odd.finditer(text))
     windows: list[tuple[int, int]] = []
-    for start, end in sorted(places):
-        last = windows[-1][1] if windows else 0
-        if end + _HIDDEN_MARGIN <= last:
+    reached = 0
+
+    def places(regex: lazy_regex) -> Iterator[tuple[int, int]]:
+        """Where *regex* matches, but for places that cannot widen the last window."""
+        found = regex.search(text)
+        while found:
+            yield found.span()
+            found = regex.search(text, max(found.end(), reached - _HIDDEN_MARGIN - _HIDDEN_SIGN))
+
+    sources: list[Iterable[tuple[int, int]]] = [places(regex) for sign, regex in (
+        ("%", _hidden_percent), ("&", _hidden_entity), ("\\", _hidden_backslash)) if sign in text]
+    if _view_is_odd(text):
+        sources.append(found.span() for found in _hidden_odd.finditer(text))
+    if encoded:
+        sources.append(encoded)
+    if len(sources) > 1:
+        from heapq import merge         # one by one: a hostile text has millions
+        sources = [merge(*sources)]
+    for count, (start, end) in enumerate(sources[0] if sources else ()):
+        if budget is not None and not count & 1023:
+            budget.check()
+        if end + _HIDDEN_MARGIN <= reached:
             continue
-        begin = max(last, start - _HIDDEN_MARGIN)
+        begin = max(reached, start - _HIDDEN_MARGIN)
         line = text.rfind("\n", begin, start)
         begin = line + 1 if line >= 0 else begin
         gap = _hidden_edge.search(text, min(end + _HIDDEN_MARGIN, len(text)), end + _HIDDEN_MARGIN + _HIDDEN_REACH)
         line = text.find("\n", end, end + _HIDDEN_MARGIN)
         stop = line if line >= 0 else gap.start() if gap else min(len(text), end + _HIDDEN_MARGIN + _HIDDEN_REACH)
-        if windows and begin <= last:
-            windows[-1] = (windows[-1][0], max(stop, last))
+        if windows and begin <= reached:
+            windows[-1] = (windows[-1][0], max(stop, reached))
         else:
             windows.append((begin, stop))
+        reached = windows[-1][1]
     return windows
 
 
@@ -8189,12 +8212,13 @@ class SecretScanner:
         if quiet and not (runs and [*_secret_runs(blob, runs)]):
             return blob.count("\0text\0") > 1
         try:
-            search = _Search(blob, budget or Budget(_PRE_TEST_SECONDS), quiet, runs)
+            limit = budget or Budget(_PRE_TEST_SECONDS)
+            search = _Search(blob, limit, quiet, runs)
+            windows = _hidden_windows(blob, search.encoded, limit) if search.encoded or not quiet else []
         except BudgetSpent:
             if budget is not None:
                 raise
             return True
-        windows = _hidden_windows(blob, search.encoded) if search.encoded or not quiet else []
         if not (search.found or windows or blob.count("\0text\0") > 1):
             return False
         self._seen = blob, search, windows      # `scan` of the same message comes next
@@ -8219,7 +8243,7 @@ class SecretScanner:
             _, search, windows = seen
         else:
             search = _Search(blob, budget)
-            windows = _hidden_windows(blob, search.encoded)
+            windows = _hidden_windows(blob, search.encoded, budget)
         found = [(kind, start, end, "raw") for kind, start, end in search.found]
         if windows:
             raw = merge_spans([item[1:3] for item in found])
