@@ -7735,13 +7735,12 @@ _GIVEN_FORMS: tuple[tuple[lazy_regex, tuple[tuple[str, lazy_regex], ...]], ...] 
 
 # -- the search ----------------------------------------------------------------
 
-_pass_word = lazy_regex("pass")         # without it, the first of these and of _GIVEN_FORMS need not be looked for
-# Names that are rare enough to be looked at wherever they are; not where prose goes on
-_GLOBAL_WORDS = tuple(lazy_regex(word + r"[a-z0-9_\-]{0,40}(?![a-z0-9_\-.]|[ \t]{1,3}[a-z]{1,20}[ \t\n.,;:!?)\0]"
+# Names that are rare enough to be looked at wherever they are, and where: not where prose goes on
+_GLOBAL_WORDS = tuple((lazy_regex(word), lazy_regex(word + r"[a-z0-9_\-]{0,40}(?![a-z0-9_\-.]|[ \t]{1,3}[a-z]{1,20}[ \t\n.,;:!?)\0]"
                                  r"|[.;!?](?:[\n ]|\Z)"
                                  r"|\Z"
                                  r"|\\*\"[ \t]{0,3}:[ \t]{0,3}(?:\\*\"[^\"\\\n]{0,5}\\*\"|null|true|false|[0-9]{1,5}[,} \n]))")
-                      for word in ("pass", "pwd", "secret"))
+                      ) for word in ("pass", "pwd", "secret"))
 _NEAR_WORDS = ("key", "token", "auth", "cred", "bearer", "basic", "secret", "pass", "pwd")
 _digit = lazy_regex("[0-9]")
 _BEFORE_RUN = frozenset(".:/~$%+\\")
@@ -7791,9 +7790,9 @@ class _Search:
         self.read_to = self.steps = 0
         self._tokens(_secret_runs(text, all_token_runs(text) if runs is None else runs))
         if not quiet:
-            passes = _pass_word.search(self.low) is not None
-            self._named(_GLOBAL_WORDS if passes else _GLOBAL_WORDS[1:])
-            self._urls(_GIVEN_FORMS if passes else _GIVEN_FORMS[1:])
+            names = [name for word, name in _GLOBAL_WORDS if word.search(self.low)]
+            self._named(names)
+            self._urls(_GIVEN_FORMS if names else _GIVEN_FORMS[1:])     # the first is about a "pass" as well
 
     def _tick(self) -> None:
         self.steps += 1
@@ -7961,9 +7960,9 @@ class _Search:
         elif _is_token(value) and (scheme == "bearer" or "auth" in self.low[max(0, start - 40):start]):
             self.found.append(("bearer-token", start, end))
 
-    def _named(self, words: Sequence[lazy_regex]) -> None:
+    def _named(self, names: Sequence[lazy_regex]) -> None:
         """Values beside the names that are rare enough to be looked up everywhere."""
-        for regex in words:
+        for regex in names:
             for match in regex.finditer(self.low):
                 self._tick()
                 self._judge(match.start(), match.end())

@@ -185,9 +185,9 @@ class QuickTest(unittest.TestCase):
         every = re.compile("|".join([re.escape(stem).replace(r"\.", r"\W") for stem in stems]))
         for stem in stems:
             for gap in (" ", "\n", "-", "\0"):
-                for text in ("a " + stem.replace(".", gap), stem.replace(".", gap).upper() + " z", "é" + stem.replace(".", gap)):
-                    if text.upper().lower() == text.lower():
-                        self.assertTrue(mcpwall._inject_anchored(text), text)
+                text = stem.replace(".", gap)
+                for text in ("a " + text, "é" + text, text.upper() + " z" if text.isascii() else text):
+                    self.assertTrue(mcpwall._inject_anchored(text), text)
         start = seed()
         rng, end, found = random.Random(start), time.monotonic() + fuzz_seconds(0.5), 0
         while time.monotonic() < end or found < 50:

@@ -338,8 +338,8 @@ class Exact(mcpwall._Search):
         if unlike_words or self.found:
             self._blocks()
 
-    def _named(self, words):
-        super()._named(mcpwall._GLOBAL_WORDS)
+    def _named(self, names):
+        super()._named([name for _, name in mcpwall._GLOBAL_WORDS])
 
     def _urls(self, given):
         super()._urls(mcpwall._GIVEN_FORMS)
