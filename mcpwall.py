@@ -8208,7 +8208,9 @@ class SecretScanner:
         if runs is None:
             runs = token_runs(blob)
         quiet = len(blob) < _SHORT and _is_quiet(blob)
-        if quiet and not (runs and [*_secret_runs(blob, runs)]):
+        if quiet and runs:
+            runs = [*_secret_runs(blob, runs)]
+        if quiet and not runs:
             return blob.count("\0text\0") > 1
         try:
             limit = budget or Budget(_PRE_TEST_SECONDS)
