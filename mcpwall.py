@@ -7295,7 +7295,7 @@ class _Shapes:
 
     @staticmethod
     def _read(kind: str, source: str) -> tuple[_Shape, list[tuple[str, int, int]], list[tuple[str, int, int]]]:
-        """(the shape, what stands before its run, what follows from there on), the last two as (character or class, least, most)."""
+        """(the shape, what stands before its run, its run and the rest), the last two as (character or class, least, most)."""
         parts = _shape_parts(source)
         atoms: list[tuple[str, int, int]] = []          # (character or class of it, least, most)
         for literal, letter, least, most in parts:
@@ -7735,12 +7735,11 @@ _GIVEN_FORMS: tuple[tuple[lazy_regex, tuple[tuple[str, lazy_regex], ...]], ...] 
 
 # -- the search ----------------------------------------------------------------
 
-# Names that are rare enough to be looked at wherever they are, and where: not where prose goes on
-_GLOBAL_WORDS = tuple((lazy_regex(word), lazy_regex(word + r"[a-z0-9_\-]{0,40}(?![a-z0-9_\-.]|[ \t]{1,3}[a-z]{1,20}[ \t\n.,;:!?)\0]"
-                                 r"|[.;!?](?:[\n ]|\Z)"
-                                 r"|\Z"
-                                 r"|\\*\"[ \t]{0,3}:[ \t]{0,3}(?:\\*\"[^\"\\\n]{0,5}\\*\"|null|true|false|[0-9]{1,5}[,} \n]))")
-                      ) for word in ("pass", "pwd", "secret"))
+# Names that are rare enough to be looked at wherever they are, and where that is: not where prose goes on
+_GLOBAL_WORDS = tuple((lazy_regex(word), lazy_regex(
+    word + r"[a-z0-9_\-]{0,40}(?![a-z0-9_\-.]|[ \t]{1,3}[a-z]{1,20}[ \t\n.,;:!?)\0]|[.;!?](?:[\n ]|\Z)|\Z"
+    r"|\\*\"[ \t]{0,3}:[ \t]{0,3}(?:\\*\"[^\"\\\n]{0,5}\\*\"|null|true|false|[0-9]{1,5}[,} \n]))"))
+    for word in ("pass", "pwd", "secret"))
 _NEAR_WORDS = ("key", "token", "auth", "cred", "bearer", "basic", "secret", "pass", "pwd")
 _digit = lazy_regex("[0-9]")
 _BEFORE_RUN = frozenset(".:/~$%+\\")
