@@ -527,20 +527,31 @@ _VIEW_ODD = (
     "\u2024\u2025\u2071\u207f\u2090-\u209c\u2100-\u2102\u2106-\u2115\u2118-\u2121\u2124-\u214f\u2160-\u2188"
     "\u249c-\u24e9\ua730\ua731\ufb00-\ufb06\ufe50-\ufe6b\uff02-\uff05\uff07\uff0a\uff0b\uff0d-\uff19\uff1c-\uff1e\uff20-\uff5d")
 _VIEW_SAME = re.sub("[\0-~ıə]", "", _VIEW_SAME_LETTERS)
-_VIEW_ALIKE = re.sub("[\0-~ıə]", "", _VIEW_SAME_LETTERS + _VIEW_ALIKE_LETTERS)
+# (those that are odd anyway are not repeated here)
+_VIEW_ALIKE = re.sub("[\0-~ıə\u0250-\u02b8\u1d00-\u1dbf\u13a0-\u13f5\ua4d0-\ua4ff\ua730\ua731]", "",
+                     _VIEW_SAME_LETTERS + _VIEW_ALIKE_LETTERS)
 _VIEW_ODD_ASTRAL = f"{_VIEW_HIDDEN_ASTRAL}\U0001d400-\U0001d7ff\U0001f110-\U0001f189\U0001fbf0-\U0001fbf9"
 _view_odd = lazy_regex(f"[{_VIEW_ODD}{_VIEW_ALIKE}]")
 _view_odd_astral = lazy_regex(f"[{_VIEW_ODD_ASTRAL}]")
-# Where a plain view begins: an odd character, or a look-alike beside ASCII or in a word of nothing else. (Words of
-# Cyrillic or Greek alone are what they are, and there are whole books of them.)
-_VIEW_BEGIN = (
-    f"[{_VIEW_ODD}{_VIEW_ODD_ASTRAL}]|[{_VIEW_ALIKE}](?:(?=[A-Za-z0-9_])|(?<=[A-Za-z0-9_].)|(?<!\\w.)(?<=[{_VIEW_SAME}])"
-    f"[{_VIEW_SAME}]{{2,}}(?!\\w))|"
-    + "|".join(f"{char}(?<=[A-Za-z\u00c0-\u05ff{more}].)" for char, more in _VIEW_JOINERS.items()))
-_view_begin = lazy_regex(_VIEW_BEGIN)
+
+
+def _view_beginning(more: str = "") -> lazy_regex:
+    """Where a plain view begins: an odd character (or one of *more*), or a look-alike beside ASCII or in a word of nothing
+    else. (Words of Cyrillic or Greek alone are what they are, and there are whole books of them.)
+
+    One class first, and behind it what is beside its characters: that is the quickest way through a long text.
+    """
+    odd, joiners = more + _VIEW_ODD + _VIEW_ODD_ASTRAL, "".join(_VIEW_JOINERS)
+    joined = "|".join(f"(?<=[A-Za-z\u00c0-\u05ff{others}]{char})" for char, others in _VIEW_JOINERS.items())
+    return lazy_regex(f"[{odd}{_VIEW_ALIKE}{joiners}](?:(?<![{_VIEW_ALIKE}])(?:(?<=[{odd}])|{joined})"
+                      "|(?<![" + joiners + "])(?:(?=[A-Za-z0-9_])|(?<=[A-Za-z0-9_].)"
+                      f"|(?<!\\w.)(?<=[{_VIEW_SAME}])[{_VIEW_SAME}]{{2,}}(?!\\w)))")
+
+
+_view_begin = _view_beginning()
 # In a text that has a plain view, these begin a word to fold as well: blanks, signs and kana that NFKC changes.
-_view_begin_more = lazy_regex("[\u1100-\u11ff\u00a0\u00b2\u00b3\u00b9\u2002-\u200a\u2026\u202f\u205f\u2122\u3000\uff00-\uffef]|"
-                              + _VIEW_BEGIN)
+_view_begin_more = _view_beginning(
+    "\u1100-\u11ff\u00a0\u00b2\u00b3\u00b9\u2002-\u200a\u2026\u202f\u205f\u2122\u3000\uff00-\uffef")
 # A word with all that is attached to it, in parts of 100 characters: normalising long runs can take quadratic time
 _view_word_before = lazy_regex(r"[\w<=>\x80-\U0010ffff]*\Z")
 _view_word_after = lazy_regex(r"[\w<=>\x80-\U0010ffff]*")
@@ -669,12 +680,8 @@ _MAX_RUNS = 50_000          # so many are kept at once; a text with more is gone
 def token_runs(text: str) -> Sequence[tuple[int, int]] | None:
     """(start, end) of each long run of characters that tokens, base64 and hex are made of, in order; None when there are
     more than _MAX_RUNS. What `needs_views` and `SecretScanner.may_match` look at, so that it is looked for once."""
-    runs: list[tuple[int, int]] = []
-    for run in all_token_runs(text):
-        runs.append(run)
-        if len(runs) > _MAX_RUNS:
-            return None
-    return runs
+    runs = [run for run, _ in zip(all_token_runs(text), range(_MAX_RUNS + 1))]
+    return runs if len(runs) <= _MAX_RUNS else None
 
 
 def all_token_runs(text: str) -> Iterator[tuple[int, int]]:
@@ -8627,7 +8634,10 @@ _inject_labelled = lazy_regex(  # the rest of a row of examples
     r"[\"']?\s{0,20}(?:[|,\t\n]|$)")
 _inject_conceals = lazy_regex(  # a terminal told to hide text, to write one colour on the same, or to fill the clipboard
     "\x1b\\[(?:[0-9]{0,8};){0,32}?(?:(?<![34]8;5;)8|30;40|37;47|97;107|40;30|47;37)(?=[;m])[0-9;]{0,99}m|\x1b\\]52;")
+_inject_escape = lazy_regex("\x1b")
 _INJECT_FLAG = "\U0001f3f4"
+_inject_unseen_one = lazy_regex(
+    f"[{_INJECT_FLAG}\U000e0020-\U000e007e\u202d\u202e\u200b-\u200f\u2060-\u2064\ufeff\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 _inject_unseen = lazy_regex(    # flags of regions are told apart by their first character
     f"{_INJECT_FLAG}[\U000e0061-\U000e007a\U000e0030-\U000e0039]{{2,6}}\U000e007f"
     "|[\U000e0020-\U000e007e]+|[\u202d\u202e][^\n\u202c]{2,}|[\u200b-\u200f\u2060-\u2064\ufeff]{8,}"
@@ -8796,18 +8806,22 @@ def injection_findings(text: str, where: str, budget: Budget | None = None,
 
 def _inject_hidden(text: str, viewed: bool, budget: Budget | None) -> list[tuple[int, int]]:
     """Spans of characters and escapes that carry text nobody sees; unseen characters give a text further views."""
-    regexes = [_inject_conceals] if "\x1b" in text else []
+    regexes = [(_inject_escape, _inject_conceals)] if "\x1b" in text else []
     if viewed and not text.isascii():
-        regexes.append(_inject_unseen)
+        regexes.append((_inject_unseen_one, _inject_unseen))
     found: list[tuple[int, int]] = []
-    for regex in regexes:
-        for count, match in enumerate(regex.finditer(text)):
-            if match[0][0] != _INJECT_FLAG:
+    for first, regex in regexes:        # one class is looked for several times as fast as a choice
+        place, count = first.search(text), 0
+        while place is not None:
+            match = regex.match(text, place.start())
+            if match and match[0][0] != _INJECT_FLAG:
                 found.append(match.span())
-            if len(found) >= MAX_INJECTION_HITS:
-                return found
+                if len(found) >= MAX_INJECTION_HITS:
+                    return found
+            count += 1
             if budget is not None and count % 1000 == 0:
                 budget.check()
+            place = first.search(text, match.end() if match else place.end())
     return found
 
 
