@@ -7773,6 +7773,9 @@ def _secret_runs(text: str, runs: Iterable[tuple[int, int]]) -> Iterable[tuple[i
     for start, end in runs:
         token = text[start:end]
         if "/" in token or "+" in token:
+            first, last = token.find("/"), token.rfind("/")
+            if first < _RUN and last - first <= _RUN and end - start - last <= _RUN:
+                continue                # a path of short steps
             marks = token.encode().translate(_RUN_MARKS) + b" "
             last = marks.find(_RUN_NEEDLE)
             while last >= 0:

@@ -392,6 +392,13 @@ class QuickTests(unittest.TestCase):
             if time.monotonic() > end and found > 50 and quiet > 50:
                 break
 
+    def test_runs_within_runs_of_base64(self):
+        rnd = random.Random(SEED + 4)
+        for _ in range(3000):
+            text = "".join(rnd.choice(("a" * rnd.choice((1, 3, 14, 15, 16, 17)), "/", "+", "-", " ", "_b")) for _ in range(rnd.randrange(9)))
+            runs = [*mcpwall._secret_runs(text, mcpwall.all_token_runs(text))]
+            self.assertEqual(runs, [match.span() for match in re.finditer("[A-Za-z0-9_-]{16,}", text)], (SEED, text))
+
     def test_every_form_wakes_the_quick_test(self):
         for _, _, example in secret_kinds():
             for around in ("", "plain words before "):
