@@ -43,12 +43,59 @@ Contents. Each section uses only those above it, so the file can be read once fr
 """
 from __future__ import annotations
 
+import os
+import sys
+
+_LEAN_START = """\
+import marshal, sys
+sys.path = [place for place in sys.path if place]       # not the working directory, where -c would look first
+stream = open(int(sys.argv[1]), 'rb')
+code = stream.read()
+stream.close()
+del sys.argv[:2]
+__file__, code = sys.argv[0], marshal.loads(code)
+exec(code)
+"""
+
+
+def _go_on_lean(code: object) -> None:
+    """Replace this process by one that runs the compiled *code* of this file; return when that is not to be had.
+
+    Compiling takes Python some 45 MB, which a process never gives back. The code goes into a file without a name, which
+    nobody else can open. Not needed there: `site`, since this file wants nothing but the standard library.
+    """
+    import marshal
+    try:
+        if hasattr(os, "memfd_create"):
+            stream = open(os.memfd_create("mcpwall", 0), "w+b")
+        else:
+            import tempfile
+            stream = tempfile.TemporaryFile()
+        with stream:
+            stream.write(marshal.dumps(code))       # type: ignore[arg-type]
+            stream.seek(0)
+            os.set_inheritable(stream.fileno(), True)
+            words = [sys.executable, *_interpreter_flags(), "-S", "-c", _LEAN_START, str(stream.fileno())]
+            os.execv(sys.executable, [*words, os.path.abspath(sys.argv[0]), *sys.argv[1:]])
+    except (OSError, ValueError):
+        return
+
+
+def _interpreter_flags() -> list[str]:
+    """The options this interpreter was started with, such as -I."""
+    if hasattr(sys, "orig_argv"):
+        return [word for word in sys.orig_argv[1:-len(sys.argv)] if word != "--"]
+    import subprocess           # Python 3.9
+    return subprocess._args_from_interpreter_flags()    # type: ignore[attr-defined,no-any-return]
+
+
+if __name__ == "__main__" and os.name == "posix" and "--" in sys.argv and sys._getframe().f_back is None:
+    _go_on_lean(sys._getframe().f_code)     # a relay that runs as a script, and not yet lean
+
 import binascii
 import json
 import math
-import os
 import re
-import sys
 import threading
 import time
 from typing import Any, Callable, Iterable, Iterator, Mapping, NamedTuple, Sequence, Tuple
@@ -14359,7 +14406,6 @@ def _cmd_relay(options: _Options) -> int:
     if not options.command:
         raise UsageError("nothing after --; write the server's command there")
     policy = options.policy()
-    _go_on_lean()
     settings = policy.settings
     reporter = Reporter(sys.stderr, options.log_level or settings.log_level)
     for warning in policy.warnings:
@@ -14373,62 +14419,6 @@ def _cmd_relay(options: _Options) -> int:
         sys.stderr.flush()
         os._exit(status)
     return status
-
-
-# Compiling this file takes Python some 45 MB, which a process never gives back; so a relay that runs as a script goes on
-# from the compiled code, as the same process. The code is kept in ~/.mcpwall, next to what is trusted already, under the
-# hash of this very file: not in __pycache__, where whoever may write to a project could put code of his own.
-_LEAN_START = ("import marshal, sys; path, sys.argv = sys.argv[1], sys.argv[2:]; code = open(path, 'rb'); "
-               "exec(marshal.load(code), {'__name__': '__main__', '__file__': sys.argv[0], '_is_lean': code.close() is None})")
-
-
-def _go_on_lean() -> None:
-    """Replace this process by one that did not compile; return when that is not to be had (or was done already)."""
-    words = getattr(sys, "orig_argv", None) or _started_with()
-    if __name__ != "__main__" or os.name != "posix" or "_is_lean" in globals() or sys.argv[0] not in words:
-        return
-    try:
-        cache = _lean_code()
-        at = words.index(sys.argv[0])
-        os.execv(sys.executable, [words[0], *words[1:at], "-c", _LEAN_START, cache, os.path.abspath(sys.argv[0]), *sys.argv[1:]])
-    except (OSError, ValueError):
-        return
-
-
-def _started_with() -> list[str]:
-    """The words this script was started with, where Python does not tell (before 3.10)."""
-    import subprocess
-    return [sys.executable, *subprocess._args_from_interpreter_flags(), *sys.argv]     # type: ignore[attr-defined]
-
-
-def _lean_code() -> str:
-    """The file that holds the compiled form of this file; made when it is not there. OSError when it cannot be."""
-    import hashlib
-    import marshal
-    with open(os.path.abspath(__file__), "rb") as stream:
-        source = stream.read()      # hash and code are of the same bytes, also when the file is replaced just now
-    digest = hashlib.sha256(source).hexdigest()[:32]
-    folder = os.path.join(user_home() or "", ".mcpwall", "cache")
-    if not os.path.isabs(folder):
-        raise OSError("no home directory")
-    path = os.path.join(folder, f"{digest}.{sys.implementation.cache_tag}.{sys.hexversion:x}-{sys.flags.optimize}")
-    for place in (os.path.dirname(folder), folder):
-        if not os.path.isdir(place):
-            os.mkdir(place, 0o700)
-        about = os.lstat(place)
-        if about.st_uid != os.getuid() or about.st_mode & 0o022:
-            raise OSError("somebody else could write there")
-    try:
-        about = os.lstat(path)
-        if about.st_uid == os.getuid() and about.st_mode & 0o170777 == 0o100600:
-            return path
-    except FileNotFoundError:
-        pass
-    new = f"{path}.{os.getpid()}"
-    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
-        stream.write(marshal.dumps(compile(source, os.path.abspath(__file__), "exec", dont_inherit=True)))
-    os.replace(new, path)
-    return path
 
 
 _RUNNERS = frozenset("npx npm pnpm yarn bunx bun uvx uv pipx node deno python python3 py docker podman sh bash cmd env".split())
