@@ -98,9 +98,33 @@ import math
 import re
 import threading
 import time
-from typing import Any, Callable, Iterable, Iterator, Mapping, NamedTuple, Sequence, Tuple
+from collections import namedtuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 
 __version__ = "0.1.0"
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NamedTuple
+else:                   # importing typing, and what its NamedTuple does for each class, would take a start 7 ms
+    Any = object
+
+    class _MakesTuples(type):
+        """Makes `class X(NamedTuple)` the tuple whose fields are annotated there, with its defaults and methods."""
+
+        def __new__(cls, name, bases, space):
+            if not bases:
+                return type.__new__(cls, name, bases, space)
+            fields = space.pop("__annotations__")
+            defaults = [space.pop(field) for field in fields if field in space]
+            made = namedtuple(name, fields, defaults=defaults)
+            for key, value in space.items():
+                setattr(made, key, value)
+            return made
+
+    class NamedTuple(metaclass=_MakesTuples):
+        pass
 
 # ---------------------------------------------------------------------------
 # 2. Errors, budgets, late regexes
@@ -1835,13 +1859,27 @@ _WORD_CHARS = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqr
 _Ranges = tuple[tuple[int, int], ...]   # (first, last) code points, sorted, disjoint
 
 # The tree of a pattern. Groups leave no trace in it: back references are refused, so what they hold is no matter.
-_Lit = NamedTuple("_Lit", [("text", str)])          # these characters, one after another
-_Set = NamedTuple("_Set", [("ranges", _Ranges)])    # one character out of these ranges
-_Cat = NamedTuple("_Cat", [("parts", tuple[Any, ...])])     # all parts, one after another
-_Alt = NamedTuple("_Alt", [("parts", tuple[Any, ...])])     # one of the parts, earlier ones preferred
-_Rep = NamedTuple("_Rep", [("body", Any), ("least", int), ("most", int), ("lazy", bool), ("source", str)])
-_At = NamedTuple("_At", [("what", str)])            # an assertion about a place: ^ $ b B
-_Look = NamedTuple("_Look", [("ahead", bool), ("negate", bool), ("body", Any), ("index", int)])
+class _Lit(NamedTuple):     # these characters, one after another
+    text: str
+class _Set(NamedTuple):     # one character out of these ranges
+    ranges: _Ranges
+class _Cat(NamedTuple):     # all parts, one after another
+    parts: tuple[Any, ...]
+class _Alt(NamedTuple):     # one of the parts, earlier ones preferred
+    parts: tuple[Any, ...]
+class _Rep(NamedTuple):
+    body: Any
+    least: int
+    most: int
+    lazy: bool
+    source: str
+class _At(NamedTuple):      # an assertion about a place: ^ $ b B
+    what: str
+class _Look(NamedTuple):
+    ahead: bool
+    negate: bool
+    body: Any
+    index: int          # type: ignore[assignment]
 _VOID = _Cat(())
 
 
@@ -3127,6 +3165,7 @@ def _name_pieces(segments: Sequence[list[Any]], parser: _GlobParser) -> list[lis
     return []
 
 
+@lru_cache(maxsize=1000)        # the rules of a policy name few methods and tools, but name them often
 def compile_glob(pattern: str, what: str = "name") -> Glob:
     """The glob *pattern*: `*`, `?`, `[a-z]`, `[!a]`, `{a,b}`, `\\` and, as a whole segment, `**`; case counts.
 
@@ -9366,7 +9405,7 @@ class Hit(NamedTuple):
 HIT = Hit()
 # ("literals", {…}): one of these lower-case strings occurs; ("paths" or "commands", {names passed over}): there is a path
 # that some rule is about, or a command with a category; ("secrets", "") and ("injection", kind of text): there is a finding
-Need = Tuple[str, Any]
+Need = tuple[str, Any]
 Test = Callable[["Subject"], "Hit | None"]       # a condition on a whole message
 ValueTest = Callable[[Any, "Subject"], "Hit | None"]  # a condition on one JSON value
 
