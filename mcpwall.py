@@ -1252,7 +1252,6 @@ _yaml_flow_plain_end = lazy_regex(r":(?=[ \t,\[\]{}]|\Z)|[ \t]#|[,\[\]{}]")  # â
 _yaml_double_text = lazy_regex(r'[^"\\]*')
 _yaml_single_text = lazy_regex("[^']*")
 _yaml_block_header = lazy_regex(r"[|>]([-+]?)([1-9]?)([-+]?)(?= |\Z)")
-_yaml_spaces = lazy_regex(" *")
 _yaml_number = lazy_regex(r"(?P<int>[-+]?[0-9]+)|0o(?P<oct>[0-7]+)|0x(?P<hex>[0-9a-fA-F]+)"
                           r"|[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
                           r"|[-+]?(?P<inf>\.(?:inf|Inf|INF))|(?P<nan>\.(?:nan|NaN|NAN))")
@@ -1326,18 +1325,19 @@ class _YamlReader:
         """The line; `col` is then at its next character that is no space, or at its end."""
         line = self.lines[self.row]
         if line[self.col:self.col + 1] == " ":
-            self.col = _yaml_spaces.match(line, self.col).end()
+            self.col = len(line) - len(line[self.col:].lstrip(" "))
         return line
 
     def to_content(self) -> None:
         """Go to the next line, from `row` on, that is not blank and no comment; `col` is its indentation."""
         for row in range(self.row, len(self.lines)):
-            content = self.lines[row].lstrip(" ")
+            line = self.lines[row]
+            content = line.lstrip(" ")
             if content and content[0] != "#":
-                self.row, self.col = row, len(self.lines[row]) - len(content)
+                self.row, self.col = row, len(line) - len(content)
                 if content[0] == "\t":
                     raise self.fault("tabs are not supported as indentation: write spaces")
-                if self.is_marker(row):
+                if not self.col and self.is_marker(row):
                     self.col = -1
                 return
         self.row, self.col = len(self.lines), -1
@@ -1377,7 +1377,8 @@ class _YamlReader:
         """The pointer of the value at *step* below *at*, its line noted; "" when no room is left."""
         if self.pointer_room < 0:
             return ""
-        at = f"{at}/{step}" if isinstance(step, int) else at + pointer((step,))
+        is_plain = isinstance(step, int) or "/" not in step and "~" not in step
+        at = f"{at}/{step}" if is_plain else at + pointer((step,))
         self.pointer_room -= len(at)
         self.where[at] = row + 1
         return at
@@ -1503,7 +1504,7 @@ class _YamlReader:
             if line[end:end + 1] == ":":
                 self.col = end
                 return _yaml_plain(self.piece(row, start, end), self), True
-            return self.plain(parent, False), False
+            return self.plain(parent, end, False), False
         value = self.flow_node(parent, at)
         end = self.col
         line = self.skip_spaces()
@@ -1516,17 +1517,19 @@ class _YamlReader:
     def plain_end(self, line: str, start: int, in_flow: bool) -> int:
         """Where the unquoted text that starts here ends on its line. Refuses what cannot start one."""
         first, second = line[start], line[start + 1:start + 2]
-        if first in _YAML_NOT_PLAIN:
+        if first.isalnum():
+            pass
+        elif first in _YAML_NOT_PLAIN:
             raise self.fault(f"{_YAML_NOT_PLAIN[first]}; text that starts with {first} must be quoted")
-        if first == "\t":
+        elif first == "\t":
             raise self.fault(_YAML_TAB)
-        if first == "?" and (in_flow or second in ("", " ", "\t")):
+        elif first == "?" and (in_flow or second in ("", " ", "\t")):
             raise self.fault("`? ` keys are not supported: write `key: value`; quote text that starts with ?")
-        if first in "-:" and (second in ("", " ", "\t") or in_flow and (first == ":" or second in ",[]{}")):
+        elif first in "-:" and (second in ("", " ", "\t") or in_flow and (first == ":" or second in ",[]{}")):
             raise self.fault(f"a lone {first} is not supported: quote text that starts with {first}")
         found = (_yaml_flow_plain_end if in_flow else _yaml_plain_end).search(line, start)
         end = found.start() if found else len(line)
-        if line[end:end + 1] == ":" and line[end + 1:end + 2] in tuple(",[]{}"):
+        if in_flow and line[end:end + 1] == ":" and line[end + 1:end + 2] in (",", "[", "]", "{", "}"):
             raise self.fault("a space is missing after the colon: write one", col=end)
         return int(end)
 
@@ -1537,9 +1540,9 @@ class _YamlReader:
             raise self.fault(_YAML_TAB, row, start + text.index("\t"))
         return text
 
-    def plain(self, parent: int, in_flow: bool) -> Any:
-        """The value of the unquoted text that starts here, with the lines it goes on over."""
-        row, end = self.row, self.plain_end(self.lines[self.row], self.col, in_flow)
+    def plain(self, parent: int, end: int, in_flow: bool) -> Any:
+        """The value of the unquoted text that starts here, up to *end* and with the lines it goes on over."""
+        row = self.row
         pieces = [self.piece(row, self.col, end)]
         ends = _yaml_flow_plain_end if in_flow else _yaml_plain_end
         while end == len(self.lines[row]):
@@ -1703,7 +1706,9 @@ class _YamlReader:
         first = self.lines[self.row][self.col]
         if first in "[{":
             return self.flow(parent, at)
-        return self.quoted(parent) if first in "\"'" else self.plain(parent, True)
+        if first in "\"'":
+            return self.quoted(parent)
+        return self.plain(parent, self.plain_end(self.lines[self.row], self.col, True), True)
 
     def flow_content(self, parent: int, start: tuple[int, int]) -> str:
         """The next character that means something inside the brackets opened at *start*; `col` is at it."""
@@ -2442,10 +2447,10 @@ def _literals(node: Any) -> frozenset[str] | None:
 
 def _better(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset[str] | None:
     """The set that more texts do not contain; sets with a string under two characters are of no use."""
-    def score(strings: frozenset[str] | None) -> float:
-        least = min(map(len, strings)) if strings else 0
-        return min(least, 8) - len(strings or ()) / 8 if least >= 2 else -9
-    return max(one, other, key=score) if max(score(one), score(other)) > -9 else None
+    sets = [strings for strings in (one, other) if strings and min(map(len, strings)) >= 2]
+    if len(sets) < 2:
+        return sets[0] if sets else None
+    return max(sets, key=lambda strings: min(min(map(len, strings)), 8) - len(strings) / 8)
 
 
 def _literal_sets(node: Any) -> tuple[frozenset[str] | None, frozenset[str] | None]:
@@ -9932,7 +9937,9 @@ class _Compiler:
         home, project = self.context.home, self.context.project or _NO_PROJECT
         if text.startswith("~/"):
             text = escape(home) + text[1:]
-        return text.replace("${HOME}", escape(home)).replace("${PROJECT_DIR}", escape(project))
+        if "${" in text:
+            text = text.replace("${HOME}", escape(home)).replace("${PROJECT_DIR}", escape(project))
+        return text
 
 
 def _as_list(value: Any) -> list[Any]:
