@@ -18,7 +18,7 @@ the server cannot be started; 70 for a fault of our own.
 
 Contents. Each section uses only those above it, so the file can be read once from top to bottom.
 
-    1.  Imports, version
+    1.  Imports, version, the lean start of a script
     2.  Errors, budgets, late regexes
     3.  JSON, text, messages
     4.  Canonical views of text; byte-exact edits of JSON strings
@@ -46,9 +46,10 @@ from __future__ import annotations
 import os
 import sys
 
+# What follows -c there; the path without "", the working directory, where modules of somebody else could lie.
 _LEAN_START = """\
 import marshal, sys
-sys.path = [place for place in sys.path if place]       # not the working directory, where -c would look first
+sys.path = [place for place in sys.path if place]
 stream = open(int(sys.argv[1]), 'rb')
 code = stream.read()
 stream.close()
@@ -74,9 +75,11 @@ def _go_on_lean(code: object) -> None:
         with stream:
             stream.write(marshal.dumps(code))       # type: ignore[arg-type]
             stream.seek(0)
-            os.set_inheritable(stream.fileno(), True)
-            words = [sys.executable, *_interpreter_flags(), "-S", "-c", _LEAN_START, str(stream.fileno())]
-            os.execv(sys.executable, [*words, os.path.abspath(sys.argv[0]), *sys.argv[1:]])
+            number = stream.fileno()
+            if number > 2:                          # else it stands where one of our streams was closed
+                os.set_inheritable(number, True)
+                words = [sys.executable, *_interpreter_flags(), "-S", "-c", _LEAN_START, str(number)]
+                os.execv(sys.executable, [*words, os.path.abspath(sys.argv[0]), *sys.argv[1:]])
     except (OSError, ValueError):
         return
 
@@ -10879,6 +10882,12 @@ class Session:
         self._sent: list[tuple[Any, Pending]] = []
         self._salt = os.urandom(16)
 
+    def prepare(self) -> None:
+        """Judge how conversations begin on the side, so that what this needs is compiled before it is needed."""
+        aside = Session(self.wall, self.server_name, self._clock, self._id)
+        aside.receive("client", b'{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"clientInfo":{}}}\n')
+        aside.receive("server", b'{"jsonrpc":"2.0","id":0,"result":{"serverInfo":{"name":"server"}}}\n')
+
     # -- bytes in, effects out
 
     def receive(self, peer: str, data: bytes) -> list[Any]:
@@ -12497,6 +12506,7 @@ def relay(session: Session, command: Sequence[str], audit: AuditLog | None, repo
         try:
             for signum in early:
                 running.take_signal(signum)
+            session.prepare()               # the server needs longer to start
             running.start()
             return running.supervise()
         except BaseException:               # whatever it was, the server does not outlive us
