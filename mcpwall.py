@@ -600,8 +600,8 @@ _VIEW_ODD = (
     _VIEW_HIDDEN + _VIEW_MARKS + "\u0250-\u0258\u025a-\u02b8\u02e0-\u02e4\u1d00-\u1dbf\u13a0-\u13f5\ua4d0-\ua4ff"
     "\u2024\u2025\u2071\u207f\u2090-\u209c\u2100-\u2102\u2106-\u2115\u2118-\u2121\u2124-\u214f\u2160-\u2188"
     "\u249c-\u24e9\ua730\ua731\ufb00-\ufb06\ufe50-\ufe6b\uff02-\uff05\uff07\uff0a\uff0b\uff0d-\uff19\uff1c-\uff1e\uff20-\uff5d")
-_VIEW_SAME = re.sub("[\0-~ıə]", "", _VIEW_SAME_LETTERS)
-_VIEW_ALIKE = re.sub("[\0-~ıə]", "", _VIEW_SAME_LETTERS + _VIEW_ALIKE_LETTERS)
+_VIEW_SAME = "".join([pair[0] for pair in _VIEW_SAME_LETTERS.split()])
+_VIEW_ALIKE = _VIEW_SAME + "".join([pair[0] for pair in _VIEW_ALIKE_LETTERS.split() if pair[0] not in "ıə"])
 _VIEW_ODD_ASTRAL = f"{_VIEW_HIDDEN_ASTRAL}\U0001d400-\U0001d7ff\U0001f110-\U0001f189\U0001fbf0-\U0001fbf9"
 _view_odd = lazy_regex(f"[{_VIEW_ODD}{_VIEW_ALIKE}]")
 _view_odd_astral = lazy_regex(f"[{_VIEW_ODD_ASTRAL}]")
@@ -3380,7 +3380,7 @@ def _path_follow(path: str) -> str:
 # -- spellings
 
 # An ordinary path has one reading, and is not asked further.
-_PATH_ODD = re.compile(r"[%~$\\:#\"'`<\x00-\x1f]|^\s|\s$|^//")
+_PATH_ODD = lazy_regex(r"[%~$\\:#\"'`<\x00-\x1f]|^\s|\s$|^//")
 _PATH_EDGES = " \t\r\n\v\f\0"
 _PATH_ENCODED = lazy_regex(rb"(?:%[0-9a-fA-F]{2})+")
 _PATH_VARIABLE = lazy_regex(r"\$\{(?:env:)?([A-Za-z_]\w*)(?:[:?+=-][^{}$]*)?\}|\$(?:env:)?([A-Za-z_]\w*)"
@@ -3390,9 +3390,9 @@ _PATH_URI = lazy_regex(r"(?:(?:view-source|jar|url|vscode|vscode-insiders|cursor
                        r"(?:file|filesystem|localfile|local|fs)(?::|/(?=/))", re.IGNORECASE)
 _PATH_LINE = lazy_regex(r"(?<=[^:/\\]):\d{1,9}(?:[:-]\d{1,9})?\Z|#L\d{1,9}(?:-L?\d{1,9})?\Z")
 _PATH_IN = lazy_regex(r"(?![./~\\])[\w.@^~{}/+-]{1,256}:(?!//)(?=.)")    # HEAD:.env, container:/root, host:~/x
-_PATH_DRIVE = re.compile(r"[A-Za-z]:(?=/|\Z)")
+_PATH_DRIVE = lazy_regex(r"[A-Za-z]:(?=/|\Z)")
 # Names the system has for what also has a plain name: WSL and Cygwin drives, macOS firmlinks, other views of `/`.
-_PATH_ALIAS = re.compile(
+_PATH_ALIAS = lazy_regex(
     r"/proc/(?:self|thread-self|\d+)(?:/task/\d+)?/(root|cwd)(?=/|\Z)|/(private)(?=/(?:etc|var|tmp)(?:/|\Z))"
     r"|/System/Volumes/(Data)(?=/|\Z)"
     r"|/(?:mnt/|cygdrive/)?([A-Za-z])(?=/(?:Users|Windows|ProgramData|Documents and Settings)(?:/|\Z))"
@@ -3710,16 +3710,16 @@ def looks_like_path(value: str, key: str | None) -> bool:
 # -- path globs
 
 _PATH_SPECIAL = frozenset("*?[]\\{}")
-_PATH_WILD = re.compile(r"[*?\[\]\\{}]")
-_PATH_SIMPLE = re.compile(r"([^{}\\$]*)\{([^{}\\]*,[^{}\\]*)\}([^{}]*)\Z")
-_PATH_SET = re.compile(r"\[[^\]]*\]")
+_PATH_WILD = lazy_regex(r"[*?\[\]\\{}]")
+_PATH_SIMPLE = lazy_regex(r"([^{}\\$]*)\{([^{}\\]*,[^{}\\]*)\}([^{}]*)\Z")
+_PATH_SET = lazy_regex(r"\[[^\]]*\]")
 _PATH_ANCHORS = (("~*/", "~*"), ("~/", "~"), ("${HOME}/", "~"), ("${PROJECT_DIR}/", "project"), ("/", ""))
 _PATH_HOMES = lazy_regex(
     r"/(?:(?:host|hostfs|rootfs|var|mnt)/)?root(?=/|\Z)"
     r"|(?:/(?:usr|var|export|host|hostfs|rootfs|mnt))?/(?:home|Users)/[^/]+|/Volumes/[^/]+/Users/[^/]+"
     r"|[A-Za-z]:/(?:Users|Documents and Settings)/[^/]+", re.IGNORECASE)
 # Components of a glob; a slash inside braces does not part them (braces nested deeper than two end among `_others`).
-_PATH_PARTS = re.compile(r"(?:[^/{]|\{(?:[^{}]|\{[^{}]*\})*\})+")
+_PATH_PARTS = lazy_regex(r"(?:[^/{]|\{(?:[^{}]|\{[^{}]*\})*\})+")
 _PATH_COMMON = frozenset("config data default library home users etc local roaming appdata application support "
                          ".config .local share user var lib windows microsoft proc run".split())
 _NO_HITS: Mapping[str, str] = {}
@@ -8623,7 +8623,7 @@ def _inject_load() -> _Inject:
     """The tables, made at first use."""
     global _inject_tables
     if _inject_tables is None:
-        far = [(pivot, re.compile(pivot)) for pivot in _INJECT_FAR_PIVOTS]
+        far = [(pivot, lazy_regex(pivot)) for pivot in _INJECT_FAR_PIVOTS]
         tables = _Inject(_inject_passes(), far, _InjectStarts(), [], [])
         words = dict(line.split(" ", 1) for line in _INJECT_WORDS.strip().replace("\n  ", "").split("\n"))
         for row, line in enumerate(_INJECT_RULES.replace("\n  ", "").strip().split("\n")):
@@ -8652,7 +8652,7 @@ def _inject_passes() -> list[tuple[str, Any]]:
             first = tail[:5 if tail.startswith("[^") else tail[:1].isalpha()] if tail else f"(?<={whole[-2:]})"
             tail = tail[len(first):] + ("" if stem.startswith(pivot) else f"(?<={whole})")
             by_pivot[pivot].setdefault(first, []).append(tail)
-    return [(pivot, re.compile(re.escape(pivot) + "(?:{})".format("|".join(
+    return [(pivot, lazy_regex(re.escape(pivot) + "(?:{})".format("|".join(
         "{}(?:{})".format(first, "|".join(tails)) for first, tails in branches.items()))))
         for pivot, branches in by_pivot.items()]
 
