@@ -96,6 +96,7 @@ if __name__ == "__main__" and os.name == "posix" and "--" in sys.argv and sys._g
     _go_on_lean(sys._getframe().f_code)     # a relay that runs as a script, and not yet lean
 
 import binascii
+import gc
 import json
 import math
 import re
@@ -1250,6 +1251,8 @@ MAX_YAML_POINTERS = 5_000_000  # characters of all JSON Pointers that `yaml_line
 
 _yaml_bad_character = lazy_regex(  # controls, what some readers take for line ends, byte order marks
     r"[^\t\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_yaml_simple_key = lazy_regex(r"([A-Za-z_][\w.-]*):(?= |\Z)")
+_yaml_simple_value = lazy_regex(r' +(?:([A-Za-z_/~][\w./~*$-]*)|"([^"\\]*)") *\Z')
 _yaml_plain_end = lazy_regex(r":(?=[ \t]|\Z)|[ \t]#")                     # where unquoted text ends
 _yaml_flow_plain_end = lazy_regex(r":(?=[ \t,\[\]{}]|\Z)|[ \t]#|[,\[\]{}]")  # … inside brackets
 _yaml_double_text = lazy_regex(r'[^"\\]*')
@@ -1415,6 +1418,14 @@ class _YamlReader:
 
     def after_indicator(self, parent: int, at: str, is_item: bool) -> Any:
         """The value after `key:` or `-`, on this line or below it."""
+        simple = None if is_item else _yaml_simple_value.match(self.lines[self.row], self.col)
+        if simple:              # what most values are, so that they are read quickly
+            row, col = self.row, self.col
+            self.row += 1
+            self.to_content()
+            if self.col <= parent:
+                return _yaml_plain(simple[1], self) if simple[1] else simple[2]
+            self.row, self.col = row, col       # it goes on in the next line
         line = self.skip_spaces()
         if self.col < len(line) and line[self.col] != "#":
             if is_item:
@@ -1500,6 +1511,10 @@ class _YamlReader:
         After a key, `col` is at its colon; after anything else it is at the next content, on another line.
         """
         line, start, row = self.lines[self.row], self.col, self.row
+        simple = _yaml_simple_key.match(line, start)
+        if simple:              # what most keys are, so that they are read quickly
+            self.col = simple.end(1)
+            return _yaml_plain(simple[1], self), True
         if line[start] in "|>":
             return self.block_text(parent), False
         if line[start] not in "\"'[{":
@@ -14461,7 +14476,10 @@ def _cmd_checksum() -> int:
 def _cmd_relay(options: _Options) -> int:
     if not options.command:
         raise UsageError("nothing after --; write the server's command there")
+    gc.disable()            # what is made from here on stays: never look through it for garbage
     policy = options.policy()
+    gc.freeze()
+    gc.enable()
     settings = policy.settings
     reporter = Reporter(sys.stderr, options.log_level or settings.log_level)
     for warning in policy.warnings:
