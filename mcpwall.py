@@ -2477,7 +2477,8 @@ def _literal_sets(node: Any) -> tuple[frozenset[str] | None, frozenset[str] | No
     if kind is _Lit:
         return (frozenset((node.text.lower(),)), None) if node.text.isascii() else (None, None)
     if kind is _Set:
-        if sum([last - first + 1 for first, last in node.ranges]) > 6 or not node.ranges or node.ranges[-1][1] > 127:
+        if not node.ranges or node.ranges[-1][1] > 127 or node.ranges[0][1] - node.ranges[0][0] > 5 \
+                or sum([last - first + 1 for first, last in node.ranges]) > 6:
             return None, None
         chars = {chr(code).lower() for first, last in node.ranges for code in range(first, last + 1)}
         return (frozenset(chars), None) if len(chars) <= 3 else (None, None)
@@ -2510,7 +2511,9 @@ def _literal_chain(parts: Iterable[Any]) -> tuple[frozenset[str] | None, frozens
             run = frozenset([head + tail for head in run for tail in exact])
             continue
         whole = False
-        best = _better(_better(best, run), inner)
+        for strings in (run, inner):
+            if strings and "" not in strings:
+                best = _better(best, strings)
         run = exact or frozenset(("",))
     return (run, None) if whole else (None, _better(best, run))
 
@@ -9806,7 +9809,7 @@ class _Compiler:
         def globs(key: str) -> tuple[Glob, ...] | None:
             if key not in match:
                 return None
-            return tuple(self.located(compile_glob, f"{place}/{key}", text) for text in _as_list(match[key]))
+            return tuple([self.located(compile_glob, f"{place}/{key}", text) for text in _as_list(match[key])])
         methods = globs("method")
         kinds = None
         if outbound and "direction" in match:
@@ -10719,7 +10722,8 @@ class Wall:
             if len(self._candidates) >= _MAX_CANDIDATE_SETS:
                 self._candidates.clear()
             rules = self.policy.rules if message.peer == "client" else self.policy.outbound_rules
-            found = self._candidates[key] = _Candidates([rule for rule in rules if rule.scope.covers(*key[1:])])
+            covers = {scope: scope.covers(*key[1:]) for scope in {rule.scope for rule in rules}}    # many share one
+            found = self._candidates[key] = _Candidates([rule for rule in rules if covers[rule.scope]])
         return found
 
     def _default(self, message: Message, subject: Subject) -> Decision:
