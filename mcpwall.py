@@ -1285,7 +1285,7 @@ def parse_yaml(text: str, file: str = "policy") -> Any:
     >>> parse_yaml("rules:\\n- name: no-keys\\n  tool: [read_*, 'get *']")
     {'rules': [{'name': 'no-keys', 'tool': ['read_*', 'get *']}]}
     """
-    return yaml_lines(text, file)[0]
+    return _YamlReader(text, file, -1).document()
 
 
 def yaml_lines(text: str, file: str = "policy") -> tuple[Any, dict[str, int]]:
@@ -1304,7 +1304,7 @@ class _YamlReader:
     more. *at* is the JSON Pointer of a value.
     """
 
-    def __init__(self, text: str, file: str) -> None:
+    def __init__(self, text: str, file: str, pointer_room: int = MAX_YAML_POINTERS) -> None:
         text = (text[1:] if text.startswith("\ufeff") else text).replace("\r\n", "\n")
         self.file = file
         self.lines = text.split("\n")
@@ -1313,7 +1313,7 @@ class _YamlReader:
             self.lines.pop()
         self.row = self.col = self.depth = 0
         self.where: dict[str, int] = {}
-        self.pointer_room = MAX_YAML_POINTERS
+        self.pointer_room = pointer_room    # when it is below 0, nothing is noted in `where`
         bad = _yaml_bad_character.search(text)
         if bad:
             before, code = text[:bad.start()], f"{ord(bad.group()):04X}"
@@ -9533,10 +9533,11 @@ class Policy(NamedTuple):
 
 
 class PolicyLayer(NamedTuple):
-    """One policy file as data, valid but not compiled; *lines* maps JSON Pointers to line numbers, for messages."""
+    """One policy file as data, valid but not compiled. *lines* gives {JSON Pointer: line number}, for the message about
+    a mistake: only then the file is read for them."""
     data: dict[str, Any]
     file: str
-    lines: Mapping[str, int]
+    lines: Callable[[], Mapping[str, int]]
     name: str = ""              # the layer's name in records: "project", or a built-in's
     built_in: bool = False
 
@@ -9546,13 +9547,13 @@ class PolicyLayer(NamedTuple):
 class _Checker:
     """Checks the shape of one policy document and raises PolicyError with file, line and pointer."""
 
-    def __init__(self, file: str, lines: Mapping[str, int]) -> None:
+    def __init__(self, file: str, lines: Callable[[], Mapping[str, int]]) -> None:
         self.file, self.lines = file, lines
 
     def fail(self, place: str, problem: str) -> PolicyError:
-        line, at = 0, place
+        line, at, lines = 0, place, self.lines()
         while not line:
-            line = self.lines.get(at, 0)
+            line = lines.get(at, 0)
             if not at:
                 break
             at = at.rpartition("/")[0]
@@ -9620,7 +9621,7 @@ _MATCHER_WORDS = ("regex", "pattern", "not_under", "under", "path", "command", "
 _DIRECTIONS = ("request", "response", "notification")
 
 
-def check_policy(data: Any, file: str, lines: Mapping[str, int], name: str = "") -> PolicyLayer:
+def check_policy(data: Any, file: str, lines: Callable[[], Mapping[str, int]], name: str = "") -> PolicyLayer:
     """*data* (from YAML or JSON) as a layer, once its shape is right. Raises PolicyError."""
     check = _Checker(file, lines)
     if data is None or data == {}:
@@ -10573,7 +10574,7 @@ def builtin_layer(name: str) -> PolicyLayer:
                 "outbound_rules": [rule for group in responses.split() for rule in _group(group, groups)]}
         if not settings:
             del data["settings"]
-        _builtin_layers[name] = PolicyLayer(data, f"built-in {name}", {}, name, True)
+        _builtin_layers[name] = PolicyLayer(data, f"built-in {name}", dict, name, True)
     return _builtin_layers[name]
 
 
@@ -11534,17 +11535,27 @@ def parse_policy(text: str, file: str, name: str = "") -> PolicyLayer:
     if not text.strip("\ufeff \t\r\n"):
         raise PolicyError("the file is empty; write at least `version: 1`", file)
     if not file.endswith(".json"):
-        data, lines = yaml_lines(text, file)
-        return check_policy(data, file, lines, name)
+        return check_policy(parse_yaml(text, file), file, lambda: yaml_lines(text, file)[1], name)
     text = text[1:] if text.startswith("\ufeff") else text
     try:
-        node = parse_jsonc(text, comments=False)
         data = load_json(text)
     except MessageError as fault:
+        _json_lines(text, file)     # knows the place, if it finds a mistake as well
         raise PolicyError(fault.problem, file) from None
+
+    def lines() -> Mapping[str, int]:
+        try:
+            return _json_lines(text, file)
+        except PolicyError:         # too large to be told where
+            return {}
+    return check_policy(data, file, lines, name)
+
+
+def _json_lines(text: str, file: str) -> dict[str, int]:
+    try:
+        return node_lines(text, parse_jsonc(text, comments=False))
     except PolicyError as fault:
         raise fault.located(file) from None
-    return check_policy(data, file, node_lines(text, node), name)
 
 
 def find_policy_file(folder: str, stem: str) -> str | None:
