@@ -80,7 +80,7 @@ def _go_on_lean(code: object) -> None:
                 os.set_inheritable(number, True)
                 words = [sys.executable, *_interpreter_flags(), "-S", "-c", _LEAN_START, str(number)]
                 os.execv(sys.executable, [*words, os.path.abspath(sys.argv[0]), *sys.argv[1:]])
-    except (OSError, ValueError):
+    except Exception:           # whatever it was: not to be lean costs memory, and nothing else
         return
 
 
