@@ -601,8 +601,8 @@ _VIEW_ODD = (
     _VIEW_HIDDEN + _VIEW_MARKS + "\u0250-\u0258\u025a-\u02b8\u02e0-\u02e4\u1d00-\u1dbf\u13a0-\u13f5\ua4d0-\ua4ff"
     "\u2024\u2025\u2071\u207f\u2090-\u209c\u2100-\u2102\u2106-\u2115\u2118-\u2121\u2124-\u214f\u2160-\u2188"
     "\u249c-\u24e9\ua730\ua731\ufb00-\ufb06\ufe50-\ufe6b\uff02-\uff05\uff07\uff0a\uff0b\uff0d-\uff19\uff1c-\uff1e\uff20-\uff5d")
-_VIEW_SAME = "".join([pair[0] for pair in _VIEW_SAME_LETTERS.split()])
-_VIEW_ALIKE = _VIEW_SAME + "".join([pair[0] for pair in _VIEW_ALIKE_LETTERS.split() if pair[0] not in "ıə"])
+_VIEW_SAME = re.sub("[\0-~ıə]", "", _VIEW_SAME_LETTERS)
+_VIEW_ALIKE = re.sub("[\0-~ıə]", "", _VIEW_SAME_LETTERS + _VIEW_ALIKE_LETTERS)
 _VIEW_ODD_ASTRAL = f"{_VIEW_HIDDEN_ASTRAL}\U0001d400-\U0001d7ff\U0001f110-\U0001f189\U0001fbf0-\U0001fbf9"
 _view_odd = lazy_regex(f"[{_VIEW_ODD}{_VIEW_ALIKE}]")
 _view_odd_astral = lazy_regex(f"[{_VIEW_ODD_ASTRAL}]")
@@ -8641,7 +8641,7 @@ def _inject_load() -> _Inject:
     """The tables, made at first use."""
     global _inject_tables
     if _inject_tables is None:
-        far = [(pivot, lazy_regex(pivot)) for pivot in _INJECT_FAR_PIVOTS]
+        far = [(pivot, re.compile(pivot)) for pivot in _INJECT_FAR_PIVOTS]
         tables = _Inject(_inject_passes(), far, _InjectStarts(), [], [])
         words = dict(line.split(" ", 1) for line in _INJECT_WORDS.strip().replace("\n  ", "").split("\n"))
         for row, line in enumerate(_INJECT_RULES.replace("\n  ", "").strip().split("\n")):
@@ -8670,7 +8670,7 @@ def _inject_passes() -> list[tuple[str, Any]]:
             first = tail[:5 if tail.startswith("[^") else tail[:1].isalpha()] if tail else f"(?<={whole[-2:]})"
             tail = tail[len(first):] + ("" if stem.startswith(pivot) else f"(?<={whole})")
             by_pivot[pivot].setdefault(first, []).append(tail)
-    return [(pivot, lazy_regex(re.escape(pivot) + "(?:{})".format("|".join(
+    return [(pivot, re.compile(re.escape(pivot) + "(?:{})".format("|".join(
         "{}(?:{})".format(first, "|".join(tails)) for first, tails in branches.items()))))
         for pivot, branches in by_pivot.items()]
 
