@@ -21,7 +21,7 @@ class Imports(unittest.TestCase):
         done = subprocess.run([sys.executable, "-I", "-S", "-c", code, FOLDER], capture_output=True, check=True, timeout=60)
         loaded = set(done.stdout.decode().split())
         self.assertIn("mcpwall", loaded)
-        self.assertEqual(loaded & {"typing", "subprocess", "dataclasses", "inspect", "hashlib", "tempfile", "difflib", "shlex", "argparse"}, set())
+        self.assertEqual(loaded & {"typing", "subprocess", "dataclasses", "inspect", "tempfile", "difflib", "shlex", "argparse"}, set())
 
 
 class Pair(mcpwall.NamedTuple):
