@@ -18,7 +18,7 @@ the server cannot be started; 70 for a fault of our own.
 
 Contents. Each section uses only those above it, so the file can be read once from top to bottom.
 
-    1.  Imports, version
+    1.  Imports, version, the lean start of a script
     2.  Errors, budgets, late regexes
     3.  JSON, text, messages
     4.  Canonical views of text; byte-exact edits of JSON strings
@@ -43,17 +43,92 @@ Contents. Each section uses only those above it, so the file can be read once fr
 """
 from __future__ import annotations
 
+import os
+import sys
+
+# What follows -c there; the path without "", the working directory, where modules of somebody else could lie.
+_LEAN_START = """\
+import marshal, sys
+sys.path = [place for place in sys.path if place]
+stream = open(int(sys.argv[1]), 'rb')
+code = stream.read()
+stream.close()
+del sys.argv[:2]
+__file__, code = sys.argv[0], marshal.loads(code)
+exec(code)
+"""
+
+
+def _go_on_lean(code: object) -> None:
+    """Replace this process by one that runs the compiled *code* of this file; return when that is not to be had.
+
+    Compiling takes Python some 45 MB, which a process never gives back. The code goes into a file without a name, which
+    nobody else can open. Not needed there: `site`, since this file wants nothing but the standard library.
+    """
+    import marshal
+    try:
+        if hasattr(os, "memfd_create"):
+            stream = open(os.memfd_create("mcpwall", 0), "w+b")
+        else:
+            import tempfile
+            stream = tempfile.TemporaryFile()
+        with stream:
+            stream.write(marshal.dumps(code))       # type: ignore[arg-type]
+            stream.seek(0)
+            number = stream.fileno()
+            if number > 2:                          # else it stands where one of our streams was closed
+                os.set_inheritable(number, True)
+                words = [sys.executable, *_interpreter_flags(), "-S", "-c", _LEAN_START, str(number)]
+                os.execv(sys.executable, [*words, os.path.abspath(sys.argv[0]), *sys.argv[1:]])
+    except Exception:           # whatever it was: not to be lean costs memory, and nothing else
+        return
+
+
+def _interpreter_flags() -> list[str]:
+    """The options this interpreter was started with, such as -I."""
+    if hasattr(sys, "orig_argv"):
+        return [word for word in sys.orig_argv[1:-len(sys.argv)] if word != "--"]
+    import subprocess           # Python 3.9
+    return subprocess._args_from_interpreter_flags()    # type: ignore[attr-defined,no-any-return]
+
+
+if __name__ == "__main__" and os.name == "posix" and "--" in sys.argv and sys._getframe().f_back is None:
+    _go_on_lean(sys._getframe().f_code)     # a relay that runs as a script, and not yet lean
+
 import binascii
+import gc
 import json
 import math
-import os
 import re
-import sys
 import threading
 import time
-from typing import Any, Callable, Iterable, Iterator, Mapping, NamedTuple, Sequence, Tuple
+from collections import namedtuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 
 __version__ = "0.1.0"
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NamedTuple
+else:                   # importing typing, and what its NamedTuple does for each class, would take a start 7 ms
+    Any = object
+
+    class _MakesTuples(type):
+        """Makes `class X(NamedTuple)` the tuple whose fields are annotated there, with its defaults and methods."""
+
+        def __new__(cls, name, bases, space):
+            if not bases:
+                return type.__new__(cls, name, bases, space)
+            fields = space.pop("__annotations__")
+            defaults = [space.pop(field) for field in fields if field in space]
+            made = namedtuple(name, fields, defaults=defaults)
+            for key, value in space.items():
+                setattr(made, key, value)
+            return made
+
+    class NamedTuple(metaclass=_MakesTuples):
+        pass
 
 # ---------------------------------------------------------------------------
 # 2. Errors, budgets, late regexes
@@ -1242,12 +1317,13 @@ MAX_YAML_POINTERS = 5_000_000  # characters of all JSON Pointers that `yaml_line
 
 _yaml_bad_character = lazy_regex(  # controls, what some readers take for line ends, byte order marks
     r"[^\t\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_yaml_simple_key = lazy_regex(r"([A-Za-z_][\w.-]*):(?= |\Z)")
+_yaml_simple_value = lazy_regex(r' +(?:([A-Za-z_/~][\w./~*$-]*)|"([^"\\]*)") *\Z')
 _yaml_plain_end = lazy_regex(r":(?=[ \t]|\Z)|[ \t]#")                     # where unquoted text ends
 _yaml_flow_plain_end = lazy_regex(r":(?=[ \t,\[\]{}]|\Z)|[ \t]#|[,\[\]{}]")  # … inside brackets
 _yaml_double_text = lazy_regex(r'[^"\\]*')
 _yaml_single_text = lazy_regex("[^']*")
 _yaml_block_header = lazy_regex(r"[|>]([-+]?)([1-9]?)([-+]?)(?= |\Z)")
-_yaml_spaces = lazy_regex(" *")
 _yaml_number = lazy_regex(r"(?P<int>[-+]?[0-9]+)|0o(?P<oct>[0-7]+)|0x(?P<hex>[0-9a-fA-F]+)"
                           r"|[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
                           r"|[-+]?(?P<inf>\.(?:inf|Inf|INF))|(?P<nan>\.(?:nan|NaN|NAN))")
@@ -1275,7 +1351,7 @@ def parse_yaml(text: str, file: str = "policy") -> Any:
     >>> parse_yaml("rules:\\n- name: no-keys\\n  tool: [read_*, 'get *']")
     {'rules': [{'name': 'no-keys', 'tool': ['read_*', 'get *']}]}
     """
-    return yaml_lines(text, file)[0]
+    return _YamlReader(text, file, -1).document()
 
 
 def yaml_lines(text: str, file: str = "policy") -> tuple[Any, dict[str, int]]:
@@ -1294,7 +1370,7 @@ class _YamlReader:
     more. *at* is the JSON Pointer of a value.
     """
 
-    def __init__(self, text: str, file: str) -> None:
+    def __init__(self, text: str, file: str, pointer_room: int = MAX_YAML_POINTERS) -> None:
         text = (text[1:] if text.startswith("\ufeff") else text).replace("\r\n", "\n")
         self.file = file
         self.lines = text.split("\n")
@@ -1303,7 +1379,7 @@ class _YamlReader:
             self.lines.pop()
         self.row = self.col = self.depth = 0
         self.where: dict[str, int] = {}
-        self.pointer_room = MAX_YAML_POINTERS
+        self.pointer_room = pointer_room    # when it is below 0, nothing is noted in `where`
         bad = _yaml_bad_character.search(text)
         if bad:
             before, code = text[:bad.start()], f"{ord(bad.group()):04X}"
@@ -1321,18 +1397,19 @@ class _YamlReader:
         """The line; `col` is then at its next character that is no space, or at its end."""
         line = self.lines[self.row]
         if line[self.col:self.col + 1] == " ":
-            self.col = _yaml_spaces.match(line, self.col).end()
+            self.col = len(line) - len(line[self.col:].lstrip(" "))
         return line
 
     def to_content(self) -> None:
         """Go to the next line, from `row` on, that is not blank and no comment; `col` is its indentation."""
         for row in range(self.row, len(self.lines)):
-            content = self.lines[row].lstrip(" ")
+            line = self.lines[row]
+            content = line.lstrip(" ")
             if content and content[0] != "#":
-                self.row, self.col = row, len(self.lines[row]) - len(content)
+                self.row, self.col = row, len(line) - len(content)
                 if content[0] == "\t":
                     raise self.fault("tabs are not supported as indentation: write spaces")
-                if self.is_marker(row):
+                if not self.col and self.is_marker(row):
                     self.col = -1
                 return
         self.row, self.col = len(self.lines), -1
@@ -1372,7 +1449,8 @@ class _YamlReader:
         """The pointer of the value at *step* below *at*, its line noted; "" when no room is left."""
         if self.pointer_room < 0:
             return ""
-        at = f"{at}/{step}" if isinstance(step, int) else at + pointer((step,))
+        is_plain = isinstance(step, int) or "/" not in step and "~" not in step
+        at = f"{at}/{step}" if is_plain else at + pointer((step,))
         self.pointer_room -= len(at)
         self.where[at] = row + 1
         return at
@@ -1406,6 +1484,14 @@ class _YamlReader:
 
     def after_indicator(self, parent: int, at: str, is_item: bool) -> Any:
         """The value after `key:` or `-`, on this line or below it."""
+        simple = None if is_item else _yaml_simple_value.match(self.lines[self.row], self.col)
+        if simple:              # what most values are, so that they are read quickly
+            row, col = self.row, self.col
+            self.row += 1
+            self.to_content()
+            if self.col <= parent:
+                return _yaml_plain(simple[1], self) if simple[1] else simple[2]
+            self.row, self.col = row, col       # it goes on in the next line
         line = self.skip_spaces()
         if self.col < len(line) and line[self.col] != "#":
             if is_item:
@@ -1491,6 +1577,10 @@ class _YamlReader:
         After a key, `col` is at its colon; after anything else it is at the next content, on another line.
         """
         line, start, row = self.lines[self.row], self.col, self.row
+        simple = _yaml_simple_key.match(line, start)
+        if simple:              # what most keys are, so that they are read quickly
+            self.col = simple.end(1)
+            return _yaml_plain(simple[1], self), True
         if line[start] in "|>":
             return self.block_text(parent), False
         if line[start] not in "\"'[{":
@@ -1498,7 +1588,7 @@ class _YamlReader:
             if line[end:end + 1] == ":":
                 self.col = end
                 return _yaml_plain(self.piece(row, start, end), self), True
-            return self.plain(parent, False), False
+            return self.plain(parent, end, False), False
         value = self.flow_node(parent, at)
         end = self.col
         line = self.skip_spaces()
@@ -1511,17 +1601,19 @@ class _YamlReader:
     def plain_end(self, line: str, start: int, in_flow: bool) -> int:
         """Where the unquoted text that starts here ends on its line. Refuses what cannot start one."""
         first, second = line[start], line[start + 1:start + 2]
-        if first in _YAML_NOT_PLAIN:
+        if first.isalnum():
+            pass
+        elif first in _YAML_NOT_PLAIN:
             raise self.fault(f"{_YAML_NOT_PLAIN[first]}; text that starts with {first} must be quoted")
-        if first == "\t":
+        elif first == "\t":
             raise self.fault(_YAML_TAB)
-        if first == "?" and (in_flow or second in ("", " ", "\t")):
+        elif first == "?" and (in_flow or second in ("", " ", "\t")):
             raise self.fault("`? ` keys are not supported: write `key: value`; quote text that starts with ?")
-        if first in "-:" and (second in ("", " ", "\t") or in_flow and (first == ":" or second in ",[]{}")):
+        elif first in "-:" and (second in ("", " ", "\t") or in_flow and (first == ":" or second in ",[]{}")):
             raise self.fault(f"a lone {first} is not supported: quote text that starts with {first}")
         found = (_yaml_flow_plain_end if in_flow else _yaml_plain_end).search(line, start)
         end = found.start() if found else len(line)
-        if line[end:end + 1] == ":" and line[end + 1:end + 2] in tuple(",[]{}"):
+        if in_flow and line[end:end + 1] == ":" and line[end + 1:end + 2] in (",", "[", "]", "{", "}"):
             raise self.fault("a space is missing after the colon: write one", col=end)
         return int(end)
 
@@ -1532,9 +1624,9 @@ class _YamlReader:
             raise self.fault(_YAML_TAB, row, start + text.index("\t"))
         return text
 
-    def plain(self, parent: int, in_flow: bool) -> Any:
-        """The value of the unquoted text that starts here, with the lines it goes on over."""
-        row, end = self.row, self.plain_end(self.lines[self.row], self.col, in_flow)
+    def plain(self, parent: int, end: int, in_flow: bool) -> Any:
+        """The value of the unquoted text that starts here, up to *end* and with the lines it goes on over."""
+        row = self.row
         pieces = [self.piece(row, self.col, end)]
         ends = _yaml_flow_plain_end if in_flow else _yaml_plain_end
         while end == len(self.lines[row]):
@@ -1698,7 +1790,9 @@ class _YamlReader:
         first = self.lines[self.row][self.col]
         if first in "[{":
             return self.flow(parent, at)
-        return self.quoted(parent) if first in "\"'" else self.plain(parent, True)
+        if first in "\"'":
+            return self.quoted(parent)
+        return self.plain(parent, self.plain_end(self.lines[self.row], self.col, True), True)
 
     def flow_content(self, parent: int, start: tuple[int, int]) -> str:
         """The next character that means something inside the brackets opened at *start*; `col` is at it."""
@@ -1854,13 +1948,27 @@ _WORD_CHARS = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqr
 _Ranges = tuple[tuple[int, int], ...]   # (first, last) code points, sorted, disjoint
 
 # The tree of a pattern. Groups leave no trace in it: back references are refused, so what they hold is no matter.
-_Lit = NamedTuple("_Lit", [("text", str)])          # these characters, one after another
-_Set = NamedTuple("_Set", [("ranges", _Ranges)])    # one character out of these ranges
-_Cat = NamedTuple("_Cat", [("parts", tuple[Any, ...])])     # all parts, one after another
-_Alt = NamedTuple("_Alt", [("parts", tuple[Any, ...])])     # one of the parts, earlier ones preferred
-_Rep = NamedTuple("_Rep", [("body", Any), ("least", int), ("most", int), ("lazy", bool), ("source", str)])
-_At = NamedTuple("_At", [("what", str)])            # an assertion about a place: ^ $ b B
-_Look = NamedTuple("_Look", [("ahead", bool), ("negate", bool), ("body", Any), ("index", int)])
+class _Lit(NamedTuple):     # these characters, one after another
+    text: str
+class _Set(NamedTuple):     # one character out of these ranges
+    ranges: _Ranges
+class _Cat(NamedTuple):     # all parts, one after another
+    parts: tuple[Any, ...]
+class _Alt(NamedTuple):     # one of the parts, earlier ones preferred
+    parts: tuple[Any, ...]
+class _Rep(NamedTuple):
+    body: Any
+    least: int
+    most: int
+    lazy: bool
+    source: str
+class _At(NamedTuple):      # an assertion about a place: ^ $ b B
+    what: str
+class _Look(NamedTuple):
+    ahead: bool
+    negate: bool
+    body: Any
+    index: int          # type: ignore[assignment]
 _VOID = _Cat(())
 
 
@@ -2423,10 +2531,10 @@ def _literals(node: Any) -> frozenset[str] | None:
 
 def _better(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset[str] | None:
     """The set that more texts do not contain; sets with a string under two characters are of no use."""
-    def score(strings: frozenset[str] | None) -> float:
-        least = min(map(len, strings)) if strings else 0
-        return min(least, 8) - len(strings or ()) / 8 if least >= 2 else -9
-    return max(one, other, key=score) if max(score(one), score(other)) > -9 else None
+    sets = [strings for strings in (one, other) if strings and min(map(len, strings)) >= 2]
+    if len(sets) < 2:
+        return sets[0] if sets else None
+    return max(sets, key=lambda strings: min(min(map(len, strings)), 8) - len(strings) / 8)
 
 
 def _literal_sets(node: Any) -> tuple[frozenset[str] | None, frozenset[str] | None]:
@@ -2435,7 +2543,8 @@ def _literal_sets(node: Any) -> tuple[frozenset[str] | None, frozenset[str] | No
     if kind is _Lit:
         return (frozenset((node.text.lower(),)), None) if node.text.isascii() else (None, None)
     if kind is _Set:
-        if sum([last - first + 1 for first, last in node.ranges]) > 6 or not node.ranges or node.ranges[-1][1] > 127:
+        if not node.ranges or node.ranges[-1][1] > 127 or node.ranges[0][1] - node.ranges[0][0] > 5 \
+                or sum([last - first + 1 for first, last in node.ranges]) > 6:
             return None, None
         chars = {chr(code).lower() for first, last in node.ranges for code in range(first, last + 1)}
         return (frozenset(chars), None) if len(chars) <= 3 else (None, None)
@@ -2468,7 +2577,9 @@ def _literal_chain(parts: Iterable[Any]) -> tuple[frozenset[str] | None, frozens
             run = frozenset([head + tail for head in run for tail in exact])
             continue
         whole = False
-        best = _better(_better(best, run), inner)
+        for strings in (run, inner):
+            if strings and "" not in strings:
+                best = _better(best, strings)
         run = exact or frozenset(("",))
     return (run, None) if whole else (None, _better(best, run))
 
@@ -3146,6 +3257,7 @@ def _name_pieces(segments: Sequence[list[Any]], parser: _GlobParser) -> list[lis
     return []
 
 
+@lru_cache(maxsize=1000)        # the rules of a policy name few methods and tools, but name them often
 def compile_glob(pattern: str, what: str = "name") -> Glob:
     """The glob *pattern*: `*`, `?`, `[a-z]`, `[!a]`, `{a,b}`, `\\` and, as a whole segment, `**`; case counts.
 
@@ -3352,7 +3464,7 @@ def _path_follow(path: str) -> str:
 # -- spellings
 
 # An ordinary path has one reading, and is not asked further.
-_PATH_ODD = re.compile(r"[%~$\\:#\"'`<\x00-\x1f]|^\s|\s$|^//")
+_PATH_ODD = lazy_regex(r"[%~$\\:#\"'`<\x00-\x1f]|^\s|\s$|^//")
 _PATH_EDGES = " \t\r\n\v\f\0"
 _PATH_ENCODED = lazy_regex(rb"(?:%[0-9a-fA-F]{2})+")
 _PATH_VARIABLE = lazy_regex(r"\$\{(?:env:)?([A-Za-z_]\w*)(?:[:?+=-][^{}$]*)?\}|\$(?:env:)?([A-Za-z_]\w*)"
@@ -3362,9 +3474,9 @@ _PATH_URI = lazy_regex(r"(?:(?:view-source|jar|url|vscode|vscode-insiders|cursor
                        r"(?:file|filesystem|localfile|local|fs)(?::|/(?=/))", re.IGNORECASE)
 _PATH_LINE = lazy_regex(r"(?<=[^:/\\]):\d{1,9}(?:[:-]\d{1,9})?\Z|#L\d{1,9}(?:-L?\d{1,9})?\Z")
 _PATH_IN = lazy_regex(r"(?![./~\\])[\w.@^~{}/+-]{1,256}:(?!//)(?=.)")    # HEAD:.env, container:/root, host:~/x
-_PATH_DRIVE = re.compile(r"[A-Za-z]:(?=/|\Z)")
+_PATH_DRIVE = lazy_regex(r"[A-Za-z]:(?=/|\Z)")
 # Names the system has for what also has a plain name: WSL and Cygwin drives, macOS firmlinks, other views of `/`.
-_PATH_ALIAS = re.compile(
+_PATH_ALIAS = lazy_regex(
     r"/proc/(?:self|thread-self|\d+)(?:/task/\d+)?/(root|cwd)(?=/|\Z)|/(private)(?=/(?:etc|var|tmp)(?:/|\Z))"
     r"|/System/Volumes/(Data)(?=/|\Z)"
     r"|/(?:mnt/|cygdrive/)?([A-Za-z])(?=/(?:Users|Windows|ProgramData|Documents and Settings)(?:/|\Z))"
@@ -3690,16 +3802,16 @@ def looks_like_path(value: str, key: str | None) -> bool:
 # -- path globs
 
 _PATH_SPECIAL = frozenset("*?[]\\{}")
-_PATH_WILD = re.compile(r"[*?\[\]\\{}]")
-_PATH_SIMPLE = re.compile(r"([^{}\\$]*)\{([^{}\\]*,[^{}\\]*)\}([^{}]*)\Z")
-_PATH_SET = re.compile(r"\[[^\]]*\]")
+_PATH_WILD = lazy_regex(r"[*?\[\]\\{}]")
+_PATH_SIMPLE = lazy_regex(r"([^{}\\$]*)\{([^{}\\]*,[^{}\\]*)\}([^{}]*)\Z")
+_PATH_SET = lazy_regex(r"\[[^\]]*\]")
 _PATH_ANCHORS = (("~*/", "~*"), ("~/", "~"), ("${HOME}/", "~"), ("${PROJECT_DIR}/", "project"), ("/", ""))
 _PATH_HOMES = lazy_regex(
     r"/(?:(?:host|hostfs|rootfs|var|mnt)/)?root(?=/|\Z)"
     r"|(?:/(?:usr|var|export|host|hostfs|rootfs|mnt))?/(?:home|Users)/[^/]+|/Volumes/[^/]+/Users/[^/]+"
     r"|[A-Za-z]:/(?:Users|Documents and Settings)/[^/]+", re.IGNORECASE)
 # Components of a glob; a slash inside braces does not part them (braces nested deeper than two end among `_others`).
-_PATH_PARTS = re.compile(r"(?:[^/{]|\{(?:[^{}]|\{[^{}]*\})*\})+")
+_PATH_PARTS = lazy_regex(r"(?:[^/{]|\{(?:[^{}]|\{[^{}]*\})*\})+")
 _PATH_COMMON = frozenset("config data default library home users etc local roaming appdata application support "
                          ".config .local share user var lib windows microsoft proc run".split())
 _NO_HITS: Mapping[str, str] = {}
@@ -9608,7 +9720,7 @@ class Hit(NamedTuple):
 HIT = Hit()
 # ("literals", {…}): one of these lower-case strings occurs; ("paths" or "commands", {names passed over}): there is a path
 # that some rule is about, or a command with a category; ("secrets", "") and ("injection", kind of text): there is a finding
-Need = Tuple[str, Any]
+Need = tuple[str, Any]
 Test = Callable[["Subject"], "Hit | None"]       # a condition on a whole message
 ValueTest = Callable[[Any, "Subject"], "Hit | None"]  # a condition on one JSON value
 
@@ -9743,10 +9855,11 @@ class Policy(NamedTuple):
 
 
 class PolicyLayer(NamedTuple):
-    """One policy file as data, valid but not compiled; *lines* maps JSON Pointers to line numbers, for messages."""
+    """One policy file as data, valid but not compiled. *lines* gives {JSON Pointer: line number}, for the message about
+    a mistake: only then the file is read for them."""
     data: dict[str, Any]
     file: str
-    lines: Mapping[str, int]
+    lines: Callable[[], Mapping[str, int]]
     name: str = ""              # the layer's name in records: "project", or a built-in's
     built_in: bool = False
 
@@ -9756,13 +9869,13 @@ class PolicyLayer(NamedTuple):
 class _Checker:
     """Checks the shape of one policy document and raises PolicyError with file, line and pointer."""
 
-    def __init__(self, file: str, lines: Mapping[str, int]) -> None:
+    def __init__(self, file: str, lines: Callable[[], Mapping[str, int]]) -> None:
         self.file, self.lines = file, lines
 
     def fail(self, place: str, problem: str) -> PolicyError:
-        line, at = 0, place
+        line, at, lines = 0, place, self.lines()
         while not line:
-            line = self.lines.get(at, 0)
+            line = lines.get(at, 0)
             if not at:
                 break
             at = at.rpartition("/")[0]
@@ -9839,7 +9952,7 @@ _MATCHER_WORDS = ("regex", "pattern", "not_under", "under", "path", "command", "
 _DIRECTIONS = ("request", "response", "notification")
 
 
-def check_policy(data: Any, file: str, lines: Mapping[str, int], name: str = "") -> PolicyLayer:
+def check_policy(data: Any, file: str, lines: Callable[[], Mapping[str, int]], name: str = "") -> PolicyLayer:
     """*data* (from YAML or JSON) as a layer, once its shape is right. Raises PolicyError."""
     check = _Checker(file, lines)
     if data is None or data == {}:
@@ -10064,7 +10177,7 @@ class _Compiler:
         def globs(key: str) -> tuple[Glob, ...] | None:
             if key not in match:
                 return None
-            return tuple(self.located(compile_glob, f"{place}/{key}", text) for text in _as_list(match[key]))
+            return tuple([self.located(compile_glob, f"{place}/{key}", text) for text in _as_list(match[key])])
         methods = globs("method")
         kinds = None
         if outbound and "direction" in match:
@@ -10213,7 +10326,9 @@ class _Compiler:
         home, project = self.context.home, self.context.project or _NO_PROJECT
         if text.startswith("~/"):
             text = escape(home) + text[1:]
-        return text.replace("${HOME}", escape(home)).replace("${PROJECT_DIR}", escape(project))
+        if "${" in text:
+            text = text.replace("${HOME}", escape(home)).replace("${PROJECT_DIR}", escape(project))
+        return text
 
 
 def _as_list(value: Any) -> list[Any]:
@@ -10913,7 +11028,7 @@ def builtin_layer(name: str) -> PolicyLayer:
                 "outbound_rules": [rule for group in responses.split() for rule in _group(group, groups)]}
         if not settings:
             del data["settings"]
-        _builtin_layers[name] = PolicyLayer(data, f"built-in {name}", {}, name, True)
+        _builtin_layers[name] = PolicyLayer(data, f"built-in {name}", dict, name, True)
     return _builtin_layers[name]
 
 
@@ -11144,7 +11259,8 @@ class Wall:
             if len(self._candidates) >= _MAX_CANDIDATE_SETS:
                 self._candidates.clear()
             rules = self.policy.rules if message.peer == "client" else self.policy.outbound_rules
-            found = self._candidates[key] = _Candidates([rule for rule in rules if rule.scope.covers(*key[1:])])
+            covers = {scope: scope.covers(*key[1:]) for scope in {rule.scope for rule in rules}}    # many share one
+            found = self._candidates[key] = _Candidates([rule for rule in rules if covers[rule.scope]])
         return found
 
     def _default(self, message: Message, subject: Subject) -> Decision:
@@ -11701,6 +11817,12 @@ class Session:
         self._granted: dict[tuple[bytes, str | None], None] = {}    # (digest, rule) allowed for the session
         self._continued: dict[tuple[bytes, str | None, str], None] = {}     # (…, hash of the server's state): may go on
         self._prefix = f"mcpwall-{os.urandom(8).hex()}-"            # of the ids of our questions
+
+    def prepare(self) -> None:
+        """Judge how conversations begin on the side, so that what this needs is compiled before it is needed."""
+        aside = Session(self.wall, self.server_name, self._clock, self._id)
+        aside.receive("client", b'{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"clientInfo":{}}}\n')
+        aside.receive("server", b'{"jsonrpc":"2.0","id":0,"result":{"serverInfo":{"name":"server"}}}\n')
 
     # -- bytes in, effects out
 
@@ -12682,17 +12804,27 @@ def parse_policy(text: str, file: str, name: str = "") -> PolicyLayer:
     if not text.strip("\ufeff \t\r\n"):
         raise PolicyError("the file is empty; write at least `version: 1`", file)
     if not file.endswith(".json"):
-        data, lines = yaml_lines(text, file)
-        return check_policy(data, file, lines, name)
+        return check_policy(parse_yaml(text, file), file, lambda: yaml_lines(text, file)[1], name)
     text = text[1:] if text.startswith("\ufeff") else text
     try:
-        node = parse_jsonc(text, comments=False)
         data = load_json(text)
     except MessageError as fault:
+        _json_lines(text, file)     # knows the place, if it finds a mistake as well
         raise PolicyError(fault.problem, file) from None
+
+    def lines() -> Mapping[str, int]:
+        try:
+            return _json_lines(text, file)
+        except PolicyError:         # too large to be told where
+            return {}
+    return check_policy(data, file, lines, name)
+
+
+def _json_lines(text: str, file: str) -> dict[str, int]:
+    try:
+        return node_lines(text, parse_jsonc(text, comments=False))
     except PolicyError as fault:
         raise fault.located(file) from None
-    return check_policy(data, file, node_lines(text, node), name)
 
 
 def find_policy_file(folder: str, stem: str) -> str | None:
@@ -13894,6 +14026,7 @@ def relay(session: Session, command: Sequence[str], audit: AuditLog | None, repo
         try:
             for signum in early:
                 running.take_signal(signum)
+            session.prepare()               # the server needs longer to start
             running.start()
             return running.supervise()
         except BaseException:               # whatever it was, the server does not outlive us
@@ -16536,8 +16669,10 @@ def _cmd_checksum() -> int:
 def _cmd_relay(options: _Options) -> int:
     if not options.command:
         raise UsageError("nothing after --; write the server's command there")
+    gc.disable()            # what is made from here on stays: never look through it for garbage
     policy = options.policy()
-    _go_on_lean()
+    gc.freeze()
+    gc.enable()
     settings = policy.settings
     reporter = Reporter(sys.stderr, options.log_level or settings.log_level)
     for warning in policy.warnings:
@@ -16561,62 +16696,6 @@ def _cmd_relay(options: _Options) -> int:
         sys.stderr.flush()
         os._exit(status)
     return status
-
-
-# Compiling this file takes Python some 45 MB, which a process never gives back; so a relay that runs as a script goes on
-# from the compiled code, as the same process. The code is kept in ~/.mcpwall, next to what is trusted already, under the
-# hash of this very file: not in __pycache__, where whoever may write to a project could put code of his own.
-_LEAN_START = ("import marshal, sys; path, sys.argv = sys.argv[1], sys.argv[2:]; code = open(path, 'rb'); "
-               "exec(marshal.load(code), {'__name__': '__main__', '__file__': sys.argv[0], '_is_lean': code.close() is None})")
-
-
-def _go_on_lean() -> None:
-    """Replace this process by one that did not compile; return when that is not to be had (or was done already)."""
-    words = getattr(sys, "orig_argv", None) or _started_with()
-    if __name__ != "__main__" or os.name != "posix" or "_is_lean" in globals() or sys.argv[0] not in words:
-        return
-    try:
-        cache = _lean_code()
-        at = words.index(sys.argv[0])
-        os.execv(sys.executable, [words[0], *words[1:at], "-c", _LEAN_START, cache, os.path.abspath(sys.argv[0]), *sys.argv[1:]])
-    except (OSError, ValueError):
-        return
-
-
-def _started_with() -> list[str]:
-    """The words this script was started with, where Python does not tell (before 3.10)."""
-    import subprocess
-    return [sys.executable, *subprocess._args_from_interpreter_flags(), *sys.argv]     # type: ignore[attr-defined]
-
-
-def _lean_code() -> str:
-    """The file that holds the compiled form of this file; made when it is not there. OSError when it cannot be."""
-    import hashlib
-    import marshal
-    with open(os.path.abspath(__file__), "rb") as stream:
-        source = stream.read()      # hash and code are of the same bytes, also when the file is replaced just now
-    digest = hashlib.sha256(source).hexdigest()[:32]
-    folder = os.path.join(user_home() or "", ".mcpwall", "cache")
-    if not os.path.isabs(folder):
-        raise OSError("no home directory")
-    path = os.path.join(folder, f"{digest}.{sys.implementation.cache_tag}.{sys.hexversion:x}-{sys.flags.optimize}")
-    for place in (os.path.dirname(folder), folder):
-        if not os.path.isdir(place):
-            os.mkdir(place, 0o700)
-        about = os.lstat(place)
-        if about.st_uid != os.getuid() or about.st_mode & 0o022:
-            raise OSError("somebody else could write there")
-    try:
-        about = os.lstat(path)
-        if about.st_uid == os.getuid() and about.st_mode & 0o170777 == 0o100600:
-            return path
-    except FileNotFoundError:
-        pass
-    new = f"{path}.{os.getpid()}"
-    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
-        stream.write(marshal.dumps(compile(source, os.path.abspath(__file__), "exec", dont_inherit=True)))
-    os.replace(new, path)
-    return path
 
 
 _RUNNERS = frozenset("npx npm pnpm yarn bunx bun uvx uv pipx node deno python python3 py docker podman sh bash cmd env".split())
