@@ -8319,7 +8319,7 @@ _NAMED_KINDS = frozenset(("password", "client-secret", "api-key", "aws-secret-ke
 
 
 _PRE_TEST_SECONDS = 0.3     # of a pre-test that was given no budget
-_Readings = Callable[[str], Tuple[View, ...]]
+_Readings = Callable[[str], tuple[View, ...]]
 
 
 class SecretScanner:
