@@ -12225,9 +12225,12 @@ class Session:
                 if "resultType" in result:
                     shown["resultType"] = "complete"
                 return json.dumps({"jsonrpc": "2.0", "id": body["id"], "result": shown}, separators=(",", ":"))
+            self._memory.counting = False           # it is the same message, now item by item
             kept = self._without_items(message, result, extra)
+            self._memory.counting = True
             if kept is not None:
                 return kept
+            self._memory.drop()
         error = {"code": -32600, "message": text, "data": {"mcpwall": self._about(decision)}}
         return json.dumps({"jsonrpc": "2.0", "id": body["id"], "error": error}, separators=(",", ":"))
 
@@ -12242,7 +12245,7 @@ class Session:
         notes: list[ToolNote] = []
         for index, item in enumerate(items):
             one = message._replace(body={**message.body, "result": {name: [item]}})
-            decision = self.wall.decide(one, self._budget)
+            decision = self.wall.decide(one, self._budget, self._memory)
             if decision.action == "deny":
                 bad.append(index)
                 why = f"{decision.rule or 'default'}: {decision.why or decision.message}"
@@ -12254,13 +12257,10 @@ class Session:
         self._note(extra, name, notes)
         text = _drop_items(message.text, ("result", name), bad)
         message = message._replace(body=load_json(text), text=text)
-        self._memory.counting = False
         rest = self.wall.decide(message, self._budget, self._memory)
-        self._memory.counting = True
-        if rest.action == "deny":
-            self._memory.drop()
-            return None
-        return self._redacted(message, rest) if rest.action == "redact" else text
+        if rest.action == "redact":
+            return self._redacted(message, rest)
+        return None if rest.action == "deny" else text
 
     # -- what the server says of its tools
 
@@ -12676,21 +12676,25 @@ class Session:
 
 
 def _shown_json(value: Any) -> str:
-    """*value* as JSON; long strings are shortened until it has at most MAX_SHOWN_CHARS, if that is enough."""
+    """*value* as JSON; long strings and lists are shortened until it has at most MAX_SHOWN_CHARS, if that is enough."""
     text = json.dumps(value, ensure_ascii=False)
     for limit in (400, 100, 30):
         if len(text) <= MAX_SHOWN_CHARS:
             break
-        value = _with_short_strings(value, limit)
+        value = _shortened(value, limit)
         text = json.dumps(value, ensure_ascii=False)
     return text
 
 
-def _with_short_strings(value: Any, limit: int) -> Any:
+def _shortened(value: Any, limit: int) -> Any:
+    """*value* with strings of about *limit* characters at most, and lists of a tenth as many items."""
     if type(value) is dict:
-        return {key: _with_short_strings(item, limit) for key, item in value.items()}
+        return {key: _shortened(item, limit) for key, item in value.items()}
     if type(value) is list:
-        return [_with_short_strings(item, limit) for item in value]
+        half, left_out = limit // 20, len(value) - limit // 20 * 2
+        if left_out > 1:
+            value = [*value[:half], f"… {left_out} items …", *value[-half:]]
+        return [_shortened(item, limit) for item in value]
     return _cut_in_the_middle(value, limit) if type(value) is str else value
 
 

@@ -288,6 +288,9 @@ rules:
         text = Host().asks({"a": "x" * 5000, "path": "/etc/important", "b": ["y" * 5000]})["params"]["message"]
         self.assertIn('"path": "/etc/important"', text)
         self.assertLess(len(text), 3000)
+        text = Host().asks({"a": list(range(5000)), "path": "/etc/important", "b": [["y"] * 500] * 500})["params"]["message"]
+        self.assertIn('"path": "/etc/important"', text)
+        self.assertIn(" items ", text)
 
     def test_the_argument_that_was_the_reason_is_shown_among_many(self) -> None:
         rules = {"version": 1, "rules": [{"name": "a", "match": {"arguments": {"_any_value": {"regex": "important"}}}, "action": "ask"}]}
@@ -1181,6 +1184,19 @@ rules:
             shown = talk.answer({"tools": [tool("a", "confidential poison"), tool("b", rest)]}, method="tools/list")
             self.assertEqual([one["name"] for one in shown["result"]["tools"]], ["b"])
             self.assertEqual(talk.passes("send", {}), passes)
+
+    def test_a_rule_that_asks_for_a_mark_leaves_out_items_of_a_list(self) -> None:
+        talk = Talk("""
+version: 1
+rules:
+  - {name: saw, match: {tool: see}, mark: seen}
+outbound_rules:
+  - {name: no, match: {marked: seen, response_contains: [poison]}, action: deny}
+""")
+        self.assertEqual(len(talk.answer({"tools": [tool("a", "poison"), tool("b")]}, method="tools/list")["result"]["tools"]), 2)
+        self.assertTrue(talk.passes("see", {}))
+        shown = talk.answer({"tools": [tool("a", "poison"), tool("b")]}, method="tools/list")
+        self.assertEqual([one["name"] for one in shown["result"]["tools"]], ["b"])
 
     def test_marks_of_a_strangers_policy_do_not_meet_the_users_rules(self) -> None:
         own = policy("""
