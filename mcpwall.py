@@ -11871,6 +11871,8 @@ class Session:
         """Effects of *data* from *peer*; b"" means that the peer has ended."""
         out = _Effects()
         self._sent.clear()
+        for ident in self._late(self._monotonic()) if self._held else ():
+            self._settle(ident, "timeout", out)
         for line in self._lines[peer].feed(data):
             if type(line) is bytes:
                 if line.strip(b" \t\r"):
@@ -11893,13 +11895,17 @@ class Session:
 
     def tick(self, now: float) -> list[Any]:
         """Effects of time going by: questions that nobody has answered in time. *now* is on the monotonic clock."""
-        late = [ident for ident, held in self._held.items() if now >= held.until]
-        return self._settled(late, "timeout")
+        return self._settled(self._late(now), "timeout")
+
+    def _late(self, now: float) -> list[Any]:
+        return [ident for ident, held in self._held.items() if now >= held.until]
 
     def answer(self, ident: str, answer: str) -> list[Any]:
         """Effects of a person's *answer* ("once", "session" or "deny") to the question of Waiting *ident*."""
         held = self._held.get(ident)
-        return self._settled([ident], answer if answer in _YES else "deny") if held is not None and held.how == "approve" else []
+        if held is None or held.how != "approve":
+            return []
+        return self._settled([ident], "timeout" if self._monotonic() >= held.until else answer if answer in _YES else "deny")
 
     def _settled(self, idents: Sequence[Any], answer: str) -> list[Any]:
         if not idents:

@@ -137,6 +137,22 @@ class Asking(unittest.TestCase):
         self.assertFalse(host.session.waiting)
         self.assertEqual(host.says(question, "allow once"), {"client": b"", "server": b""})      # too late
 
+    def test_an_answer_after_its_time_is_too_late_also_when_nobody_looked_at_the_clock(self) -> None:
+        for capabilities in (FORM, {}):
+            host = Host(capabilities=capabilities, desk=True)
+            out = host.call("send", {})
+            host.now += 121
+            if capabilities:
+                out = host.says(messages(out["client"])[-1], "allow once")
+            else:
+                out = host.take(host.session.answer(host.others[0].ident, "once"))
+            self.assertEqual(out["server"], b"")
+            self.assertIn("in time", messages(out["client"])[-1]["error"]["message"])
+        talk, asking = Talk(ASK), AskingByRetry()
+        asked = asking.asked(talk, asking.CALL)
+        talk.now += 121
+        self.assertEqual(talk.client(request("tools/call", asking.retry(asked, asking.CALL), 2))["server"], b"")
+
     def test_a_cancelled_call_asks_no_longer(self) -> None:
         host = Host()
         question = host.asks({}, 5)
