@@ -11369,6 +11369,11 @@ def text_pin(text: str) -> dict[str, str]:
             "text": text if len(text) <= MAX_PIN_CHARS else ""}
 
 
+def _forms_of(name: str) -> set[str]:
+    """How a tool's name may be read: case, separators and look-alike letters do not count."""
+    return {re.sub(r"[-_. ]+", "_", canonical_text(view.text)) for view in views(name)}
+
+
 def _hash_of(pin: Any) -> Any:
     return pin.get("hash") if type(pin) is dict else None
 
@@ -11505,7 +11510,7 @@ class Toolbox:
         return f"{refusal.rule or 'default_action'}: {refusal.why or refusal.message}" if refusal is not None else ""
 
     def _confusable(self, name: str) -> Iterator[ToolNote]:
-        for form in {re.sub(r"[-_. ]+", "_", canonical_text(view.text)) for view in views(name)}:
+        for form in _forms_of(name):
             other = self._forms.get(form, name)
             if other != name:
                 yield ToolNote(name, "flagged", f"looks like another tool of this server: {other}")
@@ -11532,10 +11537,12 @@ class Toolbox:
     def refusal(self, tool: str) -> Decision | None:
         """The refusal of any call of *tool* because of what the server has said of it, or has not said; None if there is none."""
         settings = self._settings
-        if settings.tool_pinning == "block" and (
-                tool in self._changed and not self._agreed(tool) or self._hashes and self._is_beyond(tool)):
+        why = ""
+        if settings.tool_pinning == "block":
+            why = self._how_changed(tool) or (_BEYOND if self._hashes and self._is_beyond(tool) else "")
+        if why:
             return Decision("deny", "settings.tool_pinning", "Blocked: this tool is not as the user knows it; "
-                            "he can look at it with: mcpwall approve", why=self._changed.get(tool, _BEYOND), lasting=False)
+                            "he can look at it with: mcpwall approve", why=why, lasting=False)
         if settings.read_only and tool not in self._read_only:
             return Decision("deny", "settings.read_only", "Blocked: only tools that the server declares read-only may be called",
                             why="the tool does not declare readOnlyHint: true", lasting=False)
@@ -11543,6 +11550,13 @@ class Toolbox:
             return Decision("deny", "settings.unlisted_tools", "Blocked: the server has not listed this tool",
                             why="no list of this server has named it", lasting=False)
         return None
+
+    def _how_changed(self, tool: str) -> str:
+        """How a tool has changed that waits for consent, else "". In another spelling, too: a server may not look as closely."""
+        names = {tool}
+        if self._changed and tool not in self._hashes:
+            names.update(self._forms[form] for form in _forms_of(tool) if form in self._forms)
+        return next((self._changed[name] for name in sorted(names) if name in self._changed and not self._agreed(name)), "")
 
     def _agreed(self, tool: str) -> bool:
         """Has the user agreed to the changed tool meanwhile?"""
@@ -12500,7 +12514,8 @@ class Session:
             else:
                 if decision.path:
                     reason = _cut_in_the_middle(_shown_json(found), MAX_SHOWN_CHARS)
-                    text = f"{pointer(decision.path)[:MAX_SHOWN_CHARS]}: {reason}; all of them: {text}"
+                    place = self.safe_text(pointer(decision.path), MAX_SHOWN_CHARS)
+                    text = f"{place}: {reason}; all of them: {text}"
         return printable(text, MAX_SHOWN_CHARS * 10)
 
     # -- altering answers

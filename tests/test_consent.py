@@ -750,6 +750,17 @@ class Pinning(unittest.TestCase):
                 waiting = talk.others[-1]
                 self.assertEqual((waiting.first, list(waiting.pins["tools"])), (False, ["a"]))
 
+    def test_a_changed_tool_is_refused_in_other_spellings_too(self) -> None:
+        store = self.known(tool("read_file"), tool("b"))
+        talk = self.talk(store)
+        self.listed(talk, tool("read_file", "evil"), tool("b"))
+        for name in ("read_file", "Read_File", "read-file", "re\u0430d_file", "\uff52ead_file", "read_\u200bfile"):
+            self.assertFalse(talk.passes(name, {}), name)
+        for name in ("b", "B", "other"):
+            self.assertTrue(talk.passes(name, {}), name)
+        store.kept["tools"]["read_file"] = mcpwall.tool_pin(tool("read_file", "evil"))
+        self.assertTrue(talk.passes("Read_File", {}))
+
     def test_the_order_of_members_is_no_change(self) -> None:
         store = self.known(tool("a", annotations={"x": 1, "y": 2}))
         turned = {key: value for key, value in reversed(list(tool("a", annotations={"y": 2, "x": 1}).items()))}
