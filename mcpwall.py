@@ -8025,7 +8025,7 @@ class _Search:
                     match = shape.regex.match(text, start - shape.back) or match
             else:
                 match = shape.regex.search(text, max(0, start - shape.back), min(len(text), end + 400))
-            if match and match.end() > start and self._accept(shape, match.start(), match.end()):
+            if match and match.start() < end and match.end() > start and self._accept(shape, match.start(), match.end()):
                 return int(match.end())
         return 0
 
@@ -8313,7 +8313,7 @@ _NAMED_KINDS = frozenset(("password", "client-secret", "api-key", "aws-secret-ke
 
 
 _PRE_TEST_SECONDS = 0.3     # of a pre-test that was given no budget
-_Readings = Callable[[str], Tuple[View, ...]]
+_Readings = Callable[[str], Any]         # -> (View, …)
 
 
 class SecretScanner:
@@ -11335,6 +11335,8 @@ def tool_pin(tool: Mapping[str, Any]) -> dict[str, str]:
 
 def text_pin(text: str) -> dict[str, str]:
     """The same for a text, such as the `instructions` of a server ("" when there are none)."""
+    if not text:                # most servers have none, and no start should wait for hashlib
+        return {"hash": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "text": ""}
     import hashlib
     return {"hash": hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(),
             "text": text if len(text) <= MAX_PIN_CHARS else ""}
@@ -12489,7 +12491,7 @@ class Session:
         if self._settings.mode == "monitor" and action not in ("allow", "log_only"):
             action, note = "log_only", f"monitor: would {decision.action}: {note or 'Blocked by policy'}"
         fields: dict[str, Any] = {
-            "ts": self._now(), "session": self._id, "seq": self._seq, "server": self.server_name,
+            "ts": self._now(), "session": self._id, "seq": self._seq, "server": self._quoted(self.server_name)[0],
             "direction": "outbound" if outbound else "inbound", "method": method,
             "tool": None if message.tool == UNKNOWN_TOOL else message.tool,
             "id": message.body.get("id"), "action": action, "rule": decision.rule, "message": note}
