@@ -11181,8 +11181,8 @@ class Wall:
         self.policy = policy
         self._candidates: dict[tuple[Any, ...], _Candidates] = {}
         self._apart = Wall(policy.apart) if policy.apart is not None else None
-        self._may_hide: bool = policy.settings.default_action == "deny" or any(
-            rule.action == "deny" and rule.always for rule in policy.rules) or self._apart is not None and self._apart._may_hide
+        self._may_hide: bool = any(rule.action == "deny" and rule.always for rule in policy.rules) \
+            or self._apart is not None and self._apart._may_hide
 
     def decide(self, message: Message, budget: Budget | None = None, memory: Memory | None = None) -> Decision:
         """The first rule that matches decides, else the default. Never raises: a fault while judging is a deny.
@@ -11233,7 +11233,10 @@ class Wall:
         return Decision(action, name, rule.message, findings, hit.path, hit.why, hit.view, hit.detail, rule.hint)
 
     def hides(self, tool: str, server: str) -> Decision | None:
-        """The refusal of every call of *tool*, whatever its arguments; None when some call of it may get through."""
+        """The refusal of *tool* by the first rule that can match it, if that refuses whatever the arguments; else None.
+
+        What no rule is about, and the default action denies, is not hidden: that is no judgement of the tool.
+        """
         if not self._may_hide:
             return None
         message = Message("client", "request", {}, "", "tools/call", tool, server)
@@ -11241,12 +11244,8 @@ class Wall:
         for rule in self._rules_for(message).rules:
             if rule.action == "deny" and rule.always:
                 decision = Decision("deny", rule.name, rule.message)
-            if rule.mark or rule.action == "deny" and not rule.always:
-                continue
-            break
-        else:
-            if self.policy.settings.default_action == "deny":
-                decision = Decision("deny", None, "no rule allows this")
+            if not rule.mark and (rule.action != "deny" or rule.always):
+                break
         if decision is None and self._apart is not None:
             guest = self._apart.hides(tool, server)
             return guest and self._stricter(Decision("allow"), guest)
