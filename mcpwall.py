@@ -51,6 +51,7 @@ import re
 import sys
 import threading
 import time
+from functools import lru_cache
 from typing import Any, Callable, Iterable, Iterator, Mapping, NamedTuple, Sequence, Tuple
 
 __version__ = "0.1.0"
@@ -3136,6 +3137,7 @@ def _path_segments(segments: Sequence[list[Any]]) -> list[list[_Piece] | None]:
 
 MAX_PATH_CHARS = 32_768     # no system opens a longer path; `/./././etc/shadow` is shortened first, as servers do
 _MAX_SPELLINGS = 24         # readings of one value; honest values have at most six
+MAX_LOOKS = 4096            # paths whose place on the disk is remembered while messages are judged together
 _MAX_LINKS = 64             # symbolic links followed in one path; Linux gives up after 40
 _PATH_BRACES = 512          # alternatives that the braces of one glob may make
 _NOWHERE = "/\0"            # what a path resolves to when nobody can open it: matches no glob, is under nothing
@@ -3219,20 +3221,7 @@ def resolve_path(path: str) -> str:
     if os.name == "nt":
         # realpath of a network path would send the user's password hash to that server
         return path if path.startswith("//") else _path_slashes(_path_windows_real(path))
-    if _O_PATH is not None:
-        real = _path_ask_kernel(path)
-        if real is not None:
-            return real
-        head, _, name = path.rpartition("/")    # most often: a new file in a directory that exists
-        if name not in ("", ".", ".."):
-            real = _path_ask_kernel(head or "/")
-            if real is not None:
-                path = (real if real != "/" else "") + "/" + name
-                try:
-                    os.readlink(path)
-                except (OSError, ValueError):
-                    return path
-    return _path_follow(path)
+    return (_path_ask_kernel(path) if _O_PATH is not None else None) or _path_follow(path)
 
 
 def _path_windows_real(path: str) -> str:
@@ -3281,6 +3270,56 @@ def _path_follow(path: str) -> str:
             done = [] if target[:1] == "/" else done[:-1]
             left += target.split("/")[::-1]
     return "/" + "/".join(done)
+
+
+class DiskLooks:
+    """*resolve* for messages that are judged together: the disk is asked once about each path until `forget`.
+
+    On Linux about each folder, too, and with the fewest system calls: most paths that do not exist lead through the
+    same folder that is not there. Where that was the last time (`_edge`) is asked first; it is never taken for granted.
+    """
+
+    def __init__(self, resolve: Callable[[str], str]) -> None:
+        self._ask = resolve
+        self._stepwise = resolve is resolve_path and _O_PATH is not None and os.access in os.supports_follow_symlinks
+        self._known: dict[str, str] = {}
+        self._gone: set[str] = set()            # of these it is known that nothing is there, not even a link
+        self._edge = ""
+
+    def forget(self) -> None:
+        """From now on, look anew."""
+        self._known.clear()
+        self._gone.clear()
+
+    def resolve(self, path: str) -> str:
+        """Where *path* leads, as `resolve_path` has it."""
+        real = self._known.get(path)
+        if real is None:
+            if len(self._known) > MAX_LOOKS:
+                self.forget()
+            stepwise = self._stepwise and path.count("/") < 64 and path == _path_normal("", path)
+            real = self._known[path] = self._look(path) if stepwise else self._ask(path)
+        return real
+
+    def _look(self, path: str) -> str:
+        edge = self._edge
+        if edge and path.startswith(edge) and path[len(edge):len(edge) + 1] == "/":
+            place = self.resolve(edge)
+            if edge in self._gone:
+                return place + path[len(edge):]
+        real = _path_ask_kernel(path) if path != edge else None
+        if real is not None:
+            return real
+        head, _, name = path.rpartition("/")
+        base = self.resolve(head or "/") if name and "\0" not in path else _NOWHERE
+        if base == _NOWHERE:
+            return _path_follow(path)
+        if head not in self._gone:
+            if os.access(path, os.F_OK, follow_symlinks=False):     # a link that leads nowhere, or the edge is back
+                return resolve_path(path)
+            self._edge = path
+        self._gone.add(path)
+        return (base if base != "/" else "") + "/" + name
 
 
 # -- spellings
@@ -3477,8 +3516,23 @@ def _path_shortened(text: str) -> str:
     return text[:at] + short[1:] if at or not absolute else short
 
 
-def _path_readings(value: str, ctx: PathContext) -> Iterator[tuple[str, tuple[str, ...], bool]]:
-    """Each reading of *value*: (without links followed, the places it leads to, is it surely a path)."""
+class PathReading(NamedTuple):
+    """One way to read a text as a path, found without a look at the disk.
+
+    *asks* are the paths whose links are to be followed, none for a name of another system or of the network; *sure*: is
+    this surely a path?
+    """
+    lexical: str
+    asks: tuple[str, ...]
+    sure: bool
+
+    def places(self, ctx: PathContext) -> tuple[str, ...]:
+        """Where it leads."""
+        return tuple(map(ctx.resolve, self.asks)) if self.asks else (self.lexical,)
+
+
+def path_readings(value: str, ctx: PathContext) -> Iterator[PathReading]:
+    """Each reading of *value*. A text too long to be a path of any system has none."""
     if len(value) > MAX_PATH_CHARS:
         value = _path_shortened(value)
         if len(value) > MAX_PATH_CHARS:
@@ -3491,13 +3545,12 @@ def _path_readings(value: str, ctx: PathContext) -> Iterator[tuple[str, tuple[st
         root, rest = _path_absolute(text, ctx)
         lexical = _path_normal(root, rest)
         if root and not ctx.windows or root == "//":
-            yield lexical, (lexical,), True     # a name of another system, or of the network: not looked up
+            yield PathReading(lexical, (), True)    # a name of another system, or of the network: not looked up
             continue
-        real = ctx.resolve(lexical)
-        places = (real,) if ".." not in rest else (real, ctx.resolve(root + rest))
-        yield lexical, places, text not in further or text[:1] == "/" or root != ""
+        asks = (lexical,) if ".." not in rest else (lexical, root + rest)
+        yield PathReading(lexical, asks, text not in further or text[:1] == "/" or root != "")
     if len(spellings) == _MAX_SPELLINGS:
-        yield _NOWHERE, (), True                # more readings than anybody needs: surely under nothing
+        yield PathReading(_NOWHERE, (), True)   # more readings than anybody needs: surely under nothing
 
 
 def canonical_paths(value: str, ctx: PathContext) -> tuple[str, ...]:
@@ -3505,19 +3558,22 @@ def canonical_paths(value: str, ctx: PathContext) -> tuple[str, ...]:
 
     Never raises. A text too long to be a path of any system has none.
     """
+    return tuple({name: None for reading in path_readings(value, ctx)
+                  for path in (reading.lexical, *reading.places(ctx)) for name in path_names(path, ctx)})
+
+
+def path_names(path: str, ctx: PathContext) -> tuple[str, ...]:
+    """A canonical *path* and the plain names of the same place."""
+    alias = _PATH_ALIAS.match(path)
+    if alias is None:
+        return (path,)
     found: dict[str, None] = {}
-    for lexical, places, _ in _path_readings(value, ctx):
-        for path in (lexical, *places):
-            if path not in found:
-                found[path] = None
-                while True:
-                    alias = _PATH_ALIAS.match(path)
-                    if alias is None:
-                        break
-                    path = _path_plain(alias, path[alias.end():], ctx)
-                    if path in found:
-                        break
-                    found[path] = None
+    while path not in found:
+        found[path] = None
+        alias = _PATH_ALIAS.match(path)
+        if alias is None:
+            break
+        path = _path_plain(alias, path[alias.end():], ctx)
     return tuple(found)
 
 
@@ -3544,11 +3600,11 @@ def is_under(value: Any, roots: Sequence[str], ctx: PathContext) -> bool:
     tops = _path_roots(roots, ctx)
     here = (_path_fold(ctx.resolve(ctx.cwd), ctx),)
     judged = False
-    for lexical, places, sure in _path_readings(value, ctx):
-        for place in places or (lexical,):
+    for reading in path_readings(value, ctx):
+        for place in reading.places(ctx):
             inside = _path_below(_path_fold(place, ctx), tops)
             # `~/x` as written is a file in the working directory: that reading counts only when it leads out of it
-            if not inside and (sure or not _path_below(_path_fold(place, ctx), here)):
+            if not inside and (reading.sure or not _path_below(_path_fold(place, ctx), here)):
                 return False
             judged = judged or inside
     return judged
@@ -3566,8 +3622,8 @@ def _path_roots(roots: Sequence[str], ctx: PathContext) -> tuple[str, ...]:
     return tuple({_path_fold(path, ctx): None for root in roots
                   if ctx.project is not None
                   or root.startswith(("/", "~", "$", "%", "\\", root[:1] + ":")) and "PROJECT_DIR" not in root
-                  for lexical, places, sure in _path_readings(root.replace("${PROJECT_DIR}", base.cwd), base) if sure
-                  for path in (lexical, *places)})
+                  for reading in path_readings(root.replace("${PROJECT_DIR}", base.cwd), base) if reading.sure
+                  for path in (reading.lexical, *reading.places(ctx))})
 
 
 def _path_below(path: str, tops: tuple[str, ...]) -> bool:
@@ -8957,7 +9013,7 @@ class Value(NamedTuple):
     number: bool = False
 
 
-_MEMORY_ENTRIES, _MEMORY_CHARS = 2048, 256     # what is remembered of paths: how many, and how long they may be
+_MEMORY_ENTRIES, _MEMORY_CHARS = 2048, 256     # what is remembered of texts: how many, and how long they may be
 
 
 class LatePathIndex:
@@ -8966,32 +9022,32 @@ class LatePathIndex:
     Calls name the same files again and again, so what depends on the text alone is remembered; links are not.
     """
 
-    def __init__(self, globs: Mapping[str, Sequence[str]]) -> None:
-        self._globs = globs
+    def __init__(self, globs: Mapping[str, Sequence[str]], context: PathContext) -> None:
+        self._globs, self._context = globs, context
         self._index: PathIndex | None = None
-        self._memory: dict[Any, Any] = {}
+        self._known_readings = lru_cache(_MEMORY_ENTRIES)(self._readings)
+        self._known_keys = lru_cache(_MEMORY_ENTRIES)(self._keys)
 
-    def matches(self, canonical: str, context: PathContext) -> Mapping[str, str]:
-        """As PathIndex.matches."""
-        found = self._memory.get(canonical)
-        if found is None:
-            if self._index is None:
-                self._index = PathIndex(self._globs)
-            found = self._remember(canonical, canonical, self._index.matches(canonical, context))
-        return found    # type: ignore[no-any-return]
+    def readings(self, text: str, name: str) -> Sequence[PathReading] | None:
+        """The ways to read *text* as a path; None when, as the argument *name*, it does not look like one."""
+        known = len(text) + len(name) <= _MEMORY_CHARS
+        return self._known_readings(text, name) if known else self._readings(text, name)
 
-    def looks_like_path(self, text: str, name: str) -> bool:
-        """As the function of that name."""
-        found = self._memory.get((text, name))
-        if found is None:
-            found = self._remember((text, name), text, looks_like_path(text, name))
-        return found    # type: ignore[no-any-return]
+    def hits(self, readings: Iterable[PathReading], context: PathContext) -> Iterator[str]:
+        """The lists of globs that a path hits, as written or with links followed (as *context* says now)."""
+        for reading in readings:
+            for path in {reading.lexical: None, **dict.fromkeys(reading.places(context))}:
+                yield from self._known_keys(path) if len(path) <= 2 * _MEMORY_CHARS else self._keys(path)
 
-    def _remember(self, key: Any, text: str, found: Any) -> Any:
-        if len(text) <= _MEMORY_CHARS:
-            if len(self._memory) >= _MEMORY_ENTRIES:
-                self._memory.clear()
-            self._memory[key] = found
+    def _readings(self, text: str, name: str) -> Sequence[PathReading] | None:
+        return tuple(path_readings(text, self._context)) if looks_like_path(text, name) else None
+
+    def _keys(self, path: str) -> Mapping[str, str]:
+        if self._index is None:
+            self._index = PathIndex(self._globs)
+        found: dict[str, str] = {}
+        for name in path_names(path, self._context):
+            found.update(self._index.matches(name, self._context))
         return found
 
 
@@ -9199,16 +9255,18 @@ class Subject:
             for number, value in enumerate(self.argument_values(skip, True)):
                 if number % 1000 == 999:
                     self.budget.check()
-                if index.looks_like_path(value.text, value.name):
-                    self.budget.check()
-                    for view in self.readings(value.text):
-                        for canonical in canonical_paths(view.text, context):
-                            for key in index.matches(canonical, context):
-                                found.setdefault(key, Hit(value.path, "", view.name))
+                readings = index.readings(value.text, value.name)
+                if readings is None:
+                    continue
+                self.budget.check()
+                for key in index.hits(readings, context):
+                    found.setdefault(key, Hit(value.path, "", "raw"))
+                for view in self.readings(value.text)[1:] if self.viewed else ():
+                    for key in index.hits(path_readings(view.text, context), context):
+                        found.setdefault(key, Hit(value.path, "", view.name))
             for where, word in self.commands(frozenset()).paths:
-                for canonical in canonical_paths(word, context):
-                    for key in index.matches(canonical, context):
-                        found.setdefault(key, Hit(where, "", "command"))
+                for key in index.hits(path_readings(word, context), context):
+                    found.setdefault(key, Hit(where, "", "command"))
         return found
 
 
@@ -9418,6 +9476,11 @@ class Policy(NamedTuple):
     def is_sensitive(self, path: str) -> bool:
         """Is this canonical path one of the built-in sensitive files, whatever the rules say about it?"""
         return bool(sensitive_index().matches(path, self.paths))
+
+    def with_looks(self, resolve: Callable[[str], str]) -> Policy:
+        """The same policy, with *resolve* for its looks at the disk."""
+        return self._replace(paths=self.paths._replace(resolve=resolve),
+                             apart=None if self.apart is None else self.apart.with_looks(resolve))
 
 
 class PolicyLayer(NamedTuple):
@@ -10175,7 +10238,7 @@ def compile_policy(layers: Sequence[PolicyLayer], context: PathContext, source: 
         rules=tuple(rule for compiler in compilers for rule in compiler.rules("rules", False)),
         outbound_rules=tuple(rule for compiler in compilers for rule in compiler.rules("outbound_rules", True)),
         scanner=SecretScanner(BUILTIN_KINDS if bases or not patterns else (), patterns),
-        paths=context, path_index=LatePathIndex(index), source=source,
+        paths=context, path_index=LatePathIndex(index, context), source=source,
         warnings=tuple(_policy_warnings(every, settings)))
 
 
@@ -10425,7 +10488,7 @@ BUILTIN_NAMES = ("default", "local-dev", "company-laptop", "strict", "filesystem
                  "postgres", "sqlite", "docker", "kubernetes", "slack")
 
 _builtin_layers: dict[str, PolicyLayer] = {}
-_sensitive_index: LatePathIndex | None = None
+_sensitive_index: PathIndex | None = None
 
 
 def builtin_summary(name: str) -> str:
@@ -10470,11 +10533,11 @@ def builtin_policy(name: str = "default", context: PathContext | None = None) ->
     return compile_policy([builtin_layer(name)], context or default_path_context(), f"built-in {name}")
 
 
-def sensitive_index() -> LatePathIndex:
+def sensitive_index() -> PathIndex:
     """The built-in sensitive files, whatever policy is in force: what commands must not send away."""
     global _sensitive_index
     if _sensitive_index is None:
-        _sensitive_index = LatePathIndex(SENSITIVE_FILES)
+        _sensitive_index = PathIndex(SENSITIVE_FILES)
     return _sensitive_index
 
 
@@ -10765,7 +10828,8 @@ class Session:
 
     def __init__(self, wall: Wall, server_name: str = "", clock: Callable[[], float] = time.time,
                  session_id: str | None = None) -> None:
-        self.wall = wall
+        self._looks = DiskLooks(wall.policy.paths.resolve)
+        self.wall = Wall(wall.policy.with_looks(self._looks.resolve))
         self.server_name = server_name
         self._clock = clock
         self._id = session_id or os.urandom(4).hex()
@@ -10792,6 +10856,7 @@ class Session:
         """Effects of *data* from *peer*; b"" means that the peer has ended."""
         out = _Effects()
         self._sent.clear()
+        self._looks.forget()        # one look at each path is enough for lines that go on together
         for line in self._lines[peer].feed(data):
             if type(line) is bytes:
                 if line.strip(b" \t\r"):
