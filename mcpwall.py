@@ -8990,10 +8990,10 @@ def _listed_blocks(value: Any) -> list[dict[str, Any]]:
     return [one for one in (value if type(value) is list else [value]) if type(one) is dict]
 
 
-def judged_texts(message: Message) -> list[str]:
+def judged_texts(message: Message, opaque: _Opaque | None = None) -> list[str]:
     """Every string of the message's body in document order, as `strings_of` gives them; what is opaque is empty."""
     texts: list[str] = []
-    opaque = _Opaque(message)
+    opaque = opaque or _Opaque(message)
     for key, value in message.body.items():     # the envelope's own strings keep their places, but are not looked into
         texts.append(key)
         kind = type(value)
@@ -9028,19 +9028,28 @@ class LatePathIndex:
         self._known_readings = lru_cache(_MEMORY_ENTRIES)(self._readings)
         self._known_keys = lru_cache(_MEMORY_ENTRIES)(self._keys)
 
-    def readings(self, text: str, name: str) -> Sequence[PathReading] | None:
-        """The ways to read *text* as a path; None when, as the argument *name*, it does not look like one."""
-        known = len(text) + len(name) <= _MEMORY_CHARS
-        return self._known_readings(text, name) if known else self._readings(text, name)
+    def readings(self, text: str, name: str, budget: Budget) -> Sequence[tuple[str, PathReading]]:
+        """(view, how to read *text* in it as a path); none when, as the argument *name*, it does not look like one."""
+        if len(text) + len(name) <= _MEMORY_CHARS:
+            return self._known_readings(text, name)
+        return self._readings(text, name, budget)
 
-    def hits(self, readings: Iterable[PathReading], context: PathContext) -> Iterator[str]:
+    def hits(self, reading: PathReading, context: PathContext) -> Iterable[str]:
         """The lists of globs that a path hits, as written or with links followed (as *context* says now)."""
-        for reading in readings:
-            for path in {reading.lexical: None, **dict.fromkeys(reading.places(context))}:
-                yield from self._known_keys(path) if len(path) <= 2 * _MEMORY_CHARS else self._keys(path)
+        found = self.keys(reading.lexical)
+        for place in reading.places(context):
+            if place != reading.lexical:
+                found = {**found, **self.keys(place)}
+        return found
 
-    def _readings(self, text: str, name: str) -> Sequence[PathReading] | None:
-        return tuple(path_readings(text, self._context)) if looks_like_path(text, name) else None
+    def keys(self, path: str) -> Mapping[str, str]:
+        """As PathIndex.matches, for a path and its other names."""
+        return self._known_keys(path) if len(path) <= 2 * _MEMORY_CHARS else self._keys(path)
+
+    def _readings(self, text: str, name: str, budget: Budget | None = None) -> Sequence[tuple[str, PathReading]]:
+        if not looks_like_path(text, name):
+            return ()
+        return [(view.name, reading) for view in views(text, budget) for reading in path_readings(view.text, self._context)]
 
     def _keys(self, path: str) -> Mapping[str, str]:
         if self._index is None:
@@ -9065,7 +9074,8 @@ class Subject:
     def __init__(self, message: Message, policy: Policy, budget: Budget | None = None) -> None:
         self.message, self.policy = message, policy
         self._budget = budget
-        self.texts = judged_texts(message)
+        self._opaque = _Opaque(message)
+        self.texts = judged_texts(message, self._opaque)
         self.blob = "\0".join(self.texts)
         self._derived: dict[Any, Any] = {}
 
@@ -9208,20 +9218,26 @@ class Subject:
         if found is None:
             found = self._derived["values", skip] = []
             body = {key: value for key, value in self.message.body.items() if key not in ("jsonrpc", "id", "method")}
-            _walk_values(body, "", (), skip, _Opaque(self.message), found)
+            leaves: list[_Leaf] = []
+            _walk_values(body, "", (), skip, self._opaque, leaves)
+            found += (Value(text, name, (*parent, step), number) for text, name, parent, step, number in leaves)
         return found
 
     def argument_values(self, skip: frozenset[str], paths: bool = False) -> list[Value]:
         """The same of the arguments alone, without `_meta`; for *paths* no numbers, but members named like paths."""
         found: list[Value] | None = self._derived.get(("arguments", skip, paths))
         if found is None:
-            found = self._derived["arguments", skip, paths] = []
-            opaque = _Opaque(self.message)
-            for base, root in self.roots():
-                if type(root) is dict or type(root) is list:
-                    _walk_values(root, str(base[-1]), base, skip, opaque, found, paths)
-                elif type(root) is str:
-                    found.append(Value(root, "", base))
+            found = self._derived["arguments", skip, paths] = [
+                Value(text, name, (*parent, step), number) for text, name, parent, step, number in self._leaves(skip, paths)]
+        return found
+
+    def _leaves(self, skip: frozenset[str], paths: bool) -> list[_Leaf]:
+        found: list[_Leaf] = []
+        for base, root in self.roots():
+            if type(root) is dict or type(root) is list:
+                _walk_values(root, str(base[-1]), base, skip, self._opaque, found, paths)
+            elif type(root) is str:
+                found.append((root, "", base[:-1], base[-1], False))
         return found
 
     # -- paths and commands
@@ -9234,6 +9250,9 @@ class Subject:
             message = self.message
             if message.peer == "client" and message.tool is not None:
                 for base, root in self.roots():
+                    if type(root) is dict and len(message.text) < _SMALL_CHARS and _CONTAINERS.isdisjoint(
+                            map(type, root.values())) and _are_no_commands(message.tool, tuple(root)):
+                        continue
                     for command in commands_in(message.tool, root):
                         if not skip.intersection(command.path):
                             facts.add(base + command.path, self.judge_command(command))
@@ -9252,21 +9271,18 @@ class Subject:
             index, context = self.policy.path_index, self.policy.paths
             if skip is QUOTED_KEYS and self.message.tool and _reading_tool.search(self.message.tool):
                 skip = frozenset()      # whatever its arguments are called, they say what to read
-            for number, value in enumerate(self.argument_values(skip, True)):
+            budget = self.budget
+            for number, (text, name, parent, step, _) in enumerate(self._leaves(skip, True)):
                 if number % 1000 == 999:
-                    self.budget.check()
-                readings = index.readings(value.text, value.name)
-                if readings is None:
-                    continue
-                self.budget.check()
-                for key in index.hits(readings, context):
-                    found.setdefault(key, Hit(value.path, "", "raw"))
-                for view in self.readings(value.text)[1:] if self.viewed else ():
-                    for key in index.hits(path_readings(view.text, context), context):
-                        found.setdefault(key, Hit(value.path, "", view.name))
+                    budget.check()
+                for view, reading in index.readings(text, name, budget):
+                    budget.check()
+                    for key in index.hits(reading, context):
+                        found.setdefault(key, Hit(parent + (step,), "", view))
             for where, word in self.commands(frozenset()).paths:
-                for key in index.hits(path_readings(word, context), context):
-                    found.setdefault(key, Hit(where, "", "command"))
+                for reading in path_readings(word, context):
+                    for key in index.hits(reading, context):
+                        found.setdefault(key, Hit(where, "", "command"))
         return found
 
 
@@ -9289,20 +9305,33 @@ class _Commands:
 _reading_tool = lazy_regex(r"(?i)(^|[^a-z])(read|open|cat|view|load|stat|head|tail|download|get_?file)")
 
 
+_SMALL_CHARS = 4096         # of a message: the names of its arguments may be remembered
+_CONTAINERS: frozenset[Any] = frozenset((dict, list))
+
+
+@lru_cache(1024)
+def _are_no_commands(tool: str, names: tuple[str, ...]) -> bool:
+    """Would a call of *tool* with these arguments hold no command, whatever strings and numbers they are?"""
+    return not commands_in(tool, dict.fromkeys(names, "a text"))
+
+
+_Leaf = Tuple[str, str, Tuple[Any, ...], Any, bool]     # a Value with its path in two: (text, name, parent, step, number)
+
+
 def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[str], opaque: _Opaque,
-                 found: list[Value], paths: bool = False) -> None:
+                 found: list[_Leaf], paths: bool = False) -> None:
     """Under QUOTED_KEYS only texts are passed over, not what an object there holds; under other names everything."""
     if type(node) is dict:
         for key, value in node.items():
             kind = type(value)
             if paths and ("/" in key or "\\" in key):
-                found.append(Value(key, "", path + (key,)))
+                found.append((key, "", path, key, False))
             if kind is str:
                 if key not in skip and not (key in _OPAQUE_NAMES and opaque(node, key)):
-                    found.append(Value(value, key, path + (key,)))
-            elif not paths and (kind is int or kind is float):
-                if key not in skip:
-                    found.append(Value(number_text(value), key, path + (key,), True))
+                    found.append((value, key, path, key, False))
+            elif kind is int or kind is float:
+                if not paths and key not in skip:
+                    found.append((number_text(value), key, path, key, True))
             elif (kind is dict or kind is list) and (key not in skip or skip is QUOTED_KEYS):
                 _walk_values(value, key, path + (key,), skip, opaque, found, paths)
     elif type(node) is list:
@@ -9312,9 +9341,9 @@ def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[st
                 _walk_values(value, name, path + (index,), skip, opaque, found, paths)
             elif name not in skip:
                 if kind is str:
-                    found.append(Value(value, name, path + (index,)))
+                    found.append((value, name, path, index, False))
                 elif not paths and (kind is int or kind is float):
-                    found.append(Value(number_text(value), name, path + (index,), True))
+                    found.append((number_text(value), name, path, index, True))
 
 
 def _walk_names(node: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], str]]:
