@@ -280,6 +280,9 @@ def _collect_names(node: Any, name: str, names: list[str | None]) -> None:
                 _collect_names(value, name, names)
 
 
+_compact = json.JSONEncoder(separators=(",", ":")).encode     # what we write ourselves
+
+
 def path_of(value: Any, ordinal: int) -> tuple[Any, ...]:
     """The path (member names and indices) to the string that stands at *ordinal* in `strings_of(value)`."""
     count = -1
@@ -10751,10 +10754,25 @@ class Close(NamedTuple):
     peer: str
 
 
+class Told(NamedTuple):
+    """What people are told of a decision; most messages of a session have few of these between them."""
+    action: str
+    direction: str
+    method: str | None
+    tool: str | None
+    rule: str | None
+    message: str | None
+
+
 class Record(NamedTuple):
-    """One audit record: *fields* for people, *line* the same as one line of JSON."""
-    fields: dict[str, Any]
+    """One audit record: *line* is one line of JSON."""
     line: str
+    told: Told
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The record as data."""
+        return json.loads(self.line)    # type: ignore[no-any-return]
 
 
 class Note(NamedTuple):
@@ -10872,11 +10890,12 @@ class Session:
         self._tasks: dict[str, Pending] = {}
         self._budget = Budget(JUDGE_SECONDS)        # of the line at hand, shared by the items of a batch
         self._seq = 0
-        self._second = -1
+        self._moment = -1           # of the last record, in milliseconds, and as it is written
         self._stamp = ""
         self._stray_key = False
-        self._safe_names: dict[str | None, tuple[str | None, str]] = {}
-        self._sent: list[tuple[Any, Pending]] = []
+        self._safe_names: dict[str, str] = {}
+        self._recorded: dict[Any, tuple[Told, str, str]] = {}       # what records have in common, see `_record`
+        self._sent: list[tuple[Any, str | None]] = []
         self._salt = os.urandom(16)
 
     # -- bytes in, effects out
@@ -10907,17 +10926,18 @@ class Session:
         out = _Effects()
         pending = self._pending["client"]
         decision = Decision("deny", None, "Blocked: the audit log cannot be written")
-        for ident, waiting in self._sent:
+        for ident, method in self._sent:
             pending.pop(ident, None)
-            out.lines["client"].append(self._refusal(ident, waiting.method, decision).encode())
+            out.lines["client"].append(self._refusal(ident, method, decision).encode())
         if not self._sent:
             return list(effects)
         withheld = {ident for ident, _ in self._sent}
         kept: list[Any] = []
         for effect in effects:
-            if isinstance(effect, Record) and effect.fields["direction"] == "inbound" and effect.fields["id"] in withheld:
-                fields = {**effect.fields, "action": "deny", "rule": None, "message": decision.message}
-                effect = Record(fields, json.dumps(fields, separators=(",", ":")))
+            if isinstance(effect, Record) and effect.told.direction == "inbound" and effect.fields["id"] in withheld:
+                told = effect.told._replace(action="deny", rule=None, message=decision.message)
+                fields = {**effect.fields, "action": told.action, "rule": told.rule, "message": told.message}
+                effect = Record(_compact(fields), told)
             if not (isinstance(effect, Send) and effect.peer == "server"):
                 kept.append(effect)
         return kept + out.result()
@@ -10972,7 +10992,7 @@ class Session:
             waiting = _NOBODY
             method = body["method"]
             tool = self._tool_of(method, body)
-        message = Message(peer, kind, body, text, method, tool, self.server_name)
+        message = tuple.__new__(Message, (peer, kind, body, text, method, tool, self.server_name))
         if kind == "request" and len(self._pending[peer]) >= MAX_PENDING:
             decision = Decision("deny", None, f"Blocked: {MAX_PENDING} requests already wait for an answer")
         else:
@@ -10997,7 +11017,7 @@ class Session:
 
     def _client_verdict(self, message: Message, decision: Decision, action: str) -> _Verdict:
         if action != "deny":
-            return _Verdict(message.text, None)
+            return tuple.__new__(_Verdict, (message.text, None))
         if message.kind == "notification":
             return _Verdict(None, None)
         if message.kind == "request":
@@ -11010,7 +11030,7 @@ class Session:
         if action == "strip":
             return _Verdict(self._stripped(message), None)
         if action != "deny":
-            return _Verdict(message.text, None)
+            return tuple.__new__(_Verdict, (message.text, None))
         if message.kind == "notification":
             return _Verdict(None, None)
         if message.kind == "request":
@@ -11049,15 +11069,15 @@ class Session:
         body, method = message.body, message.method
         if message.kind == "request":
             waiting = self._waiting(message)
-            pending = self._pending[message.peer]
+            pending, cancelled = self._pending[message.peer], self._cancelled[message.peer]
             ident = body["id"]
             for other in (ident, _loosely_equal(ident)):
-                if other in pending or other in self._cancelled[message.peer]:   # nobody knows which one an answer is for
+                if other in pending or other in cancelled:      # nobody knows which one an answer is for
                     pending[other] = waiting = _NOBODY
-                    self._cancelled[message.peer].pop(other, None)
+                    cancelled.pop(other, None)
             pending[ident] = waiting
             if message.peer == "client":
-                self._sent.append((ident, Pending(method, message.tool)))
+                self._sent.append((ident, method))
         elif message.kind == "response":
             if type(body.get("result")) is dict:
                 self._remember_task(body["result"], answered)
@@ -11076,8 +11096,8 @@ class Session:
 
     def _waiting(self, message: Message) -> Pending:
         params = message.body.get("params")
-        if type(params) is not dict:
-            return Pending(message.method, message.tool)
+        if type(params) is not dict or "_meta" not in params and "taskId" not in params:
+            return tuple.__new__(Pending, (message.method, message.tool, None, None))
         meta, task = params.get("_meta"), params.get("taskId")
         token = meta.get("progressToken") if type(meta) is dict else None
         known = isinstance(task, str) and message.method is not None and message.method.startswith("tasks/")
@@ -11116,10 +11136,8 @@ class Session:
             text += " (this needs approval, and nobody can be asked)"
         if method == "tools/call" and self._settings.deny_as == "result":
             result = {"content": [{"type": "text", "text": text}], "isError": True}
-            return json.dumps({"jsonrpc": "2.0", "id": ident, "result": result}, separators=(",", ":"))
-        about = {"rule": decision.rule, "action": decision.action}
-        error = {"code": -32600, "message": text, "data": {"mcpwall": about}}
-        return json.dumps({"jsonrpc": "2.0", "id": ident, "error": error}, separators=(",", ":"))
+            return _compact({"jsonrpc": "2.0", "id": ident, "result": result})
+        return _compact({"jsonrpc": "2.0", "id": ident, "error": _error_object(text, decision)})
 
     def _blocked(self, message: Message, decision: Decision) -> str | None:
         """What the client gets in place of a refused response."""
@@ -11131,13 +11149,11 @@ class Session:
                 shown: dict[str, Any] = {"content": [{"type": "text", "text": text}], "isError": True}
                 if "resultType" in result:
                     shown["resultType"] = "complete"
-                return json.dumps({"jsonrpc": "2.0", "id": body["id"], "result": shown}, separators=(",", ":"))
+                return _compact({"jsonrpc": "2.0", "id": body["id"], "result": shown})
             kept = self._without_items(message, result)
             if kept is not None:
                 return kept
-        about = {"rule": decision.rule, "action": decision.action}
-        error = {"code": -32600, "message": text, "data": {"mcpwall": about}}
-        return json.dumps({"jsonrpc": "2.0", "id": body["id"], "error": error}, separators=(",", ":"))
+        return _compact({"jsonrpc": "2.0", "id": body["id"], "error": _error_object(text, decision)})
 
     def _without_items(self, message: Message, result: dict[str, Any]) -> str | None:
         """A list result without the items that a rule refuses; None when that does not make it acceptable."""
@@ -11181,7 +11197,7 @@ class Session:
         if peer == "client":
             error = {"code": fault.code, "message": f"[mcpwall] {decision.message}"}
             answer = {"jsonrpc": "2.0", "id": ident, "error": error}
-            out.lines["client"].append(json.dumps(answer, separators=(",", ":")).encode())
+            out.lines["client"].append(_compact(answer).encode())
         elif not line.lstrip().startswith((b"{", b"[")):
             out.notes.append(Note("server printed: " + self._without_secrets(line[:MAX_STRAY_CHARS * 4])))
         else:
@@ -11226,66 +11242,61 @@ class Session:
 
     def _record(self, message: Message, decision: Decision, size: int, out: _Effects) -> None:
         """One record for one judged message, with nothing in it that is a secret."""
-        outbound = message.peer == "server"
-        if message.kind == "unreadable":
-            method: str | None = None
-        else:
-            method = "response" if message.kind == "response" else message.method
+        shared = (message.peer, message.kind, message.method, message.tool, decision.action, decision.rule, decision.message)
+        known = self._recorded.get(shared)
+        if known is None:
+            if len(self._recorded) >= 1000:
+                self._recorded.clear()
+            known = self._recorded[shared] = self._in_common(message, decision)
+        told, head, tail = known
+        ident = message.body.get("id")
+        if type(ident) is not int:
+            ident = "null" if ident is None else json.dumps(self.safe_text(ident))
+        if decision.findings or decision.action != "allow" or self._settings.log_args != "none":
+            tail += self._details(message, decision)
+        moment = int(self._clock() * 1000)
+        if moment != self._moment:
+            self._moment = moment
+            self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(moment // 1000)) + f"{moment % 1000:03d}"
         self._seq += 1
+        line = f'{{"ts":"{self._stamp}Z","session":"{self._id}","seq":{self._seq},{head}{ident}{tail},"bytes":{size}}}'
+        out.records.append(tuple.__new__(Record, (line, told)))
+
+    def _in_common(self, message: Message, decision: Decision) -> tuple[Told, str, str]:
+        """What the records of like messages have in common: for people, and as JSON before and after the id."""
         action, note = decision.action, decision.message or None
         if self._settings.mode == "monitor" and action not in ("allow", "log_only"):
             action, note = "log_only", f"monitor: would {decision.action}: {note or 'Blocked by policy'}"
-        fields: dict[str, Any] = {
-            "ts": self._now(), "session": self._id, "seq": self._seq, "server": self.server_name,
-            "direction": "outbound" if outbound else "inbound", "method": method,
-            "tool": None if message.tool == UNKNOWN_TOOL else message.tool,
-            "id": message.body.get("id"), "action": action, "rule": decision.rule, "message": note}
-        if not decision.findings and decision.action == "allow" and self._settings.log_args == "none":
-            out.records.append(Record(fields, self._plain_line(fields, size)))
-            return
-        for key in ("method", "tool", "id"):
-            if isinstance(fields[key], str):
-                fields[key] = self.safe_text(fields[key])
-        if not outbound:
+        method = None if message.kind == "unreadable" else "response" if message.kind == "response" else message.method
+        tool = None if message.tool == UNKNOWN_TOOL else message.tool
+        told = Told(action, "outbound" if message.peer == "server" else "inbound",
+                    *(None if name is None else self.safe_text(name) for name in (method, tool, decision.rule, note)))
+        shown = told._asdict()
+        head = _compact({"server": self.safe_text(self.server_name), **dict(list(shown.items())[1:4])})
+        tail = _compact({key: shown[key] for key in ("action", "rule", "message")})
+        return told, head[1:-1] + ',"id":', "," + tail[1:-1]
+
+    def _details(self, message: Message, decision: Decision) -> str:
+        """What only some records have, as JSON members, each after a comma."""
+        fields: dict[str, Any] = {}
+        if message.peer == "client":
             self._add_arguments(fields, message, decision)
         if decision.findings:
             fields["findings"] = self._described(message, decision.findings)
             fields["redacted_patterns"] = sorted({finding.pattern for finding in decision.findings})
         if decision.view not in ("", "raw"):
             fields["view"] = decision.view
-        fields["bytes"] = size
-        out.records.append(Record(fields, json.dumps(fields, separators=(",", ":"))))
+        return "," + _compact(fields)[1:-1] if fields else ""
 
-    def _plain_line(self, fields: dict[str, Any], size: int) -> str:
-        """The record of an allowed message as JSON, written by hand: there are many of them."""
-        ident = fields["id"]
-        if type(ident) is str:
-            fields["id"] = self.safe_text(ident)
-            ident = json.dumps(fields["id"])
-        fields["method"], method = self._quoted(fields["method"])
-        fields["tool"], tool = self._quoted(fields["tool"])
-        rule, note = self._quoted(fields["rule"])[1], self._quoted(fields["message"])[1]
-        fields["bytes"] = size
-        return (f'{{"ts":"{fields["ts"]}","session":"{self._id}","seq":{self._seq},"server":{self._quoted(self.server_name)[1]},'
-                f'"direction":"{fields["direction"]}","method":{method},"tool":{tool},'
-                f'"id":{"null" if ident is None else ident},"action":"allow","rule":{rule},"message":{note},"bytes":{size}}}')
-
-    def _now(self) -> str:
-        now = self._clock()
-        second = int(now)
-        if second != self._second:
-            self._second = second
-            self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
-        return f"{self._stamp}{int((now - second) * 1000):03d}Z"
-
-    def _quoted(self, name: str | None) -> tuple[str | None, str]:
-        """A method, tool or rule name for the log, without secrets, and the same as JSON. Remembered: names come again."""
+    def _safe_name(self, name: str) -> str:
+        """An argument's pointer for the log, without secrets. Remembered: names come again."""
         found = self._safe_names.get(name)
         if found is None:
-            if len(self._safe_names) >= 1000:
-                self._safe_names.clear()
-            safe = None if name is None else self.safe_text(name)
-            found = self._safe_names[name] = (safe, json.dumps(safe))
+            found = self.safe_text(name)
+            if len(name) <= MAX_NAME_CHARS:
+                if len(self._safe_names) >= 1000:
+                    self._safe_names.clear()
+                self._safe_names[name] = found
         return found
 
     def safe_text(self, text: str, limit: int = 1000) -> str:
@@ -11304,7 +11315,7 @@ class Session:
         if decision.action in ("deny", "ask"):
             fields["args"] = "[REDACTED]"
             if decision.path:
-                fields["argument"] = self.safe_text(pointer(decision.path))
+                fields["argument"] = self._safe_name(pointer(decision.path))
         elif self._settings.log_args == "full" and message.kind == "request" and message.tool is not None:
             findings = Subject(message, self.wall.policy).findings
             spans = [span for finding in findings for span in finding.spans]
@@ -11326,6 +11337,10 @@ class Session:
                 entry["hash"] = hashlib.sha256(self._salt + text.encode("utf-8", "replace")).hexdigest()[:16]
             described.append(entry)
         return described
+
+
+def _error_object(text: str, decision: Decision) -> dict[str, Any]:
+    return {"code": -32600, "message": text, "data": {"mcpwall": {"rule": decision.rule, "action": decision.action}}}
 
 
 def _finite(lexeme: str) -> Any:
@@ -11762,17 +11777,18 @@ _log_write = os.write if os.name == "posix" else _log_write_locked
 
 def format_decision(fields: Mapping[str, Any], colour: bool, now: float) -> str:
     """The stderr line of an audit record: `[12:00:00] DENY tools/call read_file [rule] - message`."""
-    return f"[{time.strftime('%H:%M:%S', time.localtime(now))}] {_decision_text(fields, colour)}"
+    told = Told(*(fields.get(name) for name in Told._fields))   # type: ignore[arg-type]
+    return f"[{time.strftime('%H:%M:%S', time.localtime(now))}] {_decision_text(told, colour)}"
 
 
-def _decision_text(fields: Mapping[str, Any], colour: bool) -> str:
-    word, code, _ = _WORDS.get(fields["action"], (fields["action"].upper(), 31, 2))
-    words = ["outbound"] if fields.get("direction") == "outbound" else []
-    words += [fields[key] for key in ("method", "tool") if fields.get(key)]
-    if fields.get("rule"):
-        words.append(f"[{fields['rule']}]")
-    if fields.get("message"):
-        words.append(f"- {fields['message']}")
+def _decision_text(told: Told, colour: bool) -> str:
+    word, code, _ = _WORDS.get(told.action, (told.action.upper(), 31, 2))
+    words = ["outbound"] if told.direction == "outbound" else []
+    words += [name for name in (told.method, told.tool) if name]
+    if told.rule:
+        words.append(f"[{told.rule}]")
+    if told.message:
+        words.append(f"- {told.message}")
     return " ".join([f"\x1b[{code}m{word}\x1b[0m" if colour else word, printable(" ".join(words), 1000)])
 
 
@@ -11802,7 +11818,7 @@ class Reporter:
             self._fd = -1 if terminal else stream.fileno()
         except (AttributeError, OSError, ValueError):
             self._fd = -1
-        self._texts: dict[Any, str] = {}    # decisions without the time: the same ones come again
+        self._texts: dict[Told, str] = {}    # decisions without the time: the same ones come again
         self._second, self._stamp = -1, ""
         self._guard = threading.Lock()      # for the queue
         self._lines: list[str] = []
@@ -11811,23 +11827,25 @@ class Reporter:
         self._bell.acquire()
         self._started = self._busy = self._hurry = False
 
-    def decisions(self, records: Iterable[Mapping[str, Any]]) -> None:
-        """Queue the lines of the audit *records* whose action reaches the level."""
-        lines = []
-        for fields in records:
-            action = fields["action"]
-            if _WORDS.get(action, ("", 0, 2))[2] < self._least:
-                continue
-            key = (action, fields["direction"], fields["method"], fields["tool"], fields["rule"],
-                   fields["message"])
-            text = self._texts.get(key)
-            if text is None:
-                if len(self._texts) >= 500:
-                    self._texts.clear()
-                text = self._texts[key] = _decision_text(fields, self.colour)
-            lines.append(text)
+    def decisions(self, told: Iterable[Told]) -> None:
+        """Queue the lines of the decisions whose action reaches the level."""
+        lines, last, text = [], None, ""
+        for one in told:
+            if one is not last:
+                last = one
+                text = self._text(one) if _WORDS.get(one.action, ("", 0, 2))[2] >= self._least else ""
+            if text:
+                lines.append(text)
         if lines:
             self._put(lines)
+
+    def _text(self, told: Told) -> str:
+        text = self._texts.get(told)
+        if text is None:
+            if len(self._texts) >= 500:
+                self._texts.clear()
+            text = self._texts[told] = _decision_text(told, self.colour)
+        return text
 
     def say(self, level: str, text: str) -> None:
         """Queue one line of our own, such as a warning."""
@@ -11848,7 +11866,7 @@ class Reporter:
         if second != self._second:
             self._stamp = time.strftime("[%H:%M:%S] ", time.localtime(second))
             self._second = second
-        text = "".join([f"{self._stamp}{line}\n" for line in lines])
+        text = self._stamp + f"\n{self._stamp}".join(lines) + "\n"
         with self._guard:
             if self._chars + len(text) > _STDERR_QUEUE_CHARS:
                 self._dropped += len(lines)
@@ -12350,7 +12368,7 @@ class _Relay:
                 self._reporter.say("warn", effect.text)
         if forward:
             self._outlets[_OTHER[peer]].send(forward[0] if len(forward) == 1 else b"".join(forward))
-        decided = [effect.fields for effect in effects if type(effect) is Record]
+        decided = [effect.told for effect in effects if type(effect) is Record]
         if decided:
             self._reporter.decisions(decided)
         for effect in effects:

@@ -363,6 +363,10 @@ class OtherPlatform(LogCase):
         self.assertEqual([line["n"] for line in self.lines()], [1, 2])
 
 
+def told(**more):
+    return mcpwall.Told(*({**FIELDS, **more}[name] for name in mcpwall.Told._fields))
+
+
 class Lines(unittest.TestCase):
     """The format of decisions on stderr."""
 
@@ -409,7 +413,7 @@ class Stderr(unittest.TestCase):
 
     def test_levels(self):
         def use(reporter):
-            reporter.decisions([{**FIELDS, "action": action} for action in
+            reporter.decisions([told(action=action) for action in
                                 ("allow", "deny", "ask", "redact", "log_only")])
             for level in ("debug", "info", "warn", "error"):
                 reporter.say(level, level)
@@ -432,7 +436,7 @@ class Stderr(unittest.TestCase):
     def test_same_decision_again_and_others_between(self):
         def use(reporter):
             for number in range(1200):
-                reporter.decisions([{**FIELDS, "tool": f"t{number % 600}"}])
+                reporter.decisions([told(tool=f"t{number % 600}")])
         self.assertEqual(self.said("info", use).splitlines(), [f"ALLOW tools/call t{n % 600}" for n in range(1200)])
 
     def test_own_lines_are_made_printable(self):
@@ -445,7 +449,7 @@ class Stderr(unittest.TestCase):
             reporter = mcpwall.Reporter(stream, "info")
             start = time.monotonic()
             for number in range(20_000):
-                reporter.decisions([{**FIELDS, "tool": "x" * 100}])
+                reporter.decisions([told(tool="x" * 100)])
             reporter.close(0.05)
             self.assertLess(time.monotonic() - start, 3)
             seen = b""
@@ -467,7 +471,7 @@ class Stderr(unittest.TestCase):
             reporter = mcpwall.Reporter(stream, "info")
             for _ in range(3):
                 reporter.say("error", "hello")
-                reporter.decisions([FIELDS])
+                reporter.decisions([told()])
                 reporter.close(5)
         os.close(write_end)
 
