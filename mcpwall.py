@@ -175,9 +175,11 @@ def load_json(text: str) -> Any:
     Stricter than `json.loads`: no NaN or Infinity, no member name twice, at most MAX_DEPTH deep, no integer of more
     than MAX_INTEGER_DIGITS digits, no lone surrogate escapes. Time and memory grow with the text alone.
     """
-    opened = text.count("{") + text.count("[")
-    if len(text) > MAX_CONTAINER_MARKS and opened + text.count(",") > MAX_CONTAINER_MARKS:
-        raise MessageError("more than two million values in one message", -32600)
+    opened = 0                  # what is no longer than this is not that deep
+    if len(text) >= 2 * MAX_DEPTH:
+        opened = text.count("{") + text.count("[")
+        if len(text) > MAX_CONTAINER_MARKS and opened + text.count(",") > MAX_CONTAINER_MARKS:
+            raise MessageError("more than two million values in one message", -32600)
     if _long_number is not None and len(text) > MAX_INTEGER_DIGITS and _long_number.search(text):
         raise MessageError("an integer is too long to read")
     start = 0
@@ -9031,36 +9033,43 @@ class LatePathIndex:
         self._known_readings = lru_cache(_MEMORY_ENTRIES)(self._readings)
         self._known_keys = lru_cache(_MEMORY_ENTRIES)(self._keys)
 
-    def readings(self, text: str, name: str, budget: Budget) -> Sequence[tuple[str, PathReading]]:
-        """(view, how to read *text* in it as a path); none when, as the argument *name*, it does not look like one."""
-        if len(text) + len(name) <= _MEMORY_CHARS:
+    def readings(self, text: str, name: str | None, budget: Budget | None = None) -> Sequence[_KnownReading]:
+        """The ways to read *text* as a path; none when, as the argument *name*, it does not look like one.
+
+        With None as name, the text is a path.
+        """
+        if len(text) <= _MEMORY_CHARS and (name is None or len(name) <= _MEMORY_CHARS):
             return self._known_readings(text, name)
         return self._readings(text, name, budget)
 
-    def hits(self, reading: PathReading, context: PathContext) -> Iterable[str]:
-        """The lists of globs that a path hits, as written or with links followed (as *context* says now)."""
-        found = self.keys(reading.lexical)
-        for place in reading.places(context):
-            if place != reading.lexical:
-                found = {**found, **self.keys(place)}
+    def hits(self, readings: Iterable[_KnownReading], resolve: Callable[[str], str]) -> dict[str, str]:
+        """{list of globs: view} for the lists that a path hits, as written or with links followed."""
+        found: dict[str, str] = {}
+        for view, lexical, keys, asks in readings:
+            for path in asks:
+                place = resolve(path)
+                if place != lexical:
+                    keys = (*keys, *(self._known_keys(place) if len(place) <= 2 * _MEMORY_CHARS else self._keys(place)))
+            for key in keys:
+                found.setdefault(key, view)
         return found
 
-    def keys(self, path: str) -> Mapping[str, str]:
-        """As PathIndex.matches, for a path and its other names."""
-        return self._known_keys(path) if len(path) <= 2 * _MEMORY_CHARS else self._keys(path)
+    def _readings(self, text: str, name: str | None, budget: Budget | None = None) -> Sequence[_KnownReading]:
+        if name is None:
+            seen: Iterable[View] = (View("command", text, ()),)
+        else:
+            seen = views(text, budget) if looks_like_path(text, name) else ()
+        return [(view.name, reading.lexical, self._keys(reading.lexical), reading.asks)
+                for view in seen for reading in path_readings(view.text, self._context)]
 
-    def _readings(self, text: str, name: str, budget: Budget | None = None) -> Sequence[tuple[str, PathReading]]:
-        if not looks_like_path(text, name):
-            return ()
-        return [(view.name, reading) for view in views(text, budget) for reading in path_readings(view.text, self._context)]
-
-    def _keys(self, path: str) -> Mapping[str, str]:
+    def _keys(self, path: str) -> tuple[str, ...]:
         if self._index is None:
             self._index = PathIndex(self._globs)
-        found: dict[str, str] = {}
-        for name in path_names(path, self._context):
-            found.update(self._index.matches(name, self._context))
-        return found
+        return tuple({key: None for name in path_names(path, self._context) for key in self._index.matches(name, self._context)})
+
+
+# A PathReading in the memory: (view, as written, the lists of globs that it hits, what to ask the disk about)
+_KnownReading = Tuple[str, str, Tuple[str, ...], Tuple[str, ...]]
 
 
 class Subject:
@@ -9274,18 +9283,18 @@ class Subject:
             index, context = self.policy.path_index, self.policy.paths
             if skip is QUOTED_KEYS and self.message.tool and _reading_tool.search(self.message.tool):
                 skip = frozenset()      # whatever its arguments are called, they say what to read
-            budget = self.budget
+            budget, resolve = self.budget, context.resolve
             for number, (text, name, parent, step, _) in enumerate(self._leaves(skip, True)):
                 if number % 1000 == 999:
                     budget.check()
-                for view, reading in index.readings(text, name, budget):
+                readings = index.readings(text, name, budget)
+                if readings:
                     budget.check()
-                    for key in index.hits(reading, context):
+                    for key, view in index.hits(readings, resolve).items():
                         found.setdefault(key, Hit(parent + (step,), "", view))
             for where, word in self.commands(frozenset()).paths:
-                for reading in path_readings(word, context):
-                    for key in index.hits(reading, context):
-                        found.setdefault(key, Hit(where, "", "command"))
+                for key, view in index.hits(index.readings(word, None), resolve).items():
+                    found.setdefault(key, Hit(where, "", view))
         return found
 
 
@@ -10601,6 +10610,9 @@ class Decision(NamedTuple):
     view: str = ""              # the canonical view in which the rule hit, "" for the text as it stands
 
 
+_ALLOWED = Decision("allow")
+
+
 class _Candidates:
     """The rules that may apply to one kind of message, in runs of rules with the same need."""
 
@@ -10710,9 +10722,9 @@ class Wall:
         settings = self.policy.settings
         if message.peer == "server":
             action = settings.outbound_default_action
-            return Decision(action, None, "", subject.findings if action == "redact" else ())
+            return _ALLOWED if action == "allow" else Decision(action, None, "", subject.findings if action == "redact" else ())
         if settings.default_action == "allow" or message.kind != "request" or message.method in LIFECYCLE:
-            return Decision("allow")
+            return _ALLOWED
         return Decision(settings.default_action, None, "no rule allows this")
 
     def _fault(self, rule: Rule | None, problem: str) -> Decision:
