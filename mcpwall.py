@@ -8935,10 +8935,11 @@ class _Opaque:
     By their place, not by their name alone: an argument called "cursor" is text like any other.
     """
 
+    __slots__ = ("_message", "_tokens", "_media")
+
     def __init__(self, message: Message) -> None:
         self._message = message
         self._tokens: list[tuple[Any, frozenset[str]]] | None = None
-        self._media: list[Any] = []
 
     def __call__(self, node: dict[str, Any], name: str) -> bool:
         message = self._message
@@ -8946,7 +8947,7 @@ class _Opaque:
             return message.method in _WITH_ARGUMENTS and node is message.body.get("params")
         if self._tokens is None:
             self._tokens = list(self._find_tokens())
-            self._media = list(self._find_media())
+            self._media: list[Any] = list(self._find_media())
         if name == "data":
             return node.get("type") in _MEDIA_TYPES and any(node is one for one in self._media) and _is_base64(node["data"])
         if name == "blob":
@@ -9162,17 +9163,16 @@ class Subject:
             self._injections = tuple(hits)
         return self._injections
 
-    def has(self, need: Need) -> Any:
-        """Is there what a rule needs (see Rule)? Something true or false."""
-        kind, what = need
-        if kind == "literals":
-            text = self.haystack
-            return any(literal in text for literal in what)
-        if kind == "paths":
-            return self.path_hits(what)
-        if kind == "commands":
-            return self.commands(what).categories
-        return self.findings if kind == "secrets" else self.injections
+    def has_literal(self, literals: frozenset[str]) -> bool:
+        """Does one of these strings, in lower case, occur?"""
+        text = self.haystack
+        return any(literal in text for literal in literals)
+
+    # How to tell whether there is what a rule needs (see Need): something true or false of (subject, what).
+    HAS: Mapping[str, Callable[[Subject, Any], Any]] = {
+        "literals": has_literal, "paths": lambda subject, skip: subject.path_hits(skip),
+        "commands": lambda subject, skip: subject.commands(skip).categories,
+        "secrets": lambda subject, _: subject.findings, "injection": lambda subject, _: subject.injections}
 
     # -- arguments
 
@@ -9190,8 +9190,12 @@ class Subject:
         if type(params) is not dict:
             return []
         if message.method in _WITH_ARGUMENTS:
-            return [(("params", key), params[key]) for key in ("arguments", "inputResponses")
-                    if type(params.get(key)) is dict]
+            found: list[tuple[tuple[Any, ...], Any]] = []
+            if type(params.get("arguments")) is dict:
+                found.append((("params", "arguments"), params["arguments"]))
+            if type(params.get("inputResponses")) is dict:
+                found.append((("params", "inputResponses"), params["inputResponses"]))
+            return found
         if "_meta" in params:
             params = {key: value for key, value in params.items() if key != "_meta"}
         return [(("params",), params)]
@@ -9258,16 +9262,21 @@ class Subject:
         """What the shell commands among the arguments of a tool call would do."""
         facts: _Commands | None = self._derived.get(("commands", skip))
         if facts is None:
-            facts = self._derived["commands", skip] = _Commands()
-            message = self.message
-            if message.peer == "client" and message.tool is not None:
-                for base, root in self.roots():
-                    if type(root) is dict and len(message.text) < _SMALL_CHARS and _CONTAINERS.isdisjoint(
-                            map(type, root.values())) and _are_no_commands(message.tool, tuple(root)):
-                        continue
-                    for command in commands_in(message.tool, root):
-                        if not skip.intersection(command.path):
-                            facts.add(base + command.path, self.judge_command(command))
+            facts = self._derived["commands", skip] = self._find_commands(skip)
+        return facts
+
+    def _find_commands(self, skip: frozenset[str]) -> _Commands:
+        message, facts = self.message, _NO_COMMANDS
+        if message.peer != "client" or message.tool is None:
+            return facts
+        for base, root in self.roots():
+            if type(root) is dict and len(message.text) < _SMALL_CHARS and _CONTAINERS.isdisjoint(
+                    map(type, root.values())) and _are_no_commands(message.tool, tuple(root)):
+                continue
+            for command in commands_in(message.tool, root):
+                if not skip.intersection(command.path):
+                    facts = _Commands() if facts is _NO_COMMANDS else facts
+                    facts.add(base + command.path, self.judge_command(command))
         return facts
 
     def judge_command(self, source: Any) -> CommandFacts:
@@ -9312,6 +9321,8 @@ class _Commands:
             self.categories.setdefault(category, Hit(where, reason, "command"))
         self.paths += ((where, path) for path in facts.paths)
 
+
+_NO_COMMANDS = _Commands()
 
 # Tools whose name says that they read files
 _reading_tool = lazy_regex(r"(?i)(^|[^a-z])(read|open|cat|view|load|stat|head|tail|download|get_?file)")
@@ -9426,7 +9437,7 @@ ValueTest = Callable[[Any, "Subject"], "Hit | None"]  # a condition on one JSON 
 class Rule(NamedTuple):
     """One compiled rule. What it says about method, tool and server stands in *scope*, the rest in *matches*.
 
-    *needs*, when not None, is something without which *matches* cannot hold, and that is quickly told: see `Subject.has`.
+    *needs*, when not None, is something without which *matches* cannot hold, and that is quickly told: see `Subject.HAS`.
     """
     name: str
     action: str
@@ -10618,17 +10629,19 @@ class _Candidates:
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self._rules = tuple(rules)
-        self._runs: list[tuple[Need | None, list[Rule]]] = []
+        self._runs: list[tuple[Any, Any, list[Rule]]] = []      # (how to tell, of what, rules that need it)
         self._grams: dict[str, list[int]] = {}
         self._always: tuple[int, ...] = ()
         literals = [literal for rule in rules if rule.needs and rule.needs[0] == "literals" for literal in rule.needs[1]]
         if len(literals) > _MANY_LITERALS:
             self._index(literals)
             return
+        last: Any = ()
         for rule in rules:
-            if not self._runs or self._runs[-1][0] != rule.needs:
-                self._runs.append((rule.needs, []))
-            self._runs[-1][1].append(rule)
+            if rule.needs != last:
+                last = rule.needs
+                self._runs.append((Subject.HAS[last[0]], last[1], []) if last else (None, None, []))
+            self._runs[-1][2].append(rule)
 
     def _index(self, literals: list[str]) -> None:
         """File each rule under one three-letter piece of each of its literals, the rarest one."""
@@ -10649,8 +10662,8 @@ class _Candidates:
 
     def of(self, subject: Subject) -> Iterator[Rule]:
         """The rules to ask, in their order."""
-        for need, rules in self._runs:
-            if need is None or subject.has(need):
+        for has, what, rules in self._runs:
+            if has is None or has(subject, what):
                 yield from rules
         if self._grams:
             text = subject.haystack
@@ -10659,7 +10672,7 @@ class _Candidates:
                 numbers.update(self._grams[gram])
             for number in sorted(numbers):
                 rule = self._rules[number]
-                if rule.needs is None or subject.has(rule.needs):
+                if rule.needs is None or Subject.HAS[rule.needs[0]](subject, rule.needs[1]):
                     yield rule
 
 
@@ -11009,8 +11022,10 @@ class Session:
             decision = Decision("deny", None, f"Blocked: {MAX_PENDING} requests already wait for an answer")
         else:
             decision = self.wall.decide(message, self._budget)
-        action = self._effective(decision, peer)
-        if peer == "client":
+        action = "allow" if decision.action == "allow" else self._effective(decision, peer)
+        if action == "allow":
+            verdict = tuple.__new__(_Verdict, (text, None))
+        elif peer == "client":
             verdict = self._client_verdict(message, decision, action)
         else:
             verdict = self._server_verdict(message, decision, action)
@@ -11029,7 +11044,7 @@ class Session:
 
     def _client_verdict(self, message: Message, decision: Decision, action: str) -> _Verdict:
         if action != "deny":
-            return tuple.__new__(_Verdict, (message.text, None))
+            return _Verdict(message.text, None)
         if message.kind == "notification":
             return _Verdict(None, None)
         if message.kind == "request":
@@ -11042,7 +11057,7 @@ class Session:
         if action == "strip":
             return _Verdict(self._stripped(message), None)
         if action != "deny":
-            return tuple.__new__(_Verdict, (message.text, None))
+            return _Verdict(message.text, None)
         if message.kind == "notification":
             return _Verdict(None, None)
         if message.kind == "request":
