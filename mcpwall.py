@@ -9079,6 +9079,7 @@ class Subject:
     # Derived when first asked for; as class attributes they cost nothing to set up, and there are many messages.
     _names: list[str | None] | None = None
     _roots: list[tuple[tuple[Any, ...], Any]] | None = None
+    _flat: tuple[dict[str, Any], _Names] | tuple[()] | None = None
     _viewed: bool | None = None
     _findings: tuple[Finding, ...] | None = None
     _haystack: str | None = None
@@ -9200,6 +9201,22 @@ class Subject:
             params = {key: value for key, value in params.items() if key != "_meta"}
         return [(("params",), params)]
 
+    def flat(self) -> tuple[dict[str, Any], _Names] | tuple[()]:
+        """The arguments of a small tool call, when they are texts and numbers without anything odd about their names, and
+        what is known of their names; else nothing. Such calls are judged most often."""
+        found = self._flat
+        if found is None:
+            message = self.message
+            found, params = (), message.body.get("params")
+            if message.method == "tools/call" and message.kind == "request" and message.peer == "client" and \
+                    type(params) is dict and "inputResponses" not in params and len(message.text) < _SMALL_CHARS:
+                arguments = params.get("arguments")
+                if type(arguments) is dict and _CONTAINERS.isdisjoint(map(type, arguments.values())):
+                    known = _names_of(message.tool or "", tuple(arguments))
+                    found = () if known.odd else (arguments, known)
+            self._flat = found
+        return found
+
     def member_names(self) -> list[tuple[tuple[Any, ...], str]]:
         """(path, name) of every member below the arguments and `_meta`."""
         params = self.message.body.get("params")
@@ -9260,6 +9277,9 @@ class Subject:
 
     def commands(self, skip: frozenset[str]) -> _Commands:
         """What the shell commands among the arguments of a tool call would do."""
+        flat = self.flat()
+        if flat and not flat[1].commands:
+            return _NO_COMMANDS
         facts: _Commands | None = self._derived.get(("commands", skip))
         if facts is None:
             facts = self._derived["commands", skip] = self._find_commands(skip)
@@ -9270,9 +9290,6 @@ class Subject:
         if message.peer != "client" or message.tool is None:
             return facts
         for base, root in self.roots():
-            if type(root) is dict and len(message.text) < _SMALL_CHARS and _CONTAINERS.isdisjoint(
-                    map(type, root.values())) and _are_no_commands(message.tool, tuple(root)):
-                continue
             for command in commands_in(message.tool, root):
                 if not skip.intersection(command.path):
                     facts = _Commands() if facts is _NO_COMMANDS else facts
@@ -9290,10 +9307,13 @@ class Subject:
         if found is None:
             found = self._derived["paths", skip] = {}
             index, context = self.policy.path_index, self.policy.paths
-            if skip is QUOTED_KEYS and self.message.tool and _reading_tool.search(self.message.tool):
+            flat, tool = self.flat(), self.message.tool
+            if skip is QUOTED_KEYS and tool and (flat[1].reads if flat else _reading_tool.search(tool)):
                 skip = frozenset()      # whatever its arguments are called, they say what to read
             budget, resolve = self.budget, context.resolve
-            for number, (text, name, parent, step, _) in enumerate(self._leaves(skip, True)):
+            leaves = [(text, name, _ARGUMENTS, name, False) for name, text in flat[0].items()
+                      if type(text) is str and name not in skip] if flat else self._leaves(skip, True)
+            for number, (text, name, parent, step, _) in enumerate(leaves):
                 if number % 1000 == 999:
                     budget.check()
                 readings = index.readings(text, name, budget)
@@ -9332,10 +9352,20 @@ _SMALL_CHARS = 4096         # of a message: the names of its arguments may be re
 _CONTAINERS: frozenset[Any] = frozenset((dict, list))
 
 
+_ARGUMENTS = ("params", "arguments")
+
+
+class _Names(NamedTuple):
+    """What the names of a tool and of its arguments tell, whatever texts and numbers the arguments are."""
+    commands: bool      # may any of them be a command?
+    reads: bool         # does the tool read files?
+    odd: bool           # is a name a path itself?
+
+
 @lru_cache(1024)
-def _are_no_commands(tool: str, names: tuple[str, ...]) -> bool:
-    """Would a call of *tool* with these arguments hold no command, whatever strings and numbers they are?"""
-    return not commands_in(tool, dict.fromkeys(names, "a text"))
+def _names_of(tool: str, names: tuple[str, ...]) -> _Names:
+    return _Names(bool(commands_in(tool, dict.fromkeys(names, "a text"))), bool(_reading_tool.search(tool)),
+                  any("/" in name or "\\" in name for name in names))
 
 
 _Leaf = Tuple[str, str, Tuple[Any, ...], Any, bool]     # a Value with its path in two: (text, name, parent, step, number)

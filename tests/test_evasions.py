@@ -273,7 +273,7 @@ class Memories(unittest.TestCase):
             tool = rng.choice(self.TOOLS)
             names = tuple(rng.sample(self.NAMES, rng.randint(0, 4)))
             arguments = {name: rng.choice([one for one in self.VALUES if not isinstance(one, (list, dict))]) for name in names}
-            if mcpwall._are_no_commands(tool, names):
+            if not mcpwall._names_of(tool, names).commands:
                 self.assertEqual(mcpwall.commands_in(tool, arguments), [], (start, tool, arguments))
 
 
