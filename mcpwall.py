@@ -10865,6 +10865,8 @@ class _Lines:
 
     def feed(self, data: bytes) -> list[Any]:
         """The lines that *data* completes, without their line feeds: bytes or _TooLong. b"" is the end of file."""
+        if data[-1:] == b"\n" and not self._size and len(data) <= self._limit:     # whole lines, as nearly always
+            return data[:-1].split(b"\n")
         if not data:
             rest = self._finish(b"")
             return [rest] if rest else []
