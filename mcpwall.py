@@ -3668,7 +3668,9 @@ def looks_like_path(value: str, key: str | None) -> bool:
         return False
     if _PATH_START.match(text) is not None:
         return True
-    blank, slash = text.find(" "), min((at for at in (text.find("/"), text.find("\\")) if at >= 0), default=-1)
+    blank, slash, other = text.find(" "), text.find("/"), text.find("\\")
+    if slash < 0 or 0 <= other < slash:
+        slash = other
     if slash >= 0 or "%2" in text or "%5" in text:
         return blank < 0 or 0 <= slash < blank
     return blank < 0 and len(text) < 256 and (_PATH_FILE.fullmatch(text) is not None or ":." in text)
@@ -11011,11 +11013,11 @@ class Session:
             self._unreadable(peer, line, fault, out)
             return
         self._budget = Budget(max(JUDGE_SECONDS, len(line) * 1e-7))
-        verdict = self._judge(peer, kind, body, text, len(line), out)
-        if verdict.forward is not None:
-            out.lines[_OTHER[peer]].append(line if verdict.forward is text else verdict.forward.encode())
-        if verdict.answer is not None:
-            out.lines[peer].append(verdict.answer.encode())
+        forward, answer = self._judge(peer, kind, body, text, len(line), out)
+        if forward is not None:
+            out.lines[_OTHER[peer]].append(line if forward is text else forward.encode())
+        if answer is not None:
+            out.lines[peer].append(answer.encode())
 
     def _batch(self, peer: str, text: str, items: list[Any], line: bytes, out: _Effects) -> None:
         """Judge each item on its own; what may pass goes on as a batch, refusals come back as one."""
