@@ -3172,9 +3172,9 @@ class PathContext(NamedTuple):
 
 
 def default_path_context(project_dir: str | None = None, home: str | None = None, cwd: str | None = None,
-                         ) -> PathContext:
+                         platform: str = sys.platform) -> PathContext:
     """The context of this process; Windows and macOS are taken to ignore case (they do unless set up otherwise)."""
-    windows = os.name == "nt"
+    windows = platform == "win32"
     home = _path_slashes(home or os.path.expanduser("~"))
     if not os.path.isabs(home):                 # no HOME (or a relative one) and no entry in the user data base
         home = "/"
@@ -3183,7 +3183,7 @@ def default_path_context(project_dir: str | None = None, home: str | None = None
     except OSError:                             # the directory was removed under us
         cwd = _path_slashes(project_dir or home)
     project = _path_slashes(os.path.abspath(os.path.expanduser(project_dir))) if project_dir else cwd
-    context = PathContext(home, cwd, None, windows, windows or sys.platform == "darwin", resolve_path)
+    context = PathContext(home, cwd, None, windows, windows or platform == "darwin", resolve_path)
     return context if project_problem(project, context) else context._replace(project=project)
 
 
@@ -3224,14 +3224,14 @@ def resolve_path(path: str) -> str:
     On Linux the kernel does it: 4 µs for a file that exists. A path whose links lead in circles is nowhere.
     """
     if os.name == "nt":
-        # realpath of a network path would send the user's password hash to that server
-        return path if path.startswith("//") else _path_slashes(_path_windows_real(path))
+        return _path_windows_real(path)
     return (_path_ask_kernel(path) if _O_PATH is not None else None) or _path_follow(path)
 
 
-def _path_windows_real(path: str) -> str:
+def _path_windows_real(path: str, realpath: Callable[[str], str] = os.path.realpath) -> str:
+    """The same on Windows. Network paths stay: to look one up would send the user's password hash to that server."""
     try:
-        return os.path.realpath(path)
+        return path if path.startswith("//") else _path_slashes(realpath(path), True)
     except (OSError, ValueError):
         return path
 
@@ -3350,16 +3350,24 @@ _PATH_ALIAS = re.compile(
     re.IGNORECASE)
 
 
-def _path_slashes(path: str) -> str:
+def _path_slashes(path: str, windows: bool = os.name == "nt") -> str:
     """A path of this system in canonical separators; `\\\\?\\` goes."""
-    if os.name != "nt":
+    if not windows:
         return path
     path = path.replace("\\", "/")
     return "//" + path[8:] if path.startswith("//?/UNC/") else path[4:] if path.startswith("//?/") else path
 
 
 def _path_fold(path: str, ctx: PathContext) -> str:
-    return path.casefold() if ctx.fold_case or path[1:2] == ":" or path[:2] == "//" else path
+    return _path_same(path) if ctx.fold_case or path[1:2] == ":" or path[:2] == "//" else path
+
+
+def _path_same(name: str) -> str:
+    """One spelling for all that a file system which ignores case takes for one name; macOS: `é` and `e´` too."""
+    if name.isascii():
+        return name.lower()
+    from unicodedata import normalize
+    return normalize("NFC", normalize("NFD", name).casefold())
 
 
 def _path_variables(ctx: PathContext) -> dict[str, str]:
@@ -3700,7 +3708,7 @@ class _SplitPath:
     __slots__ = ("parts", "known", "fold", "_path", "_context", "_starts")
 
     def __init__(self, canonical: str, ctx: PathContext, fold: bool) -> None:
-        self._path, self._context, self.fold = canonical.casefold() if fold else canonical, ctx, fold
+        self._path, self._context, self.fold = _path_same(canonical) if fold else canonical, ctx, fold
         self.parts = [part for part in self._path.split("/") if part]
         self.known = frozenset(self.parts)
         self._starts: dict[str, list[int]] = {"": [0]}
@@ -3710,7 +3718,7 @@ class _SplitPath:
         if found is None:
             path, ctx = self._path, self._context
             place = ctx.project or ctx.cwd if anchor == "project" else ctx.home
-            place = (place.casefold() if self.fold else place).rstrip("/")
+            place = (_path_same(place) if self.fold else place).rstrip("/")
             ends = {len(place)} if path == place or path.startswith(place + "/") else set()
             home = _PATH_HOMES.match(path) if anchor == "~*" else None
             if home is not None:
@@ -3740,7 +3748,7 @@ class _PathPattern:
             made = self._made[fold] = []
             for glob in _path_braces(self.glob):
                 anchor, parts = _path_anchored(glob)
-                tests = [_path_component(part.casefold() if fold else part) for part in parts]
+                tests = [_path_component(_path_same(part) if fold else part) for part in parts]
                 made.append((anchor, tests, next((test for test in reversed(tests) if type(test) is str), None)))
         return made
 
@@ -3861,7 +3869,7 @@ class PathIndex:
 
     def _add(self, pattern: _PathPattern) -> None:
         """File *pattern* under what every path that it matches must have."""
-        parts = _PATH_PARTS.findall(pattern.glob.casefold())
+        parts = _PATH_PARTS.findall(_path_same(pattern.glob))
         best: tuple[bool, bool, int] = (False, False, -1)
         keys: list[str] = []
         for at, part in enumerate(parts):
@@ -3884,7 +3892,7 @@ class PathIndex:
 
     def matches(self, canonical: str, ctx: PathContext) -> Mapping[str, str]:
         """{name of a list: the glob that decided}, for the lists that *canonical* hits; 1 µs when none does."""
-        parts = canonical.casefold().strip("/").split("/")
+        parts = _path_same(canonical).strip("/").split("/")
         base, candidates = parts[-1], self._others
         if "<" + base[:3] in self._ends or ">" + base[-3:] in self._ends:
             near = self._ends.get("<" + base[:3], []) + self._ends.get(">" + base[-3:], [])
@@ -8107,6 +8115,7 @@ _NAMED_KINDS = frozenset(("password", "client-secret", "api-key", "aws-secret-ke
 
 
 _PRE_TEST_SECONDS = 0.3     # of a pre-test that was given no budget
+_Readings = Callable[[str], Tuple[View, ...]]
 
 
 class SecretScanner:
@@ -8119,13 +8128,19 @@ class SecretScanner:
         self._seen: tuple[str, _Search] | None = None
         self._own_literals = None if None in literals else frozenset().union(*literals)
 
-    def may_match(self, blob: str, budget: Budget | None = None) -> bool:
+    def may_match(self, blob: str, budget: Budget | None = None, texts: Sequence[str] = (),
+                  readings: _Readings | None = None) -> bool:
         """False only when `scan` of the texts that *blob* consists of, joined by NUL, would find nothing.
 
-        May raise BudgetSpent when a budget is given; without one, what takes long may match.
+        May raise BudgetSpent when a budget is given; without one, what takes long may match. With the *texts* (and their
+        *readings*, as `views` gives them) own patterns are told more closely.
         """
-        if self._own and (self._own_literals is None or needs_views(blob)
-                          or any(word in _lower(blob) for word in self._own_literals)):
+        try:
+            if self._own and self._own_may_match(blob, budget or Budget(_PRE_TEST_SECONDS), texts, readings):
+                return True
+        except BudgetSpent:
+            if budget is not None:
+                raise
             return True
         if not self._kinds:
             return False
@@ -8144,14 +8159,26 @@ class SecretScanner:
             return True
         return False
 
-    def scan(self, texts: Sequence[str], budget: Budget, names: Sequence[str | None] | None = None) -> list[Finding]:
+    def _own_may_match(self, blob: str, budget: Budget, texts: Sequence[str], readings: _Readings | None) -> bool:
+        words = self._own_literals
+        if words is None or any(map(_lower(blob).__contains__, words)):
+            return True
+        if not needs_views(blob):
+            return False
+        if not texts and "\0" in blob:      # which texts they were matters to their views
+            return True
+        return any(any(map(_lower(view.text).__contains__, words)) for text in texts or (blob,)
+                   for view in (readings(text) if readings else views(text, budget))[1:])
+
+    def scan(self, texts: Sequence[str], budget: Budget, names: Sequence[str | None] | None = None,
+             readings: _Readings | None = None) -> list[Finding]:
         """Every secret in the strings of one message. names[i]: the member that a value stands in. May raise BudgetSpent."""
         findings: list[Finding] = []
         if self._kinds:
             findings += self._builtin(texts, names, budget)
             if names is not None:
                 findings += self._split(texts, names, budget)
-        findings += self._own_findings(texts, budget)
+        findings += self._own_findings(texts, budget, readings)
         return findings
 
     def _builtin(self, texts: Sequence[str], names: Sequence[str | None] | None, budget: Budget) -> Iterator[Finding]:
@@ -8189,9 +8216,11 @@ class SecretScanner:
         if len(blocks) < 2:
             return
         ends = list(accumulate(len(texts[index]) for index in blocks))
-        for kind, start, end in _Search("".join(texts[index] for index in blocks), budget).found:
+        joined = "".join(texts[index] for index in blocks)
+        found = [item for item in _Search(joined, budget).found if item[0] in self._kinds]
+        for kind, start, end in (*found, *self._own_spans(joined, budget)):
             first, last = bisect_right(ends, start), bisect_right(ends, end - 1)
-            if first == last or kind not in self._kinds:
+            if first == last:
                 continue
             spans = []
             for place in range(first, last + 1):
@@ -8201,13 +8230,85 @@ class SecretScanner:
                     spans.append(span)
             yield Finding(kind, tuple(spans), "raw")
 
-    def _own_findings(self, texts: Sequence[str], budget: Budget) -> Iterator[Finding]:
+    def _own_findings(self, texts: Sequence[str], budget: Budget, readings: _Readings | None) -> Iterator[Finding]:
+        for index, text in enumerate(texts if self._own else ()):
+            seen = set()
+            for view in readings(text) if readings else views(text, budget):
+                for name, start, end in self._own_spans(view.text, budget):
+                    span = (index, *raw_span(view, start, end))
+                    if (name, span) not in seen:        # another view shows the same
+                        seen.add((name, span))
+                        yield Finding(name, (span,), view.name)
+
+    def _own_spans(self, text: str, budget: Budget) -> Iterator[tuple[str, int, int]]:
         for name, regex, threshold in self._own:
-            for index, text in enumerate(texts):
-                for view in views(text, budget):
-                    for start, end in regex.finditer_spans(view.text, budget):
-                        if threshold is None or shannon_entropy(view.text[start:end]) >= threshold:
-                            yield Finding(name, ((index, *raw_span(view, start, end)),), view.name)
+            for start, end in regex.finditer_spans(text, budget):
+                if threshold is None or shannon_entropy(text[start:end]) >= threshold:
+                    yield name, start, end
+
+    def with_values(self, values: Mapping[str, str]) -> SecretScanner:
+        """One that finds these values as well, each of the variable so named; see `secret_values`."""
+        return SecretScanner(self._kinds, (*self._own, *((f"withheld-variable {name}", _ExactText(value), None)
+                                                         for name, value in values.items())))
+
+
+class _ExactText:
+    """An own pattern that is one text: as it stands, as JSON spells it, or a form (`+` for a blank)."""
+
+    __slots__ = ("literals", "_spellings")
+
+    def __init__(self, text: str) -> None:
+        self._spellings = {text, json.dumps(text)[1:-1], json.dumps(text, ensure_ascii=False)[1:-1], text.replace(" ", "+")}
+        self.literals = frozenset((max(re.findall("[A-Za-z0-9]*", text), key=len).lower(),))     # in every spelling
+
+    def finditer_spans(self, text: str, budget: Budget) -> list[tuple[int, int]]:
+        spans = []
+        for spelling in self._spellings:
+            at = text.find(spelling)
+            while at >= 0:
+                spans.append((at, at + len(spelling)))
+                budget.check()
+                at = text.find(spelling, at + len(spelling))
+        return merge_spans(spans)
+
+
+# -- values of variables -------------------------------------------------------
+
+MAX_SECRET_VALUES = 200
+MAX_SECRET_VALUE_CHARS = 10_000
+_auth_scheme = lazy_regex(r"(?i)(?:bearer|basic|token)[ \t]+")
+
+
+def secret_values(variables: Mapping[str, str], exists: Callable[[str], bool]) -> dict[str, str]:
+    """{name: value} of those environment variables whose value would be a secret wherever it turned up.
+
+    The name must promise one, or the value be a URL with a password, which is then taken alone. Words, numbers, short
+    and made-up values are left out, and paths (*exists* tells): finding them would damage honest text.
+    """
+    found: dict[str, str] = {}
+    for name in sorted(variables):
+        value = _secret_value(name, variables[name].strip(), exists)
+        if value and value not in found.values() and len(found) < MAX_SECRET_VALUES:
+            found[printable(name, 100)] = value
+    return found
+
+
+def _secret_value(name: str, value: str, exists: Callable[[str], bool]) -> str:
+    """The part of a variable's value that is a secret, or ""."""
+    url = _url_password.search(value)
+    if url:
+        value = url[2]
+    elif not _name_rank(name) or name.upper() in ("PWD", "OLDPWD"):
+        return ""
+    else:
+        scheme = _auth_scheme.match(value)
+        value = value[scheme.end():] if scheme else value
+    if not 8 <= len(value) <= MAX_SECRET_VALUE_CHARS or len(set(value)) < 5 or value.lower() in _WEAK_WORDS:
+        return ""
+    if _made_up(value) or _NUMERIC.match(value) or _VERSION.match(value) or _wordy_name(value) \
+            or _wordy(value) and not _digit.search(value):
+        return ""
+    return "" if "://" in value or _PATH_VALUE.match(value) and _wordy(value) or exists(value) else value
 
 
 BUILTIN_KINDS = tuple(entry.split(None, 1)[0] for entry in _SECRET_TABLE.strip().rstrip(";").split(";"))
@@ -9087,8 +9188,9 @@ class Subject:
     _haystack: str | None = None
     _injections: tuple[Finding, ...] | None = None
 
-    def __init__(self, message: Message, policy: Policy, budget: Budget | None = None) -> None:
-        self.message, self.policy = message, policy
+    def __init__(self, message: Message, policy: Policy, budget: Budget | None = None,
+                 marks: Iterable[str] = ()) -> None:
+        self.message, self.policy, self.marks = message, policy, marks
         self._budget = budget
         self._opaque = _Opaque(message)
         self.texts = judged_texts(message, self._opaque)
@@ -9146,8 +9248,8 @@ class Subject:
         if self._findings is None:
             scanner = self.policy.scanner
             self._findings = ()
-            if scanner.may_match(self.blob, self.budget):
-                self._findings = tuple(scanner.scan(self.texts, self.budget, self.names))
+            if scanner.may_match(self.blob, self.budget, self.texts, self.readings):
+                self._findings = tuple(scanner.scan(self.texts, self.budget, self.names, self.readings))
         return self._findings
 
     @property
@@ -9340,7 +9442,7 @@ class _Commands:
 
     def add(self, where: tuple[Any, ...], facts: CommandFacts) -> None:
         for category, reason in facts.categories.items():
-            self.categories.setdefault(category, Hit(where, reason, "command"))
+            self.categories.setdefault(category, Hit(where, COMMAND_CATEGORIES[category], "command", (), reason))
         self.paths += ((where, path) for path in facts.paths)
 
 
@@ -9456,6 +9558,7 @@ class Hit(NamedTuple):
     why: str = ""
     view: str = ""
     findings: tuple[Finding, ...] = ()
+    detail: str = ""            # more of the reason, with words of the call in it: not for the model
 
 
 HIT = Hit()
@@ -9478,6 +9581,16 @@ class Rule(NamedTuple):
     scope: Scope
     matches: Test
     needs: Need | None = None
+    limit: Limit | None = None  # the rule holds only when the rest of it has held more often than this
+    mark: str = ""              # of a rule with the action "mark": it is noted, and the walk goes on
+    hint: str = ""              # what would be allowed instead
+    always: bool = False        # does it hold for every message in its scope?
+
+
+class Limit(NamedTuple):
+    """More than *calls* matches within *per* seconds."""
+    calls: int
+    per: float
 
 
 UNKNOWN_TOOL = "\0unknown"      # of an answer about a task that nobody knows (any more): it may be any tool's
@@ -9530,6 +9643,18 @@ class Settings(NamedTuple):
     max_message_bytes: int = 16 * 1024 * 1024
     mode: str = "enforce"
     project_dir: str | None = None
+    ask_timeout: float = 120
+    tool_pinning: str = "warn"
+    hide_denied_tools: bool = True
+    read_only: bool = False
+    unlisted_tools: str = "allow"
+    max_repeated_denials: int = 10
+    env: str | list[str] = "inherit"    # or "minimal", or a list of globs of names
+
+    @property
+    def handed_on(self) -> str | list[str]:
+        """What `env` means: monitoring blocks nothing, so it withholds nothing either."""
+        return "inherit" if self.mode == "monitor" else self.env
 
 
 _CHOICES: dict[str, tuple[str, ...]] = {
@@ -9541,8 +9666,12 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "ask_fallback": ("deny", "allow"),
     "deny_as": ("error", "result"),
     "mode": ("enforce", "monitor"),
+    "tool_pinning": ("off", "warn", "block"),
+    "unlisted_tools": ("allow", "deny"),
 }
-_BOUNDS = {"max_message_bytes": (1024, 1024 * 1024 * 1024)}
+_BOUNDS = {"max_message_bytes": (1024, 1024 * 1024 * 1024), "ask_timeout": (1, 86_400), "max_repeated_denials": (1, 1_000_000)}
+MAX_LIMIT_CALLS = 10_000    # of a rule's `limit`: so many points in time are remembered
+MAX_LIMIT_SECONDS = 86_400
 
 
 class Policy(NamedTuple):
@@ -9565,6 +9694,13 @@ class Policy(NamedTuple):
         """The same policy, with *resolve* for its looks at the disk."""
         return self._replace(paths=self.paths._replace(resolve=resolve),
                              apart=None if self.apart is None else self.apart.with_looks(resolve))
+
+    def with_secrets(self, values: Mapping[str, str]) -> Policy:
+        """This policy, to which the values of these variables (see `secret_values`) are secrets."""
+        if not values:
+            return self
+        return self._replace(scanner=self.scanner.with_values(values),
+                             apart=self.apart.with_secrets(values) if self.apart is not None else None)
 
 
 class PolicyLayer(NamedTuple):
@@ -9609,6 +9745,15 @@ class _Checker:
         if not isinstance(value, str) or value not in choices:
             raise self.fail(place, f"{_quoted_value(value)} is not {words}; use {_listed(choices)}")
 
+    def number(self, value: Any, place: str, low: float, high: float, whole: bool = True) -> None:
+        kinds, words = (int, "a whole number") if whole else ((int, float), "a number")
+        if isinstance(value, bool) or not low <= self.typed(value, kinds, place, words) <= high:
+            raise self.fail(place, f"{_quoted_value(value)} is out of range; use {low} to {high}")
+
+    def mark(self, value: Any, place: str) -> None:
+        if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", self.typed(value, str, place, "the name of a mark")):
+            raise self.fail(place, f"{_quoted_value(value)} is no name of a mark; use letters, digits, - _ and .")
+
     def texts(self, value: Any, place: str) -> list[str]:
         """One string or a list of strings, none of them empty, as a list."""
         items = value if isinstance(value, list) else [value]
@@ -9647,9 +9792,9 @@ def unknown_word(word: Any, known: Iterable[str], what: str) -> str:
 
 _unknown_variable = lazy_regex(r"(?<!\\)\$\{([A-Za-z_]\w*)\}")
 _TOP_KEYS = ("version", "extends", "without", "settings", "rules", "outbound_rules", "secrets")
-_RULE_KEYS = ("name", "match", "unless", "action", "message")
-_MATCH_KEYS = ("method", "tool", "server", "arguments")
-_OUTBOUND_MATCH_KEYS = ("method", "tool", "server", "direction", "secrets", "injection", "response_contains",
+_RULE_KEYS = ("name", "match", "unless", "limit", "action", "mark", "message", "hint")
+_MATCH_KEYS = ("method", "tool", "server", "marked", "arguments")
+_OUTBOUND_MATCH_KEYS = ("method", "tool", "server", "marked", "direction", "secrets", "injection", "response_contains",
                         "response_contains_regex", "response_size_exceeds")
 _MATCHER_WORDS = ("regex", "pattern", "not_under", "under", "path", "command", "secrets", "all", "except_keys")
 _DIRECTIONS = ("request", "response", "notification")
@@ -9685,9 +9830,15 @@ def _check_settings(check: _Checker, settings: Any) -> None:
         if key in _CHOICES:
             check.choice(value, _CHOICES[key], place, f"a value of {key}")
         elif key in _BOUNDS:
-            low, high = _BOUNDS[key]
-            if not low <= check.typed(value, int, place, "a whole number") <= high:
-                raise check.fail(place, f"{value} is out of range; use {low} to {high}")
+            check.number(value, place, *_BOUNDS[key], whole=key != "ask_timeout")
+        elif key == "env":
+            if value not in ("inherit", "minimal"):
+                check.typed(value, list, place, "inherit, minimal or a list of names")
+                for index, name in enumerate(check.texts(value, place)):
+                    try:
+                        compile_glob(name)
+                    except PolicyError as fault:
+                        raise check.fail(f"{place}/{index}", fault.problem) from None
         else:
             kind = bool if isinstance(Settings._field_defaults[key], bool) else str
             check.typed(value, kind, place, "true or false" if kind is bool else "a path")
@@ -9703,7 +9854,7 @@ def _check_rules(check: _Checker, rules: Any, place: str, match_keys: Sequence[s
     for index, rule in enumerate(rules):
         here = f"{place}/{index}"
         check.keys(rule, _RULE_KEYS, here, "a rule (a map with name, match and action)")
-        for key in ("name", "match", "action"):
+        for key in ("name", "match") if "mark" in rule else ("name", "match", "action"):
             if key not in rule:
                 raise check.fail(here, f"the rule has no {key!r}; write one")
         if not check.typed(rule["name"], str, here + "/name", "a name"):
@@ -9712,14 +9863,39 @@ def _check_rules(check: _Checker, rules: Any, place: str, match_keys: Sequence[s
             raise check.fail(here + "/name", f"{rule['name']!r} is already the name of rule {seen[rule['name']]}; "
                                              "give each rule its own name")
         seen[rule["name"]] = index
-        check.choice(rule["action"], actions, here + "/action", "an action")
-        if "message" in rule:
-            check.typed(rule["message"], str, here + "/message", "a text")
+        _check_effect(check, rule, here, actions)
         _check_match(check, rule["match"], here + "/match", match_keys)
         if "unless" in rule:
             _check_match(check, rule["unless"], here + "/unless", match_keys)
             if not rule["unless"]:
                 raise check.fail(here + "/unless", "an empty exception excepts everything; write one or leave it out")
+
+
+def _check_effect(check: _Checker, rule: dict[str, Any], here: str, actions: Sequence[str]) -> None:
+    """What a rule does: its action or mark, message, hint and limit."""
+    if "mark" in rule:
+        check.mark(rule["mark"], here + "/mark")
+        for key in ("action", "message", "hint"):
+            if key in rule:
+                raise check.fail(f"{here}/{key}", f"a rule with a mark decides nothing, so {key!r} has no place in it; "
+                                                  "leave it out, or write a second rule")
+    else:
+        check.choice(rule["action"], actions, here + "/action", "an action")
+    for key in ("message", "hint"):
+        if key in rule:
+            check.typed(rule[key], str, f"{here}/{key}", "a text")
+    if "limit" not in rule:
+        return
+    here += "/limit"
+    limit = check.keys(rule["limit"], Limit._fields, here, "a map of calls and per")
+    for key in Limit._fields:
+        if key not in limit:
+            raise check.fail(here, f"the limit has no {key!r}; write for example {{calls: 30, per: 60}} (per: seconds)")
+    check.number(limit["calls"], here + "/calls", 1, MAX_LIMIT_CALLS)
+    check.number(limit["per"], here + "/per", 0.001, MAX_LIMIT_SECONDS, whole=False)
+    if rule.get("action") == "allow":
+        raise check.fail(here, "an allow rule with a limit would allow only what goes beyond it; "
+                               "write a deny rule with the limit before the allow rule")
 
 
 def _check_match(check: _Checker, match: Any, place: str, keys: Sequence[str]) -> None:
@@ -9734,6 +9910,9 @@ def _check_match(check: _Checker, match: Any, place: str, keys: Sequence[str]) -
             check.typed(value, dict, here, "a map of argument names to matchers")
             for name, matcher in value.items():
                 _check_matcher(check, matcher, here + pointer((name,)), name)
+        elif key == "marked":
+            for index, item in enumerate(check.texts(value, here)):
+                check.mark(item, f"{here}/{index}" if isinstance(value, list) else here)
         elif key == "secrets":
             check.typed(value, bool, here, "true or false")
         elif key == "injection":
@@ -9830,15 +10009,17 @@ class _Compiler:
         return [self.rule(rule, f"/{key}/{index}", outbound) for index, rule in enumerate(self.layer.data.get(key, []))]
 
     def rule(self, rule: dict[str, Any], place: str, outbound: bool) -> Rule:
-        strict = rule["action"] == "allow"
+        strict = rule.get("action") == "allow"
         match = rule["match"]
         tests, needs = self.conditions(match, place + "/match", outbound, strict)
         if "unless" in rule:
             exceptions, _ = self.conditions(rule["unless"], place + "/unless", outbound, not strict)
             scope = self.scope(rule["unless"], place + "/unless", outbound, not strict, True)
             tests.append(_unless(scope, _every(exceptions)))
-        return Rule(rule["name"], rule["action"], rule.get("message", ""), self.layer.name,
-                    self.scope(match, place + "/match", outbound, strict), _every(tests), needs)
+        limit = rule.get("limit")
+        return Rule(rule["name"], rule.get("action", "mark"), rule.get("message", ""), self.layer.name,
+                    self.scope(match, place + "/match", outbound, strict), _every(tests), needs,
+                    Limit(**limit) if limit else None, rule.get("mark", ""), rule.get("hint", ""), not tests and not limit)
 
     def scope(self, match: dict[str, Any], place: str, outbound: bool, strict: bool, exception: bool = False) -> Scope:
         def globs(key: str) -> tuple[Glob, ...] | None:
@@ -9864,9 +10045,9 @@ class _Compiler:
 
     def conditions(self, match: dict[str, Any], place: str, outbound: bool, strict: bool) -> tuple[list[Test], Need | None]:
         """The conditions of a `match` or `unless`, and what they need (see Rule)."""
+        tests: list[Test] = [_marked(frozenset(_as_list(match["marked"])))] if "marked" in match else []
         if outbound:
-            return self.outbound(match, place, strict), self.outbound_need(match)
-        tests: list[Test] = []
+            return tests + self.outbound(match, place, strict), self.outbound_need(match)
         needs: list[Need] = []
         for key, matcher in match.get("arguments", {}).items():
             here = f"{place}/arguments{pointer((key,))}"
@@ -10010,6 +10191,11 @@ def _escape_glob(text: str) -> str:
 
 # -- conditions as functions --------------------------------------------------
 
+def _marked(names: frozenset[str]) -> Test:
+    """The session has one of the marks *names*."""
+    return lambda subject: None if names.isdisjoint(subject.marks) else HIT
+
+
 def _first(hits: Iterable[Hit | None]) -> Hit | None:
     for hit in hits:
         if hit is not None:
@@ -10030,7 +10216,7 @@ def _every(tests: Sequence[Test]) -> Test:
                 return None
             if hit is not HIT:
                 joined = Hit(joined.path or hit.path, joined.why or hit.why, joined.view or hit.view,
-                             joined.findings + hit.findings)
+                             joined.findings + hit.findings, joined.detail or hit.detail)
         return joined
     return matches
 
@@ -10180,7 +10366,7 @@ def _command_value(categories: frozenset[str] | None) -> ValueTest:
             found = subject.judge_command(source).categories
             for category, reason in found.items():
                 if categories is None or category in categories:
-                    return Hit(None, reason, "command")
+                    return Hit(None, COMMAND_CATEGORIES[category], "command", (), reason)
         return None
     return matches
 
@@ -10352,11 +10538,87 @@ def _dropping(bases: Sequence[PolicyLayer], without: set[str]) -> list[PolicyLay
 
 
 def _policy_warnings(layers: Sequence[PolicyLayer], settings: Mapping[str, Any]) -> Iterator[str]:
-    asking = [rule["name"] for layer in layers for rule in layer.data.get("rules", []) if rule["action"] == "ask"]
     if settings.get("mode") == "monitor":
         yield "mode is monitor: nothing is blocked, the log says what would have been"
-    if asking and settings.get("ask_fallback", "deny") == "deny":
-        yield f"nobody can be asked yet, so these rules deny: {', '.join(asking)} (settings.ask_fallback: allow lets them pass)"
+    marks = {rule["mark"] for layer in layers for key in ("rules", "outbound_rules") for rule in layer.data.get(key, [])
+             if "mark" in rule}
+    has_base = any(layer.built_in for layer in layers)
+    for key in ("rules", "outbound_rules"):
+        seen = _Shadows(key == "outbound_rules")
+        for layer in layers:
+            check = _Checker(layer.file, layer.lines)
+            for index, rule in enumerate(() if layer.built_in else layer.data.get(key, [])):
+                for problem in _doubts(rule, seen, marks, has_base and key == "rules"):
+                    yield printable(str(check.fail(f"/{key}/{index}", problem)), 500)
+
+
+def _doubts(rule: dict[str, Any], seen: _Shadows, marks: set[str], has_base: bool) -> Iterator[str]:
+    """What is valid in *rule*, but hardly meant."""
+    name = rule["name"]
+    before = seen.shadow_of(rule)
+    if before is not None:
+        yield f"{name!r} never decides anything: {before!r} before it matches all that it does; put {name!r} first"
+    elif has_base and rule.get("action") == "allow" and seen.is_everything(rule):
+        yield f"{name!r} allows everything before the built-in rules are asked; narrow it, or leave it to default_action"
+    for where in ("match", "unless"):
+        for mark in _as_list(rule.get(where, {}).get("marked", [])):
+            if mark not in marks:
+                yield f"{name!r} asks for the mark {mark!r}, which no rule sets; " + unknown_word(mark, marks or {"none"}, "mark")
+
+
+class _Shadows:
+    """The rules so far that end the walk, to tell whether one of them always matches before a later one does."""
+
+    _SCOPE = frozenset(("method", "tool", "server", "direction"))
+    _MAX_WIDE = 20              # so many rules with wildcards are held against each later one
+
+    def __init__(self, outbound: bool) -> None:
+        self._outbound = outbound
+        self._same: dict[str, str] = {}                             # a match, spelled out -> the first rule with it
+        self._by_tool: dict[str, list[tuple[str, dict[str, list[str]]]]] = {}     # (name, scope) of rules without wildcards
+        self._wide: list[tuple[str, dict[str, list[str]]]] = []
+
+    def shadow_of(self, rule: dict[str, Any]) -> str | None:
+        """The name of an earlier rule that matches whatever *rule* does, if there is one; *rule* is earlier from now on."""
+        spelled = f"{rule.get('action') == 'allow'}{rule['match']!r}"
+        scope = self._scope(rule["match"])
+        tools = scope.get("tool", [])
+        found = self._same.get(spelled)
+        if found is None:
+            near = self._wide + (self._by_tool.get(tools[0], []) if tools else [])
+            found = next((name for name, wide in near if self._covers(wide, scope)), None)
+        if not {"unless", "limit", "mark"} & set(rule):
+            self._same.setdefault(spelled, rule["name"])
+            if self._SCOPE.issuperset(rule["match"]):
+                if tools and not any(c in tool for tool in tools for c in "*?[{"):
+                    for tool in tools:
+                        self._by_tool.setdefault(tool, []).append((rule["name"], scope))
+                elif len(self._wide) < self._MAX_WIDE:
+                    self._wide.append((rule["name"], scope))
+        return found
+
+    def is_everything(self, rule: dict[str, Any]) -> bool:
+        """Does *rule* match every call of a tool?"""
+        return self._SCOPE.issuperset(rule["match"]) and not {"unless", "limit"} & set(rule) and \
+            self._covers(self._scope(rule["match"]), {"method": ["tools/call"], "tool": ["*"], "server": ["*"]})
+
+    @staticmethod
+    def _covers(wide: dict[str, list[str]], narrow: dict[str, list[str]]) -> bool:
+        for key, globs in wide.items():
+            if key not in narrow or not all(any(_is_wider(glob, text) for glob in globs) for text in narrow[key]):
+                return False
+        return True
+
+    def _scope(self, match: dict[str, Any]) -> dict[str, list[str]]:
+        scope = {key: _as_list(match[key]) for key in match if key in self._SCOPE}
+        if not self._outbound and "method" not in match and ("tool" in match or "arguments" in match):
+            scope["method"] = ["tools/call"]
+        return scope
+
+
+def _is_wider(glob: str, text: str) -> bool:
+    """Does *glob* match all names that *text*, a name or a glob, does?"""
+    return glob in ("*", text) or not any(c in text for c in "*?[{") and compile_glob(glob).matches(text)
 
 
 # ---------------------------------------------------------------------------
@@ -10554,9 +10816,11 @@ _BASIC = "sensitive-files commands secret-leakage"
 _BUILTIN: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "default": ("no credentials, no destructive commands, secrets redacted; everything else passes", {},
                 f"{_BASIC} git-history", _NOTED),
-    "company-laptop": ("default, and: package installs and rewriting git history are asked about", {},
+    "company-laptop": ("default, and: package installs and rewriting git history are asked about; servers get few variables",
+                       {"tool_pinning": "block", "env": "minimal"},
                        f"{_BASIC} careful", _NOTED),
-    "strict": ("only reading and writing inside the project; injection is blocked", {"default_action": "deny"},
+    "strict": ("only reading and writing inside the project; injection is blocked",
+               {"default_action": "deny", "tool_pinning": "block", "unlisted_tools": "deny", "env": "minimal"},
                f"{_BASIC} project-only", "strict-responses responses strict-response-notes"),
     "filesystem": ("recipe: a filesystem server stays inside the project", {}, f"{_BASIC} filesystem", _NOTED),
     "git": ("recipe: a git server stays inside the project; publishing is asked about", {}, f"{_BASIC} git", _NOTED),
@@ -10651,6 +10915,55 @@ class Decision(NamedTuple):
     path: tuple[Any, ...] | None = None     # the argument that was the reason
     why: str = ""
     view: str = ""              # the canonical view in which the rule hit, "" for the text as it stands
+    detail: str = ""            # more of the reason, for people: with words of the call in it
+    hint: str = ""              # the rule's author says what would be allowed
+    wait: float = 0             # seconds after which the same call may be allowed: of a rule with a limit
+
+
+class Memory:
+    """What earlier messages of a session have left for the rules: marks, and when rules with a limit matched.
+
+    `Wall.decide` stages the marks of the message it judges; they count once `commit` says that it was forwarded.
+    """
+
+    def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
+        self.marks: set[str] = set()
+        self.staged: list[str] = []
+        self.counting = True        # False while a message is judged a second time
+        self._clock = clock
+        self._matched: dict[int, Any] = {}      # id of the rule -> a deque of the times it matched, the last calls + 1
+        self._guest: Memory | None = None
+
+    @property
+    def guest(self) -> Memory:
+        """The same for a project's policy that nobody approved: its marks must not meet the user's rules."""
+        if self._guest is None:
+            self._guest = Memory(self._clock)
+        self._guest.counting = self.counting
+        return self._guest
+
+    def exceeds(self, rule: Rule, limit: Limit) -> bool:
+        """Note that *rule* matched just now: more often than its limit within its time?"""
+        times = self._matched.get(id(rule))
+        if times is None:
+            from collections import deque
+            times = self._matched[id(rule)] = deque(maxlen=limit.calls + 1)
+        if self.counting:
+            times.append(self._clock())
+        return len(times) > limit.calls and self._clock() - times[0] < limit.per
+
+    def wait(self, rule: Rule, limit: Limit) -> float:
+        """Seconds until *rule* would not match, if nothing else matched it meanwhile."""
+        times = self._matched[id(rule)]
+        since: float = times[min(1, len(times) - 1)]
+        return max(0.0, limit.per - (self._clock() - since))
+
+    def commit(self) -> None:
+        """The message was forwarded: its marks count from now on."""
+        if self.staged:
+            self.marks.update(self.staged)
+        if self._guest is not None:
+            self._guest.commit()
 
 
 _ALLOWED = Decision("allow")
@@ -10660,7 +10973,7 @@ class _Candidates:
     """The rules that may apply to one kind of message, in runs of rules with the same need."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
-        self._rules = tuple(rules)
+        self.rules = tuple(rules)
         self._runs: list[tuple[Any, Any, list[Rule]]] = []      # (how to tell, of what, rules that need it)
         self._grams: dict[str, list[int]] = {}
         self._always: tuple[int, ...] = ()
@@ -10682,7 +10995,7 @@ class _Candidates:
             for gram in {literal[i:i + 3] for i in range(len(literal) - 2)}:
                 counts[gram] = counts.get(gram, 0) + 1
         always = []
-        for number, rule in enumerate(self._rules):
+        for number, rule in enumerate(self.rules):
             needed = rule.needs[1] if rule.needs and rule.needs[0] == "literals" else ("",)
             if any(len(literal) < 3 for literal in needed):
                 always.append(number)
@@ -10703,34 +11016,46 @@ class _Candidates:
             for gram in self._grams.keys() & {text[i:i + 3] for i in range(len(text) - 2)}:
                 numbers.update(self._grams[gram])
             for number in sorted(numbers):
-                rule = self._rules[number]
+                rule = self.rules[number]
                 if rule.needs is None or Subject.HAS[rule.needs[0]](subject, rule.needs[1]):
                     yield rule
 
 
 class Wall:
-    """A policy at work. `decide` is total and remembers nothing about the messages."""
+    """A policy at work. `decide` is total; what it remembers of the messages is in the Memory it is given."""
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self._candidates: dict[tuple[Any, ...], _Candidates] = {}
         self._apart = Wall(policy.apart) if policy.apart is not None else None
+        self._may_hide: bool = policy.settings.default_action == "deny" or any(
+            rule.action == "deny" and rule.always for rule in policy.rules) or self._apart is not None and self._apart._may_hide
 
-    def decide(self, message: Message, budget: Budget | None = None) -> Decision:
+    def decide(self, message: Message, budget: Budget | None = None, memory: Memory | None = None) -> Decision:
         """The first rule that matches decides, else the default. Never raises: a fault while judging is a deny.
 
-        *budget* is the time it may take, when it is shared with other messages; else JUDGE_SECONDS.
+        *budget* is the time it may take, when it is shared with other messages; else JUDGE_SECONDS. Without a *memory*
+        nothing is marked, and no rule with a limit matches.
         """
         rule: Rule | None = None
         try:
-            subject = Subject(message, self.policy, budget)
+            if memory is not None:
+                memory.staged.clear()
+            subject = Subject(message, self.policy, budget, memory.marks if memory is not None else ())
             decision = None
             for rule in self._rules_for(message).of(subject):
                 hit = rule.matches(subject)
-                if hit is not None:
-                    name = f"project:{rule.name}" if rule.layer == "project" else rule.name
-                    decision = self._decided(rule, name, hit, subject)
-                    break
+                if hit is None or rule.limit is not None and (memory is None or not memory.exceeds(rule, rule.limit)):
+                    continue
+                if rule.mark:
+                    if memory is not None:
+                        memory.staged.append(rule.mark)
+                    continue
+                name = f"project:{rule.name}" if rule.layer == "project" else rule.name
+                decision = self._decided(rule, name, hit, subject)
+                if rule.limit is not None and memory is not None:
+                    decision = decision._replace(wait=memory.wait(rule, rule.limit))
+                break
             if decision is None:
                 rule = None
                 decision = self._default(message, subject)
@@ -10739,19 +11064,39 @@ class Wall:
         except Exception as fault:  # a wall that cannot judge must not open
             return self._fault(rule, f"it could not be judged ({type(fault).__name__})")
         if self._apart is not None and decision.action != "deny":
-            decision = self._stricter(decision, self._apart.decide(message, budget))
+            decision = self._stricter(decision, self._apart.decide(message, budget, memory.guest if memory is not None else None))
         return decision
 
     @staticmethod
     def _decided(rule: Rule, name: str, hit: Hit, subject: Subject) -> Decision:
-        findings = hit.findings
-        if rule.action == "redact":         # whatever the rule is about, secrets go too
+        action, findings = rule.action, hit.findings
+        if action == "redact":              # whatever the rule is about, secrets go too
             if findings and not any(finding.spans for finding in findings):
-                return Decision("deny", name, rule.message, findings, hit.path, hit.why, hit.view)   # it cannot be cut out
-            findings = subject.findings + tuple(one for one in findings if one not in subject.findings)
-            if not findings:
-                return Decision("log_only", name, rule.message, (), hit.path, hit.why, hit.view)        # nothing to take out
-        return Decision(rule.action, name, rule.message, findings, hit.path, hit.why, hit.view)
+                action = "deny"             # it cannot be cut out
+            else:
+                findings = subject.findings + tuple(one for one in findings if one not in subject.findings)
+                action = "redact" if findings else "log_only"
+        return Decision(action, name, rule.message, findings, hit.path, hit.why, hit.view, hit.detail, rule.hint)
+
+    def hides(self, tool: str, server: str) -> Decision | None:
+        """The refusal of every call of *tool*, whatever its arguments; None when some call of it may get through."""
+        if not self._may_hide:
+            return None
+        message = Message("client", "request", {}, "", "tools/call", tool, server)
+        decision: Decision | None = None
+        for rule in self._rules_for(message).rules:
+            if rule.action == "deny" and rule.always:
+                decision = Decision("deny", rule.name, rule.message)
+            if rule.mark or rule.action == "deny" and not rule.always:
+                continue
+            break
+        else:
+            if self.policy.settings.default_action == "deny":
+                decision = Decision("deny", None, "no rule allows this")
+        if decision is None and self._apart is not None:
+            guest = self._apart.hides(tool, server)
+            return guest and self._stricter(Decision("allow"), guest)
+        return decision
 
     def _rules_for(self, message: Message) -> _Candidates:
         key = (message.peer, message.kind, message.method, message.tool, message.server)
@@ -10786,19 +11131,7 @@ class Wall:
             name = "unnamed"        # a name can be a sentence, for the model to read
         return Decision("deny", f"project:{name}", f"Blocked by project rule {name}")
 
-# ---------------------------------------------------------------------------
-# 16. Session (sans-I/O): framing, batches, correlation, effects
-# ---------------------------------------------------------------------------
-
-MARKER = "[REDACTED BY MCPWALL]"        # what a reader sees in place of a secret
-BLOCKED = "[BLOCKED BY MCPWALL]"        # begins the text that stands for a refused answer
-MAX_PENDING = 65_536        # requests without an answer, per direction; further ones are refused
-MAX_TASKS = 10_000          # task handles remembered; the oldest is forgotten, its results are judged as nobody's
-ENDS_BYTES = 64 * 1024      # of a line that is too long: so much of its head and tail is kept to find the id
-MAX_BATCH = 10_000          # messages in one batch
-MAX_CANCELLED = 1000        # cancelled requests remembered: their answers may still come
-MAX_STRAY_CHARS = 2000      # of a line that is no message at all: so much goes to stderr
-
+# -- effects: what the core asks for, and the relay does ------------------------
 
 class Send(NamedTuple):
     """Write *data* (whole lines) to *peer*, "client" or "server"."""
@@ -10835,6 +11168,361 @@ class Record(NamedTuple):
 class Note(NamedTuple):
     """A line for stderr (printable, without secrets)."""
     text: str
+
+
+class Waiting(NamedTuple):
+    """A call is held until a person has answered *question*: see `Session.answer`. None: it is held no more."""
+    ident: str                  # 16 hex digits
+    question: dict[str, Any] | None     # server, method, tool, rule, reason, arguments (a short safe text), seconds
+
+
+# ---------------------------------------------------------------------------
+# 16. The tools of a server: pins, what is shown, what may be called
+# ---------------------------------------------------------------------------
+
+MAX_TOOLS = 2_000           # of one server: further ones are not compared, and under `tool_pinning: block` not shown
+_BEYOND = f"beyond {MAX_TOOLS} tools, or its name beyond {MAX_NAME_CHARS} characters: it is not compared"
+MAX_PIN_CHARS = 16_384      # a longer definition is kept as its hash alone
+_PINNED = ("name", "title", "description", "inputSchema", "outputSchema", "annotations")
+_BLOCKED_INSTRUCTIONS = "[BLOCKED BY MCPWALL] the server's instructions have changed and wait for the user: mcpwall approve"
+
+
+def tool_pin(tool: Mapping[str, Any]) -> dict[str, str]:
+    """What a tool is known by: {"hash": SHA-256 as hex, "text": its definition as canonical JSON, "" when that is long}."""
+    shown = {key: tool[key] for key in _PINNED if key in tool}
+    return text_pin(json.dumps(shown, sort_keys=True, ensure_ascii=False, separators=(",", ":")))
+
+
+def text_pin(text: str) -> dict[str, str]:
+    """The same for a text, such as the `instructions` of a server ("" when there are none)."""
+    import hashlib
+    return {"hash": hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(),
+            "text": text if len(text) <= MAX_PIN_CHARS else ""}
+
+
+def _hash_of(pin: Any) -> Any:
+    return pin.get("hash") if type(pin) is dict else None
+
+
+class Pinned(NamedTuple):
+    """The user knows *server* (see `server_identity`) by `{"tools": {NAME: PIN}, "instructions": PIN}`; PIN: `tool_pin`.
+
+    With *first*, these are to be kept as what he knows, unless something is kept already; else they have changed or are
+    new, and wait for his consent.
+    """
+    server: str
+    pins: dict[str, Any]
+    first: bool
+
+
+class ToolNote(NamedTuple):
+    """What the wall has to say about one tool of a list: it was "left out" or "flagged"."""
+    tool: str
+    what: str
+    why: str
+
+
+class Toolbox:
+    """What one session knows of its server's tools, and so which of them the client may see and call.
+
+    *pins* reads what the user knows of the server (see Pinned) afresh; None, or a function that returns None, when
+    nothing is kept: then the first list of the session stands for it.
+    """
+
+    def __init__(self, wall: Wall, server_name: str, identity: str = "", pins: Callable[[], Any] | None = None) -> None:
+        self._wall, self._name, self._identity = wall, server_name, identity
+        self._settings = wall.policy.settings
+        self._pins = pins
+        self._first: dict[str, dict[str, str]] = {}     # of the first list: what is known when nothing is kept
+        self._listed = False                            # has the first list come to its end?
+        self._instructions: dict[str, str] | None = None
+        self._hashes: dict[str, str] = {}               # of each tool, as it was listed last
+        self._changed: dict[str, str] = {}              # tools that are not as the user knows them, and how
+        self._read_only: set[str] = set()
+        self._forms: dict[str, str] = {}                # canonical form of a name -> the name it was first seen with
+        self._told: set[str] = set()
+        self._watching = self._settings.tool_pinning != "off"
+        self._closed = self._settings.unlisted_tools == "deny"
+
+    # -- lists
+
+    def look(self, result: dict[str, Any], asked: bool, budget: Budget) -> tuple[list[ToolNote], list[int], list[Any]]:
+        """What to say about the tools in *result*, a page of `tools/list`; the indices of those to leave out; effects.
+
+        *asked*: is it the answer to a request? What nobody asked for is never taken as what the server is known by.
+        When half of the *budget* is spent, tools that are always refused are shown all the same.
+        """
+        tools = result["tools"]
+        known = self._known("tools") if self._watching else None
+        adopting = self._watching and known is None and not self._listed and asked
+        waiting: dict[str, dict[str, str]] = {}
+        notes: list[ToolNote] = []
+        left_out: list[int] = []
+        twice: set[str] = set()
+        for index, tool in enumerate(tools):
+            name = tool.get("name") if type(tool) is dict else None
+            if type(name) is not str:
+                continue
+            if self._is_beyond(name):
+                what = "flagged"
+                if self._settings.tool_pinning == "block":
+                    what = "left out"
+                    left_out.append(index)
+                notes.append(ToolNote(name[:MAX_NAME_CHARS], what, _BEYOND))
+                continue
+            self._hashes.setdefault(name, "")
+            if self._watching:
+                pin = tool_pin(tool)
+                self._compare(name, pin, self._first if known is None else known, adopting, name in twice)
+                if name in self._changed:
+                    waiting[name] = pin
+            self._note_annotations(name, tool, name in twice)
+            twice.add(name)
+            why = self._hidden(name, budget)
+            if why:
+                left_out.append(index)
+                notes.append(ToolNote(name, "left out", why))
+            elif name in self._changed:
+                notes.append(ToolNote(name, "flagged", self._changed[name]))
+            notes += self._confusable(name)
+        effects: list[Any] = []
+        if adopting and "nextCursor" not in result:
+            self._listed = True
+            effects += self._keep({"tools": dict(self._first)}, True)
+        if waiting:
+            effects += self._keep({"tools": waiting}, False)
+        return notes, left_out, effects
+
+    def _compare(self, name: str, pin: dict[str, str], known: Mapping[str, Any], adopting: bool, twice: bool) -> None:
+        """Note whether the tool is as the user knows it."""
+        expected = known.get(name)
+        if expected is None and adopting:
+            self._first[name] = expected = pin
+        if expected is None:
+            self._changed[name] = "new since the user agreed to this server's tools"
+        elif _hash_of(expected) != pin["hash"]:
+            self._changed[name] = "changed since the user agreed to it"
+        elif not (twice and name in self._changed):
+            self._changed.pop(name, None)
+        # of two with one name nobody knows which is called
+        self._hashes[name] = "" if twice and name in self._changed else pin["hash"]
+
+    def _is_beyond(self, name: str) -> bool:
+        """Has the server listed so many tools that this one is not remembered, or has it a name that no call can have?"""
+        return len(self._hashes) >= MAX_TOOLS and name not in self._hashes or len(name) > MAX_NAME_CHARS
+
+    def _note_annotations(self, name: str, tool: dict[str, Any], twice: bool) -> None:
+        annotations = tool.get("annotations")
+        if type(annotations) is dict and annotations.get("readOnlyHint") is True:
+            if not twice:
+                self._read_only.add(name)
+        else:
+            self._read_only.discard(name)
+
+    def _hidden(self, name: str, budget: Budget) -> str:
+        """Why a tool of that name is left out of lists; "" when it is shown."""
+        refusal = self.refusal(name)
+        if refusal is None and self._settings.hide_denied_tools and budget.left() > JUDGE_SECONDS / 2:
+            refusal = self._wall.hides(name, self._name)
+        return f"{refusal.rule or 'default_action'}: {refusal.why or refusal.message}" if refusal is not None else ""
+
+    def _confusable(self, name: str) -> Iterator[ToolNote]:
+        for form in {re.sub(r"[-_. ]+", "_", canonical_text(view.text)) for view in views(name)}:
+            other = self._forms.get(form, name)
+            if other != name:
+                yield ToolNote(name, "flagged", f"looks like another tool of this server: {other}")
+            self._forms.setdefault(form, name)
+
+    # -- instructions
+
+    def look_at_instructions(self, result: dict[str, Any]) -> tuple[bool, list[Any]]:
+        """Have the instructions in the answer to `initialize` or `server/discover` changed? And the effects of that."""
+        if not self._watching:
+            return False, []
+        text = result.get("instructions")
+        pin = text_pin(text if type(text) is str else "")
+        known = self._known("instructions") or self._instructions      # None: never met
+        if known is None:
+            self._instructions = pin
+            return False, self._keep({"instructions": pin}, True)
+        if _hash_of(known) == pin["hash"]:
+            return False, []
+        return True, self._keep({"instructions": pin}, False)
+
+    # -- calls
+
+    def refusal(self, tool: str) -> Decision | None:
+        """The refusal of any call of *tool* because of what the server has said of it, or has not said; None if there is none."""
+        settings = self._settings
+        if settings.tool_pinning == "block" and (
+                tool in self._changed and not self._agreed(tool) or self._hashes and self._is_beyond(tool)):
+            return Decision("deny", "settings.tool_pinning", "Blocked: this tool is not as the user knows it; "
+                            "he can look at it with: mcpwall approve", why=self._changed.get(tool, _BEYOND))
+        if settings.read_only and tool not in self._read_only:
+            return Decision("deny", "settings.read_only", "Blocked: only tools that the server declares read-only may be called",
+                            why="the tool does not declare readOnlyHint: true")
+        if self._closed and tool not in self._hashes and tool not in (self._known("tools") or ()):
+            return Decision("deny", "settings.unlisted_tools", "Blocked: the server has not listed this tool",
+                            why="no list of this server has named it")
+        return None
+
+    def _agreed(self, tool: str) -> bool:
+        """Has the user agreed to the changed tool meanwhile?"""
+        if _hash_of((self._known("tools") or {}).get(tool)) != (self._hashes.get(tool) or "unknown"):
+            return False
+        del self._changed[tool]
+        return True
+
+    # -- what the user knows
+
+    def _known(self, what: str) -> Any:
+        kept = self._pins() if self._pins is not None else None
+        found = kept.get(what) if type(kept) is dict else None
+        return found if type(found) is dict else None
+
+    def _keep(self, pins: dict[str, Any], first: bool) -> list[Any]:
+        effects: list[Any] = [Pinned(self._identity, pins, first)] if self._pins is not None else []
+        if first:
+            return effects
+        news = [name for name in [*pins.get("tools", ()), *("instructions" for _ in pins if "instructions" in pins)]
+                if name not in self._told]
+        if news:
+            self._told.update(news)
+            names = ", ".join(printable(name, 60) for name in news[:10]) + (" …" if len(news) > 10 else "")
+            effects.append(Note(f"{printable(self._name, 60)}: not as you know it: {names}; look at it with: mcpwall approve"))
+        return effects
+
+# ---------------------------------------------------------------------------
+# 17. Calls that come again, and calls that wait for a person
+# ---------------------------------------------------------------------------
+
+MAX_REFUSED = 1_000         # exact calls remembered as refused; the oldest is forgotten
+MAX_GRANTED = 1_000         # exact calls allowed for the session
+MAX_HELD = 64               # calls that wait for a person at one time; further ones are refused
+MAX_HELD_BYTES = 16 * 1024 * 1024   # of their messages
+MAX_SHOWN_CHARS = 1_200     # of a call's arguments in a question
+_OWN_MEMBERS = ("_meta", "requestState", "inputResponses")      # of params: what a retry of the same call may bring anew
+_RETRYABLE = ("tools/call", "prompts/get", "resources/read")    # what may be answered by `input_required` (2026-07-28)
+_VERSION_META = "io.modelcontextprotocol/protocolVersion"
+_CAPABILITIES_META = "io.modelcontextprotocol/clientCapabilities"
+_APPROVAL = "mcpwall-approval"      # the key of our question among `inputRequests`
+_STATE = "mcpwall."                 # begins a `requestState` of ours
+_YES = ("once", "session")
+_ANSWERS = {"allow once": "once", "allow this exact call for the session": "session", "deny": "deny"}
+
+
+def call_digest(message: Message) -> bytes:
+    """What equal calls have in common: method and params, but for what a retry brings anew. Key order does not count."""
+    import hashlib
+    params = message.body.get("params") or {}
+    kept = {key: value for key, value in params.items() if key not in _OWN_MEMBERS}
+    return hashlib.sha256(json.dumps([message.method, kept], sort_keys=True, separators=(",", ":")).encode()).digest()
+
+
+class _Refused(NamedTuple):
+    times: int
+    params: Any                 # of the call, to tell other calls quickly from this one; None when they are large
+    decision: Decision
+
+
+class Refusals:
+    """How often each exact call was refused, so that a model that tries again and again is told, and costs little."""
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._calls: dict[bytes, _Refused] = {}
+        self._ended: dict[Any, list[bytes]] = {}        # (method, tool) -> calls that are not judged any more
+
+    def known(self, message: Message) -> Decision | None:
+        """The decision on a call that was refused so often that it is not judged again."""
+        ended = self._ended.get((message.method, message.tool))
+        if ended is None:
+            return None
+        params = message.body.get("params")
+        calls = [(digest, self._calls[digest]) for digest in ended]
+        if not any(call.params is None or call.params == params for _, call in calls):
+            return None
+        digest = call_digest(message)
+        return next((call.decision for other, call in calls if other == digest), None)
+
+    def count(self, message: Message, decision: Decision) -> int:
+        """Note that the call was refused; how often it was by now. What may be decided otherwise later is only counted."""
+        digest = call_digest(message)
+        before = self._calls.pop(digest, None)
+        count = before.times + 1 if before is not None else 1
+        params = message.body.get("params") if len(message.text) <= 4096 else None
+        self._calls[digest] = _Refused(count, params, decision)
+        place = (message.method, message.tool)
+        final = not decision.wait and not (decision.rule or "").startswith("settings.")
+        if final and count >= self._most and digest not in self._ended.get(place, ()):
+            self._ended.setdefault(place, []).append(digest)
+        if len(self._calls) > MAX_REFUSED:
+            self._forget(next(iter(self._calls)))
+        return count
+
+    def _forget(self, digest: bytes) -> None:
+        del self._calls[digest]
+        for place, ended in list(self._ended.items()):
+            if digest in ended:
+                ended.remove(digest)
+                if not ended:
+                    del self._ended[place]
+
+
+class Held(NamedTuple):
+    """A call that waits for a person's answer."""
+    message: Message
+    decision: Decision
+    digest: bytes
+    size: int                   # bytes of the message
+    until: float                # on the session's monotonic clock
+    how: str                    # "elicitation", "input_required" or "approve"
+
+
+def can_elicit(capabilities: Any) -> bool:
+    """Has a client with these capabilities a form to ask its user with?"""
+    elicitation = capabilities.get("elicitation") if type(capabilities) is dict else None
+    return type(elicitation) is dict and ("form" in elicitation or "url" not in elicitation)
+
+
+def elicitation(text: str) -> dict[str, Any]:
+    """The params of an `elicitation/create` that asks for one of our answers."""
+    answer = {"type": "string", "title": "Answer", "description": "What mcpwall should do with this call",
+              "enum": list(_ANSWERS)}
+    return {"message": text, "requestedSchema": {"type": "object", "properties": {"answer": answer}, "required": ["answer"]}}
+
+
+def elicited(result: Any) -> str:
+    """"once", "session" or "deny": what a client's answer to such a question means. Whatever is odd is a no."""
+    content = result.get("content") if type(result) is dict and result.get("action") == "accept" else None
+    answer = content.get("answer") if type(content) is dict else None
+    return _ANSWERS.get(answer, "deny") if type(answer) is str else "deny"
+
+
+def without_own_fields(text: str, original: str) -> str:
+    """The raw retry *text* of a call that was asked about, as the server is to see it: without our state and answer, and
+    with the state and answers of the server's own that the *original* call brought along. Values stay as they are spelled."""
+    def raw_members(raw: str, params: _Place) -> dict[str, str]:
+        return {key: raw[place.key:place.end] for key, place in _member_places(raw, params.start).items()}
+
+    params = _member_places(text)["params"]
+    before = raw_members(original, _member_places(original)["params"])
+    kept = [raw for key, raw in raw_members(text, params).items() if key not in ("requestState", "inputResponses")]
+    kept += (before[key] for key in ("inputResponses", "requestState") if key in before)
+    return f"{text[:params.start]}{{{','.join(kept)}}}{text[params.end:]}"
+
+# ---------------------------------------------------------------------------
+# 16. Session (sans-I/O): framing, batches, correlation, effects
+# ---------------------------------------------------------------------------
+
+MARKER = "[REDACTED BY MCPWALL]"        # what a reader sees in place of a secret
+BLOCKED = "[BLOCKED BY MCPWALL]"        # begins the text that stands for a refused answer
+MAX_PENDING = 65_536        # requests without an answer, per direction; further ones are refused
+MAX_TASKS = 10_000          # task handles remembered; the oldest is forgotten, its results are judged as nobody's
+ENDS_BYTES = 64 * 1024      # of a line that is too long: so much of its head and tail is kept to find the id
+MAX_BATCH = 10_000          # messages in one batch
+MAX_CANCELLED = 1000        # cancelled requests remembered: their answers may still come
+MAX_STRAY_CHARS = 2000      # of a line that is no message at all: so much goes to stderr
 
 
 class Pending(NamedTuple):
@@ -10908,10 +11596,11 @@ class _Effects:
     def __init__(self) -> None:
         self.records: list[Record] = []
         self.notes: list[Note] = []
+        self.others: list[Any] = []     # Pinned, Waiting
         self.lines: dict[str, list[bytes]] = {"client": [], "server": []}
 
     def result(self) -> list[Any]:
-        effects: list[Any] = [*self.records, *self.notes]
+        effects: list[Any] = [*self.records, *self.notes, *self.others]
         for peer, lines in self.lines.items():
             if lines:
                 lines.append(b"")
@@ -10925,6 +11614,20 @@ class _Verdict(NamedTuple):
     answer: str | None
 
 
+_DROPPED = _Verdict(None, None)
+_ABOUT_WORDS = {"rule": "Rule", "argument": "Argument", "why": "Why", "hint": "Instead", "retry_after_s": "Seconds to wait"}
+_TELLING = frozenset(("tools/list", "initialize", "server/discover", None))     # whose answers tell of tools; None: nobody's
+_NO_WORDS = {"deny": "the user was asked and did not allow it", "timeout": "nobody answered in time",
+             "cancelled": "the call was cancelled", "gone": "the client is gone"}
+MAX_NOTED_TOOLS = 100       # of one list, in its record
+_NOT_ASKED = Decision("deny", None, "Blocked: this is not the call that the user was asked about")
+
+
+def _is_our_state(body: dict[str, Any]) -> bool:
+    state = body["params"].get("requestState")
+    return type(state) is str and state.startswith(_STATE)
+
+
 class Session:
     """One conversation between a client and a server, without any I/O.
 
@@ -10933,7 +11636,10 @@ class Session:
     """
 
     def __init__(self, wall: Wall, server_name: str = "", clock: Callable[[], float] = time.time,
-                 session_id: str | None = None) -> None:
+                 session_id: str | None = None, *, identity: str = "", pins: Callable[[], Any] | None = None,
+                 desk: bool = False, monotonic: Callable[[], float] = time.monotonic) -> None:
+        """*identity* and *pins*: see Toolbox. *desk*: can somebody answer a Waiting by `answer`? *monotonic*: seconds,
+        for limits and time-outs."""
         self._looks = DiskLooks(wall.policy.paths.resolve)
         self.wall = Wall(wall.policy.with_looks(self._looks.resolve))
         self.server_name = server_name
@@ -10956,6 +11662,15 @@ class Session:
         self._recorded: dict[Any, tuple[Told, str, str]] = {}       # what records have in common, see `_record`
         self._sent: list[tuple[Any, str | None]] = []
         self._salt = os.urandom(16)
+        self._monotonic = monotonic
+        self._memory = Memory(monotonic)
+        self._tools = Toolbox(wall, server_name, identity, pins)
+        self._refusals = Refusals(settings.max_repeated_denials)
+        self._desk = desk
+        self._elicits = False       # did the client say at `initialize` that its user can be asked?
+        self._held: dict[Any, Held] = {}                # id of our question -> the call
+        self._granted: dict[tuple[bytes, str | None], None] = {}    # (digest, rule) allowed for the session
+        self._prefix = f"mcpwall-{os.urandom(8).hex()}-"            # of the ids of our questions
 
     # -- bytes in, effects out
 
@@ -10970,14 +11685,38 @@ class Session:
                     self._line(peer, line, out)
             else:
                 self._too_long(peer, line, out)
+        if not data and peer == "client":
+            for ident in list(self._held):
+                self._settle(ident, "gone", out)
         effects = out.result()
         if not data:
             effects.append(Close(_OTHER[peer]))
         return effects
 
+    @property
+    def waiting(self) -> bool:
+        """Does any call wait for a person?"""
+        return bool(self._held)
+
     def tick(self, now: float) -> list[Any]:
-        """Effects of time going by."""
-        return []
+        """Effects of time going by: questions that nobody has answered in time. *now* is on the monotonic clock."""
+        late = [ident for ident, held in self._held.items() if now >= held.until]
+        return self._settled(late, "timeout")
+
+    def answer(self, ident: str, answer: str) -> list[Any]:
+        """Effects of a person's *answer* ("once", "session" or "deny") to the question of Waiting *ident*."""
+        held = self._held.get(ident)
+        return self._settled([ident], answer) if held is not None and held.how == "approve" else []
+
+    def _settled(self, idents: Sequence[Any], answer: str) -> list[Any]:
+        if not idents:
+            return []
+        out = _Effects()
+        self._sent.clear()
+        self._looks.forget()
+        for ident in idents:
+            self._settle(ident, answer, out)
+        return out.result()
 
     def withhold(self, effects: Sequence[Any]) -> list[Any]:
         """*effects* of the last `receive` when their records could not be written and `audit_required` is set:
@@ -11052,21 +11791,58 @@ class Session:
             method = body["method"]
             tool = self._tool_of(method, body)
         message = tuple.__new__(Message, (peer, kind, body, text, method, tool, self.server_name))
-        if kind == "request" and len(self._pending[peer]) >= MAX_PENDING:
-            decision = Decision("deny", None, f"Blocked: {MAX_PENDING} requests already wait for an answer")
-        else:
-            decision = self.wall.decide(message, self._budget)
+        extra: dict[str, Any] = {}
+        grant: str | None = None
+        if peer == "client":
+            if (self._held or kind == "response") and self._is_ours(message, size, out):
+                return _DROPPED
+            if method in _RETRYABLE and _is_our_state(body):
+                message, held, grant = self._retried(message)
+                if held is None:
+                    return self._refused(message, _NOT_ASKED, size, out, extra)
+                if grant not in _YES:
+                    return self._granted_call(message, held.decision, held.digest, grant, size, out)
+        elif method in _TELLING and type(body.get("result")) is dict:
+            message = self._shown(message, extra, out)
+        decision = self._decide(message)
+        if decision.action == "ask" and self._settings.mode != "monitor":
+            verdict = self._asked(message, decision, grant, size, out, extra)
+            if verdict is not None:
+                return verdict
         action = "allow" if decision.action == "allow" else self._effective(decision, peer)
-        if action == "allow":
-            verdict = tuple.__new__(_Verdict, (text, None))
-        elif peer == "client":
-            verdict = self._client_verdict(message, decision, action)
-        else:
-            verdict = self._server_verdict(message, decision, action)
+        if action == "deny" and kind == "request" and peer == "client":
+            return self._refused(message, decision, size, out, extra)
+        verdict = tuple.__new__(_Verdict, (message.text, None)) if action == "allow" else \
+            self._client_verdict(message, decision, action) if peer == "client" else \
+            self._server_verdict(message, decision, action, extra)
         if verdict.forward is not None:
+            self._memory.commit()
             self._remember(message, waiting)
-        self._record(message, decision, size, out)
+        self._record(message, decision, size, out, extra)
         return verdict
+
+    def _decide(self, message: Message) -> Decision:
+        """The rules' decision, unless the session has a reason of its own to refuse."""
+        if message.kind != "request":
+            return self.wall.decide(message, self._budget, self._memory)
+        if len(self._pending[message.peer]) >= MAX_PENDING:
+            return Decision("deny", None, f"Blocked: {MAX_PENDING} requests already wait for an answer")
+        if message.peer == "client":
+            known = self._refusals.known(message)
+            if known is not None:
+                return known
+        decision = self.wall.decide(message, self._budget, self._memory)
+        if message.method == "tools/call" and message.peer == "client" and decision.action != "deny":
+            return self._tools.refusal(message.tool or "") or decision
+        return decision
+
+    def _refused(self, message: Message, decision: Decision, size: int, out: _Effects, extra: dict[str, Any]) -> _Verdict:
+        """A refused request of the client: the answer and the record say how often this very call was refused by now."""
+        times = self._refusals.count(message, decision)
+        if times > 1:
+            extra["denials"] = times
+        self._record(message, decision, size, out, extra)
+        return _Verdict(None, self._refusal(message.body["id"], message.method, decision, times))
 
     def _effective(self, decision: Decision, peer: str) -> str:
         """What is done about *decision*: monitor mode lets everything pass; nobody can be asked."""
@@ -11080,12 +11856,10 @@ class Session:
         if action != "deny":
             return _Verdict(message.text, None)
         if message.kind == "notification":
-            return _Verdict(None, None)
-        if message.kind == "request":
-            return _Verdict(None, self._refusal(message.body["id"], message.method, decision))
-        return _Verdict(self._refusal(message.body["id"], None, decision), None)  # the server must not wait for ever
+            return _DROPPED
+        return _Verdict(self._refusal(message.body["id"], None, decision), None)    # the server must not wait for ever
 
-    def _server_verdict(self, message: Message, decision: Decision, action: str) -> _Verdict:
+    def _server_verdict(self, message: Message, decision: Decision, action: str, extra: dict[str, Any]) -> _Verdict:
         if action == "redact":
             return _Verdict(self._redacted(message, decision), None)
         if action == "strip":
@@ -11096,7 +11870,7 @@ class Session:
             return _Verdict(None, None)
         if message.kind == "request":
             return _Verdict(None, self._refusal(message.body["id"], None, decision))
-        return _Verdict(self._blocked(message, decision), None)
+        return _Verdict(self._blocked(message, decision, extra), None)
 
     # -- correlation
 
@@ -11139,6 +11913,8 @@ class Session:
             pending[ident] = waiting
             if message.peer == "client":
                 self._sent.append((ident, method))
+            if method == "initialize" and message.peer == "client":
+                self._elicits = can_elicit((body.get("params") or {}).get("capabilities"))
         elif message.kind == "response":
             if type(body.get("result")) is dict:
                 self._remember_task(body["result"], answered)
@@ -11190,18 +11966,40 @@ class Session:
 
     # -- answers of our own
 
-    def _refusal(self, ident: Any, method: str | None, decision: Decision) -> str:
-        """The answer to a request that does not go on. Never holds anything of the message but its id."""
+    def _refusal(self, ident: Any, method: str | None, decision: Decision, times: int = 1) -> str:
+        """The answer to a request that does not go on. Never holds anything of the message but its id and where in it the
+        reason stands. *times*: how often this very call was refused by now."""
         text = f"[mcpwall] {decision.message or 'Blocked by policy'}"
         if decision.action == "ask":
             text += " (this needs approval, and nobody can be asked)"
+        if times > 2:
+            text += f" (refused {times} times now; the same call will be refused again, so do something else)"
+        about = self._about(decision, times)
         if method == "tools/call" and self._settings.deny_as == "result":
+            text += "".join(f"\n{word}: {about[key]}" for key, word in _ABOUT_WORDS.items() if about.get(key) is not None)
             result = {"content": [{"type": "text", "text": text}], "isError": True}
             return _compact({"jsonrpc": "2.0", "id": ident, "result": result})
-        return _compact({"jsonrpc": "2.0", "id": ident, "error": _error_object(text, decision)})
+        error = {"code": -32600, "message": text, "data": {"mcpwall": about}}
+        return _compact({"jsonrpc": "2.0", "id": ident, "error": error})
 
-    def _blocked(self, message: Message, decision: Decision) -> str | None:
-        """What the client gets in place of a refused response."""
+    def _about(self, decision: Decision, times: int = 1) -> dict[str, Any]:
+        """What a program (or a model) may know of a refusal: which rule, where, why, what else would do."""
+        about: dict[str, Any] = {"rule": decision.rule, "action": decision.action}
+        if decision.path:
+            about["argument"] = printable(self.safe_text(pointer(decision.path)), 300)
+        if decision.why:
+            about["why"] = decision.why
+        if decision.hint:
+            about["hint"] = decision.hint
+        about["retryable"] = decision.wait > 0
+        if decision.wait:
+            about["retry_after_s"] = math.ceil(decision.wait)
+        if times > 1:
+            about["denials"] = times
+        return about
+
+    def _blocked(self, message: Message, decision: Decision, extra: dict[str, Any]) -> str | None:
+        """What the client gets in place of a refused response; what was left out of a list is noted in *extra*."""
         body = message.body
         text = f"{BLOCKED} {decision.message or 'Blocked by policy'}"
         result = body.get("result")
@@ -11211,33 +12009,247 @@ class Session:
                 if "resultType" in result:
                     shown["resultType"] = "complete"
                 return _compact({"jsonrpc": "2.0", "id": body["id"], "result": shown})
-            kept = self._without_items(message, result)
+            kept = self._without_items(message, result, extra)
             if kept is not None:
                 return kept
-        return _compact({"jsonrpc": "2.0", "id": body["id"], "error": _error_object(text, decision)})
+        error = {"code": -32600, "message": text, "data": {"mcpwall": self._about(decision)}}
+        return _compact({"jsonrpc": "2.0", "id": body["id"], "error": error})
 
-    def _without_items(self, message: Message, result: dict[str, Any]) -> str | None:
+    def _without_items(self, message: Message, result: dict[str, Any], extra: dict[str, Any]) -> str | None:
         """A list result without the items that a rule refuses; None when that does not make it acceptable."""
         name = next((key for key in ("tools", "prompts", "resources", "resourceTemplates")
                      if type(result.get(key)) is list), None)
         if name is None:
             return None
         items = result[name]
-        bad = []
+        bad: list[int] = []
+        notes: list[ToolNote] = []
         for index, item in enumerate(items):
             one = message._replace(body={**message.body, "result": {name: [item]}})
-            if self.wall.decide(one, self._budget).action == "deny":
+            decision = self.wall.decide(one, self._budget)
+            if decision.action == "deny":
                 bad.append(index)
+                why = f"{decision.rule or 'default'}: {decision.why or decision.message}"
+                notes.append(ToolNote(_name_of(item), "left out", why))
                 if self._budget.left() <= 0:
                     return None
         if not bad:
             return None
+        self._note(extra, name, notes)
         text = _drop_items(message.text, ("result", name), bad)
         message = message._replace(body=load_json(text), text=text)
         rest = self.wall.decide(message, self._budget)
         if rest.action == "redact":
             return self._redacted(message, rest)
         return None if rest.action == "deny" else text
+
+    # -- what the server says of its tools
+
+    def _shown(self, message: Message, extra: dict[str, Any], out: _Effects) -> Message:
+        """The answer as far as the client may see it: without the tools that it cannot or must not call. What there is to
+        say of them goes into *extra*, for the record."""
+        result = message.body["result"]
+        edit: Callable[[str], str] | None = None
+        if type(result.get("tools")) is list and message.method in ("tools/list", None):
+            notes, left_out, effects = self._tools.look(result, message.method is not None, self._budget)
+            if left_out:
+                edit = lambda text: _drop_items(text, ("result", "tools"), left_out)
+        elif message.method in ("initialize", "server/discover"):
+            changed, effects = self._tools.look_at_instructions(result)
+            notes = [ToolNote("", "flagged", "the server's instructions have changed since the user agreed to them")] * changed
+            if changed and self._settings.tool_pinning == "block":
+                edit = _replace_instructions
+        else:
+            return message
+        out.notes += (Note(self.safe_text(effect.text)) for effect in effects if type(effect) is Note)
+        out.others += (effect for effect in effects if type(effect) is not Note)
+        self._note(extra, "tools", notes)
+        if edit is None or self._settings.mode == "monitor":
+            return message
+        text = edit(message.text)
+        return message._replace(body=load_json(text), text=text)
+
+    def _note(self, extra: dict[str, Any], what: str, notes: Sequence[ToolNote]) -> None:
+        """Have what was said of tools (prompts, resources) in the record."""
+        if notes:
+            extra[what] = extra.get(what, []) + [
+                {"name": self.safe_text(note.tool, 200), "what": note.what, "why": self.safe_text(note.why, 300)}
+                for note in notes[:MAX_NOTED_TOOLS]]
+
+    # -- calls that wait for a person
+
+    def _asked(self, message: Message, decision: Decision, grant: str | None, size: int, out: _Effects,
+               extra: dict[str, Any]) -> _Verdict | None:
+        """What becomes of a call that a rule wants asked about; None when nobody can be asked, or need not be."""
+        if message.kind != "request" or message.peer != "client":
+            return None
+        digest = call_digest(message)
+        if grant is None and (digest, decision.rule) in self._granted:
+            grant = "session"
+        if grant is not None:
+            return self._granted_call(message, decision, digest, grant, size, out)
+        params = message.body.get("params") or {}
+        meta = params.get("_meta")
+        meta = meta if type(meta) is dict else {}
+        modern = _VERSION_META in meta
+        if modern and message.method in _RETRYABLE and can_elicit(meta.get(_CAPABILITIES_META)):
+            how = "input_required"
+        elif not modern and self._elicits:
+            how = "elicitation"
+        elif self._settings.ask_fallback == "allow" or not self._desk:
+            return None
+        else:
+            how = "approve"
+        if not self._can_hold(message, size):
+            return self._refused(message, Decision("deny", decision.rule, "Blocked: too many calls wait for the user already"),
+                                 size, out, extra)
+        held = Held(message, decision, digest, size, self._monotonic() + self._settings.ask_timeout, how)
+        self._record(message, decision, size, out, {"asked": how})
+        return _Verdict(None, self._ask(held, out))
+
+    def _can_hold(self, message: Message, size: int) -> bool:
+        held = self._held.values()
+        return len(held) < MAX_HELD and size + sum(one.size for one in held) <= MAX_HELD_BYTES \
+            and all(one.message.body["id"] != message.body["id"] for one in held)
+
+    def _ask(self, held: Held, out: _Effects) -> str | None:
+        """Put the question for *held*; the answer to the call's sender, if it takes one to ask."""
+        message, decision = held.message, held.decision
+        if held.how == "approve":
+            ident = os.urandom(8).hex()
+            self._held[ident] = held
+            out.others.append(Waiting(ident, {
+                "server": self.server_name, "method": message.method, "tool": message.tool, "rule": decision.rule,
+                "reason": self._reason(decision), "arguments": self._shown_arguments(message),
+                "seconds": self._settings.ask_timeout}))
+            return None
+        ident = self._prefix + os.urandom(8).hex()
+        self._held[ident] = held
+        asking = elicitation(self._question(message, decision))
+        if held.how == "elicitation":
+            out.lines["client"].append(json.dumps({
+                "jsonrpc": "2.0", "id": ident, "method": "elicitation/create", "params": asking}, separators=(",", ":")).encode())
+            return None
+        result = {"resultType": "input_required", "requestState": _STATE + ident + "." + self._seal(ident, held.digest),
+                  "inputRequests": {_APPROVAL: {"method": "elicitation/create", "params": asking}}}
+        return json.dumps({"jsonrpc": "2.0", "id": message.body["id"], "result": result}, separators=(",", ":"))
+
+    def _seal(self, ident: str, digest: bytes) -> str:
+        """What proves that a `requestState` is ours, and for this very call."""
+        import hmac
+        return hmac.new(self._salt, ident.encode() + digest, "sha256").hexdigest()
+
+    def _retried(self, message: Message) -> tuple[Message, Held | None, str]:
+        """A retry that brings the answer to a question of ours: the call as the server is to see it, what was held, and the
+        answer; None for what was held when this is not the call that was asked about."""
+        params = message.body["params"]
+        ident, _, seal = params["requestState"][len(_STATE):].rpartition(".")
+        held = self._held.get(ident)
+        digest = call_digest(message)
+        import hmac
+        if held is None or held.how != "input_required" or held.digest != digest \
+                or not hmac.compare_digest(seal.encode(), self._seal(ident, digest).encode()):
+            return message, None, "deny"
+        del self._held[ident]
+        responses = params.get("inputResponses")
+        answer = elicited(responses.get(_APPROVAL) if type(responses) is dict else None)
+        text = without_own_fields(message.text, held.message.text)
+        return message._replace(body=load_json(text), text=text), held, answer
+
+    def _granted_call(self, message: Message, decision: Decision, digest: bytes, answer: str, size: int,
+                      out: _Effects) -> _Verdict:
+        """A call that a person has answered: forward it, or refuse it in his name."""
+        if answer not in _YES:
+            refusal = decision._replace(action="deny", message=f"{decision.message or 'Blocked by policy'}: {_NO_WORDS[answer]}")
+            return self._refused(message, refusal, size, out, {"answer": answer})
+        if answer == "session":
+            if len(self._granted) >= MAX_GRANTED:
+                del self._granted[next(iter(self._granted))]
+            self._granted[digest, decision.rule] = None
+        self._memory.commit()
+        self._remember(message, _NOBODY)
+        self._record(message, decision._replace(action="allow"), size, out, {"answer": answer})
+        return _Verdict(message.text, None)
+
+    def _settle(self, ident: Any, answer: str, out: _Effects) -> None:
+        """End the question *ident*: its call goes on, or is refused. It is judged again, for much may have changed."""
+        held = self._held.pop(ident)
+        if held.how == "approve":
+            out.others.append(Waiting(ident, None))
+        elif held.how == "elicitation" and answer in ("timeout", "cancelled"):
+            out.lines["client"].append(json.dumps({
+                "jsonrpc": "2.0", "method": "notifications/cancelled",
+                "params": {"requestId": ident, "reason": _NO_WORDS[answer]}}, separators=(",", ":")).encode())
+        if held.how == "input_required":        # the call was answered when the question was put, and nobody came back
+            refusal = held.decision._replace(action="deny", message=_NO_WORDS[answer])
+            self._record(held.message, refusal, held.size, out, {"answer": answer})
+            return
+        self._budget = Budget(max(JUDGE_SECONDS, held.size * 1e-7))
+        decision = held.decision
+        if answer in _YES:
+            self._memory.counting = False
+            decision = self._decide(held.message)
+            self._memory.counting = True
+        if decision.action == "ask":            # another rule asks by now? Then that is another question
+            grant = answer if decision.rule == held.decision.rule else None
+            verdict = self._asked(held.message, decision, grant, held.size, out, {}) or \
+                self._refused(held.message, decision, held.size, out, {"answer": answer})
+        elif decision.action == "deny":
+            verdict = self._refused(held.message, decision, held.size, out, {"answer": answer})
+        else:
+            verdict = self._granted_call(held.message, decision, held.digest, "once", held.size, out)
+        if verdict.forward is not None:
+            out.lines["server"].append(verdict.forward.encode())
+        if verdict.answer is not None and answer not in ("gone", "cancelled"):
+            out.lines["client"].append(verdict.answer.encode())
+
+    def _is_ours(self, message: Message, size: int, out: _Effects) -> bool:
+        """Is this the answer to a question of ours, or a cancellation of a call that waits? Then it goes no further."""
+        ident = message.body.get("id")
+        if message.kind == "response":
+            if type(ident) is not str or not ident.startswith(self._prefix):
+                return False
+            self._record(message, Decision("allow"), size, out, {"answers": "mcpwall"})
+            held = self._held.get(ident)
+            if held is None or held.how != "elicitation":   # too late
+                return True
+            if "error" in message.body and self._desk:      # it cannot ask after all
+                self._ask(self._held.pop(ident)._replace(how="approve"), out)
+            else:
+                self._settle(ident, elicited(message.body.get("result")), out)
+            return True
+        if message.method != "notifications/cancelled" or type(message.body.get("params")) is not dict:
+            return False
+        ident = message.body["params"].get("requestId")
+        for own, held in list(self._held.items()):
+            waits = held.message.body["id"]
+            if type(waits) is type(ident) and waits == ident and held.how != "input_required":
+                self._record(message, Decision("allow"), size, out, {"answers": "mcpwall"})
+                self._settle(own, "cancelled", out)
+                return True
+        return False
+
+    def _question(self, message: Message, decision: Decision) -> str:
+        """The question to a person, with nothing in it that hides or is a secret."""
+        what = f"call the tool {printable(message.tool or '', 100)}" if message.tool is not None else f"use {message.method}"
+        lines = [f"May the model {what} of the server {printable(self.server_name or 'unnamed', 100)}?",
+                 f"Rule: {printable(decision.rule or 'default_action', 100)}", f"Reason: {self._reason(decision)}",
+                 f"Arguments (written by the model): {self._shown_arguments(message)}"]
+        return "\n".join(lines)
+
+    def _reason(self, decision: Decision) -> str:
+        said = [decision.message or "the policy wants this asked", decision.why, decision.detail]
+        return printable(self.safe_text(": ".join(filter(None, said))), 400)
+
+    def _shown_arguments(self, message: Message) -> str:
+        """The arguments of a call in one printable line: secrets replaced; of a long text its beginning and its end."""
+        params = self._safe_params(message)
+        arguments = params.get("arguments", {key: value for key, value in params.items() if key not in (*_OWN_MEMBERS, "name")})
+        text = json.dumps(arguments, ensure_ascii=False)
+        if len(text) > MAX_SHOWN_CHARS:
+            head, tail = text[:MAX_SHOWN_CHARS * 2 // 3], text[-MAX_SHOWN_CHARS // 3:]
+            text = f"{head} … {len(text) - len(head) - len(tail)} characters … {tail}"
+        return printable(text, MAX_SHOWN_CHARS * 10)
 
     # -- altering answers
 
@@ -11289,7 +12301,7 @@ class Session:
         waiting = pending.pop(ident)
         message = Message("server", "response", {"id": ident, "result": {}}, "", waiting.method, waiting.tool,
                           self.server_name)
-        answer = self._blocked(message, decision)
+        answer = self._blocked(message, decision, {})
         out.lines["client"].append((answer or "").encode())
 
     def _without_secrets(self, line: bytes) -> str:
@@ -11301,8 +12313,9 @@ class Session:
 
     # -- audit records
 
-    def _record(self, message: Message, decision: Decision, size: int, out: _Effects) -> None:
-        """One record for one judged message, with nothing in it that is a secret."""
+    def _record(self, message: Message, decision: Decision, size: int, out: _Effects,
+                extra: Mapping[str, Any] | None = None) -> None:
+        """One record for one judged message, with nothing in it that is a secret. *extra* fields hold none already."""
         shared = (message.peer, message.kind, message.method, message.tool, decision.action, decision.rule, decision.message)
         known = self._recorded.get(shared)
         if known is None:
@@ -11313,8 +12326,8 @@ class Session:
         ident = message.body.get("id")
         if type(ident) is not int:
             ident = "null" if ident is None else json.dumps(self.safe_text(ident))
-        if decision.findings or decision.action != "allow" or self._settings.log_args != "none":
-            tail += self._details(message, decision)
+        if extra or decision.findings or decision.action != "allow" or self._settings.log_args != "none":
+            tail += self._details(message, decision, extra or {})
         moment = int(self._clock() * 1000)
         if moment != self._moment:
             self._moment = moment
@@ -11337,7 +12350,7 @@ class Session:
         tail = _compact({key: shown[key] for key in ("action", "rule", "message")})
         return told, head[1:-1] + ',"id":', "," + tail[1:-1]
 
-    def _details(self, message: Message, decision: Decision) -> str:
+    def _details(self, message: Message, decision: Decision, extra: Mapping[str, Any]) -> str:
         """What only some records have, as JSON members, each after a comma."""
         fields: dict[str, Any] = {}
         if message.peer == "client":
@@ -11347,6 +12360,9 @@ class Session:
             fields["redacted_patterns"] = sorted({finding.pattern for finding in decision.findings})
         if decision.view not in ("", "raw"):
             fields["view"] = decision.view
+        if decision.why and decision.action != "allow":
+            fields["why"] = self.safe_text(f"{decision.why} ({decision.detail})" if decision.detail else decision.why)
+        fields.update(extra)
         return "," + _compact(fields)[1:-1] if fields else ""
 
     def _safe_name(self, name: str) -> str:
@@ -11378,10 +12394,14 @@ class Session:
             if decision.path:
                 fields["argument"] = self._safe_name(pointer(decision.path))
         elif self._settings.log_args == "full" and message.kind == "request" and message.tool is not None:
-            findings = Subject(message, self.wall.policy).findings
-            spans = [span for finding in findings for span in finding.spans]
-            params = json.loads(_replaced(message, spans), parse_float=_finite)["params"]
-            fields["args"] = params.get("arguments", {})
+            fields["args"] = self._safe_params(message).get("arguments", {})
+
+    def _safe_params(self, message: Message) -> dict[str, Any]:
+        """The params of a message with its secrets replaced."""
+        findings = Subject(message, self.wall.policy).findings
+        spans = [span for finding in findings for span in finding.spans]
+        params = json.loads(_replaced(message, spans), parse_float=_finite).get("params")
+        return params if type(params) is dict else {}
 
     def _described(self, message: Message, findings: Sequence[Finding]) -> list[dict[str, Any]]:
         """Findings for the log: the pattern and where, never the text."""
@@ -11400,8 +12420,16 @@ class Session:
         return described
 
 
-def _error_object(text: str, decision: Decision) -> dict[str, Any]:
-    return {"code": -32600, "message": text, "data": {"mcpwall": {"rule": decision.rule, "action": decision.action}}}
+def _name_of(item: Any) -> str:
+    """What an item of a list is called."""
+    names = [item.get(key) for key in ("name", "uri", "uriTemplate")] if type(item) is dict else []
+    return next((name for name in names if type(name) is str), "")
+
+
+def _replace_instructions(text: str) -> str:
+    """The raw answer with our own words in place of the server's `instructions`."""
+    place = _member_places(text, _member_places(text)["result"].start).get("instructions")
+    return text if place is None else f"{text[:place.start]}{json.dumps(_BLOCKED_INSTRUCTIONS)}{text[place.end:]}"
 
 
 def _finite(lexeme: str) -> Any:
@@ -11431,13 +12459,37 @@ def _item_texts(text: str) -> list[str]:
     return raws
 
 
+class _Place(NamedTuple):
+    """Where a member stands in a raw text: its name from *key* on, its value from *start* to *end*."""
+    key: int
+    start: int
+    end: int
+
+
+def _member_places(text: str, at: int = 0) -> dict[str, _Place]:
+    """The members of the object that begins at *at* in a text that is known to be strict JSON."""
+    places: dict[str, _Place] = {}
+    at = text.index("{", at)
+    while text[at] != "}":
+        key = _after_blanks(text, at + 1)
+        if text[key] == "}":
+            break
+        name, at = _scan_json(text, key)
+        start = _after_blanks(text, text.index(":", at) + 1)
+        _, end = _scan_json(text, start)
+        places[name] = _Place(key, start, end)
+        at = _after_blanks(text, end)
+    return places
+
+
 def _drop_items(text: str, path: tuple[str, ...], bad: Sequence[int]) -> str:
     """The raw JSON *text* without the items *bad* of the array at *path*; the others stay as they are."""
-    node = parse_jsonc(text, comments=False)
+    at = end = 0
     for name in path:
-        node = next(member[3] for member in node.members if member[0] == name)
-    kept = [text[item.start:item.end] for index, item in enumerate(node.members) if index not in set(bad)]
-    return f"{text[:node.start]}[{','.join(kept)}]{text[node.end:]}"
+        _, at, end = _member_places(text, at)[name]
+    dropped = set(bad)
+    kept = [raw for index, raw in enumerate(_item_texts(text[at:end])) if index not in dropped]
+    return f"{text[:at]}[{','.join(kept)}]{text[end:]}"
 
 
 def _replaced(message: Message, spans: Iterable[tuple[int, int, int]]) -> str:
@@ -11549,17 +12601,17 @@ def read_policy_file(path: str, check_owner: bool = True) -> tuple[bytes, str]:
     if len(data) > MAX_POLICY_BYTES:
         raise PolicyError(f"larger than {MAX_POLICY_BYTES} bytes; split it or leave out what is built in", path)
     try:
-        return data, data.decode("utf-8")
+        return data, data.decode("utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8")   # `>` of PowerShell
     except UnicodeDecodeError as fault:
         raise PolicyError(f"not UTF-8 at byte {fault.start}; save the file as UTF-8", path,
                           data.count(b"\n", 0, fault.start) + 1) from None
 
 
-def _check_owner(path: str, about: os.stat_result) -> None:
-    """A policy that somebody else can change is not the user's policy."""
-    if not hasattr(os, "getuid"):
+def _check_owner(path: str, about: os.stat_result, getuid: Callable[[], int] | None = getattr(os, "getuid", None)) -> None:
+    """A policy that somebody else can change is not the user's policy. Windows has no such bits to look at."""
+    if getuid is None:
         return
-    if about.st_uid not in (os.getuid(), 0):
+    if about.st_uid not in (getuid(), 0):
         raise PolicyError(f"belongs to another user (id {about.st_uid}); make it yours: chown", path)
     if about.st_mode & 0o002:
         raise PolicyError("can be written by everybody; run: chmod o-w", path)
@@ -11665,6 +12717,7 @@ _WORDS = {  # action: (word on stderr, ANSI colour, log level)
     "strip": ("STRIP", 36, 2), "log_only": ("LOG", 34, 1),
 }
 _LOG_CHECK_S = 1.0                  # how often an open log is compared with its path: deleted, renamed?
+_LOG_LOCK_S = 5.0                   # how long to wait for other walls that are writing (Windows)
 _STDERR_BATCH_S = 0.02              # the lines of a burst leave in one write
 _STDERR_QUEUE_CHARS = 256 * 1024    # a host that does not read our stderr loses lines, no more
 
@@ -11742,9 +12795,9 @@ class AuditLog:
 def _ends_torn(fd: int) -> bool:
     """Whether the file ends within a line: some wall died or met a full disk (and is not just writing)."""
     size, looks = -1, 0
-    while hasattr(os, "pread"):
+    while True:
         before, size = size, os.fstat(fd).st_size
-        if not size or os.pread(fd, 1, size - 1) == b"\n":
+        if not size or os.lseek(fd, size - 1, 0) >= 0 and os.read(fd, 1) == b"\n":
             break
         looks = looks + 1 if size == before else 0
         if looks == 10:
@@ -11824,16 +12877,70 @@ def _log_write_locked(fd: int, data: bytes) -> int:
     """Append *data* under a byte-range lock: on Windows, appending alone is not atomic between processes."""
     import msvcrt
     os.lseek(fd, 1 << 40, 0)                        # a byte far behind any log, as the common lock
-    msvcrt.locking(fd, msvcrt.LK_LOCK, 1)           # type: ignore[attr-defined]
+    end = time.monotonic() + _LOG_LOCK_S
+    while not _try_lock(fd, True):                  # Windows' own waiting is by the second
+        if time.monotonic() > end:
+            raise OSError(13, "another wall holds it")
+        time.sleep(0.001)
     try:
         return os.write(fd, data)                   # O_APPEND: goes to the end wherever we stand
     finally:
         os.lseek(fd, 1 << 40, 0)
-        msvcrt.locking(fd, msvcrt.LK_UNLCK, 1)      # type: ignore[attr-defined]
+        try:
+            msvcrt.locking(fd, msvcrt.LK_UNLCK, 1)  # type: ignore[attr-defined]
+        except OSError:                             # a file system without locks
+            pass
+
+
+def _try_lock(fd: int, windows: bool = os.name == "nt") -> bool:
+    """Lock the file (Windows: the byte we stand at) for this process; False when somebody else has it."""
+    try:
+        if windows:
+            import msvcrt
+            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)      # type: ignore[attr-defined]
+        else:
+            import fcntl
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except (BlockingIOError, PermissionError):      # what POSIX and Windows say when somebody holds it
+        return False
+    except OSError:                                 # a file system without locks, as some homes on a network
+        pass
+    return True
 
 
 _open_log = _open_log_at if os.open in os.supports_dir_fd and hasattr(os, "O_NOFOLLOW") else _open_log_by_path
 _log_write = os.write if os.name == "posix" else _log_write_locked
+
+
+def _kernel32(windows: bool = os.name == "nt") -> Any:
+    """Windows' own functions, their handles being whole numbers; None elsewhere, and where Python has no ctypes."""
+    if not windows:     # and no time for an import
+        return None
+    try:
+        import ctypes
+        kernel = ctypes.WinDLL("kernel32")              # type: ignore[attr-defined]
+    except (ImportError, AttributeError, OSError):
+        return None
+    handle, number = ctypes.c_void_p, ctypes.c_uint32
+    for function, gives, *takes in (
+            ("CreateJobObjectW", handle, handle, handle),
+            ("SetInformationJobObject", number, handle, number, ctypes.c_char_p, number),
+            ("AssignProcessToJobObject", number, handle, handle), ("TerminateJobObject", number, handle, number),
+            ("OpenProcess", handle, number, number, number), ("WaitForSingleObject", number, handle, number),
+            ("GetStdHandle", handle, number), ("GetConsoleMode", number, handle, handle),
+            ("SetConsoleMode", number, handle, number)):
+        entry = getattr(kernel, function)
+        entry.restype, entry.argtypes = gives, takes
+    return kernel
+
+
+def _shows_colours(kernel: Any) -> bool:
+    """Does the terminal at stderr understand colours? That of Windows does once it has been asked to."""
+    if kernel is None:
+        return True
+    import ctypes
+    mode, console = ctypes.c_uint32(), kernel.GetStdHandle(0xFFFFFFF4)      # STD_ERROR_HANDLE
+    return bool(kernel.GetConsoleMode(console, ctypes.byref(mode)) and kernel.SetConsoleMode(console, mode.value | 4))
 
 
 def format_decision(fields: Mapping[str, Any], colour: bool, now: float) -> str:
@@ -11872,7 +12979,9 @@ class Reporter:
     def __init__(self, stream: Any, level: str = "info", colour: bool | None = None,
                  clock: Callable[[], float] = time.time) -> None:
         terminal = stream is not None and stream.isatty()
-        self.colour = terminal and not os.environ.get("NO_COLOR") if colour is None else colour
+        if colour is None:
+            colour = terminal and not os.environ.get("NO_COLOR") and _shows_colours(_kernel32())
+        self.colour = colour
         self._stream, self._clock = stream, clock
         self._least = _LEVELS[level] if stream is not None else math.inf
         try:        # a terminal is written through its stream, which knows its encoding; all else as UTF-8
@@ -12000,6 +13109,57 @@ class Patience(NamedTuple):
     poll: float = 1.0       # between looks at things nobody wakes us for: host gone, time-outs
 
 
+# -- what the server gets of our environment
+
+# What the SDKs' clients hand on, and what programs there cannot do without
+_ENV_POSIX = "HOME LOGNAME PATH SHELL TERM USER"
+_ENV_WINDOWS = ("ALLUSERSPROFILE APPDATA COMMONPROGRAMFILES COMMONPROGRAMFILES(X86) COMMONPROGRAMW6432 COMPUTERNAME COMSPEC "
+                "HOMEDRIVE HOMEPATH LOCALAPPDATA NUMBER_OF_PROCESSORS OS PATH PATHEXT PROCESSOR_ARCHITECTURE PROGRAMDATA "
+                "PROGRAMFILES PROGRAMFILES(X86) PROGRAMW6432 PUBLIC SYSTEMDRIVE SYSTEMROOT USERNAME USERPROFILE WINDIR")
+# Language and time, temporary folders, proxies, certificates; where caches and settings lie (not XDG_RUNTIME_DIR: through
+# its sockets the desktop and its keyring are reached)
+_ENV_ANYWHERE = (
+    "LANG LANGUAGE LC_* TZ TMPDIR TMP TEMP {HTTP,HTTPS,ALL,NO,FTP}_PROXY {http,https,all,no,ftp}_proxy SSL_CERT_{FILE,DIR} "
+    "NODE_EXTRA_CA_CERTS REQUESTS_CA_BUNDLE CURL_CA_BUNDLE AWS_CA_BUNDLE GIT_SSL_CAINFO NIX_SSL_CERT_FILE DENO_CERT PIP_CERT "
+    "HTTPLIB2_CA_CERTS GRPC_DEFAULT_SSL_ROOTS_FILE_PATH XDG_{CACHE,CONFIG,DATA,STATE}_HOME XDG_{CONFIG,DATA}_DIRS")
+
+
+def server_environment(environ: Mapping[str, str], setting: str | Sequence[str], names: Sequence[str],
+                       windows: bool = os.name == "nt") -> tuple[dict[str, str], dict[str, str]]:
+    """(handed on, withheld): the variables of *environ* that the server gets, and the others.
+
+    *setting* is `settings.env`; *names* are globs of what passes whatever that says. On Windows case does not count.
+    """
+    if setting == "inherit":
+        return dict(environ), {}
+
+    def cased(name: str) -> str:
+        return name.upper() if windows else name
+
+    few = [compile_glob(cased(name)) for name in (_ENV_ANYWHERE + " " + (_ENV_WINDOWS if windows else _ENV_POSIX)).split()]
+    named = [compile_glob(cased(name)) for name in (*names, *(() if setting == "minimal" else setting))]
+    handed_on, withheld = {}, {}
+    for name, value in environ.items():
+        plain = cased(name)
+        if any(glob.matches(plain) for glob in named) or (
+                any(glob.matches(plain) for glob in few) and not value.startswith("()")):      # a function of bash
+            handed_on[name] = value
+        else:
+            withheld[name] = value
+    return handed_on, withheld
+
+
+def variable_globs(value: str) -> list[str]:
+    """The names in the value of `--env`; the commas of `{A,B}` are its own. Raises UsageError."""
+    names = re.split(r",(?![^{}]*\})", value)
+    for name in names:
+        try:
+            compile_glob(name)
+        except PolicyError as fault:
+            raise UsageError(f"--env: {fault.problem}") from None
+    return names
+
+
 # -- finding and starting the server
 
 def find_command(name: str, environ: Mapping[str, str], windows: bool = os.name == "nt") -> str:
@@ -12008,8 +13168,8 @@ def find_command(name: str, environ: Mapping[str, str], windows: bool = os.name 
     places = [""] if named else (environ.get("PATH") or os.defpath).split(";" if windows else ":")
     endings = [""]
     if windows:     # `npx` is npx.cmd; the working directory is not searched
-        places = [place for place in places if place or named]
-        known = environ.get("PATHEXT", ".COM;.EXE;.BAT;.CMD").lower().split(";")
+        places = [place.strip('"') for place in places if place or named]
+        known = _program_endings(environ)
         endings = [""] if os.path.splitext(name)[1].lower() in known else known
     refused = ""
     for path in [os.path.join(place, name) + ending for place in places for ending in endings]:
@@ -12023,6 +13183,11 @@ def find_command(name: str, environ: Mapping[str, str], windows: bool = os.name 
         raise CommandError(f"cannot start the server: {refused}", 126)
     where = "no such file" if named else "not found in PATH"
     raise CommandError(f"cannot start the server: {name or 'an empty name'}: {where}", 127)
+
+
+def _program_endings(environ: Mapping[str, str]) -> list[str]:
+    """What the names of programs end with on Windows, in the order they are tried."""
+    return [ending for ending in environ.get("PATHEXT", ".COM;.EXE;.BAT;.CMD").lower().split(";") if ending]
 
 
 class _Child(NamedTuple):
@@ -12039,7 +13204,7 @@ def _start(command: Sequence[str], environ: Mapping[str, str]) -> _Child:
         raise CommandError("no server command given after --", 127)
     path = find_command(command[0], environ)
     if os.name == "nt":
-        return _start_windows(path, list(command), environ)
+        return _start_windows(path, list(command), environ, _kernel32())
     try:
         try:
             return _start_posix(path, list(command), environ)
@@ -12103,30 +13268,39 @@ def _hide_descriptors() -> None:
             pass
 
 
-def _start_windows(path: str, argv: list[str], environ: Mapping[str, str]) -> _Child:
+def _start_windows(path: str, argv: list[str], environ: Mapping[str, str], kernel: Any = None) -> _Child:
+    """By subprocess, in a job of its own where *kernel* (`_kernel32`) has jobs."""
     import signal
     import subprocess
+    path = os.path.abspath(path)
     command: Any = [path, *argv[1:]]
-    if path.lower().endswith((".cmd", ".bat")):
+    ending = os.path.splitext(path)[1].lower()
+    if ending in _program_endings(environ) and ending not in (".exe", ".com"):
         command = batch_command_line(path, argv[1:], environ)
     group = getattr(subprocess, "CREATE_NEW_PROCESS_GROUP", 0)
+    job = _Job(kernel)
     try:
         child = subprocess.Popen(command, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                  env=dict(environ), creationflags=group)
     except (OSError, ValueError) as fault:
         raise CommandError(f"cannot start the server: {path}: {fault}", 126) from None
+    job.add(int(getattr(child, "_handle", 0)))
 
     def send(signum: int) -> bool:
-        if child.poll() is not None:
-            return False
-        if signum == _SIGKILL:      # the only way there to end what the server has started as well
-            subprocess.call(["taskkill", "/T", "/F", "/PID", str(child.pid)], stdout=subprocess.DEVNULL,
-                            stderr=subprocess.DEVNULL)
+        gone = child.poll() is not None
+        if (signum == _SIGKILL or signum and gone) and job.end() or gone:
+            return not gone
+        if signum == _SIGKILL:      # stdin: a program that inherits a pipe which is being read hangs as it starts
+            killer = [windows_program("taskkill.exe", environ), "/T", "/F", "/PID", str(child.pid)]
+            try:
+                subprocess.call(killer, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+            except OSError:
+                child.kill()
         elif signum:
             try:
                 child.send_signal(getattr(signal, "CTRL_BREAK_EVENT", signum))
-            except OSError:         # hosts with windows have no console to send it through; SIGKILL follows in time
-                pass
+            except (OSError, SystemError):      # no console to send it through: Python has ended the process itself, or
+                pass                            # SIGKILL follows in time
         return True
     ends = []
     for stream in (child.stdin, child.stdout):
@@ -12136,15 +13310,52 @@ def _start_windows(path: str, argv: list[str], environ: Mapping[str, str]) -> _C
     return _Child(ends[0], ends[1], child.wait, send)
 
 
+class _Job:
+    """A job object of Windows: what is put into it, and what that starts, ends with us, however we end.
+
+    Where there are no jobs it does nothing: then a killed wall leaves its server behind.
+    """
+
+    def __init__(self, kernel: Any) -> None:
+        self._kernel, self._job, self._size = kernel, None, 144 if sys.maxsize > 1 << 32 else 112
+        if kernel is not None:
+            # JOBOBJECT_EXTENDED_LIMIT_INFORMATION: only LimitFlags, at byte 16: KILL_ON_JOB_CLOSE. None may break away:
+            # what a venv's python.exe starts would, unasked. Nobody closes the job: it goes when we go.
+            limits = bytes(16) + (0x2000).to_bytes(4, "little")
+            job = kernel.CreateJobObjectW(None, None)
+            if job and kernel.SetInformationJobObject(job, 9, limits.ljust(self._size, b"\0"), self._size):
+                self._job = job
+
+    def add(self, process: int) -> None:
+        """Put the process with this handle into the job. What it starts before that is not in it: do it at once."""
+        if self._job and not self._kernel.AssignProcessToJobObject(self._job, process):
+            self._job = None
+
+    def end(self) -> bool:
+        """End all that are in the job; False when nobody is kept there."""
+        return bool(self._job and self._kernel.TerminateJobObject(self._job, 1))
+
+
+def windows_program(name: str, environ: Mapping[str, str]) -> str:
+    """Full path of one of Windows' own programs; by its name alone, a file in the working directory would be started."""
+    return "\\".join((environ.get("SYSTEMROOT") or r"C:\Windows", "System32", name))
+
+
 def batch_command_line(path: str, arguments: Sequence[str], environ: Mapping[str, str]) -> str:
-    """The command line that has cmd.exe run a batch file with exactly these *arguments*. CommandError."""
+    """The command line that has cmd.exe run a batch file with exactly these *arguments*. CommandError.
+
+    cmd expands variables within quotes too: a part of no length of %cd% leaves one `%` that begins no name. It leaves
+    the quotes at each `"`: two of them are one for the program behind it, and cmd is within quotes again.
+    """
     words = []
-    for word in (path, *arguments):
-        if re.search(r'["%\r\n\0]', word):      # cmd expands and splits these even within quotes
-            raise CommandError(f"cannot start the server: {path} is a batch file and cannot take {word!r}; "
-                               "start the program behind it directly", 126)
-        words.append('"' + re.sub(r"(\\+)$", r"\1\1", word) + '"')
-    return f'"{environ.get("COMSPEC", "cmd.exe")}" /d /s /c "{" ".join(words)}"'
+    for number, word in enumerate((path, *arguments)):
+        if re.search(r"[\r\n\0]", word):         # its text may be a secret
+            raise CommandError(f"cannot start the server: {path} is run by cmd.exe, which cannot take the line break in "
+                               f"argument {number}; start the program behind it directly", 126)
+        words.append(re.sub(r'(\\+)(?="|\Z)', r"\1\1", word).replace('"', '""').replace("%", "%%cd:~,%"))
+    shell = environ.get("COMSPEC") or windows_program("cmd.exe", environ)
+    line = '" "'.join(words)
+    return f'"{shell}" /e:on /v:off /d /s /c ""{line}""'
 
 
 # -- what systems can or cannot do with a pipe
@@ -12165,14 +13376,33 @@ def _poll(fd: int, events: int, seconds: float = 0.0) -> int:
 
 def _room_for(fd: int) -> int:
     """Bytes that a write to *fd* takes at once without blocking (PIPE_BUF, if ready); 0: unknown."""
-    if _poll(fd, _POLLOUT) != _POLLOUT:
-        return 0
-    return 4096 if sys.platform == "linux" else 512
+    import select
+    return getattr(select, "PIPE_BUF", 512) if _poll(fd, _POLLOUT) == _POLLOUT else 0
 
 
 def _reader_gone(fd: int) -> bool:
-    """True when nobody can read any more what is written to *fd*."""
-    return bool(_poll(fd, 0) & (_POLLERR | _POLLHUP))
+    """True when nobody can read any more what is written to *fd*. (macOS tells only who asks for something.)"""
+    return bool(_poll(fd, _POLLOUT) & (_POLLERR | _POLLHUP))
+
+
+def _keep_bytes(*fds: int, windows: bool = os.name == "nt") -> None:
+    """Have *fds* carry bytes as they are: Windows' text mode ends at Ctrl-Z and turns `\\n` into `\\r\\n`."""
+    if windows:
+        import msvcrt
+        for fd in fds:
+            try:
+                msvcrt.setmode(fd, 0x8000)      # type: ignore[attr-defined]
+            except OSError:                     # closed; reading will tell
+                pass
+
+
+def _parent_watch(kernel: Any = None, getppid: Callable[[], int] = os.getppid) -> Callable[[], bool]:
+    """Returns what says whether the process that started us has gone."""
+    parent = getppid()
+    if kernel is None:
+        return lambda: getppid() != parent
+    process = kernel.OpenProcess(0x100000, False, parent)   # Windows names a dead parent for ever; SYNCHRONIZE
+    return lambda: bool(process) and kernel.WaitForSingleObject(process, 0) == 0
 
 
 def _widen(*fds: int) -> None:
@@ -12331,7 +13561,7 @@ class _Relay:
         self._warned = self._over = self._killed = False
         self._signals: list[int] = []           # taken, not yet passed on
         self._interrupts = 0
-        self._parent = os.getppid()
+        self._parent_gone = _parent_watch(_kernel32())
         self._terminate_at = self._kill_at = math.inf
 
     # in any thread
@@ -12487,7 +13717,7 @@ class _Relay:
         if self._terminate_at < math.inf or self._kill_at < math.inf:
             return
         outlet = self._outlets["client"]
-        if os.getppid() != self._parent or outlet.broken or (outlet.open and _reader_gone(outlet.fd)):
+        if self._parent_gone() or outlet.broken or (outlet.open and _reader_gone(outlet.fd)):
             outlet.broken = True
             self._outlets["server"].close()
             self._terminate_at = now + self._patience.vanished
@@ -12564,6 +13794,7 @@ def relay(session: Session, command: Sequence[str], audit: AuditLog | None, repo
           stdin: int = 0, stdout: int = 1) -> int:
     """Run *command* as the server of the host at *stdin* and *stdout*, every message judged by *session*.
 
+    The server gets *environ* as it is (see `server_environment`), or all of ours.
     Returns our exit status: the server's own, 128 + n when signal n ended it, 70 after a fault of ours.
     Raises CommandError when the server cannot be started. A thread that waits for a host which is still there
     is left behind: a program ends best by `os._exit`.
@@ -12573,6 +13804,7 @@ def relay(session: Session, command: Sequence[str], audit: AuditLog | None, repo
     restore = _catch_signals(lambda signum, _: running.take_signal(signum) if running else early.append(signum))
     try:
         child = _start(command, os.environ if environ is None else environ)
+        _keep_bytes(stdin, stdout, child.stdin, child.stdout)
         running = _Relay(session, child, audit, reporter, patience, stdin, stdout)
         try:
             for signum in early:
@@ -12620,11 +13852,12 @@ _MAX_SERVERS = 2000                   # in one map (or projects in one file); a 
 _LOCK_WAIT_S = 60.0                    # many wraps at once, each of a file of megabytes
 
 # Where hosts keep their servers, one row per file: client names, scope, where the server map is, file.
-# `~` home; `./` the project; $APP, $CONF, $CODE, ${VAR:-else}: see `_expand_path`; {a,b} either; `*` a glob;
+# `~` home; `./` the project; $APP, $CONF, $CODE, $LOCAL, ${VAR:-else}: see `_expand_path`; {a,b} either; `*` a glob;
 # `linux:`, `darwin:`, `win32:`, `posix:`: only there. `?`: without that key the document itself is the map.
 # Scope `managed` is an administrator's: listed, never edited.
 _HOST_FILES = """
 claude-desktop | user | mcpServers | $APP/Claude/claude_desktop_config.json
+claude-desktop | user | mcpServers | win32:$LOCAL/Packages/Claude_*/LocalCache/Roaming/Claude/claude_desktop_config.json
 claude-code | user | mcpServers | ${CLAUDE_CONFIG_DIR:-~}/.claude.json
 claude-code | local | projects.*.mcpServers | ${CLAUDE_CONFIG_DIR:-~}/.claude.json
 claude-code copilot | project | mcpServers | ./.mcp.json
@@ -12731,7 +13964,8 @@ def _expand_path(template: str, home: str, project: str, environ: Mapping[str, s
     config = xdg if xdg.startswith("/") else home + "/.config"
     roaming = environ.get("APPDATA") or home + "/AppData/Roaming"
     library = home + "/Library/Application Support"
-    folders = {"CONF": roaming if platform == "win32" else config,
+    folders = {"LOCAL": environ.get("LOCALAPPDATA") or home + "/AppData/Local",
+               "CONF": roaming if platform == "win32" else config,
                "APP": {"win32": roaming, "darwin": library}.get(platform, config)}
     template = template.replace("$CODE", "$APP/{Code,Code - Insiders,VSCodium,Cursor,Windsurf}/User")
     paths = [""]
@@ -12963,7 +14197,8 @@ def wrapper_of(argv: Sequence[str]) -> Wrapper | None:
             return None                                 # a sub-command
         if not equals and words and not words[0].startswith("-"):
             value = words.pop(0)
-        options["config" if name == "-c" else name.lstrip("-")] = value
+        key = "config" if name == "-c" else name.lstrip("-")
+        options[key] = f"{options[key]},{value}" if key == "env" and key in options else value
     return Wrapper(tuple(argv[:end + 1]), argv[at], options)
 
 
@@ -13190,7 +14425,37 @@ def wall_words(server: Server, wall: Sequence[str], options: Sequence[str] = ())
     dashed = server.name.startswith("-")
     name = ["--server-name=" + server.name] if dashed else ["--server-name", server.name]
     project = ["--project", server.project] if server.project else []
-    return [*wall, *name, *project, *options, "--"]
+    return [*wall, *name, *project, *options, *env_words(server), "--"]
+
+
+def env_words(server: Server) -> list[str]:
+    """The option by which the variables that an entry sets reach its server, but for those its wall has been told of."""
+    names = [name for name in unnamed_variables(server) if _plain_variable.fullmatch(name)]
+    return ["--env", ",".join(names)] if names else []
+
+
+def unnamed_variables(server: Server) -> list[str]:
+    """The variables that an entry sets and no `--env` of its wall names. Raises UsageError for one that is wrong."""
+    given = server.wrapper.options.get("env") if server.wrapper else None
+    globs = [compile_glob(name) for name in variable_globs(given)] if given else []
+    return [name for name in entry_variables(server.entry) if not any(glob.matches(name) for glob in globs)]
+
+
+_plain_variable = lazy_regex(r"[A-Za-z_][A-Za-z0-9_()]*")
+
+
+def entry_variables(entry: Any) -> list[str]:
+    """The names of the variables that an entry gives its server: `env` (`environment`, `envs`), or named in a list
+    (`env_vars` and `env_keys`: NAME, `{name: NAME}`)."""
+    names: list[str] = []
+    if isinstance(entry, dict):
+        keys = _launch_place(entry)[0]
+        for holder in (entry, entry[keys[0]]) if keys else (entry,):
+            for key in ("env", "environment", "envs", "env_vars", "env_keys"):
+                for item in holder.get(key) or () if isinstance(holder.get(key), (dict, list)) else ():
+                    name = item.get("name") if isinstance(item, dict) else item
+                    names += [name.partition("=")[0]] if isinstance(name, str) else []
+    return list(dict.fromkeys(names))
 
 
 # -- TOML, as far as one table needs it -------------------------------------------
@@ -13397,21 +14662,11 @@ class FileLock:
             self._fd = -1
 
 
-def _try_lock(fd: int) -> bool:
-    try:
-        if sys.platform == "win32":
-            import msvcrt
-            msvcrt.locking(fd, msvcrt.LK_NBLCK, 1)
-        else:
-            import fcntl
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        return True
-    except OSError:
-        return False
+_REPLACE_PAUSES_S = (0.01, 0.04, 0.15, 0.5, 0.0)
 
 
 def write_whole(path: str, data: bytes, mode: int = 0o600, owner: tuple[int, int] | None = None,
-                check: Callable[[], None] | None = None, fs: Any = os) -> None:
+                check: Callable[[], None] | None = None, fs: Any = os, windows: bool = os.name == "nt") -> None:
     """Put *data* at *path* in one step: whoever looks, at any time, sees the old file or the new one, whole.
 
     *check* is called when the new file is on the disk, just before it takes its place, and may raise. *fs* is
@@ -13426,18 +14681,25 @@ def write_whole(path: str, data: bytes, mode: int = 0o600, owner: tuple[int, int
             rest = memoryview(data)
             while rest:
                 rest = rest[fs.write(fd, rest):]
-            if owner is not None and hasattr(os, "fchown"):
+            if owner is not None and not windows:
                 status = os.fstat(fd)
                 if (status.st_uid, status.st_gid) != owner:
                     fs.fchown(fd, *owner)
-            if hasattr(os, "fchmod"):
+            if not windows:         # which has no such bits
                 fs.fchmod(fd, mode)
             fs.fsync(fd)
         finally:
             fs.close(fd)
-        if check is not None:
-            check()
-        fs.replace(temporary, path)
+        for pause in _REPLACE_PAUSES_S:
+            if check is not None:
+                check()
+            try:
+                fs.replace(temporary, path)
+                break
+            except PermissionError:     # Windows replaces no file that somebody, such as a virus scanner, has open
+                if not windows or not pause:
+                    raise
+                time.sleep(pause)
     except BaseException:
         try:
             fs.unlink(temporary)
@@ -13468,6 +14730,9 @@ def save_config(path: str, old: bytes, new: bytes, keep_backup: bool = False, fs
     something else than *old*, ConfigError when it cannot be written; it is then as it was.
     """
     import stat
+    if _is_kept_private(path):
+        raise ConfigError(f"{path}: this Python, from the Microsoft Store, keeps what it writes below AppData to itself, "
+                          "so the host would not see the change; run mcpwall with one from python.org")
     target = os.path.realpath(path)
     try:
         status = os.stat(target)
@@ -13495,14 +14760,19 @@ def save_config(path: str, old: bytes, new: bytes, keep_backup: bool = False, fs
         raise ConfigError(f"{path}: {fault.strerror or fault}") from None
 
 
-def _is_own_backup(path: str) -> bool:
+def _is_kept_private(path: str, prefix: str = sys.base_prefix) -> bool:
+    """Is *path* where a Python at *prefix* may write only a copy for itself? A packaged one of Windows may, below AppData."""
+    return all(word in re.split(r"[/\\]", place.lower()) for word, place in (("windowsapps", prefix), ("appdata", path)))
+
+
+def _is_own_backup(path: str, windows: bool = os.name == "nt") -> bool:
     """Is it a backup that mcpwall made (a file, 0600), and not something that came with a checkout?"""
     import stat
     try:
         status = os.lstat(path)
     except OSError:
         return False
-    return stat.S_ISREG(status.st_mode) and (os.name == "nt" or stat.S_IMODE(status.st_mode) == 0o600)
+    return stat.S_ISREG(status.st_mode) and (windows or stat.S_IMODE(status.st_mode) == 0o600)
 
 
 def change_config(maps: Sequence[ConfigFile], change: Callable[[str], str], lock: str, fs: Any = os) -> bool:
@@ -13924,6 +15194,8 @@ def cmd_init(argv: Sequence[str], io: Surroundings | None = None) -> int:
         answer = io.ask("Which shall be wrapped? (numbers, ranges such as 2-5, all; empty: none) ")
         open_ones = [s for s in _chosen_servers(answer, found.servers) if s in open_ones]
     plan: _WallPlan = [(server, wall_words(server, io.wall)) for server in open_ones]
+    for server in open_ones:
+        _say_left_out(io, found, server)
     files = _show_plan(io, found, plan)
     if args.dry_run:
         io.say("Nothing was written (--dry-run).")
@@ -13996,17 +15268,19 @@ def cmd_wrap(argv: Sequence[str], io: Surroundings | None = None) -> int:
     plan: list[tuple[Server, Sequence[str] | None]] = []
     done = not found.problems
     for server in servers:
-        kept = options or (_kept_options(server.wrapper) if server.wrapper else [])
-        words = wall_words(server, io.wall, kept)
+        words = wall_words(server, io.wall, _kept_options(server.wrapper, options))
+        if server.wrapper and not options and _wall_problem(io, server.wrapper) is None:
+            ours = server.wrapper.program.endswith(".py") or server.wrapper.program in io.wall
+            words = [*server.wrapper.wall[:-1], *(env_words(server) if ours else ()), "--"]
         where = _where(io, server)
-        if server.wrapper and (list(server.wrapper.wall) == words
-                               or not options and _wall_problem(io, server.wrapper) is None):
+        if server.wrapper and list(server.wrapper.wall) == words:
             io.say(f"{where}: already wrapped")
         elif server.why_not:
             _say_by_hand(io, server, words)
             done = False
         else:
             plan.append((server, words))
+            _say_left_out(io, found, server)
     files = _show_plan(io, found, plan)
     return 0 if (args.dry_run or _carry_out(io, found, files, plan)) and done and not found.problems else 1
 
@@ -14031,9 +15305,20 @@ def _policy_options(io: Surroundings, args: Any) -> list[str]:
     return ["--profile", args.profile] if args.profile else []
 
 
-def _kept_options(wrapper: Wrapper) -> list[str]:
-    return [word for name, value in wrapper.options.items() if name not in ("server-name", "project")
-            for word in ("-c" if name == "config" else "--" + name, value)]
+def _kept_options(wrapper: Wrapper | None, given: Sequence[str]) -> list[str]:
+    """The options of a wall that is put there anew: *given* in place of its old ones, but what it hands on stays."""
+    kept = {name: value for name, value in (wrapper.options if wrapper else {}).items()
+            if name not in ("server-name", "project") and (name == "env" or not given)}
+    return [*given, *(word for name, value in kept.items() for word in ("-c" if name == "config" else "--" + name, value))]
+
+
+def _say_left_out(io: Surroundings, found: _Inventory, server: Server) -> None:
+    """Name the variables of an entry that no `--env` is written for."""
+    names = [repr(name) for name in entry_variables(server.entry) if not _plain_variable.fullmatch(name)]
+    names += ["the variables of its envFile"] if isinstance(server.entry, dict) and server.entry.get("envFile") else []
+    if names:
+        io.complain(f"{_where(io, server)}: not named in --env: {found.masked(', '.join(names), 300)}; "
+                    "a policy that says `env: minimal` withholds them")
 
 
 def _named_servers(io: Surroundings, args: Any) -> tuple[_Inventory, list[Server]]:
@@ -14154,12 +15439,12 @@ def _needs_attention(io: Surroundings, found: _Inventory) -> Iterator[tuple[str,
         if _file_mode(file.path) & 0o002:
             yield "permissions", file.path, "can be written by everybody; run: chmod o-w"
     for server in found.servers:
-        yield from _server_attention(io, server)
+        yield from _server_attention(io, found, server)
     for path, place, kind, _ in found.secrets:
         yield "secret", path, f"{printable(place)}: a plain-text secret ({kind}); keep it out of the file"
 
 
-def _server_attention(io: Surroundings, server: Server) -> Iterator[tuple[str, str, str]]:
+def _server_attention(io: Surroundings, found: _Inventory, server: Server) -> Iterator[tuple[str, str, str]]:
     place = f"{server.file.path}:{server.line}" if server.line else server.file.path
     name = _server_title(io, server)
     if server.wrapper:
@@ -14169,11 +15454,18 @@ def _server_attention(io: Surroundings, server: Server) -> Iterator[tuple[str, s
         command = server.argv[0]
         if not _is_command_there(io, command):
             yield "command", place, f"{name}: its command {printable(command)} was not found"
-        if "config" in server.wrapper.options:
-            try:
-                load_policy(config=server.wrapper.options["config"], home=io.home)
-            except WallError as fault:
-                yield "policy", place, f"{name}: {fault}"
+        options = server.wrapper.options
+        try:
+            variables = unnamed_variables(server)
+            if variables or "config" in options:
+                policy = load_policy(options.get("config"), options.get("profile"), options.get("project", io.cwd), io.home,
+                                     io.consent.is_approved)
+                withheld = server_environment(dict.fromkeys(variables, ""), policy.settings.handed_on, ())[1]
+                if withheld:
+                    yield "environment", place, (f"{name}: its policy withholds what its entry sets: "
+                                                 f"{found.masked(', '.join(withheld), 200)}; wrap it again")
+        except WallError as fault:
+            yield "policy", place, f"{name}: {fault}"
     elif server.why_not:
         yield "uncovered", place, f"{name}: not covered: {server.why_not}"
     else:
@@ -14275,10 +15567,10 @@ def _folder_attention(io: Surroundings) -> Iterator[tuple[str, str, str]]:
         yield "permissions", io.folder, "others can write here, and so change your policy; run: chmod go-w"
 
 
-def _file_mode(path: str) -> int:
+def _file_mode(path: str, windows: bool = os.name == "nt") -> int:
     """Permission bits; 0 where there is nothing, or no such bits."""
     try:
-        return os.stat(path).st_mode & 0o777 if os.name != "nt" else 0
+        return os.stat(path).st_mode & 0o777 if not windows else 0
     except OSError:
         return 0
 
@@ -14374,7 +15666,8 @@ def _list_approved(io: Surroundings) -> int:
 USAGE = """\
 mcpwall: a firewall for AI tool calls. It stands between an AI host and an MCP server and judges every message.
 
-  mcpwall [-c FILE | --profile NAME] [--log-level L] [--server-name NAME] [--project DIR] -- COMMAND [ARG...]
+  mcpwall [-c FILE | --profile NAME] [--log-level L] [--server-name NAME] [--project DIR] [--env NAME,...]
+          -- COMMAND [ARG...]
   mcpwall check [TOOL key=value key:=JSON ... | --input JSON] [--tool TOOL] [--json]
   mcpwall rules [NAME [--format json|yaml]]
   mcpwall demo
@@ -14388,6 +15681,7 @@ Options:
   --log-level L         what stderr shows: debug, info, warn, error (default: settings.log_level)
   --server-name NAME    the name that rules and records know this server by
   --project DIR         what ${PROJECT_DIR} means (default: settings.project_dir, else the working directory)
+  --env NAME[,NAME...]  variables (or globs) that the server gets whatever settings.env says; may be repeated
 
 Examples:
   mcpwall -- npx -y @modelcontextprotocol/server-filesystem ~/proj
@@ -14412,6 +15706,7 @@ class _Options:
         self.log_level: str | None = None
         self.server_name: str | None = None
         self.project: str | None = None
+        self.env: list[str] = []
         self.words: list[str] = []
         self.command: list[str] | None = None
 
@@ -14427,7 +15722,7 @@ class _Options:
 
 
 _VALUE_OPTIONS = {"-c": "config", "--config": "config", "--profile": "profile", "--log-level": "log_level",
-                  "--server-name": "server_name", "--project": "project"}
+                  "--server-name": "server_name", "--project": "project", "--env": "env"}
 
 
 def _parse_options(argv: Sequence[str]) -> _Options:
@@ -14447,7 +15742,10 @@ def _parse_options(argv: Sequence[str]) -> _Options:
                 value = words.pop(0)
             if not value:
                 raise UsageError(f"{name} needs a value that is not empty")
-            setattr(options, _VALUE_OPTIONS[name], value)
+            if name == "--env":
+                options.env += variable_globs(value)
+            else:
+                setattr(options, _VALUE_OPTIONS[name], value)
         else:
             options.words.append(word)
     if options.log_level not in (None, *_LEVEL_NAMES):
@@ -14469,14 +15767,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     except WallError as fault:
         print(f"mcpwall: {printable(str(fault), 2000)}", file=sys.stderr)
         return 2
-    except BrokenPipeError:     # whoever read our output has gone, as in `mcpwall rules | head -1`
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 1
     except OSError as fault:    # the disk is full, the working directory is gone
+        if _is_unread(fault):
+            os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+            return 1
         print(f"mcpwall: {fault.strerror or fault}{f': {fault.filename}' if fault.filename else ''}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         return 130
+
+
+def _is_unread(fault: OSError, windows: bool = os.name == "nt") -> bool:
+    """Has whoever read our output gone, as in `mcpwall rules | head -1`? Windows says EINVAL, and names no file."""
+    return isinstance(fault, BrokenPipeError) or windows and fault.errno == 22 and fault.filename is None
 
 
 def _settle_streams() -> None:
@@ -14540,7 +15843,12 @@ def _cmd_relay(options: _Options) -> int:
     name = options.server_name or server_name_of(options.command)
     log_dir = os.path.expanduser(settings.log_dir)
     audit = AuditLog(log_dir if os.path.isabs(log_dir) or not settings.log_dir.startswith("~") else settings.log_dir)
-    status = relay(Session(Wall(policy), name), options.command, audit, reporter)
+    environ, withheld = server_environment(os.environ, settings.handed_on, options.env)
+    secrets = {name: value for name, value in withheld.items() if value not in environ.values()}
+    policy = policy.with_secrets(secret_values(secrets, lambda path: os.path.lexists(os.path.expanduser(path))))
+    if withheld:
+        reporter.say("info", f"settings.env withholds {', '.join(sorted(withheld))} (see --env)")
+    status = relay(Session(Wall(policy), name), options.command, audit, reporter, environ)
     if threading.active_count() > 1:    # a pump waits for a host that is still there: end without it
         sys.stdout.flush()
         sys.stderr.flush()
@@ -14715,7 +16023,8 @@ class _Checks:
     """Judges messages as the relay would, and keeps the verdicts for showing."""
 
     def __init__(self, policy: Policy, server_name: str, tool: str | None) -> None:
-        self._policy, self._server_name, self._tool = policy, server_name, tool
+        settings = policy.settings._replace(unlisted_tools="allow", read_only=False)    # there is no server to list tools
+        self._policy, self._server_name, self._tool = policy._replace(settings=settings), server_name, tool
         self._verdicts: list[tuple[dict[str, Any], str]] = []
         self.status = 0
 
@@ -14751,7 +16060,7 @@ class _Checks:
             stream.write(json.dumps(rows[0] if len(rows) == 1 else rows, indent=2) + "\n")
         else:
             for fields, argument in self._verdicts:
-                stream.write("\n".join(self._lines(fields, argument)) + "\n")
+                stream.write(_with_signs_of("\n".join(self._lines(fields, argument)), getattr(stream, "encoding", None)) + "\n")
         self._verdicts.clear()
 
     def _lines(self, fields: dict[str, Any], argument: str) -> Iterator[str]:
@@ -14775,6 +16084,15 @@ class _Checks:
             yield f"  {printable(fields['message'], 500)}"
         for name in fields.get("redacted_patterns", ()):
             yield f"  Found: {name}"
+
+
+def _with_signs_of(text: str, encoding: str | None) -> str:
+    """A verdict with a first character that *encoding* knows: pipes and old consoles of Windows know no ✓."""
+    try:
+        text[:1].encode(encoding or "utf-8")
+        return text
+    except UnicodeEncodeError:
+        return ("+" if text[0] == "✓" else "x") + text[1:]
 
 
 def _first_argument(item: Any) -> str:
@@ -14912,7 +16230,7 @@ def _cmd_demo(options: _Options, words: list[str]) -> int:
             if name.endswith(".jsonl"):
                 with open(os.path.join(folder, name), encoding="utf-8") as log:
                     _demo_log(log)
-    us = f"python3 {os.path.basename(__file__)}" if __name__ == "__main__" else "mcpwall"
+    us = f"{'python' if os.name == 'nt' else 'python3'} {os.path.basename(__file__)}" if __name__ == "__main__" else "mcpwall"
     print(f"\nNext: put it in front of a server of yours:\n  {us} -- npx -y @modelcontextprotocol/server-filesystem ~/proj\n"
           f"or let it find the servers of your hosts and wrap them:\n  {us} init")
     return 0
@@ -14955,7 +16273,8 @@ _SETUP_COMMANDS: dict[str, Callable[[list[str]], int]] = {
 __all__ = [
     "WallError", "PolicyError", "MessageError", "load_json", "canonical_text", "Message", "parse_yaml", "compile_regex",
     "compile_glob", "is_under", "shannon_entropy", "Finding", "SecretScanner", "Rule", "Policy", "builtin_policy",
-    "render_default_rules", "Decision", "Wall", "Session", "Send", "Close", "Record", "Note", "load_policy", "AuditLog", "relay",
+    "render_default_rules", "Decision", "Wall", "Session", "Send", "Close", "Record", "Note", "Waiting", "Pinned",
+    "Memory", "load_policy", "AuditLog", "relay",
     "find_configs", "wrap_server", "save_config", "main", "MARKER"]
 
 if __name__ == "__main__":

@@ -41,22 +41,31 @@ def policy(text: str | dict, where: mcpwall.PathContext | None = None) -> mcpwal
 class Talk:
     """A conversation through one Session; keeps what reached each side."""
 
-    def __init__(self, rules: str | dict | mcpwall.Policy = "version: 1", server: str = "") -> None:
+    def __init__(self, rules: str | dict | mcpwall.Policy = "version: 1", server: str = "", **more: object) -> None:
         made = rules if isinstance(rules, mcpwall.Policy) else policy(rules)
-        self.session = mcpwall.Session(mcpwall.Wall(made), server, clock=lambda: 1_800_000_000.25, session_id="test")
+        self.now = 1000.0       # of the monotonic clock
+        self.session = mcpwall.Session(mcpwall.Wall(made), server, clock=lambda: 1_800_000_000.25, session_id="test",
+                                       monotonic=lambda: self.now, **more)
         self.records: list[dict] = []
         self.notes: list[str] = []
+        self.others: list = []      # Waiting, Pinned
 
     def feed(self, peer: str, data: bytes) -> dict[str, bytes]:
         """What *data* leads to: the bytes for each peer."""
+        return self.take(self.session.receive(peer, data))
+
+    def take(self, effects: list) -> dict[str, bytes]:
+        """What *effects* say: the bytes for each peer."""
         out = {"client": b"", "server": b""}
-        for effect in self.session.receive(peer, data):
+        for effect in effects:
             if isinstance(effect, mcpwall.Send):
                 out[effect.peer] += effect.data
             elif isinstance(effect, mcpwall.Record):
                 self.records.append(json.loads(effect.line))
             elif isinstance(effect, mcpwall.Note):
                 self.notes.append(effect.text)
+            elif isinstance(effect, (mcpwall.Waiting, mcpwall.Pinned)):
+                self.others.append(effect)
         return out
 
     def client(self, body: object) -> dict[str, bytes]:

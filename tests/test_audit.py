@@ -331,6 +331,14 @@ class Foreign(LogCase):
 class OtherPlatform(LogCase):
     """Windows: no openat, no O_NOFOLLOW, appending is not atomic. The same code, run here."""
 
+    def test_line_that_another_wall_left_unfinished(self):
+        os.makedirs(self.place)
+        with open(self.path(), "w") as stream:
+            stream.write('{"n":')
+        self.assertTrue(self.log.append(['{"n":1}']))
+        with open(self.path()) as stream:
+            self.assertEqual(stream.read(), '{"n":\n{"n":1}\n')
+
     def setUp(self):
         super().setUp()
         patch = mock.patch.object(mcpwall, "_open_log", mcpwall._open_log_by_path)
@@ -352,15 +360,53 @@ class OtherPlatform(LogCase):
         self.assertEqual(os.listdir(self.top), ["home"])
 
     def test_lock_around_a_write(self):
-        calls = []
-        fake = types.SimpleNamespace(LK_LOCK=1, LK_UNLCK=2, locking=lambda fd, how, size: calls.append(
-            (how, size, os.lseek(fd, 0, os.SEEK_CUR))))
+        calls, refusals = [], [True]
+
+        def locking(fd, how, size):
+            calls.append((how, size, os.lseek(fd, 0, os.SEEK_CUR)))
+            if refusals:
+                raise PermissionError(13, refusals.pop())       # another wall is writing
+        fake = types.SimpleNamespace(LK_NBLCK=1, LK_UNLCK=2, locking=locking)
         with mock.patch.dict(sys.modules, msvcrt=fake), \
                 mock.patch.object(mcpwall, "_log_write", mcpwall._log_write_locked):
             self.assertTrue(self.log.append(['{"n":1}']))
             self.assertTrue(self.log.append(['{"n":2}']))
-        self.assertEqual(calls, [(1, 1, 1 << 40), (2, 1, 1 << 40)] * 2)
+        self.assertEqual(calls, [(1, 1, 1 << 40), *[(1, 1, 1 << 40), (2, 1, 1 << 40)] * 2])
         self.assertEqual([line["n"] for line in self.lines()], [1, 2])
+
+    def test_a_lock_that_is_never_let_go_or_not_to_be_had(self):
+        def locking(fd, how, size):
+            raise OSError(fault, "no")
+        fake = types.SimpleNamespace(LK_NBLCK=1, LK_UNLCK=2, locking=locking)
+        with mock.patch.dict(sys.modules, msvcrt=fake), mock.patch.object(mcpwall, "_LOG_LOCK_S", 0.0), \
+                mock.patch.object(mcpwall, "_log_write", mcpwall._log_write_locked):
+            fault = 13
+            self.assertFalse(self.log.append(['{"n":1}']))
+            self.assertIn("another wall holds it", self.log.problem)
+            fault = 45
+            self.assertTrue(self.log.append(['{"n":2}']))
+        self.assertEqual([line["n"] for line in self.lines()], [2])
+
+
+    def test_colours_only_on_a_console_that_takes_them(self):
+        modes = []
+
+        def kernel(knows, allows):
+            return types.SimpleNamespace(GetStdHandle=lambda which: which, GetConsoleMode=lambda handle, mode: knows,
+                                         SetConsoleMode=lambda handle, mode: modes.append((handle, mode)) or allows)
+        self.assertEqual([mcpwall._shows_colours(kernel(*answers)) for answers in ((1, 1), (1, 0), (0, 1))], [True, False, False])
+        self.assertEqual(modes, [(0xFFFFFFF4, 4)] * 2)
+        self.assertTrue(mcpwall._shows_colours(None))
+
+    def test_windows_functions_are_not_to_be_had_elsewhere_or_are_all_there(self):
+        import ctypes
+        with mock.patch.object(ctypes, "WinDLL", lambda name: mock.Mock(), create=True):
+            kernel = mcpwall._kernel32(windows=True)
+        self.assertEqual(kernel.OpenProcess.restype, ctypes.c_void_p)
+        with mock.patch.dict(sys.modules, ctypes=None):
+            self.assertIsNone(mcpwall._kernel32(windows=True))
+        with mock.patch.dict(sys.modules, ctypes=mock.Mock(WinDLL=self.fail)):
+            self.assertIsNone(mcpwall._kernel32(windows=False))
 
 
 def told(**more):

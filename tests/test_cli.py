@@ -51,6 +51,8 @@ class Basics(Cli):
         for words, word in (((), "--help"), (("--",), "after --"), (("chek",), "did you mean 'check'"), (("--profil", "x"), "--profile"),
                             (("--profile", "strct", "--", "x"), "did you mean 'strict'"), (("-c",), "needs a value"),
                             (("--log-level", "loud", "--", "x"), "known:"), (("-c", "none.yml", "--", "x"), "none.yml"),
+                            (("--env", "A,", "--", "x"), "--env: glob : is empty"), (("--env=A|B", "--", "x"), "--env: glob A|B"),
+                            (("--env",), "needs a value"), (("--env", "", "--", "x"), "not empty"),
                             (("--project", "/nowhere", "--", "x"), "no such directory"), (("rules", "nope"), "unknown"),
                             (("rules", "default", "--format", "xml"), "json or yaml"), (("demo", "x"), "no arguments"),
                             (("check", "t", "novalue"), "key=value"), (("check", "t", "a:={"), "not JSON"),
@@ -208,6 +210,20 @@ class Relaying(Cli):
         done = subprocess.run(["sh", "-c", 'mkdir g; cd g; rmdir ../g; exec "$0" "$1" check x', sys.executable, MODULE], cwd=self.project,
                               env=self.environ, capture_output=True)
         self.assertNotIn(b"Traceback", done.stderr)
+
+    def test_a_verdict_where_no_tick_is_known(self) -> None:
+        for encoding, signs in (("cp1252", b"+x"), ("cp437", b"+x"), ("utf-8", "✓✗".encode())):
+            environ = {**self.environ, "PYTHONIOENCODING": encoding}
+            both = [subprocess.run([sys.executable, MODULE, "check", "read_file", f"path={path}"], cwd=self.project, env=environ,
+                                   capture_output=True).stdout for path in ("✓.txt", "~/.ssh/id_rsa")]
+            self.assertEqual(b"".join(out.split()[0] for out in both), signs, encoding)
+            self.assertIn("✓.txt".encode(encoding, "backslashreplace"), both[0])
+
+    def test_a_reader_that_has_gone_on_windows(self) -> None:
+        self.assertTrue(mcpwall._is_unread(OSError(22, "Invalid argument"), windows=True))
+        self.assertFalse(mcpwall._is_unread(OSError(22, "Invalid argument", "policy.yml"), windows=True))
+        self.assertFalse(mcpwall._is_unread(OSError(22, "Invalid argument"), windows=False))
+        self.assertTrue(mcpwall._is_unread(BrokenPipeError(32, "Broken pipe"), windows=False))
 
     def test_log_level_filters_stderr_only(self) -> None:
         text = json.dumps(request("tools/call", {"name": "t"})) + "\n"

@@ -1,6 +1,7 @@
 """Client configs: every host's row, splices that touch nothing else, files that stay whole."""
 from __future__ import annotations
 
+import errno
 import fnmatch
 import json
 import os
@@ -12,6 +13,7 @@ import threading
 import time
 import unittest
 from typing import Any, Callable
+from unittest import mock
 
 import mcpwall
 
@@ -202,13 +204,34 @@ class Entries(unittest.TestCase):
                 self.assertIsNone(mcpwall.wrapper_of(argv))
 
     def test_what_is_written(self) -> None:
-        entry = {"command": "x", "env": {"A": "1", "B": "2"}}
-        server = servers_of(json.dumps({"mcpServers": {"-n": entry}}), config())["-n"]
+        server = servers_of(json.dumps({"mcpServers": {"-n": {"command": "x"}}}), config())["-n"]
         self.assertEqual(mcpwall.wall_words(server, WALL, ["--profile", "strict"]),
                          [*WALL, "--server-name=-n", "--profile", "strict", "--"])
         local = server._replace(name="n", project="/srv/a b")
         self.assertEqual(mcpwall.wall_words(local, WALL),
                          [*WALL, "--server-name", "n", "--project", "/srv/a b", "--"])
+
+
+    def test_variables_that_an_entry_sets(self) -> None:
+        for entry, names in (
+                ({"command": "x", "env": {"A": "1", "B": ""}}, ["A", "B"]), ({"command": ["x"], "environment": {"A": "1"}}, ["A"]),
+                ({"cmd": "x", "envs": {"A": "1"}, "env_keys": ["B", "A"]}, ["A", "B"]), ({"command": "x"}, []), ("x", []),
+                ({"command": "x", "env": {"A": "1"}, "env_vars": ["B", {"name": "C", "source": "local"}, 3, {}]}, ["A", "B", "C"]),
+                ({"command": {"path": "x", "env": {"A": "1"}}}, ["A"]), ({"transport": {"command": "x", "env": {"A": "1"}}}, ["A"]),
+                ({"command": "x", "env": ["A=secret", "B"]}, ["A", "B"]), ({"command": "x", "env": "A"}, []), ({"command": "x", "env": None}, [])):
+            with self.subTest(entry=entry):
+                self.assertEqual(mcpwall.entry_variables(entry), names)
+
+    def test_variables_are_named_to_the_wall(self) -> None:
+        def words(entry: Any) -> list[str]:
+            server = servers_of(json.dumps({"mcpServers": {"n": entry}}), config())["n"]
+            return mcpwall.wall_words(server, ["w"])[3:-1]
+
+        self.assertEqual(words({"command": "x", "env": {"A": "v", "B_2": "v", "C(X86)": "v"}}), ["--env", "A,B_2,C(X86)"])
+        self.assertEqual(words({"command": "x", "env": {"A b": "v", "C,D": "v", "E*": "v", "-F": "v", "": "v", "2G": "v"}}), [])
+        wall = ["/x/mcpwall.py", "--env", "A,B_*", "--env=C", "--", "x"]
+        self.assertEqual(words({"command": "python3", "args": wall, "env": dict.fromkeys(("A", "B_1", "C", "D"), "v")}), ["--env", "D"])
+        self.assertEqual(mcpwall.wrapper_of(["mcpwall", *wall[1:]]).options, {"env": "A,B_*,C"})
 
 
 class Splices(unittest.TestCase):
@@ -604,6 +627,56 @@ class Saving(Folder):
             pass
         with mcpwall.FileLock(os.path.join(self.file("x").path, "no", "lock")):
             pass    # a home that takes no lock does not stop anybody
+
+    def test_a_home_without_locks_keeps_nobody_waiting(self) -> None:
+        def lock(name: str, *fault: Any) -> bool:
+            fake = mock.Mock(LOCK_EX=2, LOCK_NB=4, LK_NBLCK=2, **{name + ".side_effect": OSError(*fault) if fault else None})
+            with mock.patch.dict(sys.modules, fcntl=fake, msvcrt=fake):
+                return mcpwall._try_lock(3, windows=name == "locking")
+        self.assertTrue(lock("flock"))
+        self.assertFalse(lock("flock", errno.EWOULDBLOCK, "held"))
+        self.assertTrue(lock("flock", errno.ENOLCK, "no locks"))
+        self.assertTrue(lock("locking"))
+        self.assertFalse(lock("locking", errno.EACCES, "held"))
+
+    def test_a_file_that_a_scanner_has_open_for_a_moment(self) -> None:
+        class Disk(FaultyDisk):
+            refusals = 2
+
+            def replace(self, *paths: str) -> None:
+                if self.refusals:
+                    self.refusals -= 1
+                    raise PermissionError(13, "in use")
+                os.replace(*paths)
+        path, checks, disk = self.file("old").path, [], Disk(99, Crash)
+        with mock.patch.object(mcpwall, "_REPLACE_PAUSES_S", (0.001, 0.001, 0.0)):
+            mcpwall.write_whole(path, b"new", check=lambda: checks.append(1), fs=disk, windows=True)
+            self.assertEqual((read(path), len(checks)), (b"new", 3))     # who wrote it meanwhile is not overwritten
+            disk.refusals = 3
+            with self.assertRaises(PermissionError):
+                mcpwall.write_whole(path, b"newer", fs=disk, windows=True)
+            disk.refusals = 1
+            with self.assertRaises(PermissionError):
+                mcpwall.write_whole(path, b"newer", fs=disk, windows=False)
+        self.assertEqual((read(path), self.leftovers()), (b"new", []))
+
+    @unittest.skipUnless(POSIX, "permission bits")
+    def test_where_files_have_no_permission_bits(self) -> None:
+        path = self.file("old").path
+        os.chmod(path, 0o666)
+        self.assertEqual((mcpwall._file_mode(path, windows=True), mcpwall._file_mode(path, windows=False)), (0, 0o666))
+        self.assertEqual((mcpwall._is_own_backup(path, windows=True), mcpwall._is_own_backup(path, windows=False)), (True, False))
+
+    def test_a_python_whose_files_the_host_does_not_see(self) -> None:
+        store = "C:\\Program Files\\WindowsApps\\PythonSoftwareFoundation.Python.3.12_3.12.2800.0_x64__qbz5n2kfra8p0"
+        config_path = "C:\\Users\\u\\AppData\\Roaming\\Claude\\claude_desktop_config.json"
+        self.assertTrue(mcpwall._is_kept_private(config_path, store))
+        self.assertFalse(mcpwall._is_kept_private("C:\\Users\\u\\.cursor\\mcp.json", store))
+        self.assertFalse(mcpwall._is_kept_private(config_path, "C:\\Python312"))
+        file = self.file(self.OLD)
+        with mock.patch.object(mcpwall, "_is_kept_private", lambda path: True), self.assertRaisesRegex(mcpwall.ConfigError, "python.org"):
+            self.change(file)
+        self.assertEqual(read(file.path), self.OLD.encode())
 
     def test_nothing_to_change_writes_nothing(self) -> None:
         file = self.file(self.OLD)

@@ -7,6 +7,7 @@ import sys
 import tempfile
 import time
 import unittest
+from unittest import mock
 
 import mcpwall
 
@@ -146,6 +147,13 @@ class Containment(unittest.TestCase):
         self.assertFalse(self.under("D:\\Users\\u\\proj\\x", ctx=WINDOWS))
         self.assertFalse(self.under("\\\\server\\share\\x", ctx=WINDOWS))
 
+    def test_two_spellings_of_an_accent_are_one_name_where_the_file_system_says_so(self):
+        for name in ("/Users/u/Gesch\u00e4ft/x", "/Users/u/Gescha\u0308ft/x", "/Users/u/GESCHA\u0308FT/x"):
+            self.assertTrue(mcpwall.is_under(name, ["~/Gesch\u00e4ft"], MAC), name)
+            self.assertTrue(mcpwall.may_be_under(name, ["~/Gescha\u0308ft"], MAC), name)
+            self.assertTrue(mcpwall.PathGlobs(["~/Gesch\u00e4ft/**"]).matches(name, MAC), name)
+        self.assertFalse(mcpwall.is_under("/home/u/Gescha\u0308ft/x", ["~/Gesch\u00e4ft"], LINUX))
+
     def test_may_be_under_takes_any_reading(self):
         self.assertTrue(mcpwall.may_be_under("%2fdata%2fx", ["/data"], LINUX))
         self.assertFalse(mcpwall.may_be_under("/data2/x", ["/data"], LINUX))
@@ -169,6 +177,19 @@ class Project(unittest.TestCase):
             self.assertEqual((ctx.home, ctx.project), ("/nowhere/u", folder.replace("\\", "/")))
             self.assertIsNone(mcpwall.default_path_context(folder, home=folder).project)
         self.assertIsNone(mcpwall.default_path_context(cwd="/", home="/nowhere/u").project)
+        kinds = [mcpwall.default_path_context(home="/u", platform=platform)[3:5] for platform in ("linux", "darwin", "win32")]
+        self.assertEqual(kinds, [(False, False), (False, True), (True, True)])
+
+    def test_links_on_windows(self):
+        def real(path):
+            return {"C:/l/x": "\\\\?\\C:\\t\\x", "Z:/x": "\\\\?\\UNC\\server\\share\\x"}[path]
+        self.assertEqual(mcpwall._path_windows_real("C:/l/x", real), "C:/t/x")
+        self.assertEqual(mcpwall._path_windows_real("Z:/x", real), "//server/share/x")
+
+        def fails(path):
+            raise OSError(1, path)
+        self.assertEqual(mcpwall._path_windows_real("C:/x", fails), "C:/x")
+        self.assertEqual(mcpwall._path_windows_real("//host/share/x", self.fail), "//host/share/x")     # nobody is asked
 
 
 @unittest.skipUnless(hasattr(os, "symlink") and os.name == "posix", "needs symbolic links")
@@ -200,6 +221,15 @@ class Links(unittest.TestCase):
         ctx = self.ctx._replace(cwd=self.top + "/alias", project=self.top + "/alias")
         self.assertTrue(mcpwall.is_under("sub/x", ["${PROJECT_DIR}"], ctx))
         self.assertTrue(mcpwall.is_under(self.top + "/proj/sub", ["${PROJECT_DIR}"], ctx))
+
+    def test_where_the_kernel_does_not_tell(self):
+        """macOS has no O_PATH; a container may have no /proc."""
+        self.link("../out", "proj/way")
+        for how in ({"_O_PATH": None}, {"_path_ask_kernel": lambda path: None}):
+            with mock.patch.multiple(mcpwall, **how):
+                self.assertEqual(mcpwall.resolve_path(self.top + "/proj/way/new"), self.top + "/out/new")
+                self.assertFalse(mcpwall.is_under("way/new", ["${PROJECT_DIR}"], self.ctx))
+                self.assertTrue(mcpwall.is_under("sub/new", ["${PROJECT_DIR}"], self.ctx))
 
     def test_long_chains_and_odd_names_end(self):
         for number in range(200):

@@ -30,6 +30,11 @@ class Messages(unittest.TestCase):
         "version: 1\nsettings: {log_redacted: full}\n": ("/settings/log_redacted", "hash"),
         "version: 1\nsettings: {audit_required: 1}\n": ("/settings/audit_required", "true or false"),
         "version: 1\nsettings: {max_message_bytes: 5}\n": ("out of range",),
+        "version: 1\nsettings: {env: GITHUB_TOKEN}\n": ("policy.yml:2: /settings/env: 'GITHUB_TOKEN'", "inherit, minimal or a list of names"),
+        "version: 1\nsettings: {env: true}\n": ("/settings/env: true", "a list of names"),
+        "version: 1\nsettings: {env: []}\n": ("/settings/env", "empty list"),
+        "version: 1\nsettings: {env: [A, 1]}\n": ("/settings/env/1", "a string"),
+        "version: 1\nsettings:\n  env:\n    - A\n    - 'B_*|C'\n": ("policy.yml:5: /settings/env/1", "{a,b}"),
         "version: 1\nrules:\n  - {name: a, match: {}}\n": ("policy.yml:3", "/rules/0", "action"),
         "version: 1\nrules:\n  - name: a\n    match: {tool: x}\n    action: block\n": (
             "policy.yml:5: /rules/0/action: 'block' is not an action; use allow, deny",),
@@ -60,6 +65,27 @@ class Messages(unittest.TestCase):
         "version: 1\nwithout: [block-ssh-keys]\n": ("/without/0",),
         "version: 1\nsecrets: {patterns: [{name: a, regex: 'x', entropy_threshold: 9}]}\n": ("0 to 8",),
         "version: 1\nsecrets: {patterns: [{name: a}]}\n": ("/secrets/patterns/0/regex",),
+        "version: 1\nrules: [{name: a, match: {}, action: deny, mark: x}]\n": ("/rules/0/action", "decides nothing"),
+        "version: 1\nrules: [{name: a, match: {}, mark: x, message: hi}]\n": ("/rules/0/message", "second rule"),
+        "version: 1\nrules: [{name: a, match: {}, mark: 'x y'}]\n": ("/rules/0/mark", "letters"),
+        "version: 1\nrules: [{name: a, match: {}, mark: [x]}]\n": ("/rules/0/mark", "a list"),
+        "version: 1\nrules: [{name: a, match: {marked: []}, action: deny}]\n": ("/rules/0/match/marked", "empty list"),
+        "version: 1\nrules: [{name: a, match: {marked: [x, 'y!']}, action: deny}]\n": ("/rules/0/match/marked/1",),
+        "version: 1\nrules: [{name: a, match: {}, action: deny, limit: 5}]\n": ("/rules/0/limit", "calls and per"),
+        "version: 1\nrules: [{name: a, match: {}, action: deny, limit: {calls: 5}}]\n": ("/rules/0/limit", "'per'"),
+        "version: 1\nrules: [{name: a, match: {}, action: deny, limit: {calls: 0, per: 1}}]\n": ("/limit/calls", "1 to 10000"),
+        "version: 1\nrules: [{name: a, match: {}, action: deny, limit: {calls: 1.5, per: 1}}]\n": ("/limit/calls", "whole"),
+        "version: 1\nrules: [{name: a, match: {}, action: deny, limit: {calls: 1, per: 0}}]\n": ("/limit/per",),
+        "version: 1\nrules: [{name: a, match: {}, action: deny, limit: {calls: 1, per: .inf}}]\n": ("/limit/per",),
+        "version: 1\nrules: [{name: a, match: {}, action: allow, limit: {calls: 1, per: 1}}]\n": ("/limit", "before the allow"),
+        "version: 1\nrules: [{name: a, match: {}, action: deny, hint: 5}]\n": ("/rules/0/hint", "a text"),
+        "version: 1\nsettings: {ask_timeout: 0}\n": ("/settings/ask_timeout", "1 to 86400"),
+        "version: 1\nsettings: {ask_timeout: yes}\n": ("/settings/ask_timeout",),
+        "version: 1\nsettings: {tool_pinning: true}\n": ("/settings/tool_pinning", "off, warn or block"),
+        "version: 1\nsettings: {unlisted_tools: ask}\n": ("/settings/unlisted_tools", "allow or deny"),
+        "version: 1\nsettings: {hide_denied_tools: off}\n": ("/settings/hide_denied_tools", "true or false"),
+        "version: 1\nsettings: {max_repeated_denials: 0}\n": ("/settings/max_repeated_denials",),
+        "version: 1\nsettings: {env: some}\n": ("/settings/env", "inherit, minimal or a list"),
         "version: 1\nversion: 1\n": ("policy.yml:2",),
         "version: &a 1\n": ("anchor",),
         "- a\n": ("a map",),
@@ -81,6 +107,55 @@ class Messages(unittest.TestCase):
         with self.assertRaises(mcpwall.PolicyError) as caught:
             mcpwall.parse_policy(text, "p.json")
         self.assertTrue(str(caught.exception).startswith("p.json:4: /rules/0/match/tol: "), str(caught.exception))
+
+
+class Doubts(unittest.TestCase):
+    """What is valid, but hardly meant, is said at load."""
+
+    def said(self, rules: str, head: str = "") -> list[str]:
+        return list(policy(f"version: 1\n{head}rules:\n" + "".join(f"  - {rule}\n" for rule in rules.split("\n"))).warnings)
+
+    def test_a_rule_behind_one_that_always_matches(self) -> None:
+        for earlier, later in (
+                ("match: {tool: run}, action: allow", "match: {tool: run, arguments: {a: {regex: x}}}, action: deny"),
+                ("match: {tool: \"r*\"}, action: deny", "match: {tool: [run, read]}, action: allow"),
+                ("match: {}, action: deny", "match: {method: ping}, action: allow"),
+                ("match: {method: \"*\"}, action: ask", "match: {tool: x}, action: deny"),
+                ("match: {tool: [a, b]}, action: log_only", "match: {tool: b, server: s}, action: deny"),
+                ("match: {arguments: {p: {regex: x}}}, action: deny", "match: {arguments: {p: {regex: x}}}, action: deny")):
+            said, = self.said(f"{{name: first, {earlier}}}\n{{name: second, {later}}}")
+            self.assertIn("policy.yml:4: /rules/1: 'second' never decides anything", said)
+            self.assertIn("'first'", said)
+
+    def test_rules_that_can_match_are_not_doubted(self) -> None:
+        for earlier, later in (
+                ("match: {tool: run}, mark: x", "match: {tool: run, marked: x}, action: deny"),
+                ("match: {tool: run}, limit: {calls: 1, per: 1}, action: deny", "match: {tool: run}, action: allow"),
+                ("match: {tool: run}, unless: {server: a}, action: deny", "match: {tool: run}, action: allow"),
+                ("match: {tool: run, server: a}, action: deny", "match: {tool: run}, action: allow"),
+                ("match: {tool: run}, action: deny", "match: {method: ping}, action: allow"),
+                ("match: {tool: run}, action: deny", "match: {tool: \"run*\"}, action: allow"),
+                ("match: {tool: [a, b]}, action: deny", "match: {tool: [a, c]}, action: allow"),
+                ("match: {arguments: {p: {regex: x}}}, action: allow", "match: {arguments: {p: {regex: x}}}, action: deny"),
+                ("match: {arguments: {p: {regex: x}}}, action: deny", "match: {arguments: {p: {regex: y}}}, action: deny")):
+            self.assertEqual(self.said(f"{{name: first, {earlier}}}\n{{name: second, {later}}}"), [])
+
+    def test_an_allow_before_all_built_in_rules(self) -> None:
+        for match in ("{}", "{tool: \"*\"}", "{method: \"*\"}", "{method: tools/call}"):
+            rule = f"{{name: open, match: {match}, action: allow}}"
+            said, = self.said(rule, "extends: default\n")
+            self.assertIn("'open' allows everything", said)
+            self.assertEqual(self.said(rule), [])
+        self.assertEqual(self.said("{name: some, match: {tool: read}, action: allow}", "extends: default\n"), [])
+
+    def test_a_mark_that_no_rule_sets(self) -> None:
+        said, = self.said("{name: a, match: {marked: [seen, sen], tool: x}, action: deny}\n{name: b, match: {tool: y}, mark: seen}")
+        self.assertIn("'sen'", said)
+        self.assertIn("did you mean 'seen'?", said)
+
+    def test_built_in_policies_leave_no_doubt(self) -> None:
+        for name in mcpwall.BUILTIN_NAMES:
+            self.assertEqual(policy({"version": 1, **mcpwall.builtin_layer(name).data}).warnings, ())
 
 
 class Words(unittest.TestCase):
@@ -379,6 +454,15 @@ class Layers(InEmptyHome):
             stream.write(b"version: 1\n# \xff\n")
         with self.assertRaisesRegex(mcpwall.PolicyError, "UTF-8"):
             self.load(config=path)
+        with open(path, "wb") as stream:        # what PowerShell 5 makes of `mcpwall rules default > y.yml`
+            stream.write("version: 1\r\nrules: []\r\n".encode("utf-16"))
+        self.assertEqual(self.load(config=path).rules, ())
+
+    def test_a_policy_is_read_where_files_have_no_owners(self) -> None:
+        about = os.stat_result((0o100666, 1, 1, 1, 4711, 4711, 0, 0, 0, 0))
+        mcpwall._check_owner("x.yml", about, getuid=None)
+        with self.assertRaises(mcpwall.PolicyError):
+            mcpwall._check_owner("x.yml", about, getuid=lambda: 4712)
 
     @unittest.skipUnless(hasattr(os, "getuid"), "POSIX modes")
     def test_a_policy_that_others_can_write_is_refused(self) -> None:
@@ -392,6 +476,53 @@ class Layers(InEmptyHome):
         self.write(".mcpwall.json", '{"version": 1}')
         with self.assertRaisesRegex(mcpwall.PolicyError, "keep one"):
             self.load()
+
+
+class VariablesOfTheServer(unittest.TestCase):
+    def test_env_in_yaml_and_json(self) -> None:
+        for written, meant in (("inherit", "inherit"), ("minimal", "minimal"), ('["GITHUB_*", "{A,B}"]', ["GITHUB_*", "{A,B}"])):
+            as_json = written if written[0] == "[" else json.dumps(written)
+            for text in (f"settings: {{env: {written}}}", f'{{"settings": {{"env": {as_json}}}}}'):
+                self.assertEqual(policy(text).settings.env, meant)
+        self.assertEqual(policy("settings:\n  env:\n    - A\n    - B\n").settings.env, ["A", "B"])
+        self.assertEqual({name: mcpwall.builtin_policy(name).settings.env for name in ("default", "company-laptop", "strict")},
+                         {"default": "inherit", "company-laptop": "minimal", "strict": "minimal"})
+        self.assertEqual(policy("extends: strict\nsettings: {env: [A]}").settings.handed_on, ["A"])
+
+    def test_monitoring_withholds_nothing(self) -> None:
+        self.assertEqual(policy("settings: {mode: monitor, env: minimal}").settings.handed_on, "inherit")
+
+    def test_values_of_variables_are_secrets_both_ways(self) -> None:
+        plain = policy("extends: default")
+        made = plain.with_secrets({"A_KEY": "Xk2mQ9_wTr5"})
+        self.assertIs(plain.with_secrets({}), plain)
+        for name, sent in (("here", "a Xk2mQ9_wTr5 b"), ("escaped", "%58k2mQ9_wTr5"), ("encoded", "aXMgWGsybVE5X3dUcjUgbm93")):
+            with self.subTest(name):
+                talk = Talk(made)
+                self.assertFalse(talk.passes("send", {"body": {"text": [sent]}}))
+                self.assertFalse(talk.passes("send", {sent: 1}))
+                answer = talk.answer(text_result(f"so {sent}"))
+                self.assertEqual(answer["result"]["content"][0]["text"][:12], "so [REDACTED" if name != "here" else "so a [REDACT")
+                self.assertIn("withheld-variable A_KEY", json.dumps(talk.records))
+                for word in ("Xk2m", "k2mQ9", "WGsybVE5"):
+                    self.assertNotIn(word, json.dumps(talk.records) + "".join(talk.notes))
+                self.assertTrue(Talk(plain).passes("send", {"body": sent}))
+
+    def test_values_of_variables_never_reach_the_log(self) -> None:
+        talk = Talk(policy('extends: default\nsettings: {log_args: full}\nrules: [{name: a, match: {tool: ok}, action: allow}]')
+                    .with_secrets({"A_KEY": "Xk2mQ9_wTr5"}))
+        for body in (request("tools/call", {"name": "ok", "arguments": {"a": "Xk2mQ9_wTr5"}}, "id-Xk2mQ9_wTr5"),
+                     request("tools/call", {"name": "Xk2mQ9_wTr5", "arguments": {}}, 2), request("Xk2mQ9_wTr5", {}, 3), b"Xk2mQ9_wTr5"):
+            talk.client(body)
+        talk.server(b"Xk2mQ9_wTr5")
+        self.assertGreaterEqual(len(talk.records), 4)
+        self.assertNotIn("Xk2m", json.dumps(talk.records) + "".join(talk.notes))
+
+    def test_the_policy_of_an_unapproved_project_knows_them_too(self) -> None:
+        rule = "rules: [{name: a, match: {arguments: {_any_value: {secrets: true}}}, action: deny}]"
+        made = policy("version: 1")._replace(apart=policy(rule)).with_secrets({"A_KEY": "Xk2mQ9_wTr5"})
+        self.assertFalse(Talk(made).passes("t", {"a": "Xk2mQ9_wTr5"}))
+        self.assertTrue(Talk(made).passes("t", {"a": "Xk2mQ9_wTr"}))
 
 
 class Builtins(unittest.TestCase):
@@ -451,6 +582,10 @@ class Builtins(unittest.TestCase):
         talk = Talk(mcpwall.builtin_policy("strict", context()))
         for method in ("initialize", "tools/list", "resources/list", "ping"):
             self.assertTrue(talk.client(request(method, {}, method))["server"])
+        self.assertFalse(talk.passes("read_file", {"path": "src/x.py"}))        # not listed yet
+        talk.server({"jsonrpc": "2.0", "id": "tools/list", "result": {"tools": [
+            {"name": name, "inputSchema": {}} for name in ("read_file", "write_file", "list_allowed_directories", "run")]}})
+        self.assertTrue(talk.passes("read_file", {"path": "src/y.py"}))
         self.assertTrue(talk.passes("read_file", {"path": "src/x.py"}))
         self.assertTrue(talk.passes("write_file", {"path": "/home/u/proj/x", "content": "hello /etc/passwd"}))
         self.assertTrue(talk.passes("list_allowed_directories", {}))

@@ -1,8 +1,10 @@
 """The relay: finding and starting the server, writing to peers, and conversations with real child processes."""
 from __future__ import annotations
 
+import base64
 import json
 import os
+import random
 import select
 import shutil
 import signal
@@ -11,9 +13,12 @@ import sys
 import tempfile
 import threading
 import time
+import types
 import unittest
+from unittest import mock
 
 import mcpwall
+from tests.support import seed
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 SERVER = [sys.executable, "-I", "-S", os.path.join(HERE, "data", "relay_server.py")]
@@ -500,6 +505,42 @@ class LogTrouble(unittest.TestCase):
             self.assertEqual(end(host)[0], 0)
 
 
+def seen_behind_cmd(line):
+    """The words that a C program gets from *line*, after cmd.exe: first variables, then quotes, then the rules of argv."""
+    line = line[line.index(" /c ") + 5:-1]          # /s: without the first and the last quote
+    known, at = {"PATH": "a&b", "A": '"'}, 0
+    while "%" in line[at:]:
+        at = line.index("%", at)
+        end = line.find("%", at + 1)
+        name, _, part = line[at + 1:end].partition(":") if end > 0 else ("", "", "")
+        if name.upper() in ("CD", *known):
+            value = "" if part == "~," else known.get(name.upper(), "C:\\")
+            line = line[:at] + value + line[end + 1:]
+            at += len(value)
+        else:
+            at += 1
+    outside = "".join(line.split('"')[::2])
+    assert not set(outside) - set(" "), outside     # nothing that cmd would act on
+    words, word, quoted, at = [], "", False, 0
+    while at < len(line):
+        slashes = len(line[at:]) - len(line[at:].lstrip("\\"))
+        at += slashes
+        if line[at:at + 1] == '"':
+            word += "\\" * (slashes // 2)
+            if slashes % 2 or quoted and line[at + 1:at + 2] == '"':
+                word, at = word + '"', at + (not slashes % 2)
+            else:
+                quoted = not quoted
+        else:
+            word += "\\" * slashes
+            if line[at:at + 1] == " " and not quoted:
+                words, word = [*words, word], ""
+            else:
+                word += line[at:at + 1]
+        at += 1
+    return [*words, word]
+
+
 class Commands(unittest.TestCase):
     """What is started for a name, and what is said when nothing can be."""
 
@@ -543,18 +584,33 @@ class Commands(unittest.TestCase):
         self.assertEqual(mcpwall.find_command("npx.exe", environ, windows=True), exe)
         self.assertEqual(mcpwall.find_command(exe[:-4], environ, windows=True), exe)
         self.assertEqual(mcpwall.find_command("npx", {**environ, "PATHEXT": ".EXE"}, windows=True), exe)
+        self.assertEqual(mcpwall.find_command("npx", {**environ, "PATHEXT": ";.CMD;"}, windows=True), cmd)
+        self.assertEqual(mcpwall.find_command("npx", {"PATH": f'"{os.path.dirname(exe)}"'}, windows=True), exe)
         with self.assertRaises(mcpwall.CommandError):
             mcpwall.find_command("uvx", environ, windows=True)
 
-    def test_batch_files_are_quoted_or_refused(self):
+    def test_batch_files_get_arguments_as_they_are_or_are_refused(self):
         line = mcpwall.batch_command_line(r"C:\node\npx.cmd", ["-y", "a b", "a&b|c>d^e", "C:\\dir\\", ""],
                                           {"COMSPEC": r"C:\Windows\cmd.exe"})
-        self.assertEqual(line, r'"C:\Windows\cmd.exe" /d /s /c ""C:\node\npx.cmd" "-y" "a b" "a&b|c>d^e" '
+        self.assertEqual(line, r'"C:\Windows\cmd.exe" /e:on /v:off /d /s /c ""C:\node\npx.cmd" "-y" "a b" "a&b|c>d^e" '
                                r'"C:\dir\\" """')
-        for bad in ('say "hi"', "%PATH%", "a\nb", "a\0b"):
+        for environ in ({}, {"SYSTEMROOT": r"C:\Windows"}):      # what hosts hand on: no COMSPEC, and a folder may hold a cmd.exe
+            self.assertTrue(mcpwall.batch_command_line("x.cmd", [], environ).startswith(r'"C:\Windows\System32\cmd.exe" '))
+        for word, written in (("https://u:p%40ss@h/%PATH%", "https://u:p%%cd:~,%40ss@h/%%cd:~,%PATH%%cd:~,%"),
+                              ('{"a": "b&c"}', '{""a"": ""b&c""}'), ('a\\\\"b\\c', 'a\\\\\\\\""b\\c'), ('a"', 'a""')):
+            line = mcpwall.batch_command_line("x.cmd", [word], {})
+            self.assertTrue(line.endswith(f'/c ""x.cmd" "{written}""'), line)
+        dice = random.Random(seed())
+        for _ in range(300):
+            words = ["".join(dice.choice('a"\\%&^ !|PATH') for _ in range(dice.randrange(12))) for _ in range(3)]
+            line = mcpwall.batch_command_line("x.cmd", words, {})
+            self.assertEqual(seen_behind_cmd(line), ["x.cmd", *words], line)
+        for bad in ("a secret\nb", "a secret\rb", "a secret\0"):
             with self.assertRaises(mcpwall.CommandError) as caught:
-                mcpwall.batch_command_line("x.cmd", [bad], {})
+                mcpwall.batch_command_line("x.cmd", ["-y", bad], {})
             self.assertEqual(caught.exception.status, 126)
+            self.assertIn("argument 2", str(caught.exception))
+            self.assertNotIn("secret", str(caught.exception))
 
     def test_exit_status_and_message(self):
         for command, status, words in (
@@ -573,6 +629,104 @@ class Commands(unittest.TestCase):
     def test_script_without_interpreter_line(self):
         with Host(command=[self.file("script", "exit 6\n"), "argument"]) as host:
             self.assertEqual(host.status(), 6)
+
+
+class ServerEnvironment(unittest.TestCase):
+    """What the server gets of our environment, by `settings.env` and `--env`."""
+
+    OURS = {"HOME": "/h", "PATH": "/bin", "LANG": "C", "LC_ALL": "C", "TMPDIR": "/t", "https_proxy": "http://p", "HTTP_PROXY": "http://p",
+            "SSL_CERT_FILE": "/c", "XDG_CACHE_HOME": "/x", "GITHUB_TOKEN": "t", "GITHUB_USER": "u", "Path": "odd", "EDITOR": "vi",
+            "XDG_RUNTIME_DIR": "/run/user/1", "TERM": "() { :; }", "BASH_FUNC_x%%": "() { :; }", "LCX": "1", "": "nameless"}
+    FEW = {"HOME", "PATH", "LANG", "LC_ALL", "TMPDIR", "https_proxy", "HTTP_PROXY", "SSL_CERT_FILE", "XDG_CACHE_HOME"}
+
+    def names(self, setting, names=(), windows=False, environ=None):
+        environ = self.OURS if environ is None else environ
+        handed_on, withheld = mcpwall.server_environment(environ, setting, names, windows)
+        self.assertEqual({**handed_on, **withheld}, environ)
+        self.assertFalse(handed_on.keys() & withheld.keys())
+        return set(handed_on)
+
+    def test_inherit_hands_on_everything(self):
+        self.assertEqual(self.names("inherit"), set(self.OURS))
+        self.assertEqual(self.names("inherit", ["GITHUB_TOKEN"]), set(self.OURS))
+
+    def test_minimal_hands_on_what_the_sdks_do_and_where_things_are(self):
+        self.assertEqual(self.names("minimal"), self.FEW)
+
+    def test_a_list_hands_on_what_its_globs_match_as_well(self):
+        self.assertEqual(self.names(["GITHUB_*", "EDIT?R"]), self.FEW | {"GITHUB_TOKEN", "GITHUB_USER", "EDITOR"})
+        self.assertEqual(self.names(["github_*"]), self.FEW)
+        self.assertEqual(self.names(["BASH_FUNC_*"]), self.FEW | {"BASH_FUNC_x%%"})
+
+    def test_named_variables_pass_whatever_the_setting(self):
+        self.assertEqual(self.names("minimal", ["GITHUB_TOKEN", "TERM"]), self.FEW | {"GITHUB_TOKEN", "TERM"})
+        self.assertEqual(self.names(["EDITOR"], ["GITHUB_{USER,TOKEN}"]), self.FEW | {"EDITOR", "GITHUB_USER", "GITHUB_TOKEN"})
+
+    def test_case_does_not_count_on_windows(self):
+        ours = {"Path": "a", "SystemRoot": "b", "ComSpec": "c", "ProgramFiles(x86)": "d", "ProgramData": "e", "windir": "f", "Temp": "g",
+                "Github_Token": "h", "HOME": "i", "http_proxy": "j", "USER": "k", "PSModulePath": "l"}
+        few = {"Path", "SystemRoot", "ComSpec", "ProgramFiles(x86)", "ProgramData", "windir", "Temp", "http_proxy"}
+        self.assertEqual(self.names("minimal", (), True, ours), few)
+        self.assertEqual(self.names(["github_*"], ["home", "[p]smodulePATH"], True, ours), few | {"Github_Token", "HOME", "PSModulePath"})
+        sdks = ("APPDATA HOMEDRIVE HOMEPATH LOCALAPPDATA PATH PATHEXT PROCESSOR_ARCHITECTURE PROGRAMFILES SYSTEMDRIVE SYSTEMROOT TEMP "
+                "USERNAME USERPROFILE")
+        self.assertEqual(self.names("minimal", (), True, dict.fromkeys(sdks.split(), "x")), set(sdks.split()))
+
+    @unittest.skipUnless(POSIX, "the habits need it")
+    def test_what_arrives_at_the_server(self):
+        secret = "c0rrect!h0rse"
+        for setting, options, expected in (
+                ('"inherit"', [], {"GITHUB_TOKEN", "OTHER", "VARIABLE"}), ('"minimal"', ["--env", "PIDS"], set()),
+                ('"minimal"', ["--env", "PIDS,NONE", "--env=GITHUB_*"], {"GITHUB_TOKEN"}),
+                ('["OTHER", "PIDS"]', ["--env", "VARI?BLE"], {"OTHER", "VARIABLE"})):
+            with self.subTest(setting=setting, options=options), PolicyHost(
+                    setting, options, "variables", GITHUB_TOKEN=secret, OTHER="1") as host:
+                given = json.loads(host.ask(1)["result"]["content"][0]["text"])
+                self.assertLessEqual({"HOME", "PATH", "PIDS"}, given.keys())
+                self.assertEqual(given.keys() & {"GITHUB_TOKEN", "OTHER", "VARIABLE"}, expected)
+                self.assertNotIn(secret, host.stderr())
+                self.assertEqual("withholds" in host.stderr(), setting != '"inherit"')
+
+    @unittest.skipUnless(POSIX, "the habits need it")
+    def test_the_value_of_a_withheld_variable_passes_in_neither_direction(self):
+        secret = 'c0rrect "h0rse'
+        for setting, withheld in (('"minimal"', True), ('"inherit"', False)):
+            with PolicyHost(setting, ["--env", "PIDS"], "good", command=[*SERVER, "serve", f"it is {secret}."], DB_PASSWORD=secret) as host:
+                answer = host.ask(1)
+                expected = "it is [REDACTED BY MCPWALL]." if withheld else f"it is {secret}."
+                self.assertEqual(answer["result"]["content"][0]["text"], expected)
+                for number, text in enumerate((f"x{secret}y", base64.b64encode(secret.encode() * 3).decode()), 2):
+                    self.assertEqual("error" in host.ask(number, text=text), withheld)
+                host.wall.stdin.close()
+                host.status()
+                said = host.stderr() + host.log()
+                self.assertEqual("withheld-variable DB_PASSWORD" in said, withheld)
+                self.assertNotIn("h0rse", said)
+
+
+class PolicyHost(Host):
+    """A host whose wall is started by the command line, with a policy that sets `env`."""
+
+    def __init__(self, setting, options, *habit, command=None, **variables):
+        self.place = folder()
+        self.pids_file = os.path.join(self.place, "pids")
+        policy = os.path.join(self.place, "policy.yml")
+        with open(policy, "w", encoding="utf-8") as stream:
+            stream.write(f"extends: default\nsettings: {{env: {setting}, log_dir: {json.dumps(self.place)}}}\n")
+        environ = environment(HOME=self.place, PIDS=self.pids_file, VARIABLE="handed on", **variables)
+        environ["PYTHONPATH"] = environ["MCPWALL_UNDER_TEST"]
+        self.errors = open(os.path.join(self.place, "stderr"), "w+b")
+        self.wall = subprocess.Popen([sys.executable, "-m", "mcpwall", "-c", policy, *options, "--", *(command or [*SERVER, *habit])],
+                                     env=environ, cwd=self.place, bufsize=0, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+                                     stderr=self.errors)
+        self.rest = b""
+
+    def log(self):
+        for name in os.listdir(self.place):
+            if name.endswith(".jsonl"):
+                with open(os.path.join(self.place, name), encoding="utf-8") as stream:
+                    return stream.read()
+        raise AssertionError("no log")
 
 
 class Outlets(unittest.TestCase):
@@ -688,21 +842,176 @@ class Embedded(unittest.TestCase):
             os.close(fd)
 
 
-class WindowsStart(unittest.TestCase):
-    """The way the server is started there, with the means of this system."""
+class Kernel:
+    """The functions of Windows that we call; *refusing* names those that fail."""
+
+    def __init__(self, *refusing):
+        self.refusing, self.calls = refusing, []
+
+    def __getattr__(self, name):
+        def call(*args):
+            self.calls.append((name, *args))
+            return 0 if name in self.refusing else 77
+        return call
+
+    def names(self):
+        return [call[0] for call in self.calls]
+
+
+class OnWindows(unittest.TestCase):
+    """What is done otherwise there, with the means of this system."""
+
+    def start(self, *habit, kernel=None):
+        fd, pids = tempfile.mkstemp(dir=TOP)
+        os.close(fd)
+        child = mcpwall._start_windows(SERVER[0], [*SERVER, *(habit or ("good", "5"))], {**os.environ, "PIDS": pids}, kernel)
+        self.addCleanup(os.close, child.stdout)
+        return child
 
     def test_start_and_end(self):
-        fd, path = tempfile.mkstemp(dir=TOP)
-        os.close(fd)
-        environ = dict(os.environ, PIDS=path)
-        child = mcpwall._start_windows(SERVER[0], [*SERVER, "good", "5"], environ)
+        child = self.start()
         os.write(child.stdin, request(1))
         self.assertIn(b'"result"', os.read(child.stdout, 65536))
         self.assertTrue(child.signal(0))
         os.close(child.stdin)
         self.assertEqual(child.wait(), 5)
         self.assertFalse(child.signal(0))
-        os.close(child.stdout)
+
+    def test_the_server_ends_with_a_wall_that_is_killed(self):
+        kernel = Kernel()
+        child = self.start(kernel=kernel)
+        self.assertEqual(kernel.names(), ["CreateJobObjectW", "SetInformationJobObject", "AssignProcessToJobObject"])
+        _, job, kind, limits, size = kernel.calls[1]
+        self.assertEqual((job, kind, len(limits)), (77, 9, size))
+        self.assertEqual(int.from_bytes(limits, "little") >> 128, 0x2000)
+        os.close(child.stdin)
+        self.assertEqual(child.wait(), 5)
+        self.assertFalse(child.signal(15))      # what it has left behind ends
+        self.assertEqual(kernel.calls[3:], [("TerminateJobObject", 77, 1)])
+
+    def test_size_of_the_limits_of_a_job(self):
+        import ctypes
+        long, word, size = ctypes.c_int64, ctypes.c_uint32, ctypes.c_size_t
+        fields = [long, long, word, size, size, word, size, word, word, *[ctypes.c_uint64] * 6, *[size] * 4]
+        made = type("Limits", (ctypes.Structure,), {"_fields_": [(f"f{n}", kind) for n, kind in enumerate(fields)]})
+        self.assertEqual((made.f2.offset, ctypes.sizeof(made)), (16, mcpwall._Job(None)._size))
+
+    def test_a_server_starts_where_there_are_no_jobs(self):
+        for refusing in ("CreateJobObjectW", "SetInformationJobObject", "AssignProcessToJobObject"):
+            kernel = Kernel(refusing)
+            child = self.start(kernel=kernel)
+            os.close(child.stdin)
+            self.assertEqual(child.wait(), 5)
+            self.assertNotIn("TerminateJobObject", kernel.names())
+
+    @unittest.skipUnless(POSIX, "habits of the server")
+    def test_without_a_job_taskkill_is_windows_own_and_does_not_inherit_our_input(self):
+        child, calls = self.start("silent"), []
+        with mock.patch.object(subprocess, "call", lambda argv, **how: calls.append((argv, how))):
+            self.assertTrue(child.signal(9))
+        (argv, how), = calls
+        self.assertEqual(argv[0], r"C:\Windows\System32\taskkill.exe")
+        self.assertEqual(how["stdin"], subprocess.DEVNULL)
+        self.assertTrue(child.signal(9))        # there is no such program here
+        self.assertNotEqual(child.wait(), 0)
+        os.close(child.stdin)
+
+    def test_a_host_without_console_is_no_fault_of_ours(self):
+        child = self.start()
+        with mock.patch.object(subprocess.Popen, "send_signal", side_effect=SystemError("returned a result with an exception set")):
+            self.assertTrue(child.signal(15))
+        os.close(child.stdin)
+        self.assertEqual(child.wait(), 5)
+
+    def test_scripts_are_run_by_cmd(self):
+        seen = []
+        with mock.patch.object(subprocess, "Popen", side_effect=lambda command, **_: seen.append(command) or self.fail_to_start()):
+            for name in ("npx.cmd", "x.BAT", "x.py", "x.exe", "x"):
+                with self.assertRaises(mcpwall.CommandError):
+                    mcpwall._start_windows("/a/" + name, [name, "1"], {"PATHEXT": ".COM;.EXE;.BAT;.CMD;.PY"})
+        self.assertEqual([type(command) for command in seen], [str, str, str, list, list])
+
+    def fail_to_start(self):
+        raise OSError(2, "no such file")
+
+    def test_lines_carry_ctrl_z_and_line_ends_as_they_are(self):
+        modes = []
+
+        def setmode(fd, mode):
+            if fd == 9:
+                raise OSError(9, "Bad file descriptor")
+            modes.append((fd, mode))
+        with mock.patch.dict(sys.modules, msvcrt=types.SimpleNamespace(setmode=setmode)):
+            mcpwall._keep_bytes(0, 9, 1, windows=True)
+            mcpwall._keep_bytes(3, windows=False)
+        self.assertEqual(modes, [(0, 0x8000), (1, 0x8000)])
+
+    def test_a_host_that_has_gone_is_noticed_though_its_number_stays(self):
+        running = types.SimpleNamespace(OpenProcess=lambda *_: 5, WaitForSingleObject=lambda *_: 258)
+        gone = mcpwall._parent_watch(running, lambda: 4711)
+        self.assertFalse(gone())
+        running.WaitForSingleObject = lambda *_: 0
+        self.assertTrue(gone())
+        self.assertFalse(mcpwall._parent_watch(Kernel("OpenProcess"), lambda: 4711)())      # no right to look
+        numbers = [4711, 4711, 1]
+        elsewhere = mcpwall._parent_watch(None, lambda: numbers.pop(0))
+        self.assertEqual([elsewhere(), elsewhere()], [False, True])
+
+    @unittest.skipUnless(POSIX, "where the means are others")
+    def test_a_conversation_by_the_means_of_windows(self):
+        """No poll, no SIGCONT, SIGHUP or masks, a job; the host is gone in the end, though its pipes stay open."""
+        names = ("SIGTERM", "SIGINT", "SIG_IGN", "getsignal", "signal")
+        fakes = {"signal": types.SimpleNamespace(**{name: getattr(signal, name) for name in names}), "select": types.SimpleNamespace()}
+        kernel, gone = Kernel(), []
+        kernel.WaitForSingleObject = lambda *_: 0 if gone else 258
+        stdin, host_out = os.pipe()
+        host_in, stdout = os.pipe()
+        fd, pids = tempfile.mkstemp(dir=TOP)
+        os.close(fd)
+        session, reporter, status = mcpwall.Session(mcpwall.Wall(mcpwall.builtin_policy("default"))), mcpwall.Reporter(None), []
+
+        def run():
+            patience = mcpwall.Patience(kill=0.2, vanished=0.05, poll=0.05)
+            status.append(mcpwall.relay(session, [*SERVER, "patient"], None, reporter, {**os.environ, "PIDS": pids},
+                                        patience=patience, stdin=stdin, stdout=stdout))
+
+        def start(command, environ):
+            return mcpwall._start_windows(command[0], list(command), environ, kernel)
+        with mock.patch.dict(sys.modules, fakes), mock.patch.object(mcpwall, "_start", start), \
+                mock.patch.object(mcpwall, "_kernel32", lambda: kernel):
+            thread = threading.Thread(target=run)
+            thread.start()
+            with open(host_in, "rb") as answers:
+                self.assertIn(b"ready", answers.readline())
+                os.write(host_out, request(1))
+                self.assertIn(b'"result"', answers.readline())
+                os.write(host_out, denied(2))
+                self.assertIn(b'"error"', answers.readline())
+                gone.append(True)
+                thread.join(LONG)
+        self.assertEqual(status, [128 + signal.SIGTERM])
+        self.assertIn("TerminateJobObject", [name for name, *_ in kernel.calls])
+        os.close(host_out)
+
+    def test_signals_that_windows_knows(self):
+        set_to = {}
+        fake = types.SimpleNamespace(SIGTERM=15, SIGINT=2, SIGBREAK=21, SIG_IGN="ignored", getsignal=set_to.get,
+                                     signal=lambda signum, handler: set_to.__setitem__(signum, handler) or f"before {signum}")
+        with mock.patch.dict(sys.modules, signal=fake):
+            restore = mcpwall._catch_signals("handler")
+            self.assertEqual(set_to, {15: "handler", 2: "handler", 21: "handler"})
+            restore()
+        self.assertEqual(set_to[21], "before 21")
+
+    def test_no_poll(self):
+        with mock.patch.dict(sys.modules, select=types.SimpleNamespace()):
+            self.assertEqual((mcpwall._poll(1, 4), mcpwall._room_for(1), mcpwall._reader_gone(1)), (0, 0, False))
+
+
+class OnMacOS(unittest.TestCase):
+    def test_a_reader_that_has_gone_is_noticed_where_poll_tells_only_who_asks(self):
+        with mock.patch.object(mcpwall, "_poll", lambda fd, events, seconds=0.0: 16 if events else 0):
+            self.assertTrue(mcpwall._reader_gone(1))
 
 
 if __name__ == "__main__":

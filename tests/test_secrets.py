@@ -1,4 +1,5 @@
 """Section 6: secrets. Everything that looks like a secret here is made up at run time or kept in pieces."""
+import base64
 import json
 import os
 import random
@@ -7,7 +8,7 @@ import time
 import unittest
 
 import mcpwall
-from mcpwall import BUILTIN_KINDS, Budget, Finding, SecretScanner, merge_spans, secret_kinds, shannon_entropy, strings_of
+from mcpwall import BUILTIN_KINDS, Budget, Finding, SecretScanner, merge_spans, secret_kinds, secret_values, shannon_entropy, strings_of
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 GAP = "|~|"                 # stands inside every made-up secret of the data file, so that repository scanners stay quiet
@@ -311,6 +312,106 @@ class OwnPatterns(unittest.TestCase):
     def test_some_kinds_only(self):
         some = SecretScanner(["github-token"])
         self.assertEqual(some.scan(["password=hunter2xx9"], Budget(5)), [])
+
+
+class Variables(unittest.TestCase):
+    """Values of environment variables that the server does not get."""
+
+    VALUE = 'k3y#of "Zoë" & co=/+'
+
+    def found(self, *texts, values=None, names=None):
+        scanner = SecretScanner((), []).with_values({"A_KEY": self.VALUE} if values is None else values)
+        self.assertTrue(scanner.may_match("\0".join(texts)))
+        return scan(*texts, names=names, scanner=scanner)
+
+    def test_whose_value_is_a_secret(self):
+        def kept(name, value, exists=()):
+            return secret_values({name: value}, exists.__contains__).get(name)
+
+        for name in "GITHUB_TOKEN DB_PASSWORD MYSQL_PWD pgpassword STRIPE_KEY_PROD CLIENT_SECRET credentials BASIC_AUTH".split():
+            self.assertEqual(kept(name, "Xk2mQ9_w"), "Xk2mQ9_w", name)
+        for name in "PWD OLDPWD EDITOR PUBLIC_KEY NEXT_PAGE_TOKEN TOKEN_URL SSH_AUTH_SOCK AUTHOR".split():
+            self.assertIsNone(kept(name, "Xk2mQ9_w"), name)
+        for value in ("Xk2mQ9_", "ababab12ab", "production", "development-build", "correct horse", "truetrue", "1234567890", "2026-11-28T10:00",
+                      "1.22.333-rc1", "https://host.example/x", "op://vault/item", "changeme", "your-api-key", "/home/u/keys/id.pem",
+                      "x" * 10_000 + "yzabc", " \n "):
+            self.assertIsNone(kept("A_TOKEN", value), value)
+        self.assertIsNone(kept("A_TOKEN", "/Xk2mQ9", {"/Xk2mQ9_w"}))
+        self.assertIsNone(kept("A_TOKEN", "/Xk2mQ9_w", {"/Xk2mQ9_w"}))
+        self.assertEqual(kept("A_TOKEN", "/Xk2mQ9_w"), "/Xk2mQ9_w")
+        self.assertEqual(kept("A_TOKEN", " Bearer Xk2mQ9_w\n"), "Xk2mQ9_w")
+        self.assertEqual(kept("DATABASE_URL", "postgres://app:Xk2mQ9_w@db/app"), "Xk2mQ9_w")
+        self.assertIsNone(kept("HOMEPAGE", "https://host/a:b@c"))
+
+    def test_bounds(self):
+        many = secret_values({f"A{number}_TOKEN": f"Xk2mQ9_w{number}" for number in range(1000)}, lambda path: False)
+        self.assertEqual((len(many), mcpwall.MAX_SECRET_VALUES), (200, 200))
+        self.assertEqual(secret_values({"B_TOKEN": "Xk2mQ9_w", "A_KEY": "Xk2mQ9_w"}, lambda path: False), {"A_KEY": "Xk2mQ9_w"})
+        self.assertEqual(list(secret_values({"A\n\x1b_TOKEN": "Xk2mQ9_w"}, lambda path: False)), [mcpwall.printable("A\n\x1b_TOKEN")])
+
+    def test_every_spelling_is_found_where_it_stands(self):
+        from urllib.parse import quote, quote_plus
+        value = self.VALUE
+        once = json.dumps(value)[1:-1]
+        for said in (value, once, json.dumps(value, ensure_ascii=False)[1:-1], json.dumps(once)[1:-1], quote(value, safe=""), quote_plus(value),
+                     value.replace("&", "&amp;"), "".join(f"\\u{ord(char):04x}" for char in value),
+                     base64.b64encode(value.encode()).decode(), value.encode().hex()):
+            with self.subTest(said):
+                for before, after in (("", ""), ("a = ", " %20 \\\"; b"), ("<", "> " + base64.b64encode(b"some text or other").decode())):
+                    text = before + said + after
+                    found = self.found("first", text)
+                    self.assertEqual({(f.pattern, f.spans[0][0]) for f in found}, {("withheld-variable A_KEY", 1)})
+                    spans = merge_spans([span[1:] for f in found for span in f.spans])
+                    self.assertEqual(len(spans), 1)
+                    self.assertTrue(text[:spans[0][0]] == before and text[spans[0][1]:].lstrip("=") == after, spans)
+
+    def test_a_value_with_escapes_of_its_own(self):
+        value = 'k3y\\of %41\nZoë &lt;'
+        for said in (value, json.dumps(value), json.dumps(value, ensure_ascii=False), base64.b64encode(value.encode()).decode()):
+            self.assertEqual(self.found("x %20" + said, values={"B": value})[0].pattern, "withheld-variable B")
+
+    def test_pre_test_reads_each_text_as_the_search_does(self):
+        text = '\\nJiMxMTA7VHI1X2sybVFcdTAwMzkmIzEyMDs=\0Z\\o&#235; "x&#92;n%79%4\\u0031'      # the base64 begins behind `\n`
+        scanner = SecretScanner((), []).with_values({"A": "nTr5_k2mQ9x"})
+        self.assertTrue(scanner.scan([text], Budget(20)))
+        self.assertTrue(scanner.may_match(text) and scanner.may_match(text, None, [text]))
+        self.assertFalse(scanner.may_match(text.replace("X2s", "X2t"), None, [text.replace("X2s", "X2t")]))
+
+    def test_pre_test_misses_nothing(self):
+        rnd = random.Random(SEED)
+        ways = ["%{:02x}".format, "&#{};".format, "\\u{:04x}".format, lambda code: "\u200b" + chr(code)]
+        scanner = SecretScanner((), []).with_values({"A": "nTr5_k2mQ9x", "B": 'rabc\\d"f/1+=2'})
+        for _ in range(300):
+            texts = []
+            for _ in range(rnd.randrange(1, 4)):
+                text = ""
+                for value in rnd.choices(("nTr5_k2mQ9x", 'rabc\\d"f/1+=2'), k=2):
+                    said = "".join(char if rnd.random() < 0.7 else rnd.choice(ways)(ord(char)) for char in value)
+                    said = base64.b64encode(said.encode()).decode() if rnd.random() < 0.3 else said
+                    text += rnd.choice(("", ' \\" ', "\0", "\\", "%20", " ", "\\n")) + said
+                texts.append(text)
+            if scanner.scan(texts, Budget(20)):
+                self.assertTrue(scanner.may_match("\0".join(texts)), (SEED, texts))
+                self.assertTrue(scanner.may_match("\0".join(texts), None, texts), (SEED, texts))
+
+    def test_once_each(self):
+        found = self.found(f"{self.VALUE} and {self.VALUE} %20 \\\" &amp;")
+        self.assertEqual(len(found), len({f.spans for f in found}))
+        self.assertEqual(len(merge_spans([span[1:] for f in found for span in f.spans])), 2)
+
+    def test_split_over_text_blocks(self):
+        scanner = SCANNER.with_values({"A_KEY": "Xk2mQ9_wTr5"})
+        texts, names = ["text", "a Xk2mQ9", "text", "_wTr5 b"], [None, "text", None, "text"]
+        self.assertTrue(scanner.may_match("\0".join(texts)))
+        self.assertEqual(scan(*texts, names=names, scanner=scanner),
+                         [Finding("withheld-variable A_KEY", ((1, 2, 8), (3, 0, 5)), "raw")])
+
+    def test_other_texts_are_not_touched(self):
+        scanner = SCANNER.with_values({"A_KEY": "Xk2mQ9_wTr5", "B": "\u00e9\u00e8!"})
+        for text in ("nothing", "xk2mq9_wtr5", "Xk2mQ9_wTr", "a%20b \\\" &amp;", "e\u0301"):
+            self.assertEqual(scan(text, scanner=scanner), [])
+        self.assertNotIn("Xk2", repr(scanner) + repr(vars(scanner)))
+        self.assertEqual(scan("\u00e9\u00e8!", scanner=scanner)[0].pattern, "withheld-variable B")
 
 
 class Properties(unittest.TestCase):

@@ -278,6 +278,51 @@ class WrapAndUnwrap(Desk):
         write(policy, "rules: 3\n")
         self.assertEqual(self.run_("wrap", "db", "--server-policy", "p.yml"), 2)
 
+    def test_variables_of_an_entry_are_named_and_come_back(self) -> None:
+        text = CURSOR.replace('{"command": "pg-mcp"}', '{"command": "pg-mcp", "env": {"PG_TOKEN": "' + TOKEN + '", "odd name": "v"}, "envFile": ".env"}')
+        write(self.cursor, text)
+        codex = '[mcp_servers.db]\ncommand = "x"\nargs = ["1"]\nenv_vars = ["C"]\n[mcp_servers.db.env]\nA = "b"\n'
+        path = write(os.path.join(self.home, ".codex", "config.toml"), codex)
+        self.assertEqual(self.run_("init", "db", "--yes"), 0)
+        self.assertIn('"--server-name", "db", "--env", "PG_TOKEN", "--", "pg-mcp"', read(self.cursor))
+        self.assertIn('"--server-name", "db", "--env", "A,C", "--", "x"', read(path))
+        self.assertIn("not named in --env: 'odd name', the variables of its envFile;", self.err)
+        self.assertNotIn(TOKEN, self.out + self.err)
+        self.assertEqual(read(self.cursor).count(TOKEN), 1)
+        self.assertEqual(self.run_("wrap", "db"), 0)
+        self.assertEqual(self.out.count("already wrapped"), 2)
+        self.assertEqual(self.run_("unwrap", "db"), 0)
+        self.assertEqual((read(self.cursor), read(path)), (text, codex))
+        self.assertEqual(self.run_("wrap", "files"), 0)
+        self.assertNotIn("--env", read(self.cursor))
+
+    def test_variables_named_by_hand_stay(self) -> None:
+        entry = {"command": "python3", "args": [mcpwall.__file__, "--env", "B_*", "--log-level", "warn", "--", "x"], "env": {"A": "1", "B_1": "2"}}
+        write(os.path.join(self.box, "bin", "python3"), "")
+        os.chmod(os.path.join(self.box, "bin", "python3"), 0o755)
+        write(self.cursor, json.dumps({"mcpServers": {"s": entry}}))
+        self.assertEqual(self.run_("wrap", "s"), 0)
+        args = json.loads(read(self.cursor))["mcpServers"]["s"]["args"]
+        self.assertEqual(args[1:], ["--env", "B_*", "--log-level", "warn", "--env", "A", "--", "x"])
+        self.assertEqual(self.run_("wrap", "s"), 0)
+        self.assertIn("already wrapped", self.out)
+        self.assertEqual(self.run_("wrap", "s", "--profile", "strict"), 0)
+        args = json.loads(read(self.cursor))["mcpServers"]["s"]["args"]
+        self.assertEqual(args[1:], ["--server-name", "s", "--profile", "strict", "--env", "B_*,A", "--", "x"])
+
+    def test_a_policy_that_withholds_what_an_entry_sets_needs_attention(self) -> None:
+        entry = {"command": self.wall[0], "args": [self.wall[1], "--profile", "strict", "--", "/bin/sh"], "env": {"A": "1", "LANG": "C"}}
+        write(self.cursor, json.dumps({"mcpServers": {"s": entry}}))
+        self.assertEqual(self.run_("status"), 1)
+        self.assertIn("s: its policy withholds what its entry sets: A; wrap it again", self.out)
+        self.assertEqual(self.run_("wrap", "s"), 0)
+        self.run_("status")
+        self.assertNotIn("withholds", self.out)
+        entry["args"][1:3] = ["--profile", "default"]
+        write(self.cursor, json.dumps({"mcpServers": {"s": entry}}))
+        self.run_("status")
+        self.assertNotIn("withholds", self.out)
+
     def test_a_wall_that_is_gone_is_replaced(self) -> None:
         write(self.cursor, CURSOR)
         real, self.wall = self.wall, ["/nowhere/python3", "/nowhere/mcpwall.py"]
