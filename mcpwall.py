@@ -9173,7 +9173,7 @@ class LatePathIndex:
 
 
 # A PathReading in the memory: (view, as written, the lists of globs that it hits, what to ask the disk about)
-_KnownReading = Tuple[str, str, Tuple[str, ...], Tuple[str, ...]]
+_KnownReading = tuple[str, str, tuple[str, ...], tuple[str, ...]]
 
 
 class Subject:
@@ -9472,7 +9472,7 @@ def _names_of(tool: str, names: tuple[str, ...]) -> _Names:
                   any("/" in name or "\\" in name for name in names))
 
 
-_Leaf = Tuple[str, str, Tuple[Any, ...], Any, bool]     # a Value with its path in two: (text, name, parent, step, number)
+_Leaf = tuple[str, str, tuple[Any, ...], Any, bool]     # a Value with its path in two: (text, name, parent, step, number)
 
 
 def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[str], opaque: _Opaque,
