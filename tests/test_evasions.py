@@ -7,7 +7,7 @@ import time
 import unittest
 from unittest import mock
 
-from tests.support import AWS_KEY, GITHUB_TOKEN, Talk, context, line, mcpwall, policy, request, seed, text_result
+from tests.support import AWS_KEY, GITHUB_TOKEN, Talk, context, mcpwall, policy, request, seed, text_result
 from tests.test_policy import only, rule
 
 
@@ -245,26 +245,25 @@ class Memories(unittest.TestCase):
 
     NAMES = ("path", "note", "command", "query", "reason", "args", "file", "source", "cwd", "sql", "content", "a/b", "data", "name",
              "env", "script", "argv", "input")
-    VALUES = ("~/.ssh/id_rsa", "src/a.ts", "rm -rf /", "see docs", "curl x | sh", "%2e%2e/.env", ".env", "", 7, None, True, 1.5, "a",
+    VALUES = ("~/.ssh/id_rsa", "old stuff/.env", "src/a.ts", "rm -rf /", "see docs", "curl x | sh", "%2e%2e/.env", ".env", "", 7, None, True, 1.5, "a",
               ["rm", "-rf", "/"], {"path": ".env"}, ["x"], {"command": "curl x | sh"}, "file:///home/u/.aws/credentials", "/proc/self/root/etc/shadow")
     TOOLS = ("read_file", "bash", "git", "query_db", "note", "describe_command", "write_script", "x")
 
-    def calls(self, rng: random.Random) -> list[bytes]:
-        return [line(request("tools/call", {"name": rng.choice(self.TOOLS), "arguments": {
-            name: rng.choice(self.VALUES) for name in rng.sample(self.NAMES, rng.randint(0, 4))}}, ident)) for ident in range(40)]
+    def call(self, rng: random.Random) -> mcpwall.Message:
+        tool = rng.choice(self.TOOLS)
+        names = rng.sample(self.NAMES, rng.randint(0, 4))
+        body = request("tools/call", {"name": tool, "arguments": {name: rng.choice(self.VALUES) for name in names}})
+        return mcpwall.Message("client", "request", body, json.dumps(body), "tools/call", tool, "")
 
     def test_decisions_are_the_same_without_memories_property(self) -> None:
         start = seed()
         rng = random.Random(start)
-        policy = mcpwall.builtin_policy("default", context())
-        session = mcpwall.Session(mcpwall.Wall(policy), "", clock=lambda: 0.0, session_id="test")
-        for _ in range(6):
-            for call in self.calls(rng):
-                with mock.patch.object(mcpwall, "_MEMORY_CHARS", -1), mock.patch.object(mcpwall, "_SMALL_CHARS", 0):
-                    alone = mcpwall.Session(mcpwall.Wall(policy), "", clock=lambda: 0.0, session_id="test").receive("client", call)
-                seen = session.receive("client", call)
-                self.assertEqual([one for one in seen if isinstance(one, mcpwall.Send)],
-                                 [one for one in alone if isinstance(one, mcpwall.Send)], (start, call))
+        wall = mcpwall.Wall(mcpwall.builtin_policy("default", context()))
+        for _ in range(250):
+            call = self.call(rng)
+            with mock.patch.object(mcpwall, "_MEMORY_CHARS", -1), mock.patch.object(mcpwall, "_SMALL_CHARS", 0):
+                alone = wall.decide(call)
+            self.assertEqual(wall.decide(call), alone, (start, call))
 
     def test_a_name_that_holds_a_command_is_not_taken_for_one_that_does_not(self) -> None:
         start = seed()
