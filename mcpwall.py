@@ -5014,6 +5014,9 @@ privilege :: procdump procdump64 rundll32 dumpert createdump :: (?i)(?=.*(?:lsas
     minidump)) :: dumps the memory that holds passwords
 privilege :: ntdsutil :: (?i)(?=.*(?:ifm|ntds)) :: copies the password database
 privilege :: aa-teardown aa-disable aa-complain :: . :: turns protection off
+privilege :: mcpwall :: (?:approve|unwrap|wrap|init)  :: changes what mcpwall lets through
+privilege :: python py uv uvx pipx :: (?:.* )?(?:\S*[/\\])?mcpwall(?:\.pyz?)?(?:(?:@|==)\S*)? (?:approve|unwrap|wrap|
+    init)  :: changes what mcpwall lets through
 privilege :: visudo vipw vigr setcap chpasswd adduser useradd usermod gpasswd newgrp dseditgroup sysadminctl :: (?!.*(?:--help|
     --version|-c $|--check|-c -f)) . :: changes users or rights
 privilege :: passwd :: (?!.*(?:--help|-S|--status)) :: changes a password
@@ -12119,7 +12122,8 @@ class Session:
             ident = os.urandom(8).hex()
             self._held[ident] = held
             out.others.append(Waiting(ident, {
-                "server": self.server_name, "method": message.method, "tool": message.tool, "rule": decision.rule,
+                "server": self.server_name, "method": self._quoted(message.method)[0],
+                "tool": self._quoted(message.tool)[0], "rule": decision.rule,
                 "reason": self._reason(decision), "arguments": self._shown_arguments(message),
                 "seconds": self._settings.ask_timeout}))
             return None
@@ -13107,6 +13111,7 @@ class Patience(NamedTuple):
     reader: float = 10.0    # the same while output is being delivered to a host that has stopped reading
     group: float = 0.5      # from SIGTERM for what the server left of its process group until SIGKILL
     poll: float = 1.0       # between looks at things nobody wakes us for: host gone, time-outs
+    answer: float = 0.25    # between looks for an answer while a call is held
 
 
 # -- what the server gets of our environment
@@ -13544,8 +13549,9 @@ class _Relay:
     """One running relay: two pump threads, one that waits for the server, and the main thread."""
 
     def __init__(self, session: Session, child: _Child, audit: AuditLog | None, reporter: Reporter,
-                 patience: Patience, stdin: int, stdout: int) -> None:
+                 patience: Patience, stdin: int, stdout: int, desk: Desk | None, consent: ConsentStore | None) -> None:
         self._session, self._child, self._audit = session, child, audit
+        self._desk, self._consent = desk, consent
         self._reporter, self._patience = reporter, patience
         self._lock = threading.Lock()           # for session and audit; never held while writing to a peer
         self._bell = threading.Lock()           # wakes the main thread when released
@@ -13558,7 +13564,7 @@ class _Relay:
         self._idle_since = math.inf             # when the server's pump began to wait for it
         self._status: int | None = None         # the server's, once it has ended
         self._fault = ""                        # what has failed here
-        self._warned = self._over = self._killed = False
+        self._warned = self._unkept = self._over = self._killed = False
         self._signals: list[int] = []           # taken, not yet passed on
         self._interrupts = 0
         self._parent_gone = _parent_watch(_kernel32())
@@ -13657,6 +13663,8 @@ class _Relay:
                     forward.append(effect.data)
             elif kind is Note:
                 self._reporter.say("warn", effect.text)
+            elif kind is Waiting:
+                self._lay_out(effect)
         if forward:
             self._outlets[_OTHER[peer]].send(forward[0] if len(forward) == 1 else b"".join(forward))
         decided = [effect.told for effect in effects if type(effect) is Record]
@@ -13665,6 +13673,38 @@ class _Relay:
         for effect in effects:
             if type(effect) is Close:
                 self._outlets[effect.peer].close()
+            elif type(effect) is Pinned:
+                self._keep(effect)
+
+    def _lay_out(self, waiting: Waiting) -> None:
+        """Put a held call where `mcpwall approve` finds it, or take it away again."""
+        if self._desk is None:
+            return
+        question = waiting.question
+        if question is None:
+            self._desk.withdraw(waiting.ident)
+            return
+        try:
+            self._desk.put(waiting.ident, question)
+        except WallError as fault:
+            self._reporter.say("warn", f"nobody can be asked from another terminal: {fault}")
+            return
+        what = " ".join(str(question[key]) for key in ("method", "tool") if question.get(key))
+        rule = question.get("rule") or "default_action"
+        self._reporter.say("warn", f"{what} [{rule}] waits {question['seconds']:g} s for an answer; "
+                                   f"give it in a terminal: mcpwall approve {waiting.ident}")
+        _ring(self._bell)                       # the main thread now looks more often
+
+    def _keep(self, pinned: Pinned) -> None:
+        """Keep what the server says of its tools; not under the lock, for others may be writing there too."""
+        if self._consent is None:
+            return
+        try:
+            self._consent.keep(*pinned)
+        except WallError as fault:
+            if not self._unkept:
+                self._unkept = True
+                self._reporter.say("warn", f"what this server says of its tools is not all kept: {fault}")
 
     # in the main thread
 
@@ -13672,7 +13712,8 @@ class _Relay:
         """Wait for the server to end, see to it that it does when it should; its exit status."""
         while self._status is None and not self._fault:
             now = time.monotonic()
-            due = min(self._terminate_at, self._kill_at, now + self._patience.poll)
+            asking = self._desk is not None and self._session.waiting
+            due = min(self._terminate_at, self._kill_at, now + (self._patience.answer if asking else self._patience.poll))
             self._bell.acquire(timeout=max(0.0, due - now))
             now = time.monotonic()
             self._pass_signals(now)
@@ -13685,9 +13726,12 @@ class _Relay:
                     break
                 self._child.signal(_SIGKILL)
                 self._killed, self._kill_at = True, now + 2.0
-            if self._lock.acquire(blocking=False):      # a pump that judges holds it: next time
+            answers = self._desk.answers() if asking and self._desk is not None else []
+            if self._lock.acquire(timeout=0.1 if answers else 0):       # a pump that judges holds it: next time
                 try:
                     effects = self._logged(self._session.tick(now))
+                    for ident, answer in answers:
+                        effects = effects + self._logged(self._session.answer(ident, answer))
                 finally:
                     self._lock.release()
                 self._perform(effects, "")
@@ -13791,10 +13835,11 @@ def _shut_stdio(fd: int) -> None:
 
 def relay(session: Session, command: Sequence[str], audit: AuditLog | None, reporter: Reporter,
           environ: Mapping[str, str] | None = None, *, patience: Patience = Patience(),
-          stdin: int = 0, stdout: int = 1) -> int:
+          stdin: int = 0, stdout: int = 1, desk: Desk | None = None, consent: ConsentStore | None = None) -> int:
     """Run *command* as the server of the host at *stdin* and *stdout*, every message judged by *session*.
 
-    The server gets *environ* as it is (see `server_environment`), or all of ours.
+    The server gets *environ* as it is (see `server_environment`), or all of ours. Held calls are laid out on *desk*
+    (without one, only the session can have them answered); what the server says of its tools is kept in *consent*.
     Returns our exit status: the server's own, 128 + n when signal n ended it, 70 after a fault of ours.
     Raises CommandError when the server cannot be started. A thread that waits for a host which is still there
     is left behind: a program ends best by `os._exit`.
@@ -13805,7 +13850,7 @@ def relay(session: Session, command: Sequence[str], audit: AuditLog | None, repo
     try:
         child = _start(command, os.environ if environ is None else environ)
         _keep_bytes(stdin, stdout, child.stdin, child.stdout)
-        running = _Relay(session, child, audit, reporter, patience, stdin, stdout)
+        running = _Relay(session, child, audit, reporter, patience, stdin, stdout, desk, consent)
         try:
             for signum in early:
                 running.take_signal(signum)
@@ -13815,6 +13860,8 @@ def relay(session: Session, command: Sequence[str], audit: AuditLog | None, repo
             child.signal(_SIGKILL)
             raise
     finally:
+        if desk is not None:
+            desk.close()
         restore()
         reporter.close()
 
@@ -14812,16 +14859,25 @@ def restore_config(path: str, lock: str, fs: Any = os) -> None:
 # Every sub-command is a function of its arguments and its `Surroundings`. Exit status: 0 done, or nothing to
 # do; 1 something was not done, or (status) needs attention; 2 a mistake in the command line, nothing written.
 
+MAX_CONSENT_BYTES = 8 * 1024 * 1024     # of approved.json: servers choose most of what is in it
+MAX_PINNED_SERVERS = 1000
+_MAX_SERVER_CHARS = 512 * 1024          # of one server's names, and of its texts, as they stand in the file
+_KEEP_WAIT_S = 2.0                      # so long a relay waits for other walls that write
+_NOTHING_KNOWN: dict[str, Any] = {"tools": {}, "instructions": {"hash": "", "text": ""}}     # whatever comes is a change
+
+
 class ConsentStore:
     """What a person agreed to: `{"version": 1, KIND: {KEY: {…}}}` in one file, 0600, shared by many walls.
 
-    KIND "projects": real path of a project's policy -> its SHA-256; other parts keep their own kinds. A file
-    that cannot be read, that others can write or that we did not write holds no consent; *problem* says why.
+    KIND "projects": real path of a project's policy -> its SHA-256. "servers": identity -> the pins that the user knows
+    (`Pinned`), each with the time it was first kept; "changes": the same for what waits for consent. A file that cannot
+    be read, that others can write or that we did not write holds no consent; *problem* says why.
     """
 
     def __init__(self, path: str, clock: Callable[[], float] = time.time) -> None:
         self.path, self._clock = path, clock
         self.problem: str | None = None
+        self._looked: tuple[Any, str, dict[str, Any] | None] = (None, "", None)     # file, server, its pins
 
     def entries(self, kind: str) -> dict[str, dict[str, Any]]:
         """A copy of what is agreed of this kind, as it is on the disk now."""
@@ -14830,21 +14886,13 @@ class ConsentStore:
 
     def put(self, kind: str, key: str, entry: Mapping[str, Any] | None) -> None:
         """Record *entry* with the time; None forgets. Other walls' changes stay. Raises ConfigError."""
-        with FileLock(self.path + ".lock"):
-            everything = self._read()
-            try:
-                if self.problem is not None and os.path.lexists(self.path):
-                    os.replace(self.path, self.path + ".unusable")
-                section = everything.setdefault(kind, {})
-                section.pop(key, None)
-                if entry is not None:
-                    section[key] = {**entry, "time": int(self._clock())}
-                data = json.dumps({"version": 1, **everything}, indent=1).encode() + b"\n"
-                key.encode()
-                os.makedirs(os.path.dirname(self.path), 0o700, exist_ok=True)
-                write_whole(self.path, data)
-            except (OSError, UnicodeEncodeError) as fault:
-                raise ConfigError(f"{self.path}: {fault}") from None
+        def edit(everything: dict[str, Any]) -> bool:
+            section = everything.setdefault(kind, {})
+            section.pop(key, None)
+            if entry is not None:
+                section[key] = {**entry, "time": int(self._clock())}
+            return True
+        self._change(edit)
 
     def is_approved(self, path: str, content: bytes) -> bool:
         """Did the user approve the policy at *path* with this very content?"""
@@ -14853,6 +14901,101 @@ class ConsentStore:
 
     def approve(self, path: str, content: bytes) -> None:
         self.put("projects", _consent_key(path), {"sha256": _content_hash(content)})
+
+    # -- servers
+
+    def pins(self, server: str) -> dict[str, Any] | None:
+        """What the user knows of *server*; None: nothing yet. Takes no lock, reads only a file that is another one.
+
+        From a file that cannot be used everything is a change: a damaged disk must not make strangers acquaintances.
+        """
+        try:
+            about = os.stat(self.path)
+            stamp = (about.st_dev, about.st_ino, about.st_mtime_ns, about.st_size, about.st_mode, about.st_uid)
+        except OSError:
+            stamp = None
+        if stamp is None or self._looked[:2] != (stamp, server):
+            known = self.entries("servers").get(server)
+            self._looked = stamp, server, known if self.problem is None else _NOTHING_KNOWN
+        return self._looked[2]
+
+    def keep(self, server: str, pins: Mapping[str, Any], first: bool) -> None:
+        """Carry out a `Pinned`. Raises ConfigError when not all of it could be kept."""
+        problems: list[str] = []
+
+        def edit(everything: dict[str, Any]) -> bool:
+            if self.problem is not None:
+                problems.append(f"{self.problem}; it is {self.path}.unusable now, and everything waits for consent")
+            known = self._server(everything, "servers", server)
+            waiting = self._server(everything, "changes", server)
+            before = json.dumps([known, waiting])
+            if first and self.problem is None:
+                _keep_pins(known, {key: pins[key] for key in pins if key not in known}, self._clock(), problems)
+            else:
+                for key in pins:                # what waits for consent is not the first that was seen
+                    known.setdefault(key, _NOTHING_KNOWN[key])
+                _keep_pins(waiting, pins, self._clock(), problems)
+                _drop_pins(waiting, known)
+            return json.dumps([known, waiting]) != before
+        self._change(edit, _KEEP_WAIT_S)
+        if problems:
+            raise ConfigError("; ".join(problems))
+
+    def accept(self, server: str, pins: Mapping[str, Any]) -> None:
+        """From now on the user knows these very *pins*, whatever has come to wait meanwhile. Raises ConfigError."""
+        problems: list[str] = []
+
+        def edit(everything: dict[str, Any]) -> bool:
+            _keep_pins(self._server(everything, "servers", server), pins, self._clock(), problems)
+            _drop_pins(self._server(everything, "changes", server), pins)
+            return True
+        self._change(edit)
+        if problems:
+            raise ConfigError("; ".join(problems))
+
+    def revoke(self, server: str, tool: str | None = None) -> None:
+        """Let *tool*, or all that *server* says, wait for consent when it is seen again. Raises ConfigError."""
+        def edit(everything: dict[str, Any]) -> bool:
+            known = self._server(everything, "servers", server)
+            if tool is not None:
+                known.get("tools", {}).pop(tool, None)
+            else:
+                known.update(_NOTHING_KNOWN)
+                everything.get("changes", {}).pop(server, None)
+            return True
+        self._change(edit)
+
+    def _server(self, everything: dict[str, Any], kind: str, server: str) -> dict[str, Any]:
+        section: dict[str, Any] = everything.setdefault(kind, {})
+        if server not in section and len(section) >= MAX_PINNED_SERVERS:
+            raise ConfigError(f"{self.path}: full, it knows {MAX_PINNED_SERVERS} servers; move it away to begin anew")
+        entry: dict[str, Any] = section.setdefault(server, {})
+        return entry
+
+    # -- the file
+
+    def _change(self, edit: Callable[[dict[str, Any]], bool], wait_s: float = 10.0) -> None:
+        """Apply *edit* (False: nothing to write) to what is on the disk, one wall at a time. Raises ConfigError."""
+        with FileLock(self.path + ".lock", wait_s):
+            everything = self._read()
+            try:
+                if not edit(everything):
+                    return
+                for kind in ("servers", "changes"):
+                    everything[kind] = {key: entry for key, entry in everything.get(kind, {}).items() if entry}
+                    if not everything[kind]:
+                        del everything[kind]
+                text = json.dumps({"version": 1, **everything}, indent=1) + "\n"
+                if len(text) > MAX_CONSENT_BYTES:
+                    raise ConfigError(f"{self.path}: full ({MAX_CONSENT_BYTES >> 20} MB); make room with: "
+                                      "mcpwall approve --list, mcpwall approve --revoke SERVER")
+                load_json(text)                 # what could not be read again is not written
+                if self.problem is not None and os.path.lexists(self.path):
+                    os.replace(self.path, self.path + ".unusable")
+                os.makedirs(os.path.dirname(self.path), 0o700, exist_ok=True)
+                write_whole(self.path, text.encode())
+            except (OSError, MessageError) as fault:
+                raise ConfigError(f"{self.path}: {fault}") from None
 
     def _read(self) -> dict[str, Any]:
         """All kinds; {} where there is no usable file."""
@@ -14866,12 +15009,66 @@ class ConsentStore:
                     isinstance(entries, dict) and all(isinstance(e, dict) for e in entries.values())
                     for entries in kinds.values()):
                 raise ConfigError("not what mcpwall writes")
+            if not all(_are_pins(e) for kind in ("servers", "changes") for e in kinds.get(kind, {}).values()):
+                raise ConfigError("not what mcpwall writes")
             return kinds
         except FileNotFoundError:
             return {}
         except (WallError, OSError, UnicodeDecodeError) as fault:
             self.problem = f"{self.path}: no consent is read from it: {fault}"
             return {}
+
+
+def _are_pins(entry: Mapping[str, Any]) -> bool:
+    """Is it what a `Pinned` carries: `{"tools": {NAME: PIN}, "instructions": PIN}`, each or none?"""
+    tools = entry.get("tools", {})
+    return isinstance(tools, dict) and all(
+        isinstance(pin, dict) and isinstance(pin.get("hash"), str) and isinstance(pin.get("text"), str)
+        for pin in (*tools.values(), entry.get("instructions", _NOTHING_KNOWN["instructions"])))
+
+
+def _keep_pins(known: dict[str, Any], pins: Mapping[str, Any], now: float, problems: list[str]) -> None:
+    """Put *pins* into *known* as far as the bounds allow; *problems* says what they do not."""
+    tools = dict(known.get("tools", {}))
+    names = sum(len(json.dumps(name)) + 200 for name in tools)
+    texts = sum(len(json.dumps(pin["text"])) for pin in tools.values())
+    lost = 0
+
+    def bounded(pin: Mapping[str, Any]) -> dict[str, Any]:
+        nonlocal texts
+        size = len(json.dumps(pin["text"]))
+        fits = len(pin["text"]) <= MAX_PIN_CHARS and texts + size <= _MAX_SERVER_CHARS
+        texts += size if fits else 0
+        return {"hash": pin["hash"][:128], "text": pin["text"] if fits else "", "time": int(now)}
+
+    for name, pin in pins.get("tools", {}).items():
+        if name in tools:
+            if tools[name]["hash"] != pin["hash"]:
+                tools[name] = bounded(pin)
+            continue
+        names += len(json.dumps(name)) + 200
+        if len(tools) < MAX_TOOLS and names <= _MAX_SERVER_CHARS:
+            tools[name] = bounded(pin)
+        else:
+            lost += 1
+    if "tools" in pins:
+        known["tools"] = tools
+    about = pins.get("instructions")
+    if about is not None and known.get("instructions", {}).get("hash") != about["hash"]:
+        known["instructions"] = bounded(about)
+    if lost:
+        problems.append(f"{lost} tools of one server are not kept, so nobody can approve them: it has too many")
+
+
+def _drop_pins(waiting: dict[str, Any], known: Mapping[str, Any]) -> None:
+    """Take out of *waiting* what is *known*, and what is then empty."""
+    tools = known.get("tools", {})
+    left = {name: pin for name, pin in waiting.pop("tools", {}).items()
+            if name not in tools or tools[name]["hash"] != pin["hash"]}
+    if left:
+        waiting["tools"] = left
+    if "instructions" in waiting and waiting["instructions"]["hash"] == known.get("instructions", {}).get("hash"):
+        del waiting["instructions"]
 
 
 def _consent_key(path: str) -> str:
@@ -14881,6 +15078,192 @@ def _consent_key(path: str) -> str:
 def _content_hash(content: bytes) -> str:
     import hashlib
     return hashlib.sha256(content).hexdigest()
+
+
+ANSWERS = ("once", "session", "deny")
+MAX_QUESTION_BYTES = 256 * 1024     # of one file on the desk
+_MAX_DESK_FILES = 10_000            # looked at; more are somebody's mischief
+_DESK_GRACE_S = 60.0                # after its time a question may still be withdrawn by its own wall
+_desk_name = lazy_regex(r"([0-9a-f]{16})\.(json|answer)|\.[0-9a-f]{16}\.(?:json|answer)\.mcpwall-[0-9a-f]+\.tmp")
+
+
+class Desk:
+    """Where held calls wait for an answer given in another terminal: a folder, 0700, with two files for each call.
+
+    IDENT.json is the question (with the wall's process and until when it waits), IDENT.answer one of ANSWERS; both 0600
+    and written whole. IDENT is 16 hex digits, new for each question: what is left of a dead wall answers nothing.
+    """
+
+    def __init__(self, folder: str, clock: Callable[[], float] = time.time) -> None:
+        self._folder, self._clock = folder, clock
+        self._own: dict[str, None] = {}     # idents that this wall has put here
+        self._host = os.uname().nodename if hasattr(os, "uname") else ""    # elsewhere, a process id says nothing
+
+    # -- for the wall
+
+    def put(self, ident: str, question: Mapping[str, Any]) -> None:
+        """Lay out a call that is held for `question["seconds"]`. Raises ConfigError."""
+        path = self._path(ident, "json")
+        now = self._clock()
+        about = {"question": dict(question), "pid": os.getpid(), "host": self._host, "asked": now,
+                 "expires": now + question["seconds"]}
+        data = json.dumps(about).encode()
+        if len(data) > MAX_QUESTION_BYTES:
+            raise ConfigError(f"{path}: a question of {len(data)} bytes")
+        try:
+            _make_directories(self._folder)
+            self._check()
+            if not self._own:
+                self._sweep()
+            self._own[ident] = None
+            write_whole(path, data)
+        except OSError as fault:
+            raise ConfigError(f"{path}: {fault.strerror or fault}") from None
+
+    def withdraw(self, ident: str) -> None:
+        """Take a call away, and what was answered: it is held no more. Only what this wall has put here."""
+        if ident in self._own:
+            del self._own[ident]
+            self._remove(ident)
+
+    def close(self) -> None:
+        """Withdraw all calls of this wall."""
+        for ident in list(self._own):
+            self.withdraw(ident)
+
+    def answers(self) -> list[tuple[str, str]]:
+        """(ident, answer) of this wall's calls that were answered."""
+        found = []
+        for ident in list(self._own):
+            answer = (self._read(self._path(ident, "answer"), 32) or b"").decode("latin-1")
+            if answer in ANSWERS:
+                found.append((ident, answer))
+        return found
+
+    # -- for the verb
+
+    def questions(self) -> list[tuple[str, dict[str, Any]]]:
+        """(ident, question) of all calls that wait now, the oldest first; with "asked" and "left" (seconds)."""
+        try:
+            self._check()
+            return self._sweep()
+        except OSError:
+            return []
+
+    def answer(self, ident: str, answer: str) -> None:
+        """Answer a call. Raises ConfigError when it does not wait any more."""
+        path = self._path(ident, "answer")
+        if answer not in ANSWERS:
+            raise ValueError(answer)
+        try:
+            self._check()
+            if ident not in dict(self._sweep()):
+                raise ConfigError(f"{ident}: this call does not wait any more")
+            write_whole(path, answer.encode())
+        except OSError as fault:
+            raise ConfigError(f"{path}: {fault.strerror or fault}") from None
+
+    # -- files
+
+    def _path(self, ident: str, kind: str) -> str:
+        if not re.fullmatch("[0-9a-f]{16}", ident):
+            raise ConfigError(f"{printable(ident)}: not the name of a held call")
+        return os.path.join(self._folder, f"{ident}.{kind}")
+
+    def _check(self) -> None:
+        """Raise OSError unless the folder is one of the user's own that nobody else can use."""
+        import stat
+        about = os.lstat(self._folder)
+        if not stat.S_ISDIR(about.st_mode) or getattr(about, "st_file_attributes", 0) & 0x400:      # a reparse point
+            raise OSError(20, "not a directory of its own")
+        if hasattr(os, "getuid") and (about.st_uid != os.getuid() or about.st_mode & 0o077):
+            raise OSError(1, f"others can use {self._folder}; make it yours and run: chmod 700")
+
+    def _read(self, path: str, limit: int) -> bytes | None:
+        """The bytes of a plain file that only the user could write, without other names; None for anything else."""
+        import stat
+        try:
+            if os.name == "nt" and os.path.islink(path):
+                return None
+            fd = os.open(path, os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)
+                         | getattr(os, "O_BINARY", 0))
+            with open(fd, "rb") as stream:
+                about = os.fstat(fd)
+                if not stat.S_ISREG(about.st_mode) or about.st_nlink > 1 or about.st_size > limit or \
+                        hasattr(os, "getuid") and (about.st_uid not in (os.getuid(), 0) or about.st_mode & 0o022):
+                    return None
+                return stream.read(limit)
+        except OSError:
+            return None
+
+    def _remove(self, *names: str) -> None:
+        """Remove files of the folder; those of an ident when that is given."""
+        for name in names:
+            for file in (f"{name}.json", f"{name}.answer") if "." not in name else (name,):
+                try:
+                    os.unlink(os.path.join(self._folder, file))
+                except OSError:
+                    pass
+
+    def _sweep(self) -> list[tuple[str, dict[str, Any]]]:
+        """The questions that wait, oldest first. What dead walls have left is removed."""
+        import itertools
+        now, waiting, answers = self._clock(), [], []
+        with os.scandir(self._folder) as entries:
+            names = [entry.name for entry in itertools.islice(entries, _MAX_DESK_FILES)]
+        for name in names:
+            found = _desk_name.fullmatch(name)
+            if found is None:
+                continue
+            if found[2] == "json":
+                question = self._question(name, now)
+                if question is None:
+                    self._remove(found[1])
+                elif question["left"] > 0:
+                    waiting.append((found[1], question))
+            elif found[2] == "answer":
+                answers.append(found[1])
+            elif self._age(name, now) > _DESK_GRACE_S:      # of a wall killed while it was writing
+                self._remove(name)
+        for ident in answers:
+            if not os.path.lexists(self._path(ident, "json")):
+                self._remove(ident)
+        return sorted(waiting, key=lambda one: one[1]["asked"])
+
+    def _age(self, name: str, now: float) -> float:
+        try:
+            return now - os.lstat(os.path.join(self._folder, name)).st_mtime
+        except OSError:
+            return 0.0
+
+    def _question(self, name: str, now: float) -> dict[str, Any] | None:
+        """The question in a file with "asked" and "left"; None when nobody waits for its answer."""
+        data = self._read(os.path.join(self._folder, name), MAX_QUESTION_BYTES)
+        try:
+            about = load_json((data or b"").decode())
+            question, pid = about["question"], about["pid"]
+            times = [float(about["asked"]), float(about["expires"])]
+            if type(question) is not dict or type(pid) is not int or pid < 1 or not 0 <= times[0] <= times[1] < 1e12:
+                return None
+            if now > times[1] + _DESK_GRACE_S or about["host"] == self._host and _is_gone(pid):
+                return None
+            texts = {key: value if isinstance(value, str) else "" for key, value in question.items()}
+            return {**texts, "asked": times[0], "left": times[1] - now}
+        except (WallError, ValueError, TypeError, KeyError, OverflowError):
+            return None
+
+
+def _is_gone(pid: int) -> bool:
+    """Is there surely no such process? (On Windows looking would mean sending a signal: nobody can tell.)"""
+    if os.name == "nt":
+        return False
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return True
+    except OSError:
+        pass
+    return False
 
 
 class Surroundings:
@@ -14900,6 +15283,7 @@ class Surroundings:
         self.folder = os.path.join(self.home, ".mcpwall")
         self.lock = os.path.join(self.folder, "lock")
         self.consent = ConsentStore(os.path.join(self.folder, "approved.json"))
+        self.desk = Desk(os.path.join(self.folder, "waiting"))
 
     def say(self, text: str = "", stream: Any = None) -> None:
         stream = stream or self.stdout
@@ -15554,6 +15938,8 @@ def _policy_attention(io: Surroundings) -> Iterator[tuple[str, str, str]]:
     consent.entries("projects")
     if consent.problem:
         yield "permissions", consent.path, consent.problem.partition(": ")[2]
+    for server in consent.entries("changes"):
+        yield "changes", consent.path, f"{server}: new or changed tools wait for you; see: mcpwall approve"
     if os.path.islink(log) or os.path.lexists(log) and not os.path.isdir(log):
         yield "log", log, "the log directory is not a directory of its own; records cannot be written"
     elif os.path.isdir(log) and not os.access(log, os.W_OK | os.X_OK):
@@ -15577,32 +15963,269 @@ def _file_mode(path: str, windows: bool = os.name == "nt") -> int:
 
 # -- approve ------------------------------------------------------------------------
 
+_SHOWN_LINES = 200          # of one tool, when all that waits is gone through
+
+
 def cmd_approve(argv: Sequence[str], io: Surroundings | None = None) -> int:
-    """Show what a project's policy file would change, ask, and remember its content as approved."""
+    """Everything a person consents to: calls that are held, what servers say of their tools, a project's policy."""
     io = io or Surroundings()
     args = _setup_arguments(
-        io, "approve", "Trust a project's policy file, with the content it has now.", argv,
-        _setup_option("file", "FILE", "the project's .mcpwall.yml, .yaml or .json", nargs="?"),
-        _setup_flag("--list", "what is approved"), _setup_option("--revoke", "FILE", "trust it no more"),
-        _setup_flag("--yes", "approve without asking, once you have read it"))
+        io, "approve", "Answer calls that are held, agree to new and changed tools, trust a project's policy file.",
+        sorted(argv, key=lambda word: word != "--yes"),     # argparse takes no positionals behind an option's
+        _setup_option("names", "NAME", "a held call; a server, with or without tools of it; or a project's .mcpwall.yml, "
+                      ".yaml or .json (without a name: all that waits, and the policy here)", nargs="*"),
+        _setup_flag("--list", "what is approved and what waits"),
+        _setup_option("--revoke", "NAME", "trust it no more: a policy file, SERVER or SERVER/TOOL"),
+        _setup_flag("--yes", "approve without asking, once you have read it (never a held call)"))
     if args is None:
         return 0
-    if bool(args.file) + args.list + bool(args.revoke) > 1:
-        raise UsageError("approve: write one of FILE, --list and --revoke FILE")
+    if bool(args.names) + args.list + bool(args.revoke) > 1:
+        raise UsageError("approve: write one of NAME, --list and --revoke NAME")
+    io.consent.entries("servers")
+    if io.consent.problem:
+        io.complain(io.consent.problem)
     if args.list:
         return _list_approved(io)
     if args.revoke:
-        key = _consent_key(os.path.join(io.cwd, args.revoke))
-        known = key in io.consent.entries("projects")
-        if known:
-            io.consent.put("projects", key, None)
-        io.say(f"{io.short(key)}: " + ("not trusted any more" if known else "was not approved"))
-        return 0
-    path = os.path.join(io.cwd, args.file) if args.file else find_policy_file(io.cwd, ".mcpwall")
-    if path is None:
-        raise UsageError(f"approve: no .mcpwall.yml, .yaml or .json in {io.short(io.cwd)}")
+        return _revoke(io, args.revoke)
+    if not args.names:
+        return _approve_all(io, args.yes)
+    name, *tools = args.names
+    path, server = os.path.join(io.cwd, name), _known_server(io, name)
+    if server is not None and not name.endswith(_POLICY_ENDINGS):
+        return _approve_server(io, server, tools, args.yes)
+    if tools:
+        raise UsageError(f"approve: no server is known as {printable(name)}; see: mcpwall approve --list")
+    if re.fullmatch("[0-9a-f]{16}", name):
+        return _answer_named_call(io, name, args.yes)
+    if not os.path.lexists(path):
+        raise UsageError(f"approve: {printable(name)} is no held call, known server or file; see: mcpwall approve --list")
     return _approve_project(io, path, args.yes)
 
+
+def _approve_all(io: Surroundings, yes: bool) -> int:
+    """Go through all that waits, then the policy of the working directory."""
+    path = find_policy_file(io.cwd, ".mcpwall")
+    servers = sorted(io.consent.entries("changes"))
+    calls = io.desk.questions()
+    if yes or not io.interactive:
+        if calls or servers:
+            io.say(f"{len(calls)} held calls and the changes of {len(servers)} servers wait (mcpwall approve --list); "
+                   "held calls are answered at a terminal, changes also by name")
+        if path is None:
+            raise UsageError(f"approve: no .mcpwall.yml, .yaml or .json in {io.short(io.cwd)}")
+        return _approve_project(io, path, yes)
+    statuses, seen = [], set()
+    while calls:                    # others may come while these are looked at
+        for ident, question in calls:
+            seen.add(ident)
+            statuses.append(_answer_call(io, ident, question))
+        calls = [call for call in io.desk.questions() if call[0] not in seen]
+    statuses += [_approve_server(io, server, [], False) for server in servers]
+    if path is not None:
+        statuses.append(_approve_project(io, path, False))
+    if not statuses:
+        raise UsageError(f"approve: nothing waits, and there is no .mcpwall.yml, .yaml or .json in {io.short(io.cwd)}")
+    return max(statuses)
+
+
+def _chosen(io: Surroundings, question: str, keys: str) -> str:
+    """One of *keys*, or "" for Enter or the end of the input."""
+    while True:
+        answer = io.ask(question).lower()[:1]
+        if not answer or answer in keys:
+            return answer
+
+
+# -- held calls
+
+def _answer_named_call(io: Surroundings, ident: str, yes: bool) -> int:
+    if yes or not io.interactive:
+        raise UsageError("approve: a held call is answered at a terminal, by somebody who has read it")
+    question = dict(io.desk.questions()).get(ident)
+    if question is None:
+        io.say(f"{ident}: no such call waits (any more)")
+        return 1
+    return _answer_call(io, ident, question)
+
+
+def _answer_call(io: Surroundings, ident: str, question: Mapping[str, Any]) -> int:
+    """Show a held call and take the answer; 0 when it was answered."""
+    io.say(f"Held call {ident}, {max(0, int(question['left']))} s left:")
+    for word, text in (("server", question.get("server")), ("tool", question.get("tool") or question.get("method")),
+                       ("rule", question.get("rule")), ("reason", question.get("reason"))):
+        if text:
+            io.say(f"  {word:<7} {_harmless(text)[:1000]}")
+    io.say("  arguments (they may have been written by a model: judge what they do, not what they say):")
+    for line in _wrapped(_harmless(str(question.get("arguments", "")))):
+        io.say("    | " + line)
+    answer = _chosen(io, "Allow it [o]nce, this exact call for the [s]ession, or [d]eny it? (Enter leaves it) ", "osd")
+    if not answer:
+        io.say("Left as it is.")
+        return 1
+    try:
+        io.desk.answer(ident, {"o": "once", "s": "session", "d": "deny"}[answer])
+    except ConfigError as fault:
+        io.complain(str(fault))
+        return 1
+    io.say("Denied." if answer == "d" else "Allowed.")
+    return 0
+
+
+# -- what servers say of their tools
+
+class _Change(NamedTuple):
+    """A tool, or ("instructions") the server's instructions, that waits for consent; *old* is what is known of it."""
+    kind: str
+    name: str
+    pin: Mapping[str, Any]
+    old: Mapping[str, Any] | None
+
+
+def _known_server(io: Surroundings, name: str) -> str | None:
+    """The server of that name, or the only one that *name* is without its hash."""
+    known = {*io.consent.entries("servers"), *io.consent.entries("changes")}
+    if name in known:
+        return name
+    alike = sorted(one for one in known if re.fullmatch(re.escape(name) + "-[0-9a-f]{12}", one))
+    if len(alike) > 1:
+        raise UsageError(f"approve: {printable(name)} may be {' or '.join(printable(one) for one in alike[:10])}")
+    return alike[0] if alike else None
+
+
+def _changes(io: Surroundings, server: str) -> list[_Change]:
+    """What waits of a server: instructions, changed tools, new tools."""
+    waiting, known = (io.consent.entries(kind).get(server, {}) for kind in ("changes", "servers"))
+    tools, old = waiting.get("tools", {}), known.get("tools", {})
+    names = sorted(tools, key=lambda name: (name not in old, name))
+    found = [_Change("tool", name, tools[name], old.get(name)) for name in names]
+    if "instructions" in waiting:
+        about = known.get("instructions")
+        found.insert(0, _Change("instructions", "", waiting["instructions"], about if about and about["hash"] else None))
+    return found
+
+
+def _approve_server(io: Surroundings, server: str, tools: Sequence[str], yes: bool) -> int:
+    """Show what waits of a server (of *tools* only, when some are named), ask, and keep it as known."""
+    changes, complete = _changes(io, server), True
+    if tools:
+        by_name = {change.name: change for change in changes if change.kind == "tool"}
+        known = io.consent.entries("servers").get(server, {}).get("tools", {})
+        for name in tools:
+            if name not in by_name:
+                state = "already approved" if name in known else "no such tool waits"
+                io.say(f"{printable(server)}/{printable(name)}: {state}")
+                complete = complete and name in known
+        changes = [by_name[name] for name in dict.fromkeys(tools) if name in by_name]
+    if not changes:
+        if not tools:
+            io.say(f"{printable(server)}: nothing of it waits")
+        return 0 if complete else 1
+    found = _Inventory({}, [], [], _scan_for_secrets(
+        ("", (), _definition(pin)) for change in changes for pin in (change.pin, change.old) if pin is not None))
+    for change in changes:
+        for line in _shown_change(server, change, found, None if tools else _SHOWN_LINES):
+            io.say(line)
+    if not yes and not io.interactive:
+        raise UsageError("approve: there is no terminal to ask at; read this, then add --yes")
+    agreed = changes if yes else _agreed_changes(io, server, changes)
+    if agreed:
+        tools_agreed = {change.name: change.pin for change in agreed if change.kind == "tool"}
+        pins: dict[str, Any] = {"tools": tools_agreed} if tools_agreed else {}
+        pins.update(("instructions", change.pin) for change in agreed if change.kind == "instructions")
+        try:
+            io.consent.accept(server, pins)
+        except ConfigError as fault:
+            io.complain(str(fault))
+            return 1
+    io.say(f"{printable(server)}: {len(agreed)} of {len(changes)} approved.")
+    return 0 if complete and len(agreed) == len(changes) else 1
+
+
+def _agreed_changes(io: Surroundings, server: str, changes: list[_Change]) -> list[_Change]:
+    """Those of *changes* that the person at the terminal agrees to."""
+    if len(changes) == 1:
+        return changes if io.agrees("Approve this?") else []
+    answer = _chosen(io, f"Approve these {len(changes)}? [y]es, [e]ach by itself (Enter leaves them) ", "yen")
+    if answer == "e":
+        return [change for change in changes if io.agrees(f"Approve {_title(server, change)}?")]
+    return changes if answer == "y" else []
+
+
+def _title(server: str, change: _Change) -> str:
+    if change.kind == "instructions":
+        return f"{printable(server)}: its instructions"
+    return f"{printable(server)}/{_harmless(change.name)[:200]}"
+
+
+def _shown_change(server: str, change: _Change, found: _Inventory, limit: int | None) -> Iterator[str]:
+    """What has changed, as a diff of readable definitions; at most *limit* lines of it."""
+    verb = "have" if change.kind == "instructions" else "has"
+    yield f"{_title(server, change)} {f'{verb} changed' if change.old else 'is new'} (seen {_day(change.pin)}):"
+    for kind in _steering(change.pin):
+        yield f"  ! it may steer the model: {kind}"
+    old, new = ([] if pin is None else _definition_lines(pin, found) for pin in (change.old, change.pin))
+    if change.old is None:
+        lines = ["+" + line for line in new]
+    else:
+        lines = list(_line_diff(old, new, ""))[2:]
+    if not lines:
+        yield "  What differs is not shown here: a secret, or what stands before it."
+    shown = lines if limit is None else lines[:limit]
+    for line in shown:
+        yield "  " + line
+    if len(lines) > len(shown):
+        yield f"  … and {len(lines) - len(shown)} lines more, which may matter; all of them: mcpwall approve SERVER TOOL"
+
+
+def _definition(pin: Mapping[str, Any]) -> Any:
+    """What a pin stands for: a tool's definition, or instructions."""
+    try:
+        return load_json(pin["text"])
+    except WallError:
+        return pin["text"]
+
+
+def _steering(pin: Mapping[str, Any]) -> list[str]:
+    """The kinds of injection and concealment in a definition."""
+    budget = Budget(2.0)
+    try:
+        texts = strings_of(_definition(pin))[0]
+        return sorted({finding.pattern for text in texts for finding in injection_findings(text, "description", budget)})
+    except BudgetSpent:
+        return ["too long to be looked through"]
+
+
+def _definition_lines(pin: Mapping[str, Any], found: _Inventory) -> list[str]:
+    """A definition in lines that a person can read and compare: long texts by sentences, nothing hidden, no secrets."""
+    if not pin["text"] and pin["hash"] != text_pin("")["hash"]:
+        return [f"(too long to be kept; SHA-256 {printable(pin['hash'])})"]
+    lines = []
+    for line in json.dumps(_definition(pin), indent=2, ensure_ascii=False).split("\n"):
+        lines += _wrapped(_harmless(found.masked(line, len(line) + 1)))
+    return lines
+
+
+def _harmless(text: str) -> str:
+    """*text* with everything escaped that a terminal would act on or not show."""
+    text = printable(text, len(text) + 1)
+    return str(_view_invisible.sub(lambda run: run.group().encode("unicode_escape").decode(), text))
+
+
+def _wrapped(text: str, width: int = 100) -> list[str]:
+    """One line as several that together are the same: a sentence begins a new one, so that it is compared by itself."""
+    import textwrap
+    if len(text) <= width:
+        return [text]
+    indent = " " * min(len(text) - len(text.lstrip()) + 4, 40)
+    lines: list[str] = []
+    for sentence in re.split(r"(?<=[.!?;] )|(?<=\\n)", text):
+        lines += textwrap.wrap(sentence, width, initial_indent=indent if lines else "", subsequent_indent=indent,
+                               drop_whitespace=False, break_on_hyphens=False, expand_tabs=False, replace_whitespace=False)
+    return lines
+
+
+# -- a project's policy
 
 def _approve_project(io: Surroundings, path: str, yes: bool) -> int:
     data, text = read_policy_file(path)
@@ -15611,8 +16234,6 @@ def _approve_project(io: Surroundings, path: str, yes: bool) -> int:
     if io.consent.is_approved(path, data):
         io.say(f"{io.short(path)}: already approved")
         return 0
-    if io.consent.problem:
-        io.complain(io.consent.problem)
     if _consent_key(path) in io.consent.entries("projects"):
         io.say("An earlier content of this file was approved; this is another one.")
     io.say(f"{io.short(path)} (SHA-256 {_content_hash(data)}):")
@@ -15641,23 +16262,64 @@ def _described_policy(data: Mapping[str, Any]) -> Iterator[str]:
             yield f"{rule.get('action', 'mark'):<9} {rule['name']}  {json.dumps(rest, ensure_ascii=False)}"
 
 
+# -- what is approved
+
+def _day(entry: Mapping[str, Any]) -> str:
+    when = entry.get("time")
+    return time.strftime("%Y-%m-%d", time.gmtime(when)) if type(when) is int and 0 <= when < 1 << 35 else "?"
+
+
 def _list_approved(io: Surroundings) -> int:
-    entries = io.consent.entries("projects")
-    if io.consent.problem:
-        io.complain(io.consent.problem)
-    for path in sorted(entries):
+    rows: list[tuple[str, str, str]] = []       # day, state, what
+    projects = io.consent.entries("projects")
+    for path in sorted(projects):
         try:
             same = io.consent.is_approved(path, read_config(path))
             state = "approved" if same else "changed since: not approved"
         except ConfigError:
             state = "gone"
-        when = entries[path].get("time")
-        known = isinstance(when, int) and 0 <= when < 1 << 35
-        day = time.strftime("%Y-%m-%d", time.gmtime(when)) if known else "?"
-        io.say(f"{day:<10}  {state:<28}  {io.short(path)}")
-    if not entries:
-        io.say("No project policy is approved.")
+        rows.append((_day(projects[path]), state, io.short(path)))
+    servers, changes = io.consent.entries("servers"), io.consent.entries("changes")
+    for server in sorted(servers):
+        known = [_Change("tool", name, pin, None) for name, pin in sorted(servers[server].get("tools", {}).items())]
+        about = servers[server].get("instructions")
+        known += [_Change("instructions", "", about, None)] if about and about["hash"] not in ("", text_pin("")["hash"]) else []
+        rows += [(_day(change.pin), "approved", _title(server, change)) for change in known]
+        rows += [] if known else [("", "nothing approved", printable(server))]
+    for server in sorted(changes):
+        rows += [(_day(change.pin), "waits: " + ("changed" if change.old else "new"), _title(server, change))
+                 for change in _changes(io, server)]
+    for ident, question in io.desk.questions():
+        what = _harmless(f"{question.get('server', '')} {question.get('tool') or question.get('method', '')}")[:200]
+        rows.append((_day({"time": int(question["asked"])}), f"held, {int(question['left'])} s left", f"{ident}: {what}"))
+    for day, state, what in rows:
+        io.say(f"{day:<10}  {state:<28}  {what}")
+    if not rows:
+        io.say("No project policy is approved, no server is known, nothing waits.")
     return 1 if io.consent.problem else 0
+
+
+def _revoke(io: Surroundings, name: str) -> int:
+    """Trust a policy file, a server or one tool no more."""
+    key = _consent_key(os.path.join(io.cwd, name))
+    if key in io.consent.entries("projects"):
+        io.consent.put("projects", key, None)
+        io.say(f"{io.short(key)}: not trusted any more")
+        return 0
+    servers = io.consent.entries("servers")
+    server = _known_server(io, name)
+    if server in servers:
+        io.consent.revoke(server)
+        io.say(f"{printable(server)}: not known any more; all that it says waits for your consent when it says it again")
+        return 0
+    for cut in [found.start() for found in re.finditer("/", name)]:
+        server, tool = _known_server(io, name[:cut]), name[cut + 1:]
+        if server in servers and tool in servers[server].get("tools", {}):
+            io.consent.revoke(server, tool)
+            io.say(f"{printable(server)}/{printable(tool)}: waits for your consent when it is listed again")
+            return 0
+    io.say(f"{printable(name)}: was not approved")
+    return 0
 
 # ---------------------------------------------------------------------------
 # 22. Command line
@@ -15848,7 +16510,12 @@ def _cmd_relay(options: _Options) -> int:
     policy = policy.with_secrets(secret_values(secrets, lambda path: os.path.lexists(os.path.expanduser(path))))
     if withheld:
         reporter.say("info", f"settings.env withholds {', '.join(sorted(withheld))} (see --env)")
-    status = relay(Session(Wall(policy), name), options.command, audit, reporter, environ)
+    home, identity = user_home(), server_identity(options.server_name, options.command)
+    consent = ConsentStore(os.path.join(home, ".mcpwall", "approved.json")) if home is not None else None
+    desk = Desk(os.path.join(home, ".mcpwall", "waiting")) if home is not None else None
+    session = Session(Wall(policy), name, identity=identity, desk=desk is not None,
+                      pins=(lambda: consent.pins(identity)) if consent is not None else None)
+    status = relay(session, options.command, audit, reporter, environ, desk=desk, consent=consent)
     if threading.active_count() > 1:    # a pump waits for a host that is still there: end without it
         sys.stdout.flush()
         sys.stderr.flush()
@@ -15925,6 +16592,42 @@ def server_name_of(command: Sequence[str]) -> str:
             continue
         return re.sub(r"^(mcp[-_])?server[-_]|^mcp[-_]|[-_]mcp([-_]server)?$|[-_]server$", "", stem) or stem
     return os.path.basename(command[0])
+
+
+_secret_option = lazy_regex(r"(?i)-.*(token|secret|passw|pwd|key|auth|cred|bearer|header|cookie)|-H\Z")
+_secret_part = lazy_regex(r"(?s)://(?:[^/?#]*@)?([^?#]*).*|^([A-Z_][A-Z0-9_]*|\w*(?i:token|secret|passw|key|auth)\w*)=.*")
+_package_version = lazy_regex(r"(?<=[\w\])])(@[~^]?v?\d+(\.(\d+|x|\*)){0,2}([-+][\w.+-]*)?|[=~<>!]=.*|[<>]\d.*"
+                              r"|@(latest|next|beta|alpha|canary|rc|dev|stable))\Z")
+_image_version = lazy_regex(r"(?<=\w)(:[\w.-]+)?(@sha256:[0-9a-f]+)?\Z")
+
+
+def server_identity(name: str | None, command: Sequence[str]) -> str:
+    """What the consent store knows a server by: its given *name*, else NAME-HASH of its *command*.
+
+    The same for another version of the package, another place of the program, a new token: these are no new server.
+    Where a secret usually stands, it is not even hashed.
+    """
+    if name:
+        return name[:200].encode("utf-8", "replace").decode()
+    import hashlib
+    program = re.sub(r"\.(exe|cmd|bat|ps1)$", "", re.split(r"[/\\]", command[0])[-1].lower())
+    words = [re.sub(r"^(python|pypy)[0-9.]+$", r"\1", program)]
+    rest = list(command[1:])
+    while rest:
+        word = rest.pop(0)
+        if _secret_option.match(word):
+            word, equals, _ = word.partition("=")
+            del rest[:not equals]
+        word = _package_version.sub("", _secret_part.sub(_without_value, word))
+        words.append(_image_version.sub("", word) if program in ("docker", "podman") else word)
+    digest = hashlib.sha256("\0".join(words).encode("utf-8", "surrogateescape")).hexdigest()[:12]
+    known = re.sub(r"\[.*", "", server_name_of(words))
+    return f"{known if re.fullmatch('[A-Za-z0-9._+-]{1,40}', known) else 'server'}-{digest}"
+
+
+def _without_value(found: re.Match[str]) -> str:
+    """`user:password@`, the query of a URL and the value of `NAME=value` left out."""
+    return f"{found[2]}=" if found[2] else f"://{found[1]}"
 
 
 # -- check ----------------------------------------------------------------------
