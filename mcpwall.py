@@ -12122,8 +12122,8 @@ class Session:
             ident = os.urandom(8).hex()
             self._held[ident] = held
             out.others.append(Waiting(ident, {
-                "server": self.server_name, "method": self._quoted(message.method)[0],
-                "tool": self._quoted(message.tool)[0], "rule": decision.rule,
+                "server": self.server_name, "method": message.method and self._safe_name(message.method),
+                "tool": message.tool and self._safe_name(message.tool), "rule": decision.rule,
                 "reason": self._reason(decision), "arguments": self._shown_arguments(message),
                 "seconds": self._settings.ask_timeout}))
             return None
