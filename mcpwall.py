@@ -11534,6 +11534,7 @@ class Pending(NamedTuple):
     tool: str | None
     task: str | None = None     # the task whose result it asks for
     progress: Any = None        # the token under which its progress is told
+    granted: tuple[bytes, str | None] | None = None     # what a person has allowed: digest of the call, rule that asked
 
 
 _NOBODY = Pending(None, None)   # the request of an answer that nobody asked for
@@ -11624,11 +11625,19 @@ _NO_WORDS = {"deny": "the user was asked and did not allow it", "timeout": "nobo
              "cancelled": "the call was cancelled", "gone": "the client is gone"}
 MAX_NOTED_TOOLS = 100       # of one list, in its record
 _NOT_ASKED = Decision("deny", None, "Blocked: this is not the call that the user was asked about")
+_TOO_LATE = Decision("deny", None, "Blocked: the user's answer came too late, or once already")
 
 
 def _is_our_state(body: dict[str, Any]) -> bool:
     state = body["params"].get("requestState")
     return type(state) is str and state.startswith(_STATE)
+
+
+def _meta(body: dict[str, Any]) -> dict[str, Any]:
+    """The `_meta` of a request, in which clients that speak 2026-07-28 say so, and what they are capable of."""
+    params = body.get("params")
+    meta = params.get("_meta") if type(params) is dict else None
+    return meta if type(meta) is dict else {}
 
 
 class Session:
@@ -11663,7 +11672,7 @@ class Session:
         self._stray_key = False
         self._safe_names: dict[str, str] = {}
         self._recorded: dict[Any, tuple[Told, str, str]] = {}       # what records have in common, see `_record`
-        self._sent: list[tuple[Any, str | None]] = []
+        self._sent: list[tuple[Any, str | None, bool]] = []     # id, method, is it modern?
         self._salt = os.urandom(16)
         self._monotonic = monotonic
         self._memory = Memory(monotonic)
@@ -11673,6 +11682,7 @@ class Session:
         self._elicits = False       # did the client say at `initialize` that its user can be asked?
         self._held: dict[Any, Held] = {}                # id of our question -> the call
         self._granted: dict[tuple[bytes, str | None], None] = {}    # (digest, rule) allowed for the session
+        self._continued: dict[tuple[bytes, str | None, str], None] = {}     # (…, hash of the server's state): may go on
         self._prefix = f"mcpwall-{os.urandom(8).hex()}-"            # of the ids of our questions
 
     # -- bytes in, effects out
@@ -11727,12 +11737,12 @@ class Session:
         out = _Effects()
         pending = self._pending["client"]
         decision = Decision("deny", None, "Blocked: the audit log cannot be written")
-        for ident, method in self._sent:
+        for ident, method, modern in self._sent:
             pending.pop(ident, None)
-            out.lines["client"].append(self._refusal(ident, method, decision).encode())
+            out.lines["client"].append(self._refusal(ident, method, decision, modern=modern).encode())
         if not self._sent:
             return list(effects)
-        withheld = {ident for ident, _ in self._sent}
+        withheld = {ident for ident, _, _ in self._sent}
         kept: list[Any] = []
         for effect in effects:
             if isinstance(effect, Record) and effect.told.direction == "inbound" and effect.fields["id"] in withheld:
@@ -11801,8 +11811,8 @@ class Session:
                 return _DROPPED
             if method in _RETRYABLE and _is_our_state(body):
                 message, held, grant = self._retried(message)
-                if held is None:
-                    return self._refused(message, _NOT_ASKED, size, out, extra)
+                if isinstance(held, Decision):
+                    return self._refused(message, held, size, out, extra)
                 if grant not in _YES:
                     return self._granted_call(message, held.decision, held.digest, grant, size, out)
         elif method in _TELLING and type(body.get("result")) is dict:
@@ -11845,7 +11855,8 @@ class Session:
         if times > 1:
             extra["denials"] = times
         self._record(message, decision, size, out, extra)
-        return _Verdict(None, self._refusal(message.body["id"], message.method, decision, times))
+        modern = _VERSION_META in _meta(message.body)
+        return _Verdict(None, self._refusal(message.body["id"], message.method, decision, times, modern))
 
     def _effective(self, decision: Decision, peer: str) -> str:
         """What is done about *decision*: monitor mode lets everything pass; nobody can be asked."""
@@ -11902,11 +11913,13 @@ class Session:
             return waiting.tool if waiting is not None and waiting.method is not None else UNKNOWN_TOOL
         return None
 
-    def _remember(self, message: Message, answered: Pending) -> None:
-        """Keep what later messages are judged by: pending requests, task handles, cancellations."""
+    def _remember(self, message: Message, answered: Pending, granted: tuple[bytes, str | None] | None = None) -> None:
+        """Keep what later messages are judged by: pending requests, what a person has *granted*, task handles, cancellations."""
         body, method = message.body, message.method
         if message.kind == "request":
             waiting = self._waiting(message)
+            if granted is not None:
+                waiting = waiting._replace(granted=granted)
             pending, cancelled = self._pending[message.peer], self._cancelled[message.peer]
             ident = body["id"]
             for other in (ident, _loosely_equal(ident)):
@@ -11915,12 +11928,16 @@ class Session:
                     cancelled.pop(other, None)
             pending[ident] = waiting
             if message.peer == "client":
-                self._sent.append((ident, method))
+                self._sent.append((ident, method, _VERSION_META in _meta(body)))
             if method == "initialize" and message.peer == "client":
                 self._elicits = can_elicit((body.get("params") or {}).get("capabilities"))
         elif message.kind == "response":
             if type(body.get("result")) is dict:
                 self._remember_task(body["result"], answered)
+                if answered.granted is not None and type(body["result"].get("requestState")) is str:
+                    self._continued[(*answered.granted, text_pin(body["result"]["requestState"])["hash"])] = None
+                    if len(self._continued) > MAX_HELD:
+                        del self._continued[next(iter(self._continued))]
         elif method == "notifications/cancelled":
             params = body.get("params")
             ident = params.get("requestId") if type(params) is dict else None
@@ -11937,7 +11954,7 @@ class Session:
     def _waiting(self, message: Message) -> Pending:
         params = message.body.get("params")
         if type(params) is not dict or "_meta" not in params and "taskId" not in params:
-            return tuple.__new__(Pending, (message.method, message.tool, None, None))
+            return Pending(message.method, message.tool)
         meta, task = params.get("_meta"), params.get("taskId")
         token = meta.get("progressToken") if type(meta) is dict else None
         known = isinstance(task, str) and message.method is not None and message.method.startswith("tasks/")
@@ -11969,9 +11986,9 @@ class Session:
 
     # -- answers of our own
 
-    def _refusal(self, ident: Any, method: str | None, decision: Decision, times: int = 1) -> str:
+    def _refusal(self, ident: Any, method: str | None, decision: Decision, times: int = 1, modern: bool = False) -> str:
         """The answer to a request that does not go on. Never holds anything of the message but its id and where in it the
-        reason stands. *times*: how often this very call was refused by now."""
+        reason stands. *times*: how often this very call was refused by now. *modern*: is it a request of 2026-07-28?"""
         text = f"[mcpwall] {decision.message or 'Blocked by policy'}"
         if decision.action == "ask":
             text += " (this needs approval, and nobody can be asked)"
@@ -11980,7 +11997,9 @@ class Session:
         about = self._about(decision, times)
         if method == "tools/call" and self._settings.deny_as == "result":
             text += "".join(f"\n{word}: {about[key]}" for key, word in _ABOUT_WORDS.items() if about.get(key) is not None)
-            result = {"content": [{"type": "text", "text": text}], "isError": True}
+            result: dict[str, Any] = {"content": [{"type": "text", "text": text}], "isError": True}
+            if modern:
+                result["resultType"] = "complete"
             return _compact({"jsonrpc": "2.0", "id": ident, "result": result})
         error = {"code": -32600, "message": text, "data": {"mcpwall": about}}
         return _compact({"jsonrpc": "2.0", "id": ident, "error": error})
@@ -12089,11 +12108,15 @@ class Session:
         digest = call_digest(message)
         if grant is None and (digest, decision.rule) in self._granted:
             grant = "session"
+        state = (message.body.get("params") or {}).get("requestState")
+        if grant is None and self._continued and type(state) is str:    # the server asks for more of a call that was allowed
+            going_on = (digest, decision.rule, text_pin(state)["hash"])
+            if going_on in self._continued:
+                del self._continued[going_on]
+                grant = "once"
         if grant is not None:
             return self._granted_call(message, decision, digest, grant, size, out)
-        params = message.body.get("params") or {}
-        meta = params.get("_meta")
-        meta = meta if type(meta) is dict else {}
+        meta = _meta(message.body)
         modern = _VERSION_META in meta
         if modern and message.method in _RETRYABLE and can_elicit(meta.get(_CAPABILITIES_META)):
             how = "input_required"
@@ -12143,17 +12166,18 @@ class Session:
         import hmac
         return hmac.new(self._salt, ident.encode() + digest, "sha256").hexdigest()
 
-    def _retried(self, message: Message) -> tuple[Message, Held | None, str]:
+    def _retried(self, message: Message) -> tuple[Message, Held | Decision, str]:
         """A retry that brings the answer to a question of ours: the call as the server is to see it, what was held, and the
-        answer; None for what was held when this is not the call that was asked about."""
+        answer. Or, for what was held, why this does not count: it is not the call that was asked about, or it comes too late."""
         params = message.body["params"]
         ident, _, seal = params["requestState"][len(_STATE):].rpartition(".")
-        held = self._held.get(ident)
         digest = call_digest(message)
         import hmac
-        if held is None or held.how != "input_required" or held.digest != digest \
-                or not hmac.compare_digest(seal.encode(), self._seal(ident, digest).encode()):
-            return message, None, "deny"
+        if not hmac.compare_digest(seal.encode(), self._seal(ident, digest).encode()):
+            return message, _NOT_ASKED, "deny"
+        held = self._held.get(ident)
+        if held is None or held.how != "input_required":
+            return message, _TOO_LATE, "deny"
         del self._held[ident]
         responses = params.get("inputResponses")
         answer = elicited(responses.get(_APPROVAL) if type(responses) is dict else None)
@@ -12171,7 +12195,7 @@ class Session:
                 del self._granted[next(iter(self._granted))]
             self._granted[digest, decision.rule] = None
         self._memory.commit()
-        self._remember(message, _NOBODY)
+        self._remember(message, _NOBODY, (digest, decision.rule))
         self._record(message, decision._replace(action="allow"), size, out, {"answer": answer})
         return _Verdict(message.text, None)
 

@@ -280,6 +280,7 @@ class AskingByRetry(unittest.TestCase):
         self.assertEqual(out["client"], b"")
         again = talk.client(request("tools/call", self.retry(asked, self.CALL), "three"))
         self.assertEqual(again["server"], b"")          # a state is good for one retry
+        self.assertIn("once already", json.loads(again["client"])["error"]["message"])
 
     def test_the_servers_own_state_comes_back_as_it_was(self) -> None:
         talk = Talk(ASK)
@@ -287,6 +288,28 @@ class AskingByRetry(unittest.TestCase):
         asked = self.asked(talk, {**self.CALL, **own})
         out = talk.client(request("tools/call", self.retry(asked, self.CALL), 2))
         self.assertEqual(json.loads(out["server"]), request("tools/call", {**self.CALL, **MODERN, **own}, 2))
+
+    def test_a_call_that_was_allowed_is_not_asked_about_again_when_the_server_asks_for_more(self) -> None:
+        def more(state: str, ident: object, **change: object) -> dict[str, bytes]:
+            own = {"requestState": state, "inputResponses": {"q": {"action": "accept", "content": {"x": 1}}}}
+            return talk.client(request("tools/call", {**self.CALL, **MODERN, **own, **change}, ident))
+
+        talk = Talk(ASK)
+        asked = self.asked(talk, self.CALL)
+        talk.client(request("tools/call", self.retry(asked, self.CALL), 2))
+        for ident, state, after in ((2, "s1", 3), (3, "s2", 4)):
+            talk.server({"jsonrpc": "2.0", "id": ident, "result": {
+                "resultType": "input_required", "requestState": state, "inputRequests": {"q": {"method": "elicitation/create"}}}})
+            self.assertFalse(more("other", 9)["server"])
+            self.assertFalse(more(state, 9, arguments={"to": "b"})["server"])
+            self.assertEqual(json.loads(more(state, after)["server"])["params"]["requestState"], state)
+            self.assertFalse(more(state, 9)["server"])      # once is once
+        talk.server({"jsonrpc": "2.0", "id": 4, "result": {"resultType": "complete", **text_result("sent")}})
+        self.asked(talk, self.CALL, 5)
+        unasked = Talk("version: 1\nrules: []\n")
+        unasked.client(request("tools/call", {**self.CALL, **MODERN}, 1))
+        unasked.server({"jsonrpc": "2.0", "id": 1, "result": {"resultType": "input_required", "requestState": "s"}})
+        self.assertEqual(unasked.session._continued, {})
 
     def test_a_retry_with_other_arguments_or_a_forged_state(self) -> None:
         for change in ({"arguments": {"to": "b", "n": 1.5}}, {"name": "send2"}, {"arguments": {"to": "a", "n": 1}}, {"x": 1},
@@ -330,10 +353,17 @@ class AskingByRetry(unittest.TestCase):
 
     def test_nobody_comes_back(self) -> None:
         talk = Talk(ASK)
-        asked = self.asked(talk, self.CALL)
+        self.asked(talk, self.CALL)
         self.assertEqual(talk.take(talk.session.tick(talk.now + 1000)), {"client": b"", "server": b""})
         self.assertEqual(talk.records[-1]["answer"], "timeout")
-        self.assertEqual(talk.client(request("tools/call", self.retry(asked, self.CALL), 2))["server"], b"")
+
+    def test_an_answer_that_comes_too_late_is_refused_as_late(self) -> None:
+        talk = Talk(ASK)
+        asked = self.asked(talk, self.CALL)
+        talk.session.tick(talk.now + 1000)
+        out = talk.client(request("tools/call", self.retry(asked, self.CALL), 2))
+        self.assertEqual(out["server"], b"")
+        self.assertIn("too late", json.loads(out["client"])["error"]["message"])
 
     def test_a_client_without_a_form_goes_to_the_desk(self) -> None:
         meta = copy.deepcopy(MODERN)

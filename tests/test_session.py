@@ -158,6 +158,16 @@ class Refusals(unittest.TestCase):
         result = json.loads(talk.call("run", {"x": "evil"})["client"])["result"]
         self.assertTrue(result["isError"])
         self.assertIn("evil is out", result["content"][0]["text"])
+        self.assertNotIn("resultType", result)
+
+    def test_deny_as_result_is_a_result_to_clients_that_want_to_know_its_type(self) -> None:
+        talk = Talk(DENY_EVIL + "settings: {deny_as: result, audit_required: true}\n")
+        params = {"name": "run", "arguments": {"x": "evil"}, "_meta": {"io.modelcontextprotocol/protocolVersion": "2026-07-28"}}
+        refused = json.loads(talk.client(request("tools/call", params))["client"])["result"]
+        effects = talk.session.receive("client", line(request("tools/call", {**params, "arguments": {}}, 2)))
+        withheld = json.loads(talk.take(talk.session.withhold(effects))["client"])["result"]
+        for result in (refused, withheld):
+            self.assertEqual((result["isError"], result["resultType"]), (True, "complete"))
 
     def test_a_notification_is_judged_and_dropped(self) -> None:
         talk = Talk(DENY_EVIL)

@@ -83,13 +83,13 @@ class Talk(NamedTuple):
     records: list[dict]         # the wall's audit log
 
 
-def wall(world: World, options: list[str], policy: str) -> list[str]:
+def wall(world: World, options: list[str], policy: str, file: str = "policy.yml", name: str = "peer") -> list[str]:
     """The command that goes before a server's."""
     if policy:
-        path = os.path.join(world.root, "policy.yml")
+        path = os.path.join(world.root, file)
         world.write(path, policy.encode())
         options = [*options, "-c", path]
-    return [sys.executable, peers.WALL, *options, "--server-name", "peer", "--"]
+    return [sys.executable, peers.WALL, *options, "--server-name", name, "--"]
 
 
 def converse(client: str, server: Server, steps: list[dict], options: dict, wall_options: list[str], policy: str) -> Talk:
@@ -108,6 +108,54 @@ def converse(client: str, server: Server, steps: list[dict], options: dict, wall
         return Talk(steps, done[0], done[1], stderr, processes(marker), list(records(worlds[1])))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
+
+
+class Meeting(NamedTuple):
+    """A session through the wall alone."""
+    steps: list[dict]
+    server: Server
+    policy: str = ""
+    wall: list[str] = []        # options of the wall
+    options: dict = {}          # of the client
+    name: str = ""              # what the wall is told that the server is called, when that is not the meeting's own name
+
+
+class Met(NamedTuple):
+    """What came of it: as steps.py has it, what the server was sent, and the wall's audit log."""
+    said: dict
+    got: list[dict]
+    records: list[dict]
+
+
+def meet(client: str, meetings: dict[str, Meeting]) -> tuple[dict[str, Met], str]:
+    """Let one client hold *meetings* in one world, one after another; what came of each, and what went to stderr."""
+    program, more = SDK[client]
+    folder = os.path.realpath(tempfile.mkdtemp(prefix="interop-"))
+    try:
+        world = World(folder)
+        sessions = []
+        for key, meeting in meetings.items():
+            before = wall(world, meeting.wall, meeting.policy, key + ".yml", meeting.name or key)
+            tap = [sys.executable, "-S", os.path.join(peers.HERE, "servers", "tap.py"), os.path.join(folder, key + ".got")]
+            sessions.append(session(world, before + tap, meeting.server, "MCPWALL_INTEROP=" + key, meeting.steps,
+                                    {**more, **meeting.options}))
+        stderr = carry_out(program, sessions, folder, world)
+        with open(os.path.join(folder, "done.json"), encoding="utf-8") as stream:
+            done = json.load(stream)
+        log = list(records(world))
+        return {key: Met(said, got(os.path.join(folder, key + ".got")), [one for one in log if one["server"] == (meeting.name or key)])
+                for (key, meeting), said in zip(meetings.items(), done)}, stderr
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+def got(path: str) -> list[dict]:
+    """The messages that tap.py has kept."""
+    try:
+        with open(path, encoding="utf-8") as stream:
+            return [json.loads(line) for line in stream]
+    except FileNotFoundError:
+        return []
 
 
 def abandon(client: str, server: Server) -> tuple[list[str], list[str]]:
@@ -166,7 +214,7 @@ def carry_out(program: str, sessions: list[dict], folder: str, world: World) -> 
     """Let a client hold the sessions; what went to stderr."""
     with start_client(program, sessions, folder, world) as process:
         try:
-            process.wait(180)
+            process.wait(max(180, 20 * len(sessions)))
         finally:
             process.kill()
     with open(os.path.join(folder, "stderr"), encoding="utf-8", errors="replace") as stream:

@@ -3,13 +3,14 @@ from __future__ import annotations
 
 import contextlib
 import sys
+from datetime import timedelta
 from typing import Any
 
 import anyio
 from mcp import ClientSession, McpError, StdioServerParameters, types
 from mcp.client.stdio import stdio_client
 from pydantic import AnyUrl
-from steps import FORM, REPLY, Client, run
+from steps import REPLY, Client, run
 
 
 class Client1(Client):
@@ -23,9 +24,7 @@ class Client1(Client):
 
     async def elicitation(self, context: Any, params: types.ElicitRequestParams) -> Any:
         self.note("elicitation", params)
-        if self.options.get("elicit") == "decline":
-            return types.ElicitResult(action="decline")
-        return types.ElicitResult(action="accept", content=FORM)
+        return types.ElicitResult(**await self.answer(params.message))
 
     async def roots(self, context: Any) -> Any:
         self.note("roots", {})
@@ -40,6 +39,15 @@ class Client1(Client):
     async def do_tools(self, step: dict) -> Any:
         return await self.session.list_tools()
 
+    async def do_all_tools(self, step: dict) -> Any:
+        tools, params = [], None
+        while True:
+            page = await self.session.list_tools(params=params)
+            tools += page.tools
+            if page.nextCursor is None:
+                return [[tool.name, tool.description] for tool in tools]
+            params = types.PaginatedRequestParams(cursor=page.nextCursor)
+
     async def do_resources(self, step: dict) -> Any:
         return await self.session.list_resources()
 
@@ -51,7 +59,8 @@ class Client1(Client):
 
     async def do_call(self, step: dict) -> Any:
         progress = self.progress if step.get("progress") else None
-        return await self.session.call_tool(step["tool"], step.get("arguments", {}), progress_callback=progress)
+        limit = timedelta(seconds=step["limit_s"]) if "limit_s" in step else None
+        return await self.session.call_tool(step["tool"], step.get("arguments", {}), limit, progress)
 
     async def do_read(self, step: dict) -> Any:
         return await self.session.read_resource(AnyUrl(step["uri"]))
@@ -100,8 +109,9 @@ async def connect(session: dict) -> Any:
     client = Client1(session.get("options", {}))
     server = StdioServerParameters(**{key: session[key] for key in ("command", "args", "env", "cwd")})
     roots = client.roots if "roots" in client.options else None
+    elicitation = client.elicitation if client.options.get("elicit") != "cannot" else None
     async with stdio_client(server, errlog=sys.stderr) as (read, write):
-        async with ClientSession(read, write, None, client.sampling, client.elicitation, roots, client.logging) as client.session:
+        async with ClientSession(read, write, None, client.sampling, elicitation, roots, client.logging) as client.session:
             hello = await client.session.initialize()
             client.server = hello.model_dump(mode="json", by_alias=True, exclude_unset=True)
             yield client

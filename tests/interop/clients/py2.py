@@ -9,7 +9,7 @@ import anyio
 import mcp_types as types
 from mcp import MCPError, StdioServerParameters
 from mcp.client import Client as SdkClient
-from steps import FORM, REPLY, Client, plain, run
+from steps import REPLY, Client, plain, run
 
 warnings.simplefilter("ignore")     # of what is deprecated in 2026-07-28 and still to be tested
 
@@ -25,9 +25,7 @@ class Client2(Client):
 
     async def elicitation(self, context: Any, params: types.ElicitRequestParams) -> Any:
         self.note("elicitation", params)
-        if self.options.get("elicit") == "decline":
-            return types.ElicitResult(action="decline")
-        return types.ElicitResult(action="accept", content=FORM)
+        return types.ElicitResult(**await self.answer(params.message))
 
     async def roots(self, context: Any) -> Any:
         self.note("roots", {})
@@ -42,6 +40,15 @@ class Client2(Client):
     async def do_tools(self, step: dict) -> Any:
         return await self.sdk.list_tools()
 
+    async def do_all_tools(self, step: dict) -> Any:
+        tools, cursor = [], None
+        while True:
+            page = await self.sdk.list_tools(cursor=cursor)
+            tools += page.tools
+            if page.next_cursor is None:
+                return [[tool.name, tool.description] for tool in tools]
+            cursor = page.next_cursor
+
     async def do_resources(self, step: dict) -> Any:
         return await self.sdk.list_resources()
 
@@ -53,7 +60,8 @@ class Client2(Client):
 
     async def do_call(self, step: dict) -> Any:
         progress = self.progress if step.get("progress") else None
-        return await self.sdk.call_tool(step["tool"], step.get("arguments", {}), progress_callback=progress)
+        return await self.sdk.call_tool(step["tool"], step.get("arguments", {}), progress_callback=progress,
+                                        read_timeout_seconds=step.get("limit_s"))
 
     async def do_read(self, step: dict) -> Any:
         return await self.sdk.read_resource(step["uri"])
@@ -93,7 +101,9 @@ async def connect(session: dict) -> Any:
     more = {"mode": client.options["mode"]} if "mode" in client.options else {}
     if "roots" in client.options:
         more["list_roots_callback"] = client.roots
-    async with SdkClient(server, sampling_callback=client.sampling, elicitation_callback=client.elicitation,
+    if client.options.get("elicit") != "cannot":
+        more["elicitation_callback"] = client.elicitation
+    async with SdkClient(server, sampling_callback=client.sampling,
                          logging_callback=client.logging, log_level="debug", **more) as client.sdk:
         client.server = {"protocolVersion": client.sdk.protocol_version, "instructions": client.sdk.instructions,
                          "serverInfo": plain(client.sdk.server_info), "capabilities": plain(client.sdk.server_capabilities)}

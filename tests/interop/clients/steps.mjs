@@ -8,6 +8,7 @@ export const require = createRequire(join(process.env.INTEROP_NODE, "index.js"))
 export const FORM = { person: "Ada ☃", colour: "grün" };
 export const REPLY = "Der Schnee fällt. 雪が降る。";
 const TIME_LIMIT_S = 60;
+const WALL_ASKS = "May the model ";
 export const pause = (seconds) => new Promise((resolve) => setTimeout(resolve, seconds * 1000));
 
 export class Steps {
@@ -15,6 +16,8 @@ export class Steps {
         this.client = client;
         this.options = options;
         this.events = [];
+        this.approvals = [...(options.approvals ?? [])];
+        this.ended = [];
     }
 
     note(kind, value) {
@@ -28,9 +31,9 @@ export class Steps {
                 this.note("sampling", params);
                 return { role: "assistant", content: { type: "text", text: REPLY }, model: "interop", stopReason: "endTurn" };
             },
-            "elicitation/create": ({ params }) => {
+            "elicitation/create": ({ params }, context) => {
                 this.note("elicitation", params);
-                return this.options.elicit === "decline" ? { action: "decline" } : { action: "accept", content: FORM };
+                return this.answer(params.message, context?.signal ?? context?.mcpReq?.signal);
             },
             "roots/list": () => {
                 this.note("roots", {});
@@ -39,12 +42,28 @@ export class Steps {
         };
     }
 
+    async answer(message, signal) {
+        if (!message.startsWith(WALL_ASKS)) {
+            return this.options.elicit === "decline" ? { action: "decline" } : { action: "accept", content: FORM };
+        }
+        let answer = this.approvals.shift();
+        if (answer.answer !== undefined) {
+            signal?.addEventListener("abort", () => this.note("withdrawn", message));
+            await pause(answer.s ?? 0);
+            while (answer.after && !this.ended.includes(answer.after)) await pause(0.02);
+            answer = answer.answer;
+        }
+        return typeof answer === "string" ? { action: "accept", content: { answer } } : answer;
+    }
+
     async outcome(step) {
         try {
             return { result: (await this.carryOut(step)) ?? null };
         } catch (error) {
             if (error.code === undefined) throw error;
             return { error: { code: error.code, message: error.message, data: error.data ?? null } };
+        } finally {
+            this.ended.push(step.tool ?? "");
         }
     }
 
@@ -52,6 +71,7 @@ export class Steps {
         const client = this.client;
         switch (step.do) {
             case "tools": return client.listTools();
+            case "all_tools": return this.allTools();
             case "resources": return client.listResources();
             case "templates": return client.listResourceTemplates();
             case "prompts": return client.listPrompts();
@@ -72,8 +92,21 @@ export class Steps {
         throw new Error(`unknown step ${step.do}`);
     }
 
+    async allTools() {
+        const tools = [];
+        let page;
+        do {
+            page = await this.client.listTools(page && { cursor: page.nextCursor });
+            tools.push(...page.tools);
+        } while (page.nextCursor !== undefined);
+        return tools.map((tool) => [tool.name, tool.description]);
+    }
+
     callOptions(step) {
-        return step.progress ? { onprogress: (p) => this.note("progress", [p.progress, p.total ?? null, p.message ?? null]) } : {};
+        return {
+            ...(step.progress && { onprogress: (p) => this.note("progress", [p.progress, p.total ?? null, p.message ?? null]) }),
+            ...(step.limit_s && { timeout: step.limit_s * 1000 }),
+        };
     }
 
     async cancel(step) {

@@ -17,6 +17,7 @@ import anyio
 FORM = {"person": "Ada ☃", "colour": "grün"}    # what the user fills in
 REPLY = "Der Schnee fällt. 雪が降る。"              # what the model says
 TIME_LIMIT_S = 60       # for one session; a peer that says nothing must not hang the tests
+WALL_ASKS = "May the model "                    # begins a question of the wall's own
 
 
 def plain(value: Any) -> Any:
@@ -32,15 +33,36 @@ class Client:
     def __init__(self, options: dict) -> None:
         self.options = options
         self.events: list = []
+        self.approvals = list(options.get("approvals", ()))
+        self.ended: list[str] = []      # the tools whose calls have ended
 
     def note(self, kind: str, value: Any) -> None:
         self.events.append([kind, plain(value)])
+
+    async def answer(self, message: str) -> dict:
+        """The user's answer to an elicitation. To those of the wall, the option `approvals` has the answers, one after another:
+        a word of the form's, or {"action"}, both maybe as {"answer", "after": a tool whose call must have ended, "s": seconds}."""
+        if not message.startswith(WALL_ASKS):
+            return {"action": "decline"} if self.options.get("elicit") == "decline" else {"action": "accept", "content": FORM}
+        answer = self.approvals.pop(0)
+        if isinstance(answer, dict) and "answer" in answer:
+            try:
+                await anyio.sleep(answer.get("s", 0))
+                while answer.get("after", "") not in ("", *self.ended):
+                    await anyio.sleep(0.02)
+            except anyio.get_cancelled_exc_class():
+                self.note("withdrawn", message)
+                raise
+            answer = answer["answer"]
+        return {"action": "accept", "content": {"answer": answer}} if isinstance(answer, str) else answer
 
     async def outcome(self, step: dict) -> Any:
         try:
             return {"result": plain(await self.carry_out(step))}
         except self.error as error:
             return {"error": {"code": error.error.code, "message": error.error.message, "data": error.error.data}}
+        finally:
+            self.ended.append(step.get("tool", ""))
 
     async def carry_out(self, step: dict) -> Any:
         if step["do"] == "parallel":

@@ -27,12 +27,16 @@ class Steps1 extends Steps {
 }
 
 await run(async (session, options) => {
-    const capabilities = { sampling: {}, elicitation: { form: {} }, ...(options.roots && { roots: { listChanged: true } }) };
+    const capabilities = {
+        sampling: {},
+        ...(options.elicit !== "cannot" && { elicitation: { form: {} } }),
+        ...(options.roots && { roots: { listChanged: true } }),
+    };
     const client = new Client({ name: "interop", version: "1" }, { capabilities });
     const steps = new Steps1(client, options);
     const answers = steps.answers();
     client.setRequestHandler(types.CreateMessageRequestSchema, answers["sampling/createMessage"]);
-    client.setRequestHandler(types.ElicitRequestSchema, answers["elicitation/create"]);
+    if (capabilities.elicitation) client.setRequestHandler(types.ElicitRequestSchema, answers["elicitation/create"]);
     if (options.roots) client.setRequestHandler(types.ListRootsRequestSchema, answers["roots/list"]);
     client.setNotificationHandler(types.LoggingMessageNotificationSchema, ({ params }) => steps.note("log", params));
     const { command, args, env, cwd } = session;

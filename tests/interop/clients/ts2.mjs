@@ -26,12 +26,16 @@ class Steps2 extends Steps {
 }
 
 await run(async (session, options) => {
-    const capabilities = { sampling: {}, elicitation: { form: {} }, ...(options.roots && { roots: { listChanged: true } }) };
+    const capabilities = {
+        sampling: {},
+        ...(options.elicit !== "cannot" && { elicitation: { form: {} } }),
+        ...(options.roots && { roots: { listChanged: true } }),
+    };
     const negotiation = options.mode ? { versionNegotiation: { mode: options.mode } } : {};
     const client = new Client({ name: "interop", version: "1" }, { capabilities, ...negotiation });
     const steps = new Steps2(client, options);
     for (const [method, answer] of Object.entries(steps.answers())) {
-        if (method !== "roots/list" || options.roots) client.setRequestHandler(method, answer);
+        if (capabilities[method.split("/")[0]]) client.setRequestHandler(method, answer);
     }
     client.setNotificationHandler("notifications/message", ({ params }) => steps.note("log", params));
     const { command, args, env, cwd } = session;
