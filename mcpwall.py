@@ -18,7 +18,7 @@ the server cannot be started; 70 for a fault of our own.
 
 Contents. Each section uses only those above it, so the file can be read once from top to bottom.
 
-    1.  Imports, version
+    1.  Imports, version, the lean start of a script
     2.  Errors, budgets, late regexes
     3.  JSON, text, messages
     4.  Canonical views of text; byte-exact edits of JSON strings
@@ -43,18 +43,92 @@ Contents. Each section uses only those above it, so the file can be read once fr
 """
 from __future__ import annotations
 
+import os
+import sys
+
+# What follows -c there; the path without "", the working directory, where modules of somebody else could lie.
+_LEAN_START = """\
+import marshal, sys
+sys.path = [place for place in sys.path if place]
+stream = open(int(sys.argv[1]), 'rb')
+code = stream.read()
+stream.close()
+del sys.argv[:2]
+__file__, code = sys.argv[0], marshal.loads(code)
+exec(code)
+"""
+
+
+def _go_on_lean(code: object) -> None:
+    """Replace this process by one that runs the compiled *code* of this file; return when that is not to be had.
+
+    Compiling takes Python some 45 MB, which a process never gives back. The code goes into a file without a name, which
+    nobody else can open. Not needed there: `site`, since this file wants nothing but the standard library.
+    """
+    import marshal
+    try:
+        if hasattr(os, "memfd_create"):
+            stream = open(os.memfd_create("mcpwall", 0), "w+b")
+        else:
+            import tempfile
+            stream = tempfile.TemporaryFile()
+        with stream:
+            stream.write(marshal.dumps(code))       # type: ignore[arg-type]
+            stream.seek(0)
+            number = stream.fileno()
+            if number > 2:                          # else it stands where one of our streams was closed
+                os.set_inheritable(number, True)
+                words = [sys.executable, *_interpreter_flags(), "-S", "-c", _LEAN_START, str(number)]
+                os.execv(sys.executable, [*words, os.path.abspath(sys.argv[0]), *sys.argv[1:]])
+    except Exception:           # whatever it was: not to be lean costs memory, and nothing else
+        return
+
+
+def _interpreter_flags() -> list[str]:
+    """The options this interpreter was started with, such as -I."""
+    if hasattr(sys, "orig_argv"):
+        return [word for word in sys.orig_argv[1:-len(sys.argv)] if word != "--"]
+    import subprocess           # Python 3.9
+    return subprocess._args_from_interpreter_flags()    # type: ignore[attr-defined,no-any-return]
+
+
+if __name__ == "__main__" and os.name == "posix" and "--" in sys.argv and sys._getframe().f_back is None:
+    _go_on_lean(sys._getframe().f_code)     # a relay that runs as a script, and not yet lean
+
 import binascii
+import gc
 import json
 import math
-import os
 import re
-import sys
 import threading
 import time
+from collections import namedtuple
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
-from typing import Any, Callable, Iterable, Iterator, Mapping, NamedTuple, Sequence, Tuple
 
 __version__ = "0.1.0"
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any, NamedTuple
+else:                   # importing typing, and what its NamedTuple does for each class, would take a start 7 ms
+    Any = object
+
+    class _MakesTuples(type):
+        """Makes `class X(NamedTuple)` the tuple whose fields are annotated there, with its defaults and methods."""
+
+        def __new__(cls, name, bases, space):
+            if not bases:
+                return type.__new__(cls, name, bases, space)
+            fields = space.pop("__annotations__")
+            defaults = [space.pop(field) for field in fields if field in space]
+            made = namedtuple(name, fields, defaults=defaults)
+            for key, value in space.items():
+                setattr(made, key, value)
+            return made
+
+    class NamedTuple(metaclass=_MakesTuples):
+        pass
 
 # ---------------------------------------------------------------------------
 # 2. Errors, budgets, late regexes
@@ -533,20 +607,31 @@ _VIEW_ODD = (
     "\u2024\u2025\u2071\u207f\u2090-\u209c\u2100-\u2102\u2106-\u2115\u2118-\u2121\u2124-\u214f\u2160-\u2188"
     "\u249c-\u24e9\ua730\ua731\ufb00-\ufb06\ufe50-\ufe6b\uff02-\uff05\uff07\uff0a\uff0b\uff0d-\uff19\uff1c-\uff1e\uff20-\uff5d")
 _VIEW_SAME = re.sub("[\0-~ıə]", "", _VIEW_SAME_LETTERS)
-_VIEW_ALIKE = re.sub("[\0-~ıə]", "", _VIEW_SAME_LETTERS + _VIEW_ALIKE_LETTERS)
+# (those that are odd anyway are not repeated here)
+_VIEW_ALIKE = re.sub("[\0-~ıə\u0250-\u02b8\u1d00-\u1dbf\u13a0-\u13f5\ua4d0-\ua4ff\ua730\ua731]", "",
+                     _VIEW_SAME_LETTERS + _VIEW_ALIKE_LETTERS)
 _VIEW_ODD_ASTRAL = f"{_VIEW_HIDDEN_ASTRAL}\U0001d400-\U0001d7ff\U0001f110-\U0001f189\U0001fbf0-\U0001fbf9"
 _view_odd = lazy_regex(f"[{_VIEW_ODD}{_VIEW_ALIKE}]")
 _view_odd_astral = lazy_regex(f"[{_VIEW_ODD_ASTRAL}]")
-# Where a plain view begins: an odd character, or a look-alike beside ASCII or in a word of nothing else. (Words of
-# Cyrillic or Greek alone are what they are, and there are whole books of them.)
-_VIEW_BEGIN = (
-    f"[{_VIEW_ODD}{_VIEW_ODD_ASTRAL}]|[{_VIEW_ALIKE}](?:(?=[A-Za-z0-9_])|(?<=[A-Za-z0-9_].)|(?<!\\w.)(?<=[{_VIEW_SAME}])"
-    f"[{_VIEW_SAME}]{{2,}}(?!\\w))|"
-    + "|".join(f"{char}(?<=[A-Za-z\u00c0-\u05ff{more}].)" for char, more in _VIEW_JOINERS.items()))
-_view_begin = lazy_regex(_VIEW_BEGIN)
+
+
+def _view_beginning(more: str = "") -> lazy_regex:
+    """Where a plain view begins: an odd character (or one of *more*), or a look-alike beside ASCII or in a word of nothing
+    else. (Words of Cyrillic or Greek alone are what they are, and there are whole books of them.)
+
+    One class first, and behind it what is beside its characters: that is the quickest way through a long text.
+    """
+    odd, joiners = more + _VIEW_ODD + _VIEW_ODD_ASTRAL, "".join(_VIEW_JOINERS)
+    joined = "|".join(f"(?<=[A-Za-z\u00c0-\u05ff{others}]{char})" for char, others in _VIEW_JOINERS.items())
+    return lazy_regex(f"[{odd}{_VIEW_ALIKE}{joiners}](?:(?<![{_VIEW_ALIKE}])(?:(?<=[{odd}])|{joined})"
+                      "|(?<![" + joiners + "])(?:(?=[A-Za-z0-9_])|(?<=[A-Za-z0-9_].)"
+                      f"|(?<!\\w.)(?<=[{_VIEW_SAME}])[{_VIEW_SAME}]{{2,}}(?!\\w)))")
+
+
+_view_begin = _view_beginning()
 # In a text that has a plain view, these begin a word to fold as well: blanks, signs and kana that NFKC changes.
-_view_begin_more = lazy_regex("[\u1100-\u11ff\u00a0\u00b2\u00b3\u00b9\u2002-\u200a\u2026\u202f\u205f\u2122\u3000\uff00-\uffef]|"
-                              + _VIEW_BEGIN)
+_view_begin_more = _view_beginning(
+    "\u1100-\u11ff\u00a0\u00b2\u00b3\u00b9\u2002-\u200a\u2026\u202f\u205f\u2122\u3000\uff00-\uffef")
 # A word with all that is attached to it, in parts of 100 characters: normalising long runs can take quadratic time
 _view_word_before = lazy_regex(r"[\w<=>\x80-\U0010ffff]*\Z")
 _view_word_after = lazy_regex(r"[\w<=>\x80-\U0010ffff]*")
@@ -605,12 +690,15 @@ def _view_fold_run(run: str) -> str:
     return text if text.isascii() else _view_marks.sub("", _view_word.sub(_view_fold_word, text))
 
 
+_VIEW_TAGS = {0xE0000 + code: code for code in range(0x20, 0x7F)}
+_VIEW_SELECTORS = {**{0xFE00 + code: code for code in range(16)}, **{0xE0100 - 16 + code: code for code in range(16, 256)}}
+
+
 def _view_read_hidden(run: str) -> str:
     """Tag characters stand for ASCII; a run of variation selectors can carry bytes."""
     if run[0] >= "\U000e0020" and run[0] < "\U000e0100":
-        return "".join(chr(ord(char) - 0xE0000) for char in run)
-    codes = [ord(char) for char in run]
-    return bytes(code & 15 if code < 0xFE10 else code - 0xE0100 + 16 for code in codes).decode("utf-8", "replace")
+        return run.translate(_VIEW_TAGS)
+    return run.translate(_VIEW_SELECTORS).encode("latin-1").decode("utf-8", "replace")
 
 
 # Only what yields a character that shows, a blank or NUL: `%08x` and `%02d` are formats
@@ -654,40 +742,68 @@ def _view_character(code: int, piece: str) -> str:
 
 
 _VIEW_TOKEN_RUN = b"a" * _VIEW_TOKEN_MIN
-_VIEW_HEX_STARTS = "0234567cdefCDEF"
+_VIEW_HEX_STARTS = frozenset("0234567cdefCDEF")
 _VIEW_TOKEN_MAP = bytes(97 if chr(code).isalnum() or code in b"+/-_" else 32 for code in _VIEW_ASCII) + b" " * 128
+_view_token = lazy_regex("[A-Za-z0-9+/_-]*")
 _VIEW_CONTROLS = bytes({*range(32), 127}.difference(b"\t\n\r"))
-_view_hex_text = lazy_regex(r"(?:0x)?((?:[2-7][0-9A-Fa-f]|0[9AaDd]|[c-fC-F][0-9A-Fa-f](?:[89ABab][0-9A-Fa-f])+)+)\Z")
+_VIEW_WIDTHS = (64, 76)      # of lines of wrapped base64
+_VIEW_HEX = "(?:[2-7][0-9A-Fa-f]|0[9AaDd]|[c-fC-F][0-9A-Fa-f](?:[89ABab][0-9A-Fa-f])+)"
+_view_hex_start = lazy_regex(rf"(?:0x)?{_VIEW_HEX}{{2}}")         # of text: no text of that length has fewer characters
+_view_hex_step = lazy_regex(rf"(?:\A|/)(?:0x)?{_VIEW_HEX}{{2}}")
+_VIEW_PLAIN = bytes((*b"\t\n\r", *range(0x20, 0x80)))
+_view_hex_text = lazy_regex(rb"(?:[\t\n\r\x20-\x7f]|[\xc0-\xff][\x80-\xbf]+)+\Z")
 
 
-def _view_encoded(text: str) -> Iterator[tuple[int, int, str]]:
-    """(start, end, what it says) of each run of base64 or hex that holds text, in order, without the padding."""
-    marks = text.encode("latin-1", "replace").translate(_VIEW_TOKEN_MAP)     # `a` for each character of a token
+_MAX_RUNS = 50_000          # so many are kept at once; a text with more is gone through once for each use
+
+
+def token_runs(text: str) -> Sequence[tuple[int, int]] | None:
+    """(start, end) of each long run of characters that tokens, base64 and hex are made of, in order; None when there are
+    more than _MAX_RUNS. What `needs_views` and `SecretScanner.may_match` look at, so that it is looked for once."""
+    runs = [run for run, _ in zip(all_token_runs(text), range(_MAX_RUNS + 1))]
+    return runs if len(runs) <= _MAX_RUNS else None
+
+
+def all_token_runs(text: str) -> Iterator[tuple[int, int]]:
+    """The same, however many there are."""
+    # `a` for each such character; ASCII is the quicker to encode
+    marks = (text.encode() if text.isascii() else text.encode("latin-1", "replace")).translate(_VIEW_TOKEN_MAP)
     start = marks.find(_VIEW_TOKEN_RUN)
     if start >= 0:
         marks += b" "
     while start >= 0:
         end = marks.find(b" ", start)
-        token = text[start:end]
-        if token[0] in _VIEW_HEX_STARTS or not (token.islower() or token.isupper()):     # most words and paths end here
-            lines = _view_token_lines(text, marks, start, end)
-            end = lines[-1][1]
-            said = _view_decode_token("".join([text[first:last] for first, last in lines])) if len(lines) > 1 else None
-            if said is not None:
-                yield start, end, said
-            else:
-                for first, last in lines:
-                    yield from _view_read_token(text[first:last], first)
+        yield start, end
         start = marks.find(_VIEW_TOKEN_RUN, end)
 
 
-def _view_token_lines(text: str, marks: bytes, start: int, end: int) -> list[tuple[int, int]]:
+def _view_encoded(text: str, runs: Iterable[tuple[int, int]] | None = None) -> Iterator[tuple[int, int, str]]:
+    """(start, end, what it says) of each run of base64 or hex that holds text, in order, without the padding."""
+    done = 0
+    for start, end in all_token_runs(text) if runs is None else runs:
+        token = text[start:end]
+        # most words, paths and checksums end here: they have letters of one case, and are no hex of text
+        if (token == token.lower()) == (token == token.upper()) or token[0] in _VIEW_HEX_STARTS and (
+                _view_hex_start.match(token) or end - start in _VIEW_WIDTHS or "/" in token and _view_hex_step.search(token)):
+            if start < done:
+                continue                # a line of what was read
+            lines = _view_token_lines(text, start, end)
+            done = lines[-1][1]
+            said = _view_decode_token("".join([text[first:last] for first, last in lines])) if len(lines) > 1 else None
+            if said is not None:
+                yield start, done, said
+            else:
+                for first, last in lines:
+                    yield from _view_read_token(text[first:last], first)
+
+
+def _view_token_lines(text: str, start: int, end: int) -> list[tuple[int, int]]:
     """A run, with the lines that follow it where it is wrapped as in mail (76 characters) or PEM (64)."""
     lines = [(start, end)]
     width = end - start
-    while end - start == width and width in (64, 76) and text.startswith(("\n", "\r\n"), end):
+    while end - start == width and width in _VIEW_WIDTHS and text.startswith(("\n", "\r\n"), end):
         start = text.index("\n", end) + 1
-        end = marks.find(b" ", start)
+        end = _view_token.match(text, start).end()
         if start < end <= start + width:
             lines.append((start, end))
     return lines
@@ -709,10 +825,13 @@ def _view_decode_token(token: str) -> str | None:
     """What a run of token characters says when it is hex or base64 of text, else None."""
     if len(token) < _VIEW_TOKEN_MIN:
         return None
-    if token[0] in _VIEW_HEX_STARTS and len(token) % 2 == 0:
-        found = _view_hex_text.match(token)
-        if found:
-            return _view_as_text(binascii.unhexlify(found[1]))
+    if token[0] in _VIEW_HEX_STARTS and len(token) % 2 == 0 and _view_hex_start.match(token):
+        try:
+            data = binascii.unhexlify(token[2:] if token[1] == "x" else token)
+        except ValueError:
+            data = b""
+        if data and (not data.translate(None, _VIEW_PLAIN) or _view_hex_text.match(data)):
+            return _view_as_text(data)
     if token.islower() or token.isupper() or token.isdigit():       # words, constants, numbers: text gives both cases
         return None
     if "-" in token or "_" in token:
@@ -867,15 +986,18 @@ def raw_span(view: View, start: int, end: int) -> tuple[int, int]:
     return start, end
 
 
-def needs_views(text: str) -> bool:
-    """False only when `views` of *text*, and of each part between NULs in it, would be the raw view alone."""
+def needs_views(text: str, runs: Sequence[tuple[int, int]] | None = None) -> bool:
+    """False only when `views` of *text*, and of each part between NULs in it, would be the raw view alone.
+
+    *runs* is `token_runs(text)`, where the caller has it.
+    """
     if "%" in text and _view_percent.search(text) or "\\" in text and _view_backslash_test.search(text):
         return True
-    if _view_is_odd(text):
+    if not text.isascii() and _view_is_odd(text):
         return True
     if "&" in text and any(_view_read_entity(piece) != piece for piece in set(_view_entity.findall(text))):
         return True
-    return next(_view_encoded(text), None) is not None
+    return (runs is None or bool(runs)) and next(_view_encoded(text, runs), None) is not None
 
 
 def canonical_text(text: str) -> str:
@@ -883,15 +1005,31 @@ def canonical_text(text: str) -> str:
     return " ".join((text if text.isascii() else _view_invisible.sub("", text)).casefold().split())
 
 
-_json_escape = lazy_regex(r"(\\(?:[^u]|u[dD][89abAB]..\\u[dD][c-fC-F]..|u....))")
+_json_pair = lazy_regex(r"(\\u[dD][89abAB]..)\\(?=u[dD])")
 
 
-def _json_characters(literal: str, count: int) -> _ViewPieces:
-    """The inside of a JSON string cut at its first *count* escapes; any one character stands for what each reads as."""
-    pieces = _json_escape.split(literal, count)
-    readings = pieces[:]
-    readings[1::2] = "?" * (len(pieces) // 2)
-    return pieces, readings
+def _json_offsets(literal: str) -> Callable[[int], int]:
+    """The function from a place in the text that *literal*, the inside of a JSON string, stands for to that in it."""
+    from bisect import bisect_right
+    from itertools import accumulate
+    masked = literal.replace("\\\\", "\\\0")         # of the same length, with one backslash for each escape
+    if "\\ud" in masked or "\\uD" in masked:
+        masked = _json_pair.sub("\\1\0", masked)       # one character, two escapes
+    parts = masked.split("\\")                       # text; then what an escape begins with, and text
+    raw_ends = [size + place for place, size in enumerate(accumulate(map(len, parts)))]     # where the next escape begins
+    lengths = [*map(len, parts)]
+    if "\\u" in masked:
+        for place, part in enumerate(parts):
+            if part[:1] == "u" and place:
+                lengths[place] = max(0, lengths[place] - (10 if part[5:6] == "\0" else 4))
+    ends = [*accumulate(lengths)]
+
+    def raw(offset: int) -> int:
+        place = bisect_right(ends, offset)
+        if place and offset == ends[place - 1]:
+            return raw_ends[place - 1]
+        return raw_ends[place] - ends[place] + offset if place < len(ends) else len(literal)
+    return raw
 
 
 def edit_json_strings(raw: str, edits: Mapping[int, Sequence[tuple[int, int, str]]]) -> str:
@@ -920,14 +1058,16 @@ def edit_json_strings(raw: str, edits: Mapping[int, Sequence[tuple[int, int, str
 
 
 def _edit_literal(literal: str, changes: Sequence[tuple[int, int, str]]) -> str:
-    count = changes[-1][1] + 1 if changes else 1        # no more escapes than that can stand before the last change
-    cut = _ViewCut(lambda text, _: _json_characters(text, count), literal)
+    raw = _json_offsets(literal[:12 * (changes[-1][1] + 1)] if changes else "")     # no character takes more than 12
     kept: list[str] = []
+    literals: dict[str, str] = {}
     done = 0
     for start, end, replacement in changes:
-        first, last = cut.back(start, end)
-        kept += (literal[done:first], json.dumps(replacement, ensure_ascii=False)[1:-1])
-        done = last
+        if replacement not in literals:
+            literals[replacement] = json.dumps(replacement, ensure_ascii=False)[1:-1]
+        first = raw(start)
+        kept += (literal[done:first], literals[replacement])
+        done = raw(end) if end > start else first
     return "".join(kept) + literal[done:]
 
 
@@ -1182,12 +1322,13 @@ MAX_YAML_POINTERS = 5_000_000  # characters of all JSON Pointers that `yaml_line
 
 _yaml_bad_character = lazy_regex(  # controls, what some readers take for line ends, byte order marks
     r"[^\t\n\x20-\x7e\xa0-\u2027\u202a-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
+_yaml_simple_key = lazy_regex(r"([A-Za-z_][\w.-]*):(?= |\Z)")
+_yaml_simple_value = lazy_regex(r' +(?:([A-Za-z_/~][\w./~*$-]*)|"([^"\\]*)") *\Z')
 _yaml_plain_end = lazy_regex(r":(?=[ \t]|\Z)|[ \t]#")                     # where unquoted text ends
 _yaml_flow_plain_end = lazy_regex(r":(?=[ \t,\[\]{}]|\Z)|[ \t]#|[,\[\]{}]")  # … inside brackets
 _yaml_double_text = lazy_regex(r'[^"\\]*')
 _yaml_single_text = lazy_regex("[^']*")
 _yaml_block_header = lazy_regex(r"[|>]([-+]?)([1-9]?)([-+]?)(?= |\Z)")
-_yaml_spaces = lazy_regex(" *")
 _yaml_number = lazy_regex(r"(?P<int>[-+]?[0-9]+)|0o(?P<oct>[0-7]+)|0x(?P<hex>[0-9a-fA-F]+)"
                           r"|[-+]?(?:\.[0-9]+|[0-9]+(?:\.[0-9]*)?)(?:[eE][-+]?[0-9]+)?"
                           r"|[-+]?(?P<inf>\.(?:inf|Inf|INF))|(?P<nan>\.(?:nan|NaN|NAN))")
@@ -1215,7 +1356,7 @@ def parse_yaml(text: str, file: str = "policy") -> Any:
     >>> parse_yaml("rules:\\n- name: no-keys\\n  tool: [read_*, 'get *']")
     {'rules': [{'name': 'no-keys', 'tool': ['read_*', 'get *']}]}
     """
-    return yaml_lines(text, file)[0]
+    return _YamlReader(text, file, -1).document()
 
 
 def yaml_lines(text: str, file: str = "policy") -> tuple[Any, dict[str, int]]:
@@ -1234,7 +1375,7 @@ class _YamlReader:
     more. *at* is the JSON Pointer of a value.
     """
 
-    def __init__(self, text: str, file: str) -> None:
+    def __init__(self, text: str, file: str, pointer_room: int = MAX_YAML_POINTERS) -> None:
         text = (text[1:] if text.startswith("\ufeff") else text).replace("\r\n", "\n")
         self.file = file
         self.lines = text.split("\n")
@@ -1243,7 +1384,7 @@ class _YamlReader:
             self.lines.pop()
         self.row = self.col = self.depth = 0
         self.where: dict[str, int] = {}
-        self.pointer_room = MAX_YAML_POINTERS
+        self.pointer_room = pointer_room    # when it is below 0, nothing is noted in `where`
         bad = _yaml_bad_character.search(text)
         if bad:
             before, code = text[:bad.start()], f"{ord(bad.group()):04X}"
@@ -1261,18 +1402,19 @@ class _YamlReader:
         """The line; `col` is then at its next character that is no space, or at its end."""
         line = self.lines[self.row]
         if line[self.col:self.col + 1] == " ":
-            self.col = _yaml_spaces.match(line, self.col).end()
+            self.col = len(line) - len(line[self.col:].lstrip(" "))
         return line
 
     def to_content(self) -> None:
         """Go to the next line, from `row` on, that is not blank and no comment; `col` is its indentation."""
         for row in range(self.row, len(self.lines)):
-            content = self.lines[row].lstrip(" ")
+            line = self.lines[row]
+            content = line.lstrip(" ")
             if content and content[0] != "#":
-                self.row, self.col = row, len(self.lines[row]) - len(content)
+                self.row, self.col = row, len(line) - len(content)
                 if content[0] == "\t":
                     raise self.fault("tabs are not supported as indentation: write spaces")
-                if self.is_marker(row):
+                if not self.col and self.is_marker(row):
                     self.col = -1
                 return
         self.row, self.col = len(self.lines), -1
@@ -1312,7 +1454,8 @@ class _YamlReader:
         """The pointer of the value at *step* below *at*, its line noted; "" when no room is left."""
         if self.pointer_room < 0:
             return ""
-        at = f"{at}/{step}" if isinstance(step, int) else at + pointer((step,))
+        is_plain = isinstance(step, int) or "/" not in step and "~" not in step
+        at = f"{at}/{step}" if is_plain else at + pointer((step,))
         self.pointer_room -= len(at)
         self.where[at] = row + 1
         return at
@@ -1346,6 +1489,14 @@ class _YamlReader:
 
     def after_indicator(self, parent: int, at: str, is_item: bool) -> Any:
         """The value after `key:` or `-`, on this line or below it."""
+        simple = None if is_item else _yaml_simple_value.match(self.lines[self.row], self.col)
+        if simple:              # what most values are, so that they are read quickly
+            row, col = self.row, self.col
+            self.row += 1
+            self.to_content()
+            if self.col <= parent:
+                return _yaml_plain(simple[1], self) if simple[1] else simple[2]
+            self.row, self.col = row, col       # it goes on in the next line
         line = self.skip_spaces()
         if self.col < len(line) and line[self.col] != "#":
             if is_item:
@@ -1431,6 +1582,10 @@ class _YamlReader:
         After a key, `col` is at its colon; after anything else it is at the next content, on another line.
         """
         line, start, row = self.lines[self.row], self.col, self.row
+        simple = _yaml_simple_key.match(line, start)
+        if simple:              # what most keys are, so that they are read quickly
+            self.col = simple.end(1)
+            return _yaml_plain(simple[1], self), True
         if line[start] in "|>":
             return self.block_text(parent), False
         if line[start] not in "\"'[{":
@@ -1438,7 +1593,7 @@ class _YamlReader:
             if line[end:end + 1] == ":":
                 self.col = end
                 return _yaml_plain(self.piece(row, start, end), self), True
-            return self.plain(parent, False), False
+            return self.plain(parent, end, False), False
         value = self.flow_node(parent, at)
         end = self.col
         line = self.skip_spaces()
@@ -1451,17 +1606,19 @@ class _YamlReader:
     def plain_end(self, line: str, start: int, in_flow: bool) -> int:
         """Where the unquoted text that starts here ends on its line. Refuses what cannot start one."""
         first, second = line[start], line[start + 1:start + 2]
-        if first in _YAML_NOT_PLAIN:
+        if first.isalnum():
+            pass
+        elif first in _YAML_NOT_PLAIN:
             raise self.fault(f"{_YAML_NOT_PLAIN[first]}; text that starts with {first} must be quoted")
-        if first == "\t":
+        elif first == "\t":
             raise self.fault(_YAML_TAB)
-        if first == "?" and (in_flow or second in ("", " ", "\t")):
+        elif first == "?" and (in_flow or second in ("", " ", "\t")):
             raise self.fault("`? ` keys are not supported: write `key: value`; quote text that starts with ?")
-        if first in "-:" and (second in ("", " ", "\t") or in_flow and (first == ":" or second in ",[]{}")):
+        elif first in "-:" and (second in ("", " ", "\t") or in_flow and (first == ":" or second in ",[]{}")):
             raise self.fault(f"a lone {first} is not supported: quote text that starts with {first}")
         found = (_yaml_flow_plain_end if in_flow else _yaml_plain_end).search(line, start)
         end = found.start() if found else len(line)
-        if line[end:end + 1] == ":" and line[end + 1:end + 2] in tuple(",[]{}"):
+        if in_flow and line[end:end + 1] == ":" and line[end + 1:end + 2] in (",", "[", "]", "{", "}"):
             raise self.fault("a space is missing after the colon: write one", col=end)
         return int(end)
 
@@ -1472,9 +1629,9 @@ class _YamlReader:
             raise self.fault(_YAML_TAB, row, start + text.index("\t"))
         return text
 
-    def plain(self, parent: int, in_flow: bool) -> Any:
-        """The value of the unquoted text that starts here, with the lines it goes on over."""
-        row, end = self.row, self.plain_end(self.lines[self.row], self.col, in_flow)
+    def plain(self, parent: int, end: int, in_flow: bool) -> Any:
+        """The value of the unquoted text that starts here, up to *end* and with the lines it goes on over."""
+        row = self.row
         pieces = [self.piece(row, self.col, end)]
         ends = _yaml_flow_plain_end if in_flow else _yaml_plain_end
         while end == len(self.lines[row]):
@@ -1638,7 +1795,9 @@ class _YamlReader:
         first = self.lines[self.row][self.col]
         if first in "[{":
             return self.flow(parent, at)
-        return self.quoted(parent) if first in "\"'" else self.plain(parent, True)
+        if first in "\"'":
+            return self.quoted(parent)
+        return self.plain(parent, self.plain_end(self.lines[self.row], self.col, True), True)
 
     def flow_content(self, parent: int, start: tuple[int, int]) -> str:
         """The next character that means something inside the brackets opened at *start*; `col` is at it."""
@@ -1794,13 +1953,27 @@ _WORD_CHARS = frozenset("0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ_abcdefghijklmnopqr
 _Ranges = tuple[tuple[int, int], ...]   # (first, last) code points, sorted, disjoint
 
 # The tree of a pattern. Groups leave no trace in it: back references are refused, so what they hold is no matter.
-_Lit = NamedTuple("_Lit", [("text", str)])          # these characters, one after another
-_Set = NamedTuple("_Set", [("ranges", _Ranges)])    # one character out of these ranges
-_Cat = NamedTuple("_Cat", [("parts", tuple[Any, ...])])     # all parts, one after another
-_Alt = NamedTuple("_Alt", [("parts", tuple[Any, ...])])     # one of the parts, earlier ones preferred
-_Rep = NamedTuple("_Rep", [("body", Any), ("least", int), ("most", int), ("lazy", bool), ("source", str)])
-_At = NamedTuple("_At", [("what", str)])            # an assertion about a place: ^ $ b B
-_Look = NamedTuple("_Look", [("ahead", bool), ("negate", bool), ("body", Any), ("index", int)])
+class _Lit(NamedTuple):     # these characters, one after another
+    text: str
+class _Set(NamedTuple):     # one character out of these ranges
+    ranges: _Ranges
+class _Cat(NamedTuple):     # all parts, one after another
+    parts: tuple[Any, ...]
+class _Alt(NamedTuple):     # one of the parts, earlier ones preferred
+    parts: tuple[Any, ...]
+class _Rep(NamedTuple):
+    body: Any
+    least: int
+    most: int
+    lazy: bool
+    source: str
+class _At(NamedTuple):      # an assertion about a place: ^ $ b B
+    what: str
+class _Look(NamedTuple):
+    ahead: bool
+    negate: bool
+    body: Any
+    index: int          # type: ignore[assignment]
 _VOID = _Cat(())
 
 
@@ -2363,10 +2536,10 @@ def _literals(node: Any) -> frozenset[str] | None:
 
 def _better(one: frozenset[str] | None, other: frozenset[str] | None) -> frozenset[str] | None:
     """The set that more texts do not contain; sets with a string under two characters are of no use."""
-    def score(strings: frozenset[str] | None) -> float:
-        least = min(map(len, strings)) if strings else 0
-        return min(least, 8) - len(strings or ()) / 8 if least >= 2 else -9
-    return max(one, other, key=score) if max(score(one), score(other)) > -9 else None
+    sets = [strings for strings in (one, other) if strings and min(map(len, strings)) >= 2]
+    if len(sets) < 2:
+        return sets[0] if sets else None
+    return max(sets, key=lambda strings: min(min(map(len, strings)), 8) - len(strings) / 8)
 
 
 def _literal_sets(node: Any) -> tuple[frozenset[str] | None, frozenset[str] | None]:
@@ -2375,7 +2548,8 @@ def _literal_sets(node: Any) -> tuple[frozenset[str] | None, frozenset[str] | No
     if kind is _Lit:
         return (frozenset((node.text.lower(),)), None) if node.text.isascii() else (None, None)
     if kind is _Set:
-        if sum([last - first + 1 for first, last in node.ranges]) > 6 or not node.ranges or node.ranges[-1][1] > 127:
+        if not node.ranges or node.ranges[-1][1] > 127 or node.ranges[0][1] - node.ranges[0][0] > 5 \
+                or sum([last - first + 1 for first, last in node.ranges]) > 6:
             return None, None
         chars = {chr(code).lower() for first, last in node.ranges for code in range(first, last + 1)}
         return (frozenset(chars), None) if len(chars) <= 3 else (None, None)
@@ -2408,7 +2582,9 @@ def _literal_chain(parts: Iterable[Any]) -> tuple[frozenset[str] | None, frozens
             run = frozenset([head + tail for head in run for tail in exact])
             continue
         whole = False
-        best = _better(_better(best, run), inner)
+        for strings in (run, inner):
+            if strings and "" not in strings:
+                best = _better(best, strings)
         run = exact or frozenset(("",))
     return (run, None) if whole else (None, _better(best, run))
 
@@ -3086,6 +3262,7 @@ def _name_pieces(segments: Sequence[list[Any]], parser: _GlobParser) -> list[lis
     return []
 
 
+@lru_cache(maxsize=1000)        # the rules of a policy name few methods and tools, but name them often
 def compile_glob(pattern: str, what: str = "name") -> Glob:
     """The glob *pattern*: `*`, `?`, `[a-z]`, `[!a]`, `{a,b}`, `\\` and, as a whole segment, `**`; case counts.
 
@@ -3330,7 +3507,7 @@ class DiskLooks:
 # -- spellings
 
 # An ordinary path has one reading, and is not asked further.
-_PATH_ODD = re.compile(r"[%~$\\:#\"'`<\x00-\x1f]|^\s|\s$|^//")
+_PATH_ODD = lazy_regex(r"[%~$\\:#\"'`<\x00-\x1f]|^\s|\s$|^//")
 _PATH_EDGES = " \t\r\n\v\f\0"
 _PATH_ENCODED = lazy_regex(rb"(?:%[0-9a-fA-F]{2})+")
 _PATH_VARIABLE = lazy_regex(r"\$\{(?:env:)?([A-Za-z_]\w*)(?:[:?+=-][^{}$]*)?\}|\$(?:env:)?([A-Za-z_]\w*)"
@@ -3340,9 +3517,9 @@ _PATH_URI = lazy_regex(r"(?:(?:view-source|jar|url|vscode|vscode-insiders|cursor
                        r"(?:file|filesystem|localfile|local|fs)(?::|/(?=/))", re.IGNORECASE)
 _PATH_LINE = lazy_regex(r"(?<=[^:/\\]):\d{1,9}(?:[:-]\d{1,9})?\Z|#L\d{1,9}(?:-L?\d{1,9})?\Z")
 _PATH_IN = lazy_regex(r"(?![./~\\])[\w.@^~{}/+-]{1,256}:(?!//)(?=.)")    # HEAD:.env, container:/root, host:~/x
-_PATH_DRIVE = re.compile(r"[A-Za-z]:(?=/|\Z)")
+_PATH_DRIVE = lazy_regex(r"[A-Za-z]:(?=/|\Z)")
 # Names the system has for what also has a plain name: WSL and Cygwin drives, macOS firmlinks, other views of `/`.
-_PATH_ALIAS = re.compile(
+_PATH_ALIAS = lazy_regex(
     r"/proc/(?:self|thread-self|\d+)(?:/task/\d+)?/(root|cwd)(?=/|\Z)|/(private)(?=/(?:etc|var|tmp)(?:/|\Z))"
     r"|/System/Volumes/(Data)(?=/|\Z)"
     r"|/(?:mnt/|cygdrive/)?([A-Za-z])(?=/(?:Users|Windows|ProgramData|Documents and Settings)(?:/|\Z))"
@@ -3687,16 +3864,16 @@ def looks_like_path(value: str, key: str | None) -> bool:
 # -- path globs
 
 _PATH_SPECIAL = frozenset("*?[]\\{}")
-_PATH_WILD = re.compile(r"[*?\[\]\\{}]")
-_PATH_SIMPLE = re.compile(r"([^{}\\$]*)\{([^{}\\]*,[^{}\\]*)\}([^{}]*)\Z")
-_PATH_SET = re.compile(r"\[[^\]]*\]")
+_PATH_WILD = lazy_regex(r"[*?\[\]\\{}]")
+_PATH_SIMPLE = lazy_regex(r"([^{}\\$]*)\{([^{}\\]*,[^{}\\]*)\}([^{}]*)\Z")
+_PATH_SET = lazy_regex(r"\[[^\]]*\]")
 _PATH_ANCHORS = (("~*/", "~*"), ("~/", "~"), ("${HOME}/", "~"), ("${PROJECT_DIR}/", "project"), ("/", ""))
 _PATH_HOMES = lazy_regex(
     r"/(?:(?:host|hostfs|rootfs|var|mnt)/)?root(?=/|\Z)"
     r"|(?:/(?:usr|var|export|host|hostfs|rootfs|mnt))?/(?:home|Users)/[^/]+|/Volumes/[^/]+/Users/[^/]+"
     r"|[A-Za-z]:/(?:Users|Documents and Settings)/[^/]+", re.IGNORECASE)
 # Components of a glob; a slash inside braces does not part them (braces nested deeper than two end among `_others`).
-_PATH_PARTS = re.compile(r"(?:[^/{]|\{(?:[^{}]|\{[^{}]*\})*\})+")
+_PATH_PARTS = lazy_regex(r"(?:[^/{]|\{(?:[^{}]|\{[^{}]*\})*\})+")
 _PATH_COMMON = frozenset("config data default library home users etc local roaming appdata application support "
                          ".config .local share user var lib windows microsoft proc run".split())
 _NO_HITS: Mapping[str, str] = {}
@@ -7276,24 +7453,41 @@ class _Shape(NamedTuple):
     literal: int            # length of its literal start
 
 
+# A shape whose first piece, with the literal before it, is a run: most are, and need not be taken apart before they are met
+_plain_shape = lazy_regex(r"([\w-]{3}[\w-]*)(?:\{\w(\d+)|(?<=UUID)\Z)")
+
+
 class _Shapes:
     """The shapes of all kinds of tokens, by what one can see of a run of token characters at a glance."""
 
     def __init__(self) -> None:
-        self.starts: dict[str, list[_Shape]] = {}       # the first three characters of the run
+        self.starts: dict[str, list[tuple[str, str]]] = {}      # the first three characters of the run: (kind, shape)
         self.leads: dict[str, list[_Shape]] = {}        # the three characters before it
-        self.lengths: dict[int, list[_Shape]] = {}      # its length
+        self.lengths: dict[int, tuple[str, list[_Shape]]] = {}  # its length: (what all have in it or behind it, shapes)
         self.others: dict[str, list[_Shape]] = {}       # the character before it
+        self._made: dict[str, list[_Shape]] = {}
         for kind, shapes, _ in _kind_rows():
             for shape in shapes:
-                if not shape.startswith("eg:"):
+                plain = _plain_shape.match(shape)
+                if plain and len(plain[1]) + int(plain[2] or _RUN) >= _RUN:
+                    self.starts.setdefault(shape[:3], []).append((kind, shape))
+                elif not shape.startswith("eg:"):
                     self._add(kind, shape)
         heads: dict[str, list[str]] = {}
         for head in sorted(self.starts):
             heads.setdefault(head[0], []).append(re.escape(head[1:]))
         self.inner = lazy_regex("[-_](?=%s)" % "|".join(f"{first}(?:{'|'.join(rest)})" for first, rest in heads.items()))
 
-    def _add(self, kind: str, source: str) -> None:
+    def at(self, head: str) -> list[_Shape]:
+        """The shapes of runs that begin with *head*, one of `starts`."""
+        made = self._made.get(head)
+        if made is None:
+            made = self._made[head] = [self._read(*one)[0] for one in self.starts[head]]
+        return made
+
+    @staticmethod
+    def _read(kind: str, source: str) -> tuple[_Shape, list[tuple[str, int, int]], list[tuple[str, int, int]]]:
+        """(the shape, what stands before its run, its run and the rest), the last two as (character or class, least, most)."""
         parts = _shape_parts(source)
         atoms: list[tuple[str, int, int]] = []          # (character or class of it, least, most)
         for literal, letter, least, most in parts:
@@ -7314,22 +7508,26 @@ class _Shapes:
             least = most = 0            # its other characters may break the run
         elif any(atom[2] == 0 for atom in run[:end]):
             most = 0
-        shape = _Shape(kind, lazy_regex(_shape_regex(source)), back, fixed, least, most, len(parts[0][0]))
+        return _Shape(kind, lazy_regex(_shape_regex(source)), back, fixed, least, most, len(parts[0][0])), before, run
+
+    def _add(self, kind: str, source: str) -> None:
+        shape, before, run = self._read(kind, source)
         head = "".join(atom[0] if len(atom[0]) == 1 else "*" for atom in run)[:3]
         lead = "".join(atom[0] if len(atom[0]) == 1 else "*" for atom in before)[-3:]
         if "*" not in head:
-            self.starts.setdefault(head, []).append(shape)
+            self.starts.setdefault(head, []).append((kind, source))
         elif head[2:] == "*" and "*" not in head[:2] and not before:
-            for char in _RUN_CHARS:
-                if re.match(f"[{_SECRET_CLASSES[parts[0][1]]}]", char):
-                    self.starts.setdefault(head[:2] + char, []).append(shape)
-        elif len(lead) == 3 and "*" not in lead and fixed:
+            for char in re.findall(f"[{_SECRET_CLASSES[run[2][0][1:]]}]", _RUN_CHARS):
+                self.starts.setdefault(head[:2] + char, []).append((kind, source))
+        elif len(lead) == 3 and "*" not in lead and shape.fixed:
             self.leads.setdefault(lead, []).append(shape)
         elif before:
             self.others.setdefault(before[-1][0], []).append(shape)
         else:
-            for length in range(least, most + 1):
-                self.lengths.setdefault(length, []).append(shape)
+            literal = next(atom[0] for atom in run if len(atom[0]) == 1)
+            for length in range(shape.least, shape.most + 1):
+                other, shapes = self.lengths.get(length, (literal, []))
+                self.lengths[length] = (literal if literal == other else "", [*shapes, shape])
 
 
 _RUN_CHARS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
@@ -7647,6 +7845,8 @@ def _user_password(value: str) -> bool:
 
 # -- blocks and URLs ----------------------------------------------------------
 
+_block_word = lazy_regex("P(?:RIVATE KEY|rivate-Lines)")
+_hook_word = lazy_regex("k(?<=hook)")
 _block_start = lazy_regex(r"-{4,5} ?BEGIN [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)? ?-{4,5}|Private-Lines: \d+")
 _block_end = lazy_regex(r"-{4,5} ?END [A-Z0-9 ]{0,40}PRIVATE KEY(?: BLOCK)? ?-{4,5}")
 _block_line = lazy_regex(r"""(?x) (?:\\[nrt]|[\s"'`>\#|*,;+.\-\\]|//|/\*|(?<!\w)[0-9]{1,6}[\t:|→])*
@@ -7700,43 +7900,47 @@ def _url_spans(text: str, low: str) -> Iterator[tuple[str, int, int]]:
         yield "database-url" if known else "url-password", *found.span(2)
 
 
+_azure_word = lazy_regex("~(?<=Q~)")
 _azure_secret = lazy_regex(r"(?<![\w~.-])[A-Za-z0-9_~.-]{3}[0-9]Q~[A-Za-z0-9_~.-]{31,34}(?![\w~.-])")
 _webhook = lazy_regex(
     r"https://(?:(?P<slack>hooks\.slack(?:-gov)?\.com/(?:services|workflows|triggers)/[\w/]{20,200})"
     r"|(?P<discord>(?:(?:ptb|canary)\.)?discord(?:app)?\.com/api/(?:v\d+/)?webhooks/\d{15,20}/[\w-]{60,90})"
     r"|(?P<teams>[\w-]{1,60}\.webhook\.office\.com/[\w@/-]{40,400}))")
-# (what such a text has in it, in lower case; kind; the form: its last group is the secret)
-_GIVEN_FORMS = (
-    ("curl", "basic-auth", lazy_regex(
+# What finds a word of such texts in lower case, by its rarest letters; then (kind, the form: its last group is the secret)
+_GIVEN_FORMS: tuple[tuple[lazy_regex, tuple[tuple[str, lazy_regex], ...]], ...] = (
+    (lazy_regex("sshpass"), (("password", lazy_regex(r"""sshpass[ \t]{1,4}-p[ ]?["']?([^\s"'$\0]{4,200})""")),)),
+    (lazy_regex("url(?<=curl)"), (("basic-auth", lazy_regex(
         r"""curl(?:\.exe)?[ \t](?:[^\n\0]{0,300}?[ \t])?(?:-u|--user|--proxy-user)[ =]?["']?"""
-        r"""[^\s:"'$\0]{1,100}:([^\s"'\0]{4,200})""")),
-    ("sshpass", "password", lazy_regex(r"""sshpass[ \t]{1,4}-p[ ]?["']?([^\s"'$\0]{4,200})""")),
-    ("mysql", "password", lazy_regex(r"""mysql(?:dump|admin|show|import)?[ \t](?:[^\n\0]{0,200}?[ \t])?"""
-        r"""-p["']?([^\s"'$\0]{6,200})""")),
-    ("dentified", "password", lazy_regex(
-        r"""identified\s{1,4}(?:with\s{1,4}\S{1,60}\s{1,4})?(?:by|as)\s{1,4}(?:password\s{1,4})?["']([^"'\n\0]{4,200})""")),
-    ("!aq", "salesforce-token", lazy_regex(r"(?<![a-z0-9])(00d[a-z0-9]{12,15}!aq[\w.]{60,300})")),
-    (":5432:", "password", lazy_regex(r"(?<![^\n\0])[\w.*-]{1,100}:5432:[\w*-]{1,60}:[\w*-]{1,60}:([^\s\0]{6,200})(?![^\n\0])")),
-    ("sig=", "azure-key", lazy_regex(r"[?&]sig=([a-z0-9%+/]{40,90}={0,2})")),
-    ("azurewebsites.net/", "azure-key", lazy_regex(r"""azurewebsites\.net/[^\s"'\0]{0,200}[?&]code=([\w/%-]{40,120}={0,2})""")))
+        r"""[^\s:"'$\0]{1,100}:([^\s"'\0]{4,200})""")),)),
+    (lazy_regex("q(?:l(?<=mysql)|(?<=!aq))"), (
+        ("password", lazy_regex(r"""mysql(?:dump|admin|show|import)?[ \t](?:[^\n\0]{0,200}?[ \t])?"""
+                                r"""-p["']?([^\s"'$\0]{6,200})""")),
+        ("salesforce-token", lazy_regex(r"(?<![a-z0-9])(00d[a-z0-9]{12,15}!aq[\w.]{60,300})")))),
+    (lazy_regex("fied(?<=dentified)"), (("password", lazy_regex(
+        r"""identified\s{1,4}(?:with\s{1,4}\S{1,60}\s{1,4})?(?:by|as)\s{1,4}(?:password\s{1,4})?["']([^"'\n\0]{4,200})""")),)),
+    (lazy_regex("5432:(?<=:5432:)"), (("password", lazy_regex(
+        r"(?<![^\n\0])[\w.*-]{1,100}:5432:[\w*-]{1,60}:[\w*-]{1,60}:([^\s\0]{6,200})(?![^\n\0])")),)),
+    (lazy_regex("g=(?<=sig=)"), (("azure-key", lazy_regex(r"[?&]sig=([a-z0-9%+/]{40,90}={0,2})")),)),
+    (lazy_regex("zurewebsites"), (("azure-key", lazy_regex(
+        r"""azurewebsites\.net/[^\s"'\0]{0,200}[?&]code=([\w/%-]{40,120}={0,2})""")),)))
 
 
 # -- the search ----------------------------------------------------------------
 
-# Names that are rare enough to be looked at wherever they are; not where prose goes on
-_GLOBAL_WORDS = tuple(lazy_regex(word + r"[a-z0-9_\-]{0,40}(?![a-z0-9_\-.]|[ \t]{1,3}[a-z]{1,20}[ \t\n.,;:!?)\0]"
-                                 r"|[.;!?](?:[\n ]|\Z)"
-                                 r"|\Z"
-                                 r"|\\*\"[ \t]{0,3}:[ \t]{0,3}(?:\\*\"[^\"\\\n]{0,5}\\*\"|null|true|false|[0-9]{1,5}[,} \n]))")
-                      for word in ("pass", "pwd", "secret"))
+# Names that are rare enough to be looked at wherever they are, and where that is: not where prose goes on
+_GLOBAL_WORDS = tuple((lazy_regex(word), lazy_regex(
+    word + r"[a-z0-9_\-]{0,40}(?![a-z0-9_\-.]|[ \t]{1,3}[a-z]{1,20}[ \t\n.,;:!?)\0]|[.;!?](?:[\n ]|\Z)|\Z"
+    r"|\\*\"[ \t]{0,3}:[ \t]{0,3}(?:\\*\"[^\"\\\n]{0,5}\\*\"|null|true|false|[0-9]{1,5}[,} \n]))"))
+    for word in ("pass", "pwd", "secret"))
 _NEAR_WORDS = ("key", "token", "auth", "cred", "bearer", "basic", "secret", "pass", "pwd")
-_near_word = lazy_regex("|".join(_NEAR_WORDS))
 _digit = lazy_regex("[0-9]")
 _BEFORE_RUN = frozenset(".:/~$%+\\")
+_INSIDE_VALUE = frozenset("+/.~")
 _BEFORE_VALUE = frozenset("\"'`=: \t>|\0(,\\nrt@&?")
 _colour = lazy_regex(r"\x1b\[[0-9;]{0,20}m")
 _value_left = lazy_regex(r"[A-Za-z0-9+/_.~\-]{0,64}")
 _value_right = lazy_regex(r"[A-Za-z0-9+/=_.~\-]*")
+_BEYOND_RUN = frozenset("+/=.~")
 _in_base64 = lazy_regex("[A-Za-z0-9+/\\s]{48}\\Z")
 _base64_right = lazy_regex("[A-Za-z0-9+/_-]*")
 _hex_id = lazy_regex("(?=[0-9a-f]*[0-9])(?:[0-9a-f]{2}){0,31}?(?:1[0-9a-f]|0[0-8bcef])[0-9a-f]*\\Z")   # of text? no
@@ -7749,19 +7953,40 @@ def _lower(text: str) -> str:
     return (text if text.isascii() else text.replace("\u0130", "i")).lower()
 
 
-class _Search:
-    """One pass over one text: `found` is a list of (kind, start, end)."""
+def _secret_runs(text: str, runs: Iterable[tuple[int, int]]) -> Iterable[tuple[int, int]]:
+    """The long runs of `_RUN_CHARS` among those of base64."""
+    for start, end in runs:
+        token = text[start:end]
+        if "/" in token or "+" in token:
+            first, last = token.find("/"), token.rfind("/")
+            if first < _RUN and last - first <= _RUN and end - start - last <= _RUN:
+                continue                # a path of short steps
+            marks = token.encode().translate(_RUN_MARKS) + b" "
+            last = marks.find(_RUN_NEEDLE)
+            while last >= 0:
+                first, last = last, marks.find(b" ", last)
+                yield start + first, start + last
+                last = marks.find(_RUN_NEEDLE, last)
+        else:
+            yield start, end
 
-    def __init__(self, text: str, budget: Budget | None, first: bool = False) -> None:
+
+class _Search:
+    """One pass over one text: `found` is a list of (kind, start, end). *quiet*: `_is_quiet` said so."""
+
+    def __init__(self, text: str, budget: Budget | None, quiet: bool = False,
+                 runs: Iterable[tuple[int, int]] | None = None) -> None:
         if "\x1b" in text:
-            text = _colour.sub(lambda found: " " * len(found[0]), text)
-        self.text, self.low, self.budget, self.first = text, _lower(text), budget, first
+            text, runs = _colour.sub(lambda found: " " * len(found[0]), text), None
+        self.text, self.low, self.budget = text, _lower(text), budget
         self.found: list[tuple[str, int, int]] = []
         self.encoded: list[tuple[int, int]] = []        # what says something when it is decoded
         self.read_to = self.steps = 0
-        for part in (self._tokens, self._named, self._urls):
-            if not (first and self.found):
-                part()
+        self._tokens(_secret_runs(text, all_token_runs(text) if runs is None else runs))
+        if not quiet:
+            names = [name for word, name in _GLOBAL_WORDS if word.search(self.low)]
+            self._named(names)
+            self._urls(_GIVEN_FORMS if names else _GIVEN_FORMS[1:])     # the first is about a "pass" as well
 
     def _tick(self) -> None:
         self.steps += 1
@@ -7770,62 +7995,68 @@ class _Search:
 
     # -- tokens
 
-    def _tokens(self) -> None:
+    def _tokens(self, runs: Iterable[tuple[int, int]]) -> None:
         """Tokens by their shape, and generated values by the name before them."""
         global _shapes
-        text = self.text
-        marks = text.encode("latin-1", "replace").translate(_RUN_MARKS) + b" "
-        find = marks.find
-        start = find(_RUN_NEEDLE)
-        if start < 0:
-            return
         if _shapes is None:
             _shapes = _Shapes()
-        starts, leads, lengths, others = _shapes.starts, _shapes.leads, _shapes.lengths, _shapes.others
-        covered = valued = 0            # ends of the last token, and of the last value that was judged by its name
+        text, starts, lengths = self.text, _shapes.starts, _shapes.lengths
+        covered = valued = count = 0    # ends of the last token, and of the last value that was judged by its name
         unlike_words = False
-        while start >= 0:
-            end = find(b" ", start)
-            self.steps += 1
-            if not self.steps & 1023 and self.budget is not None:
+        for start, end in runs:
+            count += 1
+            if not count & 1023 and self.budget is not None:
                 self.budget.check()
-            if self.first and self.found:
-                return
-            if start >= covered:
-                shapes: Sequence[_Shape] = starts.get(text[start:start + 3], ())
-                before = text[start - 1] if start else "\0"
-                if before in _BEFORE_RUN:
-                    if before == "\\" and text[start] in "nrt":        # an escaped line end
-                        start += 1
-                        shapes = starts.get(text[start:start + 3], ())
-                    elif start >= valued and before in "+/":            # perhaps these characters belong to it
-                        left = start - len(_value_left.match(text[max(0, start - 64):start][::-1])[0])  # type: ignore[index]
-                        left += text[left - 1:left] == "\\" and text[left] in "nrt"
-                        covered = self._try(starts.get(text[left:left + 3], ()), left, end) or covered
-                    shapes = (*shapes, *leads.get(text[max(0, start - 3):start], ()), *others.get(before, ()))
-                if end - start in lengths:
-                    shapes = (*shapes, *lengths[end - start])
-                if shapes and start >= covered:
-                    covered = self._try(shapes, start, end) or covered
-                if start >= covered:
-                    run = text[start:end]
-                    if _digit.search(run) or not (run.islower() or run.isupper() or "_" in run):
-                        unlike_words = True
-                        if end - start >= 24 and _TEXT_CODES.issuperset(text[start:start + 12:4]):
-                            self._encoded(start, end)
-                        covered = self._inside(run, start, end) or covered
-                        if start >= covered and start >= valued:
-                            valued = self._value_of_name(start, end)
-            start = find(_RUN_NEEDLE, end)
+            if start < covered:
+                continue
+            if text[start:start + 3] in starts or start and text[start - 1] in _BEFORE_RUN \
+                    or end - start in lengths and lengths[end - start][0] in text[start:end + 1]:
+                start, covered = self._shaped(start, end, covered, valued)
+                if start < covered:
+                    continue
+            run = text[start:end]
+            if _digit.search(run) or not (run.islower() or run.isupper() or "_" in run):
+                unlike_words = True
+                if end - start >= 24 and _TEXT_CODES.issuperset(text[start:start + 12:4]):
+                    self._encoded(start, end)
+                if "-" in run or "_" in run:
+                    covered = self._inside(run, start, end) or covered
+                if start >= covered and start >= valued:
+                    valued = self._value_of_name(start, end)
         if unlike_words or self.found:
             self._blocks()
+
+    def _shaped(self, start: int, end: int, covered: int, valued: int) -> tuple[int, int]:
+        """Try the shapes that the run (start, end) may have: (where it really begins, *covered* or the end of a token)."""
+        assert _shapes is not None
+        text, starts = self.text, _shapes.starts
+        before = text[start - 1] if start else "\0"
+        more: Sequence[_Shape] = ()
+        if before in _BEFORE_RUN:
+            if before == "\\" and text[start] in "nrt":        # an escaped line end
+                start += 1
+            elif start >= valued and before in "+/":            # perhaps these characters belong to it
+                left = start - len(_value_left.match(text[max(0, start - 64):start][::-1])[0])  # type: ignore[index]
+                left += text[left - 1:left] == "\\" and text[left] in "nrt"
+                if text[left:left + 3] in starts:
+                    covered = self._try(_shapes.at(text[left:left + 3]), left, end) or covered
+            more = (*_shapes.leads.get(text[max(0, start - 3):start], ()), *_shapes.others.get(before, ()))
+        if end - start in _shapes.lengths:
+            more = (*more, *_shapes.lengths[end - start][1])
+        if start >= covered:
+            head = text[start:start + 3]
+            if head in starts:
+                more = (*_shapes.at(head), *more)
+            if more:
+                covered = self._try(more, start, end) or covered
+        return start, covered
 
     def _blocks(self) -> None:
         """What has such runs in it but does not begin with one."""
         text = self.text
-        if "PRIVATE KEY" in text or "Private-Lines" in text:
+        if _block_word.search(text):
             self.found += _block_spans(text)
-        if "hook" in text:
+        if _hook_word.search(text):
             self.found += ((f"{found.lastgroup}-webhook", *found.span()) for found in _webhook.finditer(text)
                            if _random(found[0].rsplit("/", 1)[1]))
 
@@ -7833,8 +8064,12 @@ class _Search:
         """Remember a run that begins like base64 or hex of text, when it says something."""
         if start < self.read_to:
             return
-        self.read_to = end = _base64_right.match(self.text, end).end()         # type: ignore[union-attr]
+        if self.text[end:end + 1] in _BEYOND_RUN:
+            end = _base64_right.match(self.text, end).end()         # type: ignore[union-attr]
+        self.read_to = end
         run = self.text[start:min(end, start + _ENCODED_HEAD)]
+        if (run == run.lower()) != (run == run.upper()) and "/" not in run and not _view_hex_start.match(run):
+            return                      # no base64, and no hex of text
         if end - start <= 64 and _hex_id.match(run):
             return
         if needs_views(run):
@@ -7876,10 +8111,10 @@ class _Search:
         assert _shapes is not None
         if len(run) > 2 * _RUN_ENDS:
             return self._inside(run[:_RUN_ENDS], start, end) or self._inside(run[-_RUN_ENDS:], end - _RUN_ENDS, end)
-        if run.strip("0123456789abcdef-") and ("-" in run or "_" in run):
+        if run.strip("0123456789abcdef-"):
             for tried, match in enumerate(_shapes.inner.finditer(run)):
                 place = match.end()
-                last = self._try([shape for shape in _shapes.starts[run[place:place + 3]] if not shape.back],
+                last = self._try([shape for shape in _shapes.at(run[place:place + 3]) if not shape.back],
                                  start + place, end)
                 if last or tried > 8:
                     return last
@@ -7890,20 +8125,23 @@ class _Search:
     def _value_of_name(self, start: int, end: int) -> int:
         """Judge the value that the run stands in by the name before it; the end of that value."""
         text = self.text
-        left = start
-        if text[start - 1:start] in ("+", "/", ".", "~") and start:
+        left, before = start, text[start - 1] if start else "\0"
+        if before in _INSIDE_VALUE:
             left -= len(_value_left.match(text[max(0, start - 64):start][::-1])[0])     # type: ignore[index]
-        if left and text[left - 1] not in _BEFORE_VALUE:
+            before = text[left - 1] if left else "\0"
+        if before not in _BEFORE_VALUE:
             return end
-        end = _value_right.match(text, end).end()           # type: ignore[union-attr]
-        near = self.low[max(0, left - 90):left]
-        if _near_word.search(near):
+        if text[end:end + 1] in _BEYOND_RUN:
+            end = _value_right.match(text, end).end()       # type: ignore[union-attr]
+        at = left - 90 if left > 90 else 0
+        near = self.low[at:left]
+        # a part of each of _NEAR_WORDS
+        if "ke" in near or "cre" in near or "auth" in near or "pass" in near or "pwd" in near or "bear" in near or "basi" in near:
             words = sorted(((near.rfind(word), len(word)) for word in _NEAR_WORDS if word in near), reverse=True)
             scheme = _scheme_before.search(near)
             if scheme:
                 self._scheme(scheme[1], left, end)
             else:
-                at = max(0, left - 90)
                 for place, length in words[:2]:
                     self._judge(at + place, at + place + length, left, end)
         return end
@@ -7916,15 +8154,12 @@ class _Search:
         elif _is_token(value) and (scheme == "bearer" or "auth" in self.low[max(0, start - 40):start]):
             self.found.append(("bearer-token", start, end))
 
-    def _named(self) -> None:
+    def _named(self, names: Sequence[lazy_regex]) -> None:
         """Values beside the names that are rare enough to be looked up everywhere."""
-        low = self.low
-        for regex in _GLOBAL_WORDS:
-            for match in regex.finditer(low):
+        for regex in names:
+            for match in regex.finditer(self.low):
                 self._tick()
                 self._judge(match.start(), match.end())
-                if self.first and self.found:
-                    return
 
     def _judge(self, start: int, end: int, value_at: int = -1, value_end: int = -1) -> None:
         """Judge the value beside the name that (start, end) is a part of; only the one at *value_at*, if that is given."""
@@ -7984,14 +8219,16 @@ class _Search:
 
     # -- URLs and the like
 
-    def _urls(self) -> None:
+    def _urls(self, given: Sequence[tuple[lazy_regex, Sequence[tuple[str, lazy_regex]]]]) -> None:
         text = self.text
         if "@" in text:
             self.found += _url_spans(text, self.low)
-        if "~" in text and "Q~" in text:
+        if "~" in text and _azure_word.search(text):
             self.found += (("azure-client-secret", *m.span()) for m in _azure_secret.finditer(text) if _random(m[0]))
-        for part, kind, regex in _GIVEN_FORMS:
-            if part in self.low:
+        for word, forms in given:
+            if not word.search(self.low):
+                continue
+            for kind, regex in forms:
                 for found in regex.finditer(self.low):
                     value = text[found.start(1):found.end(1)]
                     if _given(value) and not _wordy(value):
@@ -8010,10 +8247,9 @@ def _jwt_header(part: str) -> bool:
 
 # Where a canonical view may show a secret that the raw text does not: encoded letters, separators and quotes, characters
 # that hide within ASCII, ASCII in other alphabets. (Quotes and line ends behind a backslash are read in the raw text.)
-_hidden_ascii = (
-    ("%", lazy_regex("%(?:3[0-9ADad]|2[12567DdEe]|[46][1-9A-Fa-f]|[57][0-9AaFf])")),
-    ("&", lazy_regex("&(?:#|quot;|apos;|equals;|colon;|lowbar;|period;|hyphen;)")),
-    ("\\", lazy_regex(r"\\(?:u[0-9A-Fa-f{]|U000|x[0-9A-Fa-f]{2}|[01][0-7]{2})")))
+_hidden_percent = lazy_regex("%(?:3[0-9ADad]|2[12567DdEe]|[46][1-9A-Fa-f]|[57][0-9AaFf])")
+_hidden_entity = lazy_regex("&(?:#|quot;|apos;|equals;|colon;|lowbar;|period;|hyphen;)")
+_hidden_backslash = lazy_regex(r"\\(?:u[0-9A-Fa-f{]|U000|x[0-9A-Fa-f]{2}|[01][0-7]{2})")
 _HIDING = "\u00ad\u034f\u061c\u180e\u200b-\u200f\u202a-\u202e\u2060-\u206f\ufe00-\ufe0f\ufeff\U000e0000-\U000e0fff"
 _WIDE, _BYTES = "\uff01-\uff5e\U0001d400-\U0001d7ff", "\ufe00-\ufe0f\U000e0020-\U000e01ef"
 _hidden_odd = lazy_regex(       # one class first, then what is beside it: the quickest way through a long text
@@ -8021,32 +8257,47 @@ _hidden_odd = lazy_regex(       # one class first, then what is beside it: the q
     rf"|(?<=[{_BYTES}])[{_BYTES}]{{7}}|(?<=[A-Za-z0-9_][\u0370-\u058f])(?=[A-Za-z0-9_]))")
 _hidden_edge = lazy_regex(r"[\s\"'<>\0]")
 _ENCODED_HEAD = 4096        # characters that tell whether a longer run of base64 or hex is text
+_HIDDEN_SIGN = 8            # the longest of what _hidden_percent and the like match
 _HIDDEN_MARGIN, _HIDDEN_REACH = 160, 4000   # characters around such a place; how far from it the next gap is looked for
 
 
-def _hidden_windows(text: str, encoded: Sequence[tuple[int, int]]) -> list[tuple[int, int]]:
+def _hidden_windows(text: str, encoded: Sequence[tuple[int, int]], budget: Budget | None = None) -> list[tuple[int, int]]:
     """(start, end) of the parts of *text* that are worth reading in their views, sorted and disjoint."""
-    places = list(encoded)
-    for sign, regex in _hidden_ascii:
-        if sign in text:
-            places += (found.span() for found in regex.finditer(text))
-    if _view_is_odd(text):
-        places += (found.span() for found in _hidden_odd.finditer(text))
     windows: list[tuple[int, int]] = []
-    for start, end in sorted(places):
-        last = windows[-1][1] if windows else 0
-        if end + _HIDDEN_MARGIN <= last:
+    reached = 0
+
+    def places(regex: lazy_regex) -> Iterator[tuple[int, int]]:
+        """Where *regex* matches, but for places that cannot widen the last window."""
+        found = regex.search(text)
+        while found:
+            yield found.span()
+            found = regex.search(text, max(found.end(), reached - _HIDDEN_MARGIN - _HIDDEN_SIGN))
+
+    sources: list[Iterable[tuple[int, int]]] = [places(regex) for sign, regex in (
+        ("%", _hidden_percent), ("&", _hidden_entity), ("\\", _hidden_backslash)) if sign in text]
+    if _view_is_odd(text):
+        sources.append(found.span() for found in _hidden_odd.finditer(text))
+    if encoded:
+        sources.append(encoded)
+    if len(sources) > 1:
+        from heapq import merge         # one by one: a hostile text has millions
+        sources = [merge(*sources)]
+    for count, (start, end) in enumerate(sources[0] if sources else ()):
+        if budget is not None and not count & 1023:
+            budget.check()
+        if end + _HIDDEN_MARGIN <= reached:
             continue
-        begin = max(last, start - _HIDDEN_MARGIN)
+        begin = max(reached, start - _HIDDEN_MARGIN)
         line = text.rfind("\n", begin, start)
         begin = line + 1 if line >= 0 else begin
         gap = _hidden_edge.search(text, min(end + _HIDDEN_MARGIN, len(text)), end + _HIDDEN_MARGIN + _HIDDEN_REACH)
         line = text.find("\n", end, end + _HIDDEN_MARGIN)
         stop = line if line >= 0 else gap.start() if gap else min(len(text), end + _HIDDEN_MARGIN + _HIDDEN_REACH)
-        if windows and begin <= last:
-            windows[-1] = (windows[-1][0], max(stop, last))
+        if windows and begin <= reached:
+            windows[-1] = (windows[-1][0], max(stop, reached))
         else:
             windows.append((begin, stop))
+        reached = windows[-1][1]
     return windows
 
 
@@ -8103,14 +8354,20 @@ def _hidden_findings(text: str, windows: Sequence[tuple[int, int]], edges: set[i
 
 # -- scanning a message --------------------------------------------------------
 
-def _is_calm(text: str) -> bool:
-    """A quick look at a short text: has it nothing at all that a search would begin with?"""
-    if not text.isascii() or _RUN_NEEDLE in text.encode().translate(_RUN_MARKS):
+_SHORT = 4000               # characters of a text in which words are looked for before anything else
+
+
+def _is_quiet(text: str) -> bool:
+    """Is there neither a word nor a sign with which anything but a token begins? Single characters are looked for first:
+    that costs next to nothing."""
+    if not text.isascii() and _view_is_odd(text):
         return False
-    low = text.lower()
-    return not ("pass" in low or "secret" in low or "pwd" in low or "@" in low or "curl" in low or "mysql" in low
-                or "dentified" in low or "~" in low
-                or "%" in low or "&" in low or "\\" in low or "text\0" in low)
+    low = _lower(text)
+    return not ("pass" in low or "secret" in low or "pwd" in low or "curl" in low or "dentified" in low
+                or "q" in low and ("mysql" in low or "!aq" in low or "q~" in low) or "5" in low and ":5432:" in low
+                or "=" in low and "sig=" in low or "z" in low and "zurewebsites" in low or "@" in low and "://" in low
+                or "%" in low and _hidden_percent.search(text) or "&" in low and _hidden_entity.search(text)
+                or "\\" in low and _hidden_backslash.search(text))
 
 
 _NAMED_KINDS = frozenset(("password", "client-secret", "api-key", "aws-secret-key", "aws-session-token", "azure-key",
@@ -8118,7 +8375,7 @@ _NAMED_KINDS = frozenset(("password", "client-secret", "api-key", "aws-secret-ke
 
 
 _PRE_TEST_SECONDS = 0.3     # of a pre-test that was given no budget
-_Readings = Callable[[str], Tuple[View, ...]]
+_Readings = Callable[[str], tuple[View, ...]]
 
 
 class SecretScanner:
@@ -8128,15 +8385,16 @@ class SecretScanner:
         self._kinds = frozenset(kinds)
         self._own = tuple(own_patterns)
         literals = [regex.literals for _, regex, _ in self._own]
-        self._seen: tuple[str, _Search] | None = None
+        self._seen: tuple[str, _Search, list[tuple[int, int]]] | None = None
         self._own_literals = None if None in literals else frozenset().union(*literals)
 
-    def may_match(self, blob: str, budget: Budget | None = None, texts: Sequence[str] = (),
-                  readings: _Readings | None = None) -> bool:
+    def may_match(self, blob: str, budget: Budget | None = None, runs: Sequence[tuple[int, int]] | None = None,
+                  texts: Sequence[str] = (), readings: _Readings | None = None) -> bool:
         """False only when `scan` of the texts that *blob* consists of, joined by NUL, would find nothing.
 
-        May raise BudgetSpent when a budget is given; without one, what takes long may match. With the *texts* (and their
-        *readings*, as `views` gives them) own patterns are told more closely.
+        May raise BudgetSpent when a budget is given; without one, what takes long may match. *runs* is `token_runs(blob)`,
+        where the caller has it. With the *texts* (and their *readings*, as `views` gives them) own patterns are told more
+        closely.
         """
         try:
             if self._own and self._own_may_match(blob, budget or Budget(_PRE_TEST_SECONDS), texts, readings):
@@ -8147,20 +8405,25 @@ class SecretScanner:
             return True
         if not self._kinds:
             return False
-        if len(blob) < 4000 and _is_calm(blob):
-            return False
+        if runs is None:
+            runs = token_runs(blob)
+        quiet = len(blob) < _SHORT and _is_quiet(blob)
+        if quiet and runs:
+            runs = [*_secret_runs(blob, runs)]
+        if quiet and not runs:
+            return blob.count("\0text\0") > 1
         try:
-            search = _Search(blob, budget or Budget(_PRE_TEST_SECONDS), True)
+            limit = budget or Budget(_PRE_TEST_SECONDS)
+            search = _Search(blob, limit, quiet, runs)
+            windows = _hidden_windows(blob, search.encoded, limit) if search.encoded or not quiet else []
         except BudgetSpent:
             if budget is not None:
                 raise
             return True
-        if search.found or blob.count("\0text\0") > 1:
-            return True
-        if _hidden_windows(blob, search.encoded):
-            self._seen = blob, search       # `scan` of the same message comes next
-            return True
-        return False
+        if not (search.found or windows or blob.count("\0text\0") > 1):
+            return False
+        self._seen = blob, search, windows      # `scan` of the same message comes next
+        return True
 
     def _own_may_match(self, blob: str, budget: Budget, texts: Sequence[str], readings: _Readings | None) -> bool:
         words = self._own_literals
@@ -8189,9 +8452,12 @@ class SecretScanner:
         from itertools import accumulate
         blob = "\0".join(texts)
         seen, self._seen = self._seen, None
-        search = seen[1] if seen and seen[0] == blob else _Search(blob, budget)
+        if seen and seen[0] == blob:
+            _, search, windows = seen
+        else:
+            search = _Search(blob, budget)
+            windows = _hidden_windows(blob, search.encoded, budget)
         found = [(kind, start, end, "raw") for kind, start, end in search.found]
-        windows = _hidden_windows(blob, search.encoded)
         if windows:
             raw = merge_spans([item[1:3] for item in found])
             edges = {edge for window in windows for edge in window}
@@ -8648,7 +8914,10 @@ _inject_labelled = lazy_regex(  # the rest of a row of examples
     r"[\"']?\s{0,20}(?:[|,\t\n]|$)")
 _inject_conceals = lazy_regex(  # a terminal told to hide text, to write one colour on the same, or to fill the clipboard
     "\x1b\\[(?:[0-9]{0,8};){0,32}?(?:(?<![34]8;5;)8|30;40|37;47|97;107|40;30|47;37)(?=[;m])[0-9;]{0,99}m|\x1b\\]52;")
+_inject_escape = lazy_regex("\x1b")
 _INJECT_FLAG = "\U0001f3f4"
+_inject_unseen_one = lazy_regex(
+    f"[{_INJECT_FLAG}\U000e0020-\U000e007e\u202d\u202e\u200b-\u200f\u2060-\u2064\ufeff\ufe00-\ufe0f\U000e0100-\U000e01ef]")
 _inject_unseen = lazy_regex(    # flags of regions are told apart by their first character
     f"{_INJECT_FLAG}[\U000e0061-\U000e007a\U000e0030-\U000e0039]{{2,6}}\U000e007f"
     "|[\U000e0020-\U000e007e]+|[\u202d\u202e][^\n\u202c]{2,}|[\u200b-\u200f\u2060-\u2064\ufeff]{8,}"
@@ -8682,8 +8951,8 @@ class _InjectStarts(dict[str, "tuple[_InjectRule, ...]"]):
 
 class _Inject(NamedTuple):
     """The tables in the form they are used in."""
-    near: list[tuple[str, Any]]             # pivot, regex of the stems that hold it
-    far: list[tuple[str, Any]]              # more of them for text that is not ASCII
+    near: list[tuple[str, lazy_regex]]      # first character of a pivot, regex of the stems that hold it
+    far: list[tuple[str, lazy_regex]]       # more of them for text that is not ASCII
     starts: _InjectStarts                   # rules that begin with words
     marked: list[_InjectRule]               # rules that begin with a mark
     searched: list[_InjectRule]
@@ -8696,7 +8965,7 @@ def _inject_load() -> _Inject:
     """The tables, made at first use."""
     global _inject_tables
     if _inject_tables is None:
-        far = [(pivot, re.compile(pivot)) for pivot in _INJECT_FAR_PIVOTS]
+        far = [(pivot[0], lazy_regex(pivot)) for pivot in _INJECT_FAR_PIVOTS]
         tables = _Inject(_inject_passes(), far, _InjectStarts(), [], [])
         words = dict(line.split(" ", 1) for line in _INJECT_WORDS.strip().replace("\n  ", "").split("\n"))
         for row, line in enumerate(_INJECT_RULES.replace("\n  ", "").strip().split("\n")):
@@ -8714,20 +8983,33 @@ def _inject_load() -> _Inject:
     return _inject_tables
 
 
-def _inject_passes() -> list[tuple[str, Any]]:
-    """(pivot, regex of the stems that hold it) for each pivot; the regex begins with the pivot, so looks back as well."""
-    by_pivot: dict[str, dict[str, list[str]]] = {pivot: {} for pivot in _INJECT_PIVOTS}
+def _inject_passes() -> list[tuple[str, lazy_regex]]:
+    """(its first character, regex of the stems that hold it) for each pivot, with which the regex begins: it looks back."""
+    by_pivot: dict[str, list[tuple[list[str], list[str]]]] = {pivot: [] for pivot in _INJECT_PIVOTS}
     for line in _INJECT_STEMS.strip().split("\n"):
         for stem in line[10:].split():
             pivot = next(pivot for pivot in _INJECT_PIVOTS if pivot in stem)
-            whole, tail = (re.escape(part).replace(r"\.", r"[^\w]") for part in (stem, stem.split(pivot, 1)[1]))
-            # stems with the next letter (or the last two) in common share one branch
-            first = tail[:5 if tail.startswith("[^") else tail[:1].isalpha()] if tail else f"(?<={whole[-2:]})"
-            tail = tail[len(first):] + ("" if stem.startswith(pivot) else f"(?<={whole})")
-            by_pivot[pivot].setdefault(first, []).append(tail)
-    return [(pivot, re.compile(re.escape(pivot) + "(?:{})".format("|".join(
-        "{}(?:{})".format(first, "|".join(tails)) for first, tails in branches.items()))))
-        for pivot, branches in by_pivot.items()]
+            before, behind = ([r"\W" if char == "." else re.escape(char) for char in part]
+                              for part in stem.split(pivot, 1))
+            by_pivot[pivot].append((before, behind))
+    return [(pivot[0], lazy_regex(re.escape(pivot) + _inject_tree(re.escape(pivot), stems))) for pivot, stems in by_pivot.items()]
+
+
+def _inject_tree(path: str, stems: Sequence[tuple[list[str], list[str]]]) -> str:
+    """The regex of what follows *path* in *stems*, (characters before the pivot, characters to come): one choice for each
+    next character, and only at the end of a stem a look at what must stand before the pivot."""
+    branches: dict[str, list[tuple[list[str], list[str]]]] = {}
+    for before, behind in stems:
+        branches.setdefault(behind[0] if behind else "", []).append((before, behind[1:]))
+    choices = [char + _inject_tree(path + char, below) for char, below in branches.items() if char]
+    ends = [before for before, _ in branches.get("", ())]
+    if not all(ends):
+        return ""                   # a stem that begins with the pivot: nothing else needs to be there
+    looks = [f"(?<={''.join(before)}{path})" for before in ends]
+    if len(looks) > 1:              # one look at the last character spares most of them
+        looks = [f"(?<=[{''.join(sorted({before[-1] for before in ends}))}]{path})(?:{'|'.join(looks)})"]
+    choices += looks
+    return choices[0] if len(choices) == 1 else f"(?:{'|'.join(choices)})"
 
 
 def _inject_spell(pattern: str) -> str:
@@ -8765,10 +9047,10 @@ def may_inject(text: str, viewed: bool | None = None) -> bool:
 
 
 def _inject_anchored(text: str) -> bool:
-    tables = _inject_load()
+    tables = _inject_tables or _inject_load()
     low, passes = (text.lower(), tables.near) if text.isascii() else (_inject_lower(text), tables.near + tables.far)
-    for pivot, regex in passes:
-        if pivot[0] in low and regex.search(low):   # for one character `in` is faster still
+    for char, regex in passes:
+        if char in low and regex.search(low):       # for one character `in` is faster still
             return True
     return False
 
@@ -8804,18 +9086,22 @@ def injection_findings(text: str, where: str, budget: Budget | None = None,
 
 def _inject_hidden(text: str, viewed: bool, budget: Budget | None) -> list[tuple[int, int]]:
     """Spans of characters and escapes that carry text nobody sees; unseen characters give a text further views."""
-    regexes = [_inject_conceals] if "\x1b" in text else []
+    regexes = [(_inject_escape, _inject_conceals)] if "\x1b" in text else []
     if viewed and not text.isascii():
-        regexes.append(_inject_unseen)
+        regexes.append((_inject_unseen_one, _inject_unseen))
     found: list[tuple[int, int]] = []
-    for regex in regexes:
-        for count, match in enumerate(regex.finditer(text)):
-            if match[0][0] != _INJECT_FLAG:
+    for first, regex in regexes:        # one class is looked for several times as fast as a choice
+        place, count = first.search(text), 0
+        while place is not None:
+            match = regex.match(text, place.start())
+            if match and match[0][0] != _INJECT_FLAG:
                 found.append(match.span())
-            if len(found) >= MAX_INJECTION_HITS:
-                return found
+                if len(found) >= MAX_INJECTION_HITS:
+                    return found
+            count += 1
             if budget is not None and count % 1000 == 0:
                 budget.check()
+            place = first.search(text, match.end() if match else place.end())
     return found
 
 
@@ -8882,7 +9168,7 @@ class _InjectKept:
 def _inject_places(low: str, budget: Budget | None) -> Iterator[tuple[int, int, Sequence[_InjectRule]]]:
     """(place, end of what may be looked at, rules to try there), block by block and in text order within each."""
     tables = _inject_load()
-    passes = [one for one in (tables.near if low.isascii() else tables.near + tables.far) if one[0][0] in low]
+    passes = [one for one in (tables.near if low.isascii() else tables.near + tables.far) if one[0] in low]
     for block in range(0, len(low), _INJECT_BLOCK):
         if budget is not None:
             budget.check()
@@ -9187,6 +9473,7 @@ class Subject:
     _roots: list[tuple[tuple[Any, ...], Any]] | None = None
     _flat: tuple[dict[str, Any], _Names] | tuple[()] | None = None
     _viewed: bool | None = None
+    _runs: Sequence[tuple[int, int]] | None | bool = False
     _findings: tuple[Finding, ...] | None = None
     _haystack: str | None = None
     _injections: tuple[Finding, ...] | None = None
@@ -9216,10 +9503,17 @@ class Subject:
     # -- text
 
     @property
+    def runs(self) -> Sequence[tuple[int, int]] | None:
+        """`token_runs` of all strings of the message."""
+        if self._runs is False:
+            self._runs = token_runs(self.blob)
+        return self._runs   # type: ignore[return-value]
+
+    @property
     def viewed(self) -> bool:
         """May any string of the message read differently in a canonical view?"""
         if self._viewed is None:
-            self._viewed = needs_views(self.blob)
+            self._viewed = needs_views(self.blob, self.runs)
         return self._viewed
 
     def readings(self, text: str) -> tuple[View, ...]:
@@ -9251,7 +9545,7 @@ class Subject:
         if self._findings is None:
             scanner = self.policy.scanner
             self._findings = ()
-            if scanner.may_match(self.blob, self.budget, self.texts, self.readings):
+            if scanner.may_match(self.blob, self.budget, self.runs, self.texts, self.readings):
                 self._findings = tuple(scanner.scan(self.texts, self.budget, self.names, self.readings))
         return self._findings
 
@@ -9567,7 +9861,7 @@ class Hit(NamedTuple):
 HIT = Hit()
 # ("literals", {…}): one of these lower-case strings occurs; ("paths" or "commands", {names passed over}): there is a path
 # that some rule is about, or a command with a category; ("secrets", "") and ("injection", kind of text): there is a finding
-Need = Tuple[str, Any]
+Need = tuple[str, Any]
 Test = Callable[["Subject"], "Hit | None"]       # a condition on a whole message
 ValueTest = Callable[[Any, "Subject"], "Hit | None"]  # a condition on one JSON value
 
@@ -9707,10 +10001,11 @@ class Policy(NamedTuple):
 
 
 class PolicyLayer(NamedTuple):
-    """One policy file as data, valid but not compiled; *lines* maps JSON Pointers to line numbers, for messages."""
+    """One policy file as data, valid but not compiled. *lines* gives {JSON Pointer: line number}, for the message about
+    a mistake: only then the file is read for them."""
     data: dict[str, Any]
     file: str
-    lines: Mapping[str, int]
+    lines: Callable[[], Mapping[str, int]]
     name: str = ""              # the layer's name in records: "project", or a built-in's
     built_in: bool = False
 
@@ -9720,13 +10015,13 @@ class PolicyLayer(NamedTuple):
 class _Checker:
     """Checks the shape of one policy document and raises PolicyError with file, line and pointer."""
 
-    def __init__(self, file: str, lines: Mapping[str, int]) -> None:
+    def __init__(self, file: str, lines: Callable[[], Mapping[str, int]]) -> None:
         self.file, self.lines = file, lines
 
     def fail(self, place: str, problem: str) -> PolicyError:
-        line, at = 0, place
+        line, at, lines = 0, place, self.lines()
         while not line:
-            line = self.lines.get(at, 0)
+            line = lines.get(at, 0)
             if not at:
                 break
             at = at.rpartition("/")[0]
@@ -9803,7 +10098,7 @@ _MATCHER_WORDS = ("regex", "pattern", "not_under", "under", "path", "command", "
 _DIRECTIONS = ("request", "response", "notification")
 
 
-def check_policy(data: Any, file: str, lines: Mapping[str, int], name: str = "") -> PolicyLayer:
+def check_policy(data: Any, file: str, lines: Callable[[], Mapping[str, int]], name: str = "") -> PolicyLayer:
     """*data* (from YAML or JSON) as a layer, once its shape is right. Raises PolicyError."""
     check = _Checker(file, lines)
     if data is None or data == {}:
@@ -10028,7 +10323,7 @@ class _Compiler:
         def globs(key: str) -> tuple[Glob, ...] | None:
             if key not in match:
                 return None
-            return tuple(self.located(compile_glob, f"{place}/{key}", text) for text in _as_list(match[key]))
+            return tuple([self.located(compile_glob, f"{place}/{key}", text) for text in _as_list(match[key])])
         methods = globs("method")
         kinds = None
         if outbound and "direction" in match:
@@ -10177,7 +10472,9 @@ class _Compiler:
         home, project = self.context.home, self.context.project or _NO_PROJECT
         if text.startswith("~/"):
             text = escape(home) + text[1:]
-        return text.replace("${HOME}", escape(home)).replace("${PROJECT_DIR}", escape(project))
+        if "${" in text:
+            text = text.replace("${HOME}", escape(home)).replace("${PROJECT_DIR}", escape(project))
+        return text
 
 
 def _as_list(value: Any) -> list[Any]:
@@ -10404,6 +10701,10 @@ def _size_exceeds(limit: int) -> Test:
         if len(subject.blob) - 100 > limit:
             return Hit(None, f"more than {limit} bytes")
         content = body.get("result", body.get("error", body.get("params")))
+        parts: list[str] = []
+        _collect([content], parts, None)
+        if sum(map(len, parts)) > limit:        # media alone
+            return Hit(None, f"more than {limit} bytes")
         size = len(json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"))
         return Hit(None, f"more than {limit} bytes") if size > limit else None
     return matches
@@ -10873,7 +11174,7 @@ def builtin_layer(name: str) -> PolicyLayer:
                 "outbound_rules": [rule for group in responses.split() for rule in _group(group, groups)]}
         if not settings:
             del data["settings"]
-        _builtin_layers[name] = PolicyLayer(data, f"built-in {name}", {}, name, True)
+        _builtin_layers[name] = PolicyLayer(data, f"built-in {name}", dict, name, True)
     return _builtin_layers[name]
 
 
@@ -11077,7 +11378,8 @@ class Wall:
             if findings and not any(finding.spans for finding in findings):
                 action = "deny"             # it cannot be cut out
             else:
-                findings = subject.findings + tuple(one for one in findings if one not in subject.findings)
+                known = set(subject.findings)
+                findings = subject.findings + tuple(one for one in findings if one not in known)
                 action = "redact" if findings else "log_only"
         return Decision(action, name, rule.message, findings, hit.path, hit.why, hit.view, hit.detail, rule.hint)
 
@@ -11108,7 +11410,8 @@ class Wall:
             if len(self._candidates) >= _MAX_CANDIDATE_SETS:
                 self._candidates.clear()
             rules = self.policy.rules if message.peer == "client" else self.policy.outbound_rules
-            found = self._candidates[key] = _Candidates([rule for rule in rules if rule.scope.covers(*key[1:])])
+            covers = {scope: scope.covers(*key[1:]) for scope in {rule.scope for rule in rules}}    # many share one
+            found = self._candidates[key] = _Candidates([rule for rule in rules if covers[rule.scope]])
         return found
 
     def _default(self, message: Message, subject: Subject) -> Decision:
@@ -11684,6 +11987,12 @@ class Session:
         self._granted: dict[tuple[bytes, str | None], None] = {}    # (digest, rule) allowed for the session
         self._continued: dict[tuple[bytes, str | None, str], None] = {}     # (…, hash of the server's state): may go on
         self._prefix = f"mcpwall-{os.urandom(8).hex()}-"            # of the ids of our questions
+
+    def prepare(self) -> None:
+        """Judge how conversations begin on the side, so that what this needs is compiled before it is needed."""
+        aside = Session(self.wall, self.server_name, self._clock, self._id)
+        aside.receive("client", b'{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"clientInfo":{}}}\n')
+        aside.receive("server", b'{"jsonrpc":"2.0","id":0,"result":{"serverInfo":{"name":"server"}}}\n')
 
     # -- bytes in, effects out
 
@@ -12663,17 +12972,27 @@ def parse_policy(text: str, file: str, name: str = "") -> PolicyLayer:
     if not text.strip("\ufeff \t\r\n"):
         raise PolicyError("the file is empty; write at least `version: 1`", file)
     if not file.endswith(".json"):
-        data, lines = yaml_lines(text, file)
-        return check_policy(data, file, lines, name)
+        return check_policy(parse_yaml(text, file), file, lambda: yaml_lines(text, file)[1], name)
     text = text[1:] if text.startswith("\ufeff") else text
     try:
-        node = parse_jsonc(text, comments=False)
         data = load_json(text)
     except MessageError as fault:
+        _json_lines(text, file)     # knows the place, if it finds a mistake as well
         raise PolicyError(fault.problem, file) from None
+
+    def lines() -> Mapping[str, int]:
+        try:
+            return _json_lines(text, file)
+        except PolicyError:         # too large to be told where
+            return {}
+    return check_policy(data, file, lines, name)
+
+
+def _json_lines(text: str, file: str) -> dict[str, int]:
+    try:
+        return node_lines(text, parse_jsonc(text, comments=False))
     except PolicyError as fault:
         raise fault.located(file) from None
-    return check_policy(data, file, node_lines(text, node), name)
 
 
 def find_policy_file(folder: str, stem: str) -> str | None:
@@ -13878,6 +14197,7 @@ def relay(session: Session, command: Sequence[str], audit: AuditLog | None, repo
         try:
             for signum in early:
                 running.take_signal(signum)
+            session.prepare()               # the server needs longer to start
             running.start()
             return running.supervise()
         except BaseException:               # whatever it was, the server does not outlive us
@@ -16520,8 +16840,10 @@ def _cmd_checksum() -> int:
 def _cmd_relay(options: _Options) -> int:
     if not options.command:
         raise UsageError("nothing after --; write the server's command there")
+    gc.disable()            # what is made from here on stays: never look through it for garbage
     policy = options.policy()
-    _go_on_lean()
+    gc.freeze()
+    gc.enable()
     settings = policy.settings
     reporter = Reporter(sys.stderr, options.log_level or settings.log_level)
     for warning in policy.warnings:
@@ -16545,62 +16867,6 @@ def _cmd_relay(options: _Options) -> int:
         sys.stderr.flush()
         os._exit(status)
     return status
-
-
-# Compiling this file takes Python some 45 MB, which a process never gives back; so a relay that runs as a script goes on
-# from the compiled code, as the same process. The code is kept in ~/.mcpwall, next to what is trusted already, under the
-# hash of this very file: not in __pycache__, where whoever may write to a project could put code of his own.
-_LEAN_START = ("import marshal, sys; path, sys.argv = sys.argv[1], sys.argv[2:]; code = open(path, 'rb'); "
-               "exec(marshal.load(code), {'__name__': '__main__', '__file__': sys.argv[0], '_is_lean': code.close() is None})")
-
-
-def _go_on_lean() -> None:
-    """Replace this process by one that did not compile; return when that is not to be had (or was done already)."""
-    words = getattr(sys, "orig_argv", None) or _started_with()
-    if __name__ != "__main__" or os.name != "posix" or "_is_lean" in globals() or sys.argv[0] not in words:
-        return
-    try:
-        cache = _lean_code()
-        at = words.index(sys.argv[0])
-        os.execv(sys.executable, [words[0], *words[1:at], "-c", _LEAN_START, cache, os.path.abspath(sys.argv[0]), *sys.argv[1:]])
-    except (OSError, ValueError):
-        return
-
-
-def _started_with() -> list[str]:
-    """The words this script was started with, where Python does not tell (before 3.10)."""
-    import subprocess
-    return [sys.executable, *subprocess._args_from_interpreter_flags(), *sys.argv]     # type: ignore[attr-defined]
-
-
-def _lean_code() -> str:
-    """The file that holds the compiled form of this file; made when it is not there. OSError when it cannot be."""
-    import hashlib
-    import marshal
-    with open(os.path.abspath(__file__), "rb") as stream:
-        source = stream.read()      # hash and code are of the same bytes, also when the file is replaced just now
-    digest = hashlib.sha256(source).hexdigest()[:32]
-    folder = os.path.join(user_home() or "", ".mcpwall", "cache")
-    if not os.path.isabs(folder):
-        raise OSError("no home directory")
-    path = os.path.join(folder, f"{digest}.{sys.implementation.cache_tag}.{sys.hexversion:x}-{sys.flags.optimize}")
-    for place in (os.path.dirname(folder), folder):
-        if not os.path.isdir(place):
-            os.mkdir(place, 0o700)
-        about = os.lstat(place)
-        if about.st_uid != os.getuid() or about.st_mode & 0o022:
-            raise OSError("somebody else could write there")
-    try:
-        about = os.lstat(path)
-        if about.st_uid == os.getuid() and about.st_mode & 0o170777 == 0o100600:
-            return path
-    except FileNotFoundError:
-        pass
-    new = f"{path}.{os.getpid()}"
-    with open(os.open(new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as stream:
-        stream.write(marshal.dumps(compile(source, os.path.abspath(__file__), "exec", dont_inherit=True)))
-    os.replace(new, path)
-    return path
 
 
 _RUNNERS = frozenset("npx npm pnpm yarn bunx bun uvx uv pipx node deno python python3 py docker podman sh bash cmd env".split())

@@ -714,7 +714,7 @@ STAGES = {      # what is timed: the functions' own time, without that of other 
     "parse": ("decode_line", "load_json"),
     "checks and correlation": ("message_kind", "Session._answered", "Session._tool_of", "Session._remember"),
     "texts": ("judged_texts", "strings_of", "Subject.__init__", "Subject.values"),
-    "views pre-test": ("needs_views",),
+    "views pre-test": ("needs_views", "token_runs"),
     "views": ("views",),
     "rules": ("Wall.decide",),
     "paths and commands": ("Subject.path_hits", "Subject.commands"),

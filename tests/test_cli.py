@@ -1,6 +1,7 @@
 """The command line as a user meets it: real processes, exit codes, one line for each mistake."""
 from __future__ import annotations
 
+import ast
 import contextlib
 import hashlib
 import io
@@ -171,6 +172,11 @@ class Relaying(Cli):
               "    if 'id' in body:\n"
               "        print(json.dumps({'jsonrpc': '2.0', 'id': body['id'], 'result': {'content': []}}), flush=True)\n")
 
+    LOOK = ("import os, sys\n"       # a server that says who has started it and what it was given
+            "parent = os.getppid()\n"
+            "with open(f'/proc/{parent}/cmdline') as words:\n"
+            "    print(parent, os.listdir('/proc/self/fd'), words.read().split('\\0')[:-1], sep='\\n', file=sys.stderr)\n")
+
     @staticmethod
     def lines_of(path: str) -> list:
         with open(path, encoding="utf-8") as stream:
@@ -229,24 +235,53 @@ class Relaying(Cli):
         text = json.dumps(request("tools/call", {"name": "t"})) + "\n"
         self.assertEqual(self.run_wall("--log-level", "error", "--", sys.executable, "-c", self.SERVER, text=text).stderr, b"")
 
-    @unittest.skipUnless(os.name == "posix", "a script goes on lean on POSIX")
-    def test_a_script_goes_on_without_the_memory_of_its_compilation(self) -> None:
+    def test_a_script_goes_on_from_its_compiled_code_and_leaves_no_file_behind(self) -> None:
         text = json.dumps(request("tools/call", {"name": "t", "arguments": {"a": "-c"}})) + "\n"
-        folder = os.path.join(self.home, ".mcpwall", "cache")
-        for _ in range(2):
-            done = self.run_wall("--server-name", "-odd name", "--", sys.executable, "-c", self.SERVER, text=text)
-            self.assertEqual((done.returncode, json.loads(done.stdout)["id"]), (0, 1), done.stderr)
-            name, = os.listdir(folder)
-            self.assertEqual(os.stat(os.path.join(folder, name)).st_mode & 0o777, 0o600)
-        path = os.path.join(folder, name)
-        with open(path, "wb") as stream:        # what others could have written is not run, but made anew
-            stream.write(b"rubbish")
-        os.chmod(path, 0o622)
-        self.assertEqual(self.run_wall("--", sys.executable, "-c", self.SERVER, text=text).returncode, 0)
-        os.chmod(folder, 0o777)
-        with open(path, "wb") as stream:
-            stream.write(b"rubbish")
-        self.assertEqual(self.run_wall("--", sys.executable, "-c", self.SERVER, text=text).returncode, 0)
+        done = self.run_wall("--server-name", "-odd name", "--", sys.executable, "-c", self.SERVER, text=text)
+        self.assertEqual((done.returncode, json.loads(done.stdout)["id"]), (0, 1), done.stderr)
+        self.assertEqual(os.listdir(os.path.join(self.home, ".mcpwall")), ["logs"])
+        logs = os.path.join(self.home, ".mcpwall", "logs")
+        self.assertEqual({json.loads(line)["server"] for name in os.listdir(logs) for line in self.lines_of(os.path.join(logs, name))},
+                         {"-odd name"})
+
+    @unittest.skipUnless(sys.platform == "linux", "/proc tells of processes")
+    def test_a_lean_script_is_the_same_process_with_the_same_options(self) -> None:
+        for flags in ([], ["-I"], ["-X", "utf8", "-O"], ["-W", "error", "--"]):
+            words = [MODULE, "--log-level", "error", "--", sys.executable, "-c", self.LOOK, "--", "a b"]
+            child = subprocess.Popen([sys.executable, *flags, *words], stdin=subprocess.DEVNULL, stdout=subprocess.PIPE,
+                                     stderr=subprocess.PIPE, cwd=self.project, env=self.environ)
+            stdout, stderr = child.communicate(timeout=60)
+            self.assertEqual((child.returncode, stdout), (0, b""), stderr)
+            parent, descriptors, ours = stderr.decode().splitlines()
+            self.assertEqual(int(parent), child.pid)
+            self.assertEqual(ast.literal_eval(descriptors), ["0", "1", "2", "3", "4"])      # 3 and 4: its looks
+            self.assertEqual(ast.literal_eval(ours)[-len(words):], words)
+            self.assertIn("-S", ast.literal_eval(ours))
+            for flag in flags:
+                self.assertIn(flag.lstrip("-"), ours)
+
+    def test_modules_of_the_working_directory_are_not_ours(self) -> None:
+        for name in ("json", "re", "threading", "marshal", "signal"):
+            self.write(f"{name}.py", "raise SystemExit('run by the wall')\n")
+        text = json.dumps(request("tools/call", {"name": "t"})) + "\n"
+        server = "print('{\"jsonrpc\":\"2.0\",\"id\":1,\"result\":{\"content\":[]}}')"
+        done = self.run_wall("--log-level", "error", "--", sys.executable, "-I", "-c", server, text=text)
+        self.assertEqual((done.returncode, json.loads(done.stdout)["id"], done.stderr), (0, 1, b""))
+
+    @unittest.skipUnless(os.name == "posix", "a shell closes the stream")
+    def test_a_relay_whose_streams_are_closed_serves_all_the_same(self) -> None:
+        for tail in ("<&-", ">&-", "2>&-", "<&- >&- 2>&-"):
+            done = subprocess.run(["sh", "-c", f'exec "$0" "$1" --log-level error -- "$0" -c "raise SystemExit(7)" {tail}', sys.executable, MODULE],
+                                  cwd=self.project, env=self.environ, capture_output=True, stdin=subprocess.DEVNULL)
+            self.assertEqual((done.returncode, done.stderr), (7, b""), tail)
+
+    @unittest.skipUnless(sys.platform == "linux", "/proc tells of processes")
+    def test_a_script_that_cannot_go_on_lean_goes_on_all_the_same(self) -> None:
+        path = self.write("p.yml", "version: 1\nsettings: {log_dir: /dev/null/none}\n")
+        done = subprocess.run(["sh", "-c", 'ulimit -f 0; exec "$@"', "sh", sys.executable, MODULE, "--log-level", "error", "-c", path, "--",
+                               sys.executable, "-c", self.LOOK], cwd=self.project, env=self.environ, capture_output=True, stdin=subprocess.DEVNULL)
+        self.assertEqual(done.returncode, 0, done.stderr)
+        self.assertNotIn(b"marshal", done.stderr)
 
     def test_the_servers_exit_status_is_ours(self) -> None:
         self.assertEqual(self.run_wall("--", sys.executable, "-c", "import sys; sys.exit(7)").returncode, 7)

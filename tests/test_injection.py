@@ -4,6 +4,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import re
 import time
 import unittest
 
@@ -177,6 +178,30 @@ class QuickTest(unittest.TestCase):
                 if found:
                     self.assertTrue(mcpwall.may_inject(text))
                     self.assertTrue(mcpwall.may_inject("\0".join(("x", text, "y"))))
+
+    def test_property_anchors_are_all_stems_and_nothing_else(self) -> None:
+        """The passes find a stem where one search for all of them does."""
+        stems = [stem for line in mcpwall._INJECT_STEMS.strip().split("\n") for stem in line[10:].split()]
+        every = re.compile("|".join([re.escape(stem).replace(r"\.", r"\W") for stem in stems]))
+        for stem in stems:
+            for gap in (" ", "\n", "-", "\0"):
+                text = stem.replace(".", gap)
+                for text in ("a " + text, "é" + text, text.upper() + " z" if text.isascii() else text):
+                    self.assertTrue(mcpwall._inject_anchored(text), text)
+        start = seed()
+        rng, end, found = random.Random(start), time.monotonic() + fuzz_seconds(0.5), 0
+        while time.monotonic() < end or found < 50:
+            parts = []
+            for _ in range(rng.randrange(1, 5)):
+                stem = rng.choice(stems)
+                if rng.random() < 0.6:
+                    cut = sorted((rng.randrange(len(stem) + 1), rng.randrange(len(stem) + 1)))
+                    stem = stem[cut[0]:cut[1]]
+                parts += [stem.replace(".", rng.choice((" ", "\n", "-", "_", "x", ""))), rng.choice((" ", "", "\n", "x", "_"))]
+            text = "".join(parts)
+            if text.isascii():
+                found += every.search(text) is not None
+                self.assertEqual(mcpwall._inject_anchored(text), every.search(text) is not None, (start, text))
 
     def test_random_text_never_fails(self) -> None:
         start = seed()

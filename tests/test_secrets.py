@@ -3,9 +3,11 @@ import base64
 import json
 import os
 import random
+import re
 import string
 import time
 import unittest
+import unittest.mock
 
 import mcpwall
 from mcpwall import BUILTIN_KINDS, Budget, Finding, SecretScanner, merge_spans, secret_kinds, secret_values, shannon_entropy, strings_of
@@ -375,7 +377,7 @@ class Variables(unittest.TestCase):
         scanner = SecretScanner((), []).with_values({"A": "nTr5_k2mQ9x"})
         self.assertTrue(scanner.scan([text], Budget(20)))
         self.assertTrue(scanner.may_match(text) and scanner.may_match(text, None, [text]))
-        self.assertFalse(scanner.may_match(text.replace("X2s", "X2t"), None, [text.replace("X2s", "X2t")]))
+        self.assertFalse(scanner.may_match(text.replace("X2s", "X2t"), None, None, [text.replace("X2s", "X2t")]))
 
     def test_pre_test_misses_nothing(self):
         rnd = random.Random(SEED)
@@ -412,6 +414,123 @@ class Variables(unittest.TestCase):
             self.assertEqual(scan(text, scanner=scanner), [])
         self.assertNotIn("Xk2", repr(scanner) + repr(vars(scanner)))
         self.assertEqual(scan("\u00e9\u00e8!", scanner=scanner)[0].pattern, "withheld-variable B")
+
+
+class Exact(mcpwall._Search):
+    """The search without its short cuts: every shape is tried at every run, and every form and block is looked for."""
+
+    def _tokens(self, runs):
+        mcpwall._shapes = mcpwall._shapes or mcpwall._Shapes()
+        covered = valued = 0
+        unlike_words = False
+        for match in re.finditer("[A-Za-z0-9_-]{16,}", self.text):
+            start, end = match.span()
+            if start >= covered:
+                start, covered = self._shaped(start, end, covered, valued)
+            if start >= covered:
+                run = self.text[start:end]
+                if re.search("[0-9]", run) or not (run.islower() or run.isupper() or "_" in run):
+                    unlike_words = True
+                    if len(run) >= 24 and mcpwall._TEXT_CODES.issuperset(run[:12:4]):
+                        self._encoded(start, end)
+                    covered = self._inside(run, start, end) or covered
+                    if start >= covered and start >= valued:
+                        valued = self._value_of_name(start, end)
+        if unlike_words or self.found:
+            self._blocks()
+
+    def _named(self, names):
+        super()._named([name for _, name in mcpwall._GLOBAL_WORDS])
+
+    def _urls(self, given):
+        super()._urls(mcpwall._GIVEN_FORMS)
+
+
+class QuickTests(unittest.TestCase):
+    """What spares a search must never spare one that finds something."""
+    WORDS = ("pass", "PASS", "secret", "pwd", "curl -u a:", "mysql -p", "sshpass -p ", "identified by '", "!AQ", ":5432:", "h:5432:d:u:",
+             "?sig=", "&code=", "azurewebsites.net/x?code=", "://u:", "@", "~", "Q~", "%5F", "&#95;", "&quot;", "\\u005f", "\\x5f", "\\",
+             "_mmk", "AZDO", "-us1", "hooks.slack.com/services/", "https://", "-----BEGIN PRIVATE KEY-----", "Private-Lines: 2\n", "00D",
+             "Bearer ", "api_key=", "token: ", "\x1b[0m", "\u212a", "\u0130", "é", "\u200b", "\0text\0", "+", "/", ".", " ", "\n", "=", '"', "'")
+
+    def texts(self, rnd, kinds):
+        while True:
+            parts = []
+            for _ in range(rnd.randrange(1, 8)):
+                parts.append(rnd.choice(self.WORDS))
+                if rnd.random() < 0.5:
+                    parts.append(made(rnd, rnd.choice((ALNUM, "0123456789abcdef", ALNUM + "+/", ALNUM + "_-", "abcdefgh")),
+                                      rnd.choice((2, 6, 12, 15, 16, 17, 24, 32, 36, 40, 50, 60, 84))))
+                if rnd.random() < 0.3:
+                    parts.append(token(*rnd.choice(kinds), rnd.randrange(4)))
+                if rnd.random() < 0.2:
+                    parts[-1] = parts[-1].swapcase()
+            yield "".join(parts)
+
+    def everything(self):
+        """The forms and blocks without the words that spare looking for them."""
+        anything = re.compile("")
+        return (unittest.mock.patch.multiple(mcpwall, _block_word=anything, _hook_word=anything, _azure_word=anything,
+                _GIVEN_FORMS=tuple((anything, forms) for _, forms in mcpwall._GIVEN_FORMS)))
+
+    def test_short_cuts_lose_nothing(self):
+        rnd = random.Random(SEED + 2)
+        end, found, quiet = time.monotonic() + FUZZ_S, 0, 0
+        for text in self.texts(rnd, list(shapes())):
+            with self.everything():
+                exact = Exact(text, Budget(20))
+            search = mcpwall._Search(text, Budget(20), False, mcpwall.token_runs(text))
+            self.assertEqual(search.found, exact.found, (SEED, text))
+            self.assertEqual(search.encoded, exact.encoded, (SEED, text))
+            windows = mcpwall._hidden_windows(text, exact.encoded)
+            if mcpwall._is_quiet(text):
+                quiet += 1
+                self.assertEqual(mcpwall._Search(text, None, True).found, exact.found, (SEED, text))
+                self.assertEqual(mcpwall._hidden_windows(text, []), [], (SEED, text))
+            found += bool(exact.found)
+            if exact.found or windows:
+                self.assertTrue(SCANNER.may_match(text), (SEED, text))
+            if time.monotonic() > end and found > 50 and quiet > 50:
+                break
+
+    def test_runs_within_runs_of_base64(self):
+        rnd = random.Random(SEED + 4)
+        for _ in range(3000):
+            text = "".join(rnd.choice(("a" * rnd.choice((1, 3, 14, 15, 16, 17)), "/", "+", "-", " ", "_b")) for _ in range(rnd.randrange(9)))
+            runs = [*mcpwall._secret_runs(text, mcpwall.all_token_runs(text))]
+            self.assertEqual(runs, [match.span() for match in re.finditer("[A-Za-z0-9_-]{16,}", text)], (SEED, text))
+
+    def test_every_form_wakes_the_quick_test(self):
+        for _, _, example in secret_kinds():
+            for around in ("", "plain words before "):
+                self.assertTrue(SCANNER.may_match(around + example), example)
+
+    def test_password_file_of_a_database_in_a_short_text(self):
+        text = "db.example.com:5432:orders:app:" + made(random.Random(8), ALNUM, 12)
+        self.assertTrue(SCANNER.may_match(text))
+        self.assertEqual(hidden(text), "db.example.com:5432:orders:app:" + MARK)
+
+    def test_windows_as_by_looking_at_every_place(self):
+        rnd = random.Random(SEED + 3)
+        pieces = ("%41", "%3D", "&#65;", "&quot;", "\\u0041", "\\x41", "\n", " ", "a" * 50, "b" * 200, "c" * 5000, "\u200b", "x\u200by",
+                  "\uff41" * 9, "p\u0435q", '"', "\0", "%", "&", "\\")
+        end = time.monotonic() + FUZZ_S
+        while time.monotonic() < end:
+            text = "".join(rnd.choices(pieces, k=rnd.randrange(1, 25)))
+            found = sorted((match.span() for regex in (mcpwall._hidden_percent, mcpwall._hidden_entity, mcpwall._hidden_backslash)
+                            for match in regex.finditer(text)), key=lambda span: span[0])
+            found += [match.span() for match in mcpwall._hidden_odd.finditer(text)]
+            windows = mcpwall._hidden_windows(text, [])
+            self.assertEqual(windows, sorted(windows), (SEED, text))
+            for start, stop in found:
+                self.assertTrue(any(first <= start and stop <= last for first, last in windows), (SEED, text, start))
+
+    def test_a_message_is_searched_once(self):
+        text = "see " + token("github-token", "ghp_{a36-}") + " and plain words " * 500
+        with unittest.mock.patch.object(mcpwall, "_Search", wraps=mcpwall._Search) as search:
+            self.assertTrue(SCANNER.may_match(text))
+            self.assertTrue(scan(text))
+        self.assertEqual(search.call_count, 1)
 
 
 class Properties(unittest.TestCase):

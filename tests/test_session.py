@@ -139,6 +139,16 @@ class ClientLines(unittest.TestCase):
         self.assertEqual(session.receive("client", b""), [mcpwall.Close("server")])
         self.assertEqual(session.receive("server", b""), [mcpwall.Close("client")])
 
+    def test_preparing_leaves_no_trace_in_the_conversation(self) -> None:
+        def said(prepared: bool) -> list:
+            talk = Talk({"version": 1, "extends": "default"})
+            if prepared:
+                talk.session.prepare()
+            sent = [talk.server({"jsonrpc": "2.0", "id": 0, "result": {"a": 1}}), talk.client(request("initialize", {}, 0)),
+                    talk.server({"jsonrpc": "2.0", "id": 0, "result": {"b": "c"}}), talk.client(request("tools/list", None, 1))]
+            return sent + talk.records + talk.notes
+        self.assertEqual(said(True), said(False))
+
 
 class Refusals(unittest.TestCase):
     def test_a_denied_request(self) -> None:

@@ -5,9 +5,11 @@ import base64
 import json
 import os
 import random
+import re
 import time
 import unicodedata
 import unittest
+import unittest.mock
 from urllib.parse import quote
 
 import mcpwall
@@ -145,6 +147,92 @@ class ViewsOfText(unittest.TestCase):
     def test_nfkc_of_marks_and_ligatures(self) -> None:
         for text in ("cafe\u0301 ｏｌｅ", "ﬁle ①ⅰ", "ｶﾞ ｘ", "\u1112\u1161\u11ab ｘ", "A\u030angstrom", "Å ℎ"):
             self.assertEqual(views(text)[1].text, unicodedata.normalize("NFKC", text))
+
+
+class QuickTests(unittest.TestCase):
+    """What spares the exact reading of base64 and hex must never spare one that says something."""
+    HEX = re.compile(r"(?:0x)?((?:[2-7][0-9A-Fa-f]|0[9AaDd]|[c-fC-F][0-9A-Fa-f](?:[89ABab][0-9A-Fa-f])+)+)\Z")
+
+    def said(self, token: str) -> str | None:
+        """As `_view_decode_token`, step by step and without a short cut for hex."""
+        found = self.HEX.match(token) if len(token) >= 16 and len(token) % 2 == 0 else None
+        if found:
+            return mcpwall._view_as_text(bytes.fromhex(found[1]))
+        with unittest.mock.patch.object(mcpwall, "_VIEW_HEX_STARTS", ""):       # only as base64
+            return mcpwall._view_decode_token(token)
+
+    def readings_of(self, text: str) -> list[tuple[int, int, str]]:
+        """Every run read exactly."""
+        found, done = [], 0
+        for run in re.finditer("[A-Za-z0-9+/_-]{16,}", text):
+            if run.start() < done or run[0][0] not in "0234567cdefCDEF" and (run[0].islower() or run[0].isupper()):
+                continue                # words and paths in one case say nothing
+            lines = mcpwall._view_token_lines(text, *run.span())
+            done = lines[-1][1]
+            whole = self.said("".join(text[first:last] for first, last in lines)) if len(lines) > 1 else None
+            if whole is not None:
+                found.append((run.start(), done, whole))
+                continue
+            for first, last in lines:
+                if self.said(text[first:last]) is not None:
+                    found.append((first, last, self.said(text[first:last])))
+                elif "/" in text[first:last] and last - first < 1000:
+                    for step in re.finditer("[^/]+", text[first:last]):
+                        if self.said(step[0]) is not None:
+                            found.append((first + step.start(), first + step.end(), self.said(step[0])))
+        return found
+
+    def piece(self, rng: random.Random) -> str:
+        word = rng.choice(("some words to be found", "größe naïve überblick", "日本語の文章です", "1234567890 12345", "\t~\x7f~ ~~~~~~~~~~"))
+        said = rng.choice((word.encode(), word.encode("utf-16-le"), rng.randbytes(rng.randrange(8, 40))
+                           if hasattr(rng, "randbytes") else os.urandom(20)))
+        cut = said[:rng.randrange(7, len(said) + 1)]
+        return rng.choice((
+            cut.hex(), "0x" + cut.hex(), cut.hex().upper(), base64.b64encode(cut).decode(), base64.urlsafe_b64encode(cut).decode(),
+            "".join(rng.choices("0123456789abcdef", k=rng.choice((16, 32, 40, 64, 76)))),
+            "".join(rng.choices("0123456789+/-_", k=rng.randrange(14, 30))), "".join(rng.choices("abcdefXYZ/", k=rng.randrange(1, 40))),
+            "some/path/to-a_file", "componentsInvoiceListView", "c3" + "a9" * rng.randrange(1, 20),
+            base64.b64encode((word * 8).encode()).decode()))
+
+    def test_whatever_says_something_is_read(self) -> None:
+        rng = random.Random(SEED)
+        ends, said = time.monotonic() + SECONDS, 0
+        while time.monotonic() < ends or said < 100:
+            text = ""
+            for _ in range(rng.randrange(1, 5)):
+                text += self.piece(rng) + rng.choice((" ", "/", "+", "", "\n", "é", "=", "-", ".", "\0"))
+            if rng.random() < 0.3:
+                wrapped = base64.b64encode(text.encode() * 4).decode()
+                width = rng.choice((64, 76))
+                text = rng.choice(("\n", "\r\n")).join(wrapped[at:at + width] for at in range(0, len(wrapped), width))
+            expected = self.readings_of(text)
+            said += len(expected)
+            self.assertEqual(list(mcpwall._view_encoded(text)), expected, (SEED, text))
+            self.assertEqual(list(mcpwall._view_encoded(text, mcpwall.token_runs(text))), expected, (SEED, text))
+            self.assertEqual(needs_views(text, mcpwall.token_runs(text)), needs_views(text), (SEED, text))
+
+    def test_seams_at_every_offset(self) -> None:
+        for said in (b64("some words to be found"), "some words to be found".encode().hex()):
+            for at in range(40):
+                for before in ("x" * at + " ", "cafe/" + "x" * at + "/", "é" * at, "-" * at + " ", "\n" * at):
+                    self.assertTrue(needs_views(before + said), (before, said))
+
+    def test_runs(self) -> None:
+        for text in ("", "short words", "a" * 15, "a" * 16, "é" + "a" * 16 + "é", "a/b+c-d_e" * 3 + " x " + "1" * 20):
+            expected = [match.span() for match in re.finditer("[A-Za-z0-9+/_-]{16,}", text)]
+            self.assertEqual(mcpwall.token_runs(text), expected)
+            self.assertEqual(list(mcpwall.all_token_runs(text)), expected)
+        many = ("a" * 16 + " ") * (mcpwall._MAX_RUNS + 1)
+        self.assertIsNone(mcpwall.token_runs(many))
+        self.assertEqual(len(mcpwall.token_runs(many[17:]) or ()), mcpwall._MAX_RUNS)
+        self.assertFalse(needs_views(many))
+        self.assertTrue(needs_views(many + b64("some words to be found")))
+
+    def test_a_very_long_run_of_selectors_or_tags(self) -> None:
+        said = "some words to be found. " * 4000
+        for hidden in (tagged(said), "".join(chr(0xE0100 + ord(char) - 16) for char in said)):
+            self.assertIn(("tags", "x" + said), readings("x" + hidden))
+        self.assertIn(("tags", "x" + "\x01" * 50_000), readings("x" + "\ufe01" * 50_000))
 
 
 class Spans(unittest.TestCase):
