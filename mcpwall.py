@@ -249,9 +249,11 @@ def load_json(text: str) -> Any:
     Stricter than `json.loads`: no NaN or Infinity, no member name twice, at most MAX_DEPTH deep, no integer of more
     than MAX_INTEGER_DIGITS digits, no lone surrogate escapes. Time and memory grow with the text alone.
     """
-    opened = text.count("{") + text.count("[")
-    if len(text) > MAX_CONTAINER_MARKS and opened + text.count(",") > MAX_CONTAINER_MARKS:
-        raise MessageError("more than two million values in one message", -32600)
+    opened = 0                  # what is no longer than this is not that deep
+    if len(text) >= 2 * MAX_DEPTH:
+        opened = text.count("{") + text.count("[")
+        if len(text) > MAX_CONTAINER_MARKS and opened + text.count(",") > MAX_CONTAINER_MARKS:
+            raise MessageError("more than two million values in one message", -32600)
     if _long_number is not None and len(text) > MAX_INTEGER_DIGITS and _long_number.search(text):
         raise MessageError("an integer is too long to read")
     start = 0
@@ -352,6 +354,9 @@ def _collect_names(node: Any, name: str, names: list[str | None]) -> None:
                 names.append(name)
             elif type(value) is dict or type(value) is list:
                 _collect_names(value, name, names)
+
+
+_compact = json.JSONEncoder(separators=(",", ":")).encode     # what we write ourselves
 
 
 def path_of(value: Any, ordinal: int) -> tuple[Any, ...]:
@@ -3320,6 +3325,7 @@ def _path_segments(segments: Sequence[list[Any]]) -> list[list[_Piece] | None]:
 
 MAX_PATH_CHARS = 32_768     # no system opens a longer path; `/./././etc/shadow` is shortened first, as servers do
 _MAX_SPELLINGS = 24         # readings of one value; honest values have at most six
+MAX_LOOKS = 4096            # paths whose place on the disk is remembered while messages are judged together
 _MAX_LINKS = 64             # symbolic links followed in one path; Linux gives up after 40
 _PATH_BRACES = 512          # alternatives that the braces of one glob may make
 _NOWHERE = "/\0"            # what a path resolves to when nobody can open it: matches no glob, is under nothing
@@ -3402,20 +3408,7 @@ def resolve_path(path: str) -> str:
     """
     if os.name == "nt":
         return _path_windows_real(path)
-    if _O_PATH is not None:
-        real = _path_ask_kernel(path)
-        if real is not None:
-            return real
-        head, _, name = path.rpartition("/")    # most often: a new file in a directory that exists
-        if name not in ("", ".", ".."):
-            real = _path_ask_kernel(head or "/")
-            if real is not None:
-                path = (real if real != "/" else "") + "/" + name
-                try:
-                    os.readlink(path)
-                except (OSError, ValueError):
-                    return path
-    return _path_follow(path)
+    return (_path_ask_kernel(path) if _O_PATH is not None else None) or _path_follow(path)
 
 
 def _path_windows_real(path: str, realpath: Callable[[str], str] = os.path.realpath) -> str:
@@ -3465,6 +3458,56 @@ def _path_follow(path: str) -> str:
             done = [] if target[:1] == "/" else done[:-1]
             left += target.split("/")[::-1]
     return "/" + "/".join(done)
+
+
+class DiskLooks:
+    """*resolve* for messages that are judged together: the disk is asked once about each path until `forget`.
+
+    On Linux about each folder, too, and with the fewest system calls: most paths that do not exist lead through the
+    same folder that is not there. Where that was the last time (`_edge`) is asked first; it is never taken for granted.
+    """
+
+    def __init__(self, resolve: Callable[[str], str]) -> None:
+        self._ask = resolve
+        self._stepwise = resolve is resolve_path and _O_PATH is not None and os.access in os.supports_follow_symlinks
+        self._known: dict[str, str] = {}
+        self._gone: set[str] = set()            # of these it is known that nothing is there, not even a link
+        self._edge = ""
+
+    def forget(self) -> None:
+        """From now on, look anew."""
+        self._known.clear()
+        self._gone.clear()
+
+    def resolve(self, path: str) -> str:
+        """Where *path* leads, as `resolve_path` has it."""
+        real = self._known.get(path)
+        if real is None:
+            if len(self._known) > MAX_LOOKS:
+                self.forget()
+            stepwise = self._stepwise and path.count("/") < 64 and path == _path_normal("", path)
+            real = self._known[path] = self._look(path) if stepwise else self._ask(path)
+        return real
+
+    def _look(self, path: str) -> str:
+        edge = self._edge
+        if edge and path.startswith(edge) and path[len(edge):len(edge) + 1] == "/":
+            place = self.resolve(edge)
+            if edge in self._gone:
+                return place + path[len(edge):]
+        real = _path_ask_kernel(path) if path != edge else None
+        if real is not None:
+            return real
+        head, _, name = path.rpartition("/")
+        base = self.resolve(head or "/") if name and "\0" not in path else _NOWHERE
+        if base == _NOWHERE:
+            return _path_follow(path)
+        if head not in self._gone:
+            if os.access(path, os.F_OK, follow_symlinks=False):     # a link that leads nowhere, or the edge is back
+                return resolve_path(path)
+            self._edge = path
+        self._gone.add(path)
+        return (base if base != "/" else "") + "/" + name
 
 
 # -- spellings
@@ -3669,8 +3712,23 @@ def _path_shortened(text: str) -> str:
     return text[:at] + short[1:] if at or not absolute else short
 
 
-def _path_readings(value: str, ctx: PathContext) -> Iterator[tuple[str, tuple[str, ...], bool]]:
-    """Each reading of *value*: (without links followed, the places it leads to, is it surely a path)."""
+class PathReading(NamedTuple):
+    """One way to read a text as a path, found without a look at the disk.
+
+    *asks* are the paths whose links are to be followed, none for a name of another system or of the network; *sure*: is
+    this surely a path?
+    """
+    lexical: str
+    asks: tuple[str, ...]
+    sure: bool
+
+    def places(self, ctx: PathContext) -> tuple[str, ...]:
+        """Where it leads."""
+        return tuple(map(ctx.resolve, self.asks)) if self.asks else (self.lexical,)
+
+
+def path_readings(value: str, ctx: PathContext) -> Iterator[PathReading]:
+    """Each reading of *value*. A text too long to be a path of any system has none."""
     if len(value) > MAX_PATH_CHARS:
         value = _path_shortened(value)
         if len(value) > MAX_PATH_CHARS:
@@ -3683,13 +3741,12 @@ def _path_readings(value: str, ctx: PathContext) -> Iterator[tuple[str, tuple[st
         root, rest = _path_absolute(text, ctx)
         lexical = _path_normal(root, rest)
         if root and not ctx.windows or root == "//":
-            yield lexical, (lexical,), True     # a name of another system, or of the network: not looked up
+            yield PathReading(lexical, (), True)    # a name of another system, or of the network: not looked up
             continue
-        real = ctx.resolve(lexical)
-        places = (real,) if ".." not in rest else (real, ctx.resolve(root + rest))
-        yield lexical, places, text not in further or text[:1] == "/" or root != ""
+        asks = (lexical,) if ".." not in rest else (lexical, root + rest)
+        yield PathReading(lexical, asks, text not in further or text[:1] == "/" or root != "")
     if len(spellings) == _MAX_SPELLINGS:
-        yield _NOWHERE, (), True                # more readings than anybody needs: surely under nothing
+        yield PathReading(_NOWHERE, (), True)   # more readings than anybody needs: surely under nothing
 
 
 def canonical_paths(value: str, ctx: PathContext) -> tuple[str, ...]:
@@ -3697,19 +3754,22 @@ def canonical_paths(value: str, ctx: PathContext) -> tuple[str, ...]:
 
     Never raises. A text too long to be a path of any system has none.
     """
+    return tuple({name: None for reading in path_readings(value, ctx)
+                  for path in (reading.lexical, *reading.places(ctx)) for name in path_names(path, ctx)})
+
+
+def path_names(path: str, ctx: PathContext) -> tuple[str, ...]:
+    """A canonical *path* and the plain names of the same place."""
+    alias = _PATH_ALIAS.match(path)
+    if alias is None:
+        return (path,)
     found: dict[str, None] = {}
-    for lexical, places, _ in _path_readings(value, ctx):
-        for path in (lexical, *places):
-            if path not in found:
-                found[path] = None
-                while True:
-                    alias = _PATH_ALIAS.match(path)
-                    if alias is None:
-                        break
-                    path = _path_plain(alias, path[alias.end():], ctx)
-                    if path in found:
-                        break
-                    found[path] = None
+    while path not in found:
+        found[path] = None
+        alias = _PATH_ALIAS.match(path)
+        if alias is None:
+            break
+        path = _path_plain(alias, path[alias.end():], ctx)
     return tuple(found)
 
 
@@ -3736,11 +3796,11 @@ def is_under(value: Any, roots: Sequence[str], ctx: PathContext) -> bool:
     tops = _path_roots(roots, ctx)
     here = (_path_fold(ctx.resolve(ctx.cwd), ctx),)
     judged = False
-    for lexical, places, sure in _path_readings(value, ctx):
-        for place in places or (lexical,):
+    for reading in path_readings(value, ctx):
+        for place in reading.places(ctx):
             inside = _path_below(_path_fold(place, ctx), tops)
             # `~/x` as written is a file in the working directory: that reading counts only when it leads out of it
-            if not inside and (sure or not _path_below(_path_fold(place, ctx), here)):
+            if not inside and (reading.sure or not _path_below(_path_fold(place, ctx), here)):
                 return False
             judged = judged or inside
     return judged
@@ -3758,8 +3818,8 @@ def _path_roots(roots: Sequence[str], ctx: PathContext) -> tuple[str, ...]:
     return tuple({_path_fold(path, ctx): None for root in roots
                   if ctx.project is not None
                   or root.startswith(("/", "~", "$", "%", "\\", root[:1] + ":")) and "PROJECT_DIR" not in root
-                  for lexical, places, sure in _path_readings(root.replace("${PROJECT_DIR}", base.cwd), base) if sure
-                  for path in (lexical, *places)})
+                  for reading in path_readings(root.replace("${PROJECT_DIR}", base.cwd), base) if reading.sure
+                  for path in (reading.lexical, *reading.places(ctx))})
 
 
 def _path_below(path: str, tops: tuple[str, ...]) -> bool:
@@ -3799,7 +3859,9 @@ def looks_like_path(value: str, key: str | None) -> bool:
         return False
     if _PATH_START.match(text) is not None:
         return True
-    blank, slash = text.find(" "), min((at for at in (text.find("/"), text.find("\\")) if at >= 0), default=-1)
+    blank, slash, other = text.find(" "), text.find("/"), text.find("\\")
+    if slash < 0 or 0 <= other < slash:
+        slash = other
     if slash >= 0 or "%2" in text or "%5" in text:
         return blank < 0 or 0 <= slash < blank
     return blank < 0 and len(text) < 256 and (_PATH_FILE.fullmatch(text) is not None or ":." in text)
@@ -8031,7 +8093,7 @@ class _Search:
                     match = shape.regex.match(text, start - shape.back) or match
             else:
                 match = shape.regex.search(text, max(0, start - shape.back), min(len(text), end + 400))
-            if match and match.end() > start and self._accept(shape, match.start(), match.end()):
+            if match and match.start() < end and match.end() > start and self._accept(shape, match.start(), match.end()):
                 return int(match.end())
         return 0
 
@@ -9271,10 +9333,11 @@ class _Opaque:
     By their place, not by their name alone: an argument called "cursor" is text like any other.
     """
 
+    __slots__ = ("_message", "_tokens", "_media")
+
     def __init__(self, message: Message) -> None:
         self._message = message
         self._tokens: list[tuple[Any, frozenset[str]]] | None = None
-        self._media: list[Any] = []
 
     def __call__(self, node: dict[str, Any], name: str) -> bool:
         message = self._message
@@ -9282,7 +9345,7 @@ class _Opaque:
             return message.method in _WITH_ARGUMENTS and node is message.body.get("params")
         if self._tokens is None:
             self._tokens = list(self._find_tokens())
-            self._media = list(self._find_media())
+            self._media: list[Any] = list(self._find_media())
         if name == "data":
             return node.get("type") in _MEDIA_TYPES and any(node is one for one in self._media) and _is_base64(node["data"])
         if name == "blob":
@@ -9331,10 +9394,10 @@ def _listed_blocks(value: Any) -> list[dict[str, Any]]:
     return [one for one in (value if type(value) is list else [value]) if type(one) is dict]
 
 
-def judged_texts(message: Message) -> list[str]:
+def judged_texts(message: Message, opaque: _Opaque | None = None) -> list[str]:
     """Every string of the message's body in document order, as `strings_of` gives them; what is opaque is empty."""
     texts: list[str] = []
-    opaque = _Opaque(message)
+    opaque = opaque or _Opaque(message)
     for key, value in message.body.items():     # the envelope's own strings keep their places, but are not looked into
         texts.append(key)
         kind = type(value)
@@ -9354,7 +9417,7 @@ class Value(NamedTuple):
     number: bool = False
 
 
-_MEMORY_ENTRIES, _MEMORY_CHARS = 2048, 256     # what is remembered of paths: how many, and how long they may be
+_MEMORY_ENTRIES, _MEMORY_CHARS = 2048, 256     # what is remembered of texts: how many, and how long they may be
 
 
 class LatePathIndex:
@@ -9363,33 +9426,49 @@ class LatePathIndex:
     Calls name the same files again and again, so what depends on the text alone is remembered; links are not.
     """
 
-    def __init__(self, globs: Mapping[str, Sequence[str]]) -> None:
-        self._globs = globs
+    def __init__(self, globs: Mapping[str, Sequence[str]], context: PathContext) -> None:
+        self._globs, self._context = globs, context
         self._index: PathIndex | None = None
-        self._memory: dict[Any, Any] = {}
+        self._known_readings = lru_cache(_MEMORY_ENTRIES)(self._readings)
+        self._known_keys = lru_cache(_MEMORY_ENTRIES)(self._keys)
 
-    def matches(self, canonical: str, context: PathContext) -> Mapping[str, str]:
-        """As PathIndex.matches."""
-        found = self._memory.get(canonical)
-        if found is None:
-            if self._index is None:
-                self._index = PathIndex(self._globs)
-            found = self._remember(canonical, canonical, self._index.matches(canonical, context))
-        return found    # type: ignore[no-any-return]
+    def readings(self, text: str, name: str | None, budget: Budget | None = None) -> Sequence[_KnownReading]:
+        """The ways to read *text* as a path; none when, as the argument *name*, it does not look like one.
 
-    def looks_like_path(self, text: str, name: str) -> bool:
-        """As the function of that name."""
-        found = self._memory.get((text, name))
-        if found is None:
-            found = self._remember((text, name), text, looks_like_path(text, name))
-        return found    # type: ignore[no-any-return]
+        With None as name, the text is a path.
+        """
+        if len(text) <= _MEMORY_CHARS and (name is None or len(name) <= _MEMORY_CHARS):
+            return self._known_readings(text, name)
+        return self._readings(text, name, budget)
 
-    def _remember(self, key: Any, text: str, found: Any) -> Any:
-        if len(text) <= _MEMORY_CHARS:
-            if len(self._memory) >= _MEMORY_ENTRIES:
-                self._memory.clear()
-            self._memory[key] = found
+    def hits(self, readings: Iterable[_KnownReading], resolve: Callable[[str], str]) -> dict[str, str]:
+        """{list of globs: view} for the lists that a path hits, as written or with links followed."""
+        found: dict[str, str] = {}
+        for view, lexical, keys, asks in readings:
+            for path in asks:
+                place = resolve(path)
+                if place != lexical:
+                    keys = (*keys, *(self._known_keys(place) if len(place) <= 2 * _MEMORY_CHARS else self._keys(place)))
+            for key in keys:
+                found.setdefault(key, view)
         return found
+
+    def _readings(self, text: str, name: str | None, budget: Budget | None = None) -> Sequence[_KnownReading]:
+        if name is None:
+            seen: Iterable[View] = (View("command", text, ()),)
+        else:
+            seen = views(text, budget) if looks_like_path(text, name) else ()
+        return [(view.name, reading.lexical, self._keys(reading.lexical), reading.asks)
+                for view in seen for reading in path_readings(view.text, self._context)]
+
+    def _keys(self, path: str) -> tuple[str, ...]:
+        if self._index is None:
+            self._index = PathIndex(self._globs)
+        return tuple({key: None for name in path_names(path, self._context) for key in self._index.matches(name, self._context)})
+
+
+# A PathReading in the memory: (view, as written, the lists of globs that it hits, what to ask the disk about)
+_KnownReading = tuple[str, str, tuple[str, ...], tuple[str, ...]]
 
 
 class Subject:
@@ -9398,6 +9477,7 @@ class Subject:
     # Derived when first asked for; as class attributes they cost nothing to set up, and there are many messages.
     _names: list[str | None] | None = None
     _roots: list[tuple[tuple[Any, ...], Any]] | None = None
+    _flat: tuple[dict[str, Any], _Names] | tuple[()] | None = None
     _viewed: bool | None = None
     _runs: Sequence[tuple[int, int]] | None | bool = False
     _findings: tuple[Finding, ...] | None = None
@@ -9408,7 +9488,8 @@ class Subject:
                  marks: Iterable[str] = ()) -> None:
         self.message, self.policy, self.marks = message, policy, marks
         self._budget = budget
-        self.texts = judged_texts(message)
+        self._opaque = _Opaque(message)
+        self.texts = judged_texts(message, self._opaque)
         self.blob = "\0".join(self.texts)
         self._derived: dict[Any, Any] = {}
 
@@ -9490,17 +9571,16 @@ class Subject:
             self._injections = tuple(hits)
         return self._injections
 
-    def has(self, need: Need) -> Any:
-        """Is there what a rule needs (see Rule)? Something true or false."""
-        kind, what = need
-        if kind == "literals":
-            text = self.haystack
-            return any(literal in text for literal in what)
-        if kind == "paths":
-            return self.path_hits(what)
-        if kind == "commands":
-            return self.commands(what).categories
-        return self.findings if kind == "secrets" else self.injections
+    def has_literal(self, literals: frozenset[str]) -> bool:
+        """Does one of these strings, in lower case, occur?"""
+        text = self.haystack
+        return any(literal in text for literal in literals)
+
+    # How to tell whether there is what a rule needs (see Need): something true or false of (subject, what).
+    HAS: Mapping[str, Callable[[Subject, Any], Any]] = {
+        "literals": has_literal, "paths": lambda subject, skip: subject.path_hits(skip),
+        "commands": lambda subject, skip: subject.commands(skip).categories,
+        "secrets": lambda subject, _: subject.findings, "injection": lambda subject, _: subject.injections}
 
     # -- arguments
 
@@ -9518,11 +9598,31 @@ class Subject:
         if type(params) is not dict:
             return []
         if message.method in _WITH_ARGUMENTS:
-            return [(("params", key), params[key]) for key in ("arguments", "inputResponses")
-                    if type(params.get(key)) is dict]
+            found: list[tuple[tuple[Any, ...], Any]] = []
+            if type(params.get("arguments")) is dict:
+                found.append((("params", "arguments"), params["arguments"]))
+            if type(params.get("inputResponses")) is dict:
+                found.append((("params", "inputResponses"), params["inputResponses"]))
+            return found
         if "_meta" in params:
             params = {key: value for key, value in params.items() if key != "_meta"}
         return [(("params",), params)]
+
+    def flat(self) -> tuple[dict[str, Any], _Names] | tuple[()]:
+        """The arguments of a small tool call, when they are texts and numbers without anything odd about their names, and
+        what is known of their names; else nothing. Such calls are judged most often."""
+        found = self._flat
+        if found is None:
+            message = self.message
+            found, params = (), message.body.get("params")
+            if message.method == "tools/call" and message.kind == "request" and message.peer == "client" and \
+                    type(params) is dict and "inputResponses" not in params and len(message.text) < _SMALL_CHARS:
+                arguments = params.get("arguments")
+                if type(arguments) is dict and _CONTAINERS.isdisjoint(map(type, arguments.values())):
+                    known = _names_of(message.tool or "", tuple(arguments))
+                    found = () if known.odd else (arguments, known)
+            self._flat = found
+        return found
 
     def member_names(self) -> list[tuple[tuple[Any, ...], str]]:
         """(path, name) of every member below the arguments and `_meta`."""
@@ -9558,35 +9658,49 @@ class Subject:
         if found is None:
             found = self._derived["values", skip] = []
             body = {key: value for key, value in self.message.body.items() if key not in ("jsonrpc", "id", "method")}
-            _walk_values(body, "", (), skip, _Opaque(self.message), found)
+            leaves: list[_Leaf] = []
+            _walk_values(body, "", (), skip, self._opaque, leaves)
+            found += (Value(text, name, (*parent, step), number) for text, name, parent, step, number in leaves)
         return found
 
     def argument_values(self, skip: frozenset[str], paths: bool = False) -> list[Value]:
         """The same of the arguments alone, without `_meta`; for *paths* no numbers, but members named like paths."""
         found: list[Value] | None = self._derived.get(("arguments", skip, paths))
         if found is None:
-            found = self._derived["arguments", skip, paths] = []
-            opaque = _Opaque(self.message)
-            for base, root in self.roots():
-                if type(root) is dict or type(root) is list:
-                    _walk_values(root, str(base[-1]), base, skip, opaque, found, paths)
-                elif type(root) is str:
-                    found.append(Value(root, "", base))
+            found = self._derived["arguments", skip, paths] = [
+                Value(text, name, (*parent, step), number) for text, name, parent, step, number in self._leaves(skip, paths)]
+        return found
+
+    def _leaves(self, skip: frozenset[str], paths: bool) -> list[_Leaf]:
+        found: list[_Leaf] = []
+        for base, root in self.roots():
+            if type(root) is dict or type(root) is list:
+                _walk_values(root, str(base[-1]), base, skip, self._opaque, found, paths)
+            elif type(root) is str:
+                found.append((root, "", base[:-1], base[-1], False))
         return found
 
     # -- paths and commands
 
     def commands(self, skip: frozenset[str]) -> _Commands:
         """What the shell commands among the arguments of a tool call would do."""
+        flat = self.flat()
+        if flat and not flat[1].commands:
+            return _NO_COMMANDS
         facts: _Commands | None = self._derived.get(("commands", skip))
         if facts is None:
-            facts = self._derived["commands", skip] = _Commands()
-            message = self.message
-            if message.peer == "client" and message.tool is not None:
-                for base, root in self.roots():
-                    for command in commands_in(message.tool, root):
-                        if not skip.intersection(command.path):
-                            facts.add(base + command.path, self.judge_command(command))
+            facts = self._derived["commands", skip] = self._find_commands(skip)
+        return facts
+
+    def _find_commands(self, skip: frozenset[str]) -> _Commands:
+        message, facts = self.message, _NO_COMMANDS
+        if message.peer != "client" or message.tool is None:
+            return facts
+        for base, root in self.roots():
+            for command in commands_in(message.tool, root):
+                if not skip.intersection(command.path):
+                    facts = _Commands() if facts is _NO_COMMANDS else facts
+                    facts.add(base + command.path, self.judge_command(command))
         return facts
 
     def judge_command(self, source: Any) -> CommandFacts:
@@ -9600,21 +9714,23 @@ class Subject:
         if found is None:
             found = self._derived["paths", skip] = {}
             index, context = self.policy.path_index, self.policy.paths
-            if skip is QUOTED_KEYS and self.message.tool and _reading_tool.search(self.message.tool):
+            flat, tool = self.flat(), self.message.tool
+            if skip is QUOTED_KEYS and tool and (flat[1].reads if flat else _reading_tool.search(tool)):
                 skip = frozenset()      # whatever its arguments are called, they say what to read
-            for number, value in enumerate(self.argument_values(skip, True)):
+            budget, resolve = self.budget, context.resolve
+            leaves = [(text, name, _ARGUMENTS, name, False) for name, text in flat[0].items()
+                      if type(text) is str and name not in skip] if flat else self._leaves(skip, True)
+            for number, (text, name, parent, step, _) in enumerate(leaves):
                 if number % 1000 == 999:
-                    self.budget.check()
-                if index.looks_like_path(value.text, value.name):
-                    self.budget.check()
-                    for view in self.readings(value.text):
-                        for canonical in canonical_paths(view.text, context):
-                            for key in index.matches(canonical, context):
-                                found.setdefault(key, Hit(value.path, "", view.name))
+                    budget.check()
+                readings = index.readings(text, name, budget)
+                if readings:
+                    budget.check()
+                    for key, view in index.hits(readings, resolve).items():
+                        found.setdefault(key, Hit(parent + (step,), "", view))
             for where, word in self.commands(frozenset()).paths:
-                for canonical in canonical_paths(word, context):
-                    for key in index.matches(canonical, context):
-                        found.setdefault(key, Hit(where, "", "command"))
+                for key, view in index.hits(index.readings(word, None), resolve).items():
+                    found.setdefault(key, Hit(where, "", view))
         return found
 
 
@@ -9633,24 +9749,49 @@ class _Commands:
         self.paths += ((where, path) for path in facts.paths)
 
 
+_NO_COMMANDS = _Commands()
+
 # Tools whose name says that they read files
 _reading_tool = lazy_regex(r"(?i)(^|[^a-z])(read|open|cat|view|load|stat|head|tail|download|get_?file)")
 
 
+_SMALL_CHARS = 4096         # of a message: the names of its arguments may be remembered
+_CONTAINERS: frozenset[Any] = frozenset((dict, list))
+
+
+_ARGUMENTS = ("params", "arguments")
+
+
+class _Names(NamedTuple):
+    """What the names of a tool and of its arguments tell, whatever texts and numbers the arguments are."""
+    commands: bool      # may any of them be a command?
+    reads: bool         # does the tool read files?
+    odd: bool           # is a name a path itself?
+
+
+@lru_cache(1024)
+def _names_of(tool: str, names: tuple[str, ...]) -> _Names:
+    return _Names(bool(commands_in(tool, dict.fromkeys(names, "a text"))), bool(_reading_tool.search(tool)),
+                  any("/" in name or "\\" in name for name in names))
+
+
+_Leaf = tuple[str, str, tuple[Any, ...], Any, bool]     # a Value with its path in two: (text, name, parent, step, number)
+
+
 def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[str], opaque: _Opaque,
-                 found: list[Value], paths: bool = False) -> None:
+                 found: list[_Leaf], paths: bool = False) -> None:
     """Under QUOTED_KEYS only texts are passed over, not what an object there holds; under other names everything."""
     if type(node) is dict:
         for key, value in node.items():
             kind = type(value)
             if paths and ("/" in key or "\\" in key):
-                found.append(Value(key, "", path + (key,)))
+                found.append((key, "", path, key, False))
             if kind is str:
                 if key not in skip and not (key in _OPAQUE_NAMES and opaque(node, key)):
-                    found.append(Value(value, key, path + (key,)))
-            elif not paths and (kind is int or kind is float):
-                if key not in skip:
-                    found.append(Value(number_text(value), key, path + (key,), True))
+                    found.append((value, key, path, key, False))
+            elif kind is int or kind is float:
+                if not paths and key not in skip:
+                    found.append((number_text(value), key, path, key, True))
             elif (kind is dict or kind is list) and (key not in skip or skip is QUOTED_KEYS):
                 _walk_values(value, key, path + (key,), skip, opaque, found, paths)
     elif type(node) is list:
@@ -9660,9 +9801,9 @@ def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[st
                 _walk_values(value, name, path + (index,), skip, opaque, found, paths)
             elif name not in skip:
                 if kind is str:
-                    found.append(Value(value, name, path + (index,)))
+                    found.append((value, name, path, index, False))
                 elif not paths and (kind is int or kind is float):
-                    found.append(Value(number_text(value), name, path + (index,), True))
+                    found.append((number_text(value), name, path, index, True))
 
 
 def _walk_names(node: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], str]]:
@@ -9734,7 +9875,7 @@ ValueTest = Callable[[Any, "Subject"], "Hit | None"]  # a condition on one JSON 
 class Rule(NamedTuple):
     """One compiled rule. What it says about method, tool and server stands in *scope*, the rest in *matches*.
 
-    *needs*, when not None, is something without which *matches* cannot hold, and that is quickly told: see `Subject.has`.
+    *needs*, when not None, is something without which *matches* cannot hold, and that is quickly told: see `Subject.HAS`.
     """
     name: str
     action: str
@@ -9852,6 +9993,11 @@ class Policy(NamedTuple):
     def is_sensitive(self, path: str) -> bool:
         """Is this canonical path one of the built-in sensitive files, whatever the rules say about it?"""
         return bool(sensitive_index().matches(path, self.paths))
+
+    def with_looks(self, resolve: Callable[[str], str]) -> Policy:
+        """The same policy, with *resolve* for its looks at the disk."""
+        return self._replace(paths=self.paths._replace(resolve=resolve),
+                             apart=None if self.apart is None else self.apart.with_looks(resolve))
 
     def with_secrets(self, values: Mapping[str, str]) -> Policy:
         """This policy, to which the values of these variables (see `secret_values`) are secrets."""
@@ -10678,7 +10824,7 @@ def compile_policy(layers: Sequence[PolicyLayer], context: PathContext, source: 
         rules=tuple(rule for compiler in compilers for rule in compiler.rules("rules", False)),
         outbound_rules=tuple(rule for compiler in compilers for rule in compiler.rules("outbound_rules", True)),
         scanner=SecretScanner(BUILTIN_KINDS if bases or not patterns else (), patterns),
-        paths=context, path_index=LatePathIndex(index), source=source,
+        paths=context, path_index=LatePathIndex(index, context), source=source,
         warnings=tuple(_policy_warnings(every, settings)))
 
 
@@ -11017,7 +11163,7 @@ BUILTIN_NAMES = ("default", "local-dev", "company-laptop", "strict", "filesystem
                  "postgres", "sqlite", "docker", "kubernetes", "slack")
 
 _builtin_layers: dict[str, PolicyLayer] = {}
-_sensitive_index: LatePathIndex | None = None
+_sensitive_index: PathIndex | None = None
 
 
 def builtin_summary(name: str) -> str:
@@ -11062,11 +11208,11 @@ def builtin_policy(name: str = "default", context: PathContext | None = None) ->
     return compile_policy([builtin_layer(name)], context or default_path_context(), f"built-in {name}")
 
 
-def sensitive_index() -> LatePathIndex:
+def sensitive_index() -> PathIndex:
     """The built-in sensitive files, whatever policy is in force: what commands must not send away."""
     global _sensitive_index
     if _sensitive_index is None:
-        _sensitive_index = LatePathIndex(SENSITIVE_FILES)
+        _sensitive_index = PathIndex(SENSITIVE_FILES)
     return _sensitive_index
 
 
@@ -11153,22 +11299,27 @@ class Memory:
             self._guest.drop()
 
 
+_ALLOWED = Decision("allow")
+
+
 class _Candidates:
     """The rules that may apply to one kind of message, in runs of rules with the same need."""
 
     def __init__(self, rules: Sequence[Rule]) -> None:
         self.rules = tuple(rules)
-        self._runs: list[tuple[Need | None, list[Rule]]] = []
+        self._runs: list[tuple[Any, Any, list[Rule]]] = []      # (how to tell, of what, rules that need it)
         self._grams: dict[str, list[int]] = {}
         self._always: tuple[int, ...] = ()
         literals = [literal for rule in rules if rule.needs and rule.needs[0] == "literals" for literal in rule.needs[1]]
         if len(literals) > _MANY_LITERALS:
             self._index(literals)
             return
+        last: Any = ()
         for rule in rules:
-            if not self._runs or self._runs[-1][0] != rule.needs:
-                self._runs.append((rule.needs, []))
-            self._runs[-1][1].append(rule)
+            if rule.needs != last:
+                last = rule.needs
+                self._runs.append((Subject.HAS[last[0]], last[1], []) if last else (None, None, []))
+            self._runs[-1][2].append(rule)
 
     def _index(self, literals: list[str]) -> None:
         """File each rule under one three-letter piece of each of its literals, the rarest one."""
@@ -11189,8 +11340,8 @@ class _Candidates:
 
     def of(self, subject: Subject) -> Iterator[Rule]:
         """The rules to ask, in their order."""
-        for need, rules in self._runs:
-            if need is None or subject.has(need):
+        for has, what, rules in self._runs:
+            if has is None or has(subject, what):
                 yield from rules
         if self._grams:
             text = subject.haystack
@@ -11199,7 +11350,7 @@ class _Candidates:
                 numbers.update(self._grams[gram])
             for number in sorted(numbers):
                 rule = self.rules[number]
-                if rule.needs is None or subject.has(rule.needs):
+                if rule.needs is None or Subject.HAS[rule.needs[0]](subject, rule.needs[1]):
                     yield rule
 
 
@@ -11210,8 +11361,8 @@ class Wall:
         self.policy = policy
         self._candidates: dict[tuple[Any, ...], _Candidates] = {}
         self._apart = Wall(policy.apart) if policy.apart is not None else None
-        self._may_hide: bool = policy.settings.default_action == "deny" or any(
-            rule.action == "deny" and rule.always for rule in policy.rules) or self._apart is not None and self._apart._may_hide
+        self._may_hide: bool = any(rule.action == "deny" and rule.always for rule in policy.rules) \
+            or self._apart is not None and self._apart._may_hide
 
     def decide(self, message: Message, budget: Budget | None = None, memory: Memory | None = None) -> Decision:
         """The first rule that matches decides, else the default. Never raises: a fault while judging is a deny.
@@ -11262,7 +11413,10 @@ class Wall:
         return Decision(action, name, rule.message, findings, hit.path, hit.why, hit.view, hit.detail, rule.hint)
 
     def hides(self, tool: str, server: str) -> Decision | None:
-        """The refusal of every call of *tool*, whatever its arguments; None when some call of it may get through."""
+        """The refusal of *tool* by the first rule that can match it, if that refuses whatever the arguments; else None.
+
+        What no rule is about, and the default action denies, is not hidden: that is no judgement of the tool.
+        """
         if not self._may_hide:
             return None
         message = Message("client", "request", {}, "", "tools/call", tool, server)
@@ -11270,12 +11424,8 @@ class Wall:
         for rule in self._rules_for(message).rules:
             if rule.action == "deny" and rule.always:
                 decision = Decision("deny", rule.name, rule.message)
-            if rule.mark or rule.action == "deny" and not rule.always:
-                continue
-            break
-        else:
-            if self.policy.settings.default_action == "deny":
-                decision = Decision("deny", None, "no rule allows this")
+            if not rule.mark and (rule.action != "deny" or rule.always):
+                break
         if decision is None and self._apart is not None:
             guest = self._apart.hides(tool, server)
             return guest and self._stricter(Decision("allow"), guest)
@@ -11296,9 +11446,9 @@ class Wall:
         settings = self.policy.settings
         if message.peer == "server":
             action = settings.outbound_default_action
-            return Decision(action, None, "", subject.findings if action == "redact" else ())
+            return _ALLOWED if action == "allow" else Decision(action, None, "", subject.findings if action == "redact" else ())
         if settings.default_action == "allow" or message.kind != "request" or message.method in LIFECYCLE:
-            return Decision("allow")
+            return _ALLOWED
         return Decision(settings.default_action, None, "no rule allows this")
 
     def _fault(self, rule: Rule | None, problem: str) -> Decision:
@@ -11328,10 +11478,25 @@ class Close(NamedTuple):
     peer: str
 
 
+class Told(NamedTuple):
+    """What people are told of a decision; most messages of a session have few of these between them."""
+    action: str
+    direction: str
+    method: str | None
+    tool: str | None
+    rule: str | None
+    message: str | None
+
+
 class Record(NamedTuple):
-    """One audit record: *fields* for people, *line* the same as one line of JSON."""
-    fields: dict[str, Any]
+    """One audit record: *line* is one line of JSON."""
     line: str
+    told: Told
+
+    @property
+    def fields(self) -> dict[str, Any]:
+        """The record as data."""
+        return json.loads(self.line)    # type: ignore[no-any-return]
 
 
 class Note(NamedTuple):
@@ -11364,6 +11529,8 @@ def tool_pin(tool: Mapping[str, Any]) -> dict[str, str]:
 
 def text_pin(text: str) -> dict[str, str]:
     """The same for a text, such as the `instructions` of a server ("" when there are none)."""
+    if not text:                # most servers have none, and no start should wait for hashlib
+        return {"hash": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "text": ""}
     import hashlib
     return {"hash": hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(),
             "text": text if len(text) <= MAX_PIN_CHARS else ""}
@@ -11756,6 +11923,8 @@ class _Lines:
 
     def feed(self, data: bytes) -> list[Any]:
         """The lines that *data* completes, without their line feeds: bytes or _TooLong. b"" is the end of file."""
+        if data[-1:] == b"\n" and not self._size and len(data) <= self._limit:     # whole lines, as nearly always
+            return data[:-1].split(b"\n")
         if not data:
             rest = self._finish(b"")
             return [rest] if rest else []
@@ -11842,7 +12011,8 @@ class Session:
                  desk: bool = False, monotonic: Callable[[], float] = time.monotonic) -> None:
         """*identity* and *pins*: see Toolbox. *desk*: can somebody answer a Waiting by `answer`? *monotonic*: seconds,
         for limits and time-outs."""
-        self.wall = wall
+        self._looks = DiskLooks(wall.policy.paths.resolve)
+        self.wall = Wall(wall.policy.with_looks(self._looks.resolve))
         self.server_name = server_name
         self._clock = clock
         self._id = session_id or os.urandom(4).hex()
@@ -11856,10 +12026,11 @@ class Session:
         self._tasks: dict[str, Pending] = {}
         self._budget = Budget(JUDGE_SECONDS)        # of the line at hand, shared by the items of a batch
         self._seq = 0
-        self._second = -1
+        self._moment = -1           # of the last record, in milliseconds, and as it is written
         self._stamp = ""
         self._stray_key = False
-        self._safe_names: dict[str | None, tuple[str | None, str]] = {}
+        self._safe_names: dict[str, str] = {}
+        self._recorded: dict[Any, tuple[Told, str, str]] = {}       # what records have in common, see `_record`
         self._sent: list[tuple[Any, str | None, bool]] = []     # id, method, is it modern?
         self._salt = os.urandom(16)
         self._monotonic = monotonic
@@ -11885,6 +12056,7 @@ class Session:
         """Effects of *data* from *peer*; b"" means that the peer has ended."""
         out = _Effects()
         self._sent.clear()
+        self._looks.forget()        # one look at each path is enough for lines that go on together
         for ident in self._late(self._monotonic()) if self._held else ():
             self._settle(ident, "timeout", out)
         for line in self._lines[peer].feed(data):
@@ -11926,6 +12098,7 @@ class Session:
             return []
         out = _Effects()
         self._sent.clear()
+        self._looks.forget()
         for ident in idents:
             self._settle(ident, answer, out)
         return out.result()
@@ -11944,9 +12117,10 @@ class Session:
         withheld = {ident for ident, _, _ in self._sent}
         kept: list[Any] = []
         for effect in effects:
-            if isinstance(effect, Record) and effect.fields["direction"] == "inbound" and effect.fields["id"] in withheld:
-                fields = {**effect.fields, "action": "deny", "rule": None, "message": decision.message}
-                effect = Record(fields, json.dumps(fields, separators=(",", ":")))
+            if isinstance(effect, Record) and effect.told.direction == "inbound" and effect.fields["id"] in withheld:
+                told = effect.told._replace(action="deny", rule=None, message=decision.message)
+                fields = {**effect.fields, "action": told.action, "rule": told.rule, "message": told.message}
+                effect = Record(_compact(fields), told)
             if not (isinstance(effect, Send) and effect.peer == "server"):
                 kept.append(effect)
         return kept + out.result()
@@ -11963,11 +12137,11 @@ class Session:
             self._unreadable(peer, line, fault, out)
             return
         self._budget = Budget(max(JUDGE_SECONDS, len(line) * 1e-7))
-        verdict = self._judge(peer, kind, body, text, len(line), out)
-        if verdict.forward is not None:
-            out.lines[_OTHER[peer]].append(line if verdict.forward is text else verdict.forward.encode())
-        if verdict.answer is not None:
-            out.lines[peer].append(verdict.answer.encode())
+        forward, answer = self._judge(peer, kind, body, text, len(line), out)
+        if forward is not None:
+            out.lines[_OTHER[peer]].append(line if forward is text else forward.encode())
+        if answer is not None:
+            out.lines[peer].append(answer.encode())
 
     def _batch(self, peer: str, text: str, items: list[Any], line: bytes, out: _Effects) -> None:
         """Judge each item on its own; what may pass goes on as a batch, refusals come back as one."""
@@ -12001,7 +12175,7 @@ class Session:
             waiting = _NOBODY
             method = body["method"]
             tool = self._tool_of(method, body)
-        message = Message(peer, kind, body, text, method, tool, self.server_name)
+        message = tuple.__new__(Message, (peer, kind, body, text, method, tool, self.server_name))
         extra: dict[str, Any] = {}
         grant: str | None = None
         held: Held | Decision | None = None
@@ -12028,10 +12202,11 @@ class Session:
             verdict = self._asked(message, decision, grant, size, out, extra)
             if verdict is not None:
                 return verdict
-        action = self._effective(decision, peer)
+        action = "allow" if decision.action == "allow" else self._effective(decision, peer)
         if action == "deny" and kind == "request" and peer == "client":
             return self._refused(message, decision, size, out, extra)
-        verdict = self._client_verdict(message, decision, action) if peer == "client" else \
+        verdict = tuple.__new__(_Verdict, (message.text, None)) if action == "allow" else \
+            self._client_verdict(message, decision, action) if peer == "client" else \
             self._server_verdict(message, decision, action, extra)
         if verdict.forward is not None:
             self._commit()
@@ -12133,12 +12308,12 @@ class Session:
             waiting = self._waiting(message)
             if granted is not None:
                 waiting = waiting._replace(granted=granted)
-            pending = self._pending[message.peer]
+            pending, cancelled = self._pending[message.peer], self._cancelled[message.peer]
             ident = body["id"]
             for other in (ident, _loosely_equal(ident)):
-                if other in pending or other in self._cancelled[message.peer]:   # nobody knows which one an answer is for
+                if other in pending or other in cancelled:      # nobody knows which one an answer is for
                     pending[other] = waiting = _NOBODY
-                    self._cancelled[message.peer].pop(other, None)
+                    cancelled.pop(other, None)
             pending[ident] = waiting
             if message.peer == "client":
                 self._sent.append((ident, method, _VERSION_META in _meta(body)))
@@ -12166,7 +12341,7 @@ class Session:
 
     def _waiting(self, message: Message) -> Pending:
         params = message.body.get("params")
-        if type(params) is not dict:
+        if type(params) is not dict or "_meta" not in params and "taskId" not in params:
             return Pending(message.method, message.tool)
         meta, task = params.get("_meta"), params.get("taskId")
         token = meta.get("progressToken") if type(meta) is dict else None
@@ -12214,9 +12389,9 @@ class Session:
             result: dict[str, Any] = {"content": [{"type": "text", "text": text}], "isError": True}
             if modern:
                 result["resultType"] = "complete"
-            return json.dumps({"jsonrpc": "2.0", "id": ident, "result": result}, separators=(",", ":"))
+            return _compact({"jsonrpc": "2.0", "id": ident, "result": result})
         error = {"code": -32600, "message": text, "data": {"mcpwall": about}}
-        return json.dumps({"jsonrpc": "2.0", "id": ident, "error": error}, separators=(",", ":"))
+        return _compact({"jsonrpc": "2.0", "id": ident, "error": error})
 
     def _about(self, decision: Decision, times: int = 1) -> dict[str, Any]:
         """What a program (or a model) may know of a refusal: which rule, where, why, what else would do."""
@@ -12244,7 +12419,7 @@ class Session:
                 shown: dict[str, Any] = {"content": [{"type": "text", "text": text}], "isError": True}
                 if "resultType" in result:
                     shown["resultType"] = "complete"
-                return json.dumps({"jsonrpc": "2.0", "id": body["id"], "result": shown}, separators=(",", ":"))
+                return _compact({"jsonrpc": "2.0", "id": body["id"], "result": shown})
             self._memory.counting = False           # it is the same message, now item by item
             kept = self._without_items(message, result, extra)
             self._memory.counting = True
@@ -12252,7 +12427,7 @@ class Session:
                 return kept
             self._memory.drop()
         error = {"code": -32600, "message": text, "data": {"mcpwall": self._about(decision)}}
-        return json.dumps({"jsonrpc": "2.0", "id": body["id"], "error": error}, separators=(",", ":"))
+        return _compact({"jsonrpc": "2.0", "id": body["id"], "error": error})
 
     def _without_items(self, message: Message, result: dict[str, Any], extra: dict[str, Any]) -> str | None:
         """A list result without the items that a rule refuses; None when that does not make it acceptable."""
@@ -12362,7 +12537,7 @@ class Session:
             ident = os.urandom(8).hex()
             self._held[ident] = held
             out.others.append(Waiting(ident, {
-                "server": self.server_name, "method": self._quoted(message.method)[0],
+                "server": self.server_name, "method": message.method and self._safe_name(message.method),
                 "tool": message.tool and self._shown_name(message.tool), "rule": decision.rule,
                 "reason": self._reason(decision), "arguments": self._shown_arguments(message, decision),
                 "seconds": self._settings.ask_timeout}))
@@ -12537,7 +12712,7 @@ class Session:
         if peer == "client":
             error = {"code": fault.code, "message": f"[mcpwall] {decision.message}"}
             answer = {"jsonrpc": "2.0", "id": ident, "error": error}
-            out.lines["client"].append(json.dumps(answer, separators=(",", ":")).encode())
+            out.lines["client"].append(_compact(answer).encode())
         elif not line.lstrip().startswith((b"{", b"[")):
             out.notes.append(Note("server printed: " + self._without_secrets(line[:MAX_STRAY_CHARS * 4])))
         else:
@@ -12583,70 +12758,64 @@ class Session:
     def _record(self, message: Message, decision: Decision, size: int, out: _Effects,
                 extra: Mapping[str, Any] | None = None) -> None:
         """One record for one judged message, with nothing in it that is a secret. *extra* fields hold none already."""
-        outbound = message.peer == "server"
-        if message.kind == "unreadable":
-            method: str | None = None
-        else:
-            method = "response" if message.kind == "response" else message.method
+        shared = (message.peer, message.kind, message.method, message.tool, decision.action, decision.rule, decision.message)
+        known = self._recorded.get(shared)
+        if known is None:
+            if len(self._recorded) >= 1000:
+                self._recorded.clear()
+            known = self._recorded[shared] = self._in_common(message, decision)
+        told, head, tail = known
+        ident = message.body.get("id")
+        if type(ident) is not int:
+            ident = "null" if ident is None else json.dumps(self.safe_text(ident))
+        if extra or decision.findings or decision.action != "allow" or self._settings.log_args != "none":
+            tail += self._details(message, decision, extra or {})
+        moment = int(self._clock() * 1000)
+        if moment != self._moment:
+            self._moment = moment
+            self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(moment // 1000)) + f"{moment % 1000:03d}"
         self._seq += 1
+        line = f'{{"ts":"{self._stamp}Z","session":"{self._id}","seq":{self._seq},{head}{ident}{tail},"bytes":{size}}}'
+        out.records.append(tuple.__new__(Record, (line, told)))
+
+    def _in_common(self, message: Message, decision: Decision) -> tuple[Told, str, str]:
+        """What the records of like messages have in common: for people, and as JSON before and after the id."""
         action, note = decision.action, decision.message or None
         if self._settings.mode == "monitor" and action not in ("allow", "log_only"):
             action, note = "log_only", f"monitor: would {decision.action}: {note or 'Blocked by policy'}"
-        fields: dict[str, Any] = {
-            "ts": self._now(), "session": self._id, "seq": self._seq, "server": self.server_name,
-            "direction": "outbound" if outbound else "inbound", "method": method,
-            "tool": None if message.tool == UNKNOWN_TOOL else message.tool,
-            "id": message.body.get("id"), "action": action, "rule": decision.rule, "message": note}
-        if not extra and not decision.findings and decision.action == "allow" and self._settings.log_args == "none":
-            out.records.append(Record(fields, self._plain_line(fields, size)))
-            return
-        for key in ("method", "tool", "id"):
-            if isinstance(fields[key], str):
-                fields[key] = self.safe_text(fields[key])
-        if not outbound:
+        method = None if message.kind == "unreadable" else "response" if message.kind == "response" else message.method
+        tool = None if message.tool == UNKNOWN_TOOL else message.tool
+        told = Told(action, "outbound" if message.peer == "server" else "inbound",
+                    *(None if name is None else self.safe_text(name) for name in (method, tool, decision.rule, note)))
+        shown = told._asdict()
+        head = _compact({"server": self.safe_text(self.server_name), **dict(list(shown.items())[1:4])})
+        tail = _compact({key: shown[key] for key in ("action", "rule", "message")})
+        return told, head[1:-1] + ',"id":', "," + tail[1:-1]
+
+    def _details(self, message: Message, decision: Decision, extra: Mapping[str, Any]) -> str:
+        """What only some records have, as JSON members, each after a comma."""
+        fields: dict[str, Any] = {}
+        if message.peer == "client":
             self._add_arguments(fields, message, decision)
         if decision.findings:
             fields["findings"] = self._described(message, decision.findings)
             fields["redacted_patterns"] = sorted({finding.pattern for finding in decision.findings})
         if decision.view not in ("", "raw"):
             fields["view"] = decision.view
-        if decision.why and action != "allow":
+        if decision.why and decision.action != "allow":
             fields["why"] = self.safe_text(f"{decision.why} ({decision.detail})" if decision.detail else decision.why)
-        if extra:
-            fields.update(extra)
-        fields["bytes"] = size
-        out.records.append(Record(fields, json.dumps(fields, separators=(",", ":"))))
+        fields.update(extra)
+        return "," + _compact(fields)[1:-1] if fields else ""
 
-    def _plain_line(self, fields: dict[str, Any], size: int) -> str:
-        """The record of an allowed message as JSON, written by hand: there are many of them."""
-        ident = fields["id"]
-        if type(ident) is str:
-            fields["id"] = self.safe_text(ident)
-            ident = json.dumps(fields["id"])
-        fields["method"], method = self._quoted(fields["method"])
-        fields["tool"], tool = self._quoted(fields["tool"])
-        rule, note = self._quoted(fields["rule"])[1], self._quoted(fields["message"])[1]
-        fields["bytes"] = size
-        return (f'{{"ts":"{fields["ts"]}","session":"{self._id}","seq":{self._seq},"server":{self._quoted(self.server_name)[1]},'
-                f'"direction":"{fields["direction"]}","method":{method},"tool":{tool},'
-                f'"id":{"null" if ident is None else ident},"action":"allow","rule":{rule},"message":{note},"bytes":{size}}}')
-
-    def _now(self) -> str:
-        now = self._clock()
-        second = int(now)
-        if second != self._second:
-            self._second = second
-            self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(second))
-        return f"{self._stamp}{int((now - second) * 1000):03d}Z"
-
-    def _quoted(self, name: str | None) -> tuple[str | None, str]:
-        """A method, tool or rule name for the log, without secrets, and the same as JSON. Remembered: names come again."""
+    def _safe_name(self, name: str) -> str:
+        """An argument's pointer for the log, without secrets. Remembered: names come again."""
         found = self._safe_names.get(name)
         if found is None:
-            if len(self._safe_names) >= 1000:
-                self._safe_names.clear()
-            safe = None if name is None else self.safe_text(name)
-            found = self._safe_names[name] = (safe, json.dumps(safe))
+            found = self.safe_text(name)
+            if len(name) <= MAX_NAME_CHARS:
+                if len(self._safe_names) >= 1000:
+                    self._safe_names.clear()
+                self._safe_names[name] = found
         return found
 
     def safe_text(self, text: str, limit: int = 1000) -> str:
@@ -12665,7 +12834,7 @@ class Session:
         if decision.action in ("deny", "ask"):
             fields["args"] = "[REDACTED]"
             if decision.path:
-                fields["argument"] = self.safe_text(pointer(decision.path))
+                fields["argument"] = self._safe_name(pointer(decision.path))
         elif self._settings.log_args == "full" and message.kind == "request" and message.tool is not None:
             fields["args"] = self._safe_params(message).get("arguments", {})
 
@@ -13262,17 +13431,18 @@ def _shows_colours(kernel: Any) -> bool:
 
 def format_decision(fields: Mapping[str, Any], colour: bool, now: float) -> str:
     """The stderr line of an audit record: `[12:00:00] DENY tools/call read_file [rule] - message`."""
-    return f"[{time.strftime('%H:%M:%S', time.localtime(now))}] {_decision_text(fields, colour)}"
+    told = Told(*(fields.get(name) for name in Told._fields))   # type: ignore[arg-type]
+    return f"[{time.strftime('%H:%M:%S', time.localtime(now))}] {_decision_text(told, colour)}"
 
 
-def _decision_text(fields: Mapping[str, Any], colour: bool) -> str:
-    word, code, _ = _WORDS.get(fields["action"], (fields["action"].upper(), 31, 2))
-    words = ["outbound"] if fields.get("direction") == "outbound" else []
-    words += [fields[key] for key in ("method", "tool") if fields.get(key)]
-    if fields.get("rule"):
-        words.append(f"[{fields['rule']}]")
-    if fields.get("message"):
-        words.append(f"- {fields['message']}")
+def _decision_text(told: Told, colour: bool) -> str:
+    word, code, _ = _WORDS.get(told.action, (told.action.upper(), 31, 2))
+    words = ["outbound"] if told.direction == "outbound" else []
+    words += [name for name in (told.method, told.tool) if name]
+    if told.rule:
+        words.append(f"[{told.rule}]")
+    if told.message:
+        words.append(f"- {told.message}")
     return " ".join([f"\x1b[{code}m{word}\x1b[0m" if colour else word, printable(" ".join(words), 1000)])
 
 
@@ -13304,7 +13474,7 @@ class Reporter:
             self._fd = -1 if terminal else stream.fileno()
         except (AttributeError, OSError, ValueError):
             self._fd = -1
-        self._texts: dict[Any, str] = {}    # decisions without the time: the same ones come again
+        self._texts: dict[Told, str] = {}    # decisions without the time: the same ones come again
         self._second, self._stamp = -1, ""
         self._guard = threading.Lock()      # for the queue
         self._lines: list[str] = []
@@ -13313,23 +13483,25 @@ class Reporter:
         self._bell.acquire()
         self._started = self._busy = self._hurry = False
 
-    def decisions(self, records: Iterable[Mapping[str, Any]]) -> None:
-        """Queue the lines of the audit *records* whose action reaches the level."""
-        lines = []
-        for fields in records:
-            action = fields["action"]
-            if _WORDS.get(action, ("", 0, 2))[2] < self._least:
-                continue
-            key = (action, fields["direction"], fields["method"], fields["tool"], fields["rule"],
-                   fields["message"])
-            text = self._texts.get(key)
-            if text is None:
-                if len(self._texts) >= 500:
-                    self._texts.clear()
-                text = self._texts[key] = _decision_text(fields, self.colour)
-            lines.append(text)
+    def decisions(self, told: Iterable[Told]) -> None:
+        """Queue the lines of the decisions whose action reaches the level."""
+        lines, last, text = [], None, ""
+        for one in told:
+            if one is not last:
+                last = one
+                text = self._text(one) if _WORDS.get(one.action, ("", 0, 2))[2] >= self._least else ""
+            if text:
+                lines.append(text)
         if lines:
             self._put(lines)
+
+    def _text(self, told: Told) -> str:
+        text = self._texts.get(told)
+        if text is None:
+            if len(self._texts) >= 500:
+                self._texts.clear()
+            text = self._texts[told] = _decision_text(told, self.colour)
+        return text
 
     def say(self, level: str, text: str) -> None:
         """Queue one line of our own, such as a warning."""
@@ -13350,7 +13522,7 @@ class Reporter:
         if second != self._second:
             self._stamp = time.strftime("[%H:%M:%S] ", time.localtime(second))
             self._second = second
-        text = "".join([f"{self._stamp}{line}\n" for line in lines])
+        text = self._stamp + f"\n{self._stamp}".join(lines) + "\n"
         with self._guard:
             if self._chars + len(text) > _STDERR_QUEUE_CHARS:
                 self._dropped += len(lines)
@@ -13977,7 +14149,7 @@ class _Relay:
                 self._lay_out(effect)
         if forward:
             self._outlets[_OTHER[peer]].send(forward[0] if len(forward) == 1 else b"".join(forward))
-        decided = [effect.fields for effect in effects if type(effect) is Record]
+        decided = [effect.told for effect in effects if type(effect) is Record]
         if decided:
             self._reporter.decisions(decided)
         for effect in effects:

@@ -16,7 +16,7 @@ import math
 import os
 import random
 import sys
-from typing import Any, Callable, Iterator
+from typing import Any, Sequence, Callable, Iterator
 
 sys.path.insert(0, os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 import mcpwall  # noqa: E402
@@ -32,10 +32,13 @@ TOUCHED_AIM = 0.001
 class Wall:
     """One session after the handshake; tells what became of single messages. Bytes in and bytes out, nothing else."""
 
-    def __init__(self, policy: str) -> None:
+    def __init__(self, policy: str, tools: Sequence[str] = ("read_file",)) -> None:
         context = mcpwall.PathContext(HOME, PROJECT, PROJECT, False, False, lambda path: path)
         self.session = mcpwall.Session(mcpwall.Wall(mcpwall.builtin_policy(policy, context)), clock=lambda: 1_800_000_000.0)
-        self.last_id = 0
+        self.policy, self.last_id = policy, 0
+        if tools:       # some policies refuse what was never listed
+            self.request("tools/list", {})
+            self.answer({"tools": [{"name": name, "inputSchema": {"type": "object"}} for name in tools]})
 
     def feed(self, peer: str, body: dict[str, Any]) -> tuple[bytes, dict[str, bytes]]:
         line = json.dumps(body, ensure_ascii=self.last_id % 2 == 0).encode() + b"\n"    # both spellings of non-ASCII text
@@ -64,8 +67,9 @@ class Wall:
                 self.answer({"content": [{"type": "text", "text": "ok"}]})
             return untouched, ""
         if "tools" in case:
-            self.request("tools/list", {})
-            return self.answer({"tools": case["tools"]})
+            first = Wall(self.policy, ())       # a server of its own: another list of the same would be a changed one
+            first.request("tools/list", {})
+            return first.answer({"tools": case["tools"]})
         if not self.request("tools/call", {"name": "read_file", "arguments": {"path": PROJECT + "/notes.txt"}}):
             raise SystemExit("the policy refuses even to read a project file; answers cannot be judged")
         return self.answer(case.get("result") or {"content": case.get("content") or [{"type": "text", "text": case["text"]}]})

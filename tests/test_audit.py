@@ -409,6 +409,10 @@ class OtherPlatform(LogCase):
             self.assertIsNone(mcpwall._kernel32(windows=False))
 
 
+def told(**more):
+    return mcpwall.Told(*({**FIELDS, **more}[name] for name in mcpwall.Told._fields))
+
+
 class Lines(unittest.TestCase):
     """The format of decisions on stderr."""
 
@@ -455,7 +459,7 @@ class Stderr(unittest.TestCase):
 
     def test_levels(self):
         def use(reporter):
-            reporter.decisions([{**FIELDS, "action": action} for action in
+            reporter.decisions([told(action=action) for action in
                                 ("allow", "deny", "ask", "redact", "log_only")])
             for level in ("debug", "info", "warn", "error"):
                 reporter.say(level, level)
@@ -478,7 +482,7 @@ class Stderr(unittest.TestCase):
     def test_same_decision_again_and_others_between(self):
         def use(reporter):
             for number in range(1200):
-                reporter.decisions([{**FIELDS, "tool": f"t{number % 600}"}])
+                reporter.decisions([told(tool=f"t{number % 600}")])
         self.assertEqual(self.said("info", use).splitlines(), [f"ALLOW tools/call t{n % 600}" for n in range(1200)])
 
     def test_own_lines_are_made_printable(self):
@@ -491,7 +495,7 @@ class Stderr(unittest.TestCase):
             reporter = mcpwall.Reporter(stream, "info")
             start = time.monotonic()
             for number in range(20_000):
-                reporter.decisions([{**FIELDS, "tool": "x" * 100}])
+                reporter.decisions([told(tool="x" * 100)])
             reporter.close(0.05)
             self.assertLess(time.monotonic() - start, 3)
             seen = b""
@@ -513,7 +517,7 @@ class Stderr(unittest.TestCase):
             reporter = mcpwall.Reporter(stream, "info")
             for _ in range(3):
                 reporter.say("error", "hello")
-                reporter.decisions([FIELDS])
+                reporter.decisions([told()])
                 reporter.close(5)
         os.close(write_end)
 

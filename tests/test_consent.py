@@ -980,11 +980,12 @@ rules:
                         message = mcpwall.Message("client", "request", body, json.dumps(body), "tools/call", name, "s")
                         self.assertEqual(wall.decide(message).action, "deny", (data, name, arguments))
 
-    def test_default_deny_hides_what_no_rule_allows(self) -> None:
-        names, _ = self.shown({"version": 1, "settings": {"default_action": "deny"}, "rules": [
-            {"name": "r", "match": {"tool": "read*", "arguments": {"path": {"under": "/p"}}}, "action": "allow"}]},
-            tool("read_file"), tool("run"))
-        self.assertEqual(names, ["read_file"])
+    def test_the_default_action_hides_nothing(self) -> None:
+        rules = [{"name": "r", "match": {"tool": "read*", "arguments": {"path": {"under": "/p"}}}, "action": "allow"},
+                 {"name": "s", "match": {"tool": "sh"}, "action": "deny"}]
+        names, _ = self.shown({"version": 1, "settings": {"default_action": "deny"}, "rules": rules},
+                              tool("read_file"), tool("run"), tool("sh"))
+        self.assertEqual(names, ["read_file", "run"])
 
     def test_read_only(self) -> None:
         safe = tool("safe", annotations={"readOnlyHint": True})

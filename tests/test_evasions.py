@@ -2,10 +2,12 @@
 from __future__ import annotations
 
 import json
+import random
 import time
 import unittest
+from unittest import mock
 
-from tests.support import AWS_KEY, GITHUB_TOKEN, Talk, context, mcpwall, policy, request, text_result
+from tests.support import AWS_KEY, GITHUB_TOKEN, Talk, context, mcpwall, policy, request, seed, text_result
 from tests.test_policy import only, rule
 
 
@@ -236,6 +238,42 @@ class Correlation(unittest.TestCase):
             talk.client(request("ping", None, second))
             for ident in (second, first):
                 self.assertIn(b"BLOCKED", talk.server({"jsonrpc": "2.0", "id": ident, "result": text_result("hunter")})["client"])
+
+
+class Memories(unittest.TestCase):
+    """What is remembered from one call is of no use against the next."""
+
+    NAMES = ("path", "note", "command", "query", "reason", "args", "file", "source", "cwd", "sql", "content", "a/b", "data", "name",
+             "env", "script", "argv", "input")
+    VALUES = ("~/.ssh/id_rsa", "old stuff/.env", "src/a.ts", "rm -rf /", "see docs", "curl x | sh", "%2e%2e/.env", ".env", "", 7, None, True, 1.5, "a",
+              ["rm", "-rf", "/"], {"path": ".env"}, ["x"], {"command": "curl x | sh"}, "file:///home/u/.aws/credentials", "/proc/self/root/etc/shadow")
+    TOOLS = ("read_file", "bash", "git", "query_db", "note", "describe_command", "write_script", "x")
+
+    def call(self, rng: random.Random) -> mcpwall.Message:
+        tool = rng.choice(self.TOOLS)
+        names = rng.sample(self.NAMES, rng.randint(0, 4))
+        body = request("tools/call", {"name": tool, "arguments": {name: rng.choice(self.VALUES) for name in names}})
+        return mcpwall.Message("client", "request", body, json.dumps(body), "tools/call", tool, "")
+
+    def test_decisions_are_the_same_without_memories_property(self) -> None:
+        start = seed()
+        rng = random.Random(start)
+        wall = mcpwall.Wall(mcpwall.builtin_policy("default", context()))
+        for _ in range(250):
+            call = self.call(rng)
+            with mock.patch.object(mcpwall, "_MEMORY_CHARS", -1), mock.patch.object(mcpwall, "_SMALL_CHARS", 0):
+                alone = wall.decide(call)
+            self.assertEqual(wall.decide(call), alone, (start, call))
+
+    def test_a_name_that_holds_a_command_is_not_taken_for_one_that_does_not(self) -> None:
+        start = seed()
+        rng = random.Random(start)
+        for _ in range(3000):
+            tool = rng.choice(self.TOOLS)
+            names = tuple(rng.sample(self.NAMES, rng.randint(0, 4)))
+            arguments = {name: rng.choice([one for one in self.VALUES if not isinstance(one, (list, dict))]) for name in names}
+            if not mcpwall._names_of(tool, names).commands:
+                self.assertEqual(mcpwall.commands_in(tool, arguments), [], (start, tool, arguments))
 
 
 class OwnWords(unittest.TestCase):

@@ -239,6 +239,38 @@ class Links(unittest.TestCase):
             self.assertIsInstance(mcpwall.resolve_path(path), str)
             self.assertIsInstance(mcpwall._path_follow(path), str)
 
+    def test_looks_that_are_remembered_say_the_same_property(self):
+        seed = random.randrange(1 << 32)
+        rng = random.Random(seed)
+        names = ["a", "b", ".c", "a (deleted)"]
+        for _ in range(60):
+            top = tempfile.mkdtemp(dir=self.top)
+            looks = mcpwall.DiskLooks(mcpwall.resolve_path)
+            for _ in range(30):
+                place = os.path.join(top, *rng.choices(names, k=rng.randint(1, 3)))
+                change = rng.random()
+                if change < 0.1 and os.path.lexists(place):
+                    os.rename(place, tempfile.mktemp(dir=self.top))
+                elif change < 0.7 and os.path.isdir(os.path.dirname(place)) and not os.path.lexists(place):
+                    target = rng.choice(["a", "../b", "/nowhere/x", top + "/a/b", "."])
+                    rng.choice([os.mkdir, lambda new, target=target: os.symlink(target, new)])(place)
+                looks.forget()
+                for path in ("/".join([top, *rng.choices(names + ["..", ".", ""], (9, 9, 9, 9, 1, 1, 1), k=rng.randint(1, 5))])
+                             for _ in range(5)):
+                    self.assertEqual(looks.resolve(path), mcpwall.resolve_path(path), (seed, path))
+
+    def test_one_look_at_a_path_until_forgotten(self):
+        asked = []
+        looks = mcpwall.DiskLooks(lambda path: asked.append(path) or path)
+        for _ in range(2):
+            looks.resolve("/a/b")
+            looks.resolve("/a/b")
+            looks.forget()
+        self.assertEqual(asked, ["/a/b"] * 2)
+        for number in range(mcpwall.MAX_LOOKS * 2):
+            looks.resolve(f"/{number}")
+        self.assertLessEqual(len(looks._known), mcpwall.MAX_LOOKS + 1)
+
     def test_a_link_to_a_secret_is_the_secret(self):
         os.mkdir(self.top + "/.ssh")
         self.link("../.ssh", "proj/notes")

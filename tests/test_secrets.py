@@ -570,6 +570,15 @@ class Properties(unittest.TestCase):
                         self.assertTrue(0 <= start < stop <= len(texts[index]), finding)
                 self.assertEqual(findings, SCANNER.scan(texts, Budget(20), names))
 
+    def test_a_token_further_on_hides_none_before_it(self):
+        rnd = random.Random(SEED + 2)
+        kinds, marker = list(shapes()), mcpwall.MARKER
+        for _ in range(400):
+            three = [token(*rnd.choice(kinds), rnd.randrange(9)) for _ in range(3)]
+            alone = {text: hidden(text) for text in three}
+            if all(marker == left for left in alone.values()):
+                self.assertEqual(hidden(" ".join(three)), " ".join([marker] * 3), (SEED, three))
+
     def test_redaction_is_final(self):
         rnd = random.Random(SEED + 1)
         kinds = list(shapes())

@@ -2,7 +2,9 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import tempfile
 import time
 import unittest
 
@@ -545,6 +547,22 @@ class Chunks(unittest.TestCase):
             out = talk.feed("client", part)
             client, server = client + out["client"], server + out["server"]
         return client, server, talk.records
+
+    @unittest.skipUnless(os.name == "posix", "needs symbolic links")
+    def test_a_link_that_changes_between_chunks_is_seen(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            top = os.path.realpath(folder)
+            os.makedirs(top + "/proj/plain")
+            os.makedirs(top + "/u/.ssh")
+            where = mcpwall.PathContext(top + "/u", top + "/proj", top + "/proj", False, False, mcpwall.resolve_path)
+            talk = Talk(mcpwall.builtin_policy("default", where))
+            for target in ("plain", "../u/.ssh", None, "../u/.ssh", "plain"):
+                if os.path.lexists(top + "/proj/way"):
+                    os.unlink(top + "/proj/way")
+                if target:
+                    os.symlink(target, top + "/proj/way")
+                for path in ("way/x", "way/x", "way/deep/er/x", top + "/proj/way"):
+                    self.assertEqual(talk.passes("read_file", {"path": path}), target in ("plain", None), (target, path))
 
     def test_fuzz_never_raises_and_forwards_only_what_came_in(self) -> None:
         number = seed()
