@@ -8385,6 +8385,7 @@ class SecretScanner:
         self._kinds = frozenset(kinds)
         self._own = tuple(own_patterns)
         literals = [regex.literals for _, regex, _ in self._own]
+        self.quiet: dict[str, int] = {}     # what Subject remembers of short messages
         self._seen: tuple[str, _Search, list[tuple[int, int]]] | None = None
         self._own_literals = None if None in literals else frozenset().union(*literals)
 
@@ -9465,6 +9466,10 @@ class LatePathIndex:
 _KnownReading = tuple[str, str, tuple[str, ...], tuple[str, ...]]
 
 
+_QUIET_CHARS = 1024         # of a message's strings together, if what is not in them is to be remembered
+_NO_VIEWS, _NO_SECRETS, _NO_INJECTION = 1, 2, 4
+
+
 class Subject:
     """One message with what the rules ask about it, each found once and only when asked for."""
 
@@ -9486,6 +9491,9 @@ class Subject:
         self.texts = judged_texts(message, self._opaque)
         self.blob = "\0".join(self.texts)
         self._derived: dict[Any, Any] = {}
+        # Answers such as "ok" come again and again: that nothing is to be found in them is remembered with the scanner.
+        self._short = len(self.blob) <= _QUIET_CHARS and self.blob.count("\0") == len(self.texts) - 1
+        self._quiet = policy.scanner.quiet.get(self.blob, 0) if self._short else 0
 
     @property
     def names(self) -> list[str | None]:
@@ -9513,8 +9521,19 @@ class Subject:
     def viewed(self) -> bool:
         """May any string of the message read differently in a canonical view?"""
         if self._viewed is None:
-            self._viewed = needs_views(self.blob, self.runs)
+            self._viewed = not self._quiet & _NO_VIEWS and needs_views(self.blob, self.runs)
+            if not self._viewed:
+                self._is_quiet(_NO_VIEWS)
         return self._viewed
+
+    def _is_quiet(self, part: int) -> None:
+        """Remember that there is no view, no secret or no injection in the strings of this message."""
+        if self._short and not self._quiet & part:
+            self._quiet |= part
+            memory = self.policy.scanner.quiet
+            if len(memory) >= _MEMORY_ENTRIES:
+                memory.clear()
+            memory[self.blob] = self._quiet
 
     def readings(self, text: str) -> tuple[View, ...]:
         """*text* itself, then what it looks like in the canonical views where that differs."""
@@ -9545,7 +9564,11 @@ class Subject:
         if self._findings is None:
             scanner = self.policy.scanner
             self._findings = ()
-            if scanner.may_match(self.blob, self.budget, self.runs, self.texts, self.readings):
+            if self._quiet & _NO_SECRETS:
+                return ()
+            if not scanner.may_match(self.blob, self.budget, self.runs, self.texts, self.readings):
+                self._is_quiet(_NO_SECRETS)
+            else:
                 self._findings = tuple(scanner.scan(self.texts, self.budget, self.names, self.readings))
         return self._findings
 
@@ -9554,7 +9577,11 @@ class Subject:
         """Injection and concealment in the strings of the message; spans point into `texts`."""
         if self._injections is None:
             hits: list[Finding] = []
-            if may_inject(self.blob, self.viewed):
+            if self._quiet & _NO_INJECTION:
+                pass
+            elif not may_inject(self.blob, self.viewed):
+                self._is_quiet(_NO_INJECTION)
+            else:
                 method = self.message.method or ""
                 where = "description" if method.endswith("/list") else \
                     "instructions" if method in ("initialize", "server/discover") else "response"
