@@ -4181,65 +4181,57 @@ _sh_tools: dict[str, tuple[str, frozenset[str]]] = {}
 _sh_tool_word = lazy_regex(r"[A-Z]?[a-z0-9]+|[A-Z]+")
 
 
-def _sh_tool(tool: str, tool_words: frozenset[str]) -> tuple[str, frozenset[str]]:
+def _sh_tool(tool: str) -> tuple[str, frozenset[str]]:
     """("run" | "talk" | "", words of the name); remembered, since names repeat."""
     known = _sh_tools.get(tool)
-    if known is None or tool_words is not SHELL_TOOL_WORDS:
+    if known is None:
         words = frozenset(word.lower() for word in _sh_tool_word.findall(tool[:200]))
-        runs = words & tool_words
-        if runs == {"script"} and words & SHELL_WRITE_WORDS:
-            runs = frozenset()
-        kind = "run" if runs or words >= {"send", "keys"} else ""
+        runs = words & SHELL_TOOL_WORDS
+        writes = runs == {"script"} and words & SHELL_WRITE_WORDS
+        kind = "run" if runs and not writes or words >= {"send", "keys"} else ""
         if words & SHELL_TALK_WORDS and not words & {"run", "exec", "execute", "eval"}:
             kind = "talk"
-        known = (kind, words)
-        if tool_words is SHELL_TOOL_WORDS and len(_sh_tools) < 2000:
+        known = kind, words
+        if len(_sh_tools) < 2000:
             _sh_tools[tool] = known
     return known
 
 
-def commands_in(tool: str, arguments: Any, *, tool_words: frozenset[str] = SHELL_TOOL_WORDS,
-                command_keys: frozenset[str] = SHELL_COMMAND_KEYS,
-                data_keys: frozenset[str] = SHELL_DATA_KEYS) -> list[Command]:
+def commands_in(tool: str, arguments: Any) -> list[Command]:
     """The commands, scripts and code among the arguments of one call; quoted data is none of them.
 
-    A member named in *command_keys* is a command whatever the tool; one named in *data_keys* never is. What a tool
-    with a word of *tool_words* in its name gets under any other name is a command when it reads like one.
+    A member named in SHELL_COMMAND_KEYS is a command whatever the tool; one named in SHELL_DATA_KEYS never is. What a
+    tool with a word of SHELL_TOOL_WORDS in its name gets under any other name is a command when it reads like one.
     """
-    kind, words = _sh_tool(tool, tool_words)
+    kind, words = _sh_tool(tool)
     found: list[Command] = []
     if isinstance(arguments, str):
         return [Command((), arguments)] if kind == "run" else found
-    stack: list[tuple[Any, tuple[Any, ...], int, str]] = [(arguments, (), 0, "")]
+    stack: list[tuple[Any, tuple[Any, ...]]] = [(arguments, ())]
     while stack:
-        node, path, depth, cwd = stack.pop()
-        if isinstance(node, list):
-            stack.extend((item, path + (i,), depth + 1, cwd) for i, item in enumerate(node[:1000])
-                         if isinstance(item, (dict, list)) and depth < 12)
-            continue
+        node, path = stack.pop()
+        shallow, seen = len(path) < 12, len(found)
+        if isinstance(node, list) and shallow:
+            stack.extend((item, path + (i,)) for i, item in enumerate(node[:1000]) if isinstance(item, (dict, list)))
         if not isinstance(node, dict):
             continue
-        seen = len(found)
         for key, value in node.items():
             if not isinstance(value, (str, list, dict)) or not value:
                 continue
             low = key.lower().replace("-", "_")
-            if kind != "talk" and (low in command_keys or low in SHELL_CODE_KEYS and kind == "run"
-                                   or _sh_command_like(low, words, kind)
-                                   or low in SHELL_PROGRAM_KEYS and isinstance(value, str) and _sh_has_list(node)):
-                if isinstance(value, dict):
-                    stack.append((value, path + (key,), depth + 1, cwd))
-                else:
-                    command = _sh_command(node, path, key, low, value, words, kind)
-                    if command is not None:
-                        found.append(command)
-            elif (low == "sql" or low in ("query", "statement")) and isinstance(value, str) and (
-                    low == "sql" or words & _SH_SQL_WORDS):
-                found.append(Command(path + (key,), value, "", "sql"))
-            elif not isinstance(value, str) and low not in data_keys and depth < 12:
-                stack.append((value, path + (key,), depth + 1, cwd))
+            wanted = kind != "talk" and (
+                low in SHELL_COMMAND_KEYS or low in SHELL_CODE_KEYS and kind == "run" or _sh_command_like(low, words, kind)
+                or low in SHELL_PROGRAM_KEYS and isinstance(value, str) and any(
+                    isinstance(beside, list) and name.lower() in SHELL_ARGS_KEYS for name, beside in node.items()))
+            if wanted and not isinstance(value, dict):
+                found += _sh_command(node, path, key, low, value, words)
+            elif isinstance(value, str):
+                if not wanted and (low == "sql" or low in ("query", "statement") and words & _SH_SQL_WORDS):
+                    found.append(Command(path + (key,), value, "", "sql"))
+            elif wanted or low not in SHELL_DATA_KEYS and shallow:
+                stack.append((value, path + (key,)))
         if len(found) == seen and (kind == "run" or tool in _SH_PROGRAM_TOOLS):
-            found.extend(_sh_other_arguments(tool, node, path, data_keys))
+            found += _sh_other_arguments(tool, node, path)
     return found
 
 
@@ -4251,14 +4243,14 @@ def _sh_command_like(low: str, words: frozenset[str], kind: str) -> bool:
         low == "script" or low[-7:] == "_script" or low[-5:] == "_code" and low[:-5] in _SH_LANGUAGES)
 
 
-def _sh_has_list(node: dict[str, Any]) -> bool:
-    """Is there an argument list beside a program?"""
-    return any(isinstance(value, list) and key.lower() in SHELL_ARGS_KEYS for key, value in node.items())
+def _sh_member(node: dict[str, Any], names: Any) -> str:
+    """The first text among the members of these names."""
+    return next((value for key, value in node.items() if key.lower() in names and isinstance(value, str)), "")
 
 
 def _sh_stdin(node: dict[str, Any], source: Any) -> Any:
     """A command with its standard input, when that is an argument too, as a here-document."""
-    fed = next((v for k, v in node.items() if k.lower() in ("stdin", "standard_input") and isinstance(v, str)), "")
+    fed = _sh_member(node, ("stdin", "standard_input"))
     if not fed:
         return source
     if isinstance(source, list):
@@ -4266,58 +4258,58 @@ def _sh_stdin(node: dict[str, Any], source: Any) -> Any:
     return f"{source} <<'EOF_'\n{fed}\nEOF_"
 
 
-def _sh_command(node: dict[str, Any], path: tuple[Any, ...], key: str, low: str, value: Any,
-                words: frozenset[str], kind: str) -> Command | None:
-    """The command under one member, joined with the argument list beside it."""
-    if low == "argv" and any(k.lower() in ("command", "cmd") or k.lower() in SHELL_PROGRAM_KEYS for k in node):
-        return None                         # the arguments of the command beside it
-    cwd = next((v for k, v in node.items() if k.lower() in SHELL_CWD_KEYS and isinstance(v, str)), "")
-    language = next((_SH_LANGUAGES.get(v.lower(), "") for k, v in node.items()
-                     if k.lower() in ("language", "lang", "runtime", "interpreter") and isinstance(v, str)), "")
+def _sh_language(node: dict[str, Any], low: str, words: frozenset[str]) -> str:
+    """The language of the text under the member *low*, as `Command.language` has it."""
+    language = _SH_LANGUAGES.get(_sh_member(node, ("language", "lang", "runtime", "interpreter")).lower(), "")
     if not language and (low in SHELL_CODE_KEYS or low[-5:] == "_code"):
         language = _SH_LANGUAGES.get(low, "") or _SH_LANGUAGES.get(low[:-5], "") or next(
             (_SH_LANGUAGES[word] for word in sorted(words) if _SH_LANGUAGES.get(word, "sh") not in ("sh", "cmd")), "")
-        if not language and low in ("code", "source", "snippet", "cell", "expression"):
-            language = "code"
-    elif not language and words & {"powershell", "pwsh"} or low == "powershell":
-        language = "powershell"
-    elif not language and words == {"cmd"}:
-        language = "cmd"
+        return language or ("code" if low in ("code", "source", "snippet", "cell", "expression") else "")
+    if low == "powershell" or not language and words & {"powershell", "pwsh"}:
+        return "powershell"
+    return language or ("cmd" if words == {"cmd"} else "")
+
+
+def _sh_command(node: dict[str, Any], path: tuple[Any, ...], key: str, low: str, value: Any,
+                words: frozenset[str]) -> list[Command]:
+    """The command under one member, joined with the argument list beside it; none for the arguments of another."""
+    names = {name.lower() for name in node}
+    if low == "argv" and names & (SHELL_PROGRAM_KEYS | {"command", "cmd"}):
+        return []
+    path += (key,)
+    cwd, language = _sh_member(node, SHELL_CWD_KEYS), _sh_language(node, low, words)
     if isinstance(value, str):
         rest = next((node[k] for k in node if k != key and k.lower() in SHELL_ARGS_KEYS), None)
         if isinstance(rest, list) and language in ("", "sh", "cmd", "powershell"):
             first = [value] if low in SHELL_PROGRAM_KEYS else value.split()
-            return Command(path + (key,), _sh_stdin(node, first + [_sh_text(item) for item in rest]), cwd)
+            return [Command(path, _sh_stdin(node, first + list(map(_sh_text, rest))), cwd)]
         if isinstance(rest, str):
             value = f"{value} {rest}"
-        return Command(path + (key,), _sh_stdin(node, value) if language in ("", "sh") else value, cwd, language)
-    items = [item for item in value if not isinstance(item, (dict, list))]
-    if len(items) != len(value):
-        inner = [_sh_text(item.get(k)) for item in value if isinstance(item, dict) for k in item
+        return [Command(path, _sh_stdin(node, value) if language in ("", "sh") else value, cwd, language)]
+    if any(isinstance(item, (dict, list)) for item in value):
+        inner = [_sh_text(item[k]) for item in value if isinstance(item, dict) for k in item
                  if k.lower() in SHELL_COMMAND_KEYS or k.lower() in ("run", "script")]
         inner += [" ".join(map(_sh_text, item)) for item in value if isinstance(item, list)]
-        return Command(path + (key,), "\n".join(inner), cwd, language) if inner else None
-    texts = [_sh_text(item) for item in items]
+        return [Command(path, "\n".join(inner), cwd, language)] if inner else []
+    texts = list(map(_sh_text, value))
     if low in ("commands", "cmds", "lines", "steps", "scripts") or " " in texts[0].strip():
-        return Command(path + (key,), "\n".join(texts), cwd, language)
-    return Command(path + (key,), _sh_stdin(node, texts), cwd)
+        return [Command(path, "\n".join(texts), cwd, language)]
+    return [Command(path, _sh_stdin(node, texts), cwd)]
 
 
 def _sh_text(value: Any) -> str:
     return value if isinstance(value, str) else "" if value is None else str(value)
 
 
-def _sh_other_arguments(tool: str, node: dict[str, Any], path: tuple[Any, ...], data_keys: frozenset[str]) -> list[Command]:
+def _sh_other_arguments(tool: str, node: dict[str, Any], path: tuple[Any, ...]) -> Iterator[Command]:
     """Commands under names nobody foresaw: `args` of a tool called `git`, any text of a tool called `bash`."""
-    found = []
     for key, value in node.items():
         low = key.lower()
         if low in SHELL_ARGS_KEYS and isinstance(value, (str, list)) and value:
-            words = value.split() if isinstance(value, str) else [_sh_text(item) for item in value]
-            found.append(Command(path + (key,), [tool] + words if tool in _SH_PROGRAM_TOOLS else words))
-        elif isinstance(value, str) and low not in data_keys and low not in SHELL_CWD_KEYS and " " in value:
-            found.append(Command(path + (key,), value))
-    return found
+            words = value.split() if isinstance(value, str) else list(map(_sh_text, value))
+            yield Command(path + (key,), [tool] * (tool in _SH_PROGRAM_TOOLS) + words)
+        elif isinstance(value, str) and " " in value and low not in SHELL_DATA_KEYS and low not in SHELL_CWD_KEYS:
+            yield Command(path + (key,), value)
 
 
 # ---- reading: one pass, three dialects -------------------------------------------------------------------
@@ -4326,32 +4318,65 @@ def _sh_other_arguments(tool: str, node: dict[str, Any], path: tuple[Any, ...], 
 #   p process substitution (script) · ( PowerShell expression (script) · { PowerShell block (script)
 
 class _ShDialect(NamedTuple):
-    """What a character means in one shell; *plain* matches a run that means itself."""
-    name: str
+    """What a character means in one shell. The patterns match: a run that means itself (*plain*), the same and escapes
+    within double quotes (*quoted*, with *escaped* for the escapes), a string in single quotes, a variable's name, and
+    the blanks, separators and comments between two commands of one line (*gap*)."""
     escape: str
     ends: str           # characters that end a word
     plain: Any
+    quoted: Any
+    escaped: Any
+    single: Any
+    name: Any
+    gap: Any
 
 
-_SH_POSIX = _ShDialect("sh", "\\", " \t\r\n;&|<>()", lazy_regex(r"""[^\s'"\\$`;&|<>()]+"""))
-_SH_POWER = _ShDialect("powershell", "`", " \t\r\n;&|<>)}", lazy_regex(r"""[^\s'"$`;&|<>(){}]+"""))
-_SH_CMD = _ShDialect("cmd", "^", " \t\r\n&|<>()", lazy_regex(r"""[^\s'"^%!&|<>()]+"""))
 _sh_name = lazy_regex(r"[A-Za-z_]\w*|[0-9@*#?$!-]")
-_sh_power_name = lazy_regex(r"\w+(?::\w+)?|[?^$]")
+_SH_POSIX = _ShDialect("\\", " \t\r\n;&|<>()", lazy_regex(r"""[^\s'"\\$`;&|<>()]+"""), lazy_regex(r'(?:[^"\\$`]+|\\[\s\S]?)+'),
+                       lazy_regex(r'\\(?:\n|([$`"\\]))'), lazy_regex("'([^']*)'?"), _sh_name,
+                       lazy_regex("(?:[ \t\r;&|\ufeff]+|\\\\\n|#[^\n]*)*"))
+_SH_POWER = _ShDialect("`", " \t\r\n;&|<>)}", lazy_regex(r"""[^\s'"$`;&|<>(){}]+"""), lazy_regex(r'(?:[^"$`]+|`[\s\S]?)+'),
+                       lazy_regex(r"`(?:\n|([\s\S]))"), lazy_regex("'((?:[^']+|'')*)'?"), lazy_regex(r"\w+(?::\w+)?|[?^$]"),
+                       lazy_regex("(?:[ \t\r;&|\ufeff]+|`\n|#[^\n]*|<(?=#)[\\s\\S]*?(?:#>|\\Z))*"))
+_SH_CMD = _ShDialect("^", " \t\r\n&|<>()", lazy_regex(r"""[^\s'"^%!&|<>()]+"""), lazy_regex(r'(?:[^"^%]+|\^[\s\S]?)+'),
+                     lazy_regex(r"\^(?:\n|([\s\S]))"), lazy_regex("'([^']*)'"), _sh_name,
+                     lazy_regex("(?:[ \t\r;&|\ufeff@]+|\\^\n|(?:::|(?i:rem) )[^\n]*)*"))
+_sh_blanks = lazy_regex(r"[ \t\r]*")
+_sh_no_arguments = lazy_regex(r"\([ \t]*\)[ \t\r\n]*")
 _sh_sum = lazy_regex(r"\$\(\([^()`]{0,400}\)\)")
 _sh_redirect = lazy_regex(r"(\d*|&|\*)(<<<|<<-?|<>|>>|>\||>&|<&|<|>)")
 _sh_keyword = lazy_regex(r"(?:if|then|elif|else|fi|while|until|for|select|do|done|case|esac|function|time|coproc|!|\[\[)"
                          r"(?=[\s;&|()]|$)")
+_SH_CLOSERS = {"if": "fi", "while": "done", "until": "done", "case": "esac"}
 _sh_assignment = lazy_regex(r"([A-Za-z_]\w*)(?:\[[^\]\s]*\])?(\+?)=")
+_sh_percent = lazy_regex(r"[%!]([A-Za-z_]\w*(?:\(x86\))?)(:[^%\n]*)?[%!]|%%?~?\w*|!")     # %NAME%, !NAME!, %i of a loop
+_sh_here_string = lazy_regex(r"'([\s\S]*?)(?:'@|\Z)")
+_sh_c_string = lazy_regex(r"\$'((?:[^'\\]|\\[\s\S]?)*)'?")
 _sh_escapes = lazy_regex(r"\\(x[0-9A-Fa-f]{1,2}|u[0-9A-Fa-f]{1,4}|U[0-9A-Fa-f]{1,8}|[0-7]{1,3}|.)")
-_SH_NO_STOP: frozenset[str] = frozenset()
+
+
+def _sh_unescape(text: str) -> str:
+    """*text* with the escapes of C, as `$'…'`, `echo -e` and most languages have them."""
+    def meant(found: re.Match[str]) -> str:
+        code = found.group(1)
+        try:
+            if code[0] in "xuU":
+                return chr(int(code[1:], 16)) if len(code) > 1 else code
+            return chr(int(code, 8) & 255) if code[0] in "01234567" else _SH_C_ESCAPES.get(code, code)
+        except (ValueError, OverflowError):
+            return ""
+    return _sh_escapes.sub(meant, text) if "\\" in text else text
+
+
+_SH_C_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "", "b": "", "e": "\x1b", "E": "\x1b"}
+_Parts = list[tuple[Any, ...]]     # of a word
 
 
 class _ShNode:
-    """A simple command (*kind* "") or a compound one: group, for, function. *parts* are scripts."""
+    """A simple command (*kind* "") or a compound one: group, while, for, function. *parts* are scripts."""
     __slots__ = ("kind", "words", "redirects", "assigns", "parts", "background", "raw")
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str = "") -> None:
         self.kind, self.background, self.raw = kind, False, ""
         self.words: list[Any] = []
         self.redirects: list[tuple[str, str, Any]] = []     # descriptor, operator, word
@@ -4363,30 +4388,25 @@ class _ShReader:
     """Reads a text into a script. Total: what is not closed ends with the text, what is not understood is skipped."""
 
     def __init__(self, text: str, dialect: _ShDialect, depth: int = 0, count: list[int] | None = None) -> None:
-        self.count = [0] if count is None else count
+        self.count = [0] if count is None else count        # commands read so far, shared with the readers within
         self.t, self.n, self.i, self.d, self.depth = text, len(text), 0, dialect, depth
         self.heredocs: list[tuple[_ShNode, str, bool, bool]] = []
 
-    def script(self, stop: frozenset[str] = _SH_NO_STOP) -> list[list[_ShNode]]:
-        """Pipelines up to a closing mark or keyword of *stop*, which is consumed."""
+    def inner(self, text: str) -> _ShReader:
+        return _ShReader(text, self.d, self.depth + 1, self.count)
+
+    def script(self, stop: str = "") -> list[list[_ShNode]]:
+        """Pipelines up to the closing mark or keyword *stop*, which is consumed."""
         found: list[list[_ShNode]] = []
         while True:
             self.gap()
-            if self.i >= self.n:
+            before, c = self.i, self.t[self.i:self.i + 1]
+            if not c:
                 return found
-            c = self.t[self.i]
-            if c in stop:
-                self.i += 1
+            if c == stop or stop and self.keyword() == stop:
+                self.i += len(stop)
                 return found
-            if c == ")" or c == "}" and self.d is not _SH_CMD:
-                self.i += 1
-                continue
-            keyword = _sh_keyword.match(self.t, self.i) if self.d is _SH_POSIX and c in "iteftwusdc![" else None
-            if keyword and keyword.group() in stop:
-                self.i = keyword.end()
-                return found
-            before = self.i
-            nodes = self.pipeline()
+            nodes = [] if c == ")" or c == "}" and self.d is not _SH_CMD else self.pipeline()
             if nodes:
                 found.append(nodes)
                 self.count[0] += len(nodes)
@@ -4396,30 +4416,20 @@ class _ShReader:
                 self.i += 1
 
     def gap(self) -> None:
-        """Over blanks, separators and comments between commands; here-document bodies are read at line ends."""
-        t = self.t
-        while self.i < self.n:
-            c = t[self.i]
-            if c == "\n":
-                self.i += 1
-                if self.heredocs:
-                    self.bodies()
-            elif c in " \t\r;&|\ufeff" or c == "@" and self.d is _SH_CMD:
-                self.i += 1
-            elif c == self.d.escape and t[self.i + 1:self.i + 2] == "\n":
-                self.i += 2
-            elif c == "#" and self.d is not _SH_CMD or self.d is _SH_CMD and (
-                    t.startswith("::", self.i) or t[self.i:self.i + 4].lower() == "rem "):
-                self.comment()
-            elif self.d is _SH_POWER and t.startswith("<#", self.i):
-                end = t.find("#>", self.i)
-                self.i = self.n if end < 0 else end + 2
-            else:
+        """Over what stands between two commands; here-document bodies are read at line ends."""
+        while True:
+            self.i = self.d.gap.match(self.t, self.i).end()
+            if self.t[self.i:self.i + 1] != "\n":
                 return
+            self.i += 1
+            self.bodies()
 
-    def comment(self) -> None:
-        end = self.t.find("\n", self.i)
-        self.i = self.n if end < 0 else end
+    def blanks(self) -> None:
+        self.i = _sh_blanks.match(self.t, self.i).end()
+
+    def keyword(self) -> str:
+        found = _sh_keyword.match(self.t, self.i) if self.d is _SH_POSIX else None
+        return found.group() if found else ""
 
     def bodies(self) -> None:
         """The here-documents announced on the line before: found by their end mark, or the rest of the text."""
@@ -4427,10 +4437,8 @@ class _ShReader:
             end = re.compile(("^\t*" if tabs else "^") + re.escape(mark) + "\r?$", re.M).search(self.t, self.i)
             body = self.t[self.i:end.start() if end else self.n]
             self.i = end.end() if end else self.n
-            if quoted or "$" not in body and "`" not in body:
-                node.redirects.append(("", "<<", [("q", body)]))
-            else:
-                node.redirects.append(("", "<<", _ShReader(body, self.d, self.depth + 1, self.count).double("")))
+            literal = quoted or "$" not in body and "`" not in body
+            node.redirects.append(("", "<<", [("q", body)] if literal else self.inner(body).double("")))
         self.heredocs.clear()
 
     def pipeline(self) -> list[_ShNode]:
@@ -4439,92 +4447,75 @@ class _ShReader:
             node = self.command()
             if node is not None:
                 nodes.append(node)
-            while self.i < self.n and self.t[self.i] in " \t\r":
-                self.i += 1
+            self.blanks()
             here = self.t[self.i:self.i + 2]
             if here[:1] == "|" and here != "||":
                 self.i += 2 if here == "|&" else 1
                 self.gap()
                 if self.i < self.n:
                     continue
-            elif here[:1] == "&" and here != "&&" and nodes:
+            elif here[:1] == "&" and here != "&&":
                 for node in nodes:
                     node.background = True
             return nodes
 
     def command(self) -> _ShNode | None:
         """One command with its redirections, or None where there is none."""
-        c = self.t[self.i] if self.i < self.n else ""
-        posix = self.d is _SH_POSIX
-        if c == "(" or c == "{" and posix and self.t[self.i + 1:self.i + 2] in ("", " ", "\t", "\n"):
-            if c == "(" and self.d is _SH_POWER and self.depth < MAX_SHELL_NESTING:
-                return self.simple(_ShNode(""))
+        c, deep = self.t[self.i:self.i + 1], self.depth >= MAX_SHELL_NESTING
+        if c == "(" or c == "{" and self.d is _SH_POSIX and self.t[self.i + 1:self.i + 2] in ("", " ", "\t", "\n"):
+            if c == "(" and self.d is _SH_POWER and not deep:
+                return self.simple(_ShNode())
             self.i += 1
-            if self.depth >= MAX_SHELL_NESTING:
-                return None
-            return self.compound("group", frozenset(")" if c == "(" else "}"))
-        keyword = _sh_keyword.match(self.t, self.i) if posix and c in "iteftwusdc![" and c else None
-        if keyword is None:
-            return self.simple(_ShNode(""))
-        word = keyword.group()
-        self.i = keyword.end()
+            return None if deep else self.compound("group", ")" if c == "(" else "}")
+        word = self.keyword()
+        self.i += len(word)
         if word == "[[":
             end = self.t.find("]]", self.i)
             inner = self.t[self.i:end if end >= 0 else self.n]
             self.i = self.n if end < 0 else end + 2
-            node = _ShNode("")
-            node.words = ["[[", _ShReader(inner, self.d, self.depth + 1, self.count).double("")]
+            node = _ShNode()
+            node.words = ["[[", self.inner(inner).double("")]
             return node
-        if word in ("for", "select") and self.depth < MAX_SHELL_NESTING:
-            return self.loop()
-        closer = {"if": "fi", "while": "done", "until": "done", "case": "esac"}.get(word)
-        if closer and self.depth < MAX_SHELL_NESTING:
-            return self.compound("while" if closer == "done" else "group", frozenset((closer,)))
-        if word == "function":
-            return self.simple(_ShNode(""))
-        while self.i < self.n and self.t[self.i] in " \t":
-            self.i += 1
+        if word in ("for", "select") and not deep:      # for NAME in WORDS; do … done
+            words = self.simple(_ShNode()).words
+            node = self.compound("for", "done")
+            node.words = words[:1] + (words[2:] if words[1:2] == ["in"] else words[1:]) or ["_"]
+            return node
+        if word in _SH_CLOSERS and not deep:
+            return self.compound("group", _SH_CLOSERS[word])
+        if word in ("", "function"):
+            return self.simple(_ShNode())
+        self.blanks()
         return self.command() if word in ("time", "!", "coproc") and self.i < self.n else None
 
-    def compound(self, kind: str, stop: frozenset[str]) -> _ShNode:
+    def compound(self, kind: str, stop: str) -> _ShNode:
         node = _ShNode(kind)
-        self.depth += 1
-        node.parts = [self.script(stop)]
-        self.depth -= 1
+        node.parts = [self.nested(stop)]
         return self.simple(node)        # redirections behind it
 
-    def loop(self) -> _ShNode:
-        """`for NAME in WORDS; do … done`."""
-        head = self.simple(_ShNode(""))
-        node = self.compound("for", frozenset(("done",)))
-        words = head.words
-        node.words = words[:1] + (words[2:] if words[1:2] == ["in"] else words[1:]) or ["_"]
-        return node
+    def nested(self, stop: str) -> list[list[_ShNode]]:
+        self.depth += 1
+        inner = self.script(stop)
+        self.depth -= 1
+        return inner
 
     def simple(self, node: _ShNode) -> _ShNode:
         """Words and redirections up to the end of the command, added to *node*."""
         t, d, start = self.t, self.d, self.i
         while self.i < self.n:
             c = t[self.i]
-            if c in " \t\r":
+            loop = d is _SH_CMD and c in "()" and bool(node.words) and str(node.words[0]).lower() == "for"
+            if c in " \t\r" or loop:
                 self.i += 1
             elif c == d.escape and t[self.i + 1:self.i + 2] == "\n":
                 self.i += 2
             elif c in "<>&*0123456789" and self.redirect(node):
                 pass
-            elif c == ")" and d is _SH_CMD and node.words and str(node.words[0]).lower() == "for":
-                self.i += 1
-            elif c in "\n&|" or c == ";" and d is not _SH_CMD or c == ")" or c == "}" and d is _SH_POWER:
-                break
-            elif c == "#" and d is not _SH_CMD:
-                self.comment()
-                break
-            elif c == "(" and d is not _SH_POWER:
-                if d is _SH_POSIX and len(node.words) == 1 and not node.kind and isinstance(node.words[0], str):
-                    return self.function(node)
-                if d is _SH_CMD and node.words and str(node.words[0]).lower() == "for":
-                    self.i += 1
-                    continue
+            elif c == "(" and d is _SH_POSIX and len(node.words) == 1 and not node.kind and isinstance(node.words[0], str):
+                return self.function(node)
+            elif c in "\n&|)" or c in "#;" and d is not _SH_CMD or c == "(" and d is not _SH_POWER or c == "}" and d is _SH_POWER:
+                if c == "#":
+                    self.i = d.gap.match(t, self.i).end()
                 break
             elif node.kind:
                 break
@@ -4541,12 +4532,10 @@ class _ShReader:
             self.i = assigned.end()
             if self.t[self.i:self.i + 1] == "(" and self.depth < MAX_SHELL_NESTING:      # an array
                 self.i += 1
-                self.depth += 1
-                items = [word for line in self.script(frozenset(")")) for item in line for word in item.words]
-                self.depth -= 1
-                node.assigns.append((assigned.group(1), bool(assigned.group(2)), items))
+                value = [word for line in self.nested(")") for item in line for word in item.words]
             else:
-                node.assigns.append((assigned.group(1), bool(assigned.group(2)), [self.word()]))
+                value = [self.word()]
+            node.assigns.append((assigned.group(1), bool(assigned.group(2)), value))
         else:
             node.words.append(self.word())
         if self.i == before:
@@ -4554,177 +4543,128 @@ class _ShReader:
 
     def function(self, node: _ShNode) -> _ShNode:
         """`NAME() BODY`; the reader stands before the parenthesis."""
-        end = self.i + 1
-        while end < self.n and self.t[end] in " \t":
-            end += 1
-        if self.t[end:end + 1] != ")" or self.depth >= MAX_SHELL_NESTING:
-            return node
-        self.i = end + 1
-        while self.i < self.n and self.t[self.i] in " \t\r\n":
-            self.i += 1
-        self.depth += 1
-        body = self.command()
-        self.depth -= 1
-        node.kind, node.parts = "function", [[[body]]] if body else []
+        closed = _sh_no_arguments.match(self.t, self.i)
+        if closed and self.depth < MAX_SHELL_NESTING:
+            self.i = closed.end()
+            self.depth += 1
+            body = self.command()
+            self.depth -= 1
+            node.kind, node.parts = "function", [[[body]]] if body else []
         return node
 
     def redirect(self, node: _ShNode) -> bool:
+        """Read a redirection, if there is one here and not a process substitution or a word."""
         found = _sh_redirect.match(self.t, self.i)
         if not found:
             return False
         fd, operator = found.groups()
-        after = self.t[found.end():found.end() + 1]
-        if operator in "<>" and after == "(" and not fd and self.d is _SH_POSIX:
-            return False                    # process substitution: a word
-        if fd and self.i and self.t[self.i - 1] not in self.d.ends or fd == "*" and self.d is not _SH_POWER:
-            if fd != "&":
-                return False
-        if fd == "&" and operator not in (">", ">>"):
+        if operator in "<>" and not fd and self.d is _SH_POSIX and self.t[found.end():found.end() + 1] == "(":
+            return False
+        if fd == "&" and operator not in (">", ">>") or fd not in ("", "&") and (
+                self.i and self.t[self.i - 1] not in self.d.ends or fd == "*" and self.d is not _SH_POWER):
             return False
         self.i = found.end()
-        while self.i < self.n and self.t[self.i] in " \t":
-            self.i += 1
+        self.blanks()
         if operator in ("<<", "<<-") and self.d is _SH_POSIX:
             begin = self.i
             mark = "".join(part[1] for part in self.parts() if isinstance(part[1], str))
-            raw = self.t[begin:self.i]
             if mark:
-                self.heredocs.append((node, mark, any(c in raw for c in "'\"\\"), operator == "<<-"))
-            return True
-        node.redirects.append((fd, operator, self.word()))
+                quoted = any(c in self.t[begin:self.i] for c in "'\"\\")
+                self.heredocs.append((node, mark, quoted, operator == "<<-"))
+        else:
+            node.redirects.append((fd, operator, self.word()))
         return True
 
     def word(self) -> Any:
         """The word here: `str` when it means itself, else its parts."""
         plain = self.d.plain.match(self.t, self.i)
-        if plain:
-            end = plain.end()
-            if end >= self.n or self.t[end] in self.d.ends:
-                text = plain.group()
-                if "{" not in text or self.d is not _SH_POSIX:
-                    self.i = end
-                    return text
+        if plain and (plain.end() == self.n or self.t[plain.end()] in self.d.ends) and (
+                self.d is not _SH_POSIX or "{" not in plain.group()):
+            self.i = plain.end()
+            return plain.group()
         return self.parts()
 
-    def parts(self) -> list[tuple[Any, ...]]:
+    def parts(self) -> _Parts:
         """The parts of the word here."""
-        t, d = self.t, self.d
-        found: list[tuple[Any, ...]] = []
-        add = found.append
+        t, d, posix = self.t, self.d, self.d is _SH_POSIX
+        deep = self.depth >= MAX_SHELL_NESTING
+        found: _Parts = []
         while self.i < self.n:
             c = t[self.i]
             plain = d.plain.match(t, self.i)
             if plain:
-                add(("u", plain.group()))
+                found.append(("u", plain.group()))
                 self.i = plain.end()
-            elif c in "<>" and t[self.i + 1:self.i + 2] == "(" and d is _SH_POSIX and self.depth < MAX_SHELL_NESTING:
+            elif c in "<>" and posix and not deep and t[self.i + 1:self.i + 2] == "(":
                 self.i += 2
-                add(("p", self.nested(")")))
-            elif c == "(" and d is _SH_POWER and self.depth < MAX_SHELL_NESTING:
+                found.append(("p", self.substitution(")")))
+            elif c in "({" and d is _SH_POWER and not (deep and c == "("):
                 self.i += 1
-                add(("(", self.nested(")")))
-            elif c == "{" and d is _SH_POWER:
-                self.i += 1
-                if self.depth < MAX_SHELL_NESTING and not (found and found[-1][0] == "u" and found[-1][1][-1:] == "$"):
-                    add(("{", self.nested("}")))
+                if not deep:
+                    found.append((c, self.substitution(")" if c == "(" else "}")))
             elif c in d.ends or c == "(":
                 break
             elif c == "'":
-                self.single(add, found)
+                here = d is _SH_POWER and found[-1:] == [("u", "@")]
+                string = (_sh_here_string if here else d.single).match(t, self.i)
+                if here:
+                    found[-1] = "q", string.group(1).strip("\r\n")
+                elif string:
+                    found.append(("q", string.group(1).replace("''", "'")))
+                else:                       # no quote in cmd.exe; read as one where a POSIX shell would
+                    found.append(("u", c))
+                self.i = string.end() if string else self.i + 1
             elif c == '"':
                 self.i += 1
-                found.extend(self.double('"') or [("q", "")])
+                found += self.double('"') or [("q", "")]
             elif c == d.escape:
                 if t[self.i + 1:self.i + 2] != "\n":
-                    add(("q", t[self.i + 1:self.i + 2]))
+                    found.append(("q", t[self.i + 1:self.i + 2]))
                 self.i += 2
-            elif c == "`":
-                self.i += 1
-                add(("s", self.backtick(), False))
-            elif c == "$":
-                self.dollar(add, False)
-            elif c in "%!":
-                self.percent(add)
             else:
-                add(("u", c))
-                self.i += 1
+                self.special(found, False)
         self.i = min(self.i, self.n)
         return found
 
-    def nested(self, closer: str) -> list[list[_ShNode]]:
-        self.depth += 1
-        held, self.heredocs = self.heredocs, []
-        inner = self.script(frozenset(closer))
-        if self.heredocs:
-            self.bodies()
-        self.heredocs = held
-        self.depth -= 1
-        return inner
-
-    def single(self, add: Callable[[tuple[Any, ...]], None], before: list[tuple[Any, ...]]) -> None:
-        t, start = self.t, self.i
-        if self.d is _SH_POWER and before and before[-1] == ("u", "@"):         # a here-string
-            end = t.find("'@", start + 1)
-            before.pop()
-            add(("q", t[start + 1:end if end >= 0 else self.n].strip("\r\n")))
-            self.i = self.n if end < 0 else end + 2
-            return
-        end = t.find("'", start + 1)
-        if self.d is _SH_CMD and end < 0:
-            add(("u", "'"))                 # no quote in cmd.exe; read as one where a POSIX shell would
-            self.i += 1
-            return
-        end = self.n if end < 0 else end
-        text = t[start + 1:end]
-        self.i = end + 1
-        if self.d is _SH_POWER and t.startswith("'", end + 1) and end < self.n:
-            pieces = [text]
-            while t.startswith("'", self.i):
-                end = t.find("'", self.i + 1)
-                end = self.n if end < 0 else end
-                pieces.append("'" + t[self.i + 1:end])
-                self.i = end + 1
-            text = "".join(pieces)
-        add(("q", text))
-
-    def double(self, closer: str) -> list[tuple[Any, ...]]:
+    def double(self, closer: str) -> _Parts:
         """Parts up to the closing quote (or, with no closer, the end): what expands inside double quotes."""
-        t, d = self.t, self.d
-        found: list[tuple[Any, ...]] = []
-        run: list[str] = []
-        escapable = "$`\"\\\n" if d is _SH_POSIX else None
-        stops = _sh_double[d.name]
+        found: _Parts = []
         while self.i < self.n:
-            plain = stops.match(t, self.i)
-            if plain:
-                run.append(plain.group())
-                self.i = plain.end()
-                continue
-            c = t[self.i]
-            if c == closer:
+            run = self.d.quoted.match(self.t, self.i)
+            if run:
+                found.append(("q", self.d.escaped.sub(r"\1", run.group())))
+                self.i = run.end()
+            elif self.t[self.i] == closer:
                 self.i += 1
                 break
-            if c == d.escape and self.i + 1 < self.n and (escapable is None or t[self.i + 1] in escapable):
-                if t[self.i + 1] != "\n":
-                    run.append(t[self.i + 1])
-                self.i += 2
-            elif c == "`" and d is _SH_POSIX or c == "$" and d is not _SH_CMD or c == "%":
-                if run:
-                    found.append(("q", "".join(run)))
-                    run = []
-                if c == "`":
-                    self.i += 1
-                    found.append(("s", self.backtick(), True))
-                elif c == "$":
-                    self.dollar(found.append, True)
-                else:
-                    self.percent(found.append)
             else:
-                run.append(c)
-                self.i += 1
-        if run:
-            found.append(("q", "".join(run)))
+                self.special(found, True)
         return found
+
+    def special(self, found: _Parts, quoted: bool) -> None:
+        """What expands alike within double quotes and outside: `…`, $…, %…%; any other character is itself."""
+        c = self.t[self.i]
+        if c == "$":
+            self.dollar(found, quoted)
+        elif c == "`":
+            self.i += 1
+            found.append(("s", self.backtick(), quoted))
+        elif c in "%!" and self.d is _SH_CMD:
+            name = _sh_percent.match(self.t, self.i)
+            variable = name.group(1)
+            found.append(("v", variable.lower(), "%" + (name.group(2) or ""), True) if variable else ("u", name.group()))
+            self.i = name.end()
+        else:
+            found.append(("q" if quoted else "u", c))
+            self.i += 1
+
+    def substitution(self, closer: str) -> list[list[_ShNode]]:
+        """A script within a word; its here-documents are its own."""
+        held, self.heredocs = self.heredocs, []
+        inner = self.nested(closer)
+        self.bodies()
+        self.heredocs = held
+        return inner
 
     def backtick(self) -> list[list[_ShNode]]:
         end = self.t.find("`", self.i)
@@ -4733,22 +4673,19 @@ class _ShReader:
         end = self.n if end < 0 else end
         inner = re.sub(r"\\([\\$`])", r"\1", self.t[self.i:end])
         self.i = end + 1
-        if self.depth >= MAX_SHELL_NESTING:
-            return []
-        return _ShReader(inner, self.d, self.depth + 1, self.count).script()
+        return [] if self.depth >= MAX_SHELL_NESTING else self.inner(inner).script()
 
-    def dollar(self, add: Callable[[tuple[Any, ...]], None], quoted: bool) -> None:
+    def dollar(self, found: _Parts, quoted: bool) -> None:
         """What follows `$`: a substitution, a variable, an ANSI-C string, or nothing special."""
-        t, c = self.t, self.t[self.i + 1:self.i + 2]
-        if c == "(":
-            sum = _sh_sum.match(t, self.i) if self.d is _SH_POSIX else None
-            if sum:
-                self.i = sum.end()
-                add(("q", "0"))
-                return
+        t, c, posix = self.t, self.t[self.i + 1:self.i + 2], self.d is _SH_POSIX
+        special = (_sh_sum if c == "(" else _sh_c_string).match(t, self.i) if posix and not (quoted and c == "'") else None
+        if special:
+            found.append(("q", "0" if c == "(" else _sh_unescape(special.group(1))))
+            self.i = special.end()
+        elif c == "(":
             self.i += 2
             if self.depth < MAX_SHELL_NESTING:
-                add(("s", self.nested(")"), quoted))
+                found.append(("s", self.substitution(")"), quoted))
         elif c == "{":
             end = t.find("}", self.i)
             end = self.n if end < 0 else end
@@ -4756,51 +4693,16 @@ class _ShReader:
             if "$(" in inner or "`" in inner:       # a default that runs something: read on inside
                 self.i += 2
                 return
-            name = _sh_name.match(inner.lstrip("!#")) if self.d is _SH_POSIX else None
+            bare = inner.lstrip("!#")
+            name = _sh_name.match(bare) if posix else None
             self.i = end + 1
-            bare = inner.lstrip("!#") if name else inner
-            add(("v", name.group() if name else inner, bare[name.end():] if name else "", quoted))
-        elif c == "'" and not quoted and self.d is _SH_POSIX:
-            end = self.i + 2
-            while end < self.n and t[end] != "'":
-                end += 2 if t[end] == "\\" else 1
-            add(("q", _sh_escapes.sub(_sh_unescape, t[self.i + 2:end])))
-            self.i = end + 1
+            found.append(("v", name.group(), bare[name.end():], quoted) if name else ("v", inner, "", quoted))
         elif c == '"' and not quoted:
             self.i += 1
         else:
-            name = (_sh_power_name if self.d is _SH_POWER else _sh_name).match(t, self.i + 1)
-            if name:
-                self.i = name.end()
-                add(("v", name.group(), "", quoted))
-            else:
-                add(("u", "$"))
-                self.i += 1
-
-    def percent(self, add: Callable[[tuple[Any, ...]], None]) -> None:
-        """cmd.exe: `%NAME%`, `!NAME!`, `%i` of a loop."""
-        found = _sh_percent.match(self.t, self.i)
-        if found and found.group(1):
-            add(("v", found.group(1).lower(), "%" + (found.group(2) or ""), True))
-        else:
-            add(("u", found.group() if found else self.t[self.i]))
-        self.i = found.end() if found else self.i + 1
-
-
-_sh_percent = lazy_regex(r"[%!]([A-Za-z_]\w*(?:\(x86\))?)(:[^%\n]*)?[%!]|%%?~?\w*")
-_sh_double = {"sh": lazy_regex(r'[^"\\$`]+'), "powershell": lazy_regex(r'[^"$`]+'), "cmd": lazy_regex(r'[^"^%\n]+')}
-
-
-def _sh_unescape(found: re.Match[str]) -> str:
-    code = found.group(1)
-    try:
-        if code[0] in "xuU":
-            return chr(int(code[1:], 16)) if len(code) > 1 else code
-        if code[0] in "01234567":
-            return chr(int(code, 8) & 255)
-    except (ValueError, OverflowError):
-        return ""
-    return {"n": "\n", "t": "\t", "r": "\r", "a": "", "b": "", "e": "\x1b", "E": "\x1b"}.get(code, code)
+            name = self.d.name.match(t, self.i + 1)
+            found.append(("v", name.group(), "", quoted) if name else ("u", "$"))
+            self.i = name.end() if name else self.i + 1
 
 
 # ---- tables ----------------------------------------------------------------------------------------------
@@ -6211,7 +6113,7 @@ class _ShPrograms(_ShRun):
         text = _sh_whole(words)
         origin, plain = _sh_flow(text), str(text)[:MAX_SHELL_VALUE]
         if escapes and "\\" in plain:
-            plain = _sh_escapes.sub(_sh_unescape, plain.replace("\\0", "\\"))
+            plain = _sh_unescape(plain.replace("\\0", "\\"))
         return origin if origin.text is None and (origin.remote
             or origin.coded) else origin.but(plain + "\n" * (name != "printf"))
 
@@ -6855,7 +6757,7 @@ def _sh_own_host(origin: _Flow, hosts: str) -> bool:
 def _sh_literal(text: str, raw: bool = False) -> str:
     """The value of a string literal of some language; *raw*: a backslash is no escape (PowerShell)."""
     text = text[3:-3] if text[:3] in ("'''", '"""') else text[1:-1]
-    return _sh_escapes.sub(_sh_unescape, text) if "\\" in text and not raw else text
+    return text if raw else _sh_unescape(text)
 
 
 def _sh_literals(text: str, at: int, raw: bool = False) -> list[str]:
