@@ -4774,8 +4774,7 @@ sql psql mysql mariadb sqlite3 sqlite sqlcmd mongosh mongo redis-cli clickhouse-
 start start start-process saps start-job invoke-command icm foreach-object % foreach where-object ? while if else try switch
 for_cmd for
 read_variable read mapfile readarray
-history history fc get-history security secret-tool keyring
-here pwd get-location gl mktemp which
+prints pwd get-location gl mktemp which history fc get-history security secret-tool keyring
 sed sed gsed"""
 _SH_BRANCH = r"(?:main|master|trunk|develop|dev|release\S*|prod\w*|stable|staging|next|gh-pages|\*|HEAD)"      # shared
 # category :: programs :: regex over the arguments (each between single spaces; blanks inside one are NUL) :: reason
@@ -5026,1654 +5025,39 @@ _SH_KNOWN_FILES = """~/.ssh/id_rsa ~/.ssh/id_ed25519 ~/.aws/credentials ~/.netrc
     ~/.vault-token /etc/shadow /etc/passwd /etc/gshadow /etc/sudoers /proc/self/environ /root/.ssh/id_rsa .env .env.local
     .env.production""".split()
 _SH_KNOWN_PROGRAMS = "rm cat sh bash dash nc ncat curl wget dd chmod python3 perl base64 less head tail find tee".split()
-
-
-# ---- following -------------------------------------------------------------------------------------------
-
-class _Flow(NamedTuple):
-    """What is known of a stream, a file's content or a word's value."""
-    text: str | None = None             # the content, when it can be seen
-    remote: bool = False                # it came from the network
-    sources: tuple[str, ...] = ()       # files it was read from; "\0the environment" and the like
-    coded: bool = False                 # it was decoded or encoded on the way
-    shell: bool = False                 # it is what a shell reading its input says
-
-    def but(self, text: str | None) -> _Flow:
-        """The same origin with another text."""
-        return _Flow(text, self.remote, self.sources, self.coded, self.shell)
-
-
-_NOTHING = _Flow()
-_EMPTY = _Flow("")
-
-
-class _ShWord(str):
-    """An expanded word that carries where it came from, or a block of PowerShell."""
-    flow: _Flow = _NOTHING
-    block: Any = None
-
-
-def _sh_join(flows: Sequence[_Flow], text: str | None = None) -> _Flow:
-    """One stream out of several."""
-    if len(flows) == 1 and text is None:
-        return flows[0]
-    sources = tuple(dict.fromkeys(source for flow in flows for source in flow.sources))[:64]
-    return _Flow(text, any(f.remote for f in flows), sources, any(f.coded for f in flows), any(f.shell for f in flows))
-
-
-def _sh_flow(word: str) -> _Flow:
-    return word.flow if isinstance(word, _ShWord) else _NOTHING
-
-
-def _sh_show(word: str) -> str:
-    """A word as a reason may show it: short, printable, and nothing that may be a secret."""
-    runs = re.findall(r"[A-Za-z0-9+=_-]{20,}", word[:200])
-    plain = _SH_MISSPELT.match(word) and not any(sum(c.isdigit() for c in run) > 2 for run in runs)
-    return word if plain else "…"
-
-
-_sh_cache: dict[str, Any] = {}
-
-
-def _sh_table(name: str) -> Any:
-    """The compact tables above as dictionaries, made at first use."""
-    if name not in _sh_cache:
-        made: dict[str, Any] = {}
-        if name == "methods":
-            for line in _SH_METHODS.splitlines():
-                method, *names = line.split()
-                for program in names:
-                    made.setdefault(program, getattr(_ShPrograms, "_" + method))
-        elif name == "wrappers":
-            for row in _SH_WRAPPERS.replace("\n", ";").split(";"):
-                program, letters, skip = row.split()
-                made[program] = (letters, int(skip))
-        else:
-            # an indented line goes on with the row above it
-            for line in re.sub(r"\n +", "", _SH_RULES).replace("BRANCH", _SH_BRANCH).split("\n")[1:]:
-                category, programs, pattern, reason = line.split(" :: ")
-                rule = (category, lazy_regex(pattern), reason)
-                for program in programs.split():
-                    made.setdefault(program, []).append(rule)
-        _sh_cache[name] = made
-    return _sh_cache[name]
-
-
-class _ShRun:
-    """Follows one command text and collects its facts. Methods `_name(name, args, flow)` are the programs it knows:
-    each gets its arguments and standard input and returns its standard output."""
-
-    def __init__(self, ctx: ShellContext, dialect: _ShDialect, cwd: str) -> None:
-        self.ctx, self.at, self.d = ctx, ctx.paths, dialect
-        self.facts: dict[str, str] = {}
-        self.paths: dict[str, None] = {}
-        self.vars: dict[str, str] = {}
-        self.functions: dict[str, Any] = {}
-        self.files: dict[str, _Flow] = {}
-        self.net_fds: set[str] = set()
-        self.cwd, self.root, self.networked, self.shut = "", False, False, 0
-        self.steps, self.room, self.depth, self.nested, self.last_net = MAX_SHELL_STEPS, MAX_SHELL_TEXT, 0, 0, ""
-        self.power: list[str] = []
-        self.power_depth = 0
-        self.checked: set[str] = set()      # variables written `${NAME:?}`: never empty
-        self.homes: list[str] | None = None
-        self.anchors: list[tuple[str, list[str]]] | None = None
-        self.workspace = ""                 # where the call itself says it works, when that is a place to work in
-        if cwd and cwd != ".":
-            self.go(cwd)
-            here = self.at.cwd.rstrip("/")
-            if here.count("/") > 2 and "/." not in here and project_problem(here, ctx.paths) is None:
-                self.workspace = here
-
-    # -- bookkeeping
-    def say(self, category: str, reason: str, word: str | None = None) -> None:
-        if category not in self.facts:
-            self.facts[category] = f"{reason}: {_sh_show(word)}" if word else reason
-
-    def spend(self, characters: int) -> None:
-        self.steps -= 1
-        self.room -= characters
-        if self.steps < 0 or self.room < 0:
-            raise BudgetSpent("a command too long to follow")
-        if self.ctx.budget is not None and not self.steps & 63:
-            self.ctx.budget.check()
-
-    def where(self, word: str) -> str:
-        """*word* as seen from where the command started, after the `cd`s on the way."""
-        if not self.cwd or word[:1] in "/~$%" or _sh_drive.match(word):
-            return word
-        return f"{self.cwd.rstrip('/')}/{word}"
-
-    def path(self, word: str, sources: list[str] | None = None) -> None:
-        """Report a word that is or may be a file."""
-        if not word or len(word) > 4096 or word[:1] == "-" or word in ("/dev/fd/63",
-                "$()") or "\n" in word or "://" in word and word[:5] != "file:":
-            return
-        word = self.where(word)
-        if len(self.paths) < MAX_SHELL_PATHS:
-            self.paths[str(word)] = None
-            if ("*" in word or "?" in word or "[" in word) and (word[0] in "~/$.[" or "/." in word or "/[" in word):
-                self.spend(200 + len(word))
-                for known in _SH_KNOWN_FILES:
-                    if glob_may_hit(word, known):
-                        self.paths[known] = None
-                        if sources is not None:
-                            sources.append(known)
-        if sources is not None and len(sources) < 64:
-            sources.append(str(word))
-
-    def spots(self, word: str) -> list[tuple[str, str]]:
-        """Where *word* is: (absolute path, the same with anybody's home directory written `~`), for each reading."""
-        word = self.where(word)
-        found: list[str] = []
-        if _sh_drive.match(word):
-            word = word.replace("\\", "/")
-            found.append(os.path.normpath(word).replace("\\", "/") if ".." in word else word)
-        found += [place for place in canonical_paths(word, self.at) if place not in found]
-        if self.homes is None:
-            self.homes = [home.rstrip("/") for home in canonical_paths(self.at.home, self.at)]
-        out = []
-        for place in found:
-            home = next((home for home in self.homes if place == home or place.startswith(home + "/")), None)
-            out.append((place, "~" + place[len(home):] if home else _sh_home.sub("~", place, 1) if place[:1] != "~" else place))
-        return out
-
-    def places(self, word: str) -> list[str]:
-        """Where *word* is, in the form the tables have."""
-        return [mapped for _, mapped in self.spots(word)]
-
-    def private(self, flow: _Flow) -> str:
-        """The private thing in a flow, as a reason names it, or ""."""
-        for source in flow.sources:
-            if source[:1] == "\0":
-                return source[1:]
-            if any(_SH_PRIVATE.match(place) for place in self.places(source)) or self.ctx.is_sensitive(source):
-                return _sh_show(source)
-        return ""
-
-    def ship(self, flow: _Flow, way: str) -> None:
-        """Something leaves the machine."""
-        if flow.sources and "exfiltration" not in self.facts:
-            what = self.private(flow)
-            if what:
-                self.say("exfiltration", f"sends {what} away by {way}")
-
-    # -- what _ShPrograms knows
-    def _shell(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        raise NotImplementedError
-
-    def code(self, language: str, text: str) -> None:
-        raise NotImplementedError
-
-    def power_words(self, node: _ShNode, words: list[str]) -> list[str]:
-        raise NotImplementedError
-
-    def power_patterns(self, text: str) -> None:
-        raise NotImplementedError
-
-    # -- structure
-    def read(self, text: str, flow: _Flow = _NOTHING, dialect: _ShDialect | None = None) -> _Flow:
-        """Follow *text* as a script."""
-        self.spend(len(text))
-        if self.depth >= MAX_SHELL_NESTING * 2:
-            self.say("pipe_to_shell", "commands nested too deeply to follow")
-            return _NOTHING
-        before, self.d = (self.d, self.power, self.power_depth), dialect or self.d
-        self.power, self.power_depth = [], self.depth + 1
-        result = self.script(_ShReader(text, self.d, 0).script(), flow)
-        if self.power:
-            self.power_patterns("\n".join(self.power))
-        self.d, self.power, self.power_depth = before
-        return result
-
-    def script(self, script: Any, flow: _Flow = _NOTHING) -> _Flow:
-        self.depth += 1
-        if self.depth > MAX_SHELL_NESTING * 3:
-            self.say("pipe_to_shell", "commands nested too deeply to follow")
-            self.depth -= 1
-            return _NOTHING
-        outs = [out for out in (self.pipeline(nodes, flow) for nodes in script) if out is not _NOTHING]
-        self.depth -= 1
-        if len(outs) < 2:
-            return outs[0] if outs else _NOTHING
-        texts = [out.text for out in outs]
-        return _sh_join(outs, None if None in texts else "\n".join(texts)[:MAX_SHELL_VALUE])  # type: ignore[arg-type]
-
-    def pipeline(self, nodes: list[_ShNode], flow: _Flow) -> _Flow:
-        for node in nodes:
-            flow = self.node(node, flow)
-        return flow
-
-    def node(self, node: _ShNode, flow: _Flow) -> _Flow:
-        """One command: assignments, redirections, then the command itself."""
-        self.spend(0)
-        if node.kind == "function":
-            self.define(str(node.words[0]), node)
-            return _NOTHING
-        networked = self.networked
-        outs: list[tuple[str, str, str]] = []
-        self.networked = False
-        for name, appended, parts in node.assigns:
-            self.assign(name, appended, parts)
-        for fd, operator, word in node.redirects:
-            flow = self.redirected(fd, operator, _sh_whole(self.expand(word)), flow, outs)
-        if node.kind == "for":
-            out = self.each(node, flow)
-        elif node.kind:
-            cwd = self.cwd
-            out = self.script(node.parts[0], flow)
-            if node.kind == "sub":
-                self.cwd = cwd
-        else:
-            words = self.expand_all(node.words)
-            if words and words[0] == "exec" and len(words) == 1 and node.redirects:
-                self.net_fds.update(fd or "0" for fd, _, _ in node.redirects if self.networked)
-                if self.networked and not re.match(r"/dev/\w+/(?:localhost|127\.)", self.last_net):
-                    self.say("reverse_shell", "opens a socket from the shell")
-            if node.raw and words:
-                words = self.power_words(node, words)
-            out = self.simple(words, flow, node.background) if words else flow if outs and not node.assigns else _NOTHING
-        for fd, operator, target in outs:
-            self.written(target, _EMPTY if fd == "2" else out, ">>" in operator, fd != "2")
-            out = out if fd == "2" else _NOTHING
-        self.networked = networked
-        return out
-
-    def redirected(self, fd: str, operator: str, target: str, flow: _Flow, outs: list[tuple[str, str, str]]) -> _Flow:
-        """Note one redirection; the input it makes."""
-        if target.startswith(("/dev/tcp/", "/dev/udp/")):
-            self.networked, self.last_net = True, target
-            if operator in ("<", "<>"):
-                return _Flow(None, True)
-        if operator in ("<<", "<<<"):
-            return _sh_flow(target).but(str(target))
-        if operator in ("<", "<&", "<>"):
-            if target.isdigit() or target == "-":
-                return _Flow(None, True) if target in self.net_fds else flow
-            return self.content(target)
-        if operator == ">&" and (target.isdigit() or target == "-"):
-            if target in self.net_fds:
-                outs.append((fd, operator, "/dev/tcp/"))
-            return flow
-        if target.lower() != "nul" and target[:5] != "$null":
-            outs.append((fd, operator, target))
-        return flow
-
-    def define(self, name: str, node: _ShNode) -> None:
-        """A function; one that calls itself twice, or in the background, is a fork bomb."""
-        self.functions[name] = node.parts[0] if node.parts else []
-        calls = 0
-        stack: list[Any] = [node.parts]
-        while stack:
-            item = stack.pop()
-            for part in item:
-                if isinstance(part, list):
-                    stack.append(part)
-                elif isinstance(part, _ShNode):
-                    stack.append(part.parts)
-                    if part.words[:1] == [name]:
-                        calls += 2 if part.background else 1
-        if calls > 1:
-            self.say("destructive", "fork bomb")
-
-    def each(self, node: _ShNode, flow: _Flow) -> _Flow:
-        """A `for` loop: its body with each value."""
-        name, *values = self.expand_all(node.words)
-        outs = []
-        for value in values[:MAX_SHELL_WORDS] or ["$" + name]:
-            self.vars[name] = value
-            outs.append(self.script(node.parts[0], flow))
-        return _sh_join(outs)
-
-    def assign(self, name: str, appended: bool, words: list[Any]) -> None:
-        values = self.expand_all(words)
-        value = _sh_whole(values)
-        if appended:
-            value = _sh_whole([self.vars.get(name, ""), value], "")
-        self.vars[name] = value if len(value) <= MAX_SHELL_VALUE else ""
-
-    # -- words
-    def expand_all(self, words: list[Any]) -> list[str]:
-        found: list[str] = []
-        for word in words:
-            if isinstance(word, str):
-                found.append(word)
-            else:
-                found.extend(self.expand(word))
-        return found
-
-    def expand(self, word: Any) -> list[str]:
-        """The words one word becomes."""
-        if isinstance(word, str):
-            return [word]
-        fields: list[list[str]] = [[]]
-        flows, block, braces, quoted = [], None, False, False
-        for kind, value, *rest in word:
-            if kind == "u" or kind == "q":
-                quoted = quoted or kind == "q"
-                if kind == "u" and "{" in value:
-                    braces = True
-                fields[-1].append(value if kind == "u" or not braces else value.translate(_SH_HIDE))
-                continue
-            if kind == "v":
-                text, flow = self.variable(value, rest[0])
-                whole = rest[1] and not (value == "@" or rest[0] == "[@]")
-            elif kind == "{":
-                block, text, flow, whole = value, "", _NOTHING, True
-            else:
-                cwd = self.cwd
-                flow = self.script(value)
-                self.cwd = cwd
-                text = "/dev/fd/63" if kind == "p" else "$()" if flow.text is None else flow.text.rstrip("\n")
-                whole = kind != "s" or rest[0]
-            if flow is not _NOTHING:
-                flows.append(flow)
-            self.spend(len(text))
-            pieces = [text] if whole or self.d is not _SH_POSIX else self.fields(text)
-            if pieces and not whole and text[:1].isspace() and fields[-1]:
-                fields.append([])
-            for number, piece in enumerate(pieces):
-                if number:
-                    fields.append([])
-                fields[-1].append(piece)
-            if pieces and not whole and text[-1:].isspace():
-                fields.append([])
-            elif not pieces and text and fields[-1]:
-                fields.append([])
-        texts = ["".join(field) for field in fields if field or len(fields) == 1]
-        if texts == [""] and not quoted and not block and not flows:
-            return []
-        if braces and self.d is _SH_POSIX:
-            texts = [item.translate(_SH_UNHIDE) for text in texts for item in _sh_braces(text)]
-        if not flows and block is None:
-            return texts
-        made: list[str] = []
-        for text in texts:
-            carrier = _ShWord(text)
-            carrier.flow, carrier.block = _sh_join(flows) if flows else _NOTHING, block
-            made.append(carrier)
-        return made
-
-    def fields(self, text: str) -> list[str]:
-        """Word splitting, by IFS when the command sets it."""
-        marks = self.vars.get("IFS")
-        return text.split() if not marks else [w for w in re.split(f"[{re.escape(marks[:8])}\\s]", text) if w]
-
-    def variable(self, name: str, operation: str) -> tuple[str, _Flow]:
-        """A variable's text (itself, when it is not known) and origin."""
-        if self.d is not _SH_POSIX:
-            name = name.lower()
-        known = self.vars.get(name)
-        if known is None:
-            if operation[:1] in "-:=" and operation[:2].strip(":")[:1] in ("-", "=") and len(operation) > 1:
-                return operation.lstrip(":")[1:], _NOTHING
-            if name == "IFS":
-                return " ", _NOTHING
-            if name in ("HOME", "PATH", "PWD", "SHELL") and operation[:3] == ":0:":
-                return "/", _NOTHING
-            if name == "PWD" or name == "pwd":
-                return ".", _NOTHING
-            if name in ("@", "*") or name.isdigit() and name != "0":
-                return "", _NOTHING
-            if operation[:1] == "?" or operation[:2] == ":?":
-                self.checked.add(name)
-            shown = f"%{name}%" if operation[:1] == "%" else "$" + name
-            secret = (f"\0${name.split(':')[-1][:40]}",) if _SH_SECRET_NAME.search(name) else ()
-            return shown, _Flow(None, False, secret) if secret else _NOTHING
-        flow, text = _sh_flow(known), str(known)
-        cut = re.match(r":(-?\d+)(?::(-?\d+))?", operation)
-        if cut:
-            start, length = int(cut.group(1)[:9]), cut.group(2)
-            text = text[start:][:int(length[:9])] if length else text[start:]
-        elif operation[:1] == "/":
-            old, _, new = operation.lstrip("/").partition("/")
-            text = text.replace(old, new, -1 if operation[:2] == "//" else 1)[:MAX_SHELL_VALUE] if old else text
-        elif operation in ("^^", ",,"):
-            text = text.upper() if operation == "^^" else text.lower()
-        elif operation[:1] in ("%", "#") and operation[:1] != "%" * (self.d is _SH_CMD):
-            end = operation.strip("%#")
-            if end and text.endswith(end) and operation[0] == "%":
-                text = text[:-len(end)]
-            elif end and text.startswith(end) and operation[0] == "#":
-                text = text[len(end):]
-        return text, flow
-
-    # -- commands
-    def simple(self, words: list[str], flow: _Flow, background: bool = False) -> _Flow:
-        """One command with its words; what comes out of it."""
-        self.nested += 1
-        if self.nested > MAX_SHELL_NESTING * 2:
-            self.say("pipe_to_shell", "commands nested too deeply to follow")
-            out = _NOTHING
-        else:
-            out = self.program(words, flow, background)
-        self.nested -= 1
-        return out
-
-    def program(self, words: list[str], flow: _Flow, background: bool) -> _Flow:
-        first, args = words[0], words[1:]
-        if "=" in first and self.d is _SH_POSIX and not isinstance(first, _ShWord) and _sh_assignment.match(first) and args:
-            first, args = "env", words              # in an argv list
-        if isinstance(first, _ShWord):
-            if first.block is not None:
-                return self.script(first.block, flow)
-            if first.flow.remote:
-                self.say("pipe_to_shell", "runs downloaded text")
-        name = _sh_program(first, self.d)
-        if self.files and (first in self.files or self.key(first) in self.files) and (
-                "/" in first or "\\" in first or self.d is not _SH_POSIX or re.search(r"\.(?:exe|bat|cmd|ps1|com)\Z", first)):
-            self.run_file(first, background)
-        body = self.functions.get(first)
-        if body is not None:
-            return self.call(body, args, flow)
-        if background and re.match(r"(?:/tmp|/dev/shm|/var/tmp|.*/\.[^./][^/]*)/(?!bin/)",
-                first) and "node_modules" not in first:
-            self.say("persistence", "leaves a program from a hidden or temporary folder running", first)
-        self.spend(0)
-        methods = _sh_table("methods")
-        if name not in methods and name not in _sh_table("rules") and name not in _sh_table("wrappers"):
-            name = self.another_name(name, methods)
-        rules = _sh_table("rules").get(name)
-        if rules and (self.d is not _SH_POSIX or name not in ("if", "for")):
-            self.rules(name, rules, args)
-        wrapper = _sh_table("wrappers").get(name) or args and _sh_table("wrappers").get(f"{name}:{args[0]}")
-        if wrapper:
-            return self.wrap(name, wrapper, args, flow, background)
-        method = methods.get(name)
-        if method is not None:
-            return method(self, name, args, flow)  # type: ignore[no-any-return]
-        return self.operands(name, args, flow)
-
-    def another_name(self, name: str, methods: dict[str, Any]) -> str:
-        """`python3.11`, `mkfs.ext4`, `nc.traditional`, `/bin/r?`: under which name the tables have it."""
-        for known in (name.rstrip("0123456789."), name.split(".")[0]):
-            if known and (known in methods or known in _sh_table("rules")):
-                return known
-        if "?" in name or "*" in name or "[" in name:
-            return next((known for known in _SH_KNOWN_PROGRAMS if _sh_wild(name, known)), name)
-        return name
-
-    def rules(self, name: str, rules: list[Any], args: list[str]) -> None:
-        """The table's rules for one program."""
-        plain = args[:args.index("--")] if "--" in args else args
-        for word in plain:
-            if word in ("--help", "--version", "--dry-run", "--dryrun", "--dry-run=client", "--dry-run=server", "-WhatIf"):
-                return
-        start = 0
-        while name in _SH_SUBCOMMANDS and start < len(args) and args[start][:1] == "-":
-            start += 2 if args[start] in _SH_VALUED_GLOBAL else 1
-        words = args[start:start + 300] + args[:start][:20]     # options before a sub-command go behind it
-        subject = " ".join([word[:300].replace(" ", "\0") for word in words])[:6000]
-        for category, pattern, reason in rules:
-            if category not in self.facts and (pattern.match(subject + " ") or pattern.match(f" {subject} ")):
-                self.say(category, f"{name}: {reason}")
-
-    def wrap(self, name: str, wrapper: tuple[str, int], args: list[str], flow: _Flow, background: bool) -> _Flow:
-        """sudo, env, xargs, timeout …: the command inside."""
-        rest = _sh_skip(args, *wrapper)
-        options = args[:len(args) - len(rest)]
-        if name == "env":
-            for word in options:
-                if "=" in word and word[:1] != "-":
-                    self.vars[word.partition("=")[0]] = word.partition("=")[2]
-            split = next((i for i, w in enumerate(args) if w in ("-S", "--split-string")), -1)
-            if split >= 0:
-                return self.read(" ".join(args[split + 1:]), flow)
-            if not rest:
-                return _Flow(None, False, ("\0the environment",))
-        before, self.root = self.root, self.root or name in ("sudo", "doas", "pkexec", "gosu", "su-exec")
-        if name in ("sudo", "doas") and any(re.match(r"-\w*[is]\w*\Z|--(?:login|shell)\Z", o) for o in options) and (
-                not rest or rest[0] in ("bash", "sh", "su", "zsh")):
-            self.say("privilege", "opens a root shell")
-        if self.root and (any("LD_PRELOAD" in word for word in options) or "LD_PRELOAD" in self.vars):
-            self.say("privilege", "loads a library into a program that runs as root")
-        if self.root and any(re.match(r":?!(?:/bin/)?(?:ba|z|da)?sh\b", word) for word in rest):
-            self.say("privilege", "opens a root shell")
-        if name == "trap":
-            return self.read(args[0], flow) if args else _NOTHING
-        if name in ("chroot", "nsenter", "unshare") and (not rest or self.is_shell(rest)):
-            self.say("privilege", f"{name}: opens a shell in another root or namespace")
-        if name == "flock" or name == "runuser" or name == "sg":
-            code = next((args[i + 1] for i, w in enumerate(args[:-1]) if w == "-c"), None)
-            if code is not None:
-                return self.read(code, flow)
-        if name == "command" and options[:1] in (["-v"], ["-V"]):
-            return _NOTHING
-        if name == "parallel" and (not rest or " " in rest[0] or rest[0] == ":::"):
-            return self.read("\n".join(rest), flow) if rest else self._shell(name, [], flow)
-        if name in ("xargs", "parallel"):
-            if rest and flow is not _NOTHING:
-                rest = self.from_input(rest, options, flow)
-            elif not rest:
-                return flow.but(flow.text)
-        out = self.simple(rest, flow, background or name in ("nohup", "setsid")) if rest else _NOTHING
-        self.root = before
-        return out
-
-    def from_input(self, rest: list[str], options: list[str], flow: _Flow) -> list[str]:
-        """The words of an `xargs` command with what its input holds."""
-        items: list[str] = [] if flow.text is None else flow.text.split()[:MAX_SHELL_WORDS]
-        if not items or flow.remote or flow.sources:
-            unknown = _ShWord("$()")
-            unknown.flow = flow
-            items = items or [unknown]
-            if flow.remote and self.is_shell(rest):
-                self.say("pipe_to_shell", "runs downloaded text")
-        if any("{}" in word for word in rest) or any(o.startswith(("-I", "-i")) for o in options):
-            mark = next((o[2:] or options[i + 1] for i, o in enumerate(options[:-1] + [""])
-                if o.startswith("-I")), "{}") or "{}"
-            return [_sh_whole([w.replace(mark, items[0])], "", flow) if mark in w else w for w in rest]
-        return rest + items
-
-    def is_shell(self, words: list[str]) -> bool:
-        """Is this an interactive or input-reading shell?"""
-        name = _sh_program(words[0], self.d)
-        return _sh_table("methods").get(name) is _ShPrograms._shell and all(w[:1] == "-" or w[:1] == "+"
-            for w in words[1:] if w)
-
-    def call(self, body: Any, args: list[str], flow: _Flow) -> _Flow:
-        """A function with its arguments."""
-        before = {key: self.vars.get(key) for key in ("1", "2", "3", "@")}
-        self.vars.update({"1": args[0] if args else "", "2": args[1] if len(args) > 1 else "", "@": _sh_whole(args)})
-        if self.depth >= MAX_SHELL_NESTING:
-            return _NOTHING
-        out = self.script(body, flow)
-        for key, value in before.items():
-            if value is None:
-                self.vars.pop(key, None)
-            else:
-                self.vars[key] = value
-        return out
-
-    # -- files
-    def go(self, word: str) -> None:
-        """The working directory changes."""
-        self.cwd = self.where(word)[:1000]
-        self.spend(len(self.cwd) * 20)
-        self.at = self.at._replace(cwd=(canonical_paths(self.cwd, self.ctx.paths) or (self.at.cwd,))[0])
-
-    def key(self, word: str) -> str:
-        """How the table of files written by this command names *word*."""
-        word = word.replace("\\", "/").lower()
-        while word[:2] == "./":
-            word = word[2:]
-        return self.where(word)
-
-    def content(self, word: str) -> _Flow:
-        """Reading a file."""
-        sources: list[str] = []
-        self.path(word, sources)
-        known = self.files.get(self.key(word)) if self.files else None
-        carried = _sh_flow(word)
-        if known is not None:
-            return _sh_join((known, _Flow(None, False, tuple(sources))), known.text)
-        return _sh_join((carried, _Flow(None, False, tuple(sources))), carried.text if word == "/dev/fd/63" else None)
-
-    def run_file(self, word: str, background: bool = False) -> None:
-        """A file of this command is run."""
-        known = self.files.get(self.key(word)) or self.files.get(word)
-        if known is None:
-            return
-        if known.remote or known.coded and known.text is None:
-            self.say("pipe_to_shell", "runs a file it has just downloaded" if known.remote else "runs decoded content", word)
-        elif known.text and self.depth < MAX_SHELL_NESTING:
-            self.code("" if word.endswith(".sh") else "code", known.text)
-            self.read(known.text)
-
-    def written(self, word: str, flow: _Flow, appended: bool, report: bool = True) -> None:
-        """A file is written, overwritten or appended to."""
-        if word.startswith(("/dev/tcp/", "/dev/udp/")):
-            if flow.shell:
-                self.say("reverse_shell", "connects a shell to the network")
-            self.ship(flow, "a socket")
-            return
-        if word in ("/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty", "-", "$()") or word.startswith("/dev/fd/"):
-            return
-        self.spend(len(word))
-        self.path(word)
-        self.files[self.key(word)] = flow
-        for place in self.places(word):
-            if _SH_DEVICE.match(place) or _SH_DEVICE.match(word):
-                self.say("destructive", "writes to a raw device", word)
-            elif place == "/proc/sysrq-trigger":
-                self.say("destructive", "crashes or restarts the machine")
-            elif _SH_PRIVILEGED.match(place):
-                self.say("privilege", "changes who may do what", word)
-            elif _SH_PERSIST.match(place):
-                if not _sh_harmless_lines(flow.text) or "cron" in place or "ssh" in place:
-                    self.say("persistence", "changes what runs by itself", word)
-            elif _SH_HISTORY.match(place) and not appended:
-                self.say("destructive", "wipes a history or log", word)
-            elif not appended and re.match(r"/(?:etc/[^/]*\Z|var/log/|boot/|(?:usr/)?s?bin/|lib|[A-Z]:/Windows/)", place):
-                self.say("destructive", "overwrites a system file", word)
-
-    def doomed(self, word: str, recursive: bool, forced: bool) -> bool:
-        """Would deleting *word* hit something outside the project's own files?"""
-        self.spend(len(word) + 100)
-        text = word.replace("\\", "/") if _sh_drive.match(word) or self.d is not _SH_POSIX else word
-        if not text or text in ("$()", "-", "}", "{}") or text[:2] == "--" or (
-                self.d is _SH_POSIX and text[:5].lower() == "$env:"):      # PowerShell's: read in that dialect
-            return False
-        *above, last = text.rstrip("/").split("/") if text.rstrip("/") else ["", ""]
-        whole = False
-        while last and not last.strip("*?.![]^") and last not in (".", "..", "~"):
-            whole = True
-            if not above:
-                text, last = ".", "."
-                break
-            text = "/".join(above) or "/"
-            *above, last = above
-        hard = recursive or forced
-        if _SH_OUTPUT.match(text):
-            return False
-        unknown = re.match(r"\$\{?(\w+)\}?(/?.*)", text)
-        name = unknown.group(1) if unknown else ""
-        if unknown and name.lower() not in ("home", "pwd", "userprofile", "env", "tmpdir", "tmp", "temp", "null", "psscriptroot"):
-            if re.search(r"(?i)build|tmp|temp|cache|out|dist|target|work|^_$|^f$|file", name) and (
-                    unknown.group(2) != "/" and not (whole and not unknown.group(2)) or name in self.checked):
-                return False
-            return hard and (unknown.group(2) in ("", "/") or bool(_SH_SYSTEM.match(unknown.group(2))))
-        project = self.ctx.paths.project
-        spots = self.spots(text)
-        if any(top and all(place.startswith(top + "/") and "/.git" not in mapped for place, mapped in spots)
-               for top in (project, "" if ":" in text else self.workspace)):
-            return False                    # well inside, whatever the links
-        if self.anchors is None:
-            self.anchors = [(top, [p.rstrip("/") for p in canonical_paths(top, self.at)]) for top in
-                            dict.fromkeys(a for a in (self.ctx.paths.project, self.ctx.paths.cwd, self.at.home) if a)]
-        outside = []
-        for place, mapped in spots:
-            plain = mapped.rstrip("/") or "/"
-            if plain == "~" or re.fullmatch(r"/|[A-Za-z]:|/(?:home|Users|root)|//[^/]*/?[^/]*",
-                    plain) or plain == "/tmp" and not whole:
-                return hard
-            if plain.endswith("/.git") and hard:
-                return True
-            if plain != "/tmp" and any(top == place or top.startswith(place.rstrip("/") + "/") for _,
-                    tops in self.anchors for top in tops):
-                return recursive or whole and forced
-            if not any(place.startswith(top + "/") for anchor, tops in self.anchors[:1] for top in tops
-                       if anchor == self.ctx.paths.project):
-                outside.append(mapped)
-        outside = [place for place in outside if not _SH_TEMPORARY.match(place)]
-        if not outside:
-            return False
-        if any(_SH_SYSTEM.match(place) for place in outside):
-            return True
-        return hard and not (self.ctx.paths.project is None and not self.cwd and "/" not in text.strip("/")
-            and text[:1] not in "/~")
-
-    def operands(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """A program without a method: its words may be files; what goes in may come out."""
-        sources = list(flow.sources)
-        flows = [flow]
-        texts = _SH_TEXT_OPTIONS.get(name, "").split() + _SH_TEXT_OPTIONS[""].split()
-        names_only, skip = name in _SH_NAMES_ONLY, name in _SH_NO_FILES
-        first = name in _SH_PATTERN_FIRST and not any(a in ("-e", "-f", "--regexp", "--file") for a in args)
-        previous = ""
-        for word in args:
-            if isinstance(word, _ShWord) and word.flow is not _NOTHING:
-                flows.append(word.flow)
-            option = previous if previous in texts else ""
-            previous = word
-            if skip or option:
-                continue
-            if word[:1] == "-":
-                option, mark, value = word.partition("=")
-                if mark and option not in texts:
-                    self.path(value, sources)
-            elif first:
-                first = False
-            elif names_only:
-                if "mcpwall" in word or "/." in word and word[:1] in "/~$" and name in ("ls", "dir", "tree", "gci"):
-                    self.path(word)
-            elif name not in _SH_SUBCOMMANDS or name == "git" or any(c in word for c in "/.~\\$*"):
-                mark = word.partition("=")[2] if "=" in word and not word.startswith(("/", ".", "~")) else ""
-                self.path(mark.lstrip("@") or word.lstrip("@"), sources)
-                if self.files and self.key(word) in self.files:
-                    flows.append(self.files[self.key(word)])
-        out = _sh_join(flows) if len(flows) > 1 else flow
-        return _Flow(None, out.remote, tuple(sources[:64]), out.coded, False) if sources or out is not _NOTHING else _NOTHING
-
-
 _SH_VALUED_GLOBAL = frozenset("""-n -C -c -H -s -u --profile --region --output -p --project --account --context --namespace
     --kubeconfig --subscription --git-dir --work-tree --host --endpoint-url --kube-context --config""".split())
 _SH_SUBCOMMANDS = frozenset("""git kubectl oc docker podman nerdctl aws gcloud az gsutil helm terraform tofu terragrunt gh npm
     pnpm yarn pip cargo apt apt-get brew systemctl redis-cli nomad vault""".split())
 _SH_HIDE = {123: 0xE000, 44: 0xE001, 125: 0xE002}
 _SH_UNHIDE = {value: key for key, value in _SH_HIDE.items()}
-
-
-def _sh_whole(words: Sequence[str], between: str = " ", flow: _Flow | None = None) -> str:
-    """Words as one that still carries their origin."""
-    if len(words) == 1 and flow is None:
-        return words[0]
-    flows = [w.flow for w in words if isinstance(w, _ShWord) and w.flow is not _NOTHING] + ([flow] if flow else [])
-    text = between.join(words)
-    if not flows:
-        return text
-    made = _ShWord(text)
-    made.flow = _sh_join(flows)
-    return made
-
-
-def _sh_program(word: str, dialect: _ShDialect) -> str:
-    """The program's name as the tables write it."""
-    if word in ("$SHELL", "$BASH"):
-        return "sh"
-    name = word.rpartition("/")[2] if "/" in word[1:] or word[:1] == "/" else word
-    if "\\" in name:
-        name = name.rpartition("\\")[2]
-    name = name.lower()
-    return name[:-4] if name[-4:] in (".exe", ".cmd", ".bat", ".com") and len(name) > 4 and name != "command.com" else name
-
-
-def _sh_skip(args: list[str], letters: str, words: int) -> list[str]:
-    """The arguments from the wrapped command on."""
-    i = 0
-    while i < len(args):
-        word = args[i]
-        if word == "--":
-            i += 1
-            break
-        if word[:2] == "--":
-            i += 2 if word[2:] in _SH_VALUED_LONG else 1
-        elif word[:1] == "-" and len(word) > 1:
-            at = next((k for k, c in enumerate(word) if k and c in letters and c != "-"), 0)
-            i += 2 if at == len(word) - 1 else 1
-        elif "=" in word and _sh_assignment.match(word):
-            i += 1
-        elif words:
-            words -= 1
-            i += 1
-        else:
-            break
-    return args[i:]
-
-
-def _sh_options(args: list[str], letters: str, longs: Iterable[str] | None, switches: frozenset[str] = frozenset(),
-                ) -> list[tuple[str, str]]:
-    """The arguments as (option, value), operands as ("", word). *letters* take a value; *longs* too, all but *switches*
-    when it is None. Options of one dash and many letters (PowerShell's) come in lower case where *letters* is empty."""
-    found: list[tuple[str, str]] = []
-    waiting = ""
-    for word in args:
-        if waiting:
-            found.append((waiting, word))
-            waiting = ""
-        elif word[:2] == "--" and len(word) > 2:
-            option, mark, value = word.partition("=")
-            if mark or option in switches or longs is not None and option[2:] not in longs:
-                found.append((option, _sh_whole([value], "", _sh_flow(word))))
-            else:
-                waiting = option
-        elif word[:1] == "-" and len(word) > 1:
-            at = next((k for k, c in enumerate(word) if k and c in letters), 0)
-            if not letters or word[1:].lower() in ("destination", "outfile", "path"):
-                waiting = word.lower() if word.lower() not in switches else ""
-            elif at and at < len(word) - 1:
-                found.append(("-" + word[at], _sh_whole([word[at + 1:]], "", _sh_flow(word))))
-            elif at:
-                waiting = "-" + word[at]
-            for c in word[1:at or None] if letters else "":
-                found.append(("-" + c, ""))
-        else:
-            found.append(("", word))
-    return found
-
-
-def _sh_braces(text: str) -> list[str]:
-    """Brace expansion, as far as MAX_SHELL_WORDS words go."""
-    if text.count("{") > 12 or "," not in text and ".." not in text:
-        return [text]
-    found: list[str] = []
-    work = [text]
-    while work and len(found) + len(work) < MAX_SHELL_WORDS:
-        item = work.pop()
-        inner = re.search(r"\{([^{}]*(?:,|\.\.)[^{}]*)\}", item)
-        if not inner:
-            found.append(item)
-            continue
-        choices = inner.group(1).split(",") if "," in inner.group(1) else inner.group(1).split("..")[:2]
-        work.extend(item[:inner.start()] + choice + item[inner.end():] for choice in reversed(choices[:MAX_SHELL_WORDS]))
-    return found + work
-
-
-def _sh_wild(pattern: str, name: str) -> bool:
-    """Does one path segment with wildcards fit *name*? Time: the product of the lengths at worst."""
-    if name[:1] == "." and pattern[:1] not in (".", "[") or len(pattern) > 200:
-        return False
-    parts = re.findall(r"\[!?\]?[^\]]*\]|.", pattern, re.S)
-    p = n = 0
-    star, mark = -1, 0
-    while n < len(name):
-        part = parts[p] if p < len(parts) else ""
-        if part == "*":
-            star, mark, p = p, n, p + 1
-        elif part and (part == "?" or part == name[n] or len(part) > 2 and (name[n] in part[1:-1].lstrip("!^") or "-" in part)):
-            p, n = p + 1, n + 1
-        elif star >= 0:
-            mark += 1
-            p, n = star + 1, mark
-        else:
-            return False
-    return all(part == "*" for part in parts[p:])
-
-
-def glob_may_hit(word: str, known: str) -> bool:
-    """May the shell expand *word* (with `*`, `?`, `[…]`) to the well-known file *known* (`~/…`, `/…` or a bare name)?"""
-    word = _sh_home.sub("~", word, 1)
-    if word[:2] == "./":
-        word = word[2:]
-    a, b = word.split("/"), known.split("/")
-    return len(a) == len(b) and all(x == y or _sh_wild(x, y) for x, y in zip(a, b))
-
-
-_sh_harmless = lazy_regex(r"\s*(?:#(?!!).*|alias \w+=['\"]?(?:git|ls|cd|npm|docker|kubectl|python3?) ?[\w .-]*['\"]?|"
-                          r"(?:export )?(?!LD_|DYLD_|BASH_ENV|ENV=|PROMPT_COMMAND|PYTHONSTARTUP|NODE_OPTIONS|PERL5|GIT_|"
-                          r"PS[14]=)[A-Z_]+=[^`;&|()]*)?\Z")
-
-
-def _sh_harmless_lines(text: str | None) -> bool:
-    """Are these lines for a start-up file only settings (`export PATH=…`)?"""
-    return text is not None and "/tmp" not in text and all(_sh_harmless.match(line) for line in text.splitlines()[:1000])
-
-
-class _ShPrograms(_ShRun):
-    """The programs with a method of their own."""
-
-    # -- interpreters
-    def _shell(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        for i, word in enumerate(args):
-            if word[:1] in "-+" and word[:2] != "--" and "c" in word or word == "--command":
-                rest = args[i + 1:]
-                while len(rest) > 1 and rest[0][:1] == "-" and " " not in rest[0]:
-                    rest = rest[1:]
-                self.vars.update({str(n): value for n, value in enumerate(rest[1:10])}, **{"@": _sh_whole(rest[2:])})
-                return self.run_text(rest[0] if rest else "", flow)
-            if word == "-s":
-                break
-            if word[:1] not in "-+" and (not i or not re.match(r"[-+]\w*[oO]\Z|--(?:rc|init-)file\Z", args[i - 1])):
-                return self.run_operand(word, flow)
-        if self.networked:
-            self.say("reverse_shell", "connects a shell to the network")
-        if flow.remote:
-            self.say("reverse_shell" if flow.shell or "\0socket" in flow.sources else "pipe_to_shell",
-                     f"{name} runs what comes from the network")
-        elif flow.text:
-            return self.read(flow.text, _NOTHING, _SH_POSIX)
-        elif flow.coded:
-            self.say("pipe_to_shell", f"{name} runs decoded content")
-        elif flow is _NOTHING and self.root:
-            self.say("privilege", "opens a root shell")
-        return _Flow(None, flow.remote, flow.sources, False, True)
-
-    def judge_origin(self, word: str) -> _Flow:
-        """A word is about to be run: where does it come from?"""
-        origin = _sh_flow(word)
-        if origin.remote:
-            self.say("pipe_to_shell", "runs downloaded text")
-        elif origin.coded and origin.text is None:
-            self.say("pipe_to_shell", "runs decoded content")
-        return origin
-
-    def run_text(self, code: str, flow: _Flow, dialect: _ShDialect | None = None) -> _Flow:
-        """A word that is run as a script."""
-        self.judge_origin(code)
-        return self.read(code, flow, dialect or _SH_POSIX)
-
-    def run_operand(self, word: str, flow: _Flow) -> _Flow:
-        """A shell's script file."""
-        origin = self.judge_origin(word)
-        if origin.text and not origin.remote:
-            return self.read(origin.text, flow, _SH_POSIX)
-        self.run_file(word)
-        if flow.remote and word.startswith(("/dev/stdin", "/dev/fd/", "/proc/self/fd/")):
-            self.say("pipe_to_shell", "runs what comes from the network")
-        elif word[:1] in "/~$" and word[:5] != "/dev/":
-            self.path(word)
-        return _Flow(None, flow.remote, flow.sources)
-
-    def _evaluate(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        if not args and flow is not _NOTHING:
-            args = [_sh_whole([flow.text or ""], "", flow)]
-        return self.run_text(_sh_whole(args), _NOTHING, self.d if name == "eval" else _SH_POWER)
-
-    def _source(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        return self.run_operand(args[0], flow) if args else self._shell(name, [], flow)
-
-    def _code(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """python, perl, node …: code in an option, a script file, or standard input."""
-        codes, script, i = [], "", 0
-        letters = {"python": "c", "pypy": "c", "ipython": "c", "expect": "c", "perl": "eE", "php": "rBRE",
-            "node": "ep"}.get(name, "e")
-        while i < len(args) and not script:
-            word = args[i]
-            if word == "-m" and letters == "c":
-                self.operands(name, args[i + 2:], flow)
-                return flow.but(None)
-            inline = re.match(rf"-([^\s=rmWXMI-]*?)([{letters}])(.*)\Z", word, re.S) if word[:1] == "-" else None
-            if inline or word in ("--eval", "--print", "--execute", "eval"):
-                glued = inline.group(3) if inline else ""
-                if re.fullmatch(rf"[A-Za-z]{{0,2}}[{letters}]|", glued):         # `-pe CODE`, not `-eCODE`
-                    glued, i = args[i + 1] if i + 1 < len(args) else "", i + 1
-                codes.append(glued)
-            elif word[:7] == "--eval=":
-                codes.append(word[7:])
-            elif word[:1] != "-" and word != "run":
-                script = word
-            i += 1
-        if self.networked:
-            self.say("reverse_shell", "connects an interpreter to the network")
-        for code in codes:
-            self.judge_origin(code)
-            if flow.remote and re.search(r"(?:exec|eval|system)\s*\(.{0,60}stdin", code):
-                self.say("pipe_to_shell", "runs what comes from the network")
-            self.code(name, code)
-        if script and not codes:
-            origin = self.judge_origin(script)
-            if script == "/dev/stdin" and flow.remote:
-                self.say("pipe_to_shell", "runs what comes from the network")
-            self.run_file(script) if script != "/dev/fd/63" else self.code("code", origin.text or "")
-        elif not codes and (flow.remote or flow.coded and not flow.text):
-            self.say("pipe_to_shell", f"{name} runs what comes from the network" if flow.remote
-                else f"{name} runs decoded content")
-        elif not codes and flow.text:
-            self.code(name, flow.text)
-        self.operands(name, args[i:], _NOTHING)
-        return _Flow(None, flow.remote, flow.sources, flow.coded)
-
-    def _cat(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        files = [w for w in args if w[:1] != "-"]
-        return flow if not files else self.content(files[0]) if len(args) == 1 else self.operands(name, args, flow)
-
-    def _awk(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        code = next((word for word in args if word[:1] != "-"), "")
-        self.code("awk", code)
-        if flow.remote and re.search(r"system\s*\(\s*\$|\|\s*\"(?:ba)?sh", code):
-            self.say("pipe_to_shell", "runs what comes from the network")
-        return self.operands(name, args, flow)
-
-    def _sed(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        for word in args:
-            for found in re.finditer(r"(?:^|[;}\d$])\s*e\s+(.+)", word[:2000]):
-                self.read(found.group(1))
-        if any(re.match(r"-\w*i|--in-place", word) for word in args):
-            for word in [w for w in args if w[:1] != "-"][1:]:
-                self.written(word, _NOTHING, True)
-        return self.operands(name, args, flow).but(None)
-
-    def _power(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        for i, word in enumerate(args):
-            option, rest = word.lower()[1:] if word[:1] in "-/" else "", args[i + 1:]
-            if option and "encodedcommand".startswith(option) or option in ("ec", "enc"):
-                text = _sh_decoded(rest[0] if rest else "", "base64")
-                if text is None:
-                    self.say("pipe_to_shell", "runs encoded content that cannot be read")
-                return self.read(text or "", flow, _SH_POWER)
-            if option and "command".startswith(option) or option in ("c", "cwa"):
-                return self.run_text(_sh_whole([w for w in rest if w != "-"] or [flow.text or ""]), flow, _SH_POWER)
-            if option and "file".startswith(option):
-                return self.run_operand(rest[0], flow) if rest else _NOTHING
-            if word[:1] not in "-/" and not (i and args[i - 1].lower()[:2] in ("-e", "-w", "-v", "-i", "-o", "-p")):
-                return self.run_text(_sh_whole(args[i:]), flow, _SH_POWER)
-        return self._dos(name, [], flow) if flow.remote or not flow.text else self.read(flow.text, _NOTHING, _SH_POWER)
-
-    def _dos(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        for i, word in enumerate(args):
-            if word[:2].lower() in ("/c", "/k", "/r"):
-                return self.read(" ".join(([word[2:]] if len(word) > 2 else []) + args[i + 1:]), flow, _SH_CMD)
-        if flow.remote:
-            self.say("pipe_to_shell", f"{name} runs what comes from the network")
-        return _Flow(flow.text, flow.remote, flow.sources, False, True)
-
-    # -- programs that hand a text to a shell
-    def _ssh(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        rest = _sh_skip(args, "bcDEeFIiJLlmOopPQRSWw", 1)
-        for word in args[:len(args) - len(rest)]:
-            if "proxycommand" in word.lower() or "localcommand" in word.lower():
-                self.read(re.sub(r"(?i).*command[= ]", "", word, count=1))
-        self.ship(flow, "ssh")
-        return self.read(" ".join(rest), flow) if rest else _Flow(None, True, flow.sources)
-
-    def _su(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        code = next((args[i + 1] for i, w in enumerate(args[:-1]) if w in ("-c", "--command")), None)
-        users = [w for i, w in enumerate(args) if w[:1] != "-" and (not i or args[i - 1] not in ("-c", "-s", "--command"))]
-        if "--help" not in args and (code is None or users[:1] in ([], ["root"])):
-            self.say("privilege", "becomes another user")
-        return self.read(code, flow) if code else _NOTHING
-
-    def _editor(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        for i, word in enumerate(args):
-            code = args[i + 1] if word in ("-c", "--cmd") and i + 1 < len(args) else word[1:] if word[:1] == "+" else ""
-            if code[:2] == ":!" or code[:1] == "!":
-                self.read(code.lstrip(":!"))
-        return self.operands(name, args, flow)
-
-    def _wrap_join(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """watch, script, tmux, terminals …: their words, joined, are a shell's text."""
-        valued = {"watch": "nd", "tmux": "LSfctnsxyFe", "screen": "SLchpst", "wsl": "du"}.get(name, "")
-        rest = _sh_skip(args, valued, 0)
-        at = next((i for i, w in enumerate(args[:-1]) if re.match(r"-\w*[ce]\Z|--command\Z", w)), -1)
-        if at >= 0 and name not in ("tmux", "wsl", "watch"):
-            return self.read(args[at + 1] if name == "script" else " ".join(args[at + 1:]), flow)
-        if name == "wsl":
-            return self.simple(rest, flow) if len(rest) > 1 else self.read(rest[0], flow) if rest else _NOTHING
-        if name == "tmux":
-            run = rest[:1] and re.match(r"new|neww|send|split|run|respawn", rest[0])
-            rest = _sh_skip([w for w in rest[1:] if w not in ("Enter", "C-m")], valued, 0) if run else []
-        elif name == "script":
-            return self.operands(name, rest, flow)
-        return self.read(" ".join(rest), flow) if rest else _NOTHING
-
-    def _container(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """docker run/exec, kubectl exec: the command inside."""
-        at = next((i for i, w in enumerate(args) if w in ("run", "exec", "debug", "rsh", "cp", "get", "config")), -1)
-        if at < 0 or args[0] in ("build", "pull", "images", "apply"):
-            return self.operands(name, [w for w in args if w[:1] == "-" and "file" in w], flow)
-        verb, rest = args[at], args[at + 1:]
-        if verb == "cp":
-            return self.operands(name, rest, flow)
-        if verb in ("get", "config"):
-            secret = name in ("kubectl", "oc") and (rest[:1] == ["view"] or any(w.startswith("secret") for w in rest))
-            return _Flow(None, False, ("\0cluster secrets",)) if secret else _NOTHING
-        if "--" in rest and name in ("kubectl", "oc"):
-            rest = rest[rest.index("--") + 1:]
-        else:
-            i = 0
-            while i < len(rest) and rest[i][:1] == "-":
-                alone = ("=" in rest[i] or rest[i] in _SH_CONTAINER_FLAGS if rest[i][:2] == "--"
-                         else rest[i][-1] not in "veuwpmlhcnf")
-                if rest[i] in ("-v", "--volume") and i + 1 < len(rest):
-                    self.path(rest[i + 1].split(":")[0])
-                i += 1 if alone else 2
-            entry = [rest[k + 1] for k, w in enumerate(rest[:i]) if w == "--entrypoint" and k + 1 < len(rest)]
-            rest = entry + rest[i + 1:]
-        before, self.root = self.root, False
-        out = self.simple(rest, flow) if rest else _NOTHING
-        self.root = before
-        return out
-
-    # -- text in, text out
-    def _echo(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        words, escapes = list(args), name == "printf" and self.d is _SH_POSIX
-        while name == "echo" and words and re.match(r"-[neE]+\Z", words[0]):
-            escapes = escapes or "e" in words.pop(0)
-        if name == "printf" and words[:1] == ["-v"] and len(words) > 2:
-            self.vars[words[1]] = _sh_whole(words[2:], "")
-        shape = words[0] if words else ""
-        if name == "printf" and "%" in shape:
-            pieces: list[str] = []
-            rest, left = words[1:], -1
-            while len(rest) != left and len(pieces) < MAX_SHELL_WORDS and (rest or not pieces):
-                left = len(rest)
-                pieces.append(re.sub(r"%[-0-9.]*([sdbqxc%])", lambda m: "%" if m.group(1) == "%"
-                    else rest.pop(0) if rest else "", shape))
-            words = [_sh_whole(["".join(pieces), ""], "", _sh_join([_sh_flow(w) for w in words]))]
-        text = _sh_whole(words)
-        origin, plain = _sh_flow(text), str(text)[:MAX_SHELL_VALUE]
-        if escapes and "\\" in plain:
-            plain = _sh_unescape(plain.replace("\\0", "\\"))
-        return origin if origin.text is None and (origin.remote
-            or origin.coded) else origin.but(plain + "\n" * (name != "printf"))
-
-    def _decode(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """Programs that decode or turn text: what they yield is known when their input is."""
-        if name == "gpg" and not any(w in ("-d", "--decrypt", "--dearmor") for w in args):
-            export = any(w.startswith("--export-secret") for w in args)
-            return _Flow(None, False, ("\0a private key",)) if export else self.operands(name, args, flow)
-        here, text = [w for w in args if w[:1] != "-"], None
-        if name == "tr" and "-d" in args:
-            return flow.but(None)
-        if here and (flow is _NOTHING or flow.text is None and name not in ("xxd", "od", "hexdump", "rev")):
-            flow = self.content(here[-1])
-        if flow.text is not None and name in ("base64", "base32", "xxd") and any(re.match(r"--?\w*[dDr]", w) for w in args):
-            text = _sh_decoded(flow.text, name)
-        return _Flow(text, flow.remote, flow.sources, True)
-
-    def _archive(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        sources, into, tar = list(flow.sources), "", name in ("tar", "bsdtar", "gtar")
-        make = not tar or "c" in args[0] and args[0][:2] != "--" or "--create" in args if args else False
-        for i, word in enumerate(args):
-            if word.startswith(("--checkpoint-action=exec=", "--to-command=", "--use-compress-program=")):
-                self.read(word.rpartition("=")[2])
-            elif tar and (word == "--file" or word[-1:] == "f"
-                    and (not i or word[:1] == "-" and word[:2] != "--")) or word == "-DestinationPath":
-                into = args[i + 1] if i + 1 < len(args) else ""
-            elif not tar and not into and word[:1] != "-" and word not in ("a", "x") and name != "compress-archive":
-                into = word
-            elif word[:1] != "-" and word != into and (i or not tar):
-                self.path(word, sources if make else None)
-                if "--remove-files" in args and self.doomed(word, True, True):
-                    self.say("destructive", "deletes what it packs, outside the project", word)
-        if make and into and into != "-":
-            self.files[self.key(into)] = _Flow(None, False, tuple(sources[:64]), True)
-        elif into and into != "-":
-            return self.content(into).but(None)
-        return _Flow(None, flow.remote, tuple(sources[:64]), True)
-
-    def _environment(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """export, set, declare …: assignments, or a list of all variables."""
-        for word in args:
-            found = _sh_assignment.match(word)
-            if found and name != "setx":
-                key = found.group(1) if self.d is _SH_POSIX else found.group(1).lower()
-                self.vars[key] = _sh_whole([word[found.end():]], "", _sh_flow(word))
-        if name == "set" and args[:1] == ["--"]:
-            self.vars.update({str(i): value for i, value in enumerate(args) if i}, **{"@": _sh_whole(args[1:])})
-        return _Flow(None, False, ("\0the environment",)) if args in ([], ["-p"], ["-x"]) or name == "printenv" else _NOTHING
-
-    def _history(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        return _Flow(None, False, ("\0the shell history" if "hist" in name or name == "fc" else "\0stored passwords",))
-
-    def _here(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        return _Flow({"mktemp": "/tmp/tmp.x", "which": args[-1] if args else ""}.get(name, "."))
-
-    def _read_variable(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        for word in args:
-            if word[:1] != "-" and word.isidentifier():
-                self.vars[word] = _sh_whole([(flow.text or "$()").split("\n")[0]], "", flow)
-        return _NOTHING
-
-    def _listing(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        self.operands(name, args, _NOTHING)
-        spots = [w for w in args if w[:1] != "-" and not re.match(r"/[a-zA-Z](?::|\Z)", w)]
-        return _Flow(spots[0].rstrip("/\\") + "/*" if spots else "*")
-
-    def _find(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """find: what it deletes or runs, with stand-ins for the files it would find."""
-        if name in ("fd", "fdfind"):
-            at = next((k for k, w in enumerate(args) if re.match(r"-[xX]\Z|--exec", w)), len(args))
-            root = ([w for w in args[:at] if w[:1] != "-"][1:2] or ["."])[0]
-            return self.simple([w.replace("{}", root + "/x") for w in args[at + 1:]], flow) if args[at + 1:] else _NOTHING
-        i = next((i for i, w in enumerate(args) if w[:1] in "-(!" and w not in ("-L", "-P", "-H")), len(args))
-        roots, tests = [w for w in args[:i] if w[:1] != "-"] or ["."], args[i:i + 200]
-        shape = next((tests[k + 1].rpartition("/")[2] for k, w in enumerate(tests[:-1])
-            if w in ("-name", "-iname", "-path")), "")
-        narrow = bool(shape.strip("*.")) or any(w in ("-empty", "-regex", "-iregex", "-mtime", "-mmin",
-            "-size", "-newer") for w in tests)
-        hits = [f"{root.rstrip('/')}/{shape if shape.strip('*.') else 'x' if narrow else '*'}" for root in roots[:16]]
-        for k, word in enumerate(tests):
-            if word == "-delete":
-                for hit in hits:
-                    if self.doomed(hit, True, True):
-                        self.say("destructive", "find deletes files outside the project", hit)
-            elif word in ("-exec", "-execdir", "-ok", "-okdir"):
-                end = next((j for j in range(k + 1, len(tests)) if tests[j] in (";", "+")), len(tests))
-                for hit in hits:
-                    self.simple([w.replace("{}", hit) for w in tests[k + 1:end]] or [""], flow)
-            elif word in ("-fprint", "-fprintf", "-fls") and k + 1 < len(tests):
-                self.written(tests[k + 1], _NOTHING, False)
-        return _Flow("\n".join(hits))
-
-    def _change(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        spots = [w for w in args if w[:1] != "-" and w.lower() != "/d"]
-        word = spots[0] if spots else "~" if name == "cd" and "-" not in args else ""
-        if word and word != "$()":
-            self.go(word)
-        return _NOTHING
-
-    # -- files
-    def _remove(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        windows = name in ("del", "erase", "rd", "rmdir", "ri", "remove-item") or self.d is not _SH_POSIX
-        recursive = forced = name in ("rimraf", "shred", "srm", "wipe", "trash", "del-cli")
-        targets: list[str] = []
-        end = args.index("--") if "--" in args else len(args)
-        for i, word in enumerate(args):
-            low, previous = word.lower(), args[i - 1].lower() if i else ""
-            if low in ("--help", "--version", "-whatif", "-wh") and i < end:
-                return _NOTHING
-            if i == end:
-                continue
-            if low[:1] == "-" and i < end:
-                long = low[1:2] == "-" or re.match(r"-(?:rec|for|pat|lit|con|err|inc|exc|fil)", low)
-                recursive = recursive or (low.lstrip("-")[:3] == "rec" if long else "r" in low
-                    and name not in ("shred", "rmdir"))
-                forced = forced or (low.lstrip("-")[:3] == "for" if long else "f" in low)
-            elif windows and re.match(r"(?:/[a-z](?::\S*)?)+\Z", low):
-                recursive = recursive or "/s" in low
-                forced = forced or "/f" in low or "/q" in low
-            elif previous not in ("-include", "-exclude", "-filter", "-erroraction", "-ea", "-n", "-s",
-                    "--iterations", "--size"):
-                targets += word.split(",") if windows and "," in word and not isinstance(word, _ShWord) else [word]
-        if not targets and flow.text and name not in ("rm", "unlink"):
-            targets, recursive = flow.text.split("\n"), True
-        for word in targets:
-            self.path(word)
-            if (name != "rmdir" or recursive or _sh_drive.match(word)) and self.doomed(word, recursive, forced):
-                self.say("destructive", "deletes outside the project" if word not in ("*", ".", ".git")
-                    else "deletes the project", word)
-        return _NOTHING
-
-    def _overwrite(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """dd, tee, truncate, Set-Content …"""
-        if name == "dd":
-            for word in args:
-                if word[:3] == "if=":
-                    flow = self.content(word[3:])
-            for word in args:
-                if word[:3] == "of=":
-                    self.written(word[3:], flow, False)
-            return flow
-        appended = name in ("ac", "add-content") or any(w in ("-a", "--append", "-Append") for w in args)
-        files = [w for i, w in enumerate(args) if w[:1] != "-"
-            and (not i or args[i - 1].lower() not in ("-s", "-value", "-encoding", "-r", "-o", "-l"))]
-        value = next((args[i + 1] for i, w in enumerate(args[:-1]) if w.lower() == "-value"), None)
-        if self.d is _SH_POWER and len(files) > 1 and name not in ("tee", "tee-object", "out-file"):
-            value, files = value or files[1], files[:1]
-        shrinks = name in ("truncate", "fallocate")
-        content = _sh_flow(value).but(str(value)) if value is not None else _EMPTY if shrinks else flow
-        for word in files:
-            self.written(word, content, appended)
-            if shrinks and self.doomed(word, False, False):
-                self.say("destructive", "empties a system file", word)
-        return flow
-
-    def _copy(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """cp, mv, ln, install …: the content goes along."""
-        words, into = [], ""
-        for option, word in _sh_options(args, "t" if name == "cp" else "tmog",
-                ("target-directory", "destination", "mode", "suffix")):
-            if option in ("-m", "--mode") and re.match(r"0?[2467]\d{3}\Z|.*\+\w*s", word):
-                self.say("privilege", "sets the setuid or setgid bit")
-            elif option in ("-t", "--target-directory", "-destination"):
-                into = word
-            elif not option and not (self.d is not _SH_POSIX and re.match(r"/[A-Za-z]\Z", word)):
-                words.append(word)
-        if not into and len(words) > 1:
-            into = words.pop()
-        template = any(re.search(r"\.(?:example|sample|template|dist)\Z", w) for w in words)
-        flows = [_NOTHING if template else self.content(w) for w in words]
-        content = self.files.get(self.key(words[0])) if words and self.files else None
-        content = content or _sh_join(flows or [_NOTHING])
-        for word in words if name in ("mv", "move", "move-item", "mi", "ren", "rename", "rename-item") else []:
-            gone = into.lower() in ("/dev/null", "nul") or any(
-                re.match(r"/(?:etc|bin|usr|lib|boot|sbin|var)(?:/|\Z)|/\Z|~\Z|~/\*", place) for place in self.places(word))
-            if gone and self.doomed(word, True, True):
-                self.say("destructive", "moves away what is outside the project", word)
-        if into:
-            leaf = into + words[0].rpartition("/")[2] if words and into[-1:] in "/\\" else into
-            if not template or ".env" not in leaf:
-                self.written(leaf, content, False)
-            self.files[self.key(leaf)] = content
-        return _NOTHING
-
-    def _mode(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """chmod, chown, icacls …"""
-        recursive = any(re.match(r"-\w*R|--recursive|/[tTrR]\Z", w) for w in args)
-        words = [w for w in args if w[:1] != "-" or re.match(r"-[rwxst]+\Z", w)]
-        spec, *targets = words or [""]
-        if name in ("icacls", "takeown"):
-            targets = [w for w in args if _sh_drive.match(w)]
-            spec = "777" if any(re.search(r"(?i)/grant|everyone|/f|/reset", w) for w in args) else ""
-        for word in targets:
-            self.operands("chmod", [word], _NOTHING)
-            places = self.places(word)
-            outside = any(p in ("/", "~", "/home", "/Users") or _SH_SYSTEM.match(p) and not _SH_TEMPORARY.match(p)
-                for p in places)
-            if name in ("chown", "chgrp") and not re.match(r"(?:root|0)?:?(?:root|0|wheel|shadow)?\Z", spec) and any(
-                    map(_SH_PRIVILEGED.match, places)):
-                self.say("privilege", "changes who may do what", word)
-            elif name == "chmod" and re.search(r"(?:^|,)[ugoa]*[+=][rwx]*s|^0?[2467]\d{3}\Z", spec):
-                self.say("privilege", "sets the setuid or setgid bit", word)
-            elif outside and (spec == "777" or name == "chmod" and re.search(
-                    r"0?\d?\d[2367]\Z|[oa]\+\w*w|^\+\w*w|[oa]=\w*w", spec)):
-                self.say("privilege", "lets everybody write system files", word)
-            elif recursive and outside:
-                self.say("destructive", f"{name}: changes rights of everything below", word)
-            elif name == "chmod" and outside and re.match(r"0?0\d\d\Z|[ugoa]*-\w*[rwx]", spec):
-                self.say("destructive", "takes rights from system files", word)
-        return _NOTHING
-
-    # -- the network
-    def _http(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """curl, wget, Invoke-WebRequest …: what they send, and the file or stream they fetch."""
-        sent: list[_Flow] = []
-        target, folder, named = "", "", name in ("wget", "aria2c", "axel", "lwp-download")
-        urls: list[str] = []
-        letters = {"curl": "AbcCdDeEFhHKmoPQrTuUwxXyYz", "wget": "OoaiBtTUePDARQl"}.get(name, "")
-        for option, value in _sh_options(args, letters, None, _SH_HTTP_SWITCHES):
-            if option in ("", "--url", "-uri", "-source"):
-                urls.append(value)
-                if name in ("http", "https", "xh") and re.search(r"[=:]@", value):
-                    sent.append(self.content(value.rpartition("@")[2]))
-            elif option in ("-O", "--remote-name", "--remote-name-all") and name == "curl":
-                named = True
-            elif option in ("-o", "--output", "-outfile", "--output-document", "-outf", "-destination", "--out", "-O"):
-                target = value
-            elif option in _SH_HTTP_FILES:
-                sent.append(flow if value in ("-", ".") else self.content(value))
-            elif option in _SH_HTTP_DATA:
-                at = re.search(r"(?:^|=)[@<](.*)\Z|^[\w.-]*@([./~$].*)\Z", value,
-                    re.S) if option not in ("--data-raw", "--post-data", "-b", "--cookie") else None
-                file = (at.group(1) or at.group(2) or "").split(";")[0] if at else ""
-                sent.append(flow if file == "-" else self.content(file) if file else _sh_flow(value))
-            elif option in ("-H", "--header", "-A", "-e", "--user-agent", "--referer") and "uthorization" not in value:
-                sent.append(_sh_flow(value) if any(s[:2] != "\0$" for s in _sh_flow(value).sources) else _NOTHING)
-            elif option in ("-P", "--directory-prefix", "--output-dir"):
-                folder = value.rstrip("/") + "/"
-            elif option in ("-K", "--config", "-i", "--input-file"):
-                self.path(value)
-        for url in urls[:64]:
-            origin = _sh_flow(url)
-            if origin.coded and not origin.sources:
-                self.say("exfiltration", "sends encoded command output in an address")
-            sent.append(origin)
-            if url[:7].lower() == "file://":
-                self.path(url)
-        sent += [flow] if name in ("http", "https", "xh") else []
-        hosts = " ".join(re.sub(r"^\w+://|[/?].*", "", url[:300]) for url in urls[:8]).lower()
-        for part in sent[:64]:
-            if part.sources and not _sh_own_host(part, hosts):
-                self.ship(part, name)
-        got = _Flow(None, bool(urls) and not any(u[:5].lower() == "file:" for u in urls) or flow.remote)
-        if named and not target and urls:
-            target = re.sub(r"[?#].*", "", urls[0].rstrip("/")).rpartition("/")[2]
-        target = folder + target if target else ""
-        if target and target not in ("-", "/dev/stdout"):
-            self.written(target, got, False)
-            self.files[target] = got
-            return _NOTHING
-        return got
-
-    def _fetch_tool(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """certutil, bitsadmin: a URL and the file it goes to; or decoding."""
-        at = next((i for i, w in enumerate(args) if "://" in w), -1)
-        verb = args[0].lower().lstrip("-/") if args else ""
-        if verb in ("encode", "encodehex") and len(args) > 2:
-            self.files[self.key(args[2])] = self.content(args[1])._replace(coded=True)
-            return _NOTHING
-        decodes = verb in ("decode", "decodehex")
-        target = args[2] if decodes and len(args) > 2 else ""
-        if at >= 0 and not target:
-            target = args[at + 1] if at + 1 < len(args) else args[at].rpartition("/")[2]
-        for file in (target, target.replace("\\", "/").rpartition("/")[2]) if target else ():
-            self.files[self.key(file)] = self.files[file] = _Flow(None, not decodes, (), decodes)
-        return _NOTHING
-
-    def _openssl(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        verb = args[0] if args else ""
-        if verb in ("s_client", "s_server"):
-            return self.connected(flow, name)
-        if verb == "enc" or verb == "base64" and flow is not _NOTHING:
-            plain = flow.text and "-d" in args and ("-base64" in args or "-a" in args or verb == "base64")
-            return _Flow(_sh_decoded(flow.text or "", "base64") if plain else None, flow.remote, flow.sources, True)
-        return self.operands(name, [w for i, w in enumerate(args) if not i
-            or args[i - 1] not in ("-keyout", "-out", "-subj")], flow)
-
-    def _socket(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        text = " ".join(args)
-        if name in ("socat", "websocat"):
-            if re.search(r"(?i)(?:exec|system|shell|sh-c|cmd):", text) and (
-                    name == "websocat" or re.search(r"(?i)tcp|udp|ssl|sctp|vsock|socks|proxy", text)):
-                self.say("reverse_shell", f"{name} connects a program to the network")
-            for word in re.findall(r"(?i)(?:open|file|gopen):([^,\s]+)", text):
-                flow = self.content(word)
-        elif any(re.match(r"-\w*[ec]\Z|--(?:sh-)?exec|--lua-exec", w) for w in args) and name != "telnet":
-            self.say("reverse_shell", f"{name} connects a program to the network")
-        return _NOTHING if re.search(r"(?:^| )-\w*z", text) else self.connected(flow, name)
-
-    def connected(self, flow: _Flow, way: str) -> _Flow:
-        """A stream goes into a network connection; what comes back."""
-        if flow.shell:
-            self.say("reverse_shell", "connects a shell to the network")
-        self.ship(flow._replace(sources=tuple(s for s in flow.sources if s != "\0socket")), way)
-        return _Flow(None, True, ("\0socket",))
-
-    def _remote_copy(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        if name in ("aws", "az", "gcloud", "gh") and not (args[:1] in (["s3"], ["storage"], ["gist"]) and set(args) & {
-                "cp", "mv", "sync", "upload", "create", "upload-batch", "rsync"}):
-            return self.operands(name, args, flow)
-        valued = ("-i", "-F", "-P", "-o", "-e", "-p", "-c", "-l", "--exclude", "--include", "--rsh", "-S")
-        words = [w for i, w in enumerate(args) if w[:1] != "-" and (not i or args[i - 1] not in valued) and (
-            name != "robocopy" or w[:1] != "/")]
-        for i, word in enumerate(args[:-1]):
-            if name == "rsync" and word in ("-e", "--rsh"):
-                self.read(args[i + 1])
-        if name in ("robocopy", "rsync") and len(words) > 1 and any(re.match(r"(?i)--del|/mir|/purge", w) for w in args):
-            target = (words[-1] if name == "rsync" else words[1]).rstrip("/") or "/"
-            if ":" not in target[2:] and self.doomed(target, True, True):
-                self.say("destructive", "deletes outside the project", target)
-        remote = re.compile(r"(?![A-Za-z]:[\\/])[^/\\]*:")
-        sources = list(flow.sources)
-        for word in words:
-            if not remote.match(word) and word not in _SH_COPY_VERBS:
-                self.path(word, sources)
-                sources += self.files[self.key(word)].sources if self.files and self.key(word) in self.files else ()
-        script = flow.text or ""
-        if name == "lftp":
-            script += " ".join(args[i + 1] for i, w in enumerate(args[:-1]) if w in ("-e", "-c"))
-        for word in re.findall(r"\b(?:m?put|mirror -R)\s+([^\s;]+)", script[:5000]):
-            self.path(word, sources)
-        if name in _SH_ALWAYS_AWAY or name != "robocopy" and words and remote.match(words[-1]):
-            self.ship(_Flow(None, False, tuple(sources[:64])), name)
-        return _NOTHING
-
-    def _mail(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        way = "the clipboard" if "clip" in name or name in ("pbcopy", "xsel",
-            "wl-copy") else "mail" if name != "gist" else "a paste"
-        self.ship(_sh_join([flow] + [_sh_flow(w) for w in args]), way)
-        for i, word in enumerate(args):
-            if i and args[i - 1] in ("-a", "-A", "--attach", "--attach-file") or name == "gist" and word[:1] != "-":
-                self.ship(self.content(word.lstrip("@")), way)
-        return _NOTHING
-
-    def _lookup(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        for word in args:
-            origin = _sh_flow(word)
-            self.ship(origin, "a name look-up")
-            if origin.coded or "$()." in word and word.count(".") > 1:
-                self.say("exfiltration", "sends command output away in a host name")
-        return _NOTHING if name in ("ping", "test-connection") else _Flow(None, True)
-
-    # -- particular programs
-    def _git(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        for word in args[:args.index("-c") + 2] if "-c" in args[:3] else []:
-            program = re.match(r"(?i)(?:core\.(?:fsmonitor|sshcommand|pager|editor|askpass)|alias\.\w+|diff\.external)=!?(.+)",
-                               word)
-            if program:
-                self.read(program.group(1))
-        rest = _sh_skip(args, "Cc", 0)
-        verb, rest = (rest[0], rest[1:]) if rest else ("", [])
-        for i, word in enumerate(rest[:-1]):
-            if verb in ("rebase", "submodule") and word in ("-x", "--exec", "foreach"):
-                self.read(rest[i + 1])
-        if verb == "clean":
-            for word in rest:
-                if word[:1] in "/~" and self.doomed(word, True, True):
-                    self.say("destructive", "deletes outside the project", word)
-        return self.operands(name, rest, flow) if verb in ("add", "diff", "show", "apply", "clone",
-            "archive", "cat-file", "blame") else _Flow()
-
-    def _sql(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """Database clients: statements in options or on standard input."""
-        for i, word in enumerate(args):
-            if re.match(r"-\w*[ceQq]\Z|--(?:command|execute|eval|query)\Z", args[i - 1] if i else "") or re.match(
-                    r"--(?:command|execute|eval|query)=|-[ce]\S*\s", word) or name in ("sqlite3", "sqlite", "duckdb"):
-                self.sql(word)
-                if re.match(r"\s*\\!|\.(?:shell|system)\s", word):
-                    self.read(re.sub(r"^\s*(?:\\!|\.\w+)", "", word))
-        if name == "redis-cli":
-            self.sql(" ".join(args))
-        self.sql(flow.text or "")
-        return self.operands(name, [w for w in args if " " not in w], flow)
-
-    def sql(self, text: str) -> None:
-        """Statements that destroy a database or a whole table."""
-        found = _sh_sql.search(re.sub("'[^']*'", "''", text))
-        if found:
-            self.say("infrastructure", "destroys a database", " ".join(found.group().split())[:60])
-
-    def _start(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """Commands that run a command or a block: start, Start-Process, ForEach-Object, if …"""
-        rest: list[str] = []
-        for i, word in enumerate(args):
-            if isinstance(word, _ShWord) and word.block is not None:
-                self.vars["_"] = _sh_whole([flow.text or "$()"], "", flow) if flow is not _NOTHING else "$_"
-                self.script(word.block, flow)
-            elif word and word[:1] not in "-(" and not (name == "start"
-                    and (re.match(r"/\w+\Z", word) or not i and " " in word)):
-                rest.append(word)
-        if name == "if" and self.d is _SH_CMD:
-            rest = rest[2 if rest[:1] and rest[0].lower() != "not" else 3:]
-            return self.simple(rest, flow) if rest else _NOTHING
-        if name in ("start", "start-process", "saps", "else") and rest and not rest[0].startswith(("http", "$()")):
-            self.run_file(rest[0])
-            return self.simple(rest, flow)
-        return flow
-
-    def _for_cmd(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """cmd.exe: `for [/d|/r|/f] %i in (SET) do COMMAND`; PowerShell's for has blocks."""
-        low = [w.lower() for w in args]
-        if self.d is not _SH_CMD or "do" not in low or "in" not in low[1:]:
-            return self._start("foreach", args, flow)
-        name, command = args[low.index("in") - 1], args[low.index("do") + 1:]
-        for value in args[low.index("in") + 1:low.index("do")][:64] or [""]:
-            self.simple([w.replace(name, value).replace(name.replace("%%", "%"), value) for w in command] or [""], flow)
-        return _NOTHING
-
-    # -- PowerShell
-    def power_words(self, node: _ShNode, words: list[str]) -> list[str]:
-        """Assignments and expressions as commands; notes the text that code patterns are looked for in."""
-        first, text = node.words[0], node.raw.lstrip()
-        program = _sh_program(words[0], self.d)
-        if self.depth == self.power_depth and program not in _SH_NO_FILES and program not in ("echo", "git",
-                "gh", "rg", "grep"):
-            self.power.append(node.raw)
-        fetches = _sh_power_remote.search(text)
-        assigned = re.match(r"\$([\w:]+)\s*\+?=", text)
-        if assigned and isinstance(first, list):
-            rest = node.words[1:] if len(first) == 1 else [first[1:]] + node.words[1:]
-            if rest and isinstance(rest[0], list) and rest[0][0][0] == "u":
-                head = rest[0][0][1].lstrip("+=")
-                rest[0] = ([("u", head)] if head else []) + rest[0][1:]
-            rest = [w for w in rest if w and w not in ("=", "+=")]
-            inner = self.expand_all(rest)
-            if rest and self.is_text(rest[0]):
-                value = _sh_whole(inner)
-            else:
-                got = self.simple(inner, _NOTHING) if inner else _NOTHING
-                value = _sh_whole([got.text or "$()"], "", got)
-            self.vars[assigned.group(1).lower()] = _sh_whole(["$()"], "", _Flow(None, True)) if fetches else value
-            return ["write-output"]
-        if fetches and re.match(r"(?i)[(&.]*\s*(?:\(|new-object|\[|\$\w+\.(?:down|up)load)", text):
-            saved = re.search(r"(?i)downloadfile(?:async)?\([^,]*,\s*['\"]?([^'\")]+)", text)
-            if saved:
-                self.files[self.key(saved.group(1))] = self.files[saved.group(1)] = _Flow(None, True)
-            for word in re.findall(r"['\"]([^'\"]+)['\"]", text) if re.search(r"(?i)upload", text) else []:
-                self.ship(self.content(word), "an upload")
-            return ["write-output", _sh_whole(["$()"], "", _Flow(None, True))]
-        reads = re.search(r"(?i)\]::(?:ReadAll\w+|Open\w*)(.+)", words[0]) if words else None
-        if reads:
-            return ["write-output", _sh_whole(["$()"], "", self.content(reads.group(1)))]
-        if self.is_text(first) and (len(words) == 1 or words[1][:1] in "+-") and not text.startswith("&"):
-            return ["write-output", _sh_whole([w.replace("+", "") if len(first) > 1 else w for w in words if w != "+"], "")]
-        return words
-
-    def power_patterns(self, text: str) -> None:
-        """PowerShell as a whole: what is downloaded and run, sockets, encoded payloads."""
-        if _sh_power_remote.search(text) and _sh_power_run.search(text):
-            self.say("pipe_to_shell", "runs downloaded text")
-        if re.search(r"(?i)win32_shadowcopy\b[\s\S]{0,300}\.delete\(|win32_shadowcopy\b[\s\S]{0,200}\bremove-(?:wmi|cim)", text):
-            self.say("destructive", "deletes shadow copies")
-        self.code("powershell", text)
-
-    def is_text(self, word: Any) -> bool:
-        """Is this PowerShell word a string or an expression, not a command?"""
-        return isinstance(word, list) and bool(word) and (word[0][0] in "q(v" or word[0][0] == "u" and word[0][1][:1] in "[@")
-
-    # -- code of other languages
-    def fetched_code(self, text: str) -> bool:
-        """Is something fetched and run, in one statement or by way of a variable?"""
-        names: list[str] = []
-        for statement in re.split(r"[\n;]", text):
-            runs = _sh_code_evaluates.search(statement)
-            fetch = _sh_code_fetch.search(statement)
-            if fetch and (runs or _sh_code_then.search(statement)):
-                return True
-            if fetch:
-                name = _sh_code_name.search(statement)
-                names += [name.group(1) or name.group(2)] if name and len(names) < 8 else []
-            elif runs and any(re.search(r"[(\s$]" + name + r"\b", statement[runs.start():runs.end() + 60]) for name in names):
-                return True
-        return False
-
-    def code(self, language: str, text: str) -> None:
-        """Code given to an interpreter: commands it starts, files it names, sockets it ties to a shell."""
-        self.spend(len(text))
-        if self.depth >= MAX_SHELL_NESTING or len(text) < 4:
-            return
-        self.depth += 1
-        if "+" in text:
-            text = _sh_code_joint.sub("", text)
-        if _sh_code_socket.search(text) and _sh_code_shell.search(text):
-            self.say("reverse_shell", "connects a shell to the network")
-        if _sh_code_fetch.search(text) and self.fetched_code(text):
-            self.say("pipe_to_shell", "runs downloaded text")
-        if _sh_code_bomb.search(text):
-            self.say("destructive", "fork bomb")
-        if _sh_code_home.search(text):
-            self.say("destructive", "deletes the home directory")
-        for found in _sh_code_blob.finditer(text):
-            plain = _sh_decoded(found.group(1), "hex" if "hex" in found.group().lower() else "base64")
-            if plain and _sh_code_runs.search(text):
-                self.code(language, plain)
-                self.read(plain, _NOTHING, _SH_POSIX)
-        raw = language == "powershell"
-        strings = [_sh_literal(m.group(), raw) for m in _sh_code_string.finditer(text)][:5000]
-        sources = self.code_calls(language, text)
-        for found in _sh_code_delete.finditer(text):
-            named = _sh_literals(text, found.end(), raw)[:16]
-            for word in named or [w for w in strings if w[:1] in "/~"
-                    and re.match(r"\w+\s*[,)]", text[found.end():found.end() + 40])]:
-                if self.doomed(word, True, True):
-                    self.say("destructive", "deletes outside the project", word)
-        for found in _sh_code_write.finditer(text):
-            self.written(_sh_literal(found.group(1) or found.group(2), raw), _NOTHING, False)
-        for word in strings:
-            if ("/" in word or "\\" in word or "." in word) and len(word) < 400 and not any(c in word for c in "\n<>|;(){}"):
-                self.path(word, sources)
-        if _sh_code_sends.search(text):
-            if _sh_code_environment.search(text):
-                sources.append("\0the environment")
-            self.ship(_Flow(None, False, tuple(sources[:64])), "the network")
-        self.depth -= 1
-
-    def code_calls(self, language: str, text: str) -> list[str]:
-        """Follow the commands that code starts by `system`, `spawn`, back-ticks …; the files their output is from."""
-        sources: list[str] = []
-        for number, found in enumerate(_sh_code_call.finditer(text)):
-            words = _sh_literals(text, found.end())
-            callee = found.group(1)
-            if words and callee in ("exec", "eval") and language in ("python", "code"):
-                self.code(language, words[0])
-            elif words and callee in ("execFile", "execFileSync", "spawn", "spawnSync", "Popen", "run",
-                    "call", "check_output", "check_call") and len(words) > 1:
-                sources += self.simple(words, _NOTHING).sources
-            elif words:
-                for end in _sh_added(text, found.end()) if len(words) == 1 and number < 50 else [""]:
-                    sources += self.read(" ".join(words) + end, _NOTHING, _SH_POSIX).sources
-        if language in ("ruby", "perl", "php", "code"):
-            for found in _sh_code_ticks.finditer(text):
-                out = self.read(found.group(1) or found.group(2) or "", _NOTHING, _SH_POSIX)
-                sources += out.sources
-                if out.remote and re.search(r"(?:system|exec|eval)\s*\(?\s*\Z", text[max(0, found.start() - 20):found.start()]):
-                    self.say("pipe_to_shell", "runs downloaded text")
-        return sources
-
-
-_SH_HTTP_FILES = frozenset("-T --upload-file --post-file --body-file -infile -inf".split())
-_SH_HTTP_DATA = frozenset("""-d --data --data-binary --data-raw --data-urlencode --data-ascii --json -F --form --post-data
-    --body-data -body -b --cookie --url-query -form""".split())
+_SH_HARMLESS_OPTIONS = frozenset("--help --version --dry-run --dryrun --dry-run=client --dry-run=server -WhatIf".split())
+_SH_VARIABLES = {"IFS": " ", "PWD": ".", "pwd": ".", "@": "", "*": ""}      # those that nobody need set
+_SH_KNOWN_FOLDERS = frozenset("home pwd userprofile env tmpdir tmp temp null psscriptroot".split())
+_SH_CODE_LETTERS = {"python": "c", "pypy": "c", "ipython": "c", "expect": "c", "perl": "eE", "php": "rBRE", "node": "ep"}
+_SH_LIST_CALLS = frozenset("execFile execFileSync spawn spawnSync Popen run call check_output check_call".split())
+_SH_REMOVE_VALUED = frozenset("-include -exclude -filter -erroraction -ea -n -s --iterations --size".split())
+_SH_MOVES = frozenset("mv move move-item mi ren rename rename-item".split())
+_SH_NAME_CHARS, _SH_NO_NAME_CHARS = frozenset("/\\."), frozenset("\n<>|;(){}")    # of strings in code that may be files
+_SH_HTTP = {role: frozenset(options) for role, *options in map(str.split, """\
+url --url -uri -source
+named -O --remote-name --remote-name-all
+target -o --output -outfile --output-document -outf -destination --out -O
+file -T --upload-file --post-file --body-file -infile -inf
+data -d --data --data-binary --data-raw --data-urlencode --data-ascii --json -F --form --post-data --body-data -body -b --cookie \
+--url-query -form
+header -H --header -A -e --user-agent --referer
+folder -P --directory-prefix --output-dir
+config -K --config -i --input-file
+switch --silent --show-error --fail --location --insecure --head --include --compressed --verbose --get --remote-name --quiet \
+--no-verbose --no-check-certificate --ipv4 --ipv6 --http1.1 --http2 --globoff --netrc --remote-header-name --create-dirs \
+--fail-with-body --recursive --mirror --continue --spider --no-clobber --progress-bar --remote-name-all --tlsv1.2 \
+--proto-default --no-buffer --ignore-stdin --json-body --download --body --headers --follow --form-body""".splitlines())}
+_SH_COPY_VALUED = ("-i", "-F", "-P", "-o", "-e", "-p", "-c", "-l", "--exclude", "--include", "--rsh", "-S")
 _SH_COPY_VERBS = frozenset("cp copy copyto sync put send mv move s3 storage gist create blob upload".split())
 _SH_ALWAYS_AWAY = frozenset("croc wormhole magic-wormhole ffsend sftp ftp lftp tftp az gh".split())
 _SH_CONTAINER_FLAGS = frozenset("""--rm --privileged --init --interactive --tty --detach --read-only --publish-all
     --no-healthcheck --quiet --stdin --no-deps --service-ports --no-TTY --build --remove-orphans --oom-kill-disable""".split())
-_SH_HTTP_SWITCHES = frozenset("""--silent --show-error --fail --location --insecure --head --include --compressed --verbose
-    --get --remote-name --quiet --no-verbose --no-check-certificate --ipv4 --ipv6 --http1.1 --http2 --globoff --netrc
-    --remote-header-name --create-dirs --fail-with-body --recursive --mirror --continue --spider --no-clobber --progress-bar
-    --remote-name-all --tlsv1.2 --proto-default --no-buffer --ignore-stdin --json-body --download --body --headers --follow
-    --form-body""".split())
 _sh_sql = lazy_regex(r"(?i)\bdrop\s+(?:database|schema|keyspace|tablespace)\b(?:\s+if\s+exists)?\s+(?!\S*(?:test|tmp|temp))\S+"
                      r"|\bdrop\s+table\s+(?:if\s+exists\s+)?(?!if\s|\S*(?:test|tmp|temp|import|stag|backup|_old|old_))\S+|"
                      r"\btruncate\s+(?:table\s+)?(?!\S*(?:test|tmp|temp|stag))[\w.\"`]+\s*(?:;|cascade|restart|$)"
@@ -6743,6 +5127,1572 @@ _sh_code_environment = lazy_regex(r"(?:dict|str|repr|json\.dumps|urlencode)\(\s*
                                   r"os\.environ(?:\.(?:items|copy)\(\)|\s*[),])|JSON\.stringify\(\s*process\.env|"
                                   r"process\.env\s*[),]|ENV\.(?:to_h|inspect|to_json)|\$_ENV\b(?!\[)|\bgetenv\(\s*\)|%ENV|"
                                   r"(?i:Get-ChildItem env:|gci env:|dir env:|ls env:)")
+
+
+# ---- following -------------------------------------------------------------------------------------------
+
+class _Flow(NamedTuple):
+    """What is known of a stream, a file's content or a word's value."""
+    text: str | None = None             # the content, when it can be seen
+    remote: bool = False                # it came from the network
+    sources: tuple[str, ...] = ()       # files it was read from; "\0the environment" and the like
+    coded: bool = False                 # it was decoded or encoded on the way
+    shell: bool = False                 # it is what a shell reading its input says
+
+    def but(self, text: str | None) -> _Flow:
+        """The same origin with another text."""
+        return _Flow(text, self.remote, self.sources, self.coded, self.shell)
+
+
+_NOTHING, _EMPTY, _REMOTE = _Flow(), _Flow(""), _Flow(None, True)
+
+
+class _ShWord(str):
+    """An expanded word that carries where it came from, or a block of PowerShell."""
+    flow: _Flow = _NOTHING
+    block: Any = None
+
+
+def _sh_read(sources: Iterable[str]) -> _Flow:
+    """What has been read from these files."""
+    return _Flow(None, False, tuple(sources)[:64])
+
+
+def _sh_join(flows: Sequence[_Flow], text: str | None = None) -> _Flow:
+    """One stream out of several."""
+    if len(flows) == 1 and text is None:
+        return flows[0]
+    sources = tuple(dict.fromkeys(source for flow in flows for source in flow.sources))[:64]
+    return _Flow(text, any(f.remote for f in flows), sources, any(f.coded for f in flows), any(f.shell for f in flows))
+
+
+def _sh_flow(word: str) -> _Flow:
+    return word.flow if isinstance(word, _ShWord) else _NOTHING
+
+
+def _sh_whole(words: Sequence[str], between: str = " ", flow: _Flow | None = None) -> str:
+    """Words as one that still carries their origin."""
+    if len(words) == 1 and flow is None:
+        return words[0]
+    flows = [w.flow for w in words if isinstance(w, _ShWord) and w.flow is not _NOTHING] + ([flow] if flow else [])
+    text = between.join(words)
+    if not flows:
+        return text
+    made = _ShWord(text)
+    made.flow = _sh_join(flows)
+    return made
+
+
+def _sh_from(text: str, flow: _Flow) -> str:
+    """*text* as a word that comes from *flow*."""
+    return _sh_whole((text,), "", flow)
+
+
+def _sh_show(word: str) -> str:
+    """A word as a reason may show it: short, printable, and nothing that may be a secret."""
+    runs = re.findall(r"[A-Za-z0-9+=_-]{20,}", word[:200])
+    plain = _SH_MISSPELT.match(word) and not any(sum(c.isdigit() for c in run) > 2 for run in runs)
+    return word if plain else "…"
+
+
+def _sh_program(word: str, dialect: _ShDialect) -> str:
+    """The program's name as the tables write it."""
+    if word in ("$SHELL", "$BASH"):
+        return "sh"
+    name = word.rpartition("/")[2] if "/" in word[1:] or word[:1] == "/" else word
+    name = name.rpartition("\\")[2].lower()
+    return name[:-4] if name[-4:] in (".exe", ".cmd", ".bat", ".com") and len(name) > 4 and name != "command.com" else name
+
+
+# ---- the words of a command
+def _sh_operands(args: Iterable[str]) -> list[str]:
+    return [word for word in args if word[:1] != "-"]
+
+
+def _sh_after(args: list[str], *options: str) -> str | None:
+    """The value behind the first of these options."""
+    return next((value for option, value in zip(args, args[1:]) if option in options), None)
+
+
+def _sh_has(pattern: str, words: Iterable[str]) -> bool:
+    """Does one of the words start like this?"""
+    starts = re.compile(pattern).match
+    return any(starts(word) for word in words)
+
+
+def _sh_skip(args: list[str], letters: str, words: int) -> list[str]:
+    """The arguments from the wrapped command on: behind options (*letters* take a value), assignments and *words*."""
+    i = 0
+    while i < len(args):
+        word = args[i]
+        if word == "--":
+            return args[i + 1:]
+        if word[:2] == "--":
+            i += word[2:] in _SH_VALUED_LONG
+        elif word[:1] == "-" and len(word) > 1:
+            i += next((k for k, c in enumerate(word) if k and c in letters and c != "-"), 0) == len(word) - 1
+        elif not ("=" in word and _sh_assignment.match(word)):
+            words -= 1
+            if words < 0:
+                break
+        i += 1
+    return args[i:]
+
+
+def _sh_options(args: list[str], letters: str, longs: Iterable[str] | None, switches: frozenset[str] = frozenset(),
+                ) -> list[tuple[str, str]]:
+    """The arguments as (option, value), operands as ("", word). *letters* take a value; *longs* too, all but *switches*
+    when it is None. Options of one dash and many letters (PowerShell's) come in lower case where *letters* is empty."""
+    found: list[tuple[str, str]] = []
+    waiting = ""
+    for word in args:
+        if waiting:
+            found.append((waiting, word))
+            waiting = ""
+        elif word[:2] == "--" and len(word) > 2:
+            option, mark, value = word.partition("=")
+            if mark or option in switches or longs is not None and option[2:] not in longs:
+                found.append((option, _sh_from(value, _sh_flow(word))))
+            else:
+                waiting = option
+        elif word[:1] == "-" and len(word) > 1:
+            at = next((k for k, c in enumerate(word) if k and c in letters), 0)
+            if not letters or word[1:].lower() in ("destination", "outfile", "path"):
+                waiting = word.lower() if word.lower() not in switches else ""
+            elif at and at < len(word) - 1:
+                found.append(("-" + word[at], _sh_from(word[at + 1:], _sh_flow(word))))
+            elif at:
+                waiting = "-" + word[at]
+            found += [("-" + c, "") for c in word[1:at or None] if letters]
+        else:
+            found.append(("", word))
+    return found
+
+
+def _sh_braces(text: str) -> list[str]:
+    """Brace expansion, as far as MAX_SHELL_WORDS words go."""
+    found: list[str] = []
+    work = [text]
+    while work and len(found) + len(work) < MAX_SHELL_WORDS:
+        item = work.pop()
+        inner = re.search(r"\{([^{}]*(?:,|\.\.)[^{}]*)\}", item) if text.count("{") <= 12 else None
+        if not inner:
+            found.append(item)
+            continue
+        choices = inner.group(1).split(",") if "," in inner.group(1) else inner.group(1).split("..")[:2]
+        work.extend(item[:inner.start()] + choice + item[inner.end():] for choice in reversed(choices[:MAX_SHELL_WORDS]))
+    return found + work
+
+
+def _sh_wild(pattern: str, name: str) -> bool:
+    """Does one path segment with wildcards fit *name*? Time: the product of the lengths at worst."""
+    if name[:1] == "." and pattern[:1] not in (".", "[") or len(pattern) > 200:
+        return False
+    parts = re.findall(r"\[!?\]?[^\]]*\]|.", pattern, re.S)
+    p = n = 0
+    star, mark = -1, 0
+    while n < len(name):
+        part = parts[p] if p < len(parts) else ""
+        if part == "*":
+            star, mark, p = p, n, p + 1
+        elif part and (part == "?" or part == name[n] or len(part) > 2 and (name[n] in part[1:-1].lstrip("!^") or "-" in part)):
+            p, n = p + 1, n + 1
+        elif star >= 0:
+            mark += 1
+            p, n = star + 1, mark
+        else:
+            return False
+    return all(part == "*" for part in parts[p:])
+
+
+def glob_may_hit(word: str, known: str) -> bool:
+    """May the shell expand *word* (with `*`, `?`, `[…]`) to the well-known file *known* (`~/…`, `/…` or a bare name)?"""
+    word = _sh_home.sub("~", word, 1)
+    a, b = word[2 * (word[:2] == "./"):].split("/"), known.split("/")
+    return len(a) == len(b) and all(x == y or _sh_wild(x, y) for x, y in zip(a, b))
+
+
+_sh_tables: dict[str, dict[str, Any]] = {}
+
+
+def _sh_table(name: str) -> dict[str, Any]:
+    """The compact tables above as dictionaries by program, made at first use."""
+    if not _sh_tables:
+        rows = [line.split() for line in _SH_METHODS.splitlines()]
+        methods = {program: getattr(_ShRun, "_" + method) for method, *programs in rows for program in programs}
+        rows = [row.split() for row in _SH_WRAPPERS.replace("\n", ";").split(";")]
+        wrappers = {program: (letters, int(skip)) for program, letters, skip in rows}
+        rules: dict[str, Any] = {}
+        # an indented line goes on with the row above it
+        for line in re.sub(r"\n +", "", _SH_RULES).replace("BRANCH", _SH_BRANCH).split("\n")[1:]:
+            category, programs, pattern, reason = line.split(" :: ")
+            rule = (category, lazy_regex(pattern), reason)
+            for program in programs.split():
+                rules.setdefault(program, []).append(rule)
+        _sh_tables.update(methods=methods, wrappers=wrappers, rules=rules)
+    return _sh_tables[name]
+
+
+class _ShRun:
+    """Follows one command text and collects its facts. Methods `_name(name, args, flow)` are the programs it knows:
+    each gets its arguments and standard input and returns its standard output."""
+
+    def __init__(self, ctx: ShellContext, dialect: _ShDialect, cwd: str) -> None:
+        self.ctx, self.at, self.d, self.cwd = ctx, ctx.paths, dialect, ""
+        self.facts: dict[str, str] = {}
+        self.paths: dict[str, None] = {}
+        self.vars: dict[str, str] = {}
+        self.functions: dict[str, Any] = {}
+        self.files: dict[str, _Flow] = {}   # what this command has written, by `key`
+        self.net_fds: set[str] = set()      # descriptors that are sockets
+        self.networked = self.root = False  # this command: with a socket; as root
+        self.last_net = ""
+        self.steps, self.room, self.depth, self.nested = MAX_SHELL_STEPS, MAX_SHELL_TEXT, 0, 0
+        self.power: list[str] = []          # PowerShell of the script at depth *power_depth*
+        self.power_depth = 0
+        self.checked: set[str] = set()      # variables written `${NAME:?}`: never empty
+        self.homes: list[str] | None = None
+        self.anchors: list[tuple[str, list[str]]] | None = None
+        self.workspace = ""                 # where the call itself says it works, when that is a place to work in
+        if cwd and cwd != ".":
+            self.go(cwd)
+            here = self.at.cwd.rstrip("/")
+            if here.count("/") > 2 and "/." not in here and project_problem(here, ctx.paths) is None:
+                self.workspace = here
+
+    # -- bookkeeping
+    def say(self, category: str, reason: str, word: str | None = None) -> None:
+        if category not in self.facts:
+            self.facts[category] = f"{reason}: {_sh_show(word)}" if word else reason
+
+    def spend(self, characters: int) -> None:
+        self.steps -= 1
+        self.room -= characters
+        if self.steps < 0 or self.room < 0:
+            raise BudgetSpent("a command too long to follow")
+        if self.ctx.budget is not None and not self.steps & 63:
+            self.ctx.budget.check()
+
+    def too_deep(self) -> _Flow:
+        self.say("pipe_to_shell", "commands nested too deeply to follow")
+        return _NOTHING
+
+    def where(self, word: str) -> str:
+        """*word* as seen from where the command started, after the `cd`s on the way."""
+        if not self.cwd or word[:1] in "/~$%" or _sh_drive.match(word):
+            return word
+        return f"{self.cwd.rstrip('/')}/{word}"
+
+    def path(self, word: str, sources: list[str] | None = None) -> None:
+        """Report a word that is or may be a file."""
+        if not word or len(word) > 4096 or word[:1] == "-" or word in ("/dev/fd/63", "$()") or "\n" in word or (
+                "://" in word and word[:5] != "file:"):
+            return
+        word, known = str(self.where(word)), []
+        if len(self.paths) < MAX_SHELL_PATHS:
+            if ("*" in word or "?" in word or "[" in word) and (word[0] in "~/$.[" or "/." in word or "/[" in word):
+                self.spend(200 + len(word))
+                known = [file for file in _SH_KNOWN_FILES if glob_may_hit(word, file)]
+            self.paths.update(dict.fromkeys([word, *known]))
+        if sources is not None and len(sources) < 64:
+            sources += [*known, word]
+
+    def spots(self, word: str) -> list[tuple[str, str]]:
+        """Where *word* is: (absolute path, the same with anybody's home directory written `~`), for each reading."""
+        word = self.where(word)
+        found: list[str] = []
+        if _sh_drive.match(word):
+            word = word.replace("\\", "/")
+            found.append(os.path.normpath(word).replace("\\", "/") if ".." in word else word)
+        found += [place for place in canonical_paths(word, self.at) if place not in found]
+        if self.homes is None:
+            self.homes = [home.rstrip("/") for home in canonical_paths(self.at.home, self.at)]
+        out = []
+        for place in found:
+            home = next((home for home in self.homes if place == home or place.startswith(home + "/")), None)
+            out.append((place, "~" + place[len(home):] if home else _sh_home.sub("~", place, 1) if place[:1] != "~" else place))
+        return out
+
+    def places(self, word: str) -> list[str]:
+        """Where *word* is, in the form the tables have."""
+        return [mapped for _, mapped in self.spots(word)]
+
+    def ship(self, flow: _Flow, way: str) -> None:
+        """Something leaves the machine; does it hold anything private?"""
+        for source in flow.sources if "exfiltration" not in self.facts else ():
+            if source[:1] == "\0" or any(map(_SH_PRIVATE.match, self.places(source))) or self.ctx.is_sensitive(source):
+                what = source[1:] if source[:1] == "\0" else _sh_show(source)
+                return self.say("exfiltration", f"sends {what} away by {way}")
+
+    # -- structure
+    def read(self, text: str, flow: _Flow = _NOTHING, dialect: _ShDialect | None = None) -> _Flow:
+        """Follow *text* as a script."""
+        self.spend(len(text))
+        if self.depth >= MAX_SHELL_NESTING * 2:
+            return self.too_deep()
+        before, self.d = (self.d, self.power, self.power_depth), dialect or self.d
+        self.power, self.power_depth = [], self.depth + 1
+        result = self.script(_ShReader(text, self.d).script(), flow)
+        if self.power:
+            self.power_patterns("\n".join(self.power))
+        self.d, self.power, self.power_depth = before
+        return result
+
+    def script(self, script: Any, flow: _Flow = _NOTHING) -> _Flow:
+        if self.depth >= MAX_SHELL_NESTING * 3:
+            return self.too_deep()
+        self.depth += 1
+        outs = []
+        for nodes in script:
+            out = flow
+            for node in nodes:
+                out = self.node(node, out)
+            if out is not _NOTHING:
+                outs.append(out)
+        self.depth -= 1
+        if len(outs) < 2:
+            return outs[0] if outs else _NOTHING
+        texts = [out.text for out in outs if out.text is not None]
+        return _sh_join(outs, "\n".join(texts)[:MAX_SHELL_VALUE] if len(texts) == len(outs) else None)
+
+    def node(self, node: _ShNode, flow: _Flow) -> _Flow:
+        """One command: assignments, redirections, then the command itself."""
+        self.spend(0)
+        if node.kind == "function":
+            self.define(str(node.words[0]), node)
+            return _NOTHING
+        networked, self.networked = self.networked, False
+        outs: list[tuple[str, str, str]] = []
+        for name, appended, parts in node.assigns:
+            value = _sh_whole(self.expand_all(parts))
+            if appended:
+                value = _sh_whole([self.vars.get(name, ""), value], "")
+            self.vars[name] = value if len(value) <= MAX_SHELL_VALUE else ""
+        for fd, operator, word in node.redirects:
+            flow = self.redirected(fd, operator, _sh_whole(self.expand(word)), flow, outs)
+        if node.kind == "for":
+            out = self.each(node, flow)
+        elif node.kind:
+            out = self.script(node.parts[0], flow)
+        else:
+            words = self.expand_all(node.words)
+            if words == ["exec"] and node.redirects and self.networked:
+                self.net_fds.update(fd or "0" for fd, _, _ in node.redirects)
+                if not re.match(r"/dev/\w+/(?:localhost|127\.)", self.last_net):
+                    self.say("reverse_shell", "opens a socket from the shell")
+            if node.raw and words:
+                words = self.power_words(node, words)
+            out = self.simple(words, flow, node.background) if words else flow if outs and not node.assigns else _NOTHING
+        for fd, operator, target in outs:
+            self.written(target, _EMPTY if fd == "2" else out, ">>" in operator)
+            out = out if fd == "2" else _NOTHING
+        self.networked = networked
+        return out
+
+    def redirected(self, fd: str, operator: str, target: str, flow: _Flow, outs: list[tuple[str, str, str]]) -> _Flow:
+        """Note one redirection; the input it makes."""
+        if target.startswith(("/dev/tcp/", "/dev/udp/")):
+            self.networked, self.last_net = True, target
+            if operator in ("<", "<>"):
+                return _REMOTE
+        descriptor = target.isdigit() or target == "-"
+        if operator in ("<<", "<<<"):
+            return _sh_flow(target).but(str(target))
+        if operator in ("<", "<&", "<>"):
+            return self.content(target) if not descriptor else _REMOTE if target in self.net_fds else flow
+        if operator == ">&" and descriptor:
+            if target in self.net_fds:
+                outs.append((fd, operator, "/dev/tcp/"))
+        elif target.lower() != "nul" and target[:5] != "$null":
+            outs.append((fd, operator, target))
+        return flow
+
+    def define(self, name: str, node: _ShNode) -> None:
+        """A function; one that calls itself twice, or in the background, is a fork bomb."""
+        self.functions[name] = node.parts[0] if node.parts else []
+        calls = 0
+        stack: list[Any] = [node.parts]
+        while stack:
+            for part in stack.pop():
+                if isinstance(part, _ShNode):
+                    calls += (part.words[:1] == [name]) * (1 + part.background)
+                    part = part.parts
+                stack.append(part)
+        if calls > 1:
+            self.say("destructive", "fork bomb")
+
+    def each(self, node: _ShNode, flow: _Flow) -> _Flow:
+        """A `for` loop: its body with each value."""
+        name, *values = self.expand_all(node.words)
+        outs = []
+        for value in values[:MAX_SHELL_WORDS] or ["$" + name]:
+            self.vars[name] = value
+            outs.append(self.script(node.parts[0], flow))
+        return _sh_join(outs)
+
+    # -- words
+    def expand_all(self, words: list[Any]) -> list[str]:
+        return [made for word in words for made in self.expand(word)]
+
+    def expand(self, word: Any) -> list[str]:
+        """The words one word becomes."""
+        if isinstance(word, str):
+            return [word]
+        fields: list[list[str]] = [[]]
+        flows, block, braces, quoted = [], None, False, False
+        for kind, value, *rest in word:
+            if kind == "u" or kind == "q":
+                quoted = quoted or kind == "q"
+                braces = braces or kind == "u" and "{" in value
+                fields[-1].append(value if kind == "u" or not braces else value.translate(_SH_HIDE))
+                continue
+            if kind == "v":
+                text, flow = self.variable(value, rest[0])
+                whole = rest[1] and not (value == "@" or rest[0] == "[@]")
+            elif kind == "{":
+                block, text, flow, whole = value, "", _NOTHING, True
+            else:
+                cwd = self.cwd
+                flow = self.script(value)
+                self.cwd = cwd
+                text = "/dev/fd/63" if kind == "p" else "$()" if flow.text is None else flow.text.rstrip("\n")
+                whole = kind != "s" or rest[0]
+            if flow is not _NOTHING:
+                flows.append(flow)
+            self.spend(len(text))
+            pieces = [text] if whole or self.d is not _SH_POSIX else self.fields(text)
+            if not whole and text and (text[0].isspace() or not pieces) and fields[-1]:
+                fields.append([])
+            for number, piece in enumerate(pieces):
+                if number:
+                    fields.append([])
+                fields[-1].append(piece)
+            if pieces and not whole and text[-1:].isspace():
+                fields.append([])
+        texts = ["".join(field) for field in fields if field or len(fields) == 1]
+        if texts == [""] and not quoted and not block and not flows:
+            return []
+        if braces and self.d is _SH_POSIX:
+            texts = [item.translate(_SH_UNHIDE) for text in texts for item in _sh_braces(text)]
+        if not flows and block is None:
+            return texts
+        made: list[str] = []
+        for text in texts:
+            carrier = _ShWord(text)
+            carrier.flow, carrier.block = _sh_join(flows) if flows else _NOTHING, block
+            made.append(carrier)
+        return made
+
+    def fields(self, text: str) -> list[str]:
+        """Word splitting, by IFS when the command sets it."""
+        marks = self.vars.get("IFS")
+        return text.split() if not marks else [w for w in re.split(f"[{re.escape(marks[:8])}\\s]", text) if w]
+
+    def variable(self, name: str, operation: str) -> tuple[str, _Flow]:
+        """A variable's text (itself, when it is not known) and origin."""
+        if self.d is not _SH_POSIX:
+            name = name.lower()
+        known = self.vars.get(name)
+        if known is None:
+            default = re.match(r":[-=](.*)|[-=](.+)", operation, re.S)
+            if default:
+                return default.group(1) or default.group(2) or "", _NOTHING
+            if name in ("HOME", "PATH", "PWD", "SHELL") and operation[:3] == ":0:":     # ${HOME:0:1}
+                return "/", _NOTHING
+            if name in _SH_VARIABLES or name.isdigit() and name != "0":
+                return _SH_VARIABLES.get(name, ""), _NOTHING
+            if operation[:1] == "?" or operation[:2] == ":?":
+                self.checked.add(name)
+            secret = _SH_SECRET_NAME.search(name)
+            return (f"%{name}%" if operation[:1] == "%" else "$" + name,
+                    _sh_read((f"\0${name.split(':')[-1][:40]}",)) if secret else _NOTHING)
+        text, mark = str(known), operation[:1]
+        cut = re.match(r":(-?\d+)(?::(-?\d+))?", operation)
+        if cut:
+            text = text[int(cut.group(1)[:9]):]
+            text = text[:int(cut.group(2)[:9])] if cut.group(2) else text
+        elif mark == "/":
+            old, _, new = operation.lstrip("/").partition("/")
+            text = text.replace(old, new, -1 if operation[:2] == "//" else 1)[:MAX_SHELL_VALUE] if old else text
+        elif operation in ("^^", ",,"):
+            text = text.upper() if mark == "^" else text.lower()
+        elif mark in ("%", "#") and self.d is not _SH_CMD:
+            end = operation.strip("%#")
+            if end and mark == "%" and text.endswith(end):
+                text = text[:-len(end)]
+            elif end and mark == "#" and text.startswith(end):
+                text = text[len(end):]
+        return text, _sh_flow(known)
+
+    # -- commands
+    def simple(self, words: list[str], flow: _Flow, background: bool = False) -> _Flow:
+        """One command with its words; what comes out of it."""
+        if not words:
+            return _NOTHING
+        self.nested += 1
+        out = self.program(words, flow, background) if self.nested <= MAX_SHELL_NESTING * 2 else self.too_deep()
+        self.nested -= 1
+        return out
+
+    def program(self, words: list[str], flow: _Flow, background: bool) -> _Flow:
+        first, args = words[0], words[1:]
+        if "=" in first and self.d is _SH_POSIX and not isinstance(first, _ShWord) and _sh_assignment.match(first) and args:
+            first, args = "env", words              # in an argv list
+        if isinstance(first, _ShWord):
+            if first.block is not None:
+                return self.script(first.block, flow)
+            if first.flow.remote:
+                self.say("pipe_to_shell", "runs downloaded text")
+        if self.files and (first in self.files or self.key(first) in self.files) and (
+                "/" in first or "\\" in first or self.d is not _SH_POSIX or re.search(r"\.(?:exe|bat|cmd|ps1|com)\Z", first)):
+            self.run_file(first)
+        body = self.functions.get(first)
+        if body is not None:
+            return self.call(body, args, flow)
+        if background and "node_modules" not in first and re.match(
+                r"(?:/tmp|/dev/shm|/var/tmp|.*/\.[^./][^/]*)/(?!bin/)", first):
+            self.say("persistence", "leaves a program from a hidden or temporary folder running", first)
+        self.spend(0)
+        name = self.known_name(_sh_program(first, self.d))
+        rules = _sh_table("rules").get(name)
+        if rules and (self.d is not _SH_POSIX or name not in ("if", "for")):
+            self.rules(name, rules, args)
+        wrappers = _sh_table("wrappers")
+        wrapper = wrappers.get(name) or args and wrappers.get(f"{name}:{args[0]}")
+        if wrapper:
+            return self.wrap(name, wrapper, args, flow, background)
+        method = _sh_table("methods").get(name)
+        if method is not None:
+            return method(self, name, args, flow)  # type: ignore[no-any-return]
+        return self.operands(name, args, flow)
+
+    def known_name(self, name: str) -> str:
+        """`python3.11`, `mkfs.ext4`, `nc.traditional`, `/bin/r?`: under which name the tables have it."""
+        methods, rules = _sh_table("methods"), _sh_table("rules")
+        if name in methods or name in rules or name in _sh_table("wrappers"):
+            return name
+        for known in (name.rstrip("0123456789."), name.split(".")[0]):
+            if known in methods or known in rules:
+                return known
+        if "?" in name or "*" in name or "[" in name:
+            return next((known for known in _SH_KNOWN_PROGRAMS if _sh_wild(name, known)), name)
+        return name
+
+    def rules(self, name: str, rules: list[Any], args: list[str]) -> None:
+        """The table's rules for one program."""
+        if not _SH_HARMLESS_OPTIONS.isdisjoint(args[:args.index("--")] if "--" in args else args):
+            return
+        start = 0
+        while name in _SH_SUBCOMMANDS and start < len(args) and args[start][:1] == "-":
+            start += 2 if args[start] in _SH_VALUED_GLOBAL else 1
+        words = args[start:start + 300] + args[:start][:20]     # options before a sub-command go behind it
+        subject = " ".join([word[:300].replace(" ", "\0") for word in words])[:6000]
+        for category, pattern, reason in rules:
+            if category not in self.facts and (pattern.match(subject + " ") or pattern.match(f" {subject} ")):
+                self.say(category, f"{name}: {reason}")
+
+    def wrap(self, name: str, wrapper: tuple[str, int], args: list[str], flow: _Flow, background: bool) -> _Flow:
+        """sudo, env, xargs, timeout …: the command inside."""
+        rest = _sh_skip(args, *wrapper)
+        options = args[:len(args) - len(rest)]
+        code = None                             # a text that is run instead of words
+        if name == "env":
+            self.vars.update({word.partition("=")[0]: word.partition("=")[2] for word in _sh_operands(options) if "=" in word})
+            split = next((i for i, w in enumerate(args) if w in ("-S", "--split-string")), -1)
+            if split >= 0:
+                code = " ".join(args[split + 1:])
+            elif not rest:
+                return _sh_read(("\0the environment",))
+        before, self.root = self.root, self.root or name in ("sudo", "doas", "pkexec", "gosu", "su-exec")
+        if name in ("sudo", "doas") and _sh_has(r"-\w*[is]\w*\Z|--(?:login|shell)\Z", options) and (
+                not rest or rest[0] in ("bash", "sh", "su", "zsh")):
+            self.say("privilege", "opens a root shell")
+        if self.root and (any("LD_PRELOAD" in word for word in options) or "LD_PRELOAD" in self.vars):
+            self.say("privilege", "loads a library into a program that runs as root")
+        if self.root and _sh_has(r":?!(?:/bin/)?(?:ba|z|da)?sh\b", rest):
+            self.say("privilege", "opens a root shell")
+        if name in ("chroot", "nsenter", "unshare") and (not rest or self.is_shell(rest)):
+            self.say("privilege", f"{name}: opens a shell in another root or namespace")
+        if name == "trap":
+            code = args[0] if args else ""
+        elif name in ("flock", "runuser", "sg"):
+            code = _sh_after(args, "-c")
+        elif name == "command" and options[:1] in (["-v"], ["-V"]):
+            rest = []
+        elif name == "parallel" and (not rest or " " in rest[0] or rest[0] == ":::"):
+            if not rest:
+                return self._shell(name, [], flow)
+            code = "\n".join(rest)
+        elif name in ("xargs", "parallel"):
+            if not rest:
+                return flow.but(flow.text)
+            if flow is not _NOTHING:
+                rest = self.from_input(rest, options, flow)
+        out = self.simple(rest, flow, background or name in ("nohup", "setsid")) if code is None else self.read(code, flow)
+        self.root = before
+        return out
+
+    def from_input(self, rest: list[str], options: list[str], flow: _Flow) -> list[str]:
+        """The words of an `xargs` command with what its input holds."""
+        items: list[str] = [] if flow.text is None else flow.text.split()[:MAX_SHELL_WORDS]
+        if not items or flow.remote or flow.sources:
+            items = items or [_sh_from("$()", flow)]
+            if flow.remote and self.is_shell(rest):
+                self.say("pipe_to_shell", "runs downloaded text")
+        if any("{}" in word for word in rest) or any(o.startswith(("-I", "-i")) for o in options):
+            mark = next((o[2:] or options[i + 1] for i, o in enumerate(options[:-1] + [""]) if o.startswith("-I")), "{}") or "{}"
+            return [_sh_from(w.replace(mark, items[0]), flow) if mark in w else w for w in rest]
+        return rest + items
+
+    def is_shell(self, words: list[str]) -> bool:
+        """Is this an interactive or input-reading shell?"""
+        shell = _sh_table("methods").get(_sh_program(words[0], self.d)) is _ShRun._shell
+        return shell and all(word[:1] in "-+" for word in words[1:])
+
+    def call(self, body: Any, args: list[str], flow: _Flow) -> _Flow:
+        """A function with its arguments."""
+        if self.depth >= MAX_SHELL_NESTING:
+            return _NOTHING
+        before = {key: self.vars[key] for key in ("1", "2", "3", "@") if key in self.vars}
+        self.vars.update({"1": args[0] if args else "", "2": args[1] if len(args) > 1 else "", "@": _sh_whole(args)})
+        out = self.script(body, flow)
+        for key in ("1", "2", "3", "@"):
+            self.vars.pop(key, None)
+        self.vars.update(before)
+        return out
+
+    # -- files
+    def go(self, word: str) -> None:
+        """The working directory changes."""
+        self.cwd = self.where(word)[:1000]
+        self.spend(len(self.cwd) * 20)
+        self.at = self.at._replace(cwd=(canonical_paths(self.cwd, self.ctx.paths) or (self.at.cwd,))[0])
+
+    def key(self, word: str) -> str:
+        """How the table of files written by this command names *word*."""
+        word = word.replace("\\", "/").lower()
+        while word[:2] == "./":
+            word = word[2:]
+        return self.where(word)
+
+    def kept(self, word: str) -> _Flow | None:
+        """What this command has written to the file *word*."""
+        return self.files.get(self.key(word)) if self.files else None
+
+    def content(self, word: str) -> _Flow:
+        """Reading a file."""
+        sources: list[str] = []
+        self.path(word, sources)
+        known = self.kept(word)
+        carried = _sh_flow(word)
+        if known is None:
+            known = carried if word == "/dev/fd/63" else carried.but(None)
+        return _sh_join((known, _sh_read(sources)), known.text)
+
+    def run_file(self, word: str) -> None:
+        """A file of this command is run."""
+        known = self.kept(word) or self.files.get(word)
+        if known is None:
+            return
+        if known.remote or known.coded and known.text is None:
+            self.say("pipe_to_shell", "runs a file it has just downloaded" if known.remote else "runs decoded content", word)
+        elif known.text and self.depth < MAX_SHELL_NESTING:
+            self.code("" if word.endswith(".sh") else "code", known.text)
+            self.read(known.text)
+
+    def written(self, word: str, flow: _Flow, appended: bool) -> None:
+        """A file is written, overwritten or appended to."""
+        if word.startswith(("/dev/tcp/", "/dev/udp/")):
+            if flow.shell:
+                self.say("reverse_shell", "connects a shell to the network")
+            return self.ship(flow, "a socket")
+        if word in ("/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty", "-", "$()") or word.startswith("/dev/fd/"):
+            return
+        self.spend(len(word))
+        self.path(word)
+        self.files[self.key(word)] = flow
+        for place in self.places(word):
+            if _SH_DEVICE.match(place) or _SH_DEVICE.match(word):
+                self.say("destructive", "writes to a raw device", word)
+            elif place == "/proc/sysrq-trigger":
+                self.say("destructive", "crashes or restarts the machine")
+            elif _SH_PRIVILEGED.match(place):
+                self.say("privilege", "changes who may do what", word)
+            elif _SH_PERSIST.match(place):
+                if "cron" in place or "ssh" in place or not _sh_harmless_lines(flow.text):
+                    self.say("persistence", "changes what runs by itself", word)
+            elif _SH_HISTORY.match(place) and not appended:
+                self.say("destructive", "wipes a history or log", word)
+            elif not appended and re.match(r"/(?:etc/[^/]*\Z|var/log/|boot/|(?:usr/)?s?bin/|lib|[A-Z]:/Windows/)", place):
+                self.say("destructive", "overwrites a system file", word)
+
+    def delete(self, word: str, reason: str = "deletes outside the project", recursive: bool = True, forced: bool = True) -> None:
+        """A file or folder is deleted, with all that is in it unless it is said otherwise."""
+        if self.doomed(word, recursive, forced):
+            self.say("destructive", reason, word)
+
+    def doomed(self, word: str, recursive: bool, forced: bool) -> bool:
+        """Would deleting *word* hit something outside the project's own files?"""
+        self.spend(len(word) + 100)
+        text = word.replace("\\", "/") if _sh_drive.match(word) or self.d is not _SH_POSIX else word
+        if not text or text in ("$()", "-", "}", "{}") or text[:2] == "--" or (
+                self.d is _SH_POSIX and text[:5].lower() == "$env:"):      # PowerShell's: read in that dialect
+            return False
+        *above, last = text.rstrip("/").split("/")
+        whole = False                       # all that is in a folder: `folder/*`
+        while last and not last.strip("*?.![]^") and last not in (".", "..", "~"):
+            whole = True
+            if not above:
+                text = last = "."
+                break
+            text = "/".join(above) or "/"
+            *above, last = above
+        hard = recursive or forced
+        if _SH_OUTPUT.match(text):
+            return False
+        unknown = re.match(r"\$\{?(\w+)\}?(/?.*)", text)
+        if unknown and unknown.group(1).lower() not in _SH_KNOWN_FOLDERS:
+            name, below = unknown.groups()
+            if re.search(r"(?i)build|tmp|temp|cache|out|dist|target|work|^_$|^f$|file", name) and (
+                    below != "/" and not (whole and not below) or name in self.checked):
+                return False
+            return hard and (below in ("", "/") or bool(_SH_SYSTEM.match(below)))
+        project = self.ctx.paths.project
+        spots = self.spots(text)
+        if any(top and all(place.startswith(top + "/") and "/.git" not in mapped for place, mapped in spots)
+               for top in (project, "" if ":" in text else self.workspace)):
+            return False                    # well inside, whatever the links
+        if self.anchors is None:
+            self.anchors = [(top, [p.rstrip("/") for p in canonical_paths(top, self.at)]) for top in
+                            dict.fromkeys(a for a in (self.ctx.paths.project, self.ctx.paths.cwd, self.at.home) if a)]
+        outside = []
+        for place, mapped in spots:
+            plain = mapped.rstrip("/") or "/"
+            if plain == "~" or plain == "/tmp" and not whole or re.fullmatch(
+                    r"/|[A-Za-z]:|/(?:home|Users|root)|//[^/]*/?[^/]*", plain):
+                return hard
+            if plain.endswith("/.git") and hard:
+                return True
+            if plain != "/tmp" and any(top == place or top.startswith(place.rstrip("/") + "/")
+                                       for _, tops in self.anchors for top in tops):
+                return recursive or whole and forced
+            anchor, tops = self.anchors[0] if self.anchors else ("", [])
+            if not _SH_TEMPORARY.match(mapped) and not (
+                    anchor == project and any(place.startswith(top + "/") for top in tops)):
+                outside.append(mapped)
+        if any(map(_SH_SYSTEM.match, outside)):
+            return True
+        loose = project is None and not self.cwd and "/" not in text.strip("/") and text[:1] not in "/~"
+        return bool(outside) and hard and not loose
+
+    def operands(self, name: str, args: list[str], flow: _Flow = _NOTHING) -> _Flow:
+        """A program without a method: its words may be files; what goes in may come out."""
+        sources = list(flow.sources)
+        flows = [flow]
+        texts = _SH_TEXT_OPTIONS.get(name, "").split() + _SH_TEXT_OPTIONS[""].split()
+        names_only, skip = name in _SH_NAMES_ONLY, name in _SH_NO_FILES
+        first = name in _SH_PATTERN_FIRST and not any(a in ("-e", "-f", "--regexp", "--file") for a in args)
+        for word, previous in zip(args, [""] + args):
+            if _sh_flow(word) is not _NOTHING:
+                flows.append(_sh_flow(word))
+            if skip or previous in texts:
+                continue
+            if word[:1] == "-":
+                option, mark, value = word.partition("=")
+                if mark and option not in texts:
+                    self.path(value, sources)
+            elif first:
+                first = False
+            elif names_only:
+                if "mcpwall" in word or "/." in word and word[:1] in "/~$" and name in ("ls", "dir", "tree", "gci"):
+                    self.path(word)
+            elif name not in _SH_SUBCOMMANDS or name == "git" or any(c in word for c in "/.~\\$*"):
+                value = word.partition("=")[2] if not word.startswith(("/", ".", "~")) else ""
+                self.path(value.lstrip("@") or word.lstrip("@"), sources)
+                known = self.kept(word)
+                flows += [] if known is None else [known]
+        out = _sh_join(flows) if len(flows) > 1 else flow
+        return _Flow(None, out.remote, tuple(sources[:64]), out.coded) if sources or out is not _NOTHING else _NOTHING
+
+    # -- interpreters
+    def _shell(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        for i, word in enumerate(args):
+            if word[:1] in "-+" and word[:2] != "--" and "c" in word or word == "--command":
+                rest = args[i + 1:]
+                while len(rest) > 1 and rest[0][:1] == "-" and " " not in rest[0]:
+                    rest = rest[1:]
+                self.vars.update({str(n): value for n, value in enumerate(rest[1:10])}, **{"@": _sh_whole(rest[2:])})
+                return self.run_text(rest[0] if rest else "", flow)
+            if word == "-s":
+                break
+            if word[:1] not in "-+" and (not i or not re.match(r"[-+]\w*[oO]\Z|--(?:rc|init-)file\Z", args[i - 1])):
+                return self.run_operand(word, flow)
+        if self.networked:
+            self.say("reverse_shell", "connects a shell to the network")
+        if flow.remote:
+            self.say("reverse_shell" if flow.shell or "\0socket" in flow.sources else "pipe_to_shell",
+                     f"{name} runs what comes from the network")
+        elif flow.text:
+            return self.read(flow.text, _NOTHING, _SH_POSIX)
+        elif flow.coded:
+            self.say("pipe_to_shell", f"{name} runs decoded content")
+        elif flow is _NOTHING and self.root:
+            self.say("privilege", "opens a root shell")
+        return _Flow(None, flow.remote, flow.sources, False, True)
+
+    def judge_origin(self, word: str) -> _Flow:
+        """A word is about to be run: where does it come from?"""
+        origin = _sh_flow(word)
+        if origin.remote:
+            self.say("pipe_to_shell", "runs downloaded text")
+        elif origin.coded and origin.text is None:
+            self.say("pipe_to_shell", "runs decoded content")
+        return origin
+
+    def run_text(self, code: str, flow: _Flow, dialect: _ShDialect | None = None) -> _Flow:
+        """A word that is run as a script."""
+        self.judge_origin(code)
+        return self.read(code, flow, dialect or _SH_POSIX)
+
+    def run_operand(self, word: str, flow: _Flow) -> _Flow:
+        """A shell's script file."""
+        origin = self.judge_origin(word)
+        if origin.text and not origin.remote:
+            return self.read(origin.text, flow, _SH_POSIX)
+        self.run_file(word)
+        if flow.remote and word.startswith(("/dev/stdin", "/dev/fd/", "/proc/self/fd/")):
+            self.say("pipe_to_shell", "runs what comes from the network")
+        elif word[:1] in "/~$" and word[:5] != "/dev/":
+            self.path(word)
+        return _Flow(None, flow.remote, flow.sources)
+
+    def _evaluate(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        if not args and flow is not _NOTHING:
+            args = [_sh_from(flow.text or "", flow)]
+        return self.run_text(_sh_whole(args), _NOTHING, self.d if name == "eval" else _SH_POWER)
+
+    def _source(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        return self.run_operand(args[0], flow) if args else self._shell(name, [], flow)
+
+    def _code(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """python, perl, node …: code in an option, a script file, or standard input."""
+        codes, script, i = [], "", 0
+        letters = _SH_CODE_LETTERS.get(name, "e")
+        while i < len(args) and not script:
+            word = args[i]
+            if word == "-m" and letters == "c":
+                self.operands(name, args[i + 2:], flow)
+                return flow.but(None)
+            inline = re.match(rf"-(?:[^\s=rmWXMI-]*?)[{letters}](.*)\Z", word, re.S)
+            if inline or word in ("--eval", "--print", "--execute", "eval"):
+                glued = inline.group(1) if inline else ""
+                if re.fullmatch(rf"[A-Za-z]{{0,2}}[{letters}]|", glued):         # `-pe CODE`, not `-eCODE`
+                    i += 1
+                    glued = args[i] if i < len(args) else ""
+                codes.append(glued)
+            elif word[:7] == "--eval=":
+                codes.append(word[7:])
+            elif word[:1] != "-" and word != "run":
+                script = word
+            i += 1
+        if self.networked:
+            self.say("reverse_shell", "connects an interpreter to the network")
+        for code in codes:
+            self.judge_origin(code)
+            if flow.remote and re.search(r"(?:exec|eval|system)\s*\(.{0,60}stdin", code):
+                self.say("pipe_to_shell", "runs what comes from the network")
+            self.code(name, code)
+        if script and not codes:
+            origin = self.judge_origin(script)
+            if script == "/dev/stdin" and flow.remote:
+                self.say("pipe_to_shell", "runs what comes from the network")
+            self.run_file(script) if script != "/dev/fd/63" else self.code("code", origin.text or "")
+        elif not codes and (flow.remote or flow.coded and not flow.text):
+            self.say("pipe_to_shell", f"{name} runs what comes from the network" if flow.remote
+                     else f"{name} runs decoded content")
+        elif not codes and flow.text:
+            self.code(name, flow.text)
+        self.operands(name, args[i:])
+        return _Flow(None, flow.remote, flow.sources, flow.coded)
+
+    def _cat(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        files = _sh_operands(args)
+        return flow if not files else self.content(files[0]) if len(args) == 1 else self.operands(name, args, flow)
+
+    def _awk(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        code = "".join(_sh_operands(args)[:1])
+        self.code("awk", code)
+        if flow.remote and re.search(r"system\s*\(\s*\$|\|\s*\"(?:ba)?sh", code):
+            self.say("pipe_to_shell", "runs what comes from the network")
+        return self.operands(name, args, flow)
+
+    def _sed(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        for word in args:
+            for found in re.finditer(r"(?:^|[;}\d$])\s*e\s+(.+)", word[:2000]):
+                self.read(found.group(1))
+        if _sh_has(r"-\w*i|--in-place", args):
+            for word in _sh_operands(args)[1:]:
+                self.written(word, _NOTHING, True)
+        return self.operands(name, args, flow).but(None)
+
+    def _power(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        for i, word in enumerate(args):
+            option, rest = word.lower()[1:] if word[:1] in "-/" else "", args[i + 1:]
+            if option and "encodedcommand".startswith(option) or option in ("ec", "enc"):
+                text = _sh_decoded(rest[0] if rest else "", "base64")
+                if text is None:
+                    self.say("pipe_to_shell", "runs encoded content that cannot be read")
+                return self.read(text or "", flow, _SH_POWER)
+            if option and "command".startswith(option) or option in ("c", "cwa"):
+                return self.run_text(_sh_whole([w for w in rest if w != "-"] or [flow.text or ""]), flow, _SH_POWER)
+            if option and "file".startswith(option):
+                return self.run_operand(rest[0], flow) if rest else _NOTHING
+            if word[:1] not in "-/" and not (i and args[i - 1].lower()[:2] in ("-e", "-w", "-v", "-i", "-o", "-p")):
+                return self.run_text(_sh_whole(args[i:]), flow, _SH_POWER)
+        return self._dos(name, [], flow) if flow.remote or not flow.text else self.read(flow.text, _NOTHING, _SH_POWER)
+
+    def _dos(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        for i, word in enumerate(args):
+            if word[:2].lower() in ("/c", "/k", "/r"):
+                return self.read(" ".join(([word[2:]] if len(word) > 2 else []) + args[i + 1:]), flow, _SH_CMD)
+        if flow.remote:
+            self.say("pipe_to_shell", f"{name} runs what comes from the network")
+        return _Flow(flow.text, flow.remote, flow.sources, False, True)
+
+    # -- programs that hand a text to a shell
+    def _ssh(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        rest = _sh_skip(args, "bcDEeFIiJLlmOopPQRSWw", 1)
+        for word in args[:len(args) - len(rest)]:
+            if "proxycommand" in word.lower() or "localcommand" in word.lower():
+                self.read(re.sub(r"(?i).*command[= ]", "", word, count=1))
+        self.ship(flow, "ssh")
+        return self.read(" ".join(rest), flow) if rest else _Flow(None, True, flow.sources)
+
+    def _su(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        code = _sh_after(args, "-c", "--command")
+        users = [w for w, option in zip(args, [""] + args) if w[:1] != "-" and option not in ("-c", "-s", "--command")]
+        if "--help" not in args and (code is None or users[:1] in ([], ["root"])):
+            self.say("privilege", "becomes another user")
+        return self.read(code, flow) if code else _NOTHING
+
+    def _editor(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        for word, option in zip(args, [""] + args):
+            code = word if option in ("-c", "--cmd") else word[1:] if word[:1] == "+" else ""
+            if code[:2] == ":!" or code[:1] == "!":
+                self.read(code.lstrip(":!"))
+        return self.operands(name, args, flow)
+
+    def _wrap_join(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """watch, script, tmux, terminals …: their words, joined, are a shell's text."""
+        valued = {"watch": "nd", "tmux": "LSfctnsxyFe", "screen": "SLchpst", "wsl": "du"}.get(name, "")
+        rest = _sh_skip(args, valued, 0)
+        at = next((i for i, w in enumerate(args[:-1]) if re.match(r"-\w*[ce]\Z|--command\Z", w)), -1)
+        if at >= 0 and name not in ("tmux", "wsl", "watch"):
+            rest = args[at + 1:at + 2] if name == "script" else args[at + 1:]
+        elif name == "script":
+            return self.operands(name, rest, flow)
+        elif name == "wsl" and len(rest) > 1:
+            return self.simple(rest, flow)
+        elif name == "tmux":
+            run = rest and re.match(r"new|neww|send|split|run|respawn", rest[0])
+            rest = _sh_skip([w for w in rest[1:] if w not in ("Enter", "C-m")], valued, 0) if run else []
+        return self.read(" ".join(rest), flow) if rest else _NOTHING
+
+    def _container(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """docker run/exec, kubectl exec: the command inside."""
+        at = next((i for i, w in enumerate(args) if w in ("run", "exec", "debug", "rsh", "cp", "get", "config")), -1)
+        if at < 0 or args[0] in ("build", "pull", "images", "apply"):
+            return self.operands(name, [w for w in args if w[:1] == "-" and "file" in w], flow)
+        verb, rest = args[at], args[at + 1:]
+        if verb == "cp":
+            return self.operands(name, rest, flow)
+        if verb in ("get", "config"):
+            secret = name in ("kubectl", "oc") and (rest[:1] == ["view"] or any(w.startswith("secret") for w in rest))
+            return _sh_read(("\0cluster secrets",)) if secret else _NOTHING
+        if "--" in rest and name in ("kubectl", "oc"):
+            rest = rest[rest.index("--") + 1:]
+        else:
+            i = 0
+            while i < len(rest) and rest[i][:1] == "-":
+                long = rest[i][:2] == "--"
+                alone = "=" in rest[i] or rest[i] in _SH_CONTAINER_FLAGS if long else rest[i][-1] not in "veuwpmlhcnf"
+                if rest[i] in ("-v", "--volume") and i + 1 < len(rest):
+                    self.path(rest[i + 1].split(":")[0])
+                i += 1 if alone else 2
+            entry = [value for option, value in zip(rest[:i], rest[1:]) if option == "--entrypoint"]
+            rest = entry + rest[i + 1:]
+        before, self.root = self.root, False
+        out = self.simple(rest, flow)
+        self.root = before
+        return out
+
+    # -- text in, text out
+    def _echo(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        words, escapes = list(args), name == "printf" and self.d is _SH_POSIX
+        while name == "echo" and words and re.match(r"-[neE]+\Z", words[0]):
+            escapes = escapes or "e" in words.pop(0)
+        if name == "printf" and words[:1] == ["-v"] and len(words) > 2:
+            self.vars[words[1]] = _sh_whole(words[2:], "")
+        shape = words[0] if words else ""
+        if name == "printf" and "%" in shape:
+            pieces: list[str] = []
+            rest, left = words[1:], -1
+            while len(rest) != left and len(pieces) < MAX_SHELL_WORDS and (rest or not pieces):
+                left = len(rest)
+                pieces.append(re.sub(r"%[-0-9.]*([sdbqxc%])", lambda m: "%" if m.group(1) == "%"
+                                     else rest.pop(0) if rest else "", shape))
+            words = [_sh_from("".join(pieces), _sh_join([_sh_flow(w) for w in words]))]
+        text = _sh_whole(words)
+        origin, plain = _sh_flow(text), str(text)[:MAX_SHELL_VALUE]
+        if escapes:
+            plain = _sh_unescape(plain.replace("\\0", "\\"))
+        known = origin.text is not None or not (origin.remote or origin.coded)
+        return origin.but(plain + "\n" * (name != "printf")) if known else origin
+
+    def _decode(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """Programs that decode or turn text: what they yield is known when their input is."""
+        if name == "gpg" and not any(w in ("-d", "--decrypt", "--dearmor") for w in args):
+            export = any(w.startswith("--export-secret") for w in args)
+            return _sh_read(("\0a private key",)) if export else self.operands(name, args, flow)
+        here, text = _sh_operands(args), None
+        if name == "tr" and "-d" in args:
+            return flow.but(None)
+        if here and (flow is _NOTHING or flow.text is None and name not in ("xxd", "od", "hexdump", "rev")):
+            flow = self.content(here[-1])
+        if flow.text is not None and name in ("base64", "base32", "xxd") and _sh_has(r"--?\w*[dDr]", args):
+            text = _sh_decoded(flow.text, name)
+        return _Flow(text, flow.remote, flow.sources, True)
+
+    def _archive(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        sources, into, tar = list(flow.sources), "", name in ("tar", "bsdtar", "gtar")
+        make = bool(args) and (not tar or "c" in args[0] and args[0][:2] != "--" or "--create" in args)
+        for i, word in enumerate(args):
+            if word.startswith(("--checkpoint-action=exec=", "--to-command=", "--use-compress-program=")):
+                self.read(word.rpartition("=")[2])
+            elif word == "-DestinationPath" or tar and (word == "--file" or word[-1:] == "f" and (
+                    not i or word[:1] == "-" and word[:2] != "--")):
+                into = "".join(args[i + 1:i + 2])
+            elif not tar and not into and word[:1] != "-" and word not in ("a", "x") and name != "compress-archive":
+                into = word
+            elif word[:1] != "-" and word != into and (i or not tar):
+                self.path(word, sources if make else None)
+                if "--remove-files" in args:
+                    self.delete(word, "deletes what it packs, outside the project")
+        if into not in ("", "-") and not make:
+            return self.content(into).but(None)
+        packed = _Flow(None, False, tuple(sources[:64]), True)
+        if into not in ("", "-"):
+            self.files[self.key(into)] = packed
+        return packed._replace(remote=flow.remote)
+
+    def _environment(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """export, set, declare …: assignments, or a list of all variables."""
+        for word in args:
+            found = _sh_assignment.match(word)
+            if found and name != "setx":
+                key = found.group(1) if self.d is _SH_POSIX else found.group(1).lower()
+                self.vars[key] = _sh_from(word[found.end():], _sh_flow(word))
+        if name == "set" and args[:1] == ["--"]:
+            self.vars.update({str(i): value for i, value in enumerate(args) if i}, **{"@": _sh_whole(args[1:])})
+        return _sh_read(("\0the environment",)) if args in ([], ["-p"], ["-x"]) or name == "printenv" else _NOTHING
+
+    def _prints(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """Programs whose output is told by their name alone."""
+        if name in ("security", "secret-tool", "keyring"):
+            return _sh_read(("\0stored passwords",))
+        if name in ("history", "fc", "get-history"):
+            return _sh_read(("\0the shell history",))
+        return _Flow({"mktemp": "/tmp/tmp.x", "which": args[-1] if args else ""}.get(name, "."))
+
+    def _read_variable(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        for word in args:
+            if word.isidentifier():
+                self.vars[word] = _sh_from((flow.text or "$()").split("\n")[0], flow)
+        return _NOTHING
+
+    def _listing(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        self.operands(name, args)
+        spots = [w for w in _sh_operands(args) if not re.match(r"/[a-zA-Z](?::|\Z)", w)]
+        return _Flow(spots[0].rstrip("/\\") + "/*" if spots else "*")
+
+    def _find(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """find: what it deletes or runs, with stand-ins for the files it would find."""
+        if name in ("fd", "fdfind"):
+            at = next((k for k, w in enumerate(args) if re.match(r"-[xX]\Z|--exec", w)), len(args))
+            root = (_sh_operands(args[:at])[1:2] or ["."])[0]
+            return self.simple([w.replace("{}", root + "/x") for w in args[at + 1:]], flow)
+        i = next((i for i, w in enumerate(args) if w[:1] in "-(!" and w not in ("-L", "-P", "-H")), len(args))
+        roots, tests = _sh_operands(args[:i]) or ["."], args[i:i + 200]
+        shape = (_sh_after(tests, "-name", "-iname", "-path") or "").rpartition("/")[2]
+        narrow = any(w in ("-empty", "-regex", "-iregex", "-mtime", "-mmin", "-size", "-newer") for w in tests)
+        shape = shape if shape.strip("*.") else "x" if narrow else "*"
+        hits = [f"{root.rstrip('/')}/{shape}" for root in roots[:16]]
+        for k, word in enumerate(tests):
+            if word == "-delete":
+                for hit in hits:
+                    self.delete(hit, "find deletes files outside the project")
+            elif word in ("-exec", "-execdir", "-ok", "-okdir"):
+                end = next((j for j in range(k + 1, len(tests)) if tests[j] in (";", "+")), len(tests))
+                for hit in hits:
+                    self.simple([w.replace("{}", hit) for w in tests[k + 1:end]], flow)
+            elif word in ("-fprint", "-fprintf", "-fls") and k + 1 < len(tests):
+                self.written(tests[k + 1], _NOTHING, False)
+        return _Flow("\n".join(hits))
+
+    def _change(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        spots = [w for w in _sh_operands(args) if w.lower() != "/d"]
+        word = spots[0] if spots else "~" if name == "cd" and "-" not in args else ""
+        if word and word != "$()":
+            self.go(word)
+        return _NOTHING
+
+    # -- files
+    def _remove(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        windows = name in ("del", "erase", "rd", "rmdir", "ri", "remove-item") or self.d is not _SH_POSIX
+        recursive = forced = name in ("rimraf", "shred", "srm", "wipe", "trash", "del-cli")
+        targets: list[str] = []
+        end = args.index("--") if "--" in args else len(args)
+        for i, word in enumerate(args):
+            low, previous = word.lower(), args[i - 1].lower() if i else ""
+            if low in ("--help", "--version", "-whatif", "-wh") and i < end:
+                return _NOTHING
+            if low[:1] == "-" and i < end:
+                long = low[1:2] == "-" or re.match(r"-(?:rec|for|pat|lit|con|err|inc|exc|fil)", low)
+                recursive = recursive or (low.lstrip("-")[:3] == "rec" if long else "r" in low and name not in ("shred", "rmdir"))
+                forced = forced or (low.lstrip("-")[:3] == "for" if long else "f" in low)
+            elif windows and re.match(r"(?:/[a-z](?::\S*)?)+\Z", low):
+                recursive = recursive or "/s" in low
+                forced = forced or "/f" in low or "/q" in low
+            elif i != end and previous not in _SH_REMOVE_VALUED:
+                targets += word.split(",") if windows and "," in word and not isinstance(word, _ShWord) else [word]
+        if not targets and flow.text and name not in ("rm", "unlink"):
+            targets, recursive = flow.text.split("\n"), True
+        for word in targets:
+            self.path(word)
+            if name != "rmdir" or recursive or _sh_drive.match(word):
+                self.delete(word, "deletes the project" if word in ("*", ".", ".git") else "deletes outside the project",
+                            recursive, forced)
+        return _NOTHING
+
+    def _overwrite(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """dd, tee, truncate, Set-Content …"""
+        if name == "dd":
+            for word in sorted(args, key=lambda word: word[:3] == "of="):       # read before it is written
+                if word[:3] == "if=":
+                    flow = self.content(word[3:])
+                elif word[:3] == "of=":
+                    self.written(word[3:], flow, False)
+            return flow
+        appended = name in ("ac", "add-content") or any(w in ("-a", "--append", "-Append") for w in args)
+        files = [w for w, option in zip(args, [""] + args)
+                 if w[:1] != "-" and option.lower() not in ("-s", "-value", "-encoding", "-r", "-o", "-l")]
+        value = next((value for option, value in zip(args, args[1:]) if option.lower() == "-value"), None)
+        if self.d is _SH_POWER and len(files) > 1 and name not in ("tee", "tee-object", "out-file"):
+            value, files = value or files[1], files[:1]
+        shrinks = name in ("truncate", "fallocate")
+        content = _sh_flow(value).but(str(value)) if value is not None else _EMPTY if shrinks else flow
+        for word in files:
+            self.written(word, content, appended)
+            if shrinks:
+                self.delete(word, "empties a system file", False, False)
+        return flow
+
+    def _copy(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """cp, mv, ln, install …: the content goes along."""
+        words, into = [], ""
+        for option, word in _sh_options(args, "t" if name == "cp" else "tmog",
+                                        ("target-directory", "destination", "mode", "suffix")):
+            if option in ("-m", "--mode") and re.match(r"0?[2467]\d{3}\Z|.*\+\w*s", word):
+                self.say("privilege", "sets the setuid or setgid bit")
+            elif option in ("-t", "--target-directory", "-destination"):
+                into = word
+            elif not option and not (self.d is not _SH_POSIX and re.match(r"/[A-Za-z]\Z", word)):
+                words.append(word)
+        if not into and len(words) > 1:
+            into = words.pop()
+        template = any(re.search(r"\.(?:example|sample|template|dist)\Z", w) for w in words)
+        flows = [_NOTHING if template else self.content(w) for w in words]
+        content = self.kept(words[0]) if words else None
+        content = content or _sh_join(flows or [_NOTHING])
+        for word in words if name in _SH_MOVES else []:
+            if into.lower() in ("/dev/null", "nul") or _sh_has(
+                    r"/(?:etc|bin|usr|lib|boot|sbin|var)(?:/|\Z)|/\Z|~\Z|~/\*", self.places(word)):
+                self.delete(word, "moves away what is outside the project")
+        if into:
+            leaf = into + words[0].rpartition("/")[2] if words and into[-1:] in "/\\" else into
+            if not template or ".env" not in leaf:
+                self.written(leaf, content, False)
+            self.files[self.key(leaf)] = content
+        return _NOTHING
+
+    def _mode(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """chmod, chown, icacls …"""
+        recursive = _sh_has(r"-\w*R|--recursive|/[tTrR]\Z", args)
+        words = [w for w in args if w[:1] != "-" or re.match(r"-[rwxst]+\Z", w)]
+        spec, *targets = words or [""]
+        if name in ("icacls", "takeown"):
+            targets = [w for w in args if _sh_drive.match(w)]
+            spec = "777" if any(re.search(r"(?i)/grant|everyone|/f|/reset", w) for w in args) else ""
+        for word in targets:
+            self.operands("chmod", [word])
+            places, change = self.places(word), name == "chmod"
+            outside = any(p in ("/", "~", "/home", "/Users") or _SH_SYSTEM.match(p) and not _SH_TEMPORARY.match(p)
+                          for p in places)
+            if name in ("chown", "chgrp") and any(map(_SH_PRIVILEGED.match, places)) and not re.match(
+                    r"(?:root|0)?:?(?:root|0|wheel|shadow)?\Z", spec):
+                self.say("privilege", "changes who may do what", word)
+            elif change and re.search(r"(?:^|,)[ugoa]*[+=][rwx]*s|^0?[2467]\d{3}\Z", spec):
+                self.say("privilege", "sets the setuid or setgid bit", word)
+            elif outside and (spec == "777" or change and re.search(
+                    r"0?\d?\d[2367]\Z|[oa]\+\w*w|^\+\w*w|[oa]=\w*w", spec)):
+                self.say("privilege", "lets everybody write system files", word)
+            elif recursive and outside:
+                self.say("destructive", f"{name}: changes rights of everything below", word)
+            elif change and outside and re.match(r"0?0\d\d\Z|[ugoa]*-\w*[rwx]", spec):
+                self.say("destructive", "takes rights from system files", word)
+        return _NOTHING
+
+    # -- the network
+    def _http(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """curl, wget, Invoke-WebRequest …: what they send, and the file or stream they fetch."""
+        httpie = name in ("http", "https", "xh")
+        sent: list[_Flow] = []
+        target, folder, named = "", "", name in ("wget", "aria2c", "axel", "lwp-download")
+        urls: list[str] = []
+        letters = {"curl": "AbcCdDeEFhHKmoPQrTuUwxXyYz", "wget": "OoaiBtTUePDARQl"}.get(name, "")
+        for option, value in _sh_options(args, letters, None, _SH_HTTP["switch"]):
+            if option in _SH_HTTP["url"] or not option:
+                urls.append(value)
+                if httpie and re.search(r"[=:]@", value):
+                    sent.append(self.content(value.rpartition("@")[2]))
+            elif option in _SH_HTTP["named"] and name == "curl":
+                named = True
+            elif option in _SH_HTTP["target"]:
+                target = value
+            elif option in _SH_HTTP["file"]:
+                sent.append(flow if value in ("-", ".") else self.content(value))
+            elif option in _SH_HTTP["data"]:
+                at = re.search(r"(?:^|=)[@<](.*)\Z|^[\w.-]*@([./~$].*)\Z", value,
+                               re.S) if option not in ("--data-raw", "--post-data", "-b", "--cookie") else None
+                file = (at.group(1) or at.group(2) or "").split(";")[0] if at else ""
+                sent.append(flow if file == "-" else self.content(file) if file else _sh_flow(value))
+            elif option in _SH_HTTP["header"]:
+                if "uthorization" not in value and any(s[:2] != "\0$" for s in _sh_flow(value).sources):
+                    sent.append(_sh_flow(value))
+            elif option in _SH_HTTP["folder"]:
+                folder = value.rstrip("/") + "/"
+            elif option in _SH_HTTP["config"]:
+                self.path(value)
+        for url in urls[:64]:
+            origin = _sh_flow(url)
+            if origin.coded and not origin.sources:
+                self.say("exfiltration", "sends encoded command output in an address")
+            sent.append(origin)
+            if url[:7].lower() == "file://":
+                self.path(url)
+        hosts = " ".join(re.sub(r"^\w+://|[/?].*", "", url[:300]) for url in urls[:8]).lower()
+        for part in (sent + [flow] * httpie)[:64]:
+            if part.sources and not _sh_own_host(part, hosts):
+                self.ship(part, name)
+        got = _Flow(None, bool(urls) and not any(u[:5].lower() == "file:" for u in urls) or flow.remote)
+        if named and not target and urls:
+            target = re.sub(r"[?#].*", "", urls[0].rstrip("/")).rpartition("/")[2]
+        target = folder + target if target else ""
+        if target in ("", "-", "/dev/stdout"):
+            return got
+        self.written(target, got, False)
+        self.files[target] = got
+        return _NOTHING
+
+    def _fetch_tool(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """certutil, bitsadmin: a URL and the file it goes to; or decoding."""
+        at = next((i for i, w in enumerate(args) if "://" in w), -1)
+        verb = args[0].lower().lstrip("-/") if args else ""
+        if verb in ("encode", "encodehex") and len(args) > 2:
+            self.files[self.key(args[2])] = self.content(args[1])._replace(coded=True)
+            return _NOTHING
+        decodes = verb in ("decode", "decodehex")
+        target = args[2] if decodes and len(args) > 2 else ""
+        if at >= 0 and not target:
+            target = args[at + 1] if at + 1 < len(args) else args[at].rpartition("/")[2]
+        for file in (target, target.replace("\\", "/").rpartition("/")[2]) if target else ():
+            self.files[self.key(file)] = self.files[file] = _Flow(None, not decodes, (), decodes)
+        return _NOTHING
+
+    def _openssl(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        verb = args[0] if args else ""
+        if verb in ("s_client", "s_server"):
+            return self.connected(flow, name)
+        if verb == "enc" or verb == "base64" and flow is not _NOTHING:
+            plain = flow.text and "-d" in args and ("-base64" in args or "-a" in args or verb == "base64")
+            return _Flow(_sh_decoded(flow.text or "", "base64") if plain else None, flow.remote, flow.sources, True)
+        words = [word for word, option in zip(args, [""] + args) if option not in ("-keyout", "-out", "-subj")]
+        return self.operands(name, words, flow)
+
+    def _socket(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        text = " ".join(args)
+        if name in ("socat", "websocat"):
+            if re.search(r"(?i)(?:exec|system|shell|sh-c|cmd):", text) and (
+                    name == "websocat" or re.search(r"(?i)tcp|udp|ssl|sctp|vsock|socks|proxy", text)):
+                self.say("reverse_shell", f"{name} connects a program to the network")
+            for word in re.findall(r"(?i)(?:open|file|gopen):([^,\s]+)", text):
+                flow = self.content(word)
+        elif name != "telnet" and _sh_has(r"-\w*[ec]\Z|--(?:sh-)?exec|--lua-exec", args):
+            self.say("reverse_shell", f"{name} connects a program to the network")
+        return _NOTHING if re.search(r"(?:^| )-\w*z", text) else self.connected(flow, name)
+
+    def connected(self, flow: _Flow, way: str) -> _Flow:
+        """A stream goes into a network connection; what comes back."""
+        if flow.shell:
+            self.say("reverse_shell", "connects a shell to the network")
+        self.ship(_sh_read(s for s in flow.sources if s != "\0socket"), way)
+        return _Flow(None, True, ("\0socket",))
+
+    def _remote_copy(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        if name in ("aws", "az", "gcloud", "gh") and not (args[:1] in (["s3"], ["storage"], ["gist"]) and set(args) & {
+                "cp", "mv", "sync", "upload", "create", "upload-batch", "rsync"}):
+            return self.operands(name, args, flow)
+        robocopy, rsync = name == "robocopy", name == "rsync"
+        words = [w for w, option in zip(args, [""] + args) if option not in _SH_COPY_VALUED and w[:1] != "-" and not (
+            robocopy and w[:1] == "/")]
+        for option, word in zip(args, args[1:]):
+            if rsync and option in ("-e", "--rsh"):
+                self.read(word)
+        if (robocopy or rsync) and len(words) > 1 and _sh_has(r"(?i)--del|/mir|/purge", args):
+            target = words[-1 if rsync else 1].rstrip("/") or "/"
+            if ":" not in target[2:]:
+                self.delete(target)
+        remote = re.compile(r"(?![A-Za-z]:[\\/])[^/\\]*:")
+        sources = list(flow.sources)
+        for word in words:
+            if not remote.match(word) and word not in _SH_COPY_VERBS:
+                self.path(word, sources)
+                sources += (self.kept(word) or _NOTHING).sources
+        script = flow.text or ""
+        if name == "lftp":
+            script += " ".join(word for option, word in zip(args, args[1:]) if option in ("-e", "-c"))
+        for word in re.findall(r"\b(?:m?put|mirror -R)\s+([^\s;]+)", script[:5000]):
+            self.path(word, sources)
+        if name in _SH_ALWAYS_AWAY or not robocopy and words and remote.match(words[-1]):
+            self.ship(_sh_read(sources), name)
+        return _NOTHING
+
+    def _mail(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        clipboard = "clip" in name or name in ("pbcopy", "xsel", "wl-copy")
+        way = "the clipboard" if clipboard else "mail" if name != "gist" else "a paste"
+        self.ship(_sh_join([flow] + [_sh_flow(w) for w in args]), way)
+        for word, option in zip(args, [""] + args):
+            if option in ("-a", "-A", "--attach", "--attach-file") or name == "gist" and word[:1] != "-":
+                self.ship(self.content(word.lstrip("@")), way)
+        return _NOTHING
+
+    def _lookup(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        for word in args:
+            origin = _sh_flow(word)
+            self.ship(origin, "a name look-up")
+            if origin.coded or "$()." in word and word.count(".") > 1:
+                self.say("exfiltration", "sends command output away in a host name")
+        return _NOTHING if name in ("ping", "test-connection") else _REMOTE
+
+    # -- particular programs
+    def _git(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        for word in args[:args.index("-c") + 2] if "-c" in args[:3] else []:
+            program = re.match(r"(?i)(?:core\.(?:fsmonitor|sshcommand|pager|editor|askpass)|alias\.\w+|diff\.external)=!?(.+)",
+                               word)
+            if program:
+                self.read(program.group(1))
+        verb, *rest = _sh_skip(args, "Cc", 0) or [""]
+        for option, word in zip(rest, rest[1:]):
+            if verb in ("rebase", "submodule") and option in ("-x", "--exec", "foreach"):
+                self.read(word)
+        for word in rest if verb == "clean" else []:
+            if word[:1] in "/~":
+                self.delete(word)
+        if verb in ("add", "diff", "show", "apply", "clone", "archive", "cat-file", "blame"):
+            return self.operands(name, rest, flow)
+        return _Flow()
+
+    def _sql(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """Database clients: statements in options or on standard input."""
+        for word, option in zip(args, [""] + args):
+            if re.match(r"-\w*[ceQq]\Z|--(?:command|execute|eval|query)\Z", option) or re.match(
+                    r"--(?:command|execute|eval|query)=|-[ce]\S*\s", word) or name in ("sqlite3", "sqlite", "duckdb"):
+                self.sql(word)
+                if re.match(r"\s*\\!|\.(?:shell|system)\s", word):
+                    self.read(re.sub(r"^\s*(?:\\!|\.\w+)", "", word))
+        if name == "redis-cli":
+            self.sql(" ".join(args))
+        self.sql(flow.text or "")
+        return self.operands(name, [w for w in args if " " not in w], flow)
+
+    def sql(self, text: str) -> None:
+        """Statements that destroy a database or a whole table."""
+        found = _sh_sql.search(re.sub("'[^']*'", "''", text))
+        if found:
+            self.say("infrastructure", "destroys a database", " ".join(found.group().split())[:60])
+
+    def _start(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """Commands that run a command or a block: start, Start-Process, ForEach-Object, if …"""
+        rest: list[str] = []
+        for i, word in enumerate(args):
+            if isinstance(word, _ShWord) and word.block is not None:
+                self.vars["_"] = _sh_from(flow.text or "$()", flow) if flow is not _NOTHING else "$_"
+                self.script(word.block, flow)
+            elif word and word[:1] not in "-(" and not (name == "start" and (re.match(r"/\w+\Z", word) or not i and " " in word)):
+                rest.append(word)
+        if name == "if" and self.d is _SH_CMD:
+            return self.simple(rest[2 if rest[:1] and rest[0].lower() != "not" else 3:], flow)
+        if name in ("start", "start-process", "saps", "else") and rest and not rest[0].startswith(("http", "$()")):
+            self.run_file(rest[0])
+            return self.simple(rest, flow)
+        return flow
+
+    def _for_cmd(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """cmd.exe: `for [/d|/r|/f] %i in (SET) do COMMAND`; PowerShell's for has blocks."""
+        low = [w.lower() for w in args]
+        if self.d is not _SH_CMD or "do" not in low or "in" not in low[1:]:
+            return self._start("foreach", args, flow)
+        name, command = args[low.index("in") - 1], args[low.index("do") + 1:]
+        for value in args[low.index("in") + 1:low.index("do")][:64] or [""]:
+            self.simple([w.replace(name, value).replace(name.replace("%%", "%"), value) for w in command] or [""], flow)
+        return _NOTHING
+
+    # -- PowerShell
+    def power_words(self, node: _ShNode, words: list[str]) -> list[str]:
+        """Assignments and expressions as commands; notes the text that code patterns are looked for in."""
+        first, text = node.words[0], node.raw.lstrip()
+        program = _sh_program(words[0], self.d)
+        if self.depth == self.power_depth and program not in _SH_NO_FILES and program not in ("echo", "git", "gh", "rg", "grep"):
+            self.power.append(node.raw)
+        fetches = _sh_power_remote.search(text)
+        assigned = re.match(r"\$([\w:]+)\s*\+?=", text)
+        if assigned and isinstance(first, list):
+            value = self.power_value(([first[1:]] if len(first) > 1 else []) + node.words[1:])
+            self.vars[assigned.group(1).lower()] = _sh_from("$()", _REMOTE) if fetches else value
+            return ["write-output"]
+        if fetches and re.match(r"(?i)[(&.]*\s*(?:\(|new-object|\[|\$\w+\.(?:down|up)load)", text):
+            saved = re.search(r"(?i)downloadfile(?:async)?\([^,]*,\s*['\"]?([^'\")]+)", text)
+            if saved:
+                self.files[self.key(saved.group(1))] = self.files[saved.group(1)] = _REMOTE
+            for word in re.findall(r"['\"]([^'\"]+)['\"]", text) if re.search(r"(?i)upload", text) else []:
+                self.ship(self.content(word), "an upload")
+            return ["write-output", _sh_from("$()", _REMOTE)]
+        reads = re.search(r"(?i)\]::(?:ReadAll\w+|Open\w*)(.+)", words[0])
+        if reads:
+            return ["write-output", _sh_from("$()", self.content(reads.group(1)))]
+        if self.is_text(first) and (len(words) == 1 or words[1][:1] in "+-") and not text.startswith("&"):
+            return ["write-output", _sh_whole([w.replace("+", "") if len(first) > 1 else w for w in words if w != "+"], "")]
+        return words
+
+    def power_value(self, words: list[Any]) -> str:
+        """What an assignment assigns: a text, or the output of a command; *words* start with the sign."""
+        if words and isinstance(words[0], list) and words[0][0][0] == "u":
+            head = words[0][0][1].lstrip("+=")
+            words[0] = ([("u", head)] if head else []) + words[0][1:]
+        words = [w for w in words if w and w not in ("=", "+=")]
+        inner = self.expand_all(words)
+        if words and self.is_text(words[0]):
+            return _sh_whole(inner)
+        got = self.simple(inner, _NOTHING)
+        return _sh_from(got.text or "$()", got)
+
+    def power_patterns(self, text: str) -> None:
+        """PowerShell as a whole: what is downloaded and run, sockets, encoded payloads."""
+        if _sh_power_remote.search(text) and _sh_power_run.search(text):
+            self.say("pipe_to_shell", "runs downloaded text")
+        if re.search(r"(?i)win32_shadowcopy\b[\s\S]{0,300}\.delete\(|win32_shadowcopy\b[\s\S]{0,200}\bremove-(?:wmi|cim)", text):
+            self.say("destructive", "deletes shadow copies")
+        self.code("powershell", text)
+
+    def is_text(self, word: Any) -> bool:
+        """Is this PowerShell word a string or an expression, not a command?"""
+        return isinstance(word, list) and bool(word) and (word[0][0] in "q(v" or word[0][0] == "u" and word[0][1][:1] in "[@")
+
+    # -- code of other languages
+    def fetched_code(self, text: str) -> bool:
+        """Is something fetched and run, in one statement or by way of a variable?"""
+        names: list[str] = []
+        for statement in re.split(r"[\n;]", text):
+            runs = _sh_code_evaluates.search(statement)
+            fetch = _sh_code_fetch.search(statement)
+            if fetch and (runs or _sh_code_then.search(statement)):
+                return True
+            if fetch:
+                name = _sh_code_name.search(statement)
+                names += [name.group(1) or name.group(2)] if name and len(names) < 8 else []
+            elif runs and any(re.search(r"[(\s$]" + name + r"\b", statement[runs.start():runs.end() + 60]) for name in names):
+                return True
+        return False
+
+    def code(self, language: str, text: str) -> None:
+        """Code given to an interpreter: commands it starts, files it names, sockets it ties to a shell."""
+        self.spend(len(text))
+        if self.depth >= MAX_SHELL_NESTING or len(text) < 4:
+            return
+        self.depth += 1
+        if "+" in text:
+            text = _sh_code_joint.sub("", text)
+        if _sh_code_socket.search(text) and _sh_code_shell.search(text):
+            self.say("reverse_shell", "connects a shell to the network")
+        if _sh_code_fetch.search(text) and self.fetched_code(text):
+            self.say("pipe_to_shell", "runs downloaded text")
+        if _sh_code_bomb.search(text):
+            self.say("destructive", "fork bomb")
+        if _sh_code_home.search(text):
+            self.say("destructive", "deletes the home directory")
+        for found in _sh_code_blob.finditer(text):
+            plain = _sh_decoded(found.group(1), "hex" if "hex" in found.group().lower() else "base64")
+            if plain and _sh_code_runs.search(text):
+                self.code(language, plain)
+                self.read(plain, _NOTHING, _SH_POSIX)
+        raw = language == "powershell"
+        strings = [_sh_literal(m.group(), raw) for m in _sh_code_string.finditer(text)][:5000]
+        sources = self.code_calls(language, text)
+        for found in _sh_code_delete.finditer(text):
+            named = _sh_literals(text, found.end(), raw)[:16]
+            for word in named or [w for w in strings if w[:1] in "/~"
+                                  and re.match(r"\w+\s*[,)]", text[found.end():found.end() + 40])]:
+                self.delete(word)
+        for found in _sh_code_write.finditer(text):
+            self.written(_sh_literal(found.group(1) or found.group(2), raw), _NOTHING, False)
+        for word in strings:
+            if len(word) < 400 and not _SH_NAME_CHARS.isdisjoint(word) and _SH_NO_NAME_CHARS.isdisjoint(word):
+                self.path(word, sources)
+        if _sh_code_sends.search(text):
+            if _sh_code_environment.search(text):
+                sources.append("\0the environment")
+            self.ship(_sh_read(sources), "the network")
+        self.depth -= 1
+
+    def code_calls(self, language: str, text: str) -> list[str]:
+        """Follow the commands that code starts by `system`, `spawn`, back-ticks …; the files their output is from."""
+        sources: list[str] = []
+        for number, found in enumerate(_sh_code_call.finditer(text)):
+            words = _sh_literals(text, found.end())
+            callee = found.group(1)
+            if words and callee in ("exec", "eval") and language in ("python", "code"):
+                self.code(language, words[0])
+            elif len(words) > 1 and callee in _SH_LIST_CALLS:
+                sources += self.simple(words, _NOTHING).sources
+            elif words:
+                for end in _sh_added(text, found.end()) if len(words) == 1 and number < 50 else [""]:
+                    sources += self.read(" ".join(words) + end, _NOTHING, _SH_POSIX).sources
+        for found in _sh_code_ticks.finditer(text) if language in ("ruby", "perl", "php", "code") else ():
+            out = self.read(found.group(1) or found.group(2) or "", _NOTHING, _SH_POSIX)
+            sources += out.sources
+            if out.remote and re.search(r"(?:system|exec|eval)\s*\(?\s*\Z", text[max(0, found.start() - 20):found.start()]):
+                self.say("pipe_to_shell", "runs downloaded text")
+        return sources
+
+
+_sh_harmless = lazy_regex(r"\s*(?:#(?!!).*|alias \w+=['\"]?(?:git|ls|cd|npm|docker|kubectl|python3?) ?[\w .-]*['\"]?|"
+                          r"(?:export )?(?!LD_|DYLD_|BASH_ENV|ENV=|PROMPT_COMMAND|PYTHONSTARTUP|NODE_OPTIONS|PERL5|GIT_|"
+                          r"PS[14]=)[A-Z_]+=[^`;&|()]*)?\Z")
+
+
+def _sh_harmless_lines(text: str | None) -> bool:
+    """Are these lines for a start-up file only settings (`export PATH=…`)?"""
+    return text is not None and "/tmp" not in text and all(_sh_harmless.match(line) for line in text.splitlines()[:1000])
 
 
 def _sh_own_host(origin: _Flow, hosts: str) -> bool:
@@ -6851,7 +6801,7 @@ def judge_command(source: Any, ctx: ShellContext) -> CommandFacts:
         if any(word in (";", "&&", "||", "|") for word in words):
             source = " ".join(words)
         else:
-            run = _ShPrograms(ctx, _SH_POSIX, cwd)
+            run = _ShRun(ctx, _SH_POSIX, cwd)
             if words:
                 run.simple(words, _NOTHING)
             return CommandFacts(run.facts, tuple(run.paths))
@@ -6861,7 +6811,7 @@ def judge_command(source: Any, ctx: ShellContext) -> CommandFacts:
     if "\0" in text:
         text = text.replace("\0", "")
     if language not in ("", "sh", "powershell", "cmd"):
-        run = _ShPrograms(ctx, _SH_POSIX, cwd)
+        run = _ShRun(ctx, _SH_POSIX, cwd)
         if language == "sql":
             run.sql(text)
         else:
@@ -6876,7 +6826,7 @@ def judge_command(source: Any, ctx: ShellContext) -> CommandFacts:
     facts: dict[str, str] = {}
     paths: dict[str, None] = {}
     for dialect in _sh_dialects(text, language):
-        run = _ShPrograms(ctx, dialect, cwd)
+        run = _ShRun(ctx, dialect, cwd)
         run.read(text, _NOTHING)
         facts.update({name: reason for name, reason in run.facts.items() if name not in facts})
         paths.update(run.paths)
