@@ -4350,6 +4350,7 @@ _sh_keyword = lazy_regex(r"(?:if|then|elif|else|fi|while|until|for|select|do|don
 _SH_CLOSERS = {"if": "fi", "while": "done", "until": "done", "case": "esac"}
 _sh_assignment = lazy_regex(r"([A-Za-z_]\w*)(?:\[[^\]\s]*\])?(\+?)=")
 _sh_percent = lazy_regex(r"[%!]([A-Za-z_]\w*(?:\(x86\))?)(:[^%\n]*)?[%!]|%%?~?\w*|!")     # %NAME%, !NAME!, %i of a loop
+_sh_brace = lazy_regex(r"\{([^{}]*)\}")
 _sh_here_string = lazy_regex(r"'([\s\S]*?)(?:'@|\Z)")
 _sh_c_string = lazy_regex(r"\$'((?:[^'\\]|\\[\s\S]?)*)'?")
 _sh_escapes = lazy_regex(r"\\(x[0-9A-Fa-f]{1,2}|u[0-9A-Fa-f]{1,4}|U[0-9A-Fa-f]{1,8}|[0-7]{1,3}|.)")
@@ -5272,16 +5273,16 @@ def _sh_options(args: list[str], letters: str, longs: Iterable[str] | None, swit
 def _sh_braces(text: str) -> list[str]:
     """Brace expansion, as far as MAX_SHELL_WORDS words go."""
     found: list[str] = []
-    work = [text]
+    work = [text] if text.count("{") <= 12 else []
     while work and len(found) + len(work) < MAX_SHELL_WORDS:
         item = work.pop()
-        inner = re.search(r"\{([^{}]*(?:,|\.\.)[^{}]*)\}", item) if text.count("{") <= 12 else None
-        if not inner:
+        inner = next((m for m in _sh_brace.finditer(item) if "," in m.group(1) or ".." in m.group(1)), None)
+        if inner is None:
             found.append(item)
             continue
         choices = inner.group(1).split(",") if "," in inner.group(1) else inner.group(1).split("..")[:2]
         work.extend(item[:inner.start()] + choice + item[inner.end():] for choice in reversed(choices[:MAX_SHELL_WORDS]))
-    return found + work
+    return found + work or [text]
 
 
 def _sh_wild(pattern: str, name: str) -> bool:

@@ -244,6 +244,10 @@ class Hostile(unittest.TestCase):
         doubling = "a=xxxxxxxxxxxxxxxx;" + "a=$a$a;" * 60 + "echo $a"
         self.assertLess(self.try_one(doubling), 1.0)
 
+    def test_a_brace_never_closed_does_not_stall(self):
+        for text in ("echo {" + "," * 50_000, "echo {" + "." * 50_000, "rm {" + "a,b" * 20_000 + " /etc"):
+            self.assertLess(self.try_one(text), 2.0, text[:20])
+
     def test_nesting_hides_nothing(self):
         for text in ("(" * 100 + "rm -rf /" + ")" * 100, "$(" * 60 + "rm -rf /" + ")" * 60, "sudo " * 200 + "rm -rf /",
                      "eval " * 100 + "'rm -rf /'", "{ " * 100 + "rm -rf /; " + "}; " * 100):
