@@ -4344,9 +4344,10 @@ _SH_CMD = _ShDialect("^", " \t\r\n&|<>()", lazy_regex(r"""[^\s'"^%!&|<>()]+"""),
 _sh_blanks = lazy_regex(r"[ \t\r]*")
 _sh_no_arguments = lazy_regex(r"\([ \t]*\)[ \t\r\n]*")
 _sh_sum = lazy_regex(r"\$\(\([^()`]{0,400}\)\)")
-_sh_redirect = lazy_regex(r"(\d*|&|\*)(<<<|<<-?|<>|>>|>\||>&|<&|<|>)")
+_sh_redirect = lazy_regex(r"(\d*|&|\*)(<<<|<<-?|<>|>>|>\||>&|<&|<|>)[ \t\r]*")
 _sh_keyword = lazy_regex(r"(?:if|then|elif|else|fi|while|until|for|select|do|done|case|esac|function|time|coproc|!|\[\[)"
                          r"(?=[\s;&|()]|$)")
+_SH_KEYWORD_STARTS = frozenset("iteftwusdc![")
 _SH_CLOSERS = {"if": "fi", "while": "done", "until": "done", "case": "esac"}
 _sh_assignment = lazy_regex(r"([A-Za-z_]\w*)(?:\[[^\]\s]*\])?(\+?)=")
 _sh_percent = lazy_regex(r"[%!]([A-Za-z_]\w*(?:\(x86\))?)(:[^%\n]*)?[%!]|%%?~?\w*|!")     # %NAME%, !NAME!, %i of a loop
@@ -4420,13 +4421,11 @@ class _ShReader:
         """Over what stands between two commands; here-document bodies are read at line ends."""
         while True:
             self.i = self.d.gap.match(self.t, self.i).end()
-            if self.t[self.i:self.i + 1] != "\n":
+            if not self.t.startswith("\n", self.i):
                 return
             self.i += 1
-            self.bodies()
-
-    def blanks(self) -> None:
-        self.i = _sh_blanks.match(self.t, self.i).end()
+            if self.heredocs:
+                self.bodies()
 
     def keyword(self) -> str:
         found = _sh_keyword.match(self.t, self.i) if self.d is _SH_POSIX else None
@@ -4448,7 +4447,6 @@ class _ShReader:
             node = self.command()
             if node is not None:
                 nodes.append(node)
-            self.blanks()
             here = self.t[self.i:self.i + 2]
             if here[:1] == "|" and here != "||":
                 self.i += 2 if here == "|&" else 1
@@ -4468,7 +4466,7 @@ class _ShReader:
                 return self.simple(_ShNode())
             self.i += 1
             return None if deep else self.compound("group", ")" if c == "(" else "}")
-        word = self.keyword()
+        word = self.keyword() if c in _SH_KEYWORD_STARTS else ""
         self.i += len(word)
         if word == "[[":
             end = self.t.find("]]", self.i)
@@ -4486,7 +4484,7 @@ class _ShReader:
             return self.compound("group", _SH_CLOSERS[word])
         if word in ("", "function"):
             return self.simple(_ShNode())
-        self.blanks()
+        self.i = _sh_blanks.match(self.t, self.i).end()         # a keyword that stands before a command
         return self.command() if word in ("time", "!", "coproc") and self.i < self.n else None
 
     def compound(self, kind: str, stop: str) -> _ShNode:
@@ -4505,18 +4503,17 @@ class _ShReader:
         t, d, start = self.t, self.d, self.i
         while self.i < self.n:
             c = t[self.i]
-            loop = d is _SH_CMD and c in "()" and bool(node.words) and str(node.words[0]).lower() == "for"
-            if c in " \t\r" or loop:
+            if c in " \t\r" or c in "()" and d is _SH_CMD and node.words and str(node.words[0]).lower() == "for":
                 self.i += 1
             elif c == d.escape and t[self.i + 1:self.i + 2] == "\n":
                 self.i += 2
             elif c in "<>&*0123456789" and self.redirect(node):
                 pass
-            elif c == "(" and d is _SH_POSIX and len(node.words) == 1 and not node.kind and isinstance(node.words[0], str):
-                return self.function(node)
-            elif c in "\n&|)" or c in "#;" and d is not _SH_CMD or c == "(" and d is not _SH_POWER or c == "}" and d is _SH_POWER:
+            elif c in "\n&|)" or c in "#;" and d is not _SH_CMD or c == ("}" if d is _SH_POWER else "("):
                 if c == "#":
                     self.i = d.gap.match(t, self.i).end()
+                elif c == "(" and d is _SH_POSIX and len(node.words) == 1 and not node.kind and isinstance(node.words[0], str):
+                    return self.function(node)
                 break
             elif node.kind:
                 break
@@ -4559,13 +4556,12 @@ class _ShReader:
         if not found:
             return False
         fd, operator = found.groups()
-        if operator in "<>" and not fd and self.d is _SH_POSIX and self.t[found.end():found.end() + 1] == "(":
+        if operator in "<>" and not fd and self.d is _SH_POSIX and self.t.startswith("(", found.end(2)):
             return False
         if fd == "&" and operator not in (">", ">>") or fd not in ("", "&") and (
                 self.i and self.t[self.i - 1] not in self.d.ends or fd == "*" and self.d is not _SH_POWER):
             return False
         self.i = found.end()
-        self.blanks()
         if operator in ("<<", "<<-") and self.d is _SH_POSIX:
             begin = self.i
             mark = "".join(part[1] for part in self.parts() if isinstance(part[1], str))
@@ -4579,10 +4575,11 @@ class _ShReader:
     def word(self) -> Any:
         """The word here: `str` when it means itself, else its parts."""
         plain = self.d.plain.match(self.t, self.i)
-        if plain and (plain.end() == self.n or self.t[plain.end()] in self.d.ends) and (
-                self.d is not _SH_POSIX or "{" not in plain.group()):
-            self.i = plain.end()
-            return plain.group()
+        if plain:
+            text, end = plain.group(), plain.end()
+            if (end == self.n or self.t[end] in self.d.ends) and not ("{" in text and self.d is _SH_POSIX):
+                self.i = end
+                return text
         return self.parts()
 
     def parts(self) -> _Parts:
@@ -4633,7 +4630,8 @@ class _ShReader:
         while self.i < self.n:
             run = self.d.quoted.match(self.t, self.i)
             if run:
-                found.append(("q", self.d.escaped.sub(r"\1", run.group())))
+                text = run.group()
+                found.append(("q", self.d.escaped.sub(r"\1", text) if self.d.escape in text else text))
                 self.i = run.end()
             elif self.t[self.i] == closer:
                 self.i += 1
@@ -5313,11 +5311,11 @@ def glob_may_hit(word: str, known: str) -> bool:
     return len(a) == len(b) and all(x == y or _sh_wild(x, y) for x, y in zip(a, b))
 
 
-_sh_tables: dict[str, dict[str, Any]] = {}
+_sh_tables: list[dict[str, Any]] = []
 
 
-def _sh_table(name: str) -> dict[str, Any]:
-    """The compact tables above as dictionaries by program, made at first use."""
+def _sh_known() -> list[dict[str, Any]]:
+    """[methods, wrappers, rules]: the compact tables above as dictionaries by program, made at first use."""
     if not _sh_tables:
         rows = [line.split() for line in _SH_METHODS.splitlines()]
         methods = {program: getattr(_ShRun, "_" + method) for method, *programs in rows for program in programs}
@@ -5330,8 +5328,8 @@ def _sh_table(name: str) -> dict[str, Any]:
             rule = (category, lazy_regex(pattern), reason)
             for program in programs.split():
                 rules.setdefault(program, []).append(rule)
-        _sh_tables.update(methods=methods, wrappers=wrappers, rules=rules)
-    return _sh_tables[name]
+        _sh_tables.extend((methods, wrappers, rules))
+    return _sh_tables
 
 
 class _ShRun:
@@ -5389,12 +5387,14 @@ class _ShRun:
         if not word or len(word) > 4096 or word[:1] == "-" or word in ("/dev/fd/63", "$()") or "\n" in word or (
                 "://" in word and word[:5] != "file:"):
             return
-        word, known = str(self.where(word)), []
+        word = str(self.where(word))
+        known: list[str] = []               # what its wildcards may mean
         if len(self.paths) < MAX_SHELL_PATHS:
+            self.paths[word] = None
             if ("*" in word or "?" in word or "[" in word) and (word[0] in "~/$.[" or "/." in word or "/[" in word):
                 self.spend(200 + len(word))
                 known = [file for file in _SH_KNOWN_FILES if glob_may_hit(word, file)]
-            self.paths.update(dict.fromkeys([word, *known]))
+                self.paths.update(dict.fromkeys(known))
         if sources is not None and len(sources) < 64:
             sources += [*known, word]
 
@@ -5533,7 +5533,7 @@ class _ShRun:
 
     # -- words
     def expand_all(self, words: list[Any]) -> list[str]:
-        return [made for word in words for made in self.expand(word)]
+        return [made for word in words for made in ((word,) if isinstance(word, str) else self.expand(word))]
 
     def expand(self, word: Any) -> list[str]:
         """The words one word becomes."""
@@ -5654,24 +5654,23 @@ class _ShRun:
                 r"(?:/tmp|/dev/shm|/var/tmp|.*/\.[^./][^/]*)/(?!bin/)", first):
             self.say("persistence", "leaves a program from a hidden or temporary folder running", first)
         self.spend(0)
-        name = self.known_name(_sh_program(first, self.d))
-        rules = _sh_table("rules").get(name)
-        if rules and (self.d is not _SH_POSIX or name not in ("if", "for")):
-            self.rules(name, rules, args)
-        wrappers = _sh_table("wrappers")
+        methods, wrappers, rules = _sh_known()
+        name = _sh_program(first, self.d)
+        if name not in methods and name not in rules and name not in wrappers:
+            name = self.another_name(name)
+        if name in rules and (self.d is not _SH_POSIX or name not in ("if", "for")):
+            self.rules(name, rules[name], args)
         wrapper = wrappers.get(name) or args and wrappers.get(f"{name}:{args[0]}")
         if wrapper:
             return self.wrap(name, wrapper, args, flow, background)
-        method = _sh_table("methods").get(name)
+        method = methods.get(name)
         if method is not None:
             return method(self, name, args, flow)  # type: ignore[no-any-return]
         return self.operands(name, args, flow)
 
-    def known_name(self, name: str) -> str:
+    def another_name(self, name: str) -> str:
         """`python3.11`, `mkfs.ext4`, `nc.traditional`, `/bin/r?`: under which name the tables have it."""
-        methods, rules = _sh_table("methods"), _sh_table("rules")
-        if name in methods or name in rules or name in _sh_table("wrappers"):
-            return name
+        methods, _, rules = _sh_known()
         for known in (name.rstrip("0123456789."), name.split(".")[0]):
             if known in methods or known in rules:
                 return known
@@ -5687,9 +5686,10 @@ class _ShRun:
         while name in _SH_SUBCOMMANDS and start < len(args) and args[start][:1] == "-":
             start += 2 if args[start] in _SH_VALUED_GLOBAL else 1
         words = args[start:start + 300] + args[:start][:20]     # options before a sub-command go behind it
-        subject = " ".join([word[:300].replace(" ", "\0") for word in words])[:6000]
+        subject = " ".join([word[:300].replace(" ", "\0") for word in words])[:6000] + " "
+        padded = " " + subject
         for category, pattern, reason in rules:
-            if category not in self.facts and (pattern.match(subject + " ") or pattern.match(f" {subject} ")):
+            if category not in self.facts and (pattern.match(subject) or pattern.match(padded)):
                 self.say(category, f"{name}: {reason}")
 
     def wrap(self, name: str, wrapper: tuple[str, int], args: list[str], flow: _Flow, background: bool) -> _Flow:
@@ -5747,7 +5747,7 @@ class _ShRun:
 
     def is_shell(self, words: list[str]) -> bool:
         """Is this an interactive or input-reading shell?"""
-        shell = _sh_table("methods").get(_sh_program(words[0], self.d)) is _ShRun._shell
+        shell = _sh_known()[0].get(_sh_program(words[0], self.d)) is _ShRun._shell
         return shell and all(word[:1] in "-+" for word in words[1:])
 
     def call(self, body: Any, args: list[str], flow: _Flow) -> _Flow:
@@ -5894,8 +5894,8 @@ class _ShRun:
         names_only, skip = name in _SH_NAMES_ONLY, name in _SH_NO_FILES
         first = name in _SH_PATTERN_FIRST and not any(a in ("-e", "-f", "--regexp", "--file") for a in args)
         for word, previous in zip(args, [""] + args):
-            if _sh_flow(word) is not _NOTHING:
-                flows.append(_sh_flow(word))
+            if isinstance(word, _ShWord) and word.flow is not _NOTHING:
+                flows.append(word.flow)
             if skip or previous in texts:
                 continue
             if word[:1] == "-":
@@ -6665,6 +6665,18 @@ class _ShRun:
             self.ship(_sh_read(sources), "the network")
         self.depth -= 1
 
+    def program_text(self, language: str, text: str) -> None:
+        """A text in another language than a shell's; notebooks have lines for the shell in it."""
+        if language == "sql":
+            return self.sql(text)
+        self.code(language, text)
+        if re.match(r"\s*%%(?:bash|sh|script)", text):
+            self.read(text.partition("\n")[2])
+        elif language == "code":
+            self.read(re.sub(r"(?m)^\s*[!%]+\s*", "", text))
+        elif "!" in text or "%" in text:
+            self.read("\n".join(re.findall(r"(?m)^[ \t]*(?:!+|%s[xy]|%system)[ \t]*(.*)$", text)))
+
     def code_calls(self, language: str, text: str) -> list[str]:
         """Follow the commands that code starts by `system`, `spawn`, back-ticks …; the files their output is from."""
         sources: list[str] = []
@@ -6793,43 +6805,28 @@ def judge_command(source: Any, ctx: ShellContext) -> CommandFacts:
 
     Raises BudgetSpent when a text is too long to follow (MAX_SHELL_STEPS, MAX_SHELL_TEXT, the budget); nothing else.
     """
-    language = cwd = ""
-    if isinstance(source, Command):
-        language = source.language
-        cwd, source = source.cwd, source.source
-    if isinstance(source, list):
-        words = [_sh_text(word) for word in source]
-        if any(word in (";", "&&", "||", "|") for word in words):
-            source = " ".join(words)
-        else:
+    _, text, cwd, language = source if isinstance(source, Command) else Command((), source)
+    if isinstance(text, list):
+        words = [_sh_text(word) for word in text]
+        if not {";", "&&", "||", "|"}.intersection(words):
             run = _ShRun(ctx, _SH_POSIX, cwd)
-            if words:
-                run.simple(words, _NOTHING)
+            run.simple(words, _NOTHING)
             return CommandFacts(run.facts, tuple(run.paths))
-    text = source if isinstance(source, str) else ""
+        text = " ".join(words)
+    text = text if isinstance(text, str) else ""
     if len(text) > MAX_SHELL_SOURCE:
         raise BudgetSpent("a command too long to follow")
-    if "\0" in text:
-        text = text.replace("\0", "")
-    if language not in ("", "sh", "powershell", "cmd"):
-        run = _ShRun(ctx, _SH_POSIX, cwd)
-        if language == "sql":
-            run.sql(text)
-        else:
-            run.code(language, text)
-            if re.match(r"\s*%%(?:bash|sh|script)", text):
-                run.read(text.partition("\n")[2])
-            elif language == "code":
-                run.read(re.sub(r"(?m)^\s*[!%]+\s*", "", text))
-            elif "!" in text or "%" in text:            # a notebook's lines for the shell
-                run.read("\n".join(re.findall(r"(?m)^[ \t]*(?:!+|%s[xy]|%system)[ \t]*(.*)$", text)))
-        return CommandFacts(run.facts, tuple(run.paths))
+    text = text.replace("\0", "")
     facts: dict[str, str] = {}
     paths: dict[str, None] = {}
-    for dialect in _sh_dialects(text, language):
+    shell = language in ("", "sh", "powershell", "cmd")
+    for dialect in _sh_dialects(text, language) if shell else [_SH_POSIX]:
         run = _ShRun(ctx, dialect, cwd)
-        run.read(text, _NOTHING)
-        facts.update({name: reason for name, reason in run.facts.items() if name not in facts})
+        if shell:
+            run.read(text)
+        else:
+            run.program_text(language, text)
+        facts = {**facts, **run.facts, **facts}         # the first to say so has the word
         paths.update(run.paths)
     return CommandFacts(facts, tuple(paths))
 
