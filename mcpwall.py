@@ -1874,7 +1874,7 @@ def _fold(ranges: _Ranges) -> _Ranges:
 
 # --- the parser
 
-_RE_PLAIN = lazy_regex(r"[^\\^$.*+?()\[\]{}|]+")
+_RE_PLAIN = lazy_regex(r"(?:[^\\^$.*+?()\[\]{}|](?![*+?{]))+")     # and not repeated
 _RE_TIMES = lazy_regex(r"(?:([*+?])|\{([0-9]+)(?:(,)([0-9]*))?\})(\??)")
 _RE_CLASS = lazy_regex(r"\[(\^?)((?:[^\]\\]|\\.)*)\]", re.DOTALL)
 _RE_GROUP = lazy_regex(r"\((?:\?(?:(:)|(<?)([=!])|<([A-Za-z_$][A-Za-z0-9_$]*)>))?")
@@ -1925,24 +1925,14 @@ class _RegexParser:
 
     def sequence(self, depth: int) -> Any:
         source, size, parts = self.source, len(self.source), []
-        while self.at < size:
+        while self.at < size and source[self.at] not in "|)":
             start = self.at
-            if source[start] in "|)":
-                break
             run = _RE_PLAIN.match(source, start)
             if run:
-                end = run.end()
-                repeated = end < size and source[end] in "*+?{" and _RE_TIMES.match(source, end)
-                self.at = end = end - 1 if repeated else end
-                if end > start:
-                    parts.extend(self.literal(source[start:end]))
-                if not repeated:
-                    continue
-                start, self.at = end, end + 1
-                atom = self.literal(source[end])[0]
-            else:
-                atom = self.atom(depth)
-            atom = self.repeated(atom, start)
+                self.at = run.end()
+                parts.extend(self.literal(run.group()))
+                continue
+            atom = self.repeated(self.atom(depth), start)
             if type(atom) is _Cat:
                 parts.extend(atom.parts)
             else:
@@ -2001,7 +1991,7 @@ class _RegexParser:
         self.at += 1
         if char == ".":
             return _DOT
-        return _At(char) if char in "^$" else _Lit(char)
+        return _At(char) if char in "^$" else self.literal(char)[0]
 
     def group(self, depth: int) -> Any:
         source, start = self.source, self.at
@@ -3066,18 +3056,17 @@ def _glob_segments(tokens: Sequence[Any], parser: _GlobParser) -> list[list[Any]
 
 def _name_pieces(segments: Sequence[list[Any]], parser: _GlobParser) -> list[list[_Piece]]:
     """The alternatives of a glob for names, where stars cross `/` and match names such as `..` too."""
+    def some(segment: list[Any]) -> list[Any]:      # a star by itself takes at least one character
+        return [((0, _LAST),), *segment] if len(segment) == 1 and type(segment[0]) is _At else segment
+    *folders, leaf = segments
     found: list[list[Any]] = [[]]
-    for number, segment in enumerate(segments):
-        star = segment[0] if len(segment) == 1 and type(segment[0]) is _At else None
-        if number + 1 == len(segments):
-            some: list[Any] = [] if star and star.what == "**" and number else [((0, _LAST),)]
-            segment = some + segment if star else segment
-            return [_pieces(tokens + segment) for tokens in found]
-        if star and star.what == "**":
-            found = parser.cross(found, [[], [star, "/"]])
+    for segment in folders:
+        if segment == [_At("**")]:
+            found = parser.cross(found, [[], [*segment, "/"]])
         else:
-            found = [tokens + ([((0, _LAST),)] if star else []) + segment + ["/"] for tokens in found]
-    return []
+            found = [tokens + some(segment) + ["/"] for tokens in found]
+    leaf = leaf if folders and leaf == [_At("**")] else some(leaf)
+    return [_pieces(tokens + leaf) for tokens in found]
 
 
 def compile_glob(pattern: str, what: str = "name") -> Glob:
