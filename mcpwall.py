@@ -4321,15 +4321,18 @@ class _ShDialect(NamedTuple):
 
 
 _sh_name = lazy_regex(r"[A-Za-z_]\w*|[0-9@*#?$!-]")
-_SH_POSIX = _ShDialect("\\", " \t\r\n;&|<>()", lazy_regex(r"""[^\s'"\\$`;&|<>()]+"""), lazy_regex(r'(?:[^"\\$`]+|\\[\s\S]?)+'),
-                       lazy_regex(r'\\(?:\n|([$`"\\]))'), lazy_regex("'([^']*)'?"), _sh_name,
-                       lazy_regex("(?:[ \t\r;&|\ufeff]+|\\\\\n|#[^\n]*)*"))
-_SH_POWER = _ShDialect("`", " \t\r\n;&|<>)}", lazy_regex(r"""[^\s'"$`;&|<>(){}]+"""), lazy_regex(r'(?:[^"$`]+|`[\s\S]?)+'),
-                       lazy_regex(r"`(?:\n|([\s\S]))"), lazy_regex("'((?:[^']+|'')*)'?"), lazy_regex(r"\w+(?::\w+)?|[?^$]"),
-                       lazy_regex("(?:[ \t\r;&|\ufeff]+|`\n|#[^\n]*|<(?=#)[\\s\\S]*?(?:#>|\\Z))*"))
-_SH_CMD = _ShDialect("^", " \t\r\n&|<>()", lazy_regex(r"""[^\s'"^%!&|<>()]+"""), lazy_regex(r'(?:[^"^%]+|\^[\s\S]?)+'),
-                     lazy_regex(r"\^(?:\n|([\s\S]))"), lazy_regex("'([^']*)'"), _sh_name,
-                     lazy_regex("(?:[ \t\r;&|\ufeff@]+|\\^\n|(?:::|(?i:rem) )[^\n]*)*"))
+_SH_POSIX = _ShDialect(
+    escape="\\", ends=" \t\r\n;&|<>()", plain=lazy_regex(r"""[^\s'"\\$`;&|<>()]+"""),
+    quoted=lazy_regex(r'(?:[^"\\$`]+|\\[\s\S]?)+'), escaped=lazy_regex(r'\\(?:\n|([$`"\\]))'), single=lazy_regex("'([^']*)'?"), name=_sh_name,
+    gap=lazy_regex("(?:[ \t\r;&|\ufeff]+|\\\\\n|#[^\n]*)*"))
+_SH_POWER = _ShDialect(
+    escape="`", ends=" \t\r\n;&|<>)}", plain=lazy_regex(r"""[^\s'"$`;&|<>(){}]+"""), quoted=lazy_regex(r'(?:[^"$`]+|`[\s\S]?)+'),
+    escaped=lazy_regex(r"`(?:\n|([\s\S]))"), single=lazy_regex("'((?:[^']+|'')*)'?"), name=lazy_regex(r"\w+(?::\w+)?|[?^$]"),
+    gap=lazy_regex("(?:[ \t\r;&|\ufeff]+|`\n|#[^\n]*|<(?=#)[\\s\\S]*?(?:#>|\\Z))*"))
+_SH_CMD = _ShDialect(
+    escape="^", ends=" \t\r\n&|<>()", plain=lazy_regex(r"""[^\s'"^%!&|<>()]+"""), quoted=lazy_regex(r'(?:[^"^%]+|\^[\s\S]?)+'),
+    escaped=lazy_regex(r"\^(?:\n|([\s\S]))"), single=lazy_regex("'([^']*)'"), name=_sh_name,
+    gap=lazy_regex("(?:[ \t\r;&|\ufeff@]+|\\^\n|(?:::|(?i:rem) )[^\n]*)*"))
 _sh_blanks = lazy_regex(r"[ \t\r]*")
 _sh_no_arguments = lazy_regex(r"\([ \t]*\)[ \t\r\n]*")
 _sh_sum = lazy_regex(r"\$\(\([^()`]{0,400}\)\)")
