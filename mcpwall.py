@@ -4323,8 +4323,8 @@ class _ShDialect(NamedTuple):
 _sh_name = lazy_regex(r"[A-Za-z_]\w*|[0-9@*#?$!-]")
 _SH_POSIX = _ShDialect(
     escape="\\", ends=" \t\r\n;&|<>()", plain=lazy_regex(r"""[^\s'"\\$`;&|<>()]+"""),
-    quoted=lazy_regex(r'(?:[^"\\$`]+|\\[\s\S]?)+'), escaped=lazy_regex(r'\\(?:\n|([$`"\\]))'), single=lazy_regex("'([^']*)'?"), name=_sh_name,
-    gap=lazy_regex("(?:[ \t\r;&|\ufeff]+|\\\\\n|#[^\n]*)*"))
+    quoted=lazy_regex(r'(?:[^"\\$`]+|\\[\s\S]?)+'), escaped=lazy_regex(r'\\(?:\n|([$`"\\]))'), single=lazy_regex("'([^']*)'?"),
+    name=_sh_name, gap=lazy_regex("(?:[ \t\r;&|\ufeff]+|\\\\\n|#[^\n]*)*"))
 _SH_POWER = _ShDialect(
     escape="`", ends=" \t\r\n;&|<>)}", plain=lazy_regex(r"""[^\s'"$`;&|<>(){}]+"""), quoted=lazy_regex(r'(?:[^"$`]+|`[\s\S]?)+'),
     escaped=lazy_regex(r"`(?:\n|([\s\S]))"), single=lazy_regex("'((?:[^']+|'')*)'?"), name=lazy_regex(r"\w+(?::\w+)?|[?^$]"),
@@ -4394,10 +4394,10 @@ class _ShReader:
         found: list[list[_ShNode]] = []
         while True:
             self.gap()
-            before, c = self.i, self.t[self.i:self.i + 1]
-            if not c:
+            if self.i >= self.n:
                 return found
-            if c == stop or stop and self.keyword() == stop:
+            before, c = self.i, self.t[self.i]
+            if stop and (c == stop or self.keyword() == stop):
                 self.i += len(stop)
                 return found
             nodes = [] if c == ")" or c == "}" and self.d is not _SH_CMD else self.pipeline()
@@ -4411,7 +4411,7 @@ class _ShReader:
 
     def gap(self) -> None:
         """Over what stands between two commands; here-document bodies are read at line ends."""
-        while True:
+        while self.i < self.n:
             self.i = self.d.gap.match(self.t, self.i).end()
             if not self.t.startswith("\n", self.i):
                 return
@@ -5646,7 +5646,7 @@ class _ShRun:
                 r"(?:/tmp|/dev/shm|/var/tmp|.*/\.[^./][^/]*)/(?!bin/)", first):
             self.say("persistence", "leaves a program from a hidden or temporary folder running", first)
         self.spend(0)
-        methods, wrappers, rules = _sh_known()
+        methods, wrappers, rules = _sh_tables or _sh_known()
         name = _sh_program(first, self.d)
         if name not in methods and name not in rules and name not in wrappers:
             name = self.another_name(name)
@@ -6770,6 +6770,7 @@ _sh_cmd_like = lazy_regex(r"(?i)%|\^|(?:^|[&|(\s])(?:del|erase|rd|rmdir|copy|xco
 
 
 _sh_hyphen = lazy_regex("[a-z]-[a-z]")
+_SH_OPERATORS = frozenset((";", "&&", "||", "|"))
 _SH_OTHER_WORDS = frozenset("""iex irm iwr gci ri del erase rd rmdir icacls foreach cmd powershell pwsh format reg schtasks net
     sc copy""".split())
 _SH_SPACED = {ord(c): " " for c in "|(&;{\"'"}
@@ -6800,7 +6801,7 @@ def judge_command(source: Any, ctx: ShellContext) -> CommandFacts:
     _, text, cwd, language = source if isinstance(source, Command) else Command((), source)
     if isinstance(text, list):
         words = [_sh_text(word) for word in text]
-        if not {";", "&&", "||", "|"}.intersection(words):
+        if _SH_OPERATORS.isdisjoint(words):
             run = _ShRun(ctx, _SH_POSIX, cwd)
             run.simple(words, _NOTHING)
             return CommandFacts(run.facts, tuple(run.paths))
