@@ -5016,12 +5016,14 @@ _SH_KNOWN_FILES = """~/.ssh/id_rsa ~/.ssh/id_ed25519 ~/.aws/credentials ~/.netrc
     ~/.vault-token /etc/shadow /etc/passwd /etc/gshadow /etc/sudoers /proc/self/environ /root/.ssh/id_rsa .env .env.local
     .env.production""".split()
 _SH_KNOWN_PROGRAMS = "rm cat sh bash dash nc ncat curl wget dd chmod python3 perl base64 less head tail find tee".split()
+# Programs with sub-commands, and options before the sub-command that take a value.
 _SH_VALUED_GLOBAL = frozenset("""-n -C -c -H -s -u --profile --region --output -p --project --account --context --namespace
     --kubeconfig --subscription --git-dir --work-tree --host --endpoint-url --kube-context --config""".split())
 _SH_SUBCOMMANDS = frozenset("""git kubectl oc docker podman nerdctl aws gcloud az gsutil helm terraform tofu terragrunt gh npm
     pnpm yarn pip cargo apt apt-get brew systemctl redis-cli nomad vault""".split())
-_SH_HIDE = {123: 0xE000, 44: 0xE001, 125: 0xE002}
+_SH_HIDE = {123: 0xE000, 44: 0xE001, 125: 0xE002}       # quoted { , } while braces are expanded
 _SH_UNHIDE = {value: key for key, value in _SH_HIDE.items()}
+# With one of these a program does nothing; the others say what options and operands of some programs mean.
 _SH_HARMLESS_OPTIONS = frozenset("--help --version --dry-run --dryrun --dry-run=client --dry-run=server -WhatIf".split())
 _SH_VARIABLES = {"IFS": " ", "PWD": ".", "pwd": ".", "@": "", "*": ""}      # those that nobody need set
 _SH_KNOWN_FOLDERS = frozenset("home pwd userprofile env tmpdir tmp temp null psscriptroot".split())
@@ -5030,6 +5032,7 @@ _SH_LIST_CALLS = frozenset("execFile execFileSync spawn spawnSync Popen run call
 _SH_REMOVE_VALUED = frozenset("-include -exclude -filter -erroraction -ea -n -s --iterations --size".split())
 _SH_MOVES = frozenset("mv move move-item mi ren rename rename-item".split())
 _SH_NAME_CHARS, _SH_NO_NAME_CHARS = frozenset("/\\."), frozenset("\n<>|;(){}")    # of strings in code that may be files
+# curl, wget and their like: what an option holds (a switch holds nothing).
 _SH_HTTP = {role: frozenset(options) for role, *options in map(str.split, """\
 url --url -uri -source
 named -O --remote-name --remote-name-all
@@ -5049,6 +5052,7 @@ _SH_COPY_VERBS = frozenset("cp copy copyto sync put send mv move s3 storage gist
 _SH_ALWAYS_AWAY = frozenset("croc wormhole magic-wormhole ffsend sftp ftp lftp tftp az gh".split())
 _SH_CONTAINER_FLAGS = frozenset("""--rm --privileged --init --interactive --tty --detach --read-only --publish-all
     --no-healthcheck --quiet --stdin --no-deps --service-ports --no-TTY --build --remove-orphans --oom-kill-disable""".split())
+# What is looked for in statements, PowerShell and code of other languages.
 _sh_sql = lazy_regex(r"(?i)\bdrop\s+(?:database|schema|keyspace|tablespace)\b(?:\s+if\s+exists)?\s+(?!\S*(?:test|tmp|temp))\S+"
                      r"|\bdrop\s+table\s+(?:if\s+exists\s+)?(?!if\s|\S*(?:test|tmp|temp|import|stag|backup|_old|old_))\S+|"
                      r"\btruncate\s+(?:table\s+)?(?!\S*(?:test|tmp|temp|stag))[\w.\"`]+\s*(?:;|cascade|restart|$)"
