@@ -5615,10 +5615,7 @@ class _ShRun:
             text = text.upper() if mark == "^" else text.lower()
         elif mark in ("%", "#") and self.d is not _SH_CMD:
             end = operation.strip("%#")
-            if end and mark == "%" and text.endswith(end):
-                text = text[:-len(end)]
-            elif end and mark == "#" and text.startswith(end):
-                text = text[len(end):]
+            text = text.removesuffix(end) if mark == "%" else text.removeprefix(end)
         return text, _sh_flow(known)
 
     # -- commands
@@ -5695,9 +5692,9 @@ class _ShRun:
         code = None                             # a text that is run instead of words
         if name == "env":
             self.vars.update({word.partition("=")[0]: word.partition("=")[2] for word in _sh_operands(options) if "=" in word})
-            split = next((i for i, w in enumerate(args) if w in ("-S", "--split-string")), -1)
-            if split >= 0:
-                code = " ".join(args[split + 1:])
+            split = next((i + 1 for i, w in enumerate(args) if w in ("-S", "--split-string")), 0)
+            if split:
+                code = " ".join(args[split:])
             elif not rest:
                 return _sh_read(("\0the environment",))
         before, self.root = self.root, self.root or name in ("sudo", "doas", "pkexec", "gosu", "su-exec")
