@@ -2059,7 +2059,7 @@ def _fold(ranges: _Ranges) -> _Ranges:
 
 # --- the parser
 
-_RE_PLAIN = lazy_regex(r"[^\\^$.*+?()\[\]{}|]+")
+_RE_PLAIN = lazy_regex(r"(?:[^\\^$.*+?()\[\]{}|](?![*+?{]))+")     # and not repeated
 _RE_TIMES = lazy_regex(r"(?:([*+?])|\{([0-9]+)(?:(,)([0-9]*))?\})(\??)")
 _RE_CLASS = lazy_regex(r"\[(\^?)((?:[^\]\\]|\\.)*)\]", re.DOTALL)
 _RE_GROUP = lazy_regex(r"\((?:\?(?:(:)|(<?)([=!])|<([A-Za-z_$][A-Za-z0-9_$]*)>))?")
@@ -2110,24 +2110,14 @@ class _RegexParser:
 
     def sequence(self, depth: int) -> Any:
         source, size, parts = self.source, len(self.source), []
-        while self.at < size:
+        while self.at < size and source[self.at] not in "|)":
             start = self.at
-            if source[start] in "|)":
-                break
             run = _RE_PLAIN.match(source, start)
             if run:
-                end = run.end()
-                repeated = end < size and source[end] in "*+?{" and _RE_TIMES.match(source, end)
-                self.at = end = end - 1 if repeated else end
-                if end > start:
-                    parts.extend(self.literal(source[start:end]))
-                if not repeated:
-                    continue
-                start, self.at = end, end + 1
-                atom = self.literal(source[end])[0]
-            else:
-                atom = self.atom(depth)
-            atom = self.repeated(atom, start)
+                self.at = run.end()
+                parts.extend(self.literal(run.group()))
+                continue
+            atom = self.repeated(self.atom(depth), start)
             if type(atom) is _Cat:
                 parts.extend(atom.parts)
             else:
@@ -2186,7 +2176,7 @@ class _RegexParser:
         self.at += 1
         if char == ".":
             return _DOT
-        return _At(char) if char in "^$" else _Lit(char)
+        return _At(char) if char in "^$" else self.literal(char)[0]
 
     def group(self, depth: int) -> Any:
         source, start = self.source, self.at
@@ -3254,18 +3244,17 @@ def _glob_segments(tokens: Sequence[Any], parser: _GlobParser) -> list[list[Any]
 
 def _name_pieces(segments: Sequence[list[Any]], parser: _GlobParser) -> list[list[_Piece]]:
     """The alternatives of a glob for names, where stars cross `/` and match names such as `..` too."""
+    def some(segment: list[Any]) -> list[Any]:      # a star by itself takes at least one character
+        return [((0, _LAST),), *segment] if len(segment) == 1 and type(segment[0]) is _At else segment
+    *folders, leaf = segments
     found: list[list[Any]] = [[]]
-    for number, segment in enumerate(segments):
-        star = segment[0] if len(segment) == 1 and type(segment[0]) is _At else None
-        if number + 1 == len(segments):
-            some: list[Any] = [] if star and star.what == "**" and number else [((0, _LAST),)]
-            segment = some + segment if star else segment
-            return [_pieces(tokens + segment) for tokens in found]
-        if star and star.what == "**":
-            found = parser.cross(found, [[], [star, "/"]])
+    for segment in folders:
+        if segment == [_At("**")]:
+            found = parser.cross(found, [[], [*segment, "/"]])
         else:
-            found = [tokens + ([((0, _LAST),)] if star else []) + segment + ["/"] for tokens in found]
-    return []
+            found = [tokens + some(segment) + ["/"] for tokens in found]
+    leaf = leaf if folders and leaf == [_At("**")] else some(leaf)
+    return [_pieces(tokens + leaf) for tokens in found]
 
 
 @lru_cache(maxsize=1000)        # the rules of a policy name few methods and tools, but name them often
@@ -4435,65 +4424,57 @@ _sh_tools: dict[str, tuple[str, frozenset[str]]] = {}
 _sh_tool_word = lazy_regex(r"[A-Z]?[a-z0-9]+|[A-Z]+")
 
 
-def _sh_tool(tool: str, tool_words: frozenset[str]) -> tuple[str, frozenset[str]]:
+def _sh_tool(tool: str) -> tuple[str, frozenset[str]]:
     """("run" | "talk" | "", words of the name); remembered, since names repeat."""
     known = _sh_tools.get(tool)
-    if known is None or tool_words is not SHELL_TOOL_WORDS:
+    if known is None:
         words = frozenset(word.lower() for word in _sh_tool_word.findall(tool[:200]))
-        runs = words & tool_words
-        if runs == {"script"} and words & SHELL_WRITE_WORDS:
-            runs = frozenset()
-        kind = "run" if runs or words >= {"send", "keys"} else ""
+        runs = words & SHELL_TOOL_WORDS
+        writes = runs == {"script"} and words & SHELL_WRITE_WORDS
+        kind = "run" if runs and not writes or words >= {"send", "keys"} else ""
         if words & SHELL_TALK_WORDS and not words & {"run", "exec", "execute", "eval"}:
             kind = "talk"
-        known = (kind, words)
-        if tool_words is SHELL_TOOL_WORDS and len(_sh_tools) < 2000:
+        known = kind, words
+        if len(_sh_tools) < 2000:
             _sh_tools[tool] = known
     return known
 
 
-def commands_in(tool: str, arguments: Any, *, tool_words: frozenset[str] = SHELL_TOOL_WORDS,
-                command_keys: frozenset[str] = SHELL_COMMAND_KEYS,
-                data_keys: frozenset[str] = SHELL_DATA_KEYS) -> list[Command]:
+def commands_in(tool: str, arguments: Any) -> list[Command]:
     """The commands, scripts and code among the arguments of one call; quoted data is none of them.
 
-    A member named in *command_keys* is a command whatever the tool; one named in *data_keys* never is. What a tool
-    with a word of *tool_words* in its name gets under any other name is a command when it reads like one.
+    A member named in SHELL_COMMAND_KEYS is a command whatever the tool; one named in SHELL_DATA_KEYS never is. What a
+    tool with a word of SHELL_TOOL_WORDS in its name gets under any other name is a command when it reads like one.
     """
-    kind, words = _sh_tool(tool, tool_words)
+    kind, words = _sh_tool(tool)
     found: list[Command] = []
     if isinstance(arguments, str):
         return [Command((), arguments)] if kind == "run" else found
-    stack: list[tuple[Any, tuple[Any, ...], int, str]] = [(arguments, (), 0, "")]
+    stack: list[tuple[Any, tuple[Any, ...]]] = [(arguments, ())]
     while stack:
-        node, path, depth, cwd = stack.pop()
-        if isinstance(node, list):
-            stack.extend((item, path + (i,), depth + 1, cwd) for i, item in enumerate(node[:1000])
-                         if isinstance(item, (dict, list)) and depth < 12)
-            continue
+        node, path = stack.pop()
+        shallow, seen = len(path) < 12, len(found)
+        if isinstance(node, list) and shallow:
+            stack.extend((item, path + (i,)) for i, item in enumerate(node[:1000]) if isinstance(item, (dict, list)))
         if not isinstance(node, dict):
             continue
-        seen = len(found)
         for key, value in node.items():
             if not isinstance(value, (str, list, dict)) or not value:
                 continue
             low = key.lower().replace("-", "_")
-            if kind != "talk" and (low in command_keys or low in SHELL_CODE_KEYS and kind == "run"
-                                   or _sh_command_like(low, words, kind)
-                                   or low in SHELL_PROGRAM_KEYS and isinstance(value, str) and _sh_has_list(node)):
-                if isinstance(value, dict):
-                    stack.append((value, path + (key,), depth + 1, cwd))
-                else:
-                    command = _sh_command(node, path, key, low, value, words, kind)
-                    if command is not None:
-                        found.append(command)
-            elif (low == "sql" or low in ("query", "statement")) and isinstance(value, str) and (
-                    low == "sql" or words & _SH_SQL_WORDS):
-                found.append(Command(path + (key,), value, "", "sql"))
-            elif not isinstance(value, str) and low not in data_keys and depth < 12:
-                stack.append((value, path + (key,), depth + 1, cwd))
+            wanted = kind != "talk" and (
+                low in SHELL_COMMAND_KEYS or low in SHELL_CODE_KEYS and kind == "run" or _sh_command_like(low, words, kind)
+                or low in SHELL_PROGRAM_KEYS and isinstance(value, str) and any(
+                    isinstance(beside, list) and name.lower() in SHELL_ARGS_KEYS for name, beside in node.items()))
+            if wanted and not isinstance(value, dict):
+                found += _sh_command(node, path, key, low, value, words)
+            elif isinstance(value, str):
+                if not wanted and (low == "sql" or low in ("query", "statement") and words & _SH_SQL_WORDS):
+                    found.append(Command(path + (key,), value, "", "sql"))
+            elif wanted or low not in SHELL_DATA_KEYS and shallow:
+                stack.append((value, path + (key,)))
         if len(found) == seen and (kind == "run" or tool in _SH_PROGRAM_TOOLS):
-            found.extend(_sh_other_arguments(tool, node, path, data_keys))
+            found += _sh_other_arguments(tool, node, path)
     return found
 
 
@@ -4505,14 +4486,14 @@ def _sh_command_like(low: str, words: frozenset[str], kind: str) -> bool:
         low == "script" or low[-7:] == "_script" or low[-5:] == "_code" and low[:-5] in _SH_LANGUAGES)
 
 
-def _sh_has_list(node: dict[str, Any]) -> bool:
-    """Is there an argument list beside a program?"""
-    return any(isinstance(value, list) and key.lower() in SHELL_ARGS_KEYS for key, value in node.items())
+def _sh_member(node: dict[str, Any], names: Any) -> str:
+    """The first text among the members of these names."""
+    return next((value for key, value in node.items() if key.lower() in names and isinstance(value, str)), "")
 
 
 def _sh_stdin(node: dict[str, Any], source: Any) -> Any:
     """A command with its standard input, when that is an argument too, as a here-document."""
-    fed = next((v for k, v in node.items() if k.lower() in ("stdin", "standard_input") and isinstance(v, str)), "")
+    fed = _sh_member(node, ("stdin", "standard_input"))
     if not fed:
         return source
     if isinstance(source, list):
@@ -4520,58 +4501,58 @@ def _sh_stdin(node: dict[str, Any], source: Any) -> Any:
     return f"{source} <<'EOF_'\n{fed}\nEOF_"
 
 
-def _sh_command(node: dict[str, Any], path: tuple[Any, ...], key: str, low: str, value: Any,
-                words: frozenset[str], kind: str) -> Command | None:
-    """The command under one member, joined with the argument list beside it."""
-    if low == "argv" and any(k.lower() in ("command", "cmd") or k.lower() in SHELL_PROGRAM_KEYS for k in node):
-        return None                         # the arguments of the command beside it
-    cwd = next((v for k, v in node.items() if k.lower() in SHELL_CWD_KEYS and isinstance(v, str)), "")
-    language = next((_SH_LANGUAGES.get(v.lower(), "") for k, v in node.items()
-                     if k.lower() in ("language", "lang", "runtime", "interpreter") and isinstance(v, str)), "")
+def _sh_language(node: dict[str, Any], low: str, words: frozenset[str]) -> str:
+    """The language of the text under the member *low*, as `Command.language` has it."""
+    language = _SH_LANGUAGES.get(_sh_member(node, ("language", "lang", "runtime", "interpreter")).lower(), "")
     if not language and (low in SHELL_CODE_KEYS or low[-5:] == "_code"):
         language = _SH_LANGUAGES.get(low, "") or _SH_LANGUAGES.get(low[:-5], "") or next(
             (_SH_LANGUAGES[word] for word in sorted(words) if _SH_LANGUAGES.get(word, "sh") not in ("sh", "cmd")), "")
-        if not language and low in ("code", "source", "snippet", "cell", "expression"):
-            language = "code"
-    elif not language and words & {"powershell", "pwsh"} or low == "powershell":
-        language = "powershell"
-    elif not language and words == {"cmd"}:
-        language = "cmd"
+        return language or ("code" if low in ("code", "source", "snippet", "cell", "expression") else "")
+    if low == "powershell" or not language and words & {"powershell", "pwsh"}:
+        return "powershell"
+    return language or ("cmd" if words == {"cmd"} else "")
+
+
+def _sh_command(node: dict[str, Any], path: tuple[Any, ...], key: str, low: str, value: Any,
+                words: frozenset[str]) -> list[Command]:
+    """The command under one member, joined with the argument list beside it; none for the arguments of another."""
+    names = {name.lower() for name in node}
+    if low == "argv" and names & (SHELL_PROGRAM_KEYS | {"command", "cmd"}):
+        return []
+    path += (key,)
+    cwd, language = _sh_member(node, SHELL_CWD_KEYS), _sh_language(node, low, words)
     if isinstance(value, str):
         rest = next((node[k] for k in node if k != key and k.lower() in SHELL_ARGS_KEYS), None)
         if isinstance(rest, list) and language in ("", "sh", "cmd", "powershell"):
             first = [value] if low in SHELL_PROGRAM_KEYS else value.split()
-            return Command(path + (key,), _sh_stdin(node, first + [_sh_text(item) for item in rest]), cwd)
+            return [Command(path, _sh_stdin(node, first + list(map(_sh_text, rest))), cwd)]
         if isinstance(rest, str):
             value = f"{value} {rest}"
-        return Command(path + (key,), _sh_stdin(node, value) if language in ("", "sh") else value, cwd, language)
-    items = [item for item in value if not isinstance(item, (dict, list))]
-    if len(items) != len(value):
-        inner = [_sh_text(item.get(k)) for item in value if isinstance(item, dict) for k in item
+        return [Command(path, _sh_stdin(node, value) if language in ("", "sh") else value, cwd, language)]
+    if any(isinstance(item, (dict, list)) for item in value):
+        inner = [_sh_text(item[k]) for item in value if isinstance(item, dict) for k in item
                  if k.lower() in SHELL_COMMAND_KEYS or k.lower() in ("run", "script")]
         inner += [" ".join(map(_sh_text, item)) for item in value if isinstance(item, list)]
-        return Command(path + (key,), "\n".join(inner), cwd, language) if inner else None
-    texts = [_sh_text(item) for item in items]
+        return [Command(path, "\n".join(inner), cwd, language)] if inner else []
+    texts = list(map(_sh_text, value))
     if low in ("commands", "cmds", "lines", "steps", "scripts") or " " in texts[0].strip():
-        return Command(path + (key,), "\n".join(texts), cwd, language)
-    return Command(path + (key,), _sh_stdin(node, texts), cwd)
+        return [Command(path, "\n".join(texts), cwd, language)]
+    return [Command(path, _sh_stdin(node, texts), cwd)]
 
 
 def _sh_text(value: Any) -> str:
     return value if isinstance(value, str) else "" if value is None else str(value)
 
 
-def _sh_other_arguments(tool: str, node: dict[str, Any], path: tuple[Any, ...], data_keys: frozenset[str]) -> list[Command]:
+def _sh_other_arguments(tool: str, node: dict[str, Any], path: tuple[Any, ...]) -> Iterator[Command]:
     """Commands under names nobody foresaw: `args` of a tool called `git`, any text of a tool called `bash`."""
-    found = []
     for key, value in node.items():
         low = key.lower()
         if low in SHELL_ARGS_KEYS and isinstance(value, (str, list)) and value:
-            words = value.split() if isinstance(value, str) else [_sh_text(item) for item in value]
-            found.append(Command(path + (key,), [tool] + words if tool in _SH_PROGRAM_TOOLS else words))
-        elif isinstance(value, str) and low not in data_keys and low not in SHELL_CWD_KEYS and " " in value:
-            found.append(Command(path + (key,), value))
-    return found
+            words = value.split() if isinstance(value, str) else list(map(_sh_text, value))
+            yield Command(path + (key,), [tool] * (tool in _SH_PROGRAM_TOOLS) + words)
+        elif isinstance(value, str) and " " in value and low not in SHELL_DATA_KEYS and low not in SHELL_CWD_KEYS:
+            yield Command(path + (key,), value)
 
 
 # ---- reading: one pass, three dialects -------------------------------------------------------------------
@@ -4580,32 +4561,70 @@ def _sh_other_arguments(tool: str, node: dict[str, Any], path: tuple[Any, ...], 
 #   p process substitution (script) · ( PowerShell expression (script) · { PowerShell block (script)
 
 class _ShDialect(NamedTuple):
-    """What a character means in one shell; *plain* matches a run that means itself."""
-    name: str
+    """What a character means in one shell. The patterns match: a run that means itself (*plain*), the same and escapes
+    within double quotes (*quoted*, with *escaped* for the escapes), a string in single quotes, a variable's name, and
+    the blanks, separators and comments between two commands of one line (*gap*)."""
     escape: str
     ends: str           # characters that end a word
     plain: Any
+    quoted: Any
+    escaped: Any
+    single: Any
+    name: Any
+    gap: Any
 
 
-_SH_POSIX = _ShDialect("sh", "\\", " \t\r\n;&|<>()", lazy_regex(r"""[^\s'"\\$`;&|<>()]+"""))
-_SH_POWER = _ShDialect("powershell", "`", " \t\r\n;&|<>)}", lazy_regex(r"""[^\s'"$`;&|<>(){}]+"""))
-_SH_CMD = _ShDialect("cmd", "^", " \t\r\n&|<>()", lazy_regex(r"""[^\s'"^%!&|<>()]+"""))
 _sh_name = lazy_regex(r"[A-Za-z_]\w*|[0-9@*#?$!-]")
-_sh_power_name = lazy_regex(r"\w+(?::\w+)?|[?^$]")
+_SH_POSIX = _ShDialect(
+    escape="\\", ends=" \t\r\n;&|<>()", plain=lazy_regex(r"""[^\s'"\\$`;&|<>()]+"""),
+    quoted=lazy_regex(r'(?:[^"\\$`]+|\\[\s\S]?)+'), escaped=lazy_regex(r'\\(?:\n|([$`"\\]))'), single=lazy_regex("'([^']*)'?"),
+    name=_sh_name, gap=lazy_regex("(?:[ \t\r;&|\ufeff]+|\\\\\n|#[^\n]*)*"))
+_SH_POWER = _ShDialect(
+    escape="`", ends=" \t\r\n;&|<>)}", plain=lazy_regex(r"""[^\s'"$`;&|<>(){}]+"""), quoted=lazy_regex(r'(?:[^"$`]+|`[\s\S]?)+'),
+    escaped=lazy_regex(r"`(?:\n|([\s\S]))"), single=lazy_regex("'((?:[^']+|'')*)'?"), name=lazy_regex(r"\w+(?::\w+)?|[?^$]"),
+    gap=lazy_regex("(?:[ \t\r;&|\ufeff]+|`\n|#[^\n]*|<(?=#)[\\s\\S]*?(?:#>|\\Z))*"))
+_SH_CMD = _ShDialect(
+    escape="^", ends=" \t\r\n&|<>()", plain=lazy_regex(r"""[^\s'"^%!&|<>()]+"""), quoted=lazy_regex(r'(?:[^"^%]+|\^[\s\S]?)+'),
+    escaped=lazy_regex(r"\^(?:\n|([\s\S]))"), single=lazy_regex("'([^']*)'"), name=_sh_name,
+    gap=lazy_regex("(?:[ \t\r;&|\ufeff@]+|\\^\n|(?:::|(?i:rem) )[^\n]*)*"))
+_sh_blanks = lazy_regex(r"[ \t\r]*")
+_sh_no_arguments = lazy_regex(r"\([ \t]*\)[ \t\r\n]*")
 _sh_sum = lazy_regex(r"\$\(\([^()`]{0,400}\)\)")
-_sh_redirect = lazy_regex(r"(\d*|&|\*)(<<<|<<-?|<>|>>|>\||>&|<&|<|>)")
+_sh_redirect = lazy_regex(r"(\d*|&|\*)(<<<|<<-?|<>|>>|>\||>&|<&|<|>)[ \t\r]*")
 _sh_keyword = lazy_regex(r"(?:if|then|elif|else|fi|while|until|for|select|do|done|case|esac|function|time|coproc|!|\[\[)"
                          r"(?=[\s;&|()]|$)")
+_SH_KEYWORD_STARTS = frozenset("iteftwusdc![")
+_SH_CLOSERS = {"if": "fi", "while": "done", "until": "done", "case": "esac"}
 _sh_assignment = lazy_regex(r"([A-Za-z_]\w*)(?:\[[^\]\s]*\])?(\+?)=")
+_sh_percent = lazy_regex(r"[%!]([A-Za-z_]\w*(?:\(x86\))?)(:[^%\n]*)?[%!]|%%?~?\w*|!")     # %NAME%, !NAME!, %i of a loop
+_sh_brace = lazy_regex(r"\{([^{}]*)\}")
+_sh_here_string = lazy_regex(r"'([\s\S]*?)(?:'@|\Z)")
+_sh_c_string = lazy_regex(r"\$'((?:[^'\\]|\\[\s\S]?)*)'?")
 _sh_escapes = lazy_regex(r"\\(x[0-9A-Fa-f]{1,2}|u[0-9A-Fa-f]{1,4}|U[0-9A-Fa-f]{1,8}|[0-7]{1,3}|.)")
-_SH_NO_STOP: frozenset[str] = frozenset()
+
+
+def _sh_unescape(text: str) -> str:
+    """*text* with the escapes of C, as `$'…'`, `echo -e` and most languages have them."""
+    def meant(found: re.Match[str]) -> str:
+        code = found.group(1)
+        try:
+            if code[0] in "xuU":
+                return chr(int(code[1:], 16)) if len(code) > 1 else code
+            return chr(int(code, 8) & 255) if code[0] in "01234567" else _SH_C_ESCAPES.get(code, code)
+        except (ValueError, OverflowError):
+            return ""
+    return _sh_escapes.sub(meant, text) if "\\" in text else text
+
+
+_SH_C_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "", "b": "", "e": "\x1b", "E": "\x1b"}
+_Parts = list[tuple[Any, ...]]     # of a word
 
 
 class _ShNode:
-    """A simple command (*kind* "") or a compound one: group, for, function. *parts* are scripts."""
+    """A simple command (*kind* "") or a compound one: group, while, for, function. *parts* are scripts."""
     __slots__ = ("kind", "words", "redirects", "assigns", "parts", "background", "raw")
 
-    def __init__(self, kind: str) -> None:
+    def __init__(self, kind: str = "") -> None:
         self.kind, self.background, self.raw = kind, False, ""
         self.words: list[Any] = []
         self.redirects: list[tuple[str, str, Any]] = []     # descriptor, operator, word
@@ -4617,30 +4636,25 @@ class _ShReader:
     """Reads a text into a script. Total: what is not closed ends with the text, what is not understood is skipped."""
 
     def __init__(self, text: str, dialect: _ShDialect, depth: int = 0, count: list[int] | None = None) -> None:
-        self.count = [0] if count is None else count
+        self.count = [0] if count is None else count        # commands read so far, shared with the readers within
         self.t, self.n, self.i, self.d, self.depth = text, len(text), 0, dialect, depth
         self.heredocs: list[tuple[_ShNode, str, bool, bool]] = []
 
-    def script(self, stop: frozenset[str] = _SH_NO_STOP) -> list[list[_ShNode]]:
-        """Pipelines up to a closing mark or keyword of *stop*, which is consumed."""
+    def inner(self, text: str) -> _ShReader:
+        return _ShReader(text, self.d, self.depth + 1, self.count)
+
+    def script(self, stop: str = "") -> list[list[_ShNode]]:
+        """Pipelines up to the closing mark or keyword *stop*, which is consumed."""
         found: list[list[_ShNode]] = []
         while True:
             self.gap()
             if self.i >= self.n:
                 return found
-            c = self.t[self.i]
-            if c in stop:
-                self.i += 1
+            before, c = self.i, self.t[self.i]
+            if stop and (c == stop or self.keyword() == stop):
+                self.i += len(stop)
                 return found
-            if c == ")" or c == "}" and self.d is not _SH_CMD:
-                self.i += 1
-                continue
-            keyword = _sh_keyword.match(self.t, self.i) if self.d is _SH_POSIX and c in "iteftwusdc![" else None
-            if keyword and keyword.group() in stop:
-                self.i = keyword.end()
-                return found
-            before = self.i
-            nodes = self.pipeline()
+            nodes = [] if c == ")" or c == "}" and self.d is not _SH_CMD else self.pipeline()
             if nodes:
                 found.append(nodes)
                 self.count[0] += len(nodes)
@@ -4650,30 +4664,18 @@ class _ShReader:
                 self.i += 1
 
     def gap(self) -> None:
-        """Over blanks, separators and comments between commands; here-document bodies are read at line ends."""
-        t = self.t
+        """Over what stands between two commands; here-document bodies are read at line ends."""
         while self.i < self.n:
-            c = t[self.i]
-            if c == "\n":
-                self.i += 1
-                if self.heredocs:
-                    self.bodies()
-            elif c in " \t\r;&|\ufeff" or c == "@" and self.d is _SH_CMD:
-                self.i += 1
-            elif c == self.d.escape and t[self.i + 1:self.i + 2] == "\n":
-                self.i += 2
-            elif c == "#" and self.d is not _SH_CMD or self.d is _SH_CMD and (
-                    t.startswith("::", self.i) or t[self.i:self.i + 4].lower() == "rem "):
-                self.comment()
-            elif self.d is _SH_POWER and t.startswith("<#", self.i):
-                end = t.find("#>", self.i)
-                self.i = self.n if end < 0 else end + 2
-            else:
+            self.i = self.d.gap.match(self.t, self.i).end()
+            if not self.t.startswith("\n", self.i):
                 return
+            self.i += 1
+            if self.heredocs:
+                self.bodies()
 
-    def comment(self) -> None:
-        end = self.t.find("\n", self.i)
-        self.i = self.n if end < 0 else end
+    def keyword(self) -> str:
+        found = _sh_keyword.match(self.t, self.i) if self.d is _SH_POSIX else None
+        return found.group() if found else ""
 
     def bodies(self) -> None:
         """The here-documents announced on the line before: found by their end mark, or the rest of the text."""
@@ -4681,10 +4683,8 @@ class _ShReader:
             end = re.compile(("^\t*" if tabs else "^") + re.escape(mark) + "\r?$", re.M).search(self.t, self.i)
             body = self.t[self.i:end.start() if end else self.n]
             self.i = end.end() if end else self.n
-            if quoted or "$" not in body and "`" not in body:
-                node.redirects.append(("", "<<", [("q", body)]))
-            else:
-                node.redirects.append(("", "<<", _ShReader(body, self.d, self.depth + 1, self.count).double("")))
+            literal = quoted or "$" not in body and "`" not in body
+            node.redirects.append(("", "<<", [("q", body)] if literal else self.inner(body).double("")))
         self.heredocs.clear()
 
     def pipeline(self) -> list[_ShNode]:
@@ -4693,92 +4693,73 @@ class _ShReader:
             node = self.command()
             if node is not None:
                 nodes.append(node)
-            while self.i < self.n and self.t[self.i] in " \t\r":
-                self.i += 1
             here = self.t[self.i:self.i + 2]
             if here[:1] == "|" and here != "||":
                 self.i += 2 if here == "|&" else 1
                 self.gap()
                 if self.i < self.n:
                     continue
-            elif here[:1] == "&" and here != "&&" and nodes:
+            elif here[:1] == "&" and here != "&&":
                 for node in nodes:
                     node.background = True
             return nodes
 
     def command(self) -> _ShNode | None:
         """One command with its redirections, or None where there is none."""
-        c = self.t[self.i] if self.i < self.n else ""
-        posix = self.d is _SH_POSIX
-        if c == "(" or c == "{" and posix and self.t[self.i + 1:self.i + 2] in ("", " ", "\t", "\n"):
-            if c == "(" and self.d is _SH_POWER and self.depth < MAX_SHELL_NESTING:
-                return self.simple(_ShNode(""))
+        c, deep = self.t[self.i:self.i + 1], self.depth >= MAX_SHELL_NESTING
+        if c == "(" or c == "{" and self.d is _SH_POSIX and self.t[self.i + 1:self.i + 2] in ("", " ", "\t", "\n"):
+            if c == "(" and self.d is _SH_POWER and not deep:
+                return self.simple(_ShNode())
             self.i += 1
-            if self.depth >= MAX_SHELL_NESTING:
-                return None
-            return self.compound("group", frozenset(")" if c == "(" else "}"))
-        keyword = _sh_keyword.match(self.t, self.i) if posix and c in "iteftwusdc![" and c else None
-        if keyword is None:
-            return self.simple(_ShNode(""))
-        word = keyword.group()
-        self.i = keyword.end()
+            return None if deep else self.compound("group", ")" if c == "(" else "}")
+        word = self.keyword() if c in _SH_KEYWORD_STARTS else ""
+        self.i += len(word)
         if word == "[[":
             end = self.t.find("]]", self.i)
             inner = self.t[self.i:end if end >= 0 else self.n]
             self.i = self.n if end < 0 else end + 2
-            node = _ShNode("")
-            node.words = ["[[", _ShReader(inner, self.d, self.depth + 1, self.count).double("")]
+            node = _ShNode()
+            node.words = ["[[", self.inner(inner).double("")]
             return node
-        if word in ("for", "select") and self.depth < MAX_SHELL_NESTING:
-            return self.loop()
-        closer = {"if": "fi", "while": "done", "until": "done", "case": "esac"}.get(word)
-        if closer and self.depth < MAX_SHELL_NESTING:
-            return self.compound("while" if closer == "done" else "group", frozenset((closer,)))
-        if word == "function":
-            return self.simple(_ShNode(""))
-        while self.i < self.n and self.t[self.i] in " \t":
-            self.i += 1
+        if word in ("for", "select") and not deep:      # for NAME in WORDS; do … done
+            words = self.simple(_ShNode()).words
+            node = self.compound("for", "done")
+            node.words = words[:1] + (words[2:] if words[1:2] == ["in"] else words[1:]) or ["_"]
+            return node
+        if word in _SH_CLOSERS and not deep:
+            return self.compound("group", _SH_CLOSERS[word])
+        if word in ("", "function"):
+            return self.simple(_ShNode())
+        self.i = _sh_blanks.match(self.t, self.i).end()         # a keyword that stands before a command
         return self.command() if word in ("time", "!", "coproc") and self.i < self.n else None
 
-    def compound(self, kind: str, stop: frozenset[str]) -> _ShNode:
+    def compound(self, kind: str, stop: str) -> _ShNode:
         node = _ShNode(kind)
-        self.depth += 1
-        node.parts = [self.script(stop)]
-        self.depth -= 1
+        node.parts = [self.nested(stop)]
         return self.simple(node)        # redirections behind it
 
-    def loop(self) -> _ShNode:
-        """`for NAME in WORDS; do … done`."""
-        head = self.simple(_ShNode(""))
-        node = self.compound("for", frozenset(("done",)))
-        words = head.words
-        node.words = words[:1] + (words[2:] if words[1:2] == ["in"] else words[1:]) or ["_"]
-        return node
+    def nested(self, stop: str) -> list[list[_ShNode]]:
+        self.depth += 1
+        inner = self.script(stop)
+        self.depth -= 1
+        return inner
 
     def simple(self, node: _ShNode) -> _ShNode:
         """Words and redirections up to the end of the command, added to *node*."""
         t, d, start = self.t, self.d, self.i
         while self.i < self.n:
             c = t[self.i]
-            if c in " \t\r":
+            if c in " \t\r" or c in "()" and d is _SH_CMD and node.words and str(node.words[0]).lower() == "for":
                 self.i += 1
             elif c == d.escape and t[self.i + 1:self.i + 2] == "\n":
                 self.i += 2
             elif c in "<>&*0123456789" and self.redirect(node):
                 pass
-            elif c == ")" and d is _SH_CMD and node.words and str(node.words[0]).lower() == "for":
-                self.i += 1
-            elif c in "\n&|" or c == ";" and d is not _SH_CMD or c == ")" or c == "}" and d is _SH_POWER:
-                break
-            elif c == "#" and d is not _SH_CMD:
-                self.comment()
-                break
-            elif c == "(" and d is not _SH_POWER:
-                if d is _SH_POSIX and len(node.words) == 1 and not node.kind and isinstance(node.words[0], str):
+            elif c in "\n&|)" or c in "#;" and d is not _SH_CMD or c == ("}" if d is _SH_POWER else "("):
+                if c == "#":
+                    self.i = d.gap.match(t, self.i).end()
+                elif c == "(" and d is _SH_POSIX and len(node.words) == 1 and not node.kind and isinstance(node.words[0], str):
                     return self.function(node)
-                if d is _SH_CMD and node.words and str(node.words[0]).lower() == "for":
-                    self.i += 1
-                    continue
                 break
             elif node.kind:
                 break
@@ -4795,12 +4776,10 @@ class _ShReader:
             self.i = assigned.end()
             if self.t[self.i:self.i + 1] == "(" and self.depth < MAX_SHELL_NESTING:      # an array
                 self.i += 1
-                self.depth += 1
-                items = [word for line in self.script(frozenset(")")) for item in line for word in item.words]
-                self.depth -= 1
-                node.assigns.append((assigned.group(1), bool(assigned.group(2)), items))
+                value = [word for line in self.nested(")") for item in line for word in item.words]
             else:
-                node.assigns.append((assigned.group(1), bool(assigned.group(2)), [self.word()]))
+                value = [self.word()]
+            node.assigns.append((assigned.group(1), bool(assigned.group(2)), value))
         else:
             node.words.append(self.word())
         if self.i == before:
@@ -4808,177 +4787,129 @@ class _ShReader:
 
     def function(self, node: _ShNode) -> _ShNode:
         """`NAME() BODY`; the reader stands before the parenthesis."""
-        end = self.i + 1
-        while end < self.n and self.t[end] in " \t":
-            end += 1
-        if self.t[end:end + 1] != ")" or self.depth >= MAX_SHELL_NESTING:
-            return node
-        self.i = end + 1
-        while self.i < self.n and self.t[self.i] in " \t\r\n":
-            self.i += 1
-        self.depth += 1
-        body = self.command()
-        self.depth -= 1
-        node.kind, node.parts = "function", [[[body]]] if body else []
+        closed = _sh_no_arguments.match(self.t, self.i)
+        if closed and self.depth < MAX_SHELL_NESTING:
+            self.i = closed.end()
+            self.depth += 1
+            body = self.command()
+            self.depth -= 1
+            node.kind, node.parts = "function", [[[body]]] if body else []
         return node
 
     def redirect(self, node: _ShNode) -> bool:
+        """Read a redirection, if there is one here and not a process substitution or a word."""
         found = _sh_redirect.match(self.t, self.i)
         if not found:
             return False
         fd, operator = found.groups()
-        after = self.t[found.end():found.end() + 1]
-        if operator in "<>" and after == "(" and not fd and self.d is _SH_POSIX:
-            return False                    # process substitution: a word
-        if fd and self.i and self.t[self.i - 1] not in self.d.ends or fd == "*" and self.d is not _SH_POWER:
-            if fd != "&":
-                return False
-        if fd == "&" and operator not in (">", ">>"):
+        if operator in "<>" and not fd and self.d is _SH_POSIX and self.t.startswith("(", found.end(2)):
+            return False
+        if fd == "&" and operator not in (">", ">>") or fd not in ("", "&") and (
+                self.i and self.t[self.i - 1] not in self.d.ends or fd == "*" and self.d is not _SH_POWER):
             return False
         self.i = found.end()
-        while self.i < self.n and self.t[self.i] in " \t":
-            self.i += 1
         if operator in ("<<", "<<-") and self.d is _SH_POSIX:
             begin = self.i
             mark = "".join(part[1] for part in self.parts() if isinstance(part[1], str))
-            raw = self.t[begin:self.i]
             if mark:
-                self.heredocs.append((node, mark, any(c in raw for c in "'\"\\"), operator == "<<-"))
-            return True
-        node.redirects.append((fd, operator, self.word()))
+                quoted = any(c in self.t[begin:self.i] for c in "'\"\\")
+                self.heredocs.append((node, mark, quoted, operator == "<<-"))
+        else:
+            node.redirects.append((fd, operator, self.word()))
         return True
 
     def word(self) -> Any:
         """The word here: `str` when it means itself, else its parts."""
         plain = self.d.plain.match(self.t, self.i)
         if plain:
-            end = plain.end()
-            if end >= self.n or self.t[end] in self.d.ends:
-                text = plain.group()
-                if "{" not in text or self.d is not _SH_POSIX:
-                    self.i = end
-                    return text
+            text, end = plain.group(), plain.end()
+            if (end == self.n or self.t[end] in self.d.ends) and not ("{" in text and self.d is _SH_POSIX):
+                self.i = end
+                return text
         return self.parts()
 
-    def parts(self) -> list[tuple[Any, ...]]:
+    def parts(self) -> _Parts:
         """The parts of the word here."""
-        t, d = self.t, self.d
-        found: list[tuple[Any, ...]] = []
-        add = found.append
+        t, d, posix = self.t, self.d, self.d is _SH_POSIX
+        deep = self.depth >= MAX_SHELL_NESTING
+        found: _Parts = []
         while self.i < self.n:
             c = t[self.i]
             plain = d.plain.match(t, self.i)
             if plain:
-                add(("u", plain.group()))
+                found.append(("u", plain.group()))
                 self.i = plain.end()
-            elif c in "<>" and t[self.i + 1:self.i + 2] == "(" and d is _SH_POSIX and self.depth < MAX_SHELL_NESTING:
+            elif c in "<>" and posix and not deep and t[self.i + 1:self.i + 2] == "(":
                 self.i += 2
-                add(("p", self.nested(")")))
-            elif c == "(" and d is _SH_POWER and self.depth < MAX_SHELL_NESTING:
+                found.append(("p", self.substitution(")")))
+            elif c in "({" and d is _SH_POWER and not (deep and c == "("):
                 self.i += 1
-                add(("(", self.nested(")")))
-            elif c == "{" and d is _SH_POWER:
-                self.i += 1
-                if self.depth < MAX_SHELL_NESTING and not (found and found[-1][0] == "u" and found[-1][1][-1:] == "$"):
-                    add(("{", self.nested("}")))
+                if not deep:
+                    found.append((c, self.substitution(")" if c == "(" else "}")))
             elif c in d.ends or c == "(":
                 break
             elif c == "'":
-                self.single(add, found)
+                here = d is _SH_POWER and found[-1:] == [("u", "@")]
+                string = (_sh_here_string if here else d.single).match(t, self.i)
+                if here:
+                    found[-1] = "q", string.group(1).strip("\r\n")
+                elif string:
+                    found.append(("q", string.group(1).replace("''", "'")))
+                else:                       # no quote in cmd.exe; read as one where a POSIX shell would
+                    found.append(("u", c))
+                self.i = string.end() if string else self.i + 1
             elif c == '"':
                 self.i += 1
-                found.extend(self.double('"') or [("q", "")])
+                found += self.double('"') or [("q", "")]
             elif c == d.escape:
                 if t[self.i + 1:self.i + 2] != "\n":
-                    add(("q", t[self.i + 1:self.i + 2]))
+                    found.append(("q", t[self.i + 1:self.i + 2]))
                 self.i += 2
-            elif c == "`":
-                self.i += 1
-                add(("s", self.backtick(), False))
-            elif c == "$":
-                self.dollar(add, False)
-            elif c in "%!":
-                self.percent(add)
             else:
-                add(("u", c))
-                self.i += 1
+                self.special(found, False)
         self.i = min(self.i, self.n)
         return found
 
-    def nested(self, closer: str) -> list[list[_ShNode]]:
-        self.depth += 1
-        held, self.heredocs = self.heredocs, []
-        inner = self.script(frozenset(closer))
-        if self.heredocs:
-            self.bodies()
-        self.heredocs = held
-        self.depth -= 1
-        return inner
-
-    def single(self, add: Callable[[tuple[Any, ...]], None], before: list[tuple[Any, ...]]) -> None:
-        t, start = self.t, self.i
-        if self.d is _SH_POWER and before and before[-1] == ("u", "@"):         # a here-string
-            end = t.find("'@", start + 1)
-            before.pop()
-            add(("q", t[start + 1:end if end >= 0 else self.n].strip("\r\n")))
-            self.i = self.n if end < 0 else end + 2
-            return
-        end = t.find("'", start + 1)
-        if self.d is _SH_CMD and end < 0:
-            add(("u", "'"))                 # no quote in cmd.exe; read as one where a POSIX shell would
-            self.i += 1
-            return
-        end = self.n if end < 0 else end
-        text = t[start + 1:end]
-        self.i = end + 1
-        if self.d is _SH_POWER and t.startswith("'", end + 1) and end < self.n:
-            pieces = [text]
-            while t.startswith("'", self.i):
-                end = t.find("'", self.i + 1)
-                end = self.n if end < 0 else end
-                pieces.append("'" + t[self.i + 1:end])
-                self.i = end + 1
-            text = "".join(pieces)
-        add(("q", text))
-
-    def double(self, closer: str) -> list[tuple[Any, ...]]:
+    def double(self, closer: str) -> _Parts:
         """Parts up to the closing quote (or, with no closer, the end): what expands inside double quotes."""
-        t, d = self.t, self.d
-        found: list[tuple[Any, ...]] = []
-        run: list[str] = []
-        escapable = "$`\"\\\n" if d is _SH_POSIX else None
-        stops = _sh_double[d.name]
+        found: _Parts = []
         while self.i < self.n:
-            plain = stops.match(t, self.i)
-            if plain:
-                run.append(plain.group())
-                self.i = plain.end()
-                continue
-            c = t[self.i]
-            if c == closer:
+            run = self.d.quoted.match(self.t, self.i)
+            if run:
+                text = run.group()
+                found.append(("q", self.d.escaped.sub(r"\1", text) if self.d.escape in text else text))
+                self.i = run.end()
+            elif self.t[self.i] == closer:
                 self.i += 1
                 break
-            if c == d.escape and self.i + 1 < self.n and (escapable is None or t[self.i + 1] in escapable):
-                if t[self.i + 1] != "\n":
-                    run.append(t[self.i + 1])
-                self.i += 2
-            elif c == "`" and d is _SH_POSIX or c == "$" and d is not _SH_CMD or c == "%":
-                if run:
-                    found.append(("q", "".join(run)))
-                    run = []
-                if c == "`":
-                    self.i += 1
-                    found.append(("s", self.backtick(), True))
-                elif c == "$":
-                    self.dollar(found.append, True)
-                else:
-                    self.percent(found.append)
             else:
-                run.append(c)
-                self.i += 1
-        if run:
-            found.append(("q", "".join(run)))
+                self.special(found, True)
         return found
+
+    def special(self, found: _Parts, quoted: bool) -> None:
+        """What expands alike within double quotes and outside: `…`, $…, %…%; any other character is itself."""
+        c = self.t[self.i]
+        if c == "$":
+            self.dollar(found, quoted)
+        elif c == "`":
+            self.i += 1
+            found.append(("s", self.backtick(), quoted))
+        elif c in "%!" and self.d is _SH_CMD:
+            name = _sh_percent.match(self.t, self.i)
+            variable = name.group(1)
+            found.append(("v", variable.lower(), "%" + (name.group(2) or ""), True) if variable else ("u", name.group()))
+            self.i = name.end()
+        else:
+            found.append(("q" if quoted else "u", c))
+            self.i += 1
+
+    def substitution(self, closer: str) -> list[list[_ShNode]]:
+        """A script within a word; its here-documents are its own."""
+        held, self.heredocs = self.heredocs, []
+        inner = self.nested(closer)
+        self.bodies()
+        self.heredocs = held
+        return inner
 
     def backtick(self) -> list[list[_ShNode]]:
         end = self.t.find("`", self.i)
@@ -4987,22 +4918,19 @@ class _ShReader:
         end = self.n if end < 0 else end
         inner = re.sub(r"\\([\\$`])", r"\1", self.t[self.i:end])
         self.i = end + 1
-        if self.depth >= MAX_SHELL_NESTING:
-            return []
-        return _ShReader(inner, self.d, self.depth + 1, self.count).script()
+        return [] if self.depth >= MAX_SHELL_NESTING else self.inner(inner).script()
 
-    def dollar(self, add: Callable[[tuple[Any, ...]], None], quoted: bool) -> None:
+    def dollar(self, found: _Parts, quoted: bool) -> None:
         """What follows `$`: a substitution, a variable, an ANSI-C string, or nothing special."""
-        t, c = self.t, self.t[self.i + 1:self.i + 2]
-        if c == "(":
-            sum = _sh_sum.match(t, self.i) if self.d is _SH_POSIX else None
-            if sum:
-                self.i = sum.end()
-                add(("q", "0"))
-                return
+        t, c, posix = self.t, self.t[self.i + 1:self.i + 2], self.d is _SH_POSIX
+        special = (_sh_sum if c == "(" else _sh_c_string).match(t, self.i) if posix and not (quoted and c == "'") else None
+        if special:
+            found.append(("q", "0" if c == "(" else _sh_unescape(special.group(1))))
+            self.i = special.end()
+        elif c == "(":
             self.i += 2
             if self.depth < MAX_SHELL_NESTING:
-                add(("s", self.nested(")"), quoted))
+                found.append(("s", self.substitution(")"), quoted))
         elif c == "{":
             end = t.find("}", self.i)
             end = self.n if end < 0 else end
@@ -5010,51 +4938,16 @@ class _ShReader:
             if "$(" in inner or "`" in inner:       # a default that runs something: read on inside
                 self.i += 2
                 return
-            name = _sh_name.match(inner.lstrip("!#")) if self.d is _SH_POSIX else None
+            bare = inner.lstrip("!#")
+            name = _sh_name.match(bare) if posix else None
             self.i = end + 1
-            bare = inner.lstrip("!#") if name else inner
-            add(("v", name.group() if name else inner, bare[name.end():] if name else "", quoted))
-        elif c == "'" and not quoted and self.d is _SH_POSIX:
-            end = self.i + 2
-            while end < self.n and t[end] != "'":
-                end += 2 if t[end] == "\\" else 1
-            add(("q", _sh_escapes.sub(_sh_unescape, t[self.i + 2:end])))
-            self.i = end + 1
+            found.append(("v", name.group(), bare[name.end():], quoted) if name else ("v", inner, "", quoted))
         elif c == '"' and not quoted:
             self.i += 1
         else:
-            name = (_sh_power_name if self.d is _SH_POWER else _sh_name).match(t, self.i + 1)
-            if name:
-                self.i = name.end()
-                add(("v", name.group(), "", quoted))
-            else:
-                add(("u", "$"))
-                self.i += 1
-
-    def percent(self, add: Callable[[tuple[Any, ...]], None]) -> None:
-        """cmd.exe: `%NAME%`, `!NAME!`, `%i` of a loop."""
-        found = _sh_percent.match(self.t, self.i)
-        if found and found.group(1):
-            add(("v", found.group(1).lower(), "%" + (found.group(2) or ""), True))
-        else:
-            add(("u", found.group() if found else self.t[self.i]))
-        self.i = found.end() if found else self.i + 1
-
-
-_sh_percent = lazy_regex(r"[%!]([A-Za-z_]\w*(?:\(x86\))?)(:[^%\n]*)?[%!]|%%?~?\w*")
-_sh_double = {"sh": lazy_regex(r'[^"\\$`]+'), "powershell": lazy_regex(r'[^"$`]+'), "cmd": lazy_regex(r'[^"^%\n]+')}
-
-
-def _sh_unescape(found: re.Match[str]) -> str:
-    code = found.group(1)
-    try:
-        if code[0] in "xuU":
-            return chr(int(code[1:], 16)) if len(code) > 1 else code
-        if code[0] in "01234567":
-            return chr(int(code, 8) & 255)
-    except (ValueError, OverflowError):
-        return ""
-    return {"n": "\n", "t": "\t", "r": "\r", "a": "", "b": "", "e": "\x1b", "E": "\x1b"}.get(code, code)
+            name = self.d.name.match(t, self.i + 1)
+            found.append(("v", name.group(), "", quoted) if name else ("u", "$"))
+            self.i = name.end() if name else self.i + 1
 
 
 # ---- tables ----------------------------------------------------------------------------------------------
@@ -5126,8 +5019,7 @@ sql psql mysql mariadb sqlite3 sqlite sqlcmd mongosh mongo redis-cli clickhouse-
 start start start-process saps start-job invoke-command icm foreach-object % foreach where-object ? while if else try switch
 for_cmd for
 read_variable read mapfile readarray
-history history fc get-history security secret-tool keyring
-here pwd get-location gl mktemp which
+prints pwd get-location gl mktemp which history fc get-history security secret-tool keyring
 sed sed gsed"""
 _SH_BRANCH = r"(?:main|master|trunk|develop|dev|release\S*|prod\w*|stable|staging|next|gh-pages|\*|HEAD)"      # shared
 # category :: programs :: regex over the arguments (each between single spaces; blanks inside one are NUL) :: reason
@@ -5381,1654 +5273,43 @@ _SH_KNOWN_FILES = """~/.ssh/id_rsa ~/.ssh/id_ed25519 ~/.aws/credentials ~/.netrc
     ~/.vault-token /etc/shadow /etc/passwd /etc/gshadow /etc/sudoers /proc/self/environ /root/.ssh/id_rsa .env .env.local
     .env.production""".split()
 _SH_KNOWN_PROGRAMS = "rm cat sh bash dash nc ncat curl wget dd chmod python3 perl base64 less head tail find tee".split()
-
-
-# ---- following -------------------------------------------------------------------------------------------
-
-class _Flow(NamedTuple):
-    """What is known of a stream, a file's content or a word's value."""
-    text: str | None = None             # the content, when it can be seen
-    remote: bool = False                # it came from the network
-    sources: tuple[str, ...] = ()       # files it was read from; "\0the environment" and the like
-    coded: bool = False                 # it was decoded or encoded on the way
-    shell: bool = False                 # it is what a shell reading its input says
-
-    def but(self, text: str | None) -> _Flow:
-        """The same origin with another text."""
-        return _Flow(text, self.remote, self.sources, self.coded, self.shell)
-
-
-_NOTHING = _Flow()
-_EMPTY = _Flow("")
-
-
-class _ShWord(str):
-    """An expanded word that carries where it came from, or a block of PowerShell."""
-    flow: _Flow = _NOTHING
-    block: Any = None
-
-
-def _sh_join(flows: Sequence[_Flow], text: str | None = None) -> _Flow:
-    """One stream out of several."""
-    if len(flows) == 1 and text is None:
-        return flows[0]
-    sources = tuple(dict.fromkeys(source for flow in flows for source in flow.sources))[:64]
-    return _Flow(text, any(f.remote for f in flows), sources, any(f.coded for f in flows), any(f.shell for f in flows))
-
-
-def _sh_flow(word: str) -> _Flow:
-    return word.flow if isinstance(word, _ShWord) else _NOTHING
-
-
-def _sh_show(word: str) -> str:
-    """A word as a reason may show it: short, printable, and nothing that may be a secret."""
-    runs = re.findall(r"[A-Za-z0-9+=_-]{20,}", word[:200])
-    plain = _SH_MISSPELT.match(word) and not any(sum(c.isdigit() for c in run) > 2 for run in runs)
-    return word if plain else "…"
-
-
-_sh_cache: dict[str, Any] = {}
-
-
-def _sh_table(name: str) -> Any:
-    """The compact tables above as dictionaries, made at first use."""
-    if name not in _sh_cache:
-        made: dict[str, Any] = {}
-        if name == "methods":
-            for line in _SH_METHODS.splitlines():
-                method, *names = line.split()
-                for program in names:
-                    made.setdefault(program, getattr(_ShPrograms, "_" + method))
-        elif name == "wrappers":
-            for row in _SH_WRAPPERS.replace("\n", ";").split(";"):
-                program, letters, skip = row.split()
-                made[program] = (letters, int(skip))
-        else:
-            # an indented line goes on with the row above it
-            for line in re.sub(r"\n +", "", _SH_RULES).replace("BRANCH", _SH_BRANCH).split("\n")[1:]:
-                category, programs, pattern, reason = line.split(" :: ")
-                rule = (category, lazy_regex(pattern), reason)
-                for program in programs.split():
-                    made.setdefault(program, []).append(rule)
-        _sh_cache[name] = made
-    return _sh_cache[name]
-
-
-class _ShRun:
-    """Follows one command text and collects its facts. Methods `_name(name, args, flow)` are the programs it knows:
-    each gets its arguments and standard input and returns its standard output."""
-
-    def __init__(self, ctx: ShellContext, dialect: _ShDialect, cwd: str) -> None:
-        self.ctx, self.at, self.d = ctx, ctx.paths, dialect
-        self.facts: dict[str, str] = {}
-        self.paths: dict[str, None] = {}
-        self.vars: dict[str, str] = {}
-        self.functions: dict[str, Any] = {}
-        self.files: dict[str, _Flow] = {}
-        self.net_fds: set[str] = set()
-        self.cwd, self.root, self.networked, self.shut = "", False, False, 0
-        self.steps, self.room, self.depth, self.nested, self.last_net = MAX_SHELL_STEPS, MAX_SHELL_TEXT, 0, 0, ""
-        self.power: list[str] = []
-        self.power_depth = 0
-        self.checked: set[str] = set()      # variables written `${NAME:?}`: never empty
-        self.homes: list[str] | None = None
-        self.anchors: list[tuple[str, list[str]]] | None = None
-        self.workspace = ""                 # where the call itself says it works, when that is a place to work in
-        if cwd and cwd != ".":
-            self.go(cwd)
-            here = self.at.cwd.rstrip("/")
-            if here.count("/") > 2 and "/." not in here and project_problem(here, ctx.paths) is None:
-                self.workspace = here
-
-    # -- bookkeeping
-    def say(self, category: str, reason: str, word: str | None = None) -> None:
-        if category not in self.facts:
-            self.facts[category] = f"{reason}: {_sh_show(word)}" if word else reason
-
-    def spend(self, characters: int) -> None:
-        self.steps -= 1
-        self.room -= characters
-        if self.steps < 0 or self.room < 0:
-            raise BudgetSpent("a command too long to follow")
-        if self.ctx.budget is not None and not self.steps & 63:
-            self.ctx.budget.check()
-
-    def where(self, word: str) -> str:
-        """*word* as seen from where the command started, after the `cd`s on the way."""
-        if not self.cwd or word[:1] in "/~$%" or _sh_drive.match(word):
-            return word
-        return f"{self.cwd.rstrip('/')}/{word}"
-
-    def path(self, word: str, sources: list[str] | None = None) -> None:
-        """Report a word that is or may be a file."""
-        if not word or len(word) > 4096 or word[:1] == "-" or word in ("/dev/fd/63",
-                "$()") or "\n" in word or "://" in word and word[:5] != "file:":
-            return
-        word = self.where(word)
-        if len(self.paths) < MAX_SHELL_PATHS:
-            self.paths[str(word)] = None
-            if ("*" in word or "?" in word or "[" in word) and (word[0] in "~/$.[" or "/." in word or "/[" in word):
-                self.spend(200 + len(word))
-                for known in _SH_KNOWN_FILES:
-                    if glob_may_hit(word, known):
-                        self.paths[known] = None
-                        if sources is not None:
-                            sources.append(known)
-        if sources is not None and len(sources) < 64:
-            sources.append(str(word))
-
-    def spots(self, word: str) -> list[tuple[str, str]]:
-        """Where *word* is: (absolute path, the same with anybody's home directory written `~`), for each reading."""
-        word = self.where(word)
-        found: list[str] = []
-        if _sh_drive.match(word):
-            word = word.replace("\\", "/")
-            found.append(os.path.normpath(word).replace("\\", "/") if ".." in word else word)
-        found += [place for place in canonical_paths(word, self.at) if place not in found]
-        if self.homes is None:
-            self.homes = [home.rstrip("/") for home in canonical_paths(self.at.home, self.at)]
-        out = []
-        for place in found:
-            home = next((home for home in self.homes if place == home or place.startswith(home + "/")), None)
-            out.append((place, "~" + place[len(home):] if home else _sh_home.sub("~", place, 1) if place[:1] != "~" else place))
-        return out
-
-    def places(self, word: str) -> list[str]:
-        """Where *word* is, in the form the tables have."""
-        return [mapped for _, mapped in self.spots(word)]
-
-    def private(self, flow: _Flow) -> str:
-        """The private thing in a flow, as a reason names it, or ""."""
-        for source in flow.sources:
-            if source[:1] == "\0":
-                return source[1:]
-            if any(_SH_PRIVATE.match(place) for place in self.places(source)) or self.ctx.is_sensitive(source):
-                return _sh_show(source)
-        return ""
-
-    def ship(self, flow: _Flow, way: str) -> None:
-        """Something leaves the machine."""
-        if flow.sources and "exfiltration" not in self.facts:
-            what = self.private(flow)
-            if what:
-                self.say("exfiltration", f"sends {what} away by {way}")
-
-    # -- what _ShPrograms knows
-    def _shell(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        raise NotImplementedError
-
-    def code(self, language: str, text: str) -> None:
-        raise NotImplementedError
-
-    def power_words(self, node: _ShNode, words: list[str]) -> list[str]:
-        raise NotImplementedError
-
-    def power_patterns(self, text: str) -> None:
-        raise NotImplementedError
-
-    # -- structure
-    def read(self, text: str, flow: _Flow = _NOTHING, dialect: _ShDialect | None = None) -> _Flow:
-        """Follow *text* as a script."""
-        self.spend(len(text))
-        if self.depth >= MAX_SHELL_NESTING * 2:
-            self.say("pipe_to_shell", "commands nested too deeply to follow")
-            return _NOTHING
-        before, self.d = (self.d, self.power, self.power_depth), dialect or self.d
-        self.power, self.power_depth = [], self.depth + 1
-        result = self.script(_ShReader(text, self.d, 0).script(), flow)
-        if self.power:
-            self.power_patterns("\n".join(self.power))
-        self.d, self.power, self.power_depth = before
-        return result
-
-    def script(self, script: Any, flow: _Flow = _NOTHING) -> _Flow:
-        self.depth += 1
-        if self.depth > MAX_SHELL_NESTING * 3:
-            self.say("pipe_to_shell", "commands nested too deeply to follow")
-            self.depth -= 1
-            return _NOTHING
-        outs = [out for out in (self.pipeline(nodes, flow) for nodes in script) if out is not _NOTHING]
-        self.depth -= 1
-        if len(outs) < 2:
-            return outs[0] if outs else _NOTHING
-        texts = [out.text for out in outs]
-        return _sh_join(outs, None if None in texts else "\n".join(texts)[:MAX_SHELL_VALUE])  # type: ignore[arg-type]
-
-    def pipeline(self, nodes: list[_ShNode], flow: _Flow) -> _Flow:
-        for node in nodes:
-            flow = self.node(node, flow)
-        return flow
-
-    def node(self, node: _ShNode, flow: _Flow) -> _Flow:
-        """One command: assignments, redirections, then the command itself."""
-        self.spend(0)
-        if node.kind == "function":
-            self.define(str(node.words[0]), node)
-            return _NOTHING
-        networked = self.networked
-        outs: list[tuple[str, str, str]] = []
-        self.networked = False
-        for name, appended, parts in node.assigns:
-            self.assign(name, appended, parts)
-        for fd, operator, word in node.redirects:
-            flow = self.redirected(fd, operator, _sh_whole(self.expand(word)), flow, outs)
-        if node.kind == "for":
-            out = self.each(node, flow)
-        elif node.kind:
-            cwd = self.cwd
-            out = self.script(node.parts[0], flow)
-            if node.kind == "sub":
-                self.cwd = cwd
-        else:
-            words = self.expand_all(node.words)
-            if words and words[0] == "exec" and len(words) == 1 and node.redirects:
-                self.net_fds.update(fd or "0" for fd, _, _ in node.redirects if self.networked)
-                if self.networked and not re.match(r"/dev/\w+/(?:localhost|127\.)", self.last_net):
-                    self.say("reverse_shell", "opens a socket from the shell")
-            if node.raw and words:
-                words = self.power_words(node, words)
-            out = self.simple(words, flow, node.background) if words else flow if outs and not node.assigns else _NOTHING
-        for fd, operator, target in outs:
-            self.written(target, _EMPTY if fd == "2" else out, ">>" in operator, fd != "2")
-            out = out if fd == "2" else _NOTHING
-        self.networked = networked
-        return out
-
-    def redirected(self, fd: str, operator: str, target: str, flow: _Flow, outs: list[tuple[str, str, str]]) -> _Flow:
-        """Note one redirection; the input it makes."""
-        if target.startswith(("/dev/tcp/", "/dev/udp/")):
-            self.networked, self.last_net = True, target
-            if operator in ("<", "<>"):
-                return _Flow(None, True)
-        if operator in ("<<", "<<<"):
-            return _sh_flow(target).but(str(target))
-        if operator in ("<", "<&", "<>"):
-            if target.isdigit() or target == "-":
-                return _Flow(None, True) if target in self.net_fds else flow
-            return self.content(target)
-        if operator == ">&" and (target.isdigit() or target == "-"):
-            if target in self.net_fds:
-                outs.append((fd, operator, "/dev/tcp/"))
-            return flow
-        if target.lower() != "nul" and target[:5] != "$null":
-            outs.append((fd, operator, target))
-        return flow
-
-    def define(self, name: str, node: _ShNode) -> None:
-        """A function; one that calls itself twice, or in the background, is a fork bomb."""
-        self.functions[name] = node.parts[0] if node.parts else []
-        calls = 0
-        stack: list[Any] = [node.parts]
-        while stack:
-            item = stack.pop()
-            for part in item:
-                if isinstance(part, list):
-                    stack.append(part)
-                elif isinstance(part, _ShNode):
-                    stack.append(part.parts)
-                    if part.words[:1] == [name]:
-                        calls += 2 if part.background else 1
-        if calls > 1:
-            self.say("destructive", "fork bomb")
-
-    def each(self, node: _ShNode, flow: _Flow) -> _Flow:
-        """A `for` loop: its body with each value."""
-        name, *values = self.expand_all(node.words)
-        outs = []
-        for value in values[:MAX_SHELL_WORDS] or ["$" + name]:
-            self.vars[name] = value
-            outs.append(self.script(node.parts[0], flow))
-        return _sh_join(outs)
-
-    def assign(self, name: str, appended: bool, words: list[Any]) -> None:
-        values = self.expand_all(words)
-        value = _sh_whole(values)
-        if appended:
-            value = _sh_whole([self.vars.get(name, ""), value], "")
-        self.vars[name] = value if len(value) <= MAX_SHELL_VALUE else ""
-
-    # -- words
-    def expand_all(self, words: list[Any]) -> list[str]:
-        found: list[str] = []
-        for word in words:
-            if isinstance(word, str):
-                found.append(word)
-            else:
-                found.extend(self.expand(word))
-        return found
-
-    def expand(self, word: Any) -> list[str]:
-        """The words one word becomes."""
-        if isinstance(word, str):
-            return [word]
-        fields: list[list[str]] = [[]]
-        flows, block, braces, quoted = [], None, False, False
-        for kind, value, *rest in word:
-            if kind == "u" or kind == "q":
-                quoted = quoted or kind == "q"
-                if kind == "u" and "{" in value:
-                    braces = True
-                fields[-1].append(value if kind == "u" or not braces else value.translate(_SH_HIDE))
-                continue
-            if kind == "v":
-                text, flow = self.variable(value, rest[0])
-                whole = rest[1] and not (value == "@" or rest[0] == "[@]")
-            elif kind == "{":
-                block, text, flow, whole = value, "", _NOTHING, True
-            else:
-                cwd = self.cwd
-                flow = self.script(value)
-                self.cwd = cwd
-                text = "/dev/fd/63" if kind == "p" else "$()" if flow.text is None else flow.text.rstrip("\n")
-                whole = kind != "s" or rest[0]
-            if flow is not _NOTHING:
-                flows.append(flow)
-            self.spend(len(text))
-            pieces = [text] if whole or self.d is not _SH_POSIX else self.fields(text)
-            if pieces and not whole and text[:1].isspace() and fields[-1]:
-                fields.append([])
-            for number, piece in enumerate(pieces):
-                if number:
-                    fields.append([])
-                fields[-1].append(piece)
-            if pieces and not whole and text[-1:].isspace():
-                fields.append([])
-            elif not pieces and text and fields[-1]:
-                fields.append([])
-        texts = ["".join(field) for field in fields if field or len(fields) == 1]
-        if texts == [""] and not quoted and not block and not flows:
-            return []
-        if braces and self.d is _SH_POSIX:
-            texts = [item.translate(_SH_UNHIDE) for text in texts for item in _sh_braces(text)]
-        if not flows and block is None:
-            return texts
-        made: list[str] = []
-        for text in texts:
-            carrier = _ShWord(text)
-            carrier.flow, carrier.block = _sh_join(flows) if flows else _NOTHING, block
-            made.append(carrier)
-        return made
-
-    def fields(self, text: str) -> list[str]:
-        """Word splitting, by IFS when the command sets it."""
-        marks = self.vars.get("IFS")
-        return text.split() if not marks else [w for w in re.split(f"[{re.escape(marks[:8])}\\s]", text) if w]
-
-    def variable(self, name: str, operation: str) -> tuple[str, _Flow]:
-        """A variable's text (itself, when it is not known) and origin."""
-        if self.d is not _SH_POSIX:
-            name = name.lower()
-        known = self.vars.get(name)
-        if known is None:
-            if operation[:1] in "-:=" and operation[:2].strip(":")[:1] in ("-", "=") and len(operation) > 1:
-                return operation.lstrip(":")[1:], _NOTHING
-            if name == "IFS":
-                return " ", _NOTHING
-            if name in ("HOME", "PATH", "PWD", "SHELL") and operation[:3] == ":0:":
-                return "/", _NOTHING
-            if name == "PWD" or name == "pwd":
-                return ".", _NOTHING
-            if name in ("@", "*") or name.isdigit() and name != "0":
-                return "", _NOTHING
-            if operation[:1] == "?" or operation[:2] == ":?":
-                self.checked.add(name)
-            shown = f"%{name}%" if operation[:1] == "%" else "$" + name
-            secret = (f"\0${name.split(':')[-1][:40]}",) if _SH_SECRET_NAME.search(name) else ()
-            return shown, _Flow(None, False, secret) if secret else _NOTHING
-        flow, text = _sh_flow(known), str(known)
-        cut = re.match(r":(-?\d+)(?::(-?\d+))?", operation)
-        if cut:
-            start, length = int(cut.group(1)[:9]), cut.group(2)
-            text = text[start:][:int(length[:9])] if length else text[start:]
-        elif operation[:1] == "/":
-            old, _, new = operation.lstrip("/").partition("/")
-            text = text.replace(old, new, -1 if operation[:2] == "//" else 1)[:MAX_SHELL_VALUE] if old else text
-        elif operation in ("^^", ",,"):
-            text = text.upper() if operation == "^^" else text.lower()
-        elif operation[:1] in ("%", "#") and operation[:1] != "%" * (self.d is _SH_CMD):
-            end = operation.strip("%#")
-            if end and text.endswith(end) and operation[0] == "%":
-                text = text[:-len(end)]
-            elif end and text.startswith(end) and operation[0] == "#":
-                text = text[len(end):]
-        return text, flow
-
-    # -- commands
-    def simple(self, words: list[str], flow: _Flow, background: bool = False) -> _Flow:
-        """One command with its words; what comes out of it."""
-        self.nested += 1
-        if self.nested > MAX_SHELL_NESTING * 2:
-            self.say("pipe_to_shell", "commands nested too deeply to follow")
-            out = _NOTHING
-        else:
-            out = self.program(words, flow, background)
-        self.nested -= 1
-        return out
-
-    def program(self, words: list[str], flow: _Flow, background: bool) -> _Flow:
-        first, args = words[0], words[1:]
-        if "=" in first and self.d is _SH_POSIX and not isinstance(first, _ShWord) and _sh_assignment.match(first) and args:
-            first, args = "env", words              # in an argv list
-        if isinstance(first, _ShWord):
-            if first.block is not None:
-                return self.script(first.block, flow)
-            if first.flow.remote:
-                self.say("pipe_to_shell", "runs downloaded text")
-        name = _sh_program(first, self.d)
-        if self.files and (first in self.files or self.key(first) in self.files) and (
-                "/" in first or "\\" in first or self.d is not _SH_POSIX or re.search(r"\.(?:exe|bat|cmd|ps1|com)\Z", first)):
-            self.run_file(first, background)
-        body = self.functions.get(first)
-        if body is not None:
-            return self.call(body, args, flow)
-        if background and re.match(r"(?:/tmp|/dev/shm|/var/tmp|.*/\.[^./][^/]*)/(?!bin/)",
-                first) and "node_modules" not in first:
-            self.say("persistence", "leaves a program from a hidden or temporary folder running", first)
-        self.spend(0)
-        methods = _sh_table("methods")
-        if name not in methods and name not in _sh_table("rules") and name not in _sh_table("wrappers"):
-            name = self.another_name(name, methods)
-        rules = _sh_table("rules").get(name)
-        if rules and (self.d is not _SH_POSIX or name not in ("if", "for")):
-            self.rules(name, rules, args)
-        wrapper = _sh_table("wrappers").get(name) or args and _sh_table("wrappers").get(f"{name}:{args[0]}")
-        if wrapper:
-            return self.wrap(name, wrapper, args, flow, background)
-        method = methods.get(name)
-        if method is not None:
-            return method(self, name, args, flow)  # type: ignore[no-any-return]
-        return self.operands(name, args, flow)
-
-    def another_name(self, name: str, methods: dict[str, Any]) -> str:
-        """`python3.11`, `mkfs.ext4`, `nc.traditional`, `/bin/r?`: under which name the tables have it."""
-        for known in (name.rstrip("0123456789."), name.split(".")[0]):
-            if known and (known in methods or known in _sh_table("rules")):
-                return known
-        if "?" in name or "*" in name or "[" in name:
-            return next((known for known in _SH_KNOWN_PROGRAMS if _sh_wild(name, known)), name)
-        return name
-
-    def rules(self, name: str, rules: list[Any], args: list[str]) -> None:
-        """The table's rules for one program."""
-        plain = args[:args.index("--")] if "--" in args else args
-        for word in plain:
-            if word in ("--help", "--version", "--dry-run", "--dryrun", "--dry-run=client", "--dry-run=server", "-WhatIf"):
-                return
-        start = 0
-        while name in _SH_SUBCOMMANDS and start < len(args) and args[start][:1] == "-":
-            start += 2 if args[start] in _SH_VALUED_GLOBAL else 1
-        words = args[start:start + 300] + args[:start][:20]     # options before a sub-command go behind it
-        subject = " ".join([word[:300].replace(" ", "\0") for word in words])[:6000]
-        for category, pattern, reason in rules:
-            if category not in self.facts and (pattern.match(subject + " ") or pattern.match(f" {subject} ")):
-                self.say(category, f"{name}: {reason}")
-
-    def wrap(self, name: str, wrapper: tuple[str, int], args: list[str], flow: _Flow, background: bool) -> _Flow:
-        """sudo, env, xargs, timeout …: the command inside."""
-        rest = _sh_skip(args, *wrapper)
-        options = args[:len(args) - len(rest)]
-        if name == "env":
-            for word in options:
-                if "=" in word and word[:1] != "-":
-                    self.vars[word.partition("=")[0]] = word.partition("=")[2]
-            split = next((i for i, w in enumerate(args) if w in ("-S", "--split-string")), -1)
-            if split >= 0:
-                return self.read(" ".join(args[split + 1:]), flow)
-            if not rest:
-                return _Flow(None, False, ("\0the environment",))
-        before, self.root = self.root, self.root or name in ("sudo", "doas", "pkexec", "gosu", "su-exec")
-        if name in ("sudo", "doas") and any(re.match(r"-\w*[is]\w*\Z|--(?:login|shell)\Z", o) for o in options) and (
-                not rest or rest[0] in ("bash", "sh", "su", "zsh")):
-            self.say("privilege", "opens a root shell")
-        if self.root and (any("LD_PRELOAD" in word for word in options) or "LD_PRELOAD" in self.vars):
-            self.say("privilege", "loads a library into a program that runs as root")
-        if self.root and any(re.match(r":?!(?:/bin/)?(?:ba|z|da)?sh\b", word) for word in rest):
-            self.say("privilege", "opens a root shell")
-        if name == "trap":
-            return self.read(args[0], flow) if args else _NOTHING
-        if name in ("chroot", "nsenter", "unshare") and (not rest or self.is_shell(rest)):
-            self.say("privilege", f"{name}: opens a shell in another root or namespace")
-        if name == "flock" or name == "runuser" or name == "sg":
-            code = next((args[i + 1] for i, w in enumerate(args[:-1]) if w == "-c"), None)
-            if code is not None:
-                return self.read(code, flow)
-        if name == "command" and options[:1] in (["-v"], ["-V"]):
-            return _NOTHING
-        if name == "parallel" and (not rest or " " in rest[0] or rest[0] == ":::"):
-            return self.read("\n".join(rest), flow) if rest else self._shell(name, [], flow)
-        if name in ("xargs", "parallel"):
-            if rest and flow is not _NOTHING:
-                rest = self.from_input(rest, options, flow)
-            elif not rest:
-                return flow.but(flow.text)
-        out = self.simple(rest, flow, background or name in ("nohup", "setsid")) if rest else _NOTHING
-        self.root = before
-        return out
-
-    def from_input(self, rest: list[str], options: list[str], flow: _Flow) -> list[str]:
-        """The words of an `xargs` command with what its input holds."""
-        items: list[str] = [] if flow.text is None else flow.text.split()[:MAX_SHELL_WORDS]
-        if not items or flow.remote or flow.sources:
-            unknown = _ShWord("$()")
-            unknown.flow = flow
-            items = items or [unknown]
-            if flow.remote and self.is_shell(rest):
-                self.say("pipe_to_shell", "runs downloaded text")
-        if any("{}" in word for word in rest) or any(o.startswith(("-I", "-i")) for o in options):
-            mark = next((o[2:] or options[i + 1] for i, o in enumerate(options[:-1] + [""])
-                if o.startswith("-I")), "{}") or "{}"
-            return [_sh_whole([w.replace(mark, items[0])], "", flow) if mark in w else w for w in rest]
-        return rest + items
-
-    def is_shell(self, words: list[str]) -> bool:
-        """Is this an interactive or input-reading shell?"""
-        name = _sh_program(words[0], self.d)
-        return _sh_table("methods").get(name) is _ShPrograms._shell and all(w[:1] == "-" or w[:1] == "+"
-            for w in words[1:] if w)
-
-    def call(self, body: Any, args: list[str], flow: _Flow) -> _Flow:
-        """A function with its arguments."""
-        before = {key: self.vars.get(key) for key in ("1", "2", "3", "@")}
-        self.vars.update({"1": args[0] if args else "", "2": args[1] if len(args) > 1 else "", "@": _sh_whole(args)})
-        if self.depth >= MAX_SHELL_NESTING:
-            return _NOTHING
-        out = self.script(body, flow)
-        for key, value in before.items():
-            if value is None:
-                self.vars.pop(key, None)
-            else:
-                self.vars[key] = value
-        return out
-
-    # -- files
-    def go(self, word: str) -> None:
-        """The working directory changes."""
-        self.cwd = self.where(word)[:1000]
-        self.spend(len(self.cwd) * 20)
-        self.at = self.at._replace(cwd=(canonical_paths(self.cwd, self.ctx.paths) or (self.at.cwd,))[0])
-
-    def key(self, word: str) -> str:
-        """How the table of files written by this command names *word*."""
-        word = word.replace("\\", "/").lower()
-        while word[:2] == "./":
-            word = word[2:]
-        return self.where(word)
-
-    def content(self, word: str) -> _Flow:
-        """Reading a file."""
-        sources: list[str] = []
-        self.path(word, sources)
-        known = self.files.get(self.key(word)) if self.files else None
-        carried = _sh_flow(word)
-        if known is not None:
-            return _sh_join((known, _Flow(None, False, tuple(sources))), known.text)
-        return _sh_join((carried, _Flow(None, False, tuple(sources))), carried.text if word == "/dev/fd/63" else None)
-
-    def run_file(self, word: str, background: bool = False) -> None:
-        """A file of this command is run."""
-        known = self.files.get(self.key(word)) or self.files.get(word)
-        if known is None:
-            return
-        if known.remote or known.coded and known.text is None:
-            self.say("pipe_to_shell", "runs a file it has just downloaded" if known.remote else "runs decoded content", word)
-        elif known.text and self.depth < MAX_SHELL_NESTING:
-            self.code("" if word.endswith(".sh") else "code", known.text)
-            self.read(known.text)
-
-    def written(self, word: str, flow: _Flow, appended: bool, report: bool = True) -> None:
-        """A file is written, overwritten or appended to."""
-        if word.startswith(("/dev/tcp/", "/dev/udp/")):
-            if flow.shell:
-                self.say("reverse_shell", "connects a shell to the network")
-            self.ship(flow, "a socket")
-            return
-        if word in ("/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty", "-", "$()") or word.startswith("/dev/fd/"):
-            return
-        self.spend(len(word))
-        self.path(word)
-        self.files[self.key(word)] = flow
-        for place in self.places(word):
-            if _SH_DEVICE.match(place) or _SH_DEVICE.match(word):
-                self.say("destructive", "writes to a raw device", word)
-            elif place == "/proc/sysrq-trigger":
-                self.say("destructive", "crashes or restarts the machine")
-            elif _SH_PRIVILEGED.match(place):
-                self.say("privilege", "changes who may do what", word)
-            elif _SH_PERSIST.match(place):
-                if not _sh_harmless_lines(flow.text) or "cron" in place or "ssh" in place:
-                    self.say("persistence", "changes what runs by itself", word)
-            elif _SH_HISTORY.match(place) and not appended:
-                self.say("destructive", "wipes a history or log", word)
-            elif not appended and re.match(r"/(?:etc/[^/]*\Z|var/log/|boot/|(?:usr/)?s?bin/|lib|[A-Z]:/Windows/)", place):
-                self.say("destructive", "overwrites a system file", word)
-
-    def doomed(self, word: str, recursive: bool, forced: bool) -> bool:
-        """Would deleting *word* hit something outside the project's own files?"""
-        self.spend(len(word) + 100)
-        text = word.replace("\\", "/") if _sh_drive.match(word) or self.d is not _SH_POSIX else word
-        if not text or text in ("$()", "-", "}", "{}") or text[:2] == "--" or (
-                self.d is _SH_POSIX and text[:5].lower() == "$env:"):      # PowerShell's: read in that dialect
-            return False
-        *above, last = text.rstrip("/").split("/") if text.rstrip("/") else ["", ""]
-        whole = False
-        while last and not last.strip("*?.![]^") and last not in (".", "..", "~"):
-            whole = True
-            if not above:
-                text, last = ".", "."
-                break
-            text = "/".join(above) or "/"
-            *above, last = above
-        hard = recursive or forced
-        if _SH_OUTPUT.match(text):
-            return False
-        unknown = re.match(r"\$\{?(\w+)\}?(/?.*)", text)
-        name = unknown.group(1) if unknown else ""
-        if unknown and name.lower() not in ("home", "pwd", "userprofile", "env", "tmpdir", "tmp", "temp", "null", "psscriptroot"):
-            if re.search(r"(?i)build|tmp|temp|cache|out|dist|target|work|^_$|^f$|file", name) and (
-                    unknown.group(2) != "/" and not (whole and not unknown.group(2)) or name in self.checked):
-                return False
-            return hard and (unknown.group(2) in ("", "/") or bool(_SH_SYSTEM.match(unknown.group(2))))
-        project = self.ctx.paths.project
-        spots = self.spots(text)
-        if any(top and all(place.startswith(top + "/") and "/.git" not in mapped for place, mapped in spots)
-               for top in (project, "" if ":" in text else self.workspace)):
-            return False                    # well inside, whatever the links
-        if self.anchors is None:
-            self.anchors = [(top, [p.rstrip("/") for p in canonical_paths(top, self.at)]) for top in
-                            dict.fromkeys(a for a in (self.ctx.paths.project, self.ctx.paths.cwd, self.at.home) if a)]
-        outside = []
-        for place, mapped in spots:
-            plain = mapped.rstrip("/") or "/"
-            if plain == "~" or re.fullmatch(r"/|[A-Za-z]:|/(?:home|Users|root)|//[^/]*/?[^/]*",
-                    plain) or plain == "/tmp" and not whole:
-                return hard
-            if plain.endswith("/.git") and hard:
-                return True
-            if plain != "/tmp" and any(top == place or top.startswith(place.rstrip("/") + "/") for _,
-                    tops in self.anchors for top in tops):
-                return recursive or whole and forced
-            if not any(place.startswith(top + "/") for anchor, tops in self.anchors[:1] for top in tops
-                       if anchor == self.ctx.paths.project):
-                outside.append(mapped)
-        outside = [place for place in outside if not _SH_TEMPORARY.match(place)]
-        if not outside:
-            return False
-        if any(_SH_SYSTEM.match(place) for place in outside):
-            return True
-        return hard and not (self.ctx.paths.project is None and not self.cwd and "/" not in text.strip("/")
-            and text[:1] not in "/~")
-
-    def operands(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """A program without a method: its words may be files; what goes in may come out."""
-        sources = list(flow.sources)
-        flows = [flow]
-        texts = _SH_TEXT_OPTIONS.get(name, "").split() + _SH_TEXT_OPTIONS[""].split()
-        names_only, skip = name in _SH_NAMES_ONLY, name in _SH_NO_FILES
-        first = name in _SH_PATTERN_FIRST and not any(a in ("-e", "-f", "--regexp", "--file") for a in args)
-        previous = ""
-        for word in args:
-            if isinstance(word, _ShWord) and word.flow is not _NOTHING:
-                flows.append(word.flow)
-            option = previous if previous in texts else ""
-            previous = word
-            if skip or option:
-                continue
-            if word[:1] == "-":
-                option, mark, value = word.partition("=")
-                if mark and option not in texts:
-                    self.path(value, sources)
-            elif first:
-                first = False
-            elif names_only:
-                if "mcpwall" in word or "/." in word and word[:1] in "/~$" and name in ("ls", "dir", "tree", "gci"):
-                    self.path(word)
-            elif name not in _SH_SUBCOMMANDS or name == "git" or any(c in word for c in "/.~\\$*"):
-                mark = word.partition("=")[2] if "=" in word and not word.startswith(("/", ".", "~")) else ""
-                self.path(mark.lstrip("@") or word.lstrip("@"), sources)
-                if self.files and self.key(word) in self.files:
-                    flows.append(self.files[self.key(word)])
-        out = _sh_join(flows) if len(flows) > 1 else flow
-        return _Flow(None, out.remote, tuple(sources[:64]), out.coded, False) if sources or out is not _NOTHING else _NOTHING
-
-
+# Programs with sub-commands, and options before the sub-command that take a value.
 _SH_VALUED_GLOBAL = frozenset("""-n -C -c -H -s -u --profile --region --output -p --project --account --context --namespace
     --kubeconfig --subscription --git-dir --work-tree --host --endpoint-url --kube-context --config""".split())
 _SH_SUBCOMMANDS = frozenset("""git kubectl oc docker podman nerdctl aws gcloud az gsutil helm terraform tofu terragrunt gh npm
     pnpm yarn pip cargo apt apt-get brew systemctl redis-cli nomad vault""".split())
-_SH_HIDE = {123: 0xE000, 44: 0xE001, 125: 0xE002}
+_SH_HIDE = {123: 0xE000, 44: 0xE001, 125: 0xE002}       # quoted { , } while braces are expanded
 _SH_UNHIDE = {value: key for key, value in _SH_HIDE.items()}
-
-
-def _sh_whole(words: Sequence[str], between: str = " ", flow: _Flow | None = None) -> str:
-    """Words as one that still carries their origin."""
-    if len(words) == 1 and flow is None:
-        return words[0]
-    flows = [w.flow for w in words if isinstance(w, _ShWord) and w.flow is not _NOTHING] + ([flow] if flow else [])
-    text = between.join(words)
-    if not flows:
-        return text
-    made = _ShWord(text)
-    made.flow = _sh_join(flows)
-    return made
-
-
-def _sh_program(word: str, dialect: _ShDialect) -> str:
-    """The program's name as the tables write it."""
-    if word in ("$SHELL", "$BASH"):
-        return "sh"
-    name = word.rpartition("/")[2] if "/" in word[1:] or word[:1] == "/" else word
-    if "\\" in name:
-        name = name.rpartition("\\")[2]
-    name = name.lower()
-    return name[:-4] if name[-4:] in (".exe", ".cmd", ".bat", ".com") and len(name) > 4 and name != "command.com" else name
-
-
-def _sh_skip(args: list[str], letters: str, words: int) -> list[str]:
-    """The arguments from the wrapped command on."""
-    i = 0
-    while i < len(args):
-        word = args[i]
-        if word == "--":
-            i += 1
-            break
-        if word[:2] == "--":
-            i += 2 if word[2:] in _SH_VALUED_LONG else 1
-        elif word[:1] == "-" and len(word) > 1:
-            at = next((k for k, c in enumerate(word) if k and c in letters and c != "-"), 0)
-            i += 2 if at == len(word) - 1 else 1
-        elif "=" in word and _sh_assignment.match(word):
-            i += 1
-        elif words:
-            words -= 1
-            i += 1
-        else:
-            break
-    return args[i:]
-
-
-def _sh_options(args: list[str], letters: str, longs: Iterable[str] | None, switches: frozenset[str] = frozenset(),
-                ) -> list[tuple[str, str]]:
-    """The arguments as (option, value), operands as ("", word). *letters* take a value; *longs* too, all but *switches*
-    when it is None. Options of one dash and many letters (PowerShell's) come in lower case where *letters* is empty."""
-    found: list[tuple[str, str]] = []
-    waiting = ""
-    for word in args:
-        if waiting:
-            found.append((waiting, word))
-            waiting = ""
-        elif word[:2] == "--" and len(word) > 2:
-            option, mark, value = word.partition("=")
-            if mark or option in switches or longs is not None and option[2:] not in longs:
-                found.append((option, _sh_whole([value], "", _sh_flow(word))))
-            else:
-                waiting = option
-        elif word[:1] == "-" and len(word) > 1:
-            at = next((k for k, c in enumerate(word) if k and c in letters), 0)
-            if not letters or word[1:].lower() in ("destination", "outfile", "path"):
-                waiting = word.lower() if word.lower() not in switches else ""
-            elif at and at < len(word) - 1:
-                found.append(("-" + word[at], _sh_whole([word[at + 1:]], "", _sh_flow(word))))
-            elif at:
-                waiting = "-" + word[at]
-            for c in word[1:at or None] if letters else "":
-                found.append(("-" + c, ""))
-        else:
-            found.append(("", word))
-    return found
-
-
-def _sh_braces(text: str) -> list[str]:
-    """Brace expansion, as far as MAX_SHELL_WORDS words go."""
-    if text.count("{") > 12 or "," not in text and ".." not in text:
-        return [text]
-    found: list[str] = []
-    work = [text]
-    while work and len(found) + len(work) < MAX_SHELL_WORDS:
-        item = work.pop()
-        inner = re.search(r"\{([^{}]*(?:,|\.\.)[^{}]*)\}", item)
-        if not inner:
-            found.append(item)
-            continue
-        choices = inner.group(1).split(",") if "," in inner.group(1) else inner.group(1).split("..")[:2]
-        work.extend(item[:inner.start()] + choice + item[inner.end():] for choice in reversed(choices[:MAX_SHELL_WORDS]))
-    return found + work
-
-
-def _sh_wild(pattern: str, name: str) -> bool:
-    """Does one path segment with wildcards fit *name*? Time: the product of the lengths at worst."""
-    if name[:1] == "." and pattern[:1] not in (".", "[") or len(pattern) > 200:
-        return False
-    parts = re.findall(r"\[!?\]?[^\]]*\]|.", pattern, re.S)
-    p = n = 0
-    star, mark = -1, 0
-    while n < len(name):
-        part = parts[p] if p < len(parts) else ""
-        if part == "*":
-            star, mark, p = p, n, p + 1
-        elif part and (part == "?" or part == name[n] or len(part) > 2 and (name[n] in part[1:-1].lstrip("!^") or "-" in part)):
-            p, n = p + 1, n + 1
-        elif star >= 0:
-            mark += 1
-            p, n = star + 1, mark
-        else:
-            return False
-    return all(part == "*" for part in parts[p:])
-
-
-def glob_may_hit(word: str, known: str) -> bool:
-    """May the shell expand *word* (with `*`, `?`, `[…]`) to the well-known file *known* (`~/…`, `/…` or a bare name)?"""
-    word = _sh_home.sub("~", word, 1)
-    if word[:2] == "./":
-        word = word[2:]
-    a, b = word.split("/"), known.split("/")
-    return len(a) == len(b) and all(x == y or _sh_wild(x, y) for x, y in zip(a, b))
-
-
-_sh_harmless = lazy_regex(r"\s*(?:#(?!!).*|alias \w+=['\"]?(?:git|ls|cd|npm|docker|kubectl|python3?) ?[\w .-]*['\"]?|"
-                          r"(?:export )?(?!LD_|DYLD_|BASH_ENV|ENV=|PROMPT_COMMAND|PYTHONSTARTUP|NODE_OPTIONS|PERL5|GIT_|"
-                          r"PS[14]=)[A-Z_]+=[^`;&|()]*)?\Z")
-
-
-def _sh_harmless_lines(text: str | None) -> bool:
-    """Are these lines for a start-up file only settings (`export PATH=…`)?"""
-    return text is not None and "/tmp" not in text and all(_sh_harmless.match(line) for line in text.splitlines()[:1000])
-
-
-class _ShPrograms(_ShRun):
-    """The programs with a method of their own."""
-
-    # -- interpreters
-    def _shell(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        for i, word in enumerate(args):
-            if word[:1] in "-+" and word[:2] != "--" and "c" in word or word == "--command":
-                rest = args[i + 1:]
-                while len(rest) > 1 and rest[0][:1] == "-" and " " not in rest[0]:
-                    rest = rest[1:]
-                self.vars.update({str(n): value for n, value in enumerate(rest[1:10])}, **{"@": _sh_whole(rest[2:])})
-                return self.run_text(rest[0] if rest else "", flow)
-            if word == "-s":
-                break
-            if word[:1] not in "-+" and (not i or not re.match(r"[-+]\w*[oO]\Z|--(?:rc|init-)file\Z", args[i - 1])):
-                return self.run_operand(word, flow)
-        if self.networked:
-            self.say("reverse_shell", "connects a shell to the network")
-        if flow.remote:
-            self.say("reverse_shell" if flow.shell or "\0socket" in flow.sources else "pipe_to_shell",
-                     f"{name} runs what comes from the network")
-        elif flow.text:
-            return self.read(flow.text, _NOTHING, _SH_POSIX)
-        elif flow.coded:
-            self.say("pipe_to_shell", f"{name} runs decoded content")
-        elif flow is _NOTHING and self.root:
-            self.say("privilege", "opens a root shell")
-        return _Flow(None, flow.remote, flow.sources, False, True)
-
-    def judge_origin(self, word: str) -> _Flow:
-        """A word is about to be run: where does it come from?"""
-        origin = _sh_flow(word)
-        if origin.remote:
-            self.say("pipe_to_shell", "runs downloaded text")
-        elif origin.coded and origin.text is None:
-            self.say("pipe_to_shell", "runs decoded content")
-        return origin
-
-    def run_text(self, code: str, flow: _Flow, dialect: _ShDialect | None = None) -> _Flow:
-        """A word that is run as a script."""
-        self.judge_origin(code)
-        return self.read(code, flow, dialect or _SH_POSIX)
-
-    def run_operand(self, word: str, flow: _Flow) -> _Flow:
-        """A shell's script file."""
-        origin = self.judge_origin(word)
-        if origin.text and not origin.remote:
-            return self.read(origin.text, flow, _SH_POSIX)
-        self.run_file(word)
-        if flow.remote and word.startswith(("/dev/stdin", "/dev/fd/", "/proc/self/fd/")):
-            self.say("pipe_to_shell", "runs what comes from the network")
-        elif word[:1] in "/~$" and word[:5] != "/dev/":
-            self.path(word)
-        return _Flow(None, flow.remote, flow.sources)
-
-    def _evaluate(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        if not args and flow is not _NOTHING:
-            args = [_sh_whole([flow.text or ""], "", flow)]
-        return self.run_text(_sh_whole(args), _NOTHING, self.d if name == "eval" else _SH_POWER)
-
-    def _source(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        return self.run_operand(args[0], flow) if args else self._shell(name, [], flow)
-
-    def _code(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """python, perl, node …: code in an option, a script file, or standard input."""
-        codes, script, i = [], "", 0
-        letters = {"python": "c", "pypy": "c", "ipython": "c", "expect": "c", "perl": "eE", "php": "rBRE",
-            "node": "ep"}.get(name, "e")
-        while i < len(args) and not script:
-            word = args[i]
-            if word == "-m" and letters == "c":
-                self.operands(name, args[i + 2:], flow)
-                return flow.but(None)
-            inline = re.match(rf"-([^\s=rmWXMI-]*?)([{letters}])(.*)\Z", word, re.S) if word[:1] == "-" else None
-            if inline or word in ("--eval", "--print", "--execute", "eval"):
-                glued = inline.group(3) if inline else ""
-                if re.fullmatch(rf"[A-Za-z]{{0,2}}[{letters}]|", glued):         # `-pe CODE`, not `-eCODE`
-                    glued, i = args[i + 1] if i + 1 < len(args) else "", i + 1
-                codes.append(glued)
-            elif word[:7] == "--eval=":
-                codes.append(word[7:])
-            elif word[:1] != "-" and word != "run":
-                script = word
-            i += 1
-        if self.networked:
-            self.say("reverse_shell", "connects an interpreter to the network")
-        for code in codes:
-            self.judge_origin(code)
-            if flow.remote and re.search(r"(?:exec|eval|system)\s*\(.{0,60}stdin", code):
-                self.say("pipe_to_shell", "runs what comes from the network")
-            self.code(name, code)
-        if script and not codes:
-            origin = self.judge_origin(script)
-            if script == "/dev/stdin" and flow.remote:
-                self.say("pipe_to_shell", "runs what comes from the network")
-            self.run_file(script) if script != "/dev/fd/63" else self.code("code", origin.text or "")
-        elif not codes and (flow.remote or flow.coded and not flow.text):
-            self.say("pipe_to_shell", f"{name} runs what comes from the network" if flow.remote
-                else f"{name} runs decoded content")
-        elif not codes and flow.text:
-            self.code(name, flow.text)
-        self.operands(name, args[i:], _NOTHING)
-        return _Flow(None, flow.remote, flow.sources, flow.coded)
-
-    def _cat(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        files = [w for w in args if w[:1] != "-"]
-        return flow if not files else self.content(files[0]) if len(args) == 1 else self.operands(name, args, flow)
-
-    def _awk(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        code = next((word for word in args if word[:1] != "-"), "")
-        self.code("awk", code)
-        if flow.remote and re.search(r"system\s*\(\s*\$|\|\s*\"(?:ba)?sh", code):
-            self.say("pipe_to_shell", "runs what comes from the network")
-        return self.operands(name, args, flow)
-
-    def _sed(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        for word in args:
-            for found in re.finditer(r"(?:^|[;}\d$])\s*e\s+(.+)", word[:2000]):
-                self.read(found.group(1))
-        if any(re.match(r"-\w*i|--in-place", word) for word in args):
-            for word in [w for w in args if w[:1] != "-"][1:]:
-                self.written(word, _NOTHING, True)
-        return self.operands(name, args, flow).but(None)
-
-    def _power(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        for i, word in enumerate(args):
-            option, rest = word.lower()[1:] if word[:1] in "-/" else "", args[i + 1:]
-            if option and "encodedcommand".startswith(option) or option in ("ec", "enc"):
-                text = _sh_decoded(rest[0] if rest else "", "base64")
-                if text is None:
-                    self.say("pipe_to_shell", "runs encoded content that cannot be read")
-                return self.read(text or "", flow, _SH_POWER)
-            if option and "command".startswith(option) or option in ("c", "cwa"):
-                return self.run_text(_sh_whole([w for w in rest if w != "-"] or [flow.text or ""]), flow, _SH_POWER)
-            if option and "file".startswith(option):
-                return self.run_operand(rest[0], flow) if rest else _NOTHING
-            if word[:1] not in "-/" and not (i and args[i - 1].lower()[:2] in ("-e", "-w", "-v", "-i", "-o", "-p")):
-                return self.run_text(_sh_whole(args[i:]), flow, _SH_POWER)
-        return self._dos(name, [], flow) if flow.remote or not flow.text else self.read(flow.text, _NOTHING, _SH_POWER)
-
-    def _dos(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        for i, word in enumerate(args):
-            if word[:2].lower() in ("/c", "/k", "/r"):
-                return self.read(" ".join(([word[2:]] if len(word) > 2 else []) + args[i + 1:]), flow, _SH_CMD)
-        if flow.remote:
-            self.say("pipe_to_shell", f"{name} runs what comes from the network")
-        return _Flow(flow.text, flow.remote, flow.sources, False, True)
-
-    # -- programs that hand a text to a shell
-    def _ssh(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        rest = _sh_skip(args, "bcDEeFIiJLlmOopPQRSWw", 1)
-        for word in args[:len(args) - len(rest)]:
-            if "proxycommand" in word.lower() or "localcommand" in word.lower():
-                self.read(re.sub(r"(?i).*command[= ]", "", word, count=1))
-        self.ship(flow, "ssh")
-        return self.read(" ".join(rest), flow) if rest else _Flow(None, True, flow.sources)
-
-    def _su(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        code = next((args[i + 1] for i, w in enumerate(args[:-1]) if w in ("-c", "--command")), None)
-        users = [w for i, w in enumerate(args) if w[:1] != "-" and (not i or args[i - 1] not in ("-c", "-s", "--command"))]
-        if "--help" not in args and (code is None or users[:1] in ([], ["root"])):
-            self.say("privilege", "becomes another user")
-        return self.read(code, flow) if code else _NOTHING
-
-    def _editor(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        for i, word in enumerate(args):
-            code = args[i + 1] if word in ("-c", "--cmd") and i + 1 < len(args) else word[1:] if word[:1] == "+" else ""
-            if code[:2] == ":!" or code[:1] == "!":
-                self.read(code.lstrip(":!"))
-        return self.operands(name, args, flow)
-
-    def _wrap_join(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """watch, script, tmux, terminals …: their words, joined, are a shell's text."""
-        valued = {"watch": "nd", "tmux": "LSfctnsxyFe", "screen": "SLchpst", "wsl": "du"}.get(name, "")
-        rest = _sh_skip(args, valued, 0)
-        at = next((i for i, w in enumerate(args[:-1]) if re.match(r"-\w*[ce]\Z|--command\Z", w)), -1)
-        if at >= 0 and name not in ("tmux", "wsl", "watch"):
-            return self.read(args[at + 1] if name == "script" else " ".join(args[at + 1:]), flow)
-        if name == "wsl":
-            return self.simple(rest, flow) if len(rest) > 1 else self.read(rest[0], flow) if rest else _NOTHING
-        if name == "tmux":
-            run = rest[:1] and re.match(r"new|neww|send|split|run|respawn", rest[0])
-            rest = _sh_skip([w for w in rest[1:] if w not in ("Enter", "C-m")], valued, 0) if run else []
-        elif name == "script":
-            return self.operands(name, rest, flow)
-        return self.read(" ".join(rest), flow) if rest else _NOTHING
-
-    def _container(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """docker run/exec, kubectl exec: the command inside."""
-        at = next((i for i, w in enumerate(args) if w in ("run", "exec", "debug", "rsh", "cp", "get", "config")), -1)
-        if at < 0 or args[0] in ("build", "pull", "images", "apply"):
-            return self.operands(name, [w for w in args if w[:1] == "-" and "file" in w], flow)
-        verb, rest = args[at], args[at + 1:]
-        if verb == "cp":
-            return self.operands(name, rest, flow)
-        if verb in ("get", "config"):
-            secret = name in ("kubectl", "oc") and (rest[:1] == ["view"] or any(w.startswith("secret") for w in rest))
-            return _Flow(None, False, ("\0cluster secrets",)) if secret else _NOTHING
-        if "--" in rest and name in ("kubectl", "oc"):
-            rest = rest[rest.index("--") + 1:]
-        else:
-            i = 0
-            while i < len(rest) and rest[i][:1] == "-":
-                alone = ("=" in rest[i] or rest[i] in _SH_CONTAINER_FLAGS if rest[i][:2] == "--"
-                         else rest[i][-1] not in "veuwpmlhcnf")
-                if rest[i] in ("-v", "--volume") and i + 1 < len(rest):
-                    self.path(rest[i + 1].split(":")[0])
-                i += 1 if alone else 2
-            entry = [rest[k + 1] for k, w in enumerate(rest[:i]) if w == "--entrypoint" and k + 1 < len(rest)]
-            rest = entry + rest[i + 1:]
-        before, self.root = self.root, False
-        out = self.simple(rest, flow) if rest else _NOTHING
-        self.root = before
-        return out
-
-    # -- text in, text out
-    def _echo(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        words, escapes = list(args), name == "printf" and self.d is _SH_POSIX
-        while name == "echo" and words and re.match(r"-[neE]+\Z", words[0]):
-            escapes = escapes or "e" in words.pop(0)
-        if name == "printf" and words[:1] == ["-v"] and len(words) > 2:
-            self.vars[words[1]] = _sh_whole(words[2:], "")
-        shape = words[0] if words else ""
-        if name == "printf" and "%" in shape:
-            pieces: list[str] = []
-            rest, left = words[1:], -1
-            while len(rest) != left and len(pieces) < MAX_SHELL_WORDS and (rest or not pieces):
-                left = len(rest)
-                pieces.append(re.sub(r"%[-0-9.]*([sdbqxc%])", lambda m: "%" if m.group(1) == "%"
-                    else rest.pop(0) if rest else "", shape))
-            words = [_sh_whole(["".join(pieces), ""], "", _sh_join([_sh_flow(w) for w in words]))]
-        text = _sh_whole(words)
-        origin, plain = _sh_flow(text), str(text)[:MAX_SHELL_VALUE]
-        if escapes and "\\" in plain:
-            plain = _sh_escapes.sub(_sh_unescape, plain.replace("\\0", "\\"))
-        return origin if origin.text is None and (origin.remote
-            or origin.coded) else origin.but(plain + "\n" * (name != "printf"))
-
-    def _decode(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """Programs that decode or turn text: what they yield is known when their input is."""
-        if name == "gpg" and not any(w in ("-d", "--decrypt", "--dearmor") for w in args):
-            export = any(w.startswith("--export-secret") for w in args)
-            return _Flow(None, False, ("\0a private key",)) if export else self.operands(name, args, flow)
-        here, text = [w for w in args if w[:1] != "-"], None
-        if name == "tr" and "-d" in args:
-            return flow.but(None)
-        if here and (flow is _NOTHING or flow.text is None and name not in ("xxd", "od", "hexdump", "rev")):
-            flow = self.content(here[-1])
-        if flow.text is not None and name in ("base64", "base32", "xxd") and any(re.match(r"--?\w*[dDr]", w) for w in args):
-            text = _sh_decoded(flow.text, name)
-        return _Flow(text, flow.remote, flow.sources, True)
-
-    def _archive(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        sources, into, tar = list(flow.sources), "", name in ("tar", "bsdtar", "gtar")
-        make = not tar or "c" in args[0] and args[0][:2] != "--" or "--create" in args if args else False
-        for i, word in enumerate(args):
-            if word.startswith(("--checkpoint-action=exec=", "--to-command=", "--use-compress-program=")):
-                self.read(word.rpartition("=")[2])
-            elif tar and (word == "--file" or word[-1:] == "f"
-                    and (not i or word[:1] == "-" and word[:2] != "--")) or word == "-DestinationPath":
-                into = args[i + 1] if i + 1 < len(args) else ""
-            elif not tar and not into and word[:1] != "-" and word not in ("a", "x") and name != "compress-archive":
-                into = word
-            elif word[:1] != "-" and word != into and (i or not tar):
-                self.path(word, sources if make else None)
-                if "--remove-files" in args and self.doomed(word, True, True):
-                    self.say("destructive", "deletes what it packs, outside the project", word)
-        if make and into and into != "-":
-            self.files[self.key(into)] = _Flow(None, False, tuple(sources[:64]), True)
-        elif into and into != "-":
-            return self.content(into).but(None)
-        return _Flow(None, flow.remote, tuple(sources[:64]), True)
-
-    def _environment(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """export, set, declare …: assignments, or a list of all variables."""
-        for word in args:
-            found = _sh_assignment.match(word)
-            if found and name != "setx":
-                key = found.group(1) if self.d is _SH_POSIX else found.group(1).lower()
-                self.vars[key] = _sh_whole([word[found.end():]], "", _sh_flow(word))
-        if name == "set" and args[:1] == ["--"]:
-            self.vars.update({str(i): value for i, value in enumerate(args) if i}, **{"@": _sh_whole(args[1:])})
-        return _Flow(None, False, ("\0the environment",)) if args in ([], ["-p"], ["-x"]) or name == "printenv" else _NOTHING
-
-    def _history(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        return _Flow(None, False, ("\0the shell history" if "hist" in name or name == "fc" else "\0stored passwords",))
-
-    def _here(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        return _Flow({"mktemp": "/tmp/tmp.x", "which": args[-1] if args else ""}.get(name, "."))
-
-    def _read_variable(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        for word in args:
-            if word[:1] != "-" and word.isidentifier():
-                self.vars[word] = _sh_whole([(flow.text or "$()").split("\n")[0]], "", flow)
-        return _NOTHING
-
-    def _listing(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        self.operands(name, args, _NOTHING)
-        spots = [w for w in args if w[:1] != "-" and not re.match(r"/[a-zA-Z](?::|\Z)", w)]
-        return _Flow(spots[0].rstrip("/\\") + "/*" if spots else "*")
-
-    def _find(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """find: what it deletes or runs, with stand-ins for the files it would find."""
-        if name in ("fd", "fdfind"):
-            at = next((k for k, w in enumerate(args) if re.match(r"-[xX]\Z|--exec", w)), len(args))
-            root = ([w for w in args[:at] if w[:1] != "-"][1:2] or ["."])[0]
-            return self.simple([w.replace("{}", root + "/x") for w in args[at + 1:]], flow) if args[at + 1:] else _NOTHING
-        i = next((i for i, w in enumerate(args) if w[:1] in "-(!" and w not in ("-L", "-P", "-H")), len(args))
-        roots, tests = [w for w in args[:i] if w[:1] != "-"] or ["."], args[i:i + 200]
-        shape = next((tests[k + 1].rpartition("/")[2] for k, w in enumerate(tests[:-1])
-            if w in ("-name", "-iname", "-path")), "")
-        narrow = bool(shape.strip("*.")) or any(w in ("-empty", "-regex", "-iregex", "-mtime", "-mmin",
-            "-size", "-newer") for w in tests)
-        hits = [f"{root.rstrip('/')}/{shape if shape.strip('*.') else 'x' if narrow else '*'}" for root in roots[:16]]
-        for k, word in enumerate(tests):
-            if word == "-delete":
-                for hit in hits:
-                    if self.doomed(hit, True, True):
-                        self.say("destructive", "find deletes files outside the project", hit)
-            elif word in ("-exec", "-execdir", "-ok", "-okdir"):
-                end = next((j for j in range(k + 1, len(tests)) if tests[j] in (";", "+")), len(tests))
-                for hit in hits:
-                    self.simple([w.replace("{}", hit) for w in tests[k + 1:end]] or [""], flow)
-            elif word in ("-fprint", "-fprintf", "-fls") and k + 1 < len(tests):
-                self.written(tests[k + 1], _NOTHING, False)
-        return _Flow("\n".join(hits))
-
-    def _change(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        spots = [w for w in args if w[:1] != "-" and w.lower() != "/d"]
-        word = spots[0] if spots else "~" if name == "cd" and "-" not in args else ""
-        if word and word != "$()":
-            self.go(word)
-        return _NOTHING
-
-    # -- files
-    def _remove(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        windows = name in ("del", "erase", "rd", "rmdir", "ri", "remove-item") or self.d is not _SH_POSIX
-        recursive = forced = name in ("rimraf", "shred", "srm", "wipe", "trash", "del-cli")
-        targets: list[str] = []
-        end = args.index("--") if "--" in args else len(args)
-        for i, word in enumerate(args):
-            low, previous = word.lower(), args[i - 1].lower() if i else ""
-            if low in ("--help", "--version", "-whatif", "-wh") and i < end:
-                return _NOTHING
-            if i == end:
-                continue
-            if low[:1] == "-" and i < end:
-                long = low[1:2] == "-" or re.match(r"-(?:rec|for|pat|lit|con|err|inc|exc|fil)", low)
-                recursive = recursive or (low.lstrip("-")[:3] == "rec" if long else "r" in low
-                    and name not in ("shred", "rmdir"))
-                forced = forced or (low.lstrip("-")[:3] == "for" if long else "f" in low)
-            elif windows and re.match(r"(?:/[a-z](?::\S*)?)+\Z", low):
-                recursive = recursive or "/s" in low
-                forced = forced or "/f" in low or "/q" in low
-            elif previous not in ("-include", "-exclude", "-filter", "-erroraction", "-ea", "-n", "-s",
-                    "--iterations", "--size"):
-                targets += word.split(",") if windows and "," in word and not isinstance(word, _ShWord) else [word]
-        if not targets and flow.text and name not in ("rm", "unlink"):
-            targets, recursive = flow.text.split("\n"), True
-        for word in targets:
-            self.path(word)
-            if (name != "rmdir" or recursive or _sh_drive.match(word)) and self.doomed(word, recursive, forced):
-                self.say("destructive", "deletes outside the project" if word not in ("*", ".", ".git")
-                    else "deletes the project", word)
-        return _NOTHING
-
-    def _overwrite(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """dd, tee, truncate, Set-Content …"""
-        if name == "dd":
-            for word in args:
-                if word[:3] == "if=":
-                    flow = self.content(word[3:])
-            for word in args:
-                if word[:3] == "of=":
-                    self.written(word[3:], flow, False)
-            return flow
-        appended = name in ("ac", "add-content") or any(w in ("-a", "--append", "-Append") for w in args)
-        files = [w for i, w in enumerate(args) if w[:1] != "-"
-            and (not i or args[i - 1].lower() not in ("-s", "-value", "-encoding", "-r", "-o", "-l"))]
-        value = next((args[i + 1] for i, w in enumerate(args[:-1]) if w.lower() == "-value"), None)
-        if self.d is _SH_POWER and len(files) > 1 and name not in ("tee", "tee-object", "out-file"):
-            value, files = value or files[1], files[:1]
-        shrinks = name in ("truncate", "fallocate")
-        content = _sh_flow(value).but(str(value)) if value is not None else _EMPTY if shrinks else flow
-        for word in files:
-            self.written(word, content, appended)
-            if shrinks and self.doomed(word, False, False):
-                self.say("destructive", "empties a system file", word)
-        return flow
-
-    def _copy(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """cp, mv, ln, install …: the content goes along."""
-        words, into = [], ""
-        for option, word in _sh_options(args, "t" if name == "cp" else "tmog",
-                ("target-directory", "destination", "mode", "suffix")):
-            if option in ("-m", "--mode") and re.match(r"0?[2467]\d{3}\Z|.*\+\w*s", word):
-                self.say("privilege", "sets the setuid or setgid bit")
-            elif option in ("-t", "--target-directory", "-destination"):
-                into = word
-            elif not option and not (self.d is not _SH_POSIX and re.match(r"/[A-Za-z]\Z", word)):
-                words.append(word)
-        if not into and len(words) > 1:
-            into = words.pop()
-        template = any(re.search(r"\.(?:example|sample|template|dist)\Z", w) for w in words)
-        flows = [_NOTHING if template else self.content(w) for w in words]
-        content = self.files.get(self.key(words[0])) if words and self.files else None
-        content = content or _sh_join(flows or [_NOTHING])
-        for word in words if name in ("mv", "move", "move-item", "mi", "ren", "rename", "rename-item") else []:
-            gone = into.lower() in ("/dev/null", "nul") or any(
-                re.match(r"/(?:etc|bin|usr|lib|boot|sbin|var)(?:/|\Z)|/\Z|~\Z|~/\*", place) for place in self.places(word))
-            if gone and self.doomed(word, True, True):
-                self.say("destructive", "moves away what is outside the project", word)
-        if into:
-            leaf = into + words[0].rpartition("/")[2] if words and into[-1:] in "/\\" else into
-            if not template or ".env" not in leaf:
-                self.written(leaf, content, False)
-            self.files[self.key(leaf)] = content
-        return _NOTHING
-
-    def _mode(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """chmod, chown, icacls …"""
-        recursive = any(re.match(r"-\w*R|--recursive|/[tTrR]\Z", w) for w in args)
-        words = [w for w in args if w[:1] != "-" or re.match(r"-[rwxst]+\Z", w)]
-        spec, *targets = words or [""]
-        if name in ("icacls", "takeown"):
-            targets = [w for w in args if _sh_drive.match(w)]
-            spec = "777" if any(re.search(r"(?i)/grant|everyone|/f|/reset", w) for w in args) else ""
-        for word in targets:
-            self.operands("chmod", [word], _NOTHING)
-            places = self.places(word)
-            outside = any(p in ("/", "~", "/home", "/Users") or _SH_SYSTEM.match(p) and not _SH_TEMPORARY.match(p)
-                for p in places)
-            if name in ("chown", "chgrp") and not re.match(r"(?:root|0)?:?(?:root|0|wheel|shadow)?\Z", spec) and any(
-                    map(_SH_PRIVILEGED.match, places)):
-                self.say("privilege", "changes who may do what", word)
-            elif name == "chmod" and re.search(r"(?:^|,)[ugoa]*[+=][rwx]*s|^0?[2467]\d{3}\Z", spec):
-                self.say("privilege", "sets the setuid or setgid bit", word)
-            elif outside and (spec == "777" or name == "chmod" and re.search(
-                    r"0?\d?\d[2367]\Z|[oa]\+\w*w|^\+\w*w|[oa]=\w*w", spec)):
-                self.say("privilege", "lets everybody write system files", word)
-            elif recursive and outside:
-                self.say("destructive", f"{name}: changes rights of everything below", word)
-            elif name == "chmod" and outside and re.match(r"0?0\d\d\Z|[ugoa]*-\w*[rwx]", spec):
-                self.say("destructive", "takes rights from system files", word)
-        return _NOTHING
-
-    # -- the network
-    def _http(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """curl, wget, Invoke-WebRequest …: what they send, and the file or stream they fetch."""
-        sent: list[_Flow] = []
-        target, folder, named = "", "", name in ("wget", "aria2c", "axel", "lwp-download")
-        urls: list[str] = []
-        letters = {"curl": "AbcCdDeEFhHKmoPQrTuUwxXyYz", "wget": "OoaiBtTUePDARQl"}.get(name, "")
-        for option, value in _sh_options(args, letters, None, _SH_HTTP_SWITCHES):
-            if option in ("", "--url", "-uri", "-source"):
-                urls.append(value)
-                if name in ("http", "https", "xh") and re.search(r"[=:]@", value):
-                    sent.append(self.content(value.rpartition("@")[2]))
-            elif option in ("-O", "--remote-name", "--remote-name-all") and name == "curl":
-                named = True
-            elif option in ("-o", "--output", "-outfile", "--output-document", "-outf", "-destination", "--out", "-O"):
-                target = value
-            elif option in _SH_HTTP_FILES:
-                sent.append(flow if value in ("-", ".") else self.content(value))
-            elif option in _SH_HTTP_DATA:
-                at = re.search(r"(?:^|=)[@<](.*)\Z|^[\w.-]*@([./~$].*)\Z", value,
-                    re.S) if option not in ("--data-raw", "--post-data", "-b", "--cookie") else None
-                file = (at.group(1) or at.group(2) or "").split(";")[0] if at else ""
-                sent.append(flow if file == "-" else self.content(file) if file else _sh_flow(value))
-            elif option in ("-H", "--header", "-A", "-e", "--user-agent", "--referer") and "uthorization" not in value:
-                sent.append(_sh_flow(value) if any(s[:2] != "\0$" for s in _sh_flow(value).sources) else _NOTHING)
-            elif option in ("-P", "--directory-prefix", "--output-dir"):
-                folder = value.rstrip("/") + "/"
-            elif option in ("-K", "--config", "-i", "--input-file"):
-                self.path(value)
-        for url in urls[:64]:
-            origin = _sh_flow(url)
-            if origin.coded and not origin.sources:
-                self.say("exfiltration", "sends encoded command output in an address")
-            sent.append(origin)
-            if url[:7].lower() == "file://":
-                self.path(url)
-        sent += [flow] if name in ("http", "https", "xh") else []
-        hosts = " ".join(re.sub(r"^\w+://|[/?].*", "", url[:300]) for url in urls[:8]).lower()
-        for part in sent[:64]:
-            if part.sources and not _sh_own_host(part, hosts):
-                self.ship(part, name)
-        got = _Flow(None, bool(urls) and not any(u[:5].lower() == "file:" for u in urls) or flow.remote)
-        if named and not target and urls:
-            target = re.sub(r"[?#].*", "", urls[0].rstrip("/")).rpartition("/")[2]
-        target = folder + target if target else ""
-        if target and target not in ("-", "/dev/stdout"):
-            self.written(target, got, False)
-            self.files[target] = got
-            return _NOTHING
-        return got
-
-    def _fetch_tool(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """certutil, bitsadmin: a URL and the file it goes to; or decoding."""
-        at = next((i for i, w in enumerate(args) if "://" in w), -1)
-        verb = args[0].lower().lstrip("-/") if args else ""
-        if verb in ("encode", "encodehex") and len(args) > 2:
-            self.files[self.key(args[2])] = self.content(args[1])._replace(coded=True)
-            return _NOTHING
-        decodes = verb in ("decode", "decodehex")
-        target = args[2] if decodes and len(args) > 2 else ""
-        if at >= 0 and not target:
-            target = args[at + 1] if at + 1 < len(args) else args[at].rpartition("/")[2]
-        for file in (target, target.replace("\\", "/").rpartition("/")[2]) if target else ():
-            self.files[self.key(file)] = self.files[file] = _Flow(None, not decodes, (), decodes)
-        return _NOTHING
-
-    def _openssl(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        verb = args[0] if args else ""
-        if verb in ("s_client", "s_server"):
-            return self.connected(flow, name)
-        if verb == "enc" or verb == "base64" and flow is not _NOTHING:
-            plain = flow.text and "-d" in args and ("-base64" in args or "-a" in args or verb == "base64")
-            return _Flow(_sh_decoded(flow.text or "", "base64") if plain else None, flow.remote, flow.sources, True)
-        return self.operands(name, [w for i, w in enumerate(args) if not i
-            or args[i - 1] not in ("-keyout", "-out", "-subj")], flow)
-
-    def _socket(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        text = " ".join(args)
-        if name in ("socat", "websocat"):
-            if re.search(r"(?i)(?:exec|system|shell|sh-c|cmd):", text) and (
-                    name == "websocat" or re.search(r"(?i)tcp|udp|ssl|sctp|vsock|socks|proxy", text)):
-                self.say("reverse_shell", f"{name} connects a program to the network")
-            for word in re.findall(r"(?i)(?:open|file|gopen):([^,\s]+)", text):
-                flow = self.content(word)
-        elif any(re.match(r"-\w*[ec]\Z|--(?:sh-)?exec|--lua-exec", w) for w in args) and name != "telnet":
-            self.say("reverse_shell", f"{name} connects a program to the network")
-        return _NOTHING if re.search(r"(?:^| )-\w*z", text) else self.connected(flow, name)
-
-    def connected(self, flow: _Flow, way: str) -> _Flow:
-        """A stream goes into a network connection; what comes back."""
-        if flow.shell:
-            self.say("reverse_shell", "connects a shell to the network")
-        self.ship(flow._replace(sources=tuple(s for s in flow.sources if s != "\0socket")), way)
-        return _Flow(None, True, ("\0socket",))
-
-    def _remote_copy(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        if name in ("aws", "az", "gcloud", "gh") and not (args[:1] in (["s3"], ["storage"], ["gist"]) and set(args) & {
-                "cp", "mv", "sync", "upload", "create", "upload-batch", "rsync"}):
-            return self.operands(name, args, flow)
-        valued = ("-i", "-F", "-P", "-o", "-e", "-p", "-c", "-l", "--exclude", "--include", "--rsh", "-S")
-        words = [w for i, w in enumerate(args) if w[:1] != "-" and (not i or args[i - 1] not in valued) and (
-            name != "robocopy" or w[:1] != "/")]
-        for i, word in enumerate(args[:-1]):
-            if name == "rsync" and word in ("-e", "--rsh"):
-                self.read(args[i + 1])
-        if name in ("robocopy", "rsync") and len(words) > 1 and any(re.match(r"(?i)--del|/mir|/purge", w) for w in args):
-            target = (words[-1] if name == "rsync" else words[1]).rstrip("/") or "/"
-            if ":" not in target[2:] and self.doomed(target, True, True):
-                self.say("destructive", "deletes outside the project", target)
-        remote = re.compile(r"(?![A-Za-z]:[\\/])[^/\\]*:")
-        sources = list(flow.sources)
-        for word in words:
-            if not remote.match(word) and word not in _SH_COPY_VERBS:
-                self.path(word, sources)
-                sources += self.files[self.key(word)].sources if self.files and self.key(word) in self.files else ()
-        script = flow.text or ""
-        if name == "lftp":
-            script += " ".join(args[i + 1] for i, w in enumerate(args[:-1]) if w in ("-e", "-c"))
-        for word in re.findall(r"\b(?:m?put|mirror -R)\s+([^\s;]+)", script[:5000]):
-            self.path(word, sources)
-        if name in _SH_ALWAYS_AWAY or name != "robocopy" and words and remote.match(words[-1]):
-            self.ship(_Flow(None, False, tuple(sources[:64])), name)
-        return _NOTHING
-
-    def _mail(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        way = "the clipboard" if "clip" in name or name in ("pbcopy", "xsel",
-            "wl-copy") else "mail" if name != "gist" else "a paste"
-        self.ship(_sh_join([flow] + [_sh_flow(w) for w in args]), way)
-        for i, word in enumerate(args):
-            if i and args[i - 1] in ("-a", "-A", "--attach", "--attach-file") or name == "gist" and word[:1] != "-":
-                self.ship(self.content(word.lstrip("@")), way)
-        return _NOTHING
-
-    def _lookup(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        for word in args:
-            origin = _sh_flow(word)
-            self.ship(origin, "a name look-up")
-            if origin.coded or "$()." in word and word.count(".") > 1:
-                self.say("exfiltration", "sends command output away in a host name")
-        return _NOTHING if name in ("ping", "test-connection") else _Flow(None, True)
-
-    # -- particular programs
-    def _git(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        for word in args[:args.index("-c") + 2] if "-c" in args[:3] else []:
-            program = re.match(r"(?i)(?:core\.(?:fsmonitor|sshcommand|pager|editor|askpass)|alias\.\w+|diff\.external)=!?(.+)",
-                               word)
-            if program:
-                self.read(program.group(1))
-        rest = _sh_skip(args, "Cc", 0)
-        verb, rest = (rest[0], rest[1:]) if rest else ("", [])
-        for i, word in enumerate(rest[:-1]):
-            if verb in ("rebase", "submodule") and word in ("-x", "--exec", "foreach"):
-                self.read(rest[i + 1])
-        if verb == "clean":
-            for word in rest:
-                if word[:1] in "/~" and self.doomed(word, True, True):
-                    self.say("destructive", "deletes outside the project", word)
-        return self.operands(name, rest, flow) if verb in ("add", "diff", "show", "apply", "clone",
-            "archive", "cat-file", "blame") else _Flow()
-
-    def _sql(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """Database clients: statements in options or on standard input."""
-        for i, word in enumerate(args):
-            if re.match(r"-\w*[ceQq]\Z|--(?:command|execute|eval|query)\Z", args[i - 1] if i else "") or re.match(
-                    r"--(?:command|execute|eval|query)=|-[ce]\S*\s", word) or name in ("sqlite3", "sqlite", "duckdb"):
-                self.sql(word)
-                if re.match(r"\s*\\!|\.(?:shell|system)\s", word):
-                    self.read(re.sub(r"^\s*(?:\\!|\.\w+)", "", word))
-        if name == "redis-cli":
-            self.sql(" ".join(args))
-        self.sql(flow.text or "")
-        return self.operands(name, [w for w in args if " " not in w], flow)
-
-    def sql(self, text: str) -> None:
-        """Statements that destroy a database or a whole table."""
-        found = _sh_sql.search(re.sub("'[^']*'", "''", text))
-        if found:
-            self.say("infrastructure", "destroys a database", " ".join(found.group().split())[:60])
-
-    def _start(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """Commands that run a command or a block: start, Start-Process, ForEach-Object, if …"""
-        rest: list[str] = []
-        for i, word in enumerate(args):
-            if isinstance(word, _ShWord) and word.block is not None:
-                self.vars["_"] = _sh_whole([flow.text or "$()"], "", flow) if flow is not _NOTHING else "$_"
-                self.script(word.block, flow)
-            elif word and word[:1] not in "-(" and not (name == "start"
-                    and (re.match(r"/\w+\Z", word) or not i and " " in word)):
-                rest.append(word)
-        if name == "if" and self.d is _SH_CMD:
-            rest = rest[2 if rest[:1] and rest[0].lower() != "not" else 3:]
-            return self.simple(rest, flow) if rest else _NOTHING
-        if name in ("start", "start-process", "saps", "else") and rest and not rest[0].startswith(("http", "$()")):
-            self.run_file(rest[0])
-            return self.simple(rest, flow)
-        return flow
-
-    def _for_cmd(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """cmd.exe: `for [/d|/r|/f] %i in (SET) do COMMAND`; PowerShell's for has blocks."""
-        low = [w.lower() for w in args]
-        if self.d is not _SH_CMD or "do" not in low or "in" not in low[1:]:
-            return self._start("foreach", args, flow)
-        name, command = args[low.index("in") - 1], args[low.index("do") + 1:]
-        for value in args[low.index("in") + 1:low.index("do")][:64] or [""]:
-            self.simple([w.replace(name, value).replace(name.replace("%%", "%"), value) for w in command] or [""], flow)
-        return _NOTHING
-
-    # -- PowerShell
-    def power_words(self, node: _ShNode, words: list[str]) -> list[str]:
-        """Assignments and expressions as commands; notes the text that code patterns are looked for in."""
-        first, text = node.words[0], node.raw.lstrip()
-        program = _sh_program(words[0], self.d)
-        if self.depth == self.power_depth and program not in _SH_NO_FILES and program not in ("echo", "git",
-                "gh", "rg", "grep"):
-            self.power.append(node.raw)
-        fetches = _sh_power_remote.search(text)
-        assigned = re.match(r"\$([\w:]+)\s*\+?=", text)
-        if assigned and isinstance(first, list):
-            rest = node.words[1:] if len(first) == 1 else [first[1:]] + node.words[1:]
-            if rest and isinstance(rest[0], list) and rest[0][0][0] == "u":
-                head = rest[0][0][1].lstrip("+=")
-                rest[0] = ([("u", head)] if head else []) + rest[0][1:]
-            rest = [w for w in rest if w and w not in ("=", "+=")]
-            inner = self.expand_all(rest)
-            if rest and self.is_text(rest[0]):
-                value = _sh_whole(inner)
-            else:
-                got = self.simple(inner, _NOTHING) if inner else _NOTHING
-                value = _sh_whole([got.text or "$()"], "", got)
-            self.vars[assigned.group(1).lower()] = _sh_whole(["$()"], "", _Flow(None, True)) if fetches else value
-            return ["write-output"]
-        if fetches and re.match(r"(?i)[(&.]*\s*(?:\(|new-object|\[|\$\w+\.(?:down|up)load)", text):
-            saved = re.search(r"(?i)downloadfile(?:async)?\([^,]*,\s*['\"]?([^'\")]+)", text)
-            if saved:
-                self.files[self.key(saved.group(1))] = self.files[saved.group(1)] = _Flow(None, True)
-            for word in re.findall(r"['\"]([^'\"]+)['\"]", text) if re.search(r"(?i)upload", text) else []:
-                self.ship(self.content(word), "an upload")
-            return ["write-output", _sh_whole(["$()"], "", _Flow(None, True))]
-        reads = re.search(r"(?i)\]::(?:ReadAll\w+|Open\w*)(.+)", words[0]) if words else None
-        if reads:
-            return ["write-output", _sh_whole(["$()"], "", self.content(reads.group(1)))]
-        if self.is_text(first) and (len(words) == 1 or words[1][:1] in "+-") and not text.startswith("&"):
-            return ["write-output", _sh_whole([w.replace("+", "") if len(first) > 1 else w for w in words if w != "+"], "")]
-        return words
-
-    def power_patterns(self, text: str) -> None:
-        """PowerShell as a whole: what is downloaded and run, sockets, encoded payloads."""
-        if _sh_power_remote.search(text) and _sh_power_run.search(text):
-            self.say("pipe_to_shell", "runs downloaded text")
-        if re.search(r"(?i)win32_shadowcopy\b[\s\S]{0,300}\.delete\(|win32_shadowcopy\b[\s\S]{0,200}\bremove-(?:wmi|cim)", text):
-            self.say("destructive", "deletes shadow copies")
-        self.code("powershell", text)
-
-    def is_text(self, word: Any) -> bool:
-        """Is this PowerShell word a string or an expression, not a command?"""
-        return isinstance(word, list) and bool(word) and (word[0][0] in "q(v" or word[0][0] == "u" and word[0][1][:1] in "[@")
-
-    # -- code of other languages
-    def fetched_code(self, text: str) -> bool:
-        """Is something fetched and run, in one statement or by way of a variable?"""
-        names: list[str] = []
-        for statement in re.split(r"[\n;]", text):
-            runs = _sh_code_evaluates.search(statement)
-            fetch = _sh_code_fetch.search(statement)
-            if fetch and (runs or _sh_code_then.search(statement)):
-                return True
-            if fetch:
-                name = _sh_code_name.search(statement)
-                names += [name.group(1) or name.group(2)] if name and len(names) < 8 else []
-            elif runs and any(re.search(r"[(\s$]" + name + r"\b", statement[runs.start():runs.end() + 60]) for name in names):
-                return True
-        return False
-
-    def code(self, language: str, text: str) -> None:
-        """Code given to an interpreter: commands it starts, files it names, sockets it ties to a shell."""
-        self.spend(len(text))
-        if self.depth >= MAX_SHELL_NESTING or len(text) < 4:
-            return
-        self.depth += 1
-        if "+" in text:
-            text = _sh_code_joint.sub("", text)
-        if _sh_code_socket.search(text) and _sh_code_shell.search(text):
-            self.say("reverse_shell", "connects a shell to the network")
-        if _sh_code_fetch.search(text) and self.fetched_code(text):
-            self.say("pipe_to_shell", "runs downloaded text")
-        if _sh_code_bomb.search(text):
-            self.say("destructive", "fork bomb")
-        if _sh_code_home.search(text):
-            self.say("destructive", "deletes the home directory")
-        for found in _sh_code_blob.finditer(text):
-            plain = _sh_decoded(found.group(1), "hex" if "hex" in found.group().lower() else "base64")
-            if plain and _sh_code_runs.search(text):
-                self.code(language, plain)
-                self.read(plain, _NOTHING, _SH_POSIX)
-        raw = language == "powershell"
-        strings = [_sh_literal(m.group(), raw) for m in _sh_code_string.finditer(text)][:5000]
-        sources = self.code_calls(language, text)
-        for found in _sh_code_delete.finditer(text):
-            named = _sh_literals(text, found.end(), raw)[:16]
-            for word in named or [w for w in strings if w[:1] in "/~"
-                    and re.match(r"\w+\s*[,)]", text[found.end():found.end() + 40])]:
-                if self.doomed(word, True, True):
-                    self.say("destructive", "deletes outside the project", word)
-        for found in _sh_code_write.finditer(text):
-            self.written(_sh_literal(found.group(1) or found.group(2), raw), _NOTHING, False)
-        for word in strings:
-            if ("/" in word or "\\" in word or "." in word) and len(word) < 400 and not any(c in word for c in "\n<>|;(){}"):
-                self.path(word, sources)
-        if _sh_code_sends.search(text):
-            if _sh_code_environment.search(text):
-                sources.append("\0the environment")
-            self.ship(_Flow(None, False, tuple(sources[:64])), "the network")
-        self.depth -= 1
-
-    def code_calls(self, language: str, text: str) -> list[str]:
-        """Follow the commands that code starts by `system`, `spawn`, back-ticks …; the files their output is from."""
-        sources: list[str] = []
-        for number, found in enumerate(_sh_code_call.finditer(text)):
-            words = _sh_literals(text, found.end())
-            callee = found.group(1)
-            if words and callee in ("exec", "eval") and language in ("python", "code"):
-                self.code(language, words[0])
-            elif words and callee in ("execFile", "execFileSync", "spawn", "spawnSync", "Popen", "run",
-                    "call", "check_output", "check_call") and len(words) > 1:
-                sources += self.simple(words, _NOTHING).sources
-            elif words:
-                for end in _sh_added(text, found.end()) if len(words) == 1 and number < 50 else [""]:
-                    sources += self.read(" ".join(words) + end, _NOTHING, _SH_POSIX).sources
-        if language in ("ruby", "perl", "php", "code"):
-            for found in _sh_code_ticks.finditer(text):
-                out = self.read(found.group(1) or found.group(2) or "", _NOTHING, _SH_POSIX)
-                sources += out.sources
-                if out.remote and re.search(r"(?:system|exec|eval)\s*\(?\s*\Z", text[max(0, found.start() - 20):found.start()]):
-                    self.say("pipe_to_shell", "runs downloaded text")
-        return sources
-
-
-_SH_HTTP_FILES = frozenset("-T --upload-file --post-file --body-file -infile -inf".split())
-_SH_HTTP_DATA = frozenset("""-d --data --data-binary --data-raw --data-urlencode --data-ascii --json -F --form --post-data
-    --body-data -body -b --cookie --url-query -form""".split())
+# With one of these a program does nothing; the others say what options and operands of some programs mean.
+_SH_HARMLESS_OPTIONS = frozenset("--help --version --dry-run --dryrun --dry-run=client --dry-run=server -WhatIf".split())
+_SH_VARIABLES = {"IFS": " ", "PWD": ".", "pwd": ".", "@": "", "*": ""}      # those that nobody need set
+_SH_KNOWN_FOLDERS = frozenset("home pwd userprofile env tmpdir tmp temp null psscriptroot".split())
+_SH_CODE_LETTERS = {"python": "c", "pypy": "c", "ipython": "c", "expect": "c", "perl": "eE", "php": "rBRE", "node": "ep"}
+_SH_LIST_CALLS = frozenset("execFile execFileSync spawn spawnSync Popen run call check_output check_call".split())
+_SH_REMOVE_VALUED = frozenset("-include -exclude -filter -erroraction -ea -n -s --iterations --size".split())
+_SH_MOVES = frozenset("mv move move-item mi ren rename rename-item".split())
+_SH_NAME_CHARS, _SH_NO_NAME_CHARS = frozenset("/\\."), frozenset("\n<>|;(){}")    # of strings in code that may be files
+# curl, wget and their like: what an option holds (a switch holds nothing).
+_SH_HTTP = {role: frozenset(options) for role, *options in map(str.split, """\
+url --url -uri -source
+named -O --remote-name --remote-name-all
+target -o --output -outfile --output-document -outf -destination --out -O
+file -T --upload-file --post-file --body-file -infile -inf
+data -d --data --data-binary --data-raw --data-urlencode --data-ascii --json -F --form --post-data --body-data -body -b --cookie \
+--url-query -form
+header -H --header -A -e --user-agent --referer
+folder -P --directory-prefix --output-dir
+config -K --config -i --input-file
+switch --silent --show-error --fail --location --insecure --head --include --compressed --verbose --get --remote-name --quiet \
+--no-verbose --no-check-certificate --ipv4 --ipv6 --http1.1 --http2 --globoff --netrc --remote-header-name --create-dirs \
+--fail-with-body --recursive --mirror --continue --spider --no-clobber --progress-bar --remote-name-all --tlsv1.2 \
+--proto-default --no-buffer --ignore-stdin --json-body --download --body --headers --follow --form-body""".splitlines())}
+_SH_COPY_VALUED = ("-i", "-F", "-P", "-o", "-e", "-p", "-c", "-l", "--exclude", "--include", "--rsh", "-S")
 _SH_COPY_VERBS = frozenset("cp copy copyto sync put send mv move s3 storage gist create blob upload".split())
 _SH_ALWAYS_AWAY = frozenset("croc wormhole magic-wormhole ffsend sftp ftp lftp tftp az gh".split())
 _SH_CONTAINER_FLAGS = frozenset("""--rm --privileged --init --interactive --tty --detach --read-only --publish-all
     --no-healthcheck --quiet --stdin --no-deps --service-ports --no-TTY --build --remove-orphans --oom-kill-disable""".split())
-_SH_HTTP_SWITCHES = frozenset("""--silent --show-error --fail --location --insecure --head --include --compressed --verbose
-    --get --remote-name --quiet --no-verbose --no-check-certificate --ipv4 --ipv6 --http1.1 --http2 --globoff --netrc
-    --remote-header-name --create-dirs --fail-with-body --recursive --mirror --continue --spider --no-clobber --progress-bar
-    --remote-name-all --tlsv1.2 --proto-default --no-buffer --ignore-stdin --json-body --download --body --headers --follow
-    --form-body""".split())
+# What is looked for in statements, PowerShell and code of other languages.
 _sh_sql = lazy_regex(r"(?i)\bdrop\s+(?:database|schema|keyspace|tablespace)\b(?:\s+if\s+exists)?\s+(?!\S*(?:test|tmp|temp))\S+"
                      r"|\bdrop\s+table\s+(?:if\s+exists\s+)?(?!if\s|\S*(?:test|tmp|temp|import|stag|backup|_old|old_))\S+|"
                      r"\btruncate\s+(?:table\s+)?(?!\S*(?:test|tmp|temp|stag))[\w.\"`]+\s*(?:;|cascade|restart|$)"
@@ -7100,6 +5381,1583 @@ _sh_code_environment = lazy_regex(r"(?:dict|str|repr|json\.dumps|urlencode)\(\s*
                                   r"(?i:Get-ChildItem env:|gci env:|dir env:|ls env:)")
 
 
+# ---- following -------------------------------------------------------------------------------------------
+
+class _Flow(NamedTuple):
+    """What is known of a stream, a file's content or a word's value."""
+    text: str | None = None             # the content, when it can be seen
+    remote: bool = False                # it came from the network
+    sources: tuple[str, ...] = ()       # files it was read from; "\0the environment" and the like
+    coded: bool = False                 # it was decoded or encoded on the way
+    shell: bool = False                 # it is what a shell reading its input says
+
+    def but(self, text: str | None) -> _Flow:
+        """The same origin with another text."""
+        return _Flow(text, self.remote, self.sources, self.coded, self.shell)
+
+
+_NOTHING, _EMPTY, _REMOTE = _Flow(), _Flow(""), _Flow(None, True)
+
+
+class _ShWord(str):
+    """An expanded word that carries where it came from, or a block of PowerShell."""
+    flow: _Flow = _NOTHING
+    block: Any = None
+
+
+def _sh_read(sources: Iterable[str]) -> _Flow:
+    """What has been read from these files."""
+    return _Flow(None, False, tuple(sources)[:64])
+
+
+def _sh_join(flows: Sequence[_Flow], text: str | None = None) -> _Flow:
+    """One stream out of several."""
+    if len(flows) == 1 and text is None:
+        return flows[0]
+    sources = tuple(dict.fromkeys(source for flow in flows for source in flow.sources))[:64]
+    return _Flow(text, any(f.remote for f in flows), sources, any(f.coded for f in flows), any(f.shell for f in flows))
+
+
+def _sh_flow(word: str) -> _Flow:
+    return word.flow if isinstance(word, _ShWord) else _NOTHING
+
+
+def _sh_whole(words: Sequence[str], between: str = " ", flow: _Flow | None = None) -> str:
+    """Words as one that still carries their origin."""
+    if len(words) == 1 and flow is None:
+        return words[0]
+    flows = [w.flow for w in words if isinstance(w, _ShWord) and w.flow is not _NOTHING] + ([flow] if flow else [])
+    text = between.join(words)
+    if not flows:
+        return text
+    made = _ShWord(text)
+    made.flow = _sh_join(flows)
+    return made
+
+
+def _sh_from(text: str, flow: _Flow) -> str:
+    """*text* as a word that comes from *flow*."""
+    return _sh_whole((text,), "", flow)
+
+
+def _sh_show(word: str) -> str:
+    """A word as a reason may show it: short, printable, and nothing that may be a secret."""
+    runs = re.findall(r"[A-Za-z0-9+=_-]{20,}", word[:200])
+    plain = _SH_MISSPELT.match(word) and not any(sum(c.isdigit() for c in run) > 2 for run in runs)
+    return word if plain else "…"
+
+
+def _sh_program(word: str, dialect: _ShDialect) -> str:
+    """The program's name as the tables write it."""
+    if word in ("$SHELL", "$BASH"):
+        return "sh"
+    name = word.rpartition("/")[2] if "/" in word[1:] or word[:1] == "/" else word
+    name = name.rpartition("\\")[2].lower()
+    return name[:-4] if name[-4:] in (".exe", ".cmd", ".bat", ".com") and len(name) > 4 and name != "command.com" else name
+
+
+# ---- the words of a command
+def _sh_operands(args: Iterable[str]) -> list[str]:
+    return [word for word in args if word[:1] != "-"]
+
+
+def _sh_after(args: list[str], *options: str) -> str | None:
+    """The value behind the first of these options."""
+    return next((value for option, value in zip(args, args[1:]) if option in options), None)
+
+
+def _sh_has(pattern: str, words: Iterable[str]) -> bool:
+    """Does one of the words start like this?"""
+    starts = re.compile(pattern).match
+    return any(starts(word) for word in words)
+
+
+def _sh_skip(args: list[str], letters: str, words: int) -> list[str]:
+    """The arguments from the wrapped command on: behind options (*letters* take a value), assignments and *words*."""
+    i = 0
+    while i < len(args):
+        word = args[i]
+        if word == "--":
+            return args[i + 1:]
+        if word[:2] == "--":
+            i += word[2:] in _SH_VALUED_LONG
+        elif word[:1] == "-" and len(word) > 1:
+            i += next((k for k, c in enumerate(word) if k and c in letters and c != "-"), 0) == len(word) - 1
+        elif not ("=" in word and _sh_assignment.match(word)):
+            words -= 1
+            if words < 0:
+                break
+        i += 1
+    return args[i:]
+
+
+def _sh_options(args: list[str], letters: str, longs: Iterable[str] | None, switches: frozenset[str] = frozenset(),
+                ) -> list[tuple[str, str]]:
+    """The arguments as (option, value), operands as ("", word). *letters* take a value; *longs* too, all but *switches*
+    when it is None. Options of one dash and many letters (PowerShell's) come in lower case where *letters* is empty."""
+    found: list[tuple[str, str]] = []
+    waiting = ""
+    for word in args:
+        if waiting:
+            found.append((waiting, word))
+            waiting = ""
+        elif word[:2] == "--" and len(word) > 2:
+            option, mark, value = word.partition("=")
+            if mark or option in switches or longs is not None and option[2:] not in longs:
+                found.append((option, _sh_from(value, _sh_flow(word))))
+            else:
+                waiting = option
+        elif word[:1] == "-" and len(word) > 1:
+            at = next((k for k, c in enumerate(word) if k and c in letters), 0)
+            if not letters or word[1:].lower() in ("destination", "outfile", "path"):
+                waiting = word.lower() if word.lower() not in switches else ""
+            elif at and at < len(word) - 1:
+                found.append(("-" + word[at], _sh_from(word[at + 1:], _sh_flow(word))))
+            elif at:
+                waiting = "-" + word[at]
+            found += [("-" + c, "") for c in word[1:at or None] if letters]
+        else:
+            found.append(("", word))
+    return found
+
+
+def _sh_braces(text: str) -> list[str]:
+    """Brace expansion, as far as MAX_SHELL_WORDS words go."""
+    found: list[str] = []
+    work = [text] if text.count("{") <= 12 else []
+    while work and len(found) + len(work) < MAX_SHELL_WORDS:
+        item = work.pop()
+        inner = next((m for m in _sh_brace.finditer(item) if "," in m.group(1) or ".." in m.group(1)), None)
+        if inner is None:
+            found.append(item)
+            continue
+        choices = inner.group(1).split(",") if "," in inner.group(1) else inner.group(1).split("..")[:2]
+        work.extend(item[:inner.start()] + choice + item[inner.end():] for choice in reversed(choices[:MAX_SHELL_WORDS]))
+    return found + work or [text]
+
+
+def _sh_wild(pattern: str, name: str) -> bool:
+    """Does one path segment with wildcards fit *name*? Time: the product of the lengths at worst."""
+    if name[:1] == "." and pattern[:1] not in (".", "[") or len(pattern) > 200:
+        return False
+    parts = re.findall(r"\[!?\]?[^\]]*\]|.", pattern, re.S)
+    p = n = 0
+    star, mark = -1, 0
+    while n < len(name):
+        part = parts[p] if p < len(parts) else ""
+        if part == "*":
+            star, mark, p = p, n, p + 1
+        elif part and (part == "?" or part == name[n] or len(part) > 2 and (name[n] in part[1:-1].lstrip("!^") or "-" in part)):
+            p, n = p + 1, n + 1
+        elif star >= 0:
+            mark += 1
+            p, n = star + 1, mark
+        else:
+            return False
+    return all(part == "*" for part in parts[p:])
+
+
+def glob_may_hit(word: str, known: str) -> bool:
+    """May the shell expand *word* (with `*`, `?`, `[…]`) to the well-known file *known* (`~/…`, `/…` or a bare name)?"""
+    word = _sh_home.sub("~", word, 1)
+    a, b = word[2 * (word[:2] == "./"):].split("/"), known.split("/")
+    return len(a) == len(b) and all(x == y or _sh_wild(x, y) for x, y in zip(a, b))
+
+
+_sh_tables: list[dict[str, Any]] = []
+
+
+def _sh_known() -> list[dict[str, Any]]:
+    """[methods, wrappers, rules]: the compact tables above as dictionaries by program, made at first use."""
+    if not _sh_tables:
+        rows = [line.split() for line in _SH_METHODS.splitlines()]
+        methods = {program: getattr(_ShRun, "_" + method) for method, *programs in rows for program in programs}
+        rows = [row.split() for row in _SH_WRAPPERS.replace("\n", ";").split(";")]
+        wrappers = {program: (letters, int(skip)) for program, letters, skip in rows}
+        rules: dict[str, Any] = {}
+        # an indented line goes on with the row above it
+        for line in re.sub(r"\n +", "", _SH_RULES).replace("BRANCH", _SH_BRANCH).split("\n")[1:]:
+            category, programs, pattern, reason = line.split(" :: ")
+            rule = (category, lazy_regex(pattern), reason)
+            for program in programs.split():
+                rules.setdefault(program, []).append(rule)
+        _sh_tables.extend((methods, wrappers, rules))
+    return _sh_tables
+
+
+class _ShRun:
+    """Follows one command text and collects its facts. Methods `_name(name, args, flow)` are the programs it knows:
+    each gets its arguments and standard input and returns its standard output."""
+
+    def __init__(self, ctx: ShellContext, dialect: _ShDialect, cwd: str) -> None:
+        self.ctx, self.at, self.d, self.cwd = ctx, ctx.paths, dialect, ""
+        self.facts: dict[str, str] = {}
+        self.paths: dict[str, None] = {}
+        self.vars: dict[str, str] = {}
+        self.functions: dict[str, Any] = {}
+        self.files: dict[str, _Flow] = {}   # what this command has written, by `key`
+        self.net_fds: set[str] = set()      # descriptors that are sockets
+        self.networked = self.root = False  # this command: with a socket; as root
+        self.last_net = ""
+        self.steps, self.room, self.depth, self.nested = MAX_SHELL_STEPS, MAX_SHELL_TEXT, 0, 0
+        self.power: list[str] = []          # PowerShell of the script at depth *power_depth*
+        self.power_depth = 0
+        self.checked: set[str] = set()      # variables written `${NAME:?}`: never empty
+        self.homes: list[str] | None = None
+        self.anchors: list[tuple[str, list[str]]] | None = None
+        self.workspace = ""                 # where the call itself says it works, when that is a place to work in
+        if cwd and cwd != ".":
+            self.go(cwd)
+            here = self.at.cwd.rstrip("/")
+            if here.count("/") > 2 and "/." not in here and project_problem(here, ctx.paths) is None:
+                self.workspace = here
+
+    # -- bookkeeping
+    def say(self, category: str, reason: str, word: str | None = None) -> None:
+        if category not in self.facts:
+            self.facts[category] = f"{reason}: {_sh_show(word)}" if word else reason
+
+    def spend(self, characters: int) -> None:
+        self.steps -= 1
+        self.room -= characters
+        if self.steps < 0 or self.room < 0:
+            raise BudgetSpent("a command too long to follow")
+        if self.ctx.budget is not None and not self.steps & 63:
+            self.ctx.budget.check()
+
+    def too_deep(self) -> _Flow:
+        self.say("pipe_to_shell", "commands nested too deeply to follow")
+        return _NOTHING
+
+    def where(self, word: str) -> str:
+        """*word* as seen from where the command started, after the `cd`s on the way."""
+        if not self.cwd or word[:1] in "/~$%" or _sh_drive.match(word):
+            return word
+        return f"{self.cwd.rstrip('/')}/{word}"
+
+    def path(self, word: str, sources: list[str] | None = None) -> None:
+        """Report a word that is or may be a file."""
+        if not word or len(word) > 4096 or word[:1] == "-" or word in ("/dev/fd/63", "$()") or "\n" in word or (
+                "://" in word and word[:5] != "file:"):
+            return
+        word = str(self.where(word))
+        known: list[str] = []               # what its wildcards may mean
+        if len(self.paths) < MAX_SHELL_PATHS:
+            self.paths[word] = None
+            if ("*" in word or "?" in word or "[" in word) and (word[0] in "~/$.[" or "/." in word or "/[" in word):
+                self.spend(200 + len(word))
+                known = [file for file in _SH_KNOWN_FILES if glob_may_hit(word, file)]
+                self.paths.update(dict.fromkeys(known))
+        if sources is not None and len(sources) < 64:
+            sources += [*known, word]
+
+    def spots(self, word: str) -> list[tuple[str, str]]:
+        """Where *word* is: (absolute path, the same with anybody's home directory written `~`), for each reading."""
+        word = self.where(word)
+        found: list[str] = []
+        if _sh_drive.match(word):
+            word = word.replace("\\", "/")
+            found.append(os.path.normpath(word).replace("\\", "/") if ".." in word else word)
+        found += [place for place in canonical_paths(word, self.at) if place not in found]
+        if self.homes is None:
+            self.homes = [home.rstrip("/") for home in canonical_paths(self.at.home, self.at)]
+        out = []
+        for place in found:
+            home = next((home for home in self.homes if place == home or place.startswith(home + "/")), None)
+            out.append((place, "~" + place[len(home):] if home else _sh_home.sub("~", place, 1) if place[:1] != "~" else place))
+        return out
+
+    def places(self, word: str) -> list[str]:
+        """Where *word* is, in the form the tables have."""
+        return [mapped for _, mapped in self.spots(word)]
+
+    def ship(self, flow: _Flow, way: str) -> None:
+        """Something leaves the machine; does it hold anything private?"""
+        for source in flow.sources if "exfiltration" not in self.facts else ():
+            if source[:1] == "\0" or any(map(_SH_PRIVATE.match, self.places(source))) or self.ctx.is_sensitive(source):
+                what = source[1:] if source[:1] == "\0" else _sh_show(source)
+                return self.say("exfiltration", f"sends {what} away by {way}")
+
+    # -- structure
+    def read(self, text: str, flow: _Flow = _NOTHING, dialect: _ShDialect | None = None) -> _Flow:
+        """Follow *text* as a script."""
+        self.spend(len(text))
+        if self.depth >= MAX_SHELL_NESTING * 2:
+            return self.too_deep()
+        before, self.d = (self.d, self.power, self.power_depth), dialect or self.d
+        self.power, self.power_depth = [], self.depth + 1
+        result = self.script(_ShReader(text, self.d).script(), flow)
+        if self.power:
+            self.power_patterns("\n".join(self.power))
+        self.d, self.power, self.power_depth = before
+        return result
+
+    def script(self, script: Any, flow: _Flow = _NOTHING) -> _Flow:
+        if self.depth >= MAX_SHELL_NESTING * 3:
+            return self.too_deep()
+        self.depth += 1
+        outs = []
+        for nodes in script:
+            out = flow
+            for node in nodes:
+                out = self.node(node, out)
+            if out is not _NOTHING:
+                outs.append(out)
+        self.depth -= 1
+        if len(outs) < 2:
+            return outs[0] if outs else _NOTHING
+        texts = [out.text for out in outs if out.text is not None]
+        return _sh_join(outs, "\n".join(texts)[:MAX_SHELL_VALUE] if len(texts) == len(outs) else None)
+
+    def node(self, node: _ShNode, flow: _Flow) -> _Flow:
+        """One command: assignments, redirections, then the command itself."""
+        self.spend(0)
+        if node.kind == "function":
+            self.define(str(node.words[0]), node)
+            return _NOTHING
+        networked, self.networked = self.networked, False
+        outs: list[tuple[str, str, str]] = []
+        for name, appended, parts in node.assigns:
+            value = _sh_whole(self.expand_all(parts))
+            if appended:
+                value = _sh_whole([self.vars.get(name, ""), value], "")
+            self.vars[name] = value if len(value) <= MAX_SHELL_VALUE else ""
+        for fd, operator, word in node.redirects:
+            flow = self.redirected(fd, operator, _sh_whole(self.expand(word)), flow, outs)
+        if node.kind == "for":
+            out = self.each(node, flow)
+        elif node.kind:
+            out = self.script(node.parts[0], flow)
+        else:
+            words = self.expand_all(node.words)
+            if words == ["exec"] and node.redirects and self.networked:
+                self.net_fds.update(fd or "0" for fd, _, _ in node.redirects)
+                if not re.match(r"/dev/\w+/(?:localhost|127\.)", self.last_net):
+                    self.say("reverse_shell", "opens a socket from the shell")
+            if node.raw and words:
+                words = self.power_words(node, words)
+            out = self.simple(words, flow, node.background) if words else flow if outs and not node.assigns else _NOTHING
+        for fd, operator, target in outs:
+            self.written(target, _EMPTY if fd == "2" else out, ">>" in operator)
+            out = out if fd == "2" else _NOTHING
+        self.networked = networked
+        return out
+
+    def redirected(self, fd: str, operator: str, target: str, flow: _Flow, outs: list[tuple[str, str, str]]) -> _Flow:
+        """Note one redirection; the input it makes."""
+        if target.startswith(("/dev/tcp/", "/dev/udp/")):
+            self.networked, self.last_net = True, target
+            if operator in ("<", "<>"):
+                return _REMOTE
+        descriptor = target.isdigit() or target == "-"
+        if operator in ("<<", "<<<"):
+            return _sh_flow(target).but(str(target))
+        if operator in ("<", "<&", "<>"):
+            return self.content(target) if not descriptor else _REMOTE if target in self.net_fds else flow
+        if operator == ">&" and descriptor:
+            if target in self.net_fds:
+                outs.append((fd, operator, "/dev/tcp/"))
+        elif target.lower() != "nul" and target[:5] != "$null":
+            outs.append((fd, operator, target))
+        return flow
+
+    def define(self, name: str, node: _ShNode) -> None:
+        """A function; one that calls itself twice, or in the background, is a fork bomb."""
+        self.functions[name] = node.parts[0] if node.parts else []
+        calls = 0
+        stack: list[Any] = [node.parts]
+        while stack:
+            for part in stack.pop():
+                if isinstance(part, _ShNode):
+                    calls += (part.words[:1] == [name]) * (1 + part.background)
+                    part = part.parts
+                stack.append(part)
+        if calls > 1:
+            self.say("destructive", "fork bomb")
+
+    def each(self, node: _ShNode, flow: _Flow) -> _Flow:
+        """A `for` loop: its body with each value."""
+        name, *values = self.expand_all(node.words)
+        outs = []
+        for value in values[:MAX_SHELL_WORDS] or ["$" + name]:
+            self.vars[name] = value
+            outs.append(self.script(node.parts[0], flow))
+        return _sh_join(outs)
+
+    # -- words
+    def expand_all(self, words: list[Any]) -> list[str]:
+        return [made for word in words for made in ((word,) if isinstance(word, str) else self.expand(word))]
+
+    def expand(self, word: Any) -> list[str]:
+        """The words one word becomes."""
+        if isinstance(word, str):
+            return [word]
+        fields: list[list[str]] = [[]]
+        flows, block, braces, quoted = [], None, False, False
+        for kind, value, *rest in word:
+            if kind == "u" or kind == "q":
+                quoted = quoted or kind == "q"
+                braces = braces or kind == "u" and "{" in value
+                fields[-1].append(value if kind == "u" or not braces else value.translate(_SH_HIDE))
+                continue
+            if kind == "v":
+                text, flow = self.variable(value, rest[0])
+                whole = rest[1] and not (value == "@" or rest[0] == "[@]")
+            elif kind == "{":
+                block, text, flow, whole = value, "", _NOTHING, True
+            else:
+                cwd = self.cwd
+                flow = self.script(value)
+                self.cwd = cwd
+                text = "/dev/fd/63" if kind == "p" else "$()" if flow.text is None else flow.text.rstrip("\n")
+                whole = kind != "s" or rest[0]
+            if flow is not _NOTHING:
+                flows.append(flow)
+            self.spend(len(text))
+            pieces = [text] if whole or self.d is not _SH_POSIX else self.fields(text)
+            if not whole and text and (text[0].isspace() or not pieces) and fields[-1]:
+                fields.append([])
+            for number, piece in enumerate(pieces):
+                if number:
+                    fields.append([])
+                fields[-1].append(piece)
+            if pieces and not whole and text[-1:].isspace():
+                fields.append([])
+        texts = ["".join(field) for field in fields if field or len(fields) == 1]
+        if texts == [""] and not quoted and not block and not flows:
+            return []
+        if braces and self.d is _SH_POSIX:
+            texts = [item.translate(_SH_UNHIDE) for text in texts for item in _sh_braces(text)]
+        if not flows and block is None:
+            return texts
+        made: list[str] = []
+        for text in texts:
+            carrier = _ShWord(text)
+            carrier.flow, carrier.block = _sh_join(flows) if flows else _NOTHING, block
+            made.append(carrier)
+        return made
+
+    def fields(self, text: str) -> list[str]:
+        """Word splitting, by IFS when the command sets it."""
+        marks = self.vars.get("IFS")
+        return text.split() if not marks else [w for w in re.split(f"[{re.escape(marks[:8])}\\s]", text) if w]
+
+    def variable(self, name: str, operation: str) -> tuple[str, _Flow]:
+        """A variable's text (itself, when it is not known) and origin."""
+        if self.d is not _SH_POSIX:
+            name = name.lower()
+        known = self.vars.get(name)
+        if known is None:
+            default = re.match(r":[-=](.*)|[-=](.+)", operation, re.S)
+            if default:
+                return default.group(1) or default.group(2) or "", _NOTHING
+            if name in ("HOME", "PATH", "PWD", "SHELL") and operation[:3] == ":0:":     # ${HOME:0:1}
+                return "/", _NOTHING
+            if name in _SH_VARIABLES or name.isdigit() and name != "0":
+                return _SH_VARIABLES.get(name, ""), _NOTHING
+            if operation[:1] == "?" or operation[:2] == ":?":
+                self.checked.add(name)
+            secret = _SH_SECRET_NAME.search(name)
+            return (f"%{name}%" if operation[:1] == "%" else "$" + name,
+                    _sh_read((f"\0${name.split(':')[-1][:40]}",)) if secret else _NOTHING)
+        text, mark = str(known), operation[:1]
+        cut = re.match(r":(-?\d+)(?::(-?\d+))?", operation)
+        if cut:
+            text = text[int(cut.group(1)[:9]):]
+            text = text[:int(cut.group(2)[:9])] if cut.group(2) else text
+        elif mark == "/":
+            old, _, new = operation.lstrip("/").partition("/")
+            text = text.replace(old, new, -1 if operation[:2] == "//" else 1)[:MAX_SHELL_VALUE] if old else text
+        elif operation in ("^^", ",,"):
+            text = text.upper() if mark == "^" else text.lower()
+        elif mark in ("%", "#") and self.d is not _SH_CMD:
+            end = operation.strip("%#")
+            text = text.removesuffix(end) if mark == "%" else text.removeprefix(end)
+        return text, _sh_flow(known)
+
+    # -- commands
+    def simple(self, words: list[str], flow: _Flow, background: bool = False) -> _Flow:
+        """One command with its words; what comes out of it."""
+        if not words:
+            return _NOTHING
+        self.nested += 1
+        out = self.program(words, flow, background) if self.nested <= MAX_SHELL_NESTING * 2 else self.too_deep()
+        self.nested -= 1
+        return out
+
+    def program(self, words: list[str], flow: _Flow, background: bool) -> _Flow:
+        first, args = words[0], words[1:]
+        if "=" in first and self.d is _SH_POSIX and not isinstance(first, _ShWord) and _sh_assignment.match(first) and args:
+            first, args = "env", words              # in an argv list
+        if isinstance(first, _ShWord):
+            if first.block is not None:
+                return self.script(first.block, flow)
+            if first.flow.remote:
+                self.say("pipe_to_shell", "runs downloaded text")
+        if self.files and (first in self.files or self.key(first) in self.files) and (
+                "/" in first or "\\" in first or self.d is not _SH_POSIX or re.search(r"\.(?:exe|bat|cmd|ps1|com)\Z", first)):
+            self.run_file(first)
+        body = self.functions.get(first)
+        if body is not None:
+            return self.call(body, args, flow)
+        if background and "node_modules" not in first and re.match(
+                r"(?:/tmp|/dev/shm|/var/tmp|.*/\.[^./][^/]*)/(?!bin/)", first):
+            self.say("persistence", "leaves a program from a hidden or temporary folder running", first)
+        self.spend(0)
+        methods, wrappers, rules = _sh_tables or _sh_known()
+        name = _sh_program(first, self.d)
+        if name not in methods and name not in rules and name not in wrappers:
+            name = self.another_name(name)
+        if name in rules and (self.d is not _SH_POSIX or name not in ("if", "for")):
+            self.rules(name, rules[name], args)
+        wrapper = wrappers.get(name) or args and wrappers.get(f"{name}:{args[0]}")
+        if wrapper:
+            return self.wrap(name, wrapper, args, flow, background)
+        method = methods.get(name)
+        if method is not None:
+            return method(self, name, args, flow)  # type: ignore[no-any-return]
+        return self.operands(name, args, flow)
+
+    def another_name(self, name: str) -> str:
+        """`python3.11`, `mkfs.ext4`, `nc.traditional`, `/bin/r?`: under which name the tables have it."""
+        methods, _, rules = _sh_known()
+        for known in (name.rstrip("0123456789."), name.split(".")[0]):
+            if known in methods or known in rules:
+                return known
+        if "?" in name or "*" in name or "[" in name:
+            return next((known for known in _SH_KNOWN_PROGRAMS if _sh_wild(name, known)), name)
+        return name
+
+    def rules(self, name: str, rules: list[Any], args: list[str]) -> None:
+        """The table's rules for one program."""
+        if not _SH_HARMLESS_OPTIONS.isdisjoint(args[:args.index("--")] if "--" in args else args):
+            return
+        start = 0
+        while name in _SH_SUBCOMMANDS and start < len(args) and args[start][:1] == "-":
+            start += 2 if args[start] in _SH_VALUED_GLOBAL else 1
+        words = args[start:start + 300] + args[:start][:20]     # options before a sub-command go behind it
+        subject = " ".join([word[:300].replace(" ", "\0") for word in words])[:6000] + " "
+        padded = " " + subject
+        for category, pattern, reason in rules:
+            if category not in self.facts and (pattern.match(subject) or pattern.match(padded)):
+                self.say(category, f"{name}: {reason}")
+
+    def wrap(self, name: str, wrapper: tuple[str, int], args: list[str], flow: _Flow, background: bool) -> _Flow:
+        """sudo, env, xargs, timeout …: the command inside."""
+        rest = _sh_skip(args, *wrapper)
+        options = args[:len(args) - len(rest)]
+        code = None                             # a text that is run instead of words
+        if name == "env":
+            self.vars.update({word.partition("=")[0]: word.partition("=")[2] for word in _sh_operands(options) if "=" in word})
+            split = next((i + 1 for i, w in enumerate(args) if w in ("-S", "--split-string")), 0)
+            if split:
+                code = " ".join(args[split:])
+            elif not rest:
+                return _sh_read(("\0the environment",))
+        before, self.root = self.root, self.root or name in ("sudo", "doas", "pkexec", "gosu", "su-exec")
+        if name in ("sudo", "doas") and _sh_has(r"-\w*[is]\w*\Z|--(?:login|shell)\Z", options) and (
+                not rest or rest[0] in ("bash", "sh", "su", "zsh")):
+            self.say("privilege", "opens a root shell")
+        if self.root and (any("LD_PRELOAD" in word for word in options) or "LD_PRELOAD" in self.vars):
+            self.say("privilege", "loads a library into a program that runs as root")
+        if self.root and _sh_has(r":?!(?:/bin/)?(?:ba|z|da)?sh\b", rest):
+            self.say("privilege", "opens a root shell")
+        if name in ("chroot", "nsenter", "unshare") and (not rest or self.is_shell(rest)):
+            self.say("privilege", f"{name}: opens a shell in another root or namespace")
+        if name == "trap":
+            code = args[0] if args else ""
+        elif name in ("flock", "runuser", "sg"):
+            code = _sh_after(args, "-c")
+        elif name == "command" and options[:1] in (["-v"], ["-V"]):
+            rest = []
+        elif name == "parallel" and (not rest or " " in rest[0] or rest[0] == ":::"):
+            if not rest:
+                return self._shell(name, [], flow)
+            code = "\n".join(rest)
+        elif name in ("xargs", "parallel"):
+            if not rest:
+                return flow.but(flow.text)
+            if flow is not _NOTHING:
+                rest = self.from_input(rest, options, flow)
+        out = self.simple(rest, flow, background or name in ("nohup", "setsid")) if code is None else self.read(code, flow)
+        self.root = before
+        return out
+
+    def from_input(self, rest: list[str], options: list[str], flow: _Flow) -> list[str]:
+        """The words of an `xargs` command with what its input holds."""
+        items: list[str] = [] if flow.text is None else flow.text.split()[:MAX_SHELL_WORDS]
+        if not items or flow.remote or flow.sources:
+            items = items or [_sh_from("$()", flow)]
+            if flow.remote and self.is_shell(rest):
+                self.say("pipe_to_shell", "runs downloaded text")
+        if any("{}" in word for word in rest) or any(o.startswith(("-I", "-i")) for o in options):
+            mark = next((o[2:] or options[i + 1] for i, o in enumerate(options[:-1] + [""]) if o.startswith("-I")), "{}") or "{}"
+            return [_sh_from(w.replace(mark, items[0]), flow) if mark in w else w for w in rest]
+        return rest + items
+
+    def is_shell(self, words: list[str]) -> bool:
+        """Is this an interactive or input-reading shell?"""
+        shell = _sh_known()[0].get(_sh_program(words[0], self.d)) is _ShRun._shell
+        return shell and all(word[:1] in "-+" for word in words[1:])
+
+    def call(self, body: Any, args: list[str], flow: _Flow) -> _Flow:
+        """A function with its arguments."""
+        if self.depth >= MAX_SHELL_NESTING:
+            return _NOTHING
+        before = {key: self.vars[key] for key in ("1", "2", "3", "@") if key in self.vars}
+        self.vars.update({"1": args[0] if args else "", "2": args[1] if len(args) > 1 else "", "@": _sh_whole(args)})
+        out = self.script(body, flow)
+        for key in ("1", "2", "3", "@"):
+            self.vars.pop(key, None)
+        self.vars.update(before)
+        return out
+
+    # -- files
+    def go(self, word: str) -> None:
+        """The working directory changes."""
+        self.cwd = self.where(word)[:1000]
+        self.spend(len(self.cwd) * 20)
+        self.at = self.at._replace(cwd=(canonical_paths(self.cwd, self.ctx.paths) or (self.at.cwd,))[0])
+
+    def key(self, word: str) -> str:
+        """How the table of files written by this command names *word*."""
+        word = word.replace("\\", "/").lower()
+        while word[:2] == "./":
+            word = word[2:]
+        return self.where(word)
+
+    def kept(self, word: str) -> _Flow | None:
+        """What this command has written to the file *word*."""
+        return self.files.get(self.key(word)) if self.files else None
+
+    def content(self, word: str) -> _Flow:
+        """Reading a file."""
+        sources: list[str] = []
+        self.path(word, sources)
+        known = self.kept(word)
+        carried = _sh_flow(word)
+        if known is None:
+            known = carried if word == "/dev/fd/63" else carried.but(None)
+        return _sh_join((known, _sh_read(sources)), known.text)
+
+    def run_file(self, word: str) -> None:
+        """A file of this command is run."""
+        known = self.kept(word) or self.files.get(word)
+        if known is None:
+            return
+        if known.remote or known.coded and known.text is None:
+            self.say("pipe_to_shell", "runs a file it has just downloaded" if known.remote else "runs decoded content", word)
+        elif known.text and self.depth < MAX_SHELL_NESTING:
+            self.code("" if word.endswith(".sh") else "code", known.text)
+            self.read(known.text)
+
+    def written(self, word: str, flow: _Flow, appended: bool) -> None:
+        """A file is written, overwritten or appended to."""
+        if word.startswith(("/dev/tcp/", "/dev/udp/")):
+            if flow.shell:
+                self.say("reverse_shell", "connects a shell to the network")
+            return self.ship(flow, "a socket")
+        if word in ("/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty", "-", "$()") or word.startswith("/dev/fd/"):
+            return
+        self.spend(len(word))
+        self.path(word)
+        self.files[self.key(word)] = flow
+        for place in self.places(word):
+            if _SH_DEVICE.match(place) or _SH_DEVICE.match(word):
+                self.say("destructive", "writes to a raw device", word)
+            elif place == "/proc/sysrq-trigger":
+                self.say("destructive", "crashes or restarts the machine")
+            elif _SH_PRIVILEGED.match(place):
+                self.say("privilege", "changes who may do what", word)
+            elif _SH_PERSIST.match(place):
+                if "cron" in place or "ssh" in place or not _sh_harmless_lines(flow.text):
+                    self.say("persistence", "changes what runs by itself", word)
+            elif _SH_HISTORY.match(place) and not appended:
+                self.say("destructive", "wipes a history or log", word)
+            elif not appended and re.match(r"/(?:etc/[^/]*\Z|var/log/|boot/|(?:usr/)?s?bin/|lib|[A-Z]:/Windows/)", place):
+                self.say("destructive", "overwrites a system file", word)
+
+    def delete(self, word: str, reason: str = "deletes outside the project", recursive: bool = True, forced: bool = True) -> None:
+        """A file or folder is deleted, with all that is in it unless it is said otherwise."""
+        if self.doomed(word, recursive, forced):
+            self.say("destructive", reason, word)
+
+    def doomed(self, word: str, recursive: bool, forced: bool) -> bool:
+        """Would deleting *word* hit something outside the project's own files?"""
+        self.spend(len(word) + 100)
+        text = word.replace("\\", "/") if _sh_drive.match(word) or self.d is not _SH_POSIX else word
+        if not text or text in ("$()", "-", "}", "{}") or text[:2] == "--" or (
+                self.d is _SH_POSIX and text[:5].lower() == "$env:"):      # PowerShell's: read in that dialect
+            return False
+        *above, last = text.rstrip("/").split("/")
+        whole = False                       # all that is in a folder: `folder/*`
+        while last and not last.strip("*?.![]^") and last not in (".", "..", "~"):
+            whole = True
+            if not above:
+                text = last = "."
+                break
+            text = "/".join(above) or "/"
+            *above, last = above
+        hard = recursive or forced
+        if _SH_OUTPUT.match(text):
+            return False
+        unknown = re.match(r"\$\{?(\w+)\}?(/?.*)", text)
+        if unknown and unknown.group(1).lower() not in _SH_KNOWN_FOLDERS:
+            name, below = unknown.groups()
+            if re.search(r"(?i)build|tmp|temp|cache|out|dist|target|work|^_$|^f$|file", name) and (
+                    below != "/" and not (whole and not below) or name in self.checked):
+                return False
+            return hard and (below in ("", "/") or bool(_SH_SYSTEM.match(below)))
+        project = self.ctx.paths.project
+        spots = self.spots(text)
+        if any(top and all(place.startswith(top + "/") and "/.git" not in mapped for place, mapped in spots)
+               for top in (project, "" if ":" in text else self.workspace)):
+            return False                    # well inside, whatever the links
+        if self.anchors is None:
+            self.anchors = [(top, [p.rstrip("/") for p in canonical_paths(top, self.at)]) for top in
+                            dict.fromkeys(a for a in (self.ctx.paths.project, self.ctx.paths.cwd, self.at.home) if a)]
+        outside = []
+        for place, mapped in spots:
+            plain = mapped.rstrip("/") or "/"
+            if plain == "~" or plain == "/tmp" and not whole or re.fullmatch(
+                    r"/|[A-Za-z]:|/(?:home|Users|root)|//[^/]*/?[^/]*", plain):
+                return hard
+            if plain.endswith("/.git") and hard:
+                return True
+            if plain != "/tmp" and any(top == place or top.startswith(place.rstrip("/") + "/")
+                                       for _, tops in self.anchors for top in tops):
+                return recursive or whole and forced
+            anchor, tops = self.anchors[0] if self.anchors else ("", [])
+            if not _SH_TEMPORARY.match(mapped) and not (
+                    anchor == project and any(place.startswith(top + "/") for top in tops)):
+                outside.append(mapped)
+        if any(map(_SH_SYSTEM.match, outside)):
+            return True
+        loose = project is None and not self.cwd and "/" not in text.strip("/") and text[:1] not in "/~"
+        return bool(outside) and hard and not loose
+
+    def operands(self, name: str, args: list[str], flow: _Flow = _NOTHING) -> _Flow:
+        """A program without a method: its words may be files; what goes in may come out."""
+        sources = list(flow.sources)
+        flows = [flow]
+        texts = _SH_TEXT_OPTIONS.get(name, "").split() + _SH_TEXT_OPTIONS[""].split()
+        names_only, skip = name in _SH_NAMES_ONLY, name in _SH_NO_FILES
+        first = name in _SH_PATTERN_FIRST and not any(a in ("-e", "-f", "--regexp", "--file") for a in args)
+        for word, previous in zip(args, [""] + args):
+            if isinstance(word, _ShWord) and word.flow is not _NOTHING:
+                flows.append(word.flow)
+            if skip or previous in texts:
+                continue
+            if word[:1] == "-":
+                option, mark, value = word.partition("=")
+                if mark and option not in texts:
+                    self.path(value, sources)
+            elif first:
+                first = False
+            elif names_only:
+                if "mcpwall" in word or "/." in word and word[:1] in "/~$" and name in ("ls", "dir", "tree", "gci"):
+                    self.path(word)
+            elif name not in _SH_SUBCOMMANDS or name == "git" or any(c in word for c in "/.~\\$*"):
+                value = word.partition("=")[2] if not word.startswith(("/", ".", "~")) else ""
+                self.path(value.lstrip("@") or word.lstrip("@"), sources)
+                known = self.kept(word)
+                flows += [] if known is None else [known]
+        out = _sh_join(flows) if len(flows) > 1 else flow
+        return _Flow(None, out.remote, tuple(sources[:64]), out.coded) if sources or out is not _NOTHING else _NOTHING
+
+    # -- interpreters
+    def _shell(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        for i, word in enumerate(args):
+            if word[:1] in "-+" and word[:2] != "--" and "c" in word or word == "--command":
+                rest = args[i + 1:]
+                while len(rest) > 1 and rest[0][:1] == "-" and " " not in rest[0]:
+                    rest = rest[1:]
+                self.vars.update({str(n): value for n, value in enumerate(rest[1:10])}, **{"@": _sh_whole(rest[2:])})
+                return self.run_text(rest[0] if rest else "", flow)
+            if word == "-s":
+                break
+            if word[:1] not in "-+" and (not i or not re.match(r"[-+]\w*[oO]\Z|--(?:rc|init-)file\Z", args[i - 1])):
+                return self.run_operand(word, flow)
+        if self.networked:
+            self.say("reverse_shell", "connects a shell to the network")
+        if flow.remote:
+            self.say("reverse_shell" if flow.shell or "\0socket" in flow.sources else "pipe_to_shell",
+                     f"{name} runs what comes from the network")
+        elif flow.text:
+            return self.read(flow.text, _NOTHING, _SH_POSIX)
+        elif flow.coded:
+            self.say("pipe_to_shell", f"{name} runs decoded content")
+        elif flow is _NOTHING and self.root:
+            self.say("privilege", "opens a root shell")
+        return _Flow(None, flow.remote, flow.sources, False, True)
+
+    def judge_origin(self, word: str) -> _Flow:
+        """A word is about to be run: where does it come from?"""
+        origin = _sh_flow(word)
+        if origin.remote:
+            self.say("pipe_to_shell", "runs downloaded text")
+        elif origin.coded and origin.text is None:
+            self.say("pipe_to_shell", "runs decoded content")
+        return origin
+
+    def run_text(self, code: str, flow: _Flow, dialect: _ShDialect | None = None) -> _Flow:
+        """A word that is run as a script."""
+        self.judge_origin(code)
+        return self.read(code, flow, dialect or _SH_POSIX)
+
+    def run_operand(self, word: str, flow: _Flow) -> _Flow:
+        """A shell's script file."""
+        origin = self.judge_origin(word)
+        if origin.text and not origin.remote:
+            return self.read(origin.text, flow, _SH_POSIX)
+        self.run_file(word)
+        if flow.remote and word.startswith(("/dev/stdin", "/dev/fd/", "/proc/self/fd/")):
+            self.say("pipe_to_shell", "runs what comes from the network")
+        elif word[:1] in "/~$" and word[:5] != "/dev/":
+            self.path(word)
+        return _Flow(None, flow.remote, flow.sources)
+
+    def _evaluate(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        if not args and flow is not _NOTHING:
+            args = [_sh_from(flow.text or "", flow)]
+        return self.run_text(_sh_whole(args), _NOTHING, self.d if name == "eval" else _SH_POWER)
+
+    def _source(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        return self.run_operand(args[0], flow) if args else self._shell(name, [], flow)
+
+    def _code(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """python, perl, node …: code in an option, a script file, or standard input."""
+        codes, script, i = [], "", 0
+        letters = _SH_CODE_LETTERS.get(name, "e")
+        while i < len(args) and not script:
+            word = args[i]
+            if word == "-m" and letters == "c":
+                self.operands(name, args[i + 2:], flow)
+                return flow.but(None)
+            inline = re.match(rf"-(?:[^\s=rmWXMI-]*?)[{letters}](.*)\Z", word, re.S)
+            if inline or word in ("--eval", "--print", "--execute", "eval"):
+                glued = inline.group(1) if inline else ""
+                if re.fullmatch(rf"[A-Za-z]{{0,2}}[{letters}]|", glued):         # `-pe CODE`, not `-eCODE`
+                    i += 1
+                    glued = args[i] if i < len(args) else ""
+                codes.append(glued)
+            elif word[:7] == "--eval=":
+                codes.append(word[7:])
+            elif word[:1] != "-" and word != "run":
+                script = word
+            i += 1
+        if self.networked:
+            self.say("reverse_shell", "connects an interpreter to the network")
+        for code in codes:
+            self.judge_origin(code)
+            if flow.remote and re.search(r"(?:exec|eval|system)\s*\(.{0,60}stdin", code):
+                self.say("pipe_to_shell", "runs what comes from the network")
+            self.code(name, code)
+        if script and not codes:
+            origin = self.judge_origin(script)
+            if script == "/dev/stdin" and flow.remote:
+                self.say("pipe_to_shell", "runs what comes from the network")
+            self.run_file(script) if script != "/dev/fd/63" else self.code("code", origin.text or "")
+        elif not codes and (flow.remote or flow.coded and not flow.text):
+            self.say("pipe_to_shell", f"{name} runs what comes from the network" if flow.remote
+                     else f"{name} runs decoded content")
+        elif not codes and flow.text:
+            self.code(name, flow.text)
+        self.operands(name, args[i:])
+        return _Flow(None, flow.remote, flow.sources, flow.coded)
+
+    def _cat(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        files = _sh_operands(args)
+        return flow if not files else self.content(files[0]) if len(args) == 1 else self.operands(name, args, flow)
+
+    def _awk(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        code = "".join(_sh_operands(args)[:1])
+        self.code("awk", code)
+        if flow.remote and re.search(r"system\s*\(\s*\$|\|\s*\"(?:ba)?sh", code):
+            self.say("pipe_to_shell", "runs what comes from the network")
+        return self.operands(name, args, flow)
+
+    def _sed(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        for word in args:
+            for found in re.finditer(r"(?:^|[;}\d$])\s*e\s+(.+)", word[:2000]):
+                self.read(found.group(1))
+        if _sh_has(r"-\w*i|--in-place", args):
+            for word in _sh_operands(args)[1:]:
+                self.written(word, _NOTHING, True)
+        return self.operands(name, args, flow).but(None)
+
+    def _power(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        for i, word in enumerate(args):
+            option, rest = word.lower()[1:] if word[:1] in "-/" else "", args[i + 1:]
+            if option and "encodedcommand".startswith(option) or option in ("ec", "enc"):
+                text = _sh_decoded(rest[0] if rest else "", "base64")
+                if text is None:
+                    self.say("pipe_to_shell", "runs encoded content that cannot be read")
+                return self.read(text or "", flow, _SH_POWER)
+            if option and "command".startswith(option) or option in ("c", "cwa"):
+                return self.run_text(_sh_whole([w for w in rest if w != "-"] or [flow.text or ""]), flow, _SH_POWER)
+            if option and "file".startswith(option):
+                return self.run_operand(rest[0], flow) if rest else _NOTHING
+            if word[:1] not in "-/" and not (i and args[i - 1].lower()[:2] in ("-e", "-w", "-v", "-i", "-o", "-p")):
+                return self.run_text(_sh_whole(args[i:]), flow, _SH_POWER)
+        return self._dos(name, [], flow) if flow.remote or not flow.text else self.read(flow.text, _NOTHING, _SH_POWER)
+
+    def _dos(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        for i, word in enumerate(args):
+            if word[:2].lower() in ("/c", "/k", "/r"):
+                return self.read(" ".join(([word[2:]] if len(word) > 2 else []) + args[i + 1:]), flow, _SH_CMD)
+        if flow.remote:
+            self.say("pipe_to_shell", f"{name} runs what comes from the network")
+        return _Flow(flow.text, flow.remote, flow.sources, False, True)
+
+    # -- programs that hand a text to a shell
+    def _ssh(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        rest = _sh_skip(args, "bcDEeFIiJLlmOopPQRSWw", 1)
+        for word in args[:len(args) - len(rest)]:
+            if "proxycommand" in word.lower() or "localcommand" in word.lower():
+                self.read(re.sub(r"(?i).*command[= ]", "", word, count=1))
+        self.ship(flow, "ssh")
+        return self.read(" ".join(rest), flow) if rest else _Flow(None, True, flow.sources)
+
+    def _su(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        code = _sh_after(args, "-c", "--command")
+        users = [w for w, option in zip(args, [""] + args) if w[:1] != "-" and option not in ("-c", "-s", "--command")]
+        if "--help" not in args and (code is None or users[:1] in ([], ["root"])):
+            self.say("privilege", "becomes another user")
+        return self.read(code, flow) if code else _NOTHING
+
+    def _editor(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        for word, option in zip(args, [""] + args):
+            code = word if option in ("-c", "--cmd") else word[1:] if word[:1] == "+" else ""
+            if code[:2] == ":!" or code[:1] == "!":
+                self.read(code.lstrip(":!"))
+        return self.operands(name, args, flow)
+
+    def _wrap_join(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """watch, script, tmux, terminals …: their words, joined, are a shell's text."""
+        valued = {"watch": "nd", "tmux": "LSfctnsxyFe", "screen": "SLchpst", "wsl": "du"}.get(name, "")
+        rest = _sh_skip(args, valued, 0)
+        at = next((i for i, w in enumerate(args[:-1]) if re.match(r"-\w*[ce]\Z|--command\Z", w)), -1)
+        if at >= 0 and name not in ("tmux", "wsl", "watch"):
+            rest = args[at + 1:at + 2] if name == "script" else args[at + 1:]
+        elif name == "script":
+            return self.operands(name, rest, flow)
+        elif name == "wsl" and len(rest) > 1:
+            return self.simple(rest, flow)
+        elif name == "tmux":
+            run = rest and re.match(r"new|neww|send|split|run|respawn", rest[0])
+            rest = _sh_skip([w for w in rest[1:] if w not in ("Enter", "C-m")], valued, 0) if run else []
+        return self.read(" ".join(rest), flow) if rest else _NOTHING
+
+    def _container(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """docker run/exec, kubectl exec: the command inside."""
+        at = next((i for i, w in enumerate(args) if w in ("run", "exec", "debug", "rsh", "cp", "get", "config")), -1)
+        if at < 0 or args[0] in ("build", "pull", "images", "apply"):
+            return self.operands(name, [w for w in args if w[:1] == "-" and "file" in w], flow)
+        verb, rest = args[at], args[at + 1:]
+        if verb == "cp":
+            return self.operands(name, rest, flow)
+        if verb in ("get", "config"):
+            secret = name in ("kubectl", "oc") and (rest[:1] == ["view"] or any(w.startswith("secret") for w in rest))
+            return _sh_read(("\0cluster secrets",)) if secret else _NOTHING
+        if "--" in rest and name in ("kubectl", "oc"):
+            rest = rest[rest.index("--") + 1:]
+        else:
+            i = 0
+            while i < len(rest) and rest[i][:1] == "-":
+                long = rest[i][:2] == "--"
+                alone = "=" in rest[i] or rest[i] in _SH_CONTAINER_FLAGS if long else rest[i][-1] not in "veuwpmlhcnf"
+                if rest[i] in ("-v", "--volume") and i + 1 < len(rest):
+                    self.path(rest[i + 1].split(":")[0])
+                i += 1 if alone else 2
+            entry = [value for option, value in zip(rest[:i], rest[1:]) if option == "--entrypoint"]
+            rest = entry + rest[i + 1:]
+        before, self.root = self.root, False
+        out = self.simple(rest, flow)
+        self.root = before
+        return out
+
+    # -- text in, text out
+    def _echo(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        words, escapes = list(args), name == "printf" and self.d is _SH_POSIX
+        while name == "echo" and words and re.match(r"-[neE]+\Z", words[0]):
+            escapes = escapes or "e" in words.pop(0)
+        if name == "printf" and words[:1] == ["-v"] and len(words) > 2:
+            self.vars[words[1]] = _sh_whole(words[2:], "")
+        shape = words[0] if words else ""
+        if name == "printf" and "%" in shape:
+            pieces: list[str] = []
+            rest, left = words[1:], -1
+            while len(rest) != left and len(pieces) < MAX_SHELL_WORDS and (rest or not pieces):
+                left = len(rest)
+                pieces.append(re.sub(r"%[-0-9.]*([sdbqxc%])", lambda m: "%" if m.group(1) == "%"
+                                     else rest.pop(0) if rest else "", shape))
+            words = [_sh_from("".join(pieces), _sh_join([_sh_flow(w) for w in words]))]
+        text = _sh_whole(words)
+        origin, plain = _sh_flow(text), str(text)[:MAX_SHELL_VALUE]
+        if escapes:
+            plain = _sh_unescape(plain.replace("\\0", "\\"))
+        known = origin.text is not None or not (origin.remote or origin.coded)
+        return origin.but(plain + "\n" * (name != "printf")) if known else origin
+
+    def _decode(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """Programs that decode or turn text: what they yield is known when their input is."""
+        if name == "gpg" and not any(w in ("-d", "--decrypt", "--dearmor") for w in args):
+            export = any(w.startswith("--export-secret") for w in args)
+            return _sh_read(("\0a private key",)) if export else self.operands(name, args, flow)
+        here, text = _sh_operands(args), None
+        if name == "tr" and "-d" in args:
+            return flow.but(None)
+        if here and (flow is _NOTHING or flow.text is None and name not in ("xxd", "od", "hexdump", "rev")):
+            flow = self.content(here[-1])
+        if flow.text is not None and name in ("base64", "base32", "xxd") and _sh_has(r"--?\w*[dDr]", args):
+            text = _sh_decoded(flow.text, name)
+        return _Flow(text, flow.remote, flow.sources, True)
+
+    def _archive(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        sources, into, tar = list(flow.sources), "", name in ("tar", "bsdtar", "gtar")
+        make = bool(args) and (not tar or "c" in args[0] and args[0][:2] != "--" or "--create" in args)
+        for i, word in enumerate(args):
+            if word.startswith(("--checkpoint-action=exec=", "--to-command=", "--use-compress-program=")):
+                self.read(word.rpartition("=")[2])
+            elif word == "-DestinationPath" or tar and (word == "--file" or word[-1:] == "f" and (
+                    not i or word[:1] == "-" and word[:2] != "--")):
+                into = "".join(args[i + 1:i + 2])
+            elif not tar and not into and word[:1] != "-" and word not in ("a", "x") and name != "compress-archive":
+                into = word
+            elif word[:1] != "-" and word != into and (i or not tar):
+                self.path(word, sources if make else None)
+                if "--remove-files" in args:
+                    self.delete(word, "deletes what it packs, outside the project")
+        if into not in ("", "-") and not make:
+            return self.content(into).but(None)
+        packed = _Flow(None, False, tuple(sources[:64]), True)
+        if into not in ("", "-"):
+            self.files[self.key(into)] = packed
+        return packed._replace(remote=flow.remote)
+
+    def _environment(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """export, set, declare …: assignments, or a list of all variables."""
+        for word in args:
+            found = _sh_assignment.match(word)
+            if found and name != "setx":
+                key = found.group(1) if self.d is _SH_POSIX else found.group(1).lower()
+                self.vars[key] = _sh_from(word[found.end():], _sh_flow(word))
+        if name == "set" and args[:1] == ["--"]:
+            self.vars.update({str(i): value for i, value in enumerate(args) if i}, **{"@": _sh_whole(args[1:])})
+        return _sh_read(("\0the environment",)) if args in ([], ["-p"], ["-x"]) or name == "printenv" else _NOTHING
+
+    def _prints(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """Programs whose output is told by their name alone."""
+        if name in ("security", "secret-tool", "keyring"):
+            return _sh_read(("\0stored passwords",))
+        if name in ("history", "fc", "get-history"):
+            return _sh_read(("\0the shell history",))
+        return _Flow({"mktemp": "/tmp/tmp.x", "which": args[-1] if args else ""}.get(name, "."))
+
+    def _read_variable(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        for word in args:
+            if word.isidentifier():
+                self.vars[word] = _sh_from((flow.text or "$()").split("\n")[0], flow)
+        return _NOTHING
+
+    def _listing(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        self.operands(name, args)
+        spots = [w for w in _sh_operands(args) if not re.match(r"/[a-zA-Z](?::|\Z)", w)]
+        return _Flow(spots[0].rstrip("/\\") + "/*" if spots else "*")
+
+    def _find(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """find: what it deletes or runs, with stand-ins for the files it would find."""
+        if name in ("fd", "fdfind"):
+            at = next((k for k, w in enumerate(args) if re.match(r"-[xX]\Z|--exec", w)), len(args))
+            root = (_sh_operands(args[:at])[1:2] or ["."])[0]
+            return self.simple([w.replace("{}", root + "/x") for w in args[at + 1:]], flow)
+        i = next((i for i, w in enumerate(args) if w[:1] in "-(!" and w not in ("-L", "-P", "-H")), len(args))
+        roots, tests = _sh_operands(args[:i]) or ["."], args[i:i + 200]
+        shape = (_sh_after(tests, "-name", "-iname", "-path") or "").rpartition("/")[2]
+        narrow = any(w in ("-empty", "-regex", "-iregex", "-mtime", "-mmin", "-size", "-newer") for w in tests)
+        shape = shape if shape.strip("*.") else "x" if narrow else "*"
+        hits = [f"{root.rstrip('/')}/{shape}" for root in roots[:16]]
+        for k, word in enumerate(tests):
+            if word == "-delete":
+                for hit in hits:
+                    self.delete(hit, "find deletes files outside the project")
+            elif word in ("-exec", "-execdir", "-ok", "-okdir"):
+                end = next((j for j in range(k + 1, len(tests)) if tests[j] in (";", "+")), len(tests))
+                for hit in hits:
+                    self.simple([w.replace("{}", hit) for w in tests[k + 1:end]], flow)
+            elif word in ("-fprint", "-fprintf", "-fls") and k + 1 < len(tests):
+                self.written(tests[k + 1], _NOTHING, False)
+        return _Flow("\n".join(hits))
+
+    def _change(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        spots = [w for w in _sh_operands(args) if w.lower() != "/d"]
+        word = spots[0] if spots else "~" if name == "cd" and "-" not in args else ""
+        if word and word != "$()":
+            self.go(word)
+        return _NOTHING
+
+    # -- files
+    def _remove(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        windows = name in ("del", "erase", "rd", "rmdir", "ri", "remove-item") or self.d is not _SH_POSIX
+        recursive = forced = name in ("rimraf", "shred", "srm", "wipe", "trash", "del-cli")
+        targets: list[str] = []
+        end = args.index("--") if "--" in args else len(args)
+        for i, word in enumerate(args):
+            low, previous = word.lower(), args[i - 1].lower() if i else ""
+            if low in ("--help", "--version", "-whatif", "-wh") and i < end:
+                return _NOTHING
+            if low[:1] == "-" and i < end:
+                long = low[1:2] == "-" or re.match(r"-(?:rec|for|pat|lit|con|err|inc|exc|fil)", low)
+                recursive = recursive or (low.lstrip("-")[:3] == "rec" if long else "r" in low and name not in ("shred", "rmdir"))
+                forced = forced or (low.lstrip("-")[:3] == "for" if long else "f" in low)
+            elif windows and re.match(r"(?:/[a-z](?::\S*)?)+\Z", low):
+                recursive = recursive or "/s" in low
+                forced = forced or "/f" in low or "/q" in low
+            elif i != end and previous not in _SH_REMOVE_VALUED:
+                targets += word.split(",") if windows and "," in word and not isinstance(word, _ShWord) else [word]
+        if not targets and flow.text and name not in ("rm", "unlink"):
+            targets, recursive = flow.text.split("\n"), True
+        for word in targets:
+            self.path(word)
+            if name != "rmdir" or recursive or _sh_drive.match(word):
+                self.delete(word, "deletes the project" if word in ("*", ".", ".git") else "deletes outside the project",
+                            recursive, forced)
+        return _NOTHING
+
+    def _overwrite(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """dd, tee, truncate, Set-Content …"""
+        if name == "dd":
+            for word in sorted(args, key=lambda word: word[:3] == "of="):       # read before it is written
+                if word[:3] == "if=":
+                    flow = self.content(word[3:])
+                elif word[:3] == "of=":
+                    self.written(word[3:], flow, False)
+            return flow
+        appended = name in ("ac", "add-content") or any(w in ("-a", "--append", "-Append") for w in args)
+        files = [w for w, option in zip(args, [""] + args)
+                 if w[:1] != "-" and option.lower() not in ("-s", "-value", "-encoding", "-r", "-o", "-l")]
+        value = next((value for option, value in zip(args, args[1:]) if option.lower() == "-value"), None)
+        if self.d is _SH_POWER and len(files) > 1 and name not in ("tee", "tee-object", "out-file"):
+            value, files = value or files[1], files[:1]
+        shrinks = name in ("truncate", "fallocate")
+        content = _sh_flow(value).but(str(value)) if value is not None else _EMPTY if shrinks else flow
+        for word in files:
+            self.written(word, content, appended)
+            if shrinks:
+                self.delete(word, "empties a system file", False, False)
+        return flow
+
+    def _copy(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """cp, mv, ln, install …: the content goes along."""
+        words, into = [], ""
+        for option, word in _sh_options(args, "t" if name == "cp" else "tmog",
+                                        ("target-directory", "destination", "mode", "suffix")):
+            if option in ("-m", "--mode") and re.match(r"0?[2467]\d{3}\Z|.*\+\w*s", word):
+                self.say("privilege", "sets the setuid or setgid bit")
+            elif option in ("-t", "--target-directory", "-destination"):
+                into = word
+            elif not option and not (self.d is not _SH_POSIX and re.match(r"/[A-Za-z]\Z", word)):
+                words.append(word)
+        if not into and len(words) > 1:
+            into = words.pop()
+        template = any(re.search(r"\.(?:example|sample|template|dist)\Z", w) for w in words)
+        flows = [_NOTHING if template else self.content(w) for w in words]
+        content = self.kept(words[0]) if words else None
+        content = content or _sh_join(flows or [_NOTHING])
+        for word in words if name in _SH_MOVES else []:
+            if into.lower() in ("/dev/null", "nul") or _sh_has(
+                    r"/(?:etc|bin|usr|lib|boot|sbin|var)(?:/|\Z)|/\Z|~\Z|~/\*", self.places(word)):
+                self.delete(word, "moves away what is outside the project")
+        if into:
+            leaf = into + words[0].rpartition("/")[2] if words and into[-1:] in "/\\" else into
+            if not template or ".env" not in leaf:
+                self.written(leaf, content, False)
+            self.files[self.key(leaf)] = content
+        return _NOTHING
+
+    def _mode(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """chmod, chown, icacls …"""
+        recursive = _sh_has(r"-\w*R|--recursive|/[tTrR]\Z", args)
+        words = [w for w in args if w[:1] != "-" or re.match(r"-[rwxst]+\Z", w)]
+        spec, *targets = words or [""]
+        if name in ("icacls", "takeown"):
+            targets = [w for w in args if _sh_drive.match(w)]
+            spec = "777" if any(re.search(r"(?i)/grant|everyone|/f|/reset", w) for w in args) else ""
+        for word in targets:
+            self.operands("chmod", [word])
+            places, change = self.places(word), name == "chmod"
+            outside = any(p in ("/", "~", "/home", "/Users") or _SH_SYSTEM.match(p) and not _SH_TEMPORARY.match(p)
+                          for p in places)
+            if name in ("chown", "chgrp") and any(map(_SH_PRIVILEGED.match, places)) and not re.match(
+                    r"(?:root|0)?:?(?:root|0|wheel|shadow)?\Z", spec):
+                self.say("privilege", "changes who may do what", word)
+            elif change and re.search(r"(?:^|,)[ugoa]*[+=][rwx]*s|^0?[2467]\d{3}\Z", spec):
+                self.say("privilege", "sets the setuid or setgid bit", word)
+            elif outside and (spec == "777" or change and re.search(
+                    r"0?\d?\d[2367]\Z|[oa]\+\w*w|^\+\w*w|[oa]=\w*w", spec)):
+                self.say("privilege", "lets everybody write system files", word)
+            elif recursive and outside:
+                self.say("destructive", f"{name}: changes rights of everything below", word)
+            elif change and outside and re.match(r"0?0\d\d\Z|[ugoa]*-\w*[rwx]", spec):
+                self.say("destructive", "takes rights from system files", word)
+        return _NOTHING
+
+    # -- the network
+    def _http(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """curl, wget, Invoke-WebRequest …: what they send, and the file or stream they fetch."""
+        httpie = name in ("http", "https", "xh")
+        sent: list[_Flow] = []
+        target, folder, named = "", "", name in ("wget", "aria2c", "axel", "lwp-download")
+        urls: list[str] = []
+        letters = {"curl": "AbcCdDeEFhHKmoPQrTuUwxXyYz", "wget": "OoaiBtTUePDARQl"}.get(name, "")
+        for option, value in _sh_options(args, letters, None, _SH_HTTP["switch"]):
+            if option in _SH_HTTP["url"] or not option:
+                urls.append(value)
+                if httpie and re.search(r"[=:]@", value):
+                    sent.append(self.content(value.rpartition("@")[2]))
+            elif option in _SH_HTTP["named"] and name == "curl":
+                named = True
+            elif option in _SH_HTTP["target"]:
+                target = value
+            elif option in _SH_HTTP["file"]:
+                sent.append(flow if value in ("-", ".") else self.content(value))
+            elif option in _SH_HTTP["data"]:
+                at = re.search(r"(?:^|=)[@<](.*)\Z|^[\w.-]*@([./~$].*)\Z", value,
+                               re.S) if option not in ("--data-raw", "--post-data", "-b", "--cookie") else None
+                file = (at.group(1) or at.group(2) or "").split(";")[0] if at else ""
+                sent.append(flow if file == "-" else self.content(file) if file else _sh_flow(value))
+            elif option in _SH_HTTP["header"]:
+                if "uthorization" not in value and any(s[:2] != "\0$" for s in _sh_flow(value).sources):
+                    sent.append(_sh_flow(value))
+            elif option in _SH_HTTP["folder"]:
+                folder = value.rstrip("/") + "/"
+            elif option in _SH_HTTP["config"]:
+                self.path(value)
+        for url in urls[:64]:
+            origin = _sh_flow(url)
+            if origin.coded and not origin.sources:
+                self.say("exfiltration", "sends encoded command output in an address")
+            sent.append(origin)
+            if url[:7].lower() == "file://":
+                self.path(url)
+        hosts = " ".join(re.sub(r"^\w+://|[/?].*", "", url[:300]) for url in urls[:8]).lower()
+        for part in (sent + [flow] * httpie)[:64]:
+            if part.sources and not _sh_own_host(part, hosts):
+                self.ship(part, name)
+        got = _Flow(None, bool(urls) and not any(u[:5].lower() == "file:" for u in urls) or flow.remote)
+        if named and not target and urls:
+            target = re.sub(r"[?#].*", "", urls[0].rstrip("/")).rpartition("/")[2]
+        target = folder + target if target else ""
+        if target in ("", "-", "/dev/stdout"):
+            return got
+        self.written(target, got, False)
+        self.files[target] = got
+        return _NOTHING
+
+    def _fetch_tool(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """certutil, bitsadmin: a URL and the file it goes to; or decoding."""
+        at = next((i for i, w in enumerate(args) if "://" in w), -1)
+        verb = args[0].lower().lstrip("-/") if args else ""
+        if verb in ("encode", "encodehex") and len(args) > 2:
+            self.files[self.key(args[2])] = self.content(args[1])._replace(coded=True)
+            return _NOTHING
+        decodes = verb in ("decode", "decodehex")
+        target = args[2] if decodes and len(args) > 2 else ""
+        if at >= 0 and not target:
+            target = args[at + 1] if at + 1 < len(args) else args[at].rpartition("/")[2]
+        for file in (target, target.replace("\\", "/").rpartition("/")[2]) if target else ():
+            self.files[self.key(file)] = self.files[file] = _Flow(None, not decodes, (), decodes)
+        return _NOTHING
+
+    def _openssl(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        verb = args[0] if args else ""
+        if verb in ("s_client", "s_server"):
+            return self.connected(flow, name)
+        if verb == "enc" or verb == "base64" and flow is not _NOTHING:
+            plain = flow.text and "-d" in args and ("-base64" in args or "-a" in args or verb == "base64")
+            return _Flow(_sh_decoded(flow.text or "", "base64") if plain else None, flow.remote, flow.sources, True)
+        words = [word for word, option in zip(args, [""] + args) if option not in ("-keyout", "-out", "-subj")]
+        return self.operands(name, words, flow)
+
+    def _socket(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        text = " ".join(args)
+        if name in ("socat", "websocat"):
+            if re.search(r"(?i)(?:exec|system|shell|sh-c|cmd):", text) and (
+                    name == "websocat" or re.search(r"(?i)tcp|udp|ssl|sctp|vsock|socks|proxy", text)):
+                self.say("reverse_shell", f"{name} connects a program to the network")
+            for word in re.findall(r"(?i)(?:open|file|gopen):([^,\s]+)", text):
+                flow = self.content(word)
+        elif name != "telnet" and _sh_has(r"-\w*[ec]\Z|--(?:sh-)?exec|--lua-exec", args):
+            self.say("reverse_shell", f"{name} connects a program to the network")
+        return _NOTHING if re.search(r"(?:^| )-\w*z", text) else self.connected(flow, name)
+
+    def connected(self, flow: _Flow, way: str) -> _Flow:
+        """A stream goes into a network connection; what comes back."""
+        if flow.shell:
+            self.say("reverse_shell", "connects a shell to the network")
+        self.ship(_sh_read(s for s in flow.sources if s != "\0socket"), way)
+        return _Flow(None, True, ("\0socket",))
+
+    def _remote_copy(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        if name in ("aws", "az", "gcloud", "gh") and not (args[:1] in (["s3"], ["storage"], ["gist"]) and set(args) & {
+                "cp", "mv", "sync", "upload", "create", "upload-batch", "rsync"}):
+            return self.operands(name, args, flow)
+        robocopy, rsync = name == "robocopy", name == "rsync"
+        words = [w for w, option in zip(args, [""] + args) if option not in _SH_COPY_VALUED and w[:1] != "-" and not (
+            robocopy and w[:1] == "/")]
+        for option, word in zip(args, args[1:]):
+            if rsync and option in ("-e", "--rsh"):
+                self.read(word)
+        if (robocopy or rsync) and len(words) > 1 and _sh_has(r"(?i)--del|/mir|/purge", args):
+            target = words[-1 if rsync else 1].rstrip("/") or "/"
+            if ":" not in target[2:]:
+                self.delete(target)
+        remote = re.compile(r"(?![A-Za-z]:[\\/])[^/\\]*:")
+        sources = list(flow.sources)
+        for word in words:
+            if not remote.match(word) and word not in _SH_COPY_VERBS:
+                self.path(word, sources)
+                sources += (self.kept(word) or _NOTHING).sources
+        script = flow.text or ""
+        if name == "lftp":
+            script += " ".join(word for option, word in zip(args, args[1:]) if option in ("-e", "-c"))
+        for word in re.findall(r"\b(?:m?put|mirror -R)\s+([^\s;]+)", script[:5000]):
+            self.path(word, sources)
+        if name in _SH_ALWAYS_AWAY or not robocopy and words and remote.match(words[-1]):
+            self.ship(_sh_read(sources), name)
+        return _NOTHING
+
+    def _mail(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        clipboard = "clip" in name or name in ("pbcopy", "xsel", "wl-copy")
+        way = "the clipboard" if clipboard else "mail" if name != "gist" else "a paste"
+        self.ship(_sh_join([flow] + [_sh_flow(w) for w in args]), way)
+        for word, option in zip(args, [""] + args):
+            if option in ("-a", "-A", "--attach", "--attach-file") or name == "gist" and word[:1] != "-":
+                self.ship(self.content(word.lstrip("@")), way)
+        return _NOTHING
+
+    def _lookup(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        for word in args:
+            origin = _sh_flow(word)
+            self.ship(origin, "a name look-up")
+            if origin.coded or "$()." in word and word.count(".") > 1:
+                self.say("exfiltration", "sends command output away in a host name")
+        return _NOTHING if name in ("ping", "test-connection") else _REMOTE
+
+    # -- particular programs
+    def _git(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        for word in args[:args.index("-c") + 2] if "-c" in args[:3] else []:
+            program = re.match(r"(?i)(?:core\.(?:fsmonitor|sshcommand|pager|editor|askpass)|alias\.\w+|diff\.external)=!?(.+)",
+                               word)
+            if program:
+                self.read(program.group(1))
+        verb, *rest = _sh_skip(args, "Cc", 0) or [""]
+        for option, word in zip(rest, rest[1:]):
+            if verb in ("rebase", "submodule") and option in ("-x", "--exec", "foreach"):
+                self.read(word)
+        for word in rest if verb == "clean" else []:
+            if word[:1] in "/~":
+                self.delete(word)
+        if verb in ("add", "diff", "show", "apply", "clone", "archive", "cat-file", "blame"):
+            return self.operands(name, rest, flow)
+        return _Flow()
+
+    def _sql(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """Database clients: statements in options or on standard input."""
+        for word, option in zip(args, [""] + args):
+            if re.match(r"-\w*[ceQq]\Z|--(?:command|execute|eval|query)\Z", option) or re.match(
+                    r"--(?:command|execute|eval|query)=|-[ce]\S*\s", word) or name in ("sqlite3", "sqlite", "duckdb"):
+                self.sql(word)
+                if re.match(r"\s*\\!|\.(?:shell|system)\s", word):
+                    self.read(re.sub(r"^\s*(?:\\!|\.\w+)", "", word))
+        if name == "redis-cli":
+            self.sql(" ".join(args))
+        self.sql(flow.text or "")
+        return self.operands(name, [w for w in args if " " not in w], flow)
+
+    def sql(self, text: str) -> None:
+        """Statements that destroy a database or a whole table."""
+        found = _sh_sql.search(re.sub("'[^']*'", "''", text))
+        if found:
+            self.say("infrastructure", "destroys a database", " ".join(found.group().split())[:60])
+
+    def _start(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """Commands that run a command or a block: start, Start-Process, ForEach-Object, if …"""
+        rest: list[str] = []
+        for i, word in enumerate(args):
+            if isinstance(word, _ShWord) and word.block is not None:
+                self.vars["_"] = _sh_from(flow.text or "$()", flow) if flow is not _NOTHING else "$_"
+                self.script(word.block, flow)
+            elif word and word[:1] not in "-(" and not (name == "start" and (re.match(r"/\w+\Z", word) or not i and " " in word)):
+                rest.append(word)
+        if name == "if" and self.d is _SH_CMD:
+            return self.simple(rest[2 if rest[:1] and rest[0].lower() != "not" else 3:], flow)
+        if name in ("start", "start-process", "saps", "else") and rest and not rest[0].startswith(("http", "$()")):
+            self.run_file(rest[0])
+            return self.simple(rest, flow)
+        return flow
+
+    def _for_cmd(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """cmd.exe: `for [/d|/r|/f] %i in (SET) do COMMAND`; PowerShell's for has blocks."""
+        low = [w.lower() for w in args]
+        if self.d is not _SH_CMD or "do" not in low or "in" not in low[1:]:
+            return self._start("foreach", args, flow)
+        name, command = args[low.index("in") - 1], args[low.index("do") + 1:]
+        for value in args[low.index("in") + 1:low.index("do")][:64] or [""]:
+            self.simple([w.replace(name, value).replace(name.replace("%%", "%"), value) for w in command] or [""], flow)
+        return _NOTHING
+
+    # -- PowerShell
+    def power_words(self, node: _ShNode, words: list[str]) -> list[str]:
+        """Assignments and expressions as commands; notes the text that code patterns are looked for in."""
+        first, text = node.words[0], node.raw.lstrip()
+        program = _sh_program(words[0], self.d)
+        if self.depth == self.power_depth and program not in _SH_NO_FILES and program not in ("echo", "git", "gh", "rg", "grep"):
+            self.power.append(node.raw)
+        fetches = _sh_power_remote.search(text)
+        assigned = re.match(r"\$([\w:]+)\s*\+?=", text)
+        if assigned and isinstance(first, list):
+            value = self.power_value(([first[1:]] if len(first) > 1 else []) + node.words[1:])
+            self.vars[assigned.group(1).lower()] = _sh_from("$()", _REMOTE) if fetches else value
+            return ["write-output"]
+        if fetches and re.match(r"(?i)[(&.]*\s*(?:\(|new-object|\[|\$\w+\.(?:down|up)load)", text):
+            saved = re.search(r"(?i)downloadfile(?:async)?\([^,]*,\s*['\"]?([^'\")]+)", text)
+            if saved:
+                self.files[self.key(saved.group(1))] = self.files[saved.group(1)] = _REMOTE
+            for word in re.findall(r"['\"]([^'\"]+)['\"]", text) if re.search(r"(?i)upload", text) else []:
+                self.ship(self.content(word), "an upload")
+            return ["write-output", _sh_from("$()", _REMOTE)]
+        reads = re.search(r"(?i)\]::(?:ReadAll\w+|Open\w*)(.+)", words[0])
+        if reads:
+            return ["write-output", _sh_from("$()", self.content(reads.group(1)))]
+        if self.is_text(first) and (len(words) == 1 or words[1][:1] in "+-") and not text.startswith("&"):
+            return ["write-output", _sh_whole([w.replace("+", "") if len(first) > 1 else w for w in words if w != "+"], "")]
+        return words
+
+    def power_value(self, words: list[Any]) -> str:
+        """What an assignment assigns: a text, or the output of a command; *words* start with the sign."""
+        if words and isinstance(words[0], list) and words[0][0][0] == "u":
+            head = words[0][0][1].lstrip("+=")
+            words[0] = ([("u", head)] if head else []) + words[0][1:]
+        words = [w for w in words if w and w not in ("=", "+=")]
+        inner = self.expand_all(words)
+        if words and self.is_text(words[0]):
+            return _sh_whole(inner)
+        got = self.simple(inner, _NOTHING)
+        return _sh_from(got.text or "$()", got)
+
+    def power_patterns(self, text: str) -> None:
+        """PowerShell as a whole: what is downloaded and run, sockets, encoded payloads."""
+        if _sh_power_remote.search(text) and _sh_power_run.search(text):
+            self.say("pipe_to_shell", "runs downloaded text")
+        if re.search(r"(?i)win32_shadowcopy\b[\s\S]{0,300}\.delete\(|win32_shadowcopy\b[\s\S]{0,200}\bremove-(?:wmi|cim)", text):
+            self.say("destructive", "deletes shadow copies")
+        self.code("powershell", text)
+
+    def is_text(self, word: Any) -> bool:
+        """Is this PowerShell word a string or an expression, not a command?"""
+        return isinstance(word, list) and bool(word) and (word[0][0] in "q(v" or word[0][0] == "u" and word[0][1][:1] in "[@")
+
+    # -- code of other languages
+    def fetched_code(self, text: str) -> bool:
+        """Is something fetched and run, in one statement or by way of a variable?"""
+        names: list[str] = []
+        for statement in re.split(r"[\n;]", text):
+            runs = _sh_code_evaluates.search(statement)
+            fetch = _sh_code_fetch.search(statement)
+            if fetch and (runs or _sh_code_then.search(statement)):
+                return True
+            if fetch:
+                name = _sh_code_name.search(statement)
+                names += [name.group(1) or name.group(2)] if name and len(names) < 8 else []
+            elif runs and any(re.search(r"[(\s$]" + name + r"\b", statement[runs.start():runs.end() + 60]) for name in names):
+                return True
+        return False
+
+    def code(self, language: str, text: str) -> None:
+        """Code given to an interpreter: commands it starts, files it names, sockets it ties to a shell."""
+        self.spend(len(text))
+        if self.depth >= MAX_SHELL_NESTING or len(text) < 4:
+            return
+        self.depth += 1
+        if "+" in text:
+            text = _sh_code_joint.sub("", text)
+        if _sh_code_socket.search(text) and _sh_code_shell.search(text):
+            self.say("reverse_shell", "connects a shell to the network")
+        if _sh_code_fetch.search(text) and self.fetched_code(text):
+            self.say("pipe_to_shell", "runs downloaded text")
+        if _sh_code_bomb.search(text):
+            self.say("destructive", "fork bomb")
+        if _sh_code_home.search(text):
+            self.say("destructive", "deletes the home directory")
+        for found in _sh_code_blob.finditer(text):
+            plain = _sh_decoded(found.group(1), "hex" if "hex" in found.group().lower() else "base64")
+            if plain and _sh_code_runs.search(text):
+                self.code(language, plain)
+                self.read(plain, _NOTHING, _SH_POSIX)
+        raw = language == "powershell"
+        strings = [_sh_literal(m.group(), raw) for m in _sh_code_string.finditer(text)][:5000]
+        sources = self.code_calls(language, text)
+        for found in _sh_code_delete.finditer(text):
+            named = _sh_literals(text, found.end(), raw)[:16]
+            for word in named or [w for w in strings if w[:1] in "/~"
+                                  and re.match(r"\w+\s*[,)]", text[found.end():found.end() + 40])]:
+                self.delete(word)
+        for found in _sh_code_write.finditer(text):
+            self.written(_sh_literal(found.group(1) or found.group(2), raw), _NOTHING, False)
+        for word in strings:
+            if len(word) < 400 and not _SH_NAME_CHARS.isdisjoint(word) and _SH_NO_NAME_CHARS.isdisjoint(word):
+                self.path(word, sources)
+        if _sh_code_sends.search(text):
+            if _sh_code_environment.search(text):
+                sources.append("\0the environment")
+            self.ship(_sh_read(sources), "the network")
+        self.depth -= 1
+
+    def program_text(self, language: str, text: str) -> None:
+        """A text in another language than a shell's; notebooks have lines for the shell in it."""
+        if language == "sql":
+            return self.sql(text)
+        self.code(language, text)
+        if re.match(r"\s*%%(?:bash|sh|script)", text):
+            self.read(text.partition("\n")[2])
+        elif language == "code":
+            self.read(re.sub(r"(?m)^\s*[!%]+\s*", "", text))
+        elif "!" in text or "%" in text:
+            self.read("\n".join(re.findall(r"(?m)^[ \t]*(?:!+|%s[xy]|%system)[ \t]*(.*)$", text)))
+
+    def code_calls(self, language: str, text: str) -> list[str]:
+        """Follow the commands that code starts by `system`, `spawn`, back-ticks …; the files their output is from."""
+        sources: list[str] = []
+        for number, found in enumerate(_sh_code_call.finditer(text)):
+            words = _sh_literals(text, found.end())
+            callee = found.group(1)
+            if words and callee in ("exec", "eval") and language in ("python", "code"):
+                self.code(language, words[0])
+            elif len(words) > 1 and callee in _SH_LIST_CALLS:
+                sources += self.simple(words, _NOTHING).sources
+            elif words:
+                for end in _sh_added(text, found.end()) if len(words) == 1 and number < 50 else [""]:
+                    sources += self.read(" ".join(words) + end, _NOTHING, _SH_POSIX).sources
+        for found in _sh_code_ticks.finditer(text) if language in ("ruby", "perl", "php", "code") else ():
+            out = self.read(found.group(1) or found.group(2) or "", _NOTHING, _SH_POSIX)
+            sources += out.sources
+            if out.remote and re.search(r"(?:system|exec|eval)\s*\(?\s*\Z", text[max(0, found.start() - 20):found.start()]):
+                self.say("pipe_to_shell", "runs downloaded text")
+        return sources
+
+
+_sh_harmless = lazy_regex(r"\s*(?:#(?!!).*|alias \w+=['\"]?(?:git|ls|cd|npm|docker|kubectl|python3?) ?[\w .-]*['\"]?|"
+                          r"(?:export )?(?!LD_|DYLD_|BASH_ENV|ENV=|PROMPT_COMMAND|PYTHONSTARTUP|NODE_OPTIONS|PERL5|GIT_|"
+                          r"PS[14]=)[A-Z_]+=[^`;&|()]*)?\Z")
+
+
+def _sh_harmless_lines(text: str | None) -> bool:
+    """Are these lines for a start-up file only settings (`export PATH=…`)?"""
+    return text is not None and "/tmp" not in text and all(_sh_harmless.match(line) for line in text.splitlines()[:1000])
+
+
 def _sh_own_host(origin: _Flow, hosts: str) -> bool:
     """Are secret variables sent to the very service their names speak of, or does all stay on this machine?"""
     if re.match(r"(?:localhost|127\.|\[::1\]|0\.0\.0\.0)", hosts):
@@ -7112,7 +6970,7 @@ def _sh_own_host(origin: _Flow, hosts: str) -> bool:
 def _sh_literal(text: str, raw: bool = False) -> str:
     """The value of a string literal of some language; *raw*: a backslash is no escape (PowerShell)."""
     text = text[3:-3] if text[:3] in ("'''", '"""') else text[1:-1]
-    return _sh_escapes.sub(_sh_unescape, text) if "\\" in text and not raw else text
+    return text if raw else _sh_unescape(text)
 
 
 def _sh_literals(text: str, at: int, raw: bool = False) -> list[str]:
@@ -7170,6 +7028,7 @@ _sh_cmd_like = lazy_regex(r"(?i)%|\^|(?:^|[&|(\s])(?:del|erase|rd|rmdir|copy|xco
 
 
 _sh_hyphen = lazy_regex("[a-z]-[a-z]")
+_SH_OPERATORS = frozenset((";", "&&", "||", "|"))
 _SH_OTHER_WORDS = frozenset("""iex irm iwr gci ri del erase rd rmdir icacls foreach cmd powershell pwsh format reg schtasks net
     sc copy""".split())
 _SH_SPACED = {ord(c): " " for c in "|(&;{\"'"}
@@ -7197,43 +7056,28 @@ def judge_command(source: Any, ctx: ShellContext) -> CommandFacts:
 
     Raises BudgetSpent when a text is too long to follow (MAX_SHELL_STEPS, MAX_SHELL_TEXT, the budget); nothing else.
     """
-    language = cwd = ""
-    if isinstance(source, Command):
-        language = source.language
-        cwd, source = source.cwd, source.source
-    if isinstance(source, list):
-        words = [_sh_text(word) for word in source]
-        if any(word in (";", "&&", "||", "|") for word in words):
-            source = " ".join(words)
-        else:
-            run = _ShPrograms(ctx, _SH_POSIX, cwd)
-            if words:
-                run.simple(words, _NOTHING)
+    _, text, cwd, language = source if isinstance(source, Command) else Command((), source)
+    if isinstance(text, list):
+        words = [_sh_text(word) for word in text]
+        if _SH_OPERATORS.isdisjoint(words):
+            run = _ShRun(ctx, _SH_POSIX, cwd)
+            run.simple(words, _NOTHING)
             return CommandFacts(run.facts, tuple(run.paths))
-    text = source if isinstance(source, str) else ""
+        text = " ".join(words)
+    text = text if isinstance(text, str) else ""
     if len(text) > MAX_SHELL_SOURCE:
         raise BudgetSpent("a command too long to follow")
-    if "\0" in text:
-        text = text.replace("\0", "")
-    if language not in ("", "sh", "powershell", "cmd"):
-        run = _ShPrograms(ctx, _SH_POSIX, cwd)
-        if language == "sql":
-            run.sql(text)
-        else:
-            run.code(language, text)
-            if re.match(r"\s*%%(?:bash|sh|script)", text):
-                run.read(text.partition("\n")[2])
-            elif language == "code":
-                run.read(re.sub(r"(?m)^\s*[!%]+\s*", "", text))
-            elif "!" in text or "%" in text:            # a notebook's lines for the shell
-                run.read("\n".join(re.findall(r"(?m)^[ \t]*(?:!+|%s[xy]|%system)[ \t]*(.*)$", text)))
-        return CommandFacts(run.facts, tuple(run.paths))
+    text = text.replace("\0", "")
     facts: dict[str, str] = {}
     paths: dict[str, None] = {}
-    for dialect in _sh_dialects(text, language):
-        run = _ShPrograms(ctx, dialect, cwd)
-        run.read(text, _NOTHING)
-        facts.update({name: reason for name, reason in run.facts.items() if name not in facts})
+    shell = language in ("", "sh", "powershell", "cmd")
+    for dialect in _sh_dialects(text, language) if shell else [_SH_POSIX]:
+        run = _ShRun(ctx, dialect, cwd)
+        if shell:
+            run.read(text)
+        else:
+            run.program_text(language, text)
+        facts = {**facts, **run.facts, **facts}         # the first to say so has the word
         paths.update(run.paths)
     return CommandFacts(facts, tuple(paths))
 
@@ -8391,6 +8235,7 @@ class SecretScanner:
         self._kinds = frozenset(kinds)
         self._own = tuple(own_patterns)
         literals = [regex.literals for _, regex, _ in self._own]
+        self.quiet: dict[str, int] = {}     # what Subject remembers of short messages
         self._seen: tuple[str, _Search, list[tuple[int, int]]] | None = None
         self._own_literals = None if None in literals else frozenset().union(*literals)
 
@@ -9471,6 +9316,10 @@ class LatePathIndex:
 _KnownReading = tuple[str, str, tuple[str, ...], tuple[str, ...]]
 
 
+_QUIET_CHARS = 1024         # of a message's strings together, if what is not in them is to be remembered
+_NO_VIEWS, _NO_SECRETS, _NO_INJECTION = 1, 2, 4
+
+
 class Subject:
     """One message with what the rules ask about it, each found once and only when asked for."""
 
@@ -9492,6 +9341,9 @@ class Subject:
         self.texts = judged_texts(message, self._opaque)
         self.blob = "\0".join(self.texts)
         self._derived: dict[Any, Any] = {}
+        # Answers such as "ok" come again and again: that nothing is to be found in them is remembered with the scanner.
+        self._short = len(self.blob) <= _QUIET_CHARS and self.blob.count("\0") == len(self.texts) - 1
+        self._quiet = policy.scanner.quiet.get(self.blob, 0) if self._short else 0
 
     @property
     def names(self) -> list[str | None]:
@@ -9519,8 +9371,19 @@ class Subject:
     def viewed(self) -> bool:
         """May any string of the message read differently in a canonical view?"""
         if self._viewed is None:
-            self._viewed = needs_views(self.blob, self.runs)
+            self._viewed = not self._quiet & _NO_VIEWS and needs_views(self.blob, self.runs)
+            if not self._viewed:
+                self._is_quiet(_NO_VIEWS)
         return self._viewed
+
+    def _is_quiet(self, part: int) -> None:
+        """Remember that there is no view, no secret or no injection in the strings of this message."""
+        if self._short and not self._quiet & part:
+            self._quiet |= part
+            memory = self.policy.scanner.quiet
+            if len(memory) >= _MEMORY_ENTRIES:
+                memory.clear()
+            memory[self.blob] = self._quiet
 
     def readings(self, text: str) -> tuple[View, ...]:
         """*text* itself, then what it looks like in the canonical views where that differs."""
@@ -9551,7 +9414,11 @@ class Subject:
         if self._findings is None:
             scanner = self.policy.scanner
             self._findings = ()
-            if scanner.may_match(self.blob, self.budget, self.runs, self.texts, self.readings):
+            if self._quiet & _NO_SECRETS:
+                return ()
+            if not scanner.may_match(self.blob, self.budget, self.runs, self.texts, self.readings):
+                self._is_quiet(_NO_SECRETS)
+            else:
                 self._findings = tuple(scanner.scan(self.texts, self.budget, self.names, self.readings))
         return self._findings
 
@@ -9560,7 +9427,11 @@ class Subject:
         """Injection and concealment in the strings of the message; spans point into `texts`."""
         if self._injections is None:
             hits: list[Finding] = []
-            if may_inject(self.blob, self.viewed):
+            if self._quiet & _NO_INJECTION:
+                pass
+            elif not may_inject(self.blob, self.viewed):
+                self._is_quiet(_NO_INJECTION)
+            else:
                 method = self.message.method or ""
                 where = "description" if method.endswith("/list") else \
                     "instructions" if method in ("initialize", "server/discover") else "response"
