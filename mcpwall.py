@@ -11,7 +11,7 @@ Promise: a message is judged or it goes nowhere; doubt means no, both ways; what
 in; memory and time are bounded; no secret reaches our own log or stderr; whoever dies first, nobody is left behind.
 
 As a library: `policy = load_policy(config="p.yml"); session = Session(Wall(policy)); session.receive("client", data)`
-returns what to do (Record, Note, Send, Close); sections 1 to 16 open no file and start no thread.
+returns what to do (Record, Note, Send, Close, Waiting, Pinned); sections 1 to 18 open no file and start no thread.
 
 Exit status: the server's own, 128+n when signal n ended it; 2 for a mistake in command line or policy; 126 or 127 when
 the server cannot be started; 70 for a fault of our own.
@@ -32,14 +32,18 @@ Contents. Each section uses only those above it, so the file can be read once fr
     12. What rules see: one message and what is derived from it
     13. Policy: model, validation, compilation
     14. Built-in policies (data; composed groups, not copies)
-    15. Decisions
-    16. Session (sans-I/O): framing, batches, correlation, effects
-    17. Files: policy discovery and layering
-    18. Audit log and stderr
-    19. Relay: child process, two pumps, signals
-    20. Client configs: finding servers, splicing the wall in and out, saving whole
-    21. Setup: consent store, init, wrap, unwrap, status, approve
-    22. Command line
+    15. Decisions, and the effects they lead to
+    16. The tools of a server: pins, what is shown, what may be called
+    17. Calls that come again, and calls that wait for a person
+    18. Session (sans-I/O): framing, batches, correlation, asking
+    19. Files: policy discovery and layering
+    20. Audit log and stderr
+    21. Relay: the server and its environment, two pumps, signals
+    22. Client configs: finding servers, splicing the wall in and out
+    23. Saving files whole; what people agreed to, and where calls wait for them
+    24. Setup: init, wrap, unwrap, status
+    25. Approving: calls that wait, changed tools, projects
+    26. Command line
 """
 from __future__ import annotations
 
@@ -11092,7 +11096,7 @@ def render_default_rules() -> str:
     return json.dumps(builtin_layer("default").data, indent=2, ensure_ascii=False) + "\n"
 
 # ---------------------------------------------------------------------------
-# 15. Decisions
+# 15. Decisions, and the effects they lead to
 # ---------------------------------------------------------------------------
 
 # What a policy that denies by default still lets through, or no client could connect: the life of a session, not its work.
@@ -11750,7 +11754,7 @@ def without_own_fields(text: str, original: str) -> str:
     return f"{text[:params.start]}{{{','.join(kept)}}}{text[params.end:]}"
 
 # ---------------------------------------------------------------------------
-# 16. Session (sans-I/O): framing, batches, correlation, effects
+# 18. Session (sans-I/O): framing, batches, correlation, asking
 # ---------------------------------------------------------------------------
 
 MARKER = "[REDACTED BY MCPWALL]"        # what a reader sees in place of a secret
@@ -12919,7 +12923,7 @@ def _id_at_tail(tail: bytes) -> Any:
         return None
 
 # ---------------------------------------------------------------------------
-# 17. Files: policy discovery and layering
+# 19. Files: policy discovery and layering
 # ---------------------------------------------------------------------------
 
 MAX_POLICY_BYTES = 4 * 1024 * 1024
@@ -13065,7 +13069,7 @@ def _compiled(layers: list[PolicyLayer], project_dir: str | None, home: str | No
               "name one with --project")
     return policy._replace(warnings=policy.warnings + (reason,))
 # ---------------------------------------------------------------------------
-# 18. Audit log and stderr
+# 20. Audit log and stderr
 # ---------------------------------------------------------------------------
 
 _LEVELS = {"debug": 0, "info": 1, "warn": 2, "error": 3}
@@ -13436,7 +13440,7 @@ class Reporter:
                 time.sleep(_STDERR_BATCH_S)
 
 # ---------------------------------------------------------------------------
-# 19. Relay: child process, two pumps, signals
+# 21. Relay: the server and its environment, two pumps, signals
 # ---------------------------------------------------------------------------
 
 READ_BYTES = 64 * 1024      # of one read: what a pipe holds; more than 128 KB would cost an mmap each time
@@ -14242,7 +14246,7 @@ def _catch_signals(handler: Callable[[int, Any], None]) -> Callable[[], None]:
             signal.signal(signum, old)
     return restore
 # ---------------------------------------------------------------------------
-# 20. Client configs: finding servers, splicing the wall in and out, saving whole
+# 22. Client configs: finding servers, splicing the wall in and out
 # ---------------------------------------------------------------------------
 
 BACKUP_SUFFIX = ".mcpwall-backup"
@@ -15034,7 +15038,9 @@ def _toml_source(value: Any, is_key: bool = False) -> str:
     return str(value[0]) if isinstance(value, tuple) else "true" if value else "false"
 
 
-# -- saving -----------------------------------------------------------------------
+# ---------------------------------------------------------------------------
+# 23. Saving files whole; what people agreed to, and where calls wait for them
+# ---------------------------------------------------------------------------
 
 class FileLock:
     """One process at a time; let go when the holder dies. Where it cannot be made, nobody waits."""
@@ -15207,11 +15213,9 @@ def restore_config(path: str, lock: str, fs: Any = os) -> None:
         if not _is_own_backup(backup):
             raise ConfigError(f"{path}: there is no backup {backup}")
         save_config(path, read_config(path), read_config(backup), True, fs)
-# ---------------------------------------------------------------------------
-# 21. Setup: consent store, init, wrap, unwrap, status, approve
-# ---------------------------------------------------------------------------
-# Every sub-command is a function of its arguments and its `Surroundings`. Exit status: 0 done, or nothing to
-# do; 1 something was not done, or (status) needs attention; 2 a mistake in the command line, nothing written.
+
+
+# -- the consent store, the desk ------------------------------------------------------
 
 MAX_CONSENT_BYTES = 8 * 1024 * 1024     # of approved.json: servers choose most of what is in it
 MAX_PINNED_SERVERS = 1000
@@ -15619,6 +15623,12 @@ def _is_gone(pid: int) -> bool:
         pass
     return False
 
+
+# ---------------------------------------------------------------------------
+# 24. Setup: init, wrap, unwrap, status
+# ---------------------------------------------------------------------------
+# Every sub-command is a function of its arguments and its `Surroundings`. Exit status: 0 done, or nothing to
+# do; 1 something was not done, or (status) needs attention; 2 a mistake in the command line, nothing written.
 
 class Surroundings:
     """All that a sub-command sees of the world; a test gives it another one."""
@@ -16315,7 +16325,9 @@ def _file_mode(path: str, windows: bool = os.name == "nt") -> int:
         return 0
 
 
-# -- approve ------------------------------------------------------------------------
+# ---------------------------------------------------------------------------
+# 25. Approving: calls that wait, changed tools, projects
+# ---------------------------------------------------------------------------
 
 _SHOWN_LINES = 200          # of one tool, when all that waits is gone through
 
@@ -16676,7 +16688,7 @@ def _revoke(io: Surroundings, name: str) -> int:
     return 0
 
 # ---------------------------------------------------------------------------
-# 22. Command line
+# 26. Command line
 # ---------------------------------------------------------------------------
 
 USAGE = """\

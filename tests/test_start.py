@@ -57,5 +57,12 @@ class Tuples(unittest.TestCase):
             pair.left = 2
 
 
+class Contents(unittest.TestCase):
+    def test_the_contents_are_the_banners(self) -> None:
+        with open(mcpwall.__file__, encoding="utf-8") as stream:
+            banners = re.findall(r"(?m)^# (\d+)\. (.*)$", stream.read())
+        self.assertEqual(re.findall(r"(?m)^    (\d+)\. +(.*)$", mcpwall.__doc__ or "")[1:], banners)
+
+
 if __name__ == "__main__":
     unittest.main()
