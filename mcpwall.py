@@ -13021,7 +13021,7 @@ def find_policy_file(folder: str, stem: str) -> str | None:
 def load_policy(config: str | None = None, profile: str | None = None, project_dir: str | None = None,
                 home: str | None = None, approved: Callable[[str, bytes], bool] | None = None) -> Policy:
     """The policy that counts here: *config* alone; or the built-in *profile*; else the project's over the user's own;
-    else the built-in default.
+    else the built-in default, which also stands under a project's that extends nothing when the user has none.
 
     *approved* says whether the user has approved this very content of a project's file; until then only its denials
     count (`Policy.apart`). Raises PolicyError; whatever it raises, no server must be started.
@@ -13047,8 +13047,9 @@ def load_policy(config: str | None = None, profile: str | None = None, project_d
     everywhere = find_policy_file(os.path.join(home, ".mcpwall"), "config") if home is not None else None
     if everywhere is not None:
         layers.append(parse_policy(read_policy_file(everywhere)[1], everywhere))
-    source = " over ".join(layer.file for layer in layers) or "built-in default"
-    policy = _compiled(layers or [builtin_layer("default")], project_dir, home, source)
+    elif not any("extends" in layer.data for layer in layers):
+        layers.append(builtin_layer("default"))     # to approve a project's rules is not to give up these
+    policy = _compiled(layers, project_dir, home, " over ".join(layer.file for layer in layers))
     if guest is not None:
         apart = _compiled([guest], project_dir, home, guest.file)
         policy = policy._replace(apart=apart, warnings=policy.warnings + (
