@@ -11324,7 +11324,7 @@ class Wall:
             return _ALLOWED if action == "allow" else Decision(action, None, "", subject.findings if action == "redact" else ())
         if settings.default_action == "allow" or message.kind != "request" or message.method in LIFECYCLE:
             return _ALLOWED
-        return Decision(settings.default_action, None, "no rule allows this")
+        return Decision(settings.default_action, None, f"no rule allows this, and default_action is {settings.default_action}")
 
     def _fault(self, rule: Rule | None, problem: str) -> Decision:
         where = f"rule {rule.name}: {problem}" if rule else problem
@@ -11583,8 +11583,8 @@ class Toolbox:
         if settings.tool_pinning == "block":
             why = self._how_changed(tool) or (_BEYOND if self._hashes and self._is_beyond(tool) else "")
         if why:
-            return Decision("deny", "settings.tool_pinning", "Blocked: this tool is not as the user knows it; "
-                            "he can look at it with: mcpwall approve", why=why, lasting=False)
+            return Decision("deny", "settings.tool_pinning", "Blocked: this tool is not as the user knows it, "
+                            "and waits for: mcpwall approve", why=why, lasting=False)
         if settings.read_only and tool not in self._read_only:
             return Decision("deny", "settings.read_only", "Blocked: only tools that the server declares read-only may be called",
                             why="the tool does not declare readOnlyHint: true", lasting=False)
@@ -12253,13 +12253,16 @@ class Session:
         """The answer to a request that does not go on. Never holds anything of the message but its id and where in it the
         reason stands. *times*: how often this very call was refused by now. *modern*: is it a request of 2026-07-28?"""
         text = f"[mcpwall] {decision.message or 'Blocked by policy'}"
+        as_result = method == "tools/call" and self._settings.deny_as == "result"
         if decision.action == "ask":
             text += " (this needs approval, and nobody can be asked)"
+        if decision.hint and not as_result:     # many hosts show a model the message of an error and nothing else
+            text += f"; instead: {decision.hint}"
         if times > 2:
             again = "; the same call will be refused again, so do something else" if decision.lasting else ""
             text += f" (refused {times} times now{again})"
         about = self._about(decision, times)
-        if method == "tools/call" and self._settings.deny_as == "result":
+        if as_result:
             text += "".join(f"\n{word}: {about[key]}" for key, word in _ABOUT_WORDS.items() if about.get(key) is not None)
             result: dict[str, Any] = {"content": [{"type": "text", "text": text}], "isError": True}
             if modern:
