@@ -17073,7 +17073,7 @@ class _Checks:
     def show(self, as_json: bool, stream: Any = None) -> None:
         stream = stream or sys.stdout
         if as_json:
-            keys = ("direction", "method", "tool", "id", "action", "rule", "message", "view", "argument",
+            keys = ("direction", "method", "tool", "id", "action", "rule", "message", "why", "view", "argument",
                     "redacted_patterns", "findings")
             rows = [{key: fields[key] for key in keys if key in fields} for fields, _ in self._verdicts]
             stream.write(json.dumps(rows[0] if len(rows) == 1 else rows, indent=2) + "\n")
@@ -17101,6 +17101,8 @@ class _Checks:
             yield f"  No rule matched; the default action is {fields['action']}"
         if fields["message"]:
             yield f"  {printable(fields['message'], 500)}"
+        if fields.get("why") and not fields.get("findings"):
+            yield f"  Why: {printable(fields['why'], 500)}"
         for name in fields.get("redacted_patterns", ()):
             yield f"  Found: {name}"
 
