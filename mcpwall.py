@@ -10754,7 +10754,7 @@ def _doubts(rule: dict[str, Any], seen: _Shadows, marks: set[str], has_base: boo
     for where in ("match", "unless"):
         for mark in _as_list(rule.get(where, {}).get("marked", [])):
             if mark not in marks:
-                yield f"{name!r} asks for the mark {mark!r}, which no rule sets; " + unknown_word(mark, marks or {"none"}, "mark")
+                yield f"{name!r} asks for the mark {mark!r}, which no rule sets" + (f"; {unknown_word(mark, marks, 'mark')}" if marks else "")
 
 
 class _Shadows:
@@ -11018,10 +11018,10 @@ _BASIC = "sensitive-files commands secret-leakage"
 _BUILTIN: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "default": ("no credentials, no destructive commands, secrets redacted; everything else passes", {},
                 f"{_BASIC} git-history", _NOTED),
-    "company-laptop": ("default, and: package installs and rewriting git history are asked about; servers get few variables",
+    "company-laptop": ("default, and asks about package installs and rewriting git history; changed tools are blocked",
                        {"tool_pinning": "block", "env": "minimal"},
                        f"{_BASIC} careful", _NOTED),
-    "strict": ("only reading and writing inside the project; injection is blocked",
+    "strict": ("only reading and writing inside the project; injection, changed and unlisted tools are blocked",
                {"default_action": "deny", "tool_pinning": "block", "unlisted_tools": "deny", "env": "minimal"},
                f"{_BASIC} project-only", "strict-responses responses strict-response-notes"),
     "filesystem": ("recipe: a filesystem server stays inside the project", {}, f"{_BASIC} filesystem", _NOTED),
@@ -15943,7 +15943,7 @@ def cmd_init(argv: Sequence[str], io: Surroundings | None = None) -> int:
     _print_table(io, found)
     open_ones = [s for s in named or found.servers if s.wrapper is None and not s.why_not]
     if open_ones and not listed and io.interactive:
-        answer = io.ask("Which shall be wrapped? (numbers, ranges such as 2-5, all; empty: none) ")
+        answer = io.ask("Which shall be wrapped? (numbers, ranges such as 2-5, names, all; empty: none) ")
         open_ones = [s for s in _chosen_servers(answer, found.servers) if s in open_ones]
     plan: _WallPlan = [(server, wall_words(server, io.wall)) for server in open_ones]
     for server in open_ones:
@@ -15964,14 +15964,18 @@ def cmd_init(argv: Sequence[str], io: Surroundings | None = None) -> int:
 
 
 def _chosen_servers(answer: str, servers: Sequence[Server]) -> list[Server]:
-    """The servers that an answer such as `1, 3-5` or `all` names by their numbers."""
+    """The servers that an answer such as `1, 3-5`, `all` or `git` names."""
     picked: list[int] = []
     for word in answer.replace(",", " ").split():
         numbers = re.fullmatch(r"([0-9]{1,6})(?:-([0-9]{1,6}))?", word)
+        named = [number for number, server in enumerate(servers, 1) if server.name == word]
+        if named and not numbers and word.lower() != "all":
+            picked += named
+            continue
         first = int(numbers.group(1)) if numbers else 1
         last = int(numbers.group(2) or first) if numbers else len(servers)
         if not numbers and word.lower() != "all" or not 1 <= first <= last <= max(len(servers), 1):
-            raise UsageError(f"{printable(word)} is no number of the table, no range and not `all`")
+            raise UsageError(f"{printable(word)} is no number or server of the table, no range and not `all`")
         picked += range(first, last + 1)
     return [servers[number - 1] for number in dict.fromkeys(picked)]
 
@@ -16380,8 +16384,11 @@ def _approve_all(io: Surroundings, yes: bool) -> int:
     calls = io.desk.questions()
     if yes or not io.interactive:
         if calls or servers:
-            io.say(f"{len(calls)} held calls and the changes of {len(servers)} servers wait (mcpwall approve --list); "
-                   "held calls are answered at a terminal, changes also by name")
+            waits = f"{len(calls)} held calls and the changes of {len(servers)} servers wait (mcpwall approve --list); " \
+                    "held calls are answered at a terminal, changes also by name"
+            if path is None:
+                raise UsageError(f"approve: {waits}")
+            io.say(waits)
         if path is None:
             raise UsageError(f"approve: no .mcpwall.yml, .yaml or .json in {io.short(io.cwd)}")
         return _approve_project(io, path, yes)
@@ -16723,7 +16730,8 @@ Examples:
   mcpwall rules company-laptop --format yaml > ~/.mcpwall/config.yml
 
 Exit status: the server's own; 128+n when signal n ended it; 126 or 127 when it cannot be started; 2 for a mistake in
-the command line or the policy. `check`: 0 allowed, 1 denied, redacted or would ask, 2 bad input.
+the command line or the policy; 70 for a fault of mcpwall's own.
+`check`: 0 allowed, 1 denied, redacted or would ask, 2 bad input.
 """
 MAX_CHECK_BYTES = 10 * 1024 * 1024
 _LEVEL_NAMES = ("debug", "info", "warn", "error")
