@@ -10754,7 +10754,8 @@ def _doubts(rule: dict[str, Any], seen: _Shadows, marks: set[str], has_base: boo
     for where in ("match", "unless"):
         for mark in _as_list(rule.get(where, {}).get("marked", [])):
             if mark not in marks:
-                yield f"{name!r} asks for the mark {mark!r}, which no rule sets" + (f"; {unknown_word(mark, marks, 'mark')}" if marks else "")
+                near = f"; {unknown_word(mark, marks, 'mark')}" if marks else ""
+                yield f"{name!r} asks for the mark {mark!r}, which no rule sets{near}"
 
 
 class _Shadows:
