@@ -196,7 +196,7 @@ class Budget:
     def check(self) -> None:
         """Raise BudgetSpent when nothing is left."""
         if self._clock() > self._end:
-            raise BudgetSpent("judging took too long")
+            raise BudgetSpent("judging it took too long; make the rule's regex simpler")
 
 
 class lazy_regex:
@@ -4663,7 +4663,7 @@ class _ShReader:
                 found.append(nodes)
                 self.count[0] += len(nodes)
                 if self.count[0] > MAX_SHELL_STEPS:
-                    raise BudgetSpent("a command too long to follow")
+                    raise BudgetSpent("it holds a command too long to follow")
             if self.i == before:
                 self.i += 1
 
@@ -5625,7 +5625,7 @@ class _ShRun:
         self.steps -= 1
         self.room -= characters
         if self.steps < 0 or self.room < 0:
-            raise BudgetSpent("a command too long to follow")
+            raise BudgetSpent("it holds a command too long to follow")
         if self.ctx.budget is not None and not self.steps & 63:
             self.ctx.budget.check()
 
@@ -7070,7 +7070,7 @@ def judge_command(source: Any, ctx: ShellContext) -> CommandFacts:
         text = " ".join(words)
     text = text if isinstance(text, str) else ""
     if len(text) > MAX_SHELL_SOURCE:
-        raise BudgetSpent("a command too long to follow")
+        raise BudgetSpent("it holds a command too long to follow")
     text = text.replace("\0", "")
     facts: dict[str, str] = {}
     paths: dict[str, None] = {}
@@ -11268,8 +11268,8 @@ class Wall:
             if decision is None:
                 rule = None
                 decision = self._default(message, subject)
-        except BudgetSpent:
-            return self._fault(rule, "judging it took too long; make the rule's regex simpler")
+        except BudgetSpent as spent:
+            return self._fault(rule, str(spent))
         except Exception as fault:  # a wall that cannot judge must not open
             return self._fault(rule, f"it could not be judged ({type(fault).__name__})")
         if self._apart is not None and decision.action != "deny":

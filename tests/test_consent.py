@@ -1057,6 +1057,12 @@ settings: {max_repeated_denials: 5}
         error = json.loads(Talk(self.RULES).call("t", {"a": "evil"})["client"])["error"]
         self.assertEqual(error["message"], "[mcpwall] evil is out; instead: use good")
 
+    def test_a_command_too_long_to_follow_is_refused_as_that(self) -> None:
+        for command in ("echo " + "a" * mcpwall.MAX_SHELL_SOURCE, "echo a;" * (mcpwall.MAX_SHELL_STEPS + 1)):
+            error = json.loads(Talk("version: 1\nextends: default\n").call("bash", {"command": command})["client"])["error"]
+            self.assertIn("holds a command too long to follow", error["message"])
+            self.assertNotIn("regex", error["message"])
+
     def test_the_default_that_refuses_is_named(self) -> None:
         error = json.loads(Talk("version: 1\nsettings: {default_action: deny}\n").call("t", {})["client"])["error"]
         self.assertIn("no rule allows this, and default_action is deny", error["message"])
