@@ -471,7 +471,7 @@ def message_kind(body: Any, peer: str) -> str:
     kind = type(ident)
     if kind is not int and "id" in body and (not isinstance(ident, str) or len(ident) > MAX_NAME_CHARS):
         if not (ident is None and "error" in body and "method" not in body):
-            raise MessageError('"id" must be a string or an integer', -32600)
+            raise MessageError(f'"id" must be an integer or a string of at most {MAX_NAME_CHARS} characters', -32600)
     if "method" in body:
         _check_call(body, peer)
         return "request" if "id" in body else "notification"
@@ -490,7 +490,8 @@ def _check_call(body: dict[str, Any], peer: str) -> None:
     if "result" in body or "error" in body:
         raise MessageError('"method" beside "result" or "error"', -32600)
     if type(method) is not str or (method not in _METHODS and not _known_spelling(method)):
-        raise MessageError('"method" must be a name in its own spelling: printable ASCII, no blanks', -32600)
+        raise MessageError('"method" must be a name in its own spelling: printable ASCII, no blanks, '
+                           f"at most {MAX_NAME_CHARS} characters", -32600)
     if type(params) is not dict:
         if params is not None:
             raise MessageError('"params" must be an object', -32600)

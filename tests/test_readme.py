@@ -63,6 +63,10 @@ class Readme(InEmptyHome):
         for path in re.findall(r"`(\.github/\S+|default_rules\.json)`", self.text):
             self.assertTrue(os.path.exists(os.path.join(ROOT, path)), path)
 
+    def test_the_command_line_is_that_of_help(self) -> None:
+        synopsis = mcpwall.USAGE.partition("\n\n")[2].partition("\n\nOptions:")[0]
+        self.assertIn("\n".join(line[2:] for line in synopsis.split("\n")), self.text)
+
     def test_every_host_is_named(self) -> None:
         words = re.sub(r"[^a-z]", "", self.text.partition("finds local servers")[2].partition("asks which")[0].lower())
         for client in mcpwall.known_clients():
