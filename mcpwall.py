@@ -51,7 +51,8 @@ import os
 import sys
 
 if sys.version_info < (3, 9):
-    raise (SystemExit if __name__ == "__main__" else ImportError)("mcpwall needs Python 3.9 or later, not " + sys.version.split()[0])
+    raise (SystemExit if __name__ == "__main__" else ImportError)(
+        "mcpwall needs Python 3.9 or later, not " + sys.version.split()[0])
 
 # What follows -c there; the path without "", the working directory, where modules of somebody else could lie.
 _LEAN_START = """\
