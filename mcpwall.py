@@ -50,6 +50,10 @@ from __future__ import annotations
 import os
 import sys
 
+if sys.version_info < (3, 9):
+    raise (SystemExit if __name__ == "__main__" else ImportError)(
+        "mcpwall needs Python 3.9 or later, not " + sys.version.split()[0])
+
 # What follows -c there; the path without "", the working directory, where modules of somebody else could lie.
 _LEAN_START = """\
 import marshal, sys
@@ -196,7 +200,7 @@ class Budget:
     def check(self) -> None:
         """Raise BudgetSpent when nothing is left."""
         if self._clock() > self._end:
-            raise BudgetSpent("judging took too long")
+            raise BudgetSpent("judging it took too long; make the rule's regex simpler")
 
 
 class lazy_regex:
@@ -471,7 +475,7 @@ def message_kind(body: Any, peer: str) -> str:
     kind = type(ident)
     if kind is not int and "id" in body and (not isinstance(ident, str) or len(ident) > MAX_NAME_CHARS):
         if not (ident is None and "error" in body and "method" not in body):
-            raise MessageError('"id" must be a string or an integer', -32600)
+            raise MessageError(f'"id" must be an integer or a string of at most {MAX_NAME_CHARS} characters', -32600)
     if "method" in body:
         _check_call(body, peer)
         return "request" if "id" in body else "notification"
@@ -490,7 +494,8 @@ def _check_call(body: dict[str, Any], peer: str) -> None:
     if "result" in body or "error" in body:
         raise MessageError('"method" beside "result" or "error"', -32600)
     if type(method) is not str or (method not in _METHODS and not _known_spelling(method)):
-        raise MessageError('"method" must be a name in its own spelling: printable ASCII, no blanks', -32600)
+        raise MessageError('"method" must be a name in its own spelling: printable ASCII, no blanks, '
+                           f"at most {MAX_NAME_CHARS} characters", -32600)
     if type(params) is not dict:
         if params is not None:
             raise MessageError('"params" must be an object', -32600)
@@ -4663,7 +4668,7 @@ class _ShReader:
                 found.append(nodes)
                 self.count[0] += len(nodes)
                 if self.count[0] > MAX_SHELL_STEPS:
-                    raise BudgetSpent("a command too long to follow")
+                    raise BudgetSpent("it holds a command too long to follow")
             if self.i == before:
                 self.i += 1
 
@@ -5625,7 +5630,7 @@ class _ShRun:
         self.steps -= 1
         self.room -= characters
         if self.steps < 0 or self.room < 0:
-            raise BudgetSpent("a command too long to follow")
+            raise BudgetSpent("it holds a command too long to follow")
         if self.ctx.budget is not None and not self.steps & 63:
             self.ctx.budget.check()
 
@@ -7070,7 +7075,7 @@ def judge_command(source: Any, ctx: ShellContext) -> CommandFacts:
         text = " ".join(words)
     text = text if isinstance(text, str) else ""
     if len(text) > MAX_SHELL_SOURCE:
-        raise BudgetSpent("a command too long to follow")
+        raise BudgetSpent("it holds a command too long to follow")
     text = text.replace("\0", "")
     facts: dict[str, str] = {}
     paths: dict[str, None] = {}
@@ -10754,7 +10759,8 @@ def _doubts(rule: dict[str, Any], seen: _Shadows, marks: set[str], has_base: boo
     for where in ("match", "unless"):
         for mark in _as_list(rule.get(where, {}).get("marked", [])):
             if mark not in marks:
-                yield f"{name!r} asks for the mark {mark!r}, which no rule sets; " + unknown_word(mark, marks or {"none"}, "mark")
+                near = f"; {unknown_word(mark, marks, 'mark')}" if marks else ""
+                yield f"{name!r} asks for the mark {mark!r}, which no rule sets{near}"
 
 
 class _Shadows:
@@ -11018,10 +11024,10 @@ _BASIC = "sensitive-files commands secret-leakage"
 _BUILTIN: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "default": ("no credentials, no destructive commands, secrets redacted; everything else passes", {},
                 f"{_BASIC} git-history", _NOTED),
-    "company-laptop": ("default, and: package installs and rewriting git history are asked about; servers get few variables",
+    "company-laptop": ("default, and asks about package installs and rewriting git history; changed tools are blocked",
                        {"tool_pinning": "block", "env": "minimal"},
                        f"{_BASIC} careful", _NOTED),
-    "strict": ("only reading and writing inside the project; injection is blocked",
+    "strict": ("only reading and writing inside the project; injection, changed and unlisted tools are blocked",
                {"default_action": "deny", "tool_pinning": "block", "unlisted_tools": "deny", "env": "minimal"},
                f"{_BASIC} project-only", "strict-responses responses strict-response-notes"),
     "filesystem": ("recipe: a filesystem server stays inside the project", {}, f"{_BASIC} filesystem", _NOTED),
@@ -11267,8 +11273,8 @@ class Wall:
             if decision is None:
                 rule = None
                 decision = self._default(message, subject)
-        except BudgetSpent:
-            return self._fault(rule, "judging it took too long; make the rule's regex simpler")
+        except BudgetSpent as spent:
+            return self._fault(rule, str(spent))
         except Exception as fault:  # a wall that cannot judge must not open
             return self._fault(rule, f"it could not be judged ({type(fault).__name__})")
         if self._apart is not None and decision.action != "deny":
@@ -11324,7 +11330,7 @@ class Wall:
             return _ALLOWED if action == "allow" else Decision(action, None, "", subject.findings if action == "redact" else ())
         if settings.default_action == "allow" or message.kind != "request" or message.method in LIFECYCLE:
             return _ALLOWED
-        return Decision(settings.default_action, None, "no rule allows this")
+        return Decision(settings.default_action, None, f"no rule allows this, and default_action is {settings.default_action}")
 
     def _fault(self, rule: Rule | None, problem: str) -> Decision:
         where = f"rule {rule.name}: {problem}" if rule else problem
@@ -11583,8 +11589,8 @@ class Toolbox:
         if settings.tool_pinning == "block":
             why = self._how_changed(tool) or (_BEYOND if self._hashes and self._is_beyond(tool) else "")
         if why:
-            return Decision("deny", "settings.tool_pinning", "Blocked: this tool is not as the user knows it; "
-                            "he can look at it with: mcpwall approve", why=why, lasting=False)
+            return Decision("deny", "settings.tool_pinning", "Blocked: this tool is not as the user knows it, "
+                            "and waits for: mcpwall approve", why=why, lasting=False)
         if settings.read_only and tool not in self._read_only:
             return Decision("deny", "settings.read_only", "Blocked: only tools that the server declares read-only may be called",
                             why="the tool does not declare readOnlyHint: true", lasting=False)
@@ -12253,13 +12259,16 @@ class Session:
         """The answer to a request that does not go on. Never holds anything of the message but its id and where in it the
         reason stands. *times*: how often this very call was refused by now. *modern*: is it a request of 2026-07-28?"""
         text = f"[mcpwall] {decision.message or 'Blocked by policy'}"
+        as_result = method == "tools/call" and self._settings.deny_as == "result"
         if decision.action == "ask":
             text += " (this needs approval, and nobody can be asked)"
+        if decision.hint and not as_result:     # many hosts show a model the message of an error and nothing else
+            text += f"; instead: {decision.hint}"
         if times > 2:
             again = "; the same call will be refused again, so do something else" if decision.lasting else ""
             text += f" (refused {times} times now{again})"
         about = self._about(decision, times)
-        if method == "tools/call" and self._settings.deny_as == "result":
+        if as_result:
             text += "".join(f"\n{word}: {about[key]}" for key, word in _ABOUT_WORDS.items() if about.get(key) is not None)
             result: dict[str, Any] = {"content": [{"type": "text", "text": text}], "isError": True}
             if modern:
@@ -13021,7 +13030,7 @@ def find_policy_file(folder: str, stem: str) -> str | None:
 def load_policy(config: str | None = None, profile: str | None = None, project_dir: str | None = None,
                 home: str | None = None, approved: Callable[[str, bytes], bool] | None = None) -> Policy:
     """The policy that counts here: *config* alone; or the built-in *profile*; else the project's over the user's own;
-    else the built-in default.
+    else the built-in default, which also stands under a project's that extends nothing when the user has none.
 
     *approved* says whether the user has approved this very content of a project's file; until then only its denials
     count (`Policy.apart`). Raises PolicyError; whatever it raises, no server must be started.
@@ -13047,8 +13056,9 @@ def load_policy(config: str | None = None, profile: str | None = None, project_d
     everywhere = find_policy_file(os.path.join(home, ".mcpwall"), "config") if home is not None else None
     if everywhere is not None:
         layers.append(parse_policy(read_policy_file(everywhere)[1], everywhere))
-    source = " over ".join(layer.file for layer in layers) or "built-in default"
-    policy = _compiled(layers or [builtin_layer("default")], project_dir, home, source)
+    elif not any("extends" in layer.data for layer in layers):
+        layers.append(builtin_layer("default"))     # to approve a project's rules is not to give up these
+    policy = _compiled(layers, project_dir, home, " over ".join(layer.file for layer in layers))
     if guest is not None:
         apart = _compiled([guest], project_dir, home, guest.file)
         policy = policy._replace(apart=apart, warnings=policy.warnings + (
@@ -15939,7 +15949,7 @@ def cmd_init(argv: Sequence[str], io: Surroundings | None = None) -> int:
     _print_table(io, found)
     open_ones = [s for s in named or found.servers if s.wrapper is None and not s.why_not]
     if open_ones and not listed and io.interactive:
-        answer = io.ask("Which shall be wrapped? (numbers, ranges such as 2-5, all; empty: none) ")
+        answer = io.ask("Which shall be wrapped? (numbers, ranges such as 2-5, names, all; empty: none) ")
         open_ones = [s for s in _chosen_servers(answer, found.servers) if s in open_ones]
     plan: _WallPlan = [(server, wall_words(server, io.wall)) for server in open_ones]
     for server in open_ones:
@@ -15960,14 +15970,18 @@ def cmd_init(argv: Sequence[str], io: Surroundings | None = None) -> int:
 
 
 def _chosen_servers(answer: str, servers: Sequence[Server]) -> list[Server]:
-    """The servers that an answer such as `1, 3-5` or `all` names by their numbers."""
+    """The servers that an answer such as `1, 3-5`, `all` or `git` names."""
     picked: list[int] = []
     for word in answer.replace(",", " ").split():
         numbers = re.fullmatch(r"([0-9]{1,6})(?:-([0-9]{1,6}))?", word)
+        named = [number for number, server in enumerate(servers, 1) if server.name == word]
+        if named and not numbers and word.lower() != "all":
+            picked += named
+            continue
         first = int(numbers.group(1)) if numbers else 1
         last = int(numbers.group(2) or first) if numbers else len(servers)
         if not numbers and word.lower() != "all" or not 1 <= first <= last <= max(len(servers), 1):
-            raise UsageError(f"{printable(word)} is no number of the table, no range and not `all`")
+            raise UsageError(f"{printable(word)} is no number or server of the table, no range and not `all`")
         picked += range(first, last + 1)
     return [servers[number - 1] for number in dict.fromkeys(picked)]
 
@@ -16376,8 +16390,11 @@ def _approve_all(io: Surroundings, yes: bool) -> int:
     calls = io.desk.questions()
     if yes or not io.interactive:
         if calls or servers:
-            io.say(f"{len(calls)} held calls and the changes of {len(servers)} servers wait (mcpwall approve --list); "
-                   "held calls are answered at a terminal, changes also by name")
+            waits = f"{len(calls)} held calls and the changes of {len(servers)} servers wait (mcpwall approve --list); " \
+                    "held calls are answered at a terminal, changes also by name"
+            if path is None:
+                raise UsageError(f"approve: {waits}")
+            io.say(waits)
         if path is None:
             raise UsageError(f"approve: no .mcpwall.yml, .yaml or .json in {io.short(io.cwd)}")
         return _approve_project(io, path, yes)
@@ -16719,7 +16736,8 @@ Examples:
   mcpwall rules company-laptop --format yaml > ~/.mcpwall/config.yml
 
 Exit status: the server's own; 128+n when signal n ended it; 126 or 127 when it cannot be started; 2 for a mistake in
-the command line or the policy. `check`: 0 allowed, 1 denied, redacted or would ask, 2 bad input.
+the command line or the policy; 70 for a fault of mcpwall's own.
+`check`: 0 allowed, 1 denied, redacted or would ask, 2 bad input.
 """
 MAX_CHECK_BYTES = 10 * 1024 * 1024
 _LEVEL_NAMES = ("debug", "info", "warn", "error")
@@ -17069,7 +17087,7 @@ class _Checks:
     def show(self, as_json: bool, stream: Any = None) -> None:
         stream = stream or sys.stdout
         if as_json:
-            keys = ("direction", "method", "tool", "id", "action", "rule", "message", "view", "argument",
+            keys = ("direction", "method", "tool", "id", "action", "rule", "message", "why", "view", "argument",
                     "redacted_patterns", "findings")
             rows = [{key: fields[key] for key in keys if key in fields} for fields, _ in self._verdicts]
             stream.write(json.dumps(rows[0] if len(rows) == 1 else rows, indent=2) + "\n")
@@ -17097,6 +17115,8 @@ class _Checks:
             yield f"  No rule matched; the default action is {fields['action']}"
         if fields["message"]:
             yield f"  {printable(fields['message'], 500)}"
+        if fields.get("why") and not fields.get("findings"):
+            yield f"  Why: {printable(fields['why'], 500)}"
         for name in fields.get("redacted_patterns", ()):
             yield f"  Found: {name}"
 

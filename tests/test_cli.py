@@ -99,6 +99,13 @@ class Check(Cli):
         self.assertEqual(done.returncode, 0)
         self.assertTrue(done.stdout.decode().startswith("✓ ALLOW  tools/call  read_file  src/x.py\n  No rule matched"))
 
+    def test_what_of_a_long_command_was_refused(self) -> None:
+        done = self.run_wall("check", "run_command", "command=make && ls; rm -rf /")
+        self.assertRegex(done.stdout.decode(), r"\n  Why: deletes.* \(.*: /\)\n$")
+        self.assertIn("deletes", json.loads(self.run_wall("check", "--json", "run_command", "command=rm -rf /").stdout)["why"])
+        done = self.run_wall("check", "run_command", f"command=echo {GITHUB_TOKEN}")
+        self.assertTrue(done.stdout.decode().endswith("\n  Found: github-token\n"), "said once")
+
     def test_values_are_text_or_json(self) -> None:
         path = self.write("p.yml", "version: 1\nrules:\n  - {name: n, match: {arguments: {a: {regex: '^5$'}, b: {regex: x}}}, action: ask}\n")
         done = self.run_wall("-c", path, "check", "t", "a=5", 'b:={"deep":["x"]}')

@@ -1053,12 +1053,26 @@ settings: {max_repeated_denials: 5}
         about = json.loads(command["client"])["error"]["data"]["mcpwall"]
         self.assertEqual((about["why"], about["argument"]), (mcpwall.COMMAND_CATEGORIES["destructive"], "/params/arguments/command"))
 
+    def test_a_host_that_shows_only_the_message_shows_the_hint(self) -> None:
+        error = json.loads(Talk(self.RULES).call("t", {"a": "evil"})["client"])["error"]
+        self.assertEqual(error["message"], "[mcpwall] evil is out; instead: use good")
+
+    def test_a_command_too_long_to_follow_is_refused_as_that(self) -> None:
+        for command in ("echo " + "a" * mcpwall.MAX_SHELL_SOURCE, "echo a;" * (mcpwall.MAX_SHELL_STEPS + 1)):
+            error = json.loads(Talk("version: 1\nextends: default\n").call("bash", {"command": command})["client"])["error"]
+            self.assertIn("holds a command too long to follow", error["message"])
+            self.assertNotIn("regex", error["message"])
+
+    def test_the_default_that_refuses_is_named(self) -> None:
+        error = json.loads(Talk("version: 1\nsettings: {default_action: deny}\n").call("t", {})["client"])["error"]
+        self.assertIn("no rule allows this, and default_action is deny", error["message"])
+
     def test_as_a_result_it_says_the_same(self) -> None:
         rules = self.RULES.replace("settings: {", "settings: {deny_as: result, ")
         result = json.loads(Talk(rules).call("t", {"a": "evil"})["client"])["result"]
         self.assertTrue(result["isError"])
         for part in ("evil is out", "no-evil", "/params/arguments/a", "use good"):
-            self.assertIn(part, result["content"][0]["text"])
+            self.assertEqual(result["content"][0]["text"].count(part), 1, part)
 
     def test_no_secret_of_a_member_name_is_said_again(self) -> None:
         out = Talk(self.RULES).call("t", {GITHUB_TOKEN: "evil"})["client"]

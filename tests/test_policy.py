@@ -436,6 +436,18 @@ class Layers(InEmptyHome):
         self.assertTrue(Talk(made).passes("a", {}))
         self.assertEqual(made.settings.log_level, "error")
 
+    def test_approving_a_project_drops_no_built_in_rule(self) -> None:
+        self.write(".mcpwall.yml", "version: 1\nrules:\n  - {name: p, match: {tool: a}, action: deny}\n")
+        for approved in (None, lambda path, data: True):
+            talk = Talk(self.load(approved))
+            self.assertFalse(talk.passes("read_file", {"path": "~/.ssh/id_rsa"}), approved)
+            self.assertFalse(talk.passes("a", {}))
+        self.assertEqual(self.load(approved).source, os.path.join(self.project, ".mcpwall.yml") + " over built-in default")
+
+    def test_an_approved_project_may_say_that_it_extends_nothing(self) -> None:
+        self.write(".mcpwall.yml", "version: 1\nextends: []\n")
+        self.assertTrue(Talk(self.load(lambda path, data: True)).passes("read_file", {"path": "~/.ssh/id_rsa"}))
+
     def test_an_unapproved_project_only_tightens(self) -> None:
         self.everywhere("version: 1\nrules:\n  - {name: g, match: {tool: a}, action: deny, message: mine}\n")
         self.write(".mcpwall.yml", "version: 1\nsettings: {mode: monitor, log_dir: /evil}\nrules:\n"

@@ -25,6 +25,13 @@ class Imports(unittest.TestCase):
         self.assertEqual(loaded & {"typing", "subprocess", "dataclasses", "inspect", "tempfile", "difflib", "shlex", "argparse"}, set())
 
 
+    def test_an_old_python_is_told_so_in_one_line(self) -> None:
+        code = "import runpy, sys; sys.version_info = (3, 8, 10); runpy.run_path(sys.argv[1], run_name='__main__')"
+        done = subprocess.run([sys.executable, "-c", code, mcpwall.__file__], capture_output=True, timeout=60)
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, rb"^mcpwall needs Python 3\.9 or later, not \S+\s*$")
+
+
 class Pair(mcpwall.NamedTuple):
     """Two."""
     left: int
