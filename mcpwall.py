@@ -13072,7 +13072,7 @@ def _compiled(layers: list[PolicyLayer], project_dir: str | None, home: str | No
 # 20. Audit log and stderr
 # ---------------------------------------------------------------------------
 
-_LEVELS = {"debug": 0, "info": 1, "warn": 2, "error": 3}
+_LEVELS = {level: number for number, level in enumerate(_CHOICES["log_level"])}
 _WORDS = {  # action: (word on stderr, ANSI colour, log level)
     "allow": ("ALLOW", 32, 1), "deny": ("DENY", 31, 2), "ask": ("ASK", 33, 1), "redact": ("REDACT", 36, 2),
     "strip": ("STRIP", 36, 2), "log_only": ("LOG", 34, 1),
@@ -15670,6 +15670,11 @@ class Surroundings:
     def agrees(self, question: str) -> bool:
         return self.ask(question + " [y/N] ").lower() in ("y", "yes")
 
+    def need_terminal(self, command: str, remedy: str) -> None:
+        """Raise UsageError where nobody can be asked."""
+        if not self.interactive:
+            raise UsageError(f"{command}: there is no terminal to ask at; {remedy}")
+
     def short(self, path: str) -> str:
         """A path for people: home as `~`, nothing that a terminal would act on."""
         inside = path == self.home or path.startswith(self.home.rstrip("/\\") + os.sep)
@@ -15912,9 +15917,8 @@ extends: PROFILE
 """
 
 
-def cmd_init(argv: Sequence[str], io: Surroundings | None = None) -> int:
+def cmd_init(argv: Sequence[str], io: Surroundings) -> int:
     """Find all servers, let the user choose, put the wall in front of them, leave a starter policy."""
-    io = io or Surroundings()
     args = _setup_arguments(
         io, "init", "Put the wall in front of the MCP servers of this user and this project.", argv,
         _setup_option("servers", "SERVER", "names of servers (asked for when none are given)", nargs="*"),
@@ -15932,8 +15936,8 @@ def cmd_init(argv: Sequence[str], io: Surroundings | None = None) -> int:
     if unknown:
         raise UsageError(unknown_word(unknown[0], {s.name for s in found.servers}, "server"))
     listed = bool(args.all or args.servers)
-    if not io.interactive and not args.dry_run and not (args.yes and listed):
-        raise UsageError("init: there is no terminal to ask at; add --yes, and --all or names of servers")
+    if not args.dry_run and not (args.yes and listed):
+        io.need_terminal("init", "add --yes, and --all or names of servers")
     for problem in found.problems:
         io.complain(problem)
     _print_table(io, found)
@@ -16001,9 +16005,8 @@ def _put_starter_policy(io: Surroundings, profile: str | None) -> bool:
 
 # -- wrap, unwrap -------------------------------------------------------------------
 
-def cmd_wrap(argv: Sequence[str], io: Surroundings | None = None) -> int:
+def cmd_wrap(argv: Sequence[str], io: Surroundings) -> int:
     """Put the wall in front of one server, in every file that names it."""
-    io = io or Surroundings()
     args = _setup_arguments(
         io, "wrap", "Put the wall in front of one MCP server, wherever it is configured.", argv,
         _setup_option("server", "SERVER", "its name in the host's config"),
@@ -16083,9 +16086,8 @@ def _named_servers(io: Surroundings, args: Any) -> tuple[_Inventory, list[Server
     return found, servers
 
 
-def cmd_unwrap(argv: Sequence[str], io: Surroundings | None = None) -> int:
+def cmd_unwrap(argv: Sequence[str], io: Surroundings) -> int:
     """Take the wall away again: from one server, from all, or by bringing a file's backup back."""
-    io = io or Surroundings()
     args = _setup_arguments(
         io, "unwrap", "Take the wall away from MCP servers; the entry is again what it was.", argv,
         _setup_option("server", "SERVER", "its name in the host's config", nargs="?"),
@@ -16124,10 +16126,10 @@ def _restore_backup(io: Surroundings, path: str, yes: bool, dry_run: bool) -> in
             io.say(found.masked(line, 400))
         if dry_run:
             return 0
-        if not yes and not io.interactive:
-            raise UsageError("unwrap: there is no terminal to ask at; add --yes")
-        if not yes and not io.agrees(f"Bring back the backup of {io.short(path)}?"):
-            return 1
+        if not yes:
+            io.need_terminal("unwrap", "add --yes")
+            if not io.agrees(f"Bring back the backup of {io.short(path)}?"):
+                return 1
         restore_config(path, io.lock, io.fs)
     except ConfigError as fault:
         io.complain(str(fault))
@@ -16138,9 +16140,8 @@ def _restore_backup(io: Surroundings, path: str, yes: bool, dry_run: bool) -> in
 
 # -- status -------------------------------------------------------------------------
 
-def cmd_status(argv: Sequence[str], io: Surroundings | None = None) -> int:
+def cmd_status(argv: Sequence[str], io: Surroundings) -> int:
     """What is wrapped where and with which policy, and what needs attention (then 1)."""
-    io = io or Surroundings()
     args = _setup_arguments(io, "status", "What is wrapped where, and what needs attention.", argv,
                             _setup_flag("--json", "for programs"), _SETUP_CLIENT)
     if args is None:
@@ -16332,9 +16333,8 @@ def _file_mode(path: str, windows: bool = os.name == "nt") -> int:
 _SHOWN_LINES = 200          # of one tool, when all that waits is gone through
 
 
-def cmd_approve(argv: Sequence[str], io: Surroundings | None = None) -> int:
+def cmd_approve(argv: Sequence[str], io: Surroundings) -> int:
     """Everything a person consents to: calls that are held, what servers say of their tools, a project's policy."""
-    io = io or Surroundings()
     args = _setup_arguments(
         io, "approve", "Answer calls that are held, agree to new and changed tools, trust a project's policy file.",
         sorted(argv, key=lambda word: word != "--yes"),     # argparse takes no positionals behind an option's
@@ -16492,8 +16492,8 @@ def _approve_server(io: Surroundings, server: str, tools: Sequence[str], yes: bo
     for change in changes:
         for line in _shown_change(server, change, found, None if tools else _SHOWN_LINES):
             io.say(line)
-    if not yes and not io.interactive:
-        raise UsageError("approve: there is no terminal to ask at; read this, then add --yes")
+    if not yes:
+        io.need_terminal("approve", "read this, then add --yes")
     agreed = changes if yes else _agreed_changes(io, server, changes)
     if agreed:
         tools_agreed = {change.name: change.pin for change in agreed if change.kind == "tool"}
@@ -16607,11 +16607,11 @@ def _approve_project(io: Surroundings, path: str, yes: bool) -> int:
         io.say("  " + printable(line, 2000))
     io.say("Approved, it comes before your own policy: its first matching rule decides, whatever yours say.\n"
            "Not approved, only its denials count.")
-    if not yes and not io.interactive:
-        raise UsageError("approve: there is no terminal to ask at; read the file, then add --yes")
-    if not yes and not io.agrees("Approve this content?"):
-        io.say("Not approved.")
-        return 1
+    if not yes:
+        io.need_terminal("approve", "read the file, then add --yes")
+        if not io.agrees("Approve this content?"):
+            io.say("Not approved.")
+            return 1
     io.consent.approve(path, data)
     io.say("Approved.")
     return 0
@@ -16722,7 +16722,6 @@ Exit status: the server's own; 128+n when signal n ended it; 126 or 127 when it 
 the command line or the policy. `check`: 0 allowed, 1 denied, redacted or would ask, 2 bad input.
 """
 MAX_CHECK_BYTES = 10 * 1024 * 1024
-_LEVEL_NAMES = ("debug", "info", "warn", "error")
 
 
 class _Options:
@@ -16737,16 +16736,16 @@ class _Options:
         self.env: list[str] = []
         self.words: list[str] = []
         self.command: list[str] | None = None
+        self.home = user_home()
+        self.consent = ConsentStore(os.path.join(self.home, ".mcpwall", "approved.json")) if self.home is not None else None
 
     def policy(self) -> Policy:
         """The policy these options name. Raises PolicyError."""
         if self.project is not None and not os.path.isdir(self.project):
             raise UsageError(f"--project {self.project}: no such directory")
-        if self.profile is not None and self.profile not in BUILTIN_NAMES:
-            raise UsageError(f"--profile: {unknown_word(self.profile, BUILTIN_NAMES, 'built-in policy')}")
-        home = user_home()
-        approved = ConsentStore(os.path.join(home, ".mcpwall", "approved.json")).is_approved if home is not None else None
-        return load_policy(self.config, self.profile, self.project, home, approved)
+        _check_profile(self.profile)
+        approved = self.consent.is_approved if self.consent is not None else None
+        return load_policy(self.config, self.profile, self.project, self.home, approved)
 
 
 _VALUE_OPTIONS = {"-c": "config", "--config": "config", "--profile": "profile", "--log-level": "log_level",
@@ -16776,8 +16775,8 @@ def _parse_options(argv: Sequence[str]) -> _Options:
                 setattr(options, _VALUE_OPTIONS[name], value)
         else:
             options.words.append(word)
-    if options.log_level not in (None, *_LEVEL_NAMES):
-        raise UsageError(f"--log-level: {unknown_word(options.log_level, _LEVEL_NAMES, 'level')}")
+    if options.log_level not in (None, *_LEVELS):
+        raise UsageError(f"--log-level: {unknown_word(options.log_level, _LEVELS, 'level')}")
     return options
 
 
@@ -16789,12 +16788,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = _dispatch(argv)
         sys.stdout.flush()
         return status
-    except CommandError as fault:
-        print(f"mcpwall: {printable(str(fault), 2000)}", file=sys.stderr)
-        return fault.status
     except WallError as fault:
         print(f"mcpwall: {printable(str(fault), 2000)}", file=sys.stderr)
-        return 2
+        return fault.status if isinstance(fault, CommandError) else 2
     except OSError as fault:    # the disk is full, the working directory is gone
         if _is_unread(fault):
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
@@ -16822,7 +16818,7 @@ def _settle_streams() -> None:
 
 def _dispatch(argv: list[str]) -> int:
     if argv[:1] and argv[0] in _SETUP_COMMANDS:
-        return _SETUP_COMMANDS[argv[0]](argv[1:])
+        return _SETUP_COMMANDS[argv[0]](argv[1:], Surroundings())
     options = _parse_options(argv)
     words = options.words
     if options.command is not None and (not words or words[0] not in _COMMANDS):
@@ -16878,9 +16874,8 @@ def _cmd_relay(options: _Options) -> int:
     policy = policy.with_secrets(secret_values(secrets, lambda path: os.path.lexists(os.path.expanduser(path))))
     if withheld:
         reporter.say("info", f"settings.env withholds {', '.join(sorted(withheld))} (see --env)")
-    home, identity = user_home(), server_identity(options.server_name, options.command)
-    consent = ConsentStore(os.path.join(home, ".mcpwall", "approved.json")) if home is not None else None
-    desk = Desk(os.path.join(home, ".mcpwall", "waiting")) if home is not None else None
+    consent, identity = options.consent, server_identity(options.server_name, options.command)
+    desk = Desk(os.path.join(options.home, ".mcpwall", "waiting")) if options.home is not None else None
     session = Session(Wall(policy), name, identity=identity, desk=desk is not None,
                       pins=(lambda: consent.pins(identity)) if consent is not None else None)
     status = relay(session, options.command, audit, reporter, environ, desk=desk, consent=consent)
@@ -16962,9 +16957,6 @@ def _cmd_check(options: _Options, words: list[str]) -> int:
                 raise UsageError(f"{word} needs a value")
             value = words.pop(0)
             given, tool = (value, tool) if word == "--input" else (given, value)
-        elif word in ("--help", "-h"):
-            sys.stdout.write(USAGE)
-            return 0
         elif word.startswith("--"):
             raise UsageError(unknown_word(word, ("--input", "--tool", "--json", *_VALUE_OPTIONS), "option"))
         else:
@@ -17080,14 +17072,11 @@ class _Checks:
 
     def _lines(self, fields: dict[str, Any], argument: str) -> Iterator[str]:
         sign, word = _SIGNS[fields["action"]]
-        outbound = fields["direction"] == "outbound"
-        if outbound:
-            word = f"{word:<6} (response)" if fields["method"] == "response" else f"{word:<6} (from the server)"
-        parts = [f"{sign} {word:<6} {fields['method'] or 'unreadable'}" if not outbound or fields["method"] != "response"
-                 else f"{sign} {word}"]
-        parts += [printable(f"{fields['tool']}")] if fields["tool"] is not None else []
-        parts += [printable(argument)] if argument else []
-        yield "  ".join(parts)
+        what = fields["method"] or "unreadable"
+        if fields["direction"] == "outbound":
+            what = "(response)" if what == "response" else f"(from the server) {what}"
+        more = [printable(text) for text in (fields["tool"], argument) if text]
+        yield "  ".join([f"{sign} {word:<6} {what}", *more])
         if fields["rule"] is not None:
             yield f"  Rule: {printable(fields['rule'])}"
         elif fields["method"] is None or fields["message"] is not None:
@@ -17282,7 +17271,7 @@ def _demo_log(log: Iterable[str]) -> None:
 
 
 _COMMANDS: dict[str, Callable[[_Options, list[str]], int]] = {"check": _cmd_check, "rules": _cmd_rules, "demo": _cmd_demo}
-_SETUP_COMMANDS: dict[str, Callable[[list[str]], int]] = {
+_SETUP_COMMANDS: dict[str, Callable[[list[str], Surroundings], int]] = {
     "init": cmd_init, "wrap": cmd_wrap, "unwrap": cmd_unwrap, "status": cmd_status, "approve": cmd_approve}
 
 __all__ = [
