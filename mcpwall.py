@@ -15244,12 +15244,11 @@ class ConsentStore:
 
     def put(self, kind: str, key: str, entry: Mapping[str, Any] | None) -> None:
         """Record *entry* with the time; None forgets. Other walls' changes stay. Raises ConfigError."""
-        def edit(everything: dict[str, Any]) -> bool:
+        def edit(everything: dict[str, Any]) -> None:
             section = everything.setdefault(kind, {})
             section.pop(key, None)
             if entry is not None:
                 section[key] = {**entry, "time": int(self._clock())}
-            return True
         self._change(edit)
 
     def is_approved(self, path: str, content: bytes) -> bool:
@@ -15279,48 +15278,36 @@ class ConsentStore:
 
     def keep(self, server: str, pins: Mapping[str, Any], first: bool) -> None:
         """Carry out a `Pinned`. Raises ConfigError when not all of it could be kept."""
-        problems: list[str] = []
-
-        def edit(everything: dict[str, Any]) -> bool:
-            if self.problem is not None:
-                problems.append(f"{self.problem}; it is {self.path}.unusable now, and everything waits for consent")
+        def edit(everything: dict[str, Any]) -> str:
             known = self._server(everything, "servers", server)
             waiting = self._server(everything, "changes", server)
-            before = json.dumps([known, waiting])
             if first and self.problem is None:
-                _keep_pins(known, {key: pins[key] for key in pins if key not in known}, self._clock(), problems)
-            else:
-                for key in pins:                # what waits for consent is not the first that was seen
-                    known.setdefault(key, _NOTHING_KNOWN[key])
-                _keep_pins(waiting, pins, self._clock(), problems)
-                _drop_pins(waiting, known)
-            return json.dumps([known, waiting]) != before
+                return _keep_pins(known, {key: pins[key] for key in pins if key not in known}, self._clock())
+            for key in pins:                # what waits for consent is not the first that was seen
+                known.setdefault(key, _NOTHING_KNOWN[key])
+            lost = _keep_pins(waiting, pins, self._clock())
+            _drop_pins(waiting, known)
+            if self.problem is None:
+                return lost
+            return f"{self.problem}; it is {self.path}.unusable now, and everything waits for consent" + (lost and f"; {lost}")
         self._change(edit, _KEEP_WAIT_S)
-        if problems:
-            raise ConfigError("; ".join(problems))
 
     def accept(self, server: str, pins: Mapping[str, Any]) -> None:
         """From now on the user knows these very *pins*, whatever has come to wait meanwhile. Raises ConfigError."""
-        problems: list[str] = []
-
-        def edit(everything: dict[str, Any]) -> bool:
-            _keep_pins(self._server(everything, "servers", server), pins, self._clock(), problems)
+        def edit(everything: dict[str, Any]) -> str:
             _drop_pins(self._server(everything, "changes", server), pins)
-            return True
+            return _keep_pins(self._server(everything, "servers", server), pins, self._clock())
         self._change(edit)
-        if problems:
-            raise ConfigError("; ".join(problems))
 
     def revoke(self, server: str, tool: str | None = None) -> None:
         """Let *tool*, or all that *server* says, wait for consent when it is seen again. Raises ConfigError."""
-        def edit(everything: dict[str, Any]) -> bool:
+        def edit(everything: dict[str, Any]) -> None:
             known = self._server(everything, "servers", server)
             if tool is not None:
                 known.get("tools", {}).pop(tool, None)
             else:
                 known.update(_NOTHING_KNOWN)
                 everything.get("changes", {}).pop(server, None)
-            return True
         self._change(edit)
 
     def _server(self, everything: dict[str, Any], kind: str, server: str) -> dict[str, Any]:
@@ -15332,28 +15319,32 @@ class ConsentStore:
 
     # -- the file
 
-    def _change(self, edit: Callable[[dict[str, Any]], bool], wait_s: float = 10.0) -> None:
-        """Apply *edit* (False: nothing to write) to what is on the disk, one wall at a time. Raises ConfigError."""
+    def _change(self, edit: Callable[[dict[str, Any]], str | None], wait_s: float = 10.0) -> None:
+        """Apply *edit* to what is on the disk, one wall at a time. Raises ConfigError, in the end for what *edit* says."""
         with FileLock(self.path + ".lock", wait_s):
             everything = self._read()
-            try:
-                if not edit(everything):
-                    return
-                for kind in ("servers", "changes"):
-                    everything[kind] = {key: entry for key, entry in everything.get(kind, {}).items() if entry}
-                    if not everything[kind]:
-                        del everything[kind]
-                text = json.dumps({"version": 1, **everything}, indent=1) + "\n"
-                if len(text) > MAX_CONSENT_BYTES:
-                    raise ConfigError(f"{self.path}: full ({MAX_CONSENT_BYTES >> 20} MB); make room with: "
-                                      "mcpwall approve --list, mcpwall approve --revoke SERVER")
-                load_json(text)                 # what could not be read again is not written
-                if self.problem is not None and os.path.lexists(self.path):
-                    os.replace(self.path, self.path + ".unusable")
-                os.makedirs(os.path.dirname(self.path), 0o700, exist_ok=True)
-                write_whole(self.path, text.encode())
-            except (OSError, MessageError) as fault:
-                raise ConfigError(f"{self.path}: {fault}") from None
+            before = json.dumps(everything)
+            problem = edit(everything)
+            everything = {kind: left for kind, entries in everything.items()
+                          if (left := {key: entry for key, entry in entries.items() if entry})}
+            if json.dumps(everything) != before:
+                self._write(everything)
+        if problem:
+            raise ConfigError(problem)
+
+    def _write(self, everything: dict[str, Any]) -> None:
+        try:
+            text = json.dumps({"version": 1, **everything}, indent=1) + "\n"
+            if len(text) > MAX_CONSENT_BYTES:
+                raise ConfigError(f"{self.path}: full ({MAX_CONSENT_BYTES >> 20} MB); make room with: "
+                                  "mcpwall approve --list, mcpwall approve --revoke SERVER")
+            load_json(text)                 # what could not be read again is not written
+            if self.problem is not None and os.path.lexists(self.path):
+                os.replace(self.path, self.path + ".unusable")
+            os.makedirs(os.path.dirname(self.path), 0o700, exist_ok=True)
+            write_whole(self.path, text.encode())
+        except (OSError, MessageError) as fault:
+            raise ConfigError(f"{self.path}: {fault}") from None
 
     def _read(self) -> dict[str, Any]:
         """All kinds; {} where there is no usable file."""
@@ -15385,8 +15376,8 @@ def _are_pins(entry: Mapping[str, Any]) -> bool:
         for pin in (*tools.values(), entry.get("instructions", _NOTHING_KNOWN["instructions"])))
 
 
-def _keep_pins(known: dict[str, Any], pins: Mapping[str, Any], now: float, problems: list[str]) -> None:
-    """Put *pins* into *known* as far as the bounds allow; *problems* says what they do not."""
+def _keep_pins(known: dict[str, Any], pins: Mapping[str, Any], now: float) -> str:
+    """Put *pins* into *known* as far as the bounds allow; what they do not allow is said, else ""."""
     tools = dict(known.get("tools", {}))
     names = sum(len(json.dumps(name)) + 200 for name in tools)
     texts = sum(len(json.dumps(pin["text"])) for pin in tools.values())
@@ -15414,8 +15405,7 @@ def _keep_pins(known: dict[str, Any], pins: Mapping[str, Any], now: float, probl
     about = pins.get("instructions")
     if about is not None and known.get("instructions", {}).get("hash") != about["hash"]:
         known["instructions"] = bounded(about)
-    if lost:
-        problems.append(f"{lost} tools of one server are not kept, so nobody can approve them: it has too many")
+    return f"{lost} tools of one server are not kept, so nobody can approve them: it has too many" if lost else ""
 
 
 def _drop_pins(waiting: dict[str, Any], known: Mapping[str, Any]) -> None:
@@ -15482,7 +15472,7 @@ class Desk:
         """Take a call away, and what was answered: it is held no more. Only what this wall has put here."""
         if ident in self._own:
             del self._own[ident]
-            self._remove(ident)
+            self._remove(f"{ident}.json", f"{ident}.answer")
 
     def close(self) -> None:
         """Withdraw all calls of this wall."""
@@ -15555,13 +15545,12 @@ class Desk:
             return None
 
     def _remove(self, *names: str) -> None:
-        """Remove files of the folder; those of an ident when that is given."""
+        """Remove files of the folder that are there."""
         for name in names:
-            for file in (f"{name}.json", f"{name}.answer") if "." not in name else (name,):
-                try:
-                    os.unlink(os.path.join(self._folder, file))
-                except OSError:
-                    pass
+            try:
+                os.unlink(os.path.join(self._folder, name))
+            except OSError:
+                pass
 
     def _sweep(self) -> list[tuple[str, dict[str, Any]]]:
         """The questions that wait, oldest first. What dead walls have left is removed."""
@@ -15576,7 +15565,7 @@ class Desk:
             if found[2] == "json":
                 question = self._question(name, now)
                 if question is None:
-                    self._remove(found[1])
+                    self._remove(name, f"{found[1]}.answer")
                 elif question["left"] > 0:
                     waiting.append((found[1], question))
             elif found[2] == "answer":
@@ -15585,7 +15574,7 @@ class Desk:
                 self._remove(name)
         for ident in answers:
             if not os.path.lexists(self._path(ident, "json")):
-                self._remove(ident)
+                self._remove(f"{ident}.answer")
         return sorted(waiting, key=lambda one: one[1]["asked"])
 
     def _age(self, name: str, now: float) -> float:
