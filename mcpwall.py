@@ -3753,26 +3753,19 @@ def canonical_paths(value: str, ctx: PathContext) -> tuple[str, ...]:
 
 def path_names(path: str, ctx: PathContext) -> tuple[str, ...]:
     """A canonical *path* and the plain names of the same place."""
+    found = [path]
     alias = _PATH_ALIAS.match(path)
-    if alias is None:
-        return (path,)
-    found: dict[str, None] = {}
-    while path not in found:
-        found[path] = None
-        alias = _PATH_ALIAS.match(path)
-        if alias is None:
-            break
-        path = _path_plain(alias, path[alias.end():], ctx)
-    return tuple(found)
-
-
-def _path_plain(alias: re.Match[str], rest: str, ctx: PathContext) -> str:
-    what, drive = alias[1], alias[4] or alias[6] or alias[7]
-    if drive:
-        return f"{drive.upper()}:{rest}"
-    if alias[8]:
-        return "//" + rest
-    return (ctx.cwd + rest if what and what.lower() == "cwd" else rest) or "/"
+    while alias is not None:
+        rest, drive = path[alias.end():], alias[4] or alias[6] or alias[7]
+        if drive:
+            path = f"{drive.upper()}:{rest}"
+        elif alias[8]:
+            path = "//" + rest
+        else:
+            path = (ctx.cwd + rest if (alias[1] or "").lower() == "cwd" else rest) or "/"
+        alias = _PATH_ALIAS.match(path) if path not in found else None
+        found.append(path)
+    return tuple(dict.fromkeys(found))
 
 
 # -- containment
@@ -10186,7 +10179,7 @@ class _Compiler:
     def regex(self, source: str, place: str, ignore_case: bool = False) -> Regex:
         key = (source, ignore_case)
         if key not in self._regexes:
-            text = source if ignore_case else self.expanded(source, _escape_regex)
+            text = source if ignore_case else self.expanded(source, r"\^$.*+?()[]{}|/")
             self._regexes[key] = self.located(compile_regex, place, text, ignore_case)
         return self._regexes[key]
 
@@ -10232,7 +10225,8 @@ class _Compiler:
         """The conditions of a `match` or `unless`, and what they need (see Rule)."""
         tests: list[Test] = [_marked(frozenset(_as_list(match["marked"])))] if "marked" in match else []
         if outbound:
-            return tests + self.outbound(match, place, strict), self.outbound_need(match)
+            need = ("secrets", "") if match.get("secrets") else ("injection", "") if "injection" in match else None
+            return tests + self.outbound(match, place, strict), need
         needs: list[Need] = []
         for key, matcher in match.get("arguments", {}).items():
             here = f"{place}/arguments{pointer((key,))}"
@@ -10256,10 +10250,6 @@ class _Compiler:
             return [("commands", skip)]
         return [("secrets", "")] if words == {"secrets"} and key in ("_any_value", "_any_key") else []
 
-    @staticmethod
-    def outbound_need(match: dict[str, Any]) -> Need | None:
-        return ("secrets", "") if match.get("secrets") else ("injection", "") if "injection" in match else None
-
     def matcher(self, matcher: dict[str, Any], place: str, strict: bool) -> ValueTest:
         """A test on one argument's value: any word of the matcher holds."""
         tests: list[ValueTest] = []
@@ -10271,7 +10261,7 @@ class _Compiler:
             elif word == "command":
                 tests.append(_command_value(None if spec is True else frozenset(_as_list(spec))))
             elif word in ("under", "not_under"):
-                tests.append(_containment(self.roots(spec), word == "under", strict))
+                tests.append(_containment(_as_list(spec), word == "under", strict))
             elif word == "secrets":
                 if spec:
                     tests.append(_texts_test(_secret_text, strict))
@@ -10287,7 +10277,7 @@ class _Compiler:
             regexes = [self.regex(text, at) for at, text in items]
             return lambda text, subject: any(regex.search(text, subject.budget) for regex in regexes)
         if word == "pattern":
-            globs = [self.located(compile_glob, at, self.expanded(text, _escape_glob), "argument") for at, text in items]
+            globs = [self.located(compile_glob, at, self.expanded(text, r"\*?[]{}!"), "argument") for at, text in items]
             return lambda text, subject: any(glob.matches(text) for glob in globs)
         paths = self.located(PathGlobs, place, [text for _, text in items])
         every = all if strict else any
@@ -10316,7 +10306,7 @@ class _Compiler:
             elif word == "command":
                 tests.append(_commands_anywhere(None if spec is True else frozenset(_as_list(spec)), skip, strict))
             elif word in ("under", "not_under"):
-                tests.append(_paths_anywhere(_containment(self.roots(spec), word == "under", strict), quoted, strict))
+                tests.append(_paths_anywhere(_containment(_as_list(spec), word == "under", strict), quoted, strict))
             elif word == "path" and key == "_any_value" and strict:
                 tests.append(_paths_anywhere(_texts_test(self.text_test(word, spec, here, True), True), quoted, True))
             elif word == "path" and key == "_any_value":
@@ -10349,31 +10339,18 @@ class _Compiler:
             tests.append(_contains_regex(regexes, strict))
         return tests
 
-    # -- variables
-
-    def roots(self, spec: Any) -> tuple[str, ...]:
-        return tuple(_as_list(spec))
-
-    def expanded(self, text: str, escape: Callable[[str], str]) -> str:
-        """`${HOME}`, `${PROJECT_DIR}` and a leading `~/` in a regex or pattern, escaped so that they stand for themselves."""
-        home, project = self.context.home, self.context.project or _NO_PROJECT
+    def expanded(self, text: str, special: str) -> str:
+        """`${HOME}`, `${PROJECT_DIR}` and a leading `~/` in a regex or pattern, with a backslash before *special* characters
+        of those places."""
+        home, project = ("".join("\\" + c if c in special else c for c in place)
+                         for place in (self.context.home, self.context.project or _NO_PROJECT))
         if text.startswith("~/"):
-            text = escape(home) + text[1:]
-        if "${" in text:
-            text = text.replace("${HOME}", escape(home)).replace("${PROJECT_DIR}", escape(project))
-        return text
+            text = home + text[1:]
+        return text.replace("${HOME}", home).replace("${PROJECT_DIR}", project)
 
 
 def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
-
-
-def _escape_regex(text: str) -> str:
-    return "".join("\\" + c if c in r"\^$.*+?()[]{}|/" else c for c in text)
-
-
-def _escape_glob(text: str) -> str:
-    return "".join("\\" + c if c in r"\*?[]{}!" else c for c in text)
 
 
 # -- conditions as functions --------------------------------------------------
@@ -10524,10 +10501,8 @@ def _secrets_anywhere(skip: frozenset[str], keys: bool) -> Test:
         found = []
         for finding in subject.findings:
             ordinal = finding.spans[0][0]
-            if keys != (subject.names[ordinal] is None):
-                if keys:
-                    continue
-            if not skip or not skip.intersection(path_of(subject.message.body, ordinal)):
+            is_name = subject.names[ordinal] is None
+            if (is_name or not keys) and not (skip and skip.intersection(path_of(subject.message.body, ordinal))):
                 found.append(finding)
         if not found:
             return None
@@ -10558,7 +10533,7 @@ def _command_value(categories: frozenset[str] | None) -> ValueTest:
     return matches
 
 
-def _containment(roots: tuple[str, ...], under: bool, strict: bool) -> ValueTest:
+def _containment(roots: Sequence[str], under: bool, strict: bool) -> ValueTest:
     """`under` and `not_under`: a list is under the roots when all its items are; what is no path is not under them.
 
     The lenient `under` (a rule that refuses what lies under) asks for any item and any reading of it.
@@ -10585,14 +10560,12 @@ def _size_exceeds(limit: int) -> Test:
         body, text = subject.message.body, subject.message.text
         if len(text) * 4 <= limit or len(text.encode()) <= limit:
             return None     # re-serialising adds nothing but blanks that are not there
-        if len(subject.blob) - 100 > limit:
-            return Hit(None, f"more than {limit} bytes")
         content = body.get("result", body.get("error", body.get("params")))
         parts: list[str] = []
         _collect([content], parts, None)
-        if sum(map(len, parts)) > limit:        # media alone
-            return Hit(None, f"more than {limit} bytes")
-        size = len(json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"))
+        size = sum(map(len, parts))             # of the strings alone: often enough to know
+        if size <= limit:
+            size = len(json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"))
         return Hit(None, f"more than {limit} bytes") if size > limit else None
     return matches
 
@@ -10659,15 +10632,11 @@ def _contains_regex(regexes: Sequence[Regex], strict: bool) -> Test:
                 for view in subject.readings(text)[:1 if strict else None]:
                     if regex.search(view.text, subject.budget):
                         seen = seen or view.name
-                        if index >= 0:
-                            found += _regex_spans(regex, index, text, view, subject.budget)
+                        spans = regex.finditer_spans(view.text, subject.budget) if index >= 0 else ()
+                        found += [(index, *raw_span(view, start, end)) for start, end in spans if end > start]
                         break
         return Hit(None, "", seen, (Finding("response_contains_regex", tuple(found), seen),)) if seen else None
     return matches
-
-
-def _regex_spans(regex: Regex, index: int, text: str, view: View, budget: Budget) -> list[tuple[int, int, int]]:
-    return [(index, *raw_span(view, start, end)) for start, end in regex.finditer_spans(view.text, budget) if end > start]
 
 
 # -- putting layers together ---------------------------------------------------
@@ -15356,9 +15325,8 @@ class ConsentStore:
             kinds = load_json(read_config(self.path).decode())
             if not isinstance(kinds, dict) or repr(kinds.pop("version", None)) != "1" or not all(
                     isinstance(entries, dict) and all(isinstance(e, dict) for e in entries.values())
-                    for entries in kinds.values()):
-                raise ConfigError("not what mcpwall writes")
-            if not all(_are_pins(e) for kind in ("servers", "changes") for e in kinds.get(kind, {}).values()):
+                    for entries in kinds.values()) or not all(
+                    _are_pins(e) for kind in ("servers", "changes") for e in kinds.get(kind, {}).values()):
                 raise ConfigError("not what mcpwall writes")
             return kinds
         except FileNotFoundError:
@@ -15687,19 +15655,15 @@ def own_command(executable: str = sys.executable, module: str = __file__,
 
 # -- what the sub-commands share ------------------------------------------------
 
+_Secrets = list[tuple[str, str, str, str]]      # (file, JSON Pointer, kind, text)
+
+
 class _Inventory(NamedTuple):
     """What was found: files with their text, their servers and secrets, a line for each unreadable file."""
     texts: dict[ConfigFile, str]
     servers: list[Server]
     problems: list[str]
-    secrets: list[tuple[str, str, str, str]]
-
-    def masked(self, text: str, limit: int) -> str:
-        """*text* for people: without the secrets of the entries, nothing that a terminal would act on."""
-        for *_, secret in self.secrets:
-            for spelling in (secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]):
-                text = text.replace(spelling, MARKER)
-        return printable(text, limit)
+    secrets: _Secrets
 
 
 def _take_inventory(io: Surroundings, clients: Sequence[str] = (), config: str | None = None,
@@ -15764,7 +15728,7 @@ def _show_plan(io: Surroundings, found: _Inventory, plan: _WallPlan) -> dict[str
             lines = [[json.dumps([s.name, *(s.wrapper.wall if s.wrapper else ()), *s.argv]) for s, _ in here],
                      [json.dumps([s.name, *(words or ()), *s.argv]) for s, words in here]]
         for line in _line_diff(lines[0], lines[1], path):
-            io.say(found.masked(line, 1000))
+            io.say(_masked(found.secrets, line, 1000))
         if any(words and server.file.scope == "project" for server, words in here):
             io.say(f"# {io.short(path)} may be shared with others; the command above is one of this machine")
     return changes
@@ -15804,8 +15768,8 @@ def _carry_out(io: Surroundings, found: _Inventory, changes: Mapping[str, tuple[
     return written == len(changes)
 
 
-def _scan_for_secrets(values: Iterable[tuple[str, tuple[Any, ...], Any]]) -> list[tuple[str, str, str, str]]:
-    """(file, JSON Pointer, kind, text) of every plain-text secret in (file, path, value), longest first."""
+def _scan_for_secrets(values: Iterable[tuple[str, tuple[Any, ...], Any]]) -> _Secrets:
+    """Every plain-text secret in (file, path, value), longest first."""
     scanner, budget, found = SecretScanner(BUILTIN_KINDS), Budget(10.0), []
     try:
         for file, path, value in values:
@@ -15817,6 +15781,14 @@ def _scan_for_secrets(values: Iterable[tuple[str, tuple[Any, ...], Any]]) -> lis
     except BudgetSpent:
         pass
     return sorted(found, key=lambda secret: -len(secret[3]))[:1000]
+
+
+def _masked(secrets: _Secrets, text: str, limit: int) -> str:
+    """*text* for people: without *secrets*, nothing that a terminal would act on."""
+    for *_, secret in secrets:
+        for spelling in (secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]):
+            text = text.replace(spelling, MARKER)
+    return printable(text, limit)
 
 
 def _server_state(server: Server) -> str:
@@ -15839,7 +15811,7 @@ def _print_table(io: Surroundings, found: _Inventory) -> None:
     rows = [("#", "host", "scope", "file", "server", "command", "state")]
     for number, server in enumerate(found.servers, 1):
         file = server.file
-        command = found.masked(" ".join(server.argv), 44)
+        command = _masked(found.secrets, " ".join(server.argv), 44)
         rows.append((str(number), ",".join(file.clients), file.scope, io.short(file.path),
                      _server_title(io, server, 40), command, _server_state(server)))
     widths = [max(len(row[column]) for row in rows) for column in range(6)]
@@ -16057,7 +16029,7 @@ def _say_left_out(io: Surroundings, found: _Inventory, server: Server) -> None:
     names = [repr(name) for name in entry_variables(server.entry) if not _plain_variable.fullmatch(name)]
     names += ["the variables of its envFile"] if isinstance(server.entry, dict) and server.entry.get("envFile") else []
     if names:
-        io.complain(f"{_where(io, server)}: not named in --env: {found.masked(', '.join(names), 300)}; "
+        io.complain(f"{_where(io, server)}: not named in --env: {_masked(found.secrets, ', '.join(names), 300)}; "
                     "a policy that says `env: minimal` withholds them")
 
 
@@ -16110,9 +16082,9 @@ def _restore_backup(io: Surroundings, path: str, yes: bool, dry_run: bool) -> in
         backup = decode_config(path, read_config(os.path.realpath(path) + BACKUP_SUFFIX)).split("\n")
         current = read_config(path).decode("utf-8", "replace").split("\n")
         lines = list(difflib.unified_diff(current, backup, path, path + BACKUP_SUFFIX, n=0, lineterm=""))
-        found = _Inventory({}, [], [], _scan_for_secrets([(path, (), lines)]))
+        secrets = _scan_for_secrets([(path, (), lines)])
         for line in lines:
-            io.say(found.masked(line, 400))
+            io.say(_masked(secrets, line, 400))
         if dry_run:
             return 0
         if not yes:
@@ -16201,7 +16173,7 @@ def _server_attention(io: Surroundings, found: _Inventory, server: Server) -> It
                 withheld = server_environment(dict.fromkeys(variables, ""), policy.settings.handed_on, ())[1]
                 if withheld:
                     yield "environment", place, (f"{name}: its policy withholds what its entry sets: "
-                                                 f"{found.masked(', '.join(withheld), 200)}; wrap it again")
+                                                 f"{_masked(found.secrets, ', '.join(withheld), 200)}; wrap it again")
         except WallError as fault:
             yield "policy", place, f"{name}: {fault}"
     elif server.why_not:
@@ -16476,10 +16448,10 @@ def _approve_server(io: Surroundings, server: str, tools: Sequence[str], yes: bo
         if not tools:
             io.say(f"{printable(server)}: nothing of it waits")
         return 0 if complete else 1
-    found = _Inventory({}, [], [], _scan_for_secrets(
-        ("", (), _definition(pin)) for change in changes for pin in (change.pin, change.old) if pin is not None))
+    secrets = _scan_for_secrets(
+        ("", (), _definition(pin)) for change in changes for pin in (change.pin, change.old) if pin is not None)
     for change in changes:
-        for line in _shown_change(server, change, found, None if tools else _SHOWN_LINES):
+        for line in _shown_change(server, change, secrets, None if tools else _SHOWN_LINES):
             io.say(line)
     if not yes:
         io.need_terminal("approve", "read this, then add --yes")
@@ -16513,13 +16485,13 @@ def _title(server: str, change: _Change) -> str:
     return f"{printable(server)}/{_harmless(change.name)[:200]}"
 
 
-def _shown_change(server: str, change: _Change, found: _Inventory, limit: int | None) -> Iterator[str]:
+def _shown_change(server: str, change: _Change, secrets: _Secrets, limit: int | None) -> Iterator[str]:
     """What has changed, as a diff of readable definitions; at most *limit* lines of it."""
     verb = "have" if change.kind == "instructions" else "has"
     yield f"{_title(server, change)} {f'{verb} changed' if change.old else 'is new'} (seen {_day(change.pin)}):"
     for kind in _steering(change.pin):
         yield f"  ! it may steer the model: {kind}"
-    old, new = ([] if pin is None else _definition_lines(pin, found) for pin in (change.old, change.pin))
+    old, new = ([] if pin is None else _definition_lines(pin, secrets) for pin in (change.old, change.pin))
     if change.old is None:
         lines = ["+" + line for line in new]
     else:
@@ -16551,13 +16523,13 @@ def _steering(pin: Mapping[str, Any]) -> list[str]:
         return ["too long to be looked through"]
 
 
-def _definition_lines(pin: Mapping[str, Any], found: _Inventory) -> list[str]:
+def _definition_lines(pin: Mapping[str, Any], secrets: _Secrets) -> list[str]:
     """A definition in lines that a person can read and compare: long texts by sentences, nothing hidden, no secrets."""
     if not pin["text"] and pin["hash"] != text_pin("")["hash"]:
         return [f"(too long to be kept; SHA-256 {printable(pin['hash'])})"]
     lines = []
     for line in json.dumps(_definition(pin), indent=2, ensure_ascii=False).split("\n"):
-        lines += _wrapped(_harmless(found.masked(line, len(line) + 1)))
+        lines += _wrapped(_harmless(_masked(secrets, line, len(line) + 1)))
     return lines
 
 
