@@ -1133,7 +1133,7 @@ class Node(NamedTuple):
     """A value and its place: `text[start:end]` is exactly its source.
 
     *members* is a list of Member for an object, a list of Node for an array, None for anything else. It
-    keeps what stands there twice; in *value* the last one counts, as in `JSON.parse` (`duplicate_member`).
+    keeps what stands there twice; in *value* the last one counts, as in `JSON.parse`.
     """
     value: Any
     start: int
@@ -1279,23 +1279,6 @@ def parse_jsonc(text: str, comments: bool = True, ways: _Ways = ((),)) -> Node:
     if end != len(text):
         raise reader.fault("something follows the value", end)
     return node
-
-
-def duplicate_member(node: Node) -> Member | None:
-    """A member whose name its object already had, from the first object in *node* that has one; else None."""
-    stack = [node]
-    while stack:
-        node = stack.pop()
-        if isinstance(node.value, dict):
-            names = set()
-            for member in node.members if len(node.value) != len(node.members) else ():
-                if member.key in names:
-                    return member  # type: ignore[no-any-return]
-                names.add(member.key)
-            stack.extend(m.node for m in reversed(node.members) if m.node.members)
-        elif node.members:
-            stack.extend(child for child in reversed(node.members) if child.members)
-    return None
 
 
 def node_lines(text: str, node: Node) -> dict[str, int]:
@@ -7387,21 +7370,17 @@ _shapes: _Shapes | None = None
 _PLAIN_WORD = lazy_regex(r"[A-Z]?[a-z]{2,}|[A-Z]{3,}")
 # Pairs of letters that words are made of
 _WORD_PAIRS = frozenset(
-    "th he in er an re on at en nd ti es or te of ed is it al ar st to nt ng se ha as ou io le ve co me de hi ri "
-    "ro ic ne ea ra "
-    "ce li ch ll be ma si om ur ca el ta la ns di fo ho pe ec pr no ct us ac ot il tr ly nc et ut ss so rs un lo "
-    "wa ge ie wh ee wi "
-    "em ad ol rt po we na ul ni ts mo ow pa im mi ai sh ir su id os iv ia am fi ci vi pl ig tu ev ld ry mp fe bl "
-    "ab gh ty op wo sa "
-    "ay ex ke fr oo av ag if ap gr od bo sp rd do uc bu ei ov by rm ep tt oc fa ef cu rn sc gi da yo cr cl du ga "
-    "qu ue ff ba ey ls "
-    "va um pp ua up lu go ht ru ug rc rr au ck ew mu br bi ak pu ob rg ib ki rk ph mb ip ub gu dr".split())
+    "th he in er an re on at en nd ti es or te of ed is it al ar st to nt ng se ha as ou io le ve co me de hi ri ro ic ne "
+    "ea ra ce li ch ll be ma si om ur ca el ta la ns di fo ho pe ec pr no ct us ac ot il tr ly nc et ut ss so rs un lo wa "
+    "ge ie wh ee wi em ad ol rt po we na ul ni ts mo ow pa im mi ai sh ir su id os iv ia am fi ci vi pl ig tu ev ld ry mp "
+    "fe bl ab gh ty op wo sa ay ex ke fr oo av ag if ap gr od bo sp rd do uc bu ei ov by rm ep tt oc fa ef cu rn sc gi da "
+    "yo cr cl du ga qu ue ff ba ey ls va um pp ua up lu go ht ru ug rc rr au ck ew mu br bi ak pu ob rg ib ki rk ph mb ip "
+    "ub gu dr".split())
 _MADE_UP_PARTS = (
-    "xxxx **** .... … •••• ---- ____ #### 000000 example placehold redacted dummy changeme change-me change_me "
-    "changethis change-this "
-    "change_this replace insert -here _here goeshere keyhere tokenhere -real _real notreal 123456789 abcdefgh "
-    "01234567 abcd1234 deadbeef "
-    "fixme lorem sample fake masked hidden removed mock- mock_ sflkxwrjsmekkf2qt4fwpmejf36pok6yjv_adqssw5c").split()
+    "xxxx **** .... … •••• ---- ____ #### 000000 example placehold redacted dummy changeme change-me change_me changethis "
+    "change-this change_this replace insert -here _here goeshere keyhere tokenhere -real _real notreal 123456789 abcdefgh "
+    "01234567 abcd1234 deadbeef fixme lorem sample fake masked hidden removed mock- mock_ "
+    "sflkxwrjsmekkf2qt4fwpmejf36pok6yjv_adqssw5c").split()
 _your_thing = lazy_regex(r"(?i)(?:\byour|_your|\bmy)[-_ ](?:\w+[-_ ]){0,4}\w*(?:key|token|secret|password|value)")
 
 
@@ -7451,17 +7430,14 @@ _TOKEN_NAME = lazy_regex(
     r"authorization|auth|credential|credentials|bearer|accesstoken|xapikey)\Z")
 # Words that make another thing of a name: a page token, a public key, the label of a password field
 _OTHER_WORDS = frozenset(
-    "next page pagination continuation continue cursor sync resume csrf xsrf authenticity verification cancel "
-    "public pub pubkey "
-    "foreign sort partition cache idempotency idempotent nonce hash hashed type header host hostkey cookie field "
-    "publishable "
-    "anon translation i18n tokenizer placeholder label title hint error message regex pattern min max length "
-    "policy prompt starting "
-    "change request lock action lifecycle correlation tracking watch update work unit s3 object file path url uri "
-    "link registry sitekey".split())
+    "next page pagination continuation continue cursor sync resume csrf xsrf authenticity verification cancel public pub "
+    "pubkey foreign sort partition cache idempotency idempotent nonce hash hashed type header host hostkey cookie field "
+    "publishable anon translation i18n tokenizer placeholder label title hint error message regex pattern min max length "
+    "policy prompt starting change request lock action lifecycle correlation tracking watch update work unit s3 object file "
+    "path url uri link registry sitekey".split())
 _OTHER_NAMES = frozenset("clienttoken author authors keyauth nopasswd".split())
-_STRONG_TOKEN = lazy_regex(r"(?:auth|access|api|bearer|registry|private|personal|secret|service|account|bot|user|"
-    r"admin|deploy)[_-]?token\Z")
+_STRONG_TOKEN = lazy_regex(
+    r"(?:auth|access|api|bearer|registry|private|personal|secret|service|account|bot|user|admin|deploy)[_-]?token\Z")
 _rank_memo: dict[str, str] = {}
 
 
@@ -7492,8 +7468,8 @@ def _rank_of(name: str) -> str:
     return "key" if words[-1] == "key" and len(words) > 1 else ""
 
 
-_NAME_ENDINGS = frozenset("prod production dev development staging test live old new current value default primary "
-    "secondary main".split())
+_NAME_ENDINGS = frozenset("prod production dev development staging test live old new current value default primary secondary "
+                          "main".split())
 _name_left = lazy_regex(r"[\w.\-$]{0,40}")
 _name_right = lazy_regex(r"[\w.\-]{0,60}")
 # What stands between a name and its value; the group tells the forms apart that say less.
@@ -7587,16 +7563,11 @@ def _refers(value: str) -> bool:
 _DOTTED = lazy_regex(r"[A-Za-z_]\w*(?:(?:\.|->|::|\[)[A-Za-z_'\"\]\w()]+)+[\])]*\Z")
 _PATH_VALUE = lazy_regex(r"[~.]{0,2}/[\w.@~/-]*\Z|[a-z][a-z+]{1,10}://|[A-Za-z]:\\")
 _VERSION = lazy_regex(r"[v^~<>=]{0,3}[0-9]{1,5}(?:\.[0-9x*]{1,6}){1,3}(?:[-+.][\w.-]{1,20})?\Z|ENC\[")
-_WEAK_WORDS = frozenset("password passwd pass pwd secret changeme admin root postgres mysql user username test "
-    "example guest token "
-                        "password1 password123 pass123 secret123 admin123 test123 mypassword mysecretpassword".split())
-
-
-_HASHES = ("$2a$", "$2b$", "$2y$", "$argon2", "$6$", "$5$", "$1$", "pbkdf2", "scrypt", "sha256:", "sha512:",
-    "{SSHA", "{SHA")
-_NO_TOKENS = ("AWS4-", "sha256-", "sha384-", "sha512-", "sha1-", "ssh-", "AAAAB3Nza", "AAAAC3Nza", "AAAAE2Vj",
-    "data:", "arn:", "urn:",
-              "pk_live_", "pk_test_", "pk.", "sb_publishable_", "phc_", "ENC[")
+_WEAK_WORDS = frozenset("password passwd pass pwd secret changeme admin root postgres mysql user username test example guest "
+                        "token password1 password123 pass123 secret123 admin123 test123 mypassword mysecretpassword".split())
+_HASHES = ("$2a$", "$2b$", "$2y$", "$argon2", "$6$", "$5$", "$1$", "pbkdf2", "scrypt", "sha256:", "sha512:", "{SSHA", "{SHA")
+_NO_TOKENS = ("AWS4-", "sha256-", "sha384-", "sha512-", "sha1-", "ssh-", "AAAAB3Nza", "AAAAC3Nza", "AAAAE2Vj", "data:", "arn:",
+              "urn:", "pk_live_", "pk_test_", "pk.", "sb_publishable_", "phc_", "ENC[")
 
 
 def _is_password(value: str, form: str) -> bool:
@@ -7725,10 +7696,8 @@ def _block_spans(text: str) -> Iterator[tuple[str, int, int]]:
 
 _url_password = lazy_regex(r"""://([^\s/?#@:"'<>\0`]{0,100}):([^\s/"'<>\0`]{1,256})@(?=[\w\[.$-])""")
 _url_scheme = lazy_regex(r"[a-z][a-z0-9+.-]*\Z")
-_DATABASES = ("postgres", "mysql", "mariadb", "mongodb", "redis", "amqp", "mssql", "sqlserver", "oracle",
-    "clickhouse", "cockroach",
-              "couchdb", "cassandra", "neo4j", "nats", "kafka", "rediss", "valkey", "jdbc", "sqlite", "db2",
-              "snowflake", "elasticsearch")
+_DATABASES = tuple("postgres mysql mariadb mongodb redis amqp mssql sqlserver oracle clickhouse cockroach couchdb cassandra "
+                   "neo4j nats kafka rediss valkey jdbc sqlite db2 snowflake elasticsearch".split())
 
 
 def _given(value: str) -> bool:
@@ -7828,17 +7797,12 @@ class _Search:
         self.text, self.low, self.budget = text, _lower(text), budget
         self.found: list[tuple[str, int, int]] = []
         self.encoded: list[tuple[int, int]] = []        # what says something when it is decoded
-        self.read_to = self.steps = 0
+        self.read_to = 0                # so far `encoded` has been looked for
         self._tokens(_secret_runs(text, all_token_runs(text) if runs is None else runs))
         if not quiet:
             names = [name for word, name in _GLOBAL_WORDS if word.search(self.low)]
             self._named(names)
             self._urls(_GIVEN_FORMS if names else _GIVEN_FORMS[1:])     # the first is about a "pass" as well
-
-    def _tick(self) -> None:
-        self.steps += 1
-        if not self.steps & 1023 and self.budget is not None:
-            self.budget.check()
 
     # -- tokens
 
@@ -8004,8 +7968,9 @@ class _Search:
     def _named(self, names: Sequence[lazy_regex]) -> None:
         """Values beside the names that are rare enough to be looked up everywhere."""
         for regex in names:
-            for match in regex.finditer(self.low):
-                self._tick()
+            for count, match in enumerate(regex.finditer(self.low), 1):
+                if not count & 1023 and self.budget is not None:
+                    self.budget.check()
                 self._judge(match.start(), match.end())
 
     def _judge(self, start: int, end: int, value_at: int = -1, value_end: int = -1) -> None:
@@ -8024,9 +7989,8 @@ class _Search:
         value = _value_after(text, end, name, left, reach)
         if value is None or value_end >= 0 and not value.start <= value_at < value.end:
             return
-        known = any(start < value.end and end > value.start for _, start, end in self.found[-3:])
-        if known:
-            return
+        if any(start < value.end and end > value.start for _, start, end in self.found[-3:]):
+            return                      # known already
         if value_end < 0 and value.end - value.start > 128:
             return                      # no password; a long key is found by its run
         content = text[value.start:value.end]
@@ -8217,10 +8181,7 @@ def _is_quiet(text: str) -> bool:
                 or "\\" in low and _hidden_backslash.search(text))
 
 
-_NAMED_KINDS = frozenset(("password", "client-secret", "api-key", "aws-secret-key", "aws-session-token", "azure-key",
-                           "basic-auth"))
-
-
+_NAMED_KINDS = frozenset("password client-secret api-key aws-secret-key aws-session-token azure-key basic-auth".split())
 _PRE_TEST_SECONDS = 0.3     # of a pre-test that was given no budget
 _Readings = Callable[[str], tuple[View, ...]]
 
@@ -8244,13 +8205,15 @@ class SecretScanner:
         where the caller has it. With the *texts* (and their *readings*, as `views` gives them) own patterns are told more
         closely.
         """
+        limit = budget or Budget(_PRE_TEST_SECONDS)
         try:
-            if self._own and self._own_may_match(blob, budget or Budget(_PRE_TEST_SECONDS), texts, readings):
-                return True
+            return self._own_may_match(blob, limit, texts, readings) or self._kinds_may_match(blob, limit, runs)
         except BudgetSpent:
             if budget is not None:
                 raise
             return True
+
+    def _kinds_may_match(self, blob: str, budget: Budget, runs: Sequence[tuple[int, int]] | None) -> bool:
         if not self._kinds:
             return False
         if runs is None:
@@ -8260,14 +8223,8 @@ class SecretScanner:
             runs = [*_secret_runs(blob, runs)]
         if quiet and not runs:
             return blob.count("\0text\0") > 1
-        try:
-            limit = budget or Budget(_PRE_TEST_SECONDS)
-            search = _Search(blob, limit, quiet, runs)
-            windows = _hidden_windows(blob, search.encoded, limit) if search.encoded or not quiet else []
-        except BudgetSpent:
-            if budget is not None:
-                raise
-            return True
+        search = _Search(blob, budget, quiet, runs)
+        windows = _hidden_windows(blob, search.encoded, budget) if search.encoded or not quiet else []
         if not (search.found or windows or blob.count("\0text\0") > 1):
             return False
         self._seen = blob, search, windows      # `scan` of the same message comes next
@@ -8275,6 +8232,8 @@ class SecretScanner:
 
     def _own_may_match(self, blob: str, budget: Budget, texts: Sequence[str], readings: _Readings | None) -> bool:
         words = self._own_literals
+        if not self._own:
+            return False
         if words is None or any(map(_lower(blob).__contains__, words)):
             return True
         if not needs_views(blob):
@@ -10415,20 +10374,25 @@ def _holds_of_nothing(matcher: dict[str, Any]) -> bool:
 def _argument(key: str, test: ValueTest, absent_matches: bool, strict: bool) -> Test:
     """The value of argument *key* passes *test*. Several spellings of the name are several values."""
     def matches(subject: Subject) -> Hit | None:
-        values = subject.lookup(key)
         if absent_matches and subject.lacks(key):
             return Hit(None, f"there is no {key!r}")
-        if not values:
-            return None
-        hits = []
-        for path, value in values:
-            hit = test(value, subject)
-            if hit is not None:
-                hits.append(hit._replace(path=hit.path or path))
-                if not strict:
-                    break
-        return hits[0] if hits and (not strict or len(hits) == len(values)) else None
+        return _first_hit(subject.lookup(key), test, subject, strict)
     return matches
+
+
+def _first_hit(values: Iterable[tuple[tuple[Any, ...], Any]], test: ValueTest, subject: Subject, strict: bool) -> Hit | None:
+    """The first of these (path, value) that passes *test*; when *strict*, only if all of them do."""
+    first = None
+    for path, value in values:
+        subject.budget.check()
+        hit = test(value, subject)
+        if hit is not None:
+            first = first or hit._replace(path=path)
+            if not strict:
+                break
+        elif strict:
+            return None
+    return first
 
 
 def _leaf_texts(value: Any) -> list[str]:
@@ -10483,16 +10447,9 @@ def _texts_anywhere(test: Callable[[str, Subject], bool], skip: frozenset[str], 
 
 def _paths_anywhere(test: ValueTest, skip: frozenset[str], strict: bool) -> Test:
     def matches(subject: Subject) -> Hit | None:
-        values = [value for value in subject.argument_values(skip, True) if looks_like_path(value.text, value.name)]
-        hits = []
-        for value in values:
-            subject.budget.check()
-            hit = test(value.text, subject)
-            if hit is not None:
-                hits.append(hit._replace(path=value.path))
-                if not strict:
-                    break
-        return hits[0] if hits and (not strict or len(hits) == len(values)) else None
+        values = [(value.path, value.text) for value in subject.argument_values(skip, True)
+                  if looks_like_path(value.text, value.name)]
+        return _first_hit(values, test, subject, strict)
     return matches
 
 
@@ -13273,13 +13230,8 @@ def _shows_colours(kernel: Any) -> bool:
     return bool(kernel.GetConsoleMode(console, ctypes.byref(mode)) and kernel.SetConsoleMode(console, mode.value | 4))
 
 
-def format_decision(fields: Mapping[str, Any], colour: bool, now: float) -> str:
-    """The stderr line of an audit record: `[12:00:00] DENY tools/call read_file [rule] - message`."""
-    told = Told(*(fields.get(name) for name in Told._fields))   # type: ignore[arg-type]
-    return f"[{time.strftime('%H:%M:%S', time.localtime(now))}] {_decision_text(told, colour)}"
-
-
 def _decision_text(told: Told, colour: bool) -> str:
+    """What stderr says of a decision: `DENY tools/call read_file [rule] - message`."""
     word, code, _ = _WORDS.get(told.action, (told.action.upper(), 31, 2))
     words = ["outbound"] if told.direction == "outbound" else []
     words += [name for name in (told.method, told.tool) if name]
@@ -14612,11 +14564,6 @@ def wrap_server(text: str, path: Sequence[Any], wall: Sequence[str], form: str =
 def unwrap_server(text: str, path: Sequence[Any], form: str = "json") -> str:
     """*text* without the wall in front of the entry at *path*; byte for byte what `wrap_server` was given."""
     return _spliced(text, [(path, None)], form, [path[:-1]])[0]
-
-
-def set_wall(text: str, path: Sequence[Any], wall: Sequence[str] | None, form: str = "json") -> str:
-    """`set_walls` for one entry."""
-    return set_walls(text, [(path, wall)], form)
 
 
 _Walls = Sequence[tuple[Sequence[Any], "Sequence[str] | None"]]     # (path of an entry, its wall; None: none)
