@@ -10184,8 +10184,7 @@ class _Compiler:
         """The conditions of a `match` or `unless`, and what they need (see Rule)."""
         tests: list[Test] = [_marked(frozenset(_as_list(match["marked"])))] if "marked" in match else []
         if outbound:
-            need = ("secrets", "") if match.get("secrets") else ("injection", "") if "injection" in match else None
-            return tests + self.outbound(match, place, strict), need
+            return tests + self.outbound(match, place, strict), self.outbound_need(match)
         needs: list[Need] = []
         for key, matcher in match.get("arguments", {}).items():
             here = f"{place}/arguments{pointer((key,))}"
@@ -10208,6 +10207,10 @@ class _Compiler:
         if key == "_any_value" and words == {"command"}:
             return [("commands", skip)]
         return [("secrets", "")] if words == {"secrets"} and key in ("_any_value", "_any_key") else []
+
+    @staticmethod
+    def outbound_need(match: dict[str, Any]) -> Need | None:
+        return ("secrets", "") if match.get("secrets") else ("injection", "") if "injection" in match else None
 
     def matcher(self, matcher: dict[str, Any], place: str, strict: bool) -> ValueTest:
         """A test on one argument's value: any word of the matcher holds."""
