@@ -12724,7 +12724,8 @@ def _loosely_equal(ident: Any) -> Any:
     """The id of the other type that many clients take for the same: "1" for 1. Itself when there is none."""
     if type(ident) is int:
         return str(ident)
-    return int(ident) if ident.isdigit() and ident.isascii() and len(ident) < 20 else ident
+    digits = ident.removeprefix("-")
+    return int(ident) if digits.isdigit() and digits.isascii() and len(digits) < 20 else ident
 
 
 def _item_texts(text: str) -> list[str]:
