@@ -4107,9 +4107,10 @@ class PathGlobs:
 
 # -- what is sensitive
 
-# One list a rule, globs parted by ` | `. `@apps/` is where programs keep their files, on Linux, macOS and Windows.
+# A list for each rule (its name, what it denies), globs parted by ` | `. `@apps/` is where programs keep their files, on Linux,
+# macOS and Windows.
 _SENSITIVE = r"""
-block-ssh-keys:
+block-ssh-keys: access to SSH keys
   **/.ssh/** | **/{ssh,aws,gnupg}~1/** | .ssh.{tar,tgz,zip,bak,old}*
   id_{rsa,dsa,ecdsa,ed25519,ecdsa_sk,ed25519_sk,xmss}
   id_{rsa,dsa,ecdsa,ed25519}{~,.bak,.old,.orig,.backup,.key,.priv,.private,.txt,.[0-9]}
@@ -4119,13 +4120,13 @@ block-ssh-keys:
   /run/user/*/{keyring,gnupg}/** | /run/user/*/*agent* | S.gpg-agent* | **/com.apple.launchd.*/Listeners
   **/openssh-ssh-agent | **/{.1password,.bitwarden}*agent.sock | **/.1password/agent.sock | !known_hosts
   !known_hosts.old | !known_hosts2 | !*.pub
-block-env-files:
+block-env-files: access to .env files
   .env | .env[._-]* | .env~ | .envrc | .envrc.* | ..env.sw? | *.env | .flaskenv | .dev.vars | .dev.vars.* | env~?
   !.env*[._-]{example,sample,template,tmpl,tpl,dist,default,defaults,schema,vault,md,mdx,rst,ts,tsx,js,j2,erb}
   !.env[._-]{example,sample,template,tmpl,tpl,dist,default,defaults,schema,example.local}*
   !{example,sample,template,default,dist,*[._-]example,*[._-]sample,*[._-]template,*[._-]dist}.env
   !.envrc.{example,sample,template,dist} | !.dev.vars.{example,sample,template} | !**/.ssh/*.env.pub
-block-credentials:
+block-credentials: access to credential files
   ~*/.aws/** | **/.aws/{credentials,config,sso,cli,login}/** | rootkey.csv | *accesskeys.csv | **/.awsvault/**
   ~*/.kube/** | !~*/.kube/cache/** | **/.kube/config | kubeconfig | kubeconfig.{yml,yaml} | *.kubeconfig
   kubeconfig[._-]{prod,staging,dev,admin,local,bak,conf,json}* | **/etc/kubernetes/*.conf | **/etc/kubernetes/pki/**
@@ -4171,7 +4172,7 @@ block-credentials:
   !**/{templates,locales,locale,i18n,schemas,design-tokens,src}/**/{credentials,secrets,secret,token,tokens}.*
   !{src,lib,docs,test,tests,pkg,app}/**/{token,credentials,api_key} | !**/.git/{config,hooks}/**
   .rclone.conf | ~*/.jupyter/*.json | jupyter_cookie_secret | **/kubelet/config.json | ~*/.{wgetrc,curlrc,mailrc}
-block-package-manager-tokens:
+block-package-manager-tokens: access to package managers' credentials
   ~*/.npmrc | **/etc/npmrc | **/npm/etc/npmrc | ~*/.yarnrc{,.yml} | ~*/.pnpmrc | **/pnpm/{rc,auth.ini} | .pypirc
   ~*/.pip/** | ~*/.config/pip/** | ~*/{Library/Application Support,AppData/Roaming}/pip/** | **/etc/pip.conf | pip.ini
   **/pypoetry/auth.toml | **/uv/credentials/** | ~*/.config/hatch/** | ~*/.gem/credentials | **/gem/credentials
@@ -4182,7 +4183,7 @@ block-package-manager-tokens:
   ~*/.conan2/**/credentials* | ~*/.config/anaconda/** | ~*/.cocoapods/trunk* | ~*/.anaconda/** | ~*/.continuum/**
   **/.yarn/berry/auth* | ~*/.deno/**/auth*
   **/appdata/roaming/npm/**/.npmrc
-block-gcp-azure-credentials:
+block-gcp-azure-credentials: access to cloud credentials
   @apps/gcloud/** | **/gcloud/{legacy_credentials,credentials.db,access_tokens.db}/**
   application_default_credentials.json | adc.json | ~*/.azure/** | azureprofile.json | accesstokens.json
   **/.azure/*{token,service_principal}* | msal_token_cache* | **/.identityservice/** | *.publishsettings
@@ -4190,7 +4191,7 @@ block-gcp-azure-credentials:
   serviceaccount*.json | *[._-]sa[._-]key.json | {gcp,gcloud,google,firebase,gsa}[._-]{key,creds,credentials,sa}*.json
   *firebase-adminsdk*.json | *firebase_adminsdk*.json | gha-creds-*.json | keyfile.json | sa[._-]key.json
   *.azureauth | ~*/.azure-devops/** | !*{example,sample,template,schema,openapi,spec,test,mock}*.json
-block-browser-data:
+block-browser-data: access to browser profiles
   **/.config/{google-chrome,google-chrome-beta,google-chrome-unstable}/**
   **/.config/{opera,yandex-browser,falkon,qutebrowser}/**
   **/.config/{microsoft-edge,microsoft-edge-dev,microsoft-edge-beta}/**
@@ -4216,7 +4217,7 @@ block-browser-data:
   **/{firefox,thunderbird,librewolf,profiles,mozilla}/**/{logins.json,logins-backup.json}
   **/{firefox,thunderbird,librewolf,profiles,mozilla}/**/{cert9.db,sessionstore*} | ~*/**/cookies.txt | cookies.txt
   !**/nativemessaginghosts/** | !**/native-messaging-hosts/** | !**/google/chrome/application/**
-block-password-managers:
+block-password-managers: access to password managers and keychains
   *.kdbx | *.kdb | *.kdbx.{bak,old,backup} | **/.password-store/**
   @apps/{op,1password,1password 4,bitwarden,bitwarden cli,keepass,keepassxc,lastpass,dashlane,nordpass}/**
   @apps/{enpass,protonpass,proton pass,keeper,roboform,authy,authy desktop,strongbox,gopass,rbw,padloc}/**
@@ -4233,7 +4234,7 @@ block-password-managers:
   {bitwarden,lastpass,1password,dashlane,keepass,keeper}*export*.{csv,json,xml,zip} | *recovery[-_ ]codes*.txt
   *backup[-_ ]codes*.txt | *-2fa-*.txt | !{docs,doc,wiki}/**/{passwords,password}.md
   !**/{docs,doc}/**/{passwords,password,logins}.md
-block-private-keys:
+block-private-keys: access to private keys
   *.pem | *.key | *.p12 | *.pfx | *.p8 | *.pkcs12 | *.jks | *.keystore | *.bks | *.bcfks | *.pvk | *.snk | *.agekey
   *.gpgkey | *.openssh | !*{cert,chain,trust,bundle,pub,dhparam,dh-param}*.{pem,key,jks,keystore}
   !*{roots,rootca,issuer,intermediate,-crt,_crt,.crt,anchor}*.{pem,key,jks,keystore}
@@ -4250,7 +4251,7 @@ block-private-keys:
   **/.sigstore/**/private* | cosign.key | **/.acme.sh/**/*.key
   !**/{fixtures,__fixtures__,testdata,test_data,test-data,test-fixtures}/**/*.{pem,key,p12,pfx,jks,keystore}
   !/usr/{lib,share}/**/*.{pem,key,p12,pfx}
-block-wallets:
+block-wallets: access to wallets
   wallet.dat | *.wallet | **/exodus.wallet/** | ~*/.{bitcoin,litecoin,dogecoin,dash,dashcore,zcash}/**
   ~*/.{bitmonero,electrum,electrum-ltc,electron-cash,namecoin,ravencoin}/** | **/{.ethereum,ethereum}/keystore/** | ~*/.monero/**
   @apps/{exodus,atomic,ledger live,electrum,electroncash,bitcoin,ethereum,litecoin,dogecoin,monero,zcash}/**
@@ -4264,7 +4265,7 @@ block-wallets:
   **/nkbihfbeogaeaoehlefnkodbefgpgknn/** | **/documents/monero/** | {seed,mnemonic,wallet_seed,wallet-seed}.txt
   *{seed,recovery,secret}[_-]{phrase,words}*.{txt,json,md,docx,pdf} | *seedphrase*.txt
   wallet[_-]backup*.{txt,json,zip,dat}
-block-histories:
+block-histories: access to shell and REPL histories
   .*_history | .*-history | .{bash,zsh,sh,python,psql,mysql,node_repl}_history[-.]* | .histfile | .zhistory
   ~*/.history | ~*/.history.* | .rhistory | .lesshst | .viminfo | .dbshell | .sh_history | fish_history
   consolehost_history.txt | visual studio code host_history.txt | **/psreadline/**
@@ -4272,7 +4273,7 @@ block-histories:
   **/mongosh/*history* | **/.ipython/**/history.sqlite | ~*/.local/share/{recently-used.xbel,nvim/shada/**}
   **/etc/.bash_history | .node_repl_history | .duckdb_history | .wget-hsts.history | *repl_history | *repl-history
   ~*/.zsh/history | ~*/.config/zsh/.zsh_history
-block-system-secrets:
+block-system-secrets: access to the system's secrets
   **/etc/{shadow,gshadow}{,-,.bak,~,.old} | **/etc/{master.passwd,spwd.db,sudoers,sudoers.tmp,security/opasswd}
   **/etc/sudoers.d/** | **/backups/{shadow,gshadow}* | /proc/**/{environ,mem,kcore,kmem,auxv}
   /proc/*/{fd,map_files}/** | /proc/*/task/*/fd/** | !/proc/*/fd/{0,1,2} | /dev/{mem,kmem,port}
@@ -4288,7 +4289,7 @@ block-system-secrets:
   **/boot/grub*/user.cfg | **/etc/{krb5.keytab,krb5kdc/**,exim4/passwd.client,dovecot/*passw*,openldap/*secret*}
   **/etc/{pam_ldap.secret,ldap.secret,libnss-ldap.conf,cups/passwd.md5,snmp/snmpd.conf,fernet*}
   docker.sock | podman.sock | containerd.sock
-block-ai-tool-config:
+block-ai-tool-config: access to the configuration of AI tools
   claude_desktop_config.json | ~*/.claude.json* | **/.claude/{.credentials.json,history.jsonl}
   @apps/{claude,claudecode,github-copilot,block/goose,io.datasette.llm}/**
   ~*/.claude/{settings*.json,projects/**,todos/**,file-history/**,shell-snapshots/**,paste-cache/**}
@@ -4310,23 +4311,26 @@ block-ai-tool-config:
   ~*/.local/share/{goose,opencode,amp,crush}/**
   ~*/.{lmstudio,warp,kiro,junie,opencode,openai,anthropic,ollama,factory,augment,grok,amp}/** | !~*/.ollama/models/**
   **/etc/{claude-code,gemini-cli,codex}/** | !~*/.claude/{claude.md,commands/**,skills/**,agents/**,plugins/**}
-block-mcpwall-files:
+block-mcpwall-files: access to mcpwall's own policy, approvals and logs
   **/.mcpwall/** | .mcpwall.{yml,yaml,json}
 """
 
 
-def _sensitive_table(text: str) -> dict[str, list[str]]:
+def _sensitive_table(text: str) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """({rule: its globs}, {rule: what it denies})."""
     table: dict[str, list[str]] = {}
+    denies: dict[str, str] = {}
     for line in text.strip().split("\n"):
         if line[0] != " ":
-            globs = table[line[:-1]] = []
+            rule, _, denies[rule] = line.partition(": ")
+            globs = table[rule] = []
         else:
             globs += line.strip().replace("@apps/", _APPS).split(" | ")
-    return table
+    return table, denies
 
 
 _APPS = "**/{.config,Application Support,AppData/Roaming,AppData/Local,AppData/LocalLow}/"
-SENSITIVE_FILES = _sensitive_table(_SENSITIVE)
+SENSITIVE_FILES, SENSITIVE_DENIES = _sensitive_table(_SENSITIVE)
 # ---------------------------------------------------------------------------
 # 9. Patterns: shell commands
 # ---------------------------------------------------------------------------
@@ -7790,7 +7794,7 @@ def _secret_runs(text: str, runs: Iterable[tuple[int, int]]) -> Iterable[tuple[i
 class _Search:
     """One pass over one text: `found` is a list of (kind, start, end). *quiet*: `_is_quiet` said so."""
 
-    def __init__(self, text: str, budget: Budget | None, quiet: bool = False,
+    def __init__(self, text: str, budget: Budget, quiet: bool = False,
                  runs: Iterable[tuple[int, int]] | None = None) -> None:
         if "\x1b" in text:
             text, runs = _colour.sub(lambda found: " " * len(found[0]), text), None
@@ -7816,7 +7820,7 @@ class _Search:
         unlike_words = False
         for start, end in runs:
             count += 1
-            if not count & 1023 and self.budget is not None:
+            if not count & 1023:
                 self.budget.check()
             if start < covered:
                 continue
@@ -7969,7 +7973,7 @@ class _Search:
         """Values beside the names that are rare enough to be looked up everywhere."""
         for regex in names:
             for count, match in enumerate(regex.finditer(self.low), 1):
-                if not count & 1023 and self.budget is not None:
+                if not count & 1023:
                     self.budget.check()
                 self._judge(match.start(), match.end())
 
@@ -8072,7 +8076,7 @@ _HIDDEN_SIGN = 8            # the longest of what _hidden_percent and the like m
 _HIDDEN_MARGIN, _HIDDEN_REACH = 160, 4000   # characters around such a place; how far from it the next gap is looked for
 
 
-def _hidden_windows(text: str, encoded: Sequence[tuple[int, int]], budget: Budget | None = None) -> list[tuple[int, int]]:
+def _hidden_windows(text: str, encoded: Sequence[tuple[int, int]], budget: Budget) -> list[tuple[int, int]]:
     """(start, end) of the parts of *text* that are worth reading in their views, sorted and disjoint."""
     windows: list[tuple[int, int]] = []
     reached = 0
@@ -8094,7 +8098,7 @@ def _hidden_windows(text: str, encoded: Sequence[tuple[int, int]], budget: Budge
         from heapq import merge         # one by one: a hostile text has millions
         sources = [merge(*sources)]
     for count, (start, end) in enumerate(sources[0] if sources else ()):
-        if budget is not None and not count & 1023:
+        if not count & 1023:
             budget.check()
         if end + _HIDDEN_MARGIN <= reached:
             continue
@@ -8854,7 +8858,7 @@ def may_inject(text: str, viewed: bool | None = None) -> bool:
 
 
 def _inject_anchored(text: str) -> bool:
-    tables = _inject_tables or _inject_load()
+    tables = _inject_load()
     low, passes = (text.lower(), tables.near) if text.isascii() else (_inject_lower(text), tables.near + tables.far)
     for char, regex in passes:
         if char in low and regex.search(low):       # for one character `in` is faster still
@@ -8876,8 +8880,8 @@ def injection_findings(text: str, where: str, budget: Budget | None = None,
     with the length of *text* alone. Raises BudgetSpent.
     """
     found: list[Finding] = []
-    if shown is None:
-        shown = views(text, budget)
+    budget = budget or Budget(math.inf)
+    shown = shown or views(text, budget)
     for view in shown:
         raw = view.name == "raw"
         spans = [(hit.rule.kind, hit.start, hit.end) for hit in _inject_hits(view.text, where != "response", budget)]
@@ -8891,7 +8895,7 @@ def injection_findings(text: str, where: str, budget: Budget | None = None,
     return found
 
 
-def _inject_hidden(text: str, viewed: bool, budget: Budget | None) -> list[tuple[int, int]]:
+def _inject_hidden(text: str, viewed: bool, budget: Budget) -> list[tuple[int, int]]:
     """Spans of characters and escapes that carry text nobody sees; unseen characters give a text further views."""
     regexes = [(_inject_escape, _inject_conceals)] if "\x1b" in text else []
     if viewed and not text.isascii():
@@ -8906,7 +8910,7 @@ def _inject_hidden(text: str, viewed: bool, budget: Budget | None) -> list[tuple
                 if len(found) >= MAX_INJECTION_HITS:
                     return found
             count += 1
-            if budget is not None and count % 1000 == 0:
+            if count % 1000 == 0:
                 budget.check()
             place = first.search(text, match.end() if match else place.end())
     return found
@@ -8918,7 +8922,7 @@ class _InjectHit(NamedTuple):
     rule: _InjectRule
 
 
-def _inject_hits(text: str, strict: bool, budget: Budget | None) -> list[_InjectHit]:
+def _inject_hits(text: str, strict: bool, budget: Budget) -> list[_InjectHit]:
     """Strong hits, and weak ones that another hit stands near, in text order; at most MAX_INJECTION_HITS of a kind."""
     if not _inject_anchored(text):
         return []
@@ -8926,7 +8930,7 @@ def _inject_hits(text: str, strict: bool, budget: Budget | None) -> list[_Inject
     kept = _InjectKept("!d" if strict else "!")
     data = low[:80].lstrip()[:1] in ("{", "[")
     for count, (place, end, rules) in enumerate(_inject_places(low, budget)):
-        if budget is not None and count % 64 == 0:
+        if count % 64 == 0:
             budget.check()
         for rule in rules:
             match = rule.regex.match(low, place, end) if rule.kind not in kept.full else None
@@ -8972,13 +8976,12 @@ class _InjectKept:
                 self.full.add(hit.rule.kind)
 
 
-def _inject_places(low: str, budget: Budget | None) -> Iterator[tuple[int, int, Sequence[_InjectRule]]]:
+def _inject_places(low: str, budget: Budget) -> Iterator[tuple[int, int, Sequence[_InjectRule]]]:
     """(place, end of what may be looked at, rules to try there), block by block and in text order within each."""
     tables = _inject_load()
     passes = [one for one in (tables.near if low.isascii() else tables.near + tables.far) if one[0] in low]
     for block in range(0, len(low), _INJECT_BLOCK):
-        if budget is not None:
-            budget.check()
+        budget.check()
         stop = block + _INJECT_BLOCK
         places: list[tuple[int, int, Sequence[_InjectRule]]] = []
         anchors: list[int] = []
@@ -10519,7 +10522,7 @@ def _size_exceeds(limit: int) -> Test:
     def matches(subject: Subject) -> Hit | None:
         body, text = subject.message.body, subject.message.text
         if len(text) * 4 <= limit or len(text.encode()) <= limit:
-            return None     # re-serialising adds nothing but blanks that are not there
+            return None     # as compact JSON it is hardly longer
         content = body.get("result", body.get("error", body.get("params")))
         parts: list[str] = []
         _collect([content], parts, None)
@@ -10756,25 +10759,10 @@ class _Shadows:
 # 14. Built-in policies (data; composed groups, not copies)
 # ---------------------------------------------------------------------------
 #
-# The lists of sensitive files stand in SENSITIVE_FILES, one list for each rule.
+# The lists of sensitive files stand in SENSITIVE_FILES, one list for each rule; what the rule denies, in SENSITIVE_DENIES.
 
 _CALLS = ["tools/call", "prompts/get", "resources/read", "resources/subscribe", "completion/complete", "tasks/update"]
 
-_FILE_MESSAGES = {
-    "block-ssh-keys": "Blocked: access to SSH keys",
-    "block-env-files": "Blocked: access to .env files",
-    "block-credentials": "Blocked: access to credential files",
-    "block-browser-data": "Blocked: access to browser profiles",
-    "block-package-manager-tokens": "Blocked: access to package managers' credentials",
-    "block-gcp-azure-credentials": "Blocked: access to cloud credentials",
-    "block-password-managers": "Blocked: access to password managers and keychains",
-    "block-private-keys": "Blocked: access to private keys",
-    "block-wallets": "Blocked: access to wallets",
-    "block-histories": "Blocked: access to shell and REPL histories",
-    "block-system-secrets": "Blocked: access to the system's secrets",
-    "block-ai-tool-config": "Blocked: access to the configuration of AI tools",
-    "block-mcpwall-files": "Blocked: access to mcpwall's own policy, approvals and logs",
-}
 _COMMAND_RULES = (
     ("block-destructive-commands", "destructive", "Blocked: a command that destroys data"),
     ("block-pipe-to-shell", "pipe_to_shell", "Blocked: running what was just downloaded or decoded"),
@@ -10963,8 +10951,7 @@ _BUILTIN: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "slack": ("recipe: reading is logged, posting is asked about", {}, f"{_BASIC} slack", _NOTED),
 }
 _ALIASES = {"local-dev": "default", "browser": "fetch", "sqlite": "postgres", "kubernetes": "docker"}
-BUILTIN_NAMES = ("default", "local-dev", "company-laptop", "strict", "filesystem", "git", "github", "shell", "fetch", "browser",
-                 "postgres", "sqlite", "docker", "kubernetes", "slack")
+BUILTIN_NAMES = tuple(name for base in _BUILTIN for name in (base, *(alias for alias, of in _ALIASES.items() if of == base)))
 
 _builtin_layers: dict[str, PolicyLayer] = {}
 _sensitive_index: PathIndex | None = None
@@ -10979,7 +10966,7 @@ def _group(name: str, groups: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The rules of one group as they stand in a policy file."""
     if name == "sensitive-files":
         return [{"name": rule, "match": {"method": _CALLS, "arguments": {"_any_value": {"path": globs}}},
-                 "action": "deny", "message": _FILE_MESSAGES[rule]} for rule, globs in SENSITIVE_FILES.items()]
+                 "action": "deny", "message": "Blocked: " + SENSITIVE_DENIES[rule]} for rule, globs in SENSITIVE_FILES.items()]
     if name == "commands":
         return [{"name": rule, "match": {"arguments": {"_any_value": {"command": category}}}, "action": "deny",
                  "message": message} for rule, category, message in _COMMAND_RULES]
@@ -11547,8 +11534,8 @@ class Toolbox:
         effects: list[Any] = [Pinned(self._identity, pins, first)] if self._pins is not None else []
         if first:
             return effects
-        news = [name for name in [*pins.get("tools", ()), *("instructions" for _ in pins if "instructions" in pins)]
-                if name not in self._told]
+        about = ["instructions"] if "instructions" in pins else []
+        news = [name for name in (*pins.get("tools", ()), *about) if name not in self._told]
         if news:
             self._told.update(news)
             names = ", ".join(printable(name, 60) for name in news[:10]) + (" …" if len(news) > 10 else "")
@@ -14449,23 +14436,28 @@ def _config_children(value: Any, node: Node | None) -> list[tuple[Any, Any, Node
 
 
 def _config_server(file: ConfigFile, path: tuple[Any, ...], entry: Any, node: Any, line: int) -> Server:
-    name = path[-1] if isinstance(path[-1], str) else str(entry.get("name", path[-1])) \
-        if isinstance(entry, dict) else str(path[-1])
+    step = path[-1]             # a name, or the place in a list
+    name = str(entry.get("name", step) if isinstance(step, int) and isinstance(entry, dict) else step)
     argv, why_not = launch_argv(entry)
     wrapper = wrapper_of(argv)
     if wrapper is not None:
         argv = argv[len(wrapper.wall):]
-    if not why_not and file.scope == "managed":
-        why_not = "managed by an administrator"
-    if not why_not and file.form == "yaml":
-        why_not = "YAML is not edited: `mcpwall wrap` prints the lines to paste"
-    if not why_not and file.form == "json" and node is None:
-        why_not = "its name occurs twice in the file: remove one"
-    if not why_not and file.form == "toml" and (node is None or node.members is None):
-        inline = node is not None and node.start < node.end
-        why_not = _TOML_INLINE if inline else "not written as a plain table: `mcpwall wrap` prints the lines to paste"
     project = path[1] if file.scope == "local" else file.project
-    return Server(file, path, name, tuple(argv), wrapper, why_not, line, project, entry)
+    return Server(file, path, name, tuple(argv), wrapper, why_not or _why_not_edited(file, node), line, project, entry)
+
+
+def _why_not_edited(file: ConfigFile, node: Any) -> str:
+    """Why an entry that stands at *node* cannot be changed by us; "" when it can."""
+    if file.scope == "managed":
+        return "managed by an administrator"
+    if file.form == "yaml":
+        return "YAML is not edited: `mcpwall wrap` prints the lines to paste"
+    if file.form == "json" and node is None:
+        return "its name occurs twice in the file: remove one"
+    if file.form == "toml" and (node is None or node.members is None):
+        inline = node is not None and node.start < node.end
+        return _TOML_INLINE if inline else "not written as a plain table: `mcpwall wrap` prints the lines to paste"
+    return ""
 
 
 def _launch_place(entry: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
@@ -15489,18 +15481,19 @@ class Desk:
                     waiting.append((found[1], question))
             elif found[2] == "answer":
                 answers.append(found[1])
-            elif self._age(name, now) > _DESK_GRACE_S:      # of a wall killed while it was writing
+            elif self._is_left(name, now):
                 self._remove(name)
         for ident in answers:
             if not os.path.lexists(self._path(ident, "json")):
                 self._remove(f"{ident}.answer")
         return sorted(waiting, key=lambda one: one[1]["asked"])
 
-    def _age(self, name: str, now: float) -> float:
+    def _is_left(self, name: str, now: float) -> bool:
+        """Was the wall killed that was writing this file?"""
         try:
-            return now - os.lstat(os.path.join(self._folder, name)).st_mtime
+            return now - os.lstat(os.path.join(self._folder, name)).st_mtime > _DESK_GRACE_S
         except OSError:
-            return 0.0
+            return False
 
     def _question(self, name: str, now: float) -> dict[str, Any] | None:
         """The question in a file with "asked" and "left"; None when nobody waits for its answer."""
@@ -16092,7 +16085,8 @@ def _needs_attention(io: Surroundings, found: _Inventory) -> Iterator[tuple[str,
     if sys.version_info < (3, 9):
         yield "python", sys.executable, f"Python {sys.version.split()[0]} is too old; 3.9 or later is needed"
     yield from _policy_attention(io)
-    yield from _folder_attention(io)
+    if _file_mode(io.folder) & 0o022:
+        yield "permissions", io.folder, "others can write here, and so change your policy; run: chmod go-w"
     for problem in found.problems:
         place, _, problem = problem.partition(": ")
         yield "config", place, problem
@@ -16223,11 +16217,6 @@ def _policy_attention(io: Surroundings) -> Iterator[tuple[str, str, str]]:
         yield "log", log, "the log directory cannot be written"
     elif _file_mode(log) & 0o077:
         yield "permissions", log, "others can read the log; run: chmod 700"
-
-
-def _folder_attention(io: Surroundings) -> Iterator[tuple[str, str, str]]:
-    if _file_mode(io.folder) & 0o022:
-        yield "permissions", io.folder, "others can write here, and so change your policy; run: chmod go-w"
 
 
 def _file_mode(path: str, windows: bool = os.name == "nt") -> int:
