@@ -7366,7 +7366,7 @@ class _Shapes:
 
 _RUN_CHARS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 _RUN_SET = frozenset(_RUN_CHARS)
-_shapes: _Shapes | None = None
+_shapes = lru_cache(None)(_Shapes)      # made when the first message is searched
 
 
 # -- made-up values -----------------------------------------------------------
@@ -7442,20 +7442,11 @@ _OTHER_WORDS = frozenset(
 _OTHER_NAMES = frozenset("clienttoken author authors keyauth nopasswd".split())
 _STRONG_TOKEN = lazy_regex(
     r"(?:auth|access|api|bearer|registry|private|personal|secret|service|account|bot|user|admin|deploy)[_-]?token\Z")
-_rank_memo: dict[str, str] = {}
 
 
+@lru_cache(4096)
 def _name_rank(name: str) -> str:
     """What a name promises of its value: "password", "secret", "token", "key" or ""."""
-    rank = _rank_memo.get(name)
-    if rank is None:
-        if len(_rank_memo) > 5000:
-            _rank_memo.clear()
-        rank = _rank_memo[name] = _rank_of(name)
-    return rank
-
-
-def _rank_of(name: str) -> str:
     words = [word.lower() for word in _NAME_WORDS.findall(name)]
     while len(words) > 1 and (words[-1].isdigit() or words[-1] in _NAME_ENDINGS):
         words.pop()
@@ -7812,10 +7803,7 @@ class _Search:
 
     def _tokens(self, runs: Iterable[tuple[int, int]]) -> None:
         """Tokens by their shape, and generated values by the name before them."""
-        global _shapes
-        if _shapes is None:
-            _shapes = _Shapes()
-        text, starts, lengths = self.text, _shapes.starts, _shapes.lengths
+        text, starts, lengths = self.text, _shapes().starts, _shapes().lengths
         covered = valued = count = 0    # ends of the last token, and of the last value that was judged by its name
         unlike_words = False
         for start, end in runs:
@@ -7843,8 +7831,7 @@ class _Search:
 
     def _shaped(self, start: int, end: int, covered: int, valued: int) -> tuple[int, int]:
         """Try the shapes that the run (start, end) may have: (where it really begins, *covered* or the end of a token)."""
-        assert _shapes is not None
-        text, starts = self.text, _shapes.starts
+        text, shapes = self.text, _shapes()
         before = text[start - 1] if start else "\0"
         more: Sequence[_Shape] = ()
         if before in _BEFORE_RUN:
@@ -7853,15 +7840,15 @@ class _Search:
             elif start >= valued and before in "+/":            # perhaps these characters belong to it
                 left = start - len(_value_left.match(text[max(0, start - 64):start][::-1])[0])  # type: ignore[index]
                 left += text[left - 1:left] == "\\" and text[left] in "nrt"
-                if text[left:left + 3] in starts:
-                    covered = self._try(_shapes.at(text[left:left + 3]), left, end) or covered
-            more = (*_shapes.leads.get(text[max(0, start - 3):start], ()), *_shapes.others.get(before, ()))
-        if end - start in _shapes.lengths:
-            more = (*more, *_shapes.lengths[end - start][1])
+                if text[left:left + 3] in shapes.starts:
+                    covered = self._try(shapes.at(text[left:left + 3]), left, end) or covered
+            more = (*shapes.leads.get(text[max(0, start - 3):start], ()), *shapes.others.get(before, ()))
+        if end - start in shapes.lengths:
+            more = (*more, *shapes.lengths[end - start][1])
         if start >= covered:
             head = text[start:start + 3]
-            if head in starts:
-                more = (*_shapes.at(head), *more)
+            if head in shapes.starts:
+                more = (*shapes.at(head), *more)
             if more:
                 covered = self._try(more, start, end) or covered
         return start, covered
@@ -7923,13 +7910,12 @@ class _Search:
 
     def _inside(self, run: str, start: int, end: int) -> int:
         """A token that begins inside a run, behind `-` or `_`."""
-        assert _shapes is not None
         if len(run) > 2 * _RUN_ENDS:
             return self._inside(run[:_RUN_ENDS], start, end) or self._inside(run[-_RUN_ENDS:], end - _RUN_ENDS, end)
         if run.strip("0123456789abcdef-"):
-            for tried, match in enumerate(_shapes.inner.finditer(run)):
+            for tried, match in enumerate(_shapes().inner.finditer(run)):
                 place = match.end()
-                last = self._try([shape for shape in _shapes.at(run[place:place + 3]) if not shape.back],
+                last = self._try([shape for shape in _shapes().at(run[place:place + 3]) if not shape.back],
                                  start + place, end)
                 if last or tried > 8:
                     return last
@@ -8769,29 +8755,24 @@ class _Inject(NamedTuple):
     searched: list[_InjectRule]
 
 
-_inject_tables: _Inject | None = None
-
-
+@lru_cache(None)
 def _inject_load() -> _Inject:
     """The tables, made at first use."""
-    global _inject_tables
-    if _inject_tables is None:
-        far = [(pivot[0], lazy_regex(pivot)) for pivot in _INJECT_FAR_PIVOTS]
-        tables = _Inject(_inject_passes(), far, _InjectStarts(), [], [])
-        words = dict(line.split(" ", 1) for line in _INJECT_WORDS.strip().replace("\n  ", "").split("\n"))
-        for row, line in enumerate(_INJECT_RULES.replace("\n  ", "").strip().split("\n")):
-            kind, strength, pattern = line.split("|", 2)
-            while "%" in pattern:
-                pattern = re.sub("%([A-Z]+)%", lambda name: words[name[1]], pattern)
-            rule = _InjectRule(row, kind, strength, lazy_regex(_inject_spell(pattern)))
-            if "m" in strength or "s" in strength:
-                (tables.marked if "m" in strength else tables.searched).append(rule)
-                continue
-            for head in _inject_heads(pattern):
-                starts = tables.starts.words if head[-1] == "_" else tables.starts.heads
-                starts.setdefault(head.rstrip("_"), []).append(rule)
-        _inject_tables = tables
-    return _inject_tables
+    far = [(pivot[0], lazy_regex(pivot)) for pivot in _INJECT_FAR_PIVOTS]
+    tables = _Inject(_inject_passes(), far, _InjectStarts(), [], [])
+    words = dict(line.split(" ", 1) for line in _INJECT_WORDS.strip().replace("\n  ", "").split("\n"))
+    for row, line in enumerate(_INJECT_RULES.replace("\n  ", "").strip().split("\n")):
+        kind, strength, pattern = line.split("|", 2)
+        while "%" in pattern:
+            pattern = re.sub("%([A-Z]+)%", lambda name: words[name[1]], pattern)
+        rule = _InjectRule(row, kind, strength, lazy_regex(_inject_spell(pattern)))
+        if "m" in strength or "s" in strength:
+            (tables.marked if "m" in strength else tables.searched).append(rule)
+            continue
+        for head in _inject_heads(pattern):
+            starts = tables.starts.words if head[-1] == "_" else tables.starts.heads
+            starts.setdefault(head.rstrip("_"), []).append(rule)
+    return tables
 
 
 def _inject_passes() -> list[tuple[str, lazy_regex]]:
@@ -10953,9 +10934,6 @@ _BUILTIN: dict[str, tuple[str, dict[str, Any], str, str]] = {
 _ALIASES = {"local-dev": "default", "browser": "fetch", "sqlite": "postgres", "kubernetes": "docker"}
 BUILTIN_NAMES = tuple(name for base in _BUILTIN for name in (base, *(alias for alias, of in _ALIASES.items() if of == base)))
 
-_builtin_layers: dict[str, PolicyLayer] = {}
-_sensitive_index: PathIndex | None = None
-
 
 def builtin_summary(name: str) -> str:
     """One line about a built-in policy."""
@@ -10974,22 +10952,21 @@ def _group(name: str, groups: Mapping[str, Any]) -> list[dict[str, Any]]:
     return rules
 
 
+@lru_cache(None)
 def builtin_layer(name: str) -> PolicyLayer:
     """A built-in policy as data; KeyError for a name that is not in BUILTIN_NAMES."""
     name = _ALIASES.get(name, name)
-    if name not in _builtin_layers:
-        _, settings, requests, responses = _BUILTIN[name]
-        text = _GROUPS_JSON
-        for word, regex in _LONG_REGEXES.items():
-            text = text.replace(f'"{word}"', json.dumps(regex))
-        groups = json.loads(text)
-        data = {"version": 1, "settings": settings,
-                "rules": [rule for group in requests.split() for rule in _group(group, groups)],
-                "outbound_rules": [rule for group in responses.split() for rule in _group(group, groups)]}
-        if not settings:
-            del data["settings"]
-        _builtin_layers[name] = PolicyLayer(data, f"built-in {name}", dict, name, True)
-    return _builtin_layers[name]
+    _, settings, requests, responses = _BUILTIN[name]
+    text = _GROUPS_JSON
+    for word, regex in _LONG_REGEXES.items():
+        text = text.replace(f'"{word}"', json.dumps(regex))
+    groups = json.loads(text)
+    data = {"version": 1, "settings": settings,
+            "rules": [rule for group in requests.split() for rule in _group(group, groups)],
+            "outbound_rules": [rule for group in responses.split() for rule in _group(group, groups)]}
+    if not settings:
+        del data["settings"]
+    return PolicyLayer(data, f"built-in {name}", dict, name, True)
 
 
 def builtin_policy(name: str = "default", context: PathContext | None = None) -> Policy:
@@ -10999,12 +10976,10 @@ def builtin_policy(name: str = "default", context: PathContext | None = None) ->
     return compile_policy([builtin_layer(name)], context or default_path_context(), f"built-in {name}")
 
 
+@lru_cache(None)
 def sensitive_index() -> PathIndex:
     """The built-in sensitive files, whatever policy is in force: what commands must not send away."""
-    global _sensitive_index
-    if _sensitive_index is None:
-        _sensitive_index = PathIndex(SENSITIVE_FILES)
-    return _sensitive_index
+    return PathIndex(SENSITIVE_FILES)
 
 
 def render_default_rules() -> str:

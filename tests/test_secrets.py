@@ -420,7 +420,6 @@ class Exact(mcpwall._Search):
     """The search without its short cuts: every shape is tried at every run, and every form and block is looked for."""
 
     def _tokens(self, runs):
-        mcpwall._shapes = mcpwall._shapes or mcpwall._Shapes()
         covered = valued = 0
         unlike_words = False
         for match in re.finditer("[A-Za-z0-9_-]{16,}", self.text):
