@@ -12312,12 +12312,12 @@ class Session:
         self._held[ident] = held
         asking = elicitation(self._question(message, decision))
         if held.how == "elicitation":
-            out.lines["client"].append(json.dumps({
-                "jsonrpc": "2.0", "id": ident, "method": "elicitation/create", "params": asking}, separators=(",", ":")).encode())
+            asked = {"jsonrpc": "2.0", "id": ident, "method": "elicitation/create", "params": asking}
+            out.lines["client"].append(_compact(asked).encode())
             return None
         result = {"resultType": "input_required", "requestState": ident + "." + self._seal(ident, held.digest),
                   "inputRequests": {_APPROVAL: {"method": "elicitation/create", "params": asking}}}
-        return json.dumps({"jsonrpc": "2.0", "id": message.body["id"], "result": result}, separators=(",", ":"))
+        return _compact({"jsonrpc": "2.0", "id": message.body["id"], "result": result})
 
     def _seal(self, ident: str, digest: bytes) -> str:
         """What proves that a `requestState` is ours, and for this very call."""
@@ -12368,9 +12368,9 @@ class Session:
         if held.how == "approve":
             out.others.append(Waiting(ident, None))
         elif held.how == "elicitation" and answer in ("timeout", "cancelled"):
-            out.lines["client"].append(json.dumps({
-                "jsonrpc": "2.0", "method": "notifications/cancelled",
-                "params": {"requestId": ident, "reason": _NO_WORDS[answer]}}, separators=(",", ":")).encode())
+            params = {"requestId": ident, "reason": _NO_WORDS[answer]}
+            out.lines["client"].append(
+                _compact({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}).encode())
         if held.how == "input_required":        # the call was answered when the question was put, and nobody came back
             refusal = held.decision._replace(action="deny", message=_NO_WORDS[answer])
             self._record(held.message, refusal, held.size, out, {"answer": answer})
@@ -13130,11 +13130,8 @@ def _log_write_locked(fd: int, data: bytes) -> int:
     """Append *data* under a byte-range lock: on Windows, appending alone is not atomic between processes."""
     import msvcrt
     os.lseek(fd, 1 << 40, 0)                        # a byte far behind any log, as the common lock
-    end = time.monotonic() + _LOG_LOCK_S
-    while not _try_lock(fd, True):                  # Windows' own waiting is by the second
-        if time.monotonic() > end:
-            raise OSError(13, "another wall holds it")
-        time.sleep(0.001)
+    if not _lock(fd, _LOG_LOCK_S, 0.001, True):
+        raise OSError(13, "another wall holds it")
     try:
         return os.write(fd, data)                   # O_APPEND: goes to the end wherever we stand
     finally:
@@ -13158,6 +13155,16 @@ def _try_lock(fd: int, windows: bool = os.name == "nt") -> bool:
         return False
     except OSError:                                 # a file system without locks, as some homes on a network
         pass
+    return True
+
+
+def _lock(fd: int, wait_s: float, pause_s: float, windows: bool = os.name == "nt") -> bool:
+    """Lock the file as soon as it can be had; False after *wait_s*. (Windows' own waiting is by the second.)"""
+    end = time.monotonic() + wait_s
+    while not _try_lock(fd, windows):
+        if time.monotonic() > end:
+            return False
+        time.sleep(pause_s)
     return True
 
 
@@ -13816,8 +13823,8 @@ class _Relay:
 
     # in any thread
 
-    def take_signal(self, signum: int, _frame: Any = None) -> None:
-        """The signal handler."""
+    def take_signal(self, signum: int) -> None:
+        """Called by the signal handler: leaves the signal to the main thread."""
         self._signals.append(signum)
         _ring(self._bell)
 
@@ -14024,8 +14031,7 @@ class _Relay:
         self._last_words()
         status = self._status or 0
         if status > 0x7fffffff:         # Windows: 0xC0000005 and such, which exit statuses cannot be
-            status -= 1 << 32
-            return status
+            return status - (1 << 32)
         return status if status >= 0 else 128 - status
 
     def _drain(self) -> None:
@@ -14942,12 +14948,9 @@ class FileLock:
             self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
         except OSError:
             return self
-        end = time.monotonic() + self._wait_s
-        while not _try_lock(self._fd):
-            if time.monotonic() > end:
-                self.__exit__()
-                raise ConfigError(f"{self._path}: another mcpwall holds it; try again")
-            time.sleep(0.01)
+        if not _lock(self._fd, self._wait_s, 0.01):
+            self.__exit__()
+            raise ConfigError(f"{self._path}: another mcpwall holds it; try again")
         return self
 
     def __exit__(self, *_: Any) -> None:
@@ -16815,8 +16818,7 @@ def _without_value(found: re.Match[str]) -> str:
 
 # -- check ----------------------------------------------------------------------
 
-_SIGNS = {"allow": ("✓", "ALLOW"), "deny": ("✗", "DENY"), "ask": ("?", "ASK"), "redact": ("~", "REDACT"),
-          "strip": ("~", "STRIP"), "log_only": ("!", "LOG")}
+_SIGNS = {"allow": "✓", "deny": "✗", "ask": "?", "redact": "~", "strip": "~", "log_only": "!"}
 _PASSING = ("allow", "log_only")
 
 
@@ -16947,7 +16949,7 @@ class _Checks:
         self._verdicts.clear()
 
     def _lines(self, fields: dict[str, Any], argument: str) -> Iterator[str]:
-        sign, word = _SIGNS[fields["action"]]
+        sign, (word, _, _) = _SIGNS[fields["action"]], _WORDS[fields["action"]]
         what = fields["method"] or "unreadable"
         if fields["direction"] == "outbound":
             what = "(response)" if what == "response" else f"(from the server) {what}"
