@@ -16668,16 +16668,16 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stdout.flush()
         return status
     except WallError as fault:
-        print(f"mcpwall: {printable(str(fault), 2000)}", file=sys.stderr)
-        return fault.status if isinstance(fault, CommandError) else 2
+        problem, status = str(fault), fault.status if isinstance(fault, CommandError) else 2
     except OSError as fault:    # the disk is full, the working directory is gone
         if _is_unread(fault):
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             return 1
-        print(f"mcpwall: {fault.strerror or fault}{f': {fault.filename}' if fault.filename else ''}", file=sys.stderr)
-        return 2
+        problem, status = f"{fault.strerror or fault}{f': {fault.filename}' if fault.filename else ''}", 2
     except KeyboardInterrupt:
         return 130
+    print(f"mcpwall: {printable(problem, 2000)}", file=sys.stderr)
+    return status
 
 
 def _is_unread(fault: OSError, windows: bool = os.name == "nt") -> bool:
