@@ -7119,45 +7119,38 @@ _SECRET_CLASSES = {
 _SECRET_TABLE = """
 aws-access-key AKIA{u16} ASIA{u16} ABIA{u16} ACCA{u16} AWS access key id;
 github-token ghp_{a36-} gho_{a36-} ghu_{a36-} ghs_{a36-} ghr_{a36-} github_pat_{a22}_{a59-} GitHub token;
-gitlab-token glpat-{w20-} gldt-{w20-} glrt-{w20-} glptt-{w20-} glcbt-{w20-} glft-{w20-} glsoat-{w20-} glimt-{w20-}
-gloas-{w20-} glffct-{w20-} glwt-{w20-} glagent-{w40-} GR1348941{w20-} GitLab token;
-slack-token xoxb-{w20-} xoxp-{w20-} xoxa-{w20-} xoxr-{w20-} xoxs-{w20-} xoxo-{w20-} xoxc-{w20-} xoxd-{w20-}
-xoxe-{w20-} xapp-{w40-} xwfp-{w40-} Slack token;
+gitlab-token glpat-{w20-} gldt-{w20-} glrt-{w20-} glptt-{w20-} glcbt-{w20-} glft-{w20-} glsoat-{w20-} glimt-{w20-} gloas-{w20-}
+  glffct-{w20-} glwt-{w20-} glagent-{w40-} GR1348941{w20-} GitLab token;
+slack-token xoxb-{w20-} xoxp-{w20-} xoxa-{w20-} xoxr-{w20-} xoxs-{w20-} xoxo-{w20-} xoxc-{w20-} xoxd-{w20-} xoxe-{w20-}
+  xapp-{w40-} xwfp-{w40-} Slack token;
 anthropic-key sk-ant-{w40-} Anthropic API or admin key;
-openai-key sk-proj-{w40-} sk-svcacct-{w40-} sk-admin-{w40-} sk-None-{w40-} sk-{a20}T3BlbkFJ{a20} sk-{a48} OpenAI API
-key;
+openai-key sk-proj-{w40-} sk-svcacct-{w40-} sk-admin-{w40-} sk-None-{w40-} sk-{a20}T3BlbkFJ{a20} sk-{a48} OpenAI API key;
 openrouter-key sk-or-v1-{h64} OpenRouter API key; deepseek-key sk-{h32} DeepSeek (and compatible) API key;
-stripe-key sk_live_{a24-} sk_test_{a24-} rk_live_{a24-} rk_test_{a24-} sk_prod_{a24-} Stripe secret or restricted
-key;
+stripe-key sk_live_{a24-} sk_test_{a24-} rk_live_{a24-} rk_test_{a24-} sk_prod_{a24-} Stripe secret or restricted key;
 webhook-signing-secret whsec_{a32} whsec_{b24-} signing secret of webhooks (Stripe, Svix);
 elevenlabs-key sk_{h48} ElevenLabs API key; gcp-key AIza{w35} GOOG1E{u55-60} Google API key or HMAC key id;
-google-oauth-secret GOCSPX-{w28} Google OAuth client secret;
-google-access-token ya29.{w30-} Google OAuth access token;
+google-oauth-secret GOCSPX-{w28} Google OAuth client secret; google-access-token ya29.{w30-} Google OAuth access token;
 google-refresh-token 1//0{w40-} Google OAuth refresh token;
 firebase-server-key AAAA{w7}:APA91b{w134} Firebase cloud messaging server key;
 azure-devops-token {a76}AZDO{a4} Azure DevOps personal access token; groq-key gsk_{a48-56} Groq API key;
 perplexity-key pplx-{a40-64} Perplexity API key; xai-key xai-{a70-90} xAI API key;
 huggingface-token hf_{a30-40} api_org_{a34} Hugging Face token; replicate-token r8_{a37} Replicate API token;
 nvidia-key nvapi-{w60-72} NVIDIA API key; langsmith-key lsv2_pt_{h32}_{h10} lsv2_sk_{h32}_{h10} LangSmith API key;
-langfuse-key sk-lf-UUID Langfuse secret key; cerebras-key csk-{l48} Cerebras API key;
-together-key tgp_v1_{w43} Together AI key; fireworks-key fw_{a24} Fireworks AI key;
-voyage-key pa-{w43} Voyage AI key; tavily-key tvly-{a32} tvly-dev-{a32} tvly-prod-{a32} Tavily API key;
-firecrawl-key fc-{h32} Firecrawl API key; jina-key jina_{h32}{w28} Jina AI key;
-pinecone-key pcsk_{a5-6}_{a60-70} Pinecone API key; e2b-key e2b_{h40} E2B API key;
-apify-token apify_api_{a36} Apify token; runpod-key rpa_{a40-} RunPod API key;
-wandb-key wandb_v1_{w60-} Weights & Biases key; npm-token npm_{a36} npm access token;
-pypi-token pypi-AgE{w50-} PyPI upload token; rubygems-key rubygems_{h48} RubyGems API key;
-crates-token cio{a32} crates.io token; nuget-key oy2{l43} NuGet API key;
-clojars-token CLOJARS_{h60} Clojars deploy token; docker-token dckr_pat_{w27} dckr_oat_{w27-} Docker Hub token;
-artifactory-key AKCp{a69-} cmVmdGtu{a56-} JFrog Artifactory key;
-sonar-token sqp_{h40} squ_{h40} sqa_{h40} SonarQube token;
-circleci-token CCIPAT_{a22}_{h40} CCIPRJ_{a22}_{h40} CircleCI token;
+langfuse-key sk-lf-UUID Langfuse secret key; cerebras-key csk-{l48} Cerebras API key; together-key tgp_v1_{w43} Together AI key;
+fireworks-key fw_{a24} Fireworks AI key; voyage-key pa-{w43} Voyage AI key;
+tavily-key tvly-{a32} tvly-dev-{a32} tvly-prod-{a32} Tavily API key; firecrawl-key fc-{h32} Firecrawl API key;
+jina-key jina_{h32}{w28} Jina AI key; pinecone-key pcsk_{a5-6}_{a60-70} Pinecone API key; e2b-key e2b_{h40} E2B API key;
+apify-token apify_api_{a36} Apify token; runpod-key rpa_{a40-} RunPod API key; wandb-key wandb_v1_{w60-} Weights & Biases key;
+npm-token npm_{a36} npm access token; pypi-token pypi-AgE{w50-} PyPI upload token; rubygems-key rubygems_{h48} RubyGems API key;
+crates-token cio{a32} crates.io token; nuget-key oy2{l43} NuGet API key; clojars-token CLOJARS_{h60} Clojars deploy token;
+docker-token dckr_pat_{w27} dckr_oat_{w27-} Docker Hub token; artifactory-key AKCp{a69-} cmVmdGtu{a56-} JFrog Artifactory key;
+sonar-token sqp_{h40} squ_{h40} sqa_{h40} SonarQube token; circleci-token CCIPAT_{a22}_{h40} CCIPRJ_{a22}_{h40} CircleCI token;
 buildkite-token bkua_{h40} bkct_{h40} bkpt_{h40} Buildkite token;
 snyk-token snyk_uat.{h8}.{w40-} snyk_sat.{h8}.{w40-} Snyk token; octopus-key API-{u25-32} Octopus Deploy API key;
 prefect-key pnu_{a36} pnb_{a36} Prefect API key; harness-token pat.{w22}.{h24}.{a20} Harness token;
-digitalocean-token dop_v1_{h64} doo_v1_{h64} dor_v1_{h64} DigitalOcean token;
-heroku-key HRKU-{w50-} HRKU-UUID Heroku API key; fly-token fm2_{b80-} fm1r_{b80-} fm1a_{b80-} fo1_{w43} Fly.io token;
-render-key rnd_{a28-32} Render API key; netlify-token nfp_{a36} nfc_{a36} nfo_{a36} nfu_{a36} nfb_{a36} Netlify token;
+digitalocean-token dop_v1_{h64} doo_v1_{h64} dor_v1_{h64} DigitalOcean token; heroku-key HRKU-{w50-} HRKU-UUID Heroku API key;
+fly-token fm2_{b80-} fm1r_{b80-} fm1a_{b80-} fo1_{w43} Fly.io token; render-key rnd_{a28-32} Render API key;
+netlify-token nfp_{a36} nfc_{a36} nfo_{a36} nfu_{a36} nfb_{a36} Netlify token;
 cloudflare-origin-key v1.0-{h24}-{h146} Cloudflare origin CA key;
 supabase-key sbp_{h40} sbp_v0_{h40} sb_secret_{w30-} Supabase token or secret key;
 planetscale-token pscale_tkn_{w30-} pscale_pw_{w30-} pscale_oauth_{w30-} PlanetScale token or password;
@@ -7165,7 +7158,7 @@ neon-key napi_{l50-70} Neon API key; mongodb-secret mdb_sa_sk_{w40} MongoDB Atla
 xata-key xau_{a30-} Xata API key; alibaba-key LTAI{a16-20} Alibaba Cloud access key id;
 tencent-key AKID{a32} Tencent Cloud secret id; yandex-key AQVN{w35-38} y0_{w55-58} t1.{w20-}.{w86} Yandex Cloud key;
 doppler-token dp.pt.{a40-44} dp.ct.{a40-44} dp.sa.{a40-44} dp.scim.{a40-44} dp.audit.{a40-44} dp.st.{a40-44}
-dp.st.{w2-35}.{a40-44} Doppler token;
+  dp.st.{w2-35}.{a40-44} Doppler token;
 vault-token hvs.{w24-} hvb.{w24-} hvr.{w24-} s.{a24} b.{w130-} HashiCorp Vault token;
 terraform-token {a14}.atlasv1.{e60-} Terraform Cloud token; pulumi-token pul-{h40} Pulumi access token;
 infracost-key ico-{a32} Infracost API key; databricks-token dapi{h32} dose{h32} dkea{h32} Databricks token;
@@ -7180,53 +7173,47 @@ launchdarkly-key sdk-UUID api-UUID LaunchDarkly key; statsig-key secret-{a40-46}
 tailscale-key tskey-{w30-} Tailscale key; openshift-token sha256~{w43} OpenShift token;
 airtable-token pat{a14}.{h64} Airtable personal access token;
 atlassian-token ATATT3{e60-} ATCTT3{e60-} ATBB{a28-36} Atlassian or Bitbucket token;
-linear-key lin_api_{a32-64} lin_oauth_{h64} lin_wh_{a32-} Linear key;
-notion-token ntn_{a40-50} secret_{a43} Notion token;
+linear-key lin_api_{a32-64} lin_oauth_{h64} lin_wh_{a32-} Linear key; notion-token ntn_{a40-50} secret_{a43} Notion token;
 asana-token 1/{d12-17}:{h32} 2/{d12-17}/{d12-17}:{h32} Asana token; clickup-token pk_{d6-10}_{u32} ClickUp token;
 trello-token ATTA{h64-72} Trello token; figma-token figd_{w36-} figo_{w36-} figu_{w36-} Figma token;
 typeform-token tfp_{w40-} Typeform token; contentful-token CFPAT-{w43} Contentful personal access token;
 sanity-token sk{a100-} Sanity token; dropbox-token sl.{w130-} sl.u.{w130-} Dropbox token;
 hubspot-token pat-na1-UUID pat-eu1-UUID pat-na2-UUID pat-ap1-UUID HubSpot private app token;
 intercom-token dG9rO{b54} Intercom token; postman-key PMAK-{h24}-{h34} PMAT-{u26} Postman key;
-readme-key rdme_{l70} ReadMe API key; contentstack-token cs{h32} Contentstack token;
-frameio-token fio-u-{w64} Frame.io token; adobe-secret p8e-{w32} Adobe client secret;
-shopify-token shpat_{x32} shpca_{x32} shppa_{x32} shpss_{x32} shprt_{x32} shptka_{x32} Shopify token or shared
-secret;
+readme-key rdme_{l70} ReadMe API key; contentstack-token cs{h32} Contentstack token; frameio-token fio-u-{w64} Frame.io token;
+adobe-secret p8e-{w32} Adobe client secret;
+shopify-token shpat_{x32} shpca_{x32} shppa_{x32} shpss_{x32} shprt_{x32} shptka_{x32} Shopify token or shared secret;
 square-token sq0atp-{w22} sq0csp-{w43} EAAA{w60} EAAAl{w59} Square token or secret;
 braintree-token access_token$production${l16}${h32} access_token$sandbox${l16}${h32} Braintree or PayPal token;
 plaid-token access-production-UUID access-sandbox-UUID access-development-UUID Plaid access token;
 flutterwave-key FLWSECK-{h32}-X FLWSECK_TEST-{h32}-X FLWSECK_TEST-{a32}-X Flutterwave secret key;
 easypost-key EZAK{a54} EZTK{a54} EasyPost key; shippo-token shippo_live_{h40} shippo_test_{h40} Shippo token;
 duffel-token duffel_live_{w43} duffel_test_{w43} Duffel token; lob-key live_{h35} test_{h35} Lob key;
-mollie-key live_{a30} test_{a30} Mollie key; twilio-key SK{h32} Twilio API key;
-sendgrid-key SG.{w22}.{w43} SendGrid API key; mailgun-key key-{h32} {h32}-{h8}-{h8} Mailgun key;
-mailchimp-key {h32}-us{d1-2} Mailchimp key;
+mollie-key live_{a30} test_{a30} Mollie key; twilio-key SK{h32} Twilio API key; sendgrid-key SG.{w22}.{w43} SendGrid API key;
+mailgun-key key-{h32} {h32}-{h8}-{h8} Mailgun key; mailchimp-key {h32}-us{d1-2} Mailchimp key;
 brevo-key xkeysib-{h64}-{a16} xsmtpsib-{h64}-{a16} Brevo (Sendinblue) key; resend-key re_{a8-9}_{a22-26} Resend key;
 mailersend-token mlsn.{h64} MailerSend token; telegram-token {d8-10}:{w35} Telegram bot token;
-discord-token {w24-28}.{w6}.{w27-40} mfa.{w84} Discord bot or user token;
-facebook-token EAA{a90-} Facebook access token; instagram-token IGQV{w100-} Instagram access token;
-linkedin-secret WPL_AP1.{a16}.{b6-} LinkedIn client secret;
-onepassword-token ops_eyJ{s80-} A3-{u6}-{u6}-{u5}-{u5}-{u5}-{u5} A3-{u6}-{u11}-{u5}-{u5}-{u5} 1Password service
-account token or secret key;
+discord-token {w24-28}.{w6}.{w27-40} mfa.{w84} Discord bot or user token; facebook-token EAA{a90-} Facebook access token;
+instagram-token IGQV{w100-} Instagram access token; linkedin-secret WPL_AP1.{a16}.{b6-} LinkedIn client secret;
+onepassword-token ops_eyJ{s80-} A3-{u6}-{u6}-{u5}-{u5}-{u5}-{u5} A3-{u6}-{u11}-{u5}-{u5}-{u5} 1Password service account token or
+  secret key;
 age-key AGE-SECRET-KEY-1{q58} age secret key; wakatime-key waka_UUID WakaTime key;
 inngest-key signkey-prod-{h64} signkey-test-{h64} Inngest signing key;
 settlemint-token sm_aat_{a16-} sm_pat_{a16-} sm_sat_{a16-} SettleMint token;
-jwt-token eg:eyJhbGciOiJIUzI1NiJ9.eyJ{w40}.{w43} eyJ{w13-}.{w8-}.{w16-} eyJ{w13-}.{w0-}.{w8-}.{w8-}.{w8-} signed
-or encrypted JSON web token;
+jwt-token eg:eyJhbGciOiJIUzI1NiJ9.eyJ{w40}.{w43} eyJ{w13-}.{w8-}.{w16-} eyJ{w13-}.{w0-}.{w8-}.{w8-}.{w8-} signed or encrypted
+  JSON web token;
 mapbox-token sk.eyJ{w60-}.{w22} Mapbox secret token; defined-key dnkey-{w26}-{w52} Defined Networking key;
 browserbase-key bb_live_{w27} Browserbase key; maxmind-key {a6}_{a29}_mmk MaxMind license key;
-lichess-token lip_{a20} Lichess token;
-salesforce-token eg:00D{a12}!AQ{a80} Salesforce session id or access token;
+lichess-token lip_{a20} Lichess token; salesforce-token eg:00D{a12}!AQ{a80} Salesforce session id or access token;
 paddle-key pdl_live_apikey_{w40-} pdl_sdbx_apikey_{w40-} Paddle API key;
 onesignal-key os_v2_app_{l80-} os_v2_org_{l80-} OneSignal API key; elastic-key essu_{b80-} Elastic API key;
 twitter-token AAAAAAAAAAAAAAAAAAAAA{a20-60}%3D{a30-} X (Twitter) bearer token;
 azure-client-secret eg:{a3}8Q~{a34} Entra ID (Azure AD) client secret;
 slack-webhook eg:https://hooks.slack.com/services/T{u10}/B{u10}/{a24} Slack webhook URL;
 discord-webhook eg:https://discord.com/api/webhooks/{d18}/{w68} Discord webhook URL;
-teams-webhook eg:https://example.webhook.office.com/webhookb2/{h8}-{h4}-{h4}/IncomingWebhook/{h32} Microsoft Teams
-webhook URL;
-private-key-header eg:-----BEGIN~PRIVATE~KEY-----~{b64}~-----END~PRIVATE~KEY----- private key block (PEM, OpenSSH,
-PGP, PuTTY), header through footer;
+teams-webhook eg:https://example.webhook.office.com/webhookb2/{h8}-{h4}-{h4}/IncomingWebhook/{h32} Microsoft Teams webhook URL;
+private-key-header eg:-----BEGIN~PRIVATE~KEY-----~{b64}~-----END~PRIVATE~KEY----- private key block (PEM, OpenSSH, PGP, PuTTY),
+  header through footer;
 database-url eg:postgres://app:{a16}@db/app password in a database or broker URL;
 url-password eg:https://app:{a16}@host/ password in another URL;
 aws-secret-key eg:AWS_SECRET_ACCESS_KEY={b40} AWS secret access key, by its name;
