@@ -9794,15 +9794,13 @@ class Policy(NamedTuple):
 
     def with_looks(self, resolve: Callable[[str], str]) -> Policy:
         """The same policy, with *resolve* for its looks at the disk."""
-        return self._replace(paths=self.paths._replace(resolve=resolve),
-                             apart=None if self.apart is None else self.apart.with_looks(resolve))
+        return self._replace(paths=self.paths._replace(resolve=resolve), apart=self.apart and self.apart.with_looks(resolve))
 
     def with_secrets(self, values: Mapping[str, str]) -> Policy:
         """This policy, to which the values of these variables (see `secret_values`) are secrets."""
         if not values:
             return self
-        return self._replace(scanner=self.scanner.with_values(values),
-                             apart=self.apart.with_secrets(values) if self.apart is not None else None)
+        return self._replace(scanner=self.scanner.with_values(values), apart=self.apart and self.apart.with_secrets(values))
 
 
 class PolicyLayer(NamedTuple):
@@ -9911,12 +9909,10 @@ def check_policy(data: Any, file: str, lines: Callable[[], Mapping[str, int]], n
     check.keys(data, _TOP_KEYS, "", "a map of " + ", ".join(_TOP_KEYS))
     if data.get("version", 1) != 1 or isinstance(data.get("version"), (bool, float)):
         raise check.fail("/version", f"version {_quoted_value(data['version'])} is not known; write 1")
-    for key in ("extends", "without"):
-        if data.get(key, []) != []:
-            names = check.texts(data[key], "/" + key)
-            if key == "extends":
-                for item in names:
-                    check.choice(item, BUILTIN_NAMES, "/extends", "a built-in policy")
+    for item in check.texts(data["extends"], "/extends") if data.get("extends", []) != [] else ():
+        check.choice(item, BUILTIN_NAMES, "/extends", "a built-in policy")
+    if data.get("without", []) != []:
+        check.texts(data["without"], "/without")
     _check_settings(check, data.get("settings", {}))
     _check_rules(check, data.get("rules", []), "/rules", _MATCH_KEYS, REQUEST_ACTIONS)
     _check_rules(check, data.get("outbound_rules", []), "/outbound_rules", _OUTBOUND_MATCH_KEYS, RESPONSE_ACTIONS)
@@ -10083,10 +10079,7 @@ def _check_secrets(check: _Checker, secrets: Any) -> None:
         if item["name"] in names:
             raise check.fail(here + "/name", f"{item['name']!r} is used twice; give each pattern its own name")
         names.add(item["name"])
-        threshold = item.get("entropy_threshold", 0)
-        check.typed(threshold, (int, float), here + "/entropy_threshold", "a number (bits per character)")
-        if isinstance(threshold, bool) or not 0 <= threshold <= 8:
-            raise check.fail(here + "/entropy_threshold", "entropy is 0 to 8 bits per character")
+        check.number(item.get("entropy_threshold", 0), here + "/entropy_threshold", 0, 8, whole=False)     # bits per character
 
 
 # -- compilation ------------------------------------------------------------
@@ -15304,7 +15297,7 @@ def _content_hash(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-ANSWERS = ("once", "session", "deny")
+ANSWERS = (*_YES, "deny")
 MAX_QUESTION_BYTES = 256 * 1024     # of one file on the desk
 _MAX_DESK_FILES = 10_000            # looked at; more are somebody's mischief
 _DESK_GRACE_S = 60.0                # after its time a question may still be withdrawn by its own wall
