@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import unittest
+from unittest import mock
 
 from tests.support import GITHUB_TOKEN, InEmptyHome, mcpwall, request, text_result
 
@@ -237,6 +238,13 @@ class Relaying(Cli):
         self.assertFalse(mcpwall._is_unread(OSError(22, "Invalid argument", "policy.yml"), windows=True))
         self.assertFalse(mcpwall._is_unread(OSError(22, "Invalid argument"), windows=False))
         self.assertTrue(mcpwall._is_unread(BrokenPipeError(32, "Broken pipe"), windows=False))
+
+    def test_the_name_of_a_file_that_fails_does_not_act_on_the_terminal(self) -> None:
+        said = io.StringIO()
+        fault = PermissionError(13, "Permission denied", "a\x1b]0;b\nc")
+        with mock.patch.object(mcpwall, "_dispatch", mock.Mock(side_effect=fault)), contextlib.redirect_stderr(said):
+            self.assertEqual(mcpwall.main([]), 2)
+        self.assertRegex(said.getvalue(), r"\Amcpwall: Permission denied: a[ -~]*c\n\Z")
 
     def test_log_level_filters_stderr_only(self) -> None:
         text = json.dumps(request("tools/call", {"name": "t"})) + "\n"
