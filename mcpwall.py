@@ -8229,7 +8229,6 @@ class SecretScanner:
         self._kinds = frozenset(kinds)
         self._own = tuple(own_patterns)
         literals = [regex.literals for _, regex, _ in self._own]
-        self.quiet: dict[str, int] = {}     # what Subject remembers of short messages
         self._seen: tuple[str, _Search, list[tuple[int, int]]] | None = None
         self._own_literals = None if None in literals else frozenset().union(*literals)
 
@@ -9257,6 +9256,7 @@ class Value(NamedTuple):
 
 
 _MEMORY_ENTRIES, _MEMORY_CHARS = 2048, 256     # what is remembered of texts: how many, and how long they may be
+_KNOWN_CHARS = 1024         # of a message, if it is to be remembered which rules can be left out (see Wall)
 
 
 class LatePathIndex:
@@ -9310,14 +9310,13 @@ class LatePathIndex:
 _KnownReading = tuple[str, str, tuple[str, ...], tuple[str, ...]]
 
 
-_QUIET_CHARS = 1024         # of a message's strings together, if what is not in them is to be remembered
-_NO_VIEWS, _NO_SECRETS, _NO_INJECTION = 1, 2, 4
-
-
 class Subject:
     """One message with what the rules ask about it, each found once and only when asked for."""
 
     # Derived when first asked for; as class attributes they cost nothing to set up, and there are many messages.
+    _texts: list[str] | None = None
+    _blob: str | None = None
+    _opaque_parts: _Opaque | None = None
     _names: list[str | None] | None = None
     _roots: list[tuple[tuple[Any, ...], Any]] | None = None
     _flat: tuple[dict[str, Any], _Names] | tuple[()] | None = None
@@ -9331,13 +9330,29 @@ class Subject:
                  marks: Iterable[str] = ()) -> None:
         self.message, self.policy, self.marks = message, policy, marks
         self._budget = budget
-        self._opaque = _Opaque(message)
-        self.texts = judged_texts(message, self._opaque)
-        self.blob = "\0".join(self.texts)
         self._derived: dict[Any, Any] = {}
-        # Answers such as "ok" come again and again: that nothing is to be found in them is remembered with the scanner.
-        self._short = len(self.blob) <= _QUIET_CHARS and self.blob.count("\0") == len(self.texts) - 1
-        self._quiet = policy.scanner.quiet.get(self.blob, 0) if self._short else 0
+        self.places: dict[str, str] = {}    # where the disk said that paths of the message lead
+        self.ran = False                    # was a command judged? Then the disk was asked about more
+
+    @property
+    def _opaque(self) -> _Opaque:
+        if self._opaque_parts is None:
+            self._opaque_parts = _Opaque(self.message)
+        return self._opaque_parts
+
+    @property
+    def texts(self) -> list[str]:
+        """The `judged_texts` of the message."""
+        if self._texts is None:
+            self._texts = judged_texts(self.message, self._opaque)
+        return self._texts
+
+    @property
+    def blob(self) -> str:
+        """All of `texts`, joined by NUL."""
+        if self._blob is None:
+            self._blob = "\0".join(self.texts)
+        return self._blob
 
     @property
     def names(self) -> list[str | None]:
@@ -9365,19 +9380,8 @@ class Subject:
     def viewed(self) -> bool:
         """May any string of the message read differently in a canonical view?"""
         if self._viewed is None:
-            self._viewed = not self._quiet & _NO_VIEWS and needs_views(self.blob, self.runs)
-            if not self._viewed:
-                self._is_quiet(_NO_VIEWS)
+            self._viewed = needs_views(self.blob, self.runs)
         return self._viewed
-
-    def _is_quiet(self, part: int) -> None:
-        """Remember that there is no view, no secret or no injection in the strings of this message."""
-        if self._short and not self._quiet & part:
-            self._quiet |= part
-            memory = self.policy.scanner.quiet
-            if len(memory) >= _MEMORY_ENTRIES:
-                memory.clear()
-            memory[self.blob] = self._quiet
 
     def readings(self, text: str) -> tuple[View, ...]:
         """*text* itself, then what it looks like in the canonical views where that differs."""
@@ -9408,11 +9412,7 @@ class Subject:
         if self._findings is None:
             scanner = self.policy.scanner
             self._findings = ()
-            if self._quiet & _NO_SECRETS:
-                return ()
-            if not scanner.may_match(self.blob, self.budget, self.runs, self.texts, self.readings):
-                self._is_quiet(_NO_SECRETS)
-            else:
+            if scanner.may_match(self.blob, self.budget, self.runs, self.texts, self.readings):
                 self._findings = tuple(scanner.scan(self.texts, self.budget, self.names, self.readings))
         return self._findings
 
@@ -9421,11 +9421,7 @@ class Subject:
         """Injection and concealment in the strings of the message; spans point into `texts`."""
         if self._injections is None:
             hits: list[Finding] = []
-            if self._quiet & _NO_INJECTION:
-                pass
-            elif not may_inject(self.blob, self.viewed):
-                self._is_quiet(_NO_INJECTION)
-            else:
+            if may_inject(self.blob, self.viewed):
                 method = self.message.method or ""
                 where = "description" if method.endswith("/list") else \
                     "instructions" if method in ("initialize", "server/discover") else "response"
@@ -9445,7 +9441,8 @@ class Subject:
     HAS: Mapping[str, Callable[[Subject, Any], Any]] = {
         "literals": has_literal, "paths": lambda subject, skip: subject.path_hits(skip),
         "commands": lambda subject, skip: subject.commands(skip).categories,
-        "secrets": lambda subject, _: subject.findings, "injection": lambda subject, _: subject.injections}
+        "secrets": lambda subject, _: subject.findings, "injection": lambda subject, _: subject.injections,
+        "size": lambda subject, limit: len(subject.message.text) * 4 > limit}
 
     # -- arguments
 
@@ -9570,6 +9567,7 @@ class Subject:
 
     def judge_command(self, source: Any) -> CommandFacts:
         self.budget.check()
+        self.ran = True
         policy = self.policy
         return judge_command(source, ShellContext(policy.paths, policy.is_sensitive, self.budget))
 
@@ -9582,7 +9580,11 @@ class Subject:
             flat, tool = self.flat(), self.message.tool
             if skip is QUOTED_KEYS and tool and (flat[1].reads if flat else _reading_tool.search(tool)):
                 skip = frozenset()      # whatever its arguments are called, they say what to read
-            budget, resolve = self.budget, context.resolve
+            budget, places = self.budget, self.places
+
+            def resolve(path: str) -> str:
+                place = places[path] = context.resolve(path)
+                return place
             leaves = [(text, name, _ARGUMENTS, name, False) for name, text in flat[0].items()
                       if type(text) is str and name not in skip] if flat else self._leaves(skip, True)
             for number, (text, name, parent, step, _) in enumerate(leaves):
@@ -9731,7 +9733,8 @@ class Hit(NamedTuple):
 
 HIT = Hit()
 # ("literals", {…}): one of these lower-case strings occurs; ("paths" or "commands", {names passed over}): there is a path
-# that some rule is about, or a command with a category; ("secrets", "") and ("injection", kind of text): there is a finding
+# that some rule is about, or a command with a category; ("secrets", "") and ("injection", kind of text): there is a finding;
+# ("size", bytes): it may be larger than that
 Need = tuple[str, Any]
 Test = Callable[["Subject"], "Hit | None"]       # a condition on a whole message
 ValueTest = Callable[[Any, "Subject"], "Hit | None"]  # a condition on one JSON value
@@ -10242,7 +10245,9 @@ class _Compiler:
 
     @staticmethod
     def outbound_need(match: dict[str, Any]) -> Need | None:
-        return ("secrets", "") if match.get("secrets") else ("injection", "") if "injection" in match else None
+        limit = match.get("response_size_exceeds", 0)
+        return ("secrets", "") if match.get("secrets") else ("injection", "") if "injection" in match else \
+            ("size", limit) if limit >= 4 * _KNOWN_CHARS else None      # of a shorter one the digits of the id count
 
     def matcher(self, matcher: dict[str, Any], place: str, strict: bool) -> ValueTest:
         """A test on one argument's value: any word of the matcher holds."""
@@ -11153,6 +11158,7 @@ class _Candidates:
         self._grams: dict[str, list[int]] = {}
         self._always: tuple[int, ...] = ()
         literals = [literal for rule in rules if rule.needs and rule.needs[0] == "literals" for literal in rule.needs[1]]
+        self.ids = not literals         # does it not matter what the id of a message says?
         if len(literals) > _MANY_LITERALS:
             self._index(literals)
             return
@@ -11180,10 +11186,11 @@ class _Candidates:
                 self._grams.setdefault(rarest, []).append(number)
         self._always = tuple(always)
 
-    def of(self, subject: Subject) -> Iterator[Rule]:
-        """The rules to ask, in their order."""
+    def of(self, subject: Subject, asked: list[Rule]) -> Iterator[Rule]:
+        """The rules to ask, in their order; *asked* gets them, too."""
         for has, what, rules in self._runs:
             if has is None or has(subject, what):
+                asked += rules
                 yield from rules
         if self._grams:
             text = subject.haystack
@@ -11193,15 +11200,43 @@ class _Candidates:
             for number in sorted(numbers):
                 rule = self.rules[number]
                 if rule.needs is None or Subject.HAS[rule.needs[0]](subject, rule.needs[1]):
+                    asked.append(rule)
                     yield rule
 
 
+class _Asked(NamedTuple):
+    """The rules of a set that have what they need in a message, as long as its paths lead to these places."""
+    rules: tuple[Rule, ...]
+    places: tuple[tuple[str, str], ...]     # (path, place)
+
+
+def _but_id(message: Message, ids: bool) -> tuple[str, str] | None:
+    """A short message without its id, which no need of a rule is about (a text only if *ids* says so); else None.
+
+    What stands before and after the id tells two messages apart: were it another `"id"` that is cut out, the message's own
+    would stand in one of the parts.
+    """
+    text, ident = message.text, message.body.get("id")
+    if len(text) <= _KNOWN_CHARS and (type(ident) is int or type(ident) is str and ids and message.method is not None):
+        shown = ident if type(ident) is int else f'"{ident}"'
+        for before in ('"id":', '"id": '):
+            head, found, tail = text.partition(f"{before}{shown}")
+            if found:
+                return head, tail
+    return None
+
+
 class Wall:
-    """A policy at work. `decide` is total; what it remembers of the messages is in the Memory it is given."""
+    """A policy at work. `decide` is total; what it remembers of the messages is in the Memory it is given.
+
+    Calls and answers come again with another id. That most rules do not have what they need in them is remembered; the
+    others are asked each time, and so is the disk.
+    """
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self._candidates: dict[tuple[Any, ...], _Candidates] = {}
+        self._known: dict[tuple[_Candidates, str, str], _Asked] = {}
         self._apart = Wall(policy.apart) if policy.apart is not None else None
         self._may_hide: bool = any(rule.action == "deny" and rule.always for rule in policy.rules) \
             or self._apart is not None and self._apart._may_hide
@@ -11218,7 +11253,11 @@ class Wall:
                 memory.staged.clear()
             subject = Subject(message, self.policy, budget, memory.marks if memory is not None else ())
             decision = None
-            for rule in self._rules_for(message).of(subject):
+            candidates = self._rules_for(message)
+            parts = _but_id(message, candidates.ids)
+            known = self._still_known(candidates, parts)
+            asked: list[Rule] = []
+            for rule in candidates.of(subject, asked) if known is None else known:
                 hit = rule.matches(subject)
                 if hit is None or rule.limit is not None and (memory is None or not memory.exceeds(rule, rule.limit)):
                     continue
@@ -11234,6 +11273,10 @@ class Wall:
             if decision is None:
                 rule = None
                 decision = self._default(message, subject)
+                if known is None and parts is not None and not subject.ran:
+                    if len(self._known) >= _MEMORY_ENTRIES:
+                        self._known.clear()
+                    self._known[(candidates, *parts)] = _Asked(tuple(asked), tuple(subject.places.items()))
         except BudgetSpent:
             return self._fault(rule, "judging it took too long; make the rule's regex simpler")
         except Exception as fault:  # a wall that cannot judge must not open
@@ -11241,6 +11284,17 @@ class Wall:
         if self._apart is not None and decision.action != "deny":
             decision = self._stricter(decision, self._apart.decide(message, budget, memory.guest if memory is not None else None))
         return decision
+
+    def _still_known(self, candidates: _Candidates, parts: tuple[str, str] | None) -> tuple[Rule, ...] | None:
+        """The rules to ask about a message (see `_but_id`), if they are remembered and its paths still lead to the same places."""
+        known = self._known.get((candidates, *parts)) if parts is not None else None
+        if known is None:
+            return None
+        resolve = self.policy.paths.resolve
+        for path, place in known.places:
+            if resolve(path) != place:
+                return None
+        return known.rules
 
     @staticmethod
     def _decided(rule: Rule, name: str, hit: Hit, subject: Subject) -> Decision:
@@ -12228,8 +12282,8 @@ class Session:
         bad: list[int] = []
         notes: list[ToolNote] = []
         for index, item in enumerate(items):
-            one = message._replace(body={**message.body, "result": {name: [item]}})
-            decision = self.wall.decide(one, self._budget)
+            alone = {**message.body, "result": {name: [item]}}
+            decision = self.wall.decide(message._replace(body=alone, text=_compact(alone)), self._budget)
             if decision.action == "deny":
                 bad.append(index)
                 why = f"{decision.rule or 'default'}: {decision.why or decision.message}"
