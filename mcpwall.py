@@ -10245,9 +10245,8 @@ class _Compiler:
 
     @staticmethod
     def outbound_need(match: dict[str, Any]) -> Need | None:
-        limit = match.get("response_size_exceeds", 0)
         return ("secrets", "") if match.get("secrets") else ("injection", "") if "injection" in match else \
-            ("size", limit) if limit >= 4 * _KNOWN_CHARS else None      # of a shorter one the digits of the id count
+            ("size", match["response_size_exceeds"]) if "response_size_exceeds" in match else None
 
     def matcher(self, matcher: dict[str, Any], place: str, strict: bool) -> ValueTest:
         """A test on one argument's value: any word of the matcher holds."""
@@ -11158,7 +11157,6 @@ class _Candidates:
         self._grams: dict[str, list[int]] = {}
         self._always: tuple[int, ...] = ()
         literals = [literal for rule in rules if rule.needs and rule.needs[0] == "literals" for literal in rule.needs[1]]
-        self.ids = not literals         # does it not matter what the id of a message says?
         if len(literals) > _MANY_LITERALS:
             self._index(literals)
             return
@@ -11210,14 +11208,14 @@ class _Asked(NamedTuple):
     places: tuple[tuple[str, str], ...]     # (path, place)
 
 
-def _but_id(message: Message, ids: bool) -> tuple[str, str] | None:
-    """A short message without its id, which no need of a rule is about (a text only if *ids* says so); else None.
+def _but_id(message: Message) -> tuple[str, str] | None:
+    """What stands before and after the id in a short message; None when no rule may take it for one with another id.
 
-    What stands before and after the id tells two messages apart: were it another `"id"` that is cut out, the message's own
-    would stand in one of the parts.
+    No condition is about the id (but for a text that answers nobody's request). If what is cut out here is another `"id"`,
+    the message's own stands in one of the parts: equal parts are of messages that are equal but for their ids.
     """
     text, ident = message.text, message.body.get("id")
-    if len(text) <= _KNOWN_CHARS and (type(ident) is int or type(ident) is str and ids and message.method is not None):
+    if len(text) <= _KNOWN_CHARS and (type(ident) is int or type(ident) is str and message.method is not None):
         shown = ident if type(ident) is int else f'"{ident}"'
         for before in ('"id":', '"id": '):
             head, found, tail = text.partition(f"{before}{shown}")
@@ -11254,7 +11252,7 @@ class Wall:
             subject = Subject(message, self.policy, budget, memory.marks if memory is not None else ())
             decision = None
             candidates = self._rules_for(message)
-            parts = _but_id(message, candidates.ids)
+            parts = _but_id(message)
             known = self._still_known(candidates, parts)
             asked: list[Rule] = []
             for rule in candidates.of(subject, asked) if known is None else known:
