@@ -185,6 +185,10 @@ class Budget:
         self._clock = clock
         self._end = clock() + seconds
 
+    def renew(self, seconds: float) -> None:
+        """Begin anew."""
+        self._end = self._clock() + seconds
+
     def left(self) -> float:
         """Seconds left; negative when spent."""
         return self._end - self._clock()
@@ -3456,11 +3460,13 @@ class DiskLooks:
         self._known: dict[str, str] = {}
         self._gone: set[str] = set()            # of these it is known that nothing is there, not even a link
         self._edge = ""
+        self._beyond = self._place = ""         # the edge with a slash, once it was looked at, and where that leads
 
     def forget(self) -> None:
         """From now on, look anew."""
         self._known.clear()
         self._gone.clear()
+        self._beyond = ""
 
     def resolve(self, path: str) -> str:
         """Where *path* leads, as `resolve_path` has it."""
@@ -3469,7 +3475,11 @@ class DiskLooks:
             if len(self._known) > MAX_LOOKS:
                 self.forget()
             stepwise = self._stepwise and path.count("/") < 64 and path == _path_normal("", path)
-            real = self._known[path] = self._look(path) if stepwise else self._ask(path)
+            if self._beyond and stepwise and path.startswith(self._beyond):
+                real = self._place + path[len(self._beyond):]
+            else:
+                real = self._look(path) if stepwise else self._ask(path)
+            self._known[path] = real
         return real
 
     def _look(self, path: str) -> str:
@@ -3477,6 +3487,7 @@ class DiskLooks:
         if edge and path.startswith(edge) and path[len(edge):len(edge) + 1] == "/":
             place = self.resolve(edge)
             if edge in self._gone:
+                self._beyond, self._place = edge + "/", place + "/"
                 return place + path[len(edge):]
         real = _path_ask_kernel(path) if path != edge else None
         if real is not None:
@@ -9146,6 +9157,7 @@ def _strip_needed(before: str, char: str, after: str) -> bool:
 # ---------------------------------------------------------------------------
 
 JUDGE_SECONDS = 0.8         # one line may take this long to judge (or 0.1 s a megabyte, if that is more); then it is refused
+_LARGE = JUDGE_SECONDS * 1e7    # bytes: from here on it is more
 _MEDIA_TYPES = ("image", "audio")
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_\r\n"
 _TASK_NOTE = "io.modelcontextprotocol/related-task"
@@ -11216,11 +11228,12 @@ def _but_id(message: Message) -> tuple[str, str] | None:
     """
     text, ident = message.text, message.body.get("id")
     if len(text) <= _KNOWN_CHARS and (type(ident) is int or type(ident) is str and message.method is not None):
-        shown = ident if type(ident) is int else f'"{ident}"'
-        for before in ('"id":', '"id": '):
-            head, found, tail = text.partition(f"{before}{shown}")
-            if found:
-                return head, tail
+        shown = f'{ident}' if type(ident) is int else f'"{ident}"'
+        head, found, tail = text.partition('"id":' + shown)
+        if not found:
+            head, found, tail = text.partition('"id": ' + shown)
+        if found:
+            return head, tail
     return None
 
 
@@ -11661,11 +11674,11 @@ class Refusals:
     def __init__(self, most: int) -> None:
         self._most = most
         self._calls: dict[bytes, _Refused] = {}
-        self._ended: dict[Any, list[bytes]] = {}        # (method, tool) -> calls that are not judged any more
+        self.ended: dict[Any, list[bytes]] = {}        # (method, tool) -> calls that are not judged any more
 
     def known(self, message: Message) -> Decision | None:
         """The decision on a call that was refused so often that it is not judged again."""
-        ended = self._ended.get((message.method, message.tool))
+        ended = self.ended.get((message.method, message.tool))
         if ended is None:
             return None
         params = message.body.get("params")
@@ -11684,19 +11697,19 @@ class Refusals:
         self._calls[digest] = _Refused(count, params, decision)
         place = (message.method, message.tool)
         final = not decision.wait and not (decision.rule or "").startswith("settings.")
-        if final and count >= self._most and digest not in self._ended.get(place, ()):
-            self._ended.setdefault(place, []).append(digest)
+        if final and count >= self._most and digest not in self.ended.get(place, ()):
+            self.ended.setdefault(place, []).append(digest)
         if len(self._calls) > MAX_REFUSED:
             self._forget(next(iter(self._calls)))
         return count
 
     def _forget(self, digest: bytes) -> None:
         del self._calls[digest]
-        for place, ended in list(self._ended.items()):
+        for place, ended in list(self.ended.items()):
             if digest in ended:
                 ended.remove(digest)
                 if not ended:
-                    del self._ended[place]
+                    del self.ended[place]
 
 
 class Held(NamedTuple):
@@ -11899,7 +11912,8 @@ class Session:
         self._stray_key = False
         self._safe_names: dict[str, str] = {}
         self._recorded: dict[Any, tuple[Told, str, str]] = {}       # what records have in common, see `_record`
-        self._sent: list[tuple[Any, str | None, bool]] = []     # id, method, is it modern?
+        self._logs_arguments = settings.log_args != "none"
+        self._sent: list[Message] = []          # requests of the client, in the last `receive`
         self._salt = os.urandom(16)
         self._monotonic = monotonic
         self._memory = Memory(monotonic)
@@ -11970,12 +11984,14 @@ class Session:
         out = _Effects()
         pending = self._pending["client"]
         decision = Decision("deny", None, "Blocked: the audit log cannot be written")
-        for ident, method, modern in self._sent:
+        for message in self._sent:
+            ident = message.body["id"]
             pending.pop(ident, None)
-            out.lines["client"].append(self._refusal(ident, method, decision, modern=modern).encode())
+            modern = _VERSION_META in _meta(message.body)
+            out.lines["client"].append(self._refusal(ident, message.method, decision, modern=modern).encode())
         if not self._sent:
             return list(effects)
-        withheld = {ident for ident, _, _ in self._sent}
+        withheld = {message.body["id"] for message in self._sent}
         kept: list[Any] = []
         for effect in effects:
             if isinstance(effect, Record) and effect.told.direction == "inbound" and effect.fields["id"] in withheld:
@@ -11997,8 +12013,9 @@ class Session:
         except MessageError as fault:
             self._unreadable(peer, line, fault, out)
             return
-        self._budget = Budget(max(JUDGE_SECONDS, len(line) * 1e-7))
-        forward, answer = self._judge(peer, kind, body, text, len(line), out)
+        size = len(line)
+        self._budget.renew(size * 1e-7 if size > _LARGE else JUDGE_SECONDS)
+        forward, answer = self._judge(peer, kind, body, text, size, out)
         if forward is not None:
             out.lines[_OTHER[peer]].append(line if forward is text else forward.encode())
         if answer is not None:
@@ -12012,7 +12029,7 @@ class Session:
         for item in items:
             kinds.append(message_kind(item, peer))      # one item that cannot be judged refuses the whole batch
         raws = _item_texts(text)
-        self._budget = Budget(max(JUDGE_SECONDS, len(line) * 1e-7))
+        self._budget.renew(len(line) * 1e-7 if len(line) > _LARGE else JUDGE_SECONDS)
         forwards, answers, untouched = [], [], True
         for item, kind, raw in zip(items, kinds, raws):
             verdict = self._judge(peer, kind, item, raw, len(raw.encode()), out)
@@ -12035,7 +12052,7 @@ class Session:
         else:
             waiting = _NOBODY
             method = body["method"]
-            tool = self._tool_of(method, body)
+            tool = body["params"]["name"] if method == "tools/call" else self._tool_of(method, body)
         message = tuple.__new__(Message, (peer, kind, body, text, method, tool, self.server_name))
         extra: dict[str, Any] = {}
         grant: str | None = None
@@ -12074,7 +12091,7 @@ class Session:
         if len(self._pending[message.peer]) >= MAX_PENDING:
             return Decision("deny", None, f"Blocked: {MAX_PENDING} requests already wait for an answer")
         if message.peer == "client":
-            known = self._refusals.known(message)
+            known = self._refusals.known(message) if self._refusals.ended else None
             if known is not None:
                 return known
         decision = self.wall.decide(message, self._budget, self._memory)
@@ -12134,9 +12151,6 @@ class Session:
         params = body.get("params")
         if type(params) is not dict:
             return None
-        if method == "tools/call":
-            name = params.get("name")
-            return name if isinstance(name, str) else None
         if method == "notifications/progress":
             token = params.get("progressToken")
             return self._progress[token].tool if type(token) in (int, str) and token in self._progress else None
@@ -12155,15 +12169,15 @@ class Session:
                 waiting = waiting._replace(granted=granted)
             pending, cancelled = self._pending[message.peer], self._cancelled[message.peer]
             ident = body["id"]
-            for other in (ident, _loosely_equal(ident)):
+            for other in (ident, str(ident) if type(ident) is int else _loosely_equal(ident)):
                 if other in pending or other in cancelled:      # nobody knows which one an answer is for
                     pending[other] = waiting = _NOBODY
                     cancelled.pop(other, None)
             pending[ident] = waiting
             if message.peer == "client":
-                self._sent.append((ident, method, _VERSION_META in _meta(body)))
-            if method == "initialize" and message.peer == "client":
-                self._elicits = can_elicit((body.get("params") or {}).get("capabilities"))
+                self._sent.append(message)
+                if method == "initialize":
+                    self._elicits = can_elicit((body.get("params") or {}).get("capabilities"))
         elif message.kind == "response":
             if type(body.get("result")) is dict:
                 self._remember_task(body["result"], answered)
@@ -12187,7 +12201,7 @@ class Session:
     def _waiting(self, message: Message) -> Pending:
         params = message.body.get("params")
         if type(params) is not dict or "_meta" not in params and "taskId" not in params:
-            return Pending(message.method, message.tool)
+            return tuple.__new__(Pending, (message.method, message.tool, None, None, None))
         meta, task = params.get("_meta"), params.get("taskId")
         token = meta.get("progressToken") if type(meta) is dict else None
         known = isinstance(task, str) and message.method is not None and message.method.startswith("tasks/")
@@ -12445,7 +12459,7 @@ class Session:
             refusal = held.decision._replace(action="deny", message=_NO_WORDS[answer])
             self._record(held.message, refusal, held.size, out, {"answer": answer})
             return
-        self._budget = Budget(max(JUDGE_SECONDS, held.size * 1e-7))
+        self._budget.renew(held.size * 1e-7 if held.size > _LARGE else JUDGE_SECONDS)
         decision = held.decision
         if answer in _YES:
             self._memory.counting = False
@@ -12577,17 +12591,18 @@ class Session:
     def _record(self, message: Message, decision: Decision, size: int, out: _Effects,
                 extra: Mapping[str, Any] | None = None) -> None:
         """One record for one judged message, with nothing in it that is a secret. *extra* fields hold none already."""
-        shared = (message.peer, message.kind, message.method, message.tool, decision.action, decision.rule, decision.message)
+        peer, kind, body, _, method, tool, _ = message
+        shared = (peer, kind, method, tool, decision[:3])
         known = self._recorded.get(shared)
         if known is None:
             if len(self._recorded) >= 1000:
                 self._recorded.clear()
             known = self._recorded[shared] = self._in_common(message, decision)
         told, head, tail = known
-        ident = message.body.get("id")
+        ident = body.get("id")
         if type(ident) is not int:
             ident = "null" if ident is None else json.dumps(self.safe_text(ident))
-        if extra or decision.findings or decision.action != "allow" or self._settings.log_args != "none":
+        if extra or decision is not _ALLOWED and (decision.findings or decision.action != "allow") or self._logs_arguments:
             tail += self._details(message, decision, extra or {})
         moment = int(self._clock() * 1000)
         if moment != self._moment:

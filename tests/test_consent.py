@@ -812,7 +812,7 @@ settings: {max_repeated_denials: 5}
             refusals.count(message, mcpwall.Decision("deny"))
             self.assertIsNotNone(refusals.known(message))
         self.assertEqual(len(refusals._calls), mcpwall.MAX_REFUSED)
-        self.assertEqual(sum(map(len, refusals._ended.values())), mcpwall.MAX_REFUSED)
+        self.assertEqual(sum(map(len, refusals.ended.values())), mcpwall.MAX_REFUSED)
 
 
 class LimitsAndMarks(unittest.TestCase):
