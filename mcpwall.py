@@ -11674,34 +11674,44 @@ class Refusals:
     def __init__(self, most: int) -> None:
         self._most = most
         self._calls: dict[bytes, _Refused] = {}
-        self.ended: dict[Any, list[bytes]] = {}        # (method, tool) -> calls that are not judged any more
+        self._digests: dict[tuple[str, str], bytes] = {}    # of short calls, by their text without the id
+        self.ended: dict[Any, list[bytes]] = {}             # (method, tool) -> calls that are not judged any more
 
     def known(self, message: Message) -> Decision | None:
         """The decision on a call that was refused so often that it is not judged again."""
-        ended = self.ended.get((message.method, message.tool))
-        if ended is None:
-            return None
         params = message.body.get("params")
-        calls = [(digest, self._calls[digest]) for digest in ended]
-        if not any(call.params is None or call.params == params for _, call in calls):
-            return None
-        digest = call_digest(message)
-        return next((call.decision for other, call in calls if other == digest), None)
+        for other in self.ended.get((message.method, message.tool), ()):
+            call = self._calls[other]
+            if (call.params is None or call.params == params) and other == self._digest(message):
+                return call.decision
+        return None
 
     def count(self, message: Message, decision: Decision) -> int:
         """Note that the call was refused; how often it was by now. What may be decided otherwise later is only counted."""
-        digest = call_digest(message)
+        digest = self._digest(message)
         before = self._calls.pop(digest, None)
         count = before.times + 1 if before is not None else 1
         params = message.body.get("params") if len(message.text) <= 4096 else None
         self._calls[digest] = _Refused(count, params, decision)
-        place = (message.method, message.tool)
-        final = not decision.wait and not (decision.rule or "").startswith("settings.")
-        if final and count >= self._most and digest not in self.ended.get(place, ()):
-            self.ended.setdefault(place, []).append(digest)
+        if count >= self._most and not decision.wait and not (decision.rule or "").startswith("settings."):
+            ended = self.ended.setdefault((message.method, message.tool), [])
+            if digest not in ended:
+                ended.append(digest)
         if len(self._calls) > MAX_REFUSED:
             self._forget(next(iter(self._calls)))
         return count
+
+    def _digest(self, message: Message) -> bytes:
+        """The `call_digest`; remembered, since what is refused is often tried again."""
+        parts = _but_id(message)
+        if parts is None:
+            return call_digest(message)
+        digest = self._digests.get(parts)
+        if digest is None:
+            if len(self._digests) >= MAX_REFUSED:
+                self._digests.clear()
+            digest = self._digests[parts] = call_digest(message)
+        return digest
 
     def _forget(self, digest: bytes) -> None:
         del self._calls[digest]
@@ -11912,6 +11922,8 @@ class Session:
         self._stray_key = False
         self._safe_names: dict[str, str] = {}
         self._recorded: dict[Any, tuple[Told, str, str]] = {}       # what records have in common, see `_record`
+        self._refusal_texts: dict[tuple[str, Decision], tuple[str, str, str]] = {}      # what refusals have in common
+        self._denial_details: dict[tuple[str, Decision], str] = {}
         self._logs_arguments = settings.log_args != "none"
         self._sent: list[Message] = []          # requests of the client, in the last `receive`
         self._salt = os.urandom(16)
@@ -12236,22 +12248,31 @@ class Session:
     def _refusal(self, ident: Any, method: str | None, decision: Decision, times: int = 1, modern: bool = False) -> str:
         """The answer to a request that does not go on. Never holds anything of the message but its id and where in it the
         reason stands. *times*: how often this very call was refused by now. *modern*: is it a request of 2026-07-28?"""
+        kind = "error" if method != "tools/call" or self._settings.deny_as != "result" else "complete" if modern else "result"
+        known = self._refusal_texts.get((kind, decision))
+        if known is None:
+            if len(self._refusal_texts) >= 1000:
+                self._refusal_texts.clear()
+            known = self._refusal_texts[kind, decision] = self._refusal_text(kind, decision)
+        head, tail, end = known
+        again = f" (refused {times} times now; the same call will be refused again, so do something else)" if times > 2 else ""
+        denials = f',"denials":{times}' if times > 1 and kind == "error" else ""
+        return f'{{"jsonrpc":"2.0","id":{ident if type(ident) is int else _compact(ident)},{head}{again}{tail}{denials}{end}}}'
+
+    def _refusal_text(self, kind: str, decision: Decision) -> tuple[str, str, str]:
+        """What refusals of like calls have in common, as JSON: what comes before their number in words, then before that in
+        digits, and at the end."""
         text = f"[mcpwall] {decision.message or 'Blocked by policy'}"
         if decision.action == "ask":
             text += " (this needs approval, and nobody can be asked)"
-        if times > 2:
-            text += f" (refused {times} times now; the same call will be refused again, so do something else)"
-        about = self._about(decision, times)
-        if method == "tools/call" and self._settings.deny_as == "result":
-            text += "".join(f"\n{word}: {about[key]}" for key, word in _ABOUT_WORDS.items() if about.get(key) is not None)
-            result: dict[str, Any] = {"content": [{"type": "text", "text": text}], "isError": True}
-            if modern:
-                result["resultType"] = "complete"
-            return _compact({"jsonrpc": "2.0", "id": ident, "result": result})
-        error = {"code": -32600, "message": text, "data": {"mcpwall": about}}
-        return _compact({"jsonrpc": "2.0", "id": ident, "error": error})
+        about = self._about(decision)
+        if kind == "error":
+            return (f'"error":{{"code":-32600,"message":{_compact(text)[:-1]}', f'","data":{{"mcpwall":{_compact(about)[:-1]}', "}}}")
+        more = "".join(f"\n{word}: {about[key]}" for key, word in _ABOUT_WORDS.items() if about.get(key) is not None)
+        return (f'"result":{{"content":[{{"type":"text","text":{_compact(text)[:-1]}', f'{_compact(more)[1:]}}}],"isError":true',
+                ',"resultType":"complete"}' if kind == "complete" else "}")
 
-    def _about(self, decision: Decision, times: int = 1) -> dict[str, Any]:
+    def _about(self, decision: Decision) -> dict[str, Any]:
         """What a program (or a model) may know of a refusal: which rule, where, why, what else would do."""
         about: dict[str, Any] = {"rule": decision.rule, "action": decision.action}
         if decision.path:
@@ -12263,8 +12284,6 @@ class Session:
         about["retryable"] = decision.wait > 0
         if decision.wait:
             about["retry_after_s"] = math.ceil(decision.wait)
-        if times > 1:
-            about["denials"] = times
         return about
 
     def _blocked(self, message: Message, decision: Decision, extra: dict[str, Any]) -> str | None:
@@ -12628,6 +12647,20 @@ class Session:
 
     def _details(self, message: Message, decision: Decision, extra: Mapping[str, Any]) -> str:
         """What only some records have, as JSON members, each after a comma."""
+        if decision.action == "deny" and not decision.findings:     # these tell nothing of the message but where
+            key = message.peer, decision
+            shown = self._denial_details.get(key)
+            if shown is None:
+                if len(self._denial_details) >= 1000:
+                    self._denial_details.clear()
+                shown = self._denial_details[key] = self._detail_text(message, decision)
+        else:
+            shown = self._detail_text(message, decision)
+        for name, value in extra.items():
+            shown += f',"{name}":{value if type(value) is int else _compact(value)}'
+        return shown
+
+    def _detail_text(self, message: Message, decision: Decision) -> str:
         fields: dict[str, Any] = {}
         if message.peer == "client":
             self._add_arguments(fields, message, decision)
@@ -12638,7 +12671,6 @@ class Session:
             fields["view"] = decision.view
         if decision.why and decision.action != "allow":
             fields["why"] = self.safe_text(f"{decision.why} ({decision.detail})" if decision.detail else decision.why)
-        fields.update(extra)
         return "," + _compact(fields)[1:-1] if fields else ""
 
     def _safe_name(self, name: str) -> str:
