@@ -11264,9 +11264,8 @@ class Wall:
                 memory.staged.clear()
             subject = Subject(message, self.policy, budget, memory.marks if memory is not None else ())
             decision = None
-            candidates = self._rules_for(message)
-            parts = _but_id(message)
-            known = self._still_known(candidates, parts)
+            candidates, parts = self._rules_for(message), _but_id(message)
+            known = self._still_known(candidates, parts) if parts is not None else None
             asked: list[Rule] = []
             for rule in candidates.of(subject, asked) if known is None else known:
                 hit = rule.matches(subject)
@@ -11296,9 +11295,9 @@ class Wall:
             decision = self._stricter(decision, self._apart.decide(message, budget, memory.guest if memory is not None else None))
         return decision
 
-    def _still_known(self, candidates: _Candidates, parts: tuple[str, str] | None) -> tuple[Rule, ...] | None:
+    def _still_known(self, candidates: _Candidates, parts: tuple[str, str]) -> tuple[Rule, ...] | None:
         """The rules to ask about a message (see `_but_id`), if they are remembered and its paths still lead to the same places."""
-        known = self._known.get((candidates, *parts)) if parts is not None else None
+        known = self._known.get((candidates, *parts))
         if known is None:
             return None
         resolve = self.policy.paths.resolve
@@ -11486,6 +11485,7 @@ class Toolbox:
         self._told: set[str] = set()
         self._watching = self._settings.tool_pinning != "off"
         self._closed = self._settings.unlisted_tools == "deny"
+        self.may_refuse = self._closed or self._settings.tool_pinning == "block" or self._settings.read_only
 
     # -- lists
 
@@ -11692,6 +11692,8 @@ class Refusals:
         before = self._calls.pop(digest, None)
         count = before.times + 1 if before is not None else 1
         params = message.body.get("params") if len(message.text) <= 4096 else None
+        if decision.findings:       # an equal call may have its members in another order: there, they are elsewhere
+            decision = decision._replace(findings=tuple(finding._replace(spans=()) for finding in decision.findings))
         self._calls[digest] = _Refused(count, params, decision)
         if count >= self._most and not decision.wait and not (decision.rule or "").startswith("settings."):
             ended = self.ended.setdefault((message.method, message.tool), [])
@@ -11917,8 +11919,8 @@ class Session:
         self._tasks: dict[str, Pending] = {}
         self._budget = Budget(JUDGE_SECONDS)        # of the line at hand, shared by the items of a batch
         self._seq = 0
-        self._moment = -1           # of the last record, in milliseconds, and as it is written
-        self._stamp = ""
+        self._moment = -1           # of the last record, in milliseconds, and how its line begins
+        self._opening = ""
         self._stray_key = False
         self._safe_names: dict[str, str] = {}
         self._recorded: dict[Any, tuple[Told, str, str]] = {}       # what records have in common, see `_record`
@@ -12071,7 +12073,7 @@ class Session:
         if peer == "client":
             if (self._held or kind == "response") and self._is_ours(message, size, out):
                 return _DROPPED
-            if method in _RETRYABLE and _is_our_state(body):
+            if method in _RETRYABLE and "requestState" in body["params"] and _is_our_state(body):
                 message, held, grant = self._retried(message)
                 if isinstance(held, Decision):
                     return self._refused(message, held, size, out, extra)
@@ -12107,7 +12109,7 @@ class Session:
             if known is not None:
                 return known
         decision = self.wall.decide(message, self._budget, self._memory)
-        if message.method == "tools/call" and message.peer == "client" and decision.action != "deny":
+        if self._tools.may_refuse and message.method == "tools/call" and message.peer == "client" and decision.action != "deny":
             return self._tools.refusal(message.tool or "") or decision
         return decision
 
@@ -12611,7 +12613,7 @@ class Session:
                 extra: Mapping[str, Any] | None = None) -> None:
         """One record for one judged message, with nothing in it that is a secret. *extra* fields hold none already."""
         peer, kind, body, _, method, tool, _ = message
-        shared = (peer, kind, method, tool, decision[:3])
+        shared = (peer, kind, method, tool, None if decision is _ALLOWED else decision[:3])
         known = self._recorded.get(shared)
         if known is None:
             if len(self._recorded) >= 1000:
@@ -12626,9 +12628,10 @@ class Session:
         moment = int(self._clock() * 1000)
         if moment != self._moment:
             self._moment = moment
-            self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(moment // 1000)) + f"{moment % 1000:03d}"
+            stamp = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(moment // 1000)) + f"{moment % 1000:03d}"
+            self._opening = f'{{"ts":"{stamp}Z","session":"{self._id}","seq":'
         self._seq += 1
-        line = f'{{"ts":"{self._stamp}Z","session":"{self._id}","seq":{self._seq},{head}{ident}{tail},"bytes":{size}}}'
+        line = f'{self._opening}{self._seq},{head}{ident}{tail},"bytes":{size}}}'
         out.records.append(tuple.__new__(Record, (line, told)))
 
     def _in_common(self, message: Message, decision: Decision) -> tuple[Told, str, str]:
@@ -16814,6 +16817,7 @@ def _cmd_relay(options: _Options) -> int:
     gc.disable()            # what is made from here on stays: never look through it for garbage
     policy = options.policy()
     gc.freeze()
+    gc.set_threshold(20_000)    # messages hold no circles: they go when nobody names them any more
     gc.enable()
     settings = policy.settings
     reporter = Reporter(sys.stderr, options.log_level or settings.log_level)

@@ -782,6 +782,14 @@ settings: {max_repeated_denials: 5}
         out = Talk(self.RULES).call("t", {GITHUB_TOKEN: "evil"})["client"]
         self.assertNotIn(GITHUB_TOKEN.encode(), out)
 
+    def test_a_secret_that_comes_again_at_another_place_in_the_message_does_not_end_the_session(self) -> None:
+        talk = Talk("version: 1\nextends: default\nsettings: {max_repeated_denials: 2, log_redacted: hash}\n")
+        for number, ident in enumerate(("a", "b", "c", 4, 5)):
+            out = talk.call("t", {"e": f"the token is {GITHUB_TOKEN}"}, ident)
+            self.assertIn("error", json.loads(out["client"]))
+            findings = talk.records[-1]["findings"]
+            self.assertEqual([one["pointer"] for one in findings], ["/params/arguments/e" if number < 2 else ""])
+
     def test_the_third_time_it_says_so_and_then_it_is_not_judged_again(self) -> None:
         talk = Talk(self.RULES)
         judged = []
