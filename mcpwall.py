@@ -11296,7 +11296,7 @@ class Wall:
         return decision
 
     def _still_known(self, candidates: _Candidates, parts: tuple[str, str]) -> tuple[Rule, ...] | None:
-        """The rules to ask about a message (see `_but_id`), if they are remembered and its paths still lead to the same places."""
+        """The rules to ask about a message (see `_but_id`), if that is remembered and its paths still lead where they led."""
         known = self._known.get((candidates, *parts))
         if known is None:
             return None
@@ -12267,11 +12267,12 @@ class Session:
         text = f"[mcpwall] {decision.message or 'Blocked by policy'}"
         if decision.action == "ask":
             text += " (this needs approval, and nobody can be asked)"
-        about = self._about(decision)
+        begun, about = _compact(text)[:-1], self._about(decision)
         if kind == "error":
-            return (f'"error":{{"code":-32600,"message":{_compact(text)[:-1]}', f'","data":{{"mcpwall":{_compact(about)[:-1]}', "}}}")
+            told = _compact({"mcpwall": about})
+            return f'"error":{{"code":-32600,"message":{begun}', f'","data":{told[:-2]}', "}}}"
         more = "".join(f"\n{word}: {about[key]}" for key, word in _ABOUT_WORDS.items() if about.get(key) is not None)
-        return (f'"result":{{"content":[{{"type":"text","text":{_compact(text)[:-1]}', f'{_compact(more)[1:]}}}],"isError":true',
+        return (f'"result":{{"content":[{{"type":"text","text":{begun}', f'{_compact(more)[1:]}}}],"isError":true',
                 ',"resultType":"complete"}' if kind == "complete" else "}")
 
     def _about(self, decision: Decision) -> dict[str, Any]:
