@@ -13972,7 +13972,9 @@ class _Relay:
     def _perform(self, effects: list[Any], peer: str) -> None:
         """Carry out *effects*; *peer*'s pump calls, or the main thread (""), which must not wait."""
         forward: list[bytes] = []
-        for effect in effects:
+        decided = [effect.told for effect in effects if type(effect) is Record]     # most effects are records
+        others = [effect for effect in effects if type(effect) is not Record]
+        for effect in others:
             kind = type(effect)
             if kind is Send:
                 if effect.peer == peer or not peer:
@@ -13985,10 +13987,9 @@ class _Relay:
                 self._lay_out(effect)
         if forward:
             self._outlets[_OTHER[peer]].send(forward[0] if len(forward) == 1 else b"".join(forward))
-        decided = [effect.told for effect in effects if type(effect) is Record]
         if decided:
             self._reporter.decisions(decided)
-        for effect in effects:
+        for effect in others:
             if type(effect) is Close:
                 self._outlets[effect.peer].close()
             elif type(effect) is Pinned:
