@@ -11262,31 +11262,33 @@ class Wall:
         try:
             if memory is not None:
                 memory.staged.clear()
-            subject = Subject(message, self.policy, budget, memory.marks if memory is not None else ())
-            decision = None
             candidates, parts = self._rules_for(message), _but_id(message)
             known = self._still_known(candidates, parts) if parts is not None else None
-            asked: list[Rule] = []
-            for rule in candidates.of(subject, asked) if known is None else known:
-                hit = rule.matches(subject)
-                if hit is None or rule.limit is not None and (memory is None or not memory.exceeds(rule, rule.limit)):
-                    continue
-                if rule.mark:
-                    if memory is not None:
-                        memory.staged.append(rule.mark)
-                    continue
-                name = f"project:{rule.name}" if rule.layer == "project" else rule.name
-                decision = self._decided(rule, name, hit, subject)
-                if rule.limit is not None and memory is not None:
-                    decision = decision._replace(wait=memory.wait(rule, rule.limit))
-                break
-            if decision is None:
-                rule = None
-                decision = self._default(message, subject)
-                if known is None and parts is not None and not subject.ran:
+            subject, decision = None, None
+            if known is None or known:
+                subject = Subject(message, self.policy, budget, memory.marks if memory is not None else ())
+                asked: list[Rule] = []
+                for rule in candidates.of(subject, asked) if known is None else known:
+                    hit = rule.matches(subject)
+                    if hit is None or rule.limit is not None and (memory is None or not memory.exceeds(rule, rule.limit)):
+                        continue
+                    if rule.mark:
+                        if memory is not None:
+                            memory.staged.append(rule.mark)
+                        continue
+                    name = f"project:{rule.name}" if rule.layer == "project" else rule.name
+                    decision = self._decided(rule, name, hit, subject)
+                    if rule.limit is not None and memory is not None:
+                        decision = decision._replace(wait=memory.wait(rule, rule.limit))
+                    break
+                if decision is None and known is None and parts is not None and not subject.ran:
                     if len(self._known) >= _MEMORY_ENTRIES:
                         self._known.clear()
                     self._known[(candidates, *parts)] = _Asked(tuple(asked), tuple(subject.places.items()))
+            if decision is None:
+                rule, decision = None, self._default(message)
+                if decision.action == "redact":
+                    decision = decision._replace(findings=(subject or Subject(message, self.policy, budget)).findings)
         except BudgetSpent:
             return self._fault(rule, "judging it took too long; make the rule's regex simpler")
         except Exception as fault:  # a wall that cannot judge must not open
@@ -11348,11 +11350,11 @@ class Wall:
             found = self._candidates[key] = _Candidates([rule for rule in rules if covers[rule.scope]])
         return found
 
-    def _default(self, message: Message, subject: Subject) -> Decision:
+    def _default(self, message: Message) -> Decision:
         settings = self.policy.settings
         if message.peer == "server":
             action = settings.outbound_default_action
-            return _ALLOWED if action == "allow" else Decision(action, None, "", subject.findings if action == "redact" else ())
+            return _ALLOWED if action == "allow" else Decision(action)
         if settings.default_action == "allow" or message.kind != "request" or message.method in LIFECYCLE:
             return _ALLOWED
         return Decision(settings.default_action, None, "no rule allows this")
