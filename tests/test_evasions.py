@@ -337,6 +337,12 @@ rules:
         self.assertTrue(talk.passes("look", {"path": "x/secret"}))
         self.assertEqual([talk.passes("send", {"a": 1}) for _ in range(2)], [False, False])
 
+    def test_what_no_rule_is_about_is_redacted_each_time(self) -> None:
+        talk = Talk("version: 1\nsettings: {outbound_default_action: redact}\noutbound_rules: [{name: a, match: {injection: true}, action: deny}]\n")
+        for text in ("ok", f"key {GITHUB_TOKEN}") * 2:
+            out = talk.answer(text_result(text))
+            self.assertEqual(out["result"], text_result(text.replace(GITHUB_TOKEN, mcpwall.MARKER)))
+
     def test_answers_of_a_size_near_the_limit_property(self) -> None:
         start = seed()
         rng = random.Random(start)
