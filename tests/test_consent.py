@@ -771,6 +771,12 @@ settings: {max_repeated_denials: 5}
         about = json.loads(command["client"])["error"]["data"]["mcpwall"]
         self.assertEqual((about["why"], about["argument"]), (mcpwall.COMMAND_CATEGORIES["destructive"], "/params/arguments/command"))
 
+    def test_each_record_and_refusal_says_where_it_was(self) -> None:
+        talk = Talk(self.RULES)
+        for name in ("a", "b", "a"):
+            about = json.loads(talk.call("t", {name: "evil"})["client"])["error"]["data"]["mcpwall"]
+            self.assertEqual((about["argument"], talk.records[-1]["argument"]), (f"/params/arguments/{name}",) * 2)
+
     def test_as_a_result_it_says_the_same(self) -> None:
         rules = self.RULES.replace("settings: {", "settings: {deny_as: result, ")
         result = json.loads(Talk(rules).call("t", {"a": "evil"})["client"])["result"]

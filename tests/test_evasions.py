@@ -323,6 +323,7 @@ class Memories(unittest.TestCase):
             links = {} if target is None else {"/home/u/proj/a": target}
             for _ in range(2):
                 self.assertEqual(talk.passes("read_file", {"path": "a"}), passes, target)
+                self.assertEqual(talk.passes("bash", {"command": "cat a"}), passes, target)
 
     def test_the_same_call_counts_and_meets_marks_each_time(self) -> None:
         talk = Talk("""
