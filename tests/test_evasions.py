@@ -319,11 +319,14 @@ class Memories(unittest.TestCase):
         links: dict[str, str] = {}
         place = context()._replace(resolve=lambda path: links.get(path, path))
         talk = Talk(mcpwall.builtin_policy("default", place))
+        only_commands = Talk(policy({"version": 1, "rules": [
+            {"name": "c", "match": {"arguments": {"_any_value": {"command": True}}}, "action": "deny"}]}, place))
         for target, passes in ((None, True), ("/home/u/.ssh/id_rsa", False), (None, True), ("/home/u/proj/b", True), ("/home/u/.env", False)):
             links = {} if target is None else {"/home/u/proj/a": target}
             for _ in range(2):
                 self.assertEqual(talk.passes("read_file", {"path": "a"}), passes, target)
                 self.assertEqual(talk.passes("bash", {"command": "cat a"}), passes, target)
+                self.assertEqual(only_commands.passes("bash", {"command": "rm -rf a"}), passes, target)
 
     def test_the_same_call_counts_and_meets_marks_each_time(self) -> None:
         talk = Talk("""
