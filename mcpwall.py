@@ -11,7 +11,7 @@ Promise: a message is judged or it goes nowhere; doubt means no, both ways; what
 in; memory and time are bounded; no secret reaches our own log or stderr; whoever dies first, nobody is left behind.
 
 As a library: `policy = load_policy(config="p.yml"); session = Session(Wall(policy)); session.receive("client", data)`
-returns what to do (Record, Note, Send, Close); sections 1 to 16 open no file and start no thread.
+returns what to do (Record, Note, Send, Close, Waiting, Pinned); sections 1 to 18 open no file and start no thread.
 
 Exit status: the server's own, 128+n when signal n ended it; 2 for a mistake in command line or policy; 126 or 127 when
 the server cannot be started; 70 for a fault of our own.
@@ -32,19 +32,27 @@ Contents. Each section uses only those above it, so the file can be read once fr
     12. What rules see: one message and what is derived from it
     13. Policy: model, validation, compilation
     14. Built-in policies (data; composed groups, not copies)
-    15. Decisions
-    16. Session (sans-I/O): framing, batches, correlation, effects
-    17. Files: policy discovery and layering
-    18. Audit log and stderr
-    19. Relay: child process, two pumps, signals
-    20. Client configs: finding servers, splicing the wall in and out, saving whole
-    21. Setup: consent store, init, wrap, unwrap, status, approve
-    22. Command line
+    15. Decisions, and the effects they lead to
+    16. The tools of a server: pins, what is shown, what may be called
+    17. Calls that come again, and calls that wait for a person
+    18. Session (sans-I/O): framing, batches, correlation, asking
+    19. Files: policy discovery and layering
+    20. Audit log and stderr
+    21. Relay: the server and its environment, two pumps, signals
+    22. Client configs: finding servers, splicing the wall in and out
+    23. Saving files whole; what people agreed to, and where calls wait for them
+    24. Setup: init, wrap, unwrap, status
+    25. Approving: calls that wait, changed tools, projects
+    26. Command line
 """
 from __future__ import annotations
 
 import os
 import sys
+
+if sys.version_info < (3, 9):
+    raise (SystemExit if __name__ == "__main__" else ImportError)(
+        "mcpwall needs Python 3.9 or later, not " + sys.version.split()[0])
 
 # What follows -c there; the path without "", the working directory, where modules of somebody else could lie.
 _LEAN_START = """\
@@ -196,7 +204,7 @@ class Budget:
     def check(self) -> None:
         """Raise BudgetSpent when nothing is left."""
         if self._clock() > self._end:
-            raise BudgetSpent("judging took too long")
+            raise BudgetSpent("judging it took too long; make the rule's regex simpler")
 
 
 class lazy_regex:
@@ -390,13 +398,19 @@ def pointer(path: Sequence[Any]) -> str:
     return "".join("/" + str(step).replace("~", "~0").replace("/", "~1") for step in path)
 
 
+# Letters, signs and marks by their category that show nothing: fillers, the empty braille cell, variation selectors
+_SHOW_NOTHING = frozenset(map(chr, (0x34f, 0x115f, 0x1160, 0x17b4, 0x17b5, *range(0x180b, 0x1810), 0x2800, 0x3164, 0xffa0,
+                                    *range(0xfe00, 0xfe10), *range(0xe0100, 0xe01f0))))
+
+
 def printable(text: str, limit: int = 200) -> str:
     """*text* safe for a terminal or a log line: control, invisible and bidi characters escaped, at most *limit* long."""
     if len(text) > limit:
         text = text[:limit - 1] + "…"
     if text.isascii() and text.isprintable():
         return text
-    return "".join(c if c.isprintable() else c.encode("unicode_escape", "surrogatepass").decode() for c in text)
+    return "".join(c if c.isprintable() and c not in _SHOW_NOTHING else c.encode("unicode_escape", "surrogatepass").decode()
+                   for c in text)
 
 
 class Message(NamedTuple):
@@ -465,7 +479,7 @@ def message_kind(body: Any, peer: str) -> str:
     kind = type(ident)
     if kind is not int and "id" in body and (not isinstance(ident, str) or len(ident) > MAX_NAME_CHARS):
         if not (ident is None and "error" in body and "method" not in body):
-            raise MessageError('"id" must be a string or an integer', -32600)
+            raise MessageError(f'"id" must be an integer or a string of at most {MAX_NAME_CHARS} characters', -32600)
     if "method" in body:
         _check_call(body, peer)
         return "request" if "id" in body else "notification"
@@ -484,7 +498,8 @@ def _check_call(body: dict[str, Any], peer: str) -> None:
     if "result" in body or "error" in body:
         raise MessageError('"method" beside "result" or "error"', -32600)
     if type(method) is not str or (method not in _METHODS and not _known_spelling(method)):
-        raise MessageError('"method" must be a name in its own spelling: printable ASCII, no blanks', -32600)
+        raise MessageError('"method" must be a name in its own spelling: printable ASCII, no blanks, '
+                           f"at most {MAX_NAME_CHARS} characters", -32600)
     if type(params) is not dict:
         if params is not None:
             raise MessageError('"params" must be an object', -32600)
@@ -497,7 +512,7 @@ def _check_call(body: dict[str, Any], peer: str) -> None:
             if type(value) is not shape and (required or value is not None) or required and value == "":
                 raise MessageError(f'{method} needs "{name}" as {_SHAPE_WORDS[shape]}', -32600)
         tool = params.get("name", "")
-        if len(tool) > MAX_NAME_CHARS or not tool.isprintable() and _controls.search(tool):
+        if type(tool) is str and (len(tool) > MAX_NAME_CHARS or not tool.isprintable() and _controls.search(tool)):
             raise MessageError(f'"name" holds a control character or more than {MAX_NAME_CHARS} characters', -32600)
 
 
@@ -1127,7 +1142,7 @@ class Node(NamedTuple):
     """A value and its place: `text[start:end]` is exactly its source.
 
     *members* is a list of Member for an object, a list of Node for an array, None for anything else. It
-    keeps what stands there twice; in *value* the last one counts, as in `JSON.parse` (`duplicate_member`).
+    keeps what stands there twice; in *value* the last one counts, as in `JSON.parse`.
     """
     value: Any
     start: int
@@ -1273,23 +1288,6 @@ def parse_jsonc(text: str, comments: bool = True, ways: _Ways = ((),)) -> Node:
     if end != len(text):
         raise reader.fault("something follows the value", end)
     return node
-
-
-def duplicate_member(node: Node) -> Member | None:
-    """A member whose name its object already had, from the first object in *node* that has one; else None."""
-    stack = [node]
-    while stack:
-        node = stack.pop()
-        if isinstance(node.value, dict):
-            names = set()
-            for member in node.members if len(node.value) != len(node.members) else ():
-                if member.key in names:
-                    return member  # type: ignore[no-any-return]
-                names.add(member.key)
-            stack.extend(m.node for m in reversed(node.members) if m.node.members)
-        elif node.members:
-            stack.extend(child for child in reversed(node.members) if child.members)
-    return None
 
 
 def node_lines(text: str, node: Node) -> dict[str, int]:
@@ -3754,26 +3752,19 @@ def canonical_paths(value: str, ctx: PathContext) -> tuple[str, ...]:
 
 def path_names(path: str, ctx: PathContext) -> tuple[str, ...]:
     """A canonical *path* and the plain names of the same place."""
+    found = [path]
     alias = _PATH_ALIAS.match(path)
-    if alias is None:
-        return (path,)
-    found: dict[str, None] = {}
-    while path not in found:
-        found[path] = None
-        alias = _PATH_ALIAS.match(path)
-        if alias is None:
-            break
-        path = _path_plain(alias, path[alias.end():], ctx)
-    return tuple(found)
-
-
-def _path_plain(alias: re.Match[str], rest: str, ctx: PathContext) -> str:
-    what, drive = alias[1], alias[4] or alias[6] or alias[7]
-    if drive:
-        return f"{drive.upper()}:{rest}"
-    if alias[8]:
-        return "//" + rest
-    return (ctx.cwd + rest if what and what.lower() == "cwd" else rest) or "/"
+    while alias is not None:
+        rest, drive = path[alias.end():], alias[4] or alias[6] or alias[7]
+        if drive:
+            path = f"{drive.upper()}:{rest}"
+        elif alias[8]:
+            path = "//" + rest
+        else:
+            path = (ctx.cwd + rest if (alias[1] or "").lower() == "cwd" else rest) or "/"
+        alias = _PATH_ALIAS.match(path) if path not in found else None
+        found.append(path)
+    return tuple(dict.fromkeys(found))
 
 
 # -- containment
@@ -4132,9 +4123,10 @@ class PathGlobs:
 
 # -- what is sensitive
 
-# One list a rule, globs parted by ` | `. `@apps/` is where programs keep their files, on Linux, macOS and Windows.
+# A list for each rule (its name, what it denies), globs parted by ` | `. `@apps/` is where programs keep their files, on Linux,
+# macOS and Windows.
 _SENSITIVE = r"""
-block-ssh-keys:
+block-ssh-keys: access to SSH keys
   **/.ssh/** | **/{ssh,aws,gnupg}~1/** | .ssh.{tar,tgz,zip,bak,old}*
   id_{rsa,dsa,ecdsa,ed25519,ecdsa_sk,ed25519_sk,xmss}
   id_{rsa,dsa,ecdsa,ed25519}{~,.bak,.old,.orig,.backup,.key,.priv,.private,.txt,.[0-9]}
@@ -4144,13 +4136,13 @@ block-ssh-keys:
   /run/user/*/{keyring,gnupg}/** | /run/user/*/*agent* | S.gpg-agent* | **/com.apple.launchd.*/Listeners
   **/openssh-ssh-agent | **/{.1password,.bitwarden}*agent.sock | **/.1password/agent.sock | !known_hosts
   !known_hosts.old | !known_hosts2 | !*.pub
-block-env-files:
+block-env-files: access to .env files
   .env | .env[._-]* | .env~ | .envrc | .envrc.* | ..env.sw? | *.env | .flaskenv | .dev.vars | .dev.vars.* | env~?
   !.env*[._-]{example,sample,template,tmpl,tpl,dist,default,defaults,schema,vault,md,mdx,rst,ts,tsx,js,j2,erb}
   !.env[._-]{example,sample,template,tmpl,tpl,dist,default,defaults,schema,example.local}*
   !{example,sample,template,default,dist,*[._-]example,*[._-]sample,*[._-]template,*[._-]dist}.env
   !.envrc.{example,sample,template,dist} | !.dev.vars.{example,sample,template} | !**/.ssh/*.env.pub
-block-credentials:
+block-credentials: access to credential files
   ~*/.aws/** | **/.aws/{credentials,config,sso,cli,login}/** | rootkey.csv | *accesskeys.csv | **/.awsvault/**
   ~*/.kube/** | !~*/.kube/cache/** | **/.kube/config | kubeconfig | kubeconfig.{yml,yaml} | *.kubeconfig
   kubeconfig[._-]{prod,staging,dev,admin,local,bak,conf,json}* | **/etc/kubernetes/*.conf | **/etc/kubernetes/pki/**
@@ -4196,7 +4188,7 @@ block-credentials:
   !**/{templates,locales,locale,i18n,schemas,design-tokens,src}/**/{credentials,secrets,secret,token,tokens}.*
   !{src,lib,docs,test,tests,pkg,app}/**/{token,credentials,api_key} | !**/.git/{config,hooks}/**
   .rclone.conf | ~*/.jupyter/*.json | jupyter_cookie_secret | **/kubelet/config.json | ~*/.{wgetrc,curlrc,mailrc}
-block-package-manager-tokens:
+block-package-manager-tokens: access to package managers' credentials
   ~*/.npmrc | **/etc/npmrc | **/npm/etc/npmrc | ~*/.yarnrc{,.yml} | ~*/.pnpmrc | **/pnpm/{rc,auth.ini} | .pypirc
   ~*/.pip/** | ~*/.config/pip/** | ~*/{Library/Application Support,AppData/Roaming}/pip/** | **/etc/pip.conf | pip.ini
   **/pypoetry/auth.toml | **/uv/credentials/** | ~*/.config/hatch/** | ~*/.gem/credentials | **/gem/credentials
@@ -4207,7 +4199,7 @@ block-package-manager-tokens:
   ~*/.conan2/**/credentials* | ~*/.config/anaconda/** | ~*/.cocoapods/trunk* | ~*/.anaconda/** | ~*/.continuum/**
   **/.yarn/berry/auth* | ~*/.deno/**/auth*
   **/appdata/roaming/npm/**/.npmrc
-block-gcp-azure-credentials:
+block-gcp-azure-credentials: access to cloud credentials
   @apps/gcloud/** | **/gcloud/{legacy_credentials,credentials.db,access_tokens.db}/**
   application_default_credentials.json | adc.json | ~*/.azure/** | azureprofile.json | accesstokens.json
   **/.azure/*{token,service_principal}* | msal_token_cache* | **/.identityservice/** | *.publishsettings
@@ -4215,7 +4207,7 @@ block-gcp-azure-credentials:
   serviceaccount*.json | *[._-]sa[._-]key.json | {gcp,gcloud,google,firebase,gsa}[._-]{key,creds,credentials,sa}*.json
   *firebase-adminsdk*.json | *firebase_adminsdk*.json | gha-creds-*.json | keyfile.json | sa[._-]key.json
   *.azureauth | ~*/.azure-devops/** | !*{example,sample,template,schema,openapi,spec,test,mock}*.json
-block-browser-data:
+block-browser-data: access to browser profiles
   **/.config/{google-chrome,google-chrome-beta,google-chrome-unstable}/**
   **/.config/{opera,yandex-browser,falkon,qutebrowser}/**
   **/.config/{microsoft-edge,microsoft-edge-dev,microsoft-edge-beta}/**
@@ -4241,7 +4233,7 @@ block-browser-data:
   **/{firefox,thunderbird,librewolf,profiles,mozilla}/**/{logins.json,logins-backup.json}
   **/{firefox,thunderbird,librewolf,profiles,mozilla}/**/{cert9.db,sessionstore*} | ~*/**/cookies.txt | cookies.txt
   !**/nativemessaginghosts/** | !**/native-messaging-hosts/** | !**/google/chrome/application/**
-block-password-managers:
+block-password-managers: access to password managers and keychains
   *.kdbx | *.kdb | *.kdbx.{bak,old,backup} | **/.password-store/**
   @apps/{op,1password,1password 4,bitwarden,bitwarden cli,keepass,keepassxc,lastpass,dashlane,nordpass}/**
   @apps/{enpass,protonpass,proton pass,keeper,roboform,authy,authy desktop,strongbox,gopass,rbw,padloc}/**
@@ -4258,7 +4250,7 @@ block-password-managers:
   {bitwarden,lastpass,1password,dashlane,keepass,keeper}*export*.{csv,json,xml,zip} | *recovery[-_ ]codes*.txt
   *backup[-_ ]codes*.txt | *-2fa-*.txt | !{docs,doc,wiki}/**/{passwords,password}.md
   !**/{docs,doc}/**/{passwords,password,logins}.md
-block-private-keys:
+block-private-keys: access to private keys
   *.pem | *.key | *.p12 | *.pfx | *.p8 | *.pkcs12 | *.jks | *.keystore | *.bks | *.bcfks | *.pvk | *.snk | *.agekey
   *.gpgkey | *.openssh | !*{cert,chain,trust,bundle,pub,dhparam,dh-param}*.{pem,key,jks,keystore}
   !*{roots,rootca,issuer,intermediate,-crt,_crt,.crt,anchor}*.{pem,key,jks,keystore}
@@ -4275,7 +4267,7 @@ block-private-keys:
   **/.sigstore/**/private* | cosign.key | **/.acme.sh/**/*.key
   !**/{fixtures,__fixtures__,testdata,test_data,test-data,test-fixtures}/**/*.{pem,key,p12,pfx,jks,keystore}
   !/usr/{lib,share}/**/*.{pem,key,p12,pfx}
-block-wallets:
+block-wallets: access to wallets
   wallet.dat | *.wallet | **/exodus.wallet/** | ~*/.{bitcoin,litecoin,dogecoin,dash,dashcore,zcash}/**
   ~*/.{bitmonero,electrum,electrum-ltc,electron-cash,namecoin,ravencoin}/** | **/{.ethereum,ethereum}/keystore/** | ~*/.monero/**
   @apps/{exodus,atomic,ledger live,electrum,electroncash,bitcoin,ethereum,litecoin,dogecoin,monero,zcash}/**
@@ -4289,7 +4281,7 @@ block-wallets:
   **/nkbihfbeogaeaoehlefnkodbefgpgknn/** | **/documents/monero/** | {seed,mnemonic,wallet_seed,wallet-seed}.txt
   *{seed,recovery,secret}[_-]{phrase,words}*.{txt,json,md,docx,pdf} | *seedphrase*.txt
   wallet[_-]backup*.{txt,json,zip,dat}
-block-histories:
+block-histories: access to shell and REPL histories
   .*_history | .*-history | .{bash,zsh,sh,python,psql,mysql,node_repl}_history[-.]* | .histfile | .zhistory
   ~*/.history | ~*/.history.* | .rhistory | .lesshst | .viminfo | .dbshell | .sh_history | fish_history
   consolehost_history.txt | visual studio code host_history.txt | **/psreadline/**
@@ -4297,7 +4289,7 @@ block-histories:
   **/mongosh/*history* | **/.ipython/**/history.sqlite | ~*/.local/share/{recently-used.xbel,nvim/shada/**}
   **/etc/.bash_history | .node_repl_history | .duckdb_history | .wget-hsts.history | *repl_history | *repl-history
   ~*/.zsh/history | ~*/.config/zsh/.zsh_history
-block-system-secrets:
+block-system-secrets: access to the system's secrets
   **/etc/{shadow,gshadow}{,-,.bak,~,.old} | **/etc/{master.passwd,spwd.db,sudoers,sudoers.tmp,security/opasswd}
   **/etc/sudoers.d/** | **/backups/{shadow,gshadow}* | /proc/**/{environ,mem,kcore,kmem,auxv}
   /proc/*/{fd,map_files}/** | /proc/*/task/*/fd/** | !/proc/*/fd/{0,1,2} | /dev/{mem,kmem,port}
@@ -4313,7 +4305,7 @@ block-system-secrets:
   **/boot/grub*/user.cfg | **/etc/{krb5.keytab,krb5kdc/**,exim4/passwd.client,dovecot/*passw*,openldap/*secret*}
   **/etc/{pam_ldap.secret,ldap.secret,libnss-ldap.conf,cups/passwd.md5,snmp/snmpd.conf,fernet*}
   docker.sock | podman.sock | containerd.sock
-block-ai-tool-config:
+block-ai-tool-config: access to the configuration of AI tools
   claude_desktop_config.json | ~*/.claude.json* | **/.claude/{.credentials.json,history.jsonl}
   @apps/{claude,claudecode,github-copilot,block/goose,io.datasette.llm}/**
   ~*/.claude/{settings*.json,projects/**,todos/**,file-history/**,shell-snapshots/**,paste-cache/**}
@@ -4335,23 +4327,26 @@ block-ai-tool-config:
   ~*/.local/share/{goose,opencode,amp,crush}/**
   ~*/.{lmstudio,warp,kiro,junie,opencode,openai,anthropic,ollama,factory,augment,grok,amp}/** | !~*/.ollama/models/**
   **/etc/{claude-code,gemini-cli,codex}/** | !~*/.claude/{claude.md,commands/**,skills/**,agents/**,plugins/**}
-block-mcpwall-files:
+block-mcpwall-files: access to mcpwall's own policy, approvals and logs
   **/.mcpwall/** | .mcpwall.{yml,yaml,json}
 """
 
 
-def _sensitive_table(text: str) -> dict[str, list[str]]:
+def _sensitive_table(text: str) -> tuple[dict[str, list[str]], dict[str, str]]:
+    """({rule: its globs}, {rule: what it denies})."""
     table: dict[str, list[str]] = {}
+    denies: dict[str, str] = {}
     for line in text.strip().split("\n"):
         if line[0] != " ":
-            globs = table[line[:-1]] = []
+            rule, _, denies[rule] = line.partition(": ")
+            globs = table[rule] = []
         else:
             globs += line.strip().replace("@apps/", _APPS).split(" | ")
-    return table
+    return table, denies
 
 
 _APPS = "**/{.config,Application Support,AppData/Roaming,AppData/Local,AppData/LocalLow}/"
-SENSITIVE_FILES = _sensitive_table(_SENSITIVE)
+SENSITIVE_FILES, SENSITIVE_DENIES = _sensitive_table(_SENSITIVE)
 # ---------------------------------------------------------------------------
 # 9. Patterns: shell commands
 # ---------------------------------------------------------------------------
@@ -4664,7 +4659,7 @@ class _ShReader:
                 found.append(nodes)
                 self.count[0] += len(nodes)
                 if self.count[0] > MAX_SHELL_STEPS:
-                    raise BudgetSpent("a command too long to follow")
+                    raise BudgetSpent("it holds a command too long to follow")
             if self.i == before:
                 self.i += 1
 
@@ -5626,7 +5621,7 @@ class _ShRun:
         self.steps -= 1
         self.room -= characters
         if self.steps < 0 or self.room < 0:
-            raise BudgetSpent("a command too long to follow")
+            raise BudgetSpent("it holds a command too long to follow")
         if self.ctx.budget is not None and not self.steps & 63:
             self.ctx.budget.check()
 
@@ -7071,7 +7066,7 @@ def judge_command(source: Any, ctx: ShellContext) -> CommandFacts:
         text = " ".join(words)
     text = text if isinstance(text, str) else ""
     if len(text) > MAX_SHELL_SOURCE:
-        raise BudgetSpent("a command too long to follow")
+        raise BudgetSpent("it holds a command too long to follow")
     text = text.replace("\0", "")
     facts: dict[str, str] = {}
     paths: dict[str, None] = {}
@@ -7140,45 +7135,38 @@ _SECRET_CLASSES = {
 _SECRET_TABLE = """
 aws-access-key AKIA{u16} ASIA{u16} ABIA{u16} ACCA{u16} AWS access key id;
 github-token ghp_{a36-} gho_{a36-} ghu_{a36-} ghs_{a36-} ghr_{a36-} github_pat_{a22}_{a59-} GitHub token;
-gitlab-token glpat-{w20-} gldt-{w20-} glrt-{w20-} glptt-{w20-} glcbt-{w20-} glft-{w20-} glsoat-{w20-} glimt-{w20-}
-gloas-{w20-} glffct-{w20-} glwt-{w20-} glagent-{w40-} GR1348941{w20-} GitLab token;
-slack-token xoxb-{w20-} xoxp-{w20-} xoxa-{w20-} xoxr-{w20-} xoxs-{w20-} xoxo-{w20-} xoxc-{w20-} xoxd-{w20-}
-xoxe-{w20-} xapp-{w40-} xwfp-{w40-} Slack token;
+gitlab-token glpat-{w20-} gldt-{w20-} glrt-{w20-} glptt-{w20-} glcbt-{w20-} glft-{w20-} glsoat-{w20-} glimt-{w20-} gloas-{w20-}
+  glffct-{w20-} glwt-{w20-} glagent-{w40-} GR1348941{w20-} GitLab token;
+slack-token xoxb-{w20-} xoxp-{w20-} xoxa-{w20-} xoxr-{w20-} xoxs-{w20-} xoxo-{w20-} xoxc-{w20-} xoxd-{w20-} xoxe-{w20-}
+  xapp-{w40-} xwfp-{w40-} Slack token;
 anthropic-key sk-ant-{w40-} Anthropic API or admin key;
-openai-key sk-proj-{w40-} sk-svcacct-{w40-} sk-admin-{w40-} sk-None-{w40-} sk-{a20}T3BlbkFJ{a20} sk-{a48} OpenAI API
-key;
+openai-key sk-proj-{w40-} sk-svcacct-{w40-} sk-admin-{w40-} sk-None-{w40-} sk-{a20}T3BlbkFJ{a20} sk-{a48} OpenAI API key;
 openrouter-key sk-or-v1-{h64} OpenRouter API key; deepseek-key sk-{h32} DeepSeek (and compatible) API key;
-stripe-key sk_live_{a24-} sk_test_{a24-} rk_live_{a24-} rk_test_{a24-} sk_prod_{a24-} Stripe secret or restricted
-key;
+stripe-key sk_live_{a24-} sk_test_{a24-} rk_live_{a24-} rk_test_{a24-} sk_prod_{a24-} Stripe secret or restricted key;
 webhook-signing-secret whsec_{a32} whsec_{b24-} signing secret of webhooks (Stripe, Svix);
 elevenlabs-key sk_{h48} ElevenLabs API key; gcp-key AIza{w35} GOOG1E{u55-60} Google API key or HMAC key id;
-google-oauth-secret GOCSPX-{w28} Google OAuth client secret;
-google-access-token ya29.{w30-} Google OAuth access token;
+google-oauth-secret GOCSPX-{w28} Google OAuth client secret; google-access-token ya29.{w30-} Google OAuth access token;
 google-refresh-token 1//0{w40-} Google OAuth refresh token;
 firebase-server-key AAAA{w7}:APA91b{w134} Firebase cloud messaging server key;
 azure-devops-token {a76}AZDO{a4} Azure DevOps personal access token; groq-key gsk_{a48-56} Groq API key;
 perplexity-key pplx-{a40-64} Perplexity API key; xai-key xai-{a70-90} xAI API key;
 huggingface-token hf_{a30-40} api_org_{a34} Hugging Face token; replicate-token r8_{a37} Replicate API token;
 nvidia-key nvapi-{w60-72} NVIDIA API key; langsmith-key lsv2_pt_{h32}_{h10} lsv2_sk_{h32}_{h10} LangSmith API key;
-langfuse-key sk-lf-UUID Langfuse secret key; cerebras-key csk-{l48} Cerebras API key;
-together-key tgp_v1_{w43} Together AI key; fireworks-key fw_{a24} Fireworks AI key;
-voyage-key pa-{w43} Voyage AI key; tavily-key tvly-{a32} tvly-dev-{a32} tvly-prod-{a32} Tavily API key;
-firecrawl-key fc-{h32} Firecrawl API key; jina-key jina_{h32}{w28} Jina AI key;
-pinecone-key pcsk_{a5-6}_{a60-70} Pinecone API key; e2b-key e2b_{h40} E2B API key;
-apify-token apify_api_{a36} Apify token; runpod-key rpa_{a40-} RunPod API key;
-wandb-key wandb_v1_{w60-} Weights & Biases key; npm-token npm_{a36} npm access token;
-pypi-token pypi-AgE{w50-} PyPI upload token; rubygems-key rubygems_{h48} RubyGems API key;
-crates-token cio{a32} crates.io token; nuget-key oy2{l43} NuGet API key;
-clojars-token CLOJARS_{h60} Clojars deploy token; docker-token dckr_pat_{w27} dckr_oat_{w27-} Docker Hub token;
-artifactory-key AKCp{a69-} cmVmdGtu{a56-} JFrog Artifactory key;
-sonar-token sqp_{h40} squ_{h40} sqa_{h40} SonarQube token;
-circleci-token CCIPAT_{a22}_{h40} CCIPRJ_{a22}_{h40} CircleCI token;
+langfuse-key sk-lf-UUID Langfuse secret key; cerebras-key csk-{l48} Cerebras API key; together-key tgp_v1_{w43} Together AI key;
+fireworks-key fw_{a24} Fireworks AI key; voyage-key pa-{w43} Voyage AI key;
+tavily-key tvly-{a32} tvly-dev-{a32} tvly-prod-{a32} Tavily API key; firecrawl-key fc-{h32} Firecrawl API key;
+jina-key jina_{h32}{w28} Jina AI key; pinecone-key pcsk_{a5-6}_{a60-70} Pinecone API key; e2b-key e2b_{h40} E2B API key;
+apify-token apify_api_{a36} Apify token; runpod-key rpa_{a40-} RunPod API key; wandb-key wandb_v1_{w60-} Weights & Biases key;
+npm-token npm_{a36} npm access token; pypi-token pypi-AgE{w50-} PyPI upload token; rubygems-key rubygems_{h48} RubyGems API key;
+crates-token cio{a32} crates.io token; nuget-key oy2{l43} NuGet API key; clojars-token CLOJARS_{h60} Clojars deploy token;
+docker-token dckr_pat_{w27} dckr_oat_{w27-} Docker Hub token; artifactory-key AKCp{a69-} cmVmdGtu{a56-} JFrog Artifactory key;
+sonar-token sqp_{h40} squ_{h40} sqa_{h40} SonarQube token; circleci-token CCIPAT_{a22}_{h40} CCIPRJ_{a22}_{h40} CircleCI token;
 buildkite-token bkua_{h40} bkct_{h40} bkpt_{h40} Buildkite token;
 snyk-token snyk_uat.{h8}.{w40-} snyk_sat.{h8}.{w40-} Snyk token; octopus-key API-{u25-32} Octopus Deploy API key;
 prefect-key pnu_{a36} pnb_{a36} Prefect API key; harness-token pat.{w22}.{h24}.{a20} Harness token;
-digitalocean-token dop_v1_{h64} doo_v1_{h64} dor_v1_{h64} DigitalOcean token;
-heroku-key HRKU-{w50-} HRKU-UUID Heroku API key; fly-token fm2_{b80-} fm1r_{b80-} fm1a_{b80-} fo1_{w43} Fly.io token;
-render-key rnd_{a28-32} Render API key; netlify-token nfp_{a36} nfc_{a36} nfo_{a36} nfu_{a36} nfb_{a36} Netlify token;
+digitalocean-token dop_v1_{h64} doo_v1_{h64} dor_v1_{h64} DigitalOcean token; heroku-key HRKU-{w50-} HRKU-UUID Heroku API key;
+fly-token fm2_{b80-} fm1r_{b80-} fm1a_{b80-} fo1_{w43} Fly.io token; render-key rnd_{a28-32} Render API key;
+netlify-token nfp_{a36} nfc_{a36} nfo_{a36} nfu_{a36} nfb_{a36} Netlify token;
 cloudflare-origin-key v1.0-{h24}-{h146} Cloudflare origin CA key;
 supabase-key sbp_{h40} sbp_v0_{h40} sb_secret_{w30-} Supabase token or secret key;
 planetscale-token pscale_tkn_{w30-} pscale_pw_{w30-} pscale_oauth_{w30-} PlanetScale token or password;
@@ -7186,7 +7174,7 @@ neon-key napi_{l50-70} Neon API key; mongodb-secret mdb_sa_sk_{w40} MongoDB Atla
 xata-key xau_{a30-} Xata API key; alibaba-key LTAI{a16-20} Alibaba Cloud access key id;
 tencent-key AKID{a32} Tencent Cloud secret id; yandex-key AQVN{w35-38} y0_{w55-58} t1.{w20-}.{w86} Yandex Cloud key;
 doppler-token dp.pt.{a40-44} dp.ct.{a40-44} dp.sa.{a40-44} dp.scim.{a40-44} dp.audit.{a40-44} dp.st.{a40-44}
-dp.st.{w2-35}.{a40-44} Doppler token;
+  dp.st.{w2-35}.{a40-44} Doppler token;
 vault-token hvs.{w24-} hvb.{w24-} hvr.{w24-} s.{a24} b.{w130-} HashiCorp Vault token;
 terraform-token {a14}.atlasv1.{e60-} Terraform Cloud token; pulumi-token pul-{h40} Pulumi access token;
 infracost-key ico-{a32} Infracost API key; databricks-token dapi{h32} dose{h32} dkea{h32} Databricks token;
@@ -7201,53 +7189,47 @@ launchdarkly-key sdk-UUID api-UUID LaunchDarkly key; statsig-key secret-{a40-46}
 tailscale-key tskey-{w30-} Tailscale key; openshift-token sha256~{w43} OpenShift token;
 airtable-token pat{a14}.{h64} Airtable personal access token;
 atlassian-token ATATT3{e60-} ATCTT3{e60-} ATBB{a28-36} Atlassian or Bitbucket token;
-linear-key lin_api_{a32-64} lin_oauth_{h64} lin_wh_{a32-} Linear key;
-notion-token ntn_{a40-50} secret_{a43} Notion token;
+linear-key lin_api_{a32-64} lin_oauth_{h64} lin_wh_{a32-} Linear key; notion-token ntn_{a40-50} secret_{a43} Notion token;
 asana-token 1/{d12-17}:{h32} 2/{d12-17}/{d12-17}:{h32} Asana token; clickup-token pk_{d6-10}_{u32} ClickUp token;
 trello-token ATTA{h64-72} Trello token; figma-token figd_{w36-} figo_{w36-} figu_{w36-} Figma token;
 typeform-token tfp_{w40-} Typeform token; contentful-token CFPAT-{w43} Contentful personal access token;
 sanity-token sk{a100-} Sanity token; dropbox-token sl.{w130-} sl.u.{w130-} Dropbox token;
 hubspot-token pat-na1-UUID pat-eu1-UUID pat-na2-UUID pat-ap1-UUID HubSpot private app token;
 intercom-token dG9rO{b54} Intercom token; postman-key PMAK-{h24}-{h34} PMAT-{u26} Postman key;
-readme-key rdme_{l70} ReadMe API key; contentstack-token cs{h32} Contentstack token;
-frameio-token fio-u-{w64} Frame.io token; adobe-secret p8e-{w32} Adobe client secret;
-shopify-token shpat_{x32} shpca_{x32} shppa_{x32} shpss_{x32} shprt_{x32} shptka_{x32} Shopify token or shared
-secret;
+readme-key rdme_{l70} ReadMe API key; contentstack-token cs{h32} Contentstack token; frameio-token fio-u-{w64} Frame.io token;
+adobe-secret p8e-{w32} Adobe client secret;
+shopify-token shpat_{x32} shpca_{x32} shppa_{x32} shpss_{x32} shprt_{x32} shptka_{x32} Shopify token or shared secret;
 square-token sq0atp-{w22} sq0csp-{w43} EAAA{w60} EAAAl{w59} Square token or secret;
 braintree-token access_token$production${l16}${h32} access_token$sandbox${l16}${h32} Braintree or PayPal token;
 plaid-token access-production-UUID access-sandbox-UUID access-development-UUID Plaid access token;
 flutterwave-key FLWSECK-{h32}-X FLWSECK_TEST-{h32}-X FLWSECK_TEST-{a32}-X Flutterwave secret key;
 easypost-key EZAK{a54} EZTK{a54} EasyPost key; shippo-token shippo_live_{h40} shippo_test_{h40} Shippo token;
 duffel-token duffel_live_{w43} duffel_test_{w43} Duffel token; lob-key live_{h35} test_{h35} Lob key;
-mollie-key live_{a30} test_{a30} Mollie key; twilio-key SK{h32} Twilio API key;
-sendgrid-key SG.{w22}.{w43} SendGrid API key; mailgun-key key-{h32} {h32}-{h8}-{h8} Mailgun key;
-mailchimp-key {h32}-us{d1-2} Mailchimp key;
+mollie-key live_{a30} test_{a30} Mollie key; twilio-key SK{h32} Twilio API key; sendgrid-key SG.{w22}.{w43} SendGrid API key;
+mailgun-key key-{h32} {h32}-{h8}-{h8} Mailgun key; mailchimp-key {h32}-us{d1-2} Mailchimp key;
 brevo-key xkeysib-{h64}-{a16} xsmtpsib-{h64}-{a16} Brevo (Sendinblue) key; resend-key re_{a8-9}_{a22-26} Resend key;
 mailersend-token mlsn.{h64} MailerSend token; telegram-token {d8-10}:{w35} Telegram bot token;
-discord-token {w24-28}.{w6}.{w27-40} mfa.{w84} Discord bot or user token;
-facebook-token EAA{a90-} Facebook access token; instagram-token IGQV{w100-} Instagram access token;
-linkedin-secret WPL_AP1.{a16}.{b6-} LinkedIn client secret;
-onepassword-token ops_eyJ{s80-} A3-{u6}-{u6}-{u5}-{u5}-{u5}-{u5} A3-{u6}-{u11}-{u5}-{u5}-{u5} 1Password service
-account token or secret key;
+discord-token {w24-28}.{w6}.{w27-40} mfa.{w84} Discord bot or user token; facebook-token EAA{a90-} Facebook access token;
+instagram-token IGQV{w100-} Instagram access token; linkedin-secret WPL_AP1.{a16}.{b6-} LinkedIn client secret;
+onepassword-token ops_eyJ{s80-} A3-{u6}-{u6}-{u5}-{u5}-{u5}-{u5} A3-{u6}-{u11}-{u5}-{u5}-{u5} 1Password service account token or
+  secret key;
 age-key AGE-SECRET-KEY-1{q58} age secret key; wakatime-key waka_UUID WakaTime key;
 inngest-key signkey-prod-{h64} signkey-test-{h64} Inngest signing key;
 settlemint-token sm_aat_{a16-} sm_pat_{a16-} sm_sat_{a16-} SettleMint token;
-jwt-token eg:eyJhbGciOiJIUzI1NiJ9.eyJ{w40}.{w43} eyJ{w13-}.{w8-}.{w16-} eyJ{w13-}.{w0-}.{w8-}.{w8-}.{w8-} signed
-or encrypted JSON web token;
+jwt-token eg:eyJhbGciOiJIUzI1NiJ9.eyJ{w40}.{w43} eyJ{w13-}.{w8-}.{w16-} eyJ{w13-}.{w0-}.{w8-}.{w8-}.{w8-} signed or encrypted
+  JSON web token;
 mapbox-token sk.eyJ{w60-}.{w22} Mapbox secret token; defined-key dnkey-{w26}-{w52} Defined Networking key;
 browserbase-key bb_live_{w27} Browserbase key; maxmind-key {a6}_{a29}_mmk MaxMind license key;
-lichess-token lip_{a20} Lichess token;
-salesforce-token eg:00D{a12}!AQ{a80} Salesforce session id or access token;
+lichess-token lip_{a20} Lichess token; salesforce-token eg:00D{a12}!AQ{a80} Salesforce session id or access token;
 paddle-key pdl_live_apikey_{w40-} pdl_sdbx_apikey_{w40-} Paddle API key;
 onesignal-key os_v2_app_{l80-} os_v2_org_{l80-} OneSignal API key; elastic-key essu_{b80-} Elastic API key;
 twitter-token AAAAAAAAAAAAAAAAAAAAA{a20-60}%3D{a30-} X (Twitter) bearer token;
 azure-client-secret eg:{a3}8Q~{a34} Entra ID (Azure AD) client secret;
 slack-webhook eg:https://hooks.slack.com/services/T{u10}/B{u10}/{a24} Slack webhook URL;
 discord-webhook eg:https://discord.com/api/webhooks/{d18}/{w68} Discord webhook URL;
-teams-webhook eg:https://example.webhook.office.com/webhookb2/{h8}-{h4}-{h4}/IncomingWebhook/{h32} Microsoft Teams
-webhook URL;
-private-key-header eg:-----BEGIN~PRIVATE~KEY-----~{b64}~-----END~PRIVATE~KEY----- private key block (PEM, OpenSSH,
-PGP, PuTTY), header through footer;
+teams-webhook eg:https://example.webhook.office.com/webhookb2/{h8}-{h4}-{h4}/IncomingWebhook/{h32} Microsoft Teams webhook URL;
+private-key-header eg:-----BEGIN~PRIVATE~KEY-----~{b64}~-----END~PRIVATE~KEY----- private key block (PEM, OpenSSH, PGP, PuTTY),
+  header through footer;
 database-url eg:postgres://app:{a16}@db/app password in a database or broker URL;
 url-password eg:https://app:{a16}@host/ password in another URL;
 aws-secret-key eg:AWS_SECRET_ACCESS_KEY={b40} AWS secret access key, by its name;
@@ -7387,7 +7369,7 @@ class _Shapes:
 
 _RUN_CHARS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-"
 _RUN_SET = frozenset(_RUN_CHARS)
-_shapes: _Shapes | None = None
+_shapes = lru_cache(None)(_Shapes)      # made when the first message is searched
 
 
 # -- made-up values -----------------------------------------------------------
@@ -7395,21 +7377,17 @@ _shapes: _Shapes | None = None
 _PLAIN_WORD = lazy_regex(r"[A-Z]?[a-z]{2,}|[A-Z]{3,}")
 # Pairs of letters that words are made of
 _WORD_PAIRS = frozenset(
-    "th he in er an re on at en nd ti es or te of ed is it al ar st to nt ng se ha as ou io le ve co me de hi ri "
-    "ro ic ne ea ra "
-    "ce li ch ll be ma si om ur ca el ta la ns di fo ho pe ec pr no ct us ac ot il tr ly nc et ut ss so rs un lo "
-    "wa ge ie wh ee wi "
-    "em ad ol rt po we na ul ni ts mo ow pa im mi ai sh ir su id os iv ia am fi ci vi pl ig tu ev ld ry mp fe bl "
-    "ab gh ty op wo sa "
-    "ay ex ke fr oo av ag if ap gr od bo sp rd do uc bu ei ov by rm ep tt oc fa ef cu rn sc gi da yo cr cl du ga "
-    "qu ue ff ba ey ls "
-    "va um pp ua up lu go ht ru ug rc rr au ck ew mu br bi ak pu ob rg ib ki rk ph mb ip ub gu dr".split())
+    "th he in er an re on at en nd ti es or te of ed is it al ar st to nt ng se ha as ou io le ve co me de hi ri ro ic ne "
+    "ea ra ce li ch ll be ma si om ur ca el ta la ns di fo ho pe ec pr no ct us ac ot il tr ly nc et ut ss so rs un lo wa "
+    "ge ie wh ee wi em ad ol rt po we na ul ni ts mo ow pa im mi ai sh ir su id os iv ia am fi ci vi pl ig tu ev ld ry mp "
+    "fe bl ab gh ty op wo sa ay ex ke fr oo av ag if ap gr od bo sp rd do uc bu ei ov by rm ep tt oc fa ef cu rn sc gi da "
+    "yo cr cl du ga qu ue ff ba ey ls va um pp ua up lu go ht ru ug rc rr au ck ew mu br bi ak pu ob rg ib ki rk ph mb ip "
+    "ub gu dr".split())
 _MADE_UP_PARTS = (
-    "xxxx **** .... … •••• ---- ____ #### 000000 example placehold redacted dummy changeme change-me change_me "
-    "changethis change-this "
-    "change_this replace insert -here _here goeshere keyhere tokenhere -real _real notreal 123456789 abcdefgh "
-    "01234567 abcd1234 deadbeef "
-    "fixme lorem sample fake masked hidden removed mock- mock_ sflkxwrjsmekkf2qt4fwpmejf36pok6yjv_adqssw5c").split()
+    "xxxx **** .... … •••• ---- ____ #### 000000 example placehold redacted dummy changeme change-me change_me changethis "
+    "change-this change_this replace insert -here _here goeshere keyhere tokenhere -real _real notreal 123456789 abcdefgh "
+    "01234567 abcd1234 deadbeef fixme lorem sample fake masked hidden removed mock- mock_ "
+    "sflkxwrjsmekkf2qt4fwpmejf36pok6yjv_adqssw5c").split()
 _your_thing = lazy_regex(r"(?i)(?:\byour|_your|\bmy)[-_ ](?:\w+[-_ ]){0,4}\w*(?:key|token|secret|password|value)")
 
 
@@ -7459,31 +7437,19 @@ _TOKEN_NAME = lazy_regex(
     r"authorization|auth|credential|credentials|bearer|accesstoken|xapikey)\Z")
 # Words that make another thing of a name: a page token, a public key, the label of a password field
 _OTHER_WORDS = frozenset(
-    "next page pagination continuation continue cursor sync resume csrf xsrf authenticity verification cancel "
-    "public pub pubkey "
-    "foreign sort partition cache idempotency idempotent nonce hash hashed type header host hostkey cookie field "
-    "publishable "
-    "anon translation i18n tokenizer placeholder label title hint error message regex pattern min max length "
-    "policy prompt starting "
-    "change request lock action lifecycle correlation tracking watch update work unit s3 object file path url uri "
-    "link registry sitekey".split())
+    "next page pagination continuation continue cursor sync resume csrf xsrf authenticity verification cancel public pub "
+    "pubkey foreign sort partition cache idempotency idempotent nonce hash hashed type header host hostkey cookie field "
+    "publishable anon translation i18n tokenizer placeholder label title hint error message regex pattern min max length "
+    "policy prompt starting change request lock action lifecycle correlation tracking watch update work unit s3 object file "
+    "path url uri link registry sitekey".split())
 _OTHER_NAMES = frozenset("clienttoken author authors keyauth nopasswd".split())
-_STRONG_TOKEN = lazy_regex(r"(?:auth|access|api|bearer|registry|private|personal|secret|service|account|bot|user|"
-    r"admin|deploy)[_-]?token\Z")
-_rank_memo: dict[str, str] = {}
+_STRONG_TOKEN = lazy_regex(
+    r"(?:auth|access|api|bearer|registry|private|personal|secret|service|account|bot|user|admin|deploy)[_-]?token\Z")
 
 
+@lru_cache(4096)
 def _name_rank(name: str) -> str:
     """What a name promises of its value: "password", "secret", "token", "key" or ""."""
-    rank = _rank_memo.get(name)
-    if rank is None:
-        if len(_rank_memo) > 5000:
-            _rank_memo.clear()
-        rank = _rank_memo[name] = _rank_of(name)
-    return rank
-
-
-def _rank_of(name: str) -> str:
     words = [word.lower() for word in _NAME_WORDS.findall(name)]
     while len(words) > 1 and (words[-1].isdigit() or words[-1] in _NAME_ENDINGS):
         words.pop()
@@ -7500,8 +7466,8 @@ def _rank_of(name: str) -> str:
     return "key" if words[-1] == "key" and len(words) > 1 else ""
 
 
-_NAME_ENDINGS = frozenset("prod production dev development staging test live old new current value default primary "
-    "secondary main".split())
+_NAME_ENDINGS = frozenset("prod production dev development staging test live old new current value default primary secondary "
+                          "main".split())
 _name_left = lazy_regex(r"[\w.\-$]{0,40}")
 _name_right = lazy_regex(r"[\w.\-]{0,60}")
 # What stands between a name and its value; the group tells the forms apart that say less.
@@ -7595,16 +7561,11 @@ def _refers(value: str) -> bool:
 _DOTTED = lazy_regex(r"[A-Za-z_]\w*(?:(?:\.|->|::|\[)[A-Za-z_'\"\]\w()]+)+[\])]*\Z")
 _PATH_VALUE = lazy_regex(r"[~.]{0,2}/[\w.@~/-]*\Z|[a-z][a-z+]{1,10}://|[A-Za-z]:\\")
 _VERSION = lazy_regex(r"[v^~<>=]{0,3}[0-9]{1,5}(?:\.[0-9x*]{1,6}){1,3}(?:[-+.][\w.-]{1,20})?\Z|ENC\[")
-_WEAK_WORDS = frozenset("password passwd pass pwd secret changeme admin root postgres mysql user username test "
-    "example guest token "
-                        "password1 password123 pass123 secret123 admin123 test123 mypassword mysecretpassword".split())
-
-
-_HASHES = ("$2a$", "$2b$", "$2y$", "$argon2", "$6$", "$5$", "$1$", "pbkdf2", "scrypt", "sha256:", "sha512:",
-    "{SSHA", "{SHA")
-_NO_TOKENS = ("AWS4-", "sha256-", "sha384-", "sha512-", "sha1-", "ssh-", "AAAAB3Nza", "AAAAC3Nza", "AAAAE2Vj",
-    "data:", "arn:", "urn:",
-              "pk_live_", "pk_test_", "pk.", "sb_publishable_", "phc_", "ENC[")
+_WEAK_WORDS = frozenset("password passwd pass pwd secret changeme admin root postgres mysql user username test example guest "
+                        "token password1 password123 pass123 secret123 admin123 test123 mypassword mysecretpassword".split())
+_HASHES = ("$2a$", "$2b$", "$2y$", "$argon2", "$6$", "$5$", "$1$", "pbkdf2", "scrypt", "sha256:", "sha512:", "{SSHA", "{SHA")
+_NO_TOKENS = ("AWS4-", "sha256-", "sha384-", "sha512-", "sha1-", "ssh-", "AAAAB3Nza", "AAAAC3Nza", "AAAAE2Vj", "data:", "arn:",
+              "urn:", "pk_live_", "pk_test_", "pk.", "sb_publishable_", "phc_", "ENC[")
 
 
 def _is_password(value: str, form: str) -> bool:
@@ -7733,10 +7694,8 @@ def _block_spans(text: str) -> Iterator[tuple[str, int, int]]:
 
 _url_password = lazy_regex(r"""://([^\s/?#@:"'<>\0`]{0,100}):([^\s/"'<>\0`]{1,256})@(?=[\w\[.$-])""")
 _url_scheme = lazy_regex(r"[a-z][a-z0-9+.-]*\Z")
-_DATABASES = ("postgres", "mysql", "mariadb", "mongodb", "redis", "amqp", "mssql", "sqlserver", "oracle",
-    "clickhouse", "cockroach",
-              "couchdb", "cassandra", "neo4j", "nats", "kafka", "rediss", "valkey", "jdbc", "sqlite", "db2",
-              "snowflake", "elasticsearch")
+_DATABASES = tuple("postgres mysql mariadb mongodb redis amqp mssql sqlserver oracle clickhouse cockroach couchdb cassandra "
+                   "neo4j nats kafka rediss valkey jdbc sqlite db2 snowflake elasticsearch".split())
 
 
 def _given(value: str) -> bool:
@@ -7829,38 +7788,30 @@ def _secret_runs(text: str, runs: Iterable[tuple[int, int]]) -> Iterable[tuple[i
 class _Search:
     """One pass over one text: `found` is a list of (kind, start, end). *quiet*: `_is_quiet` said so."""
 
-    def __init__(self, text: str, budget: Budget | None, quiet: bool = False,
+    def __init__(self, text: str, budget: Budget, quiet: bool = False,
                  runs: Iterable[tuple[int, int]] | None = None) -> None:
         if "\x1b" in text:
             text, runs = _colour.sub(lambda found: " " * len(found[0]), text), None
         self.text, self.low, self.budget = text, _lower(text), budget
         self.found: list[tuple[str, int, int]] = []
         self.encoded: list[tuple[int, int]] = []        # what says something when it is decoded
-        self.read_to = self.steps = 0
+        self.read_to = 0                # so far `encoded` has been looked for
         self._tokens(_secret_runs(text, all_token_runs(text) if runs is None else runs))
         if not quiet:
             names = [name for word, name in _GLOBAL_WORDS if word.search(self.low)]
             self._named(names)
             self._urls(_GIVEN_FORMS if names else _GIVEN_FORMS[1:])     # the first is about a "pass" as well
 
-    def _tick(self) -> None:
-        self.steps += 1
-        if not self.steps & 1023 and self.budget is not None:
-            self.budget.check()
-
     # -- tokens
 
     def _tokens(self, runs: Iterable[tuple[int, int]]) -> None:
         """Tokens by their shape, and generated values by the name before them."""
-        global _shapes
-        if _shapes is None:
-            _shapes = _Shapes()
-        text, starts, lengths = self.text, _shapes.starts, _shapes.lengths
+        text, starts, lengths = self.text, _shapes().starts, _shapes().lengths
         covered = valued = count = 0    # ends of the last token, and of the last value that was judged by its name
         unlike_words = False
         for start, end in runs:
             count += 1
-            if not count & 1023 and self.budget is not None:
+            if not count & 1023:
                 self.budget.check()
             if start < covered:
                 continue
@@ -7883,8 +7834,7 @@ class _Search:
 
     def _shaped(self, start: int, end: int, covered: int, valued: int) -> tuple[int, int]:
         """Try the shapes that the run (start, end) may have: (where it really begins, *covered* or the end of a token)."""
-        assert _shapes is not None
-        text, starts = self.text, _shapes.starts
+        text, shapes = self.text, _shapes()
         before = text[start - 1] if start else "\0"
         more: Sequence[_Shape] = ()
         if before in _BEFORE_RUN:
@@ -7893,15 +7843,15 @@ class _Search:
             elif start >= valued and before in "+/":            # perhaps these characters belong to it
                 left = start - len(_value_left.match(text[max(0, start - 64):start][::-1])[0])  # type: ignore[index]
                 left += text[left - 1:left] == "\\" and text[left] in "nrt"
-                if text[left:left + 3] in starts:
-                    covered = self._try(_shapes.at(text[left:left + 3]), left, end) or covered
-            more = (*_shapes.leads.get(text[max(0, start - 3):start], ()), *_shapes.others.get(before, ()))
-        if end - start in _shapes.lengths:
-            more = (*more, *_shapes.lengths[end - start][1])
+                if text[left:left + 3] in shapes.starts:
+                    covered = self._try(shapes.at(text[left:left + 3]), left, end) or covered
+            more = (*shapes.leads.get(text[max(0, start - 3):start], ()), *shapes.others.get(before, ()))
+        if end - start in shapes.lengths:
+            more = (*more, *shapes.lengths[end - start][1])
         if start >= covered:
             head = text[start:start + 3]
-            if head in starts:
-                more = (*_shapes.at(head), *more)
+            if head in shapes.starts:
+                more = (*shapes.at(head), *more)
             if more:
                 covered = self._try(more, start, end) or covered
         return start, covered
@@ -7963,13 +7913,12 @@ class _Search:
 
     def _inside(self, run: str, start: int, end: int) -> int:
         """A token that begins inside a run, behind `-` or `_`."""
-        assert _shapes is not None
         if len(run) > 2 * _RUN_ENDS:
             return self._inside(run[:_RUN_ENDS], start, end) or self._inside(run[-_RUN_ENDS:], end - _RUN_ENDS, end)
         if run.strip("0123456789abcdef-"):
-            for tried, match in enumerate(_shapes.inner.finditer(run)):
+            for tried, match in enumerate(_shapes().inner.finditer(run)):
                 place = match.end()
-                last = self._try([shape for shape in _shapes.at(run[place:place + 3]) if not shape.back],
+                last = self._try([shape for shape in _shapes().at(run[place:place + 3]) if not shape.back],
                                  start + place, end)
                 if last or tried > 8:
                     return last
@@ -8012,8 +7961,9 @@ class _Search:
     def _named(self, names: Sequence[lazy_regex]) -> None:
         """Values beside the names that are rare enough to be looked up everywhere."""
         for regex in names:
-            for match in regex.finditer(self.low):
-                self._tick()
+            for count, match in enumerate(regex.finditer(self.low), 1):
+                if not count & 1023:
+                    self.budget.check()
                 self._judge(match.start(), match.end())
 
     def _judge(self, start: int, end: int, value_at: int = -1, value_end: int = -1) -> None:
@@ -8032,9 +7982,8 @@ class _Search:
         value = _value_after(text, end, name, left, reach)
         if value is None or value_end >= 0 and not value.start <= value_at < value.end:
             return
-        known = any(start < value.end and end > value.start for _, start, end in self.found[-3:])
-        if known:
-            return
+        if any(start < value.end and end > value.start for _, start, end in self.found[-3:]):
+            return                      # known already
         if value_end < 0 and value.end - value.start > 128:
             return                      # no password; a long key is found by its run
         content = text[value.start:value.end]
@@ -8116,7 +8065,7 @@ _HIDDEN_SIGN = 8            # the longest of what _hidden_percent and the like m
 _HIDDEN_MARGIN, _HIDDEN_REACH = 160, 4000   # characters around such a place; how far from it the next gap is looked for
 
 
-def _hidden_windows(text: str, encoded: Sequence[tuple[int, int]], budget: Budget | None = None) -> list[tuple[int, int]]:
+def _hidden_windows(text: str, encoded: Sequence[tuple[int, int]], budget: Budget) -> list[tuple[int, int]]:
     """(start, end) of the parts of *text* that are worth reading in their views, sorted and disjoint."""
     windows: list[tuple[int, int]] = []
     reached = 0
@@ -8138,7 +8087,7 @@ def _hidden_windows(text: str, encoded: Sequence[tuple[int, int]], budget: Budge
         from heapq import merge         # one by one: a hostile text has millions
         sources = [merge(*sources)]
     for count, (start, end) in enumerate(sources[0] if sources else ()):
-        if budget is not None and not count & 1023:
+        if not count & 1023:
             budget.check()
         if end + _HIDDEN_MARGIN <= reached:
             continue
@@ -8225,10 +8174,7 @@ def _is_quiet(text: str) -> bool:
                 or "\\" in low and _hidden_backslash.search(text))
 
 
-_NAMED_KINDS = frozenset(("password", "client-secret", "api-key", "aws-secret-key", "aws-session-token", "azure-key",
-                           "basic-auth"))
-
-
+_NAMED_KINDS = frozenset("password client-secret api-key aws-secret-key aws-session-token azure-key basic-auth".split())
 _PRE_TEST_SECONDS = 0.3     # of a pre-test that was given no budget
 _Readings = Callable[[str], tuple[View, ...]]
 
@@ -8251,13 +8197,15 @@ class SecretScanner:
         where the caller has it. With the *texts* (and their *readings*, as `views` gives them) own patterns are told more
         closely.
         """
+        limit = budget or Budget(_PRE_TEST_SECONDS)
         try:
-            if self._own and self._own_may_match(blob, budget or Budget(_PRE_TEST_SECONDS), texts, readings):
-                return True
+            return self._own_may_match(blob, limit, texts, readings) or self._kinds_may_match(blob, limit, runs)
         except BudgetSpent:
             if budget is not None:
                 raise
             return True
+
+    def _kinds_may_match(self, blob: str, budget: Budget, runs: Sequence[tuple[int, int]] | None) -> bool:
         if not self._kinds:
             return False
         if runs is None:
@@ -8267,14 +8215,8 @@ class SecretScanner:
             runs = [*_secret_runs(blob, runs)]
         if quiet and not runs:
             return blob.count("\0text\0") > 1
-        try:
-            limit = budget or Budget(_PRE_TEST_SECONDS)
-            search = _Search(blob, limit, quiet, runs)
-            windows = _hidden_windows(blob, search.encoded, limit) if search.encoded or not quiet else []
-        except BudgetSpent:
-            if budget is not None:
-                raise
-            return True
+        search = _Search(blob, budget, quiet, runs)
+        windows = _hidden_windows(blob, search.encoded, budget) if search.encoded or not quiet else []
         if not (search.found or windows or blob.count("\0text\0") > 1):
             return False
         self._seen = blob, search, windows      # `scan` of the same message comes next
@@ -8282,6 +8224,8 @@ class SecretScanner:
 
     def _own_may_match(self, blob: str, budget: Budget, texts: Sequence[str], readings: _Readings | None) -> bool:
         words = self._own_literals
+        if not self._own:
+            return False
         if words is None or any(map(_lower(blob).__contains__, words)):
             return True
         if not needs_views(blob):
@@ -8813,29 +8757,24 @@ class _Inject(NamedTuple):
     searched: list[_InjectRule]
 
 
-_inject_tables: _Inject | None = None
-
-
+@lru_cache(None)
 def _inject_load() -> _Inject:
     """The tables, made at first use."""
-    global _inject_tables
-    if _inject_tables is None:
-        far = [(pivot[0], lazy_regex(pivot)) for pivot in _INJECT_FAR_PIVOTS]
-        tables = _Inject(_inject_passes(), far, _InjectStarts(), [], [])
-        words = dict(line.split(" ", 1) for line in _INJECT_WORDS.strip().replace("\n  ", "").split("\n"))
-        for row, line in enumerate(_INJECT_RULES.replace("\n  ", "").strip().split("\n")):
-            kind, strength, pattern = line.split("|", 2)
-            while "%" in pattern:
-                pattern = re.sub("%([A-Z]+)%", lambda name: words[name[1]], pattern)
-            rule = _InjectRule(row, kind, strength, lazy_regex(_inject_spell(pattern)))
-            if "m" in strength or "s" in strength:
-                (tables.marked if "m" in strength else tables.searched).append(rule)
-                continue
-            for head in _inject_heads(pattern):
-                starts = tables.starts.words if head[-1] == "_" else tables.starts.heads
-                starts.setdefault(head.rstrip("_"), []).append(rule)
-        _inject_tables = tables
-    return _inject_tables
+    far = [(pivot[0], lazy_regex(pivot)) for pivot in _INJECT_FAR_PIVOTS]
+    tables = _Inject(_inject_passes(), far, _InjectStarts(), [], [])
+    words = dict(line.split(" ", 1) for line in _INJECT_WORDS.strip().replace("\n  ", "").split("\n"))
+    for row, line in enumerate(_INJECT_RULES.replace("\n  ", "").strip().split("\n")):
+        kind, strength, pattern = line.split("|", 2)
+        while "%" in pattern:
+            pattern = re.sub("%([A-Z]+)%", lambda name: words[name[1]], pattern)
+        rule = _InjectRule(row, kind, strength, lazy_regex(_inject_spell(pattern)))
+        if "m" in strength or "s" in strength:
+            (tables.marked if "m" in strength else tables.searched).append(rule)
+            continue
+        for head in _inject_heads(pattern):
+            starts = tables.starts.words if head[-1] == "_" else tables.starts.heads
+            starts.setdefault(head.rstrip("_"), []).append(rule)
+    return tables
 
 
 def _inject_passes() -> list[tuple[str, lazy_regex]]:
@@ -8902,7 +8841,7 @@ def may_inject(text: str, viewed: bool | None = None) -> bool:
 
 
 def _inject_anchored(text: str) -> bool:
-    tables = _inject_tables or _inject_load()
+    tables = _inject_load()
     low, passes = (text.lower(), tables.near) if text.isascii() else (_inject_lower(text), tables.near + tables.far)
     for char, regex in passes:
         if char in low and regex.search(low):       # for one character `in` is faster still
@@ -8924,8 +8863,8 @@ def injection_findings(text: str, where: str, budget: Budget | None = None,
     with the length of *text* alone. Raises BudgetSpent.
     """
     found: list[Finding] = []
-    if shown is None:
-        shown = views(text, budget)
+    budget = budget or Budget(math.inf)
+    shown = shown or views(text, budget)
     for view in shown:
         raw = view.name == "raw"
         spans = [(hit.rule.kind, hit.start, hit.end) for hit in _inject_hits(view.text, where != "response", budget)]
@@ -8939,7 +8878,7 @@ def injection_findings(text: str, where: str, budget: Budget | None = None,
     return found
 
 
-def _inject_hidden(text: str, viewed: bool, budget: Budget | None) -> list[tuple[int, int]]:
+def _inject_hidden(text: str, viewed: bool, budget: Budget) -> list[tuple[int, int]]:
     """Spans of characters and escapes that carry text nobody sees; unseen characters give a text further views."""
     regexes = [(_inject_escape, _inject_conceals)] if "\x1b" in text else []
     if viewed and not text.isascii():
@@ -8954,7 +8893,7 @@ def _inject_hidden(text: str, viewed: bool, budget: Budget | None) -> list[tuple
                 if len(found) >= MAX_INJECTION_HITS:
                     return found
             count += 1
-            if budget is not None and count % 1000 == 0:
+            if count % 1000 == 0:
                 budget.check()
             place = first.search(text, match.end() if match else place.end())
     return found
@@ -8966,7 +8905,7 @@ class _InjectHit(NamedTuple):
     rule: _InjectRule
 
 
-def _inject_hits(text: str, strict: bool, budget: Budget | None) -> list[_InjectHit]:
+def _inject_hits(text: str, strict: bool, budget: Budget) -> list[_InjectHit]:
     """Strong hits, and weak ones that another hit stands near, in text order; at most MAX_INJECTION_HITS of a kind."""
     if not _inject_anchored(text):
         return []
@@ -8974,7 +8913,7 @@ def _inject_hits(text: str, strict: bool, budget: Budget | None) -> list[_Inject
     kept = _InjectKept("!d" if strict else "!")
     data = low[:80].lstrip()[:1] in ("{", "[")
     for count, (place, end, rules) in enumerate(_inject_places(low, budget)):
-        if budget is not None and count % 64 == 0:
+        if count % 64 == 0:
             budget.check()
         for rule in rules:
             match = rule.regex.match(low, place, end) if rule.kind not in kept.full else None
@@ -9020,13 +8959,12 @@ class _InjectKept:
                 self.full.add(hit.rule.kind)
 
 
-def _inject_places(low: str, budget: Budget | None) -> Iterator[tuple[int, int, Sequence[_InjectRule]]]:
+def _inject_places(low: str, budget: Budget) -> Iterator[tuple[int, int, Sequence[_InjectRule]]]:
     """(place, end of what may be looked at, rules to try there), block by block and in text order within each."""
     tables = _inject_load()
     passes = [one for one in (tables.near if low.isascii() else tables.near + tables.far) if one[0] in low]
     for block in range(0, len(low), _INJECT_BLOCK):
-        if budget is not None:
-            budget.check()
+        budget.check()
         stop = block + _INJECT_BLOCK
         places: list[tuple[int, int, Sequence[_InjectRule]]] = []
         anchors: list[int] = []
@@ -9854,6 +9792,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
 }
 _BOUNDS = {"max_message_bytes": (1024, 1024 * 1024 * 1024), "ask_timeout": (1, 86_400), "max_repeated_denials": (1, 1_000_000)}
 MAX_LIMIT_CALLS = 10_000    # of a rule's `limit`: so many points in time are remembered
+MAX_LIMITS_CALLS = 1_000_000    # of all of them together
 MAX_LIMIT_SECONDS = 86_400
 
 
@@ -9875,15 +9814,13 @@ class Policy(NamedTuple):
 
     def with_looks(self, resolve: Callable[[str], str]) -> Policy:
         """The same policy, with *resolve* for its looks at the disk."""
-        return self._replace(paths=self.paths._replace(resolve=resolve),
-                             apart=None if self.apart is None else self.apart.with_looks(resolve))
+        return self._replace(paths=self.paths._replace(resolve=resolve), apart=self.apart and self.apart.with_looks(resolve))
 
     def with_secrets(self, values: Mapping[str, str]) -> Policy:
         """This policy, to which the values of these variables (see `secret_values`) are secrets."""
         if not values:
             return self
-        return self._replace(scanner=self.scanner.with_values(values),
-                             apart=self.apart.with_secrets(values) if self.apart is not None else None)
+        return self._replace(scanner=self.scanner.with_values(values), apart=self.apart and self.apart.with_secrets(values))
 
 
 class PolicyLayer(NamedTuple):
@@ -9992,12 +9929,10 @@ def check_policy(data: Any, file: str, lines: Callable[[], Mapping[str, int]], n
     check.keys(data, _TOP_KEYS, "", "a map of " + ", ".join(_TOP_KEYS))
     if data.get("version", 1) != 1 or isinstance(data.get("version"), (bool, float)):
         raise check.fail("/version", f"version {_quoted_value(data['version'])} is not known; write 1")
-    for key in ("extends", "without"):
-        if data.get(key, []) != []:
-            names = check.texts(data[key], "/" + key)
-            if key == "extends":
-                for item in names:
-                    check.choice(item, BUILTIN_NAMES, "/extends", "a built-in policy")
+    for item in check.texts(data["extends"], "/extends") if data.get("extends", []) != [] else ():
+        check.choice(item, BUILTIN_NAMES, "/extends", "a built-in policy")
+    if data.get("without", []) != []:
+        check.texts(data["without"], "/without")
     _check_settings(check, data.get("settings", {}))
     _check_rules(check, data.get("rules", []), "/rules", _MATCH_KEYS, REQUEST_ACTIONS)
     _check_rules(check, data.get("outbound_rules", []), "/outbound_rules", _OUTBOUND_MATCH_KEYS, RESPONSE_ACTIONS)
@@ -10035,6 +9970,7 @@ def _check_rules(check: _Checker, rules: Any, place: str, match_keys: Sequence[s
     if len(rules) > MAX_RULES:
         raise check.fail(place, f"{len(rules)} rules; at most {MAX_RULES} are read")
     seen: dict[str, int] = {}
+    remembered = 0
     for index, rule in enumerate(rules):
         here = f"{place}/{index}"
         check.keys(rule, _RULE_KEYS, here, "a rule (a map with name, match and action)")
@@ -10048,6 +9984,10 @@ def _check_rules(check: _Checker, rules: Any, place: str, match_keys: Sequence[s
                                              "give each rule its own name")
         seen[rule["name"]] = index
         _check_effect(check, rule, here, actions)
+        remembered += rule.get("limit", {}).get("calls", 0)
+        if remembered > MAX_LIMITS_CALLS:
+            raise check.fail(here + "/limit/calls", f"the limits up to here are {remembered} calls together; "
+                                                    f"at most {MAX_LIMITS_CALLS} are remembered")
         _check_match(check, rule["match"], here + "/match", match_keys)
         if "unless" in rule:
             _check_match(check, rule["unless"], here + "/unless", match_keys)
@@ -10159,10 +10099,7 @@ def _check_secrets(check: _Checker, secrets: Any) -> None:
         if item["name"] in names:
             raise check.fail(here + "/name", f"{item['name']!r} is used twice; give each pattern its own name")
         names.add(item["name"])
-        threshold = item.get("entropy_threshold", 0)
-        check.typed(threshold, (int, float), here + "/entropy_threshold", "a number (bits per character)")
-        if isinstance(threshold, bool) or not 0 <= threshold <= 8:
-            raise check.fail(here + "/entropy_threshold", "entropy is 0 to 8 bits per character")
+        check.number(item.get("entropy_threshold", 0), here + "/entropy_threshold", 0, 8, whole=False)     # bits per character
 
 
 # -- compilation ------------------------------------------------------------
@@ -10185,7 +10122,7 @@ class _Compiler:
     def regex(self, source: str, place: str, ignore_case: bool = False) -> Regex:
         key = (source, ignore_case)
         if key not in self._regexes:
-            text = source if ignore_case else self.expanded(source, _escape_regex)
+            text = source if ignore_case else self.expanded(source, r"\^$.*+?()[]{}|/")
             self._regexes[key] = self.located(compile_regex, place, text, ignore_case)
         return self._regexes[key]
 
@@ -10271,7 +10208,7 @@ class _Compiler:
             elif word == "command":
                 tests.append(_command_value(None if spec is True else frozenset(_as_list(spec))))
             elif word in ("under", "not_under"):
-                tests.append(_containment(self.roots(spec), word == "under", strict))
+                tests.append(_containment(_as_list(spec), word == "under", strict))
             elif word == "secrets":
                 if spec:
                     tests.append(_texts_test(_secret_text, strict))
@@ -10287,7 +10224,7 @@ class _Compiler:
             regexes = [self.regex(text, at) for at, text in items]
             return lambda text, subject: any(regex.search(text, subject.budget) for regex in regexes)
         if word == "pattern":
-            globs = [self.located(compile_glob, at, self.expanded(text, _escape_glob), "argument") for at, text in items]
+            globs = [self.located(compile_glob, at, self.expanded(text, r"\*?[]{}!"), "argument") for at, text in items]
             return lambda text, subject: any(glob.matches(text) for glob in globs)
         paths = self.located(PathGlobs, place, [text for _, text in items])
         every = all if strict else any
@@ -10316,7 +10253,7 @@ class _Compiler:
             elif word == "command":
                 tests.append(_commands_anywhere(None if spec is True else frozenset(_as_list(spec)), skip, strict))
             elif word in ("under", "not_under"):
-                tests.append(_paths_anywhere(_containment(self.roots(spec), word == "under", strict), quoted, strict))
+                tests.append(_paths_anywhere(_containment(_as_list(spec), word == "under", strict), quoted, strict))
             elif word == "path" and key == "_any_value" and strict:
                 tests.append(_paths_anywhere(_texts_test(self.text_test(word, spec, here, True), True), quoted, True))
             elif word == "path" and key == "_any_value":
@@ -10349,31 +10286,18 @@ class _Compiler:
             tests.append(_contains_regex(regexes, strict))
         return tests
 
-    # -- variables
-
-    def roots(self, spec: Any) -> tuple[str, ...]:
-        return tuple(_as_list(spec))
-
-    def expanded(self, text: str, escape: Callable[[str], str]) -> str:
-        """`${HOME}`, `${PROJECT_DIR}` and a leading `~/` in a regex or pattern, escaped so that they stand for themselves."""
-        home, project = self.context.home, self.context.project or _NO_PROJECT
+    def expanded(self, text: str, special: str) -> str:
+        """`${HOME}`, `${PROJECT_DIR}` and a leading `~/` in a regex or pattern, with a backslash before *special* characters
+        of those places."""
+        home, project = ("".join("\\" + c if c in special else c for c in place)
+                         for place in (self.context.home, self.context.project or _NO_PROJECT))
         if text.startswith("~/"):
-            text = escape(home) + text[1:]
-        if "${" in text:
-            text = text.replace("${HOME}", escape(home)).replace("${PROJECT_DIR}", escape(project))
-        return text
+            text = home + text[1:]
+        return text.replace("${HOME}", home).replace("${PROJECT_DIR}", project)
 
 
 def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
-
-
-def _escape_regex(text: str) -> str:
-    return "".join("\\" + c if c in r"\^$.*+?()[]{}|/" else c for c in text)
-
-
-def _escape_glob(text: str) -> str:
-    return "".join("\\" + c if c in r"\*?[]{}!" else c for c in text)
 
 
 # -- conditions as functions --------------------------------------------------
@@ -10438,20 +10362,25 @@ def _holds_of_nothing(matcher: dict[str, Any]) -> bool:
 def _argument(key: str, test: ValueTest, absent_matches: bool, strict: bool) -> Test:
     """The value of argument *key* passes *test*. Several spellings of the name are several values."""
     def matches(subject: Subject) -> Hit | None:
-        values = subject.lookup(key)
         if absent_matches and subject.lacks(key):
             return Hit(None, f"there is no {key!r}")
-        if not values:
-            return None
-        hits = []
-        for path, value in values:
-            hit = test(value, subject)
-            if hit is not None:
-                hits.append(hit._replace(path=hit.path or path))
-                if not strict:
-                    break
-        return hits[0] if hits and (not strict or len(hits) == len(values)) else None
+        return _first_hit(subject.lookup(key), test, subject, strict)
     return matches
+
+
+def _first_hit(values: Iterable[tuple[tuple[Any, ...], Any]], test: ValueTest, subject: Subject, strict: bool) -> Hit | None:
+    """The first of these (path, value) that passes *test*; when *strict*, only if all of them do."""
+    first = None
+    for path, value in values:
+        subject.budget.check()
+        hit = test(value, subject)
+        if hit is not None:
+            first = first or hit._replace(path=path)
+            if not strict:
+                break
+        elif strict:
+            return None
+    return first
 
 
 def _leaf_texts(value: Any) -> list[str]:
@@ -10506,16 +10435,9 @@ def _texts_anywhere(test: Callable[[str, Subject], bool], skip: frozenset[str], 
 
 def _paths_anywhere(test: ValueTest, skip: frozenset[str], strict: bool) -> Test:
     def matches(subject: Subject) -> Hit | None:
-        values = [value for value in subject.argument_values(skip, True) if looks_like_path(value.text, value.name)]
-        hits = []
-        for value in values:
-            subject.budget.check()
-            hit = test(value.text, subject)
-            if hit is not None:
-                hits.append(hit._replace(path=value.path))
-                if not strict:
-                    break
-        return hits[0] if hits and (not strict or len(hits) == len(values)) else None
+        values = [(value.path, value.text) for value in subject.argument_values(skip, True)
+                  if looks_like_path(value.text, value.name)]
+        return _first_hit(values, test, subject, strict)
     return matches
 
 
@@ -10524,10 +10446,8 @@ def _secrets_anywhere(skip: frozenset[str], keys: bool) -> Test:
         found = []
         for finding in subject.findings:
             ordinal = finding.spans[0][0]
-            if keys != (subject.names[ordinal] is None):
-                if keys:
-                    continue
-            if not skip or not skip.intersection(path_of(subject.message.body, ordinal)):
+            is_name = subject.names[ordinal] is None
+            if (is_name or not keys) and not (skip and skip.intersection(path_of(subject.message.body, ordinal))):
                 found.append(finding)
         if not found:
             return None
@@ -10558,7 +10478,7 @@ def _command_value(categories: frozenset[str] | None) -> ValueTest:
     return matches
 
 
-def _containment(roots: tuple[str, ...], under: bool, strict: bool) -> ValueTest:
+def _containment(roots: Sequence[str], under: bool, strict: bool) -> ValueTest:
     """`under` and `not_under`: a list is under the roots when all its items are; what is no path is not under them.
 
     The lenient `under` (a rule that refuses what lies under) asks for any item and any reading of it.
@@ -10584,15 +10504,13 @@ def _size_exceeds(limit: int) -> Test:
     def matches(subject: Subject) -> Hit | None:
         body, text = subject.message.body, subject.message.text
         if len(text) * 4 <= limit or len(text.encode()) <= limit:
-            return None     # re-serialising adds nothing but blanks that are not there
-        if len(subject.blob) - 100 > limit:
-            return Hit(None, f"more than {limit} bytes")
+            return None     # as compact JSON it is hardly longer
         content = body.get("result", body.get("error", body.get("params")))
         parts: list[str] = []
         _collect([content], parts, None)
-        if sum(map(len, parts)) > limit:        # media alone
-            return Hit(None, f"more than {limit} bytes")
-        size = len(json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"))
+        size = sum(map(len, parts))             # of the strings alone: often enough to know
+        if size <= limit:
+            size = len(json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"))
         return Hit(None, f"more than {limit} bytes") if size > limit else None
     return matches
 
@@ -10659,15 +10577,11 @@ def _contains_regex(regexes: Sequence[Regex], strict: bool) -> Test:
                 for view in subject.readings(text)[:1 if strict else None]:
                     if regex.search(view.text, subject.budget):
                         seen = seen or view.name
-                        if index >= 0:
-                            found += _regex_spans(regex, index, text, view, subject.budget)
+                        spans = regex.finditer_spans(view.text, subject.budget) if index >= 0 else ()
+                        found += [(index, *raw_span(view, start, end)) for start, end in spans if end > start]
                         break
         return Hit(None, "", seen, (Finding("response_contains_regex", tuple(found), seen),)) if seen else None
     return matches
-
-
-def _regex_spans(regex: Regex, index: int, text: str, view: View, budget: Budget) -> list[tuple[int, int, int]]:
-    return [(index, *raw_span(view, start, end)) for start, end in regex.finditer_spans(view.text, budget) if end > start]
 
 
 # -- putting layers together ---------------------------------------------------
@@ -10754,20 +10668,24 @@ def _doubts(rule: dict[str, Any], seen: _Shadows, marks: set[str], has_base: boo
     for where in ("match", "unless"):
         for mark in _as_list(rule.get(where, {}).get("marked", [])):
             if mark not in marks:
-                yield f"{name!r} asks for the mark {mark!r}, which no rule sets; " + unknown_word(mark, marks or {"none"}, "mark")
+                near = f"; {unknown_word(mark, marks, 'mark')}" if marks else ""
+                yield f"{name!r} asks for the mark {mark!r}, which no rule sets{near}"
 
 
 class _Shadows:
     """The rules so far that end the walk, to tell whether one of them always matches before a later one does."""
 
     _SCOPE = frozenset(("method", "tool", "server", "direction"))
-    _MAX_WIDE = 20              # so many rules with wildcards are held against each later one
+    _MAX_WIDE = 20              # so many rules with wildcards, and with the same tool, are held against each later one
+    _MAX_LOOKS = 100_000        # comparisons of names in all; a policy made to take longer is told less
 
     def __init__(self, outbound: bool) -> None:
         self._outbound = outbound
         self._same: dict[str, str] = {}                             # a match, spelled out -> the first rule with it
         self._by_tool: dict[str, list[tuple[str, dict[str, list[str]]]]] = {}     # (name, scope) of rules without wildcards
         self._wide: list[tuple[str, dict[str, list[str]]]] = []
+        self._looks = 0
+        self._globs: dict[str, Glob] = {}
 
     def shadow_of(self, rule: dict[str, Any]) -> str | None:
         """The name of an earlier rule that matches whatever *rule* does, if there is one; *rule* is earlier from now on."""
@@ -10783,7 +10701,9 @@ class _Shadows:
             if self._SCOPE.issuperset(rule["match"]):
                 if tools and not any(c in tool for tool in tools for c in "*?[{"):
                     for tool in tools:
-                        self._by_tool.setdefault(tool, []).append((rule["name"], scope))
+                        near = self._by_tool.setdefault(tool, [])
+                        if len(near) < self._MAX_WIDE:
+                            near.append((rule["name"], scope))
                 elif len(self._wide) < self._MAX_WIDE:
                     self._wide.append((rule["name"], scope))
         return found
@@ -10793,12 +10713,23 @@ class _Shadows:
         return self._SCOPE.issuperset(rule["match"]) and not {"unless", "limit"} & set(rule) and \
             self._covers(self._scope(rule["match"]), {"method": ["tools/call"], "tool": ["*"], "server": ["*"]})
 
-    @staticmethod
-    def _covers(wide: dict[str, list[str]], narrow: dict[str, list[str]]) -> bool:
+    def _covers(self, wide: dict[str, list[str]], narrow: dict[str, list[str]]) -> bool:
         for key, globs in wide.items():
-            if key not in narrow or not all(any(_is_wider(glob, text) for glob in globs) for text in narrow[key]):
+            texts = narrow.get(key, ())
+            self._looks += len(globs) * len(texts)
+            if not texts or self._looks > self._MAX_LOOKS:
+                return False
+            if not all(any(self._is_wider(glob, text) for glob in globs) for text in texts):
                 return False
         return True
+
+    def _is_wider(self, glob: str, text: str) -> bool:
+        """Does *glob* match all names that *text*, a name or a glob, does?"""
+        if glob in ("*", text) or any(c in text for c in "*?[{"):
+            return glob in ("*", text)
+        if glob not in self._globs:
+            self._globs[glob] = compile_glob(glob)
+        return self._globs[glob].matches(text)
 
     def _scope(self, match: dict[str, Any]) -> dict[str, list[str]]:
         scope = {key: _as_list(match[key]) for key in match if key in self._SCOPE}
@@ -10807,34 +10738,14 @@ class _Shadows:
         return scope
 
 
-def _is_wider(glob: str, text: str) -> bool:
-    """Does *glob* match all names that *text*, a name or a glob, does?"""
-    return glob in ("*", text) or not any(c in text for c in "*?[{") and compile_glob(glob).matches(text)
-
-
 # ---------------------------------------------------------------------------
 # 14. Built-in policies (data; composed groups, not copies)
 # ---------------------------------------------------------------------------
 #
-# The lists of sensitive files stand in SENSITIVE_FILES, one list for each rule.
+# The lists of sensitive files stand in SENSITIVE_FILES, one list for each rule; what the rule denies, in SENSITIVE_DENIES.
 
 _CALLS = ["tools/call", "prompts/get", "resources/read", "resources/subscribe", "completion/complete", "tasks/update"]
 
-_FILE_MESSAGES = {
-    "block-ssh-keys": "Blocked: access to SSH keys",
-    "block-env-files": "Blocked: access to .env files",
-    "block-credentials": "Blocked: access to credential files",
-    "block-browser-data": "Blocked: access to browser profiles",
-    "block-package-manager-tokens": "Blocked: access to package managers' credentials",
-    "block-gcp-azure-credentials": "Blocked: access to cloud credentials",
-    "block-password-managers": "Blocked: access to password managers and keychains",
-    "block-private-keys": "Blocked: access to private keys",
-    "block-wallets": "Blocked: access to wallets",
-    "block-histories": "Blocked: access to shell and REPL histories",
-    "block-system-secrets": "Blocked: access to the system's secrets",
-    "block-ai-tool-config": "Blocked: access to the configuration of AI tools",
-    "block-mcpwall-files": "Blocked: access to mcpwall's own policy, approvals and logs",
-}
 _COMMAND_RULES = (
     ("block-destructive-commands", "destructive", "Blocked: a command that destroys data"),
     ("block-pipe-to-shell", "pipe_to_shell", "Blocked: running what was just downloaded or decoded"),
@@ -11007,10 +10918,10 @@ _BASIC = "sensitive-files commands secret-leakage"
 _BUILTIN: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "default": ("no credentials, no destructive commands, secrets redacted; everything else passes", {},
                 f"{_BASIC} git-history", _NOTED),
-    "company-laptop": ("default, and: package installs and rewriting git history are asked about; servers get few variables",
+    "company-laptop": ("default, and asks about package installs and rewriting git history; changed tools are blocked",
                        {"tool_pinning": "block", "env": "minimal"},
                        f"{_BASIC} careful", _NOTED),
-    "strict": ("only reading and writing inside the project; injection is blocked",
+    "strict": ("only reading and writing inside the project; injection, changed and unlisted tools are blocked",
                {"default_action": "deny", "tool_pinning": "block", "unlisted_tools": "deny", "env": "minimal"},
                f"{_BASIC} project-only", "strict-responses responses strict-response-notes"),
     "filesystem": ("recipe: a filesystem server stays inside the project", {}, f"{_BASIC} filesystem", _NOTED),
@@ -11023,11 +10934,7 @@ _BUILTIN: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "slack": ("recipe: reading is logged, posting is asked about", {}, f"{_BASIC} slack", _NOTED),
 }
 _ALIASES = {"local-dev": "default", "browser": "fetch", "sqlite": "postgres", "kubernetes": "docker"}
-BUILTIN_NAMES = ("default", "local-dev", "company-laptop", "strict", "filesystem", "git", "github", "shell", "fetch", "browser",
-                 "postgres", "sqlite", "docker", "kubernetes", "slack")
-
-_builtin_layers: dict[str, PolicyLayer] = {}
-_sensitive_index: PathIndex | None = None
+BUILTIN_NAMES = tuple(name for base in _BUILTIN for name in (base, *(alias for alias, of in _ALIASES.items() if of == base)))
 
 
 def builtin_summary(name: str) -> str:
@@ -11039,7 +10946,7 @@ def _group(name: str, groups: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The rules of one group as they stand in a policy file."""
     if name == "sensitive-files":
         return [{"name": rule, "match": {"method": _CALLS, "arguments": {"_any_value": {"path": globs}}},
-                 "action": "deny", "message": _FILE_MESSAGES[rule]} for rule, globs in SENSITIVE_FILES.items()]
+                 "action": "deny", "message": "Blocked: " + SENSITIVE_DENIES[rule]} for rule, globs in SENSITIVE_FILES.items()]
     if name == "commands":
         return [{"name": rule, "match": {"arguments": {"_any_value": {"command": category}}}, "action": "deny",
                  "message": message} for rule, category, message in _COMMAND_RULES]
@@ -11047,22 +10954,21 @@ def _group(name: str, groups: Mapping[str, Any]) -> list[dict[str, Any]]:
     return rules
 
 
+@lru_cache(None)
 def builtin_layer(name: str) -> PolicyLayer:
     """A built-in policy as data; KeyError for a name that is not in BUILTIN_NAMES."""
     name = _ALIASES.get(name, name)
-    if name not in _builtin_layers:
-        _, settings, requests, responses = _BUILTIN[name]
-        text = _GROUPS_JSON
-        for word, regex in _LONG_REGEXES.items():
-            text = text.replace(f'"{word}"', json.dumps(regex))
-        groups = json.loads(text)
-        data = {"version": 1, "settings": settings,
-                "rules": [rule for group in requests.split() for rule in _group(group, groups)],
-                "outbound_rules": [rule for group in responses.split() for rule in _group(group, groups)]}
-        if not settings:
-            del data["settings"]
-        _builtin_layers[name] = PolicyLayer(data, f"built-in {name}", dict, name, True)
-    return _builtin_layers[name]
+    _, settings, requests, responses = _BUILTIN[name]
+    text = _GROUPS_JSON
+    for word, regex in _LONG_REGEXES.items():
+        text = text.replace(f'"{word}"', json.dumps(regex))
+    groups = json.loads(text)
+    data = {"version": 1, "settings": settings,
+            "rules": [rule for group in requests.split() for rule in _group(group, groups)],
+            "outbound_rules": [rule for group in responses.split() for rule in _group(group, groups)]}
+    if not settings:
+        del data["settings"]
+    return PolicyLayer(data, f"built-in {name}", dict, name, True)
 
 
 def builtin_policy(name: str = "default", context: PathContext | None = None) -> Policy:
@@ -11072,12 +10978,10 @@ def builtin_policy(name: str = "default", context: PathContext | None = None) ->
     return compile_policy([builtin_layer(name)], context or default_path_context(), f"built-in {name}")
 
 
+@lru_cache(None)
 def sensitive_index() -> PathIndex:
     """The built-in sensitive files, whatever policy is in force: what commands must not send away."""
-    global _sensitive_index
-    if _sensitive_index is None:
-        _sensitive_index = PathIndex(SENSITIVE_FILES)
-    return _sensitive_index
+    return PathIndex(SENSITIVE_FILES)
 
 
 def render_default_rules() -> str:
@@ -11085,7 +10989,7 @@ def render_default_rules() -> str:
     return json.dumps(builtin_layer("default").data, indent=2, ensure_ascii=False) + "\n"
 
 # ---------------------------------------------------------------------------
-# 15. Decisions
+# 15. Decisions, and the effects they lead to
 # ---------------------------------------------------------------------------
 
 # What a policy that denies by default still lets through, or no client could connect: the life of a session, not its work.
@@ -11109,6 +11013,7 @@ class Decision(NamedTuple):
     detail: str = ""            # more of the reason, for people: with words of the call in it
     hint: str = ""              # the rule's author says what would be allowed
     wait: float = 0             # seconds after which the same call may be allowed: of a rule with a limit
+    lasting: bool = True        # would the very same call be refused again?
 
 
 class Memory:
@@ -11149,12 +11054,18 @@ class Memory:
         since: float = times[min(1, len(times) - 1)]
         return max(0.0, limit.per - (self._clock() - since))
 
-    def commit(self) -> None:
-        """The message was forwarded: its marks count from now on."""
-        if self.staged:
+    def commit(self) -> bool:
+        """The message was forwarded: its marks count from now on. Are there new ones among them?"""
+        news = bool(self.staged) and not self.marks.issuperset(self.staged)
+        if news:
             self.marks.update(self.staged)
+        return self._guest is not None and self._guest.commit() or news
+
+    def drop(self) -> None:
+        """The message was not forwarded: it leaves no marks."""
+        self.staged.clear()
         if self._guest is not None:
-            self._guest.commit()
+            self._guest.drop()
 
 
 _ALLOWED = Decision("allow")
@@ -11261,7 +11172,7 @@ class Wall:
         rule: Rule | None = None
         try:
             if memory is not None:
-                memory.staged.clear()
+                memory.drop()
             candidates, parts = self._rules_for(message), _but_id(message)
             known = self._still_known(candidates, parts) if parts is not None else None
             subject, decision = None, None
@@ -11279,7 +11190,7 @@ class Wall:
                     name = f"project:{rule.name}" if rule.layer == "project" else rule.name
                     decision = self._decided(rule, name, hit, subject)
                     if rule.limit is not None and memory is not None:
-                        decision = decision._replace(wait=memory.wait(rule, rule.limit))
+                        decision = decision._replace(wait=memory.wait(rule, rule.limit), lasting=False)
                     break
                 if decision is None and known is None and parts is not None and not subject.ran:
                     if len(self._known) >= _MEMORY_ENTRIES:
@@ -11289,8 +11200,8 @@ class Wall:
                 rule, decision = None, self._default(message)
                 if decision.action == "redact":
                     decision = decision._replace(findings=(subject or Subject(message, self.policy, budget)).findings)
-        except BudgetSpent:
-            return self._fault(rule, "judging it took too long; make the rule's regex simpler")
+        except BudgetSpent as spent:
+            return self._fault(rule, str(spent))
         except Exception as fault:  # a wall that cannot judge must not open
             return self._fault(rule, f"it could not be judged ({type(fault).__name__})")
         if self._apart is not None and decision.action != "deny":
@@ -11357,7 +11268,7 @@ class Wall:
             return _ALLOWED if action == "allow" else Decision(action)
         if settings.default_action == "allow" or message.kind != "request" or message.method in LIFECYCLE:
             return _ALLOWED
-        return Decision(settings.default_action, None, "no rule allows this")
+        return Decision(settings.default_action, None, f"no rule allows this, and default_action is {settings.default_action}")
 
     def _fault(self, rule: Rule | None, problem: str) -> Decision:
         where = f"rule {rule.name}: {problem}" if rule else problem
@@ -11371,7 +11282,7 @@ class Wall:
         name = (guest.rule or "default").replace("project:", "", 1)
         if not re.fullmatch(r"[A-Za-z0-9_.-]{1,40}", name):
             name = "unnamed"        # a name can be a sentence, for the model to read
-        return Decision("deny", f"project:{name}", f"Blocked by project rule {name}")
+        return Decision("deny", f"project:{name}", f"Blocked by project rule {name}", wait=guest.wait, lasting=guest.lasting)
 
 # -- effects: what the core asks for, and the relay does ------------------------
 
@@ -11444,6 +11355,11 @@ def text_pin(text: str) -> dict[str, str]:
             "text": text if len(text) <= MAX_PIN_CHARS else ""}
 
 
+def _forms_of(name: str) -> set[str]:
+    """How a tool's name may be read: case, separators and look-alike letters do not count."""
+    return {re.sub(r"[-_. ]+", "_", canonical_text(view.text)) for view in views(name)}
+
+
 def _hash_of(pin: Any) -> Any:
     return pin.get("hash") if type(pin) is dict else None
 
@@ -11495,7 +11411,7 @@ class Toolbox:
         """What to say about the tools in *result*, a page of `tools/list`; the indices of those to leave out; effects.
 
         *asked*: is it the answer to a request? What nobody asked for is never taken as what the server is known by.
-        When half of the *budget* is spent, tools that are always refused are shown all the same.
+        When half of the *budget* is spent, tools that are always refused are shown all the same, and names are not compared.
         """
         tools = result["tools"]
         known = self._known("tools") if self._watching else None
@@ -11529,14 +11445,23 @@ class Toolbox:
                 notes.append(ToolNote(name, "left out", why))
             elif name in self._changed:
                 notes.append(ToolNote(name, "flagged", self._changed[name]))
-            notes += self._confusable(name)
+            if budget.left() > JUDGE_SECONDS / 2:
+                notes += self._confusable(name)
         effects: list[Any] = []
-        if adopting and "nextCursor" not in result:
-            self._listed = True
-            effects += self._keep({"tools": dict(self._first)}, True)
+        if adopting and not result.get("nextCursor"):       # null and "" are no cursors
+            effects += self._adopt()
         if waiting:
             effects += self._keep({"tools": waiting}, False)
         return notes, left_out, effects
+
+    def _adopt(self) -> list[Any]:
+        """The first list of all is what the server is known by from now on."""
+        self._listed = True
+        return self._keep({"tools": dict(self._first)}, True)
+
+    def end(self) -> list[Any]:
+        """Effects of the end of the conversation: a first list that never came to its end counts as far as it went."""
+        return self._adopt() if self._first and not self._listed else []
 
     def _compare(self, name: str, pin: dict[str, str], known: Mapping[str, Any], adopting: bool, twice: bool) -> None:
         """Note whether the tool is as the user knows it."""
@@ -11572,7 +11497,7 @@ class Toolbox:
         return f"{refusal.rule or 'default_action'}: {refusal.why or refusal.message}" if refusal is not None else ""
 
     def _confusable(self, name: str) -> Iterator[ToolNote]:
-        for form in {re.sub(r"[-_. ]+", "_", canonical_text(view.text)) for view in views(name)}:
+        for form in _forms_of(name):
             other = self._forms.get(form, name)
             if other != name:
                 yield ToolNote(name, "flagged", f"looks like another tool of this server: {other}")
@@ -11599,17 +11524,26 @@ class Toolbox:
     def refusal(self, tool: str) -> Decision | None:
         """The refusal of any call of *tool* because of what the server has said of it, or has not said; None if there is none."""
         settings = self._settings
-        if settings.tool_pinning == "block" and (
-                tool in self._changed and not self._agreed(tool) or self._hashes and self._is_beyond(tool)):
-            return Decision("deny", "settings.tool_pinning", "Blocked: this tool is not as the user knows it; "
-                            "he can look at it with: mcpwall approve", why=self._changed.get(tool, _BEYOND))
+        why = ""
+        if settings.tool_pinning == "block":
+            why = self._how_changed(tool) or (_BEYOND if self._hashes and self._is_beyond(tool) else "")
+        if why:
+            return Decision("deny", "settings.tool_pinning", "Blocked: this tool is not as the user knows it, "
+                            "and waits for: mcpwall approve", why=why, lasting=False)
         if settings.read_only and tool not in self._read_only:
             return Decision("deny", "settings.read_only", "Blocked: only tools that the server declares read-only may be called",
-                            why="the tool does not declare readOnlyHint: true")
+                            why="the tool does not declare readOnlyHint: true", lasting=False)
         if self._closed and tool not in self._hashes and tool not in (self._known("tools") or ()):
             return Decision("deny", "settings.unlisted_tools", "Blocked: the server has not listed this tool",
-                            why="no list of this server has named it")
+                            why="no list of this server has named it", lasting=False)
         return None
+
+    def _how_changed(self, tool: str) -> str:
+        """How a tool has changed that waits for consent, else "". In another spelling, too: a server may not look as closely."""
+        names = {tool}
+        if self._changed and tool not in self._hashes:
+            names.update(self._forms[form] for form in _forms_of(tool) if form in self._forms)
+        return next((self._changed[name] for name in sorted(names) if name in self._changed and not self._agreed(name)), "")
 
     def _agreed(self, tool: str) -> bool:
         """Has the user agreed to the changed tool meanwhile?"""
@@ -11629,8 +11563,8 @@ class Toolbox:
         effects: list[Any] = [Pinned(self._identity, pins, first)] if self._pins is not None else []
         if first:
             return effects
-        news = [name for name in [*pins.get("tools", ()), *("instructions" for _ in pins if "instructions" in pins)]
-                if name not in self._told]
+        about = ["instructions"] if "instructions" in pins else []
+        news = [name for name in (*pins.get("tools", ()), *about) if name not in self._told]
         if news:
             self._told.update(news)
             names = ", ".join(printable(name, 60) for name in news[:10]) + (" …" if len(news) > 10 else "")
@@ -11651,17 +11585,22 @@ _RETRYABLE = ("tools/call", "prompts/get", "resources/read")    # what may be an
 _VERSION_META = "io.modelcontextprotocol/protocolVersion"
 _CAPABILITIES_META = "io.modelcontextprotocol/clientCapabilities"
 _APPROVAL = "mcpwall-approval"      # the key of our question among `inputRequests`
-_STATE = "mcpwall."                 # begins a `requestState` of ours
 _YES = ("once", "session")
 _ANSWERS = {"allow once": "once", "allow this exact call for the session": "session", "deny": "deny"}
 
 
+def _of_the_call(params: Any) -> dict[str, Any]:
+    """*params* without what a retry of the same call may bring anew."""
+    return {key: value for key, value in (params or {}).items() if key not in _OWN_MEMBERS}
+
+
 def call_digest(message: Message) -> bytes:
-    """What equal calls have in common: method and params, but for what a retry brings anew. Key order does not count."""
+    """What equal calls have in common: method and params, but for what a retry brings anew. Key order does not count; a
+    number with a fraction or exponent counts as it is spelled, for 1e400 and 1e999 are the same to Python alone."""
     import hashlib
-    params = message.body.get("params") or {}
-    kept = {key: value for key, value in params.items() if key not in _OWN_MEMBERS}
-    return hashlib.sha256(json.dumps([message.method, kept], sort_keys=True, separators=(",", ":")).encode()).digest()
+    body = json.loads(message.text, parse_float=lambda spelled: f"\ud800{spelled}")     # what no string of a message can be
+    kept = [message.method, _of_the_call(body.get("params"))]
+    return hashlib.sha256(json.dumps(kept, sort_keys=True, separators=(",", ":")).encode()).digest()
 
 
 class _Refused(NamedTuple):
@@ -11681,7 +11620,7 @@ class Refusals:
 
     def known(self, message: Message) -> Decision | None:
         """The decision on a call that was refused so often that it is not judged again."""
-        params = message.body.get("params")
+        params = _of_the_call(message.body.get("params"))
         for other in self.ended.get((message.method, message.tool), ()):
             call = self._calls[other]
             if (call.params is None or call.params == params) and other == self._digest(message):
@@ -11693,11 +11632,11 @@ class Refusals:
         digest = self._digest(message)
         before = self._calls.pop(digest, None)
         count = before.times + 1 if before is not None else 1
-        params = message.body.get("params") if len(message.text) <= 4096 else None
+        params = _of_the_call(message.body.get("params")) if len(message.text) <= 4096 else None
         if decision.findings:       # an equal call may have its members in another order: there, they are elsewhere
             decision = decision._replace(findings=tuple(finding._replace(spans=()) for finding in decision.findings))
         self._calls[digest] = _Refused(count, params, decision)
-        if count >= self._most and not decision.wait and not (decision.rule or "").startswith("settings."):
+        if decision.lasting and count >= self._most:
             ended = self.ended.setdefault((message.method, message.tool), [])
             if digest not in ended:
                 ended.append(digest)
@@ -11716,6 +11655,10 @@ class Refusals:
                 self._digests.clear()
             digest = self._digests[parts] = call_digest(message)
         return digest
+
+    def reconsider(self) -> None:
+        """The rules may decide otherwise from now on: every call is judged again."""
+        self.ended.clear()
 
     def _forget(self, digest: bytes) -> None:
         del self._calls[digest]
@@ -11769,7 +11712,7 @@ def without_own_fields(text: str, original: str) -> str:
     return f"{text[:params.start]}{{{','.join(kept)}}}{text[params.end:]}"
 
 # ---------------------------------------------------------------------------
-# 16. Session (sans-I/O): framing, batches, correlation, effects
+# 18. Session (sans-I/O): framing, batches, correlation, asking
 # ---------------------------------------------------------------------------
 
 MARKER = "[REDACTED BY MCPWALL]"        # what a reader sees in place of a secret
@@ -11878,13 +11821,8 @@ _TELLING = frozenset(("tools/list", "initialize", "server/discover", None))     
 _NO_WORDS = {"deny": "the user was asked and did not allow it", "timeout": "nobody answered in time",
              "cancelled": "the call was cancelled", "gone": "the client is gone"}
 MAX_NOTED_TOOLS = 100       # of one list, in its record
-_NOT_ASKED = Decision("deny", None, "Blocked: this is not the call that the user was asked about")
-_TOO_LATE = Decision("deny", None, "Blocked: the user's answer came too late, or once already")
-
-
-def _is_our_state(body: dict[str, Any]) -> bool:
-    state = body["params"].get("requestState")
-    return type(state) is str and state.startswith(_STATE)
+_NOT_ASKED = Decision("deny", None, "Blocked: this is not the call that the user was asked about", lasting=False)
+_TOO_LATE = Decision("deny", None, "Blocked: the user's answer came too late, or once already", lasting=False)
 
 
 def _meta(body: dict[str, Any]) -> dict[str, Any]:
@@ -11940,7 +11878,7 @@ class Session:
         self._held: dict[Any, Held] = {}                # id of our question -> the call
         self._granted: dict[tuple[bytes, str | None], None] = {}    # (digest, rule) allowed for the session
         self._continued: dict[tuple[bytes, str | None, str], None] = {}     # (…, hash of the server's state): may go on
-        self._prefix = f"mcpwall-{os.urandom(8).hex()}-"            # of the ids of our questions
+        self._prefix = f"mcpwall-{os.urandom(8).hex()}-"            # of the ids of our questions, and so of our states
 
     def prepare(self) -> None:
         """Judge how conversations begin on the side, so that what this needs is compiled before it is needed."""
@@ -11955,14 +11893,17 @@ class Session:
         out = _Effects()
         self._sent.clear()
         self._looks.forget()        # one look at each path is enough for lines that go on together
+        for ident in self._late(self._monotonic()) if self._held else ():
+            self._settle(ident, "timeout", out)
         for line in self._lines[peer].feed(data):
             if type(line) is bytes:
                 if line.strip(b" \t\r"):
                     self._line(peer, line, out)
             else:
                 self._too_long(peer, line, out)
-        if not data and peer == "client":
-            for ident in list(self._held):
+        if not data:
+            out.others += self._tools.end()
+            for ident in list(self._held) if peer == "client" else ():
                 self._settle(ident, "gone", out)
         effects = out.result()
         if not data:
@@ -11976,13 +11917,17 @@ class Session:
 
     def tick(self, now: float) -> list[Any]:
         """Effects of time going by: questions that nobody has answered in time. *now* is on the monotonic clock."""
-        late = [ident for ident, held in self._held.items() if now >= held.until]
-        return self._settled(late, "timeout")
+        return self._settled(self._late(now), "timeout")
+
+    def _late(self, now: float) -> list[Any]:
+        return [ident for ident, held in self._held.items() if now >= held.until]
 
     def answer(self, ident: str, answer: str) -> list[Any]:
         """Effects of a person's *answer* ("once", "session" or "deny") to the question of Waiting *ident*."""
         held = self._held.get(ident)
-        return self._settled([ident], answer) if held is not None and held.how == "approve" else []
+        if held is None or held.how != "approve":
+            return []
+        return self._settled([ident], "timeout" if self._monotonic() >= held.until else answer if answer in _YES else "deny")
 
     def _settled(self, idents: Sequence[Any], answer: str) -> list[Any]:
         if not idents:
@@ -12072,10 +12017,15 @@ class Session:
         message = tuple.__new__(Message, (peer, kind, body, text, method, tool, self.server_name))
         extra: dict[str, Any] = {}
         grant: str | None = None
+        held: Held | Decision | None = None
         if peer == "client":
-            if (self._held or kind == "response") and self._is_ours(message, size, out):
+            if (self._held or kind != "request") and self._is_ours(message, size, out):
                 return _DROPPED
-            if method in _RETRYABLE and "requestState" in body["params"] and _is_our_state(body):
+            if kind != "response" and "requestState" in (body.get("params") or ()) and \
+                    self._is_our_id(body["params"]["requestState"]):
+                if kind == "notification":
+                    self._record(message, _NOT_ASKED, size, out)
+                    return _DROPPED
                 message, held, grant = self._retried(message)
                 if isinstance(held, Decision):
                     return self._refused(message, held, size, out, extra)
@@ -12083,8 +12033,12 @@ class Session:
                     return self._granted_call(message, held.decision, held.digest, grant, size, out)
         elif method in _TELLING and type(body.get("result")) is dict:
             message = self._shown(message, extra, out)
+        self._memory.counting = held is None        # what was asked about was counted then
         decision = self._decide(message)
+        self._memory.counting = True
         if decision.action == "ask" and self._settings.mode != "monitor":
+            if isinstance(held, Held) and held.decision.rule != decision.rule:
+                grant = None                        # another rule asks by now: that is another question
             verdict = self._asked(message, decision, grant, size, out, extra)
             if verdict is not None:
                 return verdict
@@ -12095,23 +12049,29 @@ class Session:
             self._client_verdict(message, decision, action) if peer == "client" else \
             self._server_verdict(message, decision, action, extra)
         if verdict.forward is not None:
-            self._memory.commit()
+            self._commit()
             self._remember(message, waiting)
         self._record(message, decision, size, out, extra)
         return verdict
 
+    def _commit(self) -> None:
+        """The message goes on, so it leaves its marks."""
+        if self._memory.commit():
+            self._refusals.reconsider()
+
     def _decide(self, message: Message) -> Decision:
         """The rules' decision, unless the session has a reason of its own to refuse."""
-        if message.kind != "request":
-            return self.wall.decide(message, self._budget, self._memory)
-        if len(self._pending[message.peer]) >= MAX_PENDING:
-            return Decision("deny", None, f"Blocked: {MAX_PENDING} requests already wait for an answer")
-        if message.peer == "client":
-            known = self._refusals.known(message) if self._refusals.ended else None
+        if message.kind == "request":
+            if len(self._pending[message.peer]) >= MAX_PENDING:
+                return Decision("deny", None, f"Blocked: {MAX_PENDING} requests already wait for an answer", lasting=False)
+            if message.peer == "server" and self._is_our_id(message.body["id"]):
+                return Decision("deny", None, "Blocked: the id of a question of mcpwall's own")     # its answer would be ours
+            known = self._refusals.known(message) if message.peer == "client" and self._refusals.ended else None
             if known is not None:
                 return known
         decision = self.wall.decide(message, self._budget, self._memory)
-        if self._tools.may_refuse and message.method == "tools/call" and message.peer == "client" and decision.action != "deny":
+        is_call = message.method == "tools/call" and message.peer == "client" and message.kind != "response"
+        if is_call and self._tools.may_refuse and decision.action != "deny":
             return self._tools.refusal(message.tool or "") or decision
         return decision
 
@@ -12135,6 +12095,7 @@ class Session:
     def _client_verdict(self, message: Message, decision: Decision, action: str) -> _Verdict:
         if action != "deny":
             return _Verdict(message.text, None)
+        self._memory.drop()
         if message.kind == "notification":
             return _DROPPED
         return _Verdict(self._refusal(message.body["id"], None, decision), None)    # the server must not wait for ever
@@ -12146,8 +12107,9 @@ class Session:
             return _Verdict(self._stripped(message), None)
         if action != "deny":
             return _Verdict(message.text, None)
+        self._memory.drop()
         if message.kind == "notification":
-            return _Verdict(None, None)
+            return _DROPPED
         if message.kind == "request":
             return _Verdict(None, self._refusal(message.body["id"], None, decision))
         return _Verdict(self._blocked(message, decision, extra), None)
@@ -12259,7 +12221,8 @@ class Session:
                 self._refusal_texts.clear()
             known = self._refusal_texts[kind, decision] = self._refusal_text(kind, decision)
         head, tail, end = known
-        again = f" (refused {times} times now; the same call will be refused again, so do something else)" if times > 2 else ""
+        again = "; the same call will be refused again, so do something else" if decision.lasting else ""
+        again = f" (refused {times} times now{again})" if times > 2 else ""
         denials = f',"denials":{times}' if times > 1 and kind == "error" else ""
         return f'{{"jsonrpc":"2.0","id":{ident if type(ident) is int else _compact(ident)},{head}{again}{tail}{denials}{end}}}'
 
@@ -12269,6 +12232,8 @@ class Session:
         text = f"[mcpwall] {decision.message or 'Blocked by policy'}"
         if decision.action == "ask":
             text += " (this needs approval, and nobody can be asked)"
+        if decision.hint and kind == "error":   # many hosts show a model the message of an error and nothing else
+            text += f"; instead: {decision.hint}"
         begun, about = _compact(text)[:-1], self._about(decision)
         if kind == "error":
             told = _compact({"mcpwall": about})
@@ -12302,9 +12267,12 @@ class Session:
                 if "resultType" in result:
                     shown["resultType"] = "complete"
                 return _compact({"jsonrpc": "2.0", "id": body["id"], "result": shown})
+            self._memory.counting = False           # it is the same message, now item by item
             kept = self._without_items(message, result, extra)
+            self._memory.counting = True
             if kept is not None:
                 return kept
+            self._memory.drop()
         error = {"code": -32600, "message": text, "data": {"mcpwall": self._about(decision)}}
         return _compact({"jsonrpc": "2.0", "id": body["id"], "error": error})
 
@@ -12319,7 +12287,7 @@ class Session:
         notes: list[ToolNote] = []
         for index, item in enumerate(items):
             alone = {**message.body, "result": {name: [item]}}
-            decision = self.wall.decide(message._replace(body=alone, text=_compact(alone)), self._budget)
+            decision = self.wall.decide(message._replace(body=alone, text=_compact(alone)), self._budget, self._memory)
             if decision.action == "deny":
                 bad.append(index)
                 why = f"{decision.rule or 'default'}: {decision.why or decision.message}"
@@ -12331,7 +12299,7 @@ class Session:
         self._note(extra, name, notes)
         text = _drop_items(message.text, ("result", name), bad)
         message = message._replace(body=load_json(text), text=text)
-        rest = self.wall.decide(message, self._budget)
+        rest = self.wall.decide(message, self._budget, self._memory)
         if rest.action == "redact":
             return self._redacted(message, rest)
         return None if rest.action == "deny" else text
@@ -12398,8 +12366,8 @@ class Session:
         else:
             how = "approve"
         if not self._can_hold(message, size):
-            return self._refused(message, Decision("deny", decision.rule, "Blocked: too many calls wait for the user already"),
-                                 size, out, extra)
+            full = Decision("deny", decision.rule, "Blocked: too many calls wait for the user already", lasting=False)
+            return self._refused(message, full, size, out, extra)
         held = Held(message, decision, digest, size, self._monotonic() + self._settings.ask_timeout, how)
         self._record(message, decision, size, out, {"asked": how})
         return _Verdict(None, self._ask(held, out))
@@ -12417,31 +12385,35 @@ class Session:
             self._held[ident] = held
             out.others.append(Waiting(ident, {
                 "server": self.server_name, "method": message.method and self._safe_name(message.method),
-                "tool": message.tool and self._safe_name(message.tool), "rule": decision.rule,
-                "reason": self._reason(decision), "arguments": self._shown_arguments(message),
+                "tool": message.tool and self._shown_name(message.tool), "rule": decision.rule,
+                "reason": self._reason(decision), "arguments": self._shown_arguments(message, decision),
                 "seconds": self._settings.ask_timeout}))
             return None
         ident = self._prefix + os.urandom(8).hex()
         self._held[ident] = held
         asking = elicitation(self._question(message, decision))
         if held.how == "elicitation":
-            out.lines["client"].append(json.dumps({
-                "jsonrpc": "2.0", "id": ident, "method": "elicitation/create", "params": asking}, separators=(",", ":")).encode())
+            asked = {"jsonrpc": "2.0", "id": ident, "method": "elicitation/create", "params": asking}
+            out.lines["client"].append(_compact(asked).encode())
             return None
-        result = {"resultType": "input_required", "requestState": _STATE + ident + "." + self._seal(ident, held.digest),
+        result = {"resultType": "input_required", "requestState": ident + "." + self._seal(ident, held.digest),
                   "inputRequests": {_APPROVAL: {"method": "elicitation/create", "params": asking}}}
-        return json.dumps({"jsonrpc": "2.0", "id": message.body["id"], "result": result}, separators=(",", ":"))
+        return _compact({"jsonrpc": "2.0", "id": message.body["id"], "result": result})
 
     def _seal(self, ident: str, digest: bytes) -> str:
         """What proves that a `requestState` is ours, and for this very call."""
         import hmac
         return hmac.new(self._salt, ident.encode() + digest, "sha256").hexdigest()
 
+    def _is_our_id(self, ident: Any) -> bool:
+        """Is it the id of a question of ours, or a `requestState` that begins with one? Those of other walls are not."""
+        return type(ident) is str and ident.startswith(self._prefix)
+
     def _retried(self, message: Message) -> tuple[Message, Held | Decision, str]:
         """A retry that brings the answer to a question of ours: the call as the server is to see it, what was held, and the
         answer. Or, for what was held, why this does not count: it is not the call that was asked about, or it comes too late."""
         params = message.body["params"]
-        ident, _, seal = params["requestState"][len(_STATE):].rpartition(".")
+        ident, _, seal = params["requestState"].rpartition(".")
         digest = call_digest(message)
         import hmac
         if not hmac.compare_digest(seal.encode(), self._seal(ident, digest).encode()):
@@ -12459,13 +12431,14 @@ class Session:
                       out: _Effects) -> _Verdict:
         """A call that a person has answered: forward it, or refuse it in his name."""
         if answer not in _YES:
-            refusal = decision._replace(action="deny", message=f"{decision.message or 'Blocked by policy'}: {_NO_WORDS[answer]}")
+            refusal = decision._replace(action="deny", message=f"{decision.message or 'Blocked by policy'}: {_NO_WORDS[answer]}",
+                                        lasting=answer == "deny")
             return self._refused(message, refusal, size, out, {"answer": answer})
         if answer == "session":
             if len(self._granted) >= MAX_GRANTED:
                 del self._granted[next(iter(self._granted))]
             self._granted[digest, decision.rule] = None
-        self._memory.commit()
+        self._commit()
         self._remember(message, _NOBODY, (digest, decision.rule))
         self._record(message, decision._replace(action="allow"), size, out, {"answer": answer})
         return _Verdict(message.text, None)
@@ -12476,9 +12449,9 @@ class Session:
         if held.how == "approve":
             out.others.append(Waiting(ident, None))
         elif held.how == "elicitation" and answer in ("timeout", "cancelled"):
-            out.lines["client"].append(json.dumps({
-                "jsonrpc": "2.0", "method": "notifications/cancelled",
-                "params": {"requestId": ident, "reason": _NO_WORDS[answer]}}, separators=(",", ":")).encode())
+            params = {"requestId": ident, "reason": _NO_WORDS[answer]}
+            out.lines["client"].append(
+                _compact({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}).encode())
         if held.how == "input_required":        # the call was answered when the question was put, and nobody came back
             refusal = held.decision._replace(action="deny", message=_NO_WORDS[answer])
             self._record(held.message, refusal, held.size, out, {"answer": answer})
@@ -12506,7 +12479,7 @@ class Session:
         """Is this the answer to a question of ours, or a cancellation of a call that waits? Then it goes no further."""
         ident = message.body.get("id")
         if message.kind == "response":
-            if type(ident) is not str or not ident.startswith(self._prefix):
+            if not self._is_our_id(ident):
                 return False
             self._record(message, Decision("allow"), size, out, {"answers": "mcpwall"})
             held = self._held.get(ident)
@@ -12520,6 +12493,9 @@ class Session:
         if message.method != "notifications/cancelled" or type(message.body.get("params")) is not dict:
             return False
         ident = message.body["params"].get("requestId")
+        if self._is_our_id(ident):      # no word of ours goes to the server
+            self._record(message, Decision("allow"), size, out, {"answers": "mcpwall"})
+            return True
         for own, held in list(self._held.items()):
             waits = held.message.body["id"]
             if type(waits) is type(ident) and waits == ident and held.how != "input_required":
@@ -12530,24 +12506,38 @@ class Session:
 
     def _question(self, message: Message, decision: Decision) -> str:
         """The question to a person, with nothing in it that hides or is a secret."""
-        what = f"call the tool {printable(message.tool or '', 100)}" if message.tool is not None else f"use {message.method}"
-        lines = [f"May the model {what} of the server {printable(self.server_name or 'unnamed', 100)}?",
+        what = f'call the tool "{self._shown_name(message.tool)}"' if message.tool is not None else f"use {message.method}"
+        lines = [f'May the model {what} of the server "{self._shown_name(self.server_name or "unnamed")}"?',
                  f"Rule: {printable(decision.rule or 'default_action', 100)}", f"Reason: {self._reason(decision)}",
-                 f"Arguments (written by the model): {self._shown_arguments(message)}"]
+                 f"Arguments (written by the model): {self._shown_arguments(message, decision)}"]
         return "\n".join(lines)
+
+    def _shown_name(self, name: str) -> str:
+        """A name that may stand between quotes."""
+        return printable(self.safe_text(name).replace('"', '\\"'), 100)
 
     def _reason(self, decision: Decision) -> str:
         said = [decision.message or "the policy wants this asked", decision.why, decision.detail]
         return printable(self.safe_text(": ".join(filter(None, said))), 400)
 
-    def _shown_arguments(self, message: Message) -> str:
-        """The arguments of a call in one printable line: secrets replaced; of a long text its beginning and its end."""
+    def _shown_arguments(self, message: Message, decision: Decision) -> str:
+        """The arguments of a call in one printable line: secrets replaced; of long texts the beginning and the end. Where
+        that is not enough, the argument that was the reason stands first."""
         params = self._safe_params(message)
         arguments = params.get("arguments", {key: value for key, value in params.items() if key not in (*_OWN_MEMBERS, "name")})
-        text = json.dumps(arguments, ensure_ascii=False)
+        text = _shown_json(arguments)
         if len(text) > MAX_SHOWN_CHARS:
-            head, tail = text[:MAX_SHOWN_CHARS * 2 // 3], text[-MAX_SHOWN_CHARS // 3:]
-            text = f"{head} … {len(text) - len(head) - len(tail)} characters … {tail}"
+            text = _cut_in_the_middle(text, MAX_SHOWN_CHARS)
+            found: Any = {"params": params}
+            for step in decision.path or ():
+                if not (type(found) is dict and step in found or type(found) is list and type(step) is int and step < len(found)):
+                    break
+                found = found[step]
+            else:
+                if decision.path:
+                    reason = _cut_in_the_middle(_shown_json(found), MAX_SHOWN_CHARS)
+                    place = self.safe_text(pointer(decision.path), MAX_SHOWN_CHARS)
+                    text = f"{place}: {reason}; all of them: {text}"
         return printable(text, MAX_SHOWN_CHARS * 10)
 
     # -- altering answers
@@ -12711,8 +12701,11 @@ class Session:
             fields["args"] = self._safe_params(message).get("arguments", {})
 
     def _safe_params(self, message: Message) -> dict[str, Any]:
-        """The params of a message with its secrets replaced."""
-        findings = Subject(message, self.wall.policy).findings
+        """The params of a message with its secrets replaced; only MARKER where looking for them takes too long."""
+        try:
+            findings = Subject(message, self.wall.policy).findings
+        except BudgetSpent:
+            return {"arguments": MARKER}
         spans = [span for finding in findings for span in finding.spans]
         params = json.loads(_replaced(message, spans), parse_float=_finite).get("params")
         return params if type(params) is dict else {}
@@ -12732,6 +12725,37 @@ class Session:
                 entry["hash"] = hashlib.sha256(self._salt + text.encode("utf-8", "replace")).hexdigest()[:16]
             described.append(entry)
         return described
+
+
+def _shown_json(value: Any) -> str:
+    """*value* as JSON; long strings and lists are shortened until it has at most MAX_SHOWN_CHARS, if that is enough."""
+    text = json.dumps(value, ensure_ascii=False)
+    for limit in (400, 100, 30):
+        if len(text) <= MAX_SHOWN_CHARS:
+            break
+        value = _shortened(value, limit)
+        text = json.dumps(value, ensure_ascii=False)
+    return text
+
+
+def _shortened(value: Any, limit: int) -> Any:
+    """*value* with strings of about *limit* characters at most, and lists of a tenth as many items."""
+    if type(value) is dict:
+        return {key: _shortened(item, limit) for key, item in value.items()}
+    if type(value) is list:
+        half, left_out = limit // 20, len(value) - limit // 20 * 2
+        if left_out > 1:
+            value = [*value[:half], f"… {left_out} items …", *value[-half:]]
+        return [_shortened(item, limit) for item in value]
+    return _cut_in_the_middle(value, limit) if type(value) is str else value
+
+
+def _cut_in_the_middle(text: str, limit: int) -> str:
+    """Beginning and end of a *text* of more than *limit* characters, and how many are missing between them."""
+    if len(text) <= limit + 30:
+        return text
+    head, tail = text[:limit * 2 // 3], text[-limit // 3:]
+    return f"{head} … {len(text) - len(head) - len(tail)} characters … {tail}"
 
 
 def _name_of(item: Any) -> str:
@@ -12758,7 +12782,8 @@ def _loosely_equal(ident: Any) -> Any:
     """The id of the other type that many clients take for the same: "1" for 1. Itself when there is none."""
     if type(ident) is int:
         return str(ident)
-    return int(ident) if ident.isdigit() and ident.isascii() and len(ident) < 20 else ident
+    digits = ident.removeprefix("-")
+    return int(ident) if digits.isdigit() and digits.isascii() and len(digits) < 20 else ident
 
 
 def _item_texts(text: str) -> list[str]:
@@ -12886,7 +12911,7 @@ def _id_at_tail(tail: bytes) -> Any:
         return None
 
 # ---------------------------------------------------------------------------
-# 17. Files: policy discovery and layering
+# 19. Files: policy discovery and layering
 # ---------------------------------------------------------------------------
 
 MAX_POLICY_BYTES = 4 * 1024 * 1024
@@ -12984,7 +13009,7 @@ def find_policy_file(folder: str, stem: str) -> str | None:
 def load_policy(config: str | None = None, profile: str | None = None, project_dir: str | None = None,
                 home: str | None = None, approved: Callable[[str, bytes], bool] | None = None) -> Policy:
     """The policy that counts here: *config* alone; or the built-in *profile*; else the project's over the user's own;
-    else the built-in default.
+    else the built-in default, which also stands under a project's that extends nothing when the user has none.
 
     *approved* says whether the user has approved this very content of a project's file; until then only its denials
     count (`Policy.apart`). Raises PolicyError; whatever it raises, no server must be started.
@@ -13010,8 +13035,9 @@ def load_policy(config: str | None = None, profile: str | None = None, project_d
     everywhere = find_policy_file(os.path.join(home, ".mcpwall"), "config") if home is not None else None
     if everywhere is not None:
         layers.append(parse_policy(read_policy_file(everywhere)[1], everywhere))
-    source = " over ".join(layer.file for layer in layers) or "built-in default"
-    policy = _compiled(layers or [builtin_layer("default")], project_dir, home, source)
+    elif not any("extends" in layer.data for layer in layers):
+        layers.append(builtin_layer("default"))     # to approve a project's rules is not to give up these
+    policy = _compiled(layers, project_dir, home, " over ".join(layer.file for layer in layers))
     if guest is not None:
         apart = _compiled([guest], project_dir, home, guest.file)
         policy = policy._replace(apart=apart, warnings=policy.warnings + (
@@ -13032,10 +13058,10 @@ def _compiled(layers: list[PolicyLayer], project_dir: str | None, home: str | No
               "name one with --project")
     return policy._replace(warnings=policy.warnings + (reason,))
 # ---------------------------------------------------------------------------
-# 18. Audit log and stderr
+# 20. Audit log and stderr
 # ---------------------------------------------------------------------------
 
-_LEVELS = {"debug": 0, "info": 1, "warn": 2, "error": 3}
+_LEVELS = {level: number for number, level in enumerate(_CHOICES["log_level"])}
 _WORDS = {  # action: (word on stderr, ANSI colour, log level)
     "allow": ("ALLOW", 32, 1), "deny": ("DENY", 31, 2), "ask": ("ASK", 33, 1), "redact": ("REDACT", 36, 2),
     "strip": ("STRIP", 36, 2), "log_only": ("LOG", 34, 1),
@@ -13201,11 +13227,8 @@ def _log_write_locked(fd: int, data: bytes) -> int:
     """Append *data* under a byte-range lock: on Windows, appending alone is not atomic between processes."""
     import msvcrt
     os.lseek(fd, 1 << 40, 0)                        # a byte far behind any log, as the common lock
-    end = time.monotonic() + _LOG_LOCK_S
-    while not _try_lock(fd, True):                  # Windows' own waiting is by the second
-        if time.monotonic() > end:
-            raise OSError(13, "another wall holds it")
-        time.sleep(0.001)
+    if not _lock(fd, _LOG_LOCK_S, 0.001, True):
+        raise OSError(13, "another wall holds it")
     try:
         return os.write(fd, data)                   # O_APPEND: goes to the end wherever we stand
     finally:
@@ -13229,6 +13252,16 @@ def _try_lock(fd: int, windows: bool = os.name == "nt") -> bool:
         return False
     except OSError:                                 # a file system without locks, as some homes on a network
         pass
+    return True
+
+
+def _lock(fd: int, wait_s: float, pause_s: float, windows: bool = os.name == "nt") -> bool:
+    """Lock the file as soon as it can be had; False after *wait_s*. (Windows' own waiting is by the second.)"""
+    end = time.monotonic() + wait_s
+    while not _try_lock(fd, windows):
+        if time.monotonic() > end:
+            return False
+        time.sleep(pause_s)
     return True
 
 
@@ -13267,13 +13300,8 @@ def _shows_colours(kernel: Any) -> bool:
     return bool(kernel.GetConsoleMode(console, ctypes.byref(mode)) and kernel.SetConsoleMode(console, mode.value | 4))
 
 
-def format_decision(fields: Mapping[str, Any], colour: bool, now: float) -> str:
-    """The stderr line of an audit record: `[12:00:00] DENY tools/call read_file [rule] - message`."""
-    told = Told(*(fields.get(name) for name in Told._fields))   # type: ignore[arg-type]
-    return f"[{time.strftime('%H:%M:%S', time.localtime(now))}] {_decision_text(told, colour)}"
-
-
 def _decision_text(told: Told, colour: bool) -> str:
+    """What stderr says of a decision: `DENY tools/call read_file [rule] - message`."""
     word, code, _ = _WORDS.get(told.action, (told.action.upper(), 31, 2))
     words = ["outbound"] if told.direction == "outbound" else []
     words += [name for name in (told.method, told.tool) if name]
@@ -13403,7 +13431,7 @@ class Reporter:
                 time.sleep(_STDERR_BATCH_S)
 
 # ---------------------------------------------------------------------------
-# 19. Relay: child process, two pumps, signals
+# 21. Relay: the server and its environment, two pumps, signals
 # ---------------------------------------------------------------------------
 
 READ_BYTES = 64 * 1024      # of one read: what a pipe holds; more than 128 KB would cost an mmap each time
@@ -13892,8 +13920,8 @@ class _Relay:
 
     # in any thread
 
-    def take_signal(self, signum: int, _frame: Any = None) -> None:
-        """The signal handler."""
+    def take_signal(self, signum: int) -> None:
+        """Called by the signal handler: leaves the signal to the main thread."""
         self._signals.append(signum)
         _ring(self._bell)
 
@@ -14101,8 +14129,7 @@ class _Relay:
         self._last_words()
         status = self._status or 0
         if status > 0x7fffffff:         # Windows: 0xC0000005 and such, which exit statuses cannot be
-            status -= 1 << 32
-            return status
+            return status - (1 << 32)
         return status if status >= 0 else 128 - status
 
     def _drain(self) -> None:
@@ -14210,7 +14237,7 @@ def _catch_signals(handler: Callable[[int, Any], None]) -> Callable[[], None]:
             signal.signal(signum, old)
     return restore
 # ---------------------------------------------------------------------------
-# 20. Client configs: finding servers, splicing the wall in and out, saving whole
+# 22. Client configs: finding servers, splicing the wall in and out
 # ---------------------------------------------------------------------------
 
 BACKUP_SUFFIX = ".mcpwall-backup"
@@ -14488,23 +14515,28 @@ def _config_children(value: Any, node: Node | None) -> list[tuple[Any, Any, Node
 
 
 def _config_server(file: ConfigFile, path: tuple[Any, ...], entry: Any, node: Any, line: int) -> Server:
-    name = path[-1] if isinstance(path[-1], str) else str(entry.get("name", path[-1])) \
-        if isinstance(entry, dict) else str(path[-1])
+    step = path[-1]             # a name, or the place in a list
+    name = str(entry.get("name", step) if isinstance(step, int) and isinstance(entry, dict) else step)
     argv, why_not = launch_argv(entry)
     wrapper = wrapper_of(argv)
     if wrapper is not None:
         argv = argv[len(wrapper.wall):]
-    if not why_not and file.scope == "managed":
-        why_not = "managed by an administrator"
-    if not why_not and file.form == "yaml":
-        why_not = "YAML is not edited: `mcpwall wrap` prints the lines to paste"
-    if not why_not and file.form == "json" and node is None:
-        why_not = "its name occurs twice in the file: remove one"
-    if not why_not and file.form == "toml" and (node is None or node.members is None):
-        inline = node is not None and node.start < node.end
-        why_not = _TOML_INLINE if inline else "not written as a plain table: `mcpwall wrap` prints the lines to paste"
     project = path[1] if file.scope == "local" else file.project
-    return Server(file, path, name, tuple(argv), wrapper, why_not, line, project, entry)
+    return Server(file, path, name, tuple(argv), wrapper, why_not or _why_not_edited(file, node), line, project, entry)
+
+
+def _why_not_edited(file: ConfigFile, node: Any) -> str:
+    """Why an entry that stands at *node* cannot be changed by us; "" when it can."""
+    if file.scope == "managed":
+        return "managed by an administrator"
+    if file.form == "yaml":
+        return "YAML is not edited: `mcpwall wrap` prints the lines to paste"
+    if file.form == "json" and node is None:
+        return "its name occurs twice in the file: remove one"
+    if file.form == "toml" and (node is None or node.members is None):
+        inline = node is not None and node.start < node.end
+        return _TOML_INLINE if inline else "not written as a plain table: `mcpwall wrap` prints the lines to paste"
+    return ""
 
 
 def _launch_place(entry: Mapping[str, Any]) -> tuple[tuple[str, ...], str]:
@@ -14607,11 +14639,6 @@ def wrap_server(text: str, path: Sequence[Any], wall: Sequence[str], form: str =
 def unwrap_server(text: str, path: Sequence[Any], form: str = "json") -> str:
     """*text* without the wall in front of the entry at *path*; byte for byte what `wrap_server` was given."""
     return _spliced(text, [(path, None)], form, [path[:-1]])[0]
-
-
-def set_wall(text: str, path: Sequence[Any], wall: Sequence[str] | None, form: str = "json") -> str:
-    """`set_walls` for one entry."""
-    return set_walls(text, [(path, wall)], form)
 
 
 _Walls = Sequence[tuple[Sequence[Any], "Sequence[str] | None"]]     # (path of an entry, its wall; None: none)
@@ -15002,7 +15029,9 @@ def _toml_source(value: Any, is_key: bool = False) -> str:
     return str(value[0]) if isinstance(value, tuple) else "true" if value else "false"
 
 
-# -- saving -----------------------------------------------------------------------
+# ---------------------------------------------------------------------------
+# 23. Saving files whole; what people agreed to, and where calls wait for them
+# ---------------------------------------------------------------------------
 
 class FileLock:
     """One process at a time; let go when the holder dies. Where it cannot be made, nobody waits."""
@@ -15017,12 +15046,9 @@ class FileLock:
             self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o600)
         except OSError:
             return self
-        end = time.monotonic() + self._wait_s
-        while not _try_lock(self._fd):
-            if time.monotonic() > end:
-                self.__exit__()
-                raise ConfigError(f"{self._path}: another mcpwall holds it; try again")
-            time.sleep(0.01)
+        if not _lock(self._fd, self._wait_s, 0.01):
+            self.__exit__()
+            raise ConfigError(f"{self._path}: another mcpwall holds it; try again")
         return self
 
     def __exit__(self, *_: Any) -> None:
@@ -15175,11 +15201,9 @@ def restore_config(path: str, lock: str, fs: Any = os) -> None:
         if not _is_own_backup(backup):
             raise ConfigError(f"{path}: there is no backup {backup}")
         save_config(path, read_config(path), read_config(backup), True, fs)
-# ---------------------------------------------------------------------------
-# 21. Setup: consent store, init, wrap, unwrap, status, approve
-# ---------------------------------------------------------------------------
-# Every sub-command is a function of its arguments and its `Surroundings`. Exit status: 0 done, or nothing to
-# do; 1 something was not done, or (status) needs attention; 2 a mistake in the command line, nothing written.
+
+
+# -- the consent store, the desk ------------------------------------------------------
 
 MAX_CONSENT_BYTES = 8 * 1024 * 1024     # of approved.json: servers choose most of what is in it
 MAX_PINNED_SERVERS = 1000
@@ -15208,12 +15232,11 @@ class ConsentStore:
 
     def put(self, kind: str, key: str, entry: Mapping[str, Any] | None) -> None:
         """Record *entry* with the time; None forgets. Other walls' changes stay. Raises ConfigError."""
-        def edit(everything: dict[str, Any]) -> bool:
+        def edit(everything: dict[str, Any]) -> None:
             section = everything.setdefault(kind, {})
             section.pop(key, None)
             if entry is not None:
                 section[key] = {**entry, "time": int(self._clock())}
-            return True
         self._change(edit)
 
     def is_approved(self, path: str, content: bytes) -> bool:
@@ -15243,48 +15266,36 @@ class ConsentStore:
 
     def keep(self, server: str, pins: Mapping[str, Any], first: bool) -> None:
         """Carry out a `Pinned`. Raises ConfigError when not all of it could be kept."""
-        problems: list[str] = []
-
-        def edit(everything: dict[str, Any]) -> bool:
-            if self.problem is not None:
-                problems.append(f"{self.problem}; it is {self.path}.unusable now, and everything waits for consent")
+        def edit(everything: dict[str, Any]) -> str:
             known = self._server(everything, "servers", server)
             waiting = self._server(everything, "changes", server)
-            before = json.dumps([known, waiting])
             if first and self.problem is None:
-                _keep_pins(known, {key: pins[key] for key in pins if key not in known}, self._clock(), problems)
-            else:
-                for key in pins:                # what waits for consent is not the first that was seen
-                    known.setdefault(key, _NOTHING_KNOWN[key])
-                _keep_pins(waiting, pins, self._clock(), problems)
-                _drop_pins(waiting, known)
-            return json.dumps([known, waiting]) != before
+                return _keep_pins(known, {key: pins[key] for key in pins if key not in known}, self._clock())
+            for key in pins:                # what waits for consent is not the first that was seen
+                known.setdefault(key, _NOTHING_KNOWN[key])
+            lost = _keep_pins(waiting, pins, self._clock())
+            _drop_pins(waiting, known)
+            if self.problem is None:
+                return lost
+            return f"{self.problem}; it is {self.path}.unusable now, and everything waits for consent" + (lost and f"; {lost}")
         self._change(edit, _KEEP_WAIT_S)
-        if problems:
-            raise ConfigError("; ".join(problems))
 
     def accept(self, server: str, pins: Mapping[str, Any]) -> None:
         """From now on the user knows these very *pins*, whatever has come to wait meanwhile. Raises ConfigError."""
-        problems: list[str] = []
-
-        def edit(everything: dict[str, Any]) -> bool:
-            _keep_pins(self._server(everything, "servers", server), pins, self._clock(), problems)
+        def edit(everything: dict[str, Any]) -> str:
             _drop_pins(self._server(everything, "changes", server), pins)
-            return True
+            return _keep_pins(self._server(everything, "servers", server), pins, self._clock())
         self._change(edit)
-        if problems:
-            raise ConfigError("; ".join(problems))
 
     def revoke(self, server: str, tool: str | None = None) -> None:
         """Let *tool*, or all that *server* says, wait for consent when it is seen again. Raises ConfigError."""
-        def edit(everything: dict[str, Any]) -> bool:
+        def edit(everything: dict[str, Any]) -> None:
             known = self._server(everything, "servers", server)
             if tool is not None:
                 known.get("tools", {}).pop(tool, None)
             else:
                 known.update(_NOTHING_KNOWN)
                 everything.get("changes", {}).pop(server, None)
-            return True
         self._change(edit)
 
     def _server(self, everything: dict[str, Any], kind: str, server: str) -> dict[str, Any]:
@@ -15296,28 +15307,32 @@ class ConsentStore:
 
     # -- the file
 
-    def _change(self, edit: Callable[[dict[str, Any]], bool], wait_s: float = 10.0) -> None:
-        """Apply *edit* (False: nothing to write) to what is on the disk, one wall at a time. Raises ConfigError."""
+    def _change(self, edit: Callable[[dict[str, Any]], str | None], wait_s: float = 10.0) -> None:
+        """Apply *edit* to what is on the disk, one wall at a time. Raises ConfigError, in the end for what *edit* says."""
         with FileLock(self.path + ".lock", wait_s):
             everything = self._read()
-            try:
-                if not edit(everything):
-                    return
-                for kind in ("servers", "changes"):
-                    everything[kind] = {key: entry for key, entry in everything.get(kind, {}).items() if entry}
-                    if not everything[kind]:
-                        del everything[kind]
-                text = json.dumps({"version": 1, **everything}, indent=1) + "\n"
-                if len(text) > MAX_CONSENT_BYTES:
-                    raise ConfigError(f"{self.path}: full ({MAX_CONSENT_BYTES >> 20} MB); make room with: "
-                                      "mcpwall approve --list, mcpwall approve --revoke SERVER")
-                load_json(text)                 # what could not be read again is not written
-                if self.problem is not None and os.path.lexists(self.path):
-                    os.replace(self.path, self.path + ".unusable")
-                os.makedirs(os.path.dirname(self.path), 0o700, exist_ok=True)
-                write_whole(self.path, text.encode())
-            except (OSError, MessageError) as fault:
-                raise ConfigError(f"{self.path}: {fault}") from None
+            before = json.dumps(everything)
+            problem = edit(everything)
+            everything = {kind: left for kind, entries in everything.items()
+                          if (left := {key: entry for key, entry in entries.items() if entry})}
+            if json.dumps(everything) != before:
+                self._write(everything)
+        if problem:
+            raise ConfigError(problem)
+
+    def _write(self, everything: dict[str, Any]) -> None:
+        try:
+            text = json.dumps({"version": 1, **everything}, indent=1) + "\n"
+            if len(text) > MAX_CONSENT_BYTES:
+                raise ConfigError(f"{self.path}: full ({MAX_CONSENT_BYTES >> 20} MB); make room with: "
+                                  "mcpwall approve --list, mcpwall approve --revoke SERVER")
+            load_json(text)                 # what could not be read again is not written
+            if self.problem is not None and os.path.lexists(self.path):
+                os.replace(self.path, self.path + ".unusable")
+            os.makedirs(os.path.dirname(self.path), 0o700, exist_ok=True)
+            write_whole(self.path, text.encode())
+        except (OSError, MessageError) as fault:
+            raise ConfigError(f"{self.path}: {fault}") from None
 
     def _read(self) -> dict[str, Any]:
         """All kinds; {} where there is no usable file."""
@@ -15329,9 +15344,8 @@ class ConsentStore:
             kinds = load_json(read_config(self.path).decode())
             if not isinstance(kinds, dict) or repr(kinds.pop("version", None)) != "1" or not all(
                     isinstance(entries, dict) and all(isinstance(e, dict) for e in entries.values())
-                    for entries in kinds.values()):
-                raise ConfigError("not what mcpwall writes")
-            if not all(_are_pins(e) for kind in ("servers", "changes") for e in kinds.get(kind, {}).values()):
+                    for entries in kinds.values()) or not all(
+                    _are_pins(e) for kind in ("servers", "changes") for e in kinds.get(kind, {}).values()):
                 raise ConfigError("not what mcpwall writes")
             return kinds
         except FileNotFoundError:
@@ -15349,8 +15363,8 @@ def _are_pins(entry: Mapping[str, Any]) -> bool:
         for pin in (*tools.values(), entry.get("instructions", _NOTHING_KNOWN["instructions"])))
 
 
-def _keep_pins(known: dict[str, Any], pins: Mapping[str, Any], now: float, problems: list[str]) -> None:
-    """Put *pins* into *known* as far as the bounds allow; *problems* says what they do not."""
+def _keep_pins(known: dict[str, Any], pins: Mapping[str, Any], now: float) -> str:
+    """Put *pins* into *known* as far as the bounds allow; what they do not allow is said, else ""."""
     tools = dict(known.get("tools", {}))
     names = sum(len(json.dumps(name)) + 200 for name in tools)
     texts = sum(len(json.dumps(pin["text"])) for pin in tools.values())
@@ -15378,8 +15392,7 @@ def _keep_pins(known: dict[str, Any], pins: Mapping[str, Any], now: float, probl
     about = pins.get("instructions")
     if about is not None and known.get("instructions", {}).get("hash") != about["hash"]:
         known["instructions"] = bounded(about)
-    if lost:
-        problems.append(f"{lost} tools of one server are not kept, so nobody can approve them: it has too many")
+    return f"{lost} tools of one server are not kept, so nobody can approve them: it has too many" if lost else ""
 
 
 def _drop_pins(waiting: dict[str, Any], known: Mapping[str, Any]) -> None:
@@ -15402,7 +15415,7 @@ def _content_hash(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
 
 
-ANSWERS = ("once", "session", "deny")
+ANSWERS = (*_YES, "deny")
 MAX_QUESTION_BYTES = 256 * 1024     # of one file on the desk
 _MAX_DESK_FILES = 10_000            # looked at; more are somebody's mischief
 _DESK_GRACE_S = 60.0                # after its time a question may still be withdrawn by its own wall
@@ -15446,7 +15459,7 @@ class Desk:
         """Take a call away, and what was answered: it is held no more. Only what this wall has put here."""
         if ident in self._own:
             del self._own[ident]
-            self._remove(ident)
+            self._remove(f"{ident}.json", f"{ident}.answer")
 
     def close(self) -> None:
         """Withdraw all calls of this wall."""
@@ -15519,13 +15532,12 @@ class Desk:
             return None
 
     def _remove(self, *names: str) -> None:
-        """Remove files of the folder; those of an ident when that is given."""
+        """Remove files of the folder that are there."""
         for name in names:
-            for file in (f"{name}.json", f"{name}.answer") if "." not in name else (name,):
-                try:
-                    os.unlink(os.path.join(self._folder, file))
-                except OSError:
-                    pass
+            try:
+                os.unlink(os.path.join(self._folder, name))
+            except OSError:
+                pass
 
     def _sweep(self) -> list[tuple[str, dict[str, Any]]]:
         """The questions that wait, oldest first. What dead walls have left is removed."""
@@ -15540,23 +15552,24 @@ class Desk:
             if found[2] == "json":
                 question = self._question(name, now)
                 if question is None:
-                    self._remove(found[1])
+                    self._remove(name, f"{found[1]}.answer")
                 elif question["left"] > 0:
                     waiting.append((found[1], question))
             elif found[2] == "answer":
                 answers.append(found[1])
-            elif self._age(name, now) > _DESK_GRACE_S:      # of a wall killed while it was writing
+            elif self._is_left(name, now):
                 self._remove(name)
         for ident in answers:
             if not os.path.lexists(self._path(ident, "json")):
-                self._remove(ident)
+                self._remove(f"{ident}.answer")
         return sorted(waiting, key=lambda one: one[1]["asked"])
 
-    def _age(self, name: str, now: float) -> float:
+    def _is_left(self, name: str, now: float) -> bool:
+        """Was the wall killed that was writing this file?"""
         try:
-            return now - os.lstat(os.path.join(self._folder, name)).st_mtime
+            return now - os.lstat(os.path.join(self._folder, name)).st_mtime > _DESK_GRACE_S
         except OSError:
-            return 0.0
+            return False
 
     def _question(self, name: str, now: float) -> dict[str, Any] | None:
         """The question in a file with "asked" and "left"; None when nobody waits for its answer."""
@@ -15587,6 +15600,12 @@ def _is_gone(pid: int) -> bool:
         pass
     return False
 
+
+# ---------------------------------------------------------------------------
+# 24. Setup: init, wrap, unwrap, status
+# ---------------------------------------------------------------------------
+# Every sub-command is a function of its arguments and its `Surroundings`. Exit status: 0 done, or nothing to
+# do; 1 something was not done, or (status) needs attention; 2 a mistake in the command line, nothing written.
 
 class Surroundings:
     """All that a sub-command sees of the world; a test gives it another one."""
@@ -15628,6 +15647,11 @@ class Surroundings:
     def agrees(self, question: str) -> bool:
         return self.ask(question + " [y/N] ").lower() in ("y", "yes")
 
+    def need_terminal(self, command: str, remedy: str) -> None:
+        """Raise UsageError where nobody can be asked."""
+        if not self.interactive:
+            raise UsageError(f"{command}: there is no terminal to ask at; {remedy}")
+
     def short(self, path: str) -> str:
         """A path for people: home as `~`, nothing that a terminal would act on."""
         inside = path == self.home or path.startswith(self.home.rstrip("/\\") + os.sep)
@@ -15651,19 +15675,15 @@ def own_command(executable: str = sys.executable, module: str = __file__,
 
 # -- what the sub-commands share ------------------------------------------------
 
+_Secrets = list[tuple[str, str, str, str]]      # (file, JSON Pointer, kind, text)
+
+
 class _Inventory(NamedTuple):
     """What was found: files with their text, their servers and secrets, a line for each unreadable file."""
     texts: dict[ConfigFile, str]
     servers: list[Server]
     problems: list[str]
-    secrets: list[tuple[str, str, str, str]]
-
-    def masked(self, text: str, limit: int) -> str:
-        """*text* for people: without the secrets of the entries, nothing that a terminal would act on."""
-        for *_, secret in self.secrets:
-            for spelling in (secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]):
-                text = text.replace(spelling, MARKER)
-        return printable(text, limit)
+    secrets: _Secrets
 
 
 def _take_inventory(io: Surroundings, clients: Sequence[str] = (), config: str | None = None,
@@ -15728,7 +15748,7 @@ def _show_plan(io: Surroundings, found: _Inventory, plan: _WallPlan) -> dict[str
             lines = [[json.dumps([s.name, *(s.wrapper.wall if s.wrapper else ()), *s.argv]) for s, _ in here],
                      [json.dumps([s.name, *(words or ()), *s.argv]) for s, words in here]]
         for line in _line_diff(lines[0], lines[1], path):
-            io.say(found.masked(line, 1000))
+            io.say(_masked(found.secrets, line, 1000))
         if any(words and server.file.scope == "project" for server, words in here):
             io.say(f"# {io.short(path)} may be shared with others; the command above is one of this machine")
     return changes
@@ -15768,8 +15788,8 @@ def _carry_out(io: Surroundings, found: _Inventory, changes: Mapping[str, tuple[
     return written == len(changes)
 
 
-def _scan_for_secrets(values: Iterable[tuple[str, tuple[Any, ...], Any]]) -> list[tuple[str, str, str, str]]:
-    """(file, JSON Pointer, kind, text) of every plain-text secret in (file, path, value), longest first."""
+def _scan_for_secrets(values: Iterable[tuple[str, tuple[Any, ...], Any]]) -> _Secrets:
+    """Every plain-text secret in (file, path, value), longest first."""
     scanner, budget, found = SecretScanner(BUILTIN_KINDS), Budget(10.0), []
     try:
         for file, path, value in values:
@@ -15781,6 +15801,14 @@ def _scan_for_secrets(values: Iterable[tuple[str, tuple[Any, ...], Any]]) -> lis
     except BudgetSpent:
         pass
     return sorted(found, key=lambda secret: -len(secret[3]))[:1000]
+
+
+def _masked(secrets: _Secrets, text: str, limit: int) -> str:
+    """*text* for people: without *secrets*, nothing that a terminal would act on."""
+    for *_, secret in secrets:
+        for spelling in (secret, json.dumps(secret)[1:-1], json.dumps(secret, ensure_ascii=False)[1:-1]):
+            text = text.replace(spelling, MARKER)
+    return printable(text, limit)
 
 
 def _server_state(server: Server) -> str:
@@ -15803,7 +15831,7 @@ def _print_table(io: Surroundings, found: _Inventory) -> None:
     rows = [("#", "host", "scope", "file", "server", "command", "state")]
     for number, server in enumerate(found.servers, 1):
         file = server.file
-        command = found.masked(" ".join(server.argv), 44)
+        command = _masked(found.secrets, " ".join(server.argv), 44)
         rows.append((str(number), ",".join(file.clients), file.scope, io.short(file.path),
                      _server_title(io, server, 40), command, _server_state(server)))
     widths = [max(len(row[column]) for row in rows) for column in range(6)]
@@ -15870,9 +15898,8 @@ extends: PROFILE
 """
 
 
-def cmd_init(argv: Sequence[str], io: Surroundings | None = None) -> int:
+def cmd_init(argv: Sequence[str], io: Surroundings) -> int:
     """Find all servers, let the user choose, put the wall in front of them, leave a starter policy."""
-    io = io or Surroundings()
     args = _setup_arguments(
         io, "init", "Put the wall in front of the MCP servers of this user and this project.", argv,
         _setup_option("servers", "SERVER", "names of servers (asked for when none are given)", nargs="*"),
@@ -15890,14 +15917,14 @@ def cmd_init(argv: Sequence[str], io: Surroundings | None = None) -> int:
     if unknown:
         raise UsageError(unknown_word(unknown[0], {s.name for s in found.servers}, "server"))
     listed = bool(args.all or args.servers)
-    if not io.interactive and not args.dry_run and not (args.yes and listed):
-        raise UsageError("init: there is no terminal to ask at; add --yes, and --all or names of servers")
+    if not args.dry_run and not (args.yes and listed):
+        io.need_terminal("init", "add --yes, and --all or names of servers")
     for problem in found.problems:
         io.complain(problem)
     _print_table(io, found)
     open_ones = [s for s in named or found.servers if s.wrapper is None and not s.why_not]
     if open_ones and not listed and io.interactive:
-        answer = io.ask("Which shall be wrapped? (numbers, ranges such as 2-5, all; empty: none) ")
+        answer = io.ask("Which shall be wrapped? (numbers, ranges such as 2-5, names, all; empty: none) ")
         open_ones = [s for s in _chosen_servers(answer, found.servers) if s in open_ones]
     plan: _WallPlan = [(server, wall_words(server, io.wall)) for server in open_ones]
     for server in open_ones:
@@ -15918,14 +15945,18 @@ def cmd_init(argv: Sequence[str], io: Surroundings | None = None) -> int:
 
 
 def _chosen_servers(answer: str, servers: Sequence[Server]) -> list[Server]:
-    """The servers that an answer such as `1, 3-5` or `all` names by their numbers."""
+    """The servers that an answer such as `1, 3-5`, `all` or `git` names."""
     picked: list[int] = []
     for word in answer.replace(",", " ").split():
         numbers = re.fullmatch(r"([0-9]{1,6})(?:-([0-9]{1,6}))?", word)
+        named = [number for number, server in enumerate(servers, 1) if server.name == word]
+        if named and not numbers and word.lower() != "all":
+            picked += named
+            continue
         first = int(numbers.group(1)) if numbers else 1
         last = int(numbers.group(2) or first) if numbers else len(servers)
         if not numbers and word.lower() != "all" or not 1 <= first <= last <= max(len(servers), 1):
-            raise UsageError(f"{printable(word)} is no number of the table, no range and not `all`")
+            raise UsageError(f"{printable(word)} is no number or server of the table, no range and not `all`")
         picked += range(first, last + 1)
     return [servers[number - 1] for number in dict.fromkeys(picked)]
 
@@ -15959,9 +15990,8 @@ def _put_starter_policy(io: Surroundings, profile: str | None) -> bool:
 
 # -- wrap, unwrap -------------------------------------------------------------------
 
-def cmd_wrap(argv: Sequence[str], io: Surroundings | None = None) -> int:
+def cmd_wrap(argv: Sequence[str], io: Surroundings) -> int:
     """Put the wall in front of one server, in every file that names it."""
-    io = io or Surroundings()
     args = _setup_arguments(
         io, "wrap", "Put the wall in front of one MCP server, wherever it is configured.", argv,
         _setup_option("server", "SERVER", "its name in the host's config"),
@@ -16023,7 +16053,7 @@ def _say_left_out(io: Surroundings, found: _Inventory, server: Server) -> None:
     names = [repr(name) for name in entry_variables(server.entry) if not _plain_variable.fullmatch(name)]
     names += ["the variables of its envFile"] if isinstance(server.entry, dict) and server.entry.get("envFile") else []
     if names:
-        io.complain(f"{_where(io, server)}: not named in --env: {found.masked(', '.join(names), 300)}; "
+        io.complain(f"{_where(io, server)}: not named in --env: {_masked(found.secrets, ', '.join(names), 300)}; "
                     "a policy that says `env: minimal` withholds them")
 
 
@@ -16041,9 +16071,8 @@ def _named_servers(io: Surroundings, args: Any) -> tuple[_Inventory, list[Server
     return found, servers
 
 
-def cmd_unwrap(argv: Sequence[str], io: Surroundings | None = None) -> int:
+def cmd_unwrap(argv: Sequence[str], io: Surroundings) -> int:
     """Take the wall away again: from one server, from all, or by bringing a file's backup back."""
-    io = io or Surroundings()
     args = _setup_arguments(
         io, "unwrap", "Take the wall away from MCP servers; the entry is again what it was.", argv,
         _setup_option("server", "SERVER", "its name in the host's config", nargs="?"),
@@ -16077,15 +16106,15 @@ def _restore_backup(io: Surroundings, path: str, yes: bool, dry_run: bool) -> in
         backup = decode_config(path, read_config(os.path.realpath(path) + BACKUP_SUFFIX)).split("\n")
         current = read_config(path).decode("utf-8", "replace").split("\n")
         lines = list(difflib.unified_diff(current, backup, path, path + BACKUP_SUFFIX, n=0, lineterm=""))
-        found = _Inventory({}, [], [], _scan_for_secrets([(path, (), lines)]))
+        secrets = _scan_for_secrets([(path, (), lines)])
         for line in lines:
-            io.say(found.masked(line, 400))
+            io.say(_masked(secrets, line, 400))
         if dry_run:
             return 0
-        if not yes and not io.interactive:
-            raise UsageError("unwrap: there is no terminal to ask at; add --yes")
-        if not yes and not io.agrees(f"Bring back the backup of {io.short(path)}?"):
-            return 1
+        if not yes:
+            io.need_terminal("unwrap", "add --yes")
+            if not io.agrees(f"Bring back the backup of {io.short(path)}?"):
+                return 1
         restore_config(path, io.lock, io.fs)
     except ConfigError as fault:
         io.complain(str(fault))
@@ -16096,9 +16125,8 @@ def _restore_backup(io: Surroundings, path: str, yes: bool, dry_run: bool) -> in
 
 # -- status -------------------------------------------------------------------------
 
-def cmd_status(argv: Sequence[str], io: Surroundings | None = None) -> int:
+def cmd_status(argv: Sequence[str], io: Surroundings) -> int:
     """What is wrapped where and with which policy, and what needs attention (then 1)."""
-    io = io or Surroundings()
     args = _setup_arguments(io, "status", "What is wrapped where, and what needs attention.", argv,
                             _setup_flag("--json", "for programs"), _SETUP_CLIENT)
     if args is None:
@@ -16137,7 +16165,8 @@ def _needs_attention(io: Surroundings, found: _Inventory) -> Iterator[tuple[str,
     if sys.version_info < (3, 9):
         yield "python", sys.executable, f"Python {sys.version.split()[0]} is too old; 3.9 or later is needed"
     yield from _policy_attention(io)
-    yield from _folder_attention(io)
+    if _file_mode(io.folder) & 0o022:
+        yield "permissions", io.folder, "others can write here, and so change your policy; run: chmod go-w"
     for problem in found.problems:
         place, _, problem = problem.partition(": ")
         yield "config", place, problem
@@ -16169,7 +16198,7 @@ def _server_attention(io: Surroundings, found: _Inventory, server: Server) -> It
                 withheld = server_environment(dict.fromkeys(variables, ""), policy.settings.handed_on, ())[1]
                 if withheld:
                     yield "environment", place, (f"{name}: its policy withholds what its entry sets: "
-                                                 f"{found.masked(', '.join(withheld), 200)}; wrap it again")
+                                                 f"{_masked(found.secrets, ', '.join(withheld), 200)}; wrap it again")
         except WallError as fault:
             yield "policy", place, f"{name}: {fault}"
     elif server.why_not:
@@ -16270,11 +16299,6 @@ def _policy_attention(io: Surroundings) -> Iterator[tuple[str, str, str]]:
         yield "permissions", log, "others can read the log; run: chmod 700"
 
 
-def _folder_attention(io: Surroundings) -> Iterator[tuple[str, str, str]]:
-    if _file_mode(io.folder) & 0o022:
-        yield "permissions", io.folder, "others can write here, and so change your policy; run: chmod go-w"
-
-
 def _file_mode(path: str, windows: bool = os.name == "nt") -> int:
     """Permission bits; 0 where there is nothing, or no such bits."""
     try:
@@ -16283,14 +16307,15 @@ def _file_mode(path: str, windows: bool = os.name == "nt") -> int:
         return 0
 
 
-# -- approve ------------------------------------------------------------------------
+# ---------------------------------------------------------------------------
+# 25. Approving: calls that wait, changed tools, projects
+# ---------------------------------------------------------------------------
 
 _SHOWN_LINES = 200          # of one tool, when all that waits is gone through
 
 
-def cmd_approve(argv: Sequence[str], io: Surroundings | None = None) -> int:
+def cmd_approve(argv: Sequence[str], io: Surroundings) -> int:
     """Everything a person consents to: calls that are held, what servers say of their tools, a project's policy."""
-    io = io or Surroundings()
     args = _setup_arguments(
         io, "approve", "Answer calls that are held, agree to new and changed tools, trust a project's policy file.",
         sorted(argv, key=lambda word: word != "--yes"),     # argparse takes no positionals behind an option's
@@ -16332,8 +16357,11 @@ def _approve_all(io: Surroundings, yes: bool) -> int:
     calls = io.desk.questions()
     if yes or not io.interactive:
         if calls or servers:
-            io.say(f"{len(calls)} held calls and the changes of {len(servers)} servers wait (mcpwall approve --list); "
-                   "held calls are answered at a terminal, changes also by name")
+            waits = f"{len(calls)} held calls and the changes of {len(servers)} servers wait (mcpwall approve --list); " \
+                    "held calls are answered at a terminal, changes also by name"
+            if path is None:
+                raise UsageError(f"approve: {waits}")
+            io.say(waits)
         if path is None:
             raise UsageError(f"approve: no .mcpwall.yml, .yaml or .json in {io.short(io.cwd)}")
         return _approve_project(io, path, yes)
@@ -16443,13 +16471,13 @@ def _approve_server(io: Surroundings, server: str, tools: Sequence[str], yes: bo
         if not tools:
             io.say(f"{printable(server)}: nothing of it waits")
         return 0 if complete else 1
-    found = _Inventory({}, [], [], _scan_for_secrets(
-        ("", (), _definition(pin)) for change in changes for pin in (change.pin, change.old) if pin is not None))
+    secrets = _scan_for_secrets(
+        ("", (), _definition(pin)) for change in changes for pin in (change.pin, change.old) if pin is not None)
     for change in changes:
-        for line in _shown_change(server, change, found, None if tools else _SHOWN_LINES):
+        for line in _shown_change(server, change, secrets, None if tools else _SHOWN_LINES):
             io.say(line)
-    if not yes and not io.interactive:
-        raise UsageError("approve: there is no terminal to ask at; read this, then add --yes")
+    if not yes:
+        io.need_terminal("approve", "read this, then add --yes")
     agreed = changes if yes else _agreed_changes(io, server, changes)
     if agreed:
         tools_agreed = {change.name: change.pin for change in agreed if change.kind == "tool"}
@@ -16480,13 +16508,13 @@ def _title(server: str, change: _Change) -> str:
     return f"{printable(server)}/{_harmless(change.name)[:200]}"
 
 
-def _shown_change(server: str, change: _Change, found: _Inventory, limit: int | None) -> Iterator[str]:
+def _shown_change(server: str, change: _Change, secrets: _Secrets, limit: int | None) -> Iterator[str]:
     """What has changed, as a diff of readable definitions; at most *limit* lines of it."""
     verb = "have" if change.kind == "instructions" else "has"
     yield f"{_title(server, change)} {f'{verb} changed' if change.old else 'is new'} (seen {_day(change.pin)}):"
     for kind in _steering(change.pin):
         yield f"  ! it may steer the model: {kind}"
-    old, new = ([] if pin is None else _definition_lines(pin, found) for pin in (change.old, change.pin))
+    old, new = ([] if pin is None else _definition_lines(pin, secrets) for pin in (change.old, change.pin))
     if change.old is None:
         lines = ["+" + line for line in new]
     else:
@@ -16518,13 +16546,13 @@ def _steering(pin: Mapping[str, Any]) -> list[str]:
         return ["too long to be looked through"]
 
 
-def _definition_lines(pin: Mapping[str, Any], found: _Inventory) -> list[str]:
+def _definition_lines(pin: Mapping[str, Any], secrets: _Secrets) -> list[str]:
     """A definition in lines that a person can read and compare: long texts by sentences, nothing hidden, no secrets."""
     if not pin["text"] and pin["hash"] != text_pin("")["hash"]:
         return [f"(too long to be kept; SHA-256 {printable(pin['hash'])})"]
     lines = []
     for line in json.dumps(_definition(pin), indent=2, ensure_ascii=False).split("\n"):
-        lines += _wrapped(_harmless(found.masked(line, len(line) + 1)))
+        lines += _wrapped(_harmless(_masked(secrets, line, len(line) + 1)))
     return lines
 
 
@@ -16563,11 +16591,11 @@ def _approve_project(io: Surroundings, path: str, yes: bool) -> int:
         io.say("  " + printable(line, 2000))
     io.say("Approved, it comes before your own policy: its first matching rule decides, whatever yours say.\n"
            "Not approved, only its denials count.")
-    if not yes and not io.interactive:
-        raise UsageError("approve: there is no terminal to ask at; read the file, then add --yes")
-    if not yes and not io.agrees("Approve this content?"):
-        io.say("Not approved.")
-        return 1
+    if not yes:
+        io.need_terminal("approve", "read the file, then add --yes")
+        if not io.agrees("Approve this content?"):
+            io.say("Not approved.")
+            return 1
     io.consent.approve(path, data)
     io.say("Approved.")
     return 0
@@ -16644,7 +16672,7 @@ def _revoke(io: Surroundings, name: str) -> int:
     return 0
 
 # ---------------------------------------------------------------------------
-# 22. Command line
+# 26. Command line
 # ---------------------------------------------------------------------------
 
 USAGE = """\
@@ -16675,10 +16703,10 @@ Examples:
   mcpwall rules company-laptop --format yaml > ~/.mcpwall/config.yml
 
 Exit status: the server's own; 128+n when signal n ended it; 126 or 127 when it cannot be started; 2 for a mistake in
-the command line or the policy. `check`: 0 allowed, 1 denied, redacted or would ask, 2 bad input.
+the command line or the policy; 70 for a fault of mcpwall's own.
+`check`: 0 allowed, 1 denied, redacted or would ask, 2 bad input.
 """
 MAX_CHECK_BYTES = 10 * 1024 * 1024
-_LEVEL_NAMES = ("debug", "info", "warn", "error")
 
 
 class _Options:
@@ -16693,16 +16721,16 @@ class _Options:
         self.env: list[str] = []
         self.words: list[str] = []
         self.command: list[str] | None = None
+        self.home = user_home()
+        self.consent = ConsentStore(os.path.join(self.home, ".mcpwall", "approved.json")) if self.home is not None else None
 
     def policy(self) -> Policy:
         """The policy these options name. Raises PolicyError."""
         if self.project is not None and not os.path.isdir(self.project):
             raise UsageError(f"--project {self.project}: no such directory")
-        if self.profile is not None and self.profile not in BUILTIN_NAMES:
-            raise UsageError(f"--profile: {unknown_word(self.profile, BUILTIN_NAMES, 'built-in policy')}")
-        home = user_home()
-        approved = ConsentStore(os.path.join(home, ".mcpwall", "approved.json")).is_approved if home is not None else None
-        return load_policy(self.config, self.profile, self.project, home, approved)
+        _check_profile(self.profile)
+        approved = self.consent.is_approved if self.consent is not None else None
+        return load_policy(self.config, self.profile, self.project, self.home, approved)
 
 
 _VALUE_OPTIONS = {"-c": "config", "--config": "config", "--profile": "profile", "--log-level": "log_level",
@@ -16732,8 +16760,8 @@ def _parse_options(argv: Sequence[str]) -> _Options:
                 setattr(options, _VALUE_OPTIONS[name], value)
         else:
             options.words.append(word)
-    if options.log_level not in (None, *_LEVEL_NAMES):
-        raise UsageError(f"--log-level: {unknown_word(options.log_level, _LEVEL_NAMES, 'level')}")
+    if options.log_level not in (None, *_LEVELS):
+        raise UsageError(f"--log-level: {unknown_word(options.log_level, _LEVELS, 'level')}")
     return options
 
 
@@ -16745,20 +16773,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         status = _dispatch(argv)
         sys.stdout.flush()
         return status
-    except CommandError as fault:
-        print(f"mcpwall: {printable(str(fault), 2000)}", file=sys.stderr)
-        return fault.status
     except WallError as fault:
-        print(f"mcpwall: {printable(str(fault), 2000)}", file=sys.stderr)
-        return 2
+        problem, status = str(fault), fault.status if isinstance(fault, CommandError) else 2
     except OSError as fault:    # the disk is full, the working directory is gone
         if _is_unread(fault):
             os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
             return 1
-        print(f"mcpwall: {fault.strerror or fault}{f': {fault.filename}' if fault.filename else ''}", file=sys.stderr)
-        return 2
+        problem, status = f"{fault.strerror or fault}{f': {fault.filename}' if fault.filename else ''}", 2
     except KeyboardInterrupt:
         return 130
+    print(f"mcpwall: {printable(problem, 2000)}", file=sys.stderr)
+    return status
 
 
 def _is_unread(fault: OSError, windows: bool = os.name == "nt") -> bool:
@@ -16778,7 +16803,7 @@ def _settle_streams() -> None:
 
 def _dispatch(argv: list[str]) -> int:
     if argv[:1] and argv[0] in _SETUP_COMMANDS:
-        return _SETUP_COMMANDS[argv[0]](argv[1:])
+        return _SETUP_COMMANDS[argv[0]](argv[1:], Surroundings())
     options = _parse_options(argv)
     words = options.words
     if options.command is not None and (not words or words[0] not in _COMMANDS):
@@ -16835,9 +16860,8 @@ def _cmd_relay(options: _Options) -> int:
     policy = policy.with_secrets(secret_values(secrets, lambda path: os.path.lexists(os.path.expanduser(path))))
     if withheld:
         reporter.say("info", f"settings.env withholds {', '.join(sorted(withheld))} (see --env)")
-    home, identity = user_home(), server_identity(options.server_name, options.command)
-    consent = ConsentStore(os.path.join(home, ".mcpwall", "approved.json")) if home is not None else None
-    desk = Desk(os.path.join(home, ".mcpwall", "waiting")) if home is not None else None
+    consent, identity = options.consent, server_identity(options.server_name, options.command)
+    desk = Desk(os.path.join(options.home, ".mcpwall", "waiting")) if options.home is not None else None
     session = Session(Wall(policy), name, identity=identity, desk=desk is not None,
                       pins=(lambda: consent.pins(identity)) if consent is not None else None)
     status = relay(session, options.command, audit, reporter, environ, desk=desk, consent=consent)
@@ -16901,8 +16925,7 @@ def _without_value(found: re.Match[str]) -> str:
 
 # -- check ----------------------------------------------------------------------
 
-_SIGNS = {"allow": ("✓", "ALLOW"), "deny": ("✗", "DENY"), "ask": ("?", "ASK"), "redact": ("~", "REDACT"),
-          "strip": ("~", "STRIP"), "log_only": ("!", "LOG")}
+_SIGNS = {"allow": "✓", "deny": "✗", "ask": "?", "redact": "~", "strip": "~", "log_only": "!"}
 _PASSING = ("allow", "log_only")
 
 
@@ -16919,9 +16942,6 @@ def _cmd_check(options: _Options, words: list[str]) -> int:
                 raise UsageError(f"{word} needs a value")
             value = words.pop(0)
             given, tool = (value, tool) if word == "--input" else (given, value)
-        elif word in ("--help", "-h"):
-            sys.stdout.write(USAGE)
-            return 0
         elif word.startswith("--"):
             raise UsageError(unknown_word(word, ("--input", "--tool", "--json", *_VALUE_OPTIONS), "option"))
         else:
@@ -17026,7 +17046,7 @@ class _Checks:
     def show(self, as_json: bool, stream: Any = None) -> None:
         stream = stream or sys.stdout
         if as_json:
-            keys = ("direction", "method", "tool", "id", "action", "rule", "message", "view", "argument",
+            keys = ("direction", "method", "tool", "id", "action", "rule", "message", "why", "view", "argument",
                     "redacted_patterns", "findings")
             rows = [{key: fields[key] for key in keys if key in fields} for fields, _ in self._verdicts]
             stream.write(json.dumps(rows[0] if len(rows) == 1 else rows, indent=2) + "\n")
@@ -17036,15 +17056,12 @@ class _Checks:
         self._verdicts.clear()
 
     def _lines(self, fields: dict[str, Any], argument: str) -> Iterator[str]:
-        sign, word = _SIGNS[fields["action"]]
-        outbound = fields["direction"] == "outbound"
-        if outbound:
-            word = f"{word:<6} (response)" if fields["method"] == "response" else f"{word:<6} (from the server)"
-        parts = [f"{sign} {word:<6} {fields['method'] or 'unreadable'}" if not outbound or fields["method"] != "response"
-                 else f"{sign} {word}"]
-        parts += [printable(f"{fields['tool']}")] if fields["tool"] is not None else []
-        parts += [printable(argument)] if argument else []
-        yield "  ".join(parts)
+        sign, (word, _, _) = _SIGNS[fields["action"]], _WORDS[fields["action"]]
+        what = fields["method"] or "unreadable"
+        if fields["direction"] == "outbound":
+            what = "(response)" if what == "response" else f"(from the server) {what}"
+        more = [printable(text) for text in (fields["tool"], argument) if text]
+        yield "  ".join([f"{sign} {word:<6} {what}", *more])
         if fields["rule"] is not None:
             yield f"  Rule: {printable(fields['rule'])}"
         elif fields["method"] is None or fields["message"] is not None:
@@ -17054,6 +17071,8 @@ class _Checks:
             yield f"  No rule matched; the default action is {fields['action']}"
         if fields["message"]:
             yield f"  {printable(fields['message'], 500)}"
+        if fields.get("why") and not fields.get("findings"):
+            yield f"  Why: {printable(fields['why'], 500)}"
         for name in fields.get("redacted_patterns", ()):
             yield f"  Found: {name}"
 
@@ -17239,7 +17258,7 @@ def _demo_log(log: Iterable[str]) -> None:
 
 
 _COMMANDS: dict[str, Callable[[_Options, list[str]], int]] = {"check": _cmd_check, "rules": _cmd_rules, "demo": _cmd_demo}
-_SETUP_COMMANDS: dict[str, Callable[[list[str]], int]] = {
+_SETUP_COMMANDS: dict[str, Callable[[list[str], Surroundings], int]] = {
     "init": cmd_init, "wrap": cmd_wrap, "unwrap": cmd_unwrap, "status": cmd_status, "approve": cmd_approve}
 
 __all__ = [

@@ -417,9 +417,7 @@ class Lines(unittest.TestCase):
     """The format of decisions on stderr."""
 
     def line(self, colour=False, **more):
-        text = mcpwall.format_decision({**FIELDS, **more}, colour, NOON)
-        self.assertRegex(text, r"^\[\d\d:\d\d:\d\d\] ")
-        return text[11:]
+        return mcpwall._decision_text(told(**more), colour)
 
     def test_format(self):
         self.assertEqual(self.line(), "ALLOW tools/call read_file")
@@ -431,8 +429,12 @@ class Lines(unittest.TestCase):
         self.assertEqual(self.line(action="log_only", method=None), "LOG read_file")
 
     def test_time_is_local(self):
-        text = mcpwall.format_decision(FIELDS, False, NOON)
-        self.assertEqual(text[:10], time.strftime("[%H:%M:%S]", time.localtime(NOON)))
+        stream = io.StringIO()
+        reporter = mcpwall.Reporter(stream, clock=lambda: NOON)
+        reporter.decisions([told()])
+        reporter.close(5.0)
+        stamp = time.strftime("[%H:%M:%S]", time.localtime(NOON))
+        self.assertEqual(stream.getvalue(), f"{stamp} ALLOW tools/call read_file\n")
 
     def test_colours(self):
         for action, code in (("allow", 32), ("deny", 31), ("ask", 33), ("redact", 36), ("log_only", 34)):

@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import unittest
+from unittest import mock
 
 from tests.support import GITHUB_TOKEN, InEmptyHome, mcpwall, request, text_result
 
@@ -98,6 +99,13 @@ class Check(Cli):
         done = self.run_wall("check", "read_file", "path=src/x.py")
         self.assertEqual(done.returncode, 0)
         self.assertTrue(done.stdout.decode().startswith("✓ ALLOW  tools/call  read_file  src/x.py\n  No rule matched"))
+
+    def test_what_of_a_long_command_was_refused(self) -> None:
+        done = self.run_wall("check", "run_command", "command=make && ls; rm -rf /")
+        self.assertRegex(done.stdout.decode(), r"\n  Why: deletes.* \(.*: /\)\n$")
+        self.assertIn("deletes", json.loads(self.run_wall("check", "--json", "run_command", "command=rm -rf /").stdout)["why"])
+        done = self.run_wall("check", "run_command", f"command=echo {GITHUB_TOKEN}")
+        self.assertTrue(done.stdout.decode().endswith("\n  Found: github-token\n"), "said once")
 
     def test_values_are_text_or_json(self) -> None:
         path = self.write("p.yml", "version: 1\nrules:\n  - {name: n, match: {arguments: {a: {regex: '^5$'}, b: {regex: x}}}, action: ask}\n")
@@ -230,6 +238,13 @@ class Relaying(Cli):
         self.assertFalse(mcpwall._is_unread(OSError(22, "Invalid argument", "policy.yml"), windows=True))
         self.assertFalse(mcpwall._is_unread(OSError(22, "Invalid argument"), windows=False))
         self.assertTrue(mcpwall._is_unread(BrokenPipeError(32, "Broken pipe"), windows=False))
+
+    def test_the_name_of_a_file_that_fails_does_not_act_on_the_terminal(self) -> None:
+        said = io.StringIO()
+        fault = PermissionError(13, "Permission denied", "a\x1b]0;b\nc")
+        with mock.patch.object(mcpwall, "_dispatch", mock.Mock(side_effect=fault)), contextlib.redirect_stderr(said):
+            self.assertEqual(mcpwall.main([]), 2)
+        self.assertRegex(said.getvalue(), r"\Amcpwall: Permission denied: a[ -~]*c\n\Z")
 
     def test_log_level_filters_stderr_only(self) -> None:
         text = json.dumps(request("tools/call", {"name": "t"})) + "\n"

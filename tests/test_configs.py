@@ -32,6 +32,10 @@ def config(form: str = "json", keys: tuple[str, ...] = ("mcpServers",), path: st
     return mcpwall.ConfigFile(("x",), "user", path, keys, form)
 
 
+def set_wall(text: str, path: Any, wall: list[str] | None, form: str = "json") -> str:
+    return mcpwall.set_walls(text, [(path, wall)], form)
+
+
 def servers_of(text: str, file: mcpwall.ConfigFile) -> dict[str, mcpwall.Server]:
     return {server.name: server for server in mcpwall.list_servers(file, text)}
 
@@ -121,7 +125,7 @@ class Hosts(Folder):
                          [(s.name, s.entry) for s in mcpwall.list_servers(file, wrapped) if s.name != server.name])
         self.assertEqual(wrapped.count("\r"), wrapped.count("\n") if "\r" in text else 0)
         self.assertEqual(mcpwall.unwrap_server(wrapped, server.path, file.form), text)
-        self.assertEqual(mcpwall.set_wall(wrapped, server.path, words, file.form), wrapped)
+        self.assertEqual(set_wall(wrapped, server.path, words, file.form), wrapped)
 
     def check_paste(self, server: mcpwall.Server) -> None:
         lines = mcpwall.lines_to_paste(server, mcpwall.wall_words(server, WALL))
@@ -332,11 +336,11 @@ class Splices(unittest.TestCase):
     def test_a_wall_is_replaced(self) -> None:
         text = '{"mcpServers": {"a": {"command": "x", "args": ["1"]}}}'
         path = ("mcpServers", "a")
-        first = mcpwall.set_wall(text, path, ["/old/mcpwall.py", "--"])
-        second = mcpwall.set_wall(first, path, [*WALL, "--profile", "strict", "--"])
+        first = set_wall(text, path, ["/old/mcpwall.py", "--"])
+        second = set_wall(first, path, [*WALL, "--profile", "strict", "--"])
         self.assertEqual(second, mcpwall.wrap_server(text, path, [*WALL, "--profile", "strict", "--"]))
-        self.assertEqual(mcpwall.set_wall(second, path, None), text)
-        self.assertEqual(mcpwall.set_wall(text, path, None), text)
+        self.assertEqual(set_wall(second, path, None), text)
+        self.assertEqual(set_wall(text, path, None), text)
 
     def test_many_walls_at_once(self) -> None:
         text = json.dumps({"mcpServers": {"a": {"command": "x"}, "b": {"command": "y"}, "c": {"command": "z"}},
@@ -345,7 +349,7 @@ class Splices(unittest.TestCase):
         walls = [(path, [*WALL, "--server-name", path[-1], "--"]) for path in paths]
         one_by_one = text
         for path, wall in walls:
-            one_by_one = mcpwall.set_wall(one_by_one, path, wall)
+            one_by_one = set_wall(one_by_one, path, wall)
         self.assertEqual(mcpwall.set_walls(text, walls), one_by_one)
         old = mcpwall.wrap_server(text, paths[0], ["/old/mcpwall.py", "--"])
         self.assertEqual(mcpwall.set_walls(old, walls), one_by_one)
@@ -532,13 +536,13 @@ class Saving(Folder):
 
     def change(self, file: mcpwall.ConfigFile, name: str = "a", fs: Any = os) -> bool:
         return mcpwall.change_config(
-            [file], lambda text: mcpwall.set_wall(text, ("mcpServers", name), [*WALL, "--"]), self.lock, fs)
+            [file], lambda text: set_wall(text, ("mcpServers", name), [*WALL, "--"]), self.lock, fs)
 
     def leftovers(self) -> list[str]:
         return [name for name in os.listdir(self.home) if ".tmp" in name]
 
     def test_a_crash_at_any_point_leaves_the_old_or_the_new_file(self) -> None:
-        new = mcpwall.set_wall(self.OLD, ("mcpServers", "a"), [*WALL, "--"]).encode()
+        new = set_wall(self.OLD, ("mcpServers", "a"), [*WALL, "--"]).encode()
         seen = set()
         for fault in (Crash, lambda: OSError(28, "No space left on device"), lambda: PermissionError(13, "denied")):
             for at in range(1, 40):
@@ -605,15 +609,15 @@ class Saving(Folder):
         self.assertTrue(all(s.wrapper for s in mcpwall.list_servers(file, read(file.path).decode())))
         self.assertEqual(read(file.path + mcpwall.BACKUP_SUFFIX), original)
         each(lambda name: mcpwall.change_config(
-            [file], lambda text: mcpwall.set_wall(text, ("mcpServers", name), None), self.lock))
+            [file], lambda text: set_wall(text, ("mcpServers", name), None), self.lock))
         self.assertEqual(read(file.path), original)
         self.assertEqual(sorted(os.listdir(self.home)), [".mcpwall", "servers.json"])
 
     def test_concurrent_processes_lose_nothing(self) -> None:
         file = self.file(self.OLD)
         code = ("import sys, mcpwall; f = mcpwall.ConfigFile(('x',), 'user', sys.argv[1], ('mcpServers',), 'json')\n"
-                "mcpwall.change_config([f], lambda t: mcpwall.set_wall(t, ('mcpServers', sys.argv[3]), "
-                "['mcpwall.py', '--']), sys.argv[2])")
+                "mcpwall.change_config([f], lambda t: mcpwall.set_walls(t, [(('mcpServers', sys.argv[3]), "
+                "['mcpwall.py', '--'])]), sys.argv[2])")
         environ = {**os.environ, "PYTHONPATH": os.path.dirname(os.path.abspath(mcpwall.__file__))}
         walls = [subprocess.Popen([sys.executable, "-c", code, file.path, self.lock, name], env=environ) for name in "ab"]
         self.assertEqual([wall.wait(60) for wall in walls], [0, 0])

@@ -62,7 +62,13 @@ class Strings(unittest.TestCase):
 
     def test_printable(self) -> None:
         self.assertEqual(mcpwall.printable("a\x1b[2J\u202eb\n"), "a\\x1b[2J\\u202eb\\n")
+        self.assertEqual(mcpwall.printable("a\u3164\ufe0fб"), "a\\u3164\\ufe0fб")
         self.assertEqual(len(mcpwall.printable("x" * 500)), 200)
+
+    def test_a_name_that_is_no_string_where_names_mean_nothing(self) -> None:
+        for name in ({}, [], 5, None):
+            body = {"jsonrpc": "2.0", "id": 1, "method": "resources/read", "params": {"uri": "u", "name": name}}
+            self.assertEqual(mcpwall.message_kind(body, "client"), "request")
 
 
 class Names(unittest.TestCase):

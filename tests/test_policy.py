@@ -4,6 +4,7 @@ from __future__ import annotations
 import json
 import os
 import unittest
+from unittest import mock
 
 from tests.support import GITHUB_TOKEN, InEmptyHome, Talk, context, mcpwall, policy, request, text_result
 
@@ -152,6 +153,24 @@ class Doubts(unittest.TestCase):
         said, = self.said("{name: a, match: {marked: [seen, sen], tool: x}, action: deny}\n{name: b, match: {tool: y}, mark: seen}")
         self.assertIn("'sen'", said)
         self.assertIn("did you mean 'seen'?", said)
+
+    def test_limits_that_would_remember_too_much_in_all(self) -> None:
+        rules = [{"name": str(n), "match": {"tool": "*"}, "limit": {"calls": 10_000, "per": 86_400}, "action": "deny"}
+                 for n in range(101)]
+        self.assertEqual(len(policy({"version": 1, "rules": rules[:100]}).rules), 100)
+        with self.assertRaisesRegex(mcpwall.PolicyError, "/rules/100/limit/calls"):
+            policy({"version": 1, "rules": rules})
+
+    def test_many_rules_about_one_tool_do_not_make_the_load_slow(self) -> None:
+        looks: list = []
+        is_wider = mcpwall._Shadows._is_wider
+        with mock.patch.object(mcpwall._Shadows, "_is_wider", lambda *args: looks.append(1) or is_wider(*args)):
+            for match in (lambda n: {"tool": "run", "server": f"s{n}"}, lambda n: {"tool": [f"t{n}x{m}*" for m in range(20)]}):
+                rules = [{"name": str(n), "match": match(n), "action": "deny"} for n in range(400)]
+                self.assertEqual(policy({"version": 1, "rules": rules}).warnings, ())
+                self.assertLess(len(looks), mcpwall._Shadows._MAX_LOOKS + 1)
+                looks.clear()
+        self.assertLess(mcpwall._Shadows._MAX_LOOKS, 400 * 20 * 20 * 20)
 
     def test_built_in_policies_leave_no_doubt(self) -> None:
         for name in mcpwall.BUILTIN_NAMES:
@@ -416,6 +435,18 @@ class Layers(InEmptyHome):
         made = self.load(lambda path, data: True)
         self.assertTrue(Talk(made).passes("a", {}))
         self.assertEqual(made.settings.log_level, "error")
+
+    def test_approving_a_project_drops_no_built_in_rule(self) -> None:
+        self.write(".mcpwall.yml", "version: 1\nrules:\n  - {name: p, match: {tool: a}, action: deny}\n")
+        for approved in (None, lambda path, data: True):
+            talk = Talk(self.load(approved))
+            self.assertFalse(talk.passes("read_file", {"path": "~/.ssh/id_rsa"}), approved)
+            self.assertFalse(talk.passes("a", {}))
+        self.assertEqual(self.load(approved).source, os.path.join(self.project, ".mcpwall.yml") + " over built-in default")
+
+    def test_an_approved_project_may_say_that_it_extends_nothing(self) -> None:
+        self.write(".mcpwall.yml", "version: 1\nextends: []\n")
+        self.assertTrue(Talk(self.load(lambda path, data: True)).passes("read_file", {"path": "~/.ssh/id_rsa"}))
 
     def test_an_unapproved_project_only_tightens(self) -> None:
         self.everywhere("version: 1\nrules:\n  - {name: g, match: {tool: a}, action: deny, message: mine}\n")

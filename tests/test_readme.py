@@ -47,6 +47,31 @@ class Readme(InEmptyHome):
             shown = "working directory" if value is None else "`true`" if value is True else "`false`" if value is False else f"`{value}`"
             self.assertRegex(self.text, rf"(?m)^\| `{key}` \| {re.escape(shown)} \|")
 
+    def test_limits_are_as_described(self) -> None:
+        table = self.text.partition("\n### Limits\n")[2].partition("\n#")[0]
+        for name in ("DEPTH", "CONTAINER_MARKS", "INTEGER_DIGITS", "NAME_CHARS", "BATCH", "PENDING", "HELD", "REFUSED", "GRANTED", "LIMITS_CALLS",
+                     "TOOLS", "TASKS", "SHELL_SOURCE", "SHELL_STEPS", "SECRET_VALUES", "SECRET_VALUE_CHARS", "RULES", "REGEX_LENGTH",
+                     "GLOB_ALTERNATIVES"):
+            self.assertRegex(table, rf"\b{getattr(mcpwall, 'MAX_' + name):,}\b", name)
+        for name in ("HELD_BYTES", "POLICY_BYTES", "CHECK_BYTES", "CONFIG_BYTES"):
+            self.assertIn(f"{getattr(mcpwall, 'MAX_' + name) >> 20} MiB", table, name)
+
+    def test_links_lead_somewhere(self) -> None:
+        headings = {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in re.findall(r"(?m)^#+ (.*)", self.text)}
+        for anchor in re.findall(r"\]\(#([^)]*)\)", self.text):
+            self.assertIn(anchor, headings)
+        for path in re.findall(r"`(\.github/\S+|default_rules\.json)`", self.text):
+            self.assertTrue(os.path.exists(os.path.join(ROOT, path)), path)
+
+    def test_the_command_line_is_that_of_help(self) -> None:
+        synopsis = mcpwall.USAGE.partition("\n\n")[2].partition("\n\nOptions:")[0]
+        self.assertIn("\n".join(line[2:] for line in synopsis.split("\n")), self.text)
+
+    def test_every_host_is_named(self) -> None:
+        words = re.sub(r"[^a-z]", "", self.text.partition("finds local servers")[2].partition("asks which")[0].lower())
+        for client in mcpwall.known_clients():
+            self.assertIn(client.removeprefix("claude-").replace("-", ""), words)
+
     def test_the_example_policy_loads(self) -> None:
         for text in re.findall(r"```yaml\n(.*?)```", self.text, re.DOTALL):
             mcpwall.compile_policy([mcpwall.parse_policy(text, "readme.yml")], mcpwall.default_path_context(), "readme")

@@ -420,7 +420,6 @@ class Exact(mcpwall._Search):
     """The search without its short cuts: every shape is tried at every run, and every form and block is looked for."""
 
     def _tokens(self, runs):
-        mcpwall._shapes = mcpwall._shapes or mcpwall._Shapes()
         covered = valued = 0
         unlike_words = False
         for match in re.finditer("[A-Za-z0-9_-]{16,}", self.text):
@@ -482,11 +481,11 @@ class QuickTests(unittest.TestCase):
             search = mcpwall._Search(text, Budget(20), False, mcpwall.token_runs(text))
             self.assertEqual(search.found, exact.found, (SEED, text))
             self.assertEqual(search.encoded, exact.encoded, (SEED, text))
-            windows = mcpwall._hidden_windows(text, exact.encoded)
+            windows = mcpwall._hidden_windows(text, exact.encoded, Budget(20))
             if mcpwall._is_quiet(text):
                 quiet += 1
-                self.assertEqual(mcpwall._Search(text, None, True).found, exact.found, (SEED, text))
-                self.assertEqual(mcpwall._hidden_windows(text, []), [], (SEED, text))
+                self.assertEqual(mcpwall._Search(text, Budget(20), True).found, exact.found, (SEED, text))
+                self.assertEqual(mcpwall._hidden_windows(text, [], Budget(20)), [], (SEED, text))
             found += bool(exact.found)
             if exact.found or windows:
                 self.assertTrue(SCANNER.may_match(text), (SEED, text))
@@ -520,7 +519,7 @@ class QuickTests(unittest.TestCase):
             found = sorted((match.span() for regex in (mcpwall._hidden_percent, mcpwall._hidden_entity, mcpwall._hidden_backslash)
                             for match in regex.finditer(text)), key=lambda span: span[0])
             found += [match.span() for match in mcpwall._hidden_odd.finditer(text)]
-            windows = mcpwall._hidden_windows(text, [])
+            windows = mcpwall._hidden_windows(text, [], Budget(20))
             self.assertEqual(windows, sorted(windows), (SEED, text))
             for start, stop in found:
                 self.assertTrue(any(first <= start and stop <= last for first, last in windows), (SEED, text, start))

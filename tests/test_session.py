@@ -369,6 +369,14 @@ class Correlation(unittest.TestCase):
         talk.call("other", {}, 1)
         self.assertIn(b"BLOCKED", talk.server({"jsonrpc": "2.0", "id": 1, "result": text_result("loot")})["client"])
 
+    def test_two_requests_under_ids_that_many_take_for_one_are_answered_strictly(self) -> None:
+        for first, second in ((1, "1"), ("1", 1), (-1, "-1"), ("-1", -1)):
+            talk = Talk(self.RULES)
+            talk.call("spy", {}, first)
+            talk.call("other", {}, second)
+            with self.subTest(first=first, second=second):
+                self.assertIn(b"BLOCKED", talk.server({"jsonrpc": "2.0", "id": second, "result": text_result("loot")})["client"])
+
     def test_pending_requests_are_bounded(self) -> None:
         talk = Talk()
         talk.session._pending["client"] = {number: None for number in range(mcpwall.MAX_PENDING)}

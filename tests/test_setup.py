@@ -138,7 +138,7 @@ class Init(Desk):
 
     def test_choosing(self) -> None:
         for answer, expected in (("3\ny\n", ["db"]), ("1-3\ny\n", ["files", "db"]), ("all\ny\n", ["files", "db"]),
-                                 ("1, 3\nyes\n", ["files", "db"]), ("1 1\ny\n", ["files"]), ("\n", []), ("", [])):
+                                 ("1, 3\nyes\n", ["files", "db"]), ("1 1\ny\n", ["files"]), ("db\ny\n", ["db"]), ("\n", []), ("", [])):
             with self.subTest(answer=answer):
                 write(self.cursor, CURSOR)
                 self.assertEqual(self.run_("init", answers=answer), 0)

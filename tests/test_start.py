@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import copy
 import os
+import re
 import subprocess
 import sys
 import typing
@@ -22,6 +23,13 @@ class Imports(unittest.TestCase):
         loaded = set(done.stdout.decode().split())
         self.assertIn("mcpwall", loaded)
         self.assertEqual(loaded & {"typing", "subprocess", "dataclasses", "inspect", "tempfile", "difflib", "shlex", "argparse"}, set())
+
+
+    def test_an_old_python_is_told_so_in_one_line(self) -> None:
+        code = "import runpy, sys; sys.version_info = (3, 8, 10); runpy.run_path(sys.argv[1], run_name='__main__')"
+        done = subprocess.run([sys.executable, "-c", code, mcpwall.__file__], capture_output=True, timeout=60)
+        self.assertEqual(done.returncode, 1)
+        self.assertRegex(done.stderr, rb"^mcpwall needs Python 3\.9 or later, not \S+\s*$")
 
 
 class Pair(mcpwall.NamedTuple):
@@ -55,6 +63,13 @@ class Tuples(unittest.TestCase):
             self.assertRaises((TypeError, ValueError), wrong)
         with self.assertRaises(AttributeError):
             pair.left = 2
+
+
+class Contents(unittest.TestCase):
+    def test_the_contents_are_the_banners(self) -> None:
+        with open(mcpwall.__file__, encoding="utf-8") as stream:
+            banners = re.findall(r"(?m)^# (\d+)\. (.*)$", stream.read())
+        self.assertEqual(re.findall(r"(?m)^    (\d+)\. +(.*)$", mcpwall.__doc__ or "")[1:], banners)
 
 
 if __name__ == "__main__":

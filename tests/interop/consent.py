@@ -183,7 +183,7 @@ class Consent:
 
     def test_the_question_can_be_read(self) -> None:
         self.assertEqual(self.questions(self.met("asked"))[0].split("\n"), [
-            "May the model call the tool send of the server asked?", "Rule: ask-send", "Reason: Sending is asked about ☃",
+            'May the model call the tool "send" of the server "asked"?', "Rule: ask-send", "Reason: Sending is asked about ☃",
             'Arguments (written by the model): {"to": "Ada ☃", "text": "Grüße 雪"}'])
 
     def test_allowed_for_the_session_the_same_call_is_asked_about_once(self) -> None:
@@ -251,7 +251,7 @@ class Consent:
                 met = self.met(name)
                 self.says(met.said["outcomes"][at], '"person"', "Ada ☃", "grün")
                 asked = [value["message"] for kind, value in met.said["events"] if kind == "elicitation"]
-                self.assertIn(f"the tool {tool} of", asked[-2])
+                self.assertIn(f'the tool "{tool}" of', asked[-2])
                 self.assertEqual(asked[-1], "Who, and which colour? ☃")
                 self.assertEqual(len(self.questions(met)), len(asked) - 1)
                 self.assertEqual(len(self.calls(met, tool)), 2 if self.client in MODERN and (name, self.client) != ("both", "py2") else 1)
