@@ -11620,8 +11620,9 @@ class Refusals:
 
     def known(self, message: Message) -> Decision | None:
         """The decision on a call that was refused so often that it is not judged again."""
-        params = _of_the_call(message.body.get("params"))
-        for other in self.ended.get((message.method, message.tool), ()):
+        ended = self.ended.get((message.method, message.tool))
+        params = _of_the_call(message.body.get("params")) if ended else None
+        for other in ended or ():
             call = self._calls[other]
             if (call.params is None or call.params == params) and other == self._digest(message):
                 return call.decision
