@@ -193,6 +193,10 @@ class Budget:
         self._clock = clock
         self._end = clock() + seconds
 
+    def renew(self, seconds: float) -> None:
+        """Begin anew."""
+        self._end = self._clock() + seconds
+
     def left(self) -> float:
         """Seconds left; negative when spent."""
         return self._end - self._clock()
@@ -3454,11 +3458,13 @@ class DiskLooks:
         self._known: dict[str, str] = {}
         self._gone: set[str] = set()            # of these it is known that nothing is there, not even a link
         self._edge = ""
+        self._beyond = self._place = ""         # the edge with a slash, once it was looked at, and where that leads
 
     def forget(self) -> None:
         """From now on, look anew."""
         self._known.clear()
         self._gone.clear()
+        self._beyond = ""
 
     def resolve(self, path: str) -> str:
         """Where *path* leads, as `resolve_path` has it."""
@@ -3467,7 +3473,11 @@ class DiskLooks:
             if len(self._known) > MAX_LOOKS:
                 self.forget()
             stepwise = self._stepwise and path.count("/") < 64 and path == _path_normal("", path)
-            real = self._known[path] = self._look(path) if stepwise else self._ask(path)
+            if self._beyond and stepwise and path.startswith(self._beyond):
+                real = self._place + path[len(self._beyond):]
+            else:
+                real = self._look(path) if stepwise else self._ask(path)
+            self._known[path] = real
         return real
 
     def _look(self, path: str) -> str:
@@ -3475,6 +3485,7 @@ class DiskLooks:
         if edge and path.startswith(edge) and path[len(edge):len(edge) + 1] == "/":
             place = self.resolve(edge)
             if edge in self._gone:
+                self._beyond, self._place = edge + "/", place + "/"
                 return place + path[len(edge):]
         real = _path_ask_kernel(path) if path != edge else None
         if real is not None:
@@ -8175,7 +8186,6 @@ class SecretScanner:
         self._kinds = frozenset(kinds)
         self._own = tuple(own_patterns)
         literals = [regex.literals for _, regex, _ in self._own]
-        self.quiet: dict[str, int] = {}     # what Subject remembers of short messages
         self._seen: tuple[str, _Search, list[tuple[int, int]]] | None = None
         self._own_literals = None if None in literals else frozenset().union(*literals)
 
@@ -9085,6 +9095,7 @@ def _strip_needed(before: str, char: str, after: str) -> bool:
 # ---------------------------------------------------------------------------
 
 JUDGE_SECONDS = 0.8         # one line may take this long to judge (or 0.1 s a megabyte, if that is more); then it is refused
+_LARGE = JUDGE_SECONDS * 1e7    # bytes: from here on it is more
 _MEDIA_TYPES = ("image", "audio")
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_\r\n"
 _TASK_NOTE = "io.modelcontextprotocol/related-task"
@@ -9195,6 +9206,7 @@ class Value(NamedTuple):
 
 
 _MEMORY_ENTRIES, _MEMORY_CHARS = 2048, 256     # what is remembered of texts: how many, and how long they may be
+_KNOWN_CHARS = 1024         # of a message, if it is to be remembered which rules can be left out (see Wall)
 
 
 class LatePathIndex:
@@ -9248,14 +9260,13 @@ class LatePathIndex:
 _KnownReading = tuple[str, str, tuple[str, ...], tuple[str, ...]]
 
 
-_QUIET_CHARS = 1024         # of a message's strings together, if what is not in them is to be remembered
-_NO_VIEWS, _NO_SECRETS, _NO_INJECTION = 1, 2, 4
-
-
 class Subject:
     """One message with what the rules ask about it, each found once and only when asked for."""
 
     # Derived when first asked for; as class attributes they cost nothing to set up, and there are many messages.
+    _texts: list[str] | None = None
+    _blob: str | None = None
+    _opaque_parts: _Opaque | None = None
     _names: list[str | None] | None = None
     _roots: list[tuple[tuple[Any, ...], Any]] | None = None
     _flat: tuple[dict[str, Any], _Names] | tuple[()] | None = None
@@ -9269,13 +9280,29 @@ class Subject:
                  marks: Iterable[str] = ()) -> None:
         self.message, self.policy, self.marks = message, policy, marks
         self._budget = budget
-        self._opaque = _Opaque(message)
-        self.texts = judged_texts(message, self._opaque)
-        self.blob = "\0".join(self.texts)
         self._derived: dict[Any, Any] = {}
-        # Answers such as "ok" come again and again: that nothing is to be found in them is remembered with the scanner.
-        self._short = len(self.blob) <= _QUIET_CHARS and self.blob.count("\0") == len(self.texts) - 1
-        self._quiet = policy.scanner.quiet.get(self.blob, 0) if self._short else 0
+        self.places: dict[str, str] = {}    # where the disk said that paths of the message lead
+        self.ran = False                    # was a command judged? Then the disk was asked about more
+
+    @property
+    def _opaque(self) -> _Opaque:
+        if self._opaque_parts is None:
+            self._opaque_parts = _Opaque(self.message)
+        return self._opaque_parts
+
+    @property
+    def texts(self) -> list[str]:
+        """The `judged_texts` of the message."""
+        if self._texts is None:
+            self._texts = judged_texts(self.message, self._opaque)
+        return self._texts
+
+    @property
+    def blob(self) -> str:
+        """All of `texts`, joined by NUL."""
+        if self._blob is None:
+            self._blob = "\0".join(self.texts)
+        return self._blob
 
     @property
     def names(self) -> list[str | None]:
@@ -9303,19 +9330,8 @@ class Subject:
     def viewed(self) -> bool:
         """May any string of the message read differently in a canonical view?"""
         if self._viewed is None:
-            self._viewed = not self._quiet & _NO_VIEWS and needs_views(self.blob, self.runs)
-            if not self._viewed:
-                self._is_quiet(_NO_VIEWS)
+            self._viewed = needs_views(self.blob, self.runs)
         return self._viewed
-
-    def _is_quiet(self, part: int) -> None:
-        """Remember that there is no view, no secret or no injection in the strings of this message."""
-        if self._short and not self._quiet & part:
-            self._quiet |= part
-            memory = self.policy.scanner.quiet
-            if len(memory) >= _MEMORY_ENTRIES:
-                memory.clear()
-            memory[self.blob] = self._quiet
 
     def readings(self, text: str) -> tuple[View, ...]:
         """*text* itself, then what it looks like in the canonical views where that differs."""
@@ -9346,11 +9362,7 @@ class Subject:
         if self._findings is None:
             scanner = self.policy.scanner
             self._findings = ()
-            if self._quiet & _NO_SECRETS:
-                return ()
-            if not scanner.may_match(self.blob, self.budget, self.runs, self.texts, self.readings):
-                self._is_quiet(_NO_SECRETS)
-            else:
+            if scanner.may_match(self.blob, self.budget, self.runs, self.texts, self.readings):
                 self._findings = tuple(scanner.scan(self.texts, self.budget, self.names, self.readings))
         return self._findings
 
@@ -9359,11 +9371,7 @@ class Subject:
         """Injection and concealment in the strings of the message; spans point into `texts`."""
         if self._injections is None:
             hits: list[Finding] = []
-            if self._quiet & _NO_INJECTION:
-                pass
-            elif not may_inject(self.blob, self.viewed):
-                self._is_quiet(_NO_INJECTION)
-            else:
+            if may_inject(self.blob, self.viewed):
                 method = self.message.method or ""
                 where = "description" if method.endswith("/list") else \
                     "instructions" if method in ("initialize", "server/discover") else "response"
@@ -9383,7 +9391,8 @@ class Subject:
     HAS: Mapping[str, Callable[[Subject, Any], Any]] = {
         "literals": has_literal, "paths": lambda subject, skip: subject.path_hits(skip),
         "commands": lambda subject, skip: subject.commands(skip).categories,
-        "secrets": lambda subject, _: subject.findings, "injection": lambda subject, _: subject.injections}
+        "secrets": lambda subject, _: subject.findings, "injection": lambda subject, _: subject.injections,
+        "size": lambda subject, limit: len(subject.message.text) * 4 > limit}
 
     # -- arguments
 
@@ -9508,6 +9517,7 @@ class Subject:
 
     def judge_command(self, source: Any) -> CommandFacts:
         self.budget.check()
+        self.ran = True
         policy = self.policy
         return judge_command(source, ShellContext(policy.paths, policy.is_sensitive, self.budget))
 
@@ -9520,7 +9530,11 @@ class Subject:
             flat, tool = self.flat(), self.message.tool
             if skip is QUOTED_KEYS and tool and (flat[1].reads if flat else _reading_tool.search(tool)):
                 skip = frozenset()      # whatever its arguments are called, they say what to read
-            budget, resolve = self.budget, context.resolve
+            budget, places = self.budget, self.places
+
+            def resolve(path: str) -> str:
+                place = places[path] = context.resolve(path)
+                return place
             leaves = [(text, name, _ARGUMENTS, name, False) for name, text in flat[0].items()
                       if type(text) is str and name not in skip] if flat else self._leaves(skip, True)
             for number, (text, name, parent, step, _) in enumerate(leaves):
@@ -9669,7 +9683,8 @@ class Hit(NamedTuple):
 
 HIT = Hit()
 # ("literals", {…}): one of these lower-case strings occurs; ("paths" or "commands", {names passed over}): there is a path
-# that some rule is about, or a command with a category; ("secrets", "") and ("injection", kind of text): there is a finding
+# that some rule is about, or a command with a category; ("secrets", "") and ("injection", kind of text): there is a finding;
+# ("size", bytes): it may be larger than that
 Need = tuple[str, Any]
 Test = Callable[["Subject"], "Hit | None"]       # a condition on a whole message
 ValueTest = Callable[[Any, "Subject"], "Hit | None"]  # a condition on one JSON value
@@ -10179,7 +10194,8 @@ class _Compiler:
 
     @staticmethod
     def outbound_need(match: dict[str, Any]) -> Need | None:
-        return ("secrets", "") if match.get("secrets") else ("injection", "") if "injection" in match else None
+        return ("secrets", "") if match.get("secrets") else ("injection", "") if "injection" in match else \
+            ("size", match["response_size_exceeds"]) if "response_size_exceeds" in match else None
 
     def matcher(self, matcher: dict[str, Any], place: str, strict: bool) -> ValueTest:
         """A test on one argument's value: any word of the matcher holds."""
@@ -11040,8 +11056,9 @@ class Memory:
 
     def commit(self) -> bool:
         """The message was forwarded: its marks count from now on. Are there new ones among them?"""
-        news = not self.marks.issuperset(self.staged)
-        self.marks.update(self.staged)
+        news = bool(self.staged) and not self.marks.issuperset(self.staged)
+        if news:
+            self.marks.update(self.staged)
         return self._guest is not None and self._guest.commit() or news
 
     def drop(self) -> None:
@@ -11090,10 +11107,11 @@ class _Candidates:
                 self._grams.setdefault(rarest, []).append(number)
         self._always = tuple(always)
 
-    def of(self, subject: Subject) -> Iterator[Rule]:
-        """The rules to ask, in their order."""
+    def of(self, subject: Subject, asked: list[Rule]) -> Iterator[Rule]:
+        """The rules to ask, in their order; *asked* gets them, too."""
         for has, what, rules in self._runs:
             if has is None or has(subject, what):
+                asked += rules
                 yield from rules
         if self._grams:
             text = subject.haystack
@@ -11103,15 +11121,44 @@ class _Candidates:
             for number in sorted(numbers):
                 rule = self.rules[number]
                 if rule.needs is None or Subject.HAS[rule.needs[0]](subject, rule.needs[1]):
+                    asked.append(rule)
                     yield rule
 
 
+class _Asked(NamedTuple):
+    """The rules of a set that have what they need in a message, as long as its paths lead to these places."""
+    rules: tuple[Rule, ...]
+    places: tuple[tuple[str, str], ...]     # (path, place)
+
+
+def _but_id(message: Message) -> tuple[str, str] | None:
+    """What stands before and after the id in a short message; None when no rule may take it for one with another id.
+
+    No condition is about the id (but for a text that answers nobody's request). If what is cut out here is another `"id"`,
+    the message's own stands in one of the parts: equal parts are of messages that are equal but for their ids.
+    """
+    text, ident = message.text, message.body.get("id")
+    if len(text) <= _KNOWN_CHARS and (type(ident) is int or type(ident) is str and message.method is not None):
+        shown = f'{ident}' if type(ident) is int else f'"{ident}"'
+        head, found, tail = text.partition('"id":' + shown)
+        if not found:
+            head, found, tail = text.partition('"id": ' + shown)
+        if found:
+            return head, tail
+    return None
+
+
 class Wall:
-    """A policy at work. `decide` is total; what it remembers of the messages is in the Memory it is given."""
+    """A policy at work. `decide` is total; what it remembers of the messages is in the Memory it is given.
+
+    Calls and answers come again with another id. That most rules do not have what they need in them is remembered; the
+    others are asked each time, and so is the disk.
+    """
 
     def __init__(self, policy: Policy) -> None:
         self.policy = policy
         self._candidates: dict[tuple[Any, ...], _Candidates] = {}
+        self._known: dict[tuple[_Candidates, str, str], _Asked] = {}
         self._apart = Wall(policy.apart) if policy.apart is not None else None
         self._may_hide: bool = any(rule.action == "deny" and rule.always for rule in policy.rules) \
             or self._apart is not None and self._apart._may_hide
@@ -11126,24 +11173,33 @@ class Wall:
         try:
             if memory is not None:
                 memory.drop()
-            subject = Subject(message, self.policy, budget, memory.marks if memory is not None else ())
-            decision = None
-            for rule in self._rules_for(message).of(subject):
-                hit = rule.matches(subject)
-                if hit is None or rule.limit is not None and (memory is None or not memory.exceeds(rule, rule.limit)):
-                    continue
-                if rule.mark:
-                    if memory is not None:
-                        memory.staged.append(rule.mark)
-                    continue
-                name = f"project:{rule.name}" if rule.layer == "project" else rule.name
-                decision = self._decided(rule, name, hit, subject)
-                if rule.limit is not None and memory is not None:
-                    decision = decision._replace(wait=memory.wait(rule, rule.limit), lasting=False)
-                break
+            candidates, parts = self._rules_for(message), _but_id(message)
+            known = self._still_known(candidates, parts) if parts is not None else None
+            subject, decision = None, None
+            if known is None or known:
+                subject = Subject(message, self.policy, budget, memory.marks if memory is not None else ())
+                asked: list[Rule] = []
+                for rule in candidates.of(subject, asked) if known is None else known:
+                    hit = rule.matches(subject)
+                    if hit is None or rule.limit is not None and (memory is None or not memory.exceeds(rule, rule.limit)):
+                        continue
+                    if rule.mark:
+                        if memory is not None:
+                            memory.staged.append(rule.mark)
+                        continue
+                    name = f"project:{rule.name}" if rule.layer == "project" else rule.name
+                    decision = self._decided(rule, name, hit, subject)
+                    if rule.limit is not None and memory is not None:
+                        decision = decision._replace(wait=memory.wait(rule, rule.limit), lasting=False)
+                    break
+                if decision is None and known is None and parts is not None and not subject.ran:
+                    if len(self._known) >= _MEMORY_ENTRIES:
+                        self._known.clear()
+                    self._known[(candidates, *parts)] = _Asked(tuple(asked), tuple(subject.places.items()))
             if decision is None:
-                rule = None
-                decision = self._default(message, subject)
+                rule, decision = None, self._default(message)
+                if decision.action == "redact":
+                    decision = decision._replace(findings=(subject or Subject(message, self.policy, budget)).findings)
         except BudgetSpent as spent:
             return self._fault(rule, str(spent))
         except Exception as fault:  # a wall that cannot judge must not open
@@ -11151,6 +11207,17 @@ class Wall:
         if self._apart is not None and decision.action != "deny":
             decision = self._stricter(decision, self._apart.decide(message, budget, memory.guest if memory is not None else None))
         return decision
+
+    def _still_known(self, candidates: _Candidates, parts: tuple[str, str]) -> tuple[Rule, ...] | None:
+        """The rules to ask about a message (see `_but_id`), if that is remembered and its paths still lead where they led."""
+        known = self._known.get((candidates, *parts))
+        if known is None:
+            return None
+        resolve = self.policy.paths.resolve
+        for path, place in known.places:
+            if resolve(path) != place:
+                return None
+        return known.rules
 
     @staticmethod
     def _decided(rule: Rule, name: str, hit: Hit, subject: Subject) -> Decision:
@@ -11194,11 +11261,11 @@ class Wall:
             found = self._candidates[key] = _Candidates([rule for rule in rules if covers[rule.scope]])
         return found
 
-    def _default(self, message: Message, subject: Subject) -> Decision:
+    def _default(self, message: Message) -> Decision:
         settings = self.policy.settings
         if message.peer == "server":
             action = settings.outbound_default_action
-            return _ALLOWED if action == "allow" else Decision(action, None, "", subject.findings if action == "redact" else ())
+            return _ALLOWED if action == "allow" else Decision(action)
         if settings.default_action == "allow" or message.kind != "request" or message.method in LIFECYCLE:
             return _ALLOWED
         return Decision(settings.default_action, None, f"no rule allows this, and default_action is {settings.default_action}")
@@ -11336,6 +11403,7 @@ class Toolbox:
         self._told: set[str] = set()
         self._watching = self._settings.tool_pinning != "off"
         self._closed = self._settings.unlisted_tools == "deny"
+        self.may_refuse = self._closed or self._settings.tool_pinning == "block" or self._settings.read_only
 
     # -- lists
 
@@ -11547,45 +11615,59 @@ class Refusals:
     def __init__(self, most: int) -> None:
         self._most = most
         self._calls: dict[bytes, _Refused] = {}
-        self._ended: dict[Any, list[bytes]] = {}        # (method, tool) -> calls that are not judged any more
+        self._digests: dict[tuple[str, str], bytes] = {}    # of short calls, by their text without the id
+        self.ended: dict[Any, list[bytes]] = {}             # (method, tool) -> calls that are not judged any more
 
     def known(self, message: Message) -> Decision | None:
         """The decision on a call that was refused so often that it is not judged again."""
-        ended = self._ended.get((message.method, message.tool))
-        if ended is None:
-            return None
-        params = _of_the_call(message.body.get("params"))
-        calls = [(digest, self._calls[digest]) for digest in ended]
-        if not any(call.params is None or call.params == params for _, call in calls):
-            return None
-        digest = call_digest(message)
-        return next((call.decision for other, call in calls if other == digest), None)
+        ended = self.ended.get((message.method, message.tool))
+        params = _of_the_call(message.body.get("params")) if ended else None
+        for other in ended or ():
+            call = self._calls[other]
+            if (call.params is None or call.params == params) and other == self._digest(message):
+                return call.decision
+        return None
 
     def count(self, message: Message, decision: Decision) -> int:
         """Note that the call was refused; how often it was by now. What may be decided otherwise later is only counted."""
-        digest = call_digest(message)
+        digest = self._digest(message)
         before = self._calls.pop(digest, None)
         count = before.times + 1 if before is not None else 1
         params = _of_the_call(message.body.get("params")) if len(message.text) <= 4096 else None
+        if decision.findings:       # an equal call may have its members in another order: there, they are elsewhere
+            decision = decision._replace(findings=tuple(finding._replace(spans=()) for finding in decision.findings))
         self._calls[digest] = _Refused(count, params, decision)
-        place = (message.method, message.tool)
-        if decision.lasting and count >= self._most and digest not in self._ended.get(place, ()):
-            self._ended.setdefault(place, []).append(digest)
+        if decision.lasting and count >= self._most:
+            ended = self.ended.setdefault((message.method, message.tool), [])
+            if digest not in ended:
+                ended.append(digest)
         if len(self._calls) > MAX_REFUSED:
             self._forget(next(iter(self._calls)))
         return count
 
+    def _digest(self, message: Message) -> bytes:
+        """The `call_digest`; remembered, since what is refused is often tried again."""
+        parts = _but_id(message)
+        if parts is None:
+            return call_digest(message)
+        digest = self._digests.get(parts)
+        if digest is None:
+            if len(self._digests) >= MAX_REFUSED:
+                self._digests.clear()
+            digest = self._digests[parts] = call_digest(message)
+        return digest
+
     def reconsider(self) -> None:
         """The rules may decide otherwise from now on: every call is judged again."""
-        self._ended.clear()
+        self.ended.clear()
 
     def _forget(self, digest: bytes) -> None:
         del self._calls[digest]
-        for place, ended in list(self._ended.items()):
+        for place, ended in list(self.ended.items()):
             if digest in ended:
                 ended.remove(digest)
                 if not ended:
-                    del self._ended[place]
+                    del self.ended[place]
 
 
 class Held(NamedTuple):
@@ -11778,12 +11860,15 @@ class Session:
         self._tasks: dict[str, Pending] = {}
         self._budget = Budget(JUDGE_SECONDS)        # of the line at hand, shared by the items of a batch
         self._seq = 0
-        self._moment = -1           # of the last record, in milliseconds, and as it is written
-        self._stamp = ""
+        self._moment = -1           # of the last record, in milliseconds, and how its line begins
+        self._opening = ""
         self._stray_key = False
         self._safe_names: dict[str, str] = {}
         self._recorded: dict[Any, tuple[Told, str, str]] = {}       # what records have in common, see `_record`
-        self._sent: list[tuple[Any, str | None, bool]] = []     # id, method, is it modern?
+        self._refusal_texts: dict[tuple[str, Decision], tuple[str, str, str]] = {}      # what refusals have in common
+        self._denial_details: dict[tuple[str, Decision], str] = {}
+        self._logs_arguments = settings.log_args != "none"
+        self._sent: list[Message] = []          # requests of the client, in the last `receive`
         self._salt = os.urandom(16)
         self._monotonic = monotonic
         self._memory = Memory(monotonic)
@@ -11861,12 +11946,14 @@ class Session:
         out = _Effects()
         pending = self._pending["client"]
         decision = Decision("deny", None, "Blocked: the audit log cannot be written")
-        for ident, method, modern in self._sent:
+        for message in self._sent:
+            ident = message.body["id"]
             pending.pop(ident, None)
-            out.lines["client"].append(self._refusal(ident, method, decision, modern=modern).encode())
+            modern = _VERSION_META in _meta(message.body)
+            out.lines["client"].append(self._refusal(ident, message.method, decision, modern=modern).encode())
         if not self._sent:
             return list(effects)
-        withheld = {ident for ident, _, _ in self._sent}
+        withheld = {message.body["id"] for message in self._sent}
         kept: list[Any] = []
         for effect in effects:
             if isinstance(effect, Record) and effect.told.direction == "inbound" and effect.fields["id"] in withheld:
@@ -11888,8 +11975,9 @@ class Session:
         except MessageError as fault:
             self._unreadable(peer, line, fault, out)
             return
-        self._budget = Budget(max(JUDGE_SECONDS, len(line) * 1e-7))
-        forward, answer = self._judge(peer, kind, body, text, len(line), out)
+        size = len(line)
+        self._budget.renew(size * 1e-7 if size > _LARGE else JUDGE_SECONDS)
+        forward, answer = self._judge(peer, kind, body, text, size, out)
         if forward is not None:
             out.lines[_OTHER[peer]].append(line if forward is text else forward.encode())
         if answer is not None:
@@ -11903,7 +11991,7 @@ class Session:
         for item in items:
             kinds.append(message_kind(item, peer))      # one item that cannot be judged refuses the whole batch
         raws = _item_texts(text)
-        self._budget = Budget(max(JUDGE_SECONDS, len(line) * 1e-7))
+        self._budget.renew(len(line) * 1e-7 if len(line) > _LARGE else JUDGE_SECONDS)
         forwards, answers, untouched = [], [], True
         for item, kind, raw in zip(items, kinds, raws):
             verdict = self._judge(peer, kind, item, raw, len(raw.encode()), out)
@@ -11926,7 +12014,7 @@ class Session:
         else:
             waiting = _NOBODY
             method = body["method"]
-            tool = self._tool_of(method, body)
+            tool = body["params"]["name"] if method == "tools/call" else self._tool_of(method, body)
         message = tuple.__new__(Message, (peer, kind, body, text, method, tool, self.server_name))
         extra: dict[str, Any] = {}
         grant: str | None = None
@@ -11934,7 +12022,8 @@ class Session:
         if peer == "client":
             if (self._held or kind != "request") and self._is_ours(message, size, out):
                 return _DROPPED
-            if kind != "response" and self._is_our_id((body.get("params") or {}).get("requestState")):
+            if kind != "response" and "requestState" in (body.get("params") or ()) and \
+                    self._is_our_id(body["params"]["requestState"]):
                 if kind == "notification":
                     self._record(message, _NOT_ASKED, size, out)
                     return _DROPPED
@@ -11978,12 +12067,12 @@ class Session:
                 return Decision("deny", None, f"Blocked: {MAX_PENDING} requests already wait for an answer", lasting=False)
             if message.peer == "server" and self._is_our_id(message.body["id"]):
                 return Decision("deny", None, "Blocked: the id of a question of mcpwall's own")     # its answer would be ours
-            known = self._refusals.known(message) if message.peer == "client" else None
+            known = self._refusals.known(message) if message.peer == "client" and self._refusals.ended else None
             if known is not None:
                 return known
         decision = self.wall.decide(message, self._budget, self._memory)
         is_call = message.method == "tools/call" and message.peer == "client" and message.kind != "response"
-        if is_call and decision.action != "deny":
+        if is_call and self._tools.may_refuse and decision.action != "deny":
             return self._tools.refusal(message.tool or "") or decision
         return decision
 
@@ -12041,9 +12130,6 @@ class Session:
         params = body.get("params")
         if type(params) is not dict:
             return None
-        if method == "tools/call":
-            name = params.get("name")
-            return name if isinstance(name, str) else None
         if method == "notifications/progress":
             token = params.get("progressToken")
             return self._progress[token].tool if type(token) in (int, str) and token in self._progress else None
@@ -12062,15 +12148,15 @@ class Session:
                 waiting = waiting._replace(granted=granted)
             pending, cancelled = self._pending[message.peer], self._cancelled[message.peer]
             ident = body["id"]
-            for other in (ident, _loosely_equal(ident)):
+            for other in (ident, str(ident) if type(ident) is int else _loosely_equal(ident)):
                 if other in pending or other in cancelled:      # nobody knows which one an answer is for
                     pending[other] = waiting = _NOBODY
                     cancelled.pop(other, None)
             pending[ident] = waiting
             if message.peer == "client":
-                self._sent.append((ident, method, _VERSION_META in _meta(body)))
-            if method == "initialize" and message.peer == "client":
-                self._elicits = can_elicit((body.get("params") or {}).get("capabilities"))
+                self._sent.append(message)
+                if method == "initialize":
+                    self._elicits = can_elicit((body.get("params") or {}).get("capabilities"))
         elif message.kind == "response":
             if type(body.get("result")) is dict:
                 self._remember_task(body["result"], answered)
@@ -12094,7 +12180,7 @@ class Session:
     def _waiting(self, message: Message) -> Pending:
         params = message.body.get("params")
         if type(params) is not dict or "_meta" not in params and "taskId" not in params:
-            return Pending(message.method, message.tool)
+            return tuple.__new__(Pending, (message.method, message.tool, None, None, None))
         meta, task = params.get("_meta"), params.get("taskId")
         token = meta.get("progressToken") if type(meta) is dict else None
         known = isinstance(task, str) and message.method is not None and message.method.startswith("tasks/")
@@ -12129,26 +12215,35 @@ class Session:
     def _refusal(self, ident: Any, method: str | None, decision: Decision, times: int = 1, modern: bool = False) -> str:
         """The answer to a request that does not go on. Never holds anything of the message but its id and where in it the
         reason stands. *times*: how often this very call was refused by now. *modern*: is it a request of 2026-07-28?"""
+        kind = "error" if method != "tools/call" or self._settings.deny_as != "result" else "complete" if modern else "result"
+        known = self._refusal_texts.get((kind, decision))
+        if known is None:
+            if len(self._refusal_texts) >= 1000:
+                self._refusal_texts.clear()
+            known = self._refusal_texts[kind, decision] = self._refusal_text(kind, decision)
+        head, tail, end = known
+        again = "; the same call will be refused again, so do something else" if decision.lasting else ""
+        again = f" (refused {times} times now{again})" if times > 2 else ""
+        denials = f',"denials":{times}' if times > 1 and kind == "error" else ""
+        return f'{{"jsonrpc":"2.0","id":{ident if type(ident) is int else _compact(ident)},{head}{again}{tail}{denials}{end}}}'
+
+    def _refusal_text(self, kind: str, decision: Decision) -> tuple[str, str, str]:
+        """What refusals of like calls have in common, as JSON: what comes before their number in words, then before that in
+        digits, and at the end."""
         text = f"[mcpwall] {decision.message or 'Blocked by policy'}"
-        as_result = method == "tools/call" and self._settings.deny_as == "result"
         if decision.action == "ask":
             text += " (this needs approval, and nobody can be asked)"
-        if decision.hint and not as_result:     # many hosts show a model the message of an error and nothing else
+        if decision.hint and kind == "error":   # many hosts show a model the message of an error and nothing else
             text += f"; instead: {decision.hint}"
-        if times > 2:
-            again = "; the same call will be refused again, so do something else" if decision.lasting else ""
-            text += f" (refused {times} times now{again})"
-        about = self._about(decision, times)
-        if as_result:
-            text += "".join(f"\n{word}: {about[key]}" for key, word in _ABOUT_WORDS.items() if about.get(key) is not None)
-            result: dict[str, Any] = {"content": [{"type": "text", "text": text}], "isError": True}
-            if modern:
-                result["resultType"] = "complete"
-            return _compact({"jsonrpc": "2.0", "id": ident, "result": result})
-        error = {"code": -32600, "message": text, "data": {"mcpwall": about}}
-        return _compact({"jsonrpc": "2.0", "id": ident, "error": error})
+        begun, about = _compact(text)[:-1], self._about(decision)
+        if kind == "error":
+            told = _compact({"mcpwall": about})
+            return f'"error":{{"code":-32600,"message":{begun}', f'","data":{told[:-2]}', "}}}"
+        more = "".join(f"\n{word}: {about[key]}" for key, word in _ABOUT_WORDS.items() if about.get(key) is not None)
+        return (f'"result":{{"content":[{{"type":"text","text":{begun}', f'{_compact(more)[1:]}}}],"isError":true',
+                ',"resultType":"complete"}' if kind == "complete" else "}")
 
-    def _about(self, decision: Decision, times: int = 1) -> dict[str, Any]:
+    def _about(self, decision: Decision) -> dict[str, Any]:
         """What a program (or a model) may know of a refusal: which rule, where, why, what else would do."""
         about: dict[str, Any] = {"rule": decision.rule, "action": decision.action}
         if decision.path:
@@ -12160,8 +12255,6 @@ class Session:
         about["retryable"] = decision.wait > 0
         if decision.wait:
             about["retry_after_s"] = math.ceil(decision.wait)
-        if times > 1:
-            about["denials"] = times
         return about
 
     def _blocked(self, message: Message, decision: Decision, extra: dict[str, Any]) -> str | None:
@@ -12194,8 +12287,8 @@ class Session:
         bad: list[int] = []
         notes: list[ToolNote] = []
         for index, item in enumerate(items):
-            one = message._replace(body={**message.body, "result": {name: [item]}})
-            decision = self.wall.decide(one, self._budget, self._memory)
+            alone = {**message.body, "result": {name: [item]}}
+            decision = self.wall.decide(message._replace(body=alone, text=_compact(alone)), self._budget, self._memory)
             if decision.action == "deny":
                 bad.append(index)
                 why = f"{decision.rule or 'default'}: {decision.why or decision.message}"
@@ -12364,7 +12457,7 @@ class Session:
             refusal = held.decision._replace(action="deny", message=_NO_WORDS[answer])
             self._record(held.message, refusal, held.size, out, {"answer": answer})
             return
-        self._budget = Budget(max(JUDGE_SECONDS, held.size * 1e-7))
+        self._budget.renew(held.size * 1e-7 if held.size > _LARGE else JUDGE_SECONDS)
         decision = held.decision
         if answer in _YES:
             self._memory.counting = False
@@ -12513,24 +12606,26 @@ class Session:
     def _record(self, message: Message, decision: Decision, size: int, out: _Effects,
                 extra: Mapping[str, Any] | None = None) -> None:
         """One record for one judged message, with nothing in it that is a secret. *extra* fields hold none already."""
-        shared = (message.peer, message.kind, message.method, message.tool, decision.action, decision.rule, decision.message)
+        peer, kind, body, _, method, tool, _ = message
+        shared = (peer, kind, method, tool, None if decision is _ALLOWED else decision[:3])
         known = self._recorded.get(shared)
         if known is None:
             if len(self._recorded) >= 1000:
                 self._recorded.clear()
             known = self._recorded[shared] = self._in_common(message, decision)
         told, head, tail = known
-        ident = message.body.get("id")
+        ident = body.get("id")
         if type(ident) is not int:
             ident = "null" if ident is None else json.dumps(self.safe_text(ident))
-        if extra or decision.findings or decision.action != "allow" or self._settings.log_args != "none":
+        if extra or decision is not _ALLOWED and (decision.findings or decision.action != "allow") or self._logs_arguments:
             tail += self._details(message, decision, extra or {})
         moment = int(self._clock() * 1000)
         if moment != self._moment:
             self._moment = moment
-            self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(moment // 1000)) + f"{moment % 1000:03d}"
+            stamp = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(moment // 1000)) + f"{moment % 1000:03d}"
+            self._opening = f'{{"ts":"{stamp}Z","session":"{self._id}","seq":'
         self._seq += 1
-        line = f'{{"ts":"{self._stamp}Z","session":"{self._id}","seq":{self._seq},{head}{ident}{tail},"bytes":{size}}}'
+        line = f'{self._opening}{self._seq},{head}{ident}{tail},"bytes":{size}}}'
         out.records.append(tuple.__new__(Record, (line, told)))
 
     def _in_common(self, message: Message, decision: Decision) -> tuple[Told, str, str]:
@@ -12549,6 +12644,20 @@ class Session:
 
     def _details(self, message: Message, decision: Decision, extra: Mapping[str, Any]) -> str:
         """What only some records have, as JSON members, each after a comma."""
+        if decision.action == "deny" and not decision.findings:     # these tell nothing of the message but where
+            key = message.peer, decision
+            shown = self._denial_details.get(key)
+            if shown is None:
+                if len(self._denial_details) >= 1000:
+                    self._denial_details.clear()
+                shown = self._denial_details[key] = self._detail_text(message, decision)
+        else:
+            shown = self._detail_text(message, decision)
+        for name, value in extra.items():
+            shown += f',"{name}":{value if type(value) is int else _compact(value)}'
+        return shown
+
+    def _detail_text(self, message: Message, decision: Decision) -> str:
         fields: dict[str, Any] = {}
         if message.peer == "client":
             self._add_arguments(fields, message, decision)
@@ -12559,7 +12668,6 @@ class Session:
             fields["view"] = decision.view
         if decision.why and decision.action != "allow":
             fields["why"] = self.safe_text(f"{decision.why} ({decision.detail})" if decision.detail else decision.why)
-        fields.update(extra)
         return "," + _compact(fields)[1:-1] if fields else ""
 
     def _safe_name(self, name: str) -> str:
@@ -13895,7 +14003,9 @@ class _Relay:
     def _perform(self, effects: list[Any], peer: str) -> None:
         """Carry out *effects*; *peer*'s pump calls, or the main thread (""), which must not wait."""
         forward: list[bytes] = []
-        for effect in effects:
+        decided = [effect.told for effect in effects if type(effect) is Record]     # most effects are records
+        others = [effect for effect in effects if type(effect) is not Record]
+        for effect in others:
             kind = type(effect)
             if kind is Send:
                 if effect.peer == peer or not peer:
@@ -13908,10 +14018,9 @@ class _Relay:
                 self._lay_out(effect)
         if forward:
             self._outlets[_OTHER[peer]].send(forward[0] if len(forward) == 1 else b"".join(forward))
-        decided = [effect.told for effect in effects if type(effect) is Record]
         if decided:
             self._reporter.decisions(decided)
-        for effect in effects:
+        for effect in others:
             if type(effect) is Close:
                 self._outlets[effect.peer].close()
             elif type(effect) is Pinned:
@@ -16738,6 +16847,7 @@ def _cmd_relay(options: _Options) -> int:
     gc.disable()            # what is made from here on stays: never look through it for garbage
     policy = options.policy()
     gc.freeze()
+    gc.set_threshold(20_000)    # messages hold no circles: they go when nobody names them any more
     gc.enable()
     settings = policy.settings
     reporter = Reporter(sys.stderr, options.log_level or settings.log_level)

@@ -1053,6 +1053,12 @@ settings: {max_repeated_denials: 5}
         about = json.loads(command["client"])["error"]["data"]["mcpwall"]
         self.assertEqual((about["why"], about["argument"]), (mcpwall.COMMAND_CATEGORIES["destructive"], "/params/arguments/command"))
 
+    def test_each_record_and_refusal_says_where_it_was(self) -> None:
+        talk = Talk(self.RULES)
+        for name in ("a", "b", "a"):
+            about = json.loads(talk.call("t", {name: "evil"})["client"])["error"]["data"]["mcpwall"]
+            self.assertEqual((about["argument"], talk.records[-1]["argument"]), (f"/params/arguments/{name}",) * 2)
+
     def test_a_host_that_shows_only_the_message_shows_the_hint(self) -> None:
         error = json.loads(Talk(self.RULES).call("t", {"a": "evil"})["client"])["error"]
         self.assertEqual(error["message"], "[mcpwall] evil is out; instead: use good")
@@ -1077,6 +1083,14 @@ settings: {max_repeated_denials: 5}
     def test_no_secret_of_a_member_name_is_said_again(self) -> None:
         out = Talk(self.RULES).call("t", {GITHUB_TOKEN: "evil"})["client"]
         self.assertNotIn(GITHUB_TOKEN.encode(), out)
+
+    def test_a_secret_that_comes_again_at_another_place_in_the_message_does_not_end_the_session(self) -> None:
+        talk = Talk("version: 1\nextends: default\nsettings: {max_repeated_denials: 2, log_redacted: hash}\n")
+        for number, ident in enumerate(("a", "b", "c", 4, 5)):
+            out = talk.call("t", {"e": f"the token is {GITHUB_TOKEN}"}, ident)
+            self.assertIn("error", json.loads(out["client"]))
+            findings = talk.records[-1]["findings"]
+            self.assertEqual([one["pointer"] for one in findings], ["/params/arguments/e" if number < 2 else ""])
 
     def test_the_third_time_it_says_so_and_then_it_is_not_judged_again(self) -> None:
         talk = Talk(self.RULES)
@@ -1153,7 +1167,7 @@ settings: {max_repeated_denials: 5}
             refusals.count(message, mcpwall.Decision("deny"))
             self.assertIsNotNone(refusals.known(message))
         self.assertEqual(len(refusals._calls), mcpwall.MAX_REFUSED)
-        self.assertEqual(sum(map(len, refusals._ended.values())), mcpwall.MAX_REFUSED)
+        self.assertEqual(sum(map(len, refusals.ended.values())), mcpwall.MAX_REFUSED)
 
 
 class LimitsAndMarks(unittest.TestCase):

@@ -26,6 +26,7 @@ class Outbound(unittest.TestCase):
     def test_secrets_in_method_names_and_stray_ids(self) -> None:
         out = self.talk.server({"jsonrpc": "2.0", "method": f"notifications/{GITHUB_TOKEN}"})
         self.assertNotIn(GITHUB_TOKEN.encode(), out["client"])
+        self.talk.server({"jsonrpc": "2.0", "id": "a", "result": {}})      # the same but for the id
         out = self.talk.server({"jsonrpc": "2.0", "id": GITHUB_TOKEN, "result": {}})
         self.assertNotIn(GITHUB_TOKEN.encode(), out["client"])
 
@@ -262,7 +263,7 @@ class Memories(unittest.TestCase):
         for _ in range(250):
             call = self.call(rng)
             with mock.patch.object(mcpwall, "_MEMORY_CHARS", -1), mock.patch.object(mcpwall, "_SMALL_CHARS", 0), \
-                    mock.patch.object(mcpwall, "_QUIET_CHARS", -1):
+                    mock.patch.object(mcpwall, "_KNOWN_CHARS", -1):
                 alone = wall.decide(call)
             self.assertEqual(wall.decide(call), alone, (start, call))
 
@@ -283,7 +284,7 @@ class Memories(unittest.TestCase):
             result = rng.choice([{"content": texts}, {text: 1 for text in texts}, {"a": [{"text": text} for text in texts]}])
             body = {"jsonrpc": "2.0", "id": 1, "result": result}
             answer = mcpwall.Message("server", "response", body, json.dumps(body), "tools/call", "t", "")
-            with mock.patch.object(mcpwall, "_QUIET_CHARS", -1):
+            with mock.patch.object(mcpwall, "_KNOWN_CHARS", -1):
                 alone = wall.decide(answer)
             self.assertEqual(wall.decide(answer), alone, (start, answer))
 
@@ -291,6 +292,70 @@ class Memories(unittest.TestCase):
         values = mcpwall.builtin_policy("default", context()).with_secrets({"A_TOKEN": "Xk2mQ9_wZ4"})
         for made, passes in ((mcpwall.builtin_policy("default", context()), True), (values, False)):
             self.assertEqual(Talk(made).passes("note", {"text": "it is Xk2mQ9_wZ4"}), passes)
+
+    def test_calls_that_differ_in_an_id_only_are_judged_the_same_without_memories_property(self) -> None:
+        start = seed()
+        rng = random.Random(start)
+        wall = mcpwall.Wall(policy({"version": 1, "rules": [
+            {"name": "seven", "match": {"arguments": {"_any_value": {"regex": "77|corp"}}}, "action": "deny"},
+            {"name": "key", "match": {"arguments": {"_any_key": {"regex": "idx"}}}, "action": "deny"},
+            {"name": "files", "match": {"arguments": {"_any_value": {"path": ["**/.env"]}}}, "action": "deny"}]}))
+        values = (1, 7, 77, 777, "1", "7", "corp", ".env", "a", {"id": 7}, {"id": 77}, ["idx"], 7.0, True)
+        seen = set()
+        for _ in range(1500):
+            arguments = {name: rng.choice(values) for name in rng.sample(("id", "b", "idx", "path"), rng.randint(0, 3))}
+            members = [("jsonrpc", "2.0"), ("id", rng.choice((1, 7, 77, "7", "corp", "a"))), ("method", "tools/call"),
+                       ("params", {"name": "t", "arguments": arguments})]
+            body = dict(rng.sample(members, 4))
+            text = json.dumps(body, separators=rng.choice(((",", ":"), (", ", ": "))))
+            call = mcpwall.Message("client", "request", body, text, "tools/call", "t", "")
+            with mock.patch.object(mcpwall, "_KNOWN_CHARS", -1):
+                alone = wall.decide(call)
+            self.assertEqual(wall.decide(call), alone, (start, call))
+            seen.add(alone.rule)
+        self.assertEqual(seen, {None, "seven", "key", "files"})
+
+    def test_the_same_call_is_judged_by_what_the_disk_says_now(self) -> None:
+        links: dict[str, str] = {}
+        place = context()._replace(resolve=lambda path: links.get(path, path))
+        talk = Talk(mcpwall.builtin_policy("default", place))
+        only_commands = Talk(policy({"version": 1, "rules": [
+            {"name": "c", "match": {"arguments": {"_any_value": {"command": True}}}, "action": "deny"}]}, place))
+        for target, passes in ((None, True), ("/home/u/.ssh/id_rsa", False), (None, True), ("/home/u/proj/b", True), ("/home/u/.env", False)):
+            links = {} if target is None else {"/home/u/proj/a": target}
+            for _ in range(2):
+                self.assertEqual(talk.passes("read_file", {"path": "a"}), passes, target)
+                self.assertEqual(talk.passes("bash", {"command": "cat a"}), passes, target)
+                self.assertEqual(only_commands.passes("bash", {"command": "rm -rf a"}), passes, target)
+
+    def test_the_same_call_counts_and_meets_marks_each_time(self) -> None:
+        talk = Talk("""
+version: 1
+rules:
+  - {name: no-more, match: {tool: send, marked: seen}, action: deny}
+  - {name: too-often, match: {tool: ping}, limit: {calls: 2, per: 60}, action: deny}
+  - {name: see, match: {tool: look, arguments: {_any_value: {path: "**/secret"}}}, mark: seen}
+""")
+        self.assertEqual([talk.passes("ping", {"a": 1}) for _ in range(4)], [True, True, False, False])
+        self.assertEqual([talk.passes("send", {"a": 1}) for _ in range(2)], [True, True])
+        self.assertTrue(talk.passes("look", {"path": "x/secret"}))
+        self.assertEqual([talk.passes("send", {"a": 1}) for _ in range(2)], [False, False])
+
+    def test_what_no_rule_is_about_is_redacted_each_time(self) -> None:
+        talk = Talk("version: 1\nsettings: {outbound_default_action: redact}\noutbound_rules: [{name: a, match: {injection: true}, action: deny}]\n")
+        for text in ("ok", f"key {GITHUB_TOKEN}") * 2:
+            out = talk.answer(text_result(text))
+            self.assertEqual(out["result"], text_result(text.replace(GITHUB_TOKEN, mcpwall.MARKER)))
+
+    def test_answers_of_a_size_near_the_limit_property(self) -> None:
+        start = seed()
+        rng = random.Random(start)
+        talk = Talk("version: 1\noutbound_rules: [{name: big, match: {response_size_exceeds: 240}, action: deny}]\n")
+        for _ in range(300):
+            result = {"t": rng.choice("x\u00e9\u20ac") * rng.choice((5, 60, 76, 77, 78, 115, 116, 231, 232))}
+            out = json.dumps(talk.answer(result, ident=rng.choice((1, 10 ** 5, 10 ** 30))))
+            size = len(json.dumps(result, ensure_ascii=False, separators=(",", ":")).encode())
+            self.assertEqual("BLOCKED" in out, size > 240, (start, result))
 
     def test_a_name_that_holds_a_command_is_not_taken_for_one_that_does_not(self) -> None:
         start = seed()
