@@ -413,6 +413,22 @@ def printable(text: str, limit: int = 200) -> str:
                    for c in text)
 
 
+def sha256(data: bytes) -> str:
+    """The SHA-256 of *data* as hex."""
+    return str(_sha256_module().sha256(data).hexdigest())
+
+
+@lru_cache(maxsize=None)
+def _sha256_module() -> Any:
+    """Python's own SHA-256, where it can be had by itself: hashlib would bring OpenSSL, 4 MB and 3 ms for each wall."""
+    for name in ("_sha2", "_sha256"):       # from Python 3.12 on; before
+        try:
+            return __import__(name)
+        except ImportError:
+            pass
+    return __import__("hashlib")
+
+
 class Message(NamedTuple):
     """One JSON-RPC message as the rules see it.
 
@@ -11348,10 +11364,7 @@ def tool_pin(tool: Mapping[str, Any]) -> dict[str, str]:
 
 def text_pin(text: str) -> dict[str, str]:
     """The same for a text, such as the `instructions` of a server ("" when there are none)."""
-    if not text:                # most servers have none, and no start should wait for hashlib
-        return {"hash": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", "text": ""}
-    import hashlib
-    return {"hash": hashlib.sha256(text.encode("utf-8", "surrogatepass")).hexdigest(),
+    return {"hash": sha256(text.encode("utf-8", "surrogatepass")),
             "text": text if len(text) <= MAX_PIN_CHARS else ""}
 
 
@@ -11597,10 +11610,9 @@ def _of_the_call(params: Any) -> dict[str, Any]:
 def call_digest(message: Message) -> bytes:
     """What equal calls have in common: method and params, but for what a retry brings anew. Key order does not count; a
     number with a fraction or exponent counts as it is spelled, for 1e400 and 1e999 are the same to Python alone."""
-    import hashlib
     body = json.loads(message.text, parse_float=lambda spelled: f"\ud800{spelled}")     # what no string of a message can be
     kept = [message.method, _of_the_call(body.get("params"))]
-    return hashlib.sha256(json.dumps(kept, sort_keys=True, separators=(",", ":")).encode()).digest()
+    return bytes.fromhex(sha256(json.dumps(kept, sort_keys=True, separators=(",", ":")).encode()))
 
 
 class _Refused(NamedTuple):
@@ -12720,10 +12732,9 @@ class Session:
             if finding.view not in ("", "raw"):
                 entry["view"] = finding.view
             if self._settings.log_redacted == "hash" and finding.spans:
-                import hashlib
                 texts = judged_texts(message)
                 text = "".join(texts[ordinal][start:end] for ordinal, start, end in finding.spans)
-                entry["hash"] = hashlib.sha256(self._salt + text.encode("utf-8", "replace")).hexdigest()[:16]
+                entry["hash"] = sha256(self._salt + text.encode("utf-8", "replace"))[:16]
             described.append(entry)
         return described
 
@@ -15243,10 +15254,10 @@ class ConsentStore:
     def is_approved(self, path: str, content: bytes) -> bool:
         """Did the user approve the policy at *path* with this very content?"""
         entry = self.entries("projects").get(_consent_key(path))
-        return entry is not None and entry.get("sha256") == _content_hash(content)
+        return entry is not None and entry.get("sha256") == sha256(content)
 
     def approve(self, path: str, content: bytes) -> None:
-        self.put("projects", _consent_key(path), {"sha256": _content_hash(content)})
+        self.put("projects", _consent_key(path), {"sha256": sha256(content)})
 
     # -- servers
 
@@ -15409,11 +15420,6 @@ def _drop_pins(waiting: dict[str, Any], known: Mapping[str, Any]) -> None:
 
 def _consent_key(path: str) -> str:
     return os.path.normcase(os.path.realpath(path))
-
-
-def _content_hash(content: bytes) -> str:
-    import hashlib
-    return hashlib.sha256(content).hexdigest()
 
 
 ANSWERS = (*_YES, "deny")
@@ -16587,7 +16593,7 @@ def _approve_project(io: Surroundings, path: str, yes: bool) -> int:
         return 0
     if _consent_key(path) in io.consent.entries("projects"):
         io.say("An earlier content of this file was approved; this is another one.")
-    io.say(f"{io.short(path)} (SHA-256 {_content_hash(data)}):")
+    io.say(f"{io.short(path)} (SHA-256 {sha256(data)}):")
     for line in _described_policy(layer.data):
         io.say("  " + printable(line, 2000))
     io.say("Approved, it comes before your own policy: its first matching rule decides, whatever yours say.\n"
@@ -16832,9 +16838,8 @@ def _dispatch(argv: list[str]) -> int:
 
 def _cmd_checksum() -> int:
     """Print the SHA-256 of the running file, as `sha256sum` does, to hold against the published one."""
-    import hashlib
     with open(os.path.abspath(__file__), "rb") as stream:
-        digest = hashlib.sha256(stream.read()).hexdigest()
+        digest = sha256(stream.read())
     print(f"{digest}  {os.path.basename(__file__)}")
     return 0
 
@@ -16903,7 +16908,6 @@ def server_identity(name: str | None, command: Sequence[str]) -> str:
     """
     if name:
         return name[:200].encode("utf-8", "replace").decode()
-    import hashlib
     program = re.sub(r"\.(exe|cmd|bat|ps1)$", "", re.split(r"[/\\]", command[0])[-1].lower())
     words = [re.sub(r"^(python|pypy)[0-9.]+$", r"\1", program)]
     rest = list(command[1:])
@@ -16914,7 +16918,7 @@ def server_identity(name: str | None, command: Sequence[str]) -> str:
             del rest[:not equals]
         word = _package_version.sub("", _secret_part.sub(_without_value, word))
         words.append(_image_version.sub("", word) if program in ("docker", "podman") else word)
-    digest = hashlib.sha256("\0".join(words).encode("utf-8", "surrogateescape")).hexdigest()[:12]
+    digest = sha256("\0".join(words).encode("utf-8", "surrogateescape"))[:12]
     known = re.sub(r"\[.*", "", server_name_of(words))
     return f"{known if re.fullmatch('[A-Za-z0-9._+-]{1,40}', known) else 'server'}-{digest}"
 

@@ -22,7 +22,7 @@ class Imports(unittest.TestCase):
         done = subprocess.run([sys.executable, "-I", "-S", "-c", code, FOLDER], capture_output=True, check=True, timeout=60)
         loaded = set(done.stdout.decode().split())
         self.assertIn("mcpwall", loaded)
-        self.assertEqual(loaded & {"typing", "subprocess", "dataclasses", "inspect", "tempfile", "difflib", "shlex", "argparse"}, set())
+        self.assertEqual(loaded & {"typing", "subprocess", "dataclasses", "inspect", "hashlib", "_hashlib", "tempfile", "difflib", "shlex", "argparse"}, set())
 
 
     def test_an_old_python_is_told_so_in_one_line(self) -> None:
