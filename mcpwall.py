@@ -9115,6 +9115,7 @@ _LARGE = JUDGE_SECONDS * 1e7    # bytes: from here on it is more
 _MEDIA_TYPES = ("image", "audio")
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_\r\n"
 _TASK_NOTE = "io.modelcontextprotocol/related-task"
+_INTRODUCTIONS = ("initialize", "server/discover")      # methods whose answers bring the server's `instructions`
 # Methods whose params carry `arguments` for a tool or prompt; of the others the whole params are the arguments.
 _WITH_ARGUMENTS = ("tools/call", "prompts/get")
 
@@ -9390,7 +9391,7 @@ class Subject:
             if may_inject(self.blob, self.viewed):
                 method = self.message.method or ""
                 where = "description" if method.endswith("/list") else \
-                    "instructions" if method in ("initialize", "server/discover") else "response"
+                    "instructions" if method in _INTRODUCTIONS else "response"
                 for index, text in enumerate(self.texts):
                     self.budget.check()
                     hits += (finding._replace(spans=tuple((index, *span[1:]) for span in finding.spans))
@@ -12281,7 +12282,7 @@ class Session:
                     shown["resultType"] = "complete"
                 return _compact({"jsonrpc": "2.0", "id": body["id"], "result": shown})
             self._memory.counting = False           # it is the same message, now item by item
-            kept = self._without_items(message, result, extra)
+            kept = self._acceptable(message, result, decision, extra)
             self._memory.counting = True
             if kept is not None:
                 return kept
@@ -12289,8 +12290,25 @@ class Session:
         error = {"code": -32600, "message": text, "data": {"mcpwall": self._about(decision)}}
         return _compact({"jsonrpc": "2.0", "id": body["id"], "error": error})
 
+    def _acceptable(self, message: Message, result: dict[str, Any], decision: Decision, extra: dict[str, Any]) -> str | None:
+        """A refused answer without the items of a list, or the instructions, that a rule refuses; None when the rest is
+        refused, too."""
+        if message.method in _INTRODUCTIONS and type(result.get("instructions")) is str:
+            why = f"instructions: {decision.rule}: {decision.why or decision.message}"
+            self._note(extra, "tools", [ToolNote("", "left out", why)])
+            text: str | None = _replace_instructions(message.text, f"{BLOCKED} {decision.message or 'Blocked by policy'}")
+        else:
+            text = self._without_items(message, result, extra)
+        if text is None:
+            return None
+        message = message._replace(body=load_json(text), text=text)
+        rest = self.wall.decide(message, self._budget, self._memory)
+        if rest.action == "redact":
+            return self._redacted(message, rest)
+        return None if rest.action == "deny" else text
+
     def _without_items(self, message: Message, result: dict[str, Any], extra: dict[str, Any]) -> str | None:
-        """A list result without the items that a rule refuses; None when that does not make it acceptable."""
+        """A list result without the items that a rule refuses; None when there are none."""
         name = next((key for key in ("tools", "prompts", "resources", "resourceTemplates")
                      if type(result.get(key)) is list), None)
         if name is None:
@@ -12310,12 +12328,7 @@ class Session:
         if not bad:
             return None
         self._note(extra, name, notes)
-        text = _drop_items(message.text, ("result", name), bad)
-        message = message._replace(body=load_json(text), text=text)
-        rest = self.wall.decide(message, self._budget, self._memory)
-        if rest.action == "redact":
-            return self._redacted(message, rest)
-        return None if rest.action == "deny" else text
+        return _drop_items(message.text, ("result", name), bad)
 
     # -- what the server says of its tools
 
@@ -12328,11 +12341,11 @@ class Session:
             notes, left_out, effects = self._tools.look(result, message.method is not None, self._budget)
             if left_out:
                 edit = lambda text: _drop_items(text, ("result", "tools"), left_out)
-        elif message.method in ("initialize", "server/discover"):
+        elif message.method in _INTRODUCTIONS:
             changed, effects = self._tools.look_at_instructions(result)
             notes = [ToolNote("", "flagged", "the server's instructions have changed since the user agreed to them")] * changed
             if changed and self._settings.tool_pinning == "block":
-                edit = _replace_instructions
+                edit = lambda text: _replace_instructions(text, _BLOCKED_INSTRUCTIONS)
         else:
             return message
         out.notes += (Note(self.safe_text(effect.text)) for effect in effects if type(effect) is Note)
@@ -12776,10 +12789,10 @@ def _name_of(item: Any) -> str:
     return next((name for name in names if type(name) is str), "")
 
 
-def _replace_instructions(text: str) -> str:
-    """The raw answer with our own words in place of the server's `instructions`."""
+def _replace_instructions(text: str, words: str) -> str:
+    """The raw answer with *words* of ours in place of the server's `instructions`."""
     place = _member_places(text, _member_places(text)["result"].start).get("instructions")
-    return text if place is None else f"{text[:place.start]}{json.dumps(_BLOCKED_INSTRUCTIONS)}{text[place.end:]}"
+    return text if place is None else f"{text[:place.start]}{json.dumps(words)}{text[place.end:]}"
 
 
 def _finite(lexeme: str) -> Any:
