@@ -13245,7 +13245,7 @@ def _make_directories(directory: str) -> None:
         if not parent or parent == directory or os.path.islink(directory):
             raise
         _make_directories(parent)
-        os.mkdir(directory, 0o700)
+        _make_directories(directory)        # another wall may have made it meanwhile
 
 
 def _log_write_locked(fd: int, data: bytes) -> int:

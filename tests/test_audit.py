@@ -141,6 +141,20 @@ class Writing(LogCase):
             self.assertTrue(self.log.append(['{"n":2}']))
             self.assertEqual([line["n"] for line in self.lines()], [2])
 
+    def test_another_wall_makes_the_directory_at_the_same_time(self):
+        place = os.path.join(self.place, "a", "b")
+        mkdir = os.mkdir
+
+        def late(path, *args):
+            if path == place and os.path.isdir(os.path.dirname(path)) and not os.path.isdir(path):
+                mkdir(path, *args)          # just before we do
+            mkdir(path, *args)
+
+        with mock.patch.object(os, "mkdir", late):
+            log = mcpwall.AuditLog(place, self.clock)
+            self.addCleanup(log.close)
+            self.assertTrue(log.append(['{"n":1}']), log.problem)
+
     def test_many_walls_share_a_day(self):
         code = ("import sys, mcpwall; log = mcpwall.AuditLog(sys.argv[1], lambda: %r)\n"
                 "for n in range(300):\n"
