@@ -12056,7 +12056,7 @@ class Session:
             verdict = self._asked(message, decision, grant, size, out, extra)
             if verdict is not None:
                 return verdict
-        action = "allow" if decision.action == "allow" else self._effective(decision, peer)
+        action = "allow" if decision.action == "allow" else self._effective(decision)
         if action == "deny" and kind == "request" and peer == "client":
             return self._refused(message, decision, size, out, extra)
         verdict = tuple.__new__(_Verdict, (message.text, None)) if action == "allow" else \
@@ -12098,7 +12098,7 @@ class Session:
         modern = _VERSION_META in _meta(message.body)
         return _Verdict(None, self._refusal(message.body["id"], message.method, decision, times, modern))
 
-    def _effective(self, decision: Decision, peer: str) -> str:
+    def _effective(self, decision: Decision) -> str:
         """What is done about *decision*: monitor mode lets everything pass; nobody can be asked."""
         if self._settings.mode == "monitor":
             return "allow"
