@@ -4363,6 +4363,323 @@ def _sensitive_table(text: str) -> tuple[dict[str, list[str]], dict[str, str]]:
 
 _APPS = "**/{.config,Application Support,AppData/Roaming,AppData/Local,AppData/LocalLow}/"
 SENSITIVE_FILES, SENSITIVE_DENIES = _sensitive_table(_SENSITIVE)
+
+# ---------------------------------------------------------------------------
+# 8b. Addresses: hosts in all their spellings, and what they reach
+# ---------------------------------------------------------------------------
+# closes (and means, where an allow rule asks: see `certain_host`). One host has many spellings, and which of them a
+# server understands only its URL library knows: `http://0251.0376.0251.0376`, `http:/\2852039166` and
+# `http://①⑥⑨.254.169.254` are one place for browsers, curl or inet_aton. So a text is cut as each of them cuts it, every
+# host that comes out is read in every way, and an address has the classes of all its readings. No name is looked up:
+# names count by what is known of them (`localhost`, `*.internal`, one label, an address inside `*.nip.io`).
+# A host counts behind a scheme or `//`, before a port, or alone in an argument that names an address; in commands, where
+# a program that talks to the network gets it. What stands in the path or query of a URL is not where that leads.
+
+ADDRESS_CLASSES = {
+    "metadata": "hands out the credentials of a machine in the cloud",
+    "loopback": "this machine",
+    "link_local": "the same cable",
+    "private": "the own network: private addresses, names of one label, .internal, .local and their like",
+    "public": "none of these",
+    "not_web": "no http, ws or ftp: file:, javascript:, data:, chrome:, gopher:, or a path where an address belongs"}
+
+_ADR_METADATA = """169.254.169.254 169.254.170.2 169.254.170.23 169.254.42.42 169.254.0.23 100.100.100.200 192.0.0.192
+168.63.129.16 fd00:ec2::254 fd00:ec2::23 fd20:ce::254 fe80::a9fe:a9fe fd00:42::42"""
+# Names and what they are; a dot before one stands for every name below it.
+_ADR_NAMES = {name: kind for kind, names in {
+    "metadata": """metadata metadata.google.internal .metadata.google.internal metadata.goog instance-data
+        instance-data.ec2.internal metadata.tencentyun.com metadata.platformequinix.com metadata.packet.net
+        metadata.azure.internal api.metadata.cloud.ibm.com rancher-metadata""",
+    "loopback": """localhost .localhost .localdomain localhost6 ip6-localhost ip6-loopback loopback
+        localtest.me .localtest.me lvh.me .lvh.me vcap.me .vcap.me lacolhost.com .lacolhost.com local.gd .local.gd
+        localho.st .localho.st fuf.me .fuf.me lcl.host .lcl.host smackaho.st .smackaho.st traefik.me .traefik.me""",
+    "private": """.internal .local .lan .home .home.arpa .corp .intranet .private .localnet .svc .cluster.local .consul
+        fritz.box .fritz.box .docker""",
+}.items() for name in names.split()}
+# Domains whose names are answered with the address that is written in them
+_ADR_ECHOES = tuple("." + name for name in """nip.io sslip.io xip.io xip.name nip.direct 1u.ms rbndr.us backname.io hipio.net
+    sslip.dev local-ip.co local-ip.sh plex.direct""".split())
+_ADR_NETWORKS = """127.0.0.0/8 loopback, 0.0.0.0/8 loopback, 169.254.0.0/16 link_local, 10.0.0.0/8 private, 172.16.0.0/12 private,
+192.168.0.0/16 private, 100.64.0.0/10 private, 198.18.0.0/15 private, 192.0.0.0/24 private, 224.0.0.0/3 private"""
+
+_ADR_WEB = frozenset("http https ws wss ftp ftps".split())      # any number of slashes, backslashes too, before the host
+_ADR_WRAPPERS = frozenset("view-source jar blob filesystem feed url php zip phar".split())     # another URL stands inside
+_ADR_OTHERS = frozenset("""file javascript vbscript data view-source chrome chrome-extension chrome-untrusted edge brave
+    opera devtools moz-extension about blob filesystem jar netdoc php phar expect zip gopher dict ldap ldaps tftp sftp scp
+    smb imap pop3 smtp telnet mhtml intent""".split())
+_ADR_KEYS = frozenset("""url urls uri uris link links href host hosts hostname hostnames endpoint endpoints address addresses
+    ip ips ipaddress domain domains origin origins site sites website webpage page webhook callback target targets server
+    servers remote proxy destination source src base upstream peer node nodes""".split())
+_adr_scheme = lazy_regex(r"([A-Za-z][A-Za-z0-9+.-]+):")
+_adr_port = lazy_regex(r"([^\s/\\:@?#\[\]]+|\[[0-9A-Fa-f:.%\w]+\]):[0-9]{1,5}(?![^/\\?#\s])")
+_adr_start = lazy_regex(r"(?i)[a-z][a-z0-9+.-]*:[/\\]+|(?:https?|ftp|wss?):(?=[\w\[%])|(?<![:\w/\\])(?://|\\\\)(?=[^\s/\\])")
+_adr_parts = lazy_regex(r"[\s\"'`<>,;|(){}]+")
+_adr_fast = lazy_regex(r"https?://([a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,})(?:[/?#][a-zA-Z0-9_/.?=&+~#-]*)?\Z")
+_adr_number = lazy_regex(r"0x[0-9a-f]{0,40}|[0-9]{1,40}")
+_adr_inside = lazy_regex(r"(?<![0-9])([0-9]{1,3})[.-]([0-9]{1,3})[.-]([0-9]{1,3})[.-]([0-9]{1,3})(?![0-9])|"
+                         r"(?<![0-9a-z])([0-9a-f]{8})(?![0-9a-z])")
+_adr_certain = lazy_regex(r"(?:https?|wss?)://((?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z0-9-]*|localhost|"
+                          r"(?:[1-9][0-9]{0,2}|0)(?:\.(?:[1-9][0-9]{0,2}|0)){3})(?::[0-9]{1,5})?(?:[/?#][!-\[\]-~]*)?\Z")
+_ADR_TRIM = "".join(map(chr, range(33)))
+_ADR_STOPS = {0x3002: ".", 0xFF0E: ".", 0xFF61: ".", 0xAD: None, 0x200B: None, 0x200C: None, 0x200D: None, 0x2060: None,
+              0xFEFF: None}
+_ADR_DROP = dict.fromkeys((0, 9, 10, 13))
+_ADR_SLASHES = ("//", "\\\\", "/\\", "\\/")
+
+
+def is_address_key(name: str) -> bool:
+    """Does an argument of this name hold an address?"""
+    name = name.lower().replace("_", "").replace("-", "")
+    return name in _ADR_KEYS or name.endswith(("url", "uri", "host", "endpoint", "hostname", "webhook"))
+
+
+def _adr_decoded(text: str) -> str:
+    from urllib.parse import unquote
+    return unquote(text, errors="replace")
+
+
+def _adr_name(host: str) -> str:
+    """A host as a resolver gets it: its stops, fullwidth and circled characters and %41 read, lower case, no last dot."""
+    if "%" in host and ":" not in host:
+        host = _adr_decoded(_adr_decoded(host))
+    if not host.isascii():
+        from unicodedata import normalize
+        host = normalize("NFKC", host.translate(_ADR_STOPS)).translate(_ADR_STOPS)
+    return host.translate(_ADR_DROP).strip(_ADR_TRIM).strip("[]").rstrip(".").lower()
+
+
+def _adr_v4(name: str) -> set[int]:
+    """The IPv4 addresses that *name* may be: one to four numbers, hex, octal or decimal, the last one filling the rest; too
+    large ones as those read them that let numbers run over."""
+    parts = name.split(".")
+    if len(parts) > 4 or not all(map(_adr_number.fullmatch, parts)):
+        return set()
+    found = set()
+    for octal in (8, 10):
+        numbers = [int(part[2:] or "0", 16) if part[1:2] == "x" else
+                   int(part, 10 if part[0] != "0" or "8" in part or "9" in part else octal) for part in parts]
+        value = numbers[-1] & (1 << 8 * (5 - len(parts))) - 1
+        for at, number in enumerate(numbers[:-1]):
+            value |= (number & 255) << 24 - 8 * at
+        found.add(value)
+    return found
+
+
+def _adr_v6(name: str) -> tuple[Any, set[int]]:
+    """(the IPv6 address, or None; the IPv4 addresses that it stands for)."""
+    from ipaddress import IPv6Address
+    try:
+        address = IPv6Address(name.partition("%")[0])
+    except ValueError:
+        return None, set()
+    value = int(address)
+    low, inside = value & 0xFFFFFFFF, set()
+    if value in (0, 1):
+        inside.add(0x7F000001)
+    elif value >> 32 in (0, 0xFFFF, 0xFFFF0000) or value >> 96 == 0x64FF9B or value >> 80 == 0x64FF9B0001 or \
+            value >> 32 & 0xFDFFFFFF == 0x5EFE:
+        inside.add(low)             # ::a.b.c.d, ::ffff:a.b.c.d and ::ffff:0:a.b.c.d; NAT64; ISATAP
+    elif value >> 112 == 0x2002:
+        inside.add(value >> 80 & 0xFFFFFFFF)                    # 6to4
+    elif value >> 96 == 0x20010000:
+        inside |= {low ^ 0xFFFFFFFF, value >> 64 & 0xFFFFFFFF}  # Teredo: the client, and its server
+    return address, inside
+
+
+@lru_cache(None)
+def _adr_tables() -> tuple[frozenset[Any], list[tuple[int, int, str]]]:
+    """(metadata addresses as numbers or IPv6 addresses, [(bits that differ, the others, class)] of IPv4 networks)."""
+    networks = []
+    for row in _ADR_NETWORKS.split(","):
+        start, bits, kind = row.replace("/", " ").split()
+        networks.append((32 - int(bits), min(_adr_v4(start)) >> 32 - int(bits), kind))
+    known: list[Any] = []
+    for text in _ADR_METADATA.split():
+        known += _adr_v4(text) or [_adr_v6(text)[0]]
+    return frozenset(known), networks
+
+
+def address_names(host: str) -> tuple[frozenset[str], tuple[str, ...]]:
+    """(the classes of *host*, its names as globs see them: itself and, if it may be a number, that with dots).
+
+    >>> address_names("0x7f.1")
+    (frozenset({'loopback'}), ('0x7f.1', '127.0.0.1'))
+    """
+    name = _adr_name(host)
+    numbers, kinds, names = _adr_v4(name), set[str](), [name]
+    if ":" in name:
+        address, numbers = _adr_v6(name)
+        if address is not None:
+            names.append(str(address))
+            value = int(address)
+            kinds |= ({"metadata"} if address in _adr_tables()[0] else set()) | (
+                {"link_local"} if value >> 118 == 0x3FA else
+                {"private"} if value >> 121 == 0x7E or value >> 118 == 0x3FB or value >> 120 == 0xFF else set())
+    elif not numbers:
+        kinds |= _adr_of_name(name)
+        if name.endswith(_ADR_ECHOES):
+            for found in _adr_inside.finditer(name):
+                numbers |= {int(found[5], 16)} if found[5] else _adr_v4(".".join(found.group(1, 2, 3, 4)))
+    for number in numbers:
+        metadata, networks = _adr_tables()
+        names.append(".".join(str(number >> shift & 255) for shift in (24, 16, 8, 0)))
+        kinds |= {kind for bits, start, kind in networks if number >> bits == start} | ({"metadata"} if number in metadata else set())
+    return frozenset(kinds or (("public",) if name else ())), tuple(dict.fromkeys(names))
+
+
+def _adr_of_name(name: str) -> set[str]:
+    """What is known of a name that is no number."""
+    below, kinds = name, {_ADR_NAMES.get(name) or ("" if "." in name or not name else "private")}
+    while "." in below:
+        below = below.partition(".")[2]
+        kinds.add(_ADR_NAMES.get("." + below, ""))
+    return kinds - {""}
+
+
+def _adr_authority(rest: str, sure: bool = True) -> list[str]:
+    """The hosts that *rest*, what follows the slashes of a URL, may name: as browsers cut it, and as those do that look for
+    an @ behind # and ?. Not *sure*: only what is no single word."""
+    rest = rest.lstrip("/\\")
+    head = rest.partition("/")[0].partition("\\")[0]
+    pieces = [head.partition("?")[0].partition("#")[0].rpartition("@")[2]]
+    if "@" in head:
+        pieces += head.split("@")[1:]
+    found = []
+    for piece in pieces:
+        for sign in "?#& ":
+            piece = piece.partition(sign)[0]
+        if piece[:1] == "[":
+            piece = piece.partition("]")[0][1:]
+        elif piece.count(":") < 2 or piece.strip("0123456789abcdefABCDEF:."):
+            piece = piece.partition(":")[0]
+        if piece and (sure or not piece.isascii() or piece[0] in "0123456789[" or "." in piece or piece.lower() == "localhost"
+                      or "%" in piece or ":" in piece):
+            found.append(piece)
+    return found
+
+
+def _adr_url(text: str, role: bool) -> tuple[list[str], bool]:
+    """(hosts, is it no address of the web?) of a text that is one URL or, in a *role* that names an address, one host."""
+    text = text.strip(_ADR_TRIM)
+    if role or ":" in text:
+        text = text.translate(_ADR_DROP)
+    other = False
+    for _ in range(8):
+        slashes = text[:2] in _ADR_SLASHES
+        if slashes:
+            return _adr_authority(text, role) if role or text[0] == text[1] else [], other
+        scheme, port = _adr_scheme.match(text), _adr_port.match(text)
+        kind = scheme[1].lower() if scheme is not None else ""
+        if port is not None and kind not in _ADR_WEB:
+            host = port[1].strip("[]")
+            return [host] if role or "." in host or ":" in host or _ADR_NAMES.get(host.lower()) else [], other
+        if scheme is None:
+            break
+        text = text[scheme.end():]
+        if kind in _ADR_WEB:
+            return _adr_authority(text), other
+        slashes = text[:2] in _ADR_SLASHES
+        if kind == "about" and text in ("blank", "srcdoc"):
+            return [], other
+        other = other or kind in _ADR_OTHERS or role and (slashes or "." not in kind)
+        if kind in _ADR_WRAPPERS:
+            inner = _adr_start.search(text)
+            text = text[inner.start():] if inner is not None else ""
+        elif slashes:
+            return _adr_authority(text, False) if kind != "file" else [], other
+        elif kind in _ADR_OTHERS or not role:
+            return [], other
+    if not role or not text or " " in text:
+        return [], other
+    if text[0] in "/~\\" or text[1:3] in (":\\", ":/") or text[:2] in ("./", "..", ".\\"):
+        return [], True             # a path
+    return _adr_authority(text, "/" in text), other
+
+
+def may_address(text: str) -> bool:
+    """A superset of the texts in which `hosts_of` finds something that is in no role."""
+    return ":" in text or "//" in text or "\\\\" in text or "%" in text
+
+
+def hosts_of(text: str, role: bool = False) -> tuple[tuple[str, ...], bool]:
+    """(every host that *text* may lead to, does it begin as something that is no address of the web?).
+
+    In a *role* that names an address the text may be a host alone.
+    """
+    fast = _adr_fast.match(text)
+    if fast is not None:
+        return (fast[1],), False
+    found: dict[str, None] = {}
+    other, whole = False, text
+    for _ in range(3):
+        hosts, local = _adr_url(whole, role)
+        found.update(dict.fromkeys(hosts))
+        other = other or local
+        decoded = _adr_decoded(whole) if "%" in whole else whole
+        if decoded == whole:
+            break
+        whole = decoded
+    pieces = _adr_parts.split(text)
+    for piece in pieces if len(pieces) < 20_000 else text.split():
+        start = _adr_start.search(piece)
+        if start is not None:
+            if "?" not in piece[:start.start()]:
+                found.update(dict.fromkeys(_adr_url(piece[start.start():], False)[0]))
+        elif len(pieces) > 1 and (":" in piece or role and "." in piece):
+            found.update(dict.fromkeys(_adr_url(piece, role and "." in piece)[0]))
+    return tuple(found), other
+
+
+def certain_host(text: str) -> str | None:
+    """The host of a web address that every library reads alike; None for any other text."""
+    found = _adr_certain.match(text)
+    return found[1] if found is not None and hosts_of(text, True) == ((found[1],), False) else None
+
+
+# -- in commands
+
+_ADR_FETCH = frozenset("""curl wget http https xh httpie aria2c lwp-request lwp-download get post head lynx w3m links elinks
+    axel httpx ab hey wrk siege nc ncat netcat telnet socat openssl iwr irm invoke-webrequest invoke-restmethod fetch
+    start-bitstransfer certutil bitsadmin ftp tftp sftp scp rsync ssh grpcurl websocat wscat puppeteer chrome chromium
+    google-chrome firefox""".split())
+# Programs that only show, look for or write down what they are given, or keep packets from it
+_ADR_TALK = frozenset("""echo printf grep egrep fgrep rg ag ack sed awk gawk jq yq cat tee less more iptables ip6tables nft ufw
+    firewall-cmd ip route logger notify-send say man whatis touch mkdir ls find test [ [[ : # gh diff wc sort write-host
+    write-output select-string""".split())
+_ADR_GIT_NET = frozenset("clone fetch pull push ls-remote remote submodule archive".split())
+_ADR_WRAP = frozenset("sudo doas env command exec nohup time timeout nice stdbuf xargs watch builtin then do else if while !".split())
+_adr_word = lazy_regex(r"""(?:[^\s'"\\;&|()`$]|\\.|'[^']*'|"(?:[^"\\]|\\.)*"|\$(?!\())+|\$\(|[;&|()`\n]""", re.DOTALL)
+_adr_unquote = lazy_regex(r"""'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)""", re.DOTALL)
+_adr_fetches = lazy_regex(r"(?i)(?<![\w.-])(?:%s)(?:\.exe)?(?![\w-])" % "|".join(map(re.escape, sorted(_ADR_FETCH))))
+
+
+def hosts_in_command(text: str, depth: int = 0) -> set[str]:
+    """The hosts that a command line gets to programs which may talk to the network; not those it only writes or looks for."""
+    hosts: set[str] = set()
+    loose = "$" in text and _adr_fetches.search(text) is not None or "|" in text and "xargs" in text
+    line: list[str] = []
+    for word in (*_adr_word.findall(text), "\n"):
+        if word not in (";", "&", "|", "(", ")", "`", "\n", "$("):
+            line.append(word)
+            continue
+        bare = [_adr_unquote.sub(lambda found: found[1] or found[2] or found[3] or "", part) for part in line]
+        at = 0
+        while at < len(bare) - 1 and (bare[at].lower() in _ADR_WRAP or bare[at][:1] == "-" or bare[at].isdigit() or
+                                      re.match(r"\w+=", bare[at])):
+            at += 1
+        program = re.split(r"[/\\]", bare[at].lower())[-1] if bare else ""
+        program = program[:-4] if program[-4:] == ".exe" else program
+        talks = program in _ADR_TALK or program == "git" and not _ADR_GIT_NET.intersection(bare)
+        for part, raw in zip(bare, line):
+            if depth < 4 and (raw[0] == "'" and " " in part and not talks or '"' in raw and ("$(" in raw or "`" in raw or
+                                                                                            " " in part and not talks)):
+                hosts |= hosts_in_command(part, depth + 1)
+            elif loose or not talks:
+                role = loose or program in _ADR_FETCH and part[:1] != "-"
+                hosts.update(hosts_of(part.rpartition("=")[2] if re.match(r"-|\w+=", part) else part, role)[0])
+        line = []
+    return hosts
+
 # ---------------------------------------------------------------------------
 # 9. Patterns: shell commands
 # ---------------------------------------------------------------------------
