@@ -4363,6 +4363,71 @@ def _sensitive_table(text: str) -> tuple[dict[str, list[str]], dict[str, str]]:
 
 _APPS = "**/{.config,Application Support,AppData/Roaming,AppData/Local,AppData/LocalLow}/"
 SENSITIVE_FILES, SENSITIVE_DENIES = _sensitive_table(_SENSITIVE)
+
+# -- patch texts
+
+MAX_PATCH_FILES = 64        # one patch may name so many files; more is refused by who asks for them
+_patch_header = lazy_regex(r"\*\*\* (?:(Add|Update|Delete) File:(.*)|Move to:(.*))|diff --git (.*)"
+                           r"|(?:Index: |(?:rename|copy) (?:from|to) )(.*)")
+_patch_names = lazy_regex(r'"(?:[^"\\]|\\.)*"|(?:a|b)/.*?(?= [ab]/|\Z)|\S+')
+
+
+class PatchFile(NamedTuple):
+    """What a patch does with one file. *kind*: "write" (a new file, or one that is moved here), "edit" or "delete"."""
+    kind: str
+    path: str
+    added: str              # the lines that it puts there
+
+
+def patch_files(text: str) -> list[PatchFile]:
+    """The files that a patch names: in the form of apply_patch (`*** Add File: x`), as a diff, or as git writes it.
+
+    Empty when no header can be read. What stands in the lines of a hunk is quoted: a header there is content. Where the
+    readers of patches differ, the file is named.
+
+    >>> patch_files("*** Begin Patch\\n*** Update File: a.py\\n*** Move to: b.py\\n@@\\n-x\\n+y\\n*** End Patch")
+    [PatchFile(kind='edit', path='a.py', added='y'), PatchFile(kind='write', path='b.py', added='y')]
+    """
+    found: dict[tuple[str, str], list[str]] = {}
+    here: list[list[str]] = []          # the added lines of the files that the hunk at hand is about
+    quoting, before = "", ""            # first characters of lines that are content; the line before, if it may name a file
+
+    def begin(kind: str, name: str) -> None:
+        path = _patch_path(name)
+        if path and path != "/dev/null":
+            here.append(found.setdefault((kind, path), []))
+
+    for line in text.splitlines():
+        above, before = before, line if line[:4] in ("--- ", "*** ") else ""
+        if above and line[:4] == {"-": "+++ ", "*": "--- "}[above[0]]:      # unified, or in the older form with context
+            removed = above[4:]
+            here, quoting = [], ""
+            begin("delete" if _patch_path(line[4:]) == "/dev/null" else "edit", removed)
+            begin("write" if _patch_path(removed) == "/dev/null" else "edit", line[4:])
+        elif line[:1] in (*quoting,):
+            if line[0] == "+":
+                for lines in {id(lines): lines for lines in here}.values():
+                    lines.append(line[1:])
+        elif line.startswith("@@"):
+            quoting = "+- "
+        elif header := _patch_header.match(line.strip()):
+            word, name, moved, two, one = header.groups()
+            if moved is None:
+                here, quoting = [], {"Add": "+", "Update": "+- "}.get(word, "")
+            for other in _patch_names.findall(two) if two else [one or moved or name]:
+                begin({"Add": "write", "Delete": "delete", None: "write" if moved else "edit"}.get(word, "edit"), other)
+    return [PatchFile(kind, path, "\n".join(lines)) for (kind, path), lines in found.items()]
+
+
+def _patch_path(name: str) -> str:
+    """The file that a header names: without the time behind it, quotes, and the `a/` or `b/` of git."""
+    name = name.split("\t")[0].strip()
+    if len(name) > 1 and name[0] == name[-1] == '"':
+        octal = re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8) & 255), name[1:-1])
+        name = re.sub(r"\\(.)", r"\1", octal)
+        if any("\x7f" < c < "\u0100" for c in name) and max(name) < "\u0100":
+            name = name.encode("latin-1").decode("utf-8", "replace")
+    return name[2:] if name[:2] in ("a/", "b/") else name
 # ---------------------------------------------------------------------------
 # 9. Patterns: shell commands
 # ---------------------------------------------------------------------------
