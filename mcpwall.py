@@ -18,7 +18,7 @@ the server cannot be started; 70 for a fault of our own.
 
 Contents. Each section uses only those above it, so the file can be read once from top to bottom.
 
-    1.  Imports, version, the lean start of a script
+    1.  Imports, version, the start of a script
     2.  Errors, budgets, late regexes
     3.  JSON, text, messages
     4.  Canonical views of text; byte-exact edits of JSON strings
@@ -54,54 +54,65 @@ if sys.version_info < (3, 9):
     raise (SystemExit if __name__ == "__main__" else ImportError)(
         "mcpwall needs Python 3.9 or later, not " + sys.version.split()[0])
 
-# What follows -c there; the path without "", the working directory, where modules of somebody else could lie.
-_LEAN_START = """\
-import marshal, sys
-sys.path = [place for place in sys.path if place]
-stream = open(int(sys.argv[1]), 'rb')
-code = stream.read()
-stream.close()
-del sys.argv[:2]
-__file__, code = sys.argv[0], marshal.loads(code)
-exec(code)
+# Starts this file from Python's bytecode cache, in a folder that is the user's alone. It is loaded by its path and no
+# folder joins sys.path, so nothing that lies beside it (a json.py, say) is ever imported.
+_LAUNCHER = """\
+# Starts mcpwall from Python's bytecode cache. mcpwall writes this file, and `mcpwall status` looks at it.
+import sys
+from importlib.machinery import SourceFileLoader
+
+FILE = {file!r}
+sys.pycache_prefix = {cache!r}
+wall = sys.modules["mcpwall"] = type(sys)("mcpwall")
+wall.__file__ = sys.argv[0] = FILE
+try:
+    code = SourceFileLoader("mcpwall", FILE).get_code("mcpwall")
+except OSError as fault:
+    print(f"mcpwall: {{FILE}}: {{fault.strerror}}; put the file back, or wrap the server anew", file=sys.stderr)
+    sys.exit(2)
+sys.pycache_prefix = None       # the standard library has its own
+exec(code, wall.__dict__)
+sys.exit(wall.main())
 """
 
 
-def _go_on_lean(code: object) -> None:
-    """Replace this process by one that runs the compiled *code* of this file; return when that is not to be had.
+def _without_foreign_folders() -> None:
+    """Have a script's modules come from the standard library, not from its folder, the working directory or PYTHONPATH."""
+    foreign = {os.path.abspath(place) for place in
+               [os.path.dirname(__file__), "", *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]}
+    foreign.discard(os.path.dirname(os.__file__))
+    sys.path[:] = [place for place in sys.path if os.path.abspath(place) not in foreign]
 
-    Compiling takes Python some 45 MB, which a process never gives back. The code goes into a file without a name, which
-    nobody else can open. Not needed there: `site`, since this file wants nothing but the standard library.
+
+def _go_on_from_cache() -> None:
+    """Start a relay anew from compiled code; return where there is no private folder to keep that in.
+
+    Python compiles a script at each start, and never gives the 50 MB for it back. The relay itself needs 15.
     """
-    import marshal
+    folder = os.path.join(os.path.expanduser("~"), ".mcpwall")
+    if not os.path.isabs(folder) or not sys.executable or "PYTHONHOME" in os.environ:   # -I would not see that one
+        return
+    cache = os.path.join(folder, "cache")
     try:
-        if hasattr(os, "memfd_create"):
-            stream = open(os.memfd_create("mcpwall", 0), "w+b")
-        else:
-            import tempfile
-            stream = tempfile.TemporaryFile()
-        with stream:
-            stream.write(marshal.dumps(code))       # type: ignore[arg-type]
-            stream.seek(0)
-            number = stream.fileno()
-            if number > 2:                          # else it stands where one of our streams was closed
-                os.set_inheritable(number, True)
-                words = [sys.executable, *_interpreter_flags(), "-S", "-c", _LEAN_START, str(number)]
-                os.execv(sys.executable, [*words, os.path.abspath(sys.argv[0]), *sys.argv[1:]])
-    except Exception:           # whatever it was: not to be lean costs memory, and nothing else
+        for place in (folder, cache):
+            if not os.path.isdir(place):
+                os.mkdir(place, 0o700)
+            about = os.stat(place)
+            if about.st_uid != os.geteuid() or about.st_mode & 0o022 or not os.access(place, os.W_OK):
+                return
+        text = _LAUNCHER.format(file=os.path.abspath(__file__), cache=cache)
+        os.execv(sys.executable, [sys.executable, "-I", "-S", "-c", text, *sys.argv[1:]])
+    except OSError:             # HOME is read-only, or is none
         return
 
 
-def _interpreter_flags() -> list[str]:
-    """The options this interpreter was started with, such as -I."""
-    if hasattr(sys, "orig_argv"):
-        return [word for word in sys.orig_argv[1:-len(sys.argv)] if word != "--"]
-    import subprocess           # Python 3.9
-    return subprocess._args_from_interpreter_flags()    # type: ignore[attr-defined,no-any-return]
-
-
-if __name__ == "__main__" and os.name == "posix" and "--" in sys.argv and sys._getframe().f_back is None:
-    _go_on_lean(sys._getframe().f_code)     # a relay that runs as a script, and not yet lean
+if __name__ == "__main__" and sys._getframe().f_back is None:       # run as a script
+    try:
+        _without_foreign_folders()
+    except OSError:             # the working directory is gone, and nothing can be imported from it
+        pass
+    if "--" in sys.argv and os.name == "posix":     # on Windows exec would end the process that the host waits for
+        _go_on_from_cache()
 
 import binascii
 import gc
@@ -110,33 +121,11 @@ import math
 import re
 import threading
 import time
-from collections import namedtuple
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from typing import Any, NamedTuple
 
 __version__ = "0.1.0"
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any, NamedTuple
-else:                   # importing typing, and what its NamedTuple does for each class, would take a start 7 ms
-    Any = object
-
-    class _MakesTuples(type):
-        """Makes `class X(NamedTuple)` the tuple whose fields are annotated there, with its defaults and methods."""
-
-        def __new__(cls, name, bases, space):
-            if not bases:
-                return type.__new__(cls, name, bases, space)
-            fields = space.pop("__annotations__")
-            defaults = [space.pop(field) for field in fields if field in space]
-            made = namedtuple(name, fields, defaults=defaults)
-            for key, value in space.items():
-                setattr(made, key, value)
-            return made
-
-    class NamedTuple(metaclass=_MakesTuples):
-        pass
 
 # ---------------------------------------------------------------------------
 # 2. Errors, budgets, late regexes
@@ -14642,9 +14631,12 @@ def _runs_next_word(before: Sequence[str], after: str) -> bool:
     return True
 
 
+_launcher_name = lazy_regex(r"mcpwall-[0-9a-f]{8}")
+
+
 def _is_wall_word(word: str) -> bool:
     name = re.split(r"[/\\]", word)[-1].lower()
-    return name in ("mcpwall", "mcpwall.py", "mcpwall.exe", "mcpwall.cmd", "mcpwall.pyz")
+    return name in ("mcpwall", "mcpwall.py", "mcpwall.exe", "mcpwall.cmd", "mcpwall.pyz") or bool(_launcher_name.fullmatch(name))
 
 
 # -- splicing -------------------------------------------------------------------
@@ -15639,12 +15631,17 @@ class Surroundings:
             raise WallError("no home directory is known; set HOME to an absolute path")
         self.environ = os.environ if environ is None else environ
         self.platform, self.fs, self.root = platform, fs, root
-        self.wall = list(wall or own_command())
+        self.launcher = None if wall else launcher_for(os.path.join(self.home, ".mcpwall"))
+        self.wall = list(wall) if wall else self.launched()
         self.stdin, self.stdout, self.stderr = stdin or sys.stdin, stdout or sys.stdout, stderr or sys.stderr
         self.folder = os.path.join(self.home, ".mcpwall")
         self.lock = os.path.join(self.folder, "lock")
         self.consent = ConsentStore(os.path.join(self.folder, "approved.json"))
         self.desk = Desk(os.path.join(self.folder, "waiting"))
+
+    def launched(self) -> list[str]:
+        """How an entry starts this wall by its launcher."""
+        return [os.path.abspath(sys.executable), "-I", "-S", self.launcher.path] if self.launcher else own_command()
 
     def say(self, text: str = "", stream: Any = None) -> None:
         stream = stream or self.stdout
@@ -15691,6 +15688,69 @@ def own_command(executable: str = sys.executable, module: str = __file__,
             if os.path.isfile(path):
                 return [os.path.abspath(path)]
     return [os.path.abspath(executable), os.path.abspath(module)]
+
+
+class Launcher(NamedTuple):
+    """A few lines of Python at *path* that start the wall at *file* from the bytecode cache; *text* is what stands there."""
+    path: str
+    file: str
+    text: str
+
+    def put(self) -> None:
+        """Have it stand there, in a folder that is the user's alone. Raises ConfigError."""
+        folder = os.path.dirname(self.path)
+        try:
+            os.makedirs(folder, 0o700, exist_ok=True)
+            if os.name == "posix":
+                os.chmod(folder, 0o700)
+            if _plain_text_at(self.path) != self.text:
+                write_whole(self.path, self.text.encode(), 0o600)
+        except OSError as fault:
+            raise ConfigError(f"{self.path}: cannot be written: {fault.strerror or type(fault).__name__}; "
+                              "use --plain to start without a launcher") from None
+
+    def problem(self) -> str | None:
+        """What is wrong with what stands there; None when nothing."""
+        text = _plain_text_at(self.path)
+        if text is None:
+            return f"its launcher {printable(self.path)} is gone; wrap it again"
+        if text != self.text:
+            named = _launched_file(text)
+            what = f"starts {printable(named)}, not {printable(self.file)}" if named not in ("", self.file) else \
+                "is not as mcpwall writes it"
+            return f"its launcher {printable(self.path)} {what}; wrap it again"
+        return None
+
+
+def launcher_for(folder: str, module: str = __file__) -> Launcher:
+    """The launcher below the user's *folder* (`~/.mcpwall`) for this very file; another copy of it has another one."""
+    file = os.path.abspath(module)
+    text = _LAUNCHER.format(file=file, cache=os.path.join(folder, "cache"))
+    path = os.path.join(folder, "bin", "mcpwall")
+    there = _plain_text_at(path)
+    if there is not None and _launched_file(there) not in ("", file) and os.path.exists(_launched_file(there)):
+        path += "-" + sha256(file.encode())[:8]
+    return Launcher(path, file, text)
+
+
+def _launched_file(text: str) -> str:
+    """Which file a launcher's text starts; "" when it is none."""
+    found = re.search(r"(?m)^FILE = ('(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\")$", text)
+    if found is None:
+        return ""
+    import ast
+    try:
+        return str(ast.literal_eval(found.group(1)))
+    except (ValueError, SyntaxError):
+        return ""
+
+
+def _plain_text_at(path: str) -> str | None:
+    """The text of a small regular file; None when there is none."""
+    try:
+        return read_config(path).decode("utf-8", "replace") if os.path.lexists(path) and not os.path.islink(path) else None
+    except ConfigError:
+        return None
 
 
 # -- what the sub-commands share ------------------------------------------------
@@ -15791,6 +15851,8 @@ def _carry_out(io: Surroundings, found: _Inventory, changes: Mapping[str, tuple[
                plan: _WallPlan) -> bool:
     """Write the files; False when one could not be written. One failing file does not stop the others."""
     written = 0
+    if io.launcher and any(words and io.launcher.path in words for _, words in plan):
+        io.launcher.put()
     for path, (old, new) in changes.items():
         def change(text: str, path: str = path, old: str = old, new: str = new) -> str:
             return new if text == old else _planned_text(text, path, plan)
@@ -15885,6 +15947,7 @@ def _setup_flag(name: str, about: str) -> tuple[str, dict[str, Any]]:
     return name, {"action": "store_true", "help": about}
 
 
+_SETUP_PLAIN = _setup_flag("--plain", "start the file by its path, without a launcher: slower, and nothing else to keep")
 _SETUP_CLIENT = _setup_option("--client", "NAME", "only this host's files", action="append", default=[])
 _SETUP_FILES = (
     _SETUP_CLIENT,
@@ -15927,10 +15990,11 @@ def cmd_init(argv: Sequence[str], io: Surroundings) -> int:
         _setup_option("--client", "NAME", "only these hosts: " + ", ".join(known_clients()), action="append",
                       nargs="+", default=[]),
         _setup_flag("--all", "every server that can be wrapped"),
-        _setup_flag("--yes", "write without asking"), _SETUP_FILES[-1])
+        _setup_flag("--yes", "write without asking"), _SETUP_PLAIN, _SETUP_FILES[-1])
     if args is None:
         return 0
     _check_profile(args.profile)
+    wall = own_command() if args.plain and io.launcher else io.wall
     found = _take_inventory(io, [name for names in args.client for name in names])
     named = [s for s in found.servers if s.name in args.servers]
     unknown = [name for name in args.servers if name not in {s.name for s in found.servers}]
@@ -15946,7 +16010,7 @@ def cmd_init(argv: Sequence[str], io: Surroundings) -> int:
     if open_ones and not listed and io.interactive:
         answer = io.ask("Which shall be wrapped? (numbers, ranges such as 2-5, names, all; empty: none) ")
         open_ones = [s for s in _chosen_servers(answer, found.servers) if s in open_ones]
-    plan: _WallPlan = [(server, wall_words(server, io.wall)) for server in open_ones]
+    plan: _WallPlan = [(server, wall_words(server, wall)) for server in open_ones]
     for server in open_ones:
         _say_left_out(io, found, server)
     files = _show_plan(io, found, plan)
@@ -16016,20 +16080,25 @@ def cmd_wrap(argv: Sequence[str], io: Surroundings) -> int:
         io, "wrap", "Put the wall in front of one MCP server, wherever it is configured.", argv,
         _setup_option("server", "SERVER", "its name in the host's config"),
         _setup_option("--server-policy", "FILE", "the policy file of this server, alone"),
-        _setup_option("--profile", "NAME", "the built-in policy of this server, alone"), *_SETUP_FILES)
+        _setup_option("--profile", "NAME", "the built-in policy of this server, alone"), _SETUP_PLAIN, *_SETUP_FILES)
     if args is None:
         return 0
+    wall = own_command() if args.plain and io.launcher else io.wall
     options = _policy_options(io, args)
     found, servers = _named_servers(io, args)
     plan: list[tuple[Server, Sequence[str] | None]] = []
     done = not found.problems
     for server in servers:
-        words = wall_words(server, io.wall, _kept_options(server.wrapper, options))
-        if server.wrapper and not options and _wall_problem(io, server.wrapper) is None:
+        words = wall_words(server, wall, _kept_options(server.wrapper, options))
+        if server.wrapper and not options and _wall_problem(io, server.wrapper) is None and not (
+                _starts_slowly(io, server.wrapper) or args.plain and server.wrapper.program in io.wall):
             ours = server.wrapper.program.endswith(".py") or server.wrapper.program in io.wall
             words = [*server.wrapper.wall[:-1], *(env_words(server) if ours else ()), "--"]
         where = _where(io, server)
         if server.wrapper and list(server.wrapper.wall) == words:
+            if io.launcher and io.launcher.path in words and io.launcher.problem() and not args.dry_run:
+                io.launcher.put()
+                where += ", launcher written anew"
             io.say(f"{where}: already wrapped")
         elif server.why_not:
             _say_by_hand(io, server, words)
@@ -16165,6 +16234,9 @@ def cmd_status(argv: Sequence[str], io: Surroundings) -> int:
     for server in found.servers:
         if server.wrapper:
             io.say(f"{_where(io, server)}: policy {_policy_of(server.wrapper)}")
+    slow = sum(server.wrapper is not None and _starts_slowly(io, server.wrapper) for server in found.servers)
+    if slow:
+        io.say(f"\n{slow} of these start without Python's cache; wrapped again, they start about five times as fast.")
     io.say("\nNeeds attention:" if attention else "\nNothing needs attention.")
     for _, place, problem in attention:
         io.say(f"- {io.short(place)}: {printable(problem, 500)}")
@@ -16234,17 +16306,32 @@ def _wall_problem(io: Surroundings, wrapper: Wrapper) -> str | None:
     for path in (wrapper.wall[0], wrapper.program):
         if not _is_command_there(io, path):
             return f"its wall {printable(path)} is gone; wrap it again"
-    if not wrapper.program.endswith(".py"):
+    program = wrapper.program
+    if os.path.dirname(program) == os.path.join(io.folder, "bin"):
+        file = _launched_file(_plain_text_at(program) or "")
+        if io.launcher and (program == io.launcher.path or not file):
+            file = io.launcher.file
+        problem = Launcher(program, file, _LAUNCHER.format(file=file, cache=os.path.join(io.folder, "cache"))).problem()
+        if problem:
+            return problem
+        program = file
+    if not program.endswith(".py"):
         return None
     try:
-        head = read_config(wrapper.program)
+        head = read_config(program)
     except ConfigError as fault:
         return str(fault)
     version = re.search(rb'^__version__ = "([^"\n]{1,40})"', head, re.MULTILINE)
     known = version.group(1).decode("ascii", "replace") if version else "an unknown version"
     if known == __version__:
         return None
-    return f"its wall {printable(wrapper.program)} is {known}, this one {__version__}"
+    return f"its wall {printable(program)} is {known}, this one {__version__}"
+
+
+def _starts_slowly(io: Surroundings, wrapper: Wrapper) -> bool:
+    """Does an entry start this very file as a script, which Python compiles at each start?"""
+    return io.launcher is not None and wrapper.program.endswith(".py") and \
+        os.path.realpath(wrapper.program) == os.path.realpath(io.launcher.file)
 
 
 def _is_command_there(io: Surroundings, command: str) -> bool:
