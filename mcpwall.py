@@ -9463,6 +9463,182 @@ def _strip_needed(before: str, char: str, after: str) -> bool:
 # 12. What rules see: one message and what is derived from it
 # ---------------------------------------------------------------------------
 
+# -- what tools do, and what their arguments are for
+#
+# Servers name their arguments as they like, so nobody can list them all; but names are made of words, and the words tell.
+# The tables below say what a tool does (`tool_acts`) and what an argument is for (`argument_roles`). Some roles excuse:
+# `content` is written, sent or shown and does nothing by itself, an `exclusion` is left alone, a `query` or `pattern` is
+# looked for, a `choice` is one word of few, a `number` leads nowhere. Others accuse: a place is `read` or `write`, an
+# `address` is called, a `command` or `code` is run. A name that nobody foresaw is `unknown` and has *all* roles that
+# accuse and none that excuses. So who refuses leaves out what is surely excused, and who allows counts what is inert.
+
+# Words of a tool's name that say what it does; a tool without any may do anything.
+TOOL_ACTS = """
+read: read get fetch cat view show open load stat stats head tail describe preview inspect check validate parse compare
+read: count info status metadata summarize analyze analyse render attach print transcribe ocr hash checksum size
+read: exists blame log play watch review retrieve
+search read: list ls dir tree glob find search grep rg lookup locate browse explore scan
+write: write create append insert save put set add make mkdir touch new overwrite extract unpack unzip untar decompress
+write: download install generate scaffold store record screenshot export restore chmod chown symlink link commit checkout
+write: init clone import undo revert configure
+write read: edit update replace modify change patch apply fix refactor format move mv rename copy cp duplicate backup
+write read: archive zip tar compress pack bundle merge mount sync mirror convert diff
+delete write: delete remove rm rmdir unlink erase trash purge prune drop destroy truncate clear
+run: run exec execute execution eval evaluate launch spawn invoke shell bash sh zsh terminal cmd command powershell pwsh
+run: console script repl python node
+send read: upload
+send: send post share publish email mail notify reply forward push submit
+"""
+
+# Roles of arguments; the first row that knows the name decides. `x*` is a name whose first word is x, `*x` one whose last
+# word is; names are in words (`excludePatterns` is exclude_patterns). After `of`: words, one of which the tool's name has.
+ARGUMENT_ROLES = """
+place: ignore_file ignore_path exclude_file exclude_from exclude_from_file ignore_from
+place: source sources src from input destination dest dst to output target of file files dir directory folder copy move
+place: source src from archive destination dest to output target of mv cp rename link zip unzip tar untar extract unpack
+exclusion: exclude* excludes* excluded* exclusion* exclusions* ignore* ignores* ignored* *exclude *excludes *excluded
+exclusion: *exclusions *ignore *ignores *ignored *blacklist *blocklist *denylist skip_files skip_paths skip_dirs
+exclusion: skip_patterns skip_globs skip_folders omit omit_files omit_paths without
+command: command commands cmd cmds command_line commandline cmdline argv shell_command bash_command terminal_command
+command: full_command shell exec bash sh powershell *command *commands *cmd
+command: args arguments script scripts input keys run lines steps of run
+code: code source snippet cell expression program javascript python js execute of run
+code: sql *sql python_code py_code js_code javascript_code node_code shell_code bash_code ruby_code perl_code php_code
+code: query queries statement statements of sql postgres postgresql mysql mariadb sqlite mssql database db clickhouse
+credential: password passwd passphrase secret token auth authorization bearer api_key apikey access_key secret_key
+credential: private_key credential credentials cookie cookies *password *passphrase *secret *token *api_key *access_key
+credential: *secret_key *private_key *credential *credentials
+content: content contents text body message description comment title summary markdown html thought thoughts note notes
+content: observations entities relations prompt replacement diff patch edits old_string new_string old_text new_text
+content: old_str new_str oldtext newtext file_text filetext insert_text instruction instructions reason explanation
+content: subject caption headline feedback answer reply review sidenote details changelog filecontent
+content: *content *contents *text *body *message *description *comment *title *summary *markdown *html *notes *prompt
+content: *replacement *instructions *explanation
+query: query queries q question search keyword keywords term terms jql cql *query *question *keywords
+pattern: pattern patterns regex regexp glob globs mask match *pattern *patterns *regex *regexp *glob *globs *mask include
+pattern: includes *include *includes include*
+choice: encoding charset mode format sort sort_by order order_by direction language lang locale unit units level theme
+choice: *encoding *format *mode *order *language *level type *type kind
+base: cwd workdir workingdir working_dir working_directory workingdirectory working_path work_dir work_path pwd
+base: root roots root_path rootpath base base_path basepath base_dir basedir repo_path repository_path project_root
+base: project_path workspace workspace_path workspace_root dir dirs directory directories folder folders dirname outdir
+base: *dir *dirs *directory *directories *folder *folders *root *cwd *workspace
+place: path paths file files filename filenames filepath filepaths fname pathname infile outfile logfile configfile
+place: envfile keyfile outputpath attachment attachments *path *paths *file *files *filename *filenames
+place: *filepath *filepaths *pathname *attachment *attachments *file_name *file_names save_as
+place address: uri uris
+address: url urls link links href endpoint host hosts hostname domain domains address ip origin webhook dsn server
+address: connection_string *url *urls *uri *uris *link *href *endpoint *host *hostname *domain *webhook *dsn *address
+"""
+# Words of an argument's name that say what is done there, whatever the tool: `output_path`, `source`.
+_SOURCES = frozenset("source sources src input inputs in infile from read import".split())
+_SINKS = frozenset("destination dest dst output outputs out outfile outdir outputpath write save export to".split())
+_GOING = frozenset("move mv rename".split())    # of a tool: what it takes from somewhere is gone there
+_UNKNOWN = frozenset(("unknown", "command", "code", "address"))
+_NUMBER = frozenset(("number",))
+_ACCESS = frozenset(("read", "write"))
+_OPENED = frozenset(("place", "base", "address", "credential", "unknown"))     # roles that may be places
+_name_word = lazy_regex(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_choice_word = lazy_regex(r"\w[\w+-]{0,63}")
+
+
+def name_words(name: str) -> tuple[str, ...]:
+    """The words of a name, in lower case.
+
+    >>> name_words("excludePatterns"), name_words("git-ls_remote")
+    (('exclude', 'patterns'), ('git', 'ls', 'remote'))
+    """
+    return tuple([word.lower() for word in _name_word.findall(name[:200])])
+
+
+def _rows(table: str) -> Iterator[tuple[frozenset[str], list[str], frozenset[str]]]:
+    """(what the row says, the words it says it of, words of the tool's name that it asks for) of each row of a table."""
+    for line in table.strip().split("\n"):
+        says, _, rest = line.partition(": ")
+        words, _, tools = rest.partition(" of ")
+        yield frozenset(says.split()), words.split(), frozenset(tools.split())
+
+
+@lru_cache(None)
+def _role_rows() -> dict[str, list[tuple[int, frozenset[str], frozenset[str]]]]:
+    """{a name, `x*` or `*x`: (rank, roles, words of the tool's name) of its rows}."""
+    found: dict[str, list[tuple[int, frozenset[str], frozenset[str]]]] = {}
+    for rank, (roles, names, tools) in enumerate(_rows(ARGUMENT_ROLES)):
+        for name in names:
+            found.setdefault(name, []).append((rank, roles, tools))
+    return found
+
+
+@lru_cache(None)
+def _act_words() -> dict[str, frozenset[str]]:
+    return {word: acts for acts, words, _ in _rows(TOOL_ACTS) for word in words}
+
+
+@lru_cache(1024)
+def tool_acts(tool: str) -> frozenset[str]:
+    """What the name of a tool says that it does: read, search, write, delete, run, send. Nothing: it may do anything.
+
+    >>> sorted(tool_acts("read_text_file")), sorted(tool_acts("moveFile")), sorted(tool_acts("frobnicate"))
+    (['read'], ['read', 'write'], [])
+    """
+    words = _act_words()
+    return frozenset([act for word in name_words(tool) for act in words.get(word, ())])
+
+
+def argument_roles(tool: str, name: str, value: Any = "") -> frozenset[str]:
+    """What the argument *name* of *tool* is for, when it holds *value* (of a list: one item).
+
+    | role | such as | means |
+    |---|---|---|
+    | place | path, outputFile | surely names a file or folder |
+    | base | cwd, repo_path, folder | the same, and other arguments may be relative to it |
+    | read, write | | if it names a place, this is done there; an `address` may be one, too (`file:`) |
+    | address | url, host, endpoint | is called or opened |
+    | command, code | command, sql | is run |
+    | content | body, newText | is written, sent or shown: does nothing by itself |
+    | query, pattern | q, glob | is looked for; a pattern may hold places |
+    | exclusion | excludePatterns, ignore | is left alone |
+    | choice | encoding, sort_by | is one word of few (with another value it is unknown) |
+    | number | | a number, a boolean or null, whatever the name |
+    | credential | api_key, token | is a secret, or a file with one |
+    | unknown | anything else | may be all of the above that do something |
+
+    >>> sorted(argument_roles("read_file", "path")), sorted(argument_roles("copy_file", "destinationPath"))
+    (['place', 'read'], ['place', 'write'])
+    >>> sorted(argument_roles("search", "excludePatterns")), sorted(argument_roles("search", "limit", 5))
+    (['exclusion'], ['number'])
+    """
+    kind = type(value)
+    if kind is not str and kind is not dict and kind is not list:
+        return _NUMBER
+    roles = _roles_of_name(tool, name)
+    if "choice" in roles and kind is str and value and _choice_word.fullmatch(value) is None:
+        return _roles_of_name(tool, "")
+    return roles
+
+
+@lru_cache(4096)
+def _roles_of_name(tool: str, name: str) -> frozenset[str]:
+    words, tool_words = name_words(name), name_words(tool)
+    acts = tool_acts(tool)
+    rows = _role_rows()
+    near = ["_".join(words), *("*" + "_".join(words[-many:]) for many in (1, 2)), words[0] + "*"] if words else []
+    known = [row for spelled in near for row in rows.get(spelled, ())
+             if not row[2] or not row[2].isdisjoint(tool_words) or "run" in row[2] and "run" in acts]
+    roles = min(known, key=lambda row: row[0])[1] if known else _UNKNOWN
+    if roles.isdisjoint(_OPENED):
+        return roles
+    if "base" in roles:
+        roles |= {"place"}
+    taken, given = not _SOURCES.isdisjoint(words), not _SINKS.isdisjoint(words)
+    if taken != given:
+        access = {"write"} if given or not _GOING.isdisjoint(tool_words) else set()
+        return roles | access | ({"read"} if taken else set())
+    return roles | (_ACCESS & acts or _ACCESS)
+
+
+# -- one message
+
 JUDGE_SECONDS = 0.8         # one line may take this long to judge (or 0.1 s a megabyte, if that is more); then it is refused
 _LARGE = JUDGE_SECONDS * 1e7    # bytes: from here on it is more
 _MEDIA_TYPES = ("image", "audio")
