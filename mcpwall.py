@@ -4453,6 +4453,9 @@ _ADR_NAMES = {name: kind for kind, names in {
 # Domains whose names are answered with the address that is written in them
 _ADR_ECHOES = tuple("." + name for name in """nip.io sslip.io xip.io xip.name nip.direct 1u.ms rbndr.us backname.io hipio.net
     sslip.dev local-ip.co local-ip.sh plex.direct""".split())
+# The last label or two of all of these: a plain name that ends otherwise is nobody known
+_ADR_LAST = frozenset(".".join(name.rsplit(".", 2)[-2:]).strip(".") for name in (*_ADR_NAMES, *_ADR_ECHOES))
+_PUBLIC = frozenset(("public",))
 _ADR_NETWORKS = """127.0.0.0/8 loopback, 0.0.0.0/8 loopback, 169.254.0.0/16 link_local, 10.0.0.0/8 private, 172.16.0.0/12 private,
 192.168.0.0/16 private, 100.64.0.0/10 private, 198.18.0.0/15 private, 192.0.0.0/24 private, 224.0.0.0/3 private"""
 
@@ -4461,14 +4464,13 @@ _ADR_WRAPPERS = frozenset("view-source jar blob filesystem feed url php zip phar
 _ADR_OTHERS = frozenset("""file javascript vbscript data view-source chrome chrome-extension chrome-untrusted edge brave
     opera devtools moz-extension about blob filesystem jar netdoc php phar expect zip gopher dict ldap ldaps tftp sftp scp
     smb imap pop3 smtp telnet mhtml intent""".split())
-_ADR_KEYS = frozenset("""url urls uri uris link links href host hosts hostname hostnames endpoint endpoints address addresses
-    ip ips ipaddress domain domains origin origins site sites website webpage page webhook callback target targets server
-    servers remote proxy destination source src base upstream peer node nodes""".split())
 _adr_scheme = lazy_regex(r"([A-Za-z][A-Za-z0-9+.-]+):")
 _adr_port = lazy_regex(r"([^\s/\\:@?#\[\]]+|\[[0-9A-Fa-f:.%\w]+\]):[0-9]{1,5}(?![^/\\?#\s])")
 _adr_start = lazy_regex(r"(?i)[a-z][a-z0-9+.-]*:[/\\]+|(?:https?|ftp|wss?):(?=[\w\[%])|(?<![:\w/\\])(?://|\\\\)(?=[^\s/\\])")
+_adr_end = lazy_regex(r"[?#&!,; $]")     # no host has these
 _adr_parts = lazy_regex(r"[\s\"'`<>,;|(){}]+")
 _adr_fast = lazy_regex(r"https?://([a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,})(?:[/?#][a-zA-Z0-9_/.?=&+~#-]*)?\Z")
+_adr_plain = lazy_regex(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,}\Z")
 _adr_number = lazy_regex(r"0x[0-9a-f]{0,40}|[0-9]{1,40}")
 _adr_inside = lazy_regex(r"(?<![0-9])([0-9]{1,3})[.-]([0-9]{1,3})[.-]([0-9]{1,3})[.-]([0-9]{1,3})(?![0-9])|"
                          r"(?<![0-9a-z])([0-9a-f]{8})(?![0-9a-z])")
@@ -4481,12 +4483,6 @@ _ADR_DROP = dict.fromkeys((0, 9, 10, 13))
 _ADR_SLASHES = ("//", "\\\\", "/\\", "\\/")
 
 
-def is_address_key(name: str) -> bool:
-    """Does an argument of this name hold an address?"""
-    name = name.lower().replace("_", "").replace("-", "")
-    return name in _ADR_KEYS or name.endswith(("url", "uri", "host", "endpoint", "hostname", "webhook"))
-
-
 def _adr_decoded(text: str) -> str:
     from urllib.parse import unquote
     return unquote(text, errors="replace")
@@ -4495,10 +4491,11 @@ def _adr_decoded(text: str) -> str:
 def _adr_name(host: str) -> str:
     """A host as a resolver gets it: its stops, fullwidth and circled characters and %41 read, lower case, no last dot."""
     if "%" in host and ":" not in host:
-        host = _adr_decoded(_adr_decoded(host))
+        host = _adr_decoded(_adr_decoded(host))         # fe80::1%25eth0 is no encoding
     if not host.isascii():
         from unicodedata import normalize
         host = normalize("NFKC", host.translate(_ADR_STOPS)).translate(_ADR_STOPS)
+    host = host.lstrip(_ADR_TRIM).partition("\0")[0]
     return host.translate(_ADR_DROP).strip(_ADR_TRIM).strip("[]").rstrip(".").lower()
 
 
@@ -4559,8 +4556,13 @@ def address_names(host: str) -> tuple[frozenset[str], tuple[str, ...]]:
     >>> address_names("0x7f.1")
     (frozenset({'loopback'}), ('0x7f.1', '127.0.0.1'))
     """
+    if _adr_plain.match(host) is not None:
+        last = host.rpartition(".")
+        if last[2] not in _ADR_LAST and last[0].rpartition(".")[2] + "." + last[2] not in _ADR_LAST:
+            return _PUBLIC, (host,)
     name = _adr_name(host)
-    numbers, kinds, names = _adr_v4(name), set[str](), [name]
+    numbers, names = _adr_v4(name), [name]
+    kinds: set[str] = set()
     if ":" in name:
         address, numbers = _adr_v6(name)
         if address is not None:
@@ -4577,7 +4579,8 @@ def address_names(host: str) -> tuple[frozenset[str], tuple[str, ...]]:
     for number in numbers:
         metadata, networks = _adr_tables()
         names.append(".".join(str(number >> shift & 255) for shift in (24, 16, 8, 0)))
-        kinds |= {kind for bits, start, kind in networks if number >> bits == start} | ({"metadata"} if number in metadata else set())
+        kinds |= {kind for bits, start, kind in networks if number >> bits == start}
+        kinds |= {"metadata"} if number in metadata else set()
     return frozenset(kinds or (("public",) if name else ())), tuple(dict.fromkeys(names))
 
 
@@ -4600,13 +4603,12 @@ def _adr_authority(rest: str, sure: bool = True) -> list[str]:
         pieces += head.split("@")[1:]
     found = []
     for piece in pieces:
-        for sign in "?#& ":
-            piece = piece.partition(sign)[0]
+        piece = _adr_end.split(piece, 1)[0]
         if piece[:1] == "[":
             piece = piece.partition("]")[0][1:]
         elif piece.count(":") < 2 or piece.strip("0123456789abcdefABCDEF:."):
             piece = piece.partition(":")[0]
-        if piece and (sure or not piece.isascii() or piece[0] in "0123456789[" or "." in piece or piece.lower() == "localhost"
+        if piece and (sure or not piece.isascii() or piece[0] in "0123456789" or "." in piece or piece.lower() == "localhost"
                       or "%" in piece or ":" in piece):
             found.append(piece)
     return found
@@ -4635,7 +4637,7 @@ def _adr_url(text: str, role: bool) -> tuple[list[str], bool]:
         slashes = text[:2] in _ADR_SLASHES
         if kind == "about" and text in ("blank", "srcdoc"):
             return [], other
-        other = other or kind in _ADR_OTHERS or role and (slashes or "." not in kind)
+        other = other or kind in _ADR_OTHERS or role and (slashes or "." not in kind) and kind not in ("feed", "url")
         if kind in _ADR_WRAPPERS:
             inner = _adr_start.search(text)
             text = text[inner.start():] if inner is not None else ""
@@ -4650,9 +4652,14 @@ def _adr_url(text: str, role: bool) -> tuple[list[str], bool]:
     return _adr_authority(text, "/" in text), other
 
 
-def may_address(text: str) -> bool:
+# A superset of the texts in which `hosts_of` finds something in a role
+may_be_host = lazy_regex(r"[:.@/\\%~]|\A[\0- \[]*[0-9]|[^\0-\x7f]|(?i:localhost)")
+
+
+def may_hold_url(text: str) -> bool:
     """A superset of the texts in which `hosts_of` finds something that is in no role."""
-    return ":" in text or "//" in text or "\\\\" in text or "%" in text
+    return ":" in text or "//" in text or "%" in text or "\\\\" in text
+
 
 
 def hosts_of(text: str, role: bool = False) -> tuple[tuple[str, ...], bool]:
@@ -4701,16 +4708,24 @@ _ADR_TALK = frozenset("""echo printf grep egrep fgrep rg ag ack sed awk gawk jq 
     firewall-cmd ip route logger notify-send say man whatis touch mkdir ls find test [ [[ : # gh diff wc sort write-host
     write-output select-string""".split())
 _ADR_GIT_NET = frozenset("clone fetch pull push ls-remote remote submodule archive".split())
-_ADR_WRAP = frozenset("sudo doas env command exec nohup time timeout nice stdbuf xargs watch builtin then do else if while !".split())
-_adr_word = lazy_regex(r"""(?:[^\s'"\\;&|()`$]|\\.|'[^']*'|"(?:[^"\\]|\\.)*"|\$(?!\())+|\$\(|[;&|()`\n]""", re.DOTALL)
+_ADR_WRAP = frozenset("""sudo doas env command exec nohup time timeout nice stdbuf xargs watch builtin then do else if
+    while !""".split())
+_adr_word = lazy_regex(r"""(?:[^\s'"\\;&|()`$]|\\.|'[^']*'|"(?:[^"\\]|\\.)*"|\$(?!\())+"""
+                       r"""|\$\(|[;&|()`\n]""", re.DOTALL)
 _adr_unquote = lazy_regex(r"""'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)""", re.DOTALL)
-_adr_fetches = lazy_regex(r"(?i)(?<![\w.-])(?:%s)(?:\.exe)?(?![\w-])" % "|".join(map(re.escape, sorted(_ADR_FETCH))))
+_ADR_SPACED = dict.fromkeys(b";&|()`/.$\n", " ")
+
+
+def may_fetch(text: str) -> bool:
+    """A superset of the commands in which `hosts_in_command` finds something."""
+    return ":" in text or "'" in text or '"' in text or "\\" in text or "%" in text or "//" in text or "xargs" in text or \
+        not _ADR_FETCH.isdisjoint(text.lower().translate(_ADR_SPACED).split())
 
 
 def hosts_in_command(text: str, depth: int = 0) -> set[str]:
     """The hosts that a command line gets to programs which may talk to the network; not those it only writes or looks for."""
     hosts: set[str] = set()
-    loose = "$" in text and _adr_fetches.search(text) is not None or "|" in text and "xargs" in text
+    loose = "|" in text and "xargs" in text or "$" in text and not _ADR_FETCH.isdisjoint(text.lower().translate(_ADR_SPACED).split())
     line: list[str] = []
     for word in (*_adr_word.findall(text), "\n"):
         if word not in (";", "&", "|", "(", ")", "`", "\n", "$("):
@@ -10319,6 +10334,7 @@ class Subject:
     HAS: Mapping[str, Callable[[Subject, Any], Any]] = {
         "literals": has_literal, "paths": lambda subject, skip: subject.path_hits(skip),
         "commands": lambda subject, skip: subject.commands(skip).categories,
+        "addresses": lambda subject, skip: subject.addresses(skip),
         "secrets": lambda subject, _: subject.findings, "injection": lambda subject, _: subject.injections,
         "size": lambda subject, limit: len(subject.message.text) * 4 > limit}
 
@@ -10449,6 +10465,51 @@ class Subject:
         policy = self.policy
         return judge_command(source, ShellContext(policy.paths, policy.is_sensitive, self.budget))
 
+    # -- addresses
+
+    def addresses(self, skip: frozenset[str]) -> Sequence[_Address]:
+        """The hosts that the arguments lead to: those of URLs anywhere but in quoted text, those alone in an argument that
+        names an address, and those that a command gets to a program which talks to the network."""
+        found: list[_Address] | None = self._derived.get(("addresses", skip))
+        if found is None:
+            found = self._derived["addresses", skip] = []
+            message, flat, viewed = self.message, self.flat(), self.viewed
+            ran = self._run_hosts(found) if message.tool is not None and not (flat and not flat[1].commands) else ()
+            if flat and not viewed:
+                hosts = flat[1].hosts
+                leaves = [(text, name, _ARGUMENTS, name, False) for name, text in flat[0].items()
+                          if type(text) is str and name not in skip and
+                          (name in hosts or may_hold_url(text) or text[:1].isdigit())]
+            else:
+                leaves = self._leaves(skip, False)
+            for text, name, parent, step, _ in leaves:
+                role = _address_role(message.tool or "", name)
+                if not role or ran and parent + (step,) in ran:
+                    continue
+                for view in self.readings(text) if viewed else (View("raw", text, ()),):
+                    alone = role == "address" or role == "unknown" and _bare_host.match(view.text) is not None
+                    if may_hold_url(view.text) or alone and may_be_host.search(view.text) is not None:
+                        self.budget.check()
+                        names, other = hosts_of(view.text, alone)
+                        found += [_Address(parent + (step,), view.name, *address_names(host)) for host in names]
+                        if other and role == "address":
+                            found.append(_Address(parent + (step,), view.name, _NOT_WEB, ()))
+        return found
+
+    def _run_hosts(self, found: list[_Address]) -> set[tuple[Any, ...]]:
+        """The hosts of commands are *found*; where the commands stand."""
+        ran: set[tuple[Any, ...]] = set()
+        if may_fetch(self.blob):
+            for base, root in self.roots():
+                for command in commands_in(self.message.tool or "", root):
+                    path = base + command.path
+                    text = command.source if isinstance(command.source, str) else " ".join(map(_quoted_word, command.source))
+                    shell = command.language in ("", "sh", "powershell", "cmd")
+                    found += [_Address(path, "", *address_names(host))
+                              for host in (hosts_in_command(text) if shell else hosts_of(text)[0])]
+                    ran.add(path)
+        return ran
+
     def path_hits(self, skip: frozenset[str]) -> dict[str, Hit]:
         """Which `path:` matchers of `_any_value` hit: {key in the policy's path index: where}."""
         found: dict[str, Hit] | None = self._derived.get(("paths", skip))
@@ -10477,6 +10538,33 @@ class Subject:
                 for key, view in index.hits(index.readings(word, None), resolve).items():
                     found.setdefault(key, Hit(where, "", view))
         return found
+
+
+_NOT_WEB = frozenset(("not_web",))
+
+
+class _Address(NamedTuple):
+    """A host among the arguments: where, in which view, its classes, and its names as globs see them."""
+    path: tuple[Any, ...]
+    view: str
+    kinds: frozenset[str]
+    names: tuple[str, ...]
+
+
+@lru_cache(4096)
+def _address_role(tool: str, name: str) -> str:
+    """What an argument may hold: "address" (nothing else), "unknown" (a host alone too), "url" (only that), or "" (neither)."""
+    roles = argument_roles(tool, name, "a text")
+    return "unknown" if not roles.isdisjoint(("unknown", "choice")) else "address" if "address" in roles else \
+        "url" if roles.isdisjoint(("content", "query", "pattern", "exclusion")) else ""
+
+
+_bare_host = lazy_regex(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![\w.])")
+
+
+def _quoted_word(word: Any) -> str:
+    """A word of an argument list as a shell would have to read it."""
+    return "'" + str(word).replace("'", "'\\''") + "'"
 
 
 class _Commands:
@@ -10512,12 +10600,14 @@ class _Names(NamedTuple):
     commands: bool      # may any of them be a command?
     reads: bool         # does the tool read files?
     odd: bool           # is a name a path itself?
+    hosts: frozenset[str]   # those that may hold a host alone
 
 
 @lru_cache(1024)
 def _names_of(tool: str, names: tuple[str, ...]) -> _Names:
     return _Names(bool(commands_in(tool, dict.fromkeys(names, "a text"))), bool(_reading_tool.search(tool)),
-                  any("/" in name or "\\" in name for name in names))
+                  any("/" in name or "\\" in name for name in names),
+                  frozenset([name for name in names if _address_role(tool, name) == "address"]))
 
 
 _Leaf = tuple[str, str, tuple[Any, ...], Any, bool]     # a Value with its path in two: (text, name, parent, step, number)
@@ -10549,6 +10639,12 @@ def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[st
                     found.append((value, name, path, index, False))
                 elif not paths and (kind is int or kind is float):
                     found.append((number_text(value), name, path, index, True))
+
+
+def _value_at(node: Any, path: Iterable[Any]) -> Any:
+    for step in path:
+        node = node[step]
+    return node
 
 
 def _walk_names(node: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], str]]:
@@ -10615,6 +10711,7 @@ HIT = Hit()
 # ("size", bytes): it may be larger than that
 Need = tuple[str, Any]
 Test = Callable[["Subject"], "Hit | None"]       # a condition on a whole message
+_HostTest = Callable[[frozenset[str], tuple[str, ...]], bool]   # a condition on the classes and names of a host
 ValueTest = Callable[[Any, "Subject"], "Hit | None"]  # a condition on one JSON value
 
 
@@ -10845,7 +10942,7 @@ _RULE_KEYS = ("name", "match", "unless", "limit", "action", "mark", "message", "
 _MATCH_KEYS = ("method", "tool", "server", "marked", "arguments")
 _OUTBOUND_MATCH_KEYS = ("method", "tool", "server", "marked", "direction", "secrets", "injection", "response_contains",
                         "response_contains_regex", "response_size_exceeds")
-_MATCHER_WORDS = ("regex", "pattern", "not_under", "under", "path", "command", "secrets", "all", "except_keys")
+_MATCHER_WORDS = ("regex", "pattern", "not_under", "under", "path", "address", "command", "secrets", "all", "except_keys")
 _DIRECTIONS = ("request", "response", "notification")
 
 
@@ -10989,8 +11086,8 @@ def _check_matcher(check: _Checker, matcher: Any, place: str, name: str) -> None
         raise check.fail(place, f"an empty matcher; write one of {', '.join(_MATCHER_WORDS[:-1])}")
     if [matcher[word] for word in words] == [False]:
         raise check.fail(place + "/secrets", "`secrets: false` says nothing; write true or leave it out")
-    for word in set(words) & {"under", "not_under", "command"} if name == "_any_key" else ():
-        raise check.fail(f"{place}/{word}", "a member's name is no place and no command; use regex, pattern, path or secrets")
+    for word in set(words) & {"under", "not_under", "address", "command"} if name == "_any_key" else ():
+        raise check.fail(f"{place}/{word}", "a member's name is no place, address or command; use regex, pattern or path")
     for key, value in matcher.items():
         here = f"{place}/{key}"
         if key == "secrets":
@@ -11012,6 +11109,9 @@ def _check_matcher(check: _Checker, matcher: Any, place: str, name: str) -> None
                 raise check.fail(here, "a folder, not a glob; everything below it counts (use path for globs)")
             if key == "path" and all(text.startswith("!") for text in texts):
                 raise check.fail(here, "only exceptions; write what they are exceptions from first")
+            for text in texts if key == "address" else ():
+                if not any(c in text for c in "*?[.:"):
+                    check.choice(text, tuple(ADDRESS_CLASSES), here, "a class of addresses or a glob such as *.corp.example")
 
 
 def _check_secrets(check: _Checker, secrets: Any) -> None:
@@ -11118,6 +11218,8 @@ class _Compiler:
             return [("paths", skip if "except_keys" in matcher else QUOTED_KEYS)]
         if key == "_any_value" and words == {"command"}:
             return [("commands", skip)]
+        if key == "_any_value" and words == {"address"} and not strict:
+            return [("addresses", skip if "except_keys" in matcher else QUOTED_KEYS)]
         return [("secrets", "")] if words == {"secrets"} and key in ("_any_value", "_any_key") else []
 
     @staticmethod
@@ -11137,6 +11239,8 @@ class _Compiler:
                 tests.append(_command_value(None if spec is True else frozenset(_as_list(spec))))
             elif word in ("under", "not_under"):
                 tests.append(_containment(_as_list(spec), word == "under", strict))
+            elif word == "address":
+                tests.append(_texts_test(_address_text(self.hosts(spec, here), strict), strict))
             elif word == "secrets":
                 if spec:
                     tests.append(_texts_test(_secret_text, strict))
@@ -11162,6 +11266,14 @@ class _Compiler:
                          for path in canonical_paths(text, subject.policy.paths))
         return in_globs
 
+    def hosts(self, spec: Any, place: str) -> _HostTest:
+        """Is one of the classes or names of a host among those of an `address` matcher?"""
+        classes = frozenset(_as_list(spec)).intersection(ADDRESS_CLASSES)
+        globs = [self.located(compile_glob, place, text.lower()) for text in _as_list(spec) if text not in classes]
+        if not globs:
+            return lambda kinds, names: not classes.isdisjoint(kinds)
+        return lambda kinds, names: not classes.isdisjoint(kinds) or any(glob.matches(name) for glob in globs for name in names)
+
     def anywhere(self, key: str, matcher: dict[str, Any], place: str, strict: bool) -> Test:
         """A test on every value (`_any_value`) or every member name (`_any_key`) of the arguments."""
         skip = frozenset(_as_list(matcher.get("except_keys", [])))
@@ -11182,6 +11294,8 @@ class _Compiler:
                 tests.append(_commands_anywhere(None if spec is True else frozenset(_as_list(spec)), skip, strict))
             elif word in ("under", "not_under"):
                 tests.append(_paths_anywhere(_containment(_as_list(spec), word == "under", strict), quoted, strict))
+            elif word == "address":
+                tests.append(_addresses_anywhere(self.hosts(spec, here), quoted, strict))
             elif word == "path" and key == "_any_value" and strict:
                 tests.append(_paths_anywhere(_texts_test(self.text_test(word, spec, here, True), True), quoted, True))
             elif word == "path" and key == "_any_value":
@@ -11366,6 +11480,32 @@ def _paths_anywhere(test: ValueTest, skip: frozenset[str], strict: bool) -> Test
         values = [(value.path, value.text) for value in subject.argument_values(skip, True)
                   if looks_like_path(value.text, value.name)]
         return _first_hit(values, test, subject, strict)
+    return matches
+
+
+def _address_text(test: _HostTest, strict: bool) -> Callable[[str, Subject], bool]:
+    """A test on a text that is an address: one of its hosts passes; when *strict*, the one that all libraries read there."""
+    def matches(text: str, subject: Subject) -> bool:
+        if strict:
+            host = certain_host(text)
+            return host is not None and test(*address_names(host))
+        hosts, other = hosts_of(text, True)
+        return any(test(*address_names(host)) for host in hosts) or other and test(frozenset(("not_web",)), ())
+    return matches
+
+
+def _addresses_anywhere(test: _HostTest, skip: frozenset[str], strict: bool) -> Test:
+    certain = _address_text(test, True)
+
+    def matches(subject: Subject) -> Hit | None:
+        found = subject.addresses(skip)
+        if not strict:
+            for one in found:
+                if test(one.kinds, one.names):
+                    return Hit(one.path, "", one.view.replace("raw", ""))
+            return None
+        places = {one.path: None for one in found}
+        return HIT if places and all(certain(str(_value_at(subject.message.body, path)), subject) for path in places) else None
     return matches
 
 
@@ -11693,6 +11833,10 @@ _GROUPS_JSON = r"""
 "git-history": [
   {"name": "log-git-rewrite", "match": {"arguments": {"_any_value": {"command": "git_rewrite"}}},
    "action": "log_only", "message": "Logged: a git command that throws local work away"}],
+"metadata": [
+  {"name": "block-cloud-metadata",
+   "match": {"method": METHODS, "arguments": {"_any_value": {"address": "metadata"}}},
+   "action": "deny", "message": "Blocked: the address that hands out a machine's cloud credentials"}],
 "careful": [
   {"name": "ask-git-rewrite", "match": {"arguments": {"_any_value": {"command": "git_rewrite"}}},
    "action": "ask", "message": "A git command that throws local work away"},
@@ -11787,10 +11931,10 @@ _GROUPS_JSON = r"""
    "action": "deny", "message": "Blocked: installing packages"}],
 "fetch": [
   {"name": "block-internal-addresses",
-   "match": {"arguments": {"_any_value": {"regex": "INTERNAL_HOSTS"}}},
+   "match": {"method": METHODS, "arguments": {"_any_value": {"address": ["loopback", "link_local", "private", "metadata"]}}},
    "action": "deny", "message": "Blocked: an address inside the network"},
   {"name": "block-local-files",
-   "match": {"arguments": {"_any_value": {"regex": "^\\s*(file|view-source|chrome|about|data|javascript):"}}},
+   "match": {"method": METHODS, "arguments": {"_any_value": {"address": "not_web"}}},
    "action": "deny", "message": "Blocked: a URL that is no web address"},
   {"name": "ask-browser-code", "match": {"tool": ["*evaluate*", "*run_code*", "*execute_script*", "*file_upload*"]},
    "action": "ask", "message": "Code in the browser, or a file given to a page"}],
@@ -11834,14 +11978,10 @@ _LONG_REGEXES = {
     "SQL_WRITES": r"\b(" + "|".join("".join(f"[{c.upper()}{c}]" for c in word) for word in (
         "insert update delete drop alter create truncate grant copy into attach replace merge").split()) + r")\b",
     "SQL_FILES": r"\b(pg_read_file|pg_ls_dir|lo_import|dblink|load_extension|pg_sleep|set_config)\b",
-    "INTERNAL_HOSTS": r"^\s*(\w+:)?//([^/?#]*@)?(" + "|".join((
-        "localhost", r"127\.", r"0\.0\.0\.0", r"10\.", r"192\.168\.", r"172\.(1[6-9]|2\d|3[01])\.", r"169\.254\.",
-        r"\[(::1|::|f[cd]|fe80|::ffff:)", r"metadata\.google", r"[^/?#:]*\.(internal|local|localhost)([:/?#]|$)",
-        r"\d+([:/?#]|$)", "0x")) + ")",
 }
 
 _NOTED = "responses response-notes"
-_BASIC = "sensitive-files commands secret-leakage"
+_BASIC = "sensitive-files commands secret-leakage metadata"
 # name → (what it is for, settings, groups of request rules, groups of response rules)
 _BUILTIN: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "default": ("no credentials, no destructive commands, secrets redacted; everything else passes", {},
@@ -11888,6 +12028,7 @@ def builtin_layer(name: str) -> PolicyLayer:
     name = _ALIASES.get(name, name)
     _, settings, requests, responses = _BUILTIN[name]
     text = _GROUPS_JSON
+    text = text.replace("METHODS", json.dumps(_CALLS))
     for word, regex in _LONG_REGEXES.items():
         text = text.replace(f'"{word}"', json.dumps(regex))
     groups = json.loads(text)
