@@ -18,7 +18,7 @@ the server cannot be started; 70 for a fault of our own.
 
 Contents. Each section uses only those above it, so the file can be read once from top to bottom.
 
-    1.  Imports, version, the lean start of a script
+    1.  Imports, version, the start of a script
     2.  Errors, budgets, late regexes
     3.  JSON, text, messages
     4.  Canonical views of text; byte-exact edits of JSON strings
@@ -54,54 +54,65 @@ if sys.version_info < (3, 9):
     raise (SystemExit if __name__ == "__main__" else ImportError)(
         "mcpwall needs Python 3.9 or later, not " + sys.version.split()[0])
 
-# What follows -c there; the path without "", the working directory, where modules of somebody else could lie.
-_LEAN_START = """\
-import marshal, sys
-sys.path = [place for place in sys.path if place]
-stream = open(int(sys.argv[1]), 'rb')
-code = stream.read()
-stream.close()
-del sys.argv[:2]
-__file__, code = sys.argv[0], marshal.loads(code)
-exec(code)
+# Starts this file from Python's bytecode cache, in a folder that is the user's alone. It is loaded by its path and no
+# folder joins sys.path, so nothing that lies beside it (a json.py, say) is ever imported.
+_LAUNCHER = """\
+# Starts mcpwall from Python's bytecode cache. mcpwall writes this file, and `mcpwall status` looks at it.
+import sys
+from importlib.machinery import SourceFileLoader
+
+FILE = {file!r}
+sys.pycache_prefix = {cache!r}
+wall = sys.modules["mcpwall"] = type(sys)("mcpwall")
+wall.__file__ = sys.argv[0] = FILE
+try:
+    code = SourceFileLoader("mcpwall", FILE).get_code("mcpwall")
+except OSError as fault:
+    print(f"mcpwall: {{FILE}}: {{fault.strerror}}; put the file back, or wrap the server anew", file=sys.stderr)
+    sys.exit(2)
+sys.pycache_prefix = None       # the standard library has its own
+exec(code, wall.__dict__)
+sys.exit(wall.main())
 """
 
 
-def _go_on_lean(code: object) -> None:
-    """Replace this process by one that runs the compiled *code* of this file; return when that is not to be had.
+def _without_foreign_folders() -> None:
+    """Have a script's modules come from the standard library, not from its folder, the working directory or PYTHONPATH."""
+    foreign = {os.path.abspath(place) for place in
+               [os.path.dirname(__file__), "", *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]}
+    foreign.discard(os.path.dirname(os.__file__))
+    sys.path[:] = [place for place in sys.path if os.path.abspath(place) not in foreign]
 
-    Compiling takes Python some 45 MB, which a process never gives back. The code goes into a file without a name, which
-    nobody else can open. Not needed there: `site`, since this file wants nothing but the standard library.
+
+def _go_on_from_cache() -> None:
+    """Start a relay anew from compiled code; return where there is no private folder to keep that in.
+
+    Python compiles a script at each start, and never gives the 50 MB for it back. The relay itself needs 15.
     """
-    import marshal
+    folder = os.path.join(os.path.expanduser("~"), ".mcpwall")
+    if not os.path.isabs(folder) or not sys.executable or "PYTHONHOME" in os.environ:   # -I would not see that one
+        return
+    cache = os.path.join(folder, "cache")
     try:
-        if hasattr(os, "memfd_create"):
-            stream = open(os.memfd_create("mcpwall", 0), "w+b")
-        else:
-            import tempfile
-            stream = tempfile.TemporaryFile()
-        with stream:
-            stream.write(marshal.dumps(code))       # type: ignore[arg-type]
-            stream.seek(0)
-            number = stream.fileno()
-            if number > 2:                          # else it stands where one of our streams was closed
-                os.set_inheritable(number, True)
-                words = [sys.executable, *_interpreter_flags(), "-S", "-c", _LEAN_START, str(number)]
-                os.execv(sys.executable, [*words, os.path.abspath(sys.argv[0]), *sys.argv[1:]])
-    except Exception:           # whatever it was: not to be lean costs memory, and nothing else
+        for place in (folder, cache):
+            if not os.path.isdir(place):
+                os.mkdir(place, 0o700)
+            about = os.stat(place)
+            if about.st_uid != os.geteuid() or about.st_mode & 0o022 or not os.access(place, os.W_OK):
+                return
+        text = _LAUNCHER.format(file=os.path.abspath(__file__), cache=cache)
+        os.execv(sys.executable, [sys.executable, "-I", "-S", "-c", text, *sys.argv[1:]])
+    except OSError:             # HOME is read-only, or is none
         return
 
 
-def _interpreter_flags() -> list[str]:
-    """The options this interpreter was started with, such as -I."""
-    if hasattr(sys, "orig_argv"):
-        return [word for word in sys.orig_argv[1:-len(sys.argv)] if word != "--"]
-    import subprocess           # Python 3.9
-    return subprocess._args_from_interpreter_flags()    # type: ignore[attr-defined,no-any-return]
-
-
-if __name__ == "__main__" and os.name == "posix" and "--" in sys.argv and sys._getframe().f_back is None:
-    _go_on_lean(sys._getframe().f_code)     # a relay that runs as a script, and not yet lean
+if __name__ == "__main__" and sys._getframe().f_back is None:       # run as a script
+    try:
+        _without_foreign_folders()
+    except OSError:             # the working directory is gone, and nothing can be imported from it
+        pass
+    if "--" in sys.argv and os.name == "posix":     # on Windows exec would end the process that the host waits for
+        _go_on_from_cache()
 
 import binascii
 import gc
@@ -110,33 +121,11 @@ import math
 import re
 import threading
 import time
-from collections import namedtuple
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from functools import lru_cache
+from typing import Any, NamedTuple
 
 __version__ = "0.1.0"
-
-TYPE_CHECKING = False
-if TYPE_CHECKING:
-    from typing import Any, NamedTuple
-else:                   # importing typing, and what its NamedTuple does for each class, would take a start 7 ms
-    Any = object
-
-    class _MakesTuples(type):
-        """Makes `class X(NamedTuple)` the tuple whose fields are annotated there, with its defaults and methods."""
-
-        def __new__(cls, name, bases, space):
-            if not bases:
-                return type.__new__(cls, name, bases, space)
-            fields = space.pop("__annotations__")
-            defaults = [space.pop(field) for field in fields if field in space]
-            made = namedtuple(name, fields, defaults=defaults)
-            for key, value in space.items():
-                setattr(made, key, value)
-            return made
-
-    class NamedTuple(metaclass=_MakesTuples):
-        pass
 
 # ---------------------------------------------------------------------------
 # 2. Errors, budgets, late regexes
@@ -4482,6 +4471,71 @@ def _sensitive_table(text: str) -> tuple[dict[str, list[str]], dict[str, str]]:
 
 _APPS = "**/{.config,Application Support,AppData/Roaming,AppData/Local,AppData/LocalLow}/"
 SENSITIVE_FILES, SENSITIVE_DENIES = _sensitive_table(_SENSITIVE)
+
+# -- patch texts
+
+MAX_PATCH_FILES = 64        # one patch may name so many files; more is refused by who asks for them
+_patch_header = lazy_regex(r"\*\*\* (?:(Add|Update|Delete) File:(.*)|Move to:(.*))|diff --git (.*)"
+                           r"|(?:Index: |(?:rename|copy) (?:from|to) )(.*)")
+_patch_names = lazy_regex(r'"(?:[^"\\]|\\.)*"|(?:a|b)/.*?(?= [ab]/|\Z)|\S+')
+
+
+class PatchFile(NamedTuple):
+    """What a patch does with one file. *kind*: "write" (a new file, or one that is moved here), "edit" or "delete"."""
+    kind: str
+    path: str
+    added: str              # the lines that it puts there
+
+
+def patch_files(text: str) -> list[PatchFile]:
+    """The files that a patch names: in the form of apply_patch (`*** Add File: x`), as a diff, or as git writes it.
+
+    Empty when no header can be read. What stands in the lines of a hunk is quoted: a header there is content. Where the
+    readers of patches differ, the file is named.
+
+    >>> patch_files("*** Begin Patch\\n*** Update File: a.py\\n*** Move to: b.py\\n@@\\n-x\\n+y\\n*** End Patch")
+    [PatchFile(kind='edit', path='a.py', added='y'), PatchFile(kind='write', path='b.py', added='y')]
+    """
+    found: dict[tuple[str, str], list[str]] = {}
+    here: list[list[str]] = []          # the added lines of the files that the hunk at hand is about
+    quoting, before = "", ""            # first characters of lines that are content; the line before, if it may name a file
+
+    def begin(kind: str, name: str) -> None:
+        path = _patch_path(name)
+        if path and path != "/dev/null":
+            here.append(found.setdefault((kind, path), []))
+
+    for line in text.splitlines():
+        above, before = before, line if line[:4] in ("--- ", "*** ") else ""
+        if above and line[:4] == {"-": "+++ ", "*": "--- "}[above[0]]:      # unified, or in the older form with context
+            removed = above[4:]
+            here, quoting = [], ""
+            begin("delete" if _patch_path(line[4:]) == "/dev/null" else "edit", removed)
+            begin("write" if _patch_path(removed) == "/dev/null" else "edit", line[4:])
+        elif line[:1] in (*quoting,):
+            if line[0] == "+":
+                for lines in {id(lines): lines for lines in here}.values():
+                    lines.append(line[1:])
+        elif line.startswith("@@"):
+            quoting = "+- "
+        elif header := _patch_header.match(line.strip()):
+            word, name, moved, two, one = header.groups()
+            if moved is None:
+                here, quoting = [], {"Add": "+", "Update": "+- "}.get(word, "")
+            for other in _patch_names.findall(two) if two else [one or moved or name]:
+                begin({"Add": "write", "Delete": "delete", None: "write" if moved else "edit"}.get(word, "edit"), other)
+    return [PatchFile(kind, path, "\n".join(lines)) for (kind, path), lines in found.items()]
+
+
+def _patch_path(name: str) -> str:
+    """The file that a header names: without the time behind it, quotes, and the `a/` or `b/` of git."""
+    name = name.split("\t")[0].strip()
+    if len(name) > 1 and name[0] == name[-1] == '"':
+        octal = re.sub(r"\\([0-7]{3})", lambda found: chr(int(found[1], 8) & 255), name[1:-1])
+        name = re.sub(r"\\(.)", r"\1", octal)
+        if any("\x7f" < c < "\u0100" for c in name) and max(name) < "\u0100":
+            name = name.encode("latin-1").decode("utf-8", "replace")
+    return name[2:] if name[:2] in ("a/", "b/") else name
 # ---------------------------------------------------------------------------
 # 9. Patterns: shell commands
 # ---------------------------------------------------------------------------
@@ -4527,170 +4581,7 @@ class ShellContext(NamedTuple):
     budget: Budget | None = None
 
 
-# ---- which arguments of a call are commands --------------------------------------------------------------
-# Words of a tool's name that say it runs something; with none of them, `code` and `script` are taken as data.
-SHELL_TOOL_WORDS = frozenset("""bash sh zsh fish shell exec execute run cmd command commands terminal spawn process powershell
-    pwsh ssh console subprocess system sandbox interpreter repl eval python python3 node script cli docker kubectl tmux tty pty
-    launch invoke jupyter ipython py js ts deno ruby rb perl php lua""".split())
-# … and words that say it only looks at a command.
-SHELL_TALK_WORDS = frozenset("""explain describe search lookup help docs lint format highlight translate review complete
-    summarize""".split())
-# Arguments that hold a command whatever the tool; with a tool of the first list, any argument that is not data does.
-SHELL_COMMAND_KEYS = frozenset("""command cmd commandline command_line cmdline shell_command bash_command terminal_command
-    commands cmds argv shell exec bash sh powershell shellcommand commandstring full_command run""".split())
-SHELL_CODE_KEYS = frozenset("""script code source snippet cell python javascript js run execute program expression scripts lines
-    steps input keys""".split())
-SHELL_PROGRAM_KEYS = frozenset("program executable exe file path bin binary application entrypoint".split())  # … beside a list
-SHELL_WRITE_WORDS = frozenset("write create save edit update add insert append put new upload".split())
-SHELL_ARGS_KEYS = ("args", "arguments", "argv", "params", "parameters", "flags")
-SHELL_CWD_KEYS = frozenset("cwd workdir working_dir working_directory workingdirectory directory dir".split())
-SHELL_DATA_KEYS = frozenset("""content contents text body message query q old_string new_string old_str new_str oldtext newtext
-    old_text new_text file_text diff patch title description prompt comment summary reason explanation note notes name label
-    markdown html search pattern regex replacement value data edits url uri path file file_path filepath filename timeout
-    language lang session session_id id env environment host user stdin""".split())
-_SH_LANGUAGES = {"python": "python", "python3": "python", "py": "python", "ipython": "python", "node": "node",
-                 "javascript": "node", "js": "node", "typescript": "node", "powershell": "powershell",
-                 "pwsh": "powershell", "cmd": "cmd", "batch": "cmd", "ruby": "ruby", "perl": "perl", "php": "php",
-                 "bash": "sh", "sh": "sh", "shell": "sh", "zsh": "sh"}
-_SH_SQL_WORDS = frozenset("sql query postgres postgresql mysql mariadb sqlite mssql database db clickhouse".split())
-_SH_PROGRAM_TOOLS = frozenset("""git docker kubectl helm terraform aws gcloud az gh npm pip apt brew systemctl psql mysql ssh
-    curl wget rm""".split())
-_sh_tools: dict[str, tuple[str, frozenset[str]]] = {}
-_sh_tool_word = lazy_regex(r"[A-Z]?[a-z0-9]+|[A-Z]+")
-
-
-def _sh_tool(tool: str) -> tuple[str, frozenset[str]]:
-    """("run" | "talk" | "", words of the name); remembered, since names repeat."""
-    known = _sh_tools.get(tool)
-    if known is None:
-        words = frozenset(word.lower() for word in _sh_tool_word.findall(tool[:200]))
-        runs = words & SHELL_TOOL_WORDS
-        writes = runs == {"script"} and words & SHELL_WRITE_WORDS
-        kind = "run" if runs and not writes or words >= {"send", "keys"} else ""
-        if words & SHELL_TALK_WORDS and not words & {"run", "exec", "execute", "eval"}:
-            kind = "talk"
-        known = kind, words
-        if len(_sh_tools) < 2000:
-            _sh_tools[tool] = known
-    return known
-
-
-def commands_in(tool: str, arguments: Any) -> list[Command]:
-    """The commands, scripts and code among the arguments of one call; quoted data is none of them.
-
-    A member named in SHELL_COMMAND_KEYS is a command whatever the tool; one named in SHELL_DATA_KEYS never is. What a
-    tool with a word of SHELL_TOOL_WORDS in its name gets under any other name is a command when it reads like one.
-    """
-    kind, words = _sh_tool(tool)
-    found: list[Command] = []
-    if isinstance(arguments, str):
-        return [Command((), arguments)] if kind == "run" else found
-    stack: list[tuple[Any, tuple[Any, ...]]] = [(arguments, ())]
-    while stack:
-        node, path = stack.pop()
-        shallow, seen = len(path) < 12, len(found)
-        if isinstance(node, list) and shallow:
-            stack.extend((item, path + (i,)) for i, item in enumerate(node[:1000]) if isinstance(item, (dict, list)))
-        if not isinstance(node, dict):
-            continue
-        for key, value in node.items():
-            if not isinstance(value, (str, list, dict)) or not value:
-                continue
-            low = key.lower().replace("-", "_")
-            wanted = kind != "talk" and (
-                low in SHELL_COMMAND_KEYS or low in SHELL_CODE_KEYS and kind == "run" or _sh_command_like(low, words, kind)
-                or low in SHELL_PROGRAM_KEYS and isinstance(value, str) and any(
-                    isinstance(beside, list) and name.lower() in SHELL_ARGS_KEYS for name, beside in node.items()))
-            if wanted and not isinstance(value, dict):
-                found += _sh_command(node, path, key, low, value, words)
-            elif isinstance(value, str):
-                if not wanted and (low == "sql" or low in ("query", "statement") and words & _SH_SQL_WORDS):
-                    found.append(Command(path + (key,), value, "", "sql"))
-            elif wanted or low not in SHELL_DATA_KEYS and shallow:
-                stack.append((value, path + (key,)))
-        if len(found) == seen and (kind == "run" or tool in _SH_PROGRAM_TOOLS):
-            found += _sh_other_arguments(tool, node, path)
-    return found
-
-
-def _sh_command_like(low: str, words: frozenset[str], kind: str) -> bool:
-    """Is this a member such as `pre_command`, `python_code` or, of a tool that writes nothing, `script`?"""
-    if low[-7:] == "command":
-        return low != "subcommand"
-    return low[-4:] == "_cmd" or (kind == "run" or not words & SHELL_WRITE_WORDS) and (
-        low == "script" or low[-7:] == "_script" or low[-5:] == "_code" and low[:-5] in _SH_LANGUAGES)
-
-
-def _sh_member(node: dict[str, Any], names: Any) -> str:
-    """The first text among the members of these names."""
-    return next((value for key, value in node.items() if key.lower() in names and isinstance(value, str)), "")
-
-
-def _sh_stdin(node: dict[str, Any], source: Any) -> Any:
-    """A command with its standard input, when that is an argument too, as a here-document."""
-    fed = _sh_member(node, ("stdin", "standard_input"))
-    if not fed:
-        return source
-    if isinstance(source, list):
-        source = " ".join("'" + word.replace("'", "'\\''") + "'" for word in source)
-    return f"{source} <<'EOF_'\n{fed}\nEOF_"
-
-
-def _sh_language(node: dict[str, Any], low: str, words: frozenset[str]) -> str:
-    """The language of the text under the member *low*, as `Command.language` has it."""
-    language = _SH_LANGUAGES.get(_sh_member(node, ("language", "lang", "runtime", "interpreter")).lower(), "")
-    if not language and (low in SHELL_CODE_KEYS or low[-5:] == "_code"):
-        language = _SH_LANGUAGES.get(low, "") or _SH_LANGUAGES.get(low[:-5], "") or next(
-            (_SH_LANGUAGES[word] for word in sorted(words) if _SH_LANGUAGES.get(word, "sh") not in ("sh", "cmd")), "")
-        return language or ("code" if low in ("code", "source", "snippet", "cell", "expression") else "")
-    if low == "powershell" or not language and words & {"powershell", "pwsh"}:
-        return "powershell"
-    return language or ("cmd" if words == {"cmd"} else "")
-
-
-def _sh_command(node: dict[str, Any], path: tuple[Any, ...], key: str, low: str, value: Any,
-                words: frozenset[str]) -> list[Command]:
-    """The command under one member, joined with the argument list beside it; none for the arguments of another."""
-    names = {name.lower() for name in node}
-    if low == "argv" and names & (SHELL_PROGRAM_KEYS | {"command", "cmd"}):
-        return []
-    path += (key,)
-    cwd, language = _sh_member(node, SHELL_CWD_KEYS), _sh_language(node, low, words)
-    if isinstance(value, str):
-        rest = next((node[k] for k in node if k != key and k.lower() in SHELL_ARGS_KEYS), None)
-        if isinstance(rest, list) and language in ("", "sh", "cmd", "powershell"):
-            first = [value] if low in SHELL_PROGRAM_KEYS else value.split()
-            return [Command(path, _sh_stdin(node, first + list(map(_sh_text, rest))), cwd)]
-        if isinstance(rest, str):
-            value = f"{value} {rest}"
-        return [Command(path, _sh_stdin(node, value) if language in ("", "sh") else value, cwd, language)]
-    if any(isinstance(item, (dict, list)) for item in value):
-        inner = [_sh_text(item[k]) for item in value if isinstance(item, dict) for k in item
-                 if k.lower() in SHELL_COMMAND_KEYS or k.lower() in ("run", "script")]
-        inner += [" ".join(map(_sh_text, item)) for item in value if isinstance(item, list)]
-        return [Command(path, "\n".join(inner), cwd, language)] if inner else []
-    texts = list(map(_sh_text, value))
-    if low in ("commands", "cmds", "lines", "steps", "scripts") or " " in texts[0].strip():
-        return [Command(path, "\n".join(texts), cwd, language)]
-    return [Command(path, _sh_stdin(node, texts), cwd)]
-
-
-def _sh_text(value: Any) -> str:
-    return value if isinstance(value, str) else "" if value is None else str(value)
-
-
-def _sh_other_arguments(tool: str, node: dict[str, Any], path: tuple[Any, ...]) -> Iterator[Command]:
-    """Commands under names nobody foresaw: `args` of a tool called `git`, any text of a tool called `bash`."""
-    for key, value in node.items():
-        low = key.lower()
-        if low in SHELL_ARGS_KEYS and isinstance(value, (str, list)) and value:
-            words = value.split() if isinstance(value, str) else list(map(_sh_text, value))
-            yield Command(path + (key,), [tool] * (tool in _SH_PROGRAM_TOOLS) + words)
-        elif isinstance(value, str) and " " in value and low not in SHELL_DATA_KEYS and low not in SHELL_CWD_KEYS:
-            yield Command(path + (key,), value)
-
-
-# ---- reading: one pass, three dialects -------------------------------------------------------------------
+# ---- 9a. Commands: the reader of sh, bash and zsh --------------------------------------------------------
 # A word without anything to expand is a plain `str`; otherwise a list of parts (kind, value):
 #   u text unquoted · q text quoted · v variable (name, operation, quoted) · s substitution (script, quoted)
 #   p process substitution (script) · ( PowerShell expression (script) · { PowerShell block (script)
@@ -4714,14 +4605,6 @@ _SH_POSIX = _ShDialect(
     escape="\\", ends=" \t\r\n;&|<>()", plain=lazy_regex(r"""[^\s'"\\$`;&|<>()]+"""),
     quoted=lazy_regex(r'(?:[^"\\$`]+|\\[\s\S]?)+'), escaped=lazy_regex(r'\\(?:\n|([$`"\\]))'), single=lazy_regex("'([^']*)'?"),
     name=_sh_name, gap=lazy_regex("(?:[ \t\r;&|\ufeff]+|\\\\\n|#[^\n]*)*"))
-_SH_POWER = _ShDialect(
-    escape="`", ends=" \t\r\n;&|<>)}", plain=lazy_regex(r"""[^\s'"$`;&|<>(){}]+"""), quoted=lazy_regex(r'(?:[^"$`]+|`[\s\S]?)+'),
-    escaped=lazy_regex(r"`(?:\n|([\s\S]))"), single=lazy_regex("'((?:[^']+|'')*)'?"), name=lazy_regex(r"\w+(?::\w+)?|[?^$]"),
-    gap=lazy_regex("(?:[ \t\r;&|\ufeff]+|`\n|#[^\n]*|<(?=#)[\\s\\S]*?(?:#>|\\Z))*"))
-_SH_CMD = _ShDialect(
-    escape="^", ends=" \t\r\n&|<>()", plain=lazy_regex(r"""[^\s'"^%!&|<>()]+"""), quoted=lazy_regex(r'(?:[^"^%]+|\^[\s\S]?)+'),
-    escaped=lazy_regex(r"\^(?:\n|([\s\S]))"), single=lazy_regex("'([^']*)'"), name=_sh_name,
-    gap=lazy_regex("(?:[ \t\r;&|\ufeff@]+|\\^\n|(?:::|(?i:rem) )[^\n]*)*"))
 _sh_blanks = lazy_regex(r"[ \t\r]*")
 _sh_no_arguments = lazy_regex(r"\([ \t]*\)[ \t\r\n]*")
 _sh_sum = lazy_regex(r"\$\(\([^()`]{0,400}\)\)")
@@ -4731,9 +4614,7 @@ _sh_keyword = lazy_regex(r"(?:if|then|elif|else|fi|while|until|for|select|do|don
 _SH_KEYWORD_STARTS = frozenset("iteftwusdc![")
 _SH_CLOSERS = {"if": "fi", "while": "done", "until": "done", "case": "esac"}
 _sh_assignment = lazy_regex(r"([A-Za-z_]\w*)(?:\[[^\]\s]*\])?(\+?)=")
-_sh_percent = lazy_regex(r"[%!]([A-Za-z_]\w*(?:\(x86\))?)(:[^%\n]*)?[%!]|%%?~?\w*|!")     # %NAME%, !NAME!, %i of a loop
 _sh_brace = lazy_regex(r"\{([^{}]*)\}")
-_sh_here_string = lazy_regex(r"'([\s\S]*?)(?:'@|\Z)")
 _sh_c_string = lazy_regex(r"\$'((?:[^'\\]|\\[\s\S]?)*)'?")
 _sh_escapes = lazy_regex(r"\\(x[0-9A-Fa-f]{1,2}|u[0-9A-Fa-f]{1,4}|U[0-9A-Fa-f]{1,8}|[0-7]{1,3}|.)")
 
@@ -5085,7 +4966,191 @@ class _ShReader:
             self.i = name.end() if name else self.i + 1
 
 
-# ---- tables ----------------------------------------------------------------------------------------------
+# ---- 9b. Commands: values, streams and words -------------------------------------------------------------
+class _Flow(NamedTuple):
+    """What is known of a stream, a file's content or a word's value."""
+    text: str | None = None             # the content, when it can be seen
+    remote: bool = False                # it came from the network
+    sources: tuple[str, ...] = ()       # files it was read from; "\0the environment" and the like
+    coded: bool = False                 # it was decoded or encoded on the way
+    shell: bool = False                 # it is what a shell reading its input says
+
+    def but(self, text: str | None) -> _Flow:
+        """The same origin with another text."""
+        return _Flow(text, self.remote, self.sources, self.coded, self.shell)
+
+
+_NOTHING, _EMPTY, _REMOTE = _Flow(), _Flow(""), _Flow(None, True)
+
+
+class _ShWord(str):
+    """An expanded word that carries where it came from, or a block of PowerShell."""
+    flow: _Flow = _NOTHING
+    block: Any = None
+
+
+def _sh_read(sources: Iterable[str]) -> _Flow:
+    """What has been read from these files."""
+    return _Flow(None, False, tuple(sources)[:64])
+
+
+def _sh_join(flows: Sequence[_Flow], text: str | None = None) -> _Flow:
+    """One stream out of several."""
+    if len(flows) == 1 and text is None:
+        return flows[0]
+    sources = tuple(dict.fromkeys(source for flow in flows for source in flow.sources))[:64]
+    return _Flow(text, any(f.remote for f in flows), sources, any(f.coded for f in flows), any(f.shell for f in flows))
+
+
+def _sh_flow(word: str) -> _Flow:
+    return word.flow if isinstance(word, _ShWord) else _NOTHING
+
+
+def _sh_whole(words: Sequence[str], between: str = " ", flow: _Flow | None = None) -> str:
+    """Words as one that still carries their origin."""
+    if len(words) == 1 and flow is None:
+        return words[0]
+    flows = [w.flow for w in words if isinstance(w, _ShWord) and w.flow is not _NOTHING] + ([flow] if flow else [])
+    text = between.join(words)
+    if not flows:
+        return text
+    made = _ShWord(text)
+    made.flow = _sh_join(flows)
+    return made
+
+
+def _sh_from(text: str, flow: _Flow) -> str:
+    """*text* as a word that comes from *flow*."""
+    return _sh_whole((text,), "", flow)
+
+
+def _sh_show(word: str) -> str:
+    """A word as a reason may show it: short, printable, and nothing that may be a secret."""
+    runs = re.findall(r"[A-Za-z0-9+=_-]{20,}", word[:200])
+    plain = _SH_MISSPELT.match(word) and not any(sum(c.isdigit() for c in run) > 2 for run in runs)
+    return word if plain else "…"
+
+
+def _sh_program(word: str, dialect: _ShDialect) -> str:
+    """The program's name as the tables write it."""
+    if word in ("$SHELL", "$BASH"):
+        return "sh"
+    name = word.rpartition("/")[2] if "/" in word[1:] or word[:1] == "/" else word
+    name = name.rpartition("\\")[2].lower()
+    return name[:-4] if name[-4:] in (".exe", ".cmd", ".bat", ".com") and len(name) > 4 and name != "command.com" else name
+
+
+# ---- the words of a command
+def _sh_operands(args: Iterable[str]) -> list[str]:
+    return [word for word in args if word[:1] != "-"]
+
+
+def _sh_after(args: list[str], *options: str) -> str | None:
+    """The value behind the first of these options."""
+    return next((value for option, value in zip(args, args[1:]) if option in options), None)
+
+
+def _sh_has(pattern: str, words: Iterable[str]) -> bool:
+    """Does one of the words start like this?"""
+    starts = re.compile(pattern).match
+    return any(starts(word) for word in words)
+
+
+def _sh_skip(args: list[str], letters: str, words: int) -> list[str]:
+    """The arguments from the wrapped command on: behind options (*letters* take a value), assignments and *words*."""
+    i = 0
+    while i < len(args):
+        word = args[i]
+        if word == "--":
+            return args[i + 1:]
+        if word[:2] == "--":
+            i += word[2:] in _SH_VALUED_LONG
+        elif word[:1] == "-" and len(word) > 1:
+            i += next((k for k, c in enumerate(word) if k and c in letters and c != "-"), 0) == len(word) - 1
+        elif not ("=" in word and _sh_assignment.match(word)):
+            words -= 1
+            if words < 0:
+                break
+        i += 1
+    return args[i:]
+
+
+def _sh_options(args: list[str], letters: str, longs: Iterable[str] | None, switches: frozenset[str] = frozenset(),
+                ) -> list[tuple[str, str]]:
+    """The arguments as (option, value), operands as ("", word). *letters* take a value; *longs* too, all but *switches*
+    when it is None. Options of one dash and many letters (PowerShell's) come in lower case where *letters* is empty."""
+    found: list[tuple[str, str]] = []
+    waiting = ""
+    for word in args:
+        if waiting:
+            found.append((waiting, word))
+            waiting = ""
+        elif word[:2] == "--" and len(word) > 2:
+            option, mark, value = word.partition("=")
+            if mark or option in switches or longs is not None and option[2:] not in longs:
+                found.append((option, _sh_from(value, _sh_flow(word))))
+            else:
+                waiting = option
+        elif word[:1] == "-" and len(word) > 1:
+            at = next((k for k, c in enumerate(word) if k and c in letters), 0)
+            if not letters or word[1:].lower() in ("destination", "outfile", "path"):
+                waiting = word.lower() if word.lower() not in switches else ""
+            elif at and at < len(word) - 1:
+                found.append(("-" + word[at], _sh_from(word[at + 1:], _sh_flow(word))))
+            elif at:
+                waiting = "-" + word[at]
+            found += [("-" + c, "") for c in word[1:at or None] if letters]
+        else:
+            found.append(("", word))
+    return found
+
+
+def _sh_braces(text: str) -> list[str]:
+    """Brace expansion, as far as MAX_SHELL_WORDS words go."""
+    found: list[str] = []
+    work = [text] if text.count("{") <= 12 else []
+    while work and len(found) + len(work) < MAX_SHELL_WORDS:
+        item = work.pop()
+        inner = next((m for m in _sh_brace.finditer(item) if "," in m.group(1) or ".." in m.group(1)), None)
+        if inner is None:
+            found.append(item)
+            continue
+        choices = inner.group(1).split(",") if "," in inner.group(1) else inner.group(1).split("..")[:2]
+        work.extend(item[:inner.start()] + choice + item[inner.end():] for choice in reversed(choices[:MAX_SHELL_WORDS]))
+    return found + work or [text]
+
+
+def _sh_wild(pattern: str, name: str) -> bool:
+    """Does one path segment with wildcards fit *name*? Time: the product of the lengths at worst."""
+    if name[:1] == "." and pattern[:1] not in (".", "[") or len(pattern) > 200:
+        return False
+    parts = re.findall(r"\[!?\]?[^\]]*\]|.", pattern, re.S)
+    p = n = 0
+    star, mark = -1, 0
+    while n < len(name):
+        part = parts[p] if p < len(parts) else ""
+        if part == "*":
+            star, mark, p = p, n, p + 1
+        elif part and (part == "?" or part == name[n] or len(part) > 2 and (name[n] in part[1:-1].lstrip("!^") or "-" in part)):
+            p, n = p + 1, n + 1
+        elif star >= 0:
+            mark += 1
+            p, n = star + 1, mark
+        else:
+            return False
+    return all(part == "*" for part in parts[p:])
+
+
+def glob_may_hit(word: str, known: str) -> bool:
+    """May the shell expand *word* (with `*`, `?`, `[…]`) to the well-known file *known* (`~/…`, `/…` or a bare name)?"""
+    word = _sh_home.sub("~", word, 1)
+    a, b = word[2 * (word[:2] == "./"):].split("/"), known.split("/")
+    return len(a) == len(b) and all(x == y or _sh_wild(x, y) for x, y in zip(a, b))
+
+
+
+
+# ---- 9c. Commands: the table of programs, rules, places --------------------------------------------------
 # What runs another command: name, letters of options that take a value, words to skip before the command.
 _SH_WRAPPERS = """sudo ughpCrtTUDRa 0;doas uC 0;env uC 0;nohup - 0;nice n 0;ionice cnpt 0;timeout ks 1;time fo 0;stdbuf ioe 0
 strace eopsuabEPSX 0;ltrace eopsuabE 0;setsid - 0;chrt Tp 1;taskset - 1;setarch - 1;flock wE 1;chroot - 1;unshare - 0
@@ -5420,10 +5485,8 @@ _SH_HARMLESS_OPTIONS = frozenset("--help --version --dry-run --dryrun --dry-run=
 _SH_VARIABLES = {"IFS": " ", "PWD": ".", "pwd": ".", "@": "", "*": ""}      # those that nobody need set
 _SH_KNOWN_FOLDERS = frozenset("home pwd userprofile env tmpdir tmp temp null psscriptroot".split())
 _SH_CODE_LETTERS = {"python": "c", "pypy": "c", "ipython": "c", "expect": "c", "perl": "eE", "php": "rBRE", "node": "ep"}
-_SH_LIST_CALLS = frozenset("execFile execFileSync spawn spawnSync Popen run call check_output check_call".split())
 _SH_REMOVE_VALUED = frozenset("-include -exclude -filter -erroraction -ea -n -s --iterations --size".split())
 _SH_MOVES = frozenset("mv move move-item mi ren rename rename-item".split())
-_SH_NAME_CHARS, _SH_NO_NAME_CHARS = frozenset("/\\."), frozenset("\n<>|;(){}")    # of strings in code that may be files
 # curl, wget and their like: what an option holds (a switch holds nothing).
 _SH_HTTP = {role: frozenset(options) for role, *options in map(str.split, """\
 url --url -uri -source
@@ -5444,17 +5507,47 @@ _SH_COPY_VERBS = frozenset("cp copy copyto sync put send mv move s3 storage gist
 _SH_ALWAYS_AWAY = frozenset("croc wormhole magic-wormhole ffsend sftp ftp lftp tftp az gh".split())
 _SH_CONTAINER_FLAGS = frozenset("""--rm --privileged --init --interactive --tty --detach --read-only --publish-all
     --no-healthcheck --quiet --stdin --no-deps --service-ports --no-TTY --build --remove-orphans --oom-kill-disable""".split())
+
+
+_sh_tables: list[dict[str, Any]] = []
+
+
+def _sh_known() -> list[dict[str, Any]]:
+    """[methods, wrappers, rules]: the compact tables above as dictionaries by program, made at first use."""
+    if not _sh_tables:
+        rows = [line.split() for line in _SH_METHODS.splitlines()]
+        methods = {program: getattr(_ShRun, "_" + method) for method, *programs in rows for program in programs}
+        rows = [row.split() for row in _SH_WRAPPERS.replace("\n", ";").split(";")]
+        wrappers = {program: (letters, int(skip)) for program, letters, skip in rows}
+        rules: dict[str, Any] = {}
+        # an indented line goes on with the row above it
+        for line in re.sub(r"\n +", "", _SH_RULES).replace("BRANCH", _SH_BRANCH).split("\n")[1:]:
+            category, programs, pattern, reason = line.split(" :: ")
+            rule = (category, lazy_regex(pattern), reason)
+            for program in programs.split():
+                rules.setdefault(program, []).append(rule)
+        _sh_tables.extend((methods, wrappers, rules))
+    return _sh_tables
+
+
+# ---- 9d. Commands: SQL -----------------------------------------------------------------------------------
 # What is looked for in statements, PowerShell and code of other languages.
 _sh_sql = lazy_regex(r"(?i)\bdrop\s+(?:database|schema|keyspace|tablespace)\b(?:\s+if\s+exists)?\s+(?!\S*(?:test|tmp|temp))\S+"
                      r"|\bdrop\s+table\s+(?:if\s+exists\s+)?(?!if\s|\S*(?:test|tmp|temp|import|stag|backup|_old|old_))\S+|"
                      r"\btruncate\s+(?:table\s+)?(?!\S*(?:test|tmp|temp|stag))[\w.\"`]+\s*(?:;|cascade|restart|$)"
                      r"|\bdelete\s+from\s+[\w.\"`]+\s*(?:;|$)|\bflush(?:all|db)\b|dropDatabase\s*\(|\.drop\s*\(\s*\)|"
                      r"deleteMany\(\s*\{\s*\}\s*\)|\bdrop\s+(?:user|role|owned)\b")
-_sh_power_remote = lazy_regex(r"(?i)download(?:string|data|file)|net\.webclient|invoke-(?:webrequest|restmethod)|\b(?:iwr|"
-                              r"irm)\b|httpclient|start-bitstransfer|"
-                              r"net\.webrequest|msxml2\.|winhttp|upload(?:file|string|data)")
-_sh_power_run = lazy_regex(r"(?i)\biex\b|invoke-expression|scriptblock\]?::create|\.invoke\(|assembly\]::load|&\s*\(|"
-                           r"invoke-command|\|\s*(?:powershell|pwsh|cmd)\b")
+
+
+def judge_sql(text: str) -> list[tuple[str, str, str]]:
+    """Statements that destroy a database or a whole table, as (category, reason, what it names)."""
+    found = _sh_sql.search(re.sub("'[^']*'", "''", text))
+    return [("infrastructure", "destroys a database", " ".join(found.group().split())[:60])] if found else []
+
+
+# ---- 9e. Commands: code of other languages ---------------------------------------------------------------
+_SH_LIST_CALLS = frozenset("execFile execFileSync spawn spawnSync Popen run call check_output check_call".split())
+_SH_NAME_CHARS, _SH_NO_NAME_CHARS = frozenset("/\\."), frozenset("\n<>|;(){}")    # of strings in code that may be files
 _sh_code_string = lazy_regex(r"""'''[^']*'''|\"\"\"[^"]*\"\"\"|'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|`[^`]*`""")
 _sh_code_joint = lazy_regex(r"""(['"])\s*\+\s*\1""")
 _sh_code_call = lazy_regex(
@@ -5516,210 +5609,565 @@ _sh_code_environment = lazy_regex(r"(?:dict|str|repr|json\.dumps|urlencode)\(\s*
                                   r"(?i:Get-ChildItem env:|gci env:|dir env:|ls env:)")
 
 
-# ---- following -------------------------------------------------------------------------------------------
-
-class _Flow(NamedTuple):
-    """What is known of a stream, a file's content or a word's value."""
-    text: str | None = None             # the content, when it can be seen
-    remote: bool = False                # it came from the network
-    sources: tuple[str, ...] = ()       # files it was read from; "\0the environment" and the like
-    coded: bool = False                 # it was decoded or encoded on the way
-    shell: bool = False                 # it is what a shell reading its input says
-
-    def but(self, text: str | None) -> _Flow:
-        """The same origin with another text."""
-        return _Flow(text, self.remote, self.sources, self.coded, self.shell)
+def _sh_literal(text: str, raw: bool = False) -> str:
+    """The value of a string literal of some language; *raw*: a backslash is no escape (PowerShell)."""
+    text = text[3:-3] if text[:3] in ("'''", '"""') else text[1:-1]
+    return text if raw else _sh_unescape(text)
 
 
-_NOTHING, _EMPTY, _REMOTE = _Flow(), _Flow(""), _Flow(None, True)
-
-
-class _ShWord(str):
-    """An expanded word that carries where it came from, or a block of PowerShell."""
-    flow: _Flow = _NOTHING
-    block: Any = None
-
-
-def _sh_read(sources: Iterable[str]) -> _Flow:
-    """What has been read from these files."""
-    return _Flow(None, False, tuple(sources)[:64])
-
-
-def _sh_join(flows: Sequence[_Flow], text: str | None = None) -> _Flow:
-    """One stream out of several."""
-    if len(flows) == 1 and text is None:
-        return flows[0]
-    sources = tuple(dict.fromkeys(source for flow in flows for source in flow.sources))[:64]
-    return _Flow(text, any(f.remote for f in flows), sources, any(f.coded for f in flows), any(f.shell for f in flows))
-
-
-def _sh_flow(word: str) -> _Flow:
-    return word.flow if isinstance(word, _ShWord) else _NOTHING
-
-
-def _sh_whole(words: Sequence[str], between: str = " ", flow: _Flow | None = None) -> str:
-    """Words as one that still carries their origin."""
-    if len(words) == 1 and flow is None:
-        return words[0]
-    flows = [w.flow for w in words if isinstance(w, _ShWord) and w.flow is not _NOTHING] + ([flow] if flow else [])
-    text = between.join(words)
-    if not flows:
-        return text
-    made = _ShWord(text)
-    made.flow = _sh_join(flows)
-    return made
-
-
-def _sh_from(text: str, flow: _Flow) -> str:
-    """*text* as a word that comes from *flow*."""
-    return _sh_whole((text,), "", flow)
-
-
-def _sh_show(word: str) -> str:
-    """A word as a reason may show it: short, printable, and nothing that may be a secret."""
-    runs = re.findall(r"[A-Za-z0-9+=_-]{20,}", word[:200])
-    plain = _SH_MISSPELT.match(word) and not any(sum(c.isdigit() for c in run) > 2 for run in runs)
-    return word if plain else "…"
-
-
-def _sh_program(word: str, dialect: _ShDialect) -> str:
-    """The program's name as the tables write it."""
-    if word in ("$SHELL", "$BASH"):
-        return "sh"
-    name = word.rpartition("/")[2] if "/" in word[1:] or word[:1] == "/" else word
-    name = name.rpartition("\\")[2].lower()
-    return name[:-4] if name[-4:] in (".exe", ".cmd", ".bat", ".com") and len(name) > 4 and name != "command.com" else name
-
-
-# ---- the words of a command
-def _sh_operands(args: Iterable[str]) -> list[str]:
-    return [word for word in args if word[:1] != "-"]
-
-
-def _sh_after(args: list[str], *options: str) -> str | None:
-    """The value behind the first of these options."""
-    return next((value for option, value in zip(args, args[1:]) if option in options), None)
-
-
-def _sh_has(pattern: str, words: Iterable[str]) -> bool:
-    """Does one of the words start like this?"""
-    starts = re.compile(pattern).match
-    return any(starts(word) for word in words)
-
-
-def _sh_skip(args: list[str], letters: str, words: int) -> list[str]:
-    """The arguments from the wrapped command on: behind options (*letters* take a value), assignments and *words*."""
-    i = 0
-    while i < len(args):
-        word = args[i]
-        if word == "--":
-            return args[i + 1:]
-        if word[:2] == "--":
-            i += word[2:] in _SH_VALUED_LONG
-        elif word[:1] == "-" and len(word) > 1:
-            i += next((k for k, c in enumerate(word) if k and c in letters and c != "-"), 0) == len(word) - 1
-        elif not ("=" in word and _sh_assignment.match(word)):
-            words -= 1
-            if words < 0:
-                break
-        i += 1
-    return args[i:]
-
-
-def _sh_options(args: list[str], letters: str, longs: Iterable[str] | None, switches: frozenset[str] = frozenset(),
-                ) -> list[tuple[str, str]]:
-    """The arguments as (option, value), operands as ("", word). *letters* take a value; *longs* too, all but *switches*
-    when it is None. Options of one dash and many letters (PowerShell's) come in lower case where *letters* is empty."""
-    found: list[tuple[str, str]] = []
-    waiting = ""
-    for word in args:
-        if waiting:
-            found.append((waiting, word))
-            waiting = ""
-        elif word[:2] == "--" and len(word) > 2:
-            option, mark, value = word.partition("=")
-            if mark or option in switches or longs is not None and option[2:] not in longs:
-                found.append((option, _sh_from(value, _sh_flow(word))))
-            else:
-                waiting = option
-        elif word[:1] == "-" and len(word) > 1:
-            at = next((k for k, c in enumerate(word) if k and c in letters), 0)
-            if not letters or word[1:].lower() in ("destination", "outfile", "path"):
-                waiting = word.lower() if word.lower() not in switches else ""
-            elif at and at < len(word) - 1:
-                found.append(("-" + word[at], _sh_from(word[at + 1:], _sh_flow(word))))
-            elif at:
-                waiting = "-" + word[at]
-            found += [("-" + c, "") for c in word[1:at or None] if letters]
-        else:
-            found.append(("", word))
+def _sh_literals(text: str, at: int, raw: bool = False) -> list[str]:
+    """The string literals that follow in a call: `"a", "b"` or `["a", "b"]`."""
+    found: list[str] = []
+    between = re.compile(r"[\s\[(,bfru]*")
+    while len(found) < 64:
+        at = between.match(text, at).end()  # type: ignore[union-attr]
+        literal = _sh_code_string.match(text, at)
+        if not literal:
+            break
+        found.append(_sh_literal(literal.group(), raw))
+        at = literal.end()
     return found
 
 
-def _sh_braces(text: str) -> list[str]:
-    """Brace expansion, as far as MAX_SHELL_WORDS words go."""
-    found: list[str] = []
-    work = [text] if text.count("{") <= 12 else []
-    while work and len(found) + len(work) < MAX_SHELL_WORDS:
-        item = work.pop()
-        inner = next((m for m in _sh_brace.finditer(item) if "," in m.group(1) or ".." in m.group(1)), None)
-        if inner is None:
-            found.append(item)
-            continue
-        choices = inner.group(1).split(",") if "," in inner.group(1) else inner.group(1).split("..")[:2]
-        work.extend(item[:inner.start()] + choice + item[inner.end():] for choice in reversed(choices[:MAX_SHELL_WORDS]))
-    return found + work or [text]
+def _sh_added(text: str, at: int) -> list[str]:
+    """What a variable adds to the literal at *at* (`"rm -rf " + d`): the literals it may hold, or nothing."""
+    added = _sh_code_added.match(text, at)
+    if not added:
+        return [""]
+    name = re.escape(added.group(1))
+    bound = re.search(rf"\b{name}\s*=\s*(?=[\[(]?\s*['\"])|\b{name}\s+(?:in|of)\s*(?=[\[(]\s*['\"])", text)
+    return (_sh_literals(text, bound.end())[:16] if bound else []) or [""]
 
 
-def _sh_wild(pattern: str, name: str) -> bool:
-    """Does one path segment with wildcards fit *name*? Time: the product of the lengths at worst."""
-    if name[:1] == "." and pattern[:1] not in (".", "[") or len(pattern) > 200:
-        return False
-    parts = re.findall(r"\[!?\]?[^\]]*\]|.", pattern, re.S)
-    p = n = 0
-    star, mark = -1, 0
-    while n < len(name):
-        part = parts[p] if p < len(parts) else ""
-        if part == "*":
-            star, mark, p = p, n, p + 1
-        elif part and (part == "?" or part == name[n] or len(part) > 2 and (name[n] in part[1:-1].lstrip("!^") or "-" in part)):
-            p, n = p + 1, n + 1
-        elif star >= 0:
-            mark += 1
-            p, n = star + 1, mark
+def _sh_decoded(text: str, how: str) -> str | None:
+    """The text behind base64, base32 or hex (UTF-8, or UTF-16 as PowerShell has it), or None."""
+    import base64
+    plain = "".join(text.split())[:MAX_SHELL_VALUE]
+    try:
+        if how in ("xxd", "hex"):
+            data = bytes.fromhex(plain[2:] if plain[:2] == "0x" else plain)
+        elif how == "base32":
+            data = base64.b32decode(plain)
         else:
+            data = base64.b64decode(plain.replace("-", "+").replace("_", "/") + "=" * (-len(plain) % 4))
+    except ValueError:
+        return None
+    if len(data) > 1 and data[1::2].count(0) * 2 >= len(data[1::2]):
+        return data.decode("utf-16-le", "replace")
+    return data.decode("utf-8", "replace") if data else None
+
+
+def _code_runs_fetched(text: str) -> bool:
+    """Is something fetched and run, in one statement or by way of a variable?"""
+    names: list[str] = []
+    for statement in re.split(r"[\n;]", text):
+        runs = _sh_code_evaluates.search(statement)
+        fetch = _sh_code_fetch.search(statement)
+        if fetch and (runs or _sh_code_then.search(statement)):
+            return True
+        if fetch:
+            name = _sh_code_name.search(statement)
+            names += [name.group(1) or name.group(2)] if name and len(names) < 8 else []
+        elif runs and any(re.search(r"[(\s$]" + name + r"\b", statement[runs.start():runs.end() + 60]) for name in names):
+            return True
+    return False
+
+
+def judge_code(run: _ShRun, language: str, text: str) -> None:
+    """Code given to an interpreter: commands it starts, files it names, sockets it ties to a shell."""
+    run.spend(len(text))
+    if run.depth >= MAX_SHELL_NESTING or len(text) < 4:
+        return
+    run.depth += 1
+    if "+" in text:
+        text = _sh_code_joint.sub("", text)
+    if _sh_code_socket.search(text) and _sh_code_shell.search(text):
+        run.say("reverse_shell", "connects a shell to the network")
+    if _sh_code_fetch.search(text) and _code_runs_fetched(text):
+        run.say("pipe_to_shell", "runs downloaded text")
+    if _sh_code_bomb.search(text):
+        run.say("destructive", "fork bomb")
+    if _sh_code_home.search(text):
+        run.say("destructive", "deletes the home directory")
+    for found in _sh_code_blob.finditer(text):
+        plain = _sh_decoded(found.group(1), "hex" if "hex" in found.group().lower() else "base64")
+        if plain and _sh_code_runs.search(text):
+            judge_code(run, language, plain)
+            run.read(plain, _NOTHING, _SH_POSIX)
+    raw = language == "powershell"
+    strings = [_sh_literal(m.group(), raw) for m in _sh_code_string.finditer(text)][:5000]
+    sources = _code_calls(run, language, text)
+    for found in _sh_code_delete.finditer(text):
+        named = _sh_literals(text, found.end(), raw)[:16]
+        for word in named or [w for w in strings if w[:1] in "/~"
+                              and re.match(r"\w+\s*[,)]", text[found.end():found.end() + 40])]:
+            run.delete(word)
+    for found in _sh_code_write.finditer(text):
+        run.written(_sh_literal(found.group(1) or found.group(2), raw), _NOTHING, False)
+    for word in strings:
+        if len(word) < 400 and not _SH_NAME_CHARS.isdisjoint(word) and _SH_NO_NAME_CHARS.isdisjoint(word):
+            run.path(word, sources)
+    if _sh_code_sends.search(text):
+        if _sh_code_environment.search(text):
+            sources.append("\0the environment")
+        run.ship(_sh_read(sources), "the network")
+    run.depth -= 1
+
+
+def judge_program_text(run: _ShRun, language: str, text: str) -> None:
+    """A text in another language than a shell's; notebooks have lines for the shell in it."""
+    if language == "sql":
+        return run.sql(text)
+    judge_code(run, language, text)
+    if re.match(r"\s*%%(?:bash|sh|script)", text):
+        run.read(text.partition("\n")[2])
+    elif language == "code":
+        run.read(re.sub(r"(?m)^\s*[!%]+\s*", "", text))
+    elif "!" in text or "%" in text:
+        run.read("\n".join(re.findall(r"(?m)^[ \t]*(?:!+|%s[xy]|%system)[ \t]*(.*)$", text)))
+
+
+def _code_calls(run: _ShRun, language: str, text: str) -> list[str]:
+    """Follow the commands that code starts by `system`, `spawn`, back-ticks …; the files their output is from."""
+    sources: list[str] = []
+    for number, found in enumerate(_sh_code_call.finditer(text)):
+        words = _sh_literals(text, found.end())
+        callee = found.group(1)
+        if words and callee in ("exec", "eval") and language in ("python", "code"):
+            judge_code(run, language, words[0])
+        elif len(words) > 1 and callee in _SH_LIST_CALLS:
+            sources += run.simple(words, _NOTHING).sources
+        elif words:
+            for end in _sh_added(text, found.end()) if len(words) == 1 and number < 50 else [""]:
+                sources += run.read(" ".join(words) + end, _NOTHING, _SH_POSIX).sources
+    for found in _sh_code_ticks.finditer(text) if language in ("ruby", "perl", "php", "code") else ():
+        out = run.read(found.group(1) or found.group(2) or "", _NOTHING, _SH_POSIX)
+        sources += out.sources
+        if out.remote and re.search(r"(?:system|exec|eval)\s*\(?\s*\Z", text[max(0, found.start() - 20):found.start()]):
+            run.say("pipe_to_shell", "runs downloaded text")
+    return sources
+
+
+# ---- 9f. Commands: PowerShell and cmd.exe ----------------------------------------------------------------
+_sh_power_remote = lazy_regex(r"(?i)download(?:string|data|file)|net\.webclient|invoke-(?:webrequest|restmethod)|\b(?:iwr|"
+                              r"irm)\b|httpclient|start-bitstransfer|"
+                              r"net\.webrequest|msxml2\.|winhttp|upload(?:file|string|data)")
+_sh_power_run = lazy_regex(r"(?i)\biex\b|invoke-expression|scriptblock\]?::create|\.invoke\(|assembly\]::load|&\s*\(|"
+                           r"invoke-command|\|\s*(?:powershell|pwsh|cmd)\b")
+_SH_POWER = _ShDialect(
+    escape="`", ends=" \t\r\n;&|<>)}", plain=lazy_regex(r"""[^\s'"$`;&|<>(){}]+"""), quoted=lazy_regex(r'(?:[^"$`]+|`[\s\S]?)+'),
+    escaped=lazy_regex(r"`(?:\n|([\s\S]))"), single=lazy_regex("'((?:[^']+|'')*)'?"), name=lazy_regex(r"\w+(?::\w+)?|[?^$]"),
+    gap=lazy_regex("(?:[ \t\r;&|\ufeff]+|`\n|#[^\n]*|<(?=#)[\\s\\S]*?(?:#>|\\Z))*"))
+_SH_CMD = _ShDialect(
+    escape="^", ends=" \t\r\n&|<>()", plain=lazy_regex(r"""[^\s'"^%!&|<>()]+"""), quoted=lazy_regex(r'(?:[^"^%]+|\^[\s\S]?)+'),
+    escaped=lazy_regex(r"\^(?:\n|([\s\S]))"), single=lazy_regex("'([^']*)'"), name=_sh_name,
+    gap=lazy_regex("(?:[ \t\r;&|\ufeff@]+|\\^\n|(?:::|(?i:rem) )[^\n]*)*"))
+_sh_percent = lazy_regex(r"[%!]([A-Za-z_]\w*(?:\(x86\))?)(:[^%\n]*)?[%!]|%%?~?\w*|!")     # %NAME%, !NAME!, %i of a loop
+_sh_here_string = lazy_regex(r"'([\s\S]*?)(?:'@|\Z)")
+
+
+class _ShOtherReader:
+    """Reads a text into a script. Total: what is not closed ends with the text, what is not understood is skipped."""
+
+    def __init__(self, text: str, dialect: _ShDialect, depth: int = 0, count: list[int] | None = None) -> None:
+        self.count = [0] if count is None else count        # commands read so far, shared with the readers within
+        self.t, self.n, self.i, self.d, self.depth = text, len(text), 0, dialect, depth
+        self.heredocs: list[tuple[_ShNode, str, bool, bool]] = []
+
+    def inner(self, text: str) -> _ShOtherReader:
+        return _ShOtherReader(text, self.d, self.depth + 1, self.count)
+
+    def script(self, stop: str = "") -> list[list[_ShNode]]:
+        """Pipelines up to the closing mark or keyword *stop*, which is consumed."""
+        found: list[list[_ShNode]] = []
+        while True:
+            self.gap()
+            if self.i >= self.n:
+                return found
+            before, c = self.i, self.t[self.i]
+            if stop and (c == stop or self.keyword() == stop):
+                self.i += len(stop)
+                return found
+            nodes = [] if c == ")" or c == "}" and self.d is not _SH_CMD else self.pipeline()
+            if nodes:
+                found.append(nodes)
+                self.count[0] += len(nodes)
+                if self.count[0] > MAX_SHELL_STEPS:
+                    raise BudgetSpent("it holds a command too long to follow")
+            if self.i == before:
+                self.i += 1
+
+    def gap(self) -> None:
+        """Over what stands between two commands; here-document bodies are read at line ends."""
+        while self.i < self.n:
+            self.i = self.d.gap.match(self.t, self.i).end()
+            if not self.t.startswith("\n", self.i):
+                return
+            self.i += 1
+            if self.heredocs:
+                self.bodies()
+
+    def keyword(self) -> str:
+        found = _sh_keyword.match(self.t, self.i) if self.d is _SH_POSIX else None
+        return found.group() if found else ""
+
+    def bodies(self) -> None:
+        """The here-documents announced on the line before: found by their end mark, or the rest of the text."""
+        for node, mark, quoted, tabs in self.heredocs:
+            end = re.compile(("^\t*" if tabs else "^") + re.escape(mark) + "\r?$", re.M).search(self.t, self.i)
+            body = self.t[self.i:end.start() if end else self.n]
+            self.i = end.end() if end else self.n
+            literal = quoted or "$" not in body and "`" not in body
+            node.redirects.append(("", "<<", [("q", body)] if literal else self.inner(body).double("")))
+        self.heredocs.clear()
+
+    def pipeline(self) -> list[_ShNode]:
+        nodes = []
+        while True:
+            node = self.command()
+            if node is not None:
+                nodes.append(node)
+            here = self.t[self.i:self.i + 2]
+            if here[:1] == "|" and here != "||":
+                self.i += 2 if here == "|&" else 1
+                self.gap()
+                if self.i < self.n:
+                    continue
+            elif here[:1] == "&" and here != "&&":
+                for node in nodes:
+                    node.background = True
+            return nodes
+
+    def command(self) -> _ShNode | None:
+        """One command with its redirections, or None where there is none."""
+        c, deep = self.t[self.i:self.i + 1], self.depth >= MAX_SHELL_NESTING
+        if c == "(" or c == "{" and self.d is _SH_POSIX and self.t[self.i + 1:self.i + 2] in ("", " ", "\t", "\n"):
+            if c == "(" and self.d is _SH_POWER and not deep:
+                return self.simple(_ShNode())
+            self.i += 1
+            return None if deep else self.compound("group", ")" if c == "(" else "}")
+        word = self.keyword() if c in _SH_KEYWORD_STARTS else ""
+        self.i += len(word)
+        if word == "[[":
+            end = self.t.find("]]", self.i)
+            inner = self.t[self.i:end if end >= 0 else self.n]
+            self.i = self.n if end < 0 else end + 2
+            node = _ShNode()
+            node.words = ["[[", self.inner(inner).double("")]
+            return node
+        if word in ("for", "select") and not deep:      # for NAME in WORDS; do … done
+            words = self.simple(_ShNode()).words
+            node = self.compound("for", "done")
+            node.words = words[:1] + (words[2:] if words[1:2] == ["in"] else words[1:]) or ["_"]
+            return node
+        if word in _SH_CLOSERS and not deep:
+            return self.compound("group", _SH_CLOSERS[word])
+        if word in ("", "function"):
+            return self.simple(_ShNode())
+        self.i = _sh_blanks.match(self.t, self.i).end()         # a keyword that stands before a command
+        return self.command() if word in ("time", "!", "coproc") and self.i < self.n else None
+
+    def compound(self, kind: str, stop: str) -> _ShNode:
+        node = _ShNode(kind)
+        node.parts = [self.nested(stop)]
+        return self.simple(node)        # redirections behind it
+
+    def nested(self, stop: str) -> list[list[_ShNode]]:
+        self.depth += 1
+        inner = self.script(stop)
+        self.depth -= 1
+        return inner
+
+    def simple(self, node: _ShNode) -> _ShNode:
+        """Words and redirections up to the end of the command, added to *node*."""
+        t, d, start = self.t, self.d, self.i
+        while self.i < self.n:
+            c = t[self.i]
+            if c in " \t\r" or c in "()" and d is _SH_CMD and node.words and str(node.words[0]).lower() == "for":
+                self.i += 1
+            elif c == d.escape and t[self.i + 1:self.i + 2] == "\n":
+                self.i += 2
+            elif c in "<>&*0123456789" and self.redirect(node):
+                pass
+            elif c in "\n&|)" or c in "#;" and d is not _SH_CMD or c == ("}" if d is _SH_POWER else "("):
+                if c == "#":
+                    self.i = d.gap.match(t, self.i).end()
+                elif c == "(" and d is _SH_POSIX and len(node.words) == 1 and not node.kind and isinstance(node.words[0], str):
+                    return self.function(node)
+                break
+            elif node.kind:
+                break
+            else:
+                self.add_word(node)
+        if d is _SH_POWER:
+            node.raw = t[start:self.i]
+        return node
+
+    def add_word(self, node: _ShNode) -> None:
+        before = self.i
+        assigned = None if node.words or self.d is not _SH_POSIX else _sh_assignment.match(self.t, self.i)
+        if assigned:
+            self.i = assigned.end()
+            if self.t[self.i:self.i + 1] == "(" and self.depth < MAX_SHELL_NESTING:      # an array
+                self.i += 1
+                value = [word for line in self.nested(")") for item in line for word in item.words]
+            else:
+                value = [self.word()]
+            node.assigns.append((assigned.group(1), bool(assigned.group(2)), value))
+        else:
+            node.words.append(self.word())
+        if self.i == before:
+            self.i += 1
+
+    def function(self, node: _ShNode) -> _ShNode:
+        """`NAME() BODY`; the reader stands before the parenthesis."""
+        closed = _sh_no_arguments.match(self.t, self.i)
+        if closed and self.depth < MAX_SHELL_NESTING:
+            self.i = closed.end()
+            self.depth += 1
+            body = self.command()
+            self.depth -= 1
+            node.kind, node.parts = "function", [[[body]]] if body else []
+        return node
+
+    def redirect(self, node: _ShNode) -> bool:
+        """Read a redirection, if there is one here and not a process substitution or a word."""
+        found = _sh_redirect.match(self.t, self.i)
+        if not found:
             return False
-    return all(part == "*" for part in parts[p:])
+        fd, operator = found.groups()
+        if operator in "<>" and not fd and self.d is _SH_POSIX and self.t.startswith("(", found.end(2)):
+            return False
+        if fd == "&" and operator not in (">", ">>") or fd not in ("", "&") and (
+                self.i and self.t[self.i - 1] not in self.d.ends or fd == "*" and self.d is not _SH_POWER):
+            return False
+        self.i = found.end()
+        if operator in ("<<", "<<-") and self.d is _SH_POSIX:
+            begin = self.i
+            mark = "".join(part[1] for part in self.parts() if isinstance(part[1], str))
+            if mark:
+                quoted = any(c in self.t[begin:self.i] for c in "'\"\\")
+                self.heredocs.append((node, mark, quoted, operator == "<<-"))
+        else:
+            node.redirects.append((fd, operator, self.word()))
+        return True
+
+    def word(self) -> Any:
+        """The word here: `str` when it means itself, else its parts."""
+        plain = self.d.plain.match(self.t, self.i)
+        if plain:
+            text, end = plain.group(), plain.end()
+            if (end == self.n or self.t[end] in self.d.ends) and not ("{" in text and self.d is _SH_POSIX):
+                self.i = end
+                return text
+        return self.parts()
+
+    def parts(self) -> _Parts:
+        """The parts of the word here."""
+        t, d, posix = self.t, self.d, self.d is _SH_POSIX
+        deep = self.depth >= MAX_SHELL_NESTING
+        found: _Parts = []
+        while self.i < self.n:
+            c = t[self.i]
+            plain = d.plain.match(t, self.i)
+            if plain:
+                found.append(("u", plain.group()))
+                self.i = plain.end()
+            elif c in "<>" and posix and not deep and t[self.i + 1:self.i + 2] == "(":
+                self.i += 2
+                found.append(("p", self.substitution(")")))
+            elif c in "({" and d is _SH_POWER and not (deep and c == "("):
+                self.i += 1
+                if not deep:
+                    found.append((c, self.substitution(")" if c == "(" else "}")))
+            elif c in d.ends or c == "(":
+                break
+            elif c == "'":
+                here = d is _SH_POWER and found[-1:] == [("u", "@")]
+                string = (_sh_here_string if here else d.single).match(t, self.i)
+                if here:
+                    found[-1] = "q", string.group(1).strip("\r\n")
+                elif string:
+                    found.append(("q", string.group(1).replace("''", "'")))
+                else:                       # no quote in cmd.exe; read as one where a POSIX shell would
+                    found.append(("u", c))
+                self.i = string.end() if string else self.i + 1
+            elif c == '"':
+                self.i += 1
+                found += self.double('"') or [("q", "")]
+            elif c == d.escape:
+                if t[self.i + 1:self.i + 2] != "\n":
+                    found.append(("q", t[self.i + 1:self.i + 2]))
+                self.i += 2
+            else:
+                self.special(found, False)
+        self.i = min(self.i, self.n)
+        return found
+
+    def double(self, closer: str) -> _Parts:
+        """Parts up to the closing quote (or, with no closer, the end): what expands inside double quotes."""
+        found: _Parts = []
+        while self.i < self.n:
+            run = self.d.quoted.match(self.t, self.i)
+            if run:
+                text = run.group()
+                found.append(("q", self.d.escaped.sub(r"\1", text) if self.d.escape in text else text))
+                self.i = run.end()
+            elif self.t[self.i] == closer:
+                self.i += 1
+                break
+            else:
+                self.special(found, True)
+        return found
+
+    def special(self, found: _Parts, quoted: bool) -> None:
+        """What expands alike within double quotes and outside: `…`, $…, %…%; any other character is itself."""
+        c = self.t[self.i]
+        if c == "$":
+            self.dollar(found, quoted)
+        elif c == "`":
+            self.i += 1
+            found.append(("s", self.backtick(), quoted))
+        elif c in "%!" and self.d is _SH_CMD:
+            name = _sh_percent.match(self.t, self.i)
+            variable = name.group(1)
+            found.append(("v", variable.lower(), "%" + (name.group(2) or ""), True) if variable else ("u", name.group()))
+            self.i = name.end()
+        else:
+            found.append(("q" if quoted else "u", c))
+            self.i += 1
+
+    def substitution(self, closer: str) -> list[list[_ShNode]]:
+        """A script within a word; its here-documents are its own."""
+        held, self.heredocs = self.heredocs, []
+        inner = self.nested(closer)
+        self.bodies()
+        self.heredocs = held
+        return inner
+
+    def backtick(self) -> list[list[_ShNode]]:
+        end = self.t.find("`", self.i)
+        while end > 0 and self.t[end - 1] == "\\":
+            end = self.t.find("`", end + 1)
+        end = self.n if end < 0 else end
+        inner = re.sub(r"\\([\\$`])", r"\1", self.t[self.i:end])
+        self.i = end + 1
+        return [] if self.depth >= MAX_SHELL_NESTING else self.inner(inner).script()
+
+    def dollar(self, found: _Parts, quoted: bool) -> None:
+        """What follows `$`: a substitution, a variable, an ANSI-C string, or nothing special."""
+        t, c, posix = self.t, self.t[self.i + 1:self.i + 2], self.d is _SH_POSIX
+        special = (_sh_sum if c == "(" else _sh_c_string).match(t, self.i) if posix and not (quoted and c == "'") else None
+        if special:
+            found.append(("q", "0" if c == "(" else _sh_unescape(special.group(1))))
+            self.i = special.end()
+        elif c == "(":
+            self.i += 2
+            if self.depth < MAX_SHELL_NESTING:
+                found.append(("s", self.substitution(")"), quoted))
+        elif c == "{":
+            end = t.find("}", self.i)
+            end = self.n if end < 0 else end
+            inner = t[self.i + 2:min(end, self.i + 4096)]
+            if "$(" in inner or "`" in inner:       # a default that runs something: read on inside
+                self.i += 2
+                return
+            bare = inner.lstrip("!#")
+            name = _sh_name.match(bare) if posix else None
+            self.i = end + 1
+            found.append(("v", name.group(), bare[name.end():], quoted) if name else ("v", inner, "", quoted))
+        elif c == '"' and not quoted:
+            self.i += 1
+        else:
+            name = self.d.name.match(t, self.i + 1)
+            found.append(("v", name.group(), "", quoted) if name else ("u", "$"))
+            self.i = name.end() if name else self.i + 1
 
 
-def glob_may_hit(word: str, known: str) -> bool:
-    """May the shell expand *word* (with `*`, `?`, `[…]`) to the well-known file *known* (`~/…`, `/…` or a bare name)?"""
-    word = _sh_home.sub("~", word, 1)
-    a, b = word[2 * (word[:2] == "./"):].split("/"), known.split("/")
-    return len(a) == len(b) and all(x == y or _sh_wild(x, y) for x, y in zip(a, b))
+def _power_words(run: _ShRun, node: _ShNode, words: list[str]) -> list[str]:
+    """Assignments and expressions as commands; notes the text that code patterns are looked for in."""
+    first, text = node.words[0], node.raw.lstrip()
+    program = _sh_program(words[0], run.d)
+    if run.depth == run.power_depth and program not in _SH_NO_FILES and program not in ("echo", "git", "gh", "rg", "grep"):
+        run.power.append(node.raw)
+    fetches = _sh_power_remote.search(text)
+    assigned = re.match(r"\$([\w:]+)\s*\+?=", text)
+    if assigned and isinstance(first, list):
+        value = _power_value(run, ([first[1:]] if len(first) > 1 else []) + node.words[1:])
+        run.vars[assigned.group(1).lower()] = _sh_from("$()", _REMOTE) if fetches else value
+        return ["write-output"]
+    if fetches and re.match(r"(?i)[(&.]*\s*(?:\(|new-object|\[|\$\w+\.(?:down|up)load)", text):
+        saved = re.search(r"(?i)downloadfile(?:async)?\([^,]*,\s*['\"]?([^'\")]+)", text)
+        if saved:
+            run.files[run.key(saved.group(1))] = run.files[saved.group(1)] = _REMOTE
+        for word in re.findall(r"['\"]([^'\"]+)['\"]", text) if re.search(r"(?i)upload", text) else []:
+            run.ship(run.content(word), "an upload")
+        return ["write-output", _sh_from("$()", _REMOTE)]
+    reads = re.search(r"(?i)\]::(?:ReadAll\w+|Open\w*)(.+)", words[0])
+    if reads:
+        return ["write-output", _sh_from("$()", run.content(reads.group(1)))]
+    if _power_is_text(first) and (len(words) == 1 or words[1][:1] in "+-") and not text.startswith("&"):
+        return ["write-output", _sh_whole([w.replace("+", "") if len(first) > 1 else w for w in words if w != "+"], "")]
+    return words
 
 
-_sh_tables: list[dict[str, Any]] = []
+def _power_value(run: _ShRun, words: list[Any]) -> str:
+    """What an assignment assigns: a text, or the output of a command; *words* start with the sign."""
+    if words and isinstance(words[0], list) and words[0][0][0] == "u":
+        head = words[0][0][1].lstrip("+=")
+        words[0] = ([("u", head)] if head else []) + words[0][1:]
+    words = [w for w in words if w and w not in ("=", "+=")]
+    inner = run.expand_all(words)
+    if words and _power_is_text(words[0]):
+        return _sh_whole(inner)
+    got = run.simple(inner, _NOTHING)
+    return _sh_from(got.text or "$()", got)
 
 
-def _sh_known() -> list[dict[str, Any]]:
-    """[methods, wrappers, rules]: the compact tables above as dictionaries by program, made at first use."""
-    if not _sh_tables:
-        rows = [line.split() for line in _SH_METHODS.splitlines()]
-        methods = {program: getattr(_ShRun, "_" + method) for method, *programs in rows for program in programs}
-        rows = [row.split() for row in _SH_WRAPPERS.replace("\n", ";").split(";")]
-        wrappers = {program: (letters, int(skip)) for program, letters, skip in rows}
-        rules: dict[str, Any] = {}
-        # an indented line goes on with the row above it
-        for line in re.sub(r"\n +", "", _SH_RULES).replace("BRANCH", _SH_BRANCH).split("\n")[1:]:
-            category, programs, pattern, reason = line.split(" :: ")
-            rule = (category, lazy_regex(pattern), reason)
-            for program in programs.split():
-                rules.setdefault(program, []).append(rule)
-        _sh_tables.extend((methods, wrappers, rules))
-    return _sh_tables
+def _power_patterns(run: _ShRun, text: str) -> None:
+    """PowerShell as a whole: what is downloaded and run, sockets, encoded payloads."""
+    if _sh_power_remote.search(text) and _sh_power_run.search(text):
+        run.say("pipe_to_shell", "runs downloaded text")
+    if re.search(r"(?i)win32_shadowcopy\b[\s\S]{0,300}\.delete\(|win32_shadowcopy\b[\s\S]{0,200}\bremove-(?:wmi|cim)", text):
+        run.say("destructive", "deletes shadow copies")
+    judge_code(run, "powershell", text)
 
 
+def _power_is_text(word: Any) -> bool:
+    """Is this PowerShell word a string or an expression, not a command?"""
+    return isinstance(word, list) and bool(word) and (word[0][0] in "q(v" or word[0][0] == "u" and word[0][1][:1] in "[@")
+
+
+def _other_expand(run: _ShRun, word: Any) -> list[str]:
+    """What a word of PowerShell or cmd.exe becomes; nothing is split there."""
+    texts: list[str] = []
+    flows, block, quoted = [], None, False
+    for kind, value, *rest in word:
+        if kind in "uq":
+            quoted = quoted or kind == "q"
+            texts.append(value)
+            continue
+        if kind == "v":
+            text, flow = run.variable(value, rest[0])
+        elif kind == "{":
+            block, text, flow = value, "", _NOTHING
+        else:
+            cwd = run.cwd
+            flow = run.script(value)
+            run.cwd = cwd
+            text = "/dev/fd/63" if kind == "p" else "$()" if flow.text is None else flow.text.rstrip("\n")
+        if flow is not _NOTHING:
+            flows.append(flow)
+        run.spend(len(text))
+        texts.append(text)
+    if not "".join(texts) and not quoted and not block and not flows:
+        return []
+    carrier = _ShWord("".join(texts))
+    carrier.flow, carrier.block = _sh_join(flows) if flows else _NOTHING, block
+    return [carrier] if flows or block is not None else ["".join(texts)]
+
+
+# ---- 9g. Commands: following -----------------------------------------------------------------------------
 class _ShRun:
     """Follows one command text and collects its facts. Methods `_name(name, args, flow)` are the programs it knows:
     each gets its arguments and standard input and returns its standard output."""
@@ -5821,9 +6269,10 @@ class _ShRun:
             return self.too_deep()
         before, self.d = (self.d, self.power, self.power_depth), dialect or self.d
         self.power, self.power_depth = [], self.depth + 1
-        result = self.script(_ShReader(text, self.d).script(), flow)
+        reader = _ShReader if self.d is _SH_POSIX else _ShOtherReader
+        result = self.script(reader(text, self.d).script(), flow)
         if self.power:
-            self.power_patterns("\n".join(self.power))
+            _power_patterns(self, "\n".join(self.power))
         self.d, self.power, self.power_depth = before
         return result
 
@@ -5870,7 +6319,7 @@ class _ShRun:
                 if not re.match(r"/dev/\w+/(?:localhost|127\.)", self.last_net):
                     self.say("reverse_shell", "opens a socket from the shell")
             if node.raw and words:
-                words = self.power_words(node, words)
+                words = _power_words(self, node, words)
             out = self.simple(words, flow, node.background) if words else flow if outs and not node.assigns else _NOTHING
         for fd, operator, target in outs:
             self.written(target, _EMPTY if fd == "2" else out, ">>" in operator)
@@ -5927,8 +6376,10 @@ class _ShRun:
         """The words one word becomes."""
         if isinstance(word, str):
             return [word]
+        if self.d is not _SH_POSIX:
+            return _other_expand(self, word)
         fields: list[list[str]] = [[]]
-        flows, block, braces, quoted = [], None, False, False
+        flows, braces, quoted = [], False, False
         for kind, value, *rest in word:
             if kind == "u" or kind == "q":
                 quoted = quoted or kind == "q"
@@ -5938,8 +6389,6 @@ class _ShRun:
             if kind == "v":
                 text, flow = self.variable(value, rest[0])
                 whole = rest[1] and not (value == "@" or rest[0] == "[@]")
-            elif kind == "{":
-                block, text, flow, whole = value, "", _NOTHING, True
             else:
                 cwd = self.cwd
                 flow = self.script(value)
@@ -5949,7 +6398,7 @@ class _ShRun:
             if flow is not _NOTHING:
                 flows.append(flow)
             self.spend(len(text))
-            pieces = [text] if whole or self.d is not _SH_POSIX else self.fields(text)
+            pieces = [text] if whole else self.fields(text)
             if not whole and text and (text[0].isspace() or not pieces) and fields[-1]:
                 fields.append([])
             for number, piece in enumerate(pieces):
@@ -5959,18 +6408,11 @@ class _ShRun:
             if pieces and not whole and text[-1:].isspace():
                 fields.append([])
         texts = ["".join(field) for field in fields if field or len(fields) == 1]
-        if texts == [""] and not quoted and not block and not flows:
+        if texts == [""] and not quoted and not flows:
             return []
-        if braces and self.d is _SH_POSIX:
+        if braces:
             texts = [item.translate(_SH_UNHIDE) for text in texts for item in _sh_braces(text)]
-        if not flows and block is None:
-            return texts
-        made: list[str] = []
-        for text in texts:
-            carrier = _ShWord(text)
-            carrier.flow, carrier.block = _sh_join(flows) if flows else _NOTHING, block
-            made.append(carrier)
-        return made
+        return [_sh_from(text, _sh_join(flows)) for text in texts] if flows else texts
 
     def fields(self, text: str) -> list[str]:
         """Word splitting, by IFS when the command sets it."""
@@ -6183,7 +6625,7 @@ class _ShRun:
         if known.remote or known.coded and known.text is None:
             self.say("pipe_to_shell", "runs a file it has just downloaded" if known.remote else "runs decoded content", word)
         elif known.text and self.depth < MAX_SHELL_NESTING:
-            self.code("" if word.endswith(".sh") else "code", known.text)
+            judge_code(self, "" if word.endswith(".sh") else "code", known.text)
             self.read(known.text)
 
     def written(self, word: str, flow: _Flow, appended: bool) -> None:
@@ -6387,17 +6829,17 @@ class _ShRun:
             self.judge_origin(code)
             if flow.remote and re.search(r"(?:exec|eval|system)\s*\(.{0,60}stdin", code):
                 self.say("pipe_to_shell", "runs what comes from the network")
-            self.code(name, code)
+            judge_code(self, name, code)
         if script and not codes:
             origin = self.judge_origin(script)
             if script == "/dev/stdin" and flow.remote:
                 self.say("pipe_to_shell", "runs what comes from the network")
-            self.run_file(script) if script != "/dev/fd/63" else self.code("code", origin.text or "")
+            self.run_file(script) if script != "/dev/fd/63" else judge_code(self, "code", origin.text or "")
         elif not codes and (flow.remote or flow.coded and not flow.text):
             self.say("pipe_to_shell", f"{name} runs what comes from the network" if flow.remote
                      else f"{name} runs decoded content")
         elif not codes and flow.text:
-            self.code(name, flow.text)
+            judge_code(self, name, flow.text)
         self.operands(name, args[i:])
         return _Flow(None, flow.remote, flow.sources, flow.coded)
 
@@ -6407,7 +6849,7 @@ class _ShRun:
 
     def _awk(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         code = "".join(_sh_operands(args)[:1])
-        self.code("awk", code)
+        judge_code(self, "awk", code)
         if flow.remote and re.search(r"system\s*\(\s*\$|\|\s*\"(?:ba)?sh", code):
             self.say("pipe_to_shell", "runs what comes from the network")
         return self.operands(name, args, flow)
@@ -6912,11 +7354,11 @@ class _ShRun:
         return self.operands(name, [w for w in args if " " not in w], flow)
 
     def sql(self, text: str) -> None:
-        """Statements that destroy a database or a whole table."""
-        found = _sh_sql.search(re.sub("'[^']*'", "''", text))
-        if found:
-            self.say("infrastructure", "destroys a database", " ".join(found.group().split())[:60])
+        """Statements in the language of a database."""
+        for category, reason, word in judge_sql(text):
+            self.say(category, reason, word)
 
+    # -- PowerShell and cmd.exe
     def _start(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """Commands that run a command or a block: start, Start-Process, ForEach-Object, if …"""
         rest: list[str] = []
@@ -6943,145 +7385,6 @@ class _ShRun:
             self.simple([w.replace(name, value).replace(name.replace("%%", "%"), value) for w in command] or [""], flow)
         return _NOTHING
 
-    # -- PowerShell
-    def power_words(self, node: _ShNode, words: list[str]) -> list[str]:
-        """Assignments and expressions as commands; notes the text that code patterns are looked for in."""
-        first, text = node.words[0], node.raw.lstrip()
-        program = _sh_program(words[0], self.d)
-        if self.depth == self.power_depth and program not in _SH_NO_FILES and program not in ("echo", "git", "gh", "rg", "grep"):
-            self.power.append(node.raw)
-        fetches = _sh_power_remote.search(text)
-        assigned = re.match(r"\$([\w:]+)\s*\+?=", text)
-        if assigned and isinstance(first, list):
-            value = self.power_value(([first[1:]] if len(first) > 1 else []) + node.words[1:])
-            self.vars[assigned.group(1).lower()] = _sh_from("$()", _REMOTE) if fetches else value
-            return ["write-output"]
-        if fetches and re.match(r"(?i)[(&.]*\s*(?:\(|new-object|\[|\$\w+\.(?:down|up)load)", text):
-            saved = re.search(r"(?i)downloadfile(?:async)?\([^,]*,\s*['\"]?([^'\")]+)", text)
-            if saved:
-                self.files[self.key(saved.group(1))] = self.files[saved.group(1)] = _REMOTE
-            for word in re.findall(r"['\"]([^'\"]+)['\"]", text) if re.search(r"(?i)upload", text) else []:
-                self.ship(self.content(word), "an upload")
-            return ["write-output", _sh_from("$()", _REMOTE)]
-        reads = re.search(r"(?i)\]::(?:ReadAll\w+|Open\w*)(.+)", words[0])
-        if reads:
-            return ["write-output", _sh_from("$()", self.content(reads.group(1)))]
-        if self.is_text(first) and (len(words) == 1 or words[1][:1] in "+-") and not text.startswith("&"):
-            return ["write-output", _sh_whole([w.replace("+", "") if len(first) > 1 else w for w in words if w != "+"], "")]
-        return words
-
-    def power_value(self, words: list[Any]) -> str:
-        """What an assignment assigns: a text, or the output of a command; *words* start with the sign."""
-        if words and isinstance(words[0], list) and words[0][0][0] == "u":
-            head = words[0][0][1].lstrip("+=")
-            words[0] = ([("u", head)] if head else []) + words[0][1:]
-        words = [w for w in words if w and w not in ("=", "+=")]
-        inner = self.expand_all(words)
-        if words and self.is_text(words[0]):
-            return _sh_whole(inner)
-        got = self.simple(inner, _NOTHING)
-        return _sh_from(got.text or "$()", got)
-
-    def power_patterns(self, text: str) -> None:
-        """PowerShell as a whole: what is downloaded and run, sockets, encoded payloads."""
-        if _sh_power_remote.search(text) and _sh_power_run.search(text):
-            self.say("pipe_to_shell", "runs downloaded text")
-        if re.search(r"(?i)win32_shadowcopy\b[\s\S]{0,300}\.delete\(|win32_shadowcopy\b[\s\S]{0,200}\bremove-(?:wmi|cim)", text):
-            self.say("destructive", "deletes shadow copies")
-        self.code("powershell", text)
-
-    def is_text(self, word: Any) -> bool:
-        """Is this PowerShell word a string or an expression, not a command?"""
-        return isinstance(word, list) and bool(word) and (word[0][0] in "q(v" or word[0][0] == "u" and word[0][1][:1] in "[@")
-
-    # -- code of other languages
-    def fetched_code(self, text: str) -> bool:
-        """Is something fetched and run, in one statement or by way of a variable?"""
-        names: list[str] = []
-        for statement in re.split(r"[\n;]", text):
-            runs = _sh_code_evaluates.search(statement)
-            fetch = _sh_code_fetch.search(statement)
-            if fetch and (runs or _sh_code_then.search(statement)):
-                return True
-            if fetch:
-                name = _sh_code_name.search(statement)
-                names += [name.group(1) or name.group(2)] if name and len(names) < 8 else []
-            elif runs and any(re.search(r"[(\s$]" + name + r"\b", statement[runs.start():runs.end() + 60]) for name in names):
-                return True
-        return False
-
-    def code(self, language: str, text: str) -> None:
-        """Code given to an interpreter: commands it starts, files it names, sockets it ties to a shell."""
-        self.spend(len(text))
-        if self.depth >= MAX_SHELL_NESTING or len(text) < 4:
-            return
-        self.depth += 1
-        if "+" in text:
-            text = _sh_code_joint.sub("", text)
-        if _sh_code_socket.search(text) and _sh_code_shell.search(text):
-            self.say("reverse_shell", "connects a shell to the network")
-        if _sh_code_fetch.search(text) and self.fetched_code(text):
-            self.say("pipe_to_shell", "runs downloaded text")
-        if _sh_code_bomb.search(text):
-            self.say("destructive", "fork bomb")
-        if _sh_code_home.search(text):
-            self.say("destructive", "deletes the home directory")
-        for found in _sh_code_blob.finditer(text):
-            plain = _sh_decoded(found.group(1), "hex" if "hex" in found.group().lower() else "base64")
-            if plain and _sh_code_runs.search(text):
-                self.code(language, plain)
-                self.read(plain, _NOTHING, _SH_POSIX)
-        raw = language == "powershell"
-        strings = [_sh_literal(m.group(), raw) for m in _sh_code_string.finditer(text)][:5000]
-        sources = self.code_calls(language, text)
-        for found in _sh_code_delete.finditer(text):
-            named = _sh_literals(text, found.end(), raw)[:16]
-            for word in named or [w for w in strings if w[:1] in "/~"
-                                  and re.match(r"\w+\s*[,)]", text[found.end():found.end() + 40])]:
-                self.delete(word)
-        for found in _sh_code_write.finditer(text):
-            self.written(_sh_literal(found.group(1) or found.group(2), raw), _NOTHING, False)
-        for word in strings:
-            if len(word) < 400 and not _SH_NAME_CHARS.isdisjoint(word) and _SH_NO_NAME_CHARS.isdisjoint(word):
-                self.path(word, sources)
-        if _sh_code_sends.search(text):
-            if _sh_code_environment.search(text):
-                sources.append("\0the environment")
-            self.ship(_sh_read(sources), "the network")
-        self.depth -= 1
-
-    def program_text(self, language: str, text: str) -> None:
-        """A text in another language than a shell's; notebooks have lines for the shell in it."""
-        if language == "sql":
-            return self.sql(text)
-        self.code(language, text)
-        if re.match(r"\s*%%(?:bash|sh|script)", text):
-            self.read(text.partition("\n")[2])
-        elif language == "code":
-            self.read(re.sub(r"(?m)^\s*[!%]+\s*", "", text))
-        elif "!" in text or "%" in text:
-            self.read("\n".join(re.findall(r"(?m)^[ \t]*(?:!+|%s[xy]|%system)[ \t]*(.*)$", text)))
-
-    def code_calls(self, language: str, text: str) -> list[str]:
-        """Follow the commands that code starts by `system`, `spawn`, back-ticks …; the files their output is from."""
-        sources: list[str] = []
-        for number, found in enumerate(_sh_code_call.finditer(text)):
-            words = _sh_literals(text, found.end())
-            callee = found.group(1)
-            if words and callee in ("exec", "eval") and language in ("python", "code"):
-                self.code(language, words[0])
-            elif len(words) > 1 and callee in _SH_LIST_CALLS:
-                sources += self.simple(words, _NOTHING).sources
-            elif words:
-                for end in _sh_added(text, found.end()) if len(words) == 1 and number < 50 else [""]:
-                    sources += self.read(" ".join(words) + end, _NOTHING, _SH_POSIX).sources
-        for found in _sh_code_ticks.finditer(text) if language in ("ruby", "perl", "php", "code") else ():
-            out = self.read(found.group(1) or found.group(2) or "", _NOTHING, _SH_POSIX)
-            sources += out.sources
-            if out.remote and re.search(r"(?:system|exec|eval)\s*\(?\s*\Z", text[max(0, found.start() - 20):found.start()]):
-                self.say("pipe_to_shell", "runs downloaded text")
-        return sources
-
 
 _sh_harmless = lazy_regex(r"\s*(?:#(?!!).*|alias \w+=['\"]?(?:git|ls|cd|npm|docker|kubectl|python3?) ?[\w .-]*['\"]?|"
                           r"(?:export )?(?!LD_|DYLD_|BASH_ENV|ENV=|PROMPT_COMMAND|PYTHONSTARTUP|NODE_OPTIONS|PERL5|GIT_|"
@@ -7102,55 +7405,170 @@ def _sh_own_host(origin: _Flow, hosts: str) -> bool:
         any(len(part) > 3 and part in hosts for part in name) for name in names)
 
 
-def _sh_literal(text: str, raw: bool = False) -> str:
-    """The value of a string literal of some language; *raw*: a backslash is no escape (PowerShell)."""
-    text = text[3:-3] if text[:3] in ("'''", '"""') else text[1:-1]
-    return text if raw else _sh_unescape(text)
+# ---- 9h. Commands: which arguments of a call are commands ------------------------------------------------
+# Words of a tool's name that say it runs something; with none of them, `code` and `script` are taken as data.
+SHELL_TOOL_WORDS = frozenset("""bash sh zsh fish shell exec execute run cmd command commands terminal spawn process powershell
+    pwsh ssh console subprocess system sandbox interpreter repl eval python python3 node script cli docker kubectl tmux tty pty
+    launch invoke jupyter ipython py js ts deno ruby rb perl php lua""".split())
+# … and words that say it only looks at a command.
+SHELL_TALK_WORDS = frozenset("""explain describe search lookup help docs lint format highlight translate review complete
+    summarize""".split())
+# Arguments that hold a command whatever the tool; with a tool of the first list, any argument that is not data does.
+SHELL_COMMAND_KEYS = frozenset("""command cmd commandline command_line cmdline shell_command bash_command terminal_command
+    commands cmds argv shell exec bash sh powershell shellcommand commandstring full_command run""".split())
+SHELL_CODE_KEYS = frozenset("""script code source snippet cell python javascript js run execute program expression scripts lines
+    steps input keys""".split())
+SHELL_PROGRAM_KEYS = frozenset("program executable exe file path bin binary application entrypoint".split())  # … beside a list
+SHELL_WRITE_WORDS = frozenset("write create save edit update add insert append put new upload".split())
+SHELL_ARGS_KEYS = ("args", "arguments", "argv", "params", "parameters", "flags")
+SHELL_CWD_KEYS = frozenset("cwd workdir working_dir working_directory workingdirectory directory dir".split())
+SHELL_DATA_KEYS = frozenset("""content contents text body message query q old_string new_string old_str new_str oldtext newtext
+    old_text new_text file_text diff patch title description prompt comment summary reason explanation note notes name label
+    markdown html search pattern regex replacement value data edits url uri path file file_path filepath filename timeout
+    language lang session session_id id env environment host user stdin""".split())
+_SH_LANGUAGES = {"python": "python", "python3": "python", "py": "python", "ipython": "python", "node": "node",
+                 "javascript": "node", "js": "node", "typescript": "node", "powershell": "powershell",
+                 "pwsh": "powershell", "cmd": "cmd", "batch": "cmd", "ruby": "ruby", "perl": "perl", "php": "php",
+                 "bash": "sh", "sh": "sh", "shell": "sh", "zsh": "sh"}
+_SH_SQL_WORDS = frozenset("sql query postgres postgresql mysql mariadb sqlite mssql database db clickhouse".split())
+_SH_PROGRAM_TOOLS = frozenset("""git docker kubectl helm terraform aws gcloud az gh npm pip apt brew systemctl psql mysql ssh
+    curl wget rm""".split())
+_sh_tools: dict[str, tuple[str, frozenset[str]]] = {}
+_sh_tool_word = lazy_regex(r"[A-Z]?[a-z0-9]+|[A-Z]+")
 
 
-def _sh_literals(text: str, at: int, raw: bool = False) -> list[str]:
-    """The string literals that follow in a call: `"a", "b"` or `["a", "b"]`."""
-    found: list[str] = []
-    between = re.compile(r"[\s\[(,bfru]*")
-    while len(found) < 64:
-        at = between.match(text, at).end()  # type: ignore[union-attr]
-        literal = _sh_code_string.match(text, at)
-        if not literal:
-            break
-        found.append(_sh_literal(literal.group(), raw))
-        at = literal.end()
+def _sh_tool(tool: str) -> tuple[str, frozenset[str]]:
+    """("run" | "talk" | "", words of the name); remembered, since names repeat."""
+    known = _sh_tools.get(tool)
+    if known is None:
+        words = frozenset(word.lower() for word in _sh_tool_word.findall(tool[:200]))
+        runs = words & SHELL_TOOL_WORDS
+        writes = runs == {"script"} and words & SHELL_WRITE_WORDS
+        kind = "run" if runs and not writes or words >= {"send", "keys"} else ""
+        if words & SHELL_TALK_WORDS and not words & {"run", "exec", "execute", "eval"}:
+            kind = "talk"
+        known = kind, words
+        if len(_sh_tools) < 2000:
+            _sh_tools[tool] = known
+    return known
+
+
+def commands_in(tool: str, arguments: Any) -> list[Command]:
+    """The commands, scripts and code among the arguments of one call; quoted data is none of them.
+
+    A member named in SHELL_COMMAND_KEYS is a command whatever the tool; one named in SHELL_DATA_KEYS never is. What a
+    tool with a word of SHELL_TOOL_WORDS in its name gets under any other name is a command when it reads like one.
+    """
+    kind, words = _sh_tool(tool)
+    found: list[Command] = []
+    if isinstance(arguments, str):
+        return [Command((), arguments)] if kind == "run" else found
+    stack: list[tuple[Any, tuple[Any, ...]]] = [(arguments, ())]
+    while stack:
+        node, path = stack.pop()
+        shallow, seen = len(path) < 12, len(found)
+        if isinstance(node, list) and shallow:
+            stack.extend((item, path + (i,)) for i, item in enumerate(node[:1000]) if isinstance(item, (dict, list)))
+        if not isinstance(node, dict):
+            continue
+        for key, value in node.items():
+            if not isinstance(value, (str, list, dict)) or not value:
+                continue
+            low = key.lower().replace("-", "_")
+            wanted = kind != "talk" and (
+                low in SHELL_COMMAND_KEYS or low in SHELL_CODE_KEYS and kind == "run" or _sh_command_like(low, words, kind)
+                or low in SHELL_PROGRAM_KEYS and isinstance(value, str) and any(
+                    isinstance(beside, list) and name.lower() in SHELL_ARGS_KEYS for name, beside in node.items()))
+            if wanted and not isinstance(value, dict):
+                found += _sh_command(node, path, key, low, value, words)
+            elif isinstance(value, str):
+                if not wanted and (low == "sql" or low in ("query", "statement") and words & _SH_SQL_WORDS):
+                    found.append(Command(path + (key,), value, "", "sql"))
+            elif wanted or low not in SHELL_DATA_KEYS and shallow:
+                stack.append((value, path + (key,)))
+        if len(found) == seen and (kind == "run" or tool in _SH_PROGRAM_TOOLS):
+            found += _sh_other_arguments(tool, node, path)
     return found
 
 
-def _sh_added(text: str, at: int) -> list[str]:
-    """What a variable adds to the literal at *at* (`"rm -rf " + d`): the literals it may hold, or nothing."""
-    added = _sh_code_added.match(text, at)
-    if not added:
-        return [""]
-    name = re.escape(added.group(1))
-    bound = re.search(rf"\b{name}\s*=\s*(?=[\[(]?\s*['\"])|\b{name}\s+(?:in|of)\s*(?=[\[(]\s*['\"])", text)
-    return (_sh_literals(text, bound.end())[:16] if bound else []) or [""]
+def _sh_command_like(low: str, words: frozenset[str], kind: str) -> bool:
+    """Is this a member such as `pre_command`, `python_code` or, of a tool that writes nothing, `script`?"""
+    if low[-7:] == "command":
+        return low != "subcommand"
+    return low[-4:] == "_cmd" or (kind == "run" or not words & SHELL_WRITE_WORDS) and (
+        low == "script" or low[-7:] == "_script" or low[-5:] == "_code" and low[:-5] in _SH_LANGUAGES)
 
 
-def _sh_decoded(text: str, how: str) -> str | None:
-    """The text behind base64, base32 or hex (UTF-8, or UTF-16 as PowerShell has it), or None."""
-    import base64
-    plain = "".join(text.split())[:MAX_SHELL_VALUE]
-    try:
-        if how in ("xxd", "hex"):
-            data = bytes.fromhex(plain[2:] if plain[:2] == "0x" else plain)
-        elif how == "base32":
-            data = base64.b32decode(plain)
-        else:
-            data = base64.b64decode(plain.replace("-", "+").replace("_", "/") + "=" * (-len(plain) % 4))
-    except ValueError:
-        return None
-    if len(data) > 1 and data[1::2].count(0) * 2 >= len(data[1::2]):
-        return data.decode("utf-16-le", "replace")
-    return data.decode("utf-8", "replace") if data else None
+def _sh_member(node: dict[str, Any], names: Any) -> str:
+    """The first text among the members of these names."""
+    return next((value for key, value in node.items() if key.lower() in names and isinstance(value, str)), "")
 
 
-# ---- judging ---------------------------------------------------------------------------------------------
+def _sh_stdin(node: dict[str, Any], source: Any) -> Any:
+    """A command with its standard input, when that is an argument too, as a here-document."""
+    fed = _sh_member(node, ("stdin", "standard_input"))
+    if not fed:
+        return source
+    if isinstance(source, list):
+        source = " ".join("'" + word.replace("'", "'\\''") + "'" for word in source)
+    return f"{source} <<'EOF_'\n{fed}\nEOF_"
+
+
+def _sh_language(node: dict[str, Any], low: str, words: frozenset[str]) -> str:
+    """The language of the text under the member *low*, as `Command.language` has it."""
+    language = _SH_LANGUAGES.get(_sh_member(node, ("language", "lang", "runtime", "interpreter")).lower(), "")
+    if not language and (low in SHELL_CODE_KEYS or low[-5:] == "_code"):
+        language = _SH_LANGUAGES.get(low, "") or _SH_LANGUAGES.get(low[:-5], "") or next(
+            (_SH_LANGUAGES[word] for word in sorted(words) if _SH_LANGUAGES.get(word, "sh") not in ("sh", "cmd")), "")
+        return language or ("code" if low in ("code", "source", "snippet", "cell", "expression") else "")
+    if low == "powershell" or not language and words & {"powershell", "pwsh"}:
+        return "powershell"
+    return language or ("cmd" if words == {"cmd"} else "")
+
+
+def _sh_command(node: dict[str, Any], path: tuple[Any, ...], key: str, low: str, value: Any,
+                words: frozenset[str]) -> list[Command]:
+    """The command under one member, joined with the argument list beside it; none for the arguments of another."""
+    names = {name.lower() for name in node}
+    if low == "argv" and names & (SHELL_PROGRAM_KEYS | {"command", "cmd"}):
+        return []
+    path += (key,)
+    cwd, language = _sh_member(node, SHELL_CWD_KEYS), _sh_language(node, low, words)
+    if isinstance(value, str):
+        rest = next((node[k] for k in node if k != key and k.lower() in SHELL_ARGS_KEYS), None)
+        if isinstance(rest, list) and language in ("", "sh", "cmd", "powershell"):
+            first = [value] if low in SHELL_PROGRAM_KEYS else value.split()
+            return [Command(path, _sh_stdin(node, first + list(map(_sh_text, rest))), cwd)]
+        if isinstance(rest, str):
+            value = f"{value} {rest}"
+        return [Command(path, _sh_stdin(node, value) if language in ("", "sh") else value, cwd, language)]
+    if any(isinstance(item, (dict, list)) for item in value):
+        inner = [_sh_text(item[k]) for item in value if isinstance(item, dict) for k in item
+                 if k.lower() in SHELL_COMMAND_KEYS or k.lower() in ("run", "script")]
+        inner += [" ".join(map(_sh_text, item)) for item in value if isinstance(item, list)]
+        return [Command(path, "\n".join(inner), cwd, language)] if inner else []
+    texts = list(map(_sh_text, value))
+    if low in ("commands", "cmds", "lines", "steps", "scripts") or " " in texts[0].strip():
+        return [Command(path, "\n".join(texts), cwd, language)]
+    return [Command(path, _sh_stdin(node, texts), cwd)]
+
+
+def _sh_text(value: Any) -> str:
+    return value if isinstance(value, str) else "" if value is None else str(value)
+
+
+def _sh_other_arguments(tool: str, node: dict[str, Any], path: tuple[Any, ...]) -> Iterator[Command]:
+    """Commands under names nobody foresaw: `args` of a tool called `git`, any text of a tool called `bash`."""
+    for key, value in node.items():
+        low = key.lower()
+        if low in SHELL_ARGS_KEYS and isinstance(value, (str, list)) and value:
+            words = value.split() if isinstance(value, str) else list(map(_sh_text, value))
+            yield Command(path + (key,), [tool] * (tool in _SH_PROGRAM_TOOLS) + words)
+        elif isinstance(value, str) and " " in value and low not in SHELL_DATA_KEYS and low not in SHELL_CWD_KEYS:
+            yield Command(path + (key,), value)
+
+
+# ---- 9i. Commands: judging -------------------------------------------------------------------------------
 _sh_windows = lazy_regex(r"(?i)(?:^|[\s;&|({\"'])(?:[A-Z]:[\\/]|\\\\)|%\w+%|\w\\[\w%$]|\w`\w|net\.webclient|\$env:|"
                          r"(?<![\w-])[a-z]+-[a-z]*(?:object|item|process|content|web\w+|rest\w+|expression|command|service|task"
                          r"|disk|volume|preference|client|policy|user|member|property|profile|transfer|string|file|archive|"
@@ -7211,7 +7629,7 @@ def judge_command(source: Any, ctx: ShellContext) -> CommandFacts:
         if shell:
             run.read(text)
         else:
-            run.program_text(language, text)
+            judge_program_text(run, language, text)
         facts = {**facts, **run.facts, **facts}         # the first to say so has the word
         paths.update(run.paths)
     return CommandFacts(facts, tuple(paths))
@@ -9228,6 +9646,182 @@ def _strip_needed(before: str, char: str, after: str) -> bool:
 # ---------------------------------------------------------------------------
 # 12. What rules see: one message and what is derived from it
 # ---------------------------------------------------------------------------
+
+# -- what tools do, and what their arguments are for
+#
+# Servers name their arguments as they like, so nobody can list them all; but names are made of words, and the words tell.
+# The tables below say what a tool does (`tool_acts`) and what an argument is for (`argument_roles`). Some roles excuse:
+# `content` is written, sent or shown and does nothing by itself, an `exclusion` is left alone, a `query` or `pattern` is
+# looked for, a `choice` is one word of few, a `number` leads nowhere. Others accuse: a place is `read` or `write`, an
+# `address` is called, a `command` or `code` is run. A name that nobody foresaw is `unknown` and has *all* roles that
+# accuse and none that excuses. So who refuses leaves out what is surely excused, and who allows counts what is inert.
+
+# Words of a tool's name that say what it does; a tool without any may do anything.
+TOOL_ACTS = """
+read: read get fetch cat view show open load stat stats head tail describe preview inspect check validate parse compare
+read: count info status metadata summarize analyze analyse render attach print transcribe ocr hash checksum size
+read: exists blame log play watch review retrieve
+search read: list ls dir tree glob find search grep rg lookup locate browse explore scan
+write: write create append insert save put set add make mkdir touch new overwrite extract unpack unzip untar decompress
+write: download install generate scaffold store record screenshot export restore chmod chown symlink link commit checkout
+write: init clone import undo revert configure
+write read: edit update replace modify change patch apply fix refactor format move mv rename copy cp duplicate backup
+write read: archive zip tar compress pack bundle merge mount sync mirror convert diff
+delete write: delete remove rm rmdir unlink erase trash purge prune drop destroy truncate clear
+run: run exec execute execution eval evaluate launch spawn invoke shell bash sh zsh terminal cmd command powershell pwsh
+run: console script repl python node
+send read: upload
+send: send post share publish email mail notify reply forward push submit
+"""
+
+# Roles of arguments; the first row that knows the name decides. `x*` is a name whose first word is x, `*x` one whose last
+# word is; names are in words (`excludePatterns` is exclude_patterns). After `of`: words, one of which the tool's name has.
+ARGUMENT_ROLES = """
+place: ignore_file ignore_path exclude_file exclude_from exclude_from_file ignore_from
+place: source sources src from input destination dest dst to output target of file files dir directory folder copy move
+place: source src from archive destination dest to output target of mv cp rename link zip unzip tar untar extract unpack
+exclusion: exclude* excludes* excluded* exclusion* exclusions* ignore* ignores* ignored* *exclude *excludes *excluded
+exclusion: *exclusions *ignore *ignores *ignored *blacklist *blocklist *denylist skip_files skip_paths skip_dirs
+exclusion: skip_patterns skip_globs skip_folders omit omit_files omit_paths without
+command: command commands cmd cmds command_line commandline cmdline argv shell_command bash_command terminal_command
+command: full_command shell exec bash sh powershell *command *commands *cmd
+command: args arguments script scripts input keys run lines steps of run
+code: code source snippet cell expression program javascript python js execute of run
+code: sql *sql python_code py_code js_code javascript_code node_code shell_code bash_code ruby_code perl_code php_code
+code: query queries statement statements of sql postgres postgresql mysql mariadb sqlite mssql database db clickhouse
+credential: password passwd passphrase secret token auth authorization bearer api_key apikey access_key secret_key
+credential: private_key credential credentials cookie cookies *password *passphrase *secret *token *api_key *access_key
+credential: *secret_key *private_key *credential *credentials
+content: content contents text body message description comment title summary markdown html thought thoughts note notes
+content: observations entities relations prompt replacement diff patch edits old_string new_string old_text new_text
+content: old_str new_str oldtext newtext file_text filetext insert_text instruction instructions reason explanation
+content: subject caption headline feedback answer reply review sidenote details changelog filecontent
+content: *content *contents *text *body *message *description *comment *title *summary *markdown *html *notes *prompt
+content: *replacement *instructions *explanation
+query: query queries q question search keyword keywords term terms jql cql *query *question *keywords
+pattern: pattern patterns regex regexp glob globs mask match *pattern *patterns *regex *regexp *glob *globs *mask include
+pattern: includes *include *includes include*
+choice: encoding charset mode format sort sort_by order order_by direction language lang locale unit units level theme
+choice: *encoding *format *mode *order *language *level type *type kind
+base: cwd workdir workingdir working_dir working_directory workingdirectory working_path work_dir work_path pwd
+base: root roots root_path rootpath base base_path basepath base_dir basedir repo_path repository_path project_root
+base: project_path workspace workspace_path workspace_root dir dirs directory directories folder folders dirname outdir
+base: *dir *dirs *directory *directories *folder *folders *root *cwd *workspace
+place: path paths file files filename filenames filepath filepaths fname pathname infile outfile logfile configfile
+place: envfile keyfile outputpath attachment attachments *path *paths *file *files *filename *filenames
+place: *filepath *filepaths *pathname *attachment *attachments *file_name *file_names save_as
+place address: uri uris
+address: url urls link links href endpoint host hosts hostname domain domains address ip origin webhook dsn server
+address: connection_string *url *urls *uri *uris *link *href *endpoint *host *hostname *domain *webhook *dsn *address
+"""
+# Words of an argument's name that say what is done there, whatever the tool: `output_path`, `source`.
+_SOURCES = frozenset("source sources src input inputs in infile from read import".split())
+_SINKS = frozenset("destination dest dst output outputs out outfile outdir outputpath write save export to".split())
+_GOING = frozenset("move mv rename".split())    # of a tool: what it takes from somewhere is gone there
+_UNKNOWN = frozenset(("unknown", "command", "code", "address"))
+_NUMBER = frozenset(("number",))
+_ACCESS = frozenset(("read", "write"))
+_OPENED = frozenset(("place", "base", "address", "credential", "unknown"))     # roles that may be places
+_name_word = lazy_regex(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+_choice_word = lazy_regex(r"\w[\w+-]{0,63}")
+
+
+def name_words(name: str) -> tuple[str, ...]:
+    """The words of a name, in lower case.
+
+    >>> name_words("excludePatterns"), name_words("git-ls_remote")
+    (('exclude', 'patterns'), ('git', 'ls', 'remote'))
+    """
+    return tuple([word.lower() for word in _name_word.findall(name[:200])])
+
+
+def _rows(table: str) -> Iterator[tuple[frozenset[str], list[str], frozenset[str]]]:
+    """(what the row says, the words it says it of, words of the tool's name that it asks for) of each row of a table."""
+    for line in table.strip().split("\n"):
+        says, _, rest = line.partition(": ")
+        words, _, tools = rest.partition(" of ")
+        yield frozenset(says.split()), words.split(), frozenset(tools.split())
+
+
+@lru_cache(None)
+def _role_rows() -> dict[str, list[tuple[int, frozenset[str], frozenset[str]]]]:
+    """{a name, `x*` or `*x`: (rank, roles, words of the tool's name) of its rows}."""
+    found: dict[str, list[tuple[int, frozenset[str], frozenset[str]]]] = {}
+    for rank, (roles, names, tools) in enumerate(_rows(ARGUMENT_ROLES)):
+        for name in names:
+            found.setdefault(name, []).append((rank, roles, tools))
+    return found
+
+
+@lru_cache(None)
+def _act_words() -> dict[str, frozenset[str]]:
+    return {word: acts for acts, words, _ in _rows(TOOL_ACTS) for word in words}
+
+
+@lru_cache(1024)
+def tool_acts(tool: str) -> frozenset[str]:
+    """What the name of a tool says that it does: read, search, write, delete, run, send. Nothing: it may do anything.
+
+    >>> sorted(tool_acts("read_text_file")), sorted(tool_acts("moveFile")), sorted(tool_acts("frobnicate"))
+    (['read'], ['read', 'write'], [])
+    """
+    words = _act_words()
+    return frozenset([act for word in name_words(tool) for act in words.get(word, ())])
+
+
+def argument_roles(tool: str, name: str, value: Any = "") -> frozenset[str]:
+    """What the argument *name* of *tool* is for, when it holds *value* (of a list: one item).
+
+    | role | such as | means |
+    |---|---|---|
+    | place | path, outputFile | surely names a file or folder |
+    | base | cwd, repo_path, folder | the same, and other arguments may be relative to it |
+    | read, write | | if it names a place, this is done there; an `address` may be one, too (`file:`) |
+    | address | url, host, endpoint | is called or opened |
+    | command, code | command, sql | is run |
+    | content | body, newText | is written, sent or shown: does nothing by itself |
+    | query, pattern | q, glob | is looked for; a pattern may hold places |
+    | exclusion | excludePatterns, ignore | is left alone |
+    | choice | encoding, sort_by | is one word of few (with another value it is unknown) |
+    | number | | a number, a boolean or null, whatever the name |
+    | credential | api_key, token | is a secret, or a file with one |
+    | unknown | anything else | may be all of the above that do something |
+
+    >>> sorted(argument_roles("read_file", "path")), sorted(argument_roles("copy_file", "destinationPath"))
+    (['place', 'read'], ['place', 'write'])
+    >>> sorted(argument_roles("search", "excludePatterns")), sorted(argument_roles("search", "limit", 5))
+    (['exclusion'], ['number'])
+    """
+    kind = type(value)
+    if kind is not str and kind is not dict and kind is not list:
+        return _NUMBER
+    roles = _roles_of_name(tool, name)
+    if "choice" in roles and kind is str and value and _choice_word.fullmatch(value) is None:
+        return _roles_of_name(tool, "")
+    return roles
+
+
+@lru_cache(4096)
+def _roles_of_name(tool: str, name: str) -> frozenset[str]:
+    words, tool_words = name_words(name), name_words(tool)
+    acts = tool_acts(tool)
+    rows = _role_rows()
+    near = ["_".join(words), *("*" + "_".join(words[-many:]) for many in (1, 2)), words[0] + "*"] if words else []
+    known = [row for spelled in near for row in rows.get(spelled, ())
+             if not row[2] or not row[2].isdisjoint(tool_words) or "run" in row[2] and "run" in acts]
+    roles = min(known, key=lambda row: row[0])[1] if known else _UNKNOWN
+    if roles.isdisjoint(_OPENED):
+        return roles
+    if "base" in roles:
+        roles |= {"place"}
+    taken, given = not _SOURCES.isdisjoint(words), not _SINKS.isdisjoint(words)
+    if taken != given:
+        access = {"write"} if given or not _GOING.isdisjoint(tool_words) else set()
+        return roles | access | ({"read"} if taken else set())
+    return roles | (_ACCESS & acts or _ACCESS)
+
+
+# -- one message
 
 JUDGE_SECONDS = 0.8         # one line may take this long to judge (or 0.1 s a megabyte, if that is more); then it is refused
 _LARGE = JUDGE_SECONDS * 1e7    # bytes: from here on it is more
@@ -14724,9 +15318,12 @@ def _runs_next_word(before: Sequence[str], after: str) -> bool:
     return True
 
 
+_launcher_name = lazy_regex(r"mcpwall-[0-9a-f]{8}")
+
+
 def _is_wall_word(word: str) -> bool:
     name = re.split(r"[/\\]", word)[-1].lower()
-    return name in ("mcpwall", "mcpwall.py", "mcpwall.exe", "mcpwall.cmd", "mcpwall.pyz")
+    return name in ("mcpwall", "mcpwall.py", "mcpwall.exe", "mcpwall.cmd", "mcpwall.pyz") or bool(_launcher_name.fullmatch(name))
 
 
 # -- splicing -------------------------------------------------------------------
@@ -15721,12 +16318,17 @@ class Surroundings:
             raise WallError("no home directory is known; set HOME to an absolute path")
         self.environ = os.environ if environ is None else environ
         self.platform, self.fs, self.root = platform, fs, root
-        self.wall = list(wall or own_command())
+        self.launcher = None if wall else launcher_for(os.path.join(self.home, ".mcpwall"))
+        self.wall = list(wall) if wall else self.launched()
         self.stdin, self.stdout, self.stderr = stdin or sys.stdin, stdout or sys.stdout, stderr or sys.stderr
         self.folder = os.path.join(self.home, ".mcpwall")
         self.lock = os.path.join(self.folder, "lock")
         self.consent = ConsentStore(os.path.join(self.folder, "approved.json"))
         self.desk = Desk(os.path.join(self.folder, "waiting"))
+
+    def launched(self) -> list[str]:
+        """How an entry starts this wall by its launcher."""
+        return [os.path.abspath(sys.executable), "-I", "-S", self.launcher.path] if self.launcher else own_command()
 
     def say(self, text: str = "", stream: Any = None) -> None:
         stream = stream or self.stdout
@@ -15773,6 +16375,69 @@ def own_command(executable: str = sys.executable, module: str = __file__,
             if os.path.isfile(path):
                 return [os.path.abspath(path)]
     return [os.path.abspath(executable), os.path.abspath(module)]
+
+
+class Launcher(NamedTuple):
+    """A few lines of Python at *path* that start the wall at *file* from the bytecode cache; *text* is what stands there."""
+    path: str
+    file: str
+    text: str
+
+    def put(self) -> None:
+        """Have it stand there, in a folder that is the user's alone. Raises ConfigError."""
+        folder = os.path.dirname(self.path)
+        try:
+            os.makedirs(folder, 0o700, exist_ok=True)
+            if os.name == "posix":
+                os.chmod(folder, 0o700)
+            if _plain_text_at(self.path) != self.text:
+                write_whole(self.path, self.text.encode(), 0o600)
+        except OSError as fault:
+            raise ConfigError(f"{self.path}: cannot be written: {fault.strerror or type(fault).__name__}; "
+                              "use --plain to start without a launcher") from None
+
+    def problem(self) -> str | None:
+        """What is wrong with what stands there; None when nothing."""
+        text = _plain_text_at(self.path)
+        if text is None:
+            return f"its launcher {printable(self.path)} is gone; wrap it again"
+        if text != self.text:
+            named = _launched_file(text)
+            what = f"starts {printable(named)}, not {printable(self.file)}" if named not in ("", self.file) else \
+                "is not as mcpwall writes it"
+            return f"its launcher {printable(self.path)} {what}; wrap it again"
+        return None
+
+
+def launcher_for(folder: str, module: str = __file__) -> Launcher:
+    """The launcher below the user's *folder* (`~/.mcpwall`) for this very file; another copy of it has another one."""
+    file = os.path.abspath(module)
+    text = _LAUNCHER.format(file=file, cache=os.path.join(folder, "cache"))
+    path = os.path.join(folder, "bin", "mcpwall")
+    there = _plain_text_at(path)
+    if there is not None and _launched_file(there) not in ("", file) and os.path.exists(_launched_file(there)):
+        path += "-" + sha256(file.encode())[:8]
+    return Launcher(path, file, text)
+
+
+def _launched_file(text: str) -> str:
+    """Which file a launcher's text starts; "" when it is none."""
+    found = re.search(r"(?m)^FILE = ('(?:[^'\\\n]|\\.)*'|\"(?:[^\"\\\n]|\\.)*\")$", text)
+    if found is None:
+        return ""
+    import ast
+    try:
+        return str(ast.literal_eval(found.group(1)))
+    except (ValueError, SyntaxError):
+        return ""
+
+
+def _plain_text_at(path: str) -> str | None:
+    """The text of a small regular file; None when there is none."""
+    try:
+        return read_config(path).decode("utf-8", "replace") if os.path.lexists(path) and not os.path.islink(path) else None
+    except ConfigError:
+        return None
 
 
 # -- what the sub-commands share ------------------------------------------------
@@ -15873,6 +16538,8 @@ def _carry_out(io: Surroundings, found: _Inventory, changes: Mapping[str, tuple[
                plan: _WallPlan) -> bool:
     """Write the files; False when one could not be written. One failing file does not stop the others."""
     written = 0
+    if io.launcher and any(words and io.launcher.path in words for _, words in plan):
+        io.launcher.put()
     for path, (old, new) in changes.items():
         def change(text: str, path: str = path, old: str = old, new: str = new) -> str:
             return new if text == old else _planned_text(text, path, plan)
@@ -15967,6 +16634,7 @@ def _setup_flag(name: str, about: str) -> tuple[str, dict[str, Any]]:
     return name, {"action": "store_true", "help": about}
 
 
+_SETUP_PLAIN = _setup_flag("--plain", "start the file by its path, without a launcher: slower, and nothing else to keep")
 _SETUP_CLIENT = _setup_option("--client", "NAME", "only this host's files", action="append", default=[])
 _SETUP_FILES = (
     _SETUP_CLIENT,
@@ -16009,10 +16677,11 @@ def cmd_init(argv: Sequence[str], io: Surroundings) -> int:
         _setup_option("--client", "NAME", "only these hosts: " + ", ".join(known_clients()), action="append",
                       nargs="+", default=[]),
         _setup_flag("--all", "every server that can be wrapped"),
-        _setup_flag("--yes", "write without asking"), _SETUP_FILES[-1])
+        _setup_flag("--yes", "write without asking"), _SETUP_PLAIN, _SETUP_FILES[-1])
     if args is None:
         return 0
     _check_profile(args.profile)
+    wall = own_command() if args.plain and io.launcher else io.wall
     found = _take_inventory(io, [name for names in args.client for name in names])
     named = [s for s in found.servers if s.name in args.servers]
     unknown = [name for name in args.servers if name not in {s.name for s in found.servers}]
@@ -16028,7 +16697,7 @@ def cmd_init(argv: Sequence[str], io: Surroundings) -> int:
     if open_ones and not listed and io.interactive:
         answer = io.ask("Which shall be wrapped? (numbers, ranges such as 2-5, names, all; empty: none) ")
         open_ones = [s for s in _chosen_servers(answer, found.servers) if s in open_ones]
-    plan: _WallPlan = [(server, wall_words(server, io.wall)) for server in open_ones]
+    plan: _WallPlan = [(server, wall_words(server, wall)) for server in open_ones]
     for server in open_ones:
         _say_left_out(io, found, server)
     files = _show_plan(io, found, plan)
@@ -16098,20 +16767,25 @@ def cmd_wrap(argv: Sequence[str], io: Surroundings) -> int:
         io, "wrap", "Put the wall in front of one MCP server, wherever it is configured.", argv,
         _setup_option("server", "SERVER", "its name in the host's config"),
         _setup_option("--server-policy", "FILE", "the policy file of this server, alone"),
-        _setup_option("--profile", "NAME", "the built-in policy of this server, alone"), *_SETUP_FILES)
+        _setup_option("--profile", "NAME", "the built-in policy of this server, alone"), _SETUP_PLAIN, *_SETUP_FILES)
     if args is None:
         return 0
+    wall = own_command() if args.plain and io.launcher else io.wall
     options = _policy_options(io, args)
     found, servers = _named_servers(io, args)
     plan: list[tuple[Server, Sequence[str] | None]] = []
     done = not found.problems
     for server in servers:
-        words = wall_words(server, io.wall, _kept_options(server.wrapper, options))
-        if server.wrapper and not options and _wall_problem(io, server.wrapper) is None:
+        words = wall_words(server, wall, _kept_options(server.wrapper, options))
+        if server.wrapper and not options and _wall_problem(io, server.wrapper) is None and not (
+                _starts_slowly(io, server.wrapper) or args.plain and server.wrapper.program in io.wall):
             ours = server.wrapper.program.endswith(".py") or server.wrapper.program in io.wall
             words = [*server.wrapper.wall[:-1], *(env_words(server) if ours else ()), "--"]
         where = _where(io, server)
         if server.wrapper and list(server.wrapper.wall) == words:
+            if io.launcher and io.launcher.path in words and io.launcher.problem() and not args.dry_run:
+                io.launcher.put()
+                where += ", launcher written anew"
             io.say(f"{where}: already wrapped")
         elif server.why_not:
             _say_by_hand(io, server, words)
@@ -16247,6 +16921,9 @@ def cmd_status(argv: Sequence[str], io: Surroundings) -> int:
     for server in found.servers:
         if server.wrapper:
             io.say(f"{_where(io, server)}: policy {_policy_of(server.wrapper)}")
+    slow = sum(server.wrapper is not None and _starts_slowly(io, server.wrapper) for server in found.servers)
+    if slow:
+        io.say(f"\n{slow} of these start without Python's cache; wrapped again, they start about five times as fast.")
     io.say("\nNeeds attention:" if attention else "\nNothing needs attention.")
     for _, place, problem in attention:
         io.say(f"- {io.short(place)}: {printable(problem, 500)}")
@@ -16316,17 +16993,32 @@ def _wall_problem(io: Surroundings, wrapper: Wrapper) -> str | None:
     for path in (wrapper.wall[0], wrapper.program):
         if not _is_command_there(io, path):
             return f"its wall {printable(path)} is gone; wrap it again"
-    if not wrapper.program.endswith(".py"):
+    program = wrapper.program
+    if os.path.dirname(program) == os.path.join(io.folder, "bin"):
+        file = _launched_file(_plain_text_at(program) or "")
+        if io.launcher and (program == io.launcher.path or not file):
+            file = io.launcher.file
+        problem = Launcher(program, file, _LAUNCHER.format(file=file, cache=os.path.join(io.folder, "cache"))).problem()
+        if problem:
+            return problem
+        program = file
+    if not program.endswith(".py"):
         return None
     try:
-        head = read_config(wrapper.program)
+        head = read_config(program)
     except ConfigError as fault:
         return str(fault)
     version = re.search(rb'^__version__ = "([^"\n]{1,40})"', head, re.MULTILINE)
     known = version.group(1).decode("ascii", "replace") if version else "an unknown version"
     if known == __version__:
         return None
-    return f"its wall {printable(wrapper.program)} is {known}, this one {__version__}"
+    return f"its wall {printable(program)} is {known}, this one {__version__}"
+
+
+def _starts_slowly(io: Surroundings, wrapper: Wrapper) -> bool:
+    """Does an entry start this very file as a script, which Python compiles at each start?"""
+    return io.launcher is not None and wrapper.program.endswith(".py") and \
+        os.path.realpath(wrapper.program) == os.path.realpath(io.launcher.file)
 
 
 def _is_command_there(io: Surroundings, command: str) -> bool:

@@ -398,6 +398,41 @@ class SensitiveFiles(unittest.TestCase):
                 self.assertFalse(self.hits(value, ctx), value)
 
 
+class Patches(unittest.TestCase):
+    def files(self, *lines: str) -> list:
+        return [tuple(one) for one in mcpwall.patch_files("\n".join(lines))]
+
+    def test_apply_patch(self):
+        self.assertEqual(self.files("*** Begin Patch", "*** Add File: ../.ssh/authorized_keys", "+key", "+more", "*** End Patch"),
+                         [("write", "../.ssh/authorized_keys", "key\nmore")])
+        self.assertEqual(self.files("*** Begin Patch", "*** Update File: a b.py", "*** Move to: /etc/b.py", "@@ def f", " x", "-y", "+z",
+                                    "*** Delete File: c", "*** End Patch"),
+                         [("edit", "a b.py", "z"), ("write", "/etc/b.py", "z"), ("delete", "c", "")])
+
+    def test_a_header_among_the_lines_of_a_hunk_is_content(self):
+        self.assertEqual(self.files("*** Begin Patch", "*** Update File: docs/patch.md", "@@", " *** Add File: ~/.ssh/config", "+*** Delete File: /etc/passwd",
+                                    "-*** Update File: .env", "*** End Patch"), [("edit", "docs/patch.md", "*** Delete File: /etc/passwd")])
+        self.assertEqual(self.files("*** Add File: how.md", "+--- a/x", "++++ b/x"), [("write", "how.md", "--- a/x\n+++ b/x")])
+
+    def test_a_header_with_blanks_before_it_is_one_where_a_header_may_stand(self):
+        self.assertEqual(self.files("*** Begin Patch", "  *** Add File: x", "+1", "\t*** Delete File: y"), [("write", "x", "1"), ("delete", "y", "")])
+
+    def test_diffs(self):
+        self.assertEqual(self.files("diff --git a/x y b/x y", "index 1..2", "--- a/x y", "+++ b/x y", "@@ -1 +1 @@", "-a", "+b"), [("edit", "x y", "b")])
+        self.assertEqual(self.files("--- /dev/null\t2020", r'+++ "b/\303\244 z"', "@@ -0,0 +1 @@", "+n"), [("write", "\u00e4 z", "n")])
+        self.assertEqual(self.files("--- a/gone", "+++ /dev/null", "@@ -1 +0,0 @@", "-a"), [("delete", "gone", "")])
+        self.assertEqual(self.files("*** old.c\tMon", "--- new.c\tTue", "***************"), [("edit", "old.c", ""), ("edit", "new.c", "")])
+        self.assertEqual({path for _, path, _ in self.files("diff --git a/x b/.ssh/config", "rename from x", "rename to .ssh/config")}, {"x", ".ssh/config"})
+
+    def test_a_patch_in_a_here_document(self):
+        self.assertEqual(self.files("apply_patch <<'EOF'", "*** Begin Patch", "*** Add File: /etc/cron.d/x", "+a", "*** End Patch", "EOF", "ls"),
+                         [("write", "/etc/cron.d/x", "a")])
+
+    def test_what_is_no_patch_names_nothing(self):
+        for text in ("", "hello", "- a list\n- of things\n--- \n", "*** a headline ***\ntext", "+++ only this"):
+            self.assertEqual(self.files(text), [], text)
+
+
 class Hostile(unittest.TestCase):
     def test_total_and_bounded(self):
         seed = random.randrange(1 << 32)

@@ -704,7 +704,7 @@ class WholeProgram(Desk):
         self.assertEqual((done.returncode, done.stderr), (0, ""))
         entry = json.loads(read(self.cursor))["mcpServers"]["toy"]
         self.assertEqual([entry["command"], *entry["args"]], [
-            os.path.abspath(sys.executable), os.path.abspath(mcpwall.__file__), "--server-name", "toy", "--",
+            os.path.abspath(sys.executable), "-I", "-S", os.path.join(self.home, ".mcpwall", "bin", "mcpwall"), "--server-name", "toy", "--",
             sys.executable, "-c", "raise SystemExit(7)"])
         self.assertEqual(self.program(entry["command"], *entry["args"]).returncode, 7)
         self.assertEqual(self.program(*wall, "unwrap", "toy").returncode, 0)

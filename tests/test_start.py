@@ -1,15 +1,14 @@
-"""What a start costs: what is imported, and our stand-in for typing.NamedTuple. (The lean start of a script: test_cli.)"""
+"""What a start costs: what is imported, and launchers. (How a script goes on from its cached code: test_cli.)"""
 from __future__ import annotations
 
-import copy
+import json
 import os
 import re
 import subprocess
 import sys
-import typing
 import unittest
 
-from tests.support import mcpwall
+from tests.support import InEmptyHome, mcpwall
 
 FOLDER = os.path.dirname(os.path.abspath(mcpwall.__file__))
 
@@ -22,7 +21,7 @@ class Imports(unittest.TestCase):
         done = subprocess.run([sys.executable, "-I", "-S", "-c", code, FOLDER], capture_output=True, check=True, timeout=60)
         loaded = set(done.stdout.decode().split())
         self.assertIn("mcpwall", loaded)
-        self.assertEqual(loaded & {"typing", "subprocess", "dataclasses", "inspect", "hashlib", "_hashlib", "tempfile", "difflib", "shlex", "argparse"}, set())
+        self.assertEqual(loaded & {"subprocess", "dataclasses", "inspect", "hashlib", "_hashlib", "tempfile", "difflib", "shlex", "argparse"}, set())
 
 
     def test_an_old_python_is_told_so_in_one_line(self) -> None:
@@ -32,44 +31,137 @@ class Imports(unittest.TestCase):
         self.assertRegex(done.stderr, rb"^mcpwall needs Python 3\.9 or later, not \S+\s*$")
 
 
-class Pair(mcpwall.NamedTuple):
-    """Two."""
-    left: int
-    right: str = "r"
-
-    @property
-    def both(self) -> str:
-        return f"{self.left}{self.right}"
-
-
-class Same(typing.NamedTuple):
-    """Two."""
-    left: int
-    right: str = "r"
-
-
-class Tuples(unittest.TestCase):
-    def test_they_are_what_typing_makes(self) -> None:
-        pair, same = Pair(1), Same(1)
-        self.assertEqual(pair, same)
-        self.assertEqual(repr(pair), repr(same).replace("Same", "Pair"))
-        for name in ("_fields", "_field_defaults", "__doc__", "__module__", "__mro__"):
-            self.assertEqual(str(getattr(Pair, name)).replace("Pair", "Same"), str(getattr(Same, name)), name)
-        self.assertEqual((pair.left, pair.right, pair.both), (1, "r", "1r"))
-        self.assertEqual(pair._replace(right="x"), Pair(1, right="x"))
-        self.assertEqual(copy.deepcopy(pair), pair)
-        self.assertIs(type(pair._replace(left=2)), Pair)
-        for wrong in (lambda: Pair(), lambda: Pair(1, "2", 3), lambda: pair._replace(middle=0)):
-            self.assertRaises((TypeError, ValueError), wrong)
-        with self.assertRaises(AttributeError):
-            pair.left = 2
-
-
 class Contents(unittest.TestCase):
     def test_the_contents_are_the_banners(self) -> None:
         with open(mcpwall.__file__, encoding="utf-8") as stream:
             banners = re.findall(r"(?m)^# (\d+)\. (.*)$", stream.read())
         self.assertEqual(re.findall(r"(?m)^    (\d+)\. +(.*)$", mcpwall.__doc__ or "")[1:], banners)
+
+
+class Launchers(InEmptyHome):
+    """A launcher, in the empty home, of a copy of the file."""
+
+    def setUp(self) -> None:
+        super().setUp()
+        self.folder = os.path.join(self.home, ".mcpwall")
+        self.cursor = os.path.join(self.home, ".cursor", "mcp.json")
+        os.makedirs(os.path.dirname(self.cursor))
+        self.entry = {"command": sys.executable, "args": ["-I", "-c", "raise SystemExit(7)"]}
+        with open(self.cursor, "w", encoding="utf-8") as stream:
+            json.dump({"mcpServers": {"toy": self.entry}}, stream)
+
+    def run_wall(self, *words: str, file: str = mcpwall.__file__, **environ: str) -> subprocess.CompletedProcess:
+        return subprocess.run([sys.executable, file, *words], cwd=self.project, env={**self.environ, **environ}, capture_output=True,
+                              text=True, stdin=subprocess.DEVNULL, timeout=60)
+
+    def words(self) -> list[str]:
+        """What the entry starts."""
+        with open(self.cursor, encoding="utf-8") as stream:
+            entry = json.load(stream)["mcpServers"]["toy"]
+        return [entry["command"], *entry["args"]]
+
+    def copy(self, name: str) -> str:
+        path = os.path.join(os.path.dirname(self.home), name, "mcpwall.py")
+        os.makedirs(os.path.dirname(path))
+        with open(mcpwall.__file__, encoding="utf-8") as source, open(path, "w", encoding="utf-8") as target:
+            target.write(source.read())
+        return path
+
+    def test_a_wrapped_entry_starts_from_the_cache_and_unwraps_to_what_it_was(self) -> None:
+        with open(self.cursor, encoding="utf-8") as stream:
+            before = stream.read()
+        self.assertEqual(self.run_wall("wrap", "toy").returncode, 0)
+        words = self.words()
+        launcher = os.path.join(self.folder, "bin", "mcpwall")
+        self.assertEqual(words[:4], [os.path.abspath(sys.executable), "-I", "-S", launcher])
+        if os.name == "posix":
+            self.assertEqual([os.stat(path).st_mode & 0o777 for path in (os.path.dirname(launcher), launcher)], [0o700, 0o600])
+        done = subprocess.run(words, cwd=self.project, env=self.environ, stdin=subprocess.DEVNULL, capture_output=True, timeout=60)
+        self.assertEqual((done.returncode, done.stdout), (7, b""), done.stderr)
+        kept = [name for _, _, names in os.walk(os.path.join(self.folder, "cache")) for name in names]
+        self.assertEqual(len(kept), 1, kept)
+        self.assertRegex(kept[0], r"^mcpwall\..*\.pyc$")
+        again = self.run_wall("wrap", "toy")
+        self.assertIn("already wrapped", again.stdout)
+        self.assertEqual(self.run_wall("unwrap", "toy").returncode, 0)
+        with open(self.cursor, encoding="utf-8") as stream:
+            self.assertEqual(stream.read(), before)
+
+    def test_two_copies_of_the_file_have_two_launchers(self) -> None:
+        one, two = self.copy("one"), self.copy("two")
+        self.run_wall("wrap", "toy", file=one)
+        first = self.words()[3]
+        self.run_wall("unwrap", "toy", file=one)
+        self.run_wall("wrap", "toy", file=two)
+        second = self.words()[3]
+        self.assertNotEqual(first, second)
+        for launcher, file in ((first, one), (second, two)):
+            with open(launcher, encoding="utf-8") as stream:
+                self.assertIn(repr(file), stream.read())
+        self.assertIn("already wrapped", self.run_wall("wrap", "toy", file=two).stdout)
+
+    def test_status_notices_a_launcher_that_is_gone_or_starts_something_else(self) -> None:
+        self.run_wall("wrap", "toy")
+        launcher = self.words()[3]
+        self.assertNotIn("launcher", self.run_wall("status").stdout)
+        with open(launcher, encoding="utf-8") as stream:
+            text = stream.read()
+        for changed, said in ((text.replace(repr(mcpwall.__file__), "'/elsewhere/mcpwall.py'"), "starts /elsewhere/mcpwall.py"),
+                              (text + "import evil\n", "is not as mcpwall writes it"), (None, "is gone")):
+            os.unlink(launcher)
+            if changed is not None:
+                with open(launcher, "w", encoding="utf-8") as stream:
+                    stream.write(changed)
+            else:
+                open(launcher + "x", "w").close()
+            done = self.run_wall("status")
+            self.assertEqual(done.returncode, 1)
+            self.assertIn(said, " ".join(done.stdout.split()))
+            if changed is None:
+                break
+        self.assertEqual(self.run_wall("wrap", "toy").returncode, 0)
+        with open(launcher, encoding="utf-8") as stream:
+            self.assertEqual(stream.read(), text)
+
+    def test_a_launcher_whose_file_is_gone_says_so_in_one_line(self) -> None:
+        path = self.copy("gone")
+        self.run_wall("wrap", "toy", file=path)
+        os.unlink(path)
+        done = subprocess.run(self.words(), cwd=self.project, env=self.environ, capture_output=True, text=True, timeout=60)
+        self.assertEqual((done.returncode, done.stdout, len(done.stderr.splitlines())), (2, "", 1), done.stderr)
+        self.assertIn(path, done.stderr)
+
+    def test_entries_of_before_go_on_and_status_says_that_they_could_start_faster(self) -> None:
+        self.assertEqual(self.run_wall("wrap", "--plain", "toy").returncode, 0)
+        self.assertEqual(self.words()[:2], [os.path.abspath(sys.executable), os.path.abspath(mcpwall.__file__)])
+        self.assertFalse(os.path.exists(os.path.join(self.folder, "bin")))
+        self.assertIn("start without Python's cache", self.run_wall("status").stdout)
+        self.assertEqual(self.run_wall("wrap", "toy").returncode, 0)
+        self.assertEqual(self.words()[1:3], ["-I", "-S"])
+        self.assertNotIn("start without Python's cache", self.run_wall("status").stdout)
+        self.assertEqual(self.run_wall("wrap", "--plain", "toy").returncode, 0)
+        self.assertEqual(self.words()[1], os.path.abspath(mcpwall.__file__))
+
+    def test_nothing_beside_the_file_or_in_the_working_directory_is_imported(self) -> None:
+        path = self.copy("beside")
+        self.run_wall("wrap", "toy", file=path)
+
+        def strangers(*names: str) -> None:
+            for folder in (self.project, os.path.dirname(path)):
+                for name in names:
+                    with open(os.path.join(folder, name + ".py"), "w", encoding="utf-8") as stream:
+                        stream.write(f"raise SystemExit('{name} of a stranger')\n")
+
+        strangers("json")           # what no interpreter imports before it comes to the script
+        for home in (self.home, "relative", "/proc/none"):
+            done = self.run_wall("--log-level", "error", "--", sys.executable, *self.entry["args"], file=path, PYTHONPATH=".", HOME=home)
+            self.assertNotIn("stranger", done.stderr)
+            self.assertEqual(done.returncode, 7, done.stderr)
+        strangers("re", "threading", "signal", "typing", "importlib", "sitecustomize", "usercustomize", "marshal")
+        done = subprocess.run(self.words(), cwd=self.project, env={**self.environ, "PYTHONPATH": "."}, stdin=subprocess.DEVNULL,
+                              capture_output=True, text=True, timeout=60)
+        self.assertNotIn("stranger", done.stderr)
+        self.assertEqual(done.returncode, 7)
 
 
 if __name__ == "__main__":
