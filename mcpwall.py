@@ -34,8 +34,8 @@ Contents. Each section uses only those above it, so the file can be read once fr
     14. Built-in policies (data; composed groups, not copies)
     15. Decisions, and the effects they lead to
     16. The tools of a server: pins, what is shown, what may be called
-    17. Calls that come again, and calls that wait for a person
-    18. Session (sans-I/O): framing, batches, correlation, asking
+    17. What we say of messages; calls that come again, and calls that wait for a person
+    18. Session (sans-I/O): framing, correlation, records, one way through
     19. Files: policy discovery and layering
     20. Audit log and stderr
     21. Relay: the server and its environment, two pumps, signals
@@ -12117,11 +12117,11 @@ class Toolbox:
             return message, [], []
         text = message.text
         if type(result.get("tools")) is list and not methods.isdisjoint(("tools/list", None)):
-            notes, left_out, effects = self._look(result, method is not None, budget)
+            notes, left_out, effects = self._look(result, method == "tools/list", budget)
             if left_out:
                 text = _drop_items(text, ("result", "tools"), left_out)
         elif not methods.isdisjoint(_INTRODUCTIONS):
-            changed, effects = self._look_at_instructions(result, method is not None)
+            changed, effects = self._look_at_instructions(result, method in _INTRODUCTIONS)
             notes = [ToolNote("", "flagged", "the server's instructions have changed since the user agreed to them")] * changed
             if changed and self._settings.tool_pinning == "block":
                 text = _replace_instructions(text, _BLOCKED_INSTRUCTIONS)
@@ -12741,14 +12741,15 @@ class Questions:
             self._going.pop(body["id"], None)
             if decision.granted:
                 key = call_digest(message), decision.rule
-                _keep_newest(self._going, body["id"], key, MAX_HELD)
+                _keep_newest(self._going, body["id"], key, MAX_GRANTED)
                 if decision.granted == "session":
                     _keep_newest(self._granted, key, None, MAX_GRANTED)
         elif message.kind == "response" and message.peer == "server" and self._going:
-            key = self._going.pop(body.get("id"), None)
-            state = body["result"].get("requestState") if type(body.get("result")) is dict else None
-            if key is not None and type(state) is str:
-                _keep_newest(self._continued, (*key, text_pin(state)["hash"]), None, MAX_HELD)
+            grant = self._going.pop(body.get("id"), None)
+            result = body.get("result")
+            state = result.get("requestState") if type(result) is dict else None
+            if grant is not None and type(state) is str:
+                _keep_newest(self._continued, (*grant, text_pin(state)["hash"]), None, MAX_HELD)
 
 
 def _keep_newest(known: dict[Any, Any], key: Any, value: Any, most: int) -> None:
@@ -12855,7 +12856,7 @@ class Pending(NamedTuple):
 
 
 _NOBODY = Pending(None, None)   # the request of an answer that nobody asked for
-_UNKNOWN = Pending(None, UNKNOWN_TOOL)
+_UNKNOWN_TASK = Pending(None, UNKNOWN_TOOL)
 # What an answer that nobody asked for may be taken for: the member that such an answer has
 _LOOKS = {"tools/list": "tools", "prompts/list": "prompts", "resources/list": "resources",
           "resources/templates/list": "resourceTemplates", "initialize": "instructions"}
@@ -12945,7 +12946,8 @@ class Correlation:
     def __init__(self) -> None:
         self._pending = {"client": Ids(MAX_PENDING), "server": Ids(MAX_PENDING)}
         self._over = {"client": Ids(MAX_OVER), "server": Ids(MAX_OVER)}
-        self._loose: dict[str, dict[Any, None]] = {"client": {}, "server": {}}      # of those that wait: answered under an id like theirs
+        # Of those that wait: answered under an id that is like theirs
+        self._loose: dict[str, dict[Any, None]] = {"client": {}, "server": {}}
         self._progress = Ids(MAX_PENDING)
         self._tasks: dict[str, Pending] = {}
         self._running: dict[str, int] = {}          # tools whose calls wait -> how many do
@@ -12958,12 +12960,13 @@ class Correlation:
         """What a message of *peer* is about, which of a response are the requests that it answers."""
         if kind == "response":
             return self._answered(peer, body)
-        method, params = body["method"], body.get("params")
+        method: str = body["method"]
+        params: dict[str, Any] = body.get("params") or {}
         if method == "tools/call":
             return (Pending(method, params["name"]),)
         if peer == "server":
-            return self._told(method, params if type(params) is dict else {})
-        if type(params) is dict and method.startswith("tasks/") and type(params.get("taskId")) is str:
+            return self._told(method, params)
+        if method.startswith("tasks/") and type(params.get("taskId")) is str:
             return (Pending(method, self._task(params["taskId"]).tool),)
         return (Pending(method, None),)
 
@@ -12995,7 +12998,7 @@ class Correlation:
 
     def _task(self, ident: str) -> Pending:
         """The request that began a task."""
-        return self._tasks.get(ident) or _UNKNOWN
+        return self._tasks.get(ident) or _UNKNOWN_TASK
 
     def _told(self, method: str, params: dict[str, Any]) -> tuple[Pending, ...]:
         """What a notification or request of the server is about: it may tell of any call that runs, if it names none."""
@@ -13020,7 +13023,7 @@ class Correlation:
     def passed(self, message: Message, answered: Pending) -> None:
         """Keep what later messages are judged by, of a message that goes on."""
         body, method = message.body, message.method
-        params = body.get("params") if type(body.get("params")) is dict else {}
+        params: dict[str, Any] = body.get("params") or {}
         if message.kind == "request":
             self._began(message, params)
         elif message.kind == "response":
@@ -13366,7 +13369,7 @@ class Session:
         if action == "hold":
             extra["asked"] = self._questions.way(message)
             asked = self._questions.hold(message, decision, size, out)
-            answer = asked and _compact(asked)
+            answer = _compact(asked) if asked is not None else None
         elif action != "deny":
             forward = message.text
             if action == "redact":
