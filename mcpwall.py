@@ -14252,6 +14252,7 @@ class _Child(NamedTuple):
     stdout: int
     wait: Callable[[], int]             # blocks; exit status, or minus the number of the signal
     signal: Callable[[int], bool]       # to it and all it has started; False when nobody is left
+    dismiss: Callable[[], None] = lambda: None      # whoever would end it if this process were killed
 
 
 def _start(command: Sequence[str], environ: Mapping[str, str]) -> _Child:
@@ -14304,7 +14305,42 @@ def _start_posix(path: str, argv: list[str], environ: Mapping[str, str]) -> _Chi
         except OSError:
             return False
         return True
-    return _Child(to_child, from_child, wait, send)
+    return _Child(to_child, from_child, wait, send, _watch(pid))
+
+
+# A wall that is killed says nothing to anybody. So a shell reads from a pipe that only the wall holds: a line there tells it
+# that the server is gone, and its end that the wall is. (The death signal of Linux is not inherited by what npx or uvx
+# start.) It stands in a session of its own, since hosts kill the wall's whole group.
+_WATCHER = 'read -r _ && exit; kill -TERM -"$0"; kill -CONT -"$0"; sleep 1; kill -KILL -"$0"'
+
+
+def _watch(group: int) -> Callable[[], None]:
+    """Have the processes of *group* ended when this one is killed; the answer takes that back. (POSIX)"""
+    readable, writable = os.pipe()
+    actions = [(os.POSIX_SPAWN_DUP2, readable, 0), (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0), (os.POSIX_SPAWN_DUP2, 1, 2)]
+    command = ["mcpwall-watch", "-c", _WATCHER, str(group)]
+    try:
+        try:
+            watcher = os.posix_spawn("/bin/sh", command, {"PATH": os.defpath}, file_actions=actions, setsid=True)
+        except NotImplementedError:                         # no POSIX_SPAWN_SETSID in this system
+            watcher = os.posix_spawn("/bin/sh", command, {"PATH": os.defpath}, file_actions=actions, setpgroup=0)
+    except OSError:             # no shell: a killed wall leaves its server to the end of its input
+        os.close(writable)
+        return lambda: None
+    finally:
+        os.close(readable)
+
+    def dismiss() -> None:
+        try:
+            os.write(writable, b"\n")
+        except OSError:         # it is gone
+            pass
+        os.close(writable)
+        for _ in range(100):    # it ends at once; nobody waits for one that somebody has stopped
+            if os.waitpid(watcher, os.WNOHANG)[0]:
+                return
+            time.sleep(0.002)
+    return dismiss
 
 
 def _hide_descriptors() -> None:
@@ -14896,6 +14932,7 @@ def relay(session: Session, command: Sequence[str], audit: AuditLog | None, repo
     is left behind: a program ends best by `os._exit`.
     """
     running: _Relay | None = None
+    child: _Child | None = None
     early: list[int] = []               # signals before there is a server to pass them to
     restore = _catch_signals(lambda signum, _: running.take_signal(signum) if running else early.append(signum))
     try:
@@ -14912,6 +14949,8 @@ def relay(session: Session, command: Sequence[str], audit: AuditLog | None, repo
             child.signal(_SIGKILL)
             raise
     finally:
+        if child is not None:
+            child.dismiss()
         if desk is not None:
             desk.close()
         restore()
