@@ -10599,8 +10599,8 @@ class _Checker:
         if not re.fullmatch(r"[A-Za-z0-9_.-]{1,64}", self.typed(value, str, place, "the name of a mark")):
             raise self.fail(place, f"{_quoted_value(value)} is no name of a mark; use letters, digits, - _ and .")
 
-    def texts(self, value: Any, place: str) -> list[str]:
-        """One string or a list of strings, none of them empty, as a list."""
+    def texts(self, value: Any, place: str, one_line: bool = False) -> list[str]:
+        """One string or a list of strings, none of them empty, as a list; of *one_line* texts none has a tab or line end."""
         items = value if isinstance(value, list) else [value]
         if not items:
             raise self.fail(place, "an empty list never matches; write at least one item or leave the key out")
@@ -10608,18 +10608,41 @@ class _Checker:
             here = f"{place}/{index}" if isinstance(value, list) else place
             if not self.typed(item, str, here, "a string"):
                 raise self.fail(here, "an empty text; write what to look for or leave it out")
+            self.no_control_character(item, here, one_line)
             unknown = _unknown_variable.search(item)
             if unknown and unknown[1] not in ("HOME", "PROJECT_DIR"):
                 raise self.fail(here, f"${{{unknown[1]}}} is not known; use ${{HOME}} or ${{PROJECT_DIR}} "
                                       "(or write \\$ for a dollar sign)")
         return items
 
+    def no_control_character(self, text: str, place: str, one_line: bool = False) -> None:
+        """Nobody means them: they are what double quotes make of "\\bDROP\\b" and "C:\\temp"."""
+        odd = re.search("[\0-\x08\x0b-\x1f\x7f]" if not one_line else "[\0-\x1f\x7f]", text)
+        if odd:
+            spelled = repr(odd.group())[1:-1]
+            spelled = {"\\x08": "\\b", "\\x0c": "\\f", "\\x0b": "\\v", "\\x07": "\\a", "\\x00": "\\0", "\\x1b": "\\e"}.get(spelled, spelled)
+            raise self.fail(place, f"{_quoted_value(text)} holds the control character U+{ord(odd.group()):04X}, which double "
+                                   f"quotes make of {spelled}; write \\{spelled}, or use single quotes")
+
 
 def _quoted_value(value: Any) -> str:
     """A value as the user wrote it, short, for an error message."""
     if isinstance(value, (dict, list)):
         return "a map" if isinstance(value, dict) else "a list"
-    return "null" if value is None else printable(repr(value) if isinstance(value, str) else json.dumps(value), 60)
+    if isinstance(value, str):
+        return printable(repr(shown_without_secrets(value)), 60)
+    return "null" if value is None else printable(json.dumps(value), 60)
+
+
+def shown_without_secrets(text: str) -> str:
+    """*text*, which a policy or a command line may quote, for people: what looks like a secret is replaced."""
+    try:
+        found = SecretScanner(BUILTIN_KINDS).scan([text[:100_000]], Budget(2.0))
+    except BudgetSpent:
+        return MARKER
+    for start, end in reversed(merge_spans([span[1:] for finding in found for span in finding.spans])):
+        text = text[:start] + MARKER + text[end:]
+    return text
 
 
 def _listed(words: Sequence[str]) -> str:
@@ -10773,7 +10796,7 @@ def _check_match(check: _Checker, match: Any, place: str, keys: Sequence[str]) -
             for item in check.texts(value, here):
                 check.choice(item, _DIRECTIONS, here, "a direction")
         else:
-            for item in check.texts(value, here):
+            for item in check.texts(value, here, key in ("tool", "server")):
                 if key == "method" and item not in _METHODS and item.casefold() in _METHODS_FOLDED:
                     raise check.fail(here, f"{_quoted_value(item)} never matches; " + unknown_word(item, _METHODS, "method"))
 
@@ -10803,7 +10826,8 @@ def _check_matcher(check: _Checker, matcher: Any, place: str, name: str) -> None
         else:
             if key == "except_keys" and name != "_any_value":
                 raise check.fail(here, "except_keys belongs to _any_value; leave it out here")
-            texts = check.texts(value, here) if key != "except_keys" or value != [] else []
+            one_line = key in ("path", "under", "not_under")
+            texts = check.texts(value, here, one_line) if key != "except_keys" or value != [] else []
             if key in ("under", "not_under") and any("*" in text for text in texts):
                 raise check.fail(here, "a folder, not a glob; everything below it counts (use path for globs)")
             if key == "path" and all(text.startswith("!") for text in texts):
@@ -10820,6 +10844,7 @@ def _check_secrets(check: _Checker, secrets: Any) -> None:
         for key in ("name", "regex"):
             if not check.typed(item.get(key), str, f"{here}/{key}", "a string"):
                 raise check.fail(f"{here}/{key}", f"an empty {key}")
+            check.no_control_character(item[key], f"{here}/{key}")
         if item["name"] in names:
             raise check.fail(here + "/name", f"{item['name']!r} is used twice; give each pattern its own name")
         names.add(item["name"])
@@ -11389,11 +11414,31 @@ def _doubts(rule: dict[str, Any], seen: _Shadows, marks: set[str], has_base: boo
         yield f"{name!r} never decides anything: {before!r} before it matches all that it does; put {name!r} first"
     elif has_base and rule.get("action") == "allow" and seen.is_everything(rule):
         yield f"{name!r} allows everything before the built-in rules are asked; narrow it, or leave it to default_action"
+    if rule.get("action") == "allow":
+        for key, matcher in rule["match"].get("arguments", {}).items():
+            for regex in _as_list(matcher.get("regex", [])) if _names_a_command.search(key) else ():
+                if not _is_closed(regex):
+                    yield (f"{name!r} allows commands by {_quoted_value(regex)}, which leaves open what else a command does; "
+                           "close the regex with ^ and $")
     for where in ("match", "unless"):
         for mark in _as_list(rule.get(where, {}).get("marked", [])):
             if mark not in marks:
                 near = f"; {unknown_word(mark, marks, 'mark')}" if marks else ""
                 yield f"{name!r} asks for the mark {mark!r}, which no rule sets{near}"
+
+
+_names_a_command = lazy_regex(r"(?i)(?:^|[^a-z])(?:command|cmd|script|shell|code|argv|args)")
+
+
+def _is_closed(regex: str) -> bool:
+    """Does a regex surely say how a text begins and how it ends?"""
+    inner = re.sub(r"\\.|\[(?:[^\]\\]|\\.)*\]", "x", regex, flags=re.DOTALL)     # what is escaped, and classes
+    depth = 0
+    for sign in inner:
+        depth += (sign == "(") - (sign == ")")
+        if sign == "|" and not depth:
+            return False
+    return inner.startswith("^") and inner.endswith("$")
 
 
 class _Shadows:
@@ -13645,12 +13690,25 @@ def user_home() -> str | None:
 _POLICY_ENDINGS = (".yml", ".yaml", ".json")
 
 
-def read_policy_file(path: str, check_owner: bool = True) -> tuple[bytes, str]:
-    """(bytes, text) of a policy file. Raises PolicyError for what cannot be read, or must not be trusted."""
+def read_policy_file(path: str, check_owner: bool = True, of_project: bool = False) -> tuple[bytes, str]:
+    """(bytes, text) of a policy file. Raises PolicyError for what cannot be read, or must not be trusted.
+
+    Only a regular file is read: a FIFO, a device or /dev/stdin would block, or take what the host says. The file, with
+    *check_owner*, and every link on the way to it must belong to the user or root; what came with a project (*of_project*)
+    must be no link at all.
+    """
     try:
-        with open(path, "rb") as stream:
+        if not of_project:
+            _check_links(path)
+        elif os.path.islink(path):
+            raise PolicyError("is a link; a project's policy is a file of its own: copy what it names", path)
+        fd = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with open(fd, "rb") as stream:
+            about = os.fstat(fd)
+            if about.st_mode & 0o170000 != 0o100000:
+                raise PolicyError("is no regular file; name a file", path)
             if check_owner:
-                _check_owner(path, os.fstat(stream.fileno()))
+                _check_owner(path, about)
             data = stream.read(MAX_POLICY_BYTES + 1)
     except OSError as fault:
         remedy = "name a file, not a directory" if os.path.isdir(path) else "check the path and its permissions"
@@ -13662,6 +13720,32 @@ def read_policy_file(path: str, check_owner: bool = True) -> tuple[bytes, str]:
     except UnicodeDecodeError as fault:
         raise PolicyError(f"not UTF-8 at byte {fault.start}; save the file as UTF-8", path,
                           data.count(b"\n", 0, fault.start) + 1) from None
+
+
+def _check_links(path: str) -> None:
+    """Raise PolicyError where a link on the way to *path* belongs to somebody else, or leads to a stream. (POSIX)"""
+    if os.name != "posix":
+        return
+    at, rest, links = "/", os.path.abspath(path).split("/"), 0
+    while rest:
+        name = rest.pop(0)
+        if name in ("", ".", ".."):
+            at = os.path.dirname(at) if name == ".." else at
+            continue
+        place = os.path.join(at, name)
+        about = os.lstat(place)
+        if about.st_mode & 0o170000 != 0o120000:
+            at = place
+            continue
+        links += 1
+        if place.startswith(("/dev/", "/proc/")) or links > 40:
+            raise PolicyError("is no regular file; name a file", path)
+        if about.st_uid not in (os.getuid(), 0):
+            raise PolicyError(f"is reached through {printable(place)}, a link of another user (id {about.st_uid}); "
+                              "name the file itself", path)
+        target = os.readlink(place)
+        at = "/" if target.startswith("/") else at
+        rest[:0] = target.split("/")
 
 
 def _check_owner(path: str, about: os.stat_result, getuid: Callable[[], int] | None = getattr(os, "getuid", None)) -> None:
@@ -13743,10 +13827,10 @@ def load_policy(config: str | None = None, profile: str | None = None, project_d
     layers, guest = [], None
     own = find_policy_file(project_dir or os.getcwd(), ".mcpwall")
     if own is not None:
-        data, text = read_policy_file(own, check_owner=False)
+        data, text = read_policy_file(own, check_owner=False, of_project=True)
         layer = parse_policy(text, own, "project")
         if approved is not None and approved(own, data):
-            read_policy_file(own)       # what may loosen a rule must be the user's
+            read_policy_file(own, of_project=True)       # what may loosen a rule must be the user's
             layers.append(layer)
         else:
             guest = layer
@@ -14253,6 +14337,7 @@ class _Child(NamedTuple):
     stdout: int
     wait: Callable[[], int]             # blocks; exit status, or minus the number of the signal
     signal: Callable[[int], bool]       # to it and all it has started; False when nobody is left
+    dismiss: Callable[[], None] = lambda: None      # whoever would end it if this process were killed
 
 
 def _start(command: Sequence[str], environ: Mapping[str, str]) -> _Child:
@@ -14305,7 +14390,42 @@ def _start_posix(path: str, argv: list[str], environ: Mapping[str, str]) -> _Chi
         except OSError:
             return False
         return True
-    return _Child(to_child, from_child, wait, send)
+    return _Child(to_child, from_child, wait, send, _watch(pid))
+
+
+# A wall that is killed says nothing to anybody. So a shell reads from a pipe that only the wall holds: a line there tells it
+# that the server is gone, and its end that the wall is. (The death signal of Linux is not inherited by what npx or uvx
+# start.) It stands in a session of its own, since hosts kill the wall's whole group.
+_WATCHER = 'read -r _ && exit; kill -TERM -"$0"; kill -CONT -"$0"; sleep 1; kill -KILL -"$0"'
+
+
+def _watch(group: int) -> Callable[[], None]:
+    """Have the processes of *group* ended when this one is killed; the answer takes that back. (POSIX)"""
+    readable, writable = os.pipe()
+    actions = [(os.POSIX_SPAWN_DUP2, readable, 0), (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0), (os.POSIX_SPAWN_DUP2, 1, 2)]
+    command = ["mcpwall-watch", "-c", _WATCHER, str(group)]
+    try:
+        try:
+            watcher = os.posix_spawn("/bin/sh", command, {"PATH": os.defpath}, file_actions=actions, setsid=True)
+        except NotImplementedError:                         # no POSIX_SPAWN_SETSID in this system
+            watcher = os.posix_spawn("/bin/sh", command, {"PATH": os.defpath}, file_actions=actions, setpgroup=0)
+    except OSError:             # no shell: a killed wall leaves its server to the end of its input
+        os.close(writable)
+        return lambda: None
+    finally:
+        os.close(readable)
+
+    def dismiss() -> None:
+        try:
+            os.write(writable, b"\n")
+        except OSError:         # it is gone
+            pass
+        os.close(writable)
+        for _ in range(100):    # it ends at once; nobody waits for one that somebody has stopped
+            if os.waitpid(watcher, os.WNOHANG)[0]:
+                return
+            time.sleep(0.002)
+    return dismiss
 
 
 def _hide_descriptors() -> None:
@@ -14897,6 +15017,7 @@ def relay(session: Session, command: Sequence[str], audit: AuditLog | None, repo
     is left behind: a program ends best by `os._exit`.
     """
     running: _Relay | None = None
+    child: _Child | None = None
     early: list[int] = []               # signals before there is a server to pass them to
     restore = _catch_signals(lambda signum, _: running.take_signal(signum) if running else early.append(signum))
     try:
@@ -14913,6 +15034,8 @@ def relay(session: Session, command: Sequence[str], audit: AuditLog | None, repo
             child.signal(_SIGKILL)
             raise
     finally:
+        if child is not None:
+            child.dismiss()
         if desk is not None:
             desk.close()
         restore()
@@ -17375,7 +17498,7 @@ def _wrapped(text: str, width: int = 100) -> list[str]:
 # -- a project's policy
 
 def _approve_project(io: Surroundings, path: str, yes: bool) -> int:
-    data, text = read_policy_file(path)
+    data, text = read_policy_file(path, of_project=True)
     layer = parse_policy(text, path, "project")
     load_policy(config=path, home=io.home)      # what would not load is not worth an approval
     if io.consent.is_approved(path, data):
@@ -17579,7 +17702,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         problem, status = f"{fault.strerror or fault}{f': {fault.filename}' if fault.filename else ''}", 2
     except KeyboardInterrupt:
         return 130
-    print(f"mcpwall: {printable(problem, 2000)}", file=sys.stderr)
+    print(f"mcpwall: {printable(shown_without_secrets(problem), 2000)}", file=sys.stderr)
     return status
 
 
