@@ -495,6 +495,62 @@ class Layers(InEmptyHome):
         with self.assertRaises(mcpwall.PolicyError):
             mcpwall._check_owner("x.yml", about, getuid=lambda: 4712)
 
+    @unittest.skipUnless(hasattr(os, "mkfifo"), "POSIX files")
+    def test_reading_a_policy_never_waits_and_takes_nothing_from_a_stream(self) -> None:
+        fifo = os.path.join(self.project, "fifo.yml")
+        os.mkfifo(fifo)
+        link = os.path.join(self.project, "link.yml")
+        os.symlink("/dev/stdin", link)
+        for path in (fifo, link, "/dev/null", "/dev/stdin"):
+            with self.assertRaisesRegex(mcpwall.PolicyError, "is no regular file"):
+                self.load(config=path)
+
+    @unittest.skipUnless(hasattr(os, "getuid"), "POSIX links")
+    def test_the_users_policy_may_be_a_link_and_a_projects_may_not(self) -> None:
+        there = self.write("dotfiles/config.yml", "version: 1\nrules:\n  - {name: a, match: {tool: a}, action: deny}\n")
+        os.makedirs(os.path.join(self.home, ".mcpwall"))
+        os.symlink(os.path.join(self.project, "dotfiles"), os.path.join(self.home, "linked"))
+        os.symlink("../linked/config.yml", os.path.join(self.home, ".mcpwall", "config.yml"))
+        self.assertEqual([rule.name for rule in self.load().rules], ["a"])
+        with mock.patch.object(mcpwall.os, "getuid", return_value=4711):
+            if os.lstat(there).st_uid:
+                with self.assertRaisesRegex(mcpwall.PolicyError, "a link of another user"):
+                    self.load()
+        os.symlink(there, os.path.join(self.project, ".mcpwall.yml"))
+        with self.assertRaisesRegex(mcpwall.PolicyError, "is a link; a project's policy is a file of its own"):
+            self.load()
+
+    def test_control_characters_that_double_quotes_make_are_refused_with_the_remedy(self) -> None:
+        rule = "version: 1\nrules:\n  - name: a\n    match: {%s}\n    action: deny\n"
+        for match, remedy in ((r'arguments: {sql: {regex: "\bDROP\b"}}', r"U\+0008.*write \\\\b, or use single quotes"),
+                              (r'arguments: {path: {under: "C:\temp"}}', r"U\+0009.*write \\\\t"),
+                              (r'arguments: {path: {path: "C:\new/*"}}', r"U\+000A"), (r'tool: "a\tb"', r"U\+0009"),
+                              (r'server: "a\nb"', r"U\+000A"), (r'arguments: {a: {pattern: "a\x7fb"}}', r"U\+007F")):
+            with self.assertRaisesRegex(mcpwall.PolicyError, remedy):
+                policy(rule % match)
+        for match in (r"arguments: {sql: {regex: '\bDROP\b'}}", r'arguments: {sql: {regex: "\\bDROP\\b"}}',
+                      r'arguments: {text: {regex: "a\tb\nc"}}', r"arguments: {path: {under: 'C:\temp'}}"):
+            policy(rule % match)
+        for word in ('response_contains: "a\\x1b[2J"', 'response_contains_regex: "\\fx"'):
+            with self.assertRaisesRegex(mcpwall.PolicyError, "control character"):
+                policy("version: 1\noutbound_rules:\n  - name: a\n    match: {%s}\n    action: deny\n" % word)
+        with self.assertRaisesRegex(mcpwall.PolicyError, "control character"):
+            policy('version: 1\nsecrets: {patterns: [{name: a, regex: "\\bsk-x"}]}\n')
+
+    def test_an_allow_on_commands_by_an_open_regex_is_named(self) -> None:
+        text = "version: 1\nrules:\n  - name: a\n    match: {tool: run, arguments: {%s: {regex: %s}}}\n    action: %s\n"
+        for key, regex, action, named in (
+                ("command", "'^git status'", "allow", True), ("command", "'git status$'", "allow", True), ("cmd", "'^ls$|^pwd'", "allow", True),
+                ("command", "'^git (status|log)$'", "allow", False), ("command", "['^ls$', '^[|]$']", "allow", False),
+                ("command", "'rm -rf'", "deny", False), ("path", "'^src/'", "allow", False), ("command", r"'^ls\$'", "allow", True)):
+            warned = " ".join(policy(text % (key, regex, action)).warnings)
+            self.assertEqual("leaves open what else" in warned, named, (key, regex, warned))
+
+    def test_what_a_policy_quotes_in_an_error_is_free_of_secrets(self) -> None:
+        with self.assertRaises(mcpwall.PolicyError) as caught:
+            policy(f"{GITHUB_TOKEN}\n")
+        self.assertNotIn(GITHUB_TOKEN[8:], str(caught.exception))
+
     @unittest.skipUnless(hasattr(os, "getuid"), "POSIX modes")
     def test_a_policy_that_others_can_write_is_refused(self) -> None:
         path = self.write("x.yml", "version: 1\n")

@@ -348,6 +348,24 @@ class Ends(unittest.TestCase):
             self.assertEqual(host.status(), 137)
             self.gone(host)
 
+    def test_a_killed_wall_leaves_no_server_behind(self):
+        for habit, number in (("ignoring", 1), ("parent ignoring", 2), ("stopped", 1)):
+            with self.subTest(habit), Host(*habit.split(), start_new_session=True) as host:
+                host.line()
+                wait_until(lambda: len(host.pids()) == number)
+                pids = host.pids()
+                os.killpg(host.wall.pid, signal.SIGKILL)        # as hosts do
+                wait_until(lambda: not any(map(alive, pids)))
+
+    def test_the_watcher_ends_with_the_relay(self):
+        with Host("good", 3) as host:
+            host.ask(1)
+            children = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True).stdout.splitlines()
+            watchers = [int(line.split()[0]) for line in children if line.split()[1] == str(host.wall.pid) and "mcpwall-watch" in line]
+            self.assertEqual(len(watchers), 1)
+            self.assertEqual(end(host)[0], 3)
+            self.assertFalse(alive(watchers[0]))
+
     def test_ignored_hangup_stays_ignored(self):
         with Host("patient", options={"nohup": True}) as host:
             host.line()
