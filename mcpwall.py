@@ -15522,10 +15522,10 @@ def _config_quote(word: str) -> str:
 
 
 def _insert_items(text: str, array: Node, items: list[str], newline: str) -> tuple[int, int, str]:
-    """The edit that puts *items* before the others of a list: on lines of their own where the first is."""
+    """The edit that puts *items* before the others of a list or object: on lines of their own where the first is."""
     if not array.members:
         return array.start + 1, array.start + 1, ", ".join(items)
-    first = array.members[0].start
+    first = array.members[0][1]         # where an item begins, or the name of a member
     before = text[text.rfind("\n", array.start, first) + 1:first]
     on_own_line = "\n" in text[array.start:first] and not before.strip(" \t")
     separator = "," + (newline + before if on_own_line else " ")
@@ -15772,6 +15772,306 @@ def _toml_source(value: Any, is_key: bool = False) -> str:
     if isinstance(value, str):
         return value if is_key and re.fullmatch("[A-Za-z0-9_-]+", value) else _config_quote(value)
     return str(value[0]) if isinstance(value, tuple) else "true" if value else "false"
+
+
+# -- hooks: entries by which a host asks about its own tools ------------------------
+# As with walls, nothing is remembered beside the file. What we put in comes first in its list or object; a list or an object
+# that was not there is written with a blank behind its bracket, as nothing of ours is in one that was; a new file with two.
+
+# The hosts. answers: how it is told (see `_hook_answer`); `asks`: it can put a question to its user; what follows `changes`:
+# how the result of a tool is changed. root: the variable that holds the project's folder. file: where its hooks stand, as in
+# _HOST_FILES. shell: what runs the command on Windows. events: before the tool; after it. entry: one of ours, in the list
+# hooks.EVENT. new: what a file holds that was not there. note: what the user has to know or do.
+_HOOK_HOSTS = """
+claude-code
+  answers claude asks changes output
+  root    CLAUDE_PROJECT_DIR
+  file    ${CLAUDE_CONFIG_DIR:-~/.claude}/settings.json
+  shell   bash
+  events  PreToolUse; PostToolUse PostToolUseFailure
+  entry   {"matcher": "*", "hooks": [{"type": "command", "command": COMMAND, "timeout": 60, "onFailure": "block"}]}
+  note    versions before 2.1.295 let the tool run when the hook fails
+codex
+  answers codex changes reason
+  file    ${CODEX_HOME:-~/.codex}/hooks.json
+  shell   cmd
+  events  PreToolUse; PostToolUse
+  entry   {"matcher": "*", "hooks": [{"type": "command", "command": COMMAND, "timeout": 60}]}
+  note    not armed until you approve it: run /hooks in Codex, after each change of the entry, too; a hook that fails lets the tool run
+cursor
+  answers cursor changes cursor
+  root    CURSOR_PROJECT_DIR
+  file    ~/.cursor/hooks.json
+  shell   powershell
+  events  preToolUse; postToolUse postToolUseFailure
+  entry   {"command": COMMAND, "timeout": 60, "failClosed": true}
+  new     {  "version": 1}
+copilot
+  answers copilot asks changes modified
+  file    ${COPILOT_HOME:-~/.copilot}/hooks/mcpwall.json
+  shell   powershell
+  events  PreToolUse; PostToolUse
+  entry   {"type": "command", "bash": COMMAND, "powershell": POWERSHELL, "timeoutSec": 60}
+  new     {  "version": 1}
+  note    VS Code reads this file, too; a time-out lets the tool run, and so does a hook that fails in VS Code
+gemini
+  answers gemini asks changes reason
+  root    GEMINI_PROJECT_DIR
+  file    ~/.gemini/settings.json
+  shell   powershell
+  events  BeforeTool; AfterTool
+  entry   {"matcher": "*", "hooks": [{"name": "mcpwall", "type": "command", "command": COMMAND, "timeout": 60000}]}
+  note    a hook that cannot be started, or takes too long, lets the tool run
+qwen
+  answers claude asks
+  root    QWEN_PROJECT_DIR
+  file    ~/.qwen/settings.json
+  shell   powershell
+  events  PreToolUse; PostToolUse
+  entry   {"matcher": "*", "hooks": [{"name": "mcpwall", "type": "command", "command": COMMAND, "timeout": 60000}]}
+  note    a hook that fails lets the tool run
+droid
+  answers claude asks
+  root    FACTORY_PROJECT_DIR
+  file    ~/.factory/settings.json
+  shell   bash
+  events  PreToolUse; PostToolUse
+  entry   {"matcher": "*", "hooks": [{"type": "command", "command": COMMAND, "timeout": 60}]}
+  note    a hook that fails lets the tool run
+kimi
+  answers exit2
+  file    ~/.kimi-code/config.toml
+  shell   powershell
+  events  PreToolUse; PostToolUse
+  entry   {"event": EVENT, "matcher": "", "command": COMMAND, "timeout": 60, "fail_mode": "closed"}
+windsurf
+  answers exit2
+  file    ~/.codeium/windsurf/hooks.json
+  shell   powershell
+  events  pre_run_command pre_read_code pre_write_code pre_mcp_tool_use;
+  entry   {"command": COMMAND, "show_output": true}
+  note    a hook that fails lets the tool run
+kiro
+  answers exit2
+  file    ~/.kiro/agents/*.json
+  shell   powershell
+  events  preToolUse; postToolUse
+  entry   {"matcher": "*", "command": COMMAND, "timeout_ms": 30000}
+  note    stands in each agent's file: a new agent has none; a hook that fails lets the tool run
+antigravity
+  answers antigravity asks
+"""
+_HOOK_ALIASES = {"claude": "claude-code", "vscode": "copilot", "amazon-q": "kiro", "factory": "droid"}
+
+
+class HookHost(NamedTuple):
+    """A row of the table of hosts."""
+    name: str
+    answers: str                # how it is told what we decided
+    asks: bool = False          # can it put a question to its user?
+    changes: str = ""           # how it takes another result than the tool's own; "": it does not
+    root: str = ""
+    file: str = ""              # "" where nothing is registered
+    shell: str = ""
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    entry: str = ""
+    new: str = "{  }"
+    note: str = ""
+
+
+@lru_cache(None)
+def hook_hosts() -> dict[str, HookHost]:
+    """The hosts whose events are understood, by name."""
+    hosts: dict[str, HookHost] = {}
+    for block in re.split(r"\n(?=\S)", _HOOK_HOSTS.strip()):
+        name, *lines = block.split("\n")
+        about = dict(re.split(r"\s+", line.strip(), maxsplit=1) for line in lines)
+        answers, *words = about["answers"].split()
+        before, _, after = about.get("events", "").partition(";")
+        hosts[name] = HookHost(name, answers, "asks" in words, words[-1] if "changes" in words else "", about.get("root", ""),
+                               about.get("file", ""), about.get("shell", ""), (*before.split(),), (*after.split(),),
+                               about.get("entry", ""), about.get("new", "{  }"), about.get("note", ""))
+    return hosts
+
+
+def hook_host(name: str) -> HookHost:
+    """The host of that name. Raises UsageError."""
+    hosts = hook_hosts()
+    name = _HOOK_ALIASES.get(name, name)
+    if name not in hosts:
+        raise UsageError(f"--host: {unknown_word(name, hosts, 'host')}")
+    return hosts[name]
+
+
+_our_hook = lazy_regex(r"(?i)mcpwall[^\s\"']*[\"']?\s+hook\s+--host[ =]")
+_HOOK_COMMANDS = ("command", "commandWindows", "bash", "powershell", "windows", "linux", "osx")
+_MAX_HOOKS = 1000
+
+
+def hook_files(host: HookHost, home: str, environ: Mapping[str, str], platform: str) -> list[str]:
+    """Where the user's hooks of *host* stand, there or not; of a glob, the files that are there."""
+    import glob
+    found: list[str] = []
+    for pattern in _expand_path(host.file, home, "", environ, platform) if host.file else ():
+        found += sorted(glob.glob(pattern))[:_MAX_FILES_A_ROW] if "*" in host.file else \
+            [re.sub(r"\[([*?[])\]", r"\1", pattern)]
+    return [os.path.abspath(path) for path in found]
+
+
+def hook_command(words: Sequence[str], shell: str) -> str:
+    """*words* as one command line for "sh" (or "bash"), "powershell" or "cmd". Raises ConfigError where there is no way."""
+    if shell in ("sh", "bash"):
+        import shlex
+        return " ".join(map(shlex.quote, words))
+    plain = [re.fullmatch(r"[\w:./\\-]+", word, re.ASCII) is not None for word in words]
+    if shell == "cmd":
+        if any(set(word) & set('%"^&|<>!\r\n') for word in words):
+            raise ConfigError(f"{printable(' '.join(words))}: cmd.exe would read this otherwise; move mcpwall to a plainer path")
+        return " ".join(word if fine else f'"{word}"' for word, fine in zip(words, plain))
+    quoted = (word if fine else "'" + word.replace("'", "''") + "'" for word, fine in zip(words, plain))
+    return "& " * (not plain[0]) + " ".join(quoted)
+
+
+def _hook_entries(host: HookHost, words: Sequence[str], platform: str) -> dict[str, str]:
+    """{event: the source of our entry}."""
+    windows = platform == "win32"
+    command = hook_command(words, host.shell if windows else "sh")
+    if "//" in command and host.name == "cursor":
+        raise ConfigError(f"{printable(command)}: Cursor takes // for a comment; move mcpwall to another path")
+    texts = {"COMMAND": command, "POWERSHELL": hook_command(words, "powershell") if windows else command}
+    if windows and "POWERSHELL" in host.entry:
+        texts["COMMAND"] = hook_command(words, "bash")
+    return {event: re.sub(r"(?<=: )[A-Z]+(?=[,}])", lambda found: _config_quote({**texts, "EVENT": event}[found[0]]), host.entry)
+            for event in (*host.before, *host.after)}
+
+
+def set_hooks(text: str | None, host: HookHost, words: Sequence[str], on: bool, platform: str, form: str = "json") -> str | None:
+    """*text* of a host's file with just these hooks of ours (*words* for every event), or not *on*: with none.
+
+    None stands for no file, before and after. Everything else stays, byte for byte, and taking out gives back what was
+    there before. Raises ConfigError or PolicyError for a file in which that cannot be done.
+    """
+    entries = _hook_entries(host, words, platform)
+    if form == "toml":
+        return _set_toml_hooks(text, entries if on else {})
+    ours = {_command_of(json.loads(entry)) for entry in entries.values()}
+    if on and text is not None:
+        there = [(event, item.value) for event, _, item in _our_hooks(text, ours)]
+        if len(there) == len(entries) and all((event, json.loads(entry)) in there for event, entry in entries.items()):
+            return text
+    bare = _without_hooks(text, host, ours)
+    if not on:
+        return bare
+    made = _with_hooks(bare, host, entries)
+    if _without_hooks(made, host, ours) != bare:
+        raise ConfigError("the edit could not be taken back; not written")
+    return made
+
+
+def _command_of(entry: Any) -> str:
+    """The command of an entry, or of the first in its list."""
+    if isinstance(entry, dict):
+        inner = entry.get("hooks")
+        if isinstance(inner, list) and inner:
+            return _command_of(inner[0])
+        return next((entry[key] for key in _HOOK_COMMANDS if isinstance(entry.get(key), str)), "")
+    return ""
+
+
+def _member(node: Node, key: str) -> Member | None:
+    return next((one for one in node.members or () if isinstance(one, Member) and one.key == key), None)
+
+
+def _our_hooks(text: str, ours: Iterable[str]) -> Iterator[tuple[str, list[tuple[Node, Any]], Node]]:
+    """(event, [(container, its child), … from the document down], entry) of each entry of ours; of a list of several
+    commands, of which not all are ours, the command alone."""
+    if not text.strip("\ufeff \t\r\n"):
+        return
+    document = parse_jsonc(text)
+    hooks = _member(document, "hooks")
+    for member in (hooks.node.members or () if hooks is not None and isinstance(hooks.node.value, dict) else ()):
+        for item in member.node.members or () if isinstance(member.node.value, list) else ():
+            way = [(document, hooks), (hooks.node, member), (member.node, item)]    # type: ignore[union-attr]
+            inner = _member(item, "hooks")
+            entries = inner.node.members or [] if inner is not None and isinstance(inner.node.value, list) else [item]
+            mine = [one for one in entries if _command_of(one.value) in ours or _our_hook.search(_command_of(one.value))]
+            if inner is None or len(mine) == len(entries) > 0:
+                yield from ((member.key, way, item) for _ in mine[:1])
+            else:
+                yield from ((member.key, [*way, (item, inner), (inner.node, one)], one) for one in mine)
+
+
+def _with_hooks(text: str | None, host: HookHost, entries: Mapping[str, str]) -> str:
+    if text is None or not text.strip("\ufeff \t\r\n"):
+        text = (text or "") + host.new + "\n" * (text is None)
+    newline = "\r\n" if "\r\n" in text else "\n"
+    document = parse_jsonc(text)
+    if not isinstance(document.value, dict):
+        raise ConfigError("no JSON object")
+    lists = {event: f"{_config_quote(event)}: [ {entry} ]" for event, entry in entries.items()}
+    if "hooks" not in document.value:
+        return _edited(text, [_insert_items(text, document, [f'"hooks": {{ {", ".join(lists.values())} }}'], newline)])
+    hooks = _only_member(text, document, "hooks").node
+    edits = []
+    for event, entry in entries.items() if isinstance(hooks.value, dict) else ():
+        if event in hooks.value:
+            edits.append(_insert_items(text, _only_member(text, hooks, event).node, [entry], newline))
+    if not isinstance(hooks.value, dict) or not all(isinstance(hooks.value.get(event, []), list) for event in entries):
+        raise ConfigError("its hooks are not in a form that can be edited")
+    missing = [source for event, source in lists.items() if event not in hooks.value]
+    return _edited(text, edits + [_insert_items(text, hooks, missing, newline)] * bool(missing))
+
+
+def _edited(text: str, edits: _Edits) -> str:
+    for start, end, new in sorted(edits, reverse=True):
+        text = text[:start] + new + text[end:]
+    return text
+
+
+def _without_hooks(text: str | None, host: HookHost, ours: Iterable[str]) -> str | None:
+    for _ in range(_MAX_HOOKS):         # one at a time: each changes where the others stand
+        found = next(_our_hooks(text, ours), None) if text is not None else None
+        if text is None or found is None:
+            return text
+        text = _without_entry(text, found[1])
+        if text == host.new + "\n":
+            return None
+        if text.endswith(host.new) and not text[:-len(host.new)].strip("\ufeff \t\r\n"):
+            text = text[:-len(host.new)]
+    raise ConfigError("too many hooks")
+
+
+def _without_entry(text: str, way: Sequence[tuple[Node, Any]]) -> str:
+    """*text* without what stands at the end of *way*, and without what then is empty and was made by us."""
+    for container, child in reversed(way):
+        start, end = child[1], child.node.end if isinstance(child, Member) else child.end
+        place = next(n for n, member in enumerate(container.members) if member is child)
+        if place + 1 < len(container.members):
+            return _edited(text, [(start, container.members[place + 1][1], "")])
+        if place:
+            before = container.members[place - 1]
+            return _edited(text, [(before.node.end if isinstance(before, Member) else before.end, end, "")])
+        if start == container.start + 1 or container is way[0][0]:      # the bracket was there
+            break
+    comma = re.compile(r"\s*,").match(text, end)
+    return _edited(text, [(start, comma.end() if comma else end, "")])
+
+
+def _set_toml_hooks(text: str | None, entries: Mapping[str, str]) -> str | None:
+    """The same in TOML: at the end of the file, each a table of its own. `:` behind our name: there was no line end."""
+    found = re.search(r"(?m)^# mcpwall(:?)\n(?:\[\[hooks\]\]\n(?:\w+ = .*\n)+)+", text or "")
+    if text is not None and found and _our_hook.search(found[0]):
+        text = text[:found.start() - len(found[1])] + text[found.end():] or ("" if found[1] else None)
+    if not entries:
+        return text
+    bare = text or ""
+    if re.search(r"(?m)^\s*(?:hooks\s*=|\[hooks\b)", bare):
+        raise ConfigError("its hooks are not written as [[hooks]]; add one there by hand")
+    unended = text is not None and not bare.endswith("\n")
+    tables = ("[[hooks]]\n" + "".join(f"{key} = {_toml_source(value if isinstance(value, str) else (value,))}\n"
+                                      for key, value in json.loads(entry).items()) for entry in entries.values())
+    return bare + "\n" * unended + "# mcpwall" + ":" * unended + "\n" + "".join(tables)
 
 
 # ---------------------------------------------------------------------------
