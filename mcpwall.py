@@ -43,7 +43,8 @@ Contents. Each section uses only those above it, so the file can be read once fr
     23. Saving files whole; what people agreed to, and where calls wait for them
     24. Setup: init, wrap, unwrap, status
     25. Approving: calls that wait, changed tools, projects
-    26. Command line
+    26. Hooks: the tools of the hosts themselves
+    27. Command line
 """
 from __future__ import annotations
 
@@ -432,6 +433,7 @@ class Message(NamedTuple):
     tool: str | None
     server: str
     others: tuple[tuple[str | None, str | None], ...] = ()      # (method, tool): further ways in which it may be taken
+    alias: str | None = None    # another name of the tool, which rules may use as well: what a host calls its own
 
 
 def decode_line(line: bytes) -> str:
@@ -10449,7 +10451,7 @@ class Scope(NamedTuple):
     servers: tuple[Glob, ...] | None
     strict: bool                # an allow rule: names must match as they are, and a method must be known
 
-    def covers(self, kind: str, method: str | None, tool: str | None, server: str) -> bool:
+    def covers(self, kind: str, method: str | None, tool: str | None, server: str, alias: str | None = None) -> bool:
         """May the rule apply to such a message? Of a response that nobody asked for, method and tool are None: then
         every rule that refuses applies, and no rule that allows."""
         if self.kinds is not None and kind not in self.kinds:
@@ -10462,7 +10464,12 @@ class Scope(NamedTuple):
             return False
         if tool == UNKNOWN_TOOL and self.tools is not None:
             return not self.strict
-        return self.tools is None or tool is not None and _any_glob(self.tools, tool, self.strict)
+        return self.tools is None or any(name is not None and _any_glob(self.tools, name, self.strict) for name in (tool, alias))
+
+
+def _covered(message: Message) -> tuple[str, str | None, str | None, str, str | None]:
+    """What a rule's scope is about."""
+    return message.kind, message.method, message.tool, message.server, message.alias
 
 
 def _any_glob(globs: tuple[Glob, ...], name: str, strict: bool) -> bool:
@@ -10495,6 +10502,7 @@ class Settings(NamedTuple):
     unlisted_tools: str = "allow"
     max_repeated_denials: int = 10
     env: str | list[str] = "inherit"    # or "minimal", or a list of globs of names
+    hook_fault: str = "deny"
 
     @property
     def handed_on(self) -> str | list[str]:
@@ -10513,6 +10521,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "mode": ("enforce", "monitor"),
     "tool_pinning": ("off", "warn", "block"),
     "unlisted_tools": ("allow", "deny"),
+    "hook_fault": ("deny", "ask"),
 }
 _BOUNDS = {"max_message_bytes": (1024, 1024 * 1024 * 1024), "ask_timeout": (1, 86_400), "max_repeated_denials": (1, 1_000_000)}
 MAX_LIMIT_CALLS = 10_000    # of a rule's `limit`: so many points in time are remembered
@@ -11086,7 +11095,7 @@ def _every(tests: Sequence[Test]) -> Test:
 def _exception(scope: Scope, excepted: Test) -> Test:
     def matches(subject: Subject) -> Hit | None:
         message = subject.message
-        return excepted(subject) if scope.covers(message.kind, message.method, message.tool, message.server) else None
+        return excepted(subject) if scope.covers(*_covered(message)) else None
     return matches
 
 
@@ -11822,11 +11831,32 @@ class Memory:
             times.append(self._clock())
         return len(times) > limit.calls and self._clock() - times[0] < limit.per
 
+    def state(self, policy: Policy) -> dict[str, Any]:
+        """What there is to keep of it for another process, as JSON data; rules go by their names."""
+        return {"marks": {whose: sorted(marks) for whose, marks in self._marks.items()},
+                "matched": {name: list(self._matched[id(rule)]) for name, rule in _limited(policy) if id(rule) in self._matched}}
+
+    def restore(self, policy: Policy, state: Any) -> None:
+        """Remember what `state` has given. The clocks must be the same."""
+        if state:
+            from collections import deque
+            self._marks = {whose: set(marks) for whose, marks in state["marks"].items()}
+            self._matched = {id(rule): deque(state["matched"][name], rule.limit.calls + 1) for name, rule in _limited(policy)
+                             if rule.limit is not None and name in state["matched"]}
+
     def wait(self, rule: Rule, limit: Limit) -> float:
         """Seconds until *rule* would not match, if nothing else matched it meanwhile."""
         times = self._matched[id(rule)]
         since: float = times[min(1, len(times) - 1)]
         return max(0.0, limit.per - (self._clock() - since))
+
+
+def _limited(policy: Policy | None, whose: str = "") -> Iterator[tuple[str, Rule]]:
+    """(a name of its own, rule) of the rules with a limit, also of a policy that is judged apart."""
+    if policy is not None:
+        for where, rules in (("", policy.rules), ("outbound ", policy.outbound_rules)):
+            yield from ((f"{whose}{where}{rule.layer}:{rule.name}", rule) for rule in rules if rule.limit is not None)
+        yield from _limited(policy.apart, whose + "apart ")
 
 
 _ALLOWED = Decision("allow")
@@ -11977,11 +12007,6 @@ class Wall:
         if settings.default_action == "allow" or message.kind != "request" or message.method in LIFECYCLE:
             return _ALLOWED
         return Decision(settings.default_action, None, f"no rule allows this, and default_action is {settings.default_action}")
-
-
-def _covered(message: Message) -> tuple[str, str | None, str | None, str]:
-    """What a rule's scope is about."""
-    return message.kind, message.method, message.tool, message.server
 
 
 def _joined(first: tuple[Finding, ...], more: tuple[Finding, ...]) -> tuple[Finding, ...]:
@@ -13806,9 +13831,10 @@ def find_policy_file(folder: str, stem: str) -> str | None:
 
 
 def load_policy(config: str | None = None, profile: str | None = None, project_dir: str | None = None,
-                home: str | None = None, approved: Callable[[str, bytes], bool] | None = None) -> Policy:
+                home: str | None = None, approved: Callable[[str, bytes], bool] | None = None, cwd: str | None = None) -> Policy:
     """The policy that counts here: *config* alone; or the built-in *profile*; else the project's over the user's own;
-    else the built-in default, which also stands under a project's that extends nothing when the user has none.
+    else the built-in default, which also stands under a project's that extends nothing when the user has none. *cwd*: what
+    relative places are relative to, when that is not our own working directory.
 
     *approved* says whether the user has approved this very content of a project's file; until then only its denials
     count (`Policy.apart`). Raises PolicyError; whatever it raises, no server must be started.
@@ -13818,9 +13844,9 @@ def load_policy(config: str | None = None, profile: str | None = None, project_d
     home = home or user_home()
     if config is not None:
         layers = [parse_policy(read_policy_file(config)[1], config)]
-        return _compiled(layers, project_dir, home, config)
+        return _compiled(layers, project_dir, home, cwd, config)
     if profile is not None:
-        return _compiled([builtin_layer(profile)], project_dir, home, f"built-in {profile}")
+        return _compiled([builtin_layer(profile)], project_dir, home, cwd, f"built-in {profile}")
     layers, guest = [], None
     own = find_policy_file(project_dir or os.getcwd(), ".mcpwall")
     if own is not None:
@@ -13836,19 +13862,19 @@ def load_policy(config: str | None = None, profile: str | None = None, project_d
         layers.append(parse_policy(read_policy_file(everywhere)[1], everywhere))
     elif not any("extends" in layer.data for layer in layers):
         layers.append(builtin_layer("default"))     # to approve a project's rules is not to give up these
-    policy = _compiled(layers, project_dir, home, " over ".join(layer.file for layer in layers))
+    policy = _compiled(layers, project_dir, home, cwd, " over ".join(layer.file for layer in layers))
     if guest is not None:
-        apart = _compiled([guest], project_dir, home, guest.file)
+        apart = _compiled([guest], project_dir, home, cwd, guest.file)
         policy = policy._replace(apart=apart, warnings=policy.warnings + (
             f"{printable(guest.file)} is not approved, so only its denials count; look at it with: mcpwall approve",))
     return policy
 
 
-def _compiled(layers: list[PolicyLayer], project_dir: str | None, home: str | None, source: str) -> Policy:
+def _compiled(layers: list[PolicyLayer], project_dir: str | None, home: str | None, cwd: str | None, source: str) -> Policy:
     if project_dir is None:
         named = (layer.data.get("settings", {}).get("project_dir") for layer in layers)
         project_dir = next((name for name in named if name is not None), None)
-    context = default_path_context(project_dir=project_dir, home=home)
+    context = default_path_context(project_dir, home, cwd)
     policy = compile_policy(layers, context, source)
     if context.project is not None:
         return policy
@@ -15222,23 +15248,26 @@ def config_form(path: str) -> str:
 
 
 def find_configs(home: str, cwd: str, environ: Mapping[str, str], platform: str,
-                 root: str = "") -> list[ConfigFile]:
+                 root: str = "", clients: Sequence[str] = ()) -> list[ConfigFile]:
     """Every config file of a known host that exists for this user and this project, in the table's order.
 
-    *platform* is a `sys.platform`; *root* goes before the paths that neither home nor project leads (tests).
+    *platform* is a `sys.platform`; *root* goes before the paths that neither home nor project leads (tests); *clients*:
+    of these hosts only.
     A file that several rows name (`.mcp.json`) comes once per server map, with all its clients.
     """
     import glob
     found: dict[tuple[str, str], ConfigFile] = {}
     for row in _HOST_FILES.strip().splitlines():
-        clients, scope, keys, template = (cell.strip() for cell in row.split("|"))
+        hosts, scope, keys, template = (cell.strip() for cell in row.split("|"))
+        if clients and not set(clients) & set(hosts.split()):
+            continue
         for project in project_folders(cwd, home) if scope == "project" else [""]:
             for pattern in _expand_path(template, home, project, environ, platform):
                 if scope == "managed":
                     pattern = root + pattern
                 for path in sorted(glob.glob(os.path.join(glob.escape(cwd), pattern)))[:_MAX_FILES_A_ROW]:
                     same = os.path.realpath(path), keys
-                    names = tuple(clients.split())
+                    names = tuple(hosts.split())
                     if same in found:
                         known = found[same]
                         names = known.clients + tuple(n for n in names if n not in known.clients)
@@ -17889,7 +17918,797 @@ def _revoke(io: Surroundings, name: str) -> int:
     return 0
 
 # ---------------------------------------------------------------------------
-# 26. Command line
+# 26. Hooks: the tools of the hosts themselves
+# ---------------------------------------------------------------------------
+# Serves people, and closes: it can only add refusals to what the host decides by itself.
+#
+# Hosts run shells, read, write and fetch without any MCP server; but they can ask a command before a tool runs, and show
+# it what came of it. `mcpwall hook` is that command: one event of the host, as JSON on stdin, becomes the tool call of an
+# MCP server (`Bash {"command": …}` is `run_command`, `Edit {"file_path": …}` is `edit_file`; the host is the server), is
+# judged by the policy that the relay would use, recorded in the same log, and answered in the form that this host reads.
+#
+# To allow is to say nothing: an `allow` would skip the question that the host puts to its user. To refuse is said in the
+# one way that the host surely heeds (most go on when a hook breaks off, is killed, or prints what they do not expect).
+# So whatever goes wrong here is answered like a refusal, and in time: no host waits for ever, and many let the tool run
+# then. Each event is a process of its own. What must outlive it (marks, limits, the project of a session) stands in
+# a small file for each session of a host; two hooks of one call (Pre and Post, or two hosts' files) count once.
+#
+# A hook sees what the host shows it. Not seen: files that the user names with @, the host's own web search, what is typed
+# into a running process, the children of a shell; and a host may skip its hooks. It is a seat belt. The relay stays
+# in front of servers: it also sees their tool lists, resources and prompts, and nothing gets round a pipe.
+
+MAX_EVENT_BYTES = 16 * 1024 * 1024
+HOOK_SECONDS = 1.8          # from the start of the process to the answer
+_HOOK_SESSION_DAYS = 14     # what was kept of a session is removed then
+_HOOK_USES = 64             # calls of a session that are known to have been counted
+
+# -- reading an event -------------------------------------------------------------
+# Hosts spell one thing in many ways (tool_name, toolName), so names are compared in small letters without signs.
+
+# What a host's tool does → its names. The tools of a host that stand in no row keep their name and arguments.
+_HOOK_TOOLS = """
+run_command: Bash Shell PowerShell Monitor Execute terminal run_command run_in_terminal run_shell_command execute_bash
+run_command: execute_command run_terminal_command run_terminal_cmd local_shell shell_command exec_command
+run_command: beforeShellExecution afterShellExecution pre_run_command post_run_command
+read_file: Read view read_file view_file fs_read read_many_files NotebookRead view_image beforeReadFile beforeTabFileRead
+read_file: pre_read_code post_read_code
+write_file: Write Create create_file write_file write_to_file fs_write
+edit_file: Edit MultiEdit StrReplace str_replace_editor replace replace_string_in_file multi_replace_string_in_file
+edit_file: multi_edit search_replace replace_in_file replace_file_content insert_edit_into_file editFiles edit_file
+edit_file: NotebookEdit edit_notebook_file EditNotebook afterFileEdit afterTabFileEdit pre_write_code post_write_code
+apply_patch: apply_patch
+delete_file: Delete delete_file
+search_text: Grep grep_search search_file_content ripgrep
+search_files: Glob LS file_search find_by_name list_dir list_directory glob_file_search list_files
+fetch: WebFetch fetch_webpage read_url_content fetch_url
+web_search: WebSearch google_web_search search_web
+text: Agent Task spawn_agent TodoWrite TodoRead write_todos update_plan manage_todo_list ExitPlanMode EnterPlanMode
+text: AskUserQuestion ask_user
+"""
+
+
+def _plain_name(name: str) -> str:
+    return name.replace("_", "").replace("-", "").lower()
+
+
+_HOOK_KINDS = {_plain_name(tool): line.partition(":")[0]
+               for line in _HOOK_TOOLS.strip().split("\n") for tool in line.partition(":")[2].split()}
+_NO_TOOL = ("premcptooluse", "postmcptooluse", "beforemcpexecution", "aftermcpexecution", "pretooluse", "posttooluse",
+            "beforetool", "aftertool", "permissionrequest", "posttoolusefailure")
+
+
+class HookEvent(NamedTuple):
+    """What a host says is going to happen, or has happened."""
+    host: HookHost
+    name: str                   # as the host spells it
+    phase: str                  # "before", "after", "failed" (after it, and nothing can be changed) or "": no tool is used
+    tool: str = ""
+    arguments: Any = None
+    result: Any = None
+    session: str = ""
+    use: str = ""               # the host's id of this use of the tool
+    cwd: str = ""
+    root: str = ""              # the host's own project, where it names one
+    server: str | None = None   # of an MCP tool; "" when the host does not say which
+    launch: str = ""            # how that server is started, where the host says so
+    spelled: str = ""           # the tool's name as the host has it
+
+
+class HookFault(WallError):
+    """An event that cannot be read; *event* is what is known of it."""
+
+    def __init__(self, problem: str, event: HookEvent) -> None:
+        super().__init__(problem)
+        self.event = event
+
+
+def read_event(host: HookHost, data: bytes, environ: Mapping[str, str]) -> HookEvent:
+    """The event that a hook of *host* was given. Raises HookFault; the host may prove to be another one."""
+    event = HookEvent(host, "", "before")
+    try:
+        body = load_json(_event_text(data))
+    except MessageError as fault:
+        raise HookFault(f"the event cannot be read: {fault}", event) from None
+    if type(body) is not dict:
+        raise HookFault("the event is no JSON object", event)
+    fields = {_plain_name(key): value for key, value in body.items()}
+
+    def text(*names: str) -> str:
+        return next((fields[name] for name in names if type(fields.get(name)) is str and fields[name]), "")
+
+    def inner(*names: str) -> dict[str, Any]:
+        return next((fields[name] for name in names if type(fields.get(name)) is dict), {})
+
+    name = text("hookeventname", "agentactionname", "hookname")
+    host = _host_of(host, fields, name)
+    call = inner("toolcall") or inner("pretooluse", "posttooluse")      # Antigravity; Cline
+    tool = text("toolname") or call.get("name") or call.get("toolName") or ""
+    arguments = next((value for value in (fields.get("toolinput"), fields.get("toolargs"), call.get("args"),
+                                          call.get("parameters"), fields.get("toolinfo")) if value is not None), None)
+    server: str | None = None
+    about = inner("mcpserver") or inner("mcpcontext")
+    if about:
+        server = str(about.get("server_name") or about.get("name") or "")
+        tool = str(about.get("tool_name") or tool)
+    plain = _plain_name(name)
+    if plain in ("premcptooluse", "postmcptooluse") and type(arguments) is dict:        # Windsurf
+        server, tool = str(arguments.get("mcp_server_name", "")), str(arguments.get("mcp_tool_name", ""))
+        arguments, fields["toolresult"] = arguments.get("mcp_tool_arguments"), arguments.get("mcp_result")
+    elif plain in ("beforemcpexecution", "aftermcpexecution"):                          # Cursor
+        server = text("mcpservername", "servername")
+    elif not tool and plain in _HOOK_KINDS:
+        tool = name
+        arguments = arguments if arguments is not None else {
+            key: value for key, value in body.items() if _plain_name(key) in _EVENT_ARGUMENTS}
+    result = next((fields[key] for key in ("toolresponse", "tooloutput", "toolresult", "resultjson", "error", "output")
+                   if fields.get(key) is not None), None)
+    phase = "failed" if "failure" in plain else "after" if plain.startswith(("post", "after")) or not plain and result is not None \
+        else "before"
+    roots = next((fields[key] for key in ("workspaceroots", "workspacepaths") if type(fields.get(key)) is list), [])
+    root = next((place for place in roots if type(place) is str and place), "") or environ.get(host.root or "\0", "")
+    event = HookEvent(host, name, phase, tool, arguments, result,
+                      text("sessionid", "conversationid", "trajectoryid"), text("tooluseid", "toolcallid"),
+                      _event_folder(text("cwd")), _event_folder(root), server,
+                      text("command", "url") if "mcp" in plain and host.name == "cursor" else "", tool)
+    if not tool and plain not in _NO_TOOL and (plain or host.name == "antigravity"):
+        return event._replace(phase="")
+    if not tool:
+        raise HookFault("the event names no tool", event)
+    if fields.get("toolinputtruncated"):
+        raise HookFault("the host shows only a part of the arguments", event)
+    return event
+
+
+_EVENT_ARGUMENTS = frozenset("command cwd filepath path edits content".split())
+
+
+def _event_text(data: bytes) -> str:
+    """The text of an event. Windows hands on what its code page makes of it; what is neither is no text."""
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        codecs = ["utf-16"]
+    else:
+        codecs = ["utf-8-sig"] + ["cp1252"] * (b"\xff" not in data and b"\xfe" not in data)
+    for codec in codecs:
+        try:
+            text = data.decode(codec)
+        except UnicodeDecodeError:
+            continue
+        if not text.strip():
+            raise MessageError("there is none")
+        return text
+    raise MessageError("not UTF-8")
+
+
+def _host_of(host: HookHost, fields: Mapping[str, Any], name: str) -> HookHost:
+    """Hosts run each other's hooks: whose event it is shows in what it holds."""
+    hosts = hook_hosts()
+    for field, other in (("cursorversion", "cursor"), ("agentactionname", "windsurf"), ("toolcall", "antigravity")):
+        if field in fields:
+            return hosts[other]
+    if name in ("BeforeTool", "AfterTool"):
+        return hosts["gemini"]
+    return hosts["copilot"] if "toolargs" in fields and "toolname" in fields else host
+
+
+def _event_folder(place: str) -> str:
+    """A folder as the system spells it: Cursor writes `/d:/Proj` for `D:\\Proj`."""
+    return place[1:] if re.match(r"/[A-Za-z]:(/|\Z)", place) else place
+
+
+# -- the calls of an event ---------------------------------------------------------
+
+class HookCall(NamedTuple):
+    """One tool call as an MCP server would get it."""
+    tool: str
+    arguments: dict[str, Any]
+    server: str
+
+
+_PATH_NAMES = frozenset("""filepath path absolutepath targetfile notebookpath files paths filepaths dirpath directory
+    searchpath searchdirectory targetdirectory directorypath relativepath uri""".split())
+_FOLDER_NAMES = frozenset("cwd workdir workingdirectory workingdir".split())
+_NOT_SAID = frozenset("description explanation reason timeout timeoutms runinbackground isbackground toolsummary".split())
+_WRITTEN = frozenset("content contents filetext code newcode newsource newstring newstr newtext newcontent diff".split())
+_REPLACED = frozenset("oldstring oldstr oldtext oldsource".split())
+_QUERIES = frozenset("pattern query regex regexp searchpattern".split())
+_runs_patch = lazy_regex(r"\bapply_?patch\b|\bpatch\b|\bgit\s+(?:\S+\s+)*(?:apply|am)\b")
+_web_address = lazy_regex(r"(?i)\b[a-z][a-z0-9+.-]{1,20}://[^\s<>\"'`]+")
+
+
+def event_calls(event: HookEvent) -> list[HookCall]:
+    """What the host's tool is about to do (or did), as tool calls. Raises HookFault where that cannot be read."""
+    arguments = event.arguments
+    kind = "" if event.server is not None else _HOOK_KINDS.get(_plain_name(event.tool), "")
+    if type(arguments) is str and arguments.lstrip()[:1] in ("{", "["):
+        try:
+            arguments = load_json(arguments)
+        except MessageError as fault:
+            raise HookFault(f"its arguments cannot be read: {fault}", event) from None
+    if kind == "edit_file" and type(arguments) is str:
+        kind = "apply_patch"
+    if type(arguments) is not dict:
+        arguments = {} if arguments is None else {"command" if kind == "run_command" else "input": arguments}
+    elif kind in ("edit_file", "write_file") and not _places_of(arguments) and any(
+            patch_files(text) for text in strings_of(arguments)[0]):
+        kind = "apply_patch"
+    server = event.host.name
+    if not kind:
+        return [HookCall(event.tool, arguments, server if event.server is None else event.server)]
+    return [HookCall(tool, made, server) for tool, made in _READERS[kind](event, arguments)]
+
+
+_Made = Iterable[tuple[str, dict[str, Any]]]
+
+
+def _places_of(arguments: Any) -> list[str]:
+    """Every path in the arguments of a tool for files, by the names of its members."""
+    found: dict[str, None] = {}
+    stack = [(arguments, "")]
+    while stack:
+        node, name = stack.pop()
+        if type(node) is dict:
+            stack += ((value, _plain_name(key)) for key, value in reversed(node.items()))
+        elif type(node) is list:
+            stack += ((item, name) for item in reversed(node))
+        elif type(node) is str and node and name in _PATH_NAMES:
+            found[node] = None
+    return list(found)
+
+
+def _texts_of(arguments: Any, names: frozenset[str]) -> str:
+    """The texts that stand under these names, joined."""
+    found: list[str] = []
+    stack = [(arguments, "")]
+    while stack:
+        node, name = stack.pop()
+        if type(node) is dict:
+            stack += ((value, _plain_name(key)) for key, value in reversed(node.items()))
+        elif type(node) is list:
+            stack += ((item, name) for item in reversed(node))
+        elif type(node) is str and name in names:
+            found.append(node)
+    return "\n".join(found)
+
+
+def _rest_of(arguments: Mapping[str, Any], *known: frozenset[str]) -> dict[str, Any]:
+    """The other arguments, as they are."""
+    return {key: value for key, value in arguments.items() if not any(_plain_name(key) in names for names in known)}
+
+
+def _shell_calls(event: HookEvent, given: Mapping[str, Any]) -> _Made:
+    names = {_plain_name(key): key for key in given}
+    key = next((names[name] for name in ("command", "commandline", "cmd", "script", "input") if name in names), None)
+    made = _rest_of(given, _NOT_SAID, _FOLDER_NAMES, frozenset(("dirpath", "directory")))
+    folder = next((given[names[name]] for name in (*_FOLDER_NAMES, "dirpath", "directory")
+                   if name in names and type(given[names[name]]) is str and given[names[name]]), "")
+    if key is not None:
+        made = {"command": made.pop(key, ""), **made}
+    if _plain_name(event.tool) == "powershell":
+        made["language"] = "powershell"
+    folder = _seen_from(event.cwd, folder)
+    yield "run_command", {**made, "cwd": folder} if folder else made
+    command = made.get("command")
+    if type(command) is str and "\n" in command and _runs_patch.search(command):
+        yield from _patched(event, patch_files(command), folder)
+
+
+def _file_calls(tool: str) -> Callable[[HookEvent, Mapping[str, Any]], _Made]:
+    def calls(event: HookEvent, given: Mapping[str, Any]) -> _Made:
+        groups: list[Mapping[str, Any]] = []        # what is said of one file each
+        own = dict(given)
+        for key, value in given.items():
+            if type(value) is list and any(type(one) is dict and _places_of(one) for one in value):
+                groups += (one for one in value if type(one) is dict)
+                del own[key]
+        for group in [own, *groups] if _places_of(own) or not groups else groups:
+            new, old = _texts_of(group, _WRITTEN), _texts_of(group, _REPLACED)
+            made = _rest_of(group, _PATH_NAMES, _WRITTEN, _REPLACED, _NOT_SAID, frozenset(("command", "edits", "include")))
+            if tool == "write_file":
+                made["content"] = new
+            elif tool == "edit_file":
+                made.update({"old_string": old, "new_string": new} if old else {"new_string": new})
+            paths = _places_of(group) or _texts_of({"path": group.get("include")}, _PATH_NAMES).split("\n")
+            for path in paths:
+                yield tool, {"path": path, **made} if path else {**group}
+    return calls
+
+
+def _patch_calls(event: HookEvent, given: Mapping[str, Any]) -> _Made:
+    text = "\n".join(strings_of(list(given.values()))[0])
+    files = patch_files(text)
+    if not files:
+        raise HookFault("this patch names no file that can be read", event)
+    return _patched(event, files, "")
+
+
+def _patched(event: HookEvent, files: Sequence[PatchFile], folder: str) -> _Made:
+    if len(files) > MAX_PATCH_FILES:
+        raise HookFault(f"a patch of {len(files)} files; at most {MAX_PATCH_FILES} are judged, so make smaller ones", event)
+    for kind, path, added in files:
+        path = _seen_from(folder, path)
+        yield {"delete": ("delete_file", {"path": path}), "write": ("write_file", {"path": path, "content": added}),
+               "edit": ("edit_file", {"path": path, "new_string": added})}[kind]
+
+
+def _search_calls(event: HookEvent, given: Mapping[str, Any]) -> _Made:
+    text = _HOOK_KINDS[_plain_name(event.tool)] == "search_text"
+    made: dict[str, Any] = {}
+    for key, value in given.items():
+        name = _plain_name(key)
+        if name in _QUERIES:
+            made["query" if text else "pattern"] = value
+        elif name in ("glob", "include", "includes", "includepattern"):
+            made["pattern"] = value
+        elif name in _PATH_NAMES:
+            made["path"] = value
+        else:
+            made[key] = value
+    yield "search_files", made
+
+
+def _fetch_calls(event: HookEvent, given: Mapping[str, Any]) -> _Made:
+    urls = [text for key, value in given.items() if _plain_name(key) in ("url", "urls", "uri") for text in strings_of([value])[0]]
+    urls = urls or _web_address.findall("\n".join(strings_of(list(given.values()))[0]))
+    rest = _rest_of(given, frozenset(("url", "urls", "uri")))
+    for url in urls:
+        yield "fetch", {"url": url, **rest}
+    if not urls:
+        yield "fetch", dict(given)
+
+
+def _question_calls(event: HookEvent, given: Mapping[str, Any]) -> _Made:
+    return [("web_search", {("query" if _plain_name(key) in _QUERIES else key): value for key, value in given.items()})]
+
+
+def _text_calls(event: HookEvent, given: Mapping[str, Any]) -> _Made:
+    return [(event.tool, {"text": "\n".join(strings_of(dict(given))[0])})]
+
+
+_READERS: dict[str, Callable[[HookEvent, Mapping[str, Any]], _Made]] = {
+    "run_command": _shell_calls, "read_file": _file_calls("read_file"), "write_file": _file_calls("write_file"),
+    "edit_file": _file_calls("edit_file"), "delete_file": _file_calls("delete_file"), "apply_patch": _patch_calls,
+    "search_text": _search_calls, "search_files": _search_calls, "fetch": _fetch_calls, "web_search": _question_calls,
+    "text": _text_calls}
+
+
+def _seen_from(folder: str, place: str) -> str:
+    """*place*, seen from *folder*."""
+    return place if not folder or not place or re.match(r"[/\\~]|[A-Za-z]:", place) else f"{folder.rstrip('/')}/{place}"
+
+
+def named_server(event: HookEvent, servers: Iterable[str]) -> HookEvent:
+    """The event with server and tool told apart, if it is about an MCP tool. *servers*: the names that are configured."""
+    prefix = re.match(r"mcp__|MCP:|mcp_|@", event.tool)
+    if event.server or prefix is None and (event.host.name != "copilot" or "-" not in event.tool):
+        return event._replace(tool=event.tool[prefix.end():]) if prefix and prefix[0] == "MCP:" else event
+    rest = event.tool[prefix.end():] if prefix else event.tool
+    for server in sorted(servers, key=len, reverse=True):
+        for spelled in {server, re.sub(r"[^A-Za-z0-9_-]", "_", server)}:
+            found = re.match(re.escape(spelled) + r"(?:__|[_/-])(?=.)", rest)
+            if found:
+                return event._replace(server=server, tool=rest[found.end():])
+    if prefix is None:
+        return event
+    if prefix[0] == "MCP:":
+        return event._replace(server="", tool=rest)
+    server, _, tool = rest.partition({"mcp__": "__", "mcp_": "_", "@": "/"}[prefix[0]])
+    return event._replace(server=server, tool=tool) if tool else event._replace(server="", tool=rest)
+
+
+# -- answers ---------------------------------------------------------------------
+
+class HookAnswer(NamedTuple):
+    """What the host gets: an exit status, and text for it or for the model."""
+    status: int = 0
+    stdout: str = ""
+    stderr: str = ""
+
+
+def hook_answer(event: HookEvent, verdict: str, reason: str = "", result: Any = None) -> HookAnswer:
+    """The *verdict* in the form that the host reads: "allow", "deny", "ask" or, of a result, "change" (into *result*).
+
+    The reason is never empty where there is one to give: Codex takes a refusal without a text for a hook that failed.
+    """
+    host, after = event.host, event.phase in ("after", "failed")
+    if verdict == "ask" and not host.asks:
+        verdict = "deny"
+    if verdict == "allow":
+        return HookAnswer(0, {"cursor": "{}", "antigravity": '{"decision":"allow"}'}.get(host.answers, ""))
+    if verdict == "change":
+        text = result if type(result) is str else json.dumps(result, ensure_ascii=False)
+        changed: dict[str, Any] = {
+            "output": {"hookSpecificOutput": {"hookEventName": event.name or "PostToolUse", "updatedToolOutput": result}},
+            "reason": {"decision": "deny" if host.answers == "gemini" else "block", "reason": text},
+            "cursor": {"updated_mcp_tool_output": result},
+            "modified": {"modifiedResult": {"resultType": "success", "textResultForLlm": text}}}
+        return HookAnswer(0, json.dumps(changed[host.changes]))
+    own = {"hookEventName": event.name or "PreToolUse", "permissionDecision": verdict, "permissionDecisionReason": reason}
+    if _plain_name(event.name) == "permissionrequest":
+        own = {"hookEventName": event.name, "decision": {"behavior": "deny", "message": reason}}   # type: ignore[dict-item]
+        return HookAnswer(0, json.dumps({"hookSpecificOutput": own}))
+    if after and host.answers in ("claude", "codex"):
+        return HookAnswer(0, json.dumps({"decision": "block", "reason": reason}))
+    said: dict[str, dict[str, Any]] = {
+        "claude": {"hookSpecificOutput": own}, "codex": {"hookSpecificOutput": own},
+        "cursor": {"permission": verdict, "user_message": reason, "agent_message": reason},
+        "copilot": {"permissionDecision": verdict, "permissionDecisionReason": reason, "hookSpecificOutput": own},
+        "gemini": {"decision": verdict, "reason": reason},
+        "antigravity": {"decision": "force_ask" if verdict == "ask" else verdict, "reason": reason}}
+    if host.answers == "exit2" or host.answers == "claude" and verdict == "deny":
+        return HookAnswer(2, "", reason + "\n")
+    answer = json.dumps(said[host.answers])
+    return HookAnswer(2, answer, reason + "\n") if host.answers == "copilot" and verdict == "deny" else HookAnswer(0, answer)
+
+
+# -- what outlives an event ---------------------------------------------------------
+
+class HookSession:
+    """What one session of a host leaves for its later events: a small file of the user's alone, written whole.
+
+    Within `with` one hook at a time has it, and `kept` is written where it has changed: the project, marks and limits
+    (Memory.state), which uses of tools were counted. Raises ConfigError for a file that cannot be used.
+    """
+
+    def __init__(self, folder: str, host: str, session: str, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._path = os.path.join(folder, sha256(f"{host}\0{session}".encode("utf-8", "replace"))[:32] + ".json")
+        self._lock = FileLock(self._path[:-5] + ".lock", 1.0)
+        self.kept: dict[str, Any] = {}
+
+    def read(self) -> dict[str, Any]:
+        """What is kept now."""
+        if not os.path.lexists(self._path):
+            return {}
+        try:
+            kept = load_json(read_config(self._path).decode())
+        except (MessageError, UnicodeDecodeError):
+            kept = None
+        if type(kept) is not dict or os.path.islink(self._path):
+            raise ConfigError(f"{self._path}: not what mcpwall wrote; remove it")
+        return kept
+
+    def __enter__(self) -> HookSession:
+        self._lock.__enter__()
+        self.kept = self.read()
+        self._before = json.dumps(self.kept)
+        return self
+
+    def __exit__(self, fault: Any, *_: Any) -> None:
+        try:
+            text = json.dumps(self.kept)
+            if fault is None and text != self._before:
+                if self._before == "{}":
+                    self._sweep()
+                write_whole(self._path, text.encode())
+        except OSError as problem:
+            raise ConfigError(f"{self._path}: {problem.strerror or problem}") from None
+        finally:
+            self._lock.__exit__()
+
+    def _sweep(self) -> None:
+        """Remove what was kept of sessions long ago."""
+        folder = os.path.dirname(self._path)
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if re.fullmatch(r"[0-9a-f]{32}\.(json|lock)", entry.name) and \
+                        self._clock() - entry.stat(follow_symlinks=False).st_mtime > _HOOK_SESSION_DAYS * 86400:
+                    os.unlink(entry.path)
+
+
+# -- judging ------------------------------------------------------------------------
+
+class HookVerdict(NamedTuple):
+    """What comes of an event, and how its host is told."""
+    event: HookEvent
+    action: str                 # "allow", "deny", "ask", "change" (the result), or "" when no tool is used
+    answer: HookAnswer
+    calls: tuple[tuple[HookCall, Decision], ...] = ()
+    records: tuple[Record, ...] = ()
+    note: str = ""              # for people who try it
+
+
+class Hook:
+    """One event of a host, from its bytes to the answer. Nothing here prints; `judge` never raises."""
+
+    def __init__(self, host: HookHost, load: Callable[[str, str], Policy], project: str = "", io: Surroundings | None = None,
+                 clock: Callable[[], float] = time.time, lasting: bool = True) -> None:
+        """*load* gives the policy for a project and a working directory; *io* is None where the user has no home; *lasting*:
+        keep what the event leaves for later ones."""
+        self.event = HookEvent(host, "", "before")
+        self._load, self._named, self._io, self._clock, self._lasting = load, project, io, clock, lasting
+        self.policy: Policy | None = None
+
+    def judge(self, data: bytes, budget: Budget) -> HookVerdict:
+        """The verdict on the event in *data*; a fault of any kind is one, too."""
+        try:
+            return self._judge(data, budget)
+        except HookFault as fault:
+            self.event = fault.event
+            return self.fault(str(fault))
+        except WallError as fault:
+            return self.fault(str(fault))
+        except Exception as fault:      # a hook that breaks off would let the tool run
+            return self.fault(f"it could not be judged ({type(fault).__name__})")
+
+    def fault(self, problem: str) -> HookVerdict:
+        """What the host is told where we cannot judge."""
+        decision = Decision("deny", None, f"Blocked: {printable(problem, 500)}")
+        records: tuple[Record, ...] = ()
+        try:
+            policy = self.policy or self._policy("")
+            if policy.settings.hook_fault == "ask" and self.event.phase == "before":
+                decision = decision._replace(action="ask")
+            message = Message("client", "unreadable", {"id": None}, "", None, None, self.event.host.name)
+            records = (self._record(policy, message, decision),)
+        except Exception:               # no policy: then nothing says that it may be asked, or where the log is
+            pass
+        return HookVerdict(self.event, decision.action, hook_answer(self.event, decision.action, f"[mcpwall] {decision.message}"),
+                           (), records)
+
+    def _judge(self, data: bytes, budget: Budget) -> HookVerdict:
+        event = self.event = read_event(self.event.host, data, self._io.environ if self._io else {})
+        if not event.phase:
+            return HookVerdict(event, "", hook_answer(event, "allow"))
+        walls = _HostServers(event, self._io)
+        event = self.event = named_server(event, walls.names())
+        if event.server is not None and walls.covers(event):
+            return HookVerdict(event, "allow", hook_answer(event, "allow"), note="its server runs behind mcpwall, which judges it there")
+        calls = event_calls(event)
+        session = HookSession(os.path.join(self._io.folder, "sessions"), event.host.name, event.session, self._clock) \
+            if self._io and event.session else None
+        policy = self.policy = self._policy(self._project(session))
+        remembers = any(rule.mark or rule.limit for one in (policy, policy.apart) if one is not None
+                        for rule in (*one.rules, *one.outbound_rules))
+        if not remembers or session is None:
+            note = "the event has no session id, so marks and limits do not apply" if remembers else ""
+            return self._decided(policy, calls, None, False, budget)._replace(note=note)
+        with session:
+            memory = Memory(self._clock)
+            memory.restore(policy, session.kept.get("memory"))
+            uses = session.kept.get("uses", [])
+            use = f"{event.phase}:{event.use}"
+            again = bool(event.use) and use in uses
+            verdict = self._decided(policy, calls, memory, again, budget)
+            if self._lasting:
+                session.kept["memory"] = memory.state(policy)
+                if event.use and not again:
+                    session.kept["uses"] = [*uses, use][-_HOOK_USES:]
+        return verdict
+
+    def _project(self, session: HookSession | None) -> str:
+        """The project that the event belongs to; "" when none is known. The first folder of a session stays its project."""
+        event = self.event
+        named = self._named or event.root
+        if named or session is None or not event.cwd:
+            return named or event.cwd
+        known = session.read().get("project")
+        if type(known) is str:
+            return known
+        if self._lasting:
+            with session:
+                session.kept.setdefault("project", event.cwd)
+        return event.cwd
+
+    def _policy(self, project: str) -> Policy:
+        """The policy in force. No list of tools comes by here, so settings about listed tools do not apply."""
+        place = self.event.cwd or project or (self._io.home if self._io else "/")
+        policy = self._load(project or place, place)
+        return policy._replace(settings=policy.settings._replace(unlisted_tools="allow", read_only=False))
+
+    def _recorder(self, policy: Policy) -> Recorder:
+        quoting = Quoting(policy)
+        return Recorder(policy.settings, self.event.host.name, quoting.text(self.event.session, 200), quoting, self._clock)
+
+    def _record(self, policy: Policy, message: Message, decision: Decision) -> Record:
+        """The record of one call or result. It has no number: no event knows of the others, so nothing can be chained."""
+        fields = self._recorder(policy).record(message, decision, len(message.text), self._about(policy)).fields
+        return Record({key: value for key, value in fields.items() if key != "seq"})
+
+    def _about(self, policy: Policy) -> dict[str, Any]:
+        """What only the records of hooks say."""
+        event, quoting = self.event, Quoting(policy)
+        about = {"hook": event.name or event.phase, "host": event.host.name, "host_tool": event.spelled, "use": event.use}
+        return {key: quoting.text(value, 200) for key, value in about.items() if value}
+
+    def _decided(self, policy: Policy, calls: Sequence[HookCall], memory: Memory | None, again: bool, budget: Budget) -> HookVerdict:
+        wall, event = Wall(policy), self.event
+        if event.phase != "before":
+            return self._result(wall, calls, memory, again, budget)
+        decided = []
+        records = []
+        for call in calls:
+            message = self._message(call)
+            decision = wall.decide(message, budget, memory, again)
+            decided.append((call, decision))
+            records.append(self._record(policy, message, decision))
+        worst = max((decision for _, decision in decided), key=lambda decision: _STRICTNESS[decision.action])
+        action = "allow" if worst.action not in ("ask", "deny") or policy.settings.mode == "monitor" else worst.action
+        if action == "ask" and not event.host.asks and policy.settings.ask_fallback == "allow":
+            action = "allow"
+        if action != "deny" and memory is not None:
+            memory.commit(mark for _, decision in decided for mark in decision.marks)
+        return HookVerdict(event, action, hook_answer(event, action, _hook_reason(worst, event.host)), tuple(decided), tuple(records))
+
+    def _message(self, call: HookCall) -> Message:
+        params = {"name": call.tool, "arguments": call.arguments}
+        body = {"jsonrpc": "2.0", "id": self.event.use or None, "method": "tools/call", "params": params}
+        return Message("client", "request", body, _compact(body), "tools/call", call.tool, call.server, alias=self.event.spelled)
+
+    def _result(self, wall: Wall, calls: Sequence[HookCall], memory: Memory | None, again: bool, budget: Budget) -> HookVerdict:
+        """What the tool answered: secrets and steering, and what becomes of them."""
+        event, policy = self.event, wall.policy
+        shown = event.result
+        if event.host.name == "cursor" and type(shown) is str and shown[:1] in ("{", "["):
+            try:
+                shown = load_json(shown)
+            except MessageError:
+                pass
+        if shown is None or not calls:
+            return HookVerdict(event, "allow", hook_answer(event, "allow"))
+        body = {"jsonrpc": "2.0", "id": event.use or None, "result": {"structuredContent": _without_media(shown)}}
+        message = Message("server", "response", body, _compact(body), "tools/call", calls[0].tool, calls[0].server, alias=event.spelled)
+        decision = wall.decide(message, budget, memory, again)
+        record = self._record(policy, message, decision)
+        action = decision.action if policy.settings.mode != "monitor" else "allow"
+        if memory is not None and action != "deny":
+            memory.commit(decision.marks)
+        changed = None
+        if action in ("redact", "strip"):
+            text = redacted(message, decision.findings) if action == "redact" else _stripped(message)
+            changed = _with_media(json.loads(text)["result"]["structuredContent"], shown)
+        elif action == "deny":
+            changed = _blocked_texts(shown, f"{BLOCKED} {decision.message or 'Blocked by policy'}")
+        verdict, reason = "allow", ""
+        if changed is not None and changed != shown and event.phase == "after":
+            can = event.host.changes and (event.host.name != "cursor" or event.server is not None)
+            verdict = "change" if can else "deny" if event.host.answers == "claude" else "allow"
+            reason = _hook_reason(decision, event.host)
+        return HookVerdict(event, verdict if verdict != "deny" else "allow", hook_answer(event, verdict, reason, changed),
+                           ((calls[0], decision),), (record,))
+
+
+def _hook_reason(decision: Decision, host: HookHost) -> str:
+    """What the model, or the person at the host, reads of a decision."""
+    text = f"[mcpwall] {decision.message or 'Blocked by policy'}"
+    if decision.rule:
+        text += f" (rule {decision.rule})"
+    if decision.action == "ask" and not host.asks:
+        text += "; it needs the user's approval, and this host cannot ask: mcpwall approve"
+    return printable(text + (f"; instead: {decision.hint}" if decision.hint else ""), 2000)
+
+
+_MEDIA_HEADS = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "JVBERi0", "Qk0", "AAAA", "SUkq", "TU0AK", "UEsDB", "T2dnUw", "SUQz", "PHN2Zy")
+
+
+def _is_media(text: str) -> bool:
+    """Is it base64 of an image, a sound, a document?"""
+    head = text[:128].partition(",")[2] if text.startswith("data:") else text
+    return len(text) > 64 and head.startswith(_MEDIA_HEADS) and _is_base64(text.partition(",")[2] if text.startswith("data:") else text)
+
+
+def _without_media(value: Any) -> Any:
+    if type(value) is dict:
+        return {key: _without_media(item) for key, item in value.items()}
+    if type(value) is list:
+        return [_without_media(item) for item in value]
+    return "" if type(value) is str and _is_media(value) else value
+
+
+def _with_media(value: Any, before: Any) -> Any:
+    """*value* with the media that stood in *before*, which is alike but for texts."""
+    if type(value) is dict:
+        return {key: _with_media(item, old) for (key, item), old in zip(value.items(), before.values())}
+    if type(value) is list:
+        return [_with_media(item, old) for item, old in zip(value, before)]
+    return before if value == "" else value
+
+
+def _blocked_texts(value: Any, words: str) -> Any:
+    """A refused result in its own shape, *words* in place of every text that is more than a word."""
+    if type(value) is dict:
+        return {key: _blocked_texts(item, words) for key, item in value.items()}
+    if type(value) is list:
+        return [_blocked_texts(item, words) for item in value]
+    return words if type(value) is str and (len(value) > 64 or re.search(r"\s", value)) else value
+
+
+_HOST_CLIENTS = {"copilot": ("copilot", "vscode"), "kiro": ("kiro", "amazon-q")}     # what _HOST_FILES calls them
+
+
+class _HostServers:
+    """The MCP servers that the host of an event starts, and which of them it starts through this wall.
+
+    A name proves nothing: a project can call its server like one that is wrapped. So all entries of that name must start
+    this very mcpwall; and those that came with a checkout, without a word about policy or environment.
+    """
+
+    def __init__(self, event: HookEvent, io: Surroundings | None) -> None:
+        self._event, self._io = event, io
+        self._servers: list[Server] | None = None
+
+    def _found(self) -> list[Server]:
+        event, io = self._event, self._io
+        if self._servers is None:
+            self._servers = []
+            place, names = event.root or event.cwd, _HOST_CLIENTS.get(event.host.name, (event.host.name,))
+            for file in find_configs(io.home, place, io.environ, io.platform, io.root, names) if io and place else ():
+                try:
+                    self._servers += list_servers(file, decode_config(file.path, read_config(file.path)))
+                except WallError:
+                    self._servers.append(Server(file, (), "", (), None, "unreadable", 0, None, None))   # may hold any name
+        return self._servers
+
+    def names(self) -> Iterator[str]:
+        """The names that are configured; looked for only where they are asked for."""
+        yield from {server.name: None for server in self._found() if server.name}
+
+    def covers(self, event: HookEvent) -> bool:
+        """Is the server of the call surely started through this wall?"""
+        if event.launch:
+            import shlex
+            try:
+                return self._is_ours(wrapper_of(shlex.split(event.launch)))
+            except ValueError:
+                return False
+        alike = {event.server, ""} if event.server else None
+        servers = [server for server in self._found() if alike is None or re.sub(r"[^A-Za-z0-9_-]", "_", server.name) in alike
+                   or server.name in alike]
+        return bool(servers) and all(self._is_walled(server) for server in servers)
+
+    def _is_walled(self, server: Server) -> bool:
+        if not self._is_ours(server.wrapper) or server.wrapper is None:
+            return False
+        came_along = server.file.scope == "project" and (
+            set(server.wrapper.options) - {"server-name", "project"} or entry_variables(server.entry)
+            or server.wrapper.options.get("project") not in (None, server.file.project))
+        return not came_along
+
+    def _is_ours(self, wrapper: Wrapper | None) -> bool:
+        if wrapper is None or self._io is None:
+            return False
+        starts = list(wrapper.wall[:wrapper.wall.index(wrapper.program) + 1])
+        return starts in (self._io.wall, own_command())
+
+
+# -- the verb -----------------------------------------------------------------------
+
+def _read_event_bytes(end: float, fd: int = 0) -> bytes:
+    """What the host writes, up to its end, MAX_EVENT_BYTES or the time *end* (monotonic). Some hosts never close the pipe: a
+    whole object, and then nothing for a while, is an event. Raises WallError."""
+    parts: list[bytes] = []
+    ended = threading.Event()
+
+    def pump() -> None:
+        try:
+            while part := os.read(fd, 1 << 20):
+                parts.append(part)
+        except OSError:
+            pass
+        ended.set()
+
+    threading.Thread(target=pump, daemon=True).start()
+    seen = 0
+    while not ended.wait(min(0.1, max(0.0, end - time.monotonic()))):
+        size = sum(map(len, parts))
+        if size > MAX_EVENT_BYTES:
+            break
+        if size == seen and size and parts[-1].rstrip()[-1:] == b"}":
+            data = b"".join(parts)
+            try:
+                json.loads(data)
+                return data
+            except (ValueError, RecursionError):
+                pass
+        if time.monotonic() >= end:
+            raise WallError("the host did not send a whole event in time")
+        seen = size
+    data = b"".join(parts)
+    if len(data) > MAX_EVENT_BYTES:
+        raise WallError(f"the event is larger than {MAX_EVENT_BYTES >> 20} MB")
+    return data
+
+# ---------------------------------------------------------------------------
+# 27. Command line
 # ---------------------------------------------------------------------------
 
 USAGE = """\
@@ -17940,6 +18759,11 @@ class _Options:
         self.command: list[str] | None = None
         self.home = user_home()
         self.consent = ConsentStore(os.path.join(self.home, ".mcpwall", "approved.json")) if self.home is not None else None
+
+    def policy_of(self, project: str, cwd: str) -> Policy:
+        """The policy that these options name for another place. Raises PolicyError."""
+        _check_profile(self.profile)
+        return load_policy(self.config, self.profile, project, self.home, self.consent and self.consent.is_approved, cwd)
 
     def policy(self) -> Policy:
         """The policy these options name. Raises PolicyError."""
@@ -18336,6 +19160,80 @@ def _check_dialogue(checker: _Checks) -> int:
             print(f"mcpwall: {fault}", file=sys.stderr)
 
 
+# -- hook -------------------------------------------------------------------------
+
+def _cmd_hook(options: _Options, words: list[str]) -> int:
+    """Judge one event of a host, from stdin, and answer as that host reads it. Whatever happens, within HOOK_SECONDS."""
+    began = time.monotonic() - time.process_time()      # about when this process did
+    test, words = "--test" in words, [word for word in words if word != "--test"]
+    if words[:1] == ["--host"] and len(words) == 2:
+        words = ["--host=" + words[1]]
+    if len(words) != 1 or not words[0].startswith("--host="):
+        raise UsageError("hook: write --host NAME" if not words else f"hook: {printable(words[-1])} is not understood; write --host NAME")
+    io = Surroundings() if options.home is not None else None
+    hook = Hook(hook_host(words[0].partition("=")[2]), options.policy_of, options.project or "", io, lasting=not test)
+    if test:
+        return _test_hook(hook)
+    said = threading.Lock()                             # there is one answer, and who takes this gives it
+
+    def give(answer: HookAnswer) -> None:
+        for fd, text in ((1, answer.stdout), (2, answer.stderr)):
+            data = text.encode("utf-8", "backslashreplace")
+            while data:
+                data = data[os.write(fd, data):]
+
+    def late() -> None:
+        if said.acquire(blocking=False):
+            asks = hook.policy is not None and hook.policy.settings.hook_fault == "ask"
+            answer = hook_answer(hook.event, "ask" if asks else "deny", "[mcpwall] Blocked: judging it took too long; try again")
+            try:
+                give(answer)
+            finally:
+                os._exit(answer.status)
+
+    end = began + HOOK_SECONDS
+    watch = threading.Timer(max(0.1, end - time.monotonic()), late)
+    watch.daemon = True
+    watch.start()
+    try:
+        verdict = hook.judge(_read_event_bytes(end - 0.3), Budget(max(0.1, end - 0.2 - time.monotonic())))
+    except WallError as fault:
+        verdict = hook.fault(str(fault))
+    if verdict.records and hook.policy is not None:
+        log = os.path.expanduser(hook.policy.settings.log_dir)
+        if not AuditLog(log).append([record.line for record in verdict.records]) and hook.policy.settings.audit_required:
+            verdict = hook.fault("the audit log cannot be written")
+    if not said.acquire(timeout=HOOK_SECONDS):
+        time.sleep(HOOK_SECONDS)                        # it is too late, and this process is about to end
+    watch.cancel()
+    try:
+        give(verdict.answer)
+    except OSError:                                     # the host has gone
+        pass
+    return verdict.answer.status
+
+
+def _test_hook(hook: Hook) -> int:
+    """Show what becomes of the event on stdin, and leave nothing behind: 0 it would pass, 1 it would not."""
+    data = sys.stdin.buffer.read(MAX_EVENT_BYTES + 1) if sys.stdin is not None else b""
+    verdict = hook.judge(data, Budget(HOOK_SECONDS))
+    event, answer = verdict.event, verdict.answer
+    print(f"{event.host.name}: {printable(event.name or event.phase or 'no event')}")
+    for call, decision in verdict.calls:
+        sign = _SIGNS[decision.action] if verdict.action != "deny" or decision.action == "deny" else "✗"
+        quoting = Quoting(hook.policy) if hook.policy else None
+        shown = quoting.text(json.dumps(call.arguments, ensure_ascii=False), 300) if quoting else ""
+        for line in (f"{sign} {_WORDS[decision.action][0]:<6} {printable(event.spelled)} as {printable(call.tool)} of "
+                     f"{printable(call.server) or 'an MCP server'}: {printable(shown, 300)}",
+                     *([f"  Rule: {printable(decision.rule)}"] if decision.rule else []),
+                     *([f"  Why: {printable(decision.why, 300)}"] if decision.why else [])):
+            print(_with_signs_of(line, sys.stdout.encoding))
+    if verdict.note:
+        print(f"  {verdict.note}")
+    print(f"Answer: exit status {answer.status}\n  stdout: {answer.stdout or '(nothing)'}\n  stderr: {answer.stderr.strip() or '(nothing)'}")
+    return int(verdict.action in ("deny", "ask", "change"))
+
+
 # -- rules ------------------------------------------------------------------------
 
 def _cmd_rules(options: _Options, words: list[str]) -> int:
@@ -18472,7 +19370,7 @@ def _demo_log(log: Iterable[str]) -> None:
             print("  " + "  ".join(word for word in words if word))
 
 
-_COMMANDS: dict[str, Callable[[_Options, list[str]], int]] = {"check": _cmd_check, "rules": _cmd_rules, "demo": _cmd_demo}
+_COMMANDS: dict[str, Callable[[_Options, list[str]], int]] = {"check": _cmd_check, "hook": _cmd_hook, "rules": _cmd_rules, "demo": _cmd_demo}
 _SETUP_COMMANDS: dict[str, Callable[[list[str], Surroundings], int]] = {
     "init": cmd_init, "wrap": cmd_wrap, "unwrap": cmd_unwrap, "status": cmd_status, "approve": cmd_approve}
 
