@@ -16113,6 +16113,16 @@ def _our_hooks(text: str, ours: Iterable[str]) -> Iterator[tuple[str, list[tuple
                 yield from ((member.key, [*way, (item, inner), (inner.node, one)], one) for one in mine)
 
 
+def hook_commands(text: str, form: str = "json") -> list[tuple[str, str]]:
+    """(event, command) of the hooks of ours in a host's file."""
+    if form == "toml":
+        tables = text.split("[[hooks]]\n")[1:]
+        found = [re.search(r'(?s)\Aevent = (".*?")\n.*?^command = ("(?:[^"\\]|\\.)*")$', table, re.M) for table in tables]
+        pairs = [(json.loads(one[1]), json.loads(one[2])) for one in found if one]
+        return [pair for pair in pairs if _our_hook.search(pair[1])]
+    return [(event, _command_of(item.value)) for event, _, item in _our_hooks(text, ())]
+
+
 def _with_hooks(text: str | None, host: HookHost, entries: Mapping[str, str]) -> str:
     if text is None or not text.strip("\ufeff \t\r\n"):
         text = (text or "") + host.new + "\n" * (text is None)
@@ -17129,6 +17139,7 @@ def cmd_init(argv: Sequence[str], io: Surroundings) -> int:
         _setup_option("--client", "NAME", "only these hosts: " + ", ".join(known_clients()), action="append",
                       nargs="+", default=[]),
         _setup_flag("--all", "every server that can be wrapped"),
+        _setup_flag("--hooks", "have every host that is here ask about its own tools, too"),
         _setup_flag("--yes", "write without asking"), _SETUP_PLAIN, _SETUP_FILES[-1])
     if args is None:
         return 0
@@ -17139,13 +17150,14 @@ def cmd_init(argv: Sequence[str], io: Surroundings) -> int:
     unknown = [name for name in args.servers if name not in {s.name for s in found.servers}]
     if unknown:
         raise UsageError(unknown_word(unknown[0], {s.name for s in found.servers}, "server"))
-    listed = bool(args.all or args.servers)
+    listed = bool(args.all or args.servers or args.hooks)
     if not args.dry_run and not (args.yes and listed):
         io.need_terminal("init", "add --yes, and --all or names of servers")
     for problem in found.problems:
         io.complain(problem)
     _print_table(io, found)
-    open_ones = [s for s in named or found.servers if s.wrapper is None and not s.why_not]
+    open_ones = [s for s in named or found.servers if s.wrapper is None and not s.why_not
+                 and (args.all or args.servers or not args.hooks)]
     if open_ones and not listed and io.interactive:
         answer = io.ask("Which shall be wrapped? (numbers, ranges such as 2-5, names, all; empty: none) ")
         open_ones = [s for s in _chosen_servers(answer, found.servers) if s in open_ones]
@@ -17155,7 +17167,7 @@ def cmd_init(argv: Sequence[str], io: Surroundings) -> int:
     files = _show_plan(io, found, plan)
     if args.dry_run:
         io.say("Nothing was written (--dry-run).")
-        return 1 if found.problems else 0
+        return _offer_hooks(io, args) or (1 if found.problems else 0)
     done = not found.problems
     if not files:
         io.say("Nothing to wrap.")
@@ -17164,7 +17176,19 @@ def cmd_init(argv: Sequence[str], io: Surroundings) -> int:
     else:
         io.say("Nothing was written.")
         return 1
-    return 0 if _put_starter_policy(io, args.profile) and done else 1
+    done = _put_starter_policy(io, args.profile) and done
+    return _offer_hooks(io, args) or (0 if done else 1)
+
+
+def _offer_hooks(io: Surroundings, args: Any) -> int:
+    """Have the hosts that are here ask about their own tools, where the user wants that; 0 when all was done."""
+    hosts = dict.fromkeys(host.name for host, _, state, problem in _hook_state(io) if state != "registered" and problem is None)
+    clients = [name for names in args.client for name in names]
+    args.hook = [name for name in hosts if (not clients or name in clients) and (
+        args.hooks or io.interactive and not args.yes and not args.dry_run and io.agrees(
+            f"Also have {name} ask mcpwall before it runs, reads, writes or fetches something itself?"))]
+    args.config = None
+    return _set_all_hooks(io, args, (), True) if args.hook else 0
 
 
 def _chosen_servers(answer: str, servers: Sequence[Server]) -> list[Server]:
@@ -17217,13 +17241,19 @@ def cmd_wrap(argv: Sequence[str], io: Surroundings) -> int:
     """Put the wall in front of one server, in every file that names it."""
     args = _setup_arguments(
         io, "wrap", "Put the wall in front of one MCP server, wherever it is configured.", argv,
-        _setup_option("server", "SERVER", "its name in the host's config"),
-        _setup_option("--server-policy", "FILE", "the policy file of this server, alone"),
-        _setup_option("--profile", "NAME", "the built-in policy of this server, alone"), _SETUP_PLAIN, *_SETUP_FILES)
+        _setup_option("server", "SERVER", "its name in the host's config", nargs="?"),
+        _setup_option("--hook", "HOST", "or: have this host ask about its own tools: " + ", ".join(_hooked_hosts()),
+                      action="append", default=[]),
+        _setup_option("--server-policy", "FILE", "the policy file of this server (or host), alone"),
+        _setup_option("--profile", "NAME", "the built-in policy of this server (or host), alone"), _SETUP_PLAIN, *_SETUP_FILES)
     if args is None:
         return 0
+    if (args.server is None) == (not args.hook):
+        raise UsageError("wrap: write one of SERVER and --hook HOST")
     wall = own_command() if args.plain and io.launcher else io.wall
     options = _policy_options(io, args)
+    if args.hook:
+        return _set_all_hooks(io, args, options, True)
     found, servers = _named_servers(io, args)
     plan: list[tuple[Server, Sequence[str] | None]] = []
     done = not found.problems
@@ -17305,12 +17335,15 @@ def cmd_unwrap(argv: Sequence[str], io: Surroundings) -> int:
         io, "unwrap", "Take the wall away from MCP servers; the entry is again what it was.", argv,
         _setup_option("server", "SERVER", "its name in the host's config", nargs="?"),
         _setup_flag("--all", "every wrapped server"),
+        _setup_option("--hook", "HOST", "or: let this host ask no more about its own tools (all: no host)", action="append", default=[]),
         _setup_option("--restore", "FILE", "bring back the backup beside this config file"),
         _setup_flag("--yes", "restore without asking"), *_SETUP_FILES)
     if args is None:
         return 0
-    if sum(map(bool, (args.server is not None, args.all, args.restore))) != 1:
-        raise UsageError("unwrap: write one of SERVER, --all and --restore FILE")
+    if sum(map(bool, (args.server is not None, args.all, args.restore, args.hook))) != 1:
+        raise UsageError("unwrap: write one of SERVER, --all, --hook HOST and --restore FILE")
+    if args.hook:
+        return _set_all_hooks(io, args, (), False)
     if args.restore:
         return _restore_backup(io, os.path.join(io.cwd, args.restore), args.yes, args.dry_run)
     found, servers = _named_servers(io, args)
@@ -17326,6 +17359,125 @@ def cmd_unwrap(argv: Sequence[str], io: Surroundings) -> int:
     if args.all and not files:
         io.say("Nothing to unwrap.")
     return 0 if (args.dry_run or _carry_out(io, found, files, plan)) and done and not found.problems else 1
+
+
+# -- hooks of hosts -----------------------------------------------------------------
+
+def _hooked_hosts() -> list[str]:
+    """The hosts that can be told to ask about their own tools."""
+    return [name for name, host in hook_hosts().items() if host.file]
+
+
+def hook_words(io: Surroundings, host: HookHost, options: Sequence[str] = (), plain: bool = False) -> list[str]:
+    """The command by which a host asks."""
+    return [*(own_command() if plain and io.launcher else io.wall), "hook", "--host", host.name, *options]
+
+
+class _HookPlan(NamedTuple):
+    """A file of a host, as it is and as it is to be; None: not there."""
+    host: HookHost
+    path: str
+    words: list[str]
+    old: str | None
+    new: str | None
+
+
+def _hook_text(path: str) -> str | None:
+    return decode_config(path, read_config(path)) if os.path.lexists(path) else None
+
+
+def _set_all_hooks(io: Surroundings, args: Any, options: Sequence[str], on: bool) -> int:
+    """Put our hooks into the files of some hosts, or take them out of there; 0 when all was done."""
+    names = _hooked_hosts() if not on and "all" in args.hook else args.hook
+    hosts = [hook_host(name) for name in names]
+    for host in hosts:
+        if not host.file:
+            raise UsageError(f"--hook: nothing is known of how {host.name} is told about hooks")
+    if args.config and len(hosts) != 1:
+        raise UsageError("--config names the file of one host")
+    plans, done = [], True
+    for host in hosts:
+        files = [os.path.join(io.cwd, args.config)] if args.config else hook_files(host, io.home, io.environ, io.platform)
+        if not files and on:
+            io.say(f"{host.name}: there is no file {host.file} yet; make one first")
+            done = False
+        words = hook_words(io, host, options, on and args.plain)
+        for path in files:
+            try:
+                plans.append(_hook_plan(io, host, path, words, on))
+            except WallError as fault:
+                io.complain(str(fault) if str(fault).startswith(path) else f"{path}: {fault}")
+                done = False
+    changes = [plan for plan in plans if plan.new != plan.old]
+    for plan in plans:
+        if plan not in changes and (on or "all" not in args.hook):
+            io.say(f"{plan.host.name} in {io.short(plan.path)}: {'already registered' if on else 'no hook of ours'}")
+    for plan in changes:
+        old, new = ([] if text is None else text.lstrip("\ufeff").replace("\r", "").rstrip("\n").split("\n")
+                    for text in (plan.old, plan.new))
+        for line in _line_diff(old, new, plan.path):
+            io.say(printable(line, 2000))
+    if args.dry_run:
+        return 0 if done else 1
+    for plan in changes:
+        try:
+            _write_hook(io, plan, on)
+            io.say(f"wrote {io.short(plan.path)}" if plan.new is not None else f"removed {io.short(plan.path)}, which held nothing else")
+        except (WallError, OSError) as fault:
+            io.complain(str(fault))
+            done = False
+    if on:
+        for host in dict.fromkeys(plan.host for plan in changes):
+            io.say(f"{host.name}: registered. {'Note: ' + host.note + '. ' if host.note else ''}Restart it for this to take effect.")
+    return 0 if done else 1
+
+
+def _hook_plan(io: Surroundings, host: HookHost, path: str, words: list[str], on: bool) -> _HookPlan:
+    text = _hook_text(path)
+    beside = _hook_text(os.path.join(os.path.dirname(path), "config.toml")) if on and host.name == "codex" else None
+    if beside and re.search(r"(?m)^\s*(?:hooks\s*=|\[\[?\s*hooks(?!\s*\.\s*state\b))", beside):
+        raise ConfigError("Codex has hooks in config.toml, and reads them from one file only; move them to hooks.json first")
+    return _HookPlan(host, path, words, text, set_hooks(text, host, words, on, io.platform, config_form(path)))
+
+
+def _write_hook(io: Surroundings, plan: _HookPlan, on: bool) -> None:
+    """Carry out *plan*. Raises ConfigError, or OSError, when the file is not as it was seen, or cannot be written."""
+    path = plan.path
+    if on and io.launcher and io.launcher.path in plan.words:
+        io.launcher.put()
+    with FileLock(io.lock, _LOCK_WAIT_S):
+        if _hook_text(path) != plan.old:
+            raise ConfigChanged(f"{path}: changed while it was being edited; nothing written")
+        if plan.new is None:
+            io.fs.unlink(path)
+        elif plan.old is None:
+            os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+            write_whole(path, plan.new.encode(), fs=io.fs)
+        else:               # the oldest backup knows no hook of ours
+            save_config(path, plan.old.encode(), plan.new.encode(), os.path.lexists(os.path.realpath(path) + BACKUP_SUFFIX), io.fs)
+
+
+def _hook_state(io: Surroundings) -> Iterator[tuple[HookHost, str, str, str | None]]:
+    """(host, file, "registered" or "not registered", what is wrong) of the hosts that are here."""
+    import shlex
+    for host in hook_hosts().values():
+        for path in hook_files(host, io.home, io.environ, io.platform):
+            if not os.path.isdir(os.path.dirname(path)):
+                continue
+            try:
+                found = hook_commands(_hook_text(path) or "", config_form(path))
+            except WallError as fault:
+                yield host, path, "not registered", str(fault)
+                continue
+            problem = None
+            if found:
+                words = shlex.split(found[0][1].lstrip("& "), posix=io.platform != "win32")
+                words = [word.strip("'\"") for word in words]
+                program = next((word for word in words if _is_wall_word(word)), words[0])
+                missing = [event for event in (*host.before, *host.after) if event not in dict(found)]
+                problem = _wall_problem(io, Wrapper(tuple(words), program, {})) or \
+                    (f"not registered for {', '.join(missing)}" if missing else None)
+            yield host, path, "registered" if found else "not registered", problem
 
 
 def _restore_backup(io: Surroundings, path: str, yes: bool, dry_run: bool) -> int:
@@ -17361,18 +17513,27 @@ def cmd_status(argv: Sequence[str], io: Surroundings) -> int:
         return 0
     found = _take_inventory(io, args.client)
     attention = list(_needs_attention(io, found))
+    hooks = [row for row in _hook_state(io) if not args.client or row[0].name in args.client]
+    attention += (("hook", path, f"{host.name}: {problem}") for host, path, _, problem in hooks if problem)
     if args.json:
         servers = [{"clients": s.file.clients, "scope": s.file.scope, "file": s.file.path, "line": s.line,
                     "server": s.name, "project": s.project, "state": _server_state(s).partition(":")[0],
                     "why": s.why_not or None, "policy": _policy_of(s.wrapper) if s.wrapper else None,
                     "wall": s.wrapper.program if s.wrapper else None} for s in found.servers]
         problems = [{"kind": kind, "place": place, "problem": problem} for kind, place, problem in attention]
-        io.say(json.dumps({"version": __version__, "servers": servers, "attention": problems}, indent=2))
+        rows = [{"host": host.name, "file": path, "state": state, "note": host.note or None, "problem": problem}
+                for host, path, state, problem in hooks]
+        io.say(json.dumps({"version": __version__, "servers": servers, "hooks": rows, "attention": problems}, indent=2))
         return 1 if attention else 0
     _print_table(io, found)
     for server in found.servers:
         if server.wrapper:
             io.say(f"{_where(io, server)}: policy {_policy_of(server.wrapper)}")
+    if hooks:
+        io.say("\nThe hosts' own tools (mcpwall wrap --hook HOST):")
+    for host, path, state, problem in hooks:
+        note = f" ({host.note})" if state == "registered" and host.note else ""
+        io.say(f"{host.name} in {io.short(path)}: {state}{note}{f': {printable(problem, 300)}' if problem else ''}")
     slow = sum(server.wrapper is not None and _starts_slowly(io, server.wrapper) for server in found.servers)
     if slow:
         io.say(f"\n{slow} of these start without Python's cache; wrapped again, they start about five times as fast.")
