@@ -34,8 +34,8 @@ Contents. Each section uses only those above it, so the file can be read once fr
     14. Built-in policies (data; composed groups, not copies)
     15. Decisions, and the effects they lead to
     16. The tools of a server: pins, what is shown, what may be called
-    17. Calls that come again, and calls that wait for a person
-    18. Session (sans-I/O): framing, batches, correlation, asking
+    17. What we say of messages; calls that come again, and calls that wait for a person
+    18. Session (sans-I/O): framing, correlation, records, one way through
     19. Files: policy discovery and layering
     20. Audit log and stderr
     21. Relay: the server and its environment, two pumps, signals
@@ -4538,6 +4538,338 @@ def _patch_path(name: str) -> str:
         if any("\x7f" < c < "\u0100" for c in name) and max(name) < "\u0100":
             name = name.encode("latin-1").decode("utf-8", "replace")
     return name[2:] if name[:2] in ("a/", "b/") else name
+
+# ---------------------------------------------------------------------------
+# 8b. Addresses: hosts in all their spellings, and what they reach
+# ---------------------------------------------------------------------------
+# closes (and means, where an allow rule asks: see `certain_host`). One host has many spellings, and which of them a
+# server understands only its URL library knows: `http://0251.0376.0251.0376`, `http:/\2852039166` and
+# `http://①⑥⑨.254.169.254` are one place for browsers, curl or inet_aton. So a text is cut as each of them cuts it, every
+# host that comes out is read in every way, and an address has the classes of all its readings. No name is looked up:
+# names count by what is known of them (`localhost`, `*.internal`, one label, an address inside `*.nip.io`).
+# A host counts behind a scheme or `//`, before a port, or alone in an argument that names an address; in commands, where
+# a program that talks to the network gets it. What stands in the path or query of a URL is not where that leads.
+
+ADDRESS_CLASSES = {
+    "metadata": "hands out the credentials of a machine in the cloud",
+    "loopback": "this machine",
+    "link_local": "the same cable",
+    "private": "the own network: private addresses, names of one label, .internal, .local and their like",
+    "public": "none of these",
+    "not_web": "no http, ws or ftp: file:, javascript:, data:, chrome:, gopher:, or a path where an address belongs"}
+
+_ADR_METADATA = """169.254.169.254 169.254.170.2 169.254.170.23 169.254.42.42 169.254.0.23 100.100.100.200 192.0.0.192
+168.63.129.16 fd00:ec2::254 fd00:ec2::23 fd20:ce::254 fe80::a9fe:a9fe fd00:42::42"""
+# Names and what they are; a dot before one stands for every name below it.
+_ADR_NAMES = {name: kind for kind, names in {
+    "metadata": """metadata metadata.google.internal .metadata.google.internal metadata.goog instance-data
+        instance-data.ec2.internal metadata.tencentyun.com metadata.platformequinix.com metadata.packet.net
+        metadata.azure.internal api.metadata.cloud.ibm.com rancher-metadata""",
+    "loopback": """localhost .localhost .localdomain localhost6 ip6-localhost ip6-loopback loopback
+        localtest.me .localtest.me lvh.me .lvh.me vcap.me .vcap.me lacolhost.com .lacolhost.com local.gd .local.gd
+        localho.st .localho.st fuf.me .fuf.me lcl.host .lcl.host smackaho.st .smackaho.st traefik.me .traefik.me""",
+    "private": """.internal .local .lan .home .home.arpa .corp .intranet .private .localnet .svc .cluster.local .consul
+        fritz.box .fritz.box .docker""",
+}.items() for name in names.split()}
+# Domains whose names are answered with the address that is written in them
+_ADR_ECHOES = tuple("." + name for name in """nip.io sslip.io xip.io xip.name nip.direct 1u.ms rbndr.us backname.io hipio.net
+    sslip.dev local-ip.co local-ip.sh plex.direct""".split())
+# The last label or two of all of these: a plain name that ends otherwise is nobody known
+_ADR_LAST = frozenset(".".join(name.rsplit(".", 2)[-2:]).strip(".") for name in (*_ADR_NAMES, *_ADR_ECHOES))
+_PUBLIC = frozenset(("public",))
+_ADR_NETWORKS = """127.0.0.0/8 loopback, 0.0.0.0/8 loopback, 169.254.0.0/16 link_local, 10.0.0.0/8 private, 172.16.0.0/12 private,
+192.168.0.0/16 private, 100.64.0.0/10 private, 198.18.0.0/15 private, 192.0.0.0/24 private, 224.0.0.0/3 private"""
+
+_ADR_WEB = frozenset("http https ws wss ftp ftps".split())      # any number of slashes, backslashes too, before the host
+_ADR_WRAPPERS = frozenset("view-source jar blob filesystem feed url php zip phar".split())     # another URL stands inside
+_ADR_OTHERS = frozenset("""file javascript vbscript data view-source chrome chrome-extension chrome-untrusted edge brave
+    opera devtools moz-extension about blob filesystem jar netdoc php phar expect zip gopher dict ldap ldaps tftp sftp scp
+    smb imap pop3 smtp telnet mhtml intent""".split())
+_adr_scheme = lazy_regex(r"([A-Za-z][A-Za-z0-9+.-]+):")
+_adr_port = lazy_regex(r"([^\s/\\:@?#\[\]]+|\[[0-9A-Fa-f:.%\w]+\]):[0-9]{1,5}(?![^/\\?#\s])")
+_adr_start = lazy_regex(r"(?i)[a-z][a-z0-9+.-]*:[/\\]+|(?:https?|ftp|wss?):(?=[\w\[%])|(?<![:\w/\\])(?://|\\\\)(?=[^\s/\\])")
+_adr_end = lazy_regex(r"[?#&!,; $]")     # no host has these
+_adr_parts = lazy_regex(r"[\s\"'`<>,;|(){}]+")
+_adr_fast = lazy_regex(r"https?://([a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,})(?:[/?#][a-zA-Z0-9_/.?=&+~#-]*)?\Z")
+_adr_plain = lazy_regex(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,}\Z")
+_adr_number = lazy_regex(r"0x[0-9a-f]{0,40}|[0-9]{1,40}")
+_adr_inside = lazy_regex(r"(?<![0-9])([0-9]{1,3})[.-]([0-9]{1,3})[.-]([0-9]{1,3})[.-]([0-9]{1,3})(?![0-9])|"
+                         r"(?<![0-9a-z])([0-9a-f]{8})(?![0-9a-z])")
+_adr_certain = lazy_regex(r"(?:https?|wss?)://((?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z0-9-]*|localhost|"
+                          r"(?:[1-9][0-9]{0,2}|0)(?:\.(?:[1-9][0-9]{0,2}|0)){3})(?::[0-9]{1,5})?(?:[/?#][!-\[\]-~]*)?\Z")
+_ADR_TRIM = "".join(map(chr, range(33)))
+_ADR_STOPS = {0x3002: ".", 0xFF0E: ".", 0xFF61: ".", 0xAD: None, 0x200B: None, 0x200C: None, 0x200D: None, 0x2060: None,
+              0xFEFF: None}
+_ADR_DROP = dict.fromkeys((0, 9, 10, 13))
+_ADR_SLASHES = ("//", "\\\\", "/\\", "\\/")
+
+
+def _adr_decoded(text: str) -> str:
+    from urllib.parse import unquote
+    return unquote(text, errors="replace")
+
+
+def _adr_name(host: str) -> str:
+    """A host as a resolver gets it: its stops, fullwidth and circled characters and %41 read, lower case, no last dot."""
+    if "%" in host and ":" not in host:
+        host = _adr_decoded(_adr_decoded(host))         # fe80::1%25eth0 is no encoding
+    if not host.isascii():
+        from unicodedata import normalize
+        host = normalize("NFKC", host.translate(_ADR_STOPS)).translate(_ADR_STOPS)
+    host = host.lstrip(_ADR_TRIM).partition("\0")[0]
+    return host.translate(_ADR_DROP).strip(_ADR_TRIM).strip("[]").rstrip(".").lower()
+
+
+def _adr_v4(name: str) -> set[int]:
+    """The IPv4 addresses that *name* may be: one to four numbers, hex, octal or decimal, the last one filling the rest; too
+    large ones as those read them that let numbers run over."""
+    parts = name.split(".")
+    if len(parts) > 4 or not all(map(_adr_number.fullmatch, parts)):
+        return set()
+    found = set()
+    for octal in (8, 10):
+        numbers = [int(part[2:] or "0", 16) if part[1:2] == "x" else
+                   int(part, 10 if part[0] != "0" or "8" in part or "9" in part else octal) for part in parts]
+        value = numbers[-1] & (1 << 8 * (5 - len(parts))) - 1
+        for at, number in enumerate(numbers[:-1]):
+            value |= (number & 255) << 24 - 8 * at
+        found.add(value)
+    return found
+
+
+def _adr_v6(name: str) -> tuple[Any, set[int]]:
+    """(the IPv6 address, or None; the IPv4 addresses that it stands for)."""
+    from ipaddress import IPv6Address
+    try:
+        address = IPv6Address(name.partition("%")[0])
+    except ValueError:
+        return None, set()
+    value = int(address)
+    low, inside = value & 0xFFFFFFFF, set()
+    if value in (0, 1):
+        inside.add(0x7F000001)
+    elif value >> 32 in (0, 0xFFFF, 0xFFFF0000) or value >> 96 == 0x64FF9B or value >> 80 == 0x64FF9B0001 or \
+            value >> 32 & 0xFDFFFFFF == 0x5EFE:
+        inside.add(low)             # ::a.b.c.d, ::ffff:a.b.c.d and ::ffff:0:a.b.c.d; NAT64; ISATAP
+    elif value >> 112 == 0x2002:
+        inside.add(value >> 80 & 0xFFFFFFFF)                    # 6to4
+    elif value >> 96 == 0x20010000:
+        inside |= {low ^ 0xFFFFFFFF, value >> 64 & 0xFFFFFFFF}  # Teredo: the client, and its server
+    return address, inside
+
+
+@lru_cache(None)
+def _adr_tables() -> tuple[frozenset[Any], list[tuple[int, int, str]]]:
+    """(metadata addresses as numbers or IPv6 addresses, [(bits that differ, the others, class)] of IPv4 networks)."""
+    networks = []
+    for row in _ADR_NETWORKS.split(","):
+        start, bits, kind = row.replace("/", " ").split()
+        networks.append((32 - int(bits), min(_adr_v4(start)) >> 32 - int(bits), kind))
+    known: list[Any] = []
+    for text in _ADR_METADATA.split():
+        known += _adr_v4(text) or [_adr_v6(text)[0]]
+    return frozenset(known), networks
+
+
+def address_names(host: str) -> tuple[frozenset[str], tuple[str, ...]]:
+    """(the classes of *host*, its names as globs see them: itself and, if it may be a number, that with dots).
+
+    >>> address_names("0x7f.1")
+    (frozenset({'loopback'}), ('0x7f.1', '127.0.0.1'))
+    """
+    if _adr_plain.match(host) is not None:
+        last = host.rpartition(".")
+        if last[2] not in _ADR_LAST and last[0].rpartition(".")[2] + "." + last[2] not in _ADR_LAST:
+            return _PUBLIC, (host,)
+    name = _adr_name(host)
+    numbers, names = _adr_v4(name), [name]
+    kinds: set[str] = set()
+    if ":" in name:
+        address, numbers = _adr_v6(name)
+        if address is not None:
+            names.append(str(address))
+            value = int(address)
+            kinds |= ({"metadata"} if address in _adr_tables()[0] else set()) | (
+                {"link_local"} if value >> 118 == 0x3FA else
+                {"private"} if value >> 121 == 0x7E or value >> 118 == 0x3FB or value >> 120 == 0xFF else set())
+    elif not numbers:
+        kinds |= _adr_of_name(name)
+        if name.endswith(_ADR_ECHOES):
+            for found in _adr_inside.finditer(name):
+                numbers |= {int(found[5], 16)} if found[5] else _adr_v4(".".join(found.group(1, 2, 3, 4)))
+    for number in numbers:
+        metadata, networks = _adr_tables()
+        names.append(".".join(str(number >> shift & 255) for shift in (24, 16, 8, 0)))
+        kinds |= {kind for bits, start, kind in networks if number >> bits == start}
+        kinds |= {"metadata"} if number in metadata else set()
+    return frozenset(kinds or (("public",) if name else ())), tuple(dict.fromkeys(names))
+
+
+def _adr_of_name(name: str) -> set[str]:
+    """What is known of a name that is no number."""
+    below, kinds = name, {_ADR_NAMES.get(name) or ("" if "." in name or not name else "private")}
+    while "." in below:
+        below = below.partition(".")[2]
+        kinds.add(_ADR_NAMES.get("." + below, ""))
+    return kinds - {""}
+
+
+def _adr_authority(rest: str, sure: bool = True) -> list[str]:
+    """The hosts that *rest*, what follows the slashes of a URL, may name: as browsers cut it, and as those do that look for
+    an @ behind # and ?. Not *sure*: only what is no single word."""
+    rest = rest.lstrip("/\\")
+    head = rest.partition("/")[0].partition("\\")[0]
+    pieces = [head.partition("?")[0].partition("#")[0].rpartition("@")[2]]
+    if "@" in head:
+        pieces += head.split("@")[1:]
+    found = []
+    for piece in pieces:
+        piece = _adr_end.split(piece, 1)[0]
+        if piece[:1] == "[":
+            piece = piece.partition("]")[0][1:]
+        elif piece.count(":") < 2 or piece.strip("0123456789abcdefABCDEF:."):
+            piece = piece.partition(":")[0]
+        if piece and (sure or not piece.isascii() or piece[0] in "0123456789" or "." in piece or piece.lower() == "localhost"
+                      or "%" in piece or ":" in piece):
+            found.append(piece)
+    return found
+
+
+def _adr_url(text: str, role: bool) -> tuple[list[str], bool]:
+    """(hosts, is it no address of the web?) of a text that is one URL or, in a *role* that names an address, one host."""
+    text = text.strip(_ADR_TRIM)
+    if role or ":" in text:
+        text = text.translate(_ADR_DROP)
+    other = False
+    for _ in range(8):
+        slashes = text[:2] in _ADR_SLASHES
+        if slashes:
+            return _adr_authority(text, role) if role or text[0] == text[1] else [], other
+        scheme, port = _adr_scheme.match(text), _adr_port.match(text)
+        kind = scheme[1].lower() if scheme is not None else ""
+        if port is not None and kind not in _ADR_WEB:
+            host = port[1].strip("[]")
+            return [host] if role or "." in host or ":" in host or _ADR_NAMES.get(host.lower()) else [], other
+        if scheme is None:
+            break
+        text = text[scheme.end():]
+        if kind in _ADR_WEB:
+            return _adr_authority(text), other
+        slashes = text[:2] in _ADR_SLASHES
+        if kind == "about" and text in ("blank", "srcdoc"):
+            return [], other
+        other = other or kind in _ADR_OTHERS or role and (slashes or "." not in kind) and kind not in ("feed", "url")
+        if kind in _ADR_WRAPPERS:
+            inner = _adr_start.search(text)
+            text = text[inner.start():] if inner is not None else ""
+        elif slashes:
+            return _adr_authority(text, False) if kind != "file" else [], other
+        elif kind in _ADR_OTHERS or not role:
+            return [], other
+    if not role or not text or " " in text:
+        return [], other
+    if text[0] in "/~\\" or text[1:3] in (":\\", ":/") or text[:2] in ("./", "..", ".\\"):
+        return [], True             # a path
+    return _adr_authority(text, "/" in text), other
+
+
+# A superset of the texts in which `hosts_of` finds something in a role
+may_be_host = lazy_regex(r"[:.@/\\%~]|\A[\0- \[]*[0-9]|[^\0-\x7f]|(?i:localhost)")
+
+
+def may_hold_url(text: str) -> bool:
+    """A superset of the texts in which `hosts_of` finds something that is in no role."""
+    return ":" in text or "//" in text or "%" in text or "\\\\" in text
+
+
+
+def hosts_of(text: str, role: bool = False) -> tuple[tuple[str, ...], bool]:
+    """(every host that *text* may lead to, does it begin as something that is no address of the web?).
+
+    In a *role* that names an address the text may be a host alone.
+    """
+    fast = _adr_fast.match(text)
+    if fast is not None:
+        return (fast[1],), False
+    found: dict[str, None] = {}
+    other, whole = False, text
+    for _ in range(3):
+        hosts, local = _adr_url(whole, role)
+        found.update(dict.fromkeys(hosts))
+        other = other or local
+        decoded = _adr_decoded(whole) if "%" in whole else whole
+        if decoded == whole:
+            break
+        whole = decoded
+    pieces = _adr_parts.split(text)
+    for piece in pieces if len(pieces) < 20_000 else text.split():
+        start = _adr_start.search(piece)
+        if start is not None:
+            if "?" not in piece[:start.start()]:
+                found.update(dict.fromkeys(_adr_url(piece[start.start():], False)[0]))
+        elif len(pieces) > 1 and (":" in piece or role and "." in piece):
+            found.update(dict.fromkeys(_adr_url(piece, role and "." in piece)[0]))
+    return tuple(found), other
+
+
+def certain_host(text: str) -> str | None:
+    """The host of a web address that every library reads alike; None for any other text."""
+    found = _adr_certain.match(text)
+    return found[1] if found is not None and hosts_of(text, True) == ((found[1],), False) else None
+
+
+# -- in commands
+
+_ADR_FETCH = frozenset("""curl wget http https xh httpie aria2c lwp-request lwp-download get post head lynx w3m links elinks
+    axel httpx ab hey wrk siege nc ncat netcat telnet socat openssl iwr irm invoke-webrequest invoke-restmethod fetch
+    start-bitstransfer certutil bitsadmin ftp tftp sftp scp rsync ssh grpcurl websocat wscat puppeteer chrome chromium
+    google-chrome firefox""".split())
+# Programs that only show, look for or write down what they are given, or keep packets from it
+_ADR_TALK = frozenset("""echo printf grep egrep fgrep rg ag ack sed awk gawk jq yq cat tee less more iptables ip6tables nft ufw
+    firewall-cmd ip route logger notify-send say man whatis touch mkdir ls find test [ [[ : # gh diff wc sort write-host
+    write-output select-string""".split())
+_ADR_GIT_NET = frozenset("clone fetch pull push ls-remote remote submodule archive".split())
+_ADR_WRAP = frozenset("""sudo doas env command exec nohup time timeout nice stdbuf xargs watch builtin then do else if
+    while !""".split())
+_adr_word = lazy_regex(r"""(?:[^\s'"\\;&|()`$]|\\.|'[^']*'|"(?:[^"\\]|\\.)*"|\$(?!\())+"""
+                       r"""|\$\(|[;&|()`\n]""", re.DOTALL)
+_adr_unquote = lazy_regex(r"""'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)""", re.DOTALL)
+_ADR_SPACED = dict.fromkeys(b";&|()`/.$\n", " ")
+
+
+def may_fetch(text: str) -> bool:
+    """A superset of the commands in which `hosts_in_command` finds something."""
+    return ":" in text or "'" in text or '"' in text or "\\" in text or "%" in text or "//" in text or "xargs" in text or \
+        not _ADR_FETCH.isdisjoint(text.lower().translate(_ADR_SPACED).split())
+
+
+def hosts_in_command(text: str, depth: int = 0) -> set[str]:
+    """The hosts that a command line gets to programs which may talk to the network; not those it only writes or looks for."""
+    hosts: set[str] = set()
+    loose = "|" in text and "xargs" in text or "$" in text and not _ADR_FETCH.isdisjoint(text.lower().translate(_ADR_SPACED).split())
+    line: list[str] = []
+    for word in (*_adr_word.findall(text), "\n"):
+        if word not in (";", "&", "|", "(", ")", "`", "\n", "$("):
+            line.append(word)
+            continue
+        bare = [_adr_unquote.sub(lambda found: found[1] or found[2] or found[3] or "", part) for part in line]
+        at = 0
+        while at < len(bare) - 1 and (bare[at].lower() in _ADR_WRAP or bare[at][:1] == "-" or bare[at].isdigit() or
+                                      re.match(r"\w+=", bare[at])):
+            at += 1
+        program = re.split(r"[/\\]", bare[at].lower())[-1] if bare else ""
+        program = program[:-4] if program[-4:] == ".exe" else program
+        talks = program in _ADR_TALK or program == "git" and not _ADR_GIT_NET.intersection(bare)
+        for part, raw in zip(bare, line):
+            if depth < 4 and (raw[0] == "'" and " " in part and not talks or '"' in raw and ("$(" in raw or "`" in raw or
+                                                                                            " " in part and not talks)):
+                hosts |= hosts_in_command(part, depth + 1)
+            elif loose or not talks:
+                role = loose or program in _ADR_FETCH and part[:1] != "-"
+                hosts.update(hosts_of(part.rpartition("=")[2] if re.match(r"-|\w+=", part) else part, role)[0])
+        line = []
+    return hosts
+
 # ---------------------------------------------------------------------------
 # 9. Patterns: shell commands
 # ---------------------------------------------------------------------------
@@ -10121,6 +10453,7 @@ class Subject:
     HAS: Mapping[str, Callable[[Subject, Any], Any]] = {
         "literals": has_literal, "paths": lambda subject, skip: subject.path_hits(skip),
         "commands": lambda subject, skip: subject.commands(skip).categories,
+        "addresses": lambda subject, skip: subject.addresses(skip),
         "secrets": lambda subject, _: subject.findings, "injection": lambda subject, _: subject.injections,
         "size": lambda subject, limit: len(subject.message.text) * 4 > limit}
 
@@ -10250,6 +10583,51 @@ class Subject:
         policy = self.policy
         return judge_command(source, ShellContext(policy.paths, policy.is_sensitive, self.budget))
 
+    # -- addresses
+
+    def addresses(self, skip: frozenset[str]) -> Sequence[_Address]:
+        """The hosts that the arguments lead to: those of URLs anywhere but in quoted text, those alone in an argument that
+        names an address, and those that a command gets to a program which talks to the network."""
+        found: list[_Address] | None = self._derived.get(("addresses", skip))
+        if found is None:
+            found = self._derived["addresses", skip] = []
+            message, flat, viewed = self.message, self.flat(), self.viewed
+            ran = self._run_hosts(found) if message.tool is not None and not (flat and not flat[1].commands) else ()
+            if flat and not viewed:
+                hosts = flat[1].hosts
+                leaves = [(text, name, _ARGUMENTS, name, False) for name, text in flat[0].items()
+                          if type(text) is str and name not in skip and
+                          (name in hosts or may_hold_url(text) or text[:1].isdigit())]
+            else:
+                leaves = self._leaves(skip, False)
+            for text, name, parent, step, _ in leaves:
+                role = _address_role(message.tool or "", name)
+                if not role or ran and parent + (step,) in ran:
+                    continue
+                for view in self.readings(text) if viewed else (View("raw", text, ()),):
+                    alone = role == "address" or role == "unknown" and _bare_host.match(view.text) is not None
+                    if may_hold_url(view.text) or alone and may_be_host.search(view.text) is not None:
+                        self.budget.check()
+                        names, other = hosts_of(view.text, alone)
+                        found += [_Address(parent + (step,), view.name, *address_names(host)) for host in names]
+                        if other and role == "address":
+                            found.append(_Address(parent + (step,), view.name, _NOT_WEB, ()))
+        return found
+
+    def _run_hosts(self, found: list[_Address]) -> set[tuple[Any, ...]]:
+        """The hosts of commands are *found*; where the commands stand."""
+        ran: set[tuple[Any, ...]] = set()
+        if may_fetch(self.blob):
+            for base, root in self.roots():
+                for command in commands_in(self.message.tool or "", root):
+                    path = base + command.path
+                    text = command.source if isinstance(command.source, str) else " ".join(map(_quoted_word, command.source))
+                    shell = command.language in ("", "sh", "powershell", "cmd")
+                    found += [_Address(path, "", *address_names(host))
+                              for host in (hosts_in_command(text) if shell else hosts_of(text)[0])]
+                    ran.add(path)
+        return ran
+
     def path_hits(self, skip: frozenset[str]) -> dict[str, Hit]:
         """Which `path:` matchers of `_any_value` hit: {key in the policy's path index: where}."""
         found: dict[str, Hit] | None = self._derived.get(("paths", skip))
@@ -10274,6 +10652,33 @@ class Subject:
                 for key, view in index.hits(index.readings(word, None), resolve).items():
                     found.setdefault(key, Hit(where, "", view))
         return found
+
+
+_NOT_WEB = frozenset(("not_web",))
+
+
+class _Address(NamedTuple):
+    """A host among the arguments: where, in which view, its classes, and its names as globs see them."""
+    path: tuple[Any, ...]
+    view: str
+    kinds: frozenset[str]
+    names: tuple[str, ...]
+
+
+@lru_cache(4096)
+def _address_role(tool: str, name: str) -> str:
+    """What an argument may hold: "address" (nothing else), "unknown" (a host alone too), "url" (only that), or "" (neither)."""
+    roles = argument_roles(tool, name, "a text")
+    return "unknown" if not roles.isdisjoint(("unknown", "choice")) else "address" if "address" in roles else \
+        "url" if roles.isdisjoint(("content", "query", "pattern", "exclusion")) else ""
+
+
+_bare_host = lazy_regex(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![\w.])")
+
+
+def _quoted_word(word: Any) -> str:
+    """A word of an argument list as a shell would have to read it."""
+    return "'" + str(word).replace("'", "'\\''") + "'"
 
 
 class _Commands:
@@ -10309,12 +10714,14 @@ class _Names(NamedTuple):
     commands: bool      # may any of them be a command?
     reads: bool         # does the tool read files?
     odd: bool           # is a name a path itself?
+    hosts: frozenset[str]   # those that may hold a host alone
 
 
 @lru_cache(1024)
 def _names_of(tool: str, names: tuple[str, ...]) -> _Names:
     return _Names(bool(commands_in(tool, dict.fromkeys(names, "a text"))), bool(_reading_tool.search(tool)),
-                  any("/" in name or "\\" in name for name in names))
+                  any("/" in name or "\\" in name for name in names),
+                  frozenset([name for name in names if _address_role(tool, name) == "address"]))
 
 
 _Leaf = tuple[str, str, tuple[Any, ...], Any, bool]     # a Value with its path in two: (text, name, parent, step, number)
@@ -10346,6 +10753,12 @@ def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[st
                     found.append((value, name, path, index, False))
                 elif not paths and (kind is int or kind is float):
                     found.append((number_text(value), name, path, index, True))
+
+
+def _value_at(node: Any, path: Iterable[Any]) -> Any:
+    for step in path:
+        node = node[step]
+    return node
 
 
 def _walk_names(node: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], str]]:
@@ -10412,6 +10825,7 @@ HIT = Hit()
 # ("size", bytes): it may be larger than that
 Need = tuple[str, Any]
 Test = Callable[["Subject"], "Hit | None"]       # a condition on a whole message
+_HostTest = Callable[[frozenset[str], tuple[str, ...]], bool]   # a condition on the classes and names of a host
 ValueTest = Callable[[Any, "Subject"], "Hit | None"]  # a condition on one JSON value
 
 
@@ -10673,7 +11087,7 @@ _RULE_KEYS = ("name", "match", "unless", "limit", "action", "mark", "message", "
 _MATCH_KEYS = ("method", "tool", "server", "marked", "arguments")
 _OUTBOUND_MATCH_KEYS = ("method", "tool", "server", "marked", "direction", "secrets", "injection", "response_contains",
                         "response_contains_regex", "response_size_exceeds")
-_MATCHER_WORDS = ("regex", "pattern", "not_under", "under", "path", "command", "secrets", "all", "except_keys")
+_MATCHER_WORDS = ("regex", "pattern", "not_under", "under", "path", "address", "command", "secrets", "all", "except_keys")
 _DIRECTIONS = ("request", "response", "notification")
 
 
@@ -10817,8 +11231,8 @@ def _check_matcher(check: _Checker, matcher: Any, place: str, name: str) -> None
         raise check.fail(place, f"an empty matcher; write one of {', '.join(_MATCHER_WORDS[:-1])}")
     if [matcher[word] for word in words] == [False]:
         raise check.fail(place + "/secrets", "`secrets: false` says nothing; write true or leave it out")
-    for word in set(words) & {"under", "not_under", "command"} if name == "_any_key" else ():
-        raise check.fail(f"{place}/{word}", "a member's name is no place and no command; use regex, pattern, path or secrets")
+    for word in set(words) & {"under", "not_under", "address", "command"} if name == "_any_key" else ():
+        raise check.fail(f"{place}/{word}", "a member's name is no place, address or command; use regex, pattern or path")
     for key, value in matcher.items():
         here = f"{place}/{key}"
         if key == "secrets":
@@ -10841,6 +11255,9 @@ def _check_matcher(check: _Checker, matcher: Any, place: str, name: str) -> None
                 raise check.fail(here, "a folder, not a glob; everything below it counts (use path for globs)")
             if key == "path" and all(text.startswith("!") for text in texts):
                 raise check.fail(here, "only exceptions; write what they are exceptions from first")
+            for text in texts if key == "address" else ():
+                if not any(c in text for c in "*?[.:"):
+                    check.choice(text, tuple(ADDRESS_CLASSES), here, "a class of addresses or a glob such as *.corp.example")
 
 
 def _check_secrets(check: _Checker, secrets: Any) -> None:
@@ -10950,6 +11367,8 @@ class _Compiler:
             return [("paths", skip if "except_keys" in matcher else QUOTED_KEYS)]
         if key == "_any_value" and words == {"command"}:
             return [("commands", skip)]
+        if key == "_any_value" and words == {"address"} and not strict:
+            return [("addresses", skip if "except_keys" in matcher else QUOTED_KEYS)]
         return [("secrets", "")] if words == {"secrets"} and key in ("_any_value", "_any_key") else []
 
     @staticmethod
@@ -10969,6 +11388,8 @@ class _Compiler:
                 tests.append(_command_value(None if spec is True else frozenset(_as_list(spec))))
             elif word in ("under", "not_under"):
                 tests.append(_containment(_as_list(spec), word == "under", strict))
+            elif word == "address":
+                tests.append(_texts_test(_address_text(self.hosts(spec, here), strict), strict))
             elif word == "secrets":
                 if spec:
                     tests.append(_texts_test(_secret_text, strict))
@@ -10994,6 +11415,14 @@ class _Compiler:
                          for path in canonical_paths(text, subject.policy.paths))
         return in_globs
 
+    def hosts(self, spec: Any, place: str) -> _HostTest:
+        """Is one of the classes or names of a host among those of an `address` matcher?"""
+        classes = frozenset(_as_list(spec)).intersection(ADDRESS_CLASSES)
+        globs = [self.located(compile_glob, place, text.lower()) for text in _as_list(spec) if text not in classes]
+        if not globs:
+            return lambda kinds, names: not classes.isdisjoint(kinds)
+        return lambda kinds, names: not classes.isdisjoint(kinds) or any(glob.matches(name) for glob in globs for name in names)
+
     def anywhere(self, key: str, matcher: dict[str, Any], place: str, strict: bool) -> Test:
         """A test on every value (`_any_value`) or every member name (`_any_key`) of the arguments."""
         skip = frozenset(_as_list(matcher.get("except_keys", [])))
@@ -11014,6 +11443,8 @@ class _Compiler:
                 tests.append(_commands_anywhere(None if spec is True else frozenset(_as_list(spec)), skip, strict))
             elif word in ("under", "not_under"):
                 tests.append(_paths_anywhere(_containment(_as_list(spec), word == "under", strict), quoted, strict))
+            elif word == "address":
+                tests.append(_addresses_anywhere(self.hosts(spec, here), quoted, strict))
             elif word == "path" and key == "_any_value" and strict:
                 tests.append(_paths_anywhere(_texts_test(self.text_test(word, spec, here, True), True), quoted, True))
             elif word == "path" and key == "_any_value":
@@ -11196,6 +11627,32 @@ def _paths_anywhere(test: ValueTest, skip: frozenset[str], strict: bool) -> Test
         values = [(value.path, value.text) for value in subject.argument_values(skip, True)
                   if looks_like_path(value.text, value.name)]
         return _first_hit(values, test, subject, strict)
+    return matches
+
+
+def _address_text(test: _HostTest, strict: bool) -> Callable[[str, Subject], bool]:
+    """A test on a text that is an address: one of its hosts passes; when *strict*, the one that all libraries read there."""
+    def matches(text: str, subject: Subject) -> bool:
+        if strict:
+            host = certain_host(text)
+            return host is not None and test(*address_names(host))
+        hosts, other = hosts_of(text, True)
+        return any(test(*address_names(host)) for host in hosts) or other and test(frozenset(("not_web",)), ())
+    return matches
+
+
+def _addresses_anywhere(test: _HostTest, skip: frozenset[str], strict: bool) -> Test:
+    certain = _address_text(test, True)
+
+    def matches(subject: Subject) -> Hit | None:
+        found = subject.addresses(skip)
+        if not strict:
+            for one in found:
+                if test(one.kinds, one.names):
+                    return Hit(one.path, "", one.view.replace("raw", ""))
+            return None
+        places = {one.path: None for one in found}
+        return HIT if places and all(certain(str(_value_at(subject.message.body, path)), subject) for path in places) else None
     return matches
 
 
@@ -11543,6 +12000,10 @@ _GROUPS_JSON = r"""
 "git-history": [
   {"name": "log-git-rewrite", "match": {"arguments": {"_any_value": {"command": "git_rewrite"}}},
    "action": "log_only", "message": "Logged: a git command that throws local work away"}],
+"metadata": [
+  {"name": "block-cloud-metadata",
+   "match": {"method": METHODS, "arguments": {"_any_value": {"address": "metadata"}}},
+   "action": "deny", "message": "Blocked: the address that hands out a machine's cloud credentials"}],
 "careful": [
   {"name": "ask-git-rewrite", "match": {"arguments": {"_any_value": {"command": "git_rewrite"}}},
    "action": "ask", "message": "A git command that throws local work away"},
@@ -11637,10 +12098,10 @@ _GROUPS_JSON = r"""
    "action": "deny", "message": "Blocked: installing packages"}],
 "fetch": [
   {"name": "block-internal-addresses",
-   "match": {"arguments": {"_any_value": {"regex": "INTERNAL_HOSTS"}}},
+   "match": {"method": METHODS, "arguments": {"_any_value": {"address": ["loopback", "link_local", "private", "metadata"]}}},
    "action": "deny", "message": "Blocked: an address inside the network"},
   {"name": "block-local-files",
-   "match": {"arguments": {"_any_value": {"regex": "^\\s*(file|view-source|chrome|about|data|javascript):"}}},
+   "match": {"method": METHODS, "arguments": {"_any_value": {"address": "not_web"}}},
    "action": "deny", "message": "Blocked: a URL that is no web address"},
   {"name": "ask-browser-code", "match": {"tool": ["*evaluate*", "*run_code*", "*execute_script*", "*file_upload*"]},
    "action": "ask", "message": "Code in the browser, or a file given to a page"}],
@@ -11684,14 +12145,10 @@ _LONG_REGEXES = {
     "SQL_WRITES": r"\b(" + "|".join("".join(f"[{c.upper()}{c}]" for c in word) for word in (
         "insert update delete drop alter create truncate grant copy into attach replace merge").split()) + r")\b",
     "SQL_FILES": r"\b(pg_read_file|pg_ls_dir|lo_import|dblink|load_extension|pg_sleep|set_config)\b",
-    "INTERNAL_HOSTS": r"^\s*(\w+:)?//([^/?#]*@)?(" + "|".join((
-        "localhost", r"127\.", r"0\.0\.0\.0", r"10\.", r"192\.168\.", r"172\.(1[6-9]|2\d|3[01])\.", r"169\.254\.",
-        r"\[(::1|::|f[cd]|fe80|::ffff:)", r"metadata\.google", r"[^/?#:]*\.(internal|local|localhost)([:/?#]|$)",
-        r"\d+([:/?#]|$)", "0x")) + ")",
 }
 
 _NOTED = "responses response-notes"
-_BASIC = "sensitive-files commands secret-leakage"
+_BASIC = "sensitive-files commands secret-leakage metadata"
 # name → (what it is for, settings, groups of request rules, groups of response rules)
 _BUILTIN: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "default": ("no credentials, no destructive commands, secrets redacted; everything else passes", {},
@@ -11738,6 +12195,7 @@ def builtin_layer(name: str) -> PolicyLayer:
     name = _ALIASES.get(name, name)
     _, settings, requests, responses = _BUILTIN[name]
     text = _GROUPS_JSON
+    text = text.replace("METHODS", json.dumps(_CALLS))
     for word, regex in _LONG_REGEXES.items():
         text = text.replace(f'"{word}"', json.dumps(regex))
     groups = json.loads(text)
@@ -12187,11 +12645,11 @@ class Toolbox:
             return message, [], []
         text = message.text
         if type(result.get("tools")) is list and not methods.isdisjoint(("tools/list", None)):
-            notes, left_out, effects = self._look(result, method is not None, budget)
+            notes, left_out, effects = self._look(result, method == "tools/list", budget)
             if left_out:
                 text = _drop_items(text, ("result", "tools"), left_out)
         elif not methods.isdisjoint(_INTRODUCTIONS):
-            changed, effects = self._look_at_instructions(result, method is not None)
+            changed, effects = self._look_at_instructions(result, method in _INTRODUCTIONS)
             notes = [ToolNote("", "flagged", "the server's instructions have changed since the user agreed to them")] * changed
             if changed and self._settings.tool_pinning == "block":
                 text = _replace_instructions(text, _BLOCKED_INSTRUCTIONS)
@@ -12811,14 +13269,15 @@ class Questions:
             self._going.pop(body["id"], None)
             if decision.granted:
                 key = call_digest(message), decision.rule
-                _keep_newest(self._going, body["id"], key, MAX_HELD)
+                _keep_newest(self._going, body["id"], key, MAX_GRANTED)
                 if decision.granted == "session":
                     _keep_newest(self._granted, key, None, MAX_GRANTED)
         elif message.kind == "response" and message.peer == "server" and self._going:
-            key = self._going.pop(body.get("id"), None)
-            state = body["result"].get("requestState") if type(body.get("result")) is dict else None
-            if key is not None and type(state) is str:
-                _keep_newest(self._continued, (*key, text_pin(state)["hash"]), None, MAX_HELD)
+            grant = self._going.pop(body.get("id"), None)
+            result = body.get("result")
+            state = result.get("requestState") if type(result) is dict else None
+            if grant is not None and type(state) is str:
+                _keep_newest(self._continued, (*grant, text_pin(state)["hash"]), None, MAX_HELD)
 
 
 def _keep_newest(known: dict[Any, Any], key: Any, value: Any, most: int) -> None:
@@ -12925,7 +13384,7 @@ class Pending(NamedTuple):
 
 
 _NOBODY = Pending(None, None)   # the request of an answer that nobody asked for
-_UNKNOWN = Pending(None, UNKNOWN_TOOL)
+_UNKNOWN_TASK = Pending(None, UNKNOWN_TOOL)
 # What an answer that nobody asked for may be taken for: the member that such an answer has
 _LOOKS = {"tools/list": "tools", "prompts/list": "prompts", "resources/list": "resources",
           "resources/templates/list": "resourceTemplates", "initialize": "instructions"}
@@ -13015,7 +13474,8 @@ class Correlation:
     def __init__(self) -> None:
         self._pending = {"client": Ids(MAX_PENDING), "server": Ids(MAX_PENDING)}
         self._over = {"client": Ids(MAX_OVER), "server": Ids(MAX_OVER)}
-        self._loose: dict[str, dict[Any, None]] = {"client": {}, "server": {}}      # of those that wait: answered under an id like theirs
+        # Of those that wait: answered under an id that is like theirs
+        self._loose: dict[str, dict[Any, None]] = {"client": {}, "server": {}}
         self._progress = Ids(MAX_PENDING)
         self._tasks: dict[str, Pending] = {}
         self._running: dict[str, int] = {}          # tools whose calls wait -> how many do
@@ -13028,12 +13488,13 @@ class Correlation:
         """What a message of *peer* is about, which of a response are the requests that it answers."""
         if kind == "response":
             return self._answered(peer, body)
-        method, params = body["method"], body.get("params")
+        method: str = body["method"]
+        params: dict[str, Any] = body.get("params") or {}
         if method == "tools/call":
             return (Pending(method, params["name"]),)
         if peer == "server":
-            return self._told(method, params if type(params) is dict else {})
-        if type(params) is dict and method.startswith("tasks/") and type(params.get("taskId")) is str:
+            return self._told(method, params)
+        if method.startswith("tasks/") and type(params.get("taskId")) is str:
             return (Pending(method, self._task(params["taskId"]).tool),)
         return (Pending(method, None),)
 
@@ -13065,7 +13526,7 @@ class Correlation:
 
     def _task(self, ident: str) -> Pending:
         """The request that began a task."""
-        return self._tasks.get(ident) or _UNKNOWN
+        return self._tasks.get(ident) or _UNKNOWN_TASK
 
     def _told(self, method: str, params: dict[str, Any]) -> tuple[Pending, ...]:
         """What a notification or request of the server is about: it may tell of any call that runs, if it names none."""
@@ -13090,7 +13551,7 @@ class Correlation:
     def passed(self, message: Message, answered: Pending) -> None:
         """Keep what later messages are judged by, of a message that goes on."""
         body, method = message.body, message.method
-        params = body.get("params") if type(body.get("params")) is dict else {}
+        params: dict[str, Any] = body.get("params") or {}
         if message.kind == "request":
             self._began(message, params)
         elif message.kind == "response":
@@ -13436,7 +13897,7 @@ class Session:
         if action == "hold":
             extra["asked"] = self._questions.way(message)
             asked = self._questions.hold(message, decision, size, out)
-            answer = asked and _compact(asked)
+            answer = _compact(asked) if asked is not None else None
         elif action != "deny":
             forward = message.text
             if action == "redact":
