@@ -12023,6 +12023,9 @@ _GROUPS_JSON = r"""
    "unless": {"arguments": {"_any_value": {"not_under": "${PROJECT_DIR}"}}},
    "action": "allow"},
   {"name": "allow-listing-roots", "match": {"tool": ["list_allowed_directories", "list_roots"]}, "action": "allow"},
+  {"name": "allow-planning", "match": {"server": "{claude-code,codex,cursor,copilot,gemini,qwen,droid,kimi,windsurf,kiro,antigravity}",
+                                       "tool": ["TodoWrite", "TodoRead", "write_todos", "update_plan", "manage_todo_list", "Task",
+                                                "Agent", "*PlanMode", "AskUserQuestion", "ask_user"]}, "action": "allow"},
   {"name": "allow-project-resources",
    "match": {"method": ["resources/read", "resources/subscribe", "resources/unsubscribe"],
              "arguments": {"uri": {"under": "${PROJECT_DIR}"}}}, "action": "allow"}],
@@ -16369,7 +16372,7 @@ codex
   shell   cmd
   events  PreToolUse; PostToolUse
   entry   {"matcher": "*", "hooks": [{"type": "command", "command": COMMAND, "timeout": 60}]}
-  note    not armed until you approve it: run /hooks in Codex, after each change of the entry, too; a hook that fails lets the tool run
+  note    not armed until you approve it (run /hooks in Codex), and again after each change; a failing hook lets the tool run
 cursor
   answers cursor changes cursor
   root    CURSOR_PROJECT_DIR
@@ -16514,8 +16517,9 @@ def _hook_entries(host: HookHost, words: Sequence[str], platform: str) -> dict[s
     texts = {"COMMAND": command, "POWERSHELL": hook_command(words, "powershell") if windows else command}
     if windows and "POWERSHELL" in host.entry:
         texts["COMMAND"] = hook_command(words, "bash")
-    return {event: re.sub(r"(?<=: )[A-Z]+(?=[,}])", lambda found: _config_quote({**texts, "EVENT": event}[found[0]]), host.entry)
-            for event in (*host.before, *host.after)}
+    entries = {event: host.entry.replace("EVENT", _config_quote(event)) for event in (*host.before, *host.after)}
+    return {event: re.sub(r"(?<=: )[A-Z]+(?=[,}])", lambda found: _config_quote(texts[found[0]]), entry)
+            for event, entry in entries.items()}
 
 
 def set_hooks(text: str | None, host: HookHost, words: Sequence[str], on: bool, platform: str, form: str = "json") -> str | None:
@@ -17796,7 +17800,8 @@ def cmd_unwrap(argv: Sequence[str], io: Surroundings) -> int:
         io, "unwrap", "Take the wall away from MCP servers; the entry is again what it was.", argv,
         _setup_option("server", "SERVER", "its name in the host's config", nargs="?"),
         _setup_flag("--all", "every wrapped server"),
-        _setup_option("--hook", "HOST", "or: let this host ask no more about its own tools (all: no host)", action="append", default=[]),
+        _setup_option("--hook", "HOST", "or: let this host ask no more about its own tools (all: no host)", action="append",
+                      default=[]),
         _setup_option("--restore", "FILE", "bring back the backup beside this config file"),
         _setup_flag("--yes", "restore without asking"), *_SETUP_FILES)
     if args is None:
@@ -17883,13 +17888,13 @@ def _set_all_hooks(io: Surroundings, args: Any, options: Sequence[str], on: bool
     for plan in changes:
         try:
             _write_hook(io, plan, on)
-            io.say(f"wrote {io.short(plan.path)}" if plan.new is not None else f"removed {io.short(plan.path)}, which held nothing else")
+            io.say(f"{'wrote' if plan.new is not None else 'removed'} {io.short(plan.path)}")
         except (WallError, OSError) as fault:
             io.complain(str(fault))
             done = False
     if on:
         for host in dict.fromkeys(plan.host for plan in changes):
-            io.say(f"{host.name}: registered. {'Note: ' + host.note + '. ' if host.note else ''}Restart it for this to take effect.")
+            io.say(f"{host.name}: registered; restart it for this to take effect" + (f". Note: {host.note}" if host.note else ""))
     return 0 if done else 1
 
 
@@ -17914,8 +17919,9 @@ def _write_hook(io: Surroundings, plan: _HookPlan, on: bool) -> None:
         elif plan.old is None:
             os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
             write_whole(path, plan.new.encode(), fs=io.fs)
-        else:               # the oldest backup knows no hook of ours
-            save_config(path, plan.old.encode(), plan.new.encode(), os.path.lexists(os.path.realpath(path) + BACKUP_SUFFIX), io.fs)
+        else:
+            keep = os.path.lexists(os.path.realpath(path) + BACKUP_SUFFIX)     # it is older, and knows no hook of ours
+            save_config(path, plan.old.encode(), plan.new.encode(), keep, io.fs)
 
 
 def _hook_state(io: Surroundings) -> Iterator[tuple[HookHost, str, str, str | None]]:
@@ -18628,59 +18634,64 @@ def read_event(host: HookHost, data: bytes, environ: Mapping[str, str]) -> HookE
     """The event that a hook of *host* was given. Raises HookFault; the host may prove to be another one."""
     event = HookEvent(host, "", "before")
     try:
-        body = load_json(_event_text(data))
+        text = _event_text(data)
+        whole = _half_character.sub(lambda found: found[0] if len(found[0]) != 6 else "\\ufffd", text)
+        body = load_json(whole)
     except MessageError as fault:
         raise HookFault(f"the event cannot be read: {fault}", event) from None
     if type(body) is not dict:
         raise HookFault("the event is no JSON object", event)
     fields = {_plain_name(key): value for key, value in body.items()}
 
-    def text(*names: str) -> str:
+    def said(*names: str) -> str:
         return next((fields[name] for name in names if type(fields.get(name)) is str and fields[name]), "")
 
     def inner(*names: str) -> dict[str, Any]:
         return next((fields[name] for name in names if type(fields.get(name)) is dict), {})
 
-    name = text("hookeventname", "agentactionname", "hookname")
+    name = said("hookeventname", "agentactionname", "hookname")
     host = _host_of(host, fields, name)
-    call = inner("toolcall") or inner("pretooluse", "posttooluse")      # Antigravity; Cline
-    tool = text("toolname") or call.get("name") or call.get("toolName") or ""
+    call = inner("toolcall", "pretooluse", "posttooluse")               # Antigravity; Cline
+    tool = said("toolname") or call.get("name") or call.get("toolName") or ""
     arguments = next((value for value in (fields.get("toolinput"), fields.get("toolargs"), call.get("args"),
                                           call.get("parameters"), fields.get("toolinfo")) if value is not None), None)
     server: str | None = None
-    about = inner("mcpserver") or inner("mcpcontext")
+    about = inner("mcpserver", "mcpcontext")
     if about:
         server = str(about.get("server_name") or about.get("name") or "")
         tool = str(about.get("tool_name") or tool)
     plain = _plain_name(name)
-    if plain in ("premcptooluse", "postmcptooluse") and type(arguments) is dict:        # Windsurf
+    if plain in ("premcptooluse", "postmcptooluse") and isinstance(arguments, dict):    # Windsurf
         server, tool = str(arguments.get("mcp_server_name", "")), str(arguments.get("mcp_tool_name", ""))
         arguments, fields["toolresult"] = arguments.get("mcp_tool_arguments"), arguments.get("mcp_result")
     elif plain in ("beforemcpexecution", "aftermcpexecution"):                          # Cursor
-        server = text("mcpservername", "servername")
+        server = said("mcpservername", "servername")
     elif not tool and plain in _HOOK_KINDS:
         tool = name
         arguments = arguments if arguments is not None else {
             key: value for key, value in body.items() if _plain_name(key) in _EVENT_ARGUMENTS}
     result = next((fields[key] for key in ("toolresponse", "tooloutput", "toolresult", "resultjson", "error", "output")
                    if fields.get(key) is not None), None)
-    phase = "failed" if "failure" in plain else "after" if plain.startswith(("post", "after")) or not plain and result is not None \
-        else "before"
-    roots = next((fields[key] for key in ("workspaceroots", "workspacepaths") if type(fields.get(key)) is list), [])
+    done = plain.startswith(("post", "after")) or not plain and result is not None
+    phase = "failed" if "failure" in plain else "after" if done else "before"
+    roots: list[Any] = next((fields[key] for key in ("workspaceroots", "workspacepaths") if type(fields.get(key)) is list), [])
     root = next((place for place in roots if type(place) is str and place), "") or environ.get(host.root or "\0", "")
     event = HookEvent(host, name, phase, tool, arguments, result,
-                      text("sessionid", "conversationid", "trajectoryid"), text("tooluseid", "toolcallid"),
-                      _event_folder(text("cwd")), _event_folder(root), server,
-                      text("command", "url") if "mcp" in plain and host.name == "cursor" else "", tool)
+                      said("sessionid", "conversationid", "trajectoryid"), said("tooluseid", "toolcallid"),
+                      _event_folder(said("cwd")), _event_folder(root), server,
+                      said("command", "url") if "mcp" in plain and host.name == "cursor" else "", tool)
     if not tool and plain not in _NO_TOOL and (plain or host.name == "antigravity"):
         return event._replace(phase="")
     if not tool:
         raise HookFault("the event names no tool", event)
+    if whole != text and phase == "before":     # of a result it is what was cut within a character
+        raise HookFault("the event holds half a character", event)
     if fields.get("toolinputtruncated"):
         raise HookFault("the host shows only a part of the arguments", event)
     return event
 
 
+_half_character = lazy_regex(r"\\\\|\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u[dD][89a-fA-F]..")
 _EVENT_ARGUMENTS = frozenset("command cwd filepath path edits content".split())
 
 
@@ -18726,195 +18737,166 @@ class HookCall(NamedTuple):
     server: str
 
 
-_PATH_NAMES = frozenset("""filepath path absolutepath targetfile notebookpath files paths filepaths dirpath directory
-    searchpath searchdirectory targetdirectory directorypath relativepath uri""".split())
-_FOLDER_NAMES = frozenset("cwd workdir workingdirectory workingdir".split())
-_NOT_SAID = frozenset("description explanation reason timeout timeoutms runinbackground isbackground toolsummary".split())
-_WRITTEN = frozenset("content contents filetext code newcode newsource newstring newstr newtext newcontent diff".split())
-_REPLACED = frozenset("oldstring oldstr oldtext oldsource".split())
-_QUERIES = frozenset("pattern query regex regexp searchpattern".split())
-_runs_patch = lazy_regex(r"\bapply_?patch\b|\bpatch\b|\bgit\s+(?:\S+\s+)*(?:apply|am)\b")
+# What an argument of a host's tool is called in our calls, by what the tool does; `-`: it says nothing about what is done.
+_HOOK_ARGUMENTS = """
+run_command: command = command command_line cmd script input
+run_command: cwd = cwd workdir working_directory working_dir dir_path directory
+run_command: - = description explanation reason timeout timeout_ms run_in_background is_background
+files: path = file_path path absolute_path target_file notebook_path files paths file_paths dir_path uri
+files: content = content contents file_text code new_code new_source new_string new_str new_text new_content diff
+files: old_string = old_string old_str old_text old_source
+files: - = command description explanation edits instruction
+search_text: query = pattern query regex
+search_text: pattern = glob include include_pattern includes
+search_files: pattern = pattern query glob glob_pattern
+search: path = path file_path dir_path directory search_path search_directory target_directory directory_path
+fetch: url = url urls uri
+web_search: query = query q pattern
+"""
+
+
+def _hook_arguments() -> dict[str, dict[str, str]]:
+    """{what tools do: {plain name: our name}}."""
+    found: dict[str, dict[str, str]] = {}
+    for line in _HOOK_ARGUMENTS.strip().split("\n"):
+        kind, _, rest = line.partition(": ")
+        ours, _, names = rest.partition(" = ")
+        for one in ("search_text", "search_files") if kind == "search" else (kind,):
+            found.setdefault(one, {}).update(dict.fromkeys(map(_plain_name, names.split()), ours))
+    return found
+
+
+_OUR_NAMES = _hook_arguments()
+_runs_patch = lazy_regex(r"\bapply_?patch\b|\bpatch\b|\bgit\b.*\b(?:apply|am)\b")
 _web_address = lazy_regex(r"(?i)\b[a-z][a-z0-9+.-]{1,20}://[^\s<>\"'`]+")
 
 
 def event_calls(event: HookEvent) -> list[HookCall]:
     """What the host's tool is about to do (or did), as tool calls. Raises HookFault where that cannot be read."""
-    arguments = event.arguments
+    given = event.arguments
     kind = "" if event.server is not None else _HOOK_KINDS.get(_plain_name(event.tool), "")
-    if type(arguments) is str and arguments.lstrip()[:1] in ("{", "["):
+    if type(given) is str and given.lstrip()[:1] in ("{", "["):
         try:
-            arguments = load_json(arguments)
+            given = load_json(given)
         except MessageError as fault:
             raise HookFault(f"its arguments cannot be read: {fault}", event) from None
-    if kind == "edit_file" and type(arguments) is str:
+    if kind == "edit_file" and type(given) is str:
         kind = "apply_patch"
-    if type(arguments) is not dict:
-        arguments = {} if arguments is None else {"command" if kind == "run_command" else "input": arguments}
-    elif kind in ("edit_file", "write_file") and not _places_of(arguments) and any(
-            patch_files(text) for text in strings_of(arguments)[0]):
+    if type(given) is not dict:
+        given = {} if given is None else {"command" if kind == "run_command" else "input": given}
+    elif kind in ("edit_file", "write_file") and not _under(given, "path") and any(map(patch_files, strings_of(given)[0])):
         kind = "apply_patch"
-    server = event.host.name
-    if not kind:
-        return [HookCall(event.tool, arguments, server if event.server is None else event.server)]
-    return [HookCall(tool, made, server) for tool, made in _READERS[kind](event, arguments)]
+    server = event.host.name if event.server is None else event.server
+    return [HookCall(tool, arguments, server) for tool, arguments in _calls_of(event, kind, given)]
 
 
-_Made = Iterable[tuple[str, dict[str, Any]]]
+_Made = Iterator[tuple[str, dict[str, Any]]]
 
 
-def _places_of(arguments: Any) -> list[str]:
-    """Every path in the arguments of a tool for files, by the names of its members."""
-    found: dict[str, None] = {}
-    stack = [(arguments, "")]
-    while stack:
-        node, name = stack.pop()
-        if type(node) is dict:
-            stack += ((value, _plain_name(key)) for key, value in reversed(node.items()))
-        elif type(node) is list:
-            stack += ((item, name) for item in reversed(node))
-        elif type(node) is str and node and name in _PATH_NAMES:
-            found[node] = None
-    return list(found)
+def _calls_of(event: HookEvent, kind: str, given: dict[str, Any]) -> _Made:
+    """(tool, arguments) of each call."""
+    texts = strings_of(list(given.values()))[0]
+    if kind == "run_command":
+        yield from _shell_calls(event, _in_our_names(kind, given))
+    elif kind == "apply_patch":
+        yield from _patch_calls(event, "\n".join(texts), "")
+    elif kind.endswith("_file"):
+        yield from _file_calls(kind, given)
+    elif kind == "fetch":
+        made = _in_our_names(kind, given)
+        for url in strings_of([made.get("url")])[0] or _web_address.findall("\n".join(texts)) or [None]:
+            yield kind, {**made, "url": url} if url is not None else made
+    elif kind == "text":
+        yield event.tool, {"text": "\n".join(texts)}
+    elif kind:
+        yield kind.replace("search_text", "search_files"), _in_our_names(kind, given)
+    else:
+        yield event.tool, given
 
 
-def _texts_of(arguments: Any, names: frozenset[str]) -> str:
-    """The texts that stand under these names, joined."""
-    found: list[str] = []
-    stack = [(arguments, "")]
-    while stack:
-        node, name = stack.pop()
-        if type(node) is dict:
-            stack += ((value, _plain_name(key)) for key, value in reversed(node.items()))
-        elif type(node) is list:
-            stack += ((item, name) for item in reversed(node))
-        elif type(node) is str and name in names:
-            found.append(node)
-    return "\n".join(found)
-
-
-def _rest_of(arguments: Mapping[str, Any], *known: frozenset[str]) -> dict[str, Any]:
-    """The other arguments, as they are."""
-    return {key: value for key, value in arguments.items() if not any(_plain_name(key) in names for names in known)}
-
-
-def _shell_calls(event: HookEvent, given: Mapping[str, Any]) -> _Made:
-    names = {_plain_name(key): key for key in given}
-    key = next((names[name] for name in ("command", "commandline", "cmd", "script", "input") if name in names), None)
-    made = _rest_of(given, _NOT_SAID, _FOLDER_NAMES, frozenset(("dirpath", "directory")))
-    folder = next((given[names[name]] for name in (*_FOLDER_NAMES, "dirpath", "directory")
-                   if name in names and type(given[names[name]]) is str and given[names[name]]), "")
-    if key is not None:
-        made = {"command": made.pop(key, ""), **made}
-    if _plain_name(event.tool) == "powershell":
-        made["language"] = "powershell"
-    folder = _seen_from(event.cwd, folder)
-    yield "run_command", {**made, "cwd": folder} if folder else made
-    command = made.get("command")
-    if type(command) is str and "\n" in command and _runs_patch.search(command):
-        yield from _patched(event, patch_files(command), folder)
-
-
-def _file_calls(tool: str) -> Callable[[HookEvent, Mapping[str, Any]], _Made]:
-    def calls(event: HookEvent, given: Mapping[str, Any]) -> _Made:
-        groups: list[Mapping[str, Any]] = []        # what is said of one file each
-        own = dict(given)
-        for key, value in given.items():
-            if type(value) is list and any(type(one) is dict and _places_of(one) for one in value):
-                groups += (one for one in value if type(one) is dict)
-                del own[key]
-        for group in [own, *groups] if _places_of(own) or not groups else groups:
-            new, old = _texts_of(group, _WRITTEN), _texts_of(group, _REPLACED)
-            made = _rest_of(group, _PATH_NAMES, _WRITTEN, _REPLACED, _NOT_SAID, frozenset(("command", "edits", "include")))
-            if tool == "write_file":
-                made["content"] = new
-            elif tool == "edit_file":
-                made.update({"old_string": old, "new_string": new} if old else {"new_string": new})
-            paths = _places_of(group) or _texts_of({"path": group.get("include")}, _PATH_NAMES).split("\n")
-            for path in paths:
-                yield tool, {"path": path, **made} if path else {**group}
-    return calls
-
-
-def _patch_calls(event: HookEvent, given: Mapping[str, Any]) -> _Made:
-    text = "\n".join(strings_of(list(given.values()))[0])
-    files = patch_files(text)
-    if not files:
-        raise HookFault("this patch names no file that can be read", event)
-    return _patched(event, files, "")
-
-
-def _patched(event: HookEvent, files: Sequence[PatchFile], folder: str) -> _Made:
-    if len(files) > MAX_PATCH_FILES:
-        raise HookFault(f"a patch of {len(files)} files; at most {MAX_PATCH_FILES} are judged, so make smaller ones", event)
-    for kind, path, added in files:
-        path = _seen_from(folder, path)
-        yield {"delete": ("delete_file", {"path": path}), "write": ("write_file", {"path": path, "content": added}),
-               "edit": ("edit_file", {"path": path, "new_string": added})}[kind]
-
-
-def _search_calls(event: HookEvent, given: Mapping[str, Any]) -> _Made:
-    text = _HOOK_KINDS[_plain_name(event.tool)] == "search_text"
+def _in_our_names(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments under the names of our calls, what is named alike in a list; others stay as they are."""
     made: dict[str, Any] = {}
     for key, value in given.items():
-        name = _plain_name(key)
-        if name in _QUERIES:
-            made["query" if text else "pattern"] = value
-        elif name in ("glob", "include", "includes", "includepattern"):
-            made["pattern"] = value
-        elif name in _PATH_NAMES:
-            made["path"] = value
-        else:
-            made[key] = value
-    yield "search_files", made
+        name = _OUR_NAMES[kind].get(_plain_name(key), key)
+        if name != "-":
+            made[name] = value if name not in made else [made[name], value]
+    return made
 
 
-def _fetch_calls(event: HookEvent, given: Mapping[str, Any]) -> _Made:
-    urls = [text for key, value in given.items() if _plain_name(key) in ("url", "urls", "uri") for text in strings_of([value])[0]]
-    urls = urls or _web_address.findall("\n".join(strings_of(list(given.values()))[0]))
-    rest = _rest_of(given, frozenset(("url", "urls", "uri")))
-    for url in urls:
-        yield "fetch", {"url": url, **rest}
-    if not urls:
-        yield "fetch", dict(given)
+def _under(node: Any, ours: str, name: str = "") -> list[str]:
+    """The texts, at any depth, that stand under a name which is *ours* for the tools of files."""
+    if type(node) is dict:
+        return [text for key, value in node.items() for text in _under(value, ours, _plain_name(key))]
+    if type(node) is list:
+        return [text for value in node for text in _under(value, ours, name)]
+    return [node] if type(node) is str and node and _OUR_NAMES["files"].get(name) == ours else []
 
 
-def _question_calls(event: HookEvent, given: Mapping[str, Any]) -> _Made:
-    return [("web_search", {("query" if _plain_name(key) in _QUERIES else key): value for key, value in given.items()})]
+def _shell_calls(event: HookEvent, made: dict[str, Any]) -> _Made:
+    folder = made.get("cwd")
+    folder = _seen_from(event.cwd, folder if type(folder) is str else "")
+    if _plain_name(event.tool) == "powershell":
+        made["language"] = "powershell"
+    yield "run_command", {**made, "cwd": folder} if folder else made
+    command = made.get("command")
+    if type(command) is str and "\n" in command and _runs_patch.search(command) and patch_files(command):
+        yield from _patch_calls(event, command, folder)
 
 
-def _text_calls(event: HookEvent, given: Mapping[str, Any]) -> _Made:
-    return [(event.tool, {"text": "\n".join(strings_of(dict(given))[0])})]
+def _file_calls(tool: str, given: dict[str, Any]) -> _Made:
+    """One call for each file; a list of edits or operations may name several."""
+    own = {key: value for key, value in given.items() if not (type(value) is list and _under(value, "path") and any(
+        type(one) is dict for one in value))}
+    groups = [one for key, value in given.items() if key not in own for one in value if type(one) is dict]
+    for group in [own, *groups] if _under(own, "path") or not groups else groups:
+        content, old = ("\n".join(_under(group, ours)) for ours in ("content", "old_string"))
+        made = {key: value for key, value in group.items() if _plain_name(key) not in _OUR_NAMES["files"]}
+        if tool == "write_file":
+            made["content"] = content
+        elif tool == "edit_file":
+            made.update({"old_string": old, "new_string": content} if old else {"new_string": content})
+        for path in dict.fromkeys(_under(group, "path")):
+            yield tool, {"path": path, **made}
+        if not _under(group, "path"):
+            yield tool, group
 
 
-_READERS: dict[str, Callable[[HookEvent, Mapping[str, Any]], _Made]] = {
-    "run_command": _shell_calls, "read_file": _file_calls("read_file"), "write_file": _file_calls("write_file"),
-    "edit_file": _file_calls("edit_file"), "delete_file": _file_calls("delete_file"), "apply_patch": _patch_calls,
-    "search_text": _search_calls, "search_files": _search_calls, "fetch": _fetch_calls, "web_search": _question_calls,
-    "text": _text_calls}
+def _patch_calls(event: HookEvent, text: str, folder: str) -> _Made:
+    files = patch_files(text)
+    if not 0 < len(files) <= MAX_PATCH_FILES:
+        raise HookFault(f"a patch of {len(files)} files that can be read; write one of 1 to {MAX_PATCH_FILES}", event)
+    for kind, path, added in files:
+        content = {"write": {"content": added}, "edit": {"new_string": added}, "delete": {}}[kind]
+        yield f"{kind}_file", {"path": _seen_from(folder, path), **content}
 
 
 def _seen_from(folder: str, place: str) -> str:
-    """*place*, seen from *folder*."""
-    return place if not folder or not place or re.match(r"[/\\~]|[A-Za-z]:", place) else f"{folder.rstrip('/')}/{place}"
+    """*place*, seen from *folder*; "" stands for nothing known."""
+    if not folder or re.match(r"[/\\~]|[A-Za-z]:", place):
+        return place
+    return f"{folder.rstrip('/')}/{place}" if place else folder
 
 
 def named_server(event: HookEvent, servers: Iterable[str]) -> HookEvent:
     """The event with server and tool told apart, if it is about an MCP tool. *servers*: the names that are configured."""
     prefix = re.match(r"mcp__|MCP:|mcp_|@", event.tool)
-    if event.server or prefix is None and (event.host.name != "copilot" or "-" not in event.tool):
-        return event._replace(tool=event.tool[prefix.end():]) if prefix and prefix[0] == "MCP:" else event
-    rest = event.tool[prefix.end():] if prefix else event.tool
-    for server in sorted(servers, key=len, reverse=True):
-        for spelled in {server, re.sub(r"[^A-Za-z0-9_-]", "_", server)}:
-            found = re.match(re.escape(spelled) + r"(?:__|[_/-])(?=.)", rest)
-            if found:
-                return event._replace(server=server, tool=rest[found.end():])
-    if prefix is None:
+    if prefix is None and (event.server is not None or event.host.name != "copilot" or "-" not in event.tool):
         return event
-    if prefix[0] == "MCP:":
-        return event._replace(server="", tool=rest)
-    server, _, tool = rest.partition({"mcp__": "__", "mcp_": "_", "@": "/"}[prefix[0]])
+    rest = event.tool[prefix.end():] if prefix else event.tool
+    for server in [event.server] if event.server else sorted(servers, key=len, reverse=True):
+        found = re.match(f"(?:{re.escape(server)}|{_server_word(server)})(?:__|[_/-])(?=.)", rest)
+        if found:
+            return event._replace(server=server, tool=rest[found.end():])
+    if prefix is None or event.server:
+        return event
+    server, _, tool = rest.partition({"mcp__": "__", "mcp_": "_", "@": "/", "MCP:": "\0"}[prefix[0]])
     return event._replace(server=server, tool=tool) if tool else event._replace(server="", tool=rest)
+
+
+def _server_word(name: str) -> str:
+    """A server's name as hosts have it in the names of its tools."""
+    return re.sub(r"[^A-Za-z0-9_-]", "_", name)
 
 
 # -- answers ---------------------------------------------------------------------
@@ -18938,11 +18920,12 @@ def hook_answer(event: HookEvent, verdict: str, reason: str = "", result: Any = 
         return HookAnswer(0, {"cursor": "{}", "antigravity": '{"decision":"allow"}'}.get(host.answers, ""))
     if verdict == "change":
         text = result if type(result) is str else json.dumps(result, ensure_ascii=False)
+        own = result if type(result) is dict and "textResultForLlm" in result else {"resultType": "success", "textResultForLlm": text}
         changed: dict[str, Any] = {
             "output": {"hookSpecificOutput": {"hookEventName": event.name or "PostToolUse", "updatedToolOutput": result}},
             "reason": {"decision": "deny" if host.answers == "gemini" else "block", "reason": text},
             "cursor": {"updated_mcp_tool_output": result},
-            "modified": {"modifiedResult": {"resultType": "success", "textResultForLlm": text}}}
+            "modified": {"modifiedResult": own}}
         return HookAnswer(0, json.dumps(changed[host.changes]))
     own = {"hookEventName": event.name or "PreToolUse", "permissionDecision": verdict, "permissionDecisionReason": reason}
     if _plain_name(event.name) == "permissionrequest":
@@ -19032,13 +19015,17 @@ class HookVerdict(NamedTuple):
 class Hook:
     """One event of a host, from its bytes to the answer. Nothing here prints; `judge` never raises."""
 
-    def __init__(self, host: HookHost, load: Callable[[str, str], Policy], project: str = "", io: Surroundings | None = None,
-                 clock: Callable[[], float] = time.time, lasting: bool = True) -> None:
-        """*load* gives the policy for a project and a working directory; *io* is None where the user has no home; *lasting*:
-        keep what the event leaves for later ones."""
+    def __init__(self, host: HookHost, load: Callable[[str, str], Policy], project: str = "", home: str | None = None,
+                 environ: Mapping[str, str] | None = None, clock: Callable[[], float] = time.time, lasting: bool = True,
+                 io: Callable[[], Surroundings] | None = None) -> None:
+        """*load* gives the policy for a project and a working directory; *lasting*: keep what the event leaves for later ones;
+        *io* is where hosts' files and this wall are."""
         self.event = HookEvent(host, "", "before")
-        self._load, self._named, self._io, self._clock, self._lasting = load, project, io, clock, lasting
         self.policy: Policy | None = None
+        self.note = ""
+        self._load, self._named, self._home, self._clock, self._lasting = load, project, home, clock, lasting
+        self._environ = os.environ if environ is None else environ
+        self._io = io or (lambda: Surroundings(home, environ=self._environ))
 
     def judge(self, data: bytes, budget: Budget) -> HookVerdict:
         """The verdict on the event in *data*; a fault of any kind is one, too."""
@@ -19068,22 +19055,23 @@ class Hook:
                            (), records)
 
     def _judge(self, data: bytes, budget: Budget) -> HookVerdict:
-        event = self.event = read_event(self.event.host, data, self._io.environ if self._io else {})
+        event = self.event = read_event(self.event.host, data, self._environ)
         if not event.phase:
             return HookVerdict(event, "", hook_answer(event, "allow"))
         walls = _HostServers(event, self._io)
         event = self.event = named_server(event, walls.names())
         if event.server is not None and walls.covers(event):
-            return HookVerdict(event, "allow", hook_answer(event, "allow"), note="its server runs behind mcpwall, which judges it there")
+            note = "its server runs behind mcpwall, which judges the call there"
+            return HookVerdict(event, "allow", hook_answer(event, "allow"), note=note)
         calls = event_calls(event)
-        session = HookSession(os.path.join(self._io.folder, "sessions"), event.host.name, event.session, self._clock) \
-            if self._io and event.session else None
+        session = HookSession(os.path.join(self._home, ".mcpwall", "sessions"), event.host.name, event.session, self._clock) \
+            if self._home and event.session else None
         policy = self.policy = self._policy(self._project(session))
         remembers = any(rule.mark or rule.limit for one in (policy, policy.apart) if one is not None
                         for rule in (*one.rules, *one.outbound_rules))
         if not remembers or session is None:
-            note = "the event has no session id, so marks and limits do not apply" if remembers else ""
-            return self._decided(policy, calls, None, False, budget)._replace(note=note)
+            self.note = "the event has no session id, so marks and limits do not apply" if remembers else ""
+            return self._decided(policy, calls, None, False, budget)._replace(note=self.note)
         with session:
             memory = Memory(self._clock)
             memory.restore(policy, session.kept.get("memory"))
@@ -19113,7 +19101,7 @@ class Hook:
 
     def _policy(self, project: str) -> Policy:
         """The policy in force. No list of tools comes by here, so settings about listed tools do not apply."""
-        place = self.event.cwd or project or (self._io.home if self._io else "/")
+        place = self.event.cwd or project or self._home or "/"
         policy = self._load(project or place, place)
         return policy._replace(settings=policy.settings._replace(unlisted_tools="allow", read_only=False))
 
@@ -19129,10 +19117,12 @@ class Hook:
     def _about(self, policy: Policy) -> dict[str, Any]:
         """What only the records of hooks say."""
         event, quoting = self.event, Quoting(policy)
-        about = {"hook": event.name or event.phase, "host": event.host.name, "host_tool": event.spelled, "use": event.use}
+        about = {"hook": event.name or event.phase, "host": event.host.name, "host_tool": event.spelled, "use": event.use,
+                 "note": self.note}
         return {key: quoting.text(value, 200) for key, value in about.items() if value}
 
-    def _decided(self, policy: Policy, calls: Sequence[HookCall], memory: Memory | None, again: bool, budget: Budget) -> HookVerdict:
+    def _decided(self, policy: Policy, calls: Sequence[HookCall], memory: Memory | None, again: bool,
+                 budget: Budget) -> HookVerdict:
         wall, event = Wall(policy), self.event
         if event.phase != "before":
             return self._result(wall, calls, memory, again, budget)
@@ -19149,7 +19139,8 @@ class Hook:
             action = "allow"
         if action != "deny" and memory is not None:
             memory.commit(mark for _, decision in decided for mark in decision.marks)
-        return HookVerdict(event, action, hook_answer(event, action, _hook_reason(worst, event.host)), tuple(decided), tuple(records))
+        answer = hook_answer(event, action, _hook_reason(worst, event.host))
+        return HookVerdict(event, action, answer, tuple(decided), tuple(records))
 
     def _message(self, call: HookCall) -> Message:
         params = {"name": call.tool, "arguments": call.arguments}
@@ -19168,7 +19159,8 @@ class Hook:
         if shown is None or not calls:
             return HookVerdict(event, "allow", hook_answer(event, "allow"))
         body = {"jsonrpc": "2.0", "id": event.use or None, "result": {"structuredContent": _without_media(shown)}}
-        message = Message("server", "response", body, _compact(body), "tools/call", calls[0].tool, calls[0].server, alias=event.spelled)
+        call = calls[0]
+        message = Message("server", "response", body, _compact(body), "tools/call", call.tool, call.server, alias=event.spelled)
         decision = wall.decide(message, budget, memory, again)
         record = self._record(policy, message, decision)
         action = decision.action if policy.settings.mode != "monitor" else "allow"
@@ -19179,14 +19171,16 @@ class Hook:
             text = redacted(message, decision.findings) if action == "redact" else _stripped(message)
             changed = _with_media(json.loads(text)["result"]["structuredContent"], shown)
         elif action == "deny":
-            changed = _blocked_texts(shown, f"{BLOCKED} {decision.message or 'Blocked by policy'}")
+            words = f"{BLOCKED} {decision.message or 'Blocked by policy'}"
+            changed = _blocked_texts(shown, words)
+            changed = changed if changed != shown else _blocked_texts(shown, words, True)
         verdict, reason = "allow", ""
         if changed is not None and changed != shown and event.phase == "after":
             can = event.host.changes and (event.host.name != "cursor" or event.server is not None)
             verdict = "change" if can else "deny" if event.host.answers == "claude" else "allow"
             reason = _hook_reason(decision, event.host)
         return HookVerdict(event, verdict if verdict != "deny" else "allow", hook_answer(event, verdict, reason, changed),
-                           ((calls[0], decision),), (record,))
+                           ((call, decision),), (record,))
 
 
 def _hook_reason(decision: Decision, host: HookHost) -> str:
@@ -19199,13 +19193,14 @@ def _hook_reason(decision: Decision, host: HookHost) -> str:
     return printable(text + (f"; instead: {decision.hint}" if decision.hint else ""), 2000)
 
 
-_MEDIA_HEADS = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "JVBERi0", "Qk0", "AAAA", "SUkq", "TU0AK", "UEsDB", "T2dnUw", "SUQz", "PHN2Zy")
+# How base64 of images, sounds and documents begins: PNG, JPEG, GIF, RIFF (WebP, WAV), PDF, ISO media, TIFF, zip, Ogg, MP3
+_MEDIA_HEADS = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "JVBERi0", "AAAA", "SUkq", "TU0AK", "UEsDB", "T2dnUw", "SUQz")
 
 
 def _is_media(text: str) -> bool:
-    """Is it base64 of an image, a sound, a document?"""
-    head = text[:128].partition(",")[2] if text.startswith("data:") else text
-    return len(text) > 64 and head.startswith(_MEDIA_HEADS) and _is_base64(text.partition(",")[2] if text.startswith("data:") else text)
+    """Is it base64 of an image, a sound, a document? Nothing is found in there but by chance."""
+    body = text.partition(",")[2] if text.startswith("data:") else text
+    return len(body) > 64 and body.startswith(_MEDIA_HEADS) and _is_base64(body)
 
 
 def _without_media(value: Any) -> Any:
@@ -19225,13 +19220,13 @@ def _with_media(value: Any, before: Any) -> Any:
     return before if value == "" else value
 
 
-def _blocked_texts(value: Any, words: str) -> Any:
-    """A refused result in its own shape, *words* in place of every text that is more than a word."""
+def _blocked_texts(value: Any, words: str, every: bool = False) -> Any:
+    """A refused result in its own shape, *words* in place of its texts, or of those that are more than a word."""
     if type(value) is dict:
-        return {key: _blocked_texts(item, words) for key, item in value.items()}
+        return {key: _blocked_texts(item, words, every) for key, item in value.items()}
     if type(value) is list:
-        return [_blocked_texts(item, words) for item in value]
-    return words if type(value) is str and (len(value) > 64 or re.search(r"\s", value)) else value
+        return [_blocked_texts(item, words, every) for item in value]
+    return words if type(value) is str and (every or len(value) > 64 or re.search(r"\s", value)) else value
 
 
 _HOST_CLIENTS = {"copilot": ("copilot", "vscode"), "kiro": ("kiro", "amazon-q")}     # what _HOST_FILES calls them
@@ -19244,16 +19239,16 @@ class _HostServers:
     this very mcpwall; and those that came with a checkout, without a word about policy or environment.
     """
 
-    def __init__(self, event: HookEvent, io: Surroundings | None) -> None:
+    def __init__(self, event: HookEvent, io: Callable[[], Surroundings]) -> None:
         self._event, self._io = event, io
         self._servers: list[Server] | None = None
 
     def _found(self) -> list[Server]:
-        event, io = self._event, self._io
+        event = self._event
         if self._servers is None:
-            self._servers = []
+            self._servers, io = [], self._io()
             place, names = event.root or event.cwd, _HOST_CLIENTS.get(event.host.name, (event.host.name,))
-            for file in find_configs(io.home, place, io.environ, io.platform, io.root, names) if io and place else ():
+            for file in find_configs(io.home, place, io.environ, io.platform, io.root, names) if place else ():
                 try:
                     self._servers += list_servers(file, decode_config(file.path, read_config(file.path)))
                 except WallError:
@@ -19266,16 +19261,13 @@ class _HostServers:
 
     def covers(self, event: HookEvent) -> bool:
         """Is the server of the call surely started through this wall?"""
+        servers = self._found()
         if event.launch:
-            import shlex
-            try:
-                return self._is_ours(wrapper_of(shlex.split(event.launch)))
-            except ValueError:
-                return False
-        alike = {event.server, ""} if event.server else None
-        servers = [server for server in self._found() if alike is None or re.sub(r"[^A-Za-z0-9_-]", "_", server.name) in alike
-                   or server.name in alike]
-        return bool(servers) and all(self._is_walled(server) for server in servers)
+            servers = [one for one in servers
+                       if " ".join([*(one.wrapper.wall if one.wrapper else ()), *one.argv]) == event.launch]
+        elif event.server:
+            servers = [one for one in servers if _server_word(one.name) in ("", _server_word(event.server))]
+        return bool(servers) and all(map(self._is_walled, servers))
 
     def _is_walled(self, server: Server) -> bool:
         if not self._is_ours(server.wrapper) or server.wrapper is None:
@@ -19286,10 +19278,8 @@ class _HostServers:
         return not came_along
 
     def _is_ours(self, wrapper: Wrapper | None) -> bool:
-        if wrapper is None or self._io is None:
-            return False
-        starts = list(wrapper.wall[:wrapper.wall.index(wrapper.program) + 1])
-        return starts in (self._io.wall, own_command())
+        return wrapper is not None and \
+            list(wrapper.wall[:wrapper.wall.index(wrapper.program) + 1]) in (self._io().wall, own_command())
 
 
 # -- the verb -----------------------------------------------------------------------
@@ -19340,8 +19330,9 @@ mcpwall: a firewall for AI tool calls. It stands between an AI host and an MCP s
           -- COMMAND [ARG...]
   mcpwall check [TOOL key=value key:=JSON ... | --input JSON] [--tool TOOL] [--json]
   mcpwall rules [NAME [--format json|yaml]]
+  mcpwall hook --host HOST [-c FILE | --profile NAME] [--project DIR] [--test]
   mcpwall demo
-  mcpwall init | wrap SERVER | unwrap SERVER | status | approve      (each with --help)
+  mcpwall init | wrap SERVER | wrap --hook HOST | unwrap SERVER | status | approve      (each with --help)
   mcpwall --version | --help | --checksum
 
 Options:
@@ -19362,7 +19353,7 @@ Examples:
 
 Exit status: the server's own; 128+n when signal n ended it; 126 or 127 when it cannot be started; 2 for a mistake in
 the command line or the policy; 70 for a fault of mcpwall's own.
-`check`: 0 allowed, 1 denied, redacted or would ask, 2 bad input.
+`check`: 0 allowed, 1 denied, redacted or would ask, 2 bad input. `hook`: what the host reads as its answer.
 """
 MAX_CHECK_BYTES = 10 * 1024 * 1024
 
@@ -19385,7 +19376,8 @@ class _Options:
     def policy_of(self, project: str, cwd: str) -> Policy:
         """The policy that these options name for another place. Raises PolicyError."""
         _check_profile(self.profile)
-        return load_policy(self.config, self.profile, project, self.home, self.consent and self.consent.is_approved, cwd)
+        approved = self.consent.is_approved if self.consent is not None else None
+        return load_policy(self.config, self.profile, project, self.home, approved, cwd)
 
     def policy(self) -> Policy:
         """The policy these options name. Raises PolicyError."""
@@ -19791,9 +19783,8 @@ def _cmd_hook(options: _Options, words: list[str]) -> int:
     if words[:1] == ["--host"] and len(words) == 2:
         words = ["--host=" + words[1]]
     if len(words) != 1 or not words[0].startswith("--host="):
-        raise UsageError("hook: write --host NAME" if not words else f"hook: {printable(words[-1])} is not understood; write --host NAME")
-    io = Surroundings() if options.home is not None else None
-    hook = Hook(hook_host(words[0].partition("=")[2]), options.policy_of, options.project or "", io, lasting=not test)
+        raise UsageError(f"hook: {printable(' '.join(words)) or 'nothing'} is not enough; write --host NAME [--test]")
+    hook = Hook(hook_host(words[0].partition("=")[2]), options.policy_of, options.project or "", options.home, lasting=not test)
     if test:
         return _test_hook(hook)
     said = threading.Lock()                             # there is one answer, and who takes this gives it
@@ -19832,6 +19823,8 @@ def _cmd_hook(options: _Options, words: list[str]) -> int:
         give(verdict.answer)
     except OSError:                                     # the host has gone
         pass
+    if os.path.realpath(sys.argv[0]) == os.path.realpath(__file__):
+        os._exit(verdict.answer.status)                 # to tidy up first would take as long as judging did
     return verdict.answer.status
 
 
@@ -19852,7 +19845,9 @@ def _test_hook(hook: Hook) -> int:
             print(_with_signs_of(line, sys.stdout.encoding))
     if verdict.note:
         print(f"  {verdict.note}")
-    print(f"Answer: exit status {answer.status}\n  stdout: {answer.stdout or '(nothing)'}\n  stderr: {answer.stderr.strip() or '(nothing)'}")
+    print(f"Answer: exit status {answer.status}")
+    for name, text in (("stdout", answer.stdout), ("stderr", answer.stderr.rstrip())):
+        print(f"  {name}: {text or '(nothing)'}")
     return int(verdict.action in ("deny", "ask", "change"))
 
 
@@ -19992,7 +19987,8 @@ def _demo_log(log: Iterable[str]) -> None:
             print("  " + "  ".join(word for word in words if word))
 
 
-_COMMANDS: dict[str, Callable[[_Options, list[str]], int]] = {"check": _cmd_check, "hook": _cmd_hook, "rules": _cmd_rules, "demo": _cmd_demo}
+_COMMANDS: dict[str, Callable[[_Options, list[str]], int]] = {
+    "check": _cmd_check, "hook": _cmd_hook, "rules": _cmd_rules, "demo": _cmd_demo}
 _SETUP_COMMANDS: dict[str, Callable[[list[str], Surroundings], int]] = {
     "init": cmd_init, "wrap": cmd_wrap, "unwrap": cmd_unwrap, "status": cmd_status, "approve": cmd_approve}
 
