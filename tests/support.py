@@ -45,7 +45,7 @@ class Talk:
         made = rules if isinstance(rules, mcpwall.Policy) else policy(rules)
         self.now = 1000.0       # of the monotonic clock
         self.session = mcpwall.Session(mcpwall.Wall(made), server, clock=lambda: 1_800_000_000.25, session_id="test",
-                                       monotonic=lambda: self.now, **more)
+                                       monotonic=lambda: self.now, salt=b"salt", **more)
         self.records: list[dict] = []
         self.notes: list[str] = []
         self.others: list = []      # Waiting, Pinned
