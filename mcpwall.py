@@ -11039,8 +11039,8 @@ class _Checker:
         """Nobody means them: they are what double quotes make of "\\bDROP\\b" and "C:\\temp"."""
         odd = re.search("[\0-\x08\x0b-\x1f\x7f]" if not one_line else "[\0-\x1f\x7f]", text)
         if odd:
-            spelled = repr(odd.group())[1:-1]
-            spelled = {"\\x08": "\\b", "\\x0c": "\\f", "\\x0b": "\\v", "\\x07": "\\a", "\\x00": "\\0", "\\x1b": "\\e"}.get(spelled, spelled)
+            escapes = {"\b": "\\b", "\f": "\\f", "\v": "\\v", "\a": "\\a", "\0": "\\0", "\x1b": "\\e"}
+            spelled = escapes.get(odd.group(), repr(odd.group())[1:-1])
             raise self.fail(place, f"{_quoted_value(text)} holds the control character U+{ord(odd.group()):04X}, which double "
                                    f"quotes make of {spelled}; write \\{spelled}, or use single quotes")
 

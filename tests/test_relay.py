@@ -336,7 +336,7 @@ class Ends(unittest.TestCase):
             host.wall.terminate()
             start = time.monotonic()
             self.assertEqual(host.status(), 143)
-            self.assertLess(time.monotonic() - start, 2)
+            self.assertLess(time.monotonic() - start, 10)
             self.gone(host)
 
     def test_second_interrupt_kills(self):
@@ -436,7 +436,7 @@ class Ends(unittest.TestCase):
                 host.ask(1)
                 status, seconds = end(host)
                 self.assertEqual(status, 4)
-                self.assertLess(seconds, 1.0)
+                self.assertLess(seconds, 10)
                 self.assertEqual(len(host.pids()), 2)
                 self.gone(host)
 
