@@ -14926,7 +14926,8 @@ _WATCHER = 'read -r _ && exit; kill -TERM -"$0"; kill -CONT -"$0"; sleep 1; kill
 def _watch(group: int) -> Callable[[], None]:
     """Have the processes of *group* ended when this one is killed; the answer takes that back. (POSIX)"""
     readable, writable = os.pipe()
-    actions = [(os.POSIX_SPAWN_DUP2, readable, 0), (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0), (os.POSIX_SPAWN_DUP2, 1, 2)]
+    actions = [(os.POSIX_SPAWN_DUP2, readable, 0), (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+               (os.POSIX_SPAWN_DUP2, 1, 2)]
     command = ["mcpwall-watch", "-c", _WATCHER, str(group)]
     try:
         try:

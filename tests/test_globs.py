@@ -8,6 +8,7 @@ import time
 import unittest
 
 from mcpwall import PolicyError, compile_glob
+from tests.support import ENDS_S
 
 DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "data", "globs.jsonl")
 FUZZ_S = float(os.environ.get("MCPWALL_FUZZ", "0.5"))

@@ -4,6 +4,7 @@ import math
 import os
 import random
 import sys
+import time
 import unittest
 
 import mcpwall
