@@ -10926,7 +10926,7 @@ class Settings(NamedTuple):
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "log_level": ("debug", "info", "warn", "error"),
-    "log_args": ("none", "full"),
+    "log_args": ("none", "denied", "full"),
     "log_redacted": ("none", "hash"),
     "default_action": ("allow", "deny", "ask"),
     "outbound_default_action": ("allow", "deny", "redact", "log_only"),
@@ -10954,6 +10954,12 @@ class Policy(NamedTuple):
     source: str                 # where it came from, for people
     warnings: tuple[str, ...] = ()
     apart: Policy | None = None   # a project's policy that nobody approved: only its denials count
+    content: str = ""           # 64 hex: SHA-256 of what its layers say
+
+    @property
+    def fingerprint(self) -> str:
+        """12 hex digits by which records name the content of the policies in force."""
+        return sha256((self.content + self.apart.content).encode())[:12] if self.apart else self.content[:12]
 
     def is_sensitive(self, path: str) -> bool:
         """Is this canonical path one of the built-in sensitive files, whatever the rules say about it?"""
@@ -11042,8 +11048,8 @@ class _Checker:
         """Nobody means them: they are what double quotes make of "\\bDROP\\b" and "C:\\temp"."""
         odd = re.search("[\0-\x08\x0b-\x1f\x7f]" if not one_line else "[\0-\x1f\x7f]", text)
         if odd:
-            spelled = repr(odd.group())[1:-1]
-            spelled = {"\\x08": "\\b", "\\x0c": "\\f", "\\x0b": "\\v", "\\x07": "\\a", "\\x00": "\\0", "\\x1b": "\\e"}.get(spelled, spelled)
+            escapes = {"\b": "\\b", "\f": "\\f", "\v": "\\v", "\a": "\\a", "\0": "\\0", "\x1b": "\\e"}
+            spelled = escapes.get(odd.group(), repr(odd.group())[1:-1])
             raise self.fail(place, f"{_quoted_value(text)} holds the control character U+{ord(odd.group()):04X}, which double "
                                    f"quotes make of {spelled}; write \\{spelled}, or use single quotes")
 
@@ -11829,7 +11835,8 @@ def compile_policy(layers: Sequence[PolicyLayer], context: PathContext, source: 
         outbound_rules=tuple(rule for compiler in compilers for rule in compiler.rules("outbound_rules", True)),
         scanner=SecretScanner(BUILTIN_KINDS if bases or not patterns else (), patterns),
         paths=context, path_index=LatePathIndex(index, context), source=source,
-        warnings=tuple(_policy_warnings(every, settings)))
+        warnings=tuple(_policy_warnings(every, settings)),
+        content=sha256(json.dumps([layer.data for layer in every]).encode("utf-8", "surrogatepass")))
 
 
 def _check_without(layers: Sequence[PolicyLayer], bases: Sequence[PolicyLayer]) -> None:
@@ -12521,11 +12528,12 @@ class Close(NamedTuple):
 class Record(NamedTuple):
     """One audit record as data, with nothing in it that is a secret; `line` is how it is written."""
     fields: dict[str, Any]
+    written: str = ""           # the line, where it is known already
 
     @property
     def line(self) -> str:
         """The record as one line of JSON."""
-        return _compact(self.fields)
+        return self.written or _compact(self.fields)
 
 
 class Note(NamedTuple):
@@ -12868,6 +12876,21 @@ class Quoting:
         said = [decision.message or "the policy wants this asked", decision.why, decision.detail]
         return printable(self.text(": ".join(filter(None, said))), 400)
 
+    def subject(self, message: Message, decision: Decision) -> str:
+        """The part of a call that decided, on one line and without secrets; "" where a secret did."""
+        if not decision.path or decision.findings:
+            return ""
+        found: Any = message.body
+        for step in decision.path:
+            if not (type(found) is dict and step in found or type(found) is list and type(step) is int and step < len(found)):
+                found = str(decision.path[-1])          # a member's name decided
+                break
+            found = found[step]
+        if type(found) is list and all(type(one) is str for one in found):
+            found = " ".join(found)
+        text = found if type(found) is str else json.dumps(found, ensure_ascii=False)
+        return printable(_cut_in_the_middle(self.text(text, 20_000), MAX_SUBJECT_CHARS - 30), MAX_SUBJECT_CHARS)
+
     def params(self, message: Message) -> dict[str, Any]:
         """The params of a message with its secrets replaced; only MARKER where looking for them takes too long."""
         try:
@@ -12897,9 +12920,11 @@ class Quoting:
                     text = f"{place}: {reason}; all of them: {text}"
         return printable(text, MAX_SHOWN_CHARS * 10)
 
-    def about(self, decision: Decision) -> dict[str, Any]:
-        """What a program (or a model) may know of a refusal: which rule, where, why, what else would do."""
+    def about(self, decision: Decision, ref: str = "") -> dict[str, Any]:
+        """What a program (or a model) may know of a refusal: which rule, where, why, what else would do, and its record."""
         about: dict[str, Any] = {"rule": decision.rule, "action": decision.action}
+        if ref:
+            about["ref"] = ref
         if decision.path:
             about["argument"] = printable(self.text(pointer(decision.path)), 300)
         if decision.why:
@@ -13636,32 +13661,52 @@ def _nobodys(body: dict[str, Any]) -> tuple[Pending, ...]:
 
 # -- records ------------------------------------------------------------------------
 
-class Recorder:
-    """Makes the audit record of each message: what was decided and why, and nothing that is a secret."""
+RECORD_VERSION = 1          # of the fields of a record: "v"
+MAX_SUBJECT_CHARS = 200
+_REF_SIGNS = "abcdefghjkmnpqrstuvwxyz23456789"      # what is hard to mistake when it is typed
 
-    def __init__(self, settings: Settings, server_name: str, session_id: str, quoting: Quoting,
-                 clock: Callable[[], float]) -> None:
-        self._settings, self._server_name, self._id = settings, server_name, session_id
-        self._quoting, self._clock = quoting, clock
+
+class Recorder:
+    """Makes the audit record of each message: what was decided, of what and why, and nothing that is a secret.
+
+    Records form a chain: `prev` is the beginning of the SHA-256 of this session's last line, so that a line that was changed
+    or taken out is noticed (`mcpwall verify`). `ref` names one record, for people: refusals say it.
+    """
+
+    def __init__(self, policy: Policy, server_name: str, session_id: str | None, quoting: Quoting, clock: Callable[[], float],
+                 salt: bytes | None = None) -> None:
+        self._settings, self._server_name, self._quoting, self._clock = policy.settings, server_name, quoting, clock
+        code = "".join(_REF_SIGNS[byte % len(_REF_SIGNS)] for byte in os.urandom(6))
+        self._id = session_id or code
+        self._code = self._id if re.fullmatch("[a-z0-9]{1,8}", self._id) else code
         self._seq = 0
-        self._salt = os.urandom(16)
+        self._prev: str | None = None
+        self._salt = salt or os.urandom(16)
+        self._constant = {"policy": policy.fingerprint, "wall": __version__, "v": RECORD_VERSION}
+
+    @property
+    def ref(self) -> str:
+        """The `ref` of the next record."""
+        return f"{self._code}-{self._seq + 1}"
 
     def record(self, message: Message, decision: Decision, size: int, extra: Mapping[str, Any] | None = None) -> Record:
         """The record of one judged message of *size* bytes; *extra* fields hold no secrets already."""
-        text, ident = self._quoting.text, message.body.get("id")
-        action, note = decision.action, decision.message or None
+        text, ident, ref = self._quoting.text, message.body.get("id"), self.ref
+        action, note, would = decision.action, decision.message or None, ""
         if self._settings.mode == "monitor" and action not in ("allow", "log_only"):
-            action, note = "log_only", f"monitor: would {decision.action}: {note or 'Blocked by policy'}"
+            action, would, note = "log_only", action, f"monitor: would {action}: {note or 'Blocked by policy'}"
         method = "response" if message.kind == "response" else message.method
         tool = None if message.tool == UNKNOWN_TOOL else message.tool
         moment = int(self._clock() * 1000)
         self._seq += 1
         fields: dict[str, Any] = {
             "ts": time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(moment // 1000)) + f"{moment % 1000:03d}Z",
-            "session": self._id, "seq": self._seq, "server": text(self._server_name),
+            "session": self._id, "seq": self._seq, "ref": ref, "server": text(self._server_name),
             "direction": "outbound" if message.peer == "server" else "inbound",
             "method": method and text(method), "tool": tool and text(tool), "id": text(ident) if type(ident) is str else ident,
             "action": action, "rule": decision.rule and text(decision.rule), "message": note and text(note)}
+        if would:
+            fields["would"] = would
         if message.peer == "client":
             self._add_arguments(fields, message, decision)
         if decision.findings:
@@ -13673,14 +13718,23 @@ class Recorder:
             fields["why"] = text(f"{decision.why} ({decision.detail})" if decision.detail else decision.why)
         if decision.granted:
             fields["answer"] = decision.granted
-        return Record({**fields, **(extra or {}), "bytes": size})
+        fields.update(extra or {}, bytes=size, **self._constant, prev=self._prev)
+        line = _compact(fields)
+        self._prev = sha256(line.encode("utf-8", "backslashreplace"))[:32]
+        return Record(fields, line)
 
     def _add_arguments(self, fields: dict[str, Any], message: Message, decision: Decision) -> None:
-        if decision.action in ("deny", "ask"):
+        refused, logged = decision.action in ("deny", "ask"), self._settings.log_args
+        if refused:
             fields["args"] = "[REDACTED]"
             if decision.path:
                 fields["argument"] = self._quoting.text(pointer(decision.path))
-        elif self._settings.log_args == "full" and message.kind == "request" and message.tool is not None:
+                subject = self._quoting.subject(message, decision)
+                if subject:
+                    fields["subject"] = subject
+            if message.kind == "request":
+                fields["digest"] = sha256(self._salt + call_digest(message))[:32]
+        if message.kind == "request" and message.tool is not None and logged != "none" and (refused or logged == "full"):
             fields["args"] = self._quoting.params(message).get("arguments", {})
 
     def _described(self, message: Message, findings: Sequence[Finding]) -> list[dict[str, Any]]:
@@ -13707,7 +13761,7 @@ class _Verdict(NamedTuple):
     answer: str | None
 
 
-_ABOUT_WORDS = {"rule": "Rule", "argument": "Argument", "why": "Why", "hint": "Instead", "retry_after_s": "Seconds to wait"}
+_ABOUT_WORDS = {"argument": "Argument", "why": "Why", "hint": "Instead", "retry_after_s": "Seconds to wait"}
 
 
 class Session:
@@ -13719,9 +13773,9 @@ class Session:
 
     def __init__(self, wall: Wall, server_name: str = "", clock: Callable[[], float] = time.time,
                  session_id: str | None = None, *, identity: str = "", pins: Callable[[], Any] | None = None,
-                 desk: bool = False, monotonic: Callable[[], float] = time.monotonic) -> None:
+                 desk: bool = False, monotonic: Callable[[], float] = time.monotonic, salt: bytes | None = None) -> None:
         """*identity* and *pins*: see Toolbox. *desk*: can somebody answer a Waiting by `answer`? *monotonic*: seconds,
-        for limits and time-outs."""
+        for limits and time-outs. *salt*: of the digests in records; else a new one."""
         policy, settings = wall.policy, wall.policy.settings
         self._looks = DiskLooks(policy.paths.resolve)
         self.wall = Wall(policy.with_looks(self._looks.resolve))
@@ -13737,7 +13791,7 @@ class Session:
         self._tools = Toolbox(wall, server_name, identity, pins)
         self._refusals = Refusals(settings.max_repeated_denials)
         self._questions = Questions(settings, server_name, self._quoting, desk, monotonic)
-        self._recorder = Recorder(settings, server_name, session_id or os.urandom(4).hex(), self._quoting, clock)
+        self._recorder = Recorder(policy, server_name, session_id, self._quoting, clock, salt)
         self._stray_key = False
 
     def prepare(self) -> None:
@@ -13801,7 +13855,7 @@ class Session:
         decision = Decision("deny", None, "Blocked: the audit log cannot be written")
         for message in self._sent:
             self._correlation.forget("client", message.body["id"])
-            out.lines["client"].append(self._refusal(message, decision).encode())
+            out.lines["client"].append(self._refusal(message, decision, ref="").encode())
         if not self._sent:
             return list(effects)
         withheld = [message.body["id"] for message in self._sent]
@@ -14001,9 +14055,10 @@ class Session:
 
     # -- answers of our own
 
-    def _refusal(self, message: Message, decision: Decision, times: int = 1) -> str:
+    def _refusal(self, message: Message, decision: Decision, times: int = 1, ref: str | None = None) -> str:
         """The answer to a request that does not go on. Never holds anything of the message but its id and where in it the
-        reason stands. *times*: how often this very call was refused by now."""
+        reason stands. *times*: how often this very call was refused by now; *ref*: of its record, by default the next."""
+        ref = self._recorder.ref if ref is None else ref
         as_error = message.method != "tools/call" or message.peer != "client" or self._settings.deny_as != "result"
         text = f"[mcpwall] {decision.message or 'Blocked by policy'}"
         if decision.action == "ask":
@@ -14013,13 +14068,13 @@ class Session:
         if times > 2:
             again = "; the same call will be refused again, so do something else" if decision.lasting else ""
             text += f" (refused {times} times now{again})"
-        about = self._quoting.about(decision)
+        named, about = _named(decision.rule, ref), self._quoting.about(decision, ref)
         answer: dict[str, Any] = {"jsonrpc": "2.0", "id": message.body["id"]}
         if as_error:
             told = {**about, "denials": times} if times > 1 else about
-            answer["error"] = {"code": -32600, "message": text, "data": {"mcpwall": told}}
+            answer["error"] = {"code": -32600, "message": text + named, "data": {"mcpwall": told}}
             return _compact(answer)
-        text += "".join(f"\n{word}: {about[key]}" for key, word in _ABOUT_WORDS.items() if about.get(key) is not None)
+        text += "".join(f"\n{word}: {about[key]}" for key, word in _ABOUT_WORDS.items() if about.get(key) is not None) + named
         answer["result"] = {"content": [{"type": "text", "text": text}], "isError": True}
         if _VERSION_META in meta_of(message):
             answer["result"]["resultType"] = "complete"
@@ -14030,7 +14085,8 @@ class Session:
         body, result = message.body, message.body.get("result")
         if message.peer == "client":            # the server must not wait for ever
             return self._refusal(message, decision)
-        text = f"{BLOCKED} {decision.message or 'Blocked by policy'}"
+        ref = self._recorder.ref
+        text = f"{BLOCKED} {decision.message or 'Blocked by policy'}{_named(decision.rule, ref)}"
         if type(result) is dict and message.method not in ("tools/call", "tasks/result"):
             kept = self._acceptable(message, result, decision, extra)
             if kept is not None:
@@ -14041,7 +14097,7 @@ class Session:
             if "resultType" in result:
                 answer["result"]["resultType"] = "complete"
         else:
-            answer["error"] = {"code": -32600, "message": text, "data": {"mcpwall": self._quoting.about(decision)}}
+            answer["error"] = {"code": -32600, "message": text, "data": {"mcpwall": self._quoting.about(decision, ref)}}
         return _compact(answer)
 
     def _acceptable(self, message: Message, result: dict[str, Any], decision: Decision, extra: dict[str, Any]) -> str | None:
@@ -14050,7 +14106,8 @@ class Session:
         if message.method in _INTRODUCTIONS and type(result.get("instructions")) is str:
             why = f"instructions: {decision.rule}: {decision.why or decision.message}"
             self._note(extra, "tools", [ToolNote("", "left out", why)])
-            text: str | None = _replace_instructions(message.text, f"{BLOCKED} {decision.message or 'Blocked by policy'}")
+            words = f"{BLOCKED} {decision.message or 'Blocked by policy'}{_named(decision.rule, self._recorder.ref)}"
+            text: str | None = _replace_instructions(message.text, words)
         else:
             text = self._without_items(message, result, extra)
         if text is None:
@@ -14136,6 +14193,12 @@ class Session:
         within, self._stray_key = self._stray_key, "PRIVATE KEY" in text and "-----BEGIN" in text or \
             self._stray_key and "-----END" not in text
         return MARKER if within or self._stray_key else printable(self._quoting.text(text, MAX_STRAY_CHARS), MAX_STRAY_CHARS)
+
+
+def _named(rule: str | None, ref: str) -> str:
+    """What ends a refusal: the rule, and the record by which people can ask for more (`mcpwall explain`)."""
+    words = ", ".join(filter(None, [rule and f"rule {printable(rule, 100)}", ref and f"ref {ref}"]))
+    return f" ({words})" if words else ""
 
 
 def _same(one: str, other: str) -> bool:
@@ -14598,6 +14661,9 @@ def decision_text(record: Mapping[str, Any], colour: bool) -> str:
         words.append(f"[{record['rule']}]")
     if record["message"]:
         words.append(f"- {record['message']}")
+    ref = record.get("ref", "")
+    if ref and record["action"] != "allow":
+        words.append(_named(record["rule"] if record["action"] in ("deny", "ask") else None, ref)[1:])
     return " ".join([f"\x1b[{code}m{word}\x1b[0m" if colour else word, printable(" ".join(words), 1000)])
 
 
@@ -14889,7 +14955,8 @@ _WATCHER = 'read -r _ && exit; kill -TERM -"$0"; kill -CONT -"$0"; sleep 1; kill
 def _watch(group: int) -> Callable[[], None]:
     """Have the processes of *group* ended when this one is killed; the answer takes that back. (POSIX)"""
     readable, writable = os.pipe()
-    actions = [(os.POSIX_SPAWN_DUP2, readable, 0), (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0), (os.POSIX_SPAWN_DUP2, 1, 2)]
+    actions = [(os.POSIX_SPAWN_DUP2, readable, 0), (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+               (os.POSIX_SPAWN_DUP2, 1, 2)]
     command = ["mcpwall-watch", "-c", _WATCHER, str(group)]
     try:
         try:
