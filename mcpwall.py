@@ -18720,7 +18720,7 @@ def read_event(host: HookHost, data: bytes, environ: Mapping[str, str]) -> HookE
     host = _host_of(host, fields, name)
     call = inner("toolcall", "pretooluse", "posttooluse")               # Antigravity; Cline
     tool = said("toolname") or call.get("name") or call.get("toolName") or ""
-    arguments = next((value for value in (fields.get("toolinput"), fields.get("toolargs"), call.get("args"),
+    arguments: Any = next((value for value in (fields.get("toolinput"), fields.get("toolargs"), call.get("args"),
                                           call.get("parameters"), fields.get("toolinfo")) if value is not None), None)
     server: str | None = None
     about = inner("mcpserver", "mcpcontext")
@@ -18728,7 +18728,7 @@ def read_event(host: HookHost, data: bytes, environ: Mapping[str, str]) -> HookE
         server = str(about.get("server_name") or about.get("name") or "")
         tool = str(about.get("tool_name") or tool)
     plain = _plain_name(name)
-    if plain in ("premcptooluse", "postmcptooluse") and isinstance(arguments, dict):    # Windsurf
+    if plain in ("premcptooluse", "postmcptooluse") and type(arguments) is dict:        # Windsurf
         server, tool = str(arguments.get("mcp_server_name", "")), str(arguments.get("mcp_tool_name", ""))
         arguments, fields["toolresult"] = arguments.get("mcp_tool_arguments"), arguments.get("mcp_result")
     elif plain in ("beforemcpexecution", "aftermcpexecution"):                          # Cursor
@@ -18987,7 +18987,8 @@ def hook_answer(event: HookEvent, verdict: str, reason: str = "", result: Any = 
         return HookAnswer(0, {"cursor": "{}", "antigravity": '{"decision":"allow"}'}.get(host.answers, ""))
     if verdict == "change":
         text = result if type(result) is str else json.dumps(result, ensure_ascii=False)
-        own = result if type(result) is dict and "textResultForLlm" in result else {"resultType": "success", "textResultForLlm": text}
+        own = result if type(result) is dict and "textResultForLlm" in result else \
+            {"resultType": "success", "textResultForLlm": text}
         changed: dict[str, Any] = {
             "output": {"hookSpecificOutput": {"hookEventName": event.name or "PostToolUse", "updatedToolOutput": result}},
             "reason": {"decision": "deny" if host.answers == "gemini" else "block", "reason": text},
@@ -19090,6 +19091,7 @@ class Hook:
         self.event = HookEvent(host, "", "before")
         self.policy: Policy | None = None
         self.note = ""
+        self._recorder: Recorder | None = None
         self._load, self._named, self._home, self._clock, self._lasting = load, project, home, clock, lasting
         self._environ = os.environ if environ is None else environ
         self._io = io or (lambda: Surroundings(home, environ=self._environ))
@@ -19108,7 +19110,7 @@ class Hook:
 
     def fault(self, problem: str) -> HookVerdict:
         """What the host is told where we cannot judge."""
-        decision = Decision("deny", None, f"Blocked: {printable(problem, 500)}")
+        decision, ref = Decision("deny", None, f"Blocked: {printable(problem, 500)}"), ""
         records: tuple[Record, ...] = ()
         try:
             policy = self.policy or self._policy("")
@@ -19116,10 +19118,11 @@ class Hook:
                 decision = decision._replace(action="ask")
             message = Message("client", "unreadable", {"id": None}, "", None, None, self.event.host.name)
             records = (self._record(policy, message, decision),)
+            ref = records[0].fields["ref"]
         except Exception:               # no policy: then nothing says that it may be asked, or where the log is
             pass
-        return HookVerdict(self.event, decision.action, hook_answer(self.event, decision.action, f"[mcpwall] {decision.message}"),
-                           (), records)
+        answer = hook_answer(self.event, decision.action, _hook_reason(decision, self.event.host, ref))
+        return HookVerdict(self.event, decision.action, answer, (), records)
 
     def _judge(self, data: bytes, budget: Budget) -> HookVerdict:
         event = self.event = read_event(self.event.host, data, self._environ)
@@ -19172,14 +19175,15 @@ class Hook:
         policy = self._load(project or place, place)
         return policy._replace(settings=policy.settings._replace(unlisted_tools="allow", read_only=False))
 
-    def _recorder(self, policy: Policy) -> Recorder:
-        quoting = Quoting(policy)
-        return Recorder(policy.settings, self.event.host.name, quoting.text(self.event.session, 200), quoting, self._clock)
-
     def _record(self, policy: Policy, message: Message, decision: Decision) -> Record:
-        """The record of one call or result. It has no number: no event knows of the others, so nothing can be chained."""
-        fields = self._recorder(policy).record(message, decision, len(message.text), self._about(policy)).fields
-        return Record({key: value for key, value in fields.items() if key != "seq"})
+        """The record of one call or result. No event knows of the others, so nothing is numbered or chained."""
+        quoting = Quoting(policy)
+        if self._recorder is None:
+            self._recorder = Recorder(policy, self.event.host.name, None, quoting, self._clock)
+        fields = self._recorder.record(message, decision, len(message.text), self._about(policy)).fields
+        session = quoting.text(self.event.session, 200) or None
+        kept = {key: value for key, value in fields.items() if key not in ("seq", "prev")}
+        return Record({**kept, "session": session})
 
     def _about(self, policy: Policy) -> dict[str, Any]:
         """What only the records of hooks say."""
@@ -19200,13 +19204,14 @@ class Hook:
             decision = wall.decide(message, budget, memory, again)
             decided.append((call, decision))
             records.append(self._record(policy, message, decision))
-        worst = max((decision for _, decision in decided), key=lambda decision: _STRICTNESS[decision.action])
+        worst, ref = max(((decision, record.fields["ref"]) for (_, decision), record in zip(decided, records)),
+                         key=lambda one: _STRICTNESS[one[0].action])
         action = "allow" if worst.action not in ("ask", "deny") or policy.settings.mode == "monitor" else worst.action
         if action == "ask" and not event.host.asks and policy.settings.ask_fallback == "allow":
             action = "allow"
         if action != "deny" and memory is not None:
             memory.commit(mark for _, decision in decided for mark in decision.marks)
-        answer = hook_answer(event, action, _hook_reason(worst, event.host))
+        answer = hook_answer(event, action, _hook_reason(worst, event.host, ref))
         return HookVerdict(event, action, answer, tuple(decided), tuple(records))
 
     def _message(self, call: HookCall) -> Message:
@@ -19245,16 +19250,14 @@ class Hook:
         if changed is not None and changed != shown and event.phase == "after":
             can = event.host.changes and (event.host.name != "cursor" or event.server is not None)
             verdict = "change" if can else "deny" if event.host.answers == "claude" else "allow"
-            reason = _hook_reason(decision, event.host)
+            reason = _hook_reason(decision, event.host, record.fields["ref"])
         return HookVerdict(event, verdict if verdict != "deny" else "allow", hook_answer(event, verdict, reason, changed),
                            ((call, decision),), (record,))
 
 
-def _hook_reason(decision: Decision, host: HookHost) -> str:
-    """What the model, or the person at the host, reads of a decision."""
-    text = f"[mcpwall] {decision.message or 'Blocked by policy'}"
-    if decision.rule:
-        text += f" (rule {decision.rule})"
+def _hook_reason(decision: Decision, host: HookHost, ref: str) -> str:
+    """What the model, or the person at the host, reads of a decision; *ref*: of its record."""
+    text = f"[mcpwall] {decision.message or 'Blocked by policy'}{_named(decision.rule, ref)}"
     if decision.action == "ask" and not host.asks:
         text += "; it needs the user's approval, and this host cannot ask: mcpwall approve"
     return printable(text + (f"; instead: {decision.hint}" if decision.hint else ""), 2000)
