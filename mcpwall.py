@@ -34,8 +34,8 @@ Contents. Each section uses only those above it, so the file can be read once fr
     14. Built-in policies (data; composed groups, not copies)
     15. Decisions, and the effects they lead to
     16. The tools of a server: pins, what is shown, what may be called
-    17. Calls that come again, and calls that wait for a person
-    18. Session (sans-I/O): framing, batches, correlation, asking
+    17. What we say of messages; calls that come again, and calls that wait for a person
+    18. Session (sans-I/O): framing, correlation, records, one way through
     19. Files: policy discovery and layering
     20. Audit log and stderr
     21. Relay: the server and its environment, two pumps, signals
@@ -43,7 +43,8 @@ Contents. Each section uses only those above it, so the file can be read once fr
     23. Saving files whole; what people agreed to, and where calls wait for them
     24. Setup: init, wrap, unwrap, status
     25. Approving: calls that wait, changed tools, projects
-    26. Command line
+    26. Hooks: the tools of the hosts themselves
+    27. Command line
 """
 from __future__ import annotations
 
@@ -431,6 +432,8 @@ class Message(NamedTuple):
     method: str | None
     tool: str | None
     server: str
+    others: tuple[tuple[str | None, str | None], ...] = ()      # (method, tool): further ways in which it may be taken
+    alias: str | None = None    # another name of the tool, which rules may use as well: what a host calls its own
 
 
 def decode_line(line: bytes) -> str:
@@ -481,8 +484,7 @@ def message_kind(body: Any, peer: str) -> str:
     if not ENVELOPE_MEMBERS.issuperset(body):
         _refuse_shadows(body, ENVELOPE_MEMBERS, "")
     ident = body.get("id")
-    kind = type(ident)
-    if kind is not int and "id" in body and (not isinstance(ident, str) or len(ident) > MAX_NAME_CHARS):
+    if type(ident) is not int and "id" in body and not is_id(ident):
         if not (ident is None and "error" in body and "method" not in body):
             raise MessageError(f'"id" must be an integer or a string of at most {MAX_NAME_CHARS} characters', -32600)
     if "method" in body:
@@ -542,6 +544,125 @@ def _refuse_shadows(members: Mapping[str, Any], protocol: frozenset[str], place:
 
 
 _FOLDED = {group: {name.casefold(): name for name in group} for group in (ENVELOPE_MEMBERS, PARAMS_MEMBERS)}
+
+
+# -- raw text ---------------------------------------------------------------------
+
+def _item_texts(text: str) -> list[str]:
+    """The raw texts of the items of a JSON array that is known to be valid and not empty."""
+    raws = []
+    at = text.index("[")
+    while text[at] != "]":
+        start = _after_blanks(text, at + 1)
+        _, end = _scan_json(text, start)
+        raws.append(text[start:end])
+        at = _after_blanks(text, end)
+    return raws
+
+
+class _Place(NamedTuple):
+    """Where a member stands in a raw text: its name from *key* on, its value from *start* to *end*."""
+    key: int
+    start: int
+    end: int
+
+
+def _member_places(text: str, at: int = 0) -> dict[str, _Place]:
+    """The members of the object that begins at *at* in a text that is known to be strict JSON."""
+    places: dict[str, _Place] = {}
+    at = text.index("{", at)
+    while text[at] != "}":
+        key = _after_blanks(text, at + 1)
+        if text[key] == "}":
+            break
+        name, at = _scan_json(text, key)
+        start = _after_blanks(text, text.index(":", at) + 1)
+        _, end = _scan_json(text, start)
+        places[name] = _Place(key, start, end)
+        at = _after_blanks(text, end)
+    return places
+
+
+def _drop_items(text: str, path: tuple[str, ...], bad: Sequence[int]) -> str:
+    """The raw JSON *text* without the items *bad* of the array at *path*; the others stay as they are."""
+    at = end = 0
+    for name in path:
+        _, at, end = _member_places(text, at)[name]
+    dropped = set(bad)
+    kept = [raw for index, raw in enumerate(_item_texts(text[at:end])) if index not in dropped]
+    return f"{text[:at]}[{','.join(kept)}]{text[end:]}"
+
+
+def _replace_instructions(text: str, words: str) -> str:
+    """The raw answer with *words* of ours in place of the server's `instructions`."""
+    place = _member_places(text, _member_places(text)["result"].start).get("instructions")
+    return text if place is None else f"{text[:place.start]}{json.dumps(words)}{text[place.end:]}"
+
+
+# -- the id of what cannot be read ----------------------------------------------
+
+def _readable_id(line: bytes) -> Any:
+    """The id of a line that is not one strict message, when there is exactly one at its top level; else None."""
+    if sum(map(line.count, (b"{", b"[", b","))) > MAX_CONTAINER_MARKS // 10 or \
+            _long_number is not None and _long_number.search(line.decode("utf-8", "replace")):
+        return _id_at_head(line[:ENDS_BYTES])
+    try:
+        pairs = json.loads(line.decode("utf-8", "replace"), object_pairs_hook=list)
+    except (ValueError, RecursionError):
+        return _id_at_head(line[:ENDS_BYTES])
+    idents = [pair[1] for pair in pairs if isinstance(pair, tuple) and pair[0] == "id"] if isinstance(pairs, list) else []
+    return idents[0] if len(idents) == 1 and is_id(idents[0]) else None
+
+
+def is_id(ident: Any) -> bool:
+    """Can this be the id of a request, or a token? Whole numbers may be spelled as fractions: 7.0 is 7."""
+    kind = type(ident)
+    return kind is int or kind is str and len(ident) <= MAX_NAME_CHARS or kind is float and ident.is_integer()
+
+
+def _id_at_head(head: bytes) -> Any:
+    """A top-level "id" among the members that can be read from the beginning of an object; None when there is none."""
+    text = head.decode("utf-8", "replace")
+    at = len(text) - len(text.lstrip(_BLANKS))
+    if text[at:at + 1] != "{":
+        return None
+    decoder = json.JSONDecoder()
+    at += 1
+    try:
+        while True:
+            at = _after_blanks(text, at)
+            key, at = decoder.raw_decode(text, at)
+            at = _after_blanks(text, at)
+            if not isinstance(key, str) or text[at] != ":":
+                return None
+            value, at = decoder.raw_decode(text, _after_blanks(text, at + 1))
+            if key == "id":
+                return value if is_id(value) and _after_blanks(text, at) < len(text) else None
+            at = _after_blanks(text, at)
+            if text[at] != ",":
+                return None
+            at += 1
+    except (ValueError, IndexError, RecursionError):
+        return None
+
+
+def _after_blanks(text: str, at: int) -> int:
+    while text[at:at + 1] and text[at] in _BLANKS:
+        at += 1
+    return at
+
+
+_tail_id = lazy_regex(rb',\s*"id"\s*:\s*("(?:[^"\\]|\\.){0,1000}"|-?[0-9]{1,30})\s*\}\s*\Z')
+
+
+def _id_at_tail(tail: bytes) -> Any:
+    """The "id" that ends an object: `…,"id":7}` at the very end."""
+    found = _tail_id.search(tail[-4096:])
+    try:
+        return json.loads(found[1].decode()) if found else None
+    except ValueError:
+        return None
+
 # ---------------------------------------------------------------------------
 # 4. Canonical views of text; byte-exact edits of JSON strings
 # ---------------------------------------------------------------------------
@@ -4417,6 +4538,338 @@ def _patch_path(name: str) -> str:
         if any("\x7f" < c < "\u0100" for c in name) and max(name) < "\u0100":
             name = name.encode("latin-1").decode("utf-8", "replace")
     return name[2:] if name[:2] in ("a/", "b/") else name
+
+# ---------------------------------------------------------------------------
+# 8b. Addresses: hosts in all their spellings, and what they reach
+# ---------------------------------------------------------------------------
+# closes (and means, where an allow rule asks: see `certain_host`). One host has many spellings, and which of them a
+# server understands only its URL library knows: `http://0251.0376.0251.0376`, `http:/\2852039166` and
+# `http://①⑥⑨.254.169.254` are one place for browsers, curl or inet_aton. So a text is cut as each of them cuts it, every
+# host that comes out is read in every way, and an address has the classes of all its readings. No name is looked up:
+# names count by what is known of them (`localhost`, `*.internal`, one label, an address inside `*.nip.io`).
+# A host counts behind a scheme or `//`, before a port, or alone in an argument that names an address; in commands, where
+# a program that talks to the network gets it. What stands in the path or query of a URL is not where that leads.
+
+ADDRESS_CLASSES = {
+    "metadata": "hands out the credentials of a machine in the cloud",
+    "loopback": "this machine",
+    "link_local": "the same cable",
+    "private": "the own network: private addresses, names of one label, .internal, .local and their like",
+    "public": "none of these",
+    "not_web": "no http, ws or ftp: file:, javascript:, data:, chrome:, gopher:, or a path where an address belongs"}
+
+_ADR_METADATA = """169.254.169.254 169.254.170.2 169.254.170.23 169.254.42.42 169.254.0.23 100.100.100.200 192.0.0.192
+168.63.129.16 fd00:ec2::254 fd00:ec2::23 fd20:ce::254 fe80::a9fe:a9fe fd00:42::42"""
+# Names and what they are; a dot before one stands for every name below it.
+_ADR_NAMES = {name: kind for kind, names in {
+    "metadata": """metadata metadata.google.internal .metadata.google.internal metadata.goog instance-data
+        instance-data.ec2.internal metadata.tencentyun.com metadata.platformequinix.com metadata.packet.net
+        metadata.azure.internal api.metadata.cloud.ibm.com rancher-metadata""",
+    "loopback": """localhost .localhost .localdomain localhost6 ip6-localhost ip6-loopback loopback
+        localtest.me .localtest.me lvh.me .lvh.me vcap.me .vcap.me lacolhost.com .lacolhost.com local.gd .local.gd
+        localho.st .localho.st fuf.me .fuf.me lcl.host .lcl.host smackaho.st .smackaho.st traefik.me .traefik.me""",
+    "private": """.internal .local .lan .home .home.arpa .corp .intranet .private .localnet .svc .cluster.local .consul
+        fritz.box .fritz.box .docker""",
+}.items() for name in names.split()}
+# Domains whose names are answered with the address that is written in them
+_ADR_ECHOES = tuple("." + name for name in """nip.io sslip.io xip.io xip.name nip.direct 1u.ms rbndr.us backname.io hipio.net
+    sslip.dev local-ip.co local-ip.sh plex.direct""".split())
+# The last label or two of all of these: a plain name that ends otherwise is nobody known
+_ADR_LAST = frozenset(".".join(name.rsplit(".", 2)[-2:]).strip(".") for name in (*_ADR_NAMES, *_ADR_ECHOES))
+_PUBLIC = frozenset(("public",))
+_ADR_NETWORKS = """127.0.0.0/8 loopback, 0.0.0.0/8 loopback, 169.254.0.0/16 link_local, 10.0.0.0/8 private, 172.16.0.0/12 private,
+192.168.0.0/16 private, 100.64.0.0/10 private, 198.18.0.0/15 private, 192.0.0.0/24 private, 224.0.0.0/3 private"""
+
+_ADR_WEB = frozenset("http https ws wss ftp ftps".split())      # any number of slashes, backslashes too, before the host
+_ADR_WRAPPERS = frozenset("view-source jar blob filesystem feed url php zip phar".split())     # another URL stands inside
+_ADR_OTHERS = frozenset("""file javascript vbscript data view-source chrome chrome-extension chrome-untrusted edge brave
+    opera devtools moz-extension about blob filesystem jar netdoc php phar expect zip gopher dict ldap ldaps tftp sftp scp
+    smb imap pop3 smtp telnet mhtml intent""".split())
+_adr_scheme = lazy_regex(r"([A-Za-z][A-Za-z0-9+.-]+):")
+_adr_port = lazy_regex(r"([^\s/\\:@?#\[\]]+|\[[0-9A-Fa-f:.%\w]+\]):[0-9]{1,5}(?![^/\\?#\s])")
+_adr_start = lazy_regex(r"(?i)[a-z][a-z0-9+.-]*:[/\\]+|(?:https?|ftp|wss?):(?=[\w\[%])|(?<![:\w/\\])(?://|\\\\)(?=[^\s/\\])")
+_adr_end = lazy_regex(r"[?#&!,; $]")     # no host has these
+_adr_parts = lazy_regex(r"[\s\"'`<>,;|(){}]+")
+_adr_fast = lazy_regex(r"https?://([a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,})(?:[/?#][a-zA-Z0-9_/.?=&+~#-]*)?\Z")
+_adr_plain = lazy_regex(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,}\Z")
+_adr_number = lazy_regex(r"0x[0-9a-f]{0,40}|[0-9]{1,40}")
+_adr_inside = lazy_regex(r"(?<![0-9])([0-9]{1,3})[.-]([0-9]{1,3})[.-]([0-9]{1,3})[.-]([0-9]{1,3})(?![0-9])|"
+                         r"(?<![0-9a-z])([0-9a-f]{8})(?![0-9a-z])")
+_adr_certain = lazy_regex(r"(?:https?|wss?)://((?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z0-9-]*|localhost|"
+                          r"(?:[1-9][0-9]{0,2}|0)(?:\.(?:[1-9][0-9]{0,2}|0)){3})(?::[0-9]{1,5})?(?:[/?#][!-\[\]-~]*)?\Z")
+_ADR_TRIM = "".join(map(chr, range(33)))
+_ADR_STOPS = {0x3002: ".", 0xFF0E: ".", 0xFF61: ".", 0xAD: None, 0x200B: None, 0x200C: None, 0x200D: None, 0x2060: None,
+              0xFEFF: None}
+_ADR_DROP = dict.fromkeys((0, 9, 10, 13))
+_ADR_SLASHES = ("//", "\\\\", "/\\", "\\/")
+
+
+def _adr_decoded(text: str) -> str:
+    from urllib.parse import unquote
+    return unquote(text, errors="replace")
+
+
+def _adr_name(host: str) -> str:
+    """A host as a resolver gets it: its stops, fullwidth and circled characters and %41 read, lower case, no last dot."""
+    if "%" in host and ":" not in host:
+        host = _adr_decoded(_adr_decoded(host))         # fe80::1%25eth0 is no encoding
+    if not host.isascii():
+        from unicodedata import normalize
+        host = normalize("NFKC", host.translate(_ADR_STOPS)).translate(_ADR_STOPS)
+    host = host.lstrip(_ADR_TRIM).partition("\0")[0]
+    return host.translate(_ADR_DROP).strip(_ADR_TRIM).strip("[]").rstrip(".").lower()
+
+
+def _adr_v4(name: str) -> set[int]:
+    """The IPv4 addresses that *name* may be: one to four numbers, hex, octal or decimal, the last one filling the rest; too
+    large ones as those read them that let numbers run over."""
+    parts = name.split(".")
+    if len(parts) > 4 or not all(map(_adr_number.fullmatch, parts)):
+        return set()
+    found = set()
+    for octal in (8, 10):
+        numbers = [int(part[2:] or "0", 16) if part[1:2] == "x" else
+                   int(part, 10 if part[0] != "0" or "8" in part or "9" in part else octal) for part in parts]
+        value = numbers[-1] & (1 << 8 * (5 - len(parts))) - 1
+        for at, number in enumerate(numbers[:-1]):
+            value |= (number & 255) << 24 - 8 * at
+        found.add(value)
+    return found
+
+
+def _adr_v6(name: str) -> tuple[Any, set[int]]:
+    """(the IPv6 address, or None; the IPv4 addresses that it stands for)."""
+    from ipaddress import IPv6Address
+    try:
+        address = IPv6Address(name.partition("%")[0])
+    except ValueError:
+        return None, set()
+    value = int(address)
+    low, inside = value & 0xFFFFFFFF, set()
+    if value in (0, 1):
+        inside.add(0x7F000001)
+    elif value >> 32 in (0, 0xFFFF, 0xFFFF0000) or value >> 96 == 0x64FF9B or value >> 80 == 0x64FF9B0001 or \
+            value >> 32 & 0xFDFFFFFF == 0x5EFE:
+        inside.add(low)             # ::a.b.c.d, ::ffff:a.b.c.d and ::ffff:0:a.b.c.d; NAT64; ISATAP
+    elif value >> 112 == 0x2002:
+        inside.add(value >> 80 & 0xFFFFFFFF)                    # 6to4
+    elif value >> 96 == 0x20010000:
+        inside |= {low ^ 0xFFFFFFFF, value >> 64 & 0xFFFFFFFF}  # Teredo: the client, and its server
+    return address, inside
+
+
+@lru_cache(None)
+def _adr_tables() -> tuple[frozenset[Any], list[tuple[int, int, str]]]:
+    """(metadata addresses as numbers or IPv6 addresses, [(bits that differ, the others, class)] of IPv4 networks)."""
+    networks = []
+    for row in _ADR_NETWORKS.split(","):
+        start, bits, kind = row.replace("/", " ").split()
+        networks.append((32 - int(bits), min(_adr_v4(start)) >> 32 - int(bits), kind))
+    known: list[Any] = []
+    for text in _ADR_METADATA.split():
+        known += _adr_v4(text) or [_adr_v6(text)[0]]
+    return frozenset(known), networks
+
+
+def address_names(host: str) -> tuple[frozenset[str], tuple[str, ...]]:
+    """(the classes of *host*, its names as globs see them: itself and, if it may be a number, that with dots).
+
+    >>> address_names("0x7f.1")
+    (frozenset({'loopback'}), ('0x7f.1', '127.0.0.1'))
+    """
+    if _adr_plain.match(host) is not None:
+        last = host.rpartition(".")
+        if last[2] not in _ADR_LAST and last[0].rpartition(".")[2] + "." + last[2] not in _ADR_LAST:
+            return _PUBLIC, (host,)
+    name = _adr_name(host)
+    numbers, names = _adr_v4(name), [name]
+    kinds: set[str] = set()
+    if ":" in name:
+        address, numbers = _adr_v6(name)
+        if address is not None:
+            names.append(str(address))
+            value = int(address)
+            kinds |= ({"metadata"} if address in _adr_tables()[0] else set()) | (
+                {"link_local"} if value >> 118 == 0x3FA else
+                {"private"} if value >> 121 == 0x7E or value >> 118 == 0x3FB or value >> 120 == 0xFF else set())
+    elif not numbers:
+        kinds |= _adr_of_name(name)
+        if name.endswith(_ADR_ECHOES):
+            for found in _adr_inside.finditer(name):
+                numbers |= {int(found[5], 16)} if found[5] else _adr_v4(".".join(found.group(1, 2, 3, 4)))
+    for number in numbers:
+        metadata, networks = _adr_tables()
+        names.append(".".join(str(number >> shift & 255) for shift in (24, 16, 8, 0)))
+        kinds |= {kind for bits, start, kind in networks if number >> bits == start}
+        kinds |= {"metadata"} if number in metadata else set()
+    return frozenset(kinds or (("public",) if name else ())), tuple(dict.fromkeys(names))
+
+
+def _adr_of_name(name: str) -> set[str]:
+    """What is known of a name that is no number."""
+    below, kinds = name, {_ADR_NAMES.get(name) or ("" if "." in name or not name else "private")}
+    while "." in below:
+        below = below.partition(".")[2]
+        kinds.add(_ADR_NAMES.get("." + below, ""))
+    return kinds - {""}
+
+
+def _adr_authority(rest: str, sure: bool = True) -> list[str]:
+    """The hosts that *rest*, what follows the slashes of a URL, may name: as browsers cut it, and as those do that look for
+    an @ behind # and ?. Not *sure*: only what is no single word."""
+    rest = rest.lstrip("/\\")
+    head = rest.partition("/")[0].partition("\\")[0]
+    pieces = [head.partition("?")[0].partition("#")[0].rpartition("@")[2]]
+    if "@" in head:
+        pieces += head.split("@")[1:]
+    found = []
+    for piece in pieces:
+        piece = _adr_end.split(piece, 1)[0]
+        if piece[:1] == "[":
+            piece = piece.partition("]")[0][1:]
+        elif piece.count(":") < 2 or piece.strip("0123456789abcdefABCDEF:."):
+            piece = piece.partition(":")[0]
+        if piece and (sure or not piece.isascii() or piece[0] in "0123456789" or "." in piece or piece.lower() == "localhost"
+                      or "%" in piece or ":" in piece):
+            found.append(piece)
+    return found
+
+
+def _adr_url(text: str, role: bool) -> tuple[list[str], bool]:
+    """(hosts, is it no address of the web?) of a text that is one URL or, in a *role* that names an address, one host."""
+    text = text.strip(_ADR_TRIM)
+    if role or ":" in text:
+        text = text.translate(_ADR_DROP)
+    other = False
+    for _ in range(8):
+        slashes = text[:2] in _ADR_SLASHES
+        if slashes:
+            return _adr_authority(text, role) if role or text[0] == text[1] else [], other
+        scheme, port = _adr_scheme.match(text), _adr_port.match(text)
+        kind = scheme[1].lower() if scheme is not None else ""
+        if port is not None and kind not in _ADR_WEB:
+            host = port[1].strip("[]")
+            return [host] if role or "." in host or ":" in host or _ADR_NAMES.get(host.lower()) else [], other
+        if scheme is None:
+            break
+        text = text[scheme.end():]
+        if kind in _ADR_WEB:
+            return _adr_authority(text), other
+        slashes = text[:2] in _ADR_SLASHES
+        if kind == "about" and text in ("blank", "srcdoc"):
+            return [], other
+        other = other or kind in _ADR_OTHERS or role and (slashes or "." not in kind) and kind not in ("feed", "url")
+        if kind in _ADR_WRAPPERS:
+            inner = _adr_start.search(text)
+            text = text[inner.start():] if inner is not None else ""
+        elif slashes:
+            return _adr_authority(text, False) if kind != "file" else [], other
+        elif kind in _ADR_OTHERS or not role:
+            return [], other
+    if not role or not text or " " in text:
+        return [], other
+    if text[0] in "/~\\" or text[1:3] in (":\\", ":/") or text[:2] in ("./", "..", ".\\"):
+        return [], True             # a path
+    return _adr_authority(text, "/" in text), other
+
+
+# A superset of the texts in which `hosts_of` finds something in a role
+may_be_host = lazy_regex(r"[:.@/\\%~]|\A[\0- \[]*[0-9]|[^\0-\x7f]|(?i:localhost)")
+
+
+def may_hold_url(text: str) -> bool:
+    """A superset of the texts in which `hosts_of` finds something that is in no role."""
+    return ":" in text or "//" in text or "%" in text or "\\\\" in text
+
+
+
+def hosts_of(text: str, role: bool = False) -> tuple[tuple[str, ...], bool]:
+    """(every host that *text* may lead to, does it begin as something that is no address of the web?).
+
+    In a *role* that names an address the text may be a host alone.
+    """
+    fast = _adr_fast.match(text)
+    if fast is not None:
+        return (fast[1],), False
+    found: dict[str, None] = {}
+    other, whole = False, text
+    for _ in range(3):
+        hosts, local = _adr_url(whole, role)
+        found.update(dict.fromkeys(hosts))
+        other = other or local
+        decoded = _adr_decoded(whole) if "%" in whole else whole
+        if decoded == whole:
+            break
+        whole = decoded
+    pieces = _adr_parts.split(text)
+    for piece in pieces if len(pieces) < 20_000 else text.split():
+        start = _adr_start.search(piece)
+        if start is not None:
+            if "?" not in piece[:start.start()]:
+                found.update(dict.fromkeys(_adr_url(piece[start.start():], False)[0]))
+        elif len(pieces) > 1 and (":" in piece or role and "." in piece):
+            found.update(dict.fromkeys(_adr_url(piece, role and "." in piece)[0]))
+    return tuple(found), other
+
+
+def certain_host(text: str) -> str | None:
+    """The host of a web address that every library reads alike; None for any other text."""
+    found = _adr_certain.match(text)
+    return found[1] if found is not None and hosts_of(text, True) == ((found[1],), False) else None
+
+
+# -- in commands
+
+_ADR_FETCH = frozenset("""curl wget http https xh httpie aria2c lwp-request lwp-download get post head lynx w3m links elinks
+    axel httpx ab hey wrk siege nc ncat netcat telnet socat openssl iwr irm invoke-webrequest invoke-restmethod fetch
+    start-bitstransfer certutil bitsadmin ftp tftp sftp scp rsync ssh grpcurl websocat wscat puppeteer chrome chromium
+    google-chrome firefox""".split())
+# Programs that only show, look for or write down what they are given, or keep packets from it
+_ADR_TALK = frozenset("""echo printf grep egrep fgrep rg ag ack sed awk gawk jq yq cat tee less more iptables ip6tables nft ufw
+    firewall-cmd ip route logger notify-send say man whatis touch mkdir ls find test [ [[ : # gh diff wc sort write-host
+    write-output select-string""".split())
+_ADR_GIT_NET = frozenset("clone fetch pull push ls-remote remote submodule archive".split())
+_ADR_WRAP = frozenset("""sudo doas env command exec nohup time timeout nice stdbuf xargs watch builtin then do else if
+    while !""".split())
+_adr_word = lazy_regex(r"""(?:[^\s'"\\;&|()`$]|\\.|'[^']*'|"(?:[^"\\]|\\.)*"|\$(?!\())+"""
+                       r"""|\$\(|[;&|()`\n]""", re.DOTALL)
+_adr_unquote = lazy_regex(r"""'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)""", re.DOTALL)
+_ADR_SPACED = dict.fromkeys(b";&|()`/.$\n", " ")
+
+
+def may_fetch(text: str) -> bool:
+    """A superset of the commands in which `hosts_in_command` finds something."""
+    return ":" in text or "'" in text or '"' in text or "\\" in text or "%" in text or "//" in text or "xargs" in text or \
+        not _ADR_FETCH.isdisjoint(text.lower().translate(_ADR_SPACED).split())
+
+
+def hosts_in_command(text: str, depth: int = 0) -> set[str]:
+    """The hosts that a command line gets to programs which may talk to the network; not those it only writes or looks for."""
+    hosts: set[str] = set()
+    loose = "|" in text and "xargs" in text or "$" in text and not _ADR_FETCH.isdisjoint(text.lower().translate(_ADR_SPACED).split())
+    line: list[str] = []
+    for word in (*_adr_word.findall(text), "\n"):
+        if word not in (";", "&", "|", "(", ")", "`", "\n", "$("):
+            line.append(word)
+            continue
+        bare = [_adr_unquote.sub(lambda found: found[1] or found[2] or found[3] or "", part) for part in line]
+        at = 0
+        while at < len(bare) - 1 and (bare[at].lower() in _ADR_WRAP or bare[at][:1] == "-" or bare[at].isdigit() or
+                                      re.match(r"\w+=", bare[at])):
+            at += 1
+        program = re.split(r"[/\\]", bare[at].lower())[-1] if bare else ""
+        program = program[:-4] if program[-4:] == ".exe" else program
+        talks = program in _ADR_TALK or program == "git" and not _ADR_GIT_NET.intersection(bare)
+        for part, raw in zip(bare, line):
+            if depth < 4 and (raw[0] == "'" and " " in part and not talks or '"' in raw and ("$(" in raw or "`" in raw or
+                                                                                            " " in part and not talks)):
+                hosts |= hosts_in_command(part, depth + 1)
+            elif loose or not talks:
+                role = loose or program in _ADR_FETCH and part[:1] != "-"
+                hosts.update(hosts_of(part.rpartition("=")[2] if re.match(r"-|\w+=", part) else part, role)[0])
+        line = []
+    return hosts
+
 # ---------------------------------------------------------------------------
 # 9. Patterns: shell commands
 # ---------------------------------------------------------------------------
@@ -11058,7 +11511,6 @@ class Value(NamedTuple):
 
 
 _MEMORY_ENTRIES, _MEMORY_CHARS = 2048, 256     # what is remembered of texts: how many, and how long they may be
-_KNOWN_CHARS = 1024         # of a message, if it is to be remembered which rules can be left out (see Wall)
 
 
 class LatePathIndex:
@@ -11131,10 +11583,9 @@ class Subject:
     def __init__(self, message: Message, policy: Policy, budget: Budget | None = None,
                  marks: Iterable[str] = ()) -> None:
         self.message, self.policy, self.marks = message, policy, marks
+        self.counted: set[int] = set()      # rules with a limit, by their id, that have counted the message
         self._budget = budget
         self._derived: dict[Any, Any] = {}
-        self.places: dict[str, str] = {}    # where the disk said that paths of the message lead
-        self.ran = False                    # was a command judged? Then the disk was asked about more
 
     @property
     def _opaque(self) -> _Opaque:
@@ -11243,6 +11694,7 @@ class Subject:
     HAS: Mapping[str, Callable[[Subject, Any], Any]] = {
         "literals": has_literal, "paths": lambda subject, skip: subject.path_hits(skip),
         "commands": lambda subject, skip: subject.commands(skip).categories,
+        "addresses": lambda subject, skip: subject.addresses(skip),
         "secrets": lambda subject, _: subject.findings, "injection": lambda subject, _: subject.injections,
         "size": lambda subject, limit: len(subject.message.text) * 4 > limit}
 
@@ -11369,9 +11821,53 @@ class Subject:
 
     def judge_command(self, source: Any) -> CommandFacts:
         self.budget.check()
-        self.ran = True
         policy = self.policy
         return judge_command(source, ShellContext(policy.paths, policy.is_sensitive, self.budget))
+
+    # -- addresses
+
+    def addresses(self, skip: frozenset[str]) -> Sequence[_Address]:
+        """The hosts that the arguments lead to: those of URLs anywhere but in quoted text, those alone in an argument that
+        names an address, and those that a command gets to a program which talks to the network."""
+        found: list[_Address] | None = self._derived.get(("addresses", skip))
+        if found is None:
+            found = self._derived["addresses", skip] = []
+            message, flat, viewed = self.message, self.flat(), self.viewed
+            ran = self._run_hosts(found) if message.tool is not None and not (flat and not flat[1].commands) else ()
+            if flat and not viewed:
+                hosts = flat[1].hosts
+                leaves = [(text, name, _ARGUMENTS, name, False) for name, text in flat[0].items()
+                          if type(text) is str and name not in skip and
+                          (name in hosts or may_hold_url(text) or text[:1].isdigit())]
+            else:
+                leaves = self._leaves(skip, False)
+            for text, name, parent, step, _ in leaves:
+                role = _address_role(message.tool or "", name)
+                if not role or ran and parent + (step,) in ran:
+                    continue
+                for view in self.readings(text) if viewed else (View("raw", text, ()),):
+                    alone = role == "address" or role == "unknown" and _bare_host.match(view.text) is not None
+                    if may_hold_url(view.text) or alone and may_be_host.search(view.text) is not None:
+                        self.budget.check()
+                        names, other = hosts_of(view.text, alone)
+                        found += [_Address(parent + (step,), view.name, *address_names(host)) for host in names]
+                        if other and role == "address":
+                            found.append(_Address(parent + (step,), view.name, _NOT_WEB, ()))
+        return found
+
+    def _run_hosts(self, found: list[_Address]) -> set[tuple[Any, ...]]:
+        """The hosts of commands are *found*; where the commands stand."""
+        ran: set[tuple[Any, ...]] = set()
+        if may_fetch(self.blob):
+            for base, root in self.roots():
+                for command in commands_in(self.message.tool or "", root):
+                    path = base + command.path
+                    text = command.source if isinstance(command.source, str) else " ".join(map(_quoted_word, command.source))
+                    shell = command.language in ("", "sh", "powershell", "cmd")
+                    found += [_Address(path, "", *address_names(host))
+                              for host in (hosts_in_command(text) if shell else hosts_of(text)[0])]
+                    ran.add(path)
+        return ran
 
     def path_hits(self, skip: frozenset[str]) -> dict[str, Hit]:
         """Which `path:` matchers of `_any_value` hit: {key in the policy's path index: where}."""
@@ -11382,11 +11878,7 @@ class Subject:
             flat, tool = self.flat(), self.message.tool
             if skip is QUOTED_KEYS and tool and (flat[1].reads if flat else _reading_tool.search(tool)):
                 skip = frozenset()      # whatever its arguments are called, they say what to read
-            budget, places = self.budget, self.places
-
-            def resolve(path: str) -> str:
-                place = places[path] = context.resolve(path)
-                return place
+            budget, resolve = self.budget, context.resolve
             leaves = [(text, name, _ARGUMENTS, name, False) for name, text in flat[0].items()
                       if type(text) is str and name not in skip] if flat else self._leaves(skip, True)
             for number, (text, name, parent, step, _) in enumerate(leaves):
@@ -11401,6 +11893,33 @@ class Subject:
                 for key, view in index.hits(index.readings(word, None), resolve).items():
                     found.setdefault(key, Hit(where, "", view))
         return found
+
+
+_NOT_WEB = frozenset(("not_web",))
+
+
+class _Address(NamedTuple):
+    """A host among the arguments: where, in which view, its classes, and its names as globs see them."""
+    path: tuple[Any, ...]
+    view: str
+    kinds: frozenset[str]
+    names: tuple[str, ...]
+
+
+@lru_cache(4096)
+def _address_role(tool: str, name: str) -> str:
+    """What an argument may hold: "address" (nothing else), "unknown" (a host alone too), "url" (only that), or "" (neither)."""
+    roles = argument_roles(tool, name, "a text")
+    return "unknown" if not roles.isdisjoint(("unknown", "choice")) else "address" if "address" in roles else \
+        "url" if roles.isdisjoint(("content", "query", "pattern", "exclusion")) else ""
+
+
+_bare_host = lazy_regex(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![\w.])")
+
+
+def _quoted_word(word: Any) -> str:
+    """A word of an argument list as a shell would have to read it."""
+    return "'" + str(word).replace("'", "'\\''") + "'"
 
 
 class _Commands:
@@ -11436,12 +11955,14 @@ class _Names(NamedTuple):
     commands: bool      # may any of them be a command?
     reads: bool         # does the tool read files?
     odd: bool           # is a name a path itself?
+    hosts: frozenset[str]   # those that may hold a host alone
 
 
 @lru_cache(1024)
 def _names_of(tool: str, names: tuple[str, ...]) -> _Names:
     return _Names(bool(commands_in(tool, dict.fromkeys(names, "a text"))), bool(_reading_tool.search(tool)),
-                  any("/" in name or "\\" in name for name in names))
+                  any("/" in name or "\\" in name for name in names),
+                  frozenset([name for name in names if _address_role(tool, name) == "address"]))
 
 
 _Leaf = tuple[str, str, tuple[Any, ...], Any, bool]     # a Value with its path in two: (text, name, parent, step, number)
@@ -11473,6 +11994,12 @@ def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[st
                     found.append((value, name, path, index, False))
                 elif not paths and (kind is int or kind is float):
                     found.append((number_text(value), name, path, index, True))
+
+
+def _value_at(node: Any, path: Iterable[Any]) -> Any:
+    for step in path:
+        node = node[step]
+    return node
 
 
 def _walk_names(node: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], str]]:
@@ -11539,6 +12066,7 @@ HIT = Hit()
 # ("size", bytes): it may be larger than that
 Need = tuple[str, Any]
 Test = Callable[["Subject"], "Hit | None"]       # a condition on a whole message
+_HostTest = Callable[[frozenset[str], tuple[str, ...]], bool]   # a condition on the classes and names of a host
 ValueTest = Callable[[Any, "Subject"], "Hit | None"]  # a condition on one JSON value
 
 
@@ -11558,6 +12086,7 @@ class Rule(NamedTuple):
     mark: str = ""              # of a rule with the action "mark": it is noted, and the walk goes on
     hint: str = ""              # what would be allowed instead
     always: bool = False        # does it hold for every message in its scope?
+    unless: Test | None = None  # it does not hold where this does
 
 
 class Limit(NamedTuple):
@@ -11577,7 +12106,7 @@ class Scope(NamedTuple):
     servers: tuple[Glob, ...] | None
     strict: bool                # an allow rule: names must match as they are, and a method must be known
 
-    def covers(self, kind: str, method: str | None, tool: str | None, server: str) -> bool:
+    def covers(self, kind: str, method: str | None, tool: str | None, server: str, alias: str | None = None) -> bool:
         """May the rule apply to such a message? Of a response that nobody asked for, method and tool are None: then
         every rule that refuses applies, and no rule that allows."""
         if self.kinds is not None and kind not in self.kinds:
@@ -11590,7 +12119,12 @@ class Scope(NamedTuple):
             return False
         if tool == UNKNOWN_TOOL and self.tools is not None:
             return not self.strict
-        return self.tools is None or tool is not None and _any_glob(self.tools, tool, self.strict)
+        return self.tools is None or any(name is not None and _any_glob(self.tools, name, self.strict) for name in (tool, alias))
+
+
+def _covered(message: Message) -> tuple[str, str | None, str | None, str, str | None]:
+    """What a rule's scope is about."""
+    return message.kind, message.method, message.tool, message.server, message.alias
 
 
 def _any_glob(globs: tuple[Glob, ...], name: str, strict: bool) -> bool:
@@ -11623,6 +12157,7 @@ class Settings(NamedTuple):
     unlisted_tools: str = "allow"
     max_repeated_denials: int = 10
     env: str | list[str] = "inherit"    # or "minimal", or a list of globs of names
+    hook_fault: str = "deny"
 
     @property
     def handed_on(self) -> str | list[str]:
@@ -11632,7 +12167,7 @@ class Settings(NamedTuple):
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "log_level": ("debug", "info", "warn", "error"),
-    "log_args": ("none", "full"),
+    "log_args": ("none", "denied", "full"),
     "log_redacted": ("none", "hash"),
     "default_action": ("allow", "deny", "ask"),
     "outbound_default_action": ("allow", "deny", "redact", "log_only"),
@@ -11641,6 +12176,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "mode": ("enforce", "monitor"),
     "tool_pinning": ("off", "warn", "block"),
     "unlisted_tools": ("allow", "deny"),
+    "hook_fault": ("deny", "ask"),
 }
 _BOUNDS = {"max_message_bytes": (1024, 1024 * 1024 * 1024), "ask_timeout": (1, 86_400), "max_repeated_denials": (1, 1_000_000)}
 MAX_LIMIT_CALLS = 10_000    # of a rule's `limit`: so many points in time are remembered
@@ -11659,6 +12195,12 @@ class Policy(NamedTuple):
     source: str                 # where it came from, for people
     warnings: tuple[str, ...] = ()
     apart: Policy | None = None   # a project's policy that nobody approved: only its denials count
+    content: str = ""           # 64 hex: SHA-256 of what its layers say
+
+    @property
+    def fingerprint(self) -> str:
+        """12 hex digits by which records name the content of the policies in force."""
+        return sha256((self.content + self.apart.content).encode())[:12] if self.apart else self.content[:12]
 
     def is_sensitive(self, path: str) -> bool:
         """Is this canonical path one of the built-in sensitive files, whatever the rules say about it?"""
@@ -11747,8 +12289,8 @@ class _Checker:
         """Nobody means them: they are what double quotes make of "\\bDROP\\b" and "C:\\temp"."""
         odd = re.search("[\0-\x08\x0b-\x1f\x7f]" if not one_line else "[\0-\x1f\x7f]", text)
         if odd:
-            spelled = repr(odd.group())[1:-1]
-            spelled = {"\\x08": "\\b", "\\x0c": "\\f", "\\x0b": "\\v", "\\x07": "\\a", "\\x00": "\\0", "\\x1b": "\\e"}.get(spelled, spelled)
+            escapes = {"\b": "\\b", "\f": "\\f", "\v": "\\v", "\a": "\\a", "\0": "\\0", "\x1b": "\\e"}
+            spelled = escapes.get(odd.group(), repr(odd.group())[1:-1])
             raise self.fail(place, f"{_quoted_value(text)} holds the control character U+{ord(odd.group()):04X}, which double "
                                    f"quotes make of {spelled}; write \\{spelled}, or use single quotes")
 
@@ -11792,7 +12334,7 @@ _RULE_KEYS = ("name", "match", "unless", "limit", "action", "mark", "message", "
 _MATCH_KEYS = ("method", "tool", "server", "marked", "arguments")
 _OUTBOUND_MATCH_KEYS = ("method", "tool", "server", "marked", "direction", "secrets", "injection", "response_contains",
                         "response_contains_regex", "response_size_exceeds")
-_MATCHER_WORDS = ("regex", "pattern", "not_under", "under", "path", "command", "secrets", "all", "except_keys")
+_MATCHER_WORDS = ("regex", "pattern", "not_under", "under", "path", "address", "command", "secrets", "all", "except_keys")
 _DIRECTIONS = ("request", "response", "notification")
 
 
@@ -11936,8 +12478,8 @@ def _check_matcher(check: _Checker, matcher: Any, place: str, name: str) -> None
         raise check.fail(place, f"an empty matcher; write one of {', '.join(_MATCHER_WORDS[:-1])}")
     if [matcher[word] for word in words] == [False]:
         raise check.fail(place + "/secrets", "`secrets: false` says nothing; write true or leave it out")
-    for word in set(words) & {"under", "not_under", "command"} if name == "_any_key" else ():
-        raise check.fail(f"{place}/{word}", "a member's name is no place and no command; use regex, pattern, path or secrets")
+    for word in set(words) & {"under", "not_under", "address", "command"} if name == "_any_key" else ():
+        raise check.fail(f"{place}/{word}", "a member's name is no place, address or command; use regex, pattern or path")
     for key, value in matcher.items():
         here = f"{place}/{key}"
         if key == "secrets":
@@ -11960,6 +12502,9 @@ def _check_matcher(check: _Checker, matcher: Any, place: str, name: str) -> None
                 raise check.fail(here, "a folder, not a glob; everything below it counts (use path for globs)")
             if key == "path" and all(text.startswith("!") for text in texts):
                 raise check.fail(here, "only exceptions; write what they are exceptions from first")
+            for text in texts if key == "address" else ():
+                if not any(c in text for c in "*?[.:"):
+                    check.choice(text, tuple(ADDRESS_CLASSES), here, "a class of addresses or a glob such as *.corp.example")
 
 
 def _check_secrets(check: _Checker, secrets: Any) -> None:
@@ -12010,14 +12555,16 @@ class _Compiler:
         strict = rule.get("action") == "allow"
         match = rule["match"]
         tests, needs = self.conditions(match, place + "/match", outbound, strict)
+        unless: Test | None = None
         if "unless" in rule:
             exceptions, _ = self.conditions(rule["unless"], place + "/unless", outbound, not strict)
             scope = self.scope(rule["unless"], place + "/unless", outbound, not strict, True)
-            tests.append(_unless(scope, _every(exceptions)))
+            unless = _exception(scope, _every(exceptions))
         limit = rule.get("limit")
         return Rule(rule["name"], rule.get("action", "mark"), rule.get("message", ""), self.layer.name,
                     self.scope(match, place + "/match", outbound, strict), _every(tests), needs,
-                    Limit(**limit) if limit else None, rule.get("mark", ""), rule.get("hint", ""), not tests and not limit)
+                    Limit(**limit) if limit else None, rule.get("mark", ""), rule.get("hint", ""),
+                    not tests and not limit and unless is None, unless)
 
     def scope(self, match: dict[str, Any], place: str, outbound: bool, strict: bool, exception: bool = False) -> Scope:
         def globs(key: str) -> tuple[Glob, ...] | None:
@@ -12067,6 +12614,8 @@ class _Compiler:
             return [("paths", skip if "except_keys" in matcher else QUOTED_KEYS)]
         if key == "_any_value" and words == {"command"}:
             return [("commands", skip)]
+        if key == "_any_value" and words == {"address"} and not strict:
+            return [("addresses", skip if "except_keys" in matcher else QUOTED_KEYS)]
         return [("secrets", "")] if words == {"secrets"} and key in ("_any_value", "_any_key") else []
 
     @staticmethod
@@ -12086,6 +12635,8 @@ class _Compiler:
                 tests.append(_command_value(None if spec is True else frozenset(_as_list(spec))))
             elif word in ("under", "not_under"):
                 tests.append(_containment(_as_list(spec), word == "under", strict))
+            elif word == "address":
+                tests.append(_texts_test(_address_text(self.hosts(spec, here), strict), strict))
             elif word == "secrets":
                 if spec:
                     tests.append(_texts_test(_secret_text, strict))
@@ -12111,6 +12662,14 @@ class _Compiler:
                          for path in canonical_paths(text, subject.policy.paths))
         return in_globs
 
+    def hosts(self, spec: Any, place: str) -> _HostTest:
+        """Is one of the classes or names of a host among those of an `address` matcher?"""
+        classes = frozenset(_as_list(spec)).intersection(ADDRESS_CLASSES)
+        globs = [self.located(compile_glob, place, text.lower()) for text in _as_list(spec) if text not in classes]
+        if not globs:
+            return lambda kinds, names: not classes.isdisjoint(kinds)
+        return lambda kinds, names: not classes.isdisjoint(kinds) or any(glob.matches(name) for glob in globs for name in names)
+
     def anywhere(self, key: str, matcher: dict[str, Any], place: str, strict: bool) -> Test:
         """A test on every value (`_any_value`) or every member name (`_any_key`) of the arguments."""
         skip = frozenset(_as_list(matcher.get("except_keys", [])))
@@ -12131,6 +12690,8 @@ class _Compiler:
                 tests.append(_commands_anywhere(None if spec is True else frozenset(_as_list(spec)), skip, strict))
             elif word in ("under", "not_under"):
                 tests.append(_paths_anywhere(_containment(_as_list(spec), word == "under", strict), quoted, strict))
+            elif word == "address":
+                tests.append(_addresses_anywhere(self.hosts(spec, here), quoted, strict))
             elif word == "path" and key == "_any_value" and strict:
                 tests.append(_paths_anywhere(_texts_test(self.text_test(word, spec, here, True), True), quoted, True))
             elif word == "path" and key == "_any_value":
@@ -12209,12 +12770,10 @@ def _every(tests: Sequence[Test]) -> Test:
     return matches
 
 
-def _unless(scope: Scope, excepted: Test) -> Test:
+def _exception(scope: Scope, excepted: Test) -> Test:
     def matches(subject: Subject) -> Hit | None:
         message = subject.message
-        if scope.covers(message.kind, message.method, message.tool, message.server) and excepted(subject) is not None:
-            return None
-        return HIT
+        return excepted(subject) if scope.covers(*_covered(message)) else None
     return matches
 
 
@@ -12315,6 +12874,32 @@ def _paths_anywhere(test: ValueTest, skip: frozenset[str], strict: bool) -> Test
         values = [(value.path, value.text) for value in subject.argument_values(skip, True)
                   if looks_like_path(value.text, value.name)]
         return _first_hit(values, test, subject, strict)
+    return matches
+
+
+def _address_text(test: _HostTest, strict: bool) -> Callable[[str, Subject], bool]:
+    """A test on a text that is an address: one of its hosts passes; when *strict*, the one that all libraries read there."""
+    def matches(text: str, subject: Subject) -> bool:
+        if strict:
+            host = certain_host(text)
+            return host is not None and test(*address_names(host))
+        hosts, other = hosts_of(text, True)
+        return any(test(*address_names(host)) for host in hosts) or other and test(frozenset(("not_web",)), ())
+    return matches
+
+
+def _addresses_anywhere(test: _HostTest, skip: frozenset[str], strict: bool) -> Test:
+    certain = _address_text(test, True)
+
+    def matches(subject: Subject) -> Hit | None:
+        found = subject.addresses(skip)
+        if not strict:
+            for one in found:
+                if test(one.kinds, one.names):
+                    return Hit(one.path, "", one.view.replace("raw", ""))
+            return None
+        places = {one.path: None for one in found}
+        return HIT if places and all(certain(str(_value_at(subject.message.body, path)), subject) for path in places) else None
     return matches
 
 
@@ -12491,7 +13076,8 @@ def compile_policy(layers: Sequence[PolicyLayer], context: PathContext, source: 
         outbound_rules=tuple(rule for compiler in compilers for rule in compiler.rules("outbound_rules", True)),
         scanner=SecretScanner(BUILTIN_KINDS if bases or not patterns else (), patterns),
         paths=context, path_index=LatePathIndex(index, context), source=source,
-        warnings=tuple(_policy_warnings(every, settings)))
+        warnings=tuple(_policy_warnings(every, settings)),
+        content=sha256(json.dumps([layer.data for layer in every]).encode("utf-8", "surrogatepass")))
 
 
 def _check_without(layers: Sequence[PolicyLayer], bases: Sequence[PolicyLayer]) -> None:
@@ -12662,6 +13248,10 @@ _GROUPS_JSON = r"""
 "git-history": [
   {"name": "log-git-rewrite", "match": {"arguments": {"_any_value": {"command": "git_rewrite"}}},
    "action": "log_only", "message": "Logged: a git command that throws local work away"}],
+"metadata": [
+  {"name": "block-cloud-metadata",
+   "match": {"method": METHODS, "arguments": {"_any_value": {"address": "metadata"}}},
+   "action": "deny", "message": "Blocked: the address that hands out a machine's cloud credentials"}],
 "careful": [
   {"name": "ask-git-rewrite", "match": {"arguments": {"_any_value": {"command": "git_rewrite"}}},
    "action": "ask", "message": "A git command that throws local work away"},
@@ -12681,6 +13271,9 @@ _GROUPS_JSON = r"""
    "unless": {"arguments": {"_any_value": {"not_under": "${PROJECT_DIR}"}}},
    "action": "allow"},
   {"name": "allow-listing-roots", "match": {"tool": ["list_allowed_directories", "list_roots"]}, "action": "allow"},
+  {"name": "allow-planning", "match": {"server": "{claude-code,codex,cursor,copilot,gemini,qwen,droid,kimi,windsurf,kiro,antigravity}",
+                                       "tool": ["TodoWrite", "TodoRead", "write_todos", "update_plan", "manage_todo_list", "Task",
+                                                "Agent", "*PlanMode", "AskUserQuestion", "ask_user"]}, "action": "allow"},
   {"name": "allow-project-resources",
    "match": {"method": ["resources/read", "resources/subscribe", "resources/unsubscribe"],
              "arguments": {"uri": {"under": "${PROJECT_DIR}"}}}, "action": "allow"}],
@@ -12756,10 +13349,10 @@ _GROUPS_JSON = r"""
    "action": "deny", "message": "Blocked: installing packages"}],
 "fetch": [
   {"name": "block-internal-addresses",
-   "match": {"arguments": {"_any_value": {"regex": "INTERNAL_HOSTS"}}},
+   "match": {"method": METHODS, "arguments": {"_any_value": {"address": ["loopback", "link_local", "private", "metadata"]}}},
    "action": "deny", "message": "Blocked: an address inside the network"},
   {"name": "block-local-files",
-   "match": {"arguments": {"_any_value": {"regex": "^\\s*(file|view-source|chrome|about|data|javascript):"}}},
+   "match": {"method": METHODS, "arguments": {"_any_value": {"address": "not_web"}}},
    "action": "deny", "message": "Blocked: a URL that is no web address"},
   {"name": "ask-browser-code", "match": {"tool": ["*evaluate*", "*run_code*", "*execute_script*", "*file_upload*"]},
    "action": "ask", "message": "Code in the browser, or a file given to a page"}],
@@ -12803,14 +13396,10 @@ _LONG_REGEXES = {
     "SQL_WRITES": r"\b(" + "|".join("".join(f"[{c.upper()}{c}]" for c in word) for word in (
         "insert update delete drop alter create truncate grant copy into attach replace merge").split()) + r")\b",
     "SQL_FILES": r"\b(pg_read_file|pg_ls_dir|lo_import|dblink|load_extension|pg_sleep|set_config)\b",
-    "INTERNAL_HOSTS": r"^\s*(\w+:)?//([^/?#]*@)?(" + "|".join((
-        "localhost", r"127\.", r"0\.0\.0\.0", r"10\.", r"192\.168\.", r"172\.(1[6-9]|2\d|3[01])\.", r"169\.254\.",
-        r"\[(::1|::|f[cd]|fe80|::ffff:)", r"metadata\.google", r"[^/?#:]*\.(internal|local|localhost)([:/?#]|$)",
-        r"\d+([:/?#]|$)", "0x")) + ")",
 }
 
 _NOTED = "responses response-notes"
-_BASIC = "sensitive-files commands secret-leakage"
+_BASIC = "sensitive-files commands secret-leakage metadata"
 # name → (what it is for, settings, groups of request rules, groups of response rules)
 _BUILTIN: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "default": ("no credentials, no destructive commands, secrets redacted; everything else passes", {},
@@ -12857,6 +13446,7 @@ def builtin_layer(name: str) -> PolicyLayer:
     name = _ALIASES.get(name, name)
     _, settings, requests, responses = _BUILTIN[name]
     text = _GROUPS_JSON
+    text = text.replace("METHODS", json.dumps(_CALLS))
     for word, regex in _LONG_REGEXES.items():
         text = text.replace(f'"{word}"', json.dumps(regex))
     groups = json.loads(text)
@@ -12894,8 +13484,12 @@ LIFECYCLE = frozenset((
     "initialize", "server/discover", "ping", "tools/list", "resources/list", "resources/templates/list", "prompts/list",
     "logging/setLevel", "tasks/get", "tasks/result", "tasks/cancel", "tasks/update", "tasks/list",
     "subscriptions/listen"))
-_MANY_LITERALS = 64         # from here on an index by three-letter pieces beats looking for each literal
-_MAX_CANDIDATE_SETS = 1024  # kinds × methods × tools that are remembered; then the memory starts anew
+_MAX_CANDIDATE_SETS = 1024  # kinds × methods × tools whose rules are remembered; then the memory starts anew
+
+# What comes of one rule with one message, see Wall.walk
+DECIDES, MARKS, COUNTS = "decides", "marks", "counts"
+EXCEPTED, PASSED, ELSEWHERE, FAULT = "excepted", "passed", "elsewhere", "fault"
+_STRICTNESS = {action: rank for rank, action in enumerate(("allow", "log_only", "strip", "redact", "ask", "deny"))}
 
 
 class Decision(NamedTuple):
@@ -12911,39 +13505,53 @@ class Decision(NamedTuple):
     hint: str = ""              # the rule's author says what would be allowed
     wait: float = 0             # seconds after which the same call may be allowed: of a rule with a limit
     lasting: bool = True        # would the very same call be refused again?
+    marks: tuple[tuple[str, str], ...] = ()     # left behind if the message goes on: (whose policy, name), see Memory
+    granted: str = ""           # the answer of the person who allowed what a rule wanted asked: "once" or "session"
 
 
 class Memory:
-    """What earlier messages of a session have left for the rules: marks, and when rules with a limit matched.
-
-    `Wall.decide` stages the marks of the message it judges; they count once `commit` says that it was forwarded.
-    """
+    """What earlier messages of a session have left for the rules: marks, and when rules with a limit matched."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self.marks: set[str] = set()
-        self.staged: list[str] = []
-        self.counting = True        # False while a message is judged a second time
         self._clock = clock
+        self._marks: dict[str, set[str]] = {}
         self._matched: dict[int, Any] = {}      # id of the rule -> a deque of the times it matched, the last calls + 1
-        self._guest: Memory | None = None
 
-    @property
-    def guest(self) -> Memory:
-        """The same for a project's policy that nobody approved: its marks must not meet the user's rules."""
-        if self._guest is None:
-            self._guest = Memory(self._clock)
-        self._guest.counting = self.counting
-        return self._guest
+    def marks(self, whose: str = "") -> Iterable[str]:
+        """The marks for the rules of one policy; those of a policy that is judged apart are its own."""
+        return self._marks.get(whose, ())
 
-    def exceeds(self, rule: Rule, limit: Limit) -> bool:
-        """Note that *rule* matched just now: more often than its limit within its time?"""
+    def commit(self, marks: Iterable[tuple[str, str]]) -> bool:
+        """A message was forwarded: its marks (see Decision) count from now on. Are there new ones among them?"""
+        news = [(whose, mark) for whose, mark in marks if mark not in self.marks(whose)]
+        for whose, mark in news:
+            self._marks.setdefault(whose, set()).add(mark)
+        return bool(news)
+
+    def exceeds(self, rule: Rule, limit: Limit, counted: set[int], again: bool) -> bool:
+        """Has *rule* matched more often than its limit within its time? It has now, unless it is asked *again*, or is among
+        those (by their id) that have *counted* the message already."""
         times = self._matched.get(id(rule))
         if times is None:
             from collections import deque
             times = self._matched[id(rule)] = deque(maxlen=limit.calls + 1)
-        if self.counting:
+        if not again and id(rule) not in counted:
+            counted.add(id(rule))
             times.append(self._clock())
         return len(times) > limit.calls and self._clock() - times[0] < limit.per
+
+    def state(self, policy: Policy) -> dict[str, Any]:
+        """What there is to keep of it for another process, as JSON data; rules go by their names."""
+        return {"marks": {whose: sorted(marks) for whose, marks in self._marks.items()},
+                "matched": {name: list(self._matched[id(rule)]) for name, rule in _limited(policy) if id(rule) in self._matched}}
+
+    def restore(self, policy: Policy, state: Any) -> None:
+        """Remember what `state` has given. The clocks must be the same."""
+        if state:
+            from collections import deque
+            self._marks = {whose: set(marks) for whose, marks in state["marks"].items()}
+            self._matched = {id(rule): deque(state["matched"][name], rule.limit.calls + 1) for name, rule in _limited(policy)
+                             if rule.limit is not None and name in state["matched"]}
 
     def wait(self, rule: Rule, limit: Limit) -> float:
         """Seconds until *rule* would not match, if nothing else matched it meanwhile."""
@@ -12951,182 +13559,120 @@ class Memory:
         since: float = times[min(1, len(times) - 1)]
         return max(0.0, limit.per - (self._clock() - since))
 
-    def commit(self) -> bool:
-        """The message was forwarded: its marks count from now on. Are there new ones among them?"""
-        news = bool(self.staged) and not self.marks.issuperset(self.staged)
-        if news:
-            self.marks.update(self.staged)
-        return self._guest is not None and self._guest.commit() or news
 
-    def drop(self) -> None:
-        """The message was not forwarded: it leaves no marks."""
-        self.staged.clear()
-        if self._guest is not None:
-            self._guest.drop()
+def _limited(policy: Policy | None, whose: str = "") -> Iterator[tuple[str, Rule]]:
+    """(a name of its own, rule) of the rules with a limit, also of a policy that is judged apart."""
+    if policy is not None:
+        for where, rules in (("", policy.rules), ("outbound ", policy.outbound_rules)):
+            yield from ((f"{whose}{where}{rule.layer}:{rule.name}", rule) for rule in rules if rule.limit is not None)
+        yield from _limited(policy.apart, whose + "apart ")
 
 
 _ALLOWED = Decision("allow")
 
 
-class _Candidates:
-    """The rules that may apply to one kind of message, in runs of rules with the same need."""
-
-    def __init__(self, rules: Sequence[Rule]) -> None:
-        self.rules = tuple(rules)
-        self._runs: list[tuple[Any, Any, list[Rule]]] = []      # (how to tell, of what, rules that need it)
-        self._grams: dict[str, list[int]] = {}
-        self._always: tuple[int, ...] = ()
-        literals = [literal for rule in rules if rule.needs and rule.needs[0] == "literals" for literal in rule.needs[1]]
-        if len(literals) > _MANY_LITERALS:
-            self._index(literals)
-            return
-        last: Any = ()
-        for rule in rules:
-            if rule.needs != last:
-                last = rule.needs
-                self._runs.append((Subject.HAS[last[0]], last[1], []) if last else (None, None, []))
-            self._runs[-1][2].append(rule)
-
-    def _index(self, literals: list[str]) -> None:
-        """File each rule under one three-letter piece of each of its literals, the rarest one."""
-        counts: dict[str, int] = {}
-        for literal in literals:
-            for gram in {literal[i:i + 3] for i in range(len(literal) - 2)}:
-                counts[gram] = counts.get(gram, 0) + 1
-        always = []
-        for number, rule in enumerate(self.rules):
-            needed = rule.needs[1] if rule.needs and rule.needs[0] == "literals" else ("",)
-            if any(len(literal) < 3 for literal in needed):
-                always.append(number)
-                continue
-            for literal in needed:
-                rarest = min((literal[i:i + 3] for i in range(len(literal) - 2)), key=counts.__getitem__)
-                self._grams.setdefault(rarest, []).append(number)
-        self._always = tuple(always)
-
-    def of(self, subject: Subject, asked: list[Rule]) -> Iterator[Rule]:
-        """The rules to ask, in their order; *asked* gets them, too."""
-        for has, what, rules in self._runs:
-            if has is None or has(subject, what):
-                asked += rules
-                yield from rules
-        if self._grams:
-            text = subject.haystack
-            numbers = set(self._always)
-            for gram in self._grams.keys() & {text[i:i + 3] for i in range(len(text) - 2)}:
-                numbers.update(self._grams[gram])
-            for number in sorted(numbers):
-                rule = self.rules[number]
-                if rule.needs is None or Subject.HAS[rule.needs[0]](subject, rule.needs[1]):
-                    asked.append(rule)
-                    yield rule
-
-
-class _Asked(NamedTuple):
-    """The rules of a set that have what they need in a message, as long as its paths lead to these places."""
-    rules: tuple[Rule, ...]
-    places: tuple[tuple[str, str], ...]     # (path, place)
-
-
-def _but_id(message: Message) -> tuple[str, str] | None:
-    """What stands before and after the id in a short message; None when no rule may take it for one with another id.
-
-    No condition is about the id (but for a text that answers nobody's request). If what is cut out here is another `"id"`,
-    the message's own stands in one of the parts: equal parts are of messages that are equal but for their ids.
-    """
-    text, ident = message.text, message.body.get("id")
-    if len(text) <= _KNOWN_CHARS and (type(ident) is int or type(ident) is str and message.method is not None):
-        shown = f'{ident}' if type(ident) is int else f'"{ident}"'
-        head, found, tail = text.partition('"id":' + shown)
-        if not found:
-            head, found, tail = text.partition('"id": ' + shown)
-        if found:
-            return head, tail
-    return None
-
-
 class Wall:
-    """A policy at work. `decide` is total; what it remembers of the messages is in the Memory it is given.
+    """A policy at work: `walk` asks its rules about a message, `decide` makes a Decision of what they say.
 
-    Calls and answers come again with another id. That most rules do not have what they need in them is remembered; the
-    others are asked each time, and so is the disk.
+    What it remembers of messages is in the Memory it is given; its own memory is which rules there are to ask about
+    messages of one kind, method, tool and server.
     """
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, whose: str = "") -> None:
+        """*whose* keeps the marks of a policy that is judged apart from those of others."""
         self.policy = policy
-        self._candidates: dict[tuple[Any, ...], _Candidates] = {}
-        self._known: dict[tuple[_Candidates, str, str], _Asked] = {}
-        self._apart = Wall(policy.apart) if policy.apart is not None else None
+        self._whose = whose
+        self._candidates: dict[tuple[Any, ...], tuple[Rule, ...]] = {}
+        self._apart = Wall(policy.apart, whose + "apart") if policy.apart is not None else None
         self._may_hide: bool = any(rule.action == "deny" and rule.always for rule in policy.rules) \
             or self._apart is not None and self._apart._may_hide
 
-    def decide(self, message: Message, budget: Budget | None = None, memory: Memory | None = None) -> Decision:
-        """The first rule that matches decides, else the default. Never raises: a fault while judging is a deny.
+    def walk(self, subject: Subject, memory: Memory | None = None, again: bool = False, every: bool = False
+             ) -> Iterator[tuple[Rule | None, str, Hit | None]]:
+        """(rule, outcome, hit) of the rules that say something about *subject*, in their order. This is the only loop over
+        rules, and never raises.
 
-        *budget* is the time it may take, when it is shared with other messages; else JUDGE_SECONDS. Without a *memory*
-        nothing is marked, and no rule with a limit matches.
+        The outcomes: MARKS, the walk goes on; DECIDES, with which it ends, by a rule or (rule None) the default; FAULT,
+        with which it ends as well: the rule could not be asked, and `hit.why` says so. With *every* no rule is left out,
+        and those behind the one that decides follow: ELSEWHERE is about another kind of message, method, tool or server,
+        PASSED does not match, EXCEPTED matches but its `unless` does too, COUNTS matches but is within its limit.
+        *memory*: see `decide`. *again*: this very message was judged before, so limits do not count it a second time.
         """
         rule: Rule | None = None
         try:
-            if memory is not None:
-                memory.drop()
-            candidates, parts = self._rules_for(message), _but_id(message)
-            known = self._still_known(candidates, parts) if parts is not None else None
-            subject, decision = None, None
-            if known is None or known:
-                subject = Subject(message, self.policy, budget, memory.marks if memory is not None else ())
-                asked: list[Rule] = []
-                for rule in candidates.of(subject, asked) if known is None else known:
+            for rule in self._rules(subject.message.peer) if every else self._rules_for(subject.message):
+                if every and not rule.scope.covers(*_covered(subject.message)):
+                    yield rule, ELSEWHERE, None
+                    continue
+                hit = None
+                if rule.needs is None or Subject.HAS[rule.needs[0]](subject, rule.needs[1]):
                     hit = rule.matches(subject)
-                    if hit is None or rule.limit is not None and (memory is None or not memory.exceeds(rule, rule.limit)):
-                        continue
-                    if rule.mark:
-                        if memory is not None:
-                            memory.staged.append(rule.mark)
-                        continue
-                    name = f"project:{rule.name}" if rule.layer == "project" else rule.name
-                    decision = self._decided(rule, name, hit, subject)
-                    if rule.limit is not None and memory is not None:
-                        decision = decision._replace(wait=memory.wait(rule, rule.limit), lasting=False)
-                    break
-                if decision is None and known is None and parts is not None and not subject.ran:
-                    if len(self._known) >= _MEMORY_ENTRIES:
-                        self._known.clear()
-                    self._known[(candidates, *parts)] = _Asked(tuple(asked), tuple(subject.places.items()))
-            if decision is None:
-                rule, decision = None, self._default(message)
-                if decision.action == "redact":
-                    decision = decision._replace(findings=(subject or Subject(message, self.policy, budget)).findings)
+                if hit is None:
+                    outcome = PASSED
+                elif rule.unless is not None and rule.unless(subject) is not None:
+                    outcome = EXCEPTED
+                elif rule.limit is not None and (memory is None or not memory.exceeds(rule, rule.limit, subject.counted, again)):
+                    outcome = COUNTS
+                elif rule.mark:
+                    outcome = MARKS
+                else:
+                    outcome = DECIDES
+                    if rule.action == "redact" and _can_be_cut_out(hit.findings):   # secrets go too, whatever it is about
+                        hit = hit._replace(findings=_joined(subject.findings, hit.findings))
+                if every or outcome is DECIDES or outcome is MARKS:
+                    yield rule, outcome, hit
+                    if outcome is DECIDES and not every:
+                        return
+            rule = None
+            redacts = subject.message.peer == "server" and self.policy.settings.outbound_default_action == "redact"
+            yield None, DECIDES, Hit(findings=subject.findings) if redacts else HIT
         except BudgetSpent as spent:
-            return self._fault(rule, str(spent))
+            yield rule, FAULT, Hit(None, str(spent))
         except Exception as fault:  # a wall that cannot judge must not open
-            return self._fault(rule, f"it could not be judged ({type(fault).__name__})")
+            yield rule, FAULT, Hit(None, f"it could not be judged ({type(fault).__name__})")
+
+    def decide(self, message: Message, budget: Budget | None = None, memory: Memory | None = None,
+               again: bool = False) -> Decision:
+        """The first rule that decides, else the default. Never raises: a fault while judging is a deny.
+
+        Of a message that can be read in several ways (see Message.others) the strictest decision counts. *budget* is the
+        time it may take, when it is shared with other messages; else JUDGE_SECONDS. Without a *memory* nothing is marked,
+        and no rule with a limit matches. *again*: see `walk`.
+        """
+        counted: set[int] = set()
+        decision = self._decide(message, budget, memory, again, counted)
+        asked = [self._rules_for(message)] if message.others else []
+        for method, tool in message.others:
+            other = message._replace(method=method, tool=tool, others=())
+            rules = self._rules_for(other)
+            if decision.action != "deny" and (method != message.method or rules not in asked):
+                asked.append(rules)
+                decision = _stricter(decision, self._decide(other, budget, memory, again, counted))
         if self._apart is not None and decision.action != "deny":
-            decision = self._stricter(decision, self._apart.decide(message, budget, memory.guest if memory is not None else None))
+            guest = self._apart.decide(message, budget, memory, again)
+            decision = _denied_apart(guest) if guest.action == "deny" else \
+                decision._replace(marks=decision.marks + guest.marks)
         return decision
 
-    def _still_known(self, candidates: _Candidates, parts: tuple[str, str]) -> tuple[Rule, ...] | None:
-        """The rules to ask about a message (see `_but_id`), if that is remembered and its paths still lead where they led."""
-        known = self._known.get((candidates, *parts))
-        if known is None:
-            return None
-        resolve = self.policy.paths.resolve
-        for path, place in known.places:
-            if resolve(path) != place:
-                return None
-        return known.rules
-
-    @staticmethod
-    def _decided(rule: Rule, name: str, hit: Hit, subject: Subject) -> Decision:
-        action, findings = rule.action, hit.findings
-        if action == "redact":              # whatever the rule is about, secrets go too
-            if findings and not any(finding.spans for finding in findings):
-                action = "deny"             # it cannot be cut out
+    def _decide(self, message: Message, budget: Budget | None, memory: Memory | None, again: bool, counted: set[int]) -> Decision:
+        """The same for one reading of the message and this policy alone."""
+        subject = Subject(message, self.policy, budget, memory.marks(self._whose) if memory is not None else ())
+        subject.counted = counted
+        marks: list[tuple[str, str]] = []
+        decision = _ALLOWED
+        for rule, outcome, hit in self.walk(subject, memory, again):
+            if outcome is MARKS and rule is not None:
+                marks.append((self._whose, rule.mark))
+            elif outcome is FAULT and hit is not None:
+                where = f"rule {rule.name}: {hit.why}" if rule else hit.why
+                return Decision("deny", rule.name if rule else None, f"Blocked: {where}")
+            elif rule is None:
+                decision = self._default(message, hit or HIT)
             else:
-                known = set(subject.findings)
-                findings = subject.findings + tuple(one for one in findings if one not in known)
-                action = "redact" if findings else "log_only"
-        return Decision(action, name, rule.message, findings, hit.path, hit.why, hit.view, hit.detail, rule.hint)
+                decision = _decided(rule, hit or HIT)
+                if rule.limit is not None and memory is not None:
+                    decision = decision._replace(wait=memory.wait(rule, rule.limit), lasting=False)
+        return decision._replace(marks=tuple(marks)) if marks else decision
 
     def hides(self, tool: str, server: str) -> Decision | None:
         """The refusal of *tool* by the first rule that can match it, if that refuses whatever the arguments; else None.
@@ -13137,49 +13683,75 @@ class Wall:
             return None
         message = Message("client", "request", {}, "", "tools/call", tool, server)
         decision: Decision | None = None
-        for rule in self._rules_for(message).rules:
+        for rule in self._rules_for(message):
             if rule.action == "deny" and rule.always:
                 decision = Decision("deny", rule.name, rule.message)
             if not rule.mark and (rule.action != "deny" or rule.always):
                 break
         if decision is None and self._apart is not None:
             guest = self._apart.hides(tool, server)
-            return guest and self._stricter(Decision("allow"), guest)
+            return guest and _denied_apart(guest)
         return decision
 
-    def _rules_for(self, message: Message) -> _Candidates:
-        key = (message.peer, message.kind, message.method, message.tool, message.server)
-        found = self._candidates.get(key)
+    def _rules(self, peer: str) -> tuple[Rule, ...]:
+        return self.policy.rules if peer == "client" else self.policy.outbound_rules
+
+    def _rules_for(self, message: Message) -> tuple[Rule, ...]:
+        """The rules that may apply to messages of this kind, method, tool and server."""
+        about = _covered(message)
+        found = self._candidates.get((message.peer, *about))
         if found is None:
             if len(self._candidates) >= _MAX_CANDIDATE_SETS:
                 self._candidates.clear()
-            rules = self.policy.rules if message.peer == "client" else self.policy.outbound_rules
-            covers = {scope: scope.covers(*key[1:]) for scope in {rule.scope for rule in rules}}    # many share one
-            found = self._candidates[key] = _Candidates([rule for rule in rules if covers[rule.scope]])
+            rules = self._rules(message.peer)
+            covers = {scope: scope.covers(*about) for scope in {rule.scope for rule in rules}}      # many share one
+            found = self._candidates[(message.peer, *about)] = tuple([rule for rule in rules if covers[rule.scope]])
         return found
 
-    def _default(self, message: Message) -> Decision:
+    def _default(self, message: Message, hit: Hit) -> Decision:
         settings = self.policy.settings
         if message.peer == "server":
             action = settings.outbound_default_action
-            return _ALLOWED if action == "allow" else Decision(action)
+            return _ALLOWED if action == "allow" else Decision(action, findings=hit.findings)
         if settings.default_action == "allow" or message.kind != "request" or message.method in LIFECYCLE:
             return _ALLOWED
         return Decision(settings.default_action, None, f"no rule allows this, and default_action is {settings.default_action}")
 
-    def _fault(self, rule: Rule | None, problem: str) -> Decision:
-        where = f"rule {rule.name}: {problem}" if rule else problem
-        return Decision("deny", rule.name if rule else None, f"Blocked: {where}")
 
-    @staticmethod
-    def _stricter(decision: Decision, guest: Decision) -> Decision:
-        """*guest* is what an unapproved project policy says: it may refuse, and none of its words are used."""
-        if guest.action != "deny":
-            return decision
-        name = (guest.rule or "default").replace("project:", "", 1)
-        if not re.fullmatch(r"[A-Za-z0-9_.-]{1,40}", name):
-            name = "unnamed"        # a name can be a sentence, for the model to read
-        return Decision("deny", f"project:{name}", f"Blocked by project rule {name}", wait=guest.wait, lasting=guest.lasting)
+def _joined(first: tuple[Finding, ...], more: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    known = set(first)
+    return first + tuple(one for one in more if one not in known)
+
+
+def _can_be_cut_out(findings: tuple[Finding, ...]) -> bool:
+    return not findings or any(finding.spans for finding in findings)
+
+
+def _decided(rule: Rule, hit: Hit) -> Decision:
+    """What *rule* says of a message that it matches."""
+    action, findings = rule.action, hit.findings
+    if action == "redact":
+        action = "log_only" if not findings else "redact" if _can_be_cut_out(findings) else "deny"
+    name = f"project:{rule.name}" if rule.layer == "project" else rule.name
+    return Decision(action, name, rule.message, findings, hit.path, hit.why, hit.view, hit.detail, rule.hint)
+
+
+def _stricter(one: Decision, other: Decision) -> Decision:
+    """The stricter of two decisions on one message; the first when they are alike, with what both want cut out."""
+    first, second = (one, other) if _STRICTNESS[one.action] >= _STRICTNESS[other.action] else (other, one)
+    marks = one.marks + tuple(mark for mark in other.marks if mark not in one.marks)
+    findings = first.findings
+    if first.action == second.action == "redact":
+        findings = _joined(findings, second.findings)
+    return first._replace(marks=marks, findings=findings)
+
+
+def _denied_apart(guest: Decision) -> Decision:
+    """The refusal *guest* by an unapproved project policy: none of its words are used."""
+    name = (guest.rule or "default").replace("project:", "", 1)
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,40}", name):
+        name = "unnamed"        # a name can be a sentence, for the model to read
+    return Decision("deny", f"project:{name}", f"Blocked by project rule {name}", wait=guest.wait, lasting=guest.lasting)
 
 # -- effects: what the core asks for, and the relay does ------------------------
 
@@ -13194,25 +13766,15 @@ class Close(NamedTuple):
     peer: str
 
 
-class Told(NamedTuple):
-    """What people are told of a decision; most messages of a session have few of these between them."""
-    action: str
-    direction: str
-    method: str | None
-    tool: str | None
-    rule: str | None
-    message: str | None
-
-
 class Record(NamedTuple):
-    """One audit record: *line* is one line of JSON."""
-    line: str
-    told: Told
+    """One audit record as data, with nothing in it that is a secret; `line` is how it is written."""
+    fields: dict[str, Any]
+    written: str = ""           # the line, where it is known already
 
     @property
-    def fields(self) -> dict[str, Any]:
-        """The record as data."""
-        return json.loads(self.line)    # type: ignore[no-any-return]
+    def line(self) -> str:
+        """The record as one line of JSON."""
+        return self.written or _compact(self.fields)
 
 
 class Note(NamedTuple):
@@ -13226,6 +13788,30 @@ class Waiting(NamedTuple):
     question: dict[str, Any] | None     # server, method, tool, rule, reason, arguments (a short safe text), seconds
 
 
+class Outbox:
+    """What one call of a Session leads to, gathered so that each peer is written to once."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self.notes: list[Note] = []
+        self.others: list[Any] = []     # Pinned, Waiting
+        self.lines: dict[str, list[bytes]] = {"client": [], "server": []}
+        self.requests: list[Message] = []       # of the client, that go on to the server
+
+    def say(self, peer: str, body: dict[str, Any]) -> None:
+        """Send a message of our own."""
+        self.lines[peer].append(_compact(body).encode())
+
+    def effects(self) -> list[Any]:
+        """Records first, since they are written before anything goes on."""
+        effects: list[Any] = [*self.records, *self.notes, *self.others]
+        for peer, lines in self.lines.items():
+            if lines:
+                lines.append(b"")
+                effects.append(Send(peer, b"\n".join(lines)))
+        return effects
+
+
 # ---------------------------------------------------------------------------
 # 16. The tools of a server: pins, what is shown, what may be called
 # ---------------------------------------------------------------------------
@@ -13234,6 +13820,7 @@ MAX_TOOLS = 2_000           # of one server: further ones are not compared, and 
 _BEYOND = f"beyond {MAX_TOOLS} tools, or its name beyond {MAX_NAME_CHARS} characters: it is not compared"
 MAX_PIN_CHARS = 16_384      # a longer definition is kept as its hash alone
 _PINNED = ("name", "title", "description", "inputSchema", "outputSchema", "annotations")
+_TELLING = frozenset(("tools/list", "initialize", "server/discover", None))     # whose answers tell of tools; None: nobody's
 _BLOCKED_INSTRUCTIONS = "[BLOCKED BY MCPWALL] the server's instructions have changed and wait for the user: mcpwall approve"
 
 
@@ -13301,7 +13888,28 @@ class Toolbox:
 
     # -- lists
 
-    def look(self, result: dict[str, Any], asked: bool, budget: Budget) -> tuple[list[ToolNote], list[int], list[Any]]:
+    def shown(self, message: Message, budget: Budget) -> tuple[Message, list[ToolNote], list[Any]]:
+        """An answer as far as the client may see it: without the tools that it cannot or must not call, and without
+        instructions that have changed; what there is to say of them; effects."""
+        result, method = message.body.get("result"), message.method
+        methods = {method, *(other for other, _ in message.others)}
+        if type(result) is not dict or methods.isdisjoint(_TELLING):
+            return message, [], []
+        text = message.text
+        if type(result.get("tools")) is list and not methods.isdisjoint(("tools/list", None)):
+            notes, left_out, effects = self._look(result, method == "tools/list", budget)
+            if left_out:
+                text = _drop_items(text, ("result", "tools"), left_out)
+        elif not methods.isdisjoint(_INTRODUCTIONS):
+            changed, effects = self._look_at_instructions(result, method in _INTRODUCTIONS)
+            notes = [ToolNote("", "flagged", "the server's instructions have changed since the user agreed to them")] * changed
+            if changed and self._settings.tool_pinning == "block":
+                text = _replace_instructions(text, _BLOCKED_INSTRUCTIONS)
+        else:
+            return message, [], []
+        return message if text is message.text else message._replace(body=load_json(text), text=text), notes, effects
+
+    def _look(self, result: dict[str, Any], asked: bool, budget: Budget) -> tuple[list[ToolNote], list[int], list[Any]]:
         """What to say about the tools in *result*, a page of `tools/list`; the indices of those to leave out; effects.
 
         *asked*: is it the answer to a request? What nobody asked for is never taken as what the server is known by.
@@ -13353,7 +13961,7 @@ class Toolbox:
         self._listed = True
         return self._keep({"tools": dict(self._first)}, True)
 
-    def end(self) -> list[Any]:
+    def ended(self) -> list[Any]:
         """Effects of the end of the conversation: a first list that never came to its end counts as far as it went."""
         return self._adopt() if self._first and not self._listed else []
 
@@ -13399,7 +14007,7 @@ class Toolbox:
 
     # -- instructions
 
-    def look_at_instructions(self, result: dict[str, Any]) -> tuple[bool, list[Any]]:
+    def _look_at_instructions(self, result: dict[str, Any], asked: bool) -> tuple[bool, list[Any]]:
         """Have the instructions in the answer to `initialize` or `server/discover` changed? And the effects of that."""
         if not self._watching:
             return False, []
@@ -13407,6 +14015,8 @@ class Toolbox:
         pin = text_pin(text if type(text) is str else "")
         known = self._known("instructions") or self._instructions      # None: never met
         if known is None:
+            if not asked:
+                return False, []
             self._instructions = pin
             return False, self._keep({"instructions": pin}, True)
         if _hash_of(known) == pin["hash"]:
@@ -13414,6 +14024,11 @@ class Toolbox:
         return True, self._keep({"instructions": pin}, False)
 
     # -- calls
+
+    def objects(self, message: Message) -> Decision | None:
+        """The refusal of a call of a tool that must not be called now; None if there is none."""
+        is_call = message.method == "tools/call" and message.peer == "client" and message.kind != "response"
+        return self.refusal(message.tool or "") if is_call and self.may_refuse else None
 
     def refusal(self, tool: str) -> Decision | None:
         """The refusal of any call of *tool* because of what the server has said of it, or has not said; None if there is none."""
@@ -13466,101 +14081,222 @@ class Toolbox:
         return effects
 
 # ---------------------------------------------------------------------------
-# 17. Calls that come again, and calls that wait for a person
+# 17. What we say of messages; calls that come again, and calls that wait for a person
 # ---------------------------------------------------------------------------
 
-MAX_REFUSED = 1_000         # exact calls remembered as refused; the oldest is forgotten
-MAX_GRANTED = 1_000         # exact calls allowed for the session
-MAX_HELD = 64               # calls that wait for a person at one time; further ones are refused
-MAX_HELD_BYTES = 16 * 1024 * 1024   # of their messages
+MARKER = "[REDACTED BY MCPWALL]"        # what a reader sees in place of a secret
 MAX_SHOWN_CHARS = 1_200     # of a call's arguments in a question
+
+
+class Quoting:
+    """How we quote messages, in records, refusals and questions: no secret, and nothing that hides."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+
+    def text(self, text: str, limit: int = 1000) -> str:
+        """*text* without secrets, at most *limit* characters."""
+        text = text[:limit + 20_000]        # scanned before it is cut: half a secret is not found
+        scanner = self._policy.scanner
+        if scanner.may_match(text):
+            try:
+                found = scanner.scan([text], Budget(JUDGE_SECONDS), [""])
+            except BudgetSpent:
+                return MARKER
+            spans = [(start, end) for finding in found for _, start, end in finding.spans]
+            for start, end in reversed(merge_spans(spans)):
+                text = text[:start] + MARKER + text[end:]
+        return text[:limit]
+
+    def name(self, name: str) -> str:
+        """A name that may stand between quotes."""
+        return printable(self.text(name).replace('"', '\\"'), 100)
+
+    def reason(self, decision: Decision) -> str:
+        """Why a rule wants a call refused or asked about, for a person."""
+        said = [decision.message or "the policy wants this asked", decision.why, decision.detail]
+        return printable(self.text(": ".join(filter(None, said))), 400)
+
+    def subject(self, message: Message, decision: Decision) -> str:
+        """The part of a call that decided, on one line and without secrets; "" where a secret did."""
+        if not decision.path or decision.findings:
+            return ""
+        found: Any = message.body
+        for step in decision.path:
+            if not (type(found) is dict and step in found or type(found) is list and type(step) is int and step < len(found)):
+                found = str(decision.path[-1])          # a member's name decided
+                break
+            found = found[step]
+        if type(found) is list and all(type(one) is str for one in found):
+            found = " ".join(found)
+        text = found if type(found) is str else json.dumps(found, ensure_ascii=False)
+        return printable(_cut_in_the_middle(self.text(text, 20_000), MAX_SUBJECT_CHARS - 30), MAX_SUBJECT_CHARS)
+
+    def params(self, message: Message) -> dict[str, Any]:
+        """The params of a message with its secrets replaced; only MARKER where looking for them takes too long."""
+        try:
+            findings = Subject(message, self._policy).findings
+        except BudgetSpent:
+            return {"arguments": MARKER}
+        params = json.loads(redacted(message, findings), parse_float=_finite).get("params")
+        return params if type(params) is dict else {}
+
+    def arguments(self, message: Message, decision: Decision) -> str:
+        """The arguments of a call in one printable line: secrets replaced; of long texts the beginning and the end. Where
+        that is not enough, the argument that was the reason stands first."""
+        params = self.params(message)
+        arguments = params.get("arguments", {key: value for key, value in params.items() if key not in (*_OWN_MEMBERS, "name")})
+        text = _shown_json(arguments)
+        if len(text) > MAX_SHOWN_CHARS:
+            text = _cut_in_the_middle(text, MAX_SHOWN_CHARS)
+            found: Any = {"params": params}
+            for step in decision.path or ():
+                if not (type(found) is dict and step in found or type(found) is list and type(step) is int and step < len(found)):
+                    break
+                found = found[step]
+            else:
+                if decision.path:
+                    reason = _cut_in_the_middle(_shown_json(found), MAX_SHOWN_CHARS)
+                    place = self.text(pointer(decision.path), MAX_SHOWN_CHARS)
+                    text = f"{place}: {reason}; all of them: {text}"
+        return printable(text, MAX_SHOWN_CHARS * 10)
+
+    def about(self, decision: Decision, ref: str = "") -> dict[str, Any]:
+        """What a program (or a model) may know of a refusal: which rule, where, why, what else would do, and its record."""
+        about: dict[str, Any] = {"rule": decision.rule, "action": decision.action}
+        if ref:
+            about["ref"] = ref
+        if decision.path:
+            about["argument"] = printable(self.text(pointer(decision.path)), 300)
+        if decision.why:
+            about["why"] = decision.why
+        if decision.hint:
+            about["hint"] = decision.hint
+        about["retryable"] = decision.wait > 0
+        if decision.wait:
+            about["retry_after_s"] = math.ceil(decision.wait)
+        return about
+
+
+def redacted(message: Message, findings: Iterable[Finding]) -> str:
+    """The message's raw text with MARKER in place of what was found, overlaps merged."""
+    by_text: dict[int, list[tuple[int, int]]] = {}
+    for finding in findings:
+        for ordinal, start, end in finding.spans:
+            by_text.setdefault(ordinal, []).append((start, end))
+    if not by_text:
+        return message.text
+    edits = {ordinal: [(start, end, MARKER) for start, end in merge_spans(pairs)] for ordinal, pairs in by_text.items()}
+    return edit_json_strings(message.text, edits)
+
+
+def _finite(lexeme: str) -> Any:
+    """A number for the log: 1e400 stays text, since JSON has no infinity."""
+    number = float(lexeme)
+    return number if math.isfinite(number) else lexeme
+
+
+def _shown_json(value: Any) -> str:
+    """*value* as JSON; long strings and lists are shortened until it has at most MAX_SHOWN_CHARS, if that is enough."""
+    text = json.dumps(value, ensure_ascii=False)
+    for limit in (400, 100, 30):
+        if len(text) <= MAX_SHOWN_CHARS:
+            break
+        value = _shortened(value, limit)
+        text = json.dumps(value, ensure_ascii=False)
+    return text
+
+
+def _shortened(value: Any, limit: int) -> Any:
+    """*value* with strings of about *limit* characters at most, and lists of a tenth as many items."""
+    if type(value) is dict:
+        return {key: _shortened(item, limit) for key, item in value.items()}
+    if type(value) is list:
+        half, left_out = limit // 20, len(value) - limit // 20 * 2
+        if left_out > 1:
+            value = [*value[:half], f"… {left_out} items …", *value[-half:]]
+        return [_shortened(item, limit) for item in value]
+    return _cut_in_the_middle(value, limit) if type(value) is str else value
+
+
+def _cut_in_the_middle(text: str, limit: int) -> str:
+    """Beginning and end of a *text* of more than *limit* characters, and how many are missing between them."""
+    if len(text) <= limit + 30:
+        return text
+    head, tail = text[:limit * 2 // 3], text[-limit // 3:]
+    return f"{head} … {len(text) - len(head) - len(tail)} characters … {tail}"
+
+
+# -- calls that come again --------------------------------------------------------
+
+MAX_REFUSED = 1_000         # exact calls remembered as refused; the oldest is forgotten
 _OWN_MEMBERS = ("_meta", "requestState", "inputResponses")      # of params: what a retry of the same call may bring anew
-_RETRYABLE = ("tools/call", "prompts/get", "resources/read")    # what may be answered by `input_required` (2026-07-28)
-_VERSION_META = "io.modelcontextprotocol/protocolVersion"
-_CAPABILITIES_META = "io.modelcontextprotocol/clientCapabilities"
-_APPROVAL = "mcpwall-approval"      # the key of our question among `inputRequests`
-_YES = ("once", "session")
-_ANSWERS = {"allow once": "once", "allow this exact call for the session": "session", "deny": "deny"}
-
-
-def _of_the_call(params: Any) -> dict[str, Any]:
-    """*params* without what a retry of the same call may bring anew."""
-    return {key: value for key, value in (params or {}).items() if key not in _OWN_MEMBERS}
 
 
 def call_digest(message: Message) -> bytes:
     """What equal calls have in common: method and params, but for what a retry brings anew. Key order does not count; a
     number with a fraction or exponent counts as it is spelled, for 1e400 and 1e999 are the same to Python alone."""
     body = json.loads(message.text, parse_float=lambda spelled: f"\ud800{spelled}")     # what no string of a message can be
-    kept = [message.method, _of_the_call(body.get("params"))]
+    params = {key: value for key, value in (body.get("params") or {}).items() if key not in _OWN_MEMBERS}
+    kept = [message.method, params]
     return bytes.fromhex(sha256(json.dumps(kept, sort_keys=True, separators=(",", ":")).encode()))
-
-
-class _Refused(NamedTuple):
-    times: int
-    params: Any                 # of the call, to tell other calls quickly from this one; None when they are large
-    decision: Decision
 
 
 class Refusals:
     """How often each exact call was refused, so that a model that tries again and again is told, and costs little."""
 
     def __init__(self, most: int) -> None:
+        """A call that was refused *most* times is not judged again."""
         self._most = most
-        self._calls: dict[bytes, _Refused] = {}
-        self._digests: dict[tuple[str, str], bytes] = {}    # of short calls, by their text without the id
-        self.ended: dict[Any, list[bytes]] = {}             # (method, tool) -> calls that are not judged any more
+        self._calls: dict[bytes, tuple[int, Decision]] = {}     # digest -> how often it was refused, and how last
+        self._ended: dict[tuple[str | None, str | None], set[bytes]] = {}   # (method, tool) -> calls not judged any more
 
-    def known(self, message: Message) -> Decision | None:
+    def __len__(self) -> int:
+        """How many calls are remembered."""
+        return len(self._calls)
+
+    def objects(self, message: Message) -> Decision | None:
         """The decision on a call that was refused so often that it is not judged again."""
-        ended = self.ended.get((message.method, message.tool))
-        params = _of_the_call(message.body.get("params")) if ended else None
-        for other in ended or ():
-            call = self._calls[other]
-            if (call.params is None or call.params == params) and other == self._digest(message):
-                return call.decision
-        return None
+        ended = self._ended.get((message.method, message.tool)) if self._ended else None
+        digest = call_digest(message) if ended else b""
+        return self._calls[digest][1] if ended and digest in ended else None
 
-    def count(self, message: Message, decision: Decision) -> int:
+    def refused(self, message: Message, decision: Decision) -> int:
         """Note that the call was refused; how often it was by now. What may be decided otherwise later is only counted."""
-        digest = self._digest(message)
-        before = self._calls.pop(digest, None)
-        count = before.times + 1 if before is not None else 1
-        params = _of_the_call(message.body.get("params")) if len(message.text) <= 4096 else None
+        digest = call_digest(message)
+        times = self._calls.pop(digest, (0, decision))[0] + 1
         if decision.findings:       # an equal call may have its members in another order: there, they are elsewhere
             decision = decision._replace(findings=tuple(finding._replace(spans=()) for finding in decision.findings))
-        self._calls[digest] = _Refused(count, params, decision)
-        if decision.lasting and count >= self._most:
-            ended = self.ended.setdefault((message.method, message.tool), [])
-            if digest not in ended:
-                ended.append(digest)
+        self._calls[digest] = times, decision
+        if decision.lasting and times >= self._most:
+            self._ended.setdefault((message.method, message.tool), set()).add(digest)
         if len(self._calls) > MAX_REFUSED:
-            self._forget(next(iter(self._calls)))
-        return count
-
-    def _digest(self, message: Message) -> bytes:
-        """The `call_digest`; remembered, since what is refused is often tried again."""
-        parts = _but_id(message)
-        if parts is None:
-            return call_digest(message)
-        digest = self._digests.get(parts)
-        if digest is None:
-            if len(self._digests) >= MAX_REFUSED:
-                self._digests.clear()
-            digest = self._digests[parts] = call_digest(message)
-        return digest
+            oldest = next(iter(self._calls))
+            del self._calls[oldest]
+            self._ended = {about: left for about, calls in self._ended.items() for left in [calls - {oldest}] if left}
+        return times
 
     def reconsider(self) -> None:
         """The rules may decide otherwise from now on: every call is judged again."""
-        self.ended.clear()
+        self._ended.clear()
 
-    def _forget(self, digest: bytes) -> None:
-        del self._calls[digest]
-        for place, ended in list(self.ended.items()):
-            if digest in ended:
-                ended.remove(digest)
-                if not ended:
-                    del self.ended[place]
+
+# -- calls that wait for a person -------------------------------------------------
+
+MAX_GRANTED = 1_000         # exact calls allowed for the session
+MAX_HELD = 64               # calls that wait for a person at one time; further ones are refused
+MAX_HELD_BYTES = 16 * 1024 * 1024   # of their messages
+_RETRYABLE = ("tools/call", "prompts/get", "resources/read")    # what may be answered by `input_required` (2026-07-28)
+_VERSION_META = "io.modelcontextprotocol/protocolVersion"
+_CAPABILITIES_META = "io.modelcontextprotocol/clientCapabilities"
+_APPROVAL = "mcpwall-approval"      # the key of our question among `inputRequests`
+_YES = ("once", "session")
+_ANSWERS = {"allow once": "once", "allow this exact call for the session": "session", "deny": "deny"}
+_NO_WORDS = {"deny": "the user was asked and did not allow it", "timeout": "nobody answered in time",
+             "cancelled": "the call was cancelled", "gone": "the client is gone"}
+_OUR_ID = Decision("deny", None, "Blocked: the id of a question of mcpwall's own")     # its answer would be taken for ours
+_NOT_ASKED = Decision("deny", None, "Blocked: this is not the call that the user was asked about", lasting=False)
+_TOO_LATE = Decision("deny", None, "Blocked: the user's answer came too late, or once already", lasting=False)
 
 
 class Held(NamedTuple):
@@ -13571,6 +14307,13 @@ class Held(NamedTuple):
     size: int                   # bytes of the message
     until: float                # on the session's monotonic clock
     how: str                    # "elicitation", "input_required" or "approve"
+
+
+def meta_of(message: Message) -> dict[str, Any]:
+    """The `_meta` of a request, in which clients that speak 2026-07-28 say so, and what they are capable of."""
+    params = message.body.get("params")
+    meta = params.get("_meta") if type(params) is dict else None
+    return meta if type(meta) is dict else {}
 
 
 def can_elicit(capabilities: Any) -> bool:
@@ -13605,41 +14348,250 @@ def without_own_fields(text: str, original: str) -> str:
     kept += (before[key] for key in ("inputResponses", "requestState") if key in before)
     return f"{text[:params.start]}{{{','.join(kept)}}}{text[params.end:]}"
 
-# ---------------------------------------------------------------------------
-# 18. Session (sans-I/O): framing, batches, correlation, asking
-# ---------------------------------------------------------------------------
 
-MARKER = "[REDACTED BY MCPWALL]"        # what a reader sees in place of a secret
+class Questions:
+    """The calls that an `ask` rule holds, how a person is asked about them, and what he has allowed.
+
+    A question goes to the client by `elicitation/create`, or (2026-07-28) in a result `input_required`, whose answer comes
+    with a retry of the call; where the client has no form, to the *desk* as a Waiting. What is held leaves by `take`,
+    `retried`, `answer`, `late` or `all`; the Session then judges it again. Nothing here decides about rules.
+    """
+
+    def __init__(self, settings: Settings, server_name: str, quoting: Quoting, desk: bool, clock: Callable[[], float]) -> None:
+        """*desk*: can somebody answer a Waiting? *clock*: monotonic seconds."""
+        self._settings, self._server_name, self._quoting, self._desk, self._clock = settings, server_name, quoting, desk, clock
+        self._elicits = False       # did the client say at `initialize` that its user can be asked?
+        self._held: dict[Any, Held] = {}                # id of our question -> the call
+        self._granted: dict[tuple[bytes, str | None], None] = {}    # (digest, rule) allowed for the session
+        self._going: dict[Any, tuple[bytes, str | None]] = {}       # id of a call that was allowed -> its grant
+        self._continued: dict[tuple[bytes, str | None, str], None] = {}     # (…, hash of the server's state): may go on
+        self._prefix = f"mcpwall-{os.urandom(8).hex()}-"            # of the ids of our questions, and so of our states
+        self._salt = os.urandom(16)
+
+    def __len__(self) -> int:
+        """How many calls wait."""
+        return len(self._held)
+
+    # -- asking
+
+    def way(self, message: Message) -> str:
+        """How a person can be asked about a call: "elicitation", "input_required", "approve" or "" (not at all)."""
+        if message.kind != "request" or message.peer != "client":
+            return ""
+        meta = meta_of(message)
+        modern = _VERSION_META in meta
+        if modern and message.method in _RETRYABLE and can_elicit(meta.get(_CAPABILITIES_META)):
+            return "input_required"
+        if not modern and self._elicits:
+            return "elicitation"
+        return "approve" if self._desk and self._settings.ask_fallback != "allow" else ""
+
+    def decided(self, message: Message, decision: Decision, size: int) -> Decision:
+        """*decision* to ask about a call, when it need not be asked any more, or cannot be: what it is then."""
+        if message.kind != "request" or message.peer != "client":
+            return decision
+        key = call_digest(message), decision.rule
+        if key in self._granted:
+            return decision._replace(action="allow", granted="session")
+        state = (message.body.get("params") or {}).get("requestState")
+        if self._continued and type(state) is str:      # the server asks for more of a call that was allowed
+            going_on = (*key, text_pin(state)["hash"])
+            if going_on in self._continued:
+                del self._continued[going_on]
+                return decision._replace(action="allow", granted="once")
+        held = self._held.values()
+        if self.way(message) and (len(held) >= MAX_HELD or size + sum(one.size for one in held) > MAX_HELD_BYTES
+                                  or any(one.message.body["id"] == message.body["id"] for one in held)):
+            return Decision("deny", decision.rule, "Blocked: too many calls wait for the user already", lasting=False)
+        return decision
+
+    def hold(self, message: Message, decision: Decision, size: int, out: Outbox) -> dict[str, Any] | None:
+        """Hold the call and put the question; the answer to the call's sender, if it takes one to ask."""
+        return self._put(Held(message, decision, call_digest(message), size, self._clock() + self._settings.ask_timeout,
+                              self.way(message)), out)
+
+    def _put(self, held: Held, out: Outbox) -> dict[str, Any] | None:
+        message, decision, quoting = held.message, held.decision, self._quoting
+        if held.how == "approve":
+            ident = os.urandom(8).hex()
+            self._held[ident] = held
+            out.others.append(Waiting(ident, {
+                "server": self._server_name, "method": message.method and quoting.text(message.method),
+                "tool": message.tool and quoting.name(message.tool), "rule": decision.rule,
+                "reason": quoting.reason(decision), "arguments": quoting.arguments(message, decision),
+                "seconds": self._settings.ask_timeout}))
+            return None
+        ident = self._prefix + os.urandom(8).hex()
+        self._held[ident] = held
+        asked = {"method": "elicitation/create", "params": elicitation(self._question(message, decision))}
+        if held.how == "elicitation":
+            out.say("client", {"jsonrpc": "2.0", "id": ident, **asked})
+            return None
+        state = ident + "." + self._seal(ident, held.digest)
+        result = {"resultType": "input_required", "requestState": state, "inputRequests": {_APPROVAL: asked}}
+        return {"jsonrpc": "2.0", "id": message.body["id"], "result": result}
+
+    def _question(self, message: Message, decision: Decision) -> str:
+        """The question to a person, with nothing in it that hides or is a secret."""
+        quoting = self._quoting
+        what = f'call the tool "{quoting.name(message.tool)}"' if message.tool is not None else f"use {message.method}"
+        return "\n".join((
+            f'May the model {what} of the server "{quoting.name(self._server_name or "unnamed")}"?',
+            f"Rule: {printable(decision.rule or 'default_action', 100)}", f"Reason: {quoting.reason(decision)}",
+            f"Arguments (written by the model): {quoting.arguments(message, decision)}"))
+
+    def _seal(self, ident: str, digest: bytes) -> str:
+        """What proves that a `requestState` is ours, and for this very call."""
+        import hmac
+        return hmac.new(self._salt, ident.encode() + digest, "sha256").hexdigest()
+
+    # -- answers
+
+    def is_our_id(self, ident: Any) -> bool:
+        """Is it the id of a question of ours, or a `requestState` that begins with one? Those of other walls are not."""
+        return type(ident) is str and ident.startswith(self._prefix)
+
+    def is_ours(self, message: Message) -> bool:
+        """Is this message of the client an answer to us (or a call that brings one), or about a call that waits? Then it is
+        for `retried` (a request) or `take`, and goes no further."""
+        if message.kind == "response":
+            return self.is_our_id(message.body.get("id"))
+        params = message.body.get("params") or {}
+        if self.is_our_id(params.get("requestState")):
+            return True
+        return message.method == "notifications/cancelled" and (
+            self.is_our_id(params.get("requestId")) or self._waiting_for(params.get("requestId")) is not None)
+
+    def take(self, message: Message, out: Outbox) -> list[tuple[Held, str]]:
+        """(call, answer) of what an answer to us, or a cancellation, ends."""
+        ident = message.body.get("id")
+        if message.kind == "notification":
+            own = self._waiting_for((message.body.get("params") or {}).get("requestId"))
+            return [] if own is None else self._end([own], "cancelled", out)
+        held = self._held.get(ident)
+        if held is None or held.how != "elicitation":       # too late
+            return []
+        if "error" in message.body and self._desk:          # it cannot ask after all
+            self._put(self._held.pop(ident)._replace(how="approve"), out)
+            return []
+        return self._end([ident], elicited(message.body.get("result")), out)
+
+    def _waiting_for(self, ident: Any) -> Any:
+        """The id of our question about the call with this id, if that waits for its answer."""
+        return next((own for own, held in self._held.items() if held.how != "input_required" and
+                     type(ident) is type(held.message.body["id"]) and ident == held.message.body["id"]), None)
+
+    def retried(self, message: Message) -> tuple[Held | None, str, Decision]:
+        """Of a retry that brings the answer to a question of ours: the call as the server is to see it, and the answer.
+
+        None in its place, and the refusal: it is not the call that was asked about, or it comes too late.
+        """
+        import hmac
+        params = message.body["params"]
+        ident, _, seal = params["requestState"].rpartition(".")
+        if not hmac.compare_digest(seal.encode(), self._seal(ident, call_digest(message)).encode()):
+            return None, "deny", _NOT_ASKED
+        held = self._held.get(ident)
+        if held is None or held.how != "input_required":
+            return None, "deny", _TOO_LATE
+        del self._held[ident]
+        responses = params.get("inputResponses")
+        answer = elicited(responses.get(_APPROVAL) if type(responses) is dict else None)
+        text = without_own_fields(message.text, held.message.text)
+        return held._replace(message=message._replace(body=load_json(text), text=text)), answer, held.decision
+
+    def answer(self, ident: str, answer: str, out: Outbox) -> list[tuple[Held, str]]:
+        """The same of a person's *answer* to the Waiting *ident*."""
+        held = self._held.get(ident)
+        if held is None or held.how != "approve":
+            return []
+        return self._end([ident], "timeout" if self._clock() >= held.until else answer if answer in _YES else "deny", out)
+
+    def late(self, now: float, out: Outbox) -> list[tuple[Held, str]]:
+        """The same of the questions that nobody has answered in time."""
+        return self._end([ident for ident, held in self._held.items() if now >= held.until], "timeout", out)
+
+    def ended(self, out: Outbox) -> list[tuple[Held, str]]:
+        """The same of all questions, when the client has ended."""
+        return self._end(list(self._held), "gone", out)
+
+    def _end(self, idents: Sequence[Any], answer: str, out: Outbox) -> list[tuple[Held, str]]:
+        ended = []
+        for ident in idents:
+            held = self._held.pop(ident)
+            ended.append((held, answer))
+            if held.how == "approve":
+                out.others.append(Waiting(ident, None))
+            elif held.how == "elicitation" and answer in ("timeout", "cancelled"):
+                params = {"requestId": ident, "reason": _NO_WORDS[answer]}
+                out.say("client", {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params})
+        return ended
+
+    # -- what goes on
+
+    def passed(self, message: Message, decision: Decision) -> None:
+        """Keep what later questions depend on, of a message that goes on."""
+        body = message.body
+        if message.kind == "request" and message.peer == "client":
+            if message.method == "initialize":
+                self._elicits = can_elicit((body.get("params") or {}).get("capabilities"))
+            self._going.pop(body["id"], None)
+            if decision.granted:
+                key = call_digest(message), decision.rule
+                _keep_newest(self._going, body["id"], key, MAX_GRANTED)
+                if decision.granted == "session":
+                    _keep_newest(self._granted, key, None, MAX_GRANTED)
+        elif message.kind == "response" and message.peer == "server" and self._going:
+            grant = self._going.pop(body.get("id"), None)
+            result = body.get("result")
+            state = result.get("requestState") if type(result) is dict else None
+            if grant is not None and type(state) is str:
+                _keep_newest(self._continued, (*grant, text_pin(state)["hash"]), None, MAX_HELD)
+
+
+def _keep_newest(known: dict[Any, Any], key: Any, value: Any, most: int) -> None:
+    """Put a value into a memory of the *most* newest ones."""
+    known.pop(key, None)
+    known[key] = value
+    if len(known) > most:
+        del known[next(iter(known))]
+
+# ---------------------------------------------------------------------------
+# 18. Session (sans-I/O): framing, correlation, records, one way through
+# ---------------------------------------------------------------------------
+#
+# A line goes one way: `Lines` cuts it out of the stream; it is decoded, read as strict JSON, and its kind told
+# (section 3); `Correlation.claim` says what it belongs to; `Toolbox.shown` and `Questions` take what is theirs; the Wall
+# decides, unless one of the machines objects; `Session._conclude` does what is to be done. That is the only place from
+# which a message goes on. The machines know nothing of each other and nothing of the rules:
+#
+#   objects(message)     the machine's own reason to refuse it, if it has one
+#   passed(message, …)   the message goes on: keep what later ones depend on
+#   refused(message, …)  it does not
+#   ended(…)             the conversation is over
+
 BLOCKED = "[BLOCKED BY MCPWALL]"        # begins the text that stands for a refused answer
 MAX_PENDING = 65_536        # requests without an answer, per direction; further ones are refused
 MAX_TASKS = 10_000          # task handles remembered; the oldest is forgotten, its results are judged as nobody's
 ENDS_BYTES = 64 * 1024      # of a line that is too long: so much of its head and tail is kept to find the id
 MAX_BATCH = 10_000          # messages in one batch
-MAX_CANCELLED = 1000        # cancelled requests remembered: their answers may still come
+MAX_OVER = 1000             # cancelled requests remembered, and those answered under an id that is only like theirs
 MAX_STRAY_CHARS = 2000      # of a line that is no message at all: so much goes to stderr
+MAX_NOTED_TOOLS = 100       # of one list, in its record
+MAX_READINGS = 8            # ways to take one message, and tools that run at a time: beyond it may be about any
 
-
-class Pending(NamedTuple):
-    """A request that waits for its answer."""
-    method: str | None
-    tool: str | None
-    task: str | None = None     # the task whose result it asks for
-    progress: Any = None        # the token under which its progress is told
-    granted: tuple[bytes, str | None] | None = None     # what a person has allowed: digest of the call, rule that asked
-
-
-_NOBODY = Pending(None, None)   # the request of an answer that nobody asked for
 _OTHER = {"client": "server", "server": "client"}
 
+# -- framing ----------------------------------------------------------------------
 
-class _TooLong(NamedTuple):
+class TooLong(NamedTuple):
     """A line beyond the limit: its first and last bytes, and how long it was."""
     head: bytes
     tail: bytes
     size: int
 
 
-class _Lines:
+class Lines:
     """Cuts one peer's bytes into lines. Looks at each byte once; holds at most *limit* bytes and the last chunk."""
 
     def __init__(self, limit: int) -> None:
@@ -13648,18 +14600,23 @@ class _Lines:
         self._head = b""        # of a line beyond the limit, of which _rest then is the tail
         self._size = 0
 
-    def feed(self, data: bytes) -> list[Any]:
-        """The lines that *data* completes, without their line feeds: bytes or _TooLong. b"" is the end of file."""
+    @property
+    def held(self) -> int:
+        """Bytes kept of a line that has no end yet."""
+        return len(self._rest) + len(self._head)
+
+    def feed(self, data: bytes) -> list[bytes | TooLong]:
+        """The lines that *data* completes, without their line feeds. b"" is the end of file."""
         if data[-1:] == b"\n" and not self._size and len(data) <= self._limit:     # whole lines, as nearly always
-            return data[:-1].split(b"\n")
+            return [*data[:-1].split(b"\n")]
         if not data:
             rest = self._finish(b"")
             return [rest] if rest else []
         *whole, rest = data.split(b"\n")
-        lines: list[Any] = []
+        lines: list[bytes | TooLong] = []
         if whole:
             lines.append(self._finish(whole[0]))
-            lines += (line if len(line) <= self._limit else _TooLong(line[:ENDS_BYTES], line[-ENDS_BYTES:], len(line))
+            lines += (line if len(line) <= self._limit else TooLong(line[:ENDS_BYTES], line[-ENDS_BYTES:], len(line))
                       for line in whole[1:])
         if rest:
             self._keep(rest)
@@ -13674,34 +14631,370 @@ class _Lines:
             if len(self._rest) > 2 * ENDS_BYTES:
                 self._rest = self._rest[-ENDS_BYTES:]
 
-    def _finish(self, part: bytes) -> bytes | _TooLong:
+    def _finish(self, part: bytes) -> bytes | TooLong:
         if not self._size and len(part) <= self._limit:
             return part
         self._keep(part)
-        line: bytes | _TooLong = bytes(self._rest)
+        line: bytes | TooLong = bytes(self._rest)
         if self._head:
-            line = _TooLong(self._head, bytes(self._rest[-ENDS_BYTES:]), self._size)
+            line = TooLong(self._head, bytes(self._rest[-ENDS_BYTES:]), self._size)
         self._rest, self._head, self._size = bytearray(), b"", 0
         return line
 
 
-class _Effects:
-    """What one call of `receive` leads to, gathered so that each peer is written to once."""
+# -- correlation ------------------------------------------------------------------
+
+class Pending(NamedTuple):
+    """A request that waits for its answer, or what a message is about."""
+    method: str | None
+    tool: str | None
+    task: str | None = None     # the task whose result it asks for
+    progress: Any = None        # the token under which its progress is told
+
+
+_NOBODY = Pending(None, None)   # the request of an answer that nobody asked for
+_UNKNOWN_TASK = Pending(None, UNKNOWN_TOOL)
+# What an answer that nobody asked for may be taken for: the member that such an answer has
+_LOOKS = {"tools/list": "tools", "prompts/list": "prompts", "resources/list": "resources",
+          "resources/templates/list": "resourceTemplates", "initialize": "instructions"}
+
+
+class Ids:
+    """Values under ids, which are numbers or texts of JSON; the oldest of more than *most* are forgotten.
+
+    Clients differ in what they take for one id: TypeScript compares `Number(id)`, Python `int(id)`. 7 and 7.0 are the
+    same; "7", " 7" and "0x7" are only like them, see `like`.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._values: dict[Any, Any] = {}
+        self._odd: dict[float, dict[Any, None]] = {}    # number -> the ids here that may be read as it, but for itself
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def get(self, ident: Any) -> Any:
+        """The value under this very id; None when there is none."""
+        return self._values.get(ident)
+
+    def only_one(self) -> Any:
+        """The id here, if it is only one."""
+        return next(iter(self._values)) if len(self._values) == 1 else None
+
+    def put(self, ident: Any, value: Any) -> None:
+        """Keep *value* under *ident*."""
+        self._values[ident] = value
+        if type(ident) is not int or abs(ident) > _EXACT:
+            number = number_of(ident)
+            if number is not None:
+                self._odd.setdefault(number, {})[ident] = None
+        if len(self._values) > self._most:
+            self.pop(next(iter(self._values)))
+
+    def pop(self, ident: Any) -> Any:
+        """The value under this very id, which is forgotten; None when there is none."""
+        value = self._values.pop(ident, None)
+        if value is not None and self._odd:
+            number = number_of(ident)
+            if number in self._odd and ident in self._odd[number]:
+                del self._odd[number][ident]
+                if not self._odd[number]:
+                    del self._odd[number]
+        return value
+
+    def like(self, ident: Any) -> list[Any]:
+        """Other ids here that some client takes for *ident*."""
+        if type(ident) is int and not self._odd:
+            return []
+        number = number_of(ident)
+        if number is None:
+            return []
+        found = [*self._odd.get(number, ())]
+        if number in self._values and number not in found:
+            found.append(number)
+        return [one for one in found if one != ident]
+
+
+_EXACT = 1 << 53            # whole numbers up to here are different ones to JavaScript, too
+
+
+def number_of(ident: Any) -> float | None:
+    """The number that some client reads an id as; None when none does."""
+    try:
+        if type(ident) is str:
+            text = ident.strip().strip("\ufeff").strip()
+            base = {"0x": 16, "0o": 8, "0b": 2}.get(text[:2].lower())
+            number = float(int(text, base) if base else text or 0)
+        else:
+            number = float(ident)
+    except (ValueError, OverflowError, TypeError):
+        return None
+    return number if number.is_integer() else None
+
+
+class Correlation:
+    """Which message belongs to which: requests and answers, cancellations, progress, tasks.
+
+    `claim` is asked first of all and says what a message is about. Where its receiver may take it in more than one way,
+    it says all of them, the surest first: the message is judged as each.
+    """
 
     def __init__(self) -> None:
-        self.records: list[Record] = []
-        self.notes: list[Note] = []
-        self.others: list[Any] = []     # Pinned, Waiting
-        self.lines: dict[str, list[bytes]] = {"client": [], "server": []}
+        self._pending = {"client": Ids(MAX_PENDING), "server": Ids(MAX_PENDING)}
+        self._over = {"client": Ids(MAX_OVER), "server": Ids(MAX_OVER)}
+        # Of those that wait: answered under an id that is like theirs
+        self._loose: dict[str, dict[Any, None]] = {"client": {}, "server": {}}
+        self._progress = Ids(MAX_PENDING)
+        self._tasks: dict[str, Pending] = {}
+        self._running: dict[str, int] = {}          # tools whose calls wait -> how many do
 
-    def result(self) -> list[Any]:
-        effects: list[Any] = [*self.records, *self.notes, *self.others]
-        for peer, lines in self.lines.items():
-            if lines:
-                lines.append(b"")
-                effects.append(Send(peer, b"\n".join(lines)))
-        return effects
+    def __len__(self) -> int:
+        """How much is kept."""
+        return len(self._progress) + len(self._tasks) + sum(map(len, self._pending.values()))
 
+    def claim(self, peer: str, kind: str, body: dict[str, Any]) -> tuple[Pending, ...]:
+        """What a message of *peer* is about, which of a response are the requests that it answers."""
+        if kind == "response":
+            return self._answered(peer, body)
+        method: str = body["method"]
+        params: dict[str, Any] = body.get("params") or {}
+        if method == "tools/call":
+            return (Pending(method, params["name"]),)
+        if peer == "server":
+            return self._told(method, params)
+        if method.startswith("tasks/") and type(params.get("taskId")) is str:
+            return (Pending(method, self._task(params["taskId"]).tool),)
+        return (Pending(method, None),)
+
+    def _answered(self, peer: str, body: dict[str, Any]) -> tuple[Pending, ...]:
+        side = _OTHER[peer]
+        pending, over, ident = self._pending[side], self._over[side], body.get("id")
+        exactly: tuple[Pending, ...] = pending.pop(ident) or ()
+        alike = pending.like(ident)
+        others = [*(over.get(ident) or ()), *(one for known in (pending, over) for other in known.like(ident)
+                                              for one in known.get(other))]
+        for waiting in exactly:
+            self._forget(waiting)
+        for other in () if exactly else alike:      # some clients wait for it still
+            _keep_newest(self._loose[side], other, None, MAX_OVER + 1)
+            if len(self._loose[side]) > MAX_OVER:
+                oldest = next(iter(self._loose[side]))
+                del self._loose[side][oldest]
+                for waiting in pending.pop(oldest) or ():
+                    self._forget(waiting)
+        if len(exactly) == 1 and not others:
+            return (self._asked(exactly[0]),)
+        return (*map(self._asked, (*exactly, *others)), *_nobodys(body))
+
+    def _asked(self, waiting: Pending) -> Pending:
+        """Whose result a request asks for."""
+        if waiting.task is not None:
+            return waiting._replace(tool=self._task(waiting.task).tool)
+        return waiting._replace(tool=UNKNOWN_TOOL) if waiting.method == "tasks/list" else waiting
+
+    def _task(self, ident: str) -> Pending:
+        """The request that began a task."""
+        return self._tasks.get(ident) or _UNKNOWN_TASK
+
+    def _told(self, method: str, params: dict[str, Any]) -> tuple[Pending, ...]:
+        """What a notification or request of the server is about: it may tell of any call that runs, if it names none."""
+        if method.startswith(("tasks/", "notifications/tasks")):
+            task = params.get("taskId")
+            return (Pending(method, self._task(task).tool if type(task) is str else None),)
+        tools: list[str | None] = []
+        token = params.get("progressToken") if method == "notifications/progress" else None
+        if is_id(token):
+            told = [self._progress.get(one) for one in (token, *self._progress.like(token))]
+            tools += (waiting.tool for waiting in told if waiting is not None)
+        if not tools or self._progress.get(token) is None:
+            tools += (None, *(self._running if len(self._running) <= MAX_READINGS else (UNKNOWN_TOOL,)))
+        return tuple(Pending(method, tool) for tool in tools)
+
+    def objects(self, message: Message) -> Decision | None:
+        """The refusal of a request when too many wait already."""
+        if message.kind != "request" or len(self._pending[message.peer]) < MAX_PENDING:
+            return None
+        return Decision("deny", None, f"Blocked: {MAX_PENDING} requests already wait for an answer", lasting=False)
+
+    def passed(self, message: Message, answered: Pending) -> None:
+        """Keep what later messages are judged by, of a message that goes on."""
+        body, method = message.body, message.method
+        params: dict[str, Any] = body.get("params") or {}
+        if message.kind == "request":
+            self._began(message, params)
+        elif message.kind == "response":
+            if type(body.get("result")) is dict:
+                self._take_task(body["result"], answered)
+        elif method == "notifications/cancelled":
+            self._cancelled(message.peer, params.get("requestId"))
+        elif method is not None and method.startswith("notifications/tasks"):
+            self._end_task(params)
+
+    def _began(self, message: Message, params: dict[str, Any]) -> None:
+        ident, method, tool = message.body["id"], message.method, message.tool
+        task = params.get("taskId") if method is not None and method.startswith("tasks/") else None
+        token = meta_of(message).get("progressToken") if message.peer == "client" and "_meta" in params else None
+        waiting = Pending(method, tool, task if type(task) is str else None, token if is_id(token) else None)
+        if waiting.progress is not None:
+            self._progress.put(waiting.progress, waiting)
+        if method == "tools/call":
+            self._running[tool or ""] = self._running.get(tool or "", 0) + 1
+        pending = self._pending[message.peer]
+        pending.put(ident, (*(pending.get(ident) or ()), waiting))      # of two under one id nobody knows which is answered
+
+    def _forget(self, waiting: Pending) -> None:
+        """A request waits no longer."""
+        if waiting.progress is not None:
+            self._progress.pop(waiting.progress)
+        if waiting.method == "tools/call":
+            tool = waiting.tool or ""
+            self._running[tool] -= 1
+            if not self._running[tool]:
+                del self._running[tool]
+
+    def only_one(self) -> Any:
+        """The id of the only request of the client that waits, if it is only one."""
+        return self._pending["client"].only_one()
+
+    def forget(self, peer: str, ident: Any) -> Pending | None:
+        """A request of *peer* was answered by us, or did not go on after all; None when none waits under this very id."""
+        waiting = self._pending[peer].pop(ident) or ()
+        for one in waiting:
+            self._forget(one)
+        return waiting[0] if waiting else None
+
+    def _cancelled(self, peer: str, ident: Any) -> None:
+        waiting = self._pending[peer].pop(ident) if is_id(ident) else None
+        if waiting is not None:                     # its answer may still come
+            self._over[peer].put(ident, waiting)
+            for one in waiting:
+                self._forget(one)
+
+    def _take_task(self, result: dict[str, Any], answered: Pending) -> None:
+        """Note which task an answer begins or ends."""
+        if answered.method is None:     # nobody's answer begins nobody's task
+            return
+        if answered.method.startswith("tasks/"):
+            if answered.method == "tasks/result":
+                self._tasks.pop(answered.task or "", None)
+            elif "result" in result or "error" in result:     # 2026-07-28: the outcome stands in the answer
+                self._end_task(result)
+            return
+        handle = result.get("task")
+        task = handle.get("taskId") if type(handle) is dict else result.get("taskId")
+        if type(task) is str and len(task) <= MAX_NAME_CHARS and ("task" in result or result.get("resultType") == "task"):
+            _keep_newest(self._tasks, task, answered, MAX_TASKS)
+
+    def _end_task(self, task: dict[str, Any]) -> None:
+        if task.get("status") in ("completed", "failed", "cancelled") and type(task.get("taskId")) is str:
+            self._tasks.pop(task["taskId"], None)
+
+
+def _nobodys(body: dict[str, Any]) -> tuple[Pending, ...]:
+    """How an answer that nobody asked for is judged: as any tool's, and as what it looks like."""
+    result = body.get("result")
+    if type(result) is not dict:
+        return (_NOBODY,)
+    looks = [method for method, member in _LOOKS.items() if member in result]
+    return (_NOBODY, *(Pending(method, None) for method in looks))
+
+
+# -- records ------------------------------------------------------------------------
+
+RECORD_VERSION = 1          # of the fields of a record: "v"
+MAX_SUBJECT_CHARS = 200
+_REF_SIGNS = "abcdefghjkmnpqrstuvwxyz23456789"      # what is hard to mistake when it is typed
+
+
+class Recorder:
+    """Makes the audit record of each message: what was decided, of what and why, and nothing that is a secret.
+
+    Records form a chain: `prev` is the beginning of the SHA-256 of this session's last line, so that a line that was changed
+    or taken out is noticed (`mcpwall verify`). `ref` names one record, for people: refusals say it.
+    """
+
+    def __init__(self, policy: Policy, server_name: str, session_id: str | None, quoting: Quoting, clock: Callable[[], float],
+                 salt: bytes | None = None) -> None:
+        self._settings, self._server_name, self._quoting, self._clock = policy.settings, server_name, quoting, clock
+        code = "".join(_REF_SIGNS[byte % len(_REF_SIGNS)] for byte in os.urandom(6))
+        self._id = session_id or code
+        self._code = self._id if re.fullmatch("[a-z0-9]{1,8}", self._id) else code
+        self._seq = 0
+        self._prev: str | None = None
+        self._salt = salt or os.urandom(16)
+        self._constant = {"policy": policy.fingerprint, "wall": __version__, "v": RECORD_VERSION}
+
+    @property
+    def ref(self) -> str:
+        """The `ref` of the next record."""
+        return f"{self._code}-{self._seq + 1}"
+
+    def record(self, message: Message, decision: Decision, size: int, extra: Mapping[str, Any] | None = None) -> Record:
+        """The record of one judged message of *size* bytes; *extra* fields hold no secrets already."""
+        text, ident, ref = self._quoting.text, message.body.get("id"), self.ref
+        action, note, would = decision.action, decision.message or None, ""
+        if self._settings.mode == "monitor" and action not in ("allow", "log_only"):
+            action, would, note = "log_only", action, f"monitor: would {action}: {note or 'Blocked by policy'}"
+        method = "response" if message.kind == "response" else message.method
+        tool = None if message.tool == UNKNOWN_TOOL else message.tool
+        moment = int(self._clock() * 1000)
+        self._seq += 1
+        fields: dict[str, Any] = {
+            "ts": time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(moment // 1000)) + f"{moment % 1000:03d}Z",
+            "session": self._id, "seq": self._seq, "ref": ref, "server": text(self._server_name),
+            "direction": "outbound" if message.peer == "server" else "inbound",
+            "method": method and text(method), "tool": tool and text(tool), "id": text(ident) if type(ident) is str else ident,
+            "action": action, "rule": decision.rule and text(decision.rule), "message": note and text(note)}
+        if would:
+            fields["would"] = would
+        if message.peer == "client":
+            self._add_arguments(fields, message, decision)
+        if decision.findings:
+            fields["findings"] = self._described(message, decision.findings)
+            fields["redacted_patterns"] = sorted({finding.pattern for finding in decision.findings})
+        if decision.view not in ("", "raw"):
+            fields["view"] = decision.view
+        if decision.why and decision.action != "allow":
+            fields["why"] = text(f"{decision.why} ({decision.detail})" if decision.detail else decision.why)
+        if decision.granted:
+            fields["answer"] = decision.granted
+        fields.update(extra or {}, bytes=size, **self._constant, prev=self._prev)
+        line = _compact(fields)
+        self._prev = sha256(line.encode("utf-8", "backslashreplace"))[:32]
+        return Record(fields, line)
+
+    def _add_arguments(self, fields: dict[str, Any], message: Message, decision: Decision) -> None:
+        refused, logged = decision.action in ("deny", "ask"), self._settings.log_args
+        if refused:
+            fields["args"] = "[REDACTED]"
+            if decision.path:
+                fields["argument"] = self._quoting.text(pointer(decision.path))
+                subject = self._quoting.subject(message, decision)
+                if subject:
+                    fields["subject"] = subject
+            if message.kind == "request":
+                fields["digest"] = sha256(self._salt + call_digest(message))[:32]
+        if message.kind == "request" and message.tool is not None and logged != "none" and (refused or logged == "full"):
+            fields["args"] = self._quoting.params(message).get("arguments", {})
+
+    def _described(self, message: Message, findings: Sequence[Finding]) -> list[dict[str, Any]]:
+        """Findings for the log: the pattern and where, never the text."""
+        described = []
+        for finding in findings[:100]:
+            place = self._quoting.text(pointer(path_of(message.body, finding.spans[0][0]))) if finding.spans else ""
+            entry = {"pattern": finding.pattern, "pointer": place}
+            if finding.view not in ("", "raw"):
+                entry["view"] = finding.view
+            if self._settings.log_redacted == "hash" and finding.spans:
+                texts = judged_texts(message)
+                text = "".join(texts[ordinal][start:end] for ordinal, start, end in finding.spans)
+                entry["hash"] = sha256(self._salt + text.encode("utf-8", "replace"))[:16]
+            described.append(entry)
+        return described
+
+
+# -- one way through ------------------------------------------------------------------
 
 class _Verdict(NamedTuple):
     """What becomes of one message: the text to go on (None: nothing) and the answer to its sender (None: none)."""
@@ -13709,21 +15002,7 @@ class _Verdict(NamedTuple):
     answer: str | None
 
 
-_DROPPED = _Verdict(None, None)
-_ABOUT_WORDS = {"rule": "Rule", "argument": "Argument", "why": "Why", "hint": "Instead", "retry_after_s": "Seconds to wait"}
-_TELLING = frozenset(("tools/list", "initialize", "server/discover", None))     # whose answers tell of tools; None: nobody's
-_NO_WORDS = {"deny": "the user was asked and did not allow it", "timeout": "nobody answered in time",
-             "cancelled": "the call was cancelled", "gone": "the client is gone"}
-MAX_NOTED_TOOLS = 100       # of one list, in its record
-_NOT_ASKED = Decision("deny", None, "Blocked: this is not the call that the user was asked about", lasting=False)
-_TOO_LATE = Decision("deny", None, "Blocked: the user's answer came too late, or once already", lasting=False)
-
-
-def _meta(body: dict[str, Any]) -> dict[str, Any]:
-    """The `_meta` of a request, in which clients that speak 2026-07-28 say so, and what they are capable of."""
-    params = body.get("params")
-    meta = params.get("_meta") if type(params) is dict else None
-    return meta if type(meta) is dict else {}
+_ABOUT_WORDS = {"argument": "Argument", "why": "Why", "hint": "Instead", "retry_after_s": "Seconds to wait"}
 
 
 class Session:
@@ -13735,48 +15014,30 @@ class Session:
 
     def __init__(self, wall: Wall, server_name: str = "", clock: Callable[[], float] = time.time,
                  session_id: str | None = None, *, identity: str = "", pins: Callable[[], Any] | None = None,
-                 desk: bool = False, monotonic: Callable[[], float] = time.monotonic) -> None:
+                 desk: bool = False, monotonic: Callable[[], float] = time.monotonic, salt: bytes | None = None) -> None:
         """*identity* and *pins*: see Toolbox. *desk*: can somebody answer a Waiting by `answer`? *monotonic*: seconds,
-        for limits and time-outs."""
-        self._looks = DiskLooks(wall.policy.paths.resolve)
-        self.wall = Wall(wall.policy.with_looks(self._looks.resolve))
+        for limits and time-outs. *salt*: of the digests in records; else a new one."""
+        policy, settings = wall.policy, wall.policy.settings
+        self._looks = DiskLooks(policy.paths.resolve)
+        self.wall = Wall(policy.with_looks(self._looks.resolve))
         self.server_name = server_name
-        self._clock = clock
-        self._id = session_id or os.urandom(4).hex()
-        settings = wall.policy.settings
         self.audit_required = settings.audit_required
-        self._settings = settings
-        self._lines = {"client": _Lines(settings.max_message_bytes), "server": _Lines(settings.max_message_bytes)}
-        self._pending: dict[str, dict[Any, Pending]] = {"client": {}, "server": {}}
-        self._cancelled: dict[str, dict[Any, None]] = {"client": {}, "server": {}}
-        self._progress: dict[Any, Pending] = {}
-        self._tasks: dict[str, Pending] = {}
+        self._settings, self._clock, self._monotonic = settings, clock, monotonic
         self._budget = Budget(JUDGE_SECONDS)        # of the line at hand, shared by the items of a batch
-        self._seq = 0
-        self._moment = -1           # of the last record, in milliseconds, and how its line begins
-        self._opening = ""
-        self._stray_key = False
-        self._safe_names: dict[str, str] = {}
-        self._recorded: dict[Any, tuple[Told, str, str]] = {}       # what records have in common, see `_record`
-        self._refusal_texts: dict[tuple[str, Decision], tuple[str, str, str]] = {}      # what refusals have in common
-        self._denial_details: dict[tuple[str, Decision], str] = {}
-        self._logs_arguments = settings.log_args != "none"
-        self._sent: list[Message] = []          # requests of the client, in the last `receive`
-        self._salt = os.urandom(16)
-        self._monotonic = monotonic
         self._memory = Memory(monotonic)
+        self._sent: list[Message] = []              # requests of the client that the last `receive` let go on
+        self._quoting = Quoting(policy)
+        self._lines = {"client": Lines(settings.max_message_bytes), "server": Lines(settings.max_message_bytes)}
+        self._correlation = Correlation()
         self._tools = Toolbox(wall, server_name, identity, pins)
         self._refusals = Refusals(settings.max_repeated_denials)
-        self._desk = desk
-        self._elicits = False       # did the client say at `initialize` that its user can be asked?
-        self._held: dict[Any, Held] = {}                # id of our question -> the call
-        self._granted: dict[tuple[bytes, str | None], None] = {}    # (digest, rule) allowed for the session
-        self._continued: dict[tuple[bytes, str | None, str], None] = {}     # (…, hash of the server's state): may go on
-        self._prefix = f"mcpwall-{os.urandom(8).hex()}-"            # of the ids of our questions, and so of our states
+        self._questions = Questions(settings, server_name, self._quoting, desk, monotonic)
+        self._recorder = Recorder(policy, server_name, session_id, self._quoting, clock, salt)
+        self._stray_key = False
 
     def prepare(self) -> None:
         """Judge how conversations begin on the side, so that what this needs is compiled before it is needed."""
-        aside = Session(self.wall, self.server_name, self._clock, self._id)
+        aside = Session(self.wall, self.server_name, self._clock, "aside")
         aside.receive("client", b'{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"clientInfo":{}}}\n')
         aside.receive("server", b'{"jsonrpc":"2.0","id":0,"result":{"serverInfo":{"name":"server"}}}\n')
 
@@ -13784,391 +15045,301 @@ class Session:
 
     def receive(self, peer: str, data: bytes) -> list[Any]:
         """Effects of *data* from *peer*; b"" means that the peer has ended."""
-        out = _Effects()
-        self._sent.clear()
-        self._looks.forget()        # one look at each path is enough for lines that go on together
-        for ident in self._late(self._monotonic()) if self._held else ():
-            self._settle(ident, "timeout", out)
+        out = self._begin()
+        if self._questions:
+            self._settle(self._questions.late(self._monotonic(), out), out)
         for line in self._lines[peer].feed(data):
-            if type(line) is bytes:
-                if line.strip(b" \t\r"):
-                    self._line(peer, line, out)
-            else:
-                self._too_long(peer, line, out)
+            if type(line) is not bytes:
+                self._too_long(peer, line, out)     # type: ignore[arg-type]
+            elif line.strip(b" \t\r"):
+                self._line(peer, line, out)
         if not data:
-            out.others += self._tools.end()
-            for ident in list(self._held) if peer == "client" else ():
-                self._settle(ident, "gone", out)
-        effects = out.result()
+            out.others += self._tools.ended()
+            if peer == "client":
+                self._settle(self._questions.ended(out), out)
+        effects = self._effects(out)
         if not data:
             effects.append(Close(_OTHER[peer]))
         return effects
 
+    def _begin(self) -> Outbox:
+        self._looks.forget()        # one look at each path is enough for lines that go on together
+        return Outbox()
+
+    def _effects(self, out: Outbox) -> list[Any]:
+        self._sent = out.requests
+        return out.effects()
+
     @property
     def waiting(self) -> bool:
         """Does any call wait for a person?"""
-        return bool(self._held)
+        return bool(self._questions)
 
     def tick(self, now: float) -> list[Any]:
         """Effects of time going by: questions that nobody has answered in time. *now* is on the monotonic clock."""
-        return self._settled(self._late(now), "timeout")
-
-    def _late(self, now: float) -> list[Any]:
-        return [ident for ident, held in self._held.items() if now >= held.until]
+        if not self._questions:
+            return []
+        out = self._begin()
+        self._settle(self._questions.late(now, out), out)
+        return self._effects(out)
 
     def answer(self, ident: str, answer: str) -> list[Any]:
         """Effects of a person's *answer* ("once", "session" or "deny") to the question of Waiting *ident*."""
-        held = self._held.get(ident)
-        if held is None or held.how != "approve":
-            return []
-        return self._settled([ident], "timeout" if self._monotonic() >= held.until else answer if answer in _YES else "deny")
-
-    def _settled(self, idents: Sequence[Any], answer: str) -> list[Any]:
-        if not idents:
-            return []
-        out = _Effects()
-        self._sent.clear()
-        self._looks.forget()
-        for ident in idents:
-            self._settle(ident, answer, out)
-        return out.result()
+        out = self._begin()
+        self._settle(self._questions.answer(ident, answer, out), out)
+        return self._effects(out)
 
     def withhold(self, effects: Sequence[Any]) -> list[Any]:
         """*effects* of the last `receive` when their records could not be written and `audit_required` is set:
         calls are refused instead of forwarded, everything else goes on."""
-        out = _Effects()
-        pending = self._pending["client"]
+        out = Outbox()
         decision = Decision("deny", None, "Blocked: the audit log cannot be written")
         for message in self._sent:
-            ident = message.body["id"]
-            pending.pop(ident, None)
-            modern = _VERSION_META in _meta(message.body)
-            out.lines["client"].append(self._refusal(ident, message.method, decision, modern=modern).encode())
+            self._correlation.forget("client", message.body["id"])
+            out.lines["client"].append(self._refusal(message, decision, ref="").encode())
         if not self._sent:
             return list(effects)
-        withheld = {message.body["id"] for message in self._sent}
+        withheld = [message.body["id"] for message in self._sent]
         kept: list[Any] = []
         for effect in effects:
-            if isinstance(effect, Record) and effect.told.direction == "inbound" and effect.fields["id"] in withheld:
-                told = effect.told._replace(action="deny", rule=None, message=decision.message)
-                fields = {**effect.fields, "action": told.action, "rule": told.rule, "message": told.message}
-                effect = Record(_compact(fields), told)
-            if not (isinstance(effect, Send) and effect.peer == "server"):
+            if type(effect) is Record and effect.fields["direction"] == "inbound" and effect.fields["id"] in withheld:
+                effect = Record({**effect.fields, "action": "deny", "rule": None, "message": decision.message})
+            if not (type(effect) is Send and effect.peer == "server"):
                 kept.append(effect)
-        return kept + out.result()
+        return kept + out.effects()
 
-    def _line(self, peer: str, line: bytes, out: _Effects) -> None:
+    def safe_text(self, text: str, limit: int = 1000) -> str:
+        """*text* without secrets, at most *limit* characters."""
+        return self._quoting.text(text, limit)
+
+    # -- one line
+
+    def _line(self, peer: str, line: bytes, out: Outbox) -> None:
         try:
             text = decode_line(line)
             body = load_json(text)
-            if type(body) is list:
-                self._batch(peer, text, body, line, out)
-                return
-            kind = message_kind(body, peer)
+            batch = type(body) is list
+            items = body if batch else [body]
+            if batch and not 0 < len(items) <= MAX_BATCH:
+                raise MessageError(f"a batch of {len(items)}; write 1 to {MAX_BATCH}", -32600)
+            kinds = [message_kind(item, peer) for item in items]    # one that cannot be judged refuses the whole batch
         except MessageError as fault:
             self._unreadable(peer, line, fault, out)
             return
-        size = len(line)
-        self._budget.renew(size * 1e-7 if size > _LARGE else JUDGE_SECONDS)
-        forward, answer = self._judge(peer, kind, body, text, size, out)
-        if forward is not None:
-            out.lines[_OTHER[peer]].append(line if forward is text else forward.encode())
-        if answer is not None:
-            out.lines[peer].append(answer.encode())
-
-    def _batch(self, peer: str, text: str, items: list[Any], line: bytes, out: _Effects) -> None:
-        """Judge each item on its own; what may pass goes on as a batch, refusals come back as one."""
-        if not 0 < len(items) <= MAX_BATCH:
-            raise MessageError(f"a batch of {len(items)}; write 1 to {MAX_BATCH}", -32600)
-        kinds = []
-        for item in items:
-            kinds.append(message_kind(item, peer))      # one item that cannot be judged refuses the whole batch
+        self._renew(len(line))
+        if not batch:
+            self._send(peer, self._judge(peer, kinds[0], body, text, len(line), out), line, text, out)
+            return
         raws = _item_texts(text)
-        self._budget.renew(len(line) * 1e-7 if len(line) > _LARGE else JUDGE_SECONDS)
-        forwards, answers, untouched = [], [], True
-        for item, kind, raw in zip(items, kinds, raws):
-            verdict = self._judge(peer, kind, item, raw, len(raw.encode()), out)
-            untouched = untouched and verdict.forward is raw
-            forwards += [verdict.forward] if verdict.forward is not None else []
-            answers += [verdict.answer] if verdict.answer is not None else []
-        if untouched:
+        verdicts = [self._judge(peer, kind, item, raw, len(raw.encode()), out) for item, kind, raw in zip(items, kinds, raws)]
+        forwards = [verdict.forward for verdict in verdicts if verdict.forward is not None]
+        answers = [verdict.answer for verdict in verdicts if verdict.answer is not None]
+        if len(forwards) == len(raws) and all(map(_same, forwards, raws)):
             out.lines[_OTHER[peer]].append(line)
         elif forwards:
             out.lines[_OTHER[peer]].append(f"[{','.join(forwards)}]".encode())
         if answers:
             out.lines[peer].append(f"[{','.join(answers)}]".encode())
 
+    def _renew(self, size: int) -> None:
+        """A new budget, for a line of *size* bytes."""
+        self._budget.renew(size * 1e-7 if size > _LARGE else JUDGE_SECONDS)
+
+    def _send(self, peer: str, verdict: _Verdict, line: bytes, text: str, out: Outbox) -> None:
+        """Have the verdict on a message of *peer*, whose raw *text* stands in *line*, take its way."""
+        if verdict.forward is not None:
+            out.lines[_OTHER[peer]].append(line if verdict.forward is text else verdict.forward.encode())
+        if verdict.answer is not None:
+            out.lines[peer].append(verdict.answer.encode())
+
     # -- one message
 
-    def _judge(self, peer: str, kind: str, body: dict[str, Any], text: str, size: int, out: _Effects) -> _Verdict:
-        if kind == "response":
-            waiting = self._answered(peer, body)
-            method, tool = waiting.method, waiting.tool
-        else:
-            waiting = _NOBODY
-            method = body["method"]
-            tool = body["params"]["name"] if method == "tools/call" else self._tool_of(method, body)
-        message = tuple.__new__(Message, (peer, kind, body, text, method, tool, self.server_name))
+    def _judge(self, peer: str, kind: str, body: dict[str, Any], text: str, size: int, out: Outbox) -> _Verdict:
+        about, *others = self._correlation.claim(peer, kind, body)
+        message = Message(peer, kind, body, text, about.method, about.tool, self.server_name)
+        if others:
+            ways = dict.fromkeys((other.method, other.tool) for other in others)
+            message = message._replace(others=tuple(way for way in ways if way != (about.method, about.tool))[:MAX_READINGS])
         extra: dict[str, Any] = {}
-        grant: str | None = None
-        held: Held | Decision | None = None
         if peer == "client":
-            if (self._held or kind != "request") and self._is_ours(message, size, out):
-                return _DROPPED
-            if kind != "response" and "requestState" in (body.get("params") or ()) and \
-                    self._is_our_id(body["params"]["requestState"]):
-                if kind == "notification":
-                    self._record(message, _NOT_ASKED, size, out)
-                    return _DROPPED
-                message, held, grant = self._retried(message)
-                if isinstance(held, Decision):
-                    return self._refused(message, held, size, out, extra)
-                if grant not in _YES:
-                    return self._granted_call(message, held.decision, held.digest, grant, size, out)
-        elif method in _TELLING and type(body.get("result")) is dict:
+            if self._questions.is_ours(message):
+                return self._for_us(message, size, out)
+        elif kind == "response":
             message = self._shown(message, extra, out)
-        self._memory.counting = held is None        # what was asked about was counted then
         decision = self._decide(message)
-        self._memory.counting = True
         if decision.action == "ask" and self._settings.mode != "monitor":
-            if isinstance(held, Held) and held.decision.rule != decision.rule:
-                grant = None                        # another rule asks by now: that is another question
-            verdict = self._asked(message, decision, grant, size, out, extra)
-            if verdict is not None:
-                return verdict
-        action = "allow" if decision.action == "allow" else self._effective(decision)
-        if action == "deny" and kind == "request" and peer == "client":
-            return self._refused(message, decision, size, out, extra)
-        verdict = tuple.__new__(_Verdict, (message.text, None)) if action == "allow" else \
-            self._client_verdict(message, decision, action) if peer == "client" else \
-            self._server_verdict(message, decision, action, extra)
-        if verdict.forward is not None:
-            self._commit()
-            self._remember(message, waiting)
-        self._record(message, decision, size, out, extra)
-        return verdict
+            decision = self._questions.decided(message, decision, size)
+        return self._conclude(message, decision, size, out, extra, about)
 
-    def _commit(self) -> None:
-        """The message goes on, so it leaves its marks."""
-        if self._memory.commit():
-            self._refusals.reconsider()
-
-    def _decide(self, message: Message) -> Decision:
-        """The rules' decision, unless the session has a reason of its own to refuse."""
+    def _decide(self, message: Message, again: bool = False) -> Decision:
+        """The rules' decision, unless the session has a reason of its own to refuse. *again*: see `Wall.walk`."""
         if message.kind == "request":
-            if len(self._pending[message.peer]) >= MAX_PENDING:
-                return Decision("deny", None, f"Blocked: {MAX_PENDING} requests already wait for an answer", lasting=False)
-            if message.peer == "server" and self._is_our_id(message.body["id"]):
-                return Decision("deny", None, "Blocked: the id of a question of mcpwall's own")     # its answer would be ours
-            known = self._refusals.known(message) if message.peer == "client" and self._refusals.ended else None
-            if known is not None:
-                return known
-        decision = self.wall.decide(message, self._budget, self._memory)
-        is_call = message.method == "tools/call" and message.peer == "client" and message.kind != "response"
-        if is_call and self._tools.may_refuse and decision.action != "deny":
-            return self._tools.refusal(message.tool or "") or decision
-        return decision
+            refusal = self._correlation.objects(message)
+            if message.peer == "client":
+                refusal = refusal or self._refusals.objects(message)
+            elif self._questions.is_our_id(message.body["id"]):
+                refusal = refusal or _OUR_ID
+            if refusal is not None:
+                return refusal
+        decision = self.wall.decide(message, self._budget, self._memory, again)
+        return decision if decision.action == "deny" else self._tools.objects(message) or decision
 
-    def _refused(self, message: Message, decision: Decision, size: int, out: _Effects, extra: dict[str, Any]) -> _Verdict:
-        """A refused request of the client: the answer and the record say how often this very call was refused by now."""
-        times = self._refusals.count(message, decision)
-        if times > 1:
-            extra["denials"] = times
-        self._record(message, decision, size, out, extra)
-        modern = _VERSION_META in _meta(message.body)
-        return _Verdict(None, self._refusal(message.body["id"], message.method, decision, times, modern))
+    def _conclude(self, message: Message, decision: Decision, size: int, out: Outbox, extra: dict[str, Any],
+                  answered: Pending = _NOBODY) -> _Verdict:
+        """What becomes of a judged message. Nothing goes on but from here.
 
-    def _effective(self, decision: Decision) -> str:
-        """What is done about *decision*: monitor mode lets everything pass; nobody can be asked."""
+        A refused request is answered to its sender, a refused notification is dropped, a refused response replaced.
+        """
+        action = self._action(message, decision)
+        forward = answer = None
+        if action == "hold":
+            extra["asked"] = self._questions.way(message)
+            asked = self._questions.hold(message, decision, size, out)
+            answer = _compact(asked) if asked is not None else None
+        elif action != "deny":
+            forward = message.text
+            if action == "redact":
+                forward = redacted(message, decision.findings)
+            elif action == "strip":
+                forward = _stripped(message)
+            self._passed(message, decision, answered, out)
+        elif message.kind == "request":
+            times = self._refusals.refused(message, decision) if message.peer == "client" else 1
+            if times > 1:
+                extra["denials"] = times
+            answer = self._refusal(message, decision, times)
+        elif message.kind == "response":
+            forward = self._in_place(message, decision, extra)
+        out.records.append(self._recorder.record(message, decision, size, extra))
+        return _Verdict(forward, answer)
+
+    def _action(self, message: Message, decision: Decision) -> str:
+        """What is done about *decision*: monitor mode lets everything pass; "hold" asks a person, if somebody can be asked."""
         if self._settings.mode == "monitor":
             return "allow"
-        if decision.action == "ask":
-            return self._settings.ask_fallback
-        return decision.action
+        if decision.action != "ask":
+            return decision.action
+        return "hold" if self._questions.way(message) else self._settings.ask_fallback
 
-    def _client_verdict(self, message: Message, decision: Decision, action: str) -> _Verdict:
-        if action != "deny":
-            return _Verdict(message.text, None)
-        self._memory.drop()
-        if message.kind == "notification":
-            return _DROPPED
-        return _Verdict(self._refusal(message.body["id"], None, decision), None)    # the server must not wait for ever
+    def _passed(self, message: Message, decision: Decision, answered: Pending, out: Outbox) -> None:
+        """The message goes on: everybody keeps what later messages are judged by."""
+        if self._memory.commit(decision.marks):
+            self._refusals.reconsider()
+        self._correlation.passed(message, answered)
+        self._questions.passed(message, decision)
+        if message.kind == "request" and message.peer == "client":
+            out.requests.append(message)
 
-    def _server_verdict(self, message: Message, decision: Decision, action: str, extra: dict[str, Any]) -> _Verdict:
-        if action == "redact":
-            return _Verdict(self._redacted(message, decision), None)
-        if action == "strip":
-            return _Verdict(self._stripped(message), None)
-        if action != "deny":
-            return _Verdict(message.text, None)
-        self._memory.drop()
-        if message.kind == "notification":
-            return _DROPPED
+    # -- calls that wait for a person
+
+    def _for_us(self, message: Message, size: int, out: Outbox) -> _Verdict:
+        """A message of the client that is meant for us: it goes no further, but a call that it allows does."""
+        extra: dict[str, Any] = {}
         if message.kind == "request":
-            return _Verdict(None, self._refusal(message.body["id"], None, decision))
-        return _Verdict(self._blocked(message, decision, extra), None)
+            held, answer, refusal = self._questions.retried(message)
+            if held is None:
+                return self._conclude(message, refusal, size, out, extra)
+            return self._resumed(held._replace(size=size), answer, out)
+        if message.kind == "notification" and message.method != "notifications/cancelled":
+            return self._conclude(message, _NOT_ASKED, size, out, extra)
+        out.records.append(self._recorder.record(message, _ALLOWED, size, {"answers": "mcpwall"}))
+        self._settle(self._questions.take(message, out), out)
+        return _Verdict(None, None)
 
-    # -- correlation
+    def _settle(self, ended: Sequence[tuple[Held, str]], out: Outbox) -> None:
+        """End questions: their calls go on, or are refused."""
+        for held, answer in ended:
+            if held.how == "input_required":    # the call was answered when the question was put, and nobody came back
+                refusal = held.decision._replace(action="deny", message=_NO_WORDS[answer])
+                out.records.append(self._recorder.record(held.message, refusal, held.size, {"answer": answer}))
+                continue
+            self._renew(held.size)
+            verdict = self._resumed(held, answer, out)
+            if answer in ("gone", "cancelled"):
+                verdict = verdict._replace(answer=None)
+            self._send("client", verdict, held.message.text.encode(), held.message.text, out)
 
-    def _answered(self, peer: str, body: dict[str, Any]) -> Pending:
-        """The request that a response of *peer* answers. Ids count with their JSON type: 1 and "1" are two."""
-        waiting = self._pending[_OTHER[peer]].pop(body.get("id"), _NOBODY)
-        if waiting.progress is not None:
-            self._progress.pop(waiting.progress, None)
-        if waiting.task is not None:
-            return self._tasks.get(waiting.task, waiting._replace(tool=UNKNOWN_TOOL))._replace(method=waiting.method)
-        return waiting._replace(tool=UNKNOWN_TOOL) if waiting.method == "tasks/list" else waiting
+    def _resumed(self, held: Held, answer: str, out: Outbox) -> _Verdict:
+        """What becomes of a held call with a person's answer. It is judged again, for much may have changed."""
+        extra: dict[str, Any] = {}
+        if answer not in _YES:
+            words = f"{held.decision.message or 'Blocked by policy'}: {_NO_WORDS[answer]}"
+            decision = held.decision._replace(action="deny", message=words, lasting=answer == "deny")
+            extra["answer"] = answer
+        else:
+            decision = self._decide(held.message, again=True)
+            if decision.action == "deny":
+                extra["answer"] = answer
+            elif decision.action == "ask" and decision.rule != held.decision.rule:      # by now that is another question
+                decision = self._questions.decided(held.message, decision, held.size)
+            else:
+                decision = decision._replace(action="allow", granted=answer if decision.action == "ask" else "once")
+        return self._conclude(held.message, decision, held.size, out, extra)
 
-    def _tool_of(self, method: str, body: dict[str, Any]) -> str | None:
-        params = body.get("params")
-        if type(params) is not dict:
-            return None
-        if method == "notifications/progress":
-            token = params.get("progressToken")
-            return self._progress[token].tool if type(token) in (int, str) and token in self._progress else None
-        task = params.get("taskId")
-        if isinstance(task, str) and method.startswith(("tasks/", "notifications/tasks")):
-            waiting = self._tasks.get(task)
-            return waiting.tool if waiting is not None and waiting.method is not None else UNKNOWN_TOOL
-        return None
+    # -- what the server says of its tools
 
-    def _remember(self, message: Message, answered: Pending, granted: tuple[bytes, str | None] | None = None) -> None:
-        """Keep what later messages are judged by: pending requests, what a person has *granted*, task handles, cancellations."""
-        body, method = message.body, message.method
-        if message.kind == "request":
-            waiting = self._waiting(message)
-            if granted is not None:
-                waiting = waiting._replace(granted=granted)
-            pending, cancelled = self._pending[message.peer], self._cancelled[message.peer]
-            ident = body["id"]
-            for other in (ident, str(ident) if type(ident) is int else _loosely_equal(ident)):
-                if other in pending or other in cancelled:      # nobody knows which one an answer is for
-                    pending[other] = waiting = _NOBODY
-                    cancelled.pop(other, None)
-            pending[ident] = waiting
-            if message.peer == "client":
-                self._sent.append(message)
-                if method == "initialize":
-                    self._elicits = can_elicit((body.get("params") or {}).get("capabilities"))
-        elif message.kind == "response":
-            if type(body.get("result")) is dict:
-                self._remember_task(body["result"], answered)
-                if answered.granted is not None and type(body["result"].get("requestState")) is str:
-                    self._continued[(*answered.granted, text_pin(body["result"]["requestState"])["hash"])] = None
-                    if len(self._continued) > MAX_HELD:
-                        del self._continued[next(iter(self._continued))]
-        elif method == "notifications/cancelled":
-            params = body.get("params")
-            ident = params.get("requestId") if type(params) is dict else None
-            if (type(ident) is int or type(ident) is str) and ident in self._pending[message.peer]:
-                waiting = self._pending[message.peer].pop(ident)
-                self._progress.pop(waiting.progress, None)
-                cancelled = self._cancelled[message.peer]
-                cancelled[ident] = None
-                if len(cancelled) > MAX_CANCELLED:
-                    del cancelled[next(iter(cancelled))]
-        elif method is not None and method.startswith("notifications/tasks") and type(body.get("params")) is dict:
-            self._forget_task(body["params"])
+    def _shown(self, message: Message, extra: dict[str, Any], out: Outbox) -> Message:
+        """The answer as far as the client may see it: without the tools that it cannot or must not call. What there is to
+        say of them goes into *extra*, for the record."""
+        shown, notes, effects = self._tools.shown(message, self._budget)
+        out.notes += (Note(self._quoting.text(effect.text)) for effect in effects if type(effect) is Note)
+        out.others += (effect for effect in effects if type(effect) is not Note)
+        self._note(extra, "tools", notes)
+        return message if self._settings.mode == "monitor" else shown
 
-    def _waiting(self, message: Message) -> Pending:
-        params = message.body.get("params")
-        if type(params) is not dict or "_meta" not in params and "taskId" not in params:
-            return tuple.__new__(Pending, (message.method, message.tool, None, None, None))
-        meta, task = params.get("_meta"), params.get("taskId")
-        token = meta.get("progressToken") if type(meta) is dict else None
-        known = isinstance(task, str) and message.method is not None and message.method.startswith("tasks/")
-        waiting = Pending(message.method, message.tool, task if known else None,
-                          token if type(token) is int or type(token) is str and len(token) <= MAX_NAME_CHARS else None)
-        if waiting.progress is not None and message.peer == "client":
-            self._progress[waiting.progress] = waiting
-        return waiting
-
-    def _remember_task(self, result: dict[str, Any], answered: Pending) -> None:
-        if answered.method is None:     # nobody's answer begins nobody's task
-            return
-        if answered.method.startswith("tasks/"):
-            if answered.method == "tasks/result":
-                self._tasks.pop(answered.task or "", None)
-            elif "result" in result or "error" in result:     # 2026-07-28: the outcome stands in the answer
-                self._forget_task(result)
-            return
-        handle = result.get("task")
-        task = handle.get("taskId") if isinstance(handle, dict) else result.get("taskId")
-        if isinstance(task, str) and len(task) <= MAX_NAME_CHARS and ("task" in result or result.get("resultType") == "task"):
-            if len(self._tasks) >= MAX_TASKS:
-                del self._tasks[next(iter(self._tasks))]
-            self._tasks[task] = answered
-
-    def _forget_task(self, task: dict[str, Any]) -> None:
-        if task.get("status") in ("completed", "failed", "cancelled") and isinstance(task.get("taskId"), str):
-            self._tasks.pop(task["taskId"], None)
+    def _note(self, extra: dict[str, Any], what: str, notes: Sequence[ToolNote]) -> None:
+        """Have what was said of tools (prompts, resources) in the record."""
+        if notes:
+            text = self._quoting.text
+            extra[what] = extra.get(what, []) + [
+                {"name": text(note.tool, 200), "what": note.what, "why": text(note.why, 300)} for note in notes[:MAX_NOTED_TOOLS]]
 
     # -- answers of our own
 
-    def _refusal(self, ident: Any, method: str | None, decision: Decision, times: int = 1, modern: bool = False) -> str:
+    def _refusal(self, message: Message, decision: Decision, times: int = 1, ref: str | None = None) -> str:
         """The answer to a request that does not go on. Never holds anything of the message but its id and where in it the
-        reason stands. *times*: how often this very call was refused by now. *modern*: is it a request of 2026-07-28?"""
-        kind = "error" if method != "tools/call" or self._settings.deny_as != "result" else "complete" if modern else "result"
-        known = self._refusal_texts.get((kind, decision))
-        if known is None:
-            if len(self._refusal_texts) >= 1000:
-                self._refusal_texts.clear()
-            known = self._refusal_texts[kind, decision] = self._refusal_text(kind, decision)
-        head, tail, end = known
-        again = "; the same call will be refused again, so do something else" if decision.lasting else ""
-        again = f" (refused {times} times now{again})" if times > 2 else ""
-        denials = f',"denials":{times}' if times > 1 and kind == "error" else ""
-        return f'{{"jsonrpc":"2.0","id":{ident if type(ident) is int else _compact(ident)},{head}{again}{tail}{denials}{end}}}'
-
-    def _refusal_text(self, kind: str, decision: Decision) -> tuple[str, str, str]:
-        """What refusals of like calls have in common, as JSON: what comes before their number in words, then before that in
-        digits, and at the end."""
+        reason stands. *times*: how often this very call was refused by now; *ref*: of its record, by default the next."""
+        ref = self._recorder.ref if ref is None else ref
+        as_error = message.method != "tools/call" or message.peer != "client" or self._settings.deny_as != "result"
         text = f"[mcpwall] {decision.message or 'Blocked by policy'}"
         if decision.action == "ask":
             text += " (this needs approval, and nobody can be asked)"
-        if decision.hint and kind == "error":   # many hosts show a model the message of an error and nothing else
+        if decision.hint and as_error:      # many hosts show a model the message of an error and nothing else
             text += f"; instead: {decision.hint}"
-        begun, about = _compact(text)[:-1], self._about(decision)
-        if kind == "error":
-            told = _compact({"mcpwall": about})
-            return f'"error":{{"code":-32600,"message":{begun}', f'","data":{told[:-2]}', "}}}"
-        more = "".join(f"\n{word}: {about[key]}" for key, word in _ABOUT_WORDS.items() if about.get(key) is not None)
-        return (f'"result":{{"content":[{{"type":"text","text":{begun}', f'{_compact(more)[1:]}}}],"isError":true',
-                ',"resultType":"complete"}' if kind == "complete" else "}")
+        if times > 2:
+            again = "; the same call will be refused again, so do something else" if decision.lasting else ""
+            text += f" (refused {times} times now{again})"
+        named, about = _named(decision.rule, ref), self._quoting.about(decision, ref)
+        answer: dict[str, Any] = {"jsonrpc": "2.0", "id": message.body["id"]}
+        if as_error:
+            told = {**about, "denials": times} if times > 1 else about
+            answer["error"] = {"code": -32600, "message": text + named, "data": {"mcpwall": told}}
+            return _compact(answer)
+        text += "".join(f"\n{word}: {about[key]}" for key, word in _ABOUT_WORDS.items() if about.get(key) is not None) + named
+        answer["result"] = {"content": [{"type": "text", "text": text}], "isError": True}
+        if _VERSION_META in meta_of(message):
+            answer["result"]["resultType"] = "complete"
+        return _compact(answer)
 
-    def _about(self, decision: Decision) -> dict[str, Any]:
-        """What a program (or a model) may know of a refusal: which rule, where, why, what else would do."""
-        about: dict[str, Any] = {"rule": decision.rule, "action": decision.action}
-        if decision.path:
-            about["argument"] = printable(self.safe_text(pointer(decision.path)), 300)
-        if decision.why:
-            about["why"] = decision.why
-        if decision.hint:
-            about["hint"] = decision.hint
-        about["retryable"] = decision.wait > 0
-        if decision.wait:
-            about["retry_after_s"] = math.ceil(decision.wait)
-        return about
-
-    def _blocked(self, message: Message, decision: Decision, extra: dict[str, Any]) -> str | None:
-        """What the client gets in place of a refused response; what was left out of a list is noted in *extra*."""
-        body = message.body
-        text = f"{BLOCKED} {decision.message or 'Blocked by policy'}"
-        result = body.get("result")
-        if type(result) is dict:
-            if message.method in ("tools/call", "tasks/result"):
-                shown: dict[str, Any] = {"content": [{"type": "text", "text": text}], "isError": True}
-                if "resultType" in result:
-                    shown["resultType"] = "complete"
-                return _compact({"jsonrpc": "2.0", "id": body["id"], "result": shown})
-            self._memory.counting = False           # it is the same message, now item by item
+    def _in_place(self, message: Message, decision: Decision, extra: dict[str, Any]) -> str:
+        """What the receiver gets in place of a refused response; what was left out of a list is noted in *extra*."""
+        body, result = message.body, message.body.get("result")
+        if message.peer == "client":            # the server must not wait for ever
+            return self._refusal(message, decision)
+        ref = self._recorder.ref
+        text = f"{BLOCKED} {decision.message or 'Blocked by policy'}{_named(decision.rule, ref)}"
+        if type(result) is dict and message.method not in ("tools/call", "tasks/result"):
             kept = self._acceptable(message, result, decision, extra)
-            self._memory.counting = True
             if kept is not None:
                 return kept
-            self._memory.drop()
-        error = {"code": -32600, "message": text, "data": {"mcpwall": self._about(decision)}}
-        return _compact({"jsonrpc": "2.0", "id": body["id"], "error": error})
+        answer: dict[str, Any] = {"jsonrpc": "2.0", "id": body["id"]}
+        if type(result) is dict and message.method in ("tools/call", "tasks/result"):
+            answer["result"] = {"content": [{"type": "text", "text": text}], "isError": True}
+            if "resultType" in result:
+                answer["result"]["resultType"] = "complete"
+        else:
+            answer["error"] = {"code": -32600, "message": text, "data": {"mcpwall": self._quoting.about(decision, ref)}}
+        return _compact(answer)
 
     def _acceptable(self, message: Message, result: dict[str, Any], decision: Decision, extra: dict[str, Any]) -> str | None:
         """A refused answer without the items of a list, or the instructions, that a rule refuses; None when the rest is
@@ -14176,16 +15347,18 @@ class Session:
         if message.method in _INTRODUCTIONS and type(result.get("instructions")) is str:
             why = f"instructions: {decision.rule}: {decision.why or decision.message}"
             self._note(extra, "tools", [ToolNote("", "left out", why)])
-            text: str | None = _replace_instructions(message.text, f"{BLOCKED} {decision.message or 'Blocked by policy'}")
+            words = f"{BLOCKED} {decision.message or 'Blocked by policy'}{_named(decision.rule, self._recorder.ref)}"
+            text: str | None = _replace_instructions(message.text, words)
         else:
             text = self._without_items(message, result, extra)
         if text is None:
             return None
         message = message._replace(body=load_json(text), text=text)
-        rest = self.wall.decide(message, self._budget, self._memory)
-        if rest.action == "redact":
-            return self._redacted(message, rest)
-        return None if rest.action == "deny" else text
+        rest = self.wall.decide(message, self._budget, self._memory, True)
+        if rest.action == "deny":
+            return None
+        self._memory.commit(rest.marks)
+        return redacted(message, rest.findings) if rest.action == "redact" else text
 
     def _without_items(self, message: Message, result: dict[str, Any], extra: dict[str, Any]) -> str | None:
         """A list result without the items that a rule refuses; None when there are none."""
@@ -14198,7 +15371,7 @@ class Session:
         notes: list[ToolNote] = []
         for index, item in enumerate(items):
             alone = {**message.body, "result": {name: [item]}}
-            decision = self.wall.decide(message._replace(body=alone, text=_compact(alone)), self._budget, self._memory)
+            decision = self.wall.decide(message._replace(body=alone, text=_compact(alone)), self._budget, self._memory, True)
             if decision.action == "deny":
                 bad.append(index)
                 why = f"{decision.rule or 'default'}: {decision.why or decision.message}"
@@ -14210,269 +15383,22 @@ class Session:
         self._note(extra, name, notes)
         return _drop_items(message.text, ("result", name), bad)
 
-    # -- what the server says of its tools
-
-    def _shown(self, message: Message, extra: dict[str, Any], out: _Effects) -> Message:
-        """The answer as far as the client may see it: without the tools that it cannot or must not call. What there is to
-        say of them goes into *extra*, for the record."""
-        result = message.body["result"]
-        edit: Callable[[str], str] | None = None
-        if type(result.get("tools")) is list and message.method in ("tools/list", None):
-            notes, left_out, effects = self._tools.look(result, message.method is not None, self._budget)
-            if left_out:
-                edit = lambda text: _drop_items(text, ("result", "tools"), left_out)
-        elif message.method in _INTRODUCTIONS:
-            changed, effects = self._tools.look_at_instructions(result)
-            notes = [ToolNote("", "flagged", "the server's instructions have changed since the user agreed to them")] * changed
-            if changed and self._settings.tool_pinning == "block":
-                edit = lambda text: _replace_instructions(text, _BLOCKED_INSTRUCTIONS)
-        else:
-            return message
-        out.notes += (Note(self.safe_text(effect.text)) for effect in effects if type(effect) is Note)
-        out.others += (effect for effect in effects if type(effect) is not Note)
-        self._note(extra, "tools", notes)
-        if edit is None or self._settings.mode == "monitor":
-            return message
-        text = edit(message.text)
-        return message._replace(body=load_json(text), text=text)
-
-    def _note(self, extra: dict[str, Any], what: str, notes: Sequence[ToolNote]) -> None:
-        """Have what was said of tools (prompts, resources) in the record."""
-        if notes:
-            extra[what] = extra.get(what, []) + [
-                {"name": self.safe_text(note.tool, 200), "what": note.what, "why": self.safe_text(note.why, 300)}
-                for note in notes[:MAX_NOTED_TOOLS]]
-
-    # -- calls that wait for a person
-
-    def _asked(self, message: Message, decision: Decision, grant: str | None, size: int, out: _Effects,
-               extra: dict[str, Any]) -> _Verdict | None:
-        """What becomes of a call that a rule wants asked about; None when nobody can be asked, or need not be."""
-        if message.kind != "request" or message.peer != "client":
-            return None
-        digest = call_digest(message)
-        if grant is None and (digest, decision.rule) in self._granted:
-            grant = "session"
-        state = (message.body.get("params") or {}).get("requestState")
-        if grant is None and self._continued and type(state) is str:    # the server asks for more of a call that was allowed
-            going_on = (digest, decision.rule, text_pin(state)["hash"])
-            if going_on in self._continued:
-                del self._continued[going_on]
-                grant = "once"
-        if grant is not None:
-            return self._granted_call(message, decision, digest, grant, size, out)
-        meta = _meta(message.body)
-        modern = _VERSION_META in meta
-        if modern and message.method in _RETRYABLE and can_elicit(meta.get(_CAPABILITIES_META)):
-            how = "input_required"
-        elif not modern and self._elicits:
-            how = "elicitation"
-        elif self._settings.ask_fallback == "allow" or not self._desk:
-            return None
-        else:
-            how = "approve"
-        if not self._can_hold(message, size):
-            full = Decision("deny", decision.rule, "Blocked: too many calls wait for the user already", lasting=False)
-            return self._refused(message, full, size, out, extra)
-        held = Held(message, decision, digest, size, self._monotonic() + self._settings.ask_timeout, how)
-        self._record(message, decision, size, out, {"asked": how})
-        return _Verdict(None, self._ask(held, out))
-
-    def _can_hold(self, message: Message, size: int) -> bool:
-        held = self._held.values()
-        return len(held) < MAX_HELD and size + sum(one.size for one in held) <= MAX_HELD_BYTES \
-            and all(one.message.body["id"] != message.body["id"] for one in held)
-
-    def _ask(self, held: Held, out: _Effects) -> str | None:
-        """Put the question for *held*; the answer to the call's sender, if it takes one to ask."""
-        message, decision = held.message, held.decision
-        if held.how == "approve":
-            ident = os.urandom(8).hex()
-            self._held[ident] = held
-            out.others.append(Waiting(ident, {
-                "server": self.server_name, "method": message.method and self._safe_name(message.method),
-                "tool": message.tool and self._shown_name(message.tool), "rule": decision.rule,
-                "reason": self._reason(decision), "arguments": self._shown_arguments(message, decision),
-                "seconds": self._settings.ask_timeout}))
-            return None
-        ident = self._prefix + os.urandom(8).hex()
-        self._held[ident] = held
-        asking = elicitation(self._question(message, decision))
-        if held.how == "elicitation":
-            asked = {"jsonrpc": "2.0", "id": ident, "method": "elicitation/create", "params": asking}
-            out.lines["client"].append(_compact(asked).encode())
-            return None
-        result = {"resultType": "input_required", "requestState": ident + "." + self._seal(ident, held.digest),
-                  "inputRequests": {_APPROVAL: {"method": "elicitation/create", "params": asking}}}
-        return _compact({"jsonrpc": "2.0", "id": message.body["id"], "result": result})
-
-    def _seal(self, ident: str, digest: bytes) -> str:
-        """What proves that a `requestState` is ours, and for this very call."""
-        import hmac
-        return hmac.new(self._salt, ident.encode() + digest, "sha256").hexdigest()
-
-    def _is_our_id(self, ident: Any) -> bool:
-        """Is it the id of a question of ours, or a `requestState` that begins with one? Those of other walls are not."""
-        return type(ident) is str and ident.startswith(self._prefix)
-
-    def _retried(self, message: Message) -> tuple[Message, Held | Decision, str]:
-        """A retry that brings the answer to a question of ours: the call as the server is to see it, what was held, and the
-        answer. Or, for what was held, why this does not count: it is not the call that was asked about, or it comes too late."""
-        params = message.body["params"]
-        ident, _, seal = params["requestState"].rpartition(".")
-        digest = call_digest(message)
-        import hmac
-        if not hmac.compare_digest(seal.encode(), self._seal(ident, digest).encode()):
-            return message, _NOT_ASKED, "deny"
-        held = self._held.get(ident)
-        if held is None or held.how != "input_required":
-            return message, _TOO_LATE, "deny"
-        del self._held[ident]
-        responses = params.get("inputResponses")
-        answer = elicited(responses.get(_APPROVAL) if type(responses) is dict else None)
-        text = without_own_fields(message.text, held.message.text)
-        return message._replace(body=load_json(text), text=text), held, answer
-
-    def _granted_call(self, message: Message, decision: Decision, digest: bytes, answer: str, size: int,
-                      out: _Effects) -> _Verdict:
-        """A call that a person has answered: forward it, or refuse it in his name."""
-        if answer not in _YES:
-            refusal = decision._replace(action="deny", message=f"{decision.message or 'Blocked by policy'}: {_NO_WORDS[answer]}",
-                                        lasting=answer == "deny")
-            return self._refused(message, refusal, size, out, {"answer": answer})
-        if answer == "session":
-            if len(self._granted) >= MAX_GRANTED:
-                del self._granted[next(iter(self._granted))]
-            self._granted[digest, decision.rule] = None
-        self._commit()
-        self._remember(message, _NOBODY, (digest, decision.rule))
-        self._record(message, decision._replace(action="allow"), size, out, {"answer": answer})
-        return _Verdict(message.text, None)
-
-    def _settle(self, ident: Any, answer: str, out: _Effects) -> None:
-        """End the question *ident*: its call goes on, or is refused. It is judged again, for much may have changed."""
-        held = self._held.pop(ident)
-        if held.how == "approve":
-            out.others.append(Waiting(ident, None))
-        elif held.how == "elicitation" and answer in ("timeout", "cancelled"):
-            params = {"requestId": ident, "reason": _NO_WORDS[answer]}
-            out.lines["client"].append(
-                _compact({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}).encode())
-        if held.how == "input_required":        # the call was answered when the question was put, and nobody came back
-            refusal = held.decision._replace(action="deny", message=_NO_WORDS[answer])
-            self._record(held.message, refusal, held.size, out, {"answer": answer})
-            return
-        self._budget.renew(held.size * 1e-7 if held.size > _LARGE else JUDGE_SECONDS)
-        decision = held.decision
-        if answer in _YES:
-            self._memory.counting = False
-            decision = self._decide(held.message)
-            self._memory.counting = True
-        if decision.action == "ask":            # another rule asks by now? Then that is another question
-            grant = answer if decision.rule == held.decision.rule else None
-            verdict = self._asked(held.message, decision, grant, held.size, out, {}) or \
-                self._refused(held.message, decision, held.size, out, {"answer": answer})
-        elif decision.action == "deny":
-            verdict = self._refused(held.message, decision, held.size, out, {"answer": answer})
-        else:
-            verdict = self._granted_call(held.message, decision, held.digest, "once", held.size, out)
-        if verdict.forward is not None:
-            out.lines["server"].append(verdict.forward.encode())
-        if verdict.answer is not None and answer not in ("gone", "cancelled"):
-            out.lines["client"].append(verdict.answer.encode())
-
-    def _is_ours(self, message: Message, size: int, out: _Effects) -> bool:
-        """Is this the answer to a question of ours, or a cancellation of a call that waits? Then it goes no further."""
-        ident = message.body.get("id")
-        if message.kind == "response":
-            if not self._is_our_id(ident):
-                return False
-            self._record(message, Decision("allow"), size, out, {"answers": "mcpwall"})
-            held = self._held.get(ident)
-            if held is None or held.how != "elicitation":   # too late
-                return True
-            if "error" in message.body and self._desk:      # it cannot ask after all
-                self._ask(self._held.pop(ident)._replace(how="approve"), out)
-            else:
-                self._settle(ident, elicited(message.body.get("result")), out)
-            return True
-        if message.method != "notifications/cancelled" or type(message.body.get("params")) is not dict:
-            return False
-        ident = message.body["params"].get("requestId")
-        if self._is_our_id(ident):      # no word of ours goes to the server
-            self._record(message, Decision("allow"), size, out, {"answers": "mcpwall"})
-            return True
-        for own, held in list(self._held.items()):
-            waits = held.message.body["id"]
-            if type(waits) is type(ident) and waits == ident and held.how != "input_required":
-                self._record(message, Decision("allow"), size, out, {"answers": "mcpwall"})
-                self._settle(own, "cancelled", out)
-                return True
-        return False
-
-    def _question(self, message: Message, decision: Decision) -> str:
-        """The question to a person, with nothing in it that hides or is a secret."""
-        what = f'call the tool "{self._shown_name(message.tool)}"' if message.tool is not None else f"use {message.method}"
-        lines = [f'May the model {what} of the server "{self._shown_name(self.server_name or "unnamed")}"?',
-                 f"Rule: {printable(decision.rule or 'default_action', 100)}", f"Reason: {self._reason(decision)}",
-                 f"Arguments (written by the model): {self._shown_arguments(message, decision)}"]
-        return "\n".join(lines)
-
-    def _shown_name(self, name: str) -> str:
-        """A name that may stand between quotes."""
-        return printable(self.safe_text(name).replace('"', '\\"'), 100)
-
-    def _reason(self, decision: Decision) -> str:
-        said = [decision.message or "the policy wants this asked", decision.why, decision.detail]
-        return printable(self.safe_text(": ".join(filter(None, said))), 400)
-
-    def _shown_arguments(self, message: Message, decision: Decision) -> str:
-        """The arguments of a call in one printable line: secrets replaced; of long texts the beginning and the end. Where
-        that is not enough, the argument that was the reason stands first."""
-        params = self._safe_params(message)
-        arguments = params.get("arguments", {key: value for key, value in params.items() if key not in (*_OWN_MEMBERS, "name")})
-        text = _shown_json(arguments)
-        if len(text) > MAX_SHOWN_CHARS:
-            text = _cut_in_the_middle(text, MAX_SHOWN_CHARS)
-            found: Any = {"params": params}
-            for step in decision.path or ():
-                if not (type(found) is dict and step in found or type(found) is list and type(step) is int and step < len(found)):
-                    break
-                found = found[step]
-            else:
-                if decision.path:
-                    reason = _cut_in_the_middle(_shown_json(found), MAX_SHOWN_CHARS)
-                    place = self.safe_text(pointer(decision.path), MAX_SHOWN_CHARS)
-                    text = f"{place}: {reason}; all of them: {text}"
-        return printable(text, MAX_SHOWN_CHARS * 10)
-
-    # -- altering answers
-
-    def _redacted(self, message: Message, decision: Decision) -> str:
-        return _replaced(message, [span for finding in decision.findings for span in finding.spans])
-
-    def _stripped(self, message: Message) -> str:
-        texts = judged_texts(message)
-        edits = {index: list(spans) for index, text in enumerate(texts) for spans in [strip_spans(text)] if spans}
-        return edit_json_strings(message.text, edits) if edits else message.text
-
     # -- lines that are no messages
 
-    def _unreadable(self, peer: str, line: bytes, fault: MessageError, out: _Effects) -> None:
+    def _unreadable(self, peer: str, line: bytes, fault: MessageError, out: Outbox) -> None:
         """A line that cannot be judged goes nowhere: who waits for it gets an error, and there is a record."""
         decision = Decision("deny", None, f"Blocked: {fault.problem}")
         ident = _readable_id(line)
         if peer == "client":
             error = {"code": fault.code, "message": f"[mcpwall] {decision.message}"}
-            answer = {"jsonrpc": "2.0", "id": ident, "error": error}
-            out.lines["client"].append(_compact(answer).encode())
+            out.say("client", {"jsonrpc": "2.0", "id": ident, "error": error})
         elif not line.lstrip().startswith((b"{", b"[")):
             out.notes.append(Note("server printed: " + self._without_secrets(line[:MAX_STRAY_CHARS * 4])))
         else:
             self._answer_for(ident, decision, out)
-        self._record(Message(peer, "unreadable", {"id": ident}, "", None, None, self.server_name), decision, len(line), out)
+        self._no_message(peer, ident, decision, len(line), out)
 
-    def _too_long(self, peer: str, line: _TooLong, out: _Effects) -> None:
+    def _too_long(self, peer: str, line: TooLong, out: Outbox) -> None:
         """A line beyond the limit was skipped as it came; the id, if it can be found, gets an error."""
         limit = self._settings.max_message_bytes
         decision = Decision("deny", None, f"Blocked: a message of {line.size} bytes; at most {limit} are read "
@@ -14481,339 +15407,61 @@ class Session:
         if ident is None:
             ident = _id_at_tail(line.tail)
         if peer == "client":
-            out.lines["client"].append(self._refusal(ident, None, decision).encode())
+            message = Message(peer, "request", {"id": ident}, "", None, None, self.server_name)
+            out.lines["client"].append(self._refusal(message, decision).encode())
         else:
+            if ident is None and _is_textually_an_answer(line):
+                ident = self._correlation.only_one()
             self._answer_for(ident, decision, out)
-        self._record(Message(peer, "unreadable", {"id": ident}, "", None, None, self.server_name), decision, line.size, out)
+        self._no_message(peer, ident, decision, line.size, out)
 
-    def _answer_for(self, ident: Any, decision: Decision, out: _Effects) -> None:
-        """Answer the client's request *ident* in the server's place; without a readable id, the only one that waits."""
-        pending = self._pending["client"]
-        if ident is None and len(pending) == 1:
-            ident = next(iter(pending))
-        if ident is None or ident not in pending:
-            return
-        waiting = pending.pop(ident)
-        message = Message("server", "response", {"id": ident, "result": {}}, "", waiting.method, waiting.tool,
-                          self.server_name)
-        answer = self._blocked(message, decision, {})
-        out.lines["client"].append((answer or "").encode())
+    def _no_message(self, peer: str, ident: Any, decision: Decision, size: int, out: Outbox) -> None:
+        """Record a line that could not be read."""
+        message = Message(peer, "unreadable", {"id": ident}, "", None, None, self.server_name)
+        out.records.append(self._recorder.record(message, decision, size))
+
+    def _answer_for(self, ident: Any, decision: Decision, out: Outbox) -> None:
+        """Answer the client's request *ident* in the server's place."""
+        waiting = self._correlation.forget("client", ident) if is_id(ident) else None
+        if waiting is not None:
+            body = {"id": ident, "result": {}}
+            message = Message("server", "response", body, "", waiting.method, waiting.tool, self.server_name)
+            out.lines["client"].append(self._in_place(message, decision, {}).encode())
 
     def _without_secrets(self, line: bytes) -> str:
         """A stray line for stderr. A private key that is printed line by line is hidden to its end."""
         text = line.decode("utf-8", "replace")
         within, self._stray_key = self._stray_key, "PRIVATE KEY" in text and "-----BEGIN" in text or \
             self._stray_key and "-----END" not in text
-        return MARKER if within or self._stray_key else printable(self.safe_text(text, MAX_STRAY_CHARS), MAX_STRAY_CHARS)
-
-    # -- audit records
-
-    def _record(self, message: Message, decision: Decision, size: int, out: _Effects,
-                extra: Mapping[str, Any] | None = None) -> None:
-        """One record for one judged message, with nothing in it that is a secret. *extra* fields hold none already."""
-        peer, kind, body, _, method, tool, _ = message
-        shared = (peer, kind, method, tool, None if decision is _ALLOWED else decision[:3])
-        known = self._recorded.get(shared)
-        if known is None:
-            if len(self._recorded) >= 1000:
-                self._recorded.clear()
-            known = self._recorded[shared] = self._in_common(message, decision)
-        told, head, tail = known
-        ident = body.get("id")
-        if type(ident) is not int:
-            ident = "null" if ident is None else json.dumps(self.safe_text(ident))
-        if extra or decision is not _ALLOWED and (decision.findings or decision.action != "allow") or self._logs_arguments:
-            tail += self._details(message, decision, extra or {})
-        moment = int(self._clock() * 1000)
-        if moment != self._moment:
-            self._moment = moment
-            stamp = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(moment // 1000)) + f"{moment % 1000:03d}"
-            self._opening = f'{{"ts":"{stamp}Z","session":"{self._id}","seq":'
-        self._seq += 1
-        line = f'{self._opening}{self._seq},{head}{ident}{tail},"bytes":{size}}}'
-        out.records.append(tuple.__new__(Record, (line, told)))
-
-    def _in_common(self, message: Message, decision: Decision) -> tuple[Told, str, str]:
-        """What the records of like messages have in common: for people, and as JSON before and after the id."""
-        action, note = decision.action, decision.message or None
-        if self._settings.mode == "monitor" and action not in ("allow", "log_only"):
-            action, note = "log_only", f"monitor: would {decision.action}: {note or 'Blocked by policy'}"
-        method = None if message.kind == "unreadable" else "response" if message.kind == "response" else message.method
-        tool = None if message.tool == UNKNOWN_TOOL else message.tool
-        told = Told(action, "outbound" if message.peer == "server" else "inbound",
-                    *(None if name is None else self.safe_text(name) for name in (method, tool, decision.rule, note)))
-        shown = told._asdict()
-        head = _compact({"server": self.safe_text(self.server_name), **dict(list(shown.items())[1:4])})
-        tail = _compact({key: shown[key] for key in ("action", "rule", "message")})
-        return told, head[1:-1] + ',"id":', "," + tail[1:-1]
-
-    def _details(self, message: Message, decision: Decision, extra: Mapping[str, Any]) -> str:
-        """What only some records have, as JSON members, each after a comma."""
-        if decision.action == "deny" and not decision.findings:     # these tell nothing of the message but where
-            key = message.peer, decision
-            shown = self._denial_details.get(key)
-            if shown is None:
-                if len(self._denial_details) >= 1000:
-                    self._denial_details.clear()
-                shown = self._denial_details[key] = self._detail_text(message, decision)
-        else:
-            shown = self._detail_text(message, decision)
-        for name, value in extra.items():
-            shown += f',"{name}":{value if type(value) is int else _compact(value)}'
-        return shown
-
-    def _detail_text(self, message: Message, decision: Decision) -> str:
-        fields: dict[str, Any] = {}
-        if message.peer == "client":
-            self._add_arguments(fields, message, decision)
-        if decision.findings:
-            fields["findings"] = self._described(message, decision.findings)
-            fields["redacted_patterns"] = sorted({finding.pattern for finding in decision.findings})
-        if decision.view not in ("", "raw"):
-            fields["view"] = decision.view
-        if decision.why and decision.action != "allow":
-            fields["why"] = self.safe_text(f"{decision.why} ({decision.detail})" if decision.detail else decision.why)
-        return "," + _compact(fields)[1:-1] if fields else ""
-
-    def _safe_name(self, name: str) -> str:
-        """An argument's pointer for the log, without secrets. Remembered: names come again."""
-        found = self._safe_names.get(name)
-        if found is None:
-            found = self.safe_text(name)
-            if len(name) <= MAX_NAME_CHARS:
-                if len(self._safe_names) >= 1000:
-                    self._safe_names.clear()
-                self._safe_names[name] = found
-        return found
-
-    def safe_text(self, text: str, limit: int = 1000) -> str:
-        """*text* without secrets, at most *limit* characters."""
-        text = text[:limit + 20_000]        # scanned before it is cut: half a secret is not found
-        scanner = self.wall.policy.scanner
-        if scanner.may_match(text):
-            try:
-                found = scanner.scan([text], Budget(JUDGE_SECONDS), [""])
-            except BudgetSpent:
-                return MARKER
-            text = _cut_spans(text, [(start, end) for finding in found for _, start, end in finding.spans])
-        return text[:limit]
-
-    def _add_arguments(self, fields: dict[str, Any], message: Message, decision: Decision) -> None:
-        if decision.action in ("deny", "ask"):
-            fields["args"] = "[REDACTED]"
-            if decision.path:
-                fields["argument"] = self._safe_name(pointer(decision.path))
-        elif self._settings.log_args == "full" and message.kind == "request" and message.tool is not None:
-            fields["args"] = self._safe_params(message).get("arguments", {})
-
-    def _safe_params(self, message: Message) -> dict[str, Any]:
-        """The params of a message with its secrets replaced; only MARKER where looking for them takes too long."""
-        try:
-            findings = Subject(message, self.wall.policy).findings
-        except BudgetSpent:
-            return {"arguments": MARKER}
-        spans = [span for finding in findings for span in finding.spans]
-        params = json.loads(_replaced(message, spans), parse_float=_finite).get("params")
-        return params if type(params) is dict else {}
-
-    def _described(self, message: Message, findings: Sequence[Finding]) -> list[dict[str, Any]]:
-        """Findings for the log: the pattern and where, never the text."""
-        described = []
-        for finding in findings[:100]:
-            place = self.safe_text(pointer(path_of(message.body, finding.spans[0][0]))) if finding.spans else ""
-            entry = {"pattern": finding.pattern, "pointer": place}
-            if finding.view not in ("", "raw"):
-                entry["view"] = finding.view
-            if self._settings.log_redacted == "hash" and finding.spans:
-                texts = judged_texts(message)
-                text = "".join(texts[ordinal][start:end] for ordinal, start, end in finding.spans)
-                entry["hash"] = sha256(self._salt + text.encode("utf-8", "replace"))[:16]
-            described.append(entry)
-        return described
+        return MARKER if within or self._stray_key else printable(self._quoting.text(text, MAX_STRAY_CHARS), MAX_STRAY_CHARS)
 
 
-def _shown_json(value: Any) -> str:
-    """*value* as JSON; long strings and lists are shortened until it has at most MAX_SHOWN_CHARS, if that is enough."""
-    text = json.dumps(value, ensure_ascii=False)
-    for limit in (400, 100, 30):
-        if len(text) <= MAX_SHOWN_CHARS:
-            break
-        value = _shortened(value, limit)
-        text = json.dumps(value, ensure_ascii=False)
-    return text
+def _named(rule: str | None, ref: str) -> str:
+    """What ends a refusal: the rule, and the record by which people can ask for more (`mcpwall explain`)."""
+    words = ", ".join(filter(None, [rule and f"rule {printable(rule, 100)}", ref and f"ref {ref}"]))
+    return f" ({words})" if words else ""
 
 
-def _shortened(value: Any, limit: int) -> Any:
-    """*value* with strings of about *limit* characters at most, and lists of a tenth as many items."""
-    if type(value) is dict:
-        return {key: _shortened(item, limit) for key, item in value.items()}
-    if type(value) is list:
-        half, left_out = limit // 20, len(value) - limit // 20 * 2
-        if left_out > 1:
-            value = [*value[:half], f"… {left_out} items …", *value[-half:]]
-        return [_shortened(item, limit) for item in value]
-    return _cut_in_the_middle(value, limit) if type(value) is str else value
+def _same(one: str, other: str) -> bool:
+    return one is other
 
 
-def _cut_in_the_middle(text: str, limit: int) -> str:
-    """Beginning and end of a *text* of more than *limit* characters, and how many are missing between them."""
-    if len(text) <= limit + 30:
-        return text
-    head, tail = text[:limit * 2 // 3], text[-limit // 3:]
-    return f"{head} … {len(text) - len(head) - len(tail)} characters … {tail}"
+def _is_textually_an_answer(line: TooLong) -> bool:
+    """Is a line that is too long to read an answer by its beginning or its end?"""
+    return any(b'"jsonrpc"' in part and (b'"result"' in part or b'"error"' in part) for part in (line.head, line.tail))
+
+
+def _stripped(message: Message) -> str:
+    """The message's raw text without what `strip` takes out."""
+    texts = judged_texts(message)
+    edits = {index: list(spans) for index, text in enumerate(texts) for spans in [strip_spans(text)] if spans}
+    return edit_json_strings(message.text, edits) if edits else message.text
 
 
 def _name_of(item: Any) -> str:
     """What an item of a list is called."""
     names = [item.get(key) for key in ("name", "uri", "uriTemplate")] if type(item) is dict else []
     return next((name for name in names if type(name) is str), "")
-
-
-def _replace_instructions(text: str, words: str) -> str:
-    """The raw answer with *words* of ours in place of the server's `instructions`."""
-    place = _member_places(text, _member_places(text)["result"].start).get("instructions")
-    return text if place is None else f"{text[:place.start]}{json.dumps(words)}{text[place.end:]}"
-
-
-def _finite(lexeme: str) -> Any:
-    """A number for the log: 1e400 stays text, since JSON has no infinity."""
-    number = float(lexeme)
-    return number if math.isfinite(number) else lexeme
-
-
-# -- raw text -----------------------------------------------------------------
-
-def _loosely_equal(ident: Any) -> Any:
-    """The id of the other type that many clients take for the same: "1" for 1. Itself when there is none."""
-    if type(ident) is int:
-        return str(ident)
-    digits = ident.removeprefix("-")
-    return int(ident) if digits.isdigit() and digits.isascii() and len(digits) < 20 else ident
-
-
-def _item_texts(text: str) -> list[str]:
-    """The raw texts of the items of a JSON array that is known to be valid and not empty."""
-    raws = []
-    at = text.index("[")
-    while text[at] != "]":
-        start = _after_blanks(text, at + 1)
-        _, end = _scan_json(text, start)
-        raws.append(text[start:end])
-        at = _after_blanks(text, end)
-    return raws
-
-
-class _Place(NamedTuple):
-    """Where a member stands in a raw text: its name from *key* on, its value from *start* to *end*."""
-    key: int
-    start: int
-    end: int
-
-
-def _member_places(text: str, at: int = 0) -> dict[str, _Place]:
-    """The members of the object that begins at *at* in a text that is known to be strict JSON."""
-    places: dict[str, _Place] = {}
-    at = text.index("{", at)
-    while text[at] != "}":
-        key = _after_blanks(text, at + 1)
-        if text[key] == "}":
-            break
-        name, at = _scan_json(text, key)
-        start = _after_blanks(text, text.index(":", at) + 1)
-        _, end = _scan_json(text, start)
-        places[name] = _Place(key, start, end)
-        at = _after_blanks(text, end)
-    return places
-
-
-def _drop_items(text: str, path: tuple[str, ...], bad: Sequence[int]) -> str:
-    """The raw JSON *text* without the items *bad* of the array at *path*; the others stay as they are."""
-    at = end = 0
-    for name in path:
-        _, at, end = _member_places(text, at)[name]
-    dropped = set(bad)
-    kept = [raw for index, raw in enumerate(_item_texts(text[at:end])) if index not in dropped]
-    return f"{text[:at]}[{','.join(kept)}]{text[end:]}"
-
-
-def _replaced(message: Message, spans: Iterable[tuple[int, int, int]]) -> str:
-    """The message's raw text with MARKER in place of *spans* (ordinal, start, end), overlaps merged."""
-    by_text: dict[int, list[tuple[int, int]]] = {}
-    for ordinal, start, end in spans:
-        by_text.setdefault(ordinal, []).append((start, end))
-    if not by_text:
-        return message.text
-    edits = {ordinal: [(start, end, MARKER) for start, end in merge_spans(pairs)] for ordinal, pairs in by_text.items()}
-    return edit_json_strings(message.text, edits)
-
-
-def _cut_spans(text: str, spans: Sequence[tuple[int, int]]) -> str:
-    for start, end in reversed(merge_spans(spans)):
-        text = text[:start] + MARKER + text[end:]
-    return text
-
-
-# -- the id of what cannot be read ----------------------------------------------
-
-def _readable_id(line: bytes) -> Any:
-    """The id of a line that is not one strict message, when there is exactly one at its top level; else None."""
-    if sum(map(line.count, (b"{", b"[", b","))) > MAX_CONTAINER_MARKS // 10 or \
-            _long_number is not None and _long_number.search(line.decode("utf-8", "replace")):
-        return _id_at_head(line[:ENDS_BYTES])
-    try:
-        pairs = json.loads(line.decode("utf-8", "replace"), object_pairs_hook=list)
-    except (ValueError, RecursionError):
-        return _id_at_head(line[:ENDS_BYTES])
-    idents = [pair[1] for pair in pairs if isinstance(pair, tuple) and pair[0] == "id"] if isinstance(pairs, list) else []
-    return idents[0] if len(idents) == 1 and _is_id(idents[0]) else None
-
-
-def _is_id(ident: Any) -> bool:
-    return type(ident) is int or type(ident) is str and len(ident) <= MAX_NAME_CHARS
-
-
-def _id_at_head(head: bytes) -> Any:
-    """A top-level "id" among the members that can be read from the beginning of an object; None when there is none."""
-    text = head.decode("utf-8", "replace")
-    at = len(text) - len(text.lstrip(_BLANKS))
-    if text[at:at + 1] != "{":
-        return None
-    decoder = json.JSONDecoder()
-    at += 1
-    try:
-        while True:
-            at = _after_blanks(text, at)
-            key, at = decoder.raw_decode(text, at)
-            at = _after_blanks(text, at)
-            if not isinstance(key, str) or text[at] != ":":
-                return None
-            value, at = decoder.raw_decode(text, _after_blanks(text, at + 1))
-            if key == "id":
-                return value if _is_id(value) and _after_blanks(text, at) < len(text) else None
-            at = _after_blanks(text, at)
-            if text[at] != ",":
-                return None
-            at += 1
-    except (ValueError, IndexError, RecursionError):
-        return None
-
-
-def _after_blanks(text: str, at: int) -> int:
-    while text[at:at + 1] and text[at] in _BLANKS:
-        at += 1
-    return at
-
-
-_tail_id = lazy_regex(rb',\s*"id"\s*:\s*("(?:[^"\\]|\\.){0,1000}"|-?[0-9]{1,30})\s*\}\s*\Z')
-
-
-def _id_at_tail(tail: bytes) -> Any:
-    """The "id" that ends an object: `…,"id":7}` at the very end."""
-    found = _tail_id.search(tail[-4096:])
-    try:
-        return json.loads(found[1].decode()) if found else None
-    except ValueError:
-        return None
 
 # ---------------------------------------------------------------------------
 # 19. Files: policy discovery and layering
@@ -14951,9 +15599,10 @@ def find_policy_file(folder: str, stem: str) -> str | None:
 
 
 def load_policy(config: str | None = None, profile: str | None = None, project_dir: str | None = None,
-                home: str | None = None, approved: Callable[[str, bytes], bool] | None = None) -> Policy:
+                home: str | None = None, approved: Callable[[str, bytes], bool] | None = None, cwd: str | None = None) -> Policy:
     """The policy that counts here: *config* alone; or the built-in *profile*; else the project's over the user's own;
-    else the built-in default, which also stands under a project's that extends nothing when the user has none.
+    else the built-in default, which also stands under a project's that extends nothing when the user has none. *cwd*: what
+    relative places are relative to, when that is not our own working directory.
 
     *approved* says whether the user has approved this very content of a project's file; until then only its denials
     count (`Policy.apart`). Raises PolicyError; whatever it raises, no server must be started.
@@ -14963,9 +15612,9 @@ def load_policy(config: str | None = None, profile: str | None = None, project_d
     home = home or user_home()
     if config is not None:
         layers = [parse_policy(read_policy_file(config)[1], config)]
-        return _compiled(layers, project_dir, home, config)
+        return _compiled(layers, project_dir, home, cwd, config)
     if profile is not None:
-        return _compiled([builtin_layer(profile)], project_dir, home, f"built-in {profile}")
+        return _compiled([builtin_layer(profile)], project_dir, home, cwd, f"built-in {profile}")
     layers, guest = [], None
     own = find_policy_file(project_dir or os.getcwd(), ".mcpwall")
     if own is not None:
@@ -14981,19 +15630,19 @@ def load_policy(config: str | None = None, profile: str | None = None, project_d
         layers.append(parse_policy(read_policy_file(everywhere)[1], everywhere))
     elif not any("extends" in layer.data for layer in layers):
         layers.append(builtin_layer("default"))     # to approve a project's rules is not to give up these
-    policy = _compiled(layers, project_dir, home, " over ".join(layer.file for layer in layers))
+    policy = _compiled(layers, project_dir, home, cwd, " over ".join(layer.file for layer in layers))
     if guest is not None:
-        apart = _compiled([guest], project_dir, home, guest.file)
+        apart = _compiled([guest], project_dir, home, cwd, guest.file)
         policy = policy._replace(apart=apart, warnings=policy.warnings + (
             f"{printable(guest.file)} is not approved, so only its denials count; look at it with: mcpwall approve",))
     return policy
 
 
-def _compiled(layers: list[PolicyLayer], project_dir: str | None, home: str | None, source: str) -> Policy:
+def _compiled(layers: list[PolicyLayer], project_dir: str | None, home: str | None, cwd: str | None, source: str) -> Policy:
     if project_dir is None:
         named = (layer.data.get("settings", {}).get("project_dir") for layer in layers)
         project_dir = next((name for name in named if name is not None), None)
-    context = default_path_context(project_dir=project_dir, home=home)
+    context = default_path_context(project_dir, home, cwd)
     policy = compile_policy(layers, context, source)
     if context.project is not None:
         return policy
@@ -15244,15 +15893,18 @@ def _shows_colours(kernel: Any) -> bool:
     return bool(kernel.GetConsoleMode(console, ctypes.byref(mode)) and kernel.SetConsoleMode(console, mode.value | 4))
 
 
-def _decision_text(told: Told, colour: bool) -> str:
-    """What stderr says of a decision: `DENY tools/call read_file [rule] - message`."""
-    word, code, _ = _WORDS.get(told.action, (told.action.upper(), 31, 2))
-    words = ["outbound"] if told.direction == "outbound" else []
-    words += [name for name in (told.method, told.tool) if name]
-    if told.rule:
-        words.append(f"[{told.rule}]")
-    if told.message:
-        words.append(f"- {told.message}")
+def decision_text(record: Mapping[str, Any], colour: bool) -> str:
+    """What stderr says of a record: `DENY tools/call read_file [rule] - message`."""
+    word, code, _ = _WORDS.get(record["action"], (record["action"].upper(), 31, 2))
+    words = ["outbound"] if record["direction"] == "outbound" else []
+    words += [name for name in (record["method"], record["tool"]) if name]
+    if record["rule"]:
+        words.append(f"[{record['rule']}]")
+    if record["message"]:
+        words.append(f"- {record['message']}")
+    ref = record.get("ref", "")
+    if ref and record["action"] != "allow":
+        words.append(_named(record["rule"] if record["action"] in ("deny", "ask") else None, ref)[1:])
     return " ".join([f"\x1b[{code}m{word}\x1b[0m" if colour else word, printable(" ".join(words), 1000)])
 
 
@@ -15284,7 +15936,6 @@ class Reporter:
             self._fd = -1 if terminal else stream.fileno()
         except (AttributeError, OSError, ValueError):
             self._fd = -1
-        self._texts: dict[Told, str] = {}    # decisions without the time: the same ones come again
         self._second, self._stamp = -1, ""
         self._guard = threading.Lock()      # for the queue
         self._lines: list[str] = []
@@ -15293,25 +15944,12 @@ class Reporter:
         self._bell.acquire()
         self._started = self._busy = self._hurry = False
 
-    def decisions(self, told: Iterable[Told]) -> None:
-        """Queue the lines of the decisions whose action reaches the level."""
-        lines, last, text = [], None, ""
-        for one in told:
-            if one is not last:
-                last = one
-                text = self._text(one) if _WORDS.get(one.action, ("", 0, 2))[2] >= self._least else ""
-            if text:
-                lines.append(text)
+    def decisions(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """Queue a line for each audit record whose action reaches the level."""
+        lines = [decision_text(record, self.colour) for record in records
+                 if _WORDS.get(record["action"], ("", 0, 2))[2] >= self._least]
         if lines:
             self._put(lines)
-
-    def _text(self, told: Told) -> str:
-        text = self._texts.get(told)
-        if text is None:
-            if len(self._texts) >= 500:
-                self._texts.clear()
-            text = self._texts[told] = _decision_text(told, self.colour)
-        return text
 
     def say(self, level: str, text: str) -> None:
         """Queue one line of our own, such as a warning."""
@@ -15558,7 +16196,8 @@ _WATCHER = 'read -r _ && exit; kill -TERM -"$0"; kill -CONT -"$0"; sleep 1; kill
 def _watch(group: int) -> Callable[[], None]:
     """Have the processes of *group* ended when this one is killed; the answer takes that back. (POSIX)"""
     readable, writable = os.pipe()
-    actions = [(os.POSIX_SPAWN_DUP2, readable, 0), (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0), (os.POSIX_SPAWN_DUP2, 1, 2)]
+    actions = [(os.POSIX_SPAWN_DUP2, readable, 0), (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+               (os.POSIX_SPAWN_DUP2, 1, 2)]
     command = ["mcpwall-watch", "-c", _WATCHER, str(group)]
     try:
         try:
@@ -15982,7 +16621,7 @@ class _Relay:
     def _perform(self, effects: list[Any], peer: str) -> None:
         """Carry out *effects*; *peer*'s pump calls, or the main thread (""), which must not wait."""
         forward: list[bytes] = []
-        decided = [effect.told for effect in effects if type(effect) is Record]     # most effects are records
+        decided = [effect.fields for effect in effects if type(effect) is Record]       # most effects are records
         others = [effect for effect in effects if type(effect) is not Record]
         for effect in others:
             kind = type(effect)
@@ -16381,23 +17020,26 @@ def config_form(path: str) -> str:
 
 
 def find_configs(home: str, cwd: str, environ: Mapping[str, str], platform: str,
-                 root: str = "") -> list[ConfigFile]:
+                 root: str = "", clients: Sequence[str] = ()) -> list[ConfigFile]:
     """Every config file of a known host that exists for this user and this project, in the table's order.
 
-    *platform* is a `sys.platform`; *root* goes before the paths that neither home nor project leads (tests).
+    *platform* is a `sys.platform`; *root* goes before the paths that neither home nor project leads (tests); *clients*:
+    of these hosts only.
     A file that several rows name (`.mcp.json`) comes once per server map, with all its clients.
     """
     import glob
     found: dict[tuple[str, str], ConfigFile] = {}
     for row in _HOST_FILES.strip().splitlines():
-        clients, scope, keys, template = (cell.strip() for cell in row.split("|"))
+        hosts, scope, keys, template = (cell.strip() for cell in row.split("|"))
+        if clients and not set(clients) & set(hosts.split()):
+            continue
         for project in project_folders(cwd, home) if scope == "project" else [""]:
             for pattern in _expand_path(template, home, project, environ, platform):
                 if scope == "managed":
                     pattern = root + pattern
                 for path in sorted(glob.glob(os.path.join(glob.escape(cwd), pattern)))[:_MAX_FILES_A_ROW]:
                     same = os.path.realpath(path), keys
-                    names = tuple(clients.split())
+                    names = tuple(hosts.split())
                     if same in found:
                         known = found[same]
                         names = known.clients + tuple(n for n in names if n not in known.clients)
@@ -16763,10 +17405,10 @@ def _config_quote(word: str) -> str:
 
 
 def _insert_items(text: str, array: Node, items: list[str], newline: str) -> tuple[int, int, str]:
-    """The edit that puts *items* before the others of a list: on lines of their own where the first is."""
+    """The edit that puts *items* before the others of a list or object: on lines of their own where the first is."""
     if not array.members:
         return array.start + 1, array.start + 1, ", ".join(items)
-    first = array.members[0].start
+    first = array.members[0][1]         # where an item begins, or the name of a member
     before = text[text.rfind("\n", array.start, first) + 1:first]
     on_own_line = "\n" in text[array.start:first] and not before.strip(" \t")
     separator = "," + (newline + before if on_own_line else " ")
@@ -17013,6 +17655,317 @@ def _toml_source(value: Any, is_key: bool = False) -> str:
     if isinstance(value, str):
         return value if is_key and re.fullmatch("[A-Za-z0-9_-]+", value) else _config_quote(value)
     return str(value[0]) if isinstance(value, tuple) else "true" if value else "false"
+
+
+# -- hooks: entries by which a host asks about its own tools ------------------------
+# As with walls, nothing is remembered beside the file. What we put in comes first in its list or object; a list or an object
+# that was not there is written with a blank behind its bracket, as nothing of ours is in one that was; a new file with two.
+
+# The hosts. answers: how it is told (see `_hook_answer`); `asks`: it can put a question to its user; what follows `changes`:
+# how the result of a tool is changed. root: the variable that holds the project's folder. file: where its hooks stand, as in
+# _HOST_FILES. shell: what runs the command on Windows. events: before the tool; after it. entry: one of ours, in the list
+# hooks.EVENT. new: what a file holds that was not there. note: what the user has to know or do.
+_HOOK_HOSTS = """
+claude-code
+  answers claude asks changes output
+  root    CLAUDE_PROJECT_DIR
+  file    ${CLAUDE_CONFIG_DIR:-~/.claude}/settings.json
+  shell   bash
+  events  PreToolUse; PostToolUse PostToolUseFailure
+  entry   {"matcher": "*", "hooks": [{"type": "command", "command": COMMAND, "timeout": 60, "onFailure": "block"}]}
+  note    versions before 2.1.295 let the tool run when the hook fails
+codex
+  answers codex changes reason
+  file    ${CODEX_HOME:-~/.codex}/hooks.json
+  shell   cmd
+  events  PreToolUse; PostToolUse
+  entry   {"matcher": "*", "hooks": [{"type": "command", "command": COMMAND, "timeout": 60}]}
+  note    not armed until you approve it (run /hooks in Codex), and again after each change; a failing hook lets the tool run
+cursor
+  answers cursor changes cursor
+  root    CURSOR_PROJECT_DIR
+  file    ~/.cursor/hooks.json
+  shell   powershell
+  events  preToolUse; postToolUse postToolUseFailure
+  entry   {"command": COMMAND, "timeout": 60, "failClosed": true}
+  new     {  "version": 1}
+copilot
+  answers copilot asks changes modified
+  file    ${COPILOT_HOME:-~/.copilot}/hooks/mcpwall.json
+  shell   powershell
+  events  PreToolUse; PostToolUse
+  entry   {"type": "command", "bash": COMMAND, "powershell": POWERSHELL, "timeoutSec": 60}
+  new     {  "version": 1}
+  note    VS Code reads this file, too; a time-out lets the tool run, and so does a hook that fails in VS Code
+gemini
+  answers gemini asks changes reason
+  root    GEMINI_PROJECT_DIR
+  file    ~/.gemini/settings.json
+  shell   powershell
+  events  BeforeTool; AfterTool
+  entry   {"matcher": "*", "hooks": [{"name": "mcpwall", "type": "command", "command": COMMAND, "timeout": 60000}]}
+  note    a hook that cannot be started, or takes too long, lets the tool run
+qwen
+  answers claude asks
+  root    QWEN_PROJECT_DIR
+  file    ~/.qwen/settings.json
+  shell   powershell
+  events  PreToolUse; PostToolUse
+  entry   {"matcher": "*", "hooks": [{"name": "mcpwall", "type": "command", "command": COMMAND, "timeout": 60000}]}
+  note    a hook that fails lets the tool run
+droid
+  answers claude asks
+  root    FACTORY_PROJECT_DIR
+  file    ~/.factory/settings.json
+  shell   bash
+  events  PreToolUse; PostToolUse
+  entry   {"matcher": "*", "hooks": [{"type": "command", "command": COMMAND, "timeout": 60}]}
+  note    a hook that fails lets the tool run
+kimi
+  answers exit2
+  file    ~/.kimi-code/config.toml
+  shell   powershell
+  events  PreToolUse; PostToolUse
+  entry   {"event": EVENT, "matcher": "", "command": COMMAND, "timeout": 60, "fail_mode": "closed"}
+windsurf
+  answers exit2
+  file    ~/.codeium/windsurf/hooks.json
+  shell   powershell
+  events  pre_run_command pre_read_code pre_write_code pre_mcp_tool_use;
+  entry   {"command": COMMAND, "show_output": true}
+  note    a hook that fails lets the tool run
+kiro
+  answers exit2
+  file    ~/.kiro/agents/*.json
+  shell   powershell
+  events  preToolUse; postToolUse
+  entry   {"matcher": "*", "command": COMMAND, "timeout_ms": 30000}
+  note    stands in each agent's file: a new agent has none; a hook that fails lets the tool run
+antigravity
+  answers antigravity asks
+"""
+_HOOK_ALIASES = {"claude": "claude-code", "vscode": "copilot", "amazon-q": "kiro", "factory": "droid"}
+
+
+class HookHost(NamedTuple):
+    """A row of the table of hosts."""
+    name: str
+    answers: str                # how it is told what we decided
+    asks: bool = False          # can it put a question to its user?
+    changes: str = ""           # how it takes another result than the tool's own; "": it does not
+    root: str = ""
+    file: str = ""              # "" where nothing is registered
+    shell: str = ""
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    entry: str = ""
+    new: str = "{  }"
+    note: str = ""
+
+
+@lru_cache(None)
+def hook_hosts() -> dict[str, HookHost]:
+    """The hosts whose events are understood, by name."""
+    hosts: dict[str, HookHost] = {}
+    for block in re.split(r"\n(?=\S)", _HOOK_HOSTS.strip()):
+        name, *lines = block.split("\n")
+        about = dict(re.split(r"\s+", line.strip(), maxsplit=1) for line in lines)
+        answers, *words = about["answers"].split()
+        before, _, after = about.get("events", "").partition(";")
+        hosts[name] = HookHost(name, answers, "asks" in words, words[-1] if "changes" in words else "", about.get("root", ""),
+                               about.get("file", ""), about.get("shell", ""), (*before.split(),), (*after.split(),),
+                               about.get("entry", ""), about.get("new", "{  }"), about.get("note", ""))
+    return hosts
+
+
+def hook_host(name: str) -> HookHost:
+    """The host of that name. Raises UsageError."""
+    hosts = hook_hosts()
+    name = _HOOK_ALIASES.get(name, name)
+    if name not in hosts:
+        raise UsageError(f"--host: {unknown_word(name, hosts, 'host')}")
+    return hosts[name]
+
+
+_our_hook = lazy_regex(r"(?i)mcpwall[^\s\"']*[\"']?\s+hook\s+--host[ =]")
+_HOOK_COMMANDS = ("command", "commandWindows", "bash", "powershell", "windows", "linux", "osx")
+_MAX_HOOKS = 1000
+
+
+def hook_files(host: HookHost, home: str, environ: Mapping[str, str], platform: str) -> list[str]:
+    """Where the user's hooks of *host* stand, there or not; of a glob, the files that are there."""
+    import glob
+    found: list[str] = []
+    for pattern in _expand_path(host.file, home, "", environ, platform) if host.file else ():
+        found += sorted(glob.glob(pattern))[:_MAX_FILES_A_ROW] if "*" in host.file else \
+            [re.sub(r"\[([*?[])\]", r"\1", pattern)]
+    return [os.path.abspath(path) for path in found]
+
+
+def hook_command(words: Sequence[str], shell: str) -> str:
+    """*words* as one command line for "sh" (or "bash"), "powershell" or "cmd". Raises ConfigError where there is no way."""
+    if shell in ("sh", "bash"):
+        import shlex
+        return " ".join(map(shlex.quote, words))
+    plain = [re.fullmatch(r"[\w:./\\-]+", word, re.ASCII) is not None for word in words]
+    if shell == "cmd":
+        if any(set(word) & set('%"^&|<>!\r\n') for word in words):
+            raise ConfigError(f"{printable(' '.join(words))}: cmd.exe would read this otherwise; move mcpwall to a plainer path")
+        return " ".join(word if fine else f'"{word}"' for word, fine in zip(words, plain))
+    quoted = (word if fine else "'" + word.replace("'", "''") + "'" for word, fine in zip(words, plain))
+    return "& " * (not plain[0]) + " ".join(quoted)
+
+
+def _hook_entries(host: HookHost, words: Sequence[str], platform: str) -> dict[str, str]:
+    """{event: the source of our entry}."""
+    windows = platform == "win32"
+    command = hook_command(words, host.shell if windows else "sh")
+    if "//" in command and host.name == "cursor":
+        raise ConfigError(f"{printable(command)}: Cursor takes // for a comment; move mcpwall to another path")
+    texts = {"COMMAND": command, "POWERSHELL": hook_command(words, "powershell") if windows else command}
+    if windows and "POWERSHELL" in host.entry:
+        texts["COMMAND"] = hook_command(words, "bash")
+    entries = {event: host.entry.replace("EVENT", _config_quote(event)) for event in (*host.before, *host.after)}
+    return {event: re.sub(r"(?<=: )[A-Z]+(?=[,}])", lambda found: _config_quote(texts[found[0]]), entry)
+            for event, entry in entries.items()}
+
+
+def set_hooks(text: str | None, host: HookHost, words: Sequence[str], on: bool, platform: str, form: str = "json") -> str | None:
+    """*text* of a host's file with just these hooks of ours (*words* for every event), or not *on*: with none.
+
+    None stands for no file, before and after. Everything else stays, byte for byte, and taking out gives back what was
+    there before. Raises ConfigError or PolicyError for a file in which that cannot be done.
+    """
+    entries = _hook_entries(host, words, platform)
+    if form == "toml":
+        return _set_toml_hooks(text, entries if on else {})
+    ours = {_command_of(json.loads(entry)) for entry in entries.values()}
+    if on and text is not None:
+        there = [(event, item.value) for event, _, item in _our_hooks(text, ours)]
+        if len(there) == len(entries) and all((event, json.loads(entry)) in there for event, entry in entries.items()):
+            return text
+    bare = _without_hooks(text, host, ours)
+    if not on:
+        return bare
+    made = _with_hooks(bare, host, entries)
+    if _without_hooks(made, host, ours) != bare:
+        raise ConfigError("the edit could not be taken back; not written")
+    return made
+
+
+def _command_of(entry: Any) -> str:
+    """The command of an entry, or of the first in its list."""
+    if isinstance(entry, dict):
+        inner = entry.get("hooks")
+        if isinstance(inner, list) and inner:
+            return _command_of(inner[0])
+        return next((entry[key] for key in _HOOK_COMMANDS if isinstance(entry.get(key), str)), "")
+    return ""
+
+
+def _member(node: Node, key: str) -> Member | None:
+    return next((one for one in node.members or () if isinstance(one, Member) and one.key == key), None)
+
+
+def _our_hooks(text: str, ours: Iterable[str]) -> Iterator[tuple[str, list[tuple[Node, Any]], Node]]:
+    """(event, [(container, its child), … from the document down], entry) of each entry of ours; of a list of several
+    commands, of which not all are ours, the command alone."""
+    if not text.strip("\ufeff \t\r\n"):
+        return
+    document = parse_jsonc(text)
+    hooks = _member(document, "hooks")
+    for member in (hooks.node.members or () if hooks is not None and isinstance(hooks.node.value, dict) else ()):
+        for item in member.node.members or () if isinstance(member.node.value, list) else ():
+            way = [(document, hooks), (hooks.node, member), (member.node, item)]    # type: ignore[union-attr]
+            inner = _member(item, "hooks")
+            entries = inner.node.members or [] if inner is not None and isinstance(inner.node.value, list) else [item]
+            mine = [one for one in entries if _command_of(one.value) in ours or _our_hook.search(_command_of(one.value))]
+            if inner is None or len(mine) == len(entries) > 0:
+                yield from ((member.key, way, item) for _ in mine[:1])
+            else:
+                yield from ((member.key, [*way, (item, inner), (inner.node, one)], one) for one in mine)
+
+
+def hook_commands(text: str, form: str = "json") -> list[tuple[str, str]]:
+    """(event, command) of the hooks of ours in a host's file."""
+    if form == "toml":
+        tables = text.split("[[hooks]]\n")[1:]
+        found = [re.search(r'(?s)\Aevent = (".*?")\n.*?^command = ("(?:[^"\\]|\\.)*")$', table, re.M) for table in tables]
+        pairs = [(json.loads(one[1]), json.loads(one[2])) for one in found if one]
+        return [pair for pair in pairs if _our_hook.search(pair[1])]
+    return [(event, _command_of(item.value)) for event, _, item in _our_hooks(text, ())]
+
+
+def _with_hooks(text: str | None, host: HookHost, entries: Mapping[str, str]) -> str:
+    if text is None or not text.strip("\ufeff \t\r\n"):
+        text = (text or "") + host.new + "\n" * (text is None)
+    newline = "\r\n" if "\r\n" in text else "\n"
+    document = parse_jsonc(text)
+    if not isinstance(document.value, dict):
+        raise ConfigError("no JSON object")
+    lists = {event: f"{_config_quote(event)}: [ {entry} ]" for event, entry in entries.items()}
+    if "hooks" not in document.value:
+        return _edited(text, [_insert_items(text, document, [f'"hooks": {{ {", ".join(lists.values())} }}'], newline)])
+    hooks = _only_member(text, document, "hooks").node
+    edits = []
+    for event, entry in entries.items() if isinstance(hooks.value, dict) else ():
+        if event in hooks.value:
+            edits.append(_insert_items(text, _only_member(text, hooks, event).node, [entry], newline))
+    if not isinstance(hooks.value, dict) or not all(isinstance(hooks.value.get(event, []), list) for event in entries):
+        raise ConfigError("its hooks are not in a form that can be edited")
+    missing = [source for event, source in lists.items() if event not in hooks.value]
+    return _edited(text, edits + [_insert_items(text, hooks, missing, newline)] * bool(missing))
+
+
+def _edited(text: str, edits: _Edits) -> str:
+    for start, end, new in sorted(edits, reverse=True):
+        text = text[:start] + new + text[end:]
+    return text
+
+
+def _without_hooks(text: str | None, host: HookHost, ours: Iterable[str]) -> str | None:
+    for _ in range(_MAX_HOOKS):         # one at a time: each changes where the others stand
+        found = next(_our_hooks(text, ours), None) if text is not None else None
+        if text is None or found is None:
+            return text
+        text = _without_entry(text, found[1])
+        if text == host.new + "\n":
+            return None
+        if text.endswith(host.new) and not text[:-len(host.new)].strip("\ufeff \t\r\n"):
+            text = text[:-len(host.new)]
+    raise ConfigError("too many hooks")
+
+
+def _without_entry(text: str, way: Sequence[tuple[Node, Any]]) -> str:
+    """*text* without what stands at the end of *way*, and without what then is empty and was made by us."""
+    for container, child in reversed(way):
+        start, end = child[1], child.node.end if isinstance(child, Member) else child.end
+        place = next(n for n, member in enumerate(container.members) if member is child)
+        if place + 1 < len(container.members):
+            return _edited(text, [(start, container.members[place + 1][1], "")])
+        if place:
+            before = container.members[place - 1]
+            return _edited(text, [(before.node.end if isinstance(before, Member) else before.end, end, "")])
+        if start == container.start + 1 or container is way[0][0]:      # the bracket was there
+            break
+    comma = re.compile(r"\s*,").match(text, end)
+    return _edited(text, [(start, comma.end() if comma else end, "")])
+
+
+def _set_toml_hooks(text: str | None, entries: Mapping[str, str]) -> str | None:
+    """The same in TOML: at the end of the file, each a table of its own. `:` behind our name: there was no line end."""
+    found = re.search(r"(?m)^# mcpwall(:?)\n(?:\[\[hooks\]\]\n(?:\w+ = .*\n)+)+", text or "")
+    if text is not None and found and _our_hook.search(found[0]):
+        text = text[:found.start() - len(found[1])] + text[found.end():] or ("" if found[1] else None)
+    if not entries:
+        return text
+    bare = text or ""
+    if re.search(r"(?m)^\s*(?:hooks\s*=|\[hooks\b)", bare):
+        raise ConfigError("its hooks are not written as [[hooks]]; add one there by hand")
+    unended = text is not None and not bare.endswith("\n")
+    tables = ("[[hooks]]\n" + "".join(f"{key} = {_toml_source(value if isinstance(value, str) else (value,))}\n"
+                                      for key, value in json.loads(entry).items()) for entry in entries.values())
+    return bare + "\n" * unended + "# mcpwall" + ":" * unended + "\n" + "".join(tables)
 
 
 # ---------------------------------------------------------------------------
@@ -17959,6 +18912,7 @@ def cmd_init(argv: Sequence[str], io: Surroundings) -> int:
         _setup_option("--client", "NAME", "only these hosts: " + ", ".join(known_clients()), action="append",
                       nargs="+", default=[]),
         _setup_flag("--all", "every server that can be wrapped"),
+        _setup_flag("--hooks", "have every host that is here ask about its own tools, too"),
         _setup_flag("--yes", "write without asking"), _SETUP_PLAIN, _SETUP_FILES[-1])
     if args is None:
         return 0
@@ -17969,13 +18923,14 @@ def cmd_init(argv: Sequence[str], io: Surroundings) -> int:
     unknown = [name for name in args.servers if name not in {s.name for s in found.servers}]
     if unknown:
         raise UsageError(unknown_word(unknown[0], {s.name for s in found.servers}, "server"))
-    listed = bool(args.all or args.servers)
+    listed = bool(args.all or args.servers or args.hooks)
     if not args.dry_run and not (args.yes and listed):
         io.need_terminal("init", "add --yes, and --all or names of servers")
     for problem in found.problems:
         io.complain(problem)
     _print_table(io, found)
-    open_ones = [s for s in named or found.servers if s.wrapper is None and not s.why_not]
+    open_ones = [s for s in named or found.servers if s.wrapper is None and not s.why_not
+                 and (args.all or args.servers or not args.hooks)]
     if open_ones and not listed and io.interactive:
         answer = io.ask("Which shall be wrapped? (numbers, ranges such as 2-5, names, all; empty: none) ")
         open_ones = [s for s in _chosen_servers(answer, found.servers) if s in open_ones]
@@ -17985,7 +18940,7 @@ def cmd_init(argv: Sequence[str], io: Surroundings) -> int:
     files = _show_plan(io, found, plan)
     if args.dry_run:
         io.say("Nothing was written (--dry-run).")
-        return 1 if found.problems else 0
+        return _offer_hooks(io, args) or (1 if found.problems else 0)
     done = not found.problems
     if not files:
         io.say("Nothing to wrap.")
@@ -17994,7 +18949,19 @@ def cmd_init(argv: Sequence[str], io: Surroundings) -> int:
     else:
         io.say("Nothing was written.")
         return 1
-    return 0 if _put_starter_policy(io, args.profile) and done else 1
+    done = _put_starter_policy(io, args.profile) and done
+    return _offer_hooks(io, args) or (0 if done else 1)
+
+
+def _offer_hooks(io: Surroundings, args: Any) -> int:
+    """Have the hosts that are here ask about their own tools, where the user wants that; 0 when all was done."""
+    hosts = dict.fromkeys(host.name for host, _, state, problem in _hook_state(io) if state != "registered" and problem is None)
+    clients = [name for names in args.client for name in names]
+    args.hook = [name for name in hosts if (not clients or name in clients) and (
+        args.hooks or io.interactive and not args.yes and not args.dry_run and io.agrees(
+            f"Also have {name} ask mcpwall before it runs, reads, writes or fetches something itself?"))]
+    args.config = None
+    return _set_all_hooks(io, args, (), True) if args.hook else 0
 
 
 def _chosen_servers(answer: str, servers: Sequence[Server]) -> list[Server]:
@@ -18047,13 +19014,19 @@ def cmd_wrap(argv: Sequence[str], io: Surroundings) -> int:
     """Put the wall in front of one server, in every file that names it."""
     args = _setup_arguments(
         io, "wrap", "Put the wall in front of one MCP server, wherever it is configured.", argv,
-        _setup_option("server", "SERVER", "its name in the host's config"),
-        _setup_option("--server-policy", "FILE", "the policy file of this server, alone"),
-        _setup_option("--profile", "NAME", "the built-in policy of this server, alone"), _SETUP_PLAIN, *_SETUP_FILES)
+        _setup_option("server", "SERVER", "its name in the host's config", nargs="?"),
+        _setup_option("--hook", "HOST", "or: have this host ask about its own tools: " + ", ".join(_hooked_hosts()),
+                      action="append", default=[]),
+        _setup_option("--server-policy", "FILE", "the policy file of this server (or host), alone"),
+        _setup_option("--profile", "NAME", "the built-in policy of this server (or host), alone"), _SETUP_PLAIN, *_SETUP_FILES)
     if args is None:
         return 0
+    if (args.server is None) == (not args.hook):
+        raise UsageError("wrap: write one of SERVER and --hook HOST")
     wall = own_command() if args.plain and io.launcher else io.wall
     options = _policy_options(io, args)
+    if args.hook:
+        return _set_all_hooks(io, args, options, True)
     found, servers = _named_servers(io, args)
     plan: list[tuple[Server, Sequence[str] | None]] = []
     done = not found.problems
@@ -18135,12 +19108,16 @@ def cmd_unwrap(argv: Sequence[str], io: Surroundings) -> int:
         io, "unwrap", "Take the wall away from MCP servers; the entry is again what it was.", argv,
         _setup_option("server", "SERVER", "its name in the host's config", nargs="?"),
         _setup_flag("--all", "every wrapped server"),
+        _setup_option("--hook", "HOST", "or: let this host ask no more about its own tools (all: no host)", action="append",
+                      default=[]),
         _setup_option("--restore", "FILE", "bring back the backup beside this config file"),
         _setup_flag("--yes", "restore without asking"), *_SETUP_FILES)
     if args is None:
         return 0
-    if sum(map(bool, (args.server is not None, args.all, args.restore))) != 1:
-        raise UsageError("unwrap: write one of SERVER, --all and --restore FILE")
+    if sum(map(bool, (args.server is not None, args.all, args.restore, args.hook))) != 1:
+        raise UsageError("unwrap: write one of SERVER, --all, --hook HOST and --restore FILE")
+    if args.hook:
+        return _set_all_hooks(io, args, (), False)
     if args.restore:
         return _restore_backup(io, os.path.join(io.cwd, args.restore), args.yes, args.dry_run)
     found, servers = _named_servers(io, args)
@@ -18156,6 +19133,126 @@ def cmd_unwrap(argv: Sequence[str], io: Surroundings) -> int:
     if args.all and not files:
         io.say("Nothing to unwrap.")
     return 0 if (args.dry_run or _carry_out(io, found, files, plan)) and done and not found.problems else 1
+
+
+# -- hooks of hosts -----------------------------------------------------------------
+
+def _hooked_hosts() -> list[str]:
+    """The hosts that can be told to ask about their own tools."""
+    return [name for name, host in hook_hosts().items() if host.file]
+
+
+def hook_words(io: Surroundings, host: HookHost, options: Sequence[str] = (), plain: bool = False) -> list[str]:
+    """The command by which a host asks."""
+    return [*(own_command() if plain and io.launcher else io.wall), "hook", "--host", host.name, *options]
+
+
+class _HookPlan(NamedTuple):
+    """A file of a host, as it is and as it is to be; None: not there."""
+    host: HookHost
+    path: str
+    words: list[str]
+    old: str | None
+    new: str | None
+
+
+def _hook_text(path: str) -> str | None:
+    return decode_config(path, read_config(path)) if os.path.lexists(path) else None
+
+
+def _set_all_hooks(io: Surroundings, args: Any, options: Sequence[str], on: bool) -> int:
+    """Put our hooks into the files of some hosts, or take them out of there; 0 when all was done."""
+    names = _hooked_hosts() if not on and "all" in args.hook else args.hook
+    hosts = [hook_host(name) for name in names]
+    for host in hosts:
+        if not host.file:
+            raise UsageError(f"--hook: nothing is known of how {host.name} is told about hooks")
+    if args.config and len(hosts) != 1:
+        raise UsageError("--config names the file of one host")
+    plans, done = [], True
+    for host in hosts:
+        files = [os.path.join(io.cwd, args.config)] if args.config else hook_files(host, io.home, io.environ, io.platform)
+        if not files and on:
+            io.say(f"{host.name}: there is no file {host.file} yet; make one first")
+            done = False
+        words = hook_words(io, host, options, on and args.plain)
+        for path in files:
+            try:
+                plans.append(_hook_plan(io, host, path, words, on))
+            except WallError as fault:
+                io.complain(str(fault) if str(fault).startswith(path) else f"{path}: {fault}")
+                done = False
+    changes = [plan for plan in plans if plan.new != plan.old]
+    for plan in plans:
+        if plan not in changes and (on or "all" not in args.hook):
+            io.say(f"{plan.host.name} in {io.short(plan.path)}: {'already registered' if on else 'no hook of ours'}")
+    for plan in changes:
+        old, new = ([] if text is None else text.lstrip("\ufeff").replace("\r", "").rstrip("\n").split("\n")
+                    for text in (plan.old, plan.new))
+        for line in _line_diff(old, new, plan.path):
+            io.say(printable(line, 2000))
+    if args.dry_run:
+        return 0 if done else 1
+    for plan in changes:
+        try:
+            _write_hook(io, plan, on)
+            io.say(f"{'wrote' if plan.new is not None else 'removed'} {io.short(plan.path)}")
+        except (WallError, OSError) as fault:
+            io.complain(str(fault))
+            done = False
+    if on:
+        for host in dict.fromkeys(plan.host for plan in changes):
+            io.say(f"{host.name}: registered; restart it for this to take effect" + (f". Note: {host.note}" if host.note else ""))
+    return 0 if done else 1
+
+
+def _hook_plan(io: Surroundings, host: HookHost, path: str, words: list[str], on: bool) -> _HookPlan:
+    text = _hook_text(path)
+    beside = _hook_text(os.path.join(os.path.dirname(path), "config.toml")) if on and host.name == "codex" else None
+    if beside and re.search(r"(?m)^\s*(?:hooks\s*=|\[\[?\s*hooks(?!\s*\.\s*state\b))", beside):
+        raise ConfigError("Codex has hooks in config.toml, and reads them from one file only; move them to hooks.json first")
+    return _HookPlan(host, path, words, text, set_hooks(text, host, words, on, io.platform, config_form(path)))
+
+
+def _write_hook(io: Surroundings, plan: _HookPlan, on: bool) -> None:
+    """Carry out *plan*. Raises ConfigError, or OSError, when the file is not as it was seen, or cannot be written."""
+    path = plan.path
+    if on and io.launcher and io.launcher.path in plan.words:
+        io.launcher.put()
+    with FileLock(io.lock, _LOCK_WAIT_S):
+        if _hook_text(path) != plan.old:
+            raise ConfigChanged(f"{path}: changed while it was being edited; nothing written")
+        if plan.new is None:
+            io.fs.unlink(path)
+        elif plan.old is None:
+            os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+            write_whole(path, plan.new.encode(), fs=io.fs)
+        else:
+            keep = os.path.lexists(os.path.realpath(path) + BACKUP_SUFFIX)     # it is older, and knows no hook of ours
+            save_config(path, plan.old.encode(), plan.new.encode(), keep, io.fs)
+
+
+def _hook_state(io: Surroundings) -> Iterator[tuple[HookHost, str, str, str | None]]:
+    """(host, file, "registered" or "not registered", what is wrong) of the hosts that are here."""
+    import shlex
+    for host in hook_hosts().values():
+        for path in hook_files(host, io.home, io.environ, io.platform):
+            if not os.path.isdir(os.path.dirname(path)):
+                continue
+            try:
+                found = hook_commands(_hook_text(path) or "", config_form(path))
+            except WallError as fault:
+                yield host, path, "not registered", str(fault)
+                continue
+            problem = None
+            if found:
+                words = shlex.split(found[0][1].lstrip("& "), posix=io.platform != "win32")
+                words = [word.strip("'\"") for word in words]
+                program = next((word for word in words if _is_wall_word(word)), words[0])
+                missing = [event for event in (*host.before, *host.after) if event not in dict(found)]
+                problem = _wall_problem(io, Wrapper(tuple(words), program, {})) or \
+                    (f"not registered for {', '.join(missing)}" if missing else None)
+            yield host, path, "registered" if found else "not registered", problem
 
 
 def _restore_backup(io: Surroundings, path: str, yes: bool, dry_run: bool) -> int:
@@ -18191,18 +19288,27 @@ def cmd_status(argv: Sequence[str], io: Surroundings) -> int:
         return 0
     found = _take_inventory(io, args.client)
     attention = list(_needs_attention(io, found))
+    hooks = [row for row in _hook_state(io) if not args.client or row[0].name in args.client]
+    attention += (("hook", path, f"{host.name}: {problem}") for host, path, _, problem in hooks if problem)
     if args.json:
         servers = [{"clients": s.file.clients, "scope": s.file.scope, "file": s.file.path, "line": s.line,
                     "server": s.name, "project": s.project, "state": _server_state(s).partition(":")[0],
                     "why": s.why_not or None, "policy": _policy_of(s.wrapper) if s.wrapper else None,
                     "wall": s.wrapper.program if s.wrapper else None} for s in found.servers]
         problems = [{"kind": kind, "place": place, "problem": problem} for kind, place, problem in attention]
-        io.say(json.dumps({"version": __version__, "servers": servers, "attention": problems}, indent=2))
+        rows = [{"host": host.name, "file": path, "state": state, "note": host.note or None, "problem": problem}
+                for host, path, state, problem in hooks]
+        io.say(json.dumps({"version": __version__, "servers": servers, "hooks": rows, "attention": problems}, indent=2))
         return 1 if attention else 0
     _print_table(io, found)
     for server in found.servers:
         if server.wrapper:
             io.say(f"{_where(io, server)}: policy {_policy_of(server.wrapper)}")
+    if hooks:
+        io.say("\nThe hosts' own tools (mcpwall wrap --hook HOST):")
+    for host, path, state, problem in hooks:
+        note = f" ({host.note})" if state == "registered" and host.note else ""
+        io.say(f"{host.name} in {io.short(path)}: {state}{note}{f': {printable(problem, 300)}' if problem else ''}")
     slow = sum(server.wrapper is not None and _starts_slowly(io, server.wrapper) for server in found.servers)
     if slow:
         io.say(f"\n{slow} of these start without Python's cache; wrapped again, they start about five times as fast.")
@@ -18748,7 +19854,781 @@ def _revoke(io: Surroundings, name: str) -> int:
     return 0
 
 # ---------------------------------------------------------------------------
-# 26. Command line
+# 26. Hooks: the tools of the hosts themselves
+# ---------------------------------------------------------------------------
+# Serves people, and closes: it can only add refusals to what the host decides by itself.
+#
+# Hosts run shells, read, write and fetch without any MCP server; but they can ask a command before a tool runs, and show
+# it what came of it. `mcpwall hook` is that command: one event of the host, as JSON on stdin, becomes the tool call of an
+# MCP server (`Bash {"command": …}` is `run_command`, `Edit {"file_path": …}` is `edit_file`; the host is the server), is
+# judged by the policy that the relay would use, recorded in the same log, and answered in the form that this host reads.
+#
+# To allow is to say nothing: an `allow` would skip the question that the host puts to its user. To refuse is said in the
+# one way that the host surely heeds (most go on when a hook breaks off, is killed, or prints what they do not expect).
+# So whatever goes wrong here is answered like a refusal, and in time: no host waits for ever, and many let the tool run
+# then. Each event is a process of its own. What must outlive it (marks, limits, the project of a session) stands in
+# a small file for each session of a host; two hooks of one call (Pre and Post, or two hosts' files) count once.
+#
+# A hook sees what the host shows it. Not seen: files that the user names with @, the host's own web search, what is typed
+# into a running process, the children of a shell; and a host may skip its hooks. It is a seat belt. The relay stays
+# in front of servers: it also sees their tool lists, resources and prompts, and nothing gets round a pipe.
+
+MAX_EVENT_BYTES = 16 * 1024 * 1024
+HOOK_SECONDS = 1.8          # from the start of the process to the answer
+_HOOK_SESSION_DAYS = 14     # what was kept of a session is removed then
+_HOOK_USES = 64             # calls of a session that are known to have been counted
+
+# -- reading an event -------------------------------------------------------------
+# Hosts spell one thing in many ways (tool_name, toolName), so names are compared in small letters without signs.
+
+# What a host's tool does → its names. The tools of a host that stand in no row keep their name and arguments.
+_HOOK_TOOLS = """
+run_command: Bash Shell PowerShell Monitor Execute terminal run_command run_in_terminal run_shell_command execute_bash
+run_command: execute_command run_terminal_command run_terminal_cmd local_shell shell_command exec_command
+run_command: beforeShellExecution afterShellExecution pre_run_command post_run_command
+read_file: Read view read_file view_file fs_read read_many_files NotebookRead view_image beforeReadFile beforeTabFileRead
+read_file: pre_read_code post_read_code
+write_file: Write Create create_file write_file write_to_file fs_write
+edit_file: Edit MultiEdit StrReplace str_replace_editor replace replace_string_in_file multi_replace_string_in_file
+edit_file: multi_edit search_replace replace_in_file replace_file_content insert_edit_into_file editFiles edit_file
+edit_file: NotebookEdit edit_notebook_file EditNotebook afterFileEdit afterTabFileEdit pre_write_code post_write_code
+apply_patch: apply_patch
+delete_file: Delete delete_file
+search_text: Grep grep_search search_file_content ripgrep
+search_files: Glob LS file_search find_by_name list_dir list_directory glob_file_search list_files
+fetch: WebFetch fetch_webpage read_url_content fetch_url
+web_search: WebSearch google_web_search search_web
+text: Agent Task spawn_agent TodoWrite TodoRead write_todos update_plan manage_todo_list ExitPlanMode EnterPlanMode
+text: AskUserQuestion ask_user
+"""
+
+
+def _plain_name(name: str) -> str:
+    return name.replace("_", "").replace("-", "").lower()
+
+
+_HOOK_KINDS = {_plain_name(tool): line.partition(":")[0]
+               for line in _HOOK_TOOLS.strip().split("\n") for tool in line.partition(":")[2].split()}
+_NO_TOOL = ("premcptooluse", "postmcptooluse", "beforemcpexecution", "aftermcpexecution", "pretooluse", "posttooluse",
+            "beforetool", "aftertool", "permissionrequest", "posttoolusefailure")
+
+
+class HookEvent(NamedTuple):
+    """What a host says is going to happen, or has happened."""
+    host: HookHost
+    name: str                   # as the host spells it
+    phase: str                  # "before", "after", "failed" (after it, and nothing can be changed) or "": no tool is used
+    tool: str = ""
+    arguments: Any = None
+    result: Any = None
+    session: str = ""
+    use: str = ""               # the host's id of this use of the tool
+    cwd: str = ""
+    root: str = ""              # the host's own project, where it names one
+    server: str | None = None   # of an MCP tool; "" when the host does not say which
+    launch: str = ""            # how that server is started, where the host says so
+    spelled: str = ""           # the tool's name as the host has it
+
+
+class HookFault(WallError):
+    """An event that cannot be read; *event* is what is known of it."""
+
+    def __init__(self, problem: str, event: HookEvent) -> None:
+        super().__init__(problem)
+        self.event = event
+
+
+def read_event(host: HookHost, data: bytes, environ: Mapping[str, str]) -> HookEvent:
+    """The event that a hook of *host* was given. Raises HookFault; the host may prove to be another one."""
+    event = HookEvent(host, "", "before")
+    try:
+        text = _event_text(data)
+        whole = _half_character.sub(lambda found: found[0] if len(found[0]) != 6 else "\\ufffd", text)
+        body = load_json(whole)
+    except MessageError as fault:
+        raise HookFault(f"the event cannot be read: {fault}", event) from None
+    if type(body) is not dict:
+        raise HookFault("the event is no JSON object", event)
+    fields = {_plain_name(key): value for key, value in body.items()}
+
+    def said(*names: str) -> str:
+        return next((fields[name] for name in names if type(fields.get(name)) is str and fields[name]), "")
+
+    def inner(*names: str) -> dict[str, Any]:
+        return next((fields[name] for name in names if type(fields.get(name)) is dict), {})
+
+    name = said("hookeventname", "agentactionname", "hookname")
+    host = _host_of(host, fields, name)
+    call = inner("toolcall", "pretooluse", "posttooluse")               # Antigravity; Cline
+    tool = said("toolname") or call.get("name") or call.get("toolName") or ""
+    arguments = next((value for value in (fields.get("toolinput"), fields.get("toolargs"), call.get("args"),
+                                          call.get("parameters"), fields.get("toolinfo")) if value is not None), None)
+    server: str | None = None
+    about = inner("mcpserver", "mcpcontext")
+    if about:
+        server = str(about.get("server_name") or about.get("name") or "")
+        tool = str(about.get("tool_name") or tool)
+    plain = _plain_name(name)
+    if plain in ("premcptooluse", "postmcptooluse") and isinstance(arguments, dict):    # Windsurf
+        server, tool = str(arguments.get("mcp_server_name", "")), str(arguments.get("mcp_tool_name", ""))
+        arguments, fields["toolresult"] = arguments.get("mcp_tool_arguments"), arguments.get("mcp_result")
+    elif plain in ("beforemcpexecution", "aftermcpexecution"):                          # Cursor
+        server = said("mcpservername", "servername")
+    elif not tool and plain in _HOOK_KINDS:
+        tool = name
+        arguments = arguments if arguments is not None else {
+            key: value for key, value in body.items() if _plain_name(key) in _EVENT_ARGUMENTS}
+    result = next((fields[key] for key in ("toolresponse", "tooloutput", "toolresult", "resultjson", "error", "output")
+                   if fields.get(key) is not None), None)
+    done = plain.startswith(("post", "after")) or not plain and result is not None
+    phase = "failed" if "failure" in plain else "after" if done else "before"
+    roots: list[Any] = next((fields[key] for key in ("workspaceroots", "workspacepaths") if type(fields.get(key)) is list), [])
+    root = next((place for place in roots if type(place) is str and place), "") or environ.get(host.root or "\0", "")
+    event = HookEvent(host, name, phase, tool, arguments, result,
+                      said("sessionid", "conversationid", "trajectoryid"), said("tooluseid", "toolcallid"),
+                      _event_folder(said("cwd")), _event_folder(root), server,
+                      said("command", "url") if "mcp" in plain and host.name == "cursor" else "", tool)
+    if not tool and plain not in _NO_TOOL and (plain or host.name == "antigravity"):
+        return event._replace(phase="")
+    if not tool:
+        raise HookFault("the event names no tool", event)
+    if whole != text and phase == "before":     # of a result it is what was cut within a character
+        raise HookFault("the event holds half a character", event)
+    if fields.get("toolinputtruncated"):
+        raise HookFault("the host shows only a part of the arguments", event)
+    return event
+
+
+_half_character = lazy_regex(r"\\\\|\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u[dD][89a-fA-F]..")
+_EVENT_ARGUMENTS = frozenset("command cwd filepath path edits content".split())
+
+
+def _event_text(data: bytes) -> str:
+    """The text of an event. Windows hands on what its code page makes of it; what is neither is no text."""
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        codecs = ["utf-16"]
+    else:
+        codecs = ["utf-8-sig"] + ["cp1252"] * (b"\xff" not in data and b"\xfe" not in data)
+    for codec in codecs:
+        try:
+            text = data.decode(codec)
+        except UnicodeDecodeError:
+            continue
+        if not text.strip():
+            raise MessageError("there is none")
+        return text
+    raise MessageError("not UTF-8")
+
+
+def _host_of(host: HookHost, fields: Mapping[str, Any], name: str) -> HookHost:
+    """Hosts run each other's hooks: whose event it is shows in what it holds."""
+    hosts = hook_hosts()
+    for field, other in (("cursorversion", "cursor"), ("agentactionname", "windsurf"), ("toolcall", "antigravity")):
+        if field in fields:
+            return hosts[other]
+    if name in ("BeforeTool", "AfterTool"):
+        return hosts["gemini"]
+    return hosts["copilot"] if "toolargs" in fields and "toolname" in fields else host
+
+
+def _event_folder(place: str) -> str:
+    """A folder as the system spells it: Cursor writes `/d:/Proj` for `D:\\Proj`."""
+    return place[1:] if re.match(r"/[A-Za-z]:(/|\Z)", place) else place
+
+
+# -- the calls of an event ---------------------------------------------------------
+
+class HookCall(NamedTuple):
+    """One tool call as an MCP server would get it."""
+    tool: str
+    arguments: dict[str, Any]
+    server: str
+
+
+# What an argument of a host's tool is called in our calls, by what the tool does; `-`: it says nothing about what is done.
+_HOOK_ARGUMENTS = """
+run_command: command = command command_line cmd script input
+run_command: cwd = cwd workdir working_directory working_dir dir_path directory
+run_command: - = description explanation reason timeout timeout_ms run_in_background is_background
+files: path = file_path path absolute_path target_file notebook_path files paths file_paths dir_path uri
+files: content = content contents file_text code new_code new_source new_string new_str new_text new_content diff
+files: old_string = old_string old_str old_text old_source
+files: - = command description explanation edits instruction
+search_text: query = pattern query regex
+search_text: pattern = glob include include_pattern includes
+search_files: pattern = pattern query glob glob_pattern
+search: path = path file_path dir_path directory search_path search_directory target_directory directory_path
+fetch: url = url urls uri
+web_search: query = query q pattern
+"""
+
+
+def _hook_arguments() -> dict[str, dict[str, str]]:
+    """{what tools do: {plain name: our name}}."""
+    found: dict[str, dict[str, str]] = {}
+    for line in _HOOK_ARGUMENTS.strip().split("\n"):
+        kind, _, rest = line.partition(": ")
+        ours, _, names = rest.partition(" = ")
+        for one in ("search_text", "search_files") if kind == "search" else (kind,):
+            found.setdefault(one, {}).update(dict.fromkeys(map(_plain_name, names.split()), ours))
+    return found
+
+
+_OUR_NAMES = _hook_arguments()
+_runs_patch = lazy_regex(r"\bapply_?patch\b|\bpatch\b|\bgit\b.*\b(?:apply|am)\b")
+_web_address = lazy_regex(r"(?i)\b[a-z][a-z0-9+.-]{1,20}://[^\s<>\"'`]+")
+
+
+def event_calls(event: HookEvent) -> list[HookCall]:
+    """What the host's tool is about to do (or did), as tool calls. Raises HookFault where that cannot be read."""
+    given = event.arguments
+    kind = "" if event.server is not None else _HOOK_KINDS.get(_plain_name(event.tool), "")
+    if type(given) is str and given.lstrip()[:1] in ("{", "["):
+        try:
+            given = load_json(given)
+        except MessageError as fault:
+            raise HookFault(f"its arguments cannot be read: {fault}", event) from None
+    if kind == "edit_file" and type(given) is str:
+        kind = "apply_patch"
+    if type(given) is not dict:
+        given = {} if given is None else {"command" if kind == "run_command" else "input": given}
+    elif kind in ("edit_file", "write_file") and not _under(given, "path") and any(map(patch_files, strings_of(given)[0])):
+        kind = "apply_patch"
+    server = event.host.name if event.server is None else event.server
+    return [HookCall(tool, arguments, server) for tool, arguments in _calls_of(event, kind, given)]
+
+
+_Made = Iterator[tuple[str, dict[str, Any]]]
+
+
+def _calls_of(event: HookEvent, kind: str, given: dict[str, Any]) -> _Made:
+    """(tool, arguments) of each call."""
+    texts = strings_of(list(given.values()))[0]
+    if kind == "run_command":
+        yield from _shell_calls(event, _in_our_names(kind, given))
+    elif kind == "apply_patch":
+        yield from _patch_calls(event, "\n".join(texts), "")
+    elif kind.endswith("_file"):
+        yield from _file_calls(kind, given)
+    elif kind == "fetch":
+        made = _in_our_names(kind, given)
+        for url in strings_of([made.get("url")])[0] or _web_address.findall("\n".join(texts)) or [None]:
+            yield kind, {**made, "url": url} if url is not None else made
+    elif kind == "text":
+        yield event.tool, {"text": "\n".join(texts)}
+    elif kind:
+        yield kind.replace("search_text", "search_files"), _in_our_names(kind, given)
+    else:
+        yield event.tool, given
+
+
+def _in_our_names(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments under the names of our calls, what is named alike in a list; others stay as they are."""
+    made: dict[str, Any] = {}
+    for key, value in given.items():
+        name = _OUR_NAMES[kind].get(_plain_name(key), key)
+        if name != "-":
+            made[name] = value if name not in made else [made[name], value]
+    return made
+
+
+def _under(node: Any, ours: str, name: str = "") -> list[str]:
+    """The texts, at any depth, that stand under a name which is *ours* for the tools of files."""
+    if type(node) is dict:
+        return [text for key, value in node.items() for text in _under(value, ours, _plain_name(key))]
+    if type(node) is list:
+        return [text for value in node for text in _under(value, ours, name)]
+    return [node] if type(node) is str and node and _OUR_NAMES["files"].get(name) == ours else []
+
+
+def _shell_calls(event: HookEvent, made: dict[str, Any]) -> _Made:
+    folder = made.get("cwd")
+    folder = _seen_from(event.cwd, folder if type(folder) is str else "")
+    if _plain_name(event.tool) == "powershell":
+        made["language"] = "powershell"
+    yield "run_command", {**made, "cwd": folder} if folder else made
+    command = made.get("command")
+    if type(command) is str and "\n" in command and _runs_patch.search(command) and patch_files(command):
+        yield from _patch_calls(event, command, folder)
+
+
+def _file_calls(tool: str, given: dict[str, Any]) -> _Made:
+    """One call for each file; a list of edits or operations may name several."""
+    own = {key: value for key, value in given.items() if not (type(value) is list and _under(value, "path") and any(
+        type(one) is dict for one in value))}
+    groups = [one for key, value in given.items() if key not in own for one in value if type(one) is dict]
+    for group in [own, *groups] if _under(own, "path") or not groups else groups:
+        content, old = ("\n".join(_under(group, ours)) for ours in ("content", "old_string"))
+        made = {key: value for key, value in group.items() if _plain_name(key) not in _OUR_NAMES["files"]}
+        if tool == "write_file":
+            made["content"] = content
+        elif tool == "edit_file":
+            made.update({"old_string": old, "new_string": content} if old else {"new_string": content})
+        for path in dict.fromkeys(_under(group, "path")):
+            yield tool, {"path": path, **made}
+        if not _under(group, "path"):
+            yield tool, group
+
+
+def _patch_calls(event: HookEvent, text: str, folder: str) -> _Made:
+    files = patch_files(text)
+    if not 0 < len(files) <= MAX_PATCH_FILES:
+        raise HookFault(f"a patch of {len(files)} files that can be read; write one of 1 to {MAX_PATCH_FILES}", event)
+    for kind, path, added in files:
+        content = {"write": {"content": added}, "edit": {"new_string": added}, "delete": {}}[kind]
+        yield f"{kind}_file", {"path": _seen_from(folder, path), **content}
+
+
+def _seen_from(folder: str, place: str) -> str:
+    """*place*, seen from *folder*; "" stands for nothing known."""
+    if not folder or re.match(r"[/\\~]|[A-Za-z]:", place):
+        return place
+    return f"{folder.rstrip('/')}/{place}" if place else folder
+
+
+def named_server(event: HookEvent, servers: Iterable[str]) -> HookEvent:
+    """The event with server and tool told apart, if it is about an MCP tool. *servers*: the names that are configured."""
+    prefix = re.match(r"mcp__|MCP:|mcp_|@", event.tool)
+    if prefix is None and (event.server is not None or event.host.name != "copilot" or "-" not in event.tool):
+        return event
+    rest = event.tool[prefix.end():] if prefix else event.tool
+    for server in [event.server] if event.server else sorted(servers, key=len, reverse=True):
+        found = re.match(f"(?:{re.escape(server)}|{_server_word(server)})(?:__|[_/-])(?=.)", rest)
+        if found:
+            return event._replace(server=server, tool=rest[found.end():])
+    if prefix is None or event.server:
+        return event
+    server, _, tool = rest.partition({"mcp__": "__", "mcp_": "_", "@": "/", "MCP:": "\0"}[prefix[0]])
+    return event._replace(server=server, tool=tool) if tool else event._replace(server="", tool=rest)
+
+
+def _server_word(name: str) -> str:
+    """A server's name as hosts have it in the names of its tools."""
+    return re.sub(r"[^A-Za-z0-9_-]", "_", name)
+
+
+# -- answers ---------------------------------------------------------------------
+
+class HookAnswer(NamedTuple):
+    """What the host gets: an exit status, and text for it or for the model."""
+    status: int = 0
+    stdout: str = ""
+    stderr: str = ""
+
+
+def hook_answer(event: HookEvent, verdict: str, reason: str = "", result: Any = None) -> HookAnswer:
+    """The *verdict* in the form that the host reads: "allow", "deny", "ask" or, of a result, "change" (into *result*).
+
+    The reason is never empty where there is one to give: Codex takes a refusal without a text for a hook that failed.
+    """
+    host, after = event.host, event.phase in ("after", "failed")
+    if verdict == "ask" and not host.asks:
+        verdict = "deny"
+    if verdict == "allow":
+        return HookAnswer(0, {"cursor": "{}", "antigravity": '{"decision":"allow"}'}.get(host.answers, ""))
+    if verdict == "change":
+        text = result if type(result) is str else json.dumps(result, ensure_ascii=False)
+        own = result if type(result) is dict and "textResultForLlm" in result else {"resultType": "success", "textResultForLlm": text}
+        changed: dict[str, Any] = {
+            "output": {"hookSpecificOutput": {"hookEventName": event.name or "PostToolUse", "updatedToolOutput": result}},
+            "reason": {"decision": "deny" if host.answers == "gemini" else "block", "reason": text},
+            "cursor": {"updated_mcp_tool_output": result},
+            "modified": {"modifiedResult": own}}
+        return HookAnswer(0, json.dumps(changed[host.changes]))
+    own = {"hookEventName": event.name or "PreToolUse", "permissionDecision": verdict, "permissionDecisionReason": reason}
+    if _plain_name(event.name) == "permissionrequest":
+        own = {"hookEventName": event.name, "decision": {"behavior": "deny", "message": reason}}   # type: ignore[dict-item]
+        return HookAnswer(0, json.dumps({"hookSpecificOutput": own}))
+    if after and host.answers in ("claude", "codex"):
+        return HookAnswer(0, json.dumps({"decision": "block", "reason": reason}))
+    said: dict[str, dict[str, Any]] = {
+        "claude": {"hookSpecificOutput": own}, "codex": {"hookSpecificOutput": own},
+        "cursor": {"permission": verdict, "user_message": reason, "agent_message": reason},
+        "copilot": {"permissionDecision": verdict, "permissionDecisionReason": reason, "hookSpecificOutput": own},
+        "gemini": {"decision": verdict, "reason": reason},
+        "antigravity": {"decision": "force_ask" if verdict == "ask" else verdict, "reason": reason}}
+    if host.answers == "exit2" or host.answers == "claude" and verdict == "deny":
+        return HookAnswer(2, "", reason + "\n")
+    answer = json.dumps(said[host.answers])
+    return HookAnswer(2, answer, reason + "\n") if host.answers == "copilot" and verdict == "deny" else HookAnswer(0, answer)
+
+
+# -- what outlives an event ---------------------------------------------------------
+
+class HookSession:
+    """What one session of a host leaves for its later events: a small file of the user's alone, written whole.
+
+    Within `with` one hook at a time has it, and `kept` is written where it has changed: the project, marks and limits
+    (Memory.state), which uses of tools were counted. Raises ConfigError for a file that cannot be used.
+    """
+
+    def __init__(self, folder: str, host: str, session: str, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._path = os.path.join(folder, sha256(f"{host}\0{session}".encode("utf-8", "replace"))[:32] + ".json")
+        self._lock = FileLock(self._path[:-5] + ".lock", 1.0)
+        self.kept: dict[str, Any] = {}
+
+    def read(self) -> dict[str, Any]:
+        """What is kept now."""
+        if not os.path.lexists(self._path):
+            return {}
+        try:
+            kept = load_json(read_config(self._path).decode())
+        except (MessageError, UnicodeDecodeError):
+            kept = None
+        if type(kept) is not dict or os.path.islink(self._path):
+            raise ConfigError(f"{self._path}: not what mcpwall wrote; remove it")
+        return kept
+
+    def __enter__(self) -> HookSession:
+        self._lock.__enter__()
+        self.kept = self.read()
+        self._before = json.dumps(self.kept)
+        return self
+
+    def __exit__(self, fault: Any, *_: Any) -> None:
+        try:
+            text = json.dumps(self.kept)
+            if fault is None and text != self._before:
+                if self._before == "{}":
+                    self._sweep()
+                write_whole(self._path, text.encode())
+        except OSError as problem:
+            raise ConfigError(f"{self._path}: {problem.strerror or problem}") from None
+        finally:
+            self._lock.__exit__()
+
+    def _sweep(self) -> None:
+        """Remove what was kept of sessions long ago."""
+        folder = os.path.dirname(self._path)
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if re.fullmatch(r"[0-9a-f]{32}\.(json|lock)", entry.name) and \
+                        self._clock() - entry.stat(follow_symlinks=False).st_mtime > _HOOK_SESSION_DAYS * 86400:
+                    os.unlink(entry.path)
+
+
+# -- judging ------------------------------------------------------------------------
+
+class HookVerdict(NamedTuple):
+    """What comes of an event, and how its host is told."""
+    event: HookEvent
+    action: str                 # "allow", "deny", "ask", "change" (the result), or "" when no tool is used
+    answer: HookAnswer
+    calls: tuple[tuple[HookCall, Decision], ...] = ()
+    records: tuple[Record, ...] = ()
+    note: str = ""              # for people who try it
+
+
+class Hook:
+    """One event of a host, from its bytes to the answer. Nothing here prints; `judge` never raises."""
+
+    def __init__(self, host: HookHost, load: Callable[[str, str], Policy], project: str = "", home: str | None = None,
+                 environ: Mapping[str, str] | None = None, clock: Callable[[], float] = time.time, lasting: bool = True,
+                 io: Callable[[], Surroundings] | None = None) -> None:
+        """*load* gives the policy for a project and a working directory; *lasting*: keep what the event leaves for later ones;
+        *io* is where hosts' files and this wall are."""
+        self.event = HookEvent(host, "", "before")
+        self.policy: Policy | None = None
+        self.note = ""
+        self._load, self._named, self._home, self._clock, self._lasting = load, project, home, clock, lasting
+        self._environ = os.environ if environ is None else environ
+        self._io = io or (lambda: Surroundings(home, environ=self._environ))
+
+    def judge(self, data: bytes, budget: Budget) -> HookVerdict:
+        """The verdict on the event in *data*; a fault of any kind is one, too."""
+        try:
+            return self._judge(data, budget)
+        except HookFault as fault:
+            self.event = fault.event
+            return self.fault(str(fault))
+        except WallError as fault:
+            return self.fault(str(fault))
+        except Exception as fault:      # a hook that breaks off would let the tool run
+            return self.fault(f"it could not be judged ({type(fault).__name__})")
+
+    def fault(self, problem: str) -> HookVerdict:
+        """What the host is told where we cannot judge."""
+        decision = Decision("deny", None, f"Blocked: {printable(problem, 500)}")
+        records: tuple[Record, ...] = ()
+        try:
+            policy = self.policy or self._policy("")
+            if policy.settings.hook_fault == "ask" and self.event.phase == "before":
+                decision = decision._replace(action="ask")
+            message = Message("client", "unreadable", {"id": None}, "", None, None, self.event.host.name)
+            records = (self._record(policy, message, decision),)
+        except Exception:               # no policy: then nothing says that it may be asked, or where the log is
+            pass
+        return HookVerdict(self.event, decision.action, hook_answer(self.event, decision.action, f"[mcpwall] {decision.message}"),
+                           (), records)
+
+    def _judge(self, data: bytes, budget: Budget) -> HookVerdict:
+        event = self.event = read_event(self.event.host, data, self._environ)
+        if not event.phase:
+            return HookVerdict(event, "", hook_answer(event, "allow"))
+        walls = _HostServers(event, self._io)
+        event = self.event = named_server(event, walls.names())
+        if event.server is not None and walls.covers(event):
+            note = "its server runs behind mcpwall, which judges the call there"
+            return HookVerdict(event, "allow", hook_answer(event, "allow"), note=note)
+        calls = event_calls(event)
+        session = HookSession(os.path.join(self._home, ".mcpwall", "sessions"), event.host.name, event.session, self._clock) \
+            if self._home and event.session else None
+        policy = self.policy = self._policy(self._project(session))
+        remembers = any(rule.mark or rule.limit for one in (policy, policy.apart) if one is not None
+                        for rule in (*one.rules, *one.outbound_rules))
+        if not remembers or session is None:
+            self.note = "the event has no session id, so marks and limits do not apply" if remembers else ""
+            return self._decided(policy, calls, None, False, budget)._replace(note=self.note)
+        with session:
+            memory = Memory(self._clock)
+            memory.restore(policy, session.kept.get("memory"))
+            uses = session.kept.get("uses", [])
+            use = f"{event.phase}:{event.use}"
+            again = bool(event.use) and use in uses
+            verdict = self._decided(policy, calls, memory, again, budget)
+            if self._lasting:
+                session.kept["memory"] = memory.state(policy)
+                if event.use and not again:
+                    session.kept["uses"] = [*uses, use][-_HOOK_USES:]
+        return verdict
+
+    def _project(self, session: HookSession | None) -> str:
+        """The project that the event belongs to; "" when none is known. The first folder of a session stays its project."""
+        event = self.event
+        named = self._named or event.root
+        if named or session is None or not event.cwd:
+            return named or event.cwd
+        known = session.read().get("project")
+        if type(known) is str:
+            return known
+        if self._lasting:
+            with session:
+                session.kept.setdefault("project", event.cwd)
+        return event.cwd
+
+    def _policy(self, project: str) -> Policy:
+        """The policy in force. No list of tools comes by here, so settings about listed tools do not apply."""
+        place = self.event.cwd or project or self._home or "/"
+        policy = self._load(project or place, place)
+        return policy._replace(settings=policy.settings._replace(unlisted_tools="allow", read_only=False))
+
+    def _recorder(self, policy: Policy) -> Recorder:
+        quoting = Quoting(policy)
+        return Recorder(policy.settings, self.event.host.name, quoting.text(self.event.session, 200), quoting, self._clock)
+
+    def _record(self, policy: Policy, message: Message, decision: Decision) -> Record:
+        """The record of one call or result. It has no number: no event knows of the others, so nothing can be chained."""
+        fields = self._recorder(policy).record(message, decision, len(message.text), self._about(policy)).fields
+        return Record({key: value for key, value in fields.items() if key != "seq"})
+
+    def _about(self, policy: Policy) -> dict[str, Any]:
+        """What only the records of hooks say."""
+        event, quoting = self.event, Quoting(policy)
+        about = {"hook": event.name or event.phase, "host": event.host.name, "host_tool": event.spelled, "use": event.use,
+                 "note": self.note}
+        return {key: quoting.text(value, 200) for key, value in about.items() if value}
+
+    def _decided(self, policy: Policy, calls: Sequence[HookCall], memory: Memory | None, again: bool,
+                 budget: Budget) -> HookVerdict:
+        wall, event = Wall(policy), self.event
+        if event.phase != "before":
+            return self._result(wall, calls, memory, again, budget)
+        decided = []
+        records = []
+        for call in calls:
+            message = self._message(call)
+            decision = wall.decide(message, budget, memory, again)
+            decided.append((call, decision))
+            records.append(self._record(policy, message, decision))
+        worst = max((decision for _, decision in decided), key=lambda decision: _STRICTNESS[decision.action])
+        action = "allow" if worst.action not in ("ask", "deny") or policy.settings.mode == "monitor" else worst.action
+        if action == "ask" and not event.host.asks and policy.settings.ask_fallback == "allow":
+            action = "allow"
+        if action != "deny" and memory is not None:
+            memory.commit(mark for _, decision in decided for mark in decision.marks)
+        answer = hook_answer(event, action, _hook_reason(worst, event.host))
+        return HookVerdict(event, action, answer, tuple(decided), tuple(records))
+
+    def _message(self, call: HookCall) -> Message:
+        params = {"name": call.tool, "arguments": call.arguments}
+        body = {"jsonrpc": "2.0", "id": self.event.use or None, "method": "tools/call", "params": params}
+        return Message("client", "request", body, _compact(body), "tools/call", call.tool, call.server, alias=self.event.spelled)
+
+    def _result(self, wall: Wall, calls: Sequence[HookCall], memory: Memory | None, again: bool, budget: Budget) -> HookVerdict:
+        """What the tool answered: secrets and steering, and what becomes of them."""
+        event, policy = self.event, wall.policy
+        shown = event.result
+        if event.host.name == "cursor" and type(shown) is str and shown[:1] in ("{", "["):
+            try:
+                shown = load_json(shown)
+            except MessageError:
+                pass
+        if shown is None or not calls:
+            return HookVerdict(event, "allow", hook_answer(event, "allow"))
+        body = {"jsonrpc": "2.0", "id": event.use or None, "result": {"structuredContent": _without_media(shown)}}
+        call = calls[0]
+        message = Message("server", "response", body, _compact(body), "tools/call", call.tool, call.server, alias=event.spelled)
+        decision = wall.decide(message, budget, memory, again)
+        record = self._record(policy, message, decision)
+        action = decision.action if policy.settings.mode != "monitor" else "allow"
+        if memory is not None and action != "deny":
+            memory.commit(decision.marks)
+        changed = None
+        if action in ("redact", "strip"):
+            text = redacted(message, decision.findings) if action == "redact" else _stripped(message)
+            changed = _with_media(json.loads(text)["result"]["structuredContent"], shown)
+        elif action == "deny":
+            words = f"{BLOCKED} {decision.message or 'Blocked by policy'}"
+            changed = _blocked_texts(shown, words)
+            changed = changed if changed != shown else _blocked_texts(shown, words, True)
+        verdict, reason = "allow", ""
+        if changed is not None and changed != shown and event.phase == "after":
+            can = event.host.changes and (event.host.name != "cursor" or event.server is not None)
+            verdict = "change" if can else "deny" if event.host.answers == "claude" else "allow"
+            reason = _hook_reason(decision, event.host)
+        return HookVerdict(event, verdict if verdict != "deny" else "allow", hook_answer(event, verdict, reason, changed),
+                           ((call, decision),), (record,))
+
+
+def _hook_reason(decision: Decision, host: HookHost) -> str:
+    """What the model, or the person at the host, reads of a decision."""
+    text = f"[mcpwall] {decision.message or 'Blocked by policy'}"
+    if decision.rule:
+        text += f" (rule {decision.rule})"
+    if decision.action == "ask" and not host.asks:
+        text += "; it needs the user's approval, and this host cannot ask: mcpwall approve"
+    return printable(text + (f"; instead: {decision.hint}" if decision.hint else ""), 2000)
+
+
+# How base64 of images, sounds and documents begins: PNG, JPEG, GIF, RIFF (WebP, WAV), PDF, ISO media, TIFF, zip, Ogg, MP3
+_MEDIA_HEADS = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "JVBERi0", "AAAA", "SUkq", "TU0AK", "UEsDB", "T2dnUw", "SUQz")
+
+
+def _is_media(text: str) -> bool:
+    """Is it base64 of an image, a sound, a document? Nothing is found in there but by chance."""
+    body = text.partition(",")[2] if text.startswith("data:") else text
+    return len(body) > 64 and body.startswith(_MEDIA_HEADS) and _is_base64(body)
+
+
+def _without_media(value: Any) -> Any:
+    if type(value) is dict:
+        return {key: _without_media(item) for key, item in value.items()}
+    if type(value) is list:
+        return [_without_media(item) for item in value]
+    return "" if type(value) is str and _is_media(value) else value
+
+
+def _with_media(value: Any, before: Any) -> Any:
+    """*value* with the media that stood in *before*, which is alike but for texts."""
+    if type(value) is dict:
+        return {key: _with_media(item, old) for (key, item), old in zip(value.items(), before.values())}
+    if type(value) is list:
+        return [_with_media(item, old) for item, old in zip(value, before)]
+    return before if value == "" else value
+
+
+def _blocked_texts(value: Any, words: str, every: bool = False) -> Any:
+    """A refused result in its own shape, *words* in place of its texts, or of those that are more than a word."""
+    if type(value) is dict:
+        return {key: _blocked_texts(item, words, every) for key, item in value.items()}
+    if type(value) is list:
+        return [_blocked_texts(item, words, every) for item in value]
+    return words if type(value) is str and (every or len(value) > 64 or re.search(r"\s", value)) else value
+
+
+_HOST_CLIENTS = {"copilot": ("copilot", "vscode"), "kiro": ("kiro", "amazon-q")}     # what _HOST_FILES calls them
+
+
+class _HostServers:
+    """The MCP servers that the host of an event starts, and which of them it starts through this wall.
+
+    A name proves nothing: a project can call its server like one that is wrapped. So all entries of that name must start
+    this very mcpwall; and those that came with a checkout, without a word about policy or environment.
+    """
+
+    def __init__(self, event: HookEvent, io: Callable[[], Surroundings]) -> None:
+        self._event, self._io = event, io
+        self._servers: list[Server] | None = None
+
+    def _found(self) -> list[Server]:
+        event = self._event
+        if self._servers is None:
+            self._servers, io = [], self._io()
+            place, names = event.root or event.cwd, _HOST_CLIENTS.get(event.host.name, (event.host.name,))
+            for file in find_configs(io.home, place, io.environ, io.platform, io.root, names) if place else ():
+                try:
+                    self._servers += list_servers(file, decode_config(file.path, read_config(file.path)))
+                except WallError:
+                    self._servers.append(Server(file, (), "", (), None, "unreadable", 0, None, None))   # may hold any name
+        return self._servers
+
+    def names(self) -> Iterator[str]:
+        """The names that are configured; looked for only where they are asked for."""
+        yield from {server.name: None for server in self._found() if server.name}
+
+    def covers(self, event: HookEvent) -> bool:
+        """Is the server of the call surely started through this wall?"""
+        servers = self._found()
+        if event.launch:
+            servers = [one for one in servers
+                       if " ".join([*(one.wrapper.wall if one.wrapper else ()), *one.argv]) == event.launch]
+        elif event.server:
+            servers = [one for one in servers if _server_word(one.name) in ("", _server_word(event.server))]
+        return bool(servers) and all(map(self._is_walled, servers))
+
+    def _is_walled(self, server: Server) -> bool:
+        if not self._is_ours(server.wrapper) or server.wrapper is None:
+            return False
+        came_along = server.file.scope == "project" and (
+            set(server.wrapper.options) - {"server-name", "project"} or entry_variables(server.entry)
+            or server.wrapper.options.get("project") not in (None, server.file.project))
+        return not came_along
+
+    def _is_ours(self, wrapper: Wrapper | None) -> bool:
+        return wrapper is not None and \
+            list(wrapper.wall[:wrapper.wall.index(wrapper.program) + 1]) in (self._io().wall, own_command())
+
+
+# -- the verb -----------------------------------------------------------------------
+
+def _read_event_bytes(end: float, fd: int = 0) -> bytes:
+    """What the host writes, up to its end, MAX_EVENT_BYTES or the time *end* (monotonic). Some hosts never close the pipe: a
+    whole object, and then nothing for a while, is an event. Raises WallError."""
+    parts: list[bytes] = []
+    ended = threading.Event()
+
+    def pump() -> None:
+        try:
+            while part := os.read(fd, 1 << 20):
+                parts.append(part)
+        except OSError:
+            pass
+        ended.set()
+
+    threading.Thread(target=pump, daemon=True).start()
+    seen = 0
+    while not ended.wait(min(0.1, max(0.0, end - time.monotonic()))):
+        size = sum(map(len, parts))
+        if size > MAX_EVENT_BYTES:
+            break
+        if size == seen and size and parts[-1].rstrip()[-1:] == b"}":
+            data = b"".join(parts)
+            try:
+                json.loads(data)
+                return data
+            except (ValueError, RecursionError):
+                pass
+        if time.monotonic() >= end:
+            raise WallError("the host did not send a whole event in time")
+        seen = size
+    data = b"".join(parts)
+    if len(data) > MAX_EVENT_BYTES:
+        raise WallError(f"the event is larger than {MAX_EVENT_BYTES >> 20} MB")
+    return data
+
+# ---------------------------------------------------------------------------
+# 27. Command line
 # ---------------------------------------------------------------------------
 
 USAGE = """\
@@ -18758,8 +20638,9 @@ mcpwall: a firewall for AI tool calls. It stands between an AI host and an MCP s
           -- COMMAND [ARG...]
   mcpwall check [TOOL key=value key:=JSON ... | --input JSON] [--tool TOOL] [--json]
   mcpwall rules [NAME [--format json|yaml]]
+  mcpwall hook --host HOST [-c FILE | --profile NAME] [--project DIR] [--test]
   mcpwall demo
-  mcpwall init | wrap SERVER | unwrap SERVER | status | approve      (each with --help)
+  mcpwall init | wrap SERVER | wrap --hook HOST | unwrap SERVER | status | approve      (each with --help)
   mcpwall --version | --help | --checksum
 
 Options:
@@ -18780,7 +20661,7 @@ Examples:
 
 Exit status: the server's own; 128+n when signal n ended it; 126 or 127 when it cannot be started; 2 for a mistake in
 the command line or the policy; 70 for a fault of mcpwall's own.
-`check`: 0 allowed, 1 denied, redacted or would ask, 2 bad input.
+`check`: 0 allowed, 1 denied, redacted or would ask, 2 bad input. `hook`: what the host reads as its answer.
 """
 MAX_CHECK_BYTES = 10 * 1024 * 1024
 
@@ -18799,6 +20680,12 @@ class _Options:
         self.command: list[str] | None = None
         self.home = user_home()
         self.consent = ConsentStore(os.path.join(self.home, ".mcpwall", "approved.json")) if self.home is not None else None
+
+    def policy_of(self, project: str, cwd: str) -> Policy:
+        """The policy that these options name for another place. Raises PolicyError."""
+        _check_profile(self.profile)
+        approved = self.consent.is_approved if self.consent is not None else None
+        return load_policy(self.config, self.profile, project, self.home, approved, cwd)
 
     def policy(self) -> Policy:
         """The policy these options name. Raises PolicyError."""
@@ -19195,6 +21082,83 @@ def _check_dialogue(checker: _Checks) -> int:
             print(f"mcpwall: {fault}", file=sys.stderr)
 
 
+# -- hook -------------------------------------------------------------------------
+
+def _cmd_hook(options: _Options, words: list[str]) -> int:
+    """Judge one event of a host, from stdin, and answer as that host reads it. Whatever happens, within HOOK_SECONDS."""
+    began = time.monotonic() - time.process_time()      # about when this process did
+    test, words = "--test" in words, [word for word in words if word != "--test"]
+    if words[:1] == ["--host"] and len(words) == 2:
+        words = ["--host=" + words[1]]
+    if len(words) != 1 or not words[0].startswith("--host="):
+        raise UsageError(f"hook: {printable(' '.join(words)) or 'nothing'} is not enough; write --host NAME [--test]")
+    hook = Hook(hook_host(words[0].partition("=")[2]), options.policy_of, options.project or "", options.home, lasting=not test)
+    if test:
+        return _test_hook(hook)
+    said = threading.Lock()                             # there is one answer, and who takes this gives it
+
+    def give(answer: HookAnswer) -> None:
+        for fd, text in ((1, answer.stdout), (2, answer.stderr)):
+            data = text.encode("utf-8", "backslashreplace")
+            while data:
+                data = data[os.write(fd, data):]
+
+    def late() -> None:
+        if said.acquire(blocking=False):
+            asks = hook.policy is not None and hook.policy.settings.hook_fault == "ask"
+            answer = hook_answer(hook.event, "ask" if asks else "deny", "[mcpwall] Blocked: judging it took too long; try again")
+            try:
+                give(answer)
+            finally:
+                os._exit(answer.status)
+
+    end = began + HOOK_SECONDS
+    watch = threading.Timer(max(0.1, end - time.monotonic()), late)
+    watch.daemon = True
+    watch.start()
+    try:
+        verdict = hook.judge(_read_event_bytes(end - 0.3), Budget(max(0.1, end - 0.2 - time.monotonic())))
+    except WallError as fault:
+        verdict = hook.fault(str(fault))
+    if verdict.records and hook.policy is not None:
+        log = os.path.expanduser(hook.policy.settings.log_dir)
+        if not AuditLog(log).append([record.line for record in verdict.records]) and hook.policy.settings.audit_required:
+            verdict = hook.fault("the audit log cannot be written")
+    if not said.acquire(timeout=HOOK_SECONDS):
+        time.sleep(HOOK_SECONDS)                        # it is too late, and this process is about to end
+    watch.cancel()
+    try:
+        give(verdict.answer)
+    except OSError:                                     # the host has gone
+        pass
+    if os.path.realpath(sys.argv[0]) == os.path.realpath(__file__):
+        os._exit(verdict.answer.status)                 # to tidy up first would take as long as judging did
+    return verdict.answer.status
+
+
+def _test_hook(hook: Hook) -> int:
+    """Show what becomes of the event on stdin, and leave nothing behind: 0 it would pass, 1 it would not."""
+    data = sys.stdin.buffer.read(MAX_EVENT_BYTES + 1) if sys.stdin is not None else b""
+    verdict = hook.judge(data, Budget(HOOK_SECONDS))
+    event, answer = verdict.event, verdict.answer
+    print(f"{event.host.name}: {printable(event.name or event.phase or 'no event')}")
+    for call, decision in verdict.calls:
+        sign = _SIGNS[decision.action] if verdict.action != "deny" or decision.action == "deny" else "✗"
+        quoting = Quoting(hook.policy) if hook.policy else None
+        shown = quoting.text(json.dumps(call.arguments, ensure_ascii=False), 300) if quoting else ""
+        for line in (f"{sign} {_WORDS[decision.action][0]:<6} {printable(event.spelled)} as {printable(call.tool)} of "
+                     f"{printable(call.server) or 'an MCP server'}: {printable(shown, 300)}",
+                     *([f"  Rule: {printable(decision.rule)}"] if decision.rule else []),
+                     *([f"  Why: {printable(decision.why, 300)}"] if decision.why else [])):
+            print(_with_signs_of(line, sys.stdout.encoding))
+    if verdict.note:
+        print(f"  {verdict.note}")
+    print(f"Answer: exit status {answer.status}")
+    for name, text in (("stdout", answer.stdout), ("stderr", answer.stderr.rstrip())):
+        print(f"  {name}: {text or '(nothing)'}")
+    return int(verdict.action in ("deny", "ask", "change"))
+
+
 # -- rules ------------------------------------------------------------------------
 
 def _cmd_rules(options: _Options, words: list[str]) -> int:
@@ -19331,7 +21295,8 @@ def _demo_log(log: Iterable[str]) -> None:
             print("  " + "  ".join(word for word in words if word))
 
 
-_COMMANDS: dict[str, Callable[[_Options, list[str]], int]] = {"check": _cmd_check, "rules": _cmd_rules, "demo": _cmd_demo}
+_COMMANDS: dict[str, Callable[[_Options, list[str]], int]] = {
+    "check": _cmd_check, "hook": _cmd_hook, "rules": _cmd_rules, "demo": _cmd_demo}
 _SETUP_COMMANDS: dict[str, Callable[[list[str], Surroundings], int]] = {
     "init": cmd_init, "wrap": cmd_wrap, "unwrap": cmd_unwrap, "status": cmd_status, "approve": cmd_approve}
 

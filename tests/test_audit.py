@@ -17,6 +17,7 @@ import unittest
 from unittest import mock
 
 import mcpwall
+from tests.support import ENDS_S
 
 try:
     import resource
@@ -412,14 +413,14 @@ class OtherPlatform(LogCase):
 
 
 def told(**more):
-    return mcpwall.Told(*({**FIELDS, **more}[name] for name in mcpwall.Told._fields))
+    return {**FIELDS, **more}
 
 
 class Lines(unittest.TestCase):
     """The format of decisions on stderr."""
 
     def line(self, colour=False, **more):
-        return mcpwall._decision_text(told(**more), colour)
+        return mcpwall.decision_text(told(**more), colour)
 
     def test_format(self):
         self.assertEqual(self.line(), "ALLOW tools/call read_file")
@@ -497,11 +498,11 @@ class Stderr(unittest.TestCase):
         unread, stderr = os.pipe()
         with open(stderr, "w") as stream:
             reporter = mcpwall.Reporter(stream, "info")
-            start = time.monotonic()
+            start = time.process_time()
             for number in range(20_000):
                 reporter.decisions([told(tool="x" * 100)])
             reporter.close(0.05)
-            self.assertLess(time.monotonic() - start, 3)
+            self.assertLess(time.process_time() - start, ENDS_S)
             seen = b""
             while b"left out" not in seen:          # and it goes on when somebody reads
                 if not reporter._lines:

@@ -7,6 +7,7 @@ import random
 import tempfile
 import time
 import unittest
+from unittest import mock
 
 from tests.support import (AWS_KEY, GITHUB_TOKEN, Talk, fuzz_seconds, line, mcpwall, policy, request, seed, text_result)
 
@@ -157,7 +158,7 @@ class Refusals(unittest.TestCase):
         self.assertEqual(out["server"], b"")
         self.assertEqual(json.loads(out["client"])["error"]["code"], -32600)
         answer = json.loads(out["client"])
-        self.assertEqual((answer["id"], answer["error"]["message"]), ("seven", "[mcpwall] evil is out"))
+        self.assertEqual((answer["id"], answer["error"]["message"]), ("seven", "[mcpwall] evil is out (rule no-evil, ref test-1)"))
         self.assertEqual(answer["error"]["data"]["mcpwall"]["rule"], "no-evil")
         self.assertEqual(answer["error"]["data"]["mcpwall"]["action"], "deny")
         self.assertNotIn(b"so evil", out["client"])
@@ -330,7 +331,7 @@ class ServerLines(unittest.TestCase):
     def test_blocked_results_have_the_shape_clients_expect(self) -> None:
         rules = {"version": 1, "outbound_rules": [{"name": "d", "match": {"response_contains": "bad"}, "action": "deny", "message": "m"}]}
         got = Talk(rules).answer({**text_result("bad"), "structuredContent": {"x": 1}, "resultType": "complete"})
-        self.assertEqual(got["result"], {"content": [{"type": "text", "text": "[BLOCKED BY MCPWALL] m"}], "isError": True,
+        self.assertEqual(got["result"], {"content": [{"type": "text", "text": "[BLOCKED BY MCPWALL] m (rule d, ref test-2)"}], "isError": True,
                                          "resultType": "complete"})
         got = Talk(rules).answer({"contents": [{"uri": "x", "text": "bad"}]}, method="resources/read")
         self.assertEqual(got["error"]["code"], -32600)
@@ -378,17 +379,22 @@ class Correlation(unittest.TestCase):
                 self.assertIn(b"BLOCKED", talk.server({"jsonrpc": "2.0", "id": second, "result": text_result("loot")})["client"])
 
     def test_pending_requests_are_bounded(self) -> None:
-        talk = Talk()
-        talk.session._pending["client"] = {number: None for number in range(mcpwall.MAX_PENDING)}
-        self.assertFalse(talk.passes("t", {}))
-        talk.session._pending["client"].clear()
-        self.assertTrue(talk.passes("t", {}))
+        with mock.patch.object(mcpwall, "MAX_PENDING", 3):
+            talk = Talk()
+            for number in range(3):
+                self.assertTrue(talk.call("t", {}, number)["server"])
+            refused = json.loads(talk.call("t", {}, 3)["client"])
+            self.assertIn("already wait", refused["error"]["message"])
+            talk.server({"jsonrpc": "2.0", "id": 1, "result": {}})
+            self.assertTrue(talk.call("t", {}, 3)["server"])
 
     def test_a_cancelled_request_waits_no_longer(self) -> None:
-        talk = Talk()
-        talk.call("t", {}, 5)
-        talk.client({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 5}})
-        self.assertEqual(talk.session._pending["client"], {})
+        with mock.patch.object(mcpwall, "MAX_PENDING", 1):
+            talk = Talk()
+            talk.call("t", {}, 5)
+            self.assertFalse(talk.call("t", {}, 6)["server"])
+            talk.client({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 5}})
+            self.assertTrue(talk.call("t", {}, 6)["server"])
 
 
 class TooLong(unittest.TestCase):
@@ -415,15 +421,14 @@ class TooLong(unittest.TestCase):
         out = talk.feed("server", b'{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"' + b"x" * 9000 + b'"}]}}\n')
         self.assertEqual(json.loads(out["client"])["id"], 1)
         talk.call("t", {}, 9)       # an id in the middle: answered, since only one waits
-        out = talk.feed("server", b'{"result":{"x":"' + b"x" * 200_000 + b'"},"id":9,"y":"' + b"x" * 200_000 + b'"}\n')
+        out = talk.feed("server", b'{"jsonrpc":"2.0","result":{"x":"' + b"x" * 200_000 + b'"},"id":9,"y":"' + b"x" * 200_000 + b'"}\n')
         self.assertEqual(json.loads(out["client"])["id"], 9)
 
     def test_what_was_skipped_is_not_kept(self) -> None:
-        talk = Talk(self.RULES)
+        lines = mcpwall.Lines(2000)
         for _ in range(50):
-            talk.feed("client", b"x" * 100_000)
-        held = talk.session._lines["client"]
-        self.assertLess(len(held._rest) + len(held._head), 400_000)
+            self.assertEqual(lines.feed(b"x" * 100_000), [])
+        self.assertLess(lines.held, 400_000)
 
 
 class Redaction(unittest.TestCase):
@@ -493,7 +498,58 @@ class Records(unittest.TestCase):
         self.assertEqual(first["ts"], "2027-01-15T08:00:00.250Z")
         self.assertEqual((first["session"], first["server"], first["rule"]), ("test", "fs", None))
         self.assertEqual(set(first), {"ts", "session", "seq", "server", "direction", "method", "tool", "id", "action", "rule",
-                                      "message", "bytes"})
+                                      "message", "bytes", "ref", "policy", "wall", "v", "prev"})
+        self.assertEqual((first["ref"], first["v"], first["wall"], first["prev"]), ("test-1", 1, mcpwall.__version__, None))
+        for before, record in zip(talk.records, talk.records[1:]):
+            line = json.dumps(before, ensure_ascii=False, separators=(",", ":"))
+            self.assertEqual(record["prev"], mcpwall.sha256(line.encode())[:32])
+
+    def test_a_refused_call_is_recorded_with_what_decided_and_what_it_was(self) -> None:
+        talk = Talk("version: 1\nextends: default\n")
+        for path in ("~/.ssh/id_rsa", "a" * 300 + "/../.ssh/id_rsa", "x\n/.ssh/id_rsa"):
+            talk.call("read_file", {"path": path})
+            record = talk.records[-1]
+            self.assertEqual(record["action"], "deny")
+            self.assertLessEqual(len(record["subject"]), 200)
+            self.assertTrue(record["subject"].isprintable())
+        self.assertEqual(talk.records[0]["subject"], "~/.ssh/id_rsa")
+        digests = []
+        for arguments in ({"path": "~/.ssh/id_rsa", "a": 1}, {"a": 1, "path": "~/.ssh/id_rsa"}, {"a": 2, "path": "~/.ssh/id_rsa"}):
+            talk.call("read_file", arguments)
+            digests.append(talk.records[-1]["digest"])
+        self.assertEqual((digests[0] == digests[1], digests[0] == digests[2], len(digests[0])), (True, False, 32))
+        talk.call("run_command", {"command": ["rm", "-rf", "/"]})
+        self.assertIn("rm -rf /", talk.records[-1]["subject"])
+        talk.call("post", {"text": f"the token is {GITHUB_TOKEN}"})
+        self.assertEqual((talk.records[-1]["action"], talk.records[-1].get("subject")), ("deny", None))
+        talk.call("read_file", {"path": f"~/.ssh/{GITHUB_TOKEN}"})
+        self.assertNotIn(GITHUB_TOKEN[8:], json.dumps(talk.records[-1]))
+        talk.call("read_file", {"path": "README.md"})
+        self.assertNotIn("digest", talk.records[-1])
+
+    def test_a_monitor_says_what_would_have_been_done(self) -> None:
+        talk = Talk("version: 1\nextends: default\nsettings: {mode: monitor}\n")
+        self.assertTrue(talk.call("read_file", {"path": "~/.ssh/id_rsa"})["server"])
+        self.assertEqual([talk.records[-1][key] for key in ("action", "would", "subject")], ["log_only", "deny", "~/.ssh/id_rsa"])
+        talk.call("read_file", {"path": "README.md"}, 2)
+        self.assertNotIn("would", talk.records[-1])
+
+    def test_arguments_of_refused_calls_are_logged_where_that_is_wanted(self) -> None:
+        for setting, refused, allowed in (("none", "[REDACTED]", None), ("denied", {"path": "~/.ssh/id_rsa", "b": mcpwall.MARKER}, None),
+                                          ("full", {"path": "~/.ssh/id_rsa", "b": mcpwall.MARKER}, {"path": "x"})):
+            talk = Talk({"version": 1, "extends": "default", "settings": {"log_args": setting}})
+            talk.call("read_file", {"path": "~/.ssh/id_rsa", "b": GITHUB_TOKEN})
+            talk.call("read_file", {"path": "x"}, 2)
+            self.assertEqual([record.get("args") for record in talk.records], [refused, allowed])
+
+    def test_the_policy_in_force_is_named_by_its_content(self) -> None:
+        names = []
+        for text in (DENY_EVIL, DENY_EVIL, DENY_EVIL + "settings: {log_level: warn}\n"):
+            talk = Talk(text)
+            talk.call("x")
+            names.append(talk.records[0]["policy"])
+        self.assertRegex(names[0], "^[0-9a-f]{12}$")
+        self.assertEqual((names[0] == names[1], names[0] == names[2]), (True, False))
 
     def test_arguments_are_logged_on_request_without_secrets(self) -> None:
         talk = Talk({"version": 1, "settings": {"log_args": "full"}})
@@ -531,7 +587,8 @@ class Records(unittest.TestCase):
         sends = {effect.peer: effect.data for effect in kept if isinstance(effect, mcpwall.Send)}
         self.assertNotIn("server", sends)
         self.assertIn("audit log cannot be written", sends["client"].decode())
-        self.assertEqual(session._pending["client"], {})
+        late = session.receive("server", line({"jsonrpc": "2.0", "id": 1, "result": text_result("x")}))
+        self.assertIsNone(next(effect.fields["tool"] for effect in late if isinstance(effect, mcpwall.Record)))   # nobody waits
 
 
 class Chunks(unittest.TestCase):
