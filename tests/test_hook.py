@@ -323,6 +323,54 @@ class Sessions(InHome):
         self.assertFalse([name for name in (os.listdir(folder) if os.path.isdir(folder) else ()) if name.endswith(".json")])
 
 
+class Asking(InHome):
+    """Hosts without a question of their own: a person answers by `mcpwall approve`, and the call comes again."""
+
+    POLICY = "version: 1\nrules: [{name: sure, match: {tool: Bash}, action: ask, message: Really}]"
+
+    def ask(self, command: str = "ls", session: str = "s") -> mcpwall.HookVerdict:
+        return self.hook("codex", pre("Bash", {"command": command}, session_id=session), self.POLICY)
+
+    def answer(self, answer: str) -> None:
+        desk = mcpwall.Desk(os.path.join(self.home, ".mcpwall", "waiting"))
+        for ident, question in desk.questions():
+            self.assertEqual((question["tool"], question["rule"]), ("Bash", "sure"))
+            desk.answer(ident, answer)
+
+    def test_once(self) -> None:
+        verdict = self.ask()
+        ident = re.search("mcpwall approve ([0-9a-f]{16})", verdict.answer.stdout)[1]
+        self.assertIn("deny", verdict.answer.stdout)
+        self.assertEqual([one for one, _ in mcpwall.Desk(os.path.join(self.home, ".mcpwall", "waiting")).questions()], [ident])
+        self.assertEqual(self.ask().action, "ask")
+        self.answer("once")
+        self.assertEqual(self.ask("ls -l").action, "ask")               # another call
+        self.assertEqual(self.ask(session="t").action, "ask")           # another session
+        self.assertEqual((self.ask().action, self.records[0]["answer"]), ("allow", "once"))
+        self.assertEqual(self.ask().action, "ask")
+
+    def test_for_the_session(self) -> None:
+        self.ask()
+        self.answer("session")
+        self.assertEqual([self.ask().action for _ in range(3)], ["allow"] * 3)
+        self.assertEqual(self.ask(session="t").action, "ask")
+
+    def test_no(self) -> None:
+        self.ask()
+        self.answer("deny")
+        verdict = self.ask()
+        self.assertEqual(verdict.action, "ask")
+        self.assertIn("did not allow it", verdict.answer.stdout)
+
+    def test_a_trial_asks_nobody(self) -> None:
+        self.hook("codex", pre("Bash", {"command": "ls"}), self.POLICY, lasting=False)
+        self.assertFalse(os.path.exists(os.path.join(self.home, ".mcpwall", "waiting")))
+
+    def test_a_refused_call_is_not_asked_about(self) -> None:
+        self.hook("codex", pre("Bash", {"command": "rm -rf ~/"}), "version: 1\nextends: default\nrules: [{name: sure, match: {tool: Read}, action: ask}]")
+        self.assertFalse(os.path.exists(os.path.join(self.home, ".mcpwall", "waiting")))
+
+
 class Results(InHome):
     def result(self, host: str, response: object, policy: str = "", tool: str = "Read") -> mcpwall.HookVerdict:
         event = {"hook_event_name": "PostToolUse", "session_id": "s", "cwd": "/home/u/p", "tool_name": tool, "tool_input": {"file_path": "a"}, "tool_response": response}
