@@ -2,7 +2,7 @@
 PYTHON ?= python3
 VENV   ?= .venv
 
-.PHONY: help test fuzz interop bench profile soak accuracy lint types rules demo check coverage release clean
+.PHONY: help test fuzz interop bench profile soak accuracy diff lint types rules demo check coverage release clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  \1\t/' | expand -t 14
@@ -27,6 +27,9 @@ soak:  ## a million mixed calls through one wall
 
 accuracy:  ## recall and false positives on labelled and generated traffic
 	$(PYTHON) tests/accuracy.py
+
+diff:  ## every line that another version treats differently (OLD=path of its mcpwall.py)
+	$(PYTHON) tests/diff.py $(OLD)
 
 $(VENV)/tools: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -34,8 +34,8 @@ Contents. Each section uses only those above it, so the file can be read once fr
     14. Built-in policies (data; composed groups, not copies)
     15. Decisions, and the effects they lead to
     16. The tools of a server: pins, what is shown, what may be called
-    17. Calls that come again, and calls that wait for a person
-    18. Session (sans-I/O): framing, batches, correlation, asking
+    17. What we say of messages; calls that come again, and calls that wait for a person
+    18. Session (sans-I/O): framing, correlation, records, one way through
     19. Files: policy discovery and layering
     20. Audit log and stderr
     21. Relay: the server and its environment, two pumps, signals
@@ -431,6 +431,7 @@ class Message(NamedTuple):
     method: str | None
     tool: str | None
     server: str
+    others: tuple[tuple[str | None, str | None], ...] = ()      # (method, tool): further ways in which it may be taken
 
 
 def decode_line(line: bytes) -> str:
@@ -481,8 +482,7 @@ def message_kind(body: Any, peer: str) -> str:
     if not ENVELOPE_MEMBERS.issuperset(body):
         _refuse_shadows(body, ENVELOPE_MEMBERS, "")
     ident = body.get("id")
-    kind = type(ident)
-    if kind is not int and "id" in body and (not isinstance(ident, str) or len(ident) > MAX_NAME_CHARS):
+    if type(ident) is not int and "id" in body and not is_id(ident):
         if not (ident is None and "error" in body and "method" not in body):
             raise MessageError(f'"id" must be an integer or a string of at most {MAX_NAME_CHARS} characters', -32600)
     if "method" in body:
@@ -542,6 +542,125 @@ def _refuse_shadows(members: Mapping[str, Any], protocol: frozenset[str], place:
 
 
 _FOLDED = {group: {name.casefold(): name for name in group} for group in (ENVELOPE_MEMBERS, PARAMS_MEMBERS)}
+
+
+# -- raw text ---------------------------------------------------------------------
+
+def _item_texts(text: str) -> list[str]:
+    """The raw texts of the items of a JSON array that is known to be valid and not empty."""
+    raws = []
+    at = text.index("[")
+    while text[at] != "]":
+        start = _after_blanks(text, at + 1)
+        _, end = _scan_json(text, start)
+        raws.append(text[start:end])
+        at = _after_blanks(text, end)
+    return raws
+
+
+class _Place(NamedTuple):
+    """Where a member stands in a raw text: its name from *key* on, its value from *start* to *end*."""
+    key: int
+    start: int
+    end: int
+
+
+def _member_places(text: str, at: int = 0) -> dict[str, _Place]:
+    """The members of the object that begins at *at* in a text that is known to be strict JSON."""
+    places: dict[str, _Place] = {}
+    at = text.index("{", at)
+    while text[at] != "}":
+        key = _after_blanks(text, at + 1)
+        if text[key] == "}":
+            break
+        name, at = _scan_json(text, key)
+        start = _after_blanks(text, text.index(":", at) + 1)
+        _, end = _scan_json(text, start)
+        places[name] = _Place(key, start, end)
+        at = _after_blanks(text, end)
+    return places
+
+
+def _drop_items(text: str, path: tuple[str, ...], bad: Sequence[int]) -> str:
+    """The raw JSON *text* without the items *bad* of the array at *path*; the others stay as they are."""
+    at = end = 0
+    for name in path:
+        _, at, end = _member_places(text, at)[name]
+    dropped = set(bad)
+    kept = [raw for index, raw in enumerate(_item_texts(text[at:end])) if index not in dropped]
+    return f"{text[:at]}[{','.join(kept)}]{text[end:]}"
+
+
+def _replace_instructions(text: str, words: str) -> str:
+    """The raw answer with *words* of ours in place of the server's `instructions`."""
+    place = _member_places(text, _member_places(text)["result"].start).get("instructions")
+    return text if place is None else f"{text[:place.start]}{json.dumps(words)}{text[place.end:]}"
+
+
+# -- the id of what cannot be read ----------------------------------------------
+
+def _readable_id(line: bytes) -> Any:
+    """The id of a line that is not one strict message, when there is exactly one at its top level; else None."""
+    if sum(map(line.count, (b"{", b"[", b","))) > MAX_CONTAINER_MARKS // 10 or \
+            _long_number is not None and _long_number.search(line.decode("utf-8", "replace")):
+        return _id_at_head(line[:ENDS_BYTES])
+    try:
+        pairs = json.loads(line.decode("utf-8", "replace"), object_pairs_hook=list)
+    except (ValueError, RecursionError):
+        return _id_at_head(line[:ENDS_BYTES])
+    idents = [pair[1] for pair in pairs if isinstance(pair, tuple) and pair[0] == "id"] if isinstance(pairs, list) else []
+    return idents[0] if len(idents) == 1 and is_id(idents[0]) else None
+
+
+def is_id(ident: Any) -> bool:
+    """Can this be the id of a request, or a token? Whole numbers may be spelled as fractions: 7.0 is 7."""
+    kind = type(ident)
+    return kind is int or kind is str and len(ident) <= MAX_NAME_CHARS or kind is float and ident.is_integer()
+
+
+def _id_at_head(head: bytes) -> Any:
+    """A top-level "id" among the members that can be read from the beginning of an object; None when there is none."""
+    text = head.decode("utf-8", "replace")
+    at = len(text) - len(text.lstrip(_BLANKS))
+    if text[at:at + 1] != "{":
+        return None
+    decoder = json.JSONDecoder()
+    at += 1
+    try:
+        while True:
+            at = _after_blanks(text, at)
+            key, at = decoder.raw_decode(text, at)
+            at = _after_blanks(text, at)
+            if not isinstance(key, str) or text[at] != ":":
+                return None
+            value, at = decoder.raw_decode(text, _after_blanks(text, at + 1))
+            if key == "id":
+                return value if is_id(value) and _after_blanks(text, at) < len(text) else None
+            at = _after_blanks(text, at)
+            if text[at] != ",":
+                return None
+            at += 1
+    except (ValueError, IndexError, RecursionError):
+        return None
+
+
+def _after_blanks(text: str, at: int) -> int:
+    while text[at:at + 1] and text[at] in _BLANKS:
+        at += 1
+    return at
+
+
+_tail_id = lazy_regex(rb',\s*"id"\s*:\s*("(?:[^"\\]|\\.){0,1000}"|-?[0-9]{1,30})\s*\}\s*\Z')
+
+
+def _id_at_tail(tail: bytes) -> Any:
+    """The "id" that ends an object: `…,"id":7}` at the very end."""
+    found = _tail_id.search(tail[-4096:])
+    try:
+        return json.loads(found[1].decode()) if found else None
+    except ValueError:
+        return None
+
 # ---------------------------------------------------------------------------
 # 4. Canonical views of text; byte-exact edits of JSON strings
 # ---------------------------------------------------------------------------
@@ -9941,8 +10060,6 @@ class Value(NamedTuple):
     number: bool = False
 
 
-_MEMORY_ENTRIES = 2048      # messages of which it is remembered which rules can be left out
-_KNOWN_CHARS = 1024         # of a message, if it is to be remembered which rules can be left out (see Wall)
 
 
 class PathList(NamedTuple):
@@ -10018,10 +10135,9 @@ class Subject:
     def __init__(self, message: Message, policy: Policy, budget: Budget | None = None,
                  marks: Iterable[str] = (), server: ServerFacts = NO_FACTS) -> None:
         self.message, self.policy, self.marks, self.server = message, policy, marks, server
+        self.counted: set[int] = set()      # rules with a limit, by their id, that have counted the message
         self._budget = budget
         self._derived: dict[Any, Any] = {}
-        self.places_on_disk: dict[str, str] = {}    # where the disk said that paths of the message lead
-        self.ran = False                    # was a command judged? Then the disk was asked about more
 
     @property
     def _opaque(self) -> _Opaque:
@@ -10253,7 +10369,6 @@ class Subject:
 
     def judge_command(self, source: Any) -> CommandFacts:
         self.budget.check()
-        self.ran = True
         policy = self.policy
         return judge_command(source, ShellContext(policy.paths, policy.is_sensitive, self.budget))
 
@@ -10363,7 +10478,7 @@ class Subject:
         keys = index.hits(reading.lexical, context)
         whole = not _TAKES_FOLDERS.isdisjoint(name_words(self.acting))
         for path in reading.asks:
-            there = self.places_on_disk[path] = context.resolve(path)
+            there = context.resolve(path)
             if there != reading.lexical:
                 keys += index.hits(there, context)
             if whole and holds_homes(there, context):
@@ -10605,6 +10720,7 @@ class Rule(NamedTuple):
     mark: str = ""              # of a rule with the action "mark": it is noted, and the walk goes on
     hint: str = ""              # what would be allowed instead
     always: bool = False        # does it hold for every message in its scope?
+    unless: Test | None = None  # it does not hold where this does
 
 
 class Limit(NamedTuple):
@@ -11064,14 +11180,16 @@ class _Compiler:
         strict = rule.get("action") == "allow"
         match = rule["match"]
         tests, needs = self.conditions(match, place + "/match", outbound, strict)
+        unless: Test | None = None
         if "unless" in rule:
             exceptions, _ = self.conditions(rule["unless"], place + "/unless", outbound, not strict)
             scope = self.scope(rule["unless"], place + "/unless", outbound, not strict, True)
-            tests.append(_unless(scope, _every(exceptions)))
+            unless = _exception(scope, _every(exceptions))
         limit = rule.get("limit")
         return Rule(rule["name"], rule.get("action", "mark"), rule.get("message", ""), self.layer.name,
                     self.scope(match, place + "/match", outbound, strict), _every(tests), needs,
-                    Limit(**limit) if limit else None, rule.get("mark", ""), rule.get("hint", ""), not tests and not limit)
+                    Limit(**limit) if limit else None, rule.get("mark", ""), rule.get("hint", ""),
+                    not tests and not limit and unless is None, unless)
 
     def scope(self, match: dict[str, Any], place: str, outbound: bool, strict: bool, exception: bool = False) -> Scope:
         def globs(key: str) -> tuple[Glob, ...] | None:
@@ -11268,12 +11386,10 @@ def _every(tests: Sequence[Test]) -> Test:
     return matches
 
 
-def _unless(scope: Scope, excepted: Test) -> Test:
+def _exception(scope: Scope, excepted: Test) -> Test:
     def matches(subject: Subject) -> Hit | None:
         message = subject.message
-        if scope.covers(message.kind, message.method, message.tool, message.server) and excepted(subject) is not None:
-            return None
-        return HIT
+        return excepted(subject) if scope.covers(message.kind, message.method, message.tool, message.server) else None
     return matches
 
 
@@ -12013,8 +12129,12 @@ LIFECYCLE = frozenset((
     "initialize", "server/discover", "ping", "tools/list", "resources/list", "resources/templates/list", "prompts/list",
     "logging/setLevel", "tasks/get", "tasks/result", "tasks/cancel", "tasks/update", "tasks/list",
     "subscriptions/listen"))
-_MANY_LITERALS = 64         # from here on an index by three-letter pieces beats looking for each literal
-_MAX_CANDIDATE_SETS = 1024  # kinds × methods × tools that are remembered; then the memory starts anew
+_MAX_CANDIDATE_SETS = 1024  # kinds × methods × tools whose rules are remembered; then the memory starts anew
+
+# What comes of one rule with one message, see Wall.walk
+DECIDES, MARKS, COUNTS = "decides", "marks", "counts"
+EXCEPTED, PASSED, ELSEWHERE, FAULT = "excepted", "passed", "elsewhere", "fault"
+_STRICTNESS = {action: rank for rank, action in enumerate(("allow", "log_only", "strip", "redact", "ask", "deny"))}
 
 
 class Decision(NamedTuple):
@@ -12030,37 +12150,38 @@ class Decision(NamedTuple):
     hint: str = ""              # the rule's author says what would be allowed
     wait: float = 0             # seconds after which the same call may be allowed: of a rule with a limit
     lasting: bool = True        # would the very same call be refused again?
+    marks: tuple[tuple[str, str], ...] = ()     # left behind if the message goes on: (whose policy, name), see Memory
+    granted: str = ""           # the answer of the person who allowed what a rule wanted asked: "once" or "session"
 
 
 class Memory:
-    """What earlier messages of a session have left for the rules: marks, and when rules with a limit matched.
-
-    `Wall.decide` stages the marks of the message it judges; they count once `commit` says that it was forwarded.
-    """
+    """What earlier messages of a session have left for the rules: marks, and when rules with a limit matched."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
-        self.marks: set[str] = set()
-        self.staged: list[str] = []
-        self.counting = True        # False while a message is judged a second time
         self._clock = clock
+        self._marks: dict[str, set[str]] = {}
         self._matched: dict[int, Any] = {}      # id of the rule -> a deque of the times it matched, the last calls + 1
-        self._guest: Memory | None = None
 
-    @property
-    def guest(self) -> Memory:
-        """The same for a project's policy that nobody approved: its marks must not meet the user's rules."""
-        if self._guest is None:
-            self._guest = Memory(self._clock)
-        self._guest.counting = self.counting
-        return self._guest
+    def marks(self, whose: str = "") -> Iterable[str]:
+        """The marks for the rules of one policy; those of a policy that is judged apart are its own."""
+        return self._marks.get(whose, ())
 
-    def exceeds(self, rule: Rule, limit: Limit) -> bool:
-        """Note that *rule* matched just now: more often than its limit within its time?"""
+    def commit(self, marks: Iterable[tuple[str, str]]) -> bool:
+        """A message was forwarded: its marks (see Decision) count from now on. Are there new ones among them?"""
+        news = [(whose, mark) for whose, mark in marks if mark not in self.marks(whose)]
+        for whose, mark in news:
+            self._marks.setdefault(whose, set()).add(mark)
+        return bool(news)
+
+    def exceeds(self, rule: Rule, limit: Limit, counted: set[int], again: bool) -> bool:
+        """Has *rule* matched more often than its limit within its time? It has now, unless it is asked *again*, or is among
+        those (by their id) that have *counted* the message already."""
         times = self._matched.get(id(rule))
         if times is None:
             from collections import deque
             times = self._matched[id(rule)] = deque(maxlen=limit.calls + 1)
-        if self.counting:
+        if not again and id(rule) not in counted:
+            counted.add(id(rule))
             times.append(self._clock())
         return len(times) > limit.calls and self._clock() - times[0] < limit.per
 
@@ -12070,182 +12191,112 @@ class Memory:
         since: float = times[min(1, len(times) - 1)]
         return max(0.0, limit.per - (self._clock() - since))
 
-    def commit(self) -> bool:
-        """The message was forwarded: its marks count from now on. Are there new ones among them?"""
-        news = bool(self.staged) and not self.marks.issuperset(self.staged)
-        if news:
-            self.marks.update(self.staged)
-        return self._guest is not None and self._guest.commit() or news
-
-    def drop(self) -> None:
-        """The message was not forwarded: it leaves no marks."""
-        self.staged.clear()
-        if self._guest is not None:
-            self._guest.drop()
-
 
 _ALLOWED = Decision("allow")
 
 
-class _Candidates:
-    """The rules that may apply to one kind of message, in runs of rules with the same need."""
-
-    def __init__(self, rules: Sequence[Rule]) -> None:
-        self.rules = tuple(rules)
-        self._runs: list[tuple[Any, Any, list[Rule]]] = []      # (how to tell, of what, rules that need it)
-        self._grams: dict[str, list[int]] = {}
-        self._always: tuple[int, ...] = ()
-        literals = [literal for rule in rules if rule.needs and rule.needs[0] == "literals" for literal in rule.needs[1]]
-        if len(literals) > _MANY_LITERALS:
-            self._index(literals)
-            return
-        last: Any = ()
-        for rule in rules:
-            if rule.needs != last:
-                last = rule.needs
-                self._runs.append((Subject.HAS[last[0]], last[1], []) if last else (None, None, []))
-            self._runs[-1][2].append(rule)
-
-    def _index(self, literals: list[str]) -> None:
-        """File each rule under one three-letter piece of each of its literals, the rarest one."""
-        counts: dict[str, int] = {}
-        for literal in literals:
-            for gram in {literal[i:i + 3] for i in range(len(literal) - 2)}:
-                counts[gram] = counts.get(gram, 0) + 1
-        always = []
-        for number, rule in enumerate(self.rules):
-            needed = rule.needs[1] if rule.needs and rule.needs[0] == "literals" else ("",)
-            if any(len(literal) < 3 for literal in needed):
-                always.append(number)
-                continue
-            for literal in needed:
-                rarest = min((literal[i:i + 3] for i in range(len(literal) - 2)), key=counts.__getitem__)
-                self._grams.setdefault(rarest, []).append(number)
-        self._always = tuple(always)
-
-    def of(self, subject: Subject, asked: list[Rule]) -> Iterator[Rule]:
-        """The rules to ask, in their order; *asked* gets them, too."""
-        for has, what, rules in self._runs:
-            if has is None or has(subject, what):
-                asked += rules
-                yield from rules
-        if self._grams:
-            text = subject.haystack
-            numbers = set(self._always)
-            for gram in self._grams.keys() & {text[i:i + 3] for i in range(len(text) - 2)}:
-                numbers.update(self._grams[gram])
-            for number in sorted(numbers):
-                rule = self.rules[number]
-                if rule.needs is None or Subject.HAS[rule.needs[0]](subject, rule.needs[1]):
-                    asked.append(rule)
-                    yield rule
-
-
-class _Asked(NamedTuple):
-    """The rules of a set that have what they need in a message, as long as its paths lead to these places."""
-    rules: tuple[Rule, ...]
-    places: tuple[tuple[str, str], ...]     # (path, place)
-
-
-def _but_id(message: Message) -> tuple[str, str] | None:
-    """What stands before and after the id in a short message; None when no rule may take it for one with another id.
-
-    No condition is about the id (but for a text that answers nobody's request). If what is cut out here is another `"id"`,
-    the message's own stands in one of the parts: equal parts are of messages that are equal but for their ids.
-    """
-    text, ident = message.text, message.body.get("id")
-    if len(text) <= _KNOWN_CHARS and (type(ident) is int or type(ident) is str and message.method is not None):
-        shown = f'{ident}' if type(ident) is int else f'"{ident}"'
-        head, found, tail = text.partition('"id":' + shown)
-        if not found:
-            head, found, tail = text.partition('"id": ' + shown)
-        if found:
-            return head, tail
-    return None
-
-
 class Wall:
-    """A policy at work. `decide` is total; what it remembers of the messages is in the Memory it is given.
+    """A policy at work: `walk` asks its rules about a message, `decide` makes a Decision of what they say.
 
-    Calls and answers come again with another id. That most rules do not have what they need in them is remembered; the
-    others are asked each time, and so is the disk.
+    What it remembers of messages is in the Memory it is given; its own memory is which rules there are to ask about
+    messages of one kind, method, tool and server.
     """
 
-    def __init__(self, policy: Policy) -> None:
+    def __init__(self, policy: Policy, whose: str = "") -> None:
+        """*whose* keeps the marks of a policy that is judged apart from those of others."""
         self.policy = policy
-        self._candidates: dict[tuple[Any, ...], _Candidates] = {}
-        self._known: dict[tuple[_Candidates, str, str], _Asked] = {}
-        self._apart = Wall(policy.apart) if policy.apart is not None else None
+        self._whose = whose
+        self._candidates: dict[tuple[Any, ...], tuple[Rule, ...]] = {}
+        self._apart = Wall(policy.apart, whose + "apart") if policy.apart is not None else None
         self._may_hide: bool = any(rule.action == "deny" and rule.always for rule in policy.rules) \
             or self._apart is not None and self._apart._may_hide
 
-    def decide(self, message: Message, budget: Budget | None = None, memory: Memory | None = None) -> Decision:
-        """The first rule that matches decides, else the default. Never raises: a fault while judging is a deny.
+    def walk(self, subject: Subject, memory: Memory | None = None, again: bool = False, every: bool = False
+             ) -> Iterator[tuple[Rule | None, str, Hit | None]]:
+        """(rule, outcome, hit) of the rules that say something about *subject*, in their order. This is the only loop over
+        rules, and never raises.
 
-        *budget* is the time it may take, when it is shared with other messages; else JUDGE_SECONDS. Without a *memory*
-        nothing is marked, and no rule with a limit matches.
+        The outcomes: MARKS, the walk goes on; DECIDES, with which it ends, by a rule or (rule None) the default; FAULT,
+        with which it ends as well: the rule could not be asked, and `hit.why` says so. With *every* no rule is left out,
+        and those behind the one that decides follow: ELSEWHERE is about another kind of message, method, tool or server,
+        PASSED does not match, EXCEPTED matches but its `unless` does too, COUNTS matches but is within its limit.
+        *memory*: see `decide`. *again*: this very message was judged before, so limits do not count it a second time.
         """
         rule: Rule | None = None
         try:
-            if memory is not None:
-                memory.drop()
-            candidates, parts = self._rules_for(message), _but_id(message)
-            known = self._still_known(candidates, parts) if parts is not None else None
-            subject, decision = None, None
-            if known is None or known:
-                subject = Subject(message, self.policy, budget, memory.marks if memory is not None else ())
-                asked: list[Rule] = []
-                for rule in candidates.of(subject, asked) if known is None else known:
+            for rule in self._rules(subject.message.peer) if every else self._rules_for(subject.message):
+                if every and not rule.scope.covers(*_covered(subject.message)):
+                    yield rule, ELSEWHERE, None
+                    continue
+                hit = None
+                if rule.needs is None or Subject.HAS[rule.needs[0]](subject, rule.needs[1]):
                     hit = rule.matches(subject)
-                    if hit is None or rule.limit is not None and (memory is None or not memory.exceeds(rule, rule.limit)):
-                        continue
-                    if rule.mark:
-                        if memory is not None:
-                            memory.staged.append(rule.mark)
-                        continue
-                    name = f"project:{rule.name}" if rule.layer == "project" else rule.name
-                    decision = self._decided(rule, name, hit, subject)
-                    if rule.limit is not None and memory is not None:
-                        decision = decision._replace(wait=memory.wait(rule, rule.limit), lasting=False)
-                    break
-                if decision is None and known is None and parts is not None and not subject.ran:
-                    if len(self._known) >= _MEMORY_ENTRIES:
-                        self._known.clear()
-                    self._known[(candidates, *parts)] = _Asked(tuple(asked), tuple(subject.places_on_disk.items()))
-            if decision is None:
-                rule, decision = None, self._default(message)
-                if decision.action == "redact":
-                    decision = decision._replace(findings=(subject or Subject(message, self.policy, budget)).findings)
+                if hit is None:
+                    outcome = PASSED
+                elif rule.unless is not None and rule.unless(subject) is not None:
+                    outcome = EXCEPTED
+                elif rule.limit is not None and (memory is None or not memory.exceeds(rule, rule.limit, subject.counted, again)):
+                    outcome = COUNTS
+                elif rule.mark:
+                    outcome = MARKS
+                else:
+                    outcome = DECIDES
+                    if rule.action == "redact" and _can_be_cut_out(hit.findings):   # secrets go too, whatever it is about
+                        hit = hit._replace(findings=_joined(subject.findings, hit.findings))
+                if every or outcome is DECIDES or outcome is MARKS:
+                    yield rule, outcome, hit
+                    if outcome is DECIDES and not every:
+                        return
+            rule = None
+            redacts = subject.message.peer == "server" and self.policy.settings.outbound_default_action == "redact"
+            yield None, DECIDES, Hit(findings=subject.findings) if redacts else HIT
         except BudgetSpent as spent:
-            return self._fault(rule, str(spent))
+            yield rule, FAULT, Hit(None, str(spent))
         except Exception as fault:  # a wall that cannot judge must not open
-            return self._fault(rule, f"it could not be judged ({type(fault).__name__})")
+            yield rule, FAULT, Hit(None, f"it could not be judged ({type(fault).__name__})")
+
+    def decide(self, message: Message, budget: Budget | None = None, memory: Memory | None = None,
+               again: bool = False) -> Decision:
+        """The first rule that decides, else the default. Never raises: a fault while judging is a deny.
+
+        Of a message that can be read in several ways (see Message.others) the strictest decision counts. *budget* is the
+        time it may take, when it is shared with other messages; else JUDGE_SECONDS. Without a *memory* nothing is marked,
+        and no rule with a limit matches. *again*: see `walk`.
+        """
+        counted: set[int] = set()
+        decision = self._decide(message, budget, memory, again, counted)
+        asked = [self._rules_for(message)] if message.others else []
+        for method, tool in message.others:
+            other = message._replace(method=method, tool=tool, others=())
+            rules = self._rules_for(other)
+            if decision.action != "deny" and (method != message.method or rules not in asked):
+                asked.append(rules)
+                decision = _stricter(decision, self._decide(other, budget, memory, again, counted))
         if self._apart is not None and decision.action != "deny":
-            decision = self._stricter(decision, self._apart.decide(message, budget, memory.guest if memory is not None else None))
+            guest = self._apart.decide(message, budget, memory, again)
+            decision = _denied_apart(guest) if guest.action == "deny" else \
+                decision._replace(marks=decision.marks + guest.marks)
         return decision
 
-    def _still_known(self, candidates: _Candidates, parts: tuple[str, str]) -> tuple[Rule, ...] | None:
-        """The rules to ask about a message (see `_but_id`), if that is remembered and its paths still lead where they led."""
-        known = self._known.get((candidates, *parts))
-        if known is None:
-            return None
-        resolve = self.policy.paths.resolve
-        for path, place in known.places:
-            if resolve(path) != place:
-                return None
-        return known.rules
-
-    @staticmethod
-    def _decided(rule: Rule, name: str, hit: Hit, subject: Subject) -> Decision:
-        action, findings = rule.action, hit.findings
-        if action == "redact":              # whatever the rule is about, secrets go too
-            if findings and not any(finding.spans for finding in findings):
-                action = "deny"             # it cannot be cut out
+    def _decide(self, message: Message, budget: Budget | None, memory: Memory | None, again: bool, counted: set[int]) -> Decision:
+        """The same for one reading of the message and this policy alone."""
+        subject = Subject(message, self.policy, budget, memory.marks(self._whose) if memory is not None else ())
+        subject.counted = counted
+        marks: list[tuple[str, str]] = []
+        decision = _ALLOWED
+        for rule, outcome, hit in self.walk(subject, memory, again):
+            if outcome is MARKS and rule is not None:
+                marks.append((self._whose, rule.mark))
+            elif outcome is FAULT and hit is not None:
+                where = f"rule {rule.name}: {hit.why}" if rule else hit.why
+                return Decision("deny", rule.name if rule else None, f"Blocked: {where}")
+            elif rule is None:
+                decision = self._default(message, hit or HIT)
             else:
-                known = set(subject.findings)
-                findings = subject.findings + tuple(one for one in findings if one not in known)
-                action = "redact" if findings else "log_only"
-        return Decision(action, name, rule.message, findings, hit.path, hit.why, hit.view, hit.detail, rule.hint)
+                decision = _decided(rule, hit or HIT)
+                if rule.limit is not None and memory is not None:
+                    decision = decision._replace(wait=memory.wait(rule, rule.limit), lasting=False)
+        return decision._replace(marks=tuple(marks)) if marks else decision
 
     def hides(self, tool: str, server: str) -> Decision | None:
         """The refusal of *tool* by the first rule that can match it, if that refuses whatever the arguments; else None.
@@ -12256,49 +12307,80 @@ class Wall:
             return None
         message = Message("client", "request", {}, "", "tools/call", tool, server)
         decision: Decision | None = None
-        for rule in self._rules_for(message).rules:
+        for rule in self._rules_for(message):
             if rule.action == "deny" and rule.always:
                 decision = Decision("deny", rule.name, rule.message)
             if not rule.mark and (rule.action != "deny" or rule.always):
                 break
         if decision is None and self._apart is not None:
             guest = self._apart.hides(tool, server)
-            return guest and self._stricter(Decision("allow"), guest)
+            return guest and _denied_apart(guest)
         return decision
 
-    def _rules_for(self, message: Message) -> _Candidates:
-        key = (message.peer, message.kind, message.method, message.tool, message.server)
-        found = self._candidates.get(key)
+    def _rules(self, peer: str) -> tuple[Rule, ...]:
+        return self.policy.rules if peer == "client" else self.policy.outbound_rules
+
+    def _rules_for(self, message: Message) -> tuple[Rule, ...]:
+        """The rules that may apply to messages of this kind, method, tool and server."""
+        about = _covered(message)
+        found = self._candidates.get((message.peer, *about))
         if found is None:
             if len(self._candidates) >= _MAX_CANDIDATE_SETS:
                 self._candidates.clear()
-            rules = self.policy.rules if message.peer == "client" else self.policy.outbound_rules
-            covers = {scope: scope.covers(*key[1:]) for scope in {rule.scope for rule in rules}}    # many share one
-            found = self._candidates[key] = _Candidates([rule for rule in rules if covers[rule.scope]])
+            rules = self._rules(message.peer)
+            covers = {scope: scope.covers(*about) for scope in {rule.scope for rule in rules}}      # many share one
+            found = self._candidates[(message.peer, *about)] = tuple([rule for rule in rules if covers[rule.scope]])
         return found
 
-    def _default(self, message: Message) -> Decision:
+    def _default(self, message: Message, hit: Hit) -> Decision:
         settings = self.policy.settings
         if message.peer == "server":
             action = settings.outbound_default_action
-            return _ALLOWED if action == "allow" else Decision(action)
+            return _ALLOWED if action == "allow" else Decision(action, findings=hit.findings)
         if settings.default_action == "allow" or message.kind != "request" or message.method in LIFECYCLE:
             return _ALLOWED
         return Decision(settings.default_action, None, f"no rule allows this, and default_action is {settings.default_action}")
 
-    def _fault(self, rule: Rule | None, problem: str) -> Decision:
-        where = f"rule {rule.name}: {problem}" if rule else problem
-        return Decision("deny", rule.name if rule else None, f"Blocked: {where}")
 
-    @staticmethod
-    def _stricter(decision: Decision, guest: Decision) -> Decision:
-        """*guest* is what an unapproved project policy says: it may refuse, and none of its words are used."""
-        if guest.action != "deny":
-            return decision
-        name = (guest.rule or "default").replace("project:", "", 1)
-        if not re.fullmatch(r"[A-Za-z0-9_.-]{1,40}", name):
-            name = "unnamed"        # a name can be a sentence, for the model to read
-        return Decision("deny", f"project:{name}", f"Blocked by project rule {name}", wait=guest.wait, lasting=guest.lasting)
+def _covered(message: Message) -> tuple[str, str | None, str | None, str]:
+    """What a rule's scope is about."""
+    return message.kind, message.method, message.tool, message.server
+
+
+def _joined(first: tuple[Finding, ...], more: tuple[Finding, ...]) -> tuple[Finding, ...]:
+    known = set(first)
+    return first + tuple(one for one in more if one not in known)
+
+
+def _can_be_cut_out(findings: tuple[Finding, ...]) -> bool:
+    return not findings or any(finding.spans for finding in findings)
+
+
+def _decided(rule: Rule, hit: Hit) -> Decision:
+    """What *rule* says of a message that it matches."""
+    action, findings = rule.action, hit.findings
+    if action == "redact":
+        action = "log_only" if not findings else "redact" if _can_be_cut_out(findings) else "deny"
+    name = f"project:{rule.name}" if rule.layer == "project" else rule.name
+    return Decision(action, name, rule.message, findings, hit.path, hit.why, hit.view, hit.detail, rule.hint)
+
+
+def _stricter(one: Decision, other: Decision) -> Decision:
+    """The stricter of two decisions on one message; the first when they are alike, with what both want cut out."""
+    first, second = (one, other) if _STRICTNESS[one.action] >= _STRICTNESS[other.action] else (other, one)
+    marks = one.marks + tuple(mark for mark in other.marks if mark not in one.marks)
+    findings = first.findings
+    if first.action == second.action == "redact":
+        findings = _joined(findings, second.findings)
+    return first._replace(marks=marks, findings=findings)
+
+
+def _denied_apart(guest: Decision) -> Decision:
+    """The refusal *guest* by an unapproved project policy: none of its words are used."""
+    name = (guest.rule or "default").replace("project:", "", 1)
+    if not re.fullmatch(r"[A-Za-z0-9_.-]{1,40}", name):
+        name = "unnamed"        # a name can be a sentence, for the model to read
+    return Decision("deny", f"project:{name}", f"Blocked by project rule {name}", wait=guest.wait, lasting=guest.lasting)
 
 # -- effects: what the core asks for, and the relay does ------------------------
 
@@ -12313,25 +12395,14 @@ class Close(NamedTuple):
     peer: str
 
 
-class Told(NamedTuple):
-    """What people are told of a decision; most messages of a session have few of these between them."""
-    action: str
-    direction: str
-    method: str | None
-    tool: str | None
-    rule: str | None
-    message: str | None
-
-
 class Record(NamedTuple):
-    """One audit record: *line* is one line of JSON."""
-    line: str
-    told: Told
+    """One audit record as data, with nothing in it that is a secret; `line` is how it is written."""
+    fields: dict[str, Any]
 
     @property
-    def fields(self) -> dict[str, Any]:
-        """The record as data."""
-        return json.loads(self.line)    # type: ignore[no-any-return]
+    def line(self) -> str:
+        """The record as one line of JSON."""
+        return _compact(self.fields)
 
 
 class Note(NamedTuple):
@@ -12345,6 +12416,30 @@ class Waiting(NamedTuple):
     question: dict[str, Any] | None     # server, method, tool, rule, reason, arguments (a short safe text), seconds
 
 
+class Outbox:
+    """What one call of a Session leads to, gathered so that each peer is written to once."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+        self.notes: list[Note] = []
+        self.others: list[Any] = []     # Pinned, Waiting
+        self.lines: dict[str, list[bytes]] = {"client": [], "server": []}
+        self.requests: list[Message] = []       # of the client, that go on to the server
+
+    def say(self, peer: str, body: dict[str, Any]) -> None:
+        """Send a message of our own."""
+        self.lines[peer].append(_compact(body).encode())
+
+    def effects(self) -> list[Any]:
+        """Records first, since they are written before anything goes on."""
+        effects: list[Any] = [*self.records, *self.notes, *self.others]
+        for peer, lines in self.lines.items():
+            if lines:
+                lines.append(b"")
+                effects.append(Send(peer, b"\n".join(lines)))
+        return effects
+
+
 # ---------------------------------------------------------------------------
 # 16. The tools of a server: pins, what is shown, what may be called
 # ---------------------------------------------------------------------------
@@ -12353,6 +12448,7 @@ MAX_TOOLS = 2_000           # of one server: further ones are not compared, and 
 _BEYOND = f"beyond {MAX_TOOLS} tools, or its name beyond {MAX_NAME_CHARS} characters: it is not compared"
 MAX_PIN_CHARS = 16_384      # a longer definition is kept as its hash alone
 _PINNED = ("name", "title", "description", "inputSchema", "outputSchema", "annotations")
+_TELLING = frozenset(("tools/list", "initialize", "server/discover", None))     # whose answers tell of tools; None: nobody's
 _BLOCKED_INSTRUCTIONS = "[BLOCKED BY MCPWALL] the server's instructions have changed and wait for the user: mcpwall approve"
 
 
@@ -12420,7 +12516,28 @@ class Toolbox:
 
     # -- lists
 
-    def look(self, result: dict[str, Any], asked: bool, budget: Budget) -> tuple[list[ToolNote], list[int], list[Any]]:
+    def shown(self, message: Message, budget: Budget) -> tuple[Message, list[ToolNote], list[Any]]:
+        """An answer as far as the client may see it: without the tools that it cannot or must not call, and without
+        instructions that have changed; what there is to say of them; effects."""
+        result, method = message.body.get("result"), message.method
+        methods = {method, *(other for other, _ in message.others)}
+        if type(result) is not dict or methods.isdisjoint(_TELLING):
+            return message, [], []
+        text = message.text
+        if type(result.get("tools")) is list and not methods.isdisjoint(("tools/list", None)):
+            notes, left_out, effects = self._look(result, method == "tools/list", budget)
+            if left_out:
+                text = _drop_items(text, ("result", "tools"), left_out)
+        elif not methods.isdisjoint(_INTRODUCTIONS):
+            changed, effects = self._look_at_instructions(result, method in _INTRODUCTIONS)
+            notes = [ToolNote("", "flagged", "the server's instructions have changed since the user agreed to them")] * changed
+            if changed and self._settings.tool_pinning == "block":
+                text = _replace_instructions(text, _BLOCKED_INSTRUCTIONS)
+        else:
+            return message, [], []
+        return message if text is message.text else message._replace(body=load_json(text), text=text), notes, effects
+
+    def _look(self, result: dict[str, Any], asked: bool, budget: Budget) -> tuple[list[ToolNote], list[int], list[Any]]:
         """What to say about the tools in *result*, a page of `tools/list`; the indices of those to leave out; effects.
 
         *asked*: is it the answer to a request? What nobody asked for is never taken as what the server is known by.
@@ -12472,7 +12589,7 @@ class Toolbox:
         self._listed = True
         return self._keep({"tools": dict(self._first)}, True)
 
-    def end(self) -> list[Any]:
+    def ended(self) -> list[Any]:
         """Effects of the end of the conversation: a first list that never came to its end counts as far as it went."""
         return self._adopt() if self._first and not self._listed else []
 
@@ -12518,7 +12635,7 @@ class Toolbox:
 
     # -- instructions
 
-    def look_at_instructions(self, result: dict[str, Any]) -> tuple[bool, list[Any]]:
+    def _look_at_instructions(self, result: dict[str, Any], asked: bool) -> tuple[bool, list[Any]]:
         """Have the instructions in the answer to `initialize` or `server/discover` changed? And the effects of that."""
         if not self._watching:
             return False, []
@@ -12526,6 +12643,8 @@ class Toolbox:
         pin = text_pin(text if type(text) is str else "")
         known = self._known("instructions") or self._instructions      # None: never met
         if known is None:
+            if not asked:
+                return False, []
             self._instructions = pin
             return False, self._keep({"instructions": pin}, True)
         if _hash_of(known) == pin["hash"]:
@@ -12533,6 +12652,11 @@ class Toolbox:
         return True, self._keep({"instructions": pin}, False)
 
     # -- calls
+
+    def objects(self, message: Message) -> Decision | None:
+        """The refusal of a call of a tool that must not be called now; None if there is none."""
+        is_call = message.method == "tools/call" and message.peer == "client" and message.kind != "response"
+        return self.refusal(message.tool or "") if is_call and self.may_refuse else None
 
     def refusal(self, tool: str) -> Decision | None:
         """The refusal of any call of *tool* because of what the server has said of it, or has not said; None if there is none."""
@@ -12585,101 +12709,205 @@ class Toolbox:
         return effects
 
 # ---------------------------------------------------------------------------
-# 17. Calls that come again, and calls that wait for a person
+# 17. What we say of messages; calls that come again, and calls that wait for a person
 # ---------------------------------------------------------------------------
 
-MAX_REFUSED = 1_000         # exact calls remembered as refused; the oldest is forgotten
-MAX_GRANTED = 1_000         # exact calls allowed for the session
-MAX_HELD = 64               # calls that wait for a person at one time; further ones are refused
-MAX_HELD_BYTES = 16 * 1024 * 1024   # of their messages
+MARKER = "[REDACTED BY MCPWALL]"        # what a reader sees in place of a secret
 MAX_SHOWN_CHARS = 1_200     # of a call's arguments in a question
+
+
+class Quoting:
+    """How we quote messages, in records, refusals and questions: no secret, and nothing that hides."""
+
+    def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+
+    def text(self, text: str, limit: int = 1000) -> str:
+        """*text* without secrets, at most *limit* characters."""
+        text = text[:limit + 20_000]        # scanned before it is cut: half a secret is not found
+        scanner = self._policy.scanner
+        if scanner.may_match(text):
+            try:
+                found = scanner.scan([text], Budget(JUDGE_SECONDS), [""])
+            except BudgetSpent:
+                return MARKER
+            spans = [(start, end) for finding in found for _, start, end in finding.spans]
+            for start, end in reversed(merge_spans(spans)):
+                text = text[:start] + MARKER + text[end:]
+        return text[:limit]
+
+    def name(self, name: str) -> str:
+        """A name that may stand between quotes."""
+        return printable(self.text(name).replace('"', '\\"'), 100)
+
+    def reason(self, decision: Decision) -> str:
+        """Why a rule wants a call refused or asked about, for a person."""
+        said = [decision.message or "the policy wants this asked", decision.why, decision.detail]
+        return printable(self.text(": ".join(filter(None, said))), 400)
+
+    def params(self, message: Message) -> dict[str, Any]:
+        """The params of a message with its secrets replaced; only MARKER where looking for them takes too long."""
+        try:
+            findings = Subject(message, self._policy).findings
+        except BudgetSpent:
+            return {"arguments": MARKER}
+        params = json.loads(redacted(message, findings), parse_float=_finite).get("params")
+        return params if type(params) is dict else {}
+
+    def arguments(self, message: Message, decision: Decision) -> str:
+        """The arguments of a call in one printable line: secrets replaced; of long texts the beginning and the end. Where
+        that is not enough, the argument that was the reason stands first."""
+        params = self.params(message)
+        arguments = params.get("arguments", {key: value for key, value in params.items() if key not in (*_OWN_MEMBERS, "name")})
+        text = _shown_json(arguments)
+        if len(text) > MAX_SHOWN_CHARS:
+            text = _cut_in_the_middle(text, MAX_SHOWN_CHARS)
+            found: Any = {"params": params}
+            for step in decision.path or ():
+                if not (type(found) is dict and step in found or type(found) is list and type(step) is int and step < len(found)):
+                    break
+                found = found[step]
+            else:
+                if decision.path:
+                    reason = _cut_in_the_middle(_shown_json(found), MAX_SHOWN_CHARS)
+                    place = self.text(pointer(decision.path), MAX_SHOWN_CHARS)
+                    text = f"{place}: {reason}; all of them: {text}"
+        return printable(text, MAX_SHOWN_CHARS * 10)
+
+    def about(self, decision: Decision) -> dict[str, Any]:
+        """What a program (or a model) may know of a refusal: which rule, where, why, what else would do."""
+        about: dict[str, Any] = {"rule": decision.rule, "action": decision.action}
+        if decision.path:
+            about["argument"] = printable(self.text(pointer(decision.path)), 300)
+        if decision.why:
+            about["why"] = decision.why
+        if decision.hint:
+            about["hint"] = decision.hint
+        about["retryable"] = decision.wait > 0
+        if decision.wait:
+            about["retry_after_s"] = math.ceil(decision.wait)
+        return about
+
+
+def redacted(message: Message, findings: Iterable[Finding]) -> str:
+    """The message's raw text with MARKER in place of what was found, overlaps merged."""
+    by_text: dict[int, list[tuple[int, int]]] = {}
+    for finding in findings:
+        for ordinal, start, end in finding.spans:
+            by_text.setdefault(ordinal, []).append((start, end))
+    if not by_text:
+        return message.text
+    edits = {ordinal: [(start, end, MARKER) for start, end in merge_spans(pairs)] for ordinal, pairs in by_text.items()}
+    return edit_json_strings(message.text, edits)
+
+
+def _finite(lexeme: str) -> Any:
+    """A number for the log: 1e400 stays text, since JSON has no infinity."""
+    number = float(lexeme)
+    return number if math.isfinite(number) else lexeme
+
+
+def _shown_json(value: Any) -> str:
+    """*value* as JSON; long strings and lists are shortened until it has at most MAX_SHOWN_CHARS, if that is enough."""
+    text = json.dumps(value, ensure_ascii=False)
+    for limit in (400, 100, 30):
+        if len(text) <= MAX_SHOWN_CHARS:
+            break
+        value = _shortened(value, limit)
+        text = json.dumps(value, ensure_ascii=False)
+    return text
+
+
+def _shortened(value: Any, limit: int) -> Any:
+    """*value* with strings of about *limit* characters at most, and lists of a tenth as many items."""
+    if type(value) is dict:
+        return {key: _shortened(item, limit) for key, item in value.items()}
+    if type(value) is list:
+        half, left_out = limit // 20, len(value) - limit // 20 * 2
+        if left_out > 1:
+            value = [*value[:half], f"… {left_out} items …", *value[-half:]]
+        return [_shortened(item, limit) for item in value]
+    return _cut_in_the_middle(value, limit) if type(value) is str else value
+
+
+def _cut_in_the_middle(text: str, limit: int) -> str:
+    """Beginning and end of a *text* of more than *limit* characters, and how many are missing between them."""
+    if len(text) <= limit + 30:
+        return text
+    head, tail = text[:limit * 2 // 3], text[-limit // 3:]
+    return f"{head} … {len(text) - len(head) - len(tail)} characters … {tail}"
+
+
+# -- calls that come again --------------------------------------------------------
+
+MAX_REFUSED = 1_000         # exact calls remembered as refused; the oldest is forgotten
 _OWN_MEMBERS = ("_meta", "requestState", "inputResponses")      # of params: what a retry of the same call may bring anew
-_RETRYABLE = ("tools/call", "prompts/get", "resources/read")    # what may be answered by `input_required` (2026-07-28)
-_VERSION_META = "io.modelcontextprotocol/protocolVersion"
-_CAPABILITIES_META = "io.modelcontextprotocol/clientCapabilities"
-_APPROVAL = "mcpwall-approval"      # the key of our question among `inputRequests`
-_YES = ("once", "session")
-_ANSWERS = {"allow once": "once", "allow this exact call for the session": "session", "deny": "deny"}
-
-
-def _of_the_call(params: Any) -> dict[str, Any]:
-    """*params* without what a retry of the same call may bring anew."""
-    return {key: value for key, value in (params or {}).items() if key not in _OWN_MEMBERS}
 
 
 def call_digest(message: Message) -> bytes:
     """What equal calls have in common: method and params, but for what a retry brings anew. Key order does not count; a
     number with a fraction or exponent counts as it is spelled, for 1e400 and 1e999 are the same to Python alone."""
     body = json.loads(message.text, parse_float=lambda spelled: f"\ud800{spelled}")     # what no string of a message can be
-    kept = [message.method, _of_the_call(body.get("params"))]
+    params = {key: value for key, value in (body.get("params") or {}).items() if key not in _OWN_MEMBERS}
+    kept = [message.method, params]
     return bytes.fromhex(sha256(json.dumps(kept, sort_keys=True, separators=(",", ":")).encode()))
-
-
-class _Refused(NamedTuple):
-    times: int
-    params: Any                 # of the call, to tell other calls quickly from this one; None when they are large
-    decision: Decision
 
 
 class Refusals:
     """How often each exact call was refused, so that a model that tries again and again is told, and costs little."""
 
     def __init__(self, most: int) -> None:
+        """A call that was refused *most* times is not judged again."""
         self._most = most
-        self._calls: dict[bytes, _Refused] = {}
-        self._digests: dict[tuple[str, str], bytes] = {}    # of short calls, by their text without the id
-        self.ended: dict[Any, list[bytes]] = {}             # (method, tool) -> calls that are not judged any more
+        self._calls: dict[bytes, tuple[int, Decision]] = {}     # digest -> how often it was refused, and how last
+        self._ended: dict[tuple[str | None, str | None], set[bytes]] = {}   # (method, tool) -> calls not judged any more
 
-    def known(self, message: Message) -> Decision | None:
+    def __len__(self) -> int:
+        """How many calls are remembered."""
+        return len(self._calls)
+
+    def objects(self, message: Message) -> Decision | None:
         """The decision on a call that was refused so often that it is not judged again."""
-        ended = self.ended.get((message.method, message.tool))
-        params = _of_the_call(message.body.get("params")) if ended else None
-        for other in ended or ():
-            call = self._calls[other]
-            if (call.params is None or call.params == params) and other == self._digest(message):
-                return call.decision
-        return None
+        ended = self._ended.get((message.method, message.tool)) if self._ended else None
+        digest = call_digest(message) if ended else b""
+        return self._calls[digest][1] if ended and digest in ended else None
 
-    def count(self, message: Message, decision: Decision) -> int:
+    def refused(self, message: Message, decision: Decision) -> int:
         """Note that the call was refused; how often it was by now. What may be decided otherwise later is only counted."""
-        digest = self._digest(message)
-        before = self._calls.pop(digest, None)
-        count = before.times + 1 if before is not None else 1
-        params = _of_the_call(message.body.get("params")) if len(message.text) <= 4096 else None
+        digest = call_digest(message)
+        times = self._calls.pop(digest, (0, decision))[0] + 1
         if decision.findings:       # an equal call may have its members in another order: there, they are elsewhere
             decision = decision._replace(findings=tuple(finding._replace(spans=()) for finding in decision.findings))
-        self._calls[digest] = _Refused(count, params, decision)
-        if decision.lasting and count >= self._most:
-            ended = self.ended.setdefault((message.method, message.tool), [])
-            if digest not in ended:
-                ended.append(digest)
+        self._calls[digest] = times, decision
+        if decision.lasting and times >= self._most:
+            self._ended.setdefault((message.method, message.tool), set()).add(digest)
         if len(self._calls) > MAX_REFUSED:
-            self._forget(next(iter(self._calls)))
-        return count
-
-    def _digest(self, message: Message) -> bytes:
-        """The `call_digest`; remembered, since what is refused is often tried again."""
-        parts = _but_id(message)
-        if parts is None:
-            return call_digest(message)
-        digest = self._digests.get(parts)
-        if digest is None:
-            if len(self._digests) >= MAX_REFUSED:
-                self._digests.clear()
-            digest = self._digests[parts] = call_digest(message)
-        return digest
+            oldest = next(iter(self._calls))
+            del self._calls[oldest]
+            self._ended = {about: left for about, calls in self._ended.items() for left in [calls - {oldest}] if left}
+        return times
 
     def reconsider(self) -> None:
         """The rules may decide otherwise from now on: every call is judged again."""
-        self.ended.clear()
+        self._ended.clear()
 
-    def _forget(self, digest: bytes) -> None:
-        del self._calls[digest]
-        for place, ended in list(self.ended.items()):
-            if digest in ended:
-                ended.remove(digest)
-                if not ended:
-                    del self.ended[place]
+
+# -- calls that wait for a person -------------------------------------------------
+
+MAX_GRANTED = 1_000         # exact calls allowed for the session
+MAX_HELD = 64               # calls that wait for a person at one time; further ones are refused
+MAX_HELD_BYTES = 16 * 1024 * 1024   # of their messages
+_RETRYABLE = ("tools/call", "prompts/get", "resources/read")    # what may be answered by `input_required` (2026-07-28)
+_VERSION_META = "io.modelcontextprotocol/protocolVersion"
+_CAPABILITIES_META = "io.modelcontextprotocol/clientCapabilities"
+_APPROVAL = "mcpwall-approval"      # the key of our question among `inputRequests`
+_YES = ("once", "session")
+_ANSWERS = {"allow once": "once", "allow this exact call for the session": "session", "deny": "deny"}
+_NO_WORDS = {"deny": "the user was asked and did not allow it", "timeout": "nobody answered in time",
+             "cancelled": "the call was cancelled", "gone": "the client is gone"}
+_OUR_ID = Decision("deny", None, "Blocked: the id of a question of mcpwall's own")     # its answer would be taken for ours
+_NOT_ASKED = Decision("deny", None, "Blocked: this is not the call that the user was asked about", lasting=False)
+_TOO_LATE = Decision("deny", None, "Blocked: the user's answer came too late, or once already", lasting=False)
 
 
 class Held(NamedTuple):
@@ -12690,6 +12918,13 @@ class Held(NamedTuple):
     size: int                   # bytes of the message
     until: float                # on the session's monotonic clock
     how: str                    # "elicitation", "input_required" or "approve"
+
+
+def meta_of(message: Message) -> dict[str, Any]:
+    """The `_meta` of a request, in which clients that speak 2026-07-28 say so, and what they are capable of."""
+    params = message.body.get("params")
+    meta = params.get("_meta") if type(params) is dict else None
+    return meta if type(meta) is dict else {}
 
 
 def can_elicit(capabilities: Any) -> bool:
@@ -12724,41 +12959,250 @@ def without_own_fields(text: str, original: str) -> str:
     kept += (before[key] for key in ("inputResponses", "requestState") if key in before)
     return f"{text[:params.start]}{{{','.join(kept)}}}{text[params.end:]}"
 
-# ---------------------------------------------------------------------------
-# 18. Session (sans-I/O): framing, batches, correlation, asking
-# ---------------------------------------------------------------------------
 
-MARKER = "[REDACTED BY MCPWALL]"        # what a reader sees in place of a secret
+class Questions:
+    """The calls that an `ask` rule holds, how a person is asked about them, and what he has allowed.
+
+    A question goes to the client by `elicitation/create`, or (2026-07-28) in a result `input_required`, whose answer comes
+    with a retry of the call; where the client has no form, to the *desk* as a Waiting. What is held leaves by `take`,
+    `retried`, `answer`, `late` or `all`; the Session then judges it again. Nothing here decides about rules.
+    """
+
+    def __init__(self, settings: Settings, server_name: str, quoting: Quoting, desk: bool, clock: Callable[[], float]) -> None:
+        """*desk*: can somebody answer a Waiting? *clock*: monotonic seconds."""
+        self._settings, self._server_name, self._quoting, self._desk, self._clock = settings, server_name, quoting, desk, clock
+        self._elicits = False       # did the client say at `initialize` that its user can be asked?
+        self._held: dict[Any, Held] = {}                # id of our question -> the call
+        self._granted: dict[tuple[bytes, str | None], None] = {}    # (digest, rule) allowed for the session
+        self._going: dict[Any, tuple[bytes, str | None]] = {}       # id of a call that was allowed -> its grant
+        self._continued: dict[tuple[bytes, str | None, str], None] = {}     # (…, hash of the server's state): may go on
+        self._prefix = f"mcpwall-{os.urandom(8).hex()}-"            # of the ids of our questions, and so of our states
+        self._salt = os.urandom(16)
+
+    def __len__(self) -> int:
+        """How many calls wait."""
+        return len(self._held)
+
+    # -- asking
+
+    def way(self, message: Message) -> str:
+        """How a person can be asked about a call: "elicitation", "input_required", "approve" or "" (not at all)."""
+        if message.kind != "request" or message.peer != "client":
+            return ""
+        meta = meta_of(message)
+        modern = _VERSION_META in meta
+        if modern and message.method in _RETRYABLE and can_elicit(meta.get(_CAPABILITIES_META)):
+            return "input_required"
+        if not modern and self._elicits:
+            return "elicitation"
+        return "approve" if self._desk and self._settings.ask_fallback != "allow" else ""
+
+    def decided(self, message: Message, decision: Decision, size: int) -> Decision:
+        """*decision* to ask about a call, when it need not be asked any more, or cannot be: what it is then."""
+        if message.kind != "request" or message.peer != "client":
+            return decision
+        key = call_digest(message), decision.rule
+        if key in self._granted:
+            return decision._replace(action="allow", granted="session")
+        state = (message.body.get("params") or {}).get("requestState")
+        if self._continued and type(state) is str:      # the server asks for more of a call that was allowed
+            going_on = (*key, text_pin(state)["hash"])
+            if going_on in self._continued:
+                del self._continued[going_on]
+                return decision._replace(action="allow", granted="once")
+        held = self._held.values()
+        if self.way(message) and (len(held) >= MAX_HELD or size + sum(one.size for one in held) > MAX_HELD_BYTES
+                                  or any(one.message.body["id"] == message.body["id"] for one in held)):
+            return Decision("deny", decision.rule, "Blocked: too many calls wait for the user already", lasting=False)
+        return decision
+
+    def hold(self, message: Message, decision: Decision, size: int, out: Outbox) -> dict[str, Any] | None:
+        """Hold the call and put the question; the answer to the call's sender, if it takes one to ask."""
+        return self._put(Held(message, decision, call_digest(message), size, self._clock() + self._settings.ask_timeout,
+                              self.way(message)), out)
+
+    def _put(self, held: Held, out: Outbox) -> dict[str, Any] | None:
+        message, decision, quoting = held.message, held.decision, self._quoting
+        if held.how == "approve":
+            ident = os.urandom(8).hex()
+            self._held[ident] = held
+            out.others.append(Waiting(ident, {
+                "server": self._server_name, "method": message.method and quoting.text(message.method),
+                "tool": message.tool and quoting.name(message.tool), "rule": decision.rule,
+                "reason": quoting.reason(decision), "arguments": quoting.arguments(message, decision),
+                "seconds": self._settings.ask_timeout}))
+            return None
+        ident = self._prefix + os.urandom(8).hex()
+        self._held[ident] = held
+        asked = {"method": "elicitation/create", "params": elicitation(self._question(message, decision))}
+        if held.how == "elicitation":
+            out.say("client", {"jsonrpc": "2.0", "id": ident, **asked})
+            return None
+        state = ident + "." + self._seal(ident, held.digest)
+        result = {"resultType": "input_required", "requestState": state, "inputRequests": {_APPROVAL: asked}}
+        return {"jsonrpc": "2.0", "id": message.body["id"], "result": result}
+
+    def _question(self, message: Message, decision: Decision) -> str:
+        """The question to a person, with nothing in it that hides or is a secret."""
+        quoting = self._quoting
+        what = f'call the tool "{quoting.name(message.tool)}"' if message.tool is not None else f"use {message.method}"
+        return "\n".join((
+            f'May the model {what} of the server "{quoting.name(self._server_name or "unnamed")}"?',
+            f"Rule: {printable(decision.rule or 'default_action', 100)}", f"Reason: {quoting.reason(decision)}",
+            f"Arguments (written by the model): {quoting.arguments(message, decision)}"))
+
+    def _seal(self, ident: str, digest: bytes) -> str:
+        """What proves that a `requestState` is ours, and for this very call."""
+        import hmac
+        return hmac.new(self._salt, ident.encode() + digest, "sha256").hexdigest()
+
+    # -- answers
+
+    def is_our_id(self, ident: Any) -> bool:
+        """Is it the id of a question of ours, or a `requestState` that begins with one? Those of other walls are not."""
+        return type(ident) is str and ident.startswith(self._prefix)
+
+    def is_ours(self, message: Message) -> bool:
+        """Is this message of the client an answer to us (or a call that brings one), or about a call that waits? Then it is
+        for `retried` (a request) or `take`, and goes no further."""
+        if message.kind == "response":
+            return self.is_our_id(message.body.get("id"))
+        params = message.body.get("params") or {}
+        if self.is_our_id(params.get("requestState")):
+            return True
+        return message.method == "notifications/cancelled" and (
+            self.is_our_id(params.get("requestId")) or self._waiting_for(params.get("requestId")) is not None)
+
+    def take(self, message: Message, out: Outbox) -> list[tuple[Held, str]]:
+        """(call, answer) of what an answer to us, or a cancellation, ends."""
+        ident = message.body.get("id")
+        if message.kind == "notification":
+            own = self._waiting_for((message.body.get("params") or {}).get("requestId"))
+            return [] if own is None else self._end([own], "cancelled", out)
+        held = self._held.get(ident)
+        if held is None or held.how != "elicitation":       # too late
+            return []
+        if "error" in message.body and self._desk:          # it cannot ask after all
+            self._put(self._held.pop(ident)._replace(how="approve"), out)
+            return []
+        return self._end([ident], elicited(message.body.get("result")), out)
+
+    def _waiting_for(self, ident: Any) -> Any:
+        """The id of our question about the call with this id, if that waits for its answer."""
+        return next((own for own, held in self._held.items() if held.how != "input_required" and
+                     type(ident) is type(held.message.body["id"]) and ident == held.message.body["id"]), None)
+
+    def retried(self, message: Message) -> tuple[Held | None, str, Decision]:
+        """Of a retry that brings the answer to a question of ours: the call as the server is to see it, and the answer.
+
+        None in its place, and the refusal: it is not the call that was asked about, or it comes too late.
+        """
+        import hmac
+        params = message.body["params"]
+        ident, _, seal = params["requestState"].rpartition(".")
+        if not hmac.compare_digest(seal.encode(), self._seal(ident, call_digest(message)).encode()):
+            return None, "deny", _NOT_ASKED
+        held = self._held.get(ident)
+        if held is None or held.how != "input_required":
+            return None, "deny", _TOO_LATE
+        del self._held[ident]
+        responses = params.get("inputResponses")
+        answer = elicited(responses.get(_APPROVAL) if type(responses) is dict else None)
+        text = without_own_fields(message.text, held.message.text)
+        return held._replace(message=message._replace(body=load_json(text), text=text)), answer, held.decision
+
+    def answer(self, ident: str, answer: str, out: Outbox) -> list[tuple[Held, str]]:
+        """The same of a person's *answer* to the Waiting *ident*."""
+        held = self._held.get(ident)
+        if held is None or held.how != "approve":
+            return []
+        return self._end([ident], "timeout" if self._clock() >= held.until else answer if answer in _YES else "deny", out)
+
+    def late(self, now: float, out: Outbox) -> list[tuple[Held, str]]:
+        """The same of the questions that nobody has answered in time."""
+        return self._end([ident for ident, held in self._held.items() if now >= held.until], "timeout", out)
+
+    def ended(self, out: Outbox) -> list[tuple[Held, str]]:
+        """The same of all questions, when the client has ended."""
+        return self._end(list(self._held), "gone", out)
+
+    def _end(self, idents: Sequence[Any], answer: str, out: Outbox) -> list[tuple[Held, str]]:
+        ended = []
+        for ident in idents:
+            held = self._held.pop(ident)
+            ended.append((held, answer))
+            if held.how == "approve":
+                out.others.append(Waiting(ident, None))
+            elif held.how == "elicitation" and answer in ("timeout", "cancelled"):
+                params = {"requestId": ident, "reason": _NO_WORDS[answer]}
+                out.say("client", {"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params})
+        return ended
+
+    # -- what goes on
+
+    def passed(self, message: Message, decision: Decision) -> None:
+        """Keep what later questions depend on, of a message that goes on."""
+        body = message.body
+        if message.kind == "request" and message.peer == "client":
+            if message.method == "initialize":
+                self._elicits = can_elicit((body.get("params") or {}).get("capabilities"))
+            self._going.pop(body["id"], None)
+            if decision.granted:
+                key = call_digest(message), decision.rule
+                _keep_newest(self._going, body["id"], key, MAX_GRANTED)
+                if decision.granted == "session":
+                    _keep_newest(self._granted, key, None, MAX_GRANTED)
+        elif message.kind == "response" and message.peer == "server" and self._going:
+            grant = self._going.pop(body.get("id"), None)
+            result = body.get("result")
+            state = result.get("requestState") if type(result) is dict else None
+            if grant is not None and type(state) is str:
+                _keep_newest(self._continued, (*grant, text_pin(state)["hash"]), None, MAX_HELD)
+
+
+def _keep_newest(known: dict[Any, Any], key: Any, value: Any, most: int) -> None:
+    """Put a value into a memory of the *most* newest ones."""
+    known.pop(key, None)
+    known[key] = value
+    if len(known) > most:
+        del known[next(iter(known))]
+
+# ---------------------------------------------------------------------------
+# 18. Session (sans-I/O): framing, correlation, records, one way through
+# ---------------------------------------------------------------------------
+#
+# A line goes one way: `Lines` cuts it out of the stream; it is decoded, read as strict JSON, and its kind told
+# (section 3); `Correlation.claim` says what it belongs to; `Toolbox.shown` and `Questions` take what is theirs; the Wall
+# decides, unless one of the machines objects; `Session._conclude` does what is to be done. That is the only place from
+# which a message goes on. The machines know nothing of each other and nothing of the rules:
+#
+#   objects(message)     the machine's own reason to refuse it, if it has one
+#   passed(message, …)   the message goes on: keep what later ones depend on
+#   refused(message, …)  it does not
+#   ended(…)             the conversation is over
+
 BLOCKED = "[BLOCKED BY MCPWALL]"        # begins the text that stands for a refused answer
 MAX_PENDING = 65_536        # requests without an answer, per direction; further ones are refused
 MAX_TASKS = 10_000          # task handles remembered; the oldest is forgotten, its results are judged as nobody's
 ENDS_BYTES = 64 * 1024      # of a line that is too long: so much of its head and tail is kept to find the id
 MAX_BATCH = 10_000          # messages in one batch
-MAX_CANCELLED = 1000        # cancelled requests remembered: their answers may still come
+MAX_OVER = 1000             # cancelled requests remembered, and those answered under an id that is only like theirs
 MAX_STRAY_CHARS = 2000      # of a line that is no message at all: so much goes to stderr
+MAX_NOTED_TOOLS = 100       # of one list, in its record
+MAX_READINGS = 8            # ways to take one message, and tools that run at a time: beyond it may be about any
 
-
-class Pending(NamedTuple):
-    """A request that waits for its answer."""
-    method: str | None
-    tool: str | None
-    task: str | None = None     # the task whose result it asks for
-    progress: Any = None        # the token under which its progress is told
-    granted: tuple[bytes, str | None] | None = None     # what a person has allowed: digest of the call, rule that asked
-
-
-_NOBODY = Pending(None, None)   # the request of an answer that nobody asked for
 _OTHER = {"client": "server", "server": "client"}
 
+# -- framing ----------------------------------------------------------------------
 
-class _TooLong(NamedTuple):
+class TooLong(NamedTuple):
     """A line beyond the limit: its first and last bytes, and how long it was."""
     head: bytes
     tail: bytes
     size: int
 
 
-class _Lines:
+class Lines:
     """Cuts one peer's bytes into lines. Looks at each byte once; holds at most *limit* bytes and the last chunk."""
 
     def __init__(self, limit: int) -> None:
@@ -12767,18 +13211,23 @@ class _Lines:
         self._head = b""        # of a line beyond the limit, of which _rest then is the tail
         self._size = 0
 
-    def feed(self, data: bytes) -> list[Any]:
-        """The lines that *data* completes, without their line feeds: bytes or _TooLong. b"" is the end of file."""
+    @property
+    def held(self) -> int:
+        """Bytes kept of a line that has no end yet."""
+        return len(self._rest) + len(self._head)
+
+    def feed(self, data: bytes) -> list[bytes | TooLong]:
+        """The lines that *data* completes, without their line feeds. b"" is the end of file."""
         if data[-1:] == b"\n" and not self._size and len(data) <= self._limit:     # whole lines, as nearly always
-            return data[:-1].split(b"\n")
+            return [*data[:-1].split(b"\n")]
         if not data:
             rest = self._finish(b"")
             return [rest] if rest else []
         *whole, rest = data.split(b"\n")
-        lines: list[Any] = []
+        lines: list[bytes | TooLong] = []
         if whole:
             lines.append(self._finish(whole[0]))
-            lines += (line if len(line) <= self._limit else _TooLong(line[:ENDS_BYTES], line[-ENDS_BYTES:], len(line))
+            lines += (line if len(line) <= self._limit else TooLong(line[:ENDS_BYTES], line[-ENDS_BYTES:], len(line))
                       for line in whole[1:])
         if rest:
             self._keep(rest)
@@ -12793,34 +13242,341 @@ class _Lines:
             if len(self._rest) > 2 * ENDS_BYTES:
                 self._rest = self._rest[-ENDS_BYTES:]
 
-    def _finish(self, part: bytes) -> bytes | _TooLong:
+    def _finish(self, part: bytes) -> bytes | TooLong:
         if not self._size and len(part) <= self._limit:
             return part
         self._keep(part)
-        line: bytes | _TooLong = bytes(self._rest)
+        line: bytes | TooLong = bytes(self._rest)
         if self._head:
-            line = _TooLong(self._head, bytes(self._rest[-ENDS_BYTES:]), self._size)
+            line = TooLong(self._head, bytes(self._rest[-ENDS_BYTES:]), self._size)
         self._rest, self._head, self._size = bytearray(), b"", 0
         return line
 
 
-class _Effects:
-    """What one call of `receive` leads to, gathered so that each peer is written to once."""
+# -- correlation ------------------------------------------------------------------
+
+class Pending(NamedTuple):
+    """A request that waits for its answer, or what a message is about."""
+    method: str | None
+    tool: str | None
+    task: str | None = None     # the task whose result it asks for
+    progress: Any = None        # the token under which its progress is told
+
+
+_NOBODY = Pending(None, None)   # the request of an answer that nobody asked for
+_UNKNOWN_TASK = Pending(None, UNKNOWN_TOOL)
+# What an answer that nobody asked for may be taken for: the member that such an answer has
+_LOOKS = {"tools/list": "tools", "prompts/list": "prompts", "resources/list": "resources",
+          "resources/templates/list": "resourceTemplates", "initialize": "instructions"}
+
+
+class Ids:
+    """Values under ids, which are numbers or texts of JSON; the oldest of more than *most* are forgotten.
+
+    Clients differ in what they take for one id: TypeScript compares `Number(id)`, Python `int(id)`. 7 and 7.0 are the
+    same; "7", " 7" and "0x7" are only like them, see `like`.
+    """
+
+    def __init__(self, most: int) -> None:
+        self._most = most
+        self._values: dict[Any, Any] = {}
+        self._odd: dict[float, dict[Any, None]] = {}    # number -> the ids here that may be read as it, but for itself
+
+    def __len__(self) -> int:
+        return len(self._values)
+
+    def get(self, ident: Any) -> Any:
+        """The value under this very id; None when there is none."""
+        return self._values.get(ident)
+
+    def only_one(self) -> Any:
+        """The id here, if it is only one."""
+        return next(iter(self._values)) if len(self._values) == 1 else None
+
+    def put(self, ident: Any, value: Any) -> None:
+        """Keep *value* under *ident*."""
+        self._values[ident] = value
+        if type(ident) is not int or abs(ident) > _EXACT:
+            number = number_of(ident)
+            if number is not None:
+                self._odd.setdefault(number, {})[ident] = None
+        if len(self._values) > self._most:
+            self.pop(next(iter(self._values)))
+
+    def pop(self, ident: Any) -> Any:
+        """The value under this very id, which is forgotten; None when there is none."""
+        value = self._values.pop(ident, None)
+        if value is not None and self._odd:
+            number = number_of(ident)
+            if number in self._odd and ident in self._odd[number]:
+                del self._odd[number][ident]
+                if not self._odd[number]:
+                    del self._odd[number]
+        return value
+
+    def like(self, ident: Any) -> list[Any]:
+        """Other ids here that some client takes for *ident*."""
+        if type(ident) is int and not self._odd:
+            return []
+        number = number_of(ident)
+        if number is None:
+            return []
+        found = [*self._odd.get(number, ())]
+        if number in self._values and number not in found:
+            found.append(number)
+        return [one for one in found if one != ident]
+
+
+_EXACT = 1 << 53            # whole numbers up to here are different ones to JavaScript, too
+
+
+def number_of(ident: Any) -> float | None:
+    """The number that some client reads an id as; None when none does."""
+    try:
+        if type(ident) is str:
+            text = ident.strip().strip("\ufeff").strip()
+            base = {"0x": 16, "0o": 8, "0b": 2}.get(text[:2].lower())
+            number = float(int(text, base) if base else text or 0)
+        else:
+            number = float(ident)
+    except (ValueError, OverflowError, TypeError):
+        return None
+    return number if number.is_integer() else None
+
+
+class Correlation:
+    """Which message belongs to which: requests and answers, cancellations, progress, tasks.
+
+    `claim` is asked first of all and says what a message is about. Where its receiver may take it in more than one way,
+    it says all of them, the surest first: the message is judged as each.
+    """
 
     def __init__(self) -> None:
-        self.records: list[Record] = []
-        self.notes: list[Note] = []
-        self.others: list[Any] = []     # Pinned, Waiting
-        self.lines: dict[str, list[bytes]] = {"client": [], "server": []}
+        self._pending = {"client": Ids(MAX_PENDING), "server": Ids(MAX_PENDING)}
+        self._over = {"client": Ids(MAX_OVER), "server": Ids(MAX_OVER)}
+        # Of those that wait: answered under an id that is like theirs
+        self._loose: dict[str, dict[Any, None]] = {"client": {}, "server": {}}
+        self._progress = Ids(MAX_PENDING)
+        self._tasks: dict[str, Pending] = {}
+        self._running: dict[str, int] = {}          # tools whose calls wait -> how many do
 
-    def result(self) -> list[Any]:
-        effects: list[Any] = [*self.records, *self.notes, *self.others]
-        for peer, lines in self.lines.items():
-            if lines:
-                lines.append(b"")
-                effects.append(Send(peer, b"\n".join(lines)))
-        return effects
+    def __len__(self) -> int:
+        """How much is kept."""
+        return len(self._progress) + len(self._tasks) + sum(map(len, self._pending.values()))
 
+    def claim(self, peer: str, kind: str, body: dict[str, Any]) -> tuple[Pending, ...]:
+        """What a message of *peer* is about, which of a response are the requests that it answers."""
+        if kind == "response":
+            return self._answered(peer, body)
+        method: str = body["method"]
+        params: dict[str, Any] = body.get("params") or {}
+        if method == "tools/call":
+            return (Pending(method, params["name"]),)
+        if peer == "server":
+            return self._told(method, params)
+        if method.startswith("tasks/") and type(params.get("taskId")) is str:
+            return (Pending(method, self._task(params["taskId"]).tool),)
+        return (Pending(method, None),)
+
+    def _answered(self, peer: str, body: dict[str, Any]) -> tuple[Pending, ...]:
+        side = _OTHER[peer]
+        pending, over, ident = self._pending[side], self._over[side], body.get("id")
+        exactly: tuple[Pending, ...] = pending.pop(ident) or ()
+        alike = pending.like(ident)
+        others = [*(over.get(ident) or ()), *(one for known in (pending, over) for other in known.like(ident)
+                                              for one in known.get(other))]
+        for waiting in exactly:
+            self._forget(waiting)
+        for other in () if exactly else alike:      # some clients wait for it still
+            _keep_newest(self._loose[side], other, None, MAX_OVER + 1)
+            if len(self._loose[side]) > MAX_OVER:
+                oldest = next(iter(self._loose[side]))
+                del self._loose[side][oldest]
+                for waiting in pending.pop(oldest) or ():
+                    self._forget(waiting)
+        if len(exactly) == 1 and not others:
+            return (self._asked(exactly[0]),)
+        return (*map(self._asked, (*exactly, *others)), *_nobodys(body))
+
+    def _asked(self, waiting: Pending) -> Pending:
+        """Whose result a request asks for."""
+        if waiting.task is not None:
+            return waiting._replace(tool=self._task(waiting.task).tool)
+        return waiting._replace(tool=UNKNOWN_TOOL) if waiting.method == "tasks/list" else waiting
+
+    def _task(self, ident: str) -> Pending:
+        """The request that began a task."""
+        return self._tasks.get(ident) or _UNKNOWN_TASK
+
+    def _told(self, method: str, params: dict[str, Any]) -> tuple[Pending, ...]:
+        """What a notification or request of the server is about: it may tell of any call that runs, if it names none."""
+        if method.startswith(("tasks/", "notifications/tasks")):
+            task = params.get("taskId")
+            return (Pending(method, self._task(task).tool if type(task) is str else None),)
+        tools: list[str | None] = []
+        token = params.get("progressToken") if method == "notifications/progress" else None
+        if is_id(token):
+            told = [self._progress.get(one) for one in (token, *self._progress.like(token))]
+            tools += (waiting.tool for waiting in told if waiting is not None)
+        if not tools or self._progress.get(token) is None:
+            tools += (None, *(self._running if len(self._running) <= MAX_READINGS else (UNKNOWN_TOOL,)))
+        return tuple(Pending(method, tool) for tool in tools)
+
+    def objects(self, message: Message) -> Decision | None:
+        """The refusal of a request when too many wait already."""
+        if message.kind != "request" or len(self._pending[message.peer]) < MAX_PENDING:
+            return None
+        return Decision("deny", None, f"Blocked: {MAX_PENDING} requests already wait for an answer", lasting=False)
+
+    def passed(self, message: Message, answered: Pending) -> None:
+        """Keep what later messages are judged by, of a message that goes on."""
+        body, method = message.body, message.method
+        params: dict[str, Any] = body.get("params") or {}
+        if message.kind == "request":
+            self._began(message, params)
+        elif message.kind == "response":
+            if type(body.get("result")) is dict:
+                self._take_task(body["result"], answered)
+        elif method == "notifications/cancelled":
+            self._cancelled(message.peer, params.get("requestId"))
+        elif method is not None and method.startswith("notifications/tasks"):
+            self._end_task(params)
+
+    def _began(self, message: Message, params: dict[str, Any]) -> None:
+        ident, method, tool = message.body["id"], message.method, message.tool
+        task = params.get("taskId") if method is not None and method.startswith("tasks/") else None
+        token = meta_of(message).get("progressToken") if message.peer == "client" and "_meta" in params else None
+        waiting = Pending(method, tool, task if type(task) is str else None, token if is_id(token) else None)
+        if waiting.progress is not None:
+            self._progress.put(waiting.progress, waiting)
+        if method == "tools/call":
+            self._running[tool or ""] = self._running.get(tool or "", 0) + 1
+        pending = self._pending[message.peer]
+        pending.put(ident, (*(pending.get(ident) or ()), waiting))      # of two under one id nobody knows which is answered
+
+    def _forget(self, waiting: Pending) -> None:
+        """A request waits no longer."""
+        if waiting.progress is not None:
+            self._progress.pop(waiting.progress)
+        if waiting.method == "tools/call":
+            tool = waiting.tool or ""
+            self._running[tool] -= 1
+            if not self._running[tool]:
+                del self._running[tool]
+
+    def only_one(self) -> Any:
+        """The id of the only request of the client that waits, if it is only one."""
+        return self._pending["client"].only_one()
+
+    def forget(self, peer: str, ident: Any) -> Pending | None:
+        """A request of *peer* was answered by us, or did not go on after all; None when none waits under this very id."""
+        waiting = self._pending[peer].pop(ident) or ()
+        for one in waiting:
+            self._forget(one)
+        return waiting[0] if waiting else None
+
+    def _cancelled(self, peer: str, ident: Any) -> None:
+        waiting = self._pending[peer].pop(ident) if is_id(ident) else None
+        if waiting is not None:                     # its answer may still come
+            self._over[peer].put(ident, waiting)
+            for one in waiting:
+                self._forget(one)
+
+    def _take_task(self, result: dict[str, Any], answered: Pending) -> None:
+        """Note which task an answer begins or ends."""
+        if answered.method is None:     # nobody's answer begins nobody's task
+            return
+        if answered.method.startswith("tasks/"):
+            if answered.method == "tasks/result":
+                self._tasks.pop(answered.task or "", None)
+            elif "result" in result or "error" in result:     # 2026-07-28: the outcome stands in the answer
+                self._end_task(result)
+            return
+        handle = result.get("task")
+        task = handle.get("taskId") if type(handle) is dict else result.get("taskId")
+        if type(task) is str and len(task) <= MAX_NAME_CHARS and ("task" in result or result.get("resultType") == "task"):
+            _keep_newest(self._tasks, task, answered, MAX_TASKS)
+
+    def _end_task(self, task: dict[str, Any]) -> None:
+        if task.get("status") in ("completed", "failed", "cancelled") and type(task.get("taskId")) is str:
+            self._tasks.pop(task["taskId"], None)
+
+
+def _nobodys(body: dict[str, Any]) -> tuple[Pending, ...]:
+    """How an answer that nobody asked for is judged: as any tool's, and as what it looks like."""
+    result = body.get("result")
+    if type(result) is not dict:
+        return (_NOBODY,)
+    looks = [method for method, member in _LOOKS.items() if member in result]
+    return (_NOBODY, *(Pending(method, None) for method in looks))
+
+
+# -- records ------------------------------------------------------------------------
+
+class Recorder:
+    """Makes the audit record of each message: what was decided and why, and nothing that is a secret."""
+
+    def __init__(self, settings: Settings, server_name: str, session_id: str, quoting: Quoting,
+                 clock: Callable[[], float]) -> None:
+        self._settings, self._server_name, self._id = settings, server_name, session_id
+        self._quoting, self._clock = quoting, clock
+        self._seq = 0
+        self._salt = os.urandom(16)
+
+    def record(self, message: Message, decision: Decision, size: int, extra: Mapping[str, Any] | None = None) -> Record:
+        """The record of one judged message of *size* bytes; *extra* fields hold no secrets already."""
+        text, ident = self._quoting.text, message.body.get("id")
+        action, note = decision.action, decision.message or None
+        if self._settings.mode == "monitor" and action not in ("allow", "log_only"):
+            action, note = "log_only", f"monitor: would {decision.action}: {note or 'Blocked by policy'}"
+        method = "response" if message.kind == "response" else message.method
+        tool = None if message.tool == UNKNOWN_TOOL else message.tool
+        moment = int(self._clock() * 1000)
+        self._seq += 1
+        fields: dict[str, Any] = {
+            "ts": time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(moment // 1000)) + f"{moment % 1000:03d}Z",
+            "session": self._id, "seq": self._seq, "server": text(self._server_name),
+            "direction": "outbound" if message.peer == "server" else "inbound",
+            "method": method and text(method), "tool": tool and text(tool), "id": text(ident) if type(ident) is str else ident,
+            "action": action, "rule": decision.rule and text(decision.rule), "message": note and text(note)}
+        if message.peer == "client":
+            self._add_arguments(fields, message, decision)
+        if decision.findings:
+            fields["findings"] = self._described(message, decision.findings)
+            fields["redacted_patterns"] = sorted({finding.pattern for finding in decision.findings})
+        if decision.view not in ("", "raw"):
+            fields["view"] = decision.view
+        if decision.why and decision.action != "allow":
+            fields["why"] = text(f"{decision.why} ({decision.detail})" if decision.detail else decision.why)
+        if decision.granted:
+            fields["answer"] = decision.granted
+        return Record({**fields, **(extra or {}), "bytes": size})
+
+    def _add_arguments(self, fields: dict[str, Any], message: Message, decision: Decision) -> None:
+        if decision.action in ("deny", "ask"):
+            fields["args"] = "[REDACTED]"
+            if decision.path:
+                fields["argument"] = self._quoting.text(pointer(decision.path))
+        elif self._settings.log_args == "full" and message.kind == "request" and message.tool is not None:
+            fields["args"] = self._quoting.params(message).get("arguments", {})
+
+    def _described(self, message: Message, findings: Sequence[Finding]) -> list[dict[str, Any]]:
+        """Findings for the log: the pattern and where, never the text."""
+        described = []
+        for finding in findings[:100]:
+            place = self._quoting.text(pointer(path_of(message.body, finding.spans[0][0]))) if finding.spans else ""
+            entry = {"pattern": finding.pattern, "pointer": place}
+            if finding.view not in ("", "raw"):
+                entry["view"] = finding.view
+            if self._settings.log_redacted == "hash" and finding.spans:
+                texts = judged_texts(message)
+                text = "".join(texts[ordinal][start:end] for ordinal, start, end in finding.spans)
+                entry["hash"] = sha256(self._salt + text.encode("utf-8", "replace"))[:16]
+            described.append(entry)
+        return described
+
+
+# -- one way through ------------------------------------------------------------------
 
 class _Verdict(NamedTuple):
     """What becomes of one message: the text to go on (None: nothing) and the answer to its sender (None: none)."""
@@ -12828,21 +13584,7 @@ class _Verdict(NamedTuple):
     answer: str | None
 
 
-_DROPPED = _Verdict(None, None)
 _ABOUT_WORDS = {"rule": "Rule", "argument": "Argument", "why": "Why", "hint": "Instead", "retry_after_s": "Seconds to wait"}
-_TELLING = frozenset(("tools/list", "initialize", "server/discover", None))     # whose answers tell of tools; None: nobody's
-_NO_WORDS = {"deny": "the user was asked and did not allow it", "timeout": "nobody answered in time",
-             "cancelled": "the call was cancelled", "gone": "the client is gone"}
-MAX_NOTED_TOOLS = 100       # of one list, in its record
-_NOT_ASKED = Decision("deny", None, "Blocked: this is not the call that the user was asked about", lasting=False)
-_TOO_LATE = Decision("deny", None, "Blocked: the user's answer came too late, or once already", lasting=False)
-
-
-def _meta(body: dict[str, Any]) -> dict[str, Any]:
-    """The `_meta` of a request, in which clients that speak 2026-07-28 say so, and what they are capable of."""
-    params = body.get("params")
-    meta = params.get("_meta") if type(params) is dict else None
-    return meta if type(meta) is dict else {}
 
 
 class Session:
@@ -12857,45 +13599,27 @@ class Session:
                  desk: bool = False, monotonic: Callable[[], float] = time.monotonic) -> None:
         """*identity* and *pins*: see Toolbox. *desk*: can somebody answer a Waiting by `answer`? *monotonic*: seconds,
         for limits and time-outs."""
-        self._looks = DiskLooks(wall.policy.paths.resolve)
-        self.wall = Wall(wall.policy.with_looks(self._looks))
+        policy, settings = wall.policy, wall.policy.settings
+        self._looks = DiskLooks(policy.paths.resolve)
+        self.wall = Wall(policy.with_looks(self._looks))
         self.server_name = server_name
-        self._clock = clock
-        self._id = session_id or os.urandom(4).hex()
-        settings = wall.policy.settings
         self.audit_required = settings.audit_required
-        self._settings = settings
-        self._lines = {"client": _Lines(settings.max_message_bytes), "server": _Lines(settings.max_message_bytes)}
-        self._pending: dict[str, dict[Any, Pending]] = {"client": {}, "server": {}}
-        self._cancelled: dict[str, dict[Any, None]] = {"client": {}, "server": {}}
-        self._progress: dict[Any, Pending] = {}
-        self._tasks: dict[str, Pending] = {}
+        self._settings, self._clock, self._monotonic = settings, clock, monotonic
         self._budget = Budget(JUDGE_SECONDS)        # of the line at hand, shared by the items of a batch
-        self._seq = 0
-        self._moment = -1           # of the last record, in milliseconds, and how its line begins
-        self._opening = ""
-        self._stray_key = False
-        self._safe_names: dict[str, str] = {}
-        self._recorded: dict[Any, tuple[Told, str, str]] = {}       # what records have in common, see `_record`
-        self._refusal_texts: dict[tuple[str, Decision], tuple[str, str, str]] = {}      # what refusals have in common
-        self._denial_details: dict[tuple[str, Decision], str] = {}
-        self._logs_arguments = settings.log_args != "none"
-        self._sent: list[Message] = []          # requests of the client, in the last `receive`
-        self._salt = os.urandom(16)
-        self._monotonic = monotonic
         self._memory = Memory(monotonic)
+        self._sent: list[Message] = []              # requests of the client that the last `receive` let go on
+        self._quoting = Quoting(policy)
+        self._lines = {"client": Lines(settings.max_message_bytes), "server": Lines(settings.max_message_bytes)}
+        self._correlation = Correlation()
         self._tools = Toolbox(wall, server_name, identity, pins)
         self._refusals = Refusals(settings.max_repeated_denials)
-        self._desk = desk
-        self._elicits = False       # did the client say at `initialize` that its user can be asked?
-        self._held: dict[Any, Held] = {}                # id of our question -> the call
-        self._granted: dict[tuple[bytes, str | None], None] = {}    # (digest, rule) allowed for the session
-        self._continued: dict[tuple[bytes, str | None, str], None] = {}     # (…, hash of the server's state): may go on
-        self._prefix = f"mcpwall-{os.urandom(8).hex()}-"            # of the ids of our questions, and so of our states
+        self._questions = Questions(settings, server_name, self._quoting, desk, monotonic)
+        self._recorder = Recorder(settings, server_name, session_id or os.urandom(4).hex(), self._quoting, clock)
+        self._stray_key = False
 
     def prepare(self) -> None:
         """Judge how conversations begin on the side, so that what this needs is compiled before it is needed."""
-        aside = Session(self.wall, self.server_name, self._clock, self._id)
+        aside = Session(self.wall, self.server_name, self._clock, "aside")
         aside.receive("client", b'{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"clientInfo":{}}}\n')
         aside.receive("server", b'{"jsonrpc":"2.0","id":0,"result":{"serverInfo":{"name":"server"}}}\n')
 
@@ -12903,391 +13627,299 @@ class Session:
 
     def receive(self, peer: str, data: bytes) -> list[Any]:
         """Effects of *data* from *peer*; b"" means that the peer has ended."""
-        out = _Effects()
-        self._sent.clear()
-        self._looks.forget()        # one look at each path is enough for lines that go on together
-        for ident in self._late(self._monotonic()) if self._held else ():
-            self._settle(ident, "timeout", out)
+        out = self._begin()
+        if self._questions:
+            self._settle(self._questions.late(self._monotonic(), out), out)
         for line in self._lines[peer].feed(data):
-            if type(line) is bytes:
-                if line.strip(b" \t\r"):
-                    self._line(peer, line, out)
-            else:
-                self._too_long(peer, line, out)
+            if type(line) is not bytes:
+                self._too_long(peer, line, out)     # type: ignore[arg-type]
+            elif line.strip(b" \t\r"):
+                self._line(peer, line, out)
         if not data:
-            out.others += self._tools.end()
-            for ident in list(self._held) if peer == "client" else ():
-                self._settle(ident, "gone", out)
-        effects = out.result()
+            out.others += self._tools.ended()
+            if peer == "client":
+                self._settle(self._questions.ended(out), out)
+        effects = self._effects(out)
         if not data:
             effects.append(Close(_OTHER[peer]))
         return effects
 
+    def _begin(self) -> Outbox:
+        self._looks.forget()        # one look at each path is enough for lines that go on together
+        return Outbox()
+
+    def _effects(self, out: Outbox) -> list[Any]:
+        self._sent = out.requests
+        return out.effects()
+
     @property
     def waiting(self) -> bool:
         """Does any call wait for a person?"""
-        return bool(self._held)
+        return bool(self._questions)
 
     def tick(self, now: float) -> list[Any]:
         """Effects of time going by: questions that nobody has answered in time. *now* is on the monotonic clock."""
-        return self._settled(self._late(now), "timeout")
-
-    def _late(self, now: float) -> list[Any]:
-        return [ident for ident, held in self._held.items() if now >= held.until]
+        if not self._questions:
+            return []
+        out = self._begin()
+        self._settle(self._questions.late(now, out), out)
+        return self._effects(out)
 
     def answer(self, ident: str, answer: str) -> list[Any]:
         """Effects of a person's *answer* ("once", "session" or "deny") to the question of Waiting *ident*."""
-        held = self._held.get(ident)
-        if held is None or held.how != "approve":
-            return []
-        return self._settled([ident], "timeout" if self._monotonic() >= held.until else answer if answer in _YES else "deny")
-
-    def _settled(self, idents: Sequence[Any], answer: str) -> list[Any]:
-        if not idents:
-            return []
-        out = _Effects()
-        self._sent.clear()
-        self._looks.forget()
-        for ident in idents:
-            self._settle(ident, answer, out)
-        return out.result()
+        out = self._begin()
+        self._settle(self._questions.answer(ident, answer, out), out)
+        return self._effects(out)
 
     def withhold(self, effects: Sequence[Any]) -> list[Any]:
         """*effects* of the last `receive` when their records could not be written and `audit_required` is set:
         calls are refused instead of forwarded, everything else goes on."""
-        out = _Effects()
-        pending = self._pending["client"]
+        out = Outbox()
         decision = Decision("deny", None, "Blocked: the audit log cannot be written")
         for message in self._sent:
-            ident = message.body["id"]
-            pending.pop(ident, None)
-            modern = _VERSION_META in _meta(message.body)
-            out.lines["client"].append(self._refusal(ident, message.method, decision, modern=modern).encode())
+            self._correlation.forget("client", message.body["id"])
+            out.lines["client"].append(self._refusal(message, decision).encode())
         if not self._sent:
             return list(effects)
-        withheld = {message.body["id"] for message in self._sent}
+        withheld = [message.body["id"] for message in self._sent]
         kept: list[Any] = []
         for effect in effects:
-            if isinstance(effect, Record) and effect.told.direction == "inbound" and effect.fields["id"] in withheld:
-                told = effect.told._replace(action="deny", rule=None, message=decision.message)
-                fields = {**effect.fields, "action": told.action, "rule": told.rule, "message": told.message}
-                effect = Record(_compact(fields), told)
-            if not (isinstance(effect, Send) and effect.peer == "server"):
+            if type(effect) is Record and effect.fields["direction"] == "inbound" and effect.fields["id"] in withheld:
+                effect = Record({**effect.fields, "action": "deny", "rule": None, "message": decision.message})
+            if not (type(effect) is Send and effect.peer == "server"):
                 kept.append(effect)
-        return kept + out.result()
+        return kept + out.effects()
 
-    def _line(self, peer: str, line: bytes, out: _Effects) -> None:
+    def safe_text(self, text: str, limit: int = 1000) -> str:
+        """*text* without secrets, at most *limit* characters."""
+        return self._quoting.text(text, limit)
+
+    # -- one line
+
+    def _line(self, peer: str, line: bytes, out: Outbox) -> None:
         try:
             text = decode_line(line)
             body = load_json(text)
-            if type(body) is list:
-                self._batch(peer, text, body, line, out)
-                return
-            kind = message_kind(body, peer)
+            batch = type(body) is list
+            items = body if batch else [body]
+            if batch and not 0 < len(items) <= MAX_BATCH:
+                raise MessageError(f"a batch of {len(items)}; write 1 to {MAX_BATCH}", -32600)
+            kinds = [message_kind(item, peer) for item in items]    # one that cannot be judged refuses the whole batch
         except MessageError as fault:
             self._unreadable(peer, line, fault, out)
             return
-        size = len(line)
-        self._budget.renew(size * 1e-7 if size > _LARGE else JUDGE_SECONDS)
-        forward, answer = self._judge(peer, kind, body, text, size, out)
-        if forward is not None:
-            out.lines[_OTHER[peer]].append(line if forward is text else forward.encode())
-        if answer is not None:
-            out.lines[peer].append(answer.encode())
-
-    def _batch(self, peer: str, text: str, items: list[Any], line: bytes, out: _Effects) -> None:
-        """Judge each item on its own; what may pass goes on as a batch, refusals come back as one."""
-        if not 0 < len(items) <= MAX_BATCH:
-            raise MessageError(f"a batch of {len(items)}; write 1 to {MAX_BATCH}", -32600)
-        kinds = []
-        for item in items:
-            kinds.append(message_kind(item, peer))      # one item that cannot be judged refuses the whole batch
+        self._renew(len(line))
+        if not batch:
+            self._send(peer, self._judge(peer, kinds[0], body, text, len(line), out), line, text, out)
+            return
         raws = _item_texts(text)
-        self._budget.renew(len(line) * 1e-7 if len(line) > _LARGE else JUDGE_SECONDS)
-        forwards, answers, untouched = [], [], True
-        for item, kind, raw in zip(items, kinds, raws):
-            verdict = self._judge(peer, kind, item, raw, len(raw.encode()), out)
-            untouched = untouched and verdict.forward is raw
-            forwards += [verdict.forward] if verdict.forward is not None else []
-            answers += [verdict.answer] if verdict.answer is not None else []
-        if untouched:
+        verdicts = [self._judge(peer, kind, item, raw, len(raw.encode()), out) for item, kind, raw in zip(items, kinds, raws)]
+        forwards = [verdict.forward for verdict in verdicts if verdict.forward is not None]
+        answers = [verdict.answer for verdict in verdicts if verdict.answer is not None]
+        if len(forwards) == len(raws) and all(map(_same, forwards, raws)):
             out.lines[_OTHER[peer]].append(line)
         elif forwards:
             out.lines[_OTHER[peer]].append(f"[{','.join(forwards)}]".encode())
         if answers:
             out.lines[peer].append(f"[{','.join(answers)}]".encode())
 
+    def _renew(self, size: int) -> None:
+        """A new budget, for a line of *size* bytes."""
+        self._budget.renew(size * 1e-7 if size > _LARGE else JUDGE_SECONDS)
+
+    def _send(self, peer: str, verdict: _Verdict, line: bytes, text: str, out: Outbox) -> None:
+        """Have the verdict on a message of *peer*, whose raw *text* stands in *line*, take its way."""
+        if verdict.forward is not None:
+            out.lines[_OTHER[peer]].append(line if verdict.forward is text else verdict.forward.encode())
+        if verdict.answer is not None:
+            out.lines[peer].append(verdict.answer.encode())
+
     # -- one message
 
-    def _judge(self, peer: str, kind: str, body: dict[str, Any], text: str, size: int, out: _Effects) -> _Verdict:
-        if kind == "response":
-            waiting = self._answered(peer, body)
-            method, tool = waiting.method, waiting.tool
-        else:
-            waiting = _NOBODY
-            method = body["method"]
-            tool = body["params"]["name"] if method == "tools/call" else self._tool_of(method, body)
-        message = tuple.__new__(Message, (peer, kind, body, text, method, tool, self.server_name))
+    def _judge(self, peer: str, kind: str, body: dict[str, Any], text: str, size: int, out: Outbox) -> _Verdict:
+        about, *others = self._correlation.claim(peer, kind, body)
+        message = Message(peer, kind, body, text, about.method, about.tool, self.server_name)
+        if others:
+            ways = dict.fromkeys((other.method, other.tool) for other in others)
+            message = message._replace(others=tuple(way for way in ways if way != (about.method, about.tool))[:MAX_READINGS])
         extra: dict[str, Any] = {}
-        grant: str | None = None
-        held: Held | Decision | None = None
         if peer == "client":
-            if (self._held or kind != "request") and self._is_ours(message, size, out):
-                return _DROPPED
-            if kind != "response" and "requestState" in (body.get("params") or ()) and \
-                    self._is_our_id(body["params"]["requestState"]):
-                if kind == "notification":
-                    self._record(message, _NOT_ASKED, size, out)
-                    return _DROPPED
-                message, held, grant = self._retried(message)
-                if isinstance(held, Decision):
-                    return self._refused(message, held, size, out, extra)
-                if grant not in _YES:
-                    return self._granted_call(message, held.decision, held.digest, grant, size, out)
-        elif method in _TELLING and type(body.get("result")) is dict:
+            if self._questions.is_ours(message):
+                return self._for_us(message, size, out)
+        elif kind == "response":
             message = self._shown(message, extra, out)
-        self._memory.counting = held is None        # what was asked about was counted then
         decision = self._decide(message)
-        self._memory.counting = True
         if decision.action == "ask" and self._settings.mode != "monitor":
-            if isinstance(held, Held) and held.decision.rule != decision.rule:
-                grant = None                        # another rule asks by now: that is another question
-            verdict = self._asked(message, decision, grant, size, out, extra)
-            if verdict is not None:
-                return verdict
-        action = "allow" if decision.action == "allow" else self._effective(decision)
-        if action == "deny" and kind == "request" and peer == "client":
-            return self._refused(message, decision, size, out, extra)
-        verdict = tuple.__new__(_Verdict, (message.text, None)) if action == "allow" else \
-            self._client_verdict(message, decision, action) if peer == "client" else \
-            self._server_verdict(message, decision, action, extra)
-        if verdict.forward is not None:
-            self._commit()
-            self._remember(message, waiting)
-        self._record(message, decision, size, out, extra)
-        return verdict
+            decision = self._questions.decided(message, decision, size)
+        return self._conclude(message, decision, size, out, extra, about)
 
-    def _commit(self) -> None:
-        """The message goes on, so it leaves its marks."""
-        if self._memory.commit():
-            self._refusals.reconsider()
-
-    def _decide(self, message: Message) -> Decision:
-        """The rules' decision, unless the session has a reason of its own to refuse."""
+    def _decide(self, message: Message, again: bool = False) -> Decision:
+        """The rules' decision, unless the session has a reason of its own to refuse. *again*: see `Wall.walk`."""
         if message.kind == "request":
-            if len(self._pending[message.peer]) >= MAX_PENDING:
-                return Decision("deny", None, f"Blocked: {MAX_PENDING} requests already wait for an answer", lasting=False)
-            if message.peer == "server" and self._is_our_id(message.body["id"]):
-                return Decision("deny", None, "Blocked: the id of a question of mcpwall's own")     # its answer would be ours
-            known = self._refusals.known(message) if message.peer == "client" and self._refusals.ended else None
-            if known is not None:
-                return known
-        decision = self.wall.decide(message, self._budget, self._memory)
-        is_call = message.method == "tools/call" and message.peer == "client" and message.kind != "response"
-        if is_call and self._tools.may_refuse and decision.action != "deny":
-            return self._tools.refusal(message.tool or "") or decision
-        return decision
+            refusal = self._correlation.objects(message)
+            if message.peer == "client":
+                refusal = refusal or self._refusals.objects(message)
+            elif self._questions.is_our_id(message.body["id"]):
+                refusal = refusal or _OUR_ID
+            if refusal is not None:
+                return refusal
+        decision = self.wall.decide(message, self._budget, self._memory, again)
+        return decision if decision.action == "deny" else self._tools.objects(message) or decision
 
-    def _refused(self, message: Message, decision: Decision, size: int, out: _Effects, extra: dict[str, Any]) -> _Verdict:
-        """A refused request of the client: the answer and the record say how often this very call was refused by now."""
-        times = self._refusals.count(message, decision)
-        if times > 1:
-            extra["denials"] = times
-        self._record(message, decision, size, out, extra)
-        modern = _VERSION_META in _meta(message.body)
-        return _Verdict(None, self._refusal(message.body["id"], message.method, decision, times, modern))
+    def _conclude(self, message: Message, decision: Decision, size: int, out: Outbox, extra: dict[str, Any],
+                  answered: Pending = _NOBODY) -> _Verdict:
+        """What becomes of a judged message. Nothing goes on but from here.
 
-    def _effective(self, decision: Decision) -> str:
-        """What is done about *decision*: monitor mode lets everything pass; nobody can be asked."""
+        A refused request is answered to its sender, a refused notification is dropped, a refused response replaced.
+        """
+        action = self._action(message, decision)
+        forward = answer = None
+        if action == "hold":
+            extra["asked"] = self._questions.way(message)
+            asked = self._questions.hold(message, decision, size, out)
+            answer = _compact(asked) if asked is not None else None
+        elif action != "deny":
+            forward = message.text
+            if action == "redact":
+                forward = redacted(message, decision.findings)
+            elif action == "strip":
+                forward = _stripped(message)
+            self._passed(message, decision, answered, out)
+        elif message.kind == "request":
+            times = self._refusals.refused(message, decision) if message.peer == "client" else 1
+            if times > 1:
+                extra["denials"] = times
+            answer = self._refusal(message, decision, times)
+        elif message.kind == "response":
+            forward = self._in_place(message, decision, extra)
+        out.records.append(self._recorder.record(message, decision, size, extra))
+        return _Verdict(forward, answer)
+
+    def _action(self, message: Message, decision: Decision) -> str:
+        """What is done about *decision*: monitor mode lets everything pass; "hold" asks a person, if somebody can be asked."""
         if self._settings.mode == "monitor":
             return "allow"
-        if decision.action == "ask":
-            return self._settings.ask_fallback
-        return decision.action
+        if decision.action != "ask":
+            return decision.action
+        return "hold" if self._questions.way(message) else self._settings.ask_fallback
 
-    def _client_verdict(self, message: Message, decision: Decision, action: str) -> _Verdict:
-        if action != "deny":
-            return _Verdict(message.text, None)
-        self._memory.drop()
-        if message.kind == "notification":
-            return _DROPPED
-        return _Verdict(self._refusal(message.body["id"], None, decision), None)    # the server must not wait for ever
+    def _passed(self, message: Message, decision: Decision, answered: Pending, out: Outbox) -> None:
+        """The message goes on: everybody keeps what later messages are judged by."""
+        if self._memory.commit(decision.marks):
+            self._refusals.reconsider()
+        self._correlation.passed(message, answered)
+        self._questions.passed(message, decision)
+        if message.kind == "request" and message.peer == "client":
+            out.requests.append(message)
 
-    def _server_verdict(self, message: Message, decision: Decision, action: str, extra: dict[str, Any]) -> _Verdict:
-        if action == "redact":
-            return _Verdict(self._redacted(message, decision), None)
-        if action == "strip":
-            return _Verdict(self._stripped(message), None)
-        if action != "deny":
-            return _Verdict(message.text, None)
-        self._memory.drop()
-        if message.kind == "notification":
-            return _DROPPED
+    # -- calls that wait for a person
+
+    def _for_us(self, message: Message, size: int, out: Outbox) -> _Verdict:
+        """A message of the client that is meant for us: it goes no further, but a call that it allows does."""
+        extra: dict[str, Any] = {}
         if message.kind == "request":
-            return _Verdict(None, self._refusal(message.body["id"], None, decision))
-        return _Verdict(self._blocked(message, decision, extra), None)
+            held, answer, refusal = self._questions.retried(message)
+            if held is None:
+                return self._conclude(message, refusal, size, out, extra)
+            return self._resumed(held._replace(size=size), answer, out)
+        if message.kind == "notification" and message.method != "notifications/cancelled":
+            return self._conclude(message, _NOT_ASKED, size, out, extra)
+        out.records.append(self._recorder.record(message, _ALLOWED, size, {"answers": "mcpwall"}))
+        self._settle(self._questions.take(message, out), out)
+        return _Verdict(None, None)
 
-    # -- correlation
+    def _settle(self, ended: Sequence[tuple[Held, str]], out: Outbox) -> None:
+        """End questions: their calls go on, or are refused."""
+        for held, answer in ended:
+            if held.how == "input_required":    # the call was answered when the question was put, and nobody came back
+                refusal = held.decision._replace(action="deny", message=_NO_WORDS[answer])
+                out.records.append(self._recorder.record(held.message, refusal, held.size, {"answer": answer}))
+                continue
+            self._renew(held.size)
+            verdict = self._resumed(held, answer, out)
+            if answer in ("gone", "cancelled"):
+                verdict = verdict._replace(answer=None)
+            self._send("client", verdict, held.message.text.encode(), held.message.text, out)
 
-    def _answered(self, peer: str, body: dict[str, Any]) -> Pending:
-        """The request that a response of *peer* answers. Ids count with their JSON type: 1 and "1" are two."""
-        waiting = self._pending[_OTHER[peer]].pop(body.get("id"), _NOBODY)
-        if waiting.progress is not None:
-            self._progress.pop(waiting.progress, None)
-        if waiting.task is not None:
-            return self._tasks.get(waiting.task, waiting._replace(tool=UNKNOWN_TOOL))._replace(method=waiting.method)
-        return waiting._replace(tool=UNKNOWN_TOOL) if waiting.method == "tasks/list" else waiting
+    def _resumed(self, held: Held, answer: str, out: Outbox) -> _Verdict:
+        """What becomes of a held call with a person's answer. It is judged again, for much may have changed."""
+        extra: dict[str, Any] = {}
+        if answer not in _YES:
+            words = f"{held.decision.message or 'Blocked by policy'}: {_NO_WORDS[answer]}"
+            decision = held.decision._replace(action="deny", message=words, lasting=answer == "deny")
+            extra["answer"] = answer
+        else:
+            decision = self._decide(held.message, again=True)
+            if decision.action == "deny":
+                extra["answer"] = answer
+            elif decision.action == "ask" and decision.rule != held.decision.rule:      # by now that is another question
+                decision = self._questions.decided(held.message, decision, held.size)
+            else:
+                decision = decision._replace(action="allow", granted=answer if decision.action == "ask" else "once")
+        return self._conclude(held.message, decision, held.size, out, extra)
 
-    def _tool_of(self, method: str, body: dict[str, Any]) -> str | None:
-        params = body.get("params")
-        if type(params) is not dict:
-            return None
-        if method == "notifications/progress":
-            token = params.get("progressToken")
-            return self._progress[token].tool if type(token) in (int, str) and token in self._progress else None
-        task = params.get("taskId")
-        if isinstance(task, str) and method.startswith(("tasks/", "notifications/tasks")):
-            waiting = self._tasks.get(task)
-            return waiting.tool if waiting is not None and waiting.method is not None else UNKNOWN_TOOL
-        return None
+    # -- what the server says of its tools
 
-    def _remember(self, message: Message, answered: Pending, granted: tuple[bytes, str | None] | None = None) -> None:
-        """Keep what later messages are judged by: pending requests, what a person has *granted*, task handles, cancellations."""
-        body, method = message.body, message.method
-        if message.kind == "request":
-            waiting = self._waiting(message)
-            if granted is not None:
-                waiting = waiting._replace(granted=granted)
-            pending, cancelled = self._pending[message.peer], self._cancelled[message.peer]
-            ident = body["id"]
-            for other in (ident, str(ident) if type(ident) is int else _loosely_equal(ident)):
-                if other in pending or other in cancelled:      # nobody knows which one an answer is for
-                    pending[other] = waiting = _NOBODY
-                    cancelled.pop(other, None)
-            pending[ident] = waiting
-            if message.peer == "client":
-                self._sent.append(message)
-                if method == "initialize":
-                    self._elicits = can_elicit((body.get("params") or {}).get("capabilities"))
-        elif message.kind == "response":
-            if type(body.get("result")) is dict:
-                self._remember_task(body["result"], answered)
-                if answered.granted is not None and type(body["result"].get("requestState")) is str:
-                    self._continued[(*answered.granted, text_pin(body["result"]["requestState"])["hash"])] = None
-                    if len(self._continued) > MAX_HELD:
-                        del self._continued[next(iter(self._continued))]
-        elif method == "notifications/cancelled":
-            params = body.get("params")
-            ident = params.get("requestId") if type(params) is dict else None
-            if (type(ident) is int or type(ident) is str) and ident in self._pending[message.peer]:
-                waiting = self._pending[message.peer].pop(ident)
-                self._progress.pop(waiting.progress, None)
-                cancelled = self._cancelled[message.peer]
-                cancelled[ident] = None
-                if len(cancelled) > MAX_CANCELLED:
-                    del cancelled[next(iter(cancelled))]
-        elif method is not None and method.startswith("notifications/tasks") and type(body.get("params")) is dict:
-            self._forget_task(body["params"])
+    def _shown(self, message: Message, extra: dict[str, Any], out: Outbox) -> Message:
+        """The answer as far as the client may see it: without the tools that it cannot or must not call. What there is to
+        say of them goes into *extra*, for the record."""
+        shown, notes, effects = self._tools.shown(message, self._budget)
+        out.notes += (Note(self._quoting.text(effect.text)) for effect in effects if type(effect) is Note)
+        out.others += (effect for effect in effects if type(effect) is not Note)
+        self._note(extra, "tools", notes)
+        return message if self._settings.mode == "monitor" else shown
 
-    def _waiting(self, message: Message) -> Pending:
-        params = message.body.get("params")
-        if type(params) is not dict or "_meta" not in params and "taskId" not in params:
-            return tuple.__new__(Pending, (message.method, message.tool, None, None, None))
-        meta, task = params.get("_meta"), params.get("taskId")
-        token = meta.get("progressToken") if type(meta) is dict else None
-        known = isinstance(task, str) and message.method is not None and message.method.startswith("tasks/")
-        waiting = Pending(message.method, message.tool, task if known else None,
-                          token if type(token) is int or type(token) is str and len(token) <= MAX_NAME_CHARS else None)
-        if waiting.progress is not None and message.peer == "client":
-            self._progress[waiting.progress] = waiting
-        return waiting
-
-    def _remember_task(self, result: dict[str, Any], answered: Pending) -> None:
-        if answered.method is None:     # nobody's answer begins nobody's task
-            return
-        if answered.method.startswith("tasks/"):
-            if answered.method == "tasks/result":
-                self._tasks.pop(answered.task or "", None)
-            elif "result" in result or "error" in result:     # 2026-07-28: the outcome stands in the answer
-                self._forget_task(result)
-            return
-        handle = result.get("task")
-        task = handle.get("taskId") if isinstance(handle, dict) else result.get("taskId")
-        if isinstance(task, str) and len(task) <= MAX_NAME_CHARS and ("task" in result or result.get("resultType") == "task"):
-            if len(self._tasks) >= MAX_TASKS:
-                del self._tasks[next(iter(self._tasks))]
-            self._tasks[task] = answered
-
-    def _forget_task(self, task: dict[str, Any]) -> None:
-        if task.get("status") in ("completed", "failed", "cancelled") and isinstance(task.get("taskId"), str):
-            self._tasks.pop(task["taskId"], None)
+    def _note(self, extra: dict[str, Any], what: str, notes: Sequence[ToolNote]) -> None:
+        """Have what was said of tools (prompts, resources) in the record."""
+        if notes:
+            text = self._quoting.text
+            extra[what] = extra.get(what, []) + [
+                {"name": text(note.tool, 200), "what": note.what, "why": text(note.why, 300)} for note in notes[:MAX_NOTED_TOOLS]]
 
     # -- answers of our own
 
-    def _refusal(self, ident: Any, method: str | None, decision: Decision, times: int = 1, modern: bool = False) -> str:
+    def _refusal(self, message: Message, decision: Decision, times: int = 1) -> str:
         """The answer to a request that does not go on. Never holds anything of the message but its id and where in it the
-        reason stands. *times*: how often this very call was refused by now. *modern*: is it a request of 2026-07-28?"""
-        kind = "error" if method != "tools/call" or self._settings.deny_as != "result" else "complete" if modern else "result"
-        known = self._refusal_texts.get((kind, decision))
-        if known is None:
-            if len(self._refusal_texts) >= 1000:
-                self._refusal_texts.clear()
-            known = self._refusal_texts[kind, decision] = self._refusal_text(kind, decision)
-        head, tail, end = known
-        again = "; the same call will be refused again, so do something else" if decision.lasting else ""
-        again = f" (refused {times} times now{again})" if times > 2 else ""
-        denials = f',"denials":{times}' if times > 1 and kind == "error" else ""
-        return f'{{"jsonrpc":"2.0","id":{ident if type(ident) is int else _compact(ident)},{head}{again}{tail}{denials}{end}}}'
-
-    def _refusal_text(self, kind: str, decision: Decision) -> tuple[str, str, str]:
-        """What refusals of like calls have in common, as JSON: what comes before their number in words, then before that in
-        digits, and at the end."""
+        reason stands. *times*: how often this very call was refused by now."""
+        as_error = message.method != "tools/call" or message.peer != "client" or self._settings.deny_as != "result"
         text = f"[mcpwall] {decision.message or 'Blocked by policy'}"
         if decision.action == "ask":
             text += " (this needs approval, and nobody can be asked)"
-        if decision.hint and kind == "error":   # many hosts show a model the message of an error and nothing else
+        if decision.hint and as_error:      # many hosts show a model the message of an error and nothing else
             text += f"; instead: {decision.hint}"
-        begun, about = _compact(text)[:-1], self._about(decision)
-        if kind == "error":
-            told = _compact({"mcpwall": about})
-            return f'"error":{{"code":-32600,"message":{begun}', f'","data":{told[:-2]}', "}}}"
-        more = "".join(f"\n{word}: {about[key]}" for key, word in _ABOUT_WORDS.items() if about.get(key) is not None)
-        return (f'"result":{{"content":[{{"type":"text","text":{begun}', f'{_compact(more)[1:]}}}],"isError":true',
-                ',"resultType":"complete"}' if kind == "complete" else "}")
+        if times > 2:
+            again = "; the same call will be refused again, so do something else" if decision.lasting else ""
+            text += f" (refused {times} times now{again})"
+        about = self._quoting.about(decision)
+        answer: dict[str, Any] = {"jsonrpc": "2.0", "id": message.body["id"]}
+        if as_error:
+            told = {**about, "denials": times} if times > 1 else about
+            answer["error"] = {"code": -32600, "message": text, "data": {"mcpwall": told}}
+            return _compact(answer)
+        text += "".join(f"\n{word}: {about[key]}" for key, word in _ABOUT_WORDS.items() if about.get(key) is not None)
+        answer["result"] = {"content": [{"type": "text", "text": text}], "isError": True}
+        if _VERSION_META in meta_of(message):
+            answer["result"]["resultType"] = "complete"
+        return _compact(answer)
 
-    def _about(self, decision: Decision) -> dict[str, Any]:
-        """What a program (or a model) may know of a refusal: which rule, where, why, what else would do."""
-        about: dict[str, Any] = {"rule": decision.rule, "action": decision.action}
-        if decision.path:
-            about["argument"] = printable(self.safe_text(pointer(decision.path)), 300)
-        if decision.why:
-            about["why"] = decision.why
-        if decision.hint:
-            about["hint"] = decision.hint
-        about["retryable"] = decision.wait > 0
-        if decision.wait:
-            about["retry_after_s"] = math.ceil(decision.wait)
-        return about
-
-    def _blocked(self, message: Message, decision: Decision, extra: dict[str, Any]) -> str | None:
-        """What the client gets in place of a refused response; what was left out of a list is noted in *extra*."""
-        body = message.body
+    def _in_place(self, message: Message, decision: Decision, extra: dict[str, Any]) -> str:
+        """What the receiver gets in place of a refused response; what was left out of a list is noted in *extra*."""
+        body, result = message.body, message.body.get("result")
+        if message.peer == "client":            # the server must not wait for ever
+            return self._refusal(message, decision)
         text = f"{BLOCKED} {decision.message or 'Blocked by policy'}"
-        result = body.get("result")
-        if type(result) is dict:
-            if message.method in ("tools/call", "tasks/result"):
-                shown: dict[str, Any] = {"content": [{"type": "text", "text": text}], "isError": True}
-                if "resultType" in result:
-                    shown["resultType"] = "complete"
-                return _compact({"jsonrpc": "2.0", "id": body["id"], "result": shown})
-            self._memory.counting = False           # it is the same message, now item by item
+        if type(result) is dict and message.method not in ("tools/call", "tasks/result"):
             kept = self._acceptable(message, result, decision, extra)
-            self._memory.counting = True
             if kept is not None:
                 return kept
-            self._memory.drop()
-        error = {"code": -32600, "message": text, "data": {"mcpwall": self._about(decision)}}
-        return _compact({"jsonrpc": "2.0", "id": body["id"], "error": error})
+        answer: dict[str, Any] = {"jsonrpc": "2.0", "id": body["id"]}
+        if type(result) is dict and message.method in ("tools/call", "tasks/result"):
+            answer["result"] = {"content": [{"type": "text", "text": text}], "isError": True}
+            if "resultType" in result:
+                answer["result"]["resultType"] = "complete"
+        else:
+            answer["error"] = {"code": -32600, "message": text, "data": {"mcpwall": self._quoting.about(decision)}}
+        return _compact(answer)
 
     def _acceptable(self, message: Message, result: dict[str, Any], decision: Decision, extra: dict[str, Any]) -> str | None:
         """A refused answer without the items of a list, or the instructions, that a rule refuses; None when the rest is
@@ -13301,10 +13933,11 @@ class Session:
         if text is None:
             return None
         message = message._replace(body=load_json(text), text=text)
-        rest = self.wall.decide(message, self._budget, self._memory)
-        if rest.action == "redact":
-            return self._redacted(message, rest)
-        return None if rest.action == "deny" else text
+        rest = self.wall.decide(message, self._budget, self._memory, True)
+        if rest.action == "deny":
+            return None
+        self._memory.commit(rest.marks)
+        return redacted(message, rest.findings) if rest.action == "redact" else text
 
     def _without_items(self, message: Message, result: dict[str, Any], extra: dict[str, Any]) -> str | None:
         """A list result without the items that a rule refuses; None when there are none."""
@@ -13317,7 +13950,7 @@ class Session:
         notes: list[ToolNote] = []
         for index, item in enumerate(items):
             alone = {**message.body, "result": {name: [item]}}
-            decision = self.wall.decide(message._replace(body=alone, text=_compact(alone)), self._budget, self._memory)
+            decision = self.wall.decide(message._replace(body=alone, text=_compact(alone)), self._budget, self._memory, True)
             if decision.action == "deny":
                 bad.append(index)
                 why = f"{decision.rule or 'default'}: {decision.why or decision.message}"
@@ -13329,269 +13962,22 @@ class Session:
         self._note(extra, name, notes)
         return _drop_items(message.text, ("result", name), bad)
 
-    # -- what the server says of its tools
-
-    def _shown(self, message: Message, extra: dict[str, Any], out: _Effects) -> Message:
-        """The answer as far as the client may see it: without the tools that it cannot or must not call. What there is to
-        say of them goes into *extra*, for the record."""
-        result = message.body["result"]
-        edit: Callable[[str], str] | None = None
-        if type(result.get("tools")) is list and message.method in ("tools/list", None):
-            notes, left_out, effects = self._tools.look(result, message.method is not None, self._budget)
-            if left_out:
-                edit = lambda text: _drop_items(text, ("result", "tools"), left_out)
-        elif message.method in _INTRODUCTIONS:
-            changed, effects = self._tools.look_at_instructions(result)
-            notes = [ToolNote("", "flagged", "the server's instructions have changed since the user agreed to them")] * changed
-            if changed and self._settings.tool_pinning == "block":
-                edit = lambda text: _replace_instructions(text, _BLOCKED_INSTRUCTIONS)
-        else:
-            return message
-        out.notes += (Note(self.safe_text(effect.text)) for effect in effects if type(effect) is Note)
-        out.others += (effect for effect in effects if type(effect) is not Note)
-        self._note(extra, "tools", notes)
-        if edit is None or self._settings.mode == "monitor":
-            return message
-        text = edit(message.text)
-        return message._replace(body=load_json(text), text=text)
-
-    def _note(self, extra: dict[str, Any], what: str, notes: Sequence[ToolNote]) -> None:
-        """Have what was said of tools (prompts, resources) in the record."""
-        if notes:
-            extra[what] = extra.get(what, []) + [
-                {"name": self.safe_text(note.tool, 200), "what": note.what, "why": self.safe_text(note.why, 300)}
-                for note in notes[:MAX_NOTED_TOOLS]]
-
-    # -- calls that wait for a person
-
-    def _asked(self, message: Message, decision: Decision, grant: str | None, size: int, out: _Effects,
-               extra: dict[str, Any]) -> _Verdict | None:
-        """What becomes of a call that a rule wants asked about; None when nobody can be asked, or need not be."""
-        if message.kind != "request" or message.peer != "client":
-            return None
-        digest = call_digest(message)
-        if grant is None and (digest, decision.rule) in self._granted:
-            grant = "session"
-        state = (message.body.get("params") or {}).get("requestState")
-        if grant is None and self._continued and type(state) is str:    # the server asks for more of a call that was allowed
-            going_on = (digest, decision.rule, text_pin(state)["hash"])
-            if going_on in self._continued:
-                del self._continued[going_on]
-                grant = "once"
-        if grant is not None:
-            return self._granted_call(message, decision, digest, grant, size, out)
-        meta = _meta(message.body)
-        modern = _VERSION_META in meta
-        if modern and message.method in _RETRYABLE and can_elicit(meta.get(_CAPABILITIES_META)):
-            how = "input_required"
-        elif not modern and self._elicits:
-            how = "elicitation"
-        elif self._settings.ask_fallback == "allow" or not self._desk:
-            return None
-        else:
-            how = "approve"
-        if not self._can_hold(message, size):
-            full = Decision("deny", decision.rule, "Blocked: too many calls wait for the user already", lasting=False)
-            return self._refused(message, full, size, out, extra)
-        held = Held(message, decision, digest, size, self._monotonic() + self._settings.ask_timeout, how)
-        self._record(message, decision, size, out, {"asked": how})
-        return _Verdict(None, self._ask(held, out))
-
-    def _can_hold(self, message: Message, size: int) -> bool:
-        held = self._held.values()
-        return len(held) < MAX_HELD and size + sum(one.size for one in held) <= MAX_HELD_BYTES \
-            and all(one.message.body["id"] != message.body["id"] for one in held)
-
-    def _ask(self, held: Held, out: _Effects) -> str | None:
-        """Put the question for *held*; the answer to the call's sender, if it takes one to ask."""
-        message, decision = held.message, held.decision
-        if held.how == "approve":
-            ident = os.urandom(8).hex()
-            self._held[ident] = held
-            out.others.append(Waiting(ident, {
-                "server": self.server_name, "method": message.method and self._safe_name(message.method),
-                "tool": message.tool and self._shown_name(message.tool), "rule": decision.rule,
-                "reason": self._reason(decision), "arguments": self._shown_arguments(message, decision),
-                "seconds": self._settings.ask_timeout}))
-            return None
-        ident = self._prefix + os.urandom(8).hex()
-        self._held[ident] = held
-        asking = elicitation(self._question(message, decision))
-        if held.how == "elicitation":
-            asked = {"jsonrpc": "2.0", "id": ident, "method": "elicitation/create", "params": asking}
-            out.lines["client"].append(_compact(asked).encode())
-            return None
-        result = {"resultType": "input_required", "requestState": ident + "." + self._seal(ident, held.digest),
-                  "inputRequests": {_APPROVAL: {"method": "elicitation/create", "params": asking}}}
-        return _compact({"jsonrpc": "2.0", "id": message.body["id"], "result": result})
-
-    def _seal(self, ident: str, digest: bytes) -> str:
-        """What proves that a `requestState` is ours, and for this very call."""
-        import hmac
-        return hmac.new(self._salt, ident.encode() + digest, "sha256").hexdigest()
-
-    def _is_our_id(self, ident: Any) -> bool:
-        """Is it the id of a question of ours, or a `requestState` that begins with one? Those of other walls are not."""
-        return type(ident) is str and ident.startswith(self._prefix)
-
-    def _retried(self, message: Message) -> tuple[Message, Held | Decision, str]:
-        """A retry that brings the answer to a question of ours: the call as the server is to see it, what was held, and the
-        answer. Or, for what was held, why this does not count: it is not the call that was asked about, or it comes too late."""
-        params = message.body["params"]
-        ident, _, seal = params["requestState"].rpartition(".")
-        digest = call_digest(message)
-        import hmac
-        if not hmac.compare_digest(seal.encode(), self._seal(ident, digest).encode()):
-            return message, _NOT_ASKED, "deny"
-        held = self._held.get(ident)
-        if held is None or held.how != "input_required":
-            return message, _TOO_LATE, "deny"
-        del self._held[ident]
-        responses = params.get("inputResponses")
-        answer = elicited(responses.get(_APPROVAL) if type(responses) is dict else None)
-        text = without_own_fields(message.text, held.message.text)
-        return message._replace(body=load_json(text), text=text), held, answer
-
-    def _granted_call(self, message: Message, decision: Decision, digest: bytes, answer: str, size: int,
-                      out: _Effects) -> _Verdict:
-        """A call that a person has answered: forward it, or refuse it in his name."""
-        if answer not in _YES:
-            refusal = decision._replace(action="deny", message=f"{decision.message or 'Blocked by policy'}: {_NO_WORDS[answer]}",
-                                        lasting=answer == "deny")
-            return self._refused(message, refusal, size, out, {"answer": answer})
-        if answer == "session":
-            if len(self._granted) >= MAX_GRANTED:
-                del self._granted[next(iter(self._granted))]
-            self._granted[digest, decision.rule] = None
-        self._commit()
-        self._remember(message, _NOBODY, (digest, decision.rule))
-        self._record(message, decision._replace(action="allow"), size, out, {"answer": answer})
-        return _Verdict(message.text, None)
-
-    def _settle(self, ident: Any, answer: str, out: _Effects) -> None:
-        """End the question *ident*: its call goes on, or is refused. It is judged again, for much may have changed."""
-        held = self._held.pop(ident)
-        if held.how == "approve":
-            out.others.append(Waiting(ident, None))
-        elif held.how == "elicitation" and answer in ("timeout", "cancelled"):
-            params = {"requestId": ident, "reason": _NO_WORDS[answer]}
-            out.lines["client"].append(
-                _compact({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": params}).encode())
-        if held.how == "input_required":        # the call was answered when the question was put, and nobody came back
-            refusal = held.decision._replace(action="deny", message=_NO_WORDS[answer])
-            self._record(held.message, refusal, held.size, out, {"answer": answer})
-            return
-        self._budget.renew(held.size * 1e-7 if held.size > _LARGE else JUDGE_SECONDS)
-        decision = held.decision
-        if answer in _YES:
-            self._memory.counting = False
-            decision = self._decide(held.message)
-            self._memory.counting = True
-        if decision.action == "ask":            # another rule asks by now? Then that is another question
-            grant = answer if decision.rule == held.decision.rule else None
-            verdict = self._asked(held.message, decision, grant, held.size, out, {}) or \
-                self._refused(held.message, decision, held.size, out, {"answer": answer})
-        elif decision.action == "deny":
-            verdict = self._refused(held.message, decision, held.size, out, {"answer": answer})
-        else:
-            verdict = self._granted_call(held.message, decision, held.digest, "once", held.size, out)
-        if verdict.forward is not None:
-            out.lines["server"].append(verdict.forward.encode())
-        if verdict.answer is not None and answer not in ("gone", "cancelled"):
-            out.lines["client"].append(verdict.answer.encode())
-
-    def _is_ours(self, message: Message, size: int, out: _Effects) -> bool:
-        """Is this the answer to a question of ours, or a cancellation of a call that waits? Then it goes no further."""
-        ident = message.body.get("id")
-        if message.kind == "response":
-            if not self._is_our_id(ident):
-                return False
-            self._record(message, Decision("allow"), size, out, {"answers": "mcpwall"})
-            held = self._held.get(ident)
-            if held is None or held.how != "elicitation":   # too late
-                return True
-            if "error" in message.body and self._desk:      # it cannot ask after all
-                self._ask(self._held.pop(ident)._replace(how="approve"), out)
-            else:
-                self._settle(ident, elicited(message.body.get("result")), out)
-            return True
-        if message.method != "notifications/cancelled" or type(message.body.get("params")) is not dict:
-            return False
-        ident = message.body["params"].get("requestId")
-        if self._is_our_id(ident):      # no word of ours goes to the server
-            self._record(message, Decision("allow"), size, out, {"answers": "mcpwall"})
-            return True
-        for own, held in list(self._held.items()):
-            waits = held.message.body["id"]
-            if type(waits) is type(ident) and waits == ident and held.how != "input_required":
-                self._record(message, Decision("allow"), size, out, {"answers": "mcpwall"})
-                self._settle(own, "cancelled", out)
-                return True
-        return False
-
-    def _question(self, message: Message, decision: Decision) -> str:
-        """The question to a person, with nothing in it that hides or is a secret."""
-        what = f'call the tool "{self._shown_name(message.tool)}"' if message.tool is not None else f"use {message.method}"
-        lines = [f'May the model {what} of the server "{self._shown_name(self.server_name or "unnamed")}"?',
-                 f"Rule: {printable(decision.rule or 'default_action', 100)}", f"Reason: {self._reason(decision)}",
-                 f"Arguments (written by the model): {self._shown_arguments(message, decision)}"]
-        return "\n".join(lines)
-
-    def _shown_name(self, name: str) -> str:
-        """A name that may stand between quotes."""
-        return printable(self.safe_text(name).replace('"', '\\"'), 100)
-
-    def _reason(self, decision: Decision) -> str:
-        said = [decision.message or "the policy wants this asked", decision.why, decision.detail]
-        return printable(self.safe_text(": ".join(filter(None, said))), 400)
-
-    def _shown_arguments(self, message: Message, decision: Decision) -> str:
-        """The arguments of a call in one printable line: secrets replaced; of long texts the beginning and the end. Where
-        that is not enough, the argument that was the reason stands first."""
-        params = self._safe_params(message)
-        arguments = params.get("arguments", {key: value for key, value in params.items() if key not in (*_OWN_MEMBERS, "name")})
-        text = _shown_json(arguments)
-        if len(text) > MAX_SHOWN_CHARS:
-            text = _cut_in_the_middle(text, MAX_SHOWN_CHARS)
-            found: Any = {"params": params}
-            for step in decision.path or ():
-                if not (type(found) is dict and step in found or type(found) is list and type(step) is int and step < len(found)):
-                    break
-                found = found[step]
-            else:
-                if decision.path:
-                    reason = _cut_in_the_middle(_shown_json(found), MAX_SHOWN_CHARS)
-                    place = self.safe_text(pointer(decision.path), MAX_SHOWN_CHARS)
-                    text = f"{place}: {reason}; all of them: {text}"
-        return printable(text, MAX_SHOWN_CHARS * 10)
-
-    # -- altering answers
-
-    def _redacted(self, message: Message, decision: Decision) -> str:
-        return _replaced(message, [span for finding in decision.findings for span in finding.spans])
-
-    def _stripped(self, message: Message) -> str:
-        texts = judged_texts(message)
-        edits = {index: list(spans) for index, text in enumerate(texts) for spans in [strip_spans(text)] if spans}
-        return edit_json_strings(message.text, edits) if edits else message.text
-
     # -- lines that are no messages
 
-    def _unreadable(self, peer: str, line: bytes, fault: MessageError, out: _Effects) -> None:
+    def _unreadable(self, peer: str, line: bytes, fault: MessageError, out: Outbox) -> None:
         """A line that cannot be judged goes nowhere: who waits for it gets an error, and there is a record."""
         decision = Decision("deny", None, f"Blocked: {fault.problem}")
         ident = _readable_id(line)
         if peer == "client":
             error = {"code": fault.code, "message": f"[mcpwall] {decision.message}"}
-            answer = {"jsonrpc": "2.0", "id": ident, "error": error}
-            out.lines["client"].append(_compact(answer).encode())
+            out.say("client", {"jsonrpc": "2.0", "id": ident, "error": error})
         elif not line.lstrip().startswith((b"{", b"[")):
             out.notes.append(Note("server printed: " + self._without_secrets(line[:MAX_STRAY_CHARS * 4])))
         else:
             self._answer_for(ident, decision, out)
-        self._record(Message(peer, "unreadable", {"id": ident}, "", None, None, self.server_name), decision, len(line), out)
+        self._no_message(peer, ident, decision, len(line), out)
 
-    def _too_long(self, peer: str, line: _TooLong, out: _Effects) -> None:
+    def _too_long(self, peer: str, line: TooLong, out: Outbox) -> None:
         """A line beyond the limit was skipped as it came; the id, if it can be found, gets an error."""
         limit = self._settings.max_message_bytes
         decision = Decision("deny", None, f"Blocked: a message of {line.size} bytes; at most {limit} are read "
@@ -13600,339 +13986,55 @@ class Session:
         if ident is None:
             ident = _id_at_tail(line.tail)
         if peer == "client":
-            out.lines["client"].append(self._refusal(ident, None, decision).encode())
+            message = Message(peer, "request", {"id": ident}, "", None, None, self.server_name)
+            out.lines["client"].append(self._refusal(message, decision).encode())
         else:
+            if ident is None and _is_textually_an_answer(line):
+                ident = self._correlation.only_one()
             self._answer_for(ident, decision, out)
-        self._record(Message(peer, "unreadable", {"id": ident}, "", None, None, self.server_name), decision, line.size, out)
+        self._no_message(peer, ident, decision, line.size, out)
 
-    def _answer_for(self, ident: Any, decision: Decision, out: _Effects) -> None:
-        """Answer the client's request *ident* in the server's place; without a readable id, the only one that waits."""
-        pending = self._pending["client"]
-        if ident is None and len(pending) == 1:
-            ident = next(iter(pending))
-        if ident is None or ident not in pending:
-            return
-        waiting = pending.pop(ident)
-        message = Message("server", "response", {"id": ident, "result": {}}, "", waiting.method, waiting.tool,
-                          self.server_name)
-        answer = self._blocked(message, decision, {})
-        out.lines["client"].append((answer or "").encode())
+    def _no_message(self, peer: str, ident: Any, decision: Decision, size: int, out: Outbox) -> None:
+        """Record a line that could not be read."""
+        message = Message(peer, "unreadable", {"id": ident}, "", None, None, self.server_name)
+        out.records.append(self._recorder.record(message, decision, size))
+
+    def _answer_for(self, ident: Any, decision: Decision, out: Outbox) -> None:
+        """Answer the client's request *ident* in the server's place."""
+        waiting = self._correlation.forget("client", ident) if is_id(ident) else None
+        if waiting is not None:
+            body = {"id": ident, "result": {}}
+            message = Message("server", "response", body, "", waiting.method, waiting.tool, self.server_name)
+            out.lines["client"].append(self._in_place(message, decision, {}).encode())
 
     def _without_secrets(self, line: bytes) -> str:
         """A stray line for stderr. A private key that is printed line by line is hidden to its end."""
         text = line.decode("utf-8", "replace")
         within, self._stray_key = self._stray_key, "PRIVATE KEY" in text and "-----BEGIN" in text or \
             self._stray_key and "-----END" not in text
-        return MARKER if within or self._stray_key else printable(self.safe_text(text, MAX_STRAY_CHARS), MAX_STRAY_CHARS)
-
-    # -- audit records
-
-    def _record(self, message: Message, decision: Decision, size: int, out: _Effects,
-                extra: Mapping[str, Any] | None = None) -> None:
-        """One record for one judged message, with nothing in it that is a secret. *extra* fields hold none already."""
-        peer, kind, body, _, method, tool, _ = message
-        shared = (peer, kind, method, tool, None if decision is _ALLOWED else decision[:3])
-        known = self._recorded.get(shared)
-        if known is None:
-            if len(self._recorded) >= 1000:
-                self._recorded.clear()
-            known = self._recorded[shared] = self._in_common(message, decision)
-        told, head, tail = known
-        ident = body.get("id")
-        if type(ident) is not int:
-            ident = "null" if ident is None else json.dumps(self.safe_text(ident))
-        if extra or decision is not _ALLOWED and (decision.findings or decision.action != "allow") or self._logs_arguments:
-            tail += self._details(message, decision, extra or {})
-        moment = int(self._clock() * 1000)
-        if moment != self._moment:
-            self._moment = moment
-            stamp = time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(moment // 1000)) + f"{moment % 1000:03d}"
-            self._opening = f'{{"ts":"{stamp}Z","session":"{self._id}","seq":'
-        self._seq += 1
-        line = f'{self._opening}{self._seq},{head}{ident}{tail},"bytes":{size}}}'
-        out.records.append(tuple.__new__(Record, (line, told)))
-
-    def _in_common(self, message: Message, decision: Decision) -> tuple[Told, str, str]:
-        """What the records of like messages have in common: for people, and as JSON before and after the id."""
-        action, note = decision.action, decision.message or None
-        if self._settings.mode == "monitor" and action not in ("allow", "log_only"):
-            action, note = "log_only", f"monitor: would {decision.action}: {note or 'Blocked by policy'}"
-        method = None if message.kind == "unreadable" else "response" if message.kind == "response" else message.method
-        tool = None if message.tool == UNKNOWN_TOOL else message.tool
-        told = Told(action, "outbound" if message.peer == "server" else "inbound",
-                    *(None if name is None else self.safe_text(name) for name in (method, tool, decision.rule, note)))
-        shown = told._asdict()
-        head = _compact({"server": self.safe_text(self.server_name), **dict(list(shown.items())[1:4])})
-        tail = _compact({key: shown[key] for key in ("action", "rule", "message")})
-        return told, head[1:-1] + ',"id":', "," + tail[1:-1]
-
-    def _details(self, message: Message, decision: Decision, extra: Mapping[str, Any]) -> str:
-        """What only some records have, as JSON members, each after a comma."""
-        if decision.action == "deny" and not decision.findings:     # these tell nothing of the message but where
-            key = message.peer, decision
-            shown = self._denial_details.get(key)
-            if shown is None:
-                if len(self._denial_details) >= 1000:
-                    self._denial_details.clear()
-                shown = self._denial_details[key] = self._detail_text(message, decision)
-        else:
-            shown = self._detail_text(message, decision)
-        for name, value in extra.items():
-            shown += f',"{name}":{value if type(value) is int else _compact(value)}'
-        return shown
-
-    def _detail_text(self, message: Message, decision: Decision) -> str:
-        fields: dict[str, Any] = {}
-        if message.peer == "client":
-            self._add_arguments(fields, message, decision)
-        if decision.findings:
-            fields["findings"] = self._described(message, decision.findings)
-            fields["redacted_patterns"] = sorted({finding.pattern for finding in decision.findings})
-        if decision.view not in ("", "raw"):
-            fields["view"] = decision.view
-        if decision.why and decision.action != "allow":
-            fields["why"] = self.safe_text(f"{decision.why} ({decision.detail})" if decision.detail else decision.why)
-        return "," + _compact(fields)[1:-1] if fields else ""
-
-    def _safe_name(self, name: str) -> str:
-        """An argument's pointer for the log, without secrets. Remembered: names come again."""
-        found = self._safe_names.get(name)
-        if found is None:
-            found = self.safe_text(name)
-            if len(name) <= MAX_NAME_CHARS:
-                if len(self._safe_names) >= 1000:
-                    self._safe_names.clear()
-                self._safe_names[name] = found
-        return found
-
-    def safe_text(self, text: str, limit: int = 1000) -> str:
-        """*text* without secrets, at most *limit* characters."""
-        text = text[:limit + 20_000]        # scanned before it is cut: half a secret is not found
-        scanner = self.wall.policy.scanner
-        if scanner.may_match(text):
-            try:
-                found = scanner.scan([text], Budget(JUDGE_SECONDS), [""])
-            except BudgetSpent:
-                return MARKER
-            text = _cut_spans(text, [(start, end) for finding in found for _, start, end in finding.spans])
-        return text[:limit]
-
-    def _add_arguments(self, fields: dict[str, Any], message: Message, decision: Decision) -> None:
-        if decision.action in ("deny", "ask"):
-            fields["args"] = "[REDACTED]"
-            if decision.path:
-                fields["argument"] = self._safe_name(pointer(decision.path))
-        elif self._settings.log_args == "full" and message.kind == "request" and message.tool is not None:
-            fields["args"] = self._safe_params(message).get("arguments", {})
-
-    def _safe_params(self, message: Message) -> dict[str, Any]:
-        """The params of a message with its secrets replaced; only MARKER where looking for them takes too long."""
-        try:
-            findings = Subject(message, self.wall.policy).findings
-        except BudgetSpent:
-            return {"arguments": MARKER}
-        spans = [span for finding in findings for span in finding.spans]
-        params = json.loads(_replaced(message, spans), parse_float=_finite).get("params")
-        return params if type(params) is dict else {}
-
-    def _described(self, message: Message, findings: Sequence[Finding]) -> list[dict[str, Any]]:
-        """Findings for the log: the pattern and where, never the text."""
-        described = []
-        for finding in findings[:100]:
-            place = self.safe_text(pointer(path_of(message.body, finding.spans[0][0]))) if finding.spans else ""
-            entry = {"pattern": finding.pattern, "pointer": place}
-            if finding.view not in ("", "raw"):
-                entry["view"] = finding.view
-            if self._settings.log_redacted == "hash" and finding.spans:
-                texts = judged_texts(message)
-                text = "".join(texts[ordinal][start:end] for ordinal, start, end in finding.spans)
-                entry["hash"] = sha256(self._salt + text.encode("utf-8", "replace"))[:16]
-            described.append(entry)
-        return described
+        return MARKER if within or self._stray_key else printable(self._quoting.text(text, MAX_STRAY_CHARS), MAX_STRAY_CHARS)
 
 
-def _shown_json(value: Any) -> str:
-    """*value* as JSON; long strings and lists are shortened until it has at most MAX_SHOWN_CHARS, if that is enough."""
-    text = json.dumps(value, ensure_ascii=False)
-    for limit in (400, 100, 30):
-        if len(text) <= MAX_SHOWN_CHARS:
-            break
-        value = _shortened(value, limit)
-        text = json.dumps(value, ensure_ascii=False)
-    return text
+def _same(one: str, other: str) -> bool:
+    return one is other
 
 
-def _shortened(value: Any, limit: int) -> Any:
-    """*value* with strings of about *limit* characters at most, and lists of a tenth as many items."""
-    if type(value) is dict:
-        return {key: _shortened(item, limit) for key, item in value.items()}
-    if type(value) is list:
-        half, left_out = limit // 20, len(value) - limit // 20 * 2
-        if left_out > 1:
-            value = [*value[:half], f"… {left_out} items …", *value[-half:]]
-        return [_shortened(item, limit) for item in value]
-    return _cut_in_the_middle(value, limit) if type(value) is str else value
+def _is_textually_an_answer(line: TooLong) -> bool:
+    """Is a line that is too long to read an answer by its beginning or its end?"""
+    return any(b'"jsonrpc"' in part and (b'"result"' in part or b'"error"' in part) for part in (line.head, line.tail))
 
 
-def _cut_in_the_middle(text: str, limit: int) -> str:
-    """Beginning and end of a *text* of more than *limit* characters, and how many are missing between them."""
-    if len(text) <= limit + 30:
-        return text
-    head, tail = text[:limit * 2 // 3], text[-limit // 3:]
-    return f"{head} … {len(text) - len(head) - len(tail)} characters … {tail}"
+def _stripped(message: Message) -> str:
+    """The message's raw text without what `strip` takes out."""
+    texts = judged_texts(message)
+    edits = {index: list(spans) for index, text in enumerate(texts) for spans in [strip_spans(text)] if spans}
+    return edit_json_strings(message.text, edits) if edits else message.text
 
 
 def _name_of(item: Any) -> str:
     """What an item of a list is called."""
     names = [item.get(key) for key in ("name", "uri", "uriTemplate")] if type(item) is dict else []
     return next((name for name in names if type(name) is str), "")
-
-
-def _replace_instructions(text: str, words: str) -> str:
-    """The raw answer with *words* of ours in place of the server's `instructions`."""
-    place = _member_places(text, _member_places(text)["result"].start).get("instructions")
-    return text if place is None else f"{text[:place.start]}{json.dumps(words)}{text[place.end:]}"
-
-
-def _finite(lexeme: str) -> Any:
-    """A number for the log: 1e400 stays text, since JSON has no infinity."""
-    number = float(lexeme)
-    return number if math.isfinite(number) else lexeme
-
-
-# -- raw text -----------------------------------------------------------------
-
-def _loosely_equal(ident: Any) -> Any:
-    """The id of the other type that many clients take for the same: "1" for 1. Itself when there is none."""
-    if type(ident) is int:
-        return str(ident)
-    digits = ident.removeprefix("-")
-    return int(ident) if digits.isdigit() and digits.isascii() and len(digits) < 20 else ident
-
-
-def _item_texts(text: str) -> list[str]:
-    """The raw texts of the items of a JSON array that is known to be valid and not empty."""
-    raws = []
-    at = text.index("[")
-    while text[at] != "]":
-        start = _after_blanks(text, at + 1)
-        _, end = _scan_json(text, start)
-        raws.append(text[start:end])
-        at = _after_blanks(text, end)
-    return raws
-
-
-class _Place(NamedTuple):
-    """Where a member stands in a raw text: its name from *key* on, its value from *start* to *end*."""
-    key: int
-    start: int
-    end: int
-
-
-def _member_places(text: str, at: int = 0) -> dict[str, _Place]:
-    """The members of the object that begins at *at* in a text that is known to be strict JSON."""
-    places: dict[str, _Place] = {}
-    at = text.index("{", at)
-    while text[at] != "}":
-        key = _after_blanks(text, at + 1)
-        if text[key] == "}":
-            break
-        name, at = _scan_json(text, key)
-        start = _after_blanks(text, text.index(":", at) + 1)
-        _, end = _scan_json(text, start)
-        places[name] = _Place(key, start, end)
-        at = _after_blanks(text, end)
-    return places
-
-
-def _drop_items(text: str, path: tuple[str, ...], bad: Sequence[int]) -> str:
-    """The raw JSON *text* without the items *bad* of the array at *path*; the others stay as they are."""
-    at = end = 0
-    for name in path:
-        _, at, end = _member_places(text, at)[name]
-    dropped = set(bad)
-    kept = [raw for index, raw in enumerate(_item_texts(text[at:end])) if index not in dropped]
-    return f"{text[:at]}[{','.join(kept)}]{text[end:]}"
-
-
-def _replaced(message: Message, spans: Iterable[tuple[int, int, int]]) -> str:
-    """The message's raw text with MARKER in place of *spans* (ordinal, start, end), overlaps merged."""
-    by_text: dict[int, list[tuple[int, int]]] = {}
-    for ordinal, start, end in spans:
-        by_text.setdefault(ordinal, []).append((start, end))
-    if not by_text:
-        return message.text
-    edits = {ordinal: [(start, end, MARKER) for start, end in merge_spans(pairs)] for ordinal, pairs in by_text.items()}
-    return edit_json_strings(message.text, edits)
-
-
-def _cut_spans(text: str, spans: Sequence[tuple[int, int]]) -> str:
-    for start, end in reversed(merge_spans(spans)):
-        text = text[:start] + MARKER + text[end:]
-    return text
-
-
-# -- the id of what cannot be read ----------------------------------------------
-
-def _readable_id(line: bytes) -> Any:
-    """The id of a line that is not one strict message, when there is exactly one at its top level; else None."""
-    if sum(map(line.count, (b"{", b"[", b","))) > MAX_CONTAINER_MARKS // 10 or \
-            _long_number is not None and _long_number.search(line.decode("utf-8", "replace")):
-        return _id_at_head(line[:ENDS_BYTES])
-    try:
-        pairs = json.loads(line.decode("utf-8", "replace"), object_pairs_hook=list)
-    except (ValueError, RecursionError):
-        return _id_at_head(line[:ENDS_BYTES])
-    idents = [pair[1] for pair in pairs if isinstance(pair, tuple) and pair[0] == "id"] if isinstance(pairs, list) else []
-    return idents[0] if len(idents) == 1 and _is_id(idents[0]) else None
-
-
-def _is_id(ident: Any) -> bool:
-    return type(ident) is int or type(ident) is str and len(ident) <= MAX_NAME_CHARS
-
-
-def _id_at_head(head: bytes) -> Any:
-    """A top-level "id" among the members that can be read from the beginning of an object; None when there is none."""
-    text = head.decode("utf-8", "replace")
-    at = len(text) - len(text.lstrip(_BLANKS))
-    if text[at:at + 1] != "{":
-        return None
-    decoder = json.JSONDecoder()
-    at += 1
-    try:
-        while True:
-            at = _after_blanks(text, at)
-            key, at = decoder.raw_decode(text, at)
-            at = _after_blanks(text, at)
-            if not isinstance(key, str) or text[at] != ":":
-                return None
-            value, at = decoder.raw_decode(text, _after_blanks(text, at + 1))
-            if key == "id":
-                return value if _is_id(value) and _after_blanks(text, at) < len(text) else None
-            at = _after_blanks(text, at)
-            if text[at] != ",":
-                return None
-            at += 1
-    except (ValueError, IndexError, RecursionError):
-        return None
-
-
-def _after_blanks(text: str, at: int) -> int:
-    while text[at:at + 1] and text[at] in _BLANKS:
-        at += 1
-    return at
-
-
-_tail_id = lazy_regex(rb',\s*"id"\s*:\s*("(?:[^"\\]|\\.){0,1000}"|-?[0-9]{1,30})\s*\}\s*\Z')
-
-
-def _id_at_tail(tail: bytes) -> Any:
-    """The "id" that ends an object: `…,"id":7}` at the very end."""
-    found = _tail_id.search(tail[-4096:])
-    try:
-        return json.loads(found[1].decode()) if found else None
-    except ValueError:
-        return None
 
 # ---------------------------------------------------------------------------
 # 19. Files: policy discovery and layering
@@ -14363,15 +14465,15 @@ def _shows_colours(kernel: Any) -> bool:
     return bool(kernel.GetConsoleMode(console, ctypes.byref(mode)) and kernel.SetConsoleMode(console, mode.value | 4))
 
 
-def _decision_text(told: Told, colour: bool) -> str:
-    """What stderr says of a decision: `DENY tools/call read_file [rule] - message`."""
-    word, code, _ = _WORDS.get(told.action, (told.action.upper(), 31, 2))
-    words = ["outbound"] if told.direction == "outbound" else []
-    words += [name for name in (told.method, told.tool) if name]
-    if told.rule:
-        words.append(f"[{told.rule}]")
-    if told.message:
-        words.append(f"- {told.message}")
+def decision_text(record: Mapping[str, Any], colour: bool) -> str:
+    """What stderr says of a record: `DENY tools/call read_file [rule] - message`."""
+    word, code, _ = _WORDS.get(record["action"], (record["action"].upper(), 31, 2))
+    words = ["outbound"] if record["direction"] == "outbound" else []
+    words += [name for name in (record["method"], record["tool"]) if name]
+    if record["rule"]:
+        words.append(f"[{record['rule']}]")
+    if record["message"]:
+        words.append(f"- {record['message']}")
     return " ".join([f"\x1b[{code}m{word}\x1b[0m" if colour else word, printable(" ".join(words), 1000)])
 
 
@@ -14403,7 +14505,6 @@ class Reporter:
             self._fd = -1 if terminal else stream.fileno()
         except (AttributeError, OSError, ValueError):
             self._fd = -1
-        self._texts: dict[Told, str] = {}    # decisions without the time: the same ones come again
         self._second, self._stamp = -1, ""
         self._guard = threading.Lock()      # for the queue
         self._lines: list[str] = []
@@ -14412,25 +14513,12 @@ class Reporter:
         self._bell.acquire()
         self._started = self._busy = self._hurry = False
 
-    def decisions(self, told: Iterable[Told]) -> None:
-        """Queue the lines of the decisions whose action reaches the level."""
-        lines, last, text = [], None, ""
-        for one in told:
-            if one is not last:
-                last = one
-                text = self._text(one) if _WORDS.get(one.action, ("", 0, 2))[2] >= self._least else ""
-            if text:
-                lines.append(text)
+    def decisions(self, records: Iterable[Mapping[str, Any]]) -> None:
+        """Queue a line for each audit record whose action reaches the level."""
+        lines = [decision_text(record, self.colour) for record in records
+                 if _WORDS.get(record["action"], ("", 0, 2))[2] >= self._least]
         if lines:
             self._put(lines)
-
-    def _text(self, told: Told) -> str:
-        text = self._texts.get(told)
-        if text is None:
-            if len(self._texts) >= 500:
-                self._texts.clear()
-            text = self._texts[told] = _decision_text(told, self.colour)
-        return text
 
     def say(self, level: str, text: str) -> None:
         """Queue one line of our own, such as a warning."""
@@ -15101,7 +15189,7 @@ class _Relay:
     def _perform(self, effects: list[Any], peer: str) -> None:
         """Carry out *effects*; *peer*'s pump calls, or the main thread (""), which must not wait."""
         forward: list[bytes] = []
-        decided = [effect.told for effect in effects if type(effect) is Record]     # most effects are records
+        decided = [effect.fields for effect in effects if type(effect) is Record]       # most effects are records
         others = [effect for effect in effects if type(effect) is not Record]
         for effect in others:
             kind = type(effect)

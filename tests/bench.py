@@ -710,9 +710,9 @@ def growth(wall: Any, quick: bool, largest: int = 0) -> list[str]:
 # -- profile: where the time of one message goes ------------------------------------------------------------------
 
 STAGES = {      # what is timed: the functions' own time, without that of other functions named here
-    "framing": ("_Lines.feed",),
+    "framing": ("Lines.feed",),
     "parse": ("decode_line", "load_json"),
-    "checks and correlation": ("message_kind", "Session._answered", "Session._tool_of", "Session._remember"),
+    "checks and correlation": ("message_kind", "Correlation.claim", "Correlation.passed"),
     "texts": ("judged_texts", "strings_of", "Subject.__init__", "Subject.values"),
     "views pre-test": ("needs_views", "token_runs"),
     "views": ("views",),
@@ -720,7 +720,7 @@ STAGES = {      # what is timed: the functions' own time, without that of other 
     "paths and commands": ("Subject.path_hits", "Subject.commands"),
     "secrets": ("SecretScanner.may_match", "SecretScanner.scan"),
     "injection": ("may_inject", "injection_findings"),
-    "audit line": ("Session._record",),
+    "audit line": ("Recorder.record",),
     "audit append": ("AuditLog.append",),
     "write to a pipe, and reading it": ("write",),
     "the rest of the session": ("Session.receive",),

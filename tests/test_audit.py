@@ -412,14 +412,14 @@ class OtherPlatform(LogCase):
 
 
 def told(**more):
-    return mcpwall.Told(*({**FIELDS, **more}[name] for name in mcpwall.Told._fields))
+    return {**FIELDS, **more}
 
 
 class Lines(unittest.TestCase):
     """The format of decisions on stderr."""
 
     def line(self, colour=False, **more):
-        return mcpwall._decision_text(told(**more), colour)
+        return mcpwall.decision_text(told(**more), colour)
 
     def test_format(self):
         self.assertEqual(self.line(), "ALLOW tools/call read_file")

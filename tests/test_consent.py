@@ -396,10 +396,12 @@ class AskingByRetry(unittest.TestCase):
             self.assertFalse(more(state, 9)["server"])      # once is once
         talk.server({"jsonrpc": "2.0", "id": 4, "result": {"resultType": "complete", **text_result("sent")}})
         self.asked(talk, self.CALL, 5)
-        unasked = Talk("version: 1\nrules: []\n")
+        unasked = Talk(ASK.replace("tool: send}", "tool: send, marked: late}") + "  - {name: m, match: {tool: late}, mark: late}\n")
         unasked.client(request("tools/call", {**self.CALL, **MODERN}, 1))
         unasked.server({"jsonrpc": "2.0", "id": 1, "result": {"resultType": "input_required", "requestState": "s"}})
-        self.assertEqual(unasked.session._continued, {})
+        unasked.call("late", {}, 2)
+        again = {**self.CALL, **MODERN, "requestState": "s"}        # nobody has allowed this one
+        self.assertFalse(unasked.client(request("tools/call", again, 3))["server"])
 
     def test_a_retry_with_other_arguments_or_a_forged_state(self) -> None:
         for change in ({"arguments": {"to": "b", "n": 1.5}}, {"name": "send2"}, {"arguments": {"to": "a", "n": 1}}, {"x": 1},
@@ -1181,10 +1183,12 @@ settings: {max_repeated_denials: 5}
         for number in range(mcpwall.MAX_REFUSED + 10):
             body = request("tools/call", {"name": "t", "arguments": {"n": number}})
             message = mcpwall.Message("client", "request", body, json.dumps(body), "tools/call", "t", "")
-            refusals.count(message, mcpwall.Decision("deny"))
-            self.assertIsNotNone(refusals.known(message))
-        self.assertEqual(len(refusals._calls), mcpwall.MAX_REFUSED)
-        self.assertEqual(sum(map(len, refusals.ended.values())), mcpwall.MAX_REFUSED)
+            self.assertEqual(refusals.refused(message, mcpwall.Decision("deny")), 1)
+            self.assertIsNotNone(refusals.objects(message))
+            if not number:
+                oldest = message
+        self.assertEqual(len(refusals), mcpwall.MAX_REFUSED)
+        self.assertIsNone(refusals.objects(oldest))
 
 
 class LimitsAndMarks(unittest.TestCase):

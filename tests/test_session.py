@@ -7,6 +7,7 @@ import random
 import tempfile
 import time
 import unittest
+from unittest import mock
 
 from tests.support import (AWS_KEY, GITHUB_TOKEN, Talk, fuzz_seconds, line, mcpwall, policy, request, seed, text_result)
 
@@ -378,17 +379,22 @@ class Correlation(unittest.TestCase):
                 self.assertIn(b"BLOCKED", talk.server({"jsonrpc": "2.0", "id": second, "result": text_result("loot")})["client"])
 
     def test_pending_requests_are_bounded(self) -> None:
-        talk = Talk()
-        talk.session._pending["client"] = {number: None for number in range(mcpwall.MAX_PENDING)}
-        self.assertFalse(talk.passes("t", {}))
-        talk.session._pending["client"].clear()
-        self.assertTrue(talk.passes("t", {}))
+        with mock.patch.object(mcpwall, "MAX_PENDING", 3):
+            talk = Talk()
+            for number in range(3):
+                self.assertTrue(talk.call("t", {}, number)["server"])
+            refused = json.loads(talk.call("t", {}, 3)["client"])
+            self.assertIn("already wait", refused["error"]["message"])
+            talk.server({"jsonrpc": "2.0", "id": 1, "result": {}})
+            self.assertTrue(talk.call("t", {}, 3)["server"])
 
     def test_a_cancelled_request_waits_no_longer(self) -> None:
-        talk = Talk()
-        talk.call("t", {}, 5)
-        talk.client({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 5}})
-        self.assertEqual(talk.session._pending["client"], {})
+        with mock.patch.object(mcpwall, "MAX_PENDING", 1):
+            talk = Talk()
+            talk.call("t", {}, 5)
+            self.assertFalse(talk.call("t", {}, 6)["server"])
+            talk.client({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 5}})
+            self.assertTrue(talk.call("t", {}, 6)["server"])
 
 
 class TooLong(unittest.TestCase):
@@ -415,15 +421,14 @@ class TooLong(unittest.TestCase):
         out = talk.feed("server", b'{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"' + b"x" * 9000 + b'"}]}}\n')
         self.assertEqual(json.loads(out["client"])["id"], 1)
         talk.call("t", {}, 9)       # an id in the middle: answered, since only one waits
-        out = talk.feed("server", b'{"result":{"x":"' + b"x" * 200_000 + b'"},"id":9,"y":"' + b"x" * 200_000 + b'"}\n')
+        out = talk.feed("server", b'{"jsonrpc":"2.0","result":{"x":"' + b"x" * 200_000 + b'"},"id":9,"y":"' + b"x" * 200_000 + b'"}\n')
         self.assertEqual(json.loads(out["client"])["id"], 9)
 
     def test_what_was_skipped_is_not_kept(self) -> None:
-        talk = Talk(self.RULES)
+        lines = mcpwall.Lines(2000)
         for _ in range(50):
-            talk.feed("client", b"x" * 100_000)
-        held = talk.session._lines["client"]
-        self.assertLess(len(held._rest) + len(held._head), 400_000)
+            self.assertEqual(lines.feed(b"x" * 100_000), [])
+        self.assertLess(lines.held, 400_000)
 
 
 class Redaction(unittest.TestCase):
@@ -531,7 +536,8 @@ class Records(unittest.TestCase):
         sends = {effect.peer: effect.data for effect in kept if isinstance(effect, mcpwall.Send)}
         self.assertNotIn("server", sends)
         self.assertIn("audit log cannot be written", sends["client"].decode())
-        self.assertEqual(session._pending["client"], {})
+        late = session.receive("server", line({"jsonrpc": "2.0", "id": 1, "result": text_result("x")}))
+        self.assertIsNone(next(effect.fields["tool"] for effect in late if isinstance(effect, mcpwall.Record)))   # nobody waits
 
 
 class Chunks(unittest.TestCase):
