@@ -3509,6 +3509,18 @@ def project_problem(directory: str, ctx: PathContext) -> str | None:
     return "it is a system folder" if _SYSTEM_FOLDERS.fullmatch(here.rstrip("/")) else None
 
 
+def server_folders(command: Sequence[str]) -> list[str]:
+    """Folders among the words of a server's *command*: relative paths may start there (the official filesystem server takes
+    the first). `--root=/x`, `-v /x:/y` and `type=bind,src=/x` hold some, too."""
+    found: dict[str, None] = {}
+    for word in command[1:]:
+        pieces = [piece for piece in re.split(r"[=,;]|:(?![\\/]{1,2}\w)|:(?=/)", word) if os.path.isabs(os.path.expanduser(piece))]
+        for piece in (word, *pieces):
+            if len(piece) < 4096 and os.path.isdir(os.path.expanduser(piece)):
+                found[_path_slashes(os.path.abspath(os.path.expanduser(piece)))] = None
+    return list(found)[:_MAX_PARTS]
+
+
 # -- symbolic links
 
 _O_PATH = getattr(os, "O_PATH", None)           # Linux: a descriptor that only names a file
@@ -10089,14 +10101,43 @@ class LatePathIndex:
 class ServerFacts(NamedTuple):
     """What is known of the server that a message goes to.
 
-    *folders*: where relative paths may start there: its own arguments, the roots that the client told. *choices*: of a
-    tool, the words that its listed schema gives as the only values of an argument.
+    *folders*: where relative paths may start there (see `Whereabouts`). *choices*: {tool: {argument: the only values that its
+    listed schema has for it}}.
     """
     folders: tuple[str, ...] = ()
-    choices: Callable[[str], frozenset[str]] = lambda tool: frozenset()
+    choices: Mapping[str, Mapping[str, set[str]]] = {}
 
 
 NO_FACTS = ServerFacts()
+MAX_BASES = 16              # folders that the relative paths of one message may start from, and roots that count
+
+
+def folders_told(answer: Any, ctx: PathContext) -> list[str]:
+    """The folders in a client's answer to `roots/list`."""
+    roots = answer.get("roots") if type(answer) is dict else None
+    uris = [root.get("uri") for root in roots[:MAX_BASES] if type(root) is dict] if type(roots) is list else []
+    return [reading.lexical for uri in uris if type(uri) is str for reading in path_readings(uri, ctx._replace(bases=()))
+            if reading.sure and reading.asks]
+
+
+def choices_of(schema: Any) -> dict[str, set[str]]:
+    """{argument: the words that *schema*, of a tool's arguments, has for it as `enum` or `const`}, at any depth."""
+    found: dict[str, set[str]] = {}
+    left: list[tuple[str, Any]] = [("", schema)]
+    while left and len(found) < 1000:
+        name, node = left.pop()
+        if type(node) is list:
+            left += [(name, item) for item in node if type(item) is dict]
+        elif type(node) is dict:
+            for key, value in node.items():
+                if key in ("enum", "const"):
+                    words = value if type(value) is list else [value]
+                    found.setdefault(name, set()).update([word for word in words if type(word) is str and len(word) <= 64])
+                elif key == "properties" and type(value) is dict:
+                    left += value.items()
+                elif type(value) is dict or type(value) is list:
+                    left.append((name, value))
+    return found
 
 
 class Place(NamedTuple):
@@ -10109,6 +10150,11 @@ class Place(NamedTuple):
     @property
     def path(self) -> tuple[Any, ...]:
         return (*self.parent, self.step)
+
+    @property
+    def argument(self) -> str:
+        """The name it stands under, through lists."""
+        return next((step for step in reversed(self.path) if type(step) is str), "")
 
     @property
     def named(self) -> bool:
@@ -10404,8 +10450,11 @@ class Subject:
         if found is None:
             found, places = self.policy.paths, self.places(None)
             folders = [place for place in places if "base" in place.roles or place.step == "path"][:4] if len(places) > 1 else ()
-            if folders or self.server.folders:
+            if folders or self.server.folders or len(self.roots()) > 1:
                 bases = dict.fromkeys(self.server.folders)
+                for base, root in self.roots():
+                    if base[-1] == "inputResponses":
+                        bases.update(dict.fromkeys(path for answer in root.values() for path in folders_told(answer, found)))
                 bases.update(dict.fromkeys(reading.lexical for place in folders if len(place.text) < MAX_PATH_CHARS
                                            for reading in path_readings(place.text, found._replace(bases=())) if reading.asks))
                 bases.pop(found.cwd, None)
@@ -10420,7 +10469,7 @@ class Subject:
         A text of an argument that does not say that it is a path is one only when a file of that name is there.
         """
         tool = self.acting
-        choices, searches = self.server.choices(tool), "search" in tool_acts(tool)
+        choices, searches = self.server.choices.get(tool, {}), "search" in tool_acts(tool)
         found: list[Place] = []
         walk = _PlaceWalk(tool, frozenset(), self._opaque, found)
         for base, root in self.roots():
@@ -10435,7 +10484,7 @@ class Subject:
                     yield None
                 yield from [Place(file.path, _PATCHED, place.parent, place.step) for file in files]
             elif not text or "content" in roles or "exclusion" in roles or "choice" in roles or \
-                    text in choices and _choice_word.fullmatch(text) is not None or \
+                    text in choices.get(place.argument, ()) and _choice_word.fullmatch(text) is not None or \
                     ("pattern" in roles or "query" in roles and searches) and stays_inside(text, self.policy.paths):
                 continue
             else:
@@ -10493,7 +10542,6 @@ _GIVEN = frozenset("content contents text body data file_text file_content new_s
 # Tools with such a word take or leave a whole folder with all that is in it.
 _TAKES_FOLDERS = frozenset("zip tar archive compress pack backup bundle sync mirror upload copy cp extract unpack unzip untar "
                            "decompress restore".split())
-MAX_BASES = 16              # folders that the relative paths of one message may start from
 
 
 class _PlaceWalk:
@@ -12155,10 +12203,12 @@ class Decision(NamedTuple):
 
 
 class Memory:
-    """What earlier messages of a session have left for the rules: marks, and when rules with a limit matched."""
+    """What earlier messages of a session have left for the rules: marks, when rules with a limit matched, and what is known
+    of the server."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
+        self.server = NO_FACTS
         self._marks: dict[str, set[str]] = {}
         self._matched: dict[int, Any] = {}      # id of the rule -> a deque of the times it matched, the last calls + 1
 
@@ -12280,7 +12330,7 @@ class Wall:
 
     def _decide(self, message: Message, budget: Budget | None, memory: Memory | None, again: bool, counted: set[int]) -> Decision:
         """The same for one reading of the message and this policy alone."""
-        subject = Subject(message, self.policy, budget, memory.marks(self._whose) if memory is not None else ())
+        subject = Subject(message, self.policy, budget, *((memory.marks(self._whose), memory.server) if memory is not None else ()))
         subject.counted = counted
         marks: list[tuple[str, str]] = []
         decision = _ALLOWED
@@ -13587,6 +13637,30 @@ class _Verdict(NamedTuple):
 _ABOUT_WORDS = {"rule": "Rule", "argument": "Argument", "why": "Why", "hint": "Instead", "retry_after_s": "Seconds to wait"}
 
 
+class Whereabouts:
+    """Keeps in a Memory what rules need to know of the server (see ServerFacts): its own folders, the roots that the client
+    told last, and, where a rule allows, what the tools list as choices."""
+
+    def __init__(self, policy: Policy, memory: Memory, folders: Sequence[str]) -> None:
+        self._memory, self._paths, self._folders = memory, policy.paths, tuple(folders)
+        self._allows = any([rule.action == "allow" for rule in policy.rules])
+        memory.server = ServerFacts(self._folders, {})
+
+    def passed(self, message: Message, answered: Pending) -> None:
+        """Take what a message says that goes on."""
+        result = message.body.get("result") if message.kind == "response" else None
+        if type(result) is not dict:
+            return
+        if message.peer == "client" and answered.method == "roots/list":
+            folders = dict.fromkeys((*self._folders, *folders_told(result, self._paths)))
+            self._memory.server = self._memory.server._replace(folders=tuple(folders)[:MAX_BASES])
+        elif message.peer == "server" and self._allows and answered.method == "tools/list" and type(result.get("tools")) is list:
+            choices = dict(self._memory.server.choices)
+            choices.update((tool["name"], choices_of(tool.get("inputSchema"))) for tool in result["tools"][:MAX_TOOLS]
+                           if type(tool) is dict and type(tool.get("name")) is str)
+            self._memory.server = self._memory.server._replace(choices=dict(list(choices.items())[-MAX_TOOLS:]))
+
+
 class Session:
     """One conversation between a client and a server, without any I/O.
 
@@ -13596,9 +13670,9 @@ class Session:
 
     def __init__(self, wall: Wall, server_name: str = "", clock: Callable[[], float] = time.time,
                  session_id: str | None = None, *, identity: str = "", pins: Callable[[], Any] | None = None,
-                 desk: bool = False, monotonic: Callable[[], float] = time.monotonic) -> None:
+                 desk: bool = False, monotonic: Callable[[], float] = time.monotonic, folders: Sequence[str] = ()) -> None:
         """*identity* and *pins*: see Toolbox. *desk*: can somebody answer a Waiting by `answer`? *monotonic*: seconds,
-        for limits and time-outs."""
+        for limits and time-outs. *folders*: see `server_folders`."""
         policy, settings = wall.policy, wall.policy.settings
         self._looks = DiskLooks(policy.paths.resolve)
         self.wall = Wall(policy.with_looks(self._looks))
@@ -13607,6 +13681,7 @@ class Session:
         self._settings, self._clock, self._monotonic = settings, clock, monotonic
         self._budget = Budget(JUDGE_SECONDS)        # of the line at hand, shared by the items of a batch
         self._memory = Memory(monotonic)
+        self._whereabouts = Whereabouts(self.wall.policy, self._memory, folders)
         self._sent: list[Message] = []              # requests of the client that the last `receive` let go on
         self._quoting = Quoting(policy)
         self._lines = {"client": Lines(settings.max_message_bytes), "server": Lines(settings.max_message_bytes)}
@@ -13808,6 +13883,7 @@ class Session:
         if self._memory.commit(decision.marks):
             self._refusals.reconsider()
         self._correlation.passed(message, answered)
+        self._whereabouts.passed(message, answered)
         self._questions.passed(message, decision)
         if message.kind == "request" and message.peer == "client":
             out.requests.append(message)
@@ -18144,7 +18220,7 @@ def _cmd_relay(options: _Options) -> int:
         reporter.say("info", f"settings.env withholds {', '.join(sorted(withheld))} (see --env)")
     consent, identity = options.consent, server_identity(options.server_name, options.command)
     desk = Desk(os.path.join(options.home, ".mcpwall", "waiting")) if options.home is not None else None
-    session = Session(Wall(policy), name, identity=identity, desk=desk is not None,
+    session = Session(Wall(policy), name, identity=identity, desk=desk is not None, folders=server_folders(options.command),
                       pins=(lambda: consent.pins(identity)) if consent is not None else None)
     status = relay(session, options.command, audit, reporter, environ, desk=desk, consent=consent)
     if threading.active_count() > 1:    # a pump waits for a host that is still there: end without it
