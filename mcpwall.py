@@ -3445,9 +3445,15 @@ _PATH_BRACES = 512          # alternatives that the braces of one glob may make
 _NOWHERE = "/\0"            # what a path resolves to when nobody can open it: matches no glob, is under nothing
 
 
+_CAN_ASK = os.access in os.supports_follow_symlinks
+
+
 def is_there(path: str) -> bool:
     """Is there anything by that name, even a link that leads nowhere? Never raises."""
-    return os.path.lexists(path)
+    try:
+        return os.access(path, os.F_OK, follow_symlinks=False) if _CAN_ASK else os.path.lexists(path)
+    except ValueError:
+        return False
 
 
 class PathContext(NamedTuple):
@@ -3594,7 +3600,7 @@ class DiskLooks:
 
     def __init__(self, resolve: Callable[[str], str]) -> None:
         self._ask = resolve
-        self._stepwise = resolve is resolve_path and _O_PATH is not None and os.access in os.supports_follow_symlinks
+        self._stepwise = resolve is resolve_path and _O_PATH is not None and _CAN_ASK
         self._known: dict[str, str] = {}
         self._there: dict[str, bool] = {}
         self._gone: set[str] = set()            # of these it is known that nothing is there, not even a link
@@ -3638,16 +3644,13 @@ class DiskLooks:
             if edge in self._gone:
                 self._beyond, self._place = edge + "/", place + "/"
                 return place + path[len(edge):]
-        real = _path_ask_kernel(path) if path != edge else None
-        if real is not None:
-            return real
+        if is_there(path):
+            return _path_ask_kernel(path) or resolve_path(path)     # it may be a link that leads nowhere
         head, _, name = path.rpartition("/")
         base = self.resolve(head or "/") if name and "\0" not in path else _NOWHERE
         if base == _NOWHERE:
             return _path_follow(path)
         if head not in self._gone:
-            if os.access(path, os.F_OK, follow_symlinks=False):     # a link that leads nowhere, or the edge is back
-                return resolve_path(path)
             self._edge = path
         self._gone.add(path)
         return (base if base != "/" else "") + "/" + name
@@ -3908,7 +3911,7 @@ _PATH_FILE = lazy_regex(r"\.[\w.~*?\[\]-]+|_?[\w@+~#-]+(?:\.[\w~-]+)*\.[A-Za-z0-
                         re.IGNORECASE)
 
 
-def path_readings(value: str, ctx: PathContext, named: bool = True, word: bool = False) -> Iterator[PathReading]:
+def path_readings(value: str, ctx: PathContext, named: bool = True, word: bool = False) -> list[PathReading]:
     """Each reading of *value*. A text too long to be a path of any system has none, nor has what names no file.
 
     *named*: does the argument it stands in say that it is a path? (Else see the head of the section.) *word*: it is a word of
@@ -3917,26 +3920,29 @@ def path_readings(value: str, ctx: PathContext, named: bool = True, word: bool =
     if len(value) > MAX_PATH_CHARS:
         value = _path_shortened(value)
         if len(value) > MAX_PATH_CHARS:
-            return
+            return []
     if _PATH_ODD.search(value) is None:
-        spellings, further = [value], set[str]()
+        spellings: Sequence[str] = (value,)
+        further: set[str] | tuple[()] = ()
     elif _PATH_NETWORK.match(value) is not None and _PATH_CLIMB.search(value) is None or \
             not named and _is_said(value, ctx):
-        return
+        return []
     else:
         spellings, further = _path_spellings(value, ctx, named, word)
+    found: list[PathReading] = []
     for text in spellings:
         whole = _path_absolute(text, ctx)
         sure = text not in further or text[:1] == "/"
         if whole is not None:
-            yield _path_reading(*whole, ctx, sure or whole[0] != "")
+            found.append(_path_reading(*whole, ctx, sure or whole[0] != ""))
         if whole is None or whole[0] != "" and not ctx.windows:     # `x:/../a` is also a folder called `x:`
             known = named or "/" in text or _PATH_FILE.fullmatch(text) is not None
-            for base in (ctx.cwd, *ctx.bases):
+            for base in (ctx.cwd, *ctx.bases) if ctx.bases else (ctx.cwd,):
                 if known or ctx.there(f"{base}/{text}"):
-                    yield _path_reading(*_path_in(base, text), ctx, sure and whole is None)
+                    found.append(_path_reading(*_path_in(base, text), ctx, sure and whole is None))
     if len(spellings) == _MAX_SPELLINGS:
-        yield PathReading(_NOWHERE, (), True)   # more readings than anybody needs: surely under nothing
+        found.append(PathReading(_NOWHERE, (), True))   # more readings than anybody needs: surely under nothing
+    return found
 
 
 def _path_reading(root: str, rest: str, ctx: PathContext, sure: bool) -> PathReading:
@@ -3970,8 +3976,10 @@ def canonical_paths(value: str, ctx: PathContext, named: bool = True, word: bool
 
 def path_names(path: str, ctx: PathContext) -> tuple[str, ...]:
     """A canonical *path* and the plain names of the same place."""
-    found = [path]
     alias = _PATH_ALIAS.match(path)
+    if alias is None:
+        return (path,)
+    found = [path]
     while alias is not None:
         rest, drive = path[alias.end():], alias[4] or alias[6] or alias[7]
         if drive:
@@ -4043,7 +4051,7 @@ def _path_roots(roots: Sequence[str], ctx: PathContext) -> tuple[str, ...]:
 def leads_out(text: str, roots: Sequence[str], ctx: PathContext, named: bool) -> bool:
     """May *text*, a path if it is any, lead out of *roots*? For rules that refuse what lies elsewhere."""
     if named:
-        return next(path_readings(text, ctx), None) is not None and not is_under(text, roots, ctx)
+        return bool(path_readings(text, ctx)) and not is_under(text, roots, ctx)
     tops = _path_roots(roots, ctx)
     here = tuple([_path_fold(ctx.resolve(base), ctx) for base in (ctx.cwd, *ctx.bases)])
     return any([not _path_below(fold, tops) and (reading.sure or not _path_below(fold, here))
@@ -4553,10 +4561,10 @@ block-persistence (write): a change that survives a log-out or reboot
   ~*/.{bashrc,bash_profile,bash_login,bash_logout,bash_aliases,profile,login,kshrc,cshrc,tcshrc,inputrc,bashrc.d/**}
   ~*/.{zshrc,zshenv,zprofile,zlogin,zlogout,zsh/**,zshrc.d/**,oh-my-zsh/**,config/zsh/**}
   ~*/.config/{fish,nushell,elvish,xonsh,powershell}/** | *profile.ps1
-  ~*/.{xinitrc,xsession*,xprofile,pam_environment,config/environment.d/**}
+  ~*/.{xinitrc,xprofile,pam_environment,config/environment.d/**} | ~*/.xsession* | ~*/.pythonrc* | ~*/.pythonstartup*
   ~*/.config/{autostart,autostart-scripts,plasma-workspace,systemd,i3,sway,hypr,bspwm,openbox,awesome}/**
   ~*/.local/share/{systemd,dbus-1/services}/** | ~*/.{vimrc,gvimrc,exrc,vim/{plugin,autoload,after,ftplugin,pack}/**}
-  ~*/.{emacs,emacs.d/**,screenrc,tmux.conf,gdbinit,lldbinit,pythonrc*,pythonstartup*,irbrc,pryrc,rprofile,psqlrc,sqliterc}
+  ~*/.{emacs,emacs.d/**,screenrc,tmux.conf,gdbinit,lldbinit,irbrc,pryrc,rprofile,psqlrc,sqliterc}
   ~*/.config/{nvim,vim,emacs,tmux,git}/** | ~*/.{gitconfig,githooks/**,git-templates/**}
   /etc/{profile*,profile.d/**,bash*,zsh/**,zshrc,zshenv,zprofile,environment,csh*,ksh*,inittab,rc*,rc*/**,init.d/**,init/**}
   /etc/{cron*,cron*/**,anacrontab,at.*,systemd/**,xdg/autostart/**,x11/**,udev/**,update-motd.d/**,apt/apt.conf.d/**}
@@ -10175,6 +10183,7 @@ class Subject:
     _viewed: bool | None = None
     _runs: Sequence[tuple[int, int]] | None | bool = False
     _findings: tuple[Finding, ...] | None = None
+    _path_hits: dict[str, Hit] | None = None
     _haystack: str | None = None
     _injections: tuple[Finding, ...] | None = None
 
@@ -10507,34 +10516,41 @@ class Subject:
 
     def path_hits(self, skip: frozenset[str] | None) -> dict[str, Hit]:
         """Which `path:` matchers of `_any_value` hit: {key in the policy's path index: where}."""
-        found: dict[str, Hit] | None = self._derived.get(("paths", skip))
+        found = self._path_hits if skip is None else self._derived.get(("paths", skip))
         if found is None:
-            found = self._derived["paths", skip] = {}
-            context = self.path_context
-            for number, place in enumerate(self.places(skip)):
+            found = {}
+            places, context = self.places(skip), self.path_context
+            for number, place in enumerate(places):
                 if number % 100 == 99:
                     self.budget.check()
-                for view in self.readings(place.text):
-                    for reading in path_readings(view.text, context, place.named):
-                        self._hit(reading, place, view.name, found)
+                if self.viewed:
+                    for view in self.readings(place.text):
+                        self._look(path_readings(view.text, context, place.named), place, view.name, found)
+                else:
+                    self._look(path_readings(place.text, context, place.named), place, "raw", found)
             for place in self.commands(frozenset()).paths:
-                for reading in path_readings(place.text, context, True, True):
-                    self._hit(reading, place, "command", found)
+                self._look(path_readings(place.text, context, True, True), place, "command", found)
+            if skip is None:
+                self._path_hits = found
+            else:
+                self._derived["paths", skip] = found
         return found
 
-    def _hit(self, reading: PathReading, place: Place, view: str, found: dict[str, Hit]) -> None:
+    def _look(self, readings: list[PathReading], place: Place, view: str, found: dict[str, Hit]) -> None:
+        """Put the lists that a place hits into *found*."""
         index, context = self.policy.path_index, self.policy.paths
-        keys = index.hits(reading.lexical, context)
-        whole = not _TAKES_FOLDERS.isdisjoint(name_words(self.acting))
-        for path in reading.asks:
-            there = context.resolve(path)
-            if there != reading.lexical:
-                keys += index.hits(there, context)
-            if whole and holds_homes(there, context):
-                keys += index.hits(there.rstrip("/") + "/.ssh/authorized_keys", context)
-        for key in keys:
-            if key not in found and not index.access(key).isdisjoint(self.access(place)):
-                found[key] = Hit(place.path, "", view)
+        whole = not _TAKES_FOLDERS.isdisjoint(name_words(self.acting)) if readings else False
+        for lexical, asks, _ in readings:
+            keys = index.hits(lexical, context)
+            for path in asks:
+                there = context.resolve(path)
+                if there != lexical:
+                    keys += index.hits(there, context)
+                if whole and holds_homes(there, context):
+                    keys += index.hits(there.rstrip("/") + "/.ssh/authorized_keys", context)
+            for key in keys:
+                if key not in found and not index.access(key).isdisjoint(self.access(place)):
+                    found[key] = Hit(place.path, "", view)
 
 
 _GIVEN = frozenset("content contents text body data file_text file_content new_string new_text new_str newtext insert_text "
