@@ -3753,7 +3753,7 @@ def _path_alternatives(text: str, ctx: PathContext, named: bool, word: bool) -> 
     yield squeezed
     if not word and (named or "/" in text or "\\" in text):
         yield _PATH_BLANKS.sub("", squeezed)
-    if named and not word and ("," in text or ";" in text or "\n" in text):
+    if (named or text[:1] in ("/", "~")) and not word and ("," in text or ";" in text or "\n" in text):
         yield from [part.strip() for part in re.split("[,;\n]", text, _MAX_PARTS)[:_MAX_PARTS] if part.strip()]
     if "\0" in text:                            # C stops there, others drop it
         yield text[:text.index("\0")]
@@ -3955,12 +3955,13 @@ def _path_reading(root: str, rest: str, ctx: PathContext, sure: bool) -> PathRea
 def _is_said(text: str, ctx: PathContext) -> bool:
     """Does *text* begin with several words that are the name of nothing here? `a b/../x` leads elsewhere, and is not said;
     nor is `fi\\nle:///x`."""
-    head = re.split(r"[/\\]", text[:400], 1)[0].strip()
+    head = re.split(r"[/\\]", text[:400].lstrip(), 1)[0]
+    bare = len(head) == len(text.lstrip())
+    head = head.strip() if bare else head
     if _PATH_BLANKS.search(head) is None or _PATH_CLIMB.search(text) is not None:
         return False
-    squeezed = _PATH_CONTROLS.sub("", text[:80])
-    if " " not in squeezed.partition(":")[0] and re.match(r"[A-Za-z][A-Za-z0-9+.-]*:[/\\]", squeezed) or \
-            len(head) <= 64 and _PATH_BLANKS.search(_PATH_CONTROLS.sub("", head)) is None:
+    squeezed = _PATH_CONTROLS.sub("", text[:80]).lstrip()
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:[/\\]", squeezed) or bare and _PATH_BLANKS.search(squeezed.rstrip()) is None:
         return False
     return len(head) > 255 or not any([ctx.there(f"{base}/{head}") for base in (ctx.cwd, *ctx.bases)])
 
@@ -4570,7 +4571,7 @@ block-persistence (write): a change that survives a log-out or reboot
   /etc/{cron*,cron*/**,anacrontab,at.*,systemd/**,xdg/autostart/**,x11/**,udev/**,update-motd.d/**,apt/apt.conf.d/**}
   /etc/{ld.so.preload,ld.so.conf*,ld.so.conf.d/**,modules*,modules-load.d/**,modprobe.d/**,dbus-1/**,polkit-1/**,pam.d/**}
   /etc/{security/**,networkmanager/dispatcher.d/**,network/if-*.d/**,passwd,group,ssh/sshd_config*,ssh/sshd_config.d/**}
-  /{usr/,}lib/systemd/** | /run/systemd/** | /var/spool/{cron,at,anacron}/** | /usr/lib/cron/**
+  /run/systemd/** | /var/spool/{cron,at,anacron}/**
   /{usr/,usr/local/,}{bin,sbin,lib,lib32,lib64,libexec}/** | /opt/{homebrew,local}/{bin,sbin}/** | ?:/windows/**
   **/library/{launchagents,launchdaemons,startupitems}/** | **/start?menu/programs/startup/**
   **/.git/{hooks/**,config,config.worktree} | **/.git/modules/**/{hooks/**,config} | !**/.git/hooks/*.sample
@@ -10505,8 +10506,9 @@ class Subject:
 
     def access(self, place: Place) -> frozenset[str]:
         """What may be done at *place*: read, write. What holds something to be written writes, unless it only searches."""
-        done = place.roles & _ACCESS
-        if len(done) == 2 or "command" in place.roles or "search" in tool_acts(self.acting):
+        acts = tool_acts(self.acting)
+        done = place.roles & _ACCESS or acts & _ACCESS or _ACCESS
+        if len(done) == 2 or "command" in place.roles or "search" in acts:
             return done
         given: bool | None = self._derived.get("given")
         if given is None:
@@ -10595,7 +10597,7 @@ class _PlaceWalk:
         if self._skip is not None:
             if name in self._skip:
                 return
-        elif "exclusion" in roles or "pattern" in roles and not is_place_pattern(self._tool, name, text):
+        elif "exclusion" in roles or "pattern" in roles and not self._reads and not is_place_pattern(self._tool, name, text):
             return
         elif "content" in roles or "query" in roles or "choice" in roles:
             if "patch" in roles:
@@ -11565,7 +11567,7 @@ def _places_anywhere(test: ValueTest, roots: Sequence[str], word: str, skip: fro
     passes *test*. A rule that allows asks for all of them: each argument is surely a place and passes, or touches nothing."""
     def refuses(subject: Subject) -> Hit | None:
         for place in subject.places(skip):
-            if access.isdisjoint(place.roles) and access.isdisjoint(subject.access(place)):
+            if access.isdisjoint(subject.access(place)):
                 continue
             subject.budget.check()
             if leads_out(place.text, roots, subject.path_context, place.named) if word == "not_under" else \
