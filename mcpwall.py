@@ -43,7 +43,8 @@ Contents. Each section uses only those above it, so the file can be read once fr
     23. Saving files whole; what people agreed to, and where calls wait for them
     24. Setup: init, wrap, unwrap, status
     25. Approving: calls that wait, changed tools, projects
-    26. Command line
+    26. Hooks: the tools of the hosts themselves
+    27. Command line
 """
 from __future__ import annotations
 
@@ -432,6 +433,7 @@ class Message(NamedTuple):
     tool: str | None
     server: str
     others: tuple[tuple[str | None, str | None], ...] = ()      # (method, tool): further ways in which it may be taken
+    alias: str | None = None    # another name of the tool, which rules may use as well: what a host calls its own
 
 
 def decode_line(line: bytes) -> str:
@@ -4677,6 +4679,338 @@ def _patch_path(name: str) -> str:
         if any("\x7f" < c < "\u0100" for c in name) and max(name) < "\u0100":
             name = name.encode("latin-1").decode("utf-8", "replace")
     return name[2:] if name[:2] in ("a/", "b/") else name
+
+# ---------------------------------------------------------------------------
+# 8b. Addresses: hosts in all their spellings, and what they reach
+# ---------------------------------------------------------------------------
+# closes (and means, where an allow rule asks: see `certain_host`). One host has many spellings, and which of them a
+# server understands only its URL library knows: `http://0251.0376.0251.0376`, `http:/\2852039166` and
+# `http://①⑥⑨.254.169.254` are one place for browsers, curl or inet_aton. So a text is cut as each of them cuts it, every
+# host that comes out is read in every way, and an address has the classes of all its readings. No name is looked up:
+# names count by what is known of them (`localhost`, `*.internal`, one label, an address inside `*.nip.io`).
+# A host counts behind a scheme or `//`, before a port, or alone in an argument that names an address; in commands, where
+# a program that talks to the network gets it. What stands in the path or query of a URL is not where that leads.
+
+ADDRESS_CLASSES = {
+    "metadata": "hands out the credentials of a machine in the cloud",
+    "loopback": "this machine",
+    "link_local": "the same cable",
+    "private": "the own network: private addresses, names of one label, .internal, .local and their like",
+    "public": "none of these",
+    "not_web": "no http, ws or ftp: file:, javascript:, data:, chrome:, gopher:, or a path where an address belongs"}
+
+_ADR_METADATA = """169.254.169.254 169.254.170.2 169.254.170.23 169.254.42.42 169.254.0.23 100.100.100.200 192.0.0.192
+168.63.129.16 fd00:ec2::254 fd00:ec2::23 fd20:ce::254 fe80::a9fe:a9fe fd00:42::42"""
+# Names and what they are; a dot before one stands for every name below it.
+_ADR_NAMES = {name: kind for kind, names in {
+    "metadata": """metadata metadata.google.internal .metadata.google.internal metadata.goog instance-data
+        instance-data.ec2.internal metadata.tencentyun.com metadata.platformequinix.com metadata.packet.net
+        metadata.azure.internal api.metadata.cloud.ibm.com rancher-metadata""",
+    "loopback": """localhost .localhost .localdomain localhost6 ip6-localhost ip6-loopback loopback
+        localtest.me .localtest.me lvh.me .lvh.me vcap.me .vcap.me lacolhost.com .lacolhost.com local.gd .local.gd
+        localho.st .localho.st fuf.me .fuf.me lcl.host .lcl.host smackaho.st .smackaho.st traefik.me .traefik.me""",
+    "private": """.internal .local .lan .home .home.arpa .corp .intranet .private .localnet .svc .cluster.local .consul
+        fritz.box .fritz.box .docker""",
+}.items() for name in names.split()}
+# Domains whose names are answered with the address that is written in them
+_ADR_ECHOES = tuple("." + name for name in """nip.io sslip.io xip.io xip.name nip.direct 1u.ms rbndr.us backname.io hipio.net
+    sslip.dev local-ip.co local-ip.sh plex.direct""".split())
+# The last label or two of all of these: a plain name that ends otherwise is nobody known
+_ADR_LAST = frozenset(".".join(name.rsplit(".", 2)[-2:]).strip(".") for name in (*_ADR_NAMES, *_ADR_ECHOES))
+_PUBLIC = frozenset(("public",))
+_ADR_NETWORKS = """127.0.0.0/8 loopback, 0.0.0.0/8 loopback, 169.254.0.0/16 link_local, 10.0.0.0/8 private, 172.16.0.0/12 private,
+192.168.0.0/16 private, 100.64.0.0/10 private, 198.18.0.0/15 private, 192.0.0.0/24 private, 224.0.0.0/3 private"""
+
+_ADR_WEB = frozenset("http https ws wss ftp ftps".split())      # any number of slashes, backslashes too, before the host
+_ADR_WRAPPERS = frozenset("view-source jar blob filesystem feed url php zip phar".split())     # another URL stands inside
+_ADR_OTHERS = frozenset("""file javascript vbscript data view-source chrome chrome-extension chrome-untrusted edge brave
+    opera devtools moz-extension about blob filesystem jar netdoc php phar expect zip gopher dict ldap ldaps tftp sftp scp
+    smb imap pop3 smtp telnet mhtml intent""".split())
+_adr_scheme = lazy_regex(r"([A-Za-z][A-Za-z0-9+.-]+):")
+_adr_port = lazy_regex(r"([^\s/\\:@?#\[\]]+|\[[0-9A-Fa-f:.%\w]+\]):[0-9]{1,5}(?![^/\\?#\s])")
+_adr_start = lazy_regex(r"(?i)[a-z][a-z0-9+.-]*:[/\\]+|(?:https?|ftp|wss?):(?=[\w\[%])|(?<![:\w/\\])(?://|\\\\)(?=[^\s/\\])")
+_adr_end = lazy_regex(r"[?#&!,; $]")     # no host has these
+_adr_parts = lazy_regex(r"[\s\"'`<>,;|(){}]+")
+_adr_fast = lazy_regex(r"https?://([a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,})(?:[/?#][a-zA-Z0-9_/.?=&+~#-]*)?\Z")
+_adr_plain = lazy_regex(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,}\Z")
+_adr_number = lazy_regex(r"0x[0-9a-f]{0,40}|[0-9]{1,40}")
+_adr_inside = lazy_regex(r"(?<![0-9])([0-9]{1,3})[.-]([0-9]{1,3})[.-]([0-9]{1,3})[.-]([0-9]{1,3})(?![0-9])|"
+                         r"(?<![0-9a-z])([0-9a-f]{8})(?![0-9a-z])")
+_adr_certain = lazy_regex(r"(?:https?|wss?)://((?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z0-9-]*|localhost|"
+                          r"(?:[1-9][0-9]{0,2}|0)(?:\.(?:[1-9][0-9]{0,2}|0)){3})(?::[0-9]{1,5})?(?:[/?#][!-\[\]-~]*)?\Z")
+_ADR_TRIM = "".join(map(chr, range(33)))
+_ADR_STOPS = {0x3002: ".", 0xFF0E: ".", 0xFF61: ".", 0xAD: None, 0x200B: None, 0x200C: None, 0x200D: None, 0x2060: None,
+              0xFEFF: None}
+_ADR_DROP = dict.fromkeys((0, 9, 10, 13))
+_ADR_SLASHES = ("//", "\\\\", "/\\", "\\/")
+
+
+def _adr_decoded(text: str) -> str:
+    from urllib.parse import unquote
+    return unquote(text, errors="replace")
+
+
+def _adr_name(host: str) -> str:
+    """A host as a resolver gets it: its stops, fullwidth and circled characters and %41 read, lower case, no last dot."""
+    if "%" in host and ":" not in host:
+        host = _adr_decoded(_adr_decoded(host))         # fe80::1%25eth0 is no encoding
+    if not host.isascii():
+        from unicodedata import normalize
+        host = normalize("NFKC", host.translate(_ADR_STOPS)).translate(_ADR_STOPS)
+    host = host.lstrip(_ADR_TRIM).partition("\0")[0]
+    return host.translate(_ADR_DROP).strip(_ADR_TRIM).strip("[]").rstrip(".").lower()
+
+
+def _adr_v4(name: str) -> set[int]:
+    """The IPv4 addresses that *name* may be: one to four numbers, hex, octal or decimal, the last one filling the rest; too
+    large ones as those read them that let numbers run over."""
+    parts = name.split(".")
+    if len(parts) > 4 or not all(map(_adr_number.fullmatch, parts)):
+        return set()
+    found = set()
+    for octal in (8, 10):
+        numbers = [int(part[2:] or "0", 16) if part[1:2] == "x" else
+                   int(part, 10 if part[0] != "0" or "8" in part or "9" in part else octal) for part in parts]
+        value = numbers[-1] & (1 << 8 * (5 - len(parts))) - 1
+        for at, number in enumerate(numbers[:-1]):
+            value |= (number & 255) << 24 - 8 * at
+        found.add(value)
+    return found
+
+
+def _adr_v6(name: str) -> tuple[Any, set[int]]:
+    """(the IPv6 address, or None; the IPv4 addresses that it stands for)."""
+    from ipaddress import IPv6Address
+    try:
+        address = IPv6Address(name.partition("%")[0])
+    except ValueError:
+        return None, set()
+    value = int(address)
+    low, inside = value & 0xFFFFFFFF, set()
+    if value in (0, 1):
+        inside.add(0x7F000001)
+    elif value >> 32 in (0, 0xFFFF, 0xFFFF0000) or value >> 96 == 0x64FF9B or value >> 80 == 0x64FF9B0001 or \
+            value >> 32 & 0xFDFFFFFF == 0x5EFE:
+        inside.add(low)             # ::a.b.c.d, ::ffff:a.b.c.d and ::ffff:0:a.b.c.d; NAT64; ISATAP
+    elif value >> 112 == 0x2002:
+        inside.add(value >> 80 & 0xFFFFFFFF)                    # 6to4
+    elif value >> 96 == 0x20010000:
+        inside |= {low ^ 0xFFFFFFFF, value >> 64 & 0xFFFFFFFF}  # Teredo: the client, and its server
+    return address, inside
+
+
+@lru_cache(None)
+def _adr_tables() -> tuple[frozenset[Any], list[tuple[int, int, str]]]:
+    """(metadata addresses as numbers or IPv6 addresses, [(bits that differ, the others, class)] of IPv4 networks)."""
+    networks = []
+    for row in _ADR_NETWORKS.split(","):
+        start, bits, kind = row.replace("/", " ").split()
+        networks.append((32 - int(bits), min(_adr_v4(start)) >> 32 - int(bits), kind))
+    known: list[Any] = []
+    for text in _ADR_METADATA.split():
+        known += _adr_v4(text) or [_adr_v6(text)[0]]
+    return frozenset(known), networks
+
+
+def address_names(host: str) -> tuple[frozenset[str], tuple[str, ...]]:
+    """(the classes of *host*, its names as globs see them: itself and, if it may be a number, that with dots).
+
+    >>> address_names("0x7f.1")
+    (frozenset({'loopback'}), ('0x7f.1', '127.0.0.1'))
+    """
+    if _adr_plain.match(host) is not None:
+        last = host.rpartition(".")
+        if last[2] not in _ADR_LAST and last[0].rpartition(".")[2] + "." + last[2] not in _ADR_LAST:
+            return _PUBLIC, (host,)
+    name = _adr_name(host)
+    numbers, names = _adr_v4(name), [name]
+    kinds: set[str] = set()
+    if ":" in name:
+        address, numbers = _adr_v6(name)
+        if address is not None:
+            names.append(str(address))
+            value = int(address)
+            kinds |= ({"metadata"} if address in _adr_tables()[0] else set()) | (
+                {"link_local"} if value >> 118 == 0x3FA else
+                {"private"} if value >> 121 == 0x7E or value >> 118 == 0x3FB or value >> 120 == 0xFF else set())
+    elif not numbers:
+        kinds |= _adr_of_name(name)
+        if name.endswith(_ADR_ECHOES):
+            for found in _adr_inside.finditer(name):
+                numbers |= {int(found[5], 16)} if found[5] else _adr_v4(".".join(found.group(1, 2, 3, 4)))
+    for number in numbers:
+        metadata, networks = _adr_tables()
+        names.append(".".join(str(number >> shift & 255) for shift in (24, 16, 8, 0)))
+        kinds |= {kind for bits, start, kind in networks if number >> bits == start}
+        kinds |= {"metadata"} if number in metadata else set()
+    return frozenset(kinds or (("public",) if name else ())), tuple(dict.fromkeys(names))
+
+
+def _adr_of_name(name: str) -> set[str]:
+    """What is known of a name that is no number."""
+    below, kinds = name, {_ADR_NAMES.get(name) or ("" if "." in name or not name else "private")}
+    while "." in below:
+        below = below.partition(".")[2]
+        kinds.add(_ADR_NAMES.get("." + below, ""))
+    return kinds - {""}
+
+
+def _adr_authority(rest: str, sure: bool = True) -> list[str]:
+    """The hosts that *rest*, what follows the slashes of a URL, may name: as browsers cut it, and as those do that look for
+    an @ behind # and ?. Not *sure*: only what is no single word."""
+    rest = rest.lstrip("/\\")
+    head = rest.partition("/")[0].partition("\\")[0]
+    pieces = [head.partition("?")[0].partition("#")[0].rpartition("@")[2]]
+    if "@" in head:
+        pieces += head.split("@")[1:]
+    found = []
+    for piece in pieces:
+        piece = _adr_end.split(piece, 1)[0]
+        if piece[:1] == "[":
+            piece = piece.partition("]")[0][1:]
+        elif piece.count(":") < 2 or piece.strip("0123456789abcdefABCDEF:."):
+            piece = piece.partition(":")[0]
+        if piece and (sure or not piece.isascii() or piece[0] in "0123456789" or "." in piece or piece.lower() == "localhost"
+                      or "%" in piece or ":" in piece):
+            found.append(piece)
+    return found
+
+
+def _adr_url(text: str, role: bool) -> tuple[list[str], bool]:
+    """(hosts, is it no address of the web?) of a text that is one URL or, in a *role* that names an address, one host."""
+    text = text.strip(_ADR_TRIM)
+    if role or ":" in text:
+        text = text.translate(_ADR_DROP)
+    other = False
+    for _ in range(8):
+        slashes = text[:2] in _ADR_SLASHES
+        if slashes:
+            return _adr_authority(text, role) if role or text[0] == text[1] else [], other
+        scheme, port = _adr_scheme.match(text), _adr_port.match(text)
+        kind = scheme[1].lower() if scheme is not None else ""
+        if port is not None and kind not in _ADR_WEB:
+            host = port[1].strip("[]")
+            return [host] if role or "." in host or ":" in host or _ADR_NAMES.get(host.lower()) else [], other
+        if scheme is None:
+            break
+        text = text[scheme.end():]
+        if kind in _ADR_WEB:
+            return _adr_authority(text), other
+        slashes = text[:2] in _ADR_SLASHES
+        if kind == "about" and text in ("blank", "srcdoc"):
+            return [], other
+        other = other or kind in _ADR_OTHERS or role and (slashes or "." not in kind) and kind not in ("feed", "url")
+        if kind in _ADR_WRAPPERS:
+            inner = _adr_start.search(text)
+            text = text[inner.start():] if inner is not None else ""
+        elif slashes:
+            return _adr_authority(text, False) if kind != "file" else [], other
+        elif kind in _ADR_OTHERS or not role:
+            return [], other
+    if not role or not text or " " in text:
+        return [], other
+    if text[0] in "/~\\" or text[1:3] in (":\\", ":/") or text[:2] in ("./", "..", ".\\"):
+        return [], True             # a path
+    return _adr_authority(text, "/" in text), other
+
+
+# A superset of the texts in which `hosts_of` finds something in a role
+may_be_host = lazy_regex(r"[:.@/\\%~]|\A[\0- \[]*[0-9]|[^\0-\x7f]|(?i:localhost)")
+
+
+def may_hold_url(text: str) -> bool:
+    """A superset of the texts in which `hosts_of` finds something that is in no role."""
+    return ":" in text or "//" in text or "%" in text or "\\\\" in text
+
+
+
+def hosts_of(text: str, role: bool = False) -> tuple[tuple[str, ...], bool]:
+    """(every host that *text* may lead to, does it begin as something that is no address of the web?).
+
+    In a *role* that names an address the text may be a host alone.
+    """
+    fast = _adr_fast.match(text)
+    if fast is not None:
+        return (fast[1],), False
+    found: dict[str, None] = {}
+    other, whole = False, text
+    for _ in range(3):
+        hosts, local = _adr_url(whole, role)
+        found.update(dict.fromkeys(hosts))
+        other = other or local
+        decoded = _adr_decoded(whole) if "%" in whole else whole
+        if decoded == whole:
+            break
+        whole = decoded
+    pieces = _adr_parts.split(text)
+    for piece in pieces if len(pieces) < 20_000 else text.split():
+        start = _adr_start.search(piece)
+        if start is not None:
+            if "?" not in piece[:start.start()]:
+                found.update(dict.fromkeys(_adr_url(piece[start.start():], False)[0]))
+        elif len(pieces) > 1 and (":" in piece or role and "." in piece):
+            found.update(dict.fromkeys(_adr_url(piece, role and "." in piece)[0]))
+    return tuple(found), other
+
+
+def certain_host(text: str) -> str | None:
+    """The host of a web address that every library reads alike; None for any other text."""
+    found = _adr_certain.match(text)
+    return found[1] if found is not None and hosts_of(text, True) == ((found[1],), False) else None
+
+
+# -- in commands
+
+_ADR_FETCH = frozenset("""curl wget http https xh httpie aria2c lwp-request lwp-download get post head lynx w3m links elinks
+    axel httpx ab hey wrk siege nc ncat netcat telnet socat openssl iwr irm invoke-webrequest invoke-restmethod fetch
+    start-bitstransfer certutil bitsadmin ftp tftp sftp scp rsync ssh grpcurl websocat wscat puppeteer chrome chromium
+    google-chrome firefox""".split())
+# Programs that only show, look for or write down what they are given, or keep packets from it
+_ADR_TALK = frozenset("""echo printf grep egrep fgrep rg ag ack sed awk gawk jq yq cat tee less more iptables ip6tables nft ufw
+    firewall-cmd ip route logger notify-send say man whatis touch mkdir ls find test [ [[ : # gh diff wc sort write-host
+    write-output select-string""".split())
+_ADR_GIT_NET = frozenset("clone fetch pull push ls-remote remote submodule archive".split())
+_ADR_WRAP = frozenset("""sudo doas env command exec nohup time timeout nice stdbuf xargs watch builtin then do else if
+    while !""".split())
+_adr_word = lazy_regex(r"""(?:[^\s'"\\;&|()`$]|\\.|'[^']*'|"(?:[^"\\]|\\.)*"|\$(?!\())+"""
+                       r"""|\$\(|[;&|()`\n]""", re.DOTALL)
+_adr_unquote = lazy_regex(r"""'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)""", re.DOTALL)
+_ADR_SPACED = dict.fromkeys(b";&|()`/.$\n", " ")
+
+
+def may_fetch(text: str) -> bool:
+    """A superset of the commands in which `hosts_in_command` finds something."""
+    return ":" in text or "'" in text or '"' in text or "\\" in text or "%" in text or "//" in text or "xargs" in text or \
+        not _ADR_FETCH.isdisjoint(text.lower().translate(_ADR_SPACED).split())
+
+
+def hosts_in_command(text: str, depth: int = 0) -> set[str]:
+    """The hosts that a command line gets to programs which may talk to the network; not those it only writes or looks for."""
+    hosts: set[str] = set()
+    loose = "|" in text and "xargs" in text or "$" in text and not _ADR_FETCH.isdisjoint(text.lower().translate(_ADR_SPACED).split())
+    line: list[str] = []
+    for word in (*_adr_word.findall(text), "\n"):
+        if word not in (";", "&", "|", "(", ")", "`", "\n", "$("):
+            line.append(word)
+            continue
+        bare = [_adr_unquote.sub(lambda found: found[1] or found[2] or found[3] or "", part) for part in line]
+        at = 0
+        while at < len(bare) - 1 and (bare[at].lower() in _ADR_WRAP or bare[at][:1] == "-" or bare[at].isdigit() or
+                                      re.match(r"\w+=", bare[at])):
+            at += 1
+        program = re.split(r"[/\\]", bare[at].lower())[-1] if bare else ""
+        program = program[:-4] if program[-4:] == ".exe" else program
+        talks = program in _ADR_TALK or program == "git" and not _ADR_GIT_NET.intersection(bare)
+        for part, raw in zip(bare, line):
+            if depth < 4 and (raw[0] == "'" and " " in part and not talks or '"' in raw and ("$(" in raw or "`" in raw or
+                                                                                            " " in part and not talks)):
+                hosts |= hosts_in_command(part, depth + 1)
+            elif loose or not talks:
+                role = loose or program in _ADR_FETCH and part[:1] != "-"
+                hosts.update(hosts_of(part.rpartition("=")[2] if re.match(r"-|\w+=", part) else part, role)[0])
+        line = []
+    return hosts
+
 # ---------------------------------------------------------------------------
 # 9. Patterns: shell commands
 # ---------------------------------------------------------------------------
@@ -5314,6 +5648,11 @@ _SH_TEXT_OPTIONS = {
     "docker": "--format --filter --label -l --name --hostname --env-file", "grep": "-e --include --exclude -A -B -C",
     "node": "--env-file", "ssh": "-i -F -o", "scp": "-i -o", "sftp": "-i -o", "jq": "--arg", "npm": "-m --message",
     "": "--message --title --body --description --env-file --identity-file --format --query --jq --name -Message"}
+# Options whose value is left alone, by program ("" for all): to leave something out is not to touch it. So is what begins
+# with `!`, a negated glob, or, for git, with `:!`.
+_SH_LEAVES_OUT = {
+    "zip": "-x", "fd": "-E", "fdfind": "-E", "tree": "-I", "repomix": "-i", "ag": "--ignore", "eza": "-I", "exa": "-I",
+    "": "--exclude --exclude-dir --exclude-pattern --ignore --ignore-dir --ignore-pattern --ignore-glob --ignore-patterns"}
 _SH_NO_FILES = frozenset("""man whatis apropos which whereis hash kill killall pkill pgrep sleep date uname whoami id hostname
     true false : exit return jobs ps help info tldr get-help write-host write-output get-command seq expr wait uptime df free
     top alias unalias bg fg disown logger figlet cowsay notify-send say banner read unset shift break continue ulimit umask stty
@@ -6319,6 +6658,7 @@ class _ShRun:
         self.ctx, self.at, self.d, self.cwd = ctx, ctx.paths, dialect, ""
         self.facts: dict[str, str] = {}
         self.paths: dict[str, None] = {}
+        self.changed: set[str] = set()      # those among them that are written or deleted
         self.vars: dict[str, str] = {}
         self.functions: dict[str, Any] = {}
         self.files: dict[str, _Flow] = {}   # what this command has written, by `key`
@@ -6781,6 +7121,7 @@ class _ShRun:
             return
         self.spend(len(word))
         self.path(word)
+        self.changed.add(str(self.where(word)))
         self.files[self.key(word)] = flow
         for place in self.places(word):
             if _SH_DEVICE.match(place) or _SH_DEVICE.match(word):
@@ -6792,6 +7133,8 @@ class _ShRun:
             elif _SH_PERSIST.match(place):
                 if "cron" in place or "ssh" in place or not _sh_harmless_lines(flow.text):
                     self.say("persistence", "changes what runs by itself", word)
+                else:
+                    self.changed.discard(str(self.where(word)))
             elif _SH_HISTORY.match(place) and not appended:
                 self.say("destructive", "wipes a history or log", word)
             elif not appended and re.match(r"/(?:etc/[^/]*\Z|var/log/|boot/|(?:usr/)?s?bin/|lib|[A-Z]:/Windows/)", place):
@@ -6799,6 +7142,7 @@ class _ShRun:
 
     def delete(self, word: str, reason: str = "deletes outside the project", recursive: bool = True, forced: bool = True) -> None:
         """A file or folder is deleted, with all that is in it unless it is said otherwise."""
+        self.changed.add(str(self.where(word)))
         if self.doomed(word, recursive, forced):
             self.say("destructive", reason, word)
 
@@ -6863,14 +7207,16 @@ class _ShRun:
         texts = _SH_TEXT_OPTIONS.get(name, "").split() + _SH_TEXT_OPTIONS[""].split()
         names_only, skip = name in _SH_NAMES_ONLY, name in _SH_NO_FILES
         first = name in _SH_PATTERN_FIRST and not any(a in ("-e", "-f", "--regexp", "--file") for a in args)
+        left_out, leaving = _SH_LEAVES_OUT.get(name, "").split() + _SH_LEAVES_OUT[""].split(), False
         for word, previous in zip(args, [""] + args):
             if isinstance(word, _ShWord) and word.flow is not _NOTHING:
                 flows.append(word.flow)
-            if skip or previous in texts:
+            leaving = word[:1] != "-" and (previous in left_out or leaving and name == "zip")     # zip leaves out a whole list
+            if skip or leaving or previous in texts or word[:1] == "!" or word[:2] == ":!" or word[:10] == ":(exclude)":
                 continue
             if word[:1] == "-":
                 option, mark, value = word.partition("=")
-                if mark and option not in texts:
+                if mark and option not in texts and option not in left_out:
                     self.path(value, sources)
             elif first:
                 first = False
@@ -7758,7 +8104,7 @@ def judge_command(source: Any, ctx: ShellContext) -> CommandFacts:
         if _SH_OPERATORS.isdisjoint(words):
             run = _ShRun(ctx, _SH_POSIX, cwd)
             run.simple(words, _NOTHING)
-            return CommandFacts(run.facts, tuple(run.paths))
+            return CommandFacts(run.facts, tuple(run.paths), frozenset(run.changed))
         text = " ".join(words)
     text = text if isinstance(text, str) else ""
     if len(text) > MAX_SHELL_SOURCE:
@@ -7766,6 +8112,7 @@ def judge_command(source: Any, ctx: ShellContext) -> CommandFacts:
     text = text.replace("\0", "")
     facts: dict[str, str] = {}
     paths: dict[str, None] = {}
+    changed: set[str] = set()
     shell = language in ("", "sh", "powershell", "cmd")
     for dialect in _sh_dialects(text, language) if shell else [_SH_POSIX]:
         run = _ShRun(ctx, dialect, cwd)
@@ -7775,7 +8122,8 @@ def judge_command(source: Any, ctx: ShellContext) -> CommandFacts:
             judge_program_text(run, language, text)
         facts = {**facts, **run.facts, **facts}         # the first to say so has the word
         paths.update(run.paths)
-    return CommandFacts(facts, tuple(paths))
+        changed |= run.changed
+    return CommandFacts(facts, tuple(paths), frozenset(changed))
 
 # ---------------------------------------------------------------------------
 # 10. Secrets: entropy, kinds, finding
@@ -10302,6 +10650,7 @@ class Subject:
     HAS: Mapping[str, Callable[[Subject, Any], Any]] = {
         "literals": has_literal, "paths": lambda subject, skip: subject.path_hits(skip),
         "commands": lambda subject, skip: subject.commands(skip).categories,
+        "addresses": lambda subject, skip: subject.addresses(skip),
         "secrets": lambda subject, _: subject.findings, "injection": lambda subject, _: subject.injections,
         "size": lambda subject, limit: len(subject.message.text) * 4 > limit}
 
@@ -10390,14 +10739,17 @@ class Subject:
         """The same of the arguments alone, without `_meta`."""
         found: list[Value] | None = self._derived.get(("arguments", skip))
         if found is None:
-            leaves: list[_Leaf] = []
-            for base, root in self.roots():
-                if type(root) is str:
-                    leaves.append((root, "", base[:-1], base[-1], False))
-                else:
-                    _walk_values(root, str(base[-1]), base, skip, self._opaque, leaves)
             found = self._derived["arguments", skip] = [
-                Value(text, name, (*parent, step), number) for text, name, parent, step, number in leaves]
+                Value(text, name, (*parent, step), number) for text, name, parent, step, number in self._leaves(skip)]
+        return found
+
+    def _leaves(self, skip: frozenset[str]) -> list[_Leaf]:
+        found: list[_Leaf] = []
+        for base, root in self.roots():
+            if type(root) is str:
+                found.append((root, "", base[:-1], base[-1], False))
+            else:
+                _walk_values(root, str(base[-1]), base, skip, self._opaque, found)
         return found
 
     # -- paths and commands
@@ -10427,6 +10779,51 @@ class Subject:
         self.budget.check()
         policy = self.policy
         return judge_command(source, ShellContext(policy.paths, policy.is_sensitive, self.budget))
+
+    # -- addresses
+
+    def addresses(self, skip: frozenset[str]) -> Sequence[_Address]:
+        """The hosts that the arguments lead to: those of URLs anywhere but in quoted text, those alone in an argument that
+        names an address, and those that a command gets to a program which talks to the network."""
+        found: list[_Address] | None = self._derived.get(("addresses", skip))
+        if found is None:
+            found = self._derived["addresses", skip] = []
+            message, flat, viewed = self.message, self.flat(), self.viewed
+            ran = self._run_hosts(found) if message.tool is not None and not (flat and not flat[1].commands) else ()
+            if flat and not viewed:
+                hosts = flat[1].hosts
+                leaves = [(text, name, _ARGUMENTS, name, False) for name, text in flat[0].items()
+                          if type(text) is str and name not in skip and
+                          (name in hosts or may_hold_url(text) or text[:1].isdigit())]
+            else:
+                leaves = self._leaves(skip)
+            for text, name, parent, step, _ in leaves:
+                role = _address_role(message.tool or "", name)
+                if not role or ran and parent + (step,) in ran:
+                    continue
+                for view in self.readings(text) if viewed else (View("raw", text, ()),):
+                    alone = role == "address" or role == "unknown" and _bare_host.match(view.text) is not None
+                    if may_hold_url(view.text) or alone and may_be_host.search(view.text) is not None:
+                        self.budget.check()
+                        names, other = hosts_of(view.text, alone)
+                        found += [_Address(parent + (step,), view.name, *address_names(host)) for host in names]
+                        if other and role == "address":
+                            found.append(_Address(parent + (step,), view.name, _NOT_WEB, ()))
+        return found
+
+    def _run_hosts(self, found: list[_Address]) -> set[tuple[Any, ...]]:
+        """The hosts of commands are *found*; where the commands stand."""
+        ran: set[tuple[Any, ...]] = set()
+        if may_fetch(self.blob):
+            for base, root in self.roots():
+                for command in commands_in(self.message.tool or "", root):
+                    path = base + command.path
+                    text = command.source if isinstance(command.source, str) else " ".join(map(_quoted_word, command.source))
+                    shell = command.language in ("", "sh", "powershell", "cmd")
+                    found += [_Address(path, "", *address_names(host))
+                              for host in (hosts_in_command(text) if shell else hosts_of(text)[0])]
+                    ran.add(path)
+        return ran
 
     @property
     def acting(self) -> str:
@@ -10640,6 +11037,33 @@ def is_place_pattern(tool: str, name: str, text: str) -> bool:
 _FILE_WORD, _CHANGED_WORD = frozenset(("command", "place", "read")), frozenset(("command", "place", "read", "write"))
 
 
+_NOT_WEB = frozenset(("not_web",))
+
+
+class _Address(NamedTuple):
+    """A host among the arguments: where, in which view, its classes, and its names as globs see them."""
+    path: tuple[Any, ...]
+    view: str
+    kinds: frozenset[str]
+    names: tuple[str, ...]
+
+
+@lru_cache(4096)
+def _address_role(tool: str, name: str) -> str:
+    """What an argument may hold: "address" (nothing else), "unknown" (a host alone too), "url" (only that), or "" (neither)."""
+    roles = argument_roles(tool, name, "a text")
+    return "unknown" if not roles.isdisjoint(("unknown", "choice")) else "address" if "address" in roles else \
+        "url" if roles.isdisjoint(("content", "query", "pattern", "exclusion")) else ""
+
+
+_bare_host = lazy_regex(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![\w.])")
+
+
+def _quoted_word(word: Any) -> str:
+    """A word of an argument list as a shell would have to read it."""
+    return "'" + str(word).replace("'", "'\\''") + "'"
+
+
 class _Commands:
     """The facts of all commands in one message: category → (where, reason), and the words that may be files."""
 
@@ -10673,12 +11097,13 @@ class _Names(NamedTuple):
     """What the names of a tool and of its arguments tell, whatever texts and numbers the arguments are."""
     commands: bool      # may any of them be a command?
     odd: bool           # is a name a path itself?
+    hosts: frozenset[str]   # those that may hold a host alone
 
 
 @lru_cache(1024)
 def _names_of(tool: str, names: tuple[str, ...]) -> _Names:
-    return _Names(bool(commands_in(tool, dict.fromkeys(names, "a text"))),
-                  any(map(_is_path_name, names)))
+    return _Names(bool(commands_in(tool, dict.fromkeys(names, "a text"))), any(map(_is_path_name, names)),
+                  frozenset([name for name in names if _address_role(tool, name) == "address"]))
 
 
 _Leaf = tuple[str, str, tuple[Any, ...], Any, bool]     # a Value with its path in two: (text, name, parent, step, number)
@@ -10707,6 +11132,12 @@ def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[st
                 found.append((value, name, path, index, False))
             elif kind is int or kind is float:
                 found.append((number_text(value), name, path, index, True))
+
+
+def _value_at(node: Any, path: Iterable[Any]) -> Any:
+    for step in path:
+        node = node[step]
+    return node
 
 
 def _walk_names(node: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], str]]:
@@ -10767,6 +11198,7 @@ HIT = Hit()
 # ("size", bytes): it may be larger than that
 Need = tuple[str, Any]
 Test = Callable[["Subject"], "Hit | None"]       # a condition on a whole message
+_HostTest = Callable[[frozenset[str], tuple[str, ...]], bool]   # a condition on the classes and names of a host
 ValueTest = Callable[[Any, "Subject"], "Hit | None"]  # a condition on one JSON value
 
 
@@ -10806,7 +11238,7 @@ class Scope(NamedTuple):
     servers: tuple[Glob, ...] | None
     strict: bool                # an allow rule: names must match as they are, and a method must be known
 
-    def covers(self, kind: str, method: str | None, tool: str | None, server: str) -> bool:
+    def covers(self, kind: str, method: str | None, tool: str | None, server: str, alias: str | None = None) -> bool:
         """May the rule apply to such a message? Of a response that nobody asked for, method and tool are None: then
         every rule that refuses applies, and no rule that allows."""
         if self.kinds is not None and kind not in self.kinds:
@@ -10819,7 +11251,12 @@ class Scope(NamedTuple):
             return False
         if tool == UNKNOWN_TOOL and self.tools is not None:
             return not self.strict
-        return self.tools is None or tool is not None and _any_glob(self.tools, tool, self.strict)
+        return self.tools is None or any(name is not None and _any_glob(self.tools, name, self.strict) for name in (tool, alias))
+
+
+def _covered(message: Message) -> tuple[str, str | None, str | None, str, str | None]:
+    """What a rule's scope is about."""
+    return message.kind, message.method, message.tool, message.server, message.alias
 
 
 def _any_glob(globs: tuple[Glob, ...], name: str, strict: bool) -> bool:
@@ -10852,6 +11289,7 @@ class Settings(NamedTuple):
     unlisted_tools: str = "allow"
     max_repeated_denials: int = 10
     env: str | list[str] = "inherit"    # or "minimal", or a list of globs of names
+    hook_fault: str = "deny"
 
     @property
     def handed_on(self) -> str | list[str]:
@@ -10861,7 +11299,7 @@ class Settings(NamedTuple):
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "log_level": ("debug", "info", "warn", "error"),
-    "log_args": ("none", "full"),
+    "log_args": ("none", "denied", "full"),
     "log_redacted": ("none", "hash"),
     "default_action": ("allow", "deny", "ask"),
     "outbound_default_action": ("allow", "deny", "redact", "log_only"),
@@ -10870,6 +11308,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "mode": ("enforce", "monitor"),
     "tool_pinning": ("off", "warn", "block"),
     "unlisted_tools": ("allow", "deny"),
+    "hook_fault": ("deny", "ask"),
 }
 _BOUNDS = {"max_message_bytes": (1024, 1024 * 1024 * 1024), "ask_timeout": (1, 86_400), "max_repeated_denials": (1, 1_000_000)}
 MAX_LIMIT_CALLS = 10_000    # of a rule's `limit`: so many points in time are remembered
@@ -10888,6 +11327,12 @@ class Policy(NamedTuple):
     source: str                 # where it came from, for people
     warnings: tuple[str, ...] = ()
     apart: Policy | None = None   # a project's policy that nobody approved: only its denials count
+    content: str = ""           # 64 hex: SHA-256 of what its layers say
+
+    @property
+    def fingerprint(self) -> str:
+        """12 hex digits by which records name the content of the policies in force."""
+        return sha256((self.content + self.apart.content).encode())[:12] if self.apart else self.content[:12]
 
     def is_sensitive(self, path: str) -> bool:
         """Is this canonical path one of the built-in sensitive files, whatever the rules say about it?"""
@@ -10977,8 +11422,8 @@ class _Checker:
         """Nobody means them: they are what double quotes make of "\\bDROP\\b" and "C:\\temp"."""
         odd = re.search("[\0-\x08\x0b-\x1f\x7f]" if not one_line else "[\0-\x1f\x7f]", text)
         if odd:
-            spelled = repr(odd.group())[1:-1]
-            spelled = {"\\x08": "\\b", "\\x0c": "\\f", "\\x0b": "\\v", "\\x07": "\\a", "\\x00": "\\0", "\\x1b": "\\e"}.get(spelled, spelled)
+            escapes = {"\b": "\\b", "\f": "\\f", "\v": "\\v", "\a": "\\a", "\0": "\\0", "\x1b": "\\e"}
+            spelled = escapes.get(odd.group(), repr(odd.group())[1:-1])
             raise self.fail(place, f"{_quoted_value(text)} holds the control character U+{ord(odd.group()):04X}, which double "
                                    f"quotes make of {spelled}; write \\{spelled}, or use single quotes")
 
@@ -11022,7 +11467,8 @@ _RULE_KEYS = ("name", "match", "unless", "limit", "action", "mark", "message", "
 _MATCH_KEYS = ("method", "tool", "server", "marked", "arguments")
 _OUTBOUND_MATCH_KEYS = ("method", "tool", "server", "marked", "direction", "secrets", "injection", "response_contains",
                         "response_contains_regex", "response_size_exceeds")
-_MATCHER_WORDS = ("regex", "pattern", "not_under", "under", "path", "command", "secrets", "all", "except_keys", "access")
+_MATCHER_WORDS = ("regex", "pattern", "not_under", "under", "path", "address", "command", "secrets", "all",
+                  "except_keys", "access")
 _ABOUT_MATCHERS = frozenset(("except_keys", "access"))     # words that say of others where or when they hold
 _DIRECTIONS = ("request", "response", "notification")
 
@@ -11167,8 +11613,8 @@ def _check_matcher(check: _Checker, matcher: Any, place: str, name: str) -> None
         raise check.fail(place, f"an empty matcher; write one of {', '.join(_MATCHER_WORDS[:-2])}")
     if [matcher[word] for word in words] == [False]:
         raise check.fail(place + "/secrets", "`secrets: false` says nothing; write true or leave it out")
-    for word in set(words) & {"under", "not_under", "command"} if name == "_any_key" else ():
-        raise check.fail(f"{place}/{word}", "a member's name is no place and no command; use regex, pattern, path or secrets")
+    for word in set(words) & {"under", "not_under", "address", "command"} if name == "_any_key" else ():
+        raise check.fail(f"{place}/{word}", "a member's name is no place, address or command; use regex, pattern or path")
     for key, value in matcher.items():
         here = f"{place}/{key}"
         if key == "secrets":
@@ -11196,6 +11642,9 @@ def _check_matcher(check: _Checker, matcher: Any, place: str, name: str) -> None
                 raise check.fail(here, "a folder, not a glob; everything below it counts (use path for globs)")
             if key == "path" and all(text.startswith("!") for text in texts):
                 raise check.fail(here, "only exceptions; write what they are exceptions from first")
+            for text in texts if key == "address" else ():
+                if not any(c in text for c in "*?[.:"):
+                    check.choice(text, tuple(ADDRESS_CLASSES), here, "a class of addresses or a glob such as *.corp.example")
 
 
 def _check_secrets(check: _Checker, secrets: Any) -> None:
@@ -11305,6 +11754,8 @@ class _Compiler:
             return [("paths", skip if "except_keys" in matcher else None)]
         if key == "_any_value" and words == {"command"}:
             return [("commands", skip)]
+        if key == "_any_value" and words == {"address"} and not strict:
+            return [("addresses", skip)]
         return [("secrets", "")] if words == {"secrets"} and key in ("_any_value", "_any_key") else []
 
     @staticmethod
@@ -11322,6 +11773,8 @@ class _Compiler:
                 tests.append(_all_values(parts))
             elif word == "command":
                 tests.append(_command_value(None if spec is True else frozenset(_as_list(spec))))
+            elif word == "address":
+                tests.append(_texts_test(_address_text(self.hosts(spec, here), strict), strict))
             elif word == "secrets":
                 if spec:
                     tests.append(_texts_test(_secret_text, strict))
@@ -11351,6 +11804,14 @@ class _Compiler:
             return bool(found) and all(found) and is_certain(text, context) if strict else any(found)
         return in_globs
 
+    def hosts(self, spec: Any, place: str) -> _HostTest:
+        """Is one of the classes or names of a host among those of an `address` matcher?"""
+        classes = frozenset(_as_list(spec)).intersection(ADDRESS_CLASSES)
+        globs = [self.located(compile_glob, place, text.lower()) for text in _as_list(spec) if text not in classes]
+        if not globs:
+            return lambda kinds, names: not classes.isdisjoint(kinds)
+        return lambda kinds, names: not classes.isdisjoint(kinds) or any(glob.matches(name) for glob in globs for name in names)
+
     def anywhere(self, key: str, matcher: dict[str, Any], place: str, strict: bool) -> Test:
         """A test on every value (`_any_value`) or every member name (`_any_key`) of the arguments."""
         skip = frozenset(_as_list(matcher.get("except_keys", [])))
@@ -11373,6 +11834,8 @@ class _Compiler:
             elif word in ("under", "not_under"):
                 tests.append(_places_anywhere(_containment(_as_list(spec), word == "under", strict), _as_list(spec), word, quoted,
                                               access, strict))
+            elif word == "address":
+                tests.append(_addresses_anywhere(self.hosts(spec, here), skip, strict))
             elif word == "path" and key == "_any_value" and strict:
                 test = _texts_test(self.text_test(word, spec, here, True), True)
                 tests.append(_places_anywhere(test, [], word, quoted, access, True))
@@ -11455,7 +11918,7 @@ def _every(tests: Sequence[Test]) -> Test:
 def _exception(scope: Scope, excepted: Test) -> Test:
     def matches(subject: Subject) -> Hit | None:
         message = subject.message
-        return excepted(subject) if scope.covers(message.kind, message.method, message.tool, message.server) else None
+        return excepted(subject) if scope.covers(*_covered(message)) else None
     return matches
 
 
@@ -11584,6 +12047,32 @@ def _places_anywhere(test: ValueTest, roots: Sequence[str], word: str, skip: fro
             first = first or Hit(place.path)
         return first
     return allows if strict else refuses
+
+
+def _address_text(test: _HostTest, strict: bool) -> Callable[[str, Subject], bool]:
+    """A test on a text that is an address: one of its hosts passes; when *strict*, the one that all libraries read there."""
+    def matches(text: str, subject: Subject) -> bool:
+        if strict:
+            host = certain_host(text)
+            return host is not None and test(*address_names(host))
+        hosts, other = hosts_of(text, True)
+        return any(test(*address_names(host)) for host in hosts) or other and test(frozenset(("not_web",)), ())
+    return matches
+
+
+def _addresses_anywhere(test: _HostTest, skip: frozenset[str], strict: bool) -> Test:
+    certain = _address_text(test, True)
+
+    def matches(subject: Subject) -> Hit | None:
+        found = subject.addresses(skip)
+        if not strict:
+            for one in found:
+                if test(one.kinds, one.names):
+                    return Hit(one.path, "", one.view.replace("raw", ""))
+            return None
+        places = {one.path: None for one in found}
+        return HIT if places and all(certain(str(_value_at(subject.message.body, path)), subject) for path in places) else None
+    return matches
 
 
 def _secrets_anywhere(skip: frozenset[str], keys: bool) -> Test:
@@ -11759,7 +12248,8 @@ def compile_policy(layers: Sequence[PolicyLayer], context: PathContext, source: 
         outbound_rules=tuple(rule for compiler in compilers for rule in compiler.rules("outbound_rules", True)),
         scanner=SecretScanner(BUILTIN_KINDS if bases or not patterns else (), patterns),
         paths=context, path_index=LatePathIndex(index), source=source,
-        warnings=tuple(_policy_warnings(every, settings)))
+        warnings=tuple(_policy_warnings(every, settings)),
+        content=sha256(json.dumps([layer.data for layer in every]).encode("utf-8", "surrogatepass")))
 
 
 def _check_without(layers: Sequence[PolicyLayer], bases: Sequence[PolicyLayer]) -> None:
@@ -11930,6 +12420,10 @@ _GROUPS_JSON = r"""
 "git-history": [
   {"name": "log-git-rewrite", "match": {"arguments": {"_any_value": {"command": "git_rewrite"}}},
    "action": "log_only", "message": "Logged: a git command that throws local work away"}],
+"metadata": [
+  {"name": "block-cloud-metadata",
+   "match": {"method": METHODS, "arguments": {"_any_value": {"address": "metadata"}}},
+   "action": "deny", "message": "Blocked: the address that hands out a machine's cloud credentials"}],
 "careful": [
   {"name": "ask-git-rewrite", "match": {"arguments": {"_any_value": {"command": "git_rewrite"}}},
    "action": "ask", "message": "A git command that throws local work away"},
@@ -11941,6 +12435,9 @@ _GROUPS_JSON = r"""
   {"name": "allow-project-writes",
    "match": {"tool": ["FILE_WRITES"], "arguments": {"_any_value": {"under": "${PROJECT_DIR}"}}}, "action": "allow"},
   {"name": "allow-listing-roots", "match": {"tool": ["list_allowed_directories", "list_roots"]}, "action": "allow"},
+  {"name": "allow-planning", "match": {"server": "{claude-code,codex,cursor,copilot,gemini,qwen,droid,kimi,windsurf,kiro,antigravity}",
+                                       "tool": ["TodoWrite", "TodoRead", "write_todos", "update_plan", "manage_todo_list", "Task",
+                                                "Agent", "*PlanMode", "AskUserQuestion", "ask_user"]}, "action": "allow"},
   {"name": "allow-project-resources",
    "match": {"method": ["resources/read", "resources/subscribe", "resources/unsubscribe"],
              "arguments": {"uri": {"under": "${PROJECT_DIR}"}}}, "action": "allow"}],
@@ -12014,10 +12511,10 @@ _GROUPS_JSON = r"""
    "action": "deny", "message": "Blocked: installing packages"}],
 "fetch": [
   {"name": "block-internal-addresses",
-   "match": {"arguments": {"_any_value": {"regex": "INTERNAL_HOSTS"}}},
+   "match": {"method": METHODS, "arguments": {"_any_value": {"address": ["loopback", "link_local", "private", "metadata"]}}},
    "action": "deny", "message": "Blocked: an address inside the network"},
   {"name": "block-local-files",
-   "match": {"arguments": {"_any_value": {"regex": "^\\s*(file|view-source|chrome|about|data|javascript):"}}},
+   "match": {"method": METHODS, "arguments": {"_any_value": {"address": "not_web"}}},
    "action": "deny", "message": "Blocked: a URL that is no web address"},
   {"name": "ask-browser-code", "match": {"tool": ["*evaluate*", "*run_code*", "*execute_script*", "*file_upload*"]},
    "action": "ask", "message": "Code in the browser, or a file given to a page"}],
@@ -12084,14 +12581,10 @@ _LONG_REGEXES = {
     "SQL_WRITES": r"\b(" + "|".join("".join(f"[{c.upper()}{c}]" for c in word) for word in (
         "insert update delete drop alter create truncate grant copy into attach replace merge").split()) + r")\b",
     "SQL_FILES": r"\b(pg_read_file|pg_ls_dir|lo_import|dblink|load_extension|pg_sleep|set_config)\b",
-    "INTERNAL_HOSTS": r"^\s*(\w+:)?//([^/?#]*@)?(" + "|".join((
-        "localhost", r"127\.", r"0\.0\.0\.0", r"10\.", r"192\.168\.", r"172\.(1[6-9]|2\d|3[01])\.", r"169\.254\.",
-        r"\[(::1|::|f[cd]|fe80|::ffff:)", r"metadata\.google", r"[^/?#:]*\.(internal|local|localhost)([:/?#]|$)",
-        r"\d+([:/?#]|$)", "0x")) + ")",
 }
 
 _NOTED = "responses response-notes"
-_BASIC = "sensitive-files commands secret-leakage startup-of-tools"
+_BASIC = "sensitive-files commands secret-leakage metadata startup-of-tools"
 # name → (what it is for, settings, groups of request rules, groups of response rules)
 _BUILTIN: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "default": ("no credentials, no destructive commands, secrets redacted; everything else passes", {},
@@ -12155,6 +12648,7 @@ def builtin_layer(name: str) -> PolicyLayer:
     name = _ALIASES.get(name, name)
     _, settings, requests, responses = _BUILTIN[name]
     text = _GROUPS_JSON
+    text = text.replace("METHODS", json.dumps(_CALLS))
     for word, regex in _LONG_REGEXES.items():
         text = text.replace(f'"{word}"', json.dumps(regex))
     for word, names in {"CALLS": " ".join(_CALLS), **_FILE_TOOLS}.items():
@@ -12253,11 +12747,32 @@ class Memory:
             times.append(self._clock())
         return len(times) > limit.calls and self._clock() - times[0] < limit.per
 
+    def state(self, policy: Policy) -> dict[str, Any]:
+        """What there is to keep of it for another process, as JSON data; rules go by their names."""
+        return {"marks": {whose: sorted(marks) for whose, marks in self._marks.items()},
+                "matched": {name: list(self._matched[id(rule)]) for name, rule in _limited(policy) if id(rule) in self._matched}}
+
+    def restore(self, policy: Policy, state: Any) -> None:
+        """Remember what `state` has given. The clocks must be the same."""
+        if state:
+            from collections import deque
+            self._marks = {whose: set(marks) for whose, marks in state["marks"].items()}
+            self._matched = {id(rule): deque(state["matched"][name], rule.limit.calls + 1) for name, rule in _limited(policy)
+                             if rule.limit is not None and name in state["matched"]}
+
     def wait(self, rule: Rule, limit: Limit) -> float:
         """Seconds until *rule* would not match, if nothing else matched it meanwhile."""
         times = self._matched[id(rule)]
         since: float = times[min(1, len(times) - 1)]
         return max(0.0, limit.per - (self._clock() - since))
+
+
+def _limited(policy: Policy | None, whose: str = "") -> Iterator[tuple[str, Rule]]:
+    """(a name of its own, rule) of the rules with a limit, also of a policy that is judged apart."""
+    if policy is not None:
+        for where, rules in (("", policy.rules), ("outbound ", policy.outbound_rules)):
+            yield from ((f"{whose}{where}{rule.layer}:{rule.name}", rule) for rule in rules if rule.limit is not None)
+        yield from _limited(policy.apart, whose + "apart ")
 
 
 _ALLOWED = Decision("allow")
@@ -12410,11 +12925,6 @@ class Wall:
         return Decision(settings.default_action, None, f"no rule allows this, and default_action is {settings.default_action}")
 
 
-def _covered(message: Message) -> tuple[str, str | None, str | None, str]:
-    """What a rule's scope is about."""
-    return message.kind, message.method, message.tool, message.server
-
-
 def _joined(first: tuple[Finding, ...], more: tuple[Finding, ...]) -> tuple[Finding, ...]:
     known = set(first)
     return first + tuple(one for one in more if one not in known)
@@ -12466,11 +12976,12 @@ class Close(NamedTuple):
 class Record(NamedTuple):
     """One audit record as data, with nothing in it that is a secret; `line` is how it is written."""
     fields: dict[str, Any]
+    written: str = ""           # the line, where it is known already
 
     @property
     def line(self) -> str:
         """The record as one line of JSON."""
-        return _compact(self.fields)
+        return self.written or _compact(self.fields)
 
 
 class Note(NamedTuple):
@@ -12813,6 +13324,21 @@ class Quoting:
         said = [decision.message or "the policy wants this asked", decision.why, decision.detail]
         return printable(self.text(": ".join(filter(None, said))), 400)
 
+    def subject(self, message: Message, decision: Decision) -> str:
+        """The part of a call that decided, on one line and without secrets; "" where a secret did."""
+        if not decision.path or decision.findings:
+            return ""
+        found: Any = message.body
+        for step in decision.path:
+            if not (type(found) is dict and step in found or type(found) is list and type(step) is int and step < len(found)):
+                found = str(decision.path[-1])          # a member's name decided
+                break
+            found = found[step]
+        if type(found) is list and all(type(one) is str for one in found):
+            found = " ".join(found)
+        text = found if type(found) is str else json.dumps(found, ensure_ascii=False)
+        return printable(_cut_in_the_middle(self.text(text, 20_000), MAX_SUBJECT_CHARS - 30), MAX_SUBJECT_CHARS)
+
     def params(self, message: Message) -> dict[str, Any]:
         """The params of a message with its secrets replaced; only MARKER where looking for them takes too long."""
         try:
@@ -12842,9 +13368,11 @@ class Quoting:
                     text = f"{place}: {reason}; all of them: {text}"
         return printable(text, MAX_SHOWN_CHARS * 10)
 
-    def about(self, decision: Decision) -> dict[str, Any]:
-        """What a program (or a model) may know of a refusal: which rule, where, why, what else would do."""
+    def about(self, decision: Decision, ref: str = "") -> dict[str, Any]:
+        """What a program (or a model) may know of a refusal: which rule, where, why, what else would do, and its record."""
         about: dict[str, Any] = {"rule": decision.rule, "action": decision.action}
+        if ref:
+            about["ref"] = ref
         if decision.path:
             about["argument"] = printable(self.text(pointer(decision.path)), 300)
         if decision.why:
@@ -13581,32 +14109,52 @@ def _nobodys(body: dict[str, Any]) -> tuple[Pending, ...]:
 
 # -- records ------------------------------------------------------------------------
 
-class Recorder:
-    """Makes the audit record of each message: what was decided and why, and nothing that is a secret."""
+RECORD_VERSION = 1          # of the fields of a record: "v"
+MAX_SUBJECT_CHARS = 200
+_REF_SIGNS = "abcdefghjkmnpqrstuvwxyz23456789"      # what is hard to mistake when it is typed
 
-    def __init__(self, settings: Settings, server_name: str, session_id: str, quoting: Quoting,
-                 clock: Callable[[], float]) -> None:
-        self._settings, self._server_name, self._id = settings, server_name, session_id
-        self._quoting, self._clock = quoting, clock
+
+class Recorder:
+    """Makes the audit record of each message: what was decided, of what and why, and nothing that is a secret.
+
+    Records form a chain: `prev` is the beginning of the SHA-256 of this session's last line, so that a line that was changed
+    or taken out is noticed (`mcpwall verify`). `ref` names one record, for people: refusals say it.
+    """
+
+    def __init__(self, policy: Policy, server_name: str, session_id: str | None, quoting: Quoting, clock: Callable[[], float],
+                 salt: bytes | None = None) -> None:
+        self._settings, self._server_name, self._quoting, self._clock = policy.settings, server_name, quoting, clock
+        code = "".join(_REF_SIGNS[byte % len(_REF_SIGNS)] for byte in os.urandom(6))
+        self._id = session_id or code
+        self._code = self._id if re.fullmatch("[a-z0-9]{1,8}", self._id) else code
         self._seq = 0
-        self._salt = os.urandom(16)
+        self._prev: str | None = None
+        self._salt = salt or os.urandom(16)
+        self._constant = {"policy": policy.fingerprint, "wall": __version__, "v": RECORD_VERSION}
+
+    @property
+    def ref(self) -> str:
+        """The `ref` of the next record."""
+        return f"{self._code}-{self._seq + 1}"
 
     def record(self, message: Message, decision: Decision, size: int, extra: Mapping[str, Any] | None = None) -> Record:
         """The record of one judged message of *size* bytes; *extra* fields hold no secrets already."""
-        text, ident = self._quoting.text, message.body.get("id")
-        action, note = decision.action, decision.message or None
+        text, ident, ref = self._quoting.text, message.body.get("id"), self.ref
+        action, note, would = decision.action, decision.message or None, ""
         if self._settings.mode == "monitor" and action not in ("allow", "log_only"):
-            action, note = "log_only", f"monitor: would {decision.action}: {note or 'Blocked by policy'}"
+            action, would, note = "log_only", action, f"monitor: would {action}: {note or 'Blocked by policy'}"
         method = "response" if message.kind == "response" else message.method
         tool = None if message.tool == UNKNOWN_TOOL else message.tool
         moment = int(self._clock() * 1000)
         self._seq += 1
         fields: dict[str, Any] = {
             "ts": time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(moment // 1000)) + f"{moment % 1000:03d}Z",
-            "session": self._id, "seq": self._seq, "server": text(self._server_name),
+            "session": self._id, "seq": self._seq, "ref": ref, "server": text(self._server_name),
             "direction": "outbound" if message.peer == "server" else "inbound",
             "method": method and text(method), "tool": tool and text(tool), "id": text(ident) if type(ident) is str else ident,
             "action": action, "rule": decision.rule and text(decision.rule), "message": note and text(note)}
+        if would:
+            fields["would"] = would
         if message.peer == "client":
             self._add_arguments(fields, message, decision)
         if decision.findings:
@@ -13618,14 +14166,23 @@ class Recorder:
             fields["why"] = text(f"{decision.why} ({decision.detail})" if decision.detail else decision.why)
         if decision.granted:
             fields["answer"] = decision.granted
-        return Record({**fields, **(extra or {}), "bytes": size})
+        fields.update(extra or {}, bytes=size, **self._constant, prev=self._prev)
+        line = _compact(fields)
+        self._prev = sha256(line.encode("utf-8", "backslashreplace"))[:32]
+        return Record(fields, line)
 
     def _add_arguments(self, fields: dict[str, Any], message: Message, decision: Decision) -> None:
-        if decision.action in ("deny", "ask"):
+        refused, logged = decision.action in ("deny", "ask"), self._settings.log_args
+        if refused:
             fields["args"] = "[REDACTED]"
             if decision.path:
                 fields["argument"] = self._quoting.text(pointer(decision.path))
-        elif self._settings.log_args == "full" and message.kind == "request" and message.tool is not None:
+                subject = self._quoting.subject(message, decision)
+                if subject:
+                    fields["subject"] = subject
+            if message.kind == "request":
+                fields["digest"] = sha256(self._salt + call_digest(message))[:32]
+        if message.kind == "request" and message.tool is not None and logged != "none" and (refused or logged == "full"):
             fields["args"] = self._quoting.params(message).get("arguments", {})
 
     def _described(self, message: Message, findings: Sequence[Finding]) -> list[dict[str, Any]]:
@@ -13652,7 +14209,7 @@ class _Verdict(NamedTuple):
     answer: str | None
 
 
-_ABOUT_WORDS = {"rule": "Rule", "argument": "Argument", "why": "Why", "hint": "Instead", "retry_after_s": "Seconds to wait"}
+_ABOUT_WORDS = {"argument": "Argument", "why": "Why", "hint": "Instead", "retry_after_s": "Seconds to wait"}
 
 
 class Whereabouts:
@@ -13688,9 +14245,10 @@ class Session:
 
     def __init__(self, wall: Wall, server_name: str = "", clock: Callable[[], float] = time.time,
                  session_id: str | None = None, *, identity: str = "", pins: Callable[[], Any] | None = None,
-                 desk: bool = False, monotonic: Callable[[], float] = time.monotonic, folders: Sequence[str] = ()) -> None:
+                 desk: bool = False, monotonic: Callable[[], float] = time.monotonic, salt: bytes | None = None,
+                 folders: Sequence[str] = ()) -> None:
         """*identity* and *pins*: see Toolbox. *desk*: can somebody answer a Waiting by `answer`? *monotonic*: seconds,
-        for limits and time-outs. *folders*: see `server_folders`."""
+        for limits and time-outs. *salt*: of the digests in records; else a new one. *folders*: see `server_folders`."""
         policy, settings = wall.policy, wall.policy.settings
         self._looks = DiskLooks(policy.paths.resolve)
         self.wall = Wall(policy.with_looks(self._looks))
@@ -13707,7 +14265,7 @@ class Session:
         self._tools = Toolbox(wall, server_name, identity, pins)
         self._refusals = Refusals(settings.max_repeated_denials)
         self._questions = Questions(settings, server_name, self._quoting, desk, monotonic)
-        self._recorder = Recorder(settings, server_name, session_id or os.urandom(4).hex(), self._quoting, clock)
+        self._recorder = Recorder(policy, server_name, session_id, self._quoting, clock, salt)
         self._stray_key = False
 
     def prepare(self) -> None:
@@ -13771,7 +14329,7 @@ class Session:
         decision = Decision("deny", None, "Blocked: the audit log cannot be written")
         for message in self._sent:
             self._correlation.forget("client", message.body["id"])
-            out.lines["client"].append(self._refusal(message, decision).encode())
+            out.lines["client"].append(self._refusal(message, decision, ref="").encode())
         if not self._sent:
             return list(effects)
         withheld = [message.body["id"] for message in self._sent]
@@ -13972,9 +14530,10 @@ class Session:
 
     # -- answers of our own
 
-    def _refusal(self, message: Message, decision: Decision, times: int = 1) -> str:
+    def _refusal(self, message: Message, decision: Decision, times: int = 1, ref: str | None = None) -> str:
         """The answer to a request that does not go on. Never holds anything of the message but its id and where in it the
-        reason stands. *times*: how often this very call was refused by now."""
+        reason stands. *times*: how often this very call was refused by now; *ref*: of its record, by default the next."""
+        ref = self._recorder.ref if ref is None else ref
         as_error = message.method != "tools/call" or message.peer != "client" or self._settings.deny_as != "result"
         text = f"[mcpwall] {decision.message or 'Blocked by policy'}"
         if decision.action == "ask":
@@ -13984,13 +14543,13 @@ class Session:
         if times > 2:
             again = "; the same call will be refused again, so do something else" if decision.lasting else ""
             text += f" (refused {times} times now{again})"
-        about = self._quoting.about(decision)
+        named, about = _named(decision.rule, ref), self._quoting.about(decision, ref)
         answer: dict[str, Any] = {"jsonrpc": "2.0", "id": message.body["id"]}
         if as_error:
             told = {**about, "denials": times} if times > 1 else about
-            answer["error"] = {"code": -32600, "message": text, "data": {"mcpwall": told}}
+            answer["error"] = {"code": -32600, "message": text + named, "data": {"mcpwall": told}}
             return _compact(answer)
-        text += "".join(f"\n{word}: {about[key]}" for key, word in _ABOUT_WORDS.items() if about.get(key) is not None)
+        text += "".join(f"\n{word}: {about[key]}" for key, word in _ABOUT_WORDS.items() if about.get(key) is not None) + named
         answer["result"] = {"content": [{"type": "text", "text": text}], "isError": True}
         if _VERSION_META in meta_of(message):
             answer["result"]["resultType"] = "complete"
@@ -14001,7 +14560,8 @@ class Session:
         body, result = message.body, message.body.get("result")
         if message.peer == "client":            # the server must not wait for ever
             return self._refusal(message, decision)
-        text = f"{BLOCKED} {decision.message or 'Blocked by policy'}"
+        ref = self._recorder.ref
+        text = f"{BLOCKED} {decision.message or 'Blocked by policy'}{_named(decision.rule, ref)}"
         if type(result) is dict and message.method not in ("tools/call", "tasks/result"):
             kept = self._acceptable(message, result, decision, extra)
             if kept is not None:
@@ -14012,7 +14572,7 @@ class Session:
             if "resultType" in result:
                 answer["result"]["resultType"] = "complete"
         else:
-            answer["error"] = {"code": -32600, "message": text, "data": {"mcpwall": self._quoting.about(decision)}}
+            answer["error"] = {"code": -32600, "message": text, "data": {"mcpwall": self._quoting.about(decision, ref)}}
         return _compact(answer)
 
     def _acceptable(self, message: Message, result: dict[str, Any], decision: Decision, extra: dict[str, Any]) -> str | None:
@@ -14021,7 +14581,8 @@ class Session:
         if message.method in _INTRODUCTIONS and type(result.get("instructions")) is str:
             why = f"instructions: {decision.rule}: {decision.why or decision.message}"
             self._note(extra, "tools", [ToolNote("", "left out", why)])
-            text: str | None = _replace_instructions(message.text, f"{BLOCKED} {decision.message or 'Blocked by policy'}")
+            words = f"{BLOCKED} {decision.message or 'Blocked by policy'}{_named(decision.rule, self._recorder.ref)}"
+            text: str | None = _replace_instructions(message.text, words)
         else:
             text = self._without_items(message, result, extra)
         if text is None:
@@ -14107,6 +14668,12 @@ class Session:
         within, self._stray_key = self._stray_key, "PRIVATE KEY" in text and "-----BEGIN" in text or \
             self._stray_key and "-----END" not in text
         return MARKER if within or self._stray_key else printable(self._quoting.text(text, MAX_STRAY_CHARS), MAX_STRAY_CHARS)
+
+
+def _named(rule: str | None, ref: str) -> str:
+    """What ends a refusal: the rule, and the record by which people can ask for more (`mcpwall explain`)."""
+    words = ", ".join(filter(None, [rule and f"rule {printable(rule, 100)}", ref and f"ref {ref}"]))
+    return f" ({words})" if words else ""
 
 
 def _same(one: str, other: str) -> bool:
@@ -14266,9 +14833,10 @@ def find_policy_file(folder: str, stem: str) -> str | None:
 
 
 def load_policy(config: str | None = None, profile: str | None = None, project_dir: str | None = None,
-                home: str | None = None, approved: Callable[[str, bytes], bool] | None = None) -> Policy:
+                home: str | None = None, approved: Callable[[str, bytes], bool] | None = None, cwd: str | None = None) -> Policy:
     """The policy that counts here: *config* alone; or the built-in *profile*; else the project's over the user's own;
-    else the built-in default, which also stands under a project's that extends nothing when the user has none.
+    else the built-in default, which also stands under a project's that extends nothing when the user has none. *cwd*: what
+    relative places are relative to, when that is not our own working directory.
 
     *approved* says whether the user has approved this very content of a project's file; until then only its denials
     count (`Policy.apart`). Raises PolicyError; whatever it raises, no server must be started.
@@ -14278,9 +14846,9 @@ def load_policy(config: str | None = None, profile: str | None = None, project_d
     home = home or user_home()
     if config is not None:
         layers = [parse_policy(read_policy_file(config)[1], config)]
-        return _compiled(layers, project_dir, home, config)
+        return _compiled(layers, project_dir, home, cwd, config)
     if profile is not None:
-        return _compiled([builtin_layer(profile)], project_dir, home, f"built-in {profile}")
+        return _compiled([builtin_layer(profile)], project_dir, home, cwd, f"built-in {profile}")
     layers, guest = [], None
     own = find_policy_file(project_dir or os.getcwd(), ".mcpwall")
     if own is not None:
@@ -14296,19 +14864,19 @@ def load_policy(config: str | None = None, profile: str | None = None, project_d
         layers.append(parse_policy(read_policy_file(everywhere)[1], everywhere))
     elif not any("extends" in layer.data for layer in layers):
         layers.append(builtin_layer("default"))     # to approve a project's rules is not to give up these
-    policy = _compiled(layers, project_dir, home, " over ".join(layer.file for layer in layers))
+    policy = _compiled(layers, project_dir, home, cwd, " over ".join(layer.file for layer in layers))
     if guest is not None:
-        apart = _compiled([guest], project_dir, home, guest.file)
+        apart = _compiled([guest], project_dir, home, cwd, guest.file)
         policy = policy._replace(apart=apart, warnings=policy.warnings + (
             f"{printable(guest.file)} is not approved, so only its denials count; look at it with: mcpwall approve",))
     return policy
 
 
-def _compiled(layers: list[PolicyLayer], project_dir: str | None, home: str | None, source: str) -> Policy:
+def _compiled(layers: list[PolicyLayer], project_dir: str | None, home: str | None, cwd: str | None, source: str) -> Policy:
     if project_dir is None:
         named = (layer.data.get("settings", {}).get("project_dir") for layer in layers)
         project_dir = next((name for name in named if name is not None), None)
-    context = default_path_context(project_dir=project_dir, home=home)
+    context = default_path_context(project_dir, home, cwd)
     policy = compile_policy(layers, context, source)
     if context.project is not None:
         return policy
@@ -14568,6 +15136,9 @@ def decision_text(record: Mapping[str, Any], colour: bool) -> str:
         words.append(f"[{record['rule']}]")
     if record["message"]:
         words.append(f"- {record['message']}")
+    ref = record.get("ref", "")
+    if ref and record["action"] != "allow":
+        words.append(_named(record["rule"] if record["action"] in ("deny", "ask") else None, ref)[1:])
     return " ".join([f"\x1b[{code}m{word}\x1b[0m" if colour else word, printable(" ".join(words), 1000)])
 
 
@@ -14859,7 +15430,8 @@ _WATCHER = 'read -r _ && exit; kill -TERM -"$0"; kill -CONT -"$0"; sleep 1; kill
 def _watch(group: int) -> Callable[[], None]:
     """Have the processes of *group* ended when this one is killed; the answer takes that back. (POSIX)"""
     readable, writable = os.pipe()
-    actions = [(os.POSIX_SPAWN_DUP2, readable, 0), (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0), (os.POSIX_SPAWN_DUP2, 1, 2)]
+    actions = [(os.POSIX_SPAWN_DUP2, readable, 0), (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+               (os.POSIX_SPAWN_DUP2, 1, 2)]
     command = ["mcpwall-watch", "-c", _WATCHER, str(group)]
     try:
         try:
@@ -15682,23 +16254,26 @@ def config_form(path: str) -> str:
 
 
 def find_configs(home: str, cwd: str, environ: Mapping[str, str], platform: str,
-                 root: str = "") -> list[ConfigFile]:
+                 root: str = "", clients: Sequence[str] = ()) -> list[ConfigFile]:
     """Every config file of a known host that exists for this user and this project, in the table's order.
 
-    *platform* is a `sys.platform`; *root* goes before the paths that neither home nor project leads (tests).
+    *platform* is a `sys.platform`; *root* goes before the paths that neither home nor project leads (tests); *clients*:
+    of these hosts only.
     A file that several rows name (`.mcp.json`) comes once per server map, with all its clients.
     """
     import glob
     found: dict[tuple[str, str], ConfigFile] = {}
     for row in _HOST_FILES.strip().splitlines():
-        clients, scope, keys, template = (cell.strip() for cell in row.split("|"))
+        hosts, scope, keys, template = (cell.strip() for cell in row.split("|"))
+        if clients and not set(clients) & set(hosts.split()):
+            continue
         for project in project_folders(cwd, home) if scope == "project" else [""]:
             for pattern in _expand_path(template, home, project, environ, platform):
                 if scope == "managed":
                     pattern = root + pattern
                 for path in sorted(glob.glob(os.path.join(glob.escape(cwd), pattern)))[:_MAX_FILES_A_ROW]:
                     same = os.path.realpath(path), keys
-                    names = tuple(clients.split())
+                    names = tuple(hosts.split())
                     if same in found:
                         known = found[same]
                         names = known.clients + tuple(n for n in names if n not in known.clients)
@@ -16064,10 +16639,10 @@ def _config_quote(word: str) -> str:
 
 
 def _insert_items(text: str, array: Node, items: list[str], newline: str) -> tuple[int, int, str]:
-    """The edit that puts *items* before the others of a list: on lines of their own where the first is."""
+    """The edit that puts *items* before the others of a list or object: on lines of their own where the first is."""
     if not array.members:
         return array.start + 1, array.start + 1, ", ".join(items)
-    first = array.members[0].start
+    first = array.members[0][1]         # where an item begins, or the name of a member
     before = text[text.rfind("\n", array.start, first) + 1:first]
     on_own_line = "\n" in text[array.start:first] and not before.strip(" \t")
     separator = "," + (newline + before if on_own_line else " ")
@@ -16314,6 +16889,317 @@ def _toml_source(value: Any, is_key: bool = False) -> str:
     if isinstance(value, str):
         return value if is_key and re.fullmatch("[A-Za-z0-9_-]+", value) else _config_quote(value)
     return str(value[0]) if isinstance(value, tuple) else "true" if value else "false"
+
+
+# -- hooks: entries by which a host asks about its own tools ------------------------
+# As with walls, nothing is remembered beside the file. What we put in comes first in its list or object; a list or an object
+# that was not there is written with a blank behind its bracket, as nothing of ours is in one that was; a new file with two.
+
+# The hosts. answers: how it is told (see `_hook_answer`); `asks`: it can put a question to its user; what follows `changes`:
+# how the result of a tool is changed. root: the variable that holds the project's folder. file: where its hooks stand, as in
+# _HOST_FILES. shell: what runs the command on Windows. events: before the tool; after it. entry: one of ours, in the list
+# hooks.EVENT. new: what a file holds that was not there. note: what the user has to know or do.
+_HOOK_HOSTS = """
+claude-code
+  answers claude asks changes output
+  root    CLAUDE_PROJECT_DIR
+  file    ${CLAUDE_CONFIG_DIR:-~/.claude}/settings.json
+  shell   bash
+  events  PreToolUse; PostToolUse PostToolUseFailure
+  entry   {"matcher": "*", "hooks": [{"type": "command", "command": COMMAND, "timeout": 60, "onFailure": "block"}]}
+  note    versions before 2.1.295 let the tool run when the hook fails
+codex
+  answers codex changes reason
+  file    ${CODEX_HOME:-~/.codex}/hooks.json
+  shell   cmd
+  events  PreToolUse; PostToolUse
+  entry   {"matcher": "*", "hooks": [{"type": "command", "command": COMMAND, "timeout": 60}]}
+  note    not armed until you approve it (run /hooks in Codex), and again after each change; a failing hook lets the tool run
+cursor
+  answers cursor changes cursor
+  root    CURSOR_PROJECT_DIR
+  file    ~/.cursor/hooks.json
+  shell   powershell
+  events  preToolUse; postToolUse postToolUseFailure
+  entry   {"command": COMMAND, "timeout": 60, "failClosed": true}
+  new     {  "version": 1}
+copilot
+  answers copilot asks changes modified
+  file    ${COPILOT_HOME:-~/.copilot}/hooks/mcpwall.json
+  shell   powershell
+  events  PreToolUse; PostToolUse
+  entry   {"type": "command", "bash": COMMAND, "powershell": POWERSHELL, "timeoutSec": 60}
+  new     {  "version": 1}
+  note    VS Code reads this file, too; a time-out lets the tool run, and so does a hook that fails in VS Code
+gemini
+  answers gemini asks changes reason
+  root    GEMINI_PROJECT_DIR
+  file    ~/.gemini/settings.json
+  shell   powershell
+  events  BeforeTool; AfterTool
+  entry   {"matcher": "*", "hooks": [{"name": "mcpwall", "type": "command", "command": COMMAND, "timeout": 60000}]}
+  note    a hook that cannot be started, or takes too long, lets the tool run
+qwen
+  answers claude asks
+  root    QWEN_PROJECT_DIR
+  file    ~/.qwen/settings.json
+  shell   powershell
+  events  PreToolUse; PostToolUse
+  entry   {"matcher": "*", "hooks": [{"name": "mcpwall", "type": "command", "command": COMMAND, "timeout": 60000}]}
+  note    a hook that fails lets the tool run
+droid
+  answers claude asks
+  root    FACTORY_PROJECT_DIR
+  file    ~/.factory/settings.json
+  shell   bash
+  events  PreToolUse; PostToolUse
+  entry   {"matcher": "*", "hooks": [{"type": "command", "command": COMMAND, "timeout": 60}]}
+  note    a hook that fails lets the tool run
+kimi
+  answers exit2
+  file    ~/.kimi-code/config.toml
+  shell   powershell
+  events  PreToolUse; PostToolUse
+  entry   {"event": EVENT, "matcher": "", "command": COMMAND, "timeout": 60, "fail_mode": "closed"}
+windsurf
+  answers exit2
+  file    ~/.codeium/windsurf/hooks.json
+  shell   powershell
+  events  pre_run_command pre_read_code pre_write_code pre_mcp_tool_use;
+  entry   {"command": COMMAND, "show_output": true}
+  note    a hook that fails lets the tool run
+kiro
+  answers exit2
+  file    ~/.kiro/agents/*.json
+  shell   powershell
+  events  preToolUse; postToolUse
+  entry   {"matcher": "*", "command": COMMAND, "timeout_ms": 30000}
+  note    stands in each agent's file: a new agent has none; a hook that fails lets the tool run
+antigravity
+  answers antigravity asks
+"""
+_HOOK_ALIASES = {"claude": "claude-code", "vscode": "copilot", "amazon-q": "kiro", "factory": "droid"}
+
+
+class HookHost(NamedTuple):
+    """A row of the table of hosts."""
+    name: str
+    answers: str                # how it is told what we decided
+    asks: bool = False          # can it put a question to its user?
+    changes: str = ""           # how it takes another result than the tool's own; "": it does not
+    root: str = ""
+    file: str = ""              # "" where nothing is registered
+    shell: str = ""
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    entry: str = ""
+    new: str = "{  }"
+    note: str = ""
+
+
+@lru_cache(None)
+def hook_hosts() -> dict[str, HookHost]:
+    """The hosts whose events are understood, by name."""
+    hosts: dict[str, HookHost] = {}
+    for block in re.split(r"\n(?=\S)", _HOOK_HOSTS.strip()):
+        name, *lines = block.split("\n")
+        about = dict(re.split(r"\s+", line.strip(), maxsplit=1) for line in lines)
+        answers, *words = about["answers"].split()
+        before, _, after = about.get("events", "").partition(";")
+        hosts[name] = HookHost(name, answers, "asks" in words, words[-1] if "changes" in words else "", about.get("root", ""),
+                               about.get("file", ""), about.get("shell", ""), (*before.split(),), (*after.split(),),
+                               about.get("entry", ""), about.get("new", "{  }"), about.get("note", ""))
+    return hosts
+
+
+def hook_host(name: str) -> HookHost:
+    """The host of that name. Raises UsageError."""
+    hosts = hook_hosts()
+    name = _HOOK_ALIASES.get(name, name)
+    if name not in hosts:
+        raise UsageError(f"--host: {unknown_word(name, hosts, 'host')}")
+    return hosts[name]
+
+
+_our_hook = lazy_regex(r"(?i)mcpwall[^\s\"']*[\"']?\s+hook\s+--host[ =]")
+_HOOK_COMMANDS = ("command", "commandWindows", "bash", "powershell", "windows", "linux", "osx")
+_MAX_HOOKS = 1000
+
+
+def hook_files(host: HookHost, home: str, environ: Mapping[str, str], platform: str) -> list[str]:
+    """Where the user's hooks of *host* stand, there or not; of a glob, the files that are there."""
+    import glob
+    found: list[str] = []
+    for pattern in _expand_path(host.file, home, "", environ, platform) if host.file else ():
+        found += sorted(glob.glob(pattern))[:_MAX_FILES_A_ROW] if "*" in host.file else \
+            [re.sub(r"\[([*?[])\]", r"\1", pattern)]
+    return [os.path.abspath(path) for path in found]
+
+
+def hook_command(words: Sequence[str], shell: str) -> str:
+    """*words* as one command line for "sh" (or "bash"), "powershell" or "cmd". Raises ConfigError where there is no way."""
+    if shell in ("sh", "bash"):
+        import shlex
+        return " ".join(map(shlex.quote, words))
+    plain = [re.fullmatch(r"[\w:./\\-]+", word, re.ASCII) is not None for word in words]
+    if shell == "cmd":
+        if any(set(word) & set('%"^&|<>!\r\n') for word in words):
+            raise ConfigError(f"{printable(' '.join(words))}: cmd.exe would read this otherwise; move mcpwall to a plainer path")
+        return " ".join(word if fine else f'"{word}"' for word, fine in zip(words, plain))
+    quoted = (word if fine else "'" + word.replace("'", "''") + "'" for word, fine in zip(words, plain))
+    return "& " * (not plain[0]) + " ".join(quoted)
+
+
+def _hook_entries(host: HookHost, words: Sequence[str], platform: str) -> dict[str, str]:
+    """{event: the source of our entry}."""
+    windows = platform == "win32"
+    command = hook_command(words, host.shell if windows else "sh")
+    if "//" in command and host.name == "cursor":
+        raise ConfigError(f"{printable(command)}: Cursor takes // for a comment; move mcpwall to another path")
+    texts = {"COMMAND": command, "POWERSHELL": hook_command(words, "powershell") if windows else command}
+    if windows and "POWERSHELL" in host.entry:
+        texts["COMMAND"] = hook_command(words, "bash")
+    entries = {event: host.entry.replace("EVENT", _config_quote(event)) for event in (*host.before, *host.after)}
+    return {event: re.sub(r"(?<=: )[A-Z]+(?=[,}])", lambda found: _config_quote(texts[found[0]]), entry)
+            for event, entry in entries.items()}
+
+
+def set_hooks(text: str | None, host: HookHost, words: Sequence[str], on: bool, platform: str, form: str = "json") -> str | None:
+    """*text* of a host's file with just these hooks of ours (*words* for every event), or not *on*: with none.
+
+    None stands for no file, before and after. Everything else stays, byte for byte, and taking out gives back what was
+    there before. Raises ConfigError or PolicyError for a file in which that cannot be done.
+    """
+    entries = _hook_entries(host, words, platform)
+    if form == "toml":
+        return _set_toml_hooks(text, entries if on else {})
+    ours = {_command_of(json.loads(entry)) for entry in entries.values()}
+    if on and text is not None:
+        there = [(event, item.value) for event, _, item in _our_hooks(text, ours)]
+        if len(there) == len(entries) and all((event, json.loads(entry)) in there for event, entry in entries.items()):
+            return text
+    bare = _without_hooks(text, host, ours)
+    if not on:
+        return bare
+    made = _with_hooks(bare, host, entries)
+    if _without_hooks(made, host, ours) != bare:
+        raise ConfigError("the edit could not be taken back; not written")
+    return made
+
+
+def _command_of(entry: Any) -> str:
+    """The command of an entry, or of the first in its list."""
+    if isinstance(entry, dict):
+        inner = entry.get("hooks")
+        if isinstance(inner, list) and inner:
+            return _command_of(inner[0])
+        return next((entry[key] for key in _HOOK_COMMANDS if isinstance(entry.get(key), str)), "")
+    return ""
+
+
+def _member(node: Node, key: str) -> Member | None:
+    return next((one for one in node.members or () if isinstance(one, Member) and one.key == key), None)
+
+
+def _our_hooks(text: str, ours: Iterable[str]) -> Iterator[tuple[str, list[tuple[Node, Any]], Node]]:
+    """(event, [(container, its child), … from the document down], entry) of each entry of ours; of a list of several
+    commands, of which not all are ours, the command alone."""
+    if not text.strip("\ufeff \t\r\n"):
+        return
+    document = parse_jsonc(text)
+    hooks = _member(document, "hooks")
+    for member in (hooks.node.members or () if hooks is not None and isinstance(hooks.node.value, dict) else ()):
+        for item in member.node.members or () if isinstance(member.node.value, list) else ():
+            way = [(document, hooks), (hooks.node, member), (member.node, item)]    # type: ignore[union-attr]
+            inner = _member(item, "hooks")
+            entries = inner.node.members or [] if inner is not None and isinstance(inner.node.value, list) else [item]
+            mine = [one for one in entries if _command_of(one.value) in ours or _our_hook.search(_command_of(one.value))]
+            if inner is None or len(mine) == len(entries) > 0:
+                yield from ((member.key, way, item) for _ in mine[:1])
+            else:
+                yield from ((member.key, [*way, (item, inner), (inner.node, one)], one) for one in mine)
+
+
+def hook_commands(text: str, form: str = "json") -> list[tuple[str, str]]:
+    """(event, command) of the hooks of ours in a host's file."""
+    if form == "toml":
+        tables = text.split("[[hooks]]\n")[1:]
+        found = [re.search(r'(?s)\Aevent = (".*?")\n.*?^command = ("(?:[^"\\]|\\.)*")$', table, re.M) for table in tables]
+        pairs = [(json.loads(one[1]), json.loads(one[2])) for one in found if one]
+        return [pair for pair in pairs if _our_hook.search(pair[1])]
+    return [(event, _command_of(item.value)) for event, _, item in _our_hooks(text, ())]
+
+
+def _with_hooks(text: str | None, host: HookHost, entries: Mapping[str, str]) -> str:
+    if text is None or not text.strip("\ufeff \t\r\n"):
+        text = (text or "") + host.new + "\n" * (text is None)
+    newline = "\r\n" if "\r\n" in text else "\n"
+    document = parse_jsonc(text)
+    if not isinstance(document.value, dict):
+        raise ConfigError("no JSON object")
+    lists = {event: f"{_config_quote(event)}: [ {entry} ]" for event, entry in entries.items()}
+    if "hooks" not in document.value:
+        return _edited(text, [_insert_items(text, document, [f'"hooks": {{ {", ".join(lists.values())} }}'], newline)])
+    hooks = _only_member(text, document, "hooks").node
+    edits = []
+    for event, entry in entries.items() if isinstance(hooks.value, dict) else ():
+        if event in hooks.value:
+            edits.append(_insert_items(text, _only_member(text, hooks, event).node, [entry], newline))
+    if not isinstance(hooks.value, dict) or not all(isinstance(hooks.value.get(event, []), list) for event in entries):
+        raise ConfigError("its hooks are not in a form that can be edited")
+    missing = [source for event, source in lists.items() if event not in hooks.value]
+    return _edited(text, edits + [_insert_items(text, hooks, missing, newline)] * bool(missing))
+
+
+def _edited(text: str, edits: _Edits) -> str:
+    for start, end, new in sorted(edits, reverse=True):
+        text = text[:start] + new + text[end:]
+    return text
+
+
+def _without_hooks(text: str | None, host: HookHost, ours: Iterable[str]) -> str | None:
+    for _ in range(_MAX_HOOKS):         # one at a time: each changes where the others stand
+        found = next(_our_hooks(text, ours), None) if text is not None else None
+        if text is None or found is None:
+            return text
+        text = _without_entry(text, found[1])
+        if text == host.new + "\n":
+            return None
+        if text.endswith(host.new) and not text[:-len(host.new)].strip("\ufeff \t\r\n"):
+            text = text[:-len(host.new)]
+    raise ConfigError("too many hooks")
+
+
+def _without_entry(text: str, way: Sequence[tuple[Node, Any]]) -> str:
+    """*text* without what stands at the end of *way*, and without what then is empty and was made by us."""
+    for container, child in reversed(way):
+        start, end = child[1], child.node.end if isinstance(child, Member) else child.end
+        place = next(n for n, member in enumerate(container.members) if member is child)
+        if place + 1 < len(container.members):
+            return _edited(text, [(start, container.members[place + 1][1], "")])
+        if place:
+            before = container.members[place - 1]
+            return _edited(text, [(before.node.end if isinstance(before, Member) else before.end, end, "")])
+        if start == container.start + 1 or container is way[0][0]:      # the bracket was there
+            break
+    comma = re.compile(r"\s*,").match(text, end)
+    return _edited(text, [(start, comma.end() if comma else end, "")])
+
+
+def _set_toml_hooks(text: str | None, entries: Mapping[str, str]) -> str | None:
+    """The same in TOML: at the end of the file, each a table of its own. `:` behind our name: there was no line end."""
+    found = re.search(r"(?m)^# mcpwall(:?)\n(?:\[\[hooks\]\]\n(?:\w+ = .*\n)+)+", text or "")
+    if text is not None and found and _our_hook.search(found[0]):
+        text = text[:found.start() - len(found[1])] + text[found.end():] or ("" if found[1] else None)
+    if not entries:
+        return text
+    bare = text or ""
+    if re.search(r"(?m)^\s*(?:hooks\s*=|\[hooks\b)", bare):
+        raise ConfigError("its hooks are not written as [[hooks]]; add one there by hand")
+    unended = text is not None and not bare.endswith("\n")
+    tables = ("[[hooks]]\n" + "".join(f"{key} = {_toml_source(value if isinstance(value, str) else (value,))}\n"
+                                      for key, value in json.loads(entry).items()) for entry in entries.values())
+    return bare + "\n" * unended + "# mcpwall" + ":" * unended + "\n" + "".join(tables)
 
 
 # ---------------------------------------------------------------------------
@@ -17260,6 +18146,7 @@ def cmd_init(argv: Sequence[str], io: Surroundings) -> int:
         _setup_option("--client", "NAME", "only these hosts: " + ", ".join(known_clients()), action="append",
                       nargs="+", default=[]),
         _setup_flag("--all", "every server that can be wrapped"),
+        _setup_flag("--hooks", "have every host that is here ask about its own tools, too"),
         _setup_flag("--yes", "write without asking"), _SETUP_PLAIN, _SETUP_FILES[-1])
     if args is None:
         return 0
@@ -17270,13 +18157,14 @@ def cmd_init(argv: Sequence[str], io: Surroundings) -> int:
     unknown = [name for name in args.servers if name not in {s.name for s in found.servers}]
     if unknown:
         raise UsageError(unknown_word(unknown[0], {s.name for s in found.servers}, "server"))
-    listed = bool(args.all or args.servers)
+    listed = bool(args.all or args.servers or args.hooks)
     if not args.dry_run and not (args.yes and listed):
         io.need_terminal("init", "add --yes, and --all or names of servers")
     for problem in found.problems:
         io.complain(problem)
     _print_table(io, found)
-    open_ones = [s for s in named or found.servers if s.wrapper is None and not s.why_not]
+    open_ones = [s for s in named or found.servers if s.wrapper is None and not s.why_not
+                 and (args.all or args.servers or not args.hooks)]
     if open_ones and not listed and io.interactive:
         answer = io.ask("Which shall be wrapped? (numbers, ranges such as 2-5, names, all; empty: none) ")
         open_ones = [s for s in _chosen_servers(answer, found.servers) if s in open_ones]
@@ -17286,7 +18174,7 @@ def cmd_init(argv: Sequence[str], io: Surroundings) -> int:
     files = _show_plan(io, found, plan)
     if args.dry_run:
         io.say("Nothing was written (--dry-run).")
-        return 1 if found.problems else 0
+        return _offer_hooks(io, args) or (1 if found.problems else 0)
     done = not found.problems
     if not files:
         io.say("Nothing to wrap.")
@@ -17295,7 +18183,19 @@ def cmd_init(argv: Sequence[str], io: Surroundings) -> int:
     else:
         io.say("Nothing was written.")
         return 1
-    return 0 if _put_starter_policy(io, args.profile) and done else 1
+    done = _put_starter_policy(io, args.profile) and done
+    return _offer_hooks(io, args) or (0 if done else 1)
+
+
+def _offer_hooks(io: Surroundings, args: Any) -> int:
+    """Have the hosts that are here ask about their own tools, where the user wants that; 0 when all was done."""
+    hosts = dict.fromkeys(host.name for host, _, state, problem in _hook_state(io) if state != "registered" and problem is None)
+    clients = [name for names in args.client for name in names]
+    args.hook = [name for name in hosts if (not clients or name in clients) and (
+        args.hooks or io.interactive and not args.yes and not args.dry_run and io.agrees(
+            f"Also have {name} ask mcpwall before it runs, reads, writes or fetches something itself?"))]
+    args.config = None
+    return _set_all_hooks(io, args, (), True) if args.hook else 0
 
 
 def _chosen_servers(answer: str, servers: Sequence[Server]) -> list[Server]:
@@ -17348,13 +18248,19 @@ def cmd_wrap(argv: Sequence[str], io: Surroundings) -> int:
     """Put the wall in front of one server, in every file that names it."""
     args = _setup_arguments(
         io, "wrap", "Put the wall in front of one MCP server, wherever it is configured.", argv,
-        _setup_option("server", "SERVER", "its name in the host's config"),
-        _setup_option("--server-policy", "FILE", "the policy file of this server, alone"),
-        _setup_option("--profile", "NAME", "the built-in policy of this server, alone"), _SETUP_PLAIN, *_SETUP_FILES)
+        _setup_option("server", "SERVER", "its name in the host's config", nargs="?"),
+        _setup_option("--hook", "HOST", "or: have this host ask about its own tools: " + ", ".join(_hooked_hosts()),
+                      action="append", default=[]),
+        _setup_option("--server-policy", "FILE", "the policy file of this server (or host), alone"),
+        _setup_option("--profile", "NAME", "the built-in policy of this server (or host), alone"), _SETUP_PLAIN, *_SETUP_FILES)
     if args is None:
         return 0
+    if (args.server is None) == (not args.hook):
+        raise UsageError("wrap: write one of SERVER and --hook HOST")
     wall = own_command() if args.plain and io.launcher else io.wall
     options = _policy_options(io, args)
+    if args.hook:
+        return _set_all_hooks(io, args, options, True)
     found, servers = _named_servers(io, args)
     plan: list[tuple[Server, Sequence[str] | None]] = []
     done = not found.problems
@@ -17436,12 +18342,16 @@ def cmd_unwrap(argv: Sequence[str], io: Surroundings) -> int:
         io, "unwrap", "Take the wall away from MCP servers; the entry is again what it was.", argv,
         _setup_option("server", "SERVER", "its name in the host's config", nargs="?"),
         _setup_flag("--all", "every wrapped server"),
+        _setup_option("--hook", "HOST", "or: let this host ask no more about its own tools (all: no host)", action="append",
+                      default=[]),
         _setup_option("--restore", "FILE", "bring back the backup beside this config file"),
         _setup_flag("--yes", "restore without asking"), *_SETUP_FILES)
     if args is None:
         return 0
-    if sum(map(bool, (args.server is not None, args.all, args.restore))) != 1:
-        raise UsageError("unwrap: write one of SERVER, --all and --restore FILE")
+    if sum(map(bool, (args.server is not None, args.all, args.restore, args.hook))) != 1:
+        raise UsageError("unwrap: write one of SERVER, --all, --hook HOST and --restore FILE")
+    if args.hook:
+        return _set_all_hooks(io, args, (), False)
     if args.restore:
         return _restore_backup(io, os.path.join(io.cwd, args.restore), args.yes, args.dry_run)
     found, servers = _named_servers(io, args)
@@ -17457,6 +18367,126 @@ def cmd_unwrap(argv: Sequence[str], io: Surroundings) -> int:
     if args.all and not files:
         io.say("Nothing to unwrap.")
     return 0 if (args.dry_run or _carry_out(io, found, files, plan)) and done and not found.problems else 1
+
+
+# -- hooks of hosts -----------------------------------------------------------------
+
+def _hooked_hosts() -> list[str]:
+    """The hosts that can be told to ask about their own tools."""
+    return [name for name, host in hook_hosts().items() if host.file]
+
+
+def hook_words(io: Surroundings, host: HookHost, options: Sequence[str] = (), plain: bool = False) -> list[str]:
+    """The command by which a host asks."""
+    return [*(own_command() if plain and io.launcher else io.wall), "hook", "--host", host.name, *options]
+
+
+class _HookPlan(NamedTuple):
+    """A file of a host, as it is and as it is to be; None: not there."""
+    host: HookHost
+    path: str
+    words: list[str]
+    old: str | None
+    new: str | None
+
+
+def _hook_text(path: str) -> str | None:
+    return decode_config(path, read_config(path)) if os.path.lexists(path) else None
+
+
+def _set_all_hooks(io: Surroundings, args: Any, options: Sequence[str], on: bool) -> int:
+    """Put our hooks into the files of some hosts, or take them out of there; 0 when all was done."""
+    names = _hooked_hosts() if not on and "all" in args.hook else args.hook
+    hosts = [hook_host(name) for name in names]
+    for host in hosts:
+        if not host.file:
+            raise UsageError(f"--hook: nothing is known of how {host.name} is told about hooks")
+    if args.config and len(hosts) != 1:
+        raise UsageError("--config names the file of one host")
+    plans, done = [], True
+    for host in hosts:
+        files = [os.path.join(io.cwd, args.config)] if args.config else hook_files(host, io.home, io.environ, io.platform)
+        if not files and on:
+            io.say(f"{host.name}: there is no file {host.file} yet; make one first")
+            done = False
+        words = hook_words(io, host, options, on and args.plain)
+        for path in files:
+            try:
+                plans.append(_hook_plan(io, host, path, words, on))
+            except WallError as fault:
+                io.complain(str(fault) if str(fault).startswith(path) else f"{path}: {fault}")
+                done = False
+    changes = [plan for plan in plans if plan.new != plan.old]
+    for plan in plans:
+        if plan not in changes and (on or "all" not in args.hook):
+            io.say(f"{plan.host.name} in {io.short(plan.path)}: {'already registered' if on else 'no hook of ours'}")
+    for plan in changes:
+        old, new = ([] if text is None else text.lstrip("\ufeff").replace("\r", "").rstrip("\n").split("\n")
+                    for text in (plan.old, plan.new))
+        for line in _line_diff(old, new, plan.path):
+            io.say(printable(line, 2000))
+    if args.dry_run:
+        return 0 if done else 1
+    for plan in changes:
+        try:
+            _write_hook(io, plan, on)
+            io.say(f"{'wrote' if plan.new is not None else 'removed'} {io.short(plan.path)}")
+        except (WallError, OSError) as fault:
+            io.complain(str(fault))
+            done = False
+    if on:
+        for host in dict.fromkeys(plan.host for plan in changes):
+            io.say(f"{host.name}: registered; restart it for this to take effect" + (f". Note: {host.note}" if host.note else ""))
+    return 0 if done else 1
+
+
+def _hook_plan(io: Surroundings, host: HookHost, path: str, words: list[str], on: bool) -> _HookPlan:
+    text = _hook_text(path)
+    beside = _hook_text(os.path.join(os.path.dirname(path), "config.toml")) if on and host.name == "codex" else None
+    if beside and re.search(r"(?m)^\s*(?:hooks\s*=|\[\[?\s*hooks(?!\s*\.\s*state\b))", beside):
+        raise ConfigError("Codex has hooks in config.toml, and reads them from one file only; move them to hooks.json first")
+    return _HookPlan(host, path, words, text, set_hooks(text, host, words, on, io.platform, config_form(path)))
+
+
+def _write_hook(io: Surroundings, plan: _HookPlan, on: bool) -> None:
+    """Carry out *plan*. Raises ConfigError, or OSError, when the file is not as it was seen, or cannot be written."""
+    path = plan.path
+    if on and io.launcher and io.launcher.path in plan.words:
+        io.launcher.put()
+    with FileLock(io.lock, _LOCK_WAIT_S):
+        if _hook_text(path) != plan.old:
+            raise ConfigChanged(f"{path}: changed while it was being edited; nothing written")
+        if plan.new is None:
+            io.fs.unlink(path)
+        elif plan.old is None:
+            os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+            write_whole(path, plan.new.encode(), fs=io.fs)
+        else:
+            keep = os.path.lexists(os.path.realpath(path) + BACKUP_SUFFIX)     # it is older, and knows no hook of ours
+            save_config(path, plan.old.encode(), plan.new.encode(), keep, io.fs)
+
+
+def _hook_state(io: Surroundings) -> Iterator[tuple[HookHost, str, str, str | None]]:
+    """(host, file, "registered" or "not registered", what is wrong) of the hosts that are here."""
+    import shlex
+    for host in hook_hosts().values():
+        for path in hook_files(host, io.home, io.environ, io.platform):
+            if not os.path.isdir(os.path.dirname(path)):
+                continue
+            try:
+                found = hook_commands(_hook_text(path) or "", config_form(path))
+            except WallError as fault:
+                yield host, path, "not registered", str(fault)
+                continue
+            problem = None
+            if found:
+                words = shlex.split(found[0][1].lstrip("& "), posix=io.platform != "win32")
+                words = [word.strip("'\"") for word in words]
+                program = next((word for word in words if _is_wall_word(word)), words[0])
+                missing = [event for event in (*host.before, *host.after) if event not in dict(found)]
+                problem = _wall_problem(io, Wrapper(tuple(words), program, {})) or \
+                    (f"not registered for {', '.join(missing)}" if missing else None)
+            yield host, path, "registered" if found else "not registered", problem
 
 
 def _restore_backup(io: Surroundings, path: str, yes: bool, dry_run: bool) -> int:
@@ -17492,18 +18522,27 @@ def cmd_status(argv: Sequence[str], io: Surroundings) -> int:
         return 0
     found = _take_inventory(io, args.client)
     attention = list(_needs_attention(io, found))
+    hooks = [row for row in _hook_state(io) if not args.client or row[0].name in args.client]
+    attention += (("hook", path, f"{host.name}: {problem}") for host, path, _, problem in hooks if problem)
     if args.json:
         servers = [{"clients": s.file.clients, "scope": s.file.scope, "file": s.file.path, "line": s.line,
                     "server": s.name, "project": s.project, "state": _server_state(s).partition(":")[0],
                     "why": s.why_not or None, "policy": _policy_of(s.wrapper) if s.wrapper else None,
                     "wall": s.wrapper.program if s.wrapper else None} for s in found.servers]
         problems = [{"kind": kind, "place": place, "problem": problem} for kind, place, problem in attention]
-        io.say(json.dumps({"version": __version__, "servers": servers, "attention": problems}, indent=2))
+        rows = [{"host": host.name, "file": path, "state": state, "note": host.note or None, "problem": problem}
+                for host, path, state, problem in hooks]
+        io.say(json.dumps({"version": __version__, "servers": servers, "hooks": rows, "attention": problems}, indent=2))
         return 1 if attention else 0
     _print_table(io, found)
     for server in found.servers:
         if server.wrapper:
             io.say(f"{_where(io, server)}: policy {_policy_of(server.wrapper)}")
+    if hooks:
+        io.say("\nThe hosts' own tools (mcpwall wrap --hook HOST):")
+    for host, path, state, problem in hooks:
+        note = f" ({host.note})" if state == "registered" and host.note else ""
+        io.say(f"{host.name} in {io.short(path)}: {state}{note}{f': {printable(problem, 300)}' if problem else ''}")
     slow = sum(server.wrapper is not None and _starts_slowly(io, server.wrapper) for server in found.servers)
     if slow:
         io.say(f"\n{slow} of these start without Python's cache; wrapped again, they start about five times as fast.")
@@ -18049,7 +19088,781 @@ def _revoke(io: Surroundings, name: str) -> int:
     return 0
 
 # ---------------------------------------------------------------------------
-# 26. Command line
+# 26. Hooks: the tools of the hosts themselves
+# ---------------------------------------------------------------------------
+# Serves people, and closes: it can only add refusals to what the host decides by itself.
+#
+# Hosts run shells, read, write and fetch without any MCP server; but they can ask a command before a tool runs, and show
+# it what came of it. `mcpwall hook` is that command: one event of the host, as JSON on stdin, becomes the tool call of an
+# MCP server (`Bash {"command": …}` is `run_command`, `Edit {"file_path": …}` is `edit_file`; the host is the server), is
+# judged by the policy that the relay would use, recorded in the same log, and answered in the form that this host reads.
+#
+# To allow is to say nothing: an `allow` would skip the question that the host puts to its user. To refuse is said in the
+# one way that the host surely heeds (most go on when a hook breaks off, is killed, or prints what they do not expect).
+# So whatever goes wrong here is answered like a refusal, and in time: no host waits for ever, and many let the tool run
+# then. Each event is a process of its own. What must outlive it (marks, limits, the project of a session) stands in
+# a small file for each session of a host; two hooks of one call (Pre and Post, or two hosts' files) count once.
+#
+# A hook sees what the host shows it. Not seen: files that the user names with @, the host's own web search, what is typed
+# into a running process, the children of a shell; and a host may skip its hooks. It is a seat belt. The relay stays
+# in front of servers: it also sees their tool lists, resources and prompts, and nothing gets round a pipe.
+
+MAX_EVENT_BYTES = 16 * 1024 * 1024
+HOOK_SECONDS = 1.8          # from the start of the process to the answer
+_HOOK_SESSION_DAYS = 14     # what was kept of a session is removed then
+_HOOK_USES = 64             # calls of a session that are known to have been counted
+
+# -- reading an event -------------------------------------------------------------
+# Hosts spell one thing in many ways (tool_name, toolName), so names are compared in small letters without signs.
+
+# What a host's tool does → its names. The tools of a host that stand in no row keep their name and arguments.
+_HOOK_TOOLS = """
+run_command: Bash Shell PowerShell Monitor Execute terminal run_command run_in_terminal run_shell_command execute_bash
+run_command: execute_command run_terminal_command run_terminal_cmd local_shell shell_command exec_command
+run_command: beforeShellExecution afterShellExecution pre_run_command post_run_command
+read_file: Read view read_file view_file fs_read read_many_files NotebookRead view_image beforeReadFile beforeTabFileRead
+read_file: pre_read_code post_read_code
+write_file: Write Create create_file write_file write_to_file fs_write
+edit_file: Edit MultiEdit StrReplace str_replace_editor replace replace_string_in_file multi_replace_string_in_file
+edit_file: multi_edit search_replace replace_in_file replace_file_content insert_edit_into_file editFiles edit_file
+edit_file: NotebookEdit edit_notebook_file EditNotebook afterFileEdit afterTabFileEdit pre_write_code post_write_code
+apply_patch: apply_patch
+delete_file: Delete delete_file
+search_text: Grep grep_search search_file_content ripgrep
+search_files: Glob LS file_search find_by_name list_dir list_directory glob_file_search list_files
+fetch: WebFetch fetch_webpage read_url_content fetch_url
+web_search: WebSearch google_web_search search_web
+text: Agent Task spawn_agent TodoWrite TodoRead write_todos update_plan manage_todo_list ExitPlanMode EnterPlanMode
+text: AskUserQuestion ask_user
+"""
+
+
+def _plain_name(name: str) -> str:
+    return name.replace("_", "").replace("-", "").lower()
+
+
+_HOOK_KINDS = {_plain_name(tool): line.partition(":")[0]
+               for line in _HOOK_TOOLS.strip().split("\n") for tool in line.partition(":")[2].split()}
+_NO_TOOL = ("premcptooluse", "postmcptooluse", "beforemcpexecution", "aftermcpexecution", "pretooluse", "posttooluse",
+            "beforetool", "aftertool", "permissionrequest", "posttoolusefailure")
+
+
+class HookEvent(NamedTuple):
+    """What a host says is going to happen, or has happened."""
+    host: HookHost
+    name: str                   # as the host spells it
+    phase: str                  # "before", "after", "failed" (after it, and nothing can be changed) or "": no tool is used
+    tool: str = ""
+    arguments: Any = None
+    result: Any = None
+    session: str = ""
+    use: str = ""               # the host's id of this use of the tool
+    cwd: str = ""
+    root: str = ""              # the host's own project, where it names one
+    server: str | None = None   # of an MCP tool; "" when the host does not say which
+    launch: str = ""            # how that server is started, where the host says so
+    spelled: str = ""           # the tool's name as the host has it
+
+
+class HookFault(WallError):
+    """An event that cannot be read; *event* is what is known of it."""
+
+    def __init__(self, problem: str, event: HookEvent) -> None:
+        super().__init__(problem)
+        self.event = event
+
+
+def read_event(host: HookHost, data: bytes, environ: Mapping[str, str]) -> HookEvent:
+    """The event that a hook of *host* was given. Raises HookFault; the host may prove to be another one."""
+    event = HookEvent(host, "", "before")
+    try:
+        text = _event_text(data)
+        whole = _half_character.sub(lambda found: found[0] if len(found[0]) != 6 else "\\ufffd", text)
+        body = load_json(whole)
+    except MessageError as fault:
+        raise HookFault(f"the event cannot be read: {fault}", event) from None
+    if type(body) is not dict:
+        raise HookFault("the event is no JSON object", event)
+    fields = {_plain_name(key): value for key, value in body.items()}
+
+    def said(*names: str) -> str:
+        return next((fields[name] for name in names if type(fields.get(name)) is str and fields[name]), "")
+
+    def inner(*names: str) -> dict[str, Any]:
+        return next((fields[name] for name in names if type(fields.get(name)) is dict), {})
+
+    name = said("hookeventname", "agentactionname", "hookname")
+    host = _host_of(host, fields, name)
+    call = inner("toolcall", "pretooluse", "posttooluse")               # Antigravity; Cline
+    tool = said("toolname") or call.get("name") or call.get("toolName") or ""
+    arguments = next((value for value in (fields.get("toolinput"), fields.get("toolargs"), call.get("args"),
+                                          call.get("parameters"), fields.get("toolinfo")) if value is not None), None)
+    server: str | None = None
+    about = inner("mcpserver", "mcpcontext")
+    if about:
+        server = str(about.get("server_name") or about.get("name") or "")
+        tool = str(about.get("tool_name") or tool)
+    plain = _plain_name(name)
+    if plain in ("premcptooluse", "postmcptooluse") and isinstance(arguments, dict):    # Windsurf
+        server, tool = str(arguments.get("mcp_server_name", "")), str(arguments.get("mcp_tool_name", ""))
+        arguments, fields["toolresult"] = arguments.get("mcp_tool_arguments"), arguments.get("mcp_result")
+    elif plain in ("beforemcpexecution", "aftermcpexecution"):                          # Cursor
+        server = said("mcpservername", "servername")
+    elif not tool and plain in _HOOK_KINDS:
+        tool = name
+        arguments = arguments if arguments is not None else {
+            key: value for key, value in body.items() if _plain_name(key) in _EVENT_ARGUMENTS}
+    result = next((fields[key] for key in ("toolresponse", "tooloutput", "toolresult", "resultjson", "error", "output")
+                   if fields.get(key) is not None), None)
+    done = plain.startswith(("post", "after")) or not plain and result is not None
+    phase = "failed" if "failure" in plain else "after" if done else "before"
+    roots: list[Any] = next((fields[key] for key in ("workspaceroots", "workspacepaths") if type(fields.get(key)) is list), [])
+    root = next((place for place in roots if type(place) is str and place), "") or environ.get(host.root or "\0", "")
+    event = HookEvent(host, name, phase, tool, arguments, result,
+                      said("sessionid", "conversationid", "trajectoryid"), said("tooluseid", "toolcallid"),
+                      _event_folder(said("cwd")), _event_folder(root), server,
+                      said("command", "url") if "mcp" in plain and host.name == "cursor" else "", tool)
+    if not tool and plain not in _NO_TOOL and (plain or host.name == "antigravity"):
+        return event._replace(phase="")
+    if not tool:
+        raise HookFault("the event names no tool", event)
+    if whole != text and phase == "before":     # of a result it is what was cut within a character
+        raise HookFault("the event holds half a character", event)
+    if fields.get("toolinputtruncated"):
+        raise HookFault("the host shows only a part of the arguments", event)
+    return event
+
+
+_half_character = lazy_regex(r"\\\\|\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u[dD][89a-fA-F]..")
+_EVENT_ARGUMENTS = frozenset("command cwd filepath path edits content".split())
+
+
+def _event_text(data: bytes) -> str:
+    """The text of an event. Windows hands on what its code page makes of it; what is neither is no text."""
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        codecs = ["utf-16"]
+    else:
+        codecs = ["utf-8-sig"] + ["cp1252"] * (b"\xff" not in data and b"\xfe" not in data)
+    for codec in codecs:
+        try:
+            text = data.decode(codec)
+        except UnicodeDecodeError:
+            continue
+        if not text.strip():
+            raise MessageError("there is none")
+        return text
+    raise MessageError("not UTF-8")
+
+
+def _host_of(host: HookHost, fields: Mapping[str, Any], name: str) -> HookHost:
+    """Hosts run each other's hooks: whose event it is shows in what it holds."""
+    hosts = hook_hosts()
+    for field, other in (("cursorversion", "cursor"), ("agentactionname", "windsurf"), ("toolcall", "antigravity")):
+        if field in fields:
+            return hosts[other]
+    if name in ("BeforeTool", "AfterTool"):
+        return hosts["gemini"]
+    return hosts["copilot"] if "toolargs" in fields and "toolname" in fields else host
+
+
+def _event_folder(place: str) -> str:
+    """A folder as the system spells it: Cursor writes `/d:/Proj` for `D:\\Proj`."""
+    return place[1:] if re.match(r"/[A-Za-z]:(/|\Z)", place) else place
+
+
+# -- the calls of an event ---------------------------------------------------------
+
+class HookCall(NamedTuple):
+    """One tool call as an MCP server would get it."""
+    tool: str
+    arguments: dict[str, Any]
+    server: str
+
+
+# What an argument of a host's tool is called in our calls, by what the tool does; `-`: it says nothing about what is done.
+_HOOK_ARGUMENTS = """
+run_command: command = command command_line cmd script input
+run_command: cwd = cwd workdir working_directory working_dir dir_path directory
+run_command: - = description explanation reason timeout timeout_ms run_in_background is_background
+files: path = file_path path absolute_path target_file notebook_path files paths file_paths dir_path uri
+files: content = content contents file_text code new_code new_source new_string new_str new_text new_content diff
+files: old_string = old_string old_str old_text old_source
+files: - = command description explanation edits instruction
+search_text: query = pattern query regex
+search_text: pattern = glob include include_pattern includes
+search_files: pattern = pattern query glob glob_pattern
+search: path = path file_path dir_path directory search_path search_directory target_directory directory_path
+fetch: url = url urls uri
+web_search: query = query q pattern
+"""
+
+
+def _hook_arguments() -> dict[str, dict[str, str]]:
+    """{what tools do: {plain name: our name}}."""
+    found: dict[str, dict[str, str]] = {}
+    for line in _HOOK_ARGUMENTS.strip().split("\n"):
+        kind, _, rest = line.partition(": ")
+        ours, _, names = rest.partition(" = ")
+        for one in ("search_text", "search_files") if kind == "search" else (kind,):
+            found.setdefault(one, {}).update(dict.fromkeys(map(_plain_name, names.split()), ours))
+    return found
+
+
+_OUR_NAMES = _hook_arguments()
+_runs_patch = lazy_regex(r"\bapply_?patch\b|\bpatch\b|\bgit\b.*\b(?:apply|am)\b")
+_web_address = lazy_regex(r"(?i)\b[a-z][a-z0-9+.-]{1,20}://[^\s<>\"'`]+")
+
+
+def event_calls(event: HookEvent) -> list[HookCall]:
+    """What the host's tool is about to do (or did), as tool calls. Raises HookFault where that cannot be read."""
+    given = event.arguments
+    kind = "" if event.server is not None else _HOOK_KINDS.get(_plain_name(event.tool), "")
+    if type(given) is str and given.lstrip()[:1] in ("{", "["):
+        try:
+            given = load_json(given)
+        except MessageError as fault:
+            raise HookFault(f"its arguments cannot be read: {fault}", event) from None
+    if kind == "edit_file" and type(given) is str:
+        kind = "apply_patch"
+    if type(given) is not dict:
+        given = {} if given is None else {"command" if kind == "run_command" else "input": given}
+    elif kind in ("edit_file", "write_file") and not _under(given, "path") and any(map(patch_files, strings_of(given)[0])):
+        kind = "apply_patch"
+    server = event.host.name if event.server is None else event.server
+    return [HookCall(tool, arguments, server) for tool, arguments in _calls_of(event, kind, given)]
+
+
+_Made = Iterator[tuple[str, dict[str, Any]]]
+
+
+def _calls_of(event: HookEvent, kind: str, given: dict[str, Any]) -> _Made:
+    """(tool, arguments) of each call."""
+    texts = strings_of(list(given.values()))[0]
+    if kind == "run_command":
+        yield from _shell_calls(event, _in_our_names(kind, given))
+    elif kind == "apply_patch":
+        yield from _patch_calls(event, "\n".join(texts), "")
+    elif kind.endswith("_file"):
+        yield from _file_calls(kind, given)
+    elif kind == "fetch":
+        made = _in_our_names(kind, given)
+        for url in strings_of([made.get("url")])[0] or _web_address.findall("\n".join(texts)) or [None]:
+            yield kind, {**made, "url": url} if url is not None else made
+    elif kind == "text":
+        yield event.tool, {"text": "\n".join(texts)}
+    elif kind:
+        yield kind.replace("search_text", "search_files"), _in_our_names(kind, given)
+    else:
+        yield event.tool, given
+
+
+def _in_our_names(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments under the names of our calls, what is named alike in a list; others stay as they are."""
+    made: dict[str, Any] = {}
+    for key, value in given.items():
+        name = _OUR_NAMES[kind].get(_plain_name(key), key)
+        if name != "-":
+            made[name] = value if name not in made else [made[name], value]
+    return made
+
+
+def _under(node: Any, ours: str, name: str = "") -> list[str]:
+    """The texts, at any depth, that stand under a name which is *ours* for the tools of files."""
+    if type(node) is dict:
+        return [text for key, value in node.items() for text in _under(value, ours, _plain_name(key))]
+    if type(node) is list:
+        return [text for value in node for text in _under(value, ours, name)]
+    return [node] if type(node) is str and node and _OUR_NAMES["files"].get(name) == ours else []
+
+
+def _shell_calls(event: HookEvent, made: dict[str, Any]) -> _Made:
+    folder = made.get("cwd")
+    folder = _seen_from(event.cwd, folder if type(folder) is str else "")
+    if _plain_name(event.tool) == "powershell":
+        made["language"] = "powershell"
+    yield "run_command", {**made, "cwd": folder} if folder else made
+    command = made.get("command")
+    if type(command) is str and "\n" in command and _runs_patch.search(command) and patch_files(command):
+        yield from _patch_calls(event, command, folder)
+
+
+def _file_calls(tool: str, given: dict[str, Any]) -> _Made:
+    """One call for each file; a list of edits or operations may name several."""
+    own = {key: value for key, value in given.items() if not (type(value) is list and _under(value, "path") and any(
+        type(one) is dict for one in value))}
+    groups = [one for key, value in given.items() if key not in own for one in value if type(one) is dict]
+    for group in [own, *groups] if _under(own, "path") or not groups else groups:
+        content, old = ("\n".join(_under(group, ours)) for ours in ("content", "old_string"))
+        made = {key: value for key, value in group.items() if _plain_name(key) not in _OUR_NAMES["files"]}
+        if tool == "write_file":
+            made["content"] = content
+        elif tool == "edit_file":
+            made.update({"old_string": old, "new_string": content} if old else {"new_string": content})
+        for path in dict.fromkeys(_under(group, "path")):
+            yield tool, {"path": path, **made}
+        if not _under(group, "path"):
+            yield tool, group
+
+
+def _patch_calls(event: HookEvent, text: str, folder: str) -> _Made:
+    files = patch_files(text)
+    if not 0 < len(files) <= MAX_PATCH_FILES:
+        raise HookFault(f"a patch of {len(files)} files that can be read; write one of 1 to {MAX_PATCH_FILES}", event)
+    for kind, path, added in files:
+        content = {"write": {"content": added}, "edit": {"new_string": added}, "delete": {}}[kind]
+        yield f"{kind}_file", {"path": _seen_from(folder, path), **content}
+
+
+def _seen_from(folder: str, place: str) -> str:
+    """*place*, seen from *folder*; "" stands for nothing known."""
+    if not folder or re.match(r"[/\\~]|[A-Za-z]:", place):
+        return place
+    return f"{folder.rstrip('/')}/{place}" if place else folder
+
+
+def named_server(event: HookEvent, servers: Iterable[str]) -> HookEvent:
+    """The event with server and tool told apart, if it is about an MCP tool. *servers*: the names that are configured."""
+    prefix = re.match(r"mcp__|MCP:|mcp_|@", event.tool)
+    if prefix is None and (event.server is not None or event.host.name != "copilot" or "-" not in event.tool):
+        return event
+    rest = event.tool[prefix.end():] if prefix else event.tool
+    for server in [event.server] if event.server else sorted(servers, key=len, reverse=True):
+        found = re.match(f"(?:{re.escape(server)}|{_server_word(server)})(?:__|[_/-])(?=.)", rest)
+        if found:
+            return event._replace(server=server, tool=rest[found.end():])
+    if prefix is None or event.server:
+        return event
+    server, _, tool = rest.partition({"mcp__": "__", "mcp_": "_", "@": "/", "MCP:": "\0"}[prefix[0]])
+    return event._replace(server=server, tool=tool) if tool else event._replace(server="", tool=rest)
+
+
+def _server_word(name: str) -> str:
+    """A server's name as hosts have it in the names of its tools."""
+    return re.sub(r"[^A-Za-z0-9_-]", "_", name)
+
+
+# -- answers ---------------------------------------------------------------------
+
+class HookAnswer(NamedTuple):
+    """What the host gets: an exit status, and text for it or for the model."""
+    status: int = 0
+    stdout: str = ""
+    stderr: str = ""
+
+
+def hook_answer(event: HookEvent, verdict: str, reason: str = "", result: Any = None) -> HookAnswer:
+    """The *verdict* in the form that the host reads: "allow", "deny", "ask" or, of a result, "change" (into *result*).
+
+    The reason is never empty where there is one to give: Codex takes a refusal without a text for a hook that failed.
+    """
+    host, after = event.host, event.phase in ("after", "failed")
+    if verdict == "ask" and not host.asks:
+        verdict = "deny"
+    if verdict == "allow":
+        return HookAnswer(0, {"cursor": "{}", "antigravity": '{"decision":"allow"}'}.get(host.answers, ""))
+    if verdict == "change":
+        text = result if type(result) is str else json.dumps(result, ensure_ascii=False)
+        own = result if type(result) is dict and "textResultForLlm" in result else {"resultType": "success", "textResultForLlm": text}
+        changed: dict[str, Any] = {
+            "output": {"hookSpecificOutput": {"hookEventName": event.name or "PostToolUse", "updatedToolOutput": result}},
+            "reason": {"decision": "deny" if host.answers == "gemini" else "block", "reason": text},
+            "cursor": {"updated_mcp_tool_output": result},
+            "modified": {"modifiedResult": own}}
+        return HookAnswer(0, json.dumps(changed[host.changes]))
+    own = {"hookEventName": event.name or "PreToolUse", "permissionDecision": verdict, "permissionDecisionReason": reason}
+    if _plain_name(event.name) == "permissionrequest":
+        own = {"hookEventName": event.name, "decision": {"behavior": "deny", "message": reason}}   # type: ignore[dict-item]
+        return HookAnswer(0, json.dumps({"hookSpecificOutput": own}))
+    if after and host.answers in ("claude", "codex"):
+        return HookAnswer(0, json.dumps({"decision": "block", "reason": reason}))
+    said: dict[str, dict[str, Any]] = {
+        "claude": {"hookSpecificOutput": own}, "codex": {"hookSpecificOutput": own},
+        "cursor": {"permission": verdict, "user_message": reason, "agent_message": reason},
+        "copilot": {"permissionDecision": verdict, "permissionDecisionReason": reason, "hookSpecificOutput": own},
+        "gemini": {"decision": verdict, "reason": reason},
+        "antigravity": {"decision": "force_ask" if verdict == "ask" else verdict, "reason": reason}}
+    if host.answers == "exit2" or host.answers == "claude" and verdict == "deny":
+        return HookAnswer(2, "", reason + "\n")
+    answer = json.dumps(said[host.answers])
+    return HookAnswer(2, answer, reason + "\n") if host.answers == "copilot" and verdict == "deny" else HookAnswer(0, answer)
+
+
+# -- what outlives an event ---------------------------------------------------------
+
+class HookSession:
+    """What one session of a host leaves for its later events: a small file of the user's alone, written whole.
+
+    Within `with` one hook at a time has it, and `kept` is written where it has changed: the project, marks and limits
+    (Memory.state), which uses of tools were counted. Raises ConfigError for a file that cannot be used.
+    """
+
+    def __init__(self, folder: str, host: str, session: str, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._path = os.path.join(folder, sha256(f"{host}\0{session}".encode("utf-8", "replace"))[:32] + ".json")
+        self._lock = FileLock(self._path[:-5] + ".lock", 1.0)
+        self.kept: dict[str, Any] = {}
+
+    def read(self) -> dict[str, Any]:
+        """What is kept now."""
+        if not os.path.lexists(self._path):
+            return {}
+        try:
+            kept = load_json(read_config(self._path).decode())
+        except (MessageError, UnicodeDecodeError):
+            kept = None
+        if type(kept) is not dict or os.path.islink(self._path):
+            raise ConfigError(f"{self._path}: not what mcpwall wrote; remove it")
+        return kept
+
+    def __enter__(self) -> HookSession:
+        self._lock.__enter__()
+        self.kept = self.read()
+        self._before = json.dumps(self.kept)
+        return self
+
+    def __exit__(self, fault: Any, *_: Any) -> None:
+        try:
+            text = json.dumps(self.kept)
+            if fault is None and text != self._before:
+                if self._before == "{}":
+                    self._sweep()
+                write_whole(self._path, text.encode())
+        except OSError as problem:
+            raise ConfigError(f"{self._path}: {problem.strerror or problem}") from None
+        finally:
+            self._lock.__exit__()
+
+    def _sweep(self) -> None:
+        """Remove what was kept of sessions long ago."""
+        folder = os.path.dirname(self._path)
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if re.fullmatch(r"[0-9a-f]{32}\.(json|lock)", entry.name) and \
+                        self._clock() - entry.stat(follow_symlinks=False).st_mtime > _HOOK_SESSION_DAYS * 86400:
+                    os.unlink(entry.path)
+
+
+# -- judging ------------------------------------------------------------------------
+
+class HookVerdict(NamedTuple):
+    """What comes of an event, and how its host is told."""
+    event: HookEvent
+    action: str                 # "allow", "deny", "ask", "change" (the result), or "" when no tool is used
+    answer: HookAnswer
+    calls: tuple[tuple[HookCall, Decision], ...] = ()
+    records: tuple[Record, ...] = ()
+    note: str = ""              # for people who try it
+
+
+class Hook:
+    """One event of a host, from its bytes to the answer. Nothing here prints; `judge` never raises."""
+
+    def __init__(self, host: HookHost, load: Callable[[str, str], Policy], project: str = "", home: str | None = None,
+                 environ: Mapping[str, str] | None = None, clock: Callable[[], float] = time.time, lasting: bool = True,
+                 io: Callable[[], Surroundings] | None = None) -> None:
+        """*load* gives the policy for a project and a working directory; *lasting*: keep what the event leaves for later ones;
+        *io* is where hosts' files and this wall are."""
+        self.event = HookEvent(host, "", "before")
+        self.policy: Policy | None = None
+        self.note = ""
+        self._load, self._named, self._home, self._clock, self._lasting = load, project, home, clock, lasting
+        self._environ = os.environ if environ is None else environ
+        self._io = io or (lambda: Surroundings(home, environ=self._environ))
+
+    def judge(self, data: bytes, budget: Budget) -> HookVerdict:
+        """The verdict on the event in *data*; a fault of any kind is one, too."""
+        try:
+            return self._judge(data, budget)
+        except HookFault as fault:
+            self.event = fault.event
+            return self.fault(str(fault))
+        except WallError as fault:
+            return self.fault(str(fault))
+        except Exception as fault:      # a hook that breaks off would let the tool run
+            return self.fault(f"it could not be judged ({type(fault).__name__})")
+
+    def fault(self, problem: str) -> HookVerdict:
+        """What the host is told where we cannot judge."""
+        decision = Decision("deny", None, f"Blocked: {printable(problem, 500)}")
+        records: tuple[Record, ...] = ()
+        try:
+            policy = self.policy or self._policy("")
+            if policy.settings.hook_fault == "ask" and self.event.phase == "before":
+                decision = decision._replace(action="ask")
+            message = Message("client", "unreadable", {"id": None}, "", None, None, self.event.host.name)
+            records = (self._record(policy, message, decision),)
+        except Exception:               # no policy: then nothing says that it may be asked, or where the log is
+            pass
+        return HookVerdict(self.event, decision.action, hook_answer(self.event, decision.action, f"[mcpwall] {decision.message}"),
+                           (), records)
+
+    def _judge(self, data: bytes, budget: Budget) -> HookVerdict:
+        event = self.event = read_event(self.event.host, data, self._environ)
+        if not event.phase:
+            return HookVerdict(event, "", hook_answer(event, "allow"))
+        walls = _HostServers(event, self._io)
+        event = self.event = named_server(event, walls.names())
+        if event.server is not None and walls.covers(event):
+            note = "its server runs behind mcpwall, which judges the call there"
+            return HookVerdict(event, "allow", hook_answer(event, "allow"), note=note)
+        calls = event_calls(event)
+        session = HookSession(os.path.join(self._home, ".mcpwall", "sessions"), event.host.name, event.session, self._clock) \
+            if self._home and event.session else None
+        policy = self.policy = self._policy(self._project(session))
+        remembers = any(rule.mark or rule.limit for one in (policy, policy.apart) if one is not None
+                        for rule in (*one.rules, *one.outbound_rules))
+        if not remembers or session is None:
+            self.note = "the event has no session id, so marks and limits do not apply" if remembers else ""
+            return self._decided(policy, calls, None, False, budget)._replace(note=self.note)
+        with session:
+            memory = Memory(self._clock)
+            memory.restore(policy, session.kept.get("memory"))
+            uses = session.kept.get("uses", [])
+            use = f"{event.phase}:{event.use}"
+            again = bool(event.use) and use in uses
+            verdict = self._decided(policy, calls, memory, again, budget)
+            if self._lasting:
+                session.kept["memory"] = memory.state(policy)
+                if event.use and not again:
+                    session.kept["uses"] = [*uses, use][-_HOOK_USES:]
+        return verdict
+
+    def _project(self, session: HookSession | None) -> str:
+        """The project that the event belongs to; "" when none is known. The first folder of a session stays its project."""
+        event = self.event
+        named = self._named or event.root
+        if named or session is None or not event.cwd:
+            return named or event.cwd
+        known = session.read().get("project")
+        if type(known) is str:
+            return known
+        if self._lasting:
+            with session:
+                session.kept.setdefault("project", event.cwd)
+        return event.cwd
+
+    def _policy(self, project: str) -> Policy:
+        """The policy in force. No list of tools comes by here, so settings about listed tools do not apply."""
+        place = self.event.cwd or project or self._home or "/"
+        policy = self._load(project or place, place)
+        return policy._replace(settings=policy.settings._replace(unlisted_tools="allow", read_only=False))
+
+    def _recorder(self, policy: Policy) -> Recorder:
+        quoting = Quoting(policy)
+        return Recorder(policy.settings, self.event.host.name, quoting.text(self.event.session, 200), quoting, self._clock)
+
+    def _record(self, policy: Policy, message: Message, decision: Decision) -> Record:
+        """The record of one call or result. It has no number: no event knows of the others, so nothing can be chained."""
+        fields = self._recorder(policy).record(message, decision, len(message.text), self._about(policy)).fields
+        return Record({key: value for key, value in fields.items() if key != "seq"})
+
+    def _about(self, policy: Policy) -> dict[str, Any]:
+        """What only the records of hooks say."""
+        event, quoting = self.event, Quoting(policy)
+        about = {"hook": event.name or event.phase, "host": event.host.name, "host_tool": event.spelled, "use": event.use,
+                 "note": self.note}
+        return {key: quoting.text(value, 200) for key, value in about.items() if value}
+
+    def _decided(self, policy: Policy, calls: Sequence[HookCall], memory: Memory | None, again: bool,
+                 budget: Budget) -> HookVerdict:
+        wall, event = Wall(policy), self.event
+        if event.phase != "before":
+            return self._result(wall, calls, memory, again, budget)
+        decided = []
+        records = []
+        for call in calls:
+            message = self._message(call)
+            decision = wall.decide(message, budget, memory, again)
+            decided.append((call, decision))
+            records.append(self._record(policy, message, decision))
+        worst = max((decision for _, decision in decided), key=lambda decision: _STRICTNESS[decision.action])
+        action = "allow" if worst.action not in ("ask", "deny") or policy.settings.mode == "monitor" else worst.action
+        if action == "ask" and not event.host.asks and policy.settings.ask_fallback == "allow":
+            action = "allow"
+        if action != "deny" and memory is not None:
+            memory.commit(mark for _, decision in decided for mark in decision.marks)
+        answer = hook_answer(event, action, _hook_reason(worst, event.host))
+        return HookVerdict(event, action, answer, tuple(decided), tuple(records))
+
+    def _message(self, call: HookCall) -> Message:
+        params = {"name": call.tool, "arguments": call.arguments}
+        body = {"jsonrpc": "2.0", "id": self.event.use or None, "method": "tools/call", "params": params}
+        return Message("client", "request", body, _compact(body), "tools/call", call.tool, call.server, alias=self.event.spelled)
+
+    def _result(self, wall: Wall, calls: Sequence[HookCall], memory: Memory | None, again: bool, budget: Budget) -> HookVerdict:
+        """What the tool answered: secrets and steering, and what becomes of them."""
+        event, policy = self.event, wall.policy
+        shown = event.result
+        if event.host.name == "cursor" and type(shown) is str and shown[:1] in ("{", "["):
+            try:
+                shown = load_json(shown)
+            except MessageError:
+                pass
+        if shown is None or not calls:
+            return HookVerdict(event, "allow", hook_answer(event, "allow"))
+        body = {"jsonrpc": "2.0", "id": event.use or None, "result": {"structuredContent": _without_media(shown)}}
+        call = calls[0]
+        message = Message("server", "response", body, _compact(body), "tools/call", call.tool, call.server, alias=event.spelled)
+        decision = wall.decide(message, budget, memory, again)
+        record = self._record(policy, message, decision)
+        action = decision.action if policy.settings.mode != "monitor" else "allow"
+        if memory is not None and action != "deny":
+            memory.commit(decision.marks)
+        changed = None
+        if action in ("redact", "strip"):
+            text = redacted(message, decision.findings) if action == "redact" else _stripped(message)
+            changed = _with_media(json.loads(text)["result"]["structuredContent"], shown)
+        elif action == "deny":
+            words = f"{BLOCKED} {decision.message or 'Blocked by policy'}"
+            changed = _blocked_texts(shown, words)
+            changed = changed if changed != shown else _blocked_texts(shown, words, True)
+        verdict, reason = "allow", ""
+        if changed is not None and changed != shown and event.phase == "after":
+            can = event.host.changes and (event.host.name != "cursor" or event.server is not None)
+            verdict = "change" if can else "deny" if event.host.answers == "claude" else "allow"
+            reason = _hook_reason(decision, event.host)
+        return HookVerdict(event, verdict if verdict != "deny" else "allow", hook_answer(event, verdict, reason, changed),
+                           ((call, decision),), (record,))
+
+
+def _hook_reason(decision: Decision, host: HookHost) -> str:
+    """What the model, or the person at the host, reads of a decision."""
+    text = f"[mcpwall] {decision.message or 'Blocked by policy'}"
+    if decision.rule:
+        text += f" (rule {decision.rule})"
+    if decision.action == "ask" and not host.asks:
+        text += "; it needs the user's approval, and this host cannot ask: mcpwall approve"
+    return printable(text + (f"; instead: {decision.hint}" if decision.hint else ""), 2000)
+
+
+# How base64 of images, sounds and documents begins: PNG, JPEG, GIF, RIFF (WebP, WAV), PDF, ISO media, TIFF, zip, Ogg, MP3
+_MEDIA_HEADS = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "JVBERi0", "AAAA", "SUkq", "TU0AK", "UEsDB", "T2dnUw", "SUQz")
+
+
+def _is_media(text: str) -> bool:
+    """Is it base64 of an image, a sound, a document? Nothing is found in there but by chance."""
+    body = text.partition(",")[2] if text.startswith("data:") else text
+    return len(body) > 64 and body.startswith(_MEDIA_HEADS) and _is_base64(body)
+
+
+def _without_media(value: Any) -> Any:
+    if type(value) is dict:
+        return {key: _without_media(item) for key, item in value.items()}
+    if type(value) is list:
+        return [_without_media(item) for item in value]
+    return "" if type(value) is str and _is_media(value) else value
+
+
+def _with_media(value: Any, before: Any) -> Any:
+    """*value* with the media that stood in *before*, which is alike but for texts."""
+    if type(value) is dict:
+        return {key: _with_media(item, old) for (key, item), old in zip(value.items(), before.values())}
+    if type(value) is list:
+        return [_with_media(item, old) for item, old in zip(value, before)]
+    return before if value == "" else value
+
+
+def _blocked_texts(value: Any, words: str, every: bool = False) -> Any:
+    """A refused result in its own shape, *words* in place of its texts, or of those that are more than a word."""
+    if type(value) is dict:
+        return {key: _blocked_texts(item, words, every) for key, item in value.items()}
+    if type(value) is list:
+        return [_blocked_texts(item, words, every) for item in value]
+    return words if type(value) is str and (every or len(value) > 64 or re.search(r"\s", value)) else value
+
+
+_HOST_CLIENTS = {"copilot": ("copilot", "vscode"), "kiro": ("kiro", "amazon-q")}     # what _HOST_FILES calls them
+
+
+class _HostServers:
+    """The MCP servers that the host of an event starts, and which of them it starts through this wall.
+
+    A name proves nothing: a project can call its server like one that is wrapped. So all entries of that name must start
+    this very mcpwall; and those that came with a checkout, without a word about policy or environment.
+    """
+
+    def __init__(self, event: HookEvent, io: Callable[[], Surroundings]) -> None:
+        self._event, self._io = event, io
+        self._servers: list[Server] | None = None
+
+    def _found(self) -> list[Server]:
+        event = self._event
+        if self._servers is None:
+            self._servers, io = [], self._io()
+            place, names = event.root or event.cwd, _HOST_CLIENTS.get(event.host.name, (event.host.name,))
+            for file in find_configs(io.home, place, io.environ, io.platform, io.root, names) if place else ():
+                try:
+                    self._servers += list_servers(file, decode_config(file.path, read_config(file.path)))
+                except WallError:
+                    self._servers.append(Server(file, (), "", (), None, "unreadable", 0, None, None))   # may hold any name
+        return self._servers
+
+    def names(self) -> Iterator[str]:
+        """The names that are configured; looked for only where they are asked for."""
+        yield from {server.name: None for server in self._found() if server.name}
+
+    def covers(self, event: HookEvent) -> bool:
+        """Is the server of the call surely started through this wall?"""
+        servers = self._found()
+        if event.launch:
+            servers = [one for one in servers
+                       if " ".join([*(one.wrapper.wall if one.wrapper else ()), *one.argv]) == event.launch]
+        elif event.server:
+            servers = [one for one in servers if _server_word(one.name) in ("", _server_word(event.server))]
+        return bool(servers) and all(map(self._is_walled, servers))
+
+    def _is_walled(self, server: Server) -> bool:
+        if not self._is_ours(server.wrapper) or server.wrapper is None:
+            return False
+        came_along = server.file.scope == "project" and (
+            set(server.wrapper.options) - {"server-name", "project"} or entry_variables(server.entry)
+            or server.wrapper.options.get("project") not in (None, server.file.project))
+        return not came_along
+
+    def _is_ours(self, wrapper: Wrapper | None) -> bool:
+        return wrapper is not None and \
+            list(wrapper.wall[:wrapper.wall.index(wrapper.program) + 1]) in (self._io().wall, own_command())
+
+
+# -- the verb -----------------------------------------------------------------------
+
+def _read_event_bytes(end: float, fd: int = 0) -> bytes:
+    """What the host writes, up to its end, MAX_EVENT_BYTES or the time *end* (monotonic). Some hosts never close the pipe: a
+    whole object, and then nothing for a while, is an event. Raises WallError."""
+    parts: list[bytes] = []
+    ended = threading.Event()
+
+    def pump() -> None:
+        try:
+            while part := os.read(fd, 1 << 20):
+                parts.append(part)
+        except OSError:
+            pass
+        ended.set()
+
+    threading.Thread(target=pump, daemon=True).start()
+    seen = 0
+    while not ended.wait(min(0.1, max(0.0, end - time.monotonic()))):
+        size = sum(map(len, parts))
+        if size > MAX_EVENT_BYTES:
+            break
+        if size == seen and size and parts[-1].rstrip()[-1:] == b"}":
+            data = b"".join(parts)
+            try:
+                json.loads(data)
+                return data
+            except (ValueError, RecursionError):
+                pass
+        if time.monotonic() >= end:
+            raise WallError("the host did not send a whole event in time")
+        seen = size
+    data = b"".join(parts)
+    if len(data) > MAX_EVENT_BYTES:
+        raise WallError(f"the event is larger than {MAX_EVENT_BYTES >> 20} MB")
+    return data
+
+# ---------------------------------------------------------------------------
+# 27. Command line
 # ---------------------------------------------------------------------------
 
 USAGE = """\
@@ -18059,8 +19872,9 @@ mcpwall: a firewall for AI tool calls. It stands between an AI host and an MCP s
           -- COMMAND [ARG...]
   mcpwall check [TOOL key=value key:=JSON ... | --input JSON] [--tool TOOL] [--json]
   mcpwall rules [NAME [--format json|yaml]]
+  mcpwall hook --host HOST [-c FILE | --profile NAME] [--project DIR] [--test]
   mcpwall demo
-  mcpwall init | wrap SERVER | unwrap SERVER | status | approve      (each with --help)
+  mcpwall init | wrap SERVER | wrap --hook HOST | unwrap SERVER | status | approve      (each with --help)
   mcpwall --version | --help | --checksum
 
 Options:
@@ -18081,7 +19895,7 @@ Examples:
 
 Exit status: the server's own; 128+n when signal n ended it; 126 or 127 when it cannot be started; 2 for a mistake in
 the command line or the policy; 70 for a fault of mcpwall's own.
-`check`: 0 allowed, 1 denied, redacted or would ask, 2 bad input.
+`check`: 0 allowed, 1 denied, redacted or would ask, 2 bad input. `hook`: what the host reads as its answer.
 """
 MAX_CHECK_BYTES = 10 * 1024 * 1024
 
@@ -18100,6 +19914,12 @@ class _Options:
         self.command: list[str] | None = None
         self.home = user_home()
         self.consent = ConsentStore(os.path.join(self.home, ".mcpwall", "approved.json")) if self.home is not None else None
+
+    def policy_of(self, project: str, cwd: str) -> Policy:
+        """The policy that these options name for another place. Raises PolicyError."""
+        _check_profile(self.profile)
+        approved = self.consent.is_approved if self.consent is not None else None
+        return load_policy(self.config, self.profile, project, self.home, approved, cwd)
 
     def policy(self) -> Policy:
         """The policy these options name. Raises PolicyError."""
@@ -18496,6 +20316,83 @@ def _check_dialogue(checker: _Checks) -> int:
             print(f"mcpwall: {fault}", file=sys.stderr)
 
 
+# -- hook -------------------------------------------------------------------------
+
+def _cmd_hook(options: _Options, words: list[str]) -> int:
+    """Judge one event of a host, from stdin, and answer as that host reads it. Whatever happens, within HOOK_SECONDS."""
+    began = time.monotonic() - time.process_time()      # about when this process did
+    test, words = "--test" in words, [word for word in words if word != "--test"]
+    if words[:1] == ["--host"] and len(words) == 2:
+        words = ["--host=" + words[1]]
+    if len(words) != 1 or not words[0].startswith("--host="):
+        raise UsageError(f"hook: {printable(' '.join(words)) or 'nothing'} is not enough; write --host NAME [--test]")
+    hook = Hook(hook_host(words[0].partition("=")[2]), options.policy_of, options.project or "", options.home, lasting=not test)
+    if test:
+        return _test_hook(hook)
+    said = threading.Lock()                             # there is one answer, and who takes this gives it
+
+    def give(answer: HookAnswer) -> None:
+        for fd, text in ((1, answer.stdout), (2, answer.stderr)):
+            data = text.encode("utf-8", "backslashreplace")
+            while data:
+                data = data[os.write(fd, data):]
+
+    def late() -> None:
+        if said.acquire(blocking=False):
+            asks = hook.policy is not None and hook.policy.settings.hook_fault == "ask"
+            answer = hook_answer(hook.event, "ask" if asks else "deny", "[mcpwall] Blocked: judging it took too long; try again")
+            try:
+                give(answer)
+            finally:
+                os._exit(answer.status)
+
+    end = began + HOOK_SECONDS
+    watch = threading.Timer(max(0.1, end - time.monotonic()), late)
+    watch.daemon = True
+    watch.start()
+    try:
+        verdict = hook.judge(_read_event_bytes(end - 0.3), Budget(max(0.1, end - 0.2 - time.monotonic())))
+    except WallError as fault:
+        verdict = hook.fault(str(fault))
+    if verdict.records and hook.policy is not None:
+        log = os.path.expanduser(hook.policy.settings.log_dir)
+        if not AuditLog(log).append([record.line for record in verdict.records]) and hook.policy.settings.audit_required:
+            verdict = hook.fault("the audit log cannot be written")
+    if not said.acquire(timeout=HOOK_SECONDS):
+        time.sleep(HOOK_SECONDS)                        # it is too late, and this process is about to end
+    watch.cancel()
+    try:
+        give(verdict.answer)
+    except OSError:                                     # the host has gone
+        pass
+    if os.path.realpath(sys.argv[0]) == os.path.realpath(__file__):
+        os._exit(verdict.answer.status)                 # to tidy up first would take as long as judging did
+    return verdict.answer.status
+
+
+def _test_hook(hook: Hook) -> int:
+    """Show what becomes of the event on stdin, and leave nothing behind: 0 it would pass, 1 it would not."""
+    data = sys.stdin.buffer.read(MAX_EVENT_BYTES + 1) if sys.stdin is not None else b""
+    verdict = hook.judge(data, Budget(HOOK_SECONDS))
+    event, answer = verdict.event, verdict.answer
+    print(f"{event.host.name}: {printable(event.name or event.phase or 'no event')}")
+    for call, decision in verdict.calls:
+        sign = _SIGNS[decision.action] if verdict.action != "deny" or decision.action == "deny" else "✗"
+        quoting = Quoting(hook.policy) if hook.policy else None
+        shown = quoting.text(json.dumps(call.arguments, ensure_ascii=False), 300) if quoting else ""
+        for line in (f"{sign} {_WORDS[decision.action][0]:<6} {printable(event.spelled)} as {printable(call.tool)} of "
+                     f"{printable(call.server) or 'an MCP server'}: {printable(shown, 300)}",
+                     *([f"  Rule: {printable(decision.rule)}"] if decision.rule else []),
+                     *([f"  Why: {printable(decision.why, 300)}"] if decision.why else [])):
+            print(_with_signs_of(line, sys.stdout.encoding))
+    if verdict.note:
+        print(f"  {verdict.note}")
+    print(f"Answer: exit status {answer.status}")
+    for name, text in (("stdout", answer.stdout), ("stderr", answer.stderr.rstrip())):
+        print(f"  {name}: {text or '(nothing)'}")
+    return int(verdict.action in ("deny", "ask", "change"))
+
+
 # -- rules ------------------------------------------------------------------------
 
 def _cmd_rules(options: _Options, words: list[str]) -> int:
@@ -18632,7 +20529,8 @@ def _demo_log(log: Iterable[str]) -> None:
             print("  " + "  ".join(word for word in words if word))
 
 
-_COMMANDS: dict[str, Callable[[_Options, list[str]], int]] = {"check": _cmd_check, "rules": _cmd_rules, "demo": _cmd_demo}
+_COMMANDS: dict[str, Callable[[_Options, list[str]], int]] = {
+    "check": _cmd_check, "hook": _cmd_hook, "rules": _cmd_rules, "demo": _cmd_demo}
 _SETUP_COMMANDS: dict[str, Callable[[list[str], Surroundings], int]] = {
     "init": cmd_init, "wrap": cmd_wrap, "unwrap": cmd_unwrap, "status": cmd_status, "approve": cmd_approve}
 
