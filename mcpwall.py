@@ -5025,7 +5025,7 @@ COMMAND_CATEGORIES = {"destructive": "deletes, overwrites or wipes outside the p
     "privilege": "becomes root, widens rights, leaves a container, or turns protection off",
     "persistence": "survives a log-out or a reboot", "infrastructure": "destroys cloud, cluster or database state",
     "package_install": "installs packages", "network": "talks to the network",}
-MAX_SHELL_NESTING = 16      # substitutions, groups, wrappers, interpreters in each other; deeper is read flat
+MAX_SHELL_NESTING = 24      # substitutions, groups, wrappers, interpreters in each other; deeper is refused
 MAX_SHELL_SOURCE = 131_072  # characters of one command: Linux itself takes no longer argument
 MAX_SHELL_STEPS = 10_000    # commands, written files and deletions followed in one text, loops unrolled
 MAX_SHELL_TEXT = 1_000_000  # characters that expansions may produce
@@ -5059,14 +5059,18 @@ class ShellContext(NamedTuple):
 
 
 # ---- 9a. Commands: the reader of sh, bash and zsh --------------------------------------------------------
-# A word without anything to expand is a plain `str`; otherwise a list of parts (kind, value):
-#   u text unquoted · q text quoted · v variable (name, operation, quoted) · s substitution (script, quoted)
-#   p process substitution (script) · ( PowerShell expression (script) · { PowerShell block (script)
+# One pass of recursive descent over the text, as bash itself reads it: what is quoted is decided where it stands, and a
+# substitution is a script within a word. A word that means itself is a plain `str`, any other a list of parts:
+#   u text unquoted · q text quoted · $ _ShParameter, quoted? · s substitution: script, quoted? · a arithmetic: parts
+#   p process substitution: script, direction · l array in parentheses: (index parts or None, word) of each element
+#   (the readers of PowerShell and cmd.exe:) v variable: name, operation, quoted? · ( expression · { block
+# What a shell would refuse, or another one reads otherwise, is a *doubt*: noted with a reason, never taken back, and the
+# text is read on as well as can be. Too deep or too long is no doubt: BudgetSpent, and the message is refused.
 
 class _ShDialect(NamedTuple):
-    """What a character means in one shell. The patterns match: a run that means itself (*plain*), the same and escapes
-    within double quotes (*quoted*, with *escaped* for the escapes), a string in single quotes, a variable's name, and
-    the blanks, separators and comments between two commands of one line (*gap*)."""
+    """What a character means in a Windows shell. The patterns match: a run that means itself (*plain*), the same and
+    escapes within double quotes (*quoted*, with *escaped* for the escapes), a string in single quotes, a variable's name,
+    and the blanks, separators and comments between two commands of one line (*gap*)."""
     escape: str
     ends: str           # characters that end a word
     plain: Any
@@ -5077,23 +5081,35 @@ class _ShDialect(NamedTuple):
     gap: Any
 
 
+_sh_holes = lazy_regex("\ue0f0(\\w*)\ue0f1")
 _sh_name = lazy_regex(r"[A-Za-z_]\w*|[0-9@*#?$!-]")
 _SH_POSIX = _ShDialect(
-    escape="\\", ends=" \t\r\n;&|<>()", plain=lazy_regex(r"""[^\s'"\\$`;&|<>()]+"""),
-    quoted=lazy_regex(r'(?:[^"\\$`]+|\\[\s\S]?)+'), escaped=lazy_regex(r'\\(?:\n|([$`"\\]))'), single=lazy_regex("'([^']*)'?"),
-    name=_sh_name, gap=lazy_regex("(?:[ \t\r;&|\ufeff]+|\\\\\n|#[^\n]*)*"))
-_sh_blanks = lazy_regex(r"[ \t\r]*")
-_sh_no_arguments = lazy_regex(r"\([ \t]*\)[ \t\r\n]*")
-_sh_sum = lazy_regex(r"\$\(\([^()`]{0,400}\)\)")
-_sh_redirect = lazy_regex(r"(\d*|&|\*)(<<<|<<-?|<>|>>|>\||>&|<&|<|>)[ \t\r]*")
-_sh_keyword = lazy_regex(r"(?:if|then|elif|else|fi|while|until|for|select|do|done|case|esac|function|time|coproc|!|\[\[)"
-                         r"(?=[\s;&|()]|$)")
-_SH_KEYWORD_STARTS = frozenset("iteftwusdc![")
-_SH_CLOSERS = {"if": "fi", "while": "done", "until": "done", "case": "esac"}
+    escape="\\", ends=" \t\r\n;&|<>()", plain=lazy_regex(r"""[^\s'"\\$`;&|<>(){}]+"""),
+    quoted=lazy_regex(r'[^"\\$`]+'), escaped=lazy_regex(r'\\(?:\n|([$`"\\]))'), single=lazy_regex("'([^']*)'"),
+    name=_sh_name, gap=lazy_regex("(?:[ \t\r\ufeff]+|\\\\\n|#[^\n]*)*"))
+_sh_blanks = lazy_regex(r"(?:[ \t\r]+|\\\n)*")
+_sh_inner_plain = lazy_regex(r"""[^'"\\$`/:}]+""")         # of a word within ${…}
+_sh_keyword = lazy_regex(r"(?:if|then|elif|else|fi|while|until|for|select|do|done|case|esac|function|time|coproc|!|\[\[|\{|\})"
+                         r"(?=[\s;&|()<>]|$)")
+_SH_KEYWORD_STARTS = frozenset("iteftwusdc![{}")
+_sh_redirect = lazy_regex(r"(\d*|\{\w+\})(<<<|<<-?|<>|>>|>\||>&|<&|<|>)|(&)(>>|>)")
+_sh_function = lazy_regex(r"[ \t]*\([ \t]*\)")
+_sh_assigned = lazy_regex(r"([A-Za-z_]\w*)(?:(\+?)=|(?=\[))")
 _sh_assignment = lazy_regex(r"([A-Za-z_]\w*)(?:\[[^\]\s]*\])?(\+?)=")
-_sh_brace = lazy_regex(r"\{([^{}]*)\}")
-_sh_c_string = lazy_regex(r"\$'((?:[^'\\]|\\[\s\S]?)*)'?")
-_sh_escapes = lazy_regex(r"\\(x[0-9A-Fa-f]{1,2}|u[0-9A-Fa-f]{1,4}|U[0-9A-Fa-f]{1,8}|[0-7]{1,3}|.)")
+_sh_parameter = lazy_regex(r"(#(?=(?:[A-Za-z_]\w*|\d+|[@*#?$!-])[}\[])|!(?=[\w@*#]))?([A-Za-z_]\w*|\d+|[@*#?$!-])")
+_sh_coproc_name = lazy_regex(r"([A-Za-z_]\w*)[ \t]+(?=[{(]|(?:if|while|until|for|case|\[\[)\s)")
+_sh_time_options = lazy_regex(r"(?:-p[ \t]+)?(?:--[ \t]+)?")
+_sh_escaped_quote = lazy_regex(r"(?<!\\)(?:\\\\)*\\['\"]|\$\{[^}]*'")
+_sh_index_assigned = lazy_regex(r"(\+?)=")
+_sh_operator = lazy_regex(r":?[-=+?]|##?|%%?|/[/#%]?|\^\^?|,,?|~~?|@[A-Za-z]|@|\*|:")
+_sh_sequence = lazy_regex(r"(?:(-?\d{1,18})\.\.(-?\d{1,18})|([A-Za-z])\.\.([A-Za-z]))(?:\.\.-?(\d{1,18}))?\Z")
+_sh_c_string = lazy_regex(r"\$'((?:[^'\\]|\\[\s\S])*)'")
+_sh_no_sum = lazy_regex(r"\w[ \t]+[\w~./$\"'`]")             # two operands side by side: no arithmetic
+_sh_escapes = lazy_regex(r"\\(x[0-9A-Fa-f]{1,2}|u[0-9A-Fa-f]{1,4}|U[0-9A-Fa-f]{1,8}|[0-7]{1,3}|c.|.)", re.S)
+_SH_C_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "", "b": "", "e": "\x1b", "E": "\x1b", "v": "\v", "f": "\f"}
+_SH_HOLE = "\ue0f0\ue0f1"       # in a text: anything may stand here; between the two the name of the variable it is, if any
+_SH_DECLARES = frozenset(" declare typeset local readonly export".split(" "))     # before an assignment (or nothing)
+_SH_CLOSERS = frozenset(") ; & | } then elif else fi do done esac".split())
 
 
 def _sh_unescape(text: str) -> str:
@@ -5109,57 +5125,134 @@ def _sh_unescape(text: str) -> str:
     return _sh_escapes.sub(meant, text) if "\\" in text else text
 
 
-_SH_C_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "", "b": "", "e": "\x1b", "E": "\x1b"}
 _Parts = list[tuple[Any, ...]]     # of a word
 
 
+class _ShParameter(NamedTuple):
+    """`${…}`: *prefix* is `!` or `#`, *key* what stands in brackets, *arguments* the words behind the *operator*."""
+    name: str
+    prefix: str = ""
+    key: _Parts | str | None = None
+    operator: str = ""
+    arguments: tuple[_Parts, ...] = ()
+
+
 class _ShNode:
-    """A simple command (*kind* "") or a compound one: group, while, for, function. *parts* are scripts."""
-    __slots__ = ("kind", "words", "redirects", "assigns", "parts", "background", "raw")
+    """A command: simple (*kind* "") or a group, subshell, if, loop, for, case, function, test, sum, coproc.
+
+    *parts* are scripts: of `if` condition and branch in turn, of a loop its condition and body; *arms* the patterns of a
+    `case`, one list for each part. *joint*: what stands between this pipeline and the one before it: "", && or ||.
+    """
+    __slots__ = ("kind", "words", "redirects", "assigns", "parts", "arms", "background", "raw", "joint")
 
     def __init__(self, kind: str = "") -> None:
-        self.kind, self.background, self.raw = kind, False, ""
+        self.kind, self.background, self.raw, self.joint = kind, False, "", ""
         self.words: list[Any] = []
         self.redirects: list[tuple[str, str, Any]] = []     # descriptor, operator, word
-        self.assigns: list[tuple[str, bool, Any]] = []      # name, appended?, word
-        self.parts: list[list[list[_ShNode]]] = []          # each a script: a list of pipelines
+        self.assigns: list[tuple[str, Any, bool, Any]] = []      # name, index, appended?, word
+        self.parts: list[_Script] = []
+        self.arms: list[list[Any]] = []
+
+
+_Script = list[list[_ShNode]]      # pipelines
+
+
+class _ShNotes:
+    """What the readers of one text share: commands and characters read so far, and the first doubt."""
+    __slots__ = ("commands", "characters", "doubt")
+
+    def __init__(self) -> None:
+        self.commands, self.characters, self.doubt = 0, 0, ""
 
 
 class _ShReader:
-    """Reads a text into a script. Total: what is not closed ends with the text, what is not understood is skipped."""
+    """Reads a text into a script. Total, but for BudgetSpent."""
 
-    def __init__(self, text: str, dialect: _ShDialect, depth: int = 0, count: list[int] | None = None) -> None:
-        self.count = [0] if count is None else count        # commands read so far, shared with the readers within
-        self.t, self.n, self.i, self.d, self.depth = text, len(text), 0, dialect, depth
-        self.heredocs: list[tuple[_ShNode, str, bool, bool]] = []
+    def __init__(self, text: str, depth: int = 0, notes: _ShNotes | None = None) -> None:
+        self.t, self.n, self.i, self.depth = text, len(text), 0, depth
+        self.notes = notes if notes is not None else _ShNotes()
+        self.stopped = ""           # the mark or keyword at which the last script ended
+        self.heredocs: list[tuple[_ShNode, str, str, bool, bool]] = []
+        self.notes.characters += self.n
+        if self.notes.characters > 8 * MAX_SHELL_SOURCE:
+            raise BudgetSpent("it holds a command too long to follow")
+
+    def doubt(self, reason: str) -> None:
+        self.notes.doubt = self.notes.doubt or reason
+
+    def open_quote(self) -> None:
+        """A quote is open to the end: no shell runs the rest, unless it knows other escapes than we do (fish)."""
+        if _sh_escaped_quote.search(self.t):
+            self.doubt("a quote is not closed")
+
+    def deeper(self, step: int) -> None:
+        self.depth += step
+        if self.depth > MAX_SHELL_NESTING:
+            raise BudgetSpent("it holds commands nested too deeply to follow")
 
     def inner(self, text: str) -> _ShReader:
-        return _ShReader(text, self.d, self.depth + 1, self.count)
+        self.deeper(0)
+        return _ShReader(text, self.depth + 1, self.notes)
 
-    def script(self, stop: str = "") -> list[list[_ShNode]]:
-        """Pipelines up to the closing mark or keyword *stop*, which is consumed."""
-        found: list[list[_ShNode]] = []
+    # -- scripts
+    def script(self, *stops: str) -> _Script:
+        """Pipelines up to one of the marks or keywords *stops*, which is consumed."""
+        found: _Script = []
+        joint, first, self.stopped = "", 0, ""
         while True:
             self.gap()
-            if self.i >= self.n:
+            if self.i >= self.n:        # not closed: no shell runs it, and what is in it is followed all the same
                 return found
-            before, c = self.i, self.t[self.i]
-            if stop and (c == stop or self.keyword() == stop):
-                self.i += len(stop)
+            c = self.t[self.i]
+            word = self.keyword() if c in _SH_KEYWORD_STARTS else c if c in ");&|" else ""
+            if c == ";" and ";;" in stops and self.t.startswith((";;", ";&"), self.i):
+                self.i += 3 if self.t.startswith(";;&", self.i) else 2
+                self.stopped = ";;"
                 return found
-            nodes = [] if c == ")" or c == "}" and self.d is not _SH_CMD else self.pipeline()
-            if nodes:
-                found.append(nodes)
-                self.count[0] += len(nodes)
-                if self.count[0] > MAX_SHELL_STEPS:
-                    raise BudgetSpent("it holds a command too long to follow")
-            if self.i == before:
-                self.i += 1
+            if word and word in stops:
+                self.i += len(word)
+                self.stopped = word
+                return found
+            if word in _SH_CLOSERS:
+                line = self.t.rfind("\n", 0, self.i) + 1
+                if word in ");" and not self.depth and not self.t[line:self.i].strip():     # no shell runs this line
+                    self.i = (self.t.find("\n", self.i) + 1 or self.n + 1) - 1
+                    continue
+                self.doubt(f"a `{word}` stands where none can")
+                self.i += len(word)
+                continue
+            before, nodes = self.i, self.pipeline()
+            if not nodes:
+                self.i += self.i == before
+                continue
+            found.append(nodes)
+            nodes[0].joint = joint
+            if not joint:
+                first = len(found) - 1
+            self.notes.commands += len(nodes)
+            if self.notes.commands > MAX_SHELL_STEPS:
+                raise BudgetSpent("it holds a command too long to follow")
+            joint = self.separator(found[first:])
+
+    def separator(self, chain: _Script) -> str:
+        """Over what ends a pipeline: && and || come back, `&` is noted on the commands of the *chain* before it."""
+        self.i = _sh_blanks.match(self.t, self.i).end()
+        two = self.t[self.i:self.i + 2]
+        if two in ("&&", "||"):
+            self.i += 2
+            return two
+        if two[:1] == "&":
+            for nodes in chain:
+                for node in nodes:
+                    node.background = True
+        if two[:1] in ("&", ";") and two not in (";;", ";&"):
+            self.i += 1
+        return ""
 
     def gap(self) -> None:
         """Over what stands between two commands; here-document bodies are read at line ends."""
         while self.i < self.n:
-            self.i = self.d.gap.match(self.t, self.i).end()
+            self.i = _SH_POSIX.gap.match(self.t, self.i).end()
             if not self.t.startswith("\n", self.i):
                 return
             self.i += 1
@@ -5167,280 +5260,681 @@ class _ShReader:
                 self.bodies()
 
     def keyword(self) -> str:
-        found = _sh_keyword.match(self.t, self.i) if self.d is _SH_POSIX else None
+        found = _sh_keyword.match(self.t, self.i)
         return found.group() if found else ""
 
     def bodies(self) -> None:
         """The here-documents announced on the line before: found by their end mark, or the rest of the text."""
-        for node, mark, quoted, tabs in self.heredocs:
-            end = re.compile(("^\t*" if tabs else "^") + re.escape(mark) + "\r?$", re.M).search(self.t, self.i)
-            body = self.t[self.i:end.start() if end else self.n]
-            self.i = end.end() if end else self.n
-            literal = quoted or "$" not in body and "`" not in body
-            node.redirects.append(("", "<<", [("q", body)] if literal else self.inner(body).double("")))
-        self.heredocs.clear()
+        waiting, self.heredocs = self.heredocs, []
+        for node, fd, mark, quoted, tabs in waiting:
+            lines, line, closed = [], "", False
+            while self.i < self.n and not closed:
+                end = self.t.find("\n", self.i)
+                line += self.t[self.i:end if end >= 0 else self.n]
+                self.i = end + 1 if end >= 0 else self.n
+                if not quoted and end >= 0 and (len(line) - len(line.rstrip("\\"))) % 2:
+                    line = line[:-1]
+                    continue
+                line = line.lstrip("\t") if tabs else line
+                closed = line.rstrip("\r") == mark
+                if not closed:
+                    lines.append(line + "\n" * (end >= 0))
+                line = ""
+            body = "".join(lines) + line
+            literal = quoted or "$" not in body and "`" not in body and "\\" not in body
+            node.redirects.append((fd, "<<", [("q", body)] if literal else self.inner(body).double("") or [("q", "")]))
 
     def pipeline(self) -> list[_ShNode]:
-        nodes = []
+        nodes: list[_ShNode] = []
         while True:
             node = self.command()
             if node is not None:
                 nodes.append(node)
-            here = self.t[self.i:self.i + 2]
-            if here[:1] == "|" and here != "||":
-                self.i += 2 if here == "|&" else 1
-                self.gap()
-                if self.i < self.n:
-                    continue
-            elif here[:1] == "&" and here != "&&":
-                for node in nodes:
-                    node.background = True
-            return nodes
+            self.i = _sh_blanks.match(self.t, self.i).end()
+            if not self.t.startswith("|", self.i) or self.t.startswith("||", self.i):
+                return nodes
+            self.i += 2 if self.t.startswith("|&", self.i) else 1
+            self.gap()
+            if self.i >= self.n or self.t[self.i] in ");&|":
+                self.doubt("a pipe leads nowhere")
+                return nodes
 
     def command(self) -> _ShNode | None:
         """One command with its redirections, or None where there is none."""
-        c, deep = self.t[self.i:self.i + 1], self.depth >= MAX_SHELL_NESTING
-        if c == "(" or c == "{" and self.d is _SH_POSIX and self.t[self.i + 1:self.i + 2] in ("", " ", "\t", "\n"):
-            if c == "(" and self.d is _SH_POWER and not deep:
-                return self.simple(_ShNode())
+        c = self.t[self.i:self.i + 1]
+        if c == "(":
             self.i += 1
-            return None if deep else self.compound("group", ")" if c == "(" else "}")
+            if self.t.startswith("(", self.i):
+                end = self.sum_end(self.i + 1)
+                if end >= 0:
+                    return self.tail(self.sum_node(end))
+            return self.tail(self.compound("subshell", ")"))
         word = self.keyword() if c in _SH_KEYWORD_STARTS else ""
-        self.i += len(word)
-        if word == "[[":
-            end = self.t.find("]]", self.i)
-            inner = self.t[self.i:end if end >= 0 else self.n]
-            self.i = self.n if end < 0 else end + 2
-            node = _ShNode()
-            node.words = ["[[", self.inner(inner).double("")]
-            return node
-        if word in ("for", "select") and not deep:      # for NAME in WORDS; do … done
-            words = self.simple(_ShNode()).words
-            node = self.compound("for", "done")
-            node.words = words[:1] + (words[2:] if words[1:2] == ["in"] else words[1:]) or ["_"]
-            return node
-        if word in _SH_CLOSERS and not deep:
-            return self.compound("group", _SH_CLOSERS[word])
-        if word in ("", "function"):
+        if word == "":
             return self.simple(_ShNode())
-        self.i = _sh_blanks.match(self.t, self.i).end()         # a keyword that stands before a command
-        return self.command() if word in ("time", "!", "coproc") and self.i < self.n else None
+        self.i += len(word)
+        if word == "{":
+            return self.tail(self.compound("group", "}"))
+        if word == "[[":
+            return self.tail(self.test())
+        if word == "if":
+            node = _ShNode("if")
+            while True:
+                node.parts.append(self.nested("then", "fi"))
+                node.parts.append(self.nested("elif", "else", "fi"))
+                if self.stopped == "else":
+                    node.parts.append(self.nested("fi"))
+                if self.stopped != "elif":
+                    return self.tail(node)
+        if word in ("while", "until"):
+            node = _ShNode("loop")
+            node.parts = [self.nested("do", "done"), self.nested("done") if self.stopped == "do" else []]
+            return self.tail(node)
+        if word in ("for", "select"):
+            return self.tail(self.loop())
+        if word == "case":
+            return self.tail(self.case())
+        if word == "function":
+            self.i = _sh_blanks.match(self.t, self.i).end()
+            node = _ShNode("function")
+            node.words = [self.word()]
+            closed = _sh_function.match(self.t, self.i)
+            self.i = closed.end() if closed else self.i
+            return self.body(node)
+        self.i = _sh_blanks.match(self.t, self.i).end()
+        if word == "coproc":
+            node = _ShNode("coproc")
+            named = _sh_coproc_name.match(self.t, self.i)
+            node.words = [named.group(1) if named else "COPROC"]
+            self.i = named.end() if named else self.i
+            return self.body(node)
+        if word == "time":
+            self.i = _sh_time_options.match(self.t, self.i).end()
+        elif word != "!":
+            self.doubt(f"a `{word}` stands where none can")
+        return self.command() if self.i < self.n and self.t[self.i] not in "\n;&|)" else None
 
     def compound(self, kind: str, stop: str) -> _ShNode:
         node = _ShNode(kind)
         node.parts = [self.nested(stop)]
-        return self.simple(node)        # redirections behind it
+        return node
 
-    def nested(self, stop: str) -> list[list[_ShNode]]:
-        self.depth += 1
-        inner = self.script(stop)
+    def nested(self, *stops: str) -> _Script:
+        self.deeper(1)
+        inner = self.script(*stops)
         self.depth -= 1
         return inner
 
-    def simple(self, node: _ShNode) -> _ShNode:
-        """Words and redirections up to the end of the command, added to *node*."""
-        t, d, start = self.t, self.d, self.i
+    def body(self, node: _ShNode) -> _ShNode:
+        """The command that is the body of a function or coprocess."""
+        self.gap()
+        self.deeper(1)
+        inner = self.command()
+        self.depth -= 1
+        node.parts = [[[inner]]] if inner else []
+        return node
+
+    def loop(self) -> _ShNode:
+        """`for NAME in WORDS; do … done`, `for ((…))`, zsh's `for NAME (WORDS) …`; the keyword is read."""
+        node, t = _ShNode("for"), self.t
+        self.i = _sh_blanks.match(t, self.i).end()
+        end = self.sum_end(self.i + 2) if t.startswith("((", self.i) else -1
+        if end >= 0:
+            self.i += 1
+            node.kind, node.parts = "loop", [[[self.sum_node(end)]]]
+        else:
+            node.words = [self.word()]
+            self.gap()
+            if t.startswith("(", self.i):
+                self.doubt("a loop of zsh")
+                self.i += 1
+                node.words += [word for nodes in self.nested(")") for inner in nodes for word in inner.words]
+                node.parts = [[self.pipeline()]]
+                return node
+            if self.keyword_in("in"):
+                self.i += 2
+                node.words += self.simple(_ShNode()).words
+            else:
+                node.words.append([("$", _ShParameter("@"), True)])
+        self.i = _sh_blanks.match(t, self.i).end()
+        self.i += t.startswith(";", self.i)
+        self.gap()
+        stop = {"do": "done", "{": "}"}.get(self.keyword(), "")
+        if not stop:
+            self.doubt("a loop has no `do`")
+            node.parts.append([self.pipeline()])
+            return node
+        self.i += 2 if stop == "done" else 1
+        node.parts.append(self.nested(stop))
+        return node
+
+    def case(self) -> _ShNode:
+        node = _ShNode("case")
+        self.i = _sh_blanks.match(self.t, self.i).end()
+        node.words = [self.word()]
+        self.gap()
+        if self.keyword_in("in"):
+            self.i += 2
+        else:
+            self.doubt("a `case` has no `in`")
+        while True:
+            self.gap()
+            if self.i >= self.n or self.keyword() == "esac":
+                if self.i >= self.n:
+                    self.doubt("something is not closed")
+                self.i = min(self.i + 4, self.n)
+                return node
+            self.i += self.t.startswith("(", self.i)
+            patterns: list[Any] = []
+            while self.i < self.n and self.t[self.i] != ")":
+                before = self.i
+                if self.t[self.i] in " \t\r\n|":
+                    self.i += 1
+                    continue
+                patterns.append(self.word())
+                if self.i == before:
+                    self.doubt("a pattern of `case` is odd")
+                    self.i += 1
+            self.i += 1
+            node.arms.append(patterns)
+            node.parts.append(self.nested(";;", "esac"))
+            if self.stopped != ";;":
+                return node
+
+    def keyword_in(self, word: str) -> bool:
+        return self.t.startswith(word, self.i) and not self.t[self.i + len(word):self.i + len(word) + 1].isalnum()
+
+    def test(self) -> _ShNode:
+        """`[[ … ]]`; the first mark is read."""
+        node, t = _ShNode("test"), self.t
         while self.i < self.n:
             c = t[self.i]
-            if c in " \t\r" or c in "()" and d is _SH_CMD and node.words and str(node.words[0]).lower() == "for":
+            if c in " \t\r\n<>()!&|;":
                 self.i += 1
-            elif c == d.escape and t[self.i + 1:self.i + 2] == "\n":
+            elif t.startswith("]]", self.i) and t[self.i + 2:self.i + 3] in " \t\r\n;&|<>()" and t[self.i - 1] in " \t\r\n)":
                 self.i += 2
-            elif c in "<>&*0123456789" and self.redirect(node):
+                return node
+            else:
+                before = self.i
+                node.words.append(self.word())
+                self.i += self.i == before
+        self.doubt("a test is not closed")
+        return node
+
+    # -- sums: (( )), $(( )), $[ ], name[ ]
+    def matching(self, at: int, opener: str, closer: str) -> int:
+        """The place of the *closer* that belongs to an *opener* just before *at*, quotes respected; else -1."""
+        level = 1
+        for found in (_sh_round if opener == "(" else _sh_square).finditer(self.t, at):
+            mark = found.group()
+            level += 1 if mark == opener else -1 if mark == closer else 0
+            if not level:
+                at, end = found.start(), found.start() - at
+                self.notes.characters += end
+                return int(at)
+        self.notes.characters += self.n - at
+        if self.notes.characters > 64 * MAX_SHELL_SOURCE:
+            raise BudgetSpent("it holds a command too long to follow")
+        return -1
+
+    def sum_end(self, at: int) -> int:
+        """Where the `))` stands that ends the sum which begins at *at*; -1 when it is none but two subshells."""
+        end = self.matching(at, "(", ")")
+        return end if end >= 0 and self.t.startswith("))", end) else -1
+
+    def sum_node(self, end: int) -> _ShNode:
+        node = _ShNode("sum")
+        node.raw = self.t[self.i + 1:end]
+        node.words = [[("a", self.sum_parts(node.raw))]]
+        self.i = end + 2
+        return node
+
+    def sum_parts(self, text: str) -> _Parts:
+        if _sh_no_sum.search(text):
+            self.doubt("a sum is none")
+        return self.inner(text).double("")
+
+    # -- simple commands
+    def tail(self, node: _ShNode) -> _ShNode:
+        """The redirections behind a compound command."""
+        while True:
+            self.i = _sh_blanks.match(self.t, self.i).end()
+            if self.i >= self.n or not self.redirect(node):
+                break
+        if self.i < self.n and self.t[self.i] not in "\n;&|)#" and not (self.t[self.i] == "}" or self.keyword()):
+            self.doubt("words behind a compound command")
+        return node
+
+    def simple(self, node: _ShNode) -> _ShNode:
+        """Words and redirections up to the end of the command, added to *node*."""
+        t = self.t
+        while self.i < self.n:
+            c = t[self.i]
+            if c in " \t\r":
+                self.i += 1
+            elif c == "\\" and t.startswith("\n", self.i + 1):
+                self.i += 2
+            elif c in "<>&{0123456789" and self.redirect(node):
                 pass
-            elif c in "\n&|)" or c in "#;" and d is not _SH_CMD or c == ("}" if d is _SH_POWER else "("):
-                if c == "#":
-                    self.i = d.gap.match(t, self.i).end()
-                elif c == "(" and d is _SH_POSIX and len(node.words) == 1 and not node.kind and isinstance(node.words[0], str):
-                    return self.function(node)
+            elif c in "\n;&|)":
                 break
-            elif node.kind:
+            elif c == "#":
+                self.i = _SH_POSIX.gap.match(t, self.i).end()
                 break
+            elif c == "(":
+                closed = _sh_function.match(t, self.i)
+                if closed and len(node.words) < 2 and not node.assigns:
+                    self.i = closed.end()
+                    node.kind = "function"
+                    if not node.words:
+                        self.doubt("a function without a name")
+                        node.words = ["()"]
+                    return self.body(node)
+                self.doubt("a parenthesis stands where none can")
+                self.i += 1
             else:
                 self.add_word(node)
-        if d is _SH_POWER:
-            node.raw = t[start:self.i]
         return node
 
     def add_word(self, node: _ShNode) -> None:
         before = self.i
-        assigned = None if node.words or self.d is not _SH_POSIX else _sh_assignment.match(self.t, self.i)
-        if assigned:
-            self.i = assigned.end()
-            if self.t[self.i:self.i + 1] == "(" and self.depth < MAX_SHELL_NESTING:      # an array
-                self.i += 1
-                value = [word for line in self.nested(")") for item in line for word in item.words]
-            else:
-                value = [self.word()]
-            node.assigns.append((assigned.group(1), bool(assigned.group(2)), value))
+        first = node.words[0] if node.words else ""
+        assigned = _sh_assigned.match(self.t, self.i) if isinstance(first, str) and first in _SH_DECLARES else None
+        if assigned and self.assignment(node, assigned):
+            return
+        word = self.word()
+        if isinstance(word, list) and any(kind == "u" and "{" in text for kind, text, *_ in word):
+            node.words += _sh_braces(word)
         else:
-            node.words.append(self.word())
-        if self.i == before:
-            self.i += 1
+            node.words.append(word)
+        self.i += self.i == before
 
-    def function(self, node: _ShNode) -> _ShNode:
-        """`NAME() BODY`; the reader stands before the parenthesis."""
-        closed = _sh_no_arguments.match(self.t, self.i)
-        if closed and self.depth < MAX_SHELL_NESTING:
-            self.i = closed.end()
-            self.depth += 1
-            body = self.command()
-            self.depth -= 1
-            node.kind, node.parts = "function", [[[body]]] if body else []
-        return node
+    def assignment(self, node: _ShNode, found: re.Match[str]) -> bool:
+        """`NAME=VALUE`, `NAME[INDEX]=VALUE`, `NAME=(…)`: read, if there is one here."""
+        t, at, name = self.t, found.end(), found.group(1)
+        index: _Parts | None = None
+        appended = found.group(2) == "+"
+        if t.startswith("[", at):
+            end = self.matching(at + 1, "[", "]")
+            behind = _sh_index_assigned.match(t, end + 1) if end >= 0 else None
+            if not behind:
+                return False
+            index, at, appended = self.inner(t[at + 1:end]).double(""), behind.end(), behind.group(1) == "+"
+        self.i = at
+        if t.startswith("(", at):
+            self.i += 1
+            value: Any = [("l", self.elements())]
+        else:
+            value = self.word()
+        if node.words:                          # of `declare` and its like: a word again
+            node.words.append([("u", name + "+" * appended + "=")] + ([("u", value)] if isinstance(value, str) else value))
+        else:
+            node.assigns.append((name, index, appended, value))
+        return True
+
+    def elements(self) -> list[tuple[_Parts | None, Any]]:
+        """The elements of an array, up to the closing parenthesis."""
+        found: list[tuple[_Parts | None, Any]] = []
+        self.deeper(1)
+        while True:
+            self.gap()
+            if self.i >= self.n or self.t[self.i] == ")":
+                self.i += 1
+                self.depth -= 1
+                return found
+            index, before = None, self.i
+            if self.t[self.i] == "[":
+                end = self.matching(self.i + 1, "[", "]")
+                if end >= 0 and self.t.startswith("=", end + 1):
+                    index, self.i = self.inner(self.t[self.i + 1:end]).double(""), end + 2
+            word = self.word()
+            words = _sh_braces(word) if isinstance(word, list) and index is None else [word]
+            found += [(index, one) for one in words]
+            if self.i == before:
+                self.doubt("an array is odd")
+                self.i += 1
 
     def redirect(self, node: _ShNode) -> bool:
         """Read a redirection, if there is one here and not a process substitution or a word."""
         found = _sh_redirect.match(self.t, self.i)
         if not found:
             return False
-        fd, operator = found.groups()
-        if operator in "<>" and not fd and self.d is _SH_POSIX and self.t.startswith("(", found.end(2)):
+        fd, operator = found.group(1) or "", found.group(2)
+        if found.group(3):
+            fd, operator = "&", found.group(4)
+        elif operator in "<>" and not fd and self.t.startswith("(", found.end()):
             return False
-        if fd == "&" and operator not in (">", ">>") or fd not in ("", "&") and (
-                self.i and self.t[self.i - 1] not in self.d.ends or fd == "*" and self.d is not _SH_POWER):
-            return False
-        self.i = found.end()
-        if operator in ("<<", "<<-") and self.d is _SH_POSIX:
+        self.i = _sh_blanks.match(self.t, found.end()).end()
+        if operator in ("<<", "<<-"):
             begin = self.i
-            mark = "".join(part[1] for part in self.parts() if isinstance(part[1], str))
-            if mark:
-                quoted = any(c in self.t[begin:self.i] for c in "'\"\\")
-                self.heredocs.append((node, mark, quoted, operator == "<<-"))
-        else:
-            node.redirects.append((fd, operator, self.word()))
+            word = self.word(True)
+            raw = self.t[begin:self.i].replace("\\\n", "")
+            if not raw or raw[0] == "#":        # a mistake in every shell
+                self.i = begin + (raw[:1] == "")
+                return True
+            if not isinstance(word, str) and any(kind in "$spa" for kind, *_ in word):
+                self.doubt("an odd mark of a here-document")
+            quoted = any(c in raw for c in "'\"\\")
+            self.heredocs.append((node, fd, _sh_unquoted(raw) if quoted else raw, quoted, operator == "<<-"))
+            return True
+        before, word = self.i, self.word()
+        if self.i == before:
+            self.doubt("a redirection leads nowhere")
+        node.redirects.append((fd, operator, word))
         return True
 
-    def word(self) -> Any:
+    # -- words
+    def word(self, raw: bool = False) -> Any:
         """The word here: `str` when it means itself, else its parts."""
-        plain = self.d.plain.match(self.t, self.i)
+        plain = _SH_POSIX.plain.match(self.t, self.i)
         if plain:
-            text, end = plain.group(), plain.end()
-            if (end == self.n or self.t[end] in self.d.ends) and not ("{" in text and self.d is _SH_POSIX):
+            end = plain.end()
+            if end == self.n or self.t[end] in " \t\r\n;&|<>)":
                 self.i = end
-                return text
-        return self.parts()
+                return plain.group()
+        parts = self.parts()
+        if not raw and all(kind == "u" for kind, *_ in parts) and not any("{" in part[1] for part in parts):
+            return "".join([part[1] for part in parts])
+        return parts
 
     def parts(self) -> _Parts:
         """The parts of the word here."""
-        t, d, posix = self.t, self.d, self.d is _SH_POSIX
-        deep = self.depth >= MAX_SHELL_NESTING
+        t = self.t
         found: _Parts = []
         while self.i < self.n:
             c = t[self.i]
-            plain = d.plain.match(t, self.i)
+            plain = _SH_POSIX.plain.match(t, self.i)
             if plain:
                 found.append(("u", plain.group()))
                 self.i = plain.end()
-            elif c in "<>" and posix and not deep and t[self.i + 1:self.i + 2] == "(":
+            elif c in "<>" and t.startswith("(", self.i + 1):
                 self.i += 2
-                found.append(("p", self.substitution(")")))
-            elif c in "({" and d is _SH_POWER and not (deep and c == "("):
-                self.i += 1
-                if not deep:
-                    found.append((c, self.substitution(")" if c == "(" else "}")))
-            elif c in d.ends or c == "(":
+                found.append(("p", self.substitution(), c))
+            elif c == "(" and found and found[-1][0] == "u" and found[-1][1][-1:] in "?*+@!":
+                self.i += 1                             # a pattern such as @(a|b)
+                found.append(("u", "("))
+                while self.i < self.n and t[self.i] != ")":
+                    before = self.i
+                    found += self.parts()
+                    if self.i < self.n and t[self.i] in " \t\r\n;&|<>" or self.i == before:
+                        found.append(("u", t[self.i]))
+                        self.i += 1
+            elif c in _SH_POSIX.ends:
                 break
-            elif c == "'":
-                here = d is _SH_POWER and found[-1:] == [("u", "@")]
-                string = (_sh_here_string if here else d.single).match(t, self.i)
-                if here:
-                    found[-1] = "q", string.group(1).strip("\r\n")
-                elif string:
-                    found.append(("q", string.group(1).replace("''", "'")))
-                else:                       # no quote in cmd.exe; read as one where a POSIX shell would
-                    found.append(("u", c))
-                self.i = string.end() if string else self.i + 1
-            elif c == '"':
+            elif not self.piece(found, c, False):
+                found.append(("u", c))
                 self.i += 1
-                found += self.double('"') or [("q", "")]
-            elif c == d.escape:
-                if t[self.i + 1:self.i + 2] != "\n":
-                    found.append(("q", t[self.i + 1:self.i + 2]))
-                self.i += 2
-            else:
-                self.special(found, False)
         self.i = min(self.i, self.n)
         return found
+
+    def piece(self, found: _Parts, c: str, quoted: bool) -> bool:
+        """Read what is quoted or expands here outside double quotes; False when it is neither."""
+        t = self.t
+        if c == "'":
+            string = _SH_POSIX.single.match(t, self.i)
+            if string is None:
+                self.open_quote()
+            found.append(("q", string.group(1) if string else t[self.i + 1:]))
+            self.i = string.end() if string else self.n
+        elif c == '"':
+            self.i += 1
+            found += self.double('"') or [("q", "")]
+        elif c == "\\":
+            if not t.startswith("\n", self.i + 1):
+                found.append(("q", t[self.i + 1:self.i + 2]))
+            self.i += 2
+        elif c == "$":
+            self.dollar(found, quoted)
+        elif c == "`":
+            found.append(("s", self.backtick(False), quoted))
+        else:
+            return False
+        return True
 
     def double(self, closer: str) -> _Parts:
         """Parts up to the closing quote (or, with no closer, the end): what expands inside double quotes."""
         found: _Parts = []
         while self.i < self.n:
-            run = self.d.quoted.match(self.t, self.i)
+            run = _SH_POSIX.quoted.match(self.t, self.i)
             if run:
-                text = run.group()
-                found.append(("q", self.d.escaped.sub(r"\1", text) if self.d.escape in text else text))
+                found.append(("q", run.group()))
                 self.i = run.end()
-            elif self.t[self.i] == closer:
+                continue
+            c = self.t[self.i]
+            if c == closer:
                 self.i += 1
-                break
+                return found
+            if c == "\\":
+                escaped = _SH_POSIX.escaped.match(self.t, self.i)
+                plain = (escaped.group(1) or "") if escaped and (closer or escaped.group(1) != '"') else self.t[self.i:self.i + 2]
+                found.append(("q", plain))
+                self.i += 2
+            elif c == "$":
+                self.dollar(found, True)
+            elif c == "`":
+                found.append(("s", self.backtick(bool(closer)), True))
             else:
-                self.special(found, True)
+                found.append(("q", c))
+                self.i += 1
+        self.i = min(self.i, self.n)
+        if closer:
+            self.open_quote()
         return found
 
-    def special(self, found: _Parts, quoted: bool) -> None:
-        """What expands alike within double quotes and outside: `…`, $…, %…%; any other character is itself."""
-        c = self.t[self.i]
-        if c == "$":
-            self.dollar(found, quoted)
-        elif c == "`":
-            self.i += 1
-            found.append(("s", self.backtick(), quoted))
-        elif c in "%!" and self.d is _SH_CMD:
-            name = _sh_percent.match(self.t, self.i)
-            variable = name.group(1)
-            found.append(("v", variable.lower(), "%" + (name.group(2) or ""), True) if variable else ("u", name.group()))
-            self.i = name.end()
-        else:
-            found.append(("q" if quoted else "u", c))
-            self.i += 1
+    def within(self, stops: str, quoted: bool, literal: bool) -> _Parts:
+        """The parts of a word within `${…}`, up to one of *stops*; *literal*: a single quote is none here."""
+        found: _Parts = []
+        kind = "q" if quoted else "u"
+        while self.i < self.n:
+            plain = _sh_inner_plain.match(self.t, self.i)
+            if plain:
+                found.append((kind, plain.group()))
+                self.i = plain.end()
+                continue
+            c = self.t[self.i]
+            if c in stops:
+                return found
+            if c == "'" and literal or not self.piece(found, c, quoted):
+                found.append((kind, c))
+                self.i += 1
+        self.i = min(self.i, self.n)
+        self.doubt("something is not closed")
+        return found
 
-    def substitution(self, closer: str) -> list[list[_ShNode]]:
-        """A script within a word; its here-documents are its own."""
+    def substitution(self) -> _Script:
+        """A script within a word, up to the closing parenthesis; its here-documents are its own."""
         held, self.heredocs = self.heredocs, []
-        inner = self.nested(closer)
-        self.bodies()
+        inner = self.nested(")")
+        if self.heredocs:
+            self.bodies()
         self.heredocs = held
         return inner
 
-    def backtick(self) -> list[list[_ShNode]]:
-        end = self.t.find("`", self.i)
-        while end > 0 and self.t[end - 1] == "\\":
-            end = self.t.find("`", end + 1)
-        end = self.n if end < 0 else end
-        inner = re.sub(r"\\([\\$`])", r"\1", self.t[self.i:end])
-        self.i = end + 1
-        return [] if self.depth >= MAX_SHELL_NESTING else self.inner(inner).script()
+    def backtick(self, quoted: bool) -> _Script:
+        end = self.i = self.i + 1
+        while end < self.n and self.t[end] != "`":
+            end += 2 if self.t[end] == "\\" else 1
+        if end >= self.n:
+            self.open_quote()
+        inner = re.sub(r'\\([\\$`"])' if quoted else r"\\([\\$`])", r"\1", self.t[self.i:end])
+        self.i = min(end + 1, self.n)
+        return self.inner(inner).script()
 
     def dollar(self, found: _Parts, quoted: bool) -> None:
-        """What follows `$`: a substitution, a variable, an ANSI-C string, or nothing special."""
-        t, c, posix = self.t, self.t[self.i + 1:self.i + 2], self.d is _SH_POSIX
-        special = (_sh_sum if c == "(" else _sh_c_string).match(t, self.i) if posix and not (quoted and c == "'") else None
-        if special:
-            found.append(("q", "0" if c == "(" else _sh_unescape(special.group(1))))
-            self.i = special.end()
-        elif c == "(":
+        """What follows `$`: a substitution, a sum, a parameter, a string of C, or nothing special."""
+        t, c = self.t, self.t[self.i + 1:self.i + 2]
+        if c == "(":
             self.i += 2
-            if self.depth < MAX_SHELL_NESTING:
-                found.append(("s", self.substitution(")"), quoted))
+            end = self.sum_end(self.i + 1) if t.startswith("(", self.i) else -1
+            if end >= 0:
+                found.append(("a", self.sum_parts(t[self.i + 1:end])))
+                self.i = end + 2
+            else:
+                found.append(("s", self.substitution(), quoted))
         elif c == "{":
-            end = t.find("}", self.i)
-            end = self.n if end < 0 else end
-            inner = t[self.i + 2:min(end, self.i + 4096)]
-            if "$(" in inner or "`" in inner:       # a default that runs something: read on inside
-                self.i += 2
-                return
-            bare = inner.lstrip("!#")
-            name = _sh_name.match(bare) if posix else None
-            self.i = end + 1
-            found.append(("v", name.group(), bare[name.end():], quoted) if name else ("v", inner, "", quoted))
+            self.i += 2
+            if t[self.i:self.i + 1] in (" ", "\t", "\n", "|"):          # ${ command; }
+                self.i += 1
+                found.append(("s", self.nested("}"), quoted))
+            else:
+                self.deeper(1)
+                found.append(self.parameter(quoted))
+                self.depth -= 1
+        elif c == "[":
+            end = self.matching(self.i + 2, "[", "]")
+            found.append(("a", self.sum_parts(t[self.i + 2:end])) if end >= 0 else ("q", "$["))
+            self.i = end + 1 if end >= 0 else self.i + 2
+        elif c == "'" and not quoted:
+            string = _sh_c_string.match(t, self.i)
+            if string is None:
+                self.open_quote()
+            found.append(("q", _sh_unescape(string.group(1) if string else t[self.i + 2:])))
+            self.i = string.end() if string else self.n
         elif c == '"' and not quoted:
             self.i += 1
         else:
-            name = self.d.name.match(t, self.i + 1)
-            found.append(("v", name.group(), "", quoted) if name else ("u", "$"))
+            name = _sh_name.match(t, self.i + 1)
+            found.append(("$", _ShParameter(name.group()), quoted) if name else ("q" if quoted else "u", "$"))
             self.i = name.end() if name else self.i + 1
+
+    def parameter(self, quoted: bool) -> tuple[Any, ...]:
+        """What stands between the braces of `${…}`."""
+        t = self.t
+        head = _sh_parameter.match(t, self.i)
+        if head is None:
+            self.doubt("an expansion that bash does not know")
+            lost = self.within("}", quoted, quoted)
+            self.i += 1
+            return "$", _ShParameter("", "", None, "?", (lost,)), quoted
+        prefix, name = head.group(1) or "", head.group(2)
+        self.i = head.end()
+        index: _Parts | str | None = None
+        if t.startswith("[", self.i):
+            end = self.matching(self.i + 1, "[", "]")
+            if end >= 0:
+                inside = t[self.i + 1:end]
+                index = inside if inside in ("@", "*") else self.inner(inside).double("")
+                self.i = end + 1
+        operator, arguments = "", []
+        if not t.startswith("}", self.i):
+            found = _sh_operator.match(t, self.i)
+            if found is None:
+                self.doubt("an expansion that bash does not know")
+            operator = found.group() if found else "?"
+            self.i = found.end() if found else self.i
+            literal = quoted and operator.lstrip(":") in ("-", "=", "+", "?")
+            if operator[:1] == "/" or operator == ":":
+                arguments.append(self.within("}" + operator[:1], quoted, literal))
+                if t.startswith(operator[:1], self.i):
+                    self.i += 1
+                    arguments.append(self.within("}", quoted, literal))
+            else:
+                arguments.append(self.within("}", quoted, literal))
+        self.i += 1
+        return "$", _ShParameter(name, prefix, index, operator, tuple(arguments)), quoted
+
+
+_sh_round = lazy_regex(r"""\\[\s\S]|'[^']*'|"(?:[^"\\]|\\[\s\S])*"|`(?:[^`\\]|\\[\s\S])*`|[()]""")
+_sh_square = lazy_regex(r"""\\[\s\S]|'[^']*'|"(?:[^"\\]|\\[\s\S])*"|`(?:[^`\\]|\\[\s\S])*`|[\[\]]""")
+_sh_quote_marks = lazy_regex(r"""\\([\s\S])|'([^']*)'|\$?"((?:[^"\\]|\\[\s\S])*)"|\$'((?:[^'\\]|\\[\s\S])*)'""")
+
+
+def _sh_unquoted(raw: str) -> str:
+    """The raw text of a word without its quotes, as the mark of a here-document is taken."""
+    def plain(found: re.Match[str]) -> str:
+        escaped, single, double, string = found.groups()
+        if double is not None:
+            return re.sub(r'\\([$`"\\])', r"\1", double)
+        return _sh_unescape(string) if string is not None else escaped if escaped is not None else single
+    return str(_sh_quote_marks.sub(plain, raw))
+
+
+def _sh_braces(word: _Parts) -> list[Any]:
+    """The words that the braces of one make, each once; with too many a word that may be anything."""
+    tokens: list[Any] = []
+    for part in word:
+        tokens += [c for c in re.split(r"([{},])", part[1]) if c] if part[0] == "u" else [part]
+    if tokens.count("{") > 64:
+        return [[("q", _SH_HOLE)] + [part for part in word if part[0] not in "uq"]]
+    done: dict[Any, None] = {}
+    seen = {tuple(map(_sh_token_key, tokens))}
+    work = [tokens]
+    while work and len(done) + len(work) <= MAX_SHELL_WORDS:
+        item = work.pop()
+        found = _sh_brace(item)
+        if found is None:
+            done[len(done)] = _sh_rejoined(item)
+            continue
+        start, end, choices = found
+        for choice in reversed(choices):
+            made = item[:start] + choice + item[end + 1:]
+            key = tuple(map(_sh_token_key, made))
+            if key not in seen:
+                seen.add(key)
+                work.append(made)
+    if work:
+        return [[("q", _SH_HOLE)] + [part for part in word if part[0] not in "uq"]]
+    return list(done.values())
+
+
+def _sh_token_key(token: Any) -> Any:
+    return token if isinstance(token, str) else (token[0], token[1]) if isinstance(token[1], str) else id(token)
+
+
+def _sh_rejoined(tokens: list[Any]) -> Any:
+    parts: _Parts = []
+    for token in tokens:
+        if not isinstance(token, str):
+            parts.append(token)
+        elif parts and parts[-1][0] == "u":
+            parts[-1] = "u", parts[-1][1] + token
+        else:
+            parts.append(("u", token))
+    return parts[0][1] if len(parts) == 1 and parts[0][0] == "u" else parts or [("q", "")]
+
+
+def _sh_brace(tokens: list[Any]) -> tuple[int, int, list[list[Any]]] | None:
+    """The first brace expression of a word: where it begins and ends, and its choices."""
+    opened: list[tuple[int, list[int]]] = []
+    best: tuple[int, int, list[list[Any]]] | None = None
+    for at, token in enumerate(tokens):
+        if token == "{":
+            opened.append((at, []))
+        elif token == "," and opened:
+            opened[-1][1].append(at)
+        elif token == "}" and opened:
+            start, commas = opened.pop()
+            if best is not None and best[0] < start:
+                continue
+            choices: list[list[Any]] = []
+            if commas:
+                edges = [start, *commas, at]
+                choices = [tokens[a + 1:b] for a, b in zip(edges, edges[1:])]
+            elif all(isinstance(one, str) for one in tokens[start + 1:at]):
+                choices = _sh_series("".join(tokens[start + 1:at]))
+            if choices:
+                best = start, at, choices
+    return best
+
+
+def _sh_series(text: str) -> list[list[Any]]:
+    """`1..5`, `a..e`, `0..10..2`: the values, or one that may be any number."""
+    found = _sh_sequence.match(text)
+    if not found:
+        return []
+    low, high, first, last, step = found.groups()
+    a, b = (int(low), int(high)) if low is not None else (ord(first), ord(last))
+    by = max(1, abs(int(step or 1)))
+    if abs(a - b) // by >= MAX_SHELL_WORDS // 4:
+        return [[("q", _sh_hole("number"))]]
+    values = list(range(a, b + 1, by) if a <= b else range(a, b - 1, -by))
+    width = max(len(low), len(high)) if low is not None and re.match(r"-?0\d", low + " " + high) else 0
+    return [[str(value).zfill(width) if low is not None else chr(value)] for value in values]
+
+
+def _sh_hole(name: str = "") -> str:
+    """What stands in a text for the unknown value of the variable *name*, or for anything."""
+    return f"\ue0f0{name}\ue0f1"
 
 
 # ---- 9b. Commands: values, streams and words -------------------------------------------------------------
@@ -5451,10 +5945,12 @@ class _Flow(NamedTuple):
     sources: tuple[str, ...] = ()       # files it was read from; "\0the environment" and the like
     coded: bool = False                 # it was decoded or encoded on the way
     shell: bool = False                 # it is what a shell reading its input says
+    made: bool = False                  # this very command makes it, from texts that it holds
+    below: bool = False                 # it names files below the working directory
 
     def but(self, text: str | None) -> _Flow:
         """The same origin with another text."""
-        return _Flow(text, self.remote, self.sources, self.coded, self.shell)
+        return self._replace(text=text)
 
 
 _NOTHING, _EMPTY, _REMOTE = _Flow(), _Flow(""), _Flow(None, True)
@@ -5476,7 +5972,8 @@ def _sh_join(flows: Sequence[_Flow], text: str | None = None) -> _Flow:
     if len(flows) == 1 and text is None:
         return flows[0]
     sources = tuple(dict.fromkeys(source for flow in flows for source in flow.sources))[:64]
-    return _Flow(text, any(f.remote for f in flows), sources, any(f.coded for f in flows), any(f.shell for f in flows))
+    return _Flow(text, any(f.remote for f in flows), sources, any(f.coded for f in flows), any(f.shell for f in flows),
+                 any(f.made for f in flows), bool(flows) and all(f.below or f is _NOTHING for f in flows))
 
 
 def _sh_flow(word: str) -> _Flow:
@@ -5503,6 +6000,7 @@ def _sh_from(text: str, flow: _Flow) -> str:
 
 def _sh_show(word: str) -> str:
     """A word as a reason may show it: short, printable, and nothing that may be a secret."""
+    word = _sh_plain(word, "")
     runs = re.findall(r"[A-Za-z0-9+=_-]{20,}", word[:200])
     plain = _SH_MISSPELT.match(word) and not any(sum(c.isdigit() for c in run) > 2 for run in runs)
     return word if plain else "…"
@@ -5582,19 +6080,55 @@ def _sh_options(args: list[str], letters: str, longs: Iterable[str] | None, swit
     return found
 
 
-def _sh_braces(text: str) -> list[str]:
-    """Brace expansion, as far as MAX_SHELL_WORDS words go."""
-    found: list[str] = []
-    work = [text] if text.count("{") <= 12 else []
-    while work and len(found) + len(work) < MAX_SHELL_WORDS:
-        item = work.pop()
-        inner = next((m for m in _sh_brace.finditer(item) if "," in m.group(1) or ".." in m.group(1)), None)
-        if inner is None:
-            found.append(item)
-            continue
-        choices = inner.group(1).split(",") if "," in inner.group(1) else inner.group(1).split("..")[:2]
-        work.extend(item[:inner.start()] + choice + item[inner.end():] for choice in reversed(choices[:MAX_SHELL_WORDS]))
-    return found + work or [text]
+def _sh_open(text: str) -> bool:
+    """Is something in this text unknown?"""
+    return "\ue0f0" in text
+
+
+def _sh_plain(text: str, home: str) -> str:
+    """*text* as it is shown and as rules read it: what is unknown as `$NAME` or `$()`, the home directory as `~`."""
+    if "\ue0f0" in text:
+        text = _sh_holes.sub(lambda found: f"${found.group(1)}" if found.group(1) else "$()", text)
+    inside = len(home) > 1 and text.startswith(home) and text[len(home):len(home) + 1] in ("", "/")
+    return "~" + text[len(home):] if inside else str(text)
+
+
+def _sh_each(value: Any) -> tuple[Any, ...]:
+    """The values that a variable may have."""
+    return value if isinstance(value, tuple) else (value,)
+
+
+def _sh_either(*values: Any) -> Any:
+    """One value out of several that it may be."""
+    found: list[Any] = []
+    for value in values:
+        for one in _sh_each(value):
+            if not any(one is other or type(one) is type(other) and one == other and (
+                    not isinstance(one, str) or _sh_flow(one) == _sh_flow(other)) for other in found):
+                found.append(one)
+    if len(found) > 16:
+        return _sh_from(_SH_HOLE, _sh_join([_sh_flow(one) for one in found if isinstance(one, str)] or [_NOTHING]))
+    return found[0] if len(found) == 1 else tuple(found) if found else ""
+
+
+def _sh_cut(text: str, operator: str, pattern: str, new: str) -> str:
+    """`${x#…}`, `${x%…}`, `${x/…/…}` of known texts; unknown where that is not plain."""
+    wild = any(c in pattern for c in "*?[")
+    if wild and (operator[0] == "/" or "[" in pattern or len(text) > 200):
+        return _SH_HOLE
+    if operator[0] == "/":
+        if operator in ("/#", "/%"):
+            hit = text.startswith(pattern) if operator == "/#" else text.endswith(pattern)
+            return (new + text[len(pattern):] if operator == "/#" else text[:len(text) - len(pattern)] + new) if hit else text
+        return text.replace(pattern, new, -1 if operator == "//" else 1) if pattern else text
+    if not wild:
+        return text.removeprefix(pattern) if operator[0] == "#" else text.removesuffix(pattern)
+    sizes = range(len(text) + 1) if len(operator) == 1 else range(len(text), -1, -1)
+    for size in sizes:
+        part = text[:size] if operator[0] == "#" else text[len(text) - size:]
+        if _sh_wild("x" + pattern, "x" + part):
+            return text[size:] if operator[0] == "#" else text[:len(text) - size]
+    return text
 
 
 def _sh_wild(pattern: str, name: str) -> bool:
@@ -5682,7 +6216,7 @@ copy cp copy copy-item cpi mv move move-item mi install ln rename ren rename-ite
 remove rm unlink rmdir rd del erase remove-item ri rimraf trash shred srm wipe del-cli
 find find fd fdfind
 listing ls dir get-childitem gci tree
-change cd pushd chdir set-location sl
+change cd pushd popd chdir set-location sl
 overwrite dd truncate tee tee-object set-content sc add-content ac out-file sponge fallocate clear-content clc
 mode chmod chown chgrp icacls takeown setfacl
 http start-bitstransfer curl wget http https xh aria2c fetch invoke-webrequest iwr invoke-restmethod irm
@@ -5701,7 +6235,13 @@ sql psql mysql mariadb sqlite3 sqlite sqlcmd mongosh mongo redis-cli clickhouse-
 start start start-process saps start-job invoke-command icm foreach-object % foreach where-object ? while if else try switch
 for_cmd for
 read_variable read mapfile readarray
-prints pwd get-location gl mktemp which history fc get-history security secret-tool keyring
+shift shift
+ends exit return
+alias alias
+hash hash
+subscripts test [ unset let
+some_lines head tail sort uniq grep egrep fgrep shuf tac
+prints pwd get-location gl mktemp which history fc get-history security secret-tool keyring realpath readlink dirname basename
 sed sed gsed"""
 _SH_BRANCH = r"(?:main|master|trunk|develop|dev|release\S*|prod\w*|stable|staging|next|gh-pages|\*|HEAD)"      # shared
 # category :: programs :: regex over the arguments (each between single spaces; blanks inside one are NUL) :: reason
@@ -5909,6 +6449,8 @@ _SH_MISSPELT = lazy_regex(r"[\w./~*?$@%+,:=\\{}\[\]()<> -]{1,60}\Z")
 _SH_OUTPUT = lazy_regex(r"(?!(?:.*/)?\.\.(?:/|\Z))(?:\./)?(?:[\w.-]+/)*(?:node_modules|dist|build|coverage|target|out|htmlcov|"
                         r"storybook-static|__pycache__|\.(?:next|nuxt|turbo|parcel-cache|svelte-kit|output|nyc_output|"
                         r"pytest_cache|mypy_cache|ruff_cache|tox|eggs|gradle|venv|cache|vite)|venv|[\w.-]+\.egg-info)/?\Z")
+# Files that programs leave behind: harmless to delete in any folder but the system's.
+_SH_THROWN = lazy_regex(r"(?:[\w.-]+/)*[\w*?.-]*\.(?:o|obj|pyc|pyo|class|tmp|temp|log|swp|orig|rej|gcda|gcno|coverage|aux)\Z")
 _sh_drive = lazy_regex(r"(?:[A-Za-z]:[\\/]|[A-Za-z]:\Z|\\\\|%\w+%|\$env:)", re.I)
 _sh_home = lazy_regex(r"(?:/home/[^/]+|/root|/Users/[^/]+|[A-Za-z]:/Users/[^/]+|~[\w.-]*|%(?:userprofile|homepath|"
                       r"homedrive%%homepath)%"
@@ -5960,11 +6502,30 @@ _SH_VALUED_GLOBAL = frozenset("""-n -C -c -H -s -u --profile --region --output -
     --kubeconfig --subscription --git-dir --work-tree --host --endpoint-url --kube-context --config""".split())
 _SH_SUBCOMMANDS = frozenset("""git kubectl oc docker podman nerdctl aws gcloud az gsutil helm terraform tofu terragrunt gh npm
     pnpm yarn pip cargo apt apt-get brew systemctl redis-cli nomad vault""".split())
-_SH_HIDE = {123: 0xE000, 44: 0xE001, 125: 0xE002}       # quoted { , } while braces are expanded
-_SH_UNHIDE = {value: key for key, value in _SH_HIDE.items()}
 # With one of these a program does nothing; the others say what options and operands of some programs mean.
 _SH_HARMLESS_OPTIONS = frozenset("--help --version --dry-run --dryrun --dry-run=client --dry-run=server -WhatIf".split())
-_SH_VARIABLES = {"IFS": " ", "PWD": ".", "pwd": ".", "@": "", "*": ""}      # those that nobody need set
+# Variables that nobody need set, and those that are set surely.
+_SH_VARIABLES = {"IFS": " \t\n", "0": "bash", "SHELL": "/bin/bash", "BASH": "/bin/bash", "?": "\ue0f0number\ue0f1",
+                 "$": "\ue0f0number\ue0f1", "!": "\ue0f0number\ue0f1", "RANDOM": "\ue0f0number\ue0f1",
+                 "SECONDS": "\ue0f0number\ue0f1", "LINENO": "\ue0f0number\ue0f1", "UID": "\ue0f0number\ue0f1",
+                 "EUID": "\ue0f0number\ue0f1", "PPID": "\ue0f0number\ue0f1", "OSTYPE": "linux-gnu"}
+_SH_SET = frozenset("HOME PATH PWD SHELL USER LOGNAME BASH UID 0 # ? $".split())
+# Variables whose value is run by bash, git, man, tar …: as a command, as a script file, as more options.
+_SH_RUNS_VARIABLES = {name: role for role, *names in map(str.split, """\
+script BASH_ENV ENV PYTHONSTARTUP
+sh PROMPT_COMMAND GIT_SSH_COMMAND GIT_SSH GIT_EXTERNAL_DIFF GIT_PAGER GIT_EDITOR GIT_SEQUENCE_EDITOR GIT_ASKPASS SSH_ASKPASS
+sh GIT_PROXY_COMMAND PAGER MANPAGER EDITOR VISUAL BROWSER SUDO_ASKPASS RSYNC_RSH CVS_RSH SVN_SSH FCEDIT
+sh FZF_DEFAULT_COMMAND RUSTC_WRAPPER CARGO_BUILD_RUSTC_WRAPPER npm_config_script_shell
+-tar TAR_OPTIONS
+-node NODE_OPTIONS
+-make MAKEFLAGS""".splitlines()) for name in names}
+_SH_REMOVES = lazy_regex(r"-[rRfidv]*[rRf][rRfidv]*\Z|--recursive\Z|--force\Z")
+# Programs for whose sake the words of an unknown one are read as a command.
+_SH_DANGEROUS = frozenset("rm shred dd mkfs wipefs sh bash dash zsh nc ncat netcat socat sudo".split())
+_SH_DOUBTED = [(category, lazy_regex(rf"(?<![\w.-])({words})(?![\w-])")) for category, words in (
+    ("destructive", "rm|rmdir|unlink|shred|srm|wipe|dd|truncate|mkfs[.\\w]*|wipefs|rimraf"),
+    ("pipe_to_shell", "ba?sh|zsh|dash|ksh|fish|eval|source|sudo|python3?|perl|node|ruby|osascript"),
+    ("exfiltration", "curl|wget|nc|ncat|netcat|socat|scp|rsync|ftp|sftp|telnet"))]
 _SH_KNOWN_FOLDERS = frozenset("home pwd userprofile env tmpdir tmp temp null psscriptroot".split())
 _SH_CODE_LETTERS = {"python": "c", "pypy": "c", "ipython": "c", "expect": "c", "perl": "eE", "php": "rBRE", "node": "ep"}
 _SH_REMOVE_VALUED = frozenset("-include -exclude -filter -erroraction -ea -n -s --iterations --size".split())
@@ -6158,9 +6719,10 @@ def _code_runs_fetched(text: str) -> bool:
 def judge_code(run: _ShRun, language: str, text: str) -> None:
     """Code given to an interpreter: commands it starts, files it names, sockets it ties to a shell."""
     run.spend(len(text))
-    if run.depth >= MAX_SHELL_NESTING or len(text) < 4:
+    if len(text) < 4:
         return
-    run.depth += 1
+    run.deeper(1)
+    certain, run.certain = run.certain, False       # what is read as commands here may be none
     if "+" in text:
         text = _sh_code_joint.sub("", text)
     if _sh_code_socket.search(text) and _sh_code_shell.search(text):
@@ -6194,6 +6756,7 @@ def judge_code(run: _ShRun, language: str, text: str) -> None:
             sources.append("\0the environment")
         run.ship(_sh_read(sources), "the network")
     run.depth -= 1
+    run.certain = certain
 
 
 def judge_program_text(run: _ShRun, language: str, text: str) -> None:
@@ -6248,13 +6811,15 @@ _sh_percent = lazy_regex(r"[%!]([A-Za-z_]\w*(?:\(x86\))?)(:[^%\n]*)?[%!]|%%?~?\w
 _sh_here_string = lazy_regex(r"'([\s\S]*?)(?:'@|\Z)")
 
 
+_other_redirect = lazy_regex(r"(\d*|&|\*)(>>|>\||>&|<&|<|>)[ \t\r]*")
+
+
 class _ShOtherReader:
     """Reads a text into a script. Total: what is not closed ends with the text, what is not understood is skipped."""
 
     def __init__(self, text: str, dialect: _ShDialect, depth: int = 0, count: list[int] | None = None) -> None:
         self.count = [0] if count is None else count        # commands read so far, shared with the readers within
         self.t, self.n, self.i, self.d, self.depth = text, len(text), 0, dialect, depth
-        self.heredocs: list[tuple[_ShNode, str, bool, bool]] = []
 
     def inner(self, text: str) -> _ShOtherReader:
         return _ShOtherReader(text, self.d, self.depth + 1, self.count)
@@ -6267,8 +6832,8 @@ class _ShOtherReader:
             if self.i >= self.n:
                 return found
             before, c = self.i, self.t[self.i]
-            if stop and (c == stop or self.keyword() == stop):
-                self.i += len(stop)
+            if stop and c == stop:
+                self.i += 1
                 return found
             nodes = [] if c == ")" or c == "}" and self.d is not _SH_CMD else self.pipeline()
             if nodes:
@@ -6280,28 +6845,12 @@ class _ShOtherReader:
                 self.i += 1
 
     def gap(self) -> None:
-        """Over what stands between two commands; here-document bodies are read at line ends."""
+        """Over what stands between two commands."""
         while self.i < self.n:
             self.i = self.d.gap.match(self.t, self.i).end()
             if not self.t.startswith("\n", self.i):
                 return
             self.i += 1
-            if self.heredocs:
-                self.bodies()
-
-    def keyword(self) -> str:
-        found = _sh_keyword.match(self.t, self.i) if self.d is _SH_POSIX else None
-        return found.group() if found else ""
-
-    def bodies(self) -> None:
-        """The here-documents announced on the line before: found by their end mark, or the rest of the text."""
-        for node, mark, quoted, tabs in self.heredocs:
-            end = re.compile(("^\t*" if tabs else "^") + re.escape(mark) + "\r?$", re.M).search(self.t, self.i)
-            body = self.t[self.i:end.start() if end else self.n]
-            self.i = end.end() if end else self.n
-            literal = quoted or "$" not in body and "`" not in body
-            node.redirects.append(("", "<<", [("q", body)] if literal else self.inner(body).double("")))
-        self.heredocs.clear()
 
     def pipeline(self) -> list[_ShNode]:
         nodes = []
@@ -6322,32 +6871,11 @@ class _ShOtherReader:
 
     def command(self) -> _ShNode | None:
         """One command with its redirections, or None where there is none."""
-        c, deep = self.t[self.i:self.i + 1], self.depth >= MAX_SHELL_NESTING
-        if c == "(" or c == "{" and self.d is _SH_POSIX and self.t[self.i + 1:self.i + 2] in ("", " ", "\t", "\n"):
-            if c == "(" and self.d is _SH_POWER and not deep:
-                return self.simple(_ShNode())
+        deep = self.depth >= MAX_SHELL_NESTING
+        if self.t.startswith("(", self.i) and not (self.d is _SH_POWER and not deep):
             self.i += 1
-            return None if deep else self.compound("group", ")" if c == "(" else "}")
-        word = self.keyword() if c in _SH_KEYWORD_STARTS else ""
-        self.i += len(word)
-        if word == "[[":
-            end = self.t.find("]]", self.i)
-            inner = self.t[self.i:end if end >= 0 else self.n]
-            self.i = self.n if end < 0 else end + 2
-            node = _ShNode()
-            node.words = ["[[", self.inner(inner).double("")]
-            return node
-        if word in ("for", "select") and not deep:      # for NAME in WORDS; do … done
-            words = self.simple(_ShNode()).words
-            node = self.compound("for", "done")
-            node.words = words[:1] + (words[2:] if words[1:2] == ["in"] else words[1:]) or ["_"]
-            return node
-        if word in _SH_CLOSERS and not deep:
-            return self.compound("group", _SH_CLOSERS[word])
-        if word in ("", "function"):
-            return self.simple(_ShNode())
-        self.i = _sh_blanks.match(self.t, self.i).end()         # a keyword that stands before a command
-        return self.command() if word in ("time", "!", "coproc") and self.i < self.n else None
+            return None if deep else self.compound("group", ")")
+        return self.simple(_ShNode())
 
     def compound(self, kind: str, stop: str) -> _ShNode:
         node = _ShNode(kind)
@@ -6374,8 +6902,6 @@ class _ShOtherReader:
             elif c in "\n&|)" or c in "#;" and d is not _SH_CMD or c == ("}" if d is _SH_POWER else "("):
                 if c == "#":
                     self.i = d.gap.match(t, self.i).end()
-                elif c == "(" and d is _SH_POSIX and len(node.words) == 1 and not node.kind and isinstance(node.words[0], str):
-                    return self.function(node)
                 break
             elif node.kind:
                 break
@@ -6387,51 +6913,20 @@ class _ShOtherReader:
 
     def add_word(self, node: _ShNode) -> None:
         before = self.i
-        assigned = None if node.words or self.d is not _SH_POSIX else _sh_assignment.match(self.t, self.i)
-        if assigned:
-            self.i = assigned.end()
-            if self.t[self.i:self.i + 1] == "(" and self.depth < MAX_SHELL_NESTING:      # an array
-                self.i += 1
-                value = [word for line in self.nested(")") for item in line for word in item.words]
-            else:
-                value = [self.word()]
-            node.assigns.append((assigned.group(1), bool(assigned.group(2)), value))
-        else:
-            node.words.append(self.word())
-        if self.i == before:
-            self.i += 1
-
-    def function(self, node: _ShNode) -> _ShNode:
-        """`NAME() BODY`; the reader stands before the parenthesis."""
-        closed = _sh_no_arguments.match(self.t, self.i)
-        if closed and self.depth < MAX_SHELL_NESTING:
-            self.i = closed.end()
-            self.depth += 1
-            body = self.command()
-            self.depth -= 1
-            node.kind, node.parts = "function", [[[body]]] if body else []
-        return node
+        node.words.append(self.word())
+        self.i += self.i == before
 
     def redirect(self, node: _ShNode) -> bool:
-        """Read a redirection, if there is one here and not a process substitution or a word."""
-        found = _sh_redirect.match(self.t, self.i)
+        """Read a redirection, if there is one here and not a word."""
+        found = _other_redirect.match(self.t, self.i)
         if not found:
             return False
         fd, operator = found.groups()
-        if operator in "<>" and not fd and self.d is _SH_POSIX and self.t.startswith("(", found.end(2)):
-            return False
         if fd == "&" and operator not in (">", ">>") or fd not in ("", "&") and (
                 self.i and self.t[self.i - 1] not in self.d.ends or fd == "*" and self.d is not _SH_POWER):
             return False
         self.i = found.end()
-        if operator in ("<<", "<<-") and self.d is _SH_POSIX:
-            begin = self.i
-            mark = "".join(part[1] for part in self.parts() if isinstance(part[1], str))
-            if mark:
-                quoted = any(c in self.t[begin:self.i] for c in "'\"\\")
-                self.heredocs.append((node, mark, quoted, operator == "<<-"))
-        else:
-            node.redirects.append((fd, operator, self.word()))
+        node.redirects.append((fd, operator, self.word()))
         return True
 
     def word(self) -> Any:
@@ -6439,14 +6934,14 @@ class _ShOtherReader:
         plain = self.d.plain.match(self.t, self.i)
         if plain:
             text, end = plain.group(), plain.end()
-            if (end == self.n or self.t[end] in self.d.ends) and not ("{" in text and self.d is _SH_POSIX):
+            if end == self.n or self.t[end] in self.d.ends:
                 self.i = end
                 return text
         return self.parts()
 
     def parts(self) -> _Parts:
         """The parts of the word here."""
-        t, d, posix = self.t, self.d, self.d is _SH_POSIX
+        t, d = self.t, self.d
         deep = self.depth >= MAX_SHELL_NESTING
         found: _Parts = []
         while self.i < self.n:
@@ -6455,13 +6950,10 @@ class _ShOtherReader:
             if plain:
                 found.append(("u", plain.group()))
                 self.i = plain.end()
-            elif c in "<>" and posix and not deep and t[self.i + 1:self.i + 2] == "(":
-                self.i += 2
-                found.append(("p", self.substitution(")")))
             elif c in "({" and d is _SH_POWER and not (deep and c == "("):
                 self.i += 1
                 if not deep:
-                    found.append((c, self.substitution(")" if c == "(" else "}")))
+                    found.append((c, self.nested(")" if c == "(" else "}")))
             elif c in d.ends or c == "(":
                 break
             elif c == "'":
@@ -6507,9 +6999,6 @@ class _ShOtherReader:
         c = self.t[self.i]
         if c == "$":
             self.dollar(found, quoted)
-        elif c == "`":
-            self.i += 1
-            found.append(("s", self.backtick(), quoted))
         elif c in "%!" and self.d is _SH_CMD:
             name = _sh_percent.match(self.t, self.i)
             variable = name.group(1)
@@ -6519,45 +7008,18 @@ class _ShOtherReader:
             found.append(("q" if quoted else "u", c))
             self.i += 1
 
-    def substitution(self, closer: str) -> list[list[_ShNode]]:
-        """A script within a word; its here-documents are its own."""
-        held, self.heredocs = self.heredocs, []
-        inner = self.nested(closer)
-        self.bodies()
-        self.heredocs = held
-        return inner
-
-    def backtick(self) -> list[list[_ShNode]]:
-        end = self.t.find("`", self.i)
-        while end > 0 and self.t[end - 1] == "\\":
-            end = self.t.find("`", end + 1)
-        end = self.n if end < 0 else end
-        inner = re.sub(r"\\([\\$`])", r"\1", self.t[self.i:end])
-        self.i = end + 1
-        return [] if self.depth >= MAX_SHELL_NESTING else self.inner(inner).script()
-
     def dollar(self, found: _Parts, quoted: bool) -> None:
-        """What follows `$`: a substitution, a variable, an ANSI-C string, or nothing special."""
-        t, c, posix = self.t, self.t[self.i + 1:self.i + 2], self.d is _SH_POSIX
-        special = (_sh_sum if c == "(" else _sh_c_string).match(t, self.i) if posix and not (quoted and c == "'") else None
-        if special:
-            found.append(("q", "0" if c == "(" else _sh_unescape(special.group(1))))
-            self.i = special.end()
-        elif c == "(":
+        """What follows `$`: an expression, a variable, or nothing special."""
+        t, c = self.t, self.t[self.i + 1:self.i + 2]
+        if c == "(":
             self.i += 2
             if self.depth < MAX_SHELL_NESTING:
-                found.append(("s", self.substitution(")"), quoted))
+                found.append(("s", self.nested(")"), quoted))
         elif c == "{":
             end = t.find("}", self.i)
             end = self.n if end < 0 else end
-            inner = t[self.i + 2:min(end, self.i + 4096)]
-            if "$(" in inner or "`" in inner:       # a default that runs something: read on inside
-                self.i += 2
-                return
-            bare = inner.lstrip("!#")
-            name = _sh_name.match(bare) if posix else None
+            found.append(("v", t[self.i + 2:min(end, self.i + 4096)], "", quoted))
             self.i = end + 1
-            found.append(("v", name.group(), bare[name.end():], quoted) if name else ("v", inner, "", quoted))
         elif c == '"' and not quoted:
             self.i += 1
         else:
@@ -6576,7 +7038,7 @@ def _power_words(run: _ShRun, node: _ShNode, words: list[str]) -> list[str]:
     assigned = re.match(r"\$([\w:]+)\s*\+?=", text)
     if assigned and isinstance(first, list):
         value = _power_value(run, ([first[1:]] if len(first) > 1 else []) + node.words[1:])
-        run.vars[assigned.group(1).lower()] = _sh_from("$()", _REMOTE) if fetches else value
+        run.vars[assigned.group(1).lower()] = _sh_from(_SH_HOLE, _REMOTE) if fetches else value
         return ["write-output"]
     if fetches and re.match(r"(?i)[(&.]*\s*(?:\(|new-object|\[|\$\w+\.(?:down|up)load)", text):
         saved = re.search(r"(?i)downloadfile(?:async)?\([^,]*,\s*['\"]?([^'\")]+)", text)
@@ -6584,10 +7046,10 @@ def _power_words(run: _ShRun, node: _ShNode, words: list[str]) -> list[str]:
             run.files[run.key(saved.group(1))] = run.files[saved.group(1)] = _REMOTE
         for word in re.findall(r"['\"]([^'\"]+)['\"]", text) if re.search(r"(?i)upload", text) else []:
             run.ship(run.content(word), "an upload")
-        return ["write-output", _sh_from("$()", _REMOTE)]
+        return ["write-output", _sh_from(_SH_HOLE, _REMOTE)]
     reads = re.search(r"(?i)\]::(?:ReadAll\w+|Open\w*)(.+)", words[0])
     if reads:
-        return ["write-output", _sh_from("$()", run.content(reads.group(1)))]
+        return ["write-output", _sh_from(_SH_HOLE, run.content(reads.group(1)))]
     if _power_is_text(first) and (len(words) == 1 or words[1][:1] in "+-") and not text.startswith("&"):
         return ["write-output", _sh_whole([w.replace("+", "") if len(first) > 1 else w for w in words if w != "+"], "")]
     return words
@@ -6603,7 +7065,7 @@ def _power_value(run: _ShRun, words: list[Any]) -> str:
     if words and _power_is_text(words[0]):
         return _sh_whole(inner)
     got = run.simple(inner, _NOTHING)
-    return _sh_from(got.text or "$()", got)
+    return _sh_from(got.text or _SH_HOLE, got)
 
 
 def _power_patterns(run: _ShRun, text: str) -> None:
@@ -6620,6 +7082,27 @@ def _power_is_text(word: Any) -> bool:
     return isinstance(word, list) and bool(word) and (word[0][0] in "q(v" or word[0][0] == "u" and word[0][1][:1] in "[@")
 
 
+def _other_variable(run: _ShRun, name: str, operation: str) -> tuple[str, _Flow]:
+    """A variable's text (itself, when it is not known) and origin."""
+    name = name.lower()
+    known = run.vars.get(name)
+    if not isinstance(known, str):
+        if name in ("pwd", "@"):
+            return "." if name == "pwd" else "", _NOTHING
+        secret = _SH_SECRET_NAME.search(name)
+        return (f"%{name}%" if operation[:1] == "%" else "$" + name,
+                _sh_read((f"\0${name.split(':')[-1][:40]}",)) if secret else _NOTHING)
+    text, mark = str(known), operation[:1]
+    cut = re.match(r":~?(-?\d+)(?:,(-?\d+))?", operation.lstrip("%"))
+    if cut:
+        text = text[int(cut.group(1)[:9]):]
+        text = text[:int(cut.group(2)[:9])] if cut.group(2) else text
+    elif mark == "%" and "=" in operation:
+        old, _, new = operation.lstrip("%:").partition("=")
+        text = text.replace(old, new)[:MAX_SHELL_VALUE] if old else text
+    return text, _sh_flow(known)
+
+
 def _other_expand(run: _ShRun, word: Any) -> list[str]:
     """What a word of PowerShell or cmd.exe becomes; nothing is split there."""
     texts: list[str] = []
@@ -6630,14 +7113,14 @@ def _other_expand(run: _ShRun, word: Any) -> list[str]:
             texts.append(value)
             continue
         if kind == "v":
-            text, flow = run.variable(value, rest[0])
+            text, flow = _other_variable(run, value, rest[0])
         elif kind == "{":
             block, text, flow = value, "", _NOTHING
         else:
-            cwd = run.cwd
+            cwds = run.cwds
             flow = run.script(value)
-            run.cwd = cwd
-            text = "/dev/fd/63" if kind == "p" else "$()" if flow.text is None else flow.text.rstrip("\n")
+            run.cwds = cwds
+            text = _SH_HOLE if flow.text is None else flow.text.rstrip("\n")
         if flow is not _NOTHING:
             flows.append(flow)
         run.spend(len(text))
@@ -6650,33 +7133,107 @@ def _other_expand(run: _ShRun, word: Any) -> list[str]:
 
 
 # ---- 9g. Commands: following -----------------------------------------------------------------------------
+class _State(NamedTuple):
+    """What commands change for those that come after them, as it was at one point; dictionaries are not changed later."""
+    vars: dict[str, Any]
+    cwds: tuple[str, ...]
+    functions: dict[str, Any]
+    aliases: dict[str, str]
+    fds: dict[str, Any]
+    out: str
+    dead: bool
+
+
+class _ShFields:
+    """The fields that one word becomes, as they grow."""
+    __slots__ = ("fields", "texts", "flows", "quoted", "block")
+
+    def __init__(self) -> None:
+        self.fields: list[str] = []
+        self.texts: list[str] = []
+        self.flows: list[_Flow] = []
+        self.quoted, self.block = False, None
+
+    def copy(self) -> _ShFields:
+        made = _ShFields()
+        made.fields, made.texts, made.flows = list(self.fields), list(self.texts), list(self.flows)
+        made.quoted, made.block = self.quoted, self.block
+        return made
+
+    def add(self, text: str, quoted: bool) -> None:
+        self.texts.append(text)
+        self.quoted = self.quoted or quoted
+        if isinstance(text, _ShWord):
+            self.block = self.block or text.block
+            if text.flow is not _NOTHING:
+                self.flows.append(text.flow)
+
+    def end(self) -> None:
+        text = "".join(self.texts)
+        if text or self.quoted or self.flows or self.block is not None:
+            word: str = _sh_from(text, _sh_join(self.flows)) if self.flows else text
+            if self.block is not None:
+                word = _ShWord(word)
+                word.flow, word.block = _sh_join(self.flows) if self.flows else _NOTHING, self.block
+            self.fields.append(word)
+        self.texts, self.flows, self.quoted = [], [], False
+
+    def put(self, texts: list[str], quoted: bool, split: Callable[[str], list[str]]) -> None:
+        """Add what a variable or substitution yields; a list (`"$@"`) makes fields of its own."""
+        for number, text in enumerate(texts):
+            if number:
+                self.end()
+            if quoted:
+                self.add(text, True)
+                continue
+            pieces = split(text)
+            if text[:1].isspace() and self.texts:
+                self.end()
+            for piece_number, piece in enumerate(pieces):
+                if piece_number:
+                    self.end()
+                self.add(text if piece == text else _sh_from(piece, _sh_flow(text)), False)
+            if pieces and text[-1:].isspace():
+                self.end()
+
+
 class _ShRun:
     """Follows one command text and collects its facts. Methods `_name(name, args, flow)` are the programs it knows:
     each gets its arguments and standard input and returns its standard output."""
 
-    def __init__(self, ctx: ShellContext, dialect: _ShDialect, cwd: str) -> None:
-        self.ctx, self.at, self.d, self.cwd = ctx, ctx.paths, dialect, ""
+    def __init__(self, ctx: ShellContext, dialect: _ShDialect, cwd: str | tuple[str, ...] = "") -> None:
+        self.ctx, self.at, self.d = ctx, ctx.paths, dialect
         self.facts: dict[str, str] = {}
         self.paths: dict[str, None] = {}
-        self.changed: set[str] = set()      # those among them that are written or deleted
-        self.vars: dict[str, str] = {}
-        self.functions: dict[str, Any] = {}
+        self.altered: set[str] = set()      # those among them that are written or deleted
         self.files: dict[str, _Flow] = {}   # what this command has written, by `key`
+        self.ran: list[str] = []            # files that a shell in the background reads
+        self.made: set[str] = set()         # folders made here
+        # The state (see _State): a value is a text, a dict (an array), or a tuple of values it may have.
+        self.vars: dict[str, Any] = {}
+        self.cwds: tuple[str, ...] = ("",)  # as seen from where the command started
+        self.functions: dict[str, Any] = {}
+        self.aliases: dict[str, str] = {}
+        self.fds: dict[str, Any] = {}       # descriptors: the stream, or the file or script that it leads into
+        self.out = ""                       # where `exec >FILE` sends all that is said
+        self.dead = False                   # after `exit`
+        self.fell: list[_State] = []        # the states in which the last command has failed, when they differ
+        self.strict = False                 # `set -e`
         self.net_fds: set[str] = set()      # descriptors that are sockets
         self.networked = self.root = False  # this command: with a socket; as root
         self.last_net = ""
         self.steps, self.room, self.depth, self.nested = MAX_SHELL_STEPS, MAX_SHELL_TEXT, 0, 0
+        self.number = 63                    # of the next process substitution
+        self.sinks: dict[str, Any] = {}     # what stands behind `>(…)`
+        self.certain = dialect is _SH_POSIX     # this text is surely meant for a shell: doubts count
+        self.calls: list[str] = []          # functions and aliases that are being followed
         self.power: list[str] = []          # PowerShell of the script at depth *power_depth*
         self.power_depth = 0
         self.checked: set[str] = set()      # variables written `${NAME:?}`: never empty
         self.homes: list[str] | None = None
         self.anchors: list[tuple[str, list[str]]] | None = None
-        self.workspace = ""                 # where the call itself says it works, when that is a place to work in
-        if cwd and cwd != ".":
-            self.go(cwd)
-            here = self.at.cwd.rstrip("/")
-            if here.count("/") > 2 and "/." not in here and project_problem(here, ctx.paths) is None:
-                self.workspace = here
+        folders = [cwd] if isinstance(cwd, str) else list(cwd)
+        self.cwds = tuple([folder[:1000] for folder in folders if folder and folder != "."]) or ("",)
 
     # -- bookkeeping
     def say(self, category: str, reason: str, word: str | None = None) -> None:
@@ -6691,40 +7248,108 @@ class _ShRun:
         if self.ctx.budget is not None and not self.steps & 63:
             self.ctx.budget.check()
 
-    def too_deep(self) -> _Flow:
-        self.say("pipe_to_shell", "commands nested too deeply to follow")
-        return _NOTHING
+    def deeper(self, step: int) -> None:
+        self.depth += step
+        if self.depth > MAX_SHELL_NESTING * 2:
+            raise BudgetSpent("it holds commands nested too deeply to follow")
 
-    def where(self, word: str) -> str:
+    # -- state
+    def state(self) -> _State:
+        return _State(dict(self.vars), self.cwds, self.functions, self.aliases, self.fds, self.out, self.dead)
+
+    def become(self, state: _State) -> None:
+        self.vars, self.cwds, self.functions, self.aliases, self.fds, self.out, self.dead = state
+        self.vars = dict(self.vars)
+
+    def merge(self, states: Iterable[_State]) -> None:
+        """From here on it may be as it is now, or as in one of *states*; branches that have ended count no more."""
+        for state in states:
+            if state.dead and not self.dead:
+                continue
+            if self.dead and not state.dead:
+                self.become(state)
+                continue
+            if state.cwds != self.cwds:
+                self.cwds = tuple(dict.fromkeys(self.cwds + state.cwds))
+                self.cwds = self.cwds if len(self.cwds) <= 8 else (_SH_HOLE,)
+            for name in state.vars.keys() | self.vars.keys():
+                mine, other = self.vars.get(name), state.vars.get(name)
+                if mine is not other:
+                    self.vars[name] = _sh_either(self.held(name, mine), self.held(name, other))
+            for key in ("functions", "aliases", "fds"):
+                if getattr(self, key) is not getattr(state, key):
+                    setattr(self, key, {**getattr(state, key), **getattr(self, key)})
+            self.out = self.out or state.out
+
+    def held(self, name: str, value: Any) -> Any:
+        """A value, or for one that this command has not set what the environment may hold."""
+        return value if value is not None else "" if name in _SH_VARIABLES or name.isdigit() else _sh_hole(name)
+
+    def settle(self) -> None:
+        """The next command comes whether the last one has failed or not."""
+        if self.fell:
+            fell, self.fell = self.fell, []
+            self.merge(fell)
+
+    def branches(self, runs: Iterable[Callable[[], _Flow]]) -> _Flow:
+        """One of *runs* takes place; which one is not known."""
+        before = self.state()
+        ends: list[_State] = []
+        outs: list[_Flow] = []
+        for run in runs:
+            if ends:
+                self.become(before)
+            outs.append(run())
+            self.settle()
+            ends.append(self.state())
+        self.merge(ends[:-1])
+        return _sh_join(outs) if len(outs) > 1 else outs[0] if outs else _NOTHING
+
+    def apart(self, run: Callable[[], _Flow]) -> _Flow:
+        """What *run* does changes nothing here: a subshell."""
+        before, self.out = self.state(), ""
+        out = run()
+        self.become(before)
+        self.fell = []
+        return out
+
+    # -- places
+    def where(self, word: str, cwd: str | None = None) -> str:
         """*word* as seen from where the command started, after the `cd`s on the way."""
-        if not self.cwd or word[:1] in "/~$%" or _sh_drive.match(word):
+        cwd = self.cwds[0] if cwd is None else cwd
+        if not cwd or word[:1] in "/~%" or self.d is not _SH_POSIX and word[:1] == "$" or _sh_drive.match(word):
             return word
-        return f"{self.cwd.rstrip('/')}/{word}"
+        return f"{cwd.rstrip('/')}/{word}"
+
+    def reported(self, word: str) -> list[str]:
+        """What `paths` has for *word*."""
+        return [_sh_plain(self.where(word, cwd), self.at.home) for cwd in self.cwds]
 
     def path(self, word: str, sources: list[str] | None = None) -> None:
         """Report a word that is or may be a file."""
-        if not word or len(word) > 4096 or word[:1] == "-" or word in ("/dev/fd/63", "$()") or "\n" in word or (
+        if not word or len(word) > 4096 or word[:1] == "-" or word[:8] == "/dev/fd/" or word == _SH_HOLE or "\n" in word or (
                 "://" in word and word[:5] != "file:"):
             return
-        word = str(self.where(word))
-        known: list[str] = []               # what its wildcards may mean
-        if len(self.paths) < MAX_SHELL_PATHS:
-            self.paths[word] = None
-            if ("*" in word or "?" in word or "[" in word) and (word[0] in "~/$.[" or "/." in word or "/[" in word):
-                self.spend(200 + len(word))
-                known = [file for file in _SH_KNOWN_FILES if glob_may_hit(word, file)]
-                self.paths.update(dict.fromkeys(known))
-        if sources is not None and len(sources) < 64:
-            sources += [*known, word]
+        for place in self.reported(word):
+            known: list[str] = []               # what its wildcards may mean
+            if len(self.paths) < MAX_SHELL_PATHS:
+                self.paths[place] = None
+                if ("*" in place or "?" in place or "[" in place) and (place[0] in "~/$.[" or "/." in place or "/[" in place):
+                    self.spend(200 + len(place))
+                    known = [file for file in _SH_KNOWN_FILES if glob_may_hit(place, file)]
+                    self.paths.update(dict.fromkeys(known))
+            if sources is not None and len(sources) < 64:
+                sources += [*known, place]
 
-    def spots(self, word: str) -> list[tuple[str, str]]:
+    def spots(self, word: str, cwd: str | None = None) -> list[tuple[str, str]]:
         """Where *word* is: (absolute path, the same with anybody's home directory written `~`), for each reading."""
-        word = self.where(word)
         found: list[str] = []
-        if _sh_drive.match(word):
-            word = word.replace("\\", "/")
-            found.append(os.path.normpath(word).replace("\\", "/") if ".." in word else word)
-        found += [place for place in canonical_paths(word, self.at) if place not in found]
+        for folder in self.cwds if cwd is None else (cwd,):
+            place = self.where(word, folder)
+            if _sh_drive.match(place):
+                place = place.replace("\\", "/")
+                found.append(os.path.normpath(place).replace("\\", "/") if ".." in place else place)
+            found += [one for one in canonical_paths(place, self.at) if one not in found]
         if self.homes is None:
             self.homes = [home.rstrip("/") for home in canonical_paths(self.at.home, self.at)]
         out = []
@@ -6748,33 +7373,74 @@ class _ShRun:
     def read(self, text: str, flow: _Flow = _NOTHING, dialect: _ShDialect | None = None) -> _Flow:
         """Follow *text* as a script."""
         self.spend(len(text))
-        if self.depth >= MAX_SHELL_NESTING * 2:
-            return self.too_deep()
+        self.deeper(1)
         before, self.d = (self.d, self.power, self.power_depth), dialect or self.d
         self.power, self.power_depth = [], self.depth + 1
-        reader = _ShReader if self.d is _SH_POSIX else _ShOtherReader
-        result = self.script(reader(text, self.d).script(), flow)
+        if self.d is _SH_POSIX:
+            reader = _ShReader(text)
+            script = reader.script()
+            if reader.notes.doubt and self.certain:
+                self.doubted(reader.notes.doubt, text)
+        else:
+            script = _ShOtherReader(text, self.d).script()
+        result = self.script(script, flow)
         if self.power:
             _power_patterns(self, "\n".join(self.power))
         self.d, self.power, self.power_depth = before
+        self.depth -= 1
         return result
 
+    def doubted(self, reason: str, text: str) -> None:
+        """What shells may read otherwise than we do is refused when it names a program that could do harm."""
+        for category, pattern in _SH_DOUBTED:
+            found = pattern.search(text)
+            if found:
+                self.say(category, f"cannot be read for certain ({reason}), and names {found.group(1)}")
+
     def script(self, script: Any, flow: _Flow = _NOTHING) -> _Flow:
-        if self.depth >= MAX_SHELL_NESTING * 3:
-            return self.too_deep()
-        self.depth += 1
+        self.deeper(1)
         outs = []
+        self.fell = []
         for nodes in script:
-            out = flow
-            for node in nodes:
-                out = self.node(node, out)
-            if out is not _NOTHING:
+            joint, fell, done = nodes[0].joint, self.fell, None
+            if not joint:
+                self.settle()
+            elif joint == "||":
+                done = self.state()
+                self.merge(fell)
+            else:
+                fell = fell or [self.state()]
+            self.fell = []
+            out = self.pipeline(nodes, flow)
+            if done is not None:
+                self.merge([done])
+            elif joint:
+                self.fell = fell + self.fell
+            if out is not _NOTHING and self.out:
+                self.written(self.out, out, True)
+            elif out is not _NOTHING:
                 outs.append(out)
         self.depth -= 1
         if len(outs) < 2:
             return outs[0] if outs else _NOTHING
         texts = [out.text for out in outs if out.text is not None]
-        return _sh_join(outs, "\n".join(texts)[:MAX_SHELL_VALUE] if len(texts) == len(outs) else None)
+        return _sh_join(outs, "\n".join([text.rstrip("\n") for text in texts])[:MAX_SHELL_VALUE]
+                        if len(texts) == len(outs) else None)
+
+    def pipeline(self, nodes: list[_ShNode], flow: _Flow) -> _Flow:
+        if len(nodes) == 1 and not nodes[0].background:
+            return self.node(nodes[0], flow)
+        before, out = self.state(), flow
+        for node in nodes:
+            self.become(before)
+            self.out = self.out if node is nodes[-1] else ""
+            out = self.node(node, out)
+            self.settle()
+        if nodes[-1].background and self.d is _SH_POSIX:
+            self.become(before)
+        else:                                   # zsh runs the last command in the shell itself
+            self.merge([before])
+        return out
 
     def node(self, node: _ShNode, flow: _Flow) -> _Flow:
         """One command: assignments, redirections, then the command itself."""
@@ -6784,31 +7450,115 @@ class _ShRun:
             return _NOTHING
         networked, self.networked = self.networked, False
         outs: list[tuple[str, str, str]] = []
-        for name, appended, parts in node.assigns:
-            value = _sh_whole(self.expand_all(parts))
-            if appended:
-                value = _sh_whole([self.vars.get(name, ""), value], "")
-            self.vars[name] = value if len(value) <= MAX_SHELL_VALUE else ""
+        lines = self.argvs(node.words) if not node.kind else []
+        temporary = [name for name, *_ in node.assigns] if lines and lines != [[]] else []
+        kept = {name: self.vars.get(name) for name in temporary}
+        for name, index, appended, word in node.assigns:
+            self.assign(name, index, appended, word)
+        fds = self.fds
         for fd, operator, word in node.redirects:
             flow = self.redirected(fd, operator, _sh_whole(self.expand(word)), flow, outs)
-        if node.kind == "for":
-            out = self.each(node, flow)
-        elif node.kind:
-            out = self.script(node.parts[0], flow)
-        else:
-            words = self.expand_all(node.words)
-            if words == ["exec"] and node.redirects and self.networked:
-                self.net_fds.update(fd or "0" for fd, _, _ in node.redirects)
-                if not re.match(r"/dev/\w+/(?:localhost|127\.)", self.last_net):
-                    self.say("reverse_shell", "opens a socket from the shell")
-            if node.raw and words:
-                words = _power_words(self, node, words)
-            out = self.simple(words, flow, node.background) if words else flow if outs and not node.assigns else _NOTHING
+        out = self.run(node, lines, flow, outs)
+        if lines != [["exec"]]:
+            self.fds = fds
         for fd, operator, target in outs:
             self.written(target, _EMPTY if fd == "2" else out, ">>" in operator)
             out = out if fd == "2" else _NOTHING
+        for name, value in kept.items():
+            if value is None:
+                self.vars.pop(name, None)
+            else:
+                self.vars[name] = value
         self.networked = networked
         return out
+
+    def run(self, node: _ShNode, lines: list[list[str]], flow: _Flow, outs: list[tuple[str, str, str]]) -> _Flow:
+        """What a command does, its redirections apart."""
+        kind, parts = node.kind, node.parts
+        if not kind:
+            if lines == [["exec"]] and node.redirects:
+                self.exec_redirected(node, outs)
+                return _NOTHING
+            if node.raw and lines[0]:
+                lines = [_power_words(self, node, lines[0])]
+            if len(lines) == 1:
+                return self.simple(lines[0], flow, node.background) if lines[0] else (
+                    flow if outs and not node.assigns else _NOTHING)
+            return self.branches([lambda words=words: self.simple(words, flow, node.background)  # type: ignore[misc]
+                                  for words in lines])
+        if kind == "for":
+            return self.each(node, flow)
+        if kind == "subshell":
+            return self.apart(lambda: self.script(parts[0], flow))
+        if kind == "if":
+            return self.either(parts, flow)
+        if kind == "loop":
+            before, out = self.state(), _NOTHING
+            for again in (True, False):
+                out = _sh_join([out, *[self.script(part, flow) for part in parts]])
+                self.settle()
+                if not again or self.cwds == before.cwds and self.vars.keys() == before.vars.keys() and all(
+                        value is before.vars[name] for name, value in self.vars.items()):
+                    break
+            self.merge([before])
+            return out
+        if kind == "case":
+            for word in [*node.words, *[word for arm in node.arms for word in arm]]:
+                self.expand(word)
+            return self.branches([*[lambda part=part: self.script(part, flow) for part in parts],  # type: ignore[misc]
+                                  lambda: _NOTHING])
+        if kind == "test":
+            for word in self.expand_all(node.words):
+                self.subscript(word)
+            return _NOTHING
+        if kind == "sum":
+            self.expand_all(node.words)
+            return _NOTHING
+        if kind == "coproc":
+            name, body = str(node.words[0]), parts[0] if parts else []
+            into, back = f"/dev/fd/{self.number}", f"/dev/fd/{self.number - 1}"
+            self.number -= 2
+            self.sinks = {**self.sinks, into: body}
+            self.fds = {**self.fds, into[8:]: into}
+            self.vars[name] = {"0": back[8:], "1": into[8:]}
+            self.apart(lambda: self.script(body, _NOTHING))
+            return _NOTHING
+        return self.script(parts[0], flow) if parts else _NOTHING
+
+    def either(self, parts: list[Any], flow: _Flow) -> _Flow:
+        """`if`: the conditions in turn, and one branch or none."""
+        outs, ends = [], []
+        for condition, branch in zip(parts[::2], parts[1::2]):
+            outs.append(self.script(condition, flow))
+            other = self.fell or [self.state()]
+            self.fell = []
+            outs.append(self.script(branch, flow))
+            self.settle()
+            ends.append(self.state())
+            self.become(other[0])
+            self.merge(other[1:])
+        if len(parts) % 2:
+            outs.append(self.script(parts[-1], flow))
+            self.settle()
+        self.merge(ends)
+        return _sh_join(outs)
+
+    def exec_redirected(self, node: _ShNode, outs: list[tuple[str, str, str]]) -> None:
+        """`exec` with redirections alone: for all that follows."""
+        if self.networked:
+            self.net_fds.update(fd or "0" for fd, _, _ in node.redirects)
+            if not re.match(r"/dev/\w+/(?:localhost|127\.)", self.last_net):
+                self.say("reverse_shell", "opens a socket from the shell")
+        for fd, operator, target in outs:
+            if fd in ("", "1", "&"):
+                self.out = "" if target.startswith(("/dev/null", "/dev/tty", "/dev/fd/1", "/dev/std")) else target
+                if self.out:
+                    self.written(target, _EMPTY, ">>" in operator)
+            elif fd != "2":
+                self.fds = {**self.fds, fd.strip("{}"): target}
+        if not outs and any(operator == ">&" for _, operator, _ in node.redirects):
+            self.out = ""
+        outs.clear()
 
     def redirected(self, fd: str, operator: str, target: str, flow: _Flow, outs: list[tuple[str, str, str]]) -> _Flow:
         """Note one redirection; the input it makes."""
@@ -6817,20 +7567,32 @@ class _ShRun:
             if operator in ("<", "<>"):
                 return _REMOTE
         descriptor = target.isdigit() or target == "-"
-        if operator in ("<<", "<<<"):
-            return _sh_flow(target).but(str(target))
-        if operator in ("<", "<&", "<>"):
-            return self.content(target) if not descriptor else _REMOTE if target in self.net_fds else flow
-        if operator == ">&" and descriptor:
+        held = self.fds.get(target.removeprefix("/dev/fd/")) if descriptor or target[:8] == "/dev/fd/" else None
+        if operator in ("<<", "<<<", "<", "<&", "<>"):
+            if operator in ("<<", "<<<"):
+                made = _sh_flow(target).but(str(target) + "\n" * (operator == "<<<"))
+            elif held is not None:
+                made = held if isinstance(held, _Flow) else self.content(held)
+            else:
+                made = self.content(target) if not descriptor else _REMOTE if target in self.net_fds else flow
+            if fd in ("", "0"):
+                return made
+            if fd != "2":
+                self.fds = {**self.fds, fd.strip("{}"): made}
+            if operator == "<>" and not descriptor:
+                self.written(target, _EMPTY, True)
+        elif operator == ">&" and descriptor:
             if target in self.net_fds:
                 outs.append((fd, operator, "/dev/tcp/"))
+            elif isinstance(held, str):
+                outs.append((fd, operator, held))
         elif target.lower() != "nul" and target[:5] != "$null":
             outs.append((fd, operator, target))
         return flow
 
     def define(self, name: str, node: _ShNode) -> None:
         """A function; one that calls itself twice, or in the background, is a fork bomb."""
-        self.functions[name] = node.parts[0] if node.parts else []
+        self.functions = {**self.functions, name: node.parts[0] if node.parts else []}
         calls = 0
         stack: list[Any] = [node.parts]
         while stack:
@@ -6841,99 +7603,357 @@ class _ShRun:
                 stack.append(part)
         if calls > 1:
             self.say("destructive", "fork bomb")
+        if name == "()":                        # zsh runs it at once
+            self.call(name, [], _NOTHING)
 
     def each(self, node: _ShNode, flow: _Flow) -> _Flow:
         """A `for` loop: its body with each value."""
         name, *values = self.expand_all(node.words)
-        outs = []
-        for value in values[:MAX_SHELL_WORDS] or ["$" + name]:
+        outs, before = [], self.state()
+        for value in dict.fromkeys(values[:MAX_SHELL_WORDS]) if values else [_SH_HOLE] if self.d is _SH_POSIX else ["$" + name]:
             self.vars[name] = value
             outs.append(self.script(node.parts[0], flow))
+            self.settle()
+        self.merge([before])
         return _sh_join(outs)
 
     # -- words
+    def argvs(self, words: list[Any]) -> list[list[str]]:
+        """The command lines that *words* may become: one, unless variables have several values."""
+        lines: list[list[str]] = [[]]
+        for word in words:
+            if isinstance(word, str) and not (word[:1] == "~" and self.vars):
+                for line in lines:
+                    line.append(word)
+                continue
+            made = self.readings(word)
+            if len(made) > 1 and len(lines) * len(made) > 32:
+                made = [[_sh_from(_SH_HOLE, _sh_join([_sh_flow(one) for fields in made for one in fields] or [_NOTHING]))]]
+            if len(made) == 1:
+                for line in lines:
+                    line += made[0]
+            else:
+                lines = [line + fields for line in lines for fields in made]
+        return lines
+
     def expand_all(self, words: list[Any]) -> list[str]:
         return [made for word in words for made in ((word,) if isinstance(word, str) else self.expand(word))]
 
     def expand(self, word: Any) -> list[str]:
-        """The words one word becomes."""
+        """The words one word becomes; when it may become several things, all of them."""
         if isinstance(word, str):
             return [word]
+        made = self.readings(word)
+        return made[0] if len(made) == 1 else list(dict.fromkeys(one for fields in made for one in fields))
+
+    def readings(self, word: Any, split: bool = True) -> list[list[str]]:
+        """What one word may become, each as its fields."""
         if self.d is not _SH_POSIX:
-            return _other_expand(self, word)
-        fields: list[list[str]] = [[]]
-        flows, braces, quoted = [], False, False
-        for kind, value, *rest in word:
-            if kind == "u" or kind == "q":
-                quoted = quoted or kind == "q"
-                braces = braces or kind == "u" and "{" in value
-                fields[-1].append(value if kind == "u" or not braces else value.translate(_SH_HIDE))
+            return [[word] if isinstance(word, str) else _other_expand(self, word)]
+        if isinstance(word, str):
+            word = [("u", word)]
+        found = [_ShFields()]
+        for number, part in enumerate(word):
+            kind = part[0]
+            if kind == "q" or kind == "u" and not (number == 0 and part[1][:1] == "~"):
+                for one in found:
+                    one.add(part[1], kind == "q")
                 continue
-            if kind == "v":
-                text, flow = self.variable(value, rest[0])
-                whole = rest[1] and not (value == "@" or rest[0] == "[@]")
-            else:
-                cwd = self.cwd
-                flow = self.script(value)
-                self.cwd = cwd
-                text = "/dev/fd/63" if kind == "p" else "$()" if flow.text is None else flow.text.rstrip("\n")
-                whole = kind != "s" or rest[0]
-            if flow is not _NOTHING:
-                flows.append(flow)
-            self.spend(len(text))
-            pieces = [text] if whole else self.fields(text)
-            if not whole and text and (text[0].isspace() or not pieces) and fields[-1]:
-                fields.append([])
-            for number, piece in enumerate(pieces):
-                if number:
-                    fields.append([])
-                fields[-1].append(piece)
-            if pieces and not whole and text[-1:].isspace():
-                fields.append([])
-        texts = ["".join(field) for field in fields if field or len(fields) == 1]
-        if texts == [""] and not quoted and not flows:
-            return []
-        if braces:
-            texts = [item.translate(_SH_UNHIDE) for text in texts for item in _sh_braces(text)]
-        return [_sh_from(text, _sh_join(flows)) for text in texts] if flows else texts
+            values, quoted = self.part(part)
+            if len(values) > 1 and len(values) * len(found) > 16:
+                values = [[_sh_from(_SH_HOLE, _sh_join([_sh_flow(text) for value in values for text in value] or [_NOTHING]))]]
+            made = []
+            for value in values:
+                self.spend(sum(map(len, value)))
+                for one in found:
+                    one = one.copy() if len(values) > 1 else one
+                    one.put(value, quoted or not split, self.fields)
+                    made.append(one)
+            found = made
+        for one in found:
+            one.end()
+        return [one.fields for one in found]
+
+    def part(self, part: tuple[Any, ...]) -> tuple[list[list[str]], bool]:
+        """What a part that expands may become, and whether it is not split."""
+        kind, value = part[0], part[1]
+        if kind == "$":
+            return self.parameter(value, part[2]), part[2]
+        if kind == "s":
+            flow = self.apart(lambda: self.script(value))
+            return [[_sh_from(_SH_HOLE if flow.text is None else flow.text.rstrip("\n"), flow)]], part[2]
+        if kind == "a":
+            return [[self.sum(value)]], True
+        if kind == "p":
+            name = f"/dev/fd/{self.number}"
+            self.number -= 1
+            if part[2] == ">":
+                self.sinks = {**self.sinks, name: value}
+                return [[name]], True
+            return [[_sh_from(name, self.apart(lambda: self.script(value)))]], True
+        if kind == "l":
+            carrier = _ShWord("")
+            carrier.block = self.array(value)
+            return [[carrier]], True
+        rest = value[1:].partition("/")         # a tilde
+        named = {"": self.vars.get("HOME"), "+": self.folder(), "-": self.vars.get("OLDPWD", _sh_hole("OLDPWD"))}.get(rest[0])
+        if named is None or not isinstance(named, (str, tuple)):
+            return [[value]], True
+        return [[str(one) + value[1 + len(rest[0]):]] for one in (named if isinstance(named, tuple) else (named,))], True
 
     def fields(self, text: str) -> list[str]:
         """Word splitting, by IFS when the command sets it."""
         marks = self.vars.get("IFS")
-        return text.split() if not marks else [w for w in re.split(f"[{re.escape(marks[:8])}\\s]", text) if w]
+        if not isinstance(marks, str):
+            return text.split()
+        return [one for one in re.split(f"[{re.escape(marks[:8])}]", text) if one] if marks else [text]
 
-    def variable(self, name: str, operation: str) -> tuple[str, _Flow]:
-        """A variable's text (itself, when it is not known) and origin."""
-        if self.d is not _SH_POSIX:
-            name = name.lower()
-        known = self.vars.get(name)
-        if known is None:
-            default = re.match(r":[-=](.*)|[-=](.+)", operation, re.S)
-            if default:
-                return default.group(1) or default.group(2) or "", _NOTHING
-            if name in ("HOME", "PATH", "PWD", "SHELL") and operation[:3] == ":0:":     # ${HOME:0:1}
-                return "/", _NOTHING
-            if name in _SH_VARIABLES or name.isdigit() and name != "0":
-                return _SH_VARIABLES.get(name, ""), _NOTHING
-            if operation[:1] == "?" or operation[:2] == ":?":
-                self.checked.add(name)
-            secret = _SH_SECRET_NAME.search(name)
-            return (f"%{name}%" if operation[:1] == "%" else "$" + name,
-                    _sh_read((f"\0${name.split(':')[-1][:40]}",)) if secret else _NOTHING)
-        text, mark = str(known), operation[:1]
-        cut = re.match(r":(-?\d+)(?::(-?\d+))?", operation)
-        if cut:
-            text = text[int(cut.group(1)[:9]):]
-            text = text[:int(cut.group(2)[:9])] if cut.group(2) else text
-        elif mark == "/":
-            old, _, new = operation.lstrip("/").partition("/")
-            text = text.replace(old, new, -1 if operation[:2] == "//" else 1)[:MAX_SHELL_VALUE] if old else text
-        elif operation in ("^^", ",,"):
-            text = text.upper() if mark == "^" else text.lower()
-        elif mark in ("%", "#") and self.d is not _SH_CMD:
-            end = operation.strip("%#")
-            text = text.removesuffix(end) if mark == "%" else text.removeprefix(end)
-        return text, _sh_flow(known)
+    def folder(self) -> Any:
+        """The working directory as a value: an absolute path, or several."""
+        found = []
+        for cwd in self.cwds:
+            place = cwd if cwd[:1] in ("/", "~", "\ue0f0") or _sh_drive.match(cwd) else f"{self.at.cwd.rstrip('/')}/{cwd}"
+            found.append(re.sub(r"^~(?=/|\Z)", lambda _: self.at.home, os.path.normpath(place).replace("\\", "/")))
+        return found[0] if len(found) == 1 else tuple(found)
+
+    def values_of(self, name: str, index: Any = None) -> list[list[str] | None]:
+        """What a variable may hold: each a list (of one text, unless it is an array); None when it is not set here."""
+        value = self.vars.get(name)
+        if value is None:
+            if name in ("@", "*"):
+                value = {}
+            elif name == "PWD":
+                value = self.folder()
+            elif name in _SH_VARIABLES:
+                value = _SH_VARIABLES[name]
+            elif name == "HOME":
+                value = self.at.home
+            elif name.isdigit() or name == "#":
+                args = self.vars.get("@")
+                values = args if isinstance(args, tuple) else (args or {},)
+                return [[str(len(one)) if name == "#" else list(one.values())[int(name[:6]) - 1] if 0 < int(name[:6]) <= len(one)
+                         else _SH_HOLE if _SH_HOLE in one.values() else ""] for one in values]
+            else:
+                return [None]
+        found: list[list[str] | None] = []
+        for one in value if isinstance(value, tuple) else (value,):
+            if not isinstance(one, dict):
+                found.append([one])
+            elif index in ("@", "*") or name in ("@", "*"):
+                found.append(list(one.values()))
+            elif index is None:
+                found.append([one.get("0", "")])
+            else:
+                for key in self.expand(index) or [""]:
+                    items = list(one.values())
+                    if key in one:
+                        found.append([one[key]])
+                    elif re.fullmatch(r"-\d{1,4}", key) and -int(key) <= len(items):
+                        found.append([items[int(key)]])
+                    else:                       # not known which: any of them
+                        found += [[item] for item in items[:16]] if not key.isdigit() else [[""]]
+        return found or [[""]]
+
+    def parameter(self, p: _ShParameter, quoted: bool) -> list[list[str]]:
+        """What `$NAME` or `${…}` may become: for each possibility its texts (several of a list)."""
+        if not p.operator and not p.prefix and p.key is None and p.name not in ("@", "*"):       # the usual case
+            return [[self.unset(p.name)] if one is None else one for one in self.values_of(p.name)]
+        star = p.key if p.key in ("@", "*") else p.name if p.name in ("@", "*") else ""
+        if p.key and not star:
+            for text in self.expand(p.key):
+                self.subscript("[" + text)
+        if p.prefix == "!":
+            values, star = self.indirect(p), ""
+        else:
+            values = self.values_of(p.name, p.key)
+        if p.prefix == "#":
+            return [[str(len(one) if star else len(one[0])) if one is not None and not any(map(_sh_open, one))
+                     else _sh_hole("number")] for one in values]
+        if p.operator and not (p.prefix == "!" and p.operator in ("*", "@")):
+            values = self.operated(p, values, bool(star))
+        made = [[self.unset(p.name)] if one is None else one for one in values]
+        if star == "*" and quoted:
+            marks = self.vars.get("IFS")
+            made = [[_sh_whole(one, marks[:1] if isinstance(marks, str) else " ")] if one else [] for one in made]
+        return made
+
+    def unset(self, name: str) -> str:
+        """A variable that this command has not set: whatever the environment holds."""
+        return _sh_from(_sh_hole(name), _sh_read((f"\0${name[:40]}",))) if _SH_SECRET_NAME.search(name) else _sh_hole(name)
+
+    def indirect(self, p: _ShParameter) -> list[list[str] | None]:
+        """`${!NAME}`: the variable that another names; `${!PREFIX*}`, `${!ARRAY[@]}`: names and keys."""
+        if p.operator in ("*", "@") and p.key is None:
+            return [[name for name in self.vars if name.startswith(p.name)]]
+        if p.key in ("@", "*"):
+            value = self.vars.get(p.name)
+            return [list(value) if isinstance(value, dict) else [_sh_hole("number")]]
+        found: list[list[str] | None] = []
+        for one in self.values_of(p.name, p.key):
+            text = one[0] if one else ""
+            self.subscript(text)
+            named = re.fullmatch(r"([A-Za-z_]\w*|\d+|[@*])(?:\[([^\]]*)\])?", text)
+            if named:
+                found += self.values_of(named.group(1), None if named.group(2) is None else named.group(2)
+                                        if named.group(2) in ("@", "*") else [("q", named.group(2))])
+            else:
+                found.append([_sh_from(_SH_HOLE, _sh_flow(text))])
+        return found
+
+    def operated(self, p: _ShParameter, values: list[list[str] | None], listed: bool) -> list[list[str] | None]:
+        """The values with an operator of `${…}` applied."""
+        operator, argument = p.operator, p.arguments[0]
+        bare = operator.lstrip(":")
+        if bare in ("-", "=", "+", "?") and bare:
+            default: list[list[str] | None] = [one or [""] for one in self.readings(argument)] if argument else [[""]]
+            found: list[list[str] | None] = []
+            if bare == "?":
+                self.checked.add(p.name)
+                return values
+            for one in values:
+                empty = one is None or operator[0] == ":" and not "".join(one) or not one
+                unknown = one is None and p.name not in _SH_SET or one is not None and any(map(_sh_open, one))
+                if bare == "+":
+                    found += (default if not empty or one is None else []) + ([[""]] if empty or unknown else [])
+                else:
+                    found += (default if empty else [one]) + (default if unknown and not empty else [])
+            if bare == "=":
+                self.vars[p.name] = _sh_either(*[one[0] for one in found if one] or [""])
+            return found
+        patterns = [_sh_whole(one, "") for one in self.readings(argument)] if argument else [""]
+        pattern = patterns[0] if len(patterns) == 1 and patterns else _SH_HOLE
+        second = _sh_whole(self.expand(p.arguments[1]), "") if len(p.arguments) > 1 and p.arguments[1] else ""
+        if operator == ":":
+            self.subscript("[" + pattern)
+            self.subscript("[" + second)
+            ends = [self.count(pattern), self.count(second) if len(p.arguments) > 1 else None]
+            return [self.sliced(p, one or [self.unset(p.name)], ends, listed or p.name in ("@", "*")) for one in values]
+        return [[self.changed(p.name, operator, text, pattern, second) for text in (one or [self.unset(p.name)])]
+                for one in values]
+
+    def count(self, text: str) -> int | None:
+        """The number that a slice names, when it is one."""
+        found = re.fullmatch(r"\s*\(?\s*(-?\s*\d{1,6})\s*\)?\s*", text)
+        return int(found.group(1).replace(" ", "")) if found else 0 if not text.strip() else None
+
+    def sliced(self, p: _ShParameter, texts: list[str], ends: list[int | None], listed: bool) -> list[str]:
+        start, size = ends
+        known = start is not None and (size is not None or len(p.arguments) < 2)
+        flow = _sh_join([_sh_flow(text) for text in texts] or [_NOTHING])
+        if listed:
+            if not known or start is None:
+                return [_sh_from(_SH_HOLE, flow)] * (len(texts) > 0)
+            items = (["bash"] + texts if p.name in ("@", "*") else texts)[start:]
+            return items if size is None else items[:size]
+        text = texts[0] if texts else ""
+        if not known or start is None or _sh_open(text):
+            return [_sh_from(_SH_HOLE, flow)]
+        text = str(text)[start:]
+        return [_sh_from(text if size is None else text[:size], flow)]
+
+    def changed(self, name: str, operator: str, text: str, pattern: str, new: str) -> str:
+        """One text after `#`, `%`, `/`, `^`, `,` or `@`."""
+        flow = _sh_flow(text)
+        self.spend(len(text))
+        plain, mark = str(text), operator[0]
+        if mark == "@":
+            if operator == "@P":
+                return _sh_whole(self.expand(_ShReader(plain).double("")) or [""], "")
+            changes: dict[str, Callable[[str], str]] = {"@U": str.upper, "@L": str.lower, "@E": _sh_unescape, "@Q": str}
+            plain = changes[operator](plain) if operator in changes else _SH_HOLE
+        elif _sh_open(plain) or _sh_open(pattern):
+            return text if mark in "#%" and plain == _sh_hole(name) else _sh_from(_SH_HOLE, _sh_join([flow, _sh_flow(pattern)]))
+        elif mark in "^,~":
+            whole = len(operator) > 1
+            turn = str.upper if mark == "^" else str.lower if mark == "," else str.swapcase
+            plain = _SH_HOLE if pattern else turn(plain) if whole else turn(plain[:1]) + plain[1:]
+        else:
+            self.spend(len(plain) * len(pattern))
+            plain = _sh_cut(plain, operator, pattern, new)
+        return _sh_from(plain[:MAX_SHELL_VALUE], flow)
+
+    def sum(self, parts: _Parts) -> str:
+        """An arithmetic expression: what it runs and sets; its value where that is plain."""
+        text = _sh_whole(self.expand(parts) or [""])
+        for name in set(re.findall(r"[A-Za-z_]\w*", text)):
+            for one in self.values_of(name) if name in self.vars else ():
+                for value in one or ():
+                    self.subscript(value)
+        self.subscript(text)
+        for name, mark in re.findall(r"([A-Za-z_]\w*)(?:\[[^\]]*\])?\s*((?:[-+*/%&|^]|<<|>>)?=(?!=)|\+\+|--)", text):
+            number = re.search(rf"\b{name}\s*=\s*(\d+)\s*(?:,|\Z)", text) if mark == "=" else None
+            self.vars[name] = number.group(1) if number else _sh_hole("number")
+        found = re.fullmatch(r"\s*(\d{1,9})(?:\s*([-+*])\s*(\d{1,9}))?\s*", text)
+        if not found:
+            return _sh_hole("number")
+        a, b = int(found.group(1)), int(found.group(3) or 0)
+        return str({"+": a + b, "-": a - b, "*": a * b}.get(found.group(2), a))
+
+    def subscript(self, text: str) -> None:
+        """A text that is evaluated as a sum or the name of an array's element: what stands in it as substitution is run."""
+        if "[" in text and ("$(" in text or "`" in text):
+            self.spend(len(text))
+            self.deeper(1)
+            self.expand(_ShReader(str(text)).double(""))
+            self.depth -= 1
+
+    def array(self, elements: list[tuple[_Parts | None, Any]]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        at = 0
+        for index, word in elements[:MAX_SHELL_STEPS]:
+            if index is None:
+                for text in self.expand(word):
+                    found[str(at)] = text
+                    at += 1
+            else:
+                key = _sh_whole(self.expand(index) or [""], "")
+                self.subscript("[" + key)
+                found[str(key)] = _sh_whole(self.expand(word) or [""])
+                at = int(key) + 1 if key.isdigit() and len(key) < 6 else at + 1
+        return found
+
+    def assign(self, name: str, index: Any, appended: bool, word: Any) -> None:
+        """`NAME=WORD`, `NAME[INDEX]=WORD`, `NAME+=WORD`, `NAME=(…)`."""
+        before = self.vars.get(name)
+        if isinstance(word, list) and word[:1] and word[0][0] == "l":
+            value: Any = self.array(word[0][1])
+            if appended and before is not None:
+                held = list(before.values()) if isinstance(before, dict) else [before] if isinstance(before, str) else [_SH_HOLE]
+                value = {str(at): text for at, text in enumerate(held + list(value.values()))}
+        else:
+            value = _sh_either(*[_sh_whole(one) for one in self.readings(word, False)])
+            if appended and isinstance(before, (str, tuple)):
+                value = _sh_either(*[_sh_whole([a, b], "") for a in _sh_each(before) for b in _sh_each(value)
+                                     if isinstance(a, str)][:17])
+        if index is not None:
+            key = _sh_whole(self.expand(index) or [""], "")
+            self.subscript("[" + key)
+            value = {**(before if isinstance(before, dict) else {"0": before} if isinstance(before, str) else {}),
+                     str(key): value if isinstance(value, str) else _SH_HOLE}
+        self.set(name, value)
+
+    def set(self, name: str, value: Any) -> None:
+        """A variable gets a value; some variables hold what programs run."""
+        self.vars[name] = value if not isinstance(value, str) or len(value) <= MAX_SHELL_VALUE else _sh_from(
+            _SH_HOLE, _sh_flow(value))
+        if name in _SH_RUNS_VARIABLES and self.d is _SH_POSIX:
+            for one in _sh_each(value):
+                if isinstance(one, str) and one:
+                    self.run_variable(name, one)
+
+    def run_variable(self, name: str, value: str) -> None:
+        """A variable of _SH_RUNS_VARIABLES: its value is a command, a script, or options of a program that runs things."""
+        role = _SH_RUNS_VARIABLES[name]
+        self.apart(lambda: self.played(role, value))
+
+    def played(self, role: str, text: str) -> _Flow:
+        """What a text does in the role of a command (sh), a script file (script) or a program's options (`-NAME`)."""
+        if role == "script":
+            self.expand(_ShReader(str(text)).double(""))
+            return self.run_operand(text, _NOTHING)
+        if role[:1] == "-":
+            return self.simple([role[1:], *text.split()], _NOTHING)
+        return self.run_text(text, _NOTHING)
 
     # -- commands
     def simple(self, words: list[str], flow: _Flow, background: bool = False) -> _Flow:
@@ -6941,7 +7961,9 @@ class _ShRun:
         if not words:
             return _NOTHING
         self.nested += 1
-        out = self.program(words, flow, background) if self.nested <= MAX_SHELL_NESTING * 2 else self.too_deep()
+        if self.nested > MAX_SHELL_NESTING * 2:
+            raise BudgetSpent("it holds commands nested too deeply to follow")
+        out = self.program(words, flow, background)
         self.nested -= 1
         return out
 
@@ -6950,16 +7972,18 @@ class _ShRun:
         if "=" in first and self.d is _SH_POSIX and not isinstance(first, _ShWord) and _sh_assignment.match(first) and args:
             first, args = "env", words              # in an argv list
         if isinstance(first, _ShWord):
-            if first.block is not None:
+            if first.block is not None and not isinstance(first.block, dict):
                 return self.script(first.block, flow)
             if first.flow.remote:
                 self.say("pipe_to_shell", "runs downloaded text")
-        if self.files and (first in self.files or self.key(first) in self.files) and (
+        if first in self.functions or first in self.aliases:
+            if first not in self.calls:
+                return self.call(first, args, flow)
+        if self.files and (self.kept(first) is not None) and (
                 "/" in first or "\\" in first or self.d is not _SH_POSIX or re.search(r"\.(?:exe|bat|cmd|ps1|com)\Z", first)):
             self.run_file(first)
-        body = self.functions.get(first)
-        if body is not None:
-            return self.call(body, args, flow)
+        if _sh_open(first) and _sh_open(first.rpartition("/")[2]):
+            return self.unknown(first, args, flow)
         if background and "node_modules" not in first and re.match(
                 r"(?:/tmp|/dev/shm|/var/tmp|.*/\.[^./][^/]*)/(?!bin/)", first):
             self.say("persistence", "leaves a program from a hidden or temporary folder running", first)
@@ -6977,6 +8001,51 @@ class _ShRun:
         if method is not None:
             return method(self, name, args, flow)  # type: ignore[no-any-return]
         return self.operands(name, args, flow)
+
+    def unknown(self, first: str, args: list[str], flow: _Flow) -> _Flow:
+        """A program that nobody can name: the worst one for its arguments."""
+        origin = _sh_flow(first)
+        if origin.coded or origin.made:
+            self.say("pipe_to_shell", "runs decoded content" if origin.coded else "runs a text that this command makes")
+        if flow.remote:
+            self.say("pipe_to_shell", "hands what comes from the network to a program nobody can name")
+        out = self.operands("", args, flow)
+        for at, word in enumerate(args):
+            if _SH_REMOVES.match(word):
+                self.apart(lambda: self.simple(["rm", *args], flow))
+                break
+            if word[:3] == "of=":
+                self.apart(lambda: self.simple(["dd", *args], flow))
+                break
+            if word == "-c":
+                self.apart(lambda: self.simple(["sh", *args], flow))
+                break
+            if _sh_program(word, self.d) in _SH_DANGEROUS:
+                self.apart(lambda rest=args[at:]: self.simple(rest, flow))  # type: ignore[misc]
+                break
+        return out
+
+    def call(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """A function or alias with its arguments."""
+        self.deeper(1)
+        self.calls.append(name)
+        before, dead = self.vars.get("@"), self.dead
+        self.positional(args)
+        if name in self.functions:
+            out = self.script(self.functions[name], flow)
+        else:
+            out = self.read(self.aliases[name] + ' "$@"', flow)
+        self.dead = dead
+        if before is None:
+            self.vars.pop("@", None)
+        else:
+            self.vars["@"] = before
+        self.calls.pop()
+        self.depth -= 1
+        return out
+
+    def positional(self, args: list[str]) -> None:
+        self.vars["@"] = {str(at): word for at, word in enumerate(args)}
 
     def another_name(self, name: str) -> str:
         """`python3.11`, `mkfs.ext4`, `nc.traditional`, `/bin/r?`: under which name the tables have it."""
@@ -6996,6 +8065,7 @@ class _ShRun:
         while name in _SH_SUBCOMMANDS and start < len(args) and args[start][:1] == "-":
             start += 2 if args[start] in _SH_VALUED_GLOBAL else 1
         words = args[start:start + 300] + args[:start][:20]     # options before a sub-command go behind it
+        words = [_sh_plain(word, "") if _sh_open(word) else word for word in words]
         subject = " ".join([word[:300].replace(" ", "\0") for word in words])[:6000] + " "
         padded = " " + subject
         for category, pattern, reason in rules:
@@ -7008,7 +8078,9 @@ class _ShRun:
         options = args[:len(args) - len(rest)]
         code = None                             # a text that is run instead of words
         if name == "env":
-            self.vars.update({word.partition("=")[0]: word.partition("=")[2] for word in _sh_operands(options) if "=" in word})
+            for word in _sh_operands(options):
+                if "=" in word:
+                    self.set(word.partition("=")[0], _sh_from(word.partition("=")[2], _sh_flow(word)))
             split = next((i + 1 for i, w in enumerate(args) if w in ("-S", "--split-string")), 0)
             if split:
                 code = " ".join(args[split:])
@@ -7047,7 +8119,7 @@ class _ShRun:
         """The words of an `xargs` command with what its input holds."""
         items: list[str] = [] if flow.text is None else flow.text.split()[:MAX_SHELL_WORDS]
         if not items or flow.remote or flow.sources:
-            items = items or [_sh_from("$()", flow)]
+            items = items or [_sh_from(_SH_HOLE, flow)]
             if flow.remote and self.is_shell(rest):
                 self.say("pipe_to_shell", "runs downloaded text")
         if any("{}" in word for word in rest) or any(o.startswith(("-I", "-i")) for o in options):
@@ -7060,35 +8132,55 @@ class _ShRun:
         shell = _sh_known()[0].get(_sh_program(words[0], self.d)) is _ShRun._shell
         return shell and all(word[:1] in "-+" for word in words[1:])
 
-    def call(self, body: Any, args: list[str], flow: _Flow) -> _Flow:
-        """A function with its arguments."""
-        if self.depth >= MAX_SHELL_NESTING:
-            return _NOTHING
-        before = {key: self.vars[key] for key in ("1", "2", "3", "@") if key in self.vars}
-        self.vars.update({"1": args[0] if args else "", "2": args[1] if len(args) > 1 else "", "@": _sh_whole(args)})
-        out = self.script(body, flow)
-        for key in ("1", "2", "3", "@"):
-            self.vars.pop(key, None)
-        self.vars.update(before)
-        return out
-
     # -- files
     def go(self, word: str) -> None:
-        """The working directory changes."""
-        self.cwd = self.where(word)[:1000]
-        self.spend(len(self.cwd) * 20)
-        self.at = self.at._replace(cwd=(canonical_paths(self.cwd, self.ctx.paths) or (self.at.cwd,))[0])
+        """The working directory changes, unless that fails; a failure is left out where it would say little."""
+        before = self.cwds
+        folders = self.vars.get("CDPATH", "")
+        self.cwds = tuple(dict.fromkeys([self.where(word, cwd)[:1000] for cwd in before] + [
+            f"{folder}/{word}" for one in _sh_each(folders) if isinstance(one, str) and word[:1] not in "/~." for folder in
+            one.split(":") if folder]))[:9]
+        if self.d is not _SH_POSIX:
+            return
+        self.spend(len(word) * 20)
+        self.vars["OLDPWD"] = _sh_either(*[cwd or "." for cwd in before])
+        kept = tuple([cwd for cwd in before if cwd or word[:1] in "/~\ue0f0" and not self.inside(word)])
+        if kept and not self.strict and word.rstrip("/") not in self.made and word not in ("/", "~", ".", ".."):
+            self.fell = [self.state()._replace(cwds=kept)]
 
-    def key(self, word: str) -> str:
+    def inside(self, word: str) -> bool:
+        """Is this surely in the project?"""
+        project = self.ctx.paths.project
+        return project is not None and all(place.startswith(project.rstrip("/") + "/") for place, _ in self.spots(word))
+
+    def keys(self, word: str) -> list[str]:
         """How the table of files written by this command names *word*."""
         word = word.replace("\\", "/").lower()
-        while word[:2] == "./":
-            word = word[2:]
-        return self.where(word)
+        found = []
+        for cwd in self.cwds:
+            place = self.where(word, cwd.lower())
+            place = re.sub(r"^~(?=/|\Z)", lambda _: self.at.home.lower(), place)
+            here = self.at.cwd.lower().rstrip("/") + "/"
+            place = place[len(here):] if place.startswith(here) else place
+            found.append(os.path.normpath(place).replace("\\", "/") if "./" in place or "//" in place else place)
+        return found
+
+    def key(self, word: str) -> str:
+        return self.keys(word)[0]
 
     def kept(self, word: str) -> _Flow | None:
-        """What this command has written to the file *word*."""
-        return self.files.get(self.key(word)) if self.files else None
+        """What this command has written to the file *word* (with wildcards: to one of the files)."""
+        if not self.files:
+            return None
+        found = [flow for flow in map(self.files.get, self.keys(word)) if flow is not None]
+        if not found and any(c in word for c in "*?[\ue0f0"):
+            self.spend(100 * len(self.files))
+            pattern = _sh_holes.sub("*", word).lower()
+            found = [flow for key, flow in self.files.items() if glob_may_hit(pattern, key)]
+        if not found:
+            names = self.keys(word)
+            found = [flow for key, flow in self.files.items() if "*" in key and any(glob_may_hit(key, one) for one in names)]
+        return _sh_join(found, found[0].text if len(found) == 1 else None) if found else None
 
     def content(self, word: str) -> _Flow:
         """Reading a file."""
@@ -7096,8 +8188,10 @@ class _ShRun:
         self.path(word, sources)
         known = self.kept(word)
         carried = _sh_flow(word)
+        if word[:8] == "/dev/fd/" and word not in self.sinks:
+            return carried
         if known is None:
-            known = carried if word == "/dev/fd/63" else carried.but(None)
+            known = carried.but(None)
         return _sh_join((known, _sh_read(sources)), known.text)
 
     def run_file(self, word: str) -> None:
@@ -7105,9 +8199,12 @@ class _ShRun:
         known = self.kept(word) or self.files.get(word)
         if known is None:
             return
+        word = _sh_plain(word, self.at.home)
         if known.remote or known.coded and known.text is None:
             self.say("pipe_to_shell", "runs a file it has just downloaded" if known.remote else "runs decoded content", word)
-        elif known.text and self.depth < MAX_SHELL_NESTING:
+        elif known.made and known.text is None:
+            self.say("pipe_to_shell", "runs a text that this command makes", word)
+        elif known.text:
             judge_code(self, "" if word.endswith(".sh") else "code", known.text)
             self.read(known.text)
 
@@ -7117,12 +8214,18 @@ class _ShRun:
             if flow.shell:
                 self.say("reverse_shell", "connects a shell to the network")
             return self.ship(flow, "a socket")
-        if word in ("/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty", "-", "$()") or word.startswith("/dev/fd/"):
+        if word in self.sinks:
+            self.apart(lambda: self.script(self.sinks[word], flow))
+            return
+        if word in ("/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty", "-", _SH_HOLE) or word.startswith("/dev/fd/"):
             return
         self.spend(len(word))
         self.path(word)
-        self.changed.add(str(self.where(word)))
-        self.files[self.key(word)] = flow
+        self.altered.update(self.reported(word))
+        for key in self.keys(word):
+            self.files[key] = _sh_join((self.files[key], flow)) if appended and key in self.files else flow
+            if key in self.ran and (flow.remote or flow.coded):
+                self.say("pipe_to_shell", "runs a file while it is being downloaded", word)
         for place in self.places(word):
             if _SH_DEVICE.match(place) or _SH_DEVICE.match(word):
                 self.say("destructive", "writes to a raw device", word)
@@ -7134,7 +8237,7 @@ class _ShRun:
                 if "cron" in place or "ssh" in place or not _sh_harmless_lines(flow.text):
                     self.say("persistence", "changes what runs by itself", word)
                 else:
-                    self.changed.discard(str(self.where(word)))
+                    self.altered.difference_update(self.reported(word))
             elif _SH_HISTORY.match(place) and not appended:
                 self.say("destructive", "wipes a history or log", word)
             elif not appended and re.match(r"/(?:etc/[^/]*\Z|var/log/|boot/|(?:usr/)?s?bin/|lib|[A-Z]:/Windows/)", place):
@@ -7142,16 +8245,15 @@ class _ShRun:
 
     def delete(self, word: str, reason: str = "deletes outside the project", recursive: bool = True, forced: bool = True) -> None:
         """A file or folder is deleted, with all that is in it unless it is said otherwise."""
-        self.changed.add(str(self.where(word)))
+        self.altered.update(self.reported(word))
         if self.doomed(word, recursive, forced):
             self.say("destructive", reason, word)
 
     def doomed(self, word: str, recursive: bool, forced: bool) -> bool:
         """Would deleting *word* hit something outside the project's own files?"""
         self.spend(len(word) + 100)
-        text = word.replace("\\", "/") if _sh_drive.match(word) or self.d is not _SH_POSIX else word
-        if not text or text in ("$()", "-", "}", "{}") or text[:2] == "--" or (
-                self.d is _SH_POSIX and text[:5].lower() == "$env:"):      # PowerShell's: read in that dialect
+        text = word.replace("\\", "/") if _sh_drive.match(word) or self.d is not _SH_POSIX else str(word)
+        if not text or text in ("-", "}", "{}") or text[:2] == "--":
             return False
         *above, last = text.rstrip("/").split("/")
         whole = False                       # all that is in a folder: `folder/*`
@@ -7162,43 +8264,61 @@ class _ShRun:
                 break
             text = "/".join(above) or "/"
             *above, last = above
-        hard = recursive or forced
-        if _SH_OUTPUT.match(text):
+        if _SH_OUTPUT.match(_sh_holes.sub("x", text)):
             return False
-        unknown = re.match(r"\$\{?(\w+)\}?(/?.*)", text)
-        if unknown and unknown.group(1).lower() not in _SH_KNOWN_FOLDERS:
-            name, below = unknown.groups()
-            if re.search(r"(?i)build|tmp|temp|cache|out|dist|target|work|^_$|^f$|file", name) and (
+        return any(self.lost(text, cwd, whole, recursive, forced, _sh_flow(word)) for cwd in self.cwds)
+
+    def lost(self, text: str, cwd: str, whole: bool, recursive: bool, forced: bool, origin: _Flow) -> bool:
+        """The same for *text* as it is named in the folder *cwd*; *whole*: all that lies in it."""
+        hard = recursive or forced
+        place = self.where(text, cwd)
+        unknown = re.match(r"(?:\$\{?(\w+)\}?|\ue0f0(\w*)\ue0f1)(/?.*)", place, re.S) if self.d is not _SH_POSIX else re.match(
+            "()\ue0f0(\\w*)\ue0f1(/?.*)", place, re.S)
+        name = unknown and (unknown.group(1) or unknown.group(2)) or ""
+        if unknown and name.lower() not in _SH_KNOWN_FOLDERS:
+            below = unknown.group(3)
+            if name == "number" or origin.below and not cwd:
+                return False
+            if name and re.search(r"(?i)build|tmp|temp|cache|out|dist|target|work|^_$|^f$|file", name) and (
                     below != "/" and not (whole and not below) or name in self.checked):
                 return False
-            return hard and (below in ("", "/") or bool(_SH_SYSTEM.match(below)))
+            if not name:
+                return recursive or forced and not origin.sources
+            return hard and (name == "OLDPWD" or below in ("", "/") or bool(_SH_SYSTEM.match(below)))
+        if re.match(r"~[A-Za-z_][\w.-]*(?:/|\Z)", place):
+            return hard
         project = self.ctx.paths.project
-        spots = self.spots(text)
-        if any(top and all(place.startswith(top + "/") and "/.git" not in mapped for place, mapped in spots)
-               for top in (project, "" if ":" in text else self.workspace)):
+        spots = self.spots(text, cwd)
+        if project and all(here.startswith(project + "/") and "/.git" not in mapped for here, mapped in spots):
             return False                    # well inside, whatever the links
         if self.anchors is None:
             self.anchors = [(top, [p.rstrip("/") for p in canonical_paths(top, self.at)]) for top in
-                            dict.fromkeys(a for a in (self.ctx.paths.project, self.ctx.paths.cwd, self.at.home) if a)]
+                            dict.fromkeys(a for a in (project, self.ctx.paths.cwd, self.at.home) if a)]
         outside = []
-        for place, mapped in spots:
+        for here, mapped in spots:
             plain = mapped.rstrip("/") or "/"
             if plain == "~" or plain == "/tmp" and not whole or re.fullmatch(
                     r"/|[A-Za-z]:|/(?:home|Users|root)|//[^/]*/?[^/]*", plain):
                 return hard
-            if plain.endswith("/.git") and hard:
+            if plain.endswith("/.git") and hard or self.climbs(place, here):
                 return True
-            if plain != "/tmp" and any(top == place or top.startswith(place.rstrip("/") + "/")
+            if plain != "/tmp" and any(top == here or top.startswith(here.rstrip("/") + "/")
                                        for _, tops in self.anchors for top in tops):
                 return recursive or whole and forced
             anchor, tops = self.anchors[0] if self.anchors else ("", [])
             if not _SH_TEMPORARY.match(mapped) and not (
-                    anchor == project and any(place.startswith(top + "/") for top in tops)):
+                    anchor == project and any(here.startswith(top + "/") for top in tops)):
                 outside.append(mapped)
         if any(map(_SH_SYSTEM.match, outside)):
             return True
-        loose = project is None and not self.cwd and "/" not in text.strip("/") and text[:1] not in "/~"
-        return bool(outside) and hard and not loose
+        loose = project is None and not cwd and "/" not in text.strip("/") and text[:1] not in "/~"
+        return bool(outside) and hard and not loose and not (cwd and _SH_THROWN.match(text))
+
+    def climbs(self, word: str, place: str) -> bool:
+        """Is this spelled as a way up from where one is to other people's homes?"""
+        above = [home.rpartition("/")[0] + "/" for home in self.homes or ()]
+        return ".." in word and any(place.startswith(top) and len(top) > 1 for top in above) and not any(
+            place.startswith(home + "/") for home in self.homes or ())
 
     def operands(self, name: str, args: list[str], flow: _Flow = _NOTHING) -> _Flow:
         """A program without a method: its words may be files; what goes in may come out."""
@@ -7207,16 +8327,15 @@ class _ShRun:
         texts = _SH_TEXT_OPTIONS.get(name, "").split() + _SH_TEXT_OPTIONS[""].split()
         names_only, skip = name in _SH_NAMES_ONLY, name in _SH_NO_FILES
         first = name in _SH_PATTERN_FIRST and not any(a in ("-e", "-f", "--regexp", "--file") for a in args)
-        left_out, leaving = _SH_LEAVES_OUT.get(name, "").split() + _SH_LEAVES_OUT[""].split(), False
+        args = _sh_kept(name, args)
         for word, previous in zip(args, [""] + args):
             if isinstance(word, _ShWord) and word.flow is not _NOTHING:
                 flows.append(word.flow)
-            leaving = word[:1] != "-" and (previous in left_out or leaving and name == "zip")     # zip leaves out a whole list
-            if skip or leaving or previous in texts or word[:1] == "!" or word[:2] == ":!" or word[:10] == ":(exclude)":
+            if skip or previous in texts:
                 continue
             if word[:1] == "-":
                 option, mark, value = word.partition("=")
-                if mark and option not in texts and option not in left_out:
+                if mark and option not in texts:
                     self.path(value, sources)
             elif first:
                 first = False
@@ -7229,7 +8348,8 @@ class _ShRun:
                 known = self.kept(word)
                 flows += [] if known is None else [known]
         out = _sh_join(flows) if len(flows) > 1 else flow
-        return _Flow(None, out.remote, tuple(sources[:64]), out.coded) if sources or out is not _NOTHING else _NOTHING
+        made = out.made or bool(flow.text and flow.text.strip())
+        return _Flow(None, out.remote, tuple(sources[:64]), out.coded, made=made) if sources or out is not _NOTHING else _NOTHING
 
     # -- interpreters
     def _shell(self, name: str, args: list[str], flow: _Flow) -> _Flow:
@@ -7238,8 +8358,7 @@ class _ShRun:
                 rest = args[i + 1:]
                 while len(rest) > 1 and rest[0][:1] == "-" and " " not in rest[0]:
                     rest = rest[1:]
-                self.vars.update({str(n): value for n, value in enumerate(rest[1:10])}, **{"@": _sh_whole(rest[2:])})
-                return self.run_text(rest[0] if rest else "", flow)
+                return self.with_words(rest, flow)
             if word == "-s":
                 break
             if word[:1] not in "-+" and (not i or not re.match(r"[-+]\w*[oO]\Z|--(?:rc|init-)file\Z", args[i - 1])):
@@ -7250,20 +8369,30 @@ class _ShRun:
             self.say("reverse_shell" if flow.shell or "\0socket" in flow.sources else "pipe_to_shell",
                      f"{name} runs what comes from the network")
         elif flow.text:
-            return self.read(flow.text, _NOTHING, _SH_POSIX)
+            return self.apart(lambda: self.read(flow.text or "", _NOTHING, _SH_POSIX))
+        elif flow.made:
+            self.say("pipe_to_shell", f"{name} runs a text that this command makes")
         elif flow.coded:
             self.say("pipe_to_shell", f"{name} runs decoded content")
         elif flow is _NOTHING and self.root:
             self.say("privilege", "opens a root shell")
         return _Flow(None, flow.remote, flow.sources, False, True)
 
+    def with_words(self, words: list[str], flow: _Flow) -> _Flow:
+        """`sh -c CODE NAME WORD…`"""
+        def run() -> _Flow:
+            self.positional(words[2:])
+            self.vars["0"] = "".join(words[1:2]) or "bash"
+            return self.run_text(words[0] if words else "", flow)
+        return self.apart(run)
+
     def judge_origin(self, word: str) -> _Flow:
         """A word is about to be run: where does it come from?"""
         origin = _sh_flow(word)
         if origin.remote:
             self.say("pipe_to_shell", "runs downloaded text")
-        elif origin.coded and origin.text is None:
-            self.say("pipe_to_shell", "runs decoded content")
+        elif (origin.coded or origin.made) and origin.text is None:
+            self.say("pipe_to_shell", "runs decoded content" if origin.coded else "runs a text that this command makes")
         return origin
 
     def run_text(self, code: str, flow: _Flow, dialect: _ShDialect | None = None) -> _Flow:
@@ -7276,6 +8405,8 @@ class _ShRun:
         origin = self.judge_origin(word)
         if origin.text and not origin.remote:
             return self.read(origin.text, flow, _SH_POSIX)
+        if word == "/dev/stdin" and flow.text and not flow.remote:
+            return self.read(flow.text, _NOTHING, _SH_POSIX)
         self.run_file(word)
         if flow.remote and word.startswith(("/dev/stdin", "/dev/fd/", "/proc/self/fd/")):
             self.say("pipe_to_shell", "runs what comes from the network")
@@ -7323,7 +8454,7 @@ class _ShRun:
             origin = self.judge_origin(script)
             if script == "/dev/stdin" and flow.remote:
                 self.say("pipe_to_shell", "runs what comes from the network")
-            self.run_file(script) if script != "/dev/fd/63" else judge_code(self, "code", origin.text or "")
+            self.run_file(script) if script[:8] != "/dev/fd/" else judge_code(self, "code", origin.text or "")
         elif not codes and (flow.remote or flow.coded and not flow.text):
             self.say("pipe_to_shell", f"{name} runs what comes from the network" if flow.remote
                      else f"{name} runs decoded content")
@@ -7449,7 +8580,13 @@ class _ShRun:
         while name == "echo" and words and re.match(r"-[neE]+\Z", words[0]):
             escapes = escapes or "e" in words.pop(0)
         if name == "printf" and words[:1] == ["-v"] and len(words) > 2:
-            self.vars[words[1]] = _sh_whole(words[2:], "")
+            self.subscript(words[1])
+            shape = words[2]
+            made = self._echo(name, words[2:], flow)
+            self.set(words[1].partition("[")[0], _sh_from(_SH_HOLE if made.text is None else made.text, made))
+            return _NOTHING
+        if name == "printf" and words[:1] == ["--"]:
+            words = words[1:]
         shape = words[0] if words else ""
         if name == "printf" and "%" in shape:
             pieces: list[str] = []
@@ -7481,7 +8618,7 @@ class _ShRun:
         return _Flow(text, flow.remote, flow.sources, True)
 
     def _archive(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        sources, into, tar = list(flow.sources), "", name in ("tar", "bsdtar", "gtar")
+        sources, into, tar, args = list(flow.sources), "", name in ("tar", "bsdtar", "gtar"), _sh_kept(name, args)
         make = bool(args) and (not tar or "c" in args[0] and args[0][:2] != "--" or "--create" in args)
         for i, word in enumerate(args):
             if word.startswith(("--checkpoint-action=exec=", "--to-command=", "--use-compress-program=")):
@@ -7504,14 +8641,62 @@ class _ShRun:
 
     def _environment(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """export, set, declare …: assignments, or a list of all variables."""
-        for word in args:
+        for word in args if name not in ("set", "printenv") or self.d is not _SH_POSIX else []:
+            self.subscript(word)
             found = _sh_assignment.match(word)
             if found and name != "setx":
                 key = found.group(1) if self.d is _SH_POSIX else found.group(1).lower()
-                self.vars[key] = _sh_from(word[found.end():], _sh_flow(word))
-        if name == "set" and args[:1] == ["--"]:
-            self.vars.update({str(i): value for i, value in enumerate(args) if i}, **{"@": _sh_whole(args[1:])})
-        return _sh_read(("\0the environment",)) if args in ([], ["-p"], ["-x"]) or name == "printenv" else _NOTHING
+                block = word.block if isinstance(word, _ShWord) else None
+                value = block if isinstance(block, dict) else _sh_from(word[found.end():], _sh_flow(word))
+                if "-n" in args[:1] and isinstance(value, str):
+                    named = self.values_of(value)[0]
+                    value = named[0] if named else _SH_HOLE
+                self.set(key, value)
+        if name == "set" and self.d is _SH_POSIX and args:
+            at = next((i for i, word in enumerate(args) if word[:1] not in "-+" or word in ("-", "--")), len(args))
+            self.strict = self.strict or any("e" in word and word[:1] == "-" or word == "errexit" for word in args[:at + 1])
+            rest = args[at + (args[at:at + 1] in (["--"], ["-"])):]
+            if rest and not (at and args[at - 1][-1:] == "o") or "--" in args[at:at + 1]:
+                self.positional(rest)
+        listing = args in ([], ["-p"], ["-x"]) or name == "printenv" or bool(args) and name != "set" and all(
+            word[:1] == "-" and word != "-" for word in args)
+        return _sh_read(("\0the environment",)) if listing else _NOTHING
+
+    def _some_lines(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """head, sort, grep …: some lines of what goes in, in some order."""
+        out = self.operands(name, args, flow)
+        whole = not _sh_has(r"-\w*[cob]|--bytes|--only", args) and not out.sources
+        return out._replace(text=flow.text, made=flow.made, below=flow.below) if whole and flow.text is not None else out
+
+    def _shift(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        for values in _sh_each(self.vars.get("@", {})):
+            count = int(args[0][:4]) if args and args[0].isdigit() else 1
+            self.positional(list(values.values())[count:])
+        return _NOTHING
+
+    def _ends(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        self.dead = True
+        return _NOTHING
+
+    def _alias(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        for word in args:
+            key, mark, value = word.partition("=")
+            if mark and self.d is _SH_POSIX:
+                self.aliases = {**self.aliases, key: str(value)}
+        return _NOTHING
+
+    def _hash(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        if args[:1] == ["-p"] and len(args) > 2:
+            self.aliases = {**self.aliases, args[2]: args[1]}
+        return _NOTHING
+
+    def _subscripts(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """test, unset, let …: words that may be names of an array's elements, or sums."""
+        for word in args:
+            self.subscript(word)
+            if name == "let":
+                self.sum([("q", word)])
+        return self.operands(name, args, flow) if name in ("test", "[") else _NOTHING
 
     def _prints(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """Programs whose output is told by their name alone."""
@@ -7519,18 +8704,52 @@ class _ShRun:
             return _sh_read(("\0stored passwords",))
         if name in ("history", "fc", "get-history"):
             return _sh_read(("\0the shell history",))
+        spots = _sh_operands(args)
+        if name in ("realpath", "readlink"):
+            return _Flow("\n".join(spots), made=False) if spots else _NOTHING
+        if name == "dirname":
+            return _Flow("\n".join([os.path.dirname(word.rstrip("/")) or ("/" if word[:1] == "/" else ".") if not _sh_open(word)
+                                    else _SH_HOLE for word in spots]))
+        if name == "basename":
+            end = spots[1] if len(spots) > 1 and "-a" not in args else ""
+            return _Flow(spots[0].rstrip("/").rpartition("/")[2].removesuffix(end)) if spots else _NOTHING
+        if name in ("pwd", "get-location", "gl"):
+            return _Flow("\n".join(map(str, _sh_each(self.folder()))) if self.d is _SH_POSIX else ".")
         return _Flow({"mktemp": "/tmp/tmp.x", "which": args[-1] if args else ""}.get(name, "."))
 
     def _read_variable(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        for word in args:
-            if word.isidentifier():
-                self.vars[word] = _sh_from((flow.text or "$()").split("\n")[0], flow)
+        """read, mapfile: lines of the input as values."""
+        marks = self.vars.get("IFS")
+        names: list[str] = []
+        for option, word in _sh_options(args, "adinNptuCcOs", ()):
+            self.subscript(word)
+            if option in ("-C",):
+                self.run_text(word, _NOTHING)
+            elif option == "-u":
+                held = self.fds.get(word)
+                flow = held if isinstance(held, _Flow) else flow
+            elif option == "-a" or not option and name != "read":
+                lines = [_SH_HOLE] if flow.text is None else flow.text.split("\n")
+                fields = lines if name != "read" else self.fields(lines[0])
+                self.set(word, {str(at): _sh_from(one, flow) for at, one in enumerate(fields[:MAX_SHELL_WORDS])})
+            elif not option:
+                names.append(word.partition("[")[0])
+        text = _SH_HOLE if flow.text is None else flow.text
+        lines = text.rstrip("\n").split("\n")[:16]
+        rows = []
+        for line in lines:
+            split = re.split(f"[{re.escape(marks[:8])}]" if isinstance(marks, str) and marks else r"[ \t]+", line.strip(),
+                             maxsplit=max(len(names) - 1, 0)) if marks != "" else [line]
+            rows.append(split + [""] * len(names))
+        for at, word in enumerate(names or ["REPLY"] if name == "read" else []):
+            self.set(word, _sh_either(*[_sh_from(_SH_HOLE if _sh_open(row[at]) or _sh_open(line) else row[at], flow.but(None))
+                                        for row, line in zip(rows, lines)]))
         return _NOTHING
 
     def _listing(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         self.operands(name, args)
         spots = [w for w in _sh_operands(args) if not re.match(r"/[a-zA-Z](?::|\Z)", w)]
-        return _Flow(spots[0].rstrip("/\\") + "/*" if spots else "*")
+        return _Flow(spots[0].rstrip("/\\") + "/*" if spots else "*", below=not spots)
 
     def _find(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """find: what it deletes or runs, with stand-ins for the files it would find."""
@@ -7557,9 +8776,19 @@ class _ShRun:
         return _Flow("\n".join(hits))
 
     def _change(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        spots = [w for w in _sh_operands(args) if w.lower() != "/d"]
-        word = spots[0] if spots else "~" if name == "cd" and "-" not in args else ""
-        if word and word != "$()":
+        spots = [w for w in args if (w[:1] != "-" or w == "-") and w.lower() != "/d"]
+        if name == "popd" or name == "pushd" and not spots:
+            stack = [one for one in (self.vars.get("\0stack"),) if one]
+            self.cwds = tuple(dict.fromkeys((*(stack[0] if stack else ()), *self.cwds))) if not stack else stack[0]
+            return _NOTHING
+        if name == "pushd" and self.d is _SH_POSIX:
+            self.vars["\0stack"] = self.cwds
+        word = spots[0] if spots else "~" if name == "cd" else ""
+        if word == "-":
+            before = self.vars.get("OLDPWD", _sh_hole("OLDPWD"))
+            self.vars["OLDPWD"] = _sh_either(*[cwd or "." for cwd in self.cwds])
+            self.cwds = tuple("" if one == "." else str(one) for one in _sh_each(before))
+        elif word:
             self.go(word)
         return _NOTHING
 
@@ -7807,7 +9036,7 @@ class _ShRun:
         for word in args:
             origin = _sh_flow(word)
             self.ship(origin, "a name look-up")
-            if origin.coded or "$()." in word and word.count(".") > 1:
+            if origin.coded or _sh_open(word) and not re.fullmatch("\ue0f0\\w+\ue0f1.*", word) and word.count(".") > 1:
                 self.say("exfiltration", "sends command output away in a host name")
         return _NOTHING if name in ("ping", "test-connection") else _REMOTE
 
@@ -7853,13 +9082,13 @@ class _ShRun:
         rest: list[str] = []
         for i, word in enumerate(args):
             if isinstance(word, _ShWord) and word.block is not None:
-                self.vars["_"] = _sh_from(flow.text or "$()", flow) if flow is not _NOTHING else "$_"
+                self.vars["_"] = _sh_from(flow.text or _SH_HOLE, flow) if flow is not _NOTHING else "$_"
                 self.script(word.block, flow)
             elif word and word[:1] not in "-(" and not (name == "start" and (re.match(r"/\w+\Z", word) or not i and " " in word)):
                 rest.append(word)
         if name == "if" and self.d is _SH_CMD:
             return self.simple(rest[2 if rest[:1] and rest[0].lower() != "not" else 3:], flow)
-        if name in ("start", "start-process", "saps", "else") and rest and not rest[0].startswith(("http", "$()")):
+        if name in ("start", "start-process", "saps", "else") and rest and not rest[0].startswith(("http", _SH_HOLE)):
             self.run_file(rest[0])
             return self.simple(rest, flow)
         return flow
@@ -7878,6 +9107,23 @@ class _ShRun:
 _sh_harmless = lazy_regex(r"\s*(?:#(?!!).*|alias \w+=['\"]?(?:git|ls|cd|npm|docker|kubectl|python3?) ?[\w .-]*['\"]?|"
                           r"(?:export )?(?!LD_|DYLD_|BASH_ENV|ENV=|PROMPT_COMMAND|PYTHONSTARTUP|NODE_OPTIONS|PERL5|GIT_|"
                           r"PS[14]=)[A-Z_]+=[^`;&|()]*)?\Z")
+
+
+def _sh_kept(name: str, args: list[str]) -> list[str]:
+    """*args* without those that the program *name* is told to leave out (see _SH_LEAVES_OUT)."""
+    options = f"{_SH_LEAVES_OUT.get(name, '')} {_SH_LEAVES_OUT['']}".split()
+    kept, leaving = [], False
+    for word in args:
+        if word[:1] == "-":
+            option, mark, _ = word.partition("=")
+            leaving = option in options and not mark
+            if option not in options:
+                kept.append(word)
+        elif leaving:
+            leaving = name == "zip"         # a whole list
+        elif word[:1] != "!" and word[:2] != ":!" and word[:10] != ":(exclude)":
+            kept.append(word)
+    return kept
 
 
 def _sh_harmless_lines(text: str | None) -> bool:
@@ -8096,34 +9342,48 @@ def _sh_dialects(text: str, language: str) -> list[_ShDialect]:
 def judge_command(source: Any, ctx: ShellContext) -> CommandFacts:
     """What a command (a text, an argv list, or a `Command`) would do, and the words in it that may be files.
 
-    Raises BudgetSpent when a text is too long to follow (MAX_SHELL_STEPS, MAX_SHELL_TEXT, the budget); nothing else.
+    Raises BudgetSpent when it cannot be read to its end (MAX_SHELL_…, the budget, a fault of ours); nothing else.
     """
-    _, text, cwd, language = source if isinstance(source, Command) else Command((), source)
+    try:
+        return _sh_judged(source if isinstance(source, Command) else Command((), source), ctx)
+    except BudgetSpent:
+        raise
+    except Exception as fault:      # what could not be followed must not pass for harmless
+        raise BudgetSpent(f"it holds a command that could not be followed ({type(fault).__name__})") from fault
+
+
+def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
+    _, text, cwd, language = command
     if isinstance(text, list):
-        words = [_sh_text(word) for word in text]
+        words = [_sh_private.sub("?", _sh_text(word)) for word in text]
         if _SH_OPERATORS.isdisjoint(words):
             run = _ShRun(ctx, _SH_POSIX, cwd)
             run.simple(words, _NOTHING)
-            return CommandFacts(run.facts, tuple(run.paths), frozenset(run.changed))
+            return CommandFacts(run.facts, tuple(run.paths), frozenset(run.altered))
         text = " ".join(words)
     text = text if isinstance(text, str) else ""
     if len(text) > MAX_SHELL_SOURCE:
         raise BudgetSpent("it holds a command too long to follow")
-    text = text.replace("\0", "")
+    text = _sh_private.sub("?", text.replace("\0", ""))
     facts: dict[str, str] = {}
     paths: dict[str, None] = {}
     changed: set[str] = set()
     shell = language in ("", "sh", "powershell", "cmd")
-    for dialect in _sh_dialects(text, language) if shell else [_SH_POSIX]:
+    dialects = _sh_dialects(text, language) if shell else [_SH_POSIX]
+    for dialect in dialects:
         run = _ShRun(ctx, dialect, cwd)
+        run.certain = shell and language in ("", "sh") and not (_SH_POWER in dialects and _sh_power_like.search(text))
         if shell:
             run.read(text)
         else:
             judge_program_text(run, language, text)
         facts = {**facts, **run.facts, **facts}         # the first to say so has the word
         paths.update(run.paths)
-        changed |= run.changed
+        changed |= run.altered
     return CommandFacts(facts, tuple(paths), frozenset(changed))
+
+
+_sh_private = lazy_regex("[\ue0f0\ue0f1]")
 
 # ---------------------------------------------------------------------------
 # 10. Secrets: entropy, kinds, finding
