@@ -3522,10 +3522,10 @@ def server_folders(command: Sequence[str]) -> list[str]:
     the first). `--root=/x`, `-v /x:/y` and `type=bind,src=/x` hold some, too."""
     found: dict[str, None] = {}
     for word in command[1:]:
-        pieces = [piece for piece in re.split(r"[=,;]|:(?![\\/]{1,2}\w)|:(?=/)", word) if os.path.isabs(os.path.expanduser(piece))]
-        for piece in (word, *pieces):
-            if len(piece) < 4096 and os.path.isdir(os.path.expanduser(piece)):
-                found[_path_slashes(os.path.abspath(os.path.expanduser(piece)))] = None
+        for piece in (word, *re.split(r"[=,;]|:(?![\\/]{1,2}\w)|:(?=/)", word)):
+            folder = os.path.expanduser(piece)
+            if (piece == word or os.path.isabs(folder)) and len(folder) < 4096 and os.path.isdir(folder):
+                found[_path_slashes(os.path.abspath(folder))] = None
     return list(found)[:_MAX_PARTS]
 
 
@@ -3756,7 +3756,7 @@ def _path_alternatives(text: str, ctx: PathContext, named: bool, word: bool) -> 
     if not word and (named or "/" in text or "\\" in text):
         yield _PATH_BLANKS.sub("", squeezed)
     if (named or text[:1] in ("/", "~")) and not word and ("," in text or ";" in text or "\n" in text):
-        yield from [part.strip() for part in re.split("[,;\n]", text, _MAX_PARTS)[:_MAX_PARTS] if part.strip()]
+        yield from [part.strip() for part in re.split("[,;\n]", text)[:_MAX_PARTS] if part.strip()]
     if "\0" in text:                            # C stops there, others drop it
         yield text[:text.index("\0")]
         yield text.replace("\0", "")
@@ -3957,7 +3957,7 @@ def _path_reading(root: str, rest: str, ctx: PathContext, sure: bool) -> PathRea
 def _is_said(text: str, ctx: PathContext) -> bool:
     """Does *text* begin with several words that are the name of nothing here? `a b/../x` leads elsewhere, and is not said;
     nor is `fi\\nle:///x`."""
-    head = re.split(r"[/\\]", text[:400].lstrip(), 1)[0]
+    head = re.split(r"[/\\]", text[:400].lstrip(), maxsplit=1)[0]
     bare = len(head) == len(text.lstrip())
     head = head.strip() if bare else head
     if _PATH_BLANKS.search(head) is None or _PATH_CLIMB.search(text) is not None:
@@ -12280,7 +12280,8 @@ def stays_inside(pattern: str, ctx: PathContext) -> bool:
 
 
 _LOOKING = frozenset("grep rg ripgrep content contents text code lines symbol symbols word words regex".split())
-_pattern_leads = lazy_regex(r"\s*(?:[/~$%]|[A-Za-z][A-Za-z0-9+.-]*:[/\\]|\\\\|[^*?\[\]{}()|^\\/]+[/\\])|(?:\A|[/\\])\.\.(?:[/\\]|\Z)")
+_pattern_leads = lazy_regex(r"\s*(?:[/~$%]|[A-Za-z][A-Za-z0-9+.-]*:[/\\]|\\\\|[^*?\[\]{}()|^\\/]+[/\\])"
+                            r"|(?:\A|[/\\])\.\.(?:[/\\]|\Z)")
 
 
 def is_place_pattern(tool: str, name: str, text: str) -> bool:
@@ -12454,8 +12455,8 @@ class Hit(NamedTuple):
 
 HIT = Hit()
 # ("literals", {…}): one of these lower-case strings occurs; ("paths" or "commands", {names passed over}): there is a path
-# that some rule is about (None: what is passed over is told by roles), or a command with a category; ("secrets", "") and ("injection", kind of text): there is a finding;
-# ("size", bytes): it may be larger than that
+# that some rule is about (None: what is passed over is told by roles), or a command with a category; ("secrets", "") and
+# ("injection", kind of text): there is a finding; ("size", bytes): it may be larger than that
 Need = tuple[str, Any]
 Test = Callable[["Subject"], "Hit | None"]       # a condition on a whole message
 _HostTest = Callable[[frozenset[str], tuple[str, ...]], bool]   # a condition on the classes and names of a host
@@ -14123,7 +14124,8 @@ class Wall:
 
     def _decide(self, message: Message, budget: Budget | None, memory: Memory | None, again: bool, counted: set[int]) -> Decision:
         """The same for one reading of the message and this policy alone."""
-        subject = Subject(message, self.policy, budget, *((memory.marks(self._whose), memory.server) if memory is not None else ()))
+        known = (memory.marks(self._whose), memory.server) if memory is not None else ()
+        subject = Subject(message, self.policy, budget, *known)
         subject.counted = counted
         marks: list[tuple[str, str]] = []
         decision = _ALLOWED
