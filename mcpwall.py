@@ -6314,6 +6314,8 @@ privilege :: aa-teardown aa-disable aa-complain :: . :: turns protection off
 privilege :: mcpwall :: (?:approve|unwrap|wrap|init)  :: changes what mcpwall lets through
 privilege :: python py uv uvx pipx :: (?:.* )?(?:\S*[/\\])?mcpwall(?:\.pyz?)?(?:(?:@|==)\S*)? (?:approve|unwrap|wrap|
     init)  :: changes what mcpwall lets through
+privilege :: claude codex gemini cursor-agent copilot qwen droid kimi :: (?i).*(?:disableAllHooks\W+true|--disable[= ]hooks\b|
+    --dangerously-bypass-hook-trust|hooks ?= ?false) :: turns off the hooks by which this host asks
 privilege :: visudo vipw vigr setcap chpasswd adduser useradd usermod gpasswd newgrp dseditgroup sysadminctl :: (?!.*(?:--help|
     --version|-c $|--check|-c -f)) . :: changes users or rights
 privilege :: passwd :: (?!.*(?:--help|-S|--status)) :: changes a password
@@ -18866,11 +18868,12 @@ class Desk:
 
     # -- for the wall
 
-    def put(self, ident: str, question: Mapping[str, Any]) -> None:
-        """Lay out a call that is held for `question["seconds"]`. Raises ConfigError."""
+    def put(self, ident: str, question: Mapping[str, Any], waits: bool = True) -> None:
+        """Lay out a call that is held for `question["seconds"]`; or that was refused, and is to be taken back (see `take`)
+        when it comes again. Raises ConfigError."""
         path = self._path(ident, "json")
         now = self._clock()
-        about = {"question": dict(question), "pid": os.getpid(), "host": self._host, "asked": now,
+        about = {"question": dict(question), "pid": os.getpid() if waits else 0, "host": self._host, "asked": now,
                  "expires": now + question["seconds"]}
         data = json.dumps(about).encode()
         if len(data) > MAX_QUESTION_BYTES:
@@ -18880,7 +18883,8 @@ class Desk:
             self._check()
             if not self._own:
                 self._sweep()
-            self._own[ident] = None
+            if waits:
+                self._own[ident] = None
             write_whole(path, data)
         except OSError as fault:
             raise ConfigError(f"{path}: {fault.strerror or fault}") from None
@@ -18904,6 +18908,21 @@ class Desk:
             if answer in ANSWERS:
                 found.append((ident, answer))
         return found
+
+    def take(self, ident: str) -> str:
+        """The answer to a call that nobody holds, "" when there is none yet; a yes is taken away, so it is for one call."""
+        try:
+            self._check()
+            question = self._question(f"{ident}.json", self._clock())
+            answer = (self._read(self._path(ident, "answer"), 32) or b"").decode("latin-1")
+            if answer not in ANSWERS or question is None or question["left"] <= 0:
+                return ""
+            if answer in _YES:
+                os.unlink(self._path(ident, "answer"))      # where two come at once, one of them fails here
+                self._remove(f"{ident}.json")
+            return answer
+        except OSError:
+            return ""
 
     # -- for the verb
 
@@ -19008,9 +19027,9 @@ class Desk:
             about = load_json((data or b"").decode())
             question, pid = about["question"], about["pid"]
             times = [float(about["asked"]), float(about["expires"])]
-            if type(question) is not dict or type(pid) is not int or pid < 1 or not 0 <= times[0] <= times[1] < 1e12:
+            if type(question) is not dict or type(pid) is not int or pid < 0 or not 0 <= times[0] <= times[1] < 1e12:
                 return None
-            if now > times[1] + _DESK_GRACE_S or about["host"] == self._host and _is_gone(pid):
+            if now > times[1] + _DESK_GRACE_S or pid and about["host"] == self._host and _is_gone(pid):
                 return None
             texts = {key: value if isinstance(value, str) else "" for key, value in question.items()}
             return {**texts, "asked": times[0], "left": times[1] - now}
@@ -20373,6 +20392,7 @@ MAX_EVENT_BYTES = 16 * 1024 * 1024
 HOOK_SECONDS = 1.8          # from the start of the process to the answer
 _HOOK_SESSION_DAYS = 14     # what was kept of a session is removed then
 _HOOK_USES = 64             # calls of a session that are known to have been counted
+_HOOK_ASKED_S = 900         # so long somebody can answer for a call whose host has no question for its user
 
 # -- reading an event -------------------------------------------------------------
 # Hosts spell one thing in many ways (tool_name, toolName), so names are compared in small letters without signs.
@@ -20457,7 +20477,7 @@ def read_event(host: HookHost, data: bytes, environ: Mapping[str, str]) -> HookE
     host = _host_of(host, fields, name)
     call = inner("toolcall", "pretooluse", "posttooluse")               # Antigravity; Cline
     tool = said("toolname") or call.get("name") or call.get("toolName") or ""
-    arguments = next((value for value in (fields.get("toolinput"), fields.get("toolargs"), call.get("args"),
+    arguments: Any = next((value for value in (fields.get("toolinput"), fields.get("toolargs"), call.get("args"),
                                           call.get("parameters"), fields.get("toolinfo")) if value is not None), None)
     server: str | None = None
     about = inner("mcpserver", "mcpcontext")
@@ -20465,7 +20485,7 @@ def read_event(host: HookHost, data: bytes, environ: Mapping[str, str]) -> HookE
         server = str(about.get("server_name") or about.get("name") or "")
         tool = str(about.get("tool_name") or tool)
     plain = _plain_name(name)
-    if plain in ("premcptooluse", "postmcptooluse") and isinstance(arguments, dict):    # Windsurf
+    if plain in ("premcptooluse", "postmcptooluse") and type(arguments) is dict:        # Windsurf
         server, tool = str(arguments.get("mcp_server_name", "")), str(arguments.get("mcp_tool_name", ""))
         arguments, fields["toolresult"] = arguments.get("mcp_tool_arguments"), arguments.get("mcp_result")
     elif plain in ("beforemcpexecution", "aftermcpexecution"):                          # Cursor
@@ -20724,7 +20744,8 @@ def hook_answer(event: HookEvent, verdict: str, reason: str = "", result: Any = 
         return HookAnswer(0, {"cursor": "{}", "antigravity": '{"decision":"allow"}'}.get(host.answers, ""))
     if verdict == "change":
         text = result if type(result) is str else json.dumps(result, ensure_ascii=False)
-        own = result if type(result) is dict and "textResultForLlm" in result else {"resultType": "success", "textResultForLlm": text}
+        own = result if type(result) is dict and "textResultForLlm" in result else \
+            {"resultType": "success", "textResultForLlm": text}
         changed: dict[str, Any] = {
             "output": {"hookSpecificOutput": {"hookEventName": event.name or "PostToolUse", "updatedToolOutput": result}},
             "reason": {"decision": "deny" if host.answers == "gemini" else "block", "reason": text},
@@ -20762,6 +20783,7 @@ class HookSession:
         self._clock = clock
         self._path = os.path.join(folder, sha256(f"{host}\0{session}".encode("utf-8", "replace"))[:32] + ".json")
         self._lock = FileLock(self._path[:-5] + ".lock", 1.0)
+        self._depth = 0
         self.kept: dict[str, Any] = {}
 
     def read(self) -> dict[str, Any]:
@@ -20777,12 +20799,17 @@ class HookSession:
         return kept
 
     def __enter__(self) -> HookSession:
-        self._lock.__enter__()
-        self.kept = self.read()
-        self._before = json.dumps(self.kept)
+        if not self._depth:
+            self._lock.__enter__()
+            self.kept = self.read()
+            self._before = json.dumps(self.kept)
+        self._depth += 1
         return self
 
     def __exit__(self, fault: Any, *_: Any) -> None:
+        self._depth -= 1
+        if self._depth:
+            return
         try:
             text = json.dumps(self.kept)
             if fault is None and text != self._before:
@@ -20827,6 +20854,8 @@ class Hook:
         self.event = HookEvent(host, "", "before")
         self.policy: Policy | None = None
         self.note = ""
+        self._recorder: Recorder | None = None
+        self._session: HookSession | None = None
         self._load, self._named, self._home, self._clock, self._lasting = load, project, home, clock, lasting
         self._environ = os.environ if environ is None else environ
         self._io = io or (lambda: Surroundings(home, environ=self._environ))
@@ -20845,7 +20874,7 @@ class Hook:
 
     def fault(self, problem: str) -> HookVerdict:
         """What the host is told where we cannot judge."""
-        decision = Decision("deny", None, f"Blocked: {printable(problem, 500)}")
+        decision, ref = Decision("deny", None, f"Blocked: {printable(problem, 500)}"), ""
         records: tuple[Record, ...] = ()
         try:
             policy = self.policy or self._policy("")
@@ -20853,10 +20882,11 @@ class Hook:
                 decision = decision._replace(action="ask")
             message = Message("client", "unreadable", {"id": None}, "", None, None, self.event.host.name)
             records = (self._record(policy, message, decision),)
+            ref = records[0].fields["ref"]
         except Exception:               # no policy: then nothing says that it may be asked, or where the log is
             pass
-        return HookVerdict(self.event, decision.action, hook_answer(self.event, decision.action, f"[mcpwall] {decision.message}"),
-                           (), records)
+        answer = hook_answer(self.event, decision.action, _hook_reason(decision, ref))
+        return HookVerdict(self.event, decision.action, answer, (), records)
 
     def _judge(self, data: bytes, budget: Budget) -> HookVerdict:
         event = self.event = read_event(self.event.host, data, self._environ)
@@ -20868,8 +20898,10 @@ class Hook:
             note = "its server runs behind mcpwall, which judges the call there"
             return HookVerdict(event, "allow", hook_answer(event, "allow"), note=note)
         calls = event_calls(event)
-        session = HookSession(os.path.join(self._home, ".mcpwall", "sessions"), event.host.name, event.session, self._clock) \
-            if self._home and event.session else None
+        if self._home and event.session:
+            folder = os.path.join(self._home, ".mcpwall", "sessions")
+            self._session = HookSession(folder, event.host.name, event.session, self._clock)
+        session = self._session
         policy = self.policy = self._policy(self._project(session))
         remembers = any(rule.mark or rule.limit for one in (policy, policy.apart) if one is not None
                         for rule in (*one.rules, *one.outbound_rules))
@@ -20909,14 +20941,15 @@ class Hook:
         policy = self._load(project or place, place)
         return policy._replace(settings=policy.settings._replace(unlisted_tools="allow", read_only=False))
 
-    def _recorder(self, policy: Policy) -> Recorder:
-        quoting = Quoting(policy)
-        return Recorder(policy.settings, self.event.host.name, quoting.text(self.event.session, 200), quoting, self._clock)
-
     def _record(self, policy: Policy, message: Message, decision: Decision) -> Record:
-        """The record of one call or result. It has no number: no event knows of the others, so nothing can be chained."""
-        fields = self._recorder(policy).record(message, decision, len(message.text), self._about(policy)).fields
-        return Record({key: value for key, value in fields.items() if key != "seq"})
+        """The record of one call or result. No event knows of the others, so nothing is numbered or chained."""
+        quoting = Quoting(policy)
+        if self._recorder is None:
+            self._recorder = Recorder(policy, self.event.host.name, None, quoting, self._clock)
+        fields = self._recorder.record(message, decision, len(message.text), self._about(policy)).fields
+        session = quoting.text(self.event.session, 200) or None
+        kept = {key: value for key, value in fields.items() if key not in ("seq", "prev")}
+        return Record({**kept, "session": session})
 
     def _about(self, policy: Policy) -> dict[str, Any]:
         """What only the records of hooks say."""
@@ -20931,20 +20964,48 @@ class Hook:
         if event.phase != "before":
             return self._result(wall, calls, memory, again, budget)
         decided = []
-        records = []
         for call in calls:
             message = self._message(call)
-            decision = wall.decide(message, budget, memory, again)
-            decided.append((call, decision))
-            records.append(self._record(policy, message, decision))
-        worst = max((decision for _, decision in decided), key=lambda decision: _STRICTNESS[decision.action])
+            decided.append((call, wall.decide(message, budget, memory, again), message))
+        _, worst, message = max(decided, key=lambda one: _STRICTNESS[one[1].action])
         action = "allow" if worst.action not in ("ask", "deny") or policy.settings.mode == "monitor" else worst.action
-        if action == "ask" and not event.host.asks and policy.settings.ask_fallback == "allow":
-            action = "allow"
+        way = ""
+        if action == "ask" and not event.host.asks:
+            answer, way = self._asked(policy, message, worst, calls)
+            if answer in _YES:
+                action, worst = "allow", worst._replace(action="allow", granted=answer)
+                decided = [(call, one._replace(action="allow", granted=answer) if one.action == "ask" else one, message)
+                           for call, one, message in decided]
+            elif policy.settings.ask_fallback == "allow":
+                action = "allow"
+        records = [self._record(policy, message, decision) for _, decision, message in decided]
         if action != "deny" and memory is not None:
-            memory.commit(mark for _, decision in decided for mark in decision.marks)
-        answer = hook_answer(event, action, _hook_reason(worst, event.host))
-        return HookVerdict(event, action, answer, tuple(decided), tuple(records))
+            memory.commit(mark for _, decision, _ in decided for mark in decision.marks)
+        ref = next(record.fields["ref"] for record, one in zip(records, decided) if one[2] is message)
+        reason = _hook_reason(worst, ref) + way
+        answered = hook_answer(event, action, reason)
+        return HookVerdict(event, action, answered, tuple((call, decision) for call, decision, _ in decided), tuple(records))
+
+    def _asked(self, policy: Policy, message: Message, decision: Decision, calls: Sequence[HookCall]) -> tuple[str, str]:
+        """What a person has said, by `mcpwall approve`, of these calls, for which the host has no question ("" is nothing yet);
+        and how he can say it."""
+        if not self._lasting or self._home is None:
+            return "", "; it needs the user's approval: mcpwall approve"
+        event, quoting, session = self.event, Quoting(policy), self._session
+        about = [event.host.name, event.session, decision.rule, [call[:2] for call in calls]]
+        ident = sha256(json.dumps(about, sort_keys=True).encode())[:16]
+        if session is not None and ident in session.read().get("granted", ()):
+            return "session", ""
+        desk = Desk(os.path.join(self._home, ".mcpwall", "waiting"), self._clock)
+        answer = desk.take(ident)
+        if answer == "session" and session is not None:
+            with session:
+                session.kept["granted"] = [*session.kept.get("granted", ()), ident][-MAX_GRANTED:]
+        if answer:
+            return answer, "; the user did not allow it"
+        desk.put(ident, {"server": message.server, "tool": event.spelled, "rule": decision.rule, "reason": quoting.reason(decision),
+                         "arguments": quoting.arguments(message, decision), "seconds": _HOOK_ASKED_S}, False)
+        return "", f"; the user can allow it: mcpwall approve {ident} ({_HOOK_ASKED_S // 60} min), then send the same call again"
 
     def _message(self, call: HookCall) -> Message:
         params = {"name": call.tool, "arguments": call.arguments}
@@ -20982,18 +21043,14 @@ class Hook:
         if changed is not None and changed != shown and event.phase == "after":
             can = event.host.changes and (event.host.name != "cursor" or event.server is not None)
             verdict = "change" if can else "deny" if event.host.answers == "claude" else "allow"
-            reason = _hook_reason(decision, event.host)
+            reason = _hook_reason(decision, record.fields["ref"])
         return HookVerdict(event, verdict if verdict != "deny" else "allow", hook_answer(event, verdict, reason, changed),
                            ((call, decision),), (record,))
 
 
-def _hook_reason(decision: Decision, host: HookHost) -> str:
-    """What the model, or the person at the host, reads of a decision."""
-    text = f"[mcpwall] {decision.message or 'Blocked by policy'}"
-    if decision.rule:
-        text += f" (rule {decision.rule})"
-    if decision.action == "ask" and not host.asks:
-        text += "; it needs the user's approval, and this host cannot ask: mcpwall approve"
+def _hook_reason(decision: Decision, ref: str) -> str:
+    """What the model, or the person at the host, reads of a decision; *ref*: of its record."""
+    text = f"[mcpwall] {decision.message or 'Blocked by policy'}{_named(decision.rule, ref)}"
     return printable(text + (f"; instead: {decision.hint}" if decision.hint else ""), 2000)
 
 
