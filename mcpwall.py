@@ -43,7 +43,8 @@ Contents. Each section uses only those above it, so the file can be read once fr
     23. Saving files whole; what people agreed to, and where calls wait for them
     24. Setup: init, wrap, unwrap, status
     25. Approving: calls that wait, changed tools, projects
-    26. Command line
+    26. Hooks: the tools of the hosts themselves
+    27. Command line
 """
 from __future__ import annotations
 
@@ -432,6 +433,7 @@ class Message(NamedTuple):
     tool: str | None
     server: str
     others: tuple[tuple[str | None, str | None], ...] = ()      # (method, tool): further ways in which it may be taken
+    alias: str | None = None    # another name of the tool, which rules may use as well: what a host calls its own
 
 
 def decode_line(line: bytes) -> str:
@@ -3427,26 +3429,33 @@ def _path_segments(segments: Sequence[list[Any]]) -> list[list[_Piece] | None]:
 # 8. Patterns: paths
 # ---------------------------------------------------------------------------
 # A path in a tool call can be spelled in many ways, and only the server knows which it understands. So a value is
-# read in every way that some server may read it (`canonical_paths`): what is sensitive in one reading is sensitive,
-# and what must stay below a directory must do so in all of them. Known limits: 8.3 short names (`PROGRA~1`) and
-# hard links are seen through only where the operating system resolves them; between our look and the server's the
-# disk may change.
+# read in every way that some server may read it (`path_readings`): what is sensitive in one reading is sensitive, and
+# what must stay below a directory must do so in all of them. A relative path is looked for in every folder that it may
+# be relative to: our working directory, and what the context has as `bases`. Any text may be a path; no filter that asks
+# whether it looks like one stands before the rules. Left out is only what cannot name a file of this machine (a web
+# address without `..`), and, in arguments that do not say that they are paths, what is said rather than named: several
+# words, or one ordinary word, when no file of that name is there. Known limits: 8.3 short names (`PROGRA~1`) and hard
+# links are seen through only where the operating system resolves them; between our look and the server's the disk may
+# change.
 
 MAX_PATH_CHARS = 32_768     # no system opens a longer path; `/./././etc/shadow` is shortened first, as servers do
-_MAX_SPELLINGS = 24         # readings of one value; honest values have at most six
+_MAX_SPELLINGS = 32         # readings of one value; honest values have at most a dozen
+_MAX_PARTS = 16             # paths in one text (`a.py,b.py`)
 MAX_LOOKS = 4096            # paths whose place on the disk is remembered while messages are judged together
 _MAX_LINKS = 64             # symbolic links followed in one path; Linux gives up after 40
 _PATH_BRACES = 512          # alternatives that the braces of one glob may make
 _NOWHERE = "/\0"            # what a path resolves to when nobody can open it: matches no glob, is under nothing
 
-# Argument names whose values are taken as paths whatever they look like; `filePath` and `file_path` are one name.
-PATH_KEYS = frozenset(
-    "path paths file files filename filenames filepath filepaths fname dir dirs directory directories dirname "
-    "folder folders uri uris cwd root roots workdir outfile infile logfile configfile envfile keyfile pathname "
-    "attachment attachments".split())
-# ... and those that hold paths or prose: taken as paths when they are one word or start as paths do.
-MAYBE_PATH_KEYS = frozenset("source sources src destination dest dst target targets from to input output location "
-                            "include exclude config item items resource ref name pattern glob".split())
+
+_CAN_ASK = os.access in os.supports_follow_symlinks
+
+
+def is_there(path: str) -> bool:
+    """Is there anything by that name, even a link that leads nowhere? Never raises."""
+    try:
+        return os.access(path, os.F_OK, follow_symlinks=False) if _CAN_ASK else os.path.lexists(path)
+    except ValueError:
+        return False
 
 
 class PathContext(NamedTuple):
@@ -3454,6 +3463,7 @@ class PathContext(NamedTuple):
 
     *project* is None when it is no place to confine anybody to (see `project_problem`): then nothing is under it.
     *fold_case*: the file system takes `A` and `a` for one name. *resolve* follows symbolic links (`resolve_path`).
+    *bases*: folders beside *cwd* that a relative path may be relative to.
     """
     home: str
     cwd: str
@@ -3461,6 +3471,8 @@ class PathContext(NamedTuple):
     windows: bool
     fold_case: bool
     resolve: Callable[[str], str]
+    there: Callable[[str], bool] = is_there
+    bases: tuple[str, ...] = ()
 
 
 def default_path_context(project_dir: str | None = None, home: str | None = None, cwd: str | None = None,
@@ -3494,7 +3506,7 @@ def project_problem(directory: str, ctx: PathContext) -> str | None:
     >>> project_problem("/", PathContext("/home/u", "/", None, False, False, str))
     'it is the root of a file system'
     """
-    here, home = (_path_fold(ctx.resolve(_path_normal(*_path_absolute(path, ctx))), ctx)
+    here, home = (_path_fold(ctx.resolve(_path_normal(*(_path_absolute(path, ctx) or _path_in(ctx.cwd, path)))), ctx)
                   for path in (_path_slashes(directory), ctx.home))
     if here.rstrip("/") == "" or re.fullmatch(r"[A-Za-z]:/?|//[^/]+/?(?:[^/]+/?)?", here):
         return "it is the root of a file system"
@@ -3503,6 +3515,18 @@ def project_problem(directory: str, ctx: PathContext) -> str | None:
     if home.startswith(here.rstrip("/") + "/"):
         return "the home directory lies in it"
     return "it is a system folder" if _SYSTEM_FOLDERS.fullmatch(here.rstrip("/")) else None
+
+
+def server_folders(command: Sequence[str]) -> list[str]:
+    """Folders among the words of a server's *command*: relative paths may start there (the official filesystem server takes
+    the first). `--root=/x`, `-v /x:/y` and `type=bind,src=/x` hold some, too."""
+    found: dict[str, None] = {}
+    for word in command[1:]:
+        for piece in (word, *re.split(r"[=,;]|:(?![\\/]{1,2}\w)|:(?=/)", word)):
+            folder = os.path.expanduser(piece)
+            if (piece == word or os.path.isabs(folder)) and len(folder) < 4096 and os.path.isdir(folder):
+                found[_path_slashes(os.path.abspath(folder))] = None
+    return list(found)[:_MAX_PARTS]
 
 
 # -- symbolic links
@@ -3578,8 +3602,9 @@ class DiskLooks:
 
     def __init__(self, resolve: Callable[[str], str]) -> None:
         self._ask = resolve
-        self._stepwise = resolve is resolve_path and _O_PATH is not None and os.access in os.supports_follow_symlinks
+        self._stepwise = resolve is resolve_path and _O_PATH is not None and _CAN_ASK
         self._known: dict[str, str] = {}
+        self._there: dict[str, bool] = {}
         self._gone: set[str] = set()            # of these it is known that nothing is there, not even a link
         self._edge = ""
         self._beyond = self._place = ""         # the edge with a slash, once it was looked at, and where that leads
@@ -3587,8 +3612,18 @@ class DiskLooks:
     def forget(self) -> None:
         """From now on, look anew."""
         self._known.clear()
+        self._there.clear()
         self._gone.clear()
         self._beyond = ""
+
+    def there(self, path: str) -> bool:
+        """Is there anything by that name?"""
+        found = self._there.get(path)
+        if found is None:
+            if len(self._there) > MAX_LOOKS:
+                self._there.clear()
+            found = self._there[path] = is_there(path)
+        return found
 
     def resolve(self, path: str) -> str:
         """Where *path* leads, as `resolve_path` has it."""
@@ -3611,16 +3646,13 @@ class DiskLooks:
             if edge in self._gone:
                 self._beyond, self._place = edge + "/", place + "/"
                 return place + path[len(edge):]
-        real = _path_ask_kernel(path) if path != edge else None
-        if real is not None:
-            return real
+        if is_there(path):
+            return _path_ask_kernel(path) or resolve_path(path)     # it may be a link that leads nowhere
         head, _, name = path.rpartition("/")
         base = self.resolve(head or "/") if name and "\0" not in path else _NOWHERE
         if base == _NOWHERE:
             return _path_follow(path)
         if head not in self._gone:
-            if os.access(path, os.F_OK, follow_symlinks=False):     # a link that leads nowhere, or the edge is back
-                return resolve_path(path)
             self._edge = path
         self._gone.add(path)
         return (base if base != "/" else "") + "/" + name
@@ -3629,14 +3661,23 @@ class DiskLooks:
 # -- spellings
 
 # An ordinary path has one reading, and is not asked further.
-_PATH_ODD = lazy_regex(r"[%~$\\:#\"'`<\x00-\x1f]|^\s|\s$|^//")
+_PATH_ODD = lazy_regex(r"[%~$\\:#\"'`<,;\s\x00-\x1f]|^//")
 _PATH_EDGES = " \t\r\n\v\f\0"
 _PATH_ENCODED = lazy_regex(rb"(?:%[0-9a-fA-F]{2})+")
-_PATH_VARIABLE = lazy_regex(r"\$\{(?:env:)?([A-Za-z_]\w*)(?:[:?+=-][^{}$]*)?\}|\$(?:env:)?([A-Za-z_]\w*)"
+_PATH_CONTROLS = lazy_regex(r"[\t\r\n\v\f]+")  # browsers drop them, wherever they stand
+_PATH_BLANKS = lazy_regex(r"\s+")
+_PATH_VARIABLE = lazy_regex(r"\$\{(?:env:)?([A-Za-z_]\w*)(?:[:?+=-]+([^{}$]*))?\}|\$(?:env:)?([A-Za-z_]\w*)"
                             r"|%([A-Za-z_]\w*)%", re.IGNORECASE)
 _PATH_TILDE = lazy_regex(r"~(\+|[\w.-]*)(?=[/\\]|$)")
 _PATH_URI = lazy_regex(r"(?:(?:view-source|jar|url|vscode|vscode-insiders|cursor):(?://)?)*"
                        r"(?:file|filesystem|localfile|local|fs)(?::|/(?=/))", re.IGNORECASE)
+_PATH_SCHEME = lazy_regex(r"(?:[A-Za-z][A-Za-z0-9+.-]+:)+")
+# What names no file of this machine: places of the network. With a `..` in it, it may be taken for a path all the same.
+_PATH_NETWORK = lazy_regex(r"\s*(?:(?:https?|wss?|ssh|git|(?:git|svn)\+(?:ssh|https?)|svn|postgres(?:ql)?|mysql|mariadb|mssql"
+                           r"|sqlserver|mongodb(?:\+srv)?|rediss?|amqps?|mqtts?|ldaps?|imaps?|smtps?|nats|kafka|bolt|neo4j"
+                           r"|clickhouse|cassandra):[/\\]|(?:mailto|tel|sms):[^/\\])", re.IGNORECASE)
+_PATH_CLIMB = lazy_regex(r"(?:\A|[/\\])\s*\.\s*\.(?:\s*[/\\]|\s*\Z)|%2e|%25|%5c|%2f", re.IGNORECASE)
+_PATH_BEHIND = lazy_regex(r"=(?=[/~]|\.\.?[/\\]|[A-Za-z]:[/\\])")     # php://filter/resource=/etc/x
 _PATH_LINE = lazy_regex(r"(?<=[^:/\\]):\d{1,9}(?:[:-]\d{1,9})?\Z|#L\d{1,9}(?:-L?\d{1,9})?\Z")
 _PATH_IN = lazy_regex(r"(?![./~\\])[\w.@^~{}/+-]{1,256}:(?!//)(?=.)")    # HEAD:.env, container:/root, host:~/x
 _PATH_DRIVE = lazy_regex(r"[A-Za-z]:(?=/|\Z)")
@@ -3689,14 +3730,14 @@ def _path_variables(ctx: PathContext) -> dict[str, str]:
         "PROGRAMDATA": f"{system}/ProgramData", "ALLUSERSPROFILE": f"{system}/ProgramData"}
 
 
-def _path_spellings(value: str, ctx: PathContext) -> tuple[list[str], set[str]]:
+def _path_spellings(value: str, ctx: PathContext, named: bool, word: bool) -> tuple[list[str], set[str]]:
     """*value*, then every other way to read it; and those among them that were read further."""
     found, further = [value], set()
     seen = {value}
     for text in found:                          # grows while it is walked: each new reading is read again
         if _PATH_ODD.search(text) is None:
             continue
-        for other in _path_alternatives(text, ctx):
+        for other in _path_alternatives(text, ctx, named, word):
             if other != text:
                 further.add(text)
                 if other not in seen and len(found) < _MAX_SPELLINGS:
@@ -3705,11 +3746,17 @@ def _path_spellings(value: str, ctx: PathContext) -> tuple[list[str], set[str]]:
     return found, further
 
 
-def _path_alternatives(text: str, ctx: PathContext) -> Iterator[str]:
+def _path_alternatives(text: str, ctx: PathContext, named: bool, word: bool) -> Iterator[str]:
     bare = text.strip(_PATH_EDGES)
     if len(bare) > 1 and bare[0] + bare[-1] in ('""', "''", "``", "<>"):
         bare = bare[1:-1]
     yield bare
+    squeezed = _PATH_CONTROLS.sub("", text)
+    yield squeezed
+    if not word and (named or "/" in text or "\\" in text):
+        yield _PATH_BLANKS.sub("", squeezed)
+    if (named or text[:1] in ("/", "~")) and not word and ("," in text or ";" in text or "\n" in text):
+        yield from [part.strip() for part in re.split("[,;\n]", text)[:_MAX_PARTS] if part.strip()]
     if "\0" in text:                            # C stops there, others drop it
         yield text[:text.index("\0")]
         yield text.replace("\0", "")
@@ -3717,13 +3764,24 @@ def _path_alternatives(text: str, ctx: PathContext) -> Iterator[str]:
     if uri is not None:
         yield from _path_in_uri(text[uri.end():].replace("\\", "/"))
         return
+    scheme = _PATH_SCHEME.match(text)
+    if scheme is not None and scheme.end() < len(text):
+        rest = text[scheme.end():].replace("\\", "/")
+        yield from _path_in_uri(rest)
+        if rest[:1] == "/":
+            yield "/" + rest.lstrip("/")
+        behind = _PATH_BEHIND.search(rest)
+        if behind is not None:
+            yield rest[behind.end():]
     if "%" in text:
         decoded = _PATH_ENCODED.sub(lambda run: binascii.unhexlify(run[0].replace(b"%", b"")),
                                     text.encode("utf-8", "surrogatepass"))
         yield decoded.decode("utf-8", "replace")
     if "$" in text or "%" in text:
         known = _path_variables(ctx)
-        yield _PATH_VARIABLE.sub(lambda use: known.get((use[1] or use[2] or use[3] or "").upper(), use[0]), text)
+        yield _PATH_VARIABLE.sub(lambda use: known.get((use[1] or use[3] or use[4]).upper(), use[0]), text)
+        if not word:
+            yield _PATH_VARIABLE.sub(lambda use: known.get((use[1] or use[3] or use[4]).upper(), use[2] or ""), text)
     if text[:1] == "~":
         yield from _path_of_user(text, ctx)
     if "\\" in text or ctx.windows or "::$" in text or _PATH_DRIVE.match(text):
@@ -3788,17 +3846,22 @@ def _path_windows_readings(text: str, ctx: PathContext) -> Iterator[str]:
     yield ("\\\\" if unc else "") + "/".join(clean)
 
 
-def _path_absolute(text: str, ctx: PathContext) -> tuple[str, str]:
-    """(root, rest): root is `//` (network), `C:` or empty; rest holds the components, `..` still among them."""
+def _path_absolute(text: str, ctx: PathContext) -> tuple[str, str] | None:
+    """(root, rest): root is `//` (network), `C:` or empty; rest holds the components, `..` still among them. None: relative."""
     if text[:2] == "\\\\" or ctx.windows and text[:2] == "//":
         return "//", text[2:]
     if text[1:2] == ":" and _PATH_DRIVE.match(text) is not None:
         return text[0].upper() + ":", text[2:]
     if text[:1] == "/":
         return (ctx.cwd[:2] if ctx.windows and ctx.cwd[1:2] == ":" else ""), text
-    if ctx.cwd[1:2] == ":":
-        return ctx.cwd[:2], f"{ctx.cwd[2:]}/{text}"
-    return ("//", f"{ctx.cwd[2:]}/{text}") if ctx.cwd[:2] == "//" else ("", f"{ctx.cwd}/{text}")
+    return None
+
+
+def _path_in(base: str, text: str) -> tuple[str, str]:
+    """The same of a relative *text* in the folder *base*."""
+    if base[1:2] == ":":
+        return base[:2], f"{base[2:]}/{text}"
+    return ("//", f"{base[2:]}/{text}") if base[:2] == "//" else ("", f"{base}/{text}")
 
 
 def _path_normal(root: str, rest: str) -> str:
@@ -3843,41 +3906,83 @@ class PathReading(NamedTuple):
         return tuple(map(ctx.resolve, self.asks)) if self.asks else (self.lexical,)
 
 
-def path_readings(value: str, ctx: PathContext) -> Iterator[PathReading]:
-    """Each reading of *value*. A text too long to be a path of any system has none."""
+# In an argument that does not say so, one word is a file name when it has an end, or is known for nothing else.
+_PATH_FILE = lazy_regex(r"\.[\w.~*?\[\]-]+|_?[\w@+~#-]+(?:\.[\w~-]+)*\.[A-Za-z0-9_~]{1,16}"
+                        r"|(?:\w+_)?id_\w+|_netrc|\w*history|authorized_keys\w*|wallet\w*|kubeconfig|credentials|shadow|sudoers"
+                        r"|git-credentials|talosconfig|htpasswd|smbpasswd|krb5cc_\w+|ssh_host_\w+|utc--\S+|\w+_rsa|\w*drive\d+",
+                        re.IGNORECASE)
+
+
+def path_readings(value: str, ctx: PathContext, named: bool = True, word: bool = False) -> list[PathReading]:
+    """Each reading of *value*. A text too long to be a path of any system has none, nor has what names no file.
+
+    *named*: does the argument it stands in say that it is a path? (Else see the head of the section.) *word*: it is a word of
+    a command line, so what a shell would fill in is filled in, and it is one path.
+    """
     if len(value) > MAX_PATH_CHARS:
         value = _path_shortened(value)
         if len(value) > MAX_PATH_CHARS:
-            return
+            return []
     if _PATH_ODD.search(value) is None:
-        spellings, further = [value], set[str]()
+        spellings: Sequence[str] = (value,)
+        further: set[str] | tuple[()] = ()
+    elif _PATH_NETWORK.match(value) is not None and _PATH_CLIMB.search(value) is None or \
+            not named and _is_said(value, ctx):
+        return []
     else:
-        spellings, further = _path_spellings(value, ctx)
+        spellings, further = _path_spellings(value, ctx, named, word)
+    found: list[PathReading] = []
     for text in spellings:
-        root, rest = _path_absolute(text, ctx)
-        lexical = _path_normal(root, rest)
-        if root and not ctx.windows or root == "//":
-            yield PathReading(lexical, (), True)    # a name of another system, or of the network: not looked up
-            continue
-        asks = (lexical,) if ".." not in rest else (lexical, root + rest)
-        yield PathReading(lexical, asks, text not in further or text[:1] == "/" or root != "")
+        whole = _path_absolute(text, ctx)
+        sure = text not in further or text[:1] == "/"
+        if whole is not None:
+            found.append(_path_reading(*whole, ctx, sure or whole[0] != ""))
+        if whole is None or whole[0] != "" and not ctx.windows:     # `x:/../a` is also a folder called `x:`
+            known = named or "/" in text or _PATH_FILE.fullmatch(text) is not None
+            for base in (ctx.cwd, *ctx.bases) if ctx.bases else (ctx.cwd,):
+                if known or ctx.there(f"{base}/{text}"):
+                    found.append(_path_reading(*_path_in(base, text), ctx, sure and whole is None))
     if len(spellings) == _MAX_SPELLINGS:
-        yield PathReading(_NOWHERE, (), True)   # more readings than anybody needs: surely under nothing
+        found.append(PathReading(_NOWHERE, (), True))   # more readings than anybody needs: surely under nothing
+    return found
 
 
-def canonical_paths(value: str, ctx: PathContext) -> tuple[str, ...]:
-    """The absolute paths that *value* may name, with `/` separators: as written and with links followed.
+def _path_reading(root: str, rest: str, ctx: PathContext, sure: bool) -> PathReading:
+    lexical = _path_normal(root, rest)
+    if root and not ctx.windows or root == "//":
+        return PathReading(lexical, (), sure)   # a name of another system, or of the network: not looked up
+    return PathReading(lexical, (lexical,) if ".." not in rest else (lexical, root + rest), sure)
+
+
+def _is_said(text: str, ctx: PathContext) -> bool:
+    """Does *text* begin with several words that are the name of nothing here? `a b/../x` leads elsewhere, and is not said;
+    nor is `fi\\nle:///x`."""
+    head = re.split(r"[/\\]", text[:400].lstrip(), maxsplit=1)[0]
+    bare = len(head) == len(text.lstrip())
+    head = head.strip() if bare else head
+    if _PATH_BLANKS.search(head) is None or _PATH_CLIMB.search(text) is not None:
+        return False
+    squeezed = _PATH_CONTROLS.sub("", text[:80]).lstrip()
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:[/\\]", squeezed) or bare and _PATH_BLANKS.search(squeezed.rstrip()) is None:
+        return False
+    return len(head) > 255 or not any([ctx.there(f"{base}/{head}") for base in (ctx.cwd, *ctx.bases)])
+
+
+def canonical_paths(value: str, ctx: PathContext, named: bool = True, word: bool = True) -> tuple[str, ...]:
+    """The absolute paths that *value* may name (see `path_readings`), with `/` separators: as written and with links followed.
 
     Never raises. A text too long to be a path of any system has none.
     """
-    return tuple({name: None for reading in path_readings(value, ctx)
+    return tuple({name: None for reading in path_readings(value, ctx, named, word)
                   for path in (reading.lexical, *reading.places(ctx)) for name in path_names(path, ctx)})
 
 
 def path_names(path: str, ctx: PathContext) -> tuple[str, ...]:
     """A canonical *path* and the plain names of the same place."""
-    found = [path]
     alias = _PATH_ALIAS.match(path)
+    if alias is None:
+        return (path,)
+    found = [path]
     while alias is not None:
         rest, drive = path[alias.end():], alias[4] or alias[6] or alias[7]
         if drive:
@@ -3896,14 +4001,15 @@ def path_names(path: str, ctx: PathContext) -> tuple[str, ...]:
 def is_under(value: Any, roots: Sequence[str], ctx: PathContext) -> bool:
     """Is *value*, a path or a non-empty list of paths, surely below one of *roots* (or one of them itself)?
 
-    Every reading of it must be, with all links followed. What is no string is under nothing.
+    Every reading of it must be, in every folder it may be relative to, with all links followed. What is no string is under
+    nothing, nor is a URI that is no `file:`, nor what begins with something that only the server can fill in.
     """
     if type(value) is list:
         return bool(value) and all(type(item) is str and is_under(item, roots, ctx) for item in value)
-    if type(value) is not str:
+    if type(value) is not str or not is_certain(value, ctx):
         return False
     tops = _path_roots(roots, ctx)
-    here = (_path_fold(ctx.resolve(ctx.cwd), ctx),)
+    here = tuple([_path_fold(ctx.resolve(base), ctx) for base in (ctx.cwd, *ctx.bases)])
     judged = False
     for reading in path_readings(value, ctx):
         for place in reading.places(ctx):
@@ -3915,15 +4021,29 @@ def is_under(value: Any, roots: Sequence[str], ctx: PathContext) -> bool:
     return judged
 
 
-def may_be_under(value: str, roots: Sequence[str], ctx: PathContext) -> bool:
+_PATH_URI_OTHER = lazy_regex(r"[\s\"'<]*[A-Za-z][A-Za-z0-9+.-]+:(?!\s|\d+(?:[:-]\d+)*\Z)")
+_PATH_FILLED_IN = lazy_regex(r"\$\(|`|\A\s*[\"']?(?:\$\{?(?:env:)?([A-Za-z_]\w*)|%([A-Za-z_]\w*)%)", re.IGNORECASE)
+
+
+def is_certain(text: str, ctx: PathContext) -> bool:
+    """Is it known where *text* leads? Not for a URI, nor for what a shell or the server's environment fills in."""
+    squeezed = _PATH_CONTROLS.sub("", text)
+    if _PATH_URI_OTHER.match(squeezed) is not None and _PATH_URI.match(squeezed.strip(" \"'<")) is None:
+        return False
+    filled = _PATH_FILLED_IN.search(text) if "$" in text or "%" in text or "`" in text else None
+    return filled is None or (filled[1] or filled[2] or "").upper() in _path_variables(ctx) or \
+        any([ctx.there(f"{base}/{text}") for base in (ctx.cwd, *ctx.bases)])
+
+
+def may_be_under(value: str, roots: Sequence[str], ctx: PathContext, named: bool = True) -> bool:
     """Is *value* below one of *roots* in any of its readings? For rules that refuse what lies there."""
     tops = _path_roots(roots, ctx)
-    return any(_path_below(_path_fold(path, ctx), tops) for path in canonical_paths(value, ctx))
+    return any(_path_below(_path_fold(path, ctx), tops) for path in canonical_paths(value, ctx, named, False))
 
 
 def _path_roots(roots: Sequence[str], ctx: PathContext) -> tuple[str, ...]:
     """The canonical forms of *roots*; relative ones lie in the project, and where that is none, so are they."""
-    base = ctx if ctx.project is None else ctx._replace(cwd=ctx.project)
+    base = ctx._replace(cwd=ctx.project or ctx.cwd, bases=())
     return tuple({_path_fold(path, ctx): None for root in roots
                   if ctx.project is not None
                   or root.startswith(("/", "~", "$", "%", "\\", root[:1] + ":")) and "PROJECT_DIR" not in root
@@ -3931,49 +4051,30 @@ def _path_roots(roots: Sequence[str], ctx: PathContext) -> tuple[str, ...]:
                   for path in (reading.lexical, *reading.places(ctx))})
 
 
+def leads_out(text: str, roots: Sequence[str], ctx: PathContext, named: bool) -> bool:
+    """May *text*, a path if it is any, lead out of *roots*? For rules that refuse what lies elsewhere."""
+    if named:
+        return bool(path_readings(text, ctx)) and not is_under(text, roots, ctx)
+    tops = _path_roots(roots, ctx)
+    here = tuple([_path_fold(ctx.resolve(base), ctx) for base in (ctx.cwd, *ctx.bases)])
+    return any([not _path_below(fold, tops) and (reading.sure or not _path_below(fold, here))
+                for reading in path_readings(text, ctx, False)
+                for fold in [_path_fold(place, ctx) for place in reading.places(ctx)]])
+
+
+_PATH_OF_ALL = lazy_regex(r"/|/(?:home|Users|root|etc)|[A-Za-z]:/?(?:Users)?", re.IGNORECASE)
+
+
+def holds_homes(path: str, ctx: PathContext) -> bool:
+    """Is a canonical *path* somebody's home directory, or a folder of such?"""
+    path = path.rstrip("/") or "/"
+    return ctx.home == path or ctx.home.startswith(path + "/") or _PATH_OF_ALL.fullmatch(path) is not None or \
+        _PATH_HOMES.fullmatch(path) is not None
+
+
 def _path_below(path: str, tops: tuple[str, ...]) -> bool:
     return "\0" not in path and any(path == top or path.startswith(top if top[-1:] == "/" else top + "/")
                                     for top in tops)
-
-
-# -- what looks like a path
-
-_PATH_START = lazy_regex(r"~[\w.+-]*(?:[/\\]|\Z)|/|\.{1,2}[/\\]|\\\\|[A-Za-z]:[/\\]"
-                         r"|\$(?:env:)?\{?[A-Za-z_][\w:]*\}?[/\\]|%[A-Za-z_]\w*%", re.IGNORECASE)
-_PATH_SCHEME = lazy_regex(r"[A-Za-z][A-Za-z0-9+.-]{1,30}://|(?:data|mailto|urn|javascript|tel|https?):",
-                          re.IGNORECASE)
-_PATH_FILE = lazy_regex(r"\.[\w.~*?\[\]-]+|_?[\w@+~#-]+(?:\.[\w~-]+)*\.[A-Za-z0-9_~]{1,16}"
-                        r"|(?:\w+_)?id_\w+|_netrc|\w*history|authorized_keys\w*|wallet\w*"
-                        r"|kubeconfig|credentials|shadow|sudoers")
-
-
-def looks_like_path(value: str, key: str | None) -> bool:
-    """May *value*, found under the argument name *key*, be a path? URLs of the web are not; nor is prose.
-
-    >>> looks_like_path("~/Library/Application Support/x", None), looks_like_path("see the docs/ssh page", None)
-    (True, False)
-    """
-    text = value.strip(_PATH_EDGES + "\"'`<")
-    if _PATH_URI.match(text) is not None:
-        return True
-    if not text or _PATH_SCHEME.match(text) is not None:
-        return False
-    if key is not None:
-        name = key.casefold().replace("_", "").replace("-", "")
-        if name in PATH_KEYS or name.endswith(("path", "paths", "dir", "directory", "folder", "filename", "files")):
-            return True
-        if name in MAYBE_PATH_KEYS and " " not in text and "\n" not in text:
-            return True
-    if "\n" in text:
-        return False
-    if _PATH_START.match(text) is not None:
-        return True
-    blank, slash, other = text.find(" "), text.find("/"), text.find("\\")
-    if slash < 0 or 0 <= other < slash:
-        slash = other
-    if slash >= 0 or "%2" in text or "%5" in text:
-        return blank < 0 or 0 <= slash < blank
-    return blank < 0 and len(text) < 256 and (_PATH_FILE.fullmatch(text) is not None or ":." in text)
 
 
 # -- path globs
@@ -4433,10 +4534,7 @@ block-ai-tool-config: access to the configuration of AI tools
   claude_desktop_config.json | ~*/.claude.json* | **/.claude/{.credentials.json,history.jsonl}
   @apps/{claude,claudecode,github-copilot,block/goose,io.datasette.llm}/**
   ~*/.claude/{settings*.json,projects/**,todos/**,file-history/**,shell-snapshots/**,paste-cache/**}
-  **/.cursor/mcp.json | ~*/.cursor/{cli-config.json,auth*,projects/**} | .mcp.json | **/.vscode/mcp.json
-  **/.{roo,junie/mcp,kiro/settings,kiro,amazonq,warp,lmstudio,copilot,github}/{,.}mcp.json
-  **/.{gemini,codeium,windsurf,boltai,mcporter,mcp-inspector,trae,zencoder,qwen}/{,.}mcp.json | managed-mcp.json
-  {mcp_config,mcp-config,mcp_settings,cline_mcp_settings,mcporter,mcp_servers,mcp-servers}.json
+  ~*/.cursor/{cli-config.json,auth*,projects/**} | managed-mcp.json
   **/{code*,cursor,windsurf,vscodium,trae,positron,antigravity,kiro}/user/**/{mcp.json,state.vscdb*}
   **/user/{globalstorage,workspacestorage}/**/{state.vscdb*,*mcp_settings.json}
   **/user/{globalstorage,workspacestorage}/**/{api_conversation_history.json,secrets.json}
@@ -4451,26 +4549,71 @@ block-ai-tool-config: access to the configuration of AI tools
   ~*/.local/share/{goose,opencode,amp,crush}/**
   ~*/.{lmstudio,warp,kiro,junie,opencode,openai,anthropic,ollama,factory,augment,grok,amp}/** | !~*/.ollama/models/**
   **/etc/{claude-code,gemini-cli,codex}/** | !~*/.claude/{claude.md,commands/**,skills/**,agents/**,plugins/**}
+block-mcp-files (read): reading where MCP servers are configured, often with their keys
+  .mcp.json | **/.{cursor,vscode,roo,junie/mcp,kiro/settings,kiro,amazonq,warp,lmstudio,copilot,github}/{,.}mcp.json
+  **/.{gemini,codeium,windsurf,boltai,mcporter,mcp-inspector,trae,zencoder,qwen,factory}/{,.}mcp.json
+  {mcp_config,mcp-config,mcp_settings,cline_mcp_settings,mcporter,mcp_servers,mcp-servers}.json
 block-mcpwall-files: access to mcpwall's own policy, approvals and logs
   **/.mcpwall/** | .mcpwall.{yml,yaml,json}
 """
 
+# What runs later by itself, in the same form: to read it is harmless, to write it is to run something. Commands have the
+# same in _SH_PERSIST; a test holds the two against each other.
+_STARTUP = r"""
+block-persistence (write): a change that survives a log-out or reboot
+  ~*/.{bashrc,bash_profile,bash_login,bash_logout,bash_aliases,profile,login,kshrc,cshrc,tcshrc,inputrc,bashrc.d/**}
+  ~*/.{zshrc,zshenv,zprofile,zlogin,zlogout,zsh/**,zshrc.d/**,oh-my-zsh/**,config/zsh/**}
+  ~*/.config/{fish,nushell,elvish,xonsh,powershell}/** | *profile.ps1
+  ~*/.{xinitrc,xprofile,pam_environment,config/environment.d/**} | ~*/.xsession* | ~*/.pythonrc* | ~*/.pythonstartup*
+  ~*/.config/{autostart,autostart-scripts,plasma-workspace,systemd,i3,sway,hypr,bspwm,openbox,awesome}/**
+  ~*/.local/share/{systemd,dbus-1/services}/** | ~*/.{vimrc,gvimrc,exrc,vim/{plugin,autoload,after,ftplugin,pack}/**}
+  ~*/.{emacs,emacs.d/**,screenrc,tmux.conf,gdbinit,lldbinit,irbrc,pryrc,rprofile,psqlrc,sqliterc}
+  ~*/.config/{nvim,vim,emacs,tmux,git}/** | ~*/.{gitconfig,githooks/**,git-templates/**}
+  /etc/{profile*,profile.d/**,bash*,zsh/**,zshrc,zshenv,zprofile,environment,csh*,ksh*,inittab,rc*,rc*/**,init.d/**,init/**}
+  /etc/{cron*,cron*/**,anacrontab,at.*,systemd/**,xdg/autostart/**,x11/**,udev/**,update-motd.d/**,apt/apt.conf.d/**}
+  /etc/{ld.so.preload,ld.so.conf*,ld.so.conf.d/**,modules*,modules-load.d/**,modprobe.d/**,dbus-1/**,polkit-1/**,pam.d/**}
+  /etc/{security/**,networkmanager/dispatcher.d/**,network/if-*.d/**,passwd,group,ssh/sshd_config*,ssh/sshd_config.d/**}
+  /run/systemd/** | /var/spool/{cron,at,anacron}/**
+  /{usr/,usr/local/,}{bin,sbin,lib,lib32,lib64,libexec}/** | /opt/{homebrew,local}/{bin,sbin}/** | ?:/windows/**
+  **/library/{launchagents,launchdaemons,startupitems}/** | **/start?menu/programs/startup/**
+  **/.git/{hooks/**,config,config.worktree} | **/.git/modules/**/{hooks/**,config} | !**/.git/hooks/*.sample
+  {sitecustomize,usercustomize}.py | **/site-packages/*.pth
+ask-startup-of-tools (write): a change to what an editor, an AI host or the shell runs later by itself
+  ~*/{bin,.local/bin,.cargo/bin,go/bin,.npm-global/bin,.bun/bin,.deno/bin,.pyenv/shims,.asdf/shims}/**
+  .mcp.json | **/.{cursor,vscode,roo,junie/mcp,kiro/settings,kiro,amazonq,warp,lmstudio,copilot,github}/{,.}mcp.json
+  **/.{gemini,codeium,windsurf,boltai,mcporter,mcp-inspector,trae,zencoder,qwen,factory}/{,.}mcp.json
+  {mcp_config,mcp-config,mcp_settings,cline_mcp_settings,mcporter,mcp_servers,mcp-servers}.json
+  **/.{vscode/tasks.json,claude/settings*.json,claude/hooks/**,cursor/hooks.json,cursor/hooks/**,gemini/settings.json}
+  **/.{qwen/settings.json,codex/config.toml,codex/hooks.json,zed/settings.json,zed/tasks.json,windsurf/hooks.json}
+  **/.{factory/hooks.json,kiro/hooks/**,kiro/agents/**,copilot/hooks/**,github/hooks/**,github/copilot/settings.json}
+  **/.{codeium/windsurf/hooks.json,gemini/config/hooks.json,continue/mcpservers/**,amazonq/cli-agents/**}
+  {opencode,crush}.{json,jsonc} | **/.opencode/{plugin,plugins}/**
+"""
 
-def _sensitive_table(text: str) -> tuple[dict[str, list[str]], dict[str, str]]:
-    """({rule: its globs}, {rule: what it denies})."""
-    table: dict[str, list[str]] = {}
-    denies: dict[str, str] = {}
+
+class FileRule(NamedTuple):
+    """What one built-in rule about files says. *access*: empty for any."""
+    name: str
+    about: str
+    access: str
+    globs: list[str]
+
+
+def _file_rules(text: str) -> list[FileRule]:
+    rules: list[FileRule] = []
     for line in text.strip().split("\n"):
         if line[0] != " ":
-            rule, _, denies[rule] = line.partition(": ")
-            globs = table[rule] = []
+            name, _, about = line.partition(": ")
+            name, _, access = name.partition(" (")
+            rules.append(FileRule(name, about, access.rstrip(")"), []))
         else:
-            globs += line.strip().replace("@apps/", _APPS).split(" | ")
-    return table, denies
+            rules[-1].globs.extend(line.strip().replace("@apps/", _APPS).split(" | "))
+    return rules
 
 
 _APPS = "**/{.config,Application Support,AppData/Roaming,AppData/Local,AppData/LocalLow}/"
-SENSITIVE_FILES, SENSITIVE_DENIES = _sensitive_table(_SENSITIVE)
+SENSITIVE_RULES, STARTUP_RULES = _file_rules(_SENSITIVE), _file_rules(_STARTUP)
+SENSITIVE_FILES = {rule.name: rule.globs for rule in SENSITIVE_RULES}
 
 # -- patch texts
 
@@ -4883,7 +5026,7 @@ COMMAND_CATEGORIES = {"destructive": "deletes, overwrites or wipes outside the p
     "privilege": "becomes root, widens rights, leaves a container, or turns protection off",
     "persistence": "survives a log-out or a reboot", "infrastructure": "destroys cloud, cluster or database state",
     "package_install": "installs packages", "network": "talks to the network",}
-MAX_SHELL_NESTING = 16      # substitutions, groups, wrappers, interpreters in each other; deeper is read flat
+MAX_SHELL_NESTING = 24      # substitutions, groups, wrappers, interpreters in each other; deeper is refused
 MAX_SHELL_SOURCE = 131_072  # characters of one command: Linux itself takes no longer argument
 MAX_SHELL_STEPS = 10_000    # commands, written files and deletions followed in one text, loops unrolled
 MAX_SHELL_TEXT = 1_000_000  # characters that expansions may produce
@@ -4902,9 +5045,11 @@ class Command(NamedTuple):
 
 
 class CommandFacts(NamedTuple):
-    """*categories*: name -> reason for a human; *paths*: words that are or may be files, expanded."""
+    """*categories*: name -> reason for a human; *paths*: words that are or may be files, expanded; *written*: those of them
+    that the command is known to write (but for harmless lines in start files)."""
     categories: dict[str, str]
     paths: tuple[str, ...]
+    written: frozenset[str] = frozenset()
 
 
 class ShellContext(NamedTuple):
@@ -4915,14 +5060,18 @@ class ShellContext(NamedTuple):
 
 
 # ---- 9a. Commands: the reader of sh, bash and zsh --------------------------------------------------------
-# A word without anything to expand is a plain `str`; otherwise a list of parts (kind, value):
-#   u text unquoted · q text quoted · v variable (name, operation, quoted) · s substitution (script, quoted)
-#   p process substitution (script) · ( PowerShell expression (script) · { PowerShell block (script)
+# One pass of recursive descent over the text, as bash itself reads it: what is quoted is decided where it stands, and a
+# substitution is a script within a word. A word that means itself is a plain `str`, any other a list of parts:
+#   u text unquoted · q text quoted · $ _ShParameter, quoted? · s substitution: script, quoted? · a arithmetic: parts
+#   p process substitution: script, direction · l array in parentheses: (index parts or None, word) of each element
+#   (the readers of PowerShell and cmd.exe:) v variable: name, operation, quoted? · ( expression · { block
+# What a shell would refuse, or another one reads otherwise, is a *doubt*: noted with a reason, never taken back, and the
+# text is read on as well as can be. Too deep or too long is no doubt: BudgetSpent, and the message is refused.
 
 class _ShDialect(NamedTuple):
-    """What a character means in one shell. The patterns match: a run that means itself (*plain*), the same and escapes
-    within double quotes (*quoted*, with *escaped* for the escapes), a string in single quotes, a variable's name, and
-    the blanks, separators and comments between two commands of one line (*gap*)."""
+    """What a character means in a Windows shell. The patterns match: a run that means itself (*plain*), the same and
+    escapes within double quotes (*quoted*, with *escaped* for the escapes), a string in single quotes, a variable's name,
+    and the blanks, separators and comments between two commands of one line (*gap*)."""
     escape: str
     ends: str           # characters that end a word
     plain: Any
@@ -4933,23 +5082,35 @@ class _ShDialect(NamedTuple):
     gap: Any
 
 
+_sh_holes = lazy_regex("\ue0f0(\\w*)\ue0f1")
 _sh_name = lazy_regex(r"[A-Za-z_]\w*|[0-9@*#?$!-]")
 _SH_POSIX = _ShDialect(
-    escape="\\", ends=" \t\r\n;&|<>()", plain=lazy_regex(r"""[^\s'"\\$`;&|<>()]+"""),
-    quoted=lazy_regex(r'(?:[^"\\$`]+|\\[\s\S]?)+'), escaped=lazy_regex(r'\\(?:\n|([$`"\\]))'), single=lazy_regex("'([^']*)'?"),
-    name=_sh_name, gap=lazy_regex("(?:[ \t\r;&|\ufeff]+|\\\\\n|#[^\n]*)*"))
-_sh_blanks = lazy_regex(r"[ \t\r]*")
-_sh_no_arguments = lazy_regex(r"\([ \t]*\)[ \t\r\n]*")
-_sh_sum = lazy_regex(r"\$\(\([^()`]{0,400}\)\)")
-_sh_redirect = lazy_regex(r"(\d*|&|\*)(<<<|<<-?|<>|>>|>\||>&|<&|<|>)[ \t\r]*")
-_sh_keyword = lazy_regex(r"(?:if|then|elif|else|fi|while|until|for|select|do|done|case|esac|function|time|coproc|!|\[\[)"
-                         r"(?=[\s;&|()]|$)")
-_SH_KEYWORD_STARTS = frozenset("iteftwusdc![")
-_SH_CLOSERS = {"if": "fi", "while": "done", "until": "done", "case": "esac"}
+    escape="\\", ends=" \t\r\n;&|<>()", plain=lazy_regex(r"""[^\s'"\\$`;&|<>(){}]+"""),
+    quoted=lazy_regex(r'[^"\\$`]+'), escaped=lazy_regex(r'\\(?:\n|([$`"\\]))'), single=lazy_regex("'([^']*)'"),
+    name=_sh_name, gap=lazy_regex("(?:[ \t\r\ufeff]+|\\\\\n|#[^\n]*)*"))
+_sh_blanks = lazy_regex(r"(?:[ \t\r]+|\\\n)*")
+_sh_inner_plain = lazy_regex(r"""[^'"\\$`/:}]+""")         # of a word within ${…}
+_sh_keyword = lazy_regex(r"(?:if|then|elif|else|fi|while|until|for|select|do|done|case|esac|function|time|coproc|!|\[\[|\{|\})"
+                         r"(?=[\s;&|()<>]|$)")
+_SH_KEYWORD_STARTS = frozenset("iteftwusdc![{}")
+_sh_redirect = lazy_regex(r"(\d*|\{\w+\})(<<<|<<-?|<>|>>|>\||>&|<&|<|>)|(&)(>>|>)")
+_sh_function = lazy_regex(r"[ \t]*\([ \t]*\)")
+_sh_assigned = lazy_regex(r"([A-Za-z_]\w*)(?:(\+?)=|(?=\[))")
 _sh_assignment = lazy_regex(r"([A-Za-z_]\w*)(?:\[[^\]\s]*\])?(\+?)=")
-_sh_brace = lazy_regex(r"\{([^{}]*)\}")
-_sh_c_string = lazy_regex(r"\$'((?:[^'\\]|\\[\s\S]?)*)'?")
-_sh_escapes = lazy_regex(r"\\(x[0-9A-Fa-f]{1,2}|u[0-9A-Fa-f]{1,4}|U[0-9A-Fa-f]{1,8}|[0-7]{1,3}|.)")
+_sh_parameter = lazy_regex(r"(#(?=(?:[A-Za-z_]\w*|\d+|[@*#?$!-])[}\[])|!(?=[\w@*#]))?([A-Za-z_]\w*|\d+|[@*#?$!-])")
+_sh_coproc_name = lazy_regex(r"([A-Za-z_]\w*)[ \t]+(?=[{(]|(?:if|while|until|for|case|\[\[)\s)")
+_sh_time_options = lazy_regex(r"(?:-p[ \t]+)?(?:--[ \t]+)?")
+_sh_escaped_quote = lazy_regex(r"(?<!\\)(?:\\\\)*\\['\"]|\$\{[^}]*'")
+_sh_index_assigned = lazy_regex(r"(\+?)=")
+_sh_operator = lazy_regex(r":?[-=+?]|##?|%%?|/[/#%]?|\^\^?|,,?|~~?|@[A-Za-z]|@|\*|:")
+_sh_sequence = lazy_regex(r"(?:(-?\d{1,18})\.\.(-?\d{1,18})|([A-Za-z])\.\.([A-Za-z]))(?:\.\.-?(\d{1,18}))?\Z")
+_sh_c_string = lazy_regex(r"\$'((?:[^'\\]|\\[\s\S])*)'")
+_sh_no_sum = lazy_regex(r"\w[ \t]+[\w~./$\"'`]")             # two operands side by side: no arithmetic
+_sh_escapes = lazy_regex(r"\\(x[0-9A-Fa-f]{1,2}|u[0-9A-Fa-f]{1,4}|U[0-9A-Fa-f]{1,8}|[0-7]{1,3}|c.|.)", re.S)
+_SH_C_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "", "b": "", "e": "\x1b", "E": "\x1b", "v": "\v", "f": "\f"}
+_SH_HOLE = "\ue0f0\ue0f1"       # in a text: anything may stand here; between the two the name of the variable it is, if any
+_SH_DECLARES = frozenset(" declare typeset local readonly export".split(" "))     # before an assignment (or nothing)
+_SH_CLOSERS = frozenset(") ; & | } then elif else fi do done esac".split())
 
 
 def _sh_unescape(text: str) -> str:
@@ -4965,57 +5126,134 @@ def _sh_unescape(text: str) -> str:
     return _sh_escapes.sub(meant, text) if "\\" in text else text
 
 
-_SH_C_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "", "b": "", "e": "\x1b", "E": "\x1b"}
 _Parts = list[tuple[Any, ...]]     # of a word
 
 
+class _ShParameter(NamedTuple):
+    """`${…}`: *prefix* is `!` or `#`, *key* what stands in brackets, *arguments* the words behind the *operator*."""
+    name: str
+    prefix: str = ""
+    key: _Parts | str | None = None
+    operator: str = ""
+    arguments: tuple[_Parts, ...] = ()
+
+
 class _ShNode:
-    """A simple command (*kind* "") or a compound one: group, while, for, function. *parts* are scripts."""
-    __slots__ = ("kind", "words", "redirects", "assigns", "parts", "background", "raw")
+    """A command: simple (*kind* "") or a group, subshell, if, loop, for, case, function, test, sum, coproc.
+
+    *parts* are scripts: of `if` condition and branch in turn, of a loop its condition and body; *arms* the patterns of a
+    `case`, one list for each part. *joint*: what stands between this pipeline and the one before it: "", && or ||.
+    """
+    __slots__ = ("kind", "words", "redirects", "assigns", "parts", "arms", "background", "raw", "joint")
 
     def __init__(self, kind: str = "") -> None:
-        self.kind, self.background, self.raw = kind, False, ""
+        self.kind, self.background, self.raw, self.joint = kind, False, "", ""
         self.words: list[Any] = []
         self.redirects: list[tuple[str, str, Any]] = []     # descriptor, operator, word
-        self.assigns: list[tuple[str, bool, Any]] = []      # name, appended?, word
-        self.parts: list[list[list[_ShNode]]] = []          # each a script: a list of pipelines
+        self.assigns: list[tuple[str, Any, bool, Any]] = []      # name, index, appended?, word
+        self.parts: list[_Script] = []
+        self.arms: list[list[Any]] = []
+
+
+_Script = list[list[_ShNode]]      # pipelines
+
+
+class _ShNotes:
+    """What the readers of one text share: commands and characters read so far, and the first doubt."""
+    __slots__ = ("commands", "characters", "doubt")
+
+    def __init__(self) -> None:
+        self.commands, self.characters, self.doubt = 0, 0, ""
 
 
 class _ShReader:
-    """Reads a text into a script. Total: what is not closed ends with the text, what is not understood is skipped."""
+    """Reads a text into a script. Total, but for BudgetSpent."""
 
-    def __init__(self, text: str, dialect: _ShDialect, depth: int = 0, count: list[int] | None = None) -> None:
-        self.count = [0] if count is None else count        # commands read so far, shared with the readers within
-        self.t, self.n, self.i, self.d, self.depth = text, len(text), 0, dialect, depth
-        self.heredocs: list[tuple[_ShNode, str, bool, bool]] = []
+    def __init__(self, text: str, depth: int = 0, notes: _ShNotes | None = None) -> None:
+        self.t, self.n, self.i, self.depth = text, len(text), 0, depth
+        self.notes = notes if notes is not None else _ShNotes()
+        self.stopped = ""           # the mark or keyword at which the last script ended
+        self.heredocs: list[tuple[_ShNode, str, str, bool, bool]] = []
+        self.notes.characters += self.n
+        if self.notes.characters > 8 * MAX_SHELL_SOURCE:
+            raise BudgetSpent("it holds a command too long to follow")
+
+    def doubt(self, reason: str) -> None:
+        self.notes.doubt = self.notes.doubt or reason
+
+    def open_quote(self) -> None:
+        """A quote is open to the end: no shell runs the rest, unless it knows other escapes than we do (fish)."""
+        if _sh_escaped_quote.search(self.t):
+            self.doubt("a quote is not closed")
+
+    def deeper(self, step: int) -> None:
+        self.depth += step
+        if self.depth > MAX_SHELL_NESTING:
+            raise BudgetSpent("it holds commands nested too deeply to follow")
 
     def inner(self, text: str) -> _ShReader:
-        return _ShReader(text, self.d, self.depth + 1, self.count)
+        self.deeper(0)
+        return _ShReader(text, self.depth + 1, self.notes)
 
-    def script(self, stop: str = "") -> list[list[_ShNode]]:
-        """Pipelines up to the closing mark or keyword *stop*, which is consumed."""
-        found: list[list[_ShNode]] = []
+    # -- scripts
+    def script(self, *stops: str) -> _Script:
+        """Pipelines up to one of the marks or keywords *stops*, which is consumed."""
+        found: _Script = []
+        joint, first, self.stopped = "", 0, ""
         while True:
             self.gap()
-            if self.i >= self.n:
+            if self.i >= self.n:        # not closed: no shell runs it, and what is in it is followed all the same
                 return found
-            before, c = self.i, self.t[self.i]
-            if stop and (c == stop or self.keyword() == stop):
-                self.i += len(stop)
+            c = self.t[self.i]
+            word = self.keyword() if c in _SH_KEYWORD_STARTS else c if c in ");&|" else ""
+            if c == ";" and ";;" in stops and self.t.startswith((";;", ";&"), self.i):
+                self.i += 3 if self.t.startswith(";;&", self.i) else 2
+                self.stopped = ";;"
                 return found
-            nodes = [] if c == ")" or c == "}" and self.d is not _SH_CMD else self.pipeline()
-            if nodes:
-                found.append(nodes)
-                self.count[0] += len(nodes)
-                if self.count[0] > MAX_SHELL_STEPS:
-                    raise BudgetSpent("it holds a command too long to follow")
-            if self.i == before:
-                self.i += 1
+            if word and word in stops:
+                self.i += len(word)
+                self.stopped = word
+                return found
+            if word in _SH_CLOSERS:
+                line = self.t.rfind("\n", 0, self.i) + 1
+                if word in ");" and not self.depth and not self.t[line:self.i].strip():     # no shell runs this line
+                    self.i = (self.t.find("\n", self.i) + 1 or self.n + 1) - 1
+                    continue
+                self.doubt(f"a `{word}` stands where none can")
+                self.i += len(word)
+                continue
+            before, nodes = self.i, self.pipeline()
+            if not nodes:
+                self.i += self.i == before
+                continue
+            found.append(nodes)
+            nodes[0].joint = joint
+            if not joint:
+                first = len(found) - 1
+            self.notes.commands += len(nodes)
+            if self.notes.commands > MAX_SHELL_STEPS:
+                raise BudgetSpent("it holds a command too long to follow")
+            joint = self.separator(found[first:])
+
+    def separator(self, chain: _Script) -> str:
+        """Over what ends a pipeline: && and || come back, `&` is noted on the commands of the *chain* before it."""
+        self.i = _sh_blanks.match(self.t, self.i).end()
+        two = self.t[self.i:self.i + 2]
+        if two in ("&&", "||"):
+            self.i += 2
+            return two
+        if two[:1] == "&":
+            for nodes in chain:
+                for node in nodes:
+                    node.background = True
+        if two[:1] in ("&", ";") and two not in (";;", ";&"):
+            self.i += 1
+        return ""
 
     def gap(self) -> None:
         """Over what stands between two commands; here-document bodies are read at line ends."""
         while self.i < self.n:
-            self.i = self.d.gap.match(self.t, self.i).end()
+            self.i = _SH_POSIX.gap.match(self.t, self.i).end()
             if not self.t.startswith("\n", self.i):
                 return
             self.i += 1
@@ -5023,280 +5261,681 @@ class _ShReader:
                 self.bodies()
 
     def keyword(self) -> str:
-        found = _sh_keyword.match(self.t, self.i) if self.d is _SH_POSIX else None
+        found = _sh_keyword.match(self.t, self.i)
         return found.group() if found else ""
 
     def bodies(self) -> None:
         """The here-documents announced on the line before: found by their end mark, or the rest of the text."""
-        for node, mark, quoted, tabs in self.heredocs:
-            end = re.compile(("^\t*" if tabs else "^") + re.escape(mark) + "\r?$", re.M).search(self.t, self.i)
-            body = self.t[self.i:end.start() if end else self.n]
-            self.i = end.end() if end else self.n
-            literal = quoted or "$" not in body and "`" not in body
-            node.redirects.append(("", "<<", [("q", body)] if literal else self.inner(body).double("")))
-        self.heredocs.clear()
+        waiting, self.heredocs = self.heredocs, []
+        for node, fd, mark, quoted, tabs in waiting:
+            lines, line, closed = [], "", False
+            while self.i < self.n and not closed:
+                end = self.t.find("\n", self.i)
+                line += self.t[self.i:end if end >= 0 else self.n]
+                self.i = end + 1 if end >= 0 else self.n
+                if not quoted and end >= 0 and (len(line) - len(line.rstrip("\\"))) % 2:
+                    line = line[:-1]
+                    continue
+                line = line.lstrip("\t") if tabs else line
+                closed = line.rstrip("\r") == mark
+                if not closed:
+                    lines.append(line + "\n" * (end >= 0))
+                line = ""
+            body = "".join(lines) + line
+            literal = quoted or "$" not in body and "`" not in body and "\\" not in body
+            node.redirects.append((fd, "<<", [("q", body)] if literal else self.inner(body).double("") or [("q", "")]))
 
     def pipeline(self) -> list[_ShNode]:
-        nodes = []
+        nodes: list[_ShNode] = []
         while True:
             node = self.command()
             if node is not None:
                 nodes.append(node)
-            here = self.t[self.i:self.i + 2]
-            if here[:1] == "|" and here != "||":
-                self.i += 2 if here == "|&" else 1
-                self.gap()
-                if self.i < self.n:
-                    continue
-            elif here[:1] == "&" and here != "&&":
-                for node in nodes:
-                    node.background = True
-            return nodes
+            self.i = _sh_blanks.match(self.t, self.i).end()
+            if not self.t.startswith("|", self.i) or self.t.startswith("||", self.i):
+                return nodes
+            self.i += 2 if self.t.startswith("|&", self.i) else 1
+            self.gap()
+            if self.i >= self.n or self.t[self.i] in ");&|":
+                self.doubt("a pipe leads nowhere")
+                return nodes
 
     def command(self) -> _ShNode | None:
         """One command with its redirections, or None where there is none."""
-        c, deep = self.t[self.i:self.i + 1], self.depth >= MAX_SHELL_NESTING
-        if c == "(" or c == "{" and self.d is _SH_POSIX and self.t[self.i + 1:self.i + 2] in ("", " ", "\t", "\n"):
-            if c == "(" and self.d is _SH_POWER and not deep:
-                return self.simple(_ShNode())
+        c = self.t[self.i:self.i + 1]
+        if c == "(":
             self.i += 1
-            return None if deep else self.compound("group", ")" if c == "(" else "}")
+            if self.t.startswith("(", self.i):
+                end = self.sum_end(self.i + 1)
+                if end >= 0:
+                    return self.tail(self.sum_node(end))
+            return self.tail(self.compound("subshell", ")"))
         word = self.keyword() if c in _SH_KEYWORD_STARTS else ""
-        self.i += len(word)
-        if word == "[[":
-            end = self.t.find("]]", self.i)
-            inner = self.t[self.i:end if end >= 0 else self.n]
-            self.i = self.n if end < 0 else end + 2
-            node = _ShNode()
-            node.words = ["[[", self.inner(inner).double("")]
-            return node
-        if word in ("for", "select") and not deep:      # for NAME in WORDS; do … done
-            words = self.simple(_ShNode()).words
-            node = self.compound("for", "done")
-            node.words = words[:1] + (words[2:] if words[1:2] == ["in"] else words[1:]) or ["_"]
-            return node
-        if word in _SH_CLOSERS and not deep:
-            return self.compound("group", _SH_CLOSERS[word])
-        if word in ("", "function"):
+        if word == "":
             return self.simple(_ShNode())
-        self.i = _sh_blanks.match(self.t, self.i).end()         # a keyword that stands before a command
-        return self.command() if word in ("time", "!", "coproc") and self.i < self.n else None
+        self.i += len(word)
+        if word == "{":
+            return self.tail(self.compound("group", "}"))
+        if word == "[[":
+            return self.tail(self.test())
+        if word == "if":
+            node = _ShNode("if")
+            while True:
+                node.parts.append(self.nested("then", "fi"))
+                node.parts.append(self.nested("elif", "else", "fi"))
+                if self.stopped == "else":
+                    node.parts.append(self.nested("fi"))
+                if self.stopped != "elif":
+                    return self.tail(node)
+        if word in ("while", "until"):
+            node = _ShNode("loop")
+            node.parts = [self.nested("do", "done"), self.nested("done") if self.stopped == "do" else []]
+            return self.tail(node)
+        if word in ("for", "select"):
+            return self.tail(self.loop())
+        if word == "case":
+            return self.tail(self.case())
+        if word == "function":
+            self.i = _sh_blanks.match(self.t, self.i).end()
+            node = _ShNode("function")
+            node.words = [self.word()]
+            closed = _sh_function.match(self.t, self.i)
+            self.i = closed.end() if closed else self.i
+            return self.body(node)
+        self.i = _sh_blanks.match(self.t, self.i).end()
+        if word == "coproc":
+            node = _ShNode("coproc")
+            named = _sh_coproc_name.match(self.t, self.i)
+            node.words = [named.group(1) if named else "COPROC"]
+            self.i = named.end() if named else self.i
+            return self.body(node)
+        if word == "time":
+            self.i = _sh_time_options.match(self.t, self.i).end()
+        elif word != "!":
+            self.doubt(f"a `{word}` stands where none can")
+        return self.command() if self.i < self.n and self.t[self.i] not in "\n;&|)" else None
 
     def compound(self, kind: str, stop: str) -> _ShNode:
         node = _ShNode(kind)
         node.parts = [self.nested(stop)]
-        return self.simple(node)        # redirections behind it
+        return node
 
-    def nested(self, stop: str) -> list[list[_ShNode]]:
-        self.depth += 1
-        inner = self.script(stop)
+    def nested(self, *stops: str) -> _Script:
+        self.deeper(1)
+        inner = self.script(*stops)
         self.depth -= 1
         return inner
 
-    def simple(self, node: _ShNode) -> _ShNode:
-        """Words and redirections up to the end of the command, added to *node*."""
-        t, d, start = self.t, self.d, self.i
+    def body(self, node: _ShNode) -> _ShNode:
+        """The command that is the body of a function or coprocess."""
+        self.gap()
+        self.deeper(1)
+        inner = self.command()
+        self.depth -= 1
+        node.parts = [[[inner]]] if inner else []
+        return node
+
+    def loop(self) -> _ShNode:
+        """`for NAME in WORDS; do … done`, `for ((…))`, zsh's `for NAME (WORDS) …`; the keyword is read."""
+        node, t = _ShNode("for"), self.t
+        self.i = _sh_blanks.match(t, self.i).end()
+        end = self.sum_end(self.i + 2) if t.startswith("((", self.i) else -1
+        if end >= 0:
+            self.i += 1
+            node.kind, node.parts = "loop", [[[self.sum_node(end)]]]
+        else:
+            node.words = [self.word()]
+            self.gap()
+            if t.startswith("(", self.i):
+                self.doubt("a loop of zsh")
+                self.i += 1
+                node.words += [word for nodes in self.nested(")") for inner in nodes for word in inner.words]
+                node.parts = [[self.pipeline()]]
+                return node
+            if self.keyword_in("in"):
+                self.i += 2
+                node.words += self.simple(_ShNode()).words
+            else:
+                node.words.append([("$", _ShParameter("@"), True)])
+        self.i = _sh_blanks.match(t, self.i).end()
+        self.i += t.startswith(";", self.i)
+        self.gap()
+        stop = {"do": "done", "{": "}"}.get(self.keyword(), "")
+        if not stop:
+            self.doubt("a loop has no `do`")
+            node.parts.append([self.pipeline()])
+            return node
+        self.i += 2 if stop == "done" else 1
+        node.parts.append(self.nested(stop))
+        return node
+
+    def case(self) -> _ShNode:
+        node = _ShNode("case")
+        self.i = _sh_blanks.match(self.t, self.i).end()
+        node.words = [self.word()]
+        self.gap()
+        if self.keyword_in("in"):
+            self.i += 2
+        else:
+            self.doubt("a `case` has no `in`")
+        while True:
+            self.gap()
+            if self.i >= self.n or self.keyword() == "esac":
+                if self.i >= self.n:
+                    self.doubt("something is not closed")
+                self.i = min(self.i + 4, self.n)
+                return node
+            self.i += self.t.startswith("(", self.i)
+            patterns: list[Any] = []
+            while self.i < self.n and self.t[self.i] != ")":
+                before = self.i
+                if self.t[self.i] in " \t\r\n|":
+                    self.i += 1
+                    continue
+                patterns.append(self.word())
+                if self.i == before:
+                    self.doubt("a pattern of `case` is odd")
+                    self.i += 1
+            self.i += 1
+            node.arms.append(patterns)
+            node.parts.append(self.nested(";;", "esac"))
+            if self.stopped != ";;":
+                return node
+
+    def keyword_in(self, word: str) -> bool:
+        return self.t.startswith(word, self.i) and not self.t[self.i + len(word):self.i + len(word) + 1].isalnum()
+
+    def test(self) -> _ShNode:
+        """`[[ … ]]`; the first mark is read."""
+        node, t = _ShNode("test"), self.t
         while self.i < self.n:
             c = t[self.i]
-            if c in " \t\r" or c in "()" and d is _SH_CMD and node.words and str(node.words[0]).lower() == "for":
+            if c in " \t\r\n<>()!&|;":
                 self.i += 1
-            elif c == d.escape and t[self.i + 1:self.i + 2] == "\n":
+            elif t.startswith("]]", self.i) and t[self.i + 2:self.i + 3] in " \t\r\n;&|<>()" and t[self.i - 1] in " \t\r\n)":
                 self.i += 2
-            elif c in "<>&*0123456789" and self.redirect(node):
+                return node
+            else:
+                before = self.i
+                node.words.append(self.word())
+                self.i += self.i == before
+        self.doubt("a test is not closed")
+        return node
+
+    # -- sums: (( )), $(( )), $[ ], name[ ]
+    def matching(self, at: int, opener: str, closer: str) -> int:
+        """The place of the *closer* that belongs to an *opener* just before *at*, quotes respected; else -1."""
+        level = 1
+        for found in (_sh_round if opener == "(" else _sh_square).finditer(self.t, at):
+            mark = found.group()
+            level += 1 if mark == opener else -1 if mark == closer else 0
+            if not level:
+                at, end = found.start(), found.start() - at
+                self.notes.characters += end
+                return int(at)
+        self.notes.characters += self.n - at
+        if self.notes.characters > 64 * MAX_SHELL_SOURCE:
+            raise BudgetSpent("it holds a command too long to follow")
+        return -1
+
+    def sum_end(self, at: int) -> int:
+        """Where the `))` stands that ends the sum which begins at *at*; -1 when it is none but two subshells."""
+        end = self.matching(at, "(", ")")
+        return end if end >= 0 and self.t.startswith("))", end) else -1
+
+    def sum_node(self, end: int) -> _ShNode:
+        node = _ShNode("sum")
+        node.raw = self.t[self.i + 1:end]
+        node.words = [[("a", self.sum_parts(node.raw))]]
+        self.i = end + 2
+        return node
+
+    def sum_parts(self, text: str) -> _Parts:
+        if _sh_no_sum.search(text):
+            self.doubt("a sum is none")
+        return self.inner(text).double("")
+
+    # -- simple commands
+    def tail(self, node: _ShNode) -> _ShNode:
+        """The redirections behind a compound command."""
+        while True:
+            self.i = _sh_blanks.match(self.t, self.i).end()
+            if self.i >= self.n or not self.redirect(node):
+                break
+        if self.i < self.n and self.t[self.i] not in "\n;&|)#" and not (self.t[self.i] == "}" or self.keyword()):
+            self.doubt("words behind a compound command")
+        return node
+
+    def simple(self, node: _ShNode) -> _ShNode:
+        """Words and redirections up to the end of the command, added to *node*."""
+        t = self.t
+        while self.i < self.n:
+            c = t[self.i]
+            if c in " \t\r":
+                self.i += 1
+            elif c == "\\" and t.startswith("\n", self.i + 1):
+                self.i += 2
+            elif c in "<>&{0123456789" and self.redirect(node):
                 pass
-            elif c in "\n&|)" or c in "#;" and d is not _SH_CMD or c == ("}" if d is _SH_POWER else "("):
-                if c == "#":
-                    self.i = d.gap.match(t, self.i).end()
-                elif c == "(" and d is _SH_POSIX and len(node.words) == 1 and not node.kind and isinstance(node.words[0], str):
-                    return self.function(node)
+            elif c in "\n;&|)":
                 break
-            elif node.kind:
+            elif c == "#":
+                self.i = _SH_POSIX.gap.match(t, self.i).end()
                 break
+            elif c == "(":
+                closed = _sh_function.match(t, self.i)
+                if closed and len(node.words) < 2 and not node.assigns:
+                    self.i = closed.end()
+                    node.kind = "function"
+                    if not node.words:
+                        self.doubt("a function without a name")
+                        node.words = ["()"]
+                    return self.body(node)
+                self.doubt("a parenthesis stands where none can")
+                self.i += 1
             else:
                 self.add_word(node)
-        if d is _SH_POWER:
-            node.raw = t[start:self.i]
         return node
 
     def add_word(self, node: _ShNode) -> None:
         before = self.i
-        assigned = None if node.words or self.d is not _SH_POSIX else _sh_assignment.match(self.t, self.i)
-        if assigned:
-            self.i = assigned.end()
-            if self.t[self.i:self.i + 1] == "(" and self.depth < MAX_SHELL_NESTING:      # an array
-                self.i += 1
-                value = [word for line in self.nested(")") for item in line for word in item.words]
-            else:
-                value = [self.word()]
-            node.assigns.append((assigned.group(1), bool(assigned.group(2)), value))
+        first = node.words[0] if node.words else ""
+        assigned = _sh_assigned.match(self.t, self.i) if isinstance(first, str) and first in _SH_DECLARES else None
+        if assigned and self.assignment(node, assigned):
+            return
+        word = self.word()
+        if isinstance(word, list) and any(kind == "u" and "{" in text for kind, text, *_ in word):
+            node.words += _sh_braces(word)
         else:
-            node.words.append(self.word())
-        if self.i == before:
-            self.i += 1
+            node.words.append(word)
+        self.i += self.i == before
 
-    def function(self, node: _ShNode) -> _ShNode:
-        """`NAME() BODY`; the reader stands before the parenthesis."""
-        closed = _sh_no_arguments.match(self.t, self.i)
-        if closed and self.depth < MAX_SHELL_NESTING:
-            self.i = closed.end()
-            self.depth += 1
-            body = self.command()
-            self.depth -= 1
-            node.kind, node.parts = "function", [[[body]]] if body else []
-        return node
+    def assignment(self, node: _ShNode, found: re.Match[str]) -> bool:
+        """`NAME=VALUE`, `NAME[INDEX]=VALUE`, `NAME=(…)`: read, if there is one here."""
+        t, at, name = self.t, found.end(), found.group(1)
+        index: _Parts | None = None
+        appended = found.group(2) == "+"
+        if t.startswith("[", at):
+            end = self.matching(at + 1, "[", "]")
+            behind = _sh_index_assigned.match(t, end + 1) if end >= 0 else None
+            if not behind:
+                return False
+            index, at, appended = self.inner(t[at + 1:end]).double(""), behind.end(), behind.group(1) == "+"
+        self.i = at
+        if t.startswith("(", at):
+            self.i += 1
+            value: Any = [("l", self.elements())]
+        else:
+            value = self.word()
+        if node.words:                          # of `declare` and its like: a word again
+            node.words.append([("u", name + "+" * appended + "=")] + ([("u", value)] if isinstance(value, str) else value))
+        else:
+            node.assigns.append((name, index, appended, value))
+        return True
+
+    def elements(self) -> list[tuple[_Parts | None, Any]]:
+        """The elements of an array, up to the closing parenthesis."""
+        found: list[tuple[_Parts | None, Any]] = []
+        self.deeper(1)
+        while True:
+            self.gap()
+            if self.i >= self.n or self.t[self.i] == ")":
+                self.i += 1
+                self.depth -= 1
+                return found
+            index, before = None, self.i
+            if self.t[self.i] == "[":
+                end = self.matching(self.i + 1, "[", "]")
+                if end >= 0 and self.t.startswith("=", end + 1):
+                    index, self.i = self.inner(self.t[self.i + 1:end]).double(""), end + 2
+            word = self.word()
+            words = _sh_braces(word) if isinstance(word, list) and index is None else [word]
+            found += [(index, one) for one in words]
+            if self.i == before:
+                self.doubt("an array is odd")
+                self.i += 1
 
     def redirect(self, node: _ShNode) -> bool:
         """Read a redirection, if there is one here and not a process substitution or a word."""
         found = _sh_redirect.match(self.t, self.i)
         if not found:
             return False
-        fd, operator = found.groups()
-        if operator in "<>" and not fd and self.d is _SH_POSIX and self.t.startswith("(", found.end(2)):
+        fd, operator = found.group(1) or "", found.group(2)
+        if found.group(3):
+            fd, operator = "&", found.group(4)
+        elif operator in "<>" and not fd and self.t.startswith("(", found.end()):
             return False
-        if fd == "&" and operator not in (">", ">>") or fd not in ("", "&") and (
-                self.i and self.t[self.i - 1] not in self.d.ends or fd == "*" and self.d is not _SH_POWER):
-            return False
-        self.i = found.end()
-        if operator in ("<<", "<<-") and self.d is _SH_POSIX:
+        self.i = _sh_blanks.match(self.t, found.end()).end()
+        if operator in ("<<", "<<-"):
             begin = self.i
-            mark = "".join(part[1] for part in self.parts() if isinstance(part[1], str))
-            if mark:
-                quoted = any(c in self.t[begin:self.i] for c in "'\"\\")
-                self.heredocs.append((node, mark, quoted, operator == "<<-"))
-        else:
-            node.redirects.append((fd, operator, self.word()))
+            word = self.word(True)
+            raw = self.t[begin:self.i].replace("\\\n", "")
+            if not raw or raw[0] == "#":        # a mistake in every shell
+                self.i = begin + (raw[:1] == "")
+                return True
+            if not isinstance(word, str) and any(kind in "$spa" for kind, *_ in word):
+                self.doubt("an odd mark of a here-document")
+            quoted = any(c in raw for c in "'\"\\")
+            self.heredocs.append((node, fd, _sh_unquoted(raw) if quoted else raw, quoted, operator == "<<-"))
+            return True
+        before, word = self.i, self.word()
+        if self.i == before:
+            self.doubt("a redirection leads nowhere")
+        node.redirects.append((fd, operator, word))
         return True
 
-    def word(self) -> Any:
+    # -- words
+    def word(self, raw: bool = False) -> Any:
         """The word here: `str` when it means itself, else its parts."""
-        plain = self.d.plain.match(self.t, self.i)
+        plain = _SH_POSIX.plain.match(self.t, self.i)
         if plain:
-            text, end = plain.group(), plain.end()
-            if (end == self.n or self.t[end] in self.d.ends) and not ("{" in text and self.d is _SH_POSIX):
+            end = plain.end()
+            if end == self.n or self.t[end] in " \t\r\n;&|<>)":
                 self.i = end
-                return text
-        return self.parts()
+                return plain.group()
+        parts = self.parts()
+        if not raw and all(kind == "u" for kind, *_ in parts) and not any("{" in part[1] for part in parts):
+            return "".join([part[1] for part in parts])
+        return parts
 
     def parts(self) -> _Parts:
         """The parts of the word here."""
-        t, d, posix = self.t, self.d, self.d is _SH_POSIX
-        deep = self.depth >= MAX_SHELL_NESTING
+        t = self.t
         found: _Parts = []
         while self.i < self.n:
             c = t[self.i]
-            plain = d.plain.match(t, self.i)
+            plain = _SH_POSIX.plain.match(t, self.i)
             if plain:
                 found.append(("u", plain.group()))
                 self.i = plain.end()
-            elif c in "<>" and posix and not deep and t[self.i + 1:self.i + 2] == "(":
+            elif c in "<>" and t.startswith("(", self.i + 1):
                 self.i += 2
-                found.append(("p", self.substitution(")")))
-            elif c in "({" and d is _SH_POWER and not (deep and c == "("):
-                self.i += 1
-                if not deep:
-                    found.append((c, self.substitution(")" if c == "(" else "}")))
-            elif c in d.ends or c == "(":
+                found.append(("p", self.substitution(), c))
+            elif c == "(" and found and found[-1][0] == "u" and found[-1][1][-1:] in "?*+@!":
+                self.i += 1                             # a pattern such as @(a|b)
+                found.append(("u", "("))
+                while self.i < self.n and t[self.i] != ")":
+                    before = self.i
+                    found += self.parts()
+                    if self.i < self.n and t[self.i] in " \t\r\n;&|<>" or self.i == before:
+                        found.append(("u", t[self.i]))
+                        self.i += 1
+            elif c in _SH_POSIX.ends:
                 break
-            elif c == "'":
-                here = d is _SH_POWER and found[-1:] == [("u", "@")]
-                string = (_sh_here_string if here else d.single).match(t, self.i)
-                if here:
-                    found[-1] = "q", string.group(1).strip("\r\n")
-                elif string:
-                    found.append(("q", string.group(1).replace("''", "'")))
-                else:                       # no quote in cmd.exe; read as one where a POSIX shell would
-                    found.append(("u", c))
-                self.i = string.end() if string else self.i + 1
-            elif c == '"':
+            elif not self.piece(found, c, False):
+                found.append(("u", c))
                 self.i += 1
-                found += self.double('"') or [("q", "")]
-            elif c == d.escape:
-                if t[self.i + 1:self.i + 2] != "\n":
-                    found.append(("q", t[self.i + 1:self.i + 2]))
-                self.i += 2
-            else:
-                self.special(found, False)
         self.i = min(self.i, self.n)
         return found
+
+    def piece(self, found: _Parts, c: str, quoted: bool) -> bool:
+        """Read what is quoted or expands here outside double quotes; False when it is neither."""
+        t = self.t
+        if c == "'":
+            string = _SH_POSIX.single.match(t, self.i)
+            if string is None:
+                self.open_quote()
+            found.append(("q", string.group(1) if string else t[self.i + 1:]))
+            self.i = string.end() if string else self.n
+        elif c == '"':
+            self.i += 1
+            found += self.double('"') or [("q", "")]
+        elif c == "\\":
+            if not t.startswith("\n", self.i + 1):
+                found.append(("q", t[self.i + 1:self.i + 2]))
+            self.i += 2
+        elif c == "$":
+            self.dollar(found, quoted)
+        elif c == "`":
+            found.append(("s", self.backtick(False), quoted))
+        else:
+            return False
+        return True
 
     def double(self, closer: str) -> _Parts:
         """Parts up to the closing quote (or, with no closer, the end): what expands inside double quotes."""
         found: _Parts = []
         while self.i < self.n:
-            run = self.d.quoted.match(self.t, self.i)
+            run = _SH_POSIX.quoted.match(self.t, self.i)
             if run:
-                text = run.group()
-                found.append(("q", self.d.escaped.sub(r"\1", text) if self.d.escape in text else text))
+                found.append(("q", run.group()))
                 self.i = run.end()
-            elif self.t[self.i] == closer:
+                continue
+            c = self.t[self.i]
+            if c == closer:
                 self.i += 1
-                break
+                return found
+            if c == "\\":
+                escaped = _SH_POSIX.escaped.match(self.t, self.i)
+                plain = (escaped.group(1) or "") if escaped and (closer or escaped.group(1) != '"') else self.t[self.i:self.i + 2]
+                found.append(("q", plain))
+                self.i += 2
+            elif c == "$":
+                self.dollar(found, True)
+            elif c == "`":
+                found.append(("s", self.backtick(bool(closer)), True))
             else:
-                self.special(found, True)
+                found.append(("q", c))
+                self.i += 1
+        self.i = min(self.i, self.n)
+        if closer:
+            self.open_quote()
         return found
 
-    def special(self, found: _Parts, quoted: bool) -> None:
-        """What expands alike within double quotes and outside: `…`, $…, %…%; any other character is itself."""
-        c = self.t[self.i]
-        if c == "$":
-            self.dollar(found, quoted)
-        elif c == "`":
-            self.i += 1
-            found.append(("s", self.backtick(), quoted))
-        elif c in "%!" and self.d is _SH_CMD:
-            name = _sh_percent.match(self.t, self.i)
-            variable = name.group(1)
-            found.append(("v", variable.lower(), "%" + (name.group(2) or ""), True) if variable else ("u", name.group()))
-            self.i = name.end()
-        else:
-            found.append(("q" if quoted else "u", c))
-            self.i += 1
+    def within(self, stops: str, quoted: bool, literal: bool) -> _Parts:
+        """The parts of a word within `${…}`, up to one of *stops*; *literal*: a single quote is none here."""
+        found: _Parts = []
+        kind = "q" if quoted else "u"
+        while self.i < self.n:
+            plain = _sh_inner_plain.match(self.t, self.i)
+            if plain:
+                found.append((kind, plain.group()))
+                self.i = plain.end()
+                continue
+            c = self.t[self.i]
+            if c in stops:
+                return found
+            if c == "'" and literal or not self.piece(found, c, quoted):
+                found.append((kind, c))
+                self.i += 1
+        self.i = min(self.i, self.n)
+        self.doubt("something is not closed")
+        return found
 
-    def substitution(self, closer: str) -> list[list[_ShNode]]:
-        """A script within a word; its here-documents are its own."""
+    def substitution(self) -> _Script:
+        """A script within a word, up to the closing parenthesis; its here-documents are its own."""
         held, self.heredocs = self.heredocs, []
-        inner = self.nested(closer)
-        self.bodies()
+        inner = self.nested(")")
+        if self.heredocs:
+            self.bodies()
         self.heredocs = held
         return inner
 
-    def backtick(self) -> list[list[_ShNode]]:
-        end = self.t.find("`", self.i)
-        while end > 0 and self.t[end - 1] == "\\":
-            end = self.t.find("`", end + 1)
-        end = self.n if end < 0 else end
-        inner = re.sub(r"\\([\\$`])", r"\1", self.t[self.i:end])
-        self.i = end + 1
-        return [] if self.depth >= MAX_SHELL_NESTING else self.inner(inner).script()
+    def backtick(self, quoted: bool) -> _Script:
+        end = self.i = self.i + 1
+        while end < self.n and self.t[end] != "`":
+            end += 2 if self.t[end] == "\\" else 1
+        if end >= self.n:
+            self.open_quote()
+        inner = re.sub(r'\\([\\$`"])' if quoted else r"\\([\\$`])", r"\1", self.t[self.i:end])
+        self.i = min(end + 1, self.n)
+        return self.inner(inner).script()
 
     def dollar(self, found: _Parts, quoted: bool) -> None:
-        """What follows `$`: a substitution, a variable, an ANSI-C string, or nothing special."""
-        t, c, posix = self.t, self.t[self.i + 1:self.i + 2], self.d is _SH_POSIX
-        special = (_sh_sum if c == "(" else _sh_c_string).match(t, self.i) if posix and not (quoted and c == "'") else None
-        if special:
-            found.append(("q", "0" if c == "(" else _sh_unescape(special.group(1))))
-            self.i = special.end()
-        elif c == "(":
+        """What follows `$`: a substitution, a sum, a parameter, a string of C, or nothing special."""
+        t, c = self.t, self.t[self.i + 1:self.i + 2]
+        if c == "(":
             self.i += 2
-            if self.depth < MAX_SHELL_NESTING:
-                found.append(("s", self.substitution(")"), quoted))
+            end = self.sum_end(self.i + 1) if t.startswith("(", self.i) else -1
+            if end >= 0:
+                found.append(("a", self.sum_parts(t[self.i + 1:end])))
+                self.i = end + 2
+            else:
+                found.append(("s", self.substitution(), quoted))
         elif c == "{":
-            end = t.find("}", self.i)
-            end = self.n if end < 0 else end
-            inner = t[self.i + 2:min(end, self.i + 4096)]
-            if "$(" in inner or "`" in inner:       # a default that runs something: read on inside
-                self.i += 2
-                return
-            bare = inner.lstrip("!#")
-            name = _sh_name.match(bare) if posix else None
-            self.i = end + 1
-            found.append(("v", name.group(), bare[name.end():], quoted) if name else ("v", inner, "", quoted))
+            self.i += 2
+            if t[self.i:self.i + 1] in (" ", "\t", "\n", "|"):          # ${ command; }
+                self.i += 1
+                found.append(("s", self.nested("}"), quoted))
+            else:
+                self.deeper(1)
+                found.append(self.parameter(quoted))
+                self.depth -= 1
+        elif c == "[":
+            end = self.matching(self.i + 2, "[", "]")
+            found.append(("a", self.sum_parts(t[self.i + 2:end])) if end >= 0 else ("q", "$["))
+            self.i = end + 1 if end >= 0 else self.i + 2
+        elif c == "'" and not quoted:
+            string = _sh_c_string.match(t, self.i)
+            if string is None:
+                self.open_quote()
+            found.append(("q", _sh_unescape(string.group(1) if string else t[self.i + 2:])))
+            self.i = string.end() if string else self.n
         elif c == '"' and not quoted:
             self.i += 1
         else:
-            name = self.d.name.match(t, self.i + 1)
-            found.append(("v", name.group(), "", quoted) if name else ("u", "$"))
+            name = _sh_name.match(t, self.i + 1)
+            found.append(("$", _ShParameter(name.group()), quoted) if name else ("q" if quoted else "u", "$"))
             self.i = name.end() if name else self.i + 1
+
+    def parameter(self, quoted: bool) -> tuple[Any, ...]:
+        """What stands between the braces of `${…}`."""
+        t = self.t
+        head = _sh_parameter.match(t, self.i)
+        if head is None:
+            self.doubt("an expansion that bash does not know")
+            lost = self.within("}", quoted, quoted)
+            self.i += 1
+            return "$", _ShParameter("", "", None, "?", (lost,)), quoted
+        prefix, name = head.group(1) or "", head.group(2)
+        self.i = head.end()
+        index: _Parts | str | None = None
+        if t.startswith("[", self.i):
+            end = self.matching(self.i + 1, "[", "]")
+            if end >= 0:
+                inside = t[self.i + 1:end]
+                index = inside if inside in ("@", "*") else self.inner(inside).double("")
+                self.i = end + 1
+        operator, arguments = "", []
+        if not t.startswith("}", self.i):
+            found = _sh_operator.match(t, self.i)
+            if found is None:
+                self.doubt("an expansion that bash does not know")
+            operator = found.group() if found else "?"
+            self.i = found.end() if found else self.i
+            literal = quoted and operator.lstrip(":") in ("-", "=", "+", "?")
+            if operator[:1] == "/" or operator == ":":
+                arguments.append(self.within("}" + operator[:1], quoted, literal))
+                if t.startswith(operator[:1], self.i):
+                    self.i += 1
+                    arguments.append(self.within("}", quoted, literal))
+            else:
+                arguments.append(self.within("}", quoted, literal))
+        self.i += 1
+        return "$", _ShParameter(name, prefix, index, operator, tuple(arguments)), quoted
+
+
+_sh_round = lazy_regex(r"""\\[\s\S]|'[^']*'|"(?:[^"\\]|\\[\s\S])*"|`(?:[^`\\]|\\[\s\S])*`|[()]""")
+_sh_square = lazy_regex(r"""\\[\s\S]|'[^']*'|"(?:[^"\\]|\\[\s\S])*"|`(?:[^`\\]|\\[\s\S])*`|[\[\]]""")
+_sh_quote_marks = lazy_regex(r"""\\([\s\S])|'([^']*)'|\$?"((?:[^"\\]|\\[\s\S])*)"|\$'((?:[^'\\]|\\[\s\S])*)'""")
+
+
+def _sh_unquoted(raw: str) -> str:
+    """The raw text of a word without its quotes, as the mark of a here-document is taken."""
+    def plain(found: re.Match[str]) -> str:
+        escaped, single, double, string = found.groups()
+        if double is not None:
+            return re.sub(r'\\([$`"\\])', r"\1", double)
+        return _sh_unescape(string) if string is not None else escaped if escaped is not None else single
+    return str(_sh_quote_marks.sub(plain, raw))
+
+
+def _sh_braces(word: _Parts) -> list[Any]:
+    """The words that the braces of one make, each once; with too many a word that may be anything."""
+    tokens: list[Any] = []
+    for part in word:
+        tokens += [c for c in re.split(r"([{},])", part[1]) if c] if part[0] == "u" else [part]
+    if tokens.count("{") > 64:
+        return [[("q", _SH_HOLE)] + [part for part in word if part[0] not in "uq"]]
+    done: dict[Any, None] = {}
+    seen = {tuple(map(_sh_token_key, tokens))}
+    work = [tokens]
+    while work and len(done) + len(work) <= MAX_SHELL_WORDS:
+        item = work.pop()
+        found = _sh_brace(item)
+        if found is None:
+            done[len(done)] = _sh_rejoined(item)
+            continue
+        start, end, choices = found
+        for choice in reversed(choices):
+            made = item[:start] + choice + item[end + 1:]
+            key = tuple(map(_sh_token_key, made))
+            if key not in seen:
+                seen.add(key)
+                work.append(made)
+    if work:
+        return [[("q", _SH_HOLE)] + [part for part in word if part[0] not in "uq"]]
+    return list(done.values())
+
+
+def _sh_token_key(token: Any) -> Any:
+    return token if isinstance(token, str) else (token[0], token[1]) if isinstance(token[1], str) else id(token)
+
+
+def _sh_rejoined(tokens: list[Any]) -> Any:
+    parts: _Parts = []
+    for token in tokens:
+        if not isinstance(token, str):
+            parts.append(token)
+        elif parts and parts[-1][0] == "u":
+            parts[-1] = "u", parts[-1][1] + token
+        else:
+            parts.append(("u", token))
+    return parts[0][1] if len(parts) == 1 and parts[0][0] == "u" else parts or [("q", "")]
+
+
+def _sh_brace(tokens: list[Any]) -> tuple[int, int, list[list[Any]]] | None:
+    """The first brace expression of a word: where it begins and ends, and its choices."""
+    opened: list[tuple[int, list[int]]] = []
+    best: tuple[int, int, list[list[Any]]] | None = None
+    for at, token in enumerate(tokens):
+        if token == "{":
+            opened.append((at, []))
+        elif token == "," and opened:
+            opened[-1][1].append(at)
+        elif token == "}" and opened:
+            start, commas = opened.pop()
+            if best is not None and best[0] < start:
+                continue
+            choices: list[list[Any]] = []
+            if commas:
+                edges = [start, *commas, at]
+                choices = [tokens[a + 1:b] for a, b in zip(edges, edges[1:])]
+            elif all(isinstance(one, str) for one in tokens[start + 1:at]):
+                choices = _sh_series("".join(tokens[start + 1:at]))
+            if choices:
+                best = start, at, choices
+    return best
+
+
+def _sh_series(text: str) -> list[list[Any]]:
+    """`1..5`, `a..e`, `0..10..2`: the values, or one that may be any number."""
+    found = _sh_sequence.match(text)
+    if not found:
+        return []
+    low, high, first, last, step = found.groups()
+    a, b = (int(low), int(high)) if low is not None else (ord(first), ord(last))
+    by = max(1, abs(int(step or 1)))
+    if abs(a - b) // by >= MAX_SHELL_WORDS // 4:
+        return [[("q", _sh_hole("number"))]]
+    values = list(range(a, b + 1, by) if a <= b else range(a, b - 1, -by))
+    width = max(len(low), len(high)) if low is not None and re.match(r"-?0\d", low + " " + high) else 0
+    return [[str(value).zfill(width) if low is not None else chr(value)] for value in values]
+
+
+def _sh_hole(name: str = "") -> str:
+    """What stands in a text for the unknown value of the variable *name*, or for anything."""
+    return f"\ue0f0{name}\ue0f1"
 
 
 # ---- 9b. Commands: values, streams and words -------------------------------------------------------------
@@ -5307,10 +5946,12 @@ class _Flow(NamedTuple):
     sources: tuple[str, ...] = ()       # files it was read from; "\0the environment" and the like
     coded: bool = False                 # it was decoded or encoded on the way
     shell: bool = False                 # it is what a shell reading its input says
+    made: bool = False                  # this very command makes it, from texts that it holds
+    below: bool = False                 # it names files below the working directory
 
     def but(self, text: str | None) -> _Flow:
         """The same origin with another text."""
-        return _Flow(text, self.remote, self.sources, self.coded, self.shell)
+        return self._replace(text=text)
 
 
 _NOTHING, _EMPTY, _REMOTE = _Flow(), _Flow(""), _Flow(None, True)
@@ -5332,7 +5973,8 @@ def _sh_join(flows: Sequence[_Flow], text: str | None = None) -> _Flow:
     if len(flows) == 1 and text is None:
         return flows[0]
     sources = tuple(dict.fromkeys(source for flow in flows for source in flow.sources))[:64]
-    return _Flow(text, any(f.remote for f in flows), sources, any(f.coded for f in flows), any(f.shell for f in flows))
+    return _Flow(text, any(f.remote for f in flows), sources, any(f.coded for f in flows), any(f.shell for f in flows),
+                 any(f.made for f in flows), bool(flows) and all(f.below or f is _NOTHING for f in flows))
 
 
 def _sh_flow(word: str) -> _Flow:
@@ -5359,6 +6001,7 @@ def _sh_from(text: str, flow: _Flow) -> str:
 
 def _sh_show(word: str) -> str:
     """A word as a reason may show it: short, printable, and nothing that may be a secret."""
+    word = _sh_plain(word, "")
     runs = re.findall(r"[A-Za-z0-9+=_-]{20,}", word[:200])
     plain = _SH_MISSPELT.match(word) and not any(sum(c.isdigit() for c in run) > 2 for run in runs)
     return word if plain else "…"
@@ -5438,19 +6081,55 @@ def _sh_options(args: list[str], letters: str, longs: Iterable[str] | None, swit
     return found
 
 
-def _sh_braces(text: str) -> list[str]:
-    """Brace expansion, as far as MAX_SHELL_WORDS words go."""
-    found: list[str] = []
-    work = [text] if text.count("{") <= 12 else []
-    while work and len(found) + len(work) < MAX_SHELL_WORDS:
-        item = work.pop()
-        inner = next((m for m in _sh_brace.finditer(item) if "," in m.group(1) or ".." in m.group(1)), None)
-        if inner is None:
-            found.append(item)
-            continue
-        choices = inner.group(1).split(",") if "," in inner.group(1) else inner.group(1).split("..")[:2]
-        work.extend(item[:inner.start()] + choice + item[inner.end():] for choice in reversed(choices[:MAX_SHELL_WORDS]))
-    return found + work or [text]
+def _sh_open(text: str) -> bool:
+    """Is something in this text unknown?"""
+    return "\ue0f0" in text
+
+
+def _sh_plain(text: str, home: str) -> str:
+    """*text* as it is shown and as rules read it: what is unknown as `$NAME` or `$()`, the home directory as `~`."""
+    if "\ue0f0" in text:
+        text = _sh_holes.sub(lambda found: f"${found.group(1)}" if found.group(1) else "$()", text)
+    inside = len(home) > 1 and text.startswith(home) and text[len(home):len(home) + 1] in ("", "/")
+    return "~" + text[len(home):] if inside else str(text)
+
+
+def _sh_each(value: Any) -> tuple[Any, ...]:
+    """The values that a variable may have."""
+    return value if isinstance(value, tuple) else (value,)
+
+
+def _sh_either(*values: Any) -> Any:
+    """One value out of several that it may be."""
+    found: list[Any] = []
+    for value in values:
+        for one in _sh_each(value):
+            if not any(one is other or type(one) is type(other) and one == other and (
+                    not isinstance(one, str) or _sh_flow(one) == _sh_flow(other)) for other in found):
+                found.append(one)
+    if len(found) > 16:
+        return _sh_from(_SH_HOLE, _sh_join([_sh_flow(one) for one in found if isinstance(one, str)] or [_NOTHING]))
+    return found[0] if len(found) == 1 else tuple(found) if found else ""
+
+
+def _sh_cut(text: str, operator: str, pattern: str, new: str) -> str:
+    """`${x#…}`, `${x%…}`, `${x/…/…}` of known texts; unknown where that is not plain."""
+    wild = any(c in pattern for c in "*?[")
+    if wild and (operator[0] == "/" or "[" in pattern or len(text) > 200):
+        return _SH_HOLE
+    if operator[0] == "/":
+        if operator in ("/#", "/%"):
+            hit = text.startswith(pattern) if operator == "/#" else text.endswith(pattern)
+            return (new + text[len(pattern):] if operator == "/#" else text[:len(text) - len(pattern)] + new) if hit else text
+        return text.replace(pattern, new, -1 if operator == "//" else 1) if pattern else text
+    if not wild:
+        return text.removeprefix(pattern) if operator[0] == "#" else text.removesuffix(pattern)
+    sizes = range(len(text) + 1) if len(operator) == 1 else range(len(text), -1, -1)
+    for size in sizes:
+        part = text[:size] if operator[0] == "#" else text[len(text) - size:]
+        if _sh_wild("x" + pattern, "x" + part):
+            return text[size:] if operator[0] == "#" else text[:len(text) - size]
+    return text
 
 
 def _sh_wild(pattern: str, name: str) -> bool:
@@ -5504,6 +6183,11 @@ _SH_TEXT_OPTIONS = {
     "docker": "--format --filter --label -l --name --hostname --env-file", "grep": "-e --include --exclude -A -B -C",
     "node": "--env-file", "ssh": "-i -F -o", "scp": "-i -o", "sftp": "-i -o", "jq": "--arg", "npm": "-m --message",
     "": "--message --title --body --description --env-file --identity-file --format --query --jq --name -Message"}
+# Options whose value is left alone, by program ("" for all): to leave something out is not to touch it. So is what begins
+# with `!`, a negated glob, or, for git, with `:!`.
+_SH_LEAVES_OUT = {
+    "zip": "-x", "fd": "-E", "fdfind": "-E", "tree": "-I", "repomix": "-i", "ag": "--ignore", "eza": "-I", "exa": "-I",
+    "": "--exclude --exclude-dir --exclude-pattern --ignore --ignore-dir --ignore-pattern --ignore-glob --ignore-patterns"}
 _SH_NO_FILES = frozenset("""man whatis apropos which whereis hash kill killall pkill pgrep sleep date uname whoami id hostname
     true false : exit return jobs ps help info tldr get-help write-host write-output get-command seq expr wait uptime df free
     top alias unalias bg fg disown logger figlet cowsay notify-send say banner read unset shift break continue ulimit umask stty
@@ -5533,7 +6217,7 @@ copy cp copy copy-item cpi mv move move-item mi install ln rename ren rename-ite
 remove rm unlink rmdir rd del erase remove-item ri rimraf trash shred srm wipe del-cli
 find find fd fdfind
 listing ls dir get-childitem gci tree
-change cd pushd chdir set-location sl
+change cd pushd popd chdir set-location sl
 overwrite dd truncate tee tee-object set-content sc add-content ac out-file sponge fallocate clear-content clc
 mode chmod chown chgrp icacls takeown setfacl
 http start-bitstransfer curl wget http https xh aria2c fetch invoke-webrequest iwr invoke-restmethod irm
@@ -5552,7 +6236,13 @@ sql psql mysql mariadb sqlite3 sqlite sqlcmd mongosh mongo redis-cli clickhouse-
 start start start-process saps start-job invoke-command icm foreach-object % foreach where-object ? while if else try switch
 for_cmd for
 read_variable read mapfile readarray
-prints pwd get-location gl mktemp which history fc get-history security secret-tool keyring
+shift shift
+ends exit return
+alias alias
+hash hash
+subscripts test [ unset let
+some_lines head tail sort uniq grep egrep fgrep shuf tac
+prints pwd get-location gl mktemp which history fc get-history security secret-tool keyring realpath readlink dirname basename
 sed sed gsed"""
 _SH_BRANCH = r"(?:main|master|trunk|develop|dev|release\S*|prod\w*|stable|staging|next|gh-pages|\*|HEAD)"      # shared
 # category :: programs :: regex over the arguments (each between single spaces; blanks inside one are NUL) :: reason
@@ -5625,6 +6315,8 @@ privilege :: aa-teardown aa-disable aa-complain :: . :: turns protection off
 privilege :: mcpwall :: (?:approve|unwrap|wrap|init)  :: changes what mcpwall lets through
 privilege :: python py uv uvx pipx :: (?:.* )?(?:\S*[/\\])?mcpwall(?:\.pyz?)?(?:(?:@|==)\S*)? (?:approve|unwrap|wrap|
     init)  :: changes what mcpwall lets through
+privilege :: claude codex gemini cursor-agent copilot qwen droid kimi :: (?i).*(?:disableAllHooks\W+true|--disable[= ]hooks\b|
+    --dangerously-bypass-hook-trust|hooks ?= ?false) :: turns off the hooks by which this host asks
 privilege :: visudo vipw vigr setcap chpasswd adduser useradd usermod gpasswd newgrp dseditgroup sysadminctl :: (?!.*(?:--help|
     --version|-c $|--check|-c -f)) . :: changes users or rights
 privilege :: passwd :: (?!.*(?:--help|-S|--status)) :: changes a password
@@ -5760,6 +6452,8 @@ _SH_MISSPELT = lazy_regex(r"[\w./~*?$@%+,:=\\{}\[\]()<> -]{1,60}\Z")
 _SH_OUTPUT = lazy_regex(r"(?!(?:.*/)?\.\.(?:/|\Z))(?:\./)?(?:[\w.-]+/)*(?:node_modules|dist|build|coverage|target|out|htmlcov|"
                         r"storybook-static|__pycache__|\.(?:next|nuxt|turbo|parcel-cache|svelte-kit|output|nyc_output|"
                         r"pytest_cache|mypy_cache|ruff_cache|tox|eggs|gradle|venv|cache|vite)|venv|[\w.-]+\.egg-info)/?\Z")
+# Files that programs leave behind: harmless to delete in any folder but the system's.
+_SH_THROWN = lazy_regex(r"(?:[\w.-]+/)*[\w*?.-]*\.(?:o|obj|pyc|pyo|class|tmp|temp|log|swp|orig|rej|gcda|gcno|coverage|aux)\Z")
 _sh_drive = lazy_regex(r"(?:[A-Za-z]:[\\/]|[A-Za-z]:\Z|\\\\|%\w+%|\$env:)", re.I)
 _sh_home = lazy_regex(r"(?:/home/[^/]+|/root|/Users/[^/]+|[A-Za-z]:/Users/[^/]+|~[\w.-]*|%(?:userprofile|homepath|"
                       r"homedrive%%homepath)%"
@@ -5811,11 +6505,30 @@ _SH_VALUED_GLOBAL = frozenset("""-n -C -c -H -s -u --profile --region --output -
     --kubeconfig --subscription --git-dir --work-tree --host --endpoint-url --kube-context --config""".split())
 _SH_SUBCOMMANDS = frozenset("""git kubectl oc docker podman nerdctl aws gcloud az gsutil helm terraform tofu terragrunt gh npm
     pnpm yarn pip cargo apt apt-get brew systemctl redis-cli nomad vault""".split())
-_SH_HIDE = {123: 0xE000, 44: 0xE001, 125: 0xE002}       # quoted { , } while braces are expanded
-_SH_UNHIDE = {value: key for key, value in _SH_HIDE.items()}
 # With one of these a program does nothing; the others say what options and operands of some programs mean.
 _SH_HARMLESS_OPTIONS = frozenset("--help --version --dry-run --dryrun --dry-run=client --dry-run=server -WhatIf".split())
-_SH_VARIABLES = {"IFS": " ", "PWD": ".", "pwd": ".", "@": "", "*": ""}      # those that nobody need set
+# Variables that nobody need set, and those that are set surely.
+_SH_VARIABLES = {"IFS": " \t\n", "0": "bash", "SHELL": "/bin/bash", "BASH": "/bin/bash", "?": "\ue0f0number\ue0f1",
+                 "$": "\ue0f0number\ue0f1", "!": "\ue0f0number\ue0f1", "RANDOM": "\ue0f0number\ue0f1",
+                 "SECONDS": "\ue0f0number\ue0f1", "LINENO": "\ue0f0number\ue0f1", "UID": "\ue0f0number\ue0f1",
+                 "EUID": "\ue0f0number\ue0f1", "PPID": "\ue0f0number\ue0f1", "OSTYPE": "linux-gnu"}
+_SH_SET = frozenset("HOME PATH PWD SHELL USER LOGNAME BASH UID 0 # ? $".split())
+# Variables whose value is run by bash, git, man, tar …: as a command, as a script file, as more options.
+_SH_RUNS_VARIABLES = {name: role for role, *names in map(str.split, """\
+script BASH_ENV ENV PYTHONSTARTUP
+sh PROMPT_COMMAND GIT_SSH_COMMAND GIT_SSH GIT_EXTERNAL_DIFF GIT_PAGER GIT_EDITOR GIT_SEQUENCE_EDITOR GIT_ASKPASS SSH_ASKPASS
+sh GIT_PROXY_COMMAND PAGER MANPAGER EDITOR VISUAL BROWSER SUDO_ASKPASS RSYNC_RSH CVS_RSH SVN_SSH FCEDIT
+sh FZF_DEFAULT_COMMAND RUSTC_WRAPPER CARGO_BUILD_RUSTC_WRAPPER npm_config_script_shell
+-tar TAR_OPTIONS
+-node NODE_OPTIONS
+-make MAKEFLAGS""".splitlines()) for name in names}
+_SH_REMOVES = lazy_regex(r"-[rRfidv]*[rRf][rRfidv]*\Z|--recursive\Z|--force\Z")
+# Programs for whose sake the words of an unknown one are read as a command.
+_SH_DANGEROUS = frozenset("rm shred dd mkfs wipefs sh bash dash zsh nc ncat netcat socat sudo".split())
+_SH_DOUBTED = [(category, lazy_regex(rf"(?<![\w.-])({words})(?![\w-])")) for category, words in (
+    ("destructive", "rm|rmdir|unlink|shred|srm|wipe|dd|truncate|mkfs[.\\w]*|wipefs|rimraf"),
+    ("pipe_to_shell", "ba?sh|zsh|dash|ksh|fish|eval|source|sudo|python3?|perl|node|ruby|osascript"),
+    ("exfiltration", "curl|wget|nc|ncat|netcat|socat|scp|rsync|ftp|sftp|telnet"))]
 _SH_KNOWN_FOLDERS = frozenset("home pwd userprofile env tmpdir tmp temp null psscriptroot".split())
 _SH_CODE_LETTERS = {"python": "c", "pypy": "c", "ipython": "c", "expect": "c", "perl": "eE", "php": "rBRE", "node": "ep"}
 _SH_REMOVE_VALUED = frozenset("-include -exclude -filter -erroraction -ea -n -s --iterations --size".split())
@@ -5864,43 +6577,1144 @@ def _sh_known() -> list[dict[str, Any]]:
 
 
 # ---- 9d. Commands: SQL -----------------------------------------------------------------------------------
-# What is looked for in statements, PowerShell and code of other languages.
-_sh_sql = lazy_regex(r"(?i)\bdrop\s+(?:database|schema|keyspace|tablespace)\b(?:\s+if\s+exists)?\s+(?!\S*(?:test|tmp|temp))\S+"
-                     r"|\bdrop\s+table\s+(?:if\s+exists\s+)?(?!if\s|\S*(?:test|tmp|temp|import|stag|backup|_old|old_))\S+|"
-                     r"\btruncate\s+(?:table\s+)?(?!\S*(?:test|tmp|temp|stag))[\w.\"`]+\s*(?:;|cascade|restart|$)"
-                     r"|\bdelete\s+from\s+[\w.\"`]+\s*(?:;|$)|\bflush(?:all|db)\b|dropDatabase\s*\(|\.drop\s*\(\s*\)|"
-                     r"deleteMany\(\s*\{\s*\}\s*\)|\bdrop\s+(?:user|role|owned)\b")
+# SQL is cut into tokens, in every way in which the databases we know would cut it (they differ in comments, in quotes and
+# in what a backslash does), so that comments and strings are neither words nor hiding places. A word acts only where a
+# statement may start: `drop` in a name, a string or a comment is none. `sql_acts` says what a text does, for rules that
+# refuse. `pure_select` is the certain reading, for rules that allow: one statement that reads in every dialect and calls
+# nothing but SQL_READ_FUNCTIONS; what a view or an operator of the user's own does is not known here.
+
+class Act(NamedTuple):
+    """What a text in another language does, for the follower of commands. *kind* says what *value* is: `say` a category
+    (*more*: the reason), `sh`, `cmd`, `argv` a command, `code` (*more*: language) and `sql` texts that run, `read`, `write`
+    (*more*: what) and `delete` places, `print` what is written on standard output, `send` what leaves (*more*: origins)."""
+    kind: str
+    value: Any
+    more: Any = None
 
 
-def judge_sql(text: str) -> list[tuple[str, str, str]]:
-    """Statements that destroy a database or a whole table, as (category, reason, what it names)."""
-    found = _sh_sql.search(re.sub("'[^']*'", "''", text))
-    return [("infrastructure", "destroys a database", " ".join(found.group().split())[:60])] if found else []
+_SQL_REST = r"(?P<w>[@#]*[^\W\d][\w$]*)|(?P<n>\d[\w.]*)|(?P<p>::|:=|\|\||<>|[<>!=]=|[\s\S])"
+_SQL_DIALECTS = {
+    "standard": lazy_regex(
+        r"(?P<c>\s+|--[^\n]*)|(?P<o>/\*)|(?P<d>\$(?:[^\W\d]\w*)?\$)|(?P<e>[eE]'[^'\\]*(?:(?:''|\\[\s\S])[^'\\]*)*'?)|"
+        r"(?P<s>[nNbBxX]?'[^']*(?:''[^']*)*'?)|(?P<i>\"[^\"]*(?:\"\"[^\"]*)*\"?|`[^`]*`?)|" + _SQL_REST),
+    "mysql": lazy_regex(
+        r"(?P<c>\s+|--(?=\s|\Z)[^\n]*|#[^\n]*|/\*(?!!)[\s\S]*?(?:\*/|\Z)|/\*!\d*|\*/)|"
+        r"(?P<e>[nNbBxX]?'[^'\\]*(?:(?:''|\\[\s\S])[^'\\]*)*'?|\"[^\"\\]*(?:(?:\"\"|\\[\s\S])[^\"\\]*)*\"?)|"
+        r"(?P<i>`[^`]*(?:``[^`]*)*`?|\$[\w$]*)|" + _SQL_REST),
+    "tsql": lazy_regex(
+        r"(?P<c>\s+|--[^\n]*)|(?P<o>/\*)|(?P<s>[nN]?'[^']*(?:''[^']*)*'?)|"
+        r"(?P<i>\"[^\"]*(?:\"\"[^\"]*)*\"?|`[^`]*`?|\[[^\]]*(?:\]\][^\]]*)*\]?)|" + _SQL_REST)}
+_sql_nest = lazy_regex(r"/\*|\*/")
+_SqlTokens = list[tuple[str, str]]
+
+
+def _sql_tokens(text: str, dialect: str) -> _SqlTokens:
+    """(kind, text) of every token: w a word in capitals, i a quoted name, s a string's value, n a number, p a mark."""
+    found: _SqlTokens = []
+    match, at, n = _SQL_DIALECTS[dialect].match, 0, len(text)
+    while at < n:
+        token = match(text, at)
+        kind, word, at = token.lastgroup, token.group(), token.end()
+        if kind == "o":                             # comments in comments
+            depth = 1
+            for mark in _sql_nest.finditer(text, at):
+                depth += 1 if mark.group() == "/*" else -1
+                at = mark.end()
+                if not depth:
+                    break
+            at = n if depth else at
+        elif kind == "d":                           # $tag$ … $tag$
+            end = text.find(word, at)
+            found.append(("s", text[at:end if end >= 0 else n]))
+            at = end + len(word) if end >= 0 else n
+        elif kind in ("s", "e", "i") and word[0] != "$":
+            quote = word[0] if word[0] in "'\"`[" else word[1]
+            word, closer = word[word.index(quote) + 1:], "]" if quote == "[" else quote
+            word = word.removesuffix(closer).replace(closer * 2, closer)
+            found.append(("i", word) if kind == "i" else ("s", _sh_unescape(word) if kind == "e" else word))
+        elif kind != "c":
+            found.append((kind, word.upper() if kind == "w" else word))
+    return found
+
+
+def _sql_readings(text: str) -> list[_SqlTokens]:
+    """The text cut in each dialect in which it may be another; a text without end marks costs no second reading."""
+    found = [_sql_tokens(text, "standard")]
+    if not {"\\", "#", "-", "/", '"', "$"}.isdisjoint(text):
+        found.append(_sql_tokens(text, "mysql"))
+    if "[" in text:
+        found.append(_sql_tokens(text, "tsql"))
+    return [tokens for number, tokens in enumerate(found) if tokens not in found[:number]]
+
+
+_SQL_DROPPED = frozenset("TABLE DATABASE SCHEMA KEYSPACE TABLESPACE USER ROLE OWNED CATALOG WAREHOUSE COLLECTION LOGIN".split())
+# Words in the names of tables that nobody will miss.
+_SQL_SCRATCH = frozenset("test tests tmp temp temporary import imports scratch sandbox stage staging backup backups bak old".split())
+# A statement may start behind these, behind `;`, `(`, `)`, and where the text does; behind AS only in a definition.
+_SQL_BEFORE = frozenset("BEGIN THEN ELSE LOOP DO AS GO ANALYZE ANALYSE VERBOSE ATOMIC INSTEAD ALSO".split())
+# In the statements of a batch without semicolons, which begin with these, also anywhere.
+_SQL_BATCH = frozenset("SELECT INSERT UPDATE DELETE DECLARE SET USE IF EXEC EXECUTE PRINT WITH DROP TRUNCATE".split())
+_SQL_CLAUSES = frozenset("EXPLAIN DESCRIBE DESC DELETE UPDATE FROM WHERE SET LIMIT TOP".split())
+_SQL_STRONG = frozenset(("DROP TABLE", "DROP DATABASE", "DROP SCHEMA", "TRUNCATE TABLE", "DELETE FROM"))
+# What the string behind a word, or between the parentheses of a function, is.
+_SQL_TEXTS = {name: kind for kind, names in (
+    ("read", """PG_READ_FILE PG_READ_BINARY_FILE PG_LS_DIR PG_STAT_FILE LO_IMPORT LOAD_FILE READFILE READ_TEXT READ_BLOB READ_CSV
+        READ_CSV_AUTO READ_JSON READ_JSON_AUTO READ_JSON_OBJECTS READ_NDJSON READ_NDJSON_AUTO READ_PARQUET PARQUET_SCAN SNIFF_CSV
+        READ_XLSX ST_READ SQLITE_SCAN CSVREAD FILE OPENROWSET BULK INFILE INPATH LOAD_EXTENSION LOAD FSDIR XP_DIRTREE XP_FILEEXIST
+        XP_SUBDIRS BFILENAME ATTACH DATABASE FROM JOIN"""),
+    ("write", "LO_EXPORT WRITEFILE OUTFILE DUMPFILE DISK TO INTO"), ("sh", "SYS_EXEC SYS_EVAL PROGRAM"), ("cmd", "XP_CMDSHELL"),
+    ) for name in names.split()}
+# With one of these among its words, any string of the text may be run as a statement.
+_SQL_DYNAMIC = frozenset("""EXECUTE EXEC IMMEDIATE PREPARE SP_EXECUTESQL DBLINK DBLINK_EXEC DBLINK_SEND_QUERY QUERY_TO_XML
+    QUERY_TO_XML_AND_XMLSCHEMA TS_STAT OPENQUERY DBMS_SQL""".split())
+# Lines for the client program: what it runs, and the files that it reads or writes.
+_sql_client = lazy_regex(
+    r"^[ \t]*(?:(?:\\!|\.(?:shell|system)\b|!!?|\\[og][ \t]*\||\.(?:once|output)[ \t]*\||system\b|\\copy[ \t].*?\bprogram[ \t]+')"
+    r"[ \t]*([^\n]+)|(?:\\(?:i|ir|o|g|copy[ \t].*?\b(?:from|to))|\.(?:read|import|output|once|open|load|backup|restore|save|dump)|"
+    r"source)[ \t]+'?([^\s';|]+))", re.I | re.M)
+
+
+def sql_acts(text: str, depth: int = 0) -> list[Act]:
+    """What the statements of a text do, in each dialect: what is destroyed, what is run, and the places they name."""
+    acts: list[Act] = []
+    for found in _sql_client.finditer(text):
+        acts.append(Act("sh", found.group(1).rstrip("'")) if found.group(1) else Act("read", found.group(2)))
+    for tokens in _sql_readings(text):
+        acts += _SqlText(tokens).acts(depth)
+    return list(dict.fromkeys(acts))
+
+
+class _SqlText:
+    """One reading of a text."""
+
+    def __init__(self, tokens: _SqlTokens) -> None:
+        self.t = tokens
+        self.made: set[str] = set()                     # tables that this text itself has made
+        self.parts: dict[int, dict[str, int]] = {}      # where a statement has its clauses, and "" its end
+        open_: list[dict[str, int]] = [{"": len(tokens)}]
+        for at in range(len(tokens) - 1, -1, -1):
+            kind, word = tokens[at]
+            if kind == "p" and word in "();":
+                if word == ")":
+                    open_.append({"": at})
+                elif word == "(" and len(open_) > 1:
+                    open_.pop()
+                else:
+                    open_[-1] = {"": at}
+            elif kind == "w" and word in _SQL_CLAUSES:
+                self.parts[at] = dict(open_[-1])
+                open_[-1][word] = at
+
+    def word(self, at: int, kind: str = "w") -> str:
+        """The token at *at* when it is of that kind, else nothing."""
+        return self.t[at][1] if 0 <= at < len(self.t) and self.t[at][0] == kind else ""
+
+    def acts(self, depth: int) -> Iterator[Act]:
+        first, ends, lost = "", 0, ""       # first word of the statement; where an EXPLAIN that runs nothing ends
+        names = {word for kind, word in self.t if kind == "w"}
+        dynamic = not _SQL_DYNAMIC.isdisjoint(names) and depth < 3
+        callers: list[str] = []             # whose parentheses are open
+        for at, (kind, word) in enumerate(self.t):
+            before = self.word(at - 1, "p")
+            if kind == "p":
+                first = "" if word == ";" else first
+                if word == "(":
+                    callers.append(self.word(at - 1))
+                elif word == ")" and callers:
+                    callers.pop()
+            elif kind == "s":
+                what = _SQL_TEXTS.get(self.word(at - 1 - (before == "="))) or _SQL_TEXTS.get(callers[-1] if callers else "")
+                if what in ("sh", "cmd"):
+                    yield Act("say", "privilege", "runs a program on the database's machine")
+                if what:
+                    yield Act(what, word)
+                if dynamic and " " in word and before not in ("||", "+"):
+                    yield from sql_acts(self.joined(at), depth + 1)
+            elif kind == "w" and at >= ends and before != ".":
+                if not first:
+                    first = word
+                    if word in ("EXPLAIN", "DESCRIBE", "DESC") and not {"ANALYZE", "ANALYSE"}.intersection(
+                            [self.word(i) for i in range(at, at + 12)]):
+                        ends = self.parts[at][""]
+                begins = not at or before in (";", "(", ")", ">") or self.word(at - 1) in _SQL_BEFORE and (
+                    self.word(at - 1) != "AS" or first in ("CREATE", "PREPARE", "ALTER"))
+                if not lost and (begins or first in _SQL_BATCH and f"{word} {self.word(at + 1)}" in _SQL_STRONG):
+                    lost = self.lost(word, at + 1)
+                    if lost:
+                        yield Act("say", "infrastructure", "destroys a database: " + lost)
+                if word == "PG_TERMINATE_BACKEND" and self.word(at + 2, "n") == "" and "STATE" not in names:
+                    yield Act("say", "infrastructure", "ends everybody's sessions")
+
+    def joined(self, at: int) -> str:
+        """The string at *at* with what is joined to it; names stand for their values."""
+        text = self.t[at][1].replace("%I", "x").replace("%s", "x")
+        while self.word(at + 1, "p") in ("||", "+") and len(text) < 10_000:
+            kind, word = self.t[at + 2] if at + 2 < len(self.t) else ("s", "")
+            text += word if kind == "s" else " " + word.lower()
+            at += 2
+        return text
+
+    def name(self, at: int) -> tuple[str, int]:
+        """The name `a.b.c` at a token, and where it ends."""
+        parts: list[str] = []
+        while at < len(self.t) and self.t[at][0] in ("i", "w", "s"):
+            parts.append(self.t[at][1])
+            at += 1
+            if self.word(at, "p") != ".":
+                break
+            at += 1
+        return ".".join(parts).lower(), at
+
+    def after(self, at: int, *words: str) -> int:
+        """Behind those of the words that stand at *at*."""
+        for word in words:
+            at += self.word(at) == word
+        return at
+
+    def lost(self, verb: str, at: int) -> str:
+        """What a statement destroys, as words; nothing when nobody would miss it."""
+        if verb == "CREATE":
+            at = self.after(at, "GLOBAL", "LOCAL", "TEMP", "TEMPORARY", "UNLOGGED", "TABLE")
+            if self.word(at - 1) == "TABLE" and self.word(at) != "IF":
+                self.made.add(self.name(at)[0])
+        elif verb == "DROP" and self.word(at) in _SQL_DROPPED:
+            table = self.word(at) in ("TABLE", "COLLECTION")
+            return self.missed(self.after(at + 1, "BY", "IF", "EXISTS"), "drop " + self.word(at).lower(), table)
+        elif verb == "TRUNCATE":
+            return self.missed(self.after(at, "TABLE", "IF", "EXISTS", "ONLY"), "truncate")
+        elif verb == "DELETE" or verb == "UPDATE" and self.word(at) != "SET":
+            own = self.parts[at - 1]
+            end = own[""]
+            where = own.get("WHERE", end)
+            if verb == "UPDATE" and "SET" not in own or verb == "DELETE" and "FROM" not in own and at > 1 and \
+                    self.word(at - 2, "p") != ";" or "LIMIT" in own or "TOP" in own:
+                return ""
+            if where == end or self.always(self.t[where + 1:min(end, where + 200)]):
+                at = own["FROM"] + 1 if verb == "DELETE" and own.get("FROM", where) < where else at
+                return self.missed(self.after(at, "ONLY", "IGNORE", "LOW_PRIORITY"), f"{verb.lower()} every row of")
+        elif verb == "PRAGMA" and "WRITABLE_SCHEMA" in (self.word(at), self.word(at + 2)):
+            return "" if self.t[-1][1] in ("0", "OFF", "WRITABLE_SCHEMA") else "pragma writable_schema"
+        elif verb in ("FLUSHALL", "FLUSHDB", "SHUTDOWN"):
+            return verb.lower()
+        return ""
+
+    def missed(self, at: int, what: str, table: bool = True) -> str:
+        """*what* with the first of the listed names that somebody would miss."""
+        while True:
+            name, end = self.name(at)
+            words = re.split(r"[\W\d_]+", name)
+            if name and name[0] != "#" and name not in self.made and not (
+                    _SQL_SCRATCH if table else frozenset(("test", "tests", "tmp", "temp"))).intersection(words):
+                return f"{what} {name[:40]}"
+            while self.word(end) or self.word(end, "i") or self.word(end, "p") == "*":      # an alias
+                end += 1
+            if not name or self.word(end, "p") != ",":
+                return ""
+            at = end + 1
+
+    def always(self, condition: _SqlTokens) -> bool:
+        """Does a condition hold for every row, whatever the rows are?"""
+        level = 0
+        parts: list[list[_SqlTokens]] = [[[]]]      # alternatives of conjunctions
+        for kind, word in condition:
+            level += (kind == "p") * ((word == "(") - (word == ")"))
+            if kind == "w" and not level and word in ("OR", "AND", "RETURNING", "ORDER"):
+                if word[:2] == "OR" and len(word) > 2 or word == "RETURNING":
+                    break
+                parts[-1:] = [parts[-1], [[]]] if word == "OR" else [parts[-1] + [[]]]
+            else:
+                parts[-1][-1].append((kind, word))
+        return any(all(map(self.constant, part)) for part in parts)
+
+    def constant(self, part: _SqlTokens) -> bool:
+        """The same of one comparison."""
+        while len(part) > 2 and part[0] == ("p", "(") and part[-1] == ("p", ")"):
+            if {"OR", "AND"}.intersection(word for _, word in part):
+                return self.always(part[1:-1])
+            part = part[1:-1]
+        values = [word for kind, word in part if kind in "ns"]
+        if all(kind != "i" and (kind != "w" or word in _SQL_CONSTANTS) for kind, word in part):
+            return part not in ([], [("w", "FALSE")], [("n", "0")]) and not (
+                len(part) == 3 == len(values) + 1 and (part[1][1] == "=") == (values[0] != values[1]))
+        half, shape = len(part) // 2 or 1, " ".join(word for _, word in part)
+        return part[:half] == part[half + 1:] or bool(_sql_every.match(shape))
+
+
+_SQL_CONSTANTS = frozenset("TRUE FALSE NULL NOT IS LIKE IN BETWEEN EXISTS SELECT".split())
+_sql_every = lazy_regex(r"(?:(?:\w+ \. )?(?:ID|ROWID|CTID|_ID) (?:>=? (?:0|- 1)|(?:<>|!=) (?:0|- 1)|IS NOT NULL)|.* LIKE %)\Z", re.I)
 
 
 # ---- 9e. Commands: code of other languages ---------------------------------------------------------------
-_SH_LIST_CALLS = frozenset("execFile execFileSync spawn spawnSync Popen run call check_output check_call".split())
-_SH_NAME_CHARS, _SH_NO_NAME_CHARS = frozenset("/\\."), frozenset("\n<>|;(){}")    # of strings in code that may be files
-_sh_code_string = lazy_regex(r"""'''[^']*'''|\"\"\"[^"]*\"\"\"|'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|`[^`]*`""")
-_sh_code_joint = lazy_regex(r"""(['"])\s*\+\s*\1""")
-_sh_code_call = lazy_regex(
-    r"(?:os\.|subprocess\.|commands\.|pty\.|child_process['\")]*\.|\bcp\.|Kernel\.|IO\.|io\.|Open3\.|Process\.|asyncio\.|"
-    r"platform\.|shelljs\.|exec\.)?(?<![A-Za-z])(system|popen|exec[lv]?[pe]*|execSync|execFile|execFileSync|spawn|spawnSync|"
-    r"spawnl[pe]*|spawnv[pe]*|Popen|run|call|check_output|check_call|getoutput|getstatusoutput|shell_exec|passthru|proc_open|"
-    r"capture[23e]*|execute|create_subprocess_shell|do shell script|eval|execa|Command|\$)\s*[(\[ ]\s*")
-_sh_code_added = lazy_regex(r"""\s*(?:'[^'\n]*'|"[^"\n]*")\s*[+%.]\s*\(?([A-Za-z_]\w{0,30})""")
-_sh_code_delete = lazy_regex(
-    r"(?:rmtree|rmSync|rmdirSync|unlinkSync|\brm_rf|\brm_r|remove_dir|remove_tree|removedirs|rimraf(?:Sync)?|removeSync|"
-    r"emptyDirSync|\bunlink|os\.remove|fs(?:\.promises)?\.(?:rm|unlink|rmdir)|FileUtils\.rm\w*|File\.delete|Dir\.(?:rmdir|"
-    r"delete)|(?:Directory|File)\]?(?:::|\.)Delete|RemoveAll|remove_dir_all)\s*[(\s]\s*(?:(?:os\.path\.expanduser|"
-    r"os\.path\.join|pathlib\.Path|Path|glob(?:\.glob)?|path\.join|File\.expand_path|Dir\.glob)\s*\(?\s*)*")
-_sh_code_write = lazy_regex(
-    r"(?:\bopen\s*\(\s*(?:os\.path\.expanduser\()?\s*|File\.(?:open|write)\(\s*|(?:write|append)FileSync\s*\(\s*|(?:write|"
-    r"append)File\s*\(\s*|file_put_contents\(\s*)"
-    r"""(?:('[^'\n]*'|"[^"\n]*")\)?\s*,\s*(?:mode\s*=\s*)?['"][wax>]|(?<=[eEcs]\()('[^'\n]*'|"[^"\n]*"))""")
-_sh_code_home = lazy_regex(r"(?:rmtree|rmSync|rmdirSync|removeSync|rimraf|rm_rf|rm_r|RemoveAll|"
-                           r"\.rm)\s*\(\s*(?:pathlib\.)?(?:Path\.home\(\)|os\.homedir\(\)|require\(.os.\)\.homedir\(\)|"
-                           r"os\.environ\[.HOME|ENV\[.HOME|process\.env\.HOME|Dir\.home)\s*['\])]*\s*[,)]")
+# Python, JavaScript, TypeScript, Ruby, PHP, Perl, Lua, R, Java, Groovy and their like are read by one evaluator, which follows
+# only what the argument of a call *says*: literals, joins, formats, lists, variables, loops, homes, paths, base64. The text is
+# cut into tokens (families differ in comments, quotes and sigils), which are reduced from the innermost brackets outwards,
+# every branch once. Variables and parameters hold whatever is assigned or passed to them anywhere; when a name got a value
+# behind its use, the text is read again. What is called is looked up by its last names, whatever it was imported as. What
+# cannot be computed is a hole with a name and an origin: a hole that is deleted or run is nobody's loss, or `rmtree(tmp)`
+# could not be said; run with an origin (fetched, decoded) it is refused. Code of an unknown language is read in several families.
+
+def _code_dirname(path: str) -> str:
+    return path.rpartition("/")[0] or ("/" if path[:1] == "/" else ".")
+
+
+_CODE_CALLS: dict[str, str] = {}        # last names of what is called -> roles; `=name` stands for that name alone
+for _line in """\
+run system popen popen2 popen3 exec execSync execFile execFileSync spawn spawnSync Popen run call check_output check_call getoutput
+run getstatusoutput shell_exec passthru proc_open pcntl_exec create_subprocess_shell create_subprocess_exec posix_spawn execa
+run execl execle execlp execv execve execvp execvpe spawnl spawnlp spawnv spawnve spawnvp startfile execaSync execaCommand
+run command capture2 capture2e capture3 pipeline system2 execute ProcessBuilder Command sh bat shell $ Process.Start statement
+eval =eval =exec =execfile =compile Function loadstring =load dofile instance_eval class_eval module_eval runInThisContext =source
+eval runInNewContext runInContext create_function evaluate eval_string pickle.loads pickle.load marshal.loads dill.loads setTimeout
+eval =include =include_once =require_once importScripts builtins.eval builtins.exec run_path globalThis.eval window.eval global.eval
+delete rmtree unlink rmdir removedirs rmSync rmdirSync unlinkSync rm_rf rm_r rm_f rm remove_entry remove_dir remove_tree rimraf
+delete rimraf.sync removeSync emptyDirSync emptyDir RemoveAll remove_dir_all deleteDir deleteRecursively deleteDirectory
+delete os.remove fs.remove File.delete Path.delete Files.delete Files.deleteIfExists Dir.delete file.remove deleteSync trashItem
+delete FileUtils.remove Directory.Delete File.Delete forceDelete cleanDirectory send2trash
+write write_text write_bytes writeFile writeFileSync appendFile appendFileSync outputFile outputFileSync file_put_contents
+write File.write IO.write createWriteStream FileWriter FileOutputStream PrintWriter writeTextFile writeString WriteAllText
+write AppendAllText Files.write
+save urlretrieve download.file download_file getstore downloadFile
+open =open io.open fopen File.open codecs.open openSync
+read read_text read_bytes readFile readFileSync file_get_contents File.read IO.read readLines File.readlines readfile readString
+read readAllBytes readAllLines slurp createReadStream readTextFile ReadAllText read_csv fromfile
+cp:-r shutil.copy copy2 copyfile copytree copyFile copyFileSync copySync cpSync cp_r FileUtils.cp
+mv shutil.move os.rename os.replace fs.rename renameSync moveSync FileUtils.mv promises.rename
+cd os.chdir process.chdir Dir.chdir setwd
+chmod os.chmod chmodSync fs.chmod
+truncate:-s0 truncateSync os.truncate
+ln:-s os.symlink symlinkSync
+sql query executemany executescript execute_sync executeUpdate executeQuery read_sql read_sql_query raw_sql executeRaw select_all
+sql executeRawUnsafe queryRawUnsafe exec_query =do dbh.do prepare multi_query dbExecute dbSendQuery dbGetQuery
+fetch urlopen =fetch axios =got curl_exec URI.open recv DownloadString Net.HTTP.get requests.get recvfrom URL
+fetch httpx.get https.get http.get session.get client.get axios.get HTTP.get HTTP.Tiny requests.request http.request https.request
+send post put patch sendall send sendto sendmail send_message upload_file upload_fileobj put_object storbinary putFile post_form
+send UploadString UploadFile sendBeacon publish postForm gethostbyname requests.request httpx.request https.request http.request
+say print puts echo log say printf write cat info debug warn warning error die raise throw Error Exception display message pprint
+test startswith endswith startsWith endsWith includes match search test find index indexOf count in_array fnmatch exists isfile
+test isdir existsSync is_file is_dir file_exists ignore_patterns sub gsub findall grepl add_argument assertEqual ValueError
+path os.path.join path.join File.join path.resolve Path PurePath PosixPath Pathname Path.of Paths.get =File joinpath file.path
+path posixpath.join ntpath.join java.io.File
+same str String expanduser path.expand abspath realpath fspath normpath list tuple sorted set Array array c qw vec of asList to_a
+same toFile toPath strip trim rstrip chomp encode decode bytes text raw toString to_s expand_path escapeshellarg absolute resolve
+same dedent iter parse get_text freeze unicode quote flatten SQL next File.expand_path new then ipairs pairs toArray
+list iterdir listdir readdirSync readdir glob rglob walk scandir entries children list.files globSync Files.walk listFiles
+list Dir.entries eachFile iglob opendir Files.list""".splitlines():
+    for _name in _line.split()[1:]:
+        _CODE_CALLS[_name] = (_CODE_CALLS.get(_name, "") + " " + _line.split()[0]).strip()
+# Whose methods run what they are given; of anything else `exec` may be a regex's.
+_CODE_RUNNERS = frozenset("""os subprocess child_process cp vm commands pty Kernel IO Open3 runpy builtins Process Runtime io shell
+    pickle marshal window globalThis global asyncio posix nt""".split())
+_CODE_TEXTS: dict[str, Callable[..., str]] = {name: function for function, names in (
+    (lambda t, *_: t.lower(), "lower toLowerCase downcase strtolower"), (lambda t, *_: t.upper(), "upper toUpperCase upcase strtoupper"),
+    (lambda t, *_: t[::-1], "reverse strrev reversed"), (lambda t, a="", b="", *_: t.replace(a, b), "replace replaceAll"),
+    (lambda t, *_: _code_dirname(t), "dirname parent"), (lambda t, *_: t.rpartition("/")[2], "basename")) for name in names.split()}
+_CODE_DECODES = {name: how for how, names in (
+    ("base64", "b64decode urlsafe_b64decode standard_b64decode a2b_base64 atob base64_decode decode64 strict_decode64 decode_base64"),
+    ("hex", "fromhex unhexlify hex2bin a2b_hex"), ("base32", "b32decode"),
+    ("", "decompress a85decode b85decode gzinflate gzuncompress gunzipSync inflateSync")) for name in names.split()}
+_CODE_HOMES = frozenset("HOME USERPROFILE HOMEPATH user.home".split())
+_CODE_PLACES = {name: place for place, names in ((".", "getcwd cwd getwd pwd"), ("/tmp/x_", """mkdtemp mkdtempSync mktmpdir tmpdir
+    gettempdir tempdir TemporaryDirectory NamedTemporaryFile mkstemp createTempDirectory tempnam sys_get_temp_dir createTempFile
+    tempfile""")) for name in names.split()}
+_code_loss = lazy_regex(
+    r"(?:.*\.)?(?i:(?:begin_?)?(?:delete|terminate|destroy|drop|purge)_?(?:db|database|schema|table|bucket|stack|cluster|volume|"
+    r"snapshot|instance|namespace|persistent_?volume|collection|keyspace|resource_?group|vm|disk|hosted_?zone|queue|file_?system)\w*|"
+    r"flush_?(?:all|db)|drop_?all|indices\.delete|objects\.all\.delete|volumes\.prune|(?:db|\w*coll\w*|sequelize)\.(?:\w+\.)?drop)\Z|"
+    r"[A-Z]\w*\.(?:destroy|delete)_all\Z")
+_code_scratch = lazy_regex(r"(?i)(?<![a-z])(?:tests?|tmp|temp|scratch|sandbox|memory)(?![a-z])|^sqlite://\Z")
+_code_sql = lazy_regex(r"(?i)\s*(?:drop|truncate|delete|update|with|begin|exec|merge|attach|copy|alter)\s")
+_code_magic = lazy_regex(r"(?m)^[ \t]*(?:[\w, ]{1,80}=[ \t]*)?(?:!+|%s[xy][ \t]|%system[ \t])[ \t]*(.*)$")
+_code_fork = lazy_regex(r"\bfork\s+while\b|\bwhile\s*\(?\s*(?:True|1|true)\s*\)?\s*[:{]\s*\n?\s*(?:os\.)?fork\b|"
+                        r"fork\(\)\s*while|loop\s*\{\s*fork\s*\}|%0\s*\|\s*%0")
+_code_imports = lazy_regex(
+    r"\bfrom[ ]+([\w.]+)[ ]+import[ ]+\(?([\w ,\n]+)|\bimport[ ]+([\w., ]+)(?=;|$)|\bimport\s+(?:([\w$]+)\s*,?\s*)?(?:\*\s*as\s+([\w$]+)|"
+    r"\{([^{}]*)\})?\s*from\s*['\"](?:node:)?([^'\"]+)|\{([^{}=]*)\}\s*=\s*(?:await\s+)?(?:require|import)\s*\(\s*['\"](?:node:)?([^'\"]+)",
+    re.M)
+_code_heredoc = lazy_regex(r"<<[<~-]?[ ]?([\"']?)([A-Z_]\w*)\1([^\n]*)\n([\s\S]*?)^[ \t]*\2\b", re.M)
+_CODE_DEFINES = frozenset("def function sub fn func fun".split())
+# Words without a value; words and marks that make one of several values, or nothing, of what stands around them.
+_CODE_SKIPPED = frozenset("""new await not yield typeof return async del throw raise delete const let var local my our final static public
+    private protected export default void int try do then begin end elif elsif while until case when finally except catch class go
+    defer val auto def""".split())
+_CODE_CHOICES = frozenset("if else unless or and || && ?? ? :".split())
+_CODE_TESTS = frozenset("== === != !== < > <= >= in is of instanceof =~ eq ne not <=> as & ^ * ** >> | ! ~ \\ @ %".split())
+_CODE_ASSIGNS = frozenset("= := <- += .= ||= ??= <<".split())
+_CODE_KEPT = _CODE_CHOICES | _CODE_TESTS | {"for", "foreach"}
+_CODE_HOLE = "\ue011"                           # on both sides of the name of what is not known
+_code_hole = lazy_regex(f"{_CODE_HOLE}([^{_CODE_HOLE}]*){_CODE_HOLE}")
+_CODE_SHORT = (r"'''[\s\S]*?(?:'''|\Z)|\"\"\"[\s\S]*?(?:\"\"\"|\Z)|'[^'\\\n]*(?:\\[\s\S][^'\\\n]*)*'?|"
+          r"\"[^\"\\\n]*(?:\\[\s\S][^\"\\\n]*)*\"?")
+_CODE_LONG = r"'[^'\\]*(?:\\[\s\S][^'\\]*)*'?|\"[^\"\\]*(?:\\[\s\S][^\"\\]*)*\"?|`[^`\\]*(?:\\[\s\S][^`\\]*)*`?"
+_CODE_FAMILIES = {family: lazy_regex(
+    r"(?:[ \t\r\f\ufeff]+|\\\r?\n|" + pattern + r")|(?P<l>[\n;])|(?P<d>0[xXob][\da-fA-F_]+|\d[\w.]*)|"
+    r"(?P<p>=>|->|<-|\?\.|::|\.\.\.?|\*\*|[-+*/.|&?~<>:]=|\?\?=?|\|\|=?|&&|[=!]==?|<<|[\s\S])") for family, pattern in {
+    "hash": rf"#[^\n]*)|(?P<s>(?:[rRbBuUfF]{{1,2}}(?=['\"]))?(?:{_CODE_SHORT}))|(?P<n>[^\W\d]\w*",
+    "slash": rf"//[^\n]*|/\*[\s\S]*?(?:\*/|\Z))|(?P<s>{_CODE_SHORT}|`[^`\\]*(?:\\[\s\S][^`\\]*)*`?)|(?P<n>[$#]?[^\W\d][\w$]*|\$",
+    "sigil": rf"#[^\n]*)|(?P<s>{_CODE_LONG}|(?<![\w:]):[^\W\d]\w*|(?<![\w$@.>-])(?:q[qwx]?|%[qQwWxi])[ ]?(?:\([^()]*\)|\{{[^{{}}]*\}}|\[[^\[\]]*\]|"
+             r"<[^<>]*>|/[^/\n]*/|\|[^|\n]*\||![^!\n]*!))|(?P<n>[$@%&]{0,2}[^\W\d]\w*(?:::\w+)*[?!]?|[$@]\d+",
+    "php": rf"<\?(?:php|=)?|\?>|(?:#(?!\[)|//)[^\n]*|/\*[\s\S]*?(?:\*/|\Z))|(?P<s>{_CODE_LONG})|(?P<n>\$*\\?[^\W\d][\w\\]*",
+    "lua": rf"--\[(?P<x>=*)\[[\s\S]*?(?:\](?P=x)\]|\Z)|--[^\n]*)|(?P<s>{_CODE_SHORT}|\[(?P<y>=*)\[[\s\S]*?(?:\](?P=y)\]|\Z))|(?P<n>[^\W\d]\w*",
+    }.items()}
+_CODE_FAMILY_OF = {name: family for family, names in (
+    ("hash", "python pypy ipython r rscript awk"), ("slash", "node nodejs deno bun java jshell groovy"), ("sigil", "ruby perl"),
+    ("php", "php"), ("lua", "lua luajit")) for name in names.split()}
+_CODE_PICKS = {"hash": ". ::", "slash": ". ?. ::", "sigil": ". -> ::", "php": "-> ::", "lua": ". :"}
+_code_regex = lazy_regex(r"/(?![*/\s])[^/\\\n\[]*(?:(?:\\.|\[(?:[^\]\\\n]|\\.)*\])[^/\\\n\[]*)*/[a-z]*")
+_code_params = lazy_regex(r"([\w\s,()*&]{0,200})\|")
+_code_goes_on = lazy_regex(r"\s{0,80}(?:\.|\?\.|->|\|\||&&|\?\s|\+)")
+_code_typed = lazy_regex(r"[ \t]*[\w.\[\], |]{1,60}(?<![=!<>])=(?!=)")
+# What is computed within a string: an expression, or a variable.
+_CODE_HOLES = {"hash": lazy_regex(r"\{\{|\}\}|\{([^{}:!]*(?:\[[^\]{}]*\][^{}:!]*)?)[^{}]*\}"), "slash": lazy_regex(r"\$\{([^{}]*)\}|\$(\w+)"),
+               "sigil": lazy_regex(r"#\{([^{}]*)\}|@\{\[?([^{}]*?)\]?\}|((?<!\\)[$@]\{?\w+\}?(?:(?:->)?\{\w+\})?)"),
+               "php": lazy_regex(r"\{(\$[^{}]*)\}|(\$\{?\w+\}?)")}
+_code_places = lazy_regex(r"(%[-+0 #]*\d*(?:\.\d+)?(?:\(\w+\))?[sdrfxiu@]|\{\w*(?::[^{}]*)?\})")
+_CODE_PATHLIKE, _CODE_NO_PATH = frozenset("/\\.~"), frozenset("\n<>|;(){}")
+_CODE_NO_ORIGINS: frozenset[str] = frozenset()
+
+
+class _CodeValue:
+    """What is known of a value: *texts* it may be, *items* of a list, *fields* of an object, the *name* it was made or imported
+    by, its *origins* (net, coded, env), the literal token *at* which, the *params* of a function, the variable that
+    it stands in (*ref*), and the value whose member it is (*of*)."""
+    __slots__ = ("texts", "items", "fields", "name", "origins", "at", "params", "ref", "of")
+
+    def __init__(self, texts: Sequence[str] = (), items: Sequence[_CodeValue] | None = None, name: str = "",
+                 origins: frozenset[str] = _CODE_NO_ORIGINS, fields: dict[str, _CodeValue] | None = None, of: _CodeValue | None = None) -> None:
+        self.texts = texts if len(texts) < 2 else tuple(dict.fromkeys(texts))[:16]
+        self.items, self.name, self.origins, self.fields, self.of = items, name, origins, fields, of
+        self.at, self.ref = -1, ""
+        self.params: list[str] | None = None
+
+    def pieces(self) -> Sequence[str]:
+        """Its texts, or the hole it is."""
+        return self.texts or (_CODE_HOLE + self.name.rpartition(".")[2][:40] + _CODE_HOLE,)
+
+    def each(self) -> Sequence[_CodeValue]:
+        """The elements of a list; of anything else itself."""
+        return (self,) if self.items is None else self.items
+
+    def known(self) -> bool:
+        return bool(self.texts) or self.items is not None
+
+
+_CODE_UNKNOWN = _CodeValue()
+
+
+def _code_origins(*values: _CodeValue | None) -> frozenset[str]:
+    return _CODE_NO_ORIGINS.union(*[value.origins for value in values if value is not None and value.origins])
+
+
+def _code_either(values: Sequence[_CodeValue]) -> _CodeValue:
+    """One of these."""
+    if len(values) == 1:
+        return values[0]
+    items = [item for value in values if value.items is not None for item in value.items][:64]
+    made = _CodeValue([text for value in values for text in value.texts], items or None, next((v.name for v in values if v.name), ""),
+                  _code_origins(*values), next((v.fields for v in values if v.fields), None))
+    made.params = next((value.params for value in values if value.params is not None), None)
+    return made
+
+
+def _code_shown(text: str) -> str:
+    """A text with holes, as a word of a command or path."""
+    return _code_hole.sub("x_", text) if _CODE_HOLE in text else text
+
+
+class _CodeFrame:
+    """What stands between two brackets, as far as it was read: values and operators of the piece that is open (*atoms*), the
+    values before it, and whose call or index it is."""
+    __slots__ = ("opening", "callee", "atoms", "values", "fields", "key", "defines")
+
+    def __init__(self, opening: str, callee: _CodeValue | None, defines: bool) -> None:
+        self.opening, self.callee, self.defines, self.key = opening, callee, defines, ""
+        self.atoms: list[Any] = []
+        self.values: list[_CodeValue] = []
+        self.fields: dict[str, _CodeValue] = {}
+
+
+class CodeReader:
+    """Evaluates one text in one family and collects its acts."""
+
+    def __init__(self, text: str, family: str, language: str, home: str, passes: int = 2) -> None:
+        self.family, self.home = family, home
+        self.templates = family in ("sigil", "php") or language in ("java", "groovy", "jshell")    # "$x" is computed
+        self.picks = frozenset(_CODE_PICKS[family].split())
+        self.old: dict[str, _CodeValue] = {}        # variables of the reading before
+        self.vars: dict[str, _CodeValue] = {}
+        self.room = 16 * MAX_SHELL_SOURCE       # characters of joined texts, and of texts within texts
+        for found in _code_imports.finditer(text):
+            source, names, plain, whole, star, braces, module, picked, required = found.groups()
+            module = source or module or required or ""
+            for part in (names or plain or braces or picked or "").split(","):
+                name, _, alias = re.sub(r"\s+as\s+|\s*:\s*", ":", part.strip()).partition(":")
+                if name:
+                    name = name.partition(".")[0] if plain and not alias else name
+                    self.old[alias or name] = _CodeValue((), None, f"{module}.{name}" if module else name)
+            self.old.update((name, _CodeValue((), None, module)) for name in (whole, star) if name)
+        if family in ("sigil", "php") and "<<" in text:
+            text = _code_heredoc.sub(lambda m: '"' + m.group(4).replace('"', '\\"') + '"' + m.group(3), text)
+        for _ in range(3 if len(text) < 20_000 else passes):
+            self.acts: list[Act] = []
+            self.files: dict[str, _CodeValue] = {}  # what the code has written
+            self.named: dict[str, int] = {}     # texts that may be files; those only looked at or said are taken out
+            self.real = self.scratch = self.depth = 0       # connections to databases; to such as nobody will miss
+            self.missed: set[str] = set()
+            self.read(text)
+            if not any(name in self.vars and (name not in self.old or self.old[name].texts != self.vars[name].texts or
+                                              self.old[name].origins != self.vars[name].origins) for name in self.missed):
+                break
+            self.old.update(self.vars)
+            self.vars = {}
+
+    # -- reading
+    def read(self, text: str) -> _CodeValue:
+        """Evaluate a text; the value of its last statement."""
+        family, goes_on, picks = self.family, _code_goes_on.match, self.picks
+        match, at, n, last = _CODE_FAMILIES[family].match, 0, len(text), _CODE_UNKNOWN
+        frame = _CodeFrame("", None, False)
+        stack, pick, defines = [frame], False, False
+        while at < n:
+            token = match(text, at)
+            kind, start, at = token.lastgroup, at, token.end()
+            if kind is None:                            # blanks and comments
+                continue
+            word, atoms = text[start:at], frame.atoms
+            top: Any = atoms[-1] if atoms else ""
+            ends = type(top) is _CodeValue                  # may an operator, index or call follow?
+            if kind == "n":
+                if pick and ends:
+                    atoms[-1] = self.member(top, word)
+                elif word in _CODE_DEFINES and (family != "slash" or word != "def"):
+                    defines = True
+                elif word == "lambda" and family == "hash":
+                    names = text[at:at + 400].partition(":")[0]
+                    at += len(names) + 1
+                    atoms.append(self.function(re.findall(r"\w+", names)))
+                elif word in _CODE_KEPT:
+                    atoms.append(word)
+                elif word in ("do", "then") and family == "lua":
+                    last = self.finish(frame) or last
+                elif word not in _CODE_SKIPPED:
+                    atoms.append(self.variable(word))
+                pick = False
+            elif kind == "s":
+                atoms.append(self.literal(word, start))
+            elif kind == "d":
+                atoms.append(_CodeValue((word,)))
+            elif kind == "l":
+                if frame.opening not in ("(", "[") and not (word == "\n" and family != "hash" and (
+                        top in _CODE_ASSIGNS if not ends else goes_on(text, at))):
+                    last = self.finish(frame) or last
+            elif ends and word in picks and (word != "." or family != "sigil" or text[start - 1] not in " \t\n") and (
+                    word != ":" or text[start - 1] != " "):
+                pick = True
+            elif word in "([{":
+                spaced = start > 0 and text[start - 1] in " \t\n"
+                called = ends and (word == "(" or not spaced and (word == "[" or family == "sigil"))
+                frame = _CodeFrame(word, atoms.pop() if called else None, defines)
+                frame.atoms += [atoms.pop()] if top in ("for", "foreach") and not called and word == "(" else []
+                stack.append(frame)
+                pick = defines = False
+            elif word in ")]}":
+                if len(stack) > 1:
+                    value = self.closed(stack.pop(), stack[-1])
+                    frame = stack[-1]
+                    frame.atoms += [value] if value is not None else []
+            elif word == ",":
+                if len(atoms) > 1 and (atoms[0] in ("for", "foreach") if type(atoms[0]) is str else
+                                       frame.opening in ("", "{") and self.commands(atoms)):
+                    atoms.append(word)
+                else:
+                    self.piece(frame)
+            elif word == "/" and not ends and family in ("slash", "sigil") and _code_regex.match(text, start):
+                at = _code_regex.match(text, start).end()
+                atoms.append(_CodeValue((), None, "regex"))
+            elif ends and word in ("=>", "->") and family == "slash":
+                atoms[-1] = self.function([item.ref for item in top.each()])
+            elif ends and word == "=>":
+                frame.key, frame.atoms = top.pieces()[0], []
+            elif word == ":":
+                if "?" in atoms or "for" in atoms and family == "slash":
+                    atoms.append(":")
+                elif ends and len(atoms) == 1 and frame.opening in ("", "{") and _code_typed.match(text, at):
+                    at = text.index("=", at)            # NAME: TYPE = VALUE
+                else:
+                    value = self.reduce(atoms)
+                    frame.key, frame.atoms = value.pieces()[0] if value.texts else value.ref, []
+            elif word == "|" and family == "sigil" and _code_params.match(text, at):        # each { |NAME| …
+                names = _code_params.match(text, at)
+                over = top if ends else stack[-2].atoms[-1] if len(stack) > 1 and stack[-2].atoms else ""
+                self.bind(re.findall(r"\w+", names.group(1)), over.each() if type(over) is _CodeValue else ())
+                at = names.end()
+            else:
+                atoms.append(word)
+        while len(stack) > 1:
+            value = self.closed(stack.pop(), stack[-1])
+            stack[-1].atoms += [value] if value is not None else []
+        return self.finish(stack[0]) or last
+
+    def closed(self, frame: _CodeFrame, below: _CodeFrame) -> _CodeValue | None:
+        """The value of what stood in brackets, or of the call or index that they are."""
+        alone = not frame.values
+        self.piece(frame)
+        values, fields, callee, opening = frame.values, frame.fields, frame.callee, frame.opening
+        if frame.defines:                       # def NAME(PARAMS)
+            made = self.function([*[value.ref for value in values], *fields])
+            if callee is None:
+                return made
+            self.assign((callee.ref or callee.name).rpartition(".")[2], made)
+            return None
+        if callee is None:
+            if opening == "(" and alone and len(values) == 1 and not fields:
+                return values[0]
+            return _CodeValue((), values if values or not fields and opening != "{" else None, "", _code_origins(*values, *fields.values()), fields)
+        if opening == "(" and self.family == "sigil" and below.atoms and below.atoms[-1] in ("for", "foreach"):        # for my NAME (LIST)
+            self.bind([callee.ref], [item for value in values for item in value.each()])
+            return None
+        if opening != "(":
+            return self.picked(callee, values)
+        if callee.ref and callee.of is not None and callee.name.endswith(("append", "push", "add")) and values:
+            self.put(callee.of.ref, _CodeValue((), [*(callee.of.items or ()), *values][:64], "", _code_origins(callee.of, *values)))
+        return self.call(callee, values, fields)
+
+    def piece(self, frame: _CodeFrame) -> None:
+        """A comma or bracket: what stands before it becomes a value."""
+        atoms = frame.atoms
+        if atoms:
+            value = self.reduce(atoms, frame)
+            if frame.key:
+                frame.fields[frame.key] = value
+            elif atoms[0] in ("*", "...", "@") and value.items is not None:
+                frame.values += value.items
+            elif len(frame.values) < 256:
+                frame.values.append(value)
+        frame.atoms, frame.key = [], ""
+
+    def finish(self, frame: _CodeFrame) -> _CodeValue | None:
+        """A statement ends."""
+        if frame.opening == "{" and (frame.values or frame.key):        # of an object, more likely
+            self.piece(frame)
+        elif frame.atoms or frame.values:
+            value = self.reduce(frame.atoms)
+            self.quiet(value)
+            for number, target in enumerate(frame.values):              # A, B = VALUES
+                self.assign(target.ref, value.items[number] if value.items and number < len(value.items) else value)
+            frame.atoms, frame.values, frame.key, frame.fields = [], [], "", {}
+            return value
+        return None
+
+    def reduce(self, atoms: list[Any], frame: _CodeFrame | None = None) -> _CodeValue:
+        """The value of values and operators in a row; assignments and loops bind their names."""
+        if len(atoms) == 1 and type(atoms[0]) is _CodeValue:
+            return self.settled(atoms[0])
+        marks = [k for k, atom in enumerate(atoms) if type(atom) is str]
+        for loop in [k for k in marks if atoms[k] in ("for", "foreach")][-4:][::-1]:
+            stop = next((k for k in marks if loop < k < len(atoms) and atoms[k] in ("in", "of", ":")), 0)
+            if stop:
+                end = next((k for k in marks if stop < k < len(atoms) and atoms[k] in ("if", "for")), len(atoms))
+                self.bind([v.ref for v in atoms[loop:stop] if type(v) is _CodeValue], self.reduce(atoms[stop + 1:end]).each())
+                atoms = atoms[:loop]
+        marks = [k for k in marks if k < len(atoms)]
+        equals = [k for k in marks if atoms[k] in _CODE_ASSIGNS]
+        if equals:
+            value = self.reduce(atoms[equals[-1] + 1:])
+            for k in equals[::-1]:
+                target = next((atoms[j] for j in range(k - 1, -1, -1) if type(atoms[j]) is _CodeValue), _CODE_UNKNOWN)
+                if frame is not None and frame.opening == "(" and k == 1 and atoms[k] == "=":
+                    frame.key = target.ref              # an argument by name
+                else:
+                    value = self.join(target, value) if atoms[k] in ("+=", ".=", "<<") else value
+                    self.assign(target.ref, value)
+            return value
+        cut = next((k for k in marks if atoms[k] == "as"), 0)
+        if cut:
+            value = self.reduce(atoms[:cut])
+            self.bind([v.ref for v in atoms[cut + 1:] if type(v) is _CodeValue], value.each() if self.family == "php" else (value,))
+            return value
+        parts: list[list[Any]] = [[]]
+        tests = False
+        for atom in atoms:
+            if type(atom) is not str or atom not in _CODE_KEPT or atom == "%" and parts[-1] and type(parts[-1][0]) is _CodeValue and parts[-1][0].texts:
+                parts[-1].append(atom)
+            else:
+                tests = tests or atom in _CODE_TESTS and bool(parts[-1])
+                parts.append([])
+        values = [self.folded(part) for part in parts if part]
+        if tests:
+            self.quiet(*values)
+            return _CodeValue((), None, "", _code_origins(*values))
+        return _code_either(values or [_CODE_UNKNOWN])
+
+    def folded(self, atoms: list[Any]) -> _CodeValue:
+        """The same without choices and tests: joins, formats, and calls without parentheses."""
+        value, operator = None, ""
+        for k, atom in enumerate(atoms):
+            if type(atom) is str:
+                operator = atom
+                continue
+            if value is None:
+                value = _CodeValue(["-" + text for text in atom.texts]) if operator == "-" else atom
+            elif operator in ("+", "..", ".", "/"):
+                value = self.join(self.settled(value), self.settled(atom), "/" if operator == "/" else "")
+            elif operator == "%":
+                value = self.formatted(value, atom.each())
+            elif operator:
+                value = _CodeValue((), None, "", value.origins | atom.origins)
+            elif value.params is not None:
+                break
+            elif value.at >= 0 and atom.at >= 0:
+                value = self.join(value, atom)
+            elif self.commands([value, atom]):
+                args: list[list[Any]] = [[]]
+                for other in atoms[k:]:
+                    args += [[]] if other == "," else []
+                    args[-1] += [other] if other != "," else []
+                return self.call(value, [self.folded(arg) for arg in args if arg], {})
+            else:
+                value = atom
+            operator = ""
+        return self.settled(value or _CODE_UNKNOWN)
+
+    def commands(self, atoms: list[Any]) -> bool:
+        """Is this a call without parentheses: a known name and what it is given?"""
+        first = atoms[0]
+        return type(first) is _CodeValue and type(atoms[1]) is _CodeValue and not first.known() and bool(first.name and self.roles(first.name))
+
+    def settled(self, value: _CodeValue) -> _CodeValue:
+        """A member that Ruby calls without saying so."""
+        calls = value.of is not None and self.family == "sigil" and (
+            self.roles(value.name) or value.name.endswith("Dir.home") or _code_loss.match(value.name))
+        return self.call(value, [], {}) if calls else value
+
+    # -- variables
+    def variable(self, word: str) -> _CodeValue:
+        name = word.lstrip("$@%&\\") or "$"
+        value = self.vars.get(name)
+        if value is None:
+            self.missed.add(name)
+            value = self.old.get(name)
+        if value is None:
+            value = _CodeValue((), None, name.replace("::", "."), frozenset(("env",)) if name in ("ENV", "_ENV", "_SERVER") else _CODE_NO_ORIGINS)
+            value.ref = name
+        return value
+
+    def put(self, ref: str, value: _CodeValue) -> None:
+        made = _CodeValue(value.texts, value.items, value.name, value.origins, value.fields, value.of)
+        made.params, made.ref = value.params, ref
+        if ref and len(self.vars) < 20_000:
+            self.vars[ref] = made
+
+    def assign(self, ref: str, value: _CodeValue) -> None:
+        """A variable gets a value, beside those that it has in this reading."""
+        known = self.vars.get(ref)
+        if known is not None and (known.texts or known.origins) and known.texts != value.texts:
+            value = _code_either([value, known])
+        self.put(ref, value)
+        base = self.vars.get(ref.rpartition(".")[0]) if value.origins else None
+        if base is not None:
+            base.origins |= value.origins
+
+    def bind(self, names: Sequence[str], values: Sequence[_CodeValue]) -> None:
+        """Loop variables and parameters get one of these values."""
+        for name in names if values else ():
+            self.assign(name.lstrip("$@%&*"), _code_either(values))
+
+    def function(self, params: list[str]) -> _CodeValue:
+        made = _CodeValue()
+        made.params = params
+        return made
+
+    def literal(self, word: str, at: int) -> _CodeValue:
+        """The value of a string: what it says, and holes where it computes."""
+        family, quote, prefix = self.family, word[0], ""
+        if quote in "rRbBuUfF":
+            prefix = word[:2 if word[1] not in "'\"" else 1].lower()
+            word = word[len(prefix):]
+            quote = word[0]
+        if quote == ":":
+            return _CodeValue((word[1:],))
+        if quote == "[":
+            word = word.strip("=[]")
+        elif quote in "q%":
+            how, word = re.match(r"[q%]([a-zA-Z]?)", word).group(1), re.sub(r"^\W?\w+[ ]?", "", word)[1:-1]     # type: ignore[union-attr]
+            if how in ("w", "W", "i"):
+                return _CodeValue((), [_CodeValue((item,)) for item in word.split()])
+            quote = {"x": "`", "q": '"', "Q": '"'}.get(how, "'")
+        else:
+            size = 3 if word[:3] in ("'''", '"""') else 1
+            word = word[size:len(word) - size if word[-1:] == quote and len(word) > size else len(word)]
+        value = _CodeValue((word if "r" in prefix or quote == "'" and family in ("sigil", "php") else _sh_unescape(word),))
+        if "f" in prefix or quote == "`" and family in ("slash", "sigil", "php") or quote == '"' and self.templates:
+            made, last = _CodeValue(("",)), 0
+            for found in list(_CODE_HOLES[family].finditer(word))[:100]:
+                inner = next((group for group in found.groups() if group), "")
+                made = self.join(made, _CodeValue((_sh_unescape(word[last:found.start()]),)))
+                made = self.join(made, self.within(inner) if inner else _CodeValue((found.group()[:1],)))
+                last = found.end()
+            value = self.join(made, _CodeValue((_sh_unescape(word[last:]),))) if last else value
+        if quote == "`" and family in ("sigil", "php"):
+            return self.run([value], {}, "system", None)
+        value.at = at
+        self.path(value.texts[0] if len(value.texts) == 1 else "", at)
+        return value
+
+    def within(self, text: str) -> _CodeValue:
+        """The value of an expression within a string."""
+        if text[0] in "$@":
+            text = text.replace("->", "").replace("{", "['").replace("}", "']") if "{" in text[2:] else text.replace("{", "").replace("}", "")
+        name = text.lstrip("$@")
+        return self.variable(name) if name.isidentifier() else self.nested(text)
+
+    def nested(self, text: str) -> _CodeValue:
+        """Evaluate another text with the same variables."""
+        self.room -= len(text) + 50
+        if self.depth > 4 or self.room < 0:
+            return _CODE_UNKNOWN
+        self.depth += 1
+        value = self.read(text)
+        self.depth -= 1
+        return value
+
+    # -- what values are made of
+    def join(self, a: _CodeValue, b: _CodeValue, between: str = "") -> _CodeValue:
+        """*a* and then *b*: texts, lists, or with a slash between them a path."""
+        if a.items is not None and b.items is not None:
+            return _CodeValue((), [*a.items, *b.items][:64], "", a.origins | b.origins)
+        made = []
+        for left in a.pieces():
+            for right in b.pieces()[:max(1, 16 // len(a.pieces()))]:
+                absolute = between and (right[:1] in ("/", "~") or right[1:3] == ":\\")
+                made.append(right if absolute else left.rstrip("/") + "/" + right if between and left else left + right)
+        self.room -= sum(map(len, made))
+        if self.room < 0:
+            raise BudgetSpent("it holds code too long to follow")
+        return _CodeValue(made if len(made[0]) < 4000 else (), None, a.name or b.name, a.origins | b.origins)
+
+    def member(self, value: _CodeValue, name: str) -> _CodeValue:
+        """`value.name`."""
+        name = name.lstrip("$") or name
+        ref = f"{value.ref}.{name}" if value.ref and len(value.ref) < 80 else ""
+        known = self.vars.get(ref) or self.old.get(ref) or value.fields and value.fields.get(name) or (
+            value.ref in ("self", "this", "cls") and (self.vars.get(name) or self.old.get(name)))
+        if known:
+            return known
+        if value.name.endswith("process.env"):
+            return self.picked(value, [_CodeValue((name,))])
+        path = f"{value.name}.{name}"[-80:] if value.name else name
+        texts = [_code_dirname(text) for text in value.texts] if name == "parent" else ("python3",) if path == "sys.executable" else value.texts
+        env = path.endswith(("process.env", "os.environ"))
+        made = _CodeValue(texts, value.items, path, frozenset(("env",)) if env else value.origins, None, value)
+        made.ref = ref
+        return made
+
+    def picked(self, value: _CodeValue, items: Sequence[_CodeValue]) -> _CodeValue:
+        """`value[items]`."""
+        key = items[0].texts[0] if items and items[0].texts else items[0].ref if items and self.family == "sigil" else ""
+        if "env" in value.origins and key:
+            return _CodeValue((self.home if key in _CODE_HOMES else "$" + key,))
+        if value.fields and key in value.fields:
+            return value.fields[key]
+        if value.items is not None:
+            one = key.lstrip("-").isdigit() and len(key) < 6 and -len(value.items) <= int(key) < len(value.items)
+            return value.items[int(key)] if one else _code_either(value.items) if len(items) == 1 and value.items else value
+        if key == "-1" and value.texts:                                         # [::-1]
+            return _CodeValue([text[::-1] for text in value.texts], None, "", value.origins)
+        if value.name == "Dir" and items:
+            return _CodeValue((), [_CodeValue(item.texts, None, "Path") for item in items])
+        return self.member(value, key) if key and not value.texts and not key.isdigit() else _CodeValue((), None, value.name, value.origins)
+
+    def formatted(self, shape: _CodeValue, items: Sequence[_CodeValue]) -> _CodeValue:
+        """`"%s" % items`, `"{}".format(items)`."""
+        made = []
+        for text in shape.texts[:4]:
+            rest, value = list(items), _CodeValue(("",), None, "", shape.origins)
+            for number, piece in enumerate(_code_places.split(text)[:64]):
+                place = piece[1:-1] if number % 2 and piece[0] == "{" else ""
+                item = items[int(place)] if place.isdigit() and len(place) < 4 and int(place) < len(items) else None
+                value = self.join(value, _CodeValue((piece,)) if not number % 2 else item or (rest.pop(0) if rest else _CODE_UNKNOWN))
+            made.append(value)
+        return _code_either(made or [_CODE_UNKNOWN])
+
+    def glued(self, items: Sequence[_CodeValue], gap: _CodeValue) -> _CodeValue:
+        """The items with a text between them."""
+        value = items[0] if items else _CodeValue(("",))
+        for item in items[1:64]:
+            value = self.join(self.join(value, gap), item)
+        return value
+
+    def quiet(self, *values: _CodeValue) -> None:
+        """These literals are only looked at: no files are meant by them."""
+        for value in values:
+            if value.at >= 0 and value.texts and self.named.get(value.texts[0]) == value.at:
+                del self.named[value.texts[0]]
+
+    def path(self, text: str, at: int = -2) -> None:
+        """A text that may be a file."""
+        if 1 < len(text) < 400 and not _CODE_PATHLIKE.isdisjoint(text) and _CODE_NO_PATH.isdisjoint(text) and len(self.named) < 4000:
+            self.named.setdefault(_code_shown(text), at)
+
+    def tell(self, kind: str, value: Any, more: Any = None) -> None:
+        self.acts.append(Act(kind, value, more))
+
+    # -- calls
+    def roles(self, name: str) -> str:
+        """What a call of this name does."""
+        known, parts = _CODE_CALLS.get, name.rsplit(".", 3)[-3:]
+        return (known("=" + name, "") + " " + known(parts[-1], "")).strip() if len(parts) < 2 else known(
+            ".".join(parts)) or known(".".join(parts[-2:])) or known(parts[-1], "")
+
+    def call(self, callee: _CodeValue, args: list[_CodeValue], fields: dict[str, _CodeValue]) -> _CodeValue:
+        """Call *callee*; what comes back."""
+        if callee.params is not None:
+            for param, arg in zip(callee.params, args):
+                self.assign(param, arg)
+            return _CodeValue((), None, "", _code_origins(*args))
+        of = callee.of
+        name = callee.texts[0] if of is None and callee.texts else callee.name      # a name in a variable
+        base, _, last = name.rpartition(".")
+        given = [*args, *fields.values()]
+        origins = _code_origins(callee, *given)
+        if last in _CODE_CALLERS:
+            inner = args[0].texts[0] if last not in ("call", "apply", "bind") and args and args[0].texts else base
+            if inner and self.roles(inner):
+                return self.call(_CodeValue((), None, inner), args[1:], fields)
+        for arg in args:
+            fields = {**arg.fields, **fields} if arg.fields else fields
+        roles = self.roles(name)
+        value = self.computed(name, last, of, args, fields, origins)
+        for role in roles.split() if value is None else ():
+            value = self.act(role, name, last, of, args, fields, origins) or value
+        for arg in given:                       # a function among the arguments is called with the others
+            named = arg.texts[0] if arg.texts and self.family == "php" else arg.name if not arg.texts else ""
+            if arg.params is not None or named and self.roles(named).startswith(("run", "eval", "delete")):
+                over = _code_either([item for other in (of, *given) if other is not None and other is not arg for item in other.each()] or [_CODE_UNKNOWN])
+                over = _CodeValue(over.texts, over.items, over.name, origins | value.origins if value else origins)
+                if arg.params is not None:
+                    self.bind(arg.params, (over,))
+                else:
+                    value = self.call(_CodeValue((), None, named), [over], {})
+        lost = _code_loss.match(name) or last in ("deleteMany", "delete_many") and args and args[0].fields == {} and not args[0].items
+        if (lost or last == "dropDatabase") and not any(_code_scratch.search(text) for arg in given for text in arg.texts):
+            self.tell("loss", "destroys a database or cloud resource: " + last[:40])
+        if value is not None:
+            return value
+        text = next((text for arg in given for text in arg.texts), "")
+        if name[:4] == "aws ":
+            verb = re.sub(r"(?<=[a-z])(?=[A-Z])|_", "-", last).lower()
+            self.tell("argv", ["aws", name[4:].partition(".")[0] + "api" * (name[4:7] == "s3."),
+                               {"delete": "delete-bucket", "terminate": "terminate-instances"}.get(verb, verb)], "")
+        elif last in ("client", "resource") and "boto3" in name and text:
+            return _CodeValue((), None, "aws " + text)
+        elif last in ("connect", "create_engine", "createConnection", "Database", "DatabaseSync"):
+            scratch = _code_scratch.search(text or "memory" * ("duckdb" in name))
+            self.scratch += bool(scratch)
+            self.real += not scratch
+        for arg in given:
+            for text in arg.texts if arg.at < 0 else ():
+                self.path(text)
+        return _CodeValue((), None, name, origins | {"net"} if not roles and any("://" in t for arg in args for t in arg.texts) else origins)
+
+    def computed(self, name: str, last: str, of: _CodeValue | None, args: list[_CodeValue], fields: dict[str, _CodeValue],
+                 origins: frozenset[str]) -> _CodeValue | None:
+        """What can be computed of a call; None when nothing can."""
+        first = args[0] if args else _CODE_UNKNOWN
+        texts = [arg.texts[0] if arg.texts else "" for arg in args] + ["", "", ""]
+        subject, more = (of, texts) if of is not None and of.known() else (first, texts[1:])
+        if last in _CODE_PLACES:
+            return _CodeValue((_CODE_PLACES[last],), None, "Path")
+        if last in ("home", "homedir", "UserHomeDir") and not args:
+            return _CodeValue((self.home,), None, "Path")
+        if last in _CODE_IMPORTERS and texts[0]:
+            if "://" in texts[0]:
+                self.tell("say", "pipe_to_shell", "runs downloaded text")
+            return self.files.get(texts[0]) or _CodeValue((), None, texts[0].removeprefix("node:"))
+        if last == "getattr" and texts[1]:
+            return self.member(first, texts[1])
+        if texts[0] and (last == "getenv" or last in ("get", "fetch") and of is not None and "env" in of.origins or last == "getProperty"):
+            return self.picked(_CodeValue((), None, "", frozenset(("env",))), args[:1])
+        if last in ("join", "implode", "paste", "paste0") or last == "concat" and self.family == "lua":
+            given = [arg for arg in (of, *args) if arg is not None and (arg is not of or arg.known())]
+            lists = [arg.items for arg in given if arg.items is not None]
+            plain = [arg for arg in given if arg.items is None]
+            if last[:5] == "paste":
+                return self.glued(plain, fields.get("sep") or _CodeValue((" " * (last == "paste"),)))
+            if lists or not self.roles(name):
+                return self.glued(lists[0] if lists else plain[1:], plain[0] if plain else _CodeValue(("",)))
+        if last in ("format", "sprintf"):
+            return self.formatted(*((of, [*args, *fields.values()]) if of is not None and of.texts else (first, args[1:])))
+        if last in _CODE_TEXTS and subject.texts:
+            return _CodeValue([_CODE_TEXTS[last](text, *more) for text in subject.texts], None, "", origins)
+        if last in ("chr", "fromCharCode", "bytes", "bytearray") or last == "map" and first.name == "chr":
+            codes = [item.texts[0] if len(item.texts) == 1 else "" for arg in args for item in arg.each() if item.name != "chr"]
+            if codes and all(code.isdigit() and int(code[:7]) < 0x110000 for code in codes):
+                made = [chr(int(code)) for code in codes]
+                return _CodeValue((), [_CodeValue((c,)) for c in made]) if last == "map" else _CodeValue(("".join(made),))
+            return _CodeValue((), None, "", origins | {"coded"}) if last == "chr" else None
+        how = _CODE_DECODES.get(last) if last != "from" else texts[1] if texts[1] in ("base64", "hex") else None
+        if how is not None:
+            plains = [_sh_decoded(text, how) for text in first.texts] if how else []
+            return _CodeValue([text for text in plains if text], None, "", origins | {"coded"})
+        if last == "split" and subject.texts:
+            return _CodeValue((), [_CodeValue((text,)) for text in subject.texts[0].split(more[0] if subject is of and more[0] else None)[:64]])
+        return None
+
+    def act(self, role: str, name: str, last: str, of: _CodeValue | None, args: list[_CodeValue], fields: dict[str, _CodeValue],
+            origins: frozenset[str]) -> _CodeValue | None:
+        """What a call does in one role; its value, when the role tells it."""
+        first = args[0] if args else next((value for key, value in fields.items() if key in _CODE_FIRST), _CODE_UNKNOWN)
+        second = args[1] if len(args) > 1 else fields.get("data", _CODE_UNKNOWN)
+        owner = of if of is not None and of.texts else None
+        subject = owner or first
+        if role == "run":
+            return self.run(args or [first], fields, last if self.bare(name) else "." + last, of)
+        if role == "eval":
+            self.suspect(first, name, True)
+            for text in first.texts[:4]:
+                if "://" in text[:12] or "net" in self.files.get(text, _CODE_UNKNOWN).origins:
+                    self.tell("say", "pipe_to_shell", "runs downloaded text")
+                return self.nested(_code_shown(text))
+            return _CodeValue((), None, name, origins)
+        if role == "delete":
+            for item in [owner] if owner else args or [first]:
+                for text in [text for one in item.each() for text in one.texts if text and text[0] not in ("-", _CODE_HOLE)]:
+                    self.tell("delete", _code_shown(text))
+        elif role == "write" or role == "save":
+            what = _CodeValue((), None, "", frozenset(("net",))) if role == "save" else first if owner else second
+            self.written(second if role == "save" else subject, what, "ppend" in last)
+        elif role == "open" or role == "read":
+            modes = [text for arg in [*args[1:], *fields.values()] for text in arg.texts if re.fullmatch(r"[rwaxbt+<>|-]{1,4}", text)]
+            mode = modes[0] if modes else ""
+            piped = [args[-1]] if "|" in mode else [_CodeValue((text.strip("| "),)) for arg in args for text in arg.texts if "|" in (text[:1], text[-1:])]
+            if role == "open" and piped:
+                return self.run(piped, {}, "system", None)
+            if not {"w", "a", "x", ">", "+"}.isdisjoint(mode):
+                self.written(subject, _CODE_UNKNOWN, "a" in mode or ">>" in mode)
+            net = any("://" in text[:12] for text in subject.texts)
+            for text in subject.texts if not net else ():
+                self.path(text)
+            held = _code_origins(*[self.files.get(text) for text in subject.texts])
+            return _CodeValue((), None, f"open {subject.pieces()[0]}\0"[-80:], origins | held | ({"net"} if net else _CODE_NO_ORIGINS))
+        elif role == "sql":
+            for text in [text for arg in args for text in arg.texts[:4]]:
+                self.tell("sql", _code_hole.sub(lambda hole: hole.group(1) or "x", text))
+            return _CodeValue((), None, name, origins)
+        elif role == "fetch" or role == "send":
+            if role == "send" or "env" in origins or not _CODE_SENT.isdisjoint(fields) or len(args) > 1 and last == "urlopen":
+                self.tell("send", sorted(origins), last)
+            return _CodeValue((), None, name, origins | {"net"})
+        elif role == "say" or role == "test":
+            self.quiet(*args, *fields.values())
+            if name[:5] == "open " and last == "write":
+                self.files[name[5:].partition("\0")[0]] = first
+            elif role == "test":
+                return _CodeValue((), None, name, origins)
+            elif last in _CODE_PRINTS and first.texts and first.texts[0][:1] != _CODE_HOLE:
+                self.tell("print", _code_shown(first.texts[0]))
+        elif role == "path":
+            value = owner or (args.pop(0) if args else _CODE_UNKNOWN)
+            for arg in args:
+                value = self.join(value, arg, "/")
+            return _CodeValue(value.texts, None, "Path", origins)
+        elif role == "same":
+            whole = of if of is not None and (of.known() or not args) else first if len(args) < 2 else _CodeValue((), args)
+            return _CodeValue(whole.texts, whole.items, whole.name or name, origins, whole.fields)
+        elif role == "list":
+            if "glob" in last and not owner:
+                return _CodeValue((), [_CodeValue((text,), None, "Path") for text in first.texts], "list", origins)
+            child = first if "glob" in last else _CodeValue((), None, "name")
+            child = child if last in ("listdir", "readdir", "readdirSync", "entries", "opendir") else self.join(subject, child, "/")
+            return _CodeValue((), [_CodeValue(child.texts, None, "Path", origins)] + [subject] * ("walk" in last), "list", origins)
+        else:                                           # what a program of the shell does, too
+            words = [text for arg in args for text in arg.pieces()[:1]]
+            if role == "chmod" and len(words) > 1:
+                words = [oct(int(words[1]))[2:] if words[1].isdigit() and words[1][0] != "0" else words[1].lstrip("0o"), words[0]]
+            if words and words[0][:1] != _CODE_HOLE:
+                self.tell("argv", role.split(":") + list(map(_code_shown, words)), "")
+        return _CODE_UNKNOWN
+
+    def written(self, where: _CodeValue, what: _CodeValue, appended: bool) -> None:
+        """Files are written."""
+        for text in where.texts:
+            if text[:1] != _CODE_HOLE:
+                self.tell("write", _code_shown(text), (what.texts[0] if what.texts else None, "net" in what.origins, appended))
+                self.files[text] = what
+
+    def bare(self, name: str) -> bool:
+        """Does a call of this name run what it is given, and not search for it?"""
+        return "." not in name or name.partition(".")[0] in _CODE_RUNNERS or name.endswith("Function")
+
+    def suspect(self, value: _CodeValue, name: str, code: bool) -> None:
+        """A text is about to run: where does it come from?"""
+        if "net" in value.origins and self.bare(name) and (code or not value.texts or value.texts[0].lstrip()[:1] == _CODE_HOLE):
+            self.tell("say", "pipe_to_shell", "runs downloaded text")
+        elif "coded" in value.origins and not value.texts and self.bare(name):
+            self.tell("say", "pipe_to_shell", "runs decoded content")
+
+    def run(self, args: Sequence[_CodeValue], fields: dict[str, _CodeValue], last: str, of: _CodeValue | None) -> _CodeValue:
+        """A program is started, by one text for a shell or by words."""
+        first = args[0] if args else _CODE_UNKNOWN
+        if of is not None and of.known() and not first.known():
+            first, args = of, [of]                      # "a b".execute()
+        more = [arg for arg in args[1:] if not arg.fields]
+        twice = re.match(r"\.?(exec|spawn)([lv])", last)            # these name the program twice
+        if twice:
+            more = more[1:] if twice.group(1) == "spawn" else more
+            words = [*more[0].each()] if twice.group(2) == "v" and more else [first, *more[1:]]
+        else:
+            words = [word for arg in [first, *more, *([fields["args"]] if "args" in fields and first is not fields["args"] else [])] for word in arg.each()]
+        words = [word for word in words if word.texts or word.name or word.origins]
+        self.suspect(words[0] if words else _CODE_UNKNOWN, last, False)
+        shell = words and re.search(r"(?:^|/)(?:(?:ba|z|da)?sh|python[\d.]*|node|cmd|powershell|pwsh)\Z", words[0].pieces()[0])
+        if shell and any("net" in word.origins and not word.texts for word in words[1:]):
+            self.tell("say", "pipe_to_shell", "runs downloaded text")
+        fed = fields["input"].pieces()[0] if "input" in fields else ""
+        for number in range(max([len(word.texts) for word in words] or [0])):
+            texts = [_code_shown(word.pieces()[number % len(word.pieces())]) for word in words]
+            if last.endswith("Start"):
+                texts = [" ".join(texts)]               # C#: arguments are one text
+            if len(texts) > 1 or first.items is not None:
+                self.tell("argv", texts, fed)
+            if words[0].texts and (len(texts) == 1 and first.items is None or " " in texts[0]):
+                self.tell("sh", texts[0], fed)
+                if _code_sql.match(texts[0]):
+                    self.tell("sql", texts[0])
+        fetches = any(re.search(r"\b(?:curl|wget|iwr|irm)\b", text) for word in words for text in word.texts)
+        return _CodeValue((), None, "output", _code_origins(*words) | ({"net"} if fetches else _CODE_NO_ORIGINS))
+
+
+_CODE_CALLERS = frozenset("call apply bind partial send public_send __send__ call_user_func call_user_func_array method".split())
+_CODE_IMPORTERS = frozenset("__import__ import_module require import".split())
+_CODE_FIRST, _CODE_SENT = frozenset("args cmd command path file".split()), frozenset("method body data".split())
+_CODE_PRINTS = frozenset("print puts echo log write say printf cat".split())
+
+
+def code_acts(text: str, language: str, home: str) -> list[Act]:
+    """What a text in a programming language does, in the order in which it does it; in "code" or "" it may be any."""
+    acts: list[Act] = []
+    text = text.replace(_CODE_HOLE, "?")
+    cell = re.match(r"\s*%%(?:bash|sh|script|cmd|system|!|sx)\b[^\n]*\n([\s\S]*)", text)
+    if cell:
+        return [Act("sh", cell.group(1), "")]
+    if language in ("python", "code", "") and ("!" in text or "%" in text):
+        acts += [Act("sh", found.group(1), "") for found in _code_magic.finditer(text)]
+        text = _code_magic.sub("", text)
+    families = [_CODE_FAMILY_OF.get(language, "hash")]
+    if language not in _CODE_FAMILY_OF:
+        families += ["slash"] * bool(re.search(r"[`#]|//|/\*|=>|->|\bfunction\b|\$\{|['\"]{3}", text))
+        families += ["php"] * ("<?" in text or "$" in text) + ["sigil"] * bool(re.search(r"[`$@%]|\b(?:puts|system|exec|FileUtils|Dir)\b", text))
+        families += ["lua"] * bool(re.search(r"\b(?:os|io)\b|\blocal\b", text) and re.search(r"--|\.\.|\[\[|:", text))
+    for family in families:
+        reader = CodeReader(text, family, language, home, 1 + (family in families[:2]))
+        scratch = reader.scratch and not reader.real
+        acts += [Act("say", "infrastructure", act.value) if act.kind == "loss" else act for act in reader.acts
+                 if not scratch or act.kind not in ("sql", "loss")]
+        acts += [Act("read", name) for name in reader.named]
+    acts += [Act("sh", found, "") for found in re.findall(r'\bdo shell script "((?:[^"\\]|\\.)*)"', text)]
+    if _code_fork.search(text):
+        acts.append(Act("say", "destructive", "fork bomb"))
+    return acts
+
+
 _sh_code_socket = lazy_regex(
     r"['\"]socket['\"]|socket\.(?:socket|create_connection|connect|tcp)|SOCK_STREAM|IO::Socket|TCPSocket|TCPServer|fsockopen|"
     r"stream_socket_client|socket_create|\bnet\.(?:connect|createConnection|Socket)|"
@@ -5911,65 +7725,6 @@ _sh_code_shell = lazy_regex(
     r"&\s*getline|\|\s*getline|child_process|shell_exec|proc_open|recv\([^)]*\)[^\n]{0,200}(?:subprocess|os\.(?:popen|system)|"
     r"exec\()|(?:subprocess|os\.popen|os\.system|getoutput)[^\n]{0,80}recv|\bexec\s*\(\s*\w+\.recv|['\"](?:ba|z)?sh['\"]|"
     r"(?i:io\.popen)|os\.execute|STDIN->fdopen|open\(STDIN|ProcessBuilder|getRuntime")
-_SH_FETCH = (r"(?:urlopen|requests\.get|httpx\.get|urllib|http\.get|https\.get|\bfetch\(|axios|LWP::Simple|\bget\(?['\"]http|"
-             r"Net::HTTP|URI\.open|URI\.parse|open-uri|open\(['\"]http|file_get_contents\(\s*['\"]http|curl_exec|XMLHttp|"
-             r"DownloadString|DownloadData|aiohttp|wget\.download|\bIWR\b|\bIRM\b|Invoke-(?:WebRequest|RestMethod)|"
-             r"\b(?:include|require)(?:_once)?\s*\(?\s*['\"]https?:)")
-_sh_code_fetch = lazy_regex("(?i)" + _SH_FETCH)
-_sh_code_evaluates = lazy_regex(
-    r"(?i)(?<![.\w])(?:exec|eval|execfile|new Function|instance_eval|loadstring|dofile|system|popen|"
-    r"runIn\w+Context|iex|invoke-expression)\b\s*[(\s]"
-    r"|os\.system\(|pickle\.loads|marshal\.loads|vm\.run|scriptblock\]?::create|assembly\]::load"
-    r"""|(?<![.\w])(?:include|require)(?:_once)?\b\s*[(\s]\s*(?!['"](?!https?:)[^'"\n]*['"])""")
-_sh_code_then = lazy_regex(r"(?i)=>\s*eval\(|\.then\(\s*eval|\|\s*(?:iex|invoke-expression)\b|,\s*eval\b")
-_sh_code_name = lazy_regex(r"([A-Za-z_]\w{0,30})\s*=(?![=>])|import (?:urlopen|get) as (\w{1,30})")
-_sh_code_runs = lazy_regex(r"\b(?:exec|eval|system|popen|subprocess|child_process|iex|Invoke-Expression|spawn|shell_exec|"
-                           r"passthru|loadstring|Function|compile)\b|`", re.I)
-_sh_code_blob = lazy_regex(r"(?:b64decode|fromhex|unhexlify|Buffer\.from|atob|base64_decode|decode64|decode_base64|"
-                           r"FromBase64String|unpack1?)\s*\(?\s*b?['\"]([A-Za-z0-9+/=\s]{8,})['\"]")
-_sh_code_bomb = lazy_regex(r"\bfork\s+while\b|\bwhile\s*\(?\s*(?:True|1|true)\s*\)?\s*[:{]\s*\n?\s*(?:os\.)?fork\b|"
-                           r"fork\(\)\s*while|loop\s*\{\s*fork\s*\}|%0\s*\|\s*%0")
-_sh_code_ticks = lazy_regex(r"`([^`\n]{2,2000})`|(?:qx|%x)\s*[({\[/|]([^)}\]/|\n]{2,2000})")
-_sh_code_sends = lazy_regex(
-    r"requests\.(?:post|put|patch|request)|urlopen\([^\n]{0,300}(?:data|\+|%|format|,)|httpx\.(?:post|put)|http\.client|"
-    r"\.request\(['\"](?:POST|PUT)|method['\"]?\s*:\s*['\"](?:POST|PUT)|axios\.(?:post|put)|fetch\([^\n]{0,200}(?:\+|\$\{|body)"
-    r"|Net::HTTP\.post|\.sendall?\(|ftplib|smtplib|http\.request|https\.request|net\.connect|socket\.create_connection|"
-    r"file_get_contents\(['\"]http[^)]{0,200}\.|HTTP::Tiny|LWP::UserAgent|paramiko|boto3|requests\.get\([^\n]{0,200}(?:\+|"
-    r"params|%|\{)|UploadString|UploadFile|UploadData|(?i:-Method\s+['\"]?(?:POST|PUT))|dns\.lookup|gethostbyname\(")
-_sh_code_environment = lazy_regex(r"(?:dict|str|repr|json\.dumps|urlencode)\(\s*(?:dict\(\s*)?os\.environ|"
-                                  r"os\.environ(?:\.(?:items|copy)\(\)|\s*[),])|JSON\.stringify\(\s*process\.env|"
-                                  r"process\.env\s*[),]|ENV\.(?:to_h|inspect|to_json)|\$_ENV\b(?!\[)|\bgetenv\(\s*\)|%ENV|"
-                                  r"(?i:Get-ChildItem env:|gci env:|dir env:|ls env:)")
-
-
-def _sh_literal(text: str, raw: bool = False) -> str:
-    """The value of a string literal of some language; *raw*: a backslash is no escape (PowerShell)."""
-    text = text[3:-3] if text[:3] in ("'''", '"""') else text[1:-1]
-    return text if raw else _sh_unescape(text)
-
-
-def _sh_literals(text: str, at: int, raw: bool = False) -> list[str]:
-    """The string literals that follow in a call: `"a", "b"` or `["a", "b"]`."""
-    found: list[str] = []
-    between = re.compile(r"[\s\[(,bfru]*")
-    while len(found) < 64:
-        at = between.match(text, at).end()  # type: ignore[union-attr]
-        literal = _sh_code_string.match(text, at)
-        if not literal:
-            break
-        found.append(_sh_literal(literal.group(), raw))
-        at = literal.end()
-    return found
-
-
-def _sh_added(text: str, at: int) -> list[str]:
-    """What a variable adds to the literal at *at* (`"rm -rf " + d`): the literals it may hold, or nothing."""
-    added = _sh_code_added.match(text, at)
-    if not added:
-        return [""]
-    name = re.escape(added.group(1))
-    bound = re.search(rf"\b{name}\s*=\s*(?=[\[(]?\s*['\"])|\b{name}\s+(?:in|of)\s*(?=[\[(]\s*['\"])", text)
-    return (_sh_literals(text, bound.end())[:16] if bound else []) or [""]
 
 
 def _sh_decoded(text: str, how: str) -> str | None:
@@ -5990,95 +7745,61 @@ def _sh_decoded(text: str, how: str) -> str | None:
     return data.decode("utf-8", "replace") if data else None
 
 
-def _code_runs_fetched(text: str) -> bool:
-    """Is something fetched and run, in one statement or by way of a variable?"""
-    names: list[str] = []
-    for statement in re.split(r"[\n;]", text):
-        runs = _sh_code_evaluates.search(statement)
-        fetch = _sh_code_fetch.search(statement)
-        if fetch and (runs or _sh_code_then.search(statement)):
-            return True
-        if fetch:
-            name = _sh_code_name.search(statement)
-            names += [name.group(1) or name.group(2)] if name and len(names) < 8 else []
-        elif runs and any(re.search(r"[(\s$]" + name + r"\b", statement[runs.start():runs.end() + 60]) for name in names):
-            return True
-    return False
 
-
-def judge_code(run: _ShRun, language: str, text: str) -> None:
-    """Code given to an interpreter: commands it starts, files it names, sockets it ties to a shell."""
+def judge_code(run: _ShRun, language: str, text: str) -> _Flow:
+    """Code given to an interpreter: follows what it does; what it says on its standard output."""
     run.spend(len(text))
-    if run.depth >= MAX_SHELL_NESTING or len(text) < 4:
-        return
-    run.depth += 1
-    if "+" in text:
-        text = _sh_code_joint.sub("", text)
+    if len(text) < 4:
+        return _NOTHING
+    run.deeper(1)
+    certain, run.certain = run.certain, False       # what is read as commands here may be none
     if _sh_code_socket.search(text) and _sh_code_shell.search(text):
         run.say("reverse_shell", "connects a shell to the network")
-    if _sh_code_fetch.search(text) and _code_runs_fetched(text):
-        run.say("pipe_to_shell", "runs downloaded text")
-    if _sh_code_bomb.search(text):
-        run.say("destructive", "fork bomb")
-    if _sh_code_home.search(text):
-        run.say("destructive", "deletes the home directory")
-    for found in _sh_code_blob.finditer(text):
-        plain = _sh_decoded(found.group(1), "hex" if "hex" in found.group().lower() else "base64")
-        if plain and _sh_code_runs.search(text):
-            judge_code(run, language, plain)
-            run.read(plain, _NOTHING, _SH_POSIX)
-    raw = language == "powershell"
-    strings = [_sh_literal(m.group(), raw) for m in _sh_code_string.finditer(text)][:5000]
-    sources = _code_calls(run, language, text)
-    for found in _sh_code_delete.finditer(text):
-        named = _sh_literals(text, found.end(), raw)[:16]
-        for word in named or [w for w in strings if w[:1] in "/~"
-                              and re.match(r"\w+\s*[,)]", text[found.end():found.end() + 40])]:
-            run.delete(word)
-    for found in _sh_code_write.finditer(text):
-        run.written(_sh_literal(found.group(1) or found.group(2), raw), _NOTHING, False)
-    for word in strings:
-        if len(word) < 400 and not _SH_NAME_CHARS.isdisjoint(word) and _SH_NO_NAME_CHARS.isdisjoint(word):
-            run.path(word, sources)
-    if _sh_code_sends.search(text):
-        if _sh_code_environment.search(text):
-            sources.append("\0the environment")
-        run.ship(_sh_read(sources), "the network")
+    out = follow_acts(run, code_acts(text, language, run.at.home))
     run.depth -= 1
+    run.certain = certain
+    return out
+
+
+def follow_acts(run: _ShRun, acts: Sequence[Act]) -> _Flow:
+    """Follow what a text in another language does; what it says on its standard output."""
+    sources: list[str] = []
+    said: list[str] = []
+    sends, remote = "", False
+    for kind, value, more in acts:
+        if kind == "say":
+            run.say(value, more)
+        elif kind == "argv":
+            sources += run.simple(list(value), _Flow(more) if more else _NOTHING).sources
+        elif kind in _ACT_DIALECTS:
+            sources += run.read(value, _Flow(more) if more else _NOTHING, _ACT_DIALECTS[kind]).sources
+        elif kind == "sql":
+            follow_acts(run, sql_acts(value))
+        elif kind == "read":
+            run.path(value, sources)
+        elif kind == "write":
+            run.written(value, _Flow(*more[:2]) if more else _NOTHING, bool(more) and more[2])
+        elif kind == "delete":
+            run.delete(value)
+        elif kind == "print":
+            said.append(value)
+            remote = remote or "net" in (more or ())
+        elif kind == "send":
+            sends = more
+            sources += ["\0the environment"] * ("env" in value)
+    if sends:
+        run.ship(_sh_read(sources), sends)
+    return _Flow("\n".join(said) if said and not remote else None, remote, tuple(sources)[:64])
 
 
 def judge_program_text(run: _ShRun, language: str, text: str) -> None:
-    """A text in another language than a shell's; notebooks have lines for the shell in it."""
+    """A text in another language than a shell's; what may be any language may be a shell's, too."""
     if language == "sql":
-        return run.sql(text)
+        follow_acts(run, sql_acts(text))
+        return
     judge_code(run, language, text)
-    if re.match(r"\s*%%(?:bash|sh|script)", text):
-        run.read(text.partition("\n")[2])
-    elif language == "code":
-        run.read(re.sub(r"(?m)^\s*[!%]+\s*", "", text))
-    elif "!" in text or "%" in text:
-        run.read("\n".join(re.findall(r"(?m)^[ \t]*(?:!+|%s[xy]|%system)[ \t]*(.*)$", text)))
-
-
-def _code_calls(run: _ShRun, language: str, text: str) -> list[str]:
-    """Follow the commands that code starts by `system`, `spawn`, back-ticks …; the files their output is from."""
-    sources: list[str] = []
-    for number, found in enumerate(_sh_code_call.finditer(text)):
-        words = _sh_literals(text, found.end())
-        callee = found.group(1)
-        if words and callee in ("exec", "eval") and language in ("python", "code"):
-            judge_code(run, language, words[0])
-        elif len(words) > 1 and callee in _SH_LIST_CALLS:
-            sources += run.simple(words, _NOTHING).sources
-        elif words:
-            for end in _sh_added(text, found.end()) if len(words) == 1 and number < 50 else [""]:
-                sources += run.read(" ".join(words) + end, _NOTHING, _SH_POSIX).sources
-    for found in _sh_code_ticks.finditer(text) if language in ("ruby", "perl", "php", "code") else ():
-        out = run.read(found.group(1) or found.group(2) or "", _NOTHING, _SH_POSIX)
-        sources += out.sources
-        if out.remote and re.search(r"(?:system|exec|eval)\s*\(?\s*\Z", text[max(0, found.start() - 20):found.start()]):
-            run.say("pipe_to_shell", "runs downloaded text")
-    return sources
+    if language == "code":
+        run.read(_code_magic.sub("", text))
 
 
 # ---- 9f. Commands: PowerShell and cmd.exe ----------------------------------------------------------------
@@ -6099,13 +7820,16 @@ _sh_percent = lazy_regex(r"[%!]([A-Za-z_]\w*(?:\(x86\))?)(:[^%\n]*)?[%!]|%%?~?\w
 _sh_here_string = lazy_regex(r"'([\s\S]*?)(?:'@|\Z)")
 
 
+_ACT_DIALECTS = {"sh": _SH_POSIX, "powershell": _SH_POWER, "cmd": _SH_CMD}
+_other_redirect = lazy_regex(r"(\d*|&|\*)(>>|>\||>&|<&|<|>)[ \t\r]*")
+
+
 class _ShOtherReader:
     """Reads a text into a script. Total: what is not closed ends with the text, what is not understood is skipped."""
 
     def __init__(self, text: str, dialect: _ShDialect, depth: int = 0, count: list[int] | None = None) -> None:
         self.count = [0] if count is None else count        # commands read so far, shared with the readers within
         self.t, self.n, self.i, self.d, self.depth = text, len(text), 0, dialect, depth
-        self.heredocs: list[tuple[_ShNode, str, bool, bool]] = []
 
     def inner(self, text: str) -> _ShOtherReader:
         return _ShOtherReader(text, self.d, self.depth + 1, self.count)
@@ -6118,8 +7842,8 @@ class _ShOtherReader:
             if self.i >= self.n:
                 return found
             before, c = self.i, self.t[self.i]
-            if stop and (c == stop or self.keyword() == stop):
-                self.i += len(stop)
+            if stop and c == stop:
+                self.i += 1
                 return found
             nodes = [] if c == ")" or c == "}" and self.d is not _SH_CMD else self.pipeline()
             if nodes:
@@ -6131,28 +7855,12 @@ class _ShOtherReader:
                 self.i += 1
 
     def gap(self) -> None:
-        """Over what stands between two commands; here-document bodies are read at line ends."""
+        """Over what stands between two commands."""
         while self.i < self.n:
             self.i = self.d.gap.match(self.t, self.i).end()
             if not self.t.startswith("\n", self.i):
                 return
             self.i += 1
-            if self.heredocs:
-                self.bodies()
-
-    def keyword(self) -> str:
-        found = _sh_keyword.match(self.t, self.i) if self.d is _SH_POSIX else None
-        return found.group() if found else ""
-
-    def bodies(self) -> None:
-        """The here-documents announced on the line before: found by their end mark, or the rest of the text."""
-        for node, mark, quoted, tabs in self.heredocs:
-            end = re.compile(("^\t*" if tabs else "^") + re.escape(mark) + "\r?$", re.M).search(self.t, self.i)
-            body = self.t[self.i:end.start() if end else self.n]
-            self.i = end.end() if end else self.n
-            literal = quoted or "$" not in body and "`" not in body
-            node.redirects.append(("", "<<", [("q", body)] if literal else self.inner(body).double("")))
-        self.heredocs.clear()
 
     def pipeline(self) -> list[_ShNode]:
         nodes = []
@@ -6173,32 +7881,11 @@ class _ShOtherReader:
 
     def command(self) -> _ShNode | None:
         """One command with its redirections, or None where there is none."""
-        c, deep = self.t[self.i:self.i + 1], self.depth >= MAX_SHELL_NESTING
-        if c == "(" or c == "{" and self.d is _SH_POSIX and self.t[self.i + 1:self.i + 2] in ("", " ", "\t", "\n"):
-            if c == "(" and self.d is _SH_POWER and not deep:
-                return self.simple(_ShNode())
+        deep = self.depth >= MAX_SHELL_NESTING
+        if self.t.startswith("(", self.i) and not (self.d is _SH_POWER and not deep):
             self.i += 1
-            return None if deep else self.compound("group", ")" if c == "(" else "}")
-        word = self.keyword() if c in _SH_KEYWORD_STARTS else ""
-        self.i += len(word)
-        if word == "[[":
-            end = self.t.find("]]", self.i)
-            inner = self.t[self.i:end if end >= 0 else self.n]
-            self.i = self.n if end < 0 else end + 2
-            node = _ShNode()
-            node.words = ["[[", self.inner(inner).double("")]
-            return node
-        if word in ("for", "select") and not deep:      # for NAME in WORDS; do … done
-            words = self.simple(_ShNode()).words
-            node = self.compound("for", "done")
-            node.words = words[:1] + (words[2:] if words[1:2] == ["in"] else words[1:]) or ["_"]
-            return node
-        if word in _SH_CLOSERS and not deep:
-            return self.compound("group", _SH_CLOSERS[word])
-        if word in ("", "function"):
-            return self.simple(_ShNode())
-        self.i = _sh_blanks.match(self.t, self.i).end()         # a keyword that stands before a command
-        return self.command() if word in ("time", "!", "coproc") and self.i < self.n else None
+            return None if deep else self.compound("group", ")")
+        return self.simple(_ShNode())
 
     def compound(self, kind: str, stop: str) -> _ShNode:
         node = _ShNode(kind)
@@ -6225,8 +7912,6 @@ class _ShOtherReader:
             elif c in "\n&|)" or c in "#;" and d is not _SH_CMD or c == ("}" if d is _SH_POWER else "("):
                 if c == "#":
                     self.i = d.gap.match(t, self.i).end()
-                elif c == "(" and d is _SH_POSIX and len(node.words) == 1 and not node.kind and isinstance(node.words[0], str):
-                    return self.function(node)
                 break
             elif node.kind:
                 break
@@ -6238,51 +7923,20 @@ class _ShOtherReader:
 
     def add_word(self, node: _ShNode) -> None:
         before = self.i
-        assigned = None if node.words or self.d is not _SH_POSIX else _sh_assignment.match(self.t, self.i)
-        if assigned:
-            self.i = assigned.end()
-            if self.t[self.i:self.i + 1] == "(" and self.depth < MAX_SHELL_NESTING:      # an array
-                self.i += 1
-                value = [word for line in self.nested(")") for item in line for word in item.words]
-            else:
-                value = [self.word()]
-            node.assigns.append((assigned.group(1), bool(assigned.group(2)), value))
-        else:
-            node.words.append(self.word())
-        if self.i == before:
-            self.i += 1
-
-    def function(self, node: _ShNode) -> _ShNode:
-        """`NAME() BODY`; the reader stands before the parenthesis."""
-        closed = _sh_no_arguments.match(self.t, self.i)
-        if closed and self.depth < MAX_SHELL_NESTING:
-            self.i = closed.end()
-            self.depth += 1
-            body = self.command()
-            self.depth -= 1
-            node.kind, node.parts = "function", [[[body]]] if body else []
-        return node
+        node.words.append(self.word())
+        self.i += self.i == before
 
     def redirect(self, node: _ShNode) -> bool:
-        """Read a redirection, if there is one here and not a process substitution or a word."""
-        found = _sh_redirect.match(self.t, self.i)
+        """Read a redirection, if there is one here and not a word."""
+        found = _other_redirect.match(self.t, self.i)
         if not found:
             return False
         fd, operator = found.groups()
-        if operator in "<>" and not fd and self.d is _SH_POSIX and self.t.startswith("(", found.end(2)):
-            return False
         if fd == "&" and operator not in (">", ">>") or fd not in ("", "&") and (
                 self.i and self.t[self.i - 1] not in self.d.ends or fd == "*" and self.d is not _SH_POWER):
             return False
         self.i = found.end()
-        if operator in ("<<", "<<-") and self.d is _SH_POSIX:
-            begin = self.i
-            mark = "".join(part[1] for part in self.parts() if isinstance(part[1], str))
-            if mark:
-                quoted = any(c in self.t[begin:self.i] for c in "'\"\\")
-                self.heredocs.append((node, mark, quoted, operator == "<<-"))
-        else:
-            node.redirects.append((fd, operator, self.word()))
+        node.redirects.append((fd, operator, self.word()))
         return True
 
     def word(self) -> Any:
@@ -6290,14 +7944,14 @@ class _ShOtherReader:
         plain = self.d.plain.match(self.t, self.i)
         if plain:
             text, end = plain.group(), plain.end()
-            if (end == self.n or self.t[end] in self.d.ends) and not ("{" in text and self.d is _SH_POSIX):
+            if end == self.n or self.t[end] in self.d.ends:
                 self.i = end
                 return text
         return self.parts()
 
     def parts(self) -> _Parts:
         """The parts of the word here."""
-        t, d, posix = self.t, self.d, self.d is _SH_POSIX
+        t, d = self.t, self.d
         deep = self.depth >= MAX_SHELL_NESTING
         found: _Parts = []
         while self.i < self.n:
@@ -6306,13 +7960,10 @@ class _ShOtherReader:
             if plain:
                 found.append(("u", plain.group()))
                 self.i = plain.end()
-            elif c in "<>" and posix and not deep and t[self.i + 1:self.i + 2] == "(":
-                self.i += 2
-                found.append(("p", self.substitution(")")))
             elif c in "({" and d is _SH_POWER and not (deep and c == "("):
                 self.i += 1
                 if not deep:
-                    found.append((c, self.substitution(")" if c == "(" else "}")))
+                    found.append((c, self.nested(")" if c == "(" else "}")))
             elif c in d.ends or c == "(":
                 break
             elif c == "'":
@@ -6358,9 +8009,6 @@ class _ShOtherReader:
         c = self.t[self.i]
         if c == "$":
             self.dollar(found, quoted)
-        elif c == "`":
-            self.i += 1
-            found.append(("s", self.backtick(), quoted))
         elif c in "%!" and self.d is _SH_CMD:
             name = _sh_percent.match(self.t, self.i)
             variable = name.group(1)
@@ -6370,45 +8018,18 @@ class _ShOtherReader:
             found.append(("q" if quoted else "u", c))
             self.i += 1
 
-    def substitution(self, closer: str) -> list[list[_ShNode]]:
-        """A script within a word; its here-documents are its own."""
-        held, self.heredocs = self.heredocs, []
-        inner = self.nested(closer)
-        self.bodies()
-        self.heredocs = held
-        return inner
-
-    def backtick(self) -> list[list[_ShNode]]:
-        end = self.t.find("`", self.i)
-        while end > 0 and self.t[end - 1] == "\\":
-            end = self.t.find("`", end + 1)
-        end = self.n if end < 0 else end
-        inner = re.sub(r"\\([\\$`])", r"\1", self.t[self.i:end])
-        self.i = end + 1
-        return [] if self.depth >= MAX_SHELL_NESTING else self.inner(inner).script()
-
     def dollar(self, found: _Parts, quoted: bool) -> None:
-        """What follows `$`: a substitution, a variable, an ANSI-C string, or nothing special."""
-        t, c, posix = self.t, self.t[self.i + 1:self.i + 2], self.d is _SH_POSIX
-        special = (_sh_sum if c == "(" else _sh_c_string).match(t, self.i) if posix and not (quoted and c == "'") else None
-        if special:
-            found.append(("q", "0" if c == "(" else _sh_unescape(special.group(1))))
-            self.i = special.end()
-        elif c == "(":
+        """What follows `$`: an expression, a variable, or nothing special."""
+        t, c = self.t, self.t[self.i + 1:self.i + 2]
+        if c == "(":
             self.i += 2
             if self.depth < MAX_SHELL_NESTING:
-                found.append(("s", self.substitution(")"), quoted))
+                found.append(("s", self.nested(")"), quoted))
         elif c == "{":
             end = t.find("}", self.i)
             end = self.n if end < 0 else end
-            inner = t[self.i + 2:min(end, self.i + 4096)]
-            if "$(" in inner or "`" in inner:       # a default that runs something: read on inside
-                self.i += 2
-                return
-            bare = inner.lstrip("!#")
-            name = _sh_name.match(bare) if posix else None
+            found.append(("v", t[self.i + 2:min(end, self.i + 4096)], "", quoted))
             self.i = end + 1
-            found.append(("v", name.group(), bare[name.end():], quoted) if name else ("v", inner, "", quoted))
         elif c == '"' and not quoted:
             self.i += 1
         else:
@@ -6427,7 +8048,7 @@ def _power_words(run: _ShRun, node: _ShNode, words: list[str]) -> list[str]:
     assigned = re.match(r"\$([\w:]+)\s*\+?=", text)
     if assigned and isinstance(first, list):
         value = _power_value(run, ([first[1:]] if len(first) > 1 else []) + node.words[1:])
-        run.vars[assigned.group(1).lower()] = _sh_from("$()", _REMOTE) if fetches else value
+        run.vars[assigned.group(1).lower()] = _sh_from(_SH_HOLE, _REMOTE) if fetches else value
         return ["write-output"]
     if fetches and re.match(r"(?i)[(&.]*\s*(?:\(|new-object|\[|\$\w+\.(?:down|up)load)", text):
         saved = re.search(r"(?i)downloadfile(?:async)?\([^,]*,\s*['\"]?([^'\")]+)", text)
@@ -6435,10 +8056,10 @@ def _power_words(run: _ShRun, node: _ShNode, words: list[str]) -> list[str]:
             run.files[run.key(saved.group(1))] = run.files[saved.group(1)] = _REMOTE
         for word in re.findall(r"['\"]([^'\"]+)['\"]", text) if re.search(r"(?i)upload", text) else []:
             run.ship(run.content(word), "an upload")
-        return ["write-output", _sh_from("$()", _REMOTE)]
+        return ["write-output", _sh_from(_SH_HOLE, _REMOTE)]
     reads = re.search(r"(?i)\]::(?:ReadAll\w+|Open\w*)(.+)", words[0])
     if reads:
-        return ["write-output", _sh_from("$()", run.content(reads.group(1)))]
+        return ["write-output", _sh_from(_SH_HOLE, run.content(reads.group(1)))]
     if _power_is_text(first) and (len(words) == 1 or words[1][:1] in "+-") and not text.startswith("&"):
         return ["write-output", _sh_whole([w.replace("+", "") if len(first) > 1 else w for w in words if w != "+"], "")]
     return words
@@ -6454,7 +8075,7 @@ def _power_value(run: _ShRun, words: list[Any]) -> str:
     if words and _power_is_text(words[0]):
         return _sh_whole(inner)
     got = run.simple(inner, _NOTHING)
-    return _sh_from(got.text or "$()", got)
+    return _sh_from(got.text or _SH_HOLE, got)
 
 
 def _power_patterns(run: _ShRun, text: str) -> None:
@@ -6463,12 +8084,37 @@ def _power_patterns(run: _ShRun, text: str) -> None:
         run.say("pipe_to_shell", "runs downloaded text")
     if re.search(r"(?i)win32_shadowcopy\b[\s\S]{0,300}\.delete\(|win32_shadowcopy\b[\s\S]{0,200}\bremove-(?:wmi|cim)", text):
         run.say("destructive", "deletes shadow copies")
-    judge_code(run, "powershell", text)
+    judge_code(run, "python", text.replace("\\", "\\\\"))
+    for place in re.findall(r"""(?i)(?:file|directory)\]::delete\(\s*['"]([^'"]+)""", text):
+        run.delete(place)
+    if re.search(r"(?i)(?:get-childitem|gci|dir|ls) env:", text) and re.search(r"(?i)-Method\s+['\"]?(?:POST|PUT)|Upload", text):
+        run.say("exfiltration", "sends the environment away")
 
 
 def _power_is_text(word: Any) -> bool:
     """Is this PowerShell word a string or an expression, not a command?"""
     return isinstance(word, list) and bool(word) and (word[0][0] in "q(v" or word[0][0] == "u" and word[0][1][:1] in "[@")
+
+
+def _other_variable(run: _ShRun, name: str, operation: str) -> tuple[str, _Flow]:
+    """A variable's text (itself, when it is not known) and origin."""
+    name = name.lower()
+    known = run.vars.get(name)
+    if not isinstance(known, str):
+        if name in ("pwd", "@"):
+            return "." if name == "pwd" else "", _NOTHING
+        secret = _SH_SECRET_NAME.search(name)
+        return (f"%{name}%" if operation[:1] == "%" else "$" + name,
+                _sh_read((f"\0${name.split(':')[-1][:40]}",)) if secret else _NOTHING)
+    text, mark = str(known), operation[:1]
+    cut = re.match(r":~?(-?\d+)(?:,(-?\d+))?", operation.lstrip("%"))
+    if cut:
+        text = text[int(cut.group(1)[:9]):]
+        text = text[:int(cut.group(2)[:9])] if cut.group(2) else text
+    elif mark == "%" and "=" in operation:
+        old, _, new = operation.lstrip("%:").partition("=")
+        text = text.replace(old, new)[:MAX_SHELL_VALUE] if old else text
+    return text, _sh_flow(known)
 
 
 def _other_expand(run: _ShRun, word: Any) -> list[str]:
@@ -6481,14 +8127,14 @@ def _other_expand(run: _ShRun, word: Any) -> list[str]:
             texts.append(value)
             continue
         if kind == "v":
-            text, flow = run.variable(value, rest[0])
+            text, flow = _other_variable(run, value, rest[0])
         elif kind == "{":
             block, text, flow = value, "", _NOTHING
         else:
-            cwd = run.cwd
+            cwds = run.cwds
             flow = run.script(value)
-            run.cwd = cwd
-            text = "/dev/fd/63" if kind == "p" else "$()" if flow.text is None else flow.text.rstrip("\n")
+            run.cwds = cwds
+            text = _SH_HOLE if flow.text is None else flow.text.rstrip("\n")
         if flow is not _NOTHING:
             flows.append(flow)
         run.spend(len(text))
@@ -6501,32 +8147,107 @@ def _other_expand(run: _ShRun, word: Any) -> list[str]:
 
 
 # ---- 9g. Commands: following -----------------------------------------------------------------------------
+class _State(NamedTuple):
+    """What commands change for those that come after them, as it was at one point; dictionaries are not changed later."""
+    vars: dict[str, Any]
+    cwds: tuple[str, ...]
+    functions: dict[str, Any]
+    aliases: dict[str, str]
+    fds: dict[str, Any]
+    out: str
+    dead: bool
+
+
+class _ShFields:
+    """The fields that one word becomes, as they grow."""
+    __slots__ = ("fields", "texts", "flows", "quoted", "block")
+
+    def __init__(self) -> None:
+        self.fields: list[str] = []
+        self.texts: list[str] = []
+        self.flows: list[_Flow] = []
+        self.quoted, self.block = False, None
+
+    def copy(self) -> _ShFields:
+        made = _ShFields()
+        made.fields, made.texts, made.flows = list(self.fields), list(self.texts), list(self.flows)
+        made.quoted, made.block = self.quoted, self.block
+        return made
+
+    def add(self, text: str, quoted: bool) -> None:
+        self.texts.append(text)
+        self.quoted = self.quoted or quoted
+        if isinstance(text, _ShWord):
+            self.block = self.block or text.block
+            if text.flow is not _NOTHING:
+                self.flows.append(text.flow)
+
+    def end(self) -> None:
+        text = "".join(self.texts)
+        if text or self.quoted or self.flows or self.block is not None:
+            word: str = _sh_from(text, _sh_join(self.flows)) if self.flows else text
+            if self.block is not None:
+                word = _ShWord(word)
+                word.flow, word.block = _sh_join(self.flows) if self.flows else _NOTHING, self.block
+            self.fields.append(word)
+        self.texts, self.flows, self.quoted = [], [], False
+
+    def put(self, texts: list[str], quoted: bool, split: Callable[[str], list[str]]) -> None:
+        """Add what a variable or substitution yields; a list (`"$@"`) makes fields of its own."""
+        for number, text in enumerate(texts):
+            if number:
+                self.end()
+            if quoted:
+                self.add(text, True)
+                continue
+            pieces = split(text)
+            if text[:1].isspace() and self.texts:
+                self.end()
+            for piece_number, piece in enumerate(pieces):
+                if piece_number:
+                    self.end()
+                self.add(text if piece == text else _sh_from(piece, _sh_flow(text)), False)
+            if pieces and text[-1:].isspace():
+                self.end()
+
+
 class _ShRun:
     """Follows one command text and collects its facts. Methods `_name(name, args, flow)` are the programs it knows:
     each gets its arguments and standard input and returns its standard output."""
 
-    def __init__(self, ctx: ShellContext, dialect: _ShDialect, cwd: str) -> None:
-        self.ctx, self.at, self.d, self.cwd = ctx, ctx.paths, dialect, ""
+    def __init__(self, ctx: ShellContext, dialect: _ShDialect, cwd: str | tuple[str, ...] = "") -> None:
+        self.ctx, self.at, self.d = ctx, ctx.paths, dialect
         self.facts: dict[str, str] = {}
         self.paths: dict[str, None] = {}
-        self.vars: dict[str, str] = {}
-        self.functions: dict[str, Any] = {}
+        self.altered: set[str] = set()      # those among them that are written or deleted
         self.files: dict[str, _Flow] = {}   # what this command has written, by `key`
+        self.ran: list[str] = []            # files that a shell in the background reads
+        self.made: set[str] = set()         # folders made here
+        # The state (see _State): a value is a text, a dict (an array), or a tuple of values it may have.
+        self.vars: dict[str, Any] = {}
+        self.cwds: tuple[str, ...] = ("",)  # as seen from where the command started
+        self.functions: dict[str, Any] = {}
+        self.aliases: dict[str, str] = {}
+        self.fds: dict[str, Any] = {}       # descriptors: the stream, or the file or script that it leads into
+        self.out = ""                       # where `exec >FILE` sends all that is said
+        self.dead = False                   # after `exit`
+        self.fell: list[_State] = []        # the states in which the last command has failed, when they differ
+        self.strict = False                 # `set -e`
         self.net_fds: set[str] = set()      # descriptors that are sockets
         self.networked = self.root = False  # this command: with a socket; as root
         self.last_net = ""
         self.steps, self.room, self.depth, self.nested = MAX_SHELL_STEPS, MAX_SHELL_TEXT, 0, 0
+        self.number = 63                    # of the next process substitution
+        self.sinks: dict[str, Any] = {}     # what stands behind `>(…)`
+        self.certain = dialect is _SH_POSIX     # this text is surely meant for a shell: doubts count
+        self.calls: list[str] = []          # functions and aliases that are being followed
         self.power: list[str] = []          # PowerShell of the script at depth *power_depth*
         self.power_depth = 0
         self.checked: set[str] = set()      # variables written `${NAME:?}`: never empty
         self.homes: list[str] | None = None
         self.anchors: list[tuple[str, list[str]]] | None = None
-        self.workspace = ""                 # where the call itself says it works, when that is a place to work in
-        if cwd and cwd != ".":
-            self.go(cwd)
-            here = self.at.cwd.rstrip("/")
-            if here.count("/") > 2 and "/." not in here and project_problem(here, ctx.paths) is None:
-                self.workspace = here
+        folders = [cwd] if isinstance(cwd, str) else list(cwd)
+        self.cwds = tuple([folder[:1000] for folder in folders if folder and folder != "."]) or ("",)
 
     # -- bookkeeping
     def say(self, category: str, reason: str, word: str | None = None) -> None:
@@ -6541,40 +8262,108 @@ class _ShRun:
         if self.ctx.budget is not None and not self.steps & 63:
             self.ctx.budget.check()
 
-    def too_deep(self) -> _Flow:
-        self.say("pipe_to_shell", "commands nested too deeply to follow")
-        return _NOTHING
+    def deeper(self, step: int) -> None:
+        self.depth += step
+        if self.depth > MAX_SHELL_NESTING * 2:
+            raise BudgetSpent("it holds commands nested too deeply to follow")
 
-    def where(self, word: str) -> str:
+    # -- state
+    def state(self) -> _State:
+        return _State(dict(self.vars), self.cwds, self.functions, self.aliases, self.fds, self.out, self.dead)
+
+    def become(self, state: _State) -> None:
+        self.vars, self.cwds, self.functions, self.aliases, self.fds, self.out, self.dead = state
+        self.vars = dict(self.vars)
+
+    def merge(self, states: Iterable[_State]) -> None:
+        """From here on it may be as it is now, or as in one of *states*; branches that have ended count no more."""
+        for state in states:
+            if state.dead and not self.dead:
+                continue
+            if self.dead and not state.dead:
+                self.become(state)
+                continue
+            if state.cwds != self.cwds:
+                self.cwds = tuple(dict.fromkeys(self.cwds + state.cwds))
+                self.cwds = self.cwds if len(self.cwds) <= 8 else (_SH_HOLE,)
+            for name in state.vars.keys() | self.vars.keys():
+                mine, other = self.vars.get(name), state.vars.get(name)
+                if mine is not other:
+                    self.vars[name] = _sh_either(self.held(name, mine), self.held(name, other))
+            for key in ("functions", "aliases", "fds"):
+                if getattr(self, key) is not getattr(state, key):
+                    setattr(self, key, {**getattr(state, key), **getattr(self, key)})
+            self.out = self.out or state.out
+
+    def held(self, name: str, value: Any) -> Any:
+        """A value, or for one that this command has not set what the environment may hold."""
+        return value if value is not None else "" if name in _SH_VARIABLES or name.isdigit() else _sh_hole(name)
+
+    def settle(self) -> None:
+        """The next command comes whether the last one has failed or not."""
+        if self.fell:
+            fell, self.fell = self.fell, []
+            self.merge(fell)
+
+    def branches(self, runs: Iterable[Callable[[], _Flow]]) -> _Flow:
+        """One of *runs* takes place; which one is not known."""
+        before = self.state()
+        ends: list[_State] = []
+        outs: list[_Flow] = []
+        for run in runs:
+            if ends:
+                self.become(before)
+            outs.append(run())
+            self.settle()
+            ends.append(self.state())
+        self.merge(ends[:-1])
+        return _sh_join(outs) if len(outs) > 1 else outs[0] if outs else _NOTHING
+
+    def apart(self, run: Callable[[], _Flow]) -> _Flow:
+        """What *run* does changes nothing here: a subshell."""
+        before, self.out = self.state(), ""
+        out = run()
+        self.become(before)
+        self.fell = []
+        return out
+
+    # -- places
+    def where(self, word: str, cwd: str | None = None) -> str:
         """*word* as seen from where the command started, after the `cd`s on the way."""
-        if not self.cwd or word[:1] in "/~$%" or _sh_drive.match(word):
+        cwd = self.cwds[0] if cwd is None else cwd
+        if not cwd or word[:1] in "/~%" or self.d is not _SH_POSIX and word[:1] == "$" or _sh_drive.match(word):
             return word
-        return f"{self.cwd.rstrip('/')}/{word}"
+        return f"{cwd.rstrip('/')}/{word}"
+
+    def reported(self, word: str) -> list[str]:
+        """What `paths` has for *word*."""
+        return [_sh_plain(self.where(word, cwd), self.at.home) for cwd in self.cwds]
 
     def path(self, word: str, sources: list[str] | None = None) -> None:
         """Report a word that is or may be a file."""
-        if not word or len(word) > 4096 or word[:1] == "-" or word in ("/dev/fd/63", "$()") or "\n" in word or (
+        if not word or len(word) > 4096 or word[:1] == "-" or word[:8] == "/dev/fd/" or word == _SH_HOLE or "\n" in word or (
                 "://" in word and word[:5] != "file:"):
             return
-        word = str(self.where(word))
-        known: list[str] = []               # what its wildcards may mean
-        if len(self.paths) < MAX_SHELL_PATHS:
-            self.paths[word] = None
-            if ("*" in word or "?" in word or "[" in word) and (word[0] in "~/$.[" or "/." in word or "/[" in word):
-                self.spend(200 + len(word))
-                known = [file for file in _SH_KNOWN_FILES if glob_may_hit(word, file)]
-                self.paths.update(dict.fromkeys(known))
-        if sources is not None and len(sources) < 64:
-            sources += [*known, word]
+        for place in self.reported(word):
+            known: list[str] = []               # what its wildcards may mean
+            if len(self.paths) < MAX_SHELL_PATHS:
+                self.paths[place] = None
+                if ("*" in place or "?" in place or "[" in place) and (place[0] in "~/$.[" or "/." in place or "/[" in place):
+                    self.spend(200 + len(place))
+                    known = [file for file in _SH_KNOWN_FILES if glob_may_hit(place, file)]
+                    self.paths.update(dict.fromkeys(known))
+            if sources is not None and len(sources) < 64:
+                sources += [*known, place]
 
-    def spots(self, word: str) -> list[tuple[str, str]]:
+    def spots(self, word: str, cwd: str | None = None) -> list[tuple[str, str]]:
         """Where *word* is: (absolute path, the same with anybody's home directory written `~`), for each reading."""
-        word = self.where(word)
         found: list[str] = []
-        if _sh_drive.match(word):
-            word = word.replace("\\", "/")
-            found.append(os.path.normpath(word).replace("\\", "/") if ".." in word else word)
-        found += [place for place in canonical_paths(word, self.at) if place not in found]
+        for folder in self.cwds if cwd is None else (cwd,):
+            place = self.where(word, folder)
+            if _sh_drive.match(place):
+                place = place.replace("\\", "/")
+                found.append(os.path.normpath(place).replace("\\", "/") if ".." in place else place)
+            found += [one for one in canonical_paths(place, self.at) if one not in found]
         if self.homes is None:
             self.homes = [home.rstrip("/") for home in canonical_paths(self.at.home, self.at)]
         out = []
@@ -6598,33 +8387,74 @@ class _ShRun:
     def read(self, text: str, flow: _Flow = _NOTHING, dialect: _ShDialect | None = None) -> _Flow:
         """Follow *text* as a script."""
         self.spend(len(text))
-        if self.depth >= MAX_SHELL_NESTING * 2:
-            return self.too_deep()
+        self.deeper(1)
         before, self.d = (self.d, self.power, self.power_depth), dialect or self.d
         self.power, self.power_depth = [], self.depth + 1
-        reader = _ShReader if self.d is _SH_POSIX else _ShOtherReader
-        result = self.script(reader(text, self.d).script(), flow)
+        if self.d is _SH_POSIX:
+            reader = _ShReader(text)
+            script = reader.script()
+            if reader.notes.doubt and self.certain:
+                self.doubted(reader.notes.doubt, text)
+        else:
+            script = _ShOtherReader(text, self.d).script()
+        result = self.script(script, flow)
         if self.power:
             _power_patterns(self, "\n".join(self.power))
         self.d, self.power, self.power_depth = before
+        self.depth -= 1
         return result
 
+    def doubted(self, reason: str, text: str) -> None:
+        """What shells may read otherwise than we do is refused when it names a program that could do harm."""
+        for category, pattern in _SH_DOUBTED:
+            found = pattern.search(text)
+            if found:
+                self.say(category, f"cannot be read for certain ({reason}), and names {found.group(1)}")
+
     def script(self, script: Any, flow: _Flow = _NOTHING) -> _Flow:
-        if self.depth >= MAX_SHELL_NESTING * 3:
-            return self.too_deep()
-        self.depth += 1
+        self.deeper(1)
         outs = []
+        self.fell = []
         for nodes in script:
-            out = flow
-            for node in nodes:
-                out = self.node(node, out)
-            if out is not _NOTHING:
+            joint, fell, done = nodes[0].joint, self.fell, None
+            if not joint:
+                self.settle()
+            elif joint == "||":
+                done = self.state()
+                self.merge(fell)
+            else:
+                fell = fell or [self.state()]
+            self.fell = []
+            out = self.pipeline(nodes, flow)
+            if done is not None:
+                self.merge([done])
+            elif joint:
+                self.fell = fell + self.fell
+            if out is not _NOTHING and self.out:
+                self.written(self.out, out, True)
+            elif out is not _NOTHING:
                 outs.append(out)
         self.depth -= 1
         if len(outs) < 2:
             return outs[0] if outs else _NOTHING
         texts = [out.text for out in outs if out.text is not None]
-        return _sh_join(outs, "\n".join(texts)[:MAX_SHELL_VALUE] if len(texts) == len(outs) else None)
+        return _sh_join(outs, "\n".join([text.rstrip("\n") for text in texts])[:MAX_SHELL_VALUE]
+                        if len(texts) == len(outs) else None)
+
+    def pipeline(self, nodes: list[_ShNode], flow: _Flow) -> _Flow:
+        if len(nodes) == 1 and not nodes[0].background:
+            return self.node(nodes[0], flow)
+        before, out = self.state(), flow
+        for node in nodes:
+            self.become(before)
+            self.out = self.out if node is nodes[-1] else ""
+            out = self.node(node, out)
+            self.settle()
+        if nodes[-1].background and self.d is _SH_POSIX:
+            self.become(before)
+        else:                                   # zsh runs the last command in the shell itself
+            self.merge([before])
+        return out
 
     def node(self, node: _ShNode, flow: _Flow) -> _Flow:
         """One command: assignments, redirections, then the command itself."""
@@ -6634,31 +8464,115 @@ class _ShRun:
             return _NOTHING
         networked, self.networked = self.networked, False
         outs: list[tuple[str, str, str]] = []
-        for name, appended, parts in node.assigns:
-            value = _sh_whole(self.expand_all(parts))
-            if appended:
-                value = _sh_whole([self.vars.get(name, ""), value], "")
-            self.vars[name] = value if len(value) <= MAX_SHELL_VALUE else ""
+        lines = self.argvs(node.words) if not node.kind else []
+        temporary = [name for name, *_ in node.assigns] if lines and lines != [[]] else []
+        kept = {name: self.vars.get(name) for name in temporary}
+        for name, index, appended, word in node.assigns:
+            self.assign(name, index, appended, word)
+        fds = self.fds
         for fd, operator, word in node.redirects:
             flow = self.redirected(fd, operator, _sh_whole(self.expand(word)), flow, outs)
-        if node.kind == "for":
-            out = self.each(node, flow)
-        elif node.kind:
-            out = self.script(node.parts[0], flow)
-        else:
-            words = self.expand_all(node.words)
-            if words == ["exec"] and node.redirects and self.networked:
-                self.net_fds.update(fd or "0" for fd, _, _ in node.redirects)
-                if not re.match(r"/dev/\w+/(?:localhost|127\.)", self.last_net):
-                    self.say("reverse_shell", "opens a socket from the shell")
-            if node.raw and words:
-                words = _power_words(self, node, words)
-            out = self.simple(words, flow, node.background) if words else flow if outs and not node.assigns else _NOTHING
+        out = self.run(node, lines, flow, outs)
+        if lines != [["exec"]]:
+            self.fds = fds
         for fd, operator, target in outs:
             self.written(target, _EMPTY if fd == "2" else out, ">>" in operator)
             out = out if fd == "2" else _NOTHING
+        for name, value in kept.items():
+            if value is None:
+                self.vars.pop(name, None)
+            else:
+                self.vars[name] = value
         self.networked = networked
         return out
+
+    def run(self, node: _ShNode, lines: list[list[str]], flow: _Flow, outs: list[tuple[str, str, str]]) -> _Flow:
+        """What a command does, its redirections apart."""
+        kind, parts = node.kind, node.parts
+        if not kind:
+            if lines == [["exec"]] and node.redirects:
+                self.exec_redirected(node, outs)
+                return _NOTHING
+            if node.raw and lines[0]:
+                lines = [_power_words(self, node, lines[0])]
+            if len(lines) == 1:
+                return self.simple(lines[0], flow, node.background) if lines[0] else (
+                    flow if outs and not node.assigns else _NOTHING)
+            return self.branches([lambda words=words: self.simple(words, flow, node.background)  # type: ignore[misc]
+                                  for words in lines])
+        if kind == "for":
+            return self.each(node, flow)
+        if kind == "subshell":
+            return self.apart(lambda: self.script(parts[0], flow))
+        if kind == "if":
+            return self.either(parts, flow)
+        if kind == "loop":
+            before, out = self.state(), _NOTHING
+            for again in (True, False):
+                out = _sh_join([out, *[self.script(part, flow) for part in parts]])
+                self.settle()
+                if not again or self.cwds == before.cwds and self.vars.keys() == before.vars.keys() and all(
+                        value is before.vars[name] for name, value in self.vars.items()):
+                    break
+            self.merge([before])
+            return out
+        if kind == "case":
+            for word in [*node.words, *[word for arm in node.arms for word in arm]]:
+                self.expand(word)
+            return self.branches([*[lambda part=part: self.script(part, flow) for part in parts],  # type: ignore[misc]
+                                  lambda: _NOTHING])
+        if kind == "test":
+            for word in self.expand_all(node.words):
+                self.subscript(word)
+            return _NOTHING
+        if kind == "sum":
+            self.expand_all(node.words)
+            return _NOTHING
+        if kind == "coproc":
+            name, body = str(node.words[0]), parts[0] if parts else []
+            into, back = f"/dev/fd/{self.number}", f"/dev/fd/{self.number - 1}"
+            self.number -= 2
+            self.sinks = {**self.sinks, into: body}
+            self.fds = {**self.fds, into[8:]: into}
+            self.vars[name] = {"0": back[8:], "1": into[8:]}
+            self.apart(lambda: self.script(body, _NOTHING))
+            return _NOTHING
+        return self.script(parts[0], flow) if parts else _NOTHING
+
+    def either(self, parts: list[Any], flow: _Flow) -> _Flow:
+        """`if`: the conditions in turn, and one branch or none."""
+        outs, ends = [], []
+        for condition, branch in zip(parts[::2], parts[1::2]):
+            outs.append(self.script(condition, flow))
+            other = self.fell or [self.state()]
+            self.fell = []
+            outs.append(self.script(branch, flow))
+            self.settle()
+            ends.append(self.state())
+            self.become(other[0])
+            self.merge(other[1:])
+        if len(parts) % 2:
+            outs.append(self.script(parts[-1], flow))
+            self.settle()
+        self.merge(ends)
+        return _sh_join(outs)
+
+    def exec_redirected(self, node: _ShNode, outs: list[tuple[str, str, str]]) -> None:
+        """`exec` with redirections alone: for all that follows."""
+        if self.networked:
+            self.net_fds.update(fd or "0" for fd, _, _ in node.redirects)
+            if not re.match(r"/dev/\w+/(?:localhost|127\.)", self.last_net):
+                self.say("reverse_shell", "opens a socket from the shell")
+        for fd, operator, target in outs:
+            if fd in ("", "1", "&"):
+                self.out = "" if target.startswith(("/dev/null", "/dev/tty", "/dev/fd/1", "/dev/std")) else target
+                if self.out:
+                    self.written(target, _EMPTY, ">>" in operator)
+            elif fd != "2":
+                self.fds = {**self.fds, fd.strip("{}"): target}
+        if not outs and any(operator == ">&" for _, operator, _ in node.redirects):
+            self.out = ""
+        outs.clear()
 
     def redirected(self, fd: str, operator: str, target: str, flow: _Flow, outs: list[tuple[str, str, str]]) -> _Flow:
         """Note one redirection; the input it makes."""
@@ -6667,20 +8581,32 @@ class _ShRun:
             if operator in ("<", "<>"):
                 return _REMOTE
         descriptor = target.isdigit() or target == "-"
-        if operator in ("<<", "<<<"):
-            return _sh_flow(target).but(str(target))
-        if operator in ("<", "<&", "<>"):
-            return self.content(target) if not descriptor else _REMOTE if target in self.net_fds else flow
-        if operator == ">&" and descriptor:
+        held = self.fds.get(target.removeprefix("/dev/fd/")) if descriptor or target[:8] == "/dev/fd/" else None
+        if operator in ("<<", "<<<", "<", "<&", "<>"):
+            if operator in ("<<", "<<<"):
+                made = _sh_flow(target).but(str(target) + "\n" * (operator == "<<<"))
+            elif held is not None:
+                made = held if isinstance(held, _Flow) else self.content(held)
+            else:
+                made = self.content(target) if not descriptor else _REMOTE if target in self.net_fds else flow
+            if fd in ("", "0"):
+                return made
+            if fd != "2":
+                self.fds = {**self.fds, fd.strip("{}"): made}
+            if operator == "<>" and not descriptor:
+                self.written(target, _EMPTY, True)
+        elif operator == ">&" and descriptor:
             if target in self.net_fds:
                 outs.append((fd, operator, "/dev/tcp/"))
+            elif isinstance(held, str):
+                outs.append((fd, operator, held))
         elif target.lower() != "nul" and target[:5] != "$null":
             outs.append((fd, operator, target))
         return flow
 
     def define(self, name: str, node: _ShNode) -> None:
         """A function; one that calls itself twice, or in the background, is a fork bomb."""
-        self.functions[name] = node.parts[0] if node.parts else []
+        self.functions = {**self.functions, name: node.parts[0] if node.parts else []}
         calls = 0
         stack: list[Any] = [node.parts]
         while stack:
@@ -6691,99 +8617,357 @@ class _ShRun:
                 stack.append(part)
         if calls > 1:
             self.say("destructive", "fork bomb")
+        if name == "()":                        # zsh runs it at once
+            self.call(name, [], _NOTHING)
 
     def each(self, node: _ShNode, flow: _Flow) -> _Flow:
         """A `for` loop: its body with each value."""
         name, *values = self.expand_all(node.words)
-        outs = []
-        for value in values[:MAX_SHELL_WORDS] or ["$" + name]:
+        outs, before = [], self.state()
+        for value in dict.fromkeys(values[:MAX_SHELL_WORDS]) if values else [_SH_HOLE] if self.d is _SH_POSIX else ["$" + name]:
             self.vars[name] = value
             outs.append(self.script(node.parts[0], flow))
+            self.settle()
+        self.merge([before])
         return _sh_join(outs)
 
     # -- words
+    def argvs(self, words: list[Any]) -> list[list[str]]:
+        """The command lines that *words* may become: one, unless variables have several values."""
+        lines: list[list[str]] = [[]]
+        for word in words:
+            if isinstance(word, str) and not (word[:1] == "~" and self.vars):
+                for line in lines:
+                    line.append(word)
+                continue
+            made = self.readings(word)
+            if len(made) > 1 and len(lines) * len(made) > 32:
+                made = [[_sh_from(_SH_HOLE, _sh_join([_sh_flow(one) for fields in made for one in fields] or [_NOTHING]))]]
+            if len(made) == 1:
+                for line in lines:
+                    line += made[0]
+            else:
+                lines = [line + fields for line in lines for fields in made]
+        return lines
+
     def expand_all(self, words: list[Any]) -> list[str]:
         return [made for word in words for made in ((word,) if isinstance(word, str) else self.expand(word))]
 
     def expand(self, word: Any) -> list[str]:
-        """The words one word becomes."""
+        """The words one word becomes; when it may become several things, all of them."""
         if isinstance(word, str):
             return [word]
+        made = self.readings(word)
+        return made[0] if len(made) == 1 else list(dict.fromkeys(one for fields in made for one in fields))
+
+    def readings(self, word: Any, split: bool = True) -> list[list[str]]:
+        """What one word may become, each as its fields."""
         if self.d is not _SH_POSIX:
-            return _other_expand(self, word)
-        fields: list[list[str]] = [[]]
-        flows, braces, quoted = [], False, False
-        for kind, value, *rest in word:
-            if kind == "u" or kind == "q":
-                quoted = quoted or kind == "q"
-                braces = braces or kind == "u" and "{" in value
-                fields[-1].append(value if kind == "u" or not braces else value.translate(_SH_HIDE))
+            return [[word] if isinstance(word, str) else _other_expand(self, word)]
+        if isinstance(word, str):
+            word = [("u", word)]
+        found = [_ShFields()]
+        for number, part in enumerate(word):
+            kind = part[0]
+            if kind == "q" or kind == "u" and not (number == 0 and part[1][:1] == "~"):
+                for one in found:
+                    one.add(part[1], kind == "q")
                 continue
-            if kind == "v":
-                text, flow = self.variable(value, rest[0])
-                whole = rest[1] and not (value == "@" or rest[0] == "[@]")
-            else:
-                cwd = self.cwd
-                flow = self.script(value)
-                self.cwd = cwd
-                text = "/dev/fd/63" if kind == "p" else "$()" if flow.text is None else flow.text.rstrip("\n")
-                whole = kind != "s" or rest[0]
-            if flow is not _NOTHING:
-                flows.append(flow)
-            self.spend(len(text))
-            pieces = [text] if whole else self.fields(text)
-            if not whole and text and (text[0].isspace() or not pieces) and fields[-1]:
-                fields.append([])
-            for number, piece in enumerate(pieces):
-                if number:
-                    fields.append([])
-                fields[-1].append(piece)
-            if pieces and not whole and text[-1:].isspace():
-                fields.append([])
-        texts = ["".join(field) for field in fields if field or len(fields) == 1]
-        if texts == [""] and not quoted and not flows:
-            return []
-        if braces:
-            texts = [item.translate(_SH_UNHIDE) for text in texts for item in _sh_braces(text)]
-        return [_sh_from(text, _sh_join(flows)) for text in texts] if flows else texts
+            values, quoted = self.part(part)
+            if len(values) > 1 and len(values) * len(found) > 16:
+                values = [[_sh_from(_SH_HOLE, _sh_join([_sh_flow(text) for value in values for text in value] or [_NOTHING]))]]
+            made = []
+            for value in values:
+                self.spend(sum(map(len, value)))
+                for one in found:
+                    one = one.copy() if len(values) > 1 else one
+                    one.put(value, quoted or not split, self.fields)
+                    made.append(one)
+            found = made
+        for one in found:
+            one.end()
+        return [one.fields for one in found]
+
+    def part(self, part: tuple[Any, ...]) -> tuple[list[list[str]], bool]:
+        """What a part that expands may become, and whether it is not split."""
+        kind, value = part[0], part[1]
+        if kind == "$":
+            return self.parameter(value, part[2]), part[2]
+        if kind == "s":
+            flow = self.apart(lambda: self.script(value))
+            return [[_sh_from(_SH_HOLE if flow.text is None else flow.text.rstrip("\n"), flow)]], part[2]
+        if kind == "a":
+            return [[self.sum(value)]], True
+        if kind == "p":
+            name = f"/dev/fd/{self.number}"
+            self.number -= 1
+            if part[2] == ">":
+                self.sinks = {**self.sinks, name: value}
+                return [[name]], True
+            return [[_sh_from(name, self.apart(lambda: self.script(value)))]], True
+        if kind == "l":
+            carrier = _ShWord("")
+            carrier.block = self.array(value)
+            return [[carrier]], True
+        rest = value[1:].partition("/")         # a tilde
+        named = {"": self.vars.get("HOME"), "+": self.folder(), "-": self.vars.get("OLDPWD", _sh_hole("OLDPWD"))}.get(rest[0])
+        if named is None or not isinstance(named, (str, tuple)):
+            return [[value]], True
+        return [[str(one) + value[1 + len(rest[0]):]] for one in (named if isinstance(named, tuple) else (named,))], True
 
     def fields(self, text: str) -> list[str]:
         """Word splitting, by IFS when the command sets it."""
         marks = self.vars.get("IFS")
-        return text.split() if not marks else [w for w in re.split(f"[{re.escape(marks[:8])}\\s]", text) if w]
+        if not isinstance(marks, str):
+            return text.split()
+        return [one for one in re.split(f"[{re.escape(marks[:8])}]", text) if one] if marks else [text]
 
-    def variable(self, name: str, operation: str) -> tuple[str, _Flow]:
-        """A variable's text (itself, when it is not known) and origin."""
-        if self.d is not _SH_POSIX:
-            name = name.lower()
-        known = self.vars.get(name)
-        if known is None:
-            default = re.match(r":[-=](.*)|[-=](.+)", operation, re.S)
-            if default:
-                return default.group(1) or default.group(2) or "", _NOTHING
-            if name in ("HOME", "PATH", "PWD", "SHELL") and operation[:3] == ":0:":     # ${HOME:0:1}
-                return "/", _NOTHING
-            if name in _SH_VARIABLES or name.isdigit() and name != "0":
-                return _SH_VARIABLES.get(name, ""), _NOTHING
-            if operation[:1] == "?" or operation[:2] == ":?":
-                self.checked.add(name)
-            secret = _SH_SECRET_NAME.search(name)
-            return (f"%{name}%" if operation[:1] == "%" else "$" + name,
-                    _sh_read((f"\0${name.split(':')[-1][:40]}",)) if secret else _NOTHING)
-        text, mark = str(known), operation[:1]
-        cut = re.match(r":(-?\d+)(?::(-?\d+))?", operation)
-        if cut:
-            text = text[int(cut.group(1)[:9]):]
-            text = text[:int(cut.group(2)[:9])] if cut.group(2) else text
-        elif mark == "/":
-            old, _, new = operation.lstrip("/").partition("/")
-            text = text.replace(old, new, -1 if operation[:2] == "//" else 1)[:MAX_SHELL_VALUE] if old else text
-        elif operation in ("^^", ",,"):
-            text = text.upper() if mark == "^" else text.lower()
-        elif mark in ("%", "#") and self.d is not _SH_CMD:
-            end = operation.strip("%#")
-            text = text.removesuffix(end) if mark == "%" else text.removeprefix(end)
-        return text, _sh_flow(known)
+    def folder(self) -> Any:
+        """The working directory as a value: an absolute path, or several."""
+        found = []
+        for cwd in self.cwds:
+            place = cwd if cwd[:1] in ("/", "~", "\ue0f0") or _sh_drive.match(cwd) else f"{self.at.cwd.rstrip('/')}/{cwd}"
+            found.append(re.sub(r"^~(?=/|\Z)", lambda _: self.at.home, os.path.normpath(place).replace("\\", "/")))
+        return found[0] if len(found) == 1 else tuple(found)
+
+    def values_of(self, name: str, index: Any = None) -> list[list[str] | None]:
+        """What a variable may hold: each a list (of one text, unless it is an array); None when it is not set here."""
+        value = self.vars.get(name)
+        if value is None:
+            if name in ("@", "*"):
+                value = {}
+            elif name == "PWD":
+                value = self.folder()
+            elif name in _SH_VARIABLES:
+                value = _SH_VARIABLES[name]
+            elif name == "HOME":
+                value = self.at.home
+            elif name.isdigit() or name == "#":
+                args = self.vars.get("@")
+                values = args if isinstance(args, tuple) else (args or {},)
+                return [[str(len(one)) if name == "#" else list(one.values())[int(name[:6]) - 1] if 0 < int(name[:6]) <= len(one)
+                         else _SH_HOLE if _SH_HOLE in one.values() else ""] for one in values]
+            else:
+                return [None]
+        found: list[list[str] | None] = []
+        for one in value if isinstance(value, tuple) else (value,):
+            if not isinstance(one, dict):
+                found.append([one])
+            elif index in ("@", "*") or name in ("@", "*"):
+                found.append(list(one.values()))
+            elif index is None:
+                found.append([one.get("0", "")])
+            else:
+                for key in self.expand(index) or [""]:
+                    items = list(one.values())
+                    if key in one:
+                        found.append([one[key]])
+                    elif re.fullmatch(r"-\d{1,4}", key) and -int(key) <= len(items):
+                        found.append([items[int(key)]])
+                    else:                       # not known which: any of them
+                        found += [[item] for item in items[:16]] if not key.isdigit() else [[""]]
+        return found or [[""]]
+
+    def parameter(self, p: _ShParameter, quoted: bool) -> list[list[str]]:
+        """What `$NAME` or `${…}` may become: for each possibility its texts (several of a list)."""
+        if not p.operator and not p.prefix and p.key is None and p.name not in ("@", "*"):       # the usual case
+            return [[self.unset(p.name)] if one is None else one for one in self.values_of(p.name)]
+        star = p.key if p.key in ("@", "*") else p.name if p.name in ("@", "*") else ""
+        if p.key and not star:
+            for text in self.expand(p.key):
+                self.subscript("[" + text)
+        if p.prefix == "!":
+            values, star = self.indirect(p), ""
+        else:
+            values = self.values_of(p.name, p.key)
+        if p.prefix == "#":
+            return [[str(len(one) if star else len(one[0])) if one is not None and not any(map(_sh_open, one))
+                     else _sh_hole("number")] for one in values]
+        if p.operator and not (p.prefix == "!" and p.operator in ("*", "@")):
+            values = self.operated(p, values, bool(star))
+        made = [[self.unset(p.name)] if one is None else one for one in values]
+        if star == "*" and quoted:
+            marks = self.vars.get("IFS")
+            made = [[_sh_whole(one, marks[:1] if isinstance(marks, str) else " ")] if one else [] for one in made]
+        return made
+
+    def unset(self, name: str) -> str:
+        """A variable that this command has not set: whatever the environment holds."""
+        return _sh_from(_sh_hole(name), _sh_read((f"\0${name[:40]}",))) if _SH_SECRET_NAME.search(name) else _sh_hole(name)
+
+    def indirect(self, p: _ShParameter) -> list[list[str] | None]:
+        """`${!NAME}`: the variable that another names; `${!PREFIX*}`, `${!ARRAY[@]}`: names and keys."""
+        if p.operator in ("*", "@") and p.key is None:
+            return [[name for name in self.vars if name.startswith(p.name)]]
+        if p.key in ("@", "*"):
+            value = self.vars.get(p.name)
+            return [list(value) if isinstance(value, dict) else [_sh_hole("number")]]
+        found: list[list[str] | None] = []
+        for one in self.values_of(p.name, p.key):
+            text = one[0] if one else ""
+            self.subscript(text)
+            named = re.fullmatch(r"([A-Za-z_]\w*|\d+|[@*])(?:\[([^\]]*)\])?", text)
+            if named:
+                found += self.values_of(named.group(1), None if named.group(2) is None else named.group(2)
+                                        if named.group(2) in ("@", "*") else [("q", named.group(2))])
+            else:
+                found.append([_sh_from(_SH_HOLE, _sh_flow(text))])
+        return found
+
+    def operated(self, p: _ShParameter, values: list[list[str] | None], listed: bool) -> list[list[str] | None]:
+        """The values with an operator of `${…}` applied."""
+        operator, argument = p.operator, p.arguments[0]
+        bare = operator.lstrip(":")
+        if bare in ("-", "=", "+", "?") and bare:
+            default: list[list[str] | None] = [one or [""] for one in self.readings(argument)] if argument else [[""]]
+            found: list[list[str] | None] = []
+            if bare == "?":
+                self.checked.add(p.name)
+                return values
+            for one in values:
+                empty = one is None or operator[0] == ":" and not "".join(one) or not one
+                unknown = one is None and p.name not in _SH_SET or one is not None and any(map(_sh_open, one))
+                if bare == "+":
+                    found += (default if not empty or one is None else []) + ([[""]] if empty or unknown else [])
+                else:
+                    found += (default if empty else [one]) + (default if unknown and not empty else [])
+            if bare == "=":
+                self.vars[p.name] = _sh_either(*[one[0] for one in found if one] or [""])
+            return found
+        patterns = [_sh_whole(one, "") for one in self.readings(argument)] if argument else [""]
+        pattern = patterns[0] if len(patterns) == 1 and patterns else _SH_HOLE
+        second = _sh_whole(self.expand(p.arguments[1]), "") if len(p.arguments) > 1 and p.arguments[1] else ""
+        if operator == ":":
+            self.subscript("[" + pattern)
+            self.subscript("[" + second)
+            ends = [self.count(pattern), self.count(second) if len(p.arguments) > 1 else None]
+            return [self.sliced(p, one or [self.unset(p.name)], ends, listed or p.name in ("@", "*")) for one in values]
+        return [[self.changed(p.name, operator, text, pattern, second) for text in (one or [self.unset(p.name)])]
+                for one in values]
+
+    def count(self, text: str) -> int | None:
+        """The number that a slice names, when it is one."""
+        found = re.fullmatch(r"\s*\(?\s*(-?\s*\d{1,6})\s*\)?\s*", text)
+        return int(found.group(1).replace(" ", "")) if found else 0 if not text.strip() else None
+
+    def sliced(self, p: _ShParameter, texts: list[str], ends: list[int | None], listed: bool) -> list[str]:
+        start, size = ends
+        known = start is not None and (size is not None or len(p.arguments) < 2)
+        flow = _sh_join([_sh_flow(text) for text in texts] or [_NOTHING])
+        if listed:
+            if not known or start is None:
+                return [_sh_from(_SH_HOLE, flow)] * (len(texts) > 0)
+            items = (["bash"] + texts if p.name in ("@", "*") else texts)[start:]
+            return items if size is None else items[:size]
+        text = texts[0] if texts else ""
+        if not known or start is None or _sh_open(text):
+            return [_sh_from(_SH_HOLE, flow)]
+        text = str(text)[start:]
+        return [_sh_from(text if size is None else text[:size], flow)]
+
+    def changed(self, name: str, operator: str, text: str, pattern: str, new: str) -> str:
+        """One text after `#`, `%`, `/`, `^`, `,` or `@`."""
+        flow = _sh_flow(text)
+        self.spend(len(text))
+        plain, mark = str(text), operator[0]
+        if mark == "@":
+            if operator == "@P":
+                return _sh_whole(self.expand(_ShReader(plain).double("")) or [""], "")
+            changes: dict[str, Callable[[str], str]] = {"@U": str.upper, "@L": str.lower, "@E": _sh_unescape, "@Q": str}
+            plain = changes[operator](plain) if operator in changes else _SH_HOLE
+        elif _sh_open(plain) or _sh_open(pattern):
+            return text if mark in "#%" and plain == _sh_hole(name) else _sh_from(_SH_HOLE, _sh_join([flow, _sh_flow(pattern)]))
+        elif mark in "^,~":
+            whole = len(operator) > 1
+            turn = str.upper if mark == "^" else str.lower if mark == "," else str.swapcase
+            plain = _SH_HOLE if pattern else turn(plain) if whole else turn(plain[:1]) + plain[1:]
+        else:
+            self.spend(len(plain) * len(pattern))
+            plain = _sh_cut(plain, operator, pattern, new)
+        return _sh_from(plain[:MAX_SHELL_VALUE], flow)
+
+    def sum(self, parts: _Parts) -> str:
+        """An arithmetic expression: what it runs and sets; its value where that is plain."""
+        text = _sh_whole(self.expand(parts) or [""])
+        for name in set(re.findall(r"[A-Za-z_]\w*", text)):
+            for one in self.values_of(name) if name in self.vars else ():
+                for value in one or ():
+                    self.subscript(value)
+        self.subscript(text)
+        for name, mark in re.findall(r"([A-Za-z_]\w*)(?:\[[^\]]*\])?\s*((?:[-+*/%&|^]|<<|>>)?=(?!=)|\+\+|--)", text):
+            number = re.search(rf"\b{name}\s*=\s*(\d+)\s*(?:,|\Z)", text) if mark == "=" else None
+            self.vars[name] = number.group(1) if number else _sh_hole("number")
+        found = re.fullmatch(r"\s*(\d{1,9})(?:\s*([-+*])\s*(\d{1,9}))?\s*", text)
+        if not found:
+            return _sh_hole("number")
+        a, b = int(found.group(1)), int(found.group(3) or 0)
+        return str({"+": a + b, "-": a - b, "*": a * b}.get(found.group(2), a))
+
+    def subscript(self, text: str) -> None:
+        """A text that is evaluated as a sum or the name of an array's element: what stands in it as substitution is run."""
+        if "[" in text and ("$(" in text or "`" in text):
+            self.spend(len(text))
+            self.deeper(1)
+            self.expand(_ShReader(str(text)).double(""))
+            self.depth -= 1
+
+    def array(self, elements: list[tuple[_Parts | None, Any]]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        at = 0
+        for index, word in elements[:MAX_SHELL_STEPS]:
+            if index is None:
+                for text in self.expand(word):
+                    found[str(at)] = text
+                    at += 1
+            else:
+                key = _sh_whole(self.expand(index) or [""], "")
+                self.subscript("[" + key)
+                found[str(key)] = _sh_whole(self.expand(word) or [""])
+                at = int(key) + 1 if key.isdigit() and len(key) < 6 else at + 1
+        return found
+
+    def assign(self, name: str, index: Any, appended: bool, word: Any) -> None:
+        """`NAME=WORD`, `NAME[INDEX]=WORD`, `NAME+=WORD`, `NAME=(…)`."""
+        before = self.vars.get(name)
+        if isinstance(word, list) and word[:1] and word[0][0] == "l":
+            value: Any = self.array(word[0][1])
+            if appended and before is not None:
+                held = list(before.values()) if isinstance(before, dict) else [before] if isinstance(before, str) else [_SH_HOLE]
+                value = {str(at): text for at, text in enumerate(held + list(value.values()))}
+        else:
+            value = _sh_either(*[_sh_whole(one) for one in self.readings(word, False)])
+            if appended and isinstance(before, (str, tuple)):
+                value = _sh_either(*[_sh_whole([a, b], "") for a in _sh_each(before) for b in _sh_each(value)
+                                     if isinstance(a, str)][:17])
+        if index is not None:
+            key = _sh_whole(self.expand(index) or [""], "")
+            self.subscript("[" + key)
+            value = {**(before if isinstance(before, dict) else {"0": before} if isinstance(before, str) else {}),
+                     str(key): value if isinstance(value, str) else _SH_HOLE}
+        self.set(name, value)
+
+    def set(self, name: str, value: Any) -> None:
+        """A variable gets a value; some variables hold what programs run."""
+        self.vars[name] = value if not isinstance(value, str) or len(value) <= MAX_SHELL_VALUE else _sh_from(
+            _SH_HOLE, _sh_flow(value))
+        if name in _SH_RUNS_VARIABLES and self.d is _SH_POSIX:
+            for one in _sh_each(value):
+                if isinstance(one, str) and one:
+                    self.run_variable(name, one)
+
+    def run_variable(self, name: str, value: str) -> None:
+        """A variable of _SH_RUNS_VARIABLES: its value is a command, a script, or options of a program that runs things."""
+        role = _SH_RUNS_VARIABLES[name]
+        self.apart(lambda: self.played(role, value))
+
+    def played(self, role: str, text: str) -> _Flow:
+        """What a text does in the role of a command (sh), a script file (script) or a program's options (`-NAME`)."""
+        if role == "script":
+            self.expand(_ShReader(str(text)).double(""))
+            return self.run_operand(text, _NOTHING)
+        if role[:1] == "-":
+            return self.simple([role[1:], *text.split()], _NOTHING)
+        return self.run_text(text, _NOTHING)
 
     # -- commands
     def simple(self, words: list[str], flow: _Flow, background: bool = False) -> _Flow:
@@ -6791,7 +8975,9 @@ class _ShRun:
         if not words:
             return _NOTHING
         self.nested += 1
-        out = self.program(words, flow, background) if self.nested <= MAX_SHELL_NESTING * 2 else self.too_deep()
+        if self.nested > MAX_SHELL_NESTING * 2:
+            raise BudgetSpent("it holds commands nested too deeply to follow")
+        out = self.program(words, flow, background)
         self.nested -= 1
         return out
 
@@ -6800,16 +8986,18 @@ class _ShRun:
         if "=" in first and self.d is _SH_POSIX and not isinstance(first, _ShWord) and _sh_assignment.match(first) and args:
             first, args = "env", words              # in an argv list
         if isinstance(first, _ShWord):
-            if first.block is not None:
+            if first.block is not None and not isinstance(first.block, dict):
                 return self.script(first.block, flow)
             if first.flow.remote:
                 self.say("pipe_to_shell", "runs downloaded text")
-        if self.files and (first in self.files or self.key(first) in self.files) and (
+        if first in self.functions or first in self.aliases:
+            if first not in self.calls:
+                return self.call(first, args, flow)
+        if self.files and (self.kept(first) is not None) and (
                 "/" in first or "\\" in first or self.d is not _SH_POSIX or re.search(r"\.(?:exe|bat|cmd|ps1|com)\Z", first)):
             self.run_file(first)
-        body = self.functions.get(first)
-        if body is not None:
-            return self.call(body, args, flow)
+        if _sh_open(first) and _sh_open(first.rpartition("/")[2]):
+            return self.unknown(first, args, flow)
         if background and "node_modules" not in first and re.match(
                 r"(?:/tmp|/dev/shm|/var/tmp|.*/\.[^./][^/]*)/(?!bin/)", first):
             self.say("persistence", "leaves a program from a hidden or temporary folder running", first)
@@ -6827,6 +9015,51 @@ class _ShRun:
         if method is not None:
             return method(self, name, args, flow)  # type: ignore[no-any-return]
         return self.operands(name, args, flow)
+
+    def unknown(self, first: str, args: list[str], flow: _Flow) -> _Flow:
+        """A program that nobody can name: the worst one for its arguments."""
+        origin = _sh_flow(first)
+        if origin.coded or origin.made:
+            self.say("pipe_to_shell", "runs decoded content" if origin.coded else "runs a text that this command makes")
+        if flow.remote:
+            self.say("pipe_to_shell", "hands what comes from the network to a program nobody can name")
+        out = self.operands("", args, flow)
+        for at, word in enumerate(args):
+            if _SH_REMOVES.match(word):
+                self.apart(lambda: self.simple(["rm", *args], flow))
+                break
+            if word[:3] == "of=":
+                self.apart(lambda: self.simple(["dd", *args], flow))
+                break
+            if word == "-c":
+                self.apart(lambda: self.simple(["sh", *args], flow))
+                break
+            if _sh_program(word, self.d) in _SH_DANGEROUS:
+                self.apart(lambda rest=args[at:]: self.simple(rest, flow))  # type: ignore[misc]
+                break
+        return out
+
+    def call(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """A function or alias with its arguments."""
+        self.deeper(1)
+        self.calls.append(name)
+        before, dead = self.vars.get("@"), self.dead
+        self.positional(args)
+        if name in self.functions:
+            out = self.script(self.functions[name], flow)
+        else:
+            out = self.read(self.aliases[name] + ' "$@"', flow)
+        self.dead = dead
+        if before is None:
+            self.vars.pop("@", None)
+        else:
+            self.vars["@"] = before
+        self.calls.pop()
+        self.depth -= 1
+        return out
+
+    def positional(self, args: list[str]) -> None:
+        self.vars["@"] = {str(at): word for at, word in enumerate(args)}
 
     def another_name(self, name: str) -> str:
         """`python3.11`, `mkfs.ext4`, `nc.traditional`, `/bin/r?`: under which name the tables have it."""
@@ -6846,6 +9079,7 @@ class _ShRun:
         while name in _SH_SUBCOMMANDS and start < len(args) and args[start][:1] == "-":
             start += 2 if args[start] in _SH_VALUED_GLOBAL else 1
         words = args[start:start + 300] + args[:start][:20]     # options before a sub-command go behind it
+        words = [_sh_plain(word, "") if _sh_open(word) else word for word in words]
         subject = " ".join([word[:300].replace(" ", "\0") for word in words])[:6000] + " "
         padded = " " + subject
         for category, pattern, reason in rules:
@@ -6858,7 +9092,9 @@ class _ShRun:
         options = args[:len(args) - len(rest)]
         code = None                             # a text that is run instead of words
         if name == "env":
-            self.vars.update({word.partition("=")[0]: word.partition("=")[2] for word in _sh_operands(options) if "=" in word})
+            for word in _sh_operands(options):
+                if "=" in word:
+                    self.set(word.partition("=")[0], _sh_from(word.partition("=")[2], _sh_flow(word)))
             split = next((i + 1 for i, w in enumerate(args) if w in ("-S", "--split-string")), 0)
             if split:
                 code = " ".join(args[split:])
@@ -6897,7 +9133,7 @@ class _ShRun:
         """The words of an `xargs` command with what its input holds."""
         items: list[str] = [] if flow.text is None else flow.text.split()[:MAX_SHELL_WORDS]
         if not items or flow.remote or flow.sources:
-            items = items or [_sh_from("$()", flow)]
+            items = items or [_sh_from(_SH_HOLE, flow)]
             if flow.remote and self.is_shell(rest):
                 self.say("pipe_to_shell", "runs downloaded text")
         if any("{}" in word for word in rest) or any(o.startswith(("-I", "-i")) for o in options):
@@ -6910,35 +9146,55 @@ class _ShRun:
         shell = _sh_known()[0].get(_sh_program(words[0], self.d)) is _ShRun._shell
         return shell and all(word[:1] in "-+" for word in words[1:])
 
-    def call(self, body: Any, args: list[str], flow: _Flow) -> _Flow:
-        """A function with its arguments."""
-        if self.depth >= MAX_SHELL_NESTING:
-            return _NOTHING
-        before = {key: self.vars[key] for key in ("1", "2", "3", "@") if key in self.vars}
-        self.vars.update({"1": args[0] if args else "", "2": args[1] if len(args) > 1 else "", "@": _sh_whole(args)})
-        out = self.script(body, flow)
-        for key in ("1", "2", "3", "@"):
-            self.vars.pop(key, None)
-        self.vars.update(before)
-        return out
-
     # -- files
     def go(self, word: str) -> None:
-        """The working directory changes."""
-        self.cwd = self.where(word)[:1000]
-        self.spend(len(self.cwd) * 20)
-        self.at = self.at._replace(cwd=(canonical_paths(self.cwd, self.ctx.paths) or (self.at.cwd,))[0])
+        """The working directory changes, unless that fails; a failure is left out where it would say little."""
+        before = self.cwds
+        folders = self.vars.get("CDPATH", "")
+        self.cwds = tuple(dict.fromkeys([self.where(word, cwd)[:1000] for cwd in before] + [
+            f"{folder}/{word}" for one in _sh_each(folders) if isinstance(one, str) and word[:1] not in "/~." for folder in
+            one.split(":") if folder]))[:9]
+        if self.d is not _SH_POSIX:
+            return
+        self.spend(len(word) * 20)
+        self.vars["OLDPWD"] = _sh_either(*[cwd or "." for cwd in before])
+        kept = tuple([cwd for cwd in before if cwd or word[:1] in "/~\ue0f0" and not self.inside(word)])
+        if kept and not self.strict and word.rstrip("/") not in self.made and word not in ("/", "~", ".", ".."):
+            self.fell = [self.state()._replace(cwds=kept)]
 
-    def key(self, word: str) -> str:
+    def inside(self, word: str) -> bool:
+        """Is this surely in the project?"""
+        project = self.ctx.paths.project
+        return project is not None and all(place.startswith(project.rstrip("/") + "/") for place, _ in self.spots(word))
+
+    def keys(self, word: str) -> list[str]:
         """How the table of files written by this command names *word*."""
         word = word.replace("\\", "/").lower()
-        while word[:2] == "./":
-            word = word[2:]
-        return self.where(word)
+        found = []
+        for cwd in self.cwds:
+            place = self.where(word, cwd.lower())
+            place = re.sub(r"^~(?=/|\Z)", lambda _: self.at.home.lower(), place)
+            here = self.at.cwd.lower().rstrip("/") + "/"
+            place = place[len(here):] if place.startswith(here) else place
+            found.append(os.path.normpath(place).replace("\\", "/") if "./" in place or "//" in place else place)
+        return found
+
+    def key(self, word: str) -> str:
+        return self.keys(word)[0]
 
     def kept(self, word: str) -> _Flow | None:
-        """What this command has written to the file *word*."""
-        return self.files.get(self.key(word)) if self.files else None
+        """What this command has written to the file *word* (with wildcards: to one of the files)."""
+        if not self.files:
+            return None
+        found = [flow for flow in map(self.files.get, self.keys(word)) if flow is not None]
+        if not found and any(c in word for c in "*?[\ue0f0"):
+            self.spend(100 * len(self.files))
+            pattern = _sh_holes.sub("*", word).lower()
+            found = [flow for key, flow in self.files.items() if glob_may_hit(pattern, key)]
+        if not found:
+            names = self.keys(word)
+            found = [flow for key, flow in self.files.items() if "*" in key and any(glob_may_hit(key, one) for one in names)]
+        return _sh_join(found, found[0].text if len(found) == 1 else None) if found else None
 
     def content(self, word: str) -> _Flow:
         """Reading a file."""
@@ -6946,8 +9202,10 @@ class _ShRun:
         self.path(word, sources)
         known = self.kept(word)
         carried = _sh_flow(word)
+        if word[:8] == "/dev/fd/" and word not in self.sinks:
+            return carried
         if known is None:
-            known = carried if word == "/dev/fd/63" else carried.but(None)
+            known = carried.but(None)
         return _sh_join((known, _sh_read(sources)), known.text)
 
     def run_file(self, word: str) -> None:
@@ -6955,9 +9213,12 @@ class _ShRun:
         known = self.kept(word) or self.files.get(word)
         if known is None:
             return
+        word = _sh_plain(word, self.at.home)
         if known.remote or known.coded and known.text is None:
             self.say("pipe_to_shell", "runs a file it has just downloaded" if known.remote else "runs decoded content", word)
-        elif known.text and self.depth < MAX_SHELL_NESTING:
+        elif known.made and known.text is None:
+            self.say("pipe_to_shell", "runs a text that this command makes", word)
+        elif known.text:
             judge_code(self, "" if word.endswith(".sh") else "code", known.text)
             self.read(known.text)
 
@@ -6967,11 +9228,18 @@ class _ShRun:
             if flow.shell:
                 self.say("reverse_shell", "connects a shell to the network")
             return self.ship(flow, "a socket")
-        if word in ("/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty", "-", "$()") or word.startswith("/dev/fd/"):
+        if word in self.sinks:
+            self.apart(lambda: self.script(self.sinks[word], flow))
+            return
+        if word in ("/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty", "-", _SH_HOLE) or word.startswith("/dev/fd/"):
             return
         self.spend(len(word))
         self.path(word)
-        self.files[self.key(word)] = flow
+        self.altered.update(self.reported(word))
+        for key in self.keys(word):
+            self.files[key] = _sh_join((self.files[key], flow)) if appended and key in self.files else flow
+            if key in self.ran and (flow.remote or flow.coded):
+                self.say("pipe_to_shell", "runs a file while it is being downloaded", word)
         for place in self.places(word):
             if _SH_DEVICE.match(place) or _SH_DEVICE.match(word):
                 self.say("destructive", "writes to a raw device", word)
@@ -6982,6 +9250,8 @@ class _ShRun:
             elif _SH_PERSIST.match(place):
                 if "cron" in place or "ssh" in place or not _sh_harmless_lines(flow.text):
                     self.say("persistence", "changes what runs by itself", word)
+                else:
+                    self.altered.difference_update(self.reported(word))
             elif _SH_HISTORY.match(place) and not appended:
                 self.say("destructive", "wipes a history or log", word)
             elif not appended and re.match(r"/(?:etc/[^/]*\Z|var/log/|boot/|(?:usr/)?s?bin/|lib|[A-Z]:/Windows/)", place):
@@ -6989,15 +9259,15 @@ class _ShRun:
 
     def delete(self, word: str, reason: str = "deletes outside the project", recursive: bool = True, forced: bool = True) -> None:
         """A file or folder is deleted, with all that is in it unless it is said otherwise."""
+        self.altered.update(self.reported(word))
         if self.doomed(word, recursive, forced):
             self.say("destructive", reason, word)
 
     def doomed(self, word: str, recursive: bool, forced: bool) -> bool:
         """Would deleting *word* hit something outside the project's own files?"""
         self.spend(len(word) + 100)
-        text = word.replace("\\", "/") if _sh_drive.match(word) or self.d is not _SH_POSIX else word
-        if not text or text in ("$()", "-", "}", "{}") or text[:2] == "--" or (
-                self.d is _SH_POSIX and text[:5].lower() == "$env:"):      # PowerShell's: read in that dialect
+        text = word.replace("\\", "/") if _sh_drive.match(word) or self.d is not _SH_POSIX else str(word)
+        if not text or text in ("-", "}", "{}") or text[:2] == "--":
             return False
         *above, last = text.rstrip("/").split("/")
         whole = False                       # all that is in a folder: `folder/*`
@@ -7008,43 +9278,61 @@ class _ShRun:
                 break
             text = "/".join(above) or "/"
             *above, last = above
-        hard = recursive or forced
-        if _SH_OUTPUT.match(text):
+        if _SH_OUTPUT.match(_sh_holes.sub("x", text)):
             return False
-        unknown = re.match(r"\$\{?(\w+)\}?(/?.*)", text)
-        if unknown and unknown.group(1).lower() not in _SH_KNOWN_FOLDERS:
-            name, below = unknown.groups()
-            if re.search(r"(?i)build|tmp|temp|cache|out|dist|target|work|^_$|^f$|file", name) and (
+        return any(self.lost(text, cwd, whole, recursive, forced, _sh_flow(word)) for cwd in self.cwds)
+
+    def lost(self, text: str, cwd: str, whole: bool, recursive: bool, forced: bool, origin: _Flow) -> bool:
+        """The same for *text* as it is named in the folder *cwd*; *whole*: all that lies in it."""
+        hard = recursive or forced
+        place = self.where(text, cwd)
+        unknown = re.match(r"(?:\$\{?(\w+)\}?|\ue0f0(\w*)\ue0f1)(/?.*)", place, re.S) if self.d is not _SH_POSIX else re.match(
+            "()\ue0f0(\\w*)\ue0f1(/?.*)", place, re.S)
+        name = unknown and (unknown.group(1) or unknown.group(2)) or ""
+        if unknown and name.lower() not in _SH_KNOWN_FOLDERS:
+            below = unknown.group(3)
+            if name == "number" or origin.below and not cwd:
+                return False
+            if name and re.search(r"(?i)build|tmp|temp|cache|out|dist|target|work|^_$|^f$|file", name) and (
                     below != "/" and not (whole and not below) or name in self.checked):
                 return False
-            return hard and (below in ("", "/") or bool(_SH_SYSTEM.match(below)))
+            if not name:
+                return recursive or forced and not origin.sources
+            return hard and (name == "OLDPWD" or below in ("", "/") or bool(_SH_SYSTEM.match(below)))
+        if re.match(r"~[A-Za-z_][\w.-]*(?:/|\Z)", place):
+            return hard
         project = self.ctx.paths.project
-        spots = self.spots(text)
-        if any(top and all(place.startswith(top + "/") and "/.git" not in mapped for place, mapped in spots)
-               for top in (project, "" if ":" in text else self.workspace)):
+        spots = self.spots(text, cwd)
+        if project and all(here.startswith(project + "/") and "/.git" not in mapped for here, mapped in spots):
             return False                    # well inside, whatever the links
         if self.anchors is None:
             self.anchors = [(top, [p.rstrip("/") for p in canonical_paths(top, self.at)]) for top in
-                            dict.fromkeys(a for a in (self.ctx.paths.project, self.ctx.paths.cwd, self.at.home) if a)]
+                            dict.fromkeys(a for a in (project, self.ctx.paths.cwd, self.at.home) if a)]
         outside = []
-        for place, mapped in spots:
+        for here, mapped in spots:
             plain = mapped.rstrip("/") or "/"
             if plain == "~" or plain == "/tmp" and not whole or re.fullmatch(
                     r"/|[A-Za-z]:|/(?:home|Users|root)|//[^/]*/?[^/]*", plain):
                 return hard
-            if plain.endswith("/.git") and hard:
+            if plain.endswith("/.git") and hard or self.climbs(place, here):
                 return True
-            if plain != "/tmp" and any(top == place or top.startswith(place.rstrip("/") + "/")
+            if plain != "/tmp" and any(top == here or top.startswith(here.rstrip("/") + "/")
                                        for _, tops in self.anchors for top in tops):
                 return recursive or whole and forced
             anchor, tops = self.anchors[0] if self.anchors else ("", [])
             if not _SH_TEMPORARY.match(mapped) and not (
-                    anchor == project and any(place.startswith(top + "/") for top in tops)):
+                    anchor == project and any(here.startswith(top + "/") for top in tops)):
                 outside.append(mapped)
         if any(map(_SH_SYSTEM.match, outside)):
             return True
-        loose = project is None and not self.cwd and "/" not in text.strip("/") and text[:1] not in "/~"
-        return bool(outside) and hard and not loose
+        loose = project is None and not cwd and "/" not in text.strip("/") and text[:1] not in "/~"
+        return bool(outside) and hard and not loose and not (cwd and _SH_THROWN.match(text))
+
+    def climbs(self, word: str, place: str) -> bool:
+        """Is this spelled as a way up from where one is to other people's homes?"""
+        above = [home.rpartition("/")[0] + "/" for home in self.homes or ()]
+        return ".." in word and any(place.startswith(top) and len(top) > 1 for top in above) and not any(
+            place.startswith(home + "/") for home in self.homes or ())
 
     def operands(self, name: str, args: list[str], flow: _Flow = _NOTHING) -> _Flow:
         """A program without a method: its words may be files; what goes in may come out."""
@@ -7053,6 +9341,7 @@ class _ShRun:
         texts = _SH_TEXT_OPTIONS.get(name, "").split() + _SH_TEXT_OPTIONS[""].split()
         names_only, skip = name in _SH_NAMES_ONLY, name in _SH_NO_FILES
         first = name in _SH_PATTERN_FIRST and not any(a in ("-e", "-f", "--regexp", "--file") for a in args)
+        args = _sh_kept(name, args)
         for word, previous in zip(args, [""] + args):
             if isinstance(word, _ShWord) and word.flow is not _NOTHING:
                 flows.append(word.flow)
@@ -7073,7 +9362,8 @@ class _ShRun:
                 known = self.kept(word)
                 flows += [] if known is None else [known]
         out = _sh_join(flows) if len(flows) > 1 else flow
-        return _Flow(None, out.remote, tuple(sources[:64]), out.coded) if sources or out is not _NOTHING else _NOTHING
+        made = out.made or bool(flow.text and flow.text.strip())
+        return _Flow(None, out.remote, tuple(sources[:64]), out.coded, made=made) if sources or out is not _NOTHING else _NOTHING
 
     # -- interpreters
     def _shell(self, name: str, args: list[str], flow: _Flow) -> _Flow:
@@ -7082,8 +9372,7 @@ class _ShRun:
                 rest = args[i + 1:]
                 while len(rest) > 1 and rest[0][:1] == "-" and " " not in rest[0]:
                     rest = rest[1:]
-                self.vars.update({str(n): value for n, value in enumerate(rest[1:10])}, **{"@": _sh_whole(rest[2:])})
-                return self.run_text(rest[0] if rest else "", flow)
+                return self.with_words(rest, flow)
             if word == "-s":
                 break
             if word[:1] not in "-+" and (not i or not re.match(r"[-+]\w*[oO]\Z|--(?:rc|init-)file\Z", args[i - 1])):
@@ -7094,20 +9383,30 @@ class _ShRun:
             self.say("reverse_shell" if flow.shell or "\0socket" in flow.sources else "pipe_to_shell",
                      f"{name} runs what comes from the network")
         elif flow.text:
-            return self.read(flow.text, _NOTHING, _SH_POSIX)
+            return self.apart(lambda: self.read(flow.text or "", _NOTHING, _SH_POSIX))
+        elif flow.made:
+            self.say("pipe_to_shell", f"{name} runs a text that this command makes")
         elif flow.coded:
             self.say("pipe_to_shell", f"{name} runs decoded content")
         elif flow is _NOTHING and self.root:
             self.say("privilege", "opens a root shell")
         return _Flow(None, flow.remote, flow.sources, False, True)
 
+    def with_words(self, words: list[str], flow: _Flow) -> _Flow:
+        """`sh -c CODE NAME WORD…`"""
+        def run() -> _Flow:
+            self.positional(words[2:])
+            self.vars["0"] = "".join(words[1:2]) or "bash"
+            return self.run_text(words[0] if words else "", flow)
+        return self.apart(run)
+
     def judge_origin(self, word: str) -> _Flow:
         """A word is about to be run: where does it come from?"""
         origin = _sh_flow(word)
         if origin.remote:
             self.say("pipe_to_shell", "runs downloaded text")
-        elif origin.coded and origin.text is None:
-            self.say("pipe_to_shell", "runs decoded content")
+        elif (origin.coded or origin.made) and origin.text is None:
+            self.say("pipe_to_shell", "runs decoded content" if origin.coded else "runs a text that this command makes")
         return origin
 
     def run_text(self, code: str, flow: _Flow, dialect: _ShDialect | None = None) -> _Flow:
@@ -7120,6 +9419,8 @@ class _ShRun:
         origin = self.judge_origin(word)
         if origin.text and not origin.remote:
             return self.read(origin.text, flow, _SH_POSIX)
+        if word == "/dev/stdin" and flow.text and not flow.remote:
+            return self.read(flow.text, _NOTHING, _SH_POSIX)
         self.run_file(word)
         if flow.remote and word.startswith(("/dev/stdin", "/dev/fd/", "/proc/self/fd/")):
             self.say("pipe_to_shell", "runs what comes from the network")
@@ -7167,7 +9468,7 @@ class _ShRun:
             origin = self.judge_origin(script)
             if script == "/dev/stdin" and flow.remote:
                 self.say("pipe_to_shell", "runs what comes from the network")
-            self.run_file(script) if script != "/dev/fd/63" else judge_code(self, "code", origin.text or "")
+            self.run_file(script) if script[:8] != "/dev/fd/" else judge_code(self, "code", origin.text or "")
         elif not codes and (flow.remote or flow.coded and not flow.text):
             self.say("pipe_to_shell", f"{name} runs what comes from the network" if flow.remote
                      else f"{name} runs decoded content")
@@ -7293,7 +9594,13 @@ class _ShRun:
         while name == "echo" and words and re.match(r"-[neE]+\Z", words[0]):
             escapes = escapes or "e" in words.pop(0)
         if name == "printf" and words[:1] == ["-v"] and len(words) > 2:
-            self.vars[words[1]] = _sh_whole(words[2:], "")
+            self.subscript(words[1])
+            shape = words[2]
+            made = self._echo(name, words[2:], flow)
+            self.set(words[1].partition("[")[0], _sh_from(_SH_HOLE if made.text is None else made.text, made))
+            return _NOTHING
+        if name == "printf" and words[:1] == ["--"]:
+            words = words[1:]
         shape = words[0] if words else ""
         if name == "printf" and "%" in shape:
             pieces: list[str] = []
@@ -7325,7 +9632,7 @@ class _ShRun:
         return _Flow(text, flow.remote, flow.sources, True)
 
     def _archive(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        sources, into, tar = list(flow.sources), "", name in ("tar", "bsdtar", "gtar")
+        sources, into, tar, args = list(flow.sources), "", name in ("tar", "bsdtar", "gtar"), _sh_kept(name, args)
         make = bool(args) and (not tar or "c" in args[0] and args[0][:2] != "--" or "--create" in args)
         for i, word in enumerate(args):
             if word.startswith(("--checkpoint-action=exec=", "--to-command=", "--use-compress-program=")):
@@ -7348,14 +9655,62 @@ class _ShRun:
 
     def _environment(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """export, set, declare …: assignments, or a list of all variables."""
-        for word in args:
+        for word in args if name not in ("set", "printenv") or self.d is not _SH_POSIX else []:
+            self.subscript(word)
             found = _sh_assignment.match(word)
             if found and name != "setx":
                 key = found.group(1) if self.d is _SH_POSIX else found.group(1).lower()
-                self.vars[key] = _sh_from(word[found.end():], _sh_flow(word))
-        if name == "set" and args[:1] == ["--"]:
-            self.vars.update({str(i): value for i, value in enumerate(args) if i}, **{"@": _sh_whole(args[1:])})
-        return _sh_read(("\0the environment",)) if args in ([], ["-p"], ["-x"]) or name == "printenv" else _NOTHING
+                block = word.block if isinstance(word, _ShWord) else None
+                value = block if isinstance(block, dict) else _sh_from(word[found.end():], _sh_flow(word))
+                if "-n" in args[:1] and isinstance(value, str):
+                    named = self.values_of(value)[0]
+                    value = named[0] if named else _SH_HOLE
+                self.set(key, value)
+        if name == "set" and self.d is _SH_POSIX and args:
+            at = next((i for i, word in enumerate(args) if word[:1] not in "-+" or word in ("-", "--")), len(args))
+            self.strict = self.strict or any("e" in word and word[:1] == "-" or word == "errexit" for word in args[:at + 1])
+            rest = args[at + (args[at:at + 1] in (["--"], ["-"])):]
+            if rest and not (at and args[at - 1][-1:] == "o") or "--" in args[at:at + 1]:
+                self.positional(rest)
+        listing = args in ([], ["-p"], ["-x"]) or name == "printenv" or bool(args) and name != "set" and all(
+            word[:1] == "-" and word != "-" for word in args)
+        return _sh_read(("\0the environment",)) if listing else _NOTHING
+
+    def _some_lines(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """head, sort, grep …: some lines of what goes in, in some order."""
+        out = self.operands(name, args, flow)
+        whole = not _sh_has(r"-\w*[cob]|--bytes|--only", args) and not out.sources
+        return out._replace(text=flow.text, made=flow.made, below=flow.below) if whole and flow.text is not None else out
+
+    def _shift(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        for values in _sh_each(self.vars.get("@", {})):
+            count = int(args[0][:4]) if args and args[0].isdigit() else 1
+            self.positional(list(values.values())[count:])
+        return _NOTHING
+
+    def _ends(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        self.dead = True
+        return _NOTHING
+
+    def _alias(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        for word in args:
+            key, mark, value = word.partition("=")
+            if mark and self.d is _SH_POSIX:
+                self.aliases = {**self.aliases, key: str(value)}
+        return _NOTHING
+
+    def _hash(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        if args[:1] == ["-p"] and len(args) > 2:
+            self.aliases = {**self.aliases, args[2]: args[1]}
+        return _NOTHING
+
+    def _subscripts(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """test, unset, let …: words that may be names of an array's elements, or sums."""
+        for word in args:
+            self.subscript(word)
+            if name == "let":
+                self.sum([("q", word)])
+        return self.operands(name, args, flow) if name in ("test", "[") else _NOTHING
 
     def _prints(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """Programs whose output is told by their name alone."""
@@ -7363,18 +9718,52 @@ class _ShRun:
             return _sh_read(("\0stored passwords",))
         if name in ("history", "fc", "get-history"):
             return _sh_read(("\0the shell history",))
+        spots = _sh_operands(args)
+        if name in ("realpath", "readlink"):
+            return _Flow("\n".join(spots), made=False) if spots else _NOTHING
+        if name == "dirname":
+            return _Flow("\n".join([os.path.dirname(word.rstrip("/")) or ("/" if word[:1] == "/" else ".") if not _sh_open(word)
+                                    else _SH_HOLE for word in spots]))
+        if name == "basename":
+            end = spots[1] if len(spots) > 1 and "-a" not in args else ""
+            return _Flow(spots[0].rstrip("/").rpartition("/")[2].removesuffix(end)) if spots else _NOTHING
+        if name in ("pwd", "get-location", "gl"):
+            return _Flow("\n".join(map(str, _sh_each(self.folder()))) if self.d is _SH_POSIX else ".")
         return _Flow({"mktemp": "/tmp/tmp.x", "which": args[-1] if args else ""}.get(name, "."))
 
     def _read_variable(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        for word in args:
-            if word.isidentifier():
-                self.vars[word] = _sh_from((flow.text or "$()").split("\n")[0], flow)
+        """read, mapfile: lines of the input as values."""
+        marks = self.vars.get("IFS")
+        names: list[str] = []
+        for option, word in _sh_options(args, "adinNptuCcOs", ()):
+            self.subscript(word)
+            if option in ("-C",):
+                self.run_text(word, _NOTHING)
+            elif option == "-u":
+                held = self.fds.get(word)
+                flow = held if isinstance(held, _Flow) else flow
+            elif option == "-a" or not option and name != "read":
+                lines = [_SH_HOLE] if flow.text is None else flow.text.split("\n")
+                fields = lines if name != "read" else self.fields(lines[0])
+                self.set(word, {str(at): _sh_from(one, flow) for at, one in enumerate(fields[:MAX_SHELL_WORDS])})
+            elif not option:
+                names.append(word.partition("[")[0])
+        text = _SH_HOLE if flow.text is None else flow.text
+        lines = text.rstrip("\n").split("\n")[:16]
+        rows = []
+        for line in lines:
+            split = re.split(f"[{re.escape(marks[:8])}]" if isinstance(marks, str) and marks else r"[ \t]+", line.strip(),
+                             maxsplit=max(len(names) - 1, 0)) if marks != "" else [line]
+            rows.append(split + [""] * len(names))
+        for at, word in enumerate(names or ["REPLY"] if name == "read" else []):
+            self.set(word, _sh_either(*[_sh_from(_SH_HOLE if _sh_open(row[at]) or _sh_open(line) else row[at], flow.but(None))
+                                        for row, line in zip(rows, lines)]))
         return _NOTHING
 
     def _listing(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         self.operands(name, args)
         spots = [w for w in _sh_operands(args) if not re.match(r"/[a-zA-Z](?::|\Z)", w)]
-        return _Flow(spots[0].rstrip("/\\") + "/*" if spots else "*")
+        return _Flow(spots[0].rstrip("/\\") + "/*" if spots else "*", below=not spots)
 
     def _find(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """find: what it deletes or runs, with stand-ins for the files it would find."""
@@ -7401,9 +9790,19 @@ class _ShRun:
         return _Flow("\n".join(hits))
 
     def _change(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        spots = [w for w in _sh_operands(args) if w.lower() != "/d"]
-        word = spots[0] if spots else "~" if name == "cd" and "-" not in args else ""
-        if word and word != "$()":
+        spots = [w for w in args if (w[:1] != "-" or w == "-") and w.lower() != "/d"]
+        if name == "popd" or name == "pushd" and not spots:
+            stack = [one for one in (self.vars.get("\0stack"),) if one]
+            self.cwds = tuple(dict.fromkeys((*(stack[0] if stack else ()), *self.cwds))) if not stack else stack[0]
+            return _NOTHING
+        if name == "pushd" and self.d is _SH_POSIX:
+            self.vars["\0stack"] = self.cwds
+        word = spots[0] if spots else "~" if name == "cd" else ""
+        if word == "-":
+            before = self.vars.get("OLDPWD", _sh_hole("OLDPWD"))
+            self.vars["OLDPWD"] = _sh_either(*[cwd or "." for cwd in self.cwds])
+            self.cwds = tuple("" if one == "." else str(one) for one in _sh_each(before))
+        elif word:
             self.go(word)
         return _NOTHING
 
@@ -7651,7 +10050,7 @@ class _ShRun:
         for word in args:
             origin = _sh_flow(word)
             self.ship(origin, "a name look-up")
-            if origin.coded or "$()." in word and word.count(".") > 1:
+            if origin.coded or _sh_open(word) and not re.fullmatch("\ue0f0\\w+\ue0f1.*", word) and word.count(".") > 1:
                 self.say("exfiltration", "sends command output away in a host name")
         return _NOTHING if name in ("ping", "test-connection") else _REMOTE
 
@@ -7675,21 +10074,22 @@ class _ShRun:
 
     def _sql(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """Database clients: statements in options or on standard input."""
+        texts = [flow.text or ""]
         for word, option in zip(args, [""] + args):
-            if re.match(r"-\w*[ceQq]\Z|--(?:command|execute|eval|query)\Z", option) or re.match(
-                    r"--(?:command|execute|eval|query)=|-[ce]\S*\s", word) or name in ("sqlite3", "sqlite", "duckdb"):
-                self.sql(word)
-                if re.match(r"\s*\\!|\.(?:shell|system)\s", word):
-                    self.read(re.sub(r"^\s*(?:\\!|\.\w+)", "", word))
-        if name == "redis-cli":
-            self.sql(" ".join(args))
-        self.sql(flow.text or "")
+            glued = re.match(r"--(?:command|execute|eval|query)=|-[ceQq](?=\S*\s)", word)
+            if glued or re.match(r"-\w*[ceQq]\Z|--(?:command|execute|eval|query)\Z", option) or name in (
+                    "sqlite3", "sqlite", "duckdb", "redis-cli"):
+                texts.append(word[glued.end():] if glued else word)
+        for text in texts:
+            if name in ("mongo", "mongosh"):
+                judge_code(self, "node", text)
+            else:
+                self.sql(text)
         return self.operands(name, [w for w in args if " " not in w], flow)
 
     def sql(self, text: str) -> None:
         """Statements in the language of a database."""
-        for category, reason, word in judge_sql(text):
-            self.say(category, reason, word)
+        follow_acts(self, sql_acts(text))
 
     # -- PowerShell and cmd.exe
     def _start(self, name: str, args: list[str], flow: _Flow) -> _Flow:
@@ -7697,13 +10097,13 @@ class _ShRun:
         rest: list[str] = []
         for i, word in enumerate(args):
             if isinstance(word, _ShWord) and word.block is not None:
-                self.vars["_"] = _sh_from(flow.text or "$()", flow) if flow is not _NOTHING else "$_"
+                self.vars["_"] = _sh_from(flow.text or _SH_HOLE, flow) if flow is not _NOTHING else "$_"
                 self.script(word.block, flow)
             elif word and word[:1] not in "-(" and not (name == "start" and (re.match(r"/\w+\Z", word) or not i and " " in word)):
                 rest.append(word)
         if name == "if" and self.d is _SH_CMD:
             return self.simple(rest[2 if rest[:1] and rest[0].lower() != "not" else 3:], flow)
-        if name in ("start", "start-process", "saps", "else") and rest and not rest[0].startswith(("http", "$()")):
+        if name in ("start", "start-process", "saps", "else") and rest and not rest[0].startswith(("http", _SH_HOLE)):
             self.run_file(rest[0])
             return self.simple(rest, flow)
         return flow
@@ -7722,6 +10122,23 @@ class _ShRun:
 _sh_harmless = lazy_regex(r"\s*(?:#(?!!).*|alias \w+=['\"]?(?:git|ls|cd|npm|docker|kubectl|python3?) ?[\w .-]*['\"]?|"
                           r"(?:export )?(?!LD_|DYLD_|BASH_ENV|ENV=|PROMPT_COMMAND|PYTHONSTARTUP|NODE_OPTIONS|PERL5|GIT_|"
                           r"PS[14]=)[A-Z_]+=[^`;&|()]*)?\Z")
+
+
+def _sh_kept(name: str, args: list[str]) -> list[str]:
+    """*args* without those that the program *name* is told to leave out (see _SH_LEAVES_OUT)."""
+    options = f"{_SH_LEAVES_OUT.get(name, '')} {_SH_LEAVES_OUT['']}".split()
+    kept, leaving = [], False
+    for word in args:
+        if word[:1] == "-":
+            option, mark, _ = word.partition("=")
+            leaving = option in options and not mark
+            if option not in options:
+                kept.append(word)
+        elif leaving:
+            leaving = name == "zip"         # a whole list
+        elif word[:1] != "!" and word[:2] != ":!" and word[:10] != ":(exclude)":
+            kept.append(word)
+    return kept
 
 
 def _sh_harmless_lines(text: str | None) -> bool:
@@ -7940,32 +10357,48 @@ def _sh_dialects(text: str, language: str) -> list[_ShDialect]:
 def judge_command(source: Any, ctx: ShellContext) -> CommandFacts:
     """What a command (a text, an argv list, or a `Command`) would do, and the words in it that may be files.
 
-    Raises BudgetSpent when a text is too long to follow (MAX_SHELL_STEPS, MAX_SHELL_TEXT, the budget); nothing else.
+    Raises BudgetSpent when it cannot be read to its end (MAX_SHELL_…, the budget, a fault of ours); nothing else.
     """
-    _, text, cwd, language = source if isinstance(source, Command) else Command((), source)
+    try:
+        return _sh_judged(source if isinstance(source, Command) else Command((), source), ctx)
+    except BudgetSpent:
+        raise
+    except Exception as fault:      # what could not be followed must not pass for harmless
+        raise BudgetSpent(f"it holds a command that could not be followed ({type(fault).__name__})") from fault
+
+
+def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
+    _, text, cwd, language = command
     if isinstance(text, list):
-        words = [_sh_text(word) for word in text]
+        words = [_sh_private.sub("?", _sh_text(word)) for word in text]
         if _SH_OPERATORS.isdisjoint(words):
             run = _ShRun(ctx, _SH_POSIX, cwd)
             run.simple(words, _NOTHING)
-            return CommandFacts(run.facts, tuple(run.paths))
+            return CommandFacts(run.facts, tuple(run.paths), frozenset(run.altered))
         text = " ".join(words)
     text = text if isinstance(text, str) else ""
     if len(text) > MAX_SHELL_SOURCE:
         raise BudgetSpent("it holds a command too long to follow")
-    text = text.replace("\0", "")
+    text = _sh_private.sub("?", text.replace("\0", ""))
     facts: dict[str, str] = {}
     paths: dict[str, None] = {}
+    changed: set[str] = set()
     shell = language in ("", "sh", "powershell", "cmd")
-    for dialect in _sh_dialects(text, language) if shell else [_SH_POSIX]:
+    dialects = _sh_dialects(text, language) if shell else [_SH_POSIX]
+    for dialect in dialects:
         run = _ShRun(ctx, dialect, cwd)
+        run.certain = shell and language in ("", "sh") and not (_SH_POWER in dialects and _sh_power_like.search(text))
         if shell:
             run.read(text)
         else:
             judge_program_text(run, language, text)
         facts = {**facts, **run.facts, **facts}         # the first to say so has the word
         paths.update(run.paths)
-    return CommandFacts(facts, tuple(paths))
+        changed |= run.altered
+    return CommandFacts(facts, tuple(paths), frozenset(changed))
+
+
+_sh_private = lazy_regex("[\ue0f0\ue0f1]")
 
 # ---------------------------------------------------------------------------
 # 10. Secrets: entropy, kinds, finding
@@ -10008,8 +12441,8 @@ send: send post share publish email mail notify reply forward push submit
 # word is; names are in words (`excludePatterns` is exclude_patterns). After `of`: words, one of which the tool's name has.
 ARGUMENT_ROLES = """
 place: ignore_file ignore_path exclude_file exclude_from exclude_from_file ignore_from
-place: source sources src from input destination dest dst to output target of file files dir directory folder copy move
-place: source src from archive destination dest to output target of mv cp rename link zip unzip tar untar extract unpack
+place likely: source sources src from input destination dest dst to output target of file files dir directory folder copy move
+place likely: source src from archive destination dest to output target of mv cp rename link zip unzip tar untar extract unpack
 exclusion: exclude* excludes* excluded* exclusion* exclusions* ignore* ignores* ignored* *exclude *excludes *excluded
 exclusion: *exclusions *ignore *ignores *ignored *blacklist *blocklist *denylist skip_files skip_paths skip_dirs
 exclusion: skip_patterns skip_globs skip_folders omit omit_files omit_paths without
@@ -10022,15 +12455,17 @@ code: query queries statement statements of sql postgres postgresql mysql mariad
 credential: password passwd passphrase secret token auth authorization bearer api_key apikey access_key secret_key
 credential: private_key credential credentials cookie cookies *password *passphrase *secret *token *api_key *access_key
 credential: *secret_key *private_key *credential *credentials
+patch content: patch patches diff diffs *patch *diff
+patch content: input text content edits changes of patch diff
 content: content contents text body message description comment title summary markdown html thought thoughts note notes
-content: observations entities relations prompt replacement diff patch edits old_string new_string old_text new_text
+content: observations entities relations prompt replacement edits old_string new_string old_text new_text
 content: old_str new_str oldtext newtext file_text filetext insert_text instruction instructions reason explanation
 content: subject caption headline feedback answer reply review sidenote details changelog filecontent
 content: *content *contents *text *body *message *description *comment *title *summary *markdown *html *notes *prompt
 content: *replacement *instructions *explanation
 query: query queries q question search keyword keywords term terms jql cql *query *question *keywords
-pattern: pattern patterns regex regexp glob globs mask match *pattern *patterns *regex *regexp *glob *globs *mask include
-pattern: includes *include *includes include*
+pattern: pattern patterns regex regexp glob globs mask match *pattern *patterns *regex *regexp *glob *globs *mask
+place pattern: include includes *include *includes include*
 choice: encoding charset mode format sort sort_by order order_by direction language lang locale unit units level theme
 choice: *encoding *format *mode *order *language *level type *type kind
 base: cwd workdir workingdir working_dir working_directory workingdirectory working_path work_dir work_path pwd
@@ -10106,10 +12541,11 @@ def argument_roles(tool: str, name: str, value: Any = "") -> frozenset[str]:
     |---|---|---|
     | place | path, outputFile | surely names a file or folder |
     | base | cwd, repo_path, folder | the same, and other arguments may be relative to it |
+    | likely | source, target | of a place: may be something else |
     | read, write | | if it names a place, this is done there; an `address` may be one, too (`file:`) |
     | address | url, host, endpoint | is called or opened |
     | command, code | command, sql | is run |
-    | content | body, newText | is written, sent or shown: does nothing by itself |
+    | content | body, newText | is written, sent or shown: does nothing by itself (a `patch` names files) |
     | query, pattern | q, glob | is looked for; a pattern may hold places |
     | exclusion | excludePatterns, ignore | is left alone |
     | choice | encoding, sort_by | is one word of few (with another value it is unknown) |
@@ -10617,7 +13053,8 @@ def _dan_credentials(call: _DanCall) -> Iterator[Danger]:
         whole = call.says("printenv", "environ", "vars", "variables", "all", "dump", "print") or told <= {"get", "env"}
         if looks and whole and not call.arguments:
             yield Danger("credentials", (), "the whole environment")
-    cluster = told <= _DAN_LOOKS or not told.isdisjoint(_DAN_K8S) and (looks or not call.says("create", "apply", "delete", "update", "patch"))
+    changes = call.says("create", "apply", "delete", "update", "patch")
+    cluster = told <= _DAN_LOOKS or not told.isdisjoint(_DAN_K8S) and (looks or not changes)
     for path, name, key, value in call.leaves:
         if type(value) is not str:
             continue
@@ -10906,7 +13343,8 @@ def _dan_code(call: _DanCall, text: str) -> Danger | None:
 
 # Names of members, and words of tools' names, that need a look whatever the values are
 _DAN_NAMES = _DAN_OFF | _DAN_MANIFESTS | _DAN_ON | _DAN_MODES | _DAN_MOUNTS | _DAN_RIGHTS | _DAN_CAP_KEYS | \
-    frozenset("""all deleteall everything force hard mirror private isprivate visibility image hostconfig proto prototype executablepath executable
+    frozenset("""all deleteall everything force hard mirror private isprivate visibility image hostconfig proto prototype
+    executablepath executable
     devices securityopt volumes""".split())
 _DAN_WORDS = _DAN_DESTROY | _DAN_PARSES | _DAN_PROGRAMS.keys() | _DAN_PACK | _DAN_UNPACK | frozenset(_DAN_CONFIG) | \
     frozenset("""format transfer reset clear flushall flushdb dropdatabase move rename mv chmod chown permissions
@@ -11029,58 +13467,94 @@ class Value(NamedTuple):
     number: bool = False
 
 
-_MEMORY_ENTRIES, _MEMORY_CHARS = 2048, 256     # what is remembered of texts: how many, and how long they may be
+
+
+class PathList(NamedTuple):
+    """The globs of one `path:` matcher of `_any_value`, and what must be done there for it to hold."""
+    globs: Sequence[str]
+    access: frozenset[str] = frozenset(("read", "write"))
 
 
 class LatePathIndex:
-    """A PathIndex that is made when the first path is judged, since no server's start should wait for it.
+    """A PathIndex that is made when the first path is judged, since no server's start should wait for it."""
 
-    Calls name the same files again and again, so what depends on the text alone is remembered; links are not.
-    """
-
-    def __init__(self, globs: Mapping[str, Sequence[str]], context: PathContext) -> None:
-        self._globs, self._context = globs, context
+    def __init__(self, lists: Mapping[str, PathList]) -> None:
+        self._lists = lists
         self._index: PathIndex | None = None
-        self._known_readings = lru_cache(_MEMORY_ENTRIES)(self._readings)
-        self._known_keys = lru_cache(_MEMORY_ENTRIES)(self._keys)
 
-    def readings(self, text: str, name: str | None, budget: Budget | None = None) -> Sequence[_KnownReading]:
-        """The ways to read *text* as a path; none when, as the argument *name*, it does not look like one.
-
-        With None as name, the text is a path.
-        """
-        if len(text) <= _MEMORY_CHARS and (name is None or len(name) <= _MEMORY_CHARS):
-            return self._known_readings(text, name)
-        return self._readings(text, name, budget)
-
-    def hits(self, readings: Iterable[_KnownReading], resolve: Callable[[str], str]) -> dict[str, str]:
-        """{list of globs: view} for the lists that a path hits, as written or with links followed."""
-        found: dict[str, str] = {}
-        for view, lexical, keys, asks in readings:
-            for path in asks:
-                place = resolve(path)
-                if place != lexical:
-                    keys = (*keys, *(self._known_keys(place) if len(place) <= 2 * _MEMORY_CHARS else self._keys(place)))
-            for key in keys:
-                found.setdefault(key, view)
-        return found
-
-    def _readings(self, text: str, name: str | None, budget: Budget | None = None) -> Sequence[_KnownReading]:
-        if name is None:
-            seen: Iterable[View] = (View("command", text, ()),)
-        else:
-            seen = views(text, budget) if looks_like_path(text, name) else ()
-        return [(view.name, reading.lexical, self._keys(reading.lexical), reading.asks)
-                for view in seen for reading in path_readings(view.text, self._context)]
-
-    def _keys(self, path: str) -> tuple[str, ...]:
+    def hits(self, path: str, ctx: PathContext) -> list[str]:
+        """The lists that a canonical *path* hits."""
         if self._index is None:
-            self._index = PathIndex(self._globs)
-        return tuple({key: None for name in path_names(path, self._context) for key in self._index.matches(name, self._context)})
+            self._index = PathIndex({name: one.globs for name, one in self._lists.items()})
+        return [key for name in path_names(path, ctx) for key in self._index.matches(name, ctx)]
+
+    def access(self, key: str) -> frozenset[str]:
+        """What must be done at a path for the list *key* to hold."""
+        return self._lists[key].access
 
 
-# A PathReading in the memory: (view, as written, the lists of globs that it hits, what to ask the disk about)
-_KnownReading = tuple[str, str, tuple[str, ...], tuple[str, ...]]
+class ServerFacts(NamedTuple):
+    """What is known of the server that a message goes to.
+
+    *folders*: where relative paths may start there (see `Whereabouts`). *choices*: {tool: {argument: the only values that its
+    listed schema has for it}}.
+    """
+    folders: tuple[str, ...] = ()
+    choices: Mapping[str, Mapping[str, set[str]]] = {}
+
+
+NO_FACTS = ServerFacts()
+MAX_BASES = 16              # folders that the relative paths of one message may start from, and roots that count
+
+
+def folders_told(answer: Any, ctx: PathContext) -> list[str]:
+    """The folders in a client's answer to `roots/list`."""
+    roots = answer.get("roots") if type(answer) is dict else None
+    uris = [root.get("uri") for root in roots[:MAX_BASES] if type(root) is dict] if type(roots) is list else []
+    return [reading.lexical for uri in uris if type(uri) is str for reading in path_readings(uri, ctx._replace(bases=()))
+            if reading.sure and reading.asks]
+
+
+def choices_of(schema: Any) -> dict[str, set[str]]:
+    """{argument: the words that *schema*, of a tool's arguments, has for it as `enum` or `const`}, at any depth."""
+    found: dict[str, set[str]] = {}
+    left: list[tuple[str, Any]] = [("", schema)]
+    while left and len(found) < 1000:
+        name, node = left.pop()
+        if type(node) is list:
+            left += [(name, item) for item in node if type(item) is dict]
+        elif type(node) is dict:
+            for key, value in node.items():
+                if key in ("enum", "const"):
+                    words = value if type(value) is list else [value]
+                    found.setdefault(name, set()).update([word for word in words if type(word) is str and len(word) <= 64])
+                elif key == "properties" and type(value) is dict:
+                    left += value.items()
+                elif type(value) is dict or type(value) is list:
+                    left.append((name, value))
+    return found
+
+
+class Place(NamedTuple):
+    """A text among the arguments that may be a path; it stands at *step* below *parent*. *roles*: see `argument_roles`."""
+    text: str
+    roles: frozenset[str]
+    parent: tuple[Any, ...]
+    step: Any
+
+    @property
+    def path(self) -> tuple[Any, ...]:
+        return (*self.parent, self.step)
+
+    @property
+    def argument(self) -> str:
+        """The name it stands under, through lists."""
+        return next((step for step in reversed(self.path) if type(step) is str), "")
+
+    @property
+    def named(self) -> bool:
+        """Does its argument say that it is a path?"""
+        return "place" in self.roles
 
 
 class Subject:
@@ -11096,12 +13570,13 @@ class Subject:
     _viewed: bool | None = None
     _runs: Sequence[tuple[int, int]] | None | bool = False
     _findings: tuple[Finding, ...] | None = None
+    _path_hits: dict[str, Hit] | None = None
     _haystack: str | None = None
     _injections: tuple[Finding, ...] | None = None
 
     def __init__(self, message: Message, policy: Policy, budget: Budget | None = None,
-                 marks: Iterable[str] = ()) -> None:
-        self.message, self.policy, self.marks = message, policy, marks
+                 marks: Iterable[str] = (), server: ServerFacts = NO_FACTS) -> None:
+        self.message, self.policy, self.marks, self.server = message, policy, marks, server
         self.counted: set[int] = set()      # rules with a limit, by their id, that have counted the message
         self._budget = budget
         self._derived: dict[Any, Any] = {}
@@ -11299,21 +13774,21 @@ class Subject:
             found += (Value(text, name, (*parent, step), number) for text, name, parent, step, number in leaves)
         return found
 
-    def argument_values(self, skip: frozenset[str], paths: bool = False) -> list[Value]:
-        """The same of the arguments alone, without `_meta`; for *paths* no numbers, but members named like paths."""
-        found: list[Value] | None = self._derived.get(("arguments", skip, paths))
+    def argument_values(self, skip: frozenset[str]) -> list[Value]:
+        """The same of the arguments alone, without `_meta`."""
+        found: list[Value] | None = self._derived.get(("arguments", skip))
         if found is None:
-            found = self._derived["arguments", skip, paths] = [
-                Value(text, name, (*parent, step), number) for text, name, parent, step, number in self._leaves(skip, paths)]
+            found = self._derived["arguments", skip] = [
+                Value(text, name, (*parent, step), number) for text, name, parent, step, number in self._leaves(skip)]
         return found
 
-    def _leaves(self, skip: frozenset[str], paths: bool) -> list[_Leaf]:
+    def _leaves(self, skip: frozenset[str]) -> list[_Leaf]:
         found: list[_Leaf] = []
         for base, root in self.roots():
-            if type(root) is dict or type(root) is list:
-                _walk_values(root, str(base[-1]), base, skip, self._opaque, found, paths)
-            elif type(root) is str:
+            if type(root) is str:
                 found.append((root, "", base[:-1], base[-1], False))
+            else:
+                _walk_values(root, str(base[-1]), base, skip, self._opaque, found)
         return found
 
     # -- paths and commands
@@ -11372,7 +13847,7 @@ class Subject:
                           if type(text) is str and name not in skip and
                           (name in hosts or may_hold_url(text) or text[:1].isdigit())]
             else:
-                leaves = self._leaves(skip, False)
+                leaves = self._leaves(skip)
             for text, name, parent, step, _ in leaves:
                 role = _address_role(message.tool or "", name)
                 if not role or ran and parent + (step,) in ran:
@@ -11401,30 +13876,217 @@ class Subject:
                     ran.add(path)
         return ran
 
-    def path_hits(self, skip: frozenset[str]) -> dict[str, Hit]:
-        """Which `path:` matchers of `_any_value` hit: {key in the policy's path index: where}."""
-        found: dict[str, Hit] | None = self._derived.get(("paths", skip))
+    @property
+    def acting(self) -> str:
+        """The name that says what is done: of the tool, else the method."""
+        return self.message.tool or self.message.method or ""
+
+    def places(self, skip: frozenset[str] | None) -> list[Place]:
+        """The texts among the arguments that may be paths. Left out is what stands under a name in *skip*; with None, what
+        its role excuses."""
+        found: list[Place] | None = self._derived.get(("places", skip))
         if found is None:
-            found = self._derived["paths", skip] = {}
-            index, context = self.policy.path_index, self.policy.paths
-            flat, tool = self.flat(), self.message.tool
-            if skip is QUOTED_KEYS and tool and (flat[1].reads if flat else _reading_tool.search(tool)):
-                skip = frozenset()      # whatever its arguments are called, they say what to read
-            budget, resolve = self.budget, context.resolve
-            leaves = [(text, name, _ARGUMENTS, name, False) for name, text in flat[0].items()
-                      if type(text) is str and name not in skip] if flat else self._leaves(skip, True)
-            for number, (text, name, parent, step, _) in enumerate(leaves):
-                if number % 1000 == 999:
-                    budget.check()
-                readings = index.readings(text, name, budget)
-                if readings:
-                    budget.check()
-                    for key, view in index.hits(readings, resolve).items():
-                        found.setdefault(key, Hit(parent + (step,), "", view))
-            for where, word in self.commands(frozenset()).paths:
-                for key, view in index.hits(index.readings(word, None), resolve).items():
-                    found.setdefault(key, Hit(where, "", view))
+            found, flat = [], self.flat()
+            walk = _PlaceWalk(self.acting, skip, self._opaque, found)
+            if flat:
+                for name, text in flat[0].items():
+                    if type(text) is str:
+                        walk.text(text, name, _ARGUMENTS, name)
+            else:
+                for base, root in self.roots():
+                    if type(root) is str:
+                        walk.text(root, "", base[:-1], base[-1])
+                    else:
+                        walk.below(root, str(base[-1]), base)
+            self._derived["places", skip] = found
         return found
+
+    @property
+    def path_context(self) -> PathContext:
+        """Where the paths of this message may start."""
+        found: PathContext | None = self._derived.get("context")
+        if found is None:
+            found, places = self.policy.paths, self.places(None)
+            folders = [place for place in places if "base" in place.roles or place.step == "path"][:4] if len(places) > 1 else ()
+            if folders or self.server.folders or len(self.roots()) > 1:
+                bases = dict.fromkeys(self.server.folders)
+                for base, root in self.roots():
+                    if base[-1] == "inputResponses":
+                        bases.update(dict.fromkeys(path for answer in root.values() for path in folders_told(answer, found)))
+                bases.update(dict.fromkeys(reading.lexical for place in folders if len(place.text) < MAX_PATH_CHARS
+                                           for reading in path_readings(place.text, found._replace(bases=())) if reading.asks))
+                bases.pop(found.cwd, None)
+                found = found._replace(bases=tuple(bases)[:MAX_BASES])
+            self._derived["context"] = found
+        return found
+
+    def certain_places(self) -> Iterator[Place | None]:
+        """For rules that allow: every argument that is surely a place, and None for each that nobody can be sure of. Left out
+        is what touches nothing: numbers, content, exclusions, words of a choice, and what is looked for inside.
+
+        A text of an argument that does not say that it is a path is one only when a file of that name is there.
+        """
+        tool = self.acting
+        choices, searches = self.server.choices.get(tool, {}), "search" in tool_acts(tool)
+        found: list[Place] = []
+        walk = _PlaceWalk(tool, frozenset(), self._opaque, found)
+        for base, root in self.roots():
+            walk.below(root, str(base[-1]), base) if type(root) in _CONTAINERS else found.append(Place("", _UNKNOWN, (), ""))
+        for place in found:
+            text, roles = place.text, place.roles
+            if place.named and "pattern" not in roles:      # `source` may be something else, but hardly of one word
+                yield place if "likely" not in roles or _PATH_BLANKS.search(text) is None or self._is_there(text) else None
+            elif "patch" in roles:
+                files = patch_files(text)
+                if not files and text.strip():
+                    yield None
+                yield from [Place(file.path, _PATCHED, place.parent, place.step) for file in files]
+            elif not text or "content" in roles or "exclusion" in roles or "choice" in roles or \
+                    text in choices.get(place.argument, ()) and _choice_word.fullmatch(text) is not None or \
+                    ("pattern" in roles or "query" in roles and searches) and stays_inside(text, self.policy.paths):
+                continue
+            else:
+                yield place if roles.issuperset(_UNKNOWN) and (text[0] in "/~" or self._is_there(text)) else None
+
+    def _is_there(self, text: str) -> bool:
+        context = self.path_context
+        return any([context.there(f"{base}/{text}") for base in (context.cwd, *context.bases)])
+
+    def access(self, place: Place) -> frozenset[str]:
+        """What may be done at *place*: read, write. What holds something to be written writes, unless it only searches."""
+        acts = tool_acts(self.acting)
+        done = place.roles & _ACCESS or acts & _ACCESS or _ACCESS
+        if len(done) == 2 or "command" in place.roles or "search" in acts:
+            return done
+        given: bool | None = self._derived.get("given")
+        if given is None:
+            given = self._derived["given"] = any([
+                value.text and "_".join(name_words(value.name)) in _GIVEN for value in self.argument_values(frozenset())])
+        return _ACCESS if given else done
+
+    def path_hits(self, skip: frozenset[str] | None) -> dict[str, Hit]:
+        """Which `path:` matchers of `_any_value` hit: {key in the policy's path index: where}."""
+        found = self._path_hits if skip is None else self._derived.get(("paths", skip))
+        if found is None:
+            found = {}
+            places, context = self.places(skip), self.path_context
+            for number, place in enumerate(places):
+                if number % 100 == 99:
+                    self.budget.check()
+                if self.viewed:
+                    for view in self.readings(place.text):
+                        self._look(path_readings(view.text, context, place.named), place, view.name, found)
+                else:
+                    self._look(path_readings(place.text, context, place.named), place, "raw", found)
+            for place in self.commands(frozenset()).paths:
+                self._look(path_readings(place.text, context, True, True), place, "command", found)
+            if skip is None:
+                self._path_hits = found
+            else:
+                self._derived["paths", skip] = found
+        return found
+
+    def _look(self, readings: list[PathReading], place: Place, view: str, found: dict[str, Hit]) -> None:
+        """Put the lists that a place hits into *found*."""
+        index, context = self.policy.path_index, self.policy.paths
+        whole = not _TAKES_FOLDERS.isdisjoint(name_words(self.acting)) if readings else False
+        for lexical, asks, _ in readings:
+            keys = index.hits(lexical, context)
+            for path in asks:
+                there = context.resolve(path)
+                if there != lexical:
+                    keys += index.hits(there, context)
+                if whole and holds_homes(there, context):
+                    keys += index.hits(there.rstrip("/") + "/.ssh/authorized_keys", context)
+            for key in keys:
+                if key not in found and not index.access(key).isdisjoint(self.access(place)):
+                    found[key] = Hit(place.path, "", view)
+
+
+_GIVEN = frozenset("content contents text body data file_text file_content new_string new_text new_str newtext insert_text "
+                   "patch diff edits lines".split())
+# Tools with such a word take or leave a whole folder with all that is in it.
+_TAKES_FOLDERS = frozenset("zip tar archive compress pack backup bundle sync mirror upload copy cp extract unpack unzip untar "
+                           "decompress restore".split())
+
+
+class _PlaceWalk:
+    """Gathers what may be a path among the arguments of *tool*."""
+
+    def __init__(self, tool: str, skip: frozenset[str] | None, opaque: _Opaque, found: list[Place]) -> None:
+        self._tool, self._skip, self._opaque, self._found = tool, skip, opaque, found
+        self._reads = skip is None and _reading_tool.search(tool) is not None
+
+    def below(self, node: Any, name: str, path: tuple[Any, ...]) -> None:
+        """All texts in *node*, the value of the member *name*, and the names of members that are paths themselves."""
+        skip = self._skip
+        if type(node) is dict:
+            for key, value in node.items():
+                if _is_path_name(key):
+                    self._found.append(Place(key, _roles_of_name(self._tool, "path"), path, key))
+                kind = type(value)
+                if kind is str:
+                    if not (key in _OPAQUE_NAMES and self._opaque(node, key)):
+                        self.text(value, key, path, key)
+                elif kind is dict or kind is list:
+                    if not (key in skip if skip is not None else "exclusion" in _roles_of_name(self._tool, key)):
+                        self.below(value, key, path + (key,))
+        elif type(node) is list:
+            for index, value in enumerate(node):
+                kind = type(value)
+                if kind is str:
+                    self.text(value, name, path, index)
+                elif kind is dict or kind is list:
+                    self.below(value, name, path + (index,))
+
+    def text(self, text: str, name: str, parent: tuple[Any, ...], step: Any) -> None:
+        """One text, which stands in the member *name*."""
+        roles = argument_roles(self._tool, name, text)
+        if self._skip is not None:
+            if name in self._skip:
+                return
+        elif "exclusion" in roles or "pattern" in roles and not self._reads and not is_place_pattern(self._tool, name, text):
+            return
+        elif "content" in roles or "query" in roles or "choice" in roles:
+            if "patch" in roles:
+                self._found += [Place(file.path, _PATCHED, parent, step) for file in patch_files(text)]
+            if not self._reads or "choice" in roles:
+                return
+        self._found.append(Place(text, roles, parent, step))
+
+
+_PATCHED = frozenset(("place", "read", "write"))
+
+
+def _is_path_name(name: str) -> bool:
+    """Is the name of a member a path, as in {"files": {"~/.ssh/config": "…"}}?"""
+    return name[:1] in (".", "~") or "/" in name or "\\" in name or name[:3] == "id_"
+
+
+def stays_inside(pattern: str, ctx: PathContext) -> bool:
+    """Does *pattern*, a glob or a regex, surely not lead out of the folder that is searched?"""
+    bare = pattern.replace("\\", "/") if ctx.windows else pattern
+    return re.match(r"\s*[\"'`]?(?:[/~$%]|\\\\|[A-Za-z][A-Za-z0-9+.-]*:)", bare) is None and \
+        re.search(r"(?:\A|[/\\{,(|])\.\.(?:[/\\},)|]|\Z)|[/\\]~|%2|%5c", bare, re.IGNORECASE) is None and "`" not in bare
+
+
+_LOOKING = frozenset("grep rg ripgrep content contents text code lines symbol symbols word words regex".split())
+_pattern_leads = lazy_regex(r"\s*(?:[/~$%]|[A-Za-z][A-Za-z0-9+.-]*:[/\\]|\\\\|[^*?\[\]{}()|^\\/]+[/\\])"
+                            r"|(?:\A|[/\\])\.\.(?:[/\\]|\Z)")
+
+
+def is_place_pattern(tool: str, name: str, text: str) -> bool:
+    """Does a pattern say where to look, and not only for what? `~/.ssh/*` of a tool that finds files does, `*.py` does not,
+    nor does what is looked for in the content of files. `!.env` leaves out."""
+    if text[:1] == "!":
+        return False
+    words = frozenset(name_words(name))
+    if not words.isdisjoint(("include", "includes", "glob", "globs", "file", "files", "mask")):
+        return "include" in words or "includes" in words or _pattern_leads.match(text) is not None
+    return _LOOKING.isdisjoint(name_words(tool)) and _pattern_leads.match(text) is not None
+
+
+_FILE_WORD, _CHANGED_WORD = frozenset(("command", "place", "read")), frozenset(("command", "place", "read", "write"))
 
 
 _NOT_WEB = frozenset(("not_web",))
@@ -11455,18 +14117,19 @@ def _quoted_word(word: Any) -> str:
 
 
 class _Commands:
-    """The facts of all commands in one message: category → (where, reason), and (where, path) of their words."""
+    """The facts of all commands in one message: category → (where, reason), and the words that may be files."""
 
     __slots__ = ("categories", "paths")
 
     def __init__(self) -> None:
         self.categories: dict[str, Hit] = {}
-        self.paths: list[tuple[tuple[Any, ...], str]] = []
+        self.paths: list[Place] = []
 
     def add(self, where: tuple[Any, ...], facts: CommandFacts) -> None:
         for category, reason in facts.categories.items():
             self.categories.setdefault(category, Hit(where, COMMAND_CATEGORIES[category], "command", (), reason))
-        self.paths += ((where, path) for path in facts.paths)
+        self.paths += (Place(word, _CHANGED_WORD if word in facts.written else _FILE_WORD, where[:-1], where[-1])
+                       for word in facts.paths)
 
 
 _NO_COMMANDS = _Commands()
@@ -11485,47 +14148,42 @@ _ARGUMENTS = ("params", "arguments")
 class _Names(NamedTuple):
     """What the names of a tool and of its arguments tell, whatever texts and numbers the arguments are."""
     commands: bool      # may any of them be a command?
-    reads: bool         # does the tool read files?
     odd: bool           # is a name a path itself?
     hosts: frozenset[str]   # those that may hold a host alone
 
 
 @lru_cache(1024)
 def _names_of(tool: str, names: tuple[str, ...]) -> _Names:
-    return _Names(bool(commands_in(tool, dict.fromkeys(names, "a text"))), bool(_reading_tool.search(tool)),
-                  any("/" in name or "\\" in name for name in names),
+    return _Names(bool(commands_in(tool, dict.fromkeys(names, "a text"))), any(map(_is_path_name, names)),
                   frozenset([name for name in names if _address_role(tool, name) == "address"]))
 
 
 _Leaf = tuple[str, str, tuple[Any, ...], Any, bool]     # a Value with its path in two: (text, name, parent, step, number)
 
 
-def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[str], opaque: _Opaque,
-                 found: list[_Leaf], paths: bool = False) -> None:
-    """Under QUOTED_KEYS only texts are passed over, not what an object there holds; under other names everything."""
+def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[str], opaque: _Opaque, found: list[_Leaf]) -> None:
+    """What stands under a name in *skip* is passed over."""
     if type(node) is dict:
         for key, value in node.items():
             kind = type(value)
-            if paths and ("/" in key or "\\" in key):
-                found.append((key, "", path, key, False))
+            if key in skip:
+                continue
             if kind is str:
-                if key not in skip and not (key in _OPAQUE_NAMES and opaque(node, key)):
+                if not (key in _OPAQUE_NAMES and opaque(node, key)):
                     found.append((value, key, path, key, False))
             elif kind is int or kind is float:
-                if not paths and key not in skip:
-                    found.append((number_text(value), key, path, key, True))
-            elif (kind is dict or kind is list) and (key not in skip or skip is QUOTED_KEYS):
-                _walk_values(value, key, path + (key,), skip, opaque, found, paths)
+                found.append((number_text(value), key, path, key, True))
+            elif kind is dict or kind is list:
+                _walk_values(value, key, path + (key,), skip, opaque, found)
     elif type(node) is list:
         for index, value in enumerate(node):
             kind = type(value)
             if kind is dict or kind is list:
-                _walk_values(value, name, path + (index,), skip, opaque, found, paths)
-            elif name not in skip:
-                if kind is str:
-                    found.append((value, name, path, index, False))
-                elif not paths and (kind is int or kind is float):
-                    found.append((number_text(value), name, path, index, True))
+                _walk_values(value, name, path + (index,), skip, opaque, found)
+            elif kind is str:
+                found.append((value, name, path, index, False))
+            elif kind is int or kind is float:
+                found.append((number_text(value), name, path, index, True))
 
 
 def _value_at(node: Any, path: Iterable[Any]) -> Any:
@@ -11568,6 +14226,109 @@ def _at_pointer(root: Any, key: str, base: tuple[Any, ...]) -> list[tuple[tuple[
         found = below
     return found
 
+
+# -- the certain reading of SQL: statements that only look
+# What they may call. Left out on purpose: whatever reads files, sleeps, sends, writes, changes settings or runs a text.
+SQL_READ_FUNCTIONS = frozenset("""abs acos age any array array_agg array_length array_position array_to_string ascii asin atan atan2
+    avg bit_and bit_length bit_or bool_and bool_or btrim cardinality cast ceil ceiling changes char char_length character_length
+    chr coalesce col_description concat concat_ws contains convert corr cos count count_if cume_dist current_date current_database
+    current_schema current_schemas current_time current_timestamp current_user curdate database date date_add date_bin date_diff
+    date_format date_part date_sub date_trunc datediff datename datepart dateadd datetime day dayname dayofmonth dayofweek dayofyear
+    decode degrees dense_rank div encode endswith every exp extract field find_in_set first_value floor format format_type
+    from_unixtime gen_random_uuid generate_series getdate glob greatest group_concat grouping has_schema_privilege
+    has_table_privilege hex hour if iif ifnull initcap instr interval isnull json json_agg json_array json_array_elements
+    json_array_elements_text json_array_length json_build_array json_build_object json_each json_each_text json_extract
+    json_extract_path json_extract_path_text json_group_array json_group_object json_keys json_length json_object json_object_agg
+    json_object_keys json_query json_tree json_type json_typeof json_unquote json_valid json_value jsonb_agg jsonb_array_elements
+    jsonb_array_elements_text jsonb_array_length jsonb_build_array jsonb_build_object jsonb_each jsonb_each_text
+    jsonb_extract_path jsonb_extract_path_text jsonb_object_agg jsonb_object_keys jsonb_path_exists jsonb_path_query
+    jsonb_path_query_array jsonb_pretty jsonb_typeof julianday justify_interval lag last_day last_value lcase lead least left len
+    length ln localtime localtimestamp locate log log10 log2 lower lpad ltrim make_date make_interval max md5 median mid min minute
+    mod mode month monthname now nth_value ntile nullif num_nonnulls num_nulls nvl obj_description octet_length overlay
+    percent_rank percentile_cont percentile_disc pg_column_size pg_database_size pg_get_constraintdef pg_get_expr
+    pg_get_functiondef pg_get_indexdef pg_get_userbyid pg_get_viewdef pg_indexes_size pg_relation_size pg_size_pretty
+    pg_table_is_visible pg_table_size pg_total_relation_size pg_typeof phrase_to_tsquery pi plainto_tsquery position pow power
+    pragma_index_info pragma_index_list pragma_table_info pragma_table_list printf quarter quote_ident quote_literal radians random
+    rank regexp_count regexp_extract regexp_like regexp_match regexp_matches regexp_replace regexp_split_to_array
+    regexp_split_to_table regexp_substr regr_slope repeat replace reverse right round row row_number row_to_json rpad rtrim second
+    session_user sha256 sign similarity sin soundex split_part sqlite_version sqrt starts_with stddev stddev_pop stddev_samp str
+    str_to_date strftime string_agg string_to_array strpos stuff substr substring sum sysdate tan time timediff timestamp
+    timestampdiff to_char to_date to_json to_jsonb to_number to_regclass to_timestamp to_tsquery to_tsvector total translate
+    trim trunc truncate ts_headline ts_rank try_cast typeof ucase unaccent unicode unixepoch unix_timestamp unnest upper user uuid
+    var_pop var_samp variance version websearch_to_tsquery week weekday width_bucket year""".split())
+# Words that a reading statement may have before a parenthesis.
+_SQL_BEFORE_LIST = frozenset("""ALL AND ANY AS BETWEEN BY CASE CROSS CUBE DISTINCT ELSE END EXCEPT EXISTS FILTER FROM GROUPING
+    GROUP HAVING ILIKE IN INTERSECT INTERVAL IS JOIN LATERAL LIKE LIMIT MATERIALIZED NOT NULLS OFFSET ON OR OVER PARTITION
+    RECURSIVE ROLLUP SELECT SETS SOME THEN TOP UNION USING VALUES WHEN WHERE WITH WITHIN WINDOW""".split())
+_SQL_ACTING = frozenset("""ALTER ANALYSE ANALYZE ATTACH BACKUP BULK CALL CLUSTER COPY CREATE DECLARE DELETE DETACH DO DROP DUMPFILE
+    EXEC EXECUTE EXPORT GRANT HANDLER IMPORT INSERT INSTALL INTO KILL LISTEN LOAD LOCK MERGE NOTIFY OPENDATASOURCE OPENQUERY
+    OPENROWSET OUTFILE PRAGMA PREPARE PROCEDURE PUT REFRESH REINDEX RENAME RESTORE REVOKE SET SHUTDOWN TRUNCATE UNLOAD UPDATE
+    UPSERT USE VACUUM""".split())
+_SQL_LOOKING_PRAGMAS = frozenset("""table_info table_xinfo table_list index_list index_info index_xinfo foreign_key_list
+    database_list collation_list compile_options function_list user_version schema_version page_count page_size""".split())
+
+
+def pure_select(text: str) -> bool:
+    """Is *text* surely one statement that only reads, whichever database reads it?"""
+    return len(text) < MAX_SHELL_SOURCE and all(map(_sql_looks, _sql_readings(text)))
+
+
+def _sql_looks(t: _SqlTokens) -> bool:
+    if t[-1:] == [("p", ";")]:
+        t = t[:-1]
+    at = next((i for i, token in enumerate(t) if token != ("p", "(")), 0)
+    first = t[at][1] if t and t[at][0] == "w" else ""
+    marks = {word for kind, word in t if kind == "p"}
+    words = [word.lower() for kind, word in t if kind == "w"]
+    if not marks.isdisjoint(";\\{}") or "OUTFILE" in words:
+        return False
+    if first == "EXPLAIN":
+        inner = next((i for i, (kind, word) in enumerate(t) if kind == "w" and word in ("SELECT", "WITH", "VALUES", "TABLE")), 0)
+        return inner > 0 and all(word in _SQL_EXPLAIN for kind, word in t[1:inner] if kind == "w") and _sql_looks(t[inner:])
+    if first in ("SHOW", "DESCRIBE", "DESC") and not at:
+        return "(" not in marks and (first == "SHOW" or len(t) < 7 and _SQL_ACTING.isdisjoint(word for _, word in t))
+    if first == "PRAGMA":
+        return not at and "=" not in marks and words[-1 - ("(" in marks) * (t[-2][0] == "w")] in _SQL_LOOKING_PRAGMAS
+    if first not in ("SELECT", "WITH", "VALUES", "TABLE"):
+        return False
+    clauses, callers = ["SELECT"], [""]     # of each open parenthesis: the clause, and whose it is
+    for i, (kind, word) in enumerate(t):
+        before = t[i - 1] if i else ("", "")
+        if kind == "p" and word == "(":
+            caller = before[1].lower() if before[0] in ("w", "i") else ""
+            if before[0] == "i" or before[0] == "w" and before[1] not in _SQL_BEFORE_LIST:
+                owner = t[i - 3][1].lower() if i > 2 and t[i - 2] == ("p", ".") else "pg_catalog"
+                known = caller in SQL_READ_FUNCTIONS and owner == "pg_catalog"
+                lead = t[i - 2] if i > 1 else ("", "")
+                named = lead in (("w", "AS"), ("p", "::"), ("p", ")"), ("w", "WITH"), ("w", "RECURSIVE")) or \
+                    lead == ("p", ",") and clauses[-1] == "WITH"        # a type, an alias, a table of WITH
+                if not known and not named:
+                    return False
+            clauses.append("")
+            callers.append(caller)
+        elif kind == "p" and word == ")":
+            if len(clauses) < 2:
+                return False
+            clauses.pop()
+            callers.pop()
+        elif kind == "w" and before != ("p", "."):
+            follows = t[i + 1:i + 2] == [("p", "(")]
+            if word in _SQL_ACTING and not (follows and word.lower() in SQL_READ_FUNCTIONS):
+                return False
+            if word in _SQL_CLAUSE_WORDS:
+                clauses[-1] = word
+        elif kind == "s" and clauses[-1] in ("FROM", "JOIN") and (before[1] in ("FROM", "JOIN", ",")) and \
+                callers[-1] not in ("extract", "trim", "substring", "overlay", "position"):
+            return False                    # a file
+        elif kind == "i" and not {"/", "\\", ":"}.isdisjoint(word):
+            return False
+    return True
+
+
+_SQL_EXPLAIN = frozenset("""ANALYZE VERBOSE COSTS BUFFERS TIMING SUMMARY FORMAT JSON TEXT YAML XML TRUE FALSE ON OFF QUERY PLAN
+    SETTINGS WAL EXTENDED TREE TRADITIONAL""".split())
+_SQL_CLAUSE_WORDS = frozenset("SELECT FROM JOIN WHERE GROUP ORDER HAVING LIMIT ON UNION EXCEPT INTERSECT WINDOW WITH USING".split())
+
 # ---------------------------------------------------------------------------
 # 13. Policy: model, validation, compilation
 # ---------------------------------------------------------------------------
@@ -11575,12 +14336,6 @@ def _at_pointer(root: Any, key: str, base: tuple[Any, ...]) -> list[tuple[tuple[
 REQUEST_ACTIONS = ("allow", "deny", "ask", "log_only")
 RESPONSE_ACTIONS = ("allow", "deny", "redact", "strip", "log_only")
 MAX_RULES = 10_000
-# Arguments under these names are text to be written, sent or looked for: `path`, `under` and `not_under` in `_any_value`
-# pass them over, unless `except_keys` gives another list. (Secrets are found everywhere.)
-QUOTED_KEYS = frozenset((
-    "content contents text body message description comment title summary old_string new_string oldText newText old_str "
-    "new_str file_text insert_text replacement diff patch query q pattern regex search prompt thought note notes "
-    "observations entities relations markdown html").split())
 
 
 class Hit(NamedTuple):
@@ -11594,8 +14349,8 @@ class Hit(NamedTuple):
 
 HIT = Hit()
 # ("literals", {…}): one of these lower-case strings occurs; ("paths" or "commands", {names passed over}): there is a path
-# that some rule is about, or a command with a category; ("secrets", "") and ("injection", kind of text): there is a finding;
-# ("size", bytes): it may be larger than that
+# that some rule is about (None: what is passed over is told by roles), or a command with a category; ("secrets", "") and
+# ("injection", kind of text): there is a finding; ("size", bytes): it may be larger than that
 Need = tuple[str, Any]
 Test = Callable[["Subject"], "Hit | None"]       # a condition on a whole message
 _HostTest = Callable[[frozenset[str], tuple[str, ...]], bool]   # a condition on the classes and names of a host
@@ -11638,7 +14393,7 @@ class Scope(NamedTuple):
     servers: tuple[Glob, ...] | None
     strict: bool                # an allow rule: names must match as they are, and a method must be known
 
-    def covers(self, kind: str, method: str | None, tool: str | None, server: str) -> bool:
+    def covers(self, kind: str, method: str | None, tool: str | None, server: str, alias: str | None = None) -> bool:
         """May the rule apply to such a message? Of a response that nobody asked for, method and tool are None: then
         every rule that refuses applies, and no rule that allows."""
         if self.kinds is not None and kind not in self.kinds:
@@ -11651,7 +14406,12 @@ class Scope(NamedTuple):
             return False
         if tool == UNKNOWN_TOOL and self.tools is not None:
             return not self.strict
-        return self.tools is None or tool is not None and _any_glob(self.tools, tool, self.strict)
+        return self.tools is None or any(name is not None and _any_glob(self.tools, name, self.strict) for name in (tool, alias))
+
+
+def _covered(message: Message) -> tuple[str, str | None, str | None, str, str | None]:
+    """What a rule's scope is about."""
+    return message.kind, message.method, message.tool, message.server, message.alias
 
 
 def _any_glob(globs: tuple[Glob, ...], name: str, strict: bool) -> bool:
@@ -11684,6 +14444,7 @@ class Settings(NamedTuple):
     unlisted_tools: str = "allow"
     max_repeated_denials: int = 10
     env: str | list[str] = "inherit"    # or "minimal", or a list of globs of names
+    hook_fault: str = "deny"
 
     @property
     def handed_on(self) -> str | list[str]:
@@ -11693,7 +14454,7 @@ class Settings(NamedTuple):
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "log_level": ("debug", "info", "warn", "error"),
-    "log_args": ("none", "full"),
+    "log_args": ("none", "denied", "full"),
     "log_redacted": ("none", "hash"),
     "default_action": ("allow", "deny", "ask"),
     "outbound_default_action": ("allow", "deny", "redact", "log_only"),
@@ -11702,6 +14463,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "mode": ("enforce", "monitor"),
     "tool_pinning": ("off", "warn", "block"),
     "unlisted_tools": ("allow", "deny"),
+    "hook_fault": ("deny", "ask"),
 }
 _BOUNDS = {"max_message_bytes": (1024, 1024 * 1024 * 1024), "ask_timeout": (1, 86_400), "max_repeated_denials": (1, 1_000_000)}
 MAX_LIMIT_CALLS = 10_000    # of a rule's `limit`: so many points in time are remembered
@@ -11720,14 +14482,21 @@ class Policy(NamedTuple):
     source: str                 # where it came from, for people
     warnings: tuple[str, ...] = ()
     apart: Policy | None = None   # a project's policy that nobody approved: only its denials count
+    content: str = ""           # 64 hex: SHA-256 of what its layers say
+
+    @property
+    def fingerprint(self) -> str:
+        """12 hex digits by which records name the content of the policies in force."""
+        return sha256((self.content + self.apart.content).encode())[:12] if self.apart else self.content[:12]
 
     def is_sensitive(self, path: str) -> bool:
         """Is this canonical path one of the built-in sensitive files, whatever the rules say about it?"""
         return bool(sensitive_index().matches(path, self.paths))
 
-    def with_looks(self, resolve: Callable[[str], str]) -> Policy:
-        """The same policy, with *resolve* for its looks at the disk."""
-        return self._replace(paths=self.paths._replace(resolve=resolve), apart=self.apart and self.apart.with_looks(resolve))
+    def with_looks(self, looks: DiskLooks) -> Policy:
+        """The same policy, with *looks* for its looks at the disk."""
+        return self._replace(paths=self.paths._replace(resolve=looks.resolve, there=looks.there),
+                             apart=self.apart and self.apart.with_looks(looks))
 
     def with_secrets(self, values: Mapping[str, str]) -> Policy:
         """This policy, to which the values of these variables (see `secret_values`) are secrets."""
@@ -11808,8 +14577,8 @@ class _Checker:
         """Nobody means them: they are what double quotes make of "\\bDROP\\b" and "C:\\temp"."""
         odd = re.search("[\0-\x08\x0b-\x1f\x7f]" if not one_line else "[\0-\x1f\x7f]", text)
         if odd:
-            spelled = repr(odd.group())[1:-1]
-            spelled = {"\\x08": "\\b", "\\x0c": "\\f", "\\x0b": "\\v", "\\x07": "\\a", "\\x00": "\\0", "\\x1b": "\\e"}.get(spelled, spelled)
+            escapes = {"\b": "\\b", "\f": "\\f", "\v": "\\v", "\a": "\\a", "\0": "\\0", "\x1b": "\\e"}
+            spelled = escapes.get(odd.group(), repr(odd.group())[1:-1])
             raise self.fail(place, f"{_quoted_value(text)} holds the control character U+{ord(odd.group()):04X}, which double "
                                    f"quotes make of {spelled}; write \\{spelled}, or use single quotes")
 
@@ -11854,7 +14623,8 @@ _MATCH_KEYS = ("method", "tool", "server", "marked", "arguments")
 _OUTBOUND_MATCH_KEYS = ("method", "tool", "server", "marked", "direction", "secrets", "injection", "response_contains",
                         "response_contains_regex", "response_size_exceeds")
 _MATCHER_WORDS = ("regex", "pattern", "not_under", "under", "path", "address", "command", "danger", "secrets", "all",
-                  "except_keys")
+                  "except_keys", "access")
+_ABOUT_MATCHERS = frozenset(("except_keys", "access"))     # words that say of others where or when they hold
 _DIRECTIONS = ("request", "response", "notification")
 
 
@@ -11993,9 +14763,9 @@ def _check_match(check: _Checker, match: Any, place: str, keys: Sequence[str]) -
 
 def _check_matcher(check: _Checker, matcher: Any, place: str, name: str) -> None:
     check.keys(matcher, _MATCHER_WORDS, place, "a matcher (a map of " + ", ".join(_MATCHER_WORDS) + ")")
-    words = [key for key in matcher if key != "except_keys"]
+    words = [key for key in matcher if key not in _ABOUT_MATCHERS]
     if not words:
-        raise check.fail(place, f"an empty matcher; write one of {', '.join(_MATCHER_WORDS[:-1])}")
+        raise check.fail(place, f"an empty matcher; write one of {', '.join(_MATCHER_WORDS[:-2])}")
     if [matcher[word] for word in words] == [False]:
         raise check.fail(place + "/secrets", "`secrets: false` says nothing; write true or leave it out")
     for word in set(words) & {"under", "not_under", "address", "command"} if name == "_any_key" else ():
@@ -12018,6 +14788,11 @@ def _check_matcher(check: _Checker, matcher: Any, place: str, name: str) -> None
                 raise check.fail(here, "danger is found in a whole call; write it under _any_value")
             for item in [] if value is True else check.texts(value, here):
                 check.choice(item, tuple(DANGERS), here, "a kind of danger")
+        elif key == "access":
+            for item in check.texts(value, here):
+                check.choice(item, ("read", "write"), here, "a kind of access")
+            if not {"path", "under", "not_under"} & set(matcher):
+                raise check.fail(here, "access says of path, under or not_under when they hold; write one of them beside it")
         else:
             if key == "except_keys" and name != "_any_value":
                 raise check.fail(here, "except_keys belongs to _any_value; leave it out here")
@@ -12061,7 +14836,7 @@ _NO_PROJECT = "\0no project"    # what ${PROJECT_DIR} expands to when there is n
 class _Compiler:
     """Turns the rules of one layer into predicates."""
 
-    def __init__(self, layer: PolicyLayer, context: PathContext, index: dict[str, list[str]]) -> None:
+    def __init__(self, layer: PolicyLayer, context: PathContext, index: dict[str, PathList]) -> None:
         self.layer, self.context, self.index = layer, context, index
         self.check = _Checker(layer.file, layer.lines)
         self._regexes: dict[tuple[str, bool], Regex] = {}
@@ -12124,25 +14899,25 @@ class _Compiler:
             if key in ("_any_value", "_any_key"):
                 tests.append(self.anywhere(key, matcher, here, strict))
             else:
-                tests.append(_argument(key, self.matcher(matcher, here, strict), _holds_of_nothing(matcher), strict))
+                tests.append(_argument(key, self.matcher(matcher, here, strict, key), _holds_of_nothing(matcher), strict))
             needs += self.need(key, matcher, strict)
         return tests, needs[0] if needs else None
 
     def need(self, key: str, matcher: dict[str, Any], strict: bool) -> list[Need]:
         """What a matcher of a single word needs, as a list of one or none."""
-        words = set(matcher) - {"except_keys"}
+        words = set(matcher) - _ABOUT_MATCHERS
         skip = frozenset(_as_list(matcher.get("except_keys", [])))
         if words == {"regex"}:
             literals = [self.regex(source, "").literals for source in _as_list(matcher["regex"])]
             return [] if None in literals else [("literals", frozenset().union(*literals))]     # type: ignore[arg-type]
         if key == "_any_value" and words == {"path"} and not strict:
-            return [("paths", skip if "except_keys" in matcher else QUOTED_KEYS)]
+            return [("paths", skip if "except_keys" in matcher else None)]
         if key == "_any_value" and words == {"command"}:
             return [("commands", skip)]
         if key == "_any_value" and words == {"danger"}:
             return [("dangers", "")]
         if key == "_any_value" and words == {"address"} and not strict:
-            return [("addresses", skip if "except_keys" in matcher else QUOTED_KEYS)]
+            return [("addresses", skip)]
         return [("secrets", "")] if words == {"secrets"} and key in ("_any_value", "_any_key") else []
 
     @staticmethod
@@ -12150,25 +14925,27 @@ class _Compiler:
         return ("secrets", "") if match.get("secrets") else ("injection", "") if "injection" in match else \
             ("size", match["response_size_exceeds"]) if "response_size_exceeds" in match else None
 
-    def matcher(self, matcher: dict[str, Any], place: str, strict: bool) -> ValueTest:
-        """A test on one argument's value: any word of the matcher holds."""
+    def matcher(self, matcher: dict[str, Any], place: str, strict: bool, key: str) -> ValueTest:
+        """A test on the value of the argument *key*: any word of the matcher holds."""
         tests: list[ValueTest] = []
         for word, spec in matcher.items():
             here = f"{place}/{word}"
             if word == "all":
-                parts = [self.matcher(item, f"{here}/{index}", strict) for index, item in enumerate(spec)]
+                parts = [self.matcher(item, f"{here}/{index}", strict, key) for index, item in enumerate(spec)]
                 tests.append(_all_values(parts))
             elif word == "command":
                 tests.append(_command_value(None if spec is True else frozenset(_as_list(spec))))
-            elif word in ("under", "not_under"):
-                tests.append(_containment(_as_list(spec), word == "under", strict))
             elif word == "address":
                 tests.append(_texts_test(_address_text(self.hosts(spec, here), strict), strict))
             elif word == "secrets":
                 if spec:
                     tests.append(_texts_test(_secret_text, strict))
-            elif word != "except_keys":
-                tests.append(_texts_test(self.text_test(word, spec, here, strict), strict))
+            elif word not in _ABOUT_MATCHERS:
+                test = _containment(_as_list(spec), word == "under", strict) if word in ("under", "not_under") else \
+                    _texts_test(self.text_test(word, spec, here, strict), strict)
+                if "access" in matcher and word in ("under", "not_under", "path"):
+                    test = _accessed(test, frozenset(_as_list(matcher["access"])), key, strict)
+                tests.append(test)
         return _any_test(tests)
 
     def text_test(self, word: str, spec: Any, place: str, strict: bool) -> Callable[[str, Subject], bool]:
@@ -12182,11 +14959,11 @@ class _Compiler:
             globs = [self.located(compile_glob, at, self.expanded(text, r"\*?[]{}!"), "argument") for at, text in items]
             return lambda text, subject: any(glob.matches(text) for glob in globs)
         paths = self.located(PathGlobs, place, [text for _, text in items])
-        every = all if strict else any
 
         def in_globs(text: str, subject: Subject) -> bool:
-            return every(paths.matches(path, subject.policy.paths) is not None
-                         for path in canonical_paths(text, subject.policy.paths))
+            context = subject.path_context
+            found = [paths.matches(path, context) is not None for path in canonical_paths(text, context, True, False)]
+            return bool(found) and all(found) and is_certain(text, context) if strict else any(found)
         return in_globs
 
     def hosts(self, spec: Any, place: str) -> _HostTest:
@@ -12200,14 +14977,15 @@ class _Compiler:
     def anywhere(self, key: str, matcher: dict[str, Any], place: str, strict: bool) -> Test:
         """A test on every value (`_any_value`) or every member name (`_any_key`) of the arguments."""
         skip = frozenset(_as_list(matcher.get("except_keys", [])))
-        quoted = skip if "except_keys" in matcher else QUOTED_KEYS
+        quoted = skip if "except_keys" in matcher else None
+        access = frozenset(_as_list(matcher.get("access", ["read", "write"])))
         tests: list[Test] = []
         for word, spec in matcher.items():
             here = f"{place}/{word}"
-            if word == "except_keys":
+            if word in _ABOUT_MATCHERS:
                 continue
             if word == "all":
-                inner = {"except_keys": sorted(skip)} if "except_keys" in matcher else {}
+                inner = {name: matcher[name] for name in _ABOUT_MATCHERS if name in matcher}
                 parts = [self.anywhere(key, {**inner, **item}, f"{here}/{index}", strict) for index, item in enumerate(spec)]
                 tests.append(_every(parts))
             elif word == "secrets":
@@ -12216,22 +14994,24 @@ class _Compiler:
             elif word == "command":
                 tests.append(_commands_anywhere(None if spec is True else frozenset(_as_list(spec)), skip, strict))
             elif word in ("under", "not_under"):
-                tests.append(_paths_anywhere(_containment(_as_list(spec), word == "under", strict), quoted, strict))
+                tests.append(_places_anywhere(_containment(_as_list(spec), word == "under", strict), _as_list(spec), word, quoted,
+                                              access, strict))
             elif word == "danger":
                 tests.append(_dangers_anywhere(frozenset(DANGERS if spec is True else _as_list(spec)), skip))
             elif word == "address":
-                tests.append(_addresses_anywhere(self.hosts(spec, here), quoted, strict))
+                tests.append(_addresses_anywhere(self.hosts(spec, here), skip, strict))
             elif word == "path" and key == "_any_value" and strict:
-                tests.append(_paths_anywhere(_texts_test(self.text_test(word, spec, here, True), True), quoted, True))
+                test = _texts_test(self.text_test(word, spec, here, True), True)
+                tests.append(_places_anywhere(test, [], word, quoted, access, True))
             elif word == "path" and key == "_any_value":
                 if not self.layer.built_in:
                     self.located(PathGlobs, here, _as_list(spec))
                 name = f"{self.layer.name}{place}"
-                self.index[name] = _as_list(spec)
+                self.index[name] = PathList(_as_list(spec), access)
                 tests.append(lambda subject, name=name: subject.path_hits(quoted).get(name))    # type: ignore[misc]
             else:
-                test = self.text_test(word, spec, here, strict)
-                tests.append(_texts_anywhere(test, skip, key == "_any_key", strict))
+                test_text = self.text_test(word, spec, here, strict)
+                tests.append(_texts_anywhere(test_text, skip, key == "_any_key", strict))
         return lambda subject: _first(test(subject) for test in tests)
 
     # -- conditions of outbound rules
@@ -12302,7 +15082,7 @@ def _every(tests: Sequence[Test]) -> Test:
 def _exception(scope: Scope, excepted: Test) -> Test:
     def matches(subject: Subject) -> Hit | None:
         message = subject.message
-        return excepted(subject) if scope.covers(message.kind, message.method, message.tool, message.server) else None
+        return excepted(subject) if scope.covers(*_covered(message)) else None
     return matches
 
 
@@ -12398,12 +15178,39 @@ def _texts_anywhere(test: Callable[[str, Subject], bool], skip: frozenset[str], 
     return matches
 
 
-def _paths_anywhere(test: ValueTest, skip: frozenset[str], strict: bool) -> Test:
-    def matches(subject: Subject) -> Hit | None:
-        values = [(value.path, value.text) for value in subject.argument_values(skip, True)
-                  if looks_like_path(value.text, value.name)]
-        return _first_hit(values, test, subject, strict)
+def _accessed(test: ValueTest, access: frozenset[str], key: str, strict: bool) -> ValueTest:
+    """*test*, if what the tool does with its argument *key* may be *access* (*strict*: is surely that and nothing else)."""
+    name = key.rpartition("/")[2]
+
+    def matches(value: Any, subject: Subject) -> Hit | None:
+        done = subject.access(Place("", argument_roles(subject.acting, name), (), name))
+        return test(value, subject) if (done <= access if strict else done & access) else None
     return matches
+
+
+def _places_anywhere(test: ValueTest, roots: Sequence[str], word: str, skip: frozenset[str] | None, access: frozenset[str],
+                     strict: bool) -> Test:
+    """`under`, `not_under` and `path` in `_any_value`. A rule that refuses asks for any argument that may be a place and
+    passes *test*. A rule that allows asks for all of them: each argument is surely a place and passes, or touches nothing."""
+    def refuses(subject: Subject) -> Hit | None:
+        for place in subject.places(skip):
+            if access.isdisjoint(subject.access(place)):
+                continue
+            subject.budget.check()
+            if leads_out(place.text, roots, subject.path_context, place.named) if word == "not_under" else \
+                    may_be_under(place.text, roots, subject.path_context, place.named):
+                return Hit(place.path)
+        return None
+
+    def allows(subject: Subject) -> Hit | None:
+        first: Hit | None = None
+        for place in subject.certain_places():
+            subject.budget.check()
+            if place is None or not subject.access(place) <= access or test(place.text, subject) is None:
+                return None
+            first = first or Hit(place.path)
+        return first
+    return allows if strict else refuses
 
 
 def _address_text(test: _HostTest, strict: bool) -> Callable[[str, Subject], bool]:
@@ -12484,7 +15291,7 @@ def _containment(roots: Sequence[str], under: bool, strict: bool) -> ValueTest:
     The lenient `under` (a rule that refuses what lies under) asks for any item and any reading of it.
     """
     def matches(value: Any, subject: Subject) -> Hit | None:
-        context = subject.policy.paths
+        context = subject.path_context
         if not under or strict:
             return HIT if (_names_a_place(value) and is_under(value, roots, context)) == under else None
         texts = [value] if isinstance(value, str) else strings_of(value)[0]
@@ -12599,7 +15406,7 @@ def compile_policy(layers: Sequence[PolicyLayer], context: PathContext, source: 
     bases = [builtin_layer(name) for name in extended]
     _check_without(layers, bases)
     every = [*layers, *_dropping(bases, without)]
-    index: dict[str, list[str]] = {}
+    index: dict[str, PathList] = {}
     compilers = [_Compiler(layer, context, index) for layer in every]
     settings: dict[str, Any] = {}
     for layer in reversed(every):
@@ -12613,8 +15420,9 @@ def compile_policy(layers: Sequence[PolicyLayer], context: PathContext, source: 
         rules=tuple(rule for compiler in compilers for rule in compiler.rules("rules", False)),
         outbound_rules=tuple(rule for compiler in compilers for rule in compiler.rules("outbound_rules", True)),
         scanner=SecretScanner(BUILTIN_KINDS if bases or not patterns else (), patterns),
-        paths=context, path_index=LatePathIndex(index, context), source=source,
-        warnings=tuple(_policy_warnings(every, settings)))
+        paths=context, path_index=LatePathIndex(index), source=source,
+        warnings=tuple(_policy_warnings(every, settings)),
+        content=sha256(json.dumps([layer.data for layer in every]).encode("utf-8", "surrogatepass")))
 
 
 def _check_without(layers: Sequence[PolicyLayer], bases: Sequence[PolicyLayer]) -> None:
@@ -12762,7 +15570,7 @@ class _Shadows:
 # 14. Built-in policies (data; composed groups, not copies)
 # ---------------------------------------------------------------------------
 #
-# The lists of sensitive files stand in SENSITIVE_FILES, one list for each rule; what the rule denies, in SENSITIVE_DENIES.
+# The lists of files stand in SENSITIVE_RULES and STARTUP_RULES.
 
 _CALLS = ["tools/call", "prompts/get", "resources/read", "resources/subscribe", "completion/complete", "tasks/update"]
 
@@ -12814,18 +15622,13 @@ _GROUPS_JSON = r"""
    "action": "ask", "message": "Installing packages runs code of strangers"}],
 "project-only": [
   {"name": "allow-project-reads",
-   "match": {"tool": ["read*", "*_read", "get_file*", "view*", "open_file", "stat*", "list*", "ls", "glob*", "find*",
-                      "search*", "grep*", "directory_tree", "file_info"],
-             "arguments": {"_any_value": {"under": "${PROJECT_DIR}"}}},
-   "unless": {"arguments": {"_any_value": {"not_under": "${PROJECT_DIR}"}}},
-   "action": "allow"},
+   "match": {"tool": ["FILE_READS"], "arguments": {"_any_value": {"under": "${PROJECT_DIR}"}}}, "action": "allow"},
   {"name": "allow-project-writes",
-   "match": {"tool": ["write*", "create_dir*", "create_file*", "create_text_file", "edit*", "append*", "insert*", "move_file",
-                      "rename*", "copy_file", "apply_patch", "str_replace*", "make_dir*", "mkdir"],
-             "arguments": {"_any_value": {"under": "${PROJECT_DIR}"}}},
-   "unless": {"arguments": {"_any_value": {"not_under": "${PROJECT_DIR}"}}},
-   "action": "allow"},
+   "match": {"tool": ["FILE_WRITES"], "arguments": {"_any_value": {"under": "${PROJECT_DIR}"}}}, "action": "allow"},
   {"name": "allow-listing-roots", "match": {"tool": ["list_allowed_directories", "list_roots"]}, "action": "allow"},
+  {"name": "allow-planning", "match": {"server": "{claude-code,codex,cursor,copilot,gemini,qwen,droid,kimi,windsurf,kiro,antigravity}",
+                                       "tool": ["TodoWrite", "TodoRead", "write_todos", "update_plan", "manage_todo_list", "Task",
+                                                "Agent", "*PlanMode", "AskUserQuestion", "ask_user"]}, "action": "allow"},
   {"name": "allow-project-resources",
    "match": {"method": ["resources/read", "resources/subscribe", "resources/unsubscribe"],
              "arguments": {"uri": {"under": "${PROJECT_DIR}"}}}, "action": "allow"}],
@@ -12861,21 +15664,19 @@ _GROUPS_JSON = r"""
      "!**/.{editorconfig,eslintrc*,prettierrc*,dockerignore,nvmrc,python-version,tool-versions,vscode/**}",
      "!**/.env.{example,sample,template,dist}"]}}},
    "action": "deny", "message": "Blocked: a hidden file"},
-  {"name": "restrict-reads-to-project",
-   "match": {"tool": ["read_*", "get_file_info", "view*", "open_*"],
-             "arguments": {"_any_value": {"not_under": "${PROJECT_DIR}"}}},
-   "action": "deny", "message": "Blocked: reading outside the project"},
   {"name": "restrict-listings-to-project",
    "match": {"tool": ["list_*", "directory_tree", "search_*", "find_*", "glob*"],
              "arguments": {"_any_value": {"not_under": "${PROJECT_DIR}"}}},
    "action": "deny", "message": "Blocked: listing outside the project"},
+  {"name": "restrict-reads-to-project",
+   "match": {"method": ["CALLS"], "arguments": {"_any_value": {"not_under": "${PROJECT_DIR}", "access": "read"}}},
+   "action": "deny", "message": "Blocked: reading outside the project"},
   {"name": "restrict-writes-to-project",
-   "match": {"tool": ["write_*", "edit_*", "create_*", "move_*", "copy_*", "delete_*", "append_*"],
-             "arguments": {"_any_value": {"not_under": "${PROJECT_DIR}"}}},
+   "match": {"method": ["CALLS"], "arguments": {"_any_value": {"not_under": "${PROJECT_DIR}", "access": "write"}}},
    "action": "deny", "message": "Blocked: writing outside the project"}],
 "git": [
   {"name": "restrict-repositories-to-project",
-   "match": {"arguments": {"_any_value": {"not_under": "${PROJECT_DIR}"}}},
+   "match": {"method": ["CALLS"], "arguments": {"_any_value": {"not_under": "${PROJECT_DIR}"}}},
    "action": "deny", "message": "Blocked: a repository outside the project"},
   {"name": "ask-git-reset", "match": {"tool": ["git_reset", "git_clean", "git_push*", "git_rebase", "git_branch_delete"]},
    "action": "ask", "message": "A git operation that changes or publishes history"}],
@@ -12942,6 +15743,29 @@ _GROUPS_JSON = r"""
 }
 """
 
+# Names of tools that read and write files, as servers have them; a name in words stands for its other spellings, too.
+# Only these are allowed by strict, since what others do with a path nobody knows.
+_FILE_TOOLS = {
+    "FILE_READS": """read read_file read_files read_text_file read_text_files read_media_file read_image_file read_multiple_files
+        read_many_files read_file_lines read_file_range read_lines read_file_content read_file_contents read_text file_read view
+        view_file view_files view_range open_file cat cat_file head_file tail_file get_file get_files get_file_content
+        get_file_contents get_file_info get_file_metadata get_file_text get_file_text_by_path get_file_lines file_info file_stat
+        file_exists path_exists stat stat_file hash_file count_lines list list_dir list_directory list_directories list_files
+        list_folder list_directory_with_sizes list_directory_tree list_directory_contents ls tree directory_tree file_tree
+        get_directory_tree glob glob_files glob_search find_file find_files find_files_by_name find_files_by_glob
+        find_files_by_name_keyword search_file search_files search_file_content search_file_contents search_in_file
+        search_in_files search_in_files_by_text search_in_files_by_regex search_within_files search_for_pattern grep grep_file
+        grep_files grep_search ripgrep start_search get_symbols_overview find_symbol find_referencing_symbols""",
+    "FILE_WRITES": """write write_file write_files write_text_file write_to_file file_write create_file create_files
+        create_text_file create_new_file create_new_file_with_text create_dir create_directory create_directories create_folder
+        make_dir make_directory mkdir edit edit_file edit_files edit_text_file edit_block edit_lines multi_edit append_file
+        append_to_file append_text_file insert insert_line insert_lines insert_text insert_at_line insert_text_at_line
+        insert_edit_into_file move move_file move_files move_path rename rename_file copy copy_file copy_files copy_path
+        apply_patch apply_diff patch_file str_replace str_replace_editor str_replace_based_edit_tool replace_in_file
+        replace_lines replace_text_in_file replace_file_text_by_path replace_string_in_file update_file save_file touch
+        touch_file format_file""",
+}
+
 # Regexes too long to read in place, by the words that stand for them
 _LONG_REGEXES = {
     "SQL_WRITES": r"\b(" + "|".join("".join(f"[{c.upper()}{c}]" for c in word) for word in (
@@ -12952,7 +15776,7 @@ _LONG_REGEXES = {
 }
 
 _NOTED = "responses response-notes"
-_BASIC = "sensitive-files commands secret-leakage metadata hidden"
+_BASIC = "sensitive-files commands secret-leakage metadata hidden startup-of-tools"
 # name → (what it is for, settings, groups of request rules, groups of response rules)
 _BUILTIN: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "default": ("no credentials, no destructive commands, secrets redacted; everything else passes", {},
@@ -12982,14 +15806,31 @@ def builtin_summary(name: str) -> str:
     return _BUILTIN[_ALIASES.get(name, name)][0]
 
 
+def _spellings(name: str) -> tuple[str, ...]:
+    """A name in words in the ways that servers write it."""
+    first, *rest = name.split("_")
+    rest = [*map(str.capitalize, rest)]
+    return name, name.replace("_", "-"), "".join((first, *rest)), "".join((first.capitalize(), *rest))
+
+
+def _file_matcher(rule: FileRule) -> dict[str, Any]:
+    return {"path": rule.globs, **({"access": rule.access} if rule.access else {})}
+
+
 def _group(name: str, groups: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The rules of one group as they stand in a policy file."""
     if name == "sensitive-files":
-        return [{"name": rule, "match": {"method": _CALLS, "arguments": {"_any_value": {"path": globs}}},
-                 "action": "deny", "message": "Blocked: " + SENSITIVE_DENIES[rule]} for rule, globs in SENSITIVE_FILES.items()]
+        return [{"name": rule.name, "match": {"method": _CALLS, "arguments": {"_any_value": _file_matcher(rule)}},
+                 "action": "deny", "message": "Blocked: " + rule.about} for rule in SENSITIVE_RULES]
     if name == "commands":
-        return [{"name": rule, "match": {"arguments": {"_any_value": {"command": category}}}, "action": "deny",
+        later, _ = STARTUP_RULES
+        return [{"name": rule, "match": {"arguments": {"_any_value": {"command": category, **(
+                     _file_matcher(later) if rule == later.name else {})}}}, "action": "deny",
                  "message": message} for rule, category, message in _COMMAND_RULES]
+    if name == "startup-of-tools":
+        _, later = STARTUP_RULES
+        return [{"name": later.name, "match": {"arguments": {"_any_value": _file_matcher(later)}}, "action": "ask",
+                 "message": later.about[0].upper() + later.about[1:]}]
     rules: list[dict[str, Any]] = groups[name]
     return rules
 
@@ -13003,6 +15844,9 @@ def builtin_layer(name: str) -> PolicyLayer:
     text = text.replace("METHODS", json.dumps(_CALLS))
     for word, regex in _LONG_REGEXES.items():
         text = text.replace(f'"{word}"', json.dumps(regex))
+    for word, names in {"CALLS": " ".join(_CALLS), **_FILE_TOOLS}.items():
+        text = text.replace(f'["{word}"]', json.dumps(list(dict.fromkeys(
+            spelled for name in names.split() for spelled in (_spellings(name) if word != "CALLS" else (name,))))))
     groups = json.loads(text)
     data = {"version": 1, "settings": settings,
             "rules": [rule for group in requests.split() for rule in _group(group, groups)],
@@ -13064,10 +15908,12 @@ class Decision(NamedTuple):
 
 
 class Memory:
-    """What earlier messages of a session have left for the rules: marks, and when rules with a limit matched."""
+    """What earlier messages of a session have left for the rules: marks, when rules with a limit matched, and what is known
+    of the server."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
+        self.server = NO_FACTS
         self._marks: dict[str, set[str]] = {}
         self._matched: dict[int, Any] = {}      # id of the rule -> a deque of the times it matched, the last calls + 1
 
@@ -13094,11 +15940,32 @@ class Memory:
             times.append(self._clock())
         return len(times) > limit.calls and self._clock() - times[0] < limit.per
 
+    def state(self, policy: Policy) -> dict[str, Any]:
+        """What there is to keep of it for another process, as JSON data; rules go by their names."""
+        return {"marks": {whose: sorted(marks) for whose, marks in self._marks.items()},
+                "matched": {name: list(self._matched[id(rule)]) for name, rule in _limited(policy) if id(rule) in self._matched}}
+
+    def restore(self, policy: Policy, state: Any) -> None:
+        """Remember what `state` has given. The clocks must be the same."""
+        if state:
+            from collections import deque
+            self._marks = {whose: set(marks) for whose, marks in state["marks"].items()}
+            self._matched = {id(rule): deque(state["matched"][name], rule.limit.calls + 1) for name, rule in _limited(policy)
+                             if rule.limit is not None and name in state["matched"]}
+
     def wait(self, rule: Rule, limit: Limit) -> float:
         """Seconds until *rule* would not match, if nothing else matched it meanwhile."""
         times = self._matched[id(rule)]
         since: float = times[min(1, len(times) - 1)]
         return max(0.0, limit.per - (self._clock() - since))
+
+
+def _limited(policy: Policy | None, whose: str = "") -> Iterator[tuple[str, Rule]]:
+    """(a name of its own, rule) of the rules with a limit, also of a policy that is judged apart."""
+    if policy is not None:
+        for where, rules in (("", policy.rules), ("outbound ", policy.outbound_rules)):
+            yield from ((f"{whose}{where}{rule.layer}:{rule.name}", rule) for rule in rules if rule.limit is not None)
+        yield from _limited(policy.apart, whose + "apart ")
 
 
 _ALLOWED = Decision("allow")
@@ -13189,7 +16056,8 @@ class Wall:
 
     def _decide(self, message: Message, budget: Budget | None, memory: Memory | None, again: bool, counted: set[int]) -> Decision:
         """The same for one reading of the message and this policy alone."""
-        subject = Subject(message, self.policy, budget, memory.marks(self._whose) if memory is not None else ())
+        known = (memory.marks(self._whose), memory.server) if memory is not None else ()
+        subject = Subject(message, self.policy, budget, *known)
         subject.counted = counted
         marks: list[tuple[str, str]] = []
         decision = _ALLOWED
@@ -13251,11 +16119,6 @@ class Wall:
         return Decision(settings.default_action, None, f"no rule allows this, and default_action is {settings.default_action}")
 
 
-def _covered(message: Message) -> tuple[str, str | None, str | None, str]:
-    """What a rule's scope is about."""
-    return message.kind, message.method, message.tool, message.server
-
-
 def _joined(first: tuple[Finding, ...], more: tuple[Finding, ...]) -> tuple[Finding, ...]:
     known = set(first)
     return first + tuple(one for one in more if one not in known)
@@ -13307,11 +16170,12 @@ class Close(NamedTuple):
 class Record(NamedTuple):
     """One audit record as data, with nothing in it that is a secret; `line` is how it is written."""
     fields: dict[str, Any]
+    written: str = ""           # the line, where it is known already
 
     @property
     def line(self) -> str:
         """The record as one line of JSON."""
-        return _compact(self.fields)
+        return self.written or _compact(self.fields)
 
 
 class Note(NamedTuple):
@@ -13654,6 +16518,21 @@ class Quoting:
         said = [decision.message or "the policy wants this asked", decision.why, decision.detail]
         return printable(self.text(": ".join(filter(None, said))), 400)
 
+    def subject(self, message: Message, decision: Decision) -> str:
+        """The part of a call that decided, on one line and without secrets; "" where a secret did."""
+        if not decision.path or decision.findings:
+            return ""
+        found: Any = message.body
+        for step in decision.path:
+            if not (type(found) is dict and step in found or type(found) is list and type(step) is int and step < len(found)):
+                found = str(decision.path[-1])          # a member's name decided
+                break
+            found = found[step]
+        if type(found) is list and all(type(one) is str for one in found):
+            found = " ".join(found)
+        text = found if type(found) is str else json.dumps(found, ensure_ascii=False)
+        return printable(_cut_in_the_middle(self.text(text, 20_000), MAX_SUBJECT_CHARS - 30), MAX_SUBJECT_CHARS)
+
     def params(self, message: Message) -> dict[str, Any]:
         """The params of a message with its secrets replaced; only MARKER where looking for them takes too long."""
         try:
@@ -13683,9 +16562,11 @@ class Quoting:
                     text = f"{place}: {reason}; all of them: {text}"
         return printable(text, MAX_SHOWN_CHARS * 10)
 
-    def about(self, decision: Decision) -> dict[str, Any]:
-        """What a program (or a model) may know of a refusal: which rule, where, why, what else would do."""
+    def about(self, decision: Decision, ref: str = "") -> dict[str, Any]:
+        """What a program (or a model) may know of a refusal: which rule, where, why, what else would do, and its record."""
         about: dict[str, Any] = {"rule": decision.rule, "action": decision.action}
+        if ref:
+            about["ref"] = ref
         if decision.path:
             about["argument"] = printable(self.text(pointer(decision.path)), 300)
         if decision.why:
@@ -14422,32 +17303,52 @@ def _nobodys(body: dict[str, Any]) -> tuple[Pending, ...]:
 
 # -- records ------------------------------------------------------------------------
 
-class Recorder:
-    """Makes the audit record of each message: what was decided and why, and nothing that is a secret."""
+RECORD_VERSION = 1          # of the fields of a record: "v"
+MAX_SUBJECT_CHARS = 200
+_REF_SIGNS = "abcdefghjkmnpqrstuvwxyz23456789"      # what is hard to mistake when it is typed
 
-    def __init__(self, settings: Settings, server_name: str, session_id: str, quoting: Quoting,
-                 clock: Callable[[], float]) -> None:
-        self._settings, self._server_name, self._id = settings, server_name, session_id
-        self._quoting, self._clock = quoting, clock
+
+class Recorder:
+    """Makes the audit record of each message: what was decided, of what and why, and nothing that is a secret.
+
+    Records form a chain: `prev` is the beginning of the SHA-256 of this session's last line, so that a line that was changed
+    or taken out is noticed (`mcpwall verify`). `ref` names one record, for people: refusals say it.
+    """
+
+    def __init__(self, policy: Policy, server_name: str, session_id: str | None, quoting: Quoting, clock: Callable[[], float],
+                 salt: bytes | None = None) -> None:
+        self._settings, self._server_name, self._quoting, self._clock = policy.settings, server_name, quoting, clock
+        code = "".join(_REF_SIGNS[byte % len(_REF_SIGNS)] for byte in os.urandom(6))
+        self._id = session_id or code
+        self._code = self._id if re.fullmatch("[a-z0-9]{1,8}", self._id) else code
         self._seq = 0
-        self._salt = os.urandom(16)
+        self._prev: str | None = None
+        self._salt = salt or os.urandom(16)
+        self._constant = {"policy": policy.fingerprint, "wall": __version__, "v": RECORD_VERSION}
+
+    @property
+    def ref(self) -> str:
+        """The `ref` of the next record."""
+        return f"{self._code}-{self._seq + 1}"
 
     def record(self, message: Message, decision: Decision, size: int, extra: Mapping[str, Any] | None = None) -> Record:
         """The record of one judged message of *size* bytes; *extra* fields hold no secrets already."""
-        text, ident = self._quoting.text, message.body.get("id")
-        action, note = decision.action, decision.message or None
+        text, ident, ref = self._quoting.text, message.body.get("id"), self.ref
+        action, note, would = decision.action, decision.message or None, ""
         if self._settings.mode == "monitor" and action not in ("allow", "log_only"):
-            action, note = "log_only", f"monitor: would {decision.action}: {note or 'Blocked by policy'}"
+            action, would, note = "log_only", action, f"monitor: would {action}: {note or 'Blocked by policy'}"
         method = "response" if message.kind == "response" else message.method
         tool = None if message.tool == UNKNOWN_TOOL else message.tool
         moment = int(self._clock() * 1000)
         self._seq += 1
         fields: dict[str, Any] = {
             "ts": time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(moment // 1000)) + f"{moment % 1000:03d}Z",
-            "session": self._id, "seq": self._seq, "server": text(self._server_name),
+            "session": self._id, "seq": self._seq, "ref": ref, "server": text(self._server_name),
             "direction": "outbound" if message.peer == "server" else "inbound",
             "method": method and text(method), "tool": tool and text(tool), "id": text(ident) if type(ident) is str else ident,
             "action": action, "rule": decision.rule and text(decision.rule), "message": note and text(note)}
+        if would:
+            fields["would"] = would
         if message.peer == "client":
             self._add_arguments(fields, message, decision)
         if decision.findings:
@@ -14459,14 +17360,23 @@ class Recorder:
             fields["why"] = text(f"{decision.why} ({decision.detail})" if decision.detail else decision.why)
         if decision.granted:
             fields["answer"] = decision.granted
-        return Record({**fields, **(extra or {}), "bytes": size})
+        fields.update(extra or {}, bytes=size, **self._constant, prev=self._prev)
+        line = _compact(fields)
+        self._prev = sha256(line.encode("utf-8", "backslashreplace"))[:32]
+        return Record(fields, line)
 
     def _add_arguments(self, fields: dict[str, Any], message: Message, decision: Decision) -> None:
-        if decision.action in ("deny", "ask"):
+        refused, logged = decision.action in ("deny", "ask"), self._settings.log_args
+        if refused:
             fields["args"] = "[REDACTED]"
             if decision.path:
                 fields["argument"] = self._quoting.text(pointer(decision.path))
-        elif self._settings.log_args == "full" and message.kind == "request" and message.tool is not None:
+                subject = self._quoting.subject(message, decision)
+                if subject:
+                    fields["subject"] = subject
+            if message.kind == "request":
+                fields["digest"] = sha256(self._salt + call_digest(message))[:32]
+        if message.kind == "request" and message.tool is not None and logged != "none" and (refused or logged == "full"):
             fields["args"] = self._quoting.params(message).get("arguments", {})
 
     def _described(self, message: Message, findings: Sequence[Finding]) -> list[dict[str, Any]]:
@@ -14493,7 +17403,31 @@ class _Verdict(NamedTuple):
     answer: str | None
 
 
-_ABOUT_WORDS = {"rule": "Rule", "argument": "Argument", "why": "Why", "hint": "Instead", "retry_after_s": "Seconds to wait"}
+_ABOUT_WORDS = {"argument": "Argument", "why": "Why", "hint": "Instead", "retry_after_s": "Seconds to wait"}
+
+
+class Whereabouts:
+    """Keeps in a Memory what rules need to know of the server (see ServerFacts): its own folders, the roots that the client
+    told last, and, where a rule allows, what the tools list as choices."""
+
+    def __init__(self, policy: Policy, memory: Memory, folders: Sequence[str]) -> None:
+        self._memory, self._paths, self._folders = memory, policy.paths, tuple(folders)
+        self._allows = any([rule.action == "allow" for rule in policy.rules])
+        memory.server = ServerFacts(self._folders, {})
+
+    def passed(self, message: Message, answered: Pending) -> None:
+        """Take what a message says that goes on."""
+        result = message.body.get("result") if message.kind == "response" else None
+        if type(result) is not dict:
+            return
+        if message.peer == "client" and answered.method == "roots/list":
+            folders = dict.fromkeys((*self._folders, *folders_told(result, self._paths)))
+            self._memory.server = self._memory.server._replace(folders=tuple(folders)[:MAX_BASES])
+        elif message.peer == "server" and self._allows and answered.method == "tools/list" and type(result.get("tools")) is list:
+            choices = dict(self._memory.server.choices)
+            choices.update((tool["name"], choices_of(tool.get("inputSchema"))) for tool in result["tools"][:MAX_TOOLS]
+                           if type(tool) is dict and type(tool.get("name")) is str)
+            self._memory.server = self._memory.server._replace(choices=dict(list(choices.items())[-MAX_TOOLS:]))
 
 
 class Session:
@@ -14505,17 +17439,19 @@ class Session:
 
     def __init__(self, wall: Wall, server_name: str = "", clock: Callable[[], float] = time.time,
                  session_id: str | None = None, *, identity: str = "", pins: Callable[[], Any] | None = None,
-                 desk: bool = False, monotonic: Callable[[], float] = time.monotonic) -> None:
+                 desk: bool = False, monotonic: Callable[[], float] = time.monotonic, salt: bytes | None = None,
+                 folders: Sequence[str] = ()) -> None:
         """*identity* and *pins*: see Toolbox. *desk*: can somebody answer a Waiting by `answer`? *monotonic*: seconds,
-        for limits and time-outs."""
+        for limits and time-outs. *salt*: of the digests in records; else a new one. *folders*: see `server_folders`."""
         policy, settings = wall.policy, wall.policy.settings
         self._looks = DiskLooks(policy.paths.resolve)
-        self.wall = Wall(policy.with_looks(self._looks.resolve))
+        self.wall = Wall(policy.with_looks(self._looks))
         self.server_name = server_name
         self.audit_required = settings.audit_required
         self._settings, self._clock, self._monotonic = settings, clock, monotonic
         self._budget = Budget(JUDGE_SECONDS)        # of the line at hand, shared by the items of a batch
         self._memory = Memory(monotonic)
+        self._whereabouts = Whereabouts(self.wall.policy, self._memory, folders)
         self._sent: list[Message] = []              # requests of the client that the last `receive` let go on
         self._quoting = Quoting(policy)
         self._lines = {"client": Lines(settings.max_message_bytes), "server": Lines(settings.max_message_bytes)}
@@ -14523,7 +17459,7 @@ class Session:
         self._tools = Toolbox(wall, server_name, identity, pins)
         self._refusals = Refusals(settings.max_repeated_denials)
         self._questions = Questions(settings, server_name, self._quoting, desk, monotonic)
-        self._recorder = Recorder(settings, server_name, session_id or os.urandom(4).hex(), self._quoting, clock)
+        self._recorder = Recorder(policy, server_name, session_id, self._quoting, clock, salt)
         self._stray_key = False
 
     def prepare(self) -> None:
@@ -14587,7 +17523,7 @@ class Session:
         decision = Decision("deny", None, "Blocked: the audit log cannot be written")
         for message in self._sent:
             self._correlation.forget("client", message.body["id"])
-            out.lines["client"].append(self._refusal(message, decision).encode())
+            out.lines["client"].append(self._refusal(message, decision, ref="").encode())
         if not self._sent:
             return list(effects)
         withheld = [message.body["id"] for message in self._sent]
@@ -14717,6 +17653,7 @@ class Session:
         if self._memory.commit(decision.marks):
             self._refusals.reconsider()
         self._correlation.passed(message, answered)
+        self._whereabouts.passed(message, answered)
         self._questions.passed(message, decision)
         if message.kind == "request" and message.peer == "client":
             out.requests.append(message)
@@ -14787,9 +17724,10 @@ class Session:
 
     # -- answers of our own
 
-    def _refusal(self, message: Message, decision: Decision, times: int = 1) -> str:
+    def _refusal(self, message: Message, decision: Decision, times: int = 1, ref: str | None = None) -> str:
         """The answer to a request that does not go on. Never holds anything of the message but its id and where in it the
-        reason stands. *times*: how often this very call was refused by now."""
+        reason stands. *times*: how often this very call was refused by now; *ref*: of its record, by default the next."""
+        ref = self._recorder.ref if ref is None else ref
         as_error = message.method != "tools/call" or message.peer != "client" or self._settings.deny_as != "result"
         text = f"[mcpwall] {decision.message or 'Blocked by policy'}"
         if decision.action == "ask":
@@ -14799,13 +17737,13 @@ class Session:
         if times > 2:
             again = "; the same call will be refused again, so do something else" if decision.lasting else ""
             text += f" (refused {times} times now{again})"
-        about = self._quoting.about(decision)
+        named, about = _named(decision.rule, ref), self._quoting.about(decision, ref)
         answer: dict[str, Any] = {"jsonrpc": "2.0", "id": message.body["id"]}
         if as_error:
             told = {**about, "denials": times} if times > 1 else about
-            answer["error"] = {"code": -32600, "message": text, "data": {"mcpwall": told}}
+            answer["error"] = {"code": -32600, "message": text + named, "data": {"mcpwall": told}}
             return _compact(answer)
-        text += "".join(f"\n{word}: {about[key]}" for key, word in _ABOUT_WORDS.items() if about.get(key) is not None)
+        text += "".join(f"\n{word}: {about[key]}" for key, word in _ABOUT_WORDS.items() if about.get(key) is not None) + named
         answer["result"] = {"content": [{"type": "text", "text": text}], "isError": True}
         if _VERSION_META in meta_of(message):
             answer["result"]["resultType"] = "complete"
@@ -14816,7 +17754,8 @@ class Session:
         body, result = message.body, message.body.get("result")
         if message.peer == "client":            # the server must not wait for ever
             return self._refusal(message, decision)
-        text = f"{BLOCKED} {decision.message or 'Blocked by policy'}"
+        ref = self._recorder.ref
+        text = f"{BLOCKED} {decision.message or 'Blocked by policy'}{_named(decision.rule, ref)}"
         if type(result) is dict and message.method not in ("tools/call", "tasks/result"):
             kept = self._acceptable(message, result, decision, extra)
             if kept is not None:
@@ -14827,7 +17766,7 @@ class Session:
             if "resultType" in result:
                 answer["result"]["resultType"] = "complete"
         else:
-            answer["error"] = {"code": -32600, "message": text, "data": {"mcpwall": self._quoting.about(decision)}}
+            answer["error"] = {"code": -32600, "message": text, "data": {"mcpwall": self._quoting.about(decision, ref)}}
         return _compact(answer)
 
     def _acceptable(self, message: Message, result: dict[str, Any], decision: Decision, extra: dict[str, Any]) -> str | None:
@@ -14836,7 +17775,8 @@ class Session:
         if message.method in _INTRODUCTIONS and type(result.get("instructions")) is str:
             why = f"instructions: {decision.rule}: {decision.why or decision.message}"
             self._note(extra, "tools", [ToolNote("", "left out", why)])
-            text: str | None = _replace_instructions(message.text, f"{BLOCKED} {decision.message or 'Blocked by policy'}")
+            words = f"{BLOCKED} {decision.message or 'Blocked by policy'}{_named(decision.rule, self._recorder.ref)}"
+            text: str | None = _replace_instructions(message.text, words)
         else:
             text = self._without_items(message, result, extra)
         if text is None:
@@ -14922,6 +17862,12 @@ class Session:
         within, self._stray_key = self._stray_key, "PRIVATE KEY" in text and "-----BEGIN" in text or \
             self._stray_key and "-----END" not in text
         return MARKER if within or self._stray_key else printable(self._quoting.text(text, MAX_STRAY_CHARS), MAX_STRAY_CHARS)
+
+
+def _named(rule: str | None, ref: str) -> str:
+    """What ends a refusal: the rule, and the record by which people can ask for more (`mcpwall explain`)."""
+    words = ", ".join(filter(None, [rule and f"rule {printable(rule, 100)}", ref and f"ref {ref}"]))
+    return f" ({words})" if words else ""
 
 
 def _same(one: str, other: str) -> bool:
@@ -15081,9 +18027,10 @@ def find_policy_file(folder: str, stem: str) -> str | None:
 
 
 def load_policy(config: str | None = None, profile: str | None = None, project_dir: str | None = None,
-                home: str | None = None, approved: Callable[[str, bytes], bool] | None = None) -> Policy:
+                home: str | None = None, approved: Callable[[str, bytes], bool] | None = None, cwd: str | None = None) -> Policy:
     """The policy that counts here: *config* alone; or the built-in *profile*; else the project's over the user's own;
-    else the built-in default, which also stands under a project's that extends nothing when the user has none.
+    else the built-in default, which also stands under a project's that extends nothing when the user has none. *cwd*: what
+    relative places are relative to, when that is not our own working directory.
 
     *approved* says whether the user has approved this very content of a project's file; until then only its denials
     count (`Policy.apart`). Raises PolicyError; whatever it raises, no server must be started.
@@ -15093,9 +18040,9 @@ def load_policy(config: str | None = None, profile: str | None = None, project_d
     home = home or user_home()
     if config is not None:
         layers = [parse_policy(read_policy_file(config)[1], config)]
-        return _compiled(layers, project_dir, home, config)
+        return _compiled(layers, project_dir, home, cwd, config)
     if profile is not None:
-        return _compiled([builtin_layer(profile)], project_dir, home, f"built-in {profile}")
+        return _compiled([builtin_layer(profile)], project_dir, home, cwd, f"built-in {profile}")
     layers, guest = [], None
     own = find_policy_file(project_dir or os.getcwd(), ".mcpwall")
     if own is not None:
@@ -15111,19 +18058,19 @@ def load_policy(config: str | None = None, profile: str | None = None, project_d
         layers.append(parse_policy(read_policy_file(everywhere)[1], everywhere))
     elif not any("extends" in layer.data for layer in layers):
         layers.append(builtin_layer("default"))     # to approve a project's rules is not to give up these
-    policy = _compiled(layers, project_dir, home, " over ".join(layer.file for layer in layers))
+    policy = _compiled(layers, project_dir, home, cwd, " over ".join(layer.file for layer in layers))
     if guest is not None:
-        apart = _compiled([guest], project_dir, home, guest.file)
+        apart = _compiled([guest], project_dir, home, cwd, guest.file)
         policy = policy._replace(apart=apart, warnings=policy.warnings + (
             f"{printable(guest.file)} is not approved, so only its denials count; look at it with: mcpwall approve",))
     return policy
 
 
-def _compiled(layers: list[PolicyLayer], project_dir: str | None, home: str | None, source: str) -> Policy:
+def _compiled(layers: list[PolicyLayer], project_dir: str | None, home: str | None, cwd: str | None, source: str) -> Policy:
     if project_dir is None:
         named = (layer.data.get("settings", {}).get("project_dir") for layer in layers)
         project_dir = next((name for name in named if name is not None), None)
-    context = default_path_context(project_dir=project_dir, home=home)
+    context = default_path_context(project_dir, home, cwd)
     policy = compile_policy(layers, context, source)
     if context.project is not None:
         return policy
@@ -15383,6 +18330,9 @@ def decision_text(record: Mapping[str, Any], colour: bool) -> str:
         words.append(f"[{record['rule']}]")
     if record["message"]:
         words.append(f"- {record['message']}")
+    ref = record.get("ref", "")
+    if ref and record["action"] != "allow":
+        words.append(_named(record["rule"] if record["action"] in ("deny", "ask") else None, ref)[1:])
     return " ".join([f"\x1b[{code}m{word}\x1b[0m" if colour else word, printable(" ".join(words), 1000)])
 
 
@@ -15674,7 +18624,8 @@ _WATCHER = 'read -r _ && exit; kill -TERM -"$0"; kill -CONT -"$0"; sleep 1; kill
 def _watch(group: int) -> Callable[[], None]:
     """Have the processes of *group* ended when this one is killed; the answer takes that back. (POSIX)"""
     readable, writable = os.pipe()
-    actions = [(os.POSIX_SPAWN_DUP2, readable, 0), (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0), (os.POSIX_SPAWN_DUP2, 1, 2)]
+    actions = [(os.POSIX_SPAWN_DUP2, readable, 0), (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+               (os.POSIX_SPAWN_DUP2, 1, 2)]
     command = ["mcpwall-watch", "-c", _WATCHER, str(group)]
     try:
         try:
@@ -16497,23 +19448,26 @@ def config_form(path: str) -> str:
 
 
 def find_configs(home: str, cwd: str, environ: Mapping[str, str], platform: str,
-                 root: str = "") -> list[ConfigFile]:
+                 root: str = "", clients: Sequence[str] = ()) -> list[ConfigFile]:
     """Every config file of a known host that exists for this user and this project, in the table's order.
 
-    *platform* is a `sys.platform`; *root* goes before the paths that neither home nor project leads (tests).
+    *platform* is a `sys.platform`; *root* goes before the paths that neither home nor project leads (tests); *clients*:
+    of these hosts only.
     A file that several rows name (`.mcp.json`) comes once per server map, with all its clients.
     """
     import glob
     found: dict[tuple[str, str], ConfigFile] = {}
     for row in _HOST_FILES.strip().splitlines():
-        clients, scope, keys, template = (cell.strip() for cell in row.split("|"))
+        hosts, scope, keys, template = (cell.strip() for cell in row.split("|"))
+        if clients and not set(clients) & set(hosts.split()):
+            continue
         for project in project_folders(cwd, home) if scope == "project" else [""]:
             for pattern in _expand_path(template, home, project, environ, platform):
                 if scope == "managed":
                     pattern = root + pattern
                 for path in sorted(glob.glob(os.path.join(glob.escape(cwd), pattern)))[:_MAX_FILES_A_ROW]:
                     same = os.path.realpath(path), keys
-                    names = tuple(clients.split())
+                    names = tuple(hosts.split())
                     if same in found:
                         known = found[same]
                         names = known.clients + tuple(n for n in names if n not in known.clients)
@@ -16879,10 +19833,10 @@ def _config_quote(word: str) -> str:
 
 
 def _insert_items(text: str, array: Node, items: list[str], newline: str) -> tuple[int, int, str]:
-    """The edit that puts *items* before the others of a list: on lines of their own where the first is."""
+    """The edit that puts *items* before the others of a list or object: on lines of their own where the first is."""
     if not array.members:
         return array.start + 1, array.start + 1, ", ".join(items)
-    first = array.members[0].start
+    first = array.members[0][1]         # where an item begins, or the name of a member
     before = text[text.rfind("\n", array.start, first) + 1:first]
     on_own_line = "\n" in text[array.start:first] and not before.strip(" \t")
     separator = "," + (newline + before if on_own_line else " ")
@@ -17129,6 +20083,317 @@ def _toml_source(value: Any, is_key: bool = False) -> str:
     if isinstance(value, str):
         return value if is_key and re.fullmatch("[A-Za-z0-9_-]+", value) else _config_quote(value)
     return str(value[0]) if isinstance(value, tuple) else "true" if value else "false"
+
+
+# -- hooks: entries by which a host asks about its own tools ------------------------
+# As with walls, nothing is remembered beside the file. What we put in comes first in its list or object; a list or an object
+# that was not there is written with a blank behind its bracket, as nothing of ours is in one that was; a new file with two.
+
+# The hosts. answers: how it is told (see `_hook_answer`); `asks`: it can put a question to its user; what follows `changes`:
+# how the result of a tool is changed. root: the variable that holds the project's folder. file: where its hooks stand, as in
+# _HOST_FILES. shell: what runs the command on Windows. events: before the tool; after it. entry: one of ours, in the list
+# hooks.EVENT. new: what a file holds that was not there. note: what the user has to know or do.
+_HOOK_HOSTS = """
+claude-code
+  answers claude asks changes output
+  root    CLAUDE_PROJECT_DIR
+  file    ${CLAUDE_CONFIG_DIR:-~/.claude}/settings.json
+  shell   bash
+  events  PreToolUse; PostToolUse PostToolUseFailure
+  entry   {"matcher": "*", "hooks": [{"type": "command", "command": COMMAND, "timeout": 60, "onFailure": "block"}]}
+  note    versions before 2.1.295 let the tool run when the hook fails
+codex
+  answers codex changes reason
+  file    ${CODEX_HOME:-~/.codex}/hooks.json
+  shell   cmd
+  events  PreToolUse; PostToolUse
+  entry   {"matcher": "*", "hooks": [{"type": "command", "command": COMMAND, "timeout": 60}]}
+  note    not armed until you approve it (run /hooks in Codex), and again after each change; a failing hook lets the tool run
+cursor
+  answers cursor changes cursor
+  root    CURSOR_PROJECT_DIR
+  file    ~/.cursor/hooks.json
+  shell   powershell
+  events  preToolUse; postToolUse postToolUseFailure
+  entry   {"command": COMMAND, "timeout": 60, "failClosed": true}
+  new     {  "version": 1}
+copilot
+  answers copilot asks changes modified
+  file    ${COPILOT_HOME:-~/.copilot}/hooks/mcpwall.json
+  shell   powershell
+  events  PreToolUse; PostToolUse
+  entry   {"type": "command", "bash": COMMAND, "powershell": POWERSHELL, "timeoutSec": 60}
+  new     {  "version": 1}
+  note    VS Code reads this file, too; a time-out lets the tool run, and so does a hook that fails in VS Code
+gemini
+  answers gemini asks changes reason
+  root    GEMINI_PROJECT_DIR
+  file    ~/.gemini/settings.json
+  shell   powershell
+  events  BeforeTool; AfterTool
+  entry   {"matcher": "*", "hooks": [{"name": "mcpwall", "type": "command", "command": COMMAND, "timeout": 60000}]}
+  note    a hook that cannot be started, or takes too long, lets the tool run
+qwen
+  answers claude asks
+  root    QWEN_PROJECT_DIR
+  file    ~/.qwen/settings.json
+  shell   powershell
+  events  PreToolUse; PostToolUse
+  entry   {"matcher": "*", "hooks": [{"name": "mcpwall", "type": "command", "command": COMMAND, "timeout": 60000}]}
+  note    a hook that fails lets the tool run
+droid
+  answers claude asks
+  root    FACTORY_PROJECT_DIR
+  file    ~/.factory/settings.json
+  shell   bash
+  events  PreToolUse; PostToolUse
+  entry   {"matcher": "*", "hooks": [{"type": "command", "command": COMMAND, "timeout": 60}]}
+  note    a hook that fails lets the tool run
+kimi
+  answers exit2
+  file    ~/.kimi-code/config.toml
+  shell   powershell
+  events  PreToolUse; PostToolUse
+  entry   {"event": EVENT, "matcher": "", "command": COMMAND, "timeout": 60, "fail_mode": "closed"}
+windsurf
+  answers exit2
+  file    ~/.codeium/windsurf/hooks.json
+  shell   powershell
+  events  pre_run_command pre_read_code pre_write_code pre_mcp_tool_use;
+  entry   {"command": COMMAND, "show_output": true}
+  note    a hook that fails lets the tool run
+kiro
+  answers exit2
+  file    ~/.kiro/agents/*.json
+  shell   powershell
+  events  preToolUse; postToolUse
+  entry   {"matcher": "*", "command": COMMAND, "timeout_ms": 30000}
+  note    stands in each agent's file: a new agent has none; a hook that fails lets the tool run
+antigravity
+  answers antigravity asks
+"""
+_HOOK_ALIASES = {"claude": "claude-code", "vscode": "copilot", "amazon-q": "kiro", "factory": "droid"}
+
+
+class HookHost(NamedTuple):
+    """A row of the table of hosts."""
+    name: str
+    answers: str                # how it is told what we decided
+    asks: bool = False          # can it put a question to its user?
+    changes: str = ""           # how it takes another result than the tool's own; "": it does not
+    root: str = ""
+    file: str = ""              # "" where nothing is registered
+    shell: str = ""
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    entry: str = ""
+    new: str = "{  }"
+    note: str = ""
+
+
+@lru_cache(None)
+def hook_hosts() -> dict[str, HookHost]:
+    """The hosts whose events are understood, by name."""
+    hosts: dict[str, HookHost] = {}
+    for block in re.split(r"\n(?=\S)", _HOOK_HOSTS.strip()):
+        name, *lines = block.split("\n")
+        about = dict(re.split(r"\s+", line.strip(), maxsplit=1) for line in lines)
+        answers, *words = about["answers"].split()
+        before, _, after = about.get("events", "").partition(";")
+        hosts[name] = HookHost(name, answers, "asks" in words, words[-1] if "changes" in words else "", about.get("root", ""),
+                               about.get("file", ""), about.get("shell", ""), (*before.split(),), (*after.split(),),
+                               about.get("entry", ""), about.get("new", "{  }"), about.get("note", ""))
+    return hosts
+
+
+def hook_host(name: str) -> HookHost:
+    """The host of that name. Raises UsageError."""
+    hosts = hook_hosts()
+    name = _HOOK_ALIASES.get(name, name)
+    if name not in hosts:
+        raise UsageError(f"--host: {unknown_word(name, hosts, 'host')}")
+    return hosts[name]
+
+
+_our_hook = lazy_regex(r"(?i)mcpwall[^\s\"']*[\"']?\s+hook\s+--host[ =]")
+_HOOK_COMMANDS = ("command", "commandWindows", "bash", "powershell", "windows", "linux", "osx")
+_MAX_HOOKS = 1000
+
+
+def hook_files(host: HookHost, home: str, environ: Mapping[str, str], platform: str) -> list[str]:
+    """Where the user's hooks of *host* stand, there or not; of a glob, the files that are there."""
+    import glob
+    found: list[str] = []
+    for pattern in _expand_path(host.file, home, "", environ, platform) if host.file else ():
+        found += sorted(glob.glob(pattern))[:_MAX_FILES_A_ROW] if "*" in host.file else \
+            [re.sub(r"\[([*?[])\]", r"\1", pattern)]
+    return [os.path.abspath(path) for path in found]
+
+
+def hook_command(words: Sequence[str], shell: str) -> str:
+    """*words* as one command line for "sh" (or "bash"), "powershell" or "cmd". Raises ConfigError where there is no way."""
+    if shell in ("sh", "bash"):
+        import shlex
+        return " ".join(map(shlex.quote, words))
+    plain = [re.fullmatch(r"[\w:./\\-]+", word, re.ASCII) is not None for word in words]
+    if shell == "cmd":
+        if any(set(word) & set('%"^&|<>!\r\n') for word in words):
+            raise ConfigError(f"{printable(' '.join(words))}: cmd.exe would read this otherwise; move mcpwall to a plainer path")
+        return " ".join(word if fine else f'"{word}"' for word, fine in zip(words, plain))
+    quoted = (word if fine else "'" + word.replace("'", "''") + "'" for word, fine in zip(words, plain))
+    return "& " * (not plain[0]) + " ".join(quoted)
+
+
+def _hook_entries(host: HookHost, words: Sequence[str], platform: str) -> dict[str, str]:
+    """{event: the source of our entry}."""
+    windows = platform == "win32"
+    command = hook_command(words, host.shell if windows else "sh")
+    if "//" in command and host.name == "cursor":
+        raise ConfigError(f"{printable(command)}: Cursor takes // for a comment; move mcpwall to another path")
+    texts = {"COMMAND": command, "POWERSHELL": hook_command(words, "powershell") if windows else command}
+    if windows and "POWERSHELL" in host.entry:
+        texts["COMMAND"] = hook_command(words, "bash")
+    entries = {event: host.entry.replace("EVENT", _config_quote(event)) for event in (*host.before, *host.after)}
+    return {event: re.sub(r"(?<=: )[A-Z]+(?=[,}])", lambda found: _config_quote(texts[found[0]]), entry)
+            for event, entry in entries.items()}
+
+
+def set_hooks(text: str | None, host: HookHost, words: Sequence[str], on: bool, platform: str, form: str = "json") -> str | None:
+    """*text* of a host's file with just these hooks of ours (*words* for every event), or not *on*: with none.
+
+    None stands for no file, before and after. Everything else stays, byte for byte, and taking out gives back what was
+    there before. Raises ConfigError or PolicyError for a file in which that cannot be done.
+    """
+    entries = _hook_entries(host, words, platform)
+    if form == "toml":
+        return _set_toml_hooks(text, entries if on else {})
+    ours = {_command_of(json.loads(entry)) for entry in entries.values()}
+    if on and text is not None:
+        there = [(event, item.value) for event, _, item in _our_hooks(text, ours)]
+        if len(there) == len(entries) and all((event, json.loads(entry)) in there for event, entry in entries.items()):
+            return text
+    bare = _without_hooks(text, host, ours)
+    if not on:
+        return bare
+    made = _with_hooks(bare, host, entries)
+    if _without_hooks(made, host, ours) != bare:
+        raise ConfigError("the edit could not be taken back; not written")
+    return made
+
+
+def _command_of(entry: Any) -> str:
+    """The command of an entry, or of the first in its list."""
+    if isinstance(entry, dict):
+        inner = entry.get("hooks")
+        if isinstance(inner, list) and inner:
+            return _command_of(inner[0])
+        return next((entry[key] for key in _HOOK_COMMANDS if isinstance(entry.get(key), str)), "")
+    return ""
+
+
+def _member(node: Node, key: str) -> Member | None:
+    return next((one for one in node.members or () if isinstance(one, Member) and one.key == key), None)
+
+
+def _our_hooks(text: str, ours: Iterable[str]) -> Iterator[tuple[str, list[tuple[Node, Any]], Node]]:
+    """(event, [(container, its child), … from the document down], entry) of each entry of ours; of a list of several
+    commands, of which not all are ours, the command alone."""
+    if not text.strip("\ufeff \t\r\n"):
+        return
+    document = parse_jsonc(text)
+    hooks = _member(document, "hooks")
+    for member in (hooks.node.members or () if hooks is not None and isinstance(hooks.node.value, dict) else ()):
+        for item in member.node.members or () if isinstance(member.node.value, list) else ():
+            way = [(document, hooks), (hooks.node, member), (member.node, item)]    # type: ignore[union-attr]
+            inner = _member(item, "hooks")
+            entries = inner.node.members or [] if inner is not None and isinstance(inner.node.value, list) else [item]
+            mine = [one for one in entries if _command_of(one.value) in ours or _our_hook.search(_command_of(one.value))]
+            if inner is None or len(mine) == len(entries) > 0:
+                yield from ((member.key, way, item) for _ in mine[:1])
+            else:
+                yield from ((member.key, [*way, (item, inner), (inner.node, one)], one) for one in mine)
+
+
+def hook_commands(text: str, form: str = "json") -> list[tuple[str, str]]:
+    """(event, command) of the hooks of ours in a host's file."""
+    if form == "toml":
+        tables = text.split("[[hooks]]\n")[1:]
+        found = [re.search(r'(?s)\Aevent = (".*?")\n.*?^command = ("(?:[^"\\]|\\.)*")$', table, re.M) for table in tables]
+        pairs = [(json.loads(one[1]), json.loads(one[2])) for one in found if one]
+        return [pair for pair in pairs if _our_hook.search(pair[1])]
+    return [(event, _command_of(item.value)) for event, _, item in _our_hooks(text, ())]
+
+
+def _with_hooks(text: str | None, host: HookHost, entries: Mapping[str, str]) -> str:
+    if text is None or not text.strip("\ufeff \t\r\n"):
+        text = (text or "") + host.new + "\n" * (text is None)
+    newline = "\r\n" if "\r\n" in text else "\n"
+    document = parse_jsonc(text)
+    if not isinstance(document.value, dict):
+        raise ConfigError("no JSON object")
+    lists = {event: f"{_config_quote(event)}: [ {entry} ]" for event, entry in entries.items()}
+    if "hooks" not in document.value:
+        return _edited(text, [_insert_items(text, document, [f'"hooks": {{ {", ".join(lists.values())} }}'], newline)])
+    hooks = _only_member(text, document, "hooks").node
+    edits = []
+    for event, entry in entries.items() if isinstance(hooks.value, dict) else ():
+        if event in hooks.value:
+            edits.append(_insert_items(text, _only_member(text, hooks, event).node, [entry], newline))
+    if not isinstance(hooks.value, dict) or not all(isinstance(hooks.value.get(event, []), list) for event in entries):
+        raise ConfigError("its hooks are not in a form that can be edited")
+    missing = [source for event, source in lists.items() if event not in hooks.value]
+    return _edited(text, edits + [_insert_items(text, hooks, missing, newline)] * bool(missing))
+
+
+def _edited(text: str, edits: _Edits) -> str:
+    for start, end, new in sorted(edits, reverse=True):
+        text = text[:start] + new + text[end:]
+    return text
+
+
+def _without_hooks(text: str | None, host: HookHost, ours: Iterable[str]) -> str | None:
+    for _ in range(_MAX_HOOKS):         # one at a time: each changes where the others stand
+        found = next(_our_hooks(text, ours), None) if text is not None else None
+        if text is None or found is None:
+            return text
+        text = _without_entry(text, found[1])
+        if text == host.new + "\n":
+            return None
+        if text.endswith(host.new) and not text[:-len(host.new)].strip("\ufeff \t\r\n"):
+            text = text[:-len(host.new)]
+    raise ConfigError("too many hooks")
+
+
+def _without_entry(text: str, way: Sequence[tuple[Node, Any]]) -> str:
+    """*text* without what stands at the end of *way*, and without what then is empty and was made by us."""
+    for container, child in reversed(way):
+        start, end = child[1], child.node.end if isinstance(child, Member) else child.end
+        place = next(n for n, member in enumerate(container.members) if member is child)
+        if place + 1 < len(container.members):
+            return _edited(text, [(start, container.members[place + 1][1], "")])
+        if place:
+            before = container.members[place - 1]
+            return _edited(text, [(before.node.end if isinstance(before, Member) else before.end, end, "")])
+        if start == container.start + 1 or container is way[0][0]:      # the bracket was there
+            break
+    comma = re.compile(r"\s*,").match(text, end)
+    return _edited(text, [(start, comma.end() if comma else end, "")])
+
+
+def _set_toml_hooks(text: str | None, entries: Mapping[str, str]) -> str | None:
+    """The same in TOML: at the end of the file, each a table of its own. `:` behind our name: there was no line end."""
+    found = re.search(r"(?m)^# mcpwall(:?)\n(?:\[\[hooks\]\]\n(?:\w+ = .*\n)+)+", text or "")
+    if text is not None and found and _our_hook.search(found[0]):
+        text = text[:found.start() - len(found[1])] + text[found.end():] or ("" if found[1] else None)
+    if not entries:
+        return text
+    bare = text or ""
+    if re.search(r"(?m)^\s*(?:hooks\s*=|\[hooks\b)", bare):
+        raise ConfigError("its hooks are not written as [[hooks]]; add one there by hand")
+    unended = text is not None and not bare.endswith("\n")
+    tables = ("[[hooks]]\n" + "".join(f"{key} = {_toml_source(value if isinstance(value, str) else (value,))}\n"
+                                      for key, value in json.loads(entry).items()) for entry in entries.values())
+    return bare + "\n" * unended + "# mcpwall" + ":" * unended + "\n" + "".join(tables)
 
 
 # ---------------------------------------------------------------------------
@@ -17533,11 +20798,12 @@ class Desk:
 
     # -- for the wall
 
-    def put(self, ident: str, question: Mapping[str, Any]) -> None:
-        """Lay out a call that is held for `question["seconds"]`. Raises ConfigError."""
+    def put(self, ident: str, question: Mapping[str, Any], waits: bool = True) -> None:
+        """Lay out a call that is held for `question["seconds"]`; or that was refused, and is to be taken back (see `take`)
+        when it comes again. Raises ConfigError."""
         path = self._path(ident, "json")
         now = self._clock()
-        about = {"question": dict(question), "pid": os.getpid(), "host": self._host, "asked": now,
+        about = {"question": dict(question), "pid": os.getpid() if waits else 0, "host": self._host, "asked": now,
                  "expires": now + question["seconds"]}
         data = json.dumps(about).encode()
         if len(data) > MAX_QUESTION_BYTES:
@@ -17547,7 +20813,8 @@ class Desk:
             self._check()
             if not self._own:
                 self._sweep()
-            self._own[ident] = None
+            if waits:
+                self._own[ident] = None
             write_whole(path, data)
         except OSError as fault:
             raise ConfigError(f"{path}: {fault.strerror or fault}") from None
@@ -17571,6 +20838,21 @@ class Desk:
             if answer in ANSWERS:
                 found.append((ident, answer))
         return found
+
+    def take(self, ident: str) -> str:
+        """The answer to a call that nobody holds, "" when there is none yet; a yes is taken away, so it is for one call."""
+        try:
+            self._check()
+            question = self._question(f"{ident}.json", self._clock())
+            answer = (self._read(self._path(ident, "answer"), 32) or b"").decode("latin-1")
+            if answer not in ANSWERS or question is None or question["left"] <= 0:
+                return ""
+            if answer in _YES:
+                os.unlink(self._path(ident, "answer"))      # where two come at once, one of them fails here
+                self._remove(f"{ident}.json")
+            return answer
+        except OSError:
+            return ""
 
     # -- for the verb
 
@@ -17675,9 +20957,9 @@ class Desk:
             about = load_json((data or b"").decode())
             question, pid = about["question"], about["pid"]
             times = [float(about["asked"]), float(about["expires"])]
-            if type(question) is not dict or type(pid) is not int or pid < 1 or not 0 <= times[0] <= times[1] < 1e12:
+            if type(question) is not dict or type(pid) is not int or pid < 0 or not 0 <= times[0] <= times[1] < 1e12:
                 return None
-            if now > times[1] + _DESK_GRACE_S or about["host"] == self._host and _is_gone(pid):
+            if now > times[1] + _DESK_GRACE_S or pid and about["host"] == self._host and _is_gone(pid):
                 return None
             texts = {key: value if isinstance(value, str) else "" for key, value in question.items()}
             return {**texts, "asked": times[0], "left": times[1] - now}
@@ -18075,6 +21357,7 @@ def cmd_init(argv: Sequence[str], io: Surroundings) -> int:
         _setup_option("--client", "NAME", "only these hosts: " + ", ".join(known_clients()), action="append",
                       nargs="+", default=[]),
         _setup_flag("--all", "every server that can be wrapped"),
+        _setup_flag("--hooks", "have every host that is here ask about its own tools, too"),
         _setup_flag("--yes", "write without asking"), _SETUP_PLAIN, _SETUP_FILES[-1])
     if args is None:
         return 0
@@ -18085,13 +21368,14 @@ def cmd_init(argv: Sequence[str], io: Surroundings) -> int:
     unknown = [name for name in args.servers if name not in {s.name for s in found.servers}]
     if unknown:
         raise UsageError(unknown_word(unknown[0], {s.name for s in found.servers}, "server"))
-    listed = bool(args.all or args.servers)
+    listed = bool(args.all or args.servers or args.hooks)
     if not args.dry_run and not (args.yes and listed):
         io.need_terminal("init", "add --yes, and --all or names of servers")
     for problem in found.problems:
         io.complain(problem)
     _print_table(io, found)
-    open_ones = [s for s in named or found.servers if s.wrapper is None and not s.why_not]
+    open_ones = [s for s in named or found.servers if s.wrapper is None and not s.why_not
+                 and (args.all or args.servers or not args.hooks)]
     if open_ones and not listed and io.interactive:
         answer = io.ask("Which shall be wrapped? (numbers, ranges such as 2-5, names, all; empty: none) ")
         open_ones = [s for s in _chosen_servers(answer, found.servers) if s in open_ones]
@@ -18101,7 +21385,7 @@ def cmd_init(argv: Sequence[str], io: Surroundings) -> int:
     files = _show_plan(io, found, plan)
     if args.dry_run:
         io.say("Nothing was written (--dry-run).")
-        return 1 if found.problems else 0
+        return _offer_hooks(io, args) or (1 if found.problems else 0)
     done = not found.problems
     if not files:
         io.say("Nothing to wrap.")
@@ -18110,7 +21394,19 @@ def cmd_init(argv: Sequence[str], io: Surroundings) -> int:
     else:
         io.say("Nothing was written.")
         return 1
-    return 0 if _put_starter_policy(io, args.profile) and done else 1
+    done = _put_starter_policy(io, args.profile) and done
+    return _offer_hooks(io, args) or (0 if done else 1)
+
+
+def _offer_hooks(io: Surroundings, args: Any) -> int:
+    """Have the hosts that are here ask about their own tools, where the user wants that; 0 when all was done."""
+    hosts = dict.fromkeys(host.name for host, _, state, problem in _hook_state(io) if state != "registered" and problem is None)
+    clients = [name for names in args.client for name in names]
+    args.hook = [name for name in hosts if (not clients or name in clients) and (
+        args.hooks or io.interactive and not args.yes and not args.dry_run and io.agrees(
+            f"Also have {name} ask mcpwall before it runs, reads, writes or fetches something itself?"))]
+    args.config = None
+    return _set_all_hooks(io, args, (), True) if args.hook else 0
 
 
 def _chosen_servers(answer: str, servers: Sequence[Server]) -> list[Server]:
@@ -18163,13 +21459,19 @@ def cmd_wrap(argv: Sequence[str], io: Surroundings) -> int:
     """Put the wall in front of one server, in every file that names it."""
     args = _setup_arguments(
         io, "wrap", "Put the wall in front of one MCP server, wherever it is configured.", argv,
-        _setup_option("server", "SERVER", "its name in the host's config"),
-        _setup_option("--server-policy", "FILE", "the policy file of this server, alone"),
-        _setup_option("--profile", "NAME", "the built-in policy of this server, alone"), _SETUP_PLAIN, *_SETUP_FILES)
+        _setup_option("server", "SERVER", "its name in the host's config", nargs="?"),
+        _setup_option("--hook", "HOST", "or: have this host ask about its own tools: " + ", ".join(_hooked_hosts()),
+                      action="append", default=[]),
+        _setup_option("--server-policy", "FILE", "the policy file of this server (or host), alone"),
+        _setup_option("--profile", "NAME", "the built-in policy of this server (or host), alone"), _SETUP_PLAIN, *_SETUP_FILES)
     if args is None:
         return 0
+    if (args.server is None) == (not args.hook):
+        raise UsageError("wrap: write one of SERVER and --hook HOST")
     wall = own_command() if args.plain and io.launcher else io.wall
     options = _policy_options(io, args)
+    if args.hook:
+        return _set_all_hooks(io, args, options, True)
     found, servers = _named_servers(io, args)
     plan: list[tuple[Server, Sequence[str] | None]] = []
     done = not found.problems
@@ -18251,12 +21553,16 @@ def cmd_unwrap(argv: Sequence[str], io: Surroundings) -> int:
         io, "unwrap", "Take the wall away from MCP servers; the entry is again what it was.", argv,
         _setup_option("server", "SERVER", "its name in the host's config", nargs="?"),
         _setup_flag("--all", "every wrapped server"),
+        _setup_option("--hook", "HOST", "or: let this host ask no more about its own tools (all: no host)", action="append",
+                      default=[]),
         _setup_option("--restore", "FILE", "bring back the backup beside this config file"),
         _setup_flag("--yes", "restore without asking"), *_SETUP_FILES)
     if args is None:
         return 0
-    if sum(map(bool, (args.server is not None, args.all, args.restore))) != 1:
-        raise UsageError("unwrap: write one of SERVER, --all and --restore FILE")
+    if sum(map(bool, (args.server is not None, args.all, args.restore, args.hook))) != 1:
+        raise UsageError("unwrap: write one of SERVER, --all, --hook HOST and --restore FILE")
+    if args.hook:
+        return _set_all_hooks(io, args, (), False)
     if args.restore:
         return _restore_backup(io, os.path.join(io.cwd, args.restore), args.yes, args.dry_run)
     found, servers = _named_servers(io, args)
@@ -18272,6 +21578,126 @@ def cmd_unwrap(argv: Sequence[str], io: Surroundings) -> int:
     if args.all and not files:
         io.say("Nothing to unwrap.")
     return 0 if (args.dry_run or _carry_out(io, found, files, plan)) and done and not found.problems else 1
+
+
+# -- hooks of hosts -----------------------------------------------------------------
+
+def _hooked_hosts() -> list[str]:
+    """The hosts that can be told to ask about their own tools."""
+    return [name for name, host in hook_hosts().items() if host.file]
+
+
+def hook_words(io: Surroundings, host: HookHost, options: Sequence[str] = (), plain: bool = False) -> list[str]:
+    """The command by which a host asks."""
+    return [*(own_command() if plain and io.launcher else io.wall), "hook", "--host", host.name, *options]
+
+
+class _HookPlan(NamedTuple):
+    """A file of a host, as it is and as it is to be; None: not there."""
+    host: HookHost
+    path: str
+    words: list[str]
+    old: str | None
+    new: str | None
+
+
+def _hook_text(path: str) -> str | None:
+    return decode_config(path, read_config(path)) if os.path.lexists(path) else None
+
+
+def _set_all_hooks(io: Surroundings, args: Any, options: Sequence[str], on: bool) -> int:
+    """Put our hooks into the files of some hosts, or take them out of there; 0 when all was done."""
+    names = _hooked_hosts() if not on and "all" in args.hook else args.hook
+    hosts = [hook_host(name) for name in names]
+    for host in hosts:
+        if not host.file:
+            raise UsageError(f"--hook: nothing is known of how {host.name} is told about hooks")
+    if args.config and len(hosts) != 1:
+        raise UsageError("--config names the file of one host")
+    plans, done = [], True
+    for host in hosts:
+        files = [os.path.join(io.cwd, args.config)] if args.config else hook_files(host, io.home, io.environ, io.platform)
+        if not files and on:
+            io.say(f"{host.name}: there is no file {host.file} yet; make one first")
+            done = False
+        words = hook_words(io, host, options, on and args.plain)
+        for path in files:
+            try:
+                plans.append(_hook_plan(io, host, path, words, on))
+            except WallError as fault:
+                io.complain(str(fault) if str(fault).startswith(path) else f"{path}: {fault}")
+                done = False
+    changes = [plan for plan in plans if plan.new != plan.old]
+    for plan in plans:
+        if plan not in changes and (on or "all" not in args.hook):
+            io.say(f"{plan.host.name} in {io.short(plan.path)}: {'already registered' if on else 'no hook of ours'}")
+    for plan in changes:
+        old, new = ([] if text is None else text.lstrip("\ufeff").replace("\r", "").rstrip("\n").split("\n")
+                    for text in (plan.old, plan.new))
+        for line in _line_diff(old, new, plan.path):
+            io.say(printable(line, 2000))
+    if args.dry_run:
+        return 0 if done else 1
+    for plan in changes:
+        try:
+            _write_hook(io, plan, on)
+            io.say(f"{'wrote' if plan.new is not None else 'removed'} {io.short(plan.path)}")
+        except (WallError, OSError) as fault:
+            io.complain(str(fault))
+            done = False
+    if on:
+        for host in dict.fromkeys(plan.host for plan in changes):
+            io.say(f"{host.name}: registered; restart it for this to take effect" + (f". Note: {host.note}" if host.note else ""))
+    return 0 if done else 1
+
+
+def _hook_plan(io: Surroundings, host: HookHost, path: str, words: list[str], on: bool) -> _HookPlan:
+    text = _hook_text(path)
+    beside = _hook_text(os.path.join(os.path.dirname(path), "config.toml")) if on and host.name == "codex" else None
+    if beside and re.search(r"(?m)^\s*(?:hooks\s*=|\[\[?\s*hooks(?!\s*\.\s*state\b))", beside):
+        raise ConfigError("Codex has hooks in config.toml, and reads them from one file only; move them to hooks.json first")
+    return _HookPlan(host, path, words, text, set_hooks(text, host, words, on, io.platform, config_form(path)))
+
+
+def _write_hook(io: Surroundings, plan: _HookPlan, on: bool) -> None:
+    """Carry out *plan*. Raises ConfigError, or OSError, when the file is not as it was seen, or cannot be written."""
+    path = plan.path
+    if on and io.launcher and io.launcher.path in plan.words:
+        io.launcher.put()
+    with FileLock(io.lock, _LOCK_WAIT_S):
+        if _hook_text(path) != plan.old:
+            raise ConfigChanged(f"{path}: changed while it was being edited; nothing written")
+        if plan.new is None:
+            io.fs.unlink(path)
+        elif plan.old is None:
+            os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+            write_whole(path, plan.new.encode(), fs=io.fs)
+        else:
+            keep = os.path.lexists(os.path.realpath(path) + BACKUP_SUFFIX)     # it is older, and knows no hook of ours
+            save_config(path, plan.old.encode(), plan.new.encode(), keep, io.fs)
+
+
+def _hook_state(io: Surroundings) -> Iterator[tuple[HookHost, str, str, str | None]]:
+    """(host, file, "registered" or "not registered", what is wrong) of the hosts that are here."""
+    import shlex
+    for host in hook_hosts().values():
+        for path in hook_files(host, io.home, io.environ, io.platform):
+            if not os.path.isdir(os.path.dirname(path)):
+                continue
+            try:
+                found = hook_commands(_hook_text(path) or "", config_form(path))
+            except WallError as fault:
+                yield host, path, "not registered", str(fault)
+                continue
+            problem = None
+            if found:
+                words = shlex.split(found[0][1].lstrip("& "), posix=io.platform != "win32")
+                words = [word.strip("'\"") for word in words]
+                program = next((word for word in words if _is_wall_word(word)), words[0])
+                missing = [event for event in (*host.before, *host.after) if event not in dict(found)]
+                problem = _wall_problem(io, Wrapper(tuple(words), program, {})) or \
+                    (f"not registered for {', '.join(missing)}" if missing else None)
+            yield host, path, "registered" if found else "not registered", problem
 
 
 def _restore_backup(io: Surroundings, path: str, yes: bool, dry_run: bool) -> int:
@@ -18307,18 +21733,27 @@ def cmd_status(argv: Sequence[str], io: Surroundings) -> int:
         return 0
     found = _take_inventory(io, args.client)
     attention = list(_needs_attention(io, found))
+    hooks = [row for row in _hook_state(io) if not args.client or row[0].name in args.client]
+    attention += (("hook", path, f"{host.name}: {problem}") for host, path, _, problem in hooks if problem)
     if args.json:
         servers = [{"clients": s.file.clients, "scope": s.file.scope, "file": s.file.path, "line": s.line,
                     "server": s.name, "project": s.project, "state": _server_state(s).partition(":")[0],
                     "why": s.why_not or None, "policy": _policy_of(s.wrapper) if s.wrapper else None,
                     "wall": s.wrapper.program if s.wrapper else None} for s in found.servers]
         problems = [{"kind": kind, "place": place, "problem": problem} for kind, place, problem in attention]
-        io.say(json.dumps({"version": __version__, "servers": servers, "attention": problems}, indent=2))
+        rows = [{"host": host.name, "file": path, "state": state, "note": host.note or None, "problem": problem}
+                for host, path, state, problem in hooks]
+        io.say(json.dumps({"version": __version__, "servers": servers, "hooks": rows, "attention": problems}, indent=2))
         return 1 if attention else 0
     _print_table(io, found)
     for server in found.servers:
         if server.wrapper:
             io.say(f"{_where(io, server)}: policy {_policy_of(server.wrapper)}")
+    if hooks:
+        io.say("\nThe hosts' own tools (mcpwall wrap --hook HOST):")
+    for host, path, state, problem in hooks:
+        note = f" ({host.note})" if state == "registered" and host.note else ""
+        io.say(f"{host.name} in {io.short(path)}: {state}{note}{f': {printable(problem, 300)}' if problem else ''}")
     slow = sum(server.wrapper is not None and _starts_slowly(io, server.wrapper) for server in found.servers)
     if slow:
         io.say(f"\n{slow} of these start without Python's cache; wrapped again, they start about five times as fast.")
@@ -18864,7 +22299,819 @@ def _revoke(io: Surroundings, name: str) -> int:
     return 0
 
 # ---------------------------------------------------------------------------
-# 26. Command line
+# 26. Hooks: the tools of the hosts themselves
+# ---------------------------------------------------------------------------
+# Serves people, and closes: it can only add refusals to what the host decides by itself.
+#
+# Hosts run shells, read, write and fetch without any MCP server; but they can ask a command before a tool runs, and show
+# it what came of it. `mcpwall hook` is that command: one event of the host, as JSON on stdin, becomes the tool call of an
+# MCP server (`Bash {"command": …}` is `run_command`, `Edit {"file_path": …}` is `edit_file`; the host is the server), is
+# judged by the policy that the relay would use, recorded in the same log, and answered in the form that this host reads.
+#
+# To allow is to say nothing: an `allow` would skip the question that the host puts to its user. To refuse is said in the
+# one way that the host surely heeds (most go on when a hook breaks off, is killed, or prints what they do not expect).
+# So whatever goes wrong here is answered like a refusal, and in time: no host waits for ever, and many let the tool run
+# then. Each event is a process of its own. What must outlive it (marks, limits, the project of a session) stands in
+# a small file for each session of a host; two hooks of one call (Pre and Post, or two hosts' files) count once.
+#
+# A hook sees what the host shows it. Not seen: files that the user names with @, the host's own web search, what is typed
+# into a running process, the children of a shell; and a host may skip its hooks. It is a seat belt. The relay stays
+# in front of servers: it also sees their tool lists, resources and prompts, and nothing gets round a pipe.
+
+MAX_EVENT_BYTES = 16 * 1024 * 1024
+HOOK_SECONDS = 1.8          # from the start of the process to the answer
+_HOOK_SESSION_DAYS = 14     # what was kept of a session is removed then
+_HOOK_USES = 64             # calls of a session that are known to have been counted
+_HOOK_ASKED_S = 900         # so long somebody can answer for a call whose host has no question for its user
+
+# -- reading an event -------------------------------------------------------------
+# Hosts spell one thing in many ways (tool_name, toolName), so names are compared in small letters without signs.
+
+# What a host's tool does → its names. The tools of a host that stand in no row keep their name and arguments.
+_HOOK_TOOLS = """
+run_command: Bash Shell PowerShell Monitor Execute terminal run_command run_in_terminal run_shell_command execute_bash
+run_command: execute_command run_terminal_command run_terminal_cmd local_shell shell_command exec_command
+run_command: beforeShellExecution afterShellExecution pre_run_command post_run_command
+read_file: Read view read_file view_file fs_read read_many_files NotebookRead view_image beforeReadFile beforeTabFileRead
+read_file: pre_read_code post_read_code
+write_file: Write Create create_file write_file write_to_file fs_write
+edit_file: Edit MultiEdit StrReplace str_replace_editor replace replace_string_in_file multi_replace_string_in_file
+edit_file: multi_edit search_replace replace_in_file replace_file_content insert_edit_into_file editFiles edit_file
+edit_file: NotebookEdit edit_notebook_file EditNotebook afterFileEdit afterTabFileEdit pre_write_code post_write_code
+apply_patch: apply_patch
+delete_file: Delete delete_file
+search_text: Grep grep_search search_file_content ripgrep
+search_files: Glob LS file_search find_by_name list_dir list_directory glob_file_search list_files
+fetch: WebFetch fetch_webpage read_url_content fetch_url
+web_search: WebSearch google_web_search search_web
+text: Agent Task spawn_agent TodoWrite TodoRead write_todos update_plan manage_todo_list ExitPlanMode EnterPlanMode
+text: AskUserQuestion ask_user
+"""
+
+
+def _plain_name(name: str) -> str:
+    return name.replace("_", "").replace("-", "").lower()
+
+
+_HOOK_KINDS = {_plain_name(tool): line.partition(":")[0]
+               for line in _HOOK_TOOLS.strip().split("\n") for tool in line.partition(":")[2].split()}
+_NO_TOOL = ("premcptooluse", "postmcptooluse", "beforemcpexecution", "aftermcpexecution", "pretooluse", "posttooluse",
+            "beforetool", "aftertool", "permissionrequest", "posttoolusefailure")
+
+
+class HookEvent(NamedTuple):
+    """What a host says is going to happen, or has happened."""
+    host: HookHost
+    name: str                   # as the host spells it
+    phase: str                  # "before", "after", "failed" (after it, and nothing can be changed) or "": no tool is used
+    tool: str = ""
+    arguments: Any = None
+    result: Any = None
+    session: str = ""
+    use: str = ""               # the host's id of this use of the tool
+    cwd: str = ""
+    root: str = ""              # the host's own project, where it names one
+    server: str | None = None   # of an MCP tool; "" when the host does not say which
+    launch: str = ""            # how that server is started, where the host says so
+    spelled: str = ""           # the tool's name as the host has it
+
+
+class HookFault(WallError):
+    """An event that cannot be read; *event* is what is known of it."""
+
+    def __init__(self, problem: str, event: HookEvent) -> None:
+        super().__init__(problem)
+        self.event = event
+
+
+def read_event(host: HookHost, data: bytes, environ: Mapping[str, str]) -> HookEvent:
+    """The event that a hook of *host* was given. Raises HookFault; the host may prove to be another one."""
+    event = HookEvent(host, "", "before")
+    try:
+        text = _event_text(data)
+        whole = _half_character.sub(lambda found: found[0] if len(found[0]) != 6 else "\\ufffd", text)
+        body = load_json(whole)
+    except MessageError as fault:
+        raise HookFault(f"the event cannot be read: {fault}", event) from None
+    if type(body) is not dict:
+        raise HookFault("the event is no JSON object", event)
+    fields = {_plain_name(key): value for key, value in body.items()}
+
+    def said(*names: str) -> str:
+        return next((fields[name] for name in names if type(fields.get(name)) is str and fields[name]), "")
+
+    def inner(*names: str) -> dict[str, Any]:
+        return next((fields[name] for name in names if type(fields.get(name)) is dict), {})
+
+    name = said("hookeventname", "agentactionname", "hookname")
+    host = _host_of(host, fields, name)
+    call = inner("toolcall", "pretooluse", "posttooluse")               # Antigravity; Cline
+    tool = said("toolname") or call.get("name") or call.get("toolName") or ""
+    arguments: Any = next((value for value in (fields.get("toolinput"), fields.get("toolargs"), call.get("args"),
+                                          call.get("parameters"), fields.get("toolinfo")) if value is not None), None)
+    server: str | None = None
+    about = inner("mcpserver", "mcpcontext")
+    if about:
+        server = str(about.get("server_name") or about.get("name") or "")
+        tool = str(about.get("tool_name") or tool)
+    plain = _plain_name(name)
+    if plain in ("premcptooluse", "postmcptooluse") and type(arguments) is dict:        # Windsurf
+        server, tool = str(arguments.get("mcp_server_name", "")), str(arguments.get("mcp_tool_name", ""))
+        arguments, fields["toolresult"] = arguments.get("mcp_tool_arguments"), arguments.get("mcp_result")
+    elif plain in ("beforemcpexecution", "aftermcpexecution"):                          # Cursor
+        server = said("mcpservername", "servername")
+    elif not tool and plain in _HOOK_KINDS:
+        tool = name
+        arguments = arguments if arguments is not None else {
+            key: value for key, value in body.items() if _plain_name(key) in _EVENT_ARGUMENTS}
+    result = next((fields[key] for key in ("toolresponse", "tooloutput", "toolresult", "resultjson", "error", "output")
+                   if fields.get(key) is not None), None)
+    done = plain.startswith(("post", "after")) or not plain and result is not None
+    phase = "failed" if "failure" in plain else "after" if done else "before"
+    roots: list[Any] = next((fields[key] for key in ("workspaceroots", "workspacepaths") if type(fields.get(key)) is list), [])
+    root = next((place for place in roots if type(place) is str and place), "") or environ.get(host.root or "\0", "")
+    event = HookEvent(host, name, phase, tool, arguments, result,
+                      said("sessionid", "conversationid", "trajectoryid"), said("tooluseid", "toolcallid"),
+                      _event_folder(said("cwd")), _event_folder(root), server,
+                      said("command", "url") if "mcp" in plain and host.name == "cursor" else "", tool)
+    if not tool and plain not in _NO_TOOL and (plain or host.name == "antigravity"):
+        return event._replace(phase="")
+    if not tool:
+        raise HookFault("the event names no tool", event)
+    if whole != text and phase == "before":     # of a result it is what was cut within a character
+        raise HookFault("the event holds half a character", event)
+    if fields.get("toolinputtruncated"):
+        raise HookFault("the host shows only a part of the arguments", event)
+    return event
+
+
+_half_character = lazy_regex(r"\\\\|\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u[dD][89a-fA-F]..")
+_EVENT_ARGUMENTS = frozenset("command cwd filepath path edits content".split())
+
+
+def _event_text(data: bytes) -> str:
+    """The text of an event. Windows hands on what its code page makes of it; what is neither is no text."""
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        codecs = ["utf-16"]
+    else:
+        codecs = ["utf-8-sig"] + ["cp1252"] * (b"\xff" not in data and b"\xfe" not in data)
+    for codec in codecs:
+        try:
+            text = data.decode(codec)
+        except UnicodeDecodeError:
+            continue
+        if not text.strip():
+            raise MessageError("there is none")
+        return text
+    raise MessageError("not UTF-8")
+
+
+def _host_of(host: HookHost, fields: Mapping[str, Any], name: str) -> HookHost:
+    """Hosts run each other's hooks: whose event it is shows in what it holds."""
+    hosts = hook_hosts()
+    for field, other in (("cursorversion", "cursor"), ("agentactionname", "windsurf"), ("toolcall", "antigravity")):
+        if field in fields:
+            return hosts[other]
+    if name in ("BeforeTool", "AfterTool"):
+        return hosts["gemini"]
+    return hosts["copilot"] if "toolargs" in fields and "toolname" in fields else host
+
+
+def _event_folder(place: str) -> str:
+    """A folder as the system spells it: Cursor writes `/d:/Proj` for `D:\\Proj`."""
+    return place[1:] if re.match(r"/[A-Za-z]:(/|\Z)", place) else place
+
+
+# -- the calls of an event ---------------------------------------------------------
+
+class HookCall(NamedTuple):
+    """One tool call as an MCP server would get it."""
+    tool: str
+    arguments: dict[str, Any]
+    server: str
+
+
+# What an argument of a host's tool is called in our calls, by what the tool does; `-`: it says nothing about what is done.
+_HOOK_ARGUMENTS = """
+run_command: command = command command_line cmd script input
+run_command: cwd = cwd workdir working_directory working_dir dir_path directory
+run_command: - = description explanation reason timeout timeout_ms run_in_background is_background
+files: path = file_path path absolute_path target_file notebook_path files paths file_paths dir_path uri
+files: content = content contents file_text code new_code new_source new_string new_str new_text new_content diff
+files: old_string = old_string old_str old_text old_source
+files: - = command description explanation edits instruction
+search_text: query = pattern query regex
+search_text: pattern = glob include include_pattern includes
+search_files: pattern = pattern query glob glob_pattern
+search: path = path file_path dir_path directory search_path search_directory target_directory directory_path
+fetch: url = url urls uri
+web_search: query = query q pattern
+"""
+
+
+def _hook_arguments() -> dict[str, dict[str, str]]:
+    """{what tools do: {plain name: our name}}."""
+    found: dict[str, dict[str, str]] = {}
+    for line in _HOOK_ARGUMENTS.strip().split("\n"):
+        kind, _, rest = line.partition(": ")
+        ours, _, names = rest.partition(" = ")
+        for one in ("search_text", "search_files") if kind == "search" else (kind,):
+            found.setdefault(one, {}).update(dict.fromkeys(map(_plain_name, names.split()), ours))
+    return found
+
+
+_OUR_NAMES = _hook_arguments()
+_runs_patch = lazy_regex(r"\bapply_?patch\b|\bpatch\b|\bgit\b.*\b(?:apply|am)\b")
+_web_address = lazy_regex(r"(?i)\b[a-z][a-z0-9+.-]{1,20}://[^\s<>\"'`]+")
+
+
+def event_calls(event: HookEvent) -> list[HookCall]:
+    """What the host's tool is about to do (or did), as tool calls. Raises HookFault where that cannot be read."""
+    given = event.arguments
+    kind = "" if event.server is not None else _HOOK_KINDS.get(_plain_name(event.tool), "")
+    if type(given) is str and given.lstrip()[:1] in ("{", "["):
+        try:
+            given = load_json(given)
+        except MessageError as fault:
+            raise HookFault(f"its arguments cannot be read: {fault}", event) from None
+    if kind == "edit_file" and type(given) is str:
+        kind = "apply_patch"
+    if type(given) is not dict:
+        given = {} if given is None else {"command" if kind == "run_command" else "input": given}
+    elif kind in ("edit_file", "write_file") and not _under(given, "path") and any(map(patch_files, strings_of(given)[0])):
+        kind = "apply_patch"
+    server = event.host.name if event.server is None else event.server
+    return [HookCall(tool, arguments, server) for tool, arguments in _calls_of(event, kind, given)]
+
+
+_Made = Iterator[tuple[str, dict[str, Any]]]
+
+
+def _calls_of(event: HookEvent, kind: str, given: dict[str, Any]) -> _Made:
+    """(tool, arguments) of each call."""
+    texts = strings_of(list(given.values()))[0]
+    if kind == "run_command":
+        yield from _shell_calls(event, _in_our_names(kind, given))
+    elif kind == "apply_patch":
+        yield from _patch_calls(event, "\n".join(texts), "")
+    elif kind.endswith("_file"):
+        yield from _file_calls(kind, given)
+    elif kind == "fetch":
+        made = _in_our_names(kind, given)
+        for url in strings_of([made.get("url")])[0] or _web_address.findall("\n".join(texts)) or [None]:
+            yield kind, {**made, "url": url} if url is not None else made
+    elif kind == "text":
+        yield event.tool, {"text": "\n".join(texts)}
+    elif kind:
+        yield kind.replace("search_text", "search_files"), _in_our_names(kind, given)
+    else:
+        yield event.tool, given
+
+
+def _in_our_names(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments under the names of our calls, what is named alike in a list; others stay as they are."""
+    made: dict[str, Any] = {}
+    for key, value in given.items():
+        name = _OUR_NAMES[kind].get(_plain_name(key), key)
+        if name != "-":
+            made[name] = value if name not in made else [made[name], value]
+    return made
+
+
+def _under(node: Any, ours: str, name: str = "") -> list[str]:
+    """The texts, at any depth, that stand under a name which is *ours* for the tools of files."""
+    if type(node) is dict:
+        return [text for key, value in node.items() for text in _under(value, ours, _plain_name(key))]
+    if type(node) is list:
+        return [text for value in node for text in _under(value, ours, name)]
+    return [node] if type(node) is str and node and _OUR_NAMES["files"].get(name) == ours else []
+
+
+def _shell_calls(event: HookEvent, made: dict[str, Any]) -> _Made:
+    folder = made.get("cwd")
+    folder = _seen_from(event.cwd, folder if type(folder) is str else "")
+    if _plain_name(event.tool) == "powershell":
+        made["language"] = "powershell"
+    yield "run_command", {**made, "cwd": folder} if folder else made
+    command = made.get("command")
+    if type(command) is str and "\n" in command and _runs_patch.search(command) and patch_files(command):
+        yield from _patch_calls(event, command, folder)
+
+
+def _file_calls(tool: str, given: dict[str, Any]) -> _Made:
+    """One call for each file; a list of edits or operations may name several."""
+    own = {key: value for key, value in given.items() if not (type(value) is list and _under(value, "path") and any(
+        type(one) is dict for one in value))}
+    groups = [one for key, value in given.items() if key not in own for one in value if type(one) is dict]
+    for group in [own, *groups] if _under(own, "path") or not groups else groups:
+        content, old = ("\n".join(_under(group, ours)) for ours in ("content", "old_string"))
+        made = {key: value for key, value in group.items() if _plain_name(key) not in _OUR_NAMES["files"]}
+        if tool == "write_file":
+            made["content"] = content
+        elif tool == "edit_file":
+            made.update({"old_string": old, "new_string": content} if old else {"new_string": content})
+        for path in dict.fromkeys(_under(group, "path")):
+            yield tool, {"path": path, **made}
+        if not _under(group, "path"):
+            yield tool, group
+
+
+def _patch_calls(event: HookEvent, text: str, folder: str) -> _Made:
+    files = patch_files(text)
+    if not 0 < len(files) <= MAX_PATCH_FILES:
+        raise HookFault(f"a patch of {len(files)} files that can be read; write one of 1 to {MAX_PATCH_FILES}", event)
+    for kind, path, added in files:
+        content = {"write": {"content": added}, "edit": {"new_string": added}, "delete": {}}[kind]
+        yield f"{kind}_file", {"path": _seen_from(folder, path), **content}
+
+
+def _seen_from(folder: str, place: str) -> str:
+    """*place*, seen from *folder*; "" stands for nothing known."""
+    if not folder or re.match(r"[/\\~]|[A-Za-z]:", place):
+        return place
+    return f"{folder.rstrip('/')}/{place}" if place else folder
+
+
+def named_server(event: HookEvent, servers: Iterable[str]) -> HookEvent:
+    """The event with server and tool told apart, if it is about an MCP tool. *servers*: the names that are configured."""
+    prefix = re.match(r"mcp__|MCP:|mcp_|@", event.tool)
+    if prefix is None and (event.server is not None or event.host.name != "copilot" or "-" not in event.tool):
+        return event
+    rest = event.tool[prefix.end():] if prefix else event.tool
+    for server in [event.server] if event.server else sorted(servers, key=len, reverse=True):
+        found = re.match(f"(?:{re.escape(server)}|{_server_word(server)})(?:__|[_/-])(?=.)", rest)
+        if found:
+            return event._replace(server=server, tool=rest[found.end():])
+    if prefix is None or event.server:
+        return event
+    server, _, tool = rest.partition({"mcp__": "__", "mcp_": "_", "@": "/", "MCP:": "\0"}[prefix[0]])
+    return event._replace(server=server, tool=tool) if tool else event._replace(server="", tool=rest)
+
+
+def _server_word(name: str) -> str:
+    """A server's name as hosts have it in the names of its tools."""
+    return re.sub(r"[^A-Za-z0-9_-]", "_", name)
+
+
+# -- answers ---------------------------------------------------------------------
+
+class HookAnswer(NamedTuple):
+    """What the host gets: an exit status, and text for it or for the model."""
+    status: int = 0
+    stdout: str = ""
+    stderr: str = ""
+
+
+def hook_answer(event: HookEvent, verdict: str, reason: str = "", result: Any = None) -> HookAnswer:
+    """The *verdict* in the form that the host reads: "allow", "deny", "ask" or, of a result, "change" (into *result*).
+
+    The reason is never empty where there is one to give: Codex takes a refusal without a text for a hook that failed.
+    """
+    host, after = event.host, event.phase in ("after", "failed")
+    if verdict == "ask" and not host.asks:
+        verdict = "deny"
+    if verdict == "allow":
+        return HookAnswer(0, {"cursor": "{}", "antigravity": '{"decision":"allow"}'}.get(host.answers, ""))
+    if verdict == "change":
+        text = result if type(result) is str else json.dumps(result, ensure_ascii=False)
+        own = result if type(result) is dict and "textResultForLlm" in result else \
+            {"resultType": "success", "textResultForLlm": text}
+        changed: dict[str, Any] = {
+            "output": {"hookSpecificOutput": {"hookEventName": event.name or "PostToolUse", "updatedToolOutput": result}},
+            "reason": {"decision": "deny" if host.answers == "gemini" else "block", "reason": text},
+            "cursor": {"updated_mcp_tool_output": result},
+            "modified": {"modifiedResult": own}}
+        return HookAnswer(0, json.dumps(changed[host.changes]))
+    own = {"hookEventName": event.name or "PreToolUse", "permissionDecision": verdict, "permissionDecisionReason": reason}
+    if _plain_name(event.name) == "permissionrequest":
+        own = {"hookEventName": event.name, "decision": {"behavior": "deny", "message": reason}}   # type: ignore[dict-item]
+        return HookAnswer(0, json.dumps({"hookSpecificOutput": own}))
+    if after and host.answers in ("claude", "codex"):
+        return HookAnswer(0, json.dumps({"decision": "block", "reason": reason}))
+    said: dict[str, dict[str, Any]] = {
+        "claude": {"hookSpecificOutput": own}, "codex": {"hookSpecificOutput": own},
+        "cursor": {"permission": verdict, "user_message": reason, "agent_message": reason},
+        "copilot": {"permissionDecision": verdict, "permissionDecisionReason": reason, "hookSpecificOutput": own},
+        "gemini": {"decision": verdict, "reason": reason},
+        "antigravity": {"decision": "force_ask" if verdict == "ask" else verdict, "reason": reason}}
+    if host.answers == "exit2" or host.answers == "claude" and verdict == "deny":
+        return HookAnswer(2, "", reason + "\n")
+    answer = json.dumps(said[host.answers])
+    return HookAnswer(2, answer, reason + "\n") if host.answers == "copilot" and verdict == "deny" else HookAnswer(0, answer)
+
+
+# -- what outlives an event ---------------------------------------------------------
+
+class HookSession:
+    """What one session of a host leaves for its later events: a small file of the user's alone, written whole.
+
+    Within `with` one hook at a time has it, and `kept` is written where it has changed: the project, marks and limits
+    (Memory.state), which uses of tools were counted. Raises ConfigError for a file that cannot be used.
+    """
+
+    def __init__(self, folder: str, host: str, session: str, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._path = os.path.join(folder, sha256(f"{host}\0{session}".encode("utf-8", "replace"))[:32] + ".json")
+        self._lock = FileLock(self._path[:-5] + ".lock", 1.0)
+        self._depth = 0
+        self.kept: dict[str, Any] = {}
+
+    def read(self) -> dict[str, Any]:
+        """What is kept now."""
+        if not os.path.lexists(self._path):
+            return {}
+        try:
+            kept = load_json(read_config(self._path).decode())
+        except (MessageError, UnicodeDecodeError):
+            kept = None
+        if type(kept) is not dict or os.path.islink(self._path):
+            raise ConfigError(f"{self._path}: not what mcpwall wrote; remove it")
+        return kept
+
+    def __enter__(self) -> HookSession:
+        if not self._depth:
+            self._lock.__enter__()
+            self.kept = self.read()
+            self._before = json.dumps(self.kept)
+        self._depth += 1
+        return self
+
+    def __exit__(self, fault: Any, *_: Any) -> None:
+        self._depth -= 1
+        if self._depth:
+            return
+        try:
+            text = json.dumps(self.kept)
+            if fault is None and text != self._before:
+                if self._before == "{}":
+                    self._sweep()
+                write_whole(self._path, text.encode())
+        except OSError as problem:
+            raise ConfigError(f"{self._path}: {problem.strerror or problem}") from None
+        finally:
+            self._lock.__exit__()
+
+    def _sweep(self) -> None:
+        """Remove what was kept of sessions long ago."""
+        folder = os.path.dirname(self._path)
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if re.fullmatch(r"[0-9a-f]{32}\.(json|lock)", entry.name) and \
+                        self._clock() - entry.stat(follow_symlinks=False).st_mtime > _HOOK_SESSION_DAYS * 86400:
+                    os.unlink(entry.path)
+
+
+# -- judging ------------------------------------------------------------------------
+
+class HookVerdict(NamedTuple):
+    """What comes of an event, and how its host is told."""
+    event: HookEvent
+    action: str                 # "allow", "deny", "ask", "change" (the result), or "" when no tool is used
+    answer: HookAnswer
+    calls: tuple[tuple[HookCall, Decision], ...] = ()
+    records: tuple[Record, ...] = ()
+    note: str = ""              # for people who try it
+
+
+class Hook:
+    """One event of a host, from its bytes to the answer. Nothing here prints; `judge` never raises."""
+
+    def __init__(self, host: HookHost, load: Callable[[str, str], Policy], project: str = "", home: str | None = None,
+                 environ: Mapping[str, str] | None = None, clock: Callable[[], float] = time.time, lasting: bool = True,
+                 io: Callable[[], Surroundings] | None = None) -> None:
+        """*load* gives the policy for a project and a working directory; *lasting*: keep what the event leaves for later ones;
+        *io* is where hosts' files and this wall are."""
+        self.event = HookEvent(host, "", "before")
+        self.policy: Policy | None = None
+        self.note = ""
+        self._recorder: Recorder | None = None
+        self._session: HookSession | None = None
+        self._load, self._named, self._home, self._clock, self._lasting = load, project, home, clock, lasting
+        self._environ = os.environ if environ is None else environ
+        self._io = io or (lambda: Surroundings(home, environ=self._environ))
+
+    def judge(self, data: bytes, budget: Budget) -> HookVerdict:
+        """The verdict on the event in *data*; a fault of any kind is one, too."""
+        try:
+            return self._judge(data, budget)
+        except HookFault as fault:
+            self.event = fault.event
+            return self.fault(str(fault))
+        except WallError as fault:
+            return self.fault(str(fault))
+        except Exception as fault:      # a hook that breaks off would let the tool run
+            return self.fault(f"it could not be judged ({type(fault).__name__})")
+
+    def fault(self, problem: str) -> HookVerdict:
+        """What the host is told where we cannot judge."""
+        decision, ref = Decision("deny", None, f"Blocked: {printable(problem, 500)}"), ""
+        records: tuple[Record, ...] = ()
+        try:
+            policy = self.policy or self._policy("")
+            if policy.settings.hook_fault == "ask" and self.event.phase == "before":
+                decision = decision._replace(action="ask")
+            message = Message("client", "unreadable", {"id": None}, "", None, None, self.event.host.name)
+            records = (self._record(policy, message, decision),)
+            ref = records[0].fields["ref"]
+        except Exception:               # no policy: then nothing says that it may be asked, or where the log is
+            pass
+        answer = hook_answer(self.event, decision.action, _hook_reason(decision, ref))
+        return HookVerdict(self.event, decision.action, answer, (), records)
+
+    def _judge(self, data: bytes, budget: Budget) -> HookVerdict:
+        event = self.event = read_event(self.event.host, data, self._environ)
+        if not event.phase:
+            return HookVerdict(event, "", hook_answer(event, "allow"))
+        walls = _HostServers(event, self._io)
+        event = self.event = named_server(event, walls.names())
+        if event.server is not None and walls.covers(event):
+            note = "its server runs behind mcpwall, which judges the call there"
+            return HookVerdict(event, "allow", hook_answer(event, "allow"), note=note)
+        calls = event_calls(event)
+        if self._home and event.session:
+            folder = os.path.join(self._home, ".mcpwall", "sessions")
+            self._session = HookSession(folder, event.host.name, event.session, self._clock)
+        session = self._session
+        policy = self.policy = self._policy(self._project(session))
+        remembers = any(rule.mark or rule.limit for one in (policy, policy.apart) if one is not None
+                        for rule in (*one.rules, *one.outbound_rules))
+        if not remembers or session is None:
+            self.note = "the event has no session id, so marks and limits do not apply" if remembers else ""
+            return self._decided(policy, calls, None, False, budget)._replace(note=self.note)
+        with session:
+            memory = Memory(self._clock)
+            memory.restore(policy, session.kept.get("memory"))
+            uses = session.kept.get("uses", [])
+            use = f"{event.phase}:{event.use}"
+            again = bool(event.use) and use in uses
+            verdict = self._decided(policy, calls, memory, again, budget)
+            if self._lasting:
+                session.kept["memory"] = memory.state(policy)
+                if event.use and not again:
+                    session.kept["uses"] = [*uses, use][-_HOOK_USES:]
+        return verdict
+
+    def _project(self, session: HookSession | None) -> str:
+        """The project that the event belongs to; "" when none is known. The first folder of a session stays its project."""
+        event = self.event
+        named = self._named or event.root
+        if named or session is None or not event.cwd:
+            return named or event.cwd
+        known = session.read().get("project")
+        if type(known) is str:
+            return known
+        if self._lasting:
+            with session:
+                session.kept.setdefault("project", event.cwd)
+        return event.cwd
+
+    def _policy(self, project: str) -> Policy:
+        """The policy in force. No list of tools comes by here, so settings about listed tools do not apply."""
+        place = self.event.cwd or project or self._home or "/"
+        policy = self._load(project or place, place)
+        return policy._replace(settings=policy.settings._replace(unlisted_tools="allow", read_only=False))
+
+    def _record(self, policy: Policy, message: Message, decision: Decision) -> Record:
+        """The record of one call or result. No event knows of the others, so nothing is numbered or chained."""
+        quoting = Quoting(policy)
+        if self._recorder is None:
+            self._recorder = Recorder(policy, self.event.host.name, None, quoting, self._clock)
+        fields = self._recorder.record(message, decision, len(message.text), self._about(policy)).fields
+        session = quoting.text(self.event.session, 200) or None
+        kept = {key: value for key, value in fields.items() if key not in ("seq", "prev")}
+        return Record({**kept, "session": session})
+
+    def _about(self, policy: Policy) -> dict[str, Any]:
+        """What only the records of hooks say."""
+        event, quoting = self.event, Quoting(policy)
+        about = {"hook": event.name or event.phase, "host": event.host.name, "host_tool": event.spelled, "use": event.use,
+                 "note": self.note}
+        return {key: quoting.text(value, 200) for key, value in about.items() if value}
+
+    def _decided(self, policy: Policy, calls: Sequence[HookCall], memory: Memory | None, again: bool,
+                 budget: Budget) -> HookVerdict:
+        wall, event = Wall(policy), self.event
+        if event.phase != "before":
+            return self._result(wall, calls, memory, again, budget)
+        decided = []
+        for call in calls:
+            message = self._message(call)
+            decided.append((call, wall.decide(message, budget, memory, again), message))
+        _, worst, message = max(decided, key=lambda one: _STRICTNESS[one[1].action])
+        action = "allow" if worst.action not in ("ask", "deny") or policy.settings.mode == "monitor" else worst.action
+        way = ""
+        if action == "ask" and not event.host.asks:
+            answer, way = self._asked(policy, message, worst, calls)
+            if answer in _YES:
+                action, worst = "allow", worst._replace(action="allow", granted=answer)
+                decided = [(call, one._replace(action="allow", granted=answer) if one.action == "ask" else one, message)
+                           for call, one, message in decided]
+            elif policy.settings.ask_fallback == "allow":
+                action = "allow"
+        records = [self._record(policy, message, decision) for _, decision, message in decided]
+        if action != "deny" and memory is not None:
+            memory.commit(mark for _, decision, _ in decided for mark in decision.marks)
+        ref = next(record.fields["ref"] for record, one in zip(records, decided) if one[2] is message)
+        reason = _hook_reason(worst, ref) + way
+        answered = hook_answer(event, action, reason)
+        return HookVerdict(event, action, answered, tuple((call, decision) for call, decision, _ in decided), tuple(records))
+
+    def _asked(self, policy: Policy, message: Message, decision: Decision, calls: Sequence[HookCall]) -> tuple[str, str]:
+        """What a person has said, by `mcpwall approve`, of these calls, for which the host has no question ("" is nothing yet);
+        and how he can say it."""
+        if not self._lasting or self._home is None:
+            return "", "; it needs the user's approval: mcpwall approve"
+        event, quoting, session = self.event, Quoting(policy), self._session
+        about = [event.host.name, event.session, decision.rule, [call[:2] for call in calls]]
+        ident = sha256(json.dumps(about, sort_keys=True).encode())[:16]
+        if session is not None and ident in session.read().get("granted", ()):
+            return "session", ""
+        desk = Desk(os.path.join(self._home, ".mcpwall", "waiting"), self._clock)
+        answer = desk.take(ident)
+        if answer == "session" and session is not None:
+            with session:
+                session.kept["granted"] = [*session.kept.get("granted", ()), ident][-MAX_GRANTED:]
+        if answer:
+            return answer, "; the user did not allow it"
+        desk.put(ident, {"server": message.server, "tool": event.spelled, "rule": decision.rule, "reason": quoting.reason(decision),
+                         "arguments": quoting.arguments(message, decision), "seconds": _HOOK_ASKED_S}, False)
+        return "", f"; the user can allow it: mcpwall approve {ident} ({_HOOK_ASKED_S // 60} min), then send the same call again"
+
+    def _message(self, call: HookCall) -> Message:
+        params = {"name": call.tool, "arguments": call.arguments}
+        body = {"jsonrpc": "2.0", "id": self.event.use or None, "method": "tools/call", "params": params}
+        return Message("client", "request", body, _compact(body), "tools/call", call.tool, call.server, alias=self.event.spelled)
+
+    def _result(self, wall: Wall, calls: Sequence[HookCall], memory: Memory | None, again: bool, budget: Budget) -> HookVerdict:
+        """What the tool answered: secrets and steering, and what becomes of them."""
+        event, policy = self.event, wall.policy
+        shown = event.result
+        if event.host.name == "cursor" and type(shown) is str and shown[:1] in ("{", "["):
+            try:
+                shown = load_json(shown)
+            except MessageError:
+                pass
+        if shown is None or not calls:
+            return HookVerdict(event, "allow", hook_answer(event, "allow"))
+        body = {"jsonrpc": "2.0", "id": event.use or None, "result": {"structuredContent": _without_media(shown)}}
+        call = calls[0]
+        message = Message("server", "response", body, _compact(body), "tools/call", call.tool, call.server, alias=event.spelled)
+        decision = wall.decide(message, budget, memory, again)
+        record = self._record(policy, message, decision)
+        action = decision.action if policy.settings.mode != "monitor" else "allow"
+        if memory is not None and action != "deny":
+            memory.commit(decision.marks)
+        changed = None
+        if action in ("redact", "strip"):
+            text = redacted(message, decision.findings) if action == "redact" else _stripped(message)
+            changed = _with_media(json.loads(text)["result"]["structuredContent"], shown)
+        elif action == "deny":
+            words = f"{BLOCKED} {decision.message or 'Blocked by policy'}"
+            changed = _blocked_texts(shown, words)
+            changed = changed if changed != shown else _blocked_texts(shown, words, True)
+        verdict, reason = "allow", ""
+        if changed is not None and changed != shown and event.phase == "after":
+            can = event.host.changes and (event.host.name != "cursor" or event.server is not None)
+            verdict = "change" if can else "deny" if event.host.answers == "claude" else "allow"
+            reason = _hook_reason(decision, record.fields["ref"])
+        return HookVerdict(event, verdict if verdict != "deny" else "allow", hook_answer(event, verdict, reason, changed),
+                           ((call, decision),), (record,))
+
+
+def _hook_reason(decision: Decision, ref: str) -> str:
+    """What the model, or the person at the host, reads of a decision; *ref*: of its record."""
+    text = f"[mcpwall] {decision.message or 'Blocked by policy'}{_named(decision.rule, ref)}"
+    return printable(text + (f"; instead: {decision.hint}" if decision.hint else ""), 2000)
+
+
+# How base64 of images, sounds and documents begins: PNG, JPEG, GIF, RIFF (WebP, WAV), PDF, ISO media, TIFF, zip, Ogg, MP3
+_MEDIA_HEADS = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "JVBERi0", "AAAA", "SUkq", "TU0AK", "UEsDB", "T2dnUw", "SUQz")
+
+
+def _is_media(text: str) -> bool:
+    """Is it base64 of an image, a sound, a document? Nothing is found in there but by chance."""
+    body = text.partition(",")[2] if text.startswith("data:") else text
+    return len(body) > 64 and body.startswith(_MEDIA_HEADS) and _is_base64(body)
+
+
+def _without_media(value: Any) -> Any:
+    if type(value) is dict:
+        return {key: _without_media(item) for key, item in value.items()}
+    if type(value) is list:
+        return [_without_media(item) for item in value]
+    return "" if type(value) is str and _is_media(value) else value
+
+
+def _with_media(value: Any, before: Any) -> Any:
+    """*value* with the media that stood in *before*, which is alike but for texts."""
+    if type(value) is dict:
+        return {key: _with_media(item, old) for (key, item), old in zip(value.items(), before.values())}
+    if type(value) is list:
+        return [_with_media(item, old) for item, old in zip(value, before)]
+    return before if value == "" else value
+
+
+def _blocked_texts(value: Any, words: str, every: bool = False) -> Any:
+    """A refused result in its own shape, *words* in place of its texts, or of those that are more than a word."""
+    if type(value) is dict:
+        return {key: _blocked_texts(item, words, every) for key, item in value.items()}
+    if type(value) is list:
+        return [_blocked_texts(item, words, every) for item in value]
+    return words if type(value) is str and (every or len(value) > 64 or re.search(r"\s", value)) else value
+
+
+_HOST_CLIENTS = {"copilot": ("copilot", "vscode"), "kiro": ("kiro", "amazon-q")}     # what _HOST_FILES calls them
+
+
+class _HostServers:
+    """The MCP servers that the host of an event starts, and which of them it starts through this wall.
+
+    A name proves nothing: a project can call its server like one that is wrapped. So all entries of that name must start
+    this very mcpwall; and those that came with a checkout, without a word about policy or environment.
+    """
+
+    def __init__(self, event: HookEvent, io: Callable[[], Surroundings]) -> None:
+        self._event, self._io = event, io
+        self._servers: list[Server] | None = None
+
+    def _found(self) -> list[Server]:
+        event = self._event
+        if self._servers is None:
+            self._servers, io = [], self._io()
+            place, names = event.root or event.cwd, _HOST_CLIENTS.get(event.host.name, (event.host.name,))
+            for file in find_configs(io.home, place, io.environ, io.platform, io.root, names) if place else ():
+                try:
+                    self._servers += list_servers(file, decode_config(file.path, read_config(file.path)))
+                except WallError:
+                    self._servers.append(Server(file, (), "", (), None, "unreadable", 0, None, None))   # may hold any name
+        return self._servers
+
+    def names(self) -> Iterator[str]:
+        """The names that are configured; looked for only where they are asked for."""
+        yield from {server.name: None for server in self._found() if server.name}
+
+    def covers(self, event: HookEvent) -> bool:
+        """Is the server of the call surely started through this wall?"""
+        servers = self._found()
+        if event.launch:
+            servers = [one for one in servers
+                       if " ".join([*(one.wrapper.wall if one.wrapper else ()), *one.argv]) == event.launch]
+        elif event.server:
+            servers = [one for one in servers if _server_word(one.name) in ("", _server_word(event.server))]
+        return bool(servers) and all(map(self._is_walled, servers))
+
+    def _is_walled(self, server: Server) -> bool:
+        if not self._is_ours(server.wrapper) or server.wrapper is None:
+            return False
+        came_along = server.file.scope == "project" and (
+            set(server.wrapper.options) - {"server-name", "project"} or entry_variables(server.entry)
+            or server.wrapper.options.get("project") not in (None, server.file.project))
+        return not came_along
+
+    def _is_ours(self, wrapper: Wrapper | None) -> bool:
+        return wrapper is not None and \
+            list(wrapper.wall[:wrapper.wall.index(wrapper.program) + 1]) in (self._io().wall, own_command())
+
+
+# -- the verb -----------------------------------------------------------------------
+
+def _read_event_bytes(end: float, fd: int = 0) -> bytes:
+    """What the host writes, up to its end, MAX_EVENT_BYTES or the time *end* (monotonic). Some hosts never close the pipe: a
+    whole object, and then nothing for a while, is an event. Raises WallError."""
+    parts: list[bytes] = []
+    ended = threading.Event()
+
+    def pump() -> None:
+        try:
+            while part := os.read(fd, 1 << 20):
+                parts.append(part)
+        except OSError:
+            pass
+        ended.set()
+
+    threading.Thread(target=pump, daemon=True).start()
+    seen = 0
+    while not ended.wait(min(0.1, max(0.0, end - time.monotonic()))):
+        size = sum(map(len, parts))
+        if size > MAX_EVENT_BYTES:
+            break
+        if size == seen and size and parts[-1].rstrip()[-1:] == b"}":
+            data = b"".join(parts)
+            try:
+                json.loads(data)
+                return data
+            except (ValueError, RecursionError):
+                pass
+        if time.monotonic() >= end:
+            raise WallError("the host did not send a whole event in time")
+        seen = size
+    data = b"".join(parts)
+    if len(data) > MAX_EVENT_BYTES:
+        raise WallError(f"the event is larger than {MAX_EVENT_BYTES >> 20} MB")
+    return data
+
+# ---------------------------------------------------------------------------
+# 27. Command line
 # ---------------------------------------------------------------------------
 
 USAGE = """\
@@ -18874,8 +23121,9 @@ mcpwall: a firewall for AI tool calls. It stands between an AI host and an MCP s
           -- COMMAND [ARG...]
   mcpwall check [TOOL key=value key:=JSON ... | --input JSON] [--tool TOOL] [--json]
   mcpwall rules [NAME [--format json|yaml]]
+  mcpwall hook --host HOST [-c FILE | --profile NAME] [--project DIR] [--test]
   mcpwall demo
-  mcpwall init | wrap SERVER | unwrap SERVER | status | approve      (each with --help)
+  mcpwall init | wrap SERVER | wrap --hook HOST | unwrap SERVER | status | approve      (each with --help)
   mcpwall --version | --help | --checksum
 
 Options:
@@ -18896,7 +23144,7 @@ Examples:
 
 Exit status: the server's own; 128+n when signal n ended it; 126 or 127 when it cannot be started; 2 for a mistake in
 the command line or the policy; 70 for a fault of mcpwall's own.
-`check`: 0 allowed, 1 denied, redacted or would ask, 2 bad input.
+`check`: 0 allowed, 1 denied, redacted or would ask, 2 bad input. `hook`: what the host reads as its answer.
 """
 MAX_CHECK_BYTES = 10 * 1024 * 1024
 
@@ -18915,6 +23163,12 @@ class _Options:
         self.command: list[str] | None = None
         self.home = user_home()
         self.consent = ConsentStore(os.path.join(self.home, ".mcpwall", "approved.json")) if self.home is not None else None
+
+    def policy_of(self, project: str, cwd: str) -> Policy:
+        """The policy that these options name for another place. Raises PolicyError."""
+        _check_profile(self.profile)
+        approved = self.consent.is_approved if self.consent is not None else None
+        return load_policy(self.config, self.profile, project, self.home, approved, cwd)
 
     def policy(self) -> Policy:
         """The policy these options name. Raises PolicyError."""
@@ -19053,7 +23307,7 @@ def _cmd_relay(options: _Options) -> int:
         reporter.say("info", f"settings.env withholds {', '.join(sorted(withheld))} (see --env)")
     consent, identity = options.consent, server_identity(options.server_name, options.command)
     desk = Desk(os.path.join(options.home, ".mcpwall", "waiting")) if options.home is not None else None
-    session = Session(Wall(policy), name, identity=identity, desk=desk is not None,
+    session = Session(Wall(policy), name, identity=identity, desk=desk is not None, folders=server_folders(options.command),
                       pins=(lambda: consent.pins(identity)) if consent is not None else None)
     status = relay(session, options.command, audit, reporter, environ, desk=desk, consent=consent)
     if threading.active_count() > 1:    # a pump waits for a host that is still there: end without it
@@ -19311,6 +23565,83 @@ def _check_dialogue(checker: _Checks) -> int:
             print(f"mcpwall: {fault}", file=sys.stderr)
 
 
+# -- hook -------------------------------------------------------------------------
+
+def _cmd_hook(options: _Options, words: list[str]) -> int:
+    """Judge one event of a host, from stdin, and answer as that host reads it. Whatever happens, within HOOK_SECONDS."""
+    began = time.monotonic() - time.process_time()      # about when this process did
+    test, words = "--test" in words, [word for word in words if word != "--test"]
+    if words[:1] == ["--host"] and len(words) == 2:
+        words = ["--host=" + words[1]]
+    if len(words) != 1 or not words[0].startswith("--host="):
+        raise UsageError(f"hook: {printable(' '.join(words)) or 'nothing'} is not enough; write --host NAME [--test]")
+    hook = Hook(hook_host(words[0].partition("=")[2]), options.policy_of, options.project or "", options.home, lasting=not test)
+    if test:
+        return _test_hook(hook)
+    said = threading.Lock()                             # there is one answer, and who takes this gives it
+
+    def give(answer: HookAnswer) -> None:
+        for fd, text in ((1, answer.stdout), (2, answer.stderr)):
+            data = text.encode("utf-8", "backslashreplace")
+            while data:
+                data = data[os.write(fd, data):]
+
+    def late() -> None:
+        if said.acquire(blocking=False):
+            asks = hook.policy is not None and hook.policy.settings.hook_fault == "ask"
+            answer = hook_answer(hook.event, "ask" if asks else "deny", "[mcpwall] Blocked: judging it took too long; try again")
+            try:
+                give(answer)
+            finally:
+                os._exit(answer.status)
+
+    end = began + HOOK_SECONDS
+    watch = threading.Timer(max(0.1, end - time.monotonic()), late)
+    watch.daemon = True
+    watch.start()
+    try:
+        verdict = hook.judge(_read_event_bytes(end - 0.3), Budget(max(0.1, end - 0.2 - time.monotonic())))
+    except WallError as fault:
+        verdict = hook.fault(str(fault))
+    if verdict.records and hook.policy is not None:
+        log = os.path.expanduser(hook.policy.settings.log_dir)
+        if not AuditLog(log).append([record.line for record in verdict.records]) and hook.policy.settings.audit_required:
+            verdict = hook.fault("the audit log cannot be written")
+    if not said.acquire(timeout=HOOK_SECONDS):
+        time.sleep(HOOK_SECONDS)                        # it is too late, and this process is about to end
+    watch.cancel()
+    try:
+        give(verdict.answer)
+    except OSError:                                     # the host has gone
+        pass
+    if os.path.realpath(sys.argv[0]) == os.path.realpath(__file__):
+        os._exit(verdict.answer.status)                 # to tidy up first would take as long as judging did
+    return verdict.answer.status
+
+
+def _test_hook(hook: Hook) -> int:
+    """Show what becomes of the event on stdin, and leave nothing behind: 0 it would pass, 1 it would not."""
+    data = sys.stdin.buffer.read(MAX_EVENT_BYTES + 1) if sys.stdin is not None else b""
+    verdict = hook.judge(data, Budget(HOOK_SECONDS))
+    event, answer = verdict.event, verdict.answer
+    print(f"{event.host.name}: {printable(event.name or event.phase or 'no event')}")
+    for call, decision in verdict.calls:
+        sign = _SIGNS[decision.action] if verdict.action != "deny" or decision.action == "deny" else "✗"
+        quoting = Quoting(hook.policy) if hook.policy else None
+        shown = quoting.text(json.dumps(call.arguments, ensure_ascii=False), 300) if quoting else ""
+        for line in (f"{sign} {_WORDS[decision.action][0]:<6} {printable(event.spelled)} as {printable(call.tool)} of "
+                     f"{printable(call.server) or 'an MCP server'}: {printable(shown, 300)}",
+                     *([f"  Rule: {printable(decision.rule)}"] if decision.rule else []),
+                     *([f"  Why: {printable(decision.why, 300)}"] if decision.why else [])):
+            print(_with_signs_of(line, sys.stdout.encoding))
+    if verdict.note:
+        print(f"  {verdict.note}")
+    print(f"Answer: exit status {answer.status}")
+    for name, text in (("stdout", answer.stdout), ("stderr", answer.stderr.rstrip())):
+        print(f"  {name}: {text or '(nothing)'}")
+    return int(verdict.action in ("deny", "ask", "change"))
+
+
 # -- rules ------------------------------------------------------------------------
 
 def _cmd_rules(options: _Options, words: list[str]) -> int:
@@ -19447,7 +23778,8 @@ def _demo_log(log: Iterable[str]) -> None:
             print("  " + "  ".join(word for word in words if word))
 
 
-_COMMANDS: dict[str, Callable[[_Options, list[str]], int]] = {"check": _cmd_check, "rules": _cmd_rules, "demo": _cmd_demo}
+_COMMANDS: dict[str, Callable[[_Options, list[str]], int]] = {
+    "check": _cmd_check, "hook": _cmd_hook, "rules": _cmd_rules, "demo": _cmd_demo}
 _SETUP_COMMANDS: dict[str, Callable[[list[str], Surroundings], int]] = {
     "init": cmd_init, "wrap": cmd_wrap, "unwrap": cmd_unwrap, "status": cmd_status, "approve": cmd_approve}
 
