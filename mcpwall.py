@@ -10844,6 +10844,8 @@ class Rule(NamedTuple):
     hint: str = ""              # what would be allowed instead
     always: bool = False        # does it hold for every message in its scope?
     unless: Test | None = None  # it does not hold where this does
+    file: str = ""              # the file of its layer, and its JSON Pointer there
+    pointer: str = ""
 
 
 class Limit(NamedTuple):
@@ -10946,11 +10948,25 @@ class Policy(NamedTuple):
     warnings: tuple[str, ...] = ()
     apart: Policy | None = None   # a project's policy that nobody approved: only its denials count
     content: str = ""           # 64 hex: SHA-256 of what its layers say
+    layers: tuple[PolicyLayer, ...] = ()    # what it was compiled from, the strongest first
 
     @property
     def fingerprint(self) -> str:
         """12 hex digits by which records name the content of the policies in force."""
         return sha256((self.content + self.apart.content).encode())[:12] if self.apart else self.content[:12]
+
+    def rule_data(self, rule: Rule) -> dict[str, Any]:
+        """What the file says of a rule."""
+        key, index = rule.pointer[1:].split("/")
+        layer = next(layer for layer in self.layers if layer.file == rule.file)
+        data: dict[str, Any] = layer.data[key][int(index)]
+        return data
+
+    def origin(self, rule: Rule) -> str:
+        """Where a rule stands, for people: FILE:LINE, or the name of a built-in policy."""
+        layer = next(layer for layer in self.layers if layer.file == rule.file)
+        line = 0 if layer.built_in else layer.lines().get(rule.pointer, 0)
+        return f"{layer.file}:{line}" if line else layer.file
 
     def is_sensitive(self, path: str) -> bool:
         """Is this canonical path one of the built-in sensitive files, whatever the rules say about it?"""
@@ -11314,7 +11330,7 @@ class _Compiler:
         return Rule(rule["name"], rule.get("action", "mark"), rule.get("message", ""), self.layer.name,
                     self.scope(match, place + "/match", outbound, strict), _every(tests), needs,
                     Limit(**limit) if limit else None, rule.get("mark", ""), rule.get("hint", ""),
-                    not tests and not limit and unless is None, unless)
+                    not tests and not limit and unless is None, unless, self.layer.file, place)
 
     def scope(self, match: dict[str, Any], place: str, outbound: bool, strict: bool, exception: bool = False) -> Scope:
         def globs(key: str) -> tuple[Glob, ...] | None:
@@ -11827,7 +11843,7 @@ def compile_policy(layers: Sequence[PolicyLayer], context: PathContext, source: 
         scanner=SecretScanner(BUILTIN_KINDS if bases or not patterns else (), patterns),
         paths=context, path_index=LatePathIndex(index, context), source=source,
         warnings=tuple(_policy_warnings(every, settings)),
-        content=sha256(json.dumps([layer.data for layer in every]).encode("utf-8", "surrogatepass")))
+        content=sha256(json.dumps([layer.data for layer in every]).encode("utf-8", "surrogatepass")), layers=tuple(every))
 
 
 def _check_without(layers: Sequence[PolicyLayer], bases: Sequence[PolicyLayer]) -> None:
@@ -13704,6 +13720,9 @@ class Recorder:
                 subject = self._quoting.subject(message, decision)
                 if subject:
                     fields["subject"] = subject
+            given = (message.body.get("params") or {}).get("arguments") if message.tool is not None else None
+            if type(given) is dict:
+                fields["keys"] = [self._quoting.text(key, 100) for key in list(given)[:50]]
             if message.kind == "request":
                 fields["digest"] = sha256(self._salt + call_digest(message))[:32]
         if message.kind == "request" and message.tool is not None and logged != "none" and (refused or logged == "full"):
