@@ -18895,6 +18895,7 @@ def _setup_arguments(io: Surroundings, name: str, about: str, argv: Sequence[str
 
     class Parser(argparse.ArgumentParser):
         def error(self, message: str) -> Any:
+            message = re.sub(r"^argument (\S+?)/?\S*: expected .*", r"\1 needs a value", message).replace("argument --", "--")
             raise UsageError(f"{name}: {message} (see: mcpwall {name} --help)" if name else
                              f"{message} (see: mcpwall --help; a server's command comes after --)")
 
@@ -18905,7 +18906,13 @@ def _setup_arguments(io: Surroundings, name: str, about: str, argv: Sequence[str
     if "-h" in argv or "--help" in argv:
         io.say(parser.format_help().rstrip())
         return None
-    return parser.parse_args(list(argv))
+    args, rest = parser.parse_known_args(list(argv))
+    if rest:
+        known = [flag for flags, _ in arguments for flag in flags.split() if flag.startswith("-")]
+        what = unknown_word(rest[0].partition("=")[0], known, "option") if rest[0].startswith("-") else \
+            f"{printable(repr(rest[0]))} is one argument too many"
+        parser.error(what)
+    return args
 
 
 def _setup_option(flags: str, metavar: str, about: str, **settings: Any) -> tuple[str, dict[str, Any]]:
@@ -21255,7 +21262,7 @@ def _way_out(record: Mapping[str, Any] | None, rule: Rule | None) -> str:
 
 _NEVER_ALLOWED = {      # rule: why no rule is written for it, and what helps
     "secrets": "a secret would go out; keep it in the server's environment (--env), or add a narrower rule by hand",
-    "block-metadata-address": "the addresses of cloud credentials are never a place to fetch from",
+    "block-cloud-metadata": "the addresses of cloud credentials are never a place to fetch from",
 }
 
 
@@ -21550,6 +21557,7 @@ _POLICY_ARGUMENTS = (
     _setup_option("--project", "DIR", "what ${PROJECT_DIR} means (default: settings.project_dir, else the working directory)"),
     _setup_option("--env", "NAME,...", "variables (or globs) that the server gets whatever settings.env says; may be repeated",
                   action="append", default=[]))
+_SAYING = ("--version", "-V", "--checksum", "--help", "-h")
 _VALUE_OPTIONS = frozenset(flag for flags, _ in _POLICY_ARGUMENTS for flag in flags.split())
 
 
@@ -21628,6 +21636,9 @@ def _dispatch(argv: list[str]) -> int:
     at = argv.index("--") if "--" in argv else len(argv)
     verb_at = 0
     while verb_at < at and argv[verb_at].startswith("-"):       # options may stand before the verb
+        name = argv[verb_at].partition("=")[0]
+        if name not in _VALUE_OPTIONS and name not in _SAYING:
+            raise UsageError(f"{unknown_word(name, [*_VALUE_OPTIONS, *_SAYING], 'option')} (a server's command comes after --)")
         verb_at += 2 if argv[verb_at] in _VALUE_OPTIONS else 1
     if verb_at < at and argv[verb_at] in VERBS:
         verb = argv[verb_at]
@@ -21642,9 +21653,9 @@ def _dispatch(argv: list[str]) -> int:
             if len(argv) > 1:
                 raise UsageError(f"{name} takes no arguments, not {printable(next(word for word in argv if word != name))}")
             return say()
+    args = _setup_arguments(Surroundings(homeless=True), "", "", argv[:at], *_POLICY_ARGUMENTS)
     if at == len(argv):
         raise UsageError("no server to run; write: mcpwall -- COMMAND [ARG...]   (or: mcpwall --help)")
-    args = _setup_arguments(Surroundings(homeless=True), "", "", argv[:at], *_POLICY_ARGUMENTS)
     return _cmd_relay(_Options(args), argv[at + 1:])
 
 
