@@ -18895,7 +18895,7 @@ def _setup_arguments(io: Surroundings, name: str, about: str, argv: Sequence[str
 
     class Parser(argparse.ArgumentParser):
         def error(self, message: str) -> Any:
-            message = re.sub(r"^argument (\S+?)/?\S*: expected .*", r"\1 needs a value", message).replace("argument --", "--")
+            message = re.sub(r"^argument (?:\S*/)?(-[-\w]*): expected .*", r"\1 needs a value", message).replace("argument --", "--")
             raise UsageError(f"{name}: {message} (see: mcpwall {name} --help)" if name else
                              f"{message} (see: mcpwall --help; a server's command comes after --)")
 
@@ -18904,7 +18904,7 @@ def _setup_arguments(io: Surroundings, name: str, about: str, argv: Sequence[str
         parser.add_argument(*flags.split(), **settings)
     parser.add_argument("-h", "--help", action="store_true", help="show this and exit")
     if "-h" in argv or "--help" in argv:
-        io.say(parser.format_help().rstrip())
+        io.say(parser.formathelp_text().rstrip())
         return None
     args, rest = parser.parse_known_args(list(argv))
     if rest:
@@ -21646,7 +21646,7 @@ def _dispatch(argv: list[str]) -> int:
     if verb_at < at:
         raise UsageError(_corrected(argv, argv[verb_at]))
     if {"--help", "-h"} & set(argv[:at]):
-        sys.stdout.write(_help())
+        sys.stdout.write(help_text())
         return 0
     for name, say in (("--version", _say_version), ("-V", _say_version), ("--checksum", _cmd_checksum)):
         if name in argv[:at]:
@@ -21675,13 +21675,13 @@ def _shell_word(word: str) -> str:
     return shlex.quote(word)
 
 
-def _help() -> str:
+def help_text() -> str:
     """What `mcpwall --help` prints: every verb by the first sentence of what it says of itself."""
     import argparse
     parser = argparse.ArgumentParser(prog="mcpwall", usage=argparse.SUPPRESS, add_help=False)
     for flags, settings in _POLICY_ARGUMENTS:
         parser.add_argument(*flags.split(), **settings)
-    options = parser.format_help().partition("\n")[2].strip("\n")
+    options = parser.formathelp_text().partition("\n")[2].strip("\n")
     verbs = "\n".join(f"  {name:<9} {(run.__doc__ or '').partition('. ')[0].strip().rstrip('.')}" for name, run in VERBS.items())
     return ABOUT.format(verbs=verbs, options=options)
 
