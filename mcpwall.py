@@ -21558,7 +21558,8 @@ def _follow(io: Surroundings, args: Any, chosen: _Filter, files: Sequence[str]) 
 def cmd_verify(argv: Sequence[str], io: Surroundings) -> int:
     """Check that no record was changed, taken out or cut off: the chain and the numbers of each session."""
     args = _setup_arguments(
-        io, "verify", "Check that no record of the log was changed or taken out: each names the line before it by its hash.", argv,
+        io, "verify", "Check that no record of the log was changed or taken out; each names the line before it by its hash.",
+        argv,
         _setup_option("files", "FILE", "log files or folders, the oldest first (else all of this user's)", nargs="*"),
         _setup_flag("--json", "for programs"))
     if args is None:
@@ -21852,7 +21853,7 @@ def narrow_rule(record: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
     other = {"_any_key": {"regex": f"^(?:{'|'.join(re.escape(key) for key in sorted({*keys, *steps[2:]} - {''}))})$"}}
     key = steps[2] if len(steps) == 3 else "/" + "/".join(step.replace("~", "~0").replace("/", "~1") for step in steps[2:])
     exact = {"regex": f"^{_regex_of(subject)}$"}
-    forms = [{"under": subject}, exact] if looks_like_path(subject, steps[2]) and "*" not in subject and "$" not in subject else [exact]
+    forms = [{"under": subject}, exact] if re.search(r"^[~.]|[/\\]", subject) and not re.search(r"[\s*$]|:/", subject) else [exact]
     return tuple({"match": {**match, "arguments": {key: form, **other}}, "action": "allow"} for form in forms)
 
 
