@@ -6577,43 +6577,1144 @@ def _sh_known() -> list[dict[str, Any]]:
 
 
 # ---- 9d. Commands: SQL -----------------------------------------------------------------------------------
-# What is looked for in statements, PowerShell and code of other languages.
-_sh_sql = lazy_regex(r"(?i)\bdrop\s+(?:database|schema|keyspace|tablespace)\b(?:\s+if\s+exists)?\s+(?!\S*(?:test|tmp|temp))\S+"
-                     r"|\bdrop\s+table\s+(?:if\s+exists\s+)?(?!if\s|\S*(?:test|tmp|temp|import|stag|backup|_old|old_))\S+|"
-                     r"\btruncate\s+(?:table\s+)?(?!\S*(?:test|tmp|temp|stag))[\w.\"`]+\s*(?:;|cascade|restart|$)"
-                     r"|\bdelete\s+from\s+[\w.\"`]+\s*(?:;|$)|\bflush(?:all|db)\b|dropDatabase\s*\(|\.drop\s*\(\s*\)|"
-                     r"deleteMany\(\s*\{\s*\}\s*\)|\bdrop\s+(?:user|role|owned)\b")
+# SQL is cut into tokens, in every way in which the databases we know would cut it (they differ in comments, in quotes and
+# in what a backslash does), so that comments and strings are neither words nor hiding places. A word acts only where a
+# statement may start: `drop` in a name, a string or a comment is none. `sql_acts` says what a text does, for rules that
+# refuse. `pure_select` is the certain reading, for rules that allow: one statement that reads in every dialect and calls
+# nothing but SQL_READ_FUNCTIONS; what a view or an operator of the user's own does is not known here.
+
+class Act(NamedTuple):
+    """What a text in another language does, for the follower of commands. *kind* says what *value* is: `say` a category
+    (*more*: the reason), `sh`, `cmd`, `argv` a command, `code` (*more*: language) and `sql` texts that run, `read`, `write`
+    (*more*: what) and `delete` places, `print` what is written on standard output, `send` what leaves (*more*: origins)."""
+    kind: str
+    value: Any
+    more: Any = None
 
 
-def judge_sql(text: str) -> list[tuple[str, str, str]]:
-    """Statements that destroy a database or a whole table, as (category, reason, what it names)."""
-    found = _sh_sql.search(re.sub("'[^']*'", "''", text))
-    return [("infrastructure", "destroys a database", " ".join(found.group().split())[:60])] if found else []
+_SQL_REST = r"(?P<w>[@#]*[^\W\d][\w$]*)|(?P<n>\d[\w.]*)|(?P<p>::|:=|\|\||<>|[<>!=]=|[\s\S])"
+_SQL_DIALECTS = {
+    "standard": lazy_regex(
+        r"(?P<c>\s+|--[^\n]*)|(?P<o>/\*)|(?P<d>\$(?:[^\W\d]\w*)?\$)|(?P<e>[eE]'[^'\\]*(?:(?:''|\\[\s\S])[^'\\]*)*'?)|"
+        r"(?P<s>[nNbBxX]?'[^']*(?:''[^']*)*'?)|(?P<i>\"[^\"]*(?:\"\"[^\"]*)*\"?|`[^`]*`?)|" + _SQL_REST),
+    "mysql": lazy_regex(
+        r"(?P<c>\s+|--(?=\s|\Z)[^\n]*|#[^\n]*|/\*(?!!)[\s\S]*?(?:\*/|\Z)|/\*!\d*|\*/)|"
+        r"(?P<e>[nNbBxX]?'[^'\\]*(?:(?:''|\\[\s\S])[^'\\]*)*'?|\"[^\"\\]*(?:(?:\"\"|\\[\s\S])[^\"\\]*)*\"?)|"
+        r"(?P<i>`[^`]*(?:``[^`]*)*`?|\$[\w$]*)|" + _SQL_REST),
+    "tsql": lazy_regex(
+        r"(?P<c>\s+|--[^\n]*)|(?P<o>/\*)|(?P<s>[nN]?'[^']*(?:''[^']*)*'?)|"
+        r"(?P<i>\"[^\"]*(?:\"\"[^\"]*)*\"?|`[^`]*`?|\[[^\]]*(?:\]\][^\]]*)*\]?)|" + _SQL_REST)}
+_sql_nest = lazy_regex(r"/\*|\*/")
+_SqlTokens = list[tuple[str, str]]
+
+
+def _sql_tokens(text: str, dialect: str) -> _SqlTokens:
+    """(kind, text) of every token: w a word in capitals, i a quoted name, s a string's value, n a number, p a mark."""
+    found: _SqlTokens = []
+    match, at, n = _SQL_DIALECTS[dialect].match, 0, len(text)
+    while at < n:
+        token = match(text, at)
+        kind, word, at = token.lastgroup, token.group(), token.end()
+        if kind == "o":                             # comments in comments
+            depth = 1
+            for mark in _sql_nest.finditer(text, at):
+                depth += 1 if mark.group() == "/*" else -1
+                at = mark.end()
+                if not depth:
+                    break
+            at = n if depth else at
+        elif kind == "d":                           # $tag$ … $tag$
+            end = text.find(word, at)
+            found.append(("s", text[at:end if end >= 0 else n]))
+            at = end + len(word) if end >= 0 else n
+        elif kind in ("s", "e", "i") and word[0] != "$":
+            quote = word[0] if word[0] in "'\"`[" else word[1]
+            word, closer = word[word.index(quote) + 1:], "]" if quote == "[" else quote
+            word = word.removesuffix(closer).replace(closer * 2, closer)
+            found.append(("i", word) if kind == "i" else ("s", _sh_unescape(word) if kind == "e" else word))
+        elif kind != "c":
+            found.append((kind, word.upper() if kind == "w" else word))
+    return found
+
+
+def _sql_readings(text: str) -> list[_SqlTokens]:
+    """The text cut in each dialect in which it may be another; a text without end marks costs no second reading."""
+    found = [_sql_tokens(text, "standard")]
+    if not {"\\", "#", "-", "/", '"', "$"}.isdisjoint(text):
+        found.append(_sql_tokens(text, "mysql"))
+    if "[" in text:
+        found.append(_sql_tokens(text, "tsql"))
+    return [tokens for number, tokens in enumerate(found) if tokens not in found[:number]]
+
+
+_SQL_DROPPED = frozenset("TABLE DATABASE SCHEMA KEYSPACE TABLESPACE USER ROLE OWNED CATALOG WAREHOUSE COLLECTION LOGIN".split())
+# Words in the names of tables that nobody will miss.
+_SQL_SCRATCH = frozenset("test tests tmp temp temporary import imports scratch sandbox stage staging backup backups bak old".split())
+# A statement may start behind these, behind `;`, `(`, `)`, and where the text does; behind AS only in a definition.
+_SQL_BEFORE = frozenset("BEGIN THEN ELSE LOOP DO AS GO ANALYZE ANALYSE VERBOSE ATOMIC INSTEAD ALSO".split())
+# In the statements of a batch without semicolons, which begin with these, also anywhere.
+_SQL_BATCH = frozenset("SELECT INSERT UPDATE DELETE DECLARE SET USE IF EXEC EXECUTE PRINT WITH DROP TRUNCATE".split())
+_SQL_CLAUSES = frozenset("EXPLAIN DESCRIBE DESC DELETE UPDATE FROM WHERE SET LIMIT TOP".split())
+_SQL_STRONG = frozenset(("DROP TABLE", "DROP DATABASE", "DROP SCHEMA", "TRUNCATE TABLE", "DELETE FROM"))
+# What the string behind a word, or between the parentheses of a function, is.
+_SQL_TEXTS = {name: kind for kind, names in (
+    ("read", """PG_READ_FILE PG_READ_BINARY_FILE PG_LS_DIR PG_STAT_FILE LO_IMPORT LOAD_FILE READFILE READ_TEXT READ_BLOB READ_CSV
+        READ_CSV_AUTO READ_JSON READ_JSON_AUTO READ_JSON_OBJECTS READ_NDJSON READ_NDJSON_AUTO READ_PARQUET PARQUET_SCAN SNIFF_CSV
+        READ_XLSX ST_READ SQLITE_SCAN CSVREAD FILE OPENROWSET BULK INFILE INPATH LOAD_EXTENSION LOAD FSDIR XP_DIRTREE XP_FILEEXIST
+        XP_SUBDIRS BFILENAME ATTACH DATABASE FROM JOIN"""),
+    ("write", "LO_EXPORT WRITEFILE OUTFILE DUMPFILE DISK TO INTO"), ("sh", "SYS_EXEC SYS_EVAL PROGRAM"), ("cmd", "XP_CMDSHELL"),
+    ) for name in names.split()}
+# With one of these among its words, any string of the text may be run as a statement.
+_SQL_DYNAMIC = frozenset("""EXECUTE EXEC IMMEDIATE PREPARE SP_EXECUTESQL DBLINK DBLINK_EXEC DBLINK_SEND_QUERY QUERY_TO_XML
+    QUERY_TO_XML_AND_XMLSCHEMA TS_STAT OPENQUERY DBMS_SQL""".split())
+# Lines for the client program: what it runs, and the files that it reads or writes.
+_sql_client = lazy_regex(
+    r"^[ \t]*(?:(?:\\!|\.(?:shell|system)\b|!!?|\\[og][ \t]*\||\.(?:once|output)[ \t]*\||system\b|\\copy[ \t].*?\bprogram[ \t]+')"
+    r"[ \t]*([^\n]+)|(?:\\(?:i|ir|o|g|copy[ \t].*?\b(?:from|to))|\.(?:read|import|output|once|open|load|backup|restore|save|dump)|"
+    r"source)[ \t]+'?([^\s';|]+))", re.I | re.M)
+
+
+def sql_acts(text: str, depth: int = 0) -> list[Act]:
+    """What the statements of a text do, in each dialect: what is destroyed, what is run, and the places they name."""
+    acts: list[Act] = []
+    for found in _sql_client.finditer(text):
+        acts.append(Act("sh", found.group(1).rstrip("'")) if found.group(1) else Act("read", found.group(2)))
+    for tokens in _sql_readings(text):
+        acts += _SqlText(tokens).acts(depth)
+    return list(dict.fromkeys(acts))
+
+
+class _SqlText:
+    """One reading of a text."""
+
+    def __init__(self, tokens: _SqlTokens) -> None:
+        self.t = tokens
+        self.made: set[str] = set()                     # tables that this text itself has made
+        self.parts: dict[int, dict[str, int]] = {}      # where a statement has its clauses, and "" its end
+        open_: list[dict[str, int]] = [{"": len(tokens)}]
+        for at in range(len(tokens) - 1, -1, -1):
+            kind, word = tokens[at]
+            if kind == "p" and word in "();":
+                if word == ")":
+                    open_.append({"": at})
+                elif word == "(" and len(open_) > 1:
+                    open_.pop()
+                else:
+                    open_[-1] = {"": at}
+            elif kind == "w" and word in _SQL_CLAUSES:
+                self.parts[at] = dict(open_[-1])
+                open_[-1][word] = at
+
+    def word(self, at: int, kind: str = "w") -> str:
+        """The token at *at* when it is of that kind, else nothing."""
+        return self.t[at][1] if 0 <= at < len(self.t) and self.t[at][0] == kind else ""
+
+    def acts(self, depth: int) -> Iterator[Act]:
+        first, ends, lost = "", 0, ""       # first word of the statement; where an EXPLAIN that runs nothing ends
+        names = {word for kind, word in self.t if kind == "w"}
+        dynamic = not _SQL_DYNAMIC.isdisjoint(names) and depth < 3
+        callers: list[str] = []             # whose parentheses are open
+        for at, (kind, word) in enumerate(self.t):
+            before = self.word(at - 1, "p")
+            if kind == "p":
+                first = "" if word == ";" else first
+                if word == "(":
+                    callers.append(self.word(at - 1))
+                elif word == ")" and callers:
+                    callers.pop()
+            elif kind == "s":
+                what = _SQL_TEXTS.get(self.word(at - 1 - (before == "="))) or _SQL_TEXTS.get(callers[-1] if callers else "")
+                if what in ("sh", "cmd"):
+                    yield Act("say", "privilege", "runs a program on the database's machine")
+                if what:
+                    yield Act(what, word)
+                if dynamic and " " in word and before not in ("||", "+"):
+                    yield from sql_acts(self.joined(at), depth + 1)
+            elif kind == "w" and at >= ends and before != ".":
+                if not first:
+                    first = word
+                    if word in ("EXPLAIN", "DESCRIBE", "DESC") and not {"ANALYZE", "ANALYSE"}.intersection(
+                            [self.word(i) for i in range(at, at + 12)]):
+                        ends = self.parts[at][""]
+                begins = not at or before in (";", "(", ")", ">") or self.word(at - 1) in _SQL_BEFORE and (
+                    self.word(at - 1) != "AS" or first in ("CREATE", "PREPARE", "ALTER"))
+                if not lost and (begins or first in _SQL_BATCH and f"{word} {self.word(at + 1)}" in _SQL_STRONG):
+                    lost = self.lost(word, at + 1)
+                    if lost:
+                        yield Act("say", "infrastructure", "destroys a database: " + lost)
+                if word == "PG_TERMINATE_BACKEND" and self.word(at + 2, "n") == "" and "STATE" not in names:
+                    yield Act("say", "infrastructure", "ends everybody's sessions")
+
+    def joined(self, at: int) -> str:
+        """The string at *at* with what is joined to it; names stand for their values."""
+        text = self.t[at][1].replace("%I", "x").replace("%s", "x")
+        while self.word(at + 1, "p") in ("||", "+") and len(text) < 10_000:
+            kind, word = self.t[at + 2] if at + 2 < len(self.t) else ("s", "")
+            text += word if kind == "s" else " " + word.lower()
+            at += 2
+        return text
+
+    def name(self, at: int) -> tuple[str, int]:
+        """The name `a.b.c` at a token, and where it ends."""
+        parts: list[str] = []
+        while at < len(self.t) and self.t[at][0] in ("i", "w", "s"):
+            parts.append(self.t[at][1])
+            at += 1
+            if self.word(at, "p") != ".":
+                break
+            at += 1
+        return ".".join(parts).lower(), at
+
+    def after(self, at: int, *words: str) -> int:
+        """Behind those of the words that stand at *at*."""
+        for word in words:
+            at += self.word(at) == word
+        return at
+
+    def lost(self, verb: str, at: int) -> str:
+        """What a statement destroys, as words; nothing when nobody would miss it."""
+        if verb == "CREATE":
+            at = self.after(at, "GLOBAL", "LOCAL", "TEMP", "TEMPORARY", "UNLOGGED", "TABLE")
+            if self.word(at - 1) == "TABLE" and self.word(at) != "IF":
+                self.made.add(self.name(at)[0])
+        elif verb == "DROP" and self.word(at) in _SQL_DROPPED:
+            table = self.word(at) in ("TABLE", "COLLECTION")
+            return self.missed(self.after(at + 1, "BY", "IF", "EXISTS"), "drop " + self.word(at).lower(), table)
+        elif verb == "TRUNCATE":
+            return self.missed(self.after(at, "TABLE", "IF", "EXISTS", "ONLY"), "truncate")
+        elif verb == "DELETE" or verb == "UPDATE" and self.word(at) != "SET":
+            own = self.parts[at - 1]
+            end = own[""]
+            where = own.get("WHERE", end)
+            if verb == "UPDATE" and "SET" not in own or verb == "DELETE" and "FROM" not in own and at > 1 and \
+                    self.word(at - 2, "p") != ";" or "LIMIT" in own or "TOP" in own:
+                return ""
+            if where == end or self.always(self.t[where + 1:min(end, where + 200)]):
+                at = own["FROM"] + 1 if verb == "DELETE" and own.get("FROM", where) < where else at
+                return self.missed(self.after(at, "ONLY", "IGNORE", "LOW_PRIORITY"), f"{verb.lower()} every row of")
+        elif verb == "PRAGMA" and "WRITABLE_SCHEMA" in (self.word(at), self.word(at + 2)):
+            return "" if self.t[-1][1] in ("0", "OFF", "WRITABLE_SCHEMA") else "pragma writable_schema"
+        elif verb in ("FLUSHALL", "FLUSHDB", "SHUTDOWN"):
+            return verb.lower()
+        return ""
+
+    def missed(self, at: int, what: str, table: bool = True) -> str:
+        """*what* with the first of the listed names that somebody would miss."""
+        while True:
+            name, end = self.name(at)
+            words = re.split(r"[\W\d_]+", name)
+            if name and name[0] != "#" and name not in self.made and not (
+                    _SQL_SCRATCH if table else frozenset(("test", "tests", "tmp", "temp"))).intersection(words):
+                return f"{what} {name[:40]}"
+            while self.word(end) or self.word(end, "i") or self.word(end, "p") == "*":      # an alias
+                end += 1
+            if not name or self.word(end, "p") != ",":
+                return ""
+            at = end + 1
+
+    def always(self, condition: _SqlTokens) -> bool:
+        """Does a condition hold for every row, whatever the rows are?"""
+        level = 0
+        parts: list[list[_SqlTokens]] = [[[]]]      # alternatives of conjunctions
+        for kind, word in condition:
+            level += (kind == "p") * ((word == "(") - (word == ")"))
+            if kind == "w" and not level and word in ("OR", "AND", "RETURNING", "ORDER"):
+                if word[:2] == "OR" and len(word) > 2 or word == "RETURNING":
+                    break
+                parts[-1:] = [parts[-1], [[]]] if word == "OR" else [parts[-1] + [[]]]
+            else:
+                parts[-1][-1].append((kind, word))
+        return any(all(map(self.constant, part)) for part in parts)
+
+    def constant(self, part: _SqlTokens) -> bool:
+        """The same of one comparison."""
+        while len(part) > 2 and part[0] == ("p", "(") and part[-1] == ("p", ")"):
+            if {"OR", "AND"}.intersection(word for _, word in part):
+                return self.always(part[1:-1])
+            part = part[1:-1]
+        values = [word for kind, word in part if kind in "ns"]
+        if all(kind != "i" and (kind != "w" or word in _SQL_CONSTANTS) for kind, word in part):
+            return part not in ([], [("w", "FALSE")], [("n", "0")]) and not (
+                len(part) == 3 == len(values) + 1 and (part[1][1] == "=") == (values[0] != values[1]))
+        half, shape = len(part) // 2 or 1, " ".join(word for _, word in part)
+        return part[:half] == part[half + 1:] or bool(_sql_every.match(shape))
+
+
+_SQL_CONSTANTS = frozenset("TRUE FALSE NULL NOT IS LIKE IN BETWEEN EXISTS SELECT".split())
+_sql_every = lazy_regex(r"(?:(?:\w+ \. )?(?:ID|ROWID|CTID|_ID) (?:>=? (?:0|- 1)|(?:<>|!=) (?:0|- 1)|IS NOT NULL)|.* LIKE %)\Z", re.I)
 
 
 # ---- 9e. Commands: code of other languages ---------------------------------------------------------------
-_SH_LIST_CALLS = frozenset("execFile execFileSync spawn spawnSync Popen run call check_output check_call".split())
-_SH_NAME_CHARS, _SH_NO_NAME_CHARS = frozenset("/\\."), frozenset("\n<>|;(){}")    # of strings in code that may be files
-_sh_code_string = lazy_regex(r"""'''[^']*'''|\"\"\"[^"]*\"\"\"|'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|`[^`]*`""")
-_sh_code_joint = lazy_regex(r"""(['"])\s*\+\s*\1""")
-_sh_code_call = lazy_regex(
-    r"(?:os\.|subprocess\.|commands\.|pty\.|child_process['\")]*\.|\bcp\.|Kernel\.|IO\.|io\.|Open3\.|Process\.|asyncio\.|"
-    r"platform\.|shelljs\.|exec\.)?(?<![A-Za-z])(system|popen|exec[lv]?[pe]*|execSync|execFile|execFileSync|spawn|spawnSync|"
-    r"spawnl[pe]*|spawnv[pe]*|Popen|run|call|check_output|check_call|getoutput|getstatusoutput|shell_exec|passthru|proc_open|"
-    r"capture[23e]*|execute|create_subprocess_shell|do shell script|eval|execa|Command|\$)\s*[(\[ ]\s*")
-_sh_code_added = lazy_regex(r"""\s*(?:'[^'\n]*'|"[^"\n]*")\s*[+%.]\s*\(?([A-Za-z_]\w{0,30})""")
-_sh_code_delete = lazy_regex(
-    r"(?:rmtree|rmSync|rmdirSync|unlinkSync|\brm_rf|\brm_r|remove_dir|remove_tree|removedirs|rimraf(?:Sync)?|removeSync|"
-    r"emptyDirSync|\bunlink|os\.remove|fs(?:\.promises)?\.(?:rm|unlink|rmdir)|FileUtils\.rm\w*|File\.delete|Dir\.(?:rmdir|"
-    r"delete)|(?:Directory|File)\]?(?:::|\.)Delete|RemoveAll|remove_dir_all)\s*[(\s]\s*(?:(?:os\.path\.expanduser|"
-    r"os\.path\.join|pathlib\.Path|Path|glob(?:\.glob)?|path\.join|File\.expand_path|Dir\.glob)\s*\(?\s*)*")
-_sh_code_write = lazy_regex(
-    r"(?:\bopen\s*\(\s*(?:os\.path\.expanduser\()?\s*|File\.(?:open|write)\(\s*|(?:write|append)FileSync\s*\(\s*|(?:write|"
-    r"append)File\s*\(\s*|file_put_contents\(\s*)"
-    r"""(?:('[^'\n]*'|"[^"\n]*")\)?\s*,\s*(?:mode\s*=\s*)?['"][wax>]|(?<=[eEcs]\()('[^'\n]*'|"[^"\n]*"))""")
-_sh_code_home = lazy_regex(r"(?:rmtree|rmSync|rmdirSync|removeSync|rimraf|rm_rf|rm_r|RemoveAll|"
-                           r"\.rm)\s*\(\s*(?:pathlib\.)?(?:Path\.home\(\)|os\.homedir\(\)|require\(.os.\)\.homedir\(\)|"
-                           r"os\.environ\[.HOME|ENV\[.HOME|process\.env\.HOME|Dir\.home)\s*['\])]*\s*[,)]")
+# Python, JavaScript, TypeScript, Ruby, PHP, Perl, Lua, R, Java, Groovy and their like are read by one evaluator, which follows
+# only what the argument of a call *says*: literals, joins, formats, lists, variables, loops, homes, paths, base64. The text is
+# cut into tokens (families differ in comments, quotes and sigils), which are reduced from the innermost brackets outwards,
+# every branch once. Variables and parameters hold whatever is assigned or passed to them anywhere; when a name got a value
+# behind its use, the text is read again. What is called is looked up by its last names, whatever it was imported as. What
+# cannot be computed is a hole with a name and an origin: a hole that is deleted or run is nobody's loss, or `rmtree(tmp)`
+# could not be said; run with an origin (fetched, decoded) it is refused. Code of an unknown language is read in several families.
+
+def _code_dirname(path: str) -> str:
+    return path.rpartition("/")[0] or ("/" if path[:1] == "/" else ".")
+
+
+_CODE_CALLS: dict[str, str] = {}        # last names of what is called -> roles; `=name` stands for that name alone
+for _line in """\
+run system popen popen2 popen3 exec execSync execFile execFileSync spawn spawnSync Popen run call check_output check_call getoutput
+run getstatusoutput shell_exec passthru proc_open pcntl_exec create_subprocess_shell create_subprocess_exec posix_spawn execa
+run execl execle execlp execv execve execvp execvpe spawnl spawnlp spawnv spawnve spawnvp startfile execaSync execaCommand
+run command capture2 capture2e capture3 pipeline system2 execute ProcessBuilder Command sh bat shell $ Process.Start statement
+eval =eval =exec =execfile =compile Function loadstring =load dofile instance_eval class_eval module_eval runInThisContext =source
+eval runInNewContext runInContext create_function evaluate eval_string pickle.loads pickle.load marshal.loads dill.loads setTimeout
+eval =include =include_once =require_once importScripts builtins.eval builtins.exec run_path globalThis.eval window.eval global.eval
+delete rmtree unlink rmdir removedirs rmSync rmdirSync unlinkSync rm_rf rm_r rm_f rm remove_entry remove_dir remove_tree rimraf
+delete rimraf.sync removeSync emptyDirSync emptyDir RemoveAll remove_dir_all deleteDir deleteRecursively deleteDirectory
+delete os.remove fs.remove File.delete Path.delete Files.delete Files.deleteIfExists Dir.delete file.remove deleteSync trashItem
+delete FileUtils.remove Directory.Delete File.Delete forceDelete cleanDirectory send2trash
+write write_text write_bytes writeFile writeFileSync appendFile appendFileSync outputFile outputFileSync file_put_contents
+write File.write IO.write createWriteStream FileWriter FileOutputStream PrintWriter writeTextFile writeString WriteAllText
+write AppendAllText Files.write
+save urlretrieve download.file download_file getstore downloadFile
+open =open io.open fopen File.open codecs.open openSync
+read read_text read_bytes readFile readFileSync file_get_contents File.read IO.read readLines File.readlines readfile readString
+read readAllBytes readAllLines slurp createReadStream readTextFile ReadAllText read_csv fromfile
+cp:-r shutil.copy copy2 copyfile copytree copyFile copyFileSync copySync cpSync cp_r FileUtils.cp
+mv shutil.move os.rename os.replace fs.rename renameSync moveSync FileUtils.mv promises.rename
+cd os.chdir process.chdir Dir.chdir setwd
+chmod os.chmod chmodSync fs.chmod
+truncate:-s0 truncateSync os.truncate
+ln:-s os.symlink symlinkSync
+sql query executemany executescript execute_sync executeUpdate executeQuery read_sql read_sql_query raw_sql executeRaw select_all
+sql executeRawUnsafe queryRawUnsafe exec_query =do dbh.do prepare multi_query dbExecute dbSendQuery dbGetQuery
+fetch urlopen =fetch axios =got curl_exec URI.open recv DownloadString Net.HTTP.get requests.get recvfrom URL
+fetch httpx.get https.get http.get session.get client.get axios.get HTTP.get HTTP.Tiny requests.request http.request https.request
+send post put patch sendall send sendto sendmail send_message upload_file upload_fileobj put_object storbinary putFile post_form
+send UploadString UploadFile sendBeacon publish postForm gethostbyname requests.request httpx.request https.request http.request
+say print puts echo log say printf write cat info debug warn warning error die raise throw Error Exception display message pprint
+test startswith endswith startsWith endsWith includes match search test find index indexOf count in_array fnmatch exists isfile
+test isdir existsSync is_file is_dir file_exists ignore_patterns sub gsub findall grepl add_argument assertEqual ValueError
+path os.path.join path.join File.join path.resolve Path PurePath PosixPath Pathname Path.of Paths.get =File joinpath file.path
+path posixpath.join ntpath.join java.io.File
+same str String expanduser path.expand abspath realpath fspath normpath list tuple sorted set Array array c qw vec of asList to_a
+same toFile toPath strip trim rstrip chomp encode decode bytes text raw toString to_s expand_path escapeshellarg absolute resolve
+same dedent iter parse get_text freeze unicode quote flatten SQL next File.expand_path new then ipairs pairs toArray
+list iterdir listdir readdirSync readdir glob rglob walk scandir entries children list.files globSync Files.walk listFiles
+list Dir.entries eachFile iglob opendir Files.list""".splitlines():
+    for _name in _line.split()[1:]:
+        _CODE_CALLS[_name] = (_CODE_CALLS.get(_name, "") + " " + _line.split()[0]).strip()
+# Whose methods run what they are given; of anything else `exec` may be a regex's.
+_CODE_RUNNERS = frozenset("""os subprocess child_process cp vm commands pty Kernel IO Open3 runpy builtins Process Runtime io shell
+    pickle marshal window globalThis global asyncio posix nt""".split())
+_CODE_TEXTS: dict[str, Callable[..., str]] = {name: function for function, names in (
+    (lambda t, *_: t.lower(), "lower toLowerCase downcase strtolower"), (lambda t, *_: t.upper(), "upper toUpperCase upcase strtoupper"),
+    (lambda t, *_: t[::-1], "reverse strrev reversed"), (lambda t, a="", b="", *_: t.replace(a, b), "replace replaceAll"),
+    (lambda t, *_: _code_dirname(t), "dirname parent"), (lambda t, *_: t.rpartition("/")[2], "basename")) for name in names.split()}
+_CODE_DECODES = {name: how for how, names in (
+    ("base64", "b64decode urlsafe_b64decode standard_b64decode a2b_base64 atob base64_decode decode64 strict_decode64 decode_base64"),
+    ("hex", "fromhex unhexlify hex2bin a2b_hex"), ("base32", "b32decode"),
+    ("", "decompress a85decode b85decode gzinflate gzuncompress gunzipSync inflateSync")) for name in names.split()}
+_CODE_HOMES = frozenset("HOME USERPROFILE HOMEPATH user.home".split())
+_CODE_PLACES = {name: place for place, names in ((".", "getcwd cwd getwd pwd"), ("/tmp/x_", """mkdtemp mkdtempSync mktmpdir tmpdir
+    gettempdir tempdir TemporaryDirectory NamedTemporaryFile mkstemp createTempDirectory tempnam sys_get_temp_dir createTempFile
+    tempfile""")) for name in names.split()}
+_code_loss = lazy_regex(
+    r"(?:.*\.)?(?i:(?:begin_?)?(?:delete|terminate|destroy|drop|purge)_?(?:db|database|schema|table|bucket|stack|cluster|volume|"
+    r"snapshot|instance|namespace|persistent_?volume|collection|keyspace|resource_?group|vm|disk|hosted_?zone|queue|file_?system)\w*|"
+    r"flush_?(?:all|db)|drop_?all|indices\.delete|objects\.all\.delete|volumes\.prune|(?:db|\w*coll\w*|sequelize)\.(?:\w+\.)?drop)\Z|"
+    r"[A-Z]\w*\.(?:destroy|delete)_all\Z")
+_code_scratch = lazy_regex(r"(?i)(?<![a-z])(?:tests?|tmp|temp|scratch|sandbox|memory)(?![a-z])|^sqlite://\Z")
+_code_sql = lazy_regex(r"(?i)\s*(?:drop|truncate|delete|update|with|begin|exec|merge|attach|copy|alter)\s")
+_code_magic = lazy_regex(r"(?m)^[ \t]*(?:[\w, ]{1,80}=[ \t]*)?(?:!+|%s[xy][ \t]|%system[ \t])[ \t]*(.*)$")
+_code_fork = lazy_regex(r"\bfork\s+while\b|\bwhile\s*\(?\s*(?:True|1|true)\s*\)?\s*[:{]\s*\n?\s*(?:os\.)?fork\b|"
+                        r"fork\(\)\s*while|loop\s*\{\s*fork\s*\}|%0\s*\|\s*%0")
+_code_imports = lazy_regex(
+    r"\bfrom[ ]+([\w.]+)[ ]+import[ ]+\(?([\w ,\n]+)|\bimport[ ]+([\w., ]+)(?=;|$)|\bimport\s+(?:([\w$]+)\s*,?\s*)?(?:\*\s*as\s+([\w$]+)|"
+    r"\{([^{}]*)\})?\s*from\s*['\"](?:node:)?([^'\"]+)|\{([^{}=]*)\}\s*=\s*(?:await\s+)?(?:require|import)\s*\(\s*['\"](?:node:)?([^'\"]+)",
+    re.M)
+_code_heredoc = lazy_regex(r"<<[<~-]?[ ]?([\"']?)([A-Z_]\w*)\1([^\n]*)\n([\s\S]*?)^[ \t]*\2\b", re.M)
+_CODE_DEFINES = frozenset("def function sub fn func fun".split())
+# Words without a value; words and marks that make one of several values, or nothing, of what stands around them.
+_CODE_SKIPPED = frozenset("""new await not yield typeof return async del throw raise delete const let var local my our final static public
+    private protected export default void int try do then begin end elif elsif while until case when finally except catch class go
+    defer val auto def""".split())
+_CODE_CHOICES = frozenset("if else unless or and || && ?? ? :".split())
+_CODE_TESTS = frozenset("== === != !== < > <= >= in is of instanceof =~ eq ne not <=> as & ^ * ** >> | ! ~ \\ @ %".split())
+_CODE_ASSIGNS = frozenset("= := <- += .= ||= ??= <<".split())
+_CODE_KEPT = _CODE_CHOICES | _CODE_TESTS | {"for", "foreach"}
+_CODE_HOLE = "\ue011"                           # on both sides of the name of what is not known
+_code_hole = lazy_regex(f"{_CODE_HOLE}([^{_CODE_HOLE}]*){_CODE_HOLE}")
+_CODE_SHORT = (r"'''[\s\S]*?(?:'''|\Z)|\"\"\"[\s\S]*?(?:\"\"\"|\Z)|'[^'\\\n]*(?:\\[\s\S][^'\\\n]*)*'?|"
+          r"\"[^\"\\\n]*(?:\\[\s\S][^\"\\\n]*)*\"?")
+_CODE_LONG = r"'[^'\\]*(?:\\[\s\S][^'\\]*)*'?|\"[^\"\\]*(?:\\[\s\S][^\"\\]*)*\"?|`[^`\\]*(?:\\[\s\S][^`\\]*)*`?"
+_CODE_FAMILIES = {family: lazy_regex(
+    r"(?:[ \t\r\f\ufeff]+|\\\r?\n|" + pattern + r")|(?P<l>[\n;])|(?P<d>0[xXob][\da-fA-F_]+|\d[\w.]*)|"
+    r"(?P<p>=>|->|<-|\?\.|::|\.\.\.?|\*\*|[-+*/.|&?~<>:]=|\?\?=?|\|\|=?|&&|[=!]==?|<<|[\s\S])") for family, pattern in {
+    "hash": rf"#[^\n]*)|(?P<s>(?:[rRbBuUfF]{{1,2}}(?=['\"]))?(?:{_CODE_SHORT}))|(?P<n>[^\W\d]\w*",
+    "slash": rf"//[^\n]*|/\*[\s\S]*?(?:\*/|\Z))|(?P<s>{_CODE_SHORT}|`[^`\\]*(?:\\[\s\S][^`\\]*)*`?)|(?P<n>[$#]?[^\W\d][\w$]*|\$",
+    "sigil": rf"#[^\n]*)|(?P<s>{_CODE_LONG}|(?<![\w:]):[^\W\d]\w*|(?<![\w$@.>-])(?:q[qwx]?|%[qQwWxi])[ ]?(?:\([^()]*\)|\{{[^{{}}]*\}}|\[[^\[\]]*\]|"
+             r"<[^<>]*>|/[^/\n]*/|\|[^|\n]*\||![^!\n]*!))|(?P<n>[$@%&]{0,2}[^\W\d]\w*(?:::\w+)*[?!]?|[$@]\d+",
+    "php": rf"<\?(?:php|=)?|\?>|(?:#(?!\[)|//)[^\n]*|/\*[\s\S]*?(?:\*/|\Z))|(?P<s>{_CODE_LONG})|(?P<n>\$*\\?[^\W\d][\w\\]*",
+    "lua": rf"--\[(?P<x>=*)\[[\s\S]*?(?:\](?P=x)\]|\Z)|--[^\n]*)|(?P<s>{_CODE_SHORT}|\[(?P<y>=*)\[[\s\S]*?(?:\](?P=y)\]|\Z))|(?P<n>[^\W\d]\w*",
+    }.items()}
+_CODE_FAMILY_OF = {name: family for family, names in (
+    ("hash", "python pypy ipython r rscript awk"), ("slash", "node nodejs deno bun java jshell groovy"), ("sigil", "ruby perl"),
+    ("php", "php"), ("lua", "lua luajit")) for name in names.split()}
+_CODE_PICKS = {"hash": ". ::", "slash": ". ?. ::", "sigil": ". -> ::", "php": "-> ::", "lua": ". :"}
+_code_regex = lazy_regex(r"/(?![*/\s])[^/\\\n\[]*(?:(?:\\.|\[(?:[^\]\\\n]|\\.)*\])[^/\\\n\[]*)*/[a-z]*")
+_code_params = lazy_regex(r"([\w\s,()*&]{0,200})\|")
+_code_goes_on = lazy_regex(r"\s{0,80}(?:\.|\?\.|->|\|\||&&|\?\s|\+)")
+_code_typed = lazy_regex(r"[ \t]*[\w.\[\], |]{1,60}(?<![=!<>])=(?!=)")
+# What is computed within a string: an expression, or a variable.
+_CODE_HOLES = {"hash": lazy_regex(r"\{\{|\}\}|\{([^{}:!]*(?:\[[^\]{}]*\][^{}:!]*)?)[^{}]*\}"), "slash": lazy_regex(r"\$\{([^{}]*)\}|\$(\w+)"),
+               "sigil": lazy_regex(r"#\{([^{}]*)\}|@\{\[?([^{}]*?)\]?\}|((?<!\\)[$@]\{?\w+\}?(?:(?:->)?\{\w+\})?)"),
+               "php": lazy_regex(r"\{(\$[^{}]*)\}|(\$\{?\w+\}?)")}
+_code_places = lazy_regex(r"(%[-+0 #]*\d*(?:\.\d+)?(?:\(\w+\))?[sdrfxiu@]|\{\w*(?::[^{}]*)?\})")
+_CODE_PATHLIKE, _CODE_NO_PATH = frozenset("/\\.~"), frozenset("\n<>|;(){}")
+_CODE_NO_ORIGINS: frozenset[str] = frozenset()
+
+
+class _CodeValue:
+    """What is known of a value: *texts* it may be, *items* of a list, *fields* of an object, the *name* it was made or imported
+    by, its *origins* (net, coded, env), the literal token *at* which, the *params* of a function, the variable that
+    it stands in (*ref*), and the value whose member it is (*of*)."""
+    __slots__ = ("texts", "items", "fields", "name", "origins", "at", "params", "ref", "of")
+
+    def __init__(self, texts: Sequence[str] = (), items: Sequence[_CodeValue] | None = None, name: str = "",
+                 origins: frozenset[str] = _CODE_NO_ORIGINS, fields: dict[str, _CodeValue] | None = None, of: _CodeValue | None = None) -> None:
+        self.texts = texts if len(texts) < 2 else tuple(dict.fromkeys(texts))[:16]
+        self.items, self.name, self.origins, self.fields, self.of = items, name, origins, fields, of
+        self.at, self.ref = -1, ""
+        self.params: list[str] | None = None
+
+    def pieces(self) -> Sequence[str]:
+        """Its texts, or the hole it is."""
+        return self.texts or (_CODE_HOLE + self.name.rpartition(".")[2][:40] + _CODE_HOLE,)
+
+    def each(self) -> Sequence[_CodeValue]:
+        """The elements of a list; of anything else itself."""
+        return (self,) if self.items is None else self.items
+
+    def known(self) -> bool:
+        return bool(self.texts) or self.items is not None
+
+
+_CODE_UNKNOWN = _CodeValue()
+
+
+def _code_origins(*values: _CodeValue | None) -> frozenset[str]:
+    return _CODE_NO_ORIGINS.union(*[value.origins for value in values if value is not None and value.origins])
+
+
+def _code_either(values: Sequence[_CodeValue]) -> _CodeValue:
+    """One of these."""
+    if len(values) == 1:
+        return values[0]
+    items = [item for value in values if value.items is not None for item in value.items][:64]
+    made = _CodeValue([text for value in values for text in value.texts], items or None, next((v.name for v in values if v.name), ""),
+                  _code_origins(*values), next((v.fields for v in values if v.fields), None))
+    made.params = next((value.params for value in values if value.params is not None), None)
+    return made
+
+
+def _code_shown(text: str) -> str:
+    """A text with holes, as a word of a command or path."""
+    return _code_hole.sub("x_", text) if _CODE_HOLE in text else text
+
+
+class _CodeFrame:
+    """What stands between two brackets, as far as it was read: values and operators of the piece that is open (*atoms*), the
+    values before it, and whose call or index it is."""
+    __slots__ = ("opening", "callee", "atoms", "values", "fields", "key", "defines")
+
+    def __init__(self, opening: str, callee: _CodeValue | None, defines: bool) -> None:
+        self.opening, self.callee, self.defines, self.key = opening, callee, defines, ""
+        self.atoms: list[Any] = []
+        self.values: list[_CodeValue] = []
+        self.fields: dict[str, _CodeValue] = {}
+
+
+class CodeReader:
+    """Evaluates one text in one family and collects its acts."""
+
+    def __init__(self, text: str, family: str, language: str, home: str, passes: int = 2) -> None:
+        self.family, self.home = family, home
+        self.templates = family in ("sigil", "php") or language in ("java", "groovy", "jshell")    # "$x" is computed
+        self.picks = frozenset(_CODE_PICKS[family].split())
+        self.old: dict[str, _CodeValue] = {}        # variables of the reading before
+        self.vars: dict[str, _CodeValue] = {}
+        self.room = 16 * MAX_SHELL_SOURCE       # characters of joined texts, and of texts within texts
+        for found in _code_imports.finditer(text):
+            source, names, plain, whole, star, braces, module, picked, required = found.groups()
+            module = source or module or required or ""
+            for part in (names or plain or braces or picked or "").split(","):
+                name, _, alias = re.sub(r"\s+as\s+|\s*:\s*", ":", part.strip()).partition(":")
+                if name:
+                    name = name.partition(".")[0] if plain and not alias else name
+                    self.old[alias or name] = _CodeValue((), None, f"{module}.{name}" if module else name)
+            self.old.update((name, _CodeValue((), None, module)) for name in (whole, star) if name)
+        if family in ("sigil", "php") and "<<" in text:
+            text = _code_heredoc.sub(lambda m: '"' + m.group(4).replace('"', '\\"') + '"' + m.group(3), text)
+        for _ in range(3 if len(text) < 20_000 else passes):
+            self.acts: list[Act] = []
+            self.files: dict[str, _CodeValue] = {}  # what the code has written
+            self.named: dict[str, int] = {}     # texts that may be files; those only looked at or said are taken out
+            self.real = self.scratch = self.depth = 0       # connections to databases; to such as nobody will miss
+            self.missed: set[str] = set()
+            self.read(text)
+            if not any(name in self.vars and (name not in self.old or self.old[name].texts != self.vars[name].texts or
+                                              self.old[name].origins != self.vars[name].origins) for name in self.missed):
+                break
+            self.old.update(self.vars)
+            self.vars = {}
+
+    # -- reading
+    def read(self, text: str) -> _CodeValue:
+        """Evaluate a text; the value of its last statement."""
+        family, goes_on, picks = self.family, _code_goes_on.match, self.picks
+        match, at, n, last = _CODE_FAMILIES[family].match, 0, len(text), _CODE_UNKNOWN
+        frame = _CodeFrame("", None, False)
+        stack, pick, defines = [frame], False, False
+        while at < n:
+            token = match(text, at)
+            kind, start, at = token.lastgroup, at, token.end()
+            if kind is None:                            # blanks and comments
+                continue
+            word, atoms = text[start:at], frame.atoms
+            top: Any = atoms[-1] if atoms else ""
+            ends = type(top) is _CodeValue                  # may an operator, index or call follow?
+            if kind == "n":
+                if pick and ends:
+                    atoms[-1] = self.member(top, word)
+                elif word in _CODE_DEFINES and (family != "slash" or word != "def"):
+                    defines = True
+                elif word == "lambda" and family == "hash":
+                    names = text[at:at + 400].partition(":")[0]
+                    at += len(names) + 1
+                    atoms.append(self.function(re.findall(r"\w+", names)))
+                elif word in _CODE_KEPT:
+                    atoms.append(word)
+                elif word in ("do", "then") and family == "lua":
+                    last = self.finish(frame) or last
+                elif word not in _CODE_SKIPPED:
+                    atoms.append(self.variable(word))
+                pick = False
+            elif kind == "s":
+                atoms.append(self.literal(word, start))
+            elif kind == "d":
+                atoms.append(_CodeValue((word,)))
+            elif kind == "l":
+                if frame.opening not in ("(", "[") and not (word == "\n" and family != "hash" and (
+                        top in _CODE_ASSIGNS if not ends else goes_on(text, at))):
+                    last = self.finish(frame) or last
+            elif ends and word in picks and (word != "." or family != "sigil" or text[start - 1] not in " \t\n") and (
+                    word != ":" or text[start - 1] != " "):
+                pick = True
+            elif word in "([{":
+                spaced = start > 0 and text[start - 1] in " \t\n"
+                called = ends and (word == "(" or not spaced and (word == "[" or family == "sigil"))
+                frame = _CodeFrame(word, atoms.pop() if called else None, defines)
+                frame.atoms += [atoms.pop()] if top in ("for", "foreach") and not called and word == "(" else []
+                stack.append(frame)
+                pick = defines = False
+            elif word in ")]}":
+                if len(stack) > 1:
+                    value = self.closed(stack.pop(), stack[-1])
+                    frame = stack[-1]
+                    frame.atoms += [value] if value is not None else []
+            elif word == ",":
+                if len(atoms) > 1 and (atoms[0] in ("for", "foreach") if type(atoms[0]) is str else
+                                       frame.opening in ("", "{") and self.commands(atoms)):
+                    atoms.append(word)
+                else:
+                    self.piece(frame)
+            elif word == "/" and not ends and family in ("slash", "sigil") and _code_regex.match(text, start):
+                at = _code_regex.match(text, start).end()
+                atoms.append(_CodeValue((), None, "regex"))
+            elif ends and word in ("=>", "->") and family == "slash":
+                atoms[-1] = self.function([item.ref for item in top.each()])
+            elif ends and word == "=>":
+                frame.key, frame.atoms = top.pieces()[0], []
+            elif word == ":":
+                if "?" in atoms or "for" in atoms and family == "slash":
+                    atoms.append(":")
+                elif ends and len(atoms) == 1 and frame.opening in ("", "{") and _code_typed.match(text, at):
+                    at = text.index("=", at)            # NAME: TYPE = VALUE
+                else:
+                    value = self.reduce(atoms)
+                    frame.key, frame.atoms = value.pieces()[0] if value.texts else value.ref, []
+            elif word == "|" and family == "sigil" and _code_params.match(text, at):        # each { |NAME| …
+                names = _code_params.match(text, at)
+                over = top if ends else stack[-2].atoms[-1] if len(stack) > 1 and stack[-2].atoms else ""
+                self.bind(re.findall(r"\w+", names.group(1)), over.each() if type(over) is _CodeValue else ())
+                at = names.end()
+            else:
+                atoms.append(word)
+        while len(stack) > 1:
+            value = self.closed(stack.pop(), stack[-1])
+            stack[-1].atoms += [value] if value is not None else []
+        return self.finish(stack[0]) or last
+
+    def closed(self, frame: _CodeFrame, below: _CodeFrame) -> _CodeValue | None:
+        """The value of what stood in brackets, or of the call or index that they are."""
+        alone = not frame.values
+        self.piece(frame)
+        values, fields, callee, opening = frame.values, frame.fields, frame.callee, frame.opening
+        if frame.defines:                       # def NAME(PARAMS)
+            made = self.function([*[value.ref for value in values], *fields])
+            if callee is None:
+                return made
+            self.assign((callee.ref or callee.name).rpartition(".")[2], made)
+            return None
+        if callee is None:
+            if opening == "(" and alone and len(values) == 1 and not fields:
+                return values[0]
+            return _CodeValue((), values if values or not fields and opening != "{" else None, "", _code_origins(*values, *fields.values()), fields)
+        if opening == "(" and self.family == "sigil" and below.atoms and below.atoms[-1] in ("for", "foreach"):        # for my NAME (LIST)
+            self.bind([callee.ref], [item for value in values for item in value.each()])
+            return None
+        if opening != "(":
+            return self.picked(callee, values)
+        if callee.ref and callee.of is not None and callee.name.endswith(("append", "push", "add")) and values:
+            self.put(callee.of.ref, _CodeValue((), [*(callee.of.items or ()), *values][:64], "", _code_origins(callee.of, *values)))
+        return self.call(callee, values, fields)
+
+    def piece(self, frame: _CodeFrame) -> None:
+        """A comma or bracket: what stands before it becomes a value."""
+        atoms = frame.atoms
+        if atoms:
+            value = self.reduce(atoms, frame)
+            if frame.key:
+                frame.fields[frame.key] = value
+            elif atoms[0] in ("*", "...", "@") and value.items is not None:
+                frame.values += value.items
+            elif len(frame.values) < 256:
+                frame.values.append(value)
+        frame.atoms, frame.key = [], ""
+
+    def finish(self, frame: _CodeFrame) -> _CodeValue | None:
+        """A statement ends."""
+        if frame.opening == "{" and (frame.values or frame.key):        # of an object, more likely
+            self.piece(frame)
+        elif frame.atoms or frame.values:
+            value = self.reduce(frame.atoms)
+            self.quiet(value)
+            for number, target in enumerate(frame.values):              # A, B = VALUES
+                self.assign(target.ref, value.items[number] if value.items and number < len(value.items) else value)
+            frame.atoms, frame.values, frame.key, frame.fields = [], [], "", {}
+            return value
+        return None
+
+    def reduce(self, atoms: list[Any], frame: _CodeFrame | None = None) -> _CodeValue:
+        """The value of values and operators in a row; assignments and loops bind their names."""
+        if len(atoms) == 1 and type(atoms[0]) is _CodeValue:
+            return self.settled(atoms[0])
+        marks = [k for k, atom in enumerate(atoms) if type(atom) is str]
+        for loop in [k for k in marks if atoms[k] in ("for", "foreach")][-4:][::-1]:
+            stop = next((k for k in marks if loop < k < len(atoms) and atoms[k] in ("in", "of", ":")), 0)
+            if stop:
+                end = next((k for k in marks if stop < k < len(atoms) and atoms[k] in ("if", "for")), len(atoms))
+                self.bind([v.ref for v in atoms[loop:stop] if type(v) is _CodeValue], self.reduce(atoms[stop + 1:end]).each())
+                atoms = atoms[:loop]
+        marks = [k for k in marks if k < len(atoms)]
+        equals = [k for k in marks if atoms[k] in _CODE_ASSIGNS]
+        if equals:
+            value = self.reduce(atoms[equals[-1] + 1:])
+            for k in equals[::-1]:
+                target = next((atoms[j] for j in range(k - 1, -1, -1) if type(atoms[j]) is _CodeValue), _CODE_UNKNOWN)
+                if frame is not None and frame.opening == "(" and k == 1 and atoms[k] == "=":
+                    frame.key = target.ref              # an argument by name
+                else:
+                    value = self.join(target, value) if atoms[k] in ("+=", ".=", "<<") else value
+                    self.assign(target.ref, value)
+            return value
+        cut = next((k for k in marks if atoms[k] == "as"), 0)
+        if cut:
+            value = self.reduce(atoms[:cut])
+            self.bind([v.ref for v in atoms[cut + 1:] if type(v) is _CodeValue], value.each() if self.family == "php" else (value,))
+            return value
+        parts: list[list[Any]] = [[]]
+        tests = False
+        for atom in atoms:
+            if type(atom) is not str or atom not in _CODE_KEPT or atom == "%" and parts[-1] and type(parts[-1][0]) is _CodeValue and parts[-1][0].texts:
+                parts[-1].append(atom)
+            else:
+                tests = tests or atom in _CODE_TESTS and bool(parts[-1])
+                parts.append([])
+        values = [self.folded(part) for part in parts if part]
+        if tests:
+            self.quiet(*values)
+            return _CodeValue((), None, "", _code_origins(*values))
+        return _code_either(values or [_CODE_UNKNOWN])
+
+    def folded(self, atoms: list[Any]) -> _CodeValue:
+        """The same without choices and tests: joins, formats, and calls without parentheses."""
+        value, operator = None, ""
+        for k, atom in enumerate(atoms):
+            if type(atom) is str:
+                operator = atom
+                continue
+            if value is None:
+                value = _CodeValue(["-" + text for text in atom.texts]) if operator == "-" else atom
+            elif operator in ("+", "..", ".", "/"):
+                value = self.join(self.settled(value), self.settled(atom), "/" if operator == "/" else "")
+            elif operator == "%":
+                value = self.formatted(value, atom.each())
+            elif operator:
+                value = _CodeValue((), None, "", value.origins | atom.origins)
+            elif value.params is not None:
+                break
+            elif value.at >= 0 and atom.at >= 0:
+                value = self.join(value, atom)
+            elif self.commands([value, atom]):
+                args: list[list[Any]] = [[]]
+                for other in atoms[k:]:
+                    args += [[]] if other == "," else []
+                    args[-1] += [other] if other != "," else []
+                return self.call(value, [self.folded(arg) for arg in args if arg], {})
+            else:
+                value = atom
+            operator = ""
+        return self.settled(value or _CODE_UNKNOWN)
+
+    def commands(self, atoms: list[Any]) -> bool:
+        """Is this a call without parentheses: a known name and what it is given?"""
+        first = atoms[0]
+        return type(first) is _CodeValue and type(atoms[1]) is _CodeValue and not first.known() and bool(first.name and self.roles(first.name))
+
+    def settled(self, value: _CodeValue) -> _CodeValue:
+        """A member that Ruby calls without saying so."""
+        calls = value.of is not None and self.family == "sigil" and (
+            self.roles(value.name) or value.name.endswith("Dir.home") or _code_loss.match(value.name))
+        return self.call(value, [], {}) if calls else value
+
+    # -- variables
+    def variable(self, word: str) -> _CodeValue:
+        name = word.lstrip("$@%&\\") or "$"
+        value = self.vars.get(name)
+        if value is None:
+            self.missed.add(name)
+            value = self.old.get(name)
+        if value is None:
+            value = _CodeValue((), None, name.replace("::", "."), frozenset(("env",)) if name in ("ENV", "_ENV", "_SERVER") else _CODE_NO_ORIGINS)
+            value.ref = name
+        return value
+
+    def put(self, ref: str, value: _CodeValue) -> None:
+        made = _CodeValue(value.texts, value.items, value.name, value.origins, value.fields, value.of)
+        made.params, made.ref = value.params, ref
+        if ref and len(self.vars) < 20_000:
+            self.vars[ref] = made
+
+    def assign(self, ref: str, value: _CodeValue) -> None:
+        """A variable gets a value, beside those that it has in this reading."""
+        known = self.vars.get(ref)
+        if known is not None and (known.texts or known.origins) and known.texts != value.texts:
+            value = _code_either([value, known])
+        self.put(ref, value)
+        base = self.vars.get(ref.rpartition(".")[0]) if value.origins else None
+        if base is not None:
+            base.origins |= value.origins
+
+    def bind(self, names: Sequence[str], values: Sequence[_CodeValue]) -> None:
+        """Loop variables and parameters get one of these values."""
+        for name in names if values else ():
+            self.assign(name.lstrip("$@%&*"), _code_either(values))
+
+    def function(self, params: list[str]) -> _CodeValue:
+        made = _CodeValue()
+        made.params = params
+        return made
+
+    def literal(self, word: str, at: int) -> _CodeValue:
+        """The value of a string: what it says, and holes where it computes."""
+        family, quote, prefix = self.family, word[0], ""
+        if quote in "rRbBuUfF":
+            prefix = word[:2 if word[1] not in "'\"" else 1].lower()
+            word = word[len(prefix):]
+            quote = word[0]
+        if quote == ":":
+            return _CodeValue((word[1:],))
+        if quote == "[":
+            word = word.strip("=[]")
+        elif quote in "q%":
+            how, word = re.match(r"[q%]([a-zA-Z]?)", word).group(1), re.sub(r"^\W?\w+[ ]?", "", word)[1:-1]     # type: ignore[union-attr]
+            if how in ("w", "W", "i"):
+                return _CodeValue((), [_CodeValue((item,)) for item in word.split()])
+            quote = {"x": "`", "q": '"', "Q": '"'}.get(how, "'")
+        else:
+            size = 3 if word[:3] in ("'''", '"""') else 1
+            word = word[size:len(word) - size if word[-1:] == quote and len(word) > size else len(word)]
+        value = _CodeValue((word if "r" in prefix or quote == "'" and family in ("sigil", "php") else _sh_unescape(word),))
+        if "f" in prefix or quote == "`" and family in ("slash", "sigil", "php") or quote == '"' and self.templates:
+            made, last = _CodeValue(("",)), 0
+            for found in list(_CODE_HOLES[family].finditer(word))[:100]:
+                inner = next((group for group in found.groups() if group), "")
+                made = self.join(made, _CodeValue((_sh_unescape(word[last:found.start()]),)))
+                made = self.join(made, self.within(inner) if inner else _CodeValue((found.group()[:1],)))
+                last = found.end()
+            value = self.join(made, _CodeValue((_sh_unescape(word[last:]),))) if last else value
+        if quote == "`" and family in ("sigil", "php"):
+            return self.run([value], {}, "system", None)
+        value.at = at
+        self.path(value.texts[0] if len(value.texts) == 1 else "", at)
+        return value
+
+    def within(self, text: str) -> _CodeValue:
+        """The value of an expression within a string."""
+        if text[0] in "$@":
+            text = text.replace("->", "").replace("{", "['").replace("}", "']") if "{" in text[2:] else text.replace("{", "").replace("}", "")
+        name = text.lstrip("$@")
+        return self.variable(name) if name.isidentifier() else self.nested(text)
+
+    def nested(self, text: str) -> _CodeValue:
+        """Evaluate another text with the same variables."""
+        self.room -= len(text) + 50
+        if self.depth > 4 or self.room < 0:
+            return _CODE_UNKNOWN
+        self.depth += 1
+        value = self.read(text)
+        self.depth -= 1
+        return value
+
+    # -- what values are made of
+    def join(self, a: _CodeValue, b: _CodeValue, between: str = "") -> _CodeValue:
+        """*a* and then *b*: texts, lists, or with a slash between them a path."""
+        if a.items is not None and b.items is not None:
+            return _CodeValue((), [*a.items, *b.items][:64], "", a.origins | b.origins)
+        made = []
+        for left in a.pieces():
+            for right in b.pieces()[:max(1, 16 // len(a.pieces()))]:
+                absolute = between and (right[:1] in ("/", "~") or right[1:3] == ":\\")
+                made.append(right if absolute else left.rstrip("/") + "/" + right if between and left else left + right)
+        self.room -= sum(map(len, made))
+        if self.room < 0:
+            raise BudgetSpent("it holds code too long to follow")
+        return _CodeValue(made if len(made[0]) < 4000 else (), None, a.name or b.name, a.origins | b.origins)
+
+    def member(self, value: _CodeValue, name: str) -> _CodeValue:
+        """`value.name`."""
+        name = name.lstrip("$") or name
+        ref = f"{value.ref}.{name}" if value.ref and len(value.ref) < 80 else ""
+        known = self.vars.get(ref) or self.old.get(ref) or value.fields and value.fields.get(name) or (
+            value.ref in ("self", "this", "cls") and (self.vars.get(name) or self.old.get(name)))
+        if known:
+            return known
+        if value.name.endswith("process.env"):
+            return self.picked(value, [_CodeValue((name,))])
+        path = f"{value.name}.{name}"[-80:] if value.name else name
+        texts = [_code_dirname(text) for text in value.texts] if name == "parent" else ("python3",) if path == "sys.executable" else value.texts
+        env = path.endswith(("process.env", "os.environ"))
+        made = _CodeValue(texts, value.items, path, frozenset(("env",)) if env else value.origins, None, value)
+        made.ref = ref
+        return made
+
+    def picked(self, value: _CodeValue, items: Sequence[_CodeValue]) -> _CodeValue:
+        """`value[items]`."""
+        key = items[0].texts[0] if items and items[0].texts else items[0].ref if items and self.family == "sigil" else ""
+        if "env" in value.origins and key:
+            return _CodeValue((self.home if key in _CODE_HOMES else "$" + key,))
+        if value.fields and key in value.fields:
+            return value.fields[key]
+        if value.items is not None:
+            one = key.lstrip("-").isdigit() and len(key) < 6 and -len(value.items) <= int(key) < len(value.items)
+            return value.items[int(key)] if one else _code_either(value.items) if len(items) == 1 and value.items else value
+        if key == "-1" and value.texts:                                         # [::-1]
+            return _CodeValue([text[::-1] for text in value.texts], None, "", value.origins)
+        if value.name == "Dir" and items:
+            return _CodeValue((), [_CodeValue(item.texts, None, "Path") for item in items])
+        return self.member(value, key) if key and not value.texts and not key.isdigit() else _CodeValue((), None, value.name, value.origins)
+
+    def formatted(self, shape: _CodeValue, items: Sequence[_CodeValue]) -> _CodeValue:
+        """`"%s" % items`, `"{}".format(items)`."""
+        made = []
+        for text in shape.texts[:4]:
+            rest, value = list(items), _CodeValue(("",), None, "", shape.origins)
+            for number, piece in enumerate(_code_places.split(text)[:64]):
+                place = piece[1:-1] if number % 2 and piece[0] == "{" else ""
+                item = items[int(place)] if place.isdigit() and len(place) < 4 and int(place) < len(items) else None
+                value = self.join(value, _CodeValue((piece,)) if not number % 2 else item or (rest.pop(0) if rest else _CODE_UNKNOWN))
+            made.append(value)
+        return _code_either(made or [_CODE_UNKNOWN])
+
+    def glued(self, items: Sequence[_CodeValue], gap: _CodeValue) -> _CodeValue:
+        """The items with a text between them."""
+        value = items[0] if items else _CodeValue(("",))
+        for item in items[1:64]:
+            value = self.join(self.join(value, gap), item)
+        return value
+
+    def quiet(self, *values: _CodeValue) -> None:
+        """These literals are only looked at: no files are meant by them."""
+        for value in values:
+            if value.at >= 0 and value.texts and self.named.get(value.texts[0]) == value.at:
+                del self.named[value.texts[0]]
+
+    def path(self, text: str, at: int = -2) -> None:
+        """A text that may be a file."""
+        if 1 < len(text) < 400 and not _CODE_PATHLIKE.isdisjoint(text) and _CODE_NO_PATH.isdisjoint(text) and len(self.named) < 4000:
+            self.named.setdefault(_code_shown(text), at)
+
+    def tell(self, kind: str, value: Any, more: Any = None) -> None:
+        self.acts.append(Act(kind, value, more))
+
+    # -- calls
+    def roles(self, name: str) -> str:
+        """What a call of this name does."""
+        known, parts = _CODE_CALLS.get, name.rsplit(".", 3)[-3:]
+        return (known("=" + name, "") + " " + known(parts[-1], "")).strip() if len(parts) < 2 else known(
+            ".".join(parts)) or known(".".join(parts[-2:])) or known(parts[-1], "")
+
+    def call(self, callee: _CodeValue, args: list[_CodeValue], fields: dict[str, _CodeValue]) -> _CodeValue:
+        """Call *callee*; what comes back."""
+        if callee.params is not None:
+            for param, arg in zip(callee.params, args):
+                self.assign(param, arg)
+            return _CodeValue((), None, "", _code_origins(*args))
+        of = callee.of
+        name = callee.texts[0] if of is None and callee.texts else callee.name      # a name in a variable
+        base, _, last = name.rpartition(".")
+        given = [*args, *fields.values()]
+        origins = _code_origins(callee, *given)
+        if last in _CODE_CALLERS:
+            inner = args[0].texts[0] if last not in ("call", "apply", "bind") and args and args[0].texts else base
+            if inner and self.roles(inner):
+                return self.call(_CodeValue((), None, inner), args[1:], fields)
+        for arg in args:
+            fields = {**arg.fields, **fields} if arg.fields else fields
+        roles = self.roles(name)
+        value = self.computed(name, last, of, args, fields, origins)
+        for role in roles.split() if value is None else ():
+            value = self.act(role, name, last, of, args, fields, origins) or value
+        for arg in given:                       # a function among the arguments is called with the others
+            named = arg.texts[0] if arg.texts and self.family == "php" else arg.name if not arg.texts else ""
+            if arg.params is not None or named and self.roles(named).startswith(("run", "eval", "delete")):
+                over = _code_either([item for other in (of, *given) if other is not None and other is not arg for item in other.each()] or [_CODE_UNKNOWN])
+                over = _CodeValue(over.texts, over.items, over.name, origins | value.origins if value else origins)
+                if arg.params is not None:
+                    self.bind(arg.params, (over,))
+                else:
+                    value = self.call(_CodeValue((), None, named), [over], {})
+        lost = _code_loss.match(name) or last in ("deleteMany", "delete_many") and args and args[0].fields == {} and not args[0].items
+        if (lost or last == "dropDatabase") and not any(_code_scratch.search(text) for arg in given for text in arg.texts):
+            self.tell("loss", "destroys a database or cloud resource: " + last[:40])
+        if value is not None:
+            return value
+        text = next((text for arg in given for text in arg.texts), "")
+        if name[:4] == "aws ":
+            verb = re.sub(r"(?<=[a-z])(?=[A-Z])|_", "-", last).lower()
+            self.tell("argv", ["aws", name[4:].partition(".")[0] + "api" * (name[4:7] == "s3."),
+                               {"delete": "delete-bucket", "terminate": "terminate-instances"}.get(verb, verb)], "")
+        elif last in ("client", "resource") and "boto3" in name and text:
+            return _CodeValue((), None, "aws " + text)
+        elif last in ("connect", "create_engine", "createConnection", "Database", "DatabaseSync"):
+            scratch = _code_scratch.search(text or "memory" * ("duckdb" in name))
+            self.scratch += bool(scratch)
+            self.real += not scratch
+        for arg in given:
+            for text in arg.texts if arg.at < 0 else ():
+                self.path(text)
+        return _CodeValue((), None, name, origins | {"net"} if not roles and any("://" in t for arg in args for t in arg.texts) else origins)
+
+    def computed(self, name: str, last: str, of: _CodeValue | None, args: list[_CodeValue], fields: dict[str, _CodeValue],
+                 origins: frozenset[str]) -> _CodeValue | None:
+        """What can be computed of a call; None when nothing can."""
+        first = args[0] if args else _CODE_UNKNOWN
+        texts = [arg.texts[0] if arg.texts else "" for arg in args] + ["", "", ""]
+        subject, more = (of, texts) if of is not None and of.known() else (first, texts[1:])
+        if last in _CODE_PLACES:
+            return _CodeValue((_CODE_PLACES[last],), None, "Path")
+        if last in ("home", "homedir", "UserHomeDir") and not args:
+            return _CodeValue((self.home,), None, "Path")
+        if last in _CODE_IMPORTERS and texts[0]:
+            if "://" in texts[0]:
+                self.tell("say", "pipe_to_shell", "runs downloaded text")
+            return self.files.get(texts[0]) or _CodeValue((), None, texts[0].removeprefix("node:"))
+        if last == "getattr" and texts[1]:
+            return self.member(first, texts[1])
+        if texts[0] and (last == "getenv" or last in ("get", "fetch") and of is not None and "env" in of.origins or last == "getProperty"):
+            return self.picked(_CodeValue((), None, "", frozenset(("env",))), args[:1])
+        if last in ("join", "implode", "paste", "paste0") or last == "concat" and self.family == "lua":
+            given = [arg for arg in (of, *args) if arg is not None and (arg is not of or arg.known())]
+            lists = [arg.items for arg in given if arg.items is not None]
+            plain = [arg for arg in given if arg.items is None]
+            if last[:5] == "paste":
+                return self.glued(plain, fields.get("sep") or _CodeValue((" " * (last == "paste"),)))
+            if lists or not self.roles(name):
+                return self.glued(lists[0] if lists else plain[1:], plain[0] if plain else _CodeValue(("",)))
+        if last in ("format", "sprintf"):
+            return self.formatted(*((of, [*args, *fields.values()]) if of is not None and of.texts else (first, args[1:])))
+        if last in _CODE_TEXTS and subject.texts:
+            return _CodeValue([_CODE_TEXTS[last](text, *more) for text in subject.texts], None, "", origins)
+        if last in ("chr", "fromCharCode", "bytes", "bytearray") or last == "map" and first.name == "chr":
+            codes = [item.texts[0] if len(item.texts) == 1 else "" for arg in args for item in arg.each() if item.name != "chr"]
+            if codes and all(code.isdigit() and int(code[:7]) < 0x110000 for code in codes):
+                made = [chr(int(code)) for code in codes]
+                return _CodeValue((), [_CodeValue((c,)) for c in made]) if last == "map" else _CodeValue(("".join(made),))
+            return _CodeValue((), None, "", origins | {"coded"}) if last == "chr" else None
+        how = _CODE_DECODES.get(last) if last != "from" else texts[1] if texts[1] in ("base64", "hex") else None
+        if how is not None:
+            plains = [_sh_decoded(text, how) for text in first.texts] if how else []
+            return _CodeValue([text for text in plains if text], None, "", origins | {"coded"})
+        if last == "split" and subject.texts:
+            return _CodeValue((), [_CodeValue((text,)) for text in subject.texts[0].split(more[0] if subject is of and more[0] else None)[:64]])
+        return None
+
+    def act(self, role: str, name: str, last: str, of: _CodeValue | None, args: list[_CodeValue], fields: dict[str, _CodeValue],
+            origins: frozenset[str]) -> _CodeValue | None:
+        """What a call does in one role; its value, when the role tells it."""
+        first = args[0] if args else next((value for key, value in fields.items() if key in _CODE_FIRST), _CODE_UNKNOWN)
+        second = args[1] if len(args) > 1 else fields.get("data", _CODE_UNKNOWN)
+        owner = of if of is not None and of.texts else None
+        subject = owner or first
+        if role == "run":
+            return self.run(args or [first], fields, last if self.bare(name) else "." + last, of)
+        if role == "eval":
+            self.suspect(first, name, True)
+            for text in first.texts[:4]:
+                if "://" in text[:12] or "net" in self.files.get(text, _CODE_UNKNOWN).origins:
+                    self.tell("say", "pipe_to_shell", "runs downloaded text")
+                return self.nested(_code_shown(text))
+            return _CodeValue((), None, name, origins)
+        if role == "delete":
+            for item in [owner] if owner else args or [first]:
+                for text in [text for one in item.each() for text in one.texts if text and text[0] not in ("-", _CODE_HOLE)]:
+                    self.tell("delete", _code_shown(text))
+        elif role == "write" or role == "save":
+            what = _CodeValue((), None, "", frozenset(("net",))) if role == "save" else first if owner else second
+            self.written(second if role == "save" else subject, what, "ppend" in last)
+        elif role == "open" or role == "read":
+            modes = [text for arg in [*args[1:], *fields.values()] for text in arg.texts if re.fullmatch(r"[rwaxbt+<>|-]{1,4}", text)]
+            mode = modes[0] if modes else ""
+            piped = [args[-1]] if "|" in mode else [_CodeValue((text.strip("| "),)) for arg in args for text in arg.texts if "|" in (text[:1], text[-1:])]
+            if role == "open" and piped:
+                return self.run(piped, {}, "system", None)
+            if not {"w", "a", "x", ">", "+"}.isdisjoint(mode):
+                self.written(subject, _CODE_UNKNOWN, "a" in mode or ">>" in mode)
+            net = any("://" in text[:12] for text in subject.texts)
+            for text in subject.texts if not net else ():
+                self.path(text)
+            held = _code_origins(*[self.files.get(text) for text in subject.texts])
+            return _CodeValue((), None, f"open {subject.pieces()[0]}\0"[-80:], origins | held | ({"net"} if net else _CODE_NO_ORIGINS))
+        elif role == "sql":
+            for text in [text for arg in args for text in arg.texts[:4]]:
+                self.tell("sql", _code_hole.sub(lambda hole: hole.group(1) or "x", text))
+            return _CodeValue((), None, name, origins)
+        elif role == "fetch" or role == "send":
+            if role == "send" or "env" in origins or not _CODE_SENT.isdisjoint(fields) or len(args) > 1 and last == "urlopen":
+                self.tell("send", sorted(origins), last)
+            return _CodeValue((), None, name, origins | {"net"})
+        elif role == "say" or role == "test":
+            self.quiet(*args, *fields.values())
+            if name[:5] == "open " and last == "write":
+                self.files[name[5:].partition("\0")[0]] = first
+            elif role == "test":
+                return _CodeValue((), None, name, origins)
+            elif last in _CODE_PRINTS and first.texts and first.texts[0][:1] != _CODE_HOLE:
+                self.tell("print", _code_shown(first.texts[0]))
+        elif role == "path":
+            value = owner or (args.pop(0) if args else _CODE_UNKNOWN)
+            for arg in args:
+                value = self.join(value, arg, "/")
+            return _CodeValue(value.texts, None, "Path", origins)
+        elif role == "same":
+            whole = of if of is not None and (of.known() or not args) else first if len(args) < 2 else _CodeValue((), args)
+            return _CodeValue(whole.texts, whole.items, whole.name or name, origins, whole.fields)
+        elif role == "list":
+            if "glob" in last and not owner:
+                return _CodeValue((), [_CodeValue((text,), None, "Path") for text in first.texts], "list", origins)
+            child = first if "glob" in last else _CodeValue((), None, "name")
+            child = child if last in ("listdir", "readdir", "readdirSync", "entries", "opendir") else self.join(subject, child, "/")
+            return _CodeValue((), [_CodeValue(child.texts, None, "Path", origins)] + [subject] * ("walk" in last), "list", origins)
+        else:                                           # what a program of the shell does, too
+            words = [text for arg in args for text in arg.pieces()[:1]]
+            if role == "chmod" and len(words) > 1:
+                words = [oct(int(words[1]))[2:] if words[1].isdigit() and words[1][0] != "0" else words[1].lstrip("0o"), words[0]]
+            if words and words[0][:1] != _CODE_HOLE:
+                self.tell("argv", role.split(":") + list(map(_code_shown, words)), "")
+        return _CODE_UNKNOWN
+
+    def written(self, where: _CodeValue, what: _CodeValue, appended: bool) -> None:
+        """Files are written."""
+        for text in where.texts:
+            if text[:1] != _CODE_HOLE:
+                self.tell("write", _code_shown(text), (what.texts[0] if what.texts else None, "net" in what.origins, appended))
+                self.files[text] = what
+
+    def bare(self, name: str) -> bool:
+        """Does a call of this name run what it is given, and not search for it?"""
+        return "." not in name or name.partition(".")[0] in _CODE_RUNNERS or name.endswith("Function")
+
+    def suspect(self, value: _CodeValue, name: str, code: bool) -> None:
+        """A text is about to run: where does it come from?"""
+        if "net" in value.origins and self.bare(name) and (code or not value.texts or value.texts[0].lstrip()[:1] == _CODE_HOLE):
+            self.tell("say", "pipe_to_shell", "runs downloaded text")
+        elif "coded" in value.origins and not value.texts and self.bare(name):
+            self.tell("say", "pipe_to_shell", "runs decoded content")
+
+    def run(self, args: Sequence[_CodeValue], fields: dict[str, _CodeValue], last: str, of: _CodeValue | None) -> _CodeValue:
+        """A program is started, by one text for a shell or by words."""
+        first = args[0] if args else _CODE_UNKNOWN
+        if of is not None and of.known() and not first.known():
+            first, args = of, [of]                      # "a b".execute()
+        more = [arg for arg in args[1:] if not arg.fields]
+        twice = re.match(r"\.?(exec|spawn)([lv])", last)            # these name the program twice
+        if twice:
+            more = more[1:] if twice.group(1) == "spawn" else more
+            words = [*more[0].each()] if twice.group(2) == "v" and more else [first, *more[1:]]
+        else:
+            words = [word for arg in [first, *more, *([fields["args"]] if "args" in fields and first is not fields["args"] else [])] for word in arg.each()]
+        words = [word for word in words if word.texts or word.name or word.origins]
+        self.suspect(words[0] if words else _CODE_UNKNOWN, last, False)
+        shell = words and re.search(r"(?:^|/)(?:(?:ba|z|da)?sh|python[\d.]*|node|cmd|powershell|pwsh)\Z", words[0].pieces()[0])
+        if shell and any("net" in word.origins and not word.texts for word in words[1:]):
+            self.tell("say", "pipe_to_shell", "runs downloaded text")
+        fed = fields["input"].pieces()[0] if "input" in fields else ""
+        for number in range(max([len(word.texts) for word in words] or [0])):
+            texts = [_code_shown(word.pieces()[number % len(word.pieces())]) for word in words]
+            if last.endswith("Start"):
+                texts = [" ".join(texts)]               # C#: arguments are one text
+            if len(texts) > 1 or first.items is not None:
+                self.tell("argv", texts, fed)
+            if words[0].texts and (len(texts) == 1 and first.items is None or " " in texts[0]):
+                self.tell("sh", texts[0], fed)
+                if _code_sql.match(texts[0]):
+                    self.tell("sql", texts[0])
+        fetches = any(re.search(r"\b(?:curl|wget|iwr|irm)\b", text) for word in words for text in word.texts)
+        return _CodeValue((), None, "output", _code_origins(*words) | ({"net"} if fetches else _CODE_NO_ORIGINS))
+
+
+_CODE_CALLERS = frozenset("call apply bind partial send public_send __send__ call_user_func call_user_func_array method".split())
+_CODE_IMPORTERS = frozenset("__import__ import_module require import".split())
+_CODE_FIRST, _CODE_SENT = frozenset("args cmd command path file".split()), frozenset("method body data".split())
+_CODE_PRINTS = frozenset("print puts echo log write say printf cat".split())
+
+
+def code_acts(text: str, language: str, home: str) -> list[Act]:
+    """What a text in a programming language does, in the order in which it does it; in "code" or "" it may be any."""
+    acts: list[Act] = []
+    text = text.replace(_CODE_HOLE, "?")
+    cell = re.match(r"\s*%%(?:bash|sh|script|cmd|system|!|sx)\b[^\n]*\n([\s\S]*)", text)
+    if cell:
+        return [Act("sh", cell.group(1), "")]
+    if language in ("python", "code", "") and ("!" in text or "%" in text):
+        acts += [Act("sh", found.group(1), "") for found in _code_magic.finditer(text)]
+        text = _code_magic.sub("", text)
+    families = [_CODE_FAMILY_OF.get(language, "hash")]
+    if language not in _CODE_FAMILY_OF:
+        families += ["slash"] * bool(re.search(r"[`#]|//|/\*|=>|->|\bfunction\b|\$\{|['\"]{3}", text))
+        families += ["php"] * ("<?" in text or "$" in text) + ["sigil"] * bool(re.search(r"[`$@%]|\b(?:puts|system|exec|FileUtils|Dir)\b", text))
+        families += ["lua"] * bool(re.search(r"\b(?:os|io)\b|\blocal\b", text) and re.search(r"--|\.\.|\[\[|:", text))
+    for family in families:
+        reader = CodeReader(text, family, language, home, 1 + (family in families[:2]))
+        scratch = reader.scratch and not reader.real
+        acts += [Act("say", "infrastructure", act.value) if act.kind == "loss" else act for act in reader.acts
+                 if not scratch or act.kind not in ("sql", "loss")]
+        acts += [Act("read", name) for name in reader.named]
+    acts += [Act("sh", found, "") for found in re.findall(r'\bdo shell script "((?:[^"\\]|\\.)*)"', text)]
+    if _code_fork.search(text):
+        acts.append(Act("say", "destructive", "fork bomb"))
+    return acts
+
+
 _sh_code_socket = lazy_regex(
     r"['\"]socket['\"]|socket\.(?:socket|create_connection|connect|tcp)|SOCK_STREAM|IO::Socket|TCPSocket|TCPServer|fsockopen|"
     r"stream_socket_client|socket_create|\bnet\.(?:connect|createConnection|Socket)|"
@@ -6624,65 +7725,6 @@ _sh_code_shell = lazy_regex(
     r"&\s*getline|\|\s*getline|child_process|shell_exec|proc_open|recv\([^)]*\)[^\n]{0,200}(?:subprocess|os\.(?:popen|system)|"
     r"exec\()|(?:subprocess|os\.popen|os\.system|getoutput)[^\n]{0,80}recv|\bexec\s*\(\s*\w+\.recv|['\"](?:ba|z)?sh['\"]|"
     r"(?i:io\.popen)|os\.execute|STDIN->fdopen|open\(STDIN|ProcessBuilder|getRuntime")
-_SH_FETCH = (r"(?:urlopen|requests\.get|httpx\.get|urllib|http\.get|https\.get|\bfetch\(|axios|LWP::Simple|\bget\(?['\"]http|"
-             r"Net::HTTP|URI\.open|URI\.parse|open-uri|open\(['\"]http|file_get_contents\(\s*['\"]http|curl_exec|XMLHttp|"
-             r"DownloadString|DownloadData|aiohttp|wget\.download|\bIWR\b|\bIRM\b|Invoke-(?:WebRequest|RestMethod)|"
-             r"\b(?:include|require)(?:_once)?\s*\(?\s*['\"]https?:)")
-_sh_code_fetch = lazy_regex("(?i)" + _SH_FETCH)
-_sh_code_evaluates = lazy_regex(
-    r"(?i)(?<![.\w])(?:exec|eval|execfile|new Function|instance_eval|loadstring|dofile|system|popen|"
-    r"runIn\w+Context|iex|invoke-expression)\b\s*[(\s]"
-    r"|os\.system\(|pickle\.loads|marshal\.loads|vm\.run|scriptblock\]?::create|assembly\]::load"
-    r"""|(?<![.\w])(?:include|require)(?:_once)?\b\s*[(\s]\s*(?!['"](?!https?:)[^'"\n]*['"])""")
-_sh_code_then = lazy_regex(r"(?i)=>\s*eval\(|\.then\(\s*eval|\|\s*(?:iex|invoke-expression)\b|,\s*eval\b")
-_sh_code_name = lazy_regex(r"([A-Za-z_]\w{0,30})\s*=(?![=>])|import (?:urlopen|get) as (\w{1,30})")
-_sh_code_runs = lazy_regex(r"\b(?:exec|eval|system|popen|subprocess|child_process|iex|Invoke-Expression|spawn|shell_exec|"
-                           r"passthru|loadstring|Function|compile)\b|`", re.I)
-_sh_code_blob = lazy_regex(r"(?:b64decode|fromhex|unhexlify|Buffer\.from|atob|base64_decode|decode64|decode_base64|"
-                           r"FromBase64String|unpack1?)\s*\(?\s*b?['\"]([A-Za-z0-9+/=\s]{8,})['\"]")
-_sh_code_bomb = lazy_regex(r"\bfork\s+while\b|\bwhile\s*\(?\s*(?:True|1|true)\s*\)?\s*[:{]\s*\n?\s*(?:os\.)?fork\b|"
-                           r"fork\(\)\s*while|loop\s*\{\s*fork\s*\}|%0\s*\|\s*%0")
-_sh_code_ticks = lazy_regex(r"`([^`\n]{2,2000})`|(?:qx|%x)\s*[({\[/|]([^)}\]/|\n]{2,2000})")
-_sh_code_sends = lazy_regex(
-    r"requests\.(?:post|put|patch|request)|urlopen\([^\n]{0,300}(?:data|\+|%|format|,)|httpx\.(?:post|put)|http\.client|"
-    r"\.request\(['\"](?:POST|PUT)|method['\"]?\s*:\s*['\"](?:POST|PUT)|axios\.(?:post|put)|fetch\([^\n]{0,200}(?:\+|\$\{|body)"
-    r"|Net::HTTP\.post|\.sendall?\(|ftplib|smtplib|http\.request|https\.request|net\.connect|socket\.create_connection|"
-    r"file_get_contents\(['\"]http[^)]{0,200}\.|HTTP::Tiny|LWP::UserAgent|paramiko|boto3|requests\.get\([^\n]{0,200}(?:\+|"
-    r"params|%|\{)|UploadString|UploadFile|UploadData|(?i:-Method\s+['\"]?(?:POST|PUT))|dns\.lookup|gethostbyname\(")
-_sh_code_environment = lazy_regex(r"(?:dict|str|repr|json\.dumps|urlencode)\(\s*(?:dict\(\s*)?os\.environ|"
-                                  r"os\.environ(?:\.(?:items|copy)\(\)|\s*[),])|JSON\.stringify\(\s*process\.env|"
-                                  r"process\.env\s*[),]|ENV\.(?:to_h|inspect|to_json)|\$_ENV\b(?!\[)|\bgetenv\(\s*\)|%ENV|"
-                                  r"(?i:Get-ChildItem env:|gci env:|dir env:|ls env:)")
-
-
-def _sh_literal(text: str, raw: bool = False) -> str:
-    """The value of a string literal of some language; *raw*: a backslash is no escape (PowerShell)."""
-    text = text[3:-3] if text[:3] in ("'''", '"""') else text[1:-1]
-    return text if raw else _sh_unescape(text)
-
-
-def _sh_literals(text: str, at: int, raw: bool = False) -> list[str]:
-    """The string literals that follow in a call: `"a", "b"` or `["a", "b"]`."""
-    found: list[str] = []
-    between = re.compile(r"[\s\[(,bfru]*")
-    while len(found) < 64:
-        at = between.match(text, at).end()  # type: ignore[union-attr]
-        literal = _sh_code_string.match(text, at)
-        if not literal:
-            break
-        found.append(_sh_literal(literal.group(), raw))
-        at = literal.end()
-    return found
-
-
-def _sh_added(text: str, at: int) -> list[str]:
-    """What a variable adds to the literal at *at* (`"rm -rf " + d`): the literals it may hold, or nothing."""
-    added = _sh_code_added.match(text, at)
-    if not added:
-        return [""]
-    name = re.escape(added.group(1))
-    bound = re.search(rf"\b{name}\s*=\s*(?=[\[(]?\s*['\"])|\b{name}\s+(?:in|of)\s*(?=[\[(]\s*['\"])", text)
-    return (_sh_literals(text, bound.end())[:16] if bound else []) or [""]
 
 
 def _sh_decoded(text: str, how: str) -> str | None:
@@ -6703,97 +7745,61 @@ def _sh_decoded(text: str, how: str) -> str | None:
     return data.decode("utf-8", "replace") if data else None
 
 
-def _code_runs_fetched(text: str) -> bool:
-    """Is something fetched and run, in one statement or by way of a variable?"""
-    names: list[str] = []
-    for statement in re.split(r"[\n;]", text):
-        runs = _sh_code_evaluates.search(statement)
-        fetch = _sh_code_fetch.search(statement)
-        if fetch and (runs or _sh_code_then.search(statement)):
-            return True
-        if fetch:
-            name = _sh_code_name.search(statement)
-            names += [name.group(1) or name.group(2)] if name and len(names) < 8 else []
-        elif runs and any(re.search(r"[(\s$]" + name + r"\b", statement[runs.start():runs.end() + 60]) for name in names):
-            return True
-    return False
 
-
-def judge_code(run: _ShRun, language: str, text: str) -> None:
-    """Code given to an interpreter: commands it starts, files it names, sockets it ties to a shell."""
+def judge_code(run: _ShRun, language: str, text: str) -> _Flow:
+    """Code given to an interpreter: follows what it does; what it says on its standard output."""
     run.spend(len(text))
     if len(text) < 4:
-        return
+        return _NOTHING
     run.deeper(1)
     certain, run.certain = run.certain, False       # what is read as commands here may be none
-    if "+" in text:
-        text = _sh_code_joint.sub("", text)
     if _sh_code_socket.search(text) and _sh_code_shell.search(text):
         run.say("reverse_shell", "connects a shell to the network")
-    if _sh_code_fetch.search(text) and _code_runs_fetched(text):
-        run.say("pipe_to_shell", "runs downloaded text")
-    if _sh_code_bomb.search(text):
-        run.say("destructive", "fork bomb")
-    if _sh_code_home.search(text):
-        run.say("destructive", "deletes the home directory")
-    for found in _sh_code_blob.finditer(text):
-        plain = _sh_decoded(found.group(1), "hex" if "hex" in found.group().lower() else "base64")
-        if plain and _sh_code_runs.search(text):
-            judge_code(run, language, plain)
-            run.read(plain, _NOTHING, _SH_POSIX)
-    raw = language == "powershell"
-    strings = [_sh_literal(m.group(), raw) for m in _sh_code_string.finditer(text)][:5000]
-    sources = _code_calls(run, language, text)
-    for found in _sh_code_delete.finditer(text):
-        named = _sh_literals(text, found.end(), raw)[:16]
-        for word in named or [w for w in strings if w[:1] in "/~"
-                              and re.match(r"\w+\s*[,)]", text[found.end():found.end() + 40])]:
-            run.delete(word)
-    for found in _sh_code_write.finditer(text):
-        run.written(_sh_literal(found.group(1) or found.group(2), raw), _NOTHING, False)
-    for word in strings:
-        if len(word) < 400 and not _SH_NAME_CHARS.isdisjoint(word) and _SH_NO_NAME_CHARS.isdisjoint(word):
-            run.path(word, sources)
-    if _sh_code_sends.search(text):
-        if _sh_code_environment.search(text):
-            sources.append("\0the environment")
-        run.ship(_sh_read(sources), "the network")
+    out = follow_acts(run, code_acts(text, language, run.at.home))
     run.depth -= 1
     run.certain = certain
+    return out
+
+
+def follow_acts(run: _ShRun, acts: Sequence[Act]) -> _Flow:
+    """Follow what a text in another language does; what it says on its standard output."""
+    sources: list[str] = []
+    said: list[str] = []
+    sends, remote = "", False
+    for kind, value, more in acts:
+        if kind == "say":
+            run.say(value, more)
+        elif kind == "argv":
+            sources += run.simple(list(value), _Flow(more) if more else _NOTHING).sources
+        elif kind in _ACT_DIALECTS:
+            sources += run.read(value, _Flow(more) if more else _NOTHING, _ACT_DIALECTS[kind]).sources
+        elif kind == "sql":
+            follow_acts(run, sql_acts(value))
+        elif kind == "read":
+            run.path(value, sources)
+        elif kind == "write":
+            run.written(value, _Flow(*more[:2]) if more else _NOTHING, bool(more) and more[2])
+        elif kind == "delete":
+            run.delete(value)
+        elif kind == "print":
+            said.append(value)
+            remote = remote or "net" in (more or ())
+        elif kind == "send":
+            sends = more
+            sources += ["\0the environment"] * ("env" in value)
+    if sends:
+        run.ship(_sh_read(sources), sends)
+    return _Flow("\n".join(said) if said and not remote else None, remote, tuple(sources)[:64])
 
 
 def judge_program_text(run: _ShRun, language: str, text: str) -> None:
-    """A text in another language than a shell's; notebooks have lines for the shell in it."""
+    """A text in another language than a shell's; what may be any language may be a shell's, too."""
     if language == "sql":
-        return run.sql(text)
+        follow_acts(run, sql_acts(text))
+        return
     judge_code(run, language, text)
-    if re.match(r"\s*%%(?:bash|sh|script)", text):
-        run.read(text.partition("\n")[2])
-    elif language == "code":
-        run.read(re.sub(r"(?m)^\s*[!%]+\s*", "", text))
-    elif "!" in text or "%" in text:
-        run.read("\n".join(re.findall(r"(?m)^[ \t]*(?:!+|%s[xy]|%system)[ \t]*(.*)$", text)))
-
-
-def _code_calls(run: _ShRun, language: str, text: str) -> list[str]:
-    """Follow the commands that code starts by `system`, `spawn`, back-ticks …; the files their output is from."""
-    sources: list[str] = []
-    for number, found in enumerate(_sh_code_call.finditer(text)):
-        words = _sh_literals(text, found.end())
-        callee = found.group(1)
-        if words and callee in ("exec", "eval") and language in ("python", "code"):
-            judge_code(run, language, words[0])
-        elif len(words) > 1 and callee in _SH_LIST_CALLS:
-            sources += run.simple(words, _NOTHING).sources
-        elif words:
-            for end in _sh_added(text, found.end()) if len(words) == 1 and number < 50 else [""]:
-                sources += run.read(" ".join(words) + end, _NOTHING, _SH_POSIX).sources
-    for found in _sh_code_ticks.finditer(text) if language in ("ruby", "perl", "php", "code") else ():
-        out = run.read(found.group(1) or found.group(2) or "", _NOTHING, _SH_POSIX)
-        sources += out.sources
-        if out.remote and re.search(r"(?:system|exec|eval)\s*\(?\s*\Z", text[max(0, found.start() - 20):found.start()]):
-            run.say("pipe_to_shell", "runs downloaded text")
-    return sources
+    if language == "code":
+        run.read(_code_magic.sub("", text))
 
 
 # ---- 9f. Commands: PowerShell and cmd.exe ----------------------------------------------------------------
@@ -6814,6 +7820,7 @@ _sh_percent = lazy_regex(r"[%!]([A-Za-z_]\w*(?:\(x86\))?)(:[^%\n]*)?[%!]|%%?~?\w
 _sh_here_string = lazy_regex(r"'([\s\S]*?)(?:'@|\Z)")
 
 
+_ACT_DIALECTS = {"sh": _SH_POSIX, "powershell": _SH_POWER, "cmd": _SH_CMD}
 _other_redirect = lazy_regex(r"(\d*|&|\*)(>>|>\||>&|<&|<|>)[ \t\r]*")
 
 
@@ -7077,7 +8084,11 @@ def _power_patterns(run: _ShRun, text: str) -> None:
         run.say("pipe_to_shell", "runs downloaded text")
     if re.search(r"(?i)win32_shadowcopy\b[\s\S]{0,300}\.delete\(|win32_shadowcopy\b[\s\S]{0,200}\bremove-(?:wmi|cim)", text):
         run.say("destructive", "deletes shadow copies")
-    judge_code(run, "powershell", text)
+    judge_code(run, "python", text.replace("\\", "\\\\"))
+    for place in re.findall(r"""(?i)(?:file|directory)\]::delete\(\s*['"]([^'"]+)""", text):
+        run.delete(place)
+    if re.search(r"(?i)(?:get-childitem|gci|dir|ls) env:", text) and re.search(r"(?i)-Method\s+['\"]?(?:POST|PUT)|Upload", text):
+        run.say("exfiltration", "sends the environment away")
 
 
 def _power_is_text(word: Any) -> bool:
@@ -9063,21 +10074,22 @@ class _ShRun:
 
     def _sql(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """Database clients: statements in options or on standard input."""
+        texts = [flow.text or ""]
         for word, option in zip(args, [""] + args):
-            if re.match(r"-\w*[ceQq]\Z|--(?:command|execute|eval|query)\Z", option) or re.match(
-                    r"--(?:command|execute|eval|query)=|-[ce]\S*\s", word) or name in ("sqlite3", "sqlite", "duckdb"):
-                self.sql(word)
-                if re.match(r"\s*\\!|\.(?:shell|system)\s", word):
-                    self.read(re.sub(r"^\s*(?:\\!|\.\w+)", "", word))
-        if name == "redis-cli":
-            self.sql(" ".join(args))
-        self.sql(flow.text or "")
+            glued = re.match(r"--(?:command|execute|eval|query)=|-[ceQq](?=\S*\s)", word)
+            if glued or re.match(r"-\w*[ceQq]\Z|--(?:command|execute|eval|query)\Z", option) or name in (
+                    "sqlite3", "sqlite", "duckdb", "redis-cli"):
+                texts.append(word[glued.end():] if glued else word)
+        for text in texts:
+            if name in ("mongo", "mongosh"):
+                judge_code(self, "node", text)
+            else:
+                self.sql(text)
         return self.operands(name, [w for w in args if " " not in w], flow)
 
     def sql(self, text: str) -> None:
         """Statements in the language of a database."""
-        for category, reason, word in judge_sql(text):
-            self.say(category, reason, word)
+        follow_acts(self, sql_acts(text))
 
     # -- PowerShell and cmd.exe
     def _start(self, name: str, args: list[str], flow: _Flow) -> _Flow:
@@ -12437,6 +13449,109 @@ def _at_pointer(root: Any, key: str, base: tuple[Any, ...]) -> list[tuple[tuple[
                           if step in ("*", "-") or step == str(index)]
         found = below
     return found
+
+
+# -- the certain reading of SQL: statements that only look
+# What they may call. Left out on purpose: whatever reads files, sleeps, sends, writes, changes settings or runs a text.
+SQL_READ_FUNCTIONS = frozenset("""abs acos age any array array_agg array_length array_position array_to_string ascii asin atan atan2
+    avg bit_and bit_length bit_or bool_and bool_or btrim cardinality cast ceil ceiling changes char char_length character_length
+    chr coalesce col_description concat concat_ws contains convert corr cos count count_if cume_dist current_date current_database
+    current_schema current_schemas current_time current_timestamp current_user curdate database date date_add date_bin date_diff
+    date_format date_part date_sub date_trunc datediff datename datepart dateadd datetime day dayname dayofmonth dayofweek dayofyear
+    decode degrees dense_rank div encode endswith every exp extract field find_in_set first_value floor format format_type
+    from_unixtime gen_random_uuid generate_series getdate glob greatest group_concat grouping has_schema_privilege
+    has_table_privilege hex hour if iif ifnull initcap instr interval isnull json json_agg json_array json_array_elements
+    json_array_elements_text json_array_length json_build_array json_build_object json_each json_each_text json_extract
+    json_extract_path json_extract_path_text json_group_array json_group_object json_keys json_length json_object json_object_agg
+    json_object_keys json_query json_tree json_type json_typeof json_unquote json_valid json_value jsonb_agg jsonb_array_elements
+    jsonb_array_elements_text jsonb_array_length jsonb_build_array jsonb_build_object jsonb_each jsonb_each_text
+    jsonb_extract_path jsonb_extract_path_text jsonb_object_agg jsonb_object_keys jsonb_path_exists jsonb_path_query
+    jsonb_path_query_array jsonb_pretty jsonb_typeof julianday justify_interval lag last_day last_value lcase lead least left len
+    length ln localtime localtimestamp locate log log10 log2 lower lpad ltrim make_date make_interval max md5 median mid min minute
+    mod mode month monthname now nth_value ntile nullif num_nonnulls num_nulls nvl obj_description octet_length overlay
+    percent_rank percentile_cont percentile_disc pg_column_size pg_database_size pg_get_constraintdef pg_get_expr
+    pg_get_functiondef pg_get_indexdef pg_get_userbyid pg_get_viewdef pg_indexes_size pg_relation_size pg_size_pretty
+    pg_table_is_visible pg_table_size pg_total_relation_size pg_typeof phrase_to_tsquery pi plainto_tsquery position pow power
+    pragma_index_info pragma_index_list pragma_table_info pragma_table_list printf quarter quote_ident quote_literal radians random
+    rank regexp_count regexp_extract regexp_like regexp_match regexp_matches regexp_replace regexp_split_to_array
+    regexp_split_to_table regexp_substr regr_slope repeat replace reverse right round row row_number row_to_json rpad rtrim second
+    session_user sha256 sign similarity sin soundex split_part sqlite_version sqrt starts_with stddev stddev_pop stddev_samp str
+    str_to_date strftime string_agg string_to_array strpos stuff substr substring sum sysdate tan time timediff timestamp
+    timestampdiff to_char to_date to_json to_jsonb to_number to_regclass to_timestamp to_tsquery to_tsvector total translate
+    trim trunc truncate ts_headline ts_rank try_cast typeof ucase unaccent unicode unixepoch unix_timestamp unnest upper user uuid
+    var_pop var_samp variance version websearch_to_tsquery week weekday width_bucket year""".split())
+# Words that a reading statement may have before a parenthesis.
+_SQL_BEFORE_LIST = frozenset("""ALL AND ANY AS BETWEEN BY CASE CROSS CUBE DISTINCT ELSE END EXCEPT EXISTS FILTER FROM GROUPING
+    GROUP HAVING ILIKE IN INTERSECT INTERVAL IS JOIN LATERAL LIKE LIMIT MATERIALIZED NOT NULLS OFFSET ON OR OVER PARTITION
+    RECURSIVE ROLLUP SELECT SETS SOME THEN TOP UNION USING VALUES WHEN WHERE WITH WITHIN WINDOW""".split())
+_SQL_ACTING = frozenset("""ALTER ANALYSE ANALYZE ATTACH BACKUP BULK CALL CLUSTER COPY CREATE DECLARE DELETE DETACH DO DROP DUMPFILE
+    EXEC EXECUTE EXPORT GRANT HANDLER IMPORT INSERT INSTALL INTO KILL LISTEN LOAD LOCK MERGE NOTIFY OPENDATASOURCE OPENQUERY
+    OPENROWSET OUTFILE PRAGMA PREPARE PROCEDURE PUT REFRESH REINDEX RENAME RESTORE REVOKE SET SHUTDOWN TRUNCATE UNLOAD UPDATE
+    UPSERT USE VACUUM""".split())
+_SQL_LOOKING_PRAGMAS = frozenset("""table_info table_xinfo table_list index_list index_info index_xinfo foreign_key_list
+    database_list collation_list compile_options function_list user_version schema_version page_count page_size""".split())
+
+
+def pure_select(text: str) -> bool:
+    """Is *text* surely one statement that only reads, whichever database reads it?"""
+    return len(text) < MAX_SHELL_SOURCE and all(map(_sql_looks, _sql_readings(text)))
+
+
+def _sql_looks(t: _SqlTokens) -> bool:
+    if t[-1:] == [("p", ";")]:
+        t = t[:-1]
+    at = next((i for i, token in enumerate(t) if token != ("p", "(")), 0)
+    first = t[at][1] if t and t[at][0] == "w" else ""
+    marks = {word for kind, word in t if kind == "p"}
+    words = [word.lower() for kind, word in t if kind == "w"]
+    if not marks.isdisjoint(";\\{}") or "OUTFILE" in words:
+        return False
+    if first == "EXPLAIN":
+        inner = next((i for i, (kind, word) in enumerate(t) if kind == "w" and word in ("SELECT", "WITH", "VALUES", "TABLE")), 0)
+        return inner > 0 and all(word in _SQL_EXPLAIN for kind, word in t[1:inner] if kind == "w") and _sql_looks(t[inner:])
+    if first in ("SHOW", "DESCRIBE", "DESC") and not at:
+        return "(" not in marks and (first == "SHOW" or len(t) < 7 and _SQL_ACTING.isdisjoint(word for _, word in t))
+    if first == "PRAGMA":
+        return not at and "=" not in marks and words[-1 - ("(" in marks) * (t[-2][0] == "w")] in _SQL_LOOKING_PRAGMAS
+    if first not in ("SELECT", "WITH", "VALUES", "TABLE"):
+        return False
+    clauses, callers = ["SELECT"], [""]     # of each open parenthesis: the clause, and whose it is
+    for i, (kind, word) in enumerate(t):
+        before = t[i - 1] if i else ("", "")
+        if kind == "p" and word == "(":
+            caller = before[1].lower() if before[0] in ("w", "i") else ""
+            if before[0] == "i" or before[0] == "w" and before[1] not in _SQL_BEFORE_LIST:
+                owner = t[i - 3][1].lower() if i > 2 and t[i - 2] == ("p", ".") else "pg_catalog"
+                known = caller in SQL_READ_FUNCTIONS and owner == "pg_catalog"
+                lead = t[i - 2] if i > 1 else ("", "")
+                named = lead in (("w", "AS"), ("p", "::"), ("p", ")"), ("w", "WITH"), ("w", "RECURSIVE")) or \
+                    lead == ("p", ",") and clauses[-1] == "WITH"        # a type, an alias, a table of WITH
+                if not known and not named:
+                    return False
+            clauses.append("")
+            callers.append(caller)
+        elif kind == "p" and word == ")":
+            if len(clauses) < 2:
+                return False
+            clauses.pop()
+            callers.pop()
+        elif kind == "w" and before != ("p", "."):
+            follows = t[i + 1:i + 2] == [("p", "(")]
+            if word in _SQL_ACTING and not (follows and word.lower() in SQL_READ_FUNCTIONS):
+                return False
+            if word in _SQL_CLAUSE_WORDS:
+                clauses[-1] = word
+        elif kind == "s" and clauses[-1] in ("FROM", "JOIN") and (before[1] in ("FROM", "JOIN", ",")) and \
+                callers[-1] not in ("extract", "trim", "substring", "overlay", "position"):
+            return False                    # a file
+        elif kind == "i" and not {"/", "\\", ":"}.isdisjoint(word):
+            return False
+    return True
+
+
+_SQL_EXPLAIN = frozenset("""ANALYZE VERBOSE COSTS BUFFERS TIMING SUMMARY FORMAT JSON TEXT YAML XML TRUE FALSE ON OFF QUERY PLAN
+    SETTINGS WAL EXTENDED TREE TRADITIONAL""".split())
+_SQL_CLAUSE_WORDS = frozenset("SELECT FROM JOIN WHERE GROUP ORDER HAVING LIMIT ON UNION EXCEPT INTERSECT WINDOW WITH USING".split())
 
 # ---------------------------------------------------------------------------
 # 13. Policy: model, validation, compilation
