@@ -169,6 +169,13 @@ class MessageError(WallError):
         super().__init__(problem)
 
 
+class HalfCharacter(MessageError):
+    """A string with half of a surrogate pair, as is left of an emoji that was cut in two: no text."""
+
+    def __init__(self) -> None:
+        super().__init__("half of a surrogate pair: no text")
+
+
 class BudgetSpent(WallError):
     """Judging one message took longer than it may; the message is refused."""
 
@@ -295,7 +302,21 @@ def _refuse_lone_surrogates(value: Any) -> None:
         try:
             text.encode()
         except UnicodeEncodeError:
-            raise MessageError("half of a surrogate pair: no text") from None
+            raise HalfCharacter() from None
+
+
+_escape_of_half = lazy_regex(r"(?s)\\u[dD][89abAB]..\\u[dD][c-fC-F]..|(\\u[dD][89a-fA-F]..)|\\.")
+
+
+def without_halves(text: str) -> tuple[str, int]:
+    """A strict JSON text with `\\ufffd` in the place of each escaped half of a surrogate pair, and how many these are."""
+    halves = 0
+
+    def whole(found: re.Match[str]) -> str:
+        nonlocal halves
+        halves += found[1] is not None
+        return found[0] if found[1] is None else "\\ufffd"
+    return _escape_of_half.sub(whole, text), halves
 
 
 # Names under which the protocol keeps tokens, and base64 of media: strings that no rule may look into or change, where
@@ -490,7 +511,7 @@ def message_kind(body: Any, peer: str) -> str:
         return "request" if "id" in body else "notification"
     if ("result" in body) == ("error" in body):
         raise MessageError('neither a request (no "method") nor a response (one of "result" and "error")', -32600)
-    if "id" not in body:
+    if "id" not in body and (peer == "client" or "result" in body):    # a server's error may be about nothing that it could read
         raise MessageError('a response needs an "id"', -32600)
     if "error" in body and type(body["error"]) is not dict:
         raise MessageError('"error" must be an object', -32600)
@@ -599,17 +620,43 @@ def _replace_instructions(text: str, words: str) -> str:
 
 # -- the id of what cannot be read ----------------------------------------------
 
-def _readable_id(line: bytes) -> Any:
-    """The id of a line that is not one strict message, when there is exactly one at its top level; else None."""
-    if sum(map(line.count, (b"{", b"[", b","))) > MAX_CONTAINER_MARKS // 10 or \
-            _long_number is not None and _long_number.search(line.decode("utf-8", "replace")):
-        return _id_at_head(line[:ENDS_BYTES])
-    try:
-        pairs = json.loads(line.decode("utf-8", "replace"), object_pairs_hook=list)
-    except (ValueError, RecursionError):
-        return _id_at_head(line[:ENDS_BYTES])
-    idents = [pair[1] for pair in pairs if isinstance(pair, tuple) and pair[0] == "id"] if isinstance(pairs, list) else []
-    return idents[0] if len(idents) == 1 and is_id(idents[0]) else None
+ENDS_BYTES = 64 * 1024      # of a line that is too long: so much of its head and tail is kept to find the id
+
+
+class TooLong(NamedTuple):
+    """A line beyond the limit: its first and last bytes, and how long it was."""
+    head: bytes
+    tail: bytes
+    size: int
+
+
+def glimpse(line: bytes | TooLong) -> tuple[bool, list[Any]]:
+    """What can be told of a line that is no strict message: is it an answer all the same (or a batch with one), and the ids
+    at the top level of the object or of the batch's items. Of an object with two ids nobody knows which counts."""
+    if isinstance(line, bytes):
+        read: Any = None
+        text = line.decode("utf-8", "replace")
+        marks = sum(map(line.count, (b"{", b"[", b",")))
+        if marks <= MAX_CONTAINER_MARKS // 10 and not (_long_number and _long_number.search(text)):
+            try:
+                read = json.loads(text, object_pairs_hook=tuple)
+            except (ValueError, RecursionError):
+                pass
+        if read is not None:
+            objects = [one for one in (read if type(read) is list else [read]) if type(one) is tuple]
+            idents = [found for one in objects for found in [[value for name, value in one if name == "id"]]]
+            return any(_is_answer(dict(one)) for one in objects), [one[0] for one in idents if len(one) == 1 and is_id(one[0])]
+        line = TooLong(line[:ENDS_BYTES], line[-ENDS_BYTES:], len(line))
+    head, tail, _ = line
+    ident = _id_at_head(head)
+    if ident is None:
+        ident = _id_at_tail(tail)
+    answers = any(b'"jsonrpc"' in part and (b'"result"' in part or b'"error"' in part) for part in (head, tail))
+    return answers and b'"method"' not in head[:200], [] if ident is None else [ident]
+
+
+def _is_answer(members: Mapping[str, Any]) -> bool:
+    return "jsonrpc" in members and "method" not in members and ("result" in members or "error" in members)
 
 
 def is_id(ident: Any) -> bool:
@@ -10485,7 +10532,8 @@ class Settings(NamedTuple):
     ask_fallback: str = "deny"
     deny_as: str = "error"
     audit_required: bool = False
-    max_message_bytes: int = 16 * 1024 * 1024
+    max_message_bytes: int = 16 * 1024 * 1024   # of a line of the client
+    max_answer_bytes: int = 64 * 1024 * 1024    # of a line of the server: big files come twice, as text and as structure
     mode: str = "enforce"
     project_dir: str | None = None
     ask_timeout: float = 120
@@ -10514,7 +10562,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "tool_pinning": ("off", "warn", "block"),
     "unlisted_tools": ("allow", "deny"),
 }
-_BOUNDS = {"max_message_bytes": (1024, 1024 * 1024 * 1024), "ask_timeout": (1, 86_400), "max_repeated_denials": (1, 1_000_000)}
+_BOUNDS = {"max_message_bytes": (1024, 1024 * 1024 * 1024), "max_answer_bytes": (1024, 1024 * 1024 * 1024), "ask_timeout": (1, 86_400), "max_repeated_denials": (1, 1_000_000)}
 MAX_LIMIT_CALLS = 10_000    # of a rule's `limit`: so many points in time are remembered
 MAX_LIMITS_CALLS = 1_000_000    # of all of them together
 MAX_LIMIT_SECONDS = 86_400
@@ -11353,6 +11401,8 @@ def compile_policy(layers: Sequence[PolicyLayer], context: PathContext, source: 
     settings: dict[str, Any] = {}
     for layer in reversed(every):
         settings.update(layer.data.get("settings", {}))
+    if "max_message_bytes" in settings:     # a limit that somebody has set holds both ways
+        settings.setdefault("max_answer_bytes", settings["max_message_bytes"])
     own = [(f"/secrets/patterns/{number}/regex", compiler, item) for compiler in compilers
            for number, item in enumerate(compiler.layer.data.get("secrets", {}).get("patterns", []))]
     patterns = [(item["name"], compiler.located(compile_regex, place, item["regex"]), item.get("entropy_threshold"))
@@ -12821,10 +12871,8 @@ def _keep_newest(known: dict[Any, Any], key: Any, value: Any, most: int) -> None
 BLOCKED = "[BLOCKED BY MCPWALL]"        # begins the text that stands for a refused answer
 MAX_PENDING = 65_536        # requests without an answer, per direction; further ones are refused
 MAX_TASKS = 10_000          # task handles remembered; the oldest is forgotten, its results are judged as nobody's
-ENDS_BYTES = 64 * 1024      # of a line that is too long: so much of its head and tail is kept to find the id
 MAX_BATCH = 10_000          # messages in one batch
 MAX_OVER = 1000             # cancelled requests remembered, and those answered under an id that is only like theirs
-MAX_STRAY_CHARS = 2000      # of a line that is no message at all: so much goes to stderr
 MAX_NOTED_TOOLS = 100       # of one list, in its record
 MAX_READINGS = 8            # ways to take one message, and tools that run at a time: beyond it may be about any
 
@@ -12832,18 +12880,12 @@ _OTHER = {"client": "server", "server": "client"}
 
 # -- framing ----------------------------------------------------------------------
 
-class TooLong(NamedTuple):
-    """A line beyond the limit: its first and last bytes, and how long it was."""
-    head: bytes
-    tail: bytes
-    size: int
-
-
 class Lines:
     """Cuts one peer's bytes into lines. Looks at each byte once; holds at most *limit* bytes and the last chunk."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self, limit: int, skip: bytes = b"") -> None:
+        """*skip* is dropped where the very first line begins with it."""
+        self._limit, self._skip = limit, skip
         self._rest = bytearray()
         self._head = b""        # of a line beyond the limit, of which _rest then is the tail
         self._size = 0
@@ -12855,6 +12897,14 @@ class Lines:
 
     def feed(self, data: bytes) -> list[bytes | TooLong]:
         """The lines that *data* completes, without their line feeds. b"" is the end of file."""
+        lines = self._cut(data)
+        if self._skip and lines:
+            first = lines[0]
+            lines[0] = first.removeprefix(self._skip) if isinstance(first, bytes) else first
+            self._skip = b""
+        return lines
+
+    def _cut(self, data: bytes) -> list[bytes | TooLong]:
         if data[-1:] == b"\n" and not self._size and len(data) <= self._limit:     # whole lines, as nearly always
             return [*data[:-1].split(b"\n")]
         if not data:
@@ -12890,6 +12940,69 @@ class Lines:
         return line
 
 
+# -- what servers print -------------------------------------------------------------
+
+_BOM = b"\xef\xbb\xbf"      # of editors and shells of Windows; dropped before the first line of a server
+MAX_STRAY_CHARS = 2000      # of a line that is no message: so much goes to stderr
+MAX_STRAY_LINES = 20        # a second that go to stderr
+_content_length = lazy_regex(rb"(?i)\s*content-length:\s*\d+\s*\Z")
+# A private key printed line by line: its first line, and its last
+_key_begins = lazy_regex(r"-----? ?BEGIN .*PRIVATE KEY|PuTTY-User-Key-File-\d")
+_key_ends = lazy_regex(r"-----? ?END |Private-MAC:")
+_key_line = lazy_regex(r"[A-Za-z0-9+/=_-]{40,}\Z")
+
+
+class Strays:
+    """The lines of a server that are no messages: banners, logs, what it prints for itself.
+
+    Clients drop them, and so do we. People get their text on stderr, printable and without secrets, up to MAX_STRAY_LINES
+    a second; the record says once a second how many there were.
+    """
+
+    def __init__(self, quoting: Quoting, clock: Callable[[], float]) -> None:
+        self.count = self.size = 0      # of those not recorded yet, and their bytes
+        self._quoting, self._clock = quoting, clock
+        self._recorded_at = self._second = -math.inf
+        self._said = self._unsaid = 0   # in this second
+        self._in_key = self._hinted = False
+
+    def take(self, line: bytes, size: int) -> list[str]:
+        """What to say of a *line* of *size* bytes (its beginning, where that is long)."""
+        self.count, self.size = self.count + 1, self.size + size
+        now, said = self._clock(), []
+        if now - self._second >= 1:
+            if self._unsaid:
+                said.append(f"server printed {self._unsaid} more lines")
+            self._second, self._said, self._unsaid = now, 0, 0
+        text = self._safe(line[:MAX_STRAY_CHARS * 4].decode("utf-8", "replace").strip())
+        if _content_length.match(line) and not self._hinted:
+            self._hinted = True
+            said.append("the server writes Content-Length headers, as language servers do; MCP on stdio is one message a line: "
+                        "look for an option of the server, or for a newer one")
+        elif self._said < MAX_STRAY_LINES:
+            self._said += 1
+            said.append("server printed: " + text)
+        else:
+            self._unsaid += 1
+        return said
+
+    def due(self, last: bool) -> tuple[int, int]:
+        """(lines, bytes) to be recorded now, if it is time for a record (or the *last* chance); else (0, 0)."""
+        now = self._clock()
+        if not last and now - self._recorded_at < 1:
+            return 0, 0
+        told, self.count, self.size, self._recorded_at = (self.count, self.size), 0, 0, now
+        return told
+
+    def _safe(self, text: str) -> str:
+        """A private key that is printed line by line is hidden to its end; so is a line that could be a part of one."""
+        begins = _key_begins.search(text) is not None
+        within, self._in_key = self._in_key or begins, (begins or self._in_key) and not _key_ends.search(text)
+        if within or _key_line.match(text):
+            return MARKER
+        return printable(self._quoting.text(text, MAX_STRAY_CHARS), MAX_STRAY_CHARS)
+
+
 # -- correlation ------------------------------------------------------------------
 
 class Pending(NamedTuple):
@@ -12898,6 +13011,7 @@ class Pending(NamedTuple):
     tool: str | None
     task: str | None = None     # the task whose result it asks for
     progress: Any = None        # the token under which its progress is told
+    modern: bool = False        # was it asked in the words of 2026-07-28?
 
 
 _NOBODY = Pending(None, None)   # the request of an answer that nobody asked for
@@ -12926,9 +13040,9 @@ class Ids:
         """The value under this very id; None when there is none."""
         return self._values.get(ident)
 
-    def only_one(self) -> Any:
-        """The id here, if it is only one."""
-        return next(iter(self._values)) if len(self._values) == 1 else None
+    def all(self) -> list[Any]:
+        """All ids here."""
+        return list(self._values)
 
     def put(self, ident: Any, value: Any) -> None:
         """Keep *value* under *ident*."""
@@ -13083,7 +13197,8 @@ class Correlation:
         ident, method, tool = message.body["id"], message.method, message.tool
         task = params.get("taskId") if method is not None and method.startswith("tasks/") else None
         token = meta_of(message).get("progressToken") if message.peer == "client" and "_meta" in params else None
-        waiting = Pending(method, tool, task if type(task) is str else None, token if is_id(token) else None)
+        modern = "_meta" in params and _VERSION_META in meta_of(message)
+        waiting = Pending(method, tool, task if type(task) is str else None, token if is_id(token) else None, modern)
         if waiting.progress is not None:
             self._progress.put(waiting.progress, waiting)
         if method == "tools/call":
@@ -13101,16 +13216,21 @@ class Correlation:
             if not self._running[tool]:
                 del self._running[tool]
 
-    def only_one(self) -> Any:
+    def only_one(self) -> list[Any]:
         """The id of the only request of the client that waits, if it is only one."""
-        return self._pending["client"].only_one()
+        return self._pending["client"].all() if len(self._pending["client"]) == 1 else []
 
-    def forget(self, peer: str, ident: Any) -> Pending | None:
-        """A request of *peer* was answered by us, or did not go on after all; None when none waits under this very id."""
-        waiting = self._pending[peer].pop(ident) or ()
+    def end(self, ident: Any) -> list[tuple[Any, Pending]]:
+        """(id, request) of what waits for the server under *ident*, or under ids like it where none does; it waits no longer."""
+        pending = self._pending["client"]
+        return [(own, waiting) for own in ([ident] if pending.get(ident) else pending.like(ident)) for waiting in self.forget(own)]
+
+    def forget(self, ident: Any) -> tuple[Pending, ...]:
+        """What waited for the server under this very id; it waits no longer."""
+        waiting: tuple[Pending, ...] = self._pending["client"].pop(ident) or ()
         for one in waiting:
             self._forget(one)
-        return waiting[0] if waiting else None
+        return waiting
 
     def _cancelled(self, peer: str, ident: Any) -> None:
         waiting = self._pending[peer].pop(ident) if is_id(ident) else None
@@ -13246,13 +13366,13 @@ class Session:
         self._memory = Memory(monotonic)
         self._sent: list[Message] = []              # requests of the client that the last `receive` let go on
         self._quoting = Quoting(policy)
-        self._lines = {"client": Lines(settings.max_message_bytes), "server": Lines(settings.max_message_bytes)}
+        self._lines = {"client": Lines(settings.max_message_bytes), "server": Lines(settings.max_answer_bytes, _BOM)}
         self._correlation = Correlation()
         self._tools = Toolbox(wall, server_name, identity, pins)
         self._refusals = Refusals(settings.max_repeated_denials)
         self._questions = Questions(settings, server_name, self._quoting, desk, monotonic)
         self._recorder = Recorder(settings, server_name, session_id or os.urandom(4).hex(), self._quoting, clock)
-        self._stray_key = False
+        self._strays = Strays(self._quoting, monotonic)
 
     def prepare(self) -> None:
         """Judge how conversations begin on the side, so that what this needs is compiled before it is needed."""
@@ -13268,10 +13388,15 @@ class Session:
         if self._questions:
             self._settle(self._questions.late(self._monotonic(), out), out)
         for line in self._lines[peer].feed(data):
-            if type(line) is not bytes:
-                self._too_long(peer, line, out)     # type: ignore[arg-type]
+            if isinstance(line, TooLong):
+                name = "max_message_bytes" if peer == "client" else "max_answer_bytes"
+                limit = getattr(self._settings, name)
+                problem = f"a message of {line.size} bytes; at most {limit} are read (settings.{name})"
+                self._unreadable(peer, line, MessageError(problem, -32600), out)
             elif line.strip(b" \t\r"):
                 self._line(peer, line, out)
+        if self._strays.count:
+            self._record_strays(out, last=not data)
         if not data:
             out.others += self._tools.ended()
             if peer == "client":
@@ -13296,10 +13421,11 @@ class Session:
 
     def tick(self, now: float) -> list[Any]:
         """Effects of time going by: questions that nobody has answered in time. *now* is on the monotonic clock."""
-        if not self._questions:
+        if not self._questions and not self._strays.count:
             return []
         out = self._begin()
         self._settle(self._questions.late(now, out), out)
+        self._record_strays(out)
         return self._effects(out)
 
     def answer(self, ident: str, answer: str) -> list[Any]:
@@ -13314,7 +13440,7 @@ class Session:
         out = Outbox()
         decision = Decision("deny", None, "Blocked: the audit log cannot be written")
         for message in self._sent:
-            self._correlation.forget("client", message.body["id"])
+            self._correlation.forget(message.body["id"])
             out.lines["client"].append(self._refusal(message, decision).encode())
         if not self._sent:
             return list(effects)
@@ -13334,9 +13460,16 @@ class Session:
     # -- one line
 
     def _line(self, peer: str, line: bytes, out: Outbox) -> None:
+        extra: dict[str, Any] = {}
         try:
             text = decode_line(line)
-            body = load_json(text)
+            try:
+                body = load_json(text)
+            except HalfCharacter:
+                if peer == "client":
+                    raise
+                text, extra["halves"] = without_halves(text)        # what is left of an emoji: the half goes, not the answer
+                line, body = text.encode(), load_json(text)
             batch = type(body) is list
             items = body if batch else [body]
             if batch and not 0 < len(items) <= MAX_BATCH:
@@ -13347,10 +13480,11 @@ class Session:
             return
         self._renew(len(line))
         if not batch:
-            self._send(peer, self._judge(peer, kinds[0], body, text, len(line), out), line, text, out)
+            self._send(peer, self._judge(peer, kinds[0], body, text, len(line), out, extra), line, text, out)
             return
         raws = _item_texts(text)
-        verdicts = [self._judge(peer, kind, item, raw, len(raw.encode()), out) for item, kind, raw in zip(items, kinds, raws)]
+        verdicts = [self._judge(peer, kind, item, raw, len(raw.encode()), out, extra.copy())
+                    for item, kind, raw in zip(items, kinds, raws)]
         forwards = [verdict.forward for verdict in verdicts if verdict.forward is not None]
         answers = [verdict.answer for verdict in verdicts if verdict.answer is not None]
         if len(forwards) == len(raws) and all(map(_same, forwards, raws)):
@@ -13373,13 +13507,13 @@ class Session:
 
     # -- one message
 
-    def _judge(self, peer: str, kind: str, body: dict[str, Any], text: str, size: int, out: Outbox) -> _Verdict:
+    def _judge(self, peer: str, kind: str, body: dict[str, Any], text: str, size: int, out: Outbox,
+               extra: dict[str, Any]) -> _Verdict:
         about, *others = self._correlation.claim(peer, kind, body)
         message = Message(peer, kind, body, text, about.method, about.tool, self.server_name)
         if others:
             ways = dict.fromkeys((other.method, other.tool) for other in others)
             message = message._replace(others=tuple(way for way in ways if way != (about.method, about.tool))[:MAX_READINGS])
-        extra: dict[str, Any] = {}
         if peer == "client":
             if self._questions.is_ours(message):
                 return self._for_us(message, size, out)
@@ -13428,7 +13562,7 @@ class Session:
                 extra["denials"] = times
             answer = self._refusal(message, decision, times)
         elif message.kind == "response":
-            forward = self._in_place(message, decision, extra)
+            forward = self._in_place(message, decision, extra, answered)
         out.records.append(self._recorder.record(message, decision, size, extra))
         return _Verdict(forward, answer)
 
@@ -13539,20 +13673,24 @@ class Session:
             answer["result"]["resultType"] = "complete"
         return _compact(answer)
 
-    def _in_place(self, message: Message, decision: Decision, extra: dict[str, Any]) -> str:
-        """What the receiver gets in place of a refused response; what was left out of a list is noted in *extra*."""
-        body, result = message.body, message.body.get("result")
+    def _in_place(self, message: Message, decision: Decision, extra: dict[str, Any], answered: Pending) -> str | None:
+        """What the receiver gets in place of a refused response, which is nothing for an error about nothing; what was left
+        out of a list is noted in *extra*."""
+        result, ident = message.body.get("result"), message.body.get("id")
         if message.peer == "client":            # the server must not wait for ever
             return self._refusal(message, decision)
-        text = f"{BLOCKED} {decision.message or 'Blocked by policy'}"
-        if type(result) is dict and message.method not in ("tools/call", "tasks/result"):
+        if ident is None:
+            return None
+        called = type(result) is dict and message.method in ("tools/call", "tasks/result")
+        if type(result) is dict and not called:
             kept = self._acceptable(message, result, decision, extra)
             if kept is not None:
                 return kept
-        answer: dict[str, Any] = {"jsonrpc": "2.0", "id": body["id"]}
-        if type(result) is dict and message.method in ("tools/call", "tasks/result"):
+        text = f"{BLOCKED} {decision.message or 'Blocked by policy'}"
+        answer: dict[str, Any] = {"jsonrpc": "2.0", "id": ident}
+        if called:
             answer["result"] = {"content": [{"type": "text", "text": text}], "isError": True}
-            if "resultType" in result:
+            if answered.modern or "resultType" in (result or ()):
                 answer["result"]["resultType"] = "complete"
         else:
             answer["error"] = {"code": -32600, "message": text, "data": {"mcpwall": self._quoting.about(decision)}}
@@ -13601,55 +13739,45 @@ class Session:
 
     # -- lines that are no messages
 
-    def _unreadable(self, peer: str, line: bytes, fault: MessageError, out: Outbox) -> None:
-        """A line that cannot be judged goes nowhere: who waits for it gets an error, and there is a record."""
+    def _unreadable(self, peer: str, line: bytes | TooLong, fault: MessageError, out: Outbox) -> None:
+        """A line that cannot be judged goes nowhere. The client gets an error for its own; for a line of the server only when
+        it is the answer to a request that waits. All other lines of servers are what they print: clients drop them, too."""
         decision = Decision("deny", None, f"Blocked: {fault.problem}")
-        ident = _readable_id(line)
+        answers, idents = glimpse(line)
+        size = len(line) if isinstance(line, bytes) else line.size
+        ended: list[Any] = []
         if peer == "client":
+            ident = idents[0] if len(idents) == 1 else None
             error = {"code": fault.code, "message": f"[mcpwall] {decision.message}"}
             out.say("client", {"jsonrpc": "2.0", "id": ident, "error": error})
-        elif not line.lstrip().startswith((b"{", b"[")):
-            out.notes.append(Note("server printed: " + self._without_secrets(line[:MAX_STRAY_CHARS * 4])))
-        else:
-            self._answer_for(ident, decision, out)
-        self._no_message(peer, ident, decision, len(line), out)
+            ended = [ident]
+        elif answers:
+            if not idents and isinstance(line, TooLong):    # its id stands in the middle
+                idents = self._correlation.only_one()
+            for ident in idents:
+                ended += self._answer_for(ident, decision, out)
+        if not ended:
+            out.notes += map(Note, self._strays.take(line if isinstance(line, bytes) else line.head, size))
+            self._record_strays(out)
+        for ident in ended:
+            message = Message(peer, "unreadable", {"id": ident}, "", None, None, self.server_name)
+            out.records.append(self._recorder.record(message, decision, size))
 
-    def _too_long(self, peer: str, line: TooLong, out: Outbox) -> None:
-        """A line beyond the limit was skipped as it came; the id, if it can be found, gets an error."""
-        limit = self._settings.max_message_bytes
-        decision = Decision("deny", None, f"Blocked: a message of {line.size} bytes; at most {limit} are read "
-                                          "(settings.max_message_bytes)")
-        ident = _id_at_head(line.head)
-        if ident is None:
-            ident = _id_at_tail(line.tail)
-        if peer == "client":
-            message = Message(peer, "request", {"id": ident}, "", None, None, self.server_name)
-            out.lines["client"].append(self._refusal(message, decision).encode())
-        else:
-            if ident is None and _is_textually_an_answer(line):
-                ident = self._correlation.only_one()
-            self._answer_for(ident, decision, out)
-        self._no_message(peer, ident, decision, line.size, out)
+    def _answer_for(self, ident: Any, decision: Decision, out: Outbox) -> list[Any]:
+        """Answer the requests of the client under *ident*, or one like it, in the server's place; under which ids these are."""
+        ended = self._correlation.end(ident)
+        for own, waiting in ended:
+            message = Message("server", "response", {"id": own, "result": {}}, "", waiting.method, waiting.tool, self.server_name)
+            out.lines["client"].append((self._in_place(message, decision, {}, waiting) or "").encode())
+        return [own for own, _ in ended]
 
-    def _no_message(self, peer: str, ident: Any, decision: Decision, size: int, out: Outbox) -> None:
-        """Record a line that could not be read."""
-        message = Message(peer, "unreadable", {"id": ident}, "", None, None, self.server_name)
-        out.records.append(self._recorder.record(message, decision, size))
-
-    def _answer_for(self, ident: Any, decision: Decision, out: Outbox) -> None:
-        """Answer the client's request *ident* in the server's place."""
-        waiting = self._correlation.forget("client", ident) if is_id(ident) else None
-        if waiting is not None:
-            body = {"id": ident, "result": {}}
-            message = Message("server", "response", body, "", waiting.method, waiting.tool, self.server_name)
-            out.lines["client"].append(self._in_place(message, decision, {}).encode())
-
-    def _without_secrets(self, line: bytes) -> str:
-        """A stray line for stderr. A private key that is printed line by line is hidden to its end."""
-        text = line.decode("utf-8", "replace")
-        within, self._stray_key = self._stray_key, "PRIVATE KEY" in text and "-----BEGIN" in text or \
-            self._stray_key and "-----END" not in text
-        return MARKER if within or self._stray_key else printable(self._quoting.text(text, MAX_STRAY_CHARS), MAX_STRAY_CHARS)
+    def _record_strays(self, out: Outbox, last: bool = False) -> None:
+        """A record of the lines of the server that were no messages: how many and how long, never their text."""
+        count, size = self._strays.due(last)
+        if count:
+            message = Message("server", "unreadable", {}, "", None, None, self.server_name)
+            decision = Decision("deny", None, "Blocked: no message, but what the server prints")
+            out.records.append(self._recorder.record(message, decision, size, {"lines": count}))
 
 
 def _same(one: str, other: str) -> bool:
