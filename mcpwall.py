@@ -325,40 +325,39 @@ _OPAQUE_NAMES = frozenset(("data", "blob", "name", "cursor", "nextCursor", "requ
                            "requestId", "subscriptionId", "traceparent", "tracestate"))
 
 
-def strings_of(value: Any, opaque: Callable[[dict[str, Any], str], bool] | None = None
-               ) -> tuple[list[str], list[str | None]]:
+def strings_of(value: Any) -> tuple[list[str], list[str | None]]:
     """Every string of a JSON value in document order: (texts, names), lists of the same length.
 
     A member's name comes before its value. names[i] is the name of the member that a value stands in (also through
-    arrays), None for a name itself. Where *opaque* says so of (object, member name), the value is seen as an empty text:
-    it keeps its place in the order, but nothing is found in it. It is asked about members in _OPAQUE_NAMES only.
+    arrays), None for a name itself.
     """
     if isinstance(value, str):
         return [value], [""]
     texts: list[str] = []
     names: list[str | None] = []
     if isinstance(value, (dict, list)):
-        _collect(value, texts, opaque)
+        _collect(value, texts, None)
         _collect_names(value, "", names)
     return texts, names
 
 
-def _collect(node: Any, texts: list[str], opaque: Any) -> None:
+def _collect(node: Any, texts: list[str], seen: Callable[[dict[str, Any], str, str], str] | None) -> None:
+    """*seen* says what counts as the text of (object, member, text); it is asked about members in _OPAQUE_NAMES only."""
     if type(node) is dict:
         for key, value in node.items():
             texts.append(key)
             kind = type(value)
             if kind is str:
-                texts.append("" if key in _OPAQUE_NAMES and opaque is not None and opaque(node, key) else value)
+                texts.append(value if key not in _OPAQUE_NAMES or seen is None else seen(node, key, value))
             elif kind is dict or kind is list:
-                _collect(value, texts, opaque)
+                _collect(value, texts, seen)
     else:
         for value in node:
             kind = type(value)
             if kind is str:
                 texts.append(value)
             elif kind is dict or kind is list:
-                _collect(value, texts, opaque)
+                _collect(value, texts, seen)
 
 
 def _collect_names(node: Any, name: str, names: list[str | None]) -> None:
@@ -397,6 +396,19 @@ def path_of(value: Any, ordinal: int) -> tuple[Any, ...]:
         elif isinstance(node, list):
             stack += ((node[index], path + (index,)) for index in range(len(node) - 1, -1, -1))
     return ()
+
+
+def ordinal_at(value: Any, path: Sequence[Any]) -> int:
+    """How many strings come before the first within what stands at *path*, in the order of `strings_of`: its ordinal."""
+    count = 0
+    for step in path:
+        for key, child in value.items() if type(value) is dict else enumerate(value):
+            count += type(value) is dict
+            if key == step:
+                value = child
+                break
+            count += len(strings_of(child)[0])
+    return count
 
 
 class _Name:
@@ -542,6 +554,43 @@ def _check_call(body: dict[str, Any], peer: str) -> None:
             raise MessageError(f'"name" holds a control character or more than {MAX_NAME_CHARS} characters', -32600)
 
 
+# What an answer that nobody asked for may be taken for: the member that such an answer has
+RESULT_LOOKS = {"tools/list": "tools", "prompts/list": "prompts", "resources/list": "resources",
+                "resources/templates/list": "resourceTemplates", "initialize": "instructions"}
+# The members of results and of the items in their lists that mean something to the protocol
+_RESULT_MEMBERS = {
+    "tools/list": frozenset(("tools", "nextCursor")), "prompts/list": frozenset(("prompts", "nextCursor")),
+    "resources/list": frozenset(("resources", "nextCursor")),
+    "resources/templates/list": frozenset(("resourceTemplates", "nextCursor")),
+    "resources/read": frozenset(("contents", "inputRequests", "requestState")),
+    "prompts/get": frozenset(("messages", "description", "inputRequests", "requestState")),
+    "tools/call": frozenset(("content", "structuredContent", "isError", "task", "taskId", "inputRequests", "requestState")),
+    "tasks/get": frozenset(("taskId", "status", "statusMessage", "result", "error", "inputRequests", "requestState")),
+    "tasks/result": frozenset(("content", "structuredContent", "isError")),
+    "initialize": frozenset(("instructions", "serverInfo", "capabilities", "protocolVersion")),
+    "server/discover": frozenset(("instructions", "serverInfo", "capabilities", "supportedVersions")),
+}
+_COMMON_MEMBERS = frozenset(("_meta", "resultType"))
+_ITEM_MEMBERS = frozenset(("name", "title", "description", "inputSchema", "outputSchema", "annotations", "icons", "execution",
+                           "arguments", "uri", "uriTemplate", "mimeType", "_meta"))
+_HINT_MEMBERS = frozenset(("title", "readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"))
+
+
+def check_result(method: str | None, result: Mapping[str, Any]) -> None:
+    """Raise MessageError where some reader takes a member of a result for one of the protocol, and others do not."""
+    methods = [method] if method in _RESULT_MEMBERS else RESULT_LOOKS if method is None else []
+    for one in methods:
+        _refuse_shadows(result, _RESULT_MEMBERS[one or ""] | _COMMON_MEMBERS, "result: ")
+
+
+def is_odd_item(item: Any) -> bool:
+    """The same of one item of a list: a tool, prompt or resource."""
+    if type(item) is not dict:
+        return False
+    hints = item.get("annotations")
+    return _has_shadow(item, _ITEM_MEMBERS) or type(hints) is dict and _has_shadow(hints, _HINT_MEMBERS)
+
+
 _SHAPE_WORDS: dict[type, str] = {str: "a string that is not empty", dict: "an object"}
 
 
@@ -554,15 +603,25 @@ _METHODS_FOLDED = frozenset(method.casefold() for method in _METHODS)
 
 
 def _refuse_shadows(members: Mapping[str, Any], protocol: frozenset[str], place: str) -> None:
-    """Raise MessageError for a name that some reader takes for a protocol member: that differs by case (ſ and the Kelvin
-    sign included), by blanks or invisible characters, or by what follows a NUL."""
+    """Raise MessageError for a name that some reader takes for a protocol member."""
+    if _has_shadow(members, protocol):
+        raise MessageError(f"{place}a member is named like a protocol member in another spelling", -32600)
+
+
+def _has_shadow(members: Mapping[str, Any], protocol: frozenset[str]) -> bool:
+    """Is there a name that differs from one of *protocol* by case (ſ and the Kelvin sign included), by blanks or invisible
+    characters, or by what follows a NUL?"""
     for name in members:
-        bare = name if name.isprintable() else "".join(c for c in name.split("\0")[0] if c.isprintable())
-        if name not in protocol and bare.casefold().strip() in _FOLDED[protocol]:
-            raise MessageError(f"{place}a member is named like a protocol member in another spelling", -32600)
+        if name not in protocol:
+            bare = name if name.isprintable() else "".join(c for c in name.split("\0")[0] if c.isprintable())
+            if bare.casefold().strip() in _folded(protocol):
+                return True
+    return False
 
 
-_FOLDED = {group: {name.casefold(): name for name in group} for group in (ENVELOPE_MEMBERS, PARAMS_MEMBERS)}
+@lru_cache(maxsize=None)
+def _folded(protocol: frozenset[str]) -> frozenset[str]:
+    return frozenset(name.casefold() for name in protocol)
 
 
 # -- raw text ---------------------------------------------------------------------
@@ -771,7 +830,8 @@ def _view_step(test: Callable[[str], Any], regex: lazy_regex, read: Callable[[st
 
 
 # Characters that show nothing. Joiners and the selectors of text or emoji style do honest work in emoji and many
-# scripts: they make a view only behind a letter of a western script (or a digit, for joiners) and in runs.
+# scripts: they make a view only behind a letter of a western script (or a digit, for joiners), in runs, and joiners also
+# before an ASCII letter or digit.
 _VIEW_HIDDEN = ("\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e"
                 "\u2060-\u206f\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff9-\ufffb")
 _VIEW_HIDDEN_ASTRAL = "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
@@ -812,7 +872,8 @@ def _view_beginning(more: str = "") -> lazy_regex:
     One class first, and behind it what is beside its characters: that is the quickest way through a long text.
     """
     odd, joiners = more + _VIEW_ODD + _VIEW_ODD_ASTRAL, "".join(_VIEW_JOINERS)
-    joined = "|".join(f"(?<=[A-Za-z\u00c0-\u05ff{others}]{char})" for char, others in _VIEW_JOINERS.items())
+    joined = "|".join(f"(?<=[A-Za-z\u00c0-\u05ff{others}]{char})" for char, others in _VIEW_JOINERS.items()) \
+        + "|(?<=[\u200c\u200d])(?=[A-Za-z0-9_])"
     return lazy_regex(f"[{odd}{_VIEW_ALIKE}{joiners}](?:(?<![{_VIEW_ALIKE}])(?:(?<=[{odd}])|{joined})"
                       "|(?<![" + joiners + "])(?:(?=[A-Za-z0-9_])|(?<=[A-Za-z0-9_].)"
                       f"|(?<!\\w.)(?<=[{_VIEW_SAME}])[{_VIEW_SAME}]{{2,}}(?!\\w)))")
@@ -9873,82 +9934,91 @@ def _roles_of_name(tool: str, name: str) -> frozenset[str]:
 JUDGE_SECONDS = 0.8         # one line may take this long to judge (or 0.1 s a megabyte, if that is more); then it is refused
 _LARGE = JUDGE_SECONDS * 1e7    # bytes: from here on it is more
 _MEDIA_TYPES = ("image", "audio")
-_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_\r\n"
 _TASK_NOTE = "io.modelcontextprotocol/related-task"
 _INTRODUCTIONS = ("initialize", "server/discover")      # methods whose answers bring the server's `instructions`
 # Methods whose params carry `arguments` for a tool or prompt; of the others the whole params are the arguments.
 _WITH_ARGUMENTS = ("tools/call", "prompts/get")
 
 
-def _is_base64(text: str) -> bool:
-    return text.isascii() and not text.encode().translate(None, _BASE64)
+_RETRYABLE = ("tools/call", "prompts/get", "resources/read")    # what may be answered by `input_required` (2026-07-28)
+_trace = lazy_regex(r"[0-9a-f]{2}(-[0-9a-f]{2,32}){2}-[0-9a-f]{2}\Z|(?=.{0,512}\Z)[!-~]+=[!-~]*\Z")
 
 
-_TOKENS = {                 # where the protocol keeps which of its tokens
-    "params": frozenset(("cursor", "requestState", "taskId", "progressToken", "requestId", "subscriptionId")),
-    "result": frozenset(("nextCursor", "requestState", "taskId")),
-    "_meta": frozenset(("progressToken", "traceparent", "tracestate", "subscriptionId")),
-    "task": frozenset(("taskId",)),
-}
-
-
-class _Opaque:
-    """Says which strings of one message no rule looks into: tokens of the protocol, and media.
+class _Seen:
+    """What rules see of the strings of one message that are not simply text: of tokens of the protocol and of media nothing,
+    of base64 of a text that text.
 
     By their place, not by their name alone: an argument called "cursor" is text like any other.
     """
 
-    __slots__ = ("_message", "_tokens", "_media")
+    __slots__ = ("_message", "_tokens", "_media", "texts", "decoded")
 
     def __init__(self, message: Message) -> None:
         self._message = message
-        self._tokens: list[tuple[Any, frozenset[str]]] | None = None
+        self._tokens: dict[int, frozenset[str]] | None = None   # id of an object -> which of its members are tokens
+        self.texts: list[str] = []              # while `judged_texts` gathers them: what it has
+        self.decoded: dict[int, str] = {}       # ordinals of texts that are base64 in the message -> their encoding
 
-    def __call__(self, node: dict[str, Any], name: str) -> bool:
-        message = self._message
+    def __call__(self, node: dict[str, Any], name: str, text: str) -> str:
+        """What is seen of *text*, the member *name* (one of _OPAQUE_NAMES) of *node*."""
         if name == "name":      # of the tool or prompt; it has a condition of its own
-            return message.method in _WITH_ARGUMENTS and node is message.body.get("params")
+            message = self._message
+            return "" if message.method in _WITH_ARGUMENTS and node is message.body.get("params") else text
         if self._tokens is None:
-            self._tokens = list(self._find_tokens())
-            self._media: list[Any] = list(self._find_media())
-        if name == "data":
-            return node.get("type") in _MEDIA_TYPES and any(node is one for one in self._media) and _is_base64(node["data"])
-        if name == "blob":
-            return any(node is one for one in self._media) and _is_base64(node["blob"])
-        return any(node is one and name in names for one, names in self._tokens)
+            self._tokens = {id(holder): frozenset(names) for holder, names in self._find_tokens() if type(holder) is dict}
+            self._media = {id(block) for block in self._find_media()}
+        if name == "blob" or name == "data" and node.get("type") in _MEDIA_TYPES:
+            if id(node) not in self._media:
+                return text
+            seen, encoding = text_in_base64(text)
+            if encoding:
+                self.decoded[len(self.texts)] = encoding
+            return seen
+        if name in self._tokens.get(id(node), ()) and (name not in ("traceparent", "tracestate") or _trace.match(text)):
+            return ""
+        return text
 
-    def _find_tokens(self) -> Iterator[tuple[Any, frozenset[str]]]:
-        kind = "params" if self._message.kind != "response" else "result"
-        top = self._message.body.get(kind)
+    def _find_tokens(self) -> Iterator[tuple[Any, Sequence[str]]]:
+        """(object, names of its members that are tokens), where the protocol has them."""
+        message = self._message
+        method, result = message.method or "", message.kind == "response"
+        top = message.body.get("result" if result else "params")
         if type(top) is not dict:
             return
+        names = ["subscriptionId"]
+        if method.endswith("/list"):
+            names.append("nextCursor" if result else "cursor")
+        if method in _RETRYABLE and (not result or top.get("resultType") == "input_required"):
+            names.append("requestState")
+        if method.startswith(("tasks/", "notifications/tasks")) or result and top.get("resultType") == "task":
+            names.append("taskId")
+        names += {"notifications/progress": ["progressToken"], "notifications/cancelled": ["requestId"]}.get(method, ())
+        yield top, names
         meta, tasks = top.get("_meta"), top.get("tasks")
-        yield top, _TOKENS[kind]
-        yield meta, _TOKENS["_meta"]
-        yield top.get("task"), _TOKENS["task"]
-        if type(meta) is dict:
-            yield meta.get(_TASK_NOTE), _TOKENS["task"]
+        yield meta, ("progressToken", "traceparent", "tracestate", "subscriptionId")
+        yield top.get("task"), ("taskId",)
+        yield (meta.get(_TASK_NOTE) if type(meta) is dict else None), ("taskId",)
         for task in tasks if type(tasks) is list else ():
-            yield task, _TOKENS["task"]
+            yield task, ("taskId",)
 
     def _find_media(self) -> Iterator[Any]:
         """The content blocks of a result, prompt or sampling message, and the resources in them."""
-        body = self._message.body
-        top = body.get("result") if self._message.kind == "response" else body.get("params")
+        message = self._message
+        top = message.body.get("result" if message.kind == "response" else "params")
         if type(top) is not dict:
             return
         asked = top.get("inputRequests")
         holders = [top, top.get("result"), *(asked.values() if type(asked) is dict else ())]
-        if self._message.kind == "request" and self._message.peer == "client":
+        if message.kind == "request" and message.peer == "client":
             given = top.get("inputResponses")
             holders = [*given.values()] if type(given) is dict else []
         holders += [one.get("params") for one in holders if type(one) is dict]
         for holder in holders:
-            if type(holder) is not dict or holder is top and self._message.kind == "notification":
+            if type(holder) is not dict or holder is top and message.kind == "notification":
                 continue
             blocks = [*_listed_blocks(holder.get("content")), *_listed_blocks(holder.get("contents"))]
-            for message in _listed_blocks(holder.get("messages")):
-                blocks += _listed_blocks(message.get("content"))
+            for one in _listed_blocks(holder.get("messages")):
+                blocks += _listed_blocks(one.get("content"))
             for block in blocks:
                 yield block
                 yield block.get("resource")
@@ -9959,10 +10029,41 @@ def _listed_blocks(value: Any) -> list[dict[str, Any]]:
     return [one for one in (value if type(value) is list else [value]) if type(one) is dict]
 
 
-def judged_texts(message: Message, opaque: _Opaque | None = None) -> list[str]:
-    """Every string of the message's body in document order, as `strings_of` gives them; what is opaque is empty."""
-    texts: list[str] = []
-    opaque = opaque or _Opaque(message)
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_\r\n"
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_no_text = lazy_regex(r"[\0-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+
+def text_in_base64(text: str) -> tuple[str, str]:
+    """What is to be judged of base64, and the encoding of that: the text that it stands for; ("", "") when it stands for no
+    text, as media do; *text* itself and "" when it is no base64."""
+    data = text.encode("utf-8", "replace")
+    if data.translate(None, _BASE64):
+        return text, ""
+    data = data.translate(_URL_SAFE, b"=\r\n")
+    import binascii
+    data = binascii.a2b_base64(data[:len(data) - (len(data) % 4 == 1)] + b"==")
+    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
+    if b"\0" in data[:64] and encoding == "utf-8":      # every second byte of ASCII is nothing there
+        encoding = "utf-16-le" if not data[1:64:2].strip(b"\0") else "utf-16-be" if not data[:64:2].strip(b"\0") else ""
+    try:
+        seen = data.decode(encoding) if encoding else ""
+    except UnicodeDecodeError:
+        return "", ""
+    return (seen, encoding) if seen and not _no_text.search(seen) else ("", "")
+
+
+def base64_of_text(text: str, encoding: str) -> str:
+    """The other way."""
+    import binascii
+    return binascii.b2a_base64(text.encode(encoding), newline=False).decode()
+
+
+def judged_texts(message: Message, seen: _Seen | None = None) -> list[str]:
+    """Every string of the message's body in document order, as `strings_of` gives them; what is opaque is empty, and base64
+    of a text is that text."""
+    seen = seen or _Seen(message)
+    texts = seen.texts = []
     for key, value in message.body.items():     # the envelope's own strings keep their places, but are not looked into
         texts.append(key)
         kind = type(value)
@@ -9970,7 +10071,7 @@ def judged_texts(message: Message, opaque: _Opaque | None = None) -> list[str]:
             texts.append("" if key == "jsonrpc" or key == "id" and (message.method or message.kind != "response") or
                          key == "method" and value in _METHODS else value)
         elif kind is dict or kind is list:
-            _collect(value, texts, opaque)
+            _collect(value, texts, seen)
     return texts
 
 
@@ -10042,7 +10143,7 @@ class Subject:
     # Derived when first asked for; as class attributes they cost nothing to set up, and there are many messages.
     _texts: list[str] | None = None
     _blob: str | None = None
-    _opaque_parts: _Opaque | None = None
+    _seen_parts: _Seen | None = None
     _names: list[str | None] | None = None
     _roots: list[tuple[tuple[Any, ...], Any]] | None = None
     _flat: tuple[dict[str, Any], _Names] | tuple[()] | None = None
@@ -10060,16 +10161,16 @@ class Subject:
         self._derived: dict[Any, Any] = {}
 
     @property
-    def _opaque(self) -> _Opaque:
-        if self._opaque_parts is None:
-            self._opaque_parts = _Opaque(self.message)
-        return self._opaque_parts
+    def _seen(self) -> _Seen:
+        if self._seen_parts is None:
+            self._seen_parts = _Seen(self.message)
+        return self._seen_parts
 
     @property
     def texts(self) -> list[str]:
         """The `judged_texts` of the message."""
         if self._texts is None:
-            self._texts = judged_texts(self.message, self._opaque)
+            self._texts = judged_texts(self.message, self._seen)
         return self._texts
 
     @property
@@ -10246,7 +10347,7 @@ class Subject:
             found = self._derived["values", skip] = []
             body = {key: value for key, value in self.message.body.items() if key not in ("jsonrpc", "id", "method")}
             leaves: list[_Leaf] = []
-            _walk_values(body, "", (), skip, self._opaque, leaves)
+            _walk_values(body, "", (), skip, self._seen, leaves)
             found += (Value(text, name, (*parent, step), number) for text, name, parent, step, number in leaves)
         return found
 
@@ -10262,7 +10363,7 @@ class Subject:
         found: list[_Leaf] = []
         for base, root in self.roots():
             if type(root) is dict or type(root) is list:
-                _walk_values(root, str(base[-1]), base, skip, self._opaque, found, paths)
+                _walk_values(root, str(base[-1]), base, skip, self._seen, found, paths)
             elif type(root) is str:
                 found.append((root, "", base[:-1], base[-1], False))
         return found
@@ -10365,7 +10466,7 @@ def _names_of(tool: str, names: tuple[str, ...]) -> _Names:
 _Leaf = tuple[str, str, tuple[Any, ...], Any, bool]     # a Value with its path in two: (text, name, parent, step, number)
 
 
-def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[str], opaque: _Opaque,
+def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[str], seen: _Seen,
                  found: list[_Leaf], paths: bool = False) -> None:
     """Under QUOTED_KEYS only texts are passed over, not what an object there holds; under other names everything."""
     if type(node) is dict:
@@ -10374,18 +10475,19 @@ def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[st
             if paths and ("/" in key or "\\" in key):
                 found.append((key, "", path, key, False))
             if kind is str:
-                if key not in skip and not (key in _OPAQUE_NAMES and opaque(node, key)):
-                    found.append((value, key, path, key, False))
+                text = value if key not in _OPAQUE_NAMES else seen(node, key, value)
+                if key not in skip and (text or not value):
+                    found.append((text, key, path, key, False))
             elif kind is int or kind is float:
                 if not paths and key not in skip:
                     found.append((number_text(value), key, path, key, True))
             elif (kind is dict or kind is list) and (key not in skip or skip is QUOTED_KEYS):
-                _walk_values(value, key, path + (key,), skip, opaque, found, paths)
+                _walk_values(value, key, path + (key,), skip, seen, found, paths)
     elif type(node) is list:
         for index, value in enumerate(node):
             kind = type(value)
             if kind is dict or kind is list:
-                _walk_values(value, name, path + (index,), skip, opaque, found, paths)
+                _walk_values(value, name, path + (index,), skip, seen, found, paths)
             elif name not in skip:
                 if kind is str:
                     found.append((value, name, path, index, False))
@@ -10498,8 +10600,8 @@ class Scope(NamedTuple):
 
     def covers(self, kind: str, method: str | None, tool: str | None, server: str) -> bool:
         """May the rule apply to such a message? Of a response that nobody asked for, method and tool are None: then
-        every rule that refuses applies, and no rule that allows."""
-        if self.kinds is not None and kind not in self.kinds:
+        every rule that refuses applies, and no rule that allows; nor to a request that comes as a notification."""
+        if self.kinds is not None and kind not in self.kinds or self.strict and kind == "notification" and method in _METHODS:
             return False
         if self.servers is not None and not _any_glob(self.servers, server, self.strict):
             return False
@@ -10562,7 +10664,8 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "tool_pinning": ("off", "warn", "block"),
     "unlisted_tools": ("allow", "deny"),
 }
-_BOUNDS = {"max_message_bytes": (1024, 1024 * 1024 * 1024), "max_answer_bytes": (1024, 1024 * 1024 * 1024), "ask_timeout": (1, 86_400), "max_repeated_denials": (1, 1_000_000)}
+_BOUNDS = {"max_message_bytes": (1024, 1 << 30), "max_answer_bytes": (1024, 1 << 30), "ask_timeout": (1, 86_400),
+           "max_repeated_denials": (1, 1_000_000)}
 MAX_LIMIT_CALLS = 10_000    # of a rule's `limit`: so many points in time are remembered
 MAX_LIMITS_CALLS = 1_000_000    # of all of them together
 MAX_LIMIT_SECONDS = 86_400
@@ -11812,10 +11915,14 @@ def render_default_rules() -> str:
 # ---------------------------------------------------------------------------
 
 # What a policy that denies by default still lets through, or no client could connect: the life of a session, not its work.
-LIFECYCLE = frozenset((
-    "initialize", "server/discover", "ping", "tools/list", "resources/list", "resources/templates/list", "prompts/list",
-    "logging/setLevel", "tasks/get", "tasks/result", "tasks/cancel", "tasks/update", "tasks/list",
-    "subscriptions/listen"))
+# By name and kind: the same methods in another kind are denied. Answers pass; so does `tasks/update` for a task that is known.
+LIFECYCLE = {
+    "request": frozenset((
+        "initialize", "server/discover", "ping", "logging/setLevel", "tools/list", "prompts/list", "resources/list",
+        "resources/templates/list", "tasks/get", "tasks/result", "tasks/cancel", "subscriptions/listen")),
+    "notification": frozenset((
+        "notifications/initialized", "notifications/cancelled", "notifications/progress", "notifications/roots/list_changed")),
+}
 _MAX_CANDIDATE_SETS = 1024  # kinds × methods × tools whose rules are remembered; then the memory starts anew
 
 # What comes of one rule with one message, see Wall.walk
@@ -11946,24 +12053,37 @@ class Wall:
                again: bool = False) -> Decision:
         """The first rule that decides, else the default. Never raises: a fault while judging is a deny.
 
-        Of a message that can be read in several ways (see Message.others) the strictest decision counts. *budget* is the
+        Of a message that can be read in several ways (see Message.others) the strictest decision counts; so it does of the
+        requests that an answer brings along (`inputRequests`), for half of them would break the retry. *budget* is the
         time it may take, when it is shared with other messages; else JUDGE_SECONDS. Without a *memory* nothing is marked,
         and no rule with a limit matches. *again*: see `walk`.
         """
         counted: set[int] = set()
-        decision = self._decide(message, budget, memory, again, counted)
-        asked = [self._rules_for(message)] if message.others else []
-        for method, tool in message.others:
-            other = message._replace(method=method, tool=tool, others=())
-            rules = self._rules_for(other)
-            if decision.action != "deny" and (method != message.method or rules not in asked):
-                asked.append(rules)
-                decision = _stricter(decision, self._decide(other, budget, memory, again, counted))
+        decision = _ALLOWED
+        for way in self._ways(message):
+            if decision.action != "deny":
+                decision = _stricter(decision, self._decide(way, budget, memory, again, counted))
+        for path, part in _input_requests(message) if message.peer == "server" else ():
+            if part is None:
+                return _NO_REQUEST
+            for way in self._ways(part):
+                if decision.action != "deny":
+                    decision = _stricter(decision, _within(self._decide(way, budget, memory, again, counted), message, path))
         if self._apart is not None and decision.action != "deny":
             guest = self._apart.decide(message, budget, memory, again)
             decision = _denied_apart(guest) if guest.action == "deny" else \
                 decision._replace(marks=decision.marks + guest.marks)
         return decision
+
+    def _ways(self, message: Message) -> Iterator[Message]:
+        """The message as each of the ways to take it, but for those that the same rules would be asked about again."""
+        yield message
+        asked = [(message.method, self._rules_for(message))] if message.others else []
+        for method, tool in message.others:
+            other = message._replace(method=method, tool=tool, others=())
+            if (method, self._rules_for(other)) not in asked:
+                asked.append((method, self._rules_for(other)))
+                yield other
 
     def _decide(self, message: Message, budget: Budget | None, memory: Memory | None, again: bool, counted: set[int]) -> Decision:
         """The same for one reading of the message and this policy alone."""
@@ -12024,7 +12144,8 @@ class Wall:
         if message.peer == "server":
             action = settings.outbound_default_action
             return _ALLOWED if action == "allow" else Decision(action, findings=hit.findings)
-        if settings.default_action == "allow" or message.kind != "request" or message.method in LIFECYCLE:
+        if settings.default_action == "allow" or message.kind == "response" or message.method in LIFECYCLE[message.kind] or \
+                message.method == "tasks/update" and message.kind == "request" and message.tool != UNKNOWN_TOOL:
             return _ALLOWED
         return Decision(settings.default_action, None, f"no rule allows this, and default_action is {settings.default_action}")
 
@@ -12032,6 +12153,38 @@ class Wall:
 def _covered(message: Message) -> tuple[str, str | None, str | None, str]:
     """What a rule's scope is about."""
     return message.kind, message.method, message.tool, message.server
+
+
+_NO_REQUEST = Decision("deny", None, "Blocked: a request in this answer cannot be judged")
+
+
+def _input_requests(message: Message) -> Iterator[tuple[tuple[Any, ...], Message | None]]:
+    """(path, request) of what the server asks the client for within an answer or notification (2026-07-28), each as a message
+    of its own kind; None for one that is no request."""
+    top = message.body.get("result" if message.kind == "response" else "params")
+    asked = top.get("inputRequests") if type(top) is dict else None
+    for key, members in asked.items() if type(asked) is dict else ():
+        body = {**members, "jsonrpc": "2.0", "id": key[:MAX_NAME_CHARS]} if type(members) is dict else {}
+        path = ("result" if message.kind == "response" else "params", "inputRequests", key)
+        try:
+            if len(body) != len(members) + 2 or message_kind(body, "server") != "request":
+                raise MessageError("no request")
+        except (MessageError, TypeError):
+            yield path, None
+            continue
+        others = ((body["method"], message.tool),) if message.tool is not None else ()
+        yield path, Message("server", "request", body, _compact(body), body["method"], None, message.server, others)
+
+
+def _within(decision: Decision, message: Message, path: tuple[Any, ...]) -> Decision:
+    """The *decision* on a part of *message* that stands at *path*, as one on the message: findings are elsewhere there."""
+    if decision.action == "allow":
+        return decision
+    if decision.findings:
+        first = ordinal_at(message.body, path)
+        decision = decision._replace(findings=tuple(finding._replace(
+            spans=tuple((first + span[0], *span[1:]) for span in finding.spans)) for finding in decision.findings))
+    return decision._replace(path=path + (decision.path or ()))
 
 
 def _joined(first: tuple[Finding, ...], more: tuple[Finding, ...]) -> tuple[Finding, ...]:
@@ -12054,6 +12207,8 @@ def _decided(rule: Rule, hit: Hit) -> Decision:
 
 def _stricter(one: Decision, other: Decision) -> Decision:
     """The stricter of two decisions on one message; the first when they are alike, with what both want cut out."""
+    if one is _ALLOWED:
+        return other
     first, second = (one, other) if _STRICTNESS[one.action] >= _STRICTNESS[other.action] else (other, one)
     marks = one.marks + tuple(mark for mark in other.marks if mark not in one.marks)
     findings = first.findings
@@ -12199,7 +12354,8 @@ class Toolbox:
         self._told: set[str] = set()
         self._watching = self._settings.tool_pinning != "off"
         self._closed = self._settings.unlisted_tools == "deny"
-        self.may_refuse = self._closed or self._settings.tool_pinning == "block" or self._settings.read_only
+        self._left_out: dict[str, str] = {}             # tools that a rule took out of a list: why
+        self._may_refuse = self._closed or self._settings.tool_pinning == "block" or self._settings.read_only
 
     # -- lists
 
@@ -12249,6 +12405,7 @@ class Toolbox:
                 notes.append(ToolNote(name[:MAX_NAME_CHARS], what, _BEYOND))
                 continue
             self._hashes.setdefault(name, "")
+            self._left_out.pop(name, None)
             if self._watching:
                 pin = tool_pin(tool)
                 self._compare(name, pin, self._first if known is None else known, adopting, name in twice)
@@ -12343,11 +12500,23 @@ class Toolbox:
     def objects(self, message: Message) -> Decision | None:
         """The refusal of a call of a tool that must not be called now; None if there is none."""
         is_call = message.method == "tools/call" and message.peer == "client" and message.kind != "response"
-        return self.refusal(message.tool or "") if is_call and self.may_refuse else None
+        return self.refusal(message.tool or "") if is_call and (self._may_refuse or self._left_out) else None
+
+    def leave_out(self, tool: str, rule: str | None, why: str) -> None:
+        """A rule has taken *tool* out of a list: what was not offered is not called either, until it is listed otherwise."""
+        if len(tool) <= MAX_NAME_CHARS and len(self._left_out) < MAX_TOOLS:
+            self._left_out[tool] = f"{rule or 'default_action'}: {why}"
+            for form in _forms_of(tool):
+                self._forms.setdefault(form, tool)
 
     def refusal(self, tool: str) -> Decision | None:
         """The refusal of any call of *tool* because of what the server has said of it, or has not said; None if there is none."""
         settings = self._settings
+        if self._left_out:
+            name = next((name for name in self._names_of(tool) if name in self._left_out), None)
+            if name is not None:
+                rule, _, why = self._left_out[name].partition(": ")
+                return Decision("deny", rule, "Blocked: this tool was left out of the list of tools", why=why, lasting=False)
         why = ""
         if settings.tool_pinning == "block":
             why = self._how_changed(tool) or (_BEYOND if self._hashes and self._is_beyond(tool) else "")
@@ -12363,11 +12532,14 @@ class Toolbox:
         return None
 
     def _how_changed(self, tool: str) -> str:
-        """How a tool has changed that waits for consent, else "". In another spelling, too: a server may not look as closely."""
-        names = {tool}
-        if self._changed and tool not in self._hashes:
-            names.update(self._forms[form] for form in _forms_of(tool) if form in self._forms)
-        return next((self._changed[name] for name in sorted(names) if name in self._changed and not self._agreed(name)), "")
+        """How a tool has changed that waits for consent, else ""; in another spelling, too."""
+        return next((self._changed[name] for name in self._names_of(tool) if name in self._changed and not self._agreed(name)), "")
+
+    def _names_of(self, tool: str) -> list[str]:
+        """The names under which the server may know a tool: it may not look as closely at how they are spelled."""
+        if tool in self._hashes:
+            return [tool]
+        return sorted({tool, *(self._forms[form] for form in _forms_of(tool) if form in self._forms)})
 
     def _agreed(self, tool: str) -> bool:
         """Has the user agreed to the changed tool meanwhile?"""
@@ -12400,6 +12572,7 @@ class Toolbox:
 # ---------------------------------------------------------------------------
 
 MARKER = "[REDACTED BY MCPWALL]"        # what a reader sees in place of a secret
+MARKER_IN_URL = "REDACTED-BY-MCPWALL"   # the same where blanks and brackets would end or break a URL
 MAX_SHOWN_CHARS = 1_200     # of a call's arguments in a question
 
 
@@ -12418,9 +12591,8 @@ class Quoting:
                 found = scanner.scan([text], Budget(JUDGE_SECONDS), [""])
             except BudgetSpent:
                 return MARKER
-            spans = [(start, end) for finding in found for _, start, end in finding.spans]
-            for start, end in reversed(merge_spans(spans)):
-                text = text[:start] + MARKER + text[end:]
+            spans = merge_spans([(start, end) for finding in found for _, start, end in finding.spans])
+            text = _edited(text, [(start, end, MARKER) for start, end in spans])
         return text[:limit]
 
     def name(self, name: str) -> str:
@@ -12477,15 +12649,38 @@ class Quoting:
 
 
 def redacted(message: Message, findings: Iterable[Finding]) -> str:
-    """The message's raw text with MARKER in place of what was found, overlaps merged."""
+    """The message's raw text with MARKER in place of what was found, overlaps merged; base64 of a text is made anew."""
     by_text: dict[int, list[tuple[int, int]]] = {}
     for finding in findings:
         for ordinal, start, end in finding.spans:
             by_text.setdefault(ordinal, []).append((start, end))
     if not by_text:
         return message.text
-    edits = {ordinal: [(start, end, MARKER) for start, end in merge_spans(pairs)] for ordinal, pairs in by_text.items()}
+    texts = judged_texts(message)
+    return edited(message, {ordinal: [(start, end, _marker(texts[ordinal], start)) for start, end in merge_spans(pairs)]
+                            for ordinal, pairs in by_text.items()})
+
+
+def edited(message: Message, edits: dict[int, list[tuple[int, int, str]]]) -> str:
+    """The message's raw text with spans of its `judged_texts` replaced; base64 of a text is made anew."""
+    seen = _Seen(message)
+    texts = judged_texts(message, seen)
+    for ordinal in edits.keys() & seen.decoded.keys():
+        text = base64_of_text(_edited(texts[ordinal], edits[ordinal]), seen.decoded[ordinal])
+        edits[ordinal] = [(0, len(strings_of(message.body)[0][ordinal]), text)]
     return edit_json_strings(message.text, edits)
+
+
+def _marker(text: str, at: int) -> str:
+    """What stands in place of a secret at that place: in a URL, what a URL may hold."""
+    before = re.split(r"[\s\"'<>()]", text[max(0, at - 2000):at])[-1]
+    return MARKER if "://" not in before else MARKER_IN_URL
+
+
+def _edited(text: str, edits: Sequence[tuple[int, int, str]]) -> str:
+    for start, end, words in reversed(edits):
+        text = text[:start] + words + text[end:]
+    return text
 
 
 def _finite(lexeme: str) -> Any:
@@ -12584,7 +12779,6 @@ class Refusals:
 MAX_GRANTED = 1_000         # exact calls allowed for the session
 MAX_HELD = 64               # calls that wait for a person at one time; further ones are refused
 MAX_HELD_BYTES = 16 * 1024 * 1024   # of their messages
-_RETRYABLE = ("tools/call", "prompts/get", "resources/read")    # what may be answered by `input_required` (2026-07-28)
 _VERSION_META = "io.modelcontextprotocol/protocolVersion"
 _CAPABILITIES_META = "io.modelcontextprotocol/clientCapabilities"
 _APPROVAL = "mcpwall-approval"      # the key of our question among `inputRequests`
@@ -13016,9 +13210,6 @@ class Pending(NamedTuple):
 
 _NOBODY = Pending(None, None)   # the request of an answer that nobody asked for
 _UNKNOWN_TASK = Pending(None, UNKNOWN_TOOL)
-# What an answer that nobody asked for may be taken for: the member that such an answer has
-_LOOKS = {"tools/list": "tools", "prompts/list": "prompts", "resources/list": "resources",
-          "resources/templates/list": "resourceTemplates", "initialize": "instructions"}
 
 
 class Ids:
@@ -13221,9 +13412,10 @@ class Correlation:
         return self._pending["client"].all() if len(self._pending["client"]) == 1 else []
 
     def end(self, ident: Any) -> list[tuple[Any, Pending]]:
-        """(id, request) of what waits for the server under *ident*, or under ids like it where none does; it waits no longer."""
+        """(id, request) of what waits for the server under *ident*, else under ids like it; it waits no longer."""
         pending = self._pending["client"]
-        return [(own, waiting) for own in ([ident] if pending.get(ident) else pending.like(ident)) for waiting in self.forget(own)]
+        idents = [ident] if pending.get(ident) else pending.like(ident)
+        return [(own, waiting) for own in idents for waiting in self.forget(own)]
 
     def forget(self, ident: Any) -> tuple[Pending, ...]:
         """What waited for the server under this very id; it waits no longer."""
@@ -13264,7 +13456,7 @@ def _nobodys(body: dict[str, Any]) -> tuple[Pending, ...]:
     result = body.get("result")
     if type(result) is not dict:
         return (_NOBODY,)
-    looks = [method for method, member in _LOOKS.items() if member in result]
+    looks = [method for method, member in RESULT_LOOKS.items() if member in result]
     return (_NOBODY, *(Pending(method, None) for method in looks))
 
 
@@ -13534,6 +13726,12 @@ class Session:
                 refusal = refusal or _OUR_ID
             if refusal is not None:
                 return refusal
+        elif message.peer == "server" and type(message.body.get("result")) is dict:
+            try:
+                for method in {message.method, *(method for method, _ in message.others)}:
+                    check_result(method, message.body["result"])
+            except MessageError as fault:
+                return Decision("deny", None, f"Blocked: {fault.problem}", lasting=False)
         decision = self.wall.decide(message, self._budget, self._memory, again)
         return decision if decision.action == "deny" else self._tools.objects(message) or decision
 
@@ -13634,7 +13832,11 @@ class Session:
     def _shown(self, message: Message, extra: dict[str, Any], out: Outbox) -> Message:
         """The answer as far as the client may see it: without the tools that it cannot or must not call. What there is to
         say of them goes into *extra*, for the record."""
-        shown, notes, effects = self._tools.shown(message, self._budget)
+        shown, odd = without_odd_items(message)
+        for name, items in odd.items():
+            why = "a member is named like one of the protocol in another spelling"
+            self._note(extra, name, [ToolNote(_name_of(item), "left out", why) for item in items])
+        shown, notes, effects = self._tools.shown(shown, self._budget)
         out.notes += (Note(self._quoting.text(effect.text)) for effect in effects if type(effect) is Note)
         out.others += (effect for effect in effects if type(effect) is not Note)
         self._note(extra, "tools", notes)
@@ -13730,6 +13932,8 @@ class Session:
                 bad.append(index)
                 why = f"{decision.rule or 'default'}: {decision.why or decision.message}"
                 notes.append(ToolNote(_name_of(item), "left out", why))
+                if name == "tools":
+                    self._tools.leave_out(_name_of(item), decision.rule, decision.why or decision.message)
                 if self._budget.left() <= 0:
                     return None
         if not bad:
@@ -13789,11 +13993,25 @@ def _is_textually_an_answer(line: TooLong) -> bool:
     return any(b'"jsonrpc"' in part and (b'"result"' in part or b'"error"' in part) for part in (line.head, line.tail))
 
 
+def without_odd_items(message: Message) -> tuple[Message, dict[str, list[Any]]]:
+    """An answer without those items of its list that readers take for different ones; and these, by the list's name."""
+    result, odd = message.body.get("result"), {}
+    methods = {message.method, *(method for method, _ in message.others)}
+    for method, name in RESULT_LOOKS.items() if not methods.isdisjoint((*RESULT_LOOKS, None)) else ():
+        items = result.get(name) if type(result) is dict else None
+        if type(items) is list and not methods.isdisjoint((method, None)):
+            bad = [index for index, item in enumerate(items) if is_odd_item(item)]
+            if bad:
+                odd[name] = [items[index] for index in bad]
+                text = _drop_items(message.text, ("result", name), bad)
+                message = message._replace(body=load_json(text), text=text)
+    return message, odd
+
+
 def _stripped(message: Message) -> str:
     """The message's raw text without what `strip` takes out."""
-    texts = judged_texts(message)
-    edits = {index: list(spans) for index, text in enumerate(texts) for spans in [strip_spans(text)] if spans}
-    return edit_json_strings(message.text, edits) if edits else message.text
+    edits = {index: list(spans) for index, text in enumerate(judged_texts(message)) for spans in [strip_spans(text)] if spans}
+    return edited(message, edits) if edits else message.text
 
 
 def _name_of(item: Any) -> str:
@@ -18076,10 +18294,12 @@ class _Checks:
         items = body if isinstance(body, list) else [body]
         answers = any(isinstance(item, dict) and "method" not in item and ("result" in item or "error" in item)
                       for item in items)
-        if answers and self._tool is not None:
-            for item in items:
-                ident = item.get("id") if isinstance(item, dict) else None
-                call = {"jsonrpc": "2.0", "id": ident, "method": "tools/call", "params": {"name": self._tool}}
+        for item in items if answers else ():       # as if they had been asked for
+            result = item.get("result") if isinstance(item, dict) else None
+            asked = [method for method, member in RESULT_LOOKS.items() if isinstance(result, dict) and member in result]
+            if self._tool is not None or asked:
+                call = {"jsonrpc": "2.0", "id": item.get("id"), "method": asked[0] if self._tool is None else "tools/call",
+                        "params": {} if self._tool is None else {"name": self._tool}}
                 session.receive("client", json.dumps(call).encode() + b"\n")
         effects = session.receive("server" if answers else "client", line + b"\n")
         records = [effect.fields for effect in effects if isinstance(effect, Record)]
