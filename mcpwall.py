@@ -43,7 +43,8 @@ Contents. Each section uses only those above it, so the file can be read once fr
     23. Saving files whole; what people agreed to, and where calls wait for them
     24. Setup: init, wrap, unwrap, status
     25. Approving: calls that wait, changed tools, projects
-    26. Command line
+    26. Hooks: the tools of the hosts themselves
+    27. Command line
 """
 from __future__ import annotations
 
@@ -305,18 +306,14 @@ def _refuse_lone_surrogates(value: Any) -> None:
             raise HalfCharacter() from None
 
 
-_escape_of_half = lazy_regex(r"(?s)\\u[dD][89abAB]..\\u[dD][c-fC-F]..|(\\u[dD][89a-fA-F]..)|\\.")
+# Where a backslash never stands behind another: half of a surrogate pair without its other half
+_half = lazy_regex(r"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]..")
 
 
 def without_halves(text: str) -> tuple[str, int]:
     """A strict JSON text with `\\ufffd` in the place of each escaped half of a surrogate pair, and how many these are."""
-    halves = 0
-
-    def whole(found: re.Match[str]) -> str:
-        nonlocal halves
-        halves += found[1] is not None
-        return found[0] if found[1] is None else "\\ufffd"
-    return _escape_of_half.sub(whole, text), halves
+    masked, halves = _half.subn(r"\\ufffd", text.replace("\\\\", "\0\0"))     # no strict JSON text holds a NUL
+    return masked.replace("\0\0", "\\\\"), halves
 
 
 # Names under which the protocol keeps tokens, and base64 of media: strings that no rule may look into or change, where
@@ -465,6 +462,7 @@ class Message(NamedTuple):
     tool: str | None
     server: str
     others: tuple[tuple[str | None, str | None], ...] = ()      # (method, tool): further ways in which it may be taken
+    alias: str | None = None    # another name of the tool, which rules may use as well: what a host calls its own
 
 
 def decode_line(line: bytes) -> str:
@@ -4644,6 +4642,338 @@ def _patch_path(name: str) -> str:
         if any("\x7f" < c < "\u0100" for c in name) and max(name) < "\u0100":
             name = name.encode("latin-1").decode("utf-8", "replace")
     return name[2:] if name[:2] in ("a/", "b/") else name
+
+# ---------------------------------------------------------------------------
+# 8b. Addresses: hosts in all their spellings, and what they reach
+# ---------------------------------------------------------------------------
+# closes (and means, where an allow rule asks: see `certain_host`). One host has many spellings, and which of them a
+# server understands only its URL library knows: `http://0251.0376.0251.0376`, `http:/\2852039166` and
+# `http://①⑥⑨.254.169.254` are one place for browsers, curl or inet_aton. So a text is cut as each of them cuts it, every
+# host that comes out is read in every way, and an address has the classes of all its readings. No name is looked up:
+# names count by what is known of them (`localhost`, `*.internal`, one label, an address inside `*.nip.io`).
+# A host counts behind a scheme or `//`, before a port, or alone in an argument that names an address; in commands, where
+# a program that talks to the network gets it. What stands in the path or query of a URL is not where that leads.
+
+ADDRESS_CLASSES = {
+    "metadata": "hands out the credentials of a machine in the cloud",
+    "loopback": "this machine",
+    "link_local": "the same cable",
+    "private": "the own network: private addresses, names of one label, .internal, .local and their like",
+    "public": "none of these",
+    "not_web": "no http, ws or ftp: file:, javascript:, data:, chrome:, gopher:, or a path where an address belongs"}
+
+_ADR_METADATA = """169.254.169.254 169.254.170.2 169.254.170.23 169.254.42.42 169.254.0.23 100.100.100.200 192.0.0.192
+168.63.129.16 fd00:ec2::254 fd00:ec2::23 fd20:ce::254 fe80::a9fe:a9fe fd00:42::42"""
+# Names and what they are; a dot before one stands for every name below it.
+_ADR_NAMES = {name: kind for kind, names in {
+    "metadata": """metadata metadata.google.internal .metadata.google.internal metadata.goog instance-data
+        instance-data.ec2.internal metadata.tencentyun.com metadata.platformequinix.com metadata.packet.net
+        metadata.azure.internal api.metadata.cloud.ibm.com rancher-metadata""",
+    "loopback": """localhost .localhost .localdomain localhost6 ip6-localhost ip6-loopback loopback
+        localtest.me .localtest.me lvh.me .lvh.me vcap.me .vcap.me lacolhost.com .lacolhost.com local.gd .local.gd
+        localho.st .localho.st fuf.me .fuf.me lcl.host .lcl.host smackaho.st .smackaho.st traefik.me .traefik.me""",
+    "private": """.internal .local .lan .home .home.arpa .corp .intranet .private .localnet .svc .cluster.local .consul
+        fritz.box .fritz.box .docker""",
+}.items() for name in names.split()}
+# Domains whose names are answered with the address that is written in them
+_ADR_ECHOES = tuple("." + name for name in """nip.io sslip.io xip.io xip.name nip.direct 1u.ms rbndr.us backname.io hipio.net
+    sslip.dev local-ip.co local-ip.sh plex.direct""".split())
+# The last label or two of all of these: a plain name that ends otherwise is nobody known
+_ADR_LAST = frozenset(".".join(name.rsplit(".", 2)[-2:]).strip(".") for name in (*_ADR_NAMES, *_ADR_ECHOES))
+_PUBLIC = frozenset(("public",))
+_ADR_NETWORKS = """127.0.0.0/8 loopback, 0.0.0.0/8 loopback, 169.254.0.0/16 link_local, 10.0.0.0/8 private, 172.16.0.0/12 private,
+192.168.0.0/16 private, 100.64.0.0/10 private, 198.18.0.0/15 private, 192.0.0.0/24 private, 224.0.0.0/3 private"""
+
+_ADR_WEB = frozenset("http https ws wss ftp ftps".split())      # any number of slashes, backslashes too, before the host
+_ADR_WRAPPERS = frozenset("view-source jar blob filesystem feed url php zip phar".split())     # another URL stands inside
+_ADR_OTHERS = frozenset("""file javascript vbscript data view-source chrome chrome-extension chrome-untrusted edge brave
+    opera devtools moz-extension about blob filesystem jar netdoc php phar expect zip gopher dict ldap ldaps tftp sftp scp
+    smb imap pop3 smtp telnet mhtml intent""".split())
+_adr_scheme = lazy_regex(r"([A-Za-z][A-Za-z0-9+.-]+):")
+_adr_port = lazy_regex(r"([^\s/\\:@?#\[\]]+|\[[0-9A-Fa-f:.%\w]+\]):[0-9]{1,5}(?![^/\\?#\s])")
+_adr_start = lazy_regex(r"(?i)[a-z][a-z0-9+.-]*:[/\\]+|(?:https?|ftp|wss?):(?=[\w\[%])|(?<![:\w/\\])(?://|\\\\)(?=[^\s/\\])")
+_adr_end = lazy_regex(r"[?#&!,; $]")     # no host has these
+_adr_parts = lazy_regex(r"[\s\"'`<>,;|(){}]+")
+_adr_fast = lazy_regex(r"https?://([a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,})(?:[/?#][a-zA-Z0-9_/.?=&+~#-]*)?\Z")
+_adr_plain = lazy_regex(r"[a-z0-9-]+(?:\.[a-z0-9-]+)*\.[a-z]{2,}\Z")
+_adr_number = lazy_regex(r"0x[0-9a-f]{0,40}|[0-9]{1,40}")
+_adr_inside = lazy_regex(r"(?<![0-9])([0-9]{1,3})[.-]([0-9]{1,3})[.-]([0-9]{1,3})[.-]([0-9]{1,3})(?![0-9])|"
+                         r"(?<![0-9a-z])([0-9a-f]{8})(?![0-9a-z])")
+_adr_certain = lazy_regex(r"(?:https?|wss?)://((?:[a-z0-9](?:[a-z0-9-]*[a-z0-9])?\.)+[a-z][a-z0-9-]*|localhost|"
+                          r"(?:[1-9][0-9]{0,2}|0)(?:\.(?:[1-9][0-9]{0,2}|0)){3})(?::[0-9]{1,5})?(?:[/?#][!-\[\]-~]*)?\Z")
+_ADR_TRIM = "".join(map(chr, range(33)))
+_ADR_STOPS = {0x3002: ".", 0xFF0E: ".", 0xFF61: ".", 0xAD: None, 0x200B: None, 0x200C: None, 0x200D: None, 0x2060: None,
+              0xFEFF: None}
+_ADR_DROP = dict.fromkeys((0, 9, 10, 13))
+_ADR_SLASHES = ("//", "\\\\", "/\\", "\\/")
+
+
+def _adr_decoded(text: str) -> str:
+    from urllib.parse import unquote
+    return unquote(text, errors="replace")
+
+
+def _adr_name(host: str) -> str:
+    """A host as a resolver gets it: its stops, fullwidth and circled characters and %41 read, lower case, no last dot."""
+    if "%" in host and ":" not in host:
+        host = _adr_decoded(_adr_decoded(host))         # fe80::1%25eth0 is no encoding
+    if not host.isascii():
+        from unicodedata import normalize
+        host = normalize("NFKC", host.translate(_ADR_STOPS)).translate(_ADR_STOPS)
+    host = host.lstrip(_ADR_TRIM).partition("\0")[0]
+    return host.translate(_ADR_DROP).strip(_ADR_TRIM).strip("[]").rstrip(".").lower()
+
+
+def _adr_v4(name: str) -> set[int]:
+    """The IPv4 addresses that *name* may be: one to four numbers, hex, octal or decimal, the last one filling the rest; too
+    large ones as those read them that let numbers run over."""
+    parts = name.split(".")
+    if len(parts) > 4 or not all(map(_adr_number.fullmatch, parts)):
+        return set()
+    found = set()
+    for octal in (8, 10):
+        numbers = [int(part[2:] or "0", 16) if part[1:2] == "x" else
+                   int(part, 10 if part[0] != "0" or "8" in part or "9" in part else octal) for part in parts]
+        value = numbers[-1] & (1 << 8 * (5 - len(parts))) - 1
+        for at, number in enumerate(numbers[:-1]):
+            value |= (number & 255) << 24 - 8 * at
+        found.add(value)
+    return found
+
+
+def _adr_v6(name: str) -> tuple[Any, set[int]]:
+    """(the IPv6 address, or None; the IPv4 addresses that it stands for)."""
+    from ipaddress import IPv6Address
+    try:
+        address = IPv6Address(name.partition("%")[0])
+    except ValueError:
+        return None, set()
+    value = int(address)
+    low, inside = value & 0xFFFFFFFF, set()
+    if value in (0, 1):
+        inside.add(0x7F000001)
+    elif value >> 32 in (0, 0xFFFF, 0xFFFF0000) or value >> 96 == 0x64FF9B or value >> 80 == 0x64FF9B0001 or \
+            value >> 32 & 0xFDFFFFFF == 0x5EFE:
+        inside.add(low)             # ::a.b.c.d, ::ffff:a.b.c.d and ::ffff:0:a.b.c.d; NAT64; ISATAP
+    elif value >> 112 == 0x2002:
+        inside.add(value >> 80 & 0xFFFFFFFF)                    # 6to4
+    elif value >> 96 == 0x20010000:
+        inside |= {low ^ 0xFFFFFFFF, value >> 64 & 0xFFFFFFFF}  # Teredo: the client, and its server
+    return address, inside
+
+
+@lru_cache(None)
+def _adr_tables() -> tuple[frozenset[Any], list[tuple[int, int, str]]]:
+    """(metadata addresses as numbers or IPv6 addresses, [(bits that differ, the others, class)] of IPv4 networks)."""
+    networks = []
+    for row in _ADR_NETWORKS.split(","):
+        start, bits, kind = row.replace("/", " ").split()
+        networks.append((32 - int(bits), min(_adr_v4(start)) >> 32 - int(bits), kind))
+    known: list[Any] = []
+    for text in _ADR_METADATA.split():
+        known += _adr_v4(text) or [_adr_v6(text)[0]]
+    return frozenset(known), networks
+
+
+def address_names(host: str) -> tuple[frozenset[str], tuple[str, ...]]:
+    """(the classes of *host*, its names as globs see them: itself and, if it may be a number, that with dots).
+
+    >>> address_names("0x7f.1")
+    (frozenset({'loopback'}), ('0x7f.1', '127.0.0.1'))
+    """
+    if _adr_plain.match(host) is not None:
+        last = host.rpartition(".")
+        if last[2] not in _ADR_LAST and last[0].rpartition(".")[2] + "." + last[2] not in _ADR_LAST:
+            return _PUBLIC, (host,)
+    name = _adr_name(host)
+    numbers, names = _adr_v4(name), [name]
+    kinds: set[str] = set()
+    if ":" in name:
+        address, numbers = _adr_v6(name)
+        if address is not None:
+            names.append(str(address))
+            value = int(address)
+            kinds |= ({"metadata"} if address in _adr_tables()[0] else set()) | (
+                {"link_local"} if value >> 118 == 0x3FA else
+                {"private"} if value >> 121 == 0x7E or value >> 118 == 0x3FB or value >> 120 == 0xFF else set())
+    elif not numbers:
+        kinds |= _adr_of_name(name)
+        if name.endswith(_ADR_ECHOES):
+            for found in _adr_inside.finditer(name):
+                numbers |= {int(found[5], 16)} if found[5] else _adr_v4(".".join(found.group(1, 2, 3, 4)))
+    for number in numbers:
+        metadata, networks = _adr_tables()
+        names.append(".".join(str(number >> shift & 255) for shift in (24, 16, 8, 0)))
+        kinds |= {kind for bits, start, kind in networks if number >> bits == start}
+        kinds |= {"metadata"} if number in metadata else set()
+    return frozenset(kinds or (("public",) if name else ())), tuple(dict.fromkeys(names))
+
+
+def _adr_of_name(name: str) -> set[str]:
+    """What is known of a name that is no number."""
+    below, kinds = name, {_ADR_NAMES.get(name) or ("" if "." in name or not name else "private")}
+    while "." in below:
+        below = below.partition(".")[2]
+        kinds.add(_ADR_NAMES.get("." + below, ""))
+    return kinds - {""}
+
+
+def _adr_authority(rest: str, sure: bool = True) -> list[str]:
+    """The hosts that *rest*, what follows the slashes of a URL, may name: as browsers cut it, and as those do that look for
+    an @ behind # and ?. Not *sure*: only what is no single word."""
+    rest = rest.lstrip("/\\")
+    head = rest.partition("/")[0].partition("\\")[0]
+    pieces = [head.partition("?")[0].partition("#")[0].rpartition("@")[2]]
+    if "@" in head:
+        pieces += head.split("@")[1:]
+    found = []
+    for piece in pieces:
+        piece = _adr_end.split(piece, 1)[0]
+        if piece[:1] == "[":
+            piece = piece.partition("]")[0][1:]
+        elif piece.count(":") < 2 or piece.strip("0123456789abcdefABCDEF:."):
+            piece = piece.partition(":")[0]
+        if piece and (sure or not piece.isascii() or piece[0] in "0123456789" or "." in piece or piece.lower() == "localhost"
+                      or "%" in piece or ":" in piece):
+            found.append(piece)
+    return found
+
+
+def _adr_url(text: str, role: bool) -> tuple[list[str], bool]:
+    """(hosts, is it no address of the web?) of a text that is one URL or, in a *role* that names an address, one host."""
+    text = text.strip(_ADR_TRIM)
+    if role or ":" in text:
+        text = text.translate(_ADR_DROP)
+    other = False
+    for _ in range(8):
+        slashes = text[:2] in _ADR_SLASHES
+        if slashes:
+            return _adr_authority(text, role) if role or text[0] == text[1] else [], other
+        scheme, port = _adr_scheme.match(text), _adr_port.match(text)
+        kind = scheme[1].lower() if scheme is not None else ""
+        if port is not None and kind not in _ADR_WEB:
+            host = port[1].strip("[]")
+            return [host] if role or "." in host or ":" in host or _ADR_NAMES.get(host.lower()) else [], other
+        if scheme is None:
+            break
+        text = text[scheme.end():]
+        if kind in _ADR_WEB:
+            return _adr_authority(text), other
+        slashes = text[:2] in _ADR_SLASHES
+        if kind == "about" and text in ("blank", "srcdoc"):
+            return [], other
+        other = other or kind in _ADR_OTHERS or role and (slashes or "." not in kind) and kind not in ("feed", "url")
+        if kind in _ADR_WRAPPERS:
+            inner = _adr_start.search(text)
+            text = text[inner.start():] if inner is not None else ""
+        elif slashes:
+            return _adr_authority(text, False) if kind != "file" else [], other
+        elif kind in _ADR_OTHERS or not role:
+            return [], other
+    if not role or not text or " " in text:
+        return [], other
+    if text[0] in "/~\\" or text[1:3] in (":\\", ":/") or text[:2] in ("./", "..", ".\\"):
+        return [], True             # a path
+    return _adr_authority(text, "/" in text), other
+
+
+# A superset of the texts in which `hosts_of` finds something in a role
+may_be_host = lazy_regex(r"[:.@/\\%~]|\A[\0- \[]*[0-9]|[^\0-\x7f]|(?i:localhost)")
+
+
+def may_hold_url(text: str) -> bool:
+    """A superset of the texts in which `hosts_of` finds something that is in no role."""
+    return ":" in text or "//" in text or "%" in text or "\\\\" in text
+
+
+
+def hosts_of(text: str, role: bool = False) -> tuple[tuple[str, ...], bool]:
+    """(every host that *text* may lead to, does it begin as something that is no address of the web?).
+
+    In a *role* that names an address the text may be a host alone.
+    """
+    fast = _adr_fast.match(text)
+    if fast is not None:
+        return (fast[1],), False
+    found: dict[str, None] = {}
+    other, whole = False, text
+    for _ in range(3):
+        hosts, local = _adr_url(whole, role)
+        found.update(dict.fromkeys(hosts))
+        other = other or local
+        decoded = _adr_decoded(whole) if "%" in whole else whole
+        if decoded == whole:
+            break
+        whole = decoded
+    pieces = _adr_parts.split(text)
+    for piece in pieces if len(pieces) < 20_000 else text.split():
+        start = _adr_start.search(piece)
+        if start is not None:
+            if "?" not in piece[:start.start()]:
+                found.update(dict.fromkeys(_adr_url(piece[start.start():], False)[0]))
+        elif len(pieces) > 1 and (":" in piece or role and "." in piece):
+            found.update(dict.fromkeys(_adr_url(piece, role and "." in piece)[0]))
+    return tuple(found), other
+
+
+def certain_host(text: str) -> str | None:
+    """The host of a web address that every library reads alike; None for any other text."""
+    found = _adr_certain.match(text)
+    return found[1] if found is not None and hosts_of(text, True) == ((found[1],), False) else None
+
+
+# -- in commands
+
+_ADR_FETCH = frozenset("""curl wget http https xh httpie aria2c lwp-request lwp-download get post head lynx w3m links elinks
+    axel httpx ab hey wrk siege nc ncat netcat telnet socat openssl iwr irm invoke-webrequest invoke-restmethod fetch
+    start-bitstransfer certutil bitsadmin ftp tftp sftp scp rsync ssh grpcurl websocat wscat puppeteer chrome chromium
+    google-chrome firefox""".split())
+# Programs that only show, look for or write down what they are given, or keep packets from it
+_ADR_TALK = frozenset("""echo printf grep egrep fgrep rg ag ack sed awk gawk jq yq cat tee less more iptables ip6tables nft ufw
+    firewall-cmd ip route logger notify-send say man whatis touch mkdir ls find test [ [[ : # gh diff wc sort write-host
+    write-output select-string""".split())
+_ADR_GIT_NET = frozenset("clone fetch pull push ls-remote remote submodule archive".split())
+_ADR_WRAP = frozenset("""sudo doas env command exec nohup time timeout nice stdbuf xargs watch builtin then do else if
+    while !""".split())
+_adr_word = lazy_regex(r"""(?:[^\s'"\\;&|()`$]|\\.|'[^']*'|"(?:[^"\\]|\\.)*"|\$(?!\())+"""
+                       r"""|\$\(|[;&|()`\n]""", re.DOTALL)
+_adr_unquote = lazy_regex(r"""'([^']*)'|"((?:[^"\\]|\\.)*)"|\\(.)""", re.DOTALL)
+_ADR_SPACED = dict.fromkeys(b";&|()`/.$\n", " ")
+
+
+def may_fetch(text: str) -> bool:
+    """A superset of the commands in which `hosts_in_command` finds something."""
+    return ":" in text or "'" in text or '"' in text or "\\" in text or "%" in text or "//" in text or "xargs" in text or \
+        not _ADR_FETCH.isdisjoint(text.lower().translate(_ADR_SPACED).split())
+
+
+def hosts_in_command(text: str, depth: int = 0) -> set[str]:
+    """The hosts that a command line gets to programs which may talk to the network; not those it only writes or looks for."""
+    hosts: set[str] = set()
+    loose = "|" in text and "xargs" in text or "$" in text and not _ADR_FETCH.isdisjoint(text.lower().translate(_ADR_SPACED).split())
+    line: list[str] = []
+    for word in (*_adr_word.findall(text), "\n"):
+        if word not in (";", "&", "|", "(", ")", "`", "\n", "$("):
+            line.append(word)
+            continue
+        bare = [_adr_unquote.sub(lambda found: found[1] or found[2] or found[3] or "", part) for part in line]
+        at = 0
+        while at < len(bare) - 1 and (bare[at].lower() in _ADR_WRAP or bare[at][:1] == "-" or bare[at].isdigit() or
+                                      re.match(r"\w+=", bare[at])):
+            at += 1
+        program = re.split(r"[/\\]", bare[at].lower())[-1] if bare else ""
+        program = program[:-4] if program[-4:] == ".exe" else program
+        talks = program in _ADR_TALK or program == "git" and not _ADR_GIT_NET.intersection(bare)
+        for part, raw in zip(bare, line):
+            if depth < 4 and (raw[0] == "'" and " " in part and not talks or '"' in raw and ("$(" in raw or "`" in raw or
+                                                                                            " " in part and not talks)):
+                hosts |= hosts_in_command(part, depth + 1)
+            elif loose or not talks:
+                role = loose or program in _ADR_FETCH and part[:1] != "-"
+                hosts.update(hosts_of(part.rpartition("=")[2] if re.match(r"-|\w+=", part) else part, role)[0])
+        line = []
+    return hosts
+
 # ---------------------------------------------------------------------------
 # 9. Patterns: shell commands
 # ---------------------------------------------------------------------------
@@ -4658,7 +4988,7 @@ COMMAND_CATEGORIES = {"destructive": "deletes, overwrites or wipes outside the p
     "privilege": "becomes root, widens rights, leaves a container, or turns protection off",
     "persistence": "survives a log-out or a reboot", "infrastructure": "destroys cloud, cluster or database state",
     "package_install": "installs packages", "network": "talks to the network",}
-MAX_SHELL_NESTING = 16      # substitutions, groups, wrappers, interpreters in each other; deeper is read flat
+MAX_SHELL_NESTING = 24      # substitutions, groups, wrappers, interpreters in each other; deeper is refused
 MAX_SHELL_SOURCE = 131_072  # characters of one command: Linux itself takes no longer argument
 MAX_SHELL_STEPS = 10_000    # commands, written files and deletions followed in one text, loops unrolled
 MAX_SHELL_TEXT = 1_000_000  # characters that expansions may produce
@@ -4690,14 +5020,18 @@ class ShellContext(NamedTuple):
 
 
 # ---- 9a. Commands: the reader of sh, bash and zsh --------------------------------------------------------
-# A word without anything to expand is a plain `str`; otherwise a list of parts (kind, value):
-#   u text unquoted · q text quoted · v variable (name, operation, quoted) · s substitution (script, quoted)
-#   p process substitution (script) · ( PowerShell expression (script) · { PowerShell block (script)
+# One pass of recursive descent over the text, as bash itself reads it: what is quoted is decided where it stands, and a
+# substitution is a script within a word. A word that means itself is a plain `str`, any other a list of parts:
+#   u text unquoted · q text quoted · $ _ShParameter, quoted? · s substitution: script, quoted? · a arithmetic: parts
+#   p process substitution: script, direction · l array in parentheses: (index parts or None, word) of each element
+#   (the readers of PowerShell and cmd.exe:) v variable: name, operation, quoted? · ( expression · { block
+# What a shell would refuse, or another one reads otherwise, is a *doubt*: noted with a reason, never taken back, and the
+# text is read on as well as can be. Too deep or too long is no doubt: BudgetSpent, and the message is refused.
 
 class _ShDialect(NamedTuple):
-    """What a character means in one shell. The patterns match: a run that means itself (*plain*), the same and escapes
-    within double quotes (*quoted*, with *escaped* for the escapes), a string in single quotes, a variable's name, and
-    the blanks, separators and comments between two commands of one line (*gap*)."""
+    """What a character means in a Windows shell. The patterns match: a run that means itself (*plain*), the same and
+    escapes within double quotes (*quoted*, with *escaped* for the escapes), a string in single quotes, a variable's name,
+    and the blanks, separators and comments between two commands of one line (*gap*)."""
     escape: str
     ends: str           # characters that end a word
     plain: Any
@@ -4708,23 +5042,35 @@ class _ShDialect(NamedTuple):
     gap: Any
 
 
+_sh_holes = lazy_regex("\ue0f0(\\w*)\ue0f1")
 _sh_name = lazy_regex(r"[A-Za-z_]\w*|[0-9@*#?$!-]")
 _SH_POSIX = _ShDialect(
-    escape="\\", ends=" \t\r\n;&|<>()", plain=lazy_regex(r"""[^\s'"\\$`;&|<>()]+"""),
-    quoted=lazy_regex(r'(?:[^"\\$`]+|\\[\s\S]?)+'), escaped=lazy_regex(r'\\(?:\n|([$`"\\]))'), single=lazy_regex("'([^']*)'?"),
-    name=_sh_name, gap=lazy_regex("(?:[ \t\r;&|\ufeff]+|\\\\\n|#[^\n]*)*"))
-_sh_blanks = lazy_regex(r"[ \t\r]*")
-_sh_no_arguments = lazy_regex(r"\([ \t]*\)[ \t\r\n]*")
-_sh_sum = lazy_regex(r"\$\(\([^()`]{0,400}\)\)")
-_sh_redirect = lazy_regex(r"(\d*|&|\*)(<<<|<<-?|<>|>>|>\||>&|<&|<|>)[ \t\r]*")
-_sh_keyword = lazy_regex(r"(?:if|then|elif|else|fi|while|until|for|select|do|done|case|esac|function|time|coproc|!|\[\[)"
-                         r"(?=[\s;&|()]|$)")
-_SH_KEYWORD_STARTS = frozenset("iteftwusdc![")
-_SH_CLOSERS = {"if": "fi", "while": "done", "until": "done", "case": "esac"}
+    escape="\\", ends=" \t\r\n;&|<>()", plain=lazy_regex(r"""[^\s'"\\$`;&|<>(){}]+"""),
+    quoted=lazy_regex(r'[^"\\$`]+'), escaped=lazy_regex(r'\\(?:\n|([$`"\\]))'), single=lazy_regex("'([^']*)'"),
+    name=_sh_name, gap=lazy_regex("(?:[ \t\r\ufeff]+|\\\\\n|#[^\n]*)*"))
+_sh_blanks = lazy_regex(r"(?:[ \t\r]+|\\\n)*")
+_sh_inner_plain = lazy_regex(r"""[^'"\\$`/:}]+""")         # of a word within ${…}
+_sh_keyword = lazy_regex(r"(?:if|then|elif|else|fi|while|until|for|select|do|done|case|esac|function|time|coproc|!|\[\[|\{|\})"
+                         r"(?=[\s;&|()<>]|$)")
+_SH_KEYWORD_STARTS = frozenset("iteftwusdc![{}")
+_sh_redirect = lazy_regex(r"(\d*|\{\w+\})(<<<|<<-?|<>|>>|>\||>&|<&|<|>)|(&)(>>|>)")
+_sh_function = lazy_regex(r"[ \t]*\([ \t]*\)")
+_sh_assigned = lazy_regex(r"([A-Za-z_]\w*)(?:(\+?)=|(?=\[))")
 _sh_assignment = lazy_regex(r"([A-Za-z_]\w*)(?:\[[^\]\s]*\])?(\+?)=")
-_sh_brace = lazy_regex(r"\{([^{}]*)\}")
-_sh_c_string = lazy_regex(r"\$'((?:[^'\\]|\\[\s\S]?)*)'?")
-_sh_escapes = lazy_regex(r"\\(x[0-9A-Fa-f]{1,2}|u[0-9A-Fa-f]{1,4}|U[0-9A-Fa-f]{1,8}|[0-7]{1,3}|.)")
+_sh_parameter = lazy_regex(r"(#(?=(?:[A-Za-z_]\w*|\d+|[@*#?$!-])[}\[])|!(?=[\w@*#]))?([A-Za-z_]\w*|\d+|[@*#?$!-])")
+_sh_coproc_name = lazy_regex(r"([A-Za-z_]\w*)[ \t]+(?=[{(]|(?:if|while|until|for|case|\[\[)\s)")
+_sh_time_options = lazy_regex(r"(?:-p[ \t]+)?(?:--[ \t]+)?")
+_sh_escaped_quote = lazy_regex(r"(?<!\\)(?:\\\\)*\\['\"]|\$\{[^}]*'")
+_sh_index_assigned = lazy_regex(r"(\+?)=")
+_sh_operator = lazy_regex(r":?[-=+?]|##?|%%?|/[/#%]?|\^\^?|,,?|~~?|@[A-Za-z]|@|\*|:")
+_sh_sequence = lazy_regex(r"(?:(-?\d{1,18})\.\.(-?\d{1,18})|([A-Za-z])\.\.([A-Za-z]))(?:\.\.-?(\d{1,18}))?\Z")
+_sh_c_string = lazy_regex(r"\$'((?:[^'\\]|\\[\s\S])*)'")
+_sh_no_sum = lazy_regex(r"\w[ \t]+[\w~./$\"'`]")             # two operands side by side: no arithmetic
+_sh_escapes = lazy_regex(r"\\(x[0-9A-Fa-f]{1,2}|u[0-9A-Fa-f]{1,4}|U[0-9A-Fa-f]{1,8}|[0-7]{1,3}|c.|.)", re.S)
+_SH_C_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "", "b": "", "e": "\x1b", "E": "\x1b", "v": "\v", "f": "\f"}
+_SH_HOLE = "\ue0f0\ue0f1"       # in a text: anything may stand here; between the two the name of the variable it is, if any
+_SH_DECLARES = frozenset(" declare typeset local readonly export".split(" "))     # before an assignment (or nothing)
+_SH_CLOSERS = frozenset(") ; & | } then elif else fi do done esac".split())
 
 
 def _sh_unescape(text: str) -> str:
@@ -4740,57 +5086,134 @@ def _sh_unescape(text: str) -> str:
     return _sh_escapes.sub(meant, text) if "\\" in text else text
 
 
-_SH_C_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "", "b": "", "e": "\x1b", "E": "\x1b"}
 _Parts = list[tuple[Any, ...]]     # of a word
 
 
+class _ShParameter(NamedTuple):
+    """`${…}`: *prefix* is `!` or `#`, *key* what stands in brackets, *arguments* the words behind the *operator*."""
+    name: str
+    prefix: str = ""
+    key: _Parts | str | None = None
+    operator: str = ""
+    arguments: tuple[_Parts, ...] = ()
+
+
 class _ShNode:
-    """A simple command (*kind* "") or a compound one: group, while, for, function. *parts* are scripts."""
-    __slots__ = ("kind", "words", "redirects", "assigns", "parts", "background", "raw")
+    """A command: simple (*kind* "") or a group, subshell, if, loop, for, case, function, test, sum, coproc.
+
+    *parts* are scripts: of `if` condition and branch in turn, of a loop its condition and body; *arms* the patterns of a
+    `case`, one list for each part. *joint*: what stands between this pipeline and the one before it: "", && or ||.
+    """
+    __slots__ = ("kind", "words", "redirects", "assigns", "parts", "arms", "background", "raw", "joint")
 
     def __init__(self, kind: str = "") -> None:
-        self.kind, self.background, self.raw = kind, False, ""
+        self.kind, self.background, self.raw, self.joint = kind, False, "", ""
         self.words: list[Any] = []
         self.redirects: list[tuple[str, str, Any]] = []     # descriptor, operator, word
-        self.assigns: list[tuple[str, bool, Any]] = []      # name, appended?, word
-        self.parts: list[list[list[_ShNode]]] = []          # each a script: a list of pipelines
+        self.assigns: list[tuple[str, Any, bool, Any]] = []      # name, index, appended?, word
+        self.parts: list[_Script] = []
+        self.arms: list[list[Any]] = []
+
+
+_Script = list[list[_ShNode]]      # pipelines
+
+
+class _ShNotes:
+    """What the readers of one text share: commands and characters read so far, and the first doubt."""
+    __slots__ = ("commands", "characters", "doubt")
+
+    def __init__(self) -> None:
+        self.commands, self.characters, self.doubt = 0, 0, ""
 
 
 class _ShReader:
-    """Reads a text into a script. Total: what is not closed ends with the text, what is not understood is skipped."""
+    """Reads a text into a script. Total, but for BudgetSpent."""
 
-    def __init__(self, text: str, dialect: _ShDialect, depth: int = 0, count: list[int] | None = None) -> None:
-        self.count = [0] if count is None else count        # commands read so far, shared with the readers within
-        self.t, self.n, self.i, self.d, self.depth = text, len(text), 0, dialect, depth
-        self.heredocs: list[tuple[_ShNode, str, bool, bool]] = []
+    def __init__(self, text: str, depth: int = 0, notes: _ShNotes | None = None) -> None:
+        self.t, self.n, self.i, self.depth = text, len(text), 0, depth
+        self.notes = notes if notes is not None else _ShNotes()
+        self.stopped = ""           # the mark or keyword at which the last script ended
+        self.heredocs: list[tuple[_ShNode, str, str, bool, bool]] = []
+        self.notes.characters += self.n
+        if self.notes.characters > 8 * MAX_SHELL_SOURCE:
+            raise BudgetSpent("it holds a command too long to follow")
+
+    def doubt(self, reason: str) -> None:
+        self.notes.doubt = self.notes.doubt or reason
+
+    def open_quote(self) -> None:
+        """A quote is open to the end: no shell runs the rest, unless it knows other escapes than we do (fish)."""
+        if _sh_escaped_quote.search(self.t):
+            self.doubt("a quote is not closed")
+
+    def deeper(self, step: int) -> None:
+        self.depth += step
+        if self.depth > MAX_SHELL_NESTING:
+            raise BudgetSpent("it holds commands nested too deeply to follow")
 
     def inner(self, text: str) -> _ShReader:
-        return _ShReader(text, self.d, self.depth + 1, self.count)
+        self.deeper(0)
+        return _ShReader(text, self.depth + 1, self.notes)
 
-    def script(self, stop: str = "") -> list[list[_ShNode]]:
-        """Pipelines up to the closing mark or keyword *stop*, which is consumed."""
-        found: list[list[_ShNode]] = []
+    # -- scripts
+    def script(self, *stops: str) -> _Script:
+        """Pipelines up to one of the marks or keywords *stops*, which is consumed."""
+        found: _Script = []
+        joint, first, self.stopped = "", 0, ""
         while True:
             self.gap()
-            if self.i >= self.n:
+            if self.i >= self.n:        # not closed: no shell runs it, and what is in it is followed all the same
                 return found
-            before, c = self.i, self.t[self.i]
-            if stop and (c == stop or self.keyword() == stop):
-                self.i += len(stop)
+            c = self.t[self.i]
+            word = self.keyword() if c in _SH_KEYWORD_STARTS else c if c in ");&|" else ""
+            if c == ";" and ";;" in stops and self.t.startswith((";;", ";&"), self.i):
+                self.i += 3 if self.t.startswith(";;&", self.i) else 2
+                self.stopped = ";;"
                 return found
-            nodes = [] if c == ")" or c == "}" and self.d is not _SH_CMD else self.pipeline()
-            if nodes:
-                found.append(nodes)
-                self.count[0] += len(nodes)
-                if self.count[0] > MAX_SHELL_STEPS:
-                    raise BudgetSpent("it holds a command too long to follow")
-            if self.i == before:
-                self.i += 1
+            if word and word in stops:
+                self.i += len(word)
+                self.stopped = word
+                return found
+            if word in _SH_CLOSERS:
+                line = self.t.rfind("\n", 0, self.i) + 1
+                if word in ");" and not self.depth and not self.t[line:self.i].strip():     # no shell runs this line
+                    self.i = (self.t.find("\n", self.i) + 1 or self.n + 1) - 1
+                    continue
+                self.doubt(f"a `{word}` stands where none can")
+                self.i += len(word)
+                continue
+            before, nodes = self.i, self.pipeline()
+            if not nodes:
+                self.i += self.i == before
+                continue
+            found.append(nodes)
+            nodes[0].joint = joint
+            if not joint:
+                first = len(found) - 1
+            self.notes.commands += len(nodes)
+            if self.notes.commands > MAX_SHELL_STEPS:
+                raise BudgetSpent("it holds a command too long to follow")
+            joint = self.separator(found[first:])
+
+    def separator(self, chain: _Script) -> str:
+        """Over what ends a pipeline: && and || come back, `&` is noted on the commands of the *chain* before it."""
+        self.i = _sh_blanks.match(self.t, self.i).end()
+        two = self.t[self.i:self.i + 2]
+        if two in ("&&", "||"):
+            self.i += 2
+            return two
+        if two[:1] == "&":
+            for nodes in chain:
+                for node in nodes:
+                    node.background = True
+        if two[:1] in ("&", ";") and two not in (";;", ";&"):
+            self.i += 1
+        return ""
 
     def gap(self) -> None:
         """Over what stands between two commands; here-document bodies are read at line ends."""
         while self.i < self.n:
-            self.i = self.d.gap.match(self.t, self.i).end()
+            self.i = _SH_POSIX.gap.match(self.t, self.i).end()
             if not self.t.startswith("\n", self.i):
                 return
             self.i += 1
@@ -4798,280 +5221,681 @@ class _ShReader:
                 self.bodies()
 
     def keyword(self) -> str:
-        found = _sh_keyword.match(self.t, self.i) if self.d is _SH_POSIX else None
+        found = _sh_keyword.match(self.t, self.i)
         return found.group() if found else ""
 
     def bodies(self) -> None:
         """The here-documents announced on the line before: found by their end mark, or the rest of the text."""
-        for node, mark, quoted, tabs in self.heredocs:
-            end = re.compile(("^\t*" if tabs else "^") + re.escape(mark) + "\r?$", re.M).search(self.t, self.i)
-            body = self.t[self.i:end.start() if end else self.n]
-            self.i = end.end() if end else self.n
-            literal = quoted or "$" not in body and "`" not in body
-            node.redirects.append(("", "<<", [("q", body)] if literal else self.inner(body).double("")))
-        self.heredocs.clear()
+        waiting, self.heredocs = self.heredocs, []
+        for node, fd, mark, quoted, tabs in waiting:
+            lines, line, closed = [], "", False
+            while self.i < self.n and not closed:
+                end = self.t.find("\n", self.i)
+                line += self.t[self.i:end if end >= 0 else self.n]
+                self.i = end + 1 if end >= 0 else self.n
+                if not quoted and end >= 0 and (len(line) - len(line.rstrip("\\"))) % 2:
+                    line = line[:-1]
+                    continue
+                line = line.lstrip("\t") if tabs else line
+                closed = line.rstrip("\r") == mark
+                if not closed:
+                    lines.append(line + "\n" * (end >= 0))
+                line = ""
+            body = "".join(lines) + line
+            literal = quoted or "$" not in body and "`" not in body and "\\" not in body
+            node.redirects.append((fd, "<<", [("q", body)] if literal else self.inner(body).double("") or [("q", "")]))
 
     def pipeline(self) -> list[_ShNode]:
-        nodes = []
+        nodes: list[_ShNode] = []
         while True:
             node = self.command()
             if node is not None:
                 nodes.append(node)
-            here = self.t[self.i:self.i + 2]
-            if here[:1] == "|" and here != "||":
-                self.i += 2 if here == "|&" else 1
-                self.gap()
-                if self.i < self.n:
-                    continue
-            elif here[:1] == "&" and here != "&&":
-                for node in nodes:
-                    node.background = True
-            return nodes
+            self.i = _sh_blanks.match(self.t, self.i).end()
+            if not self.t.startswith("|", self.i) or self.t.startswith("||", self.i):
+                return nodes
+            self.i += 2 if self.t.startswith("|&", self.i) else 1
+            self.gap()
+            if self.i >= self.n or self.t[self.i] in ");&|":
+                self.doubt("a pipe leads nowhere")
+                return nodes
 
     def command(self) -> _ShNode | None:
         """One command with its redirections, or None where there is none."""
-        c, deep = self.t[self.i:self.i + 1], self.depth >= MAX_SHELL_NESTING
-        if c == "(" or c == "{" and self.d is _SH_POSIX and self.t[self.i + 1:self.i + 2] in ("", " ", "\t", "\n"):
-            if c == "(" and self.d is _SH_POWER and not deep:
-                return self.simple(_ShNode())
+        c = self.t[self.i:self.i + 1]
+        if c == "(":
             self.i += 1
-            return None if deep else self.compound("group", ")" if c == "(" else "}")
+            if self.t.startswith("(", self.i):
+                end = self.sum_end(self.i + 1)
+                if end >= 0:
+                    return self.tail(self.sum_node(end))
+            return self.tail(self.compound("subshell", ")"))
         word = self.keyword() if c in _SH_KEYWORD_STARTS else ""
-        self.i += len(word)
-        if word == "[[":
-            end = self.t.find("]]", self.i)
-            inner = self.t[self.i:end if end >= 0 else self.n]
-            self.i = self.n if end < 0 else end + 2
-            node = _ShNode()
-            node.words = ["[[", self.inner(inner).double("")]
-            return node
-        if word in ("for", "select") and not deep:      # for NAME in WORDS; do … done
-            words = self.simple(_ShNode()).words
-            node = self.compound("for", "done")
-            node.words = words[:1] + (words[2:] if words[1:2] == ["in"] else words[1:]) or ["_"]
-            return node
-        if word in _SH_CLOSERS and not deep:
-            return self.compound("group", _SH_CLOSERS[word])
-        if word in ("", "function"):
+        if word == "":
             return self.simple(_ShNode())
-        self.i = _sh_blanks.match(self.t, self.i).end()         # a keyword that stands before a command
-        return self.command() if word in ("time", "!", "coproc") and self.i < self.n else None
+        self.i += len(word)
+        if word == "{":
+            return self.tail(self.compound("group", "}"))
+        if word == "[[":
+            return self.tail(self.test())
+        if word == "if":
+            node = _ShNode("if")
+            while True:
+                node.parts.append(self.nested("then", "fi"))
+                node.parts.append(self.nested("elif", "else", "fi"))
+                if self.stopped == "else":
+                    node.parts.append(self.nested("fi"))
+                if self.stopped != "elif":
+                    return self.tail(node)
+        if word in ("while", "until"):
+            node = _ShNode("loop")
+            node.parts = [self.nested("do", "done"), self.nested("done") if self.stopped == "do" else []]
+            return self.tail(node)
+        if word in ("for", "select"):
+            return self.tail(self.loop())
+        if word == "case":
+            return self.tail(self.case())
+        if word == "function":
+            self.i = _sh_blanks.match(self.t, self.i).end()
+            node = _ShNode("function")
+            node.words = [self.word()]
+            closed = _sh_function.match(self.t, self.i)
+            self.i = closed.end() if closed else self.i
+            return self.body(node)
+        self.i = _sh_blanks.match(self.t, self.i).end()
+        if word == "coproc":
+            node = _ShNode("coproc")
+            named = _sh_coproc_name.match(self.t, self.i)
+            node.words = [named.group(1) if named else "COPROC"]
+            self.i = named.end() if named else self.i
+            return self.body(node)
+        if word == "time":
+            self.i = _sh_time_options.match(self.t, self.i).end()
+        elif word != "!":
+            self.doubt(f"a `{word}` stands where none can")
+        return self.command() if self.i < self.n and self.t[self.i] not in "\n;&|)" else None
 
     def compound(self, kind: str, stop: str) -> _ShNode:
         node = _ShNode(kind)
         node.parts = [self.nested(stop)]
-        return self.simple(node)        # redirections behind it
+        return node
 
-    def nested(self, stop: str) -> list[list[_ShNode]]:
-        self.depth += 1
-        inner = self.script(stop)
+    def nested(self, *stops: str) -> _Script:
+        self.deeper(1)
+        inner = self.script(*stops)
         self.depth -= 1
         return inner
 
-    def simple(self, node: _ShNode) -> _ShNode:
-        """Words and redirections up to the end of the command, added to *node*."""
-        t, d, start = self.t, self.d, self.i
+    def body(self, node: _ShNode) -> _ShNode:
+        """The command that is the body of a function or coprocess."""
+        self.gap()
+        self.deeper(1)
+        inner = self.command()
+        self.depth -= 1
+        node.parts = [[[inner]]] if inner else []
+        return node
+
+    def loop(self) -> _ShNode:
+        """`for NAME in WORDS; do … done`, `for ((…))`, zsh's `for NAME (WORDS) …`; the keyword is read."""
+        node, t = _ShNode("for"), self.t
+        self.i = _sh_blanks.match(t, self.i).end()
+        end = self.sum_end(self.i + 2) if t.startswith("((", self.i) else -1
+        if end >= 0:
+            self.i += 1
+            node.kind, node.parts = "loop", [[[self.sum_node(end)]]]
+        else:
+            node.words = [self.word()]
+            self.gap()
+            if t.startswith("(", self.i):
+                self.doubt("a loop of zsh")
+                self.i += 1
+                node.words += [word for nodes in self.nested(")") for inner in nodes for word in inner.words]
+                node.parts = [[self.pipeline()]]
+                return node
+            if self.keyword_in("in"):
+                self.i += 2
+                node.words += self.simple(_ShNode()).words
+            else:
+                node.words.append([("$", _ShParameter("@"), True)])
+        self.i = _sh_blanks.match(t, self.i).end()
+        self.i += t.startswith(";", self.i)
+        self.gap()
+        stop = {"do": "done", "{": "}"}.get(self.keyword(), "")
+        if not stop:
+            self.doubt("a loop has no `do`")
+            node.parts.append([self.pipeline()])
+            return node
+        self.i += 2 if stop == "done" else 1
+        node.parts.append(self.nested(stop))
+        return node
+
+    def case(self) -> _ShNode:
+        node = _ShNode("case")
+        self.i = _sh_blanks.match(self.t, self.i).end()
+        node.words = [self.word()]
+        self.gap()
+        if self.keyword_in("in"):
+            self.i += 2
+        else:
+            self.doubt("a `case` has no `in`")
+        while True:
+            self.gap()
+            if self.i >= self.n or self.keyword() == "esac":
+                if self.i >= self.n:
+                    self.doubt("something is not closed")
+                self.i = min(self.i + 4, self.n)
+                return node
+            self.i += self.t.startswith("(", self.i)
+            patterns: list[Any] = []
+            while self.i < self.n and self.t[self.i] != ")":
+                before = self.i
+                if self.t[self.i] in " \t\r\n|":
+                    self.i += 1
+                    continue
+                patterns.append(self.word())
+                if self.i == before:
+                    self.doubt("a pattern of `case` is odd")
+                    self.i += 1
+            self.i += 1
+            node.arms.append(patterns)
+            node.parts.append(self.nested(";;", "esac"))
+            if self.stopped != ";;":
+                return node
+
+    def keyword_in(self, word: str) -> bool:
+        return self.t.startswith(word, self.i) and not self.t[self.i + len(word):self.i + len(word) + 1].isalnum()
+
+    def test(self) -> _ShNode:
+        """`[[ … ]]`; the first mark is read."""
+        node, t = _ShNode("test"), self.t
         while self.i < self.n:
             c = t[self.i]
-            if c in " \t\r" or c in "()" and d is _SH_CMD and node.words and str(node.words[0]).lower() == "for":
+            if c in " \t\r\n<>()!&|;":
                 self.i += 1
-            elif c == d.escape and t[self.i + 1:self.i + 2] == "\n":
+            elif t.startswith("]]", self.i) and t[self.i + 2:self.i + 3] in " \t\r\n;&|<>()" and t[self.i - 1] in " \t\r\n)":
                 self.i += 2
-            elif c in "<>&*0123456789" and self.redirect(node):
+                return node
+            else:
+                before = self.i
+                node.words.append(self.word())
+                self.i += self.i == before
+        self.doubt("a test is not closed")
+        return node
+
+    # -- sums: (( )), $(( )), $[ ], name[ ]
+    def matching(self, at: int, opener: str, closer: str) -> int:
+        """The place of the *closer* that belongs to an *opener* just before *at*, quotes respected; else -1."""
+        level = 1
+        for found in (_sh_round if opener == "(" else _sh_square).finditer(self.t, at):
+            mark = found.group()
+            level += 1 if mark == opener else -1 if mark == closer else 0
+            if not level:
+                at, end = found.start(), found.start() - at
+                self.notes.characters += end
+                return int(at)
+        self.notes.characters += self.n - at
+        if self.notes.characters > 64 * MAX_SHELL_SOURCE:
+            raise BudgetSpent("it holds a command too long to follow")
+        return -1
+
+    def sum_end(self, at: int) -> int:
+        """Where the `))` stands that ends the sum which begins at *at*; -1 when it is none but two subshells."""
+        end = self.matching(at, "(", ")")
+        return end if end >= 0 and self.t.startswith("))", end) else -1
+
+    def sum_node(self, end: int) -> _ShNode:
+        node = _ShNode("sum")
+        node.raw = self.t[self.i + 1:end]
+        node.words = [[("a", self.sum_parts(node.raw))]]
+        self.i = end + 2
+        return node
+
+    def sum_parts(self, text: str) -> _Parts:
+        if _sh_no_sum.search(text):
+            self.doubt("a sum is none")
+        return self.inner(text).double("")
+
+    # -- simple commands
+    def tail(self, node: _ShNode) -> _ShNode:
+        """The redirections behind a compound command."""
+        while True:
+            self.i = _sh_blanks.match(self.t, self.i).end()
+            if self.i >= self.n or not self.redirect(node):
+                break
+        if self.i < self.n and self.t[self.i] not in "\n;&|)#" and not (self.t[self.i] == "}" or self.keyword()):
+            self.doubt("words behind a compound command")
+        return node
+
+    def simple(self, node: _ShNode) -> _ShNode:
+        """Words and redirections up to the end of the command, added to *node*."""
+        t = self.t
+        while self.i < self.n:
+            c = t[self.i]
+            if c in " \t\r":
+                self.i += 1
+            elif c == "\\" and t.startswith("\n", self.i + 1):
+                self.i += 2
+            elif c in "<>&{0123456789" and self.redirect(node):
                 pass
-            elif c in "\n&|)" or c in "#;" and d is not _SH_CMD or c == ("}" if d is _SH_POWER else "("):
-                if c == "#":
-                    self.i = d.gap.match(t, self.i).end()
-                elif c == "(" and d is _SH_POSIX and len(node.words) == 1 and not node.kind and isinstance(node.words[0], str):
-                    return self.function(node)
+            elif c in "\n;&|)":
                 break
-            elif node.kind:
+            elif c == "#":
+                self.i = _SH_POSIX.gap.match(t, self.i).end()
                 break
+            elif c == "(":
+                closed = _sh_function.match(t, self.i)
+                if closed and len(node.words) < 2 and not node.assigns:
+                    self.i = closed.end()
+                    node.kind = "function"
+                    if not node.words:
+                        self.doubt("a function without a name")
+                        node.words = ["()"]
+                    return self.body(node)
+                self.doubt("a parenthesis stands where none can")
+                self.i += 1
             else:
                 self.add_word(node)
-        if d is _SH_POWER:
-            node.raw = t[start:self.i]
         return node
 
     def add_word(self, node: _ShNode) -> None:
         before = self.i
-        assigned = None if node.words or self.d is not _SH_POSIX else _sh_assignment.match(self.t, self.i)
-        if assigned:
-            self.i = assigned.end()
-            if self.t[self.i:self.i + 1] == "(" and self.depth < MAX_SHELL_NESTING:      # an array
-                self.i += 1
-                value = [word for line in self.nested(")") for item in line for word in item.words]
-            else:
-                value = [self.word()]
-            node.assigns.append((assigned.group(1), bool(assigned.group(2)), value))
+        first = node.words[0] if node.words else ""
+        assigned = _sh_assigned.match(self.t, self.i) if isinstance(first, str) and first in _SH_DECLARES else None
+        if assigned and self.assignment(node, assigned):
+            return
+        word = self.word()
+        if isinstance(word, list) and any(kind == "u" and "{" in text for kind, text, *_ in word):
+            node.words += _sh_braces(word)
         else:
-            node.words.append(self.word())
-        if self.i == before:
-            self.i += 1
+            node.words.append(word)
+        self.i += self.i == before
 
-    def function(self, node: _ShNode) -> _ShNode:
-        """`NAME() BODY`; the reader stands before the parenthesis."""
-        closed = _sh_no_arguments.match(self.t, self.i)
-        if closed and self.depth < MAX_SHELL_NESTING:
-            self.i = closed.end()
-            self.depth += 1
-            body = self.command()
-            self.depth -= 1
-            node.kind, node.parts = "function", [[[body]]] if body else []
-        return node
+    def assignment(self, node: _ShNode, found: re.Match[str]) -> bool:
+        """`NAME=VALUE`, `NAME[INDEX]=VALUE`, `NAME=(…)`: read, if there is one here."""
+        t, at, name = self.t, found.end(), found.group(1)
+        index: _Parts | None = None
+        appended = found.group(2) == "+"
+        if t.startswith("[", at):
+            end = self.matching(at + 1, "[", "]")
+            behind = _sh_index_assigned.match(t, end + 1) if end >= 0 else None
+            if not behind:
+                return False
+            index, at, appended = self.inner(t[at + 1:end]).double(""), behind.end(), behind.group(1) == "+"
+        self.i = at
+        if t.startswith("(", at):
+            self.i += 1
+            value: Any = [("l", self.elements())]
+        else:
+            value = self.word()
+        if node.words:                          # of `declare` and its like: a word again
+            node.words.append([("u", name + "+" * appended + "=")] + ([("u", value)] if isinstance(value, str) else value))
+        else:
+            node.assigns.append((name, index, appended, value))
+        return True
+
+    def elements(self) -> list[tuple[_Parts | None, Any]]:
+        """The elements of an array, up to the closing parenthesis."""
+        found: list[tuple[_Parts | None, Any]] = []
+        self.deeper(1)
+        while True:
+            self.gap()
+            if self.i >= self.n or self.t[self.i] == ")":
+                self.i += 1
+                self.depth -= 1
+                return found
+            index, before = None, self.i
+            if self.t[self.i] == "[":
+                end = self.matching(self.i + 1, "[", "]")
+                if end >= 0 and self.t.startswith("=", end + 1):
+                    index, self.i = self.inner(self.t[self.i + 1:end]).double(""), end + 2
+            word = self.word()
+            words = _sh_braces(word) if isinstance(word, list) and index is None else [word]
+            found += [(index, one) for one in words]
+            if self.i == before:
+                self.doubt("an array is odd")
+                self.i += 1
 
     def redirect(self, node: _ShNode) -> bool:
         """Read a redirection, if there is one here and not a process substitution or a word."""
         found = _sh_redirect.match(self.t, self.i)
         if not found:
             return False
-        fd, operator = found.groups()
-        if operator in "<>" and not fd and self.d is _SH_POSIX and self.t.startswith("(", found.end(2)):
+        fd, operator = found.group(1) or "", found.group(2)
+        if found.group(3):
+            fd, operator = "&", found.group(4)
+        elif operator in "<>" and not fd and self.t.startswith("(", found.end()):
             return False
-        if fd == "&" and operator not in (">", ">>") or fd not in ("", "&") and (
-                self.i and self.t[self.i - 1] not in self.d.ends or fd == "*" and self.d is not _SH_POWER):
-            return False
-        self.i = found.end()
-        if operator in ("<<", "<<-") and self.d is _SH_POSIX:
+        self.i = _sh_blanks.match(self.t, found.end()).end()
+        if operator in ("<<", "<<-"):
             begin = self.i
-            mark = "".join(part[1] for part in self.parts() if isinstance(part[1], str))
-            if mark:
-                quoted = any(c in self.t[begin:self.i] for c in "'\"\\")
-                self.heredocs.append((node, mark, quoted, operator == "<<-"))
-        else:
-            node.redirects.append((fd, operator, self.word()))
+            word = self.word(True)
+            raw = self.t[begin:self.i].replace("\\\n", "")
+            if not raw or raw[0] == "#":        # a mistake in every shell
+                self.i = begin + (raw[:1] == "")
+                return True
+            if not isinstance(word, str) and any(kind in "$spa" for kind, *_ in word):
+                self.doubt("an odd mark of a here-document")
+            quoted = any(c in raw for c in "'\"\\")
+            self.heredocs.append((node, fd, _sh_unquoted(raw) if quoted else raw, quoted, operator == "<<-"))
+            return True
+        before, word = self.i, self.word()
+        if self.i == before:
+            self.doubt("a redirection leads nowhere")
+        node.redirects.append((fd, operator, word))
         return True
 
-    def word(self) -> Any:
+    # -- words
+    def word(self, raw: bool = False) -> Any:
         """The word here: `str` when it means itself, else its parts."""
-        plain = self.d.plain.match(self.t, self.i)
+        plain = _SH_POSIX.plain.match(self.t, self.i)
         if plain:
-            text, end = plain.group(), plain.end()
-            if (end == self.n or self.t[end] in self.d.ends) and not ("{" in text and self.d is _SH_POSIX):
+            end = plain.end()
+            if end == self.n or self.t[end] in " \t\r\n;&|<>)":
                 self.i = end
-                return text
-        return self.parts()
+                return plain.group()
+        parts = self.parts()
+        if not raw and all(kind == "u" for kind, *_ in parts) and not any("{" in part[1] for part in parts):
+            return "".join([part[1] for part in parts])
+        return parts
 
     def parts(self) -> _Parts:
         """The parts of the word here."""
-        t, d, posix = self.t, self.d, self.d is _SH_POSIX
-        deep = self.depth >= MAX_SHELL_NESTING
+        t = self.t
         found: _Parts = []
         while self.i < self.n:
             c = t[self.i]
-            plain = d.plain.match(t, self.i)
+            plain = _SH_POSIX.plain.match(t, self.i)
             if plain:
                 found.append(("u", plain.group()))
                 self.i = plain.end()
-            elif c in "<>" and posix and not deep and t[self.i + 1:self.i + 2] == "(":
+            elif c in "<>" and t.startswith("(", self.i + 1):
                 self.i += 2
-                found.append(("p", self.substitution(")")))
-            elif c in "({" and d is _SH_POWER and not (deep and c == "("):
-                self.i += 1
-                if not deep:
-                    found.append((c, self.substitution(")" if c == "(" else "}")))
-            elif c in d.ends or c == "(":
+                found.append(("p", self.substitution(), c))
+            elif c == "(" and found and found[-1][0] == "u" and found[-1][1][-1:] in "?*+@!":
+                self.i += 1                             # a pattern such as @(a|b)
+                found.append(("u", "("))
+                while self.i < self.n and t[self.i] != ")":
+                    before = self.i
+                    found += self.parts()
+                    if self.i < self.n and t[self.i] in " \t\r\n;&|<>" or self.i == before:
+                        found.append(("u", t[self.i]))
+                        self.i += 1
+            elif c in _SH_POSIX.ends:
                 break
-            elif c == "'":
-                here = d is _SH_POWER and found[-1:] == [("u", "@")]
-                string = (_sh_here_string if here else d.single).match(t, self.i)
-                if here:
-                    found[-1] = "q", string.group(1).strip("\r\n")
-                elif string:
-                    found.append(("q", string.group(1).replace("''", "'")))
-                else:                       # no quote in cmd.exe; read as one where a POSIX shell would
-                    found.append(("u", c))
-                self.i = string.end() if string else self.i + 1
-            elif c == '"':
+            elif not self.piece(found, c, False):
+                found.append(("u", c))
                 self.i += 1
-                found += self.double('"') or [("q", "")]
-            elif c == d.escape:
-                if t[self.i + 1:self.i + 2] != "\n":
-                    found.append(("q", t[self.i + 1:self.i + 2]))
-                self.i += 2
-            else:
-                self.special(found, False)
         self.i = min(self.i, self.n)
         return found
+
+    def piece(self, found: _Parts, c: str, quoted: bool) -> bool:
+        """Read what is quoted or expands here outside double quotes; False when it is neither."""
+        t = self.t
+        if c == "'":
+            string = _SH_POSIX.single.match(t, self.i)
+            if string is None:
+                self.open_quote()
+            found.append(("q", string.group(1) if string else t[self.i + 1:]))
+            self.i = string.end() if string else self.n
+        elif c == '"':
+            self.i += 1
+            found += self.double('"') or [("q", "")]
+        elif c == "\\":
+            if not t.startswith("\n", self.i + 1):
+                found.append(("q", t[self.i + 1:self.i + 2]))
+            self.i += 2
+        elif c == "$":
+            self.dollar(found, quoted)
+        elif c == "`":
+            found.append(("s", self.backtick(False), quoted))
+        else:
+            return False
+        return True
 
     def double(self, closer: str) -> _Parts:
         """Parts up to the closing quote (or, with no closer, the end): what expands inside double quotes."""
         found: _Parts = []
         while self.i < self.n:
-            run = self.d.quoted.match(self.t, self.i)
+            run = _SH_POSIX.quoted.match(self.t, self.i)
             if run:
-                text = run.group()
-                found.append(("q", self.d.escaped.sub(r"\1", text) if self.d.escape in text else text))
+                found.append(("q", run.group()))
                 self.i = run.end()
-            elif self.t[self.i] == closer:
+                continue
+            c = self.t[self.i]
+            if c == closer:
                 self.i += 1
-                break
+                return found
+            if c == "\\":
+                escaped = _SH_POSIX.escaped.match(self.t, self.i)
+                plain = (escaped.group(1) or "") if escaped and (closer or escaped.group(1) != '"') else self.t[self.i:self.i + 2]
+                found.append(("q", plain))
+                self.i += 2
+            elif c == "$":
+                self.dollar(found, True)
+            elif c == "`":
+                found.append(("s", self.backtick(bool(closer)), True))
             else:
-                self.special(found, True)
+                found.append(("q", c))
+                self.i += 1
+        self.i = min(self.i, self.n)
+        if closer:
+            self.open_quote()
         return found
 
-    def special(self, found: _Parts, quoted: bool) -> None:
-        """What expands alike within double quotes and outside: `…`, $…, %…%; any other character is itself."""
-        c = self.t[self.i]
-        if c == "$":
-            self.dollar(found, quoted)
-        elif c == "`":
-            self.i += 1
-            found.append(("s", self.backtick(), quoted))
-        elif c in "%!" and self.d is _SH_CMD:
-            name = _sh_percent.match(self.t, self.i)
-            variable = name.group(1)
-            found.append(("v", variable.lower(), "%" + (name.group(2) or ""), True) if variable else ("u", name.group()))
-            self.i = name.end()
-        else:
-            found.append(("q" if quoted else "u", c))
-            self.i += 1
+    def within(self, stops: str, quoted: bool, literal: bool) -> _Parts:
+        """The parts of a word within `${…}`, up to one of *stops*; *literal*: a single quote is none here."""
+        found: _Parts = []
+        kind = "q" if quoted else "u"
+        while self.i < self.n:
+            plain = _sh_inner_plain.match(self.t, self.i)
+            if plain:
+                found.append((kind, plain.group()))
+                self.i = plain.end()
+                continue
+            c = self.t[self.i]
+            if c in stops:
+                return found
+            if c == "'" and literal or not self.piece(found, c, quoted):
+                found.append((kind, c))
+                self.i += 1
+        self.i = min(self.i, self.n)
+        self.doubt("something is not closed")
+        return found
 
-    def substitution(self, closer: str) -> list[list[_ShNode]]:
-        """A script within a word; its here-documents are its own."""
+    def substitution(self) -> _Script:
+        """A script within a word, up to the closing parenthesis; its here-documents are its own."""
         held, self.heredocs = self.heredocs, []
-        inner = self.nested(closer)
-        self.bodies()
+        inner = self.nested(")")
+        if self.heredocs:
+            self.bodies()
         self.heredocs = held
         return inner
 
-    def backtick(self) -> list[list[_ShNode]]:
-        end = self.t.find("`", self.i)
-        while end > 0 and self.t[end - 1] == "\\":
-            end = self.t.find("`", end + 1)
-        end = self.n if end < 0 else end
-        inner = re.sub(r"\\([\\$`])", r"\1", self.t[self.i:end])
-        self.i = end + 1
-        return [] if self.depth >= MAX_SHELL_NESTING else self.inner(inner).script()
+    def backtick(self, quoted: bool) -> _Script:
+        end = self.i = self.i + 1
+        while end < self.n and self.t[end] != "`":
+            end += 2 if self.t[end] == "\\" else 1
+        if end >= self.n:
+            self.open_quote()
+        inner = re.sub(r'\\([\\$`"])' if quoted else r"\\([\\$`])", r"\1", self.t[self.i:end])
+        self.i = min(end + 1, self.n)
+        return self.inner(inner).script()
 
     def dollar(self, found: _Parts, quoted: bool) -> None:
-        """What follows `$`: a substitution, a variable, an ANSI-C string, or nothing special."""
-        t, c, posix = self.t, self.t[self.i + 1:self.i + 2], self.d is _SH_POSIX
-        special = (_sh_sum if c == "(" else _sh_c_string).match(t, self.i) if posix and not (quoted and c == "'") else None
-        if special:
-            found.append(("q", "0" if c == "(" else _sh_unescape(special.group(1))))
-            self.i = special.end()
-        elif c == "(":
+        """What follows `$`: a substitution, a sum, a parameter, a string of C, or nothing special."""
+        t, c = self.t, self.t[self.i + 1:self.i + 2]
+        if c == "(":
             self.i += 2
-            if self.depth < MAX_SHELL_NESTING:
-                found.append(("s", self.substitution(")"), quoted))
+            end = self.sum_end(self.i + 1) if t.startswith("(", self.i) else -1
+            if end >= 0:
+                found.append(("a", self.sum_parts(t[self.i + 1:end])))
+                self.i = end + 2
+            else:
+                found.append(("s", self.substitution(), quoted))
         elif c == "{":
-            end = t.find("}", self.i)
-            end = self.n if end < 0 else end
-            inner = t[self.i + 2:min(end, self.i + 4096)]
-            if "$(" in inner or "`" in inner:       # a default that runs something: read on inside
-                self.i += 2
-                return
-            bare = inner.lstrip("!#")
-            name = _sh_name.match(bare) if posix else None
-            self.i = end + 1
-            found.append(("v", name.group(), bare[name.end():], quoted) if name else ("v", inner, "", quoted))
+            self.i += 2
+            if t[self.i:self.i + 1] in (" ", "\t", "\n", "|"):          # ${ command; }
+                self.i += 1
+                found.append(("s", self.nested("}"), quoted))
+            else:
+                self.deeper(1)
+                found.append(self.parameter(quoted))
+                self.depth -= 1
+        elif c == "[":
+            end = self.matching(self.i + 2, "[", "]")
+            found.append(("a", self.sum_parts(t[self.i + 2:end])) if end >= 0 else ("q", "$["))
+            self.i = end + 1 if end >= 0 else self.i + 2
+        elif c == "'" and not quoted:
+            string = _sh_c_string.match(t, self.i)
+            if string is None:
+                self.open_quote()
+            found.append(("q", _sh_unescape(string.group(1) if string else t[self.i + 2:])))
+            self.i = string.end() if string else self.n
         elif c == '"' and not quoted:
             self.i += 1
         else:
-            name = self.d.name.match(t, self.i + 1)
-            found.append(("v", name.group(), "", quoted) if name else ("u", "$"))
+            name = _sh_name.match(t, self.i + 1)
+            found.append(("$", _ShParameter(name.group()), quoted) if name else ("q" if quoted else "u", "$"))
             self.i = name.end() if name else self.i + 1
+
+    def parameter(self, quoted: bool) -> tuple[Any, ...]:
+        """What stands between the braces of `${…}`."""
+        t = self.t
+        head = _sh_parameter.match(t, self.i)
+        if head is None:
+            self.doubt("an expansion that bash does not know")
+            lost = self.within("}", quoted, quoted)
+            self.i += 1
+            return "$", _ShParameter("", "", None, "?", (lost,)), quoted
+        prefix, name = head.group(1) or "", head.group(2)
+        self.i = head.end()
+        index: _Parts | str | None = None
+        if t.startswith("[", self.i):
+            end = self.matching(self.i + 1, "[", "]")
+            if end >= 0:
+                inside = t[self.i + 1:end]
+                index = inside if inside in ("@", "*") else self.inner(inside).double("")
+                self.i = end + 1
+        operator, arguments = "", []
+        if not t.startswith("}", self.i):
+            found = _sh_operator.match(t, self.i)
+            if found is None:
+                self.doubt("an expansion that bash does not know")
+            operator = found.group() if found else "?"
+            self.i = found.end() if found else self.i
+            literal = quoted and operator.lstrip(":") in ("-", "=", "+", "?")
+            if operator[:1] == "/" or operator == ":":
+                arguments.append(self.within("}" + operator[:1], quoted, literal))
+                if t.startswith(operator[:1], self.i):
+                    self.i += 1
+                    arguments.append(self.within("}", quoted, literal))
+            else:
+                arguments.append(self.within("}", quoted, literal))
+        self.i += 1
+        return "$", _ShParameter(name, prefix, index, operator, tuple(arguments)), quoted
+
+
+_sh_round = lazy_regex(r"""\\[\s\S]|'[^']*'|"(?:[^"\\]|\\[\s\S])*"|`(?:[^`\\]|\\[\s\S])*`|[()]""")
+_sh_square = lazy_regex(r"""\\[\s\S]|'[^']*'|"(?:[^"\\]|\\[\s\S])*"|`(?:[^`\\]|\\[\s\S])*`|[\[\]]""")
+_sh_quote_marks = lazy_regex(r"""\\([\s\S])|'([^']*)'|\$?"((?:[^"\\]|\\[\s\S])*)"|\$'((?:[^'\\]|\\[\s\S])*)'""")
+
+
+def _sh_unquoted(raw: str) -> str:
+    """The raw text of a word without its quotes, as the mark of a here-document is taken."""
+    def plain(found: re.Match[str]) -> str:
+        escaped, single, double, string = found.groups()
+        if double is not None:
+            return re.sub(r'\\([$`"\\])', r"\1", double)
+        return _sh_unescape(string) if string is not None else escaped if escaped is not None else single
+    return str(_sh_quote_marks.sub(plain, raw))
+
+
+def _sh_braces(word: _Parts) -> list[Any]:
+    """The words that the braces of one make, each once; with too many a word that may be anything."""
+    tokens: list[Any] = []
+    for part in word:
+        tokens += [c for c in re.split(r"([{},])", part[1]) if c] if part[0] == "u" else [part]
+    if tokens.count("{") > 64:
+        return [[("q", _SH_HOLE)] + [part for part in word if part[0] not in "uq"]]
+    done: dict[Any, None] = {}
+    seen = {tuple(map(_sh_token_key, tokens))}
+    work = [tokens]
+    while work and len(done) + len(work) <= MAX_SHELL_WORDS:
+        item = work.pop()
+        found = _sh_brace(item)
+        if found is None:
+            done[len(done)] = _sh_rejoined(item)
+            continue
+        start, end, choices = found
+        for choice in reversed(choices):
+            made = item[:start] + choice + item[end + 1:]
+            key = tuple(map(_sh_token_key, made))
+            if key not in seen:
+                seen.add(key)
+                work.append(made)
+    if work:
+        return [[("q", _SH_HOLE)] + [part for part in word if part[0] not in "uq"]]
+    return list(done.values())
+
+
+def _sh_token_key(token: Any) -> Any:
+    return token if isinstance(token, str) else (token[0], token[1]) if isinstance(token[1], str) else id(token)
+
+
+def _sh_rejoined(tokens: list[Any]) -> Any:
+    parts: _Parts = []
+    for token in tokens:
+        if not isinstance(token, str):
+            parts.append(token)
+        elif parts and parts[-1][0] == "u":
+            parts[-1] = "u", parts[-1][1] + token
+        else:
+            parts.append(("u", token))
+    return parts[0][1] if len(parts) == 1 and parts[0][0] == "u" else parts or [("q", "")]
+
+
+def _sh_brace(tokens: list[Any]) -> tuple[int, int, list[list[Any]]] | None:
+    """The first brace expression of a word: where it begins and ends, and its choices."""
+    opened: list[tuple[int, list[int]]] = []
+    best: tuple[int, int, list[list[Any]]] | None = None
+    for at, token in enumerate(tokens):
+        if token == "{":
+            opened.append((at, []))
+        elif token == "," and opened:
+            opened[-1][1].append(at)
+        elif token == "}" and opened:
+            start, commas = opened.pop()
+            if best is not None and best[0] < start:
+                continue
+            choices: list[list[Any]] = []
+            if commas:
+                edges = [start, *commas, at]
+                choices = [tokens[a + 1:b] for a, b in zip(edges, edges[1:])]
+            elif all(isinstance(one, str) for one in tokens[start + 1:at]):
+                choices = _sh_series("".join(tokens[start + 1:at]))
+            if choices:
+                best = start, at, choices
+    return best
+
+
+def _sh_series(text: str) -> list[list[Any]]:
+    """`1..5`, `a..e`, `0..10..2`: the values, or one that may be any number."""
+    found = _sh_sequence.match(text)
+    if not found:
+        return []
+    low, high, first, last, step = found.groups()
+    a, b = (int(low), int(high)) if low is not None else (ord(first), ord(last))
+    by = max(1, abs(int(step or 1)))
+    if abs(a - b) // by >= MAX_SHELL_WORDS // 4:
+        return [[("q", _sh_hole("number"))]]
+    values = list(range(a, b + 1, by) if a <= b else range(a, b - 1, -by))
+    width = max(len(low), len(high)) if low is not None and re.match(r"-?0\d", low + " " + high) else 0
+    return [[str(value).zfill(width) if low is not None else chr(value)] for value in values]
+
+
+def _sh_hole(name: str = "") -> str:
+    """What stands in a text for the unknown value of the variable *name*, or for anything."""
+    return f"\ue0f0{name}\ue0f1"
 
 
 # ---- 9b. Commands: values, streams and words -------------------------------------------------------------
@@ -5082,10 +5906,12 @@ class _Flow(NamedTuple):
     sources: tuple[str, ...] = ()       # files it was read from; "\0the environment" and the like
     coded: bool = False                 # it was decoded or encoded on the way
     shell: bool = False                 # it is what a shell reading its input says
+    made: bool = False                  # this very command makes it, from texts that it holds
+    below: bool = False                 # it names files below the working directory
 
     def but(self, text: str | None) -> _Flow:
         """The same origin with another text."""
-        return _Flow(text, self.remote, self.sources, self.coded, self.shell)
+        return self._replace(text=text)
 
 
 _NOTHING, _EMPTY, _REMOTE = _Flow(), _Flow(""), _Flow(None, True)
@@ -5107,7 +5933,8 @@ def _sh_join(flows: Sequence[_Flow], text: str | None = None) -> _Flow:
     if len(flows) == 1 and text is None:
         return flows[0]
     sources = tuple(dict.fromkeys(source for flow in flows for source in flow.sources))[:64]
-    return _Flow(text, any(f.remote for f in flows), sources, any(f.coded for f in flows), any(f.shell for f in flows))
+    return _Flow(text, any(f.remote for f in flows), sources, any(f.coded for f in flows), any(f.shell for f in flows),
+                 any(f.made for f in flows), bool(flows) and all(f.below or f is _NOTHING for f in flows))
 
 
 def _sh_flow(word: str) -> _Flow:
@@ -5134,6 +5961,7 @@ def _sh_from(text: str, flow: _Flow) -> str:
 
 def _sh_show(word: str) -> str:
     """A word as a reason may show it: short, printable, and nothing that may be a secret."""
+    word = _sh_plain(word, "")
     runs = re.findall(r"[A-Za-z0-9+=_-]{20,}", word[:200])
     plain = _SH_MISSPELT.match(word) and not any(sum(c.isdigit() for c in run) > 2 for run in runs)
     return word if plain else "…"
@@ -5213,19 +6041,55 @@ def _sh_options(args: list[str], letters: str, longs: Iterable[str] | None, swit
     return found
 
 
-def _sh_braces(text: str) -> list[str]:
-    """Brace expansion, as far as MAX_SHELL_WORDS words go."""
-    found: list[str] = []
-    work = [text] if text.count("{") <= 12 else []
-    while work and len(found) + len(work) < MAX_SHELL_WORDS:
-        item = work.pop()
-        inner = next((m for m in _sh_brace.finditer(item) if "," in m.group(1) or ".." in m.group(1)), None)
-        if inner is None:
-            found.append(item)
-            continue
-        choices = inner.group(1).split(",") if "," in inner.group(1) else inner.group(1).split("..")[:2]
-        work.extend(item[:inner.start()] + choice + item[inner.end():] for choice in reversed(choices[:MAX_SHELL_WORDS]))
-    return found + work or [text]
+def _sh_open(text: str) -> bool:
+    """Is something in this text unknown?"""
+    return "\ue0f0" in text
+
+
+def _sh_plain(text: str, home: str) -> str:
+    """*text* as it is shown and as rules read it: what is unknown as `$NAME` or `$()`, the home directory as `~`."""
+    if "\ue0f0" in text:
+        text = _sh_holes.sub(lambda found: f"${found.group(1)}" if found.group(1) else "$()", text)
+    inside = len(home) > 1 and text.startswith(home) and text[len(home):len(home) + 1] in ("", "/")
+    return "~" + text[len(home):] if inside else str(text)
+
+
+def _sh_each(value: Any) -> tuple[Any, ...]:
+    """The values that a variable may have."""
+    return value if isinstance(value, tuple) else (value,)
+
+
+def _sh_either(*values: Any) -> Any:
+    """One value out of several that it may be."""
+    found: list[Any] = []
+    for value in values:
+        for one in _sh_each(value):
+            if not any(one is other or type(one) is type(other) and one == other and (
+                    not isinstance(one, str) or _sh_flow(one) == _sh_flow(other)) for other in found):
+                found.append(one)
+    if len(found) > 16:
+        return _sh_from(_SH_HOLE, _sh_join([_sh_flow(one) for one in found if isinstance(one, str)] or [_NOTHING]))
+    return found[0] if len(found) == 1 else tuple(found) if found else ""
+
+
+def _sh_cut(text: str, operator: str, pattern: str, new: str) -> str:
+    """`${x#…}`, `${x%…}`, `${x/…/…}` of known texts; unknown where that is not plain."""
+    wild = any(c in pattern for c in "*?[")
+    if wild and (operator[0] == "/" or "[" in pattern or len(text) > 200):
+        return _SH_HOLE
+    if operator[0] == "/":
+        if operator in ("/#", "/%"):
+            hit = text.startswith(pattern) if operator == "/#" else text.endswith(pattern)
+            return (new + text[len(pattern):] if operator == "/#" else text[:len(text) - len(pattern)] + new) if hit else text
+        return text.replace(pattern, new, -1 if operator == "//" else 1) if pattern else text
+    if not wild:
+        return text.removeprefix(pattern) if operator[0] == "#" else text.removesuffix(pattern)
+    sizes = range(len(text) + 1) if len(operator) == 1 else range(len(text), -1, -1)
+    for size in sizes:
+        part = text[:size] if operator[0] == "#" else text[len(text) - size:]
+        if _sh_wild("x" + pattern, "x" + part):
+            return text[size:] if operator[0] == "#" else text[:len(text) - size]
+    return text
 
 
 def _sh_wild(pattern: str, name: str) -> bool:
@@ -5308,7 +6172,7 @@ copy cp copy copy-item cpi mv move move-item mi install ln rename ren rename-ite
 remove rm unlink rmdir rd del erase remove-item ri rimraf trash shred srm wipe del-cli
 find find fd fdfind
 listing ls dir get-childitem gci tree
-change cd pushd chdir set-location sl
+change cd pushd popd chdir set-location sl
 overwrite dd truncate tee tee-object set-content sc add-content ac out-file sponge fallocate clear-content clc
 mode chmod chown chgrp icacls takeown setfacl
 http start-bitstransfer curl wget http https xh aria2c fetch invoke-webrequest iwr invoke-restmethod irm
@@ -5327,7 +6191,13 @@ sql psql mysql mariadb sqlite3 sqlite sqlcmd mongosh mongo redis-cli clickhouse-
 start start start-process saps start-job invoke-command icm foreach-object % foreach where-object ? while if else try switch
 for_cmd for
 read_variable read mapfile readarray
-prints pwd get-location gl mktemp which history fc get-history security secret-tool keyring
+shift shift
+ends exit return
+alias alias
+hash hash
+subscripts test [ unset let
+some_lines head tail sort uniq grep egrep fgrep shuf tac
+prints pwd get-location gl mktemp which history fc get-history security secret-tool keyring realpath readlink dirname basename
 sed sed gsed"""
 _SH_BRANCH = r"(?:main|master|trunk|develop|dev|release\S*|prod\w*|stable|staging|next|gh-pages|\*|HEAD)"      # shared
 # category :: programs :: regex over the arguments (each between single spaces; blanks inside one are NUL) :: reason
@@ -5535,6 +6405,8 @@ _SH_MISSPELT = lazy_regex(r"[\w./~*?$@%+,:=\\{}\[\]()<> -]{1,60}\Z")
 _SH_OUTPUT = lazy_regex(r"(?!(?:.*/)?\.\.(?:/|\Z))(?:\./)?(?:[\w.-]+/)*(?:node_modules|dist|build|coverage|target|out|htmlcov|"
                         r"storybook-static|__pycache__|\.(?:next|nuxt|turbo|parcel-cache|svelte-kit|output|nyc_output|"
                         r"pytest_cache|mypy_cache|ruff_cache|tox|eggs|gradle|venv|cache|vite)|venv|[\w.-]+\.egg-info)/?\Z")
+# Files that programs leave behind: harmless to delete in any folder but the system's.
+_SH_THROWN = lazy_regex(r"(?:[\w.-]+/)*[\w*?.-]*\.(?:o|obj|pyc|pyo|class|tmp|temp|log|swp|orig|rej|gcda|gcno|coverage|aux)\Z")
 _sh_drive = lazy_regex(r"(?:[A-Za-z]:[\\/]|[A-Za-z]:\Z|\\\\|%\w+%|\$env:)", re.I)
 _sh_home = lazy_regex(r"(?:/home/[^/]+|/root|/Users/[^/]+|[A-Za-z]:/Users/[^/]+|~[\w.-]*|%(?:userprofile|homepath|"
                       r"homedrive%%homepath)%"
@@ -5586,11 +6458,30 @@ _SH_VALUED_GLOBAL = frozenset("""-n -C -c -H -s -u --profile --region --output -
     --kubeconfig --subscription --git-dir --work-tree --host --endpoint-url --kube-context --config""".split())
 _SH_SUBCOMMANDS = frozenset("""git kubectl oc docker podman nerdctl aws gcloud az gsutil helm terraform tofu terragrunt gh npm
     pnpm yarn pip cargo apt apt-get brew systemctl redis-cli nomad vault""".split())
-_SH_HIDE = {123: 0xE000, 44: 0xE001, 125: 0xE002}       # quoted { , } while braces are expanded
-_SH_UNHIDE = {value: key for key, value in _SH_HIDE.items()}
 # With one of these a program does nothing; the others say what options and operands of some programs mean.
 _SH_HARMLESS_OPTIONS = frozenset("--help --version --dry-run --dryrun --dry-run=client --dry-run=server -WhatIf".split())
-_SH_VARIABLES = {"IFS": " ", "PWD": ".", "pwd": ".", "@": "", "*": ""}      # those that nobody need set
+# Variables that nobody need set, and those that are set surely.
+_SH_VARIABLES = {"IFS": " \t\n", "0": "bash", "SHELL": "/bin/bash", "BASH": "/bin/bash", "?": "\ue0f0number\ue0f1",
+                 "$": "\ue0f0number\ue0f1", "!": "\ue0f0number\ue0f1", "RANDOM": "\ue0f0number\ue0f1",
+                 "SECONDS": "\ue0f0number\ue0f1", "LINENO": "\ue0f0number\ue0f1", "UID": "\ue0f0number\ue0f1",
+                 "EUID": "\ue0f0number\ue0f1", "PPID": "\ue0f0number\ue0f1", "OSTYPE": "linux-gnu"}
+_SH_SET = frozenset("HOME PATH PWD SHELL USER LOGNAME BASH UID 0 # ? $".split())
+# Variables whose value is run by bash, git, man, tar …: as a command, as a script file, as more options.
+_SH_RUNS_VARIABLES = {name: role for role, *names in map(str.split, """\
+script BASH_ENV ENV PYTHONSTARTUP
+sh PROMPT_COMMAND GIT_SSH_COMMAND GIT_SSH GIT_EXTERNAL_DIFF GIT_PAGER GIT_EDITOR GIT_SEQUENCE_EDITOR GIT_ASKPASS SSH_ASKPASS
+sh GIT_PROXY_COMMAND PAGER MANPAGER EDITOR VISUAL BROWSER SUDO_ASKPASS RSYNC_RSH CVS_RSH SVN_SSH FCEDIT
+sh FZF_DEFAULT_COMMAND RUSTC_WRAPPER CARGO_BUILD_RUSTC_WRAPPER npm_config_script_shell
+-tar TAR_OPTIONS
+-node NODE_OPTIONS
+-make MAKEFLAGS""".splitlines()) for name in names}
+_SH_REMOVES = lazy_regex(r"-[rRfidv]*[rRf][rRfidv]*\Z|--recursive\Z|--force\Z")
+# Programs for whose sake the words of an unknown one are read as a command.
+_SH_DANGEROUS = frozenset("rm shred dd mkfs wipefs sh bash dash zsh nc ncat netcat socat sudo".split())
+_SH_DOUBTED = [(category, lazy_regex(rf"(?<![\w.-])({words})(?![\w-])")) for category, words in (
+    ("destructive", "rm|rmdir|unlink|shred|srm|wipe|dd|truncate|mkfs[.\\w]*|wipefs|rimraf"),
+    ("pipe_to_shell", "ba?sh|zsh|dash|ksh|fish|eval|source|sudo|python3?|perl|node|ruby|osascript"),
+    ("exfiltration", "curl|wget|nc|ncat|netcat|socat|scp|rsync|ftp|sftp|telnet"))]
 _SH_KNOWN_FOLDERS = frozenset("home pwd userprofile env tmpdir tmp temp null psscriptroot".split())
 _SH_CODE_LETTERS = {"python": "c", "pypy": "c", "ipython": "c", "expect": "c", "perl": "eE", "php": "rBRE", "node": "ep"}
 _SH_REMOVE_VALUED = frozenset("-include -exclude -filter -erroraction -ea -n -s --iterations --size".split())
@@ -5784,9 +6675,10 @@ def _code_runs_fetched(text: str) -> bool:
 def judge_code(run: _ShRun, language: str, text: str) -> None:
     """Code given to an interpreter: commands it starts, files it names, sockets it ties to a shell."""
     run.spend(len(text))
-    if run.depth >= MAX_SHELL_NESTING or len(text) < 4:
+    if len(text) < 4:
         return
-    run.depth += 1
+    run.deeper(1)
+    certain, run.certain = run.certain, False       # what is read as commands here may be none
     if "+" in text:
         text = _sh_code_joint.sub("", text)
     if _sh_code_socket.search(text) and _sh_code_shell.search(text):
@@ -5820,6 +6712,7 @@ def judge_code(run: _ShRun, language: str, text: str) -> None:
             sources.append("\0the environment")
         run.ship(_sh_read(sources), "the network")
     run.depth -= 1
+    run.certain = certain
 
 
 def judge_program_text(run: _ShRun, language: str, text: str) -> None:
@@ -5874,13 +6767,15 @@ _sh_percent = lazy_regex(r"[%!]([A-Za-z_]\w*(?:\(x86\))?)(:[^%\n]*)?[%!]|%%?~?\w
 _sh_here_string = lazy_regex(r"'([\s\S]*?)(?:'@|\Z)")
 
 
+_other_redirect = lazy_regex(r"(\d*|&|\*)(>>|>\||>&|<&|<|>)[ \t\r]*")
+
+
 class _ShOtherReader:
     """Reads a text into a script. Total: what is not closed ends with the text, what is not understood is skipped."""
 
     def __init__(self, text: str, dialect: _ShDialect, depth: int = 0, count: list[int] | None = None) -> None:
         self.count = [0] if count is None else count        # commands read so far, shared with the readers within
         self.t, self.n, self.i, self.d, self.depth = text, len(text), 0, dialect, depth
-        self.heredocs: list[tuple[_ShNode, str, bool, bool]] = []
 
     def inner(self, text: str) -> _ShOtherReader:
         return _ShOtherReader(text, self.d, self.depth + 1, self.count)
@@ -5893,8 +6788,8 @@ class _ShOtherReader:
             if self.i >= self.n:
                 return found
             before, c = self.i, self.t[self.i]
-            if stop and (c == stop or self.keyword() == stop):
-                self.i += len(stop)
+            if stop and c == stop:
+                self.i += 1
                 return found
             nodes = [] if c == ")" or c == "}" and self.d is not _SH_CMD else self.pipeline()
             if nodes:
@@ -5906,28 +6801,12 @@ class _ShOtherReader:
                 self.i += 1
 
     def gap(self) -> None:
-        """Over what stands between two commands; here-document bodies are read at line ends."""
+        """Over what stands between two commands."""
         while self.i < self.n:
             self.i = self.d.gap.match(self.t, self.i).end()
             if not self.t.startswith("\n", self.i):
                 return
             self.i += 1
-            if self.heredocs:
-                self.bodies()
-
-    def keyword(self) -> str:
-        found = _sh_keyword.match(self.t, self.i) if self.d is _SH_POSIX else None
-        return found.group() if found else ""
-
-    def bodies(self) -> None:
-        """The here-documents announced on the line before: found by their end mark, or the rest of the text."""
-        for node, mark, quoted, tabs in self.heredocs:
-            end = re.compile(("^\t*" if tabs else "^") + re.escape(mark) + "\r?$", re.M).search(self.t, self.i)
-            body = self.t[self.i:end.start() if end else self.n]
-            self.i = end.end() if end else self.n
-            literal = quoted or "$" not in body and "`" not in body
-            node.redirects.append(("", "<<", [("q", body)] if literal else self.inner(body).double("")))
-        self.heredocs.clear()
 
     def pipeline(self) -> list[_ShNode]:
         nodes = []
@@ -5948,32 +6827,11 @@ class _ShOtherReader:
 
     def command(self) -> _ShNode | None:
         """One command with its redirections, or None where there is none."""
-        c, deep = self.t[self.i:self.i + 1], self.depth >= MAX_SHELL_NESTING
-        if c == "(" or c == "{" and self.d is _SH_POSIX and self.t[self.i + 1:self.i + 2] in ("", " ", "\t", "\n"):
-            if c == "(" and self.d is _SH_POWER and not deep:
-                return self.simple(_ShNode())
+        deep = self.depth >= MAX_SHELL_NESTING
+        if self.t.startswith("(", self.i) and not (self.d is _SH_POWER and not deep):
             self.i += 1
-            return None if deep else self.compound("group", ")" if c == "(" else "}")
-        word = self.keyword() if c in _SH_KEYWORD_STARTS else ""
-        self.i += len(word)
-        if word == "[[":
-            end = self.t.find("]]", self.i)
-            inner = self.t[self.i:end if end >= 0 else self.n]
-            self.i = self.n if end < 0 else end + 2
-            node = _ShNode()
-            node.words = ["[[", self.inner(inner).double("")]
-            return node
-        if word in ("for", "select") and not deep:      # for NAME in WORDS; do … done
-            words = self.simple(_ShNode()).words
-            node = self.compound("for", "done")
-            node.words = words[:1] + (words[2:] if words[1:2] == ["in"] else words[1:]) or ["_"]
-            return node
-        if word in _SH_CLOSERS and not deep:
-            return self.compound("group", _SH_CLOSERS[word])
-        if word in ("", "function"):
-            return self.simple(_ShNode())
-        self.i = _sh_blanks.match(self.t, self.i).end()         # a keyword that stands before a command
-        return self.command() if word in ("time", "!", "coproc") and self.i < self.n else None
+            return None if deep else self.compound("group", ")")
+        return self.simple(_ShNode())
 
     def compound(self, kind: str, stop: str) -> _ShNode:
         node = _ShNode(kind)
@@ -6000,8 +6858,6 @@ class _ShOtherReader:
             elif c in "\n&|)" or c in "#;" and d is not _SH_CMD or c == ("}" if d is _SH_POWER else "("):
                 if c == "#":
                     self.i = d.gap.match(t, self.i).end()
-                elif c == "(" and d is _SH_POSIX and len(node.words) == 1 and not node.kind and isinstance(node.words[0], str):
-                    return self.function(node)
                 break
             elif node.kind:
                 break
@@ -6013,51 +6869,20 @@ class _ShOtherReader:
 
     def add_word(self, node: _ShNode) -> None:
         before = self.i
-        assigned = None if node.words or self.d is not _SH_POSIX else _sh_assignment.match(self.t, self.i)
-        if assigned:
-            self.i = assigned.end()
-            if self.t[self.i:self.i + 1] == "(" and self.depth < MAX_SHELL_NESTING:      # an array
-                self.i += 1
-                value = [word for line in self.nested(")") for item in line for word in item.words]
-            else:
-                value = [self.word()]
-            node.assigns.append((assigned.group(1), bool(assigned.group(2)), value))
-        else:
-            node.words.append(self.word())
-        if self.i == before:
-            self.i += 1
-
-    def function(self, node: _ShNode) -> _ShNode:
-        """`NAME() BODY`; the reader stands before the parenthesis."""
-        closed = _sh_no_arguments.match(self.t, self.i)
-        if closed and self.depth < MAX_SHELL_NESTING:
-            self.i = closed.end()
-            self.depth += 1
-            body = self.command()
-            self.depth -= 1
-            node.kind, node.parts = "function", [[[body]]] if body else []
-        return node
+        node.words.append(self.word())
+        self.i += self.i == before
 
     def redirect(self, node: _ShNode) -> bool:
-        """Read a redirection, if there is one here and not a process substitution or a word."""
-        found = _sh_redirect.match(self.t, self.i)
+        """Read a redirection, if there is one here and not a word."""
+        found = _other_redirect.match(self.t, self.i)
         if not found:
             return False
         fd, operator = found.groups()
-        if operator in "<>" and not fd and self.d is _SH_POSIX and self.t.startswith("(", found.end(2)):
-            return False
         if fd == "&" and operator not in (">", ">>") or fd not in ("", "&") and (
                 self.i and self.t[self.i - 1] not in self.d.ends or fd == "*" and self.d is not _SH_POWER):
             return False
         self.i = found.end()
-        if operator in ("<<", "<<-") and self.d is _SH_POSIX:
-            begin = self.i
-            mark = "".join(part[1] for part in self.parts() if isinstance(part[1], str))
-            if mark:
-                quoted = any(c in self.t[begin:self.i] for c in "'\"\\")
-                self.heredocs.append((node, mark, quoted, operator == "<<-"))
-        else:
-            node.redirects.append((fd, operator, self.word()))
+        node.redirects.append((fd, operator, self.word()))
         return True
 
     def word(self) -> Any:
@@ -6065,14 +6890,14 @@ class _ShOtherReader:
         plain = self.d.plain.match(self.t, self.i)
         if plain:
             text, end = plain.group(), plain.end()
-            if (end == self.n or self.t[end] in self.d.ends) and not ("{" in text and self.d is _SH_POSIX):
+            if end == self.n or self.t[end] in self.d.ends:
                 self.i = end
                 return text
         return self.parts()
 
     def parts(self) -> _Parts:
         """The parts of the word here."""
-        t, d, posix = self.t, self.d, self.d is _SH_POSIX
+        t, d = self.t, self.d
         deep = self.depth >= MAX_SHELL_NESTING
         found: _Parts = []
         while self.i < self.n:
@@ -6081,13 +6906,10 @@ class _ShOtherReader:
             if plain:
                 found.append(("u", plain.group()))
                 self.i = plain.end()
-            elif c in "<>" and posix and not deep and t[self.i + 1:self.i + 2] == "(":
-                self.i += 2
-                found.append(("p", self.substitution(")")))
             elif c in "({" and d is _SH_POWER and not (deep and c == "("):
                 self.i += 1
                 if not deep:
-                    found.append((c, self.substitution(")" if c == "(" else "}")))
+                    found.append((c, self.nested(")" if c == "(" else "}")))
             elif c in d.ends or c == "(":
                 break
             elif c == "'":
@@ -6133,9 +6955,6 @@ class _ShOtherReader:
         c = self.t[self.i]
         if c == "$":
             self.dollar(found, quoted)
-        elif c == "`":
-            self.i += 1
-            found.append(("s", self.backtick(), quoted))
         elif c in "%!" and self.d is _SH_CMD:
             name = _sh_percent.match(self.t, self.i)
             variable = name.group(1)
@@ -6145,45 +6964,18 @@ class _ShOtherReader:
             found.append(("q" if quoted else "u", c))
             self.i += 1
 
-    def substitution(self, closer: str) -> list[list[_ShNode]]:
-        """A script within a word; its here-documents are its own."""
-        held, self.heredocs = self.heredocs, []
-        inner = self.nested(closer)
-        self.bodies()
-        self.heredocs = held
-        return inner
-
-    def backtick(self) -> list[list[_ShNode]]:
-        end = self.t.find("`", self.i)
-        while end > 0 and self.t[end - 1] == "\\":
-            end = self.t.find("`", end + 1)
-        end = self.n if end < 0 else end
-        inner = re.sub(r"\\([\\$`])", r"\1", self.t[self.i:end])
-        self.i = end + 1
-        return [] if self.depth >= MAX_SHELL_NESTING else self.inner(inner).script()
-
     def dollar(self, found: _Parts, quoted: bool) -> None:
-        """What follows `$`: a substitution, a variable, an ANSI-C string, or nothing special."""
-        t, c, posix = self.t, self.t[self.i + 1:self.i + 2], self.d is _SH_POSIX
-        special = (_sh_sum if c == "(" else _sh_c_string).match(t, self.i) if posix and not (quoted and c == "'") else None
-        if special:
-            found.append(("q", "0" if c == "(" else _sh_unescape(special.group(1))))
-            self.i = special.end()
-        elif c == "(":
+        """What follows `$`: an expression, a variable, or nothing special."""
+        t, c = self.t, self.t[self.i + 1:self.i + 2]
+        if c == "(":
             self.i += 2
             if self.depth < MAX_SHELL_NESTING:
-                found.append(("s", self.substitution(")"), quoted))
+                found.append(("s", self.nested(")"), quoted))
         elif c == "{":
             end = t.find("}", self.i)
             end = self.n if end < 0 else end
-            inner = t[self.i + 2:min(end, self.i + 4096)]
-            if "$(" in inner or "`" in inner:       # a default that runs something: read on inside
-                self.i += 2
-                return
-            bare = inner.lstrip("!#")
-            name = _sh_name.match(bare) if posix else None
+            found.append(("v", t[self.i + 2:min(end, self.i + 4096)], "", quoted))
             self.i = end + 1
-            found.append(("v", name.group(), bare[name.end():], quoted) if name else ("v", inner, "", quoted))
         elif c == '"' and not quoted:
             self.i += 1
         else:
@@ -6202,7 +6994,7 @@ def _power_words(run: _ShRun, node: _ShNode, words: list[str]) -> list[str]:
     assigned = re.match(r"\$([\w:]+)\s*\+?=", text)
     if assigned and isinstance(first, list):
         value = _power_value(run, ([first[1:]] if len(first) > 1 else []) + node.words[1:])
-        run.vars[assigned.group(1).lower()] = _sh_from("$()", _REMOTE) if fetches else value
+        run.vars[assigned.group(1).lower()] = _sh_from(_SH_HOLE, _REMOTE) if fetches else value
         return ["write-output"]
     if fetches and re.match(r"(?i)[(&.]*\s*(?:\(|new-object|\[|\$\w+\.(?:down|up)load)", text):
         saved = re.search(r"(?i)downloadfile(?:async)?\([^,]*,\s*['\"]?([^'\")]+)", text)
@@ -6210,10 +7002,10 @@ def _power_words(run: _ShRun, node: _ShNode, words: list[str]) -> list[str]:
             run.files[run.key(saved.group(1))] = run.files[saved.group(1)] = _REMOTE
         for word in re.findall(r"['\"]([^'\"]+)['\"]", text) if re.search(r"(?i)upload", text) else []:
             run.ship(run.content(word), "an upload")
-        return ["write-output", _sh_from("$()", _REMOTE)]
+        return ["write-output", _sh_from(_SH_HOLE, _REMOTE)]
     reads = re.search(r"(?i)\]::(?:ReadAll\w+|Open\w*)(.+)", words[0])
     if reads:
-        return ["write-output", _sh_from("$()", run.content(reads.group(1)))]
+        return ["write-output", _sh_from(_SH_HOLE, run.content(reads.group(1)))]
     if _power_is_text(first) and (len(words) == 1 or words[1][:1] in "+-") and not text.startswith("&"):
         return ["write-output", _sh_whole([w.replace("+", "") if len(first) > 1 else w for w in words if w != "+"], "")]
     return words
@@ -6229,7 +7021,7 @@ def _power_value(run: _ShRun, words: list[Any]) -> str:
     if words and _power_is_text(words[0]):
         return _sh_whole(inner)
     got = run.simple(inner, _NOTHING)
-    return _sh_from(got.text or "$()", got)
+    return _sh_from(got.text or _SH_HOLE, got)
 
 
 def _power_patterns(run: _ShRun, text: str) -> None:
@@ -6246,6 +7038,27 @@ def _power_is_text(word: Any) -> bool:
     return isinstance(word, list) and bool(word) and (word[0][0] in "q(v" or word[0][0] == "u" and word[0][1][:1] in "[@")
 
 
+def _other_variable(run: _ShRun, name: str, operation: str) -> tuple[str, _Flow]:
+    """A variable's text (itself, when it is not known) and origin."""
+    name = name.lower()
+    known = run.vars.get(name)
+    if not isinstance(known, str):
+        if name in ("pwd", "@"):
+            return "." if name == "pwd" else "", _NOTHING
+        secret = _SH_SECRET_NAME.search(name)
+        return (f"%{name}%" if operation[:1] == "%" else "$" + name,
+                _sh_read((f"\0${name.split(':')[-1][:40]}",)) if secret else _NOTHING)
+    text, mark = str(known), operation[:1]
+    cut = re.match(r":~?(-?\d+)(?:,(-?\d+))?", operation.lstrip("%"))
+    if cut:
+        text = text[int(cut.group(1)[:9]):]
+        text = text[:int(cut.group(2)[:9])] if cut.group(2) else text
+    elif mark == "%" and "=" in operation:
+        old, _, new = operation.lstrip("%:").partition("=")
+        text = text.replace(old, new)[:MAX_SHELL_VALUE] if old else text
+    return text, _sh_flow(known)
+
+
 def _other_expand(run: _ShRun, word: Any) -> list[str]:
     """What a word of PowerShell or cmd.exe becomes; nothing is split there."""
     texts: list[str] = []
@@ -6256,14 +7069,14 @@ def _other_expand(run: _ShRun, word: Any) -> list[str]:
             texts.append(value)
             continue
         if kind == "v":
-            text, flow = run.variable(value, rest[0])
+            text, flow = _other_variable(run, value, rest[0])
         elif kind == "{":
             block, text, flow = value, "", _NOTHING
         else:
-            cwd = run.cwd
+            cwds = run.cwds
             flow = run.script(value)
-            run.cwd = cwd
-            text = "/dev/fd/63" if kind == "p" else "$()" if flow.text is None else flow.text.rstrip("\n")
+            run.cwds = cwds
+            text = _SH_HOLE if flow.text is None else flow.text.rstrip("\n")
         if flow is not _NOTHING:
             flows.append(flow)
         run.spend(len(text))
@@ -6276,32 +7089,106 @@ def _other_expand(run: _ShRun, word: Any) -> list[str]:
 
 
 # ---- 9g. Commands: following -----------------------------------------------------------------------------
+class _State(NamedTuple):
+    """What commands change for those that come after them, as it was at one point; dictionaries are not changed later."""
+    vars: dict[str, Any]
+    cwds: tuple[str, ...]
+    functions: dict[str, Any]
+    aliases: dict[str, str]
+    fds: dict[str, Any]
+    out: str
+    dead: bool
+
+
+class _ShFields:
+    """The fields that one word becomes, as they grow."""
+    __slots__ = ("fields", "texts", "flows", "quoted", "block")
+
+    def __init__(self) -> None:
+        self.fields: list[str] = []
+        self.texts: list[str] = []
+        self.flows: list[_Flow] = []
+        self.quoted, self.block = False, None
+
+    def copy(self) -> _ShFields:
+        made = _ShFields()
+        made.fields, made.texts, made.flows = list(self.fields), list(self.texts), list(self.flows)
+        made.quoted, made.block = self.quoted, self.block
+        return made
+
+    def add(self, text: str, quoted: bool) -> None:
+        self.texts.append(text)
+        self.quoted = self.quoted or quoted
+        if isinstance(text, _ShWord):
+            self.block = self.block or text.block
+            if text.flow is not _NOTHING:
+                self.flows.append(text.flow)
+
+    def end(self) -> None:
+        text = "".join(self.texts)
+        if text or self.quoted or self.flows or self.block is not None:
+            word: str = _sh_from(text, _sh_join(self.flows)) if self.flows else text
+            if self.block is not None:
+                word = _ShWord(word)
+                word.flow, word.block = _sh_join(self.flows) if self.flows else _NOTHING, self.block
+            self.fields.append(word)
+        self.texts, self.flows, self.quoted = [], [], False
+
+    def put(self, texts: list[str], quoted: bool, split: Callable[[str], list[str]]) -> None:
+        """Add what a variable or substitution yields; a list (`"$@"`) makes fields of its own."""
+        for number, text in enumerate(texts):
+            if number:
+                self.end()
+            if quoted:
+                self.add(text, True)
+                continue
+            pieces = split(text)
+            if text[:1].isspace() and self.texts:
+                self.end()
+            for piece_number, piece in enumerate(pieces):
+                if piece_number:
+                    self.end()
+                self.add(text if piece == text else _sh_from(piece, _sh_flow(text)), False)
+            if pieces and text[-1:].isspace():
+                self.end()
+
+
 class _ShRun:
     """Follows one command text and collects its facts. Methods `_name(name, args, flow)` are the programs it knows:
     each gets its arguments and standard input and returns its standard output."""
 
-    def __init__(self, ctx: ShellContext, dialect: _ShDialect, cwd: str) -> None:
-        self.ctx, self.at, self.d, self.cwd = ctx, ctx.paths, dialect, ""
+    def __init__(self, ctx: ShellContext, dialect: _ShDialect, cwd: str | tuple[str, ...] = "") -> None:
+        self.ctx, self.at, self.d = ctx, ctx.paths, dialect
         self.facts: dict[str, str] = {}
         self.paths: dict[str, None] = {}
-        self.vars: dict[str, str] = {}
-        self.functions: dict[str, Any] = {}
         self.files: dict[str, _Flow] = {}   # what this command has written, by `key`
+        self.ran: list[str] = []            # files that a shell in the background reads
+        self.made: set[str] = set()         # folders made here
+        # The state (see _State): a value is a text, a dict (an array), or a tuple of values it may have.
+        self.vars: dict[str, Any] = {}
+        self.cwds: tuple[str, ...] = ("",)  # as seen from where the command started
+        self.functions: dict[str, Any] = {}
+        self.aliases: dict[str, str] = {}
+        self.fds: dict[str, Any] = {}       # descriptors: the stream, or the file or script that it leads into
+        self.out = ""                       # where `exec >FILE` sends all that is said
+        self.dead = False                   # after `exit`
+        self.fell: list[_State] = []        # the states in which the last command has failed, when they differ
+        self.strict = False                 # `set -e`
         self.net_fds: set[str] = set()      # descriptors that are sockets
         self.networked = self.root = False  # this command: with a socket; as root
         self.last_net = ""
         self.steps, self.room, self.depth, self.nested = MAX_SHELL_STEPS, MAX_SHELL_TEXT, 0, 0
+        self.number = 63                    # of the next process substitution
+        self.sinks: dict[str, Any] = {}     # what stands behind `>(…)`
+        self.certain = dialect is _SH_POSIX     # this text is surely meant for a shell: doubts count
+        self.calls: list[str] = []          # functions and aliases that are being followed
         self.power: list[str] = []          # PowerShell of the script at depth *power_depth*
         self.power_depth = 0
         self.checked: set[str] = set()      # variables written `${NAME:?}`: never empty
         self.homes: list[str] | None = None
         self.anchors: list[tuple[str, list[str]]] | None = None
-        self.workspace = ""                 # where the call itself says it works, when that is a place to work in
-        if cwd and cwd != ".":
-            self.go(cwd)
-            here = self.at.cwd.rstrip("/")
-            if here.count("/") > 2 and "/." not in here and project_problem(here, ctx.paths) is None:
-                self.workspace = here
+        folders = [cwd] if isinstance(cwd, str) else list(cwd)
+        self.cwds = tuple([folder[:1000] for folder in folders if folder and folder != "."]) or ("",)
 
     # -- bookkeeping
     def say(self, category: str, reason: str, word: str | None = None) -> None:
@@ -6316,40 +7203,105 @@ class _ShRun:
         if self.ctx.budget is not None and not self.steps & 63:
             self.ctx.budget.check()
 
-    def too_deep(self) -> _Flow:
-        self.say("pipe_to_shell", "commands nested too deeply to follow")
-        return _NOTHING
+    def deeper(self, step: int) -> None:
+        self.depth += step
+        if self.depth > MAX_SHELL_NESTING * 2:
+            raise BudgetSpent("it holds commands nested too deeply to follow")
 
-    def where(self, word: str) -> str:
+    # -- state
+    def state(self) -> _State:
+        return _State(dict(self.vars), self.cwds, self.functions, self.aliases, self.fds, self.out, self.dead)
+
+    def become(self, state: _State) -> None:
+        self.vars, self.cwds, self.functions, self.aliases, self.fds, self.out, self.dead = state
+        self.vars = dict(self.vars)
+
+    def merge(self, states: Iterable[_State]) -> None:
+        """From here on it may be as it is now, or as in one of *states*; branches that have ended count no more."""
+        for state in states:
+            if state.dead and not self.dead:
+                continue
+            if self.dead and not state.dead:
+                self.become(state)
+                continue
+            if state.cwds != self.cwds:
+                self.cwds = tuple(dict.fromkeys(self.cwds + state.cwds))
+                self.cwds = self.cwds if len(self.cwds) <= 8 else (_SH_HOLE,)
+            for name in state.vars.keys() | self.vars.keys():
+                mine, other = self.vars.get(name), state.vars.get(name)
+                if mine is not other:
+                    self.vars[name] = _sh_either(self.held(name, mine), self.held(name, other))
+            for key in ("functions", "aliases", "fds"):
+                if getattr(self, key) is not getattr(state, key):
+                    setattr(self, key, {**getattr(state, key), **getattr(self, key)})
+            self.out = self.out or state.out
+
+    def held(self, name: str, value: Any) -> Any:
+        """A value, or for one that this command has not set what the environment may hold."""
+        return value if value is not None else "" if name in _SH_VARIABLES or name.isdigit() else _sh_hole(name)
+
+    def settle(self) -> None:
+        """The next command comes whether the last one has failed or not."""
+        if self.fell:
+            fell, self.fell = self.fell, []
+            self.merge(fell)
+
+    def branches(self, runs: Iterable[Callable[[], _Flow]]) -> _Flow:
+        """One of *runs* takes place; which one is not known."""
+        before = self.state()
+        ends: list[_State] = []
+        outs: list[_Flow] = []
+        for run in runs:
+            if ends:
+                self.become(before)
+            outs.append(run())
+            self.settle()
+            ends.append(self.state())
+        self.merge(ends[:-1])
+        return _sh_join(outs) if len(outs) > 1 else outs[0] if outs else _NOTHING
+
+    def apart(self, run: Callable[[], _Flow]) -> _Flow:
+        """What *run* does changes nothing here: a subshell."""
+        before, self.out = self.state(), ""
+        out = run()
+        self.become(before)
+        self.fell = []
+        return out
+
+    # -- places
+    def where(self, word: str, cwd: str | None = None) -> str:
         """*word* as seen from where the command started, after the `cd`s on the way."""
-        if not self.cwd or word[:1] in "/~$%" or _sh_drive.match(word):
+        cwd = self.cwds[0] if cwd is None else cwd
+        if not cwd or word[:1] in "/~%" or self.d is not _SH_POSIX and word[:1] == "$" or _sh_drive.match(word):
             return word
-        return f"{self.cwd.rstrip('/')}/{word}"
+        return f"{cwd.rstrip('/')}/{word}"
 
     def path(self, word: str, sources: list[str] | None = None) -> None:
         """Report a word that is or may be a file."""
-        if not word or len(word) > 4096 or word[:1] == "-" or word in ("/dev/fd/63", "$()") or "\n" in word or (
+        if not word or len(word) > 4096 or word[:1] == "-" or word[:8] == "/dev/fd/" or word == _SH_HOLE or "\n" in word or (
                 "://" in word and word[:5] != "file:"):
             return
-        word = str(self.where(word))
-        known: list[str] = []               # what its wildcards may mean
-        if len(self.paths) < MAX_SHELL_PATHS:
-            self.paths[word] = None
-            if ("*" in word or "?" in word or "[" in word) and (word[0] in "~/$.[" or "/." in word or "/[" in word):
-                self.spend(200 + len(word))
-                known = [file for file in _SH_KNOWN_FILES if glob_may_hit(word, file)]
-                self.paths.update(dict.fromkeys(known))
-        if sources is not None and len(sources) < 64:
-            sources += [*known, word]
+        for cwd in self.cwds:
+            place = _sh_plain(self.where(word, cwd), self.at.home)
+            known: list[str] = []               # what its wildcards may mean
+            if len(self.paths) < MAX_SHELL_PATHS:
+                self.paths[place] = None
+                if ("*" in place or "?" in place or "[" in place) and (place[0] in "~/$.[" or "/." in place or "/[" in place):
+                    self.spend(200 + len(place))
+                    known = [file for file in _SH_KNOWN_FILES if glob_may_hit(place, file)]
+                    self.paths.update(dict.fromkeys(known))
+            if sources is not None and len(sources) < 64:
+                sources += [*known, place]
 
-    def spots(self, word: str) -> list[tuple[str, str]]:
+    def spots(self, word: str, cwd: str | None = None) -> list[tuple[str, str]]:
         """Where *word* is: (absolute path, the same with anybody's home directory written `~`), for each reading."""
-        word = self.where(word)
         found: list[str] = []
-        if _sh_drive.match(word):
-            word = word.replace("\\", "/")
-            found.append(os.path.normpath(word).replace("\\", "/") if ".." in word else word)
-        found += [place for place in canonical_paths(word, self.at) if place not in found]
+        for folder in self.cwds if cwd is None else (cwd,):
+            place = self.where(word, folder)
+            if _sh_drive.match(place):
+                place = place.replace("\\", "/")
+                found.append(os.path.normpath(place).replace("\\", "/") if ".." in place else place)
+            found += [one for one in canonical_paths(place, self.at) if one not in found]
         if self.homes is None:
             self.homes = [home.rstrip("/") for home in canonical_paths(self.at.home, self.at)]
         out = []
@@ -6373,33 +7325,74 @@ class _ShRun:
     def read(self, text: str, flow: _Flow = _NOTHING, dialect: _ShDialect | None = None) -> _Flow:
         """Follow *text* as a script."""
         self.spend(len(text))
-        if self.depth >= MAX_SHELL_NESTING * 2:
-            return self.too_deep()
+        self.deeper(1)
         before, self.d = (self.d, self.power, self.power_depth), dialect or self.d
         self.power, self.power_depth = [], self.depth + 1
-        reader = _ShReader if self.d is _SH_POSIX else _ShOtherReader
-        result = self.script(reader(text, self.d).script(), flow)
+        if self.d is _SH_POSIX:
+            reader = _ShReader(text)
+            script = reader.script()
+            if reader.notes.doubt and self.certain:
+                self.doubted(reader.notes.doubt, text)
+        else:
+            script = _ShOtherReader(text, self.d).script()
+        result = self.script(script, flow)
         if self.power:
             _power_patterns(self, "\n".join(self.power))
         self.d, self.power, self.power_depth = before
+        self.depth -= 1
         return result
 
+    def doubted(self, reason: str, text: str) -> None:
+        """What shells may read otherwise than we do is refused when it names a program that could do harm."""
+        for category, pattern in _SH_DOUBTED:
+            found = pattern.search(text)
+            if found:
+                self.say(category, f"cannot be read for certain ({reason}), and names {found.group(1)}")
+
     def script(self, script: Any, flow: _Flow = _NOTHING) -> _Flow:
-        if self.depth >= MAX_SHELL_NESTING * 3:
-            return self.too_deep()
-        self.depth += 1
+        self.deeper(1)
         outs = []
+        self.fell = []
         for nodes in script:
-            out = flow
-            for node in nodes:
-                out = self.node(node, out)
-            if out is not _NOTHING:
+            joint, fell, done = nodes[0].joint, self.fell, None
+            if not joint:
+                self.settle()
+            elif joint == "||":
+                done = self.state()
+                self.merge(fell)
+            else:
+                fell = fell or [self.state()]
+            self.fell = []
+            out = self.pipeline(nodes, flow)
+            if done is not None:
+                self.merge([done])
+            elif joint:
+                self.fell = fell + self.fell
+            if out is not _NOTHING and self.out:
+                self.written(self.out, out, True)
+            elif out is not _NOTHING:
                 outs.append(out)
         self.depth -= 1
         if len(outs) < 2:
             return outs[0] if outs else _NOTHING
         texts = [out.text for out in outs if out.text is not None]
-        return _sh_join(outs, "\n".join(texts)[:MAX_SHELL_VALUE] if len(texts) == len(outs) else None)
+        return _sh_join(outs, "\n".join([text.rstrip("\n") for text in texts])[:MAX_SHELL_VALUE]
+                        if len(texts) == len(outs) else None)
+
+    def pipeline(self, nodes: list[_ShNode], flow: _Flow) -> _Flow:
+        if len(nodes) == 1 and not nodes[0].background:
+            return self.node(nodes[0], flow)
+        before, out = self.state(), flow
+        for node in nodes:
+            self.become(before)
+            self.out = self.out if node is nodes[-1] else ""
+            out = self.node(node, out)
+            self.settle()
+        if nodes[-1].background and self.d is _SH_POSIX:
+            self.become(before)
+        else:                                   # zsh runs the last command in the shell itself
+            self.merge([before])
+        return out
 
     def node(self, node: _ShNode, flow: _Flow) -> _Flow:
         """One command: assignments, redirections, then the command itself."""
@@ -6409,31 +7402,115 @@ class _ShRun:
             return _NOTHING
         networked, self.networked = self.networked, False
         outs: list[tuple[str, str, str]] = []
-        for name, appended, parts in node.assigns:
-            value = _sh_whole(self.expand_all(parts))
-            if appended:
-                value = _sh_whole([self.vars.get(name, ""), value], "")
-            self.vars[name] = value if len(value) <= MAX_SHELL_VALUE else ""
+        lines = self.argvs(node.words) if not node.kind else []
+        temporary = [name for name, *_ in node.assigns] if lines and lines != [[]] else []
+        kept = {name: self.vars.get(name) for name in temporary}
+        for name, index, appended, word in node.assigns:
+            self.assign(name, index, appended, word)
+        fds = self.fds
         for fd, operator, word in node.redirects:
             flow = self.redirected(fd, operator, _sh_whole(self.expand(word)), flow, outs)
-        if node.kind == "for":
-            out = self.each(node, flow)
-        elif node.kind:
-            out = self.script(node.parts[0], flow)
-        else:
-            words = self.expand_all(node.words)
-            if words == ["exec"] and node.redirects and self.networked:
-                self.net_fds.update(fd or "0" for fd, _, _ in node.redirects)
-                if not re.match(r"/dev/\w+/(?:localhost|127\.)", self.last_net):
-                    self.say("reverse_shell", "opens a socket from the shell")
-            if node.raw and words:
-                words = _power_words(self, node, words)
-            out = self.simple(words, flow, node.background) if words else flow if outs and not node.assigns else _NOTHING
+        out = self.run(node, lines, flow, outs)
+        if lines != [["exec"]]:
+            self.fds = fds
         for fd, operator, target in outs:
             self.written(target, _EMPTY if fd == "2" else out, ">>" in operator)
             out = out if fd == "2" else _NOTHING
+        for name, value in kept.items():
+            if value is None:
+                self.vars.pop(name, None)
+            else:
+                self.vars[name] = value
         self.networked = networked
         return out
+
+    def run(self, node: _ShNode, lines: list[list[str]], flow: _Flow, outs: list[tuple[str, str, str]]) -> _Flow:
+        """What a command does, its redirections apart."""
+        kind, parts = node.kind, node.parts
+        if not kind:
+            if lines == [["exec"]] and node.redirects:
+                self.exec_redirected(node, outs)
+                return _NOTHING
+            if node.raw and lines[0]:
+                lines = [_power_words(self, node, lines[0])]
+            if len(lines) == 1:
+                return self.simple(lines[0], flow, node.background) if lines[0] else (
+                    flow if outs and not node.assigns else _NOTHING)
+            return self.branches([lambda words=words: self.simple(words, flow, node.background)  # type: ignore[misc]
+                                  for words in lines])
+        if kind == "for":
+            return self.each(node, flow)
+        if kind == "subshell":
+            return self.apart(lambda: self.script(parts[0], flow))
+        if kind == "if":
+            return self.either(parts, flow)
+        if kind == "loop":
+            before, out = self.state(), _NOTHING
+            for again in (True, False):
+                out = _sh_join([out, *[self.script(part, flow) for part in parts]])
+                self.settle()
+                if not again or self.cwds == before.cwds and self.vars.keys() == before.vars.keys() and all(
+                        value is before.vars[name] for name, value in self.vars.items()):
+                    break
+            self.merge([before])
+            return out
+        if kind == "case":
+            for word in [*node.words, *[word for arm in node.arms for word in arm]]:
+                self.expand(word)
+            return self.branches([*[lambda part=part: self.script(part, flow) for part in parts],  # type: ignore[misc]
+                                  lambda: _NOTHING])
+        if kind == "test":
+            for word in self.expand_all(node.words):
+                self.subscript(word)
+            return _NOTHING
+        if kind == "sum":
+            self.expand_all(node.words)
+            return _NOTHING
+        if kind == "coproc":
+            name, body = str(node.words[0]), parts[0] if parts else []
+            into, back = f"/dev/fd/{self.number}", f"/dev/fd/{self.number - 1}"
+            self.number -= 2
+            self.sinks = {**self.sinks, into: body}
+            self.fds = {**self.fds, into[8:]: into}
+            self.vars[name] = {"0": back[8:], "1": into[8:]}
+            self.apart(lambda: self.script(body, _NOTHING))
+            return _NOTHING
+        return self.script(parts[0], flow) if parts else _NOTHING
+
+    def either(self, parts: list[Any], flow: _Flow) -> _Flow:
+        """`if`: the conditions in turn, and one branch or none."""
+        outs, ends = [], []
+        for condition, branch in zip(parts[::2], parts[1::2]):
+            outs.append(self.script(condition, flow))
+            other = self.fell or [self.state()]
+            self.fell = []
+            outs.append(self.script(branch, flow))
+            self.settle()
+            ends.append(self.state())
+            self.become(other[0])
+            self.merge(other[1:])
+        if len(parts) % 2:
+            outs.append(self.script(parts[-1], flow))
+            self.settle()
+        self.merge(ends)
+        return _sh_join(outs)
+
+    def exec_redirected(self, node: _ShNode, outs: list[tuple[str, str, str]]) -> None:
+        """`exec` with redirections alone: for all that follows."""
+        if self.networked:
+            self.net_fds.update(fd or "0" for fd, _, _ in node.redirects)
+            if not re.match(r"/dev/\w+/(?:localhost|127\.)", self.last_net):
+                self.say("reverse_shell", "opens a socket from the shell")
+        for fd, operator, target in outs:
+            if fd in ("", "1", "&"):
+                self.out = "" if target.startswith(("/dev/null", "/dev/tty", "/dev/fd/1", "/dev/std")) else target
+                if self.out:
+                    self.written(target, _EMPTY, ">>" in operator)
+            elif fd != "2":
+                self.fds = {**self.fds, fd.strip("{}"): target}
+        if not outs and any(operator == ">&" for _, operator, _ in node.redirects):
+            self.out = ""
+        outs.clear()
 
     def redirected(self, fd: str, operator: str, target: str, flow: _Flow, outs: list[tuple[str, str, str]]) -> _Flow:
         """Note one redirection; the input it makes."""
@@ -6442,20 +7519,32 @@ class _ShRun:
             if operator in ("<", "<>"):
                 return _REMOTE
         descriptor = target.isdigit() or target == "-"
-        if operator in ("<<", "<<<"):
-            return _sh_flow(target).but(str(target))
-        if operator in ("<", "<&", "<>"):
-            return self.content(target) if not descriptor else _REMOTE if target in self.net_fds else flow
-        if operator == ">&" and descriptor:
+        held = self.fds.get(target.removeprefix("/dev/fd/")) if descriptor or target[:8] == "/dev/fd/" else None
+        if operator in ("<<", "<<<", "<", "<&", "<>"):
+            if operator in ("<<", "<<<"):
+                made = _sh_flow(target).but(str(target) + "\n" * (operator == "<<<"))
+            elif held is not None:
+                made = held if isinstance(held, _Flow) else self.content(held)
+            else:
+                made = self.content(target) if not descriptor else _REMOTE if target in self.net_fds else flow
+            if fd in ("", "0"):
+                return made
+            if fd != "2":
+                self.fds = {**self.fds, fd.strip("{}"): made}
+            if operator == "<>" and not descriptor:
+                self.written(target, _EMPTY, True)
+        elif operator == ">&" and descriptor:
             if target in self.net_fds:
                 outs.append((fd, operator, "/dev/tcp/"))
+            elif isinstance(held, str):
+                outs.append((fd, operator, held))
         elif target.lower() != "nul" and target[:5] != "$null":
             outs.append((fd, operator, target))
         return flow
 
     def define(self, name: str, node: _ShNode) -> None:
         """A function; one that calls itself twice, or in the background, is a fork bomb."""
-        self.functions[name] = node.parts[0] if node.parts else []
+        self.functions = {**self.functions, name: node.parts[0] if node.parts else []}
         calls = 0
         stack: list[Any] = [node.parts]
         while stack:
@@ -6466,99 +7555,357 @@ class _ShRun:
                 stack.append(part)
         if calls > 1:
             self.say("destructive", "fork bomb")
+        if name == "()":                        # zsh runs it at once
+            self.call(name, [], _NOTHING)
 
     def each(self, node: _ShNode, flow: _Flow) -> _Flow:
         """A `for` loop: its body with each value."""
         name, *values = self.expand_all(node.words)
-        outs = []
-        for value in values[:MAX_SHELL_WORDS] or ["$" + name]:
+        outs, before = [], self.state()
+        for value in dict.fromkeys(values[:MAX_SHELL_WORDS]) if values else [_SH_HOLE] if self.d is _SH_POSIX else ["$" + name]:
             self.vars[name] = value
             outs.append(self.script(node.parts[0], flow))
+            self.settle()
+        self.merge([before])
         return _sh_join(outs)
 
     # -- words
+    def argvs(self, words: list[Any]) -> list[list[str]]:
+        """The command lines that *words* may become: one, unless variables have several values."""
+        lines: list[list[str]] = [[]]
+        for word in words:
+            if isinstance(word, str) and not (word[:1] == "~" and self.vars):
+                for line in lines:
+                    line.append(word)
+                continue
+            made = self.readings(word)
+            if len(made) > 1 and len(lines) * len(made) > 32:
+                made = [[_sh_from(_SH_HOLE, _sh_join([_sh_flow(one) for fields in made for one in fields] or [_NOTHING]))]]
+            if len(made) == 1:
+                for line in lines:
+                    line += made[0]
+            else:
+                lines = [line + fields for line in lines for fields in made]
+        return lines
+
     def expand_all(self, words: list[Any]) -> list[str]:
         return [made for word in words for made in ((word,) if isinstance(word, str) else self.expand(word))]
 
     def expand(self, word: Any) -> list[str]:
-        """The words one word becomes."""
+        """The words one word becomes; when it may become several things, all of them."""
         if isinstance(word, str):
             return [word]
+        made = self.readings(word)
+        return made[0] if len(made) == 1 else list(dict.fromkeys(one for fields in made for one in fields))
+
+    def readings(self, word: Any, split: bool = True) -> list[list[str]]:
+        """What one word may become, each as its fields."""
         if self.d is not _SH_POSIX:
-            return _other_expand(self, word)
-        fields: list[list[str]] = [[]]
-        flows, braces, quoted = [], False, False
-        for kind, value, *rest in word:
-            if kind == "u" or kind == "q":
-                quoted = quoted or kind == "q"
-                braces = braces or kind == "u" and "{" in value
-                fields[-1].append(value if kind == "u" or not braces else value.translate(_SH_HIDE))
+            return [[word] if isinstance(word, str) else _other_expand(self, word)]
+        if isinstance(word, str):
+            word = [("u", word)]
+        found = [_ShFields()]
+        for number, part in enumerate(word):
+            kind = part[0]
+            if kind == "q" or kind == "u" and not (number == 0 and part[1][:1] == "~"):
+                for one in found:
+                    one.add(part[1], kind == "q")
                 continue
-            if kind == "v":
-                text, flow = self.variable(value, rest[0])
-                whole = rest[1] and not (value == "@" or rest[0] == "[@]")
-            else:
-                cwd = self.cwd
-                flow = self.script(value)
-                self.cwd = cwd
-                text = "/dev/fd/63" if kind == "p" else "$()" if flow.text is None else flow.text.rstrip("\n")
-                whole = kind != "s" or rest[0]
-            if flow is not _NOTHING:
-                flows.append(flow)
-            self.spend(len(text))
-            pieces = [text] if whole else self.fields(text)
-            if not whole and text and (text[0].isspace() or not pieces) and fields[-1]:
-                fields.append([])
-            for number, piece in enumerate(pieces):
-                if number:
-                    fields.append([])
-                fields[-1].append(piece)
-            if pieces and not whole and text[-1:].isspace():
-                fields.append([])
-        texts = ["".join(field) for field in fields if field or len(fields) == 1]
-        if texts == [""] and not quoted and not flows:
-            return []
-        if braces:
-            texts = [item.translate(_SH_UNHIDE) for text in texts for item in _sh_braces(text)]
-        return [_sh_from(text, _sh_join(flows)) for text in texts] if flows else texts
+            values, quoted = self.part(part)
+            if len(values) > 1 and len(values) * len(found) > 16:
+                values = [[_sh_from(_SH_HOLE, _sh_join([_sh_flow(text) for value in values for text in value] or [_NOTHING]))]]
+            made = []
+            for value in values:
+                self.spend(sum(map(len, value)))
+                for one in found:
+                    one = one.copy() if len(values) > 1 else one
+                    one.put(value, quoted or not split, self.fields)
+                    made.append(one)
+            found = made
+        for one in found:
+            one.end()
+        return [one.fields for one in found]
+
+    def part(self, part: tuple[Any, ...]) -> tuple[list[list[str]], bool]:
+        """What a part that expands may become, and whether it is not split."""
+        kind, value = part[0], part[1]
+        if kind == "$":
+            return self.parameter(value, part[2]), part[2]
+        if kind == "s":
+            flow = self.apart(lambda: self.script(value))
+            return [[_sh_from(_SH_HOLE if flow.text is None else flow.text.rstrip("\n"), flow)]], part[2]
+        if kind == "a":
+            return [[self.sum(value)]], True
+        if kind == "p":
+            name = f"/dev/fd/{self.number}"
+            self.number -= 1
+            if part[2] == ">":
+                self.sinks = {**self.sinks, name: value}
+                return [[name]], True
+            return [[_sh_from(name, self.apart(lambda: self.script(value)))]], True
+        if kind == "l":
+            carrier = _ShWord("")
+            carrier.block = self.array(value)
+            return [[carrier]], True
+        rest = value[1:].partition("/")         # a tilde
+        named = {"": self.vars.get("HOME"), "+": self.folder(), "-": self.vars.get("OLDPWD", _sh_hole("OLDPWD"))}.get(rest[0])
+        if named is None or not isinstance(named, (str, tuple)):
+            return [[value]], True
+        return [[str(one) + value[1 + len(rest[0]):]] for one in (named if isinstance(named, tuple) else (named,))], True
 
     def fields(self, text: str) -> list[str]:
         """Word splitting, by IFS when the command sets it."""
         marks = self.vars.get("IFS")
-        return text.split() if not marks else [w for w in re.split(f"[{re.escape(marks[:8])}\\s]", text) if w]
+        if not isinstance(marks, str):
+            return text.split()
+        return [one for one in re.split(f"[{re.escape(marks[:8])}]", text) if one] if marks else [text]
 
-    def variable(self, name: str, operation: str) -> tuple[str, _Flow]:
-        """A variable's text (itself, when it is not known) and origin."""
-        if self.d is not _SH_POSIX:
-            name = name.lower()
-        known = self.vars.get(name)
-        if known is None:
-            default = re.match(r":[-=](.*)|[-=](.+)", operation, re.S)
-            if default:
-                return default.group(1) or default.group(2) or "", _NOTHING
-            if name in ("HOME", "PATH", "PWD", "SHELL") and operation[:3] == ":0:":     # ${HOME:0:1}
-                return "/", _NOTHING
-            if name in _SH_VARIABLES or name.isdigit() and name != "0":
-                return _SH_VARIABLES.get(name, ""), _NOTHING
-            if operation[:1] == "?" or operation[:2] == ":?":
-                self.checked.add(name)
-            secret = _SH_SECRET_NAME.search(name)
-            return (f"%{name}%" if operation[:1] == "%" else "$" + name,
-                    _sh_read((f"\0${name.split(':')[-1][:40]}",)) if secret else _NOTHING)
-        text, mark = str(known), operation[:1]
-        cut = re.match(r":(-?\d+)(?::(-?\d+))?", operation)
-        if cut:
-            text = text[int(cut.group(1)[:9]):]
-            text = text[:int(cut.group(2)[:9])] if cut.group(2) else text
-        elif mark == "/":
-            old, _, new = operation.lstrip("/").partition("/")
-            text = text.replace(old, new, -1 if operation[:2] == "//" else 1)[:MAX_SHELL_VALUE] if old else text
-        elif operation in ("^^", ",,"):
-            text = text.upper() if mark == "^" else text.lower()
-        elif mark in ("%", "#") and self.d is not _SH_CMD:
-            end = operation.strip("%#")
-            text = text.removesuffix(end) if mark == "%" else text.removeprefix(end)
-        return text, _sh_flow(known)
+    def folder(self) -> Any:
+        """The working directory as a value: an absolute path, or several."""
+        found = []
+        for cwd in self.cwds:
+            place = cwd if cwd[:1] in ("/", "~", "\ue0f0") or _sh_drive.match(cwd) else f"{self.at.cwd.rstrip('/')}/{cwd}"
+            found.append(re.sub(r"^~(?=/|\Z)", lambda _: self.at.home, os.path.normpath(place).replace("\\", "/")))
+        return found[0] if len(found) == 1 else tuple(found)
+
+    def values_of(self, name: str, index: Any = None) -> list[list[str] | None]:
+        """What a variable may hold: each a list (of one text, unless it is an array); None when it is not set here."""
+        value = self.vars.get(name)
+        if value is None:
+            if name in ("@", "*"):
+                value = {}
+            elif name == "PWD":
+                value = self.folder()
+            elif name in _SH_VARIABLES:
+                value = _SH_VARIABLES[name]
+            elif name == "HOME":
+                value = self.at.home
+            elif name.isdigit() or name == "#":
+                args = self.vars.get("@")
+                values = args if isinstance(args, tuple) else (args or {},)
+                return [[str(len(one)) if name == "#" else list(one.values())[int(name[:6]) - 1] if 0 < int(name[:6]) <= len(one)
+                         else _SH_HOLE if _SH_HOLE in one.values() else ""] for one in values]
+            else:
+                return [None]
+        found: list[list[str] | None] = []
+        for one in value if isinstance(value, tuple) else (value,):
+            if not isinstance(one, dict):
+                found.append([one])
+            elif index in ("@", "*") or name in ("@", "*"):
+                found.append(list(one.values()))
+            elif index is None:
+                found.append([one.get("0", "")])
+            else:
+                for key in self.expand(index) or [""]:
+                    items = list(one.values())
+                    if key in one:
+                        found.append([one[key]])
+                    elif re.fullmatch(r"-\d{1,4}", key) and -int(key) <= len(items):
+                        found.append([items[int(key)]])
+                    else:                       # not known which: any of them
+                        found += [[item] for item in items[:16]] if not key.isdigit() else [[""]]
+        return found or [[""]]
+
+    def parameter(self, p: _ShParameter, quoted: bool) -> list[list[str]]:
+        """What `$NAME` or `${…}` may become: for each possibility its texts (several of a list)."""
+        if not p.operator and not p.prefix and p.key is None and p.name not in ("@", "*"):       # the usual case
+            return [[self.unset(p.name)] if one is None else one for one in self.values_of(p.name)]
+        star = p.key if p.key in ("@", "*") else p.name if p.name in ("@", "*") else ""
+        if p.key and not star:
+            for text in self.expand(p.key):
+                self.subscript("[" + text)
+        if p.prefix == "!":
+            values, star = self.indirect(p), ""
+        else:
+            values = self.values_of(p.name, p.key)
+        if p.prefix == "#":
+            return [[str(len(one) if star else len(one[0])) if one is not None and not any(map(_sh_open, one))
+                     else _sh_hole("number")] for one in values]
+        if p.operator and not (p.prefix == "!" and p.operator in ("*", "@")):
+            values = self.operated(p, values, bool(star))
+        made = [[self.unset(p.name)] if one is None else one for one in values]
+        if star == "*" and quoted:
+            marks = self.vars.get("IFS")
+            made = [[_sh_whole(one, marks[:1] if isinstance(marks, str) else " ")] if one else [] for one in made]
+        return made
+
+    def unset(self, name: str) -> str:
+        """A variable that this command has not set: whatever the environment holds."""
+        return _sh_from(_sh_hole(name), _sh_read((f"\0${name[:40]}",))) if _SH_SECRET_NAME.search(name) else _sh_hole(name)
+
+    def indirect(self, p: _ShParameter) -> list[list[str] | None]:
+        """`${!NAME}`: the variable that another names; `${!PREFIX*}`, `${!ARRAY[@]}`: names and keys."""
+        if p.operator in ("*", "@") and p.key is None:
+            return [[name for name in self.vars if name.startswith(p.name)]]
+        if p.key in ("@", "*"):
+            value = self.vars.get(p.name)
+            return [list(value) if isinstance(value, dict) else [_sh_hole("number")]]
+        found: list[list[str] | None] = []
+        for one in self.values_of(p.name, p.key):
+            text = one[0] if one else ""
+            self.subscript(text)
+            named = re.fullmatch(r"([A-Za-z_]\w*|\d+|[@*])(?:\[([^\]]*)\])?", text)
+            if named:
+                found += self.values_of(named.group(1), None if named.group(2) is None else named.group(2)
+                                        if named.group(2) in ("@", "*") else [("q", named.group(2))])
+            else:
+                found.append([_sh_from(_SH_HOLE, _sh_flow(text))])
+        return found
+
+    def operated(self, p: _ShParameter, values: list[list[str] | None], listed: bool) -> list[list[str] | None]:
+        """The values with an operator of `${…}` applied."""
+        operator, argument = p.operator, p.arguments[0]
+        bare = operator.lstrip(":")
+        if bare in ("-", "=", "+", "?") and bare:
+            default: list[list[str] | None] = [one or [""] for one in self.readings(argument)] if argument else [[""]]
+            found: list[list[str] | None] = []
+            if bare == "?":
+                self.checked.add(p.name)
+                return values
+            for one in values:
+                empty = one is None or operator[0] == ":" and not "".join(one) or not one
+                unknown = one is None and p.name not in _SH_SET or one is not None and any(map(_sh_open, one))
+                if bare == "+":
+                    found += (default if not empty or one is None else []) + ([[""]] if empty or unknown else [])
+                else:
+                    found += (default if empty else [one]) + (default if unknown and not empty else [])
+            if bare == "=":
+                self.vars[p.name] = _sh_either(*[one[0] for one in found if one] or [""])
+            return found
+        patterns = [_sh_whole(one, "") for one in self.readings(argument)] if argument else [""]
+        pattern = patterns[0] if len(patterns) == 1 and patterns else _SH_HOLE
+        second = _sh_whole(self.expand(p.arguments[1]), "") if len(p.arguments) > 1 and p.arguments[1] else ""
+        if operator == ":":
+            self.subscript("[" + pattern)
+            self.subscript("[" + second)
+            ends = [self.count(pattern), self.count(second) if len(p.arguments) > 1 else None]
+            return [self.sliced(p, one or [self.unset(p.name)], ends, listed or p.name in ("@", "*")) for one in values]
+        return [[self.changed(p.name, operator, text, pattern, second) for text in (one or [self.unset(p.name)])]
+                for one in values]
+
+    def count(self, text: str) -> int | None:
+        """The number that a slice names, when it is one."""
+        found = re.fullmatch(r"\s*\(?\s*(-?\s*\d{1,6})\s*\)?\s*", text)
+        return int(found.group(1).replace(" ", "")) if found else 0 if not text.strip() else None
+
+    def sliced(self, p: _ShParameter, texts: list[str], ends: list[int | None], listed: bool) -> list[str]:
+        start, size = ends
+        known = start is not None and (size is not None or len(p.arguments) < 2)
+        flow = _sh_join([_sh_flow(text) for text in texts] or [_NOTHING])
+        if listed:
+            if not known or start is None:
+                return [_sh_from(_SH_HOLE, flow)] * (len(texts) > 0)
+            items = (["bash"] + texts if p.name in ("@", "*") else texts)[start:]
+            return items if size is None else items[:size]
+        text = texts[0] if texts else ""
+        if not known or start is None or _sh_open(text):
+            return [_sh_from(_SH_HOLE, flow)]
+        text = str(text)[start:]
+        return [_sh_from(text if size is None else text[:size], flow)]
+
+    def changed(self, name: str, operator: str, text: str, pattern: str, new: str) -> str:
+        """One text after `#`, `%`, `/`, `^`, `,` or `@`."""
+        flow = _sh_flow(text)
+        self.spend(len(text))
+        plain, mark = str(text), operator[0]
+        if mark == "@":
+            if operator == "@P":
+                return _sh_whole(self.expand(_ShReader(plain).double("")) or [""], "")
+            changes: dict[str, Callable[[str], str]] = {"@U": str.upper, "@L": str.lower, "@E": _sh_unescape, "@Q": str}
+            plain = changes[operator](plain) if operator in changes else _SH_HOLE
+        elif _sh_open(plain) or _sh_open(pattern):
+            return text if mark in "#%" and plain == _sh_hole(name) else _sh_from(_SH_HOLE, _sh_join([flow, _sh_flow(pattern)]))
+        elif mark in "^,~":
+            whole = len(operator) > 1
+            turn = str.upper if mark == "^" else str.lower if mark == "," else str.swapcase
+            plain = _SH_HOLE if pattern else turn(plain) if whole else turn(plain[:1]) + plain[1:]
+        else:
+            self.spend(len(plain) * len(pattern))
+            plain = _sh_cut(plain, operator, pattern, new)
+        return _sh_from(plain[:MAX_SHELL_VALUE], flow)
+
+    def sum(self, parts: _Parts) -> str:
+        """An arithmetic expression: what it runs and sets; its value where that is plain."""
+        text = _sh_whole(self.expand(parts) or [""])
+        for name in set(re.findall(r"[A-Za-z_]\w*", text)):
+            for one in self.values_of(name) if name in self.vars else ():
+                for value in one or ():
+                    self.subscript(value)
+        self.subscript(text)
+        for name, mark in re.findall(r"([A-Za-z_]\w*)(?:\[[^\]]*\])?\s*((?:[-+*/%&|^]|<<|>>)?=(?!=)|\+\+|--)", text):
+            number = re.search(rf"\b{name}\s*=\s*(\d+)\s*(?:,|\Z)", text) if mark == "=" else None
+            self.vars[name] = number.group(1) if number else _sh_hole("number")
+        found = re.fullmatch(r"\s*(\d{1,9})(?:\s*([-+*])\s*(\d{1,9}))?\s*", text)
+        if not found:
+            return _sh_hole("number")
+        a, b = int(found.group(1)), int(found.group(3) or 0)
+        return str({"+": a + b, "-": a - b, "*": a * b}.get(found.group(2), a))
+
+    def subscript(self, text: str) -> None:
+        """A text that is evaluated as a sum or the name of an array's element: what stands in it as substitution is run."""
+        if "[" in text and ("$(" in text or "`" in text):
+            self.spend(len(text))
+            self.deeper(1)
+            self.expand(_ShReader(str(text)).double(""))
+            self.depth -= 1
+
+    def array(self, elements: list[tuple[_Parts | None, Any]]) -> dict[str, str]:
+        found: dict[str, str] = {}
+        at = 0
+        for index, word in elements[:MAX_SHELL_STEPS]:
+            if index is None:
+                for text in self.expand(word):
+                    found[str(at)] = text
+                    at += 1
+            else:
+                key = _sh_whole(self.expand(index) or [""], "")
+                self.subscript("[" + key)
+                found[str(key)] = _sh_whole(self.expand(word) or [""])
+                at = int(key) + 1 if key.isdigit() and len(key) < 6 else at + 1
+        return found
+
+    def assign(self, name: str, index: Any, appended: bool, word: Any) -> None:
+        """`NAME=WORD`, `NAME[INDEX]=WORD`, `NAME+=WORD`, `NAME=(…)`."""
+        before = self.vars.get(name)
+        if isinstance(word, list) and word[:1] and word[0][0] == "l":
+            value: Any = self.array(word[0][1])
+            if appended and before is not None:
+                held = list(before.values()) if isinstance(before, dict) else [before] if isinstance(before, str) else [_SH_HOLE]
+                value = {str(at): text for at, text in enumerate(held + list(value.values()))}
+        else:
+            value = _sh_either(*[_sh_whole(one) for one in self.readings(word, False)])
+            if appended and isinstance(before, (str, tuple)):
+                value = _sh_either(*[_sh_whole([a, b], "") for a in _sh_each(before) for b in _sh_each(value)
+                                     if isinstance(a, str)][:17])
+        if index is not None:
+            key = _sh_whole(self.expand(index) or [""], "")
+            self.subscript("[" + key)
+            value = {**(before if isinstance(before, dict) else {"0": before} if isinstance(before, str) else {}),
+                     str(key): value if isinstance(value, str) else _SH_HOLE}
+        self.set(name, value)
+
+    def set(self, name: str, value: Any) -> None:
+        """A variable gets a value; some variables hold what programs run."""
+        self.vars[name] = value if not isinstance(value, str) or len(value) <= MAX_SHELL_VALUE else _sh_from(
+            _SH_HOLE, _sh_flow(value))
+        if name in _SH_RUNS_VARIABLES and self.d is _SH_POSIX:
+            for one in _sh_each(value):
+                if isinstance(one, str) and one:
+                    self.run_variable(name, one)
+
+    def run_variable(self, name: str, value: str) -> None:
+        """A variable of _SH_RUNS_VARIABLES: its value is a command, a script, or options of a program that runs things."""
+        role = _SH_RUNS_VARIABLES[name]
+        self.apart(lambda: self.played(role, value))
+
+    def played(self, role: str, text: str) -> _Flow:
+        """What a text does in the role of a command (sh), a script file (script) or a program's options (`-NAME`)."""
+        if role == "script":
+            self.expand(_ShReader(str(text)).double(""))
+            return self.run_operand(text, _NOTHING)
+        if role[:1] == "-":
+            return self.simple([role[1:], *text.split()], _NOTHING)
+        return self.run_text(text, _NOTHING)
 
     # -- commands
     def simple(self, words: list[str], flow: _Flow, background: bool = False) -> _Flow:
@@ -6566,7 +7913,9 @@ class _ShRun:
         if not words:
             return _NOTHING
         self.nested += 1
-        out = self.program(words, flow, background) if self.nested <= MAX_SHELL_NESTING * 2 else self.too_deep()
+        if self.nested > MAX_SHELL_NESTING * 2:
+            raise BudgetSpent("it holds commands nested too deeply to follow")
+        out = self.program(words, flow, background)
         self.nested -= 1
         return out
 
@@ -6575,16 +7924,18 @@ class _ShRun:
         if "=" in first and self.d is _SH_POSIX and not isinstance(first, _ShWord) and _sh_assignment.match(first) and args:
             first, args = "env", words              # in an argv list
         if isinstance(first, _ShWord):
-            if first.block is not None:
+            if first.block is not None and not isinstance(first.block, dict):
                 return self.script(first.block, flow)
             if first.flow.remote:
                 self.say("pipe_to_shell", "runs downloaded text")
-        if self.files and (first in self.files or self.key(first) in self.files) and (
+        if first in self.functions or first in self.aliases:
+            if first not in self.calls:
+                return self.call(first, args, flow)
+        if self.files and (self.kept(first) is not None) and (
                 "/" in first or "\\" in first or self.d is not _SH_POSIX or re.search(r"\.(?:exe|bat|cmd|ps1|com)\Z", first)):
             self.run_file(first)
-        body = self.functions.get(first)
-        if body is not None:
-            return self.call(body, args, flow)
+        if _sh_open(first) and _sh_open(first.rpartition("/")[2]):
+            return self.unknown(first, args, flow)
         if background and "node_modules" not in first and re.match(
                 r"(?:/tmp|/dev/shm|/var/tmp|.*/\.[^./][^/]*)/(?!bin/)", first):
             self.say("persistence", "leaves a program from a hidden or temporary folder running", first)
@@ -6602,6 +7953,51 @@ class _ShRun:
         if method is not None:
             return method(self, name, args, flow)  # type: ignore[no-any-return]
         return self.operands(name, args, flow)
+
+    def unknown(self, first: str, args: list[str], flow: _Flow) -> _Flow:
+        """A program that nobody can name: the worst one for its arguments."""
+        origin = _sh_flow(first)
+        if origin.coded or origin.made:
+            self.say("pipe_to_shell", "runs decoded content" if origin.coded else "runs a text that this command makes")
+        if flow.remote:
+            self.say("pipe_to_shell", "hands what comes from the network to a program nobody can name")
+        out = self.operands("", args, flow)
+        for at, word in enumerate(args):
+            if _SH_REMOVES.match(word):
+                self.apart(lambda: self.simple(["rm", *args], flow))
+                break
+            if word[:3] == "of=":
+                self.apart(lambda: self.simple(["dd", *args], flow))
+                break
+            if word == "-c":
+                self.apart(lambda: self.simple(["sh", *args], flow))
+                break
+            if _sh_program(word, self.d) in _SH_DANGEROUS:
+                self.apart(lambda rest=args[at:]: self.simple(rest, flow))  # type: ignore[misc]
+                break
+        return out
+
+    def call(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """A function or alias with its arguments."""
+        self.deeper(1)
+        self.calls.append(name)
+        before, dead = self.vars.get("@"), self.dead
+        self.positional(args)
+        if name in self.functions:
+            out = self.script(self.functions[name], flow)
+        else:
+            out = self.read(self.aliases[name] + ' "$@"', flow)
+        self.dead = dead
+        if before is None:
+            self.vars.pop("@", None)
+        else:
+            self.vars["@"] = before
+        self.calls.pop()
+        self.depth -= 1
+        return out
+
+    def positional(self, args: list[str]) -> None:
+        self.vars["@"] = {str(at): word for at, word in enumerate(args)}
 
     def another_name(self, name: str) -> str:
         """`python3.11`, `mkfs.ext4`, `nc.traditional`, `/bin/r?`: under which name the tables have it."""
@@ -6621,6 +8017,7 @@ class _ShRun:
         while name in _SH_SUBCOMMANDS and start < len(args) and args[start][:1] == "-":
             start += 2 if args[start] in _SH_VALUED_GLOBAL else 1
         words = args[start:start + 300] + args[:start][:20]     # options before a sub-command go behind it
+        words = [_sh_plain(word, "") if _sh_open(word) else word for word in words]
         subject = " ".join([word[:300].replace(" ", "\0") for word in words])[:6000] + " "
         padded = " " + subject
         for category, pattern, reason in rules:
@@ -6633,7 +8030,9 @@ class _ShRun:
         options = args[:len(args) - len(rest)]
         code = None                             # a text that is run instead of words
         if name == "env":
-            self.vars.update({word.partition("=")[0]: word.partition("=")[2] for word in _sh_operands(options) if "=" in word})
+            for word in _sh_operands(options):
+                if "=" in word:
+                    self.set(word.partition("=")[0], _sh_from(word.partition("=")[2], _sh_flow(word)))
             split = next((i + 1 for i, w in enumerate(args) if w in ("-S", "--split-string")), 0)
             if split:
                 code = " ".join(args[split:])
@@ -6672,7 +8071,7 @@ class _ShRun:
         """The words of an `xargs` command with what its input holds."""
         items: list[str] = [] if flow.text is None else flow.text.split()[:MAX_SHELL_WORDS]
         if not items or flow.remote or flow.sources:
-            items = items or [_sh_from("$()", flow)]
+            items = items or [_sh_from(_SH_HOLE, flow)]
             if flow.remote and self.is_shell(rest):
                 self.say("pipe_to_shell", "runs downloaded text")
         if any("{}" in word for word in rest) or any(o.startswith(("-I", "-i")) for o in options):
@@ -6685,35 +8084,55 @@ class _ShRun:
         shell = _sh_known()[0].get(_sh_program(words[0], self.d)) is _ShRun._shell
         return shell and all(word[:1] in "-+" for word in words[1:])
 
-    def call(self, body: Any, args: list[str], flow: _Flow) -> _Flow:
-        """A function with its arguments."""
-        if self.depth >= MAX_SHELL_NESTING:
-            return _NOTHING
-        before = {key: self.vars[key] for key in ("1", "2", "3", "@") if key in self.vars}
-        self.vars.update({"1": args[0] if args else "", "2": args[1] if len(args) > 1 else "", "@": _sh_whole(args)})
-        out = self.script(body, flow)
-        for key in ("1", "2", "3", "@"):
-            self.vars.pop(key, None)
-        self.vars.update(before)
-        return out
-
     # -- files
     def go(self, word: str) -> None:
-        """The working directory changes."""
-        self.cwd = self.where(word)[:1000]
-        self.spend(len(self.cwd) * 20)
-        self.at = self.at._replace(cwd=(canonical_paths(self.cwd, self.ctx.paths) or (self.at.cwd,))[0])
+        """The working directory changes, unless that fails; a failure is left out where it would say little."""
+        before = self.cwds
+        folders = self.vars.get("CDPATH", "")
+        self.cwds = tuple(dict.fromkeys([self.where(word, cwd)[:1000] for cwd in before] + [
+            f"{folder}/{word}" for one in _sh_each(folders) if isinstance(one, str) and word[:1] not in "/~." for folder in
+            one.split(":") if folder]))[:9]
+        if self.d is not _SH_POSIX:
+            return
+        self.spend(len(word) * 20)
+        self.vars["OLDPWD"] = _sh_either(*[cwd or "." for cwd in before])
+        kept = tuple([cwd for cwd in before if cwd or word[:1] in "/~\ue0f0" and not self.inside(word)])
+        if kept and not self.strict and word.rstrip("/") not in self.made and word not in ("/", "~", ".", ".."):
+            self.fell = [self.state()._replace(cwds=kept)]
 
-    def key(self, word: str) -> str:
+    def inside(self, word: str) -> bool:
+        """Is this surely in the project?"""
+        project = self.ctx.paths.project
+        return project is not None and all(place.startswith(project.rstrip("/") + "/") for place, _ in self.spots(word))
+
+    def keys(self, word: str) -> list[str]:
         """How the table of files written by this command names *word*."""
         word = word.replace("\\", "/").lower()
-        while word[:2] == "./":
-            word = word[2:]
-        return self.where(word)
+        found = []
+        for cwd in self.cwds:
+            place = self.where(word, cwd.lower())
+            place = re.sub(r"^~(?=/|\Z)", lambda _: self.at.home.lower(), place)
+            here = self.at.cwd.lower().rstrip("/") + "/"
+            place = place[len(here):] if place.startswith(here) else place
+            found.append(os.path.normpath(place).replace("\\", "/") if "./" in place or "//" in place else place)
+        return found
+
+    def key(self, word: str) -> str:
+        return self.keys(word)[0]
 
     def kept(self, word: str) -> _Flow | None:
-        """What this command has written to the file *word*."""
-        return self.files.get(self.key(word)) if self.files else None
+        """What this command has written to the file *word* (with wildcards: to one of the files)."""
+        if not self.files:
+            return None
+        found = [flow for flow in map(self.files.get, self.keys(word)) if flow is not None]
+        if not found and any(c in word for c in "*?[\ue0f0"):
+            self.spend(100 * len(self.files))
+            pattern = _sh_holes.sub("*", word).lower()
+            found = [flow for key, flow in self.files.items() if glob_may_hit(pattern, key)]
+        if not found:
+            names = self.keys(word)
+            found = [flow for key, flow in self.files.items() if "*" in key and any(glob_may_hit(key, one) for one in names)]
+        return _sh_join(found, found[0].text if len(found) == 1 else None) if found else None
 
     def content(self, word: str) -> _Flow:
         """Reading a file."""
@@ -6721,8 +8140,10 @@ class _ShRun:
         self.path(word, sources)
         known = self.kept(word)
         carried = _sh_flow(word)
+        if word[:8] == "/dev/fd/" and word not in self.sinks:
+            return carried
         if known is None:
-            known = carried if word == "/dev/fd/63" else carried.but(None)
+            known = carried.but(None)
         return _sh_join((known, _sh_read(sources)), known.text)
 
     def run_file(self, word: str) -> None:
@@ -6730,9 +8151,12 @@ class _ShRun:
         known = self.kept(word) or self.files.get(word)
         if known is None:
             return
+        word = _sh_plain(word, self.at.home)
         if known.remote or known.coded and known.text is None:
             self.say("pipe_to_shell", "runs a file it has just downloaded" if known.remote else "runs decoded content", word)
-        elif known.text and self.depth < MAX_SHELL_NESTING:
+        elif known.made and known.text is None:
+            self.say("pipe_to_shell", "runs a text that this command makes", word)
+        elif known.text:
             judge_code(self, "" if word.endswith(".sh") else "code", known.text)
             self.read(known.text)
 
@@ -6742,11 +8166,17 @@ class _ShRun:
             if flow.shell:
                 self.say("reverse_shell", "connects a shell to the network")
             return self.ship(flow, "a socket")
-        if word in ("/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty", "-", "$()") or word.startswith("/dev/fd/"):
+        if word in self.sinks:
+            self.apart(lambda: self.script(self.sinks[word], flow))
+            return
+        if word in ("/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty", "-", _SH_HOLE) or word.startswith("/dev/fd/"):
             return
         self.spend(len(word))
         self.path(word)
-        self.files[self.key(word)] = flow
+        for key in self.keys(word):
+            self.files[key] = _sh_join((self.files[key], flow)) if appended and key in self.files else flow
+            if key in self.ran and (flow.remote or flow.coded):
+                self.say("pipe_to_shell", "runs a file while it is being downloaded", word)
         for place in self.places(word):
             if _SH_DEVICE.match(place) or _SH_DEVICE.match(word):
                 self.say("destructive", "writes to a raw device", word)
@@ -6770,9 +8200,8 @@ class _ShRun:
     def doomed(self, word: str, recursive: bool, forced: bool) -> bool:
         """Would deleting *word* hit something outside the project's own files?"""
         self.spend(len(word) + 100)
-        text = word.replace("\\", "/") if _sh_drive.match(word) or self.d is not _SH_POSIX else word
-        if not text or text in ("$()", "-", "}", "{}") or text[:2] == "--" or (
-                self.d is _SH_POSIX and text[:5].lower() == "$env:"):      # PowerShell's: read in that dialect
+        text = word.replace("\\", "/") if _sh_drive.match(word) or self.d is not _SH_POSIX else str(word)
+        if not text or text in ("-", "}", "{}") or text[:2] == "--":
             return False
         *above, last = text.rstrip("/").split("/")
         whole = False                       # all that is in a folder: `folder/*`
@@ -6783,43 +8212,61 @@ class _ShRun:
                 break
             text = "/".join(above) or "/"
             *above, last = above
-        hard = recursive or forced
-        if _SH_OUTPUT.match(text):
+        if _SH_OUTPUT.match(_sh_holes.sub("x", text)):
             return False
-        unknown = re.match(r"\$\{?(\w+)\}?(/?.*)", text)
-        if unknown and unknown.group(1).lower() not in _SH_KNOWN_FOLDERS:
-            name, below = unknown.groups()
-            if re.search(r"(?i)build|tmp|temp|cache|out|dist|target|work|^_$|^f$|file", name) and (
+        return any(self.lost(text, cwd, whole, recursive, forced, _sh_flow(word)) for cwd in self.cwds)
+
+    def lost(self, text: str, cwd: str, whole: bool, recursive: bool, forced: bool, origin: _Flow) -> bool:
+        """The same for *text* as it is named in the folder *cwd*; *whole*: all that lies in it."""
+        hard = recursive or forced
+        place = self.where(text, cwd)
+        unknown = re.match(r"(?:\$\{?(\w+)\}?|\ue0f0(\w*)\ue0f1)(/?.*)", place, re.S) if self.d is not _SH_POSIX else re.match(
+            "()\ue0f0(\\w*)\ue0f1(/?.*)", place, re.S)
+        name = unknown and (unknown.group(1) or unknown.group(2)) or ""
+        if unknown and name.lower() not in _SH_KNOWN_FOLDERS:
+            below = unknown.group(3)
+            if name == "number" or origin.below and not cwd:
+                return False
+            if name and re.search(r"(?i)build|tmp|temp|cache|out|dist|target|work|^_$|^f$|file", name) and (
                     below != "/" and not (whole and not below) or name in self.checked):
                 return False
-            return hard and (below in ("", "/") or bool(_SH_SYSTEM.match(below)))
+            if not name:
+                return recursive or forced and not origin.sources
+            return hard and (name == "OLDPWD" or below in ("", "/") or bool(_SH_SYSTEM.match(below)))
+        if re.match(r"~[A-Za-z_][\w.-]*(?:/|\Z)", place):
+            return hard
         project = self.ctx.paths.project
-        spots = self.spots(text)
-        if any(top and all(place.startswith(top + "/") and "/.git" not in mapped for place, mapped in spots)
-               for top in (project, "" if ":" in text else self.workspace)):
+        spots = self.spots(text, cwd)
+        if project and all(here.startswith(project + "/") and "/.git" not in mapped for here, mapped in spots):
             return False                    # well inside, whatever the links
         if self.anchors is None:
             self.anchors = [(top, [p.rstrip("/") for p in canonical_paths(top, self.at)]) for top in
-                            dict.fromkeys(a for a in (self.ctx.paths.project, self.ctx.paths.cwd, self.at.home) if a)]
+                            dict.fromkeys(a for a in (project, self.ctx.paths.cwd, self.at.home) if a)]
         outside = []
-        for place, mapped in spots:
+        for here, mapped in spots:
             plain = mapped.rstrip("/") or "/"
             if plain == "~" or plain == "/tmp" and not whole or re.fullmatch(
                     r"/|[A-Za-z]:|/(?:home|Users|root)|//[^/]*/?[^/]*", plain):
                 return hard
-            if plain.endswith("/.git") and hard:
+            if plain.endswith("/.git") and hard or self.climbs(place, here):
                 return True
-            if plain != "/tmp" and any(top == place or top.startswith(place.rstrip("/") + "/")
+            if plain != "/tmp" and any(top == here or top.startswith(here.rstrip("/") + "/")
                                        for _, tops in self.anchors for top in tops):
                 return recursive or whole and forced
             anchor, tops = self.anchors[0] if self.anchors else ("", [])
             if not _SH_TEMPORARY.match(mapped) and not (
-                    anchor == project and any(place.startswith(top + "/") for top in tops)):
+                    anchor == project and any(here.startswith(top + "/") for top in tops)):
                 outside.append(mapped)
         if any(map(_SH_SYSTEM.match, outside)):
             return True
-        loose = project is None and not self.cwd and "/" not in text.strip("/") and text[:1] not in "/~"
-        return bool(outside) and hard and not loose
+        loose = project is None and not cwd and "/" not in text.strip("/") and text[:1] not in "/~"
+        return bool(outside) and hard and not loose and not (cwd and _SH_THROWN.match(text))
+
+    def climbs(self, word: str, place: str) -> bool:
+        """Is this spelled as a way up from where one is to other people's homes?"""
+        above = [home.rpartition("/")[0] + "/" for home in self.homes or ()]
+        return ".." in word and any(place.startswith(top) and len(top) > 1 for top in above) and not any(
+            place.startswith(home + "/") for home in self.homes or ())
 
     def operands(self, name: str, args: list[str], flow: _Flow = _NOTHING) -> _Flow:
         """A program without a method: its words may be files; what goes in may come out."""
@@ -6848,7 +8295,8 @@ class _ShRun:
                 known = self.kept(word)
                 flows += [] if known is None else [known]
         out = _sh_join(flows) if len(flows) > 1 else flow
-        return _Flow(None, out.remote, tuple(sources[:64]), out.coded) if sources or out is not _NOTHING else _NOTHING
+        made = out.made or bool(flow.text and flow.text.strip())
+        return _Flow(None, out.remote, tuple(sources[:64]), out.coded, made=made) if sources or out is not _NOTHING else _NOTHING
 
     # -- interpreters
     def _shell(self, name: str, args: list[str], flow: _Flow) -> _Flow:
@@ -6857,8 +8305,7 @@ class _ShRun:
                 rest = args[i + 1:]
                 while len(rest) > 1 and rest[0][:1] == "-" and " " not in rest[0]:
                     rest = rest[1:]
-                self.vars.update({str(n): value for n, value in enumerate(rest[1:10])}, **{"@": _sh_whole(rest[2:])})
-                return self.run_text(rest[0] if rest else "", flow)
+                return self.with_words(rest, flow)
             if word == "-s":
                 break
             if word[:1] not in "-+" and (not i or not re.match(r"[-+]\w*[oO]\Z|--(?:rc|init-)file\Z", args[i - 1])):
@@ -6869,20 +8316,30 @@ class _ShRun:
             self.say("reverse_shell" if flow.shell or "\0socket" in flow.sources else "pipe_to_shell",
                      f"{name} runs what comes from the network")
         elif flow.text:
-            return self.read(flow.text, _NOTHING, _SH_POSIX)
+            return self.apart(lambda: self.read(flow.text or "", _NOTHING, _SH_POSIX))
+        elif flow.made:
+            self.say("pipe_to_shell", f"{name} runs a text that this command makes")
         elif flow.coded:
             self.say("pipe_to_shell", f"{name} runs decoded content")
         elif flow is _NOTHING and self.root:
             self.say("privilege", "opens a root shell")
         return _Flow(None, flow.remote, flow.sources, False, True)
 
+    def with_words(self, words: list[str], flow: _Flow) -> _Flow:
+        """`sh -c CODE NAME WORD…`"""
+        def run() -> _Flow:
+            self.positional(words[2:])
+            self.vars["0"] = "".join(words[1:2]) or "bash"
+            return self.run_text(words[0] if words else "", flow)
+        return self.apart(run)
+
     def judge_origin(self, word: str) -> _Flow:
         """A word is about to be run: where does it come from?"""
         origin = _sh_flow(word)
         if origin.remote:
             self.say("pipe_to_shell", "runs downloaded text")
-        elif origin.coded and origin.text is None:
-            self.say("pipe_to_shell", "runs decoded content")
+        elif (origin.coded or origin.made) and origin.text is None:
+            self.say("pipe_to_shell", "runs decoded content" if origin.coded else "runs a text that this command makes")
         return origin
 
     def run_text(self, code: str, flow: _Flow, dialect: _ShDialect | None = None) -> _Flow:
@@ -6895,6 +8352,8 @@ class _ShRun:
         origin = self.judge_origin(word)
         if origin.text and not origin.remote:
             return self.read(origin.text, flow, _SH_POSIX)
+        if word == "/dev/stdin" and flow.text and not flow.remote:
+            return self.read(flow.text, _NOTHING, _SH_POSIX)
         self.run_file(word)
         if flow.remote and word.startswith(("/dev/stdin", "/dev/fd/", "/proc/self/fd/")):
             self.say("pipe_to_shell", "runs what comes from the network")
@@ -6942,7 +8401,7 @@ class _ShRun:
             origin = self.judge_origin(script)
             if script == "/dev/stdin" and flow.remote:
                 self.say("pipe_to_shell", "runs what comes from the network")
-            self.run_file(script) if script != "/dev/fd/63" else judge_code(self, "code", origin.text or "")
+            self.run_file(script) if script[:8] != "/dev/fd/" else judge_code(self, "code", origin.text or "")
         elif not codes and (flow.remote or flow.coded and not flow.text):
             self.say("pipe_to_shell", f"{name} runs what comes from the network" if flow.remote
                      else f"{name} runs decoded content")
@@ -7068,7 +8527,13 @@ class _ShRun:
         while name == "echo" and words and re.match(r"-[neE]+\Z", words[0]):
             escapes = escapes or "e" in words.pop(0)
         if name == "printf" and words[:1] == ["-v"] and len(words) > 2:
-            self.vars[words[1]] = _sh_whole(words[2:], "")
+            self.subscript(words[1])
+            shape = words[2]
+            made = self._echo(name, words[2:], flow)
+            self.set(words[1].partition("[")[0], _sh_from(_SH_HOLE if made.text is None else made.text, made))
+            return _NOTHING
+        if name == "printf" and words[:1] == ["--"]:
+            words = words[1:]
         shape = words[0] if words else ""
         if name == "printf" and "%" in shape:
             pieces: list[str] = []
@@ -7123,14 +8588,62 @@ class _ShRun:
 
     def _environment(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """export, set, declare …: assignments, or a list of all variables."""
-        for word in args:
+        for word in args if name not in ("set", "printenv") or self.d is not _SH_POSIX else []:
+            self.subscript(word)
             found = _sh_assignment.match(word)
             if found and name != "setx":
                 key = found.group(1) if self.d is _SH_POSIX else found.group(1).lower()
-                self.vars[key] = _sh_from(word[found.end():], _sh_flow(word))
-        if name == "set" and args[:1] == ["--"]:
-            self.vars.update({str(i): value for i, value in enumerate(args) if i}, **{"@": _sh_whole(args[1:])})
-        return _sh_read(("\0the environment",)) if args in ([], ["-p"], ["-x"]) or name == "printenv" else _NOTHING
+                block = word.block if isinstance(word, _ShWord) else None
+                value = block if isinstance(block, dict) else _sh_from(word[found.end():], _sh_flow(word))
+                if "-n" in args[:1] and isinstance(value, str):
+                    named = self.values_of(value)[0]
+                    value = named[0] if named else _SH_HOLE
+                self.set(key, value)
+        if name == "set" and self.d is _SH_POSIX and args:
+            at = next((i for i, word in enumerate(args) if word[:1] not in "-+" or word in ("-", "--")), len(args))
+            self.strict = self.strict or any("e" in word and word[:1] == "-" or word == "errexit" for word in args[:at + 1])
+            rest = args[at + (args[at:at + 1] in (["--"], ["-"])):]
+            if rest and not (at and args[at - 1][-1:] == "o") or "--" in args[at:at + 1]:
+                self.positional(rest)
+        listing = args in ([], ["-p"], ["-x"]) or name == "printenv" or bool(args) and name != "set" and all(
+            word[:1] == "-" and word != "-" for word in args)
+        return _sh_read(("\0the environment",)) if listing else _NOTHING
+
+    def _some_lines(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """head, sort, grep …: some lines of what goes in, in some order."""
+        out = self.operands(name, args, flow)
+        whole = not _sh_has(r"-\w*[cob]|--bytes|--only", args) and not out.sources
+        return out._replace(text=flow.text, made=flow.made, below=flow.below) if whole and flow.text is not None else out
+
+    def _shift(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        for values in _sh_each(self.vars.get("@", {})):
+            count = int(args[0][:4]) if args and args[0].isdigit() else 1
+            self.positional(list(values.values())[count:])
+        return _NOTHING
+
+    def _ends(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        self.dead = True
+        return _NOTHING
+
+    def _alias(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        for word in args:
+            key, mark, value = word.partition("=")
+            if mark and self.d is _SH_POSIX:
+                self.aliases = {**self.aliases, key: str(value)}
+        return _NOTHING
+
+    def _hash(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        if args[:1] == ["-p"] and len(args) > 2:
+            self.aliases = {**self.aliases, args[2]: args[1]}
+        return _NOTHING
+
+    def _subscripts(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """test, unset, let …: words that may be names of an array's elements, or sums."""
+        for word in args:
+            self.subscript(word)
+            if name == "let":
+                self.sum([("q", word)])
+        return self.operands(name, args, flow) if name in ("test", "[") else _NOTHING
 
     def _prints(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """Programs whose output is told by their name alone."""
@@ -7138,18 +8651,52 @@ class _ShRun:
             return _sh_read(("\0stored passwords",))
         if name in ("history", "fc", "get-history"):
             return _sh_read(("\0the shell history",))
+        spots = _sh_operands(args)
+        if name in ("realpath", "readlink"):
+            return _Flow("\n".join(spots), made=False) if spots else _NOTHING
+        if name == "dirname":
+            return _Flow("\n".join([os.path.dirname(word.rstrip("/")) or ("/" if word[:1] == "/" else ".") if not _sh_open(word)
+                                    else _SH_HOLE for word in spots]))
+        if name == "basename":
+            end = spots[1] if len(spots) > 1 and "-a" not in args else ""
+            return _Flow(spots[0].rstrip("/").rpartition("/")[2].removesuffix(end)) if spots else _NOTHING
+        if name in ("pwd", "get-location", "gl"):
+            return _Flow("\n".join(map(str, _sh_each(self.folder()))) if self.d is _SH_POSIX else ".")
         return _Flow({"mktemp": "/tmp/tmp.x", "which": args[-1] if args else ""}.get(name, "."))
 
     def _read_variable(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        for word in args:
-            if word.isidentifier():
-                self.vars[word] = _sh_from((flow.text or "$()").split("\n")[0], flow)
+        """read, mapfile: lines of the input as values."""
+        marks = self.vars.get("IFS")
+        names: list[str] = []
+        for option, word in _sh_options(args, "adinNptuCcOs", ()):
+            self.subscript(word)
+            if option in ("-C",):
+                self.run_text(word, _NOTHING)
+            elif option == "-u":
+                held = self.fds.get(word)
+                flow = held if isinstance(held, _Flow) else flow
+            elif option == "-a" or not option and name != "read":
+                lines = [_SH_HOLE] if flow.text is None else flow.text.split("\n")
+                fields = lines if name != "read" else self.fields(lines[0])
+                self.set(word, {str(at): _sh_from(one, flow) for at, one in enumerate(fields[:MAX_SHELL_WORDS])})
+            elif not option:
+                names.append(word.partition("[")[0])
+        text = _SH_HOLE if flow.text is None else flow.text
+        lines = text.rstrip("\n").split("\n")[:16]
+        rows = []
+        for line in lines:
+            split = re.split(f"[{re.escape(marks[:8])}]" if isinstance(marks, str) and marks else r"[ \t]+", line.strip(),
+                             maxsplit=max(len(names) - 1, 0)) if marks != "" else [line]
+            rows.append(split + [""] * len(names))
+        for at, word in enumerate(names or ["REPLY"] if name == "read" else []):
+            self.set(word, _sh_either(*[_sh_from(_SH_HOLE if _sh_open(row[at]) or _sh_open(line) else row[at], flow.but(None))
+                                        for row, line in zip(rows, lines)]))
         return _NOTHING
 
     def _listing(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         self.operands(name, args)
         spots = [w for w in _sh_operands(args) if not re.match(r"/[a-zA-Z](?::|\Z)", w)]
-        return _Flow(spots[0].rstrip("/\\") + "/*" if spots else "*")
+        return _Flow(spots[0].rstrip("/\\") + "/*" if spots else "*", below=not spots)
 
     def _find(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """find: what it deletes or runs, with stand-ins for the files it would find."""
@@ -7176,9 +8723,19 @@ class _ShRun:
         return _Flow("\n".join(hits))
 
     def _change(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        spots = [w for w in _sh_operands(args) if w.lower() != "/d"]
-        word = spots[0] if spots else "~" if name == "cd" and "-" not in args else ""
-        if word and word != "$()":
+        spots = [w for w in args if (w[:1] != "-" or w == "-") and w.lower() != "/d"]
+        if name == "popd" or name == "pushd" and not spots:
+            stack = [one for one in (self.vars.get("\0stack"),) if one]
+            self.cwds = tuple(dict.fromkeys((*(stack[0] if stack else ()), *self.cwds))) if not stack else stack[0]
+            return _NOTHING
+        if name == "pushd" and self.d is _SH_POSIX:
+            self.vars["\0stack"] = self.cwds
+        word = spots[0] if spots else "~" if name == "cd" else ""
+        if word == "-":
+            before = self.vars.get("OLDPWD", _sh_hole("OLDPWD"))
+            self.vars["OLDPWD"] = _sh_either(*[cwd or "." for cwd in self.cwds])
+            self.cwds = tuple("" if one == "." else str(one) for one in _sh_each(before))
+        elif word:
             self.go(word)
         return _NOTHING
 
@@ -7426,7 +8983,7 @@ class _ShRun:
         for word in args:
             origin = _sh_flow(word)
             self.ship(origin, "a name look-up")
-            if origin.coded or "$()." in word and word.count(".") > 1:
+            if origin.coded or _sh_open(word) and not re.fullmatch("\ue0f0\\w+\ue0f1.*", word) and word.count(".") > 1:
                 self.say("exfiltration", "sends command output away in a host name")
         return _NOTHING if name in ("ping", "test-connection") else _REMOTE
 
@@ -7472,13 +9029,13 @@ class _ShRun:
         rest: list[str] = []
         for i, word in enumerate(args):
             if isinstance(word, _ShWord) and word.block is not None:
-                self.vars["_"] = _sh_from(flow.text or "$()", flow) if flow is not _NOTHING else "$_"
+                self.vars["_"] = _sh_from(flow.text or _SH_HOLE, flow) if flow is not _NOTHING else "$_"
                 self.script(word.block, flow)
             elif word and word[:1] not in "-(" and not (name == "start" and (re.match(r"/\w+\Z", word) or not i and " " in word)):
                 rest.append(word)
         if name == "if" and self.d is _SH_CMD:
             return self.simple(rest[2 if rest[:1] and rest[0].lower() != "not" else 3:], flow)
-        if name in ("start", "start-process", "saps", "else") and rest and not rest[0].startswith(("http", "$()")):
+        if name in ("start", "start-process", "saps", "else") and rest and not rest[0].startswith(("http", _SH_HOLE)):
             self.run_file(rest[0])
             return self.simple(rest, flow)
         return flow
@@ -7715,11 +9272,20 @@ def _sh_dialects(text: str, language: str) -> list[_ShDialect]:
 def judge_command(source: Any, ctx: ShellContext) -> CommandFacts:
     """What a command (a text, an argv list, or a `Command`) would do, and the words in it that may be files.
 
-    Raises BudgetSpent when a text is too long to follow (MAX_SHELL_STEPS, MAX_SHELL_TEXT, the budget); nothing else.
+    Raises BudgetSpent when it cannot be read to its end (MAX_SHELL_…, the budget, a fault of ours); nothing else.
     """
-    _, text, cwd, language = source if isinstance(source, Command) else Command((), source)
+    try:
+        return _sh_judged(source if isinstance(source, Command) else Command((), source), ctx)
+    except BudgetSpent:
+        raise
+    except Exception as fault:      # what could not be followed must not pass for harmless
+        raise BudgetSpent(f"it holds a command that could not be followed ({type(fault).__name__})") from fault
+
+
+def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
+    _, text, cwd, language = command
     if isinstance(text, list):
-        words = [_sh_text(word) for word in text]
+        words = [_sh_private.sub("?", _sh_text(word)) for word in text]
         if _SH_OPERATORS.isdisjoint(words):
             run = _ShRun(ctx, _SH_POSIX, cwd)
             run.simple(words, _NOTHING)
@@ -7728,12 +9294,14 @@ def judge_command(source: Any, ctx: ShellContext) -> CommandFacts:
     text = text if isinstance(text, str) else ""
     if len(text) > MAX_SHELL_SOURCE:
         raise BudgetSpent("it holds a command too long to follow")
-    text = text.replace("\0", "")
+    text = _sh_private.sub("?", text.replace("\0", ""))
     facts: dict[str, str] = {}
     paths: dict[str, None] = {}
     shell = language in ("", "sh", "powershell", "cmd")
-    for dialect in _sh_dialects(text, language) if shell else [_SH_POSIX]:
+    dialects = _sh_dialects(text, language) if shell else [_SH_POSIX]
+    for dialect in dialects:
         run = _ShRun(ctx, dialect, cwd)
+        run.certain = shell and language in ("", "sh") and not (_SH_POWER in dialects and _sh_power_like.search(text))
         if shell:
             run.read(text)
         else:
@@ -7741,6 +9309,9 @@ def judge_command(source: Any, ctx: ShellContext) -> CommandFacts:
         facts = {**facts, **run.facts, **facts}         # the first to say so has the word
         paths.update(run.paths)
     return CommandFacts(facts, tuple(paths))
+
+
+_sh_private = lazy_regex("[\ue0f0\ue0f1]")
 
 # ---------------------------------------------------------------------------
 # 10. Secrets: entropy, kinds, finding
@@ -10031,21 +11602,30 @@ def _listed_blocks(value: Any) -> list[dict[str, Any]]:
 
 _BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_\r\n"
 _URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_CONTROLS = bytes(code for code in (*range(32), 127) if code not in b"\t\n\r")
 _no_text = lazy_regex(r"[\0-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+
+def is_base64(text: str) -> bool:
+    """Is it nothing but letters of base64, and line ends?"""
+    return text.isascii() and not text.encode().translate(None, _BASE64)
 
 
 def text_in_base64(text: str) -> tuple[str, str]:
     """What is to be judged of base64, and the encoding of that: the text that it stands for; ("", "") when it stands for no
     text, as media do; *text* itself and "" when it is no base64."""
-    data = text.encode("utf-8", "replace")
-    if data.translate(None, _BASE64):
+    if not text or not is_base64(text):
         return text, ""
-    data = data.translate(_URL_SAFE, b"=\r\n")
-    import binascii
+    data = text.encode().translate(_URL_SAFE, b"=\r\n")
     data = binascii.a2b_base64(data[:len(data) - (len(data) % 4 == 1)] + b"==")
-    encoding = "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") else "utf-8"
-    if b"\0" in data[:64] and encoding == "utf-8":      # every second byte of ASCII is nothing there
-        encoding = "utf-16-le" if not data[1:64:2].strip(b"\0") else "utf-16-be" if not data[:64:2].strip(b"\0") else ""
+    head = data[:64]
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        encoding = "utf-16"
+    elif 0 not in head:
+        encoding = "utf-8" if head.translate(None, _CONTROLS) == head else ""
+    else:                       # half of the bytes of ASCII in UTF-16 are nothing
+        encoding = "" if not head.strip(b"\0") else "utf-16-le" if not head[1::2].strip(b"\0") else \
+            "utf-16-be" if not head[::2].strip(b"\0") else ""
     try:
         seen = data.decode(encoding) if encoding else ""
     except UnicodeDecodeError:
@@ -10055,7 +11635,6 @@ def text_in_base64(text: str) -> tuple[str, str]:
 
 def base64_of_text(text: str, encoding: str) -> str:
     """The other way."""
-    import binascii
     return binascii.b2a_base64(text.encode(encoding), newline=False).decode()
 
 
@@ -10267,6 +11846,7 @@ class Subject:
     HAS: Mapping[str, Callable[[Subject, Any], Any]] = {
         "literals": has_literal, "paths": lambda subject, skip: subject.path_hits(skip),
         "commands": lambda subject, skip: subject.commands(skip).categories,
+        "addresses": lambda subject, skip: subject.addresses(skip),
         "secrets": lambda subject, _: subject.findings, "injection": lambda subject, _: subject.injections,
         "size": lambda subject, limit: len(subject.message.text) * 4 > limit}
 
@@ -10396,6 +11976,51 @@ class Subject:
         policy = self.policy
         return judge_command(source, ShellContext(policy.paths, policy.is_sensitive, self.budget))
 
+    # -- addresses
+
+    def addresses(self, skip: frozenset[str]) -> Sequence[_Address]:
+        """The hosts that the arguments lead to: those of URLs anywhere but in quoted text, those alone in an argument that
+        names an address, and those that a command gets to a program which talks to the network."""
+        found: list[_Address] | None = self._derived.get(("addresses", skip))
+        if found is None:
+            found = self._derived["addresses", skip] = []
+            message, flat, viewed = self.message, self.flat(), self.viewed
+            ran = self._run_hosts(found) if message.tool is not None and not (flat and not flat[1].commands) else ()
+            if flat and not viewed:
+                hosts = flat[1].hosts
+                leaves = [(text, name, _ARGUMENTS, name, False) for name, text in flat[0].items()
+                          if type(text) is str and name not in skip and
+                          (name in hosts or may_hold_url(text) or text[:1].isdigit())]
+            else:
+                leaves = self._leaves(skip, False)
+            for text, name, parent, step, _ in leaves:
+                role = _address_role(message.tool or "", name)
+                if not role or ran and parent + (step,) in ran:
+                    continue
+                for view in self.readings(text) if viewed else (View("raw", text, ()),):
+                    alone = role == "address" or role == "unknown" and _bare_host.match(view.text) is not None
+                    if may_hold_url(view.text) or alone and may_be_host.search(view.text) is not None:
+                        self.budget.check()
+                        names, other = hosts_of(view.text, alone)
+                        found += [_Address(parent + (step,), view.name, *address_names(host)) for host in names]
+                        if other and role == "address":
+                            found.append(_Address(parent + (step,), view.name, _NOT_WEB, ()))
+        return found
+
+    def _run_hosts(self, found: list[_Address]) -> set[tuple[Any, ...]]:
+        """The hosts of commands are *found*; where the commands stand."""
+        ran: set[tuple[Any, ...]] = set()
+        if may_fetch(self.blob):
+            for base, root in self.roots():
+                for command in commands_in(self.message.tool or "", root):
+                    path = base + command.path
+                    text = command.source if isinstance(command.source, str) else " ".join(map(_quoted_word, command.source))
+                    shell = command.language in ("", "sh", "powershell", "cmd")
+                    found += [_Address(path, "", *address_names(host))
+                              for host in (hosts_in_command(text) if shell else hosts_of(text)[0])]
+                    ran.add(path)
+        return ran
+
     def path_hits(self, skip: frozenset[str]) -> dict[str, Hit]:
         """Which `path:` matchers of `_any_value` hit: {key in the policy's path index: where}."""
         found: dict[str, Hit] | None = self._derived.get(("paths", skip))
@@ -10420,6 +12045,33 @@ class Subject:
                 for key, view in index.hits(index.readings(word, None), resolve).items():
                     found.setdefault(key, Hit(where, "", view))
         return found
+
+
+_NOT_WEB = frozenset(("not_web",))
+
+
+class _Address(NamedTuple):
+    """A host among the arguments: where, in which view, its classes, and its names as globs see them."""
+    path: tuple[Any, ...]
+    view: str
+    kinds: frozenset[str]
+    names: tuple[str, ...]
+
+
+@lru_cache(4096)
+def _address_role(tool: str, name: str) -> str:
+    """What an argument may hold: "address" (nothing else), "unknown" (a host alone too), "url" (only that), or "" (neither)."""
+    roles = argument_roles(tool, name, "a text")
+    return "unknown" if not roles.isdisjoint(("unknown", "choice")) else "address" if "address" in roles else \
+        "url" if roles.isdisjoint(("content", "query", "pattern", "exclusion")) else ""
+
+
+_bare_host = lazy_regex(r"[0-9]{1,3}(?:\.[0-9]{1,3}){3}(?![\w.])")
+
+
+def _quoted_word(word: Any) -> str:
+    """A word of an argument list as a shell would have to read it."""
+    return "'" + str(word).replace("'", "'\\''") + "'"
 
 
 class _Commands:
@@ -10455,12 +12107,14 @@ class _Names(NamedTuple):
     commands: bool      # may any of them be a command?
     reads: bool         # does the tool read files?
     odd: bool           # is a name a path itself?
+    hosts: frozenset[str]   # those that may hold a host alone
 
 
 @lru_cache(1024)
 def _names_of(tool: str, names: tuple[str, ...]) -> _Names:
     return _Names(bool(commands_in(tool, dict.fromkeys(names, "a text"))), bool(_reading_tool.search(tool)),
-                  any("/" in name or "\\" in name for name in names))
+                  any("/" in name or "\\" in name for name in names),
+                  frozenset([name for name in names if _address_role(tool, name) == "address"]))
 
 
 _Leaf = tuple[str, str, tuple[Any, ...], Any, bool]     # a Value with its path in two: (text, name, parent, step, number)
@@ -10493,6 +12147,12 @@ def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[st
                     found.append((value, name, path, index, False))
                 elif not paths and (kind is int or kind is float):
                     found.append((number_text(value), name, path, index, True))
+
+
+def _value_at(node: Any, path: Iterable[Any]) -> Any:
+    for step in path:
+        node = node[step]
+    return node
 
 
 def _walk_names(node: Any, path: tuple[Any, ...]) -> Iterator[tuple[tuple[Any, ...], str]]:
@@ -10559,6 +12219,7 @@ HIT = Hit()
 # ("size", bytes): it may be larger than that
 Need = tuple[str, Any]
 Test = Callable[["Subject"], "Hit | None"]       # a condition on a whole message
+_HostTest = Callable[[frozenset[str], tuple[str, ...]], bool]   # a condition on the classes and names of a host
 ValueTest = Callable[[Any, "Subject"], "Hit | None"]  # a condition on one JSON value
 
 
@@ -10598,7 +12259,7 @@ class Scope(NamedTuple):
     servers: tuple[Glob, ...] | None
     strict: bool                # an allow rule: names must match as they are, and a method must be known
 
-    def covers(self, kind: str, method: str | None, tool: str | None, server: str) -> bool:
+    def covers(self, kind: str, method: str | None, tool: str | None, server: str, alias: str | None = None) -> bool:
         """May the rule apply to such a message? Of a response that nobody asked for, method and tool are None: then
         every rule that refuses applies, and no rule that allows; nor to a request that comes as a notification."""
         if self.kinds is not None and kind not in self.kinds or self.strict and kind == "notification" and method in _METHODS:
@@ -10611,7 +12272,12 @@ class Scope(NamedTuple):
             return False
         if tool == UNKNOWN_TOOL and self.tools is not None:
             return not self.strict
-        return self.tools is None or tool is not None and _any_glob(self.tools, tool, self.strict)
+        return self.tools is None or any(name is not None and _any_glob(self.tools, name, self.strict) for name in (tool, alias))
+
+
+def _covered(message: Message) -> tuple[str, str | None, str | None, str, str | None]:
+    """What a rule's scope is about."""
+    return message.kind, message.method, message.tool, message.server, message.alias
 
 
 def _any_glob(globs: tuple[Glob, ...], name: str, strict: bool) -> bool:
@@ -10645,6 +12311,7 @@ class Settings(NamedTuple):
     unlisted_tools: str = "allow"
     max_repeated_denials: int = 10
     env: str | list[str] = "inherit"    # or "minimal", or a list of globs of names
+    hook_fault: str = "deny"
 
     @property
     def handed_on(self) -> str | list[str]:
@@ -10654,7 +12321,7 @@ class Settings(NamedTuple):
 
 _CHOICES: dict[str, tuple[str, ...]] = {
     "log_level": ("debug", "info", "warn", "error"),
-    "log_args": ("none", "full"),
+    "log_args": ("none", "denied", "full"),
     "log_redacted": ("none", "hash"),
     "default_action": ("allow", "deny", "ask"),
     "outbound_default_action": ("allow", "deny", "redact", "log_only"),
@@ -10663,6 +12330,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "mode": ("enforce", "monitor"),
     "tool_pinning": ("off", "warn", "block"),
     "unlisted_tools": ("allow", "deny"),
+    "hook_fault": ("deny", "ask"),
 }
 _BOUNDS = {"max_message_bytes": (1024, 1 << 30), "max_answer_bytes": (1024, 1 << 30), "ask_timeout": (1, 86_400),
            "max_repeated_denials": (1, 1_000_000)}
@@ -10682,6 +12350,12 @@ class Policy(NamedTuple):
     source: str                 # where it came from, for people
     warnings: tuple[str, ...] = ()
     apart: Policy | None = None   # a project's policy that nobody approved: only its denials count
+    content: str = ""           # 64 hex: SHA-256 of what its layers say
+
+    @property
+    def fingerprint(self) -> str:
+        """12 hex digits by which records name the content of the policies in force."""
+        return sha256((self.content + self.apart.content).encode())[:12] if self.apart else self.content[:12]
 
     def is_sensitive(self, path: str) -> bool:
         """Is this canonical path one of the built-in sensitive files, whatever the rules say about it?"""
@@ -10770,8 +12444,8 @@ class _Checker:
         """Nobody means them: they are what double quotes make of "\\bDROP\\b" and "C:\\temp"."""
         odd = re.search("[\0-\x08\x0b-\x1f\x7f]" if not one_line else "[\0-\x1f\x7f]", text)
         if odd:
-            spelled = repr(odd.group())[1:-1]
-            spelled = {"\\x08": "\\b", "\\x0c": "\\f", "\\x0b": "\\v", "\\x07": "\\a", "\\x00": "\\0", "\\x1b": "\\e"}.get(spelled, spelled)
+            escapes = {"\b": "\\b", "\f": "\\f", "\v": "\\v", "\a": "\\a", "\0": "\\0", "\x1b": "\\e"}
+            spelled = escapes.get(odd.group(), repr(odd.group())[1:-1])
             raise self.fail(place, f"{_quoted_value(text)} holds the control character U+{ord(odd.group()):04X}, which double "
                                    f"quotes make of {spelled}; write \\{spelled}, or use single quotes")
 
@@ -10815,7 +12489,7 @@ _RULE_KEYS = ("name", "match", "unless", "limit", "action", "mark", "message", "
 _MATCH_KEYS = ("method", "tool", "server", "marked", "arguments")
 _OUTBOUND_MATCH_KEYS = ("method", "tool", "server", "marked", "direction", "secrets", "injection", "response_contains",
                         "response_contains_regex", "response_size_exceeds")
-_MATCHER_WORDS = ("regex", "pattern", "not_under", "under", "path", "command", "secrets", "all", "except_keys")
+_MATCHER_WORDS = ("regex", "pattern", "not_under", "under", "path", "address", "command", "secrets", "all", "except_keys")
 _DIRECTIONS = ("request", "response", "notification")
 
 
@@ -10959,8 +12633,8 @@ def _check_matcher(check: _Checker, matcher: Any, place: str, name: str) -> None
         raise check.fail(place, f"an empty matcher; write one of {', '.join(_MATCHER_WORDS[:-1])}")
     if [matcher[word] for word in words] == [False]:
         raise check.fail(place + "/secrets", "`secrets: false` says nothing; write true or leave it out")
-    for word in set(words) & {"under", "not_under", "command"} if name == "_any_key" else ():
-        raise check.fail(f"{place}/{word}", "a member's name is no place and no command; use regex, pattern, path or secrets")
+    for word in set(words) & {"under", "not_under", "address", "command"} if name == "_any_key" else ():
+        raise check.fail(f"{place}/{word}", "a member's name is no place, address or command; use regex, pattern or path")
     for key, value in matcher.items():
         here = f"{place}/{key}"
         if key == "secrets":
@@ -10983,6 +12657,9 @@ def _check_matcher(check: _Checker, matcher: Any, place: str, name: str) -> None
                 raise check.fail(here, "a folder, not a glob; everything below it counts (use path for globs)")
             if key == "path" and all(text.startswith("!") for text in texts):
                 raise check.fail(here, "only exceptions; write what they are exceptions from first")
+            for text in texts if key == "address" else ():
+                if not any(c in text for c in "*?[.:"):
+                    check.choice(text, tuple(ADDRESS_CLASSES), here, "a class of addresses or a glob such as *.corp.example")
 
 
 def _check_secrets(check: _Checker, secrets: Any) -> None:
@@ -11092,6 +12769,8 @@ class _Compiler:
             return [("paths", skip if "except_keys" in matcher else QUOTED_KEYS)]
         if key == "_any_value" and words == {"command"}:
             return [("commands", skip)]
+        if key == "_any_value" and words == {"address"} and not strict:
+            return [("addresses", skip if "except_keys" in matcher else QUOTED_KEYS)]
         return [("secrets", "")] if words == {"secrets"} and key in ("_any_value", "_any_key") else []
 
     @staticmethod
@@ -11111,6 +12790,8 @@ class _Compiler:
                 tests.append(_command_value(None if spec is True else frozenset(_as_list(spec))))
             elif word in ("under", "not_under"):
                 tests.append(_containment(_as_list(spec), word == "under", strict))
+            elif word == "address":
+                tests.append(_texts_test(_address_text(self.hosts(spec, here), strict), strict))
             elif word == "secrets":
                 if spec:
                     tests.append(_texts_test(_secret_text, strict))
@@ -11136,6 +12817,14 @@ class _Compiler:
                          for path in canonical_paths(text, subject.policy.paths))
         return in_globs
 
+    def hosts(self, spec: Any, place: str) -> _HostTest:
+        """Is one of the classes or names of a host among those of an `address` matcher?"""
+        classes = frozenset(_as_list(spec)).intersection(ADDRESS_CLASSES)
+        globs = [self.located(compile_glob, place, text.lower()) for text in _as_list(spec) if text not in classes]
+        if not globs:
+            return lambda kinds, names: not classes.isdisjoint(kinds)
+        return lambda kinds, names: not classes.isdisjoint(kinds) or any(glob.matches(name) for glob in globs for name in names)
+
     def anywhere(self, key: str, matcher: dict[str, Any], place: str, strict: bool) -> Test:
         """A test on every value (`_any_value`) or every member name (`_any_key`) of the arguments."""
         skip = frozenset(_as_list(matcher.get("except_keys", [])))
@@ -11156,6 +12845,8 @@ class _Compiler:
                 tests.append(_commands_anywhere(None if spec is True else frozenset(_as_list(spec)), skip, strict))
             elif word in ("under", "not_under"):
                 tests.append(_paths_anywhere(_containment(_as_list(spec), word == "under", strict), quoted, strict))
+            elif word == "address":
+                tests.append(_addresses_anywhere(self.hosts(spec, here), quoted, strict))
             elif word == "path" and key == "_any_value" and strict:
                 tests.append(_paths_anywhere(_texts_test(self.text_test(word, spec, here, True), True), quoted, True))
             elif word == "path" and key == "_any_value":
@@ -11237,7 +12928,7 @@ def _every(tests: Sequence[Test]) -> Test:
 def _exception(scope: Scope, excepted: Test) -> Test:
     def matches(subject: Subject) -> Hit | None:
         message = subject.message
-        return excepted(subject) if scope.covers(message.kind, message.method, message.tool, message.server) else None
+        return excepted(subject) if scope.covers(*_covered(message)) else None
     return matches
 
 
@@ -11338,6 +13029,32 @@ def _paths_anywhere(test: ValueTest, skip: frozenset[str], strict: bool) -> Test
         values = [(value.path, value.text) for value in subject.argument_values(skip, True)
                   if looks_like_path(value.text, value.name)]
         return _first_hit(values, test, subject, strict)
+    return matches
+
+
+def _address_text(test: _HostTest, strict: bool) -> Callable[[str, Subject], bool]:
+    """A test on a text that is an address: one of its hosts passes; when *strict*, the one that all libraries read there."""
+    def matches(text: str, subject: Subject) -> bool:
+        if strict:
+            host = certain_host(text)
+            return host is not None and test(*address_names(host))
+        hosts, other = hosts_of(text, True)
+        return any(test(*address_names(host)) for host in hosts) or other and test(frozenset(("not_web",)), ())
+    return matches
+
+
+def _addresses_anywhere(test: _HostTest, skip: frozenset[str], strict: bool) -> Test:
+    certain = _address_text(test, True)
+
+    def matches(subject: Subject) -> Hit | None:
+        found = subject.addresses(skip)
+        if not strict:
+            for one in found:
+                if test(one.kinds, one.names):
+                    return Hit(one.path, "", one.view.replace("raw", ""))
+            return None
+        places = {one.path: None for one in found}
+        return HIT if places and all(certain(str(_value_at(subject.message.body, path)), subject) for path in places) else None
     return matches
 
 
@@ -11516,7 +13233,8 @@ def compile_policy(layers: Sequence[PolicyLayer], context: PathContext, source: 
         outbound_rules=tuple(rule for compiler in compilers for rule in compiler.rules("outbound_rules", True)),
         scanner=SecretScanner(BUILTIN_KINDS if bases or not patterns else (), patterns),
         paths=context, path_index=LatePathIndex(index, context), source=source,
-        warnings=tuple(_policy_warnings(every, settings)))
+        warnings=tuple(_policy_warnings(every, settings)),
+        content=sha256(json.dumps([layer.data for layer in every]).encode("utf-8", "surrogatepass")))
 
 
 def _check_without(layers: Sequence[PolicyLayer], bases: Sequence[PolicyLayer]) -> None:
@@ -11687,6 +13405,10 @@ _GROUPS_JSON = r"""
 "git-history": [
   {"name": "log-git-rewrite", "match": {"arguments": {"_any_value": {"command": "git_rewrite"}}},
    "action": "log_only", "message": "Logged: a git command that throws local work away"}],
+"metadata": [
+  {"name": "block-cloud-metadata",
+   "match": {"method": METHODS, "arguments": {"_any_value": {"address": "metadata"}}},
+   "action": "deny", "message": "Blocked: the address that hands out a machine's cloud credentials"}],
 "careful": [
   {"name": "ask-git-rewrite", "match": {"arguments": {"_any_value": {"command": "git_rewrite"}}},
    "action": "ask", "message": "A git command that throws local work away"},
@@ -11706,6 +13428,9 @@ _GROUPS_JSON = r"""
    "unless": {"arguments": {"_any_value": {"not_under": "${PROJECT_DIR}"}}},
    "action": "allow"},
   {"name": "allow-listing-roots", "match": {"tool": ["list_allowed_directories", "list_roots"]}, "action": "allow"},
+  {"name": "allow-planning", "match": {"server": "{claude-code,codex,cursor,copilot,gemini,qwen,droid,kimi,windsurf,kiro,antigravity}",
+                                       "tool": ["TodoWrite", "TodoRead", "write_todos", "update_plan", "manage_todo_list", "Task",
+                                                "Agent", "*PlanMode", "AskUserQuestion", "ask_user"]}, "action": "allow"},
   {"name": "allow-project-resources",
    "match": {"method": ["resources/read", "resources/subscribe", "resources/unsubscribe"],
              "arguments": {"uri": {"under": "${PROJECT_DIR}"}}}, "action": "allow"}],
@@ -11781,10 +13506,10 @@ _GROUPS_JSON = r"""
    "action": "deny", "message": "Blocked: installing packages"}],
 "fetch": [
   {"name": "block-internal-addresses",
-   "match": {"arguments": {"_any_value": {"regex": "INTERNAL_HOSTS"}}},
+   "match": {"method": METHODS, "arguments": {"_any_value": {"address": ["loopback", "link_local", "private", "metadata"]}}},
    "action": "deny", "message": "Blocked: an address inside the network"},
   {"name": "block-local-files",
-   "match": {"arguments": {"_any_value": {"regex": "^\\s*(file|view-source|chrome|about|data|javascript):"}}},
+   "match": {"method": METHODS, "arguments": {"_any_value": {"address": "not_web"}}},
    "action": "deny", "message": "Blocked: a URL that is no web address"},
   {"name": "ask-browser-code", "match": {"tool": ["*evaluate*", "*run_code*", "*execute_script*", "*file_upload*"]},
    "action": "ask", "message": "Code in the browser, or a file given to a page"}],
@@ -11828,14 +13553,10 @@ _LONG_REGEXES = {
     "SQL_WRITES": r"\b(" + "|".join("".join(f"[{c.upper()}{c}]" for c in word) for word in (
         "insert update delete drop alter create truncate grant copy into attach replace merge").split()) + r")\b",
     "SQL_FILES": r"\b(pg_read_file|pg_ls_dir|lo_import|dblink|load_extension|pg_sleep|set_config)\b",
-    "INTERNAL_HOSTS": r"^\s*(\w+:)?//([^/?#]*@)?(" + "|".join((
-        "localhost", r"127\.", r"0\.0\.0\.0", r"10\.", r"192\.168\.", r"172\.(1[6-9]|2\d|3[01])\.", r"169\.254\.",
-        r"\[(::1|::|f[cd]|fe80|::ffff:)", r"metadata\.google", r"[^/?#:]*\.(internal|local|localhost)([:/?#]|$)",
-        r"\d+([:/?#]|$)", "0x")) + ")",
 }
 
 _NOTED = "responses response-notes"
-_BASIC = "sensitive-files commands secret-leakage"
+_BASIC = "sensitive-files commands secret-leakage metadata"
 # name → (what it is for, settings, groups of request rules, groups of response rules)
 _BUILTIN: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "default": ("no credentials, no destructive commands, secrets redacted; everything else passes", {},
@@ -11882,6 +13603,7 @@ def builtin_layer(name: str) -> PolicyLayer:
     name = _ALIASES.get(name, name)
     _, settings, requests, responses = _BUILTIN[name]
     text = _GROUPS_JSON
+    text = text.replace("METHODS", json.dumps(_CALLS))
     for word, regex in _LONG_REGEXES.items():
         text = text.replace(f'"{word}"', json.dumps(regex))
     groups = json.loads(text)
@@ -11979,11 +13701,32 @@ class Memory:
             times.append(self._clock())
         return len(times) > limit.calls and self._clock() - times[0] < limit.per
 
+    def state(self, policy: Policy) -> dict[str, Any]:
+        """What there is to keep of it for another process, as JSON data; rules go by their names."""
+        return {"marks": {whose: sorted(marks) for whose, marks in self._marks.items()},
+                "matched": {name: list(self._matched[id(rule)]) for name, rule in _limited(policy) if id(rule) in self._matched}}
+
+    def restore(self, policy: Policy, state: Any) -> None:
+        """Remember what `state` has given. The clocks must be the same."""
+        if state:
+            from collections import deque
+            self._marks = {whose: set(marks) for whose, marks in state["marks"].items()}
+            self._matched = {id(rule): deque(state["matched"][name], rule.limit.calls + 1) for name, rule in _limited(policy)
+                             if rule.limit is not None and name in state["matched"]}
+
     def wait(self, rule: Rule, limit: Limit) -> float:
         """Seconds until *rule* would not match, if nothing else matched it meanwhile."""
         times = self._matched[id(rule)]
         since: float = times[min(1, len(times) - 1)]
         return max(0.0, limit.per - (self._clock() - since))
+
+
+def _limited(policy: Policy | None, whose: str = "") -> Iterator[tuple[str, Rule]]:
+    """(a name of its own, rule) of the rules with a limit, also of a policy that is judged apart."""
+    if policy is not None:
+        for where, rules in (("", policy.rules), ("outbound ", policy.outbound_rules)):
+            yield from ((f"{whose}{where}{rule.layer}:{rule.name}", rule) for rule in rules if rule.limit is not None)
+        yield from _limited(policy.apart, whose + "apart ")
 
 
 _ALLOWED = Decision("allow")
@@ -12150,11 +13893,7 @@ class Wall:
         return Decision(settings.default_action, None, f"no rule allows this, and default_action is {settings.default_action}")
 
 
-def _covered(message: Message) -> tuple[str, str | None, str | None, str]:
-    """What a rule's scope is about."""
-    return message.kind, message.method, message.tool, message.server
-
-
+MAX_INPUT_REQUESTS = 100    # in one answer
 _NO_REQUEST = Decision("deny", None, "Blocked: a request in this answer cannot be judged")
 
 
@@ -12163,11 +13902,11 @@ def _input_requests(message: Message) -> Iterator[tuple[tuple[Any, ...], Message
     of its own kind; None for one that is no request."""
     top = message.body.get("result" if message.kind == "response" else "params")
     asked = top.get("inputRequests") if type(top) is dict else None
-    for key, members in asked.items() if type(asked) is dict else ():
+    for number, (key, members) in enumerate(asked.items() if type(asked) is dict else ()):
         body = {**members, "jsonrpc": "2.0", "id": key[:MAX_NAME_CHARS]} if type(members) is dict else {}
         path = ("result" if message.kind == "response" else "params", "inputRequests", key)
         try:
-            if len(body) != len(members) + 2 or message_kind(body, "server") != "request":
+            if number >= MAX_INPUT_REQUESTS or len(body) != len(members) + 2 or message_kind(body, "server") != "request":
                 raise MessageError("no request")
         except (MessageError, TypeError):
             yield path, None
@@ -12240,11 +13979,12 @@ class Close(NamedTuple):
 class Record(NamedTuple):
     """One audit record as data, with nothing in it that is a secret; `line` is how it is written."""
     fields: dict[str, Any]
+    written: str = ""           # the line, where it is known already
 
     @property
     def line(self) -> str:
         """The record as one line of JSON."""
-        return _compact(self.fields)
+        return self.written or _compact(self.fields)
 
 
 class Note(NamedTuple):
@@ -12592,7 +14332,7 @@ class Quoting:
             except BudgetSpent:
                 return MARKER
             spans = merge_spans([(start, end) for finding in found for _, start, end in finding.spans])
-            text = _edited(text, [(start, end, MARKER) for start, end in spans])
+            text = _replaced(text, [(start, end, MARKER) for start, end in spans])
         return text[:limit]
 
     def name(self, name: str) -> str:
@@ -12603,6 +14343,21 @@ class Quoting:
         """Why a rule wants a call refused or asked about, for a person."""
         said = [decision.message or "the policy wants this asked", decision.why, decision.detail]
         return printable(self.text(": ".join(filter(None, said))), 400)
+
+    def subject(self, message: Message, decision: Decision) -> str:
+        """The part of a call that decided, on one line and without secrets; "" where a secret did."""
+        if not decision.path or decision.findings:
+            return ""
+        found: Any = message.body
+        for step in decision.path:
+            if not (type(found) is dict and step in found or type(found) is list and type(step) is int and step < len(found)):
+                found = str(decision.path[-1])          # a member's name decided
+                break
+            found = found[step]
+        if type(found) is list and all(type(one) is str for one in found):
+            found = " ".join(found)
+        text = found if type(found) is str else json.dumps(found, ensure_ascii=False)
+        return printable(_cut_in_the_middle(self.text(text, 20_000), MAX_SUBJECT_CHARS - 30), MAX_SUBJECT_CHARS)
 
     def params(self, message: Message) -> dict[str, Any]:
         """The params of a message with its secrets replaced; only MARKER where looking for them takes too long."""
@@ -12633,9 +14388,11 @@ class Quoting:
                     text = f"{place}: {reason}; all of them: {text}"
         return printable(text, MAX_SHOWN_CHARS * 10)
 
-    def about(self, decision: Decision) -> dict[str, Any]:
-        """What a program (or a model) may know of a refusal: which rule, where, why, what else would do."""
+    def about(self, decision: Decision, ref: str = "") -> dict[str, Any]:
+        """What a program (or a model) may know of a refusal: which rule, where, why, what else would do, and its record."""
         about: dict[str, Any] = {"rule": decision.rule, "action": decision.action}
+        if ref:
+            about["ref"] = ref
         if decision.path:
             about["argument"] = printable(self.text(pointer(decision.path)), 300)
         if decision.why:
@@ -12666,7 +14423,7 @@ def edited(message: Message, edits: dict[int, list[tuple[int, int, str]]]) -> st
     seen = _Seen(message)
     texts = judged_texts(message, seen)
     for ordinal in edits.keys() & seen.decoded.keys():
-        text = base64_of_text(_edited(texts[ordinal], edits[ordinal]), seen.decoded[ordinal])
+        text = base64_of_text(_replaced(texts[ordinal], edits[ordinal]), seen.decoded[ordinal])
         edits[ordinal] = [(0, len(strings_of(message.body)[0][ordinal]), text)]
     return edit_json_strings(message.text, edits)
 
@@ -12677,7 +14434,7 @@ def _marker(text: str, at: int) -> str:
     return MARKER if "://" not in before else MARKER_IN_URL
 
 
-def _edited(text: str, edits: Sequence[tuple[int, int, str]]) -> str:
+def _replaced(text: str, edits: Sequence[tuple[int, int, str]]) -> str:
     for start, end, words in reversed(edits):
         text = text[:start] + words + text[end:]
     return text
@@ -13462,32 +15219,52 @@ def _nobodys(body: dict[str, Any]) -> tuple[Pending, ...]:
 
 # -- records ------------------------------------------------------------------------
 
-class Recorder:
-    """Makes the audit record of each message: what was decided and why, and nothing that is a secret."""
+RECORD_VERSION = 1          # of the fields of a record: "v"
+MAX_SUBJECT_CHARS = 200
+_REF_SIGNS = "abcdefghjkmnpqrstuvwxyz23456789"      # what is hard to mistake when it is typed
 
-    def __init__(self, settings: Settings, server_name: str, session_id: str, quoting: Quoting,
-                 clock: Callable[[], float]) -> None:
-        self._settings, self._server_name, self._id = settings, server_name, session_id
-        self._quoting, self._clock = quoting, clock
+
+class Recorder:
+    """Makes the audit record of each message: what was decided, of what and why, and nothing that is a secret.
+
+    Records form a chain: `prev` is the beginning of the SHA-256 of this session's last line, so that a line that was changed
+    or taken out is noticed (`mcpwall verify`). `ref` names one record, for people: refusals say it.
+    """
+
+    def __init__(self, policy: Policy, server_name: str, session_id: str | None, quoting: Quoting, clock: Callable[[], float],
+                 salt: bytes | None = None) -> None:
+        self._settings, self._server_name, self._quoting, self._clock = policy.settings, server_name, quoting, clock
+        code = "".join(_REF_SIGNS[byte % len(_REF_SIGNS)] for byte in os.urandom(6))
+        self._id = session_id or code
+        self._code = self._id if re.fullmatch("[a-z0-9]{1,8}", self._id) else code
         self._seq = 0
-        self._salt = os.urandom(16)
+        self._prev: str | None = None
+        self._salt = salt or os.urandom(16)
+        self._constant = {"policy": policy.fingerprint, "wall": __version__, "v": RECORD_VERSION}
+
+    @property
+    def ref(self) -> str:
+        """The `ref` of the next record."""
+        return f"{self._code}-{self._seq + 1}"
 
     def record(self, message: Message, decision: Decision, size: int, extra: Mapping[str, Any] | None = None) -> Record:
         """The record of one judged message of *size* bytes; *extra* fields hold no secrets already."""
-        text, ident = self._quoting.text, message.body.get("id")
-        action, note = decision.action, decision.message or None
+        text, ident, ref = self._quoting.text, message.body.get("id"), self.ref
+        action, note, would = decision.action, decision.message or None, ""
         if self._settings.mode == "monitor" and action not in ("allow", "log_only"):
-            action, note = "log_only", f"monitor: would {decision.action}: {note or 'Blocked by policy'}"
+            action, would, note = "log_only", action, f"monitor: would {action}: {note or 'Blocked by policy'}"
         method = "response" if message.kind == "response" else message.method
         tool = None if message.tool == UNKNOWN_TOOL else message.tool
         moment = int(self._clock() * 1000)
         self._seq += 1
         fields: dict[str, Any] = {
             "ts": time.strftime("%Y-%m-%dT%H:%M:%S.", time.gmtime(moment // 1000)) + f"{moment % 1000:03d}Z",
-            "session": self._id, "seq": self._seq, "server": text(self._server_name),
+            "session": self._id, "seq": self._seq, "ref": ref, "server": text(self._server_name),
             "direction": "outbound" if message.peer == "server" else "inbound",
             "method": method and text(method), "tool": tool and text(tool), "id": text(ident) if type(ident) is str else ident,
             "action": action, "rule": decision.rule and text(decision.rule), "message": note and text(note)}
+        if would:
+            fields["would"] = would
         if message.peer == "client":
             self._add_arguments(fields, message, decision)
         if decision.findings:
@@ -13499,14 +15276,23 @@ class Recorder:
             fields["why"] = text(f"{decision.why} ({decision.detail})" if decision.detail else decision.why)
         if decision.granted:
             fields["answer"] = decision.granted
-        return Record({**fields, **(extra or {}), "bytes": size})
+        fields.update(extra or {}, bytes=size, **self._constant, prev=self._prev)
+        line = _compact(fields)
+        self._prev = sha256(line.encode("utf-8", "backslashreplace"))[:32]
+        return Record(fields, line)
 
     def _add_arguments(self, fields: dict[str, Any], message: Message, decision: Decision) -> None:
-        if decision.action in ("deny", "ask"):
+        refused, logged = decision.action in ("deny", "ask"), self._settings.log_args
+        if refused:
             fields["args"] = "[REDACTED]"
             if decision.path:
                 fields["argument"] = self._quoting.text(pointer(decision.path))
-        elif self._settings.log_args == "full" and message.kind == "request" and message.tool is not None:
+                subject = self._quoting.subject(message, decision)
+                if subject:
+                    fields["subject"] = subject
+            if message.kind == "request":
+                fields["digest"] = sha256(self._salt + call_digest(message))[:32]
+        if message.kind == "request" and message.tool is not None and logged != "none" and (refused or logged == "full"):
             fields["args"] = self._quoting.params(message).get("arguments", {})
 
     def _described(self, message: Message, findings: Sequence[Finding]) -> list[dict[str, Any]]:
@@ -13533,7 +15319,7 @@ class _Verdict(NamedTuple):
     answer: str | None
 
 
-_ABOUT_WORDS = {"rule": "Rule", "argument": "Argument", "why": "Why", "hint": "Instead", "retry_after_s": "Seconds to wait"}
+_ABOUT_WORDS = {"argument": "Argument", "why": "Why", "hint": "Instead", "retry_after_s": "Seconds to wait"}
 
 
 class Session:
@@ -13545,9 +15331,9 @@ class Session:
 
     def __init__(self, wall: Wall, server_name: str = "", clock: Callable[[], float] = time.time,
                  session_id: str | None = None, *, identity: str = "", pins: Callable[[], Any] | None = None,
-                 desk: bool = False, monotonic: Callable[[], float] = time.monotonic) -> None:
+                 desk: bool = False, monotonic: Callable[[], float] = time.monotonic, salt: bytes | None = None) -> None:
         """*identity* and *pins*: see Toolbox. *desk*: can somebody answer a Waiting by `answer`? *monotonic*: seconds,
-        for limits and time-outs."""
+        for limits and time-outs. *salt*: of the digests in records; else a new one."""
         policy, settings = wall.policy, wall.policy.settings
         self._looks = DiskLooks(policy.paths.resolve)
         self.wall = Wall(policy.with_looks(self._looks.resolve))
@@ -13563,7 +15349,7 @@ class Session:
         self._tools = Toolbox(wall, server_name, identity, pins)
         self._refusals = Refusals(settings.max_repeated_denials)
         self._questions = Questions(settings, server_name, self._quoting, desk, monotonic)
-        self._recorder = Recorder(settings, server_name, session_id or os.urandom(4).hex(), self._quoting, clock)
+        self._recorder = Recorder(policy, server_name, session_id, self._quoting, clock, salt)
         self._strays = Strays(self._quoting, monotonic)
 
     def prepare(self) -> None:
@@ -13633,7 +15419,7 @@ class Session:
         decision = Decision("deny", None, "Blocked: the audit log cannot be written")
         for message in self._sent:
             self._correlation.forget(message.body["id"])
-            out.lines["client"].append(self._refusal(message, decision).encode())
+            out.lines["client"].append(self._refusal(message, decision, ref="").encode())
         if not self._sent:
             return list(effects)
         withheld = [message.body["id"] for message in self._sent]
@@ -13851,9 +15637,10 @@ class Session:
 
     # -- answers of our own
 
-    def _refusal(self, message: Message, decision: Decision, times: int = 1) -> str:
+    def _refusal(self, message: Message, decision: Decision, times: int = 1, ref: str | None = None) -> str:
         """The answer to a request that does not go on. Never holds anything of the message but its id and where in it the
-        reason stands. *times*: how often this very call was refused by now."""
+        reason stands. *times*: how often this very call was refused by now; *ref*: of its record, by default the next."""
+        ref = self._recorder.ref if ref is None else ref
         as_error = message.method != "tools/call" or message.peer != "client" or self._settings.deny_as != "result"
         text = f"[mcpwall] {decision.message or 'Blocked by policy'}"
         if decision.action == "ask":
@@ -13863,13 +15650,13 @@ class Session:
         if times > 2:
             again = "; the same call will be refused again, so do something else" if decision.lasting else ""
             text += f" (refused {times} times now{again})"
-        about = self._quoting.about(decision)
+        named, about = _named(decision.rule, ref), self._quoting.about(decision, ref)
         answer: dict[str, Any] = {"jsonrpc": "2.0", "id": message.body["id"]}
         if as_error:
             told = {**about, "denials": times} if times > 1 else about
-            answer["error"] = {"code": -32600, "message": text, "data": {"mcpwall": told}}
+            answer["error"] = {"code": -32600, "message": text + named, "data": {"mcpwall": told}}
             return _compact(answer)
-        text += "".join(f"\n{word}: {about[key]}" for key, word in _ABOUT_WORDS.items() if about.get(key) is not None)
+        text += "".join(f"\n{word}: {about[key]}" for key, word in _ABOUT_WORDS.items() if about.get(key) is not None) + named
         answer["result"] = {"content": [{"type": "text", "text": text}], "isError": True}
         if _VERSION_META in meta_of(message):
             answer["result"]["resultType"] = "complete"
@@ -13888,14 +15675,15 @@ class Session:
             kept = self._acceptable(message, result, decision, extra)
             if kept is not None:
                 return kept
-        text = f"{BLOCKED} {decision.message or 'Blocked by policy'}"
+        ref = self._recorder.ref
+        text = f"{BLOCKED} {decision.message or 'Blocked by policy'}{_named(decision.rule, ref)}"
         answer: dict[str, Any] = {"jsonrpc": "2.0", "id": ident}
         if called:
             answer["result"] = {"content": [{"type": "text", "text": text}], "isError": True}
             if answered.modern or "resultType" in (result or ()):
                 answer["result"]["resultType"] = "complete"
         else:
-            answer["error"] = {"code": -32600, "message": text, "data": {"mcpwall": self._quoting.about(decision)}}
+            answer["error"] = {"code": -32600, "message": text, "data": {"mcpwall": self._quoting.about(decision, ref)}}
         return _compact(answer)
 
     def _acceptable(self, message: Message, result: dict[str, Any], decision: Decision, extra: dict[str, Any]) -> str | None:
@@ -13904,7 +15692,8 @@ class Session:
         if message.method in _INTRODUCTIONS and type(result.get("instructions")) is str:
             why = f"instructions: {decision.rule}: {decision.why or decision.message}"
             self._note(extra, "tools", [ToolNote("", "left out", why)])
-            text: str | None = _replace_instructions(message.text, f"{BLOCKED} {decision.message or 'Blocked by policy'}")
+            words = f"{BLOCKED} {decision.message or 'Blocked by policy'}{_named(decision.rule, self._recorder.ref)}"
+            text: str | None = _replace_instructions(message.text, words)
         else:
             text = self._without_items(message, result, extra)
         if text is None:
@@ -13949,31 +15738,26 @@ class Session:
         decision = Decision("deny", None, f"Blocked: {fault.problem}")
         answers, idents = glimpse(line)
         size = len(line) if isinstance(line, bytes) else line.size
-        ended: list[Any] = []
+        ended: list[tuple[Any, Pending | None]] = []
         if peer == "client":
-            ident = idents[0] if len(idents) == 1 else None
-            error = {"code": fault.code, "message": f"[mcpwall] {decision.message}"}
-            out.say("client", {"jsonrpc": "2.0", "id": ident, "error": error})
-            ended = [ident]
+            ended = [(idents[0] if len(idents) == 1 else None, None)]
         elif answers:
             if not idents and isinstance(line, TooLong):    # its id stands in the middle
                 idents = self._correlation.only_one()
-            for ident in idents:
-                ended += self._answer_for(ident, decision, out)
+            ended += (one for ident in idents for one in self._correlation.end(ident))
+        for ident, waiting in ended:
+            if waiting is None:
+                error = {"code": fault.code, "message": f"[mcpwall] {decision.message}"}
+                out.say("client", {"jsonrpc": "2.0", "id": ident, "error": error})
+            else:
+                body = {"id": ident, "result": {}}
+                message = Message("server", "response", body, "", waiting.method, waiting.tool, self.server_name)
+                out.lines["client"].append((self._in_place(message, decision, {}, waiting) or "").encode())
+            message = Message(peer, "unreadable", {"id": ident}, "", None, None, self.server_name)
+            out.records.append(self._recorder.record(message, decision, size))
         if not ended:
             out.notes += map(Note, self._strays.take(line if isinstance(line, bytes) else line.head, size))
             self._record_strays(out)
-        for ident in ended:
-            message = Message(peer, "unreadable", {"id": ident}, "", None, None, self.server_name)
-            out.records.append(self._recorder.record(message, decision, size))
-
-    def _answer_for(self, ident: Any, decision: Decision, out: Outbox) -> list[Any]:
-        """Answer the requests of the client under *ident*, or one like it, in the server's place; under which ids these are."""
-        ended = self._correlation.end(ident)
-        for own, waiting in ended:
-            message = Message("server", "response", {"id": own, "result": {}}, "", waiting.method, waiting.tool, self.server_name)
-            out.lines["client"].append((self._in_place(message, decision, {}, waiting) or "").encode())
-        return [own for own, _ in ended]
 
     def _record_strays(self, out: Outbox, last: bool = False) -> None:
         """A record of the lines of the server that were no messages: how many and how long, never their text."""
@@ -13982,6 +15766,12 @@ class Session:
             message = Message("server", "unreadable", {}, "", None, None, self.server_name)
             decision = Decision("deny", None, "Blocked: no message, but what the server prints")
             out.records.append(self._recorder.record(message, decision, size, {"lines": count}))
+
+
+def _named(rule: str | None, ref: str) -> str:
+    """What ends a refusal: the rule, and the record by which people can ask for more (`mcpwall explain`)."""
+    words = ", ".join(filter(None, [rule and f"rule {printable(rule, 100)}", ref and f"ref {ref}"]))
+    return f" ({words})" if words else ""
 
 
 def _same(one: str, other: str) -> bool:
@@ -14155,9 +15945,10 @@ def find_policy_file(folder: str, stem: str) -> str | None:
 
 
 def load_policy(config: str | None = None, profile: str | None = None, project_dir: str | None = None,
-                home: str | None = None, approved: Callable[[str, bytes], bool] | None = None) -> Policy:
+                home: str | None = None, approved: Callable[[str, bytes], bool] | None = None, cwd: str | None = None) -> Policy:
     """The policy that counts here: *config* alone; or the built-in *profile*; else the project's over the user's own;
-    else the built-in default, which also stands under a project's that extends nothing when the user has none.
+    else the built-in default, which also stands under a project's that extends nothing when the user has none. *cwd*: what
+    relative places are relative to, when that is not our own working directory.
 
     *approved* says whether the user has approved this very content of a project's file; until then only its denials
     count (`Policy.apart`). Raises PolicyError; whatever it raises, no server must be started.
@@ -14167,9 +15958,9 @@ def load_policy(config: str | None = None, profile: str | None = None, project_d
     home = home or user_home()
     if config is not None:
         layers = [parse_policy(read_policy_file(config)[1], config)]
-        return _compiled(layers, project_dir, home, config)
+        return _compiled(layers, project_dir, home, cwd, config)
     if profile is not None:
-        return _compiled([builtin_layer(profile)], project_dir, home, f"built-in {profile}")
+        return _compiled([builtin_layer(profile)], project_dir, home, cwd, f"built-in {profile}")
     layers, guest = [], None
     own = find_policy_file(project_dir or os.getcwd(), ".mcpwall")
     if own is not None:
@@ -14185,19 +15976,19 @@ def load_policy(config: str | None = None, profile: str | None = None, project_d
         layers.append(parse_policy(read_policy_file(everywhere)[1], everywhere))
     elif not any("extends" in layer.data for layer in layers):
         layers.append(builtin_layer("default"))     # to approve a project's rules is not to give up these
-    policy = _compiled(layers, project_dir, home, " over ".join(layer.file for layer in layers))
+    policy = _compiled(layers, project_dir, home, cwd, " over ".join(layer.file for layer in layers))
     if guest is not None:
-        apart = _compiled([guest], project_dir, home, guest.file)
+        apart = _compiled([guest], project_dir, home, cwd, guest.file)
         policy = policy._replace(apart=apart, warnings=policy.warnings + (
             f"{printable(guest.file)} is not approved, so only its denials count; look at it with: mcpwall approve",))
     return policy
 
 
-def _compiled(layers: list[PolicyLayer], project_dir: str | None, home: str | None, source: str) -> Policy:
+def _compiled(layers: list[PolicyLayer], project_dir: str | None, home: str | None, cwd: str | None, source: str) -> Policy:
     if project_dir is None:
         named = (layer.data.get("settings", {}).get("project_dir") for layer in layers)
         project_dir = next((name for name in named if name is not None), None)
-    context = default_path_context(project_dir=project_dir, home=home)
+    context = default_path_context(project_dir, home, cwd)
     policy = compile_policy(layers, context, source)
     if context.project is not None:
         return policy
@@ -14457,6 +16248,9 @@ def decision_text(record: Mapping[str, Any], colour: bool) -> str:
         words.append(f"[{record['rule']}]")
     if record["message"]:
         words.append(f"- {record['message']}")
+    ref = record.get("ref", "")
+    if ref and record["action"] != "allow":
+        words.append(_named(record["rule"] if record["action"] in ("deny", "ask") else None, ref)[1:])
     return " ".join([f"\x1b[{code}m{word}\x1b[0m" if colour else word, printable(" ".join(words), 1000)])
 
 
@@ -14748,7 +16542,8 @@ _WATCHER = 'read -r _ && exit; kill -TERM -"$0"; kill -CONT -"$0"; sleep 1; kill
 def _watch(group: int) -> Callable[[], None]:
     """Have the processes of *group* ended when this one is killed; the answer takes that back. (POSIX)"""
     readable, writable = os.pipe()
-    actions = [(os.POSIX_SPAWN_DUP2, readable, 0), (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0), (os.POSIX_SPAWN_DUP2, 1, 2)]
+    actions = [(os.POSIX_SPAWN_DUP2, readable, 0), (os.POSIX_SPAWN_OPEN, 1, os.devnull, os.O_WRONLY, 0),
+               (os.POSIX_SPAWN_DUP2, 1, 2)]
     command = ["mcpwall-watch", "-c", _WATCHER, str(group)]
     try:
         try:
@@ -15571,23 +17366,26 @@ def config_form(path: str) -> str:
 
 
 def find_configs(home: str, cwd: str, environ: Mapping[str, str], platform: str,
-                 root: str = "") -> list[ConfigFile]:
+                 root: str = "", clients: Sequence[str] = ()) -> list[ConfigFile]:
     """Every config file of a known host that exists for this user and this project, in the table's order.
 
-    *platform* is a `sys.platform`; *root* goes before the paths that neither home nor project leads (tests).
+    *platform* is a `sys.platform`; *root* goes before the paths that neither home nor project leads (tests); *clients*:
+    of these hosts only.
     A file that several rows name (`.mcp.json`) comes once per server map, with all its clients.
     """
     import glob
     found: dict[tuple[str, str], ConfigFile] = {}
     for row in _HOST_FILES.strip().splitlines():
-        clients, scope, keys, template = (cell.strip() for cell in row.split("|"))
+        hosts, scope, keys, template = (cell.strip() for cell in row.split("|"))
+        if clients and not set(clients) & set(hosts.split()):
+            continue
         for project in project_folders(cwd, home) if scope == "project" else [""]:
             for pattern in _expand_path(template, home, project, environ, platform):
                 if scope == "managed":
                     pattern = root + pattern
                 for path in sorted(glob.glob(os.path.join(glob.escape(cwd), pattern)))[:_MAX_FILES_A_ROW]:
                     same = os.path.realpath(path), keys
-                    names = tuple(clients.split())
+                    names = tuple(hosts.split())
                     if same in found:
                         known = found[same]
                         names = known.clients + tuple(n for n in names if n not in known.clients)
@@ -15953,10 +17751,10 @@ def _config_quote(word: str) -> str:
 
 
 def _insert_items(text: str, array: Node, items: list[str], newline: str) -> tuple[int, int, str]:
-    """The edit that puts *items* before the others of a list: on lines of their own where the first is."""
+    """The edit that puts *items* before the others of a list or object: on lines of their own where the first is."""
     if not array.members:
         return array.start + 1, array.start + 1, ", ".join(items)
-    first = array.members[0].start
+    first = array.members[0][1]         # where an item begins, or the name of a member
     before = text[text.rfind("\n", array.start, first) + 1:first]
     on_own_line = "\n" in text[array.start:first] and not before.strip(" \t")
     separator = "," + (newline + before if on_own_line else " ")
@@ -16203,6 +18001,317 @@ def _toml_source(value: Any, is_key: bool = False) -> str:
     if isinstance(value, str):
         return value if is_key and re.fullmatch("[A-Za-z0-9_-]+", value) else _config_quote(value)
     return str(value[0]) if isinstance(value, tuple) else "true" if value else "false"
+
+
+# -- hooks: entries by which a host asks about its own tools ------------------------
+# As with walls, nothing is remembered beside the file. What we put in comes first in its list or object; a list or an object
+# that was not there is written with a blank behind its bracket, as nothing of ours is in one that was; a new file with two.
+
+# The hosts. answers: how it is told (see `_hook_answer`); `asks`: it can put a question to its user; what follows `changes`:
+# how the result of a tool is changed. root: the variable that holds the project's folder. file: where its hooks stand, as in
+# _HOST_FILES. shell: what runs the command on Windows. events: before the tool; after it. entry: one of ours, in the list
+# hooks.EVENT. new: what a file holds that was not there. note: what the user has to know or do.
+_HOOK_HOSTS = """
+claude-code
+  answers claude asks changes output
+  root    CLAUDE_PROJECT_DIR
+  file    ${CLAUDE_CONFIG_DIR:-~/.claude}/settings.json
+  shell   bash
+  events  PreToolUse; PostToolUse PostToolUseFailure
+  entry   {"matcher": "*", "hooks": [{"type": "command", "command": COMMAND, "timeout": 60, "onFailure": "block"}]}
+  note    versions before 2.1.295 let the tool run when the hook fails
+codex
+  answers codex changes reason
+  file    ${CODEX_HOME:-~/.codex}/hooks.json
+  shell   cmd
+  events  PreToolUse; PostToolUse
+  entry   {"matcher": "*", "hooks": [{"type": "command", "command": COMMAND, "timeout": 60}]}
+  note    not armed until you approve it (run /hooks in Codex), and again after each change; a failing hook lets the tool run
+cursor
+  answers cursor changes cursor
+  root    CURSOR_PROJECT_DIR
+  file    ~/.cursor/hooks.json
+  shell   powershell
+  events  preToolUse; postToolUse postToolUseFailure
+  entry   {"command": COMMAND, "timeout": 60, "failClosed": true}
+  new     {  "version": 1}
+copilot
+  answers copilot asks changes modified
+  file    ${COPILOT_HOME:-~/.copilot}/hooks/mcpwall.json
+  shell   powershell
+  events  PreToolUse; PostToolUse
+  entry   {"type": "command", "bash": COMMAND, "powershell": POWERSHELL, "timeoutSec": 60}
+  new     {  "version": 1}
+  note    VS Code reads this file, too; a time-out lets the tool run, and so does a hook that fails in VS Code
+gemini
+  answers gemini asks changes reason
+  root    GEMINI_PROJECT_DIR
+  file    ~/.gemini/settings.json
+  shell   powershell
+  events  BeforeTool; AfterTool
+  entry   {"matcher": "*", "hooks": [{"name": "mcpwall", "type": "command", "command": COMMAND, "timeout": 60000}]}
+  note    a hook that cannot be started, or takes too long, lets the tool run
+qwen
+  answers claude asks
+  root    QWEN_PROJECT_DIR
+  file    ~/.qwen/settings.json
+  shell   powershell
+  events  PreToolUse; PostToolUse
+  entry   {"matcher": "*", "hooks": [{"name": "mcpwall", "type": "command", "command": COMMAND, "timeout": 60000}]}
+  note    a hook that fails lets the tool run
+droid
+  answers claude asks
+  root    FACTORY_PROJECT_DIR
+  file    ~/.factory/settings.json
+  shell   bash
+  events  PreToolUse; PostToolUse
+  entry   {"matcher": "*", "hooks": [{"type": "command", "command": COMMAND, "timeout": 60}]}
+  note    a hook that fails lets the tool run
+kimi
+  answers exit2
+  file    ~/.kimi-code/config.toml
+  shell   powershell
+  events  PreToolUse; PostToolUse
+  entry   {"event": EVENT, "matcher": "", "command": COMMAND, "timeout": 60, "fail_mode": "closed"}
+windsurf
+  answers exit2
+  file    ~/.codeium/windsurf/hooks.json
+  shell   powershell
+  events  pre_run_command pre_read_code pre_write_code pre_mcp_tool_use;
+  entry   {"command": COMMAND, "show_output": true}
+  note    a hook that fails lets the tool run
+kiro
+  answers exit2
+  file    ~/.kiro/agents/*.json
+  shell   powershell
+  events  preToolUse; postToolUse
+  entry   {"matcher": "*", "command": COMMAND, "timeout_ms": 30000}
+  note    stands in each agent's file: a new agent has none; a hook that fails lets the tool run
+antigravity
+  answers antigravity asks
+"""
+_HOOK_ALIASES = {"claude": "claude-code", "vscode": "copilot", "amazon-q": "kiro", "factory": "droid"}
+
+
+class HookHost(NamedTuple):
+    """A row of the table of hosts."""
+    name: str
+    answers: str                # how it is told what we decided
+    asks: bool = False          # can it put a question to its user?
+    changes: str = ""           # how it takes another result than the tool's own; "": it does not
+    root: str = ""
+    file: str = ""              # "" where nothing is registered
+    shell: str = ""
+    before: tuple[str, ...] = ()
+    after: tuple[str, ...] = ()
+    entry: str = ""
+    new: str = "{  }"
+    note: str = ""
+
+
+@lru_cache(None)
+def hook_hosts() -> dict[str, HookHost]:
+    """The hosts whose events are understood, by name."""
+    hosts: dict[str, HookHost] = {}
+    for block in re.split(r"\n(?=\S)", _HOOK_HOSTS.strip()):
+        name, *lines = block.split("\n")
+        about = dict(re.split(r"\s+", line.strip(), maxsplit=1) for line in lines)
+        answers, *words = about["answers"].split()
+        before, _, after = about.get("events", "").partition(";")
+        hosts[name] = HookHost(name, answers, "asks" in words, words[-1] if "changes" in words else "", about.get("root", ""),
+                               about.get("file", ""), about.get("shell", ""), (*before.split(),), (*after.split(),),
+                               about.get("entry", ""), about.get("new", "{  }"), about.get("note", ""))
+    return hosts
+
+
+def hook_host(name: str) -> HookHost:
+    """The host of that name. Raises UsageError."""
+    hosts = hook_hosts()
+    name = _HOOK_ALIASES.get(name, name)
+    if name not in hosts:
+        raise UsageError(f"--host: {unknown_word(name, hosts, 'host')}")
+    return hosts[name]
+
+
+_our_hook = lazy_regex(r"(?i)mcpwall[^\s\"']*[\"']?\s+hook\s+--host[ =]")
+_HOOK_COMMANDS = ("command", "commandWindows", "bash", "powershell", "windows", "linux", "osx")
+_MAX_HOOKS = 1000
+
+
+def hook_files(host: HookHost, home: str, environ: Mapping[str, str], platform: str) -> list[str]:
+    """Where the user's hooks of *host* stand, there or not; of a glob, the files that are there."""
+    import glob
+    found: list[str] = []
+    for pattern in _expand_path(host.file, home, "", environ, platform) if host.file else ():
+        found += sorted(glob.glob(pattern))[:_MAX_FILES_A_ROW] if "*" in host.file else \
+            [re.sub(r"\[([*?[])\]", r"\1", pattern)]
+    return [os.path.abspath(path) for path in found]
+
+
+def hook_command(words: Sequence[str], shell: str) -> str:
+    """*words* as one command line for "sh" (or "bash"), "powershell" or "cmd". Raises ConfigError where there is no way."""
+    if shell in ("sh", "bash"):
+        import shlex
+        return " ".join(map(shlex.quote, words))
+    plain = [re.fullmatch(r"[\w:./\\-]+", word, re.ASCII) is not None for word in words]
+    if shell == "cmd":
+        if any(set(word) & set('%"^&|<>!\r\n') for word in words):
+            raise ConfigError(f"{printable(' '.join(words))}: cmd.exe would read this otherwise; move mcpwall to a plainer path")
+        return " ".join(word if fine else f'"{word}"' for word, fine in zip(words, plain))
+    quoted = (word if fine else "'" + word.replace("'", "''") + "'" for word, fine in zip(words, plain))
+    return "& " * (not plain[0]) + " ".join(quoted)
+
+
+def _hook_entries(host: HookHost, words: Sequence[str], platform: str) -> dict[str, str]:
+    """{event: the source of our entry}."""
+    windows = platform == "win32"
+    command = hook_command(words, host.shell if windows else "sh")
+    if "//" in command and host.name == "cursor":
+        raise ConfigError(f"{printable(command)}: Cursor takes // for a comment; move mcpwall to another path")
+    texts = {"COMMAND": command, "POWERSHELL": hook_command(words, "powershell") if windows else command}
+    if windows and "POWERSHELL" in host.entry:
+        texts["COMMAND"] = hook_command(words, "bash")
+    entries = {event: host.entry.replace("EVENT", _config_quote(event)) for event in (*host.before, *host.after)}
+    return {event: re.sub(r"(?<=: )[A-Z]+(?=[,}])", lambda found: _config_quote(texts[found[0]]), entry)
+            for event, entry in entries.items()}
+
+
+def set_hooks(text: str | None, host: HookHost, words: Sequence[str], on: bool, platform: str, form: str = "json") -> str | None:
+    """*text* of a host's file with just these hooks of ours (*words* for every event), or not *on*: with none.
+
+    None stands for no file, before and after. Everything else stays, byte for byte, and taking out gives back what was
+    there before. Raises ConfigError or PolicyError for a file in which that cannot be done.
+    """
+    entries = _hook_entries(host, words, platform)
+    if form == "toml":
+        return _set_toml_hooks(text, entries if on else {})
+    ours = {_command_of(json.loads(entry)) for entry in entries.values()}
+    if on and text is not None:
+        there = [(event, item.value) for event, _, item in _our_hooks(text, ours)]
+        if len(there) == len(entries) and all((event, json.loads(entry)) in there for event, entry in entries.items()):
+            return text
+    bare = _without_hooks(text, host, ours)
+    if not on:
+        return bare
+    made = _with_hooks(bare, host, entries)
+    if _without_hooks(made, host, ours) != bare:
+        raise ConfigError("the edit could not be taken back; not written")
+    return made
+
+
+def _command_of(entry: Any) -> str:
+    """The command of an entry, or of the first in its list."""
+    if isinstance(entry, dict):
+        inner = entry.get("hooks")
+        if isinstance(inner, list) and inner:
+            return _command_of(inner[0])
+        return next((entry[key] for key in _HOOK_COMMANDS if isinstance(entry.get(key), str)), "")
+    return ""
+
+
+def _member(node: Node, key: str) -> Member | None:
+    return next((one for one in node.members or () if isinstance(one, Member) and one.key == key), None)
+
+
+def _our_hooks(text: str, ours: Iterable[str]) -> Iterator[tuple[str, list[tuple[Node, Any]], Node]]:
+    """(event, [(container, its child), … from the document down], entry) of each entry of ours; of a list of several
+    commands, of which not all are ours, the command alone."""
+    if not text.strip("\ufeff \t\r\n"):
+        return
+    document = parse_jsonc(text)
+    hooks = _member(document, "hooks")
+    for member in (hooks.node.members or () if hooks is not None and isinstance(hooks.node.value, dict) else ()):
+        for item in member.node.members or () if isinstance(member.node.value, list) else ():
+            way = [(document, hooks), (hooks.node, member), (member.node, item)]    # type: ignore[union-attr]
+            inner = _member(item, "hooks")
+            entries = inner.node.members or [] if inner is not None and isinstance(inner.node.value, list) else [item]
+            mine = [one for one in entries if _command_of(one.value) in ours or _our_hook.search(_command_of(one.value))]
+            if inner is None or len(mine) == len(entries) > 0:
+                yield from ((member.key, way, item) for _ in mine[:1])
+            else:
+                yield from ((member.key, [*way, (item, inner), (inner.node, one)], one) for one in mine)
+
+
+def hook_commands(text: str, form: str = "json") -> list[tuple[str, str]]:
+    """(event, command) of the hooks of ours in a host's file."""
+    if form == "toml":
+        tables = text.split("[[hooks]]\n")[1:]
+        found = [re.search(r'(?s)\Aevent = (".*?")\n.*?^command = ("(?:[^"\\]|\\.)*")$', table, re.M) for table in tables]
+        pairs = [(json.loads(one[1]), json.loads(one[2])) for one in found if one]
+        return [pair for pair in pairs if _our_hook.search(pair[1])]
+    return [(event, _command_of(item.value)) for event, _, item in _our_hooks(text, ())]
+
+
+def _with_hooks(text: str | None, host: HookHost, entries: Mapping[str, str]) -> str:
+    if text is None or not text.strip("\ufeff \t\r\n"):
+        text = (text or "") + host.new + "\n" * (text is None)
+    newline = "\r\n" if "\r\n" in text else "\n"
+    document = parse_jsonc(text)
+    if not isinstance(document.value, dict):
+        raise ConfigError("no JSON object")
+    lists = {event: f"{_config_quote(event)}: [ {entry} ]" for event, entry in entries.items()}
+    if "hooks" not in document.value:
+        return _edited(text, [_insert_items(text, document, [f'"hooks": {{ {", ".join(lists.values())} }}'], newline)])
+    hooks = _only_member(text, document, "hooks").node
+    edits = []
+    for event, entry in entries.items() if isinstance(hooks.value, dict) else ():
+        if event in hooks.value:
+            edits.append(_insert_items(text, _only_member(text, hooks, event).node, [entry], newline))
+    if not isinstance(hooks.value, dict) or not all(isinstance(hooks.value.get(event, []), list) for event in entries):
+        raise ConfigError("its hooks are not in a form that can be edited")
+    missing = [source for event, source in lists.items() if event not in hooks.value]
+    return _edited(text, edits + [_insert_items(text, hooks, missing, newline)] * bool(missing))
+
+
+def _edited(text: str, edits: _Edits) -> str:
+    for start, end, new in sorted(edits, reverse=True):
+        text = text[:start] + new + text[end:]
+    return text
+
+
+def _without_hooks(text: str | None, host: HookHost, ours: Iterable[str]) -> str | None:
+    for _ in range(_MAX_HOOKS):         # one at a time: each changes where the others stand
+        found = next(_our_hooks(text, ours), None) if text is not None else None
+        if text is None or found is None:
+            return text
+        text = _without_entry(text, found[1])
+        if text == host.new + "\n":
+            return None
+        if text.endswith(host.new) and not text[:-len(host.new)].strip("\ufeff \t\r\n"):
+            text = text[:-len(host.new)]
+    raise ConfigError("too many hooks")
+
+
+def _without_entry(text: str, way: Sequence[tuple[Node, Any]]) -> str:
+    """*text* without what stands at the end of *way*, and without what then is empty and was made by us."""
+    for container, child in reversed(way):
+        start, end = child[1], child.node.end if isinstance(child, Member) else child.end
+        place = next(n for n, member in enumerate(container.members) if member is child)
+        if place + 1 < len(container.members):
+            return _edited(text, [(start, container.members[place + 1][1], "")])
+        if place:
+            before = container.members[place - 1]
+            return _edited(text, [(before.node.end if isinstance(before, Member) else before.end, end, "")])
+        if start == container.start + 1 or container is way[0][0]:      # the bracket was there
+            break
+    comma = re.compile(r"\s*,").match(text, end)
+    return _edited(text, [(start, comma.end() if comma else end, "")])
+
+
+def _set_toml_hooks(text: str | None, entries: Mapping[str, str]) -> str | None:
+    """The same in TOML: at the end of the file, each a table of its own. `:` behind our name: there was no line end."""
+    found = re.search(r"(?m)^# mcpwall(:?)\n(?:\[\[hooks\]\]\n(?:\w+ = .*\n)+)+", text or "")
+    if text is not None and found and _our_hook.search(found[0]):
+        text = text[:found.start() - len(found[1])] + text[found.end():] or ("" if found[1] else None)
+    if not entries:
+        return text
+    bare = text or ""
+    if re.search(r"(?m)^\s*(?:hooks\s*=|\[hooks\b)", bare):
+        raise ConfigError("its hooks are not written as [[hooks]]; add one there by hand")
+    unended = text is not None and not bare.endswith("\n")
+    tables = ("[[hooks]]\n" + "".join(f"{key} = {_toml_source(value if isinstance(value, str) else (value,))}\n"
+                                      for key, value in json.loads(entry).items()) for entry in entries.values())
+    return bare + "\n" * unended + "# mcpwall" + ":" * unended + "\n" + "".join(tables)
 
 
 # ---------------------------------------------------------------------------
@@ -17149,6 +19258,7 @@ def cmd_init(argv: Sequence[str], io: Surroundings) -> int:
         _setup_option("--client", "NAME", "only these hosts: " + ", ".join(known_clients()), action="append",
                       nargs="+", default=[]),
         _setup_flag("--all", "every server that can be wrapped"),
+        _setup_flag("--hooks", "have every host that is here ask about its own tools, too"),
         _setup_flag("--yes", "write without asking"), _SETUP_PLAIN, _SETUP_FILES[-1])
     if args is None:
         return 0
@@ -17159,13 +19269,14 @@ def cmd_init(argv: Sequence[str], io: Surroundings) -> int:
     unknown = [name for name in args.servers if name not in {s.name for s in found.servers}]
     if unknown:
         raise UsageError(unknown_word(unknown[0], {s.name for s in found.servers}, "server"))
-    listed = bool(args.all or args.servers)
+    listed = bool(args.all or args.servers or args.hooks)
     if not args.dry_run and not (args.yes and listed):
         io.need_terminal("init", "add --yes, and --all or names of servers")
     for problem in found.problems:
         io.complain(problem)
     _print_table(io, found)
-    open_ones = [s for s in named or found.servers if s.wrapper is None and not s.why_not]
+    open_ones = [s for s in named or found.servers if s.wrapper is None and not s.why_not
+                 and (args.all or args.servers or not args.hooks)]
     if open_ones and not listed and io.interactive:
         answer = io.ask("Which shall be wrapped? (numbers, ranges such as 2-5, names, all; empty: none) ")
         open_ones = [s for s in _chosen_servers(answer, found.servers) if s in open_ones]
@@ -17175,7 +19286,7 @@ def cmd_init(argv: Sequence[str], io: Surroundings) -> int:
     files = _show_plan(io, found, plan)
     if args.dry_run:
         io.say("Nothing was written (--dry-run).")
-        return 1 if found.problems else 0
+        return _offer_hooks(io, args) or (1 if found.problems else 0)
     done = not found.problems
     if not files:
         io.say("Nothing to wrap.")
@@ -17184,7 +19295,19 @@ def cmd_init(argv: Sequence[str], io: Surroundings) -> int:
     else:
         io.say("Nothing was written.")
         return 1
-    return 0 if _put_starter_policy(io, args.profile) and done else 1
+    done = _put_starter_policy(io, args.profile) and done
+    return _offer_hooks(io, args) or (0 if done else 1)
+
+
+def _offer_hooks(io: Surroundings, args: Any) -> int:
+    """Have the hosts that are here ask about their own tools, where the user wants that; 0 when all was done."""
+    hosts = dict.fromkeys(host.name for host, _, state, problem in _hook_state(io) if state != "registered" and problem is None)
+    clients = [name for names in args.client for name in names]
+    args.hook = [name for name in hosts if (not clients or name in clients) and (
+        args.hooks or io.interactive and not args.yes and not args.dry_run and io.agrees(
+            f"Also have {name} ask mcpwall before it runs, reads, writes or fetches something itself?"))]
+    args.config = None
+    return _set_all_hooks(io, args, (), True) if args.hook else 0
 
 
 def _chosen_servers(answer: str, servers: Sequence[Server]) -> list[Server]:
@@ -17237,13 +19360,19 @@ def cmd_wrap(argv: Sequence[str], io: Surroundings) -> int:
     """Put the wall in front of one server, in every file that names it."""
     args = _setup_arguments(
         io, "wrap", "Put the wall in front of one MCP server, wherever it is configured.", argv,
-        _setup_option("server", "SERVER", "its name in the host's config"),
-        _setup_option("--server-policy", "FILE", "the policy file of this server, alone"),
-        _setup_option("--profile", "NAME", "the built-in policy of this server, alone"), _SETUP_PLAIN, *_SETUP_FILES)
+        _setup_option("server", "SERVER", "its name in the host's config", nargs="?"),
+        _setup_option("--hook", "HOST", "or: have this host ask about its own tools: " + ", ".join(_hooked_hosts()),
+                      action="append", default=[]),
+        _setup_option("--server-policy", "FILE", "the policy file of this server (or host), alone"),
+        _setup_option("--profile", "NAME", "the built-in policy of this server (or host), alone"), _SETUP_PLAIN, *_SETUP_FILES)
     if args is None:
         return 0
+    if (args.server is None) == (not args.hook):
+        raise UsageError("wrap: write one of SERVER and --hook HOST")
     wall = own_command() if args.plain and io.launcher else io.wall
     options = _policy_options(io, args)
+    if args.hook:
+        return _set_all_hooks(io, args, options, True)
     found, servers = _named_servers(io, args)
     plan: list[tuple[Server, Sequence[str] | None]] = []
     done = not found.problems
@@ -17325,12 +19454,16 @@ def cmd_unwrap(argv: Sequence[str], io: Surroundings) -> int:
         io, "unwrap", "Take the wall away from MCP servers; the entry is again what it was.", argv,
         _setup_option("server", "SERVER", "its name in the host's config", nargs="?"),
         _setup_flag("--all", "every wrapped server"),
+        _setup_option("--hook", "HOST", "or: let this host ask no more about its own tools (all: no host)", action="append",
+                      default=[]),
         _setup_option("--restore", "FILE", "bring back the backup beside this config file"),
         _setup_flag("--yes", "restore without asking"), *_SETUP_FILES)
     if args is None:
         return 0
-    if sum(map(bool, (args.server is not None, args.all, args.restore))) != 1:
-        raise UsageError("unwrap: write one of SERVER, --all and --restore FILE")
+    if sum(map(bool, (args.server is not None, args.all, args.restore, args.hook))) != 1:
+        raise UsageError("unwrap: write one of SERVER, --all, --hook HOST and --restore FILE")
+    if args.hook:
+        return _set_all_hooks(io, args, (), False)
     if args.restore:
         return _restore_backup(io, os.path.join(io.cwd, args.restore), args.yes, args.dry_run)
     found, servers = _named_servers(io, args)
@@ -17346,6 +19479,126 @@ def cmd_unwrap(argv: Sequence[str], io: Surroundings) -> int:
     if args.all and not files:
         io.say("Nothing to unwrap.")
     return 0 if (args.dry_run or _carry_out(io, found, files, plan)) and done and not found.problems else 1
+
+
+# -- hooks of hosts -----------------------------------------------------------------
+
+def _hooked_hosts() -> list[str]:
+    """The hosts that can be told to ask about their own tools."""
+    return [name for name, host in hook_hosts().items() if host.file]
+
+
+def hook_words(io: Surroundings, host: HookHost, options: Sequence[str] = (), plain: bool = False) -> list[str]:
+    """The command by which a host asks."""
+    return [*(own_command() if plain and io.launcher else io.wall), "hook", "--host", host.name, *options]
+
+
+class _HookPlan(NamedTuple):
+    """A file of a host, as it is and as it is to be; None: not there."""
+    host: HookHost
+    path: str
+    words: list[str]
+    old: str | None
+    new: str | None
+
+
+def _hook_text(path: str) -> str | None:
+    return decode_config(path, read_config(path)) if os.path.lexists(path) else None
+
+
+def _set_all_hooks(io: Surroundings, args: Any, options: Sequence[str], on: bool) -> int:
+    """Put our hooks into the files of some hosts, or take them out of there; 0 when all was done."""
+    names = _hooked_hosts() if not on and "all" in args.hook else args.hook
+    hosts = [hook_host(name) for name in names]
+    for host in hosts:
+        if not host.file:
+            raise UsageError(f"--hook: nothing is known of how {host.name} is told about hooks")
+    if args.config and len(hosts) != 1:
+        raise UsageError("--config names the file of one host")
+    plans, done = [], True
+    for host in hosts:
+        files = [os.path.join(io.cwd, args.config)] if args.config else hook_files(host, io.home, io.environ, io.platform)
+        if not files and on:
+            io.say(f"{host.name}: there is no file {host.file} yet; make one first")
+            done = False
+        words = hook_words(io, host, options, on and args.plain)
+        for path in files:
+            try:
+                plans.append(_hook_plan(io, host, path, words, on))
+            except WallError as fault:
+                io.complain(str(fault) if str(fault).startswith(path) else f"{path}: {fault}")
+                done = False
+    changes = [plan for plan in plans if plan.new != plan.old]
+    for plan in plans:
+        if plan not in changes and (on or "all" not in args.hook):
+            io.say(f"{plan.host.name} in {io.short(plan.path)}: {'already registered' if on else 'no hook of ours'}")
+    for plan in changes:
+        old, new = ([] if text is None else text.lstrip("\ufeff").replace("\r", "").rstrip("\n").split("\n")
+                    for text in (plan.old, plan.new))
+        for line in _line_diff(old, new, plan.path):
+            io.say(printable(line, 2000))
+    if args.dry_run:
+        return 0 if done else 1
+    for plan in changes:
+        try:
+            _write_hook(io, plan, on)
+            io.say(f"{'wrote' if plan.new is not None else 'removed'} {io.short(plan.path)}")
+        except (WallError, OSError) as fault:
+            io.complain(str(fault))
+            done = False
+    if on:
+        for host in dict.fromkeys(plan.host for plan in changes):
+            io.say(f"{host.name}: registered; restart it for this to take effect" + (f". Note: {host.note}" if host.note else ""))
+    return 0 if done else 1
+
+
+def _hook_plan(io: Surroundings, host: HookHost, path: str, words: list[str], on: bool) -> _HookPlan:
+    text = _hook_text(path)
+    beside = _hook_text(os.path.join(os.path.dirname(path), "config.toml")) if on and host.name == "codex" else None
+    if beside and re.search(r"(?m)^\s*(?:hooks\s*=|\[\[?\s*hooks(?!\s*\.\s*state\b))", beside):
+        raise ConfigError("Codex has hooks in config.toml, and reads them from one file only; move them to hooks.json first")
+    return _HookPlan(host, path, words, text, set_hooks(text, host, words, on, io.platform, config_form(path)))
+
+
+def _write_hook(io: Surroundings, plan: _HookPlan, on: bool) -> None:
+    """Carry out *plan*. Raises ConfigError, or OSError, when the file is not as it was seen, or cannot be written."""
+    path = plan.path
+    if on and io.launcher and io.launcher.path in plan.words:
+        io.launcher.put()
+    with FileLock(io.lock, _LOCK_WAIT_S):
+        if _hook_text(path) != plan.old:
+            raise ConfigChanged(f"{path}: changed while it was being edited; nothing written")
+        if plan.new is None:
+            io.fs.unlink(path)
+        elif plan.old is None:
+            os.makedirs(os.path.dirname(path), 0o700, exist_ok=True)
+            write_whole(path, plan.new.encode(), fs=io.fs)
+        else:
+            keep = os.path.lexists(os.path.realpath(path) + BACKUP_SUFFIX)     # it is older, and knows no hook of ours
+            save_config(path, plan.old.encode(), plan.new.encode(), keep, io.fs)
+
+
+def _hook_state(io: Surroundings) -> Iterator[tuple[HookHost, str, str, str | None]]:
+    """(host, file, "registered" or "not registered", what is wrong) of the hosts that are here."""
+    import shlex
+    for host in hook_hosts().values():
+        for path in hook_files(host, io.home, io.environ, io.platform):
+            if not os.path.isdir(os.path.dirname(path)):
+                continue
+            try:
+                found = hook_commands(_hook_text(path) or "", config_form(path))
+            except WallError as fault:
+                yield host, path, "not registered", str(fault)
+                continue
+            problem = None
+            if found:
+                words = shlex.split(found[0][1].lstrip("& "), posix=io.platform != "win32")
+                words = [word.strip("'\"") for word in words]
+                program = next((word for word in words if _is_wall_word(word)), words[0])
+                missing = [event for event in (*host.before, *host.after) if event not in dict(found)]
+                problem = _wall_problem(io, Wrapper(tuple(words), program, {})) or \
+                    (f"not registered for {', '.join(missing)}" if missing else None)
+            yield host, path, "registered" if found else "not registered", problem
 
 
 def _restore_backup(io: Surroundings, path: str, yes: bool, dry_run: bool) -> int:
@@ -17381,18 +19634,27 @@ def cmd_status(argv: Sequence[str], io: Surroundings) -> int:
         return 0
     found = _take_inventory(io, args.client)
     attention = list(_needs_attention(io, found))
+    hooks = [row for row in _hook_state(io) if not args.client or row[0].name in args.client]
+    attention += (("hook", path, f"{host.name}: {problem}") for host, path, _, problem in hooks if problem)
     if args.json:
         servers = [{"clients": s.file.clients, "scope": s.file.scope, "file": s.file.path, "line": s.line,
                     "server": s.name, "project": s.project, "state": _server_state(s).partition(":")[0],
                     "why": s.why_not or None, "policy": _policy_of(s.wrapper) if s.wrapper else None,
                     "wall": s.wrapper.program if s.wrapper else None} for s in found.servers]
         problems = [{"kind": kind, "place": place, "problem": problem} for kind, place, problem in attention]
-        io.say(json.dumps({"version": __version__, "servers": servers, "attention": problems}, indent=2))
+        rows = [{"host": host.name, "file": path, "state": state, "note": host.note or None, "problem": problem}
+                for host, path, state, problem in hooks]
+        io.say(json.dumps({"version": __version__, "servers": servers, "hooks": rows, "attention": problems}, indent=2))
         return 1 if attention else 0
     _print_table(io, found)
     for server in found.servers:
         if server.wrapper:
             io.say(f"{_where(io, server)}: policy {_policy_of(server.wrapper)}")
+    if hooks:
+        io.say("\nThe hosts' own tools (mcpwall wrap --hook HOST):")
+    for host, path, state, problem in hooks:
+        note = f" ({host.note})" if state == "registered" and host.note else ""
+        io.say(f"{host.name} in {io.short(path)}: {state}{note}{f': {printable(problem, 300)}' if problem else ''}")
     slow = sum(server.wrapper is not None and _starts_slowly(io, server.wrapper) for server in found.servers)
     if slow:
         io.say(f"\n{slow} of these start without Python's cache; wrapped again, they start about five times as fast.")
@@ -17938,7 +20200,781 @@ def _revoke(io: Surroundings, name: str) -> int:
     return 0
 
 # ---------------------------------------------------------------------------
-# 26. Command line
+# 26. Hooks: the tools of the hosts themselves
+# ---------------------------------------------------------------------------
+# Serves people, and closes: it can only add refusals to what the host decides by itself.
+#
+# Hosts run shells, read, write and fetch without any MCP server; but they can ask a command before a tool runs, and show
+# it what came of it. `mcpwall hook` is that command: one event of the host, as JSON on stdin, becomes the tool call of an
+# MCP server (`Bash {"command": …}` is `run_command`, `Edit {"file_path": …}` is `edit_file`; the host is the server), is
+# judged by the policy that the relay would use, recorded in the same log, and answered in the form that this host reads.
+#
+# To allow is to say nothing: an `allow` would skip the question that the host puts to its user. To refuse is said in the
+# one way that the host surely heeds (most go on when a hook breaks off, is killed, or prints what they do not expect).
+# So whatever goes wrong here is answered like a refusal, and in time: no host waits for ever, and many let the tool run
+# then. Each event is a process of its own. What must outlive it (marks, limits, the project of a session) stands in
+# a small file for each session of a host; two hooks of one call (Pre and Post, or two hosts' files) count once.
+#
+# A hook sees what the host shows it. Not seen: files that the user names with @, the host's own web search, what is typed
+# into a running process, the children of a shell; and a host may skip its hooks. It is a seat belt. The relay stays
+# in front of servers: it also sees their tool lists, resources and prompts, and nothing gets round a pipe.
+
+MAX_EVENT_BYTES = 16 * 1024 * 1024
+HOOK_SECONDS = 1.8          # from the start of the process to the answer
+_HOOK_SESSION_DAYS = 14     # what was kept of a session is removed then
+_HOOK_USES = 64             # calls of a session that are known to have been counted
+
+# -- reading an event -------------------------------------------------------------
+# Hosts spell one thing in many ways (tool_name, toolName), so names are compared in small letters without signs.
+
+# What a host's tool does → its names. The tools of a host that stand in no row keep their name and arguments.
+_HOOK_TOOLS = """
+run_command: Bash Shell PowerShell Monitor Execute terminal run_command run_in_terminal run_shell_command execute_bash
+run_command: execute_command run_terminal_command run_terminal_cmd local_shell shell_command exec_command
+run_command: beforeShellExecution afterShellExecution pre_run_command post_run_command
+read_file: Read view read_file view_file fs_read read_many_files NotebookRead view_image beforeReadFile beforeTabFileRead
+read_file: pre_read_code post_read_code
+write_file: Write Create create_file write_file write_to_file fs_write
+edit_file: Edit MultiEdit StrReplace str_replace_editor replace replace_string_in_file multi_replace_string_in_file
+edit_file: multi_edit search_replace replace_in_file replace_file_content insert_edit_into_file editFiles edit_file
+edit_file: NotebookEdit edit_notebook_file EditNotebook afterFileEdit afterTabFileEdit pre_write_code post_write_code
+apply_patch: apply_patch
+delete_file: Delete delete_file
+search_text: Grep grep_search search_file_content ripgrep
+search_files: Glob LS file_search find_by_name list_dir list_directory glob_file_search list_files
+fetch: WebFetch fetch_webpage read_url_content fetch_url
+web_search: WebSearch google_web_search search_web
+text: Agent Task spawn_agent TodoWrite TodoRead write_todos update_plan manage_todo_list ExitPlanMode EnterPlanMode
+text: AskUserQuestion ask_user
+"""
+
+
+def _plain_name(name: str) -> str:
+    return name.replace("_", "").replace("-", "").lower()
+
+
+_HOOK_KINDS = {_plain_name(tool): line.partition(":")[0]
+               for line in _HOOK_TOOLS.strip().split("\n") for tool in line.partition(":")[2].split()}
+_NO_TOOL = ("premcptooluse", "postmcptooluse", "beforemcpexecution", "aftermcpexecution", "pretooluse", "posttooluse",
+            "beforetool", "aftertool", "permissionrequest", "posttoolusefailure")
+
+
+class HookEvent(NamedTuple):
+    """What a host says is going to happen, or has happened."""
+    host: HookHost
+    name: str                   # as the host spells it
+    phase: str                  # "before", "after", "failed" (after it, and nothing can be changed) or "": no tool is used
+    tool: str = ""
+    arguments: Any = None
+    result: Any = None
+    session: str = ""
+    use: str = ""               # the host's id of this use of the tool
+    cwd: str = ""
+    root: str = ""              # the host's own project, where it names one
+    server: str | None = None   # of an MCP tool; "" when the host does not say which
+    launch: str = ""            # how that server is started, where the host says so
+    spelled: str = ""           # the tool's name as the host has it
+
+
+class HookFault(WallError):
+    """An event that cannot be read; *event* is what is known of it."""
+
+    def __init__(self, problem: str, event: HookEvent) -> None:
+        super().__init__(problem)
+        self.event = event
+
+
+def read_event(host: HookHost, data: bytes, environ: Mapping[str, str]) -> HookEvent:
+    """The event that a hook of *host* was given. Raises HookFault; the host may prove to be another one."""
+    event = HookEvent(host, "", "before")
+    try:
+        text = _event_text(data)
+        whole = _half_character.sub(lambda found: found[0] if len(found[0]) != 6 else "\\ufffd", text)
+        body = load_json(whole)
+    except MessageError as fault:
+        raise HookFault(f"the event cannot be read: {fault}", event) from None
+    if type(body) is not dict:
+        raise HookFault("the event is no JSON object", event)
+    fields = {_plain_name(key): value for key, value in body.items()}
+
+    def said(*names: str) -> str:
+        return next((fields[name] for name in names if type(fields.get(name)) is str and fields[name]), "")
+
+    def inner(*names: str) -> dict[str, Any]:
+        return next((fields[name] for name in names if type(fields.get(name)) is dict), {})
+
+    name = said("hookeventname", "agentactionname", "hookname")
+    host = _host_of(host, fields, name)
+    call = inner("toolcall", "pretooluse", "posttooluse")               # Antigravity; Cline
+    tool = said("toolname") or call.get("name") or call.get("toolName") or ""
+    arguments = next((value for value in (fields.get("toolinput"), fields.get("toolargs"), call.get("args"),
+                                          call.get("parameters"), fields.get("toolinfo")) if value is not None), None)
+    server: str | None = None
+    about = inner("mcpserver", "mcpcontext")
+    if about:
+        server = str(about.get("server_name") or about.get("name") or "")
+        tool = str(about.get("tool_name") or tool)
+    plain = _plain_name(name)
+    if plain in ("premcptooluse", "postmcptooluse") and isinstance(arguments, dict):    # Windsurf
+        server, tool = str(arguments.get("mcp_server_name", "")), str(arguments.get("mcp_tool_name", ""))
+        arguments, fields["toolresult"] = arguments.get("mcp_tool_arguments"), arguments.get("mcp_result")
+    elif plain in ("beforemcpexecution", "aftermcpexecution"):                          # Cursor
+        server = said("mcpservername", "servername")
+    elif not tool and plain in _HOOK_KINDS:
+        tool = name
+        arguments = arguments if arguments is not None else {
+            key: value for key, value in body.items() if _plain_name(key) in _EVENT_ARGUMENTS}
+    result = next((fields[key] for key in ("toolresponse", "tooloutput", "toolresult", "resultjson", "error", "output")
+                   if fields.get(key) is not None), None)
+    done = plain.startswith(("post", "after")) or not plain and result is not None
+    phase = "failed" if "failure" in plain else "after" if done else "before"
+    roots: list[Any] = next((fields[key] for key in ("workspaceroots", "workspacepaths") if type(fields.get(key)) is list), [])
+    root = next((place for place in roots if type(place) is str and place), "") or environ.get(host.root or "\0", "")
+    event = HookEvent(host, name, phase, tool, arguments, result,
+                      said("sessionid", "conversationid", "trajectoryid"), said("tooluseid", "toolcallid"),
+                      _event_folder(said("cwd")), _event_folder(root), server,
+                      said("command", "url") if "mcp" in plain and host.name == "cursor" else "", tool)
+    if not tool and plain not in _NO_TOOL and (plain or host.name == "antigravity"):
+        return event._replace(phase="")
+    if not tool:
+        raise HookFault("the event names no tool", event)
+    if whole != text and phase == "before":     # of a result it is what was cut within a character
+        raise HookFault("the event holds half a character", event)
+    if fields.get("toolinputtruncated"):
+        raise HookFault("the host shows only a part of the arguments", event)
+    return event
+
+
+_half_character = lazy_regex(r"\\\\|\\u[dD][89abAB]..\\u[dD][c-fC-F]..|\\u[dD][89a-fA-F]..")
+_EVENT_ARGUMENTS = frozenset("command cwd filepath path edits content".split())
+
+
+def _event_text(data: bytes) -> str:
+    """The text of an event. Windows hands on what its code page makes of it; what is neither is no text."""
+    if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        codecs = ["utf-16"]
+    else:
+        codecs = ["utf-8-sig"] + ["cp1252"] * (b"\xff" not in data and b"\xfe" not in data)
+    for codec in codecs:
+        try:
+            text = data.decode(codec)
+        except UnicodeDecodeError:
+            continue
+        if not text.strip():
+            raise MessageError("there is none")
+        return text
+    raise MessageError("not UTF-8")
+
+
+def _host_of(host: HookHost, fields: Mapping[str, Any], name: str) -> HookHost:
+    """Hosts run each other's hooks: whose event it is shows in what it holds."""
+    hosts = hook_hosts()
+    for field, other in (("cursorversion", "cursor"), ("agentactionname", "windsurf"), ("toolcall", "antigravity")):
+        if field in fields:
+            return hosts[other]
+    if name in ("BeforeTool", "AfterTool"):
+        return hosts["gemini"]
+    return hosts["copilot"] if "toolargs" in fields and "toolname" in fields else host
+
+
+def _event_folder(place: str) -> str:
+    """A folder as the system spells it: Cursor writes `/d:/Proj` for `D:\\Proj`."""
+    return place[1:] if re.match(r"/[A-Za-z]:(/|\Z)", place) else place
+
+
+# -- the calls of an event ---------------------------------------------------------
+
+class HookCall(NamedTuple):
+    """One tool call as an MCP server would get it."""
+    tool: str
+    arguments: dict[str, Any]
+    server: str
+
+
+# What an argument of a host's tool is called in our calls, by what the tool does; `-`: it says nothing about what is done.
+_HOOK_ARGUMENTS = """
+run_command: command = command command_line cmd script input
+run_command: cwd = cwd workdir working_directory working_dir dir_path directory
+run_command: - = description explanation reason timeout timeout_ms run_in_background is_background
+files: path = file_path path absolute_path target_file notebook_path files paths file_paths dir_path uri
+files: content = content contents file_text code new_code new_source new_string new_str new_text new_content diff
+files: old_string = old_string old_str old_text old_source
+files: - = command description explanation edits instruction
+search_text: query = pattern query regex
+search_text: pattern = glob include include_pattern includes
+search_files: pattern = pattern query glob glob_pattern
+search: path = path file_path dir_path directory search_path search_directory target_directory directory_path
+fetch: url = url urls uri
+web_search: query = query q pattern
+"""
+
+
+def _hook_arguments() -> dict[str, dict[str, str]]:
+    """{what tools do: {plain name: our name}}."""
+    found: dict[str, dict[str, str]] = {}
+    for line in _HOOK_ARGUMENTS.strip().split("\n"):
+        kind, _, rest = line.partition(": ")
+        ours, _, names = rest.partition(" = ")
+        for one in ("search_text", "search_files") if kind == "search" else (kind,):
+            found.setdefault(one, {}).update(dict.fromkeys(map(_plain_name, names.split()), ours))
+    return found
+
+
+_OUR_NAMES = _hook_arguments()
+_runs_patch = lazy_regex(r"\bapply_?patch\b|\bpatch\b|\bgit\b.*\b(?:apply|am)\b")
+_web_address = lazy_regex(r"(?i)\b[a-z][a-z0-9+.-]{1,20}://[^\s<>\"'`]+")
+
+
+def event_calls(event: HookEvent) -> list[HookCall]:
+    """What the host's tool is about to do (or did), as tool calls. Raises HookFault where that cannot be read."""
+    given = event.arguments
+    kind = "" if event.server is not None else _HOOK_KINDS.get(_plain_name(event.tool), "")
+    if type(given) is str and given.lstrip()[:1] in ("{", "["):
+        try:
+            given = load_json(given)
+        except MessageError as fault:
+            raise HookFault(f"its arguments cannot be read: {fault}", event) from None
+    if kind == "edit_file" and type(given) is str:
+        kind = "apply_patch"
+    if type(given) is not dict:
+        given = {} if given is None else {"command" if kind == "run_command" else "input": given}
+    elif kind in ("edit_file", "write_file") and not _under(given, "path") and any(map(patch_files, strings_of(given)[0])):
+        kind = "apply_patch"
+    server = event.host.name if event.server is None else event.server
+    return [HookCall(tool, arguments, server) for tool, arguments in _calls_of(event, kind, given)]
+
+
+_Made = Iterator[tuple[str, dict[str, Any]]]
+
+
+def _calls_of(event: HookEvent, kind: str, given: dict[str, Any]) -> _Made:
+    """(tool, arguments) of each call."""
+    texts = strings_of(list(given.values()))[0]
+    if kind == "run_command":
+        yield from _shell_calls(event, _in_our_names(kind, given))
+    elif kind == "apply_patch":
+        yield from _patch_calls(event, "\n".join(texts), "")
+    elif kind.endswith("_file"):
+        yield from _file_calls(kind, given)
+    elif kind == "fetch":
+        made = _in_our_names(kind, given)
+        for url in strings_of([made.get("url")])[0] or _web_address.findall("\n".join(texts)) or [None]:
+            yield kind, {**made, "url": url} if url is not None else made
+    elif kind == "text":
+        yield event.tool, {"text": "\n".join(texts)}
+    elif kind:
+        yield kind.replace("search_text", "search_files"), _in_our_names(kind, given)
+    else:
+        yield event.tool, given
+
+
+def _in_our_names(kind: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """The arguments under the names of our calls, what is named alike in a list; others stay as they are."""
+    made: dict[str, Any] = {}
+    for key, value in given.items():
+        name = _OUR_NAMES[kind].get(_plain_name(key), key)
+        if name != "-":
+            made[name] = value if name not in made else [made[name], value]
+    return made
+
+
+def _under(node: Any, ours: str, name: str = "") -> list[str]:
+    """The texts, at any depth, that stand under a name which is *ours* for the tools of files."""
+    if type(node) is dict:
+        return [text for key, value in node.items() for text in _under(value, ours, _plain_name(key))]
+    if type(node) is list:
+        return [text for value in node for text in _under(value, ours, name)]
+    return [node] if type(node) is str and node and _OUR_NAMES["files"].get(name) == ours else []
+
+
+def _shell_calls(event: HookEvent, made: dict[str, Any]) -> _Made:
+    folder = made.get("cwd")
+    folder = _seen_from(event.cwd, folder if type(folder) is str else "")
+    if _plain_name(event.tool) == "powershell":
+        made["language"] = "powershell"
+    yield "run_command", {**made, "cwd": folder} if folder else made
+    command = made.get("command")
+    if type(command) is str and "\n" in command and _runs_patch.search(command) and patch_files(command):
+        yield from _patch_calls(event, command, folder)
+
+
+def _file_calls(tool: str, given: dict[str, Any]) -> _Made:
+    """One call for each file; a list of edits or operations may name several."""
+    own = {key: value for key, value in given.items() if not (type(value) is list and _under(value, "path") and any(
+        type(one) is dict for one in value))}
+    groups = [one for key, value in given.items() if key not in own for one in value if type(one) is dict]
+    for group in [own, *groups] if _under(own, "path") or not groups else groups:
+        content, old = ("\n".join(_under(group, ours)) for ours in ("content", "old_string"))
+        made = {key: value for key, value in group.items() if _plain_name(key) not in _OUR_NAMES["files"]}
+        if tool == "write_file":
+            made["content"] = content
+        elif tool == "edit_file":
+            made.update({"old_string": old, "new_string": content} if old else {"new_string": content})
+        for path in dict.fromkeys(_under(group, "path")):
+            yield tool, {"path": path, **made}
+        if not _under(group, "path"):
+            yield tool, group
+
+
+def _patch_calls(event: HookEvent, text: str, folder: str) -> _Made:
+    files = patch_files(text)
+    if not 0 < len(files) <= MAX_PATCH_FILES:
+        raise HookFault(f"a patch of {len(files)} files that can be read; write one of 1 to {MAX_PATCH_FILES}", event)
+    for kind, path, added in files:
+        content = {"write": {"content": added}, "edit": {"new_string": added}, "delete": {}}[kind]
+        yield f"{kind}_file", {"path": _seen_from(folder, path), **content}
+
+
+def _seen_from(folder: str, place: str) -> str:
+    """*place*, seen from *folder*; "" stands for nothing known."""
+    if not folder or re.match(r"[/\\~]|[A-Za-z]:", place):
+        return place
+    return f"{folder.rstrip('/')}/{place}" if place else folder
+
+
+def named_server(event: HookEvent, servers: Iterable[str]) -> HookEvent:
+    """The event with server and tool told apart, if it is about an MCP tool. *servers*: the names that are configured."""
+    prefix = re.match(r"mcp__|MCP:|mcp_|@", event.tool)
+    if prefix is None and (event.server is not None or event.host.name != "copilot" or "-" not in event.tool):
+        return event
+    rest = event.tool[prefix.end():] if prefix else event.tool
+    for server in [event.server] if event.server else sorted(servers, key=len, reverse=True):
+        found = re.match(f"(?:{re.escape(server)}|{_server_word(server)})(?:__|[_/-])(?=.)", rest)
+        if found:
+            return event._replace(server=server, tool=rest[found.end():])
+    if prefix is None or event.server:
+        return event
+    server, _, tool = rest.partition({"mcp__": "__", "mcp_": "_", "@": "/", "MCP:": "\0"}[prefix[0]])
+    return event._replace(server=server, tool=tool) if tool else event._replace(server="", tool=rest)
+
+
+def _server_word(name: str) -> str:
+    """A server's name as hosts have it in the names of its tools."""
+    return re.sub(r"[^A-Za-z0-9_-]", "_", name)
+
+
+# -- answers ---------------------------------------------------------------------
+
+class HookAnswer(NamedTuple):
+    """What the host gets: an exit status, and text for it or for the model."""
+    status: int = 0
+    stdout: str = ""
+    stderr: str = ""
+
+
+def hook_answer(event: HookEvent, verdict: str, reason: str = "", result: Any = None) -> HookAnswer:
+    """The *verdict* in the form that the host reads: "allow", "deny", "ask" or, of a result, "change" (into *result*).
+
+    The reason is never empty where there is one to give: Codex takes a refusal without a text for a hook that failed.
+    """
+    host, after = event.host, event.phase in ("after", "failed")
+    if verdict == "ask" and not host.asks:
+        verdict = "deny"
+    if verdict == "allow":
+        return HookAnswer(0, {"cursor": "{}", "antigravity": '{"decision":"allow"}'}.get(host.answers, ""))
+    if verdict == "change":
+        text = result if type(result) is str else json.dumps(result, ensure_ascii=False)
+        own = result if type(result) is dict and "textResultForLlm" in result else {"resultType": "success", "textResultForLlm": text}
+        changed: dict[str, Any] = {
+            "output": {"hookSpecificOutput": {"hookEventName": event.name or "PostToolUse", "updatedToolOutput": result}},
+            "reason": {"decision": "deny" if host.answers == "gemini" else "block", "reason": text},
+            "cursor": {"updated_mcp_tool_output": result},
+            "modified": {"modifiedResult": own}}
+        return HookAnswer(0, json.dumps(changed[host.changes]))
+    own = {"hookEventName": event.name or "PreToolUse", "permissionDecision": verdict, "permissionDecisionReason": reason}
+    if _plain_name(event.name) == "permissionrequest":
+        own = {"hookEventName": event.name, "decision": {"behavior": "deny", "message": reason}}   # type: ignore[dict-item]
+        return HookAnswer(0, json.dumps({"hookSpecificOutput": own}))
+    if after and host.answers in ("claude", "codex"):
+        return HookAnswer(0, json.dumps({"decision": "block", "reason": reason}))
+    said: dict[str, dict[str, Any]] = {
+        "claude": {"hookSpecificOutput": own}, "codex": {"hookSpecificOutput": own},
+        "cursor": {"permission": verdict, "user_message": reason, "agent_message": reason},
+        "copilot": {"permissionDecision": verdict, "permissionDecisionReason": reason, "hookSpecificOutput": own},
+        "gemini": {"decision": verdict, "reason": reason},
+        "antigravity": {"decision": "force_ask" if verdict == "ask" else verdict, "reason": reason}}
+    if host.answers == "exit2" or host.answers == "claude" and verdict == "deny":
+        return HookAnswer(2, "", reason + "\n")
+    answer = json.dumps(said[host.answers])
+    return HookAnswer(2, answer, reason + "\n") if host.answers == "copilot" and verdict == "deny" else HookAnswer(0, answer)
+
+
+# -- what outlives an event ---------------------------------------------------------
+
+class HookSession:
+    """What one session of a host leaves for its later events: a small file of the user's alone, written whole.
+
+    Within `with` one hook at a time has it, and `kept` is written where it has changed: the project, marks and limits
+    (Memory.state), which uses of tools were counted. Raises ConfigError for a file that cannot be used.
+    """
+
+    def __init__(self, folder: str, host: str, session: str, clock: Callable[[], float] = time.time) -> None:
+        self._clock = clock
+        self._path = os.path.join(folder, sha256(f"{host}\0{session}".encode("utf-8", "replace"))[:32] + ".json")
+        self._lock = FileLock(self._path[:-5] + ".lock", 1.0)
+        self.kept: dict[str, Any] = {}
+
+    def read(self) -> dict[str, Any]:
+        """What is kept now."""
+        if not os.path.lexists(self._path):
+            return {}
+        try:
+            kept = load_json(read_config(self._path).decode())
+        except (MessageError, UnicodeDecodeError):
+            kept = None
+        if type(kept) is not dict or os.path.islink(self._path):
+            raise ConfigError(f"{self._path}: not what mcpwall wrote; remove it")
+        return kept
+
+    def __enter__(self) -> HookSession:
+        self._lock.__enter__()
+        self.kept = self.read()
+        self._before = json.dumps(self.kept)
+        return self
+
+    def __exit__(self, fault: Any, *_: Any) -> None:
+        try:
+            text = json.dumps(self.kept)
+            if fault is None and text != self._before:
+                if self._before == "{}":
+                    self._sweep()
+                write_whole(self._path, text.encode())
+        except OSError as problem:
+            raise ConfigError(f"{self._path}: {problem.strerror or problem}") from None
+        finally:
+            self._lock.__exit__()
+
+    def _sweep(self) -> None:
+        """Remove what was kept of sessions long ago."""
+        folder = os.path.dirname(self._path)
+        with os.scandir(folder) as entries:
+            for entry in entries:
+                if re.fullmatch(r"[0-9a-f]{32}\.(json|lock)", entry.name) and \
+                        self._clock() - entry.stat(follow_symlinks=False).st_mtime > _HOOK_SESSION_DAYS * 86400:
+                    os.unlink(entry.path)
+
+
+# -- judging ------------------------------------------------------------------------
+
+class HookVerdict(NamedTuple):
+    """What comes of an event, and how its host is told."""
+    event: HookEvent
+    action: str                 # "allow", "deny", "ask", "change" (the result), or "" when no tool is used
+    answer: HookAnswer
+    calls: tuple[tuple[HookCall, Decision], ...] = ()
+    records: tuple[Record, ...] = ()
+    note: str = ""              # for people who try it
+
+
+class Hook:
+    """One event of a host, from its bytes to the answer. Nothing here prints; `judge` never raises."""
+
+    def __init__(self, host: HookHost, load: Callable[[str, str], Policy], project: str = "", home: str | None = None,
+                 environ: Mapping[str, str] | None = None, clock: Callable[[], float] = time.time, lasting: bool = True,
+                 io: Callable[[], Surroundings] | None = None) -> None:
+        """*load* gives the policy for a project and a working directory; *lasting*: keep what the event leaves for later ones;
+        *io* is where hosts' files and this wall are."""
+        self.event = HookEvent(host, "", "before")
+        self.policy: Policy | None = None
+        self.note = ""
+        self._load, self._named, self._home, self._clock, self._lasting = load, project, home, clock, lasting
+        self._environ = os.environ if environ is None else environ
+        self._io = io or (lambda: Surroundings(home, environ=self._environ))
+
+    def judge(self, data: bytes, budget: Budget) -> HookVerdict:
+        """The verdict on the event in *data*; a fault of any kind is one, too."""
+        try:
+            return self._judge(data, budget)
+        except HookFault as fault:
+            self.event = fault.event
+            return self.fault(str(fault))
+        except WallError as fault:
+            return self.fault(str(fault))
+        except Exception as fault:      # a hook that breaks off would let the tool run
+            return self.fault(f"it could not be judged ({type(fault).__name__})")
+
+    def fault(self, problem: str) -> HookVerdict:
+        """What the host is told where we cannot judge."""
+        decision = Decision("deny", None, f"Blocked: {printable(problem, 500)}")
+        records: tuple[Record, ...] = ()
+        try:
+            policy = self.policy or self._policy("")
+            if policy.settings.hook_fault == "ask" and self.event.phase == "before":
+                decision = decision._replace(action="ask")
+            message = Message("client", "unreadable", {"id": None}, "", None, None, self.event.host.name)
+            records = (self._record(policy, message, decision),)
+        except Exception:               # no policy: then nothing says that it may be asked, or where the log is
+            pass
+        return HookVerdict(self.event, decision.action, hook_answer(self.event, decision.action, f"[mcpwall] {decision.message}"),
+                           (), records)
+
+    def _judge(self, data: bytes, budget: Budget) -> HookVerdict:
+        event = self.event = read_event(self.event.host, data, self._environ)
+        if not event.phase:
+            return HookVerdict(event, "", hook_answer(event, "allow"))
+        walls = _HostServers(event, self._io)
+        event = self.event = named_server(event, walls.names())
+        if event.server is not None and walls.covers(event):
+            note = "its server runs behind mcpwall, which judges the call there"
+            return HookVerdict(event, "allow", hook_answer(event, "allow"), note=note)
+        calls = event_calls(event)
+        session = HookSession(os.path.join(self._home, ".mcpwall", "sessions"), event.host.name, event.session, self._clock) \
+            if self._home and event.session else None
+        policy = self.policy = self._policy(self._project(session))
+        remembers = any(rule.mark or rule.limit for one in (policy, policy.apart) if one is not None
+                        for rule in (*one.rules, *one.outbound_rules))
+        if not remembers or session is None:
+            self.note = "the event has no session id, so marks and limits do not apply" if remembers else ""
+            return self._decided(policy, calls, None, False, budget)._replace(note=self.note)
+        with session:
+            memory = Memory(self._clock)
+            memory.restore(policy, session.kept.get("memory"))
+            uses = session.kept.get("uses", [])
+            use = f"{event.phase}:{event.use}"
+            again = bool(event.use) and use in uses
+            verdict = self._decided(policy, calls, memory, again, budget)
+            if self._lasting:
+                session.kept["memory"] = memory.state(policy)
+                if event.use and not again:
+                    session.kept["uses"] = [*uses, use][-_HOOK_USES:]
+        return verdict
+
+    def _project(self, session: HookSession | None) -> str:
+        """The project that the event belongs to; "" when none is known. The first folder of a session stays its project."""
+        event = self.event
+        named = self._named or event.root
+        if named or session is None or not event.cwd:
+            return named or event.cwd
+        known = session.read().get("project")
+        if type(known) is str:
+            return known
+        if self._lasting:
+            with session:
+                session.kept.setdefault("project", event.cwd)
+        return event.cwd
+
+    def _policy(self, project: str) -> Policy:
+        """The policy in force. No list of tools comes by here, so settings about listed tools do not apply."""
+        place = self.event.cwd or project or self._home or "/"
+        policy = self._load(project or place, place)
+        return policy._replace(settings=policy.settings._replace(unlisted_tools="allow", read_only=False))
+
+    def _recorder(self, policy: Policy) -> Recorder:
+        quoting = Quoting(policy)
+        return Recorder(policy, self.event.host.name, quoting.text(self.event.session, 200), quoting, self._clock)
+
+    def _record(self, policy: Policy, message: Message, decision: Decision) -> Record:
+        """The record of one call or result. It has no number: no event knows of the others, so nothing can be chained."""
+        fields = self._recorder(policy).record(message, decision, len(message.text), self._about(policy)).fields
+        return Record({key: value for key, value in fields.items() if key not in ("seq", "ref", "prev")})
+
+    def _about(self, policy: Policy) -> dict[str, Any]:
+        """What only the records of hooks say."""
+        event, quoting = self.event, Quoting(policy)
+        about = {"hook": event.name or event.phase, "host": event.host.name, "host_tool": event.spelled, "use": event.use,
+                 "note": self.note}
+        return {key: quoting.text(value, 200) for key, value in about.items() if value}
+
+    def _decided(self, policy: Policy, calls: Sequence[HookCall], memory: Memory | None, again: bool,
+                 budget: Budget) -> HookVerdict:
+        wall, event = Wall(policy), self.event
+        if event.phase != "before":
+            return self._result(wall, calls, memory, again, budget)
+        decided = []
+        records = []
+        for call in calls:
+            message = self._message(call)
+            decision = wall.decide(message, budget, memory, again)
+            decided.append((call, decision))
+            records.append(self._record(policy, message, decision))
+        worst = max((decision for _, decision in decided), key=lambda decision: _STRICTNESS[decision.action])
+        action = "allow" if worst.action not in ("ask", "deny") or policy.settings.mode == "monitor" else worst.action
+        if action == "ask" and not event.host.asks and policy.settings.ask_fallback == "allow":
+            action = "allow"
+        if action != "deny" and memory is not None:
+            memory.commit(mark for _, decision in decided for mark in decision.marks)
+        answer = hook_answer(event, action, _hook_reason(worst, event.host))
+        return HookVerdict(event, action, answer, tuple(decided), tuple(records))
+
+    def _message(self, call: HookCall) -> Message:
+        params = {"name": call.tool, "arguments": call.arguments}
+        body = {"jsonrpc": "2.0", "id": self.event.use or None, "method": "tools/call", "params": params}
+        return Message("client", "request", body, _compact(body), "tools/call", call.tool, call.server, alias=self.event.spelled)
+
+    def _result(self, wall: Wall, calls: Sequence[HookCall], memory: Memory | None, again: bool, budget: Budget) -> HookVerdict:
+        """What the tool answered: secrets and steering, and what becomes of them."""
+        event, policy = self.event, wall.policy
+        shown = event.result
+        if event.host.name == "cursor" and type(shown) is str and shown[:1] in ("{", "["):
+            try:
+                shown = load_json(shown)
+            except MessageError:
+                pass
+        if shown is None or not calls:
+            return HookVerdict(event, "allow", hook_answer(event, "allow"))
+        body = {"jsonrpc": "2.0", "id": event.use or None, "result": {"structuredContent": _without_media(shown)}}
+        call = calls[0]
+        message = Message("server", "response", body, _compact(body), "tools/call", call.tool, call.server, alias=event.spelled)
+        decision = wall.decide(message, budget, memory, again)
+        record = self._record(policy, message, decision)
+        action = decision.action if policy.settings.mode != "monitor" else "allow"
+        if memory is not None and action != "deny":
+            memory.commit(decision.marks)
+        changed = None
+        if action in ("redact", "strip"):
+            text = redacted(message, decision.findings) if action == "redact" else _stripped(message)
+            changed = _with_media(json.loads(text)["result"]["structuredContent"], shown)
+        elif action == "deny":
+            words = f"{BLOCKED} {decision.message or 'Blocked by policy'}"
+            changed = _blocked_texts(shown, words)
+            changed = changed if changed != shown else _blocked_texts(shown, words, True)
+        verdict, reason = "allow", ""
+        if changed is not None and changed != shown and event.phase == "after":
+            can = event.host.changes and (event.host.name != "cursor" or event.server is not None)
+            verdict = "change" if can else "deny" if event.host.answers == "claude" else "allow"
+            reason = _hook_reason(decision, event.host)
+        return HookVerdict(event, verdict if verdict != "deny" else "allow", hook_answer(event, verdict, reason, changed),
+                           ((call, decision),), (record,))
+
+
+def _hook_reason(decision: Decision, host: HookHost) -> str:
+    """What the model, or the person at the host, reads of a decision."""
+    text = f"[mcpwall] {decision.message or 'Blocked by policy'}"
+    if decision.rule:
+        text += f" (rule {decision.rule})"
+    if decision.action == "ask" and not host.asks:
+        text += "; it needs the user's approval, and this host cannot ask: mcpwall approve"
+    return printable(text + (f"; instead: {decision.hint}" if decision.hint else ""), 2000)
+
+
+# How base64 of images, sounds and documents begins: PNG, JPEG, GIF, RIFF (WebP, WAV), PDF, ISO media, TIFF, zip, Ogg, MP3
+_MEDIA_HEADS = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "JVBERi0", "AAAA", "SUkq", "TU0AK", "UEsDB", "T2dnUw", "SUQz")
+
+
+def _is_media(text: str) -> bool:
+    """Is it base64 of an image, a sound, a document? Nothing is found in there but by chance."""
+    body = text.partition(",")[2] if text.startswith("data:") else text
+    return len(body) > 64 and body.startswith(_MEDIA_HEADS) and is_base64(body)
+
+
+def _without_media(value: Any) -> Any:
+    if type(value) is dict:
+        return {key: _without_media(item) for key, item in value.items()}
+    if type(value) is list:
+        return [_without_media(item) for item in value]
+    return "" if type(value) is str and _is_media(value) else value
+
+
+def _with_media(value: Any, before: Any) -> Any:
+    """*value* with the media that stood in *before*, which is alike but for texts."""
+    if type(value) is dict:
+        return {key: _with_media(item, old) for (key, item), old in zip(value.items(), before.values())}
+    if type(value) is list:
+        return [_with_media(item, old) for item, old in zip(value, before)]
+    return before if value == "" else value
+
+
+def _blocked_texts(value: Any, words: str, every: bool = False) -> Any:
+    """A refused result in its own shape, *words* in place of its texts, or of those that are more than a word."""
+    if type(value) is dict:
+        return {key: _blocked_texts(item, words, every) for key, item in value.items()}
+    if type(value) is list:
+        return [_blocked_texts(item, words, every) for item in value]
+    return words if type(value) is str and (every or len(value) > 64 or re.search(r"\s", value)) else value
+
+
+_HOST_CLIENTS = {"copilot": ("copilot", "vscode"), "kiro": ("kiro", "amazon-q")}     # what _HOST_FILES calls them
+
+
+class _HostServers:
+    """The MCP servers that the host of an event starts, and which of them it starts through this wall.
+
+    A name proves nothing: a project can call its server like one that is wrapped. So all entries of that name must start
+    this very mcpwall; and those that came with a checkout, without a word about policy or environment.
+    """
+
+    def __init__(self, event: HookEvent, io: Callable[[], Surroundings]) -> None:
+        self._event, self._io = event, io
+        self._servers: list[Server] | None = None
+
+    def _found(self) -> list[Server]:
+        event = self._event
+        if self._servers is None:
+            self._servers, io = [], self._io()
+            place, names = event.root or event.cwd, _HOST_CLIENTS.get(event.host.name, (event.host.name,))
+            for file in find_configs(io.home, place, io.environ, io.platform, io.root, names) if place else ():
+                try:
+                    self._servers += list_servers(file, decode_config(file.path, read_config(file.path)))
+                except WallError:
+                    self._servers.append(Server(file, (), "", (), None, "unreadable", 0, None, None))   # may hold any name
+        return self._servers
+
+    def names(self) -> Iterator[str]:
+        """The names that are configured; looked for only where they are asked for."""
+        yield from {server.name: None for server in self._found() if server.name}
+
+    def covers(self, event: HookEvent) -> bool:
+        """Is the server of the call surely started through this wall?"""
+        servers = self._found()
+        if event.launch:
+            servers = [one for one in servers
+                       if " ".join([*(one.wrapper.wall if one.wrapper else ()), *one.argv]) == event.launch]
+        elif event.server:
+            servers = [one for one in servers if _server_word(one.name) in ("", _server_word(event.server))]
+        return bool(servers) and all(map(self._is_walled, servers))
+
+    def _is_walled(self, server: Server) -> bool:
+        if not self._is_ours(server.wrapper) or server.wrapper is None:
+            return False
+        came_along = server.file.scope == "project" and (
+            set(server.wrapper.options) - {"server-name", "project"} or entry_variables(server.entry)
+            or server.wrapper.options.get("project") not in (None, server.file.project))
+        return not came_along
+
+    def _is_ours(self, wrapper: Wrapper | None) -> bool:
+        return wrapper is not None and \
+            list(wrapper.wall[:wrapper.wall.index(wrapper.program) + 1]) in (self._io().wall, own_command())
+
+
+# -- the verb -----------------------------------------------------------------------
+
+def _read_event_bytes(end: float, fd: int = 0) -> bytes:
+    """What the host writes, up to its end, MAX_EVENT_BYTES or the time *end* (monotonic). Some hosts never close the pipe: a
+    whole object, and then nothing for a while, is an event. Raises WallError."""
+    parts: list[bytes] = []
+    ended = threading.Event()
+
+    def pump() -> None:
+        try:
+            while part := os.read(fd, 1 << 20):
+                parts.append(part)
+        except OSError:
+            pass
+        ended.set()
+
+    threading.Thread(target=pump, daemon=True).start()
+    seen = 0
+    while not ended.wait(min(0.1, max(0.0, end - time.monotonic()))):
+        size = sum(map(len, parts))
+        if size > MAX_EVENT_BYTES:
+            break
+        if size == seen and size and parts[-1].rstrip()[-1:] == b"}":
+            data = b"".join(parts)
+            try:
+                json.loads(data)
+                return data
+            except (ValueError, RecursionError):
+                pass
+        if time.monotonic() >= end:
+            raise WallError("the host did not send a whole event in time")
+        seen = size
+    data = b"".join(parts)
+    if len(data) > MAX_EVENT_BYTES:
+        raise WallError(f"the event is larger than {MAX_EVENT_BYTES >> 20} MB")
+    return data
+
+# ---------------------------------------------------------------------------
+# 27. Command line
 # ---------------------------------------------------------------------------
 
 USAGE = """\
@@ -17948,8 +20984,9 @@ mcpwall: a firewall for AI tool calls. It stands between an AI host and an MCP s
           -- COMMAND [ARG...]
   mcpwall check [TOOL key=value key:=JSON ... | --input JSON] [--tool TOOL] [--json]
   mcpwall rules [NAME [--format json|yaml]]
+  mcpwall hook --host HOST [-c FILE | --profile NAME] [--project DIR] [--test]
   mcpwall demo
-  mcpwall init | wrap SERVER | unwrap SERVER | status | approve      (each with --help)
+  mcpwall init | wrap SERVER | wrap --hook HOST | unwrap SERVER | status | approve      (each with --help)
   mcpwall --version | --help | --checksum
 
 Options:
@@ -17970,7 +21007,7 @@ Examples:
 
 Exit status: the server's own; 128+n when signal n ended it; 126 or 127 when it cannot be started; 2 for a mistake in
 the command line or the policy; 70 for a fault of mcpwall's own.
-`check`: 0 allowed, 1 denied, redacted or would ask, 2 bad input.
+`check`: 0 allowed, 1 denied, redacted or would ask, 2 bad input. `hook`: what the host reads as its answer.
 """
 MAX_CHECK_BYTES = 10 * 1024 * 1024
 
@@ -17989,6 +21026,12 @@ class _Options:
         self.command: list[str] | None = None
         self.home = user_home()
         self.consent = ConsentStore(os.path.join(self.home, ".mcpwall", "approved.json")) if self.home is not None else None
+
+    def policy_of(self, project: str, cwd: str) -> Policy:
+        """The policy that these options name for another place. Raises PolicyError."""
+        _check_profile(self.profile)
+        approved = self.consent.is_approved if self.consent is not None else None
+        return load_policy(self.config, self.profile, project, self.home, approved, cwd)
 
     def policy(self) -> Policy:
         """The policy these options name. Raises PolicyError."""
@@ -18297,7 +21340,7 @@ class _Checks:
         for item in items if answers else ():       # as if they had been asked for
             result = item.get("result") if isinstance(item, dict) else None
             asked = [method for method, member in RESULT_LOOKS.items() if isinstance(result, dict) and member in result]
-            if self._tool is not None or asked:
+            if isinstance(item, dict) and (self._tool is not None or asked):
                 call = {"jsonrpc": "2.0", "id": item.get("id"), "method": asked[0] if self._tool is None else "tools/call",
                         "params": {} if self._tool is None else {"name": self._tool}}
                 session.receive("client", json.dumps(call).encode() + b"\n")
@@ -18385,6 +21428,83 @@ def _check_dialogue(checker: _Checks) -> int:
             return checker.status
         except UsageError as fault:
             print(f"mcpwall: {fault}", file=sys.stderr)
+
+
+# -- hook -------------------------------------------------------------------------
+
+def _cmd_hook(options: _Options, words: list[str]) -> int:
+    """Judge one event of a host, from stdin, and answer as that host reads it. Whatever happens, within HOOK_SECONDS."""
+    began = time.monotonic() - time.process_time()      # about when this process did
+    test, words = "--test" in words, [word for word in words if word != "--test"]
+    if words[:1] == ["--host"] and len(words) == 2:
+        words = ["--host=" + words[1]]
+    if len(words) != 1 or not words[0].startswith("--host="):
+        raise UsageError(f"hook: {printable(' '.join(words)) or 'nothing'} is not enough; write --host NAME [--test]")
+    hook = Hook(hook_host(words[0].partition("=")[2]), options.policy_of, options.project or "", options.home, lasting=not test)
+    if test:
+        return _test_hook(hook)
+    said = threading.Lock()                             # there is one answer, and who takes this gives it
+
+    def give(answer: HookAnswer) -> None:
+        for fd, text in ((1, answer.stdout), (2, answer.stderr)):
+            data = text.encode("utf-8", "backslashreplace")
+            while data:
+                data = data[os.write(fd, data):]
+
+    def late() -> None:
+        if said.acquire(blocking=False):
+            asks = hook.policy is not None and hook.policy.settings.hook_fault == "ask"
+            answer = hook_answer(hook.event, "ask" if asks else "deny", "[mcpwall] Blocked: judging it took too long; try again")
+            try:
+                give(answer)
+            finally:
+                os._exit(answer.status)
+
+    end = began + HOOK_SECONDS
+    watch = threading.Timer(max(0.1, end - time.monotonic()), late)
+    watch.daemon = True
+    watch.start()
+    try:
+        verdict = hook.judge(_read_event_bytes(end - 0.3), Budget(max(0.1, end - 0.2 - time.monotonic())))
+    except WallError as fault:
+        verdict = hook.fault(str(fault))
+    if verdict.records and hook.policy is not None:
+        log = os.path.expanduser(hook.policy.settings.log_dir)
+        if not AuditLog(log).append([record.line for record in verdict.records]) and hook.policy.settings.audit_required:
+            verdict = hook.fault("the audit log cannot be written")
+    if not said.acquire(timeout=HOOK_SECONDS):
+        time.sleep(HOOK_SECONDS)                        # it is too late, and this process is about to end
+    watch.cancel()
+    try:
+        give(verdict.answer)
+    except OSError:                                     # the host has gone
+        pass
+    if os.path.realpath(sys.argv[0]) == os.path.realpath(__file__):
+        os._exit(verdict.answer.status)                 # to tidy up first would take as long as judging did
+    return verdict.answer.status
+
+
+def _test_hook(hook: Hook) -> int:
+    """Show what becomes of the event on stdin, and leave nothing behind: 0 it would pass, 1 it would not."""
+    data = sys.stdin.buffer.read(MAX_EVENT_BYTES + 1) if sys.stdin is not None else b""
+    verdict = hook.judge(data, Budget(HOOK_SECONDS))
+    event, answer = verdict.event, verdict.answer
+    print(f"{event.host.name}: {printable(event.name or event.phase or 'no event')}")
+    for call, decision in verdict.calls:
+        sign = _SIGNS[decision.action] if verdict.action != "deny" or decision.action == "deny" else "✗"
+        quoting = Quoting(hook.policy) if hook.policy else None
+        shown = quoting.text(json.dumps(call.arguments, ensure_ascii=False), 300) if quoting else ""
+        for line in (f"{sign} {_WORDS[decision.action][0]:<6} {printable(event.spelled)} as {printable(call.tool)} of "
+                     f"{printable(call.server) or 'an MCP server'}: {printable(shown, 300)}",
+                     *([f"  Rule: {printable(decision.rule)}"] if decision.rule else []),
+                     *([f"  Why: {printable(decision.why, 300)}"] if decision.why else [])):
+            print(_with_signs_of(line, sys.stdout.encoding))
+    if verdict.note:
+        print(f"  {verdict.note}")
+    print(f"Answer: exit status {answer.status}")
+    for name, text in (("stdout", answer.stdout), ("stderr", answer.stderr.rstrip())):
+        print(f"  {name}: {text or '(nothing)'}")
+    return int(verdict.action in ("deny", "ask", "change"))
 
 
 # -- rules ------------------------------------------------------------------------
@@ -18523,7 +21643,8 @@ def _demo_log(log: Iterable[str]) -> None:
             print("  " + "  ".join(word for word in words if word))
 
 
-_COMMANDS: dict[str, Callable[[_Options, list[str]], int]] = {"check": _cmd_check, "rules": _cmd_rules, "demo": _cmd_demo}
+_COMMANDS: dict[str, Callable[[_Options, list[str]], int]] = {
+    "check": _cmd_check, "hook": _cmd_hook, "rules": _cmd_rules, "demo": _cmd_demo}
 _SETUP_COMMANDS: dict[str, Callable[[list[str], Surroundings], int]] = {
     "init": cmd_init, "wrap": cmd_wrap, "unwrap": cmd_unwrap, "status": cmd_status, "approve": cmd_approve}
 

@@ -201,7 +201,7 @@ class Relaying(Cli):
         records = [json.loads(line) for name in os.listdir(logs) for line in self.lines_of(os.path.join(logs, name))]
         self.assertEqual(len(records), 6)
         self.assertEqual({one["server"] for one in records}, {"fs"})
-        self.assertRegex(done.stderr.decode(), r"\[\d\d:\d\d:\d\d\] DENY tools/call read_file \[block-ssh-keys\] - Blocked: access to SSH keys\n")
+        self.assertRegex(done.stderr.decode(), r"\[\d\d:\d\d:\d\d\] DENY tools/call read_file \[block-ssh-keys\] - Blocked: access to SSH keys \(rule block-ssh-keys, ref [a-z0-9]{6}-2\)\n")
 
     def test_a_checkout_is_not_the_home_of_somebody_without_one(self) -> None:
         self.write("~/.mcpwall/config.yml", "version: 1\nsettings: {mode: monitor}\n")

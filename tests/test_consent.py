@@ -1050,7 +1050,7 @@ rules:
                 self.assertNotIn("Ignore", json.dumps(got))
                 self.assertEqual("result" in got, passes)
                 if passes:
-                    self.assertEqual((got["result"]["instructions"], got["result"]["capabilities"]), ("[BLOCKED BY MCPWALL] steering", {"tools": {}}))
+                    self.assertEqual((got["result"]["instructions"], got["result"]["capabilities"]), ("[BLOCKED BY MCPWALL] steering (rule no-injection, ref test-2)", {"tools": {}}))
                     self.assertIn("no-injection", talk.records[-1]["tools"][0]["why"])
 
 
@@ -1066,7 +1066,7 @@ settings: {max_repeated_denials: 5}
 
     def test_what_a_refusal_says(self) -> None:
         about = json.loads(Talk(self.RULES).call("t", {"a": [{"b/c": "evil"}]})["client"])["error"]["data"]["mcpwall"]
-        self.assertEqual(about, {"rule": "no-evil", "action": "deny", "argument": "/params/arguments/a/0/b~1c",
+        self.assertEqual(about, {"rule": "no-evil", "action": "deny", "ref": "test-1", "argument": "/params/arguments/a/0/b~1c",
                                  "hint": "use good", "retryable": False})
         command = Talk("version: 1\nextends: default\n").call("bash", {"command": "rm -rf /"})
         about = json.loads(command["client"])["error"]["data"]["mcpwall"]
@@ -1080,7 +1080,7 @@ settings: {max_repeated_denials: 5}
 
     def test_a_host_that_shows_only_the_message_shows_the_hint(self) -> None:
         error = json.loads(Talk(self.RULES).call("t", {"a": "evil"})["client"])["error"]
-        self.assertEqual(error["message"], "[mcpwall] evil is out; instead: use good")
+        self.assertEqual(error["message"], "[mcpwall] evil is out; instead: use good (rule no-evil, ref test-1)")
 
     def test_a_command_too_long_to_follow_is_refused_as_that(self) -> None:
         for command in ("echo " + "a" * mcpwall.MAX_SHELL_SOURCE, "echo a;" * (mcpwall.MAX_SHELL_STEPS + 1)):

@@ -10,6 +10,7 @@ import unittest
 
 from .support import DATA, fuzz_seconds, seed
 import mcpwall
+from tests.support import ENDS_S
 
 
 def kinds(text: str, where: str = "response") -> list[str]:
@@ -233,12 +234,12 @@ class QuickTest(unittest.TestCase):
 
     def test_budget_is_looked_at_within_one_text(self) -> None:
         for part in ("you must ", "![a](http://x?q=", "<|im_start|>", "~/a/ ", "ignore previous instructions ", "<!-- ai "):
-            begin = time.monotonic()
+            begin = time.process_time()
             try:
                 mcpwall.injection_findings(part * (4_000_000 // len(part)), "description", mcpwall.Budget(0.1))
             except mcpwall.BudgetSpent:
                 pass
-            self.assertLess(time.monotonic() - begin, 1.5, part)
+            self.assertLess(time.process_time() - begin, ENDS_S, part)
 
 
 class Strip(unittest.TestCase):

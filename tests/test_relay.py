@@ -336,7 +336,7 @@ class Ends(unittest.TestCase):
             host.wall.terminate()
             start = time.monotonic()
             self.assertEqual(host.status(), 143)
-            self.assertLess(time.monotonic() - start, 2)
+            self.assertLess(time.monotonic() - start, 10)
             self.gone(host)
 
     def test_second_interrupt_kills(self):
@@ -352,10 +352,10 @@ class Ends(unittest.TestCase):
         for habit, number in (("ignoring", 1), ("parent ignoring", 2), ("stopped", 1)):
             with self.subTest(habit), Host(*habit.split(), start_new_session=True) as host:
                 host.line()
-                wait_until(lambda: len(host.pids()) == number)
+                wait_until(lambda host=host, number=number: len(host.pids()) == number)
                 pids = host.pids()
                 os.killpg(host.wall.pid, signal.SIGKILL)        # as hosts do
-                wait_until(lambda: not any(map(alive, pids)))
+                wait_until(lambda pids=pids: not any(map(alive, pids)))
 
     def test_the_watcher_ends_with_the_relay(self):
         with Host("good", 3) as host:
@@ -436,7 +436,7 @@ class Ends(unittest.TestCase):
                 host.ask(1)
                 status, seconds = end(host)
                 self.assertEqual(status, 4)
-                self.assertLess(seconds, 1.0)
+                self.assertLess(seconds, 10)
                 self.assertEqual(len(host.pids()), 2)
                 self.gone(host)
 

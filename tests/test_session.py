@@ -159,7 +159,7 @@ class Refusals(unittest.TestCase):
         self.assertEqual(out["server"], b"")
         self.assertEqual(json.loads(out["client"])["error"]["code"], -32600)
         answer = json.loads(out["client"])
-        self.assertEqual((answer["id"], answer["error"]["message"]), ("seven", "[mcpwall] evil is out"))
+        self.assertEqual((answer["id"], answer["error"]["message"]), ("seven", "[mcpwall] evil is out (rule no-evil, ref test-1)"))
         self.assertEqual(answer["error"]["data"]["mcpwall"]["rule"], "no-evil")
         self.assertEqual(answer["error"]["data"]["mcpwall"]["action"], "deny")
         self.assertNotIn(b"so evil", out["client"])
@@ -358,7 +358,7 @@ class ServerLines(unittest.TestCase):
     def test_blocked_results_have_the_shape_clients_expect(self) -> None:
         rules = {"version": 1, "outbound_rules": [{"name": "d", "match": {"response_contains": "bad"}, "action": "deny", "message": "m"}]}
         got = Talk(rules).answer({**text_result("bad"), "structuredContent": {"x": 1}, "resultType": "complete"})
-        self.assertEqual(got["result"], {"content": [{"type": "text", "text": "[BLOCKED BY MCPWALL] m"}], "isError": True,
+        self.assertEqual(got["result"], {"content": [{"type": "text", "text": "[BLOCKED BY MCPWALL] m (rule d, ref test-2)"}], "isError": True,
                                          "resultType": "complete"})
         got = Talk(rules).answer({"contents": [{"uri": "x", "text": "bad"}]}, method="resources/read")
         self.assertEqual(got["error"]["code"], -32600)
@@ -554,7 +554,58 @@ class Records(unittest.TestCase):
         self.assertEqual(first["ts"], "2027-01-15T08:00:00.250Z")
         self.assertEqual((first["session"], first["server"], first["rule"]), ("test", "fs", None))
         self.assertEqual(set(first), {"ts", "session", "seq", "server", "direction", "method", "tool", "id", "action", "rule",
-                                      "message", "bytes"})
+                                      "message", "bytes", "ref", "policy", "wall", "v", "prev"})
+        self.assertEqual((first["ref"], first["v"], first["wall"], first["prev"]), ("test-1", 1, mcpwall.__version__, None))
+        for before, record in zip(talk.records, talk.records[1:]):
+            line = json.dumps(before, ensure_ascii=False, separators=(",", ":"))
+            self.assertEqual(record["prev"], mcpwall.sha256(line.encode())[:32])
+
+    def test_a_refused_call_is_recorded_with_what_decided_and_what_it_was(self) -> None:
+        talk = Talk("version: 1\nextends: default\n")
+        for path in ("~/.ssh/id_rsa", "a" * 300 + "/../.ssh/id_rsa", "x\n/.ssh/id_rsa"):
+            talk.call("read_file", {"path": path})
+            record = talk.records[-1]
+            self.assertEqual(record["action"], "deny")
+            self.assertLessEqual(len(record["subject"]), 200)
+            self.assertTrue(record["subject"].isprintable())
+        self.assertEqual(talk.records[0]["subject"], "~/.ssh/id_rsa")
+        digests = []
+        for arguments in ({"path": "~/.ssh/id_rsa", "a": 1}, {"a": 1, "path": "~/.ssh/id_rsa"}, {"a": 2, "path": "~/.ssh/id_rsa"}):
+            talk.call("read_file", arguments)
+            digests.append(talk.records[-1]["digest"])
+        self.assertEqual((digests[0] == digests[1], digests[0] == digests[2], len(digests[0])), (True, False, 32))
+        talk.call("run_command", {"command": ["rm", "-rf", "/"]})
+        self.assertIn("rm -rf /", talk.records[-1]["subject"])
+        talk.call("post", {"text": f"the token is {GITHUB_TOKEN}"})
+        self.assertEqual((talk.records[-1]["action"], talk.records[-1].get("subject")), ("deny", None))
+        talk.call("read_file", {"path": f"~/.ssh/{GITHUB_TOKEN}"})
+        self.assertNotIn(GITHUB_TOKEN[8:], json.dumps(talk.records[-1]))
+        talk.call("read_file", {"path": "README.md"})
+        self.assertNotIn("digest", talk.records[-1])
+
+    def test_a_monitor_says_what_would_have_been_done(self) -> None:
+        talk = Talk("version: 1\nextends: default\nsettings: {mode: monitor}\n")
+        self.assertTrue(talk.call("read_file", {"path": "~/.ssh/id_rsa"})["server"])
+        self.assertEqual([talk.records[-1][key] for key in ("action", "would", "subject")], ["log_only", "deny", "~/.ssh/id_rsa"])
+        talk.call("read_file", {"path": "README.md"}, 2)
+        self.assertNotIn("would", talk.records[-1])
+
+    def test_arguments_of_refused_calls_are_logged_where_that_is_wanted(self) -> None:
+        for setting, refused, allowed in (("none", "[REDACTED]", None), ("denied", {"path": "~/.ssh/id_rsa", "b": mcpwall.MARKER}, None),
+                                          ("full", {"path": "~/.ssh/id_rsa", "b": mcpwall.MARKER}, {"path": "x"})):
+            talk = Talk({"version": 1, "extends": "default", "settings": {"log_args": setting}})
+            talk.call("read_file", {"path": "~/.ssh/id_rsa", "b": GITHUB_TOKEN})
+            talk.call("read_file", {"path": "x"}, 2)
+            self.assertEqual([record.get("args") for record in talk.records], [refused, allowed])
+
+    def test_the_policy_in_force_is_named_by_its_content(self) -> None:
+        names = []
+        for text in (DENY_EVIL, DENY_EVIL, DENY_EVIL + "settings: {log_level: warn}\n"):
+            talk = Talk(text)
+            talk.call("x")
+            names.append(talk.records[0]["policy"])
+        self.assertRegex(names[0], "^[0-9a-f]{12}$")
+        self.assertEqual((names[0] == names[1], names[0] == names[2]), (True, False))
 
     def test_arguments_are_logged_on_request_without_secrets(self) -> None:
         talk = Talk({"version": 1, "settings": {"log_args": "full"}})

@@ -13,6 +13,7 @@ import unittest
 from typing import Any
 
 import mcpwall
+from tests.support import ENDS_S
 
 POSIX = os.name == "posix"
 TOKEN = "ghp_" + "x7Kq2mP9vL4nR8tW3yB6cF1hJ5sD0gZaQeUi"     # no token of anybody
@@ -195,9 +196,9 @@ class Init(Desk):
         for number, text in enumerate(('{"mcpServers": {%s}}' % servers, '{"mcpServers": [%s 1]}' % ('{"name": "n"},' * 12_000),
                                        '{"mcpServers":' * 5000, '{"mcpServers": {%s}}' % ('"a": {"command": "x"},' * 12_000))):
             write(os.path.join(self.project, ".mcp.json"), text)
-            start = time.monotonic()
+            start = time.process_time()
             self.assertEqual(self.run_("init", "--all", "--dry-run"), 0 if number == 3 else 1)
-            self.assertLess(time.monotonic() - start, 3)
+            self.assertLess(time.process_time() - start, ENDS_S)
 
     def test_a_full_disk(self) -> None:
         class Full:
