@@ -828,8 +828,8 @@ def _view_step(test: Callable[[str], Any], regex: lazy_regex, read: Callable[[st
 
 
 # Characters that show nothing. Joiners and the selectors of text or emoji style do honest work in emoji and many
-# scripts: they make a view only behind a letter of a western script (or a digit, for joiners), in runs, and joiners also
-# before an ASCII letter or digit.
+# scripts: they make a view only behind a letter of a western script (or a digit, for joiners), in runs, and before an ASCII
+# letter or digit (a selector not where it belongs to an emoji).
 _VIEW_HIDDEN = ("\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e"
                 "\u2060-\u206f\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff9-\ufffb")
 _VIEW_HIDDEN_ASTRAL = "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
@@ -871,7 +871,7 @@ def _view_beginning(more: str = "") -> lazy_regex:
     """
     odd, joiners = more + _VIEW_ODD + _VIEW_ODD_ASTRAL, "".join(_VIEW_JOINERS)
     joined = "|".join(f"(?<=[A-Za-z\u00c0-\u05ff{others}]{char})" for char, others in _VIEW_JOINERS.items()) \
-        + "|(?<=[\u200c\u200d])(?=[A-Za-z0-9_])"
+        + "|(?:(?<=[\u200c\u200d])|(?<![^\0-\x7f][\ufe0e\ufe0f])(?<=[\ufe0e\ufe0f]))(?=[A-Za-z0-9_])"
     return lazy_regex(f"[{odd}{_VIEW_ALIKE}{joiners}](?:(?<![{_VIEW_ALIKE}])(?:(?<=[{odd}])|{joined})"
                       "|(?<![" + joiners + "])(?:(?=[A-Za-z0-9_])|(?<=[A-Za-z0-9_].)"
                       f"|(?<!\\w.)(?<=[{_VIEW_SAME}])[{_VIEW_SAME}]{{2,}}(?!\\w)))")
@@ -11972,9 +11972,25 @@ class Subject:
         return facts
 
     def judge_command(self, source: Any) -> CommandFacts:
+        """The facts of a command, as it stands and without what hides in it. (What it decodes itself, its reader knows.)"""
         self.budget.check()
         policy = self.policy
-        return judge_command(source, ShellContext(policy.paths, policy.is_sensitive, self.budget))
+        context = ShellContext(policy.paths, policy.is_sensitive, self.budget)
+        facts = judge_command(source, context)
+        for view in ("plain", "tags") if self.viewed else ():
+            spelled = self._spelled(source, view)
+            if spelled != source:
+                more = judge_command(spelled, context)
+                facts = CommandFacts({**more.categories, **facts.categories}, facts.paths + more.paths)
+        return facts
+
+    def _spelled(self, source: Any, view: str) -> Any:
+        """A command (or its words) as it reads in a canonical view."""
+        if isinstance(source, Command):
+            return source._replace(source=self._spelled(source.source, view))
+        if isinstance(source, list):
+            return [self._spelled(word, view) for word in source]
+        return next((one.text for one in self.readings(source) if one.name == view), source) if isinstance(source, str) else source
 
     # -- addresses
 
