@@ -3533,26 +3533,33 @@ def _path_segments(segments: Sequence[list[Any]]) -> list[list[_Piece] | None]:
 # 8. Patterns: paths
 # ---------------------------------------------------------------------------
 # A path in a tool call can be spelled in many ways, and only the server knows which it understands. So a value is
-# read in every way that some server may read it (`canonical_paths`): what is sensitive in one reading is sensitive,
-# and what must stay below a directory must do so in all of them. Known limits: 8.3 short names (`PROGRA~1`) and
-# hard links are seen through only where the operating system resolves them; between our look and the server's the
-# disk may change.
+# read in every way that some server may read it (`path_readings`): what is sensitive in one reading is sensitive, and
+# what must stay below a directory must do so in all of them. A relative path is looked for in every folder that it may
+# be relative to: our working directory, and what the context has as `bases`. Any text may be a path; no filter that asks
+# whether it looks like one stands before the rules. Left out is only what cannot name a file of this machine (a web
+# address without `..`), and, in arguments that do not say that they are paths, what is said rather than named: several
+# words, or one ordinary word, when no file of that name is there. Known limits: 8.3 short names (`PROGRA~1`) and hard
+# links are seen through only where the operating system resolves them; between our look and the server's the disk may
+# change.
 
 MAX_PATH_CHARS = 32_768     # no system opens a longer path; `/./././etc/shadow` is shortened first, as servers do
-_MAX_SPELLINGS = 24         # readings of one value; honest values have at most six
+_MAX_SPELLINGS = 32         # readings of one value; honest values have at most a dozen
+_MAX_PARTS = 16             # paths in one text (`a.py,b.py`)
 MAX_LOOKS = 4096            # paths whose place on the disk is remembered while messages are judged together
 _MAX_LINKS = 64             # symbolic links followed in one path; Linux gives up after 40
 _PATH_BRACES = 512          # alternatives that the braces of one glob may make
 _NOWHERE = "/\0"            # what a path resolves to when nobody can open it: matches no glob, is under nothing
 
-# Argument names whose values are taken as paths whatever they look like; `filePath` and `file_path` are one name.
-PATH_KEYS = frozenset(
-    "path paths file files filename filenames filepath filepaths fname dir dirs directory directories dirname "
-    "folder folders uri uris cwd root roots workdir outfile infile logfile configfile envfile keyfile pathname "
-    "attachment attachments".split())
-# ... and those that hold paths or prose: taken as paths when they are one word or start as paths do.
-MAYBE_PATH_KEYS = frozenset("source sources src destination dest dst target targets from to input output location "
-                            "include exclude config item items resource ref name pattern glob".split())
+
+_CAN_ASK = os.access in os.supports_follow_symlinks
+
+
+def is_there(path: str) -> bool:
+    """Is there anything by that name, even a link that leads nowhere? Never raises."""
+    try:
+        return os.access(path, os.F_OK, follow_symlinks=False) if _CAN_ASK else os.path.lexists(path)
+    except ValueError:
+        return False
 
 
 class PathContext(NamedTuple):
@@ -3560,6 +3567,7 @@ class PathContext(NamedTuple):
 
     *project* is None when it is no place to confine anybody to (see `project_problem`): then nothing is under it.
     *fold_case*: the file system takes `A` and `a` for one name. *resolve* follows symbolic links (`resolve_path`).
+    *bases*: folders beside *cwd* that a relative path may be relative to.
     """
     home: str
     cwd: str
@@ -3567,6 +3575,8 @@ class PathContext(NamedTuple):
     windows: bool
     fold_case: bool
     resolve: Callable[[str], str]
+    there: Callable[[str], bool] = is_there
+    bases: tuple[str, ...] = ()
 
 
 def default_path_context(project_dir: str | None = None, home: str | None = None, cwd: str | None = None,
@@ -3600,7 +3610,7 @@ def project_problem(directory: str, ctx: PathContext) -> str | None:
     >>> project_problem("/", PathContext("/home/u", "/", None, False, False, str))
     'it is the root of a file system'
     """
-    here, home = (_path_fold(ctx.resolve(_path_normal(*_path_absolute(path, ctx))), ctx)
+    here, home = (_path_fold(ctx.resolve(_path_normal(*(_path_absolute(path, ctx) or _path_in(ctx.cwd, path)))), ctx)
                   for path in (_path_slashes(directory), ctx.home))
     if here.rstrip("/") == "" or re.fullmatch(r"[A-Za-z]:/?|//[^/]+/?(?:[^/]+/?)?", here):
         return "it is the root of a file system"
@@ -3609,6 +3619,18 @@ def project_problem(directory: str, ctx: PathContext) -> str | None:
     if home.startswith(here.rstrip("/") + "/"):
         return "the home directory lies in it"
     return "it is a system folder" if _SYSTEM_FOLDERS.fullmatch(here.rstrip("/")) else None
+
+
+def server_folders(command: Sequence[str]) -> list[str]:
+    """Folders among the words of a server's *command*: relative paths may start there (the official filesystem server takes
+    the first). `--root=/x`, `-v /x:/y` and `type=bind,src=/x` hold some, too."""
+    found: dict[str, None] = {}
+    for word in command[1:]:
+        for piece in (word, *re.split(r"[=,;]|:(?![\\/]{1,2}\w)|:(?=/)", word)):
+            folder = os.path.expanduser(piece)
+            if (piece == word or os.path.isabs(folder)) and len(folder) < 4096 and os.path.isdir(folder):
+                found[_path_slashes(os.path.abspath(folder))] = None
+    return list(found)[:_MAX_PARTS]
 
 
 # -- symbolic links
@@ -3684,8 +3706,9 @@ class DiskLooks:
 
     def __init__(self, resolve: Callable[[str], str]) -> None:
         self._ask = resolve
-        self._stepwise = resolve is resolve_path and _O_PATH is not None and os.access in os.supports_follow_symlinks
+        self._stepwise = resolve is resolve_path and _O_PATH is not None and _CAN_ASK
         self._known: dict[str, str] = {}
+        self._there: dict[str, bool] = {}
         self._gone: set[str] = set()            # of these it is known that nothing is there, not even a link
         self._edge = ""
         self._beyond = self._place = ""         # the edge with a slash, once it was looked at, and where that leads
@@ -3693,8 +3716,18 @@ class DiskLooks:
     def forget(self) -> None:
         """From now on, look anew."""
         self._known.clear()
+        self._there.clear()
         self._gone.clear()
         self._beyond = ""
+
+    def there(self, path: str) -> bool:
+        """Is there anything by that name?"""
+        found = self._there.get(path)
+        if found is None:
+            if len(self._there) > MAX_LOOKS:
+                self._there.clear()
+            found = self._there[path] = is_there(path)
+        return found
 
     def resolve(self, path: str) -> str:
         """Where *path* leads, as `resolve_path` has it."""
@@ -3717,16 +3750,13 @@ class DiskLooks:
             if edge in self._gone:
                 self._beyond, self._place = edge + "/", place + "/"
                 return place + path[len(edge):]
-        real = _path_ask_kernel(path) if path != edge else None
-        if real is not None:
-            return real
+        if is_there(path):
+            return _path_ask_kernel(path) or resolve_path(path)     # it may be a link that leads nowhere
         head, _, name = path.rpartition("/")
         base = self.resolve(head or "/") if name and "\0" not in path else _NOWHERE
         if base == _NOWHERE:
             return _path_follow(path)
         if head not in self._gone:
-            if os.access(path, os.F_OK, follow_symlinks=False):     # a link that leads nowhere, or the edge is back
-                return resolve_path(path)
             self._edge = path
         self._gone.add(path)
         return (base if base != "/" else "") + "/" + name
@@ -3735,14 +3765,23 @@ class DiskLooks:
 # -- spellings
 
 # An ordinary path has one reading, and is not asked further.
-_PATH_ODD = lazy_regex(r"[%~$\\:#\"'`<\x00-\x1f]|^\s|\s$|^//")
+_PATH_ODD = lazy_regex(r"[%~$\\:#\"'`<,;\s\x00-\x1f]|^//")
 _PATH_EDGES = " \t\r\n\v\f\0"
 _PATH_ENCODED = lazy_regex(rb"(?:%[0-9a-fA-F]{2})+")
-_PATH_VARIABLE = lazy_regex(r"\$\{(?:env:)?([A-Za-z_]\w*)(?:[:?+=-][^{}$]*)?\}|\$(?:env:)?([A-Za-z_]\w*)"
+_PATH_CONTROLS = lazy_regex(r"[\t\r\n\v\f]+")  # browsers drop them, wherever they stand
+_PATH_BLANKS = lazy_regex(r"\s+")
+_PATH_VARIABLE = lazy_regex(r"\$\{(?:env:)?([A-Za-z_]\w*)(?:[:?+=-]+([^{}$]*))?\}|\$(?:env:)?([A-Za-z_]\w*)"
                             r"|%([A-Za-z_]\w*)%", re.IGNORECASE)
 _PATH_TILDE = lazy_regex(r"~(\+|[\w.-]*)(?=[/\\]|$)")
 _PATH_URI = lazy_regex(r"(?:(?:view-source|jar|url|vscode|vscode-insiders|cursor):(?://)?)*"
                        r"(?:file|filesystem|localfile|local|fs)(?::|/(?=/))", re.IGNORECASE)
+_PATH_SCHEME = lazy_regex(r"(?:[A-Za-z][A-Za-z0-9+.-]+:)+")
+# What names no file of this machine: places of the network. With a `..` in it, it may be taken for a path all the same.
+_PATH_NETWORK = lazy_regex(r"\s*(?:(?:https?|wss?|ssh|git|(?:git|svn)\+(?:ssh|https?)|svn|postgres(?:ql)?|mysql|mariadb|mssql"
+                           r"|sqlserver|mongodb(?:\+srv)?|rediss?|amqps?|mqtts?|ldaps?|imaps?|smtps?|nats|kafka|bolt|neo4j"
+                           r"|clickhouse|cassandra):[/\\]|(?:mailto|tel|sms):[^/\\])", re.IGNORECASE)
+_PATH_CLIMB = lazy_regex(r"(?:\A|[/\\])\s*\.\s*\.(?:\s*[/\\]|\s*\Z)|%2e|%25|%5c|%2f", re.IGNORECASE)
+_PATH_BEHIND = lazy_regex(r"=(?=[/~]|\.\.?[/\\]|[A-Za-z]:[/\\])")     # php://filter/resource=/etc/x
 _PATH_LINE = lazy_regex(r"(?<=[^:/\\]):\d{1,9}(?:[:-]\d{1,9})?\Z|#L\d{1,9}(?:-L?\d{1,9})?\Z")
 _PATH_IN = lazy_regex(r"(?![./~\\])[\w.@^~{}/+-]{1,256}:(?!//)(?=.)")    # HEAD:.env, container:/root, host:~/x
 _PATH_DRIVE = lazy_regex(r"[A-Za-z]:(?=/|\Z)")
@@ -3795,14 +3834,14 @@ def _path_variables(ctx: PathContext) -> dict[str, str]:
         "PROGRAMDATA": f"{system}/ProgramData", "ALLUSERSPROFILE": f"{system}/ProgramData"}
 
 
-def _path_spellings(value: str, ctx: PathContext) -> tuple[list[str], set[str]]:
+def _path_spellings(value: str, ctx: PathContext, named: bool, word: bool) -> tuple[list[str], set[str]]:
     """*value*, then every other way to read it; and those among them that were read further."""
     found, further = [value], set()
     seen = {value}
     for text in found:                          # grows while it is walked: each new reading is read again
         if _PATH_ODD.search(text) is None:
             continue
-        for other in _path_alternatives(text, ctx):
+        for other in _path_alternatives(text, ctx, named, word):
             if other != text:
                 further.add(text)
                 if other not in seen and len(found) < _MAX_SPELLINGS:
@@ -3811,11 +3850,17 @@ def _path_spellings(value: str, ctx: PathContext) -> tuple[list[str], set[str]]:
     return found, further
 
 
-def _path_alternatives(text: str, ctx: PathContext) -> Iterator[str]:
+def _path_alternatives(text: str, ctx: PathContext, named: bool, word: bool) -> Iterator[str]:
     bare = text.strip(_PATH_EDGES)
     if len(bare) > 1 and bare[0] + bare[-1] in ('""', "''", "``", "<>"):
         bare = bare[1:-1]
     yield bare
+    squeezed = _PATH_CONTROLS.sub("", text)
+    yield squeezed
+    if not word and (named or "/" in text or "\\" in text):
+        yield _PATH_BLANKS.sub("", squeezed)
+    if (named or text[:1] in ("/", "~")) and not word and ("," in text or ";" in text or "\n" in text):
+        yield from [part.strip() for part in re.split("[,;\n]", text)[:_MAX_PARTS] if part.strip()]
     if "\0" in text:                            # C stops there, others drop it
         yield text[:text.index("\0")]
         yield text.replace("\0", "")
@@ -3823,13 +3868,24 @@ def _path_alternatives(text: str, ctx: PathContext) -> Iterator[str]:
     if uri is not None:
         yield from _path_in_uri(text[uri.end():].replace("\\", "/"))
         return
+    scheme = _PATH_SCHEME.match(text)
+    if scheme is not None and scheme.end() < len(text):
+        rest = text[scheme.end():].replace("\\", "/")
+        yield from _path_in_uri(rest)
+        if rest[:1] == "/":
+            yield "/" + rest.lstrip("/")
+        behind = _PATH_BEHIND.search(rest)
+        if behind is not None:
+            yield rest[behind.end():]
     if "%" in text:
         decoded = _PATH_ENCODED.sub(lambda run: binascii.unhexlify(run[0].replace(b"%", b"")),
                                     text.encode("utf-8", "surrogatepass"))
         yield decoded.decode("utf-8", "replace")
     if "$" in text or "%" in text:
         known = _path_variables(ctx)
-        yield _PATH_VARIABLE.sub(lambda use: known.get((use[1] or use[2] or use[3] or "").upper(), use[0]), text)
+        yield _PATH_VARIABLE.sub(lambda use: known.get((use[1] or use[3] or use[4]).upper(), use[0]), text)
+        if not word:
+            yield _PATH_VARIABLE.sub(lambda use: known.get((use[1] or use[3] or use[4]).upper(), use[2] or ""), text)
     if text[:1] == "~":
         yield from _path_of_user(text, ctx)
     if "\\" in text or ctx.windows or "::$" in text or _PATH_DRIVE.match(text):
@@ -3894,17 +3950,22 @@ def _path_windows_readings(text: str, ctx: PathContext) -> Iterator[str]:
     yield ("\\\\" if unc else "") + "/".join(clean)
 
 
-def _path_absolute(text: str, ctx: PathContext) -> tuple[str, str]:
-    """(root, rest): root is `//` (network), `C:` or empty; rest holds the components, `..` still among them."""
+def _path_absolute(text: str, ctx: PathContext) -> tuple[str, str] | None:
+    """(root, rest): root is `//` (network), `C:` or empty; rest holds the components, `..` still among them. None: relative."""
     if text[:2] == "\\\\" or ctx.windows and text[:2] == "//":
         return "//", text[2:]
     if text[1:2] == ":" and _PATH_DRIVE.match(text) is not None:
         return text[0].upper() + ":", text[2:]
     if text[:1] == "/":
         return (ctx.cwd[:2] if ctx.windows and ctx.cwd[1:2] == ":" else ""), text
-    if ctx.cwd[1:2] == ":":
-        return ctx.cwd[:2], f"{ctx.cwd[2:]}/{text}"
-    return ("//", f"{ctx.cwd[2:]}/{text}") if ctx.cwd[:2] == "//" else ("", f"{ctx.cwd}/{text}")
+    return None
+
+
+def _path_in(base: str, text: str) -> tuple[str, str]:
+    """The same of a relative *text* in the folder *base*."""
+    if base[1:2] == ":":
+        return base[:2], f"{base[2:]}/{text}"
+    return ("//", f"{base[2:]}/{text}") if base[:2] == "//" else ("", f"{base}/{text}")
 
 
 def _path_normal(root: str, rest: str) -> str:
@@ -3949,41 +4010,83 @@ class PathReading(NamedTuple):
         return tuple(map(ctx.resolve, self.asks)) if self.asks else (self.lexical,)
 
 
-def path_readings(value: str, ctx: PathContext) -> Iterator[PathReading]:
-    """Each reading of *value*. A text too long to be a path of any system has none."""
+# In an argument that does not say so, one word is a file name when it has an end, or is known for nothing else.
+_PATH_FILE = lazy_regex(r"\.[\w.~*?\[\]-]+|_?[\w@+~#-]+(?:\.[\w~-]+)*\.[A-Za-z0-9_~]{1,16}"
+                        r"|(?:\w+_)?id_\w+|_netrc|\w*history|authorized_keys\w*|wallet\w*|kubeconfig|credentials|shadow|sudoers"
+                        r"|git-credentials|talosconfig|htpasswd|smbpasswd|krb5cc_\w+|ssh_host_\w+|utc--\S+|\w+_rsa|\w*drive\d+",
+                        re.IGNORECASE)
+
+
+def path_readings(value: str, ctx: PathContext, named: bool = True, word: bool = False) -> list[PathReading]:
+    """Each reading of *value*. A text too long to be a path of any system has none, nor has what names no file.
+
+    *named*: does the argument it stands in say that it is a path? (Else see the head of the section.) *word*: it is a word of
+    a command line, so what a shell would fill in is filled in, and it is one path.
+    """
     if len(value) > MAX_PATH_CHARS:
         value = _path_shortened(value)
         if len(value) > MAX_PATH_CHARS:
-            return
+            return []
     if _PATH_ODD.search(value) is None:
-        spellings, further = [value], set[str]()
+        spellings: Sequence[str] = (value,)
+        further: set[str] | tuple[()] = ()
+    elif _PATH_NETWORK.match(value) is not None and _PATH_CLIMB.search(value) is None or \
+            not named and _is_said(value, ctx):
+        return []
     else:
-        spellings, further = _path_spellings(value, ctx)
+        spellings, further = _path_spellings(value, ctx, named, word)
+    found: list[PathReading] = []
     for text in spellings:
-        root, rest = _path_absolute(text, ctx)
-        lexical = _path_normal(root, rest)
-        if root and not ctx.windows or root == "//":
-            yield PathReading(lexical, (), True)    # a name of another system, or of the network: not looked up
-            continue
-        asks = (lexical,) if ".." not in rest else (lexical, root + rest)
-        yield PathReading(lexical, asks, text not in further or text[:1] == "/" or root != "")
+        whole = _path_absolute(text, ctx)
+        sure = text not in further or text[:1] == "/"
+        if whole is not None:
+            found.append(_path_reading(*whole, ctx, sure or whole[0] != ""))
+        if whole is None or whole[0] != "" and not ctx.windows:     # `x:/../a` is also a folder called `x:`
+            known = named or "/" in text or _PATH_FILE.fullmatch(text) is not None
+            for base in (ctx.cwd, *ctx.bases) if ctx.bases else (ctx.cwd,):
+                if known or ctx.there(f"{base}/{text}"):
+                    found.append(_path_reading(*_path_in(base, text), ctx, sure and whole is None))
     if len(spellings) == _MAX_SPELLINGS:
-        yield PathReading(_NOWHERE, (), True)   # more readings than anybody needs: surely under nothing
+        found.append(PathReading(_NOWHERE, (), True))   # more readings than anybody needs: surely under nothing
+    return found
 
 
-def canonical_paths(value: str, ctx: PathContext) -> tuple[str, ...]:
-    """The absolute paths that *value* may name, with `/` separators: as written and with links followed.
+def _path_reading(root: str, rest: str, ctx: PathContext, sure: bool) -> PathReading:
+    lexical = _path_normal(root, rest)
+    if root and not ctx.windows or root == "//":
+        return PathReading(lexical, (), sure)   # a name of another system, or of the network: not looked up
+    return PathReading(lexical, (lexical,) if ".." not in rest else (lexical, root + rest), sure)
+
+
+def _is_said(text: str, ctx: PathContext) -> bool:
+    """Does *text* begin with several words that are the name of nothing here? `a b/../x` leads elsewhere, and is not said;
+    nor is `fi\\nle:///x`."""
+    head = re.split(r"[/\\]", text[:400].lstrip(), maxsplit=1)[0]
+    bare = len(head) == len(text.lstrip())
+    head = head.strip() if bare else head
+    if _PATH_BLANKS.search(head) is None or _PATH_CLIMB.search(text) is not None:
+        return False
+    squeezed = _PATH_CONTROLS.sub("", text[:80]).lstrip()
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:[/\\]", squeezed) or bare and _PATH_BLANKS.search(squeezed.rstrip()) is None:
+        return False
+    return len(head) > 255 or not any([ctx.there(f"{base}/{head}") for base in (ctx.cwd, *ctx.bases)])
+
+
+def canonical_paths(value: str, ctx: PathContext, named: bool = True, word: bool = True) -> tuple[str, ...]:
+    """The absolute paths that *value* may name (see `path_readings`), with `/` separators: as written and with links followed.
 
     Never raises. A text too long to be a path of any system has none.
     """
-    return tuple({name: None for reading in path_readings(value, ctx)
+    return tuple({name: None for reading in path_readings(value, ctx, named, word)
                   for path in (reading.lexical, *reading.places(ctx)) for name in path_names(path, ctx)})
 
 
 def path_names(path: str, ctx: PathContext) -> tuple[str, ...]:
     """A canonical *path* and the plain names of the same place."""
-    found = [path]
     alias = _PATH_ALIAS.match(path)
+    if alias is None:
+        return (path,)
+    found = [path]
     while alias is not None:
         rest, drive = path[alias.end():], alias[4] or alias[6] or alias[7]
         if drive:
@@ -4002,14 +4105,15 @@ def path_names(path: str, ctx: PathContext) -> tuple[str, ...]:
 def is_under(value: Any, roots: Sequence[str], ctx: PathContext) -> bool:
     """Is *value*, a path or a non-empty list of paths, surely below one of *roots* (or one of them itself)?
 
-    Every reading of it must be, with all links followed. What is no string is under nothing.
+    Every reading of it must be, in every folder it may be relative to, with all links followed. What is no string is under
+    nothing, nor is a URI that is no `file:`, nor what begins with something that only the server can fill in.
     """
     if type(value) is list:
         return bool(value) and all(type(item) is str and is_under(item, roots, ctx) for item in value)
-    if type(value) is not str:
+    if type(value) is not str or not is_certain(value, ctx):
         return False
     tops = _path_roots(roots, ctx)
-    here = (_path_fold(ctx.resolve(ctx.cwd), ctx),)
+    here = tuple([_path_fold(ctx.resolve(base), ctx) for base in (ctx.cwd, *ctx.bases)])
     judged = False
     for reading in path_readings(value, ctx):
         for place in reading.places(ctx):
@@ -4021,15 +4125,29 @@ def is_under(value: Any, roots: Sequence[str], ctx: PathContext) -> bool:
     return judged
 
 
-def may_be_under(value: str, roots: Sequence[str], ctx: PathContext) -> bool:
+_PATH_URI_OTHER = lazy_regex(r"[\s\"'<]*[A-Za-z][A-Za-z0-9+.-]+:(?!\s|\d+(?:[:-]\d+)*\Z)")
+_PATH_FILLED_IN = lazy_regex(r"\$\(|`|\A\s*[\"']?(?:\$\{?(?:env:)?([A-Za-z_]\w*)|%([A-Za-z_]\w*)%)", re.IGNORECASE)
+
+
+def is_certain(text: str, ctx: PathContext) -> bool:
+    """Is it known where *text* leads? Not for a URI, nor for what a shell or the server's environment fills in."""
+    squeezed = _PATH_CONTROLS.sub("", text)
+    if _PATH_URI_OTHER.match(squeezed) is not None and _PATH_URI.match(squeezed.strip(" \"'<")) is None:
+        return False
+    filled = _PATH_FILLED_IN.search(text) if "$" in text or "%" in text or "`" in text else None
+    return filled is None or (filled[1] or filled[2] or "").upper() in _path_variables(ctx) or \
+        any([ctx.there(f"{base}/{text}") for base in (ctx.cwd, *ctx.bases)])
+
+
+def may_be_under(value: str, roots: Sequence[str], ctx: PathContext, named: bool = True) -> bool:
     """Is *value* below one of *roots* in any of its readings? For rules that refuse what lies there."""
     tops = _path_roots(roots, ctx)
-    return any(_path_below(_path_fold(path, ctx), tops) for path in canonical_paths(value, ctx))
+    return any(_path_below(_path_fold(path, ctx), tops) for path in canonical_paths(value, ctx, named, False))
 
 
 def _path_roots(roots: Sequence[str], ctx: PathContext) -> tuple[str, ...]:
     """The canonical forms of *roots*; relative ones lie in the project, and where that is none, so are they."""
-    base = ctx if ctx.project is None else ctx._replace(cwd=ctx.project)
+    base = ctx._replace(cwd=ctx.project or ctx.cwd, bases=())
     return tuple({_path_fold(path, ctx): None for root in roots
                   if ctx.project is not None
                   or root.startswith(("/", "~", "$", "%", "\\", root[:1] + ":")) and "PROJECT_DIR" not in root
@@ -4037,49 +4155,30 @@ def _path_roots(roots: Sequence[str], ctx: PathContext) -> tuple[str, ...]:
                   for path in (reading.lexical, *reading.places(ctx))})
 
 
+def leads_out(text: str, roots: Sequence[str], ctx: PathContext, named: bool) -> bool:
+    """May *text*, a path if it is any, lead out of *roots*? For rules that refuse what lies elsewhere."""
+    if named:
+        return bool(path_readings(text, ctx)) and not is_under(text, roots, ctx)
+    tops = _path_roots(roots, ctx)
+    here = tuple([_path_fold(ctx.resolve(base), ctx) for base in (ctx.cwd, *ctx.bases)])
+    return any([not _path_below(fold, tops) and (reading.sure or not _path_below(fold, here))
+                for reading in path_readings(text, ctx, False)
+                for fold in [_path_fold(place, ctx) for place in reading.places(ctx)]])
+
+
+_PATH_OF_ALL = lazy_regex(r"/|/(?:home|Users|root|etc)|[A-Za-z]:/?(?:Users)?", re.IGNORECASE)
+
+
+def holds_homes(path: str, ctx: PathContext) -> bool:
+    """Is a canonical *path* somebody's home directory, or a folder of such?"""
+    path = path.rstrip("/") or "/"
+    return ctx.home == path or ctx.home.startswith(path + "/") or _PATH_OF_ALL.fullmatch(path) is not None or \
+        _PATH_HOMES.fullmatch(path) is not None
+
+
 def _path_below(path: str, tops: tuple[str, ...]) -> bool:
     return "\0" not in path and any(path == top or path.startswith(top if top[-1:] == "/" else top + "/")
                                     for top in tops)
-
-
-# -- what looks like a path
-
-_PATH_START = lazy_regex(r"~[\w.+-]*(?:[/\\]|\Z)|/|\.{1,2}[/\\]|\\\\|[A-Za-z]:[/\\]"
-                         r"|\$(?:env:)?\{?[A-Za-z_][\w:]*\}?[/\\]|%[A-Za-z_]\w*%", re.IGNORECASE)
-_PATH_SCHEME = lazy_regex(r"[A-Za-z][A-Za-z0-9+.-]{1,30}://|(?:data|mailto|urn|javascript|tel|https?):",
-                          re.IGNORECASE)
-_PATH_FILE = lazy_regex(r"\.[\w.~*?\[\]-]+|_?[\w@+~#-]+(?:\.[\w~-]+)*\.[A-Za-z0-9_~]{1,16}"
-                        r"|(?:\w+_)?id_\w+|_netrc|\w*history|authorized_keys\w*|wallet\w*"
-                        r"|kubeconfig|credentials|shadow|sudoers")
-
-
-def looks_like_path(value: str, key: str | None) -> bool:
-    """May *value*, found under the argument name *key*, be a path? URLs of the web are not; nor is prose.
-
-    >>> looks_like_path("~/Library/Application Support/x", None), looks_like_path("see the docs/ssh page", None)
-    (True, False)
-    """
-    text = value.strip(_PATH_EDGES + "\"'`<")
-    if _PATH_URI.match(text) is not None:
-        return True
-    if not text or _PATH_SCHEME.match(text) is not None:
-        return False
-    if key is not None:
-        name = key.casefold().replace("_", "").replace("-", "")
-        if name in PATH_KEYS or name.endswith(("path", "paths", "dir", "directory", "folder", "filename", "files")):
-            return True
-        if name in MAYBE_PATH_KEYS and " " not in text and "\n" not in text:
-            return True
-    if "\n" in text:
-        return False
-    if _PATH_START.match(text) is not None:
-        return True
-    blank, slash, other = text.find(" "), text.find("/"), text.find("\\")
-    if slash < 0 or 0 <= other < slash:
-        slash = other
-    if slash >= 0 or "%2" in text or "%5" in text:
-        return blank < 0 or 0 <= slash < blank
-    return blank < 0 and len(text) < 256 and (_PATH_FILE.fullmatch(text) is not None or ":." in text)
 
 
 # -- path globs
@@ -4539,10 +4638,7 @@ block-ai-tool-config: access to the configuration of AI tools
   claude_desktop_config.json | ~*/.claude.json* | **/.claude/{.credentials.json,history.jsonl}
   @apps/{claude,claudecode,github-copilot,block/goose,io.datasette.llm}/**
   ~*/.claude/{settings*.json,projects/**,todos/**,file-history/**,shell-snapshots/**,paste-cache/**}
-  **/.cursor/mcp.json | ~*/.cursor/{cli-config.json,auth*,projects/**} | .mcp.json | **/.vscode/mcp.json
-  **/.{roo,junie/mcp,kiro/settings,kiro,amazonq,warp,lmstudio,copilot,github}/{,.}mcp.json
-  **/.{gemini,codeium,windsurf,boltai,mcporter,mcp-inspector,trae,zencoder,qwen}/{,.}mcp.json | managed-mcp.json
-  {mcp_config,mcp-config,mcp_settings,cline_mcp_settings,mcporter,mcp_servers,mcp-servers}.json
+  ~*/.cursor/{cli-config.json,auth*,projects/**} | managed-mcp.json
   **/{code*,cursor,windsurf,vscodium,trae,positron,antigravity,kiro}/user/**/{mcp.json,state.vscdb*}
   **/user/{globalstorage,workspacestorage}/**/{state.vscdb*,*mcp_settings.json}
   **/user/{globalstorage,workspacestorage}/**/{api_conversation_history.json,secrets.json}
@@ -4557,26 +4653,71 @@ block-ai-tool-config: access to the configuration of AI tools
   ~*/.local/share/{goose,opencode,amp,crush}/**
   ~*/.{lmstudio,warp,kiro,junie,opencode,openai,anthropic,ollama,factory,augment,grok,amp}/** | !~*/.ollama/models/**
   **/etc/{claude-code,gemini-cli,codex}/** | !~*/.claude/{claude.md,commands/**,skills/**,agents/**,plugins/**}
+block-mcp-files (read): reading where MCP servers are configured, often with their keys
+  .mcp.json | **/.{cursor,vscode,roo,junie/mcp,kiro/settings,kiro,amazonq,warp,lmstudio,copilot,github}/{,.}mcp.json
+  **/.{gemini,codeium,windsurf,boltai,mcporter,mcp-inspector,trae,zencoder,qwen,factory}/{,.}mcp.json
+  {mcp_config,mcp-config,mcp_settings,cline_mcp_settings,mcporter,mcp_servers,mcp-servers}.json
 block-mcpwall-files: access to mcpwall's own policy, approvals and logs
   **/.mcpwall/** | .mcpwall.{yml,yaml,json}
 """
 
+# What runs later by itself, in the same form: to read it is harmless, to write it is to run something. Commands have the
+# same in _SH_PERSIST; a test holds the two against each other.
+_STARTUP = r"""
+block-persistence (write): a change that survives a log-out or reboot
+  ~*/.{bashrc,bash_profile,bash_login,bash_logout,bash_aliases,profile,login,kshrc,cshrc,tcshrc,inputrc,bashrc.d/**}
+  ~*/.{zshrc,zshenv,zprofile,zlogin,zlogout,zsh/**,zshrc.d/**,oh-my-zsh/**,config/zsh/**}
+  ~*/.config/{fish,nushell,elvish,xonsh,powershell}/** | *profile.ps1
+  ~*/.{xinitrc,xprofile,pam_environment,config/environment.d/**} | ~*/.xsession* | ~*/.pythonrc* | ~*/.pythonstartup*
+  ~*/.config/{autostart,autostart-scripts,plasma-workspace,systemd,i3,sway,hypr,bspwm,openbox,awesome}/**
+  ~*/.local/share/{systemd,dbus-1/services}/** | ~*/.{vimrc,gvimrc,exrc,vim/{plugin,autoload,after,ftplugin,pack}/**}
+  ~*/.{emacs,emacs.d/**,screenrc,tmux.conf,gdbinit,lldbinit,irbrc,pryrc,rprofile,psqlrc,sqliterc}
+  ~*/.config/{nvim,vim,emacs,tmux,git}/** | ~*/.{gitconfig,githooks/**,git-templates/**}
+  /etc/{profile*,profile.d/**,bash*,zsh/**,zshrc,zshenv,zprofile,environment,csh*,ksh*,inittab,rc*,rc*/**,init.d/**,init/**}
+  /etc/{cron*,cron*/**,anacrontab,at.*,systemd/**,xdg/autostart/**,x11/**,udev/**,update-motd.d/**,apt/apt.conf.d/**}
+  /etc/{ld.so.preload,ld.so.conf*,ld.so.conf.d/**,modules*,modules-load.d/**,modprobe.d/**,dbus-1/**,polkit-1/**,pam.d/**}
+  /etc/{security/**,networkmanager/dispatcher.d/**,network/if-*.d/**,passwd,group,ssh/sshd_config*,ssh/sshd_config.d/**}
+  /run/systemd/** | /var/spool/{cron,at,anacron}/**
+  /{usr/,usr/local/,}{bin,sbin,lib,lib32,lib64,libexec}/** | /opt/{homebrew,local}/{bin,sbin}/** | ?:/windows/**
+  **/library/{launchagents,launchdaemons,startupitems}/** | **/start?menu/programs/startup/**
+  **/.git/{hooks/**,config,config.worktree} | **/.git/modules/**/{hooks/**,config} | !**/.git/hooks/*.sample
+  {sitecustomize,usercustomize}.py | **/site-packages/*.pth
+ask-startup-of-tools (write): a change to what an editor, an AI host or the shell runs later by itself
+  ~*/{bin,.local/bin,.cargo/bin,go/bin,.npm-global/bin,.bun/bin,.deno/bin,.pyenv/shims,.asdf/shims}/**
+  .mcp.json | **/.{cursor,vscode,roo,junie/mcp,kiro/settings,kiro,amazonq,warp,lmstudio,copilot,github}/{,.}mcp.json
+  **/.{gemini,codeium,windsurf,boltai,mcporter,mcp-inspector,trae,zencoder,qwen,factory}/{,.}mcp.json
+  {mcp_config,mcp-config,mcp_settings,cline_mcp_settings,mcporter,mcp_servers,mcp-servers}.json
+  **/.{vscode/tasks.json,claude/settings*.json,claude/hooks/**,cursor/hooks.json,cursor/hooks/**,gemini/settings.json}
+  **/.{qwen/settings.json,codex/config.toml,codex/hooks.json,zed/settings.json,zed/tasks.json,windsurf/hooks.json}
+  **/.{factory/hooks.json,kiro/hooks/**,kiro/agents/**,copilot/hooks/**,github/hooks/**,github/copilot/settings.json}
+  **/.{codeium/windsurf/hooks.json,gemini/config/hooks.json,continue/mcpservers/**,amazonq/cli-agents/**}
+  {opencode,crush}.{json,jsonc} | **/.opencode/{plugin,plugins}/**
+"""
 
-def _sensitive_table(text: str) -> tuple[dict[str, list[str]], dict[str, str]]:
-    """({rule: its globs}, {rule: what it denies})."""
-    table: dict[str, list[str]] = {}
-    denies: dict[str, str] = {}
+
+class FileRule(NamedTuple):
+    """What one built-in rule about files says. *access*: empty for any."""
+    name: str
+    about: str
+    access: str
+    globs: list[str]
+
+
+def _file_rules(text: str) -> list[FileRule]:
+    rules: list[FileRule] = []
     for line in text.strip().split("\n"):
         if line[0] != " ":
-            rule, _, denies[rule] = line.partition(": ")
-            globs = table[rule] = []
+            name, _, about = line.partition(": ")
+            name, _, access = name.partition(" (")
+            rules.append(FileRule(name, about, access.rstrip(")"), []))
         else:
-            globs += line.strip().replace("@apps/", _APPS).split(" | ")
-    return table, denies
+            rules[-1].globs.extend(line.strip().replace("@apps/", _APPS).split(" | "))
+    return rules
 
 
 _APPS = "**/{.config,Application Support,AppData/Roaming,AppData/Local,AppData/LocalLow}/"
-SENSITIVE_FILES, SENSITIVE_DENIES = _sensitive_table(_SENSITIVE)
+SENSITIVE_RULES, STARTUP_RULES = _file_rules(_SENSITIVE), _file_rules(_STARTUP)
+SENSITIVE_FILES = {rule.name: rule.globs for rule in SENSITIVE_RULES}
 
 # -- patch texts
 
@@ -5007,9 +5148,11 @@ class Command(NamedTuple):
 
 
 class CommandFacts(NamedTuple):
-    """*categories*: name -> reason for a human; *paths*: words that are or may be files, expanded."""
+    """*categories*: name -> reason for a human; *paths*: words that are or may be files, expanded; *written*: those of them
+    that the command is known to write (but for harmless lines in start files)."""
     categories: dict[str, str]
     paths: tuple[str, ...]
+    written: frozenset[str] = frozenset()
 
 
 class ShellContext(NamedTuple):
@@ -6143,6 +6286,11 @@ _SH_TEXT_OPTIONS = {
     "docker": "--format --filter --label -l --name --hostname --env-file", "grep": "-e --include --exclude -A -B -C",
     "node": "--env-file", "ssh": "-i -F -o", "scp": "-i -o", "sftp": "-i -o", "jq": "--arg", "npm": "-m --message",
     "": "--message --title --body --description --env-file --identity-file --format --query --jq --name -Message"}
+# Options whose value is left alone, by program ("" for all): to leave something out is not to touch it. So is what begins
+# with `!`, a negated glob, or, for git, with `:!`.
+_SH_LEAVES_OUT = {
+    "zip": "-x", "fd": "-E", "fdfind": "-E", "tree": "-I", "repomix": "-i", "ag": "--ignore", "eza": "-I", "exa": "-I",
+    "": "--exclude --exclude-dir --exclude-pattern --ignore --ignore-dir --ignore-pattern --ignore-glob --ignore-patterns"}
 _SH_NO_FILES = frozenset("""man whatis apropos which whereis hash kill killall pkill pgrep sleep date uname whoami id hostname
     true false : exit return jobs ps help info tldr get-help write-host write-output get-command seq expr wait uptime df free
     top alias unalias bg fg disown logger figlet cowsay notify-send say banner read unset shift break continue ulimit umask stty
@@ -6270,6 +6418,8 @@ privilege :: aa-teardown aa-disable aa-complain :: . :: turns protection off
 privilege :: mcpwall :: (?:approve|unwrap|wrap|init)  :: changes what mcpwall lets through
 privilege :: python py uv uvx pipx :: (?:.* )?(?:\S*[/\\])?mcpwall(?:\.pyz?)?(?:(?:@|==)\S*)? (?:approve|unwrap|wrap|
     init)  :: changes what mcpwall lets through
+privilege :: claude codex gemini cursor-agent copilot qwen droid kimi :: (?i).*(?:disableAllHooks\W+true|--disable[= ]hooks\b|
+    --dangerously-bypass-hook-trust|hooks ?= ?false) :: turns off the hooks by which this host asks
 privilege :: visudo vipw vigr setcap chpasswd adduser useradd usermod gpasswd newgrp dseditgroup sysadminctl :: (?!.*(?:--help|
     --version|-c $|--check|-c -f)) . :: changes users or rights
 privilege :: passwd :: (?!.*(?:--help|-S|--status)) :: changes a password
@@ -6530,43 +6680,1144 @@ def _sh_known() -> list[dict[str, Any]]:
 
 
 # ---- 9d. Commands: SQL -----------------------------------------------------------------------------------
-# What is looked for in statements, PowerShell and code of other languages.
-_sh_sql = lazy_regex(r"(?i)\bdrop\s+(?:database|schema|keyspace|tablespace)\b(?:\s+if\s+exists)?\s+(?!\S*(?:test|tmp|temp))\S+"
-                     r"|\bdrop\s+table\s+(?:if\s+exists\s+)?(?!if\s|\S*(?:test|tmp|temp|import|stag|backup|_old|old_))\S+|"
-                     r"\btruncate\s+(?:table\s+)?(?!\S*(?:test|tmp|temp|stag))[\w.\"`]+\s*(?:;|cascade|restart|$)"
-                     r"|\bdelete\s+from\s+[\w.\"`]+\s*(?:;|$)|\bflush(?:all|db)\b|dropDatabase\s*\(|\.drop\s*\(\s*\)|"
-                     r"deleteMany\(\s*\{\s*\}\s*\)|\bdrop\s+(?:user|role|owned)\b")
+# SQL is cut into tokens, in every way in which the databases we know would cut it (they differ in comments, in quotes and
+# in what a backslash does), so that comments and strings are neither words nor hiding places. A word acts only where a
+# statement may start: `drop` in a name, a string or a comment is none. `sql_acts` says what a text does, for rules that
+# refuse. `pure_select` is the certain reading, for rules that allow: one statement that reads in every dialect and calls
+# nothing but SQL_READ_FUNCTIONS; what a view or an operator of the user's own does is not known here.
+
+class Act(NamedTuple):
+    """What a text in another language does, for the follower of commands. *kind* says what *value* is: `say` a category
+    (*more*: the reason), `sh`, `cmd`, `argv` a command, `code` (*more*: language) and `sql` texts that run, `read`, `write`
+    (*more*: what) and `delete` places, `print` what is written on standard output, `send` what leaves (*more*: origins)."""
+    kind: str
+    value: Any
+    more: Any = None
 
 
-def judge_sql(text: str) -> list[tuple[str, str, str]]:
-    """Statements that destroy a database or a whole table, as (category, reason, what it names)."""
-    found = _sh_sql.search(re.sub("'[^']*'", "''", text))
-    return [("infrastructure", "destroys a database", " ".join(found.group().split())[:60])] if found else []
+_SQL_REST = r"(?P<w>[@#]*[^\W\d][\w$]*)|(?P<n>\d[\w.]*)|(?P<p>::|:=|\|\||<>|[<>!=]=|[\s\S])"
+_SQL_DIALECTS = {
+    "standard": lazy_regex(
+        r"(?P<c>\s+|--[^\n]*)|(?P<o>/\*)|(?P<d>\$(?:[^\W\d]\w*)?\$)|(?P<e>[eE]'[^'\\]*(?:(?:''|\\[\s\S])[^'\\]*)*'?)|"
+        r"(?P<s>[nNbBxX]?'[^']*(?:''[^']*)*'?)|(?P<i>\"[^\"]*(?:\"\"[^\"]*)*\"?|`[^`]*`?)|" + _SQL_REST),
+    "mysql": lazy_regex(
+        r"(?P<c>\s+|--(?=\s|\Z)[^\n]*|#[^\n]*|/\*(?!!)[\s\S]*?(?:\*/|\Z)|/\*!\d*|\*/)|"
+        r"(?P<e>[nNbBxX]?'[^'\\]*(?:(?:''|\\[\s\S])[^'\\]*)*'?|\"[^\"\\]*(?:(?:\"\"|\\[\s\S])[^\"\\]*)*\"?)|"
+        r"(?P<i>`[^`]*(?:``[^`]*)*`?|\$[\w$]*)|" + _SQL_REST),
+    "tsql": lazy_regex(
+        r"(?P<c>\s+|--[^\n]*)|(?P<o>/\*)|(?P<s>[nN]?'[^']*(?:''[^']*)*'?)|"
+        r"(?P<i>\"[^\"]*(?:\"\"[^\"]*)*\"?|`[^`]*`?|\[[^\]]*(?:\]\][^\]]*)*\]?)|" + _SQL_REST)}
+_sql_nest = lazy_regex(r"/\*|\*/")
+_SqlTokens = list[tuple[str, str]]
+
+
+def _sql_tokens(text: str, dialect: str) -> _SqlTokens:
+    """(kind, text) of every token: w a word in capitals, i a quoted name, s a string's value, n a number, p a mark."""
+    found: _SqlTokens = []
+    match, at, n = _SQL_DIALECTS[dialect].match, 0, len(text)
+    while at < n:
+        token = match(text, at)
+        kind, word, at = token.lastgroup, token.group(), token.end()
+        if kind == "o":                             # comments in comments
+            depth = 1
+            for mark in _sql_nest.finditer(text, at):
+                depth += 1 if mark.group() == "/*" else -1
+                at = mark.end()
+                if not depth:
+                    break
+            at = n if depth else at
+        elif kind == "d":                           # $tag$ … $tag$
+            end = text.find(word, at)
+            found.append(("s", text[at:end if end >= 0 else n]))
+            at = end + len(word) if end >= 0 else n
+        elif kind in ("s", "e", "i") and word[0] != "$":
+            quote = word[0] if word[0] in "'\"`[" else word[1]
+            word, closer = word[word.index(quote) + 1:], "]" if quote == "[" else quote
+            word = word.removesuffix(closer).replace(closer * 2, closer)
+            found.append(("i", word) if kind == "i" else ("s", _sh_unescape(word) if kind == "e" else word))
+        elif kind != "c":
+            found.append((kind, word.upper() if kind == "w" else word))
+    return found
+
+
+def _sql_readings(text: str) -> list[_SqlTokens]:
+    """The text cut in each dialect in which it may be another; a text without end marks costs no second reading."""
+    found = [_sql_tokens(text, "standard")]
+    if not {"\\", "#", "-", "/", '"', "$"}.isdisjoint(text):
+        found.append(_sql_tokens(text, "mysql"))
+    if "[" in text:
+        found.append(_sql_tokens(text, "tsql"))
+    return [tokens for number, tokens in enumerate(found) if tokens not in found[:number]]
+
+
+_SQL_DROPPED = frozenset("TABLE DATABASE SCHEMA KEYSPACE TABLESPACE USER ROLE OWNED CATALOG WAREHOUSE COLLECTION LOGIN".split())
+# Words in the names of tables that nobody will miss.
+_SQL_SCRATCH = frozenset("test tests tmp temp temporary import imports scratch sandbox stage staging backup backups bak old".split())
+# A statement may start behind these, behind `;`, `(`, `)`, and where the text does; behind AS only in a definition.
+_SQL_BEFORE = frozenset("BEGIN THEN ELSE LOOP DO AS GO ANALYZE ANALYSE VERBOSE ATOMIC INSTEAD ALSO".split())
+# In the statements of a batch without semicolons, which begin with these, also anywhere.
+_SQL_BATCH = frozenset("SELECT INSERT UPDATE DELETE DECLARE SET USE IF EXEC EXECUTE PRINT WITH DROP TRUNCATE".split())
+_SQL_CLAUSES = frozenset("EXPLAIN DESCRIBE DESC DELETE UPDATE FROM WHERE SET LIMIT TOP".split())
+_SQL_STRONG = frozenset(("DROP TABLE", "DROP DATABASE", "DROP SCHEMA", "TRUNCATE TABLE", "DELETE FROM"))
+# What the string behind a word, or between the parentheses of a function, is.
+_SQL_TEXTS = {name: kind for kind, names in (
+    ("read", """PG_READ_FILE PG_READ_BINARY_FILE PG_LS_DIR PG_STAT_FILE LO_IMPORT LOAD_FILE READFILE READ_TEXT READ_BLOB READ_CSV
+        READ_CSV_AUTO READ_JSON READ_JSON_AUTO READ_JSON_OBJECTS READ_NDJSON READ_NDJSON_AUTO READ_PARQUET PARQUET_SCAN SNIFF_CSV
+        READ_XLSX ST_READ SQLITE_SCAN CSVREAD FILE OPENROWSET BULK INFILE INPATH LOAD_EXTENSION LOAD FSDIR XP_DIRTREE XP_FILEEXIST
+        XP_SUBDIRS BFILENAME ATTACH DATABASE FROM JOIN"""),
+    ("write", "LO_EXPORT WRITEFILE OUTFILE DUMPFILE DISK TO INTO"), ("sh", "SYS_EXEC SYS_EVAL PROGRAM"), ("cmd", "XP_CMDSHELL"),
+    ) for name in names.split()}
+# With one of these among its words, any string of the text may be run as a statement.
+_SQL_DYNAMIC = frozenset("""EXECUTE EXEC IMMEDIATE PREPARE SP_EXECUTESQL DBLINK DBLINK_EXEC DBLINK_SEND_QUERY QUERY_TO_XML
+    QUERY_TO_XML_AND_XMLSCHEMA TS_STAT OPENQUERY DBMS_SQL""".split())
+# Lines for the client program: what it runs, and the files that it reads or writes.
+_sql_client = lazy_regex(
+    r"^[ \t]*(?:(?:\\!|\.(?:shell|system)\b|!!?|\\[og][ \t]*\||\.(?:once|output)[ \t]*\||system\b|\\copy[ \t].*?\bprogram[ \t]+')"
+    r"[ \t]*([^\n]+)|(?:\\(?:i|ir|o|g|copy[ \t].*?\b(?:from|to))|\.(?:read|import|output|once|open|load|backup|restore|save|dump)|"
+    r"source)[ \t]+'?([^\s';|]+))", re.I | re.M)
+
+
+def sql_acts(text: str, depth: int = 0) -> list[Act]:
+    """What the statements of a text do, in each dialect: what is destroyed, what is run, and the places they name."""
+    acts: list[Act] = []
+    for found in _sql_client.finditer(text):
+        acts.append(Act("sh", found.group(1).rstrip("'")) if found.group(1) else Act("read", found.group(2)))
+    for tokens in _sql_readings(text):
+        acts += _SqlText(tokens).acts(depth)
+    return list(dict.fromkeys(acts))
+
+
+class _SqlText:
+    """One reading of a text."""
+
+    def __init__(self, tokens: _SqlTokens) -> None:
+        self.t = tokens
+        self.made: set[str] = set()                     # tables that this text itself has made
+        self.parts: dict[int, dict[str, int]] = {}      # where a statement has its clauses, and "" its end
+        open_: list[dict[str, int]] = [{"": len(tokens)}]
+        for at in range(len(tokens) - 1, -1, -1):
+            kind, word = tokens[at]
+            if kind == "p" and word in "();":
+                if word == ")":
+                    open_.append({"": at})
+                elif word == "(" and len(open_) > 1:
+                    open_.pop()
+                else:
+                    open_[-1] = {"": at}
+            elif kind == "w" and word in _SQL_CLAUSES:
+                self.parts[at] = dict(open_[-1])
+                open_[-1][word] = at
+
+    def word(self, at: int, kind: str = "w") -> str:
+        """The token at *at* when it is of that kind, else nothing."""
+        return self.t[at][1] if 0 <= at < len(self.t) and self.t[at][0] == kind else ""
+
+    def acts(self, depth: int) -> Iterator[Act]:
+        first, ends, lost = "", 0, ""       # first word of the statement; where an EXPLAIN that runs nothing ends
+        names = {word for kind, word in self.t if kind == "w"}
+        dynamic = not _SQL_DYNAMIC.isdisjoint(names) and depth < 3
+        callers: list[str] = []             # whose parentheses are open
+        for at, (kind, word) in enumerate(self.t):
+            before = self.word(at - 1, "p")
+            if kind == "p":
+                first = "" if word == ";" else first
+                if word == "(":
+                    callers.append(self.word(at - 1))
+                elif word == ")" and callers:
+                    callers.pop()
+            elif kind == "s":
+                what = _SQL_TEXTS.get(self.word(at - 1 - (before == "="))) or _SQL_TEXTS.get(callers[-1] if callers else "")
+                if what in ("sh", "cmd"):
+                    yield Act("say", "privilege", "runs a program on the database's machine")
+                if what:
+                    yield Act(what, word)
+                if dynamic and " " in word and before not in ("||", "+"):
+                    yield from sql_acts(self.joined(at), depth + 1)
+            elif kind == "w" and at >= ends and before != ".":
+                if not first:
+                    first = word
+                    if word in ("EXPLAIN", "DESCRIBE", "DESC") and not {"ANALYZE", "ANALYSE"}.intersection(
+                            [self.word(i) for i in range(at, at + 12)]):
+                        ends = self.parts[at][""]
+                begins = not at or before in (";", "(", ")", ">") or self.word(at - 1) in _SQL_BEFORE and (
+                    self.word(at - 1) != "AS" or first in ("CREATE", "PREPARE", "ALTER"))
+                if not lost and (begins or first in _SQL_BATCH and f"{word} {self.word(at + 1)}" in _SQL_STRONG):
+                    lost = self.lost(word, at + 1)
+                    if lost:
+                        yield Act("say", "infrastructure", "destroys a database: " + lost)
+                if word == "PG_TERMINATE_BACKEND" and self.word(at + 2, "n") == "" and "STATE" not in names:
+                    yield Act("say", "infrastructure", "ends everybody's sessions")
+
+    def joined(self, at: int) -> str:
+        """The string at *at* with what is joined to it; names stand for their values."""
+        text = self.t[at][1].replace("%I", "x").replace("%s", "x")
+        while self.word(at + 1, "p") in ("||", "+") and len(text) < 10_000:
+            kind, word = self.t[at + 2] if at + 2 < len(self.t) else ("s", "")
+            text += word if kind == "s" else " " + word.lower()
+            at += 2
+        return text
+
+    def name(self, at: int) -> tuple[str, int]:
+        """The name `a.b.c` at a token, and where it ends."""
+        parts: list[str] = []
+        while at < len(self.t) and self.t[at][0] in ("i", "w", "s"):
+            parts.append(self.t[at][1])
+            at += 1
+            if self.word(at, "p") != ".":
+                break
+            at += 1
+        return ".".join(parts).lower(), at
+
+    def after(self, at: int, *words: str) -> int:
+        """Behind those of the words that stand at *at*."""
+        for word in words:
+            at += self.word(at) == word
+        return at
+
+    def lost(self, verb: str, at: int) -> str:
+        """What a statement destroys, as words; nothing when nobody would miss it."""
+        if verb == "CREATE":
+            at = self.after(at, "GLOBAL", "LOCAL", "TEMP", "TEMPORARY", "UNLOGGED", "TABLE")
+            if self.word(at - 1) == "TABLE" and self.word(at) != "IF":
+                self.made.add(self.name(at)[0])
+        elif verb == "DROP" and self.word(at) in _SQL_DROPPED:
+            table = self.word(at) in ("TABLE", "COLLECTION")
+            return self.missed(self.after(at + 1, "BY", "IF", "EXISTS"), "drop " + self.word(at).lower(), table)
+        elif verb == "TRUNCATE":
+            return self.missed(self.after(at, "TABLE", "IF", "EXISTS", "ONLY"), "truncate")
+        elif verb == "DELETE" or verb == "UPDATE" and self.word(at) != "SET":
+            own = self.parts[at - 1]
+            end = own[""]
+            where = own.get("WHERE", end)
+            if verb == "UPDATE" and "SET" not in own or verb == "DELETE" and "FROM" not in own and at > 1 and \
+                    self.word(at - 2, "p") != ";" or "LIMIT" in own or "TOP" in own:
+                return ""
+            if where == end or self.always(self.t[where + 1:min(end, where + 200)]):
+                at = own["FROM"] + 1 if verb == "DELETE" and own.get("FROM", where) < where else at
+                return self.missed(self.after(at, "ONLY", "IGNORE", "LOW_PRIORITY"), f"{verb.lower()} every row of")
+        elif verb == "PRAGMA" and "WRITABLE_SCHEMA" in (self.word(at), self.word(at + 2)):
+            return "" if self.t[-1][1] in ("0", "OFF", "WRITABLE_SCHEMA") else "pragma writable_schema"
+        elif verb in ("FLUSHALL", "FLUSHDB", "SHUTDOWN"):
+            return verb.lower()
+        return ""
+
+    def missed(self, at: int, what: str, table: bool = True) -> str:
+        """*what* with the first of the listed names that somebody would miss."""
+        while True:
+            name, end = self.name(at)
+            words = re.split(r"[\W\d_]+", name)
+            if name and name[0] != "#" and name not in self.made and not (
+                    _SQL_SCRATCH if table else frozenset(("test", "tests", "tmp", "temp"))).intersection(words):
+                return f"{what} {name[:40]}"
+            while self.word(end) or self.word(end, "i") or self.word(end, "p") == "*":      # an alias
+                end += 1
+            if not name or self.word(end, "p") != ",":
+                return ""
+            at = end + 1
+
+    def always(self, condition: _SqlTokens) -> bool:
+        """Does a condition hold for every row, whatever the rows are?"""
+        level = 0
+        parts: list[list[_SqlTokens]] = [[[]]]      # alternatives of conjunctions
+        for kind, word in condition:
+            level += (kind == "p") * ((word == "(") - (word == ")"))
+            if kind == "w" and not level and word in ("OR", "AND", "RETURNING", "ORDER"):
+                if word[:2] == "OR" and len(word) > 2 or word == "RETURNING":
+                    break
+                parts[-1:] = [parts[-1], [[]]] if word == "OR" else [parts[-1] + [[]]]
+            else:
+                parts[-1][-1].append((kind, word))
+        return any(all(map(self.constant, part)) for part in parts)
+
+    def constant(self, part: _SqlTokens) -> bool:
+        """The same of one comparison."""
+        while len(part) > 2 and part[0] == ("p", "(") and part[-1] == ("p", ")"):
+            if {"OR", "AND"}.intersection(word for _, word in part):
+                return self.always(part[1:-1])
+            part = part[1:-1]
+        values = [word for kind, word in part if kind in "ns"]
+        if all(kind != "i" and (kind != "w" or word in _SQL_CONSTANTS) for kind, word in part):
+            return part not in ([], [("w", "FALSE")], [("n", "0")]) and not (
+                len(part) == 3 == len(values) + 1 and (part[1][1] == "=") == (values[0] != values[1]))
+        half, shape = len(part) // 2 or 1, " ".join(word for _, word in part)
+        return part[:half] == part[half + 1:] or bool(_sql_every.match(shape))
+
+
+_SQL_CONSTANTS = frozenset("TRUE FALSE NULL NOT IS LIKE IN BETWEEN EXISTS SELECT".split())
+_sql_every = lazy_regex(r"(?:(?:\w+ \. )?(?:ID|ROWID|CTID|_ID) (?:>=? (?:0|- 1)|(?:<>|!=) (?:0|- 1)|IS NOT NULL)|.* LIKE %)\Z", re.I)
 
 
 # ---- 9e. Commands: code of other languages ---------------------------------------------------------------
-_SH_LIST_CALLS = frozenset("execFile execFileSync spawn spawnSync Popen run call check_output check_call".split())
-_SH_NAME_CHARS, _SH_NO_NAME_CHARS = frozenset("/\\."), frozenset("\n<>|;(){}")    # of strings in code that may be files
-_sh_code_string = lazy_regex(r"""'''[^']*'''|\"\"\"[^"]*\"\"\"|'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|`[^`]*`""")
-_sh_code_joint = lazy_regex(r"""(['"])\s*\+\s*\1""")
-_sh_code_call = lazy_regex(
-    r"(?:os\.|subprocess\.|commands\.|pty\.|child_process['\")]*\.|\bcp\.|Kernel\.|IO\.|io\.|Open3\.|Process\.|asyncio\.|"
-    r"platform\.|shelljs\.|exec\.)?(?<![A-Za-z])(system|popen|exec[lv]?[pe]*|execSync|execFile|execFileSync|spawn|spawnSync|"
-    r"spawnl[pe]*|spawnv[pe]*|Popen|run|call|check_output|check_call|getoutput|getstatusoutput|shell_exec|passthru|proc_open|"
-    r"capture[23e]*|execute|create_subprocess_shell|do shell script|eval|execa|Command|\$)\s*[(\[ ]\s*")
-_sh_code_added = lazy_regex(r"""\s*(?:'[^'\n]*'|"[^"\n]*")\s*[+%.]\s*\(?([A-Za-z_]\w{0,30})""")
-_sh_code_delete = lazy_regex(
-    r"(?:rmtree|rmSync|rmdirSync|unlinkSync|\brm_rf|\brm_r|remove_dir|remove_tree|removedirs|rimraf(?:Sync)?|removeSync|"
-    r"emptyDirSync|\bunlink|os\.remove|fs(?:\.promises)?\.(?:rm|unlink|rmdir)|FileUtils\.rm\w*|File\.delete|Dir\.(?:rmdir|"
-    r"delete)|(?:Directory|File)\]?(?:::|\.)Delete|RemoveAll|remove_dir_all)\s*[(\s]\s*(?:(?:os\.path\.expanduser|"
-    r"os\.path\.join|pathlib\.Path|Path|glob(?:\.glob)?|path\.join|File\.expand_path|Dir\.glob)\s*\(?\s*)*")
-_sh_code_write = lazy_regex(
-    r"(?:\bopen\s*\(\s*(?:os\.path\.expanduser\()?\s*|File\.(?:open|write)\(\s*|(?:write|append)FileSync\s*\(\s*|(?:write|"
-    r"append)File\s*\(\s*|file_put_contents\(\s*)"
-    r"""(?:('[^'\n]*'|"[^"\n]*")\)?\s*,\s*(?:mode\s*=\s*)?['"][wax>]|(?<=[eEcs]\()('[^'\n]*'|"[^"\n]*"))""")
-_sh_code_home = lazy_regex(r"(?:rmtree|rmSync|rmdirSync|removeSync|rimraf|rm_rf|rm_r|RemoveAll|"
-                           r"\.rm)\s*\(\s*(?:pathlib\.)?(?:Path\.home\(\)|os\.homedir\(\)|require\(.os.\)\.homedir\(\)|"
-                           r"os\.environ\[.HOME|ENV\[.HOME|process\.env\.HOME|Dir\.home)\s*['\])]*\s*[,)]")
+# Python, JavaScript, TypeScript, Ruby, PHP, Perl, Lua, R, Java, Groovy and their like are read by one evaluator, which follows
+# only what the argument of a call *says*: literals, joins, formats, lists, variables, loops, homes, paths, base64. The text is
+# cut into tokens (families differ in comments, quotes and sigils), which are reduced from the innermost brackets outwards,
+# every branch once. Variables and parameters hold whatever is assigned or passed to them anywhere; when a name got a value
+# behind its use, the text is read again. What is called is looked up by its last names, whatever it was imported as. What
+# cannot be computed is a hole with a name and an origin: a hole that is deleted or run is nobody's loss, or `rmtree(tmp)`
+# could not be said; run with an origin (fetched, decoded) it is refused. Code of an unknown language is read in several families.
+
+def _code_dirname(path: str) -> str:
+    return path.rpartition("/")[0] or ("/" if path[:1] == "/" else ".")
+
+
+_CODE_CALLS: dict[str, str] = {}        # last names of what is called -> roles; `=name` stands for that name alone
+for _line in """\
+run system popen popen2 popen3 exec execSync execFile execFileSync spawn spawnSync Popen run call check_output check_call getoutput
+run getstatusoutput shell_exec passthru proc_open pcntl_exec create_subprocess_shell create_subprocess_exec posix_spawn execa
+run execl execle execlp execv execve execvp execvpe spawnl spawnlp spawnv spawnve spawnvp startfile execaSync execaCommand
+run command capture2 capture2e capture3 pipeline system2 execute ProcessBuilder Command sh bat shell $ Process.Start statement
+eval =eval =exec =execfile =compile Function loadstring =load dofile instance_eval class_eval module_eval runInThisContext =source
+eval runInNewContext runInContext create_function evaluate eval_string pickle.loads pickle.load marshal.loads dill.loads setTimeout
+eval =include =include_once =require_once importScripts builtins.eval builtins.exec run_path globalThis.eval window.eval global.eval
+delete rmtree unlink rmdir removedirs rmSync rmdirSync unlinkSync rm_rf rm_r rm_f rm remove_entry remove_dir remove_tree rimraf
+delete rimraf.sync removeSync emptyDirSync emptyDir RemoveAll remove_dir_all deleteDir deleteRecursively deleteDirectory
+delete os.remove fs.remove File.delete Path.delete Files.delete Files.deleteIfExists Dir.delete file.remove deleteSync trashItem
+delete FileUtils.remove Directory.Delete File.Delete forceDelete cleanDirectory send2trash
+write write_text write_bytes writeFile writeFileSync appendFile appendFileSync outputFile outputFileSync file_put_contents
+write File.write IO.write createWriteStream FileWriter FileOutputStream PrintWriter writeTextFile writeString WriteAllText
+write AppendAllText Files.write
+save urlretrieve download.file download_file getstore downloadFile
+open =open io.open fopen File.open codecs.open openSync
+read read_text read_bytes readFile readFileSync file_get_contents File.read IO.read readLines File.readlines readfile readString
+read readAllBytes readAllLines slurp createReadStream readTextFile ReadAllText read_csv fromfile
+cp:-r shutil.copy copy2 copyfile copytree copyFile copyFileSync copySync cpSync cp_r FileUtils.cp
+mv shutil.move os.rename os.replace fs.rename renameSync moveSync FileUtils.mv promises.rename
+cd os.chdir process.chdir Dir.chdir setwd
+chmod os.chmod chmodSync fs.chmod
+truncate:-s0 truncateSync os.truncate
+ln:-s os.symlink symlinkSync
+sql query executemany executescript execute_sync executeUpdate executeQuery read_sql read_sql_query raw_sql executeRaw select_all
+sql executeRawUnsafe queryRawUnsafe exec_query =do dbh.do prepare multi_query dbExecute dbSendQuery dbGetQuery
+fetch urlopen =fetch axios =got curl_exec URI.open recv DownloadString Net.HTTP.get requests.get recvfrom URL
+fetch httpx.get https.get http.get session.get client.get axios.get HTTP.get HTTP.Tiny requests.request http.request https.request
+send post put patch sendall send sendto sendmail send_message upload_file upload_fileobj put_object storbinary putFile post_form
+send UploadString UploadFile sendBeacon publish postForm gethostbyname requests.request httpx.request https.request http.request
+say print puts echo log say printf write cat info debug warn warning error die raise throw Error Exception display message pprint
+test startswith endswith startsWith endsWith includes match search test find index indexOf count in_array fnmatch exists isfile
+test isdir existsSync is_file is_dir file_exists ignore_patterns sub gsub findall grepl add_argument assertEqual ValueError
+path os.path.join path.join File.join path.resolve Path PurePath PosixPath Pathname Path.of Paths.get =File joinpath file.path
+path posixpath.join ntpath.join java.io.File
+same str String expanduser path.expand abspath realpath fspath normpath list tuple sorted set Array array c qw vec of asList to_a
+same toFile toPath strip trim rstrip chomp encode decode bytes text raw toString to_s expand_path escapeshellarg absolute resolve
+same dedent iter parse get_text freeze unicode quote flatten SQL next File.expand_path new then ipairs pairs toArray
+list iterdir listdir readdirSync readdir glob rglob walk scandir entries children list.files globSync Files.walk listFiles
+list Dir.entries eachFile iglob opendir Files.list""".splitlines():
+    for _name in _line.split()[1:]:
+        _CODE_CALLS[_name] = (_CODE_CALLS.get(_name, "") + " " + _line.split()[0]).strip()
+# Whose methods run what they are given; of anything else `exec` may be a regex's.
+_CODE_RUNNERS = frozenset("""os subprocess child_process cp vm commands pty Kernel IO Open3 runpy builtins Process Runtime io shell
+    pickle marshal window globalThis global asyncio posix nt""".split())
+_CODE_TEXTS: dict[str, Callable[..., str]] = {name: function for function, names in (
+    (lambda t, *_: t.lower(), "lower toLowerCase downcase strtolower"), (lambda t, *_: t.upper(), "upper toUpperCase upcase strtoupper"),
+    (lambda t, *_: t[::-1], "reverse strrev reversed"), (lambda t, a="", b="", *_: t.replace(a, b), "replace replaceAll"),
+    (lambda t, *_: _code_dirname(t), "dirname parent"), (lambda t, *_: t.rpartition("/")[2], "basename")) for name in names.split()}
+_CODE_DECODES = {name: how for how, names in (
+    ("base64", "b64decode urlsafe_b64decode standard_b64decode a2b_base64 atob base64_decode decode64 strict_decode64 decode_base64"),
+    ("hex", "fromhex unhexlify hex2bin a2b_hex"), ("base32", "b32decode"),
+    ("", "decompress a85decode b85decode gzinflate gzuncompress gunzipSync inflateSync")) for name in names.split()}
+_CODE_HOMES = frozenset("HOME USERPROFILE HOMEPATH user.home".split())
+_CODE_PLACES = {name: place for place, names in ((".", "getcwd cwd getwd pwd"), ("/tmp/x_", """mkdtemp mkdtempSync mktmpdir tmpdir
+    gettempdir tempdir TemporaryDirectory NamedTemporaryFile mkstemp createTempDirectory tempnam sys_get_temp_dir createTempFile
+    tempfile""")) for name in names.split()}
+_code_loss = lazy_regex(
+    r"(?:.*\.)?(?i:(?:begin_?)?(?:delete|terminate|destroy|drop|purge)_?(?:db|database|schema|table|bucket|stack|cluster|volume|"
+    r"snapshot|instance|namespace|persistent_?volume|collection|keyspace|resource_?group|vm|disk|hosted_?zone|queue|file_?system)\w*|"
+    r"flush_?(?:all|db)|drop_?all|indices\.delete|objects\.all\.delete|volumes\.prune|(?:db|\w*coll\w*|sequelize)\.(?:\w+\.)?drop)\Z|"
+    r"[A-Z]\w*\.(?:destroy|delete)_all\Z")
+_code_scratch = lazy_regex(r"(?i)(?<![a-z])(?:tests?|tmp|temp|scratch|sandbox|memory)(?![a-z])|^sqlite://\Z")
+_code_sql = lazy_regex(r"(?i)\s*(?:drop|truncate|delete|update|with|begin|exec|merge|attach|copy|alter)\s")
+_code_magic = lazy_regex(r"(?m)^[ \t]*(?:[\w, ]{1,80}=[ \t]*)?(?:!+|%s[xy][ \t]|%system[ \t])[ \t]*(.*)$")
+_code_fork = lazy_regex(r"\bfork\s+while\b|\bwhile\s*\(?\s*(?:True|1|true)\s*\)?\s*[:{]\s*\n?\s*(?:os\.)?fork\b|"
+                        r"fork\(\)\s*while|loop\s*\{\s*fork\s*\}|%0\s*\|\s*%0")
+_code_imports = lazy_regex(
+    r"\bfrom[ ]+([\w.]+)[ ]+import[ ]+\(?([\w ,\n]+)|\bimport[ ]+([\w., ]+)(?=;|$)|\bimport\s+(?:([\w$]+)\s*,?\s*)?(?:\*\s*as\s+([\w$]+)|"
+    r"\{([^{}]*)\})?\s*from\s*['\"](?:node:)?([^'\"]+)|\{([^{}=]*)\}\s*=\s*(?:await\s+)?(?:require|import)\s*\(\s*['\"](?:node:)?([^'\"]+)",
+    re.M)
+_code_heredoc = lazy_regex(r"<<[<~-]?[ ]?([\"']?)([A-Z_]\w*)\1([^\n]*)\n([\s\S]*?)^[ \t]*\2\b", re.M)
+_CODE_DEFINES = frozenset("def function sub fn func fun".split())
+# Words without a value; words and marks that make one of several values, or nothing, of what stands around them.
+_CODE_SKIPPED = frozenset("""new await not yield typeof return async del throw raise delete const let var local my our final static public
+    private protected export default void int try do then begin end elif elsif while until case when finally except catch class go
+    defer val auto def""".split())
+_CODE_CHOICES = frozenset("if else unless or and || && ?? ? :".split())
+_CODE_TESTS = frozenset("== === != !== < > <= >= in is of instanceof =~ eq ne not <=> as & ^ * ** >> | ! ~ \\ @ %".split())
+_CODE_ASSIGNS = frozenset("= := <- += .= ||= ??= <<".split())
+_CODE_KEPT = _CODE_CHOICES | _CODE_TESTS | {"for", "foreach"}
+_CODE_HOLE = "\ue011"                           # on both sides of the name of what is not known
+_code_hole = lazy_regex(f"{_CODE_HOLE}([^{_CODE_HOLE}]*){_CODE_HOLE}")
+_CODE_SHORT = (r"'''[\s\S]*?(?:'''|\Z)|\"\"\"[\s\S]*?(?:\"\"\"|\Z)|'[^'\\\n]*(?:\\[\s\S][^'\\\n]*)*'?|"
+          r"\"[^\"\\\n]*(?:\\[\s\S][^\"\\\n]*)*\"?")
+_CODE_LONG = r"'[^'\\]*(?:\\[\s\S][^'\\]*)*'?|\"[^\"\\]*(?:\\[\s\S][^\"\\]*)*\"?|`[^`\\]*(?:\\[\s\S][^`\\]*)*`?"
+_CODE_FAMILIES = {family: lazy_regex(
+    r"(?:[ \t\r\f\ufeff]+|\\\r?\n|" + pattern + r")|(?P<l>[\n;])|(?P<d>0[xXob][\da-fA-F_]+|\d[\w.]*)|"
+    r"(?P<p>=>|->|<-|\?\.|::|\.\.\.?|\*\*|[-+*/.|&?~<>:]=|\?\?=?|\|\|=?|&&|[=!]==?|<<|[\s\S])") for family, pattern in {
+    "hash": rf"#[^\n]*)|(?P<s>(?:[rRbBuUfF]{{1,2}}(?=['\"]))?(?:{_CODE_SHORT}))|(?P<n>[^\W\d]\w*",
+    "slash": rf"//[^\n]*|/\*[\s\S]*?(?:\*/|\Z))|(?P<s>{_CODE_SHORT}|`[^`\\]*(?:\\[\s\S][^`\\]*)*`?)|(?P<n>[$#]?[^\W\d][\w$]*|\$",
+    "sigil": rf"#[^\n]*)|(?P<s>{_CODE_LONG}|(?<![\w:]):[^\W\d]\w*|(?<![\w$@.>-])(?:q[qwx]?|%[qQwWxi])[ ]?(?:\([^()]*\)|\{{[^{{}}]*\}}|\[[^\[\]]*\]|"
+             r"<[^<>]*>|/[^/\n]*/|\|[^|\n]*\||![^!\n]*!))|(?P<n>[$@%&]{0,2}[^\W\d]\w*(?:::\w+)*[?!]?|[$@]\d+",
+    "php": rf"<\?(?:php|=)?|\?>|(?:#(?!\[)|//)[^\n]*|/\*[\s\S]*?(?:\*/|\Z))|(?P<s>{_CODE_LONG})|(?P<n>\$*\\?[^\W\d][\w\\]*",
+    "lua": rf"--\[(?P<x>=*)\[[\s\S]*?(?:\](?P=x)\]|\Z)|--[^\n]*)|(?P<s>{_CODE_SHORT}|\[(?P<y>=*)\[[\s\S]*?(?:\](?P=y)\]|\Z))|(?P<n>[^\W\d]\w*",
+    }.items()}
+_CODE_FAMILY_OF = {name: family for family, names in (
+    ("hash", "python pypy ipython r rscript awk"), ("slash", "node nodejs deno bun java jshell groovy"), ("sigil", "ruby perl"),
+    ("php", "php"), ("lua", "lua luajit")) for name in names.split()}
+_CODE_PICKS = {"hash": ". ::", "slash": ". ?. ::", "sigil": ". -> ::", "php": "-> ::", "lua": ". :"}
+_code_regex = lazy_regex(r"/(?![*/\s])[^/\\\n\[]*(?:(?:\\.|\[(?:[^\]\\\n]|\\.)*\])[^/\\\n\[]*)*/[a-z]*")
+_code_params = lazy_regex(r"([\w\s,()*&]{0,200})\|")
+_code_goes_on = lazy_regex(r"\s{0,80}(?:\.|\?\.|->|\|\||&&|\?\s|\+)")
+_code_typed = lazy_regex(r"[ \t]*[\w.\[\], |]{1,60}(?<![=!<>])=(?!=)")
+# What is computed within a string: an expression, or a variable.
+_CODE_HOLES = {"hash": lazy_regex(r"\{\{|\}\}|\{([^{}:!]*(?:\[[^\]{}]*\][^{}:!]*)?)[^{}]*\}"), "slash": lazy_regex(r"\$\{([^{}]*)\}|\$(\w+)"),
+               "sigil": lazy_regex(r"#\{([^{}]*)\}|@\{\[?([^{}]*?)\]?\}|((?<!\\)[$@]\{?\w+\}?(?:(?:->)?\{\w+\})?)"),
+               "php": lazy_regex(r"\{(\$[^{}]*)\}|(\$\{?\w+\}?)")}
+_code_places = lazy_regex(r"(%[-+0 #]*\d*(?:\.\d+)?(?:\(\w+\))?[sdrfxiu@]|\{\w*(?::[^{}]*)?\})")
+_CODE_PATHLIKE, _CODE_NO_PATH = frozenset("/\\.~"), frozenset("\n<>|;(){}")
+_CODE_NO_ORIGINS: frozenset[str] = frozenset()
+
+
+class _CodeValue:
+    """What is known of a value: *texts* it may be, *items* of a list, *fields* of an object, the *name* it was made or imported
+    by, its *origins* (net, coded, env), the literal token *at* which, the *params* of a function, the variable that
+    it stands in (*ref*), and the value whose member it is (*of*)."""
+    __slots__ = ("texts", "items", "fields", "name", "origins", "at", "params", "ref", "of")
+
+    def __init__(self, texts: Sequence[str] = (), items: Sequence[_CodeValue] | None = None, name: str = "",
+                 origins: frozenset[str] = _CODE_NO_ORIGINS, fields: dict[str, _CodeValue] | None = None, of: _CodeValue | None = None) -> None:
+        self.texts = texts if len(texts) < 2 else tuple(dict.fromkeys(texts))[:16]
+        self.items, self.name, self.origins, self.fields, self.of = items, name, origins, fields, of
+        self.at, self.ref = -1, ""
+        self.params: list[str] | None = None
+
+    def pieces(self) -> Sequence[str]:
+        """Its texts, or the hole it is."""
+        return self.texts or (_CODE_HOLE + self.name.rpartition(".")[2][:40] + _CODE_HOLE,)
+
+    def each(self) -> Sequence[_CodeValue]:
+        """The elements of a list; of anything else itself."""
+        return (self,) if self.items is None else self.items
+
+    def known(self) -> bool:
+        return bool(self.texts) or self.items is not None
+
+
+_CODE_UNKNOWN = _CodeValue()
+
+
+def _code_origins(*values: _CodeValue | None) -> frozenset[str]:
+    return _CODE_NO_ORIGINS.union(*[value.origins for value in values if value is not None and value.origins])
+
+
+def _code_either(values: Sequence[_CodeValue]) -> _CodeValue:
+    """One of these."""
+    if len(values) == 1:
+        return values[0]
+    items = [item for value in values if value.items is not None for item in value.items][:64]
+    made = _CodeValue([text for value in values for text in value.texts], items or None, next((v.name for v in values if v.name), ""),
+                  _code_origins(*values), next((v.fields for v in values if v.fields), None))
+    made.params = next((value.params for value in values if value.params is not None), None)
+    return made
+
+
+def _code_shown(text: str) -> str:
+    """A text with holes, as a word of a command or path."""
+    return _code_hole.sub("x_", text) if _CODE_HOLE in text else text
+
+
+class _CodeFrame:
+    """What stands between two brackets, as far as it was read: values and operators of the piece that is open (*atoms*), the
+    values before it, and whose call or index it is."""
+    __slots__ = ("opening", "callee", "atoms", "values", "fields", "key", "defines")
+
+    def __init__(self, opening: str, callee: _CodeValue | None, defines: bool) -> None:
+        self.opening, self.callee, self.defines, self.key = opening, callee, defines, ""
+        self.atoms: list[Any] = []
+        self.values: list[_CodeValue] = []
+        self.fields: dict[str, _CodeValue] = {}
+
+
+class CodeReader:
+    """Evaluates one text in one family and collects its acts."""
+
+    def __init__(self, text: str, family: str, language: str, home: str, passes: int = 2) -> None:
+        self.family, self.home = family, home
+        self.templates = family in ("sigil", "php") or language in ("java", "groovy", "jshell")    # "$x" is computed
+        self.picks = frozenset(_CODE_PICKS[family].split())
+        self.old: dict[str, _CodeValue] = {}        # variables of the reading before
+        self.vars: dict[str, _CodeValue] = {}
+        self.room = 16 * MAX_SHELL_SOURCE       # characters of joined texts, and of texts within texts
+        for found in _code_imports.finditer(text):
+            source, names, plain, whole, star, braces, module, picked, required = found.groups()
+            module = source or module or required or ""
+            for part in (names or plain or braces or picked or "").split(","):
+                name, _, alias = re.sub(r"\s+as\s+|\s*:\s*", ":", part.strip()).partition(":")
+                if name:
+                    name = name.partition(".")[0] if plain and not alias else name
+                    self.old[alias or name] = _CodeValue((), None, f"{module}.{name}" if module else name)
+            self.old.update((name, _CodeValue((), None, module)) for name in (whole, star) if name)
+        if family in ("sigil", "php") and "<<" in text:
+            text = _code_heredoc.sub(lambda m: '"' + m.group(4).replace('"', '\\"') + '"' + m.group(3), text)
+        for _ in range(3 if len(text) < 20_000 else passes):
+            self.acts: list[Act] = []
+            self.files: dict[str, _CodeValue] = {}  # what the code has written
+            self.named: dict[str, int] = {}     # texts that may be files; those only looked at or said are taken out
+            self.real = self.scratch = self.depth = 0       # connections to databases; to such as nobody will miss
+            self.missed: set[str] = set()
+            self.read(text)
+            if not any(name in self.vars and (name not in self.old or self.old[name].texts != self.vars[name].texts or
+                                              self.old[name].origins != self.vars[name].origins) for name in self.missed):
+                break
+            self.old.update(self.vars)
+            self.vars = {}
+
+    # -- reading
+    def read(self, text: str) -> _CodeValue:
+        """Evaluate a text; the value of its last statement."""
+        family, goes_on, picks = self.family, _code_goes_on.match, self.picks
+        match, at, n, last = _CODE_FAMILIES[family].match, 0, len(text), _CODE_UNKNOWN
+        frame = _CodeFrame("", None, False)
+        stack, pick, defines = [frame], False, False
+        while at < n:
+            token = match(text, at)
+            kind, start, at = token.lastgroup, at, token.end()
+            if kind is None:                            # blanks and comments
+                continue
+            word, atoms = text[start:at], frame.atoms
+            top: Any = atoms[-1] if atoms else ""
+            ends = type(top) is _CodeValue                  # may an operator, index or call follow?
+            if kind == "n":
+                if pick and ends:
+                    atoms[-1] = self.member(top, word)
+                elif word in _CODE_DEFINES and (family != "slash" or word != "def"):
+                    defines = True
+                elif word == "lambda" and family == "hash":
+                    names = text[at:at + 400].partition(":")[0]
+                    at += len(names) + 1
+                    atoms.append(self.function(re.findall(r"\w+", names)))
+                elif word in _CODE_KEPT:
+                    atoms.append(word)
+                elif word in ("do", "then") and family == "lua":
+                    last = self.finish(frame) or last
+                elif word not in _CODE_SKIPPED:
+                    atoms.append(self.variable(word))
+                pick = False
+            elif kind == "s":
+                atoms.append(self.literal(word, start))
+            elif kind == "d":
+                atoms.append(_CodeValue((word,)))
+            elif kind == "l":
+                if frame.opening not in ("(", "[") and not (word == "\n" and family != "hash" and (
+                        top in _CODE_ASSIGNS if not ends else goes_on(text, at))):
+                    last = self.finish(frame) or last
+            elif ends and word in picks and (word != "." or family != "sigil" or text[start - 1] not in " \t\n") and (
+                    word != ":" or text[start - 1] != " "):
+                pick = True
+            elif word in "([{":
+                spaced = start > 0 and text[start - 1] in " \t\n"
+                called = ends and (word == "(" or not spaced and (word == "[" or family == "sigil"))
+                frame = _CodeFrame(word, atoms.pop() if called else None, defines)
+                frame.atoms += [atoms.pop()] if top in ("for", "foreach") and not called and word == "(" else []
+                stack.append(frame)
+                pick = defines = False
+            elif word in ")]}":
+                if len(stack) > 1:
+                    value = self.closed(stack.pop(), stack[-1])
+                    frame = stack[-1]
+                    frame.atoms += [value] if value is not None else []
+            elif word == ",":
+                if len(atoms) > 1 and (atoms[0] in ("for", "foreach") if type(atoms[0]) is str else
+                                       frame.opening in ("", "{") and self.commands(atoms)):
+                    atoms.append(word)
+                else:
+                    self.piece(frame)
+            elif word == "/" and not ends and family in ("slash", "sigil") and _code_regex.match(text, start):
+                at = _code_regex.match(text, start).end()
+                atoms.append(_CodeValue((), None, "regex"))
+            elif ends and word in ("=>", "->") and family == "slash":
+                atoms[-1] = self.function([item.ref for item in top.each()])
+            elif ends and word == "=>":
+                frame.key, frame.atoms = top.pieces()[0], []
+            elif word == ":":
+                if "?" in atoms or "for" in atoms and family == "slash":
+                    atoms.append(":")
+                elif ends and len(atoms) == 1 and frame.opening in ("", "{") and _code_typed.match(text, at):
+                    at = text.index("=", at)            # NAME: TYPE = VALUE
+                else:
+                    value = self.reduce(atoms)
+                    frame.key, frame.atoms = value.pieces()[0] if value.texts else value.ref, []
+            elif word == "|" and family == "sigil" and _code_params.match(text, at):        # each { |NAME| …
+                names = _code_params.match(text, at)
+                over = top if ends else stack[-2].atoms[-1] if len(stack) > 1 and stack[-2].atoms else ""
+                self.bind(re.findall(r"\w+", names.group(1)), over.each() if type(over) is _CodeValue else ())
+                at = names.end()
+            else:
+                atoms.append(word)
+        while len(stack) > 1:
+            value = self.closed(stack.pop(), stack[-1])
+            stack[-1].atoms += [value] if value is not None else []
+        return self.finish(stack[0]) or last
+
+    def closed(self, frame: _CodeFrame, below: _CodeFrame) -> _CodeValue | None:
+        """The value of what stood in brackets, or of the call or index that they are."""
+        alone = not frame.values
+        self.piece(frame)
+        values, fields, callee, opening = frame.values, frame.fields, frame.callee, frame.opening
+        if frame.defines:                       # def NAME(PARAMS)
+            made = self.function([*[value.ref for value in values], *fields])
+            if callee is None:
+                return made
+            self.assign((callee.ref or callee.name).rpartition(".")[2], made)
+            return None
+        if callee is None:
+            if opening == "(" and alone and len(values) == 1 and not fields:
+                return values[0]
+            return _CodeValue((), values if values or not fields and opening != "{" else None, "", _code_origins(*values, *fields.values()), fields)
+        if opening == "(" and self.family == "sigil" and below.atoms and below.atoms[-1] in ("for", "foreach"):        # for my NAME (LIST)
+            self.bind([callee.ref], [item for value in values for item in value.each()])
+            return None
+        if opening != "(":
+            return self.picked(callee, values)
+        if callee.ref and callee.of is not None and callee.name.endswith(("append", "push", "add")) and values:
+            self.put(callee.of.ref, _CodeValue((), [*(callee.of.items or ()), *values][:64], "", _code_origins(callee.of, *values)))
+        return self.call(callee, values, fields)
+
+    def piece(self, frame: _CodeFrame) -> None:
+        """A comma or bracket: what stands before it becomes a value."""
+        atoms = frame.atoms
+        if atoms:
+            value = self.reduce(atoms, frame)
+            if frame.key:
+                frame.fields[frame.key] = value
+            elif atoms[0] in ("*", "...", "@") and value.items is not None:
+                frame.values += value.items
+            elif len(frame.values) < 256:
+                frame.values.append(value)
+        frame.atoms, frame.key = [], ""
+
+    def finish(self, frame: _CodeFrame) -> _CodeValue | None:
+        """A statement ends."""
+        if frame.opening == "{" and (frame.values or frame.key):        # of an object, more likely
+            self.piece(frame)
+        elif frame.atoms or frame.values:
+            value = self.reduce(frame.atoms)
+            self.quiet(value)
+            for number, target in enumerate(frame.values):              # A, B = VALUES
+                self.assign(target.ref, value.items[number] if value.items and number < len(value.items) else value)
+            frame.atoms, frame.values, frame.key, frame.fields = [], [], "", {}
+            return value
+        return None
+
+    def reduce(self, atoms: list[Any], frame: _CodeFrame | None = None) -> _CodeValue:
+        """The value of values and operators in a row; assignments and loops bind their names."""
+        if len(atoms) == 1 and type(atoms[0]) is _CodeValue:
+            return self.settled(atoms[0])
+        marks = [k for k, atom in enumerate(atoms) if type(atom) is str]
+        for loop in [k for k in marks if atoms[k] in ("for", "foreach")][-4:][::-1]:
+            stop = next((k for k in marks if loop < k < len(atoms) and atoms[k] in ("in", "of", ":")), 0)
+            if stop:
+                end = next((k for k in marks if stop < k < len(atoms) and atoms[k] in ("if", "for")), len(atoms))
+                self.bind([v.ref for v in atoms[loop:stop] if type(v) is _CodeValue], self.reduce(atoms[stop + 1:end]).each())
+                atoms = atoms[:loop]
+        marks = [k for k in marks if k < len(atoms)]
+        equals = [k for k in marks if atoms[k] in _CODE_ASSIGNS]
+        if equals:
+            value = self.reduce(atoms[equals[-1] + 1:])
+            for k in equals[::-1]:
+                target = next((atoms[j] for j in range(k - 1, -1, -1) if type(atoms[j]) is _CodeValue), _CODE_UNKNOWN)
+                if frame is not None and frame.opening == "(" and k == 1 and atoms[k] == "=":
+                    frame.key = target.ref              # an argument by name
+                else:
+                    value = self.join(target, value) if atoms[k] in ("+=", ".=", "<<") else value
+                    self.assign(target.ref, value)
+            return value
+        cut = next((k for k in marks if atoms[k] == "as"), 0)
+        if cut:
+            value = self.reduce(atoms[:cut])
+            self.bind([v.ref for v in atoms[cut + 1:] if type(v) is _CodeValue], value.each() if self.family == "php" else (value,))
+            return value
+        parts: list[list[Any]] = [[]]
+        tests = False
+        for atom in atoms:
+            if type(atom) is not str or atom not in _CODE_KEPT or atom == "%" and parts[-1] and type(parts[-1][0]) is _CodeValue and parts[-1][0].texts:
+                parts[-1].append(atom)
+            else:
+                tests = tests or atom in _CODE_TESTS and bool(parts[-1])
+                parts.append([])
+        values = [self.folded(part) for part in parts if part]
+        if tests:
+            self.quiet(*values)
+            return _CodeValue((), None, "", _code_origins(*values))
+        return _code_either(values or [_CODE_UNKNOWN])
+
+    def folded(self, atoms: list[Any]) -> _CodeValue:
+        """The same without choices and tests: joins, formats, and calls without parentheses."""
+        value, operator = None, ""
+        for k, atom in enumerate(atoms):
+            if type(atom) is str:
+                operator = atom
+                continue
+            if value is None:
+                value = _CodeValue(["-" + text for text in atom.texts]) if operator == "-" else atom
+            elif operator in ("+", "..", ".", "/"):
+                value = self.join(self.settled(value), self.settled(atom), "/" if operator == "/" else "")
+            elif operator == "%":
+                value = self.formatted(value, atom.each())
+            elif operator:
+                value = _CodeValue((), None, "", value.origins | atom.origins)
+            elif value.params is not None:
+                break
+            elif value.at >= 0 and atom.at >= 0:
+                value = self.join(value, atom)
+            elif self.commands([value, atom]):
+                args: list[list[Any]] = [[]]
+                for other in atoms[k:]:
+                    args += [[]] if other == "," else []
+                    args[-1] += [other] if other != "," else []
+                return self.call(value, [self.folded(arg) for arg in args if arg], {})
+            else:
+                value = atom
+            operator = ""
+        return self.settled(value or _CODE_UNKNOWN)
+
+    def commands(self, atoms: list[Any]) -> bool:
+        """Is this a call without parentheses: a known name and what it is given?"""
+        first = atoms[0]
+        return type(first) is _CodeValue and type(atoms[1]) is _CodeValue and not first.known() and bool(first.name and self.roles(first.name))
+
+    def settled(self, value: _CodeValue) -> _CodeValue:
+        """A member that Ruby calls without saying so."""
+        calls = value.of is not None and self.family == "sigil" and (
+            self.roles(value.name) or value.name.endswith("Dir.home") or _code_loss.match(value.name))
+        return self.call(value, [], {}) if calls else value
+
+    # -- variables
+    def variable(self, word: str) -> _CodeValue:
+        name = word.lstrip("$@%&\\") or "$"
+        value = self.vars.get(name)
+        if value is None:
+            self.missed.add(name)
+            value = self.old.get(name)
+        if value is None:
+            value = _CodeValue((), None, name.replace("::", "."), frozenset(("env",)) if name in ("ENV", "_ENV", "_SERVER") else _CODE_NO_ORIGINS)
+            value.ref = name
+        return value
+
+    def put(self, ref: str, value: _CodeValue) -> None:
+        made = _CodeValue(value.texts, value.items, value.name, value.origins, value.fields, value.of)
+        made.params, made.ref = value.params, ref
+        if ref and len(self.vars) < 20_000:
+            self.vars[ref] = made
+
+    def assign(self, ref: str, value: _CodeValue) -> None:
+        """A variable gets a value, beside those that it has in this reading."""
+        known = self.vars.get(ref)
+        if known is not None and (known.texts or known.origins) and known.texts != value.texts:
+            value = _code_either([value, known])
+        self.put(ref, value)
+        base = self.vars.get(ref.rpartition(".")[0]) if value.origins else None
+        if base is not None:
+            base.origins |= value.origins
+
+    def bind(self, names: Sequence[str], values: Sequence[_CodeValue]) -> None:
+        """Loop variables and parameters get one of these values."""
+        for name in names if values else ():
+            self.assign(name.lstrip("$@%&*"), _code_either(values))
+
+    def function(self, params: list[str]) -> _CodeValue:
+        made = _CodeValue()
+        made.params = params
+        return made
+
+    def literal(self, word: str, at: int) -> _CodeValue:
+        """The value of a string: what it says, and holes where it computes."""
+        family, quote, prefix = self.family, word[0], ""
+        if quote in "rRbBuUfF":
+            prefix = word[:2 if word[1] not in "'\"" else 1].lower()
+            word = word[len(prefix):]
+            quote = word[0]
+        if quote == ":":
+            return _CodeValue((word[1:],))
+        if quote == "[":
+            word = word.strip("=[]")
+        elif quote in "q%":
+            how, word = re.match(r"[q%]([a-zA-Z]?)", word).group(1), re.sub(r"^\W?\w+[ ]?", "", word)[1:-1]     # type: ignore[union-attr]
+            if how in ("w", "W", "i"):
+                return _CodeValue((), [_CodeValue((item,)) for item in word.split()])
+            quote = {"x": "`", "q": '"', "Q": '"'}.get(how, "'")
+        else:
+            size = 3 if word[:3] in ("'''", '"""') else 1
+            word = word[size:len(word) - size if word[-1:] == quote and len(word) > size else len(word)]
+        value = _CodeValue((word if "r" in prefix or quote == "'" and family in ("sigil", "php") else _sh_unescape(word),))
+        if "f" in prefix or quote == "`" and family in ("slash", "sigil", "php") or quote == '"' and self.templates:
+            made, last = _CodeValue(("",)), 0
+            for found in list(_CODE_HOLES[family].finditer(word))[:100]:
+                inner = next((group for group in found.groups() if group), "")
+                made = self.join(made, _CodeValue((_sh_unescape(word[last:found.start()]),)))
+                made = self.join(made, self.within(inner) if inner else _CodeValue((found.group()[:1],)))
+                last = found.end()
+            value = self.join(made, _CodeValue((_sh_unescape(word[last:]),))) if last else value
+        if quote == "`" and family in ("sigil", "php"):
+            return self.run([value], {}, "system", None)
+        value.at = at
+        self.path(value.texts[0] if len(value.texts) == 1 else "", at)
+        return value
+
+    def within(self, text: str) -> _CodeValue:
+        """The value of an expression within a string."""
+        if text[0] in "$@":
+            text = text.replace("->", "").replace("{", "['").replace("}", "']") if "{" in text[2:] else text.replace("{", "").replace("}", "")
+        name = text.lstrip("$@")
+        return self.variable(name) if name.isidentifier() else self.nested(text)
+
+    def nested(self, text: str) -> _CodeValue:
+        """Evaluate another text with the same variables."""
+        self.room -= len(text) + 50
+        if self.depth > 4 or self.room < 0:
+            return _CODE_UNKNOWN
+        self.depth += 1
+        value = self.read(text)
+        self.depth -= 1
+        return value
+
+    # -- what values are made of
+    def join(self, a: _CodeValue, b: _CodeValue, between: str = "") -> _CodeValue:
+        """*a* and then *b*: texts, lists, or with a slash between them a path."""
+        if a.items is not None and b.items is not None:
+            return _CodeValue((), [*a.items, *b.items][:64], "", a.origins | b.origins)
+        made = []
+        for left in a.pieces():
+            for right in b.pieces()[:max(1, 16 // len(a.pieces()))]:
+                absolute = between and (right[:1] in ("/", "~") or right[1:3] == ":\\")
+                made.append(right if absolute else left.rstrip("/") + "/" + right if between and left else left + right)
+        self.room -= sum(map(len, made))
+        if self.room < 0:
+            raise BudgetSpent("it holds code too long to follow")
+        return _CodeValue(made if len(made[0]) < 4000 else (), None, a.name or b.name, a.origins | b.origins)
+
+    def member(self, value: _CodeValue, name: str) -> _CodeValue:
+        """`value.name`."""
+        name = name.lstrip("$") or name
+        ref = f"{value.ref}.{name}" if value.ref and len(value.ref) < 80 else ""
+        known = self.vars.get(ref) or self.old.get(ref) or value.fields and value.fields.get(name) or (
+            value.ref in ("self", "this", "cls") and (self.vars.get(name) or self.old.get(name)))
+        if known:
+            return known
+        if value.name.endswith("process.env"):
+            return self.picked(value, [_CodeValue((name,))])
+        path = f"{value.name}.{name}"[-80:] if value.name else name
+        texts = [_code_dirname(text) for text in value.texts] if name == "parent" else ("python3",) if path == "sys.executable" else value.texts
+        env = path.endswith(("process.env", "os.environ"))
+        made = _CodeValue(texts, value.items, path, frozenset(("env",)) if env else value.origins, None, value)
+        made.ref = ref
+        return made
+
+    def picked(self, value: _CodeValue, items: Sequence[_CodeValue]) -> _CodeValue:
+        """`value[items]`."""
+        key = items[0].texts[0] if items and items[0].texts else items[0].ref if items and self.family == "sigil" else ""
+        if "env" in value.origins and key:
+            return _CodeValue((self.home if key in _CODE_HOMES else "$" + key,))
+        if value.fields and key in value.fields:
+            return value.fields[key]
+        if value.items is not None:
+            one = key.lstrip("-").isdigit() and len(key) < 6 and -len(value.items) <= int(key) < len(value.items)
+            return value.items[int(key)] if one else _code_either(value.items) if len(items) == 1 and value.items else value
+        if key == "-1" and value.texts:                                         # [::-1]
+            return _CodeValue([text[::-1] for text in value.texts], None, "", value.origins)
+        if value.name == "Dir" and items:
+            return _CodeValue((), [_CodeValue(item.texts, None, "Path") for item in items])
+        return self.member(value, key) if key and not value.texts and not key.isdigit() else _CodeValue((), None, value.name, value.origins)
+
+    def formatted(self, shape: _CodeValue, items: Sequence[_CodeValue]) -> _CodeValue:
+        """`"%s" % items`, `"{}".format(items)`."""
+        made = []
+        for text in shape.texts[:4]:
+            rest, value = list(items), _CodeValue(("",), None, "", shape.origins)
+            for number, piece in enumerate(_code_places.split(text)[:64]):
+                place = piece[1:-1] if number % 2 and piece[0] == "{" else ""
+                item = items[int(place)] if place.isdigit() and len(place) < 4 and int(place) < len(items) else None
+                value = self.join(value, _CodeValue((piece,)) if not number % 2 else item or (rest.pop(0) if rest else _CODE_UNKNOWN))
+            made.append(value)
+        return _code_either(made or [_CODE_UNKNOWN])
+
+    def glued(self, items: Sequence[_CodeValue], gap: _CodeValue) -> _CodeValue:
+        """The items with a text between them."""
+        value = items[0] if items else _CodeValue(("",))
+        for item in items[1:64]:
+            value = self.join(self.join(value, gap), item)
+        return value
+
+    def quiet(self, *values: _CodeValue) -> None:
+        """These literals are only looked at: no files are meant by them."""
+        for value in values:
+            if value.at >= 0 and value.texts and self.named.get(value.texts[0]) == value.at:
+                del self.named[value.texts[0]]
+
+    def path(self, text: str, at: int = -2) -> None:
+        """A text that may be a file."""
+        if 1 < len(text) < 400 and not _CODE_PATHLIKE.isdisjoint(text) and _CODE_NO_PATH.isdisjoint(text) and len(self.named) < 4000:
+            self.named.setdefault(_code_shown(text), at)
+
+    def tell(self, kind: str, value: Any, more: Any = None) -> None:
+        self.acts.append(Act(kind, value, more))
+
+    # -- calls
+    def roles(self, name: str) -> str:
+        """What a call of this name does."""
+        known, parts = _CODE_CALLS.get, name.rsplit(".", 3)[-3:]
+        return (known("=" + name, "") + " " + known(parts[-1], "")).strip() if len(parts) < 2 else known(
+            ".".join(parts)) or known(".".join(parts[-2:])) or known(parts[-1], "")
+
+    def call(self, callee: _CodeValue, args: list[_CodeValue], fields: dict[str, _CodeValue]) -> _CodeValue:
+        """Call *callee*; what comes back."""
+        if callee.params is not None:
+            for param, arg in zip(callee.params, args):
+                self.assign(param, arg)
+            return _CodeValue((), None, "", _code_origins(*args))
+        of = callee.of
+        name = callee.texts[0] if of is None and callee.texts else callee.name      # a name in a variable
+        base, _, last = name.rpartition(".")
+        given = [*args, *fields.values()]
+        origins = _code_origins(callee, *given)
+        if last in _CODE_CALLERS:
+            inner = args[0].texts[0] if last not in ("call", "apply", "bind") and args and args[0].texts else base
+            if inner and self.roles(inner):
+                return self.call(_CodeValue((), None, inner), args[1:], fields)
+        for arg in args:
+            fields = {**arg.fields, **fields} if arg.fields else fields
+        roles = self.roles(name)
+        value = self.computed(name, last, of, args, fields, origins)
+        for role in roles.split() if value is None else ():
+            value = self.act(role, name, last, of, args, fields, origins) or value
+        for arg in given:                       # a function among the arguments is called with the others
+            named = arg.texts[0] if arg.texts and self.family == "php" else arg.name if not arg.texts else ""
+            if arg.params is not None or named and self.roles(named).startswith(("run", "eval", "delete")):
+                over = _code_either([item for other in (of, *given) if other is not None and other is not arg for item in other.each()] or [_CODE_UNKNOWN])
+                over = _CodeValue(over.texts, over.items, over.name, origins | value.origins if value else origins)
+                if arg.params is not None:
+                    self.bind(arg.params, (over,))
+                else:
+                    value = self.call(_CodeValue((), None, named), [over], {})
+        lost = _code_loss.match(name) or last in ("deleteMany", "delete_many") and args and args[0].fields == {} and not args[0].items
+        if (lost or last == "dropDatabase") and not any(_code_scratch.search(text) for arg in given for text in arg.texts):
+            self.tell("loss", "destroys a database or cloud resource: " + last[:40])
+        if value is not None:
+            return value
+        text = next((text for arg in given for text in arg.texts), "")
+        if name[:4] == "aws ":
+            verb = re.sub(r"(?<=[a-z])(?=[A-Z])|_", "-", last).lower()
+            self.tell("argv", ["aws", name[4:].partition(".")[0] + "api" * (name[4:7] == "s3."),
+                               {"delete": "delete-bucket", "terminate": "terminate-instances"}.get(verb, verb)], "")
+        elif last in ("client", "resource") and "boto3" in name and text:
+            return _CodeValue((), None, "aws " + text)
+        elif last in ("connect", "create_engine", "createConnection", "Database", "DatabaseSync"):
+            scratch = _code_scratch.search(text or "memory" * ("duckdb" in name))
+            self.scratch += bool(scratch)
+            self.real += not scratch
+        for arg in given:
+            for text in arg.texts if arg.at < 0 else ():
+                self.path(text)
+        return _CodeValue((), None, name, origins | {"net"} if not roles and any("://" in t for arg in args for t in arg.texts) else origins)
+
+    def computed(self, name: str, last: str, of: _CodeValue | None, args: list[_CodeValue], fields: dict[str, _CodeValue],
+                 origins: frozenset[str]) -> _CodeValue | None:
+        """What can be computed of a call; None when nothing can."""
+        first = args[0] if args else _CODE_UNKNOWN
+        texts = [arg.texts[0] if arg.texts else "" for arg in args] + ["", "", ""]
+        subject, more = (of, texts) if of is not None and of.known() else (first, texts[1:])
+        if last in _CODE_PLACES:
+            return _CodeValue((_CODE_PLACES[last],), None, "Path")
+        if last in ("home", "homedir", "UserHomeDir") and not args:
+            return _CodeValue((self.home,), None, "Path")
+        if last in _CODE_IMPORTERS and texts[0]:
+            if "://" in texts[0]:
+                self.tell("say", "pipe_to_shell", "runs downloaded text")
+            return self.files.get(texts[0]) or _CodeValue((), None, texts[0].removeprefix("node:"))
+        if last == "getattr" and texts[1]:
+            return self.member(first, texts[1])
+        if texts[0] and (last == "getenv" or last in ("get", "fetch") and of is not None and "env" in of.origins or last == "getProperty"):
+            return self.picked(_CodeValue((), None, "", frozenset(("env",))), args[:1])
+        if last in ("join", "implode", "paste", "paste0") or last == "concat" and self.family == "lua":
+            given = [arg for arg in (of, *args) if arg is not None and (arg is not of or arg.known())]
+            lists = [arg.items for arg in given if arg.items is not None]
+            plain = [arg for arg in given if arg.items is None]
+            if last[:5] == "paste":
+                return self.glued(plain, fields.get("sep") or _CodeValue((" " * (last == "paste"),)))
+            if lists or not self.roles(name):
+                return self.glued(lists[0] if lists else plain[1:], plain[0] if plain else _CodeValue(("",)))
+        if last in ("format", "sprintf"):
+            return self.formatted(*((of, [*args, *fields.values()]) if of is not None and of.texts else (first, args[1:])))
+        if last in _CODE_TEXTS and subject.texts:
+            return _CodeValue([_CODE_TEXTS[last](text, *more) for text in subject.texts], None, "", origins)
+        if last in ("chr", "fromCharCode", "bytes", "bytearray") or last == "map" and first.name == "chr":
+            codes = [item.texts[0] if len(item.texts) == 1 else "" for arg in args for item in arg.each() if item.name != "chr"]
+            if codes and all(code.isdigit() and int(code[:7]) < 0x110000 for code in codes):
+                made = [chr(int(code)) for code in codes]
+                return _CodeValue((), [_CodeValue((c,)) for c in made]) if last == "map" else _CodeValue(("".join(made),))
+            return _CodeValue((), None, "", origins | {"coded"}) if last == "chr" else None
+        how = _CODE_DECODES.get(last) if last != "from" else texts[1] if texts[1] in ("base64", "hex") else None
+        if how is not None:
+            plains = [_sh_decoded(text, how) for text in first.texts] if how else []
+            return _CodeValue([text for text in plains if text], None, "", origins | {"coded"})
+        if last == "split" and subject.texts:
+            return _CodeValue((), [_CodeValue((text,)) for text in subject.texts[0].split(more[0] if subject is of and more[0] else None)[:64]])
+        return None
+
+    def act(self, role: str, name: str, last: str, of: _CodeValue | None, args: list[_CodeValue], fields: dict[str, _CodeValue],
+            origins: frozenset[str]) -> _CodeValue | None:
+        """What a call does in one role; its value, when the role tells it."""
+        first = args[0] if args else next((value for key, value in fields.items() if key in _CODE_FIRST), _CODE_UNKNOWN)
+        second = args[1] if len(args) > 1 else fields.get("data", _CODE_UNKNOWN)
+        owner = of if of is not None and of.texts else None
+        subject = owner or first
+        if role == "run":
+            return self.run(args or [first], fields, last if self.bare(name) else "." + last, of)
+        if role == "eval":
+            self.suspect(first, name, True)
+            for text in first.texts[:4]:
+                if "://" in text[:12] or "net" in self.files.get(text, _CODE_UNKNOWN).origins:
+                    self.tell("say", "pipe_to_shell", "runs downloaded text")
+                return self.nested(_code_shown(text))
+            return _CodeValue((), None, name, origins)
+        if role == "delete":
+            for item in [owner] if owner else args or [first]:
+                for text in [text for one in item.each() for text in one.texts if text and text[0] not in ("-", _CODE_HOLE)]:
+                    self.tell("delete", _code_shown(text))
+        elif role == "write" or role == "save":
+            what = _CodeValue((), None, "", frozenset(("net",))) if role == "save" else first if owner else second
+            self.written(second if role == "save" else subject, what, "ppend" in last)
+        elif role == "open" or role == "read":
+            modes = [text for arg in [*args[1:], *fields.values()] for text in arg.texts if re.fullmatch(r"[rwaxbt+<>|-]{1,4}", text)]
+            mode = modes[0] if modes else ""
+            piped = [args[-1]] if "|" in mode else [_CodeValue((text.strip("| "),)) for arg in args for text in arg.texts if "|" in (text[:1], text[-1:])]
+            if role == "open" and piped:
+                return self.run(piped, {}, "system", None)
+            if not {"w", "a", "x", ">", "+"}.isdisjoint(mode):
+                self.written(subject, _CODE_UNKNOWN, "a" in mode or ">>" in mode)
+            net = any("://" in text[:12] for text in subject.texts)
+            for text in subject.texts if not net else ():
+                self.path(text)
+            held = _code_origins(*[self.files.get(text) for text in subject.texts])
+            return _CodeValue((), None, f"open {subject.pieces()[0]}\0"[-80:], origins | held | ({"net"} if net else _CODE_NO_ORIGINS))
+        elif role == "sql":
+            for text in [text for arg in args for text in arg.texts[:4]]:
+                self.tell("sql", _code_hole.sub(lambda hole: hole.group(1) or "x", text))
+            return _CodeValue((), None, name, origins)
+        elif role == "fetch" or role == "send":
+            if role == "send" or "env" in origins or not _CODE_SENT.isdisjoint(fields) or len(args) > 1 and last == "urlopen":
+                self.tell("send", sorted(origins), last)
+            return _CodeValue((), None, name, origins | {"net"})
+        elif role == "say" or role == "test":
+            self.quiet(*args, *fields.values())
+            if name[:5] == "open " and last == "write":
+                self.files[name[5:].partition("\0")[0]] = first
+            elif role == "test":
+                return _CodeValue((), None, name, origins)
+            elif last in _CODE_PRINTS and first.texts and first.texts[0][:1] != _CODE_HOLE:
+                self.tell("print", _code_shown(first.texts[0]))
+        elif role == "path":
+            value = owner or (args.pop(0) if args else _CODE_UNKNOWN)
+            for arg in args:
+                value = self.join(value, arg, "/")
+            return _CodeValue(value.texts, None, "Path", origins)
+        elif role == "same":
+            whole = of if of is not None and (of.known() or not args) else first if len(args) < 2 else _CodeValue((), args)
+            return _CodeValue(whole.texts, whole.items, whole.name or name, origins, whole.fields)
+        elif role == "list":
+            if "glob" in last and not owner:
+                return _CodeValue((), [_CodeValue((text,), None, "Path") for text in first.texts], "list", origins)
+            child = first if "glob" in last else _CodeValue((), None, "name")
+            child = child if last in ("listdir", "readdir", "readdirSync", "entries", "opendir") else self.join(subject, child, "/")
+            return _CodeValue((), [_CodeValue(child.texts, None, "Path", origins)] + [subject] * ("walk" in last), "list", origins)
+        else:                                           # what a program of the shell does, too
+            words = [text for arg in args for text in arg.pieces()[:1]]
+            if role == "chmod" and len(words) > 1:
+                words = [oct(int(words[1]))[2:] if words[1].isdigit() and words[1][0] != "0" else words[1].lstrip("0o"), words[0]]
+            if words and words[0][:1] != _CODE_HOLE:
+                self.tell("argv", role.split(":") + list(map(_code_shown, words)), "")
+        return _CODE_UNKNOWN
+
+    def written(self, where: _CodeValue, what: _CodeValue, appended: bool) -> None:
+        """Files are written."""
+        for text in where.texts:
+            if text[:1] != _CODE_HOLE:
+                self.tell("write", _code_shown(text), (what.texts[0] if what.texts else None, "net" in what.origins, appended))
+                self.files[text] = what
+
+    def bare(self, name: str) -> bool:
+        """Does a call of this name run what it is given, and not search for it?"""
+        return "." not in name or name.partition(".")[0] in _CODE_RUNNERS or name.endswith("Function")
+
+    def suspect(self, value: _CodeValue, name: str, code: bool) -> None:
+        """A text is about to run: where does it come from?"""
+        if "net" in value.origins and self.bare(name) and (code or not value.texts or value.texts[0].lstrip()[:1] == _CODE_HOLE):
+            self.tell("say", "pipe_to_shell", "runs downloaded text")
+        elif "coded" in value.origins and not value.texts and self.bare(name):
+            self.tell("say", "pipe_to_shell", "runs decoded content")
+
+    def run(self, args: Sequence[_CodeValue], fields: dict[str, _CodeValue], last: str, of: _CodeValue | None) -> _CodeValue:
+        """A program is started, by one text for a shell or by words."""
+        first = args[0] if args else _CODE_UNKNOWN
+        if of is not None and of.known() and not first.known():
+            first, args = of, [of]                      # "a b".execute()
+        more = [arg for arg in args[1:] if not arg.fields]
+        twice = re.match(r"\.?(exec|spawn)([lv])", last)            # these name the program twice
+        if twice:
+            more = more[1:] if twice.group(1) == "spawn" else more
+            words = [*more[0].each()] if twice.group(2) == "v" and more else [first, *more[1:]]
+        else:
+            words = [word for arg in [first, *more, *([fields["args"]] if "args" in fields and first is not fields["args"] else [])] for word in arg.each()]
+        words = [word for word in words if word.texts or word.name or word.origins]
+        self.suspect(words[0] if words else _CODE_UNKNOWN, last, False)
+        shell = words and re.search(r"(?:^|/)(?:(?:ba|z|da)?sh|python[\d.]*|node|cmd|powershell|pwsh)\Z", words[0].pieces()[0])
+        if shell and any("net" in word.origins and not word.texts for word in words[1:]):
+            self.tell("say", "pipe_to_shell", "runs downloaded text")
+        fed = fields["input"].pieces()[0] if "input" in fields else ""
+        for number in range(max([len(word.texts) for word in words] or [0])):
+            texts = [_code_shown(word.pieces()[number % len(word.pieces())]) for word in words]
+            if last.endswith("Start"):
+                texts = [" ".join(texts)]               # C#: arguments are one text
+            if len(texts) > 1 or first.items is not None:
+                self.tell("argv", texts, fed)
+            if words[0].texts and (len(texts) == 1 and first.items is None or " " in texts[0]):
+                self.tell("sh", texts[0], fed)
+                if _code_sql.match(texts[0]):
+                    self.tell("sql", texts[0])
+        fetches = any(re.search(r"\b(?:curl|wget|iwr|irm)\b", text) for word in words for text in word.texts)
+        return _CodeValue((), None, "output", _code_origins(*words) | ({"net"} if fetches else _CODE_NO_ORIGINS))
+
+
+_CODE_CALLERS = frozenset("call apply bind partial send public_send __send__ call_user_func call_user_func_array method".split())
+_CODE_IMPORTERS = frozenset("__import__ import_module require import".split())
+_CODE_FIRST, _CODE_SENT = frozenset("args cmd command path file".split()), frozenset("method body data".split())
+_CODE_PRINTS = frozenset("print puts echo log write say printf cat".split())
+
+
+def code_acts(text: str, language: str, home: str) -> list[Act]:
+    """What a text in a programming language does, in the order in which it does it; in "code" or "" it may be any."""
+    acts: list[Act] = []
+    text = text.replace(_CODE_HOLE, "?")
+    cell = re.match(r"\s*%%(?:bash|sh|script|cmd|system|!|sx)\b[^\n]*\n([\s\S]*)", text)
+    if cell:
+        return [Act("sh", cell.group(1), "")]
+    if language in ("python", "code", "") and ("!" in text or "%" in text):
+        acts += [Act("sh", found.group(1), "") for found in _code_magic.finditer(text)]
+        text = _code_magic.sub("", text)
+    families = [_CODE_FAMILY_OF.get(language, "hash")]
+    if language not in _CODE_FAMILY_OF:
+        families += ["slash"] * bool(re.search(r"[`#]|//|/\*|=>|->|\bfunction\b|\$\{|['\"]{3}", text))
+        families += ["php"] * ("<?" in text or "$" in text) + ["sigil"] * bool(re.search(r"[`$@%]|\b(?:puts|system|exec|FileUtils|Dir)\b", text))
+        families += ["lua"] * bool(re.search(r"\b(?:os|io)\b|\blocal\b", text) and re.search(r"--|\.\.|\[\[|:", text))
+    for family in families:
+        reader = CodeReader(text, family, language, home, 1 + (family in families[:2]))
+        scratch = reader.scratch and not reader.real
+        acts += [Act("say", "infrastructure", act.value) if act.kind == "loss" else act for act in reader.acts
+                 if not scratch or act.kind not in ("sql", "loss")]
+        acts += [Act("read", name) for name in reader.named]
+    acts += [Act("sh", found, "") for found in re.findall(r'\bdo shell script "((?:[^"\\]|\\.)*)"', text)]
+    if _code_fork.search(text):
+        acts.append(Act("say", "destructive", "fork bomb"))
+    return acts
+
+
 _sh_code_socket = lazy_regex(
     r"['\"]socket['\"]|socket\.(?:socket|create_connection|connect|tcp)|SOCK_STREAM|IO::Socket|TCPSocket|TCPServer|fsockopen|"
     r"stream_socket_client|socket_create|\bnet\.(?:connect|createConnection|Socket)|"
@@ -6577,65 +7828,6 @@ _sh_code_shell = lazy_regex(
     r"&\s*getline|\|\s*getline|child_process|shell_exec|proc_open|recv\([^)]*\)[^\n]{0,200}(?:subprocess|os\.(?:popen|system)|"
     r"exec\()|(?:subprocess|os\.popen|os\.system|getoutput)[^\n]{0,80}recv|\bexec\s*\(\s*\w+\.recv|['\"](?:ba|z)?sh['\"]|"
     r"(?i:io\.popen)|os\.execute|STDIN->fdopen|open\(STDIN|ProcessBuilder|getRuntime")
-_SH_FETCH = (r"(?:urlopen|requests\.get|httpx\.get|urllib|http\.get|https\.get|\bfetch\(|axios|LWP::Simple|\bget\(?['\"]http|"
-             r"Net::HTTP|URI\.open|URI\.parse|open-uri|open\(['\"]http|file_get_contents\(\s*['\"]http|curl_exec|XMLHttp|"
-             r"DownloadString|DownloadData|aiohttp|wget\.download|\bIWR\b|\bIRM\b|Invoke-(?:WebRequest|RestMethod)|"
-             r"\b(?:include|require)(?:_once)?\s*\(?\s*['\"]https?:)")
-_sh_code_fetch = lazy_regex("(?i)" + _SH_FETCH)
-_sh_code_evaluates = lazy_regex(
-    r"(?i)(?<![.\w])(?:exec|eval|execfile|new Function|instance_eval|loadstring|dofile|system|popen|"
-    r"runIn\w+Context|iex|invoke-expression)\b\s*[(\s]"
-    r"|os\.system\(|pickle\.loads|marshal\.loads|vm\.run|scriptblock\]?::create|assembly\]::load"
-    r"""|(?<![.\w])(?:include|require)(?:_once)?\b\s*[(\s]\s*(?!['"](?!https?:)[^'"\n]*['"])""")
-_sh_code_then = lazy_regex(r"(?i)=>\s*eval\(|\.then\(\s*eval|\|\s*(?:iex|invoke-expression)\b|,\s*eval\b")
-_sh_code_name = lazy_regex(r"([A-Za-z_]\w{0,30})\s*=(?![=>])|import (?:urlopen|get) as (\w{1,30})")
-_sh_code_runs = lazy_regex(r"\b(?:exec|eval|system|popen|subprocess|child_process|iex|Invoke-Expression|spawn|shell_exec|"
-                           r"passthru|loadstring|Function|compile)\b|`", re.I)
-_sh_code_blob = lazy_regex(r"(?:b64decode|fromhex|unhexlify|Buffer\.from|atob|base64_decode|decode64|decode_base64|"
-                           r"FromBase64String|unpack1?)\s*\(?\s*b?['\"]([A-Za-z0-9+/=\s]{8,})['\"]")
-_sh_code_bomb = lazy_regex(r"\bfork\s+while\b|\bwhile\s*\(?\s*(?:True|1|true)\s*\)?\s*[:{]\s*\n?\s*(?:os\.)?fork\b|"
-                           r"fork\(\)\s*while|loop\s*\{\s*fork\s*\}|%0\s*\|\s*%0")
-_sh_code_ticks = lazy_regex(r"`([^`\n]{2,2000})`|(?:qx|%x)\s*[({\[/|]([^)}\]/|\n]{2,2000})")
-_sh_code_sends = lazy_regex(
-    r"requests\.(?:post|put|patch|request)|urlopen\([^\n]{0,300}(?:data|\+|%|format|,)|httpx\.(?:post|put)|http\.client|"
-    r"\.request\(['\"](?:POST|PUT)|method['\"]?\s*:\s*['\"](?:POST|PUT)|axios\.(?:post|put)|fetch\([^\n]{0,200}(?:\+|\$\{|body)"
-    r"|Net::HTTP\.post|\.sendall?\(|ftplib|smtplib|http\.request|https\.request|net\.connect|socket\.create_connection|"
-    r"file_get_contents\(['\"]http[^)]{0,200}\.|HTTP::Tiny|LWP::UserAgent|paramiko|boto3|requests\.get\([^\n]{0,200}(?:\+|"
-    r"params|%|\{)|UploadString|UploadFile|UploadData|(?i:-Method\s+['\"]?(?:POST|PUT))|dns\.lookup|gethostbyname\(")
-_sh_code_environment = lazy_regex(r"(?:dict|str|repr|json\.dumps|urlencode)\(\s*(?:dict\(\s*)?os\.environ|"
-                                  r"os\.environ(?:\.(?:items|copy)\(\)|\s*[),])|JSON\.stringify\(\s*process\.env|"
-                                  r"process\.env\s*[),]|ENV\.(?:to_h|inspect|to_json)|\$_ENV\b(?!\[)|\bgetenv\(\s*\)|%ENV|"
-                                  r"(?i:Get-ChildItem env:|gci env:|dir env:|ls env:)")
-
-
-def _sh_literal(text: str, raw: bool = False) -> str:
-    """The value of a string literal of some language; *raw*: a backslash is no escape (PowerShell)."""
-    text = text[3:-3] if text[:3] in ("'''", '"""') else text[1:-1]
-    return text if raw else _sh_unescape(text)
-
-
-def _sh_literals(text: str, at: int, raw: bool = False) -> list[str]:
-    """The string literals that follow in a call: `"a", "b"` or `["a", "b"]`."""
-    found: list[str] = []
-    between = re.compile(r"[\s\[(,bfru]*")
-    while len(found) < 64:
-        at = between.match(text, at).end()  # type: ignore[union-attr]
-        literal = _sh_code_string.match(text, at)
-        if not literal:
-            break
-        found.append(_sh_literal(literal.group(), raw))
-        at = literal.end()
-    return found
-
-
-def _sh_added(text: str, at: int) -> list[str]:
-    """What a variable adds to the literal at *at* (`"rm -rf " + d`): the literals it may hold, or nothing."""
-    added = _sh_code_added.match(text, at)
-    if not added:
-        return [""]
-    name = re.escape(added.group(1))
-    bound = re.search(rf"\b{name}\s*=\s*(?=[\[(]?\s*['\"])|\b{name}\s+(?:in|of)\s*(?=[\[(]\s*['\"])", text)
-    return (_sh_literals(text, bound.end())[:16] if bound else []) or [""]
 
 
 def _sh_decoded(text: str, how: str) -> str | None:
@@ -6656,97 +7848,61 @@ def _sh_decoded(text: str, how: str) -> str | None:
     return data.decode("utf-8", "replace") if data else None
 
 
-def _code_runs_fetched(text: str) -> bool:
-    """Is something fetched and run, in one statement or by way of a variable?"""
-    names: list[str] = []
-    for statement in re.split(r"[\n;]", text):
-        runs = _sh_code_evaluates.search(statement)
-        fetch = _sh_code_fetch.search(statement)
-        if fetch and (runs or _sh_code_then.search(statement)):
-            return True
-        if fetch:
-            name = _sh_code_name.search(statement)
-            names += [name.group(1) or name.group(2)] if name and len(names) < 8 else []
-        elif runs and any(re.search(r"[(\s$]" + name + r"\b", statement[runs.start():runs.end() + 60]) for name in names):
-            return True
-    return False
 
-
-def judge_code(run: _ShRun, language: str, text: str) -> None:
-    """Code given to an interpreter: commands it starts, files it names, sockets it ties to a shell."""
+def judge_code(run: _ShRun, language: str, text: str) -> _Flow:
+    """Code given to an interpreter: follows what it does; what it says on its standard output."""
     run.spend(len(text))
     if len(text) < 4:
-        return
+        return _NOTHING
     run.deeper(1)
     certain, run.certain = run.certain, False       # what is read as commands here may be none
-    if "+" in text:
-        text = _sh_code_joint.sub("", text)
     if _sh_code_socket.search(text) and _sh_code_shell.search(text):
         run.say("reverse_shell", "connects a shell to the network")
-    if _sh_code_fetch.search(text) and _code_runs_fetched(text):
-        run.say("pipe_to_shell", "runs downloaded text")
-    if _sh_code_bomb.search(text):
-        run.say("destructive", "fork bomb")
-    if _sh_code_home.search(text):
-        run.say("destructive", "deletes the home directory")
-    for found in _sh_code_blob.finditer(text):
-        plain = _sh_decoded(found.group(1), "hex" if "hex" in found.group().lower() else "base64")
-        if plain and _sh_code_runs.search(text):
-            judge_code(run, language, plain)
-            run.read(plain, _NOTHING, _SH_POSIX)
-    raw = language == "powershell"
-    strings = [_sh_literal(m.group(), raw) for m in _sh_code_string.finditer(text)][:5000]
-    sources = _code_calls(run, language, text)
-    for found in _sh_code_delete.finditer(text):
-        named = _sh_literals(text, found.end(), raw)[:16]
-        for word in named or [w for w in strings if w[:1] in "/~"
-                              and re.match(r"\w+\s*[,)]", text[found.end():found.end() + 40])]:
-            run.delete(word)
-    for found in _sh_code_write.finditer(text):
-        run.written(_sh_literal(found.group(1) or found.group(2), raw), _NOTHING, False)
-    for word in strings:
-        if len(word) < 400 and not _SH_NAME_CHARS.isdisjoint(word) and _SH_NO_NAME_CHARS.isdisjoint(word):
-            run.path(word, sources)
-    if _sh_code_sends.search(text):
-        if _sh_code_environment.search(text):
-            sources.append("\0the environment")
-        run.ship(_sh_read(sources), "the network")
+    out = follow_acts(run, code_acts(text, language, run.at.home))
     run.depth -= 1
     run.certain = certain
+    return out
+
+
+def follow_acts(run: _ShRun, acts: Sequence[Act]) -> _Flow:
+    """Follow what a text in another language does; what it says on its standard output."""
+    sources: list[str] = []
+    said: list[str] = []
+    sends, remote = "", False
+    for kind, value, more in acts:
+        if kind == "say":
+            run.say(value, more)
+        elif kind == "argv":
+            sources += run.simple(list(value), _Flow(more) if more else _NOTHING).sources
+        elif kind in _ACT_DIALECTS:
+            sources += run.read(value, _Flow(more) if more else _NOTHING, _ACT_DIALECTS[kind]).sources
+        elif kind == "sql":
+            follow_acts(run, sql_acts(value))
+        elif kind == "read":
+            run.path(value, sources)
+        elif kind == "write":
+            run.written(value, _Flow(*more[:2]) if more else _NOTHING, bool(more) and more[2])
+        elif kind == "delete":
+            run.delete(value)
+        elif kind == "print":
+            said.append(value)
+            remote = remote or "net" in (more or ())
+        elif kind == "send":
+            sends = more
+            sources += ["\0the environment"] * ("env" in value)
+    if sends:
+        run.ship(_sh_read(sources), sends)
+    return _Flow("\n".join(said) if said and not remote else None, remote, tuple(sources)[:64])
 
 
 def judge_program_text(run: _ShRun, language: str, text: str) -> None:
-    """A text in another language than a shell's; notebooks have lines for the shell in it."""
+    """A text in another language than a shell's; what may be any language may be a shell's, too."""
     if language == "sql":
-        return run.sql(text)
+        follow_acts(run, sql_acts(text))
+        return
     judge_code(run, language, text)
-    if re.match(r"\s*%%(?:bash|sh|script)", text):
-        run.read(text.partition("\n")[2])
-    elif language == "code":
-        run.read(re.sub(r"(?m)^\s*[!%]+\s*", "", text))
-    elif "!" in text or "%" in text:
-        run.read("\n".join(re.findall(r"(?m)^[ \t]*(?:!+|%s[xy]|%system)[ \t]*(.*)$", text)))
-
-
-def _code_calls(run: _ShRun, language: str, text: str) -> list[str]:
-    """Follow the commands that code starts by `system`, `spawn`, back-ticks …; the files their output is from."""
-    sources: list[str] = []
-    for number, found in enumerate(_sh_code_call.finditer(text)):
-        words = _sh_literals(text, found.end())
-        callee = found.group(1)
-        if words and callee in ("exec", "eval") and language in ("python", "code"):
-            judge_code(run, language, words[0])
-        elif len(words) > 1 and callee in _SH_LIST_CALLS:
-            sources += run.simple(words, _NOTHING).sources
-        elif words:
-            for end in _sh_added(text, found.end()) if len(words) == 1 and number < 50 else [""]:
-                sources += run.read(" ".join(words) + end, _NOTHING, _SH_POSIX).sources
-    for found in _sh_code_ticks.finditer(text) if language in ("ruby", "perl", "php", "code") else ():
-        out = run.read(found.group(1) or found.group(2) or "", _NOTHING, _SH_POSIX)
-        sources += out.sources
-        if out.remote and re.search(r"(?:system|exec|eval)\s*\(?\s*\Z", text[max(0, found.start() - 20):found.start()]):
-            run.say("pipe_to_shell", "runs downloaded text")
-    return sources
+    if language == "code":
+        run.read(_code_magic.sub("", text))
 
 
 # ---- 9f. Commands: PowerShell and cmd.exe ----------------------------------------------------------------
@@ -6767,6 +7923,7 @@ _sh_percent = lazy_regex(r"[%!]([A-Za-z_]\w*(?:\(x86\))?)(:[^%\n]*)?[%!]|%%?~?\w
 _sh_here_string = lazy_regex(r"'([\s\S]*?)(?:'@|\Z)")
 
 
+_ACT_DIALECTS = {"sh": _SH_POSIX, "powershell": _SH_POWER, "cmd": _SH_CMD}
 _other_redirect = lazy_regex(r"(\d*|&|\*)(>>|>\||>&|<&|<|>)[ \t\r]*")
 
 
@@ -7030,7 +8187,11 @@ def _power_patterns(run: _ShRun, text: str) -> None:
         run.say("pipe_to_shell", "runs downloaded text")
     if re.search(r"(?i)win32_shadowcopy\b[\s\S]{0,300}\.delete\(|win32_shadowcopy\b[\s\S]{0,200}\bremove-(?:wmi|cim)", text):
         run.say("destructive", "deletes shadow copies")
-    judge_code(run, "powershell", text)
+    judge_code(run, "python", text.replace("\\", "\\\\"))
+    for place in re.findall(r"""(?i)(?:file|directory)\]::delete\(\s*['"]([^'"]+)""", text):
+        run.delete(place)
+    if re.search(r"(?i)(?:get-childitem|gci|dir|ls) env:", text) and re.search(r"(?i)-Method\s+['\"]?(?:POST|PUT)|Upload", text):
+        run.say("exfiltration", "sends the environment away")
 
 
 def _power_is_text(word: Any) -> bool:
@@ -7161,6 +8322,7 @@ class _ShRun:
         self.ctx, self.at, self.d = ctx, ctx.paths, dialect
         self.facts: dict[str, str] = {}
         self.paths: dict[str, None] = {}
+        self.altered: set[str] = set()      # those among them that are written or deleted
         self.files: dict[str, _Flow] = {}   # what this command has written, by `key`
         self.ran: list[str] = []            # files that a shell in the background reads
         self.made: set[str] = set()         # folders made here
@@ -7276,13 +8438,16 @@ class _ShRun:
             return word
         return f"{cwd.rstrip('/')}/{word}"
 
+    def reported(self, word: str) -> list[str]:
+        """What `paths` has for *word*."""
+        return [_sh_plain(self.where(word, cwd), self.at.home) for cwd in self.cwds]
+
     def path(self, word: str, sources: list[str] | None = None) -> None:
         """Report a word that is or may be a file."""
         if not word or len(word) > 4096 or word[:1] == "-" or word[:8] == "/dev/fd/" or word == _SH_HOLE or "\n" in word or (
                 "://" in word and word[:5] != "file:"):
             return
-        for cwd in self.cwds:
-            place = _sh_plain(self.where(word, cwd), self.at.home)
+        for place in self.reported(word):
             known: list[str] = []               # what its wildcards may mean
             if len(self.paths) < MAX_SHELL_PATHS:
                 self.paths[place] = None
@@ -8173,6 +9338,7 @@ class _ShRun:
             return
         self.spend(len(word))
         self.path(word)
+        self.altered.update(self.reported(word))
         for key in self.keys(word):
             self.files[key] = _sh_join((self.files[key], flow)) if appended and key in self.files else flow
             if key in self.ran and (flow.remote or flow.coded):
@@ -8187,6 +9353,8 @@ class _ShRun:
             elif _SH_PERSIST.match(place):
                 if "cron" in place or "ssh" in place or not _sh_harmless_lines(flow.text):
                     self.say("persistence", "changes what runs by itself", word)
+                else:
+                    self.altered.difference_update(self.reported(word))
             elif _SH_HISTORY.match(place) and not appended:
                 self.say("destructive", "wipes a history or log", word)
             elif not appended and re.match(r"/(?:etc/[^/]*\Z|var/log/|boot/|(?:usr/)?s?bin/|lib|[A-Z]:/Windows/)", place):
@@ -8194,6 +9362,7 @@ class _ShRun:
 
     def delete(self, word: str, reason: str = "deletes outside the project", recursive: bool = True, forced: bool = True) -> None:
         """A file or folder is deleted, with all that is in it unless it is said otherwise."""
+        self.altered.update(self.reported(word))
         if self.doomed(word, recursive, forced):
             self.say("destructive", reason, word)
 
@@ -8275,6 +9444,7 @@ class _ShRun:
         texts = _SH_TEXT_OPTIONS.get(name, "").split() + _SH_TEXT_OPTIONS[""].split()
         names_only, skip = name in _SH_NAMES_ONLY, name in _SH_NO_FILES
         first = name in _SH_PATTERN_FIRST and not any(a in ("-e", "-f", "--regexp", "--file") for a in args)
+        args = _sh_kept(name, args)
         for word, previous in zip(args, [""] + args):
             if isinstance(word, _ShWord) and word.flow is not _NOTHING:
                 flows.append(word.flow)
@@ -8565,7 +9735,7 @@ class _ShRun:
         return _Flow(text, flow.remote, flow.sources, True)
 
     def _archive(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        sources, into, tar = list(flow.sources), "", name in ("tar", "bsdtar", "gtar")
+        sources, into, tar, args = list(flow.sources), "", name in ("tar", "bsdtar", "gtar"), _sh_kept(name, args)
         make = bool(args) and (not tar or "c" in args[0] and args[0][:2] != "--" or "--create" in args)
         for i, word in enumerate(args):
             if word.startswith(("--checkpoint-action=exec=", "--to-command=", "--use-compress-program=")):
@@ -9007,21 +10177,22 @@ class _ShRun:
 
     def _sql(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """Database clients: statements in options or on standard input."""
+        texts = [flow.text or ""]
         for word, option in zip(args, [""] + args):
-            if re.match(r"-\w*[ceQq]\Z|--(?:command|execute|eval|query)\Z", option) or re.match(
-                    r"--(?:command|execute|eval|query)=|-[ce]\S*\s", word) or name in ("sqlite3", "sqlite", "duckdb"):
-                self.sql(word)
-                if re.match(r"\s*\\!|\.(?:shell|system)\s", word):
-                    self.read(re.sub(r"^\s*(?:\\!|\.\w+)", "", word))
-        if name == "redis-cli":
-            self.sql(" ".join(args))
-        self.sql(flow.text or "")
+            glued = re.match(r"--(?:command|execute|eval|query)=|-[ceQq](?=\S*\s)", word)
+            if glued or re.match(r"-\w*[ceQq]\Z|--(?:command|execute|eval|query)\Z", option) or name in (
+                    "sqlite3", "sqlite", "duckdb", "redis-cli"):
+                texts.append(word[glued.end():] if glued else word)
+        for text in texts:
+            if name in ("mongo", "mongosh"):
+                judge_code(self, "node", text)
+            else:
+                self.sql(text)
         return self.operands(name, [w for w in args if " " not in w], flow)
 
     def sql(self, text: str) -> None:
         """Statements in the language of a database."""
-        for category, reason, word in judge_sql(text):
-            self.say(category, reason, word)
+        follow_acts(self, sql_acts(text))
 
     # -- PowerShell and cmd.exe
     def _start(self, name: str, args: list[str], flow: _Flow) -> _Flow:
@@ -9054,6 +10225,23 @@ class _ShRun:
 _sh_harmless = lazy_regex(r"\s*(?:#(?!!).*|alias \w+=['\"]?(?:git|ls|cd|npm|docker|kubectl|python3?) ?[\w .-]*['\"]?|"
                           r"(?:export )?(?!LD_|DYLD_|BASH_ENV|ENV=|PROMPT_COMMAND|PYTHONSTARTUP|NODE_OPTIONS|PERL5|GIT_|"
                           r"PS[14]=)[A-Z_]+=[^`;&|()]*)?\Z")
+
+
+def _sh_kept(name: str, args: list[str]) -> list[str]:
+    """*args* without those that the program *name* is told to leave out (see _SH_LEAVES_OUT)."""
+    options = f"{_SH_LEAVES_OUT.get(name, '')} {_SH_LEAVES_OUT['']}".split()
+    kept, leaving = [], False
+    for word in args:
+        if word[:1] == "-":
+            option, mark, _ = word.partition("=")
+            leaving = option in options and not mark
+            if option not in options:
+                kept.append(word)
+        elif leaving:
+            leaving = name == "zip"         # a whole list
+        elif word[:1] != "!" and word[:2] != ":!" and word[:10] != ":(exclude)":
+            kept.append(word)
+    return kept
 
 
 def _sh_harmless_lines(text: str | None) -> bool:
@@ -9289,7 +10477,7 @@ def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
         if _SH_OPERATORS.isdisjoint(words):
             run = _ShRun(ctx, _SH_POSIX, cwd)
             run.simple(words, _NOTHING)
-            return CommandFacts(run.facts, tuple(run.paths))
+            return CommandFacts(run.facts, tuple(run.paths), frozenset(run.altered))
         text = " ".join(words)
     text = text if isinstance(text, str) else ""
     if len(text) > MAX_SHELL_SOURCE:
@@ -9297,6 +10485,7 @@ def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
     text = _sh_private.sub("?", text.replace("\0", ""))
     facts: dict[str, str] = {}
     paths: dict[str, None] = {}
+    changed: set[str] = set()
     shell = language in ("", "sh", "powershell", "cmd")
     dialects = _sh_dialects(text, language) if shell else [_SH_POSIX]
     for dialect in dialects:
@@ -9308,7 +10497,8 @@ def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
             judge_program_text(run, language, text)
         facts = {**facts, **run.facts, **facts}         # the first to say so has the word
         paths.update(run.paths)
-    return CommandFacts(facts, tuple(paths))
+        changed |= run.altered
+    return CommandFacts(facts, tuple(paths), frozenset(changed))
 
 
 _sh_private = lazy_regex("[\ue0f0\ue0f1]")
@@ -11357,8 +12547,8 @@ send: send post share publish email mail notify reply forward push submit
 # word is; names are in words (`excludePatterns` is exclude_patterns). After `of`: words, one of which the tool's name has.
 ARGUMENT_ROLES = """
 place: ignore_file ignore_path exclude_file exclude_from exclude_from_file ignore_from
-place: source sources src from input destination dest dst to output target of file files dir directory folder copy move
-place: source src from archive destination dest to output target of mv cp rename link zip unzip tar untar extract unpack
+place likely: source sources src from input destination dest dst to output target of file files dir directory folder copy move
+place likely: source src from archive destination dest to output target of mv cp rename link zip unzip tar untar extract unpack
 exclusion: exclude* excludes* excluded* exclusion* exclusions* ignore* ignores* ignored* *exclude *excludes *excluded
 exclusion: *exclusions *ignore *ignores *ignored *blacklist *blocklist *denylist skip_files skip_paths skip_dirs
 exclusion: skip_patterns skip_globs skip_folders omit omit_files omit_paths without
@@ -11371,15 +12561,17 @@ code: query queries statement statements of sql postgres postgresql mysql mariad
 credential: password passwd passphrase secret token auth authorization bearer api_key apikey access_key secret_key
 credential: private_key credential credentials cookie cookies *password *passphrase *secret *token *api_key *access_key
 credential: *secret_key *private_key *credential *credentials
+patch content: patch patches diff diffs *patch *diff
+patch content: input text content edits changes of patch diff
 content: content contents text body message description comment title summary markdown html thought thoughts note notes
-content: observations entities relations prompt replacement diff patch edits old_string new_string old_text new_text
+content: observations entities relations prompt replacement edits old_string new_string old_text new_text
 content: old_str new_str oldtext newtext file_text filetext insert_text instruction instructions reason explanation
 content: subject caption headline feedback answer reply review sidenote details changelog filecontent
 content: *content *contents *text *body *message *description *comment *title *summary *markdown *html *notes *prompt
 content: *replacement *instructions *explanation
 query: query queries q question search keyword keywords term terms jql cql *query *question *keywords
-pattern: pattern patterns regex regexp glob globs mask match *pattern *patterns *regex *regexp *glob *globs *mask include
-pattern: includes *include *includes include*
+pattern: pattern patterns regex regexp glob globs mask match *pattern *patterns *regex *regexp *glob *globs *mask
+place pattern: include includes *include *includes include*
 choice: encoding charset mode format sort sort_by order order_by direction language lang locale unit units level theme
 choice: *encoding *format *mode *order *language *level type *type kind
 base: cwd workdir workingdir working_dir working_directory workingdirectory working_path work_dir work_path pwd
@@ -11455,10 +12647,11 @@ def argument_roles(tool: str, name: str, value: Any = "") -> frozenset[str]:
     |---|---|---|
     | place | path, outputFile | surely names a file or folder |
     | base | cwd, repo_path, folder | the same, and other arguments may be relative to it |
+    | likely | source, target | of a place: may be something else |
     | read, write | | if it names a place, this is done there; an `address` may be one, too (`file:`) |
     | address | url, host, endpoint | is called or opened |
     | command, code | command, sql | is run |
-    | content | body, newText | is written, sent or shown: does nothing by itself |
+    | content | body, newText | is written, sent or shown: does nothing by itself (a `patch` names files) |
     | query, pattern | q, glob | is looked for; a pattern may hold places |
     | exclusion | excludePatterns, ignore | is left alone |
     | choice | encoding, sort_by | is one word of few (with another value it is unknown) |
@@ -11662,58 +12855,94 @@ class Value(NamedTuple):
     number: bool = False
 
 
-_MEMORY_ENTRIES, _MEMORY_CHARS = 2048, 256     # what is remembered of texts: how many, and how long they may be
+
+
+class PathList(NamedTuple):
+    """The globs of one `path:` matcher of `_any_value`, and what must be done there for it to hold."""
+    globs: Sequence[str]
+    access: frozenset[str] = frozenset(("read", "write"))
 
 
 class LatePathIndex:
-    """A PathIndex that is made when the first path is judged, since no server's start should wait for it.
+    """A PathIndex that is made when the first path is judged, since no server's start should wait for it."""
 
-    Calls name the same files again and again, so what depends on the text alone is remembered; links are not.
-    """
-
-    def __init__(self, globs: Mapping[str, Sequence[str]], context: PathContext) -> None:
-        self._globs, self._context = globs, context
+    def __init__(self, lists: Mapping[str, PathList]) -> None:
+        self._lists = lists
         self._index: PathIndex | None = None
-        self._known_readings = lru_cache(_MEMORY_ENTRIES)(self._readings)
-        self._known_keys = lru_cache(_MEMORY_ENTRIES)(self._keys)
 
-    def readings(self, text: str, name: str | None, budget: Budget | None = None) -> Sequence[_KnownReading]:
-        """The ways to read *text* as a path; none when, as the argument *name*, it does not look like one.
-
-        With None as name, the text is a path.
-        """
-        if len(text) <= _MEMORY_CHARS and (name is None or len(name) <= _MEMORY_CHARS):
-            return self._known_readings(text, name)
-        return self._readings(text, name, budget)
-
-    def hits(self, readings: Iterable[_KnownReading], resolve: Callable[[str], str]) -> dict[str, str]:
-        """{list of globs: view} for the lists that a path hits, as written or with links followed."""
-        found: dict[str, str] = {}
-        for view, lexical, keys, asks in readings:
-            for path in asks:
-                place = resolve(path)
-                if place != lexical:
-                    keys = (*keys, *(self._known_keys(place) if len(place) <= 2 * _MEMORY_CHARS else self._keys(place)))
-            for key in keys:
-                found.setdefault(key, view)
-        return found
-
-    def _readings(self, text: str, name: str | None, budget: Budget | None = None) -> Sequence[_KnownReading]:
-        if name is None:
-            seen: Iterable[View] = (View("command", text, ()),)
-        else:
-            seen = views(text, budget) if looks_like_path(text, name) else ()
-        return [(view.name, reading.lexical, self._keys(reading.lexical), reading.asks)
-                for view in seen for reading in path_readings(view.text, self._context)]
-
-    def _keys(self, path: str) -> tuple[str, ...]:
+    def hits(self, path: str, ctx: PathContext) -> list[str]:
+        """The lists that a canonical *path* hits."""
         if self._index is None:
-            self._index = PathIndex(self._globs)
-        return tuple({key: None for name in path_names(path, self._context) for key in self._index.matches(name, self._context)})
+            self._index = PathIndex({name: one.globs for name, one in self._lists.items()})
+        return [key for name in path_names(path, ctx) for key in self._index.matches(name, ctx)]
+
+    def access(self, key: str) -> frozenset[str]:
+        """What must be done at a path for the list *key* to hold."""
+        return self._lists[key].access
 
 
-# A PathReading in the memory: (view, as written, the lists of globs that it hits, what to ask the disk about)
-_KnownReading = tuple[str, str, tuple[str, ...], tuple[str, ...]]
+class ServerFacts(NamedTuple):
+    """What is known of the server that a message goes to.
+
+    *folders*: where relative paths may start there (see `Whereabouts`). *choices*: {tool: {argument: the only values that its
+    listed schema has for it}}.
+    """
+    folders: tuple[str, ...] = ()
+    choices: Mapping[str, Mapping[str, set[str]]] = {}
+
+
+NO_FACTS = ServerFacts()
+MAX_BASES = 16              # folders that the relative paths of one message may start from, and roots that count
+
+
+def folders_told(answer: Any, ctx: PathContext) -> list[str]:
+    """The folders in a client's answer to `roots/list`."""
+    roots = answer.get("roots") if type(answer) is dict else None
+    uris = [root.get("uri") for root in roots[:MAX_BASES] if type(root) is dict] if type(roots) is list else []
+    return [reading.lexical for uri in uris if type(uri) is str for reading in path_readings(uri, ctx._replace(bases=()))
+            if reading.sure and reading.asks]
+
+
+def choices_of(schema: Any) -> dict[str, set[str]]:
+    """{argument: the words that *schema*, of a tool's arguments, has for it as `enum` or `const`}, at any depth."""
+    found: dict[str, set[str]] = {}
+    left: list[tuple[str, Any]] = [("", schema)]
+    while left and len(found) < 1000:
+        name, node = left.pop()
+        if type(node) is list:
+            left += [(name, item) for item in node if type(item) is dict]
+        elif type(node) is dict:
+            for key, value in node.items():
+                if key in ("enum", "const"):
+                    words = value if type(value) is list else [value]
+                    found.setdefault(name, set()).update([word for word in words if type(word) is str and len(word) <= 64])
+                elif key == "properties" and type(value) is dict:
+                    left += value.items()
+                elif type(value) is dict or type(value) is list:
+                    left.append((name, value))
+    return found
+
+
+class Place(NamedTuple):
+    """A text among the arguments that may be a path; it stands at *step* below *parent*. *roles*: see `argument_roles`."""
+    text: str
+    roles: frozenset[str]
+    parent: tuple[Any, ...]
+    step: Any
+
+    @property
+    def path(self) -> tuple[Any, ...]:
+        return (*self.parent, self.step)
+
+    @property
+    def argument(self) -> str:
+        """The name it stands under, through lists."""
+        return next((step for step in reversed(self.path) if type(step) is str), "")
+
+    @property
+    def named(self) -> bool:
+        """Does its argument say that it is a path?"""
+        return "place" in self.roles
 
 
 class Subject:
@@ -11729,12 +12958,13 @@ class Subject:
     _viewed: bool | None = None
     _runs: Sequence[tuple[int, int]] | None | bool = False
     _findings: tuple[Finding, ...] | None = None
+    _path_hits: dict[str, Hit] | None = None
     _haystack: str | None = None
     _injections: tuple[Finding, ...] | None = None
 
     def __init__(self, message: Message, policy: Policy, budget: Budget | None = None,
-                 marks: Iterable[str] = ()) -> None:
-        self.message, self.policy, self.marks = message, policy, marks
+                 marks: Iterable[str] = (), server: ServerFacts = NO_FACTS) -> None:
+        self.message, self.policy, self.marks, self.server = message, policy, marks, server
         self.counted: set[int] = set()      # rules with a limit, by their id, that have counted the message
         self._budget = budget
         self._derived: dict[Any, Any] = {}
@@ -11931,21 +13161,21 @@ class Subject:
             found += (Value(text, name, (*parent, step), number) for text, name, parent, step, number in leaves)
         return found
 
-    def argument_values(self, skip: frozenset[str], paths: bool = False) -> list[Value]:
-        """The same of the arguments alone, without `_meta`; for *paths* no numbers, but members named like paths."""
-        found: list[Value] | None = self._derived.get(("arguments", skip, paths))
+    def argument_values(self, skip: frozenset[str]) -> list[Value]:
+        """The same of the arguments alone, without `_meta`."""
+        found: list[Value] | None = self._derived.get(("arguments", skip))
         if found is None:
-            found = self._derived["arguments", skip, paths] = [
-                Value(text, name, (*parent, step), number) for text, name, parent, step, number in self._leaves(skip, paths)]
+            found = self._derived["arguments", skip] = [
+                Value(text, name, (*parent, step), number) for text, name, parent, step, number in self._leaves(skip)]
         return found
 
-    def _leaves(self, skip: frozenset[str], paths: bool) -> list[_Leaf]:
+    def _leaves(self, skip: frozenset[str]) -> list[_Leaf]:
         found: list[_Leaf] = []
         for base, root in self.roots():
-            if type(root) is dict or type(root) is list:
-                _walk_values(root, str(base[-1]), base, skip, self._seen, found, paths)
-            elif type(root) is str:
+            if type(root) is str:
                 found.append((root, "", base[:-1], base[-1], False))
+            else:
+                _walk_values(root, str(base[-1]), base, skip, self._seen, found)
         return found
 
     # -- paths and commands
@@ -12008,7 +13238,7 @@ class Subject:
                           if type(text) is str and name not in skip and
                           (name in hosts or may_hold_url(text) or text[:1].isdigit())]
             else:
-                leaves = self._leaves(skip, False)
+                leaves = self._leaves(skip)
             for text, name, parent, step, _ in leaves:
                 role = _address_role(message.tool or "", name)
                 if not role or ran and parent + (step,) in ran:
@@ -12037,30 +13267,218 @@ class Subject:
                     ran.add(path)
         return ran
 
-    def path_hits(self, skip: frozenset[str]) -> dict[str, Hit]:
-        """Which `path:` matchers of `_any_value` hit: {key in the policy's path index: where}."""
-        found: dict[str, Hit] | None = self._derived.get(("paths", skip))
+    @property
+    def acting(self) -> str:
+        """The name that says what is done: of the tool, else the method."""
+        return self.message.tool or self.message.method or ""
+
+    def places(self, skip: frozenset[str] | None) -> list[Place]:
+        """The texts among the arguments that may be paths. Left out is what stands under a name in *skip*; with None, what
+        its role excuses."""
+        found: list[Place] | None = self._derived.get(("places", skip))
         if found is None:
-            found = self._derived["paths", skip] = {}
-            index, context = self.policy.path_index, self.policy.paths
-            flat, tool = self.flat(), self.message.tool
-            if skip is QUOTED_KEYS and tool and (flat[1].reads if flat else _reading_tool.search(tool)):
-                skip = frozenset()      # whatever its arguments are called, they say what to read
-            budget, resolve = self.budget, context.resolve
-            leaves = [(text, name, _ARGUMENTS, name, False) for name, text in flat[0].items()
-                      if type(text) is str and name not in skip] if flat else self._leaves(skip, True)
-            for number, (text, name, parent, step, _) in enumerate(leaves):
-                if number % 1000 == 999:
-                    budget.check()
-                readings = index.readings(text, name, budget)
-                if readings:
-                    budget.check()
-                    for key, view in index.hits(readings, resolve).items():
-                        found.setdefault(key, Hit(parent + (step,), "", view))
-            for where, word in self.commands(frozenset()).paths:
-                for key, view in index.hits(index.readings(word, None), resolve).items():
-                    found.setdefault(key, Hit(where, "", view))
+            found, flat = [], self.flat()
+            walk = _PlaceWalk(self.acting, skip, self._seen, found)
+            if flat:
+                for name, text in flat[0].items():
+                    if type(text) is str:
+                        walk.text(text, name, _ARGUMENTS, name)
+            else:
+                for base, root in self.roots():
+                    if type(root) is str:
+                        walk.text(root, "", base[:-1], base[-1])
+                    else:
+                        walk.below(root, str(base[-1]), base)
+            self._derived["places", skip] = found
         return found
+
+    @property
+    def path_context(self) -> PathContext:
+        """Where the paths of this message may start."""
+        found: PathContext | None = self._derived.get("context")
+        if found is None:
+            found, places = self.policy.paths, self.places(None)
+            folders = [place for place in places if "base" in place.roles or place.step == "path"][:4] if len(places) > 1 else ()
+            if folders or self.server.folders or len(self.roots()) > 1:
+                bases = dict.fromkeys(self.server.folders)
+                for base, root in self.roots():
+                    if base[-1] == "inputResponses":
+                        bases.update(dict.fromkeys(path for answer in root.values() for path in folders_told(answer, found)))
+                bases.update(dict.fromkeys(reading.lexical for place in folders if len(place.text) < MAX_PATH_CHARS
+                                           for reading in path_readings(place.text, found._replace(bases=())) if reading.asks))
+                bases.pop(found.cwd, None)
+                found = found._replace(bases=tuple(bases)[:MAX_BASES])
+            self._derived["context"] = found
+        return found
+
+    def certain_places(self) -> Iterator[Place | None]:
+        """For rules that allow: every argument that is surely a place, and None for each that nobody can be sure of. Left out
+        is what touches nothing: numbers, content, exclusions, words of a choice, and what is looked for inside.
+
+        A text of an argument that does not say that it is a path is one only when a file of that name is there.
+        """
+        tool = self.acting
+        choices, searches = self.server.choices.get(tool, {}), "search" in tool_acts(tool)
+        found: list[Place] = []
+        walk = _PlaceWalk(tool, frozenset(), self._seen, found)
+        for base, root in self.roots():
+            walk.below(root, str(base[-1]), base) if type(root) in _CONTAINERS else found.append(Place("", _UNKNOWN, (), ""))
+        for place in found:
+            text, roles = place.text, place.roles
+            if place.named and "pattern" not in roles:      # `source` may be something else, but hardly of one word
+                yield place if "likely" not in roles or _PATH_BLANKS.search(text) is None or self._is_there(text) else None
+            elif "patch" in roles:
+                files = patch_files(text)
+                if not files and text.strip():
+                    yield None
+                yield from [Place(file.path, _PATCHED, place.parent, place.step) for file in files]
+            elif not text or "content" in roles or "exclusion" in roles or "choice" in roles or \
+                    text in choices.get(place.argument, ()) and _choice_word.fullmatch(text) is not None or \
+                    ("pattern" in roles or "query" in roles and searches) and stays_inside(text, self.policy.paths):
+                continue
+            else:
+                yield place if roles.issuperset(_UNKNOWN) and (text[0] in "/~" or self._is_there(text)) else None
+
+    def _is_there(self, text: str) -> bool:
+        context = self.path_context
+        return any([context.there(f"{base}/{text}") for base in (context.cwd, *context.bases)])
+
+    def access(self, place: Place) -> frozenset[str]:
+        """What may be done at *place*: read, write. What holds something to be written writes, unless it only searches."""
+        acts = tool_acts(self.acting)
+        done = place.roles & _ACCESS or acts & _ACCESS or _ACCESS
+        if len(done) == 2 or "command" in place.roles or "search" in acts:
+            return done
+        given: bool | None = self._derived.get("given")
+        if given is None:
+            given = self._derived["given"] = any([
+                value.text and "_".join(name_words(value.name)) in _GIVEN for value in self.argument_values(frozenset())])
+        return _ACCESS if given else done
+
+    def path_hits(self, skip: frozenset[str] | None) -> dict[str, Hit]:
+        """Which `path:` matchers of `_any_value` hit: {key in the policy's path index: where}."""
+        found = self._path_hits if skip is None else self._derived.get(("paths", skip))
+        if found is None:
+            found = {}
+            places, context = self.places(skip), self.path_context
+            for number, place in enumerate(places):
+                if number % 100 == 99:
+                    self.budget.check()
+                if self.viewed:
+                    for view in self.readings(place.text):
+                        self._look(path_readings(view.text, context, place.named), place, view.name, found)
+                else:
+                    self._look(path_readings(place.text, context, place.named), place, "raw", found)
+            for place in self.commands(frozenset()).paths:
+                self._look(path_readings(place.text, context, True, True), place, "command", found)
+            if skip is None:
+                self._path_hits = found
+            else:
+                self._derived["paths", skip] = found
+        return found
+
+    def _look(self, readings: list[PathReading], place: Place, view: str, found: dict[str, Hit]) -> None:
+        """Put the lists that a place hits into *found*."""
+        index, context = self.policy.path_index, self.policy.paths
+        whole = not _TAKES_FOLDERS.isdisjoint(name_words(self.acting)) if readings else False
+        for lexical, asks, _ in readings:
+            keys = index.hits(lexical, context)
+            for path in asks:
+                there = context.resolve(path)
+                if there != lexical:
+                    keys += index.hits(there, context)
+                if whole and holds_homes(there, context):
+                    keys += index.hits(there.rstrip("/") + "/.ssh/authorized_keys", context)
+            for key in keys:
+                if key not in found and not index.access(key).isdisjoint(self.access(place)):
+                    found[key] = Hit(place.path, "", view)
+
+
+_GIVEN = frozenset("content contents text body data file_text file_content new_string new_text new_str newtext insert_text "
+                   "patch diff edits lines".split())
+# Tools with such a word take or leave a whole folder with all that is in it.
+_TAKES_FOLDERS = frozenset("zip tar archive compress pack backup bundle sync mirror upload copy cp extract unpack unzip untar "
+                           "decompress restore".split())
+
+
+class _PlaceWalk:
+    """Gathers what may be a path among the arguments of *tool*."""
+
+    def __init__(self, tool: str, skip: frozenset[str] | None, seen: _Seen, found: list[Place]) -> None:
+        self._tool, self._skip, self._seen, self._found = tool, skip, seen, found
+        self._reads = skip is None and _reading_tool.search(tool) is not None
+
+    def below(self, node: Any, name: str, path: tuple[Any, ...]) -> None:
+        """All texts in *node*, the value of the member *name*, and the names of members that are paths themselves."""
+        skip = self._skip
+        if type(node) is dict:
+            for key, value in node.items():
+                if _is_path_name(key):
+                    self._found.append(Place(key, _roles_of_name(self._tool, "path"), path, key))
+                kind = type(value)
+                if kind is str:
+                    text = value if key not in _OPAQUE_NAMES else self._seen(node, key, value)
+                    if text or not value:
+                        self.text(text, key, path, key)
+                elif kind is dict or kind is list:
+                    if not (key in skip if skip is not None else "exclusion" in _roles_of_name(self._tool, key)):
+                        self.below(value, key, path + (key,))
+        elif type(node) is list:
+            for index, value in enumerate(node):
+                kind = type(value)
+                if kind is str:
+                    self.text(value, name, path, index)
+                elif kind is dict or kind is list:
+                    self.below(value, name, path + (index,))
+
+    def text(self, text: str, name: str, parent: tuple[Any, ...], step: Any) -> None:
+        """One text, which stands in the member *name*."""
+        roles = argument_roles(self._tool, name, text)
+        if self._skip is not None:
+            if name in self._skip:
+                return
+        elif "exclusion" in roles or "pattern" in roles and not self._reads and not is_place_pattern(self._tool, name, text):
+            return
+        elif "content" in roles or "query" in roles or "choice" in roles:
+            if "patch" in roles:
+                self._found += [Place(file.path, _PATCHED, parent, step) for file in patch_files(text)]
+            if not self._reads or "choice" in roles:
+                return
+        self._found.append(Place(text, roles, parent, step))
+
+
+_PATCHED = frozenset(("place", "read", "write"))
+
+
+def _is_path_name(name: str) -> bool:
+    """Is the name of a member a path, as in {"files": {"~/.ssh/config": "…"}}?"""
+    return name[:1] in (".", "~") or "/" in name or "\\" in name or name[:3] == "id_"
+
+
+def stays_inside(pattern: str, ctx: PathContext) -> bool:
+    """Does *pattern*, a glob or a regex, surely not lead out of the folder that is searched?"""
+    bare = pattern.replace("\\", "/") if ctx.windows else pattern
+    return re.match(r"\s*[\"'`]?(?:[/~$%]|\\\\|[A-Za-z][A-Za-z0-9+.-]*:)", bare) is None and \
+        re.search(r"(?:\A|[/\\{,(|])\.\.(?:[/\\},)|]|\Z)|[/\\]~|%2|%5c", bare, re.IGNORECASE) is None and "`" not in bare
+
+
+_LOOKING = frozenset("grep rg ripgrep content contents text code lines symbol symbols word words regex".split())
+_pattern_leads = lazy_regex(r"\s*(?:[/~$%]|[A-Za-z][A-Za-z0-9+.-]*:[/\\]|\\\\|[^*?\[\]{}()|^\\/]+[/\\])"
+                            r"|(?:\A|[/\\])\.\.(?:[/\\]|\Z)")
+
+
+def is_place_pattern(tool: str, name: str, text: str) -> bool:
+    """Does a pattern say where to look, and not only for what? `~/.ssh/*` of a tool that finds files does, `*.py` does not,
+    nor does what is looked for in the content of files. `!.env` leaves out."""
+    if text[:1] == "!":
+        return False
+    words = frozenset(name_words(name))
+    if not words.isdisjoint(("include", "includes", "glob", "globs", "file", "files", "mask")):
+        return "include" in words or "includes" in words or _pattern_leads.match(text) is not None
+    return _LOOKING.isdisjoint(name_words(tool)) and _pattern_leads.match(text) is not None
+
+
+_FILE_WORD, _CHANGED_WORD = frozenset(("command", "place", "read")), frozenset(("command", "place", "read", "write"))
 
 
 _NOT_WEB = frozenset(("not_web",))
@@ -12091,18 +13509,19 @@ def _quoted_word(word: Any) -> str:
 
 
 class _Commands:
-    """The facts of all commands in one message: category → (where, reason), and (where, path) of their words."""
+    """The facts of all commands in one message: category → (where, reason), and the words that may be files."""
 
     __slots__ = ("categories", "paths")
 
     def __init__(self) -> None:
         self.categories: dict[str, Hit] = {}
-        self.paths: list[tuple[tuple[Any, ...], str]] = []
+        self.paths: list[Place] = []
 
     def add(self, where: tuple[Any, ...], facts: CommandFacts) -> None:
         for category, reason in facts.categories.items():
             self.categories.setdefault(category, Hit(where, COMMAND_CATEGORIES[category], "command", (), reason))
-        self.paths += ((where, path) for path in facts.paths)
+        self.paths += (Place(word, _CHANGED_WORD if word in facts.written else _FILE_WORD, where[:-1], where[-1])
+                       for word in facts.paths)
 
 
 _NO_COMMANDS = _Commands()
@@ -12121,48 +13540,43 @@ _ARGUMENTS = ("params", "arguments")
 class _Names(NamedTuple):
     """What the names of a tool and of its arguments tell, whatever texts and numbers the arguments are."""
     commands: bool      # may any of them be a command?
-    reads: bool         # does the tool read files?
     odd: bool           # is a name a path itself?
     hosts: frozenset[str]   # those that may hold a host alone
 
 
 @lru_cache(1024)
 def _names_of(tool: str, names: tuple[str, ...]) -> _Names:
-    return _Names(bool(commands_in(tool, dict.fromkeys(names, "a text"))), bool(_reading_tool.search(tool)),
-                  any("/" in name or "\\" in name for name in names),
+    return _Names(bool(commands_in(tool, dict.fromkeys(names, "a text"))), any(map(_is_path_name, names)),
                   frozenset([name for name in names if _address_role(tool, name) == "address"]))
 
 
 _Leaf = tuple[str, str, tuple[Any, ...], Any, bool]     # a Value with its path in two: (text, name, parent, step, number)
 
 
-def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[str], seen: _Seen,
-                 found: list[_Leaf], paths: bool = False) -> None:
-    """Under QUOTED_KEYS only texts are passed over, not what an object there holds; under other names everything."""
+def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[str], seen: _Seen, found: list[_Leaf]) -> None:
+    """What stands under a name in *skip* is passed over."""
     if type(node) is dict:
         for key, value in node.items():
             kind = type(value)
-            if paths and ("/" in key or "\\" in key):
-                found.append((key, "", path, key, False))
+            if key in skip:
+                continue
             if kind is str:
                 text = value if key not in _OPAQUE_NAMES else seen(node, key, value)
-                if key not in skip and (text or not value):
+                if text or not value:
                     found.append((text, key, path, key, False))
             elif kind is int or kind is float:
-                if not paths and key not in skip:
-                    found.append((number_text(value), key, path, key, True))
-            elif (kind is dict or kind is list) and (key not in skip or skip is QUOTED_KEYS):
-                _walk_values(value, key, path + (key,), skip, seen, found, paths)
+                found.append((number_text(value), key, path, key, True))
+            elif kind is dict or kind is list:
+                _walk_values(value, key, path + (key,), skip, seen, found)
     elif type(node) is list:
         for index, value in enumerate(node):
             kind = type(value)
             if kind is dict or kind is list:
-                _walk_values(value, name, path + (index,), skip, seen, found, paths)
-            elif name not in skip:
-                if kind is str:
-                    found.append((value, name, path, index, False))
-                elif not paths and (kind is int or kind is float):
-                    found.append((number_text(value), name, path, index, True))
+                _walk_values(value, name, path + (index,), skip, seen, found)
+            elif kind is str:
+                found.append((value, name, path, index, False))
+            elif kind is int or kind is float:
+                found.append((number_text(value), name, path, index, True))
 
 
 def _value_at(node: Any, path: Iterable[Any]) -> Any:
@@ -12205,6 +13619,109 @@ def _at_pointer(root: Any, key: str, base: tuple[Any, ...]) -> list[tuple[tuple[
         found = below
     return found
 
+
+# -- the certain reading of SQL: statements that only look
+# What they may call. Left out on purpose: whatever reads files, sleeps, sends, writes, changes settings or runs a text.
+SQL_READ_FUNCTIONS = frozenset("""abs acos age any array array_agg array_length array_position array_to_string ascii asin atan atan2
+    avg bit_and bit_length bit_or bool_and bool_or btrim cardinality cast ceil ceiling changes char char_length character_length
+    chr coalesce col_description concat concat_ws contains convert corr cos count count_if cume_dist current_date current_database
+    current_schema current_schemas current_time current_timestamp current_user curdate database date date_add date_bin date_diff
+    date_format date_part date_sub date_trunc datediff datename datepart dateadd datetime day dayname dayofmonth dayofweek dayofyear
+    decode degrees dense_rank div encode endswith every exp extract field find_in_set first_value floor format format_type
+    from_unixtime gen_random_uuid generate_series getdate glob greatest group_concat grouping has_schema_privilege
+    has_table_privilege hex hour if iif ifnull initcap instr interval isnull json json_agg json_array json_array_elements
+    json_array_elements_text json_array_length json_build_array json_build_object json_each json_each_text json_extract
+    json_extract_path json_extract_path_text json_group_array json_group_object json_keys json_length json_object json_object_agg
+    json_object_keys json_query json_tree json_type json_typeof json_unquote json_valid json_value jsonb_agg jsonb_array_elements
+    jsonb_array_elements_text jsonb_array_length jsonb_build_array jsonb_build_object jsonb_each jsonb_each_text
+    jsonb_extract_path jsonb_extract_path_text jsonb_object_agg jsonb_object_keys jsonb_path_exists jsonb_path_query
+    jsonb_path_query_array jsonb_pretty jsonb_typeof julianday justify_interval lag last_day last_value lcase lead least left len
+    length ln localtime localtimestamp locate log log10 log2 lower lpad ltrim make_date make_interval max md5 median mid min minute
+    mod mode month monthname now nth_value ntile nullif num_nonnulls num_nulls nvl obj_description octet_length overlay
+    percent_rank percentile_cont percentile_disc pg_column_size pg_database_size pg_get_constraintdef pg_get_expr
+    pg_get_functiondef pg_get_indexdef pg_get_userbyid pg_get_viewdef pg_indexes_size pg_relation_size pg_size_pretty
+    pg_table_is_visible pg_table_size pg_total_relation_size pg_typeof phrase_to_tsquery pi plainto_tsquery position pow power
+    pragma_index_info pragma_index_list pragma_table_info pragma_table_list printf quarter quote_ident quote_literal radians random
+    rank regexp_count regexp_extract regexp_like regexp_match regexp_matches regexp_replace regexp_split_to_array
+    regexp_split_to_table regexp_substr regr_slope repeat replace reverse right round row row_number row_to_json rpad rtrim second
+    session_user sha256 sign similarity sin soundex split_part sqlite_version sqrt starts_with stddev stddev_pop stddev_samp str
+    str_to_date strftime string_agg string_to_array strpos stuff substr substring sum sysdate tan time timediff timestamp
+    timestampdiff to_char to_date to_json to_jsonb to_number to_regclass to_timestamp to_tsquery to_tsvector total translate
+    trim trunc truncate ts_headline ts_rank try_cast typeof ucase unaccent unicode unixepoch unix_timestamp unnest upper user uuid
+    var_pop var_samp variance version websearch_to_tsquery week weekday width_bucket year""".split())
+# Words that a reading statement may have before a parenthesis.
+_SQL_BEFORE_LIST = frozenset("""ALL AND ANY AS BETWEEN BY CASE CROSS CUBE DISTINCT ELSE END EXCEPT EXISTS FILTER FROM GROUPING
+    GROUP HAVING ILIKE IN INTERSECT INTERVAL IS JOIN LATERAL LIKE LIMIT MATERIALIZED NOT NULLS OFFSET ON OR OVER PARTITION
+    RECURSIVE ROLLUP SELECT SETS SOME THEN TOP UNION USING VALUES WHEN WHERE WITH WITHIN WINDOW""".split())
+_SQL_ACTING = frozenset("""ALTER ANALYSE ANALYZE ATTACH BACKUP BULK CALL CLUSTER COPY CREATE DECLARE DELETE DETACH DO DROP DUMPFILE
+    EXEC EXECUTE EXPORT GRANT HANDLER IMPORT INSERT INSTALL INTO KILL LISTEN LOAD LOCK MERGE NOTIFY OPENDATASOURCE OPENQUERY
+    OPENROWSET OUTFILE PRAGMA PREPARE PROCEDURE PUT REFRESH REINDEX RENAME RESTORE REVOKE SET SHUTDOWN TRUNCATE UNLOAD UPDATE
+    UPSERT USE VACUUM""".split())
+_SQL_LOOKING_PRAGMAS = frozenset("""table_info table_xinfo table_list index_list index_info index_xinfo foreign_key_list
+    database_list collation_list compile_options function_list user_version schema_version page_count page_size""".split())
+
+
+def pure_select(text: str) -> bool:
+    """Is *text* surely one statement that only reads, whichever database reads it?"""
+    return len(text) < MAX_SHELL_SOURCE and all(map(_sql_looks, _sql_readings(text)))
+
+
+def _sql_looks(t: _SqlTokens) -> bool:
+    if t[-1:] == [("p", ";")]:
+        t = t[:-1]
+    at = next((i for i, token in enumerate(t) if token != ("p", "(")), 0)
+    first = t[at][1] if t and t[at][0] == "w" else ""
+    marks = {word for kind, word in t if kind == "p"}
+    words = [word.lower() for kind, word in t if kind == "w"]
+    if not marks.isdisjoint(";\\{}") or "OUTFILE" in words:
+        return False
+    if first == "EXPLAIN":
+        inner = next((i for i, (kind, word) in enumerate(t) if kind == "w" and word in ("SELECT", "WITH", "VALUES", "TABLE")), 0)
+        return inner > 0 and all(word in _SQL_EXPLAIN for kind, word in t[1:inner] if kind == "w") and _sql_looks(t[inner:])
+    if first in ("SHOW", "DESCRIBE", "DESC") and not at:
+        return "(" not in marks and (first == "SHOW" or len(t) < 7 and _SQL_ACTING.isdisjoint(word for _, word in t))
+    if first == "PRAGMA":
+        return not at and "=" not in marks and words[-1 - ("(" in marks) * (t[-2][0] == "w")] in _SQL_LOOKING_PRAGMAS
+    if first not in ("SELECT", "WITH", "VALUES", "TABLE"):
+        return False
+    clauses, callers = ["SELECT"], [""]     # of each open parenthesis: the clause, and whose it is
+    for i, (kind, word) in enumerate(t):
+        before = t[i - 1] if i else ("", "")
+        if kind == "p" and word == "(":
+            caller = before[1].lower() if before[0] in ("w", "i") else ""
+            if before[0] == "i" or before[0] == "w" and before[1] not in _SQL_BEFORE_LIST:
+                owner = t[i - 3][1].lower() if i > 2 and t[i - 2] == ("p", ".") else "pg_catalog"
+                known = caller in SQL_READ_FUNCTIONS and owner == "pg_catalog"
+                lead = t[i - 2] if i > 1 else ("", "")
+                named = lead in (("w", "AS"), ("p", "::"), ("p", ")"), ("w", "WITH"), ("w", "RECURSIVE")) or \
+                    lead == ("p", ",") and clauses[-1] == "WITH"        # a type, an alias, a table of WITH
+                if not known and not named:
+                    return False
+            clauses.append("")
+            callers.append(caller)
+        elif kind == "p" and word == ")":
+            if len(clauses) < 2:
+                return False
+            clauses.pop()
+            callers.pop()
+        elif kind == "w" and before != ("p", "."):
+            follows = t[i + 1:i + 2] == [("p", "(")]
+            if word in _SQL_ACTING and not (follows and word.lower() in SQL_READ_FUNCTIONS):
+                return False
+            if word in _SQL_CLAUSE_WORDS:
+                clauses[-1] = word
+        elif kind == "s" and clauses[-1] in ("FROM", "JOIN") and (before[1] in ("FROM", "JOIN", ",")) and \
+                callers[-1] not in ("extract", "trim", "substring", "overlay", "position"):
+            return False                    # a file
+        elif kind == "i" and not {"/", "\\", ":"}.isdisjoint(word):
+            return False
+    return True
+
+
+_SQL_EXPLAIN = frozenset("""ANALYZE VERBOSE COSTS BUFFERS TIMING SUMMARY FORMAT JSON TEXT YAML XML TRUE FALSE ON OFF QUERY PLAN
+    SETTINGS WAL EXTENDED TREE TRADITIONAL""".split())
+_SQL_CLAUSE_WORDS = frozenset("SELECT FROM JOIN WHERE GROUP ORDER HAVING LIMIT ON UNION EXCEPT INTERSECT WINDOW WITH USING".split())
+
 # ---------------------------------------------------------------------------
 # 13. Policy: model, validation, compilation
 # ---------------------------------------------------------------------------
@@ -12212,12 +13729,6 @@ def _at_pointer(root: Any, key: str, base: tuple[Any, ...]) -> list[tuple[tuple[
 REQUEST_ACTIONS = ("allow", "deny", "ask", "log_only")
 RESPONSE_ACTIONS = ("allow", "deny", "redact", "strip", "log_only")
 MAX_RULES = 10_000
-# Arguments under these names are text to be written, sent or looked for: `path`, `under` and `not_under` in `_any_value`
-# pass them over, unless `except_keys` gives another list. (Secrets are found everywhere.)
-QUOTED_KEYS = frozenset((
-    "content contents text body message description comment title summary old_string new_string oldText newText old_str "
-    "new_str file_text insert_text replacement diff patch query q pattern regex search prompt thought note notes "
-    "observations entities relations markdown html").split())
 
 
 class Hit(NamedTuple):
@@ -12231,8 +13742,8 @@ class Hit(NamedTuple):
 
 HIT = Hit()
 # ("literals", {…}): one of these lower-case strings occurs; ("paths" or "commands", {names passed over}): there is a path
-# that some rule is about, or a command with a category; ("secrets", "") and ("injection", kind of text): there is a finding;
-# ("size", bytes): it may be larger than that
+# that some rule is about (None: what is passed over is told by roles), or a command with a category; ("secrets", "") and
+# ("injection", kind of text): there is a finding; ("size", bytes): it may be larger than that
 Need = tuple[str, Any]
 Test = Callable[["Subject"], "Hit | None"]       # a condition on a whole message
 _HostTest = Callable[[frozenset[str], tuple[str, ...]], bool]   # a condition on the classes and names of a host
@@ -12377,9 +13888,10 @@ class Policy(NamedTuple):
         """Is this canonical path one of the built-in sensitive files, whatever the rules say about it?"""
         return bool(sensitive_index().matches(path, self.paths))
 
-    def with_looks(self, resolve: Callable[[str], str]) -> Policy:
-        """The same policy, with *resolve* for its looks at the disk."""
-        return self._replace(paths=self.paths._replace(resolve=resolve), apart=self.apart and self.apart.with_looks(resolve))
+    def with_looks(self, looks: DiskLooks) -> Policy:
+        """The same policy, with *looks* for its looks at the disk."""
+        return self._replace(paths=self.paths._replace(resolve=looks.resolve, there=looks.there),
+                             apart=self.apart and self.apart.with_looks(looks))
 
     def with_secrets(self, values: Mapping[str, str]) -> Policy:
         """This policy, to which the values of these variables (see `secret_values`) are secrets."""
@@ -12505,7 +14017,9 @@ _RULE_KEYS = ("name", "match", "unless", "limit", "action", "mark", "message", "
 _MATCH_KEYS = ("method", "tool", "server", "marked", "arguments")
 _OUTBOUND_MATCH_KEYS = ("method", "tool", "server", "marked", "direction", "secrets", "injection", "response_contains",
                         "response_contains_regex", "response_size_exceeds")
-_MATCHER_WORDS = ("regex", "pattern", "not_under", "under", "path", "address", "command", "secrets", "all", "except_keys")
+_MATCHER_WORDS = ("regex", "pattern", "not_under", "under", "path", "address", "command", "secrets", "all",
+                  "except_keys", "access")
+_ABOUT_MATCHERS = frozenset(("except_keys", "access"))     # words that say of others where or when they hold
 _DIRECTIONS = ("request", "response", "notification")
 
 
@@ -12644,9 +14158,9 @@ def _check_match(check: _Checker, match: Any, place: str, keys: Sequence[str]) -
 
 def _check_matcher(check: _Checker, matcher: Any, place: str, name: str) -> None:
     check.keys(matcher, _MATCHER_WORDS, place, "a matcher (a map of " + ", ".join(_MATCHER_WORDS) + ")")
-    words = [key for key in matcher if key != "except_keys"]
+    words = [key for key in matcher if key not in _ABOUT_MATCHERS]
     if not words:
-        raise check.fail(place, f"an empty matcher; write one of {', '.join(_MATCHER_WORDS[:-1])}")
+        raise check.fail(place, f"an empty matcher; write one of {', '.join(_MATCHER_WORDS[:-2])}")
     if [matcher[word] for word in words] == [False]:
         raise check.fail(place + "/secrets", "`secrets: false` says nothing; write true or leave it out")
     for word in set(words) & {"under", "not_under", "address", "command"} if name == "_any_key" else ():
@@ -12664,6 +14178,11 @@ def _check_matcher(check: _Checker, matcher: Any, place: str, name: str) -> None
         elif key == "command":
             for item in [] if value is True else check.texts(value, here):
                 check.choice(item, tuple(COMMAND_CATEGORIES), here, "a category of commands")
+        elif key == "access":
+            for item in check.texts(value, here):
+                check.choice(item, ("read", "write"), here, "a kind of access")
+            if not {"path", "under", "not_under"} & set(matcher):
+                raise check.fail(here, "access says of path, under or not_under when they hold; write one of them beside it")
         else:
             if key == "except_keys" and name != "_any_value":
                 raise check.fail(here, "except_keys belongs to _any_value; leave it out here")
@@ -12707,7 +14226,7 @@ _NO_PROJECT = "\0no project"    # what ${PROJECT_DIR} expands to when there is n
 class _Compiler:
     """Turns the rules of one layer into predicates."""
 
-    def __init__(self, layer: PolicyLayer, context: PathContext, index: dict[str, list[str]]) -> None:
+    def __init__(self, layer: PolicyLayer, context: PathContext, index: dict[str, PathList]) -> None:
         self.layer, self.context, self.index = layer, context, index
         self.check = _Checker(layer.file, layer.lines)
         self._regexes: dict[tuple[str, bool], Regex] = {}
@@ -12770,23 +14289,23 @@ class _Compiler:
             if key in ("_any_value", "_any_key"):
                 tests.append(self.anywhere(key, matcher, here, strict))
             else:
-                tests.append(_argument(key, self.matcher(matcher, here, strict), _holds_of_nothing(matcher), strict))
+                tests.append(_argument(key, self.matcher(matcher, here, strict, key), _holds_of_nothing(matcher), strict))
             needs += self.need(key, matcher, strict)
         return tests, needs[0] if needs else None
 
     def need(self, key: str, matcher: dict[str, Any], strict: bool) -> list[Need]:
         """What a matcher of a single word needs, as a list of one or none."""
-        words = set(matcher) - {"except_keys"}
+        words = set(matcher) - _ABOUT_MATCHERS
         skip = frozenset(_as_list(matcher.get("except_keys", [])))
         if words == {"regex"}:
             literals = [self.regex(source, "").literals for source in _as_list(matcher["regex"])]
             return [] if None in literals else [("literals", frozenset().union(*literals))]     # type: ignore[arg-type]
         if key == "_any_value" and words == {"path"} and not strict:
-            return [("paths", skip if "except_keys" in matcher else QUOTED_KEYS)]
+            return [("paths", skip if "except_keys" in matcher else None)]
         if key == "_any_value" and words == {"command"}:
             return [("commands", skip)]
         if key == "_any_value" and words == {"address"} and not strict:
-            return [("addresses", skip if "except_keys" in matcher else QUOTED_KEYS)]
+            return [("addresses", skip)]
         return [("secrets", "")] if words == {"secrets"} and key in ("_any_value", "_any_key") else []
 
     @staticmethod
@@ -12794,25 +14313,27 @@ class _Compiler:
         return ("secrets", "") if match.get("secrets") else ("injection", "") if "injection" in match else \
             ("size", match["response_size_exceeds"]) if "response_size_exceeds" in match else None
 
-    def matcher(self, matcher: dict[str, Any], place: str, strict: bool) -> ValueTest:
-        """A test on one argument's value: any word of the matcher holds."""
+    def matcher(self, matcher: dict[str, Any], place: str, strict: bool, key: str) -> ValueTest:
+        """A test on the value of the argument *key*: any word of the matcher holds."""
         tests: list[ValueTest] = []
         for word, spec in matcher.items():
             here = f"{place}/{word}"
             if word == "all":
-                parts = [self.matcher(item, f"{here}/{index}", strict) for index, item in enumerate(spec)]
+                parts = [self.matcher(item, f"{here}/{index}", strict, key) for index, item in enumerate(spec)]
                 tests.append(_all_values(parts))
             elif word == "command":
                 tests.append(_command_value(None if spec is True else frozenset(_as_list(spec))))
-            elif word in ("under", "not_under"):
-                tests.append(_containment(_as_list(spec), word == "under", strict))
             elif word == "address":
                 tests.append(_texts_test(_address_text(self.hosts(spec, here), strict), strict))
             elif word == "secrets":
                 if spec:
                     tests.append(_texts_test(_secret_text, strict))
-            elif word != "except_keys":
-                tests.append(_texts_test(self.text_test(word, spec, here, strict), strict))
+            elif word not in _ABOUT_MATCHERS:
+                test = _containment(_as_list(spec), word == "under", strict) if word in ("under", "not_under") else \
+                    _texts_test(self.text_test(word, spec, here, strict), strict)
+                if "access" in matcher and word in ("under", "not_under", "path"):
+                    test = _accessed(test, frozenset(_as_list(matcher["access"])), key, strict)
+                tests.append(test)
         return _any_test(tests)
 
     def text_test(self, word: str, spec: Any, place: str, strict: bool) -> Callable[[str, Subject], bool]:
@@ -12826,11 +14347,11 @@ class _Compiler:
             globs = [self.located(compile_glob, at, self.expanded(text, r"\*?[]{}!"), "argument") for at, text in items]
             return lambda text, subject: any(glob.matches(text) for glob in globs)
         paths = self.located(PathGlobs, place, [text for _, text in items])
-        every = all if strict else any
 
         def in_globs(text: str, subject: Subject) -> bool:
-            return every(paths.matches(path, subject.policy.paths) is not None
-                         for path in canonical_paths(text, subject.policy.paths))
+            context = subject.path_context
+            found = [paths.matches(path, context) is not None for path in canonical_paths(text, context, True, False)]
+            return bool(found) and all(found) and is_certain(text, context) if strict else any(found)
         return in_globs
 
     def hosts(self, spec: Any, place: str) -> _HostTest:
@@ -12844,14 +14365,15 @@ class _Compiler:
     def anywhere(self, key: str, matcher: dict[str, Any], place: str, strict: bool) -> Test:
         """A test on every value (`_any_value`) or every member name (`_any_key`) of the arguments."""
         skip = frozenset(_as_list(matcher.get("except_keys", [])))
-        quoted = skip if "except_keys" in matcher else QUOTED_KEYS
+        quoted = skip if "except_keys" in matcher else None
+        access = frozenset(_as_list(matcher.get("access", ["read", "write"])))
         tests: list[Test] = []
         for word, spec in matcher.items():
             here = f"{place}/{word}"
-            if word == "except_keys":
+            if word in _ABOUT_MATCHERS:
                 continue
             if word == "all":
-                inner = {"except_keys": sorted(skip)} if "except_keys" in matcher else {}
+                inner = {name: matcher[name] for name in _ABOUT_MATCHERS if name in matcher}
                 parts = [self.anywhere(key, {**inner, **item}, f"{here}/{index}", strict) for index, item in enumerate(spec)]
                 tests.append(_every(parts))
             elif word == "secrets":
@@ -12860,20 +14382,22 @@ class _Compiler:
             elif word == "command":
                 tests.append(_commands_anywhere(None if spec is True else frozenset(_as_list(spec)), skip, strict))
             elif word in ("under", "not_under"):
-                tests.append(_paths_anywhere(_containment(_as_list(spec), word == "under", strict), quoted, strict))
+                tests.append(_places_anywhere(_containment(_as_list(spec), word == "under", strict), _as_list(spec), word, quoted,
+                                              access, strict))
             elif word == "address":
-                tests.append(_addresses_anywhere(self.hosts(spec, here), quoted, strict))
+                tests.append(_addresses_anywhere(self.hosts(spec, here), skip, strict))
             elif word == "path" and key == "_any_value" and strict:
-                tests.append(_paths_anywhere(_texts_test(self.text_test(word, spec, here, True), True), quoted, True))
+                test = _texts_test(self.text_test(word, spec, here, True), True)
+                tests.append(_places_anywhere(test, [], word, quoted, access, True))
             elif word == "path" and key == "_any_value":
                 if not self.layer.built_in:
                     self.located(PathGlobs, here, _as_list(spec))
                 name = f"{self.layer.name}{place}"
-                self.index[name] = _as_list(spec)
+                self.index[name] = PathList(_as_list(spec), access)
                 tests.append(lambda subject, name=name: subject.path_hits(quoted).get(name))    # type: ignore[misc]
             else:
-                test = self.text_test(word, spec, here, strict)
-                tests.append(_texts_anywhere(test, skip, key == "_any_key", strict))
+                test_text = self.text_test(word, spec, here, strict)
+                tests.append(_texts_anywhere(test_text, skip, key == "_any_key", strict))
         return lambda subject: _first(test(subject) for test in tests)
 
     # -- conditions of outbound rules
@@ -13040,12 +14564,39 @@ def _texts_anywhere(test: Callable[[str, Subject], bool], skip: frozenset[str], 
     return matches
 
 
-def _paths_anywhere(test: ValueTest, skip: frozenset[str], strict: bool) -> Test:
-    def matches(subject: Subject) -> Hit | None:
-        values = [(value.path, value.text) for value in subject.argument_values(skip, True)
-                  if looks_like_path(value.text, value.name)]
-        return _first_hit(values, test, subject, strict)
+def _accessed(test: ValueTest, access: frozenset[str], key: str, strict: bool) -> ValueTest:
+    """*test*, if what the tool does with its argument *key* may be *access* (*strict*: is surely that and nothing else)."""
+    name = key.rpartition("/")[2]
+
+    def matches(value: Any, subject: Subject) -> Hit | None:
+        done = subject.access(Place("", argument_roles(subject.acting, name), (), name))
+        return test(value, subject) if (done <= access if strict else done & access) else None
     return matches
+
+
+def _places_anywhere(test: ValueTest, roots: Sequence[str], word: str, skip: frozenset[str] | None, access: frozenset[str],
+                     strict: bool) -> Test:
+    """`under`, `not_under` and `path` in `_any_value`. A rule that refuses asks for any argument that may be a place and
+    passes *test*. A rule that allows asks for all of them: each argument is surely a place and passes, or touches nothing."""
+    def refuses(subject: Subject) -> Hit | None:
+        for place in subject.places(skip):
+            if access.isdisjoint(subject.access(place)):
+                continue
+            subject.budget.check()
+            if leads_out(place.text, roots, subject.path_context, place.named) if word == "not_under" else \
+                    may_be_under(place.text, roots, subject.path_context, place.named):
+                return Hit(place.path)
+        return None
+
+    def allows(subject: Subject) -> Hit | None:
+        first: Hit | None = None
+        for place in subject.certain_places():
+            subject.budget.check()
+            if place is None or not subject.access(place) <= access or test(place.text, subject) is None:
+                return None
+            first = first or Hit(place.path)
+        return first
+    return allows if strict else refuses
 
 
 def _address_text(test: _HostTest, strict: bool) -> Callable[[str, Subject], bool]:
@@ -13117,7 +14668,7 @@ def _containment(roots: Sequence[str], under: bool, strict: bool) -> ValueTest:
     The lenient `under` (a rule that refuses what lies under) asks for any item and any reading of it.
     """
     def matches(value: Any, subject: Subject) -> Hit | None:
-        context = subject.policy.paths
+        context = subject.path_context
         if not under or strict:
             return HIT if (_names_a_place(value) and is_under(value, roots, context)) == under else None
         texts = [value] if isinstance(value, str) else strings_of(value)[0]
@@ -13232,7 +14783,7 @@ def compile_policy(layers: Sequence[PolicyLayer], context: PathContext, source: 
     bases = [builtin_layer(name) for name in extended]
     _check_without(layers, bases)
     every = [*layers, *_dropping(bases, without)]
-    index: dict[str, list[str]] = {}
+    index: dict[str, PathList] = {}
     compilers = [_Compiler(layer, context, index) for layer in every]
     settings: dict[str, Any] = {}
     for layer in reversed(every):
@@ -13248,7 +14799,7 @@ def compile_policy(layers: Sequence[PolicyLayer], context: PathContext, source: 
         rules=tuple(rule for compiler in compilers for rule in compiler.rules("rules", False)),
         outbound_rules=tuple(rule for compiler in compilers for rule in compiler.rules("outbound_rules", True)),
         scanner=SecretScanner(BUILTIN_KINDS if bases or not patterns else (), patterns),
-        paths=context, path_index=LatePathIndex(index, context), source=source,
+        paths=context, path_index=LatePathIndex(index), source=source,
         warnings=tuple(_policy_warnings(every, settings)),
         content=sha256(json.dumps([layer.data for layer in every]).encode("utf-8", "surrogatepass")))
 
@@ -13398,7 +14949,7 @@ class _Shadows:
 # 14. Built-in policies (data; composed groups, not copies)
 # ---------------------------------------------------------------------------
 #
-# The lists of sensitive files stand in SENSITIVE_FILES, one list for each rule; what the rule denies, in SENSITIVE_DENIES.
+# The lists of files stand in SENSITIVE_RULES and STARTUP_RULES.
 
 _CALLS = ["tools/call", "prompts/get", "resources/read", "resources/subscribe", "completion/complete", "tasks/update"]
 
@@ -13432,17 +14983,9 @@ _GROUPS_JSON = r"""
    "action": "ask", "message": "Installing packages runs code of strangers"}],
 "project-only": [
   {"name": "allow-project-reads",
-   "match": {"tool": ["read*", "*_read", "get_file*", "view*", "open_file", "stat*", "list*", "ls", "glob*", "find*",
-                      "search*", "grep*", "directory_tree", "file_info"],
-             "arguments": {"_any_value": {"under": "${PROJECT_DIR}"}}},
-   "unless": {"arguments": {"_any_value": {"not_under": "${PROJECT_DIR}"}}},
-   "action": "allow"},
+   "match": {"tool": ["FILE_READS"], "arguments": {"_any_value": {"under": "${PROJECT_DIR}"}}}, "action": "allow"},
   {"name": "allow-project-writes",
-   "match": {"tool": ["write*", "create_dir*", "create_file*", "create_text_file", "edit*", "append*", "insert*", "move_file",
-                      "rename*", "copy_file", "apply_patch", "str_replace*", "make_dir*", "mkdir"],
-             "arguments": {"_any_value": {"under": "${PROJECT_DIR}"}}},
-   "unless": {"arguments": {"_any_value": {"not_under": "${PROJECT_DIR}"}}},
-   "action": "allow"},
+   "match": {"tool": ["FILE_WRITES"], "arguments": {"_any_value": {"under": "${PROJECT_DIR}"}}}, "action": "allow"},
   {"name": "allow-listing-roots", "match": {"tool": ["list_allowed_directories", "list_roots"]}, "action": "allow"},
   {"name": "allow-planning", "match": {"server": "{claude-code,codex,cursor,copilot,gemini,qwen,droid,kimi,windsurf,kiro,antigravity}",
                                        "tool": ["TodoWrite", "TodoRead", "write_todos", "update_plan", "manage_todo_list", "Task",
@@ -13482,21 +15025,19 @@ _GROUPS_JSON = r"""
      "!**/.{editorconfig,eslintrc*,prettierrc*,dockerignore,nvmrc,python-version,tool-versions,vscode/**}",
      "!**/.env.{example,sample,template,dist}"]}}},
    "action": "deny", "message": "Blocked: a hidden file"},
-  {"name": "restrict-reads-to-project",
-   "match": {"tool": ["read_*", "get_file_info", "view*", "open_*"],
-             "arguments": {"_any_value": {"not_under": "${PROJECT_DIR}"}}},
-   "action": "deny", "message": "Blocked: reading outside the project"},
   {"name": "restrict-listings-to-project",
    "match": {"tool": ["list_*", "directory_tree", "search_*", "find_*", "glob*"],
              "arguments": {"_any_value": {"not_under": "${PROJECT_DIR}"}}},
    "action": "deny", "message": "Blocked: listing outside the project"},
+  {"name": "restrict-reads-to-project",
+   "match": {"method": ["CALLS"], "arguments": {"_any_value": {"not_under": "${PROJECT_DIR}", "access": "read"}}},
+   "action": "deny", "message": "Blocked: reading outside the project"},
   {"name": "restrict-writes-to-project",
-   "match": {"tool": ["write_*", "edit_*", "create_*", "move_*", "copy_*", "delete_*", "append_*"],
-             "arguments": {"_any_value": {"not_under": "${PROJECT_DIR}"}}},
+   "match": {"method": ["CALLS"], "arguments": {"_any_value": {"not_under": "${PROJECT_DIR}", "access": "write"}}},
    "action": "deny", "message": "Blocked: writing outside the project"}],
 "git": [
   {"name": "restrict-repositories-to-project",
-   "match": {"arguments": {"_any_value": {"not_under": "${PROJECT_DIR}"}}},
+   "match": {"method": ["CALLS"], "arguments": {"_any_value": {"not_under": "${PROJECT_DIR}"}}},
    "action": "deny", "message": "Blocked: a repository outside the project"},
   {"name": "ask-git-reset", "match": {"tool": ["git_reset", "git_clean", "git_push*", "git_rebase", "git_branch_delete"]},
    "action": "ask", "message": "A git operation that changes or publishes history"}],
@@ -13564,6 +15105,29 @@ _GROUPS_JSON = r"""
 }
 """
 
+# Names of tools that read and write files, as servers have them; a name in words stands for its other spellings, too.
+# Only these are allowed by strict, since what others do with a path nobody knows.
+_FILE_TOOLS = {
+    "FILE_READS": """read read_file read_files read_text_file read_text_files read_media_file read_image_file read_multiple_files
+        read_many_files read_file_lines read_file_range read_lines read_file_content read_file_contents read_text file_read view
+        view_file view_files view_range open_file cat cat_file head_file tail_file get_file get_files get_file_content
+        get_file_contents get_file_info get_file_metadata get_file_text get_file_text_by_path get_file_lines file_info file_stat
+        file_exists path_exists stat stat_file hash_file count_lines list list_dir list_directory list_directories list_files
+        list_folder list_directory_with_sizes list_directory_tree list_directory_contents ls tree directory_tree file_tree
+        get_directory_tree glob glob_files glob_search find_file find_files find_files_by_name find_files_by_glob
+        find_files_by_name_keyword search_file search_files search_file_content search_file_contents search_in_file
+        search_in_files search_in_files_by_text search_in_files_by_regex search_within_files search_for_pattern grep grep_file
+        grep_files grep_search ripgrep start_search get_symbols_overview find_symbol find_referencing_symbols""",
+    "FILE_WRITES": """write write_file write_files write_text_file write_to_file file_write create_file create_files
+        create_text_file create_new_file create_new_file_with_text create_dir create_directory create_directories create_folder
+        make_dir make_directory mkdir edit edit_file edit_files edit_text_file edit_block edit_lines multi_edit append_file
+        append_to_file append_text_file insert insert_line insert_lines insert_text insert_at_line insert_text_at_line
+        insert_edit_into_file move move_file move_files move_path rename rename_file copy copy_file copy_files copy_path
+        apply_patch apply_diff patch_file str_replace str_replace_editor str_replace_based_edit_tool replace_in_file
+        replace_lines replace_text_in_file replace_file_text_by_path replace_string_in_file update_file save_file touch
+        touch_file format_file""",
+}
+
 # Regexes too long to read in place, by the words that stand for them
 _LONG_REGEXES = {
     "SQL_WRITES": r"\b(" + "|".join("".join(f"[{c.upper()}{c}]" for c in word) for word in (
@@ -13572,7 +15136,7 @@ _LONG_REGEXES = {
 }
 
 _NOTED = "responses response-notes"
-_BASIC = "sensitive-files commands secret-leakage metadata"
+_BASIC = "sensitive-files commands secret-leakage metadata startup-of-tools"
 # name → (what it is for, settings, groups of request rules, groups of response rules)
 _BUILTIN: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "default": ("no credentials, no destructive commands, secrets redacted; everything else passes", {},
@@ -13601,14 +15165,31 @@ def builtin_summary(name: str) -> str:
     return _BUILTIN[_ALIASES.get(name, name)][0]
 
 
+def _spellings(name: str) -> tuple[str, ...]:
+    """A name in words in the ways that servers write it."""
+    first, *rest = name.split("_")
+    rest = [*map(str.capitalize, rest)]
+    return name, name.replace("_", "-"), "".join((first, *rest)), "".join((first.capitalize(), *rest))
+
+
+def _file_matcher(rule: FileRule) -> dict[str, Any]:
+    return {"path": rule.globs, **({"access": rule.access} if rule.access else {})}
+
+
 def _group(name: str, groups: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The rules of one group as they stand in a policy file."""
     if name == "sensitive-files":
-        return [{"name": rule, "match": {"method": _CALLS, "arguments": {"_any_value": {"path": globs}}},
-                 "action": "deny", "message": "Blocked: " + SENSITIVE_DENIES[rule]} for rule, globs in SENSITIVE_FILES.items()]
+        return [{"name": rule.name, "match": {"method": _CALLS, "arguments": {"_any_value": _file_matcher(rule)}},
+                 "action": "deny", "message": "Blocked: " + rule.about} for rule in SENSITIVE_RULES]
     if name == "commands":
-        return [{"name": rule, "match": {"arguments": {"_any_value": {"command": category}}}, "action": "deny",
+        later, _ = STARTUP_RULES
+        return [{"name": rule, "match": {"arguments": {"_any_value": {"command": category, **(
+                     _file_matcher(later) if rule == later.name else {})}}}, "action": "deny",
                  "message": message} for rule, category, message in _COMMAND_RULES]
+    if name == "startup-of-tools":
+        _, later = STARTUP_RULES
+        return [{"name": later.name, "match": {"arguments": {"_any_value": _file_matcher(later)}}, "action": "ask",
+                 "message": later.about[0].upper() + later.about[1:]}]
     rules: list[dict[str, Any]] = groups[name]
     return rules
 
@@ -13622,6 +15203,9 @@ def builtin_layer(name: str) -> PolicyLayer:
     text = text.replace("METHODS", json.dumps(_CALLS))
     for word, regex in _LONG_REGEXES.items():
         text = text.replace(f'"{word}"', json.dumps(regex))
+    for word, names in {"CALLS": " ".join(_CALLS), **_FILE_TOOLS}.items():
+        text = text.replace(f'["{word}"]', json.dumps(list(dict.fromkeys(
+            spelled for name in names.split() for spelled in (_spellings(name) if word != "CALLS" else (name,))))))
     groups = json.loads(text)
     data = {"version": 1, "settings": settings,
             "rules": [rule for group in requests.split() for rule in _group(group, groups)],
@@ -13687,10 +15271,12 @@ class Decision(NamedTuple):
 
 
 class Memory:
-    """What earlier messages of a session have left for the rules: marks, and when rules with a limit matched."""
+    """What earlier messages of a session have left for the rules: marks, when rules with a limit matched, and what is known
+    of the server."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
+        self.server = NO_FACTS
         self._marks: dict[str, set[str]] = {}
         self._matched: dict[int, Any] = {}      # id of the rule -> a deque of the times it matched, the last calls + 1
 
@@ -13846,7 +15432,8 @@ class Wall:
 
     def _decide(self, message: Message, budget: Budget | None, memory: Memory | None, again: bool, counted: set[int]) -> Decision:
         """The same for one reading of the message and this policy alone."""
-        subject = Subject(message, self.policy, budget, memory.marks(self._whose) if memory is not None else ())
+        known = (memory.marks(self._whose), memory.server) if memory is not None else ()
+        subject = Subject(message, self.policy, budget, *known)
         subject.counted = counted
         marks: list[tuple[str, str]] = []
         decision = _ALLOWED
@@ -15338,6 +16925,30 @@ class _Verdict(NamedTuple):
 _ABOUT_WORDS = {"argument": "Argument", "why": "Why", "hint": "Instead", "retry_after_s": "Seconds to wait"}
 
 
+class Whereabouts:
+    """Keeps in a Memory what rules need to know of the server (see ServerFacts): its own folders, the roots that the client
+    told last, and, where a rule allows, what the tools list as choices."""
+
+    def __init__(self, policy: Policy, memory: Memory, folders: Sequence[str]) -> None:
+        self._memory, self._paths, self._folders = memory, policy.paths, tuple(folders)
+        self._allows = any([rule.action == "allow" for rule in policy.rules])
+        memory.server = ServerFacts(self._folders, {})
+
+    def passed(self, message: Message, answered: Pending) -> None:
+        """Take what a message says that goes on."""
+        result = message.body.get("result") if message.kind == "response" else None
+        if type(result) is not dict:
+            return
+        if message.peer == "client" and answered.method == "roots/list":
+            folders = dict.fromkeys((*self._folders, *folders_told(result, self._paths)))
+            self._memory.server = self._memory.server._replace(folders=tuple(folders)[:MAX_BASES])
+        elif message.peer == "server" and self._allows and answered.method == "tools/list" and type(result.get("tools")) is list:
+            choices = dict(self._memory.server.choices)
+            choices.update((tool["name"], choices_of(tool.get("inputSchema"))) for tool in result["tools"][:MAX_TOOLS]
+                           if type(tool) is dict and type(tool.get("name")) is str)
+            self._memory.server = self._memory.server._replace(choices=dict(list(choices.items())[-MAX_TOOLS:]))
+
+
 class Session:
     """One conversation between a client and a server, without any I/O.
 
@@ -15347,17 +16958,19 @@ class Session:
 
     def __init__(self, wall: Wall, server_name: str = "", clock: Callable[[], float] = time.time,
                  session_id: str | None = None, *, identity: str = "", pins: Callable[[], Any] | None = None,
-                 desk: bool = False, monotonic: Callable[[], float] = time.monotonic, salt: bytes | None = None) -> None:
+                 desk: bool = False, monotonic: Callable[[], float] = time.monotonic, salt: bytes | None = None,
+                 folders: Sequence[str] = ()) -> None:
         """*identity* and *pins*: see Toolbox. *desk*: can somebody answer a Waiting by `answer`? *monotonic*: seconds,
-        for limits and time-outs. *salt*: of the digests in records; else a new one."""
+        for limits and time-outs. *salt*: of the digests in records; else a new one. *folders*: see `server_folders`."""
         policy, settings = wall.policy, wall.policy.settings
         self._looks = DiskLooks(policy.paths.resolve)
-        self.wall = Wall(policy.with_looks(self._looks.resolve))
+        self.wall = Wall(policy.with_looks(self._looks))
         self.server_name = server_name
         self.audit_required = settings.audit_required
         self._settings, self._clock, self._monotonic = settings, clock, monotonic
         self._budget = Budget(JUDGE_SECONDS)        # of the line at hand, shared by the items of a batch
         self._memory = Memory(monotonic)
+        self._whereabouts = Whereabouts(self.wall.policy, self._memory, folders)
         self._sent: list[Message] = []              # requests of the client that the last `receive` let go on
         self._quoting = Quoting(policy)
         self._lines = {"client": Lines(settings.max_message_bytes), "server": Lines(settings.max_answer_bytes, _BOM)}
@@ -15579,6 +17192,7 @@ class Session:
         if self._memory.commit(decision.marks):
             self._refusals.reconsider()
         self._correlation.passed(message, answered)
+        self._whereabouts.passed(message, answered)
         self._questions.passed(message, decision)
         if message.kind == "request" and message.peer == "client":
             out.requests.append(message)
@@ -18732,11 +20346,12 @@ class Desk:
 
     # -- for the wall
 
-    def put(self, ident: str, question: Mapping[str, Any]) -> None:
-        """Lay out a call that is held for `question["seconds"]`. Raises ConfigError."""
+    def put(self, ident: str, question: Mapping[str, Any], waits: bool = True) -> None:
+        """Lay out a call that is held for `question["seconds"]`; or that was refused, and is to be taken back (see `take`)
+        when it comes again. Raises ConfigError."""
         path = self._path(ident, "json")
         now = self._clock()
-        about = {"question": dict(question), "pid": os.getpid(), "host": self._host, "asked": now,
+        about = {"question": dict(question), "pid": os.getpid() if waits else 0, "host": self._host, "asked": now,
                  "expires": now + question["seconds"]}
         data = json.dumps(about).encode()
         if len(data) > MAX_QUESTION_BYTES:
@@ -18746,7 +20361,8 @@ class Desk:
             self._check()
             if not self._own:
                 self._sweep()
-            self._own[ident] = None
+            if waits:
+                self._own[ident] = None
             write_whole(path, data)
         except OSError as fault:
             raise ConfigError(f"{path}: {fault.strerror or fault}") from None
@@ -18770,6 +20386,21 @@ class Desk:
             if answer in ANSWERS:
                 found.append((ident, answer))
         return found
+
+    def take(self, ident: str) -> str:
+        """The answer to a call that nobody holds, "" when there is none yet; a yes is taken away, so it is for one call."""
+        try:
+            self._check()
+            question = self._question(f"{ident}.json", self._clock())
+            answer = (self._read(self._path(ident, "answer"), 32) or b"").decode("latin-1")
+            if answer not in ANSWERS or question is None or question["left"] <= 0:
+                return ""
+            if answer in _YES:
+                os.unlink(self._path(ident, "answer"))      # where two come at once, one of them fails here
+                self._remove(f"{ident}.json")
+            return answer
+        except OSError:
+            return ""
 
     # -- for the verb
 
@@ -18874,9 +20505,9 @@ class Desk:
             about = load_json((data or b"").decode())
             question, pid = about["question"], about["pid"]
             times = [float(about["asked"]), float(about["expires"])]
-            if type(question) is not dict or type(pid) is not int or pid < 1 or not 0 <= times[0] <= times[1] < 1e12:
+            if type(question) is not dict or type(pid) is not int or pid < 0 or not 0 <= times[0] <= times[1] < 1e12:
                 return None
-            if now > times[1] + _DESK_GRACE_S or about["host"] == self._host and _is_gone(pid):
+            if now > times[1] + _DESK_GRACE_S or pid and about["host"] == self._host and _is_gone(pid):
                 return None
             texts = {key: value if isinstance(value, str) else "" for key, value in question.items()}
             return {**texts, "asked": times[0], "left": times[1] - now}
@@ -20239,6 +21870,7 @@ MAX_EVENT_BYTES = 16 * 1024 * 1024
 HOOK_SECONDS = 1.8          # from the start of the process to the answer
 _HOOK_SESSION_DAYS = 14     # what was kept of a session is removed then
 _HOOK_USES = 64             # calls of a session that are known to have been counted
+_HOOK_ASKED_S = 900         # so long somebody can answer for a call whose host has no question for its user
 
 # -- reading an event -------------------------------------------------------------
 # Hosts spell one thing in many ways (tool_name, toolName), so names are compared in small letters without signs.
@@ -20323,7 +21955,7 @@ def read_event(host: HookHost, data: bytes, environ: Mapping[str, str]) -> HookE
     host = _host_of(host, fields, name)
     call = inner("toolcall", "pretooluse", "posttooluse")               # Antigravity; Cline
     tool = said("toolname") or call.get("name") or call.get("toolName") or ""
-    arguments = next((value for value in (fields.get("toolinput"), fields.get("toolargs"), call.get("args"),
+    arguments: Any = next((value for value in (fields.get("toolinput"), fields.get("toolargs"), call.get("args"),
                                           call.get("parameters"), fields.get("toolinfo")) if value is not None), None)
     server: str | None = None
     about = inner("mcpserver", "mcpcontext")
@@ -20331,7 +21963,7 @@ def read_event(host: HookHost, data: bytes, environ: Mapping[str, str]) -> HookE
         server = str(about.get("server_name") or about.get("name") or "")
         tool = str(about.get("tool_name") or tool)
     plain = _plain_name(name)
-    if plain in ("premcptooluse", "postmcptooluse") and isinstance(arguments, dict):    # Windsurf
+    if plain in ("premcptooluse", "postmcptooluse") and type(arguments) is dict:        # Windsurf
         server, tool = str(arguments.get("mcp_server_name", "")), str(arguments.get("mcp_tool_name", ""))
         arguments, fields["toolresult"] = arguments.get("mcp_tool_arguments"), arguments.get("mcp_result")
     elif plain in ("beforemcpexecution", "aftermcpexecution"):                          # Cursor
@@ -20590,7 +22222,8 @@ def hook_answer(event: HookEvent, verdict: str, reason: str = "", result: Any = 
         return HookAnswer(0, {"cursor": "{}", "antigravity": '{"decision":"allow"}'}.get(host.answers, ""))
     if verdict == "change":
         text = result if type(result) is str else json.dumps(result, ensure_ascii=False)
-        own = result if type(result) is dict and "textResultForLlm" in result else {"resultType": "success", "textResultForLlm": text}
+        own = result if type(result) is dict and "textResultForLlm" in result else \
+            {"resultType": "success", "textResultForLlm": text}
         changed: dict[str, Any] = {
             "output": {"hookSpecificOutput": {"hookEventName": event.name or "PostToolUse", "updatedToolOutput": result}},
             "reason": {"decision": "deny" if host.answers == "gemini" else "block", "reason": text},
@@ -20628,6 +22261,7 @@ class HookSession:
         self._clock = clock
         self._path = os.path.join(folder, sha256(f"{host}\0{session}".encode("utf-8", "replace"))[:32] + ".json")
         self._lock = FileLock(self._path[:-5] + ".lock", 1.0)
+        self._depth = 0
         self.kept: dict[str, Any] = {}
 
     def read(self) -> dict[str, Any]:
@@ -20643,12 +22277,17 @@ class HookSession:
         return kept
 
     def __enter__(self) -> HookSession:
-        self._lock.__enter__()
-        self.kept = self.read()
-        self._before = json.dumps(self.kept)
+        if not self._depth:
+            self._lock.__enter__()
+            self.kept = self.read()
+            self._before = json.dumps(self.kept)
+        self._depth += 1
         return self
 
     def __exit__(self, fault: Any, *_: Any) -> None:
+        self._depth -= 1
+        if self._depth:
+            return
         try:
             text = json.dumps(self.kept)
             if fault is None and text != self._before:
@@ -20693,6 +22332,8 @@ class Hook:
         self.event = HookEvent(host, "", "before")
         self.policy: Policy | None = None
         self.note = ""
+        self._recorder: Recorder | None = None
+        self._session: HookSession | None = None
         self._load, self._named, self._home, self._clock, self._lasting = load, project, home, clock, lasting
         self._environ = os.environ if environ is None else environ
         self._io = io or (lambda: Surroundings(home, environ=self._environ))
@@ -20711,7 +22352,7 @@ class Hook:
 
     def fault(self, problem: str) -> HookVerdict:
         """What the host is told where we cannot judge."""
-        decision = Decision("deny", None, f"Blocked: {printable(problem, 500)}")
+        decision, ref = Decision("deny", None, f"Blocked: {printable(problem, 500)}"), ""
         records: tuple[Record, ...] = ()
         try:
             policy = self.policy or self._policy("")
@@ -20719,10 +22360,11 @@ class Hook:
                 decision = decision._replace(action="ask")
             message = Message("client", "unreadable", {"id": None}, "", None, None, self.event.host.name)
             records = (self._record(policy, message, decision),)
+            ref = records[0].fields["ref"]
         except Exception:               # no policy: then nothing says that it may be asked, or where the log is
             pass
-        return HookVerdict(self.event, decision.action, hook_answer(self.event, decision.action, f"[mcpwall] {decision.message}"),
-                           (), records)
+        answer = hook_answer(self.event, decision.action, _hook_reason(decision, ref))
+        return HookVerdict(self.event, decision.action, answer, (), records)
 
     def _judge(self, data: bytes, budget: Budget) -> HookVerdict:
         event = self.event = read_event(self.event.host, data, self._environ)
@@ -20734,8 +22376,10 @@ class Hook:
             note = "its server runs behind mcpwall, which judges the call there"
             return HookVerdict(event, "allow", hook_answer(event, "allow"), note=note)
         calls = event_calls(event)
-        session = HookSession(os.path.join(self._home, ".mcpwall", "sessions"), event.host.name, event.session, self._clock) \
-            if self._home and event.session else None
+        if self._home and event.session:
+            folder = os.path.join(self._home, ".mcpwall", "sessions")
+            self._session = HookSession(folder, event.host.name, event.session, self._clock)
+        session = self._session
         policy = self.policy = self._policy(self._project(session))
         remembers = any(rule.mark or rule.limit for one in (policy, policy.apart) if one is not None
                         for rule in (*one.rules, *one.outbound_rules))
@@ -20775,14 +22419,15 @@ class Hook:
         policy = self._load(project or place, place)
         return policy._replace(settings=policy.settings._replace(unlisted_tools="allow", read_only=False))
 
-    def _recorder(self, policy: Policy) -> Recorder:
-        quoting = Quoting(policy)
-        return Recorder(policy, self.event.host.name, quoting.text(self.event.session, 200), quoting, self._clock)
-
     def _record(self, policy: Policy, message: Message, decision: Decision) -> Record:
-        """The record of one call or result. It has no number: no event knows of the others, so nothing can be chained."""
-        fields = self._recorder(policy).record(message, decision, len(message.text), self._about(policy)).fields
-        return Record({key: value for key, value in fields.items() if key not in ("seq", "ref", "prev")})
+        """The record of one call or result. No event knows of the others, so nothing is numbered or chained."""
+        quoting = Quoting(policy)
+        if self._recorder is None:
+            self._recorder = Recorder(policy, self.event.host.name, None, quoting, self._clock)
+        fields = self._recorder.record(message, decision, len(message.text), self._about(policy)).fields
+        session = quoting.text(self.event.session, 200) or None
+        kept = {key: value for key, value in fields.items() if key not in ("seq", "prev")}
+        return Record({**kept, "session": session})
 
     def _about(self, policy: Policy) -> dict[str, Any]:
         """What only the records of hooks say."""
@@ -20797,20 +22442,48 @@ class Hook:
         if event.phase != "before":
             return self._result(wall, calls, memory, again, budget)
         decided = []
-        records = []
         for call in calls:
             message = self._message(call)
-            decision = wall.decide(message, budget, memory, again)
-            decided.append((call, decision))
-            records.append(self._record(policy, message, decision))
-        worst = max((decision for _, decision in decided), key=lambda decision: _STRICTNESS[decision.action])
+            decided.append((call, wall.decide(message, budget, memory, again), message))
+        _, worst, message = max(decided, key=lambda one: _STRICTNESS[one[1].action])
         action = "allow" if worst.action not in ("ask", "deny") or policy.settings.mode == "monitor" else worst.action
-        if action == "ask" and not event.host.asks and policy.settings.ask_fallback == "allow":
-            action = "allow"
+        way = ""
+        if action == "ask" and not event.host.asks:
+            answer, way = self._asked(policy, message, worst, calls)
+            if answer in _YES:
+                action, worst = "allow", worst._replace(action="allow", granted=answer)
+                decided = [(call, one._replace(action="allow", granted=answer) if one.action == "ask" else one, message)
+                           for call, one, message in decided]
+            elif policy.settings.ask_fallback == "allow":
+                action = "allow"
+        records = [self._record(policy, message, decision) for _, decision, message in decided]
         if action != "deny" and memory is not None:
-            memory.commit(mark for _, decision in decided for mark in decision.marks)
-        answer = hook_answer(event, action, _hook_reason(worst, event.host))
-        return HookVerdict(event, action, answer, tuple(decided), tuple(records))
+            memory.commit(mark for _, decision, _ in decided for mark in decision.marks)
+        ref = next(record.fields["ref"] for record, one in zip(records, decided) if one[2] is message)
+        reason = _hook_reason(worst, ref) + way
+        answered = hook_answer(event, action, reason)
+        return HookVerdict(event, action, answered, tuple((call, decision) for call, decision, _ in decided), tuple(records))
+
+    def _asked(self, policy: Policy, message: Message, decision: Decision, calls: Sequence[HookCall]) -> tuple[str, str]:
+        """What a person has said, by `mcpwall approve`, of these calls, for which the host has no question ("" is nothing yet);
+        and how he can say it."""
+        if not self._lasting or self._home is None:
+            return "", "; it needs the user's approval: mcpwall approve"
+        event, quoting, session = self.event, Quoting(policy), self._session
+        about = [event.host.name, event.session, decision.rule, [call[:2] for call in calls]]
+        ident = sha256(json.dumps(about, sort_keys=True).encode())[:16]
+        if session is not None and ident in session.read().get("granted", ()):
+            return "session", ""
+        desk = Desk(os.path.join(self._home, ".mcpwall", "waiting"), self._clock)
+        answer = desk.take(ident)
+        if answer == "session" and session is not None:
+            with session:
+                session.kept["granted"] = [*session.kept.get("granted", ()), ident][-MAX_GRANTED:]
+        if answer:
+            return answer, "; the user did not allow it"
+        desk.put(ident, {"server": message.server, "tool": event.spelled, "rule": decision.rule, "reason": quoting.reason(decision),
+                         "arguments": quoting.arguments(message, decision), "seconds": _HOOK_ASKED_S}, False)
+        return "", f"; the user can allow it: mcpwall approve {ident} ({_HOOK_ASKED_S // 60} min), then send the same call again"
 
     def _message(self, call: HookCall) -> Message:
         params = {"name": call.tool, "arguments": call.arguments}
@@ -20848,18 +22521,14 @@ class Hook:
         if changed is not None and changed != shown and event.phase == "after":
             can = event.host.changes and (event.host.name != "cursor" or event.server is not None)
             verdict = "change" if can else "deny" if event.host.answers == "claude" else "allow"
-            reason = _hook_reason(decision, event.host)
+            reason = _hook_reason(decision, record.fields["ref"])
         return HookVerdict(event, verdict if verdict != "deny" else "allow", hook_answer(event, verdict, reason, changed),
                            ((call, decision),), (record,))
 
 
-def _hook_reason(decision: Decision, host: HookHost) -> str:
-    """What the model, or the person at the host, reads of a decision."""
-    text = f"[mcpwall] {decision.message or 'Blocked by policy'}"
-    if decision.rule:
-        text += f" (rule {decision.rule})"
-    if decision.action == "ask" and not host.asks:
-        text += "; it needs the user's approval, and this host cannot ask: mcpwall approve"
+def _hook_reason(decision: Decision, ref: str) -> str:
+    """What the model, or the person at the host, reads of a decision; *ref*: of its record."""
+    text = f"[mcpwall] {decision.message or 'Blocked by policy'}{_named(decision.rule, ref)}"
     return printable(text + (f"; instead: {decision.hint}" if decision.hint else ""), 2000)
 
 
@@ -21186,7 +22855,7 @@ def _cmd_relay(options: _Options) -> int:
         reporter.say("info", f"settings.env withholds {', '.join(sorted(withheld))} (see --env)")
     consent, identity = options.consent, server_identity(options.server_name, options.command)
     desk = Desk(os.path.join(options.home, ".mcpwall", "waiting")) if options.home is not None else None
-    session = Session(Wall(policy), name, identity=identity, desk=desk is not None,
+    session = Session(Wall(policy), name, identity=identity, desk=desk is not None, folders=server_folders(options.command),
                       pins=(lambda: consent.pins(identity)) if consent is not None else None)
     status = relay(session, options.command, audit, reporter, environ, desk=desk, consent=consent)
     if threading.active_count() > 1:    # a pump waits for a host that is still there: end without it

@@ -3,6 +3,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -18,6 +19,11 @@ POSIX = os.name == "posix"
 
 def pre(tool: str, arguments: object, **more: object) -> dict:
     return {"hook_event_name": "PreToolUse", "session_id": "s", "cwd": "/home/u/p", "tool_name": tool, "tool_input": arguments, **more}
+
+
+def without_ref(text: str) -> str:
+    """*text* without the name of the record in it."""
+    return re.sub(r", ref [a-z0-9]{6}-[0-9]+(?=\))", "", text)
 
 
 class InHome(InEmptyHome):
@@ -48,7 +54,7 @@ class Events(InHome):
                 if "server" in case:
                     self.assertEqual({call.server for call, _ in verdict.calls}, {case["server"]})
                 if "stdout" in case:
-                    self.assertEqual(json.loads(verdict.answer.stdout), case["stdout"])
+                    self.assertEqual(json.loads(without_ref(verdict.answer.stdout)), case["stdout"])
                 if verdict.action in ("allow", ""):
                     self.assertEqual((verdict.answer.status, verdict.answer.stderr), (0, ""))
                     self.assertIn(verdict.answer.stdout, {"cursor": ["{}"], "antigravity": ['{"decision":"allow"}']}.get(verdict.event.host.name, [""]))
@@ -101,6 +107,63 @@ class Events(InHome):
         self.assertEqual(self.hook("gemini", {**pre("read_many_files", {"include": ["a", "b/.env"]}), "hook_event_name": "BeforeTool"}).action, "deny")
 
 
+class Days(InHome):
+    """Honest days of developers (tests/data/hook_sessions.txt) in the form of each host."""
+
+    FORMS = {       # what a host calls its tools, and their arguments
+        "claude-code": {"sh": ("Bash", "command"), "read": ("Read", "file_path"), "edit": ("Edit", "file_path", "old_string", "new_string"),
+                        "write": ("Write", "file_path", "content"), "grep": ("Grep", "pattern", "path"), "glob": ("Glob", "pattern"),
+                        "fetch": ("WebFetch", "url"), "search": ("WebSearch", "query"), "todo": ("TodoWrite", "todos"), "agent": ("Task", "prompt"), "mcp": "mcp__%s__%s"},
+        "cursor": {"sh": ("Shell", "command"), "read": ("Read", "file_path"), "edit": ("StrReplace", "path", "old_string", "new_string"), "write": ("Write", "path", "contents"),
+                   "grep": ("Grep", "pattern", "file_path"), "glob": ("Glob", "glob_pattern"), "mcp": "MCP:%.0s%s"},
+        "copilot": {"sh": ("run_in_terminal", "command"), "read": ("read_file", "filePath"), "edit": ("replace_string_in_file", "filePath", "oldString", "newString"),
+                    "write": ("create_file", "filePath", "content"), "grep": ("grep_search", "query", "includePattern"), "glob": ("file_search", "query"),
+                    "fetch": ("fetch_webpage", "urls"), "mcp": "mcp_%s_%s"},
+        "gemini": {"sh": ("run_shell_command", "command"), "read": ("read_file", "absolute_path"), "edit": ("replace", "file_path", "old_string", "new_string"),
+                   "write": ("write_file", "file_path", "content"), "grep": ("search_file_content", "pattern", "path"), "glob": ("glob", "pattern"),
+                   "fetch": ("web_fetch", "prompt"), "search": ("google_web_search", "query"), "mcp": "mcp_%s_%s"},
+        "kiro": {"sh": ("execute_bash", "command"), "read": ("fs_read", "path"), "write": ("fs_write", "path", "file_text"), "mcp": "@%s/%s"},
+        "codex": {"sh": ("Bash", "command"), "agent": ("spawn_agent", "message"), "patch": ("apply_patch", "command"), "mcp": "mcp__%s__%s"}}
+
+    def steps(self) -> list[tuple[str, list[str]]]:
+        with open(os.path.join(cases.ROOT, "tests", "data", "hook_sessions.txt"), encoding="utf-8") as stream:
+            lines = [line.rstrip("\n").partition(" ") for line in stream if not line.startswith("#")]
+        return [(kind, [rest.replace("\\n", "\n")] if kind in ("sh", "patch") else rest.replace("\\n", "\n").split(" | ")) for kind, _, rest in lines]
+
+    def event(self, host: str, kind: str, words: list[str]) -> dict | None:
+        form = self.FORMS[host].get(kind)
+        if kind == "mcp":
+            server, tool, arguments = words[0].split(" ", 2)
+            return pre(form % (server, tool), json.loads(arguments))
+        if form is None and host == "codex":        # which reads in its shell, and writes by patches
+            if kind in ("read", "grep", "glob"):
+                shell = {"read": "sed -n '1,200p' %s", "grep": "rg -n '%s' %s", "glob": "rg --files -g '%s'"}[kind]
+                return pre("Bash", {"command": shell % tuple(words)})
+            if kind in ("edit", "write"):
+                head = f"*** {'Add' if kind == 'write' else 'Update'} File: {words[0]}\n"
+                body = [f"-{line}" for line in words[1].split("\n")] if kind == "edit" else []
+                body += [f"+{line}" for line in words[-1].split("\n")]
+                return pre("apply_patch", {"command": f"*** Begin Patch\n{head}{'@@' if kind == 'edit' else ''}\n" .rstrip("\n") + "\n" + "\n".join(body) + "\n*** End Patch"})
+        return pre(form[0], dict(zip(form[1:], words))) if form else None
+
+    def test_at_most_one_step_of_a_day_is_refused(self) -> None:
+        steps = self.steps()
+        self.assertGreater(len(steps), 300)
+        policy = mcpwall.load_policy(None, "default", "/home/u/p", "/home/u", None, "/home/u/p")
+        for host in self.FORMS:
+            refused, judged = [], 0
+            for kind, words in steps:
+                event = self.event(host, kind, words)
+                if event is None:
+                    continue
+                judged += 1
+                verdict = self.hook(host, event, load=lambda project, cwd: policy)
+                if verdict.action != "allow":
+                    refused.append((kind, words, verdict.answer))
+            self.assertGreater(judged, 200)
+            self.assertLessEqual(len(refused), 1, (host, refused))
+
+
 class Rules(InHome):
     def test_a_rule_s_tool_is_the_host_s_name_or_ours(self) -> None:
         for glob in ("Bash", "run_command", "run_*", "B*"):
@@ -136,7 +199,7 @@ class Rules(InHome):
 
     def test_hints_are_said(self) -> None:
         answer = self.hook("claude-code", pre("Bash", {"command": "ls"}), "version: 1\nrules: [{name: n, match: {tool: Bash}, action: deny, message: No, hint: use dir}]").answer
-        self.assertEqual(answer.stderr, "[mcpwall] No (rule n); instead: use dir\n")
+        self.assertEqual(without_ref(answer.stderr), "[mcpwall] No (rule n); instead: use dir\n")
 
     def test_monitor_lets_everything_pass(self) -> None:
         verdict = self.hook("claude-code", pre("Bash", {"command": "rm -rf ~/"}), "version: 1\nextends: default\nsettings: {mode: monitor}")
@@ -260,6 +323,54 @@ class Sessions(InHome):
         self.assertFalse([name for name in (os.listdir(folder) if os.path.isdir(folder) else ()) if name.endswith(".json")])
 
 
+class Asking(InHome):
+    """Hosts without a question of their own: a person answers by `mcpwall approve`, and the call comes again."""
+
+    POLICY = "version: 1\nrules: [{name: sure, match: {tool: Bash}, action: ask, message: Really}]"
+
+    def ask(self, command: str = "ls", session: str = "s") -> mcpwall.HookVerdict:
+        return self.hook("codex", pre("Bash", {"command": command}, session_id=session), self.POLICY)
+
+    def answer(self, answer: str) -> None:
+        desk = mcpwall.Desk(os.path.join(self.home, ".mcpwall", "waiting"))
+        for ident, question in desk.questions():
+            self.assertEqual((question["tool"], question["rule"]), ("Bash", "sure"))
+            desk.answer(ident, answer)
+
+    def test_once(self) -> None:
+        verdict = self.ask()
+        ident = re.search("mcpwall approve ([0-9a-f]{16})", verdict.answer.stdout)[1]
+        self.assertIn("deny", verdict.answer.stdout)
+        self.assertEqual([one for one, _ in mcpwall.Desk(os.path.join(self.home, ".mcpwall", "waiting")).questions()], [ident])
+        self.assertEqual(self.ask().action, "ask")
+        self.answer("once")
+        self.assertEqual(self.ask("ls -l").action, "ask")               # another call
+        self.assertEqual(self.ask(session="t").action, "ask")           # another session
+        self.assertEqual((self.ask().action, self.records[0]["answer"]), ("allow", "once"))
+        self.assertEqual(self.ask().action, "ask")
+
+    def test_for_the_session(self) -> None:
+        self.ask()
+        self.answer("session")
+        self.assertEqual([self.ask().action for _ in range(3)], ["allow"] * 3)
+        self.assertEqual(self.ask(session="t").action, "ask")
+
+    def test_no(self) -> None:
+        self.ask()
+        self.answer("deny")
+        verdict = self.ask()
+        self.assertEqual(verdict.action, "ask")
+        self.assertIn("did not allow it", verdict.answer.stdout)
+
+    def test_a_trial_asks_nobody(self) -> None:
+        self.hook("codex", pre("Bash", {"command": "ls"}), self.POLICY, lasting=False)
+        self.assertFalse(os.path.exists(os.path.join(self.home, ".mcpwall", "waiting")))
+
+    def test_a_refused_call_is_not_asked_about(self) -> None:
+        self.hook("codex", pre("Bash", {"command": "rm -rf ~/"}), "version: 1\nextends: default\nrules: [{name: sure, match: {tool: Read}, action: ask}]")
+        self.assertFalse(os.path.exists(os.path.join(self.home, ".mcpwall", "waiting")))
+
+
 class Results(InHome):
     def result(self, host: str, response: object, policy: str = "", tool: str = "Read") -> mcpwall.HookVerdict:
         event = {"hook_event_name": "PostToolUse", "session_id": "s", "cwd": "/home/u/p", "tool_name": tool, "tool_input": {"file_path": "a"}, "tool_response": response}
@@ -364,7 +475,8 @@ class Processes(InEmptyHome):
     def test_answers_and_records(self) -> None:
         done = self.run_("claude-code", json.dumps(pre("Bash", {"command": "cat ~/.ssh/id_rsa"})).encode())
         self.assertEqual((done.returncode, done.stdout), (2, b""))
-        self.assertEqual(done.stderr, b"[mcpwall] Blocked: access to SSH keys (rule block-ssh-keys)\n")
+        self.assertEqual(without_ref(done.stderr.decode()), "[mcpwall] Blocked: access to SSH keys (rule block-ssh-keys)\n")
+        self.assertIn(self.log()[0]["ref"].encode(), done.stderr)
         done = self.run_("claude-code", json.dumps(pre("Bash", {"command": "ls"})).encode())
         self.assertEqual((done.returncode, done.stdout, done.stderr), (0, b"", b""))
         done = self.run_("claude-code", json.dumps(pre("mcp__x__ping", {})).encode())
