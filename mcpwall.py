@@ -44,7 +44,8 @@ Contents. Each section uses only those above it, so the file can be read once fr
     24. Setup: init, wrap, unwrap, status
     25. Approving: calls that wait, changed tools, projects
     26. Hooks: the tools of the hosts themselves
-    27. Command line
+    27. Reading the log: log, verify, explain, allow
+    28. Command line
 """
 from __future__ import annotations
 
@@ -13767,6 +13768,8 @@ class Rule(NamedTuple):
     hint: str = ""              # what would be allowed instead
     always: bool = False        # does it hold for every message in its scope?
     unless: Test | None = None  # it does not hold where this does
+    file: str = ""              # the file of its layer, and its JSON Pointer there
+    pointer: str = ""
 
 
 class Limit(NamedTuple):
@@ -13878,11 +13881,25 @@ class Policy(NamedTuple):
     warnings: tuple[str, ...] = ()
     apart: Policy | None = None   # a project's policy that nobody approved: only its denials count
     content: str = ""           # 64 hex: SHA-256 of what its layers say
+    layers: tuple[PolicyLayer, ...] = ()    # what it was compiled from, the strongest first
 
     @property
     def fingerprint(self) -> str:
         """12 hex digits by which records name the content of the policies in force."""
         return sha256((self.content + self.apart.content).encode())[:12] if self.apart else self.content[:12]
+
+    def rule_data(self, rule: Rule) -> dict[str, Any]:
+        """What the file says of a rule."""
+        key, index = rule.pointer[1:].split("/")
+        layer = next(layer for layer in self.layers if layer.file == rule.file)
+        data: dict[str, Any] = layer.data[key][int(index)]
+        return data
+
+    def origin(self, rule: Rule) -> str:
+        """Where a rule stands, for people: FILE:LINE, or the name of a built-in policy."""
+        layer = next(layer for layer in self.layers if layer.file == rule.file)
+        line = 0 if layer.built_in else layer.lines().get(rule.pointer, 0)
+        return f"{layer.file}:{line}" if line else layer.file
 
     def is_sensitive(self, path: str) -> bool:
         """Is this canonical path one of the built-in sensitive files, whatever the rules say about it?"""
@@ -14254,7 +14271,7 @@ class _Compiler:
         return Rule(rule["name"], rule.get("action", "mark"), rule.get("message", ""), self.layer.name,
                     self.scope(match, place + "/match", outbound, strict), _every(tests), needs,
                     Limit(**limit) if limit else None, rule.get("mark", ""), rule.get("hint", ""),
-                    not tests and not limit and unless is None, unless)
+                    not tests and not limit and unless is None, unless, self.layer.file, place)
 
     def scope(self, match: dict[str, Any], place: str, outbound: bool, strict: bool, exception: bool = False) -> Scope:
         def globs(key: str) -> tuple[Glob, ...] | None:
@@ -14801,7 +14818,7 @@ def compile_policy(layers: Sequence[PolicyLayer], context: PathContext, source: 
         scanner=SecretScanner(BUILTIN_KINDS if bases or not patterns else (), patterns),
         paths=context, path_index=LatePathIndex(index), source=source,
         warnings=tuple(_policy_warnings(every, settings)),
-        content=sha256(json.dumps([layer.data for layer in every]).encode("utf-8", "surrogatepass")))
+        content=sha256(json.dumps([layer.data for layer in every]).encode("utf-8", "surrogatepass")), layers=tuple(every))
 
 
 def _check_without(layers: Sequence[PolicyLayer], bases: Sequence[PolicyLayer]) -> None:
@@ -16146,6 +16163,7 @@ _YES = ("once", "session")
 _ANSWERS = {"allow once": "once", "allow this exact call for the session": "session", "deny": "deny"}
 _NO_WORDS = {"deny": "the user was asked and did not allow it", "timeout": "nobody answered in time",
              "cancelled": "the call was cancelled", "gone": "the client is gone"}
+_STOPPED = Decision("deny", None, "Blocked: the user has stopped every call (mcpwall go)", lasting=False)
 _OUR_ID = Decision("deny", None, "Blocked: the id of a question of mcpwall's own")     # its answer would be taken for ours
 _NOT_ASKED = Decision("deny", None, "Blocked: this is not the call that the user was asked about", lasting=False)
 _TOO_LATE = Decision("deny", None, "Blocked: the user's answer came too late, or once already", lasting=False)
@@ -16854,7 +16872,7 @@ class Recorder:
         """The record of one judged message of *size* bytes; *extra* fields hold no secrets already."""
         text, ident, ref = self._quoting.text, message.body.get("id"), self.ref
         action, note, would = decision.action, decision.message or None, ""
-        if self._settings.mode == "monitor" and action not in ("allow", "log_only"):
+        if self._settings.mode == "monitor" and action not in ("allow", "log_only") and decision is not _STOPPED:
             action, would, note = "log_only", action, f"monitor: would {action}: {note or 'Blocked by policy'}"
         method = "response" if message.kind == "response" else message.method
         tool = None if message.tool == UNKNOWN_TOOL else message.tool
@@ -16893,6 +16911,9 @@ class Recorder:
                 subject = self._quoting.subject(message, decision)
                 if subject:
                     fields["subject"] = subject
+            given = (message.body.get("params") or {}).get("arguments") if message.tool is not None else None
+            if type(given) is dict:
+                fields["keys"] = [self._quoting.text(key, 100) for key in list(given)[:50]]
             if message.kind == "request":
                 fields["digest"] = sha256(self._salt + call_digest(message))[:32]
         if message.kind == "request" and message.tool is not None and logged != "none" and (refused or logged == "full"):
@@ -16959,9 +16980,10 @@ class Session:
     def __init__(self, wall: Wall, server_name: str = "", clock: Callable[[], float] = time.time,
                  session_id: str | None = None, *, identity: str = "", pins: Callable[[], Any] | None = None,
                  desk: bool = False, monotonic: Callable[[], float] = time.monotonic, salt: bytes | None = None,
-                 folders: Sequence[str] = ()) -> None:
+                 stopped: Callable[[], bool] | None = None, folders: Sequence[str] = ()) -> None:
         """*identity* and *pins*: see Toolbox. *desk*: can somebody answer a Waiting by `answer`? *monotonic*: seconds,
-        for limits and time-outs. *salt*: of the digests in records; else a new one. *folders*: see `server_folders`."""
+        for limits and time-outs. *salt*: of the digests in records; else a new one. *stopped*: has the user stopped every
+        call? *folders*: see `server_folders`."""
         policy, settings = wall.policy, wall.policy.settings
         self._looks = DiskLooks(policy.paths.resolve)
         self.wall = Wall(policy.with_looks(self._looks))
@@ -16980,6 +17002,7 @@ class Session:
         self._questions = Questions(settings, server_name, self._quoting, desk, monotonic)
         self._recorder = Recorder(policy, server_name, session_id, self._quoting, clock, salt)
         self._strays = Strays(self._quoting, monotonic)
+        self._stopped = stopped
 
     def prepare(self) -> None:
         """Judge how conversations begin on the side, so that what this needs is compiled before it is needed."""
@@ -17133,6 +17156,9 @@ class Session:
 
     def _decide(self, message: Message, again: bool = False) -> Decision:
         """The rules' decision, unless the session has a reason of its own to refuse. *again*: see `Wall.walk`."""
+        if self._stopped is not None and message.peer == "client" and message.kind != "response" \
+                and message.method not in LIFECYCLE and not str(message.method).startswith("notifications/") and self._stopped():
+            return _STOPPED
         if message.kind == "request":
             refusal = self._correlation.objects(message)
             if message.peer == "client":
@@ -17181,7 +17207,7 @@ class Session:
 
     def _action(self, message: Message, decision: Decision) -> str:
         """What is done about *decision*: monitor mode lets everything pass; "hold" asks a person, if somebody can be asked."""
-        if self._settings.mode == "monitor":
+        if self._settings.mode == "monitor" and decision is not _STOPPED:
             return "allow"
         if decision.action != "ask":
             return decision.action
@@ -17575,10 +17601,11 @@ def find_policy_file(folder: str, stem: str) -> str | None:
 
 
 def load_policy(config: str | None = None, profile: str | None = None, project_dir: str | None = None,
-                home: str | None = None, approved: Callable[[str, bytes], bool] | None = None, cwd: str | None = None) -> Policy:
+                home: str | None = None, approved: Callable[[str, bytes], bool] | None = None, cwd: str | None = None,
+                own: tuple[str, str] | None = None) -> Policy:
     """The policy that counts here: *config* alone; or the built-in *profile*; else the project's over the user's own;
     else the built-in default, which also stands under a project's that extends nothing when the user has none. *cwd*: what
-    relative places are relative to, when that is not our own working directory.
+    relative places are relative to, when that is not our own working directory; *own*: (path, text) in place of the user's.
 
     *approved* says whether the user has approved this very content of a project's file; until then only its denials
     count (`Policy.apart`). Raises PolicyError; whatever it raises, no server must be started.
@@ -17592,17 +17619,19 @@ def load_policy(config: str | None = None, profile: str | None = None, project_d
     if profile is not None:
         return _compiled([builtin_layer(profile)], project_dir, home, cwd, f"built-in {profile}")
     layers, guest = [], None
-    own = find_policy_file(project_dir or os.getcwd(), ".mcpwall")
-    if own is not None:
-        data, text = read_policy_file(own, check_owner=False, of_project=True)
-        layer = parse_policy(text, own, "project")
-        if approved is not None and approved(own, data):
-            read_policy_file(own, of_project=True)       # what may loosen a rule must be the user's
+    there = find_policy_file(project_dir or os.getcwd(), ".mcpwall")
+    if there is not None:
+        data, text = read_policy_file(there, check_owner=False, of_project=True)
+        layer = parse_policy(text, there, "project")
+        if approved is not None and approved(there, data):
+            read_policy_file(there, of_project=True)     # what may loosen a rule must be the user's
             layers.append(layer)
         else:
             guest = layer
     everywhere = find_policy_file(os.path.join(home, ".mcpwall"), "config") if home is not None else None
-    if everywhere is not None:
+    if own is not None:
+        layers.append(parse_policy(own[1], own[0]))
+    elif everywhere is not None:
         layers.append(parse_policy(read_policy_file(everywhere)[1], everywhere))
     elif not any("extends" in layer.data for layer in layers):
         layers.append(builtin_layer("default"))     # to approve a project's rules is not to give up these
@@ -20540,9 +20569,10 @@ class Surroundings:
     def __init__(self, home: str | None = None, cwd: str | None = None,
                  environ: Mapping[str, str] | None = None, platform: str = sys.platform,
                  wall: Sequence[str] | None = None, stdin: Any = None, stdout: Any = None, stderr: Any = None,
-                 fs: Any = os, root: str = "") -> None:
+                 fs: Any = os, root: str = "", homeless: bool = False) -> None:
+        """*homeless*: it will do without a home directory. Raises WallError."""
         self.home, self.cwd = home or user_home() or "", cwd or os.getcwd()
-        if not self.home:
+        if not self.home and not homeless:
             raise WallError("no home directory is known; set HOME to an absolute path")
         self.environ = os.environ if environ is None else environ
         self.platform, self.fs, self.root = platform, fs, root
@@ -20553,6 +20583,7 @@ class Surroundings:
         self.lock = os.path.join(self.folder, "lock")
         self.consent = ConsentStore(os.path.join(self.folder, "approved.json"))
         self.desk = Desk(os.path.join(self.folder, "waiting"))
+        self.stops = Stops(os.path.join(self.folder, "stopped"))
 
     def launched(self) -> list[str]:
         """How an entry starts this wall by its launcher."""
@@ -20565,6 +20596,20 @@ class Surroundings:
 
     def complain(self, text: str) -> None:
         self.say("mcpwall: " + printable(text, 2000), self.stderr)
+
+    @property
+    def width(self) -> int:
+        """Columns of the terminal that is written to; 0 when it is none, and lines may be as long as they like."""
+        if not self.stdout.isatty():
+            return 0
+        import shutil
+        return max(60, shutil.get_terminal_size((80, 24)).columns)
+
+    def coloured(self, line: str, part: str, code: int) -> str:
+        """*line* with its beginning *part* in a colour, on a terminal that is not told otherwise."""
+        if not self.width or self.environ.get("NO_COLOR") or not line.startswith(part):
+            return line
+        return f"\x1b[{code}m{part}\x1b[0m{line[len(part):]}"
 
     @property
     def interactive(self) -> bool:
@@ -20842,7 +20887,9 @@ def _setup_arguments(io: Surroundings, name: str, about: str, argv: Sequence[str
 
     class Parser(argparse.ArgumentParser):
         def error(self, message: str) -> Any:
-            raise UsageError(f"{name}: {message} (see: mcpwall {name} --help)")
+            message = re.sub(r"^argument (?:\S*/)?(-[-\w]*): expected .*", r"\1 needs a value", message).replace("argument --", "--")
+            raise UsageError(f"{name}: {message} (see: mcpwall {name} --help)" if name else
+                             f"{message} (see: mcpwall --help; a server's command comes after --)")
 
     parser = Parser(prog=f"mcpwall {name}", description=about, allow_abbrev=False, add_help=False)
     for flags, settings in arguments:
@@ -20851,7 +20898,13 @@ def _setup_arguments(io: Surroundings, name: str, about: str, argv: Sequence[str
     if "-h" in argv or "--help" in argv:
         io.say(parser.format_help().rstrip())
         return None
-    return parser.parse_args(list(argv))
+    args, rest = parser.parse_known_args(list(argv))
+    if rest:
+        known = [flag for flags, _ in arguments for flag in flags.split() if flag.startswith("-")]
+        what = unknown_word(rest[0].partition("=")[0], known, "option") if rest[0].startswith("-") else \
+            f"{printable(repr(rest[0]))} is one argument too many"
+        parser.error(what)
+    return args
 
 
 def _setup_option(flags: str, metavar: str, about: str, **settings: Any) -> tuple[str, dict[str, Any]]:
@@ -20862,6 +20915,7 @@ def _setup_flag(name: str, about: str) -> tuple[str, dict[str, Any]]:
     return name, {"action": "store_true", "help": about}
 
 
+_SETUP_YES = _setup_flag("--yes", "do it without asking")
 _SETUP_PLAIN = _setup_flag("--plain", "start the file by its path, without a launcher: slower, and nothing else to keep")
 _SETUP_CLIENT = _setup_option("--client", "NAME", "only this host's files", action="append", default=[])
 _SETUP_FILES = (
@@ -22659,56 +22713,902 @@ def _read_event_bytes(end: float, fd: int = 0) -> bytes:
     return data
 
 # ---------------------------------------------------------------------------
-# 27. Command line
+# 27. Reading the log: log, verify, explain, allow
+# ---------------------------------------------------------------------------
+# *serves people*: what was refused, why, and how exactly that is allowed. All of it reads the audit log as data; a line that
+# is no record is counted and never guessed at.
+
+MAX_LOG_LINE = 4 * 1024 * 1024      # characters; a longer one is no record of ours
+_SPANS_S = {"m": 60, "h": 3600, "d": 86400, "w": 604800}
+_INTERESTING = ("deny", "ask", "redact", "strip")
+_LOOSE_KINDS = ("password", "client-secret", "api-key")     # secrets that only a name beside them tells
+_log_name = lazy_regex(r"\d{4}-\d\d-\d\d\.jsonl")
+_ref_form = lazy_regex(r"[a-z0-9]{1,8}-[1-9][0-9]{0,15}")
+
+
+class Logged(NamedTuple):
+    """One line of an audit log: its *record*, None when it is none, the raw *line* without its end, and where it stands."""
+    record: dict[str, Any] | None
+    line: str
+    file: str
+    number: int
+
+
+def since_moment(text: str, now: float) -> str:
+    """The moment that `1h`, `30m`, `2d`, `1w` (before *now*), `2026-11-30` or `2026-11-30T14:00` (local time) means, as
+    records write it. Raises UsageError."""
+    found = re.fullmatch(r"([0-9]{1,6})([mhdw])", text)
+    if found:
+        return _utc(now - int(found[1]) * _SPANS_S[found[2]])
+    for form in ("%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"):
+        try:
+            return _utc(time.mktime(time.strptime(text, form)))
+        except (ValueError, OverflowError):
+            pass
+    raise UsageError(f"--since {printable(text)}: write 30m, 1h, 2d, 1w, or a date such as 2026-11-30 or 2026-11-30T14:00")
+
+
+def _utc(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(max(0.0, seconds)))
+
+
+def _local(record: Mapping[str, Any], today: str) -> str:
+    """A record's time as a person near it would say it: the date only when it is not today's."""
+    import calendar
+    try:
+        moment = time.localtime(calendar.timegm(time.strptime(str(record["ts"])[:19], "%Y-%m-%dT%H:%M:%S")))
+    except (KeyError, ValueError, OverflowError):
+        return "?"
+    day = time.strftime("%Y-%m-%d", moment)
+    return time.strftime("%H:%M:%S", moment) if day == today else day[5:] + time.strftime(" %H:%M", moment)
+
+
+def log_folder(io: Surroundings, policy: Policy | None = None) -> str:
+    """Where the walls of this user and folder write their log."""
+    if policy is None:
+        try:
+            policy = load_policy(home=io.home, project_dir=io.cwd, approved=io.consent.is_approved)
+        except WallError:
+            return os.path.join(io.folder, "logs")
+    return re.sub(r"^~(?=[/\\]|$)", lambda _: io.home, policy.settings.log_dir)
+
+
+def log_files(io: Surroundings, words: Sequence[str], since: str = "") -> list[str]:
+    """The log files that a command line names (files, or folders of them), or those of this user from the day of *since* on,
+    the oldest first. Raises UsageError for what is not there."""
+    files: list[str] = []
+    for word in words or [log_folder(io)]:
+        path = os.path.join(io.cwd, word)
+        if os.path.isdir(path):
+            names = sorted(name for name in os.listdir(path) if _log_name.fullmatch(name))
+            files += [os.path.join(path, name) for name in names if name[:10] >= since[:10]]
+        elif os.path.isfile(path):
+            files.append(path)
+        elif words:
+            raise UsageError(f"{io.short(path)}: there is no such log")
+    return files
+
+
+def read_log(files: Iterable[str]) -> Iterator[Logged]:
+    """The lines of log files, in order. Raises OSError."""
+    for file in files:
+        with open(file, encoding="utf-8", errors="replace", newline="\n") as stream:
+            for number, line in enumerate(stream, 1):
+                yield logged_line(line, file, number)
+
+
+def logged_line(line: str, file: str, number: int) -> Logged:
+    """One line as a record, if it is one."""
+    line = line[:-1] if line.endswith("\n") else line
+    record: Any = None
+    if len(line) <= MAX_LOG_LINE:
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            pass
+    fine = type(record) is dict and all(type(record.get(key)) is str for key in ("ts", "action")) and "session" in record
+    return Logged(record if fine else None, line, file, number)
+
+
+def about_record(record: Mapping[str, Any]) -> str:
+    """What a record is about, in a few words: what decided, or what was found."""
+    found = record.get("findings")
+    if type(found) is list and found and type(found[0]) is dict:
+        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        place = found[0].get("pointer") or ""
+        return f"{found[0].get('pattern')}{more}" + (f" at {place}" if place else "")
+    return str(record.get("subject") or record.get("why") or record.get("message") or "")
+
+
+class _Filter:
+    """Which records a command line asks for."""
+
+    def __init__(self, args: Any, since: str) -> None:
+        self._args, self._since = args, since
+
+    def takes(self, record: Mapping[str, Any]) -> bool:
+        args = self._args
+        if str(record["ts"]) < self._since:
+            return False
+        for key in ("server", "tool", "rule", "session"):
+            wanted = getattr(args, key)
+            if wanted and record.get(key) != wanted:
+                return False
+        if args.all:
+            return True
+        if args.denied or args.would:
+            return args.denied and record["action"] == "deny" or args.would and "would" in record
+        return record["action"] in _INTERESTING or "would" in record or "answer" in record
+
+
+def cmd_log(argv: Sequence[str], io: Surroundings) -> int:
+    """What was refused, asked about or redacted, newest last, one line each with its ref."""
+    args = _setup_arguments(
+        io, "log", "What was refused, asked about or redacted in the last 24 hours, newest last.", argv,
+        _setup_option("files", "FILE", "log files or folders (else this user's)", nargs="*"),
+        _setup_option("--since", "WHEN", "30m, 1h, 2d, 1w, or a date (24h)", default=None),
+        _setup_flag("--denied", "only what was refused"), _setup_flag("--would", "only what a monitor would have stopped"),
+        _setup_flag("--all", "everything, allowed calls too"),
+        *(_setup_option(f"--{key}", key[0].upper(), f"only of this {key}") for key in ("server", "tool", "rule", "session")),
+        _setup_flag("--suspect", "refusals that look like false alarms, and why"),
+        _setup_flag("--summary", "counts by rule and server, and rules that never fired"),
+        _setup_flag("--follow", "wait for more"), _setup_flag("--json", "the records as they are, one a line"))
+    if args is None:
+        return 0
+    since = since_moment("24h" if args.since is None else args.since, time.time())
+    files = log_files(io, args.files, "" if args.files else since)
+    if args.files and args.since is None:
+        since = ""
+    chosen, totals, unreadable = _Filter(args, since), _Totals(), 0
+    kept: list[dict[str, Any]] = []
+    for entry in read_log(files):
+        if entry.record is None:
+            unreadable += 1
+            continue
+        totals.count(entry.record, since)
+        if chosen.takes(entry.record):
+            kept.append(entry.record)
+    if unreadable:
+        io.complain(f"{unreadable} lines of the log are no records of mcpwall; see: mcpwall verify")
+    if args.suspect:
+        kept = _say_suspects(io, kept, args.json)
+    elif args.summary:
+        _say_summary(io, kept, args.json)
+    else:
+        today = time.strftime("%Y-%m-%d")
+        for record in kept:
+            _say_record(io, record, today, args.json)
+    if not args.json:
+        when = f"since {args.since}" if args.since else "in these files" if args.files else "in the last 24 hours"
+        io.say(totals.text(when))
+        _say_stopped(io)
+    return _follow(io, args, chosen, files) if args.follow else 0
+
+
+def _say_record(io: Surroundings, record: Mapping[str, Any], today: str, as_json: bool) -> None:
+    if as_json:
+        io.say(_compact(dict(record)))
+        return
+    action = str(record["action"])
+    word, code, _ = _WORDS.get(action, (action.upper(), 31, 2))
+    word = f"({record['would']})".upper() if "would" in record else word
+    tail = f"[{record['rule']}]" if record.get("rule") else ""
+    what = " ".join(str(one) for one in (record.get("server"), record.get("tool") or record.get("method")) if one)
+    head = f"{_local(record, today)} {word:<7}"
+    ref, about = str(record.get("ref") or "-"), about_record(record)
+    if record.get("answer"):
+        tail += f" answered {record['answer']}"
+    used = len(head) + len(ref) + len(what) + len(tail) + 5
+    if io.width and len(about) > io.width - used:
+        about = _cut_in_the_middle(printable(about, 1000), max(20, io.width - used - 30))
+    line = printable(f"{head} {ref}  {what}  {about}  {tail}", 3000)
+    io.say(io.coloured(line, head, code))
+
+
+class _Totals:
+    """How many messages there were, and what became of them."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+        self._all = 0
+
+    def count(self, record: Mapping[str, Any], since: str) -> None:
+        if str(record["ts"]) >= since:
+            self._all += 1
+            key = "would" if "would" in record else str(record["action"])
+            self._counts[key] = self._counts.get(key, 0) + 1
+
+    def text(self, when: str) -> str:
+        words = (("deny", "refused"), ("ask", "asked about"), ("redact", "redacted"), ("strip", "stripped"),
+                 ("would", "a monitor would have stopped"))
+        said = [f"{self._counts[key]} {word}" for key, word in words if self._counts.get(key)]
+        return f"{', '.join(said) or 'Nothing was refused'}, of {self._all} messages {when}."
+
+
+def _say_stopped(io: Surroundings) -> None:
+    for name in io.stops.names():
+        io.say(f"Every call {'of every server' if name == '' else f'of {printable(name)}'} is refused now (mcpwall go).")
+
+
+def _shape(record: Mapping[str, Any]) -> tuple[str, ...]:
+    """What records of the same kind of call have in common."""
+    about = re.sub(r"[0-9a-f]{6,}|[0-9]+", "#", about_record(record))
+    return (str(record.get("rule")), str(record.get("server")), str(record.get("tool")), about[:80])
+
+
+def _say_suspects(io: Surroundings, records: Sequence[dict[str, Any]], as_json: bool) -> list[dict[str, Any]]:
+    """Show refusals that look like false alarms, the likeliest first; those records."""
+    refused = [record for record in records if record["action"] == "deny" or "would" in record]
+    shapes: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for record in refused:
+        shapes.setdefault(_shape(record), []).append(record)
+    allowed = {(record["session"], record.get("digest")) for record in records if record.get("answer") in _YES}
+    allowed_shapes = {_shape(record)[1:] for record in records if record.get("answer") in _YES}
+    found: list[tuple[str, dict[str, Any], int]] = []
+    for shape, same in shapes.items():
+        why: list[str] = []
+        if any((record["session"], record.get("digest")) in allowed for record in same) or shape[1:] in allowed_shapes:
+            why.append("you allowed such a call")
+        if len(same) >= 5:
+            why.append(f"{len(same)} times, in {len({record['session'] for record in same})} sessions")
+        kinds = {kind for record in same for kind in record.get("redacted_patterns", ()) if kind in _LOOSE_KINDS}
+        if kinds:
+            why.append(f"only a name tells ({', '.join(sorted(kinds))})")
+        if why:
+            found.append(("; ".join(why), same[-1], len(same)))
+    found.sort(key=lambda one: (not one[0].startswith("you"), -one[2]))
+    today = time.strftime("%Y-%m-%d")
+    for reason, record, _ in found:
+        _say_record(io, {**record, "suspect": reason} if as_json else record, today, as_json)
+        if not as_json:
+            io.say(f"    {reason}")
+    return [record for _, record, _ in found]
+
+
+def _say_summary(io: Surroundings, records: Sequence[Mapping[str, Any]], as_json: bool) -> None:
+    rows: dict[tuple[str, str], list[Any]] = {}
+    for record in records:
+        key = str(record.get("rule") or "(default)"), str(record.get("server") or "")
+        row = rows.setdefault(key, [0, record["ts"], record["ts"], {}])
+        row[0], row[1], row[2] = row[0] + 1, min(row[1], record["ts"]), max(row[2], record["ts"])
+        action = str(record.get("would") or record["action"])
+        row[3][action] = row[3].get(action, 0) + 1
+    ordered = sorted(rows.items(), key=lambda item: -item[1][0])
+    fired = {rule.replace("project:", "") for rule, _ in rows}
+    try:
+        policy = load_policy(home=io.home, project_dir=io.cwd, approved=io.consent.is_approved)
+        never = sorted(rule.name for rule in (*policy.rules, *policy.outbound_rules)
+                       if rule.action not in ("allow", "mark") and rule.name not in fired)
+    except WallError:
+        never = []
+    if as_json:
+        io.say(json.dumps({"rules": [{"rule": key[0], "server": key[1], "count": row[0], "first": row[1], "last": row[2],
+                                      "actions": row[3]} for key, row in ordered], "never_fired": never}, indent=2))
+        return
+    table = [["count", "rule", "server", "first", "last", ""]]
+    for (rule, server), (count, first, last, actions) in ordered:
+        said = ", ".join(f"{number} {action}" for action, number in sorted(actions.items()))
+        table.append([str(count), rule, server, first[:16], last[:16], said])
+    _say_table(io, table)
+    if never:
+        _say_wrapped(io, "Never fired: " + ", ".join(never))
+
+
+def _say_table(io: Surroundings, rows: Sequence[Sequence[str]]) -> None:
+    """Columns as wide as they need; where the terminal ends, the line does."""
+    rows = [[printable(cell, 300) for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
+        io.say(line if not io.width or len(line) <= io.width else line[:io.width - 1] + "…")
+
+
+def _say_wrapped(io: Surroundings, text: str, indent: str = "  ") -> None:
+    import textwrap
+    io.say(textwrap.fill(printable(text, 20_000), io.width or 100, subsequent_indent=indent, break_on_hyphens=False))
+
+
+def _follow(io: Surroundings, args: Any, chosen: _Filter, files: Sequence[str]) -> int:
+    """Show what is appended from now on, also to the files of further days, until somebody interrupts."""
+    ends = {file: os.path.getsize(file) for file in files}
+    rest: dict[str, str] = {}
+    try:
+        while True:
+            io.stdout.flush()
+            time.sleep(0.25)
+            for file in [*ends, *(file for file in log_files(io, args.files) if file not in ends)]:
+                begin = ends.get(file, 0)
+                with open(file, "rb") as stream:
+                    stream.seek(begin)
+                    data = stream.read(16 * 1024 * 1024)
+                ends[file] = begin + len(data)
+                *lines, rest[file] = (rest.get(file, "") + data.decode("utf-8", "replace")).split("\n")
+                for line in lines:
+                    record = logged_line(line, file, 0).record
+                    if record is not None and chosen.takes(record):
+                        _say_record(io, record, time.strftime("%Y-%m-%d"), args.json)
+    except KeyboardInterrupt:
+        return 0
+
+
+# -- verify -------------------------------------------------------------------------
+
+def cmd_verify(argv: Sequence[str], io: Surroundings) -> int:
+    """Check that no record was changed, taken out or cut off: the chain and the numbers of each session."""
+    args = _setup_arguments(
+        io, "verify", "Check that no record of the log was changed or taken out; each names the line before it by its hash.",
+        argv,
+        _setup_option("files", "FILE", "log files or folders, the oldest first (else all of this user's)", nargs="*"),
+        _setup_flag("--json", "for programs"))
+    if args is None:
+        return 0
+    files = log_files(io, args.files)
+    if not files:
+        raise UsageError("there is no log to verify; name a file")
+    heads: dict[str, list[Any]] = {}        # session: number of records, seq, hash of the last line, where that stands
+    problems: list[tuple[str, int, str]] = []
+    loose = 0
+    for record, line, file, number in read_log(files):
+        if record is None:
+            problems.append((file, number, "is no record"))
+        elif "prev" not in record:
+            loose += 1
+        else:
+            session, seq, prev = record["session"], record.get("seq"), record["prev"]
+            problem = _break_of(heads.get(session), seq, prev)
+            if problem:
+                problems.append((file, number, f"session {printable(session)}: {problem}"))
+            digest = sha256(line.encode("utf-8", "backslashreplace"))[:32]
+            heads[session] = [heads.get(session, [0])[0] + 1, seq, digest, f"{os.path.basename(file)}:{number}"]
+    if args.json:
+        io.say(json.dumps({"problems": [{"file": file, "line": number, "problem": problem} for file, number, problem in problems],
+                           "heads": [{"session": session, "records": count, "seq": seq, "head": digest}
+                                     for session, (count, seq, digest, _) in heads.items()], "unchained": loose}, indent=2))
+        return 1 if problems else 0
+    for file, number, problem in problems:
+        io.say(f"{io.short(file)}:{number}: {problem}")
+    io.say(f"{sum(head[0] for head in heads.values())} records of {len(heads)} sessions in {len(files)} files: "
+           + (f"{len(problems)} problems." if problems else "every chain is whole."))
+    if loose:
+        io.say(f"{loose} records stand in no chain: those of hooks and of versions before it.")
+    io.say("The heads, to keep elsewhere (a log that was cut at its end or written anew is noticed by them alone):")
+    _say_table(io, [["session", "records", "head", "last"], *([session, str(count), digest, place]
+                                                              for session, (count, _, digest, place) in heads.items())])
+    return 1 if problems else 0
+
+
+def _break_of(head: Sequence[Any] | None, seq: Any, prev: Any) -> str:
+    """Where a chain breaks at a record, seen from the one before it; "" when it does not."""
+    if type(seq) is not int:
+        return "the record has no number"
+    if head is None:
+        return "" if prev is None and seq == 1 else f"begins with record {seq}: what was before it is cut off or in another file"
+    if seq != head[1] + 1:
+        return f"record {seq} follows {head[1]}: " + (f"{seq - head[1] - 1} are missing" if seq > head[1] else "one stands here twice")
+    return "" if prev == head[2] else f"record {seq} does not follow from the line before it, {head[3]}: one of the two was changed"
+
+
+# -- explain ------------------------------------------------------------------------
+
+def find_record(io: Surroundings, ref: str, files: Sequence[str]) -> dict[str, Any]:
+    """The newest record with this ref. Raises UsageError."""
+    found = None
+    for entry in read_log(files or log_files(io, [])):
+        if entry.record is not None and entry.record.get("ref") == ref:
+            found = entry.record
+    if found is None:
+        raise UsageError(f"no record in the log has the ref {printable(ref)}; see: mcpwall log --all")
+    return found
+
+
+def call_of(record: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
+    """The call of a record as far as the log tells it, and what it does not tell ("" when it is whole)."""
+    if record.get("direction") != "inbound" or not record.get("method"):
+        return None, "it is no call"
+    params: dict[str, Any] = {}
+    body = {"jsonrpc": "2.0", "id": 1, "method": record["method"], "params": params}
+    if record.get("tool") is not None:
+        params["name"] = record["tool"]
+        if type(record.get("args")) is dict:
+            params["arguments"] = record["args"]
+            return body, "a secret in it is replaced" if MARKER in json.dumps(record["args"]) else ""
+        params["arguments"] = {}
+    steps = [step.replace("~1", "/").replace("~0", "~") for step in str(record.get("argument", ""))[1:].split("/")]
+    if record["action"] == "allow" and "would" not in record:
+        return body, "the arguments of allowed calls are not logged (settings.log_args: full)"
+    if not record.get("subject") or steps[:1] != ["params"]:
+        return body, "the log does not hold what decided (settings.log_args: denied)"
+    place: dict[str, Any] = {"params": params}
+    for step in steps[:-1]:
+        place = place.setdefault(step, {})
+        if type(place) is not dict:
+            return body, "the log does not hold what decided"
+    place[steps[-1]] = record["subject"]
+    cut = " … " in record["subject"] and "characters" in record["subject"]
+    return body, "a long text in it is cut" if cut else "a secret in it is replaced" if MARKER in record["subject"] \
+        else "only the argument that decided is logged (settings.log_args: denied)"
+
+
+def cmd_explain(argv: Sequence[str], io: Surroundings) -> int:
+    """Why a call was, or would be, allowed or refused: every rule that was asked, and what would allow it."""
+    args = _setup_arguments(
+        io, "explain", "Why a call was, or would be, allowed or refused.", argv,
+        _setup_option("words", "REF | TOOL key=value", "the ref of a refusal, or a call as `check` takes it", nargs="*"),
+        _setup_option("--input", "JSON", "a message, instead"), *_POLICY_ARGUMENTS,
+        _setup_option("--log", "FILE", "where the ref is looked up (this user's log)", action="append", default=[]),
+        _setup_flag("--json", "for programs"))
+    if args is None:
+        return 0
+    options = _Options(args)
+    record, missing = None, ""
+    if len(args.words) == 1 and _ref_form.fullmatch(args.words[0]) and args.input is None:
+        record = find_record(io, args.words[0], log_files(io, args.log) if args.log else [])
+        options.server_name = options.server_name or record.get("server")
+        body, missing = call_of(record)
+        line = json.dumps(body).encode() if body is not None else b""
+    elif args.words:
+        line = _call_line(args.words)
+    else:
+        line = _check_lines(args.input)[0]
+    policy = options.policy()
+    walk = _walked(line, policy, options.server_name or "") if line else []
+    if args.json:
+        rows = [{"rule": rule.name if rule else None, "origin": policy_of.origin(rule) if rule else None, "outcome": outcome,
+                 "action": rule.action if rule else None, "why": why} for policy_of, rule, outcome, _, why in walk]
+        io.say(json.dumps({"policy": policy.source, "record": record, "missing": missing, "walk": rows}, indent=2))
+    else:
+        if record is not None:
+            _say_refusal(io, record)
+        _say_layers(io, policy)
+        if missing:
+            io.say(f"Not all of the call is known: {missing}.")
+        for _, rule, outcome, hit, why in walk:
+            name = rule.name if rule else "the default"
+            where = next(policy_of for policy_of, one, *_ in walk if one is rule).origin(rule) if rule else ""
+            io.say(f"{'→' if outcome in (DECIDES, FAULT) else ' '} {name}" + (f" ({where})" if where else "") + f": {printable(why, 500)}")
+        for text in _near_misses(policy, walk):
+            io.say("Nearly: " + printable(text, 500))
+    decided = next((rule for _, rule, outcome, _, _ in walk if outcome in (DECIDES, FAULT)), None)
+    refused = bool(walk) and (any(outcome is FAULT for _, _, outcome, _, _ in walk) or (
+        decided.action if decided else policy.settings.default_action) not in _PASSING)
+    if not args.json and (refused or record is not None and record["action"] == "deny"):
+        io.say(_way_out(record, decided))
+    return 1 if refused else 0
+
+
+def _say_refusal(io: Surroundings, record: Mapping[str, Any]) -> None:
+    io.say(f"{record.get('ref')}: {printable(decision_text(record, False), 1000)}")
+    for key, word in (("subject", "What decided"), ("argument", "Argument"), ("why", "Why"), ("view", "Read as"), ("would", "Would"),
+                      ("asked", "Asked by"), ("answer", "Answer"), ("policy", "Policy then")):
+        if record.get(key):
+            io.say(f"  {word}: {printable(str(record[key]), 400)}")
+
+
+def _say_layers(io: Surroundings, policy: Policy) -> None:
+    io.say("Policy, the strongest first: " + ", ".join(dict.fromkeys(layer.file for layer in policy.layers)))
+    if policy.apart is not None:
+        io.say(f"  judged apart, only its denials count: {policy.apart.source}")
+
+
+_Walked = list[tuple[Policy, Any, str, Any, str]]       # (policy, Rule or None, outcome, Hit or None, why)
+
+
+def _walked(line: bytes, policy: Policy, server: str) -> _Walked:
+    """(policy, rule, outcome, hit, why) of every rule up to the one that decides, of a policy that is judged apart first.
+    Raises UsageError for what is no message."""
+    peer = "client"
+    try:
+        text = decode_line(line)
+        body = load_json(text)
+        if type(body) is dict and "method" not in body:
+            peer = "server"
+        kind = message_kind(body, peer)
+    except MessageError as fault:
+        raise UsageError(f"the input is no message that can be judged: {fault.problem}") from None
+    params = body.get("params") or {}
+    method = body.get("method") if kind != "response" else "tools/call"
+    tool = params.get("name") if method == "tools/call" and kind != "response" else None
+    message = Message(peer, kind, body, text, method, tool, server)
+    found: _Walked = []
+    for one in filter(None, (policy.apart, policy)):
+        for rule, outcome, hit in Wall(one).walk(Subject(message, one, Budget(10.0)), every=True):
+            found.append((one, rule, outcome, hit, _why(one, message, rule, outcome, hit)))
+            if outcome in (DECIDES, FAULT):
+                break
+        if found and found[-1][2] is FAULT or one is policy.apart and found[-1][1] is not None and found[-1][1].action == "deny":
+            break
+        if one is policy.apart:
+            found.pop()
+    return found
+
+
+def _why(policy: Policy, message: Message, rule: Rule | None, outcome: str, hit: Hit | None) -> str:
+    """Why a rule did or did not decide, in words."""
+    if rule is None:
+        return hit.why if hit and outcome is FAULT else f"no rule decides; the default is {_default_words(policy, message)}"
+    if outcome is ELSEWHERE:
+        match = policy.rule_data(rule)["match"]
+        about = {"server": message.server, "tool": message.tool, "method": message.method, "direction": message.kind}
+        scope = rule.scope
+        tests = {"server": scope.servers, "tool": scope.tools, "method": scope.methods}
+        for key in ("server", "tool", "method", "direction"):
+            globs = tests.get(key)
+            if key == "server" and globs and not message.server:
+                return f"needs the server's name ({_words_of(match[key])}); say it with --server-name"
+            if globs and not (about[key] and _any_glob(globs, str(about[key]), key == "method" or scope.strict)):
+                return f"another {key}: it is about {_words_of(match.get(key, 'tools/call'))}"
+        return "about other messages"
+    if outcome is PASSED:
+        return "does not match"
+    if outcome is EXCEPTED:
+        return f"matches, but its exception does too: unless {_words_of(policy.rule_data(rule)['unless'])}"
+    if outcome is COUNTS:
+        return "matches, and its limit is not reached"
+    if outcome is MARKS:
+        return f"matches and sets the mark {rule.mark}"
+    said = [_WORDS.get(rule.action, (rule.action.upper(), 0, 0))[0]]
+    if hit is not None:
+        said += [pointer(hit.path)] if hit.path else []
+        said += [f"read as {hit.view}"] if hit.view not in ("", "raw") else []
+        said += [text for text in (hit.why, hit.detail) if text]
+    return ", ".join(said) + (f": {rule.message}" if rule.message else "")
+
+
+def _default_words(policy: Policy, message: Message) -> str:
+    settings = policy.settings
+    if message.peer == "server":
+        return settings.outbound_default_action
+    return "allow" if settings.default_action == "allow" or message.method in LIFECYCLE else settings.default_action
+
+
+def _words_of(value: Any) -> str:
+    return value if type(value) is str else ", ".join(value) if type(value) is list and all(type(one) is str for one in value) \
+        else json.dumps(value, ensure_ascii=False)
+
+
+def _near_misses(policy: Policy, walk: _Walked) -> Iterator[str]:
+    """Under a default that refuses: the allow rules about this tool, and which of their conditions do not hold."""
+    if not walk or walk[-1][1] is not None or policy.settings.default_action == "allow":
+        return
+    for one, rule, outcome, _, _ in walk:
+        if rule is not None and rule.action == "allow" and outcome in (PASSED, EXCEPTED):
+            data = one.rule_data(rule)
+            wanted = {key: value for key, value in data["match"].get("arguments", {}).items()}
+            yield f"{rule.name} would allow it if {_words_of(wanted)} held" + (
+                f", unless {_words_of(data['unless'])}" if "unless" in data else "")
+
+
+def _way_out(record: Mapping[str, Any] | None, rule: Rule | None) -> str:
+    """What would allow a refused call."""
+    if rule is not None and rule.hint:
+        return f"Instead: {rule.hint}"
+    if record is not None:
+        return f"To allow exactly this: mcpwall allow {record.get('ref')}"
+    if rule is not None and not rule.file.startswith("built-in"):
+        return f"To allow it: a narrower rule before {rule.name!r}"
+    return "To allow it: a rule of your own in ~/.mcpwall/config.yml, before the built-in ones (`mcpwall allow REF` writes it)"
+
+
+# -- allow --------------------------------------------------------------------------
+
+_NEVER_ALLOWED = {      # rule: why no rule is written for it, and what helps
+    "secrets": "a secret would go out; keep it in the server's environment (--env), or add a narrower rule by hand",
+    "block-cloud-metadata": "the addresses of cloud credentials are never a place to fetch from",
+}
+
+
+def narrow_rule(record: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
+    """The narrowest rules that may allow just the call of a record, the most telling first. Raises UsageError, with what to
+    do instead, for one that cannot be allowed narrowly."""
+    rule, ref = str(record.get("rule") or ""), record.get("ref")
+    if record.get("direction") != "inbound" or record.get("method") != "tools/call" or not record.get("tool"):
+        raise UsageError(f"{ref}: only calls of tools are allowed by a rule; write one by hand for {printable(str(record.get('method')))}")
+    if record.get("action") not in ("deny", "ask") and "would" not in record:
+        raise UsageError(f"{ref}: it was not refused")
+    if record.get("findings"):
+        raise UsageError(f"{ref}: {_NEVER_ALLOWED['secrets']}")
+    if rule in _NEVER_ALLOWED:
+        raise UsageError(f"{ref}: {_NEVER_ALLOWED[rule]}")
+    if rule.startswith("machine:"):
+        raise UsageError(f"{ref}: the policy of this machine refuses it; ask its administrator")
+    if rule.startswith("project:") and "unapproved" in str(record.get("why", "")):
+        raise UsageError(f"{ref}: the project's own policy refuses it; change that")
+    match: dict[str, Any] = {"tool": record["tool"]}
+    if record.get("server"):
+        match = {"server": record["server"], **match}
+    for key in ("tool", "server"):
+        if key in match and re.search(r"[*?\[\]{}!#\\|]", match[key]):
+            raise UsageError(f"{ref}: the name {printable(match[key])} has signs that mean something in a rule; write the rule by hand")
+    steps = [step.replace("~1", "/").replace("~0", "~") for step in str(record.get("argument", "")).split("/")[1:]]
+    subject = record.get("subject")
+    if steps[:2] != ["params", "arguments"] or len(steps) < 3:
+        if record.get("argument"):
+            raise UsageError(f"{ref}: what decided stands outside the arguments; write a rule by hand")
+        return ({"match": match, "action": "allow"},)
+    if type(subject) is not str or MARKER in subject or re.search(" … [0-9]+ characters … ", subject) or not subject.isprintable():
+        raise UsageError(f"{ref}: the log holds what decided only in part (it was long, or a secret); write a rule by hand")
+    keys = [key for key in record.get("keys", ()) if type(key) is str] or [steps[2]]
+    other = {"_any_key": {"regex": f"^(?:{'|'.join(re.escape(key) for key in sorted({*keys, *steps[2:]} - {''}))})$"}}
+    key = steps[2] if len(steps) == 3 else "/" + "/".join(step.replace("~", "~0").replace("/", "~1") for step in steps[2:])
+    exact = {"regex": f"^{_regex_of(subject)}$"}
+    forms = [{"under": subject}, exact] if re.search(r"^[~.]|[/\\]", subject) and not re.search(r"[\s*$]|:/", subject) else [exact]
+    return tuple({"match": {**match, "arguments": {key: form, **other}}, "action": "allow"} for form in forms)
+
+
+def _regex_of(text: str) -> str:
+    """A regex of policies for exactly *text*."""
+    return re.sub(r"[\\^$.*+?()\[\]{}|/-]", lambda found: "\\" + found.group(), text)
+
+
+def spliced_rule(text: str, file: str, rule: Mapping[str, Any]) -> str:
+    """A policy's *text* with *rule* as its first; comments and everything else stay. Raises PolicyError where that takes a
+    person."""
+    before = parse_policy(text, file).data if text.strip() else {"version": 1}
+    wanted = {**before, "rules": [dict(rule), *before.get("rules", [])]}
+    if file.endswith(".json"):
+        new = _json_with_rule(text, rule)
+    else:
+        new = _yaml_with_rule(text, file, rule, bool(before.get("rules")))
+    if new is None or parse_policy(new, file).data != wanted:
+        raise PolicyError("its rules are written in a way that a new one cannot be put into safely; add it by hand", file)
+    return new
+
+
+def _yaml_with_rule(text: str, file: str, rule: Mapping[str, Any], has_rules: bool) -> str | None:
+    block = to_yaml([dict(rule)], 90).rstrip("\n").split("\n")
+    lines = text.split("\n")
+    ending = "\r" if lines and lines[0].endswith("\r") else ""
+    where = yaml_lines(text, file)[1] if text.strip() else {}
+    if has_rules:
+        first = where["/rules/0"] - 1
+        found = re.match(r"( *)-(?: |\r?$)", lines[first])
+        if found is None:
+            return None
+        lines[first:first] = [found[1] + line + ending for line in block]
+    else:
+        at = where.get("/rules")
+        if at is not None and not re.match(r"rules: *\[\] *(#.*)?\r?$|rules: *(#.*)?\r?$", lines[at - 1]):
+            return None
+        comment = "".join(re.findall(r" +#[^\r]*", lines[at - 1])) if at is not None else ""
+        new = ["rules:" + comment + ending, *("  " + line + ending for line in block)]
+        if at is not None:
+            lines[at - 1:at] = new
+        else:
+            while lines and not lines[-1].strip():
+                lines.pop()
+            lines += [ending, *new, ""]
+    return "\n".join(lines)
+
+
+def _json_with_rule(text: str, rule: Mapping[str, Any]) -> str | None:
+    node = parse_jsonc(text, comments=False)
+    rules = next((member.node for member in node.members or () if member.key == "rules"), None)
+    item = json.dumps(rule, ensure_ascii=False)
+    if rules is not None:
+        if text[rules.start] != "[":
+            return None
+        more = ", " if rules.value else ""
+        return f"{text[:rules.start + 1]}{item}{more}{text[rules.start + 1:]}"
+    more = ", " if node.value else ""
+    return f'{text[:node.start + 1]}"rules": [{item}]{more}{text[node.start + 1:]}'
+
+
+def cmd_allow(argv: Sequence[str], io: Surroundings) -> int:
+    """Allow exactly the call that was refused: once more for its session, or from now on by a rule."""
+    args = _setup_arguments(
+        io, "allow", "Allow exactly the call that was refused, and nothing beside it.", argv,
+        _setup_option("ref", "REF", "what the refusal ends with, such as k7f3qa-12"),
+        _setup_flag("--always", "by a rule in your policy (what is done without --session)"),
+        _setup_flag("--session", "for as long as that session runs"),
+        _setup_flag("--dry-run", "show the rule, write nothing"),
+        _setup_option("--log", "FILE", "where the ref is looked up (this user's log)", action="append", default=[]))
+    if args is None:
+        return 0
+    if args.always and args.session:
+        raise UsageError("allow: --always and --session exclude each other")
+    record = find_record(io, args.ref, log_files(io, args.log) if args.log else [])
+    if not args.dry_run:
+        io.need_terminal("allow", "it loosens the policy, so a person confirms it (--dry-run shows the rule)")
+    _say_refusal(io, record)
+    if args.session:
+        return _grant_session(io, record)
+    return _allow_always(io, record, args.dry_run)
+
+
+def _allow_always(io: Surroundings, record: Mapping[str, Any], dry_run: bool) -> int:
+    other = _policy_elsewhere(io, record)
+    if other:
+        raise UsageError(f"{record['ref']}: {other}")
+    path = find_policy_file(io.folder, "config") or os.path.join(io.folder, "config.yml")
+    old = read_policy_file(path)[1] if os.path.lexists(path) else _STARTER_POLICY.replace("PROFILE", "default", 1)
+    name = f"allow-{record['ref']}"
+    for candidate in narrow_rule(record):
+        rule = {"name": name, **candidate}
+        new = spliced_rule(old, path, rule)
+        if _now_allowed(io, record, new, path):
+            break
+    else:
+        raise UsageError(f"{record['ref']}: a rule in {io.short(path)} would not allow it (another argument of it is refused, too, "
+                         f"or a project's policy); see: mcpwall explain {record['ref']}")
+    io.say(f"In {io.short(path)}:")
+    for line in _line_diff(old.replace("\r", "").split("\n") if os.path.lexists(path) else [], new.replace("\r", "").split("\n"), path):
+        io.say(printable(line, 1000))
+    if dry_run:
+        io.say("Nothing was written (--dry-run).")
+        return 0
+    if not io.agrees("Write it?"):
+        io.say("Nothing was written.")
+        return 1
+    os.makedirs(io.folder, 0o700, exist_ok=True)
+    if os.path.lexists(path):
+        save_config(path, old.encode(), new.encode(), fs=io.fs)
+    else:
+        write_whole(path, new.encode(), fs=io.fs)
+    io.say(f"Allowed from now on, by the rule {name!r}; walls that run take it up within a second or two.")
+    return 0
+
+
+def _now_allowed(io: Surroundings, record: Mapping[str, Any], text: str, path: str) -> bool:
+    """Would the call of the record pass, were this the text of the user's policy?"""
+    body, _ = call_of(record)
+    if body is None:
+        return False
+    keys = [key for key in record.get("keys", ()) if type(key) is str]
+    given = body["params"].get("arguments")
+    if type(given) is dict and type(record.get("args")) is not dict:
+        for key in keys:
+            given.setdefault(key, "")
+    policy = load_policy(home=io.home, project_dir=io.cwd, approved=io.consent.is_approved, own=(path, text))
+    line = json.dumps(body)
+    message = Message("client", "request", load_json(line), line, "tools/call", record["tool"], str(record.get("server") or ""))
+    return Wall(policy).decide(message).action in _PASSING
+
+
+def _policy_elsewhere(io: Surroundings, record: Mapping[str, Any]) -> str:
+    """Why a rule in the user's own policy would not reach the wall that refused: its entry names another one."""
+    for server in _take_inventory(io).servers:
+        if server.wrapper and server.name == record.get("server"):
+            options = server.wrapper.options
+            if "config" in options:
+                return f"its entry in {io.short(server.file.path)} runs -c {printable(options['config'])}: change that file"
+            if "profile" in options:
+                return (f"its entry in {io.short(server.file.path)} runs --profile {printable(options['profile'])}: write a policy that "
+                        "extends it, and name that with -c")
+    return ""
+
+
+def _grant_session(io: Surroundings, record: Mapping[str, Any]) -> int:
+    raise UsageError(f"{record['ref']}: this session cannot be granted more; allow it with --always")
+
+
+# -- stop and go ----------------------------------------------------------------------
+
+class Stops:
+    """Which servers the user has stopped: files in one private folder, looked at for each request. "" is every server."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._every = os.path.join(folder, "all")
+
+    def _path(self, server: str) -> str:
+        return os.path.join(self._folder, sha256(server.encode("utf-8", "surrogatepass"))[:16]) if server else self._every
+
+    def watch(self, server: str) -> Callable[[], bool]:
+        """Says whether *server* is stopped now."""
+        places = (self._every, self._path(server))
+        return lambda: any(map(os.path.exists, places))
+
+    def names(self) -> list[str]:
+        """What is stopped, "" for everything."""
+        found = [""] if os.path.exists(self._every) else []
+        for name in sorted(os.listdir(self._folder)) if os.path.isdir(self._folder) else ():
+            text = _plain_text_at(os.path.join(self._folder, name))
+            found += [text] if text and name != "all" else []
+        return found
+
+    def stop(self, server: str) -> None:
+        """Refuse every call of *server*. Raises OSError."""
+        os.makedirs(self._folder, 0o700, exist_ok=True)
+        write_whole(self._path(server), server.encode("utf-8", "surrogatepass"))
+
+    def go(self, server: str) -> bool:
+        """Take that back; of "", all of it. Was there anything?"""
+        paths = [self._path(server)] if server else [os.path.join(self._folder, name) for name in
+                                                     (os.listdir(self._folder) if os.path.isdir(self._folder) else ())]
+        gone = 0
+        for path in paths:
+            try:
+                os.unlink(path)
+                gone += 1
+            except FileNotFoundError:
+                pass
+        return gone > 0
+
+
+def cmd_stop(argv: Sequence[str], io: Surroundings) -> int:
+    """Refuse every call at once, of every server or of one, until `mcpwall go`. Answers still flow."""
+    args = _setup_arguments(io, "stop", "Refuse every call at once, until `mcpwall go`. Answers still flow.", argv,
+                            _setup_option("server", "SERVER", "only calls of this server", nargs="?", default=""))
+    if args is None:
+        return 0
+    io.stops.stop(args.server)
+    io.say(f"Every call {'of ' + printable(args.server) if args.server else 'of every server'} is refused from now on; mcpwall go ends that.")
+    return 0
+
+
+def cmd_go(argv: Sequence[str], io: Surroundings) -> int:
+    """End what `mcpwall stop` began."""
+    args = _setup_arguments(io, "go", "End what `mcpwall stop` began.", argv,
+                            _setup_option("server", "SERVER", "only of this server", nargs="?", default=""), _SETUP_YES)
+    if args is None:
+        return 0
+    if not args.yes:
+        io.need_terminal("go", "it lets calls through again; a program says --yes")
+    io.say("Calls are judged again." if io.stops.go(args.server) else "Nothing was stopped.")
+    return 0
+
+# ---------------------------------------------------------------------------
+# 28. Command line
 # ---------------------------------------------------------------------------
 
-USAGE = """\
+ABOUT = """\
 mcpwall: a firewall for AI tool calls. It stands between an AI host and an MCP server and judges every message.
 
-  mcpwall [-c FILE | --profile NAME] [--log-level L] [--server-name NAME] [--project DIR] [--env NAME,...]
-          -- COMMAND [ARG...]
-  mcpwall check [TOOL key=value key:=JSON ... | --input JSON] [--tool TOOL] [--json]
-  mcpwall rules [NAME [--format json|yaml]]
-  mcpwall hook --host HOST [-c FILE | --profile NAME] [--project DIR] [--test]
-  mcpwall demo
-  mcpwall init | wrap SERVER | wrap --hook HOST | unwrap SERVER | status | approve      (each with --help)
-  mcpwall --version | --help | --checksum
+  mcpwall [OPTION...] -- COMMAND [ARG...]       stand in front of this server
+  mcpwall VERB ...                              each with --help:
 
-Options:
-  -c, --config FILE     the policy to use, alone (default: the project's .mcpwall.yml over ~/.mcpwall/config.yml,
-                        else the built-in default)
-  --profile NAME        a built-in policy; `mcpwall rules` lists them
-  --log-level L         what stderr shows: debug, info, warn, error (default: settings.log_level)
-  --server-name NAME    the name that rules and records know this server by
-  --project DIR         what ${PROJECT_DIR} means (default: settings.project_dir, else the working directory)
-  --env NAME[,NAME...]  variables (or globs) that the server gets whatever settings.env says; may be repeated
+{verbs}
+
+Options, of the relay and of the verbs that judge:
+
+{options}
+
+  mcpwall --version | --checksum | --help
 
 Examples:
   mcpwall -- npx -y @modelcontextprotocol/server-filesystem ~/proj
   mcpwall --profile strict -- uvx mcp-server-git
   mcpwall check read_file path=~/.ssh/id_rsa
-  mcpwall check --input '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"run","arguments":{"cmd":"ls"}}}'
+  mcpwall log --since 2d
   mcpwall rules company-laptop --format yaml > ~/.mcpwall/config.yml
 
-Exit status: the server's own; 128+n when signal n ended it; 126 or 127 when it cannot be started; 2 for a mistake in
-the command line or the policy; 70 for a fault of mcpwall's own.
-`check`: 0 allowed, 1 denied, redacted or would ask, 2 bad input. `hook`: what the host reads as its answer.
+Exit status of the relay: the server's own; 128+n when signal n ended it; 126 or 127 when it cannot be started; 70 for a
+fault of mcpwall's own. Of every verb: 0 done, allowed, or nothing found; 1 something was found, refused or not done; 2 a
+mistake in the words, a file or the input.
 """
 MAX_CHECK_BYTES = 10 * 1024 * 1024
 
 
-class _Options:
-    """The options that the relay and `check` share, and the words that are left."""
+_POLICY_ARGUMENTS = (
+    _setup_option("-c --config", "FILE", "the policy to use, alone (default: the project's .mcpwall.yml over "
+                                         "~/.mcpwall/config.yml, else the built-in default)"),
+    _setup_option("--profile", "NAME", "a built-in policy; `mcpwall rules` lists them"),
+    _setup_option("--log-level", "L", "what stderr shows: debug, info, warn, error (default: settings.log_level)"),
+    _setup_option("--server-name", "NAME", "the name that rules and records know this server by"),
+    _setup_option("--project", "DIR", "what ${PROJECT_DIR} means (default: settings.project_dir, else the working directory)"),
+    _setup_option("--env", "NAME,...", "variables (or globs) that the server gets whatever settings.env says; may be repeated",
+                  action="append", default=[]))
+_SAYING = ("--version", "-V", "--checksum", "--help", "-h")
+_VALUE_OPTIONS = frozenset(flag for flags, _ in _POLICY_ARGUMENTS for flag in flags.split())
 
-    def __init__(self) -> None:
-        self.config: str | None = None
-        self.profile: str | None = None
-        self.log_level: str | None = None
-        self.server_name: str | None = None
-        self.project: str | None = None
-        self.env: list[str] = []
-        self.words: list[str] = []
-        self.command: list[str] | None = None
+
+class _Options:
+    """What the options of _POLICY_ARGUMENTS say. Raises UsageError for a value that cannot be."""
+
+    def __init__(self, args: Any) -> None:
+        self.config: str | None = args.config
+        self.profile: str | None = args.profile
+        self.log_level: str | None = args.log_level
+        self.server_name: str | None = args.server_name
+        self.project: str | None = args.project
+        for flags, _ in _POLICY_ARGUMENTS:
+            flag = flags.split()[-1]
+            given = getattr(args, flag[2:].replace("-", "_"))
+            if given == "" or given == [""]:
+                raise UsageError(f"{flag} needs a value that is not empty")
+        self.env = [name for value in args.env for name in variable_globs(value)]
+        if self.log_level not in (None, *_LEVELS):
+            raise UsageError(f"--log-level: {unknown_word(self.log_level, _LEVELS, 'level')}")
         self.home = user_home()
         self.consent = ConsentStore(os.path.join(self.home, ".mcpwall", "approved.json")) if self.home is not None else None
 
@@ -22725,38 +23625,6 @@ class _Options:
         _check_profile(self.profile)
         approved = self.consent.is_approved if self.consent is not None else None
         return load_policy(self.config, self.profile, self.project, self.home, approved)
-
-
-_VALUE_OPTIONS = {"-c": "config", "--config": "config", "--profile": "profile", "--log-level": "log_level",
-                  "--server-name": "server_name", "--project": "project", "--env": "env"}
-
-
-def _parse_options(argv: Sequence[str]) -> _Options:
-    """Our options before `--`, wherever they stand; the rest in `words`, what follows `--` in `command`."""
-    options = _Options()
-    words = list(argv)
-    if "--" in words:
-        at = words.index("--")
-        options.command, words = words[at + 1:], words[:at]
-    while words:
-        word = words.pop(0)
-        name, equals, value = word.partition("=")
-        if name in _VALUE_OPTIONS and (equals or name == word):
-            if not equals:
-                if not words:
-                    raise UsageError(f"{name} needs a value")
-                value = words.pop(0)
-            if not value:
-                raise UsageError(f"{name} needs a value that is not empty")
-            if name == "--env":
-                options.env += variable_globs(value)
-            else:
-                setattr(options, _VALUE_OPTIONS[name], value)
-        else:
-            options.words.append(word)
-    if options.log_level not in (None, *_LEVELS):
-        raise UsageError(f"--log-level: {unknown_word(options.log_level, _LEVELS, 'level')}")
-    return options
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -22796,31 +23664,62 @@ def _settle_streams() -> None:
 
 
 def _dispatch(argv: list[str]) -> int:
-    if argv[:1] and argv[0] in _SETUP_COMMANDS:
-        return _SETUP_COMMANDS[argv[0]](argv[1:], Surroundings())
-    options = _parse_options(argv)
-    words = options.words
-    if options.command is not None and (not words or words[0] not in _COMMANDS):
-        if words:
-            raise UsageError(f"{unknown_word(words[0], _VALUE_OPTIONS, 'option')} (the server's command comes after --)")
-        return _cmd_relay(options)
-    if not words:
+    at = argv.index("--") if "--" in argv else len(argv)
+    verb_at = 0
+    while verb_at < at and argv[verb_at].startswith("-"):       # options may stand before the verb
+        name = argv[verb_at].partition("=")[0]
+        if name not in _VALUE_OPTIONS and name not in _SAYING:
+            raise UsageError(f"{unknown_word(name, [*_VALUE_OPTIONS, *_SAYING], 'option')} (a server's command comes after --)")
+        verb_at += 2 if argv[verb_at] in _VALUE_OPTIONS else 1
+    if verb_at < at and argv[verb_at] in VERBS:
+        verb = argv[verb_at]
+        return VERBS[verb]([*argv[:verb_at], *argv[verb_at + 1:]], Surroundings(homeless=verb in _HOMELESS))
+    if verb_at < at:
+        raise UsageError(_corrected(argv, argv[verb_at]))
+    if {"--help", "-h"} & set(argv[:at]):
+        sys.stdout.write(help_text())
+        return 0
+    for name, say in (("--version", _say_version), ("-V", _say_version), ("--checksum", _cmd_checksum)):
+        if name in argv[:at]:
+            if len(argv) > 1:
+                raise UsageError(f"{name} takes no arguments, not {printable(next(word for word in argv if word != name))}")
+            return say()
+    args = _setup_arguments(Surroundings(homeless=True), "", "", argv[:at], *_POLICY_ARGUMENTS)
+    if at == len(argv):
         raise UsageError("no server to run; write: mcpwall -- COMMAND [ARG...]   (or: mcpwall --help)")
-    if words[0] in ("--help", "-h", "help") or words[0] in _COMMANDS and {"--help", "-h"} & set(words):
-        sys.stdout.write(USAGE)
-        return 0
-    if words[0] in ("--version", "-V", "--checksum") and len(words) > 1:
-        raise UsageError(f"{words[0]} takes no arguments, not {printable(words[1])}")
-    if words[0] in ("--version", "-V"):
-        print(f"mcpwall {__version__}")
-        return 0
-    if words[0] == "--checksum":
-        return _cmd_checksum()
-    if words[0] in _COMMANDS:
-        return _COMMANDS[words[0]](options, words[1:])
-    known = [*_COMMANDS, *_SETUP_COMMANDS, *_VALUE_OPTIONS, "--version", "--help", "--checksum"]
-    raise UsageError(unknown_word(words[0], known, "option" if words[0].startswith("-") else "command")
-                     + " (the server's command comes after --)")
+    return _cmd_relay(_Options(args), argv[at + 1:])
+
+
+def _corrected(argv: Sequence[str], word: str) -> str:
+    """What to say of a first word that is no verb, with the line that was probably meant."""
+    import shutil
+    if word == "help":
+        return "write: mcpwall --help"
+    if "--" not in argv and (shutil.which(word) or len(argv) > 1 and "=" not in argv[1]) and not unknown_word(word, VERBS, "").count("mean"):
+        rest = " ".join(map(_shell_word, argv))
+        return f"{printable(word)} is no verb of mcpwall; a server's command comes after --: mcpwall -- {printable(rest, 300)}"
+    return unknown_word(word, VERBS, "verb") + " (a server's command comes after --)"
+
+
+def _shell_word(word: str) -> str:
+    import shlex
+    return shlex.quote(word)
+
+
+def help_text() -> str:
+    """What `mcpwall --help` prints: every verb by the first sentence of what it says of itself."""
+    import argparse
+    parser = argparse.ArgumentParser(prog="mcpwall", usage=argparse.SUPPRESS, add_help=False)
+    for flags, settings in _POLICY_ARGUMENTS:
+        parser.add_argument(*flags.split(), **settings)
+    options = parser.format_help().partition("\n")[2].strip("\n")
+    verbs = "\n".join(f"  {name:<9} {(run.__doc__ or '').partition('. ')[0].strip().rstrip('.')}" for name, run in VERBS.items())
+    return ABOUT.format(verbs=verbs, options=options)
+
+
+def _say_version() -> int:
+    print(f"mcpwall {__version__}")
+    return 0
 
 
 def _cmd_checksum() -> int:
@@ -22833,9 +23732,14 @@ def _cmd_checksum() -> int:
 
 # -- the relay ------------------------------------------------------------------
 
-def _cmd_relay(options: _Options) -> int:
-    if not options.command:
+def _cmd_relay(options: _Options, command: list[str]) -> int:
+    if not command:
         raise UsageError("nothing after --; write the server's command there")
+    if len(command) == 1 and re.search(r"\s", command[0]) and not os.path.exists(command[0]):
+        raise UsageError(f"{printable(repr(command[0]))} is one word with blanks; write the command in several: "
+                         f"mcpwall -- {printable(command[0], 300)}")
+    if sys.stdin is not None and sys.stdin.isatty():
+        print("mcpwall: waiting for a host to speak MCP here; it is hosts that start this line (see: mcpwall init)", file=sys.stderr)
     gc.disable()            # what is made from here on stays: never look through it for garbage
     policy = options.policy()
     gc.freeze()
@@ -22845,7 +23749,7 @@ def _cmd_relay(options: _Options) -> int:
     reporter = Reporter(sys.stderr, options.log_level or settings.log_level)
     for warning in policy.warnings:
         reporter.say("warn", warning)
-    name = options.server_name or server_name_of(options.command)
+    name = options.server_name or server_name_of(command)
     log_dir = os.path.expanduser(settings.log_dir)
     audit = AuditLog(log_dir if os.path.isabs(log_dir) or not settings.log_dir.startswith("~") else settings.log_dir)
     environ, withheld = server_environment(os.environ, settings.handed_on, options.env)
@@ -22853,11 +23757,12 @@ def _cmd_relay(options: _Options) -> int:
     policy = policy.with_secrets(secret_values(secrets, lambda path: os.path.lexists(os.path.expanduser(path))))
     if withheld:
         reporter.say("info", f"settings.env withholds {', '.join(sorted(withheld))} (see --env)")
-    consent, identity = options.consent, server_identity(options.server_name, options.command)
+    consent, identity = options.consent, server_identity(options.server_name, command)
     desk = Desk(os.path.join(options.home, ".mcpwall", "waiting")) if options.home is not None else None
-    session = Session(Wall(policy), name, identity=identity, desk=desk is not None, folders=server_folders(options.command),
+    stopped = Stops(os.path.join(options.home, ".mcpwall", "stopped")).watch(name) if options.home is not None else None
+    session = Session(Wall(policy), name, identity=identity, desk=desk is not None, stopped=stopped, folders=server_folders(command),
                       pins=(lambda: consent.pins(identity)) if consent is not None else None)
-    status = relay(session, options.command, audit, reporter, environ, desk=desk, consent=consent)
+    status = relay(session, command, audit, reporter, environ, desk=desk, consent=consent)
     if threading.active_count() > 1:    # a pump waits for a host that is still there: end without it
         sys.stdout.flush()
         sys.stderr.flush()
@@ -22921,43 +23826,39 @@ _SIGNS = {"allow": "✓", "deny": "✗", "ask": "?", "redact": "~", "strip": "~"
 _PASSING = ("allow", "log_only")
 
 
-def _cmd_check(options: _Options, words: list[str]) -> int:
-    """Judge messages without running anything: exit 0 when all may pass as they are, else 1."""
-    as_json, given, tool = False, None, None
-    rest: list[str] = []
-    while words:
-        word = words.pop(0)
-        if word == "--json":
-            as_json = True
-        elif word in ("--input", "--tool"):
-            if not words:
-                raise UsageError(f"{word} needs a value")
-            value = words.pop(0)
-            given, tool = (value, tool) if word == "--input" else (given, value)
-        elif word.startswith("--"):
-            raise UsageError(unknown_word(word, ("--input", "--tool", "--json", *_VALUE_OPTIONS), "option"))
-        else:
-            rest.append(word)
-    if rest and given is not None:
+def cmd_check(argv: Sequence[str], io: Surroundings) -> int:
+    """Judge calls and messages without running anything."""
+    args = _setup_arguments(
+        io, "check", "Judge a call, or messages, without running anything: 0 when all may pass as they are, else 1.", argv,
+        _setup_option("words", "TOOL key=value key:=JSON", "a call (asked for when there is nothing else)", nargs="*"),
+        _setup_option("--input", "JSON", "messages; else they are read from stdin"),
+        _setup_option("--tool", "TOOL", "the tool whose answer a response is"),
+        _setup_flag("--json", "for programs"), *_POLICY_ARGUMENTS)
+    if args is None:
+        return 0
+    if args.words and args.input is not None:
         raise UsageError("a tool and --input exclude each other; use one of them")
+    options = _Options(args)
     policy = options.policy()
     for warning in policy.warnings:
-        print(f"mcpwall: {warning}", file=sys.stderr)
-    checker = _Checks(policy, options.server_name or "", tool)
-    if rest:
-        checker.judge(_call_line(rest))
-    elif given is None and sys.stdin is not None and sys.stdin.isatty():
+        io.say(f"mcpwall: {warning}", io.stderr)
+    checker = _Checks(policy, options.server_name or "", args.tool)
+    if args.words:
+        checker.judge(_call_line(args.words))
+    elif args.input is None and io.interactive:
         return _check_dialogue(checker)
     else:
-        for line in _check_lines(given):
+        for line in _check_lines(args.input):
             checker.judge(line)
-    checker.show(as_json)
+    checker.show(args.json)
     return checker.status
 
 
 def _call_line(words: list[str]) -> bytes:
     """`TOOL key=value key:=JSON …` as a `tools/call` line."""
     arguments: dict[str, Any] = {}
+    if re.search(r"[=\s]", words[0]) or not words[0]:
+        raise UsageError(f"{printable(repr(words[0]))} is no tool's name; write TOOL key=value")
     for word in words[1:]:
         key, equals, value = word.partition("=")
         if not equals or not key.rstrip(":"):
@@ -23117,16 +24018,18 @@ def _check_dialogue(checker: _Checks) -> int:
 
 # -- hook -------------------------------------------------------------------------
 
-def _cmd_hook(options: _Options, words: list[str]) -> int:
-    """Judge one event of a host, from stdin, and answer as that host reads it. Whatever happens, within HOOK_SECONDS."""
+def cmd_hook(argv: Sequence[str], io: Surroundings) -> int:
+    """Judge one event of a host's own tools, from stdin, and answer as that host reads it. Whatever happens, within HOOK_SECONDS."""
     began = time.monotonic() - time.process_time()      # about when this process did
-    test, words = "--test" in words, [word for word in words if word != "--test"]
-    if words[:1] == ["--host"] and len(words) == 2:
-        words = ["--host=" + words[1]]
-    if len(words) != 1 or not words[0].startswith("--host="):
-        raise UsageError(f"hook: {printable(' '.join(words)) or 'nothing'} is not enough; write --host NAME [--test]")
-    hook = Hook(hook_host(words[0].partition("=")[2]), options.policy_of, options.project or "", options.home, lasting=not test)
-    if test:
+    args = _setup_arguments(
+        io, "hook", "Judge one event of a host's own tools, from stdin, and answer as that host reads it.", argv,
+        _setup_option("--host", "NAME", "whose event it is", required=True),
+        _setup_flag("--test", "show the verdict and the answer that would be printed"), *_POLICY_ARGUMENTS)
+    if args is None:
+        return 0
+    options = _Options(args)
+    hook = Hook(hook_host(args.host), options.policy_of, options.project or "", options.home, lasting=not args.test)
+    if args.test:
         return _test_hook(hook)
     said = threading.Lock()                             # there is one answer, and who takes this gives it
 
@@ -23194,31 +24097,55 @@ def _test_hook(hook: Hook) -> int:
 
 # -- rules ------------------------------------------------------------------------
 
-def _cmd_rules(options: _Options, words: list[str]) -> int:
-    """List the built-in policies, print one as a file to start from, or list the kinds of secrets."""
-    form = "yaml"
-    if "--format" in words:
-        at = words.index("--format")
-        form = words[at + 1] if at + 1 < len(words) else ""
-        del words[at:at + 2]
-    elif words and words[-1].startswith("--format="):
-        form = words.pop().partition("=")[2]
-    if form not in ("json", "yaml"):
-        raise UsageError("--format is json or yaml")
-    if len(words) > 1:
-        raise UsageError(f"one policy at a time, not {len(words)}")
-    if not words:
+def cmd_rules(argv: Sequence[str], io: Surroundings) -> int:
+    """The built-in policies, one of them as a file, the kinds of secrets, or (--effective) the rules in force here."""
+    args = _setup_arguments(
+        io, "rules", "List the built-in policies, print one as a file to start from, list the kinds of secrets, or the rules in force.",
+        argv, _setup_option("name", "NAME", "a built-in policy, or `secrets`", nargs="?"),
+        _setup_option("--format", "yaml|json", "how a policy is printed", default="yaml", choices=("json", "yaml")),
+        _setup_flag("--effective", "the policy in force here, in order, and how often each rule hit in 30 days"),
+        _setup_flag("--json", "for programs"), *_POLICY_ARGUMENTS)
+    if args is None:
+        return 0
+    if args.effective or args.name is None and (args.config or args.profile):
+        return _say_effective(io, _Options(args).policy(), args.json)
+    name = args.name
+    if name is None:
         for name in BUILTIN_NAMES:
-            print(f"{name:<16} {builtin_summary(name)}")
-        print(f"{'secrets':<16} (not a policy) the kinds of secrets that `secrets: true` finds")
-    elif words[0] == "secrets":
+            io.say(f"{name:<16} {builtin_summary(name)}")
+        io.say(f"{'secrets':<16} (not a policy) the kinds of secrets that `secrets: true` finds")
+    elif name == "secrets":
         for name, about, example in secret_kinds():
-            print(f"{name:<28} {about}\n{'':<28} {example}")
-    elif words[0] in BUILTIN_NAMES:
-        data = builtin_layer(words[0]).data
-        sys.stdout.write(to_yaml(data) if form == "yaml" else json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+            io.say(f"{name:<28} {about}\n{'':<28} {example}")
+    elif name in BUILTIN_NAMES:
+        data = builtin_layer(name).data
+        text = to_yaml(data) if args.format == "yaml" and not args.json else json.dumps(data, indent=2, ensure_ascii=False)
+        io.say(text.rstrip("\n"))
     else:
-        raise UsageError(unknown_word(words[0], [*BUILTIN_NAMES, "secrets"], "built-in policy"))
+        raise UsageError(unknown_word(name, [*BUILTIN_NAMES, "secrets"], "built-in policy"))
+    return 0
+
+
+def _say_effective(io: Surroundings, policy: Policy, as_json: bool) -> int:
+    """The rules in force, as `iptables -L -v` lists them."""
+    since, hits = _utc(time.time() - 30 * 86400), dict[str, int]()
+    for record, *_ in read_log(log_files(io, [], since)) if io.home else ():
+        if record is not None and record["ts"] >= since and record.get("rule"):
+            name = str(record["rule"]).replace("project:", "")
+            hits[name] = hits.get(name, 0) + 1
+    rows = [(key, number, rule, one.origin(rule)) for one in filter(None, (policy.apart, policy))
+            for key, rules in (("calls", one.rules), ("answers", one.outbound_rules)) for number, rule in enumerate(rules, 1)]
+    if as_json:
+        io.say(json.dumps({"source": policy.source, "policy": policy.fingerprint, "rules": [
+            {"direction": key, "name": rule.name, "action": rule.action, "origin": origin, "hits": hits.get(rule.name, 0)}
+            for key, _, rule, origin in rows]}, indent=2))
+        return 0
+    _say_layers(io, policy)
+    settings = policy.settings
+    for key, default in (("calls", settings.default_action), ("answers", settings.outbound_default_action)):
+        io.say(f"\n{key.capitalize()} (default: {default})")
+        _say_table(io, [["", "hits", "action", "rule", "from"], *(
+            [str(number), str(hits.get(rule.name, 0)), rule.action, rule.name, origin] for kind, number, rule, origin in rows if kind == key)])
     return 0
 
 
@@ -23263,12 +24190,14 @@ def _demo_server() -> int:
     return 0
 
 
-def _cmd_demo(options: _Options, words: list[str]) -> int:
-    """Run a scripted client through the real relay to a toy server, and show what the wall makes of it."""
-    if words == ["--server"]:
+def cmd_demo(argv: Sequence[str], io: Surroundings) -> int:
+    """See it at work: a scripted client talks through the real relay to a toy server."""
+    args = _setup_arguments(io, "demo", "A scripted client talks through the real relay to a toy server.", argv,
+                            _setup_flag("--server", "be that server"), *_POLICY_ARGUMENTS)
+    if args is None:
+        return 0
+    if args.server:
         return _demo_server()
-    if words:
-        raise UsageError(f"demo takes no arguments, not {printable(words[0])}")
     import subprocess
     import tempfile
     with tempfile.TemporaryDirectory(prefix="mcpwall-demo-") as folder:
@@ -23328,10 +24257,11 @@ def _demo_log(log: Iterable[str]) -> None:
             print("  " + "  ".join(word for word in words if word))
 
 
-_COMMANDS: dict[str, Callable[[_Options, list[str]], int]] = {
-    "check": _cmd_check, "hook": _cmd_hook, "rules": _cmd_rules, "demo": _cmd_demo}
-_SETUP_COMMANDS: dict[str, Callable[[list[str], Surroundings], int]] = {
-    "init": cmd_init, "wrap": cmd_wrap, "unwrap": cmd_unwrap, "status": cmd_status, "approve": cmd_approve}
+VERBS: dict[str, Callable[[Sequence[str], Surroundings], int]] = {
+    "init": cmd_init, "wrap": cmd_wrap, "unwrap": cmd_unwrap, "status": cmd_status, "approve": cmd_approve,
+    "log": cmd_log, "explain": cmd_explain, "allow": cmd_allow, "stop": cmd_stop, "go": cmd_go, "verify": cmd_verify,
+    "check": cmd_check, "rules": cmd_rules, "hook": cmd_hook, "demo": cmd_demo}
+_HOMELESS = ("check", "rules", "hook", "demo", "explain")      # verbs that do without a home directory
 
 __all__ = [
     "WallError", "PolicyError", "MessageError", "load_json", "canonical_text", "Message", "parse_yaml", "compile_regex",
