@@ -5092,7 +5092,8 @@ def may_fetch(text: str) -> bool:
 def hosts_in_command(text: str, depth: int = 0) -> set[str]:
     """The hosts that a command line gets to programs which may talk to the network; not those it only writes or looks for."""
     hosts: set[str] = set()
-    loose = "|" in text and "xargs" in text or "$" in text and not _ADR_FETCH.isdisjoint(text.lower().translate(_ADR_SPACED).split())
+    loose = "|" in text and "xargs" in text or \
+        "$" in text and not _ADR_FETCH.isdisjoint(text.lower().translate(_ADR_SPACED).split())
     line: list[str] = []
     for word in (*_adr_word.findall(text), "\n"):
         if word not in (";", "&", "|", "(", ")", "`", "\n", "$("):
@@ -12514,11 +12515,8 @@ def _strip_needed(before: str, char: str, after: str) -> bool:
     return "\U000e0100" <= char <= "\U000e01ef" and _strip_ideograph.match(before) is not None
 
 # ---------------------------------------------------------------------------
-# 12. What rules see: one message and what is derived from it
+# 11b. What tools do, and what their arguments are for
 # ---------------------------------------------------------------------------
-
-# -- what tools do, and what their arguments are for
-#
 # Servers name their arguments as they like, so nobody can list them all; but names are made of words, and the words tell.
 # The tables below say what a tool does (`tool_acts`) and what an argument is for (`argument_roles`). Some roles excuse:
 # `content` is written, sent or shown and does nothing by itself, an `exclusion` is left alone, a `query` or `pattern` is
@@ -12694,7 +12692,773 @@ def _roles_of_name(tool: str, name: str) -> frozenset[str]:
     return roles | (_ACCESS & acts or _ACCESS)
 
 
-# -- one message
+# ---------------------------------------------------------------------------
+# 11c. Structures, options and code in data
+# ---------------------------------------------------------------------------
+# closes. What a call does may show in no command and no path: `drop-database {database: shop}` deletes by its name,
+# `{HostConfig: {Binds: ["/:/h"]}}` opens the host by its structure, and many servers paste `8.8.8.8; curl x | sh` into
+# a shell, `--output=.git/hooks/x` into git, or `{{ cycler.__init__ }}` into a template. Each detector here is a pure
+# function of a tool's name and its arguments. They read roles: content, queries and code are left to those who know
+# them, since text that is written or looked for does nothing. What acts is told by tables: verbs and objects of tool
+# names, programs that a separator may start, options that run text, phrases that are code where data belongs.
+
+DANGERS = {
+    "sweeping": "takes in all of something: a database, a namespace, every document, a home",
+    "host_rights": "gives a container rights over its host",
+    "credentials": "hands out credentials: the secrets of a cluster, the environment, the accounts of a machine",
+    "unguarded": "turns a protection off",
+    "hidden_command": "holds a command behind a separator, in a value that is no command",
+    "hidden_option": "holds an option where a value belongs",
+    "hidden_code": "holds code in data"}
+
+
+class Danger(NamedTuple):
+    """One finding: a kind of DANGERS, the place among the arguments, and what is there in a few words."""
+    kind: str
+    path: tuple[Any, ...]
+    why: str
+
+
+class DangerLook(NamedTuple):
+    """What the detectors need: where things lie, what a command does, whether a file holds credentials, how a text reads."""
+    paths: PathContext
+    judge: Callable[[Any], CommandFacts]
+    is_sensitive: Callable[[str], bool]
+    readings: Callable[[str], Sequence[View]]
+    budget: Budget
+
+
+class _DanLeaf(NamedTuple):
+    """A member (or item of a list) among the arguments; *key* is its name in lower case without - and _."""
+    path: tuple[Any, ...]
+    name: str
+    key: str
+    value: Any
+
+
+class _DanCall(NamedTuple):
+    """A call and what is derived from it; *words* are those of the tool's name, in their order."""
+    tool: str
+    words: tuple[str, ...]
+    told: frozenset[str]
+    arguments: dict[str, Any]
+    leaves: list[_DanLeaf]
+    look: DangerLook
+
+    def excused(self, name: str) -> bool:
+        return _dan_role(self.tool, name) == "excused"
+
+    def says(self, *words: str) -> bool:
+        """Has the tool's name one of *words*?"""
+        return not self.told.isdisjoint(words)
+
+
+def dangers_in(tool: str, arguments: dict[str, Any], look: DangerLook) -> list[Danger]:
+    """What is dangerous in a call of *tool*, besides its commands and its places."""
+    leaves: list[_DanLeaf] = []
+    _dan_walk(arguments, "", (), leaves)
+    words = name_words(tool)
+    call = _DanCall(tool, words, frozenset(words), arguments, leaves, look)
+    found = [*_dan_sweeping(call), *_dan_containers(call), *_dan_credentials(call), *_dan_unguarded(call)]
+    for number, (path, name, _, value) in enumerate(leaves):
+        if number % 256 == 255:
+            look.budget.check()
+        if name == "__proto__" or name == "prototype" and "constructor" in path:
+            found.append(Danger("hidden_code", path, "the prototype of all objects"))
+        elif name == "$where" and type(value) is str and _dan_where.search("$where " + value) is not None:
+            found.append(Danger("hidden_code", path, "a script in a query"))
+        elif type(value) is str and len(value) > 1:
+            hit = next(filter(None, (_dan_text(call, name, view.text) for view in look.readings(value))), None)
+            if hit is not None:
+                found.append(hit._replace(path=path))
+    return found
+
+
+def _dan_walk(node: Any, name: str, path: tuple[Any, ...], leaves: list[_DanLeaf]) -> None:
+    """Every member and list item below *node*, those that hold more too."""
+    step: Any
+    for step, value in node.items() if type(node) is dict else enumerate(node):
+        here = step if type(node) is dict else name
+        leaves.append(_DanLeaf(path + (step,), here, _dan_fold(here), value))
+        if type(value) is dict or type(value) is list:
+            _dan_walk(value, here, path + (step,), leaves)
+
+
+def _dan_fold(name: str) -> str:
+    return name.lower().replace("_", "").replace("-", "")
+
+
+def _dan_texts(value: Any) -> list[str]:
+    """The strings in *value*, names of members too."""
+    return [value] if type(value) is str else strings_of(value)[0] if type(value) in (dict, list) else []
+
+
+def _dan_true(value: Any) -> bool:
+    return value is True or value == 1 or type(value) is str and value.lower() in ("true", "1", "yes", "on")
+
+
+# -- which calls need a look
+
+_DAN_LINE = 400             # characters of a message or pattern that may be pasted into a command line
+_dan_sign = lazy_regex(
+    r"[;&|`\n{<!=$(]|__|\A\s*[-+@]|\s-|::|//[^/]*-|@-|%2d|--|constructor|[a-z]\.mainModule|\A(?:g[AI]|Y[23]|KG|rO0|AAEAA|c)"
+    r"|\A[\0- ]*(?i:javascript|vbscript|data|view-source|chrome|edge|brave|opera|vivaldi|about)\s*:|j\s*a\s*v\s*a\s")
+_dan_plain_url = lazy_regex(
+    r"(?!.*__)https?://\w[\w./-]*(?:\?[\w.-]+=[\w.+-]*(?:&[\w.-]+=[\w.+-]*)*)?(?:#[\w-]*)?\Z")
+_dan_break = lazy_regex(r"\$\(|['\"].*[;&|]|\A--")
+
+
+def may_endanger(tool: str, node: Any, name: str = "") -> bool:
+    """A superset of the calls, of texts that need no views, in which `dangers_in` finds something."""
+    if not name and not _DAN_WORDS.isdisjoint(name_words(tool)):
+        return True
+    if type(node) is list:
+        return any([may_endanger(tool, item, name or "0") for item in node])
+    if type(node) is dict:
+        return any([_dan_named(key, value) or may_endanger(tool, value, key or "0") for key, value in node.items()])
+    if type(node) is not str:
+        return False
+    kind = _dan_role(tool, name)
+    if kind == "":
+        return _dan_sign.search(node) is not None and _dan_plain_url.match(node) is None
+    if kind == "run":
+        return False
+    return len(node) <= _DAN_LINE and _dan_break.search(node) is not None or "root:" in node or "$where" in node
+
+
+def _dan_named(name: str, value: Any) -> bool:
+    """Does the name of a member, or the verb that is its value, ask for a look?"""
+    key = _dan_fold(name)
+    return key in _DAN_NAMES or name == "$where" or key in _DAN_VERB_KEYS and type(value) is str and \
+        len(value.split()) == 1 and not _DAN_WORDS.isdisjoint(name_words(value)) or \
+        key in _DAN_KIND_KEYS and type(value) is str and "secret" in value.lower()
+
+
+@lru_cache(4096)
+def _dan_role(tool: str, name: str) -> str:
+    """"excused" of an argument that is written, looked for or left alone, whatever text it holds; "run" of one that is run
+    and read by others; else ""."""
+    roles = argument_roles(tool, name)
+    if not roles.isdisjoint(_DAN_EXCUSED):
+        return "excused"
+    runs = "unknown" not in roles and not roles.isdisjoint(("command", "code"))
+    return "run" if runs and name_words(name)[-1:] not in (("expression",), ("expr",), ("formula",), ("template",)) else ""
+
+
+# -- verbs × objects × telling arguments
+
+_DAN_EXCUSED = frozenset(("content", "query", "pattern", "exclusion"))
+_DAN_DESTROY = frozenset("""drop delete destroy remove purge terminate nuke wipe erase decommission deprovision
+    teardown rm del rmdir unlink trash truncate flush empty uninstall prune""".split())
+# verbs | what they are done to, by the last word: a word behind it (`delete_project_task`) is about something smaller
+_DAN_ACTS = """
+drop delete destroy remove purge terminate nuke wipe erase decommission | database databases db dbs schema schemas
+drop delete destroy remove purge terminate nuke wipe erase decommission | keyspace collection collections catalog
+drop delete destroy remove purge terminate nuke wipe erase decommission | dataset datasets bucket buckets namespace
+drop delete destroy remove purge terminate nuke wipe erase decommission | namespaces volume volumes cluster clusters
+drop delete destroy remove purge terminate nuke wipe erase decommission | stack stacks instance instances vm vms
+drop delete destroy remove purge terminate nuke wipe erase decommission | droplet droplets server servers machine
+drop delete destroy remove purge terminate nuke wipe erase decommission | machines repository repositories repo repos
+drop delete destroy remove purge terminate nuke wipe erase decommission | organization organizations org tenant
+drop delete destroy remove purge terminate nuke wipe erase decommission | account accounts project projects workspace
+drop delete destroy remove purge terminate nuke wipe erase decommission | workspaces environment environments vault
+drop delete destroy remove purge terminate nuke wipe erase decommission | vaults keyvault zone zones backup backups
+drop delete destroy remove purge terminate nuke wipe erase decommission | disk disks filesystem subscription crd pvc
+drop delete destroy remove purge terminate nuke wipe erase decommission | infrastructure guild app apps application
+drop delete destroy remove purge terminate nuke wipe erase decommission | nodegroup nodepool
+drop truncate empty | table tables
+truncate empty flush purge wipe clear reset | database databases db dbs schema collection collections bucket queue
+format wipe erase | disk disks drive drives partition filesystem
+prune | system volumes volume all
+transfer | repository repo
+flushall flushdb dropdatabase | *
+"""
+_DAN_KIND_KEYS = frozenset("resourcetype resource resources kind type objecttype entitytype resourcekind object".split())
+_DAN_KINDS = frozenset("""namespace namespaces ns persistentvolumeclaim persistentvolumeclaims pvc persistentvolume
+    persistentvolumes pv crd crds customresourcedefinition customresourcedefinitions node nodes storageclass
+    storageclasses statefulset statefulsets cluster clusters database databases db bucket buckets table tables
+    collection volume volumes project projects repository repositories stack stacks instance instances all""".split())
+_DAN_VERB_KEYS = frozenset("action operation op command cmd verb method subcommand mode".split())
+_DAN_MANY = frozenset("many documents docs records rows entries query".split())
+_DAN_FILTERS = frozenset("filter filters query where selector condition conditions criteria match body".split())
+_DAN_SCOPES = frozenset("database db collection index table tablename schema namespace dataset".split())
+_DAN_NO_FILTER = frozenset(("", "{}", "*", "1=1", "true", "all", "match_all", "_all", "1 = 1", "[]"))
+_DAN_FILES = frozenset("file files directory directories dir dirs folder folders path paths tree item items".split())
+_DAN_PACK = frozenset("zip archive compress tar pack bundle backup".split())
+_DAN_UNPACK = frozenset("extract unzip untar unpack decompress expand".split())
+_DAN_BESIDE = frozenset("command commands tool request the a an v1 v2 v3 id name api batch".split())
+_DAN_LINKS = frozenset("from in of to by for with".split())
+# Words of tool names: the program that such a server runs
+_DAN_PROGRAMS = {**{name: name for name in """kubectl helm terraform tofu terragrunt pulumi aws gcloud gsutil az doctl
+    docker podman nerdctl gh git oc eksctl heroku flyctl vercel cdk systemctl npm mongosh psql ssh rsync""".split()},
+    "redis": "redis-cli", "valkey": "redis-cli", "kubernetes": "kubectl", "k8s": "kubectl"}
+_DAN_ARGS = tuple("""command cmd clicommand subcommand operation action args arguments argv params parameters flags
+    options extraargs""".split())
+_DAN_RUN = frozenset("execute call command commands cmd cli tool invoke generic query".split())
+_DAN_SERIOUS = frozenset("""destructive pipe_to_shell reverse_shell exfiltration privilege persistence
+    infrastructure""".split())
+_dan_holders = lazy_regex(r"(?m)^\s*[\"']?kind[\"']?\s*:\s*[\"']?(?:Namespace|Persistent|CustomResourceDef|Node\b)")
+_dan_redis = lazy_regex(
+    r"(?i)\s*(?:config\s+set\s+(?:dir|dbfilename)|slaveof|replicaof|module\s+load|shutdown|debug)\b")
+
+
+@lru_cache(None)
+def _dan_acts() -> dict[str, frozenset[str]]:
+    """{verb: objects}."""
+    table: dict[str, set[str]] = {}
+    for row in _DAN_ACTS.strip().split("\n"):
+        verbs, _, objects = row.partition(" | ")
+        for verb in verbs.split():
+            table.setdefault(verb, set()).update(objects.split())
+    return {verb: frozenset(objects) for verb, objects in table.items()}
+
+
+def _dan_sweeping(call: _DanCall) -> Iterator[Danger]:
+    verbs = {*call.words}
+    for leaf in call.leaves:
+        if len(leaf.path) == 1 and leaf.key in _DAN_VERB_KEYS and type(leaf.value) is str and len(leaf.value.split()) == 1:
+            verbs.update(name_words(leaf.value)[:2])
+    acts = _dan_acts()
+    end = next((at for at, word in enumerate(call.words) if at and word in _DAN_LINKS), len(call.words))
+    named = [word for word in call.words[:end] if word not in _DAN_BESIDE and word not in acts]
+    last = named[-1] if named else ""
+    for verb in verbs & acts.keys():
+        if last in acts[verb] or "*" in acts[verb]:
+            yield Danger("sweeping", (), f"{verb} {last}".strip())
+    destroys = not verbs.isdisjoint(_DAN_DESTROY)
+    if destroys:
+        yield from _dan_everything(call)
+    yield from _dan_implied(call)
+    yield from _dan_options_of_git(call, verbs)
+    yield from _dan_whole_places(call, verbs, destroys)
+
+
+def _dan_everything(call: _DanCall) -> Iterator[Danger]:
+    """Deletes without a limit: without a filter, of every name, or kinds of resources that hold others."""
+    if call.says("all", "everything"):
+        yield Danger("sweeping", (), "deletes all")
+    top = [leaf for leaf in call.leaves if len(leaf.path) == 1]
+    if not _DAN_MANY.isdisjoint(call.told):
+        filters = [leaf for leaf in top if leaf.key in _DAN_FILTERS]
+        for path, _, _, value in filters:
+            if not value or type(value) is str and value.strip().lower() in _DAN_NO_FILTER or \
+                    type(value) is dict and "match_all" in value:
+                yield Danger("sweeping", path, "deletes without a filter")
+        if not filters and top and _DAN_SCOPES.issuperset(leaf.key for leaf in top):
+            yield Danger("sweeping", (), "deletes without a filter")
+    for path, _, key, value in call.leaves:
+        if key in ("all", "deleteall", "allnamespaces", "everything") or key == "volumes" and call.says("prune"):
+            if _dan_true(value):
+                yield Danger("sweeping", path, "deletes all")
+        elif type(value) is not str:
+            continue
+        elif value.strip() in ("*", "_all", "--all", "*,-.*") and key not in ("path", "paths", "fields", "columns"):
+            yield Danger("sweeping", path, "deletes whatever there is")
+        elif key in _DAN_KIND_KEYS and not _DAN_KINDS.isdisjoint(re.split(r"[,/.\s]+", value.lower())):
+            yield Danger("sweeping", path, f"deletes a {value.lower()}"[:60])
+        elif key in ("manifest", "manifests", "yaml") and _dan_holders.search(value) is not None:
+            yield Danger("sweeping", path, "deletes what holds other resources")
+
+
+def _dan_implied(call: _DanCall) -> Iterator[Danger]:
+    """What the command would do that the server makes: the program's name before what it is given."""
+    at = next((at for at, word in enumerate(call.words) if word in _DAN_PROGRAMS), -1)
+    if at < 0:
+        return
+    program = _DAN_PROGRAMS[call.words[at]]
+    given = [leaf for key in _DAN_ARGS for leaf in call.leaves if leaf.key == key and len(leaf.path) == 1 and
+             leaf.value and (type(leaf.value) is str or type(leaf.value) is list)]
+    before = [word for word in call.words[at + 1:] if word not in _DAN_RUN]
+    if before == ["run"] and call.words[-1] in _DAN_RUN:
+        before = []
+    words = [str(word) for leaf in given for word in (leaf.value.split() if type(leaf.value) is str else leaf.value)]
+    if words[:1] in ([program], [call.words[at]]) or not words and _DAN_DESTROY.isdisjoint(before):
+        return                                  # it names the program itself: a command like any other
+    if words and words[0].lower() in before:
+        before = before[:before.index(words[0].lower())]
+    if not words:
+        words = [leaf.value for leaf in call.leaves if leaf.key in ("name", "release") and type(leaf.value) is str][:1]
+    where = given[0].path if given else ()
+    texts = all(type(leaf.value) is str for leaf in given)
+    facts = call.look.judge(" ".join([program, *before, *(leaf.value for leaf in given)]) if given and texts else
+                            [program, *before, *words])
+    for category, why in facts.categories.items():
+        kind = {"infrastructure": "sweeping", "destructive": "sweeping", "privilege": "host_rights"}.get(category)
+        if kind or category in _DAN_SERIOUS:
+            yield Danger(kind or "hidden_command", where, why)
+    if program == "redis-cli" and _dan_redis.match(" ".join(words)):
+        yield Danger("sweeping", where, "changes where the database writes, or what it runs")
+
+
+def _dan_options_of_git(call: _DanCall, verbs: set[str]) -> Iterator[Danger]:
+    """A forced push, a hard reset, a repository that is opened up."""
+    git = call.says("git") or any(leaf.key == "repopath" for leaf in call.leaves)
+    shows = call.says("repository", "repo") and not verbs.isdisjoint(("update", "edit", "set", "change"))
+    for path, _, key, value in call.leaves if git or shows else ():
+        if git and "push" in verbs and (key in ("force", "mirror", "delete") and _dan_true(value)
+                                        or key == "refspec" and type(value) is str and value[:1] == "+"):
+            yield Danger("sweeping", path, "overwrites a branch of others")
+        elif git and "reset" in verbs and (key == "hard" and _dan_true(value) or key in ("mode", "type") and
+                                           type(value) is str and value.lower().lstrip("-") == "hard"):
+            yield Danger("sweeping", path, "throws away what is not committed")
+        elif shows and (key == "visibility" and value == "public" or key in ("private", "isprivate") and value is False):
+            yield Danger("sweeping", path, "opens up a repository")
+
+
+def _dan_whole_places(call: _DanCall, verbs: set[str], destroys: bool) -> Iterator[Danger]:
+    """A home, the root of a disk or a system folder that is deleted, moved, packed or unpacked into."""
+    deletes = destroys and (not _DAN_FILES.isdisjoint(call.told) or len(call.words) < 2)
+    moves = not verbs.isdisjoint(("move", "rename", "mv", "chmod", "chown", "permissions"))
+    packs, unpacks = not verbs.isdisjoint(_DAN_PACK), not verbs.isdisjoint(_DAN_UNPACK)
+    for path, name, _, value in call.leaves if deletes or moves or packs or unpacks else ():
+        if type(value) is not str or not value or call.excused(name):
+            continue
+        roles = argument_roles(call.tool, name, value)
+        if roles.isdisjoint(("place", "base")) or not (
+                deletes or moves and "write" in roles or packs and "read" in roles or unpacks and "write" in roles):
+            continue
+        if _dan_whole(value, call.look, destroys) and not (unpacks and not deletes and _dan_is_home(value, call.look)):
+            yield Danger("sweeping", path, "a home, the root of a disk or a system folder")
+
+
+def _dan_whole(value: str, look: DangerLook, project: bool) -> bool:
+    """Is this the root of a disk, a home, a system folder, or what holds one of these; or (if asked) the project itself?"""
+    bare = value.rstrip("*/\\") or ("." if value[:1] == "*" else "/")
+    if bare[1:] == ":":
+        return True
+    for path in canonical_paths(bare, look.paths):
+        mine = path == look.paths.project
+        if project_problem(path, look.paths) is not None or project and mine or \
+                not mine and _dan_homes.fullmatch(path.rstrip("/")) is not None:
+            return _dan_passing.match(path) is None
+    return False
+
+
+def _dan_is_home(value: str, look: DangerLook) -> bool:
+    return look.paths.home in canonical_paths(value, look.paths)
+
+
+_dan_homes = lazy_regex(r"/(?:home|Users|mnt|media|Volumes)/[^/]+")
+_dan_passing = lazy_regex(r"/(?:tmp|var/tmp|private/tmp)\Z|/(?:dev|proc)/.")
+
+
+# -- containers
+
+_DAN_CONTAINER = frozenset("""container containers docker podman nerdctl pod pods compose kubectl kubernetes k8s swarm
+    sandbox image images helm deployment workload start run create service""".split())
+_DAN_MODES = frozenset("""network networkmode net pid pidmode ipc ipcmode uts utsmode userns usernsmode cgroupns
+    cgroupnsmode""".split())
+_DAN_RIGHTS = frozenset("privileged hostnetwork hostpid hostipc allowprivilegeescalation".split())
+_DAN_MOUNTS = frozenset("volumes binds mounts bindmounts volume bind mount hostpath hostpaths hostdir".split())
+_DAN_CAP_KEYS = frozenset("capadd capabilities caps addcapabilities".split())
+_DAN_CAPS = frozenset("""ALL SYS_ADMIN SYS_MODULE SYS_RAWIO SYS_PTRACE SYS_BOOT DAC_READ_SEARCH DAC_OVERRIDE BPF
+    PERFMON MAC_ADMIN MAC_OVERRIDE SYSLOG""".split())
+_DAN_MANIFESTS = frozenset("""manifest manifests yaml compose composeyaml composefile dockercompose spec
+    definition""".split())
+_dan_device = lazy_regex(r"/dev/?\Z|/dev/(?:k?mem|port|sd|hd|vd|xvd|nvme|disk|mapper|loop|dm-|md)")
+# Sources of mounts that hand over the host; single honest files of /etc and folders such as /lib/modules are none.
+_DAN_TOP = "etc|root|home|Users|var|run|var/run|var/lib|proc|sys|boot|dev|usr|bin|sbin|lib|opt|mnt|media|private|srv"
+_dan_source = lazy_regex(
+    rf"(?:/host)?(?:/|/(?:{_DAN_TOP})/?|/root/.*|/(?:home|Users)/[^/]+/?"
+    r"|/etc/(?:shadow|passwd|sudoers|cron|kubernetes|ssh|pam|ld\.so).*|/var/lib/(?:docker|kubelet|containerd|etcd)(?:/.*)?"
+    r"|/var/spool/cron.*|[A-Za-z]:/?|[A-Za-z]:/(?:Windows|Users)/?.*|/proc/(?:sys|1)\b.*|//./pipe/docker_engine.*"
+    r"|/sys/(?:kernel|fs/cgroup/release_agent).*|.*/(?:docker|containerd|crio|podman|cri-dockerd)(?:\.raw)?\.sock"
+    r"|.*/\.(?:ssh|aws|gnupg|kube|docker|config)/?)\Z", re.DOTALL)
+_dan_flags = lazy_regex(
+    r"--privileged(?![\w=-]|=false)|--(?:pid|net|network|ipc|uts|userns|cgroupns)[= ]host(?![\w-])"
+    r"|--cap-add[= ](?:CAP_)?(?:ALL|SYS_ADMIN|SYS_MODULE|SYS_RAWIO|SYS_PTRACE|DAC_READ_SEARCH)\b"
+    r"|--security-opt[= ](?:seccomp|apparmor)[=:]unconfined")
+_dan_manifest = lazy_regex(
+    r"(?im)[\"']?(?:privileged|hostNetwork|hostPID|hostIPC)[\"']?\s*:\s*[\"']?true\b|(?:docker|containerd|crio)\.sock\b"
+    rf"|hostPath[\"']?\s*:\s*\{{?\s*[\"']?path[\"']?\s*:\s*[\"']?/(?:(?:{_DAN_TOP}|var/lib/(?:docker|kubelet))/?)?"
+    r"[\"']?\s*(?:[,}\n]|\Z)|^\s*-\s*[\"']?/(?:etc|root|home|var/run|proc)?:|^\s*(?:network_mode|pid|ipc)\s*:\s*[\"']?host\b")
+
+
+def _dan_containers(call: _DanCall) -> Iterator[Danger]:
+    near = not _DAN_CONTAINER.isdisjoint(call.told) or any(
+        leaf.key in ("image", "hostconfig", "containers") for leaf in call.leaves)
+    cluster = call.says("kubectl", "kubernetes", "k8s", "compose")
+    makes = not call.told.isdisjoint(_DAN_PROGRAMS)
+    for path, name, key, value in call.leaves:
+        why = ""
+        if type(value) is str and "--" in value or type(value) is list and "--" in "".join(map(str, value[:50])):
+            text = value if type(value) is str else " ".join(map(str, value))
+            role = _dan_role(call.tool, name)
+            if (role == "" or role == "run" and makes) and len(text) < 4096 and _dan_flags.search(text) is not None:
+                why = "an option that gives the host away"
+        if not near:
+            pass
+        elif key in _DAN_RIGHTS and _dan_true(value):
+            why = key
+        elif key in _DAN_MODES and type(value) is str and value.strip().lower() == "host":
+            why = f"the {key} of the host"
+        elif key in _DAN_CAP_KEYS or key == "add" and "capabilities" in path:
+            if any(text.upper().replace("CAP_", "", 1) in _DAN_CAPS for text in _dan_texts(value)):
+                why = "capabilities of the host's root"
+        elif key in ("devices", "device"):
+            why = "a disk or the memory of the host" if any(map(_dan_device.match, _dan_texts(value))) else ""
+        elif key in ("securityopt", "securityopts"):
+            why = "no confinement" if any("unconfined" in t or "disable" in t for t in _dan_texts(value)) else ""
+        elif key in _DAN_MOUNTS:
+            if any(_dan_source.match(place) for source in _dan_sources(key, value)
+                   for place in canonical_paths(source, call.look.paths)):
+                why = "a folder that gives the host away"
+        elif type(value) is str and (cluster or key in _DAN_MANIFESTS) and not call.excused(name):
+            why = "a manifest that gives the host away" if _dan_manifest.search(value) is not None else ""
+        if why:
+            yield Danger("host_rights", path, why)
+
+
+def _dan_sources(key: str, value: Any) -> Iterator[str]:
+    """The places of the host that a list, map or text of mounts names."""
+    for one in value if type(value) is list else [value]:
+        if type(one) is dict:
+            told = [text for name, text in one.items() if type(text) is str and
+                    _dan_fold(name) in ("source", "src", "host", "hostpath", "hostdir", "path", "from")]
+            yield from told or [name for name in one if name[:1] in "/~.$" or name[1:2] == ":"]
+        elif type(one) is str and "=" in one and "," in one:
+            yield from re.findall(r"(?:^|,)(?:source|src)=([^,]*)", one)
+        elif type(one) is str:
+            parted = re.match(r"([A-Za-z]:[\\/][^:]*|[^:]+):", one)
+            if parted is not None:
+                yield parted[1]
+            elif key != "volumes" and key != "volume":
+                yield one
+
+
+# -- credentials and protections
+
+_DAN_LOOKS = frozenset("get read show print list dump fetch describe view cat display all export echo watch".split())
+_DAN_K8S = frozenset("kubectl kubernetes k8s resource resources oc cluster".split())
+_DAN_VARIABLES = frozenset("name key variable var names variables".split())
+_dan_secret_name = lazy_regex(
+    r"(?i)secret|token|passw|api_?key|private_?key|access_?key|credential|_pat\b|_pass\b|_key\Z|auth")
+_dan_logins = lazy_regex(r"(?i)\s*(?:chrome|edge|brave|opera|vivaldi|about):(?://)?(?:settings/(?:password|autofill|payment)"
+                         r"|password-manager|logins)")
+_dan_accounts = lazy_regex(r"(?:\A|\n)root:[^:\n]*:(?:0:0:|\d{4,}:)")
+_DAN_OFF = frozenset("""allowdangerous dangerouslydisablesandbox dangerouslyskippermissions skippermissions
+    bypasspermissions disablesandbox disablesecurity disablewebsecurity yolo yolomode autoapprove autoapproveall trustall
+    bypassapproval skipapproval disableauth noauth""".split())
+_DAN_ON = frozenset("requireapproval requireconfirmation requireconsent safemode sandbox sandboxed enforcesandbox".split())
+_DAN_CONFIG = ("config", "configuration", "settings", "setting", "preferences", "options", "policy")
+_dan_limits = lazy_regex(
+    r"(?:(allow|allowed|trusted|permitted|whitelisted|approved|safe)|block|blocked|denied|deny|forbidden|disallowed|restricted"
+    r"|protected|excluded)(?:dir|path|root|folder|command|host|origin|tool|domain|server|list|file)")
+_dan_browser = lazy_regex(r"--disable-web-security|--remote-debugging-address=0|--allow-file-access-from-files")
+_DAN_SHELLS = frozenset("sh bash zsh cmd.exe powershell.exe pwsh python python3 node".split())
+
+
+def _dan_credentials(call: _DanCall) -> Iterator[Danger]:
+    told, looks = call.told, not call.told.isdisjoint(_DAN_LOOKS)
+    if call.says("env", "environ", "environment", "printenv", "getenv"):
+        looks = looks or call.says("getenv", "printenv", "environ")
+        for path, name, _, value in call.leaves if looks else ():
+            if type(value) is str and not _DAN_VARIABLES.isdisjoint(name_words(name)[-1:]) and _dan_secret_name.search(value):
+                yield Danger("credentials", path, "a variable of the environment that is a secret")
+        whole = call.says("printenv", "environ", "vars", "variables", "all", "dump", "print") or told <= {"get", "env"}
+        if looks and whole and not call.arguments:
+            yield Danger("credentials", (), "the whole environment")
+    changes = call.says("create", "apply", "delete", "update", "patch")
+    cluster = told <= _DAN_LOOKS or not told.isdisjoint(_DAN_K8S) and (looks or not changes)
+    for path, name, key, value in call.leaves:
+        if type(value) is not str:
+            continue
+        if cluster and key in _DAN_KIND_KEYS and {"secret", "secrets"} & set(re.split(r"[,/.\s]+", value.lower())):
+            yield Danger("credentials", path, "secrets of the cluster")
+        elif ":" in value and _dan_logins.match(value) is not None:
+            yield Danger("credentials", path, "the passwords in a browser")
+        elif "root:" in value and _dan_accounts.search(value) is not None and (not call.excused(name) or (
+                _dan_accounts.match(value) and not any("place" in argument_roles("", other) for other in call.arguments))):
+            yield Danger("credentials", path, "the accounts of a machine")
+
+
+def _dan_unguarded(call: _DanCall) -> Iterator[Danger]:
+    config = call.says(*_DAN_CONFIG)
+    pairs = [leaf[0:1] + leaf[2:] + (leaf.name,) for leaf in call.leaves]
+    if config:                      # {key: allowedDirectories, value: ["/"]}
+        keys = [leaf.value for leaf in call.leaves if type(leaf.value) is str and
+                leaf.key in ("key", "name", "setting", "option", "property")]
+        pairs += [(leaf.path, _dan_fold(key), leaf.value, key) for key in keys for leaf in call.leaves
+                  if leaf.key in ("value", "newvalue")]
+    for path, key, value, name in pairs:
+        limit = _dan_limits.match(key) if config else None
+        if key in _DAN_OFF and _dan_true(value) or config and key in _DAN_ON and value in (False, "false"):
+            yield Danger("unguarded", path, "turns a protection off")
+        elif key in ("executablepath", "executable") and type(value) is str and re.split(r"[/\\]", value)[-1] in _DAN_SHELLS:
+            yield Danger("unguarded", path, "a shell in place of a browser")
+        elif type(value) is str and "--" in value and not call.excused(name) and _dan_browser.search(value) is not None:
+            yield Danger("unguarded", path, "a browser without its protection")
+        elif limit is not None and (value in ([], "", "[]") or limit[1] is None and value in (None, {}) or limit[1] and any(
+                text in ("*", "**", ".*") or text[:1] in "/~" and _dan_whole(text, call.look, False)
+                for text in _dan_texts(value))):
+            yield Danger("unguarded", path, "limits nothing any more")
+
+
+# -- commands behind a separator
+
+_DAN_SHORT = 600            # characters of a value whose name tells nothing; longer ones are documents
+# Programs that a separator may start; with nothing behind them only those of the second list tell
+_DAN_STARTS = frozenset("""rm rmdir mv cp dd mkfs shred chmod chown kill killall pkill reboot shutdown halt poweroff
+    systemctl service crontab useradd usermod passwd sudo su doas mount umount curl wget nc ncat netcat socat telnet ssh
+    scp sftp ftp rsync bash sh zsh dash ksh fish csh busybox python python2 python3 perl ruby node php lua awk sed tee
+    xargs env printenv export id whoami uname hostname ifconfig ip ipconfig netstat ss ps pwd ls dir cat tac head tail
+    less more type strings xxd base64 openssl gpg find grep echo printf touch mkdir ln tar zip unzip git npm npx pip
+    pip3 docker kubectl aws gcloud az psql mysql sqlite3 redis-cli mongo mongosh sleep ping nslookup dig host traceroute
+    open xdg-open osascript say defaults launchctl security powershell pwsh cmd start calc notepad mshta rundll32
+    regsvr32 certutil bitsadmin wmic net reg schtasks sc del erase copy move taskkill tasklist systeminfo eval exec
+    source nohup timeout apt apt-get yum dnf brew apk insmod modprobe iptables terraform tofu helm vault
+    ansible""".split())
+_DAN_ALONE = frozenset("""id whoami reboot shutdown halt poweroff uname ifconfig ipconfig printenv env ls ps pwd bash sh
+    zsh ksh calc cmd powershell pwsh netstat systeminfo tasklist hostname crontab sudo su""".split())
+_DAN_ALWAYS = frozenset("""curl wget nc ncat netcat bash sh zsh python python3 perl ruby php chmod rm base64 powershell
+    pwsh xargs sudo nslookup dig ping sleep osascript certutil mshta touch az aws gcloud kubectl docker""".split())
+_DAN_QUOTED_WORDS = frozenset("id env type host".split())       # `id`: columns in SQL
+# Last words of names whose values are names, places or numbers, and no sentences
+_DAN_NAMED = frozenset("""id ids key keys name names branch tag tags ref remote revision commit sha target host user
+    username owner repo repository project package packages module library image container containers pod deployment
+    service namespace resource resources bucket table index database db schema collection device udid serial port number
+    version region zone cluster domain interface symbol class function channel recipient session job scheme platform arch
+    locale width height size duration timeout count limit page slug uuid guid email phone address ip mac city country
+    sheet cell column row group input output source destination src dst dest from to""".split())
+_dan_cut = lazy_regex(r"\|\||&&|[;&|\n\r]|\$\(|`|<\(")
+_dan_program = lazy_regex(r"[\s\"'&|;()]*(?:[\w.~:-]*[/\\])*([A-Za-z][\w+-]*)(\.exe)?(?=[\s;&|)<>\"'`#]|\$|\Z)")
+_dan_told = lazy_regex(r"(?:\A|\s)(?:--?[A-Za-z]|[~$<>\"'/]|[A-Za-z]+://|[\w-]+\.[a-z0-9]{1,})|[<>]")
+_dan_prose = lazy_regex(r"[A-Za-z]{2,}")
+_dan_statement = lazy_regex(r"(?i);|--|/\*|\||//\s*\Z|'\s*(?:or|and|union)\b")
+# A quote that ends, a separator, a command, and a quote that begins or a comment
+_dan_both = lazy_regex(r"['\"]\s*[;&|]+\s*[A-Za-z./][^'\"]*(?:[;&|]\s*['\"]\s*\Z|#\s*\Z)")
+
+
+def _dan_text(call: _DanCall, name: str, text: str) -> Danger | None:
+    """What one text holds that should not be there; the place is left out."""
+    roles = argument_roles(call.tool, name, text)
+    words = name_words(name)
+    last = words[-1] if words else ""
+    if not roles.isdisjoint(_DAN_EXCUSED):
+        return _dan_excused_text(call, roles, text)
+    if not roles.isdisjoint(("command", "code")):
+        if call.says("browser", "page", "puppeteer", "playwright", "evaluate") and _dan_leaves_page.search(text) is not None:
+            return Danger("hidden_code", (), "a script that leaves its page")
+        if "unknown" not in roles:
+            return _dan_code(call, text) if last in ("expression", "expr", "formula", "template") else None
+    sure = "unknown" not in roles
+    if sure and "address" in roles and _dan_script_url.match(text) is not None:
+        return Danger("hidden_code", (), "a script in place of an address")
+    named = sure and not roles.isdisjoint(("place", "base", "address")) or last in _DAN_NAMED
+    hit = _dan_option(call, words, text, named)
+    if hit is None and last not in _DAN_SOURCE:
+        hit = _dan_code(call, text)
+    if hit is None and (named or len(text) <= _DAN_SHORT):
+        hit = _dan_command(text, named, call.look)
+    if hit is None and (last if last != "name" else "".join(words[-2:-1])) in ("table", "schema", "column", "view") and \
+            _dan_statement.search(text) is not None:
+        hit = Danger("hidden_command", (), "a statement behind a name")
+    return hit
+
+
+def _dan_command(text: str, named: bool, look: DangerLook) -> Danger | None:
+    """A command behind a separator. In a value of a telling name any known program counts that comes with arguments."""
+    first = _dan_cut.search(text)
+    if first is None:
+        return None
+    head, quoted = text[:first.start()], first[0] == "`"
+    around = head + re.sub("`[^`]*`", "", text[first.start():]) if quoted else head
+    prose = len(_dan_prose.findall(around)) > (2 if quoted else 4)
+    if prose and not named:
+        return None
+    named = named or head.strip().replace(".", "").isdigit()    # a number in other words
+    broken = named and head.rstrip()[-1:] in ("'", '"')
+    if broken and _dan_both.search(text, first.start() - 2) is not None:
+        return Danger("hidden_command", (), "a command between broken quotes")
+    judged = False
+    for seen, cut in enumerate(_dan_cut.finditer(text)):
+        start = _dan_program.match(text, cut.end())
+        if start is None or start[2] is None and start[1].lower() not in _DAN_STARTS:
+            continue
+        if not judged:              # what stands behind it, with all that follows
+            judged = True
+            facts = look.judge(text[cut.start() if cut[0] in ("$(", "`", "<(") else cut.end():])
+            serious = next((why for category, why in facts.categories.items() if category in _DAN_SERIOUS), None)
+            if serious is None and any(look.is_sensitive(path) for word in facts.paths
+                                       for path in canonical_paths(word, look.paths)):
+                serious = "reads a file with credentials"
+            if serious is not None and not (cut[0] == "`" and prose):
+                return Danger("hidden_command", (), serious)
+        if not named or prose or seen > 16 or len(head.split()) > 1 and not broken or \
+                cut[0] == "`" and not head.strip() and start[1] in _DAN_QUOTED_WORDS:
+            continue
+        program, rest = start[1].lower(), text[start.end():]
+        if cut[0] in ("$(", "`"):
+            rest = rest.partition(")" if cut[0] == "$(" else "`")[0]
+        else:
+            rest = _dan_cut.split(rest, 1)[0]
+        args = rest.strip(" \t\"')#")
+        alone = start[2] is not None or program in _DAN_ALONE and not (cut[0] == "&" and "?" in head)
+        if not args and alone or args and (program in _DAN_ALWAYS or broken or _dan_told.search(args) is not None):
+            return Danger("hidden_command", (), f"a command behind {cut[0].strip() or 'a line end'}: {program}")
+    return None
+
+
+def _dan_excused_text(call: _DanCall, roles: frozenset[str], text: str) -> Danger | None:
+    """What even a message or a pattern should not hold: a substitution for the program that gets the message, a pattern that
+    ends its own quotes, and, for a tool that parses its text, code in it."""
+    content = "content" in roles
+    if content and not _DAN_PARSES.isdisjoint(call.told) and not call.says("write", "save", "create", "edit"):
+        hit = _dan_code(call, text)
+        if hit is not None:
+            return hit
+    if "$where" in text and _dan_where.search(text) is not None:
+        return Danger("hidden_code", (), "a script in a query")
+    if len(text) > _DAN_LINE or "\n" in text.strip():
+        return None
+    if content:
+        start = re.search(r"(?<![`'\"\\])\$\(|['\"]\s*[;&|]", text) if not call.told.isdisjoint(_DAN_PROGRAMS) else None
+    elif text[:2] == "--" and call.says("git") and _dan_options.match(text) is not None:
+        return Danger("hidden_option", (), "an option in place of a pattern")
+    else:
+        start = re.search(r"['\"][^'\"]{0,80}?[;&|]", text)
+        if start is not None and len(_dan_prose.findall(text[:start.start()])) > 4:
+            return None
+    ended = not content and text.rstrip()[-1:] in ("'", '"', "#")
+    return _dan_command(text[start.start():].lstrip("'\""), ended, call.look) if start is not None else None
+
+
+# -- options where a value belongs
+
+_DAN_REFS = frozenset("""url uri branch target ref remote revision commit tag source destination start point base head
+    path paths file files name repo repository from to sha treeish rev""".split())
+_DAN_PLAIN_OPTIONS = frozenset("""-- --cached --staged --stat --name-only --name-status --all --oneline --shortstat
+    --numstat --tags --branches --remotes --amend --patch --no-ff --ff-only --graph --merges --no-merges --word-diff
+    --summary --color --no-color""".split())
+_DAN_OPTION_KEYS = frozenset("""arg args argument arguments option options opts flag flags param params switch switches
+    cmd command extra""".split())
+_DAN_LOOSE = ("git", "rsync", "scp", "ssh", "sftp", "curl", "wget", "svn", "hg", "tar")
+_DAN_CLUSTER = ("kubectl", "kubernetes", "k8s", "helm", "pod", "forward", "docker", "container")
+_DAN_RISKY = """upload-pack receive-pack exec output config ext-diff textconv open-files-in-pager template
+    separate-git-dir git-dir work-tree exec-path ssh-command pager rsh proxy-command address kubeconfig server token as
+    as-group privileged checkpoint-action to-command use-compress-program eval require import script load-extension
+    plugin post-file upload-file post-data post-script pre-script init-file rcfile use-askpass index-url
+    extra-index-url load startup-script volume mount pid cap-add network security-opt kube-context
+    insecure-skip-tls-verify output-document data-binary proxy"""
+_dan_options = lazy_regex(
+    rf"(?:\A\s*|\s)(?:--(?:{'|'.join(_DAN_RISKY.split())})(?:[= ]|\Z)"
+    r"|-o\s?(?:ProxyCommand|PermitLocalCommand|LocalCommand|KnownHostsCommand)|-u\s?(?:sh|touch|/)|-c\s?\w+\.\w+=)")
+_dan_transport = lazy_regex(r"(?i)\s*(?:ext|fd)::|[a-z+]+://(?:[^@/]*@)?(?:-|%2d)|[\w.]*@-")
+_dan_url_option = lazy_regex(r"\w+://\S+\s+--?[A-Za-z]")
+_dan_word_option = lazy_regex(r"\S+\s+--?[a-z]")
+
+
+def _dan_option(call: _DanCall, words: tuple[str, ...], text: str, named: bool) -> Danger | None:
+    """An option in a value that should be a name, place or address; transports of git that run a command."""
+    if "-" not in text and "::" not in text or len(text) > 4096:
+        return None
+    if _dan_transport.match(text) is not None:
+        return Danger("hidden_option", (), "an address that runs a command")
+    if not _DAN_OPTION_KEYS.isdisjoint(words):
+        return None
+    bare = text.strip()
+    loose = call.says(*_DAN_LOOSE) or any(leaf.key == "repopath" for leaf in call.leaves)
+    if loose and bare[:1] == "-" and not bare[1:2].isdigit() and not _DAN_REFS.isdisjoint(words[-1:]) and \
+            bare not in _DAN_PLAIN_OPTIONS and bare != "-" or named and (
+                _dan_options.search(text) is not None or _dan_url_option.match(bare) is not None or
+                call.says(*_DAN_CLUSTER) and _dan_word_option.match(bare) is not None):
+        return Danger("hidden_option", (), "an option in place of a value")
+    return None
+
+
+# -- code in data
+
+_DAN_PARSES = frozenset("parse load deserialize unmarshal render unpickle xml yaml template".split())
+_DAN_SOURCE = frozenset("""code source snippet script scripts lines cell python javascript js function diff cells
+    example""".split())
+# kind | regexes, one of which is found in it; the rows of a kind are joined
+_DAN_CODE = """
+python | __import__\\s*\\(|__builtins__|__globals__|__subclasses__\\s*\\(|__mro__|\\bos\\.(?:system|popen|exec[lv]\\w*)\\s*\\(
+python | \\bsubprocess\\.(?:Popen|run|call|check_output|getoutput)\\s*\\(
+python | \\b(?:eval|exec)\\s*\\(\\s*(?:(?:compile|base64|open|requests|input)\\b|['\\"])
+template | \\{\\{[^}]{0,300}(?:__class__|__init__|\\bcycler\\.|\\bjoiner\\.|\\blipsum\\.|_self\\.env|config\\.items\\()
+template | \\{\\{[^}]{0,300}request\\.application|\\{\\{[^}]{0,200}\\|\\s*(?:filter|map)\\(\\s*['\\"](?:system|exec|passthru)
+template | freemarker\\.template\\.utility|\\?new\\(\\)|\\bT\\(\\s*java\\.lang|java\\.lang\\.(?:Runtime|ProcessBuilder)
+template | @java\\.lang|\\.getRuntime\\(\\)|\\$\\{\\s*jndi:|\\{php\\}|\\{system\\(|\\$class\\.inspect|<#assign\\b|<%=?\\s*`
+template | \\$\\{\\S{0,60}\\$\\{(?:lower|upper|::-|env:|sys:|date:)\\S{0,80}(?:ldap|rmi|dns|iiop)s?:
+template | <%[=-]?[^%]{0,200}(?:system|exec|spawn|popen|File\\.(?:read|open)|require)\\s*[(`]
+template | #set\\s*\\(\\s*\\$\\w+\\s*=[^)]{0,200}(?:getClass|java\\.|\\.class\\b|forName)|\\.getClass\\(\\)\\.forName
+script | require\\s*\\(\\s*['\\"](?:node:)?(?:child_process|fs|vm|net)['\\"]\\s*\\)|process\\.(?:mainModule|binding|dlopen)
+script | \\bconstructor\\.constructor\\s*\\(|\\bconstructor\\s*\\(\\s*['\\"]return\\b
+script | \\bimport\\s*\\(\\s*['\\"](?:node:)?child_process
+script | \\bchild_process\\b[^\\n]{0,80}\\bexec|_\\$\\$ND_FUNC\\$\\$_|[\\[\\"']__proto__[\\]\\"']|\\b__proto__\\.
+script | \\bconstructor\\.prototype\\b
+yaml | !!python/(?:object|module|name)|!!?ruby/(?:object|class)|!!javax?\\.|!!com\\.sun\\.|!!js/function
+yaml | tag:yaml\\.org,2002:(?:python|js)/|!!?php/object
+xml | <!ENTITY\\s+(?:%\\s*)?[\\w.-]+\\s+(?:SYSTEM|PUBLIC\\s+[\\"'][^\\"']*[\\"'])\\s*[\\"']|<xi:include\\b[^>]{0,200}href
+xml | <!ENTITY\\s+[\\w.-]+\\s+[\\"'](?:&[\\w.-]+;){3}
+formula | \\A\\s*[=+@-][^\\n]{0,60}?\\b(?:cmd|msexcel|rundll32|powershell|mshta|dde)\\s*\\|\\s*'|\\A\\s*=\\s*DDE(?:AUTO)?\\s*\\(
+formula | \\A\\s*=[^\\n]{0,80}\\b(?:WEBSERVICE|IMPORT(?:XML|DATA|HTML)|HYPERLINK|IMAGE)\\s*\\([^)]{0,200}&\\s*\\$?[A-Z]+\\d
+formula | \\A\\s*=[^\\n]{0,80}\\b(?:WEBSERVICE|IMPORT(?:XML|DATA|HTML)|HYPERLINK|IMAGE)\\s*\\(\\s*CONCAT
+"""
+_dan_code_sign = lazy_regex(
+    r"__|\{\{|\$\{|<[!%#x]|!!|!ruby|!php|require|constructor|process|import|java|\$class|[=+@-]\s*[A-Za-z]+\s*[|(]"
+    r"|\A\s*[=+@-]|\?new|\bos\.|subprocess|eval|exec|#set|\{php|\{system|tag:yaml|ND_FUNC|child_process|getClass|getRuntime")
+_dan_where = lazy_regex(r"\$where\b.{0,40}(?:sleep|while|function|return|constructor|process|;)")
+# What a script in a web page has no use for: programs, and cookies or storage together with a way out
+_DAN_STORES = r"(?:document\.cookie|(?:local|session)Storage)"
+_DAN_EXITS = r"(?:fetch\s*\(|XMLHttpRequest|sendBeacon|new Image|\.src\s*=|WebSocket|location(?:\.href)?\s*=|window\.open)"
+_dan_leaves_page = lazy_regex(rf"child_process|process\.(?:mainModule|binding|env)|{_DAN_STORES}[\s\S]*{_DAN_EXITS}|"
+                              rf"{_DAN_EXITS}[\s\S]*{_DAN_STORES}")
+_dan_script_url = lazy_regex(
+    r"(?i)[\0- ]*(?:(?:j\s*a\s*v\s*a|v\s*b)\s*s\s*c\s*r\s*i\s*p\s*t\s*:|view-source:\s*javascript:"
+    r"|data:[^,]{0,80}(?:html|svg)[^,]{0,80},[\s\S]*(?:<|%3c)\s*script)")
+# How pickles and serialized objects begin, mostly in base64
+_DAN_PICKLES = ("gAR", "gAS", "gAW", "gAN", "gAI", "Y29z", "Y3Bvc2l4", "Y2J1aWx0", "Y19f", "Y3N1Yn", "KGRw", "KGxw", "rO0AB",
+                "AAEAAAD", "cos\n", "cposix\n", "c__builtin__\n", "\x80")
+_dan_gadget = lazy_regex(
+    rb"(?:posix|nt|os)[\x94\x8c\n\s\x00-\x20]{0,8}system|subprocess|builtins?_?_?.{0,6}(?:eval|exec|getattr)"
+    rb"|commons\.collections\.functors|TemplatesImpl|InvokerTransformer|ObjectDataProvider|ysoserial|java\.lang\.Runtime",
+    re.DOTALL)
+
+
+@lru_cache(None)
+def _dan_codes() -> re.Pattern[str]:
+    rows: dict[str, list[str]] = {}
+    for row in _DAN_CODE.strip().split("\n"):
+        kind, _, regex = row.partition(" | ")
+        rows.setdefault(kind, []).append(regex)
+    return re.compile("(?i)" + "|".join(f"(?P<{kind}>{'|'.join(regexes)})" for kind, regexes in rows.items()))
+
+
+def _dan_code(call: _DanCall, text: str) -> Danger | None:
+    """Code that a template engine, a parser or a spreadsheet would run, in a value that is data."""
+    if text.startswith(_DAN_PICKLES):
+        data = text.encode("latin-1", "replace")
+        if text[0] not in "c\x80":
+            try:
+                data = binascii.a2b_base64(text.replace("-", "+").replace("_", "/") + "===")
+            except ValueError:
+                data = b""
+        if text.startswith(("rO0AB", "AAEAAAD//")) and len(text) > 40 or _dan_gadget.search(data) is not None:
+            return Danger("hidden_code", (), "an object that runs code when it is read")
+    found = _dan_codes().search(text) if _dan_code_sign.search(text) is not None else None
+    if found is None:
+        return None
+    writes = "write" in tool_acts(call.tool) and any("place" in argument_roles(call.tool, name) for name in call.arguments)
+    if found.lastgroup != "formula" and writes and (len(text) > 200 or "\n" in text):
+        return None                 # the text of a file, under a name nobody foresaw
+    return Danger("hidden_code", (), f"{found.lastgroup} in data")
+
+
+# Names of members, and words of tools' names, that need a look whatever the values are
+_DAN_NAMES = _DAN_OFF | _DAN_MANIFESTS | _DAN_ON | _DAN_MODES | _DAN_MOUNTS | _DAN_RIGHTS | _DAN_CAP_KEYS | \
+    frozenset("""all deleteall everything force hard mirror private isprivate visibility image hostconfig proto prototype
+    executablepath executable
+    devices securityopt volumes""".split())
+_DAN_WORDS = _DAN_DESTROY | _DAN_PARSES | _DAN_PROGRAMS.keys() | _DAN_PACK | _DAN_UNPACK | frozenset(_DAN_CONFIG) | \
+    frozenset("""format transfer reset clear flushall flushdb dropdatabase move rename mv chmod chown permissions
+    env environ environment printenv getenv resource resources cluster repository repo browser page puppeteer playwright
+    evaluate compose""".split())
+
+# ---------------------------------------------------------------------------
+# 12. What rules see: one message and what is derived from it
+# ---------------------------------------------------------------------------
 
 JUDGE_SECONDS = 0.8         # one line may take this long to judge (or 0.1 s a megabyte, if that is more); then it is refused
 _LARGE = JUDGE_SECONDS * 1e7    # bytes: from here on it is more
@@ -13078,6 +13842,7 @@ class Subject:
         "literals": has_literal, "paths": lambda subject, skip: subject.path_hits(skip),
         "commands": lambda subject, skip: subject.commands(skip).categories,
         "addresses": lambda subject, skip: subject.addresses(skip),
+        "dangers": lambda subject, _: subject.dangers(),
         "secrets": lambda subject, _: subject.findings, "injection": lambda subject, _: subject.injections,
         "size": lambda subject, limit: len(subject.message.text) * 4 > limit}
 
@@ -13223,7 +13988,19 @@ class Subject:
             return [self._spelled(word, view) for word in source]
         return next((one.text for one in self.readings(source) if one.name == view), source) if isinstance(source, str) else source
 
-    # -- addresses
+    # -- dangers and addresses
+
+    def dangers(self) -> Sequence[Danger]:
+        """What is dangerous in a tool call besides its commands and places; nothing for other messages."""
+        found: list[Danger] | None = self._derived.get("dangers")
+        if found is None:
+            found = self._derived["dangers"] = []
+            message, policy = self.message, self.policy
+            for base, root in self.roots() if message.peer == "client" and message.tool is not None else ():
+                if type(root) is dict and (self.viewed or may_endanger(message.tool or "", root)):
+                    look = DangerLook(policy.paths, self.judge_command, policy.is_sensitive, self.readings, self.budget)
+                    found += [one._replace(path=base + one.path) for one in dangers_in(message.tool or "", root, look)]
+        return found
 
     def addresses(self, skip: frozenset[str]) -> Sequence[_Address]:
         """The hosts that the arguments lead to: those of URLs anywhere but in quoted text, those alone in an argument that
@@ -14034,7 +14811,7 @@ _RULE_KEYS = ("name", "match", "unless", "limit", "action", "mark", "message", "
 _MATCH_KEYS = ("method", "tool", "server", "marked", "arguments")
 _OUTBOUND_MATCH_KEYS = ("method", "tool", "server", "marked", "direction", "secrets", "injection", "response_contains",
                         "response_contains_regex", "response_size_exceeds")
-_MATCHER_WORDS = ("regex", "pattern", "not_under", "under", "path", "address", "command", "secrets", "all",
+_MATCHER_WORDS = ("regex", "pattern", "not_under", "under", "path", "address", "command", "danger", "secrets", "all",
                   "except_keys", "access")
 _ABOUT_MATCHERS = frozenset(("except_keys", "access"))     # words that say of others where or when they hold
 _DIRECTIONS = ("request", "response", "notification")
@@ -14195,6 +14972,11 @@ def _check_matcher(check: _Checker, matcher: Any, place: str, name: str) -> None
         elif key == "command":
             for item in [] if value is True else check.texts(value, here):
                 check.choice(item, tuple(COMMAND_CATEGORIES), here, "a category of commands")
+        elif key == "danger":
+            if name != "_any_value":
+                raise check.fail(here, "danger is found in a whole call; write it under _any_value")
+            for item in [] if value is True else check.texts(value, here):
+                check.choice(item, tuple(DANGERS), here, "a kind of danger")
         elif key == "access":
             for item in check.texts(value, here):
                 check.choice(item, ("read", "write"), here, "a kind of access")
@@ -14321,6 +15103,8 @@ class _Compiler:
             return [("paths", skip if "except_keys" in matcher else None)]
         if key == "_any_value" and words == {"command"}:
             return [("commands", skip)]
+        if key == "_any_value" and words == {"danger"}:
+            return [("dangers", "")]
         if key == "_any_value" and words == {"address"} and not strict:
             return [("addresses", skip)]
         return [("secrets", "")] if words == {"secrets"} and key in ("_any_value", "_any_key") else []
@@ -14401,6 +15185,8 @@ class _Compiler:
             elif word in ("under", "not_under"):
                 tests.append(_places_anywhere(_containment(_as_list(spec), word == "under", strict), _as_list(spec), word, quoted,
                                               access, strict))
+            elif word == "danger":
+                tests.append(_dangers_anywhere(frozenset(DANGERS if spec is True else _as_list(spec)), skip))
             elif word == "address":
                 tests.append(_addresses_anywhere(self.hosts(spec, here), skip, strict))
             elif word == "path" and key == "_any_value" and strict:
@@ -14662,6 +15448,15 @@ def _commands_anywhere(categories: frozenset[str] | None, skip: frozenset[str], 
         if strict and categories is not None and not categories.issuperset(found):
             return None             # it does something else as well
         return _first(found[category] for category in found if categories is None or category in categories)
+    return matches
+
+
+def _dangers_anywhere(kinds: frozenset[str], skip: frozenset[str]) -> Test:
+    def matches(subject: Subject) -> Hit | None:
+        for one in subject.dangers():
+            if one.kind in kinds and not skip.intersection(one.path):
+                return Hit(one.path, DANGERS[one.kind], "", (), one.why)
+        return None
     return matches
 
 
@@ -14993,6 +15788,24 @@ _GROUPS_JSON = r"""
   {"name": "block-cloud-metadata",
    "match": {"method": METHODS, "arguments": {"_any_value": {"address": "metadata"}}},
    "action": "deny", "message": "Blocked: the address that hands out a machine's cloud credentials"}],
+"hidden": [
+  {"name": "block-hidden-commands",
+   "match": {"arguments": {"_any_value": {"danger": ["hidden_command", "hidden_option", "hidden_code"]}}},
+   "action": "deny", "message": "Blocked: a command, option or code in a value that should hold none"}],
+"ask-dangers": [
+  {"name": "ask-sweeping-changes", "match": {"arguments": {"_any_value": {"danger": ["sweeping", "unguarded"]}}},
+   "action": "ask", "message": "A call that takes in all of something, or turns a protection off"},
+  {"name": "ask-host-rights", "match": {"arguments": {"_any_value": {"danger": ["host_rights", "credentials"]}}},
+   "action": "ask", "message": "A container with rights over its host, or credentials handed out"}],
+"ask-sweeping": [
+  {"name": "block-host-rights", "match": {"arguments": {"_any_value": {"danger": ["host_rights", "credentials"]}}},
+   "action": "deny", "message": "Blocked: a container with rights over its host, or credentials handed out"},
+  {"name": "ask-sweeping-changes", "match": {"arguments": {"_any_value": {"danger": ["sweeping", "unguarded"]}}},
+   "action": "ask", "message": "A call that takes in all of something, or turns a protection off"}],
+"block-dangers": [
+  {"name": "block-dangers",
+   "match": {"arguments": {"_any_value": {"danger": ["sweeping", "unguarded", "host_rights", "credentials"]}}},
+   "action": "deny", "message": "Blocked: a call that takes in all of something, or gives rights away"}],
 "careful": [
   {"name": "ask-git-rewrite", "match": {"arguments": {"_any_value": {"command": "git_rewrite"}}},
    "action": "ask", "message": "A git command that throws local work away"},
@@ -15061,7 +15874,7 @@ _GROUPS_JSON = r"""
 "github": [
   {"name": "block-private-repo-enumeration",
    "match": {"tool": ["search_repositories", "list_repositories", "list_repos"],
-             "arguments": {"_any_value": {"regex": "(^|\\s)(is|visibility):\\s*(private|internal)\\b|^private$"}}},
+             "arguments": {"_any_value": {"regex": "PRIVATE_REPOS"}}},
    "action": "deny", "message": "Blocked: looking for private repositories"},
   {"name": "block-repository-removal",
    "match": {"tool": ["delete_repo*", "transfer_repo*", "update_repository_visibility", "delete_branch_protection*"]},
@@ -15099,16 +15912,15 @@ _GROUPS_JSON = r"""
    "action": "ask", "message": "A statement that changes the database or reads files"}],
 "containers": [
   {"name": "block-host-access",
-   "match": {"arguments": {"_any_value": {"regex": [
-     "--privileged\\b", "--pid[= ]host", "--net(work)?[= ]host", "/var/run/docker\\.sock", "--cap-add[= ](ALL|SYS_ADMIN)",
-     "hostPath|hostPID|hostNetwork"]}}},
+   "match": {"arguments": {"_any_value": {"danger": "host_rights",
+     "regex": ["/var/run/docker\\.sock", "hostPath|hostPID|hostNetwork|hostIPC"]}}},
    "action": "deny", "message": "Blocked: a container with the host's rights"},
   {"name": "block-cluster-secrets",
-   "match": {"arguments": {"_any_value": {"regex": "^(secrets?|Secret)$|\\bget\\s+secrets?\\b"}}},
+   "match": {"arguments": {"_any_value": {"danger": "credentials", "regex": "\\bget\\s+(\\S+,)?secrets?\\b"}}},
    "action": "deny", "message": "Blocked: reading the cluster's secrets"},
   {"name": "ask-container-changes",
-   "match": {"tool": ["*delete*", "*remove*", "*prune*", "*exec*", "*apply*", "*scale*", "*drain*", "*rollout*",
-                      "*run*", "*create*"]},
+   "match": {"tool": ["*delete*", "*remove*", "*prune*", "exec", "exec_*", "*_exec", "*_exec_*", "*apply*", "*patch*", "*drain*",
+                      "*rollout*", "*kill*"]},
    "action": "ask", "message": "A change to containers or the cluster"}],
 "slack": [
   {"name": "block-mass-mentions",
@@ -15149,29 +15961,32 @@ _FILE_TOOLS = {
 _LONG_REGEXES = {
     "SQL_WRITES": r"\b(" + "|".join("".join(f"[{c.upper()}{c}]" for c in word) for word in (
         "insert update delete drop alter create truncate grant copy into attach replace merge").split()) + r")\b",
+    "PRIVATE_REPOS": r"(^|\s)([Ii][Ss]|[Vv][Ii][Ss][Ii][Bb][Ii][Ll][Ii][Tt][Yy]):\s*\"?([Pp][Rr][Ii][Vv][Aa][Tt][Ee]|"
+                     r"[Ii][Nn][Tt][Ee][Rr][Nn][Aa][Ll])\b|^[Pp][Rr][Ii][Vv][Aa][Tt][Ee]$",
     "SQL_FILES": r"\b(pg_read_file|pg_ls_dir|lo_import|dblink|load_extension|pg_sleep|set_config)\b",
 }
 
 _NOTED = "responses response-notes"
-_BASIC = "sensitive-files commands secret-leakage metadata startup-of-tools"
+_BASIC = "sensitive-files commands secret-leakage metadata hidden startup-of-tools"
 # name → (what it is for, settings, groups of request rules, groups of response rules)
 _BUILTIN: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "default": ("no credentials, no destructive commands, secrets redacted; everything else passes", {},
-                f"{_BASIC} git-history", _NOTED),
+                f"{_BASIC} git-history ask-dangers", _NOTED),
     "company-laptop": ("default, and asks about package installs and rewriting git history; changed tools are blocked",
                        {"tool_pinning": "block", "env": "minimal"},
-                       f"{_BASIC} careful", _NOTED),
+                       f"{_BASIC} ask-sweeping careful", _NOTED),
     "strict": ("only reading and writing inside the project; injection, changed and unlisted tools are blocked",
                {"default_action": "deny", "tool_pinning": "block", "unlisted_tools": "deny", "env": "minimal"},
-               f"{_BASIC} project-only", "strict-responses responses strict-response-notes"),
-    "filesystem": ("recipe: a filesystem server stays inside the project", {}, f"{_BASIC} filesystem", _NOTED),
-    "git": ("recipe: a git server stays inside the project; publishing is asked about", {}, f"{_BASIC} git", _NOTED),
-    "github": ("recipe: no private repository search, merging is asked about", {}, f"{_BASIC} github", _NOTED),
-    "shell": ("recipe: a shell without network and package installs", {}, f"{_BASIC} shell", _NOTED),
-    "fetch": ("recipe: a web fetcher or browser that stays off the internal network", {}, f"{_BASIC} fetch", _NOTED),
-    "postgres": ("recipe: a database is read; changes are asked about", {}, f"{_BASIC} database", _NOTED),
-    "docker": ("recipe: containers without the host's rights; changes are asked about", {}, f"{_BASIC} containers", _NOTED),
-    "slack": ("recipe: reading is logged, posting is asked about", {}, f"{_BASIC} slack", _NOTED),
+               f"{_BASIC} block-dangers project-only", "strict-responses responses strict-response-notes"),
+    "filesystem": ("recipe: a filesystem server stays inside the project", {}, f"{_BASIC} filesystem ask-dangers", _NOTED),
+    "git": ("recipe: a git server stays inside the project; publishing is asked about", {}, f"{_BASIC} git ask-dangers", _NOTED),
+    "github": ("recipe: no private repository search, merging is asked about", {}, f"{_BASIC} github ask-dangers", _NOTED),
+    "shell": ("recipe: a shell without network and package installs", {}, f"{_BASIC} shell ask-dangers", _NOTED),
+    "fetch": ("recipe: a web fetcher or browser that stays off the internal network", {}, f"{_BASIC} fetch ask-dangers", _NOTED),
+    "postgres": ("recipe: a database is read; changes are asked about", {}, f"{_BASIC} database ask-dangers", _NOTED),
+    "docker": ("recipe: containers without the host's rights; changes are asked about", {},
+               f"{_BASIC} containers ask-dangers", _NOTED),
+    "slack": ("recipe: reading is logged, posting is asked about", {}, f"{_BASIC} slack ask-dangers", _NOTED),
 }
 _ALIASES = {"local-dev": "default", "browser": "fetch", "sqlite": "postgres", "kubernetes": "docker"}
 BUILTIN_NAMES = tuple(name for base in _BUILTIN for name in (base, *(alias for alias, of in _ALIASES.items() if of == base)))
