@@ -19964,7 +19964,9 @@ def read_event(host: HookHost, data: bytes, environ: Mapping[str, str]) -> HookE
     event = HookEvent(host, "", "before")
     try:
         text = _event_text(data)
-        whole = _half_character.sub(lambda found: found[0] if len(found[0]) != 6 else "\\ufffd", text)
+        whole = text
+        if "\\ud" in text or "\\uD" in text:
+            whole = _half_character.sub(lambda found: found[0] if len(found[0]) != 6 else "\\ufffd", text)
         body = load_json(whole)
     except MessageError as fault:
         raise HookFault(f"the event cannot be read: {fault}", event) from None
@@ -20481,8 +20483,8 @@ class Hook:
             answer, way = self._asked(policy, [one for one in decided if one[1].action == "ask"])
             if answer in _YES:
                 action = "allow"
-                decided = [(call, decision if decision.action != "ask" else decision._replace(action="allow", granted=answer), one)
-                           for call, decision, one in decided]
+                decided = [(call, said._replace(action="allow", granted=answer) if said.action == "ask" else said, one)
+                           for call, said, one in decided]
         records = [self._record(policy, one, decision) for _, decision, one in decided]
         if action != "deny" and memory is not None:
             memory.commit(mark for _, decision, _ in decided for mark in decision.marks)
