@@ -505,7 +505,7 @@ class Processes(InEmptyHome):
     def test_a_host_that_sends_nothing_or_never_ends_is_answered(self) -> None:
         for data, status in ((b"", 2), (b'{"hook_event_name": "PreToolUse", ', 2), (json.dumps(pre("Bash", {"command": "ls"})).encode(), 0),
                              (json.dumps(pre("Bash", {"command": "rm -rf ~/"})).encode(), 2)):
-            code = self.CODE.replace("= 60", "= 5")
+            code = self.CODE.replace("= 60", "= 3")
             with subprocess.Popen([sys.executable, "-c", code, "hook", "--host", "claude-code"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                   stderr=subprocess.PIPE, env=self.environ) as child:
                 child.stdin.write(data)
@@ -517,7 +517,7 @@ class Processes(InEmptyHome):
         code = ("import sys, time, mcpwall\n"
                 "mcpwall.Wall.decide = lambda *_: time.sleep(600)\n"
                 "sys.exit(mcpwall.main(['hook', '--host', sys.argv[1]]))")
-        for host, status in (("claude-code", 2), ("codex", 0), ("cursor", 0)):
+        for host, status in (("claude-code", 2), ("codex", 0)):
             done = subprocess.run([sys.executable, "-c", code, host], input=json.dumps(pre("Bash", {"command": "ls"})).encode(), capture_output=True,
                                   timeout=60, env=self.environ)
             self.assertEqual(done.returncode, status)
