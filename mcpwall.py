@@ -3429,26 +3429,33 @@ def _path_segments(segments: Sequence[list[Any]]) -> list[list[_Piece] | None]:
 # 8. Patterns: paths
 # ---------------------------------------------------------------------------
 # A path in a tool call can be spelled in many ways, and only the server knows which it understands. So a value is
-# read in every way that some server may read it (`canonical_paths`): what is sensitive in one reading is sensitive,
-# and what must stay below a directory must do so in all of them. Known limits: 8.3 short names (`PROGRA~1`) and
-# hard links are seen through only where the operating system resolves them; between our look and the server's the
-# disk may change.
+# read in every way that some server may read it (`path_readings`): what is sensitive in one reading is sensitive, and
+# what must stay below a directory must do so in all of them. A relative path is looked for in every folder that it may
+# be relative to: our working directory, and what the context has as `bases`. Any text may be a path; no filter that asks
+# whether it looks like one stands before the rules. Left out is only what cannot name a file of this machine (a web
+# address without `..`), and, in arguments that do not say that they are paths, what is said rather than named: several
+# words, or one ordinary word, when no file of that name is there. Known limits: 8.3 short names (`PROGRA~1`) and hard
+# links are seen through only where the operating system resolves them; between our look and the server's the disk may
+# change.
 
 MAX_PATH_CHARS = 32_768     # no system opens a longer path; `/./././etc/shadow` is shortened first, as servers do
-_MAX_SPELLINGS = 24         # readings of one value; honest values have at most six
+_MAX_SPELLINGS = 32         # readings of one value; honest values have at most a dozen
+_MAX_PARTS = 16             # paths in one text (`a.py,b.py`)
 MAX_LOOKS = 4096            # paths whose place on the disk is remembered while messages are judged together
 _MAX_LINKS = 64             # symbolic links followed in one path; Linux gives up after 40
 _PATH_BRACES = 512          # alternatives that the braces of one glob may make
 _NOWHERE = "/\0"            # what a path resolves to when nobody can open it: matches no glob, is under nothing
 
-# Argument names whose values are taken as paths whatever they look like; `filePath` and `file_path` are one name.
-PATH_KEYS = frozenset(
-    "path paths file files filename filenames filepath filepaths fname dir dirs directory directories dirname "
-    "folder folders uri uris cwd root roots workdir outfile infile logfile configfile envfile keyfile pathname "
-    "attachment attachments".split())
-# ... and those that hold paths or prose: taken as paths when they are one word or start as paths do.
-MAYBE_PATH_KEYS = frozenset("source sources src destination dest dst target targets from to input output location "
-                            "include exclude config item items resource ref name pattern glob".split())
+
+_CAN_ASK = os.access in os.supports_follow_symlinks
+
+
+def is_there(path: str) -> bool:
+    """Is there anything by that name, even a link that leads nowhere? Never raises."""
+    try:
+        return os.access(path, os.F_OK, follow_symlinks=False) if _CAN_ASK else os.path.lexists(path)
+    except ValueError:
+        return False
 
 
 class PathContext(NamedTuple):
@@ -3456,6 +3463,7 @@ class PathContext(NamedTuple):
 
     *project* is None when it is no place to confine anybody to (see `project_problem`): then nothing is under it.
     *fold_case*: the file system takes `A` and `a` for one name. *resolve* follows symbolic links (`resolve_path`).
+    *bases*: folders beside *cwd* that a relative path may be relative to.
     """
     home: str
     cwd: str
@@ -3463,6 +3471,8 @@ class PathContext(NamedTuple):
     windows: bool
     fold_case: bool
     resolve: Callable[[str], str]
+    there: Callable[[str], bool] = is_there
+    bases: tuple[str, ...] = ()
 
 
 def default_path_context(project_dir: str | None = None, home: str | None = None, cwd: str | None = None,
@@ -3496,7 +3506,7 @@ def project_problem(directory: str, ctx: PathContext) -> str | None:
     >>> project_problem("/", PathContext("/home/u", "/", None, False, False, str))
     'it is the root of a file system'
     """
-    here, home = (_path_fold(ctx.resolve(_path_normal(*_path_absolute(path, ctx))), ctx)
+    here, home = (_path_fold(ctx.resolve(_path_normal(*(_path_absolute(path, ctx) or _path_in(ctx.cwd, path)))), ctx)
                   for path in (_path_slashes(directory), ctx.home))
     if here.rstrip("/") == "" or re.fullmatch(r"[A-Za-z]:/?|//[^/]+/?(?:[^/]+/?)?", here):
         return "it is the root of a file system"
@@ -3505,6 +3515,18 @@ def project_problem(directory: str, ctx: PathContext) -> str | None:
     if home.startswith(here.rstrip("/") + "/"):
         return "the home directory lies in it"
     return "it is a system folder" if _SYSTEM_FOLDERS.fullmatch(here.rstrip("/")) else None
+
+
+def server_folders(command: Sequence[str]) -> list[str]:
+    """Folders among the words of a server's *command*: relative paths may start there (the official filesystem server takes
+    the first). `--root=/x`, `-v /x:/y` and `type=bind,src=/x` hold some, too."""
+    found: dict[str, None] = {}
+    for word in command[1:]:
+        for piece in (word, *re.split(r"[=,;]|:(?![\\/]{1,2}\w)|:(?=/)", word)):
+            folder = os.path.expanduser(piece)
+            if (piece == word or os.path.isabs(folder)) and len(folder) < 4096 and os.path.isdir(folder):
+                found[_path_slashes(os.path.abspath(folder))] = None
+    return list(found)[:_MAX_PARTS]
 
 
 # -- symbolic links
@@ -3580,8 +3602,9 @@ class DiskLooks:
 
     def __init__(self, resolve: Callable[[str], str]) -> None:
         self._ask = resolve
-        self._stepwise = resolve is resolve_path and _O_PATH is not None and os.access in os.supports_follow_symlinks
+        self._stepwise = resolve is resolve_path and _O_PATH is not None and _CAN_ASK
         self._known: dict[str, str] = {}
+        self._there: dict[str, bool] = {}
         self._gone: set[str] = set()            # of these it is known that nothing is there, not even a link
         self._edge = ""
         self._beyond = self._place = ""         # the edge with a slash, once it was looked at, and where that leads
@@ -3589,8 +3612,18 @@ class DiskLooks:
     def forget(self) -> None:
         """From now on, look anew."""
         self._known.clear()
+        self._there.clear()
         self._gone.clear()
         self._beyond = ""
+
+    def there(self, path: str) -> bool:
+        """Is there anything by that name?"""
+        found = self._there.get(path)
+        if found is None:
+            if len(self._there) > MAX_LOOKS:
+                self._there.clear()
+            found = self._there[path] = is_there(path)
+        return found
 
     def resolve(self, path: str) -> str:
         """Where *path* leads, as `resolve_path` has it."""
@@ -3613,16 +3646,13 @@ class DiskLooks:
             if edge in self._gone:
                 self._beyond, self._place = edge + "/", place + "/"
                 return place + path[len(edge):]
-        real = _path_ask_kernel(path) if path != edge else None
-        if real is not None:
-            return real
+        if is_there(path):
+            return _path_ask_kernel(path) or resolve_path(path)     # it may be a link that leads nowhere
         head, _, name = path.rpartition("/")
         base = self.resolve(head or "/") if name and "\0" not in path else _NOWHERE
         if base == _NOWHERE:
             return _path_follow(path)
         if head not in self._gone:
-            if os.access(path, os.F_OK, follow_symlinks=False):     # a link that leads nowhere, or the edge is back
-                return resolve_path(path)
             self._edge = path
         self._gone.add(path)
         return (base if base != "/" else "") + "/" + name
@@ -3631,14 +3661,23 @@ class DiskLooks:
 # -- spellings
 
 # An ordinary path has one reading, and is not asked further.
-_PATH_ODD = lazy_regex(r"[%~$\\:#\"'`<\x00-\x1f]|^\s|\s$|^//")
+_PATH_ODD = lazy_regex(r"[%~$\\:#\"'`<,;\s\x00-\x1f]|^//")
 _PATH_EDGES = " \t\r\n\v\f\0"
 _PATH_ENCODED = lazy_regex(rb"(?:%[0-9a-fA-F]{2})+")
-_PATH_VARIABLE = lazy_regex(r"\$\{(?:env:)?([A-Za-z_]\w*)(?:[:?+=-][^{}$]*)?\}|\$(?:env:)?([A-Za-z_]\w*)"
+_PATH_CONTROLS = lazy_regex(r"[\t\r\n\v\f]+")  # browsers drop them, wherever they stand
+_PATH_BLANKS = lazy_regex(r"\s+")
+_PATH_VARIABLE = lazy_regex(r"\$\{(?:env:)?([A-Za-z_]\w*)(?:[:?+=-]+([^{}$]*))?\}|\$(?:env:)?([A-Za-z_]\w*)"
                             r"|%([A-Za-z_]\w*)%", re.IGNORECASE)
 _PATH_TILDE = lazy_regex(r"~(\+|[\w.-]*)(?=[/\\]|$)")
 _PATH_URI = lazy_regex(r"(?:(?:view-source|jar|url|vscode|vscode-insiders|cursor):(?://)?)*"
                        r"(?:file|filesystem|localfile|local|fs)(?::|/(?=/))", re.IGNORECASE)
+_PATH_SCHEME = lazy_regex(r"(?:[A-Za-z][A-Za-z0-9+.-]+:)+")
+# What names no file of this machine: places of the network. With a `..` in it, it may be taken for a path all the same.
+_PATH_NETWORK = lazy_regex(r"\s*(?:(?:https?|wss?|ssh|git|(?:git|svn)\+(?:ssh|https?)|svn|postgres(?:ql)?|mysql|mariadb|mssql"
+                           r"|sqlserver|mongodb(?:\+srv)?|rediss?|amqps?|mqtts?|ldaps?|imaps?|smtps?|nats|kafka|bolt|neo4j"
+                           r"|clickhouse|cassandra):[/\\]|(?:mailto|tel|sms):[^/\\])", re.IGNORECASE)
+_PATH_CLIMB = lazy_regex(r"(?:\A|[/\\])\s*\.\s*\.(?:\s*[/\\]|\s*\Z)|%2e|%25|%5c|%2f", re.IGNORECASE)
+_PATH_BEHIND = lazy_regex(r"=(?=[/~]|\.\.?[/\\]|[A-Za-z]:[/\\])")     # php://filter/resource=/etc/x
 _PATH_LINE = lazy_regex(r"(?<=[^:/\\]):\d{1,9}(?:[:-]\d{1,9})?\Z|#L\d{1,9}(?:-L?\d{1,9})?\Z")
 _PATH_IN = lazy_regex(r"(?![./~\\])[\w.@^~{}/+-]{1,256}:(?!//)(?=.)")    # HEAD:.env, container:/root, host:~/x
 _PATH_DRIVE = lazy_regex(r"[A-Za-z]:(?=/|\Z)")
@@ -3691,14 +3730,14 @@ def _path_variables(ctx: PathContext) -> dict[str, str]:
         "PROGRAMDATA": f"{system}/ProgramData", "ALLUSERSPROFILE": f"{system}/ProgramData"}
 
 
-def _path_spellings(value: str, ctx: PathContext) -> tuple[list[str], set[str]]:
+def _path_spellings(value: str, ctx: PathContext, named: bool, word: bool) -> tuple[list[str], set[str]]:
     """*value*, then every other way to read it; and those among them that were read further."""
     found, further = [value], set()
     seen = {value}
     for text in found:                          # grows while it is walked: each new reading is read again
         if _PATH_ODD.search(text) is None:
             continue
-        for other in _path_alternatives(text, ctx):
+        for other in _path_alternatives(text, ctx, named, word):
             if other != text:
                 further.add(text)
                 if other not in seen and len(found) < _MAX_SPELLINGS:
@@ -3707,11 +3746,17 @@ def _path_spellings(value: str, ctx: PathContext) -> tuple[list[str], set[str]]:
     return found, further
 
 
-def _path_alternatives(text: str, ctx: PathContext) -> Iterator[str]:
+def _path_alternatives(text: str, ctx: PathContext, named: bool, word: bool) -> Iterator[str]:
     bare = text.strip(_PATH_EDGES)
     if len(bare) > 1 and bare[0] + bare[-1] in ('""', "''", "``", "<>"):
         bare = bare[1:-1]
     yield bare
+    squeezed = _PATH_CONTROLS.sub("", text)
+    yield squeezed
+    if not word and (named or "/" in text or "\\" in text):
+        yield _PATH_BLANKS.sub("", squeezed)
+    if (named or text[:1] in ("/", "~")) and not word and ("," in text or ";" in text or "\n" in text):
+        yield from [part.strip() for part in re.split("[,;\n]", text)[:_MAX_PARTS] if part.strip()]
     if "\0" in text:                            # C stops there, others drop it
         yield text[:text.index("\0")]
         yield text.replace("\0", "")
@@ -3719,13 +3764,24 @@ def _path_alternatives(text: str, ctx: PathContext) -> Iterator[str]:
     if uri is not None:
         yield from _path_in_uri(text[uri.end():].replace("\\", "/"))
         return
+    scheme = _PATH_SCHEME.match(text)
+    if scheme is not None and scheme.end() < len(text):
+        rest = text[scheme.end():].replace("\\", "/")
+        yield from _path_in_uri(rest)
+        if rest[:1] == "/":
+            yield "/" + rest.lstrip("/")
+        behind = _PATH_BEHIND.search(rest)
+        if behind is not None:
+            yield rest[behind.end():]
     if "%" in text:
         decoded = _PATH_ENCODED.sub(lambda run: binascii.unhexlify(run[0].replace(b"%", b"")),
                                     text.encode("utf-8", "surrogatepass"))
         yield decoded.decode("utf-8", "replace")
     if "$" in text or "%" in text:
         known = _path_variables(ctx)
-        yield _PATH_VARIABLE.sub(lambda use: known.get((use[1] or use[2] or use[3] or "").upper(), use[0]), text)
+        yield _PATH_VARIABLE.sub(lambda use: known.get((use[1] or use[3] or use[4]).upper(), use[0]), text)
+        if not word:
+            yield _PATH_VARIABLE.sub(lambda use: known.get((use[1] or use[3] or use[4]).upper(), use[2] or ""), text)
     if text[:1] == "~":
         yield from _path_of_user(text, ctx)
     if "\\" in text or ctx.windows or "::$" in text or _PATH_DRIVE.match(text):
@@ -3790,17 +3846,22 @@ def _path_windows_readings(text: str, ctx: PathContext) -> Iterator[str]:
     yield ("\\\\" if unc else "") + "/".join(clean)
 
 
-def _path_absolute(text: str, ctx: PathContext) -> tuple[str, str]:
-    """(root, rest): root is `//` (network), `C:` or empty; rest holds the components, `..` still among them."""
+def _path_absolute(text: str, ctx: PathContext) -> tuple[str, str] | None:
+    """(root, rest): root is `//` (network), `C:` or empty; rest holds the components, `..` still among them. None: relative."""
     if text[:2] == "\\\\" or ctx.windows and text[:2] == "//":
         return "//", text[2:]
     if text[1:2] == ":" and _PATH_DRIVE.match(text) is not None:
         return text[0].upper() + ":", text[2:]
     if text[:1] == "/":
         return (ctx.cwd[:2] if ctx.windows and ctx.cwd[1:2] == ":" else ""), text
-    if ctx.cwd[1:2] == ":":
-        return ctx.cwd[:2], f"{ctx.cwd[2:]}/{text}"
-    return ("//", f"{ctx.cwd[2:]}/{text}") if ctx.cwd[:2] == "//" else ("", f"{ctx.cwd}/{text}")
+    return None
+
+
+def _path_in(base: str, text: str) -> tuple[str, str]:
+    """The same of a relative *text* in the folder *base*."""
+    if base[1:2] == ":":
+        return base[:2], f"{base[2:]}/{text}"
+    return ("//", f"{base[2:]}/{text}") if base[:2] == "//" else ("", f"{base}/{text}")
 
 
 def _path_normal(root: str, rest: str) -> str:
@@ -3845,41 +3906,83 @@ class PathReading(NamedTuple):
         return tuple(map(ctx.resolve, self.asks)) if self.asks else (self.lexical,)
 
 
-def path_readings(value: str, ctx: PathContext) -> Iterator[PathReading]:
-    """Each reading of *value*. A text too long to be a path of any system has none."""
+# In an argument that does not say so, one word is a file name when it has an end, or is known for nothing else.
+_PATH_FILE = lazy_regex(r"\.[\w.~*?\[\]-]+|_?[\w@+~#-]+(?:\.[\w~-]+)*\.[A-Za-z0-9_~]{1,16}"
+                        r"|(?:\w+_)?id_\w+|_netrc|\w*history|authorized_keys\w*|wallet\w*|kubeconfig|credentials|shadow|sudoers"
+                        r"|git-credentials|talosconfig|htpasswd|smbpasswd|krb5cc_\w+|ssh_host_\w+|utc--\S+|\w+_rsa|\w*drive\d+",
+                        re.IGNORECASE)
+
+
+def path_readings(value: str, ctx: PathContext, named: bool = True, word: bool = False) -> list[PathReading]:
+    """Each reading of *value*. A text too long to be a path of any system has none, nor has what names no file.
+
+    *named*: does the argument it stands in say that it is a path? (Else see the head of the section.) *word*: it is a word of
+    a command line, so what a shell would fill in is filled in, and it is one path.
+    """
     if len(value) > MAX_PATH_CHARS:
         value = _path_shortened(value)
         if len(value) > MAX_PATH_CHARS:
-            return
+            return []
     if _PATH_ODD.search(value) is None:
-        spellings, further = [value], set[str]()
+        spellings: Sequence[str] = (value,)
+        further: set[str] | tuple[()] = ()
+    elif _PATH_NETWORK.match(value) is not None and _PATH_CLIMB.search(value) is None or \
+            not named and _is_said(value, ctx):
+        return []
     else:
-        spellings, further = _path_spellings(value, ctx)
+        spellings, further = _path_spellings(value, ctx, named, word)
+    found: list[PathReading] = []
     for text in spellings:
-        root, rest = _path_absolute(text, ctx)
-        lexical = _path_normal(root, rest)
-        if root and not ctx.windows or root == "//":
-            yield PathReading(lexical, (), True)    # a name of another system, or of the network: not looked up
-            continue
-        asks = (lexical,) if ".." not in rest else (lexical, root + rest)
-        yield PathReading(lexical, asks, text not in further or text[:1] == "/" or root != "")
+        whole = _path_absolute(text, ctx)
+        sure = text not in further or text[:1] == "/"
+        if whole is not None:
+            found.append(_path_reading(*whole, ctx, sure or whole[0] != ""))
+        if whole is None or whole[0] != "" and not ctx.windows:     # `x:/../a` is also a folder called `x:`
+            known = named or "/" in text or _PATH_FILE.fullmatch(text) is not None
+            for base in (ctx.cwd, *ctx.bases) if ctx.bases else (ctx.cwd,):
+                if known or ctx.there(f"{base}/{text}"):
+                    found.append(_path_reading(*_path_in(base, text), ctx, sure and whole is None))
     if len(spellings) == _MAX_SPELLINGS:
-        yield PathReading(_NOWHERE, (), True)   # more readings than anybody needs: surely under nothing
+        found.append(PathReading(_NOWHERE, (), True))   # more readings than anybody needs: surely under nothing
+    return found
 
 
-def canonical_paths(value: str, ctx: PathContext) -> tuple[str, ...]:
-    """The absolute paths that *value* may name, with `/` separators: as written and with links followed.
+def _path_reading(root: str, rest: str, ctx: PathContext, sure: bool) -> PathReading:
+    lexical = _path_normal(root, rest)
+    if root and not ctx.windows or root == "//":
+        return PathReading(lexical, (), sure)   # a name of another system, or of the network: not looked up
+    return PathReading(lexical, (lexical,) if ".." not in rest else (lexical, root + rest), sure)
+
+
+def _is_said(text: str, ctx: PathContext) -> bool:
+    """Does *text* begin with several words that are the name of nothing here? `a b/../x` leads elsewhere, and is not said;
+    nor is `fi\\nle:///x`."""
+    head = re.split(r"[/\\]", text[:400].lstrip(), maxsplit=1)[0]
+    bare = len(head) == len(text.lstrip())
+    head = head.strip() if bare else head
+    if _PATH_BLANKS.search(head) is None or _PATH_CLIMB.search(text) is not None:
+        return False
+    squeezed = _PATH_CONTROLS.sub("", text[:80]).lstrip()
+    if re.match(r"[A-Za-z][A-Za-z0-9+.-]*:[/\\]", squeezed) or bare and _PATH_BLANKS.search(squeezed.rstrip()) is None:
+        return False
+    return len(head) > 255 or not any([ctx.there(f"{base}/{head}") for base in (ctx.cwd, *ctx.bases)])
+
+
+def canonical_paths(value: str, ctx: PathContext, named: bool = True, word: bool = True) -> tuple[str, ...]:
+    """The absolute paths that *value* may name (see `path_readings`), with `/` separators: as written and with links followed.
 
     Never raises. A text too long to be a path of any system has none.
     """
-    return tuple({name: None for reading in path_readings(value, ctx)
+    return tuple({name: None for reading in path_readings(value, ctx, named, word)
                   for path in (reading.lexical, *reading.places(ctx)) for name in path_names(path, ctx)})
 
 
 def path_names(path: str, ctx: PathContext) -> tuple[str, ...]:
     """A canonical *path* and the plain names of the same place."""
-    found = [path]
     alias = _PATH_ALIAS.match(path)
+    if alias is None:
+        return (path,)
+    found = [path]
     while alias is not None:
         rest, drive = path[alias.end():], alias[4] or alias[6] or alias[7]
         if drive:
@@ -3898,14 +4001,15 @@ def path_names(path: str, ctx: PathContext) -> tuple[str, ...]:
 def is_under(value: Any, roots: Sequence[str], ctx: PathContext) -> bool:
     """Is *value*, a path or a non-empty list of paths, surely below one of *roots* (or one of them itself)?
 
-    Every reading of it must be, with all links followed. What is no string is under nothing.
+    Every reading of it must be, in every folder it may be relative to, with all links followed. What is no string is under
+    nothing, nor is a URI that is no `file:`, nor what begins with something that only the server can fill in.
     """
     if type(value) is list:
         return bool(value) and all(type(item) is str and is_under(item, roots, ctx) for item in value)
-    if type(value) is not str:
+    if type(value) is not str or not is_certain(value, ctx):
         return False
     tops = _path_roots(roots, ctx)
-    here = (_path_fold(ctx.resolve(ctx.cwd), ctx),)
+    here = tuple([_path_fold(ctx.resolve(base), ctx) for base in (ctx.cwd, *ctx.bases)])
     judged = False
     for reading in path_readings(value, ctx):
         for place in reading.places(ctx):
@@ -3917,15 +4021,29 @@ def is_under(value: Any, roots: Sequence[str], ctx: PathContext) -> bool:
     return judged
 
 
-def may_be_under(value: str, roots: Sequence[str], ctx: PathContext) -> bool:
+_PATH_URI_OTHER = lazy_regex(r"[\s\"'<]*[A-Za-z][A-Za-z0-9+.-]+:(?!\s|\d+(?:[:-]\d+)*\Z)")
+_PATH_FILLED_IN = lazy_regex(r"\$\(|`|\A\s*[\"']?(?:\$\{?(?:env:)?([A-Za-z_]\w*)|%([A-Za-z_]\w*)%)", re.IGNORECASE)
+
+
+def is_certain(text: str, ctx: PathContext) -> bool:
+    """Is it known where *text* leads? Not for a URI, nor for what a shell or the server's environment fills in."""
+    squeezed = _PATH_CONTROLS.sub("", text)
+    if _PATH_URI_OTHER.match(squeezed) is not None and _PATH_URI.match(squeezed.strip(" \"'<")) is None:
+        return False
+    filled = _PATH_FILLED_IN.search(text) if "$" in text or "%" in text or "`" in text else None
+    return filled is None or (filled[1] or filled[2] or "").upper() in _path_variables(ctx) or \
+        any([ctx.there(f"{base}/{text}") for base in (ctx.cwd, *ctx.bases)])
+
+
+def may_be_under(value: str, roots: Sequence[str], ctx: PathContext, named: bool = True) -> bool:
     """Is *value* below one of *roots* in any of its readings? For rules that refuse what lies there."""
     tops = _path_roots(roots, ctx)
-    return any(_path_below(_path_fold(path, ctx), tops) for path in canonical_paths(value, ctx))
+    return any(_path_below(_path_fold(path, ctx), tops) for path in canonical_paths(value, ctx, named, False))
 
 
 def _path_roots(roots: Sequence[str], ctx: PathContext) -> tuple[str, ...]:
     """The canonical forms of *roots*; relative ones lie in the project, and where that is none, so are they."""
-    base = ctx if ctx.project is None else ctx._replace(cwd=ctx.project)
+    base = ctx._replace(cwd=ctx.project or ctx.cwd, bases=())
     return tuple({_path_fold(path, ctx): None for root in roots
                   if ctx.project is not None
                   or root.startswith(("/", "~", "$", "%", "\\", root[:1] + ":")) and "PROJECT_DIR" not in root
@@ -3933,49 +4051,30 @@ def _path_roots(roots: Sequence[str], ctx: PathContext) -> tuple[str, ...]:
                   for path in (reading.lexical, *reading.places(ctx))})
 
 
+def leads_out(text: str, roots: Sequence[str], ctx: PathContext, named: bool) -> bool:
+    """May *text*, a path if it is any, lead out of *roots*? For rules that refuse what lies elsewhere."""
+    if named:
+        return bool(path_readings(text, ctx)) and not is_under(text, roots, ctx)
+    tops = _path_roots(roots, ctx)
+    here = tuple([_path_fold(ctx.resolve(base), ctx) for base in (ctx.cwd, *ctx.bases)])
+    return any([not _path_below(fold, tops) and (reading.sure or not _path_below(fold, here))
+                for reading in path_readings(text, ctx, False)
+                for fold in [_path_fold(place, ctx) for place in reading.places(ctx)]])
+
+
+_PATH_OF_ALL = lazy_regex(r"/|/(?:home|Users|root|etc)|[A-Za-z]:/?(?:Users)?", re.IGNORECASE)
+
+
+def holds_homes(path: str, ctx: PathContext) -> bool:
+    """Is a canonical *path* somebody's home directory, or a folder of such?"""
+    path = path.rstrip("/") or "/"
+    return ctx.home == path or ctx.home.startswith(path + "/") or _PATH_OF_ALL.fullmatch(path) is not None or \
+        _PATH_HOMES.fullmatch(path) is not None
+
+
 def _path_below(path: str, tops: tuple[str, ...]) -> bool:
     return "\0" not in path and any(path == top or path.startswith(top if top[-1:] == "/" else top + "/")
                                     for top in tops)
-
-
-# -- what looks like a path
-
-_PATH_START = lazy_regex(r"~[\w.+-]*(?:[/\\]|\Z)|/|\.{1,2}[/\\]|\\\\|[A-Za-z]:[/\\]"
-                         r"|\$(?:env:)?\{?[A-Za-z_][\w:]*\}?[/\\]|%[A-Za-z_]\w*%", re.IGNORECASE)
-_PATH_SCHEME = lazy_regex(r"[A-Za-z][A-Za-z0-9+.-]{1,30}://|(?:data|mailto|urn|javascript|tel|https?):",
-                          re.IGNORECASE)
-_PATH_FILE = lazy_regex(r"\.[\w.~*?\[\]-]+|_?[\w@+~#-]+(?:\.[\w~-]+)*\.[A-Za-z0-9_~]{1,16}"
-                        r"|(?:\w+_)?id_\w+|_netrc|\w*history|authorized_keys\w*|wallet\w*"
-                        r"|kubeconfig|credentials|shadow|sudoers")
-
-
-def looks_like_path(value: str, key: str | None) -> bool:
-    """May *value*, found under the argument name *key*, be a path? URLs of the web are not; nor is prose.
-
-    >>> looks_like_path("~/Library/Application Support/x", None), looks_like_path("see the docs/ssh page", None)
-    (True, False)
-    """
-    text = value.strip(_PATH_EDGES + "\"'`<")
-    if _PATH_URI.match(text) is not None:
-        return True
-    if not text or _PATH_SCHEME.match(text) is not None:
-        return False
-    if key is not None:
-        name = key.casefold().replace("_", "").replace("-", "")
-        if name in PATH_KEYS or name.endswith(("path", "paths", "dir", "directory", "folder", "filename", "files")):
-            return True
-        if name in MAYBE_PATH_KEYS and " " not in text and "\n" not in text:
-            return True
-    if "\n" in text:
-        return False
-    if _PATH_START.match(text) is not None:
-        return True
-    blank, slash, other = text.find(" "), text.find("/"), text.find("\\")
-    if slash < 0 or 0 <= other < slash:
-        slash = other
-    if slash >= 0 or "%2" in text or "%5" in text:
-        return blank < 0 or 0 <= slash < blank
-    return blank < 0 and len(text) < 256 and (_PATH_FILE.fullmatch(text) is not None or ":." in text)
 
 
 # -- path globs
@@ -4435,10 +4534,7 @@ block-ai-tool-config: access to the configuration of AI tools
   claude_desktop_config.json | ~*/.claude.json* | **/.claude/{.credentials.json,history.jsonl}
   @apps/{claude,claudecode,github-copilot,block/goose,io.datasette.llm}/**
   ~*/.claude/{settings*.json,projects/**,todos/**,file-history/**,shell-snapshots/**,paste-cache/**}
-  **/.cursor/mcp.json | ~*/.cursor/{cli-config.json,auth*,projects/**} | .mcp.json | **/.vscode/mcp.json
-  **/.{roo,junie/mcp,kiro/settings,kiro,amazonq,warp,lmstudio,copilot,github}/{,.}mcp.json
-  **/.{gemini,codeium,windsurf,boltai,mcporter,mcp-inspector,trae,zencoder,qwen}/{,.}mcp.json | managed-mcp.json
-  {mcp_config,mcp-config,mcp_settings,cline_mcp_settings,mcporter,mcp_servers,mcp-servers}.json
+  ~*/.cursor/{cli-config.json,auth*,projects/**} | managed-mcp.json
   **/{code*,cursor,windsurf,vscodium,trae,positron,antigravity,kiro}/user/**/{mcp.json,state.vscdb*}
   **/user/{globalstorage,workspacestorage}/**/{state.vscdb*,*mcp_settings.json}
   **/user/{globalstorage,workspacestorage}/**/{api_conversation_history.json,secrets.json}
@@ -4453,26 +4549,71 @@ block-ai-tool-config: access to the configuration of AI tools
   ~*/.local/share/{goose,opencode,amp,crush}/**
   ~*/.{lmstudio,warp,kiro,junie,opencode,openai,anthropic,ollama,factory,augment,grok,amp}/** | !~*/.ollama/models/**
   **/etc/{claude-code,gemini-cli,codex}/** | !~*/.claude/{claude.md,commands/**,skills/**,agents/**,plugins/**}
+block-mcp-files (read): reading where MCP servers are configured, often with their keys
+  .mcp.json | **/.{cursor,vscode,roo,junie/mcp,kiro/settings,kiro,amazonq,warp,lmstudio,copilot,github}/{,.}mcp.json
+  **/.{gemini,codeium,windsurf,boltai,mcporter,mcp-inspector,trae,zencoder,qwen,factory}/{,.}mcp.json
+  {mcp_config,mcp-config,mcp_settings,cline_mcp_settings,mcporter,mcp_servers,mcp-servers}.json
 block-mcpwall-files: access to mcpwall's own policy, approvals and logs
   **/.mcpwall/** | .mcpwall.{yml,yaml,json}
 """
 
+# What runs later by itself, in the same form: to read it is harmless, to write it is to run something. Commands have the
+# same in _SH_PERSIST; a test holds the two against each other.
+_STARTUP = r"""
+block-persistence (write): a change that survives a log-out or reboot
+  ~*/.{bashrc,bash_profile,bash_login,bash_logout,bash_aliases,profile,login,kshrc,cshrc,tcshrc,inputrc,bashrc.d/**}
+  ~*/.{zshrc,zshenv,zprofile,zlogin,zlogout,zsh/**,zshrc.d/**,oh-my-zsh/**,config/zsh/**}
+  ~*/.config/{fish,nushell,elvish,xonsh,powershell}/** | *profile.ps1
+  ~*/.{xinitrc,xprofile,pam_environment,config/environment.d/**} | ~*/.xsession* | ~*/.pythonrc* | ~*/.pythonstartup*
+  ~*/.config/{autostart,autostart-scripts,plasma-workspace,systemd,i3,sway,hypr,bspwm,openbox,awesome}/**
+  ~*/.local/share/{systemd,dbus-1/services}/** | ~*/.{vimrc,gvimrc,exrc,vim/{plugin,autoload,after,ftplugin,pack}/**}
+  ~*/.{emacs,emacs.d/**,screenrc,tmux.conf,gdbinit,lldbinit,irbrc,pryrc,rprofile,psqlrc,sqliterc}
+  ~*/.config/{nvim,vim,emacs,tmux,git}/** | ~*/.{gitconfig,githooks/**,git-templates/**}
+  /etc/{profile*,profile.d/**,bash*,zsh/**,zshrc,zshenv,zprofile,environment,csh*,ksh*,inittab,rc*,rc*/**,init.d/**,init/**}
+  /etc/{cron*,cron*/**,anacrontab,at.*,systemd/**,xdg/autostart/**,x11/**,udev/**,update-motd.d/**,apt/apt.conf.d/**}
+  /etc/{ld.so.preload,ld.so.conf*,ld.so.conf.d/**,modules*,modules-load.d/**,modprobe.d/**,dbus-1/**,polkit-1/**,pam.d/**}
+  /etc/{security/**,networkmanager/dispatcher.d/**,network/if-*.d/**,passwd,group,ssh/sshd_config*,ssh/sshd_config.d/**}
+  /run/systemd/** | /var/spool/{cron,at,anacron}/**
+  /{usr/,usr/local/,}{bin,sbin,lib,lib32,lib64,libexec}/** | /opt/{homebrew,local}/{bin,sbin}/** | ?:/windows/**
+  **/library/{launchagents,launchdaemons,startupitems}/** | **/start?menu/programs/startup/**
+  **/.git/{hooks/**,config,config.worktree} | **/.git/modules/**/{hooks/**,config} | !**/.git/hooks/*.sample
+  {sitecustomize,usercustomize}.py | **/site-packages/*.pth
+ask-startup-of-tools (write): a change to what an editor, an AI host or the shell runs later by itself
+  ~*/{bin,.local/bin,.cargo/bin,go/bin,.npm-global/bin,.bun/bin,.deno/bin,.pyenv/shims,.asdf/shims}/**
+  .mcp.json | **/.{cursor,vscode,roo,junie/mcp,kiro/settings,kiro,amazonq,warp,lmstudio,copilot,github}/{,.}mcp.json
+  **/.{gemini,codeium,windsurf,boltai,mcporter,mcp-inspector,trae,zencoder,qwen,factory}/{,.}mcp.json
+  {mcp_config,mcp-config,mcp_settings,cline_mcp_settings,mcporter,mcp_servers,mcp-servers}.json
+  **/.{vscode/tasks.json,claude/settings*.json,claude/hooks/**,cursor/hooks.json,cursor/hooks/**,gemini/settings.json}
+  **/.{qwen/settings.json,codex/config.toml,codex/hooks.json,zed/settings.json,zed/tasks.json,windsurf/hooks.json}
+  **/.{factory/hooks.json,kiro/hooks/**,kiro/agents/**,copilot/hooks/**,github/hooks/**,github/copilot/settings.json}
+  **/.{codeium/windsurf/hooks.json,gemini/config/hooks.json,continue/mcpservers/**,amazonq/cli-agents/**}
+  {opencode,crush}.{json,jsonc} | **/.opencode/{plugin,plugins}/**
+"""
 
-def _sensitive_table(text: str) -> tuple[dict[str, list[str]], dict[str, str]]:
-    """({rule: its globs}, {rule: what it denies})."""
-    table: dict[str, list[str]] = {}
-    denies: dict[str, str] = {}
+
+class FileRule(NamedTuple):
+    """What one built-in rule about files says. *access*: empty for any."""
+    name: str
+    about: str
+    access: str
+    globs: list[str]
+
+
+def _file_rules(text: str) -> list[FileRule]:
+    rules: list[FileRule] = []
     for line in text.strip().split("\n"):
         if line[0] != " ":
-            rule, _, denies[rule] = line.partition(": ")
-            globs = table[rule] = []
+            name, _, about = line.partition(": ")
+            name, _, access = name.partition(" (")
+            rules.append(FileRule(name, about, access.rstrip(")"), []))
         else:
-            globs += line.strip().replace("@apps/", _APPS).split(" | ")
-    return table, denies
+            rules[-1].globs.extend(line.strip().replace("@apps/", _APPS).split(" | "))
+    return rules
 
 
 _APPS = "**/{.config,Application Support,AppData/Roaming,AppData/Local,AppData/LocalLow}/"
-SENSITIVE_FILES, SENSITIVE_DENIES = _sensitive_table(_SENSITIVE)
+SENSITIVE_RULES, STARTUP_RULES = _file_rules(_SENSITIVE), _file_rules(_STARTUP)
+SENSITIVE_FILES = {rule.name: rule.globs for rule in SENSITIVE_RULES}
 
 # -- patch texts
 
@@ -4903,9 +5044,11 @@ class Command(NamedTuple):
 
 
 class CommandFacts(NamedTuple):
-    """*categories*: name -> reason for a human; *paths*: words that are or may be files, expanded."""
+    """*categories*: name -> reason for a human; *paths*: words that are or may be files, expanded; *written*: those of them
+    that the command is known to write (but for harmless lines in start files)."""
     categories: dict[str, str]
     paths: tuple[str, ...]
+    written: frozenset[str] = frozenset()
 
 
 class ShellContext(NamedTuple):
@@ -6039,6 +6182,11 @@ _SH_TEXT_OPTIONS = {
     "docker": "--format --filter --label -l --name --hostname --env-file", "grep": "-e --include --exclude -A -B -C",
     "node": "--env-file", "ssh": "-i -F -o", "scp": "-i -o", "sftp": "-i -o", "jq": "--arg", "npm": "-m --message",
     "": "--message --title --body --description --env-file --identity-file --format --query --jq --name -Message"}
+# Options whose value is left alone, by program ("" for all): to leave something out is not to touch it. So is what begins
+# with `!`, a negated glob, or, for git, with `:!`.
+_SH_LEAVES_OUT = {
+    "zip": "-x", "fd": "-E", "fdfind": "-E", "tree": "-I", "repomix": "-i", "ag": "--ignore", "eza": "-I", "exa": "-I",
+    "": "--exclude --exclude-dir --exclude-pattern --ignore --ignore-dir --ignore-pattern --ignore-glob --ignore-patterns"}
 _SH_NO_FILES = frozenset("""man whatis apropos which whereis hash kill killall pkill pgrep sleep date uname whoami id hostname
     true false : exit return jobs ps help info tldr get-help write-host write-output get-command seq expr wait uptime df free
     top alias unalias bg fg disown logger figlet cowsay notify-send say banner read unset shift break continue ulimit umask stty
@@ -7059,6 +7207,7 @@ class _ShRun:
         self.ctx, self.at, self.d = ctx, ctx.paths, dialect
         self.facts: dict[str, str] = {}
         self.paths: dict[str, None] = {}
+        self.altered: set[str] = set()      # those among them that are written or deleted
         self.files: dict[str, _Flow] = {}   # what this command has written, by `key`
         self.ran: list[str] = []            # files that a shell in the background reads
         self.made: set[str] = set()         # folders made here
@@ -7174,13 +7323,16 @@ class _ShRun:
             return word
         return f"{cwd.rstrip('/')}/{word}"
 
+    def reported(self, word: str) -> list[str]:
+        """What `paths` has for *word*."""
+        return [_sh_plain(self.where(word, cwd), self.at.home) for cwd in self.cwds]
+
     def path(self, word: str, sources: list[str] | None = None) -> None:
         """Report a word that is or may be a file."""
         if not word or len(word) > 4096 or word[:1] == "-" or word[:8] == "/dev/fd/" or word == _SH_HOLE or "\n" in word or (
                 "://" in word and word[:5] != "file:"):
             return
-        for cwd in self.cwds:
-            place = _sh_plain(self.where(word, cwd), self.at.home)
+        for place in self.reported(word):
             known: list[str] = []               # what its wildcards may mean
             if len(self.paths) < MAX_SHELL_PATHS:
                 self.paths[place] = None
@@ -8071,6 +8223,7 @@ class _ShRun:
             return
         self.spend(len(word))
         self.path(word)
+        self.altered.update(self.reported(word))
         for key in self.keys(word):
             self.files[key] = _sh_join((self.files[key], flow)) if appended and key in self.files else flow
             if key in self.ran and (flow.remote or flow.coded):
@@ -8085,6 +8238,8 @@ class _ShRun:
             elif _SH_PERSIST.match(place):
                 if "cron" in place or "ssh" in place or not _sh_harmless_lines(flow.text):
                     self.say("persistence", "changes what runs by itself", word)
+                else:
+                    self.altered.difference_update(self.reported(word))
             elif _SH_HISTORY.match(place) and not appended:
                 self.say("destructive", "wipes a history or log", word)
             elif not appended and re.match(r"/(?:etc/[^/]*\Z|var/log/|boot/|(?:usr/)?s?bin/|lib|[A-Z]:/Windows/)", place):
@@ -8092,6 +8247,7 @@ class _ShRun:
 
     def delete(self, word: str, reason: str = "deletes outside the project", recursive: bool = True, forced: bool = True) -> None:
         """A file or folder is deleted, with all that is in it unless it is said otherwise."""
+        self.altered.update(self.reported(word))
         if self.doomed(word, recursive, forced):
             self.say("destructive", reason, word)
 
@@ -8173,6 +8329,7 @@ class _ShRun:
         texts = _SH_TEXT_OPTIONS.get(name, "").split() + _SH_TEXT_OPTIONS[""].split()
         names_only, skip = name in _SH_NAMES_ONLY, name in _SH_NO_FILES
         first = name in _SH_PATTERN_FIRST and not any(a in ("-e", "-f", "--regexp", "--file") for a in args)
+        args = _sh_kept(name, args)
         for word, previous in zip(args, [""] + args):
             if isinstance(word, _ShWord) and word.flow is not _NOTHING:
                 flows.append(word.flow)
@@ -8463,7 +8620,7 @@ class _ShRun:
         return _Flow(text, flow.remote, flow.sources, True)
 
     def _archive(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        sources, into, tar = list(flow.sources), "", name in ("tar", "bsdtar", "gtar")
+        sources, into, tar, args = list(flow.sources), "", name in ("tar", "bsdtar", "gtar"), _sh_kept(name, args)
         make = bool(args) and (not tar or "c" in args[0] and args[0][:2] != "--" or "--create" in args)
         for i, word in enumerate(args):
             if word.startswith(("--checkpoint-action=exec=", "--to-command=", "--use-compress-program=")):
@@ -8954,6 +9111,23 @@ _sh_harmless = lazy_regex(r"\s*(?:#(?!!).*|alias \w+=['\"]?(?:git|ls|cd|npm|dock
                           r"PS[14]=)[A-Z_]+=[^`;&|()]*)?\Z")
 
 
+def _sh_kept(name: str, args: list[str]) -> list[str]:
+    """*args* without those that the program *name* is told to leave out (see _SH_LEAVES_OUT)."""
+    options = f"{_SH_LEAVES_OUT.get(name, '')} {_SH_LEAVES_OUT['']}".split()
+    kept, leaving = [], False
+    for word in args:
+        if word[:1] == "-":
+            option, mark, _ = word.partition("=")
+            leaving = option in options and not mark
+            if option not in options:
+                kept.append(word)
+        elif leaving:
+            leaving = name == "zip"         # a whole list
+        elif word[:1] != "!" and word[:2] != ":!" and word[:10] != ":(exclude)":
+            kept.append(word)
+    return kept
+
+
 def _sh_harmless_lines(text: str | None) -> bool:
     """Are these lines for a start-up file only settings (`export PATH=…`)?"""
     return text is not None and "/tmp" not in text and all(_sh_harmless.match(line) for line in text.splitlines()[:1000])
@@ -9187,7 +9361,7 @@ def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
         if _SH_OPERATORS.isdisjoint(words):
             run = _ShRun(ctx, _SH_POSIX, cwd)
             run.simple(words, _NOTHING)
-            return CommandFacts(run.facts, tuple(run.paths))
+            return CommandFacts(run.facts, tuple(run.paths), frozenset(run.altered))
         text = " ".join(words)
     text = text if isinstance(text, str) else ""
     if len(text) > MAX_SHELL_SOURCE:
@@ -9195,6 +9369,7 @@ def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
     text = _sh_private.sub("?", text.replace("\0", ""))
     facts: dict[str, str] = {}
     paths: dict[str, None] = {}
+    changed: set[str] = set()
     shell = language in ("", "sh", "powershell", "cmd")
     dialects = _sh_dialects(text, language) if shell else [_SH_POSIX]
     for dialect in dialects:
@@ -9206,7 +9381,8 @@ def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
             judge_program_text(run, language, text)
         facts = {**facts, **run.facts, **facts}         # the first to say so has the word
         paths.update(run.paths)
-    return CommandFacts(facts, tuple(paths))
+        changed |= run.altered
+    return CommandFacts(facts, tuple(paths), frozenset(changed))
 
 
 _sh_private = lazy_regex("[\ue0f0\ue0f1]")
@@ -11255,8 +11431,8 @@ send: send post share publish email mail notify reply forward push submit
 # word is; names are in words (`excludePatterns` is exclude_patterns). After `of`: words, one of which the tool's name has.
 ARGUMENT_ROLES = """
 place: ignore_file ignore_path exclude_file exclude_from exclude_from_file ignore_from
-place: source sources src from input destination dest dst to output target of file files dir directory folder copy move
-place: source src from archive destination dest to output target of mv cp rename link zip unzip tar untar extract unpack
+place likely: source sources src from input destination dest dst to output target of file files dir directory folder copy move
+place likely: source src from archive destination dest to output target of mv cp rename link zip unzip tar untar extract unpack
 exclusion: exclude* excludes* excluded* exclusion* exclusions* ignore* ignores* ignored* *exclude *excludes *excluded
 exclusion: *exclusions *ignore *ignores *ignored *blacklist *blocklist *denylist skip_files skip_paths skip_dirs
 exclusion: skip_patterns skip_globs skip_folders omit omit_files omit_paths without
@@ -11269,15 +11445,17 @@ code: query queries statement statements of sql postgres postgresql mysql mariad
 credential: password passwd passphrase secret token auth authorization bearer api_key apikey access_key secret_key
 credential: private_key credential credentials cookie cookies *password *passphrase *secret *token *api_key *access_key
 credential: *secret_key *private_key *credential *credentials
+patch content: patch patches diff diffs *patch *diff
+patch content: input text content edits changes of patch diff
 content: content contents text body message description comment title summary markdown html thought thoughts note notes
-content: observations entities relations prompt replacement diff patch edits old_string new_string old_text new_text
+content: observations entities relations prompt replacement edits old_string new_string old_text new_text
 content: old_str new_str oldtext newtext file_text filetext insert_text instruction instructions reason explanation
 content: subject caption headline feedback answer reply review sidenote details changelog filecontent
 content: *content *contents *text *body *message *description *comment *title *summary *markdown *html *notes *prompt
 content: *replacement *instructions *explanation
 query: query queries q question search keyword keywords term terms jql cql *query *question *keywords
-pattern: pattern patterns regex regexp glob globs mask match *pattern *patterns *regex *regexp *glob *globs *mask include
-pattern: includes *include *includes include*
+pattern: pattern patterns regex regexp glob globs mask match *pattern *patterns *regex *regexp *glob *globs *mask
+place pattern: include includes *include *includes include*
 choice: encoding charset mode format sort sort_by order order_by direction language lang locale unit units level theme
 choice: *encoding *format *mode *order *language *level type *type kind
 base: cwd workdir workingdir working_dir working_directory workingdirectory working_path work_dir work_path pwd
@@ -11353,10 +11531,11 @@ def argument_roles(tool: str, name: str, value: Any = "") -> frozenset[str]:
     |---|---|---|
     | place | path, outputFile | surely names a file or folder |
     | base | cwd, repo_path, folder | the same, and other arguments may be relative to it |
+    | likely | source, target | of a place: may be something else |
     | read, write | | if it names a place, this is done there; an `address` may be one, too (`file:`) |
     | address | url, host, endpoint | is called or opened |
     | command, code | command, sql | is run |
-    | content | body, newText | is written, sent or shown: does nothing by itself |
+    | content | body, newText | is written, sent or shown: does nothing by itself (a `patch` names files) |
     | query, pattern | q, glob | is looked for; a pattern may hold places |
     | exclusion | excludePatterns, ignore | is left alone |
     | choice | encoding, sort_by | is one word of few (with another value it is unknown) |
@@ -11512,58 +11691,94 @@ class Value(NamedTuple):
     number: bool = False
 
 
-_MEMORY_ENTRIES, _MEMORY_CHARS = 2048, 256     # what is remembered of texts: how many, and how long they may be
+
+
+class PathList(NamedTuple):
+    """The globs of one `path:` matcher of `_any_value`, and what must be done there for it to hold."""
+    globs: Sequence[str]
+    access: frozenset[str] = frozenset(("read", "write"))
 
 
 class LatePathIndex:
-    """A PathIndex that is made when the first path is judged, since no server's start should wait for it.
+    """A PathIndex that is made when the first path is judged, since no server's start should wait for it."""
 
-    Calls name the same files again and again, so what depends on the text alone is remembered; links are not.
-    """
-
-    def __init__(self, globs: Mapping[str, Sequence[str]], context: PathContext) -> None:
-        self._globs, self._context = globs, context
+    def __init__(self, lists: Mapping[str, PathList]) -> None:
+        self._lists = lists
         self._index: PathIndex | None = None
-        self._known_readings = lru_cache(_MEMORY_ENTRIES)(self._readings)
-        self._known_keys = lru_cache(_MEMORY_ENTRIES)(self._keys)
 
-    def readings(self, text: str, name: str | None, budget: Budget | None = None) -> Sequence[_KnownReading]:
-        """The ways to read *text* as a path; none when, as the argument *name*, it does not look like one.
-
-        With None as name, the text is a path.
-        """
-        if len(text) <= _MEMORY_CHARS and (name is None or len(name) <= _MEMORY_CHARS):
-            return self._known_readings(text, name)
-        return self._readings(text, name, budget)
-
-    def hits(self, readings: Iterable[_KnownReading], resolve: Callable[[str], str]) -> dict[str, str]:
-        """{list of globs: view} for the lists that a path hits, as written or with links followed."""
-        found: dict[str, str] = {}
-        for view, lexical, keys, asks in readings:
-            for path in asks:
-                place = resolve(path)
-                if place != lexical:
-                    keys = (*keys, *(self._known_keys(place) if len(place) <= 2 * _MEMORY_CHARS else self._keys(place)))
-            for key in keys:
-                found.setdefault(key, view)
-        return found
-
-    def _readings(self, text: str, name: str | None, budget: Budget | None = None) -> Sequence[_KnownReading]:
-        if name is None:
-            seen: Iterable[View] = (View("command", text, ()),)
-        else:
-            seen = views(text, budget) if looks_like_path(text, name) else ()
-        return [(view.name, reading.lexical, self._keys(reading.lexical), reading.asks)
-                for view in seen for reading in path_readings(view.text, self._context)]
-
-    def _keys(self, path: str) -> tuple[str, ...]:
+    def hits(self, path: str, ctx: PathContext) -> list[str]:
+        """The lists that a canonical *path* hits."""
         if self._index is None:
-            self._index = PathIndex(self._globs)
-        return tuple({key: None for name in path_names(path, self._context) for key in self._index.matches(name, self._context)})
+            self._index = PathIndex({name: one.globs for name, one in self._lists.items()})
+        return [key for name in path_names(path, ctx) for key in self._index.matches(name, ctx)]
+
+    def access(self, key: str) -> frozenset[str]:
+        """What must be done at a path for the list *key* to hold."""
+        return self._lists[key].access
 
 
-# A PathReading in the memory: (view, as written, the lists of globs that it hits, what to ask the disk about)
-_KnownReading = tuple[str, str, tuple[str, ...], tuple[str, ...]]
+class ServerFacts(NamedTuple):
+    """What is known of the server that a message goes to.
+
+    *folders*: where relative paths may start there (see `Whereabouts`). *choices*: {tool: {argument: the only values that its
+    listed schema has for it}}.
+    """
+    folders: tuple[str, ...] = ()
+    choices: Mapping[str, Mapping[str, set[str]]] = {}
+
+
+NO_FACTS = ServerFacts()
+MAX_BASES = 16              # folders that the relative paths of one message may start from, and roots that count
+
+
+def folders_told(answer: Any, ctx: PathContext) -> list[str]:
+    """The folders in a client's answer to `roots/list`."""
+    roots = answer.get("roots") if type(answer) is dict else None
+    uris = [root.get("uri") for root in roots[:MAX_BASES] if type(root) is dict] if type(roots) is list else []
+    return [reading.lexical for uri in uris if type(uri) is str for reading in path_readings(uri, ctx._replace(bases=()))
+            if reading.sure and reading.asks]
+
+
+def choices_of(schema: Any) -> dict[str, set[str]]:
+    """{argument: the words that *schema*, of a tool's arguments, has for it as `enum` or `const`}, at any depth."""
+    found: dict[str, set[str]] = {}
+    left: list[tuple[str, Any]] = [("", schema)]
+    while left and len(found) < 1000:
+        name, node = left.pop()
+        if type(node) is list:
+            left += [(name, item) for item in node if type(item) is dict]
+        elif type(node) is dict:
+            for key, value in node.items():
+                if key in ("enum", "const"):
+                    words = value if type(value) is list else [value]
+                    found.setdefault(name, set()).update([word for word in words if type(word) is str and len(word) <= 64])
+                elif key == "properties" and type(value) is dict:
+                    left += value.items()
+                elif type(value) is dict or type(value) is list:
+                    left.append((name, value))
+    return found
+
+
+class Place(NamedTuple):
+    """A text among the arguments that may be a path; it stands at *step* below *parent*. *roles*: see `argument_roles`."""
+    text: str
+    roles: frozenset[str]
+    parent: tuple[Any, ...]
+    step: Any
+
+    @property
+    def path(self) -> tuple[Any, ...]:
+        return (*self.parent, self.step)
+
+    @property
+    def argument(self) -> str:
+        """The name it stands under, through lists."""
+        return next((step for step in reversed(self.path) if type(step) is str), "")
+
+    @property
+    def named(self) -> bool:
+        """Does its argument say that it is a path?"""
+        return "place" in self.roles
 
 
 class Subject:
@@ -11579,12 +11794,13 @@ class Subject:
     _viewed: bool | None = None
     _runs: Sequence[tuple[int, int]] | None | bool = False
     _findings: tuple[Finding, ...] | None = None
+    _path_hits: dict[str, Hit] | None = None
     _haystack: str | None = None
     _injections: tuple[Finding, ...] | None = None
 
     def __init__(self, message: Message, policy: Policy, budget: Budget | None = None,
-                 marks: Iterable[str] = ()) -> None:
-        self.message, self.policy, self.marks = message, policy, marks
+                 marks: Iterable[str] = (), server: ServerFacts = NO_FACTS) -> None:
+        self.message, self.policy, self.marks, self.server = message, policy, marks, server
         self.counted: set[int] = set()      # rules with a limit, by their id, that have counted the message
         self._budget = budget
         self._derived: dict[Any, Any] = {}
@@ -11781,21 +11997,21 @@ class Subject:
             found += (Value(text, name, (*parent, step), number) for text, name, parent, step, number in leaves)
         return found
 
-    def argument_values(self, skip: frozenset[str], paths: bool = False) -> list[Value]:
-        """The same of the arguments alone, without `_meta`; for *paths* no numbers, but members named like paths."""
-        found: list[Value] | None = self._derived.get(("arguments", skip, paths))
+    def argument_values(self, skip: frozenset[str]) -> list[Value]:
+        """The same of the arguments alone, without `_meta`."""
+        found: list[Value] | None = self._derived.get(("arguments", skip))
         if found is None:
-            found = self._derived["arguments", skip, paths] = [
-                Value(text, name, (*parent, step), number) for text, name, parent, step, number in self._leaves(skip, paths)]
+            found = self._derived["arguments", skip] = [
+                Value(text, name, (*parent, step), number) for text, name, parent, step, number in self._leaves(skip)]
         return found
 
-    def _leaves(self, skip: frozenset[str], paths: bool) -> list[_Leaf]:
+    def _leaves(self, skip: frozenset[str]) -> list[_Leaf]:
         found: list[_Leaf] = []
         for base, root in self.roots():
-            if type(root) is dict or type(root) is list:
-                _walk_values(root, str(base[-1]), base, skip, self._opaque, found, paths)
-            elif type(root) is str:
+            if type(root) is str:
                 found.append((root, "", base[:-1], base[-1], False))
+            else:
+                _walk_values(root, str(base[-1]), base, skip, self._opaque, found)
         return found
 
     # -- paths and commands
@@ -11842,7 +12058,7 @@ class Subject:
                           if type(text) is str and name not in skip and
                           (name in hosts or may_hold_url(text) or text[:1].isdigit())]
             else:
-                leaves = self._leaves(skip, False)
+                leaves = self._leaves(skip)
             for text, name, parent, step, _ in leaves:
                 role = _address_role(message.tool or "", name)
                 if not role or ran and parent + (step,) in ran:
@@ -11871,30 +12087,217 @@ class Subject:
                     ran.add(path)
         return ran
 
-    def path_hits(self, skip: frozenset[str]) -> dict[str, Hit]:
-        """Which `path:` matchers of `_any_value` hit: {key in the policy's path index: where}."""
-        found: dict[str, Hit] | None = self._derived.get(("paths", skip))
+    @property
+    def acting(self) -> str:
+        """The name that says what is done: of the tool, else the method."""
+        return self.message.tool or self.message.method or ""
+
+    def places(self, skip: frozenset[str] | None) -> list[Place]:
+        """The texts among the arguments that may be paths. Left out is what stands under a name in *skip*; with None, what
+        its role excuses."""
+        found: list[Place] | None = self._derived.get(("places", skip))
         if found is None:
-            found = self._derived["paths", skip] = {}
-            index, context = self.policy.path_index, self.policy.paths
-            flat, tool = self.flat(), self.message.tool
-            if skip is QUOTED_KEYS and tool and (flat[1].reads if flat else _reading_tool.search(tool)):
-                skip = frozenset()      # whatever its arguments are called, they say what to read
-            budget, resolve = self.budget, context.resolve
-            leaves = [(text, name, _ARGUMENTS, name, False) for name, text in flat[0].items()
-                      if type(text) is str and name not in skip] if flat else self._leaves(skip, True)
-            for number, (text, name, parent, step, _) in enumerate(leaves):
-                if number % 1000 == 999:
-                    budget.check()
-                readings = index.readings(text, name, budget)
-                if readings:
-                    budget.check()
-                    for key, view in index.hits(readings, resolve).items():
-                        found.setdefault(key, Hit(parent + (step,), "", view))
-            for where, word in self.commands(frozenset()).paths:
-                for key, view in index.hits(index.readings(word, None), resolve).items():
-                    found.setdefault(key, Hit(where, "", view))
+            found, flat = [], self.flat()
+            walk = _PlaceWalk(self.acting, skip, self._opaque, found)
+            if flat:
+                for name, text in flat[0].items():
+                    if type(text) is str:
+                        walk.text(text, name, _ARGUMENTS, name)
+            else:
+                for base, root in self.roots():
+                    if type(root) is str:
+                        walk.text(root, "", base[:-1], base[-1])
+                    else:
+                        walk.below(root, str(base[-1]), base)
+            self._derived["places", skip] = found
         return found
+
+    @property
+    def path_context(self) -> PathContext:
+        """Where the paths of this message may start."""
+        found: PathContext | None = self._derived.get("context")
+        if found is None:
+            found, places = self.policy.paths, self.places(None)
+            folders = [place for place in places if "base" in place.roles or place.step == "path"][:4] if len(places) > 1 else ()
+            if folders or self.server.folders or len(self.roots()) > 1:
+                bases = dict.fromkeys(self.server.folders)
+                for base, root in self.roots():
+                    if base[-1] == "inputResponses":
+                        bases.update(dict.fromkeys(path for answer in root.values() for path in folders_told(answer, found)))
+                bases.update(dict.fromkeys(reading.lexical for place in folders if len(place.text) < MAX_PATH_CHARS
+                                           for reading in path_readings(place.text, found._replace(bases=())) if reading.asks))
+                bases.pop(found.cwd, None)
+                found = found._replace(bases=tuple(bases)[:MAX_BASES])
+            self._derived["context"] = found
+        return found
+
+    def certain_places(self) -> Iterator[Place | None]:
+        """For rules that allow: every argument that is surely a place, and None for each that nobody can be sure of. Left out
+        is what touches nothing: numbers, content, exclusions, words of a choice, and what is looked for inside.
+
+        A text of an argument that does not say that it is a path is one only when a file of that name is there.
+        """
+        tool = self.acting
+        choices, searches = self.server.choices.get(tool, {}), "search" in tool_acts(tool)
+        found: list[Place] = []
+        walk = _PlaceWalk(tool, frozenset(), self._opaque, found)
+        for base, root in self.roots():
+            walk.below(root, str(base[-1]), base) if type(root) in _CONTAINERS else found.append(Place("", _UNKNOWN, (), ""))
+        for place in found:
+            text, roles = place.text, place.roles
+            if place.named and "pattern" not in roles:      # `source` may be something else, but hardly of one word
+                yield place if "likely" not in roles or _PATH_BLANKS.search(text) is None or self._is_there(text) else None
+            elif "patch" in roles:
+                files = patch_files(text)
+                if not files and text.strip():
+                    yield None
+                yield from [Place(file.path, _PATCHED, place.parent, place.step) for file in files]
+            elif not text or "content" in roles or "exclusion" in roles or "choice" in roles or \
+                    text in choices.get(place.argument, ()) and _choice_word.fullmatch(text) is not None or \
+                    ("pattern" in roles or "query" in roles and searches) and stays_inside(text, self.policy.paths):
+                continue
+            else:
+                yield place if roles.issuperset(_UNKNOWN) and (text[0] in "/~" or self._is_there(text)) else None
+
+    def _is_there(self, text: str) -> bool:
+        context = self.path_context
+        return any([context.there(f"{base}/{text}") for base in (context.cwd, *context.bases)])
+
+    def access(self, place: Place) -> frozenset[str]:
+        """What may be done at *place*: read, write. What holds something to be written writes, unless it only searches."""
+        acts = tool_acts(self.acting)
+        done = place.roles & _ACCESS or acts & _ACCESS or _ACCESS
+        if len(done) == 2 or "command" in place.roles or "search" in acts:
+            return done
+        given: bool | None = self._derived.get("given")
+        if given is None:
+            given = self._derived["given"] = any([
+                value.text and "_".join(name_words(value.name)) in _GIVEN for value in self.argument_values(frozenset())])
+        return _ACCESS if given else done
+
+    def path_hits(self, skip: frozenset[str] | None) -> dict[str, Hit]:
+        """Which `path:` matchers of `_any_value` hit: {key in the policy's path index: where}."""
+        found = self._path_hits if skip is None else self._derived.get(("paths", skip))
+        if found is None:
+            found = {}
+            places, context = self.places(skip), self.path_context
+            for number, place in enumerate(places):
+                if number % 100 == 99:
+                    self.budget.check()
+                if self.viewed:
+                    for view in self.readings(place.text):
+                        self._look(path_readings(view.text, context, place.named), place, view.name, found)
+                else:
+                    self._look(path_readings(place.text, context, place.named), place, "raw", found)
+            for place in self.commands(frozenset()).paths:
+                self._look(path_readings(place.text, context, True, True), place, "command", found)
+            if skip is None:
+                self._path_hits = found
+            else:
+                self._derived["paths", skip] = found
+        return found
+
+    def _look(self, readings: list[PathReading], place: Place, view: str, found: dict[str, Hit]) -> None:
+        """Put the lists that a place hits into *found*."""
+        index, context = self.policy.path_index, self.policy.paths
+        whole = not _TAKES_FOLDERS.isdisjoint(name_words(self.acting)) if readings else False
+        for lexical, asks, _ in readings:
+            keys = index.hits(lexical, context)
+            for path in asks:
+                there = context.resolve(path)
+                if there != lexical:
+                    keys += index.hits(there, context)
+                if whole and holds_homes(there, context):
+                    keys += index.hits(there.rstrip("/") + "/.ssh/authorized_keys", context)
+            for key in keys:
+                if key not in found and not index.access(key).isdisjoint(self.access(place)):
+                    found[key] = Hit(place.path, "", view)
+
+
+_GIVEN = frozenset("content contents text body data file_text file_content new_string new_text new_str newtext insert_text "
+                   "patch diff edits lines".split())
+# Tools with such a word take or leave a whole folder with all that is in it.
+_TAKES_FOLDERS = frozenset("zip tar archive compress pack backup bundle sync mirror upload copy cp extract unpack unzip untar "
+                           "decompress restore".split())
+
+
+class _PlaceWalk:
+    """Gathers what may be a path among the arguments of *tool*."""
+
+    def __init__(self, tool: str, skip: frozenset[str] | None, opaque: _Opaque, found: list[Place]) -> None:
+        self._tool, self._skip, self._opaque, self._found = tool, skip, opaque, found
+        self._reads = skip is None and _reading_tool.search(tool) is not None
+
+    def below(self, node: Any, name: str, path: tuple[Any, ...]) -> None:
+        """All texts in *node*, the value of the member *name*, and the names of members that are paths themselves."""
+        skip = self._skip
+        if type(node) is dict:
+            for key, value in node.items():
+                if _is_path_name(key):
+                    self._found.append(Place(key, _roles_of_name(self._tool, "path"), path, key))
+                kind = type(value)
+                if kind is str:
+                    if not (key in _OPAQUE_NAMES and self._opaque(node, key)):
+                        self.text(value, key, path, key)
+                elif kind is dict or kind is list:
+                    if not (key in skip if skip is not None else "exclusion" in _roles_of_name(self._tool, key)):
+                        self.below(value, key, path + (key,))
+        elif type(node) is list:
+            for index, value in enumerate(node):
+                kind = type(value)
+                if kind is str:
+                    self.text(value, name, path, index)
+                elif kind is dict or kind is list:
+                    self.below(value, name, path + (index,))
+
+    def text(self, text: str, name: str, parent: tuple[Any, ...], step: Any) -> None:
+        """One text, which stands in the member *name*."""
+        roles = argument_roles(self._tool, name, text)
+        if self._skip is not None:
+            if name in self._skip:
+                return
+        elif "exclusion" in roles or "pattern" in roles and not self._reads and not is_place_pattern(self._tool, name, text):
+            return
+        elif "content" in roles or "query" in roles or "choice" in roles:
+            if "patch" in roles:
+                self._found += [Place(file.path, _PATCHED, parent, step) for file in patch_files(text)]
+            if not self._reads or "choice" in roles:
+                return
+        self._found.append(Place(text, roles, parent, step))
+
+
+_PATCHED = frozenset(("place", "read", "write"))
+
+
+def _is_path_name(name: str) -> bool:
+    """Is the name of a member a path, as in {"files": {"~/.ssh/config": "…"}}?"""
+    return name[:1] in (".", "~") or "/" in name or "\\" in name or name[:3] == "id_"
+
+
+def stays_inside(pattern: str, ctx: PathContext) -> bool:
+    """Does *pattern*, a glob or a regex, surely not lead out of the folder that is searched?"""
+    bare = pattern.replace("\\", "/") if ctx.windows else pattern
+    return re.match(r"\s*[\"'`]?(?:[/~$%]|\\\\|[A-Za-z][A-Za-z0-9+.-]*:)", bare) is None and \
+        re.search(r"(?:\A|[/\\{,(|])\.\.(?:[/\\},)|]|\Z)|[/\\]~|%2|%5c", bare, re.IGNORECASE) is None and "`" not in bare
+
+
+_LOOKING = frozenset("grep rg ripgrep content contents text code lines symbol symbols word words regex".split())
+_pattern_leads = lazy_regex(r"\s*(?:[/~$%]|[A-Za-z][A-Za-z0-9+.-]*:[/\\]|\\\\|[^*?\[\]{}()|^\\/]+[/\\])"
+                            r"|(?:\A|[/\\])\.\.(?:[/\\]|\Z)")
+
+
+def is_place_pattern(tool: str, name: str, text: str) -> bool:
+    """Does a pattern say where to look, and not only for what? `~/.ssh/*` of a tool that finds files does, `*.py` does not,
+    nor does what is looked for in the content of files. `!.env` leaves out."""
+    if text[:1] == "!":
+        return False
+    words = frozenset(name_words(name))
+    if not words.isdisjoint(("include", "includes", "glob", "globs", "file", "files", "mask")):
+        return "include" in words or "includes" in words or _pattern_leads.match(text) is not None
+    return _LOOKING.isdisjoint(name_words(tool)) and _pattern_leads.match(text) is not None
+
+
+_FILE_WORD, _CHANGED_WORD = frozenset(("command", "place", "read")), frozenset(("command", "place", "read", "write"))
 
 
 _NOT_WEB = frozenset(("not_web",))
@@ -11925,18 +12328,19 @@ def _quoted_word(word: Any) -> str:
 
 
 class _Commands:
-    """The facts of all commands in one message: category → (where, reason), and (where, path) of their words."""
+    """The facts of all commands in one message: category → (where, reason), and the words that may be files."""
 
     __slots__ = ("categories", "paths")
 
     def __init__(self) -> None:
         self.categories: dict[str, Hit] = {}
-        self.paths: list[tuple[tuple[Any, ...], str]] = []
+        self.paths: list[Place] = []
 
     def add(self, where: tuple[Any, ...], facts: CommandFacts) -> None:
         for category, reason in facts.categories.items():
             self.categories.setdefault(category, Hit(where, COMMAND_CATEGORIES[category], "command", (), reason))
-        self.paths += ((where, path) for path in facts.paths)
+        self.paths += (Place(word, _CHANGED_WORD if word in facts.written else _FILE_WORD, where[:-1], where[-1])
+                       for word in facts.paths)
 
 
 _NO_COMMANDS = _Commands()
@@ -11955,47 +12359,42 @@ _ARGUMENTS = ("params", "arguments")
 class _Names(NamedTuple):
     """What the names of a tool and of its arguments tell, whatever texts and numbers the arguments are."""
     commands: bool      # may any of them be a command?
-    reads: bool         # does the tool read files?
     odd: bool           # is a name a path itself?
     hosts: frozenset[str]   # those that may hold a host alone
 
 
 @lru_cache(1024)
 def _names_of(tool: str, names: tuple[str, ...]) -> _Names:
-    return _Names(bool(commands_in(tool, dict.fromkeys(names, "a text"))), bool(_reading_tool.search(tool)),
-                  any("/" in name or "\\" in name for name in names),
+    return _Names(bool(commands_in(tool, dict.fromkeys(names, "a text"))), any(map(_is_path_name, names)),
                   frozenset([name for name in names if _address_role(tool, name) == "address"]))
 
 
 _Leaf = tuple[str, str, tuple[Any, ...], Any, bool]     # a Value with its path in two: (text, name, parent, step, number)
 
 
-def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[str], opaque: _Opaque,
-                 found: list[_Leaf], paths: bool = False) -> None:
-    """Under QUOTED_KEYS only texts are passed over, not what an object there holds; under other names everything."""
+def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[str], opaque: _Opaque, found: list[_Leaf]) -> None:
+    """What stands under a name in *skip* is passed over."""
     if type(node) is dict:
         for key, value in node.items():
             kind = type(value)
-            if paths and ("/" in key or "\\" in key):
-                found.append((key, "", path, key, False))
+            if key in skip:
+                continue
             if kind is str:
-                if key not in skip and not (key in _OPAQUE_NAMES and opaque(node, key)):
+                if not (key in _OPAQUE_NAMES and opaque(node, key)):
                     found.append((value, key, path, key, False))
             elif kind is int or kind is float:
-                if not paths and key not in skip:
-                    found.append((number_text(value), key, path, key, True))
-            elif (kind is dict or kind is list) and (key not in skip or skip is QUOTED_KEYS):
-                _walk_values(value, key, path + (key,), skip, opaque, found, paths)
+                found.append((number_text(value), key, path, key, True))
+            elif kind is dict or kind is list:
+                _walk_values(value, key, path + (key,), skip, opaque, found)
     elif type(node) is list:
         for index, value in enumerate(node):
             kind = type(value)
             if kind is dict or kind is list:
-                _walk_values(value, name, path + (index,), skip, opaque, found, paths)
-            elif name not in skip:
-                if kind is str:
-                    found.append((value, name, path, index, False))
-                elif not paths and (kind is int or kind is float):
-                    found.append((number_text(value), name, path, index, True))
+                _walk_values(value, name, path + (index,), skip, opaque, found)
+            elif kind is str:
+                found.append((value, name, path, index, False))
+            elif kind is int or kind is float:
+                found.append((number_text(value), name, path, index, True))
 
 
 def _value_at(node: Any, path: Iterable[Any]) -> Any:
@@ -12045,12 +12444,6 @@ def _at_pointer(root: Any, key: str, base: tuple[Any, ...]) -> list[tuple[tuple[
 REQUEST_ACTIONS = ("allow", "deny", "ask", "log_only")
 RESPONSE_ACTIONS = ("allow", "deny", "redact", "strip", "log_only")
 MAX_RULES = 10_000
-# Arguments under these names are text to be written, sent or looked for: `path`, `under` and `not_under` in `_any_value`
-# pass them over, unless `except_keys` gives another list. (Secrets are found everywhere.)
-QUOTED_KEYS = frozenset((
-    "content contents text body message description comment title summary old_string new_string oldText newText old_str "
-    "new_str file_text insert_text replacement diff patch query q pattern regex search prompt thought note notes "
-    "observations entities relations markdown html").split())
 
 
 class Hit(NamedTuple):
@@ -12064,8 +12457,8 @@ class Hit(NamedTuple):
 
 HIT = Hit()
 # ("literals", {…}): one of these lower-case strings occurs; ("paths" or "commands", {names passed over}): there is a path
-# that some rule is about, or a command with a category; ("secrets", "") and ("injection", kind of text): there is a finding;
-# ("size", bytes): it may be larger than that
+# that some rule is about (None: what is passed over is told by roles), or a command with a category; ("secrets", "") and
+# ("injection", kind of text): there is a finding; ("size", bytes): it may be larger than that
 Need = tuple[str, Any]
 Test = Callable[["Subject"], "Hit | None"]       # a condition on a whole message
 _HostTest = Callable[[frozenset[str], tuple[str, ...]], bool]   # a condition on the classes and names of a host
@@ -12208,9 +12601,10 @@ class Policy(NamedTuple):
         """Is this canonical path one of the built-in sensitive files, whatever the rules say about it?"""
         return bool(sensitive_index().matches(path, self.paths))
 
-    def with_looks(self, resolve: Callable[[str], str]) -> Policy:
-        """The same policy, with *resolve* for its looks at the disk."""
-        return self._replace(paths=self.paths._replace(resolve=resolve), apart=self.apart and self.apart.with_looks(resolve))
+    def with_looks(self, looks: DiskLooks) -> Policy:
+        """The same policy, with *looks* for its looks at the disk."""
+        return self._replace(paths=self.paths._replace(resolve=looks.resolve, there=looks.there),
+                             apart=self.apart and self.apart.with_looks(looks))
 
     def with_secrets(self, values: Mapping[str, str]) -> Policy:
         """This policy, to which the values of these variables (see `secret_values`) are secrets."""
@@ -12336,7 +12730,9 @@ _RULE_KEYS = ("name", "match", "unless", "limit", "action", "mark", "message", "
 _MATCH_KEYS = ("method", "tool", "server", "marked", "arguments")
 _OUTBOUND_MATCH_KEYS = ("method", "tool", "server", "marked", "direction", "secrets", "injection", "response_contains",
                         "response_contains_regex", "response_size_exceeds")
-_MATCHER_WORDS = ("regex", "pattern", "not_under", "under", "path", "address", "command", "secrets", "all", "except_keys")
+_MATCHER_WORDS = ("regex", "pattern", "not_under", "under", "path", "address", "command", "secrets", "all",
+                  "except_keys", "access")
+_ABOUT_MATCHERS = frozenset(("except_keys", "access"))     # words that say of others where or when they hold
 _DIRECTIONS = ("request", "response", "notification")
 
 
@@ -12475,9 +12871,9 @@ def _check_match(check: _Checker, match: Any, place: str, keys: Sequence[str]) -
 
 def _check_matcher(check: _Checker, matcher: Any, place: str, name: str) -> None:
     check.keys(matcher, _MATCHER_WORDS, place, "a matcher (a map of " + ", ".join(_MATCHER_WORDS) + ")")
-    words = [key for key in matcher if key != "except_keys"]
+    words = [key for key in matcher if key not in _ABOUT_MATCHERS]
     if not words:
-        raise check.fail(place, f"an empty matcher; write one of {', '.join(_MATCHER_WORDS[:-1])}")
+        raise check.fail(place, f"an empty matcher; write one of {', '.join(_MATCHER_WORDS[:-2])}")
     if [matcher[word] for word in words] == [False]:
         raise check.fail(place + "/secrets", "`secrets: false` says nothing; write true or leave it out")
     for word in set(words) & {"under", "not_under", "address", "command"} if name == "_any_key" else ():
@@ -12495,6 +12891,11 @@ def _check_matcher(check: _Checker, matcher: Any, place: str, name: str) -> None
         elif key == "command":
             for item in [] if value is True else check.texts(value, here):
                 check.choice(item, tuple(COMMAND_CATEGORIES), here, "a category of commands")
+        elif key == "access":
+            for item in check.texts(value, here):
+                check.choice(item, ("read", "write"), here, "a kind of access")
+            if not {"path", "under", "not_under"} & set(matcher):
+                raise check.fail(here, "access says of path, under or not_under when they hold; write one of them beside it")
         else:
             if key == "except_keys" and name != "_any_value":
                 raise check.fail(here, "except_keys belongs to _any_value; leave it out here")
@@ -12538,7 +12939,7 @@ _NO_PROJECT = "\0no project"    # what ${PROJECT_DIR} expands to when there is n
 class _Compiler:
     """Turns the rules of one layer into predicates."""
 
-    def __init__(self, layer: PolicyLayer, context: PathContext, index: dict[str, list[str]]) -> None:
+    def __init__(self, layer: PolicyLayer, context: PathContext, index: dict[str, PathList]) -> None:
         self.layer, self.context, self.index = layer, context, index
         self.check = _Checker(layer.file, layer.lines)
         self._regexes: dict[tuple[str, bool], Regex] = {}
@@ -12601,23 +13002,23 @@ class _Compiler:
             if key in ("_any_value", "_any_key"):
                 tests.append(self.anywhere(key, matcher, here, strict))
             else:
-                tests.append(_argument(key, self.matcher(matcher, here, strict), _holds_of_nothing(matcher), strict))
+                tests.append(_argument(key, self.matcher(matcher, here, strict, key), _holds_of_nothing(matcher), strict))
             needs += self.need(key, matcher, strict)
         return tests, needs[0] if needs else None
 
     def need(self, key: str, matcher: dict[str, Any], strict: bool) -> list[Need]:
         """What a matcher of a single word needs, as a list of one or none."""
-        words = set(matcher) - {"except_keys"}
+        words = set(matcher) - _ABOUT_MATCHERS
         skip = frozenset(_as_list(matcher.get("except_keys", [])))
         if words == {"regex"}:
             literals = [self.regex(source, "").literals for source in _as_list(matcher["regex"])]
             return [] if None in literals else [("literals", frozenset().union(*literals))]     # type: ignore[arg-type]
         if key == "_any_value" and words == {"path"} and not strict:
-            return [("paths", skip if "except_keys" in matcher else QUOTED_KEYS)]
+            return [("paths", skip if "except_keys" in matcher else None)]
         if key == "_any_value" and words == {"command"}:
             return [("commands", skip)]
         if key == "_any_value" and words == {"address"} and not strict:
-            return [("addresses", skip if "except_keys" in matcher else QUOTED_KEYS)]
+            return [("addresses", skip)]
         return [("secrets", "")] if words == {"secrets"} and key in ("_any_value", "_any_key") else []
 
     @staticmethod
@@ -12625,25 +13026,27 @@ class _Compiler:
         return ("secrets", "") if match.get("secrets") else ("injection", "") if "injection" in match else \
             ("size", match["response_size_exceeds"]) if "response_size_exceeds" in match else None
 
-    def matcher(self, matcher: dict[str, Any], place: str, strict: bool) -> ValueTest:
-        """A test on one argument's value: any word of the matcher holds."""
+    def matcher(self, matcher: dict[str, Any], place: str, strict: bool, key: str) -> ValueTest:
+        """A test on the value of the argument *key*: any word of the matcher holds."""
         tests: list[ValueTest] = []
         for word, spec in matcher.items():
             here = f"{place}/{word}"
             if word == "all":
-                parts = [self.matcher(item, f"{here}/{index}", strict) for index, item in enumerate(spec)]
+                parts = [self.matcher(item, f"{here}/{index}", strict, key) for index, item in enumerate(spec)]
                 tests.append(_all_values(parts))
             elif word == "command":
                 tests.append(_command_value(None if spec is True else frozenset(_as_list(spec))))
-            elif word in ("under", "not_under"):
-                tests.append(_containment(_as_list(spec), word == "under", strict))
             elif word == "address":
                 tests.append(_texts_test(_address_text(self.hosts(spec, here), strict), strict))
             elif word == "secrets":
                 if spec:
                     tests.append(_texts_test(_secret_text, strict))
-            elif word != "except_keys":
-                tests.append(_texts_test(self.text_test(word, spec, here, strict), strict))
+            elif word not in _ABOUT_MATCHERS:
+                test = _containment(_as_list(spec), word == "under", strict) if word in ("under", "not_under") else \
+                    _texts_test(self.text_test(word, spec, here, strict), strict)
+                if "access" in matcher and word in ("under", "not_under", "path"):
+                    test = _accessed(test, frozenset(_as_list(matcher["access"])), key, strict)
+                tests.append(test)
         return _any_test(tests)
 
     def text_test(self, word: str, spec: Any, place: str, strict: bool) -> Callable[[str, Subject], bool]:
@@ -12657,11 +13060,11 @@ class _Compiler:
             globs = [self.located(compile_glob, at, self.expanded(text, r"\*?[]{}!"), "argument") for at, text in items]
             return lambda text, subject: any(glob.matches(text) for glob in globs)
         paths = self.located(PathGlobs, place, [text for _, text in items])
-        every = all if strict else any
 
         def in_globs(text: str, subject: Subject) -> bool:
-            return every(paths.matches(path, subject.policy.paths) is not None
-                         for path in canonical_paths(text, subject.policy.paths))
+            context = subject.path_context
+            found = [paths.matches(path, context) is not None for path in canonical_paths(text, context, True, False)]
+            return bool(found) and all(found) and is_certain(text, context) if strict else any(found)
         return in_globs
 
     def hosts(self, spec: Any, place: str) -> _HostTest:
@@ -12675,14 +13078,15 @@ class _Compiler:
     def anywhere(self, key: str, matcher: dict[str, Any], place: str, strict: bool) -> Test:
         """A test on every value (`_any_value`) or every member name (`_any_key`) of the arguments."""
         skip = frozenset(_as_list(matcher.get("except_keys", [])))
-        quoted = skip if "except_keys" in matcher else QUOTED_KEYS
+        quoted = skip if "except_keys" in matcher else None
+        access = frozenset(_as_list(matcher.get("access", ["read", "write"])))
         tests: list[Test] = []
         for word, spec in matcher.items():
             here = f"{place}/{word}"
-            if word == "except_keys":
+            if word in _ABOUT_MATCHERS:
                 continue
             if word == "all":
-                inner = {"except_keys": sorted(skip)} if "except_keys" in matcher else {}
+                inner = {name: matcher[name] for name in _ABOUT_MATCHERS if name in matcher}
                 parts = [self.anywhere(key, {**inner, **item}, f"{here}/{index}", strict) for index, item in enumerate(spec)]
                 tests.append(_every(parts))
             elif word == "secrets":
@@ -12691,20 +13095,22 @@ class _Compiler:
             elif word == "command":
                 tests.append(_commands_anywhere(None if spec is True else frozenset(_as_list(spec)), skip, strict))
             elif word in ("under", "not_under"):
-                tests.append(_paths_anywhere(_containment(_as_list(spec), word == "under", strict), quoted, strict))
+                tests.append(_places_anywhere(_containment(_as_list(spec), word == "under", strict), _as_list(spec), word, quoted,
+                                              access, strict))
             elif word == "address":
-                tests.append(_addresses_anywhere(self.hosts(spec, here), quoted, strict))
+                tests.append(_addresses_anywhere(self.hosts(spec, here), skip, strict))
             elif word == "path" and key == "_any_value" and strict:
-                tests.append(_paths_anywhere(_texts_test(self.text_test(word, spec, here, True), True), quoted, True))
+                test = _texts_test(self.text_test(word, spec, here, True), True)
+                tests.append(_places_anywhere(test, [], word, quoted, access, True))
             elif word == "path" and key == "_any_value":
                 if not self.layer.built_in:
                     self.located(PathGlobs, here, _as_list(spec))
                 name = f"{self.layer.name}{place}"
-                self.index[name] = _as_list(spec)
+                self.index[name] = PathList(_as_list(spec), access)
                 tests.append(lambda subject, name=name: subject.path_hits(quoted).get(name))    # type: ignore[misc]
             else:
-                test = self.text_test(word, spec, here, strict)
-                tests.append(_texts_anywhere(test, skip, key == "_any_key", strict))
+                test_text = self.text_test(word, spec, here, strict)
+                tests.append(_texts_anywhere(test_text, skip, key == "_any_key", strict))
         return lambda subject: _first(test(subject) for test in tests)
 
     # -- conditions of outbound rules
@@ -12871,12 +13277,39 @@ def _texts_anywhere(test: Callable[[str, Subject], bool], skip: frozenset[str], 
     return matches
 
 
-def _paths_anywhere(test: ValueTest, skip: frozenset[str], strict: bool) -> Test:
-    def matches(subject: Subject) -> Hit | None:
-        values = [(value.path, value.text) for value in subject.argument_values(skip, True)
-                  if looks_like_path(value.text, value.name)]
-        return _first_hit(values, test, subject, strict)
+def _accessed(test: ValueTest, access: frozenset[str], key: str, strict: bool) -> ValueTest:
+    """*test*, if what the tool does with its argument *key* may be *access* (*strict*: is surely that and nothing else)."""
+    name = key.rpartition("/")[2]
+
+    def matches(value: Any, subject: Subject) -> Hit | None:
+        done = subject.access(Place("", argument_roles(subject.acting, name), (), name))
+        return test(value, subject) if (done <= access if strict else done & access) else None
     return matches
+
+
+def _places_anywhere(test: ValueTest, roots: Sequence[str], word: str, skip: frozenset[str] | None, access: frozenset[str],
+                     strict: bool) -> Test:
+    """`under`, `not_under` and `path` in `_any_value`. A rule that refuses asks for any argument that may be a place and
+    passes *test*. A rule that allows asks for all of them: each argument is surely a place and passes, or touches nothing."""
+    def refuses(subject: Subject) -> Hit | None:
+        for place in subject.places(skip):
+            if access.isdisjoint(subject.access(place)):
+                continue
+            subject.budget.check()
+            if leads_out(place.text, roots, subject.path_context, place.named) if word == "not_under" else \
+                    may_be_under(place.text, roots, subject.path_context, place.named):
+                return Hit(place.path)
+        return None
+
+    def allows(subject: Subject) -> Hit | None:
+        first: Hit | None = None
+        for place in subject.certain_places():
+            subject.budget.check()
+            if place is None or not subject.access(place) <= access or test(place.text, subject) is None:
+                return None
+            first = first or Hit(place.path)
+        return first
+    return allows if strict else refuses
 
 
 def _address_text(test: _HostTest, strict: bool) -> Callable[[str, Subject], bool]:
@@ -12948,7 +13381,7 @@ def _containment(roots: Sequence[str], under: bool, strict: bool) -> ValueTest:
     The lenient `under` (a rule that refuses what lies under) asks for any item and any reading of it.
     """
     def matches(value: Any, subject: Subject) -> Hit | None:
-        context = subject.policy.paths
+        context = subject.path_context
         if not under or strict:
             return HIT if (_names_a_place(value) and is_under(value, roots, context)) == under else None
         texts = [value] if isinstance(value, str) else strings_of(value)[0]
@@ -13063,7 +13496,7 @@ def compile_policy(layers: Sequence[PolicyLayer], context: PathContext, source: 
     bases = [builtin_layer(name) for name in extended]
     _check_without(layers, bases)
     every = [*layers, *_dropping(bases, without)]
-    index: dict[str, list[str]] = {}
+    index: dict[str, PathList] = {}
     compilers = [_Compiler(layer, context, index) for layer in every]
     settings: dict[str, Any] = {}
     for layer in reversed(every):
@@ -13077,7 +13510,7 @@ def compile_policy(layers: Sequence[PolicyLayer], context: PathContext, source: 
         rules=tuple(rule for compiler in compilers for rule in compiler.rules("rules", False)),
         outbound_rules=tuple(rule for compiler in compilers for rule in compiler.rules("outbound_rules", True)),
         scanner=SecretScanner(BUILTIN_KINDS if bases or not patterns else (), patterns),
-        paths=context, path_index=LatePathIndex(index, context), source=source,
+        paths=context, path_index=LatePathIndex(index), source=source,
         warnings=tuple(_policy_warnings(every, settings)),
         content=sha256(json.dumps([layer.data for layer in every]).encode("utf-8", "surrogatepass")))
 
@@ -13227,7 +13660,7 @@ class _Shadows:
 # 14. Built-in policies (data; composed groups, not copies)
 # ---------------------------------------------------------------------------
 #
-# The lists of sensitive files stand in SENSITIVE_FILES, one list for each rule; what the rule denies, in SENSITIVE_DENIES.
+# The lists of files stand in SENSITIVE_RULES and STARTUP_RULES.
 
 _CALLS = ["tools/call", "prompts/get", "resources/read", "resources/subscribe", "completion/complete", "tasks/update"]
 
@@ -13261,17 +13694,9 @@ _GROUPS_JSON = r"""
    "action": "ask", "message": "Installing packages runs code of strangers"}],
 "project-only": [
   {"name": "allow-project-reads",
-   "match": {"tool": ["read*", "*_read", "get_file*", "view*", "open_file", "stat*", "list*", "ls", "glob*", "find*",
-                      "search*", "grep*", "directory_tree", "file_info"],
-             "arguments": {"_any_value": {"under": "${PROJECT_DIR}"}}},
-   "unless": {"arguments": {"_any_value": {"not_under": "${PROJECT_DIR}"}}},
-   "action": "allow"},
+   "match": {"tool": ["FILE_READS"], "arguments": {"_any_value": {"under": "${PROJECT_DIR}"}}}, "action": "allow"},
   {"name": "allow-project-writes",
-   "match": {"tool": ["write*", "create_dir*", "create_file*", "create_text_file", "edit*", "append*", "insert*", "move_file",
-                      "rename*", "copy_file", "apply_patch", "str_replace*", "make_dir*", "mkdir"],
-             "arguments": {"_any_value": {"under": "${PROJECT_DIR}"}}},
-   "unless": {"arguments": {"_any_value": {"not_under": "${PROJECT_DIR}"}}},
-   "action": "allow"},
+   "match": {"tool": ["FILE_WRITES"], "arguments": {"_any_value": {"under": "${PROJECT_DIR}"}}}, "action": "allow"},
   {"name": "allow-listing-roots", "match": {"tool": ["list_allowed_directories", "list_roots"]}, "action": "allow"},
   {"name": "allow-planning",
    "match": {"server": "{claude-code,codex,cursor,copilot,gemini,qwen,droid,kimi,windsurf,kiro,antigravity}",
@@ -13312,21 +13737,19 @@ _GROUPS_JSON = r"""
      "!**/.{editorconfig,eslintrc*,prettierrc*,dockerignore,nvmrc,python-version,tool-versions,vscode/**}",
      "!**/.env.{example,sample,template,dist}"]}}},
    "action": "deny", "message": "Blocked: a hidden file"},
-  {"name": "restrict-reads-to-project",
-   "match": {"tool": ["read_*", "get_file_info", "view*", "open_*"],
-             "arguments": {"_any_value": {"not_under": "${PROJECT_DIR}"}}},
-   "action": "deny", "message": "Blocked: reading outside the project"},
   {"name": "restrict-listings-to-project",
    "match": {"tool": ["list_*", "directory_tree", "search_*", "find_*", "glob*"],
              "arguments": {"_any_value": {"not_under": "${PROJECT_DIR}"}}},
    "action": "deny", "message": "Blocked: listing outside the project"},
+  {"name": "restrict-reads-to-project",
+   "match": {"method": ["CALLS"], "arguments": {"_any_value": {"not_under": "${PROJECT_DIR}", "access": "read"}}},
+   "action": "deny", "message": "Blocked: reading outside the project"},
   {"name": "restrict-writes-to-project",
-   "match": {"tool": ["write_*", "edit_*", "create_*", "move_*", "copy_*", "delete_*", "append_*"],
-             "arguments": {"_any_value": {"not_under": "${PROJECT_DIR}"}}},
+   "match": {"method": ["CALLS"], "arguments": {"_any_value": {"not_under": "${PROJECT_DIR}", "access": "write"}}},
    "action": "deny", "message": "Blocked: writing outside the project"}],
 "git": [
   {"name": "restrict-repositories-to-project",
-   "match": {"arguments": {"_any_value": {"not_under": "${PROJECT_DIR}"}}},
+   "match": {"method": ["CALLS"], "arguments": {"_any_value": {"not_under": "${PROJECT_DIR}"}}},
    "action": "deny", "message": "Blocked: a repository outside the project"},
   {"name": "ask-git-reset", "match": {"tool": ["git_reset", "git_clean", "git_push*", "git_rebase", "git_branch_delete"]},
    "action": "ask", "message": "A git operation that changes or publishes history"}],
@@ -13394,6 +13817,29 @@ _GROUPS_JSON = r"""
 }
 """
 
+# Names of tools that read and write files, as servers have them; a name in words stands for its other spellings, too.
+# Only these are allowed by strict, since what others do with a path nobody knows.
+_FILE_TOOLS = {
+    "FILE_READS": """read read_file read_files read_text_file read_text_files read_media_file read_image_file read_multiple_files
+        read_many_files read_file_lines read_file_range read_lines read_file_content read_file_contents read_text file_read view
+        view_file view_files view_range open_file cat cat_file head_file tail_file get_file get_files get_file_content
+        get_file_contents get_file_info get_file_metadata get_file_text get_file_text_by_path get_file_lines file_info file_stat
+        file_exists path_exists stat stat_file hash_file count_lines list list_dir list_directory list_directories list_files
+        list_folder list_directory_with_sizes list_directory_tree list_directory_contents ls tree directory_tree file_tree
+        get_directory_tree glob glob_files glob_search find_file find_files find_files_by_name find_files_by_glob
+        find_files_by_name_keyword search_file search_files search_file_content search_file_contents search_in_file
+        search_in_files search_in_files_by_text search_in_files_by_regex search_within_files search_for_pattern grep grep_file
+        grep_files grep_search ripgrep start_search get_symbols_overview find_symbol find_referencing_symbols""",
+    "FILE_WRITES": """write write_file write_files write_text_file write_to_file file_write create_file create_files
+        create_text_file create_new_file create_new_file_with_text create_dir create_directory create_directories create_folder
+        make_dir make_directory mkdir edit edit_file edit_files edit_text_file edit_block edit_lines multi_edit append_file
+        append_to_file append_text_file insert insert_line insert_lines insert_text insert_at_line insert_text_at_line
+        insert_edit_into_file move move_file move_files move_path rename rename_file copy copy_file copy_files copy_path
+        apply_patch apply_diff patch_file str_replace str_replace_editor str_replace_based_edit_tool replace_in_file
+        replace_lines replace_text_in_file replace_file_text_by_path replace_string_in_file update_file save_file touch
+        touch_file format_file""",
+}
+
 # Regexes too long to read in place, by the words that stand for them
 _LONG_REGEXES = {
     "SQL_WRITES": r"\b(" + "|".join("".join(f"[{c.upper()}{c}]" for c in word) for word in (
@@ -13402,7 +13848,7 @@ _LONG_REGEXES = {
 }
 
 _NOTED = "responses response-notes"
-_BASIC = "sensitive-files commands secret-leakage metadata"
+_BASIC = "sensitive-files commands secret-leakage metadata startup-of-tools"
 # name → (what it is for, settings, groups of request rules, groups of response rules)
 _BUILTIN: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "default": ("no credentials, no destructive commands, secrets redacted; everything else passes", {},
@@ -13431,14 +13877,31 @@ def builtin_summary(name: str) -> str:
     return _BUILTIN[_ALIASES.get(name, name)][0]
 
 
+def _spellings(name: str) -> tuple[str, ...]:
+    """A name in words in the ways that servers write it."""
+    first, *rest = name.split("_")
+    rest = [*map(str.capitalize, rest)]
+    return name, name.replace("_", "-"), "".join((first, *rest)), "".join((first.capitalize(), *rest))
+
+
+def _file_matcher(rule: FileRule) -> dict[str, Any]:
+    return {"path": rule.globs, **({"access": rule.access} if rule.access else {})}
+
+
 def _group(name: str, groups: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The rules of one group as they stand in a policy file."""
     if name == "sensitive-files":
-        return [{"name": rule, "match": {"method": _CALLS, "arguments": {"_any_value": {"path": globs}}},
-                 "action": "deny", "message": "Blocked: " + SENSITIVE_DENIES[rule]} for rule, globs in SENSITIVE_FILES.items()]
+        return [{"name": rule.name, "match": {"method": _CALLS, "arguments": {"_any_value": _file_matcher(rule)}},
+                 "action": "deny", "message": "Blocked: " + rule.about} for rule in SENSITIVE_RULES]
     if name == "commands":
-        return [{"name": rule, "match": {"arguments": {"_any_value": {"command": category}}}, "action": "deny",
+        later, _ = STARTUP_RULES
+        return [{"name": rule, "match": {"arguments": {"_any_value": {"command": category, **(
+                     _file_matcher(later) if rule == later.name else {})}}}, "action": "deny",
                  "message": message} for rule, category, message in _COMMAND_RULES]
+    if name == "startup-of-tools":
+        _, later = STARTUP_RULES
+        return [{"name": later.name, "match": {"arguments": {"_any_value": _file_matcher(later)}}, "action": "ask",
+                 "message": later.about[0].upper() + later.about[1:]}]
     rules: list[dict[str, Any]] = groups[name]
     return rules
 
@@ -13452,6 +13915,9 @@ def builtin_layer(name: str) -> PolicyLayer:
     text = text.replace("METHODS", json.dumps(_CALLS))
     for word, regex in _LONG_REGEXES.items():
         text = text.replace(f'"{word}"', json.dumps(regex))
+    for word, names in {"CALLS": " ".join(_CALLS), **_FILE_TOOLS}.items():
+        text = text.replace(f'["{word}"]', json.dumps(list(dict.fromkeys(
+            spelled for name in names.split() for spelled in (_spellings(name) if word != "CALLS" else (name,))))))
     groups = json.loads(text)
     data = {"version": 1, "settings": settings,
             "rules": [rule for group in requests.split() for rule in _group(group, groups)],
@@ -13513,10 +13979,12 @@ class Decision(NamedTuple):
 
 
 class Memory:
-    """What earlier messages of a session have left for the rules: marks, and when rules with a limit matched."""
+    """What earlier messages of a session have left for the rules: marks, when rules with a limit matched, and what is known
+    of the server."""
 
     def __init__(self, clock: Callable[[], float] = time.monotonic) -> None:
         self._clock = clock
+        self.server = NO_FACTS
         self._marks: dict[str, set[str]] = {}
         self._matched: dict[int, Any] = {}      # id of the rule -> a deque of the times it matched, the last calls + 1
 
@@ -13659,7 +14127,8 @@ class Wall:
 
     def _decide(self, message: Message, budget: Budget | None, memory: Memory | None, again: bool, counted: set[int]) -> Decision:
         """The same for one reading of the message and this policy alone."""
-        subject = Subject(message, self.policy, budget, memory.marks(self._whose) if memory is not None else ())
+        known = (memory.marks(self._whose), memory.server) if memory is not None else ()
+        subject = Subject(message, self.policy, budget, *known)
         subject.counted = counted
         marks: list[tuple[str, str]] = []
         decision = _ALLOWED
@@ -15008,6 +15477,30 @@ class _Verdict(NamedTuple):
 _ABOUT_WORDS = {"argument": "Argument", "why": "Why", "hint": "Instead", "retry_after_s": "Seconds to wait"}
 
 
+class Whereabouts:
+    """Keeps in a Memory what rules need to know of the server (see ServerFacts): its own folders, the roots that the client
+    told last, and, where a rule allows, what the tools list as choices."""
+
+    def __init__(self, policy: Policy, memory: Memory, folders: Sequence[str]) -> None:
+        self._memory, self._paths, self._folders = memory, policy.paths, tuple(folders)
+        self._allows = any([rule.action == "allow" for rule in policy.rules])
+        memory.server = ServerFacts(self._folders, {})
+
+    def passed(self, message: Message, answered: Pending) -> None:
+        """Take what a message says that goes on."""
+        result = message.body.get("result") if message.kind == "response" else None
+        if type(result) is not dict:
+            return
+        if message.peer == "client" and answered.method == "roots/list":
+            folders = dict.fromkeys((*self._folders, *folders_told(result, self._paths)))
+            self._memory.server = self._memory.server._replace(folders=tuple(folders)[:MAX_BASES])
+        elif message.peer == "server" and self._allows and answered.method == "tools/list" and type(result.get("tools")) is list:
+            choices = dict(self._memory.server.choices)
+            choices.update((tool["name"], choices_of(tool.get("inputSchema"))) for tool in result["tools"][:MAX_TOOLS]
+                           if type(tool) is dict and type(tool.get("name")) is str)
+            self._memory.server = self._memory.server._replace(choices=dict(list(choices.items())[-MAX_TOOLS:]))
+
+
 class Session:
     """One conversation between a client and a server, without any I/O.
 
@@ -15017,17 +15510,19 @@ class Session:
 
     def __init__(self, wall: Wall, server_name: str = "", clock: Callable[[], float] = time.time,
                  session_id: str | None = None, *, identity: str = "", pins: Callable[[], Any] | None = None,
-                 desk: bool = False, monotonic: Callable[[], float] = time.monotonic, salt: bytes | None = None) -> None:
+                 desk: bool = False, monotonic: Callable[[], float] = time.monotonic, salt: bytes | None = None,
+                 folders: Sequence[str] = ()) -> None:
         """*identity* and *pins*: see Toolbox. *desk*: can somebody answer a Waiting by `answer`? *monotonic*: seconds,
-        for limits and time-outs. *salt*: of the digests in records; else a new one."""
+        for limits and time-outs. *salt*: of the digests in records; else a new one. *folders*: see `server_folders`."""
         policy, settings = wall.policy, wall.policy.settings
         self._looks = DiskLooks(policy.paths.resolve)
-        self.wall = Wall(policy.with_looks(self._looks.resolve))
+        self.wall = Wall(policy.with_looks(self._looks))
         self.server_name = server_name
         self.audit_required = settings.audit_required
         self._settings, self._clock, self._monotonic = settings, clock, monotonic
         self._budget = Budget(JUDGE_SECONDS)        # of the line at hand, shared by the items of a batch
         self._memory = Memory(monotonic)
+        self._whereabouts = Whereabouts(self.wall.policy, self._memory, folders)
         self._sent: list[Message] = []              # requests of the client that the last `receive` let go on
         self._quoting = Quoting(policy)
         self._lines = {"client": Lines(settings.max_message_bytes), "server": Lines(settings.max_message_bytes)}
@@ -15229,6 +15724,7 @@ class Session:
         if self._memory.commit(decision.marks):
             self._refusals.reconsider()
         self._correlation.passed(message, answered)
+        self._whereabouts.passed(message, answered)
         self._questions.passed(message, decision)
         if message.kind == "request" and message.peer == "client":
             out.requests.append(message)
@@ -20873,7 +21369,7 @@ def _cmd_relay(options: _Options) -> int:
         reporter.say("info", f"settings.env withholds {', '.join(sorted(withheld))} (see --env)")
     consent, identity = options.consent, server_identity(options.server_name, options.command)
     desk = Desk(os.path.join(options.home, ".mcpwall", "waiting")) if options.home is not None else None
-    session = Session(Wall(policy), name, identity=identity, desk=desk is not None,
+    session = Session(Wall(policy), name, identity=identity, desk=desk is not None, folders=server_folders(options.command),
                       pins=(lambda: consent.pins(identity)) if consent is not None else None)
     status = relay(session, options.command, audit, reporter, environ, desk=desk, consent=consent)
     if threading.active_count() > 1:    # a pump waits for a host that is still there: end without it
