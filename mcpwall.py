@@ -4587,7 +4587,9 @@ ask-startup-of-tools (write): a change to what an editor, an AI host or the shel
   **/.{qwen/settings.json,codex/config.toml,codex/hooks.json,zed/settings.json,zed/tasks.json,windsurf/hooks.json}
   **/.{factory/hooks.json,kiro/hooks/**,kiro/agents/**,copilot/hooks/**,github/hooks/**,github/copilot/settings.json}
   **/.{codeium/windsurf/hooks.json,gemini/config/hooks.json,continue/mcpservers/**,amazonq/cli-agents/**}
-  {opencode,crush}.{json,jsonc} | **/.opencode/{plugin,plugins}/**
+  {opencode,crush}.{json,jsonc} | **/{.opencode,opencode}/{plugin,plugins}/** | **/.kimi-code/config.toml
+  **/{.agents,etc/cursor,etc/windsurf,library/application support/cursor,programdata/cursor,programdata/windsurf}/hooks.json
+  **/.{factory/settings*.json,clinerules/hooks/**,grok/hooks/**} | **/documents/cline/hooks/** | /etc/github-copilot/**
 """
 
 
@@ -20574,7 +20576,7 @@ files: content = content contents file_text code new_code new_source new_string 
 files: old_string = old_string old_str old_text old_source
 files: - = command description explanation edits instruction
 search_text: query = pattern query regex
-search_text: pattern = glob include include_pattern includes
+search_text: include = glob include include_pattern includes
 search_files: pattern = pattern query glob glob_pattern
 search: path = path file_path dir_path directory search_path search_directory target_directory directory_path
 fetch: url = url urls uri
@@ -20636,7 +20638,9 @@ def _calls_of(event: HookEvent, kind: str, given: dict[str, Any]) -> _Made:
     elif kind == "text":
         yield event.tool, {"text": "\n".join(texts)}
     elif kind:
-        yield kind.replace("search_text", "search_files"), _in_our_names(kind, given)
+        made = _in_our_names(kind, given)
+        places = [text for text in strings_of([made.get("pattern")])[0] if "/" in text or "\\" in text]
+        yield kind.replace("search_text", "search_files"), {**made, "include": places} if places else made
     else:
         yield event.tool, given
 
@@ -20908,11 +20912,13 @@ class Hook:
         policy = self.policy = self._policy(project)
         remembers = any(rule.mark or rule.limit for one in (policy, policy.apart) if one is not None
                         for rule in (*one.rules, *one.outbound_rules))
+        memory = Memory(self._clock)
+        if project:                     # the host may see a relative place from there as well
+            memory.server = ServerFacts((project,))
         if not remembers or session is None:
             self.note = "the event has no session id, so marks and limits do not apply" if remembers else ""
-            return self._decided(policy, calls, None, False, budget)._replace(note=self.note)
+            return self._decided(policy, calls, memory, False, budget)._replace(note=self.note)
         with session:
-            memory = Memory(self._clock)
             memory.restore(policy, session.kept.get("memory"))
             uses = session.kept.get("uses", [])
             use = f"{event.phase}:{event.use}"
@@ -20961,8 +20967,7 @@ class Hook:
                  "note": self.note}
         return {key: quoting.text(value, 200) for key, value in about.items() if value}
 
-    def _decided(self, policy: Policy, calls: Sequence[HookCall], memory: Memory | None, again: bool,
-                 budget: Budget) -> HookVerdict:
+    def _decided(self, policy: Policy, calls: Sequence[HookCall], memory: Memory, again: bool, budget: Budget) -> HookVerdict:
         wall, event = Wall(policy), self.event
         if event.phase != "before":
             return self._result(wall, calls, memory, again, budget)
@@ -20982,7 +20987,7 @@ class Hook:
                 decided = [(call, said._replace(action="allow", granted=answer) if said.action == "ask" else said, one)
                            for call, said, one in decided]
         records = [self._record(policy, one, decision) for _, decision, one in decided]
-        if action != "deny" and memory is not None:
+        if action != "deny":
             memory.commit(mark for _, decision, _ in decided for mark in decision.marks)
         ref = next(record.fields["ref"] for record, one in zip(records, decided) if one[2] is message)
         reason = _hook_reason(worst, ref) + way
@@ -21017,7 +21022,7 @@ class Hook:
         body = {"jsonrpc": "2.0", "id": self.event.use or None, "method": "tools/call", "params": params}
         return Message("client", "request", body, _compact(body), "tools/call", call.tool, call.server, alias=self.event.spelled)
 
-    def _result(self, wall: Wall, calls: Sequence[HookCall], memory: Memory | None, again: bool, budget: Budget) -> HookVerdict:
+    def _result(self, wall: Wall, calls: Sequence[HookCall], memory: Memory, again: bool, budget: Budget) -> HookVerdict:
         """What the tool answered: secrets and steering, and what becomes of them."""
         event, policy = self.event, wall.policy
         shown = event.result
@@ -21035,7 +21040,7 @@ class Hook:
         decision = wall.decide(message, budget, memory, again)
         record = self._record(policy, message, decision)
         action = decision.action if policy.settings.mode != "monitor" else "allow"
-        if memory is not None and action != "deny":
+        if action != "deny":
             memory.commit(decision.marks)
         changed = None
         if action in ("redact", "strip"):

@@ -248,7 +248,9 @@ class Places(InHome):
 
     def test_relative_places_are_seen_from_the_event(self) -> None:
         self.assertEqual(self.hook("claude-code", pre("Read", {"file_path": "config"}, cwd="/home/u/.ssh")).action, "deny")
-        self.assertEqual(self.hook("claude-code", pre("Read", {"file_path": "config"}, cwd="/home/u/p")).action, "allow")
+        self.assertEqual(self.hook("claude-code", pre("Read", {"file_path": "config"}, cwd="/home/u/p", session_id="t")).action, "allow")
+        root = {"CLAUDE_PROJECT_DIR": "/home/u/.ssh"}       # or from the project
+        self.assertEqual(self.hook("claude-code", pre("Read", {"file_path": "config"}, cwd="/home/u/p", session_id="t"), environ=root).action, "deny")
         self.assertEqual(self.hook("gemini", {**pre("run_shell_command", {"command": "cat config", "dir_path": "../.ssh"}), "hook_event_name": "BeforeTool"}).action, "deny")
 
     def test_nothing_known_is_no_project(self) -> None:
