@@ -44,7 +44,8 @@ Contents. Each section uses only those above it, so the file can be read once fr
     24. Setup: init, wrap, unwrap, status
     25. Approving: calls that wait, changed tools, projects
     26. Hooks: the tools of the hosts themselves
-    27. Command line
+    27. Reading the log: log, verify, explain, allow
+    28. Command line
 """
 from __future__ import annotations
 
@@ -4989,7 +4990,8 @@ def may_fetch(text: str) -> bool:
 def hosts_in_command(text: str, depth: int = 0) -> set[str]:
     """The hosts that a command line gets to programs which may talk to the network; not those it only writes or looks for."""
     hosts: set[str] = set()
-    loose = "|" in text and "xargs" in text or "$" in text and not _ADR_FETCH.isdisjoint(text.lower().translate(_ADR_SPACED).split())
+    loose = "|" in text and "xargs" in text or \
+        "$" in text and not _ADR_FETCH.isdisjoint(text.lower().translate(_ADR_SPACED).split())
     line: list[str] = []
     for word in (*_adr_word.findall(text), "\n"):
         if word not in (";", "&", "|", "(", ")", "`", "\n", "$("):
@@ -6578,43 +6580,1144 @@ def _sh_known() -> list[dict[str, Any]]:
 
 
 # ---- 9d. Commands: SQL -----------------------------------------------------------------------------------
-# What is looked for in statements, PowerShell and code of other languages.
-_sh_sql = lazy_regex(r"(?i)\bdrop\s+(?:database|schema|keyspace|tablespace)\b(?:\s+if\s+exists)?\s+(?!\S*(?:test|tmp|temp))\S+"
-                     r"|\bdrop\s+table\s+(?:if\s+exists\s+)?(?!if\s|\S*(?:test|tmp|temp|import|stag|backup|_old|old_))\S+|"
-                     r"\btruncate\s+(?:table\s+)?(?!\S*(?:test|tmp|temp|stag))[\w.\"`]+\s*(?:;|cascade|restart|$)"
-                     r"|\bdelete\s+from\s+[\w.\"`]+\s*(?:;|$)|\bflush(?:all|db)\b|dropDatabase\s*\(|\.drop\s*\(\s*\)|"
-                     r"deleteMany\(\s*\{\s*\}\s*\)|\bdrop\s+(?:user|role|owned)\b")
+# SQL is cut into tokens, in every way in which the databases we know would cut it (they differ in comments, in quotes and
+# in what a backslash does), so that comments and strings are neither words nor hiding places. A word acts only where a
+# statement may start: `drop` in a name, a string or a comment is none. `sql_acts` says what a text does, for rules that
+# refuse. `pure_select` is the certain reading, for rules that allow: one statement that reads in every dialect and calls
+# nothing but SQL_READ_FUNCTIONS; what a view or an operator of the user's own does is not known here.
+
+class Act(NamedTuple):
+    """What a text in another language does, for the follower of commands. *kind* says what *value* is: `say` a category
+    (*more*: the reason), `sh`, `cmd`, `argv` a command, `code` (*more*: language) and `sql` texts that run, `read`, `write`
+    (*more*: what) and `delete` places, `print` what is written on standard output, `send` what leaves (*more*: origins)."""
+    kind: str
+    value: Any
+    more: Any = None
 
 
-def judge_sql(text: str) -> list[tuple[str, str, str]]:
-    """Statements that destroy a database or a whole table, as (category, reason, what it names)."""
-    found = _sh_sql.search(re.sub("'[^']*'", "''", text))
-    return [("infrastructure", "destroys a database", " ".join(found.group().split())[:60])] if found else []
+_SQL_REST = r"(?P<w>[@#]*[^\W\d][\w$]*)|(?P<n>\d[\w.]*)|(?P<p>::|:=|\|\||<>|[<>!=]=|[\s\S])"
+_SQL_DIALECTS = {
+    "standard": lazy_regex(
+        r"(?P<c>\s+|--[^\n]*)|(?P<o>/\*)|(?P<d>\$(?:[^\W\d]\w*)?\$)|(?P<e>[eE]'[^'\\]*(?:(?:''|\\[\s\S])[^'\\]*)*'?)|"
+        r"(?P<s>[nNbBxX]?'[^']*(?:''[^']*)*'?)|(?P<i>\"[^\"]*(?:\"\"[^\"]*)*\"?|`[^`]*`?)|" + _SQL_REST),
+    "mysql": lazy_regex(
+        r"(?P<c>\s+|--(?=\s|\Z)[^\n]*|#[^\n]*|/\*(?!!)[\s\S]*?(?:\*/|\Z)|/\*!\d*|\*/)|"
+        r"(?P<e>[nNbBxX]?'[^'\\]*(?:(?:''|\\[\s\S])[^'\\]*)*'?|\"[^\"\\]*(?:(?:\"\"|\\[\s\S])[^\"\\]*)*\"?)|"
+        r"(?P<i>`[^`]*(?:``[^`]*)*`?|\$[\w$]*)|" + _SQL_REST),
+    "tsql": lazy_regex(
+        r"(?P<c>\s+|--[^\n]*)|(?P<o>/\*)|(?P<s>[nN]?'[^']*(?:''[^']*)*'?)|"
+        r"(?P<i>\"[^\"]*(?:\"\"[^\"]*)*\"?|`[^`]*`?|\[[^\]]*(?:\]\][^\]]*)*\]?)|" + _SQL_REST)}
+_sql_nest = lazy_regex(r"/\*|\*/")
+_SqlTokens = list[tuple[str, str]]
+
+
+def _sql_tokens(text: str, dialect: str) -> _SqlTokens:
+    """(kind, text) of every token: w a word in capitals, i a quoted name, s a string's value, n a number, p a mark."""
+    found: _SqlTokens = []
+    match, at, n = _SQL_DIALECTS[dialect].match, 0, len(text)
+    while at < n:
+        token = match(text, at)
+        kind, word, at = token.lastgroup, token.group(), token.end()
+        if kind == "o":                             # comments in comments
+            depth = 1
+            for mark in _sql_nest.finditer(text, at):
+                depth += 1 if mark.group() == "/*" else -1
+                at = mark.end()
+                if not depth:
+                    break
+            at = n if depth else at
+        elif kind == "d":                           # $tag$ … $tag$
+            end = text.find(word, at)
+            found.append(("s", text[at:end if end >= 0 else n]))
+            at = end + len(word) if end >= 0 else n
+        elif kind in ("s", "e", "i") and word[0] != "$":
+            quote = word[0] if word[0] in "'\"`[" else word[1]
+            word, closer = word[word.index(quote) + 1:], "]" if quote == "[" else quote
+            word = word.removesuffix(closer).replace(closer * 2, closer)
+            found.append(("i", word) if kind == "i" else ("s", _sh_unescape(word) if kind == "e" else word))
+        elif kind != "c":
+            found.append((kind, word.upper() if kind == "w" else word))
+    return found
+
+
+def _sql_readings(text: str) -> list[_SqlTokens]:
+    """The text cut in each dialect in which it may be another; a text without end marks costs no second reading."""
+    found = [_sql_tokens(text, "standard")]
+    if not {"\\", "#", "-", "/", '"', "$"}.isdisjoint(text):
+        found.append(_sql_tokens(text, "mysql"))
+    if "[" in text:
+        found.append(_sql_tokens(text, "tsql"))
+    return [tokens for number, tokens in enumerate(found) if tokens not in found[:number]]
+
+
+_SQL_DROPPED = frozenset("TABLE DATABASE SCHEMA KEYSPACE TABLESPACE USER ROLE OWNED CATALOG WAREHOUSE COLLECTION LOGIN".split())
+# Words in the names of tables that nobody will miss.
+_SQL_SCRATCH = frozenset("test tests tmp temp temporary import imports scratch sandbox stage staging backup backups bak old".split())
+# A statement may start behind these, behind `;`, `(`, `)`, and where the text does; behind AS only in a definition.
+_SQL_BEFORE = frozenset("BEGIN THEN ELSE LOOP DO AS GO ANALYZE ANALYSE VERBOSE ATOMIC INSTEAD ALSO".split())
+# In the statements of a batch without semicolons, which begin with these, also anywhere.
+_SQL_BATCH = frozenset("SELECT INSERT UPDATE DELETE DECLARE SET USE IF EXEC EXECUTE PRINT WITH DROP TRUNCATE".split())
+_SQL_CLAUSES = frozenset("EXPLAIN DESCRIBE DESC DELETE UPDATE FROM WHERE SET LIMIT TOP".split())
+_SQL_STRONG = frozenset(("DROP TABLE", "DROP DATABASE", "DROP SCHEMA", "TRUNCATE TABLE", "DELETE FROM"))
+# What the string behind a word, or between the parentheses of a function, is.
+_SQL_TEXTS = {name: kind for kind, names in (
+    ("read", """PG_READ_FILE PG_READ_BINARY_FILE PG_LS_DIR PG_STAT_FILE LO_IMPORT LOAD_FILE READFILE READ_TEXT READ_BLOB READ_CSV
+        READ_CSV_AUTO READ_JSON READ_JSON_AUTO READ_JSON_OBJECTS READ_NDJSON READ_NDJSON_AUTO READ_PARQUET PARQUET_SCAN SNIFF_CSV
+        READ_XLSX ST_READ SQLITE_SCAN CSVREAD FILE OPENROWSET BULK INFILE INPATH LOAD_EXTENSION LOAD FSDIR XP_DIRTREE XP_FILEEXIST
+        XP_SUBDIRS BFILENAME ATTACH DATABASE FROM JOIN"""),
+    ("write", "LO_EXPORT WRITEFILE OUTFILE DUMPFILE DISK TO INTO"), ("sh", "SYS_EXEC SYS_EVAL PROGRAM"), ("cmd", "XP_CMDSHELL"),
+    ) for name in names.split()}
+# With one of these among its words, any string of the text may be run as a statement.
+_SQL_DYNAMIC = frozenset("""EXECUTE EXEC IMMEDIATE PREPARE SP_EXECUTESQL DBLINK DBLINK_EXEC DBLINK_SEND_QUERY QUERY_TO_XML
+    QUERY_TO_XML_AND_XMLSCHEMA TS_STAT OPENQUERY DBMS_SQL""".split())
+# Lines for the client program: what it runs, and the files that it reads or writes.
+_sql_client = lazy_regex(
+    r"^[ \t]*(?:(?:\\!|\.(?:shell|system)\b|!!?|\\[og][ \t]*\||\.(?:once|output)[ \t]*\||system\b|\\copy[ \t].*?\bprogram[ \t]+')"
+    r"[ \t]*([^\n]+)|(?:\\(?:i|ir|o|g|copy[ \t].*?\b(?:from|to))|\.(?:read|import|output|once|open|load|backup|restore|save|dump)|"
+    r"source)[ \t]+'?([^\s';|]+))", re.I | re.M)
+
+
+def sql_acts(text: str, depth: int = 0) -> list[Act]:
+    """What the statements of a text do, in each dialect: what is destroyed, what is run, and the places they name."""
+    acts: list[Act] = []
+    for found in _sql_client.finditer(text):
+        acts.append(Act("sh", found.group(1).rstrip("'")) if found.group(1) else Act("read", found.group(2)))
+    for tokens in _sql_readings(text):
+        acts += _SqlText(tokens).acts(depth)
+    return list(dict.fromkeys(acts))
+
+
+class _SqlText:
+    """One reading of a text."""
+
+    def __init__(self, tokens: _SqlTokens) -> None:
+        self.t = tokens
+        self.made: set[str] = set()                     # tables that this text itself has made
+        self.parts: dict[int, dict[str, int]] = {}      # where a statement has its clauses, and "" its end
+        open_: list[dict[str, int]] = [{"": len(tokens)}]
+        for at in range(len(tokens) - 1, -1, -1):
+            kind, word = tokens[at]
+            if kind == "p" and word in "();":
+                if word == ")":
+                    open_.append({"": at})
+                elif word == "(" and len(open_) > 1:
+                    open_.pop()
+                else:
+                    open_[-1] = {"": at}
+            elif kind == "w" and word in _SQL_CLAUSES:
+                self.parts[at] = dict(open_[-1])
+                open_[-1][word] = at
+
+    def word(self, at: int, kind: str = "w") -> str:
+        """The token at *at* when it is of that kind, else nothing."""
+        return self.t[at][1] if 0 <= at < len(self.t) and self.t[at][0] == kind else ""
+
+    def acts(self, depth: int) -> Iterator[Act]:
+        first, ends, lost = "", 0, ""       # first word of the statement; where an EXPLAIN that runs nothing ends
+        names = {word for kind, word in self.t if kind == "w"}
+        dynamic = not _SQL_DYNAMIC.isdisjoint(names) and depth < 3
+        callers: list[str] = []             # whose parentheses are open
+        for at, (kind, word) in enumerate(self.t):
+            before = self.word(at - 1, "p")
+            if kind == "p":
+                first = "" if word == ";" else first
+                if word == "(":
+                    callers.append(self.word(at - 1))
+                elif word == ")" and callers:
+                    callers.pop()
+            elif kind == "s":
+                what = _SQL_TEXTS.get(self.word(at - 1 - (before == "="))) or _SQL_TEXTS.get(callers[-1] if callers else "")
+                if what in ("sh", "cmd"):
+                    yield Act("say", "privilege", "runs a program on the database's machine")
+                if what:
+                    yield Act(what, word)
+                if dynamic and " " in word and before not in ("||", "+"):
+                    yield from sql_acts(self.joined(at), depth + 1)
+            elif kind == "w" and at >= ends and before != ".":
+                if not first:
+                    first = word
+                    if word in ("EXPLAIN", "DESCRIBE", "DESC") and not {"ANALYZE", "ANALYSE"}.intersection(
+                            [self.word(i) for i in range(at, at + 12)]):
+                        ends = self.parts[at][""]
+                begins = not at or before in (";", "(", ")", ">") or self.word(at - 1) in _SQL_BEFORE and (
+                    self.word(at - 1) != "AS" or first in ("CREATE", "PREPARE", "ALTER"))
+                if not lost and (begins or first in _SQL_BATCH and f"{word} {self.word(at + 1)}" in _SQL_STRONG):
+                    lost = self.lost(word, at + 1)
+                    if lost:
+                        yield Act("say", "infrastructure", "destroys a database: " + lost)
+                if word == "PG_TERMINATE_BACKEND" and self.word(at + 2, "n") == "" and "STATE" not in names:
+                    yield Act("say", "infrastructure", "ends everybody's sessions")
+
+    def joined(self, at: int) -> str:
+        """The string at *at* with what is joined to it; names stand for their values."""
+        text = self.t[at][1].replace("%I", "x").replace("%s", "x")
+        while self.word(at + 1, "p") in ("||", "+") and len(text) < 10_000:
+            kind, word = self.t[at + 2] if at + 2 < len(self.t) else ("s", "")
+            text += word if kind == "s" else " " + word.lower()
+            at += 2
+        return text
+
+    def name(self, at: int) -> tuple[str, int]:
+        """The name `a.b.c` at a token, and where it ends."""
+        parts: list[str] = []
+        while at < len(self.t) and self.t[at][0] in ("i", "w", "s"):
+            parts.append(self.t[at][1])
+            at += 1
+            if self.word(at, "p") != ".":
+                break
+            at += 1
+        return ".".join(parts).lower(), at
+
+    def after(self, at: int, *words: str) -> int:
+        """Behind those of the words that stand at *at*."""
+        for word in words:
+            at += self.word(at) == word
+        return at
+
+    def lost(self, verb: str, at: int) -> str:
+        """What a statement destroys, as words; nothing when nobody would miss it."""
+        if verb == "CREATE":
+            at = self.after(at, "GLOBAL", "LOCAL", "TEMP", "TEMPORARY", "UNLOGGED", "TABLE")
+            if self.word(at - 1) == "TABLE" and self.word(at) != "IF":
+                self.made.add(self.name(at)[0])
+        elif verb == "DROP" and self.word(at) in _SQL_DROPPED:
+            table = self.word(at) in ("TABLE", "COLLECTION")
+            return self.missed(self.after(at + 1, "BY", "IF", "EXISTS"), "drop " + self.word(at).lower(), table)
+        elif verb == "TRUNCATE":
+            return self.missed(self.after(at, "TABLE", "IF", "EXISTS", "ONLY"), "truncate")
+        elif verb == "DELETE" or verb == "UPDATE" and self.word(at) != "SET":
+            own = self.parts[at - 1]
+            end = own[""]
+            where = own.get("WHERE", end)
+            if verb == "UPDATE" and "SET" not in own or verb == "DELETE" and "FROM" not in own and at > 1 and \
+                    self.word(at - 2, "p") != ";" or "LIMIT" in own or "TOP" in own:
+                return ""
+            if where == end or self.always(self.t[where + 1:min(end, where + 200)]):
+                at = own["FROM"] + 1 if verb == "DELETE" and own.get("FROM", where) < where else at
+                return self.missed(self.after(at, "ONLY", "IGNORE", "LOW_PRIORITY"), f"{verb.lower()} every row of")
+        elif verb == "PRAGMA" and "WRITABLE_SCHEMA" in (self.word(at), self.word(at + 2)):
+            return "" if self.t[-1][1] in ("0", "OFF", "WRITABLE_SCHEMA") else "pragma writable_schema"
+        elif verb in ("FLUSHALL", "FLUSHDB", "SHUTDOWN"):
+            return verb.lower()
+        return ""
+
+    def missed(self, at: int, what: str, table: bool = True) -> str:
+        """*what* with the first of the listed names that somebody would miss."""
+        while True:
+            name, end = self.name(at)
+            words = re.split(r"[\W\d_]+", name)
+            if name and name[0] != "#" and name not in self.made and not (
+                    _SQL_SCRATCH if table else frozenset(("test", "tests", "tmp", "temp"))).intersection(words):
+                return f"{what} {name[:40]}"
+            while self.word(end) or self.word(end, "i") or self.word(end, "p") == "*":      # an alias
+                end += 1
+            if not name or self.word(end, "p") != ",":
+                return ""
+            at = end + 1
+
+    def always(self, condition: _SqlTokens) -> bool:
+        """Does a condition hold for every row, whatever the rows are?"""
+        level = 0
+        parts: list[list[_SqlTokens]] = [[[]]]      # alternatives of conjunctions
+        for kind, word in condition:
+            level += (kind == "p") * ((word == "(") - (word == ")"))
+            if kind == "w" and not level and word in ("OR", "AND", "RETURNING", "ORDER"):
+                if word[:2] == "OR" and len(word) > 2 or word == "RETURNING":
+                    break
+                parts[-1:] = [parts[-1], [[]]] if word == "OR" else [parts[-1] + [[]]]
+            else:
+                parts[-1][-1].append((kind, word))
+        return any(all(map(self.constant, part)) for part in parts)
+
+    def constant(self, part: _SqlTokens) -> bool:
+        """The same of one comparison."""
+        while len(part) > 2 and part[0] == ("p", "(") and part[-1] == ("p", ")"):
+            if {"OR", "AND"}.intersection(word for _, word in part):
+                return self.always(part[1:-1])
+            part = part[1:-1]
+        values = [word for kind, word in part if kind in "ns"]
+        if all(kind != "i" and (kind != "w" or word in _SQL_CONSTANTS) for kind, word in part):
+            return part not in ([], [("w", "FALSE")], [("n", "0")]) and not (
+                len(part) == 3 == len(values) + 1 and (part[1][1] == "=") == (values[0] != values[1]))
+        half, shape = len(part) // 2 or 1, " ".join(word for _, word in part)
+        return part[:half] == part[half + 1:] or bool(_sql_every.match(shape))
+
+
+_SQL_CONSTANTS = frozenset("TRUE FALSE NULL NOT IS LIKE IN BETWEEN EXISTS SELECT".split())
+_sql_every = lazy_regex(r"(?:(?:\w+ \. )?(?:ID|ROWID|CTID|_ID) (?:>=? (?:0|- 1)|(?:<>|!=) (?:0|- 1)|IS NOT NULL)|.* LIKE %)\Z", re.I)
 
 
 # ---- 9e. Commands: code of other languages ---------------------------------------------------------------
-_SH_LIST_CALLS = frozenset("execFile execFileSync spawn spawnSync Popen run call check_output check_call".split())
-_SH_NAME_CHARS, _SH_NO_NAME_CHARS = frozenset("/\\."), frozenset("\n<>|;(){}")    # of strings in code that may be files
-_sh_code_string = lazy_regex(r"""'''[^']*'''|\"\"\"[^"]*\"\"\"|'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|`[^`]*`""")
-_sh_code_joint = lazy_regex(r"""(['"])\s*\+\s*\1""")
-_sh_code_call = lazy_regex(
-    r"(?:os\.|subprocess\.|commands\.|pty\.|child_process['\")]*\.|\bcp\.|Kernel\.|IO\.|io\.|Open3\.|Process\.|asyncio\.|"
-    r"platform\.|shelljs\.|exec\.)?(?<![A-Za-z])(system|popen|exec[lv]?[pe]*|execSync|execFile|execFileSync|spawn|spawnSync|"
-    r"spawnl[pe]*|spawnv[pe]*|Popen|run|call|check_output|check_call|getoutput|getstatusoutput|shell_exec|passthru|proc_open|"
-    r"capture[23e]*|execute|create_subprocess_shell|do shell script|eval|execa|Command|\$)\s*[(\[ ]\s*")
-_sh_code_added = lazy_regex(r"""\s*(?:'[^'\n]*'|"[^"\n]*")\s*[+%.]\s*\(?([A-Za-z_]\w{0,30})""")
-_sh_code_delete = lazy_regex(
-    r"(?:rmtree|rmSync|rmdirSync|unlinkSync|\brm_rf|\brm_r|remove_dir|remove_tree|removedirs|rimraf(?:Sync)?|removeSync|"
-    r"emptyDirSync|\bunlink|os\.remove|fs(?:\.promises)?\.(?:rm|unlink|rmdir)|FileUtils\.rm\w*|File\.delete|Dir\.(?:rmdir|"
-    r"delete)|(?:Directory|File)\]?(?:::|\.)Delete|RemoveAll|remove_dir_all)\s*[(\s]\s*(?:(?:os\.path\.expanduser|"
-    r"os\.path\.join|pathlib\.Path|Path|glob(?:\.glob)?|path\.join|File\.expand_path|Dir\.glob)\s*\(?\s*)*")
-_sh_code_write = lazy_regex(
-    r"(?:\bopen\s*\(\s*(?:os\.path\.expanduser\()?\s*|File\.(?:open|write)\(\s*|(?:write|append)FileSync\s*\(\s*|(?:write|"
-    r"append)File\s*\(\s*|file_put_contents\(\s*)"
-    r"""(?:('[^'\n]*'|"[^"\n]*")\)?\s*,\s*(?:mode\s*=\s*)?['"][wax>]|(?<=[eEcs]\()('[^'\n]*'|"[^"\n]*"))""")
-_sh_code_home = lazy_regex(r"(?:rmtree|rmSync|rmdirSync|removeSync|rimraf|rm_rf|rm_r|RemoveAll|"
-                           r"\.rm)\s*\(\s*(?:pathlib\.)?(?:Path\.home\(\)|os\.homedir\(\)|require\(.os.\)\.homedir\(\)|"
-                           r"os\.environ\[.HOME|ENV\[.HOME|process\.env\.HOME|Dir\.home)\s*['\])]*\s*[,)]")
+# Python, JavaScript, TypeScript, Ruby, PHP, Perl, Lua, R, Java, Groovy and their like are read by one evaluator, which follows
+# only what the argument of a call *says*: literals, joins, formats, lists, variables, loops, homes, paths, base64. The text is
+# cut into tokens (families differ in comments, quotes and sigils), which are reduced from the innermost brackets outwards,
+# every branch once. Variables and parameters hold whatever is assigned or passed to them anywhere; when a name got a value
+# behind its use, the text is read again. What is called is looked up by its last names, whatever it was imported as. What
+# cannot be computed is a hole with a name and an origin: a hole that is deleted or run is nobody's loss, or `rmtree(tmp)`
+# could not be said; run with an origin (fetched, decoded) it is refused. Code of an unknown language is read in several families.
+
+def _code_dirname(path: str) -> str:
+    return path.rpartition("/")[0] or ("/" if path[:1] == "/" else ".")
+
+
+_CODE_CALLS: dict[str, str] = {}        # last names of what is called -> roles; `=name` stands for that name alone
+for _line in """\
+run system popen popen2 popen3 exec execSync execFile execFileSync spawn spawnSync Popen run call check_output check_call getoutput
+run getstatusoutput shell_exec passthru proc_open pcntl_exec create_subprocess_shell create_subprocess_exec posix_spawn execa
+run execl execle execlp execv execve execvp execvpe spawnl spawnlp spawnv spawnve spawnvp startfile execaSync execaCommand
+run command capture2 capture2e capture3 pipeline system2 execute ProcessBuilder Command sh bat shell $ Process.Start statement
+eval =eval =exec =execfile =compile Function loadstring =load dofile instance_eval class_eval module_eval runInThisContext =source
+eval runInNewContext runInContext create_function evaluate eval_string pickle.loads pickle.load marshal.loads dill.loads setTimeout
+eval =include =include_once =require_once importScripts builtins.eval builtins.exec run_path globalThis.eval window.eval global.eval
+delete rmtree unlink rmdir removedirs rmSync rmdirSync unlinkSync rm_rf rm_r rm_f rm remove_entry remove_dir remove_tree rimraf
+delete rimraf.sync removeSync emptyDirSync emptyDir RemoveAll remove_dir_all deleteDir deleteRecursively deleteDirectory
+delete os.remove fs.remove File.delete Path.delete Files.delete Files.deleteIfExists Dir.delete file.remove deleteSync trashItem
+delete FileUtils.remove Directory.Delete File.Delete forceDelete cleanDirectory send2trash
+write write_text write_bytes writeFile writeFileSync appendFile appendFileSync outputFile outputFileSync file_put_contents
+write File.write IO.write createWriteStream FileWriter FileOutputStream PrintWriter writeTextFile writeString WriteAllText
+write AppendAllText Files.write
+save urlretrieve download.file download_file getstore downloadFile
+open =open io.open fopen File.open codecs.open openSync
+read read_text read_bytes readFile readFileSync file_get_contents File.read IO.read readLines File.readlines readfile readString
+read readAllBytes readAllLines slurp createReadStream readTextFile ReadAllText read_csv fromfile
+cp:-r shutil.copy copy2 copyfile copytree copyFile copyFileSync copySync cpSync cp_r FileUtils.cp
+mv shutil.move os.rename os.replace fs.rename renameSync moveSync FileUtils.mv promises.rename
+cd os.chdir process.chdir Dir.chdir setwd
+chmod os.chmod chmodSync fs.chmod
+truncate:-s0 truncateSync os.truncate
+ln:-s os.symlink symlinkSync
+sql query executemany executescript execute_sync executeUpdate executeQuery read_sql read_sql_query raw_sql executeRaw select_all
+sql executeRawUnsafe queryRawUnsafe exec_query =do dbh.do prepare multi_query dbExecute dbSendQuery dbGetQuery
+fetch urlopen =fetch axios =got curl_exec URI.open recv DownloadString Net.HTTP.get requests.get recvfrom URL
+fetch httpx.get https.get http.get session.get client.get axios.get HTTP.get HTTP.Tiny requests.request http.request https.request
+send post put patch sendall send sendto sendmail send_message upload_file upload_fileobj put_object storbinary putFile post_form
+send UploadString UploadFile sendBeacon publish postForm gethostbyname requests.request httpx.request https.request http.request
+say print puts echo log say printf write cat info debug warn warning error die raise throw Error Exception display message pprint
+test startswith endswith startsWith endsWith includes match search test find index indexOf count in_array fnmatch exists isfile
+test isdir existsSync is_file is_dir file_exists ignore_patterns sub gsub findall grepl add_argument assertEqual ValueError
+path os.path.join path.join File.join path.resolve Path PurePath PosixPath Pathname Path.of Paths.get =File joinpath file.path
+path posixpath.join ntpath.join java.io.File
+same str String expanduser path.expand abspath realpath fspath normpath list tuple sorted set Array array c qw vec of asList to_a
+same toFile toPath strip trim rstrip chomp encode decode bytes text raw toString to_s expand_path escapeshellarg absolute resolve
+same dedent iter parse get_text freeze unicode quote flatten SQL next File.expand_path new then ipairs pairs toArray
+list iterdir listdir readdirSync readdir glob rglob walk scandir entries children list.files globSync Files.walk listFiles
+list Dir.entries eachFile iglob opendir Files.list""".splitlines():
+    for _name in _line.split()[1:]:
+        _CODE_CALLS[_name] = (_CODE_CALLS.get(_name, "") + " " + _line.split()[0]).strip()
+# Whose methods run what they are given; of anything else `exec` may be a regex's.
+_CODE_RUNNERS = frozenset("""os subprocess child_process cp vm commands pty Kernel IO Open3 runpy builtins Process Runtime io shell
+    pickle marshal window globalThis global asyncio posix nt""".split())
+_CODE_TEXTS: dict[str, Callable[..., str]] = {name: function for function, names in (
+    (lambda t, *_: t.lower(), "lower toLowerCase downcase strtolower"), (lambda t, *_: t.upper(), "upper toUpperCase upcase strtoupper"),
+    (lambda t, *_: t[::-1], "reverse strrev reversed"), (lambda t, a="", b="", *_: t.replace(a, b), "replace replaceAll"),
+    (lambda t, *_: _code_dirname(t), "dirname parent"), (lambda t, *_: t.rpartition("/")[2], "basename")) for name in names.split()}
+_CODE_DECODES = {name: how for how, names in (
+    ("base64", "b64decode urlsafe_b64decode standard_b64decode a2b_base64 atob base64_decode decode64 strict_decode64 decode_base64"),
+    ("hex", "fromhex unhexlify hex2bin a2b_hex"), ("base32", "b32decode"),
+    ("", "decompress a85decode b85decode gzinflate gzuncompress gunzipSync inflateSync")) for name in names.split()}
+_CODE_HOMES = frozenset("HOME USERPROFILE HOMEPATH user.home".split())
+_CODE_PLACES = {name: place for place, names in ((".", "getcwd cwd getwd pwd"), ("/tmp/x_", """mkdtemp mkdtempSync mktmpdir tmpdir
+    gettempdir tempdir TemporaryDirectory NamedTemporaryFile mkstemp createTempDirectory tempnam sys_get_temp_dir createTempFile
+    tempfile""")) for name in names.split()}
+_code_loss = lazy_regex(
+    r"(?:.*\.)?(?i:(?:begin_?)?(?:delete|terminate|destroy|drop|purge)_?(?:db|database|schema|table|bucket|stack|cluster|volume|"
+    r"snapshot|instance|namespace|persistent_?volume|collection|keyspace|resource_?group|vm|disk|hosted_?zone|queue|file_?system)\w*|"
+    r"flush_?(?:all|db)|drop_?all|indices\.delete|objects\.all\.delete|volumes\.prune|(?:db|\w*coll\w*|sequelize)\.(?:\w+\.)?drop)\Z|"
+    r"[A-Z]\w*\.(?:destroy|delete)_all\Z")
+_code_scratch = lazy_regex(r"(?i)(?<![a-z])(?:tests?|tmp|temp|scratch|sandbox|memory)(?![a-z])|^sqlite://\Z")
+_code_sql = lazy_regex(r"(?i)\s*(?:drop|truncate|delete|update|with|begin|exec|merge|attach|copy|alter)\s")
+_code_magic = lazy_regex(r"(?m)^[ \t]*(?:[\w, ]{1,80}=[ \t]*)?(?:!+|%s[xy][ \t]|%system[ \t])[ \t]*(.*)$")
+_code_fork = lazy_regex(r"\bfork\s+while\b|\bwhile\s*\(?\s*(?:True|1|true)\s*\)?\s*[:{]\s*\n?\s*(?:os\.)?fork\b|"
+                        r"fork\(\)\s*while|loop\s*\{\s*fork\s*\}|%0\s*\|\s*%0")
+_code_imports = lazy_regex(
+    r"\bfrom[ ]+([\w.]+)[ ]+import[ ]+\(?([\w ,\n]+)|\bimport[ ]+([\w., ]+)(?=;|$)|\bimport\s+(?:([\w$]+)\s*,?\s*)?(?:\*\s*as\s+([\w$]+)|"
+    r"\{([^{}]*)\})?\s*from\s*['\"](?:node:)?([^'\"]+)|\{([^{}=]*)\}\s*=\s*(?:await\s+)?(?:require|import)\s*\(\s*['\"](?:node:)?([^'\"]+)",
+    re.M)
+_code_heredoc = lazy_regex(r"<<[<~-]?[ ]?([\"']?)([A-Z_]\w*)\1([^\n]*)\n([\s\S]*?)^[ \t]*\2\b", re.M)
+_CODE_DEFINES = frozenset("def function sub fn func fun".split())
+# Words without a value; words and marks that make one of several values, or nothing, of what stands around them.
+_CODE_SKIPPED = frozenset("""new await not yield typeof return async del throw raise delete const let var local my our final static public
+    private protected export default void int try do then begin end elif elsif while until case when finally except catch class go
+    defer val auto def""".split())
+_CODE_CHOICES = frozenset("if else unless or and || && ?? ? :".split())
+_CODE_TESTS = frozenset("== === != !== < > <= >= in is of instanceof =~ eq ne not <=> as & ^ * ** >> | ! ~ \\ @ %".split())
+_CODE_ASSIGNS = frozenset("= := <- += .= ||= ??= <<".split())
+_CODE_KEPT = _CODE_CHOICES | _CODE_TESTS | {"for", "foreach"}
+_CODE_HOLE = "\ue011"                           # on both sides of the name of what is not known
+_code_hole = lazy_regex(f"{_CODE_HOLE}([^{_CODE_HOLE}]*){_CODE_HOLE}")
+_CODE_SHORT = (r"'''[\s\S]*?(?:'''|\Z)|\"\"\"[\s\S]*?(?:\"\"\"|\Z)|'[^'\\\n]*(?:\\[\s\S][^'\\\n]*)*'?|"
+          r"\"[^\"\\\n]*(?:\\[\s\S][^\"\\\n]*)*\"?")
+_CODE_LONG = r"'[^'\\]*(?:\\[\s\S][^'\\]*)*'?|\"[^\"\\]*(?:\\[\s\S][^\"\\]*)*\"?|`[^`\\]*(?:\\[\s\S][^`\\]*)*`?"
+_CODE_FAMILIES = {family: lazy_regex(
+    r"(?:[ \t\r\f\ufeff]+|\\\r?\n|" + pattern + r")|(?P<l>[\n;])|(?P<d>0[xXob][\da-fA-F_]+|\d[\w.]*)|"
+    r"(?P<p>=>|->|<-|\?\.|::|\.\.\.?|\*\*|[-+*/.|&?~<>:]=|\?\?=?|\|\|=?|&&|[=!]==?|<<|[\s\S])") for family, pattern in {
+    "hash": rf"#[^\n]*)|(?P<s>(?:[rRbBuUfF]{{1,2}}(?=['\"]))?(?:{_CODE_SHORT}))|(?P<n>[^\W\d]\w*",
+    "slash": rf"//[^\n]*|/\*[\s\S]*?(?:\*/|\Z))|(?P<s>{_CODE_SHORT}|`[^`\\]*(?:\\[\s\S][^`\\]*)*`?)|(?P<n>[$#]?[^\W\d][\w$]*|\$",
+    "sigil": rf"#[^\n]*)|(?P<s>{_CODE_LONG}|(?<![\w:]):[^\W\d]\w*|(?<![\w$@.>-])(?:q[qwx]?|%[qQwWxi])[ ]?(?:\([^()]*\)|\{{[^{{}}]*\}}|\[[^\[\]]*\]|"
+             r"<[^<>]*>|/[^/\n]*/|\|[^|\n]*\||![^!\n]*!))|(?P<n>[$@%&]{0,2}[^\W\d]\w*(?:::\w+)*[?!]?|[$@]\d+",
+    "php": rf"<\?(?:php|=)?|\?>|(?:#(?!\[)|//)[^\n]*|/\*[\s\S]*?(?:\*/|\Z))|(?P<s>{_CODE_LONG})|(?P<n>\$*\\?[^\W\d][\w\\]*",
+    "lua": rf"--\[(?P<x>=*)\[[\s\S]*?(?:\](?P=x)\]|\Z)|--[^\n]*)|(?P<s>{_CODE_SHORT}|\[(?P<y>=*)\[[\s\S]*?(?:\](?P=y)\]|\Z))|(?P<n>[^\W\d]\w*",
+    }.items()}
+_CODE_FAMILY_OF = {name: family for family, names in (
+    ("hash", "python pypy ipython r rscript awk"), ("slash", "node nodejs deno bun java jshell groovy"), ("sigil", "ruby perl"),
+    ("php", "php"), ("lua", "lua luajit")) for name in names.split()}
+_CODE_PICKS = {"hash": ". ::", "slash": ". ?. ::", "sigil": ". -> ::", "php": "-> ::", "lua": ". :"}
+_code_regex = lazy_regex(r"/(?![*/\s])[^/\\\n\[]*(?:(?:\\.|\[(?:[^\]\\\n]|\\.)*\])[^/\\\n\[]*)*/[a-z]*")
+_code_params = lazy_regex(r"([\w\s,()*&]{0,200})\|")
+_code_goes_on = lazy_regex(r"\s{0,80}(?:\.|\?\.|->|\|\||&&|\?\s|\+)")
+_code_typed = lazy_regex(r"[ \t]*[\w.\[\], |]{1,60}(?<![=!<>])=(?!=)")
+# What is computed within a string: an expression, or a variable.
+_CODE_HOLES = {"hash": lazy_regex(r"\{\{|\}\}|\{([^{}:!]*(?:\[[^\]{}]*\][^{}:!]*)?)[^{}]*\}"), "slash": lazy_regex(r"\$\{([^{}]*)\}|\$(\w+)"),
+               "sigil": lazy_regex(r"#\{([^{}]*)\}|@\{\[?([^{}]*?)\]?\}|((?<!\\)[$@]\{?\w+\}?(?:(?:->)?\{\w+\})?)"),
+               "php": lazy_regex(r"\{(\$[^{}]*)\}|(\$\{?\w+\}?)")}
+_code_places = lazy_regex(r"(%[-+0 #]*\d*(?:\.\d+)?(?:\(\w+\))?[sdrfxiu@]|\{\w*(?::[^{}]*)?\})")
+_CODE_PATHLIKE, _CODE_NO_PATH = frozenset("/\\.~"), frozenset("\n<>|;(){}")
+_CODE_NO_ORIGINS: frozenset[str] = frozenset()
+
+
+class _CodeValue:
+    """What is known of a value: *texts* it may be, *items* of a list, *fields* of an object, the *name* it was made or imported
+    by, its *origins* (net, coded, env), the literal token *at* which, the *params* of a function, the variable that
+    it stands in (*ref*), and the value whose member it is (*of*)."""
+    __slots__ = ("texts", "items", "fields", "name", "origins", "at", "params", "ref", "of")
+
+    def __init__(self, texts: Sequence[str] = (), items: Sequence[_CodeValue] | None = None, name: str = "",
+                 origins: frozenset[str] = _CODE_NO_ORIGINS, fields: dict[str, _CodeValue] | None = None, of: _CodeValue | None = None) -> None:
+        self.texts = texts if len(texts) < 2 else tuple(dict.fromkeys(texts))[:16]
+        self.items, self.name, self.origins, self.fields, self.of = items, name, origins, fields, of
+        self.at, self.ref = -1, ""
+        self.params: list[str] | None = None
+
+    def pieces(self) -> Sequence[str]:
+        """Its texts, or the hole it is."""
+        return self.texts or (_CODE_HOLE + self.name.rpartition(".")[2][:40] + _CODE_HOLE,)
+
+    def each(self) -> Sequence[_CodeValue]:
+        """The elements of a list; of anything else itself."""
+        return (self,) if self.items is None else self.items
+
+    def known(self) -> bool:
+        return bool(self.texts) or self.items is not None
+
+
+_CODE_UNKNOWN = _CodeValue()
+
+
+def _code_origins(*values: _CodeValue | None) -> frozenset[str]:
+    return _CODE_NO_ORIGINS.union(*[value.origins for value in values if value is not None and value.origins])
+
+
+def _code_either(values: Sequence[_CodeValue]) -> _CodeValue:
+    """One of these."""
+    if len(values) == 1:
+        return values[0]
+    items = [item for value in values if value.items is not None for item in value.items][:64]
+    made = _CodeValue([text for value in values for text in value.texts], items or None, next((v.name for v in values if v.name), ""),
+                  _code_origins(*values), next((v.fields for v in values if v.fields), None))
+    made.params = next((value.params for value in values if value.params is not None), None)
+    return made
+
+
+def _code_shown(text: str) -> str:
+    """A text with holes, as a word of a command or path."""
+    return _code_hole.sub("x_", text) if _CODE_HOLE in text else text
+
+
+class _CodeFrame:
+    """What stands between two brackets, as far as it was read: values and operators of the piece that is open (*atoms*), the
+    values before it, and whose call or index it is."""
+    __slots__ = ("opening", "callee", "atoms", "values", "fields", "key", "defines")
+
+    def __init__(self, opening: str, callee: _CodeValue | None, defines: bool) -> None:
+        self.opening, self.callee, self.defines, self.key = opening, callee, defines, ""
+        self.atoms: list[Any] = []
+        self.values: list[_CodeValue] = []
+        self.fields: dict[str, _CodeValue] = {}
+
+
+class CodeReader:
+    """Evaluates one text in one family and collects its acts."""
+
+    def __init__(self, text: str, family: str, language: str, home: str, passes: int = 2) -> None:
+        self.family, self.home = family, home
+        self.templates = family in ("sigil", "php") or language in ("java", "groovy", "jshell")    # "$x" is computed
+        self.picks = frozenset(_CODE_PICKS[family].split())
+        self.old: dict[str, _CodeValue] = {}        # variables of the reading before
+        self.vars: dict[str, _CodeValue] = {}
+        self.room = 16 * MAX_SHELL_SOURCE       # characters of joined texts, and of texts within texts
+        for found in _code_imports.finditer(text):
+            source, names, plain, whole, star, braces, module, picked, required = found.groups()
+            module = source or module or required or ""
+            for part in (names or plain or braces or picked or "").split(","):
+                name, _, alias = re.sub(r"\s+as\s+|\s*:\s*", ":", part.strip()).partition(":")
+                if name:
+                    name = name.partition(".")[0] if plain and not alias else name
+                    self.old[alias or name] = _CodeValue((), None, f"{module}.{name}" if module else name)
+            self.old.update((name, _CodeValue((), None, module)) for name in (whole, star) if name)
+        if family in ("sigil", "php") and "<<" in text:
+            text = _code_heredoc.sub(lambda m: '"' + m.group(4).replace('"', '\\"') + '"' + m.group(3), text)
+        for _ in range(3 if len(text) < 20_000 else passes):
+            self.acts: list[Act] = []
+            self.files: dict[str, _CodeValue] = {}  # what the code has written
+            self.named: dict[str, int] = {}     # texts that may be files; those only looked at or said are taken out
+            self.real = self.scratch = self.depth = 0       # connections to databases; to such as nobody will miss
+            self.missed: set[str] = set()
+            self.read(text)
+            if not any(name in self.vars and (name not in self.old or self.old[name].texts != self.vars[name].texts or
+                                              self.old[name].origins != self.vars[name].origins) for name in self.missed):
+                break
+            self.old.update(self.vars)
+            self.vars = {}
+
+    # -- reading
+    def read(self, text: str) -> _CodeValue:
+        """Evaluate a text; the value of its last statement."""
+        family, goes_on, picks = self.family, _code_goes_on.match, self.picks
+        match, at, n, last = _CODE_FAMILIES[family].match, 0, len(text), _CODE_UNKNOWN
+        frame = _CodeFrame("", None, False)
+        stack, pick, defines = [frame], False, False
+        while at < n:
+            token = match(text, at)
+            kind, start, at = token.lastgroup, at, token.end()
+            if kind is None:                            # blanks and comments
+                continue
+            word, atoms = text[start:at], frame.atoms
+            top: Any = atoms[-1] if atoms else ""
+            ends = type(top) is _CodeValue                  # may an operator, index or call follow?
+            if kind == "n":
+                if pick and ends:
+                    atoms[-1] = self.member(top, word)
+                elif word in _CODE_DEFINES and (family != "slash" or word != "def"):
+                    defines = True
+                elif word == "lambda" and family == "hash":
+                    names = text[at:at + 400].partition(":")[0]
+                    at += len(names) + 1
+                    atoms.append(self.function(re.findall(r"\w+", names)))
+                elif word in _CODE_KEPT:
+                    atoms.append(word)
+                elif word in ("do", "then") and family == "lua":
+                    last = self.finish(frame) or last
+                elif word not in _CODE_SKIPPED:
+                    atoms.append(self.variable(word))
+                pick = False
+            elif kind == "s":
+                atoms.append(self.literal(word, start))
+            elif kind == "d":
+                atoms.append(_CodeValue((word,)))
+            elif kind == "l":
+                if frame.opening not in ("(", "[") and not (word == "\n" and family != "hash" and (
+                        top in _CODE_ASSIGNS if not ends else goes_on(text, at))):
+                    last = self.finish(frame) or last
+            elif ends and word in picks and (word != "." or family != "sigil" or text[start - 1] not in " \t\n") and (
+                    word != ":" or text[start - 1] != " "):
+                pick = True
+            elif word in "([{":
+                spaced = start > 0 and text[start - 1] in " \t\n"
+                called = ends and (word == "(" or not spaced and (word == "[" or family == "sigil"))
+                frame = _CodeFrame(word, atoms.pop() if called else None, defines)
+                frame.atoms += [atoms.pop()] if top in ("for", "foreach") and not called and word == "(" else []
+                stack.append(frame)
+                pick = defines = False
+            elif word in ")]}":
+                if len(stack) > 1:
+                    value = self.closed(stack.pop(), stack[-1])
+                    frame = stack[-1]
+                    frame.atoms += [value] if value is not None else []
+            elif word == ",":
+                if len(atoms) > 1 and (atoms[0] in ("for", "foreach") if type(atoms[0]) is str else
+                                       frame.opening in ("", "{") and self.commands(atoms)):
+                    atoms.append(word)
+                else:
+                    self.piece(frame)
+            elif word == "/" and not ends and family in ("slash", "sigil") and _code_regex.match(text, start):
+                at = _code_regex.match(text, start).end()
+                atoms.append(_CodeValue((), None, "regex"))
+            elif ends and word in ("=>", "->") and family == "slash":
+                atoms[-1] = self.function([item.ref for item in top.each()])
+            elif ends and word == "=>":
+                frame.key, frame.atoms = top.pieces()[0], []
+            elif word == ":":
+                if "?" in atoms or "for" in atoms and family == "slash":
+                    atoms.append(":")
+                elif ends and len(atoms) == 1 and frame.opening in ("", "{") and _code_typed.match(text, at):
+                    at = text.index("=", at)            # NAME: TYPE = VALUE
+                else:
+                    value = self.reduce(atoms)
+                    frame.key, frame.atoms = value.pieces()[0] if value.texts else value.ref, []
+            elif word == "|" and family == "sigil" and _code_params.match(text, at):        # each { |NAME| …
+                names = _code_params.match(text, at)
+                over = top if ends else stack[-2].atoms[-1] if len(stack) > 1 and stack[-2].atoms else ""
+                self.bind(re.findall(r"\w+", names.group(1)), over.each() if type(over) is _CodeValue else ())
+                at = names.end()
+            else:
+                atoms.append(word)
+        while len(stack) > 1:
+            value = self.closed(stack.pop(), stack[-1])
+            stack[-1].atoms += [value] if value is not None else []
+        return self.finish(stack[0]) or last
+
+    def closed(self, frame: _CodeFrame, below: _CodeFrame) -> _CodeValue | None:
+        """The value of what stood in brackets, or of the call or index that they are."""
+        alone = not frame.values
+        self.piece(frame)
+        values, fields, callee, opening = frame.values, frame.fields, frame.callee, frame.opening
+        if frame.defines:                       # def NAME(PARAMS)
+            made = self.function([*[value.ref for value in values], *fields])
+            if callee is None:
+                return made
+            self.assign((callee.ref or callee.name).rpartition(".")[2], made)
+            return None
+        if callee is None:
+            if opening == "(" and alone and len(values) == 1 and not fields:
+                return values[0]
+            return _CodeValue((), values if values or not fields and opening != "{" else None, "", _code_origins(*values, *fields.values()), fields)
+        if opening == "(" and self.family == "sigil" and below.atoms and below.atoms[-1] in ("for", "foreach"):        # for my NAME (LIST)
+            self.bind([callee.ref], [item for value in values for item in value.each()])
+            return None
+        if opening != "(":
+            return self.picked(callee, values)
+        if callee.ref and callee.of is not None and callee.name.endswith(("append", "push", "add")) and values:
+            self.put(callee.of.ref, _CodeValue((), [*(callee.of.items or ()), *values][:64], "", _code_origins(callee.of, *values)))
+        return self.call(callee, values, fields)
+
+    def piece(self, frame: _CodeFrame) -> None:
+        """A comma or bracket: what stands before it becomes a value."""
+        atoms = frame.atoms
+        if atoms:
+            value = self.reduce(atoms, frame)
+            if frame.key:
+                frame.fields[frame.key] = value
+            elif atoms[0] in ("*", "...", "@") and value.items is not None:
+                frame.values += value.items
+            elif len(frame.values) < 256:
+                frame.values.append(value)
+        frame.atoms, frame.key = [], ""
+
+    def finish(self, frame: _CodeFrame) -> _CodeValue | None:
+        """A statement ends."""
+        if frame.opening == "{" and (frame.values or frame.key):        # of an object, more likely
+            self.piece(frame)
+        elif frame.atoms or frame.values:
+            value = self.reduce(frame.atoms)
+            self.quiet(value)
+            for number, target in enumerate(frame.values):              # A, B = VALUES
+                self.assign(target.ref, value.items[number] if value.items and number < len(value.items) else value)
+            frame.atoms, frame.values, frame.key, frame.fields = [], [], "", {}
+            return value
+        return None
+
+    def reduce(self, atoms: list[Any], frame: _CodeFrame | None = None) -> _CodeValue:
+        """The value of values and operators in a row; assignments and loops bind their names."""
+        if len(atoms) == 1 and type(atoms[0]) is _CodeValue:
+            return self.settled(atoms[0])
+        marks = [k for k, atom in enumerate(atoms) if type(atom) is str]
+        for loop in [k for k in marks if atoms[k] in ("for", "foreach")][-4:][::-1]:
+            stop = next((k for k in marks if loop < k < len(atoms) and atoms[k] in ("in", "of", ":")), 0)
+            if stop:
+                end = next((k for k in marks if stop < k < len(atoms) and atoms[k] in ("if", "for")), len(atoms))
+                self.bind([v.ref for v in atoms[loop:stop] if type(v) is _CodeValue], self.reduce(atoms[stop + 1:end]).each())
+                atoms = atoms[:loop]
+        marks = [k for k in marks if k < len(atoms)]
+        equals = [k for k in marks if atoms[k] in _CODE_ASSIGNS]
+        if equals:
+            value = self.reduce(atoms[equals[-1] + 1:])
+            for k in equals[::-1]:
+                target = next((atoms[j] for j in range(k - 1, -1, -1) if type(atoms[j]) is _CodeValue), _CODE_UNKNOWN)
+                if frame is not None and frame.opening == "(" and k == 1 and atoms[k] == "=":
+                    frame.key = target.ref              # an argument by name
+                else:
+                    value = self.join(target, value) if atoms[k] in ("+=", ".=", "<<") else value
+                    self.assign(target.ref, value)
+            return value
+        cut = next((k for k in marks if atoms[k] == "as"), 0)
+        if cut:
+            value = self.reduce(atoms[:cut])
+            self.bind([v.ref for v in atoms[cut + 1:] if type(v) is _CodeValue], value.each() if self.family == "php" else (value,))
+            return value
+        parts: list[list[Any]] = [[]]
+        tests = False
+        for atom in atoms:
+            if type(atom) is not str or atom not in _CODE_KEPT or atom == "%" and parts[-1] and type(parts[-1][0]) is _CodeValue and parts[-1][0].texts:
+                parts[-1].append(atom)
+            else:
+                tests = tests or atom in _CODE_TESTS and bool(parts[-1])
+                parts.append([])
+        values = [self.folded(part) for part in parts if part]
+        if tests:
+            self.quiet(*values)
+            return _CodeValue((), None, "", _code_origins(*values))
+        return _code_either(values or [_CODE_UNKNOWN])
+
+    def folded(self, atoms: list[Any]) -> _CodeValue:
+        """The same without choices and tests: joins, formats, and calls without parentheses."""
+        value, operator = None, ""
+        for k, atom in enumerate(atoms):
+            if type(atom) is str:
+                operator = atom
+                continue
+            if value is None:
+                value = _CodeValue(["-" + text for text in atom.texts]) if operator == "-" else atom
+            elif operator in ("+", "..", ".", "/"):
+                value = self.join(self.settled(value), self.settled(atom), "/" if operator == "/" else "")
+            elif operator == "%":
+                value = self.formatted(value, atom.each())
+            elif operator:
+                value = _CodeValue((), None, "", value.origins | atom.origins)
+            elif value.params is not None:
+                break
+            elif value.at >= 0 and atom.at >= 0:
+                value = self.join(value, atom)
+            elif self.commands([value, atom]):
+                args: list[list[Any]] = [[]]
+                for other in atoms[k:]:
+                    args += [[]] if other == "," else []
+                    args[-1] += [other] if other != "," else []
+                return self.call(value, [self.folded(arg) for arg in args if arg], {})
+            else:
+                value = atom
+            operator = ""
+        return self.settled(value or _CODE_UNKNOWN)
+
+    def commands(self, atoms: list[Any]) -> bool:
+        """Is this a call without parentheses: a known name and what it is given?"""
+        first = atoms[0]
+        return type(first) is _CodeValue and type(atoms[1]) is _CodeValue and not first.known() and bool(first.name and self.roles(first.name))
+
+    def settled(self, value: _CodeValue) -> _CodeValue:
+        """A member that Ruby calls without saying so."""
+        calls = value.of is not None and self.family == "sigil" and (
+            self.roles(value.name) or value.name.endswith("Dir.home") or _code_loss.match(value.name))
+        return self.call(value, [], {}) if calls else value
+
+    # -- variables
+    def variable(self, word: str) -> _CodeValue:
+        name = word.lstrip("$@%&\\") or "$"
+        value = self.vars.get(name)
+        if value is None:
+            self.missed.add(name)
+            value = self.old.get(name)
+        if value is None:
+            value = _CodeValue((), None, name.replace("::", "."), frozenset(("env",)) if name in ("ENV", "_ENV", "_SERVER") else _CODE_NO_ORIGINS)
+            value.ref = name
+        return value
+
+    def put(self, ref: str, value: _CodeValue) -> None:
+        made = _CodeValue(value.texts, value.items, value.name, value.origins, value.fields, value.of)
+        made.params, made.ref = value.params, ref
+        if ref and len(self.vars) < 20_000:
+            self.vars[ref] = made
+
+    def assign(self, ref: str, value: _CodeValue) -> None:
+        """A variable gets a value, beside those that it has in this reading."""
+        known = self.vars.get(ref)
+        if known is not None and (known.texts or known.origins) and known.texts != value.texts:
+            value = _code_either([value, known])
+        self.put(ref, value)
+        base = self.vars.get(ref.rpartition(".")[0]) if value.origins else None
+        if base is not None:
+            base.origins |= value.origins
+
+    def bind(self, names: Sequence[str], values: Sequence[_CodeValue]) -> None:
+        """Loop variables and parameters get one of these values."""
+        for name in names if values else ():
+            self.assign(name.lstrip("$@%&*"), _code_either(values))
+
+    def function(self, params: list[str]) -> _CodeValue:
+        made = _CodeValue()
+        made.params = params
+        return made
+
+    def literal(self, word: str, at: int) -> _CodeValue:
+        """The value of a string: what it says, and holes where it computes."""
+        family, quote, prefix = self.family, word[0], ""
+        if quote in "rRbBuUfF":
+            prefix = word[:2 if word[1] not in "'\"" else 1].lower()
+            word = word[len(prefix):]
+            quote = word[0]
+        if quote == ":":
+            return _CodeValue((word[1:],))
+        if quote == "[":
+            word = word.strip("=[]")
+        elif quote in "q%":
+            how, word = re.match(r"[q%]([a-zA-Z]?)", word).group(1), re.sub(r"^\W?\w+[ ]?", "", word)[1:-1]     # type: ignore[union-attr]
+            if how in ("w", "W", "i"):
+                return _CodeValue((), [_CodeValue((item,)) for item in word.split()])
+            quote = {"x": "`", "q": '"', "Q": '"'}.get(how, "'")
+        else:
+            size = 3 if word[:3] in ("'''", '"""') else 1
+            word = word[size:len(word) - size if word[-1:] == quote and len(word) > size else len(word)]
+        value = _CodeValue((word if "r" in prefix or quote == "'" and family in ("sigil", "php") else _sh_unescape(word),))
+        if "f" in prefix or quote == "`" and family in ("slash", "sigil", "php") or quote == '"' and self.templates:
+            made, last = _CodeValue(("",)), 0
+            for found in list(_CODE_HOLES[family].finditer(word))[:100]:
+                inner = next((group for group in found.groups() if group), "")
+                made = self.join(made, _CodeValue((_sh_unescape(word[last:found.start()]),)))
+                made = self.join(made, self.within(inner) if inner else _CodeValue((found.group()[:1],)))
+                last = found.end()
+            value = self.join(made, _CodeValue((_sh_unescape(word[last:]),))) if last else value
+        if quote == "`" and family in ("sigil", "php"):
+            return self.run([value], {}, "system", None)
+        value.at = at
+        self.path(value.texts[0] if len(value.texts) == 1 else "", at)
+        return value
+
+    def within(self, text: str) -> _CodeValue:
+        """The value of an expression within a string."""
+        if text[0] in "$@":
+            text = text.replace("->", "").replace("{", "['").replace("}", "']") if "{" in text[2:] else text.replace("{", "").replace("}", "")
+        name = text.lstrip("$@")
+        return self.variable(name) if name.isidentifier() else self.nested(text)
+
+    def nested(self, text: str) -> _CodeValue:
+        """Evaluate another text with the same variables."""
+        self.room -= len(text) + 50
+        if self.depth > 4 or self.room < 0:
+            return _CODE_UNKNOWN
+        self.depth += 1
+        value = self.read(text)
+        self.depth -= 1
+        return value
+
+    # -- what values are made of
+    def join(self, a: _CodeValue, b: _CodeValue, between: str = "") -> _CodeValue:
+        """*a* and then *b*: texts, lists, or with a slash between them a path."""
+        if a.items is not None and b.items is not None:
+            return _CodeValue((), [*a.items, *b.items][:64], "", a.origins | b.origins)
+        made = []
+        for left in a.pieces():
+            for right in b.pieces()[:max(1, 16 // len(a.pieces()))]:
+                absolute = between and (right[:1] in ("/", "~") or right[1:3] == ":\\")
+                made.append(right if absolute else left.rstrip("/") + "/" + right if between and left else left + right)
+        self.room -= sum(map(len, made))
+        if self.room < 0:
+            raise BudgetSpent("it holds code too long to follow")
+        return _CodeValue(made if len(made[0]) < 4000 else (), None, a.name or b.name, a.origins | b.origins)
+
+    def member(self, value: _CodeValue, name: str) -> _CodeValue:
+        """`value.name`."""
+        name = name.lstrip("$") or name
+        ref = f"{value.ref}.{name}" if value.ref and len(value.ref) < 80 else ""
+        known = self.vars.get(ref) or self.old.get(ref) or value.fields and value.fields.get(name) or (
+            value.ref in ("self", "this", "cls") and (self.vars.get(name) or self.old.get(name)))
+        if known:
+            return known
+        if value.name.endswith("process.env"):
+            return self.picked(value, [_CodeValue((name,))])
+        path = f"{value.name}.{name}"[-80:] if value.name else name
+        texts = [_code_dirname(text) for text in value.texts] if name == "parent" else ("python3",) if path == "sys.executable" else value.texts
+        env = path.endswith(("process.env", "os.environ"))
+        made = _CodeValue(texts, value.items, path, frozenset(("env",)) if env else value.origins, None, value)
+        made.ref = ref
+        return made
+
+    def picked(self, value: _CodeValue, items: Sequence[_CodeValue]) -> _CodeValue:
+        """`value[items]`."""
+        key = items[0].texts[0] if items and items[0].texts else items[0].ref if items and self.family == "sigil" else ""
+        if "env" in value.origins and key:
+            return _CodeValue((self.home if key in _CODE_HOMES else "$" + key,))
+        if value.fields and key in value.fields:
+            return value.fields[key]
+        if value.items is not None:
+            one = key.lstrip("-").isdigit() and len(key) < 6 and -len(value.items) <= int(key) < len(value.items)
+            return value.items[int(key)] if one else _code_either(value.items) if len(items) == 1 and value.items else value
+        if key == "-1" and value.texts:                                         # [::-1]
+            return _CodeValue([text[::-1] for text in value.texts], None, "", value.origins)
+        if value.name == "Dir" and items:
+            return _CodeValue((), [_CodeValue(item.texts, None, "Path") for item in items])
+        return self.member(value, key) if key and not value.texts and not key.isdigit() else _CodeValue((), None, value.name, value.origins)
+
+    def formatted(self, shape: _CodeValue, items: Sequence[_CodeValue]) -> _CodeValue:
+        """`"%s" % items`, `"{}".format(items)`."""
+        made = []
+        for text in shape.texts[:4]:
+            rest, value = list(items), _CodeValue(("",), None, "", shape.origins)
+            for number, piece in enumerate(_code_places.split(text)[:64]):
+                place = piece[1:-1] if number % 2 and piece[0] == "{" else ""
+                item = items[int(place)] if place.isdigit() and len(place) < 4 and int(place) < len(items) else None
+                value = self.join(value, _CodeValue((piece,)) if not number % 2 else item or (rest.pop(0) if rest else _CODE_UNKNOWN))
+            made.append(value)
+        return _code_either(made or [_CODE_UNKNOWN])
+
+    def glued(self, items: Sequence[_CodeValue], gap: _CodeValue) -> _CodeValue:
+        """The items with a text between them."""
+        value = items[0] if items else _CodeValue(("",))
+        for item in items[1:64]:
+            value = self.join(self.join(value, gap), item)
+        return value
+
+    def quiet(self, *values: _CodeValue) -> None:
+        """These literals are only looked at: no files are meant by them."""
+        for value in values:
+            if value.at >= 0 and value.texts and self.named.get(value.texts[0]) == value.at:
+                del self.named[value.texts[0]]
+
+    def path(self, text: str, at: int = -2) -> None:
+        """A text that may be a file."""
+        if 1 < len(text) < 400 and not _CODE_PATHLIKE.isdisjoint(text) and _CODE_NO_PATH.isdisjoint(text) and len(self.named) < 4000:
+            self.named.setdefault(_code_shown(text), at)
+
+    def tell(self, kind: str, value: Any, more: Any = None) -> None:
+        self.acts.append(Act(kind, value, more))
+
+    # -- calls
+    def roles(self, name: str) -> str:
+        """What a call of this name does."""
+        known, parts = _CODE_CALLS.get, name.rsplit(".", 3)[-3:]
+        return (known("=" + name, "") + " " + known(parts[-1], "")).strip() if len(parts) < 2 else known(
+            ".".join(parts)) or known(".".join(parts[-2:])) or known(parts[-1], "")
+
+    def call(self, callee: _CodeValue, args: list[_CodeValue], fields: dict[str, _CodeValue]) -> _CodeValue:
+        """Call *callee*; what comes back."""
+        if callee.params is not None:
+            for param, arg in zip(callee.params, args):
+                self.assign(param, arg)
+            return _CodeValue((), None, "", _code_origins(*args))
+        of = callee.of
+        name = callee.texts[0] if of is None and callee.texts else callee.name      # a name in a variable
+        base, _, last = name.rpartition(".")
+        given = [*args, *fields.values()]
+        origins = _code_origins(callee, *given)
+        if last in _CODE_CALLERS:
+            inner = args[0].texts[0] if last not in ("call", "apply", "bind") and args and args[0].texts else base
+            if inner and self.roles(inner):
+                return self.call(_CodeValue((), None, inner), args[1:], fields)
+        for arg in args:
+            fields = {**arg.fields, **fields} if arg.fields else fields
+        roles = self.roles(name)
+        value = self.computed(name, last, of, args, fields, origins)
+        for role in roles.split() if value is None else ():
+            value = self.act(role, name, last, of, args, fields, origins) or value
+        for arg in given:                       # a function among the arguments is called with the others
+            named = arg.texts[0] if arg.texts and self.family == "php" else arg.name if not arg.texts else ""
+            if arg.params is not None or named and self.roles(named).startswith(("run", "eval", "delete")):
+                over = _code_either([item for other in (of, *given) if other is not None and other is not arg for item in other.each()] or [_CODE_UNKNOWN])
+                over = _CodeValue(over.texts, over.items, over.name, origins | value.origins if value else origins)
+                if arg.params is not None:
+                    self.bind(arg.params, (over,))
+                else:
+                    value = self.call(_CodeValue((), None, named), [over], {})
+        lost = _code_loss.match(name) or last in ("deleteMany", "delete_many") and args and args[0].fields == {} and not args[0].items
+        if (lost or last == "dropDatabase") and not any(_code_scratch.search(text) for arg in given for text in arg.texts):
+            self.tell("loss", "destroys a database or cloud resource: " + last[:40])
+        if value is not None:
+            return value
+        text = next((text for arg in given for text in arg.texts), "")
+        if name[:4] == "aws ":
+            verb = re.sub(r"(?<=[a-z])(?=[A-Z])|_", "-", last).lower()
+            self.tell("argv", ["aws", name[4:].partition(".")[0] + "api" * (name[4:7] == "s3."),
+                               {"delete": "delete-bucket", "terminate": "terminate-instances"}.get(verb, verb)], "")
+        elif last in ("client", "resource") and "boto3" in name and text:
+            return _CodeValue((), None, "aws " + text)
+        elif last in ("connect", "create_engine", "createConnection", "Database", "DatabaseSync"):
+            scratch = _code_scratch.search(text or "memory" * ("duckdb" in name))
+            self.scratch += bool(scratch)
+            self.real += not scratch
+        for arg in given:
+            for text in arg.texts if arg.at < 0 else ():
+                self.path(text)
+        return _CodeValue((), None, name, origins | {"net"} if not roles and any("://" in t for arg in args for t in arg.texts) else origins)
+
+    def computed(self, name: str, last: str, of: _CodeValue | None, args: list[_CodeValue], fields: dict[str, _CodeValue],
+                 origins: frozenset[str]) -> _CodeValue | None:
+        """What can be computed of a call; None when nothing can."""
+        first = args[0] if args else _CODE_UNKNOWN
+        texts = [arg.texts[0] if arg.texts else "" for arg in args] + ["", "", ""]
+        subject, more = (of, texts) if of is not None and of.known() else (first, texts[1:])
+        if last in _CODE_PLACES:
+            return _CodeValue((_CODE_PLACES[last],), None, "Path")
+        if last in ("home", "homedir", "UserHomeDir") and not args:
+            return _CodeValue((self.home,), None, "Path")
+        if last in _CODE_IMPORTERS and texts[0]:
+            if "://" in texts[0]:
+                self.tell("say", "pipe_to_shell", "runs downloaded text")
+            return self.files.get(texts[0]) or _CodeValue((), None, texts[0].removeprefix("node:"))
+        if last == "getattr" and texts[1]:
+            return self.member(first, texts[1])
+        if texts[0] and (last == "getenv" or last in ("get", "fetch") and of is not None and "env" in of.origins or last == "getProperty"):
+            return self.picked(_CodeValue((), None, "", frozenset(("env",))), args[:1])
+        if last in ("join", "implode", "paste", "paste0") or last == "concat" and self.family == "lua":
+            given = [arg for arg in (of, *args) if arg is not None and (arg is not of or arg.known())]
+            lists = [arg.items for arg in given if arg.items is not None]
+            plain = [arg for arg in given if arg.items is None]
+            if last[:5] == "paste":
+                return self.glued(plain, fields.get("sep") or _CodeValue((" " * (last == "paste"),)))
+            if lists or not self.roles(name):
+                return self.glued(lists[0] if lists else plain[1:], plain[0] if plain else _CodeValue(("",)))
+        if last in ("format", "sprintf"):
+            return self.formatted(*((of, [*args, *fields.values()]) if of is not None and of.texts else (first, args[1:])))
+        if last in _CODE_TEXTS and subject.texts:
+            return _CodeValue([_CODE_TEXTS[last](text, *more) for text in subject.texts], None, "", origins)
+        if last in ("chr", "fromCharCode", "bytes", "bytearray") or last == "map" and first.name == "chr":
+            codes = [item.texts[0] if len(item.texts) == 1 else "" for arg in args for item in arg.each() if item.name != "chr"]
+            if codes and all(code.isdigit() and int(code[:7]) < 0x110000 for code in codes):
+                made = [chr(int(code)) for code in codes]
+                return _CodeValue((), [_CodeValue((c,)) for c in made]) if last == "map" else _CodeValue(("".join(made),))
+            return _CodeValue((), None, "", origins | {"coded"}) if last == "chr" else None
+        how = _CODE_DECODES.get(last) if last != "from" else texts[1] if texts[1] in ("base64", "hex") else None
+        if how is not None:
+            plains = [_sh_decoded(text, how) for text in first.texts] if how else []
+            return _CodeValue([text for text in plains if text], None, "", origins | {"coded"})
+        if last == "split" and subject.texts:
+            return _CodeValue((), [_CodeValue((text,)) for text in subject.texts[0].split(more[0] if subject is of and more[0] else None)[:64]])
+        return None
+
+    def act(self, role: str, name: str, last: str, of: _CodeValue | None, args: list[_CodeValue], fields: dict[str, _CodeValue],
+            origins: frozenset[str]) -> _CodeValue | None:
+        """What a call does in one role; its value, when the role tells it."""
+        first = args[0] if args else next((value for key, value in fields.items() if key in _CODE_FIRST), _CODE_UNKNOWN)
+        second = args[1] if len(args) > 1 else fields.get("data", _CODE_UNKNOWN)
+        owner = of if of is not None and of.texts else None
+        subject = owner or first
+        if role == "run":
+            return self.run(args or [first], fields, last if self.bare(name) else "." + last, of)
+        if role == "eval":
+            self.suspect(first, name, True)
+            for text in first.texts[:4]:
+                if "://" in text[:12] or "net" in self.files.get(text, _CODE_UNKNOWN).origins:
+                    self.tell("say", "pipe_to_shell", "runs downloaded text")
+                return self.nested(_code_shown(text))
+            return _CodeValue((), None, name, origins)
+        if role == "delete":
+            for item in [owner] if owner else args or [first]:
+                for text in [text for one in item.each() for text in one.texts if text and text[0] not in ("-", _CODE_HOLE)]:
+                    self.tell("delete", _code_shown(text))
+        elif role == "write" or role == "save":
+            what = _CodeValue((), None, "", frozenset(("net",))) if role == "save" else first if owner else second
+            self.written(second if role == "save" else subject, what, "ppend" in last)
+        elif role == "open" or role == "read":
+            modes = [text for arg in [*args[1:], *fields.values()] for text in arg.texts if re.fullmatch(r"[rwaxbt+<>|-]{1,4}", text)]
+            mode = modes[0] if modes else ""
+            piped = [args[-1]] if "|" in mode else [_CodeValue((text.strip("| "),)) for arg in args for text in arg.texts if "|" in (text[:1], text[-1:])]
+            if role == "open" and piped:
+                return self.run(piped, {}, "system", None)
+            if not {"w", "a", "x", ">", "+"}.isdisjoint(mode):
+                self.written(subject, _CODE_UNKNOWN, "a" in mode or ">>" in mode)
+            net = any("://" in text[:12] for text in subject.texts)
+            for text in subject.texts if not net else ():
+                self.path(text)
+            held = _code_origins(*[self.files.get(text) for text in subject.texts])
+            return _CodeValue((), None, f"open {subject.pieces()[0]}\0"[-80:], origins | held | ({"net"} if net else _CODE_NO_ORIGINS))
+        elif role == "sql":
+            for text in [text for arg in args for text in arg.texts[:4]]:
+                self.tell("sql", _code_hole.sub(lambda hole: hole.group(1) or "x", text))
+            return _CodeValue((), None, name, origins)
+        elif role == "fetch" or role == "send":
+            if role == "send" or "env" in origins or not _CODE_SENT.isdisjoint(fields) or len(args) > 1 and last == "urlopen":
+                self.tell("send", sorted(origins), last)
+            return _CodeValue((), None, name, origins | {"net"})
+        elif role == "say" or role == "test":
+            self.quiet(*args, *fields.values())
+            if name[:5] == "open " and last == "write":
+                self.files[name[5:].partition("\0")[0]] = first
+            elif role == "test":
+                return _CodeValue((), None, name, origins)
+            elif last in _CODE_PRINTS and first.texts and first.texts[0][:1] != _CODE_HOLE:
+                self.tell("print", _code_shown(first.texts[0]))
+        elif role == "path":
+            value = owner or (args.pop(0) if args else _CODE_UNKNOWN)
+            for arg in args:
+                value = self.join(value, arg, "/")
+            return _CodeValue(value.texts, None, "Path", origins)
+        elif role == "same":
+            whole = of if of is not None and (of.known() or not args) else first if len(args) < 2 else _CodeValue((), args)
+            return _CodeValue(whole.texts, whole.items, whole.name or name, origins, whole.fields)
+        elif role == "list":
+            if "glob" in last and not owner:
+                return _CodeValue((), [_CodeValue((text,), None, "Path") for text in first.texts], "list", origins)
+            child = first if "glob" in last else _CodeValue((), None, "name")
+            child = child if last in ("listdir", "readdir", "readdirSync", "entries", "opendir") else self.join(subject, child, "/")
+            return _CodeValue((), [_CodeValue(child.texts, None, "Path", origins)] + [subject] * ("walk" in last), "list", origins)
+        else:                                           # what a program of the shell does, too
+            words = [text for arg in args for text in arg.pieces()[:1]]
+            if role == "chmod" and len(words) > 1:
+                words = [oct(int(words[1]))[2:] if words[1].isdigit() and words[1][0] != "0" else words[1].lstrip("0o"), words[0]]
+            if words and words[0][:1] != _CODE_HOLE:
+                self.tell("argv", role.split(":") + list(map(_code_shown, words)), "")
+        return _CODE_UNKNOWN
+
+    def written(self, where: _CodeValue, what: _CodeValue, appended: bool) -> None:
+        """Files are written."""
+        for text in where.texts:
+            if text[:1] != _CODE_HOLE:
+                self.tell("write", _code_shown(text), (what.texts[0] if what.texts else None, "net" in what.origins, appended))
+                self.files[text] = what
+
+    def bare(self, name: str) -> bool:
+        """Does a call of this name run what it is given, and not search for it?"""
+        return "." not in name or name.partition(".")[0] in _CODE_RUNNERS or name.endswith("Function")
+
+    def suspect(self, value: _CodeValue, name: str, code: bool) -> None:
+        """A text is about to run: where does it come from?"""
+        if "net" in value.origins and self.bare(name) and (code or not value.texts or value.texts[0].lstrip()[:1] == _CODE_HOLE):
+            self.tell("say", "pipe_to_shell", "runs downloaded text")
+        elif "coded" in value.origins and not value.texts and self.bare(name):
+            self.tell("say", "pipe_to_shell", "runs decoded content")
+
+    def run(self, args: Sequence[_CodeValue], fields: dict[str, _CodeValue], last: str, of: _CodeValue | None) -> _CodeValue:
+        """A program is started, by one text for a shell or by words."""
+        first = args[0] if args else _CODE_UNKNOWN
+        if of is not None and of.known() and not first.known():
+            first, args = of, [of]                      # "a b".execute()
+        more = [arg for arg in args[1:] if not arg.fields]
+        twice = re.match(r"\.?(exec|spawn)([lv])", last)            # these name the program twice
+        if twice:
+            more = more[1:] if twice.group(1) == "spawn" else more
+            words = [*more[0].each()] if twice.group(2) == "v" and more else [first, *more[1:]]
+        else:
+            words = [word for arg in [first, *more, *([fields["args"]] if "args" in fields and first is not fields["args"] else [])] for word in arg.each()]
+        words = [word for word in words if word.texts or word.name or word.origins]
+        self.suspect(words[0] if words else _CODE_UNKNOWN, last, False)
+        shell = words and re.search(r"(?:^|/)(?:(?:ba|z|da)?sh|python[\d.]*|node|cmd|powershell|pwsh)\Z", words[0].pieces()[0])
+        if shell and any("net" in word.origins and not word.texts for word in words[1:]):
+            self.tell("say", "pipe_to_shell", "runs downloaded text")
+        fed = fields["input"].pieces()[0] if "input" in fields else ""
+        for number in range(max([len(word.texts) for word in words] or [0])):
+            texts = [_code_shown(word.pieces()[number % len(word.pieces())]) for word in words]
+            if last.endswith("Start"):
+                texts = [" ".join(texts)]               # C#: arguments are one text
+            if len(texts) > 1 or first.items is not None:
+                self.tell("argv", texts, fed)
+            if words[0].texts and (len(texts) == 1 and first.items is None or " " in texts[0]):
+                self.tell("sh", texts[0], fed)
+                if _code_sql.match(texts[0]):
+                    self.tell("sql", texts[0])
+        fetches = any(re.search(r"\b(?:curl|wget|iwr|irm)\b", text) for word in words for text in word.texts)
+        return _CodeValue((), None, "output", _code_origins(*words) | ({"net"} if fetches else _CODE_NO_ORIGINS))
+
+
+_CODE_CALLERS = frozenset("call apply bind partial send public_send __send__ call_user_func call_user_func_array method".split())
+_CODE_IMPORTERS = frozenset("__import__ import_module require import".split())
+_CODE_FIRST, _CODE_SENT = frozenset("args cmd command path file".split()), frozenset("method body data".split())
+_CODE_PRINTS = frozenset("print puts echo log write say printf cat".split())
+
+
+def code_acts(text: str, language: str, home: str) -> list[Act]:
+    """What a text in a programming language does, in the order in which it does it; in "code" or "" it may be any."""
+    acts: list[Act] = []
+    text = text.replace(_CODE_HOLE, "?")
+    cell = re.match(r"\s*%%(?:bash|sh|script|cmd|system|!|sx)\b[^\n]*\n([\s\S]*)", text)
+    if cell:
+        return [Act("sh", cell.group(1), "")]
+    if language in ("python", "code", "") and ("!" in text or "%" in text):
+        acts += [Act("sh", found.group(1), "") for found in _code_magic.finditer(text)]
+        text = _code_magic.sub("", text)
+    families = [_CODE_FAMILY_OF.get(language, "hash")]
+    if language not in _CODE_FAMILY_OF:
+        families += ["slash"] * bool(re.search(r"[`#]|//|/\*|=>|->|\bfunction\b|\$\{|['\"]{3}", text))
+        families += ["php"] * ("<?" in text or "$" in text) + ["sigil"] * bool(re.search(r"[`$@%]|\b(?:puts|system|exec|FileUtils|Dir)\b", text))
+        families += ["lua"] * bool(re.search(r"\b(?:os|io)\b|\blocal\b", text) and re.search(r"--|\.\.|\[\[|:", text))
+    for family in families:
+        reader = CodeReader(text, family, language, home, 1 + (family in families[:2]))
+        scratch = reader.scratch and not reader.real
+        acts += [Act("say", "infrastructure", act.value) if act.kind == "loss" else act for act in reader.acts
+                 if not scratch or act.kind not in ("sql", "loss")]
+        acts += [Act("read", name) for name in reader.named]
+    acts += [Act("sh", found, "") for found in re.findall(r'\bdo shell script "((?:[^"\\]|\\.)*)"', text)]
+    if _code_fork.search(text):
+        acts.append(Act("say", "destructive", "fork bomb"))
+    return acts
+
+
 _sh_code_socket = lazy_regex(
     r"['\"]socket['\"]|socket\.(?:socket|create_connection|connect|tcp)|SOCK_STREAM|IO::Socket|TCPSocket|TCPServer|fsockopen|"
     r"stream_socket_client|socket_create|\bnet\.(?:connect|createConnection|Socket)|"
@@ -6625,65 +7728,6 @@ _sh_code_shell = lazy_regex(
     r"&\s*getline|\|\s*getline|child_process|shell_exec|proc_open|recv\([^)]*\)[^\n]{0,200}(?:subprocess|os\.(?:popen|system)|"
     r"exec\()|(?:subprocess|os\.popen|os\.system|getoutput)[^\n]{0,80}recv|\bexec\s*\(\s*\w+\.recv|['\"](?:ba|z)?sh['\"]|"
     r"(?i:io\.popen)|os\.execute|STDIN->fdopen|open\(STDIN|ProcessBuilder|getRuntime")
-_SH_FETCH = (r"(?:urlopen|requests\.get|httpx\.get|urllib|http\.get|https\.get|\bfetch\(|axios|LWP::Simple|\bget\(?['\"]http|"
-             r"Net::HTTP|URI\.open|URI\.parse|open-uri|open\(['\"]http|file_get_contents\(\s*['\"]http|curl_exec|XMLHttp|"
-             r"DownloadString|DownloadData|aiohttp|wget\.download|\bIWR\b|\bIRM\b|Invoke-(?:WebRequest|RestMethod)|"
-             r"\b(?:include|require)(?:_once)?\s*\(?\s*['\"]https?:)")
-_sh_code_fetch = lazy_regex("(?i)" + _SH_FETCH)
-_sh_code_evaluates = lazy_regex(
-    r"(?i)(?<![.\w])(?:exec|eval|execfile|new Function|instance_eval|loadstring|dofile|system|popen|"
-    r"runIn\w+Context|iex|invoke-expression)\b\s*[(\s]"
-    r"|os\.system\(|pickle\.loads|marshal\.loads|vm\.run|scriptblock\]?::create|assembly\]::load"
-    r"""|(?<![.\w])(?:include|require)(?:_once)?\b\s*[(\s]\s*(?!['"](?!https?:)[^'"\n]*['"])""")
-_sh_code_then = lazy_regex(r"(?i)=>\s*eval\(|\.then\(\s*eval|\|\s*(?:iex|invoke-expression)\b|,\s*eval\b")
-_sh_code_name = lazy_regex(r"([A-Za-z_]\w{0,30})\s*=(?![=>])|import (?:urlopen|get) as (\w{1,30})")
-_sh_code_runs = lazy_regex(r"\b(?:exec|eval|system|popen|subprocess|child_process|iex|Invoke-Expression|spawn|shell_exec|"
-                           r"passthru|loadstring|Function|compile)\b|`", re.I)
-_sh_code_blob = lazy_regex(r"(?:b64decode|fromhex|unhexlify|Buffer\.from|atob|base64_decode|decode64|decode_base64|"
-                           r"FromBase64String|unpack1?)\s*\(?\s*b?['\"]([A-Za-z0-9+/=\s]{8,})['\"]")
-_sh_code_bomb = lazy_regex(r"\bfork\s+while\b|\bwhile\s*\(?\s*(?:True|1|true)\s*\)?\s*[:{]\s*\n?\s*(?:os\.)?fork\b|"
-                           r"fork\(\)\s*while|loop\s*\{\s*fork\s*\}|%0\s*\|\s*%0")
-_sh_code_ticks = lazy_regex(r"`([^`\n]{2,2000})`|(?:qx|%x)\s*[({\[/|]([^)}\]/|\n]{2,2000})")
-_sh_code_sends = lazy_regex(
-    r"requests\.(?:post|put|patch|request)|urlopen\([^\n]{0,300}(?:data|\+|%|format|,)|httpx\.(?:post|put)|http\.client|"
-    r"\.request\(['\"](?:POST|PUT)|method['\"]?\s*:\s*['\"](?:POST|PUT)|axios\.(?:post|put)|fetch\([^\n]{0,200}(?:\+|\$\{|body)"
-    r"|Net::HTTP\.post|\.sendall?\(|ftplib|smtplib|http\.request|https\.request|net\.connect|socket\.create_connection|"
-    r"file_get_contents\(['\"]http[^)]{0,200}\.|HTTP::Tiny|LWP::UserAgent|paramiko|boto3|requests\.get\([^\n]{0,200}(?:\+|"
-    r"params|%|\{)|UploadString|UploadFile|UploadData|(?i:-Method\s+['\"]?(?:POST|PUT))|dns\.lookup|gethostbyname\(")
-_sh_code_environment = lazy_regex(r"(?:dict|str|repr|json\.dumps|urlencode)\(\s*(?:dict\(\s*)?os\.environ|"
-                                  r"os\.environ(?:\.(?:items|copy)\(\)|\s*[),])|JSON\.stringify\(\s*process\.env|"
-                                  r"process\.env\s*[),]|ENV\.(?:to_h|inspect|to_json)|\$_ENV\b(?!\[)|\bgetenv\(\s*\)|%ENV|"
-                                  r"(?i:Get-ChildItem env:|gci env:|dir env:|ls env:)")
-
-
-def _sh_literal(text: str, raw: bool = False) -> str:
-    """The value of a string literal of some language; *raw*: a backslash is no escape (PowerShell)."""
-    text = text[3:-3] if text[:3] in ("'''", '"""') else text[1:-1]
-    return text if raw else _sh_unescape(text)
-
-
-def _sh_literals(text: str, at: int, raw: bool = False) -> list[str]:
-    """The string literals that follow in a call: `"a", "b"` or `["a", "b"]`."""
-    found: list[str] = []
-    between = re.compile(r"[\s\[(,bfru]*")
-    while len(found) < 64:
-        at = between.match(text, at).end()  # type: ignore[union-attr]
-        literal = _sh_code_string.match(text, at)
-        if not literal:
-            break
-        found.append(_sh_literal(literal.group(), raw))
-        at = literal.end()
-    return found
-
-
-def _sh_added(text: str, at: int) -> list[str]:
-    """What a variable adds to the literal at *at* (`"rm -rf " + d`): the literals it may hold, or nothing."""
-    added = _sh_code_added.match(text, at)
-    if not added:
-        return [""]
-    name = re.escape(added.group(1))
-    bound = re.search(rf"\b{name}\s*=\s*(?=[\[(]?\s*['\"])|\b{name}\s+(?:in|of)\s*(?=[\[(]\s*['\"])", text)
-    return (_sh_literals(text, bound.end())[:16] if bound else []) or [""]
 
 
 def _sh_decoded(text: str, how: str) -> str | None:
@@ -6704,97 +7748,61 @@ def _sh_decoded(text: str, how: str) -> str | None:
     return data.decode("utf-8", "replace") if data else None
 
 
-def _code_runs_fetched(text: str) -> bool:
-    """Is something fetched and run, in one statement or by way of a variable?"""
-    names: list[str] = []
-    for statement in re.split(r"[\n;]", text):
-        runs = _sh_code_evaluates.search(statement)
-        fetch = _sh_code_fetch.search(statement)
-        if fetch and (runs or _sh_code_then.search(statement)):
-            return True
-        if fetch:
-            name = _sh_code_name.search(statement)
-            names += [name.group(1) or name.group(2)] if name and len(names) < 8 else []
-        elif runs and any(re.search(r"[(\s$]" + name + r"\b", statement[runs.start():runs.end() + 60]) for name in names):
-            return True
-    return False
 
-
-def judge_code(run: _ShRun, language: str, text: str) -> None:
-    """Code given to an interpreter: commands it starts, files it names, sockets it ties to a shell."""
+def judge_code(run: _ShRun, language: str, text: str) -> _Flow:
+    """Code given to an interpreter: follows what it does; what it says on its standard output."""
     run.spend(len(text))
     if len(text) < 4:
-        return
+        return _NOTHING
     run.deeper(1)
     certain, run.certain = run.certain, False       # what is read as commands here may be none
-    if "+" in text:
-        text = _sh_code_joint.sub("", text)
     if _sh_code_socket.search(text) and _sh_code_shell.search(text):
         run.say("reverse_shell", "connects a shell to the network")
-    if _sh_code_fetch.search(text) and _code_runs_fetched(text):
-        run.say("pipe_to_shell", "runs downloaded text")
-    if _sh_code_bomb.search(text):
-        run.say("destructive", "fork bomb")
-    if _sh_code_home.search(text):
-        run.say("destructive", "deletes the home directory")
-    for found in _sh_code_blob.finditer(text):
-        plain = _sh_decoded(found.group(1), "hex" if "hex" in found.group().lower() else "base64")
-        if plain and _sh_code_runs.search(text):
-            judge_code(run, language, plain)
-            run.read(plain, _NOTHING, _SH_POSIX)
-    raw = language == "powershell"
-    strings = [_sh_literal(m.group(), raw) for m in _sh_code_string.finditer(text)][:5000]
-    sources = _code_calls(run, language, text)
-    for found in _sh_code_delete.finditer(text):
-        named = _sh_literals(text, found.end(), raw)[:16]
-        for word in named or [w for w in strings if w[:1] in "/~"
-                              and re.match(r"\w+\s*[,)]", text[found.end():found.end() + 40])]:
-            run.delete(word)
-    for found in _sh_code_write.finditer(text):
-        run.written(_sh_literal(found.group(1) or found.group(2), raw), _NOTHING, False)
-    for word in strings:
-        if len(word) < 400 and not _SH_NAME_CHARS.isdisjoint(word) and _SH_NO_NAME_CHARS.isdisjoint(word):
-            run.path(word, sources)
-    if _sh_code_sends.search(text):
-        if _sh_code_environment.search(text):
-            sources.append("\0the environment")
-        run.ship(_sh_read(sources), "the network")
+    out = follow_acts(run, code_acts(text, language, run.at.home))
     run.depth -= 1
     run.certain = certain
+    return out
+
+
+def follow_acts(run: _ShRun, acts: Sequence[Act]) -> _Flow:
+    """Follow what a text in another language does; what it says on its standard output."""
+    sources: list[str] = []
+    said: list[str] = []
+    sends, remote = "", False
+    for kind, value, more in acts:
+        if kind == "say":
+            run.say(value, more)
+        elif kind == "argv":
+            sources += run.simple(list(value), _Flow(more) if more else _NOTHING).sources
+        elif kind in _ACT_DIALECTS:
+            sources += run.read(value, _Flow(more) if more else _NOTHING, _ACT_DIALECTS[kind]).sources
+        elif kind == "sql":
+            follow_acts(run, sql_acts(value))
+        elif kind == "read":
+            run.path(value, sources)
+        elif kind == "write":
+            run.written(value, _Flow(*more[:2]) if more else _NOTHING, bool(more) and more[2])
+        elif kind == "delete":
+            run.delete(value)
+        elif kind == "print":
+            said.append(value)
+            remote = remote or "net" in (more or ())
+        elif kind == "send":
+            sends = more
+            sources += ["\0the environment"] * ("env" in value)
+    if sends:
+        run.ship(_sh_read(sources), sends)
+    return _Flow("\n".join(said) if said and not remote else None, remote, tuple(sources)[:64])
 
 
 def judge_program_text(run: _ShRun, language: str, text: str) -> None:
-    """A text in another language than a shell's; notebooks have lines for the shell in it."""
+    """A text in another language than a shell's; what may be any language may be a shell's, too."""
     if language == "sql":
-        return run.sql(text)
+        follow_acts(run, sql_acts(text))
+        return
     judge_code(run, language, text)
-    if re.match(r"\s*%%(?:bash|sh|script)", text):
-        run.read(text.partition("\n")[2])
-    elif language == "code":
-        run.read(re.sub(r"(?m)^\s*[!%]+\s*", "", text))
-    elif "!" in text or "%" in text:
-        run.read("\n".join(re.findall(r"(?m)^[ \t]*(?:!+|%s[xy]|%system)[ \t]*(.*)$", text)))
-
-
-def _code_calls(run: _ShRun, language: str, text: str) -> list[str]:
-    """Follow the commands that code starts by `system`, `spawn`, back-ticks …; the files their output is from."""
-    sources: list[str] = []
-    for number, found in enumerate(_sh_code_call.finditer(text)):
-        words = _sh_literals(text, found.end())
-        callee = found.group(1)
-        if words and callee in ("exec", "eval") and language in ("python", "code"):
-            judge_code(run, language, words[0])
-        elif len(words) > 1 and callee in _SH_LIST_CALLS:
-            sources += run.simple(words, _NOTHING).sources
-        elif words:
-            for end in _sh_added(text, found.end()) if len(words) == 1 and number < 50 else [""]:
-                sources += run.read(" ".join(words) + end, _NOTHING, _SH_POSIX).sources
-    for found in _sh_code_ticks.finditer(text) if language in ("ruby", "perl", "php", "code") else ():
-        out = run.read(found.group(1) or found.group(2) or "", _NOTHING, _SH_POSIX)
-        sources += out.sources
-        if out.remote and re.search(r"(?:system|exec|eval)\s*\(?\s*\Z", text[max(0, found.start() - 20):found.start()]):
-            run.say("pipe_to_shell", "runs downloaded text")
-    return sources
+    if language == "code":
+        run.read(_code_magic.sub("", text))
 
 
 # ---- 9f. Commands: PowerShell and cmd.exe ----------------------------------------------------------------
@@ -6815,6 +7823,7 @@ _sh_percent = lazy_regex(r"[%!]([A-Za-z_]\w*(?:\(x86\))?)(:[^%\n]*)?[%!]|%%?~?\w
 _sh_here_string = lazy_regex(r"'([\s\S]*?)(?:'@|\Z)")
 
 
+_ACT_DIALECTS = {"sh": _SH_POSIX, "powershell": _SH_POWER, "cmd": _SH_CMD}
 _other_redirect = lazy_regex(r"(\d*|&|\*)(>>|>\||>&|<&|<|>)[ \t\r]*")
 
 
@@ -7078,7 +8087,11 @@ def _power_patterns(run: _ShRun, text: str) -> None:
         run.say("pipe_to_shell", "runs downloaded text")
     if re.search(r"(?i)win32_shadowcopy\b[\s\S]{0,300}\.delete\(|win32_shadowcopy\b[\s\S]{0,200}\bremove-(?:wmi|cim)", text):
         run.say("destructive", "deletes shadow copies")
-    judge_code(run, "powershell", text)
+    judge_code(run, "python", text.replace("\\", "\\\\"))
+    for place in re.findall(r"""(?i)(?:file|directory)\]::delete\(\s*['"]([^'"]+)""", text):
+        run.delete(place)
+    if re.search(r"(?i)(?:get-childitem|gci|dir|ls) env:", text) and re.search(r"(?i)-Method\s+['\"]?(?:POST|PUT)|Upload", text):
+        run.say("exfiltration", "sends the environment away")
 
 
 def _power_is_text(word: Any) -> bool:
@@ -9064,21 +10077,22 @@ class _ShRun:
 
     def _sql(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """Database clients: statements in options or on standard input."""
+        texts = [flow.text or ""]
         for word, option in zip(args, [""] + args):
-            if re.match(r"-\w*[ceQq]\Z|--(?:command|execute|eval|query)\Z", option) or re.match(
-                    r"--(?:command|execute|eval|query)=|-[ce]\S*\s", word) or name in ("sqlite3", "sqlite", "duckdb"):
-                self.sql(word)
-                if re.match(r"\s*\\!|\.(?:shell|system)\s", word):
-                    self.read(re.sub(r"^\s*(?:\\!|\.\w+)", "", word))
-        if name == "redis-cli":
-            self.sql(" ".join(args))
-        self.sql(flow.text or "")
+            glued = re.match(r"--(?:command|execute|eval|query)=|-[ceQq](?=\S*\s)", word)
+            if glued or re.match(r"-\w*[ceQq]\Z|--(?:command|execute|eval|query)\Z", option) or name in (
+                    "sqlite3", "sqlite", "duckdb", "redis-cli"):
+                texts.append(word[glued.end():] if glued else word)
+        for text in texts:
+            if name in ("mongo", "mongosh"):
+                judge_code(self, "node", text)
+            else:
+                self.sql(text)
         return self.operands(name, [w for w in args if " " not in w], flow)
 
     def sql(self, text: str) -> None:
         """Statements in the language of a database."""
-        for category, reason, word in judge_sql(text):
-            self.say(category, reason, word)
+        follow_acts(self, sql_acts(text))
 
     # -- PowerShell and cmd.exe
     def _start(self, name: str, args: list[str], flow: _Flow) -> _Flow:
@@ -11399,11 +12413,8 @@ def _strip_needed(before: str, char: str, after: str) -> bool:
     return "\U000e0100" <= char <= "\U000e01ef" and _strip_ideograph.match(before) is not None
 
 # ---------------------------------------------------------------------------
-# 12. What rules see: one message and what is derived from it
+# 11b. What tools do, and what their arguments are for
 # ---------------------------------------------------------------------------
-
-# -- what tools do, and what their arguments are for
-#
 # Servers name their arguments as they like, so nobody can list them all; but names are made of words, and the words tell.
 # The tables below say what a tool does (`tool_acts`) and what an argument is for (`argument_roles`). Some roles excuse:
 # `content` is written, sent or shown and does nothing by itself, an `exclusion` is left alone, a `query` or `pattern` is
@@ -11579,7 +12590,773 @@ def _roles_of_name(tool: str, name: str) -> frozenset[str]:
     return roles | (_ACCESS & acts or _ACCESS)
 
 
-# -- one message
+# ---------------------------------------------------------------------------
+# 11c. Structures, options and code in data
+# ---------------------------------------------------------------------------
+# closes. What a call does may show in no command and no path: `drop-database {database: shop}` deletes by its name,
+# `{HostConfig: {Binds: ["/:/h"]}}` opens the host by its structure, and many servers paste `8.8.8.8; curl x | sh` into
+# a shell, `--output=.git/hooks/x` into git, or `{{ cycler.__init__ }}` into a template. Each detector here is a pure
+# function of a tool's name and its arguments. They read roles: content, queries and code are left to those who know
+# them, since text that is written or looked for does nothing. What acts is told by tables: verbs and objects of tool
+# names, programs that a separator may start, options that run text, phrases that are code where data belongs.
+
+DANGERS = {
+    "sweeping": "takes in all of something: a database, a namespace, every document, a home",
+    "host_rights": "gives a container rights over its host",
+    "credentials": "hands out credentials: the secrets of a cluster, the environment, the accounts of a machine",
+    "unguarded": "turns a protection off",
+    "hidden_command": "holds a command behind a separator, in a value that is no command",
+    "hidden_option": "holds an option where a value belongs",
+    "hidden_code": "holds code in data"}
+
+
+class Danger(NamedTuple):
+    """One finding: a kind of DANGERS, the place among the arguments, and what is there in a few words."""
+    kind: str
+    path: tuple[Any, ...]
+    why: str
+
+
+class DangerLook(NamedTuple):
+    """What the detectors need: where things lie, what a command does, whether a file holds credentials, how a text reads."""
+    paths: PathContext
+    judge: Callable[[Any], CommandFacts]
+    is_sensitive: Callable[[str], bool]
+    readings: Callable[[str], Sequence[View]]
+    budget: Budget
+
+
+class _DanLeaf(NamedTuple):
+    """A member (or item of a list) among the arguments; *key* is its name in lower case without - and _."""
+    path: tuple[Any, ...]
+    name: str
+    key: str
+    value: Any
+
+
+class _DanCall(NamedTuple):
+    """A call and what is derived from it; *words* are those of the tool's name, in their order."""
+    tool: str
+    words: tuple[str, ...]
+    told: frozenset[str]
+    arguments: dict[str, Any]
+    leaves: list[_DanLeaf]
+    look: DangerLook
+
+    def excused(self, name: str) -> bool:
+        return _dan_role(self.tool, name) == "excused"
+
+    def says(self, *words: str) -> bool:
+        """Has the tool's name one of *words*?"""
+        return not self.told.isdisjoint(words)
+
+
+def dangers_in(tool: str, arguments: dict[str, Any], look: DangerLook) -> list[Danger]:
+    """What is dangerous in a call of *tool*, besides its commands and its places."""
+    leaves: list[_DanLeaf] = []
+    _dan_walk(arguments, "", (), leaves)
+    words = name_words(tool)
+    call = _DanCall(tool, words, frozenset(words), arguments, leaves, look)
+    found = [*_dan_sweeping(call), *_dan_containers(call), *_dan_credentials(call), *_dan_unguarded(call)]
+    for number, (path, name, _, value) in enumerate(leaves):
+        if number % 256 == 255:
+            look.budget.check()
+        if name == "__proto__" or name == "prototype" and "constructor" in path:
+            found.append(Danger("hidden_code", path, "the prototype of all objects"))
+        elif name == "$where" and type(value) is str and _dan_where.search("$where " + value) is not None:
+            found.append(Danger("hidden_code", path, "a script in a query"))
+        elif type(value) is str and len(value) > 1:
+            hit = next(filter(None, (_dan_text(call, name, view.text) for view in look.readings(value))), None)
+            if hit is not None:
+                found.append(hit._replace(path=path))
+    return found
+
+
+def _dan_walk(node: Any, name: str, path: tuple[Any, ...], leaves: list[_DanLeaf]) -> None:
+    """Every member and list item below *node*, those that hold more too."""
+    step: Any
+    for step, value in node.items() if type(node) is dict else enumerate(node):
+        here = step if type(node) is dict else name
+        leaves.append(_DanLeaf(path + (step,), here, _dan_fold(here), value))
+        if type(value) is dict or type(value) is list:
+            _dan_walk(value, here, path + (step,), leaves)
+
+
+def _dan_fold(name: str) -> str:
+    return name.lower().replace("_", "").replace("-", "")
+
+
+def _dan_texts(value: Any) -> list[str]:
+    """The strings in *value*, names of members too."""
+    return [value] if type(value) is str else strings_of(value)[0] if type(value) in (dict, list) else []
+
+
+def _dan_true(value: Any) -> bool:
+    return value is True or value == 1 or type(value) is str and value.lower() in ("true", "1", "yes", "on")
+
+
+# -- which calls need a look
+
+_DAN_LINE = 400             # characters of a message or pattern that may be pasted into a command line
+_dan_sign = lazy_regex(
+    r"[;&|`\n{<!=$(]|__|\A\s*[-+@]|\s-|::|//[^/]*-|@-|%2d|--|constructor|[a-z]\.mainModule|\A(?:g[AI]|Y[23]|KG|rO0|AAEAA|c)"
+    r"|\A[\0- ]*(?i:javascript|vbscript|data|view-source|chrome|edge|brave|opera|vivaldi|about)\s*:|j\s*a\s*v\s*a\s")
+_dan_plain_url = lazy_regex(
+    r"(?!.*__)https?://\w[\w./-]*(?:\?[\w.-]+=[\w.+-]*(?:&[\w.-]+=[\w.+-]*)*)?(?:#[\w-]*)?\Z")
+_dan_break = lazy_regex(r"\$\(|['\"].*[;&|]|\A--")
+
+
+def may_endanger(tool: str, node: Any, name: str = "") -> bool:
+    """A superset of the calls, of texts that need no views, in which `dangers_in` finds something."""
+    if not name and not _DAN_WORDS.isdisjoint(name_words(tool)):
+        return True
+    if type(node) is list:
+        return any([may_endanger(tool, item, name or "0") for item in node])
+    if type(node) is dict:
+        return any([_dan_named(key, value) or may_endanger(tool, value, key or "0") for key, value in node.items()])
+    if type(node) is not str:
+        return False
+    kind = _dan_role(tool, name)
+    if kind == "":
+        return _dan_sign.search(node) is not None and _dan_plain_url.match(node) is None
+    if kind == "run":
+        return False
+    return len(node) <= _DAN_LINE and _dan_break.search(node) is not None or "root:" in node or "$where" in node
+
+
+def _dan_named(name: str, value: Any) -> bool:
+    """Does the name of a member, or the verb that is its value, ask for a look?"""
+    key = _dan_fold(name)
+    return key in _DAN_NAMES or name == "$where" or key in _DAN_VERB_KEYS and type(value) is str and \
+        len(value.split()) == 1 and not _DAN_WORDS.isdisjoint(name_words(value)) or \
+        key in _DAN_KIND_KEYS and type(value) is str and "secret" in value.lower()
+
+
+@lru_cache(4096)
+def _dan_role(tool: str, name: str) -> str:
+    """"excused" of an argument that is written, looked for or left alone, whatever text it holds; "run" of one that is run
+    and read by others; else ""."""
+    roles = argument_roles(tool, name)
+    if not roles.isdisjoint(_DAN_EXCUSED):
+        return "excused"
+    runs = "unknown" not in roles and not roles.isdisjoint(("command", "code"))
+    return "run" if runs and name_words(name)[-1:] not in (("expression",), ("expr",), ("formula",), ("template",)) else ""
+
+
+# -- verbs × objects × telling arguments
+
+_DAN_EXCUSED = frozenset(("content", "query", "pattern", "exclusion"))
+_DAN_DESTROY = frozenset("""drop delete destroy remove purge terminate nuke wipe erase decommission deprovision
+    teardown rm del rmdir unlink trash truncate flush empty uninstall prune""".split())
+# verbs | what they are done to, by the last word: a word behind it (`delete_project_task`) is about something smaller
+_DAN_ACTS = """
+drop delete destroy remove purge terminate nuke wipe erase decommission | database databases db dbs schema schemas
+drop delete destroy remove purge terminate nuke wipe erase decommission | keyspace collection collections catalog
+drop delete destroy remove purge terminate nuke wipe erase decommission | dataset datasets bucket buckets namespace
+drop delete destroy remove purge terminate nuke wipe erase decommission | namespaces volume volumes cluster clusters
+drop delete destroy remove purge terminate nuke wipe erase decommission | stack stacks instance instances vm vms
+drop delete destroy remove purge terminate nuke wipe erase decommission | droplet droplets server servers machine
+drop delete destroy remove purge terminate nuke wipe erase decommission | machines repository repositories repo repos
+drop delete destroy remove purge terminate nuke wipe erase decommission | organization organizations org tenant
+drop delete destroy remove purge terminate nuke wipe erase decommission | account accounts project projects workspace
+drop delete destroy remove purge terminate nuke wipe erase decommission | workspaces environment environments vault
+drop delete destroy remove purge terminate nuke wipe erase decommission | vaults keyvault zone zones backup backups
+drop delete destroy remove purge terminate nuke wipe erase decommission | disk disks filesystem subscription crd pvc
+drop delete destroy remove purge terminate nuke wipe erase decommission | infrastructure guild app apps application
+drop delete destroy remove purge terminate nuke wipe erase decommission | nodegroup nodepool
+drop truncate empty | table tables
+truncate empty flush purge wipe clear reset | database databases db dbs schema collection collections bucket queue
+format wipe erase | disk disks drive drives partition filesystem
+prune | system volumes volume all
+transfer | repository repo
+flushall flushdb dropdatabase | *
+"""
+_DAN_KIND_KEYS = frozenset("resourcetype resource resources kind type objecttype entitytype resourcekind object".split())
+_DAN_KINDS = frozenset("""namespace namespaces ns persistentvolumeclaim persistentvolumeclaims pvc persistentvolume
+    persistentvolumes pv crd crds customresourcedefinition customresourcedefinitions node nodes storageclass
+    storageclasses statefulset statefulsets cluster clusters database databases db bucket buckets table tables
+    collection volume volumes project projects repository repositories stack stacks instance instances all""".split())
+_DAN_VERB_KEYS = frozenset("action operation op command cmd verb method subcommand mode".split())
+_DAN_MANY = frozenset("many documents docs records rows entries query".split())
+_DAN_FILTERS = frozenset("filter filters query where selector condition conditions criteria match body".split())
+_DAN_SCOPES = frozenset("database db collection index table tablename schema namespace dataset".split())
+_DAN_NO_FILTER = frozenset(("", "{}", "*", "1=1", "true", "all", "match_all", "_all", "1 = 1", "[]"))
+_DAN_FILES = frozenset("file files directory directories dir dirs folder folders path paths tree item items".split())
+_DAN_PACK = frozenset("zip archive compress tar pack bundle backup".split())
+_DAN_UNPACK = frozenset("extract unzip untar unpack decompress expand".split())
+_DAN_BESIDE = frozenset("command commands tool request the a an v1 v2 v3 id name api batch".split())
+_DAN_LINKS = frozenset("from in of to by for with".split())
+# Words of tool names: the program that such a server runs
+_DAN_PROGRAMS = {**{name: name for name in """kubectl helm terraform tofu terragrunt pulumi aws gcloud gsutil az doctl
+    docker podman nerdctl gh git oc eksctl heroku flyctl vercel cdk systemctl npm mongosh psql ssh rsync""".split()},
+    "redis": "redis-cli", "valkey": "redis-cli", "kubernetes": "kubectl", "k8s": "kubectl"}
+_DAN_ARGS = tuple("""command cmd clicommand subcommand operation action args arguments argv params parameters flags
+    options extraargs""".split())
+_DAN_RUN = frozenset("execute call command commands cmd cli tool invoke generic query".split())
+_DAN_SERIOUS = frozenset("""destructive pipe_to_shell reverse_shell exfiltration privilege persistence
+    infrastructure""".split())
+_dan_holders = lazy_regex(r"(?m)^\s*[\"']?kind[\"']?\s*:\s*[\"']?(?:Namespace|Persistent|CustomResourceDef|Node\b)")
+_dan_redis = lazy_regex(
+    r"(?i)\s*(?:config\s+set\s+(?:dir|dbfilename)|slaveof|replicaof|module\s+load|shutdown|debug)\b")
+
+
+@lru_cache(None)
+def _dan_acts() -> dict[str, frozenset[str]]:
+    """{verb: objects}."""
+    table: dict[str, set[str]] = {}
+    for row in _DAN_ACTS.strip().split("\n"):
+        verbs, _, objects = row.partition(" | ")
+        for verb in verbs.split():
+            table.setdefault(verb, set()).update(objects.split())
+    return {verb: frozenset(objects) for verb, objects in table.items()}
+
+
+def _dan_sweeping(call: _DanCall) -> Iterator[Danger]:
+    verbs = {*call.words}
+    for leaf in call.leaves:
+        if len(leaf.path) == 1 and leaf.key in _DAN_VERB_KEYS and type(leaf.value) is str and len(leaf.value.split()) == 1:
+            verbs.update(name_words(leaf.value)[:2])
+    acts = _dan_acts()
+    end = next((at for at, word in enumerate(call.words) if at and word in _DAN_LINKS), len(call.words))
+    named = [word for word in call.words[:end] if word not in _DAN_BESIDE and word not in acts]
+    last = named[-1] if named else ""
+    for verb in verbs & acts.keys():
+        if last in acts[verb] or "*" in acts[verb]:
+            yield Danger("sweeping", (), f"{verb} {last}".strip())
+    destroys = not verbs.isdisjoint(_DAN_DESTROY)
+    if destroys:
+        yield from _dan_everything(call)
+    yield from _dan_implied(call)
+    yield from _dan_options_of_git(call, verbs)
+    yield from _dan_whole_places(call, verbs, destroys)
+
+
+def _dan_everything(call: _DanCall) -> Iterator[Danger]:
+    """Deletes without a limit: without a filter, of every name, or kinds of resources that hold others."""
+    if call.says("all", "everything"):
+        yield Danger("sweeping", (), "deletes all")
+    top = [leaf for leaf in call.leaves if len(leaf.path) == 1]
+    if not _DAN_MANY.isdisjoint(call.told):
+        filters = [leaf for leaf in top if leaf.key in _DAN_FILTERS]
+        for path, _, _, value in filters:
+            if not value or type(value) is str and value.strip().lower() in _DAN_NO_FILTER or \
+                    type(value) is dict and "match_all" in value:
+                yield Danger("sweeping", path, "deletes without a filter")
+        if not filters and top and _DAN_SCOPES.issuperset(leaf.key for leaf in top):
+            yield Danger("sweeping", (), "deletes without a filter")
+    for path, _, key, value in call.leaves:
+        if key in ("all", "deleteall", "allnamespaces", "everything") or key == "volumes" and call.says("prune"):
+            if _dan_true(value):
+                yield Danger("sweeping", path, "deletes all")
+        elif type(value) is not str:
+            continue
+        elif value.strip() in ("*", "_all", "--all", "*,-.*") and key not in ("path", "paths", "fields", "columns"):
+            yield Danger("sweeping", path, "deletes whatever there is")
+        elif key in _DAN_KIND_KEYS and not _DAN_KINDS.isdisjoint(re.split(r"[,/.\s]+", value.lower())):
+            yield Danger("sweeping", path, f"deletes a {value.lower()}"[:60])
+        elif key in ("manifest", "manifests", "yaml") and _dan_holders.search(value) is not None:
+            yield Danger("sweeping", path, "deletes what holds other resources")
+
+
+def _dan_implied(call: _DanCall) -> Iterator[Danger]:
+    """What the command would do that the server makes: the program's name before what it is given."""
+    at = next((at for at, word in enumerate(call.words) if word in _DAN_PROGRAMS), -1)
+    if at < 0:
+        return
+    program = _DAN_PROGRAMS[call.words[at]]
+    given = [leaf for key in _DAN_ARGS for leaf in call.leaves if leaf.key == key and len(leaf.path) == 1 and
+             leaf.value and (type(leaf.value) is str or type(leaf.value) is list)]
+    before = [word for word in call.words[at + 1:] if word not in _DAN_RUN]
+    if before == ["run"] and call.words[-1] in _DAN_RUN:
+        before = []
+    words = [str(word) for leaf in given for word in (leaf.value.split() if type(leaf.value) is str else leaf.value)]
+    if words[:1] in ([program], [call.words[at]]) or not words and _DAN_DESTROY.isdisjoint(before):
+        return                                  # it names the program itself: a command like any other
+    if words and words[0].lower() in before:
+        before = before[:before.index(words[0].lower())]
+    if not words:
+        words = [leaf.value for leaf in call.leaves if leaf.key in ("name", "release") and type(leaf.value) is str][:1]
+    where = given[0].path if given else ()
+    texts = all(type(leaf.value) is str for leaf in given)
+    facts = call.look.judge(" ".join([program, *before, *(leaf.value for leaf in given)]) if given and texts else
+                            [program, *before, *words])
+    for category, why in facts.categories.items():
+        kind = {"infrastructure": "sweeping", "destructive": "sweeping", "privilege": "host_rights"}.get(category)
+        if kind or category in _DAN_SERIOUS:
+            yield Danger(kind or "hidden_command", where, why)
+    if program == "redis-cli" and _dan_redis.match(" ".join(words)):
+        yield Danger("sweeping", where, "changes where the database writes, or what it runs")
+
+
+def _dan_options_of_git(call: _DanCall, verbs: set[str]) -> Iterator[Danger]:
+    """A forced push, a hard reset, a repository that is opened up."""
+    git = call.says("git") or any(leaf.key == "repopath" for leaf in call.leaves)
+    shows = call.says("repository", "repo") and not verbs.isdisjoint(("update", "edit", "set", "change"))
+    for path, _, key, value in call.leaves if git or shows else ():
+        if git and "push" in verbs and (key in ("force", "mirror", "delete") and _dan_true(value)
+                                        or key == "refspec" and type(value) is str and value[:1] == "+"):
+            yield Danger("sweeping", path, "overwrites a branch of others")
+        elif git and "reset" in verbs and (key == "hard" and _dan_true(value) or key in ("mode", "type") and
+                                           type(value) is str and value.lower().lstrip("-") == "hard"):
+            yield Danger("sweeping", path, "throws away what is not committed")
+        elif shows and (key == "visibility" and value == "public" or key in ("private", "isprivate") and value is False):
+            yield Danger("sweeping", path, "opens up a repository")
+
+
+def _dan_whole_places(call: _DanCall, verbs: set[str], destroys: bool) -> Iterator[Danger]:
+    """A home, the root of a disk or a system folder that is deleted, moved, packed or unpacked into."""
+    deletes = destroys and (not _DAN_FILES.isdisjoint(call.told) or len(call.words) < 2)
+    moves = not verbs.isdisjoint(("move", "rename", "mv", "chmod", "chown", "permissions"))
+    packs, unpacks = not verbs.isdisjoint(_DAN_PACK), not verbs.isdisjoint(_DAN_UNPACK)
+    for path, name, _, value in call.leaves if deletes or moves or packs or unpacks else ():
+        if type(value) is not str or not value or call.excused(name):
+            continue
+        roles = argument_roles(call.tool, name, value)
+        if roles.isdisjoint(("place", "base")) or not (
+                deletes or moves and "write" in roles or packs and "read" in roles or unpacks and "write" in roles):
+            continue
+        if _dan_whole(value, call.look, destroys) and not (unpacks and not deletes and _dan_is_home(value, call.look)):
+            yield Danger("sweeping", path, "a home, the root of a disk or a system folder")
+
+
+def _dan_whole(value: str, look: DangerLook, project: bool) -> bool:
+    """Is this the root of a disk, a home, a system folder, or what holds one of these; or (if asked) the project itself?"""
+    bare = value.rstrip("*/\\") or ("." if value[:1] == "*" else "/")
+    if bare[1:] == ":":
+        return True
+    for path in canonical_paths(bare, look.paths):
+        mine = path == look.paths.project
+        if project_problem(path, look.paths) is not None or project and mine or \
+                not mine and _dan_homes.fullmatch(path.rstrip("/")) is not None:
+            return _dan_passing.match(path) is None
+    return False
+
+
+def _dan_is_home(value: str, look: DangerLook) -> bool:
+    return look.paths.home in canonical_paths(value, look.paths)
+
+
+_dan_homes = lazy_regex(r"/(?:home|Users|mnt|media|Volumes)/[^/]+")
+_dan_passing = lazy_regex(r"/(?:tmp|var/tmp|private/tmp)\Z|/(?:dev|proc)/.")
+
+
+# -- containers
+
+_DAN_CONTAINER = frozenset("""container containers docker podman nerdctl pod pods compose kubectl kubernetes k8s swarm
+    sandbox image images helm deployment workload start run create service""".split())
+_DAN_MODES = frozenset("""network networkmode net pid pidmode ipc ipcmode uts utsmode userns usernsmode cgroupns
+    cgroupnsmode""".split())
+_DAN_RIGHTS = frozenset("privileged hostnetwork hostpid hostipc allowprivilegeescalation".split())
+_DAN_MOUNTS = frozenset("volumes binds mounts bindmounts volume bind mount hostpath hostpaths hostdir".split())
+_DAN_CAP_KEYS = frozenset("capadd capabilities caps addcapabilities".split())
+_DAN_CAPS = frozenset("""ALL SYS_ADMIN SYS_MODULE SYS_RAWIO SYS_PTRACE SYS_BOOT DAC_READ_SEARCH DAC_OVERRIDE BPF
+    PERFMON MAC_ADMIN MAC_OVERRIDE SYSLOG""".split())
+_DAN_MANIFESTS = frozenset("""manifest manifests yaml compose composeyaml composefile dockercompose spec
+    definition""".split())
+_dan_device = lazy_regex(r"/dev/?\Z|/dev/(?:k?mem|port|sd|hd|vd|xvd|nvme|disk|mapper|loop|dm-|md)")
+# Sources of mounts that hand over the host; single honest files of /etc and folders such as /lib/modules are none.
+_DAN_TOP = "etc|root|home|Users|var|run|var/run|var/lib|proc|sys|boot|dev|usr|bin|sbin|lib|opt|mnt|media|private|srv"
+_dan_source = lazy_regex(
+    rf"(?:/host)?(?:/|/(?:{_DAN_TOP})/?|/root/.*|/(?:home|Users)/[^/]+/?"
+    r"|/etc/(?:shadow|passwd|sudoers|cron|kubernetes|ssh|pam|ld\.so).*|/var/lib/(?:docker|kubelet|containerd|etcd)(?:/.*)?"
+    r"|/var/spool/cron.*|[A-Za-z]:/?|[A-Za-z]:/(?:Windows|Users)/?.*|/proc/(?:sys|1)\b.*|//./pipe/docker_engine.*"
+    r"|/sys/(?:kernel|fs/cgroup/release_agent).*|.*/(?:docker|containerd|crio|podman|cri-dockerd)(?:\.raw)?\.sock"
+    r"|.*/\.(?:ssh|aws|gnupg|kube|docker|config)/?)\Z", re.DOTALL)
+_dan_flags = lazy_regex(
+    r"--privileged(?![\w=-]|=false)|--(?:pid|net|network|ipc|uts|userns|cgroupns)[= ]host(?![\w-])"
+    r"|--cap-add[= ](?:CAP_)?(?:ALL|SYS_ADMIN|SYS_MODULE|SYS_RAWIO|SYS_PTRACE|DAC_READ_SEARCH)\b"
+    r"|--security-opt[= ](?:seccomp|apparmor)[=:]unconfined")
+_dan_manifest = lazy_regex(
+    r"(?im)[\"']?(?:privileged|hostNetwork|hostPID|hostIPC)[\"']?\s*:\s*[\"']?true\b|(?:docker|containerd|crio)\.sock\b"
+    rf"|hostPath[\"']?\s*:\s*\{{?\s*[\"']?path[\"']?\s*:\s*[\"']?/(?:(?:{_DAN_TOP}|var/lib/(?:docker|kubelet))/?)?"
+    r"[\"']?\s*(?:[,}\n]|\Z)|^\s*-\s*[\"']?/(?:etc|root|home|var/run|proc)?:|^\s*(?:network_mode|pid|ipc)\s*:\s*[\"']?host\b")
+
+
+def _dan_containers(call: _DanCall) -> Iterator[Danger]:
+    near = not _DAN_CONTAINER.isdisjoint(call.told) or any(
+        leaf.key in ("image", "hostconfig", "containers") for leaf in call.leaves)
+    cluster = call.says("kubectl", "kubernetes", "k8s", "compose")
+    makes = not call.told.isdisjoint(_DAN_PROGRAMS)
+    for path, name, key, value in call.leaves:
+        why = ""
+        if type(value) is str and "--" in value or type(value) is list and "--" in "".join(map(str, value[:50])):
+            text = value if type(value) is str else " ".join(map(str, value))
+            role = _dan_role(call.tool, name)
+            if (role == "" or role == "run" and makes) and len(text) < 4096 and _dan_flags.search(text) is not None:
+                why = "an option that gives the host away"
+        if not near:
+            pass
+        elif key in _DAN_RIGHTS and _dan_true(value):
+            why = key
+        elif key in _DAN_MODES and type(value) is str and value.strip().lower() == "host":
+            why = f"the {key} of the host"
+        elif key in _DAN_CAP_KEYS or key == "add" and "capabilities" in path:
+            if any(text.upper().replace("CAP_", "", 1) in _DAN_CAPS for text in _dan_texts(value)):
+                why = "capabilities of the host's root"
+        elif key in ("devices", "device"):
+            why = "a disk or the memory of the host" if any(map(_dan_device.match, _dan_texts(value))) else ""
+        elif key in ("securityopt", "securityopts"):
+            why = "no confinement" if any("unconfined" in t or "disable" in t for t in _dan_texts(value)) else ""
+        elif key in _DAN_MOUNTS:
+            if any(_dan_source.match(place) for source in _dan_sources(key, value)
+                   for place in canonical_paths(source, call.look.paths)):
+                why = "a folder that gives the host away"
+        elif type(value) is str and (cluster or key in _DAN_MANIFESTS) and not call.excused(name):
+            why = "a manifest that gives the host away" if _dan_manifest.search(value) is not None else ""
+        if why:
+            yield Danger("host_rights", path, why)
+
+
+def _dan_sources(key: str, value: Any) -> Iterator[str]:
+    """The places of the host that a list, map or text of mounts names."""
+    for one in value if type(value) is list else [value]:
+        if type(one) is dict:
+            told = [text for name, text in one.items() if type(text) is str and
+                    _dan_fold(name) in ("source", "src", "host", "hostpath", "hostdir", "path", "from")]
+            yield from told or [name for name in one if name[:1] in "/~.$" or name[1:2] == ":"]
+        elif type(one) is str and "=" in one and "," in one:
+            yield from re.findall(r"(?:^|,)(?:source|src)=([^,]*)", one)
+        elif type(one) is str:
+            parted = re.match(r"([A-Za-z]:[\\/][^:]*|[^:]+):", one)
+            if parted is not None:
+                yield parted[1]
+            elif key != "volumes" and key != "volume":
+                yield one
+
+
+# -- credentials and protections
+
+_DAN_LOOKS = frozenset("get read show print list dump fetch describe view cat display all export echo watch".split())
+_DAN_K8S = frozenset("kubectl kubernetes k8s resource resources oc cluster".split())
+_DAN_VARIABLES = frozenset("name key variable var names variables".split())
+_dan_secret_name = lazy_regex(
+    r"(?i)secret|token|passw|api_?key|private_?key|access_?key|credential|_pat\b|_pass\b|_key\Z|auth")
+_dan_logins = lazy_regex(r"(?i)\s*(?:chrome|edge|brave|opera|vivaldi|about):(?://)?(?:settings/(?:password|autofill|payment)"
+                         r"|password-manager|logins)")
+_dan_accounts = lazy_regex(r"(?:\A|\n)root:[^:\n]*:(?:0:0:|\d{4,}:)")
+_DAN_OFF = frozenset("""allowdangerous dangerouslydisablesandbox dangerouslyskippermissions skippermissions
+    bypasspermissions disablesandbox disablesecurity disablewebsecurity yolo yolomode autoapprove autoapproveall trustall
+    bypassapproval skipapproval disableauth noauth""".split())
+_DAN_ON = frozenset("requireapproval requireconfirmation requireconsent safemode sandbox sandboxed enforcesandbox".split())
+_DAN_CONFIG = ("config", "configuration", "settings", "setting", "preferences", "options", "policy")
+_dan_limits = lazy_regex(
+    r"(?:(allow|allowed|trusted|permitted|whitelisted|approved|safe)|block|blocked|denied|deny|forbidden|disallowed|restricted"
+    r"|protected|excluded)(?:dir|path|root|folder|command|host|origin|tool|domain|server|list|file)")
+_dan_browser = lazy_regex(r"--disable-web-security|--remote-debugging-address=0|--allow-file-access-from-files")
+_DAN_SHELLS = frozenset("sh bash zsh cmd.exe powershell.exe pwsh python python3 node".split())
+
+
+def _dan_credentials(call: _DanCall) -> Iterator[Danger]:
+    told, looks = call.told, not call.told.isdisjoint(_DAN_LOOKS)
+    if call.says("env", "environ", "environment", "printenv", "getenv"):
+        looks = looks or call.says("getenv", "printenv", "environ")
+        for path, name, _, value in call.leaves if looks else ():
+            if type(value) is str and not _DAN_VARIABLES.isdisjoint(name_words(name)[-1:]) and _dan_secret_name.search(value):
+                yield Danger("credentials", path, "a variable of the environment that is a secret")
+        whole = call.says("printenv", "environ", "vars", "variables", "all", "dump", "print") or told <= {"get", "env"}
+        if looks and whole and not call.arguments:
+            yield Danger("credentials", (), "the whole environment")
+    changes = call.says("create", "apply", "delete", "update", "patch")
+    cluster = told <= _DAN_LOOKS or not told.isdisjoint(_DAN_K8S) and (looks or not changes)
+    for path, name, key, value in call.leaves:
+        if type(value) is not str:
+            continue
+        if cluster and key in _DAN_KIND_KEYS and {"secret", "secrets"} & set(re.split(r"[,/.\s]+", value.lower())):
+            yield Danger("credentials", path, "secrets of the cluster")
+        elif ":" in value and _dan_logins.match(value) is not None:
+            yield Danger("credentials", path, "the passwords in a browser")
+        elif "root:" in value and _dan_accounts.search(value) is not None and (not call.excused(name) or (
+                _dan_accounts.match(value) and not any("place" in argument_roles("", other) for other in call.arguments))):
+            yield Danger("credentials", path, "the accounts of a machine")
+
+
+def _dan_unguarded(call: _DanCall) -> Iterator[Danger]:
+    config = call.says(*_DAN_CONFIG)
+    pairs = [leaf[0:1] + leaf[2:] + (leaf.name,) for leaf in call.leaves]
+    if config:                      # {key: allowedDirectories, value: ["/"]}
+        keys = [leaf.value for leaf in call.leaves if type(leaf.value) is str and
+                leaf.key in ("key", "name", "setting", "option", "property")]
+        pairs += [(leaf.path, _dan_fold(key), leaf.value, key) for key in keys for leaf in call.leaves
+                  if leaf.key in ("value", "newvalue")]
+    for path, key, value, name in pairs:
+        limit = _dan_limits.match(key) if config else None
+        if key in _DAN_OFF and _dan_true(value) or config and key in _DAN_ON and value in (False, "false"):
+            yield Danger("unguarded", path, "turns a protection off")
+        elif key in ("executablepath", "executable") and type(value) is str and re.split(r"[/\\]", value)[-1] in _DAN_SHELLS:
+            yield Danger("unguarded", path, "a shell in place of a browser")
+        elif type(value) is str and "--" in value and not call.excused(name) and _dan_browser.search(value) is not None:
+            yield Danger("unguarded", path, "a browser without its protection")
+        elif limit is not None and (value in ([], "", "[]") or limit[1] is None and value in (None, {}) or limit[1] and any(
+                text in ("*", "**", ".*") or text[:1] in "/~" and _dan_whole(text, call.look, False)
+                for text in _dan_texts(value))):
+            yield Danger("unguarded", path, "limits nothing any more")
+
+
+# -- commands behind a separator
+
+_DAN_SHORT = 600            # characters of a value whose name tells nothing; longer ones are documents
+# Programs that a separator may start; with nothing behind them only those of the second list tell
+_DAN_STARTS = frozenset("""rm rmdir mv cp dd mkfs shred chmod chown kill killall pkill reboot shutdown halt poweroff
+    systemctl service crontab useradd usermod passwd sudo su doas mount umount curl wget nc ncat netcat socat telnet ssh
+    scp sftp ftp rsync bash sh zsh dash ksh fish csh busybox python python2 python3 perl ruby node php lua awk sed tee
+    xargs env printenv export id whoami uname hostname ifconfig ip ipconfig netstat ss ps pwd ls dir cat tac head tail
+    less more type strings xxd base64 openssl gpg find grep echo printf touch mkdir ln tar zip unzip git npm npx pip
+    pip3 docker kubectl aws gcloud az psql mysql sqlite3 redis-cli mongo mongosh sleep ping nslookup dig host traceroute
+    open xdg-open osascript say defaults launchctl security powershell pwsh cmd start calc notepad mshta rundll32
+    regsvr32 certutil bitsadmin wmic net reg schtasks sc del erase copy move taskkill tasklist systeminfo eval exec
+    source nohup timeout apt apt-get yum dnf brew apk insmod modprobe iptables terraform tofu helm vault
+    ansible""".split())
+_DAN_ALONE = frozenset("""id whoami reboot shutdown halt poweroff uname ifconfig ipconfig printenv env ls ps pwd bash sh
+    zsh ksh calc cmd powershell pwsh netstat systeminfo tasklist hostname crontab sudo su""".split())
+_DAN_ALWAYS = frozenset("""curl wget nc ncat netcat bash sh zsh python python3 perl ruby php chmod rm base64 powershell
+    pwsh xargs sudo nslookup dig ping sleep osascript certutil mshta touch az aws gcloud kubectl docker""".split())
+_DAN_QUOTED_WORDS = frozenset("id env type host".split())       # `id`: columns in SQL
+# Last words of names whose values are names, places or numbers, and no sentences
+_DAN_NAMED = frozenset("""id ids key keys name names branch tag tags ref remote revision commit sha target host user
+    username owner repo repository project package packages module library image container containers pod deployment
+    service namespace resource resources bucket table index database db schema collection device udid serial port number
+    version region zone cluster domain interface symbol class function channel recipient session job scheme platform arch
+    locale width height size duration timeout count limit page slug uuid guid email phone address ip mac city country
+    sheet cell column row group input output source destination src dst dest from to""".split())
+_dan_cut = lazy_regex(r"\|\||&&|[;&|\n\r]|\$\(|`|<\(")
+_dan_program = lazy_regex(r"[\s\"'&|;()]*(?:[\w.~:-]*[/\\])*([A-Za-z][\w+-]*)(\.exe)?(?=[\s;&|)<>\"'`#]|\$|\Z)")
+_dan_told = lazy_regex(r"(?:\A|\s)(?:--?[A-Za-z]|[~$<>\"'/]|[A-Za-z]+://|[\w-]+\.[a-z0-9]{1,})|[<>]")
+_dan_prose = lazy_regex(r"[A-Za-z]{2,}")
+_dan_statement = lazy_regex(r"(?i);|--|/\*|\||//\s*\Z|'\s*(?:or|and|union)\b")
+# A quote that ends, a separator, a command, and a quote that begins or a comment
+_dan_both = lazy_regex(r"['\"]\s*[;&|]+\s*[A-Za-z./][^'\"]*(?:[;&|]\s*['\"]\s*\Z|#\s*\Z)")
+
+
+def _dan_text(call: _DanCall, name: str, text: str) -> Danger | None:
+    """What one text holds that should not be there; the place is left out."""
+    roles = argument_roles(call.tool, name, text)
+    words = name_words(name)
+    last = words[-1] if words else ""
+    if not roles.isdisjoint(_DAN_EXCUSED):
+        return _dan_excused_text(call, roles, text)
+    if not roles.isdisjoint(("command", "code")):
+        if call.says("browser", "page", "puppeteer", "playwright", "evaluate") and _dan_leaves_page.search(text) is not None:
+            return Danger("hidden_code", (), "a script that leaves its page")
+        if "unknown" not in roles:
+            return _dan_code(call, text) if last in ("expression", "expr", "formula", "template") else None
+    sure = "unknown" not in roles
+    if sure and "address" in roles and _dan_script_url.match(text) is not None:
+        return Danger("hidden_code", (), "a script in place of an address")
+    named = sure and not roles.isdisjoint(("place", "base", "address")) or last in _DAN_NAMED
+    hit = _dan_option(call, words, text, named)
+    if hit is None and last not in _DAN_SOURCE:
+        hit = _dan_code(call, text)
+    if hit is None and (named or len(text) <= _DAN_SHORT):
+        hit = _dan_command(text, named, call.look)
+    if hit is None and (last if last != "name" else "".join(words[-2:-1])) in ("table", "schema", "column", "view") and \
+            _dan_statement.search(text) is not None:
+        hit = Danger("hidden_command", (), "a statement behind a name")
+    return hit
+
+
+def _dan_command(text: str, named: bool, look: DangerLook) -> Danger | None:
+    """A command behind a separator. In a value of a telling name any known program counts that comes with arguments."""
+    first = _dan_cut.search(text)
+    if first is None:
+        return None
+    head, quoted = text[:first.start()], first[0] == "`"
+    around = head + re.sub("`[^`]*`", "", text[first.start():]) if quoted else head
+    prose = len(_dan_prose.findall(around)) > (2 if quoted else 4)
+    if prose and not named:
+        return None
+    named = named or head.strip().replace(".", "").isdigit()    # a number in other words
+    broken = named and head.rstrip()[-1:] in ("'", '"')
+    if broken and _dan_both.search(text, first.start() - 2) is not None:
+        return Danger("hidden_command", (), "a command between broken quotes")
+    judged = False
+    for seen, cut in enumerate(_dan_cut.finditer(text)):
+        start = _dan_program.match(text, cut.end())
+        if start is None or start[2] is None and start[1].lower() not in _DAN_STARTS:
+            continue
+        if not judged:              # what stands behind it, with all that follows
+            judged = True
+            facts = look.judge(text[cut.start() if cut[0] in ("$(", "`", "<(") else cut.end():])
+            serious = next((why for category, why in facts.categories.items() if category in _DAN_SERIOUS), None)
+            if serious is None and any(look.is_sensitive(path) for word in facts.paths
+                                       for path in canonical_paths(word, look.paths)):
+                serious = "reads a file with credentials"
+            if serious is not None and not (cut[0] == "`" and prose):
+                return Danger("hidden_command", (), serious)
+        if not named or prose or seen > 16 or len(head.split()) > 1 and not broken or \
+                cut[0] == "`" and not head.strip() and start[1] in _DAN_QUOTED_WORDS:
+            continue
+        program, rest = start[1].lower(), text[start.end():]
+        if cut[0] in ("$(", "`"):
+            rest = rest.partition(")" if cut[0] == "$(" else "`")[0]
+        else:
+            rest = _dan_cut.split(rest, 1)[0]
+        args = rest.strip(" \t\"')#")
+        alone = start[2] is not None or program in _DAN_ALONE and not (cut[0] == "&" and "?" in head)
+        if not args and alone or args and (program in _DAN_ALWAYS or broken or _dan_told.search(args) is not None):
+            return Danger("hidden_command", (), f"a command behind {cut[0].strip() or 'a line end'}: {program}")
+    return None
+
+
+def _dan_excused_text(call: _DanCall, roles: frozenset[str], text: str) -> Danger | None:
+    """What even a message or a pattern should not hold: a substitution for the program that gets the message, a pattern that
+    ends its own quotes, and, for a tool that parses its text, code in it."""
+    content = "content" in roles
+    if content and not _DAN_PARSES.isdisjoint(call.told) and not call.says("write", "save", "create", "edit"):
+        hit = _dan_code(call, text)
+        if hit is not None:
+            return hit
+    if "$where" in text and _dan_where.search(text) is not None:
+        return Danger("hidden_code", (), "a script in a query")
+    if len(text) > _DAN_LINE or "\n" in text.strip():
+        return None
+    if content:
+        start = re.search(r"(?<![`'\"\\])\$\(|['\"]\s*[;&|]", text) if not call.told.isdisjoint(_DAN_PROGRAMS) else None
+    elif text[:2] == "--" and call.says("git") and _dan_options.match(text) is not None:
+        return Danger("hidden_option", (), "an option in place of a pattern")
+    else:
+        start = re.search(r"['\"][^'\"]{0,80}?[;&|]", text)
+        if start is not None and len(_dan_prose.findall(text[:start.start()])) > 4:
+            return None
+    ended = not content and text.rstrip()[-1:] in ("'", '"', "#")
+    return _dan_command(text[start.start():].lstrip("'\""), ended, call.look) if start is not None else None
+
+
+# -- options where a value belongs
+
+_DAN_REFS = frozenset("""url uri branch target ref remote revision commit tag source destination start point base head
+    path paths file files name repo repository from to sha treeish rev""".split())
+_DAN_PLAIN_OPTIONS = frozenset("""-- --cached --staged --stat --name-only --name-status --all --oneline --shortstat
+    --numstat --tags --branches --remotes --amend --patch --no-ff --ff-only --graph --merges --no-merges --word-diff
+    --summary --color --no-color""".split())
+_DAN_OPTION_KEYS = frozenset("""arg args argument arguments option options opts flag flags param params switch switches
+    cmd command extra""".split())
+_DAN_LOOSE = ("git", "rsync", "scp", "ssh", "sftp", "curl", "wget", "svn", "hg", "tar")
+_DAN_CLUSTER = ("kubectl", "kubernetes", "k8s", "helm", "pod", "forward", "docker", "container")
+_DAN_RISKY = """upload-pack receive-pack exec output config ext-diff textconv open-files-in-pager template
+    separate-git-dir git-dir work-tree exec-path ssh-command pager rsh proxy-command address kubeconfig server token as
+    as-group privileged checkpoint-action to-command use-compress-program eval require import script load-extension
+    plugin post-file upload-file post-data post-script pre-script init-file rcfile use-askpass index-url
+    extra-index-url load startup-script volume mount pid cap-add network security-opt kube-context
+    insecure-skip-tls-verify output-document data-binary proxy"""
+_dan_options = lazy_regex(
+    rf"(?:\A\s*|\s)(?:--(?:{'|'.join(_DAN_RISKY.split())})(?:[= ]|\Z)"
+    r"|-o\s?(?:ProxyCommand|PermitLocalCommand|LocalCommand|KnownHostsCommand)|-u\s?(?:sh|touch|/)|-c\s?\w+\.\w+=)")
+_dan_transport = lazy_regex(r"(?i)\s*(?:ext|fd)::|[a-z+]+://(?:[^@/]*@)?(?:-|%2d)|[\w.]*@-")
+_dan_url_option = lazy_regex(r"\w+://\S+\s+--?[A-Za-z]")
+_dan_word_option = lazy_regex(r"\S+\s+--?[a-z]")
+
+
+def _dan_option(call: _DanCall, words: tuple[str, ...], text: str, named: bool) -> Danger | None:
+    """An option in a value that should be a name, place or address; transports of git that run a command."""
+    if "-" not in text and "::" not in text or len(text) > 4096:
+        return None
+    if _dan_transport.match(text) is not None:
+        return Danger("hidden_option", (), "an address that runs a command")
+    if not _DAN_OPTION_KEYS.isdisjoint(words):
+        return None
+    bare = text.strip()
+    loose = call.says(*_DAN_LOOSE) or any(leaf.key == "repopath" for leaf in call.leaves)
+    if loose and bare[:1] == "-" and not bare[1:2].isdigit() and not _DAN_REFS.isdisjoint(words[-1:]) and \
+            bare not in _DAN_PLAIN_OPTIONS and bare != "-" or named and (
+                _dan_options.search(text) is not None or _dan_url_option.match(bare) is not None or
+                call.says(*_DAN_CLUSTER) and _dan_word_option.match(bare) is not None):
+        return Danger("hidden_option", (), "an option in place of a value")
+    return None
+
+
+# -- code in data
+
+_DAN_PARSES = frozenset("parse load deserialize unmarshal render unpickle xml yaml template".split())
+_DAN_SOURCE = frozenset("""code source snippet script scripts lines cell python javascript js function diff cells
+    example""".split())
+# kind | regexes, one of which is found in it; the rows of a kind are joined
+_DAN_CODE = """
+python | __import__\\s*\\(|__builtins__|__globals__|__subclasses__\\s*\\(|__mro__|\\bos\\.(?:system|popen|exec[lv]\\w*)\\s*\\(
+python | \\bsubprocess\\.(?:Popen|run|call|check_output|getoutput)\\s*\\(
+python | \\b(?:eval|exec)\\s*\\(\\s*(?:(?:compile|base64|open|requests|input)\\b|['\\"])
+template | \\{\\{[^}]{0,300}(?:__class__|__init__|\\bcycler\\.|\\bjoiner\\.|\\blipsum\\.|_self\\.env|config\\.items\\()
+template | \\{\\{[^}]{0,300}request\\.application|\\{\\{[^}]{0,200}\\|\\s*(?:filter|map)\\(\\s*['\\"](?:system|exec|passthru)
+template | freemarker\\.template\\.utility|\\?new\\(\\)|\\bT\\(\\s*java\\.lang|java\\.lang\\.(?:Runtime|ProcessBuilder)
+template | @java\\.lang|\\.getRuntime\\(\\)|\\$\\{\\s*jndi:|\\{php\\}|\\{system\\(|\\$class\\.inspect|<#assign\\b|<%=?\\s*`
+template | \\$\\{\\S{0,60}\\$\\{(?:lower|upper|::-|env:|sys:|date:)\\S{0,80}(?:ldap|rmi|dns|iiop)s?:
+template | <%[=-]?[^%]{0,200}(?:system|exec|spawn|popen|File\\.(?:read|open)|require)\\s*[(`]
+template | #set\\s*\\(\\s*\\$\\w+\\s*=[^)]{0,200}(?:getClass|java\\.|\\.class\\b|forName)|\\.getClass\\(\\)\\.forName
+script | require\\s*\\(\\s*['\\"](?:node:)?(?:child_process|fs|vm|net)['\\"]\\s*\\)|process\\.(?:mainModule|binding|dlopen)
+script | \\bconstructor\\.constructor\\s*\\(|\\bconstructor\\s*\\(\\s*['\\"]return\\b
+script | \\bimport\\s*\\(\\s*['\\"](?:node:)?child_process
+script | \\bchild_process\\b[^\\n]{0,80}\\bexec|_\\$\\$ND_FUNC\\$\\$_|[\\[\\"']__proto__[\\]\\"']|\\b__proto__\\.
+script | \\bconstructor\\.prototype\\b
+yaml | !!python/(?:object|module|name)|!!?ruby/(?:object|class)|!!javax?\\.|!!com\\.sun\\.|!!js/function
+yaml | tag:yaml\\.org,2002:(?:python|js)/|!!?php/object
+xml | <!ENTITY\\s+(?:%\\s*)?[\\w.-]+\\s+(?:SYSTEM|PUBLIC\\s+[\\"'][^\\"']*[\\"'])\\s*[\\"']|<xi:include\\b[^>]{0,200}href
+xml | <!ENTITY\\s+[\\w.-]+\\s+[\\"'](?:&[\\w.-]+;){3}
+formula | \\A\\s*[=+@-][^\\n]{0,60}?\\b(?:cmd|msexcel|rundll32|powershell|mshta|dde)\\s*\\|\\s*'|\\A\\s*=\\s*DDE(?:AUTO)?\\s*\\(
+formula | \\A\\s*=[^\\n]{0,80}\\b(?:WEBSERVICE|IMPORT(?:XML|DATA|HTML)|HYPERLINK|IMAGE)\\s*\\([^)]{0,200}&\\s*\\$?[A-Z]+\\d
+formula | \\A\\s*=[^\\n]{0,80}\\b(?:WEBSERVICE|IMPORT(?:XML|DATA|HTML)|HYPERLINK|IMAGE)\\s*\\(\\s*CONCAT
+"""
+_dan_code_sign = lazy_regex(
+    r"__|\{\{|\$\{|<[!%#x]|!!|!ruby|!php|require|constructor|process|import|java|\$class|[=+@-]\s*[A-Za-z]+\s*[|(]"
+    r"|\A\s*[=+@-]|\?new|\bos\.|subprocess|eval|exec|#set|\{php|\{system|tag:yaml|ND_FUNC|child_process|getClass|getRuntime")
+_dan_where = lazy_regex(r"\$where\b.{0,40}(?:sleep|while|function|return|constructor|process|;)")
+# What a script in a web page has no use for: programs, and cookies or storage together with a way out
+_DAN_STORES = r"(?:document\.cookie|(?:local|session)Storage)"
+_DAN_EXITS = r"(?:fetch\s*\(|XMLHttpRequest|sendBeacon|new Image|\.src\s*=|WebSocket|location(?:\.href)?\s*=|window\.open)"
+_dan_leaves_page = lazy_regex(rf"child_process|process\.(?:mainModule|binding|env)|{_DAN_STORES}[\s\S]*{_DAN_EXITS}|"
+                              rf"{_DAN_EXITS}[\s\S]*{_DAN_STORES}")
+_dan_script_url = lazy_regex(
+    r"(?i)[\0- ]*(?:(?:j\s*a\s*v\s*a|v\s*b)\s*s\s*c\s*r\s*i\s*p\s*t\s*:|view-source:\s*javascript:"
+    r"|data:[^,]{0,80}(?:html|svg)[^,]{0,80},[\s\S]*(?:<|%3c)\s*script)")
+# How pickles and serialized objects begin, mostly in base64
+_DAN_PICKLES = ("gAR", "gAS", "gAW", "gAN", "gAI", "Y29z", "Y3Bvc2l4", "Y2J1aWx0", "Y19f", "Y3N1Yn", "KGRw", "KGxw", "rO0AB",
+                "AAEAAAD", "cos\n", "cposix\n", "c__builtin__\n", "\x80")
+_dan_gadget = lazy_regex(
+    rb"(?:posix|nt|os)[\x94\x8c\n\s\x00-\x20]{0,8}system|subprocess|builtins?_?_?.{0,6}(?:eval|exec|getattr)"
+    rb"|commons\.collections\.functors|TemplatesImpl|InvokerTransformer|ObjectDataProvider|ysoserial|java\.lang\.Runtime",
+    re.DOTALL)
+
+
+@lru_cache(None)
+def _dan_codes() -> re.Pattern[str]:
+    rows: dict[str, list[str]] = {}
+    for row in _DAN_CODE.strip().split("\n"):
+        kind, _, regex = row.partition(" | ")
+        rows.setdefault(kind, []).append(regex)
+    return re.compile("(?i)" + "|".join(f"(?P<{kind}>{'|'.join(regexes)})" for kind, regexes in rows.items()))
+
+
+def _dan_code(call: _DanCall, text: str) -> Danger | None:
+    """Code that a template engine, a parser or a spreadsheet would run, in a value that is data."""
+    if text.startswith(_DAN_PICKLES):
+        data = text.encode("latin-1", "replace")
+        if text[0] not in "c\x80":
+            try:
+                data = binascii.a2b_base64(text.replace("-", "+").replace("_", "/") + "===")
+            except ValueError:
+                data = b""
+        if text.startswith(("rO0AB", "AAEAAAD//")) and len(text) > 40 or _dan_gadget.search(data) is not None:
+            return Danger("hidden_code", (), "an object that runs code when it is read")
+    found = _dan_codes().search(text) if _dan_code_sign.search(text) is not None else None
+    if found is None:
+        return None
+    writes = "write" in tool_acts(call.tool) and any("place" in argument_roles(call.tool, name) for name in call.arguments)
+    if found.lastgroup != "formula" and writes and (len(text) > 200 or "\n" in text):
+        return None                 # the text of a file, under a name nobody foresaw
+    return Danger("hidden_code", (), f"{found.lastgroup} in data")
+
+
+# Names of members, and words of tools' names, that need a look whatever the values are
+_DAN_NAMES = _DAN_OFF | _DAN_MANIFESTS | _DAN_ON | _DAN_MODES | _DAN_MOUNTS | _DAN_RIGHTS | _DAN_CAP_KEYS | \
+    frozenset("""all deleteall everything force hard mirror private isprivate visibility image hostconfig proto prototype
+    executablepath executable
+    devices securityopt volumes""".split())
+_DAN_WORDS = _DAN_DESTROY | _DAN_PARSES | _DAN_PROGRAMS.keys() | _DAN_PACK | _DAN_UNPACK | frozenset(_DAN_CONFIG) | \
+    frozenset("""format transfer reset clear flushall flushdb dropdatabase move rename mv chmod chown permissions
+    env environ environment printenv getenv resource resources cluster repository repo browser page puppeteer playwright
+    evaluate compose""".split())
+
+# ---------------------------------------------------------------------------
+# 12. What rules see: one message and what is derived from it
+# ---------------------------------------------------------------------------
 
 JUDGE_SECONDS = 0.8         # one line may take this long to judge (or 0.1 s a megabyte, if that is more); then it is refused
 _LARGE = JUDGE_SECONDS * 1e7    # bytes: from here on it is more
@@ -11915,6 +13692,7 @@ class Subject:
         "literals": has_literal, "paths": lambda subject, skip: subject.path_hits(skip),
         "commands": lambda subject, skip: subject.commands(skip).categories,
         "addresses": lambda subject, skip: subject.addresses(skip),
+        "dangers": lambda subject, _: subject.dangers(),
         "secrets": lambda subject, _: subject.findings, "injection": lambda subject, _: subject.injections,
         "size": lambda subject, limit: len(subject.message.text) * 4 > limit}
 
@@ -12044,7 +13822,19 @@ class Subject:
         policy = self.policy
         return judge_command(source, ShellContext(policy.paths, policy.is_sensitive, self.budget))
 
-    # -- addresses
+    # -- dangers and addresses
+
+    def dangers(self) -> Sequence[Danger]:
+        """What is dangerous in a tool call besides its commands and places; nothing for other messages."""
+        found: list[Danger] | None = self._derived.get("dangers")
+        if found is None:
+            found = self._derived["dangers"] = []
+            message, policy = self.message, self.policy
+            for base, root in self.roots() if message.peer == "client" and message.tool is not None else ():
+                if type(root) is dict and (self.viewed or may_endanger(message.tool or "", root)):
+                    look = DangerLook(policy.paths, self.judge_command, policy.is_sensitive, self.readings, self.budget)
+                    found += [one._replace(path=base + one.path) for one in dangers_in(message.tool or "", root, look)]
+        return found
 
     def addresses(self, skip: frozenset[str]) -> Sequence[_Address]:
         """The hosts that the arguments lead to: those of URLs anywhere but in quoted text, those alone in an argument that
@@ -12439,6 +14229,109 @@ def _at_pointer(root: Any, key: str, base: tuple[Any, ...]) -> list[tuple[tuple[
         found = below
     return found
 
+
+# -- the certain reading of SQL: statements that only look
+# What they may call. Left out on purpose: whatever reads files, sleeps, sends, writes, changes settings or runs a text.
+SQL_READ_FUNCTIONS = frozenset("""abs acos age any array array_agg array_length array_position array_to_string ascii asin atan atan2
+    avg bit_and bit_length bit_or bool_and bool_or btrim cardinality cast ceil ceiling changes char char_length character_length
+    chr coalesce col_description concat concat_ws contains convert corr cos count count_if cume_dist current_date current_database
+    current_schema current_schemas current_time current_timestamp current_user curdate database date date_add date_bin date_diff
+    date_format date_part date_sub date_trunc datediff datename datepart dateadd datetime day dayname dayofmonth dayofweek dayofyear
+    decode degrees dense_rank div encode endswith every exp extract field find_in_set first_value floor format format_type
+    from_unixtime gen_random_uuid generate_series getdate glob greatest group_concat grouping has_schema_privilege
+    has_table_privilege hex hour if iif ifnull initcap instr interval isnull json json_agg json_array json_array_elements
+    json_array_elements_text json_array_length json_build_array json_build_object json_each json_each_text json_extract
+    json_extract_path json_extract_path_text json_group_array json_group_object json_keys json_length json_object json_object_agg
+    json_object_keys json_query json_tree json_type json_typeof json_unquote json_valid json_value jsonb_agg jsonb_array_elements
+    jsonb_array_elements_text jsonb_array_length jsonb_build_array jsonb_build_object jsonb_each jsonb_each_text
+    jsonb_extract_path jsonb_extract_path_text jsonb_object_agg jsonb_object_keys jsonb_path_exists jsonb_path_query
+    jsonb_path_query_array jsonb_pretty jsonb_typeof julianday justify_interval lag last_day last_value lcase lead least left len
+    length ln localtime localtimestamp locate log log10 log2 lower lpad ltrim make_date make_interval max md5 median mid min minute
+    mod mode month monthname now nth_value ntile nullif num_nonnulls num_nulls nvl obj_description octet_length overlay
+    percent_rank percentile_cont percentile_disc pg_column_size pg_database_size pg_get_constraintdef pg_get_expr
+    pg_get_functiondef pg_get_indexdef pg_get_userbyid pg_get_viewdef pg_indexes_size pg_relation_size pg_size_pretty
+    pg_table_is_visible pg_table_size pg_total_relation_size pg_typeof phrase_to_tsquery pi plainto_tsquery position pow power
+    pragma_index_info pragma_index_list pragma_table_info pragma_table_list printf quarter quote_ident quote_literal radians random
+    rank regexp_count regexp_extract regexp_like regexp_match regexp_matches regexp_replace regexp_split_to_array
+    regexp_split_to_table regexp_substr regr_slope repeat replace reverse right round row row_number row_to_json rpad rtrim second
+    session_user sha256 sign similarity sin soundex split_part sqlite_version sqrt starts_with stddev stddev_pop stddev_samp str
+    str_to_date strftime string_agg string_to_array strpos stuff substr substring sum sysdate tan time timediff timestamp
+    timestampdiff to_char to_date to_json to_jsonb to_number to_regclass to_timestamp to_tsquery to_tsvector total translate
+    trim trunc truncate ts_headline ts_rank try_cast typeof ucase unaccent unicode unixepoch unix_timestamp unnest upper user uuid
+    var_pop var_samp variance version websearch_to_tsquery week weekday width_bucket year""".split())
+# Words that a reading statement may have before a parenthesis.
+_SQL_BEFORE_LIST = frozenset("""ALL AND ANY AS BETWEEN BY CASE CROSS CUBE DISTINCT ELSE END EXCEPT EXISTS FILTER FROM GROUPING
+    GROUP HAVING ILIKE IN INTERSECT INTERVAL IS JOIN LATERAL LIKE LIMIT MATERIALIZED NOT NULLS OFFSET ON OR OVER PARTITION
+    RECURSIVE ROLLUP SELECT SETS SOME THEN TOP UNION USING VALUES WHEN WHERE WITH WITHIN WINDOW""".split())
+_SQL_ACTING = frozenset("""ALTER ANALYSE ANALYZE ATTACH BACKUP BULK CALL CLUSTER COPY CREATE DECLARE DELETE DETACH DO DROP DUMPFILE
+    EXEC EXECUTE EXPORT GRANT HANDLER IMPORT INSERT INSTALL INTO KILL LISTEN LOAD LOCK MERGE NOTIFY OPENDATASOURCE OPENQUERY
+    OPENROWSET OUTFILE PRAGMA PREPARE PROCEDURE PUT REFRESH REINDEX RENAME RESTORE REVOKE SET SHUTDOWN TRUNCATE UNLOAD UPDATE
+    UPSERT USE VACUUM""".split())
+_SQL_LOOKING_PRAGMAS = frozenset("""table_info table_xinfo table_list index_list index_info index_xinfo foreign_key_list
+    database_list collation_list compile_options function_list user_version schema_version page_count page_size""".split())
+
+
+def pure_select(text: str) -> bool:
+    """Is *text* surely one statement that only reads, whichever database reads it?"""
+    return len(text) < MAX_SHELL_SOURCE and all(map(_sql_looks, _sql_readings(text)))
+
+
+def _sql_looks(t: _SqlTokens) -> bool:
+    if t[-1:] == [("p", ";")]:
+        t = t[:-1]
+    at = next((i for i, token in enumerate(t) if token != ("p", "(")), 0)
+    first = t[at][1] if t and t[at][0] == "w" else ""
+    marks = {word for kind, word in t if kind == "p"}
+    words = [word.lower() for kind, word in t if kind == "w"]
+    if not marks.isdisjoint(";\\{}") or "OUTFILE" in words:
+        return False
+    if first == "EXPLAIN":
+        inner = next((i for i, (kind, word) in enumerate(t) if kind == "w" and word in ("SELECT", "WITH", "VALUES", "TABLE")), 0)
+        return inner > 0 and all(word in _SQL_EXPLAIN for kind, word in t[1:inner] if kind == "w") and _sql_looks(t[inner:])
+    if first in ("SHOW", "DESCRIBE", "DESC") and not at:
+        return "(" not in marks and (first == "SHOW" or len(t) < 7 and _SQL_ACTING.isdisjoint(word for _, word in t))
+    if first == "PRAGMA":
+        return not at and "=" not in marks and words[-1 - ("(" in marks) * (t[-2][0] == "w")] in _SQL_LOOKING_PRAGMAS
+    if first not in ("SELECT", "WITH", "VALUES", "TABLE"):
+        return False
+    clauses, callers = ["SELECT"], [""]     # of each open parenthesis: the clause, and whose it is
+    for i, (kind, word) in enumerate(t):
+        before = t[i - 1] if i else ("", "")
+        if kind == "p" and word == "(":
+            caller = before[1].lower() if before[0] in ("w", "i") else ""
+            if before[0] == "i" or before[0] == "w" and before[1] not in _SQL_BEFORE_LIST:
+                owner = t[i - 3][1].lower() if i > 2 and t[i - 2] == ("p", ".") else "pg_catalog"
+                known = caller in SQL_READ_FUNCTIONS and owner == "pg_catalog"
+                lead = t[i - 2] if i > 1 else ("", "")
+                named = lead in (("w", "AS"), ("p", "::"), ("p", ")"), ("w", "WITH"), ("w", "RECURSIVE")) or \
+                    lead == ("p", ",") and clauses[-1] == "WITH"        # a type, an alias, a table of WITH
+                if not known and not named:
+                    return False
+            clauses.append("")
+            callers.append(caller)
+        elif kind == "p" and word == ")":
+            if len(clauses) < 2:
+                return False
+            clauses.pop()
+            callers.pop()
+        elif kind == "w" and before != ("p", "."):
+            follows = t[i + 1:i + 2] == [("p", "(")]
+            if word in _SQL_ACTING and not (follows and word.lower() in SQL_READ_FUNCTIONS):
+                return False
+            if word in _SQL_CLAUSE_WORDS:
+                clauses[-1] = word
+        elif kind == "s" and clauses[-1] in ("FROM", "JOIN") and (before[1] in ("FROM", "JOIN", ",")) and \
+                callers[-1] not in ("extract", "trim", "substring", "overlay", "position"):
+            return False                    # a file
+        elif kind == "i" and not {"/", "\\", ":"}.isdisjoint(word):
+            return False
+    return True
+
+
+_SQL_EXPLAIN = frozenset("""ANALYZE VERBOSE COSTS BUFFERS TIMING SUMMARY FORMAT JSON TEXT YAML XML TRUE FALSE ON OFF QUERY PLAN
+    SETTINGS WAL EXTENDED TREE TRADITIONAL""".split())
+_SQL_CLAUSE_WORDS = frozenset("SELECT FROM JOIN WHERE GROUP ORDER HAVING LIMIT ON UNION EXCEPT INTERSECT WINDOW WITH USING".split())
+
 # ---------------------------------------------------------------------------
 # 13. Policy: model, validation, compilation
 # ---------------------------------------------------------------------------
@@ -12484,6 +14377,8 @@ class Rule(NamedTuple):
     hint: str = ""              # what would be allowed instead
     always: bool = False        # does it hold for every message in its scope?
     unless: Test | None = None  # it does not hold where this does
+    file: str = ""              # the file of its layer, and its JSON Pointer there
+    pointer: str = ""
 
 
 class Limit(NamedTuple):
@@ -12593,11 +14488,25 @@ class Policy(NamedTuple):
     warnings: tuple[str, ...] = ()
     apart: Policy | None = None   # a project's policy that nobody approved: only its denials count
     content: str = ""           # 64 hex: SHA-256 of what its layers say
+    layers: tuple[PolicyLayer, ...] = ()    # what it was compiled from, the strongest first
 
     @property
     def fingerprint(self) -> str:
         """12 hex digits by which records name the content of the policies in force."""
         return sha256((self.content + self.apart.content).encode())[:12] if self.apart else self.content[:12]
+
+    def rule_data(self, rule: Rule) -> dict[str, Any]:
+        """What the file says of a rule."""
+        key, index = rule.pointer[1:].split("/")
+        layer = next(layer for layer in self.layers if layer.file == rule.file)
+        data: dict[str, Any] = layer.data[key][int(index)]
+        return data
+
+    def origin(self, rule: Rule) -> str:
+        """Where a rule stands, for people: FILE:LINE, or the name of a built-in policy."""
+        layer = next(layer for layer in self.layers if layer.file == rule.file)
+        line = 0 if layer.built_in else layer.lines().get(rule.pointer, 0)
+        return f"{layer.file}:{line}" if line else layer.file
 
     def is_sensitive(self, path: str) -> bool:
         """Is this canonical path one of the built-in sensitive files, whatever the rules say about it?"""
@@ -12732,7 +14641,7 @@ _RULE_KEYS = ("name", "match", "unless", "limit", "action", "mark", "message", "
 _MATCH_KEYS = ("method", "tool", "server", "marked", "arguments")
 _OUTBOUND_MATCH_KEYS = ("method", "tool", "server", "marked", "direction", "secrets", "injection", "response_contains",
                         "response_contains_regex", "response_size_exceeds")
-_MATCHER_WORDS = ("regex", "pattern", "not_under", "under", "path", "address", "command", "secrets", "all",
+_MATCHER_WORDS = ("regex", "pattern", "not_under", "under", "path", "address", "command", "danger", "secrets", "all",
                   "except_keys", "access")
 _ABOUT_MATCHERS = frozenset(("except_keys", "access"))     # words that say of others where or when they hold
 _DIRECTIONS = ("request", "response", "notification")
@@ -12893,6 +14802,11 @@ def _check_matcher(check: _Checker, matcher: Any, place: str, name: str) -> None
         elif key == "command":
             for item in [] if value is True else check.texts(value, here):
                 check.choice(item, tuple(COMMAND_CATEGORIES), here, "a category of commands")
+        elif key == "danger":
+            if name != "_any_value":
+                raise check.fail(here, "danger is found in a whole call; write it under _any_value")
+            for item in [] if value is True else check.texts(value, here):
+                check.choice(item, tuple(DANGERS), here, "a kind of danger")
         elif key == "access":
             for item in check.texts(value, here):
                 check.choice(item, ("read", "write"), here, "a kind of access")
@@ -12969,7 +14883,7 @@ class _Compiler:
         return Rule(rule["name"], rule.get("action", "mark"), rule.get("message", ""), self.layer.name,
                     self.scope(match, place + "/match", outbound, strict), _every(tests), needs,
                     Limit(**limit) if limit else None, rule.get("mark", ""), rule.get("hint", ""),
-                    not tests and not limit and unless is None, unless)
+                    not tests and not limit and unless is None, unless, self.layer.file, place)
 
     def scope(self, match: dict[str, Any], place: str, outbound: bool, strict: bool, exception: bool = False) -> Scope:
         def globs(key: str) -> tuple[Glob, ...] | None:
@@ -13019,6 +14933,8 @@ class _Compiler:
             return [("paths", skip if "except_keys" in matcher else None)]
         if key == "_any_value" and words == {"command"}:
             return [("commands", skip)]
+        if key == "_any_value" and words == {"danger"}:
+            return [("dangers", "")]
         if key == "_any_value" and words == {"address"} and not strict:
             return [("addresses", skip)]
         return [("secrets", "")] if words == {"secrets"} and key in ("_any_value", "_any_key") else []
@@ -13099,6 +15015,8 @@ class _Compiler:
             elif word in ("under", "not_under"):
                 tests.append(_places_anywhere(_containment(_as_list(spec), word == "under", strict), _as_list(spec), word, quoted,
                                               access, strict))
+            elif word == "danger":
+                tests.append(_dangers_anywhere(frozenset(DANGERS if spec is True else _as_list(spec)), skip))
             elif word == "address":
                 tests.append(_addresses_anywhere(self.hosts(spec, here), skip, strict))
             elif word == "path" and key == "_any_value" and strict:
@@ -13363,6 +15281,15 @@ def _commands_anywhere(categories: frozenset[str] | None, skip: frozenset[str], 
     return matches
 
 
+def _dangers_anywhere(kinds: frozenset[str], skip: frozenset[str]) -> Test:
+    def matches(subject: Subject) -> Hit | None:
+        for one in subject.dangers():
+            if one.kind in kinds and not skip.intersection(one.path):
+                return Hit(one.path, DANGERS[one.kind], "", (), one.why)
+        return None
+    return matches
+
+
 def _command_value(categories: frozenset[str] | None) -> ValueTest:
     def matches(value: Any, subject: Subject) -> Hit | None:
         sources = [value] if isinstance(value, (str, list)) else _leaf_texts(value)
@@ -13514,7 +15441,7 @@ def compile_policy(layers: Sequence[PolicyLayer], context: PathContext, source: 
         scanner=SecretScanner(BUILTIN_KINDS if bases or not patterns else (), patterns),
         paths=context, path_index=LatePathIndex(index), source=source,
         warnings=tuple(_policy_warnings(every, settings)),
-        content=sha256(json.dumps([layer.data for layer in every]).encode("utf-8", "surrogatepass")))
+        content=sha256(json.dumps([layer.data for layer in every]).encode("utf-8", "surrogatepass")), layers=tuple(every))
 
 
 def _check_without(layers: Sequence[PolicyLayer], bases: Sequence[PolicyLayer]) -> None:
@@ -13689,6 +15616,24 @@ _GROUPS_JSON = r"""
   {"name": "block-cloud-metadata",
    "match": {"method": METHODS, "arguments": {"_any_value": {"address": "metadata"}}},
    "action": "deny", "message": "Blocked: the address that hands out a machine's cloud credentials"}],
+"hidden": [
+  {"name": "block-hidden-commands",
+   "match": {"arguments": {"_any_value": {"danger": ["hidden_command", "hidden_option", "hidden_code"]}}},
+   "action": "deny", "message": "Blocked: a command, option or code in a value that should hold none"}],
+"ask-dangers": [
+  {"name": "ask-sweeping-changes", "match": {"arguments": {"_any_value": {"danger": ["sweeping", "unguarded"]}}},
+   "action": "ask", "message": "A call that takes in all of something, or turns a protection off"},
+  {"name": "ask-host-rights", "match": {"arguments": {"_any_value": {"danger": ["host_rights", "credentials"]}}},
+   "action": "ask", "message": "A container with rights over its host, or credentials handed out"}],
+"ask-sweeping": [
+  {"name": "block-host-rights", "match": {"arguments": {"_any_value": {"danger": ["host_rights", "credentials"]}}},
+   "action": "deny", "message": "Blocked: a container with rights over its host, or credentials handed out"},
+  {"name": "ask-sweeping-changes", "match": {"arguments": {"_any_value": {"danger": ["sweeping", "unguarded"]}}},
+   "action": "ask", "message": "A call that takes in all of something, or turns a protection off"}],
+"block-dangers": [
+  {"name": "block-dangers",
+   "match": {"arguments": {"_any_value": {"danger": ["sweeping", "unguarded", "host_rights", "credentials"]}}},
+   "action": "deny", "message": "Blocked: a call that takes in all of something, or gives rights away"}],
 "careful": [
   {"name": "ask-git-rewrite", "match": {"arguments": {"_any_value": {"command": "git_rewrite"}}},
    "action": "ask", "message": "A git command that throws local work away"},
@@ -13758,7 +15703,7 @@ _GROUPS_JSON = r"""
 "github": [
   {"name": "block-private-repo-enumeration",
    "match": {"tool": ["search_repositories", "list_repositories", "list_repos"],
-             "arguments": {"_any_value": {"regex": "(^|\\s)(is|visibility):\\s*(private|internal)\\b|^private$"}}},
+             "arguments": {"_any_value": {"regex": "PRIVATE_REPOS"}}},
    "action": "deny", "message": "Blocked: looking for private repositories"},
   {"name": "block-repository-removal",
    "match": {"tool": ["delete_repo*", "transfer_repo*", "update_repository_visibility", "delete_branch_protection*"]},
@@ -13796,16 +15741,15 @@ _GROUPS_JSON = r"""
    "action": "ask", "message": "A statement that changes the database or reads files"}],
 "containers": [
   {"name": "block-host-access",
-   "match": {"arguments": {"_any_value": {"regex": [
-     "--privileged\\b", "--pid[= ]host", "--net(work)?[= ]host", "/var/run/docker\\.sock", "--cap-add[= ](ALL|SYS_ADMIN)",
-     "hostPath|hostPID|hostNetwork"]}}},
+   "match": {"arguments": {"_any_value": {"danger": "host_rights",
+     "regex": ["/var/run/docker\\.sock", "hostPath|hostPID|hostNetwork|hostIPC"]}}},
    "action": "deny", "message": "Blocked: a container with the host's rights"},
   {"name": "block-cluster-secrets",
-   "match": {"arguments": {"_any_value": {"regex": "^(secrets?|Secret)$|\\bget\\s+secrets?\\b"}}},
+   "match": {"arguments": {"_any_value": {"danger": "credentials", "regex": "\\bget\\s+(\\S+,)?secrets?\\b"}}},
    "action": "deny", "message": "Blocked: reading the cluster's secrets"},
   {"name": "ask-container-changes",
-   "match": {"tool": ["*delete*", "*remove*", "*prune*", "*exec*", "*apply*", "*scale*", "*drain*", "*rollout*",
-                      "*run*", "*create*"]},
+   "match": {"tool": ["*delete*", "*remove*", "*prune*", "exec", "exec_*", "*_exec", "*_exec_*", "*apply*", "*patch*", "*drain*",
+                      "*rollout*", "*kill*"]},
    "action": "ask", "message": "A change to containers or the cluster"}],
 "slack": [
   {"name": "block-mass-mentions",
@@ -13846,29 +15790,32 @@ _FILE_TOOLS = {
 _LONG_REGEXES = {
     "SQL_WRITES": r"\b(" + "|".join("".join(f"[{c.upper()}{c}]" for c in word) for word in (
         "insert update delete drop alter create truncate grant copy into attach replace merge").split()) + r")\b",
+    "PRIVATE_REPOS": r"(^|\s)([Ii][Ss]|[Vv][Ii][Ss][Ii][Bb][Ii][Ll][Ii][Tt][Yy]):\s*\"?([Pp][Rr][Ii][Vv][Aa][Tt][Ee]|"
+                     r"[Ii][Nn][Tt][Ee][Rr][Nn][Aa][Ll])\b|^[Pp][Rr][Ii][Vv][Aa][Tt][Ee]$",
     "SQL_FILES": r"\b(pg_read_file|pg_ls_dir|lo_import|dblink|load_extension|pg_sleep|set_config)\b",
 }
 
 _NOTED = "responses response-notes"
-_BASIC = "sensitive-files commands secret-leakage metadata startup-of-tools"
+_BASIC = "sensitive-files commands secret-leakage metadata hidden startup-of-tools"
 # name → (what it is for, settings, groups of request rules, groups of response rules)
 _BUILTIN: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "default": ("no credentials, no destructive commands, secrets redacted; everything else passes", {},
-                f"{_BASIC} git-history", _NOTED),
+                f"{_BASIC} git-history ask-dangers", _NOTED),
     "company-laptop": ("default, and asks about package installs and rewriting git history; changed tools are blocked",
                        {"tool_pinning": "block", "env": "minimal"},
-                       f"{_BASIC} careful", _NOTED),
+                       f"{_BASIC} ask-sweeping careful", _NOTED),
     "strict": ("only reading and writing inside the project; injection, changed and unlisted tools are blocked",
                {"default_action": "deny", "tool_pinning": "block", "unlisted_tools": "deny", "env": "minimal"},
-               f"{_BASIC} project-only", "strict-responses responses strict-response-notes"),
-    "filesystem": ("recipe: a filesystem server stays inside the project", {}, f"{_BASIC} filesystem", _NOTED),
-    "git": ("recipe: a git server stays inside the project; publishing is asked about", {}, f"{_BASIC} git", _NOTED),
-    "github": ("recipe: no private repository search, merging is asked about", {}, f"{_BASIC} github", _NOTED),
-    "shell": ("recipe: a shell without network and package installs", {}, f"{_BASIC} shell", _NOTED),
-    "fetch": ("recipe: a web fetcher or browser that stays off the internal network", {}, f"{_BASIC} fetch", _NOTED),
-    "postgres": ("recipe: a database is read; changes are asked about", {}, f"{_BASIC} database", _NOTED),
-    "docker": ("recipe: containers without the host's rights; changes are asked about", {}, f"{_BASIC} containers", _NOTED),
-    "slack": ("recipe: reading is logged, posting is asked about", {}, f"{_BASIC} slack", _NOTED),
+               f"{_BASIC} block-dangers project-only", "strict-responses responses strict-response-notes"),
+    "filesystem": ("recipe: a filesystem server stays inside the project", {}, f"{_BASIC} filesystem ask-dangers", _NOTED),
+    "git": ("recipe: a git server stays inside the project; publishing is asked about", {}, f"{_BASIC} git ask-dangers", _NOTED),
+    "github": ("recipe: no private repository search, merging is asked about", {}, f"{_BASIC} github ask-dangers", _NOTED),
+    "shell": ("recipe: a shell without network and package installs", {}, f"{_BASIC} shell ask-dangers", _NOTED),
+    "fetch": ("recipe: a web fetcher or browser that stays off the internal network", {}, f"{_BASIC} fetch ask-dangers", _NOTED),
+    "postgres": ("recipe: a database is read; changes are asked about", {}, f"{_BASIC} database ask-dangers", _NOTED),
+    "docker": ("recipe: containers without the host's rights; changes are asked about", {},
+               f"{_BASIC} containers ask-dangers", _NOTED),
+    "slack": ("recipe: reading is logged, posting is asked about", {}, f"{_BASIC} slack ask-dangers", _NOTED),
 }
 _ALIASES = {"local-dev": "default", "browser": "fetch", "sqlite": "postgres", "kubernetes": "docker"}
 BUILTIN_NAMES = tuple(name for base in _BUILTIN for name in (base, *(alias for alias, of in _ALIASES.items() if of == base)))
@@ -14768,6 +16715,7 @@ _YES = ("once", "session")
 _ANSWERS = {"allow once": "once", "allow this exact call for the session": "session", "deny": "deny"}
 _NO_WORDS = {"deny": "the user was asked and did not allow it", "timeout": "nobody answered in time",
              "cancelled": "the call was cancelled", "gone": "the client is gone"}
+_STOPPED = Decision("deny", None, "Blocked: the user has stopped every call (mcpwall go)", lasting=False)
 _OUR_ID = Decision("deny", None, "Blocked: the id of a question of mcpwall's own")     # its answer would be taken for ours
 _NOT_ASKED = Decision("deny", None, "Blocked: this is not the call that the user was asked about", lasting=False)
 _TOO_LATE = Decision("deny", None, "Blocked: the user's answer came too late, or once already", lasting=False)
@@ -15408,7 +17356,7 @@ class Recorder:
         """The record of one judged message of *size* bytes; *extra* fields hold no secrets already."""
         text, ident, ref = self._quoting.text, message.body.get("id"), self.ref
         action, note, would = decision.action, decision.message or None, ""
-        if self._settings.mode == "monitor" and action not in ("allow", "log_only"):
+        if self._settings.mode == "monitor" and action not in ("allow", "log_only") and decision is not _STOPPED:
             action, would, note = "log_only", action, f"monitor: would {action}: {note or 'Blocked by policy'}"
         method = "response" if message.kind == "response" else message.method
         tool = None if message.tool == UNKNOWN_TOOL else message.tool
@@ -15447,6 +17395,9 @@ class Recorder:
                 subject = self._quoting.subject(message, decision)
                 if subject:
                     fields["subject"] = subject
+            given = (message.body.get("params") or {}).get("arguments") if message.tool is not None else None
+            if type(given) is dict:
+                fields["keys"] = [self._quoting.text(key, 100) for key in list(given)[:50]]
             if message.kind == "request":
                 fields["digest"] = sha256(self._salt + call_digest(message))[:32]
         if message.kind == "request" and message.tool is not None and logged != "none" and (refused or logged == "full"):
@@ -15513,9 +17464,10 @@ class Session:
     def __init__(self, wall: Wall, server_name: str = "", clock: Callable[[], float] = time.time,
                  session_id: str | None = None, *, identity: str = "", pins: Callable[[], Any] | None = None,
                  desk: bool = False, monotonic: Callable[[], float] = time.monotonic, salt: bytes | None = None,
-                 folders: Sequence[str] = ()) -> None:
+                 stopped: Callable[[], bool] | None = None, folders: Sequence[str] = ()) -> None:
         """*identity* and *pins*: see Toolbox. *desk*: can somebody answer a Waiting by `answer`? *monotonic*: seconds,
-        for limits and time-outs. *salt*: of the digests in records; else a new one. *folders*: see `server_folders`."""
+        for limits and time-outs. *salt*: of the digests in records; else a new one. *stopped*: has the user stopped every
+        call? *folders*: see `server_folders`."""
         policy, settings = wall.policy, wall.policy.settings
         self._looks = DiskLooks(policy.paths.resolve)
         self.wall = Wall(policy.with_looks(self._looks))
@@ -15534,6 +17486,7 @@ class Session:
         self._questions = Questions(settings, server_name, self._quoting, desk, monotonic)
         self._recorder = Recorder(policy, server_name, session_id, self._quoting, clock, salt)
         self._stray_key = False
+        self._stopped = stopped
 
     def prepare(self) -> None:
         """Judge how conversations begin on the side, so that what this needs is compiled before it is needed."""
@@ -15673,6 +17626,9 @@ class Session:
 
     def _decide(self, message: Message, again: bool = False) -> Decision:
         """The rules' decision, unless the session has a reason of its own to refuse. *again*: see `Wall.walk`."""
+        if self._stopped is not None and message.peer == "client" and message.kind != "response" \
+                and message.method not in LIFECYCLE and not str(message.method).startswith("notifications/") and self._stopped():
+            return _STOPPED
         if message.kind == "request":
             refusal = self._correlation.objects(message)
             if message.peer == "client":
@@ -15715,7 +17671,7 @@ class Session:
 
     def _action(self, message: Message, decision: Decision) -> str:
         """What is done about *decision*: monitor mode lets everything pass; "hold" asks a person, if somebody can be asked."""
-        if self._settings.mode == "monitor":
+        if self._settings.mode == "monitor" and decision is not _STOPPED:
             return "allow"
         if decision.action != "ask":
             return decision.action
@@ -16100,10 +18056,11 @@ def find_policy_file(folder: str, stem: str) -> str | None:
 
 
 def load_policy(config: str | None = None, profile: str | None = None, project_dir: str | None = None,
-                home: str | None = None, approved: Callable[[str, bytes], bool] | None = None, cwd: str | None = None) -> Policy:
+                home: str | None = None, approved: Callable[[str, bytes], bool] | None = None, cwd: str | None = None,
+                own: tuple[str, str] | None = None) -> Policy:
     """The policy that counts here: *config* alone; or the built-in *profile*; else the project's over the user's own;
     else the built-in default, which also stands under a project's that extends nothing when the user has none. *cwd*: what
-    relative places are relative to, when that is not our own working directory.
+    relative places are relative to, when that is not our own working directory; *own*: (path, text) in place of the user's.
 
     *approved* says whether the user has approved this very content of a project's file; until then only its denials
     count (`Policy.apart`). Raises PolicyError; whatever it raises, no server must be started.
@@ -16117,17 +18074,19 @@ def load_policy(config: str | None = None, profile: str | None = None, project_d
     if profile is not None:
         return _compiled([builtin_layer(profile)], project_dir, home, cwd, f"built-in {profile}")
     layers, guest = [], None
-    own = find_policy_file(project_dir or os.getcwd(), ".mcpwall")
-    if own is not None:
-        data, text = read_policy_file(own, check_owner=False, of_project=True)
-        layer = parse_policy(text, own, "project")
-        if approved is not None and approved(own, data):
-            read_policy_file(own, of_project=True)       # what may loosen a rule must be the user's
+    there = find_policy_file(project_dir or os.getcwd(), ".mcpwall")
+    if there is not None:
+        data, text = read_policy_file(there, check_owner=False, of_project=True)
+        layer = parse_policy(text, there, "project")
+        if approved is not None and approved(there, data):
+            read_policy_file(there, of_project=True)     # what may loosen a rule must be the user's
             layers.append(layer)
         else:
             guest = layer
     everywhere = find_policy_file(os.path.join(home, ".mcpwall"), "config") if home is not None else None
-    if everywhere is not None:
+    if own is not None:
+        layers.append(parse_policy(own[1], own[0]))
+    elif everywhere is not None:
         layers.append(parse_policy(read_policy_file(everywhere)[1], everywhere))
     elif not any("extends" in layer.data for layer in layers):
         layers.append(builtin_layer("default"))     # to approve a project's rules is not to give up these
@@ -19065,9 +21024,10 @@ class Surroundings:
     def __init__(self, home: str | None = None, cwd: str | None = None,
                  environ: Mapping[str, str] | None = None, platform: str = sys.platform,
                  wall: Sequence[str] | None = None, stdin: Any = None, stdout: Any = None, stderr: Any = None,
-                 fs: Any = os, root: str = "") -> None:
+                 fs: Any = os, root: str = "", homeless: bool = False) -> None:
+        """*homeless*: it will do without a home directory. Raises WallError."""
         self.home, self.cwd = home or user_home() or "", cwd or os.getcwd()
-        if not self.home:
+        if not self.home and not homeless:
             raise WallError("no home directory is known; set HOME to an absolute path")
         self.environ = os.environ if environ is None else environ
         self.platform, self.fs, self.root = platform, fs, root
@@ -19078,6 +21038,7 @@ class Surroundings:
         self.lock = os.path.join(self.folder, "lock")
         self.consent = ConsentStore(os.path.join(self.folder, "approved.json"))
         self.desk = Desk(os.path.join(self.folder, "waiting"))
+        self.stops = Stops(os.path.join(self.folder, "stopped"))
 
     def launched(self) -> list[str]:
         """How an entry starts this wall by its launcher."""
@@ -19090,6 +21051,20 @@ class Surroundings:
 
     def complain(self, text: str) -> None:
         self.say("mcpwall: " + printable(text, 2000), self.stderr)
+
+    @property
+    def width(self) -> int:
+        """Columns of the terminal that is written to; 0 when it is none, and lines may be as long as they like."""
+        if not self.stdout.isatty():
+            return 0
+        import shutil
+        return max(60, shutil.get_terminal_size((80, 24)).columns)
+
+    def coloured(self, line: str, part: str, code: int) -> str:
+        """*line* with its beginning *part* in a colour, on a terminal that is not told otherwise."""
+        if not self.width or self.environ.get("NO_COLOR") or not line.startswith(part):
+            return line
+        return f"\x1b[{code}m{part}\x1b[0m{line[len(part):]}"
 
     @property
     def interactive(self) -> bool:
@@ -19367,7 +21342,9 @@ def _setup_arguments(io: Surroundings, name: str, about: str, argv: Sequence[str
 
     class Parser(argparse.ArgumentParser):
         def error(self, message: str) -> Any:
-            raise UsageError(f"{name}: {message} (see: mcpwall {name} --help)")
+            message = re.sub(r"^argument (?:\S*/)?(-[-\w]*): expected .*", r"\1 needs a value", message).replace("argument --", "--")
+            raise UsageError(f"{name}: {message} (see: mcpwall {name} --help)" if name else
+                             f"{message} (see: mcpwall --help; a server's command comes after --)")
 
     parser = Parser(prog=f"mcpwall {name}", description=about, allow_abbrev=False, add_help=False)
     for flags, settings in arguments:
@@ -19376,7 +21353,13 @@ def _setup_arguments(io: Surroundings, name: str, about: str, argv: Sequence[str
     if "-h" in argv or "--help" in argv:
         io.say(parser.format_help().rstrip())
         return None
-    return parser.parse_args(list(argv))
+    args, rest = parser.parse_known_args(list(argv))
+    if rest:
+        known = [flag for flags, _ in arguments for flag in flags.split() if flag.startswith("-")]
+        what = unknown_word(rest[0].partition("=")[0], known, "option") if rest[0].startswith("-") else \
+            f"{printable(repr(rest[0]))} is one argument too many"
+        parser.error(what)
+    return args
 
 
 def _setup_option(flags: str, metavar: str, about: str, **settings: Any) -> tuple[str, dict[str, Any]]:
@@ -19387,6 +21370,7 @@ def _setup_flag(name: str, about: str) -> tuple[str, dict[str, Any]]:
     return name, {"action": "store_true", "help": about}
 
 
+_SETUP_YES = _setup_flag("--yes", "do it without asking")
 _SETUP_PLAIN = _setup_flag("--plain", "start the file by its path, without a launcher: slower, and nothing else to keep")
 _SETUP_CLIENT = _setup_option("--client", "NAME", "only this host's files", action="append", default=[])
 _SETUP_FILES = (
@@ -21178,56 +23162,902 @@ def _read_event_bytes(end: float, fd: int = 0) -> bytes:
     return data
 
 # ---------------------------------------------------------------------------
-# 27. Command line
+# 27. Reading the log: log, verify, explain, allow
+# ---------------------------------------------------------------------------
+# *serves people*: what was refused, why, and how exactly that is allowed. All of it reads the audit log as data; a line that
+# is no record is counted and never guessed at.
+
+MAX_LOG_LINE = 4 * 1024 * 1024      # characters; a longer one is no record of ours
+_SPANS_S = {"m": 60, "h": 3600, "d": 86400, "w": 604800}
+_INTERESTING = ("deny", "ask", "redact", "strip")
+_LOOSE_KINDS = ("password", "client-secret", "api-key")     # secrets that only a name beside them tells
+_log_name = lazy_regex(r"\d{4}-\d\d-\d\d\.jsonl")
+_ref_form = lazy_regex(r"[a-z0-9]{1,8}-[1-9][0-9]{0,15}")
+
+
+class Logged(NamedTuple):
+    """One line of an audit log: its *record*, None when it is none, the raw *line* without its end, and where it stands."""
+    record: dict[str, Any] | None
+    line: str
+    file: str
+    number: int
+
+
+def since_moment(text: str, now: float) -> str:
+    """The moment that `1h`, `30m`, `2d`, `1w` (before *now*), `2026-11-30` or `2026-11-30T14:00` (local time) means, as
+    records write it. Raises UsageError."""
+    found = re.fullmatch(r"([0-9]{1,6})([mhdw])", text)
+    if found:
+        return _utc(now - int(found[1]) * _SPANS_S[found[2]])
+    for form in ("%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"):
+        try:
+            return _utc(time.mktime(time.strptime(text, form)))
+        except (ValueError, OverflowError):
+            pass
+    raise UsageError(f"--since {printable(text)}: write 30m, 1h, 2d, 1w, or a date such as 2026-11-30 or 2026-11-30T14:00")
+
+
+def _utc(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(max(0.0, seconds)))
+
+
+def _local(record: Mapping[str, Any], today: str) -> str:
+    """A record's time as a person near it would say it: the date only when it is not today's."""
+    import calendar
+    try:
+        moment = time.localtime(calendar.timegm(time.strptime(str(record["ts"])[:19], "%Y-%m-%dT%H:%M:%S")))
+    except (KeyError, ValueError, OverflowError):
+        return "?"
+    day = time.strftime("%Y-%m-%d", moment)
+    return time.strftime("%H:%M:%S", moment) if day == today else day[5:] + time.strftime(" %H:%M", moment)
+
+
+def log_folder(io: Surroundings, policy: Policy | None = None) -> str:
+    """Where the walls of this user and folder write their log."""
+    if policy is None:
+        try:
+            policy = load_policy(home=io.home, project_dir=io.cwd, approved=io.consent.is_approved)
+        except WallError:
+            return os.path.join(io.folder, "logs")
+    return re.sub(r"^~(?=[/\\]|$)", lambda _: io.home, policy.settings.log_dir)
+
+
+def log_files(io: Surroundings, words: Sequence[str], since: str = "") -> list[str]:
+    """The log files that a command line names (files, or folders of them), or those of this user from the day of *since* on,
+    the oldest first. Raises UsageError for what is not there."""
+    files: list[str] = []
+    for word in words or [log_folder(io)]:
+        path = os.path.join(io.cwd, word)
+        if os.path.isdir(path):
+            names = sorted(name for name in os.listdir(path) if _log_name.fullmatch(name))
+            files += [os.path.join(path, name) for name in names if name[:10] >= since[:10]]
+        elif os.path.isfile(path):
+            files.append(path)
+        elif words:
+            raise UsageError(f"{io.short(path)}: there is no such log")
+    return files
+
+
+def read_log(files: Iterable[str]) -> Iterator[Logged]:
+    """The lines of log files, in order. Raises OSError."""
+    for file in files:
+        with open(file, encoding="utf-8", errors="replace", newline="\n") as stream:
+            for number, line in enumerate(stream, 1):
+                yield logged_line(line, file, number)
+
+
+def logged_line(line: str, file: str, number: int) -> Logged:
+    """One line as a record, if it is one."""
+    line = line[:-1] if line.endswith("\n") else line
+    record: Any = None
+    if len(line) <= MAX_LOG_LINE:
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            pass
+    fine = type(record) is dict and all(type(record.get(key)) is str for key in ("ts", "action")) and "session" in record
+    return Logged(record if fine else None, line, file, number)
+
+
+def about_record(record: Mapping[str, Any]) -> str:
+    """What a record is about, in a few words: what decided, or what was found."""
+    found = record.get("findings")
+    if type(found) is list and found and type(found[0]) is dict:
+        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        place = found[0].get("pointer") or ""
+        return f"{found[0].get('pattern')}{more}" + (f" at {place}" if place else "")
+    return str(record.get("subject") or record.get("why") or record.get("message") or "")
+
+
+class _Filter:
+    """Which records a command line asks for."""
+
+    def __init__(self, args: Any, since: str) -> None:
+        self._args, self._since = args, since
+
+    def takes(self, record: Mapping[str, Any]) -> bool:
+        args = self._args
+        if str(record["ts"]) < self._since:
+            return False
+        for key in ("server", "tool", "rule", "session"):
+            wanted = getattr(args, key)
+            if wanted and record.get(key) != wanted:
+                return False
+        if args.all:
+            return True
+        if args.denied or args.would:
+            return args.denied and record["action"] == "deny" or args.would and "would" in record
+        return record["action"] in _INTERESTING or "would" in record or "answer" in record
+
+
+def cmd_log(argv: Sequence[str], io: Surroundings) -> int:
+    """What was refused, asked about or redacted, newest last, one line each with its ref."""
+    args = _setup_arguments(
+        io, "log", "What was refused, asked about or redacted in the last 24 hours, newest last.", argv,
+        _setup_option("files", "FILE", "log files or folders (else this user's)", nargs="*"),
+        _setup_option("--since", "WHEN", "30m, 1h, 2d, 1w, or a date (24h)", default=None),
+        _setup_flag("--denied", "only what was refused"), _setup_flag("--would", "only what a monitor would have stopped"),
+        _setup_flag("--all", "everything, allowed calls too"),
+        *(_setup_option(f"--{key}", key[0].upper(), f"only of this {key}") for key in ("server", "tool", "rule", "session")),
+        _setup_flag("--suspect", "refusals that look like false alarms, and why"),
+        _setup_flag("--summary", "counts by rule and server, and rules that never fired"),
+        _setup_flag("--follow", "wait for more"), _setup_flag("--json", "the records as they are, one a line"))
+    if args is None:
+        return 0
+    since = since_moment("24h" if args.since is None else args.since, time.time())
+    files = log_files(io, args.files, "" if args.files else since)
+    if args.files and args.since is None:
+        since = ""
+    chosen, totals, unreadable = _Filter(args, since), _Totals(), 0
+    kept: list[dict[str, Any]] = []
+    for entry in read_log(files):
+        if entry.record is None:
+            unreadable += 1
+            continue
+        totals.count(entry.record, since)
+        if chosen.takes(entry.record):
+            kept.append(entry.record)
+    if unreadable:
+        io.complain(f"{unreadable} lines of the log are no records of mcpwall; see: mcpwall verify")
+    if args.suspect:
+        kept = _say_suspects(io, kept, args.json)
+    elif args.summary:
+        _say_summary(io, kept, args.json)
+    else:
+        today = time.strftime("%Y-%m-%d")
+        for record in kept:
+            _say_record(io, record, today, args.json)
+    if not args.json:
+        when = f"since {args.since}" if args.since else "in these files" if args.files else "in the last 24 hours"
+        io.say(totals.text(when))
+        _say_stopped(io)
+    return _follow(io, args, chosen, files) if args.follow else 0
+
+
+def _say_record(io: Surroundings, record: Mapping[str, Any], today: str, as_json: bool) -> None:
+    if as_json:
+        io.say(_compact(dict(record)))
+        return
+    action = str(record["action"])
+    word, code, _ = _WORDS.get(action, (action.upper(), 31, 2))
+    word = f"({record['would']})".upper() if "would" in record else word
+    tail = f"[{record['rule']}]" if record.get("rule") else ""
+    what = " ".join(str(one) for one in (record.get("server"), record.get("tool") or record.get("method")) if one)
+    head = f"{_local(record, today)} {word:<7}"
+    ref, about = str(record.get("ref") or "-"), about_record(record)
+    if record.get("answer"):
+        tail += f" answered {record['answer']}"
+    used = len(head) + len(ref) + len(what) + len(tail) + 5
+    if io.width and len(about) > io.width - used:
+        about = _cut_in_the_middle(printable(about, 1000), max(20, io.width - used - 30))
+    line = printable(f"{head} {ref}  {what}  {about}  {tail}", 3000)
+    io.say(io.coloured(line, head, code))
+
+
+class _Totals:
+    """How many messages there were, and what became of them."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+        self._all = 0
+
+    def count(self, record: Mapping[str, Any], since: str) -> None:
+        if str(record["ts"]) >= since:
+            self._all += 1
+            key = "would" if "would" in record else str(record["action"])
+            self._counts[key] = self._counts.get(key, 0) + 1
+
+    def text(self, when: str) -> str:
+        words = (("deny", "refused"), ("ask", "asked about"), ("redact", "redacted"), ("strip", "stripped"),
+                 ("would", "a monitor would have stopped"))
+        said = [f"{self._counts[key]} {word}" for key, word in words if self._counts.get(key)]
+        return f"{', '.join(said) or 'Nothing was refused'}, of {self._all} messages {when}."
+
+
+def _say_stopped(io: Surroundings) -> None:
+    for name in io.stops.names():
+        io.say(f"Every call {'of every server' if name == '' else f'of {printable(name)}'} is refused now (mcpwall go).")
+
+
+def _shape(record: Mapping[str, Any]) -> tuple[str, ...]:
+    """What records of the same kind of call have in common."""
+    about = re.sub(r"[0-9a-f]{6,}|[0-9]+", "#", about_record(record))
+    return (str(record.get("rule")), str(record.get("server")), str(record.get("tool")), about[:80])
+
+
+def _say_suspects(io: Surroundings, records: Sequence[dict[str, Any]], as_json: bool) -> list[dict[str, Any]]:
+    """Show refusals that look like false alarms, the likeliest first; those records."""
+    refused = [record for record in records if record["action"] == "deny" or "would" in record]
+    shapes: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for record in refused:
+        shapes.setdefault(_shape(record), []).append(record)
+    allowed = {(record["session"], record.get("digest")) for record in records if record.get("answer") in _YES}
+    allowed_shapes = {_shape(record)[1:] for record in records if record.get("answer") in _YES}
+    found: list[tuple[str, dict[str, Any], int]] = []
+    for shape, same in shapes.items():
+        why: list[str] = []
+        if any((record["session"], record.get("digest")) in allowed for record in same) or shape[1:] in allowed_shapes:
+            why.append("you allowed such a call")
+        if len(same) >= 5:
+            why.append(f"{len(same)} times, in {len({record['session'] for record in same})} sessions")
+        kinds = {kind for record in same for kind in record.get("redacted_patterns", ()) if kind in _LOOSE_KINDS}
+        if kinds:
+            why.append(f"only a name tells ({', '.join(sorted(kinds))})")
+        if why:
+            found.append(("; ".join(why), same[-1], len(same)))
+    found.sort(key=lambda one: (not one[0].startswith("you"), -one[2]))
+    today = time.strftime("%Y-%m-%d")
+    for reason, record, _ in found:
+        _say_record(io, {**record, "suspect": reason} if as_json else record, today, as_json)
+        if not as_json:
+            io.say(f"    {reason}")
+    return [record for _, record, _ in found]
+
+
+def _say_summary(io: Surroundings, records: Sequence[Mapping[str, Any]], as_json: bool) -> None:
+    rows: dict[tuple[str, str], list[Any]] = {}
+    for record in records:
+        key = str(record.get("rule") or "(default)"), str(record.get("server") or "")
+        row = rows.setdefault(key, [0, record["ts"], record["ts"], {}])
+        row[0], row[1], row[2] = row[0] + 1, min(row[1], record["ts"]), max(row[2], record["ts"])
+        action = str(record.get("would") or record["action"])
+        row[3][action] = row[3].get(action, 0) + 1
+    ordered = sorted(rows.items(), key=lambda item: -item[1][0])
+    fired = {rule.replace("project:", "") for rule, _ in rows}
+    try:
+        policy = load_policy(home=io.home, project_dir=io.cwd, approved=io.consent.is_approved)
+        never = sorted(rule.name for rule in (*policy.rules, *policy.outbound_rules)
+                       if rule.action not in ("allow", "mark") and rule.name not in fired)
+    except WallError:
+        never = []
+    if as_json:
+        io.say(json.dumps({"rules": [{"rule": key[0], "server": key[1], "count": row[0], "first": row[1], "last": row[2],
+                                      "actions": row[3]} for key, row in ordered], "never_fired": never}, indent=2))
+        return
+    table = [["count", "rule", "server", "first", "last", ""]]
+    for (rule, server), (count, first, last, actions) in ordered:
+        said = ", ".join(f"{number} {action}" for action, number in sorted(actions.items()))
+        table.append([str(count), rule, server, first[:16], last[:16], said])
+    _say_table(io, table)
+    if never:
+        _say_wrapped(io, "Never fired: " + ", ".join(never))
+
+
+def _say_table(io: Surroundings, rows: Sequence[Sequence[str]]) -> None:
+    """Columns as wide as they need; where the terminal ends, the line does."""
+    rows = [[printable(cell, 300) for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
+        io.say(line if not io.width or len(line) <= io.width else line[:io.width - 1] + "…")
+
+
+def _say_wrapped(io: Surroundings, text: str, indent: str = "  ") -> None:
+    import textwrap
+    io.say(textwrap.fill(printable(text, 20_000), io.width or 100, subsequent_indent=indent, break_on_hyphens=False))
+
+
+def _follow(io: Surroundings, args: Any, chosen: _Filter, files: Sequence[str]) -> int:
+    """Show what is appended from now on, also to the files of further days, until somebody interrupts."""
+    ends = {file: os.path.getsize(file) for file in files}
+    rest: dict[str, str] = {}
+    try:
+        while True:
+            io.stdout.flush()
+            time.sleep(0.25)
+            for file in [*ends, *(file for file in log_files(io, args.files) if file not in ends)]:
+                begin = ends.get(file, 0)
+                with open(file, "rb") as stream:
+                    stream.seek(begin)
+                    data = stream.read(16 * 1024 * 1024)
+                ends[file] = begin + len(data)
+                *lines, rest[file] = (rest.get(file, "") + data.decode("utf-8", "replace")).split("\n")
+                for line in lines:
+                    record = logged_line(line, file, 0).record
+                    if record is not None and chosen.takes(record):
+                        _say_record(io, record, time.strftime("%Y-%m-%d"), args.json)
+    except KeyboardInterrupt:
+        return 0
+
+
+# -- verify -------------------------------------------------------------------------
+
+def cmd_verify(argv: Sequence[str], io: Surroundings) -> int:
+    """Check that no record was changed, taken out or cut off: the chain and the numbers of each session."""
+    args = _setup_arguments(
+        io, "verify", "Check that no record of the log was changed or taken out; each names the line before it by its hash.",
+        argv,
+        _setup_option("files", "FILE", "log files or folders, the oldest first (else all of this user's)", nargs="*"),
+        _setup_flag("--json", "for programs"))
+    if args is None:
+        return 0
+    files = log_files(io, args.files)
+    if not files:
+        raise UsageError("there is no log to verify; name a file")
+    heads: dict[str, list[Any]] = {}        # session: number of records, seq, hash of the last line, where that stands
+    problems: list[tuple[str, int, str]] = []
+    loose = 0
+    for record, line, file, number in read_log(files):
+        if record is None:
+            problems.append((file, number, "is no record"))
+        elif "prev" not in record:
+            loose += 1
+        else:
+            session, seq, prev = record["session"], record.get("seq"), record["prev"]
+            problem = _break_of(heads.get(session), seq, prev)
+            if problem:
+                problems.append((file, number, f"session {printable(session)}: {problem}"))
+            digest = sha256(line.encode("utf-8", "backslashreplace"))[:32]
+            heads[session] = [heads.get(session, [0])[0] + 1, seq, digest, f"{os.path.basename(file)}:{number}"]
+    if args.json:
+        io.say(json.dumps({"problems": [{"file": file, "line": number, "problem": problem} for file, number, problem in problems],
+                           "heads": [{"session": session, "records": count, "seq": seq, "head": digest}
+                                     for session, (count, seq, digest, _) in heads.items()], "unchained": loose}, indent=2))
+        return 1 if problems else 0
+    for file, number, problem in problems:
+        io.say(f"{io.short(file)}:{number}: {problem}")
+    io.say(f"{sum(head[0] for head in heads.values())} records of {len(heads)} sessions in {len(files)} files: "
+           + (f"{len(problems)} problems." if problems else "every chain is whole."))
+    if loose:
+        io.say(f"{loose} records stand in no chain: those of hooks and of versions before it.")
+    io.say("The heads, to keep elsewhere (a log that was cut at its end or written anew is noticed by them alone):")
+    _say_table(io, [["session", "records", "head", "last"], *([session, str(count), digest, place]
+                                                              for session, (count, _, digest, place) in heads.items())])
+    return 1 if problems else 0
+
+
+def _break_of(head: Sequence[Any] | None, seq: Any, prev: Any) -> str:
+    """Where a chain breaks at a record, seen from the one before it; "" when it does not."""
+    if type(seq) is not int:
+        return "the record has no number"
+    if head is None:
+        return "" if prev is None and seq == 1 else f"begins with record {seq}: what was before it is cut off or in another file"
+    if seq != head[1] + 1:
+        return f"record {seq} follows {head[1]}: " + (f"{seq - head[1] - 1} are missing" if seq > head[1] else "one stands here twice")
+    return "" if prev == head[2] else f"record {seq} does not follow from the line before it, {head[3]}: one of the two was changed"
+
+
+# -- explain ------------------------------------------------------------------------
+
+def find_record(io: Surroundings, ref: str, files: Sequence[str]) -> dict[str, Any]:
+    """The newest record with this ref. Raises UsageError."""
+    found = None
+    for entry in read_log(files or log_files(io, [])):
+        if entry.record is not None and entry.record.get("ref") == ref:
+            found = entry.record
+    if found is None:
+        raise UsageError(f"no record in the log has the ref {printable(ref)}; see: mcpwall log --all")
+    return found
+
+
+def call_of(record: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
+    """The call of a record as far as the log tells it, and what it does not tell ("" when it is whole)."""
+    if record.get("direction") != "inbound" or not record.get("method"):
+        return None, "it is no call"
+    params: dict[str, Any] = {}
+    body = {"jsonrpc": "2.0", "id": 1, "method": record["method"], "params": params}
+    if record.get("tool") is not None:
+        params["name"] = record["tool"]
+        if type(record.get("args")) is dict:
+            params["arguments"] = record["args"]
+            return body, "a secret in it is replaced" if MARKER in json.dumps(record["args"]) else ""
+        params["arguments"] = {}
+    steps = [step.replace("~1", "/").replace("~0", "~") for step in str(record.get("argument", ""))[1:].split("/")]
+    if record["action"] == "allow" and "would" not in record:
+        return body, "the arguments of allowed calls are not logged (settings.log_args: full)"
+    if not record.get("subject") or steps[:1] != ["params"]:
+        return body, "the log does not hold what decided (settings.log_args: denied)"
+    place: dict[str, Any] = {"params": params}
+    for step in steps[:-1]:
+        place = place.setdefault(step, {})
+        if type(place) is not dict:
+            return body, "the log does not hold what decided"
+    place[steps[-1]] = record["subject"]
+    cut = " … " in record["subject"] and "characters" in record["subject"]
+    return body, "a long text in it is cut" if cut else "a secret in it is replaced" if MARKER in record["subject"] \
+        else "only the argument that decided is logged (settings.log_args: denied)"
+
+
+def cmd_explain(argv: Sequence[str], io: Surroundings) -> int:
+    """Why a call was, or would be, allowed or refused: every rule that was asked, and what would allow it."""
+    args = _setup_arguments(
+        io, "explain", "Why a call was, or would be, allowed or refused.", argv,
+        _setup_option("words", "REF | TOOL key=value", "the ref of a refusal, or a call as `check` takes it", nargs="*"),
+        _setup_option("--input", "JSON", "a message, instead"), *_POLICY_ARGUMENTS,
+        _setup_option("--log", "FILE", "where the ref is looked up (this user's log)", action="append", default=[]),
+        _setup_flag("--json", "for programs"))
+    if args is None:
+        return 0
+    options = _Options(args)
+    record, missing = None, ""
+    if len(args.words) == 1 and _ref_form.fullmatch(args.words[0]) and args.input is None:
+        record = find_record(io, args.words[0], log_files(io, args.log) if args.log else [])
+        options.server_name = options.server_name or record.get("server")
+        body, missing = call_of(record)
+        line = json.dumps(body).encode() if body is not None else b""
+    elif args.words:
+        line = _call_line(args.words)
+    else:
+        line = _check_lines(args.input)[0]
+    policy = options.policy()
+    walk = _walked(line, policy, options.server_name or "") if line else []
+    if args.json:
+        rows = [{"rule": rule.name if rule else None, "origin": policy_of.origin(rule) if rule else None, "outcome": outcome,
+                 "action": rule.action if rule else None, "why": why} for policy_of, rule, outcome, _, why in walk]
+        io.say(json.dumps({"policy": policy.source, "record": record, "missing": missing, "walk": rows}, indent=2))
+    else:
+        if record is not None:
+            _say_refusal(io, record)
+        _say_layers(io, policy)
+        if missing:
+            io.say(f"Not all of the call is known: {missing}.")
+        for _, rule, outcome, hit, why in walk:
+            name = rule.name if rule else "the default"
+            where = next(policy_of for policy_of, one, *_ in walk if one is rule).origin(rule) if rule else ""
+            io.say(f"{'→' if outcome in (DECIDES, FAULT) else ' '} {name}" + (f" ({where})" if where else "") + f": {printable(why, 500)}")
+        for text in _near_misses(policy, walk):
+            io.say("Nearly: " + printable(text, 500))
+    decided = next((rule for _, rule, outcome, _, _ in walk if outcome in (DECIDES, FAULT)), None)
+    refused = bool(walk) and (any(outcome is FAULT for _, _, outcome, _, _ in walk) or (
+        decided.action if decided else policy.settings.default_action) not in _PASSING)
+    if not args.json and (refused or record is not None and record["action"] == "deny"):
+        io.say(_way_out(record, decided))
+    return 1 if refused else 0
+
+
+def _say_refusal(io: Surroundings, record: Mapping[str, Any]) -> None:
+    io.say(f"{record.get('ref')}: {printable(decision_text(record, False), 1000)}")
+    for key, word in (("subject", "What decided"), ("argument", "Argument"), ("why", "Why"), ("view", "Read as"), ("would", "Would"),
+                      ("asked", "Asked by"), ("answer", "Answer"), ("policy", "Policy then")):
+        if record.get(key):
+            io.say(f"  {word}: {printable(str(record[key]), 400)}")
+
+
+def _say_layers(io: Surroundings, policy: Policy) -> None:
+    io.say("Policy, the strongest first: " + ", ".join(dict.fromkeys(layer.file for layer in policy.layers)))
+    if policy.apart is not None:
+        io.say(f"  judged apart, only its denials count: {policy.apart.source}")
+
+
+_Walked = list[tuple[Policy, Any, str, Any, str]]       # (policy, Rule or None, outcome, Hit or None, why)
+
+
+def _walked(line: bytes, policy: Policy, server: str) -> _Walked:
+    """(policy, rule, outcome, hit, why) of every rule up to the one that decides, of a policy that is judged apart first.
+    Raises UsageError for what is no message."""
+    peer = "client"
+    try:
+        text = decode_line(line)
+        body = load_json(text)
+        if type(body) is dict and "method" not in body:
+            peer = "server"
+        kind = message_kind(body, peer)
+    except MessageError as fault:
+        raise UsageError(f"the input is no message that can be judged: {fault.problem}") from None
+    params = body.get("params") or {}
+    method = body.get("method") if kind != "response" else "tools/call"
+    tool = params.get("name") if method == "tools/call" and kind != "response" else None
+    message = Message(peer, kind, body, text, method, tool, server)
+    found: _Walked = []
+    for one in filter(None, (policy.apart, policy)):
+        for rule, outcome, hit in Wall(one).walk(Subject(message, one, Budget(10.0)), every=True):
+            found.append((one, rule, outcome, hit, _why(one, message, rule, outcome, hit)))
+            if outcome in (DECIDES, FAULT):
+                break
+        if found and found[-1][2] is FAULT or one is policy.apart and found[-1][1] is not None and found[-1][1].action == "deny":
+            break
+        if one is policy.apart:
+            found.pop()
+    return found
+
+
+def _why(policy: Policy, message: Message, rule: Rule | None, outcome: str, hit: Hit | None) -> str:
+    """Why a rule did or did not decide, in words."""
+    if rule is None:
+        return hit.why if hit and outcome is FAULT else f"no rule decides; the default is {_default_words(policy, message)}"
+    if outcome is ELSEWHERE:
+        match = policy.rule_data(rule)["match"]
+        about = {"server": message.server, "tool": message.tool, "method": message.method, "direction": message.kind}
+        scope = rule.scope
+        tests = {"server": scope.servers, "tool": scope.tools, "method": scope.methods}
+        for key in ("server", "tool", "method", "direction"):
+            globs = tests.get(key)
+            if key == "server" and globs and not message.server:
+                return f"needs the server's name ({_words_of(match[key])}); say it with --server-name"
+            if globs and not (about[key] and _any_glob(globs, str(about[key]), key == "method" or scope.strict)):
+                return f"another {key}: it is about {_words_of(match.get(key, 'tools/call'))}"
+        return "about other messages"
+    if outcome is PASSED:
+        return "does not match"
+    if outcome is EXCEPTED:
+        return f"matches, but its exception does too: unless {_words_of(policy.rule_data(rule)['unless'])}"
+    if outcome is COUNTS:
+        return "matches, and its limit is not reached"
+    if outcome is MARKS:
+        return f"matches and sets the mark {rule.mark}"
+    said = [_WORDS.get(rule.action, (rule.action.upper(), 0, 0))[0]]
+    if hit is not None:
+        said += [pointer(hit.path)] if hit.path else []
+        said += [f"read as {hit.view}"] if hit.view not in ("", "raw") else []
+        said += [text for text in (hit.why, hit.detail) if text]
+    return ", ".join(said) + (f": {rule.message}" if rule.message else "")
+
+
+def _default_words(policy: Policy, message: Message) -> str:
+    settings = policy.settings
+    if message.peer == "server":
+        return settings.outbound_default_action
+    return "allow" if settings.default_action == "allow" or message.method in LIFECYCLE else settings.default_action
+
+
+def _words_of(value: Any) -> str:
+    return value if type(value) is str else ", ".join(value) if type(value) is list and all(type(one) is str for one in value) \
+        else json.dumps(value, ensure_ascii=False)
+
+
+def _near_misses(policy: Policy, walk: _Walked) -> Iterator[str]:
+    """Under a default that refuses: the allow rules about this tool, and which of their conditions do not hold."""
+    if not walk or walk[-1][1] is not None or policy.settings.default_action == "allow":
+        return
+    for one, rule, outcome, _, _ in walk:
+        if rule is not None and rule.action == "allow" and outcome in (PASSED, EXCEPTED):
+            data = one.rule_data(rule)
+            wanted = {key: value for key, value in data["match"].get("arguments", {}).items()}
+            yield f"{rule.name} would allow it if {_words_of(wanted)} held" + (
+                f", unless {_words_of(data['unless'])}" if "unless" in data else "")
+
+
+def _way_out(record: Mapping[str, Any] | None, rule: Rule | None) -> str:
+    """What would allow a refused call."""
+    if rule is not None and rule.hint:
+        return f"Instead: {rule.hint}"
+    if record is not None:
+        return f"To allow exactly this: mcpwall allow {record.get('ref')}"
+    if rule is not None and not rule.file.startswith("built-in"):
+        return f"To allow it: a narrower rule before {rule.name!r}"
+    return "To allow it: a rule of your own in ~/.mcpwall/config.yml, before the built-in ones (`mcpwall allow REF` writes it)"
+
+
+# -- allow --------------------------------------------------------------------------
+
+_NEVER_ALLOWED = {      # rule: why no rule is written for it, and what helps
+    "secrets": "a secret would go out; keep it in the server's environment (--env), or add a narrower rule by hand",
+    "block-cloud-metadata": "the addresses of cloud credentials are never a place to fetch from",
+}
+
+
+def narrow_rule(record: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
+    """The narrowest rules that may allow just the call of a record, the most telling first. Raises UsageError, with what to
+    do instead, for one that cannot be allowed narrowly."""
+    rule, ref = str(record.get("rule") or ""), record.get("ref")
+    if record.get("direction") != "inbound" or record.get("method") != "tools/call" or not record.get("tool"):
+        raise UsageError(f"{ref}: only calls of tools are allowed by a rule; write one by hand for {printable(str(record.get('method')))}")
+    if record.get("action") not in ("deny", "ask") and "would" not in record:
+        raise UsageError(f"{ref}: it was not refused")
+    if record.get("findings"):
+        raise UsageError(f"{ref}: {_NEVER_ALLOWED['secrets']}")
+    if rule in _NEVER_ALLOWED:
+        raise UsageError(f"{ref}: {_NEVER_ALLOWED[rule]}")
+    if rule.startswith("machine:"):
+        raise UsageError(f"{ref}: the policy of this machine refuses it; ask its administrator")
+    if rule.startswith("project:") and "unapproved" in str(record.get("why", "")):
+        raise UsageError(f"{ref}: the project's own policy refuses it; change that")
+    match: dict[str, Any] = {"tool": record["tool"]}
+    if record.get("server"):
+        match = {"server": record["server"], **match}
+    for key in ("tool", "server"):
+        if key in match and re.search(r"[*?\[\]{}!#\\|]", match[key]):
+            raise UsageError(f"{ref}: the name {printable(match[key])} has signs that mean something in a rule; write the rule by hand")
+    steps = [step.replace("~1", "/").replace("~0", "~") for step in str(record.get("argument", "")).split("/")[1:]]
+    subject = record.get("subject")
+    if steps[:2] != ["params", "arguments"] or len(steps) < 3:
+        if record.get("argument"):
+            raise UsageError(f"{ref}: what decided stands outside the arguments; write a rule by hand")
+        return ({"match": match, "action": "allow"},)
+    if type(subject) is not str or MARKER in subject or re.search(" … [0-9]+ characters … ", subject) or not subject.isprintable():
+        raise UsageError(f"{ref}: the log holds what decided only in part (it was long, or a secret); write a rule by hand")
+    keys = [key for key in record.get("keys", ()) if type(key) is str] or [steps[2]]
+    other = {"_any_key": {"regex": f"^(?:{'|'.join(re.escape(key) for key in sorted({*keys, *steps[2:]} - {''}))})$"}}
+    key = steps[2] if len(steps) == 3 else "/" + "/".join(step.replace("~", "~0").replace("/", "~1") for step in steps[2:])
+    exact = {"regex": f"^{_regex_of(subject)}$"}
+    forms = [{"under": subject}, exact] if re.search(r"^[~.]|[/\\]", subject) and not re.search(r"[\s*$]|:/", subject) else [exact]
+    return tuple({"match": {**match, "arguments": {key: form, **other}}, "action": "allow"} for form in forms)
+
+
+def _regex_of(text: str) -> str:
+    """A regex of policies for exactly *text*."""
+    return re.sub(r"[\\^$.*+?()\[\]{}|/-]", lambda found: "\\" + found.group(), text)
+
+
+def spliced_rule(text: str, file: str, rule: Mapping[str, Any]) -> str:
+    """A policy's *text* with *rule* as its first; comments and everything else stay. Raises PolicyError where that takes a
+    person."""
+    before = parse_policy(text, file).data if text.strip() else {"version": 1}
+    wanted = {**before, "rules": [dict(rule), *before.get("rules", [])]}
+    if file.endswith(".json"):
+        new = _json_with_rule(text, rule)
+    else:
+        new = _yaml_with_rule(text, file, rule, bool(before.get("rules")))
+    if new is None or parse_policy(new, file).data != wanted:
+        raise PolicyError("its rules are written in a way that a new one cannot be put into safely; add it by hand", file)
+    return new
+
+
+def _yaml_with_rule(text: str, file: str, rule: Mapping[str, Any], has_rules: bool) -> str | None:
+    block = to_yaml([dict(rule)], 90).rstrip("\n").split("\n")
+    lines = text.split("\n")
+    ending = "\r" if lines and lines[0].endswith("\r") else ""
+    where = yaml_lines(text, file)[1] if text.strip() else {}
+    if has_rules:
+        first = where["/rules/0"] - 1
+        found = re.match(r"( *)-(?: |\r?$)", lines[first])
+        if found is None:
+            return None
+        lines[first:first] = [found[1] + line + ending for line in block]
+    else:
+        at = where.get("/rules")
+        if at is not None and not re.match(r"rules: *\[\] *(#.*)?\r?$|rules: *(#.*)?\r?$", lines[at - 1]):
+            return None
+        comment = "".join(re.findall(r" +#[^\r]*", lines[at - 1])) if at is not None else ""
+        new = ["rules:" + comment + ending, *("  " + line + ending for line in block)]
+        if at is not None:
+            lines[at - 1:at] = new
+        else:
+            while lines and not lines[-1].strip():
+                lines.pop()
+            lines += [ending, *new, ""]
+    return "\n".join(lines)
+
+
+def _json_with_rule(text: str, rule: Mapping[str, Any]) -> str | None:
+    node = parse_jsonc(text, comments=False)
+    rules = next((member.node for member in node.members or () if member.key == "rules"), None)
+    item = json.dumps(rule, ensure_ascii=False)
+    if rules is not None:
+        if text[rules.start] != "[":
+            return None
+        more = ", " if rules.value else ""
+        return f"{text[:rules.start + 1]}{item}{more}{text[rules.start + 1:]}"
+    more = ", " if node.value else ""
+    return f'{text[:node.start + 1]}"rules": [{item}]{more}{text[node.start + 1:]}'
+
+
+def cmd_allow(argv: Sequence[str], io: Surroundings) -> int:
+    """Allow exactly the call that was refused: once more for its session, or from now on by a rule."""
+    args = _setup_arguments(
+        io, "allow", "Allow exactly the call that was refused, and nothing beside it.", argv,
+        _setup_option("ref", "REF", "what the refusal ends with, such as k7f3qa-12"),
+        _setup_flag("--always", "by a rule in your policy (what is done without --session)"),
+        _setup_flag("--session", "for as long as that session runs"),
+        _setup_flag("--dry-run", "show the rule, write nothing"),
+        _setup_option("--log", "FILE", "where the ref is looked up (this user's log)", action="append", default=[]))
+    if args is None:
+        return 0
+    if args.always and args.session:
+        raise UsageError("allow: --always and --session exclude each other")
+    record = find_record(io, args.ref, log_files(io, args.log) if args.log else [])
+    if not args.dry_run:
+        io.need_terminal("allow", "it loosens the policy, so a person confirms it (--dry-run shows the rule)")
+    _say_refusal(io, record)
+    if args.session:
+        return _grant_session(io, record)
+    return _allow_always(io, record, args.dry_run)
+
+
+def _allow_always(io: Surroundings, record: Mapping[str, Any], dry_run: bool) -> int:
+    other = _policy_elsewhere(io, record)
+    if other:
+        raise UsageError(f"{record['ref']}: {other}")
+    path = find_policy_file(io.folder, "config") or os.path.join(io.folder, "config.yml")
+    old = read_policy_file(path)[1] if os.path.lexists(path) else _STARTER_POLICY.replace("PROFILE", "default", 1)
+    name = f"allow-{record['ref']}"
+    for candidate in narrow_rule(record):
+        rule = {"name": name, **candidate}
+        new = spliced_rule(old, path, rule)
+        if _now_allowed(io, record, new, path):
+            break
+    else:
+        raise UsageError(f"{record['ref']}: a rule in {io.short(path)} would not allow it (another argument of it is refused, too, "
+                         f"or a project's policy); see: mcpwall explain {record['ref']}")
+    io.say(f"In {io.short(path)}:")
+    for line in _line_diff(old.replace("\r", "").split("\n") if os.path.lexists(path) else [], new.replace("\r", "").split("\n"), path):
+        io.say(printable(line, 1000))
+    if dry_run:
+        io.say("Nothing was written (--dry-run).")
+        return 0
+    if not io.agrees("Write it?"):
+        io.say("Nothing was written.")
+        return 1
+    os.makedirs(io.folder, 0o700, exist_ok=True)
+    if os.path.lexists(path):
+        save_config(path, old.encode(), new.encode(), fs=io.fs)
+    else:
+        write_whole(path, new.encode(), fs=io.fs)
+    io.say(f"Allowed from now on, by the rule {name!r}; walls that run take it up within a second or two.")
+    return 0
+
+
+def _now_allowed(io: Surroundings, record: Mapping[str, Any], text: str, path: str) -> bool:
+    """Would the call of the record pass, were this the text of the user's policy?"""
+    body, _ = call_of(record)
+    if body is None:
+        return False
+    keys = [key for key in record.get("keys", ()) if type(key) is str]
+    given = body["params"].get("arguments")
+    if type(given) is dict and type(record.get("args")) is not dict:
+        for key in keys:
+            given.setdefault(key, "")
+    policy = load_policy(home=io.home, project_dir=io.cwd, approved=io.consent.is_approved, own=(path, text))
+    line = json.dumps(body)
+    message = Message("client", "request", load_json(line), line, "tools/call", record["tool"], str(record.get("server") or ""))
+    return Wall(policy).decide(message).action in _PASSING
+
+
+def _policy_elsewhere(io: Surroundings, record: Mapping[str, Any]) -> str:
+    """Why a rule in the user's own policy would not reach the wall that refused: its entry names another one."""
+    for server in _take_inventory(io).servers:
+        if server.wrapper and server.name == record.get("server"):
+            options = server.wrapper.options
+            if "config" in options:
+                return f"its entry in {io.short(server.file.path)} runs -c {printable(options['config'])}: change that file"
+            if "profile" in options:
+                return (f"its entry in {io.short(server.file.path)} runs --profile {printable(options['profile'])}: write a policy that "
+                        "extends it, and name that with -c")
+    return ""
+
+
+def _grant_session(io: Surroundings, record: Mapping[str, Any]) -> int:
+    raise UsageError(f"{record['ref']}: this session cannot be granted more; allow it with --always")
+
+
+# -- stop and go ----------------------------------------------------------------------
+
+class Stops:
+    """Which servers the user has stopped: files in one private folder, looked at for each request. "" is every server."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._every = os.path.join(folder, "all")
+
+    def _path(self, server: str) -> str:
+        return os.path.join(self._folder, sha256(server.encode("utf-8", "surrogatepass"))[:16]) if server else self._every
+
+    def watch(self, server: str) -> Callable[[], bool]:
+        """Says whether *server* is stopped now."""
+        places = (self._every, self._path(server))
+        return lambda: any(map(os.path.exists, places))
+
+    def names(self) -> list[str]:
+        """What is stopped, "" for everything."""
+        found = [""] if os.path.exists(self._every) else []
+        for name in sorted(os.listdir(self._folder)) if os.path.isdir(self._folder) else ():
+            text = _plain_text_at(os.path.join(self._folder, name))
+            found += [text] if text and name != "all" else []
+        return found
+
+    def stop(self, server: str) -> None:
+        """Refuse every call of *server*. Raises OSError."""
+        os.makedirs(self._folder, 0o700, exist_ok=True)
+        write_whole(self._path(server), server.encode("utf-8", "surrogatepass"))
+
+    def go(self, server: str) -> bool:
+        """Take that back; of "", all of it. Was there anything?"""
+        paths = [self._path(server)] if server else [os.path.join(self._folder, name) for name in
+                                                     (os.listdir(self._folder) if os.path.isdir(self._folder) else ())]
+        gone = 0
+        for path in paths:
+            try:
+                os.unlink(path)
+                gone += 1
+            except FileNotFoundError:
+                pass
+        return gone > 0
+
+
+def cmd_stop(argv: Sequence[str], io: Surroundings) -> int:
+    """Refuse every call at once, of every server or of one, until `mcpwall go`. Answers still flow."""
+    args = _setup_arguments(io, "stop", "Refuse every call at once, until `mcpwall go`. Answers still flow.", argv,
+                            _setup_option("server", "SERVER", "only calls of this server", nargs="?", default=""))
+    if args is None:
+        return 0
+    io.stops.stop(args.server)
+    io.say(f"Every call {'of ' + printable(args.server) if args.server else 'of every server'} is refused from now on; mcpwall go ends that.")
+    return 0
+
+
+def cmd_go(argv: Sequence[str], io: Surroundings) -> int:
+    """End what `mcpwall stop` began."""
+    args = _setup_arguments(io, "go", "End what `mcpwall stop` began.", argv,
+                            _setup_option("server", "SERVER", "only of this server", nargs="?", default=""), _SETUP_YES)
+    if args is None:
+        return 0
+    if not args.yes:
+        io.need_terminal("go", "it lets calls through again; a program says --yes")
+    io.say("Calls are judged again." if io.stops.go(args.server) else "Nothing was stopped.")
+    return 0
+
+# ---------------------------------------------------------------------------
+# 28. Command line
 # ---------------------------------------------------------------------------
 
-USAGE = """\
+ABOUT = """\
 mcpwall: a firewall for AI tool calls. It stands between an AI host and an MCP server and judges every message.
 
-  mcpwall [-c FILE | --profile NAME] [--log-level L] [--server-name NAME] [--project DIR] [--env NAME,...]
-          -- COMMAND [ARG...]
-  mcpwall check [TOOL key=value key:=JSON ... | --input JSON] [--tool TOOL] [--json]
-  mcpwall rules [NAME [--format json|yaml]]
-  mcpwall hook --host HOST [-c FILE | --profile NAME] [--project DIR] [--test]
-  mcpwall demo
-  mcpwall init | wrap SERVER | wrap --hook HOST | unwrap SERVER | status | approve      (each with --help)
-  mcpwall --version | --help | --checksum
+  mcpwall [OPTION...] -- COMMAND [ARG...]       stand in front of this server
+  mcpwall VERB ...                              each with --help:
 
-Options:
-  -c, --config FILE     the policy to use, alone (default: the project's .mcpwall.yml over ~/.mcpwall/config.yml,
-                        else the built-in default)
-  --profile NAME        a built-in policy; `mcpwall rules` lists them
-  --log-level L         what stderr shows: debug, info, warn, error (default: settings.log_level)
-  --server-name NAME    the name that rules and records know this server by
-  --project DIR         what ${PROJECT_DIR} means (default: settings.project_dir, else the working directory)
-  --env NAME[,NAME...]  variables (or globs) that the server gets whatever settings.env says; may be repeated
+{verbs}
+
+Options, of the relay and of the verbs that judge:
+
+{options}
+
+  mcpwall --version | --checksum | --help
 
 Examples:
   mcpwall -- npx -y @modelcontextprotocol/server-filesystem ~/proj
   mcpwall --profile strict -- uvx mcp-server-git
   mcpwall check read_file path=~/.ssh/id_rsa
-  mcpwall check --input '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"run","arguments":{"cmd":"ls"}}}'
+  mcpwall log --since 2d
   mcpwall rules company-laptop --format yaml > ~/.mcpwall/config.yml
 
-Exit status: the server's own; 128+n when signal n ended it; 126 or 127 when it cannot be started; 2 for a mistake in
-the command line or the policy; 70 for a fault of mcpwall's own.
-`check`: 0 allowed, 1 denied, redacted or would ask, 2 bad input. `hook`: what the host reads as its answer.
+Exit status of the relay: the server's own; 128+n when signal n ended it; 126 or 127 when it cannot be started; 70 for a
+fault of mcpwall's own. Of every verb: 0 done, allowed, or nothing found; 1 something was found, refused or not done; 2 a
+mistake in the words, a file or the input.
 """
 MAX_CHECK_BYTES = 10 * 1024 * 1024
 
 
-class _Options:
-    """The options that the relay and `check` share, and the words that are left."""
+_POLICY_ARGUMENTS = (
+    _setup_option("-c --config", "FILE", "the policy to use, alone (default: the project's .mcpwall.yml over "
+                                         "~/.mcpwall/config.yml, else the built-in default)"),
+    _setup_option("--profile", "NAME", "a built-in policy; `mcpwall rules` lists them"),
+    _setup_option("--log-level", "L", "what stderr shows: debug, info, warn, error (default: settings.log_level)"),
+    _setup_option("--server-name", "NAME", "the name that rules and records know this server by"),
+    _setup_option("--project", "DIR", "what ${PROJECT_DIR} means (default: settings.project_dir, else the working directory)"),
+    _setup_option("--env", "NAME,...", "variables (or globs) that the server gets whatever settings.env says; may be repeated",
+                  action="append", default=[]))
+_SAYING = ("--version", "-V", "--checksum", "--help", "-h")
+_VALUE_OPTIONS = frozenset(flag for flags, _ in _POLICY_ARGUMENTS for flag in flags.split())
 
-    def __init__(self) -> None:
-        self.config: str | None = None
-        self.profile: str | None = None
-        self.log_level: str | None = None
-        self.server_name: str | None = None
-        self.project: str | None = None
-        self.env: list[str] = []
-        self.words: list[str] = []
-        self.command: list[str] | None = None
+
+class _Options:
+    """What the options of _POLICY_ARGUMENTS say. Raises UsageError for a value that cannot be."""
+
+    def __init__(self, args: Any) -> None:
+        self.config: str | None = args.config
+        self.profile: str | None = args.profile
+        self.log_level: str | None = args.log_level
+        self.server_name: str | None = args.server_name
+        self.project: str | None = args.project
+        for flags, _ in _POLICY_ARGUMENTS:
+            flag = flags.split()[-1]
+            given = getattr(args, flag[2:].replace("-", "_"))
+            if given == "" or given == [""]:
+                raise UsageError(f"{flag} needs a value that is not empty")
+        self.env = [name for value in args.env for name in variable_globs(value)]
+        if self.log_level not in (None, *_LEVELS):
+            raise UsageError(f"--log-level: {unknown_word(self.log_level, _LEVELS, 'level')}")
         self.home = user_home()
         self.consent = ConsentStore(os.path.join(self.home, ".mcpwall", "approved.json")) if self.home is not None else None
 
@@ -21244,38 +24074,6 @@ class _Options:
         _check_profile(self.profile)
         approved = self.consent.is_approved if self.consent is not None else None
         return load_policy(self.config, self.profile, self.project, self.home, approved)
-
-
-_VALUE_OPTIONS = {"-c": "config", "--config": "config", "--profile": "profile", "--log-level": "log_level",
-                  "--server-name": "server_name", "--project": "project", "--env": "env"}
-
-
-def _parse_options(argv: Sequence[str]) -> _Options:
-    """Our options before `--`, wherever they stand; the rest in `words`, what follows `--` in `command`."""
-    options = _Options()
-    words = list(argv)
-    if "--" in words:
-        at = words.index("--")
-        options.command, words = words[at + 1:], words[:at]
-    while words:
-        word = words.pop(0)
-        name, equals, value = word.partition("=")
-        if name in _VALUE_OPTIONS and (equals or name == word):
-            if not equals:
-                if not words:
-                    raise UsageError(f"{name} needs a value")
-                value = words.pop(0)
-            if not value:
-                raise UsageError(f"{name} needs a value that is not empty")
-            if name == "--env":
-                options.env += variable_globs(value)
-            else:
-                setattr(options, _VALUE_OPTIONS[name], value)
-        else:
-            options.words.append(word)
-    if options.log_level not in (None, *_LEVELS):
-        raise UsageError(f"--log-level: {unknown_word(options.log_level, _LEVELS, 'level')}")
-    return options
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -21315,31 +24113,62 @@ def _settle_streams() -> None:
 
 
 def _dispatch(argv: list[str]) -> int:
-    if argv[:1] and argv[0] in _SETUP_COMMANDS:
-        return _SETUP_COMMANDS[argv[0]](argv[1:], Surroundings())
-    options = _parse_options(argv)
-    words = options.words
-    if options.command is not None and (not words or words[0] not in _COMMANDS):
-        if words:
-            raise UsageError(f"{unknown_word(words[0], _VALUE_OPTIONS, 'option')} (the server's command comes after --)")
-        return _cmd_relay(options)
-    if not words:
+    at = argv.index("--") if "--" in argv else len(argv)
+    verb_at = 0
+    while verb_at < at and argv[verb_at].startswith("-"):       # options may stand before the verb
+        name = argv[verb_at].partition("=")[0]
+        if name not in _VALUE_OPTIONS and name not in _SAYING:
+            raise UsageError(f"{unknown_word(name, [*_VALUE_OPTIONS, *_SAYING], 'option')} (a server's command comes after --)")
+        verb_at += 2 if argv[verb_at] in _VALUE_OPTIONS else 1
+    if verb_at < at and argv[verb_at] in VERBS:
+        verb = argv[verb_at]
+        return VERBS[verb]([*argv[:verb_at], *argv[verb_at + 1:]], Surroundings(homeless=verb in _HOMELESS))
+    if verb_at < at:
+        raise UsageError(_corrected(argv, argv[verb_at]))
+    if {"--help", "-h"} & set(argv[:at]):
+        sys.stdout.write(help_text())
+        return 0
+    for name, say in (("--version", _say_version), ("-V", _say_version), ("--checksum", _cmd_checksum)):
+        if name in argv[:at]:
+            if len(argv) > 1:
+                raise UsageError(f"{name} takes no arguments, not {printable(next(word for word in argv if word != name))}")
+            return say()
+    args = _setup_arguments(Surroundings(homeless=True), "", "", argv[:at], *_POLICY_ARGUMENTS)
+    if at == len(argv):
         raise UsageError("no server to run; write: mcpwall -- COMMAND [ARG...]   (or: mcpwall --help)")
-    if words[0] in ("--help", "-h", "help") or words[0] in _COMMANDS and {"--help", "-h"} & set(words):
-        sys.stdout.write(USAGE)
-        return 0
-    if words[0] in ("--version", "-V", "--checksum") and len(words) > 1:
-        raise UsageError(f"{words[0]} takes no arguments, not {printable(words[1])}")
-    if words[0] in ("--version", "-V"):
-        print(f"mcpwall {__version__}")
-        return 0
-    if words[0] == "--checksum":
-        return _cmd_checksum()
-    if words[0] in _COMMANDS:
-        return _COMMANDS[words[0]](options, words[1:])
-    known = [*_COMMANDS, *_SETUP_COMMANDS, *_VALUE_OPTIONS, "--version", "--help", "--checksum"]
-    raise UsageError(unknown_word(words[0], known, "option" if words[0].startswith("-") else "command")
-                     + " (the server's command comes after --)")
+    return _cmd_relay(_Options(args), argv[at + 1:])
+
+
+def _corrected(argv: Sequence[str], word: str) -> str:
+    """What to say of a first word that is no verb, with the line that was probably meant."""
+    import shutil
+    if word == "help":
+        return "write: mcpwall --help"
+    if "--" not in argv and (shutil.which(word) or len(argv) > 1 and "=" not in argv[1]) and not unknown_word(word, VERBS, "").count("mean"):
+        rest = " ".join(map(_shell_word, argv))
+        return f"{printable(word)} is no verb of mcpwall; a server's command comes after --: mcpwall -- {printable(rest, 300)}"
+    return unknown_word(word, VERBS, "verb") + " (a server's command comes after --)"
+
+
+def _shell_word(word: str) -> str:
+    import shlex
+    return shlex.quote(word)
+
+
+def help_text() -> str:
+    """What `mcpwall --help` prints: every verb by the first sentence of what it says of itself."""
+    import argparse
+    parser = argparse.ArgumentParser(prog="mcpwall", usage=argparse.SUPPRESS, add_help=False)
+    for flags, settings in _POLICY_ARGUMENTS:
+        parser.add_argument(*flags.split(), **settings)
+    options = parser.format_help().partition("\n")[2].strip("\n")
+    verbs = "\n".join(f"  {name:<9} {(run.__doc__ or '').partition('. ')[0].strip().rstrip('.')}" for name, run in VERBS.items())
+    return ABOUT.format(verbs=verbs, options=options)
+
+
+def _say_version() -> int:
+    print(f"mcpwall {__version__}")
+    return 0
 
 
 def _cmd_checksum() -> int:
@@ -21352,9 +24181,14 @@ def _cmd_checksum() -> int:
 
 # -- the relay ------------------------------------------------------------------
 
-def _cmd_relay(options: _Options) -> int:
-    if not options.command:
+def _cmd_relay(options: _Options, command: list[str]) -> int:
+    if not command:
         raise UsageError("nothing after --; write the server's command there")
+    if len(command) == 1 and re.search(r"\s", command[0]) and not os.path.exists(command[0]):
+        raise UsageError(f"{printable(repr(command[0]))} is one word with blanks; write the command in several: "
+                         f"mcpwall -- {printable(command[0], 300)}")
+    if sys.stdin is not None and sys.stdin.isatty():
+        print("mcpwall: waiting for a host to speak MCP here; it is hosts that start this line (see: mcpwall init)", file=sys.stderr)
     gc.disable()            # what is made from here on stays: never look through it for garbage
     policy = options.policy()
     gc.freeze()
@@ -21364,7 +24198,7 @@ def _cmd_relay(options: _Options) -> int:
     reporter = Reporter(sys.stderr, options.log_level or settings.log_level)
     for warning in policy.warnings:
         reporter.say("warn", warning)
-    name = options.server_name or server_name_of(options.command)
+    name = options.server_name or server_name_of(command)
     log_dir = os.path.expanduser(settings.log_dir)
     audit = AuditLog(log_dir if os.path.isabs(log_dir) or not settings.log_dir.startswith("~") else settings.log_dir)
     environ, withheld = server_environment(os.environ, settings.handed_on, options.env)
@@ -21372,11 +24206,12 @@ def _cmd_relay(options: _Options) -> int:
     policy = policy.with_secrets(secret_values(secrets, lambda path: os.path.lexists(os.path.expanduser(path))))
     if withheld:
         reporter.say("info", f"settings.env withholds {', '.join(sorted(withheld))} (see --env)")
-    consent, identity = options.consent, server_identity(options.server_name, options.command)
+    consent, identity = options.consent, server_identity(options.server_name, command)
     desk = Desk(os.path.join(options.home, ".mcpwall", "waiting")) if options.home is not None else None
-    session = Session(Wall(policy), name, identity=identity, desk=desk is not None, folders=server_folders(options.command),
+    stopped = Stops(os.path.join(options.home, ".mcpwall", "stopped")).watch(name) if options.home is not None else None
+    session = Session(Wall(policy), name, identity=identity, desk=desk is not None, stopped=stopped, folders=server_folders(command),
                       pins=(lambda: consent.pins(identity)) if consent is not None else None)
-    status = relay(session, options.command, audit, reporter, environ, desk=desk, consent=consent)
+    status = relay(session, command, audit, reporter, environ, desk=desk, consent=consent)
     if threading.active_count() > 1:    # a pump waits for a host that is still there: end without it
         sys.stdout.flush()
         sys.stderr.flush()
@@ -21440,43 +24275,39 @@ _SIGNS = {"allow": "✓", "deny": "✗", "ask": "?", "redact": "~", "strip": "~"
 _PASSING = ("allow", "log_only")
 
 
-def _cmd_check(options: _Options, words: list[str]) -> int:
-    """Judge messages without running anything: exit 0 when all may pass as they are, else 1."""
-    as_json, given, tool = False, None, None
-    rest: list[str] = []
-    while words:
-        word = words.pop(0)
-        if word == "--json":
-            as_json = True
-        elif word in ("--input", "--tool"):
-            if not words:
-                raise UsageError(f"{word} needs a value")
-            value = words.pop(0)
-            given, tool = (value, tool) if word == "--input" else (given, value)
-        elif word.startswith("--"):
-            raise UsageError(unknown_word(word, ("--input", "--tool", "--json", *_VALUE_OPTIONS), "option"))
-        else:
-            rest.append(word)
-    if rest and given is not None:
+def cmd_check(argv: Sequence[str], io: Surroundings) -> int:
+    """Judge calls and messages without running anything."""
+    args = _setup_arguments(
+        io, "check", "Judge a call, or messages, without running anything: 0 when all may pass as they are, else 1.", argv,
+        _setup_option("words", "TOOL key=value key:=JSON", "a call (asked for when there is nothing else)", nargs="*"),
+        _setup_option("--input", "JSON", "messages; else they are read from stdin"),
+        _setup_option("--tool", "TOOL", "the tool whose answer a response is"),
+        _setup_flag("--json", "for programs"), *_POLICY_ARGUMENTS)
+    if args is None:
+        return 0
+    if args.words and args.input is not None:
         raise UsageError("a tool and --input exclude each other; use one of them")
+    options = _Options(args)
     policy = options.policy()
     for warning in policy.warnings:
-        print(f"mcpwall: {warning}", file=sys.stderr)
-    checker = _Checks(policy, options.server_name or "", tool)
-    if rest:
-        checker.judge(_call_line(rest))
-    elif given is None and sys.stdin is not None and sys.stdin.isatty():
+        io.say(f"mcpwall: {warning}", io.stderr)
+    checker = _Checks(policy, options.server_name or "", args.tool)
+    if args.words:
+        checker.judge(_call_line(args.words))
+    elif args.input is None and io.interactive:
         return _check_dialogue(checker)
     else:
-        for line in _check_lines(given):
+        for line in _check_lines(args.input):
             checker.judge(line)
-    checker.show(as_json)
+    checker.show(args.json)
     return checker.status
 
 
 def _call_line(words: list[str]) -> bytes:
     """`TOOL key=value key:=JSON …` as a `tools/call` line."""
     arguments: dict[str, Any] = {}
+    if re.search(r"[=\s]", words[0]) or not words[0]:
+        raise UsageError(f"{printable(repr(words[0]))} is no tool's name; write TOOL key=value")
     for word in words[1:]:
         key, equals, value = word.partition("=")
         if not equals or not key.rstrip(":"):
@@ -21634,16 +24465,18 @@ def _check_dialogue(checker: _Checks) -> int:
 
 # -- hook -------------------------------------------------------------------------
 
-def _cmd_hook(options: _Options, words: list[str]) -> int:
-    """Judge one event of a host, from stdin, and answer as that host reads it. Whatever happens, within HOOK_SECONDS."""
+def cmd_hook(argv: Sequence[str], io: Surroundings) -> int:
+    """Judge one event of a host's own tools, from stdin, and answer as that host reads it. Whatever happens, within HOOK_SECONDS."""
     began = time.monotonic() - time.process_time()      # about when this process did
-    test, words = "--test" in words, [word for word in words if word != "--test"]
-    if words[:1] == ["--host"] and len(words) == 2:
-        words = ["--host=" + words[1]]
-    if len(words) != 1 or not words[0].startswith("--host="):
-        raise UsageError(f"hook: {printable(' '.join(words)) or 'nothing'} is not enough; write --host NAME [--test]")
-    hook = Hook(hook_host(words[0].partition("=")[2]), options.policy_of, options.project or "", options.home, lasting=not test)
-    if test:
+    args = _setup_arguments(
+        io, "hook", "Judge one event of a host's own tools, from stdin, and answer as that host reads it.", argv,
+        _setup_option("--host", "NAME", "whose event it is", required=True),
+        _setup_flag("--test", "show the verdict and the answer that would be printed"), *_POLICY_ARGUMENTS)
+    if args is None:
+        return 0
+    options = _Options(args)
+    hook = Hook(hook_host(args.host), options.policy_of, options.project or "", options.home, lasting=not args.test)
+    if args.test:
         return _test_hook(hook)
     said = threading.Lock()                             # there is one answer, and who takes this gives it
 
@@ -21711,31 +24544,55 @@ def _test_hook(hook: Hook) -> int:
 
 # -- rules ------------------------------------------------------------------------
 
-def _cmd_rules(options: _Options, words: list[str]) -> int:
-    """List the built-in policies, print one as a file to start from, or list the kinds of secrets."""
-    form = "yaml"
-    if "--format" in words:
-        at = words.index("--format")
-        form = words[at + 1] if at + 1 < len(words) else ""
-        del words[at:at + 2]
-    elif words and words[-1].startswith("--format="):
-        form = words.pop().partition("=")[2]
-    if form not in ("json", "yaml"):
-        raise UsageError("--format is json or yaml")
-    if len(words) > 1:
-        raise UsageError(f"one policy at a time, not {len(words)}")
-    if not words:
+def cmd_rules(argv: Sequence[str], io: Surroundings) -> int:
+    """The built-in policies, one of them as a file, the kinds of secrets, or (--effective) the rules in force here."""
+    args = _setup_arguments(
+        io, "rules", "List the built-in policies, print one as a file to start from, list the kinds of secrets, or the rules in force.",
+        argv, _setup_option("name", "NAME", "a built-in policy, or `secrets`", nargs="?"),
+        _setup_option("--format", "yaml|json", "how a policy is printed", default="yaml", choices=("json", "yaml")),
+        _setup_flag("--effective", "the policy in force here, in order, and how often each rule hit in 30 days"),
+        _setup_flag("--json", "for programs"), *_POLICY_ARGUMENTS)
+    if args is None:
+        return 0
+    if args.effective or args.name is None and (args.config or args.profile):
+        return _say_effective(io, _Options(args).policy(), args.json)
+    name = args.name
+    if name is None:
         for name in BUILTIN_NAMES:
-            print(f"{name:<16} {builtin_summary(name)}")
-        print(f"{'secrets':<16} (not a policy) the kinds of secrets that `secrets: true` finds")
-    elif words[0] == "secrets":
+            io.say(f"{name:<16} {builtin_summary(name)}")
+        io.say(f"{'secrets':<16} (not a policy) the kinds of secrets that `secrets: true` finds")
+    elif name == "secrets":
         for name, about, example in secret_kinds():
-            print(f"{name:<28} {about}\n{'':<28} {example}")
-    elif words[0] in BUILTIN_NAMES:
-        data = builtin_layer(words[0]).data
-        sys.stdout.write(to_yaml(data) if form == "yaml" else json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+            io.say(f"{name:<28} {about}\n{'':<28} {example}")
+    elif name in BUILTIN_NAMES:
+        data = builtin_layer(name).data
+        text = to_yaml(data) if args.format == "yaml" and not args.json else json.dumps(data, indent=2, ensure_ascii=False)
+        io.say(text.rstrip("\n"))
     else:
-        raise UsageError(unknown_word(words[0], [*BUILTIN_NAMES, "secrets"], "built-in policy"))
+        raise UsageError(unknown_word(name, [*BUILTIN_NAMES, "secrets"], "built-in policy"))
+    return 0
+
+
+def _say_effective(io: Surroundings, policy: Policy, as_json: bool) -> int:
+    """The rules in force, as `iptables -L -v` lists them."""
+    since, hits = _utc(time.time() - 30 * 86400), dict[str, int]()
+    for record, *_ in read_log(log_files(io, [], since)) if io.home else ():
+        if record is not None and record["ts"] >= since and record.get("rule"):
+            name = str(record["rule"]).replace("project:", "")
+            hits[name] = hits.get(name, 0) + 1
+    rows = [(key, number, rule, one.origin(rule)) for one in filter(None, (policy.apart, policy))
+            for key, rules in (("calls", one.rules), ("answers", one.outbound_rules)) for number, rule in enumerate(rules, 1)]
+    if as_json:
+        io.say(json.dumps({"source": policy.source, "policy": policy.fingerprint, "rules": [
+            {"direction": key, "name": rule.name, "action": rule.action, "origin": origin, "hits": hits.get(rule.name, 0)}
+            for key, _, rule, origin in rows]}, indent=2))
+        return 0
+    _say_layers(io, policy)
+    settings = policy.settings
+    for key, default in (("calls", settings.default_action), ("answers", settings.outbound_default_action)):
+        io.say(f"\n{key.capitalize()} (default: {default})")
+        _say_table(io, [["", "hits", "action", "rule", "from"], *(
+            [str(number), str(hits.get(rule.name, 0)), rule.action, rule.name, origin] for kind, number, rule, origin in rows if kind == key)])
     return 0
 
 
@@ -21780,12 +24637,14 @@ def _demo_server() -> int:
     return 0
 
 
-def _cmd_demo(options: _Options, words: list[str]) -> int:
-    """Run a scripted client through the real relay to a toy server, and show what the wall makes of it."""
-    if words == ["--server"]:
+def cmd_demo(argv: Sequence[str], io: Surroundings) -> int:
+    """See it at work: a scripted client talks through the real relay to a toy server."""
+    args = _setup_arguments(io, "demo", "A scripted client talks through the real relay to a toy server.", argv,
+                            _setup_flag("--server", "be that server"), *_POLICY_ARGUMENTS)
+    if args is None:
+        return 0
+    if args.server:
         return _demo_server()
-    if words:
-        raise UsageError(f"demo takes no arguments, not {printable(words[0])}")
     import subprocess
     import tempfile
     with tempfile.TemporaryDirectory(prefix="mcpwall-demo-") as folder:
@@ -21845,10 +24704,11 @@ def _demo_log(log: Iterable[str]) -> None:
             print("  " + "  ".join(word for word in words if word))
 
 
-_COMMANDS: dict[str, Callable[[_Options, list[str]], int]] = {
-    "check": _cmd_check, "hook": _cmd_hook, "rules": _cmd_rules, "demo": _cmd_demo}
-_SETUP_COMMANDS: dict[str, Callable[[list[str], Surroundings], int]] = {
-    "init": cmd_init, "wrap": cmd_wrap, "unwrap": cmd_unwrap, "status": cmd_status, "approve": cmd_approve}
+VERBS: dict[str, Callable[[Sequence[str], Surroundings], int]] = {
+    "init": cmd_init, "wrap": cmd_wrap, "unwrap": cmd_unwrap, "status": cmd_status, "approve": cmd_approve,
+    "log": cmd_log, "explain": cmd_explain, "allow": cmd_allow, "stop": cmd_stop, "go": cmd_go, "verify": cmd_verify,
+    "check": cmd_check, "rules": cmd_rules, "hook": cmd_hook, "demo": cmd_demo}
+_HOMELESS = ("check", "rules", "hook", "demo", "explain")      # verbs that do without a home directory
 
 __all__ = [
     "WallError", "PolicyError", "MessageError", "load_json", "canonical_text", "Message", "parse_yaml", "compile_regex",
