@@ -13416,6 +13416,10 @@ def dangers_in(tool: str, arguments: dict[str, Any], look: DangerLook) -> list[D
             look.budget.check()
         if name == "__proto__" or name == "prototype" and "constructor" in path:
             found.append(Danger("hidden_code", path, "the prototype of all objects"))
+        elif name in _DAN_ENV and type(value) is str:
+            why = next((why for category, why in look.judge(value).categories.items() if category in _DAN_SERIOUS), "")
+            if why:
+                found.append(Danger("hidden_command", path, why))
         elif name == "$where" and type(value) is str and _dan_where.search("$where " + value) is not None:
             found.append(Danger("hidden_code", path, "a script in a query"))
         elif type(value) is str and len(value) > 1:
@@ -13456,7 +13460,7 @@ _dan_sign = lazy_regex(
     r"|\A[\0- ]*(?i:javascript|vbscript|data|view-source|chrome|edge|brave|opera|vivaldi|about)\s*:|j\s*a\s*v\s*a\s")
 _dan_plain_url = lazy_regex(
     r"(?!.*__)https?://\w[\w./-]*(?:\?[\w.-]+=[\w.+-]*(?:&[\w.-]+=[\w.+-]*)*)?(?:#[\w-]*)?\Z")
-_dan_break = lazy_regex(r"\$\(|['\"].*[;&|]|\A--")
+_dan_break = lazy_regex(r"\$\(|['\"].*[;&|]|\A--|['\"]\s*do shell")
 
 
 def may_endanger(tool: str, node: Any, name: str = "") -> bool:
@@ -13492,7 +13496,7 @@ def _dan_member(tool: str, name: str) -> str:
     """What the name of a member asks for: "named" (a look, whatever it holds), "verb", "runverb" or "kind" (one at its
     words); else its role."""
     key = _dan_fold(name)
-    if key in _DAN_NAMES or name == "$where":
+    if key in _DAN_NAMES or name == "$where" or name in _DAN_ENV:
         return "named"
     role = _dan_role(tool, name)
     return role.replace("excused", "") + "verb" if key in _DAN_VERB_KEYS else "kind" if key in _DAN_KIND_KEYS else role
@@ -13532,6 +13536,7 @@ drop delete destroy remove purge terminate nuke wipe erase decommission | infras
 drop delete destroy remove purge terminate nuke wipe erase decommission | nodegroup nodepool
 drop truncate empty | table tables
 truncate empty flush purge wipe clear reset | database databases db dbs schema collection collections bucket queue
+flush wipe reset | redis valkey memcached
 format wipe erase | disk disks drive drives partition filesystem
 prune | system volumes volume all
 transfer | repository repo
@@ -13545,7 +13550,7 @@ _DAN_KINDS = frozenset("""namespace namespaces ns persistentvolumeclaim persiste
 _DAN_VERB_KEYS = frozenset("action operation op command cmd verb method subcommand mode".split())
 _DAN_MANY = frozenset("many documents docs records rows entries query".split())
 _DAN_FILTERS = frozenset("filter filters query where selector condition conditions criteria match body".split())
-_DAN_SCOPES = frozenset("database db collection index table tablename schema namespace dataset".split())
+_DAN_SCOPES = frozenset("database db collection index table tablename schema namespace dataset keyspace".split())
 _DAN_NO_FILTER = frozenset(("", "{}", "*", "1=1", "true", "all", "match_all", "_all", "1 = 1", "[]"))
 _DAN_FILES = frozenset("file files directory directories dir dirs folder folders path paths tree item items".split())
 _DAN_PACK = frozenset("zip archive compress tar pack bundle backup".split())
@@ -13556,7 +13561,7 @@ _DAN_LINKS = frozenset("from in of to by for with".split())
 _DAN_PROGRAMS = {**{name: name for name in """kubectl helm terraform tofu terragrunt pulumi aws gcloud gsutil az doctl
     docker podman nerdctl gh git oc eksctl heroku flyctl vercel cdk systemctl npm mongosh psql ssh rsync""".split()},
     "redis": "redis-cli", "valkey": "redis-cli", "kubernetes": "kubectl", "k8s": "kubectl"}
-_DAN_ARGS = tuple("""command cmd clicommand subcommand operation action args arguments argv params parameters flags
+_DAN_ARGS = tuple("""service command cmd clicommand subcommand operation action args arguments argv params parameters flags
     options extraargs""".split())
 _DAN_RUN = frozenset("execute call command commands cmd cli tool invoke generic query".split())
 _DAN_SERIOUS = frozenset("""destructive pipe_to_shell reverse_shell exfiltration privilege persistence
@@ -13587,7 +13592,8 @@ def _dan_sweeping(call: _DanCall) -> Iterator[Danger]:
     named = [word for word in call.words[:end] if word not in _DAN_BESIDE and word not in acts]
     last = named[-1] if named else ""
     for verb in verbs & acts.keys():
-        if last in acts[verb] or "*" in acts[verb]:
+        if last in acts[verb] or "*" in acts[verb] or verb == "delete" and last == "table" and any(
+                leaf.key in _DAN_SCOPES for leaf in call.leaves):
             yield Danger("sweeping", (), f"{verb} {last}".strip())
     destroys = not verbs.isdisjoint(_DAN_DESTROY)
     if destroys:
@@ -13616,7 +13622,7 @@ def _dan_everything(call: _DanCall) -> Iterator[Danger]:
                 yield Danger("sweeping", path, "deletes all")
         elif type(value) is not str:
             continue
-        elif value.strip() in ("*", "_all", "--all", "*,-.*") and key not in ("path", "paths", "fields", "columns"):
+        elif key == "prefix" and not value or value.strip() in ("*", "_all", "--all", "*,-.*") and key not in ("path", "paths", "fields", "columns"):
             yield Danger("sweeping", path, "deletes whatever there is")
         elif key in _DAN_KIND_KEYS and not _DAN_KINDS.isdisjoint(re.split(r"[,/.\s]+", value.lower())):
             yield Danger("sweeping", path, f"deletes a {value.lower()}"[:60])
@@ -13647,21 +13653,29 @@ def _dan_implied(call: _DanCall) -> Iterator[Danger]:
     facts = call.look.judge(" ".join([program, *before, *(leaf.value for leaf in given)]) if given and texts else
                             [program, *before, *words])
     for category, why in facts.categories.items():
-        kind = {"infrastructure": "sweeping", "destructive": "sweeping", "privilege": "host_rights"}.get(category)
+        kind = {"infrastructure": "sweeping", "destructive": "sweeping", "git_rewrite": "sweeping",
+                "privilege": "host_rights"}.get(category)
         if kind or category in _DAN_SERIOUS:
             yield Danger(kind or "hidden_command", where, why)
     if program == "redis-cli" and _dan_redis.match(" ".join(words)):
         yield Danger("sweeping", where, "changes where the database writes, or what it runs")
 
 
+_dan_force = lazy_regex(r"(?:\A|\s)(?:--force|-f|--mirror)\b")
+
+
 def _dan_options_of_git(call: _DanCall, verbs: set[str]) -> Iterator[Danger]:
     """A forced push, a hard reset, a repository that is opened up."""
     git = call.says("git") or any(leaf.key == "repopath" for leaf in call.leaves)
+    if call.told >= {"force", "push"}:
+        yield Danger("sweeping", (), "overwrites a branch of others")
     shows = call.says("repository", "repo") and not verbs.isdisjoint(("update", "edit", "set", "change"))
     for path, _, key, value in call.leaves if git or shows else ():
-        if git and "push" in verbs and (key in ("force", "mirror", "delete") and _dan_true(value)
-                                        or key == "refspec" and type(value) is str and value[:1] == "+"):
+        if git and "push" in verbs and (key in ("force", "mirror", "delete") and _dan_true(value) or type(value) is str and (
+                key == "refspec" and value[:1] == "+" or _dan_force.search(value) is not None)):
             yield Danger("sweeping", path, "overwrites a branch of others")
+        elif git and "clean" in verbs and key == "force" and _dan_true(value):
+            yield Danger("sweeping", path, "deletes what is in no commit")
         elif git and "reset" in verbs and (key == "hard" and _dan_true(value) or key in ("mode", "type") and
                                            type(value) is str and value.lower().lstrip("-") == "hard"):
             yield Danger("sweeping", path, "throws away what is not committed")
@@ -13675,9 +13689,11 @@ def _dan_whole_places(call: _DanCall, verbs: set[str], destroys: bool) -> Iterat
     moves = not verbs.isdisjoint(("move", "rename", "mv", "chmod", "chown", "permissions"))
     packs, unpacks = not verbs.isdisjoint(_DAN_PACK), not verbs.isdisjoint(_DAN_UNPACK)
     for path, name, _, value in call.leaves if deletes or moves or packs or unpacks else ():
-        if type(value) is not str or not value or call.excused(name):
+        if type(value) is not str or not value:
             continue
         roles = argument_roles(call.tool, name, value)
+        if "pattern" in roles and deletes and value[:1] in "/~*":
+            roles = roles | {"place"}
         if roles.isdisjoint(("place", "base")) or not (
                 deletes or moves and "write" in roles or packs and "read" in roles or unpacks and "write" in roles):
             continue
@@ -13731,7 +13747,8 @@ _dan_source = lazy_regex(
 _dan_flags = lazy_regex(
     r"--privileged(?![\w=-]|=false)|--(?:pid|net|network|ipc|uts|userns|cgroupns)[= ]host(?![\w-])"
     r"|--cap-add[= ](?:CAP_)?(?:ALL|SYS_ADMIN|SYS_MODULE|SYS_RAWIO|SYS_PTRACE|DAC_READ_SEARCH)\b"
-    r"|--security-opt[= ](?:seccomp|apparmor)[=:]unconfined")
+    r"|--security-opt[= ](?:seccomp|apparmor)[=:]unconfined|--device[= ]/dev/(?:k?mem|sd|nvme|vd|xvd|dm-)"
+    r"|(?:-v|--volume)[= ][\"']?(?:/|/etc|/root|/home|(?:/var)?/run/docker\.sock)[\"']?:")
 _dan_manifest = lazy_regex(
     r"(?im)[\"']?(?:privileged|hostNetwork|hostPID|hostIPC)[\"']?\s*:\s*[\"']?true\b|(?:docker|containerd|crio)\.sock\b"
     rf"|hostPath[\"']?\s*:\s*\{{?\s*[\"']?path[\"']?\s*:\s*[\"']?/(?:(?:{_DAN_TOP}|var/lib/(?:docker|kubelet))/?)?"
@@ -13742,7 +13759,7 @@ def _dan_containers(call: _DanCall) -> Iterator[Danger]:
     near = not _DAN_CONTAINER.isdisjoint(call.told) or any(
         leaf.key in ("image", "hostconfig", "containers") for leaf in call.leaves)
     cluster = call.says("kubectl", "kubernetes", "k8s", "compose")
-    makes = not call.told.isdisjoint(_DAN_PROGRAMS)
+    makes = not call.told.isdisjoint(_DAN_PROGRAMS) or call.says("container", "pod", "sandbox")
     for path, name, key, value in call.leaves:
         why = ""
         if type(value) is str and "--" in value or type(value) is list and "--" in "".join(map(str, value[:50])):
@@ -13750,7 +13767,9 @@ def _dan_containers(call: _DanCall) -> Iterator[Danger]:
             role = _dan_role(call.tool, name)
             if (role == "" or role == "run" and makes) and len(text) < 4096 and _dan_flags.search(text) is not None:
                 why = "an option that gives the host away"
-        if not near:
+        if type(value) is str and (cluster or key in _DAN_MANIFESTS) and not call.excused(name):
+            why = "a manifest that gives the host away" if _dan_manifest.search(value) is not None else why
+        elif not near:
             pass
         elif key in _DAN_RIGHTS and _dan_true(value):
             why = key
@@ -13767,8 +13786,6 @@ def _dan_containers(call: _DanCall) -> Iterator[Danger]:
             if any(_dan_source.match(place) for source in _dan_sources(key, value)
                    for place in canonical_paths(source, call.look.paths)):
                 why = "a folder that gives the host away"
-        elif type(value) is str and (cluster or key in _DAN_MANIFESTS) and not call.excused(name):
-            why = "a manifest that gives the host away" if _dan_manifest.search(value) is not None else ""
         if why:
             yield Danger("host_rights", path, why)
 
@@ -13793,6 +13810,7 @@ def _dan_sources(key: str, value: Any) -> Iterator[str]:
 # -- credentials and protections
 
 _DAN_LOOKS = frozenset("get read show print list dump fetch describe view cat display all export echo watch".split())
+_DAN_BARE_ENV = frozenset("get show list read print dump env environment process system".split())
 _DAN_K8S = frozenset("kubectl kubernetes k8s resource resources oc cluster".split())
 _DAN_VARIABLES = frozenset("name key variable var names variables".split())
 _dan_secret_name = lazy_regex(
@@ -13803,8 +13821,10 @@ _dan_accounts = lazy_regex(r"(?:\A|\n)root:[^:\n]*:(?:0:0:|\d{4,}:)")
 _DAN_OFF = frozenset("""allowdangerous dangerouslydisablesandbox dangerouslyskippermissions skippermissions
     bypasspermissions disablesandbox disablesecurity disablewebsecurity yolo yolomode autoapprove autoapproveall trustall
     bypassapproval skipapproval disableauth noauth""".split())
+_DAN_GUARDS = frozenset("mode permissionmode permissions sandbox sandboxmode".split())
+_DAN_NO_GUARD = frozenset("bypasspermissions dangerfullaccess dangerouslyskippermissions".split())
 _DAN_ON = frozenset("requireapproval requireconfirmation requireconsent safemode sandbox sandboxed enforcesandbox".split())
-_DAN_CONFIG = ("config", "configuration", "settings", "setting", "preferences", "options", "policy")
+_DAN_CONFIG = ("config", "configuration", "configure", "permission", "settings", "setting", "preferences", "options", "policy")
 _dan_limits = lazy_regex(
     r"(?:(allow|allowed|trusted|permitted|whitelisted|approved|safe)|block|blocked|denied|deny|forbidden|disallowed|restricted"
     r"|protected|excluded)(?:dir|path|root|folder|command|host|origin|tool|domain|server|list|file)")
@@ -13819,12 +13839,16 @@ def _dan_credentials(call: _DanCall) -> Iterator[Danger]:
         for path, name, _, value in call.leaves if looks else ():
             if type(value) is str and not _DAN_VARIABLES.isdisjoint(name_words(name)[-1:]) and _dan_secret_name.search(value):
                 yield Danger("credentials", path, "a variable of the environment that is a secret")
-        whole = call.says("printenv", "environ", "vars", "variables", "all", "dump", "print") or told <= {"get", "env"}
-        if looks and whole and not call.arguments:
+        whole = call.says("printenv", "environ", "vars", "variables", "all", "dump", "print") or told <= _DAN_BARE_ENV
+        if (looks or told <= _DAN_BARE_ENV) and whole and not call.arguments.keys() - {"pid"}:
             yield Danger("credentials", (), "the whole environment")
     changes = call.says("create", "apply", "delete", "update", "patch")
     cluster = told <= _DAN_LOOKS or not told.isdisjoint(_DAN_K8S) and (looks or not changes)
+    if looks and call.says("secrets") and (not told.isdisjoint(_DAN_K8S) or "namespace" in call.arguments):
+        yield Danger("credentials", (), "secrets of the cluster")
     for path, name, key, value in call.leaves:
+        if key in ("includeenv", "includeenvironment", "showenv") and _dan_true(value):
+            yield Danger("credentials", path, "the whole environment")
         if type(value) is not str:
             continue
         if cluster and key in _DAN_KIND_KEYS and {"secret", "secrets"} & set(re.split(r"[,/.\s]+", value.lower())):
@@ -13846,7 +13870,8 @@ def _dan_unguarded(call: _DanCall) -> Iterator[Danger]:
                   if leaf.key in ("value", "newvalue")]
     for path, key, value, name in pairs:
         limit = _dan_limits.match(key) if config else None
-        if key in _DAN_OFF and _dan_true(value) or config and key in _DAN_ON and value in (False, "false"):
+        if key in _DAN_OFF and _dan_true(value) or key in _DAN_GUARDS and type(value) is str and \
+                _dan_fold(value) in _DAN_NO_GUARD or config and key in _DAN_ON and value in (False, "false"):
             yield Danger("unguarded", path, "turns a protection off")
         elif key in ("executablepath", "executable") and type(value) is str and re.split(r"[/\\]", value)[-1] in _DAN_SHELLS:
             yield Danger("unguarded", path, "a shell in place of a browser")
@@ -13874,6 +13899,11 @@ _DAN_STARTS = frozenset("""rm rmdir mv cp dd mkfs shred chmod chown kill killall
     ansible""".split())
 _DAN_ALONE = frozenset("""id whoami reboot shutdown halt poweroff uname ifconfig ipconfig printenv env ls ps pwd bash sh
     zsh ksh calc cmd powershell pwsh netstat systeminfo tasklist hostname crontab sudo su""".split())
+# Variables whose values programs run
+_DAN_ENV = frozenset("""GIT_SSH_COMMAND GIT_SSH GIT_EXTERNAL_DIFF GIT_PAGER GIT_EDITOR GIT_PROXY_COMMAND GIT_ASKPASS
+    GIT_SEQUENCE_EDITOR PAGER MANPAGER EDITOR VISUAL BROWSER SSH_ASKPASS BASH_ENV ENV PROMPT_COMMAND LESSOPEN
+    PYTHONSTARTUP PERL5OPT RUBYOPT""".split())
+_DAN_STRONG = frozenset("whoami reboot shutdown poweroff halt uname ifconfig ipconfig printenv".split())
 _DAN_ALWAYS = frozenset("""curl wget nc ncat netcat bash sh zsh python python3 perl ruby php chmod rm base64 powershell
     pwsh xargs sudo nslookup dig ping sleep osascript certutil mshta touch az aws gcloud kubectl docker""".split())
 _DAN_QUOTED_WORDS = frozenset("id env type host".split())       # `id`: columns in SQL
@@ -13883,10 +13913,12 @@ _DAN_NAMED = frozenset("""id ids key keys name names branch tag tags ref remote 
     service namespace resource resources bucket table index database db schema collection device udid serial port number
     version region zone cluster domain interface symbol class function channel recipient session job scheme platform arch
     locale width height size duration timeout count limit page slug uuid guid email phone address ip mac city country
-    sheet cell column row group input output source destination src dst dest from to""".split())
+    sheet cell column row group inventory voice ssid input output source destination src dst dest from to""".split())
 _dan_cut = lazy_regex(r"\|\||&&|[;&|\n\r]|\$\(|`|<\(")
 _dan_program = lazy_regex(r"[\s\"'&|;()]*(?:[\w.~:-]*[/\\])*([A-Za-z][\w+-]*)(\.exe)?(?=[\s;&|)<>\"'`#]|\$|\Z)")
 _dan_told = lazy_regex(r"(?:\A|\s)(?:--?[A-Za-z]|[~$<>\"'/]|[A-Za-z]+://|[\w-]+\.[a-z0-9]{1,})|[<>]")
+_dan_markup = lazy_regex(r"\s*<[A-Za-z!?/]")
+_dan_redirects = lazy_regex(r"\d?[<>]&?\s*\S+")
 _dan_prose = lazy_regex(r"[A-Za-z]{2,}")
 _dan_statement = lazy_regex(r"(?i);|--|/\*|\||//\s*\Z|'\s*(?:or|and|union)\b")
 # A quote that ends, a separator, a command, and a quote that begins or a comment
@@ -13897,7 +13929,7 @@ def _dan_text(call: _DanCall, name: str, text: str) -> Danger | None:
     """What one text holds that should not be there; the place is left out."""
     roles = argument_roles(call.tool, name, text)
     words = name_words(name)
-    last = words[-1] if words else ""
+    last = next((word for word in reversed(words) if not word.isdigit()), "")
     if not roles.isdisjoint(_DAN_EXCUSED):
         return _dan_excused_text(call, roles, text)
     if not roles.isdisjoint(("command", "code")):
@@ -13912,7 +13944,7 @@ def _dan_text(call: _DanCall, name: str, text: str) -> Danger | None:
     hit = _dan_option(call, words, text, named)
     if hit is None and last not in _DAN_SOURCE:
         hit = _dan_code(call, text)
-    if hit is None and (named or len(text) <= _DAN_SHORT):
+    if hit is None and (named or len(text) <= _DAN_SHORT and _dan_markup.match(text) is None):
         hit = _dan_command(text, named, call.look)
     if hit is None and (last if last != "name" else "".join(words[-2:-1])) in ("table", "schema", "column", "view") and \
             _dan_statement.search(text) is not None:
@@ -13941,14 +13973,16 @@ def _dan_command(text: str, named: bool, look: DangerLook) -> Danger | None:
             continue
         if not judged:              # what stands behind it, with all that follows
             judged = True
-            facts = look.judge(text[cut.start() if cut[0] in ("$(", "`", "<(") else cut.end():])
+            tail = text[cut.end():]
+            tail = tail.partition("`")[0] if cut[0] == "`" else tail.rpartition(")")[0] or tail if cut[0] == "$(" else tail
+            facts = look.judge(tail)
             serious = next((why for category, why in facts.categories.items() if category in _DAN_SERIOUS), None)
             if serious is None and any(look.is_sensitive(path) for word in facts.paths
                                        for path in canonical_paths(word, look.paths)):
                 serious = "reads a file with credentials"
             if serious is not None and not (cut[0] == "`" and prose):
                 return Danger("hidden_command", (), serious)
-        if not named or prose or seen > 16 or len(head.split()) > 1 and not broken or \
+        if prose or seen > 16 or len(_dan_redirects.sub("", head).split()) > 1 and not broken or \
                 cut[0] == "`" and not head.strip() and start[1] in _DAN_QUOTED_WORDS:
             continue
         program, rest = start[1].lower(), text[start.end():]
@@ -13957,6 +13991,10 @@ def _dan_command(text: str, named: bool, look: DangerLook) -> Danger | None:
         else:
             rest = _dan_cut.split(rest, 1)[0]
         args = rest.strip(" \t\"')#")
+        if not named:
+            if not args and program in _DAN_STRONG or args and cut[0] in ("$(", "`", "<(") and program in _DAN_ALWAYS:
+                return Danger("hidden_command", (), f"a command behind {cut[0].strip() or 'a line end'}: {program}")
+            continue
         alone = start[2] is not None or program in _DAN_ALONE and not (cut[0] == "&" and "?" in head)
         if not args and alone or args and (program in _DAN_ALWAYS or broken or _dan_told.search(args) is not None):
             return Danger("hidden_command", (), f"a command behind {cut[0].strip() or 'a line end'}: {program}")
@@ -13969,13 +14007,15 @@ def _dan_excused_text(call: _DanCall, roles: frozenset[str], text: str) -> Dange
     content = "content" in roles
     if content and not _DAN_PARSES.isdisjoint(call.told) and not call.says("write", "save", "create", "edit"):
         hit = _dan_code(call, text)
-        if hit is not None:
+        if hit is not None and not hit.why.startswith(("python", "script")):
             return hit
     if "$where" in text and _dan_where.search(text) is not None:
         return Danger("hidden_code", (), "a script in a query")
     if len(text) > _DAN_LINE or "\n" in text.strip():
         return None
     if content:
+        if re.search(r"['\"][\s;&]*do shell script\b", text) is not None:
+            return Danger("hidden_command", (), "a shell script behind a broken quote")
         start = re.search(r"(?<![`'\"\\])\$\(|['\"]\s*[;&|]", text) if not call.told.isdisjoint(_DAN_PROGRAMS) else None
     elif text[:2] == "--" and call.says("git") and _dan_options.match(text) is not None:
         return Danger("hidden_option", (), "an option in place of a pattern")
@@ -14008,7 +14048,9 @@ _dan_options = lazy_regex(
     rf"(?:\A\s*|\s)(?:--(?:{'|'.join(_DAN_RISKY.split())})(?:[= ]|\Z)"
     r"|-o\s?(?:ProxyCommand|PermitLocalCommand|LocalCommand|KnownHostsCommand)|-u\s?(?:sh|touch|/)|-c\s?\w+\.\w+=)")
 _dan_transport = lazy_regex(r"(?i)\s*(?:ext|fd)::|[a-z+]+://(?:[^@/]*@)?(?:-|%2d)|[\w.]*@-")
-_dan_url_option = lazy_regex(r"\w+://\S+\s+--?[A-Za-z]")
+# An option behind a URL, a file or a host; one in place of a value; one between broken quotes
+_dan_url_option = lazy_regex(r"\w+://\S+\s+--?[A-Za-z]|\S*[\w/]\.\w{1,5}\s+--?[A-Za-z][\w-]*(?:[ =]|\Z)|--[a-z][\w-]*=\S")
+_dan_quote_option = lazy_regex(r"['\"]\s+--?[A-Za-z][\w-]*(?:[= ]\S+)?\s*['\"]\s*\Z")
 _dan_word_option = lazy_regex(r"\S+\s+--?[a-z]")
 
 
@@ -14023,7 +14065,7 @@ def _dan_option(call: _DanCall, words: tuple[str, ...], text: str, named: bool) 
     bare = text.strip()
     loose = call.says(*_DAN_LOOSE) or any(leaf.key == "repopath" for leaf in call.leaves)
     if loose and bare[:1] == "-" and not bare[1:2].isdigit() and not _DAN_REFS.isdisjoint(words[-1:]) and \
-            bare not in _DAN_PLAIN_OPTIONS and bare != "-" or named and (
+            bare not in _DAN_PLAIN_OPTIONS and bare != "-" or _dan_quote_option.search(bare) is not None or named and (
                 _dan_options.search(text) is not None or _dan_url_option.match(bare) is not None or
                 call.says(*_DAN_CLUSTER) and _dan_word_option.match(bare) is not None):
         return Danger("hidden_option", (), "an option in place of a value")
@@ -14033,8 +14075,7 @@ def _dan_option(call: _DanCall, words: tuple[str, ...], text: str, named: bool) 
 # -- code in data
 
 _DAN_PARSES = frozenset("parse load deserialize unmarshal render unpickle xml yaml template".split())
-_DAN_SOURCE = frozenset("""code source snippet script scripts lines cell python javascript js function diff cells
-    example""".split())
+_DAN_SOURCE = frozenset("""code source snippet script scripts lines cell python javascript js diff cells example""".split())
 # kind | regexes, one of which is found in it; the rows of a kind are joined
 _DAN_CODE = """
 python | __import__\\s*\\(|__builtins__|__globals__|__subclasses__\\s*\\(|__mro__|\\bos\\.(?:system|popen|exec[lv]\\w*)\\s*\\(
@@ -14042,6 +14083,7 @@ python | \\bsubprocess\\.(?:Popen|run|call|check_output|getoutput)\\s*\\(
 python | \\b(?:eval|exec)\\s*\\(\\s*(?:(?:compile|base64|open|requests|input)\\b|['\\"])
 template | \\{\\{[^}]{0,300}(?:__class__|__init__|\\bcycler\\.|\\bjoiner\\.|\\blipsum\\.|_self\\.env|config\\.items\\()
 template | \\{\\{[^}]{0,300}request\\.application|\\{\\{[^}]{0,200}\\|\\s*(?:filter|map)\\(\\s*['\\"](?:system|exec|passthru)
+template | \\{\\{[^}]{0,200}\\|\\s*(?:system|passthru|shell_exec|popen)\\s*\\}\\}
 template | freemarker\\.template\\.utility|\\?new\\(\\)|\\bT\\(\\s*java\\.lang|java\\.lang\\.(?:Runtime|ProcessBuilder)
 template | @java\\.lang|\\.getRuntime\\(\\)|\\$\\{\\s*jndi:|\\{php\\}|\\{system\\(|\\$class\\.inspect|<#assign\\b|<%=?\\s*`
 template | \\$\\{\\S{0,60}\\$\\{(?:lower|upper|::-|env:|sys:|date:)\\S{0,80}(?:ldap|rmi|dns|iiop)s?:
@@ -14051,17 +14093,17 @@ script | require\\s*\\(\\s*['\\"](?:node:)?(?:child_process|fs|vm|net)['\\"]\\s*
 script | \\bconstructor\\.constructor\\s*\\(|\\bconstructor\\s*\\(\\s*['\\"]return\\b
 script | \\bimport\\s*\\(\\s*['\\"](?:node:)?child_process
 script | \\bchild_process\\b[^\\n]{0,80}\\bexec|_\\$\\$ND_FUNC\\$\\$_|[\\[\\"']__proto__[\\]\\"']|\\b__proto__\\.
-script | \\bconstructor\\.prototype\\b
+script | \\bconstructor\\.prototype\\b|[\\"']constructor[\\"']\\s*:\\s*\\{\\s*[\\"']prototype[\\"']
 yaml | !!python/(?:object|module|name)|!!?ruby/(?:object|class)|!!javax?\\.|!!com\\.sun\\.|!!js/function
 yaml | tag:yaml\\.org,2002:(?:python|js)/|!!?php/object
 xml | <!ENTITY\\s+(?:%\\s*)?[\\w.-]+\\s+(?:SYSTEM|PUBLIC\\s+[\\"'][^\\"']*[\\"'])\\s*[\\"']|<xi:include\\b[^>]{0,200}href
-xml | <!ENTITY\\s+[\\w.-]+\\s+[\\"'](?:&[\\w.-]+;){3}
+xml | <!ENTITY\\s+[\\w.-]+\\s+[\\"'](?:&[\\w.-]+;){3}|\\bdocument\\(\\s*['\\"](?:file|https?|ftp):|href\\s*=\\s*['\\"]file:
 formula | \\A\\s*[=+@-][^\\n]{0,60}?\\b(?:cmd|msexcel|rundll32|powershell|mshta|dde)\\s*\\|\\s*'|\\A\\s*=\\s*DDE(?:AUTO)?\\s*\\(
 formula | \\A\\s*=[^\\n]{0,80}\\b(?:WEBSERVICE|IMPORT(?:XML|DATA|HTML)|HYPERLINK|IMAGE)\\s*\\([^)]{0,200}&\\s*\\$?[A-Z]+\\d
 formula | \\A\\s*=[^\\n]{0,80}\\b(?:WEBSERVICE|IMPORT(?:XML|DATA|HTML)|HYPERLINK|IMAGE)\\s*\\(\\s*CONCAT
 """
 _dan_code_sign = lazy_regex(
-    r"__|\{\{|\$\{|<[!%#x]|!!|!ruby|!php|require|constructor|process|import|java|\$class|[=+@-]\s*[A-Za-z]+\s*[|(]"
+    r"__|\{\{|\$\{|<[!%#xs]|!!|!ruby|!php|require|constructor|process|import|java|\$class|[=+@-]\s*[A-Za-z]+\s*[|(]"
     r"|\A\s*[=+@-]|\?new|\bos\.|subprocess|eval|exec|#set|\{php|\{system|tag:yaml|ND_FUNC|child_process|getClass|getRuntime")
 _dan_where = lazy_regex(r"\$where\b.{0,40}(?:sleep|while|function|return|constructor|process|;)")
 # What a script in a web page has no use for: programs, and cookies or storage together with a way out
@@ -14114,11 +14156,12 @@ def _dan_code(call: _DanCall, text: str) -> Danger | None:
 _DAN_NAMES = _DAN_OFF | _DAN_MANIFESTS | _DAN_ON | _DAN_MODES | _DAN_MOUNTS | _DAN_RIGHTS | _DAN_CAP_KEYS | \
     frozenset("""all deleteall everything force hard mirror private isprivate visibility image hostconfig proto prototype
     executablepath executable
-    devices securityopt volumes""".split())
+    devices securityopt volumes includeenv includeenvironment showenv prefix""".split()) | (
+        _DAN_GUARDS - {"mode"})
 _DAN_WORDS = _DAN_DESTROY | _DAN_PARSES | _DAN_PROGRAMS.keys() | _DAN_PACK | _DAN_UNPACK | frozenset(_DAN_CONFIG) | \
     frozenset("""format transfer reset clear flushall flushdb dropdatabase move rename mv chmod chown permissions
     env environ environment printenv getenv resource resources cluster repository repo browser page puppeteer playwright
-    evaluate compose""".split())
+    evaluate compose push secrets container pod sandbox""".split())
 
 
 # -- what a server asks a person or the model
@@ -15542,7 +15585,7 @@ _RULE_KEYS = ("name", "match", "unless", "limit", "action", "mark", "message", "
 _MATCH_KEYS = ("method", "tool", "server", "marked", "arguments")
 _OUTBOUND_MATCH_KEYS = ("method", "tool", "server", "marked", "direction", "secrets", "injection", "asks", "response_contains",
                         "response_contains_regex", "response_size_exceeds")
-_MATCHER_WORDS = ("regex", "pattern", "not_under", "under", "path", "address", "command", "danger", "secrets", "all",
+_MATCHER_WORDS = ("regex", "pattern", "not_under", "under", "path", "address", "command", "danger", "sql", "secrets", "all",
                   "except_keys", "access")
 _ABOUT_MATCHERS = frozenset(("except_keys", "access"))     # words that say of others where or when they hold
 _DIRECTIONS = ("request", "response", "notification")
@@ -15706,6 +15749,10 @@ def _check_matcher(check: _Checker, matcher: Any, place: str, name: str) -> None
         elif key == "command":
             for item in [] if value is True else check.texts(value, here):
                 check.choice(item, tuple(COMMAND_CATEGORIES), here, "a category of commands")
+        elif key == "sql":
+            if name == "_any_key":
+                raise check.fail(here, "a member's name is no statement; write it under _any_value or an argument")
+            check.choice(value, ("reads", "acts"), here, "what a statement does")
         elif key == "danger":
             if name != "_any_value":
                 raise check.fail(here, "danger is found in a whole call; write it under _any_value")
@@ -15858,6 +15905,8 @@ class _Compiler:
                 tests.append(_all_values(parts))
             elif word == "command":
                 tests.append(_command_value(None if spec is True else frozenset(_as_list(spec))))
+            elif word == "sql":
+                tests.append(_texts_test(lambda text, _, reads=spec == "reads": pure_select(text) is reads, strict))  # type: ignore[misc]
             elif word == "address":
                 tests.append(_texts_test(_address_text(self.hosts(spec, here), strict), strict))
             elif word == "secrets":
@@ -15919,6 +15968,8 @@ class _Compiler:
             elif word in ("under", "not_under"):
                 tests.append(_places_anywhere(_containment(_as_list(spec), word == "under", strict), _as_list(spec), word, quoted,
                                               access, strict))
+            elif word == "sql":
+                tests.append(_statements(spec == "reads", skip, strict))
             elif word == "danger":
                 tests.append(_dangers_anywhere(frozenset(DANGERS if spec is True else _as_list(spec)), skip))
             elif word == "address":
@@ -16184,6 +16235,23 @@ def _commands_anywhere(categories: frozenset[str] | None, skip: frozenset[str], 
         if strict and categories is not None and not categories.issuperset(found):
             return None             # it does something else as well
         return _first(found[category] for category in found if categories is None or category in categories)
+    return matches
+
+
+_STATEMENT_NAMES = frozenset("sql query queries statement statements".split())
+
+
+def _statements(reads: bool, skip: frozenset[str], strict: bool) -> Test:
+    """*reads*: every SQL statement among the arguments surely only reads, and there is one; else: there is one that may act."""
+    def matches(subject: Subject) -> Hit | None:
+        found = [value for value in subject.argument_values(skip) if not value.number and
+                 not _STATEMENT_NAMES.isdisjoint(name_words(value.name)[-1:])]
+        for value in found:
+            for view in subject.readings(value.text) if not reads else (View("raw", value.text, ()),):
+                subject.budget.check()
+                if not pure_select(view.text):
+                    return None if reads else Hit(value.path, "", view.name.replace("raw", ""))
+        return HIT if reads and found else None
     return matches
 
 
@@ -16664,15 +16732,13 @@ _GROUPS_JSON = r"""
   {"name": "ask-browser-code", "match": {"tool": ["*evaluate*", "*run_code*", "*execute_script*", "*file_upload*"]},
    "action": "ask", "message": "Code in the browser, or a file given to a page"}],
 "database": [
-  {"name": "allow-select",
-   "match": {"arguments": {"sql": {"regex":
-     "^\\s*([Ss][Ee][Ll][Ee][Cc][Tt]|[Ee][Xx][Pp][Ll][Aa][Ii][Nn]|[Ss][Hh][Oo][Ww]|[Dd][Ee][Ss][Cc][Rr][Ii][Bb][Ee])\\b"}}},
-   "unless": {"arguments": {"sql": {"regex": [";\\s*\\S", "SQL_WRITES", "SQL_FILES"]}}},
-   "action": "allow"},
-  {"name": "ask-database-writes",
-   "match": {"tool": ["*query*", "*execute*", "*write*", "*sql*", "create_table", "drop_table", "delete*", "insert*", "update*"],
-             "arguments": {"_any_value": {"regex": ["SQL_WRITES", "SQL_FILES"]}}},
-   "action": "ask", "message": "A statement that changes the database or reads files"}],
+  {"name": "allow-select", "match": {"arguments": {"_any_value": {"sql": "reads"}}}, "action": "allow"},
+  {"name": "ask-database-writes", "match": {"arguments": {"_any_value": {"sql": "acts"}}},
+   "action": "ask", "message": "A statement that may change the database or reach beyond it"},
+  {"name": "ask-database-changes",
+   "match": {"tool": ["*execute*", "*write*", "create_*", "drop_*", "alter_*", "delete*", "insert*", "update*", "upsert*", "import*",
+                      "apply_migration", "truncate*"]},
+   "action": "ask", "message": "A change to the database"}],
 "containers": [
   {"name": "block-host-access",
    "match": {"arguments": {"_any_value": {"danger": "host_rights",
@@ -16722,11 +16788,8 @@ _FILE_TOOLS = {
 
 # Regexes too long to read in place, by the words that stand for them
 _LONG_REGEXES = {
-    "SQL_WRITES": r"\b(" + "|".join("".join(f"[{c.upper()}{c}]" for c in word) for word in (
-        "insert update delete drop alter create truncate grant copy into attach replace merge").split()) + r")\b",
     "PRIVATE_REPOS": r"(^|\s)([Ii][Ss]|[Vv][Ii][Ss][Ii][Bb][Ii][Ll][Ii][Tt][Yy]):\s*\"?([Pp][Rr][Ii][Vv][Aa][Tt][Ee]|"
                      r"[Ii][Nn][Tt][Ee][Rr][Nn][Aa][Ll])\b|^[Pp][Rr][Ii][Vv][Aa][Tt][Ee]$",
-    "SQL_FILES": r"\b(pg_read_file|pg_ls_dir|lo_import|dblink|load_extension|pg_sleep|set_config)\b",
 }
 
 _NOTED = "questions responses response-notes"
