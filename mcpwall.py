@@ -6588,7 +6588,7 @@ pipe_to_shell :: mshta :: (?i).*(?:https?:|javascript:|vbscript:) :: runs remote
 pipe_to_shell :: regsvr32 msiexec rundll32 cmstp installutil wmic cscript wscript odbcconf hh :: (?i).*(?:https?:|\\\\\d|
     javascript:) :: runs remote content
 pipe_to_shell :: deno :: run (?:.* )?https?://(?!deno\.land/|jsr\.io/|esm\.sh/) :: runs remote content
-pipe_to_shell :: bash sh zsh python perl ruby php node :: (?:\S* )?https?:// :: runs remote content
+pipe_to_shell :: bash sh zsh python perl ruby php node :: (?:-\S* )?https?:// :: runs remote content
 privilege :: pkexec :: (?!--(?:help|version)) . :: runs a program as root
 privilege :: run0 mimikatz mimikatz.exe pypykatz secretsdump.py lazagne nanodump :: (?!.*(?:--help|--version|-h ))(?: )?. ::
      takes rights or passwords of others
@@ -6849,7 +6849,7 @@ _SH_PASSING = frozenset("""cat grep egrep head tail sed awk gawk cut tr jq yq ba
     column strings nl paste xargs""".split())                     # what goes into them comes out of them
 _SH_DOUBTED = [(category, lazy_regex(rf"(?<![\w.-])({words})(?![\w-])")) for category, words in (
     ("destructive", "rm|rmdir|unlink|shred|srm|wipe|dd|truncate|mkfs[.\\w]*|wipefs|rimraf"),
-    ("pipe_to_shell", "ba?sh|zsh|dash|ksh|fish|eval|source|sudo|python3?|perl|node|ruby|osascript"),
+    ("pipe_to_shell", "(?:ba|z|da|k|a)?sh|eval"),
     ("exfiltration", "curl|wget|nc|ncat|netcat|socat|scp|rsync|ftp|sftp|telnet"))]
 _SH_KNOWN_FOLDERS = frozenset("home pwd userprofile env tmpdir tmp temp null psscriptroot".split())
 _SH_REMOVE_VALUED = frozenset("-include -exclude -filter -erroraction -ea -n -s --iterations --size".split())
@@ -10057,7 +10057,7 @@ class _ShRun:
                 known = self.kept(word)
                 flows += [] if known is None else [known]
         out = _sh_join(flows) if len(flows) > 1 else flow
-        made = out.made or bool(flow.text and flow.text.strip())
+        made = out.made or bool(flow.text and _sh_holes.sub("", flow.text).strip())
         return _Flow(None, out.remote, tuple(sources[:64]), out.coded, made=made) if sources or out is not _NOTHING else _NOTHING
 
     def carried(self, name: str, args: list[str], flow: _Flow) -> _Flow:
@@ -15198,6 +15198,7 @@ class Rule(NamedTuple):
     unless: Test | None = None  # it does not hold where this does
     file: str = ""              # the file of its layer, and its JSON Pointer there
     pointer: str = ""
+    commands: bool = False      # is it about what commands do?
 
 
 class Limit(NamedTuple):
@@ -15673,6 +15674,9 @@ def _check_secrets(check: _Checker, secrets: Any) -> None:
 _NO_PROJECT = "\0no project"    # what ${PROJECT_DIR} expands to when there is none: nothing holds this
 
 
+_COMMAND_WORDS = lazy_regex("'(?:command|danger)': ")
+
+
 class _Compiler:
     """Turns the rules of one layer into predicates."""
 
@@ -15704,7 +15708,8 @@ class _Compiler:
         return Rule(rule["name"], rule.get("action", "mark"), rule.get("message", ""), self.layer.name,
                     self.scope(match, place + "/match", outbound, strict), _every(tests), needs,
                     Limit(**limit) if limit else None, rule.get("mark", ""), rule.get("hint", ""),
-                    not tests and not limit and unless is None, unless, self.layer.file, place)
+                    not tests and not limit and unless is None, unless, self.layer.file, place,
+                    not outbound and any(_COMMAND_WORDS.search(repr(matcher)) for matcher in match.get("arguments", {}).values()))
 
     def scope(self, match: dict[str, Any], place: str, outbound: bool, strict: bool, exception: bool = False) -> Scope:
         def globs(key: str) -> tuple[Glob, ...] | None:
@@ -16864,6 +16869,8 @@ class Wall:
                     outcome = MARKS
                 else:
                     outcome = DECIDES
+                    if rule.action in ("ask", "log_only"):
+                        self._read_commands(subject)
                     if rule.action == "redact" and _can_be_cut_out(hit.findings):   # secrets go too, whatever it is about
                         hit = hit._replace(findings=_joined(subject.findings, hit.findings))
                 if every or outcome is DECIDES or outcome is MARKS:
@@ -16877,6 +16884,12 @@ class Wall:
             yield rule, FAULT, Hit(None, str(spent))
         except Exception as fault:  # a wall that cannot judge must not open
             yield rule, FAULT, Hit(None, f"it could not be judged ({type(fault).__name__})")
+
+    def _read_commands(self, subject: Subject) -> None:
+        """A weaker rule decides: raise BudgetSpent when a command cannot be read of which a rule could refuse something."""
+        for rule in self._rules_for(subject.message):
+            if rule.commands and rule.action == "deny" and rule.matches(subject) is not None:
+                return
 
     def decide(self, message: Message, budget: Budget | None = None, memory: Memory | None = None,
                again: bool = False) -> Decision:
