@@ -4589,7 +4589,9 @@ ask-startup-of-tools (write): a change to what an editor, an AI host or the shel
   **/.{qwen/settings.json,codex/config.toml,codex/hooks.json,zed/settings.json,zed/tasks.json,windsurf/hooks.json}
   **/.{factory/hooks.json,kiro/hooks/**,kiro/agents/**,copilot/hooks/**,github/hooks/**,github/copilot/settings.json}
   **/.{codeium/windsurf/hooks.json,gemini/config/hooks.json,continue/mcpservers/**,amazonq/cli-agents/**}
-  {opencode,crush}.{json,jsonc} | **/.opencode/{plugin,plugins}/**
+  {opencode,crush}.{json,jsonc} | **/{.opencode,opencode}/{plugin,plugins}/** | **/.kimi-code/config.toml
+  **/{.agents,etc/cursor,etc/windsurf,library/application support/cursor,programdata/cursor,programdata/windsurf}/hooks.json
+  **/.{factory/settings*.json,clinerules/hooks/**,grok/hooks/**} | **/documents/cline/hooks/** | /etc/github-copilot/**
 """
 
 
@@ -15697,9 +15699,10 @@ _GROUPS_JSON = r"""
   {"name": "allow-project-writes",
    "match": {"tool": ["FILE_WRITES"], "arguments": {"_any_value": {"under": "${PROJECT_DIR}"}}}, "action": "allow"},
   {"name": "allow-listing-roots", "match": {"tool": ["list_allowed_directories", "list_roots"]}, "action": "allow"},
-  {"name": "allow-planning", "match": {"server": "{claude-code,codex,cursor,copilot,gemini,qwen,droid,kimi,windsurf,kiro,antigravity}",
-                                       "tool": ["TodoWrite", "TodoRead", "write_todos", "update_plan", "manage_todo_list", "Task",
-                                                "Agent", "*PlanMode", "AskUserQuestion", "ask_user"]}, "action": "allow"},
+  {"name": "allow-planning",
+   "match": {"server": "{claude-code,codex,cursor,copilot,gemini,qwen,droid,kimi,windsurf,kiro,antigravity}",
+             "tool": ["TodoWrite", "TodoRead", "write_todos", "update_plan", "manage_todo_list", "Task", "Agent", "*PlanMode",
+                      "AskUserQuestion", "ask_user"]}, "action": "allow"},
   {"name": "allow-project-resources",
    "match": {"method": ["resources/read", "resources/subscribe", "resources/unsubscribe"],
              "arguments": {"uri": {"under": "${PROJECT_DIR}"}}}, "action": "allow"}],
@@ -22497,7 +22500,9 @@ def read_event(host: HookHost, data: bytes, environ: Mapping[str, str]) -> HookE
     event = HookEvent(host, "", "before")
     try:
         text = _event_text(data)
-        whole = _half_character.sub(lambda found: found[0] if len(found[0]) != 6 else "\\ufffd", text)
+        whole = text
+        if "\\ud" in text or "\\uD" in text:
+            whole = _half_character.sub(lambda found: found[0] if len(found[0]) != 6 else "\\ufffd", text)
         body = load_json(whole)
     except MessageError as fault:
         raise HookFault(f"the event cannot be read: {fault}", event) from None
@@ -22609,7 +22614,7 @@ files: content = content contents file_text code new_code new_source new_string 
 files: old_string = old_string old_str old_text old_source
 files: - = command description explanation edits instruction
 search_text: query = pattern query regex
-search_text: pattern = glob include include_pattern includes
+search_text: include = glob include include_pattern includes
 search_files: pattern = pattern query glob glob_pattern
 search: path = path file_path dir_path directory search_path search_directory target_directory directory_path
 fetch: url = url urls uri
@@ -22671,7 +22676,9 @@ def _calls_of(event: HookEvent, kind: str, given: dict[str, Any]) -> _Made:
     elif kind == "text":
         yield event.tool, {"text": "\n".join(texts)}
     elif kind:
-        yield kind.replace("search_text", "search_files"), _in_our_names(kind, given)
+        made = _in_our_names(kind, given)
+        places = [text for text in strings_of([made.get("pattern")])[0] if "/" in text or "\\" in text]
+        yield kind.replace("search_text", "search_files"), {**made, "include": places} if places else made
     else:
         yield event.tool, given
 
@@ -22930,24 +22937,26 @@ class Hook:
         event = self.event = read_event(self.event.host, data, self._environ)
         if not event.phase:
             return HookVerdict(event, "", hook_answer(event, "allow"))
-        walls = _HostServers(event, self._io)
+        if self._home and event.session:
+            folder = os.path.join(self._home, ".mcpwall", "sessions")
+            self._session = HookSession(folder, event.host.name, event.session, self._clock)
+        session, project = self._session, self._project()
+        walls = _HostServers(event.host, project, self._io)
         event = self.event = named_server(event, walls.names())
         if event.server is not None and walls.covers(event):
             note = "its server runs behind mcpwall, which judges the call there"
             return HookVerdict(event, "allow", hook_answer(event, "allow"), note=note)
         calls = event_calls(event)
-        if self._home and event.session:
-            folder = os.path.join(self._home, ".mcpwall", "sessions")
-            self._session = HookSession(folder, event.host.name, event.session, self._clock)
-        session = self._session
-        policy = self.policy = self._policy(self._project(session))
+        policy = self.policy = self._policy(project)
         remembers = any(rule.mark or rule.limit for one in (policy, policy.apart) if one is not None
                         for rule in (*one.rules, *one.outbound_rules))
+        memory = Memory(self._clock)
+        if project:                     # the host may see a relative place from there as well
+            memory.server = ServerFacts((project,))
         if not remembers or session is None:
             self.note = "the event has no session id, so marks and limits do not apply" if remembers else ""
-            return self._decided(policy, calls, None, False, budget)._replace(note=self.note)
+            return self._decided(policy, calls, memory, False, budget)._replace(note=self.note)
         with session:
-            memory = Memory(self._clock)
             memory.restore(policy, session.kept.get("memory"))
             uses = session.kept.get("uses", [])
             use = f"{event.phase}:{event.use}"
@@ -22959,9 +22968,9 @@ class Hook:
                     session.kept["uses"] = [*uses, use][-_HOOK_USES:]
         return verdict
 
-    def _project(self, session: HookSession | None) -> str:
+    def _project(self) -> str:
         """The project that the event belongs to; "" when none is known. The first folder of a session stays its project."""
-        event = self.event
+        event, session = self.event, self._session
         named = self._named or event.root
         if named or session is None or not event.cwd:
             return named or event.cwd
@@ -22996,8 +23005,7 @@ class Hook:
                  "note": self.note}
         return {key: quoting.text(value, 200) for key, value in about.items() if value}
 
-    def _decided(self, policy: Policy, calls: Sequence[HookCall], memory: Memory | None, again: bool,
-                 budget: Budget) -> HookVerdict:
+    def _decided(self, policy: Policy, calls: Sequence[HookCall], memory: Memory, again: bool, budget: Budget) -> HookVerdict:
         wall, event = Wall(policy), self.event
         if event.phase != "before":
             return self._result(wall, calls, memory, again, budget)
@@ -23008,29 +23016,29 @@ class Hook:
         _, worst, message = max(decided, key=lambda one: _STRICTNESS[one[1].action])
         action = "allow" if worst.action not in ("ask", "deny") or policy.settings.mode == "monitor" else worst.action
         way = ""
-        if action == "ask" and not event.host.asks:
-            answer, way = self._asked(policy, message, worst, calls)
+        if action == "ask" and not event.host.asks and policy.settings.ask_fallback == "allow":
+            action = "allow"
+        elif action == "ask" and not event.host.asks:
+            answer, way = self._asked(policy, [one for one in decided if one[1].action == "ask"])
             if answer in _YES:
-                action, worst = "allow", worst._replace(action="allow", granted=answer)
-                decided = [(call, one._replace(action="allow", granted=answer) if one.action == "ask" else one, message)
-                           for call, one, message in decided]
-            elif policy.settings.ask_fallback == "allow":
                 action = "allow"
-        records = [self._record(policy, message, decision) for _, decision, message in decided]
-        if action != "deny" and memory is not None:
+                decided = [(call, said._replace(action="allow", granted=answer) if said.action == "ask" else said, one)
+                           for call, said, one in decided]
+        records = [self._record(policy, one, decision) for _, decision, one in decided]
+        if action != "deny":
             memory.commit(mark for _, decision, _ in decided for mark in decision.marks)
         ref = next(record.fields["ref"] for record, one in zip(records, decided) if one[2] is message)
         reason = _hook_reason(worst, ref) + way
         answered = hook_answer(event, action, reason)
         return HookVerdict(event, action, answered, tuple((call, decision) for call, decision, _ in decided), tuple(records))
 
-    def _asked(self, policy: Policy, message: Message, decision: Decision, calls: Sequence[HookCall]) -> tuple[str, str]:
-        """What a person has said, by `mcpwall approve`, of these calls, for which the host has no question ("" is nothing yet);
+    def _asked(self, policy: Policy, asked: Sequence[tuple[HookCall, Decision, Message]]) -> tuple[str, str]:
+        """What a person has said, by `mcpwall approve`, of these calls, for which the host has no question ("": nothing yet);
         and how he can say it."""
         if not self._lasting or self._home is None:
             return "", "; it needs the user's approval: mcpwall approve"
         event, quoting, session = self.event, Quoting(policy), self._session
-        about = [event.host.name, event.session, decision.rule, [call[:2] for call in calls]]
+        about = [event.host.name, event.session, [(*call, decision.rule) for call, decision, _ in asked]]
         ident = sha256(json.dumps(about, sort_keys=True).encode())[:16]
         if session is not None and ident in session.read().get("granted", ()):
             return "session", ""
@@ -23041,8 +23049,10 @@ class Hook:
                 session.kept["granted"] = [*session.kept.get("granted", ()), ident][-MAX_GRANTED:]
         if answer:
             return answer, "; the user did not allow it"
-        desk.put(ident, {"server": message.server, "tool": event.spelled, "rule": decision.rule, "reason": quoting.reason(decision),
-                         "arguments": quoting.arguments(message, decision), "seconds": _HOOK_ASKED_S}, False)
+        call, decision, _ = asked[0]
+        shown = "; ".join(quoting.arguments(message, decision) for _, decision, message in asked)
+        desk.put(ident, {"server": call.server, "tool": event.spelled, "rule": decision.rule, "reason": quoting.reason(decision),
+                         "arguments": shown, "seconds": _HOOK_ASKED_S}, False)
         return "", f"; the user can allow it: mcpwall approve {ident} ({_HOOK_ASKED_S // 60} min), then send the same call again"
 
     def _message(self, call: HookCall) -> Message:
@@ -23050,7 +23060,7 @@ class Hook:
         body = {"jsonrpc": "2.0", "id": self.event.use or None, "method": "tools/call", "params": params}
         return Message("client", "request", body, _compact(body), "tools/call", call.tool, call.server, alias=self.event.spelled)
 
-    def _result(self, wall: Wall, calls: Sequence[HookCall], memory: Memory | None, again: bool, budget: Budget) -> HookVerdict:
+    def _result(self, wall: Wall, calls: Sequence[HookCall], memory: Memory, again: bool, budget: Budget) -> HookVerdict:
         """What the tool answered: secrets and steering, and what becomes of them."""
         event, policy = self.event, wall.policy
         shown = event.result
@@ -23061,13 +23071,14 @@ class Hook:
                 pass
         if shown is None or not calls:
             return HookVerdict(event, "allow", hook_answer(event, "allow"))
-        body = {"jsonrpc": "2.0", "id": event.use or None, "result": {"structuredContent": _without_media(shown)}}
+        body = {"jsonrpc": "2.0", "id": event.use or None, "result": {
+            "structuredContent": _with_texts(shown, lambda text: "" if _is_media(text) else text)}}
         call = calls[0]
         message = Message("server", "response", body, _compact(body), "tools/call", call.tool, call.server, alias=event.spelled)
         decision = wall.decide(message, budget, memory, again)
         record = self._record(policy, message, decision)
         action = decision.action if policy.settings.mode != "monitor" else "allow"
-        if memory is not None and action != "deny":
+        if action != "deny":
             memory.commit(decision.marks)
         changed = None
         if action in ("redact", "strip"):
@@ -23075,8 +23086,8 @@ class Hook:
             changed = _with_media(json.loads(text)["result"]["structuredContent"], shown)
         elif action == "deny":
             words = f"{BLOCKED} {decision.message or 'Blocked by policy'}"
-            changed = _blocked_texts(shown, words)
-            changed = changed if changed != shown else _blocked_texts(shown, words, True)
+            changed = _with_texts(shown, lambda text: words if len(text) > 64 or re.search(r"\s", text) else text)
+            changed = changed if changed != shown else _with_texts(shown, lambda _: words)      # it has one-word texts only
         verdict, reason = "allow", ""
         if changed is not None and changed != shown and event.phase == "after":
             can = event.host.changes and (event.host.name != "cursor" or event.server is not None)
@@ -23092,40 +23103,32 @@ def _hook_reason(decision: Decision, ref: str) -> str:
     return printable(text + (f"; instead: {decision.hint}" if decision.hint else ""), 2000)
 
 
-# How base64 of images, sounds and documents begins: PNG, JPEG, GIF, RIFF (WebP, WAV), PDF, ISO media, TIFF, zip, Ogg, MP3
-_MEDIA_HEADS = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "JVBERi0", "AAAA", "SUkq", "TU0AK", "UEsDB", "T2dnUw", "SUQz")
+# How base64 of images, sounds and documents begins: PNG, JPEG, GIF, RIFF (WebP, WAV), PDF, TIFF, zip, Ogg, MP3
+_MEDIA_HEADS = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "JVBERi0", "SUkq", "TU0AK", "UEsDB", "T2dnUw", "SUQz")
 
 
 def _is_media(text: str) -> bool:
     """Is it base64 of an image, a sound, a document? Nothing is found in there but by chance."""
     body = text.partition(",")[2] if text.startswith("data:") else text
-    return len(body) > 64 and body.startswith(_MEDIA_HEADS) and _is_base64(body)
+    return len(body) > 256 and body.startswith(_MEDIA_HEADS) and _is_base64(body)
 
 
-def _without_media(value: Any) -> Any:
+def _with_texts(value: Any, change: Callable[[str], str]) -> Any:
+    """*value* with its texts changed, names of members aside."""
     if type(value) is dict:
-        return {key: _without_media(item) for key, item in value.items()}
+        return {key: _with_texts(item, change) for key, item in value.items()}
     if type(value) is list:
-        return [_without_media(item) for item in value]
-    return "" if type(value) is str and _is_media(value) else value
+        return [_with_texts(item, change) for item in value]
+    return change(value) if type(value) is str else value
 
 
 def _with_media(value: Any, before: Any) -> Any:
     """*value* with the media that stood in *before*, which is alike but for texts."""
     if type(value) is dict:
-        return {key: _with_media(item, old) for (key, item), old in zip(value.items(), before.values())}
+        return {key: _with_media(item, before[key]) for key, item in value.items()}
     if type(value) is list:
         return [_with_media(item, old) for item, old in zip(value, before)]
-    return before if value == "" else value
-
-
-def _blocked_texts(value: Any, words: str, every: bool = False) -> Any:
-    """A refused result in its own shape, *words* in place of its texts, or of those that are more than a word."""
-    if type(value) is dict:
-        return {key: _blocked_texts(item, words, every) for key, item in value.items()}
-    if type(value) is list:
-        return [_blocked_texts(item, words, every) for item in value]
-    return words if type(value) is str and (every or len(value) > 64 or re.search(r"\s", value)) else value
+    return before if type(value) is str and _is_media(before) else value
 
 
 _HOST_CLIENTS = {"copilot": ("copilot", "vscode"), "kiro": ("kiro", "amazon-q")}     # what _HOST_FILES calls them
@@ -23138,16 +23141,15 @@ class _HostServers:
     this very mcpwall; and those that came with a checkout, without a word about policy or environment.
     """
 
-    def __init__(self, event: HookEvent, io: Callable[[], Surroundings]) -> None:
-        self._event, self._io = event, io
+    def __init__(self, host: HookHost, project: str, io: Callable[[], Surroundings]) -> None:
+        self._host, self._project, self._io = host.name, project, io
         self._servers: list[Server] | None = None
 
     def _found(self) -> list[Server]:
-        event = self._event
         if self._servers is None:
             self._servers, io = [], self._io()
-            place, names = event.root or event.cwd, _HOST_CLIENTS.get(event.host.name, (event.host.name,))
-            for file in find_configs(io.home, place, io.environ, io.platform, io.root, names) if place else ():
+            names = _HOST_CLIENTS.get(self._host, (self._host,))
+            for file in find_configs(io.home, self._project or io.home, io.environ, io.platform, io.root, names):
                 try:
                     self._servers += list_servers(file, decode_config(file.path, read_config(file.path)))
                 except WallError:
@@ -23169,16 +23171,11 @@ class _HostServers:
         return bool(servers) and all(map(self._is_walled, servers))
 
     def _is_walled(self, server: Server) -> bool:
-        if not self._is_ours(server.wrapper) or server.wrapper is None:
+        wall = server.wrapper
+        if wall is None or list(wall.wall[:wall.wall.index(wall.program) + 1]) not in (self._io().wall, own_command()):
             return False
-        came_along = server.file.scope == "project" and (
-            set(server.wrapper.options) - {"server-name", "project"} or entry_variables(server.entry)
-            or server.wrapper.options.get("project") not in (None, server.file.project))
-        return not came_along
-
-    def _is_ours(self, wrapper: Wrapper | None) -> bool:
-        return wrapper is not None and \
-            list(wrapper.wall[:wrapper.wall.index(wrapper.program) + 1]) in (self._io().wall, own_command())
+        return server.file.scope != "project" or set(wall.options) <= {"server-name", "project"} and \
+            not entry_variables(server.entry) and wall.options.get("project") in (None, server.file.project)
 
 
 # -- the verb -----------------------------------------------------------------------
