@@ -172,6 +172,13 @@ class MessageError(WallError):
         super().__init__(problem)
 
 
+class HalfCharacter(MessageError):
+    """A string with half of a surrogate pair, as is left of an emoji that was cut in two: no text."""
+
+    def __init__(self) -> None:
+        super().__init__("half of a surrogate pair: no text")
+
+
 class BudgetSpent(WallError):
     """Judging one message took longer than it may; the message is refused."""
 
@@ -298,7 +305,17 @@ def _refuse_lone_surrogates(value: Any) -> None:
         try:
             text.encode()
         except UnicodeEncodeError:
-            raise MessageError("half of a surrogate pair: no text") from None
+            raise HalfCharacter() from None
+
+
+# Where a backslash never stands behind another: half of a surrogate pair without its other half
+_half = lazy_regex(r"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]..")
+
+
+def without_halves(text: str) -> tuple[str, int]:
+    """A strict JSON text with `\\ufffd` in the place of each escaped half of a surrogate pair, and how many these are."""
+    masked, halves = _half.subn(r"\\ufffd", text.replace("\\\\", "\0\0"))     # no strict JSON text holds a NUL
+    return masked.replace("\0\0", "\\\\"), halves
 
 
 # Names under which the protocol keeps tokens, and base64 of media: strings that no rule may look into or change, where
@@ -307,40 +324,39 @@ _OPAQUE_NAMES = frozenset(("data", "blob", "name", "cursor", "nextCursor", "requ
                            "requestId", "subscriptionId", "traceparent", "tracestate"))
 
 
-def strings_of(value: Any, opaque: Callable[[dict[str, Any], str], bool] | None = None
-               ) -> tuple[list[str], list[str | None]]:
+def strings_of(value: Any) -> tuple[list[str], list[str | None]]:
     """Every string of a JSON value in document order: (texts, names), lists of the same length.
 
     A member's name comes before its value. names[i] is the name of the member that a value stands in (also through
-    arrays), None for a name itself. Where *opaque* says so of (object, member name), the value is seen as an empty text:
-    it keeps its place in the order, but nothing is found in it. It is asked about members in _OPAQUE_NAMES only.
+    arrays), None for a name itself.
     """
     if isinstance(value, str):
         return [value], [""]
     texts: list[str] = []
     names: list[str | None] = []
     if isinstance(value, (dict, list)):
-        _collect(value, texts, opaque)
+        _collect(value, texts, None)
         _collect_names(value, "", names)
     return texts, names
 
 
-def _collect(node: Any, texts: list[str], opaque: Any) -> None:
+def _collect(node: Any, texts: list[str], seen: Callable[[dict[str, Any], str, str], str] | None) -> None:
+    """*seen* says what counts as the text of (object, member, text); it is asked about members in _OPAQUE_NAMES only."""
     if type(node) is dict:
         for key, value in node.items():
             texts.append(key)
             kind = type(value)
             if kind is str:
-                texts.append("" if key in _OPAQUE_NAMES and opaque is not None and opaque(node, key) else value)
+                texts.append(value if key not in _OPAQUE_NAMES or seen is None else seen(node, key, value))
             elif kind is dict or kind is list:
-                _collect(value, texts, opaque)
+                _collect(value, texts, seen)
     else:
         for value in node:
             kind = type(value)
             if kind is str:
                 texts.append(value)
             elif kind is dict or kind is list:
-                _collect(value, texts, opaque)
+                _collect(value, texts, seen)
 
 
 def _collect_names(node: Any, name: str, names: list[str | None]) -> None:
@@ -379,6 +395,19 @@ def path_of(value: Any, ordinal: int) -> tuple[Any, ...]:
         elif isinstance(node, list):
             stack += ((node[index], path + (index,)) for index in range(len(node) - 1, -1, -1))
     return ()
+
+
+def ordinal_at(value: Any, path: Sequence[Any]) -> int:
+    """How many strings come before the first within what stands at *path*, in the order of `strings_of`: its ordinal."""
+    count = 0
+    for step in path:
+        for key, child in value.items() if type(value) is dict else enumerate(value):
+            count += type(value) is dict
+            if key == step:
+                value = child
+                break
+            count += len(strings_of(child)[0])
+    return count
 
 
 class _Name:
@@ -494,7 +523,7 @@ def message_kind(body: Any, peer: str) -> str:
         return "request" if "id" in body else "notification"
     if ("result" in body) == ("error" in body):
         raise MessageError('neither a request (no "method") nor a response (one of "result" and "error")', -32600)
-    if "id" not in body:
+    if "id" not in body and (peer == "client" or "result" in body):    # a server's error may be about nothing that it could read
         raise MessageError('a response needs an "id"', -32600)
     if "error" in body and type(body["error"]) is not dict:
         raise MessageError('"error" must be an object', -32600)
@@ -525,6 +554,43 @@ def _check_call(body: dict[str, Any], peer: str) -> None:
             raise MessageError(f'"name" holds a control character or more than {MAX_NAME_CHARS} characters', -32600)
 
 
+# What an answer that nobody asked for may be taken for: the member that such an answer has
+RESULT_LOOKS = {"tools/list": "tools", "prompts/list": "prompts", "resources/list": "resources",
+                "resources/templates/list": "resourceTemplates", "initialize": "instructions"}
+# The members of results and of the items in their lists that mean something to the protocol
+_RESULT_MEMBERS = {
+    "tools/list": frozenset(("tools", "nextCursor")), "prompts/list": frozenset(("prompts", "nextCursor")),
+    "resources/list": frozenset(("resources", "nextCursor")),
+    "resources/templates/list": frozenset(("resourceTemplates", "nextCursor")),
+    "resources/read": frozenset(("contents", "inputRequests", "requestState")),
+    "prompts/get": frozenset(("messages", "description", "inputRequests", "requestState")),
+    "tools/call": frozenset(("content", "structuredContent", "isError", "task", "taskId", "inputRequests", "requestState")),
+    "tasks/get": frozenset(("taskId", "status", "statusMessage", "result", "error", "inputRequests", "requestState")),
+    "tasks/result": frozenset(("content", "structuredContent", "isError")),
+    "initialize": frozenset(("instructions", "serverInfo", "capabilities", "protocolVersion")),
+    "server/discover": frozenset(("instructions", "serverInfo", "capabilities", "supportedVersions")),
+}
+_COMMON_MEMBERS = frozenset(("_meta", "resultType"))
+_ITEM_MEMBERS = frozenset(("name", "title", "description", "inputSchema", "outputSchema", "annotations", "icons", "execution",
+                           "arguments", "uri", "uriTemplate", "mimeType", "_meta"))
+_HINT_MEMBERS = frozenset(("title", "readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"))
+
+
+def check_result(method: str | None, result: Mapping[str, Any]) -> None:
+    """Raise MessageError where some reader takes a member of a result for one of the protocol, and others do not."""
+    methods = [method] if method in _RESULT_MEMBERS else RESULT_LOOKS if method is None else []
+    for one in methods:
+        _refuse_shadows(result, _RESULT_MEMBERS[one or ""] | _COMMON_MEMBERS, "result: ")
+
+
+def is_odd_item(item: Any) -> bool:
+    """The same of one item of a list: a tool, prompt or resource."""
+    if type(item) is not dict:
+        return False
+    hints = item.get("annotations")
+    return _has_shadow(item, _ITEM_MEMBERS) or type(hints) is dict and _has_shadow(hints, _HINT_MEMBERS)
+
+
 _SHAPE_WORDS: dict[type, str] = {str: "a string that is not empty", dict: "an object"}
 
 
@@ -537,15 +603,25 @@ _METHODS_FOLDED = frozenset(method.casefold() for method in _METHODS)
 
 
 def _refuse_shadows(members: Mapping[str, Any], protocol: frozenset[str], place: str) -> None:
-    """Raise MessageError for a name that some reader takes for a protocol member: that differs by case (ſ and the Kelvin
-    sign included), by blanks or invisible characters, or by what follows a NUL."""
+    """Raise MessageError for a name that some reader takes for a protocol member."""
+    if _has_shadow(members, protocol):
+        raise MessageError(f"{place}a member is named like a protocol member in another spelling", -32600)
+
+
+def _has_shadow(members: Mapping[str, Any], protocol: frozenset[str]) -> bool:
+    """Is there a name that differs from one of *protocol* by case (ſ and the Kelvin sign included), by blanks or invisible
+    characters, or by what follows a NUL?"""
     for name in members:
-        bare = name if name.isprintable() else "".join(c for c in name.split("\0")[0] if c.isprintable())
-        if name not in protocol and bare.casefold().strip() in _FOLDED[protocol]:
-            raise MessageError(f"{place}a member is named like a protocol member in another spelling", -32600)
+        if name not in protocol:
+            bare = name if name.isprintable() else "".join(c for c in name.split("\0")[0] if c.isprintable())
+            if bare.casefold().strip() in _folded(protocol):
+                return True
+    return False
 
 
-_FOLDED = {group: {name.casefold(): name for name in group} for group in (ENVELOPE_MEMBERS, PARAMS_MEMBERS)}
+@lru_cache(maxsize=None)
+def _folded(protocol: frozenset[str]) -> frozenset[str]:
+    return frozenset(name.casefold() for name in protocol)
 
 
 # -- raw text ---------------------------------------------------------------------
@@ -603,17 +679,43 @@ def _replace_instructions(text: str, words: str) -> str:
 
 # -- the id of what cannot be read ----------------------------------------------
 
-def _readable_id(line: bytes) -> Any:
-    """The id of a line that is not one strict message, when there is exactly one at its top level; else None."""
-    if sum(map(line.count, (b"{", b"[", b","))) > MAX_CONTAINER_MARKS // 10 or \
-            _long_number is not None and _long_number.search(line.decode("utf-8", "replace")):
-        return _id_at_head(line[:ENDS_BYTES])
-    try:
-        pairs = json.loads(line.decode("utf-8", "replace"), object_pairs_hook=list)
-    except (ValueError, RecursionError):
-        return _id_at_head(line[:ENDS_BYTES])
-    idents = [pair[1] for pair in pairs if isinstance(pair, tuple) and pair[0] == "id"] if isinstance(pairs, list) else []
-    return idents[0] if len(idents) == 1 and is_id(idents[0]) else None
+ENDS_BYTES = 64 * 1024      # of a line that is too long: so much of its head and tail is kept to find the id
+
+
+class TooLong(NamedTuple):
+    """A line beyond the limit: its first and last bytes, and how long it was."""
+    head: bytes
+    tail: bytes
+    size: int
+
+
+def glimpse(line: bytes | TooLong) -> tuple[bool, list[Any]]:
+    """What can be told of a line that is no strict message: is it an answer all the same (or a batch with one), and the ids
+    at the top level of the object or of the batch's items. Of an object with two ids nobody knows which counts."""
+    if isinstance(line, bytes):
+        read: Any = None
+        text = line.decode("utf-8", "replace")
+        marks = sum(map(line.count, (b"{", b"[", b",")))
+        if marks <= MAX_CONTAINER_MARKS // 10 and not (_long_number and _long_number.search(text)):
+            try:
+                read = json.loads(text, object_pairs_hook=tuple)
+            except (ValueError, RecursionError):
+                pass
+        if read is not None:
+            objects = [one for one in (read if type(read) is list else [read]) if type(one) is tuple]
+            idents = [found for one in objects for found in [[value for name, value in one if name == "id"]]]
+            return any(_is_answer(dict(one)) for one in objects), [one[0] for one in idents if len(one) == 1 and is_id(one[0])]
+        line = TooLong(line[:ENDS_BYTES], line[-ENDS_BYTES:], len(line))
+    head, tail, _ = line
+    ident = _id_at_head(head)
+    if ident is None:
+        ident = _id_at_tail(tail)
+    answers = any(b'"jsonrpc"' in part and (b'"result"' in part or b'"error"' in part) for part in (head, tail))
+    return answers and b'"method"' not in head[:200], [] if ident is None else [ident]
+
+
+def _is_answer(members: Mapping[str, Any]) -> bool:
+    return "jsonrpc" in members and "method" not in members and ("result" in members or "error" in members)
 
 
 def is_id(ident: Any) -> bool:
@@ -728,7 +830,8 @@ def _view_step(test: Callable[[str], Any], regex: lazy_regex, read: Callable[[st
 
 
 # Characters that show nothing. Joiners and the selectors of text or emoji style do honest work in emoji and many
-# scripts: they make a view only behind a letter of a western script (or a digit, for joiners) and in runs.
+# scripts: they make a view only behind a letter of a western script (or a digit, for joiners), in runs, and before an ASCII
+# letter or digit (a selector not where it belongs to an emoji).
 _VIEW_HIDDEN = ("\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e"
                 "\u2060-\u206f\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff9-\ufffb")
 _VIEW_HIDDEN_ASTRAL = "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
@@ -769,7 +872,8 @@ def _view_beginning(more: str = "") -> lazy_regex:
     One class first, and behind it what is beside its characters: that is the quickest way through a long text.
     """
     odd, joiners = more + _VIEW_ODD + _VIEW_ODD_ASTRAL, "".join(_VIEW_JOINERS)
-    joined = "|".join(f"(?<=[A-Za-z\u00c0-\u05ff{others}]{char})" for char, others in _VIEW_JOINERS.items())
+    joined = "|".join(f"(?<=[A-Za-z\u00c0-\u05ff{others}]{char})" for char, others in _VIEW_JOINERS.items()) \
+        + "|(?:(?<=[\u200c\u200d])|(?<![^\0-\x7f][\ufe0e\ufe0f])(?<=[\ufe0e\ufe0f]))(?=[A-Za-z0-9_])"
     return lazy_regex(f"[{odd}{_VIEW_ALIKE}{joiners}](?:(?<![{_VIEW_ALIKE}])(?:(?<=[{odd}])|{joined})"
                       "|(?<![" + joiners + "])(?:(?=[A-Za-z0-9_])|(?<=[A-Za-z0-9_].)"
                       f"|(?<!\\w.)(?<=[{_VIEW_SAME}])[{_VIEW_SAME}]{{2,}}(?!\\w)))")
@@ -5952,13 +6056,14 @@ class _Flow(NamedTuple):
     shell: bool = False                 # it is what a shell reading its input says
     made: bool = False                  # this very command makes it, from texts that it holds
     below: bool = False                 # it names files below the working directory
+    other: str = ""                     # how other shells read it
 
     def but(self, text: str | None) -> _Flow:
         """The same origin with another text."""
         return self._replace(text=text)
 
 
-_NOTHING, _EMPTY, _REMOTE = _Flow(), _Flow(""), _Flow(None, True)
+_NOTHING, _SOME, _EMPTY, _REMOTE = _Flow(), _Flow(), _Flow(""), _Flow(None, True)     # none; one nobody can tell; …
 
 
 class _ShWord(str):
@@ -5979,6 +6084,15 @@ def _sh_join(flows: Sequence[_Flow], text: str | None = None) -> _Flow:
     sources = tuple(dict.fromkeys(source for flow in flows for source in flow.sources))[:64]
     return _Flow(text, any(f.remote for f in flows), sources, any(f.coded for f in flows), any(f.shell for f in flows),
                  any(f.made for f in flows), bool(flows) and all(f.below or f is _NOTHING for f in flows))
+
+
+def _sh_said(flows: Sequence[_Flow]) -> _Flow:
+    """What is said in turn: the text, when all of it is known."""
+    flows = [flow for flow in flows if flow is not _NOTHING]
+    if len(flows) < 2:
+        return flows[0] if flows else _NOTHING
+    texts = [flow.text.rstrip("\n") for flow in flows if flow.text is not None]
+    return _sh_join(flows, "\n".join(texts)[:MAX_SHELL_VALUE] if len(texts) == len(flows) else None)
 
 
 def _sh_flow(word: str) -> _Flow:
@@ -6044,7 +6158,7 @@ def _sh_skip(args: list[str], letters: str, words: int) -> list[str]:
         if word == "--":
             return args[i + 1:]
         if word[:2] == "--":
-            i += word[2:] in _SH_VALUED_LONG
+            i += word[2:] in ("delimiter", "max-args", "max-procs", "replace", "arg-file", "jobs")
         elif word[:1] == "-" and len(word) > 1:
             i += next((k for k, c in enumerate(word) if k and c in letters and c != "-"), 0) == len(word) - 1
         elif not ("=" in word and _sh_assignment.match(word)):
@@ -6167,87 +6281,235 @@ def glob_may_hit(word: str, known: str) -> bool:
 
 
 # ---- 9c. Commands: the table of programs, rules, places --------------------------------------------------
-# What runs another command: name, letters of options that take a value, words to skip before the command.
-_SH_WRAPPERS = """sudo ughpCrtTUDRa 0;doas uC 0;env uC 0;nohup - 0;nice n 0;ionice cnpt 0;timeout ks 1;time fo 0;stdbuf ioe 0
-strace eopsuabEPSX 0;ltrace eopsuabE 0;setsid - 0;chrt Tp 1;taskset - 1;setarch - 1;flock wE 1;chroot - 1;unshare - 0
-nsenter tSGw 0;xargs nPIdaELs 0;parallel jNnSPLI 0
-command - 0;builtin - 0;exec a 0;caffeinate tw 0;numactl - 0;prlimit - 0;firejail - 0
-fakeroot - 0;proxychains4 f 0;proxychains f 0;torsocks - 0;torify - 0;rlwrap - 0;unbuffer - 0;systemd-run pPuMH 0
-xvfb-run ens 0;valgrind - 0;hyperfine wrm 0;entr - 0;npx p 0;pnpx - 0;bunx - 0;uvx - 0;winpty - 0;busybox - 0;toybox - 0
-call - 0;pkexec - 0;gosu - 1;su-exec - 1;proot r 0;linux32 - 0;linux64 - 0;runuser ug 0;sg - 1;trap - 0;catchsegv - 0
-poetry:run - 0;uv:run - 0;pipenv:run - 0;bundle:exec - 0;conda:run np 0;mise:exec - 0;direnv:exec - 1;rbenv:exec - 0
-doppler:run pc 0;op:run - 0;npm:exec - 0;yarn:dlx - 0;pnpm:dlx - 0;pnpm:exec - 0;git:bisect - 1;dotenv f 0;cross-env - 0"""
-_SH_VALUED_LONG = frozenset("""distribution user group host chdir signal kill-after adjustment unset max-args max-procs replace
-    delimiter arg-file class classdata namespace context profile region project output git-dir work-tree subscription kubeconfig
-    cluster server interval env-file config log-level""".split())
-# Options whose value is text, never a file, by program ("" for all); and programs none of whose words are files.
-_SH_TEXT_OPTIONS = {
-    "git": "-m --message --author --grep -S -G --format --pretty --date --trailer -c --since --until --before --after",
-    "gh": "-t --title -b --body -q --jq --template -l --label --search --notes", "glab": "-t -d --title --description",
-    "docker": "--format --filter --label -l --name --hostname --env-file", "grep": "-e --include --exclude -A -B -C",
-    "node": "--env-file", "ssh": "-i -F -o", "scp": "-i -o", "sftp": "-i -o", "jq": "--arg", "npm": "-m --message",
-    "": "--message --title --body --description --env-file --identity-file --format --query --jq --name -Message"}
+# One row for each program or sub-command: names | options | operands | what else is known of it. A row that is indented
+# goes on with the one above. `docker,podman/run` names a sub-command of two programs.
+# Options stand as getopt has them: in `ab:c` each is a letter, one before a colon takes a value that nobody looks at;
+# `-f,--file:r` takes a value with a role, `-s,--shell=login` sets a mark. Behind a role: `.` ends the options, `!` leaves
+# an operand out that is written `~`. An option in no row may take a value or not: a command is then read from both places.
+# Operands have a role each; `*` repeats it, `+` joins all that is left, `?` is a word that may be missing.
+#   x a command starts here · e NAME=VALUE · cd the folder it works in · script a file that is run
+#   sh python node perl ruby php awk sed sql make tcl osascript code esc: text in that language (esc: `!command` in a line)
+#   f perhaps a file · r read · w written · d deleted · n only its name matters · k key or settings, used and not shown
+#   p text that nobody looks at · u address · s text sent · S file sent · @ text or @FILE sent · vol a mount · ssh, git, exec
+#   settings of these programs
+# Behind the last bar: root · t:METHOD of the follower · in:ROLE of its standard input · none: it says nothing that matters
+# lines: some of those that go in · below: names of files here · made: what its words say · secret:WHAT it shows
+_SH_PROGRAMS = """
+# -- programs that run another
+sudo | ABbEHKklNnPSVv C:c:g:h:p:r:R:t:T:u:U: --user: --group: --host: --prompt: -D,--chdir:cd -i,-s,--login,--shell=shell
+     | e* x | root t:sudo
+doas | Ln C:u: -s=shell | e* x | root t:sudo
+pkexec | --user: | x | root t:sudo
+gosu su-exec | | p x | root t:sudo
+env | 0iv u: --unset: -C,--chdir:cd -S,--split-string:sh. -a,--argv0: | e* x | t:env
+nice ionice choom | c:n:P:u:p: -p=idle --adjustment: --class: --classdata: | x
+nohup setsid busybox toybox unbuffer rlwrap torify torsocks winpty catchsegv fakeroot chronic tini dumb-init call | f: | x
+timeout | k:s: --kill-after: --signal: | p x
+time | pqv f: --format: -o,--output:w | x
+stdbuf | e:i:o: --input: --output: --error: | x
+strace | cCdfFhiqrtTvwxyzk a:b:e:E:I:o:O:p:P:s:S:u:U:X: | e* x
+ltrace | bcCfhiLrStTV a:A:D:e:F:l:n:o:p:s:u:w:x: | x
+setarch | BFILRSTXZv3 | p? x
+linux32 linux64 arch | BFILRSTXZv3 e: | p? x
+chrt taskset | abdfimorRv T:P:D: -p=idle | p x
+flock | Fensuxo E:w: --timeout: -c,--command:sh | p x
+chroot | --userspec: --groups: | p x | t:enters
+unshare | cCfimnprTuU S:G:R: -w,--wd:cd --map-user: --map-group: | x | t:enters
+nsenter | aCFimnpruUZ t:S:G: --target: -w,--wd:cd | x | t:enters
+setpriv prlimit cgexec chpst firejail proot valgrind faketime aa-exec numactl caffeinate | n:r:b: | p? x
+command | p -v,-V=idle | x
+builtin | | x
+exec | cl a: | x | t:exec
+proxychains proxychains4 | q f: | x
+systemd-run | qrSt p:E:u:H:M:G:P: --property: --unit: --uid: --gid: --slice: --setenv:e --working-directory:cd | x
+systemd-inhibit xvfb-run | adl e:f:n:p:s:w: --what: --who: --why: --mode: --server-num: --server-args: | x
+perf/stat,record,trace | adghinqsuv A:b:B:c:C:D:e:F:G:I:m:o:p:r:t: | x
+xargs | | | t:xargs
+parallel | | | t:parallel
+find fd fdfind | | | t:find
+entr | acdnprz -s:sh | x
+npx pnpx bunx | yq p: --package: -c,--call:sh w: --workspace: | x
+npm,pnpm,yarn/exec,x,dlx | yq p: --package: -c,--call:sh w: --workspace: | x
+uvx | p: --python: --from: --with: | x
+poetry,uv,pipenv,pdm,hatch,rye,conda,pipx/run | qv n:p: --with: --python: --directory:cd | p? x
+bundle,mise,rbenv,asdf/exec | q C: -c,--command:sh | x
+mise/x | -c,--command:sh | p? x
+direnv/exec | | p x
+doppler,op,dotenvx,infisical/run | p:c:f:e: --env-file:k --command:sh | x
+dotenv cross-env chamber/exec aws-vault/exec | p:c:f:e: --env-file:k | e* p? x
+git/bisect/run | | x
+cmake | D:G:S:B: -P:script -E=tool | p? x | t:cmake
+trap | lp | sh p*
+# -- programs that run a text
+su | flmp g:G:w: --user: -s,--shell:k -c,--command,--session-command:sh | p* | t:su
+runuser | flmp g:G:w: -u,--user:p! -s,--shell:k -c,--command,--session-command:sh | ~p x
+sg newgrp | -c,--command:sh | p sh+
+watch | bcdeghptx n:q: --interval: | sh+
+script | aefqr B:E:I:m:o:O:t:T: -c,--command:sh | w x
+hyperfine | NiqV e:i:L:m:M:n:P:r:S:t:u:w: -p,--prepare,-c,--cleanup,-s,--setup:sh | sh*
+concurrently | krs n:p:c: --names: | sh*
+nodemon watchexec onchange chokidar | qrc p:e:i:d:w: --watch: --ext: --delay: -x,--exec:sh | p? x
+nix-shell | p:A:I: --run,--command:sh | f*
+nix/develop,shell,run | -c,--command:x. | p*
+ssh plink autossh | 46AaCfGgKkMNnqsTtVvXxYy b:B:c:D:E:e:I:J:L:l:m:O:p:Q:R:S:W:w: -i,-F:k -o:ssh | h sh+ | t:ssh
+mosh | p: --ssh:sh | h sh+ | t:ssh
+sshpass | f:p:d: | x
+scp sftp | 346ABCpqRrTv c:l:P:s:X:b: -i,-F:k -o:ssh -S:program -D:sh J: | | t:remote_copy
+rsync | -e,--rsh,--rsync-path:sh --exclude: --include: --filter: --remove-source-files=moved | | t:remote_copy
+pssh pdsh parallel-ssh clush dsh | h:H:l:p:o:e:t:O:x:w:g: | sh+
+ansible | h:i:m:u:f:e:t:l:M: -a,--args:sh --private-key,--key-file,--vault-password-file:k | p
+ansible-playbook | h:i:u:f:e:t:l: --private-key,--key-file,--vault-password-file:k | f*
+salt salt-call salt-ssh | | p p sh+
+tmux screen | | | t:terminal
+xterm konsole gnome-terminal kitty alacritty urxvt | T:n:g: -e:x. --command:sh -display:p | x
+wsl | d:u: --distribution: --user: -e,--exec:x. --cd:cd | x
+at batch | q: -f:script | p* | in:sh
+crontab | u: -l,-r,-e=idle | script | in:crontab
+history fc get-history | -s:sh. | p* | shows:the_shell_history
+compgen complete bind | A:G:W:F:P:S:X:o: -C,-x:sh | p*
+tar bsdtar gtar | --exclude: -C,--directory:cd --checkpoint-action:exec
+     -I,--use-compress-program,--to-command,--info-script,--new-volume-script,--rsh-command:sh | | t:archive
+zip | -TT:sh -m,--move,-rm,-mr=moved -x,--exclude:p. | | t:archive
+7z 7za | -sdel=moved | | t:archive
+rar cpio compress-archive | | | t:archive
+git | pP -C:cd -c:git --exec-path: --git-dir: --work-tree: --namespace: --config-env: | | t:git
+git/clone,fetch,pull,push,ls-remote,archive | b:j:o: -u,--upload-pack,--receive-pack,--exec:sh -c,--config:git --output:w | f*
+     | t:git
+git/difftool,mergetool | dgy t: -x,--extcmd:sh | f*
+git/rebase | i s:X: --onto: -x,--exec:sh | p* | none
+git/filter-branch | --tree-filter,--index-filter,--msg-filter,--env-filter,--parent-filter,--commit-filter,--setup:sh | p*
+git/submodule/foreach | q | sh+
+git/config | f: --file:f | p* | t:git
+git/send-email | --smtp-server,--to-cmd,--cc-cmd,--sendmail-cmd:sh --to: --cc: --subject: | f*
+git/clean | d f x X n q e: | p* | t:git
+git/log,rev-parse,status,describe,shortlog,ls-tree | n:S:G:L: --format: --pretty: --grep: --author: --output:w | p* | below
+git/ls-files | | p* | below
+git/diff,show | S:G:O: --output:w | f* | below
+git/add,apply,blame,cat-file,am,format-patch,bundle,hash-object | o:L: | f*
+git/rm,mv,commit,tag,notes,merge,revert,cherry-pick,stash,branch,checkout,switch,reset,restore,worktree,bisect,init,remote
+     | -F,-t,--file,--template:r m:C:c:S:u: --message: --author: --date: --trailer: | p* | none t:git
+gcc g++ cc c++ clang clang++ | -wrapper:list -x: o:I:L:D:l: | f*
+make gmake ninja just | j:l:o:O:W: -C,--directory:cd -f,--file,--makefile:makefile --eval,-E:make | p* | t:make
+vim vi nvim ex view vimdiff | esnRZ -c,--cmd:esc -S,-u:script w: | f* | t:editor
+ed red lldb less more most | P:p: -o,-O,--one-line:esc -s,--source:script | f* | t:editor
+gdb | p:d: -ex,-iex,-eval-command,--eval-command,--ex:esc -x,--command:script | f* | t:editor
+emacs | -eval,--eval:strings -l,--load,--script:script | f*
+man | P:M:C: -P,--pager,-H,--html:sh | p*
+sqlite3 sqlite duckdb | -separator: -nullvalue: -cmd,-c:sql -init:script | f sql* | t:sql
+psql | AaEeLlnqSstwWxXzb1 d:h:L:p:P:R:F:T:U:v: -o,--output:w -c,--command:sql -f,--file:script --dbname: --host: --username:
+     | p* | t:sql
+mysql mariadb | AbBCEfGHiInNqrsStTvwXV D:h:P:u:S: --user: --host: --database: -e,--execute,--init-command:sql --pager:sh
+     | p* | t:sql
+sqlcmd clickhouse-client cqlsh snowsql trino usql bq/query dolt/sql | S:U:P:d:h:u:p: -i,-f,--file:script
+     -Q,-q,-e,-c,--query,--execute:sql | p* | t:sql
+mongosh mongo | u:p: --eval:node -f,--file:script | f* | t:sql
+redis-cli valkey-cli | x h:p:a:n:u: | sql+ | t:sql
+# -- interpreters
+sh bash dash zsh ksh ash fish csh tcsh mksh rbash yash | | | t:shell
+powershell pwsh powershell_ise | | | t:power
+cmd command.com | | | t:dos
+python pypy ipython micropython | bBdEhiIOPqRsSuvVx W:X: -c:python. -m:module. | script f* | t:code
+perl | acdDfhlnpsStTuUvwWX0 C:F:I:m:M:x: -e,-E:perl! -i=inplace | ~script f* | t:code
+ruby jruby | acdhlnpsSUvwWy0 E:F:I:K:r:T:x: -e:ruby! -C:cd -i=inplace | ~script f* | t:code
+node nodejs bun tsx ts-node deno/run bun/run | chi C: -e,-p,-pe,-ep,--eval,--print:node! --env-file:k
+     -r,--require,--import,--loader:script | ~script f* | t:code
+deno/eval | | node | t:code
+php | aCehilmnqsvwz c:d:z:S:t: -r,-B,-R,-E:php! -f,-F:script! | ~script f* | t:code
+lua luajit groovy julia elixir octave gnuplot r rscript matlab jshell | vi l:E:L:p: -e,--eval,-eval,-E:code! | ~script f*
+     | t:code
+osascript | l: -e:osascript! | ~script f* | t:code
+tclsh wish expect | d: -c:tcl! -f:script! | ~script f* | t:code
+m4 | D:I:s: | f* | in:tcl
+awk gawk mawk nawk | bcCghIkLMnNOPrsStV F:E:l: -v:p -f,--file:awkfile! -e,--source:awk! | ~awk f*
+sed gsed | bEnrsuz l: -e,--expression:sed! -f,--file:sedfile! -i,--in-place=inplace | ~sed f* | t:sed
+iex invoke-expression eval | | | t:evaluate
+source . import-module | | | t:source
+# -- what reads, writes, deletes
+cat gc get-content type | | | t:cat
+grep egrep fgrep zgrep rg ag ack | A:B:C:d:D:g:m:t:T: -e,--regexp:p! -f,--file:r! --include: --exclude: --glob: --exclude-dir:
+     -o,--only-matching=part | ~p f* | lines
+head tail uniq sort shuf tac | t:S:k:n: --lines: -c,--bytes=part -o,--output:w --files0-from:r | f* | lines
+jq yq dasel | -f,--from-file:r! --arg:two --argjson:two --slurpfile: --rawfile: | ~p f*
+findstr select-string sls | | ~p f*
+cut | b:c:d:f: --delimiter: --fields: | f*
+echo printf print write-output write-host | | | t:echo
+stat file du touch mkdir md test-path get-item resolve-path locate wc tree | c:f:m:d:t:r: | n*
+test [ | | n* | t:subscripts
+unset let | | | t:subscripts
+ls ll dir get-childitem gci exa eza lsd vdir | | | t:listing
+ssh-keygen | f:C:N:P:t:b: | n*
+ssh-add | t: | k*
+whatis apropos whereis explain kill killall pkill pgrep sleep date uname id hostname true false : jobs ps help info tldr get-help
+     get-command wait uptime df free top unalias bg fg disown logger notify-send say break continue ulimit umask stty tput
+     clear type banner | | p* | none
+expr figlet toilet cowsay seq | | p* | made
+date basename dirname whoami logname mktemp pwd get-location gl which realpath readlink | | | t:prints
+openssl/x509,req,verify,dgst,sha256,sha1,ca,crl,ocsp,cms,smime,ts,pkeyutl
+     | -in,-key,-sign,-inkey,-CA,-CAkey,-CAfile,-signkey,-verify,-cert,-certfile,-config,-recip,-signer:k -subj: -passin:
+     -out,-keyout:w -passout: -addext: -days: | k*
+openssl/genrsa,genpkey,ecparam,rand,s_client,s_server | -cert,-key,-CAfile:k -out:w -connect: -pass: | p* | t:openssl
+openssl/enc,base64 | -in:r -out:w -pass: -k: -K: -iv: -kfile:k | f* | t:openssl
+openssl | -in:r -out:w -passin: -passout: | f*
+cp copy copy-item cpi mv move move-item mi install ln rename ren rename-item mklink xcopy | | | t:copy
+rm unlink rmdir rd del erase remove-item ri rimraf trash trash-put shred srm wipe del-cli | | | t:remove
+gio/trash,remove | f | d*
+dd truncate tee tee-object set-content sc add-content ac out-file sponge fallocate clear-content clc | | | t:overwrite
+split csplit | dksxz a:b:C:l:n:t: -f,--prefix:stem --bytes: --lines: | | t:split
+mkfifo mknod | m: | p* | t:pipe
+chmod chown chgrp icacls takeown setfacl | | | t:mode
+base64 base32 xxd uudecode gunzip zcat bunzip2 bzcat xzcat unxz gzip rev tr zstdcat od hexdump zstd xz bzip2 | | | t:decode
+gpg gpg2 | u:r: --recipient: --local-user: --output,-o:w | f* | t:decode
+cd pushd popd chdir set-location sl | | | t:change
+export printenv set declare typeset local readonly setx | | | t:environment
+read mapfile readarray | | | t:read_variable
+shift | | | t:shift
+exit return | | | t:ends
+alias | | | t:alias
+hash | | | t:hash
+# -- containers
+docker,podman,nerdctl/run,create | diPtT -v,--volume:vol --mount:vol -e,--env:k --env-file:k -u: -w: -p: -m: -l: -h: -c: -n:
+     --name: --network: --user: --workdir: --publish: --label: --hostname: --memory: --cpus: --platform: --pull: --restart:
+     --add-host: --cap-add: --cap-drop: --device: --gpus: --ipc: --pid: --security-opt: --shm-size: --tmpfs: --ulimit:
+     --volumes-from: --entrypoint:entry | p x | t:inside
+docker,podman,nerdctl/exec | dit u:w:e: --user: --workdir: --env: --env-file:k | p x | t:inside
+docker,docker-compose/compose/run,exec docker-compose/run,exec | dTiP u:w:e:l:n:p: -v,--volume:vol --name: --user: --index:
+     --workdir: --entrypoint:entry | p x | t:inside
+docker,podman,nerdctl,docker-compose | c:H:l:f:p: --context: --host: --config: --file:k --project-name: | | data t:container
+kubectl,oc,k3s/exec,debug,rsh | itq n:c:s: --namespace: --container: --context: --cluster: --image: --kubeconfig:k | p x
+     | t:inside
+kubectl,oc | n:s:l:f:o: --namespace: --context: --kubeconfig:k | | data t:container
+lxc,incus/exec lxc-attach/ nerdctl/exec | n: | p x | t:inside
+# -- the network
+curl | 0123469afgGIjJklLNpqsSvVZ# C:D:h:m:P:Q:r:t:w:x:X:y:Y:z: --request: --max-time: --connect-timeout: --retry: --write-out:
+     -i,--include=switch -A,-e,--user-agent,--referer,-b,--cookie:header -H,--header:header -u,--user,--oauth2-bearer:auth
+     -d,--data,--data-ascii,--data-binary,--data-urlencode,--json,-F,--form,--url-query:@ --data-raw,--form-string:s
+     -c,--cookie-jar:w -E,--cert,--key,--cacert,--capath,--netrc-file,--pinnedpubkey:k -K,--config:r -T,--upload-file:S
+     -o,--output:w -O,--remote-name,--remote-name-all=named --output-dir:folder --url:u | u* | t:http
+wget wget2 | bcdFhHkKlmnNpqrSvVx a:A:B:D:e:I:l:Q:R:t:T:w:X: -U,--user-agent,--referer,--header:header -o:w --method: --tries:
+     --post-data,--body-data:s --post-file,--body-file:S -O,--output-document:w -P,--directory-prefix:folder --timeout:
+     -i,--input-file:r --certificate,--private-key,--ca-certificate:k --user: --password:auth | u* | t:http
+http https xh curlie | a:A:p:s: -o,--output:w --cert,--cert-key:k | u* | t:http
+aria2c axel lwp-request lwp-download lynx w3m links fetch | j:s:x:n: -o,--out,--output:w -d,--dir:folder -i:r | u* | t:http
+invoke-webrequest iwr invoke-restmethod irm start-bitstransfer | -uri,-source:u -outfile,-outf,-destination:w -body:@
+     -infile,-inf:S -headers: -method: -useragent: -contenttype: -usebasicparsing,-useb=x | u* | t:http
+nc ncat netcat telnet socat websocat cryptcat | | | t:socket
+aws az gcloud gh rclone ftp lftp tftp gsutil s3cmd azcopy mc croc wormhole magic-wormhole ffsend pscp s5cmd robocopy
+     | | | data t:remote_copy
+mail mailx mutt sendmail swaks msmtp send-mailmessage xclip pbcopy xsel wl-copy clip set-clipboard gist | | | t:mail
+dig nslookup host ping resolve-dnsname drill test-connection | | | t:lookup
+bitsadmin certutil | | | t:fetch_tool
+# -- Windows; programs whose words are no commands
+start start-process saps start-job invoke-command icm foreach-object % foreach where-object ? while if else try switch
+     | | | t:start
+for | | | t:for_cmd
+apt apt-get brew pip pip3 npm pnpm yarn cargo go gem dnf yum apk pacman snap port choco winget hg svn jj glab dvc adb
+     heroku vagrant systemctl terraform | m: --message: --title: --body: | f* | data
+"""
 # Options whose value is left alone, by program ("" for all): to leave something out is not to touch it. So is what begins
 # with `!`, a negated glob, or, for git, with `:!`.
 _SH_LEAVES_OUT = {
     "zip": "-x", "fd": "-E", "fdfind": "-E", "tree": "-I", "repomix": "-i", "ag": "--ignore", "eza": "-I", "exa": "-I",
     "": "--exclude --exclude-dir --exclude-pattern --ignore --ignore-dir --ignore-pattern --ignore-glob --ignore-patterns"}
-_SH_NO_FILES = frozenset("""man whatis apropos which whereis hash kill killall pkill pgrep sleep date uname whoami id hostname
-    true false : exit return jobs ps help info tldr get-help write-host write-output get-command seq expr wait uptime df free
-    top alias unalias bg fg disown logger figlet cowsay notify-send say banner read unset shift break continue ulimit umask stty
-    tput clear""".split())
-# Programs that only look at names and modes: their words count only where even that is nobody's business.
-_SH_NAMES_ONLY = frozenset("""test [ [[ stat file basename dirname realpath readlink du touch chmod chown mkdir ls ll dir tree
-    get-childitem gci test-path get-item resolve-path ssh-keygen ssh-add cd pushd set-location sl popd find locate""".split())
-# First word is a pattern or program, the others are files.
-_SH_PATTERN_FIRST = frozenset("""grep egrep fgrep zgrep rg ag ack sed gsed awk gawk mawk jq yq findstr select-string sls perl tr
-    cut""".split())
-_SH_METHODS = """shell sh bash dash zsh ksh ash fish csh tcsh mksh rbash yash
-code python pypy ipython perl ruby node nodejs bun deno php lua luajit rscript osascript groovy julia elixir tclsh expect jshell
-awk awk gawk mawk nawk
-echo echo printf print write-output write-host
-evaluate eval iex invoke-expression
-source source . import-module
-cat cat gc get-content type
-power powershell pwsh powershell_ise
-dos cmd command.com
-ssh ssh plink autossh
-su su
-editor vim vi nvim ex
-wrap_join watch script tmux screen xterm konsole gnome-terminal wsl
-container docker podman nerdctl kubectl oc docker-compose lxc crictl ctr
-environment env printenv set export declare typeset local readonly setx
-copy cp copy copy-item cpi mv move move-item mi install ln rename ren rename-item mklink xcopy
-remove rm unlink rmdir rd del erase remove-item ri rimraf trash shred srm wipe del-cli
-find find fd fdfind
-listing ls dir get-childitem gci tree
-change cd pushd popd chdir set-location sl
-overwrite dd truncate tee tee-object set-content sc add-content ac out-file sponge fallocate clear-content clc
-mode chmod chown chgrp icacls takeown setfacl
-http start-bitstransfer curl wget http https xh aria2c fetch invoke-webrequest iwr invoke-restmethod irm
-http lwp-request lwp-download axel curlie lynx w3m links
-openssl openssl
-socket nc ncat netcat telnet socat websocat cryptcat
-remote_copy aws az gcloud gh scp rsync rclone sftp ftp lftp tftp gsutil s3cmd azcopy mc croc wormhole magic-wormhole ffsend
-remote_copy pscp s5cmd robocopy
-mail mail mailx mutt sendmail swaks msmtp mutt send-mailmessage xclip pbcopy xsel wl-copy clip set-clipboard gist
-lookup dig nslookup host ping resolve-dnsname drill test-connection
-decode base64 base32 xxd uudecode gunzip zcat bunzip2 bzcat xzcat unxz gzip rev tr gpg zstdcat od hexdump
-fetch_tool bitsadmin certutil
-archive tar zip 7z 7za rar compress-archive bsdtar cpio gtar
-git git
-sql psql mysql mariadb sqlite3 sqlite sqlcmd mongosh mongo redis-cli clickhouse-client cqlsh mysqladmin duckdb
-start start start-process saps start-job invoke-command icm foreach-object % foreach where-object ? while if else try switch
-for_cmd for
-read_variable read mapfile readarray
-shift shift
-ends exit return
-alias alias
-hash hash
-subscripts test [ unset let
-some_lines head tail sort uniq grep egrep fgrep shuf tac
-prints pwd get-location gl mktemp which history fc get-history security secret-tool keyring realpath readlink dirname basename
-sed sed gsed"""
 _SH_BRANCH = r"(?:main|master|trunk|develop|dev|release\S*|prod\w*|stable|staging|next|gh-pages|\*|HEAD)"      # shared
 # category :: programs :: regex over the arguments (each between single spaces; blanks inside one are NUL) :: reason
 _SH_RULES = r"""
@@ -6258,8 +6520,8 @@ destructive :: wipefs sgdisk gdisk sfdisk cfdisk badblocks hdparm nvme cryptsetu
 destructive :: parted :: (?=.* (?:mklabel|mktable|rm|mkpart)) :: changes a partition table
 destructive :: fdisk diskpart :: (?!(?:.* )?(?:-l|--list|/\?) ) :: changes a partition table
 destructive :: diskutil :: .*\b(?i:erase|partition|zeroDisk|secureErase|deleteVolume|deleteContainer|reformat) :: erases a disk
-destructive :: lvremove vgremove pvremove zpool zfs mdadm :: (?=.*(?: destroy | -f | -y | --force |--zero-superblock
-    | /dev/)) :: destroys a volume
+destructive :: lvremove vgremove pvremove zpool zfs mdadm :: (?=.*(?: destroy | -f | -y | --force |--zero-superblock|
+     /dev/)) :: destroys a volume
 destructive :: format format.com :: (?i) (?:.* )?[a-z]: :: formats a drive
 destructive :: btrfs :: subvolume delete :: destroys a volume
 destructive :: cipher :: (?i).*/w :: wipes free space
@@ -6267,18 +6529,38 @@ destructive :: vssadmin wbadmin :: (?i) (?:delete|resize) :: deletes backups or 
 destructive :: git :: push(?!(?:.* )?(?:--dry-run|-n) )(?:(?=.*--(?:mirror|prune))|(?=.* (?:-[a-z]*f[a-z]*|
     --force\S*) )(?=.* (?:--all|[+]?(?:\S*:)?(?:refs/heads/)?BRANCH ))|(?=.* [+](?:\S*:)?(?:refs/heads/)?BRANCH )|(?=.* (?:-d|
     --delete) )(?=.* (?:\S*:)?(?:refs/heads/)?BRANCH )|(?=.* :(?:refs/heads/)?BRANCH )) :: overwrites or deletes a shared branch
-git_rewrite :: git :: (?:reset .*--(?:hard|merge)|clean(?=.* (?:-[a-z]*f|--force))(?!.* (?:-[a-z]*n|--dry-run))|filter-(?:branch
-    |repo)|reflog (?:expire|delete)|gc .*--prune=now|stash clear|branch(?=.* (?:-D|--delete .*--force|--force .*--delete) )|
-    update-ref .*-d |checkout (?:.* )?(?:-f|--force|--|\.) |restore(?!.*--staged).* \. |
+git_rewrite :: git :: (?:reset .*--(?:hard|merge)|clean(?=.* (?:-[a-z]*f|--force))(?!.* (?:-[a-z]*n|--dry-run))|
+    filter-(?:branch|repo)|reflog (?:expire|delete)|gc .*--prune=now|stash clear|branch(?=.* (?:-D|--delete .*--force|--force
+     .*--delete) )|update-ref .*-d |checkout (?:.* )?(?:-f|--force|--|\.) |restore(?!.*--staged).* \. |
     push(?!.*--force-with-lease)(?=.* (?:-[a-z]*f[a-z]*|--force) )) :: throws local or unpushed work away
 persistence :: crontab :: (?!(?:.* )?(?:-l|-r|-V|--help) ) :: changes scheduled jobs
+secret :: pass gopass :: (?:show |otp )?(?!(?:ls|list|git|init|help|version|find|search|grep|insert|edit|generate|rm|mv|cp) |
+    -)\S :: STORED_PASSWORD
+secret :: secret-tool :: (?:lookup|search) :: STORED_PASSWORD
+secret :: security :: (?:find-\S+-password .*-\w*[wg]|dump-keychain|export) :: STORED_PASSWORD
+secret :: keyring lpass keepassxc-cli bw rbw :: (?:get|show|export|clip) :: STORED_PASSWORD
+secret :: gpg gpg2 :: .*--export-secret :: GPG_KEY
+secret :: gh :: auth (?:token|status .*--show-token|status .*-t ) :: GITHUB_TOKEN
+secret :: glab :: auth status .*(?:-t|--show-token) :: GITLAB_TOKEN
+secret :: aws :: configure (?:export-credentials|get \S*(?:secret|token)) :: AWS_KEY
+secret :: aws :: (?:secretsmanager get-secret-value|ssm get-parameters? .*--with-decryption|sts (?:get-session-token|
+    assume-role)) :: AWS_SECRET
+secret :: gcloud :: secrets versions access :: GOOGLE_SECRET
+secret :: az :: account get-access-token|keyvault secret show :: AZURE_TOKEN
+secret :: kubectl oc :: config view (?=.*(?:--raw|--flatten)) :: KUBERNETES_KEY
+secret :: op :: (?:read|item get (?=.*(?:--fields|--reveal|--otp))|inject|document get) :: STORED_PASSWORD
+secret :: vault :: (?:kv get|read|token create|print token) :: VAULT_SECRET
+secret :: doppler infisical chamber :: (?:secrets (?:get|download)|export|read)  :: STORED_SECRET
+secret :: heroku :: (?:auth:token|config(?::get)?|authorizations:create) :: HEROKU_TOKEN
+secret :: git :: credential fill :: GIT_PASSWORD
+secret :: netsh :: (?i)wlan show profile.*key=clear :: WIFI_PASSWORD
 persistence :: at batch :: (?!(?:.* )?(?:-[lqrdcV]|list) ) :: schedules a command for later
 destructive :: ddrescue dcfldd partclone.restore :: .* /dev/(?!null) :: writes to a raw device
 destructive :: wsl :: .*--unregister :: deletes a whole distribution
 destructive :: wmic :: (?i).*shadowcopy.* delete :: deletes shadow copies
 destructive :: bcdedit :: (?i) (?:/set|/delete|-set) :: changes how the system starts and recovers
-destructive :: clear-disk format-volume initialize-disk remove-partition reset-physicaldisk clear-partition sdelete sdelete64 :
-    : . :: wipes a disk or volume
+destructive :: clear-disk format-volume initialize-disk remove-partition reset-physicaldisk clear-partition sdelete sdelete64
+     :: . :: wipes a disk or volume
 destructive :: wevtutil :: (?i) (?:cl|clear-log) :: wipes an event log
 destructive :: clear-eventlog remove-eventlog limit-eventlog :: . :: wipes an event log
 destructive :: reg :: (?i) delete (?:HKLM|HKCR|HKEY_LOCAL|HKEY_CLASSES|\S*\\(?:Windows|Software) ) :: deletes registry keys
@@ -6291,15 +6573,15 @@ destructive :: kill :: .* -1 $ :: kills every process
 destructive :: crontab :: .* -r  :: removes all cron jobs
 destructive :: tmutil :: (?:delete|disable) :: removes backups
 reverse_shell :: ngrok :: (?:http|tcp|tls|start|tunnel) :: opens a tunnel into this machine
-reverse_shell :: chisel frpc ligolo-ng gost rathole bore pagekite :: (?!(?:.* )?(?:--help|--version|-h|
-    help) ) :: opens a tunnel into this machine
+reverse_shell :: chisel frpc ligolo-ng gost rathole bore pagekite :: (?!(?:.* )?(?:--help|--version|-h|help) ) :: opens a
+     tunnel into this machine
 reverse_shell :: cloudflared :: (?:tunnel|access) (?!list|info|login|create) :: opens a tunnel into this machine
 reverse_shell :: lt localtunnel :: .*-p :: opens a tunnel into this machine
 reverse_shell :: tailscale :: (?:funnel|serve) (?!status) :: opens a tunnel into this machine
 reverse_shell :: ssh autossh plink :: .* -\w*R :: opens a tunnel into this machine
 reverse_shell :: code devtunnel :: (?:tunnel|host) :: opens a tunnel into this machine
-reverse_shell :: tmate sshx gotty ttyd shellinaboxd gs-netcat pwncat pwncat-cs dnscat dnscat2 iodine powercat msfconsole sbd rpi
-    vot revsocks hans :: (?!.*(?:--help|--version|-h|-V) ) :: opens a shell to the network
+reverse_shell :: tmate sshx gotty ttyd shellinaboxd gs-netcat pwncat pwncat-cs dnscat dnscat2 iodine powercat msfconsole sbd
+     rpivot revsocks hans :: (?!.*(?:--help|--version|-h|-V) ) :: opens a shell to the network
 reverse_shell :: msfvenom :: .*-p :: builds a remote shell
 reverse_shell :: ztcp zsh-net-tcp :: . :: opens a socket from the shell
 reverse_shell :: xterm :: .*-display \S+:\d :: opens a shell on another display
@@ -6309,16 +6591,16 @@ pipe_to_shell :: regsvr32 msiexec rundll32 cmstp installutil wmic cscript wscrip
 pipe_to_shell :: deno :: run (?:.* )?https?://(?!deno\.land/|jsr\.io/|esm\.sh/) :: runs remote content
 pipe_to_shell :: bash sh zsh python perl ruby php node :: (?:\S* )?https?:// :: runs remote content
 privilege :: pkexec :: (?!--(?:help|version)) . :: runs a program as root
-privilege :: run0 mimikatz mimikatz.exe pypykatz secretsdump.py lazagne nanodump :: (?!.*(?:--help|--version|
-    -h ))(?: )?. :: takes rights or passwords of others
+privilege :: run0 mimikatz mimikatz.exe pypykatz secretsdump.py lazagne nanodump :: (?!.*(?:--help|--version|-h ))(?: )?. ::
+     takes rights or passwords of others
 privilege :: reg :: (?i) (?:save|export) "?HK(?:LM|EY_LOCAL_MACHINE)\\(?:SAM|SECURITY|SYSTEM)\b :: copies the password database
-privilege :: procdump procdump64 rundll32 dumpert createdump :: (?i)(?=.*(?:lsass|
-    minidump)) :: dumps the memory that holds passwords
+privilege :: procdump procdump64 rundll32 dumpert createdump :: (?i)(?=.*(?:lsass|minidump)) :: dumps the memory that holds
+     passwords
 privilege :: ntdsutil :: (?i)(?=.*(?:ifm|ntds)) :: copies the password database
 privilege :: aa-teardown aa-disable aa-complain :: . :: turns protection off
 privilege :: mcpwall :: (?:approve|unwrap|wrap|init)  :: changes what mcpwall lets through
-privilege :: python py uv uvx pipx :: (?:.* )?(?:\S*[/\\])?mcpwall(?:\.pyz?)?(?:(?:@|==)\S*)? (?:approve|unwrap|wrap|
-    init)  :: changes what mcpwall lets through
+privilege :: python py uv uvx pipx :: (?:.* )?(?:\S*[/\\])?mcpwall(?:\.pyz?)?(?:(?:@|==)\S*)? (?:approve|unwrap|wrap|init)  ::
+     changes what mcpwall lets through
 privilege :: claude codex gemini cursor-agent copilot qwen droid kimi :: (?i).*(?:disableAllHooks\W+true|--disable[= ]hooks\b|
     --dangerously-bypass-hook-trust|hooks ?= ?false) :: turns off the hooks by which this host asks
 privilege :: visudo vipw vigr setcap chpasswd adduser useradd usermod gpasswd newgrp dseditgroup sysadminctl :: (?!.*(?:--help|
@@ -6327,48 +6609,49 @@ privilege :: passwd :: (?!.*(?:--help|-S|--status)) :: changes a password
 privilege :: dscl :: .*(?:-create|-append|-passwd) :: changes users or rights
 privilege :: net net1 :: (?i) (?:user|localgroup|group) (?=.*/add|.*/active) :: changes users or rights
 privilege :: net :: (?i) user \S+ \S+ :: changes a password
-privilege :: new-localuser add-localgroupmember set-localuser enable-localuser add-adgroupmember new-aduser :: . :: changes user
-    s or rights
+privilege :: new-localuser add-localgroupmember set-localuser enable-localuser add-adgroupmember new-aduser :: . :: changes
+     users or rights
 privilege :: runas psexec psexec64 gsudo :: . :: runs a program as another user
 privilege :: start-process saps :: (?i).*-verb runas :: runs a program as administrator
 privilege :: nsenter :: .*(?:-t|--target|-a|--all|--mount) :: enters the namespaces of another process
 privilege :: unshare :: .*(?:-\w*r|--map-root-user|-\w*U) :: becomes root in a new namespace
 privilege :: docker podman nerdctl docker-compose :: (?=.*(?:--privileged|--pid[= ]host|--userns[= ]host|--ipc[= ]host|
-    --cap-add[= ](?:ALL|SYS_ADMIN|SYS_PTRACE|SYS_MODULE|all|sys_admin)|docker\.sock|(?:-v|--volume)[= ]?/(?:etc|root|proc|sys|
-    dev|boot|var|home|usr)?/?:|(?:src|source)=/(?:etc|root|proc|var)?/?,|--device[= ]/dev/(?:sd|nvme|mem|kmsg|vd)|(?:seccomp|
-    apparmor)[=:]unconfined)) :: gives a container rights over the host
+    --cap-add[= ]\S*(?:ALL|SYS_ADMIN|SYS_PTRACE|SYS_MODULE|all|sys_admin)|docker\.sock|(?:-v|--volume)[= ]?/(?:etc|root|proc|
+    sys|dev|boot|var|home|usr)?/?:|(?:src|source)=/(?:etc|root|proc|var)?/?,|--device[= ]/dev/(?:sd|nvme|mem|kmsg|vd)|
+    (?:seccomp|apparmor)[=:]unconfined)) :: gives a container rights over the host
 privilege :: kubectl oc :: (?=.*(?:cluster-admin|--privileged(?![= ]false)|hostPID|hostNetwork|"?privileged"?:|hostPath|
     node-shell| debug node/)) :: gives rights over the cluster or its nodes
 privilege :: setenforce :: 0|Permissive|permissive :: turns SELinux off
 privilege :: iptables ip6tables :: .*(?:-F|--flush|-X|-P (?:INPUT|FORWARD|OUTPUT) ACCEPT) :: drops the firewall
 privilege :: nft :: .*flush ruleset :: drops the firewall
 privilege :: ufw firewall-cmd pfctl :: (?:.*(?:disable|reset|panic-off|-d )|/|$) :: turns protection off
-privilege :: systemctl service sc launchctl rc-service stop-service set-service net :: (?i)(?=.*(?:stop|disable|mask|kill|unload
-    |delete|bootout|config))(?=.*(?:firewall|ufw|apparmor|auditd|iptables|nftables|fail2ban|falcon|crowdstrike|windefend|mpssvc|
-    defender|wazuh|osquery|clamav|sentinel|selinux|syslog|wscsvc|sysmon|mdatp|edr)) :: turns protection off
+privilege :: systemctl service sc launchctl rc-service stop-service set-service net :: (?i)(?=.*(?:stop|disable|mask|kill|
+    unload|delete|bootout|config))(?=.*(?:firewall|ufw|apparmor|auditd|iptables|nftables|fail2ban|falcon|crowdstrike|windefend|
+    mpssvc|defender|wazuh|osquery|clamav|sentinel|selinux|syslog|wscsvc|sysmon|mdatp|edr)) :: turns protection off
 privilege :: set-mppreference add-mppreference :: (?i).*-(?:disable|exclusion|MAPS|SubmitSamples) :: turns virus protection off
-privilege :: uninstall-windowsfeature disable-windowsoptionalfeature remove-windowscapability :: (?i)
-    .*defender :: turns virus protection off
-privilege :: netsh :: (?i).*(?:state off|opmode disable|firewall.*(?:disable|add rule|delete rule|reset)|
-    portproxy add) :: opens the firewall
+privilege :: uninstall-windowsfeature disable-windowsoptionalfeature remove-windowscapability :: (?i).*defender :: turns virus
+     protection off
+privilege :: netsh :: (?i).*(?:state off|opmode disable|firewall.*(?:disable|add rule|delete rule|reset)|portproxy add) ::
+     opens the firewall
 privilege :: set-netfirewallprofile new-netfirewallrule disable-netfirewallrule remove-netfirewallrule :: (?i).*(?:false|allow|
     -all|name) :: opens the firewall
 privilege :: csrutil spctl auditctl :: .*(?:disable|--master-disable|--global-disable|-e 0|-D) :: turns protection off
 privilege :: sysctl :: (?=.*=)(?=.*(?:kernel|fs|vm|net|user)[./]) :: changes kernel settings
 privilege :: insmod kexec debugfs rmmod :: /|.*(?:\.ko|-[lew]|/dev/) :: changes the running kernel
 privilege :: modprobe :: (?!.*(?:-n|--show|-c )) . :: changes the running kernel
-privilege :: set-executionpolicy :: (?i)(?=.*(?:unrestricted|bypass))(?!.*-scope (?:process|
-    currentuser)) :: lets every script run
-privilege :: reg set-itemproperty new-itemproperty sp :: (?i)(?=.*(?:EnableLUA|DisableAntiSpyware|DisableRealtime|DisableTaskMgr
-    |UseLogonCredential|LocalAccountTokenFilterPolicy|Windows Defender|Windows\x00Defender)) :: turns protection off
+privilege :: set-executionpolicy :: (?i)(?=.*(?:unrestricted|bypass))(?!.*-scope (?:process|currentuser)) :: lets every script
+     run
+privilege :: reg set-itemproperty new-itemproperty sp :: (?i)(?=.*(?:EnableLUA|DisableAntiSpyware|DisableRealtime|
+    DisableTaskMgr|UseLogonCredential|LocalAccountTokenFilterPolicy|Windows Defender|Windows\x00Defender)) :: turns protection
+     off
 privilege :: aws :: iam (?:attach-(?:user|role|group)-policy|put-(?:user|role)-policy|create-access-key|create-login-profile|
     update-assume-role-policy|add-user-to-group|create-user|deactivate-mfa) :: widens cloud rights
 privilege :: gcloud :: .*(?:add-iam-policy-binding|keys create) :: widens cloud rights
 privilege :: az :: (?:role assignment create|ad sp create|ad app credential) :: widens cloud rights
 privilege :: bash sh zsh dash ksh :: (?:.* )?-\w*p\w* $ :: keeps the rights of a setuid program
 privilege :: bcdedit :: (?i).*(?:testsigning|nointegritychecks) :: turns protection off
-privilege :: mount :: (?=.*(?:remount,rw| /dev/(?:sd|nvme|vd|dm-|mapper)| -t cgroup|(?:--r?bind
-    | -o r?bind)\S* / )) :: mounts a disk of the host
+privilege :: mount :: (?=.*(?:remount,rw| /dev/(?:sd|nvme|vd|dm-|mapper)| -t cgroup|(?:--r?bind| -o r?bind)\S* / )) :: mounts
+     a disk of the host
 persistence :: systemctl :: (?:.* )?(?:enable|link|reenable|edit) :: enables a service at start
 persistence :: bitsadmin :: (?i)(?=.*/setnotifycmdline) :: schedules a command
 privilege :: gdb lldb :: (?=.* (?:-p|--pid|attach))(?=.*(?:system|exec\w*|dlopen)\() :: runs code in another process
@@ -6379,83 +6662,111 @@ persistence :: loginctl :: .*enable-linger :: lets services run without a log-in
 persistence :: update-rc.d chkconfig rc-update insserv :: (?!.*(?:remove|--list|show|off|del)) :: enables a service at start
 persistence :: launchctl :: (?:load|bootstrap|submit|enable|start|kickstart) :: starts an agent at log-in
 persistence :: schtasks :: (?i).*/(?:create|change) :: schedules a task
-persistence :: register-scheduledtask register-scheduledjob register-wmievent set-wmiinstance register-cimindicationevent new-sc
-    heduledtask new-scheduledtasktrigger :: . :: schedules a task
-persistence :: reg set-itemproperty new-itemproperty new-item sp :: (?i)(?=.*(?:CurrentVersion[\\/]+(?:Run|RunOnce|
-    Policies[\\/]+Explorer[\\/]+Run|RunServices)\b|Winlogon|AppInit_DLLs|Image[\x00 ]File[\x00 ]Execution|UserInitMprLogonScript
-    |Shell[\x00 ]Folders)) :: starts a program at log-in
+persistence :: register-scheduledtask register-scheduledjob register-wmievent set-wmiinstance register-cimindicationevent
+     new-scheduledtask new-scheduledtasktrigger :: . :: schedules a task
+persistence :: reg set-itemproperty new-itemproperty new-item sp :: (?i)(?!.{0,3}query )(?=.*(?:CurrentVersion[\\/]+(?:Run|
+    RunOnce|Policies[\\/]+Explorer[\\/]+Run|RunServices)\b|Winlogon|AppInit_DLLs|Image[\x00 ]File[\x00 ]Execution|
+    UserInitMprLogonScript|Shell[\x00 ]Folders)) :: starts a program at log-in
 persistence :: new-service :: . :: installs a service
 persistence :: sc sc.exe :: (?i) (?:\\\\\S+ )?(?:create|config .*(?:binpath|start)) :: installs a service
 persistence :: nssm :: install :: installs a service
 persistence :: wmic :: (?i).*(?:startup|__EventFilter|process call create) :: starts a program by WMI
 persistence :: defaults :: write (?=.*(?:LoginHook|LogoutHook|loginitems|AutoLaunched)) :: starts a program at log-in
-persistence :: git :: config (?=.*(?:core\.(?:fsmonitor|hookspath|sshcommand|pager|editor|hooksPath|sshCommand|gitproxy|askpass)
-    |init\.templatedir|init\.templateDir|sequence\.editor|diff\.external|filter\.\S+\.(?:clean|smudge)|
-    credential\.helper \S*[!/]|alias\.\S+ !)[ \x00]*(?:\S{0,80}[/!~$]|.{0,80}(?:curl|wget|
-    sh )))(?!.*--get) :: makes git run a program
+persistence :: git :: config (?=.*(?:core\.(?:fsmonitor|hookspath|sshcommand|pager|editor|hooksPath|sshCommand|gitproxy|
+    askpass)|init\.templatedir|init\.templateDir|sequence\.editor|diff\.external|filter\.\S+\.(?:clean|smudge)|
+    credential\.helper \S*[!/]|alias\.\S+ !)[ \x00]*(?:\S{0,80}[/!~$]|.{0,80}(?:curl|wget|sh )))(?!.*--get) :: makes git run a
+     program
 persistence :: xmrig minerd cpuminer ethminer cgminer t-rex nbminer :: (?!.*--(?:help|version)) :: mines coins in the background
 persistence :: incrontab anacron :: (?!.*-l) . :: schedules a command
 persistence :: pm2 :: startup :: enables a service at start
-infrastructure :: terraform tofu terragrunt :: (?:destroy|(?:run-all|stack) destroy|apply (?=.*-destroy)|state rm|
-    workspace delete|force-unlock)(?!.* -help) :: destroys infrastructure
-infrastructure :: pulumi cdk cdktf serverless sls sam copilot eb :: (?:.* )?(?:destroy|delete|remove|terminate|
-    stack rm)  :: destroys infrastructure
+infrastructure :: terraform tofu terragrunt :: (?:destroy|(?:run-all|stack) destroy|apply (?=.*-destroy)|state rm|workspace
+     delete|force-unlock)(?!.* -help) :: destroys infrastructure
+infrastructure :: pulumi cdk cdktf serverless sls sam copilot eb :: (?:.* )?(?:destroy|delete|remove|terminate|stack rm)  ::
+     destroys infrastructure
 infrastructure :: kubectl oc k3s :: (?:kubectl )?(?:delete (?:-n \S+ |-\S+ )*(?:ns|namespaces?|nodes?|pvc?|persistentvolume\S*|
-    crds?|customresourcedef\S*|clusterrole\S*|project|all|sts|statefulsets?|storageclass)[ /]|delete(?=.* --all)|
-    delete (?:deploy\S*|svc|services?|secrets?|ingress|configmaps?)[ /](?=.*prod)|drain |scale (?=.*--replicas[= ]0)(?=.*(?:prod
-    |--all))|replace (?=.*--force)) :: destroys cluster state
+    crds?|customresourcedef\S*|clusterrole\S*|project|all|sts|statefulsets?|storageclass)[ /]|delete(?=.* --all)|delete
+     (?:deploy\S*|svc|services?|secrets?|ingress|configmaps?)[ /](?=.*prod)|drain |scale (?=.*--replicas[= ]0)(?=.*(?:prod|
+    --all))|replace (?=.*--force)) :: destroys cluster state
 infrastructure :: helm helm3 :: (?:uninstall|delete|del|un)  :: removes a release from the cluster
 infrastructure :: eksctl kops gke-gcloud-auth-plugin rosa talosctl kubeadm k3s-uninstall.sh :: (?:.* )?(?:delete|reset|
     destroy)  :: destroys a cluster
 infrastructure :: aws :: (?:s3 (?:rb|rm (?=.*--recursive)|sync (?=.*--delete))|s3api delete-|ec2 (?:terminate-instances|
     delete-(?!tags)|release-address|deregister)|rds delete-|dynamodb delete-(?:table|backup|global)|cloudformation delete-stack|
-    iam delete-|kms (?:schedule-key-deletion|disable-key)|route53 (?:delete-|change-resource)|lambda delete-function|ecs delete-
-    |eks delete-|ecr (?:delete-|batch-delete)|elasticache delete-|redshift delete-|secretsmanager delete-|sqs (?:delete|
+    iam delete-|kms (?:schedule-key-deletion|disable-key)|route53 (?:delete-|change-resource)|lambda delete-function|ecs
+     delete-|eks delete-|ecr (?:delete-|batch-delete)|elasticache delete-|redshift delete-|secretsmanager delete-|sqs (?:delete|
     purge)-queue|sns delete-topic|logs delete-|cloudtrail (?:delete|stop)|organizations |autoscaling delete-|efs delete-|
-    glacier delete|backup delete|elb\S* delete|cognito-idp delete|cloudfront delete|opensearch delete|
-    guardduty delete) :: destroys cloud resources
+    glacier delete|backup delete|elb\S* delete|cognito-idp delete|cloudfront delete|opensearch delete|guardduty delete) ::
+     destroys cloud resources
 infrastructure :: gcloud :: (?:.* )?(?:delete|storage rm(?=.* (?:-r|--recursive) ))  :: destroys cloud resources
 infrastructure :: bq :: (?:.* )?rm (?=.*-\w*[rfd]) :: destroys cloud data
 infrastructure :: gsutil :: (?:.* )?(?:rb|rm(?=.* -\w*[rR])|-m rm)  :: destroys cloud storage
 infrastructure :: az oci ibmcloud doctl hcloud openstack aliyun scw linode-cli exo civo vultr-cli :: (?:.* )?(?:delete|purge|
     terminate|remove|rm|delete-batch|nuke)  :: destroys cloud resources
-infrastructure :: docker podman nerdctl :: (?:system prune (?=.*(?:--volumes|-\w*a))|volume (?:rm .*\$\(|prune (?=.*-\w*a))|
-    rm .*\$\(.*|swarm leave (?=.*-f)|stack rm|image prune (?=.*--all)(?=.*--volumes)) :: destroys containers and their data
+infrastructure :: docker podman nerdctl :: (?:system prune (?=.*(?:--volumes|-\w*a))|volume (?:rm .*\$\(|prune (?=.*-\w*a))|rm
+     .*\$\(.*|swarm leave (?=.*-f)|stack rm|image prune (?=.*--all)(?=.*--volumes)) :: destroys containers and their data
 infrastructure :: dropdb dropuser droplet :: (?!.*--help) :: drops a database
 infrastructure :: mysqladmin :: .*drop :: drops a database
-infrastructure :: gh glab :: (?:repo delete|api (?=.*(?:-X|--method)[= ]?DELETE)|project delete|
-    repo archive (?=.*--yes)) :: deletes a repository
-infrastructure :: heroku fly flyctl vercel netlify railway firebase supabase wrangler render planetscale pscale neonctl turso :
-    : (?:.* )?(?:\S*:(?:destroy|delete|reset|remove)|destroy|apps destroy|delete|remove|down|rm|db reset (?=.*--linked)|
+infrastructure :: gh glab :: (?:repo delete|api (?=.*(?:-X|--method)[= ]?DELETE)|project delete|repo archive (?=.*--yes)) ::
+     deletes a repository
+infrastructure :: heroku fly flyctl vercel netlify railway firebase supabase wrangler render planetscale pscale neonctl turso
+     :: (?:.* )?(?:\S*:(?:destroy|delete|reset|remove)|destroy|apps destroy|delete|remove|down|rm|db reset (?=.*--linked)|
     branch delete)(?: |$) :: destroys a deployment
+infrastructure :: sequelize sequelize-cli knex :: (?:.* )?(?:db:drop|db:migrate:undo:all|migrate:rollback .*--all) :: drops a
+     database
+infrastructure :: typeorm typeorm-ts-node-commonjs mikro-orm :: (?:.* )?schema:(?:drop|fresh) :: drops a database
+infrastructure :: mix :: (?:do )?ecto\.(?:drop|reset) :: drops a database
+infrastructure :: flyway :: (?:.* )?clean  :: drops a database
+infrastructure :: liquibase :: (?i)(?:.* )?drop-?all :: drops a database
+infrastructure :: dotnet dotnet-ef :: (?:ef )?database drop :: drops a database
+infrastructure :: drizzle-kit :: drop :: drops a database
+infrastructure :: supabase :: (?:.* )?db reset (?=.*--(?:linked|db-url)) :: drops a database
+infrastructure :: docker podman nerdctl :: (?:volume (?:rm|remove|prune)|system reset|machine (?:rm|reset)) :: deletes volumes
+     and their data
+infrastructure :: rclone :: (?:.* )?(?:purge|delete|deletefile|rmdirs|cleanup)  :: deletes stored files
+infrastructure :: rclone :: (?:.* )?sync \S* ?(?:\S* )*\S*(?:empty|/dev/null)\S* :: deletes stored files
+infrastructure :: s3cmd :: (?:.* )?(?:rb|del|rm) (?=.*(?:-r|--recursive|--force)) :: deletes stored files
+infrastructure :: mc :: (?:.* )?(?:rb |rm (?=.*(?:-r|--recursive|--force))) :: deletes stored files
+infrastructure :: curl wget http https xh :: (?=.*(?:-X ?|--request[= ]| |^|--method=)DELETE )(?=.*(?::9200/|:9300/|/_all|/\*|
+    elastic|opensearch|\S*es:|/api/v1/namespaces)) :: deletes indices or shared state
+infrastructure :: redis-cli valkey-cli :: (?i)(?:.* )?(?:del|unlink) (?:.*\$\(|\$\(\)) :: deletes every key it is given
+infrastructure :: vagrant multipass limactl colima minikube kind k3d :: (?:.* )?(?:destroy|delete)  :: destroys a machine and
+     its data
+destructive :: osascript :: (?is)(?=.*(?:finder|system.events))(?=.*(?:delete|move.*trash|empty))(?=.*(?:home|disk|documents|
+    desktop|pictures|folder)) :: deletes the user's files
 infrastructure :: rake rails bin/rails :: .*db:(?:drop|reset|purge) :: drops a database
 infrastructure :: prisma :: .*(?:migrate reset|db push (?=.*--force-reset)) :: drops a database
 infrastructure :: php artisan :: .*artisan (?:migrate:(?:fresh|reset)|db:wipe) :: drops a database
 infrastructure :: python manage.py django-admin :: (?:.*manage\.py )?(?:flush|reset_db)  :: empties a database
-infrastructure :: etcdctl consul vault nomad rabbitmqctl kafka-topics kafka-topics.sh velero ceph rados virsh govc argocd flux i
-    stioctl influx :: (?:.* )?(?:del (?=.*--prefix)|kv delete (?=.*-recurse)|delete|destroy|(?:kv )?metadata delete|
-    secrets disable|job stop (?=.*-purge)|reset|force_reset|purge|--delete|undefine|uninstall|osd pool delete|
-    vm\.destroy) :: destroys shared state
+infrastructure :: etcdctl consul vault nomad rabbitmqctl kafka-topics kafka-topics.sh velero ceph rados virsh govc argocd flux
+     istioctl influx :: (?:.* )?(?:del (?=.*--prefix)|kv delete (?=.*-recurse)|delete|destroy|(?:kv )?metadata delete|secrets
+     disable|job stop (?=.*-purge)|reset|force_reset|purge|--delete|undefine|uninstall|osd pool delete|vm\.destroy) ::
+     destroys shared state
 infrastructure :: npm yarn pnpm :: (?:unpublish|npm unpublish) :: withdraws a published package
 infrastructure :: curl http https xh :: (?=.*(?:-X ?|--request[= ]| |^)DELETE )(?=.*(?:/_all|/\*|:9200/|api\.(?:github|
     cloudflare|digitalocean|heroku)\.com/|amazonaws|/namespaces/)) :: destroys remote state
 package_install :: npm pnpm yarn bun :: (?:.* )?(?:install|i|add|ci|update|upgrade|global add|dlx|exec)  :: installs packages
 package_install :: yarn npx pnpx bunx uvx :: $|(?!-) . :: installs packages
-package_install :: pip pipx uv poetry conda mamba gem cargo go brew apt apt-get aptitude dnf yum zypper pacman apk snap flatpa
-    k port choco winget scoop composer nix-env emerge bundle pdm install-module install-package easy_install luarocks cpan cpan
-    m dotnet nuget :: (?:.* )?(?:install|add|sync|get|-S\w*|-i\w*|require|upgrade|update|dist-upgrade|pip install|tool install|
-    package|in)  :: installs packages
+package_install :: pip pipx uv poetry conda mamba gem cargo go brew apt apt-get aptitude dnf yum zypper pacman apk snap
+     flatpak port choco winget scoop composer nix-env emerge bundle pdm install-module install-package easy_install luarocks
+     cpan cpanm dotnet nuget :: (?:.* )?(?:install|add|sync|get|-S\w*|-i\w*|require|upgrade|update|dist-upgrade|pip install|
+    tool install|package|in)  :: installs packages
 package_install :: install-module install-package install-script easy_install dpkg rpm :: . :: installs packages
 package_install :: python :: -m (?:pip|ensurepip|easy_install) (?:install|download) :: installs packages
-network :: curl wget http https xh aria2c fetch invoke-webrequest iwr invoke-restmethod irm nc ncat netcat telnet socat ssh sc
-    p sftp ftp lftp tftp rsync rclone dig nslookup host ping traceroute nmap masscan websocat mosh start-bitstransfer bitsadmi
-    n test-netconnection tnc resolve-dnsname w3m lynx links autossh plink whois tracert zmap hping3 :: (?!(?:--version|--help|
-    -V) ) :: talks to the network"""
+network :: curl wget http https xh aria2c fetch invoke-webrequest iwr invoke-restmethod irm nc ncat netcat telnet socat ssh
+     scp sftp ftp lftp tftp rsync rclone dig nslookup host ping traceroute nmap masscan websocat mosh start-bitstransfer
+     bitsadmin test-netconnection tnc resolve-dnsname w3m lynx links autossh plink whois tracert zmap hping3 :: (?!(?:--version|
+    --help|-V) ) :: talks to the network"""
 _SH_MISSPELT = lazy_regex(r"[\w./~*?$@%+,:=\\{}\[\]()<> -]{1,60}\Z")
 # Build output: harmless to delete below whatever folder the command starts in.
 _SH_OUTPUT = lazy_regex(r"(?!(?:.*/)?\.\.(?:/|\Z))(?:\./)?(?:[\w.-]+/)*(?:node_modules|dist|build|coverage|target|out|htmlcov|"
                         r"storybook-static|__pycache__|\.(?:next|nuxt|turbo|parcel-cache|svelte-kit|output|nyc_output|"
                         r"pytest_cache|mypy_cache|ruff_cache|tox|eggs|gradle|venv|cache|vite)|venv|[\w.-]+\.egg-info)/?\Z")
+# Folders and files that people keep their own work in.
+_SH_OWN_FOLDER = (r"~/(?:Documents|Desktop|Pictures|Photos|Music|Movies|Videos|Downloads|Public|Dropbox|OneDrive|Google.Drive|"
+                  r"iCloud.Drive|Nextcloud|Library|Projects?|Work|Code|src|repos|git)")
+_SH_OWN_FILE = lazy_regex(_SH_OWN_FOLDER + r"/|~/[^.].*\.(?:od[tsp]|docx?|xlsx?|pptx?|pdf|tex|rtf|pages|numbers|key|jpe?g|"
+                          r"png|heic|mov|mp[34]|psd|sqlite3?|db|kdbx?|csv|ipynb|bib|epub|md)\Z", re.I)
+_SH_OWN_PLACE = lazy_regex(_SH_OWN_FOLDER + r"/?\Z|~/[^/.]+/?\Z|~/?\Z|~/\*", re.I)
 # Files that programs leave behind: harmless to delete in any folder but the system's.
 _SH_THROWN = lazy_regex(r"(?:[\w.-]+/)*[\w*?.-]*\.(?:o|obj|pyc|pyo|class|tmp|temp|log|swp|orig|rej|gcda|gcno|coverage|aux)\Z")
 _sh_drive = lazy_regex(r"(?:[A-Za-z]:[\\/]|[A-Za-z]:\Z|\\\\|%\w+%|\$env:)", re.I)
@@ -6519,65 +6830,184 @@ _SH_VARIABLES = {"IFS": " \t\n", "0": "bash", "SHELL": "/bin/bash", "BASH": "/bi
 _SH_SET = frozenset("HOME PATH PWD SHELL USER LOGNAME BASH UID 0 # ? $".split())
 # Variables whose value is run by bash, git, man, tar …: as a command, as a script file, as more options.
 _SH_RUNS_VARIABLES = {name: role for role, *names in map(str.split, """\
-script BASH_ENV ENV PYTHONSTARTUP
+script BASH_ENV ENV PYTHONSTARTUP PS4
 sh PROMPT_COMMAND GIT_SSH_COMMAND GIT_SSH GIT_EXTERNAL_DIFF GIT_PAGER GIT_EDITOR GIT_SEQUENCE_EDITOR GIT_ASKPASS SSH_ASKPASS
-sh GIT_PROXY_COMMAND PAGER MANPAGER EDITOR VISUAL BROWSER SUDO_ASKPASS RSYNC_RSH CVS_RSH SVN_SSH FCEDIT
+sh LESSOPEN LESSCLOSE GIT_PROXY_COMMAND PAGER MANPAGER EDITOR VISUAL BROWSER SUDO_ASKPASS RSYNC_RSH CVS_RSH SVN_SSH FCEDIT
 sh FZF_DEFAULT_COMMAND RUSTC_WRAPPER CARGO_BUILD_RUSTC_WRAPPER npm_config_script_shell
 -tar TAR_OPTIONS
 -node NODE_OPTIONS
+-perl PERL5OPT PERL5DB
+-ruby RUBYOPT
 -make MAKEFLAGS""".splitlines()) for name in names}
+# Options whose value is text in every program.
+_SH_TEXT_OPTIONS = frozenset("""--message --title --body --description --env-file --identity-file --format --query --jq --name
+    -Message --template --label --search --notes""".split())
 _SH_REMOVES = lazy_regex(r"-[rRfidv]*[rRf][rRfidv]*\Z|--recursive\Z|--force\Z")
 # Programs for whose sake the words of an unknown one are read as a command.
-_SH_DANGEROUS = frozenset("rm shred dd mkfs wipefs sh bash dash zsh nc ncat netcat socat sudo".split())
+_SH_DANGEROUS = frozenset("""rm shred dd mkfs wipefs sh bash dash zsh nc ncat netcat socat sudo doas terraform tofu kubectl helm
+    psql mysql redis-cli find xargs python python3 perl ruby node truncate chmod chown crontab""".split())
+_SH_PASSING = frozenset("""cat grep egrep head tail sed awk gawk cut tr jq yq base64 base32 xxd rev sort uniq tee tac od fold
+    column strings nl paste xargs""".split())                     # what goes into them comes out of them
 _SH_DOUBTED = [(category, lazy_regex(rf"(?<![\w.-])({words})(?![\w-])")) for category, words in (
     ("destructive", "rm|rmdir|unlink|shred|srm|wipe|dd|truncate|mkfs[.\\w]*|wipefs|rimraf"),
     ("pipe_to_shell", "ba?sh|zsh|dash|ksh|fish|eval|source|sudo|python3?|perl|node|ruby|osascript"),
     ("exfiltration", "curl|wget|nc|ncat|netcat|socat|scp|rsync|ftp|sftp|telnet"))]
 _SH_KNOWN_FOLDERS = frozenset("home pwd userprofile env tmpdir tmp temp null psscriptroot".split())
-_SH_CODE_LETTERS = {"python": "c", "pypy": "c", "ipython": "c", "expect": "c", "perl": "eE", "php": "rBRE", "node": "ep"}
 _SH_REMOVE_VALUED = frozenset("-include -exclude -filter -erroraction -ea -n -s --iterations --size".split())
 _SH_MOVES = frozenset("mv move move-item mi ren rename rename-item".split())
-# curl, wget and their like: what an option holds (a switch holds nothing).
-_SH_HTTP = {role: frozenset(options) for role, *options in map(str.split, """\
-url --url -uri -source
-named -O --remote-name --remote-name-all
-target -o --output -outfile --output-document -outf -destination --out -O
-file -T --upload-file --post-file --body-file -infile -inf
-data -d --data --data-binary --data-raw --data-urlencode --data-ascii --json -F --form --post-data --body-data -body -b --cookie \
---url-query -form
-header -H --header -A -e --user-agent --referer
-folder -P --directory-prefix --output-dir
-config -K --config -i --input-file
-switch --silent --show-error --fail --location --insecure --head --include --compressed --verbose --get --remote-name --quiet \
---no-verbose --no-check-certificate --ipv4 --ipv6 --http1.1 --http2 --globoff --netrc --remote-header-name --create-dirs \
---fail-with-body --recursive --mirror --continue --spider --no-clobber --progress-bar --remote-name-all --tlsv1.2 \
---proto-default --no-buffer --ignore-stdin --json-body --download --body --headers --follow --form-body""".splitlines())}
 _SH_COPY_VALUED = ("-i", "-F", "-P", "-o", "-e", "-p", "-c", "-l", "--exclude", "--include", "--rsh", "-S")
 _SH_COPY_VERBS = frozenset("cp copy copyto sync put send mv move s3 storage gist create blob upload".split())
 _SH_ALWAYS_AWAY = frozenset("croc wormhole magic-wormhole ffsend sftp ftp lftp tftp az gh".split())
-_SH_CONTAINER_FLAGS = frozenset("""--rm --privileged --init --interactive --tty --detach --read-only --publish-all
-    --no-healthcheck --quiet --stdin --no-deps --service-ports --no-TTY --build --remove-orphans --oom-kill-disable""".split())
+
+
+class _ShRow(NamedTuple):
+    """One row of _SH_PROGRAMS. *options*: an option -> (takes a value?, role or mark)."""
+    options: dict[str, tuple[bool, str]]
+    operands: tuple[str, ...] = ()
+    traits: frozenset[str] = frozenset()
+    method: Any = None
+
+
+class _ShCall:
+    """The words of one command, sorted by the row of its program."""
+    __slots__ = ("name", "args", "row", "got", "words", "marks", "starts", "plain", "doubt", "background", "said")
+
+    def __init__(self, name: str, args: list[str], row: _ShRow) -> None:
+        self.name, self.args, self.row, self.background = name, args, row, False
+        self.got: list[tuple[str, str]] = []    # (role, value) of options, then of operands
+        self.words: list[str] = []              # operands
+        self.plain: list[str] = []              # words that may be files
+        self.marks: set[str] = set()
+        self.starts: list[int] = []             # where the command inside begins, in *args*
+        self.said = _NOTHING                    # by the texts among its options
+        self.doubt = False                      # the last option may have taken the next word
+
+    def all(self, *roles: str) -> list[str]:
+        return [value for role, value in self.got if role in roles]
+
+    def sort(self, verbs: bool = False) -> int:
+        """Sort *args*; with *verbs* only up to the first operand, whose place comes back."""
+        args, row, given, ended = self.args, self.row, False, False
+        roles = [role for role in row.operands if role != "e*"]
+        before = next((at for at, role in enumerate(roles) if role == "x"), -1)
+        missing = before > 0 and roles[before - 1] == "p?"
+        i = 0
+        while i < len(args):
+            word = args[i]
+            i += 1
+            if word[:1] == "-" and len(word) > 1 and not ended:
+                if word == "--":
+                    ended = True
+                    continue
+                found, value, i = self.option(word, i)
+                if found is None:
+                    continue
+                role = found[1]
+                if not found[0]:
+                    self.marks.add(role)
+                    continue
+                ended, given = ended or role[-1:] == ".", given or role[-1:] == "!"
+                if role == "x.":
+                    self.starts.append(i - 1)
+                    return i
+                self.got.append((role.rstrip(".!") or "p", value))
+                continue
+            if verbs:
+                return i - 1
+            if before >= 0 and row.operands[0] == "e*" and not self.words and _sh_assignment.match(word):
+                self.got.append(("e", word))
+                continue
+            if before >= 0 and (len(self.words) >= before - (given and roles[0][:1] == "~") or missing):
+                self.starts.append(i - 1)
+                if (self.doubt or missing and not self.words) and i < len(args):
+                    self.starts.append(i)
+                break
+            self.words.append(word)
+            self.doubt = False
+            if roles[len(self.words) - 1:len(self.words)] and roles[len(self.words) - 1][-1] == "+":
+                self.words += args[i:]
+                break
+        self.assign([role for role in roles if not (given and role[:1] == "~")])
+        return i
+
+    def option(self, word: str, i: int) -> tuple[tuple[bool, str] | None, str, int]:
+        """What the row says of one option, the value it takes, and the place of the next word."""
+        options, args = self.row.options, self.args
+        found = options.get(word) or options.get(word.lower())
+        following = args[i] if i < len(args) else ""
+        self.doubt = False
+        if found:
+            return found, following, i + found[0]
+        if word[:2] == "--" or "=" in word and word.partition("=")[0] in options:
+            option, mark, value = word.partition("=")
+            found = options.get(option) or next(
+                (options[name] for name in options if name.startswith(option) and len(option) > 4), None)
+            if found and (not mark or found[0]):
+                return found, _sh_from(value, _sh_flow(word)) if mark else following, i + (found[0] and not mark)
+            if mark:
+                self.plain.append(_sh_from(value, _sh_flow(word)))
+            self.doubt = not mark
+            return None, "", i
+        for at, letter in enumerate(word[1:], 1):
+            found = options.get("-" + letter)
+            if found and found[0]:
+                rest = word[at + 1:]
+                return found, _sh_from(rest, _sh_flow(word)) if rest else following, i + (not rest)
+            if found:
+                self.marks.add(found[1])
+            self.doubt = found is None
+        return None, "", i
+
+    def assign(self, roles: list[str]) -> None:
+        """Give the operands their roles."""
+        words = self.words
+        for at, role in enumerate(roles):
+            if role[-1] == "*":
+                self.got += [(role[:-1], word) for word in words[at:]]
+            elif role[-1] == "+":
+                self.got += [(role[:-1], _sh_whole(words[at:]))] if words[at:] else []
+            elif at < len(words) and role != "x":
+                self.got.append((role.lstrip("~").rstrip("?"), words[at]))
 
 
 _sh_tables: list[dict[str, Any]] = []
 
 
 def _sh_known() -> list[dict[str, Any]]:
-    """[methods, wrappers, rules]: the compact tables above as dictionaries by program, made at first use."""
+    """[rows, programs with sub-commands, rules]: the tables above as dictionaries by program, made at first use."""
     if not _sh_tables:
-        rows = [line.split() for line in _SH_METHODS.splitlines()]
-        methods = {program: getattr(_ShRun, "_" + method) for method, *programs in rows for program in programs}
-        rows = [row.split() for row in _SH_WRAPPERS.replace("\n", ";").split(";")]
-        wrappers = {program: (letters, int(skip)) for program, letters, skip in rows}
+        rows: dict[str, _ShRow] = {}
+        for line in re.sub(r"\n +", " ", _SH_PROGRAMS).strip().split("\n"):
+            if line[:1] != "#":
+                names, options, operands, traits = [part.strip() for part in (line + " |" * (3 - line.count("|"))).split("|")]
+                row = _sh_row(options, operands, traits)
+                for name in names.split():
+                    parts = [part.split(",") for part in name.split("/")]
+                    made = parts[0]
+                    for part in parts[1:]:
+                        made = [f"{one}/{verb}" for one in made for verb in part]
+                    rows.update(dict.fromkeys(made, row))
         rules: dict[str, Any] = {}
-        # an indented line goes on with the row above it
-        for line in re.sub(r"\n +", "", _SH_RULES).replace("BRANCH", _SH_BRANCH).split("\n")[1:]:
+        # an indented line goes on with the row above it, blanks behind the fourth included
+        for line in _SH_RULES.replace("\n    ", "").replace("BRANCH", _SH_BRANCH).split("\n")[1:]:
             category, programs, pattern, reason = line.split(" :: ")
             rule = (category, lazy_regex(pattern), reason)
             for program in programs.split():
                 rules.setdefault(program, []).append(rule)
-        _sh_tables.extend((methods, wrappers, rules))
+        _sh_tables.extend((rows, dict.fromkeys(name.partition("/")[0] for name in rows if "/" in name), rules))
     return _sh_tables
+
+
+def _sh_row(options: str, operands: str, traits: str) -> _ShRow:
+    found: dict[str, tuple[bool, str]] = {}
+    for token in options.split():
+        named = re.fullmatch(r"(-[^:=]*)(?:([:=])(.*))?", token)
+        if named:
+            found.update(dict.fromkeys(named.group(1).split(","), (named.group(2) == ":", named.group(3) or "")))
+        else:
+            found.update({"-" + letter: (bool(valued), "") for letter, valued in re.findall("(.)(:?)", token)})
+    method = next((trait[2:] for trait in traits.split() if trait[:2] == "t:"), "")
+    return _ShRow(found, tuple(operands.split()), frozenset(traits.split()), getattr(_ShRun, "_" + method) if method else None)
 
 
 # ---- 9d. Commands: SQL -----------------------------------------------------------------------------------
@@ -8046,7 +8476,7 @@ def _power_words(run: _ShRun, node: _ShNode, words: list[str]) -> list[str]:
     """Assignments and expressions as commands; notes the text that code patterns are looked for in."""
     first, text = node.words[0], node.raw.lstrip()
     program = _sh_program(words[0], run.d)
-    if run.depth == run.power_depth and program not in _SH_NO_FILES and program not in ("echo", "git", "gh", "rg", "grep"):
+    if run.depth == run.power_depth and program not in ("echo", "git", "gh", "rg", "grep", "write-host", "write-output", "true"):
         run.power.append(node.raw)
     fetches = _sh_power_remote.search(text)
     assigned = re.match(r"\$([\w:]+)\s*\+?=", text)
@@ -8225,7 +8655,8 @@ class _ShRun:
         self.paths: dict[str, None] = {}
         self.altered: set[str] = set()      # those among them that are written or deleted
         self.files: dict[str, _Flow] = {}   # what this command has written, by `key`
-        self.ran: list[str] = []            # files that a shell in the background reads
+        self.pipes: set[str] = set()        # names of pipes made here
+        self.ran: set[str] = set()          # … that a shell reads
         self.made: set[str] = set()         # folders made here
         # The state (see _State): a value is a text, a dict (an array), or a tuple of values it may have.
         self.vars: dict[str, Any] = {}
@@ -8247,6 +8678,9 @@ class _ShRun:
         self.calls: list[str] = []          # functions and aliases that are being followed
         self.power: list[str] = []          # PowerShell of the script at depth *power_depth*
         self.power_depth = 0
+        self.call_: _ShCall | None = None   # the command whose row is being followed
+        self.links: dict[str, str] = {}     # links made here and folders mounted: the place they lead to
+        self.loaded = False                 # a file of secrets has been read into the variables
         self.checked: set[str] = set()      # variables written `${NAME:?}`: never empty
         self.homes: list[str] | None = None
         self.anchors: list[tuple[str, list[str]]] | None = None
@@ -8335,9 +8769,12 @@ class _ShRun:
     def where(self, word: str, cwd: str | None = None) -> str:
         """*word* as seen from where the command started, after the `cd`s on the way."""
         cwd = self.cwds[0] if cwd is None else cwd
-        if not cwd or word[:1] in "/~%" or self.d is not _SH_POSIX and word[:1] == "$" or _sh_drive.match(word):
-            return word
-        return f"{cwd.rstrip('/')}/{word}"
+        if cwd and not (word[:1] in "/~%" or self.d is not _SH_POSIX and word[:1] == "$" or _sh_drive.match(word)):
+            word = f"{cwd.rstrip('/')}/{word}"
+        for link, place in self.links.items() if self.links else ():
+            if word.startswith(link + "/") or word == link and link[:1] == "/":
+                return place.rstrip("/") + word[len(link):]
+        return word
 
     def reported(self, word: str) -> list[str]:
         """What `paths` has for *word*."""
@@ -8383,9 +8820,16 @@ class _ShRun:
     def ship(self, flow: _Flow, way: str) -> None:
         """Something leaves the machine; does it hold anything private?"""
         for source in flow.sources if "exfiltration" not in self.facts else ():
-            if source[:1] == "\0" or any(map(_SH_PRIVATE.match, self.places(source))) or self.ctx.is_sensitive(source):
-                what = source[1:] if source[:1] == "\0" else _sh_show(source)
+            known = source[:1] == "\0" and source[:6] != "\0pipe "
+            if known or any(map(_SH_PRIVATE.match, self.places(source))) or self.ctx.is_sensitive(source):
+                what = source.strip("\0") if source[:1] == "\0" else _sh_show(source)
                 return self.say("exfiltration", f"sends {what} away by {way}")
+
+    def shown(self, flow: _Flow) -> None:
+        """What a command says in the end is read by whoever called it."""
+        for source in flow.sources:
+            if source[-1:] == "\0":
+                self.say("exfiltration", f"shows a secret: {source.strip(chr(0))}")
 
     # -- structure
     def read(self, text: str, flow: _Flow = _NOTHING, dialect: _ShDialect | None = None) -> _Flow:
@@ -8439,11 +8883,7 @@ class _ShRun:
             elif out is not _NOTHING:
                 outs.append(out)
         self.depth -= 1
-        if len(outs) < 2:
-            return outs[0] if outs else _NOTHING
-        texts = [out.text for out in outs if out.text is not None]
-        return _sh_join(outs, "\n".join([text.rstrip("\n") for text in texts])[:MAX_SHELL_VALUE]
-                        if len(texts) == len(outs) else None)
+        return _sh_said(outs)
 
     def pipeline(self, nodes: list[_ShNode], flow: _Flow) -> _Flow:
         if len(nodes) == 1 and not nodes[0].background:
@@ -8452,7 +8892,7 @@ class _ShRun:
         for node in nodes:
             self.become(before)
             self.out = self.out if node is nodes[-1] else ""
-            out = self.node(node, out)
+            out = self.node(node, _SOME if out is _NOTHING and node is not nodes[0] else out)
             self.settle()
         if nodes[-1].background and self.d is _SH_POSIX:
             self.become(before)
@@ -8477,10 +8917,10 @@ class _ShRun:
         for fd, operator, word in node.redirects:
             flow = self.redirected(fd, operator, _sh_whole(self.expand(word)), flow, outs)
         out = self.run(node, lines, flow, outs)
-        if lines != [["exec"]]:
+        if node.redirects and lines != [["exec"]]:
             self.fds = fds
         for fd, operator, target in outs:
-            self.written(target, _EMPTY if fd == "2" else out, ">>" in operator)
+            self.written(target, _NOTHING if fd == "2" else out, ">>" in operator)
             out = out if fd == "2" else _NOTHING
         for name, value in kept.items():
             if value is None:
@@ -8500,8 +8940,8 @@ class _ShRun:
             if node.raw and lines[0]:
                 lines = [_power_words(self, node, lines[0])]
             if len(lines) == 1:
-                return self.simple(lines[0], flow, node.background) if lines[0] else (
-                    flow if outs and not node.assigns else _NOTHING)
+                return self.simple(lines[0], flow, node.background) if lines[0] else _NOTHING if (
+                    node.assigns or not outs) else _EMPTY if flow is _NOTHING else flow
             return self.branches([lambda words=words: self.simple(words, flow, node.background)  # type: ignore[misc]
                                   for words in lines])
         if kind == "for":
@@ -8640,7 +9080,7 @@ class _ShRun:
         """The command lines that *words* may become: one, unless variables have several values."""
         lines: list[list[str]] = [[]]
         for word in words:
-            if isinstance(word, str) and not (word[:1] == "~" and self.vars):
+            if isinstance(word, str) and not (word[:1] == "~" and (self.vars or word[1:2] in ("+", "-"))):
                 for line in lines:
                     line.append(word)
                 continue
@@ -8739,7 +9179,7 @@ class _ShRun:
         value = self.vars.get(name)
         if value is None:
             if name in ("@", "*"):
-                value = {}
+                value = self.vars.get("@", {})
             elif name == "PWD":
                 value = self.folder()
             elif name in _SH_VARIABLES:
@@ -8954,14 +9394,14 @@ class _ShRun:
         """A variable gets a value; some variables hold what programs run."""
         self.vars[name] = value if not isinstance(value, str) or len(value) <= MAX_SHELL_VALUE else _sh_from(
             _SH_HOLE, _sh_flow(value))
-        if name in _SH_RUNS_VARIABLES and self.d is _SH_POSIX:
+        if self.d is _SH_POSIX and (name in _SH_RUNS_VARIABLES or name[:17] == "GIT_CONFIG_VALUE_"):
             for one in _sh_each(value):
                 if isinstance(one, str) and one:
                     self.run_variable(name, one)
 
     def run_variable(self, name: str, value: str) -> None:
         """A variable of _SH_RUNS_VARIABLES: its value is a command, a script, or options of a program that runs things."""
-        role = _SH_RUNS_VARIABLES[name]
+        role = _SH_RUNS_VARIABLES.get(name, "sh")
         self.apart(lambda: self.played(role, value))
 
     def played(self, role: str, text: str) -> _Flow:
@@ -8970,8 +9410,8 @@ class _ShRun:
             self.expand(_ShReader(str(text)).double(""))
             return self.run_operand(text, _NOTHING)
         if role[:1] == "-":
-            return self.simple([role[1:], *text.split()], _NOTHING)
-        return self.run_text(text, _NOTHING)
+            return self.read(f"{role[1:]} {text}")
+        return self.run_text(_sh_from(text.lstrip("!|"), _sh_flow(text)), _NOTHING)
 
     # -- commands
     def simple(self, words: list[str], flow: _Flow, background: bool = False) -> _Flow:
@@ -9000,25 +9440,28 @@ class _ShRun:
         if self.files and (self.kept(first) is not None) and (
                 "/" in first or "\\" in first or self.d is not _SH_POSIX or re.search(r"\.(?:exe|bat|cmd|ps1|com)\Z", first)):
             self.run_file(first)
+        elif self.files and "/" not in first and any(key.endswith("bin/" + first) for key in self.files):
+            self.run_file(next(key for key in self.files if key.endswith("bin/" + first)))
         if _sh_open(first) and _sh_open(first.rpartition("/")[2]):
             return self.unknown(first, args, flow)
         if background and "node_modules" not in first and re.match(
                 r"(?:/tmp|/dev/shm|/var/tmp|.*/\.[^./][^/]*)/(?!bin/)", first):
             self.say("persistence", "leaves a program from a hidden or temporary folder running", first)
         self.spend(0)
-        methods, wrappers, rules = _sh_tables or _sh_known()
+        rows, _, rules = _sh_tables or _sh_known()
         name = _sh_program(first, self.d)
-        if name not in methods and name not in rules and name not in wrappers:
+        if name not in rows and name not in rules:
             name = self.another_name(name)
+        secret = ""
         if name in rules and (self.d is not _SH_POSIX or name not in ("if", "for")):
-            self.rules(name, rules[name], args)
-        wrapper = wrappers.get(name) or args and wrappers.get(f"{name}:{args[0]}")
-        if wrapper:
-            return self.wrap(name, wrapper, args, flow, background)
-        method = methods.get(name)
-        if method is not None:
-            return method(self, name, args, flow)  # type: ignore[no-any-return]
-        return self.operands(name, args, flow)
+            secret = self.rules(name, rules[name], args)
+        found = self.row_of(name, args)
+        if found is None:
+            out = self.carried(name, args, flow)
+        else:
+            found[1].background = background or name in ("nohup", "setsid")
+            out = self.play(found[0], found[1], found[2], flow)
+        return out._replace(sources=(*out.sources, f"\0${secret}\0")) if secret else out
 
     def unknown(self, first: str, args: list[str], flow: _Flow) -> _Flow:
         """A program that nobody can name: the worst one for its arguments."""
@@ -9067,18 +9510,18 @@ class _ShRun:
 
     def another_name(self, name: str) -> str:
         """`python3.11`, `mkfs.ext4`, `nc.traditional`, `/bin/r?`: under which name the tables have it."""
-        methods, _, rules = _sh_known()
+        rows, _, rules = _sh_known()
         for known in (name.rstrip("0123456789."), name.split(".")[0]):
-            if known in methods or known in rules:
+            if known in rows or known in rules:
                 return known
         if "?" in name or "*" in name or "[" in name:
             return next((known for known in _SH_KNOWN_PROGRAMS if _sh_wild(name, known)), name)
         return name
 
-    def rules(self, name: str, rules: list[Any], args: list[str]) -> None:
-        """The table's rules for one program."""
+    def rules(self, name: str, rules: list[Any], args: list[str]) -> str:
+        """The table's rules for one program; comes back: what secret it shows."""
         if not _SH_HARMLESS_OPTIONS.isdisjoint(args[:args.index("--")] if "--" in args else args):
-            return
+            return ""
         start = 0
         while name in _SH_SUBCOMMANDS and start < len(args) and args[start][:1] == "-":
             start += 2 if args[start] in _SH_VALUED_GLOBAL else 1
@@ -9086,69 +9529,317 @@ class _ShRun:
         words = [_sh_plain(word, "") if _sh_open(word) else word for word in words]
         subject = " ".join([word[:300].replace(" ", "\0") for word in words])[:6000] + " "
         padded = " " + subject
+        secret = ""
         for category, pattern, reason in rules:
             if category not in self.facts and (pattern.match(subject) or pattern.match(padded)):
-                self.say(category, f"{name}: {reason}")
+                if category == "secret":
+                    secret = reason
+                else:
+                    self.say(category, f"{name}: {reason}")
+        return secret
 
-    def wrap(self, name: str, wrapper: tuple[str, int], args: list[str], flow: _Flow, background: bool) -> _Flow:
-        """sudo, env, xargs, timeout …: the command inside."""
-        rest = _sh_skip(args, *wrapper)
-        options = args[:len(args) - len(rest)]
-        code = None                             # a text that is run instead of words
-        if name == "env":
-            for word in _sh_operands(options):
-                if "=" in word:
-                    self.set(word.partition("=")[0], _sh_from(word.partition("=")[2], _sh_flow(word)))
-            split = next((i + 1 for i, w in enumerate(args) if w in ("-S", "--split-string")), 0)
-            if split:
-                code = " ".join(args[split:])
-            elif not rest:
-                return _sh_read(("\0the environment",))
-        before, self.root = self.root, self.root or name in ("sudo", "doas", "pkexec", "gosu", "su-exec")
-        if name in ("sudo", "doas") and _sh_has(r"-\w*[is]\w*\Z|--(?:login|shell)\Z", options) and (
-                not rest or rest[0] in ("bash", "sh", "su", "zsh")):
+    def row_of(self, name: str, args: list[str]) -> tuple[str, _ShCall, list[tuple[str, str]]] | None:
+        """The row of a program or of its sub-command: its name, the sorted words, and what stands before a sub-command."""
+        rows, verbs, _ = _sh_known()
+        row = rows.get(name)
+        if name in verbs:
+            front = _ShCall(name, args, row or _NO_ROW)
+            at = front.sort(True)
+            for skip in range(3 if front.doubt else 2) if row is None else (0,):
+                verb = "".join(args[at + skip:at + skip + 1])
+                for key, size in ((f"{name}/{verb}/{''.join(args[at + skip + 1:at + skip + 2])}", 2), (f"{name}/{verb}", 1)):
+                    if key in rows:
+                        call = _ShCall(key, args[at + skip + size:], rows[key])
+                        call.sort()
+                        return key, call, front.got
+        if row is None:
+            return None
+        call = _ShCall(name, args, row)
+        call.sort()
+        return name, call, []
+
+    def play(self, name: str, call: _ShCall, before: list[tuple[str, str]], flow: _Flow) -> _Flow:
+        """One command by the row of its program: the roles of its words, then the command inside or the program's method."""
+        row, kept = call.row, (self.call_, self.root, self.cwds, self.links)
+        self.call_, self.root = call, self.root or "root" in row.traits
+        for role, value in before + call.got if before else call.got:
+            if role == "cd":
+                fell = self.fell
+                self.go(value)
+                self.fell = fell
+        outs = [self.act(role, value, flow) for role, value in (before + call.got if before else call.got)
+                if role not in _SH_QUIET_ROLES]
+        if row.method is not None:
+            call.said = _sh_said(outs)
+            outs = [row.method(self, name.partition("/")[0], call.args, flow), *([] if row.method is _ShRun._code else outs)]
+        elif call.starts:
+            outs.append(self.inside(flow))
+        else:
+            outs.append(self.by_row(call, flow))
+        if call.all("cd") or any(role == "cd" for role, _ in before):
+            self.cwds = kept[2]
+        self.call_, self.root, _, links = kept
+        if call.all("vol"):
+            self.links = links
+        return _sh_said(outs)
+
+    def inside(self, flow: _Flow) -> _Flow:
+        """The command that stands among the words of another."""
+        call = self.call_
+        if call is None or not call.starts or "idle" in call.marks:
+            return _NOTHING
+        args, background = call.args, call.background
+        if len(call.starts) == 1:
+            rest = args[call.starts[0]:]
+            return self.act("sh", rest[0], flow) if len(rest) == 1 and " " in rest[0] else self.simple(rest, flow, background)
+        return self.branches([lambda at=at: self.simple(args[at:], flow, background) for at in call.starts])  # type: ignore[misc]
+
+    def by_row(self, call: _ShCall, flow: _Flow) -> _Flow:
+        """What a program without a method says: its row knows what becomes of what goes in."""
+        traits = call.row.traits
+        for role in [trait[3:] for trait in traits if trait[:3] == "in:"]:
+            self.act(role, _sh_from(flow.text or "", flow), _NOTHING) if flow.text or flow.remote else None
+        out = self.operands(call.name, call.plain + call.all("f", "r"), flow)
+        for word in call.all("n"):
+            self.named(call.name, word)
+        if "none" in traits:
+            return _EMPTY if call.name in (":", "true") else _NOTHING
+        shows = [trait[6:].replace("_", " ") for trait in traits if trait[:6] == "shows:"]
+        if shows:
+            return _sh_read(["\0" + one for one in shows])
+        if "lines" in traits and "part" not in call.marks and not call.all("f", "r") and flow.text is not None:
+            return out._replace(text=flow.text, made=flow.made, below=flow.below)
+        if "below" in traits:
+            return out._replace(below=True)
+        return out._replace(made=True) if "made" in traits else out
+
+    def named(self, name: str, word: str) -> None:
+        """A word whose name alone matters: that is nobody's business only in a few places."""
+        if "mcpwall" in word or "/." in word and word[:1] in "/~$" and name in ("ls", "dir", "tree", "gci"):
+            self.path(word)
+
+    def act(self, role: str, value: str, flow: _Flow) -> _Flow:
+        """What a word does in its role."""
+        if role == "sh":
+            return self.apart(lambda: self.run_text(value, flow))
+        if role in ("f", "r", "n", "cd"):
+            return _NOTHING                     # by_row
+        if role == "w":
+            self.written(value, flow, False)
+        elif role == "d":
+            self.path(value)
+            self.delete(value)
+        elif role == "e":
+            key, _, text = value.partition("=")
+            self.set(key, _sh_from(text, _sh_flow(value)))
+        elif role == "script":
+            return self.run_operand(value, flow)
+        elif role == "program":                 # in the place of ssh, with options of its own
+            if _sh_program(value, self.d) in _SH_DANGEROUS or " " in value or self.kept(value):
+                self.apart(lambda: self.read(f"{value} -rf {_SH_HOLE}"))
+        elif role == "list":                    # gcc -wrapper rm,-rf,…
+            self.apart(lambda: self.simple(value.split(","), flow))
+        elif role == "vol":
+            self.mount(value)
+        elif role == "ssh":
+            key, _, text = value.replace("=", " ", 1).partition(" ")
+            if key.lower() in ("proxycommand", "localcommand", "knownhostscommand"):
+                self.apart(lambda: self.run_text(_sh_from(text, _sh_flow(value)), flow))
+        elif role == "exec":
+            return self.act("sh", value.removeprefix("exec="), flow) if value[:5] == "exec=" else _NOTHING
+        elif role == "git":
+            self.git_setting(*value.partition("=")[::2])
+        elif role in _SH_TEXTS:
+            self.judge_origin(value)
+            if flow.remote and _sh_runs_input.search(value):
+                self.say("pipe_to_shell", "runs what comes from the network")
+            before = self.state()
+            out = _SH_TEXTS[role](self, role, value)
+            self.become(before)
+            return out if isinstance(out, _Flow) else _NOTHING
+        return _NOTHING
+
+    def git_setting(self, key: str, value: str) -> None:
+        """A setting of git: some are commands."""
+        runs = re.match(r"(?i)(?:core\.(?:fsmonitor|sshcommand|pager|editor|askpass|gitproxy)|alias\..+|diff\..*|pager\..+|"
+                        r"sequence\.editor|gpg\..*program|merge\..*driver|filter\..*|credential\..*helper|\S+\.(?:tool|cmd|"
+                        r"command|textconv|pager|editor))\Z", key)
+        if runs and value and not re.match(r"(?i)(?:true|false|\d+)\Z", value) and (value[0] == "!" or key[:5] != "alias"):
+            self.act("sh", _sh_from(value.removeprefix("!"), _sh_flow(value)), _NOTHING)
+
+    def mount(self, value: str) -> None:
+        """A folder of the host in a container: `HOST:INSIDE`, `type=bind,source=HOST,target=INSIDE`."""
+        fields = dict(field.partition("=")[::2] for field in value.split(",")) if "=" in value else {}
+        short = (value + "::").split(":")
+        source = fields.get("source") or fields.get("src") or short[0]
+        target = fields.get("target") or fields.get("dst") or fields.get("destination") or short[1]
+        if source[:1] in ("/", "~", ".", "$", "\ue0f0"):
+            self.path(source)
+            for place in self.places(source):
+                if re.fullmatch(r"/|/(?:etc|root|proc|sys|dev|boot|var|home|usr|Users|var/run/docker\.sock|run/docker\.sock)",
+                                place.rstrip("/") or "/"):
+                    self.say("privilege", "gives a container rights over the host", source)
+            if target[:1] == "/":
+                self.links = {**self.links, target.rstrip("/"): source}
+
+    def shells(self, words: list[str]) -> bool:
+        """Is this an interactive or input-reading shell?"""
+        row = _sh_known()[0].get(_sh_program(words[0], self.d)) if words else None
+        return row is not None and row.method is _ShRun._shell and all(word[:1] in "-+" for word in words[1:])
+
+    # -- programs that run another
+    def _sudo(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        call = self.call_
+        rest = call.args[call.starts[0]:] if call and call.starts else []
+        if call and "shell" in call.marks and (not rest or rest[0] in ("bash", "sh", "su", "zsh")):
             self.say("privilege", "opens a root shell")
-        if self.root and (any("LD_PRELOAD" in word for word in options) or "LD_PRELOAD" in self.vars):
+        if "LD_PRELOAD" in self.vars:
             self.say("privilege", "loads a library into a program that runs as root")
-        if self.root and _sh_has(r":?!(?:/bin/)?(?:ba|z|da)?sh\b", rest):
+        if _sh_has(r":?!(?:/bin/)?(?:ba|z|da)?sh\b", rest):
             self.say("privilege", "opens a root shell")
-        if name in ("chroot", "nsenter", "unshare") and (not rest or self.is_shell(rest)):
+        return self.inside(flow)
+
+    def _env(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        call = self.call_
+        if call and not call.starts and not call.all("sh"):
+            return self.listed_variables()
+        return self.inside(flow)
+
+    def _enters(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        call = self.call_
+        if call and (not call.starts or self.shells(call.args[call.starts[0]:])):
             self.say("privilege", f"{name}: opens a shell in another root or namespace")
-        if name == "trap":
-            code = args[0] if args else ""
-        elif name in ("flock", "runuser", "sg"):
-            code = _sh_after(args, "-c")
-        elif name == "command" and options[:1] in (["-v"], ["-V"]):
-            rest = []
-        elif name == "parallel" and (not rest or " " in rest[0] or rest[0] == ":::"):
-            if not rest:
-                return self._shell(name, [], flow)
-            code = "\n".join(rest)
-        elif name in ("xargs", "parallel"):
-            if not rest:
-                return flow.but(flow.text)
-            if flow is not _NOTHING:
-                rest = self.from_input(rest, options, flow)
-        out = self.simple(rest, flow, background or name in ("nohup", "setsid")) if code is None else self.read(code, flow)
-        self.root = before
+        return self.inside(flow)
+
+    def _exec(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        out = self.inside(flow)
+        self.dead = bool(self.call_ and self.call_.starts)
         return out
+
+    def _cmake(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """`cmake -E TOOL …`: small tools of its own, and programs."""
+        call = self.call_
+        if call is None or "tool" not in call.marks:
+            return self.operands(name, args, flow)
+        rest = args[args.index("-E") + 1:] if "-E" in args else []
+        tool = {"rm": "rm", "remove": "rm", "remove_directory": "rm", "env": "env", "time": "env", "rename": "mv"}.get(
+            "".join(rest[:1]))
+        return self.simple([tool] + ["-rf"] * (rest[0][:6] == "remove") + rest[1:], flow) if tool else _NOTHING
+
+    def _xargs(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        rest = _sh_skip(args, "nPIdaELs", 0)
+        options = args[:len(args) - len(rest)]
+        file = next((value for option, value in zip(options, options[1:]) if option in ("-a", "--arg-file")), "")
+        flow = self.content(file) if file else flow
+        if not rest:
+            return flow.but(flow.text)
+        return self.simple(self.from_input(rest, options, flow) if flow is not _NOTHING else rest, flow)
+
+    def _parallel(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        rest = _sh_skip(args, "jNnSPLI", 0)
+        at = next((at for at, word in enumerate(rest) if word[:3] == ":::"), len(rest))
+        command, values = rest[:at], rest[at + 1:]
+        if not command:
+            return self._shell(name, [], flow) if not values else self.read("\n".join(values), flow)
+        text = _sh_whole(command)
+        for value in values or (flow.text.split() if flow.text else []) or [_sh_from(_SH_HOLE, flow)]:
+            line = _sh_whole([text.replace("{}", value) if "{}" in text else f"{text} {value}"], "", _sh_join(
+                [_sh_flow(text), _sh_flow(value)]))
+            self.apart(lambda line=line: self.run_text(line, flow))  # type: ignore[misc]
+        return _NOTHING
 
     def from_input(self, rest: list[str], options: list[str], flow: _Flow) -> list[str]:
         """The words of an `xargs` command with what its input holds."""
-        items: list[str] = [] if flow.text is None else flow.text.split()[:MAX_SHELL_WORDS]
+        replaced = next((o[2:] or "".join(options[i + 1:i + 2]) for i, o in enumerate(options) if o[:2] == "-I"), "")
+        replaced = replaced or "{}" * (any(o[:2] in ("-I", "-i") for o in options) or any("{}" in word for word in rest))
+        lines = [] if flow.text is None else flow.text.split("\n") if replaced else flow.text.split()
+        items = [item for item in lines if item.strip()][:MAX_SHELL_WORDS]
         if not items or flow.remote or flow.sources:
             items = items or [_sh_from(_SH_HOLE, flow)]
-            if flow.remote and self.is_shell(rest):
+            if flow.remote and self.shells(rest):
                 self.say("pipe_to_shell", "runs downloaded text")
-        if any("{}" in word for word in rest) or any(o.startswith(("-I", "-i")) for o in options):
-            mark = next((o[2:] or options[i + 1] for i, o in enumerate(options[:-1] + [""]) if o.startswith("-I")), "{}") or "{}"
-            return [_sh_from(w.replace(mark, items[0]), flow) if mark in w else w for w in rest]
-        return rest + items
+        if replaced:
+            return [_sh_from(w.replace(replaced, items[0]), flow) if replaced in w else w for w in rest]
+        return rest + [_sh_from(item, flow) if flow.below or flow.remote else item for item in items]
 
-    def is_shell(self, words: list[str]) -> bool:
-        """Is this an interactive or input-reading shell?"""
-        shell = _sh_known()[0].get(_sh_program(words[0], self.d)) is _ShRun._shell
-        return shell and all(word[:1] in "-+" for word in words[1:])
+    def _ssh(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        self.ship(flow, "ssh")
+        return _REMOTE._replace(sources=flow.sources)
+
+    def _su(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        call = self.call_
+        if call and "--help" not in args and (not call.all("sh") or call.words[:1] in ([], ["root"], ["-"])):
+            self.say("privilege", "becomes another user")
+        return _NOTHING
+
+    def _editor(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """Editors and viewers: `+COMMAND`, and commands on standard input."""
+        for word in args:
+            if word[:1] == "+":
+                self.act("esc", _sh_from(word[1:], _sh_flow(word)), flow)
+        if flow.text and name in ("ed", "red", "ex", "gdb", "lldb"):
+            self.act("esc", _sh_from(flow.text, flow), _NOTHING)
+        return self.operands(name, self.call_.all("f") if self.call_ else args, flow)
+
+    def _terminal(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """tmux, screen: what their windows run, and what is typed into them."""
+        rest = _sh_skip(args, "LSfctnsxyFe" if name == "tmux" else "SLchpst", 0)
+        if name == "screen":
+            at = args.index("-X") + 1 if "-X" in args else -1
+            text = _sh_whole(args[at + 1:]) if at > 0 and args[at:at + 1] in (["stuff"], ["exec"]) else _sh_whole(rest)
+            return self.act("sh", _sh_from(_sh_unescape(text), _sh_flow(text)), flow) if text else _NOTHING
+        runs = rest and re.match(r"new|neww|send|split|run|respawn|if|popup|display-popup", rest[0])
+        rest = _sh_skip([w for w in rest[1:] if w not in ("Enter", "C-m", "Space")], "LSfctnsxyFe", 0) if runs else []
+        return self.act("sh", _sh_whole(rest), flow) if rest else _NOTHING
+
+    def _container(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """docker, kubectl: all but the commands that run inside."""
+        words = [word for word in args if word[:1] != "-"]
+        verb = words[0] if words else ""
+        if verb == "cp":
+            return self.operands(name, args[args.index("cp") + 1:], flow)
+        if name in ("kubectl", "oc") and verb in ("get", "describe", "config"):
+            secret = words[1:2] == ["view"] or any(re.match(r"secrets?(?:/|\Z)", word) for word in words[1:])
+            return _sh_read(("\0cluster secrets",)) if secret else _NOTHING
+        return self.operands(name, [w for w in args if w[:1] == "-" and "file" in w], flow)
+
+    def _inside(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """A command in a container, where root is nobody and folders of the host may be mounted."""
+        self.root = False
+        call = self.call_
+        entry = call.all("entry") if call else []
+        if call and entry:
+            return self.simple(entry + call.args[call.starts[0]:] if call.starts else entry, flow)
+        return self.inside(flow)
+
+    # -- files that are run, or that say what to run
+    def _pipe(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        for word in self.call_.words if self.call_ else []:
+            self.pipes.update(self.keys(word))
+        return _NOTHING
+
+    def _make(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """make: its file, when this command has written it or feeds it."""
+        call = self.call_
+        files = call.all("makefile") if call else []
+        for file in files or ["Makefile", "makefile", "GNUmakefile", "justfile", "build.ninja"]:
+            known = flow if file in ("-", "/dev/stdin") else self.kept(file) if file[:8] != "/dev/fd/" else _sh_flow(file)
+            if known is not None and known.remote:
+                self.say("pipe_to_shell", "runs a file it has just downloaded", file)
+            elif known is not None and known.text:
+                self.act("make", _sh_from(known.text, known), _NOTHING)
+        for word in args:
+            if word[:6] == "SHELL=":
+                self.act("sh", word[6:], flow)
+        return _NOTHING
+
+    def _split(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        words = self.call_.words if self.call_ else []
+        content = flow if words[:1] in ([], ["-"]) else self.content(words[0])
+        stem = "".join(self.call_.all("stem")) if self.call_ else ""
+        stem = stem or ("xx" if name == "csplit" else words[1] if len(words) > 1 else "x")
+        self.files[self.key(stem) + "*"] = content.but(None)
+        return _NOTHING
 
     # -- files
     def go(self, word: str) -> None:
@@ -9162,11 +9853,11 @@ class _ShRun:
             return
         self.spend(len(word) * 20)
         self.vars["OLDPWD"] = _sh_either(*[cwd or "." for cwd in before])
-        kept = tuple([cwd for cwd in before if cwd or word[:1] in "/~\ue0f0" and not self.inside(word)])
+        kept = tuple([cwd for cwd in before if cwd or word[:1] in "/~\ue0f0" and not self.in_project(word)])
         if kept and not self.strict and word.rstrip("/") not in self.made and word not in ("/", "~", ".", ".."):
             self.fell = [self.state()._replace(cwds=kept)]
 
-    def inside(self, word: str) -> bool:
+    def in_project(self, word: str) -> bool:
         """Is this surely in the project?"""
         project = self.ctx.paths.project
         return project is not None and all(place.startswith(project.rstrip("/") + "/") for place, _ in self.spots(word))
@@ -9204,10 +9895,12 @@ class _ShRun:
         """Reading a file."""
         sources: list[str] = []
         self.path(word, sources)
-        known = self.kept(word)
+        known = self.kept(word) if word != "/dev/null" else _EMPTY
         carried = _sh_flow(word)
         if word[:8] == "/dev/fd/" and word not in self.sinks:
             return carried
+        if self.pipes and known is None and self.pipes.intersection(self.keys(word)):
+            return _sh_read(["\0pipe " + key for key in self.keys(word)])
         if known is None:
             known = carried.but(None)
         return _sh_join((known, _sh_read(sources)), known.text)
@@ -9237,6 +9930,8 @@ class _ShRun:
             return
         if word in ("/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty", "-", _SH_HOLE) or word.startswith("/dev/fd/"):
             return
+        if flow.text == "" and not appended:
+            self.emptied(word)
         self.spend(len(word))
         self.path(word)
         self.altered.update(self.reported(word))
@@ -9260,6 +9955,11 @@ class _ShRun:
                 self.say("destructive", "wipes a history or log", word)
             elif not appended and re.match(r"/(?:etc/[^/]*\Z|var/log/|boot/|(?:usr/)?s?bin/|lib|[A-Z]:/Windows/)", place):
                 self.say("destructive", "overwrites a system file", word)
+
+    def emptied(self, word: str) -> None:
+        """A file's content is gone; that matters where people keep theirs."""
+        if not self.in_project(word) and any(map(_SH_OWN_FILE.match, self.places(word))):
+            self.say("destructive", "empties a file outside the project", word)
 
     def delete(self, word: str, reason: str = "deletes outside the project", recursive: bool = True, forced: bool = True) -> None:
         """A file or folder is deleted, with all that is in it unless it is said otherwise."""
@@ -9339,28 +10039,20 @@ class _ShRun:
             place.startswith(home + "/") for home in self.homes or ())
 
     def operands(self, name: str, args: list[str], flow: _Flow = _NOTHING) -> _Flow:
-        """A program without a method: its words may be files; what goes in may come out."""
-        sources = list(flow.sources)
+        """Words that may be files of a program; what goes in may come out."""
+        sources = [source for source in flow.sources if source[-1:] != "\0" or name in _SH_PASSING]
         flows = [flow]
-        texts = _SH_TEXT_OPTIONS.get(name, "").split() + _SH_TEXT_OPTIONS[""].split()
-        names_only, skip = name in _SH_NAMES_ONLY, name in _SH_NO_FILES
-        first = name in _SH_PATTERN_FIRST and not any(a in ("-e", "-f", "--regexp", "--file") for a in args)
         args = _sh_kept(name, args)
         for word, previous in zip(args, [""] + args):
             if isinstance(word, _ShWord) and word.flow is not _NOTHING:
                 flows.append(word.flow)
-            if skip or previous in texts:
+            if previous in _SH_TEXT_OPTIONS:
                 continue
             if word[:1] == "-":
                 option, mark, value = word.partition("=")
-                if mark and option not in texts:
+                if mark and option not in _SH_TEXT_OPTIONS:
                     self.path(value, sources)
-            elif first:
-                first = False
-            elif names_only:
-                if "mcpwall" in word or "/." in word and word[:1] in "/~$" and name in ("ls", "dir", "tree", "gci"):
-                    self.path(word)
-            elif name not in _SH_SUBCOMMANDS or name == "git" or any(c in word for c in "/.~\\$*"):
+            elif name not in _SH_SUBCOMMANDS or name == "git" or any(c in word for c in "/.~\\\ue0f0*"):
                 value = word.partition("=")[2] if not word.startswith(("/", ".", "~")) else ""
                 self.path(value.lstrip("@") or word.lstrip("@"), sources)
                 known = self.kept(word)
@@ -9368,6 +10060,18 @@ class _ShRun:
         out = _sh_join(flows) if len(flows) > 1 else flow
         made = out.made or bool(flow.text and flow.text.strip())
         return _Flow(None, out.remote, tuple(sources[:64]), out.coded, made=made) if sources or out is not _NOTHING else _NOTHING
+
+    def carried(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """A program in no table: it may run what its words say."""
+        for at, word in enumerate(args[:64]):
+            first = word.split(None, 1)[0] if " " in word else word
+            if args[max(at - 1, 0)] not in _SH_TEXT_OPTIONS and _sh_program(first, self.d) in _SH_DANGEROUS:
+                if first is not word:
+                    self.apart(lambda text=word: self.run_text(text, flow))  # type: ignore[misc]
+                    continue
+                self.apart(lambda rest=args[at:]: self.simple(rest, flow))  # type: ignore[misc]
+                break
+        return self.operands(name, args, flow)
 
     # -- interpreters
     def _shell(self, name: str, args: list[str], flow: _Flow) -> _Flow:
@@ -9377,17 +10081,22 @@ class _ShRun:
                 while len(rest) > 1 and rest[0][:1] == "-" and " " not in rest[0]:
                     rest = rest[1:]
                 return self.with_words(rest, flow)
+            if word in ("--rcfile", "--init-file") and i + 1 < len(args):
+                self.run_operand(args[i + 1], _NOTHING)
             if word == "-s":
                 break
             if word[:1] not in "-+" and (not i or not re.match(r"[-+]\w*[oO]\Z|--(?:rc|init-)file\Z", args[i - 1])):
                 return self.run_operand(word, flow)
         if self.networked:
             self.say("reverse_shell", "connects a shell to the network")
+        self.ran.update(source[6:] for source in flow.sources if source[:6] == "\0pipe ")
         if flow.remote:
             self.say("reverse_shell" if flow.shell or "\0socket" in flow.sources else "pipe_to_shell",
                      f"{name} runs what comes from the network")
         elif flow.text:
-            return self.apart(lambda: self.read(flow.text or "", _NOTHING, _SH_POSIX))
+            for text in (flow.other,) * bool(flow.other) + (flow.text,):
+                out = self.apart(lambda text=text: self.read(text, _NOTHING, _SH_POSIX))  # type: ignore[misc]
+            return out
         elif flow.made:
             self.say("pipe_to_shell", f"{name} runs a text that this command makes")
         elif flow.coded:
@@ -9415,16 +10124,27 @@ class _ShRun:
 
     def run_text(self, code: str, flow: _Flow, dialect: _ShDialect | None = None) -> _Flow:
         """A word that is run as a script."""
-        self.judge_origin(code)
+        origin = self.judge_origin(code)
+        if origin.other and origin.text and origin.text.rstrip("\n") == code:
+            self.apart(lambda: self.read(origin.other, flow, _SH_POSIX))
         return self.read(code, flow, dialect or _SH_POSIX)
 
+    def run_script(self, text: str, flow: _Flow) -> _Flow:
+        """The text of a script file, in the language of the program that runs it."""
+        roles = {role.rstrip(".!") for _, role in self.call_.row.options.values()} & _SH_TEXTS.keys() if self.call_ else ()
+        for role in roles:
+            _SH_TEXTS[role](self, role, text)
+        return _NOTHING if roles else self.read(text, flow, _SH_POSIX)
+
     def run_operand(self, word: str, flow: _Flow) -> _Flow:
-        """A shell's script file."""
+        """A script file."""
         origin = self.judge_origin(word)
-        if origin.text and not origin.remote:
-            return self.read(origin.text, flow, _SH_POSIX)
+        if word[:8] == "/dev/fd/" and origin.text and not origin.remote:
+            return self.run_script(origin.text, flow)
+        if self.pipes:
+            self.ran.update(self.pipes.intersection(self.keys(word)))
         if word == "/dev/stdin" and flow.text and not flow.remote:
-            return self.read(flow.text, _NOTHING, _SH_POSIX)
+            return self.run_script(flow.text, _NOTHING)
         self.run_file(word)
         if flow.remote and word.startswith(("/dev/stdin", "/dev/fd/", "/proc/self/fd/")):
             self.say("pipe_to_shell", "runs what comes from the network")
@@ -9438,68 +10158,52 @@ class _ShRun:
         return self.run_text(_sh_whole(args), _NOTHING, self.d if name == "eval" else _SH_POWER)
 
     def _source(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        if args and (self.ctx.is_sensitive(args[0]) or any(map(_SH_PRIVATE.match, self.places(args[0])))):
+            self.loaded = True
         return self.run_operand(args[0], flow) if args else self._shell(name, [], flow)
 
     def _code(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """python, perl, node …: code in an option, a script file, or standard input."""
-        codes, script, i = [], "", 0
-        letters = _SH_CODE_LETTERS.get(name, "e")
-        while i < len(args) and not script:
-            word = args[i]
-            if word == "-m" and letters == "c":
-                self.operands(name, args[i + 2:], flow)
-                return flow.but(None)
-            inline = re.match(rf"-(?:[^\s=rmWXMI-]*?)[{letters}](.*)\Z", word, re.S)
-            if inline or word in ("--eval", "--print", "--execute", "eval"):
-                glued = inline.group(1) if inline else ""
-                if re.fullmatch(rf"[A-Za-z]{{0,2}}[{letters}]|", glued):         # `-pe CODE`, not `-eCODE`
-                    i += 1
-                    glued = args[i] if i < len(args) else ""
-                codes.append(glued)
-            elif word[:7] == "--eval=":
-                codes.append(word[7:])
-            elif word[:1] != "-" and word != "run":
-                script = word
-            i += 1
+        """python, perl, node …: after the code in its options, a script file or standard input."""
+        call = self.call_
+        if call is None:
+            return _NOTHING
+        role = next((role.rstrip(".!") for valued, role in call.row.options.values() if role.rstrip(".!") in _SH_TEXTS), "code")
+        language, words = name.partition("/")[0], call.words
+        codes = any(role in _SH_TEXTS for role, _ in call.got)
+        module = call.all("module")
         if self.networked:
             self.say("reverse_shell", "connects an interpreter to the network")
-        for code in codes:
-            self.judge_origin(code)
-            if flow.remote and re.search(r"(?:exec|eval|system)\s*\(.{0,60}stdin", code):
-                self.say("pipe_to_shell", "runs what comes from the network")
-            judge_code(self, name, code)
-        if script and not codes:
-            origin = self.judge_origin(script)
-            if script == "/dev/stdin" and flow.remote:
-                self.say("pipe_to_shell", "runs what comes from the network")
-            self.run_file(script) if script[:8] != "/dev/fd/" else judge_code(self, "code", origin.text or "")
-        elif not codes and (flow.remote or flow.coded and not flow.text):
-            self.say("pipe_to_shell", f"{name} runs what comes from the network" if flow.remote
-                     else f"{name} runs decoded content")
-        elif not codes and flow.text:
-            judge_code(self, name, flow.text)
-        self.operands(name, args[i:])
-        return _Flow(None, flow.remote, flow.sources, flow.coded)
+        if module and module[0][:7] == "mcpwall" or any("mcpwall" in source for word in words[:1]
+                                                         for source in (self.kept(word) or _NOTHING).sources):
+            self.rules("mcpwall", _sh_known()[2]["mcpwall"], words[1 - len(module):])
+        if not codes and not module and not words or words[:1] in (["-"], ["/dev/stdin"]) and not codes:
+            if flow.remote or flow.coded and not flow.text:
+                self.say("pipe_to_shell", f"{name} runs what comes from the network" if flow.remote
+                         else f"{name} runs decoded content")
+            elif flow.text:
+                _SH_TEXTS[role](self, language, flow.text)
+        files = words[not codes and not module:]
+        for at, word in enumerate(words):       # what the code does with its words nobody knows
+            if _sh_program(word, self.d) in _SH_DANGEROUS and codes:
+                self.apart(lambda rest=words[at:]: self.simple(rest, flow))  # type: ignore[misc]
+                break
+        out = self.operands(name, files, flow)
+        if codes:
+            said = call.said
+            return _sh_join((said, out), said.text)._replace(made=said.text is None and not files, remote=said.remote or flow.remote)
+        return out._replace(remote=flow.remote, made=flow.made)
 
     def _cat(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         files = _sh_operands(args)
         return flow if not files else self.content(files[0]) if len(args) == 1 else self.operands(name, args, flow)
 
-    def _awk(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        code = "".join(_sh_operands(args)[:1])
-        judge_code(self, "awk", code)
-        if flow.remote and re.search(r"system\s*\(\s*\$|\|\s*\"(?:ba)?sh", code):
-            self.say("pipe_to_shell", "runs what comes from the network")
-        return self.operands(name, args, flow)
-
     def _sed(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        for word in args:
-            for found in re.finditer(r"(?:^|[;}\d$])\s*e\s+(.+)", word[:2000]):
-                self.read(found.group(1))
-        if _sh_has(r"-\w*i|--in-place", args):
-            for word in _sh_operands(args)[1:]:
+        call = self.call_
+        files = call.all("f") if call else []
+        if call and "inplace" in call.marks:
+            for word in files:
                 self.written(word, _NOTHING, True)
-        return self.operands(name, args, flow).but(None)
+        return self.operands(name, files, flow).but(None)
 
     def _power(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         for i, word in enumerate(args):
@@ -9525,73 +10229,6 @@ class _ShRun:
             self.say("pipe_to_shell", f"{name} runs what comes from the network")
         return _Flow(flow.text, flow.remote, flow.sources, False, True)
 
-    # -- programs that hand a text to a shell
-    def _ssh(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        rest = _sh_skip(args, "bcDEeFIiJLlmOopPQRSWw", 1)
-        for word in args[:len(args) - len(rest)]:
-            if "proxycommand" in word.lower() or "localcommand" in word.lower():
-                self.read(re.sub(r"(?i).*command[= ]", "", word, count=1))
-        self.ship(flow, "ssh")
-        return self.read(" ".join(rest), flow) if rest else _Flow(None, True, flow.sources)
-
-    def _su(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        code = _sh_after(args, "-c", "--command")
-        users = [w for w, option in zip(args, [""] + args) if w[:1] != "-" and option not in ("-c", "-s", "--command")]
-        if "--help" not in args and (code is None or users[:1] in ([], ["root"])):
-            self.say("privilege", "becomes another user")
-        return self.read(code, flow) if code else _NOTHING
-
-    def _editor(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        for word, option in zip(args, [""] + args):
-            code = word if option in ("-c", "--cmd") else word[1:] if word[:1] == "+" else ""
-            if code[:2] == ":!" or code[:1] == "!":
-                self.read(code.lstrip(":!"))
-        return self.operands(name, args, flow)
-
-    def _wrap_join(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """watch, script, tmux, terminals …: their words, joined, are a shell's text."""
-        valued = {"watch": "nd", "tmux": "LSfctnsxyFe", "screen": "SLchpst", "wsl": "du"}.get(name, "")
-        rest = _sh_skip(args, valued, 0)
-        at = next((i for i, w in enumerate(args[:-1]) if re.match(r"-\w*[ce]\Z|--command\Z", w)), -1)
-        if at >= 0 and name not in ("tmux", "wsl", "watch"):
-            rest = args[at + 1:at + 2] if name == "script" else args[at + 1:]
-        elif name == "script":
-            return self.operands(name, rest, flow)
-        elif name == "wsl" and len(rest) > 1:
-            return self.simple(rest, flow)
-        elif name == "tmux":
-            run = rest and re.match(r"new|neww|send|split|run|respawn", rest[0])
-            rest = _sh_skip([w for w in rest[1:] if w not in ("Enter", "C-m")], valued, 0) if run else []
-        return self.read(" ".join(rest), flow) if rest else _NOTHING
-
-    def _container(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """docker run/exec, kubectl exec: the command inside."""
-        at = next((i for i, w in enumerate(args) if w in ("run", "exec", "debug", "rsh", "cp", "get", "config")), -1)
-        if at < 0 or args[0] in ("build", "pull", "images", "apply"):
-            return self.operands(name, [w for w in args if w[:1] == "-" and "file" in w], flow)
-        verb, rest = args[at], args[at + 1:]
-        if verb == "cp":
-            return self.operands(name, rest, flow)
-        if verb in ("get", "config"):
-            secret = name in ("kubectl", "oc") and (rest[:1] == ["view"] or any(w.startswith("secret") for w in rest))
-            return _sh_read(("\0cluster secrets",)) if secret else _NOTHING
-        if "--" in rest and name in ("kubectl", "oc"):
-            rest = rest[rest.index("--") + 1:]
-        else:
-            i = 0
-            while i < len(rest) and rest[i][:1] == "-":
-                long = rest[i][:2] == "--"
-                alone = "=" in rest[i] or rest[i] in _SH_CONTAINER_FLAGS if long else rest[i][-1] not in "veuwpmlhcnf"
-                if rest[i] in ("-v", "--volume") and i + 1 < len(rest):
-                    self.path(rest[i + 1].split(":")[0])
-                i += 1 if alone else 2
-            entry = [value for option, value in zip(rest[:i], rest[1:]) if option == "--entrypoint"]
-            rest = entry + rest[i + 1:]
-        before, self.root = self.root, False
-        out = self.simple(rest, flow)
-        self.root = before
-        return out
-
     # -- text in, text out
     def _echo(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         words, escapes = list(args), name == "printf" and self.d is _SH_POSIX
@@ -9616,10 +10253,12 @@ class _ShRun:
             words = [_sh_from("".join(pieces), _sh_join([_sh_flow(w) for w in words]))]
         text = _sh_whole(words)
         origin, plain = _sh_flow(text), str(text)[:MAX_SHELL_VALUE]
-        if escapes:
-            plain = _sh_unescape(plain.replace("\\0", "\\"))
+        read = _sh_unescape(plain.replace("\\0", "\\")) if "\\" in plain else plain
         known = origin.text is not None or not (origin.remote or origin.coded)
-        return origin.but(plain + "\n" * (name != "printf")) if known else origin
+        if not known:
+            return origin
+        return origin._replace(text=(read if escapes else plain) + "\n" * (name != "printf"),
+                               other=read if name == "echo" and not escapes and read != plain else "")
 
     def _decode(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """Programs that decode or turn text: what they yield is known when their input is."""
@@ -9639,16 +10278,14 @@ class _ShRun:
         sources, into, tar, args = list(flow.sources), "", name in ("tar", "bsdtar", "gtar"), _sh_kept(name, args)
         make = bool(args) and (not tar or "c" in args[0] and args[0][:2] != "--" or "--create" in args)
         for i, word in enumerate(args):
-            if word.startswith(("--checkpoint-action=exec=", "--to-command=", "--use-compress-program=")):
-                self.read(word.rpartition("=")[2])
-            elif word == "-DestinationPath" or tar and (word == "--file" or word[-1:] == "f" and (
+            if word == "-DestinationPath" or tar and (word == "--file" or word[-1:] == "f" and (
                     not i or word[:1] == "-" and word[:2] != "--")):
                 into = "".join(args[i + 1:i + 2])
             elif not tar and not into and word[:1] != "-" and word not in ("a", "x") and name != "compress-archive":
                 into = word
             elif word[:1] != "-" and word != into and (i or not tar):
                 self.path(word, sources if make else None)
-                if "--remove-files" in args:
+                if "--remove-files" in args or self.call_ and "moved" in self.call_.marks:
                     self.delete(word, "deletes what it packs, outside the project")
         if into not in ("", "-") and not make:
             return self.content(into).but(None)
@@ -9678,7 +10315,10 @@ class _ShRun:
                 self.positional(rest)
         listing = args in ([], ["-p"], ["-x"]) or name == "printenv" or bool(args) and name != "set" and all(
             word[:1] == "-" and word != "-" for word in args)
-        return _sh_read(("\0the environment",)) if listing else _NOTHING
+        return self.listed_variables() if listing and name != "setx" and not (name == "printenv" and args) else _NOTHING
+
+    def listed_variables(self) -> _Flow:
+        return _sh_read(("\0the environment\0" if self.loaded else "\0the environment",))
 
     def _some_lines(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """head, sort, grep …: some lines of what goes in, in some order."""
@@ -9714,14 +10354,12 @@ class _ShRun:
             self.subscript(word)
             if name == "let":
                 self.sum([("q", word)])
-        return self.operands(name, args, flow) if name in ("test", "[") else _NOTHING
+        return _NOTHING
 
     def _prints(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """Programs whose output is told by their name alone."""
-        if name in ("security", "secret-tool", "keyring"):
-            return _sh_read(("\0stored passwords",))
-        if name in ("history", "fc", "get-history"):
-            return _sh_read(("\0the shell history",))
+        if name in ("date", "whoami", "logname"):
+            return _Flow(None, made=any(" " in word for word in args))
         spots = _sh_operands(args)
         if name in ("realpath", "readlink"):
             return _Flow("\n".join(spots), made=False) if spots else _NOTHING
@@ -9739,7 +10377,7 @@ class _ShRun:
         """read, mapfile: lines of the input as values."""
         marks = self.vars.get("IFS")
         names: list[str] = []
-        for option, word in _sh_options(args, "adinNptuCcOs", ()):
+        for option, word in _sh_options(args, "adinNptu" if name == "read" else "dnOsuCc", ()):
             self.subscript(word)
             if option in ("-C",):
                 self.run_text(word, _NOTHING)
@@ -9765,7 +10403,8 @@ class _ShRun:
         return _NOTHING
 
     def _listing(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        self.operands(name, args)
+        for word in args:
+            self.named(name, word)
         spots = [w for w in _sh_operands(args) if not re.match(r"/[a-zA-Z](?::|\Z)", w)]
         return _Flow(spots[0].rstrip("/\\") + "/*" if spots else "*", below=not spots)
 
@@ -9775,7 +10414,9 @@ class _ShRun:
             at = next((k for k, w in enumerate(args) if re.match(r"-[xX]\Z|--exec", w)), len(args))
             root = (_sh_operands(args[:at])[1:2] or ["."])[0]
             return self.simple([w.replace("{}", root + "/x") for w in args[at + 1:]], flow)
-        i = next((i for i, w in enumerate(args) if w[:1] in "-(!" and w not in ("-L", "-P", "-H")), len(args))
+        while args and re.match(r"-(?:[HLP]|O\d|D)\Z", args[0]):
+            args = args[1 + (args[0] == "-D"):]
+        i = next((i for i, w in enumerate(args) if w[:1] in "-(!"), len(args))
         roots, tests = _sh_operands(args[:i]) or ["."], args[i:i + 200]
         shape = (_sh_after(tests, "-name", "-iname", "-path") or "").rpartition("/")[2]
         narrow = any(w in ("-empty", "-regex", "-iregex", "-mtime", "-mmin", "-size", "-newer") for w in tests)
@@ -9813,7 +10454,7 @@ class _ShRun:
     # -- files
     def _remove(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         windows = name in ("del", "erase", "rd", "rmdir", "ri", "remove-item") or self.d is not _SH_POSIX
-        recursive = forced = name in ("rimraf", "shred", "srm", "wipe", "trash", "del-cli")
+        recursive = forced = name in ("rimraf", "shred", "srm", "wipe", "trash", "trash-put", "del-cli")
         targets: list[str] = []
         end = args.index("--") if "--" in args else len(args)
         for i, word in enumerate(args):
@@ -9846,7 +10487,10 @@ class _ShRun:
                     flow = self.content(word[3:])
                 elif word[:3] == "of=":
                     self.written(word[3:], flow, False)
-            return flow
+                    if not {"if=/dev/zero", "if=/dev/urandom", "if=/dev/random"}.isdisjoint(args):
+                        self.emptied(word[3:])
+            cut = _sh_has("skip=|count=|conv=|bs=|ibs=|cbs=", args) and flow.text is not None
+            return flow._replace(text=None, made=True) if cut else flow
         appended = name in ("ac", "add-content") or any(w in ("-a", "--append", "-Append") for w in args)
         files = [w for w, option in zip(args, [""] + args)
                  if w[:1] != "-" and option.lower() not in ("-s", "-value", "-encoding", "-r", "-o", "-l")]
@@ -9879,6 +10523,9 @@ class _ShRun:
         content = self.kept(words[0]) if words else None
         content = content or _sh_join(flows or [_NOTHING])
         for word in words if name in _SH_MOVES else []:
+            if any(map(_SH_TEMPORARY.match, [place.rstrip("/") + "/x" for place in self.places(into)])) and not self.in_project(
+                    word) and any(map(_SH_OWN_PLACE.match, self.places(word))):
+                self.say("destructive", "moves the user's files where they do not last", word)
             if into.lower() in ("/dev/null", "nul") or _sh_has(
                     r"/(?:etc|bin|usr|lib|boot|sbin|var)(?:/|\Z)|/\Z|~\Z|~/\*", self.places(word)):
                 self.delete(word, "moves away what is outside the project")
@@ -9887,6 +10534,9 @@ class _ShRun:
             if not template or ".env" not in leaf:
                 self.written(leaf, content, False)
             self.files[self.key(leaf)] = content
+        if name in ("ln", "mklink") and words:
+            link = into or words[0].rstrip("/").rpartition("/")[2]
+            self.links = {**self.links, self.where(link).removeprefix("./"): self.where(words[0])}
         return _NOTHING
 
     def _mode(self, name: str, args: list[str], flow: _Flow) -> _Flow:
@@ -9898,7 +10548,7 @@ class _ShRun:
             targets = [w for w in args if _sh_drive.match(w)]
             spec = "777" if any(re.search(r"(?i)/grant|everyone|/f|/reset", w) for w in args) else ""
         for word in targets:
-            self.operands("chmod", [word])
+            self.named("chmod", word)
             places, change = self.places(word), name == "chmod"
             outside = any(p in ("/", "~", "/home", "/Users") or _SH_SYSTEM.match(p) and not _SH_TEMPORARY.match(p)
                           for p in places)
@@ -9919,33 +10569,32 @@ class _ShRun:
     # -- the network
     def _http(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """curl, wget, Invoke-WebRequest …: what they send, and the file or stream they fetch."""
-        httpie = name in ("http", "https", "xh")
+        call = self.call_
+        if call is None:
+            return _NOTHING
         sent: list[_Flow] = []
-        target, folder, named = "", "", name in ("wget", "aria2c", "axel", "lwp-download")
-        urls: list[str] = []
-        letters = {"curl": "AbcCdDeEFhHKmoPQrTuUwxXyYz", "wget": "OoaiBtTUePDARQl"}.get(name, "")
-        for option, value in _sh_options(args, letters, None, _SH_HTTP["switch"]):
-            if option in _SH_HTTP["url"] or not option:
-                urls.append(value)
-                if httpie and re.search(r"[=:]@", value):
-                    sent.append(self.content(value.rpartition("@")[2]))
-            elif option in _SH_HTTP["named"] and name == "curl":
-                named = True
-            elif option in _SH_HTTP["target"]:
-                target = value
-            elif option in _SH_HTTP["file"]:
+        lent: list[_Flow] = []                  # what says who one is
+        target, folder = "".join(call.all("w")[-1:]), "".join(f"{one.rstrip('/')}/" for one in call.all("folder")[-1:])
+        named = "named" in call.marks or name in ("wget", "wget2", "aria2c", "axel", "lwp-download")
+        urls = call.all("u")
+        if name in ("lwp-download", "axel") and len(urls) > 1 and not target:
+            target = urls.pop()
+        if name in ("http", "https", "xh"):
+            sent += [flow, *[self.content(word.rpartition("@")[2]) if re.search(r"[=:]@", word) else _sh_flow(word)
+                             for word in urls]]
+            urls = [word for word in urls if not re.search(r"[=:]", word) or "://" in word]
+        for role, value in call.got:
+            if role == "S":
                 sent.append(flow if value in ("-", ".") else self.content(value))
-            elif option in _SH_HTTP["data"]:
-                at = re.search(r"(?:^|=)[@<](.*)\Z|^[\w.-]*@([./~$].*)\Z", value,
-                               re.S) if option not in ("--data-raw", "--post-data", "-b", "--cookie") else None
+            elif role == "@":
+                at = re.search(r"(?:^|=)[@<](.*)\Z|^[\w.-]*@([./~\ue0f0].*)\Z", value, re.S)
                 file = (at.group(1) or at.group(2) or "").split(";")[0] if at else ""
-                sent.append(flow if file == "-" else self.content(file) if file else _sh_flow(value))
-            elif option in _SH_HTTP["header"]:
-                if "uthorization" not in value and any(s[:2] != "\0$" for s in _sh_flow(value).sources):
-                    sent.append(_sh_flow(value))
-            elif option in _SH_HTTP["folder"]:
-                folder = value.rstrip("/") + "/"
-            elif option in _SH_HTTP["config"]:
+                sent.append(flow if file == "-" else self.content(_sh_from(file, _sh_flow(value))) if file else _sh_flow(value))
+            elif role == "s":
+                sent.append(_sh_flow(value))
+            elif role == "auth" or role == "header":
+                lent.append(_sh_flow(value))
+            elif role == "r":
                 self.path(value)
         for url in urls[:64]:
             origin = _sh_flow(url)
@@ -9955,10 +10604,15 @@ class _ShRun:
             if url[:7].lower() == "file://":
                 self.path(url)
         hosts = " ".join(re.sub(r"^\w+://|[/?].*", "", url[:300]) for url in urls[:8]).lower()
-        for part in (sent + [flow] * httpie)[:64]:
+        for part in sent[:64]:
             if part.sources and not _sh_own_host(part, hosts):
                 self.ship(part, name)
-        got = _Flow(None, bool(urls) and not any(u[:5].lower() == "file:" for u in urls) or flow.remote)
+        for part in lent[:16]:
+            if part.sources and _sh_other_service(part, hosts):
+                self.ship(part, name)
+        local = bool(urls) and all(url[:5].lower() == "file:" for url in urls)
+        got = _Flow(None, bool(urls) and not local or flow.remote, ("\0the credentials of this machine",) * bool(
+            re.search(r"169\.254\.169\.254|metadata\.google|169\.254\.170\.2|100\.100\.100\.200", hosts)))
         if named and not target and urls:
             target = re.sub(r"[?#].*", "", urls[0].rstrip("/")).rpartition("/")[2]
         target = folder + target if target else ""
@@ -9984,14 +10638,16 @@ class _ShRun:
         return _NOTHING
 
     def _openssl(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        verb = args[0] if args else ""
+        """openssl s_client, enc, base64."""
+        call = self.call_
+        verb, files = (call.name.rpartition("/")[2], call.all("r")) if call else ("", [])
         if verb in ("s_client", "s_server"):
             return self.connected(flow, name)
-        if verb == "enc" or verb == "base64" and flow is not _NOTHING:
-            plain = flow.text and "-d" in args and ("-base64" in args or "-a" in args or verb == "base64")
-            return _Flow(_sh_decoded(flow.text or "", "base64") if plain else None, flow.remote, flow.sources, True)
-        words = [word for word, option in zip(args, [""] + args) if option not in ("-keyout", "-out", "-subj")]
-        return self.operands(name, words, flow)
+        if verb not in ("enc", "base64"):
+            return _NOTHING
+        flow = self.content(files[0]) if files else flow
+        plain = flow.text and "-d" in args and ("-base64" in args or "-a" in args or verb == "base64")
+        return _Flow(_sh_decoded(flow.text or "", "base64") if plain else None, flow.remote, flow.sources, True)
 
     def _socket(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         text = " ".join(args)
@@ -10013,6 +10669,9 @@ class _ShRun:
         return _Flow(None, True, ("\0socket",))
 
     def _remote_copy(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        if re.match(r"gh (?:api|gist view)|(?:gsutil|rclone) .*\bcat |aws s3 cp .* -\Z", " ".join([name, *args])[:2000]):
+            self.operands(name, args, flow)
+            return _REMOTE
         if name in ("aws", "az", "gcloud", "gh") and not (args[:1] in (["s3"], ["storage"], ["gist"]) and set(args) & {
                 "cp", "mv", "sync", "upload", "create", "upload-batch", "rsync"}):
             return self.operands(name, args, flow)
@@ -10022,6 +10681,8 @@ class _ShRun:
         for option, word in zip(args, args[1:]):
             if rsync and option in ("-e", "--rsh"):
                 self.read(word)
+        for word in words[:-1] if rsync and self.call_ and "moved" in self.call_.marks else []:
+            self.delete(word, "moves away what is outside the project")
         if (robocopy or rsync) and len(words) > 1 and _sh_has(r"(?i)--del|/mir|/purge", args):
             target = words[-1 if rsync else 1].rstrip("/") or "/"
             if ":" not in target[2:]:
@@ -10060,36 +10721,26 @@ class _ShRun:
 
     # -- particular programs
     def _git(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        for word in args[:args.index("-c") + 2] if "-c" in args[:3] else []:
-            program = re.match(r"(?i)(?:core\.(?:fsmonitor|sshcommand|pager|editor|askpass)|alias\.\w+|diff\.external)=!?(.+)",
-                               word)
-            if program:
-                self.read(program.group(1))
-        verb, *rest = _sh_skip(args, "Cc", 0) or [""]
-        for option, word in zip(rest, rest[1:]):
-            if verb in ("rebase", "submodule") and option in ("-x", "--exec", "foreach"):
-                self.read(word)
-        for word in rest if verb == "clean" else []:
-            if word[:1] in "/~":
+        call = self.call_
+        verb = call.name.rpartition("/")[2] if call and "/" in call.name else "".join(args[:1])
+        for word in args:
+            if word[:5] == "ext::":
+                self.act("sh", _sh_from(word[5:].replace("% ", " "), _sh_flow(word)), flow)
+        words = call.words if call else args
+        if verb == "config" and len(words) > 1:
+            self.git_setting(words[0], words[1])
+        elif verb == "clean" and _sh_has(r"-\w*f|--force", args) and not _sh_has(r"-\w*n|--dry-run", args):
+            for word in [word for word in words if word[:1] in "/~"] or ["."] * (self.cwds != ("",)):
                 self.delete(word)
-        if verb in ("add", "diff", "show", "apply", "clone", "archive", "cat-file", "blame"):
-            return self.operands(name, rest, flow)
-        return _Flow()
+        if verb in ("commit", "tag", "notes", "config", "clean") or verb == "archive" and flow is not _NOTHING:
+            return _NOTHING
+        return self.operands(name, call.all("f") + call.plain if call else args, flow)
 
     def _sql(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """Database clients: statements in options or on standard input."""
-        texts = [flow.text or ""]
-        for word, option in zip(args, [""] + args):
-            glued = re.match(r"--(?:command|execute|eval|query)=|-[ceQq](?=\S*\s)", word)
-            if glued or re.match(r"-\w*[ceQq]\Z|--(?:command|execute|eval|query)\Z", option) or name in (
-                    "sqlite3", "sqlite", "duckdb", "redis-cli"):
-                texts.append(word[glued.end():] if glued else word)
-        for text in texts:
-            if name in ("mongo", "mongosh"):
-                judge_code(self, "node", text)
-            else:
-                self.sql(text)
-        return self.operands(name, [w for w in args if " " not in w], flow)
+        """Database clients: statements on standard input as well."""
+        if flow.text:
+            self.act("node" if name in ("mongo", "mongosh") else "sql", _sh_from(flow.text, flow), _NOTHING)
+        return self.operands(name, [word for word in self.call_.all("f") if " " not in word] if self.call_ else args, flow)
 
     def sql(self, text: str) -> None:
         """Statements in the language of a database."""
@@ -10150,13 +10801,115 @@ def _sh_harmless_lines(text: str | None) -> bool:
     return text is not None and "/tmp" not in text and all(_sh_harmless.match(line) for line in text.splitlines()[:1000])
 
 
+_SH_SERVICES = dict(pair.split(":") for pair in """npm:npmjs github:github gh:github gitlab:gitlab aws:amazonaws openai:openai
+    anthropic:anthropic stripe:stripe slack:slack pypi:pypi docker:docker hf:huggingface huggingface:huggingface heroku:heroku
+    cloudflare:cloudflare digitalocean:digitalocean azure:azure google:google vercel:vercel netlify:netlify""".split())
+
+
+def _sh_other_service(origin: _Flow, hosts: str) -> bool:
+    """Does a secret go to another service than the one that its name tells?"""
+    if re.match(r"(?:localhost|127\.|\[::1\]|0\.0\.0\.0)", hosts):
+        return False
+    names = [source.strip("\0$").lower().split("_")[0] if source[:2] == "\0$" else "" for source in origin.sources]
+    return any(not name or name in _SH_SERVICES and name not in hosts and _SH_SERVICES[name] not in hosts for name in names)
+
+
 def _sh_own_host(origin: _Flow, hosts: str) -> bool:
     """Are secret variables sent to the very service their names speak of, or does all stay on this machine?"""
     if re.match(r"(?:localhost|127\.|\[::1\]|0\.0\.0\.0)", hosts):
         return True
-    names = [source[2:].lower().split("_") for source in origin.sources if source[:2] == "\0$"]
+    names = [source[2:].strip("\0").lower().split("_") for source in origin.sources if source[:2] == "\0$"]
     return len(names) == len(origin.sources) and not origin.coded and all(
         any(len(part) > 3 and part in hosts for part in name) for name in names)
+
+
+# ---- texts that hold commands in languages of their own
+_sh_escape_lines = lazy_regex(
+    r"(?m)^[ \t]*(?:[:\d,$%. ]*!+|:?(?:sil\w*!?|exe\w*)[ \t]+[\"']?!|[.](?:shell|system|sh|sys)\b|\\!|(?:platform[ \t]+)?shell\b|"
+    r"system\b|pipe\b|make\b)[ \t]*(.+)$|\|[ \t]*(?:silent[ \t]+)?!(.+)|\w\s+!(.+)")
+_sh_sed_command = lazy_regex(r"(?:^|[;}{\n]|(?<=[\d$!/,]))\s*[\d$,]*!?\s*e(?:[ \t]+|\\\n)([^\n]+)")
+_sh_sed_replaced = lazy_regex(r"s([^\w\s\\])(?:\\.|(?!\1)[^\\])*\1((?:\\.|(?!\1)[^\\])*)\1[gpiImM\d]*(?:e|[gpiImM\d;\s]*"
+                              r";\s*e\b)", re.S)
+_sh_awk_text = lazy_regex(r'"((?:[^"\\\n]|\\.)*)"')
+_sh_tcl_runs = lazy_regex(r"\b(?:spawn|exec|system|syscmd|esyscmd)\b[ \t(]*([^\n;\])]+)")
+_sh_make_call = lazy_regex(r"\$\(shell[ \t]+([^\n)]+)|(?:^|\n)[\w.$()-]+[ \t]*!=[ \t]*([^\n]+)")
+_sh_runs_input = lazy_regex(r"(?:exec|eval|system|popen|spawn|call|run|Function)\b[^\n]{0,80}(?:stdin|STDIN|\$0|<>|gets)|"
+                            r"system\s*\(\s*\$|\|\s*\"(?:ba)?sh|print\s*\|")
+
+
+def _sh_escaped_commands(run: _ShRun, language: str, text: str) -> None:
+    """vim, ed, gdb, sqlite, psql …: `!COMMAND`, `.shell COMMAND`, `\\! COMMAND` in a line; other lines may be code."""
+    for found in _sh_escape_lines.finditer(text[:20_000]):
+        run.read(next(group for group in found.groups() if group is not None))
+    if re.match(r"\s*(?:python|py|perl|ruby|lua)\b", text):
+        judge_code(run, text.split()[0], text)
+
+
+def _sh_sed_text(run: _ShRun, language: str, text: str) -> None:
+    for found in _sh_sed_command.finditer(text[:5000]):
+        run.read(found.group(1))
+    for found in _sh_sed_replaced.finditer(text[:5000]):
+        run.read(found.group(2))
+
+
+def _sh_awk_program(run: _ShRun, language: str, text: str) -> None:
+    judge_code(run, "awk", text)
+    if re.search(r"system\s*\(|\|", text):
+        for found in _sh_awk_text.finditer(re.sub(r'"[ \t]+"', "", text[:20_000])):
+            run.read(_sh_unescape(found.group(1)))
+
+
+def _sh_make_text(run: _ShRun, language: str, text: str) -> None:
+    for line in text[:50_000].split("\n"):
+        recipe = line[1:] if line[:1] == "\t" else line.partition(";")[2] if re.match(r"[^\s#=]+[^=]*:[^=;]*;", line) else ""
+        if recipe.strip():
+            run.read(recipe.lstrip(" \t@+-"))
+    for found in _sh_make_call.finditer(text[:50_000]):
+        run.read(found.group(1) or found.group(2))
+
+
+def _sh_tcl_text(run: _ShRun, language: str, text: str) -> None:
+    for found in _sh_tcl_runs.finditer(text[:20_000]):
+        run.read(found.group(1).strip("`'"))
+
+
+def _sh_strings(run: _ShRun, language: str, text: str) -> None:
+    """A language that nobody reads here: each of its strings may be a command."""
+    judge_code(run, "code", text)
+    for found in _sh_awk_text.finditer(text[:20_000]):
+        run.read(_sh_unescape(found.group(1)))
+
+
+def _sh_crontab(run: _ShRun, language: str, text: str) -> None:
+    for line in text[:20_000].split("\n"):
+        run.read(re.sub(r"\s*(?:@\w+|(?:[\d*,/A-Za-z-]+\s+){5})", "", line, count=1))
+
+
+def _sh_statements(run: _ShRun, language: str, text: str) -> None:
+    run.sql(text)
+    _sh_escaped_commands(run, language, text)
+
+
+def _sh_script_of(role: str) -> Callable[[_ShRun, str, str], None]:
+    """A program of the language *role* in a file of its own."""
+    def follow(run: _ShRun, language: str, word: str) -> None:
+        known = run.content(word)
+        if known.remote:
+            run.say("pipe_to_shell", "runs a file it has just downloaded", word)
+        elif known.text:
+            _SH_TEXTS[role](run, role, known.text)
+    return follow
+
+
+_SH_TEXTS: dict[str, Callable[[_ShRun, str, str], Any]] = {
+    **dict.fromkeys(("python", "node", "perl", "ruby", "php", "code", "osascript"), judge_code),
+    "awk": _sh_awk_program, "sed": _sh_sed_text, "esc": _sh_escaped_commands, "make": _sh_make_text, "tcl": _sh_tcl_text,
+    "strings": _sh_strings, "sql": _sh_statements, "crontab": _sh_crontab,
+    "awkfile": _sh_script_of("awk"), "sedfile": _sh_script_of("sed")}
+_SH_QUIET_ROLES = frozenset("p k h f r n cd u s S @ header auth folder module makefile entry two stem".split())
+
+
+_NO_ROW = _ShRow({})
 
 
 # ---- 9h. Commands: which arguments of a call are commands ------------------------------------------------
@@ -10377,7 +11130,7 @@ def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
         words = [_sh_private.sub("?", _sh_text(word)) for word in text]
         if _SH_OPERATORS.isdisjoint(words):
             run = _ShRun(ctx, _SH_POSIX, cwd)
-            run.simple(words, _NOTHING)
+            run.shown(run.simple(words, _NOTHING))
             return CommandFacts(run.facts, tuple(run.paths), frozenset(run.altered))
         text = " ".join(words)
     text = text if isinstance(text, str) else ""
@@ -10393,7 +11146,7 @@ def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
         run = _ShRun(ctx, dialect, cwd)
         run.certain = shell and language in ("", "sh") and not (_SH_POWER in dialects and _sh_power_like.search(text))
         if shell:
-            run.read(text)
+            run.shown(run.read(text))
         else:
             judge_program_text(run, language, text)
         facts = {**facts, **run.facts, **facts}         # the first to say so has the word
@@ -13362,82 +14115,91 @@ _DAN_WORDS = _DAN_DESTROY | _DAN_PARSES | _DAN_PROGRAMS.keys() | _DAN_PACK | _DA
 JUDGE_SECONDS = 0.8         # one line may take this long to judge (or 0.1 s a megabyte, if that is more); then it is refused
 _LARGE = JUDGE_SECONDS * 1e7    # bytes: from here on it is more
 _MEDIA_TYPES = ("image", "audio")
-_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_\r\n"
 _TASK_NOTE = "io.modelcontextprotocol/related-task"
 _INTRODUCTIONS = ("initialize", "server/discover")      # methods whose answers bring the server's `instructions`
 # Methods whose params carry `arguments` for a tool or prompt; of the others the whole params are the arguments.
 _WITH_ARGUMENTS = ("tools/call", "prompts/get")
 
 
-def _is_base64(text: str) -> bool:
-    return text.isascii() and not text.encode().translate(None, _BASE64)
+_RETRYABLE = ("tools/call", "prompts/get", "resources/read")    # what may be answered by `input_required` (2026-07-28)
+_trace = lazy_regex(r"[0-9a-f]{2}(-[0-9a-f]{2,32}){2}-[0-9a-f]{2}\Z|(?=.{0,512}\Z)[!-~]+=[!-~]*\Z")
 
 
-_TOKENS = {                 # where the protocol keeps which of its tokens
-    "params": frozenset(("cursor", "requestState", "taskId", "progressToken", "requestId", "subscriptionId")),
-    "result": frozenset(("nextCursor", "requestState", "taskId")),
-    "_meta": frozenset(("progressToken", "traceparent", "tracestate", "subscriptionId")),
-    "task": frozenset(("taskId",)),
-}
-
-
-class _Opaque:
-    """Says which strings of one message no rule looks into: tokens of the protocol, and media.
+class _Seen:
+    """What rules see of the strings of one message that are not simply text: of tokens of the protocol and of media nothing,
+    of base64 of a text that text.
 
     By their place, not by their name alone: an argument called "cursor" is text like any other.
     """
 
-    __slots__ = ("_message", "_tokens", "_media")
+    __slots__ = ("_message", "_tokens", "_media", "texts", "decoded")
 
     def __init__(self, message: Message) -> None:
         self._message = message
-        self._tokens: list[tuple[Any, frozenset[str]]] | None = None
+        self._tokens: dict[int, frozenset[str]] | None = None   # id of an object -> which of its members are tokens
+        self.texts: list[str] = []              # while `judged_texts` gathers them: what it has
+        self.decoded: dict[int, str] = {}       # ordinals of texts that are base64 in the message -> their encoding
 
-    def __call__(self, node: dict[str, Any], name: str) -> bool:
-        message = self._message
+    def __call__(self, node: dict[str, Any], name: str, text: str) -> str:
+        """What is seen of *text*, the member *name* (one of _OPAQUE_NAMES) of *node*."""
         if name == "name":      # of the tool or prompt; it has a condition of its own
-            return message.method in _WITH_ARGUMENTS and node is message.body.get("params")
+            message = self._message
+            return "" if message.method in _WITH_ARGUMENTS and node is message.body.get("params") else text
         if self._tokens is None:
-            self._tokens = list(self._find_tokens())
-            self._media: list[Any] = list(self._find_media())
-        if name == "data":
-            return node.get("type") in _MEDIA_TYPES and any(node is one for one in self._media) and _is_base64(node["data"])
-        if name == "blob":
-            return any(node is one for one in self._media) and _is_base64(node["blob"])
-        return any(node is one and name in names for one, names in self._tokens)
+            self._tokens = {id(holder): frozenset(names) for holder, names in self._find_tokens() if type(holder) is dict}
+            self._media = {id(block) for block in self._find_media()}
+        if name == "blob" or name == "data" and node.get("type") in _MEDIA_TYPES:
+            if id(node) not in self._media:
+                return text
+            seen, encoding = text_in_base64(text)
+            if encoding:
+                self.decoded[len(self.texts)] = encoding
+            return seen
+        if name in self._tokens.get(id(node), ()) and (name not in ("traceparent", "tracestate") or _trace.match(text)):
+            return ""
+        return text
 
-    def _find_tokens(self) -> Iterator[tuple[Any, frozenset[str]]]:
-        kind = "params" if self._message.kind != "response" else "result"
-        top = self._message.body.get(kind)
+    def _find_tokens(self) -> Iterator[tuple[Any, Sequence[str]]]:
+        """(object, names of its members that are tokens), where the protocol has them."""
+        message = self._message
+        method, result = message.method or "", message.kind == "response"
+        top = message.body.get("result" if result else "params")
         if type(top) is not dict:
             return
+        names = ["subscriptionId"]
+        if method.endswith("/list"):
+            names.append("nextCursor" if result else "cursor")
+        if method in _RETRYABLE and (not result or top.get("resultType") == "input_required"):
+            names.append("requestState")
+        if method.startswith(("tasks/", "notifications/tasks")) or result and top.get("resultType") == "task":
+            names.append("taskId")
+        names += {"notifications/progress": ["progressToken"], "notifications/cancelled": ["requestId"]}.get(method, ())
+        yield top, names
         meta, tasks = top.get("_meta"), top.get("tasks")
-        yield top, _TOKENS[kind]
-        yield meta, _TOKENS["_meta"]
-        yield top.get("task"), _TOKENS["task"]
-        if type(meta) is dict:
-            yield meta.get(_TASK_NOTE), _TOKENS["task"]
+        yield meta, ("progressToken", "traceparent", "tracestate", "subscriptionId")
+        yield top.get("task"), ("taskId",)
+        yield (meta.get(_TASK_NOTE) if type(meta) is dict else None), ("taskId",)
         for task in tasks if type(tasks) is list else ():
-            yield task, _TOKENS["task"]
+            yield task, ("taskId",)
 
     def _find_media(self) -> Iterator[Any]:
         """The content blocks of a result, prompt or sampling message, and the resources in them."""
-        body = self._message.body
-        top = body.get("result") if self._message.kind == "response" else body.get("params")
+        message = self._message
+        top = message.body.get("result" if message.kind == "response" else "params")
         if type(top) is not dict:
             return
         asked = top.get("inputRequests")
         holders = [top, top.get("result"), *(asked.values() if type(asked) is dict else ())]
-        if self._message.kind == "request" and self._message.peer == "client":
+        if message.kind == "request" and message.peer == "client":
             given = top.get("inputResponses")
             holders = [*given.values()] if type(given) is dict else []
         holders += [one.get("params") for one in holders if type(one) is dict]
         for holder in holders:
-            if type(holder) is not dict or holder is top and self._message.kind == "notification":
+            if type(holder) is not dict or holder is top and message.kind == "notification":
                 continue
             blocks = [*_listed_blocks(holder.get("content")), *_listed_blocks(holder.get("contents"))]
-            for message in _listed_blocks(holder.get("messages")):
-                blocks += _listed_blocks(message.get("content"))
+            for one in _listed_blocks(holder.get("messages")):
+                blocks += _listed_blocks(one.get("content"))
             for block in blocks:
                 yield block
                 yield block.get("resource")
@@ -13448,10 +14210,49 @@ def _listed_blocks(value: Any) -> list[dict[str, Any]]:
     return [one for one in (value if type(value) is list else [value]) if type(one) is dict]
 
 
-def judged_texts(message: Message, opaque: _Opaque | None = None) -> list[str]:
-    """Every string of the message's body in document order, as `strings_of` gives them; what is opaque is empty."""
-    texts: list[str] = []
-    opaque = opaque or _Opaque(message)
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_\r\n"
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_CONTROLS = bytes(code for code in (*range(32), 127) if code not in b"\t\n\r")
+_no_text = lazy_regex(r"[\0-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+
+def is_base64(text: str) -> bool:
+    """Is it nothing but letters of base64, and line ends?"""
+    return text.isascii() and not text.encode().translate(None, _BASE64)
+
+
+def text_in_base64(text: str) -> tuple[str, str]:
+    """What is to be judged of base64, and the encoding of that: the text that it stands for; ("", "") when it stands for no
+    text, as media do; *text* itself and "" when it is no base64."""
+    if not text or not is_base64(text):
+        return text, ""
+    data = text.encode().translate(_URL_SAFE, b"=\r\n")
+    data = binascii.a2b_base64(data[:len(data) - (len(data) % 4 == 1)] + b"==")
+    head = data[:64]
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        encoding = "utf-16"
+    elif 0 not in head:
+        encoding = "utf-8" if head.translate(None, _CONTROLS) == head else ""
+    else:                       # half of the bytes of ASCII in UTF-16 are nothing
+        encoding = "" if not head.strip(b"\0") else "utf-16-le" if not head[1::2].strip(b"\0") else \
+            "utf-16-be" if not head[::2].strip(b"\0") else ""
+    try:
+        seen = data.decode(encoding) if encoding else ""
+    except UnicodeDecodeError:
+        return "", ""
+    return (seen, encoding) if seen and not _no_text.search(seen) else ("", "")
+
+
+def base64_of_text(text: str, encoding: str) -> str:
+    """The other way."""
+    return binascii.b2a_base64(text.encode(encoding), newline=False).decode()
+
+
+def judged_texts(message: Message, seen: _Seen | None = None) -> list[str]:
+    """Every string of the message's body in document order, as `strings_of` gives them; what is opaque is empty, and base64
+    of a text is that text."""
+    seen = seen or _Seen(message)
+    texts = seen.texts = []
     for key, value in message.body.items():     # the envelope's own strings keep their places, but are not looked into
         texts.append(key)
         kind = type(value)
@@ -13459,7 +14260,7 @@ def judged_texts(message: Message, opaque: _Opaque | None = None) -> list[str]:
             texts.append("" if key == "jsonrpc" or key == "id" and (message.method or message.kind != "response") or
                          key == "method" and value in _METHODS else value)
         elif kind is dict or kind is list:
-            _collect(value, texts, opaque)
+            _collect(value, texts, seen)
     return texts
 
 
@@ -13567,7 +14368,7 @@ class Subject:
     # Derived when first asked for; as class attributes they cost nothing to set up, and there are many messages.
     _texts: list[str] | None = None
     _blob: str | None = None
-    _opaque_parts: _Opaque | None = None
+    _seen_parts: _Seen | None = None
     _names: list[str | None] | None = None
     _roots: list[tuple[tuple[Any, ...], Any]] | None = None
     _flat: tuple[dict[str, Any], _Names] | tuple[()] | None = None
@@ -13586,16 +14387,16 @@ class Subject:
         self._derived: dict[Any, Any] = {}
 
     @property
-    def _opaque(self) -> _Opaque:
-        if self._opaque_parts is None:
-            self._opaque_parts = _Opaque(self.message)
-        return self._opaque_parts
+    def _seen(self) -> _Seen:
+        if self._seen_parts is None:
+            self._seen_parts = _Seen(self.message)
+        return self._seen_parts
 
     @property
     def texts(self) -> list[str]:
         """The `judged_texts` of the message."""
         if self._texts is None:
-            self._texts = judged_texts(self.message, self._opaque)
+            self._texts = judged_texts(self.message, self._seen)
         return self._texts
 
     @property
@@ -13774,7 +14575,7 @@ class Subject:
             found = self._derived["values", skip] = []
             body = {key: value for key, value in self.message.body.items() if key not in ("jsonrpc", "id", "method")}
             leaves: list[_Leaf] = []
-            _walk_values(body, "", (), skip, self._opaque, leaves)
+            _walk_values(body, "", (), skip, self._seen, leaves)
             found += (Value(text, name, (*parent, step), number) for text, name, parent, step, number in leaves)
         return found
 
@@ -13792,7 +14593,7 @@ class Subject:
             if type(root) is str:
                 found.append((root, "", base[:-1], base[-1], False))
             else:
-                _walk_values(root, str(base[-1]), base, skip, self._opaque, found)
+                _walk_values(root, str(base[-1]), base, skip, self._seen, found)
         return found
 
     # -- paths and commands
@@ -13819,9 +14620,25 @@ class Subject:
         return facts
 
     def judge_command(self, source: Any) -> CommandFacts:
+        """The facts of a command, as it stands and without what hides in it. (What it decodes itself, its reader knows.)"""
         self.budget.check()
         policy = self.policy
-        return judge_command(source, ShellContext(policy.paths, policy.is_sensitive, self.budget))
+        context = ShellContext(policy.paths, policy.is_sensitive, self.budget)
+        facts = judge_command(source, context)
+        for view in ("plain", "tags") if self.viewed else ():
+            spelled = self._spelled(source, view)
+            if spelled != source:
+                more = judge_command(spelled, context)
+                facts = CommandFacts({**more.categories, **facts.categories}, facts.paths + more.paths)
+        return facts
+
+    def _spelled(self, source: Any, view: str) -> Any:
+        """A command (or its words) as it reads in a canonical view."""
+        if isinstance(source, Command):
+            return source._replace(source=self._spelled(source.source, view))
+        if isinstance(source, list):
+            return [self._spelled(word, view) for word in source]
+        return next((one.text for one in self.readings(source) if one.name == view), source) if isinstance(source, str) else source
 
     # -- dangers and addresses
 
@@ -13891,7 +14708,7 @@ class Subject:
         found: list[Place] | None = self._derived.get(("places", skip))
         if found is None:
             found, flat = [], self.flat()
-            walk = _PlaceWalk(self.acting, skip, self._opaque, found)
+            walk = _PlaceWalk(self.acting, skip, self._seen, found)
             if flat:
                 for name, text in flat[0].items():
                     if type(text) is str:
@@ -13933,7 +14750,7 @@ class Subject:
         tool = self.acting
         choices, searches = self.server.choices.get(tool, {}), "search" in tool_acts(tool)
         found: list[Place] = []
-        walk = _PlaceWalk(tool, frozenset(), self._opaque, found)
+        walk = _PlaceWalk(tool, frozenset(), self._seen, found)
         for base, root in self.roots():
             walk.below(root, str(base[-1]), base) if type(root) in _CONTAINERS else found.append(Place("", _UNKNOWN, (), ""))
         for place in found:
@@ -14017,8 +14834,8 @@ _TAKES_FOLDERS = frozenset("zip tar archive compress pack backup bundle sync mir
 class _PlaceWalk:
     """Gathers what may be a path among the arguments of *tool*."""
 
-    def __init__(self, tool: str, skip: frozenset[str] | None, opaque: _Opaque, found: list[Place]) -> None:
-        self._tool, self._skip, self._opaque, self._found = tool, skip, opaque, found
+    def __init__(self, tool: str, skip: frozenset[str] | None, seen: _Seen, found: list[Place]) -> None:
+        self._tool, self._skip, self._seen, self._found = tool, skip, seen, found
         self._reads = skip is None and _reading_tool.search(tool) is not None
 
     def below(self, node: Any, name: str, path: tuple[Any, ...]) -> None:
@@ -14030,8 +14847,9 @@ class _PlaceWalk:
                     self._found.append(Place(key, _roles_of_name(self._tool, "path"), path, key))
                 kind = type(value)
                 if kind is str:
-                    if not (key in _OPAQUE_NAMES and self._opaque(node, key)):
-                        self.text(value, key, path, key)
+                    text = value if key not in _OPAQUE_NAMES else self._seen(node, key, value)
+                    if text or not value:
+                        self.text(text, key, path, key)
                 elif kind is dict or kind is list:
                     if not (key in skip if skip is not None else "exclusion" in _roles_of_name(self._tool, key)):
                         self.below(value, key, path + (key,))
@@ -14165,7 +14983,7 @@ def _names_of(tool: str, names: tuple[str, ...]) -> _Names:
 _Leaf = tuple[str, str, tuple[Any, ...], Any, bool]     # a Value with its path in two: (text, name, parent, step, number)
 
 
-def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[str], opaque: _Opaque, found: list[_Leaf]) -> None:
+def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[str], seen: _Seen, found: list[_Leaf]) -> None:
     """What stands under a name in *skip* is passed over."""
     if type(node) is dict:
         for key, value in node.items():
@@ -14173,17 +14991,18 @@ def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[st
             if key in skip:
                 continue
             if kind is str:
-                if not (key in _OPAQUE_NAMES and opaque(node, key)):
-                    found.append((value, key, path, key, False))
+                text = value if key not in _OPAQUE_NAMES else seen(node, key, value)
+                if text or not value:
+                    found.append((text, key, path, key, False))
             elif kind is int or kind is float:
                 found.append((number_text(value), key, path, key, True))
             elif kind is dict or kind is list:
-                _walk_values(value, key, path + (key,), skip, opaque, found)
+                _walk_values(value, key, path + (key,), skip, seen, found)
     elif type(node) is list:
         for index, value in enumerate(node):
             kind = type(value)
             if kind is dict or kind is list:
-                _walk_values(value, name, path + (index,), skip, opaque, found)
+                _walk_values(value, name, path + (index,), skip, seen, found)
             elif kind is str:
                 found.append((value, name, path, index, False))
             elif kind is int or kind is float:
@@ -14402,8 +15221,8 @@ class Scope(NamedTuple):
 
     def covers(self, kind: str, method: str | None, tool: str | None, server: str, alias: str | None = None) -> bool:
         """May the rule apply to such a message? Of a response that nobody asked for, method and tool are None: then
-        every rule that refuses applies, and no rule that allows."""
-        if self.kinds is not None and kind not in self.kinds:
+        every rule that refuses applies, and no rule that allows; nor to a request that comes as a notification."""
+        if self.kinds is not None and kind not in self.kinds or self.strict and kind == "notification" and method in _METHODS:
             return False
         if self.servers is not None and not _any_glob(self.servers, server, self.strict):
             return False
@@ -14441,7 +15260,8 @@ class Settings(NamedTuple):
     ask_fallback: str = "deny"
     deny_as: str = "error"
     audit_required: bool = False
-    max_message_bytes: int = 16 * 1024 * 1024
+    max_message_bytes: int = 16 * 1024 * 1024   # of a line of the client
+    max_answer_bytes: int = 64 * 1024 * 1024    # of a line of the server: big files come twice, as text and as structure
     mode: str = "enforce"
     project_dir: str | None = None
     ask_timeout: float = 120
@@ -14472,7 +15292,8 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "unlisted_tools": ("allow", "deny"),
     "hook_fault": ("deny", "ask"),
 }
-_BOUNDS = {"max_message_bytes": (1024, 1024 * 1024 * 1024), "ask_timeout": (1, 86_400), "max_repeated_denials": (1, 1_000_000)}
+_BOUNDS = {"max_message_bytes": (1024, 1 << 30), "max_answer_bytes": (1024, 1 << 30), "ask_timeout": (1, 86_400),
+           "max_repeated_denials": (1, 1_000_000)}
 MAX_LIMIT_CALLS = 10_000    # of a rule's `limit`: so many points in time are remembered
 MAX_LIMITS_CALLS = 1_000_000    # of all of them together
 MAX_LIMIT_SECONDS = 86_400
@@ -15473,6 +16294,8 @@ def compile_policy(layers: Sequence[PolicyLayer], context: PathContext, source: 
     settings: dict[str, Any] = {}
     for layer in reversed(every):
         settings.update(layer.data.get("settings", {}))
+    if "max_message_bytes" in settings:     # a limit that somebody has set holds both ways
+        settings.setdefault("max_answer_bytes", settings["max_message_bytes"])
     own = [(f"/secrets/patterns/{number}/regex", compiler, item) for compiler in compilers
            for number, item in enumerate(compiler.layer.data.get("secrets", {}).get("patterns", []))]
     patterns = [(item["name"], compiler.located(compile_regex, place, item["regex"]), item.get("entropy_threshold"))
@@ -15820,7 +16643,7 @@ _GROUPS_JSON = r"""
 # Names of tools that read and write files, as servers have them; a name in words stands for its other spellings, too.
 # Only these are allowed by strict, since what others do with a path nobody knows.
 _FILE_TOOLS = {
-    "FILE_READS": """read read_file read_files read_text_file read_text_files read_media_file read_image_file read_multiple_files
+    "FILE_READS": """read read_file read_files read_text_file read_text_files read_media_file read_image_file read_multiple_files read_notes
         read_many_files read_file_lines read_file_range read_lines read_file_content read_file_contents read_text file_read view
         view_file view_files view_range open_file cat cat_file head_file tail_file get_file get_files get_file_content
         get_file_contents get_file_info get_file_metadata get_file_text get_file_text_by_path get_file_lines file_info file_stat
@@ -15952,10 +16775,14 @@ def render_default_rules() -> str:
 # ---------------------------------------------------------------------------
 
 # What a policy that denies by default still lets through, or no client could connect: the life of a session, not its work.
-LIFECYCLE = frozenset((
-    "initialize", "server/discover", "ping", "tools/list", "resources/list", "resources/templates/list", "prompts/list",
-    "logging/setLevel", "tasks/get", "tasks/result", "tasks/cancel", "tasks/update", "tasks/list",
-    "subscriptions/listen"))
+# By name and kind: the same methods in another kind are denied. Answers pass; so does `tasks/update` for a task that is known.
+LIFECYCLE = {
+    "request": frozenset((
+        "initialize", "server/discover", "ping", "logging/setLevel", "tools/list", "prompts/list", "resources/list",
+        "resources/templates/list", "tasks/get", "tasks/result", "tasks/cancel", "subscriptions/listen")),
+    "notification": frozenset((
+        "notifications/initialized", "notifications/cancelled", "notifications/progress", "notifications/roots/list_changed")),
+}
 _MAX_CANDIDATE_SETS = 1024  # kinds × methods × tools whose rules are remembered; then the memory starts anew
 
 # What comes of one rule with one message, see Wall.walk
@@ -16109,24 +16936,37 @@ class Wall:
                again: bool = False) -> Decision:
         """The first rule that decides, else the default. Never raises: a fault while judging is a deny.
 
-        Of a message that can be read in several ways (see Message.others) the strictest decision counts. *budget* is the
+        Of a message that can be read in several ways (see Message.others) the strictest decision counts; so it does of the
+        requests that an answer brings along (`inputRequests`), for half of them would break the retry. *budget* is the
         time it may take, when it is shared with other messages; else JUDGE_SECONDS. Without a *memory* nothing is marked,
         and no rule with a limit matches. *again*: see `walk`.
         """
         counted: set[int] = set()
-        decision = self._decide(message, budget, memory, again, counted)
-        asked = [self._rules_for(message)] if message.others else []
-        for method, tool in message.others:
-            other = message._replace(method=method, tool=tool, others=())
-            rules = self._rules_for(other)
-            if decision.action != "deny" and (method != message.method or rules not in asked):
-                asked.append(rules)
-                decision = _stricter(decision, self._decide(other, budget, memory, again, counted))
+        decision = _ALLOWED
+        for way in self._ways(message):
+            if decision.action != "deny":
+                decision = _stricter(decision, self._decide(way, budget, memory, again, counted))
+        for path, part in _input_requests(message) if message.peer == "server" else ():
+            if part is None:
+                return _NO_REQUEST
+            for way in self._ways(part):
+                if decision.action != "deny":
+                    decision = _stricter(decision, _within(self._decide(way, budget, memory, again, counted), message, path))
         if self._apart is not None and decision.action != "deny":
             guest = self._apart.decide(message, budget, memory, again)
             decision = _denied_apart(guest) if guest.action == "deny" else \
                 decision._replace(marks=decision.marks + guest.marks)
         return decision
+
+    def _ways(self, message: Message) -> Iterator[Message]:
+        """The message as each of the ways to take it, but for those that the same rules would be asked about again."""
+        yield message
+        asked = [(message.method, self._rules_for(message))] if message.others else []
+        for method, tool in message.others:
+            other = message._replace(method=method, tool=tool, others=())
+            if (method, self._rules_for(other)) not in asked:
+                asked.append((method, self._rules_for(other)))
+                yield other
 
     def _decide(self, message: Message, budget: Budget | None, memory: Memory | None, again: bool, counted: set[int]) -> Decision:
         """The same for one reading of the message and this policy alone."""
@@ -16188,9 +17028,43 @@ class Wall:
         if message.peer == "server":
             action = settings.outbound_default_action
             return _ALLOWED if action == "allow" else Decision(action, findings=hit.findings)
-        if settings.default_action == "allow" or message.kind != "request" or message.method in LIFECYCLE:
+        if settings.default_action == "allow" or message.kind == "response" or message.method in LIFECYCLE[message.kind] or \
+                message.method == "tasks/update" and message.kind == "request" and message.tool != UNKNOWN_TOOL:
             return _ALLOWED
         return Decision(settings.default_action, None, f"no rule allows this, and default_action is {settings.default_action}")
+
+
+MAX_INPUT_REQUESTS = 100    # in one answer
+_NO_REQUEST = Decision("deny", None, "Blocked: a request in this answer cannot be judged")
+
+
+def _input_requests(message: Message) -> Iterator[tuple[tuple[Any, ...], Message | None]]:
+    """(path, request) of what the server asks the client for within an answer or notification (2026-07-28), each as a message
+    of its own kind; None for one that is no request."""
+    top = message.body.get("result" if message.kind == "response" else "params")
+    asked = top.get("inputRequests") if type(top) is dict else None
+    for number, (key, members) in enumerate(asked.items() if type(asked) is dict else ()):
+        body = {**members, "jsonrpc": "2.0", "id": key[:MAX_NAME_CHARS]} if type(members) is dict else {}
+        path = ("result" if message.kind == "response" else "params", "inputRequests", key)
+        try:
+            if number >= MAX_INPUT_REQUESTS or len(body) != len(members) + 2 or message_kind(body, "server") != "request":
+                raise MessageError("no request")
+        except (MessageError, TypeError):
+            yield path, None
+            continue
+        others = ((body["method"], message.tool),) if message.tool is not None else ()
+        yield path, Message("server", "request", body, _compact(body), body["method"], None, message.server, others)
+
+
+def _within(decision: Decision, message: Message, path: tuple[Any, ...]) -> Decision:
+    """The *decision* on a part of *message* that stands at *path*, as one on the message: findings are elsewhere there."""
+    if decision.action == "allow":
+        return decision
+    if decision.findings:
+        first = ordinal_at(message.body, path)
+        decision = decision._replace(findings=tuple(finding._replace(
+            spans=tuple((first + span[0], *span[1:]) for span in finding.spans)) for finding in decision.findings))
+    return decision._replace(path=path + (decision.path or ()))
 
 
 def _joined(first: tuple[Finding, ...], more: tuple[Finding, ...]) -> tuple[Finding, ...]:
@@ -16213,6 +17087,8 @@ def _decided(rule: Rule, hit: Hit) -> Decision:
 
 def _stricter(one: Decision, other: Decision) -> Decision:
     """The stricter of two decisions on one message; the first when they are alike, with what both want cut out."""
+    if one is _ALLOWED:
+        return other
     first, second = (one, other) if _STRICTNESS[one.action] >= _STRICTNESS[other.action] else (other, one)
     marks = one.marks + tuple(mark for mark in other.marks if mark not in one.marks)
     findings = first.findings
@@ -16359,7 +17235,8 @@ class Toolbox:
         self._told: set[str] = set()
         self._watching = self._settings.tool_pinning != "off"
         self._closed = self._settings.unlisted_tools == "deny"
-        self.may_refuse = self._closed or self._settings.tool_pinning == "block" or self._settings.read_only
+        self._left_out: dict[str, str] = {}             # tools that a rule took out of a list: why
+        self._may_refuse = self._closed or self._settings.tool_pinning == "block" or self._settings.read_only
 
     # -- lists
 
@@ -16409,6 +17286,7 @@ class Toolbox:
                 notes.append(ToolNote(name[:MAX_NAME_CHARS], what, _BEYOND))
                 continue
             self._hashes.setdefault(name, "")
+            self._left_out.pop(name, None)
             if self._watching:
                 pin = tool_pin(tool)
                 self._compare(name, pin, self._first if known is None else known, adopting, name in twice)
@@ -16503,11 +17381,23 @@ class Toolbox:
     def objects(self, message: Message) -> Decision | None:
         """The refusal of a call of a tool that must not be called now; None if there is none."""
         is_call = message.method == "tools/call" and message.peer == "client" and message.kind != "response"
-        return self.refusal(message.tool or "") if is_call and self.may_refuse else None
+        return self.refusal(message.tool or "") if is_call and (self._may_refuse or self._left_out) else None
+
+    def leave_out(self, tool: str, rule: str | None, why: str) -> None:
+        """A rule has taken *tool* out of a list: what was not offered is not called either, until it is listed otherwise."""
+        if len(tool) <= MAX_NAME_CHARS and len(self._left_out) < MAX_TOOLS:
+            self._left_out[tool] = f"{rule or 'default_action'}: {why}"
+            for form in _forms_of(tool):
+                self._forms.setdefault(form, tool)
 
     def refusal(self, tool: str) -> Decision | None:
         """The refusal of any call of *tool* because of what the server has said of it, or has not said; None if there is none."""
         settings = self._settings
+        if self._left_out:
+            name = next((name for name in self._names_of(tool) if name in self._left_out), None)
+            if name is not None:
+                rule, _, why = self._left_out[name].partition(": ")
+                return Decision("deny", rule, "Blocked: this tool was left out of the list of tools", why=why, lasting=False)
         why = ""
         if settings.tool_pinning == "block":
             why = self._how_changed(tool) or (_BEYOND if self._hashes and self._is_beyond(tool) else "")
@@ -16523,11 +17413,14 @@ class Toolbox:
         return None
 
     def _how_changed(self, tool: str) -> str:
-        """How a tool has changed that waits for consent, else "". In another spelling, too: a server may not look as closely."""
-        names = {tool}
-        if self._changed and tool not in self._hashes:
-            names.update(self._forms[form] for form in _forms_of(tool) if form in self._forms)
-        return next((self._changed[name] for name in sorted(names) if name in self._changed and not self._agreed(name)), "")
+        """How a tool has changed that waits for consent, else ""; in another spelling, too."""
+        return next((self._changed[name] for name in self._names_of(tool) if name in self._changed and not self._agreed(name)), "")
+
+    def _names_of(self, tool: str) -> list[str]:
+        """The names under which the server may know a tool: it may not look as closely at how they are spelled."""
+        if tool in self._hashes:
+            return [tool]
+        return sorted({tool, *(self._forms[form] for form in _forms_of(tool) if form in self._forms)})
 
     def _agreed(self, tool: str) -> bool:
         """Has the user agreed to the changed tool meanwhile?"""
@@ -16560,6 +17453,7 @@ class Toolbox:
 # ---------------------------------------------------------------------------
 
 MARKER = "[REDACTED BY MCPWALL]"        # what a reader sees in place of a secret
+MARKER_IN_URL = "REDACTED-BY-MCPWALL"   # the same where blanks and brackets would end or break a URL
 MAX_SHOWN_CHARS = 1_200     # of a call's arguments in a question
 
 
@@ -16578,9 +17472,8 @@ class Quoting:
                 found = scanner.scan([text], Budget(JUDGE_SECONDS), [""])
             except BudgetSpent:
                 return MARKER
-            spans = [(start, end) for finding in found for _, start, end in finding.spans]
-            for start, end in reversed(merge_spans(spans)):
-                text = text[:start] + MARKER + text[end:]
+            spans = merge_spans([(start, end) for finding in found for _, start, end in finding.spans])
+            text = _replaced(text, [(start, end, MARKER) for start, end in spans])
         return text[:limit]
 
     def name(self, name: str) -> str:
@@ -16654,15 +17547,38 @@ class Quoting:
 
 
 def redacted(message: Message, findings: Iterable[Finding]) -> str:
-    """The message's raw text with MARKER in place of what was found, overlaps merged."""
+    """The message's raw text with MARKER in place of what was found, overlaps merged; base64 of a text is made anew."""
     by_text: dict[int, list[tuple[int, int]]] = {}
     for finding in findings:
         for ordinal, start, end in finding.spans:
             by_text.setdefault(ordinal, []).append((start, end))
     if not by_text:
         return message.text
-    edits = {ordinal: [(start, end, MARKER) for start, end in merge_spans(pairs)] for ordinal, pairs in by_text.items()}
+    texts = judged_texts(message)
+    return edited(message, {ordinal: [(start, end, _marker(texts[ordinal], start)) for start, end in merge_spans(pairs)]
+                            for ordinal, pairs in by_text.items()})
+
+
+def edited(message: Message, edits: dict[int, list[tuple[int, int, str]]]) -> str:
+    """The message's raw text with spans of its `judged_texts` replaced; base64 of a text is made anew."""
+    seen = _Seen(message)
+    texts = judged_texts(message, seen)
+    for ordinal in edits.keys() & seen.decoded.keys():
+        text = base64_of_text(_replaced(texts[ordinal], edits[ordinal]), seen.decoded[ordinal])
+        edits[ordinal] = [(0, len(strings_of(message.body)[0][ordinal]), text)]
     return edit_json_strings(message.text, edits)
+
+
+def _marker(text: str, at: int) -> str:
+    """What stands in place of a secret at that place: in a URL, what a URL may hold."""
+    before = re.split(r"[\s\"'<>()]", text[max(0, at - 2000):at])[-1]
+    return MARKER if "://" not in before else MARKER_IN_URL
+
+
+def _replaced(text: str, edits: Sequence[tuple[int, int, str]]) -> str:
+    for start, end, words in reversed(edits):
+        text = text[:start] + words + text[end:]
+    return text
 
 
 def _finite(lexeme: str) -> Any:
@@ -16761,7 +17677,6 @@ class Refusals:
 MAX_GRANTED = 1_000         # exact calls allowed for the session
 MAX_HELD = 64               # calls that wait for a person at one time; further ones are refused
 MAX_HELD_BYTES = 16 * 1024 * 1024   # of their messages
-_RETRYABLE = ("tools/call", "prompts/get", "resources/read")    # what may be answered by `input_required` (2026-07-28)
 _VERSION_META = "io.modelcontextprotocol/protocolVersion"
 _CAPABILITIES_META = "io.modelcontextprotocol/clientCapabilities"
 _APPROVAL = "mcpwall-approval"      # the key of our question among `inputRequests`
@@ -17049,10 +17964,8 @@ def _keep_newest(known: dict[Any, Any], key: Any, value: Any, most: int) -> None
 BLOCKED = "[BLOCKED BY MCPWALL]"        # begins the text that stands for a refused answer
 MAX_PENDING = 65_536        # requests without an answer, per direction; further ones are refused
 MAX_TASKS = 10_000          # task handles remembered; the oldest is forgotten, its results are judged as nobody's
-ENDS_BYTES = 64 * 1024      # of a line that is too long: so much of its head and tail is kept to find the id
 MAX_BATCH = 10_000          # messages in one batch
 MAX_OVER = 1000             # cancelled requests remembered, and those answered under an id that is only like theirs
-MAX_STRAY_CHARS = 2000      # of a line that is no message at all: so much goes to stderr
 MAX_NOTED_TOOLS = 100       # of one list, in its record
 MAX_READINGS = 8            # ways to take one message, and tools that run at a time: beyond it may be about any
 
@@ -17060,18 +17973,12 @@ _OTHER = {"client": "server", "server": "client"}
 
 # -- framing ----------------------------------------------------------------------
 
-class TooLong(NamedTuple):
-    """A line beyond the limit: its first and last bytes, and how long it was."""
-    head: bytes
-    tail: bytes
-    size: int
-
-
 class Lines:
     """Cuts one peer's bytes into lines. Looks at each byte once; holds at most *limit* bytes and the last chunk."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self, limit: int, skip: bytes = b"") -> None:
+        """*skip* is dropped where the very first line begins with it."""
+        self._limit, self._skip = limit, skip
         self._rest = bytearray()
         self._head = b""        # of a line beyond the limit, of which _rest then is the tail
         self._size = 0
@@ -17083,6 +17990,14 @@ class Lines:
 
     def feed(self, data: bytes) -> list[bytes | TooLong]:
         """The lines that *data* completes, without their line feeds. b"" is the end of file."""
+        lines = self._cut(data)
+        if self._skip and lines:
+            first = lines[0]
+            lines[0] = first.removeprefix(self._skip) if isinstance(first, bytes) else first
+            self._skip = b""
+        return lines
+
+    def _cut(self, data: bytes) -> list[bytes | TooLong]:
         if data[-1:] == b"\n" and not self._size and len(data) <= self._limit:     # whole lines, as nearly always
             return [*data[:-1].split(b"\n")]
         if not data:
@@ -17118,6 +18033,69 @@ class Lines:
         return line
 
 
+# -- what servers print -------------------------------------------------------------
+
+_BOM = b"\xef\xbb\xbf"      # of editors and shells of Windows; dropped before the first line of a server
+MAX_STRAY_CHARS = 2000      # of a line that is no message: so much goes to stderr
+MAX_STRAY_LINES = 20        # a second that go to stderr
+_content_length = lazy_regex(rb"(?i)\s*content-length:\s*\d+\s*\Z")
+# A private key printed line by line: its first line, and its last
+_key_begins = lazy_regex(r"-----? ?BEGIN .*PRIVATE KEY|PuTTY-User-Key-File-\d")
+_key_ends = lazy_regex(r"-----? ?END |Private-MAC:")
+_key_line = lazy_regex(r"[A-Za-z0-9+/=_-]{40,}\Z")
+
+
+class Strays:
+    """The lines of a server that are no messages: banners, logs, what it prints for itself.
+
+    Clients drop them, and so do we. People get their text on stderr, printable and without secrets, up to MAX_STRAY_LINES
+    a second; the record says once a second how many there were.
+    """
+
+    def __init__(self, quoting: Quoting, clock: Callable[[], float]) -> None:
+        self.count = self.size = 0      # of those not recorded yet, and their bytes
+        self._quoting, self._clock = quoting, clock
+        self._recorded_at = self._second = -math.inf
+        self._said = self._unsaid = 0   # in this second
+        self._in_key = self._hinted = False
+
+    def take(self, line: bytes, size: int) -> list[str]:
+        """What to say of a *line* of *size* bytes (its beginning, where that is long)."""
+        self.count, self.size = self.count + 1, self.size + size
+        now, said = self._clock(), []
+        if now - self._second >= 1:
+            if self._unsaid:
+                said.append(f"server printed {self._unsaid} more lines")
+            self._second, self._said, self._unsaid = now, 0, 0
+        text = self._safe(line[:MAX_STRAY_CHARS * 4].decode("utf-8", "replace").strip())
+        if _content_length.match(line) and not self._hinted:
+            self._hinted = True
+            said.append("the server writes Content-Length headers, as language servers do; MCP on stdio is one message a line: "
+                        "look for an option of the server, or for a newer one")
+        elif self._said < MAX_STRAY_LINES:
+            self._said += 1
+            said.append("server printed: " + text)
+        else:
+            self._unsaid += 1
+        return said
+
+    def due(self, last: bool) -> tuple[int, int]:
+        """(lines, bytes) to be recorded now, if it is time for a record (or the *last* chance); else (0, 0)."""
+        now = self._clock()
+        if not last and now - self._recorded_at < 1:
+            return 0, 0
+        told, self.count, self.size, self._recorded_at = (self.count, self.size), 0, 0, now
+        return told
+
+    def _safe(self, text: str) -> str:
+        """A private key that is printed line by line is hidden to its end; so is a line that could be a part of one."""
+        begins = _key_begins.search(text) is not None
+        within, self._in_key = self._in_key or begins, (begins or self._in_key) and not _key_ends.search(text)
+        if within or _key_line.match(text):
+            return MARKER
+        return printable(self._quoting.text(text, MAX_STRAY_CHARS), MAX_STRAY_CHARS)
+
+
 # -- correlation ------------------------------------------------------------------
 
 class Pending(NamedTuple):
@@ -17126,13 +18104,11 @@ class Pending(NamedTuple):
     tool: str | None
     task: str | None = None     # the task whose result it asks for
     progress: Any = None        # the token under which its progress is told
+    modern: bool = False        # was it asked in the words of 2026-07-28?
 
 
 _NOBODY = Pending(None, None)   # the request of an answer that nobody asked for
 _UNKNOWN_TASK = Pending(None, UNKNOWN_TOOL)
-# What an answer that nobody asked for may be taken for: the member that such an answer has
-_LOOKS = {"tools/list": "tools", "prompts/list": "prompts", "resources/list": "resources",
-          "resources/templates/list": "resourceTemplates", "initialize": "instructions"}
 
 
 class Ids:
@@ -17154,9 +18130,9 @@ class Ids:
         """The value under this very id; None when there is none."""
         return self._values.get(ident)
 
-    def only_one(self) -> Any:
-        """The id here, if it is only one."""
-        return next(iter(self._values)) if len(self._values) == 1 else None
+    def all(self) -> list[Any]:
+        """All ids here."""
+        return list(self._values)
 
     def put(self, ident: Any, value: Any) -> None:
         """Keep *value* under *ident*."""
@@ -17311,7 +18287,8 @@ class Correlation:
         ident, method, tool = message.body["id"], message.method, message.tool
         task = params.get("taskId") if method is not None and method.startswith("tasks/") else None
         token = meta_of(message).get("progressToken") if message.peer == "client" and "_meta" in params else None
-        waiting = Pending(method, tool, task if type(task) is str else None, token if is_id(token) else None)
+        modern = "_meta" in params and _VERSION_META in meta_of(message)
+        waiting = Pending(method, tool, task if type(task) is str else None, token if is_id(token) else None, modern)
         if waiting.progress is not None:
             self._progress.put(waiting.progress, waiting)
         if method == "tools/call":
@@ -17329,16 +18306,22 @@ class Correlation:
             if not self._running[tool]:
                 del self._running[tool]
 
-    def only_one(self) -> Any:
+    def only_one(self) -> list[Any]:
         """The id of the only request of the client that waits, if it is only one."""
-        return self._pending["client"].only_one()
+        return self._pending["client"].all() if len(self._pending["client"]) == 1 else []
 
-    def forget(self, peer: str, ident: Any) -> Pending | None:
-        """A request of *peer* was answered by us, or did not go on after all; None when none waits under this very id."""
-        waiting = self._pending[peer].pop(ident) or ()
+    def end(self, ident: Any) -> list[tuple[Any, Pending]]:
+        """(id, request) of what waits for the server under *ident*, else under ids like it; it waits no longer."""
+        pending = self._pending["client"]
+        idents = [ident] if pending.get(ident) else pending.like(ident)
+        return [(own, waiting) for own in idents for waiting in self.forget(own)]
+
+    def forget(self, ident: Any) -> tuple[Pending, ...]:
+        """What waited for the server under this very id; it waits no longer."""
+        waiting: tuple[Pending, ...] = self._pending["client"].pop(ident) or ()
         for one in waiting:
             self._forget(one)
-        return waiting[0] if waiting else None
+        return waiting
 
     def _cancelled(self, peer: str, ident: Any) -> None:
         waiting = self._pending[peer].pop(ident) if is_id(ident) else None
@@ -17372,7 +18355,7 @@ def _nobodys(body: dict[str, Any]) -> tuple[Pending, ...]:
     result = body.get("result")
     if type(result) is not dict:
         return (_NOBODY,)
-    looks = [method for method, member in _LOOKS.items() if member in result]
+    looks = [method for method, member in RESULT_LOOKS.items() if member in result]
     return (_NOBODY, *(Pending(method, None) for method in looks))
 
 
@@ -17533,13 +18516,13 @@ class Session:
         self._whereabouts = Whereabouts(self.wall.policy, self._memory, folders)
         self._sent: list[Message] = []              # requests of the client that the last `receive` let go on
         self._quoting = Quoting(policy)
-        self._lines = {"client": Lines(settings.max_message_bytes), "server": Lines(settings.max_message_bytes)}
+        self._lines = {"client": Lines(settings.max_message_bytes), "server": Lines(settings.max_answer_bytes, _BOM)}
         self._correlation = Correlation()
         self._tools = Toolbox(wall, server_name, identity, pins)
         self._refusals = Refusals(settings.max_repeated_denials)
         self._questions = Questions(settings, server_name, self._quoting, desk, monotonic)
         self._recorder = Recorder(policy, server_name, session_id, self._quoting, clock, salt)
-        self._stray_key = False
+        self._strays = Strays(self._quoting, monotonic)
         self._stopped = stopped
 
     def prepare(self) -> None:
@@ -17556,10 +18539,15 @@ class Session:
         if self._questions:
             self._settle(self._questions.late(self._monotonic(), out), out)
         for line in self._lines[peer].feed(data):
-            if type(line) is not bytes:
-                self._too_long(peer, line, out)     # type: ignore[arg-type]
+            if isinstance(line, TooLong):
+                name = "max_message_bytes" if peer == "client" else "max_answer_bytes"
+                limit = getattr(self._settings, name)
+                problem = f"a message of {line.size} bytes; at most {limit} are read (settings.{name})"
+                self._unreadable(peer, line, MessageError(problem, -32600), out)
             elif line.strip(b" \t\r"):
                 self._line(peer, line, out)
+        if self._strays.count:
+            self._record_strays(out, last=not data)
         if not data:
             out.others += self._tools.ended()
             if peer == "client":
@@ -17584,10 +18572,11 @@ class Session:
 
     def tick(self, now: float) -> list[Any]:
         """Effects of time going by: questions that nobody has answered in time. *now* is on the monotonic clock."""
-        if not self._questions:
+        if not self._questions and not self._strays.count:
             return []
         out = self._begin()
         self._settle(self._questions.late(now, out), out)
+        self._record_strays(out)
         return self._effects(out)
 
     def answer(self, ident: str, answer: str) -> list[Any]:
@@ -17602,7 +18591,7 @@ class Session:
         out = Outbox()
         decision = Decision("deny", None, "Blocked: the audit log cannot be written")
         for message in self._sent:
-            self._correlation.forget("client", message.body["id"])
+            self._correlation.forget(message.body["id"])
             out.lines["client"].append(self._refusal(message, decision, ref="").encode())
         if not self._sent:
             return list(effects)
@@ -17622,9 +18611,16 @@ class Session:
     # -- one line
 
     def _line(self, peer: str, line: bytes, out: Outbox) -> None:
+        extra: dict[str, Any] = {}
         try:
             text = decode_line(line)
-            body = load_json(text)
+            try:
+                body = load_json(text)
+            except HalfCharacter:
+                if peer == "client":
+                    raise
+                text, extra["halves"] = without_halves(text)        # what is left of an emoji: the half goes, not the answer
+                line, body = text.encode(), load_json(text)
             batch = type(body) is list
             items = body if batch else [body]
             if batch and not 0 < len(items) <= MAX_BATCH:
@@ -17635,10 +18631,11 @@ class Session:
             return
         self._renew(len(line))
         if not batch:
-            self._send(peer, self._judge(peer, kinds[0], body, text, len(line), out), line, text, out)
+            self._send(peer, self._judge(peer, kinds[0], body, text, len(line), out, extra), line, text, out)
             return
         raws = _item_texts(text)
-        verdicts = [self._judge(peer, kind, item, raw, len(raw.encode()), out) for item, kind, raw in zip(items, kinds, raws)]
+        verdicts = [self._judge(peer, kind, item, raw, len(raw.encode()), out, extra.copy())
+                    for item, kind, raw in zip(items, kinds, raws)]
         forwards = [verdict.forward for verdict in verdicts if verdict.forward is not None]
         answers = [verdict.answer for verdict in verdicts if verdict.answer is not None]
         if len(forwards) == len(raws) and all(map(_same, forwards, raws)):
@@ -17661,13 +18658,13 @@ class Session:
 
     # -- one message
 
-    def _judge(self, peer: str, kind: str, body: dict[str, Any], text: str, size: int, out: Outbox) -> _Verdict:
+    def _judge(self, peer: str, kind: str, body: dict[str, Any], text: str, size: int, out: Outbox,
+               extra: dict[str, Any]) -> _Verdict:
         about, *others = self._correlation.claim(peer, kind, body)
         message = Message(peer, kind, body, text, about.method, about.tool, self.server_name)
         if others:
             ways = dict.fromkeys((other.method, other.tool) for other in others)
             message = message._replace(others=tuple(way for way in ways if way != (about.method, about.tool))[:MAX_READINGS])
-        extra: dict[str, Any] = {}
         if peer == "client":
             if self._questions.is_ours(message):
                 return self._for_us(message, size, out)
@@ -17691,6 +18688,12 @@ class Session:
                 refusal = refusal or _OUR_ID
             if refusal is not None:
                 return refusal
+        elif message.peer == "server" and type(message.body.get("result")) is dict:
+            try:
+                for method in {message.method, *(method for method, _ in message.others)}:
+                    check_result(method, message.body["result"])
+            except MessageError as fault:
+                return Decision("deny", None, f"Blocked: {fault.problem}", lasting=False)
         decision = self.wall.decide(message, self._budget, self._memory, again)
         return decision if decision.action == "deny" else self._tools.objects(message) or decision
 
@@ -17719,7 +18722,7 @@ class Session:
                 extra["denials"] = times
             answer = self._refusal(message, decision, times)
         elif message.kind == "response":
-            forward = self._in_place(message, decision, extra)
+            forward = self._in_place(message, decision, extra, answered)
         out.records.append(self._recorder.record(message, decision, size, extra))
         return _Verdict(forward, answer)
 
@@ -17792,7 +18795,11 @@ class Session:
     def _shown(self, message: Message, extra: dict[str, Any], out: Outbox) -> Message:
         """The answer as far as the client may see it: without the tools that it cannot or must not call. What there is to
         say of them goes into *extra*, for the record."""
-        shown, notes, effects = self._tools.shown(message, self._budget)
+        shown, odd = without_odd_items(message)
+        for name, items in odd.items():
+            why = "a member is named like one of the protocol in another spelling"
+            self._note(extra, name, [ToolNote(_name_of(item), "left out", why) for item in items])
+        shown, notes, effects = self._tools.shown(shown, self._budget)
         out.notes += (Note(self._quoting.text(effect.text)) for effect in effects if type(effect) is Note)
         out.others += (effect for effect in effects if type(effect) is not Note)
         self._note(extra, "tools", notes)
@@ -17832,21 +18839,25 @@ class Session:
             answer["result"]["resultType"] = "complete"
         return _compact(answer)
 
-    def _in_place(self, message: Message, decision: Decision, extra: dict[str, Any]) -> str:
-        """What the receiver gets in place of a refused response; what was left out of a list is noted in *extra*."""
-        body, result = message.body, message.body.get("result")
+    def _in_place(self, message: Message, decision: Decision, extra: dict[str, Any], answered: Pending) -> str | None:
+        """What the receiver gets in place of a refused response, which is nothing for an error about nothing; what was left
+        out of a list is noted in *extra*."""
+        result, ident = message.body.get("result"), message.body.get("id")
         if message.peer == "client":            # the server must not wait for ever
             return self._refusal(message, decision)
-        ref = self._recorder.ref
-        text = f"{BLOCKED} {decision.message or 'Blocked by policy'}{_named(decision.rule, ref)}"
-        if type(result) is dict and message.method not in ("tools/call", "tasks/result"):
+        if ident is None:
+            return None
+        called = type(result) is dict and message.method in ("tools/call", "tasks/result")
+        if type(result) is dict and not called:
             kept = self._acceptable(message, result, decision, extra)
             if kept is not None:
                 return kept
-        answer: dict[str, Any] = {"jsonrpc": "2.0", "id": body["id"]}
-        if type(result) is dict and message.method in ("tools/call", "tasks/result"):
+        ref = self._recorder.ref
+        text = f"{BLOCKED} {decision.message or 'Blocked by policy'}{_named(decision.rule, ref)}"
+        answer: dict[str, Any] = {"jsonrpc": "2.0", "id": ident}
+        if called:
             answer["result"] = {"content": [{"type": "text", "text": text}], "isError": True}
-            if "resultType" in result:
+            if answered.modern or "resultType" in (result or ()):
                 answer["result"]["resultType"] = "complete"
         else:
             answer["error"] = {"code": -32600, "message": text, "data": {"mcpwall": self._quoting.about(decision, ref)}}
@@ -17887,6 +18898,8 @@ class Session:
                 bad.append(index)
                 why = f"{decision.rule or 'default'}: {decision.why or decision.message}"
                 notes.append(ToolNote(_name_of(item), "left out", why))
+                if name == "tools":
+                    self._tools.leave_out(_name_of(item), decision.rule, decision.why or decision.message)
                 if self._budget.left() <= 0:
                     return None
         if not bad:
@@ -17896,55 +18909,40 @@ class Session:
 
     # -- lines that are no messages
 
-    def _unreadable(self, peer: str, line: bytes, fault: MessageError, out: Outbox) -> None:
-        """A line that cannot be judged goes nowhere: who waits for it gets an error, and there is a record."""
+    def _unreadable(self, peer: str, line: bytes | TooLong, fault: MessageError, out: Outbox) -> None:
+        """A line that cannot be judged goes nowhere. The client gets an error for its own; for a line of the server only when
+        it is the answer to a request that waits. All other lines of servers are what they print: clients drop them, too."""
         decision = Decision("deny", None, f"Blocked: {fault.problem}")
-        ident = _readable_id(line)
+        answers, idents = glimpse(line)
+        size = len(line) if isinstance(line, bytes) else line.size
+        ended: list[tuple[Any, Pending | None]] = []
         if peer == "client":
-            error = {"code": fault.code, "message": f"[mcpwall] {decision.message}"}
-            out.say("client", {"jsonrpc": "2.0", "id": ident, "error": error})
-        elif not line.lstrip().startswith((b"{", b"[")):
-            out.notes.append(Note("server printed: " + self._without_secrets(line[:MAX_STRAY_CHARS * 4])))
-        else:
-            self._answer_for(ident, decision, out)
-        self._no_message(peer, ident, decision, len(line), out)
+            ended = [(idents[0] if len(idents) == 1 else None, None)]
+        elif answers:
+            if not idents and isinstance(line, TooLong):    # its id stands in the middle
+                idents = self._correlation.only_one()
+            ended += (one for ident in idents for one in self._correlation.end(ident))
+        for ident, waiting in ended:
+            if waiting is None:
+                error = {"code": fault.code, "message": f"[mcpwall] {decision.message}"}
+                out.say("client", {"jsonrpc": "2.0", "id": ident, "error": error})
+            else:
+                body = {"id": ident, "result": {}}
+                message = Message("server", "response", body, "", waiting.method, waiting.tool, self.server_name)
+                out.lines["client"].append((self._in_place(message, decision, {}, waiting) or "").encode())
+            message = Message(peer, "unreadable", {"id": ident}, "", None, None, self.server_name)
+            out.records.append(self._recorder.record(message, decision, size))
+        if not ended:
+            out.notes += map(Note, self._strays.take(line if isinstance(line, bytes) else line.head, size))
+            self._record_strays(out)
 
-    def _too_long(self, peer: str, line: TooLong, out: Outbox) -> None:
-        """A line beyond the limit was skipped as it came; the id, if it can be found, gets an error."""
-        limit = self._settings.max_message_bytes
-        decision = Decision("deny", None, f"Blocked: a message of {line.size} bytes; at most {limit} are read "
-                                          "(settings.max_message_bytes)")
-        ident = _id_at_head(line.head)
-        if ident is None:
-            ident = _id_at_tail(line.tail)
-        if peer == "client":
-            message = Message(peer, "request", {"id": ident}, "", None, None, self.server_name)
-            out.lines["client"].append(self._refusal(message, decision).encode())
-        else:
-            if ident is None and _is_textually_an_answer(line):
-                ident = self._correlation.only_one()
-            self._answer_for(ident, decision, out)
-        self._no_message(peer, ident, decision, line.size, out)
-
-    def _no_message(self, peer: str, ident: Any, decision: Decision, size: int, out: Outbox) -> None:
-        """Record a line that could not be read."""
-        message = Message(peer, "unreadable", {"id": ident}, "", None, None, self.server_name)
-        out.records.append(self._recorder.record(message, decision, size))
-
-    def _answer_for(self, ident: Any, decision: Decision, out: Outbox) -> None:
-        """Answer the client's request *ident* in the server's place."""
-        waiting = self._correlation.forget("client", ident) if is_id(ident) else None
-        if waiting is not None:
-            body = {"id": ident, "result": {}}
-            message = Message("server", "response", body, "", waiting.method, waiting.tool, self.server_name)
-            out.lines["client"].append(self._in_place(message, decision, {}).encode())
-
-    def _without_secrets(self, line: bytes) -> str:
-        """A stray line for stderr. A private key that is printed line by line is hidden to its end."""
-        text = line.decode("utf-8", "replace")
-        within, self._stray_key = self._stray_key, "PRIVATE KEY" in text and "-----BEGIN" in text or \
-            self._stray_key and "-----END" not in text
-        return MARKER if within or self._stray_key else printable(self._quoting.text(text, MAX_STRAY_CHARS), MAX_STRAY_CHARS)
+    def _record_strays(self, out: Outbox, last: bool = False) -> None:
+        """A record of the lines of the server that were no messages: how many and how long, never their text."""
+        count, size = self._strays.due(last)
+        if count:
+            message = Message("server", "unreadable", {}, "", None, None, self.server_name)
+            decision = Decision("deny", None, "Blocked: no message, but what the server prints")
+            out.records.append(self._recorder.record(message, decision, size, {"lines": count}))
 
 
 def _named(rule: str | None, ref: str) -> str:
@@ -17962,11 +18960,25 @@ def _is_textually_an_answer(line: TooLong) -> bool:
     return any(b'"jsonrpc"' in part and (b'"result"' in part or b'"error"' in part) for part in (line.head, line.tail))
 
 
+def without_odd_items(message: Message) -> tuple[Message, dict[str, list[Any]]]:
+    """An answer without those items of its list that readers take for different ones; and these, by the list's name."""
+    result, odd = message.body.get("result"), {}
+    methods = {message.method, *(method for method, _ in message.others)}
+    for method, name in RESULT_LOOKS.items() if not methods.isdisjoint((*RESULT_LOOKS, None)) else ():
+        items = result.get(name) if type(result) is dict else None
+        if type(items) is list and not methods.isdisjoint((method, None)):
+            bad = [index for index, item in enumerate(items) if is_odd_item(item)]
+            if bad:
+                odd[name] = [items[index] for index in bad]
+                text = _drop_items(message.text, ("result", name), bad)
+                message = message._replace(body=load_json(text), text=text)
+    return message, odd
+
+
 def _stripped(message: Message) -> str:
     """The message's raw text without what `strip` takes out."""
-    texts = judged_texts(message)
-    edits = {index: list(spans) for index, text in enumerate(texts) for spans in [strip_spans(text)] if spans}
-    return edit_json_strings(message.text, edits) if edits else message.text
+    edits = {index: list(spans) for index, text in enumerate(judged_texts(message)) for spans in [strip_spans(text)] if spans}
+    return edited(message, edits) if edits else message.text
 
 
 def _name_of(item: Any) -> str:
@@ -23110,7 +24122,7 @@ _MEDIA_HEADS = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "JVBERi0", "SUkq", "TU
 def _is_media(text: str) -> bool:
     """Is it base64 of an image, a sound, a document? Nothing is found in there but by chance."""
     body = text.partition(",")[2] if text.startswith("data:") else text
-    return len(body) > 256 and body.startswith(_MEDIA_HEADS) and _is_base64(body)
+    return len(body) > 256 and body.startswith(_MEDIA_HEADS) and is_base64(body)
 
 
 def _with_texts(value: Any, change: Callable[[str], str]) -> Any:
@@ -24937,10 +25949,12 @@ class _Checks:
         items = body if isinstance(body, list) else [body]
         answers = any(isinstance(item, dict) and "method" not in item and ("result" in item or "error" in item)
                       for item in items)
-        if answers and self._tool is not None:
-            for item in items:
-                ident = item.get("id") if isinstance(item, dict) else None
-                call = {"jsonrpc": "2.0", "id": ident, "method": "tools/call", "params": {"name": self._tool}}
+        for item in items if answers else ():       # as if they had been asked for
+            result = item.get("result") if isinstance(item, dict) else None
+            asked = [method for method, member in RESULT_LOOKS.items() if isinstance(result, dict) and member in result]
+            if isinstance(item, dict) and (self._tool is not None or asked):
+                call = {"jsonrpc": "2.0", "id": item.get("id"), "method": asked[0] if self._tool is None else "tools/call",
+                        "params": {} if self._tool is None else {"name": self._tool}}
                 session.receive("client", json.dumps(call).encode() + b"\n")
         effects = session.receive("server" if answers else "client", line + b"\n")
         records = [effect.fields for effect in effects if isinstance(effect, Record)]
