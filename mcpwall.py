@@ -13462,28 +13462,41 @@ _dan_break = lazy_regex(r"\$\(|['\"].*[;&|]|\A--")
 
 def may_endanger(tool: str, node: Any, name: str = "") -> bool:
     """A superset of the calls, of texts that need no views, in which `dangers_in` finds something."""
-    if not name and not _DAN_WORDS.isdisjoint(name_words(tool)):
+    if not name and _dan_telling(tool):
         return True
-    if type(node) is list:
-        return any([may_endanger(tool, item, name or "0") for item in node])
-    if type(node) is dict:
-        return any([_dan_named(key, value) or may_endanger(tool, value, key or "0") for key, value in node.items()])
-    if type(node) is not str:
-        return False
-    kind = _dan_role(tool, name)
-    if kind == "":
-        return _dan_sign.search(node) is not None and _dan_plain_url.match(node) is None
-    if kind == "run":
-        return False
-    return len(node) <= _DAN_LINE and _dan_break.search(node) is not None or "root:" in node or "$where" in node
+    for key, value in node.items() if type(node) is dict else [(name, item) for item in node]:
+        role = _dan_member(tool, key)
+        kind = type(value)
+        if role == "named":
+            return True
+        if kind is str:
+            if role == "excused":
+                if len(value) <= _DAN_LINE and _dan_break.search(value) is not None or "root:" in value or "$where" in value:
+                    return True
+            elif role[:3] != "run" and _dan_sign.search(value) is not None and _dan_plain_url.match(value) is None:
+                return True
+            if role[-4:] == "verb" and " " not in value.strip() and not _DAN_WORDS.isdisjoint(name_words(value)) or \
+                    role == "kind" and "secret" in value.lower():
+                return True
+        elif (kind is dict or kind is list) and may_endanger(tool, value, key or "0"):
+            return True
+    return False
 
 
-def _dan_named(name: str, value: Any) -> bool:
-    """Does the name of a member, or the verb that is its value, ask for a look?"""
+@lru_cache(1024)
+def _dan_telling(tool: str) -> bool:
+    return not _DAN_WORDS.isdisjoint(name_words(tool))
+
+
+@lru_cache(4096)
+def _dan_member(tool: str, name: str) -> str:
+    """What the name of a member asks for: "named" (a look, whatever it holds), "verb", "runverb" or "kind" (one at its
+    words); else its role."""
     key = _dan_fold(name)
-    return key in _DAN_NAMES or name == "$where" or key in _DAN_VERB_KEYS and type(value) is str and \
-        len(value.split()) == 1 and not _DAN_WORDS.isdisjoint(name_words(value)) or \
-        key in _DAN_KIND_KEYS and type(value) is str and "secret" in value.lower()
+    if key in _DAN_NAMES or name == "$where":
+        return "named"
+    role = _dan_role(tool, name)
+    return role.replace("excused", "") + "verb" if key in _DAN_VERB_KEYS else "kind" if key in _DAN_KIND_KEYS else role
 
 
 @lru_cache(4096)
@@ -14107,6 +14120,73 @@ _DAN_WORDS = _DAN_DESTROY | _DAN_PARSES | _DAN_PROGRAMS.keys() | _DAN_PACK | _DA
     frozenset("""format transfer reset clear flushall flushdb dropdatabase move rename mv chmod chown permissions
     env environ environment printenv getenv resource resources cluster repository repo browser page puppeteer playwright
     evaluate compose""".split())
+
+
+# -- what a server asks a person or the model
+
+ASKS = {
+    "credentials": "asks a person for a password, key or code in a form, which the protocol forbids",
+    "url": "sends a person to a page of the web",
+    "context": "asks the model with what was said to other servers"}
+# Last words of names that hold a secret; with `of`: when one of these stands before them
+_ASK_NAMES = """
+password passwords passwd passphrase passcode pwd pin cvv cvv2 cvc csc otp totp mnemonic ssn credential credentials secret
+key of api secret private access encryption signing ssh master
+token tokens of access auth bearer api refresh session personal github gitlab slack security id
+phrase of seed recovery secret backup wallet
+code of verification security otp mfa 2fa factor auth authentication authenticator time recovery backup pin sms login
+number of card pin security
+apikey secretkey privatekey accesskey accesstoken seedphrase recoveryphrase cardnumber creditcard
+"""
+_ask_noun = (r"(?:pass(?:word|phrase|code)|\bpwd\b|\bpin\b(?!\s*(?:code of|the\b|it\b|to\b|this\b))|\bcvv2?\b|\bcvc\b|\botp\b"
+             r"|(?:secret|private|api|access|encryption|ssh)[\s_-]*(?:access\s+)?keys?\b|(?:seed|recovery|backup|secret)\s+phrase"
+             r"|mnemonic|(?:access|auth\w*|bearer|api|session|personal access)\s+token|credit\s+card\s+number|card\s+number"
+             r"|social\s+security|(?:verification|one[\s-]time|2fa|mfa|two[\s-]factor|authenticat\w+|security)\s+(?:code|password))"
+             r"(?!\w*\s*(?:manager|polic|length|reset|protect|hint|field|strength|rotat|vault|generator|store|rule|expir|format))")
+_ask_words = lazy_regex(rf"(?i)(?<!no )(?<!without ){_ask_noun}")
+_ask_message = lazy_regex(
+    r"(?i)(?<!not )(?<!never )(?<!n't )\b(?:enter|provide|type|paste|input|give|share|send|confirm|supply|submit|need|require"
+    rf"|tell)\w*\b[^.!?\n]{{0,60}}?{_ask_noun}")
+
+
+@lru_cache(None)
+def _ask_rows() -> dict[str, frozenset[str]]:
+    rows = [row.partition(" of ") for row in _ASK_NAMES.strip().split("\n")]
+    return {word: frozenset(before.split()) for words, _, before in rows for word in words.split()}
+
+
+def asked_for(method: str | None, params: Any) -> set[str]:
+    """Which of ASKS a request of a server is."""
+    if type(params) is not dict:
+        return set()
+    if method == "sampling/createMessage":
+        return set() if params.get("includeContext") in (None, "none") else {"context"}
+    if method != "elicitation/create":
+        return set()
+    found = {"url"} if params.get("mode") == "url" or "url" in params else set()
+    schema = params.get("requestedSchema")
+    fields = schema.get("properties") if type(schema) is dict else None
+    free = [(name, field) for name, field in fields.items() if type(field) is dict and field.get("type", "string") in (
+        "string", "number", "integer") and not {"enum", "const", "oneOf"} & set(field)] if type(fields) is dict else []
+    message = params.get("message")
+    if free and type(message) is str and any(
+            _ask_message.search(view.text) for view in views(message)) or any(
+            _ask_is_secret(view.text, field) for name, field in free for view in views(name)):
+        found.add("credentials")
+    return found
+
+
+def _ask_is_secret(name: str, field: dict[str, Any]) -> bool:
+    """Is this field of a form for a secret?"""
+    *before, last = name_words(name) or ("",)
+    needs = _ask_rows().get(last)
+    if needs is not None and (not needs or not needs.isdisjoint(before)) and not {"postal", "zip", "page", "next"} & {*before}:
+        return True
+    if _ask_rows().get("".join((*before, last))) == frozenset() or field.get("format") == "password":
+        return True
+    texts = [text for text in (field.get("title"), field.get("description")) if type(text) is str]
+    return field.get("type", "string") == "string" and any(
+        _ask_words.search(view.text) for text in texts for view in views(text))
 
 # ---------------------------------------------------------------------------
 # 12. What rules see: one message and what is derived from it
@@ -15462,7 +15542,7 @@ _unknown_variable = lazy_regex(r"(?<!\\)\$\{([A-Za-z_]\w*)\}")
 _TOP_KEYS = ("version", "extends", "without", "settings", "rules", "outbound_rules", "secrets", "tests", "policy")
 _RULE_KEYS = ("name", "match", "unless", "limit", "action", "mark", "message", "hint", "last")
 _MATCH_KEYS = ("method", "tool", "server", "marked", "arguments")
-_OUTBOUND_MATCH_KEYS = ("method", "tool", "server", "marked", "direction", "secrets", "injection", "response_contains",
+_OUTBOUND_MATCH_KEYS = ("method", "tool", "server", "marked", "direction", "secrets", "injection", "asks", "response_contains",
                         "response_contains_regex", "response_size_exceeds")
 _MATCHER_WORDS = ("regex", "pattern", "not_under", "under", "path", "address", "command", "danger", "secrets", "all",
                   "except_keys", "access")
@@ -15629,6 +15709,9 @@ def _check_match(check: _Checker, match: Any, place: str, keys: Sequence[str]) -
                 check.mark(item, f"{here}/{index}" if isinstance(value, list) else here)
         elif key == "secrets":
             check.typed(value, bool, here, "true or false")
+        elif key == "asks":
+            for item in [] if value is True else check.texts(value, here):
+                check.choice(item, tuple(ASKS), here, "a kind of question (or true)")
         elif key == "injection":
             for item in [] if value is True else check.texts(value, here):
                 check.choice(item, tuple(INJECTION_KINDS), here, "a kind of injection (or true)")
@@ -15905,6 +15988,8 @@ class _Compiler:
             tests.append(_size_exceeds(match["response_size_exceeds"]))
         if match.get("secrets"):
             tests.append(lambda subject: Hit(None, "", "", subject.findings) if subject.findings else None)
+        if "asks" in match:
+            tests.append(_asks(frozenset(ASKS if match["asks"] is True else _as_list(match["asks"]))))
         if "injection" in match:
             kinds = match["injection"]
             tests.append(_injected(None if kinds is True else frozenset(_as_list(kinds))))
@@ -16202,6 +16287,25 @@ def _size_exceeds(limit: int) -> Test:
         if size <= limit:
             size = len(json.dumps(content, ensure_ascii=False, separators=(",", ":")).encode("utf-8", "replace"))
         return Hit(None, f"more than {limit} bytes") if size > limit else None
+    return matches
+
+
+def _asks(kinds: frozenset[str]) -> Test:
+    """The server asks for one of *kinds*: by a request, by questions in a result, or by an error that sends to a page."""
+    def matches(subject: Subject) -> Hit | None:
+        message, body = subject.message, subject.message.body
+        asked = [(message.method, body.get("params"))] if message.kind == "request" else []
+        result, error = body.get("result"), body.get("error")
+        if type(result) is dict and type(result.get("inputRequests")) is dict:
+            asked += [(one.get("method"), one.get("params")) for one in result["inputRequests"].values() if type(one) is dict]
+        data = error.get("data") if type(error) is dict else None
+        if type(data) is dict and type(data.get("elicitations")) is list:
+            asked += [("elicitation/create", one) for one in data["elicitations"]]
+        for method, params in asked:
+            found = asked_for(method, params) & kinds
+            if found:
+                return Hit(None, ASKS[min(found)])
+        return None
     return matches
 
 
@@ -16529,15 +16633,22 @@ _GROUPS_JSON = r"""
   {"name": "allow-project-resources",
    "match": {"method": ["resources/read", "resources/subscribe", "resources/unsubscribe"],
              "arguments": {"uri": {"under": "${PROJECT_DIR}"}}}, "action": "allow"}],
+"questions": [
+  {"name": "block-credential-forms", "match": {"asks": "credentials"}, "action": "deny",
+   "message": "Blocked: the server asks for a password, key or code"}],
 "responses": [
   {"name": "redact-secrets-in-responses", "match": {"secrets": true}, "action": "redact",
    "message": "A secret was taken out of the response"}],
 "response-notes": [
+  {"name": "log-server-questions", "match": {"asks": ["url", "context"]}, "action": "log_only",
+   "message": "Logged: the server sends the user to a page, or asks the model with what others said"},
   {"name": "flag-prompt-injection", "match": {"injection": true}, "action": "log_only",
    "message": "Logged: text that tries to steer the model"},
   {"name": "flag-large-responses", "match": {"response_size_exceeds": 102400}, "action": "log_only",
    "message": "Logged: a large response"}],
 "strict-responses": [
+  {"name": "block-server-questions", "match": {"asks": true}, "action": "deny",
+   "message": "Blocked: the server asks for credentials, for a visit to a page, or for what others said"},
   {"name": "block-sampling-and-elicitation",
    "match": {"direction": "request", "method": ["sampling/createMessage", "elicitation/create"]}, "action": "deny",
    "message": "Blocked: the server may not ask the model or the user"},
@@ -16672,7 +16783,7 @@ _LONG_REGEXES = {
     "SQL_FILES": r"\b(pg_read_file|pg_ls_dir|lo_import|dblink|load_extension|pg_sleep|set_config)\b",
 }
 
-_NOTED = "responses response-notes"
+_NOTED = "questions responses response-notes"
 _BASIC = "sensitive-files commands secret-leakage metadata hidden startup-of-tools"
 # name → (what it is for, settings, groups of request rules, groups of response rules)
 _BUILTIN: dict[str, tuple[str, dict[str, Any], str, str]] = {
