@@ -10598,7 +10598,8 @@ CHECK      confirmation confirmations approval approvals permission permissions 
            confirmation_prompts confirmation_dialogs verification authorization
 SKIP       skip bypass omit disable suppress ignore
 AGENT      ai llm llms assistant assistants agent agents chatbot chatbots model models claude chatgpt gpt copilot gemini bot
-           cursor language_model language_models ai_agent ai_agents ai_assistant ai_assistants ai_model
+           cursor language_model language_models large_language_model large_language_models ai_agent ai_agents ai_assistant ai_assistants ai_model
+AI         ai llm llms language_model large_language_model large_language_models ai_agent ai_assistant ai_model chatbot gpt chatgpt claude copilot
 YOU        you i_you
 MUST       must should shall will to have_to need_to needs_to has_to is_required are_required are_to is_to always
 LEAD       please kindly now then and just simply immediately first instead also so but always you therefore hence thus
@@ -10606,7 +10607,8 @@ LEAD       please kindly now then and just simply immediately first instead also
 MAKE       make ensure be_sure see_to
 DO         ignore disregard forget stop send forward transfer delete remove call invoke run execute read open fetch reveal output
            print reply respond answer visit upload post submit export email e-mail mail grant disable give write say list show
-           include append add copy recommend approve merge install download obey wire buy mark rate move share
+           include append add copy recommend approve merge install download obey wire buy mark rate move share archive
+           pay contact star click subscribe rewrite replace change grant assign close push deploy praise
 ACT        delete transfer send export forward e-mail email disable run execute grant wipe upload submit wire drop remove
            share post call invoke exporting
 MOVE       send pass include append attach upload paste forward provide put insert leak exfiltrate post submit share transmit
@@ -10670,7 +10672,7 @@ EXFIL      query url link image address parameter querystring
 # definitions, and in answers only a hint; `=` before it: in definitions alone.
 _STEER_PHRASES = """
 override       order    *IGNORE ~5 PRIOR ~4 ORDERS|RULES !if|when|unless|until|in|inside|within|for|on|of|found|contained|embedded|that|which|with|by|from
-override       order    *IGNORE ~5 PRIOR ~4 ORDERS|RULES if|that|which|in|from|of ~1 you_are|you_were|you_have|developer|system|user|this_conversation|this_session|your|now_on
+override       order    *IGNORE ~5 PRIOR ~4 ORDERS|RULES if|that|which|in|from ~1 you_are|you_were|you_have|developer|system|user|this_conversation|this_session|now_on
 override       order    *DISOBEY ~5 PRIOR ~4 ORDERS !if|when|unless|until|in|inside|within|for|on|of|found|contained|embedded|that|which|with|by|from
 override       said     *APART
 override       order    *IGNORE ~3 ALL ~3 ORDERS !if|when|unless|until|in|inside|within|for|on|of|found|contained|embedded|that|which|with|by|from
@@ -10686,12 +10688,16 @@ override       said     takes_precedence_over|has_precedence_over|has_higher_pri
 override       said     your|previous|prior|earlier ~2 RULES|ORDERS ..3 *void|revoked|rescinded|lifted|cancelled|suspended END
 override       said     safety|content|security ~1 filters|policies|guidelines|checks|restrictions are|is ..1 *off|disabled|lifted|suspended END|for|in
 override       hint     *disable|turn_off ~2 safety|content|security ~1 filters|policies|guidelines|checks|restrictions
-override       said     *DISOBEY ~2 USERS TASK
+override       said     *DISOBEY ~2 USERS TASK|ORDERS
+override       order    *DISOBEY ~2 PROMPT
+override       said     must|should|shall not obey|follow ~2 *PROMPT
+override       said     ORDERS|RULES ..1 you received|were_given ..2 are|is ..1 *void|revoked|rescinded|lifted|cancelled
 override       =said    this_description|this_tool|these_instructions ..2 takes|take|has|have precedence|priority
 override       =said    override|overrides whatever|what|everything ..2 USER
 concealment    order    NOT ..3 TELL ~6 *USER END
 concealment    order    NOT ..3 TELL ~6 *USER ABOUT THIS|you|what|these
-concealment    order    NOT ..1 *mention|reveal|tell|disclose|report|discuss|describe ~1 THIS ~2 THING? END
+concealment    order    NOT ..1 *mention|reveal|tell|disclose|report|discuss|describe ~1 this|that|these|any_of_it ~2 THING? END
+concealment    hint     NOT ..1 *mention|reveal|disclose it|them END
 concealment    order    NOT ..1 mention|say|reveal|report to ~1 *USER that
 concealment    order    NOT ..1 *mention|reveal|tell|disclose|report|discuss|describe ~1 THIS ~2 THING? in|to|when|anywhere|about ..2 ANSWER|USER
 concealment    order    NOT ..1 include|show|reference|display THIS ..3 *ANSWER
@@ -10740,7 +10746,8 @@ role_spoof     said     NEW *ORDERS from ~1 CHIEF STOP
 role_spoof     said     hidden|secret|private ~1 ORDERS|message|note for|to ~2 *AGENT
 role_spoof     hint     ORDERS for|to ~2 *AGENT COLON
 role_spoof     said     you_are|you're now ~3 *EVIL
-role_spoof     said     you_are|you're *now|henceforth ~2 ROLE
+role_spoof     said     you_are|you're *now|henceforth a|an|the|my ..2 ROLE|pirate|agent
+role_spoof     said     you_are|you're no *longer a|an|the ..2 ROLE
 role_spoof     said     you are now|in ..2 *SPECIAL MODE
 role_spoof     said     you are *no_longer bound|restricted|limited|subject|required
 role_spoof     said     your|the *task|goal|mission|objective has_changed|was_changed|changed
@@ -10750,7 +10757,7 @@ role_spoof     said     FROMNOW|from_this_moment *obey|ignore|disregard
 role_spoof     said     *FROMNOW ..3 recommend|forward|approve|include|append|reply
 role_spoof     said     *attention ~1 AGENT STOP ..6 DO
 role_spoof     said     *USER wants|asked|asks|instructed you to ..1 disregard|ignore|delete|wire|visit|forward|transfer
-role_spoof     order    *act|behave|respond|pretend|imagine|answer as_if|as_though|that|like ~1 you_are|you_were|you_have|you're ..4 EVIL|admin|administrator|root|developer|allowed|superuser|no_rules|no_restrictions|no_limits
+role_spoof     order    *act|behave|respond|pretend|imagine|answer as_if|as_though|that|like? ~1 you_are|you_were|you_have|you're ..4 EVIL|admin|administrator|root|developer|allowed|superuser|no_rules|no_restrictions|no_limits
 role_spoof     order    begin|start|end ~2 *PROMPT END
 role_spoof     said     *SYSTEM NOTICE COLON ..5 you must|are|should|will|have_to|need_to
 role_spoof     said     *SYSTEM COLON ..3 you must|will|have_to|are_now
@@ -10766,7 +10773,8 @@ role_spoof     said     AGENT *reading|processing|parsing|seeing|viewing this ..
 role_spoof     hint     AGENT *reading|processing|parsing|seeing|viewing this
 role_spoof     said     *AGENT that reads|processes|summarises|summarizes|sees|parses|screens|reviews this|the ..6 should|must|will
 role_spoof     said     *AGENT who|that|which reads|processes|summarises|summarizes|sees|parses|screens this
-role_spoof     said     if you_are|you're ~2 *AGENT ..6 DO|MUST
+role_spoof     said     if you_are|you're ~2 *AI ..6 DO|MUST
+role_spoof     said     if you_are|you're ~1 *agent|assistant|model|bot STOP ..4 DO|MUST
 role_spoof     said     as ~2 *AGENT you MUST ..3 DO|obey
 role_spoof     =said    as ~2 AGENT you ..4 CALL|READ|MOVE
 role_spoof     hint     note|message|attention|reminder|dear|hey|hello|hi ..2 *AGENT END
@@ -10801,10 +10809,11 @@ tool_steering  order    also check|read|look_at ..3 *PATH
 tool_steering  said     MOVE ..3 HAVING of ..3 *PATH
 tool_steering  =order   include|pass|attach|supply|send|put|forward|submit|upload ..3 the|entire|full|whole|complete|your TALK ..4 in|to|into|as|with|argument|parameter
 tool_steering  order    send|post|upload|forward|submit|append|include|attach|paste|pass|copy ..4 *TALK ..6 to|in|into|as|with URL|MAIL|ticket|comment|argument|parameter|field|query|answer|reply|context
-tool_steering  order    REVEAL ..4 your|LAST *PROMPT|ORDERS
+tool_steering  order    REVEAL ..4 your|LAST *PROMPT
+tool_steering  order    REVEAL ..2 your *ORDERS END|verbatim|and|word|in
 tool_steering  order    REVEAL ~2 *PROMPT END
 tool_steering  order    REVEAL ~1 *PROMPT above|verbatim
-tool_steering  order    REVEAL ~2 text|everything|prompt|message|messages|words *above
+tool_steering  order    REVEAL ~2 text|everything|prompt|message|messages|words *above END|verbatim|starting|word|including|between
 tool_steering  order    REVEAL ~2 *above prompt|text|instructions|message
 tool_steering  order    REVEAL *everything in your context_window|context|memory
 tool_steering  said     what ..1 *were your ..1 ORDERS
@@ -10830,7 +10839,7 @@ tool_steering  =said    requires|needs|require|need|run|execute ..5 DANGER
 tool_steering  =said    execute|run ..4 DANGER
 tool_steering  =said    PRETEXT ..12 DANGER
 tool_steering  said     *SYSTEM|override|urgent|important ..4 you must now? CALL
-tool_steering  said     you must *now|immediately CALL ..1 NAME
+tool_steering  said     you must *now|immediately CALL ..3 NAME
 tool_steering  order    call|invoke|trigger ..1 DEED ..1 for|on *each|every|all
 tool_steering  said     *next_step ..3 CALL ..1 NAME
 tool_steering  said     after *reading this ..3 run|execute|call|invoke|send|delete|open
@@ -10887,7 +10896,8 @@ tool_steering  said     *AGENT ..3 should|must|to ..6 recommend|rate|mark|state|
 tool_steering  said     *give ~2 positive review only|END
 tool_steering  said     do_not|don't highlight ..3 *weaknesses|negatives
 tool_steering  said     positive *review only
-tool_steering  said     ask|request ~1 *USER|USERS ..4 password|seed_phrase|credit_card|recovery_phrase|one-time|otp
+tool_steering  order    ask|request ~1 *USER|USERS ..4 password|seed_phrase|credit_card|recovery_phrase|one-time|otp
+tool_steering  said     session|restore|continue|login ..3 ask|request ~1 *USER ..4 password|seed_phrase|credit_card|recovery_phrase|one-time|otp
 tool_steering  said     seed_phrase|recovery_phrase ..4 of ..2 *wallet
 tool_steering  said     provide|pass|enter|send ..6 code that ~1 *USER received
 tool_steering  said     AGENT ..4 must|should|has_to ..3 send|provide|share ..4 *WEALTH
@@ -10924,38 +10934,60 @@ exfil_link     order    render|display|show|insert|embed|output|include|load ..2
 exfil_link     order    fetch|open|visit|request|load|curl URL ..3 *followed_by|plus|filling
 exfil_link     order    fetch|open|visit|load|browse ..1 *HOOK
 exfil_link     order    make|build ..3 address|url|link URL ..6 and *open|fetch|visit
+concealment    order    DO|install ..9 without ..1 telling|informing|asking|notifying|alerting|warning ~1 *USER
+concealment    order    DO|always ..9 *secretly|covertly|discreetly END
+concealment    said     *USER ..3 need|needs ..1 be told|informed|notified|aware
+concealment    said     cover your *tracks
+concealment    said     so|so_that *nobody sees|notices|knows|finds
+concealment    order    refrain_from|avoid displaying|showing|mentioning|revealing ..4 to ~1 *USER
+concealment    said     no_need_to|no_need inform|tell|notify ~1 *USER
+role_spoof     order    execute|run|follow|obey every|all|the|each command|commands|instruction|instructions in|on this|the *file|document|page|message|email|ticket|comment
+role_spoof     said     NEW ORDERS|task|directive for ~1 *AGENT COLON
+role_spoof     said     assistant|ai|agent|model|bot without ~1 *restrictions|rules|limits|filters|limitations
+role_spoof     said     i order|command|instruct|authorize *you to
+role_spoof     said     note|message|attention|instruction ..3 *AGENT STOP you must|should|will|need_to
+role_spoof     order    dear|hey|hello|hi ~1 *AGENT STOP please? ..2 DO
+tool_steering  said     *TALK ..3 and append|add|attach|send|post it ..2 to
+tool_steering  order    REVEAL ~2 *WEALTH ..4 your
+tool_steering  order    tell|give|send|show me ~1 ..1 *WEALTH|password
+tool_steering  order    CALL ..1 NAME with ~2 *TALK
+tool_steering  order    include|pass|attach|put|send ~2 *WEALTH in|as|to ..3 field|parameter|argument|metadata|call
+tool_steering  =order   include|pass|attach|put|send|supply ..2 PROMPT in|as|to|into
+tool_steering  =said    when|whenever|if|once ..4 LOADED ..6 CHANGE ~1 ..1 AIM
+concealment    =order   do_not|don't|never ..1 tell|inform|reveal|notify|alert ~1 USER that|about|what|how|of
 """
 # Phrases of other languages, read letter by letter: `..N` is up to N characters of a sentence, `_` a blank.
 _STEER_FOREIGN = """
-override       ignorier|vergiss|vergesst|vergessen_sie|missachte ..24 bisherig|vorherig|vorig|obig|früher|vorangegangen|alle|deine|ihre|ursprünglich ..16 anweisung|instruktion|vorgaben|regeln|systemvorgaben|befehle|richtlinien
+override       ignorier|vergiss|vergesst|vergessen_sie|missachte ..40 bisherig|vorherig|vorig|obig|früher|vorangegangen|alle|deine|ihre|ursprünglich ..16 anweisung|instruktion|vorgaben|regeln|systemvorgaben|befehle|richtlinien
+override       ne_tiens_pas_compte|ne_tenez_pas_compte|ignorez|oublie|faites_abstraction ..16 instructions|consignes|directives|règles ..20 précédent|antérieur|ci-dessus|initial|du_système
 override       ignorez|ignore_|oublie|ne_tiens_pas_compte|ne_tenez_pas_compte ..16 toutes|tes_|vos_|les_ ..16 instructions|consignes|directives|règles
-override       ignora|olvida|olvide|descarta|haz_caso_omiso|no_tengas_en_cuenta|omite ..24 instrucciones|indicaciones|directrices|órdenes
-override       ignora|dimentica|trascura|non_tenere_conto ..24 istruzioni|direttive|indicazioni_precedenti|regole_precedenti
-override       ignor|esque|desconsider|descart ..24 instruções|instrucoes|diretrizes|orientações|comandos_anteriores
-override       negeer|vergeet ..24 instructies|aanwijzingen|opdrachten|regels|systeemprompt
-override       ignoruj|zignoruj|zapomnij|pomiń ..24 instrukcj|polece|wytyczn|zasad
-override       ignoruj|zapomeň|nedbej ..24 pokyn|instrukc
-override       ignorera|glöm|ignorer|glem|se_bort_fra ..24 instruktion|instruksj|anvisning
-override       unohda|sivuuta|jätä_huomiotta|älä_välitä ..24 ohjeet|ohjeista|määräykset
+override       ignora|olvida|olvide|descarta|haz_caso_omiso|no_tengas_en_cuenta|omite ..40 instrucciones|indicaciones|directrices|órdenes|reglas_del_sistema|reglas_anteriores|reglas_previas
+override       ignora|dimentica|trascura|non_tenere_conto ..40 istruzioni|direttive|indicazioni_precedenti|regole_precedenti
+override       ignor|desconsider|descart|esqueça_todas|esqueça_as_|esqueça_suas|esqueça_tudo ..40 instruções|instrucoes|diretrizes|orientações|comandos_anteriores
+override       negeer|vergeet ..40 instructies|aanwijzingen|opdrachten|regels|systeemprompt
+override       ignoruj|zignoruj|zapomnij|pomiń ..40 instrukcj|polece|wytyczn|zasad
+override       ignoruj|zapomeň|nedbej ..40 pokyn|instrukc
+override       ignorera|glöm|ignorer|glem|se_bort_fra ..40 instruktion|instruksj|anvisning
+override       unohda|sivuuta|jätä_huomiotta|älä_välitä ..40 ohjeet|ohjeista|määräykset
 override       hagyd_figyelmen_kívül|felejtsd_el|ne_vedd_figyelembe ..30 utasítás|szabály|parancs
-override       ignoră|ignora|uită|nu_ține_cont ..24 instrucțiuni|instructiuni|regulile
-override       talimat|yönerge|komut ..24 yok_say|görmezden|unut|dikkate_alma|göz_ardı
-override       bỏ_qua|quên|phớt_lờ ..24 hướng_dẫn|chỉ_dẫn|chỉ_thị|mệnh_lệnh
-override       abaikan|lupakan ..24 instruksi|perintah|arahan|petunjuk
+override       ignoră|ignora|uită|nu_ține_cont ..40 instrucțiuni|instructiuni|regulile
+override       talimat|yönerge|komut ..40 yok_say|görmezden|unut|dikkate_alma|göz_ardı
+override       bỏ_qua|quên|phớt_lờ ..40 hướng_dẫn|chỉ_dẫn|chỉ_thị|mệnh_lệnh
+override       abaikan|lupakan ..40 instruksi|perintah|arahan|petunjuk
 override       игнорируй|забудь|не_обращай_внимания|пренебреги ..30 инструкци|указани|команд|правил|распоряжени
 override       ігноруй|забудь|не_зважай ..30 інструкці|вказівк|наказ|правил
 override       αγνόησε|αγνοήστε|ξέχασε|ξεχάστε ..30 οδηγίες|εντολές|κανόνες
-override       התעלם|תתעלם|שכח ..24 הוראות|ההוראות|הנחיות|ההנחיות|פקודות
-override       تجاهل|تجاهلوا|انسَ|انس_ ..24 تعليمات|التعليمات|أوامر|الأوامر|توجيهات|الإرشادات
-override       निर्देश|आदेश|हिदायत ..24 अनदेखा|नज़रअंदाज|नजरअंदाज|भूल_जा|उपेक्षा
-override       เพิกเฉย|ละเว้น|ลืม|ไม่ต้องสนใจ ..24 คำสั่ง|คำแนะนำ
+override       התעלם|תתעלם|שכח ..40 הוראות|ההוראות|הנחיות|ההנחיות|פקודות
+override       تجاهل|تجاهلوا|انسَ|انس_ ..40 تعليمات|التعليمات|أوامر|الأوامر|توجيهات|الإرشادات
+override       निर्देश|आदेश|हिदायत ..40 अनदेखा|नज़रअंदाज|नजरअंदाज|भूल_जा|उपेक्षा
+override       เพิกเฉย|ละเว้น|ลืม|ไม่ต้องสนใจ ..40 คำสั่ง|คำแนะนำ
 override       忽略|无视|無視|忘记|忘掉|忘記|忽視|不要理会|不用管|抛开 ..6 之前|先前|以上|上面|前面|此前|所有|原有|你的|全部|一切|上述 ..8 指令|指示|提示|命令|规则|規則
 override       以前|これまで|上記|前の|先の|すべて|全て|今まで ..10 指示|指令|命令|プロンプト ..6 無視|忘れ|破棄
 override       이전|위의|앞의|앞선|기존|모든|지금까지 ..10 지시|명령|지침|프롬프트|규칙 ..8 무시|잊어|따르지
-concealment    nutzer ..24 nichts|nicht|niemals|kein ..24 sagen|erwähnen|mitteilen|verraten|erzählen|erfahren|zeigen
-concealment    sag|erzähl|verrat|teile|erwähn|informier|zeig|melde ..24 nutzer ..16 nicht|nichts|niemals
-concealment    sag|erzähl|verrat|teile|erwähn|informier|zeig|melde ..12 nicht|nichts|niemals ..24 nutzer
-concealment    ohne ..24 nutzer ..24 informieren|fragen|benachrichtigen|sagen|warnen|merkt|erfährt|weiß
+concealment    nutzer ..40 nichts|nicht|niemals|kein ..40 sagen|erwähnen|mitteilen|verraten|erzählen|erfahren|zeigen
+concealment    sag|erzähl|verrat|teile|erwähn|informier|zeig|melde ..40 nutzer ..16 nicht|nichts|niemals
+concealment    sag|erzähl|verrat|teile|erwähn|informier|zeig|melde ..12 nicht|nichts|niemals ..40 nutzer
+concealment    ohne ..40 nutzer ..40 informieren|fragen|benachrichtigen|sagen|warnen|merkt|erfährt|weiß
 concealment    verheimlich|verschweig|verbirg|ohne_wissen_de ..30 nutzer
 concealment    sans ..6 parler|dire|informer|prévenir|avertir|demander ..12 utilisat
 concealment    ne_|n' ..6 dis|dites|parle|parlez|informe|informez|mentionne|mentionnez|révèle|révélez|montre ..30 utilisat
@@ -10975,7 +11007,7 @@ concealment    nie_ ..2 mów|informuj|wspominaj|ujawniaj|powiadamiaj|pokazuj|zdr
 concealment    bez_ ..2 wiedzy|zgody|informowania|pytania|powiadamiania ..10 ytkown
 concealment    neříkej|neinformuj|nezmiňuj|neprozrazuj|neukazuj|bez_vědomí|neřekni ..30 uživatel
 concealment    säg|berätta|nämn|informera|avslöja|visa|fortæl|sig|nævn|fortell|si_|nevn|informer|vis_ ..12 inte|ikke|aldrig|aldri ..30 användar|bruger|bruker
-concealment    utan_att|uden_at|uten_å ..24 användar|bruger|bruker
+concealment    utan_att|uden_at|uten_å ..40 användar|bruger|bruker
 concealment    älä_ ..6 kerro|mainitse|ilmoita|näytä ..30 käyttäj
 concealment    ne_ ..2 mondd|említsd|tájékoztasd|szólj|árulj ..30 felhasználó
 concealment    nu_ ..4 spune|menționa|informa|dezvălui ..30 utilizator
@@ -10986,9 +11018,9 @@ concealment    не_ ..2 говори|сообщай|упоминай|расск
 concealment    без_ведома|скрой|скрывай ..30 ользовател
 concealment    не_ ..2 кажи|повідомляй|згадуй|розповідай|показуй ..40 користувач
 concealment    μην_ ..30 χρήστη
-concealment    אל_ת ..24 למשתמש|המשתמש
+concealment    אל_ת ..40 למשתמש|המשתמש
 concealment    لا_ ..4 تخبر|تذكر|تكشف|تُخبر|تقل|تعلم|تبلغ ..16 مستخدم|المستخدم
-concealment    उपयोगकर्ता|यूज़र|प्रयोक्ता ..24 न_बता|मत_बता|नहीं_बता|ना_बता|न_कह|मत_कह
+concealment    उपयोगकर्ता|यूज़र|प्रयोक्ता ..40 न_बता|मत_बता|नहीं_बता|ना_बता|न_कह|मत_कह
 concealment    อย่า|ห้าม ..12 บอก|แจ้ง|เปิดเผย ..12 ผู้ใช้
 concealment    不要|别|勿|不得|不能|禁止|請勿|请勿|無需|无需 ..6 告诉|告知|通知|透露|提及|提醒|让|向|对|告訴|讓 ..8 用户|用戶|使用者
 concealment    ユーザ ..16 伝え|知らせ|言わ|教え|通知し|明かさ|言及し ..4 ない|ず|るな|てはいけ
@@ -10999,30 +11031,32 @@ tool_steering  lee|lea|abre|abra|envía|envia|copia ..30 PATH ..60 envía|envia|
 tool_steering  leia|abra|envie|copie|leggi|apri|invia ..30 PATH ..60 envie|passe|conteúdo|inclua|mande|invia|passa|contenuto|includi
 tool_steering  lees|open|lez ..20 PATH ..60 geef|stuur|inhoud|verzend
 tool_steering  przeczytaj|otwórz|odczytaj|wyślij ..20 PATH ..60 podaj|wyślij|przekaż|treść|zawartość
-tool_steering  прочитай|прочти|открой|отправь|прочитайте|скопируй ..24 PATH ..60 передай|отправь|содержим|пошли|вставь
+tool_steering  прочитай|прочти|открой|отправь|прочитайте|скопируй ..40 PATH ..60 передай|отправь|содержим|пошли|вставь
 tool_steering  読み|読んで|読取|送信 ..20 内容|送
 tool_steering  PATH ..12 を読 ..40 入れ|送|渡|含め
 tool_steering  读取|讀取|打开|查看|发送|复制 ..12 PATH ..40 传入|发送|传递|作为|填入|放入|上传
 tool_steering  PATH ..16 oku ..60 koy|gönder|aktar|ekle
 tool_steering  PATH ..20 읽 ..40 넣|보내|전달|포함
-tool_steering  اقرأ|افتح|أرسل ..24 PATH ..60 أرسل|مرر|ضع
+tool_steering  اقرأ|افتح|أرسل ..40 PATH ..60 أرسل|مرر|ضع
 tool_steering  PATH ..20 पढ़|भेज ..60 भेज|डाल|दें
 tool_steering  đọc|mở|gửi ..20 PATH ..60 gửi|truyền|đưa
 tool_steering  baca|buka|kirim ..20 PATH ..60 kirim|masukkan|sertakan|isi
 tool_steering  olvas|nyisd_meg ..20 PATH ..60 küldd|add_meg|tartalm
 tool_steering  přečti|otevři ..20 PATH ..60 pošli|předej|obsah|vlož
 exfil_link     envía|envia|manda|envie|mande|envoie|envoyez|invia ..40 historial|histórico|historique|conversa|conversación|cronologia|contraseña|senha|mot_de_passe ..40 herramienta|ferramenta|outil|https:|@
+role_spoof     neue|nouvelles|nuevas|nuove|novas|nieuwe|nowe|новые|nya|nye ..1 anweisungen|instructions|instrucciones|istruzioni|instruções|instructies|instrukcje|инструкции|instruktioner ..3 :_
 """
 
 # kind | force | words of which one is there (in lower case) | what follows them, as a regex that is tried where one of them stands
 _STEER_MARKS = r"""
-template_tokens  said   <|                      (?:im_start|im_end|system|user|assistant|endoftext|eot_id|start_header_id|end_header_id|begin_of_text|end_of_text|endofprompt|channel|message)\|>(?=\s*\S)(?![^\n]{0,40}\b(?:marks?|token|tokens|tags?|before|after|each|turns?|is|are)\b)
-template_tokens  said   [inst] [/inst]          \s{0,2}\S
+template_tokens  said   <|                      (?:im_start|im_end|system|user|assistant|endoftext|eot_id|start_header_id|end_header_id|begin_of_text|end_of_text|endofprompt|channel|message)\|>(?=\s*\S)(?![\s\S]{0,60}\b(?:marks?|tokens?|tags?|turns?|chatml|template|delimit\w*|special)\b)
+template_tokens  said   [inst]                  \s{1,2}\w{2}
+template_tokens  said   [/inst]                 (?=.?)
 template_tokens  said   <<sys>>                 \s*\S
 template_tokens  said   <start_of_turn> <end_of_turn>  .{0,3}
 template_tokens  said   </tool_result> </tool_response> </function_results> </function_result> </function_response> </tool_output> </tool_call> </document> </context>  \s{0,3}<?/?(?:system|user|human|assistant|instructions?)\b
 role_spoof       hint   <important <critical <system <hidden <secret <admin <override <urgent <global <instructions <information <assistant  (?:[-_ ]\w+)?>(?=[^<]{0,30}\w[^<]{0,30} )
-role_spoof       =said  <important> <critical> <system> <hidden> <secret> <admin> <override> <urgent> <global> <instructions> <hidden_instructions> <system_instructions>  [^<]{0,400}?\b(?:you must|must (?:also |first )?(?:read|send|be|call|use)|always|never|do not|don['’]t|read|send|hijack|redirect|ignore|access|before (?:using|invoking|calling)|prior to|when(?:ever)? (?:send|the|this)|once this|if the query|every|other tools|route|bcc|forward|pass|first|all )\b
+role_spoof       =said  <important> <critical> <system> <hidden> <secret> <admin> <override> <urgent> <global> <hidden_instructions> <system_instructions>  [^<]{0,400}?\b(?:you must|must (?:also |first )?(?:read|send|be|call|use)|always|never|do not|don['’]t|read|send|hijack|redirect|ignore|access|before (?:using|invoking|calling)|prior to|when(?:ever)? (?:send|the|this)|once this|if the query|every|other tools|route|bcc|forward|pass|first|all )\b
 role_spoof       said   <system <admin <override <hidden <secret <important <critical <urgent <information  (?:[-_ ]\w+)?>[^<]{0,200}?\b(?:from now on|you must (?:now )?(?:call|send|read|ignore|not)|you (?:are now|comply|obey)|ignore|do not (?:tell|mention|inform)|the (?:assistant|user)|route|obey|exfiltrate|before using|without asking|pre.?approved|grant|skip|to you, \w+|before you can|mail |upload)\b
 role_spoof       said   [system [admin [priority [assistant [override [new+instruction  [\w -]{0,40}\]:?\s{0,3}[^\n]{0,80}?\b(?:you (?:must|are (?:now )?(?:an?|the)|will|should)|ignore|stop|call|send|grant|run|execute|reveal|transfer|the user['’]s|the assistant|the agent|disregard|skip|without|export)\b
 role_spoof       said   (system_message) ###system |||admin ###admin "role":"system" "role":+"system"  [^\n]{0,120}?\b(?:lifted|without|override|you (?:now|must)|follow|disable|must|execute|run)\b
@@ -11137,7 +11171,7 @@ class _SteerLetters(dict[str, str]):
         bits = steer.words.get(token) or steer.words.get(token.replace("’", "'"))
         first, last = token[0], token[-1]
         if bits is None and (len(token) == 1 or token == ":") and not first.isalnum():
-            return ":" if first in ":：" else "." if first in ".!?…。！？" else ","
+            return ":" if first in ":：" else "." if first in ".!?…。！？" else "n" if first == "\n" else ","
         if bits is None and not first.isalnum() and first not in "~./\\$*|<@-:":
             return ":" if token in ":：" else "." if token.strip() in (".", "!", "?", "…", "。", "！", "？") or token.count("\n") > 1 or "\n" in token and token.strip() else ","
         if bits is None:
@@ -11298,7 +11332,7 @@ class _Steer:
                 bits |= self.bits[choice]
             for expression in several:
                 parts = expression.split("_")
-                choices.append("[,:]*".join(self._any(self.bits[part]) for part in parts))
+                choices.append("[,:n]*".join(self._any(self.bits[part]) for part in parts))
                 bits |= self.bits[min(parts, key=lambda part: (part in _STEER_COMMON, -len(part)))]
         return f"(?:{'|'.join(choices)})", bits
 
@@ -11309,11 +11343,11 @@ class _Steer:
         for element in phrase.split():
             gap = re.fullmatch(r"(\.\.|~|//)(\d+)", element)
             if gap:
-                one = {"..": "(?:[,:]*[^.,:])", "~": f"(?:[,:]*{fill})", "//": "(?:.)"}[gap[1]]
+                one = {"..": "(?:[,:n]*[^.,:n])", "~": f"(?:[,:n]*{fill})", "//": "(?:.)"}[gap[1]]
                 regex += one + "{0," + gap[2] + "}?"
                 continue
             if element == "STOP":
-                regex += "[.,:]+"
+                regex += "[.,:n]+"
                 continue
             if element[0] == "!":
                 regex += f"(?!{self._choices(element[1:])[0]})"
@@ -11325,14 +11359,14 @@ class _Steer:
             if not optional and bits > 0:
                 needs.append(bits)
             if "MAIL" in element:           # what stands before the @ is a word of its own
-                regex += "(?:[,:]*[^.,:])??"
-            regex += f"(?:{'[,:]*' * bool(regex)}{choices})" + "?" * optional
+                regex += "(?:[,:n]*[^.,:n])??"
+            regex += f"(?:{'[,:n]*' * bool(regex)}{choices})" + "?" * optional
         return lazy_regex(regex, re.S), tuple(needs), key
 
     def orders(self, letters: str, first: int) -> bool:
         """May an order begin at that token? After a sign, "please" and its like, the model's name, or "you must"."""
         last = letters[first - 1] if first else "."
-        if last in ".,:" or last in self.leads:
+        if last in ".,:n" or last in self.leads:
             return True
         if last in self.musts:
             clause = letters[max(0, first - 6):first - 1]
@@ -11381,7 +11415,7 @@ def _steer_spell(line: str) -> tuple[SteeringPhrase, list[tuple[str, ...]]]:
     for element in phrase.split():
         gap = re.fullmatch(r"\.\.(\d+)", element)
         if gap:
-            regex += "[^.!?。！？\\n]{0," + gap[1] + "}?"
+            regex += ("[^.!?,;。！？\\n]{0," if kind == "override" else "[^.!?。！？\\n]{0,") + gap[1] + "}?"
         elif element == "PATH":
             regex += r"\S{0,40}?(?:\.ssh|id_rsa|id_ed25519|\.aws|\.env\b|credentials|\.netrc|\.kube|/etc/(?:passwd|shadow)|mcp\.json)\S{0,30}"
             parts.append((".ssh", "id_rsa", "id_ed25519", ".aws", ".env", "credentials", ".netrc", ".kube", "/etc/", "mcp.json"))
@@ -11561,7 +11595,7 @@ _steer_spaced_token = lazy_regex(
 
 
 _inject_spoken = lazy_regex(    # words that announce an example, not an order
-    r"(?<![\w.@/-])(?:e\.g\.?|i\.e\.?|such as|for example|for instance|example|phrases?|payloads?|attack\w*"
+    r"(?<![\w.@/-])(?:todo|fixme|e\.g\.?|i\.e\.?|such as|for example|for instance|example|phrases?|payloads?|attack\w*"
     r"|inject\w*|jailbreak\w*|strings?|(?:prompts?|texts?|messages?|sentences?|commands?) (?:like|such|that|which|to)"
     r"|attempt\w*|tr(?:y|ies|ying) to"
     r"|asks? (?:it|the|a|an|models?)|tell(?:s|ing) (?:the|a|an|it|them|models?)|telling|told|tricks?|says|saying"
@@ -11575,7 +11609,7 @@ _inject_conceals = lazy_regex(  # a terminal told to hide text, to write one col
     "\x1b\\[(?:[0-9]{0,8};){0,32}?(?:(?<![34]8;5;)8|30;40|37;47|97;107|40;30|47;37)(?=[;m])[0-9;]{0,99}m|\x1b\\]52;")
 _inject_overwrites = lazy_regex(    # a line with a command that the terminal takes back, a link that shows another host
     "[^\n\x1b]{0,200}(?:curl|wget|\\|\\s{0,2}(?:ba)?sh\\b|rm -)[^\n\x1b]{0,200}\x1b\\[[0-9]?A\x1b\\[[02]?K"
-    "|\x1b\\]8;[^;\x07\x1b]*;https?://(?:www\\.)?([\\w.-]+)[^\x07\x1b]*(?:\x07|\x1b\\\\)"
+    "|\x1b\\]8;[^;\x07\x1b]*;https?://(?:www\\.)?([\\w.-]+)(?![\\w.-])[^\x07\x1b]*(?:\x07|\x1b\\\\)"
     "(?:https?://)?(?!(?:www\\.)?\\1\\b)(?:[\\w-]+\\.)+[a-z]{2,}[/\\w.-]*\x1b\\]8;;")
 _inject_escape = lazy_regex("\x1b")
 _INJECT_FLAG = "\U0001f3f4"
@@ -16201,7 +16235,7 @@ class Session:
         if waiting is not None:
             body = {"id": ident, "result": {}}
             message = Message("server", "response", body, "", waiting.method, waiting.tool, self.server_name)
-            out.lines["client"].append(self._in_place(message, decision, {}).encode())
+            out.lines["client"].append(self._in_place(message, decision, {}, out).encode())
 
     def _without_secrets(self, line: bytes) -> str:
         """A stray line for stderr. A private key that is printed line by line is hidden to its end."""
