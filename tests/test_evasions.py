@@ -262,7 +262,7 @@ class Memories(unittest.TestCase):
         wall = mcpwall.Wall(mcpwall.builtin_policy("default", context()))
         for _ in range(250):
             call = self.call(rng)
-            with mock.patch.object(mcpwall, "_MEMORY_CHARS", -1), mock.patch.object(mcpwall, "_SMALL_CHARS", 0):
+            with mock.patch.object(mcpwall, "_SMALL_CHARS", 0):
                 alone = wall.decide(call)
             self.assertEqual(wall.decide(call), alone, (start, call))
 
