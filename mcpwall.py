@@ -20121,89 +20121,52 @@ def _toml_source(value: Any, is_key: bool = False) -> str:
 # As with walls, nothing is remembered beside the file. What we put in comes first in its list or object; a list or an object
 # that was not there is written with a blank behind its bracket, as nothing of ours is in one that was; a new file with two.
 
-# The hosts. answers: how it is told (see `_hook_answer`); `asks`: it can put a question to its user; what follows `changes`:
-# how the result of a tool is changed. root: the variable that holds the project's folder. file: where its hooks stand, as in
-# _HOST_FILES. shell: what runs the command on Windows. events: before the tool; after it. entry: one of ours, in the list
-# hooks.EVENT. new: what a file holds that was not there. note: what the user has to know or do.
+# The hosts: NAME | how it is told (see `hook_answer`), `asks` when it can put a question to its user, `changes` and how the
+# result of a tool is changed | the variable that holds the project's folder | what runs the command on Windows | where its hooks
+# stand, as in _HOST_FILES. Below that: the events before the tool; those after it. One of our entries, for the list
+# hooks.EVENT. And what the user has to know or do.
 _HOOK_HOSTS = """
-claude-code
-  answers claude asks changes output
-  root    CLAUDE_PROJECT_DIR
-  file    ${CLAUDE_CONFIG_DIR:-~/.claude}/settings.json
-  shell   bash
-  events  PreToolUse; PostToolUse PostToolUseFailure
-  entry   {"matcher": "*", "hooks": [{"type": "command", "command": COMMAND, "timeout": 60, "onFailure": "block"}]}
-  note    versions before 2.1.295 let the tool run when the hook fails
-codex
-  answers codex changes reason
-  file    ${CODEX_HOME:-~/.codex}/hooks.json
-  shell   cmd
-  events  PreToolUse; PostToolUse
-  entry   {"matcher": "*", "hooks": [{"type": "command", "command": COMMAND, "timeout": 60}]}
-  note    not armed until you approve it (run /hooks in Codex), and again after each change; a failing hook lets the tool run
-cursor
-  answers cursor changes cursor
-  root    CURSOR_PROJECT_DIR
-  file    ~/.cursor/hooks.json
-  shell   powershell
-  events  preToolUse; postToolUse postToolUseFailure
-  entry   {"command": COMMAND, "timeout": 60, "failClosed": true}
-  new     {  "version": 1}
-copilot
-  answers copilot asks changes modified
-  file    ${COPILOT_HOME:-~/.copilot}/hooks/mcpwall.json
-  shell   powershell
-  events  PreToolUse; PostToolUse
-  entry   {"type": "command", "bash": COMMAND, "powershell": POWERSHELL, "timeoutSec": 60}
-  new     {  "version": 1}
-  note    VS Code reads this file, too; a time-out lets the tool run, and so does a hook that fails in VS Code
-gemini
-  answers gemini asks changes reason
-  root    GEMINI_PROJECT_DIR
-  file    ~/.gemini/settings.json
-  shell   powershell
-  events  BeforeTool; AfterTool
-  entry   {"matcher": "*", "hooks": [{"name": "mcpwall", "type": "command", "command": COMMAND, "timeout": 60000}]}
-  note    a hook that cannot be started, or takes too long, lets the tool run
-qwen
-  answers claude asks
-  root    QWEN_PROJECT_DIR
-  file    ~/.qwen/settings.json
-  shell   powershell
-  events  PreToolUse; PostToolUse
-  entry   {"matcher": "*", "hooks": [{"name": "mcpwall", "type": "command", "command": COMMAND, "timeout": 60000}]}
-  note    a hook that fails lets the tool run
-droid
-  answers claude asks
-  root    FACTORY_PROJECT_DIR
-  file    ~/.factory/settings.json
-  shell   bash
-  events  PreToolUse; PostToolUse
-  entry   {"matcher": "*", "hooks": [{"type": "command", "command": COMMAND, "timeout": 60}]}
-  note    a hook that fails lets the tool run
-kimi
-  answers exit2
-  file    ~/.kimi-code/config.toml
-  shell   powershell
-  events  PreToolUse; PostToolUse
-  entry   {"event": EVENT, "matcher": "", "command": COMMAND, "timeout": 60, "fail_mode": "closed"}
-windsurf
-  answers exit2
-  file    ~/.codeium/windsurf/hooks.json
-  shell   powershell
-  events  pre_run_command pre_read_code pre_write_code pre_mcp_tool_use;
-  entry   {"command": COMMAND, "show_output": true}
-  note    a hook that fails lets the tool run
-kiro
-  answers exit2
-  file    ~/.kiro/agents/*.json
-  shell   powershell
-  events  preToolUse; postToolUse
-  entry   {"matcher": "*", "command": COMMAND, "timeout_ms": 30000}
-  note    stands in each agent's file: a new agent has none; a hook that fails lets the tool run
-antigravity
-  answers antigravity asks
+claude-code | claude asks changes output | CLAUDE_PROJECT_DIR | bash | ${CLAUDE_CONFIG_DIR:-~/.claude}/settings.json
+  PreToolUse; PostToolUse PostToolUseFailure
+  {"matcher": "*", "hooks": [{"type": "command", "command": COMMAND, "timeout": 60, "onFailure": "block"}]}
+  versions before 2.1.295 let the tool run when the hook fails
+codex | codex changes reason | | cmd | ${CODEX_HOME:-~/.codex}/hooks.json
+  PreToolUse; PostToolUse
+  {"matcher": "*", "hooks": [{"type": "command", "command": COMMAND, "timeout": 60}]}
+  not armed until you approve it (run /hooks in Codex), and again after each change; a failing hook lets the tool run
+cursor | cursor changes cursor | CURSOR_PROJECT_DIR | powershell | ~/.cursor/hooks.json
+  preToolUse; postToolUse postToolUseFailure
+  {"command": COMMAND, "timeout": 60, "failClosed": true}
+copilot | copilot asks changes modified | | powershell | ${COPILOT_HOME:-~/.copilot}/hooks/mcpwall.json
+  PreToolUse; PostToolUse
+  {"type": "command", "bash": COMMAND, "powershell": POWERSHELL, "timeoutSec": 60}
+  VS Code reads this file, too; a time-out lets the tool run, and so does a hook that fails in VS Code
+gemini | gemini asks changes reason | GEMINI_PROJECT_DIR | powershell | ~/.gemini/settings.json
+  BeforeTool; AfterTool
+  {"matcher": "*", "hooks": [{"name": "mcpwall", "type": "command", "command": COMMAND, "timeout": 60000}]}
+  a hook that cannot be started, or takes too long, lets the tool run
+qwen | claude asks | QWEN_PROJECT_DIR | powershell | ~/.qwen/settings.json
+  PreToolUse; PostToolUse
+  {"matcher": "*", "hooks": [{"name": "mcpwall", "type": "command", "command": COMMAND, "timeout": 60000}]}
+  a hook that fails lets the tool run
+droid | claude asks | FACTORY_PROJECT_DIR | bash | ~/.factory/settings.json
+  PreToolUse; PostToolUse
+  {"matcher": "*", "hooks": [{"type": "command", "command": COMMAND, "timeout": 60}]}
+  a hook that fails lets the tool run
+kimi | exit2 | | powershell | ~/.kimi-code/config.toml
+  PreToolUse; PostToolUse
+  {"event": EVENT, "matcher": "", "command": COMMAND, "timeout": 60, "fail_mode": "closed"}
+windsurf | exit2 | | powershell | ~/.codeium/windsurf/hooks.json
+  pre_run_command pre_read_code pre_write_code pre_mcp_tool_use;
+  {"command": COMMAND, "show_output": true}
+  a hook that fails lets the tool run
+kiro | exit2 | | powershell | ~/.kiro/agents/*.json
+  preToolUse; postToolUse
+  {"matcher": "*", "command": COMMAND, "timeout_ms": 30000}
+  stands in each agent's file: a new agent has none; a hook that fails lets the tool run
+antigravity | antigravity asks | | |
 """
+_HOOK_VERSIONED = ("cursor", "copilot")         # a new file says `"version": 1`, or it is dropped
 _HOOK_ALIASES = {"claude": "claude-code", "vscode": "copilot", "amazon-q": "kiro", "factory": "droid"}
 
 
@@ -20211,16 +20174,20 @@ class HookHost(NamedTuple):
     """A row of the table of hosts."""
     name: str
     answers: str                # how it is told what we decided
-    asks: bool = False          # can it put a question to its user?
-    changes: str = ""           # how it takes another result than the tool's own; "": it does not
-    root: str = ""
-    file: str = ""              # "" where nothing is registered
-    shell: str = ""
-    before: tuple[str, ...] = ()
-    after: tuple[str, ...] = ()
-    entry: str = ""
-    new: str = "{  }"
-    note: str = ""
+    asks: bool                  # can it put a question to its user?
+    changes: str                # how it takes another result than the tool's own; "": it does not
+    root: str
+    shell: str
+    file: str                   # "" where nothing is registered
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    entry: str
+    note: str
+
+    @property
+    def new(self) -> str:
+        """What a file holds that was not there, in a way that nobody else writes it."""
+        return '{  "version": 1}' if self.name in _HOOK_VERSIONED else "{  }"
 
 
 @lru_cache(None)
@@ -20228,13 +20195,11 @@ def hook_hosts() -> dict[str, HookHost]:
     """The hosts whose events are understood, by name."""
     hosts: dict[str, HookHost] = {}
     for block in re.split(r"\n(?=\S)", _HOOK_HOSTS.strip()):
-        name, *lines = block.split("\n")
-        about = dict(re.split(r"\s+", line.strip(), maxsplit=1) for line in lines)
-        answers, *words = about["answers"].split()
-        before, _, after = about.get("events", "").partition(";")
-        hosts[name] = HookHost(name, answers, "asks" in words, words[-1] if "changes" in words else "", about.get("root", ""),
-                               about.get("file", ""), about.get("shell", ""), (*before.split(),), (*after.split(),),
-                               about.get("entry", ""), about.get("new", "{  }"), about.get("note", ""))
+        head, events, entry, note = (*block.split("\n  "), "", "", "")[:4]
+        name, answers, root, shell, file = (cell.strip() for cell in head.split("|"))
+        words, (before, _, after) = answers.split(), events.partition(";")
+        hosts[name] = HookHost(name, words[0], "asks" in words, words[-1] if "changes" in words else "", root, shell, file,
+                               tuple(before.split()), tuple(after.split()), entry, note)
     return hosts
 
 
@@ -22558,7 +22523,7 @@ run_command: - = description explanation reason timeout timeout_ms run_in_backgr
 files: path = file_path path absolute_path target_file notebook_path files paths file_paths dir_path uri
 files: content = content contents file_text code new_code new_source new_string new_str new_text new_content diff
 files: old_string = old_string old_str old_text old_source
-files: - = command description explanation edits instruction
+files: - = command description explanation edits instruction cell_id cell_type cell_number edit_mode
 search_text: query = pattern query regex
 search_text: include = glob include include_pattern includes
 search_files: pattern = pattern query glob glob_pattern
@@ -22621,10 +22586,12 @@ def _calls_of(event: HookEvent, kind: str, given: dict[str, Any]) -> _Made:
             yield kind, {**made, "url": url} if url is not None else made
     elif kind == "text":
         yield event.tool, {"text": "\n".join(texts)}
+    elif kind == "web_search":
+        yield kind, _in_our_names(kind, given)
     elif kind:
-        made = _in_our_names(kind, given)
+        made = {"path": event.cwd or ".", **_in_our_names(kind, given)}
         places = [text for text in strings_of([made.get("pattern")])[0] if "/" in text or "\\" in text]
-        yield kind.replace("search_text", "search_files"), {**made, "include": places} if places else made
+        yield "search_files", {**made, "include": places} if places else made
     else:
         yield event.tool, given
 

@@ -215,6 +215,10 @@ class Rules(InHome):
         for tool, name in (("Read", "file_path"), ("Write", "file_path"), ("Edit", "file_path"), ("view", "path"), ("create", "path"), ("Glob", "path"), ("Grep", "path")):
             self.assertEqual(self.hook("claude-code", pre(tool, {name: inside}, cwd=self.project), policy).action, "allow", tool)
             self.assertEqual(self.hook("claude-code", pre(tool, {name: outside}, cwd=self.project), policy).action, "deny", tool)
+        for tool, arguments, action in (("Glob", {"pattern": "**/*.py"}, "allow"), ("Glob", {"pattern": "../**/*.py"}, "deny"), ("Grep", {"pattern": "x", "glob": "*.py"}, "allow"),
+                                        ("Grep", {"pattern": "x", "-n": True, "output_mode": "content", "head_limit": 9}, "allow"),
+                                        ("NotebookEdit", {"notebook_path": inside, "new_source": "1", "cell_id": "c1", "edit_mode": "replace"}, "allow")):
+            self.assertEqual(self.hook("claude-code", pre(tool, arguments, cwd=self.project), policy).action, action, tool)
         patch = {"command": f"*** Begin Patch\n*** Add File: {inside}\n+x\n*** End Patch"}
         self.assertEqual(self.hook("codex", pre("apply_patch", patch, cwd=self.project), policy).action, "allow")
         self.assertEqual(self.hook("claude-code", pre("TodoWrite", {"todos": [{"content": "x", "status": "pending"}]}, cwd=self.project), policy).action, "allow")
@@ -574,7 +578,7 @@ class SetUp(InHome):
         stdin.isatty = lambda: answers is not None      # type: ignore[method-assign]
         surroundings = mcpwall.Surroundings(self.home, self.project, {"PATH": "/bin"}, "linux", [sys.executable, MODULE], stdin, out, err, root=self.home)
         try:
-            status = mcpwall._SETUP_COMMANDS[command](list(words), surroundings)
+            status = mcpwall.VERBS[command](list(words), surroundings)
         except mcpwall.WallError as fault:
             err.write(str(fault))
             status = 2
