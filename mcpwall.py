@@ -171,6 +171,13 @@ class MessageError(WallError):
         super().__init__(problem)
 
 
+class HalfCharacter(MessageError):
+    """A string with half of a surrogate pair, as is left of an emoji that was cut in two: no text."""
+
+    def __init__(self) -> None:
+        super().__init__("half of a surrogate pair: no text")
+
+
 class BudgetSpent(WallError):
     """Judging one message took longer than it may; the message is refused."""
 
@@ -297,7 +304,17 @@ def _refuse_lone_surrogates(value: Any) -> None:
         try:
             text.encode()
         except UnicodeEncodeError:
-            raise MessageError("half of a surrogate pair: no text") from None
+            raise HalfCharacter() from None
+
+
+# Where a backslash never stands behind another: half of a surrogate pair without its other half
+_half = lazy_regex(r"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]..")
+
+
+def without_halves(text: str) -> tuple[str, int]:
+    """A strict JSON text with `\\ufffd` in the place of each escaped half of a surrogate pair, and how many these are."""
+    masked, halves = _half.subn(r"\\ufffd", text.replace("\\\\", "\0\0"))     # no strict JSON text holds a NUL
+    return masked.replace("\0\0", "\\\\"), halves
 
 
 # Names under which the protocol keeps tokens, and base64 of media: strings that no rule may look into or change, where
@@ -306,40 +323,39 @@ _OPAQUE_NAMES = frozenset(("data", "blob", "name", "cursor", "nextCursor", "requ
                            "requestId", "subscriptionId", "traceparent", "tracestate"))
 
 
-def strings_of(value: Any, opaque: Callable[[dict[str, Any], str], bool] | None = None
-               ) -> tuple[list[str], list[str | None]]:
+def strings_of(value: Any) -> tuple[list[str], list[str | None]]:
     """Every string of a JSON value in document order: (texts, names), lists of the same length.
 
     A member's name comes before its value. names[i] is the name of the member that a value stands in (also through
-    arrays), None for a name itself. Where *opaque* says so of (object, member name), the value is seen as an empty text:
-    it keeps its place in the order, but nothing is found in it. It is asked about members in _OPAQUE_NAMES only.
+    arrays), None for a name itself.
     """
     if isinstance(value, str):
         return [value], [""]
     texts: list[str] = []
     names: list[str | None] = []
     if isinstance(value, (dict, list)):
-        _collect(value, texts, opaque)
+        _collect(value, texts, None)
         _collect_names(value, "", names)
     return texts, names
 
 
-def _collect(node: Any, texts: list[str], opaque: Any) -> None:
+def _collect(node: Any, texts: list[str], seen: Callable[[dict[str, Any], str, str], str] | None) -> None:
+    """*seen* says what counts as the text of (object, member, text); it is asked about members in _OPAQUE_NAMES only."""
     if type(node) is dict:
         for key, value in node.items():
             texts.append(key)
             kind = type(value)
             if kind is str:
-                texts.append("" if key in _OPAQUE_NAMES and opaque is not None and opaque(node, key) else value)
+                texts.append(value if key not in _OPAQUE_NAMES or seen is None else seen(node, key, value))
             elif kind is dict or kind is list:
-                _collect(value, texts, opaque)
+                _collect(value, texts, seen)
     else:
         for value in node:
             kind = type(value)
             if kind is str:
                 texts.append(value)
             elif kind is dict or kind is list:
-                _collect(value, texts, opaque)
+                _collect(value, texts, seen)
 
 
 def _collect_names(node: Any, name: str, names: list[str | None]) -> None:
@@ -378,6 +394,19 @@ def path_of(value: Any, ordinal: int) -> tuple[Any, ...]:
         elif isinstance(node, list):
             stack += ((node[index], path + (index,)) for index in range(len(node) - 1, -1, -1))
     return ()
+
+
+def ordinal_at(value: Any, path: Sequence[Any]) -> int:
+    """How many strings come before the first within what stands at *path*, in the order of `strings_of`: its ordinal."""
+    count = 0
+    for step in path:
+        for key, child in value.items() if type(value) is dict else enumerate(value):
+            count += type(value) is dict
+            if key == step:
+                value = child
+                break
+            count += len(strings_of(child)[0])
+    return count
 
 
 class _Name:
@@ -493,7 +522,7 @@ def message_kind(body: Any, peer: str) -> str:
         return "request" if "id" in body else "notification"
     if ("result" in body) == ("error" in body):
         raise MessageError('neither a request (no "method") nor a response (one of "result" and "error")', -32600)
-    if "id" not in body:
+    if "id" not in body and (peer == "client" or "result" in body):    # a server's error may be about nothing that it could read
         raise MessageError('a response needs an "id"', -32600)
     if "error" in body and type(body["error"]) is not dict:
         raise MessageError('"error" must be an object', -32600)
@@ -524,6 +553,43 @@ def _check_call(body: dict[str, Any], peer: str) -> None:
             raise MessageError(f'"name" holds a control character or more than {MAX_NAME_CHARS} characters', -32600)
 
 
+# What an answer that nobody asked for may be taken for: the member that such an answer has
+RESULT_LOOKS = {"tools/list": "tools", "prompts/list": "prompts", "resources/list": "resources",
+                "resources/templates/list": "resourceTemplates", "initialize": "instructions"}
+# The members of results and of the items in their lists that mean something to the protocol
+_RESULT_MEMBERS = {
+    "tools/list": frozenset(("tools", "nextCursor")), "prompts/list": frozenset(("prompts", "nextCursor")),
+    "resources/list": frozenset(("resources", "nextCursor")),
+    "resources/templates/list": frozenset(("resourceTemplates", "nextCursor")),
+    "resources/read": frozenset(("contents", "inputRequests", "requestState")),
+    "prompts/get": frozenset(("messages", "description", "inputRequests", "requestState")),
+    "tools/call": frozenset(("content", "structuredContent", "isError", "task", "taskId", "inputRequests", "requestState")),
+    "tasks/get": frozenset(("taskId", "status", "statusMessage", "result", "error", "inputRequests", "requestState")),
+    "tasks/result": frozenset(("content", "structuredContent", "isError")),
+    "initialize": frozenset(("instructions", "serverInfo", "capabilities", "protocolVersion")),
+    "server/discover": frozenset(("instructions", "serverInfo", "capabilities", "supportedVersions")),
+}
+_COMMON_MEMBERS = frozenset(("_meta", "resultType"))
+_ITEM_MEMBERS = frozenset(("name", "title", "description", "inputSchema", "outputSchema", "annotations", "icons", "execution",
+                           "arguments", "uri", "uriTemplate", "mimeType", "_meta"))
+_HINT_MEMBERS = frozenset(("title", "readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"))
+
+
+def check_result(method: str | None, result: Mapping[str, Any]) -> None:
+    """Raise MessageError where some reader takes a member of a result for one of the protocol, and others do not."""
+    methods = [method] if method in _RESULT_MEMBERS else RESULT_LOOKS if method is None else []
+    for one in methods:
+        _refuse_shadows(result, _RESULT_MEMBERS[one or ""] | _COMMON_MEMBERS, "result: ")
+
+
+def is_odd_item(item: Any) -> bool:
+    """The same of one item of a list: a tool, prompt or resource."""
+    if type(item) is not dict:
+        return False
+    hints = item.get("annotations")
+    return _has_shadow(item, _ITEM_MEMBERS) or type(hints) is dict and _has_shadow(hints, _HINT_MEMBERS)
+
+
 _SHAPE_WORDS: dict[type, str] = {str: "a string that is not empty", dict: "an object"}
 
 
@@ -536,15 +602,25 @@ _METHODS_FOLDED = frozenset(method.casefold() for method in _METHODS)
 
 
 def _refuse_shadows(members: Mapping[str, Any], protocol: frozenset[str], place: str) -> None:
-    """Raise MessageError for a name that some reader takes for a protocol member: that differs by case (ſ and the Kelvin
-    sign included), by blanks or invisible characters, or by what follows a NUL."""
+    """Raise MessageError for a name that some reader takes for a protocol member."""
+    if _has_shadow(members, protocol):
+        raise MessageError(f"{place}a member is named like a protocol member in another spelling", -32600)
+
+
+def _has_shadow(members: Mapping[str, Any], protocol: frozenset[str]) -> bool:
+    """Is there a name that differs from one of *protocol* by case (ſ and the Kelvin sign included), by blanks or invisible
+    characters, or by what follows a NUL?"""
     for name in members:
-        bare = name if name.isprintable() else "".join(c for c in name.split("\0")[0] if c.isprintable())
-        if name not in protocol and bare.casefold().strip() in _FOLDED[protocol]:
-            raise MessageError(f"{place}a member is named like a protocol member in another spelling", -32600)
+        if name not in protocol:
+            bare = name if name.isprintable() else "".join(c for c in name.split("\0")[0] if c.isprintable())
+            if bare.casefold().strip() in _folded(protocol):
+                return True
+    return False
 
 
-_FOLDED = {group: {name.casefold(): name for name in group} for group in (ENVELOPE_MEMBERS, PARAMS_MEMBERS)}
+@lru_cache(maxsize=None)
+def _folded(protocol: frozenset[str]) -> frozenset[str]:
+    return frozenset(name.casefold() for name in protocol)
 
 
 # -- raw text ---------------------------------------------------------------------
@@ -602,17 +678,43 @@ def _replace_instructions(text: str, words: str) -> str:
 
 # -- the id of what cannot be read ----------------------------------------------
 
-def _readable_id(line: bytes) -> Any:
-    """The id of a line that is not one strict message, when there is exactly one at its top level; else None."""
-    if sum(map(line.count, (b"{", b"[", b","))) > MAX_CONTAINER_MARKS // 10 or \
-            _long_number is not None and _long_number.search(line.decode("utf-8", "replace")):
-        return _id_at_head(line[:ENDS_BYTES])
-    try:
-        pairs = json.loads(line.decode("utf-8", "replace"), object_pairs_hook=list)
-    except (ValueError, RecursionError):
-        return _id_at_head(line[:ENDS_BYTES])
-    idents = [pair[1] for pair in pairs if isinstance(pair, tuple) and pair[0] == "id"] if isinstance(pairs, list) else []
-    return idents[0] if len(idents) == 1 and is_id(idents[0]) else None
+ENDS_BYTES = 64 * 1024      # of a line that is too long: so much of its head and tail is kept to find the id
+
+
+class TooLong(NamedTuple):
+    """A line beyond the limit: its first and last bytes, and how long it was."""
+    head: bytes
+    tail: bytes
+    size: int
+
+
+def glimpse(line: bytes | TooLong) -> tuple[bool, list[Any]]:
+    """What can be told of a line that is no strict message: is it an answer all the same (or a batch with one), and the ids
+    at the top level of the object or of the batch's items. Of an object with two ids nobody knows which counts."""
+    if isinstance(line, bytes):
+        read: Any = None
+        text = line.decode("utf-8", "replace")
+        marks = sum(map(line.count, (b"{", b"[", b",")))
+        if marks <= MAX_CONTAINER_MARKS // 10 and not (_long_number and _long_number.search(text)):
+            try:
+                read = json.loads(text, object_pairs_hook=tuple)
+            except (ValueError, RecursionError):
+                pass
+        if read is not None:
+            objects = [one for one in (read if type(read) is list else [read]) if type(one) is tuple]
+            idents = [found for one in objects for found in [[value for name, value in one if name == "id"]]]
+            return any(_is_answer(dict(one)) for one in objects), [one[0] for one in idents if len(one) == 1 and is_id(one[0])]
+        line = TooLong(line[:ENDS_BYTES], line[-ENDS_BYTES:], len(line))
+    head, tail, _ = line
+    ident = _id_at_head(head)
+    if ident is None:
+        ident = _id_at_tail(tail)
+    answers = any(b'"jsonrpc"' in part and (b'"result"' in part or b'"error"' in part) for part in (head, tail))
+    return answers and b'"method"' not in head[:200], [] if ident is None else [ident]
+
+
+def _is_answer(members: Mapping[str, Any]) -> bool:
+    return "jsonrpc" in members and "method" not in members and ("result" in members or "error" in members)
 
 
 def is_id(ident: Any) -> bool:
@@ -727,7 +829,8 @@ def _view_step(test: Callable[[str], Any], regex: lazy_regex, read: Callable[[st
 
 
 # Characters that show nothing. Joiners and the selectors of text or emoji style do honest work in emoji and many
-# scripts: they make a view only behind a letter of a western script (or a digit, for joiners) and in runs.
+# scripts: they make a view only behind a letter of a western script (or a digit, for joiners), in runs, and before an ASCII
+# letter or digit (a selector not where it belongs to an emoji).
 _VIEW_HIDDEN = ("\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e"
                 "\u2060-\u206f\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff9-\ufffb")
 _VIEW_HIDDEN_ASTRAL = "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
@@ -768,7 +871,8 @@ def _view_beginning(more: str = "") -> lazy_regex:
     One class first, and behind it what is beside its characters: that is the quickest way through a long text.
     """
     odd, joiners = more + _VIEW_ODD + _VIEW_ODD_ASTRAL, "".join(_VIEW_JOINERS)
-    joined = "|".join(f"(?<=[A-Za-z\u00c0-\u05ff{others}]{char})" for char, others in _VIEW_JOINERS.items())
+    joined = "|".join(f"(?<=[A-Za-z\u00c0-\u05ff{others}]{char})" for char, others in _VIEW_JOINERS.items()) \
+        + "|(?:(?<=[\u200c\u200d])|(?<![^\0-\x7f][\ufe0e\ufe0f])(?<=[\ufe0e\ufe0f]))(?=[A-Za-z0-9_])"
     return lazy_regex(f"[{odd}{_VIEW_ALIKE}{joiners}](?:(?<![{_VIEW_ALIKE}])(?:(?<=[{odd}])|{joined})"
                       "|(?<![" + joiners + "])(?:(?=[A-Za-z0-9_])|(?<=[A-Za-z0-9_].)"
                       f"|(?<!\\w.)(?<=[{_VIEW_SAME}])[{_VIEW_SAME}]{{2,}}(?!\\w)))")
@@ -13361,82 +13465,91 @@ _DAN_WORDS = _DAN_DESTROY | _DAN_PARSES | _DAN_PROGRAMS.keys() | _DAN_PACK | _DA
 JUDGE_SECONDS = 0.8         # one line may take this long to judge (or 0.1 s a megabyte, if that is more); then it is refused
 _LARGE = JUDGE_SECONDS * 1e7    # bytes: from here on it is more
 _MEDIA_TYPES = ("image", "audio")
-_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_\r\n"
 _TASK_NOTE = "io.modelcontextprotocol/related-task"
 _INTRODUCTIONS = ("initialize", "server/discover")      # methods whose answers bring the server's `instructions`
 # Methods whose params carry `arguments` for a tool or prompt; of the others the whole params are the arguments.
 _WITH_ARGUMENTS = ("tools/call", "prompts/get")
 
 
-def _is_base64(text: str) -> bool:
-    return text.isascii() and not text.encode().translate(None, _BASE64)
+_RETRYABLE = ("tools/call", "prompts/get", "resources/read")    # what may be answered by `input_required` (2026-07-28)
+_trace = lazy_regex(r"[0-9a-f]{2}(-[0-9a-f]{2,32}){2}-[0-9a-f]{2}\Z|(?=.{0,512}\Z)[!-~]+=[!-~]*\Z")
 
 
-_TOKENS = {                 # where the protocol keeps which of its tokens
-    "params": frozenset(("cursor", "requestState", "taskId", "progressToken", "requestId", "subscriptionId")),
-    "result": frozenset(("nextCursor", "requestState", "taskId")),
-    "_meta": frozenset(("progressToken", "traceparent", "tracestate", "subscriptionId")),
-    "task": frozenset(("taskId",)),
-}
-
-
-class _Opaque:
-    """Says which strings of one message no rule looks into: tokens of the protocol, and media.
+class _Seen:
+    """What rules see of the strings of one message that are not simply text: of tokens of the protocol and of media nothing,
+    of base64 of a text that text.
 
     By their place, not by their name alone: an argument called "cursor" is text like any other.
     """
 
-    __slots__ = ("_message", "_tokens", "_media")
+    __slots__ = ("_message", "_tokens", "_media", "texts", "decoded")
 
     def __init__(self, message: Message) -> None:
         self._message = message
-        self._tokens: list[tuple[Any, frozenset[str]]] | None = None
+        self._tokens: dict[int, frozenset[str]] | None = None   # id of an object -> which of its members are tokens
+        self.texts: list[str] = []              # while `judged_texts` gathers them: what it has
+        self.decoded: dict[int, str] = {}       # ordinals of texts that are base64 in the message -> their encoding
 
-    def __call__(self, node: dict[str, Any], name: str) -> bool:
-        message = self._message
+    def __call__(self, node: dict[str, Any], name: str, text: str) -> str:
+        """What is seen of *text*, the member *name* (one of _OPAQUE_NAMES) of *node*."""
         if name == "name":      # of the tool or prompt; it has a condition of its own
-            return message.method in _WITH_ARGUMENTS and node is message.body.get("params")
+            message = self._message
+            return "" if message.method in _WITH_ARGUMENTS and node is message.body.get("params") else text
         if self._tokens is None:
-            self._tokens = list(self._find_tokens())
-            self._media: list[Any] = list(self._find_media())
-        if name == "data":
-            return node.get("type") in _MEDIA_TYPES and any(node is one for one in self._media) and _is_base64(node["data"])
-        if name == "blob":
-            return any(node is one for one in self._media) and _is_base64(node["blob"])
-        return any(node is one and name in names for one, names in self._tokens)
+            self._tokens = {id(holder): frozenset(names) for holder, names in self._find_tokens() if type(holder) is dict}
+            self._media = {id(block) for block in self._find_media()}
+        if name == "blob" or name == "data" and node.get("type") in _MEDIA_TYPES:
+            if id(node) not in self._media:
+                return text
+            seen, encoding = text_in_base64(text)
+            if encoding:
+                self.decoded[len(self.texts)] = encoding
+            return seen
+        if name in self._tokens.get(id(node), ()) and (name not in ("traceparent", "tracestate") or _trace.match(text)):
+            return ""
+        return text
 
-    def _find_tokens(self) -> Iterator[tuple[Any, frozenset[str]]]:
-        kind = "params" if self._message.kind != "response" else "result"
-        top = self._message.body.get(kind)
+    def _find_tokens(self) -> Iterator[tuple[Any, Sequence[str]]]:
+        """(object, names of its members that are tokens), where the protocol has them."""
+        message = self._message
+        method, result = message.method or "", message.kind == "response"
+        top = message.body.get("result" if result else "params")
         if type(top) is not dict:
             return
+        names = ["subscriptionId"]
+        if method.endswith("/list"):
+            names.append("nextCursor" if result else "cursor")
+        if method in _RETRYABLE and (not result or top.get("resultType") == "input_required"):
+            names.append("requestState")
+        if method.startswith(("tasks/", "notifications/tasks")) or result and top.get("resultType") == "task":
+            names.append("taskId")
+        names += {"notifications/progress": ["progressToken"], "notifications/cancelled": ["requestId"]}.get(method, ())
+        yield top, names
         meta, tasks = top.get("_meta"), top.get("tasks")
-        yield top, _TOKENS[kind]
-        yield meta, _TOKENS["_meta"]
-        yield top.get("task"), _TOKENS["task"]
-        if type(meta) is dict:
-            yield meta.get(_TASK_NOTE), _TOKENS["task"]
+        yield meta, ("progressToken", "traceparent", "tracestate", "subscriptionId")
+        yield top.get("task"), ("taskId",)
+        yield (meta.get(_TASK_NOTE) if type(meta) is dict else None), ("taskId",)
         for task in tasks if type(tasks) is list else ():
-            yield task, _TOKENS["task"]
+            yield task, ("taskId",)
 
     def _find_media(self) -> Iterator[Any]:
         """The content blocks of a result, prompt or sampling message, and the resources in them."""
-        body = self._message.body
-        top = body.get("result") if self._message.kind == "response" else body.get("params")
+        message = self._message
+        top = message.body.get("result" if message.kind == "response" else "params")
         if type(top) is not dict:
             return
         asked = top.get("inputRequests")
         holders = [top, top.get("result"), *(asked.values() if type(asked) is dict else ())]
-        if self._message.kind == "request" and self._message.peer == "client":
+        if message.kind == "request" and message.peer == "client":
             given = top.get("inputResponses")
             holders = [*given.values()] if type(given) is dict else []
         holders += [one.get("params") for one in holders if type(one) is dict]
         for holder in holders:
-            if type(holder) is not dict or holder is top and self._message.kind == "notification":
+            if type(holder) is not dict or holder is top and message.kind == "notification":
                 continue
             blocks = [*_listed_blocks(holder.get("content")), *_listed_blocks(holder.get("contents"))]
-            for message in _listed_blocks(holder.get("messages")):
-                blocks += _listed_blocks(message.get("content"))
+            for one in _listed_blocks(holder.get("messages")):
+                blocks += _listed_blocks(one.get("content"))
             for block in blocks:
                 yield block
                 yield block.get("resource")
@@ -13447,10 +13560,49 @@ def _listed_blocks(value: Any) -> list[dict[str, Any]]:
     return [one for one in (value if type(value) is list else [value]) if type(one) is dict]
 
 
-def judged_texts(message: Message, opaque: _Opaque | None = None) -> list[str]:
-    """Every string of the message's body in document order, as `strings_of` gives them; what is opaque is empty."""
-    texts: list[str] = []
-    opaque = opaque or _Opaque(message)
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_\r\n"
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_CONTROLS = bytes(code for code in (*range(32), 127) if code not in b"\t\n\r")
+_no_text = lazy_regex(r"[\0-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+
+def is_base64(text: str) -> bool:
+    """Is it nothing but letters of base64, and line ends?"""
+    return text.isascii() and not text.encode().translate(None, _BASE64)
+
+
+def text_in_base64(text: str) -> tuple[str, str]:
+    """What is to be judged of base64, and the encoding of that: the text that it stands for; ("", "") when it stands for no
+    text, as media do; *text* itself and "" when it is no base64."""
+    if not text or not is_base64(text):
+        return text, ""
+    data = text.encode().translate(_URL_SAFE, b"=\r\n")
+    data = binascii.a2b_base64(data[:len(data) - (len(data) % 4 == 1)] + b"==")
+    head = data[:64]
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        encoding = "utf-16"
+    elif 0 not in head:
+        encoding = "utf-8" if head.translate(None, _CONTROLS) == head else ""
+    else:                       # half of the bytes of ASCII in UTF-16 are nothing
+        encoding = "" if not head.strip(b"\0") else "utf-16-le" if not head[1::2].strip(b"\0") else \
+            "utf-16-be" if not head[::2].strip(b"\0") else ""
+    try:
+        seen = data.decode(encoding) if encoding else ""
+    except UnicodeDecodeError:
+        return "", ""
+    return (seen, encoding) if seen and not _no_text.search(seen) else ("", "")
+
+
+def base64_of_text(text: str, encoding: str) -> str:
+    """The other way."""
+    return binascii.b2a_base64(text.encode(encoding), newline=False).decode()
+
+
+def judged_texts(message: Message, seen: _Seen | None = None) -> list[str]:
+    """Every string of the message's body in document order, as `strings_of` gives them; what is opaque is empty, and base64
+    of a text is that text."""
+    seen = seen or _Seen(message)
+    texts = seen.texts = []
     for key, value in message.body.items():     # the envelope's own strings keep their places, but are not looked into
         texts.append(key)
         kind = type(value)
@@ -13458,7 +13610,7 @@ def judged_texts(message: Message, opaque: _Opaque | None = None) -> list[str]:
             texts.append("" if key == "jsonrpc" or key == "id" and (message.method or message.kind != "response") or
                          key == "method" and value in _METHODS else value)
         elif kind is dict or kind is list:
-            _collect(value, texts, opaque)
+            _collect(value, texts, seen)
     return texts
 
 
@@ -13566,7 +13718,7 @@ class Subject:
     # Derived when first asked for; as class attributes they cost nothing to set up, and there are many messages.
     _texts: list[str] | None = None
     _blob: str | None = None
-    _opaque_parts: _Opaque | None = None
+    _seen_parts: _Seen | None = None
     _names: list[str | None] | None = None
     _roots: list[tuple[tuple[Any, ...], Any]] | None = None
     _flat: tuple[dict[str, Any], _Names] | tuple[()] | None = None
@@ -13585,16 +13737,16 @@ class Subject:
         self._derived: dict[Any, Any] = {}
 
     @property
-    def _opaque(self) -> _Opaque:
-        if self._opaque_parts is None:
-            self._opaque_parts = _Opaque(self.message)
-        return self._opaque_parts
+    def _seen(self) -> _Seen:
+        if self._seen_parts is None:
+            self._seen_parts = _Seen(self.message)
+        return self._seen_parts
 
     @property
     def texts(self) -> list[str]:
         """The `judged_texts` of the message."""
         if self._texts is None:
-            self._texts = judged_texts(self.message, self._opaque)
+            self._texts = judged_texts(self.message, self._seen)
         return self._texts
 
     @property
@@ -13773,7 +13925,7 @@ class Subject:
             found = self._derived["values", skip] = []
             body = {key: value for key, value in self.message.body.items() if key not in ("jsonrpc", "id", "method")}
             leaves: list[_Leaf] = []
-            _walk_values(body, "", (), skip, self._opaque, leaves)
+            _walk_values(body, "", (), skip, self._seen, leaves)
             found += (Value(text, name, (*parent, step), number) for text, name, parent, step, number in leaves)
         return found
 
@@ -13791,7 +13943,7 @@ class Subject:
             if type(root) is str:
                 found.append((root, "", base[:-1], base[-1], False))
             else:
-                _walk_values(root, str(base[-1]), base, skip, self._opaque, found)
+                _walk_values(root, str(base[-1]), base, skip, self._seen, found)
         return found
 
     # -- paths and commands
@@ -13818,9 +13970,25 @@ class Subject:
         return facts
 
     def judge_command(self, source: Any) -> CommandFacts:
+        """The facts of a command, as it stands and without what hides in it. (What it decodes itself, its reader knows.)"""
         self.budget.check()
         policy = self.policy
-        return judge_command(source, ShellContext(policy.paths, policy.is_sensitive, self.budget))
+        context = ShellContext(policy.paths, policy.is_sensitive, self.budget)
+        facts = judge_command(source, context)
+        for view in ("plain", "tags") if self.viewed else ():
+            spelled = self._spelled(source, view)
+            if spelled != source:
+                more = judge_command(spelled, context)
+                facts = CommandFacts({**more.categories, **facts.categories}, facts.paths + more.paths)
+        return facts
+
+    def _spelled(self, source: Any, view: str) -> Any:
+        """A command (or its words) as it reads in a canonical view."""
+        if isinstance(source, Command):
+            return source._replace(source=self._spelled(source.source, view))
+        if isinstance(source, list):
+            return [self._spelled(word, view) for word in source]
+        return next((one.text for one in self.readings(source) if one.name == view), source) if isinstance(source, str) else source
 
     # -- dangers and addresses
 
@@ -13890,7 +14058,7 @@ class Subject:
         found: list[Place] | None = self._derived.get(("places", skip))
         if found is None:
             found, flat = [], self.flat()
-            walk = _PlaceWalk(self.acting, skip, self._opaque, found)
+            walk = _PlaceWalk(self.acting, skip, self._seen, found)
             if flat:
                 for name, text in flat[0].items():
                     if type(text) is str:
@@ -13932,7 +14100,7 @@ class Subject:
         tool = self.acting
         choices, searches = self.server.choices.get(tool, {}), "search" in tool_acts(tool)
         found: list[Place] = []
-        walk = _PlaceWalk(tool, frozenset(), self._opaque, found)
+        walk = _PlaceWalk(tool, frozenset(), self._seen, found)
         for base, root in self.roots():
             walk.below(root, str(base[-1]), base) if type(root) in _CONTAINERS else found.append(Place("", _UNKNOWN, (), ""))
         for place in found:
@@ -14016,8 +14184,8 @@ _TAKES_FOLDERS = frozenset("zip tar archive compress pack backup bundle sync mir
 class _PlaceWalk:
     """Gathers what may be a path among the arguments of *tool*."""
 
-    def __init__(self, tool: str, skip: frozenset[str] | None, opaque: _Opaque, found: list[Place]) -> None:
-        self._tool, self._skip, self._opaque, self._found = tool, skip, opaque, found
+    def __init__(self, tool: str, skip: frozenset[str] | None, seen: _Seen, found: list[Place]) -> None:
+        self._tool, self._skip, self._seen, self._found = tool, skip, seen, found
         self._reads = skip is None and _reading_tool.search(tool) is not None
 
     def below(self, node: Any, name: str, path: tuple[Any, ...]) -> None:
@@ -14029,8 +14197,9 @@ class _PlaceWalk:
                     self._found.append(Place(key, _roles_of_name(self._tool, "path"), path, key))
                 kind = type(value)
                 if kind is str:
-                    if not (key in _OPAQUE_NAMES and self._opaque(node, key)):
-                        self.text(value, key, path, key)
+                    text = value if key not in _OPAQUE_NAMES else self._seen(node, key, value)
+                    if text or not value:
+                        self.text(text, key, path, key)
                 elif kind is dict or kind is list:
                     if not (key in skip if skip is not None else "exclusion" in _roles_of_name(self._tool, key)):
                         self.below(value, key, path + (key,))
@@ -14164,7 +14333,7 @@ def _names_of(tool: str, names: tuple[str, ...]) -> _Names:
 _Leaf = tuple[str, str, tuple[Any, ...], Any, bool]     # a Value with its path in two: (text, name, parent, step, number)
 
 
-def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[str], opaque: _Opaque, found: list[_Leaf]) -> None:
+def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[str], seen: _Seen, found: list[_Leaf]) -> None:
     """What stands under a name in *skip* is passed over."""
     if type(node) is dict:
         for key, value in node.items():
@@ -14172,17 +14341,18 @@ def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[st
             if key in skip:
                 continue
             if kind is str:
-                if not (key in _OPAQUE_NAMES and opaque(node, key)):
-                    found.append((value, key, path, key, False))
+                text = value if key not in _OPAQUE_NAMES else seen(node, key, value)
+                if text or not value:
+                    found.append((text, key, path, key, False))
             elif kind is int or kind is float:
                 found.append((number_text(value), key, path, key, True))
             elif kind is dict or kind is list:
-                _walk_values(value, key, path + (key,), skip, opaque, found)
+                _walk_values(value, key, path + (key,), skip, seen, found)
     elif type(node) is list:
         for index, value in enumerate(node):
             kind = type(value)
             if kind is dict or kind is list:
-                _walk_values(value, name, path + (index,), skip, opaque, found)
+                _walk_values(value, name, path + (index,), skip, seen, found)
             elif kind is str:
                 found.append((value, name, path, index, False))
             elif kind is int or kind is float:
@@ -14400,8 +14570,8 @@ class Scope(NamedTuple):
 
     def covers(self, kind: str, method: str | None, tool: str | None, server: str, alias: str | None = None) -> bool:
         """May the rule apply to such a message? Of a response that nobody asked for, method and tool are None: then
-        every rule that refuses applies, and no rule that allows."""
-        if self.kinds is not None and kind not in self.kinds:
+        every rule that refuses applies, and no rule that allows; nor to a request that comes as a notification."""
+        if self.kinds is not None and kind not in self.kinds or self.strict and kind == "notification" and method in _METHODS:
             return False
         if self.servers is not None and not _any_glob(self.servers, server, self.strict):
             return False
@@ -14439,7 +14609,8 @@ class Settings(NamedTuple):
     ask_fallback: str = "deny"
     deny_as: str = "error"
     audit_required: bool = False
-    max_message_bytes: int = 16 * 1024 * 1024
+    max_message_bytes: int = 16 * 1024 * 1024   # of a line of the client
+    max_answer_bytes: int = 64 * 1024 * 1024    # of a line of the server: big files come twice, as text and as structure
     mode: str = "enforce"
     project_dir: str | None = None
     ask_timeout: float = 120
@@ -14470,7 +14641,8 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "unlisted_tools": ("allow", "deny"),
     "hook_fault": ("deny", "ask"),
 }
-_BOUNDS = {"max_message_bytes": (1024, 1024 * 1024 * 1024), "ask_timeout": (1, 86_400), "max_repeated_denials": (1, 1_000_000)}
+_BOUNDS = {"max_message_bytes": (1024, 1 << 30), "max_answer_bytes": (1024, 1 << 30), "ask_timeout": (1, 86_400),
+           "max_repeated_denials": (1, 1_000_000)}
 MAX_LIMIT_CALLS = 10_000    # of a rule's `limit`: so many points in time are remembered
 MAX_LIMITS_CALLS = 1_000_000    # of all of them together
 MAX_LIMIT_SECONDS = 86_400
@@ -15430,6 +15602,8 @@ def compile_policy(layers: Sequence[PolicyLayer], context: PathContext, source: 
     settings: dict[str, Any] = {}
     for layer in reversed(every):
         settings.update(layer.data.get("settings", {}))
+    if "max_message_bytes" in settings:     # a limit that somebody has set holds both ways
+        settings.setdefault("max_answer_bytes", settings["max_message_bytes"])
     own = [(f"/secrets/patterns/{number}/regex", compiler, item) for compiler in compilers
            for number, item in enumerate(compiler.layer.data.get("secrets", {}).get("patterns", []))]
     patterns = [(item["name"], compiler.located(compile_regex, place, item["regex"]), item.get("entropy_threshold"))
@@ -15766,7 +15940,7 @@ _GROUPS_JSON = r"""
 # Names of tools that read and write files, as servers have them; a name in words stands for its other spellings, too.
 # Only these are allowed by strict, since what others do with a path nobody knows.
 _FILE_TOOLS = {
-    "FILE_READS": """read read_file read_files read_text_file read_text_files read_media_file read_image_file read_multiple_files
+    "FILE_READS": """read read_file read_files read_text_file read_text_files read_media_file read_image_file read_multiple_files read_notes
         read_many_files read_file_lines read_file_range read_lines read_file_content read_file_contents read_text file_read view
         view_file view_files view_range open_file cat cat_file head_file tail_file get_file get_files get_file_content
         get_file_contents get_file_info get_file_metadata get_file_text get_file_text_by_path get_file_lines file_info file_stat
@@ -15898,10 +16072,14 @@ def render_default_rules() -> str:
 # ---------------------------------------------------------------------------
 
 # What a policy that denies by default still lets through, or no client could connect: the life of a session, not its work.
-LIFECYCLE = frozenset((
-    "initialize", "server/discover", "ping", "tools/list", "resources/list", "resources/templates/list", "prompts/list",
-    "logging/setLevel", "tasks/get", "tasks/result", "tasks/cancel", "tasks/update", "tasks/list",
-    "subscriptions/listen"))
+# By name and kind: the same methods in another kind are denied. Answers pass; so does `tasks/update` for a task that is known.
+LIFECYCLE = {
+    "request": frozenset((
+        "initialize", "server/discover", "ping", "logging/setLevel", "tools/list", "prompts/list", "resources/list",
+        "resources/templates/list", "tasks/get", "tasks/result", "tasks/cancel", "subscriptions/listen")),
+    "notification": frozenset((
+        "notifications/initialized", "notifications/cancelled", "notifications/progress", "notifications/roots/list_changed")),
+}
 _MAX_CANDIDATE_SETS = 1024  # kinds × methods × tools whose rules are remembered; then the memory starts anew
 
 # What comes of one rule with one message, see Wall.walk
@@ -16055,24 +16233,37 @@ class Wall:
                again: bool = False) -> Decision:
         """The first rule that decides, else the default. Never raises: a fault while judging is a deny.
 
-        Of a message that can be read in several ways (see Message.others) the strictest decision counts. *budget* is the
+        Of a message that can be read in several ways (see Message.others) the strictest decision counts; so it does of the
+        requests that an answer brings along (`inputRequests`), for half of them would break the retry. *budget* is the
         time it may take, when it is shared with other messages; else JUDGE_SECONDS. Without a *memory* nothing is marked,
         and no rule with a limit matches. *again*: see `walk`.
         """
         counted: set[int] = set()
-        decision = self._decide(message, budget, memory, again, counted)
-        asked = [self._rules_for(message)] if message.others else []
-        for method, tool in message.others:
-            other = message._replace(method=method, tool=tool, others=())
-            rules = self._rules_for(other)
-            if decision.action != "deny" and (method != message.method or rules not in asked):
-                asked.append(rules)
-                decision = _stricter(decision, self._decide(other, budget, memory, again, counted))
+        decision = _ALLOWED
+        for way in self._ways(message):
+            if decision.action != "deny":
+                decision = _stricter(decision, self._decide(way, budget, memory, again, counted))
+        for path, part in _input_requests(message) if message.peer == "server" else ():
+            if part is None:
+                return _NO_REQUEST
+            for way in self._ways(part):
+                if decision.action != "deny":
+                    decision = _stricter(decision, _within(self._decide(way, budget, memory, again, counted), message, path))
         if self._apart is not None and decision.action != "deny":
             guest = self._apart.decide(message, budget, memory, again)
             decision = _denied_apart(guest) if guest.action == "deny" else \
                 decision._replace(marks=decision.marks + guest.marks)
         return decision
+
+    def _ways(self, message: Message) -> Iterator[Message]:
+        """The message as each of the ways to take it, but for those that the same rules would be asked about again."""
+        yield message
+        asked = [(message.method, self._rules_for(message))] if message.others else []
+        for method, tool in message.others:
+            other = message._replace(method=method, tool=tool, others=())
+            if (method, self._rules_for(other)) not in asked:
+                asked.append((method, self._rules_for(other)))
+                yield other
 
     def _decide(self, message: Message, budget: Budget | None, memory: Memory | None, again: bool, counted: set[int]) -> Decision:
         """The same for one reading of the message and this policy alone."""
@@ -16134,9 +16325,43 @@ class Wall:
         if message.peer == "server":
             action = settings.outbound_default_action
             return _ALLOWED if action == "allow" else Decision(action, findings=hit.findings)
-        if settings.default_action == "allow" or message.kind != "request" or message.method in LIFECYCLE:
+        if settings.default_action == "allow" or message.kind == "response" or message.method in LIFECYCLE[message.kind] or \
+                message.method == "tasks/update" and message.kind == "request" and message.tool != UNKNOWN_TOOL:
             return _ALLOWED
         return Decision(settings.default_action, None, f"no rule allows this, and default_action is {settings.default_action}")
+
+
+MAX_INPUT_REQUESTS = 100    # in one answer
+_NO_REQUEST = Decision("deny", None, "Blocked: a request in this answer cannot be judged")
+
+
+def _input_requests(message: Message) -> Iterator[tuple[tuple[Any, ...], Message | None]]:
+    """(path, request) of what the server asks the client for within an answer or notification (2026-07-28), each as a message
+    of its own kind; None for one that is no request."""
+    top = message.body.get("result" if message.kind == "response" else "params")
+    asked = top.get("inputRequests") if type(top) is dict else None
+    for number, (key, members) in enumerate(asked.items() if type(asked) is dict else ()):
+        body = {**members, "jsonrpc": "2.0", "id": key[:MAX_NAME_CHARS]} if type(members) is dict else {}
+        path = ("result" if message.kind == "response" else "params", "inputRequests", key)
+        try:
+            if number >= MAX_INPUT_REQUESTS or len(body) != len(members) + 2 or message_kind(body, "server") != "request":
+                raise MessageError("no request")
+        except (MessageError, TypeError):
+            yield path, None
+            continue
+        others = ((body["method"], message.tool),) if message.tool is not None else ()
+        yield path, Message("server", "request", body, _compact(body), body["method"], None, message.server, others)
+
+
+def _within(decision: Decision, message: Message, path: tuple[Any, ...]) -> Decision:
+    """The *decision* on a part of *message* that stands at *path*, as one on the message: findings are elsewhere there."""
+    if decision.action == "allow":
+        return decision
+    if decision.findings:
+        first = ordinal_at(message.body, path)
+        decision = decision._replace(findings=tuple(finding._replace(
+            spans=tuple((first + span[0], *span[1:]) for span in finding.spans)) for finding in decision.findings))
+    return decision._replace(path=path + (decision.path or ()))
 
 
 def _joined(first: tuple[Finding, ...], more: tuple[Finding, ...]) -> tuple[Finding, ...]:
@@ -16159,6 +16384,8 @@ def _decided(rule: Rule, hit: Hit) -> Decision:
 
 def _stricter(one: Decision, other: Decision) -> Decision:
     """The stricter of two decisions on one message; the first when they are alike, with what both want cut out."""
+    if one is _ALLOWED:
+        return other
     first, second = (one, other) if _STRICTNESS[one.action] >= _STRICTNESS[other.action] else (other, one)
     marks = one.marks + tuple(mark for mark in other.marks if mark not in one.marks)
     findings = first.findings
@@ -16305,7 +16532,8 @@ class Toolbox:
         self._told: set[str] = set()
         self._watching = self._settings.tool_pinning != "off"
         self._closed = self._settings.unlisted_tools == "deny"
-        self.may_refuse = self._closed or self._settings.tool_pinning == "block" or self._settings.read_only
+        self._left_out: dict[str, str] = {}             # tools that a rule took out of a list: why
+        self._may_refuse = self._closed or self._settings.tool_pinning == "block" or self._settings.read_only
 
     # -- lists
 
@@ -16355,6 +16583,7 @@ class Toolbox:
                 notes.append(ToolNote(name[:MAX_NAME_CHARS], what, _BEYOND))
                 continue
             self._hashes.setdefault(name, "")
+            self._left_out.pop(name, None)
             if self._watching:
                 pin = tool_pin(tool)
                 self._compare(name, pin, self._first if known is None else known, adopting, name in twice)
@@ -16449,11 +16678,23 @@ class Toolbox:
     def objects(self, message: Message) -> Decision | None:
         """The refusal of a call of a tool that must not be called now; None if there is none."""
         is_call = message.method == "tools/call" and message.peer == "client" and message.kind != "response"
-        return self.refusal(message.tool or "") if is_call and self.may_refuse else None
+        return self.refusal(message.tool or "") if is_call and (self._may_refuse or self._left_out) else None
+
+    def leave_out(self, tool: str, rule: str | None, why: str) -> None:
+        """A rule has taken *tool* out of a list: what was not offered is not called either, until it is listed otherwise."""
+        if len(tool) <= MAX_NAME_CHARS and len(self._left_out) < MAX_TOOLS:
+            self._left_out[tool] = f"{rule or 'default_action'}: {why}"
+            for form in _forms_of(tool):
+                self._forms.setdefault(form, tool)
 
     def refusal(self, tool: str) -> Decision | None:
         """The refusal of any call of *tool* because of what the server has said of it, or has not said; None if there is none."""
         settings = self._settings
+        if self._left_out:
+            name = next((name for name in self._names_of(tool) if name in self._left_out), None)
+            if name is not None:
+                rule, _, why = self._left_out[name].partition(": ")
+                return Decision("deny", rule, "Blocked: this tool was left out of the list of tools", why=why, lasting=False)
         why = ""
         if settings.tool_pinning == "block":
             why = self._how_changed(tool) or (_BEYOND if self._hashes and self._is_beyond(tool) else "")
@@ -16469,11 +16710,14 @@ class Toolbox:
         return None
 
     def _how_changed(self, tool: str) -> str:
-        """How a tool has changed that waits for consent, else "". In another spelling, too: a server may not look as closely."""
-        names = {tool}
-        if self._changed and tool not in self._hashes:
-            names.update(self._forms[form] for form in _forms_of(tool) if form in self._forms)
-        return next((self._changed[name] for name in sorted(names) if name in self._changed and not self._agreed(name)), "")
+        """How a tool has changed that waits for consent, else ""; in another spelling, too."""
+        return next((self._changed[name] for name in self._names_of(tool) if name in self._changed and not self._agreed(name)), "")
+
+    def _names_of(self, tool: str) -> list[str]:
+        """The names under which the server may know a tool: it may not look as closely at how they are spelled."""
+        if tool in self._hashes:
+            return [tool]
+        return sorted({tool, *(self._forms[form] for form in _forms_of(tool) if form in self._forms)})
 
     def _agreed(self, tool: str) -> bool:
         """Has the user agreed to the changed tool meanwhile?"""
@@ -16506,6 +16750,7 @@ class Toolbox:
 # ---------------------------------------------------------------------------
 
 MARKER = "[REDACTED BY MCPWALL]"        # what a reader sees in place of a secret
+MARKER_IN_URL = "REDACTED-BY-MCPWALL"   # the same where blanks and brackets would end or break a URL
 MAX_SHOWN_CHARS = 1_200     # of a call's arguments in a question
 
 
@@ -16524,9 +16769,8 @@ class Quoting:
                 found = scanner.scan([text], Budget(JUDGE_SECONDS), [""])
             except BudgetSpent:
                 return MARKER
-            spans = [(start, end) for finding in found for _, start, end in finding.spans]
-            for start, end in reversed(merge_spans(spans)):
-                text = text[:start] + MARKER + text[end:]
+            spans = merge_spans([(start, end) for finding in found for _, start, end in finding.spans])
+            text = _replaced(text, [(start, end, MARKER) for start, end in spans])
         return text[:limit]
 
     def name(self, name: str) -> str:
@@ -16600,15 +16844,38 @@ class Quoting:
 
 
 def redacted(message: Message, findings: Iterable[Finding]) -> str:
-    """The message's raw text with MARKER in place of what was found, overlaps merged."""
+    """The message's raw text with MARKER in place of what was found, overlaps merged; base64 of a text is made anew."""
     by_text: dict[int, list[tuple[int, int]]] = {}
     for finding in findings:
         for ordinal, start, end in finding.spans:
             by_text.setdefault(ordinal, []).append((start, end))
     if not by_text:
         return message.text
-    edits = {ordinal: [(start, end, MARKER) for start, end in merge_spans(pairs)] for ordinal, pairs in by_text.items()}
+    texts = judged_texts(message)
+    return edited(message, {ordinal: [(start, end, _marker(texts[ordinal], start)) for start, end in merge_spans(pairs)]
+                            for ordinal, pairs in by_text.items()})
+
+
+def edited(message: Message, edits: dict[int, list[tuple[int, int, str]]]) -> str:
+    """The message's raw text with spans of its `judged_texts` replaced; base64 of a text is made anew."""
+    seen = _Seen(message)
+    texts = judged_texts(message, seen)
+    for ordinal in edits.keys() & seen.decoded.keys():
+        text = base64_of_text(_replaced(texts[ordinal], edits[ordinal]), seen.decoded[ordinal])
+        edits[ordinal] = [(0, len(strings_of(message.body)[0][ordinal]), text)]
     return edit_json_strings(message.text, edits)
+
+
+def _marker(text: str, at: int) -> str:
+    """What stands in place of a secret at that place: in a URL, what a URL may hold."""
+    before = re.split(r"[\s\"'<>()]", text[max(0, at - 2000):at])[-1]
+    return MARKER if "://" not in before else MARKER_IN_URL
+
+
+def _replaced(text: str, edits: Sequence[tuple[int, int, str]]) -> str:
+    for start, end, words in reversed(edits):
+        text = text[:start] + words + text[end:]
+    return text
 
 
 def _finite(lexeme: str) -> Any:
@@ -16707,7 +16974,6 @@ class Refusals:
 MAX_GRANTED = 1_000         # exact calls allowed for the session
 MAX_HELD = 64               # calls that wait for a person at one time; further ones are refused
 MAX_HELD_BYTES = 16 * 1024 * 1024   # of their messages
-_RETRYABLE = ("tools/call", "prompts/get", "resources/read")    # what may be answered by `input_required` (2026-07-28)
 _VERSION_META = "io.modelcontextprotocol/protocolVersion"
 _CAPABILITIES_META = "io.modelcontextprotocol/clientCapabilities"
 _APPROVAL = "mcpwall-approval"      # the key of our question among `inputRequests`
@@ -16995,10 +17261,8 @@ def _keep_newest(known: dict[Any, Any], key: Any, value: Any, most: int) -> None
 BLOCKED = "[BLOCKED BY MCPWALL]"        # begins the text that stands for a refused answer
 MAX_PENDING = 65_536        # requests without an answer, per direction; further ones are refused
 MAX_TASKS = 10_000          # task handles remembered; the oldest is forgotten, its results are judged as nobody's
-ENDS_BYTES = 64 * 1024      # of a line that is too long: so much of its head and tail is kept to find the id
 MAX_BATCH = 10_000          # messages in one batch
 MAX_OVER = 1000             # cancelled requests remembered, and those answered under an id that is only like theirs
-MAX_STRAY_CHARS = 2000      # of a line that is no message at all: so much goes to stderr
 MAX_NOTED_TOOLS = 100       # of one list, in its record
 MAX_READINGS = 8            # ways to take one message, and tools that run at a time: beyond it may be about any
 
@@ -17006,18 +17270,12 @@ _OTHER = {"client": "server", "server": "client"}
 
 # -- framing ----------------------------------------------------------------------
 
-class TooLong(NamedTuple):
-    """A line beyond the limit: its first and last bytes, and how long it was."""
-    head: bytes
-    tail: bytes
-    size: int
-
-
 class Lines:
     """Cuts one peer's bytes into lines. Looks at each byte once; holds at most *limit* bytes and the last chunk."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self, limit: int, skip: bytes = b"") -> None:
+        """*skip* is dropped where the very first line begins with it."""
+        self._limit, self._skip = limit, skip
         self._rest = bytearray()
         self._head = b""        # of a line beyond the limit, of which _rest then is the tail
         self._size = 0
@@ -17029,6 +17287,14 @@ class Lines:
 
     def feed(self, data: bytes) -> list[bytes | TooLong]:
         """The lines that *data* completes, without their line feeds. b"" is the end of file."""
+        lines = self._cut(data)
+        if self._skip and lines:
+            first = lines[0]
+            lines[0] = first.removeprefix(self._skip) if isinstance(first, bytes) else first
+            self._skip = b""
+        return lines
+
+    def _cut(self, data: bytes) -> list[bytes | TooLong]:
         if data[-1:] == b"\n" and not self._size and len(data) <= self._limit:     # whole lines, as nearly always
             return [*data[:-1].split(b"\n")]
         if not data:
@@ -17064,6 +17330,69 @@ class Lines:
         return line
 
 
+# -- what servers print -------------------------------------------------------------
+
+_BOM = b"\xef\xbb\xbf"      # of editors and shells of Windows; dropped before the first line of a server
+MAX_STRAY_CHARS = 2000      # of a line that is no message: so much goes to stderr
+MAX_STRAY_LINES = 20        # a second that go to stderr
+_content_length = lazy_regex(rb"(?i)\s*content-length:\s*\d+\s*\Z")
+# A private key printed line by line: its first line, and its last
+_key_begins = lazy_regex(r"-----? ?BEGIN .*PRIVATE KEY|PuTTY-User-Key-File-\d")
+_key_ends = lazy_regex(r"-----? ?END |Private-MAC:")
+_key_line = lazy_regex(r"[A-Za-z0-9+/=_-]{40,}\Z")
+
+
+class Strays:
+    """The lines of a server that are no messages: banners, logs, what it prints for itself.
+
+    Clients drop them, and so do we. People get their text on stderr, printable and without secrets, up to MAX_STRAY_LINES
+    a second; the record says once a second how many there were.
+    """
+
+    def __init__(self, quoting: Quoting, clock: Callable[[], float]) -> None:
+        self.count = self.size = 0      # of those not recorded yet, and their bytes
+        self._quoting, self._clock = quoting, clock
+        self._recorded_at = self._second = -math.inf
+        self._said = self._unsaid = 0   # in this second
+        self._in_key = self._hinted = False
+
+    def take(self, line: bytes, size: int) -> list[str]:
+        """What to say of a *line* of *size* bytes (its beginning, where that is long)."""
+        self.count, self.size = self.count + 1, self.size + size
+        now, said = self._clock(), []
+        if now - self._second >= 1:
+            if self._unsaid:
+                said.append(f"server printed {self._unsaid} more lines")
+            self._second, self._said, self._unsaid = now, 0, 0
+        text = self._safe(line[:MAX_STRAY_CHARS * 4].decode("utf-8", "replace").strip())
+        if _content_length.match(line) and not self._hinted:
+            self._hinted = True
+            said.append("the server writes Content-Length headers, as language servers do; MCP on stdio is one message a line: "
+                        "look for an option of the server, or for a newer one")
+        elif self._said < MAX_STRAY_LINES:
+            self._said += 1
+            said.append("server printed: " + text)
+        else:
+            self._unsaid += 1
+        return said
+
+    def due(self, last: bool) -> tuple[int, int]:
+        """(lines, bytes) to be recorded now, if it is time for a record (or the *last* chance); else (0, 0)."""
+        now = self._clock()
+        if not last and now - self._recorded_at < 1:
+            return 0, 0
+        told, self.count, self.size, self._recorded_at = (self.count, self.size), 0, 0, now
+        return told
+
+    def _safe(self, text: str) -> str:
+        """A private key that is printed line by line is hidden to its end; so is a line that could be a part of one."""
+        begins = _key_begins.search(text) is not None
+        within, self._in_key = self._in_key or begins, (begins or self._in_key) and not _key_ends.search(text)
+        if within or _key_line.match(text):
+            return MARKER
+        return printable(self._quoting.text(text, MAX_STRAY_CHARS), MAX_STRAY_CHARS)
+
+
 # -- correlation ------------------------------------------------------------------
 
 class Pending(NamedTuple):
@@ -17072,13 +17401,11 @@ class Pending(NamedTuple):
     tool: str | None
     task: str | None = None     # the task whose result it asks for
     progress: Any = None        # the token under which its progress is told
+    modern: bool = False        # was it asked in the words of 2026-07-28?
 
 
 _NOBODY = Pending(None, None)   # the request of an answer that nobody asked for
 _UNKNOWN_TASK = Pending(None, UNKNOWN_TOOL)
-# What an answer that nobody asked for may be taken for: the member that such an answer has
-_LOOKS = {"tools/list": "tools", "prompts/list": "prompts", "resources/list": "resources",
-          "resources/templates/list": "resourceTemplates", "initialize": "instructions"}
 
 
 class Ids:
@@ -17100,9 +17427,9 @@ class Ids:
         """The value under this very id; None when there is none."""
         return self._values.get(ident)
 
-    def only_one(self) -> Any:
-        """The id here, if it is only one."""
-        return next(iter(self._values)) if len(self._values) == 1 else None
+    def all(self) -> list[Any]:
+        """All ids here."""
+        return list(self._values)
 
     def put(self, ident: Any, value: Any) -> None:
         """Keep *value* under *ident*."""
@@ -17257,7 +17584,8 @@ class Correlation:
         ident, method, tool = message.body["id"], message.method, message.tool
         task = params.get("taskId") if method is not None and method.startswith("tasks/") else None
         token = meta_of(message).get("progressToken") if message.peer == "client" and "_meta" in params else None
-        waiting = Pending(method, tool, task if type(task) is str else None, token if is_id(token) else None)
+        modern = "_meta" in params and _VERSION_META in meta_of(message)
+        waiting = Pending(method, tool, task if type(task) is str else None, token if is_id(token) else None, modern)
         if waiting.progress is not None:
             self._progress.put(waiting.progress, waiting)
         if method == "tools/call":
@@ -17275,16 +17603,22 @@ class Correlation:
             if not self._running[tool]:
                 del self._running[tool]
 
-    def only_one(self) -> Any:
+    def only_one(self) -> list[Any]:
         """The id of the only request of the client that waits, if it is only one."""
-        return self._pending["client"].only_one()
+        return self._pending["client"].all() if len(self._pending["client"]) == 1 else []
 
-    def forget(self, peer: str, ident: Any) -> Pending | None:
-        """A request of *peer* was answered by us, or did not go on after all; None when none waits under this very id."""
-        waiting = self._pending[peer].pop(ident) or ()
+    def end(self, ident: Any) -> list[tuple[Any, Pending]]:
+        """(id, request) of what waits for the server under *ident*, else under ids like it; it waits no longer."""
+        pending = self._pending["client"]
+        idents = [ident] if pending.get(ident) else pending.like(ident)
+        return [(own, waiting) for own in idents for waiting in self.forget(own)]
+
+    def forget(self, ident: Any) -> tuple[Pending, ...]:
+        """What waited for the server under this very id; it waits no longer."""
+        waiting: tuple[Pending, ...] = self._pending["client"].pop(ident) or ()
         for one in waiting:
             self._forget(one)
-        return waiting[0] if waiting else None
+        return waiting
 
     def _cancelled(self, peer: str, ident: Any) -> None:
         waiting = self._pending[peer].pop(ident) if is_id(ident) else None
@@ -17318,7 +17652,7 @@ def _nobodys(body: dict[str, Any]) -> tuple[Pending, ...]:
     result = body.get("result")
     if type(result) is not dict:
         return (_NOBODY,)
-    looks = [method for method, member in _LOOKS.items() if member in result]
+    looks = [method for method, member in RESULT_LOOKS.items() if member in result]
     return (_NOBODY, *(Pending(method, None) for method in looks))
 
 
@@ -17479,13 +17813,13 @@ class Session:
         self._whereabouts = Whereabouts(self.wall.policy, self._memory, folders)
         self._sent: list[Message] = []              # requests of the client that the last `receive` let go on
         self._quoting = Quoting(policy)
-        self._lines = {"client": Lines(settings.max_message_bytes), "server": Lines(settings.max_message_bytes)}
+        self._lines = {"client": Lines(settings.max_message_bytes), "server": Lines(settings.max_answer_bytes, _BOM)}
         self._correlation = Correlation()
         self._tools = Toolbox(wall, server_name, identity, pins)
         self._refusals = Refusals(settings.max_repeated_denials)
         self._questions = Questions(settings, server_name, self._quoting, desk, monotonic)
         self._recorder = Recorder(policy, server_name, session_id, self._quoting, clock, salt)
-        self._stray_key = False
+        self._strays = Strays(self._quoting, monotonic)
         self._stopped = stopped
 
     def prepare(self) -> None:
@@ -17502,10 +17836,15 @@ class Session:
         if self._questions:
             self._settle(self._questions.late(self._monotonic(), out), out)
         for line in self._lines[peer].feed(data):
-            if type(line) is not bytes:
-                self._too_long(peer, line, out)     # type: ignore[arg-type]
+            if isinstance(line, TooLong):
+                name = "max_message_bytes" if peer == "client" else "max_answer_bytes"
+                limit = getattr(self._settings, name)
+                problem = f"a message of {line.size} bytes; at most {limit} are read (settings.{name})"
+                self._unreadable(peer, line, MessageError(problem, -32600), out)
             elif line.strip(b" \t\r"):
                 self._line(peer, line, out)
+        if self._strays.count:
+            self._record_strays(out, last=not data)
         if not data:
             out.others += self._tools.ended()
             if peer == "client":
@@ -17530,10 +17869,11 @@ class Session:
 
     def tick(self, now: float) -> list[Any]:
         """Effects of time going by: questions that nobody has answered in time. *now* is on the monotonic clock."""
-        if not self._questions:
+        if not self._questions and not self._strays.count:
             return []
         out = self._begin()
         self._settle(self._questions.late(now, out), out)
+        self._record_strays(out)
         return self._effects(out)
 
     def answer(self, ident: str, answer: str) -> list[Any]:
@@ -17548,7 +17888,7 @@ class Session:
         out = Outbox()
         decision = Decision("deny", None, "Blocked: the audit log cannot be written")
         for message in self._sent:
-            self._correlation.forget("client", message.body["id"])
+            self._correlation.forget(message.body["id"])
             out.lines["client"].append(self._refusal(message, decision, ref="").encode())
         if not self._sent:
             return list(effects)
@@ -17568,9 +17908,16 @@ class Session:
     # -- one line
 
     def _line(self, peer: str, line: bytes, out: Outbox) -> None:
+        extra: dict[str, Any] = {}
         try:
             text = decode_line(line)
-            body = load_json(text)
+            try:
+                body = load_json(text)
+            except HalfCharacter:
+                if peer == "client":
+                    raise
+                text, extra["halves"] = without_halves(text)        # what is left of an emoji: the half goes, not the answer
+                line, body = text.encode(), load_json(text)
             batch = type(body) is list
             items = body if batch else [body]
             if batch and not 0 < len(items) <= MAX_BATCH:
@@ -17581,10 +17928,11 @@ class Session:
             return
         self._renew(len(line))
         if not batch:
-            self._send(peer, self._judge(peer, kinds[0], body, text, len(line), out), line, text, out)
+            self._send(peer, self._judge(peer, kinds[0], body, text, len(line), out, extra), line, text, out)
             return
         raws = _item_texts(text)
-        verdicts = [self._judge(peer, kind, item, raw, len(raw.encode()), out) for item, kind, raw in zip(items, kinds, raws)]
+        verdicts = [self._judge(peer, kind, item, raw, len(raw.encode()), out, extra.copy())
+                    for item, kind, raw in zip(items, kinds, raws)]
         forwards = [verdict.forward for verdict in verdicts if verdict.forward is not None]
         answers = [verdict.answer for verdict in verdicts if verdict.answer is not None]
         if len(forwards) == len(raws) and all(map(_same, forwards, raws)):
@@ -17607,13 +17955,13 @@ class Session:
 
     # -- one message
 
-    def _judge(self, peer: str, kind: str, body: dict[str, Any], text: str, size: int, out: Outbox) -> _Verdict:
+    def _judge(self, peer: str, kind: str, body: dict[str, Any], text: str, size: int, out: Outbox,
+               extra: dict[str, Any]) -> _Verdict:
         about, *others = self._correlation.claim(peer, kind, body)
         message = Message(peer, kind, body, text, about.method, about.tool, self.server_name)
         if others:
             ways = dict.fromkeys((other.method, other.tool) for other in others)
             message = message._replace(others=tuple(way for way in ways if way != (about.method, about.tool))[:MAX_READINGS])
-        extra: dict[str, Any] = {}
         if peer == "client":
             if self._questions.is_ours(message):
                 return self._for_us(message, size, out)
@@ -17637,6 +17985,12 @@ class Session:
                 refusal = refusal or _OUR_ID
             if refusal is not None:
                 return refusal
+        elif message.peer == "server" and type(message.body.get("result")) is dict:
+            try:
+                for method in {message.method, *(method for method, _ in message.others)}:
+                    check_result(method, message.body["result"])
+            except MessageError as fault:
+                return Decision("deny", None, f"Blocked: {fault.problem}", lasting=False)
         decision = self.wall.decide(message, self._budget, self._memory, again)
         return decision if decision.action == "deny" else self._tools.objects(message) or decision
 
@@ -17665,7 +18019,7 @@ class Session:
                 extra["denials"] = times
             answer = self._refusal(message, decision, times)
         elif message.kind == "response":
-            forward = self._in_place(message, decision, extra)
+            forward = self._in_place(message, decision, extra, answered)
         out.records.append(self._recorder.record(message, decision, size, extra))
         return _Verdict(forward, answer)
 
@@ -17738,7 +18092,11 @@ class Session:
     def _shown(self, message: Message, extra: dict[str, Any], out: Outbox) -> Message:
         """The answer as far as the client may see it: without the tools that it cannot or must not call. What there is to
         say of them goes into *extra*, for the record."""
-        shown, notes, effects = self._tools.shown(message, self._budget)
+        shown, odd = without_odd_items(message)
+        for name, items in odd.items():
+            why = "a member is named like one of the protocol in another spelling"
+            self._note(extra, name, [ToolNote(_name_of(item), "left out", why) for item in items])
+        shown, notes, effects = self._tools.shown(shown, self._budget)
         out.notes += (Note(self._quoting.text(effect.text)) for effect in effects if type(effect) is Note)
         out.others += (effect for effect in effects if type(effect) is not Note)
         self._note(extra, "tools", notes)
@@ -17778,21 +18136,25 @@ class Session:
             answer["result"]["resultType"] = "complete"
         return _compact(answer)
 
-    def _in_place(self, message: Message, decision: Decision, extra: dict[str, Any]) -> str:
-        """What the receiver gets in place of a refused response; what was left out of a list is noted in *extra*."""
-        body, result = message.body, message.body.get("result")
+    def _in_place(self, message: Message, decision: Decision, extra: dict[str, Any], answered: Pending) -> str | None:
+        """What the receiver gets in place of a refused response, which is nothing for an error about nothing; what was left
+        out of a list is noted in *extra*."""
+        result, ident = message.body.get("result"), message.body.get("id")
         if message.peer == "client":            # the server must not wait for ever
             return self._refusal(message, decision)
-        ref = self._recorder.ref
-        text = f"{BLOCKED} {decision.message or 'Blocked by policy'}{_named(decision.rule, ref)}"
-        if type(result) is dict and message.method not in ("tools/call", "tasks/result"):
+        if ident is None:
+            return None
+        called = type(result) is dict and message.method in ("tools/call", "tasks/result")
+        if type(result) is dict and not called:
             kept = self._acceptable(message, result, decision, extra)
             if kept is not None:
                 return kept
-        answer: dict[str, Any] = {"jsonrpc": "2.0", "id": body["id"]}
-        if type(result) is dict and message.method in ("tools/call", "tasks/result"):
+        ref = self._recorder.ref
+        text = f"{BLOCKED} {decision.message or 'Blocked by policy'}{_named(decision.rule, ref)}"
+        answer: dict[str, Any] = {"jsonrpc": "2.0", "id": ident}
+        if called:
             answer["result"] = {"content": [{"type": "text", "text": text}], "isError": True}
-            if "resultType" in result:
+            if answered.modern or "resultType" in (result or ()):
                 answer["result"]["resultType"] = "complete"
         else:
             answer["error"] = {"code": -32600, "message": text, "data": {"mcpwall": self._quoting.about(decision, ref)}}
@@ -17833,6 +18195,8 @@ class Session:
                 bad.append(index)
                 why = f"{decision.rule or 'default'}: {decision.why or decision.message}"
                 notes.append(ToolNote(_name_of(item), "left out", why))
+                if name == "tools":
+                    self._tools.leave_out(_name_of(item), decision.rule, decision.why or decision.message)
                 if self._budget.left() <= 0:
                     return None
         if not bad:
@@ -17842,55 +18206,40 @@ class Session:
 
     # -- lines that are no messages
 
-    def _unreadable(self, peer: str, line: bytes, fault: MessageError, out: Outbox) -> None:
-        """A line that cannot be judged goes nowhere: who waits for it gets an error, and there is a record."""
+    def _unreadable(self, peer: str, line: bytes | TooLong, fault: MessageError, out: Outbox) -> None:
+        """A line that cannot be judged goes nowhere. The client gets an error for its own; for a line of the server only when
+        it is the answer to a request that waits. All other lines of servers are what they print: clients drop them, too."""
         decision = Decision("deny", None, f"Blocked: {fault.problem}")
-        ident = _readable_id(line)
+        answers, idents = glimpse(line)
+        size = len(line) if isinstance(line, bytes) else line.size
+        ended: list[tuple[Any, Pending | None]] = []
         if peer == "client":
-            error = {"code": fault.code, "message": f"[mcpwall] {decision.message}"}
-            out.say("client", {"jsonrpc": "2.0", "id": ident, "error": error})
-        elif not line.lstrip().startswith((b"{", b"[")):
-            out.notes.append(Note("server printed: " + self._without_secrets(line[:MAX_STRAY_CHARS * 4])))
-        else:
-            self._answer_for(ident, decision, out)
-        self._no_message(peer, ident, decision, len(line), out)
+            ended = [(idents[0] if len(idents) == 1 else None, None)]
+        elif answers:
+            if not idents and isinstance(line, TooLong):    # its id stands in the middle
+                idents = self._correlation.only_one()
+            ended += (one for ident in idents for one in self._correlation.end(ident))
+        for ident, waiting in ended:
+            if waiting is None:
+                error = {"code": fault.code, "message": f"[mcpwall] {decision.message}"}
+                out.say("client", {"jsonrpc": "2.0", "id": ident, "error": error})
+            else:
+                body = {"id": ident, "result": {}}
+                message = Message("server", "response", body, "", waiting.method, waiting.tool, self.server_name)
+                out.lines["client"].append((self._in_place(message, decision, {}, waiting) or "").encode())
+            message = Message(peer, "unreadable", {"id": ident}, "", None, None, self.server_name)
+            out.records.append(self._recorder.record(message, decision, size))
+        if not ended:
+            out.notes += map(Note, self._strays.take(line if isinstance(line, bytes) else line.head, size))
+            self._record_strays(out)
 
-    def _too_long(self, peer: str, line: TooLong, out: Outbox) -> None:
-        """A line beyond the limit was skipped as it came; the id, if it can be found, gets an error."""
-        limit = self._settings.max_message_bytes
-        decision = Decision("deny", None, f"Blocked: a message of {line.size} bytes; at most {limit} are read "
-                                          "(settings.max_message_bytes)")
-        ident = _id_at_head(line.head)
-        if ident is None:
-            ident = _id_at_tail(line.tail)
-        if peer == "client":
-            message = Message(peer, "request", {"id": ident}, "", None, None, self.server_name)
-            out.lines["client"].append(self._refusal(message, decision).encode())
-        else:
-            if ident is None and _is_textually_an_answer(line):
-                ident = self._correlation.only_one()
-            self._answer_for(ident, decision, out)
-        self._no_message(peer, ident, decision, line.size, out)
-
-    def _no_message(self, peer: str, ident: Any, decision: Decision, size: int, out: Outbox) -> None:
-        """Record a line that could not be read."""
-        message = Message(peer, "unreadable", {"id": ident}, "", None, None, self.server_name)
-        out.records.append(self._recorder.record(message, decision, size))
-
-    def _answer_for(self, ident: Any, decision: Decision, out: Outbox) -> None:
-        """Answer the client's request *ident* in the server's place."""
-        waiting = self._correlation.forget("client", ident) if is_id(ident) else None
-        if waiting is not None:
-            body = {"id": ident, "result": {}}
-            message = Message("server", "response", body, "", waiting.method, waiting.tool, self.server_name)
-            out.lines["client"].append(self._in_place(message, decision, {}).encode())
-
-    def _without_secrets(self, line: bytes) -> str:
-        """A stray line for stderr. A private key that is printed line by line is hidden to its end."""
-        text = line.decode("utf-8", "replace")
-        within, self._stray_key = self._stray_key, "PRIVATE KEY" in text and "-----BEGIN" in text or \
-            self._stray_key and "-----END" not in text
-        return MARKER if within or self._stray_key else printable(self._quoting.text(text, MAX_STRAY_CHARS), MAX_STRAY_CHARS)
+    def _record_strays(self, out: Outbox, last: bool = False) -> None:
+        """A record of the lines of the server that were no messages: how many and how long, never their text."""
+        count, size = self._strays.due(last)
+        if count:
+            message = Message("server", "unreadable", {}, "", None, None, self.server_name)
+            decision = Decision("deny", None, "Blocked: no message, but what the server prints")
+            out.records.append(self._recorder.record(message, decision, size, {"lines": count}))
 
 
 def _named(rule: str | None, ref: str) -> str:
@@ -17908,11 +18257,25 @@ def _is_textually_an_answer(line: TooLong) -> bool:
     return any(b'"jsonrpc"' in part and (b'"result"' in part or b'"error"' in part) for part in (line.head, line.tail))
 
 
+def without_odd_items(message: Message) -> tuple[Message, dict[str, list[Any]]]:
+    """An answer without those items of its list that readers take for different ones; and these, by the list's name."""
+    result, odd = message.body.get("result"), {}
+    methods = {message.method, *(method for method, _ in message.others)}
+    for method, name in RESULT_LOOKS.items() if not methods.isdisjoint((*RESULT_LOOKS, None)) else ():
+        items = result.get(name) if type(result) is dict else None
+        if type(items) is list and not methods.isdisjoint((method, None)):
+            bad = [index for index, item in enumerate(items) if is_odd_item(item)]
+            if bad:
+                odd[name] = [items[index] for index in bad]
+                text = _drop_items(message.text, ("result", name), bad)
+                message = message._replace(body=load_json(text), text=text)
+    return message, odd
+
+
 def _stripped(message: Message) -> str:
     """The message's raw text without what `strip` takes out."""
-    texts = judged_texts(message)
-    edits = {index: list(spans) for index, text in enumerate(texts) for spans in [strip_spans(text)] if spans}
-    return edit_json_strings(message.text, edits) if edits else message.text
+    edits = {index: list(spans) for index, text in enumerate(judged_texts(message)) for spans in [strip_spans(text)] if spans}
+    return edited(message, edits) if edits else message.text
 
 
 def _name_of(item: Any) -> str:
@@ -23023,7 +23386,7 @@ _MEDIA_HEADS = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "JVBERi0", "SUkq", "TU
 def _is_media(text: str) -> bool:
     """Is it base64 of an image, a sound, a document? Nothing is found in there but by chance."""
     body = text.partition(",")[2] if text.startswith("data:") else text
-    return len(body) > 256 and body.startswith(_MEDIA_HEADS) and _is_base64(body)
+    return len(body) > 256 and body.startswith(_MEDIA_HEADS) and is_base64(body)
 
 
 def _with_texts(value: Any, change: Callable[[str], str]) -> Any:
@@ -24339,10 +24702,12 @@ class _Checks:
         items = body if isinstance(body, list) else [body]
         answers = any(isinstance(item, dict) and "method" not in item and ("result" in item or "error" in item)
                       for item in items)
-        if answers and self._tool is not None:
-            for item in items:
-                ident = item.get("id") if isinstance(item, dict) else None
-                call = {"jsonrpc": "2.0", "id": ident, "method": "tools/call", "params": {"name": self._tool}}
+        for item in items if answers else ():       # as if they had been asked for
+            result = item.get("result") if isinstance(item, dict) else None
+            asked = [method for method, member in RESULT_LOOKS.items() if isinstance(result, dict) and member in result]
+            if isinstance(item, dict) and (self._tool is not None or asked):
+                call = {"jsonrpc": "2.0", "id": item.get("id"), "method": asked[0] if self._tool is None else "tools/call",
+                        "params": {} if self._tool is None else {"name": self._tool}}
                 session.receive("client", json.dumps(call).encode() + b"\n")
         effects = session.receive("server" if answers else "client", line + b"\n")
         records = [effect.fields for effect in effects if isinstance(effect, Record)]
