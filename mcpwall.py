@@ -124,7 +124,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 __version__ = "0.1.0"
@@ -21359,14 +21359,22 @@ class Surroundings:
             raise WallError("no home directory is known; set HOME to an absolute path")
         self.environ = os.environ if environ is None else environ
         self.platform, self.fs, self.root = platform, fs, root
-        self.launcher = None if wall else launcher_for(os.path.join(self.home, ".mcpwall"))
-        self.wall = list(wall) if wall else self.launched()
+        self._wall = list(wall or ())
         self.stdin, self.stdout, self.stderr = stdin or sys.stdin, stdout or sys.stdout, stderr or sys.stderr
         self.folder = os.path.join(self.home, ".mcpwall")
         self.lock = os.path.join(self.folder, "lock")
         self.consent = ConsentStore(os.path.join(self.folder, "approved.json"))
         self.desk = Desk(os.path.join(self.folder, "waiting"))
         self.stops = Stops(os.path.join(self.folder, "stopped"))
+
+    @cached_property
+    def launcher(self) -> Launcher | None:
+        return None if self._wall else launcher_for(os.path.join(self.home, ".mcpwall"))
+
+    @cached_property
+    def wall(self) -> list[str]:
+        """How an entry starts this wall."""
+        return self._wall or self.launched()
 
     def launched(self) -> list[str]:
         """How an entry starts this wall by its launcher."""
@@ -21666,6 +21674,9 @@ def _print_table(io: Surroundings, found: _Inventory) -> None:
 
 def _setup_arguments(io: Surroundings, name: str, about: str, argv: Sequence[str], *arguments: Any) -> Any:
     """The parsed command line of a sub-command, or None when it only asked for help. Raises UsageError."""
+    plain = _plain_arguments(argv, arguments)
+    if plain is not None:
+        return plain
     import argparse
 
     class Parser(argparse.ArgumentParser):
@@ -21688,6 +21699,30 @@ def _setup_arguments(io: Surroundings, name: str, about: str, argv: Sequence[str
             f"{printable(repr(rest[0]))} is one argument too many"
         parser.error(what)
     return args
+
+
+def _plain_arguments(argv: Sequence[str], arguments: Sequence[Any]) -> Any:
+    """The same where there are only options by their whole names, each with its value; else None. What hosts start writes it
+    so, and argparse takes 20 ms to import."""
+    values: dict[str, Any] = {}
+    known: dict[str, tuple[str, Any]] = {}
+    for flags, settings in arguments:
+        name = flags.split()[-1].lstrip("-").replace("-", "_")
+        simple = flags.startswith("-") and settings.keys() <= {"metavar", "help", "action", "default", "required"}
+        known.update({flag: (name, settings) for flag in flags.split() if simple})
+        flag = settings.get("action") == "store_true"
+        values[name] = False if flag else [] if settings.get("default") == [] else settings.get("default")
+        if not flags.startswith("-") and settings.get("nargs") != "?" or settings.get("required") and not {*flags.split()} & {*argv}:
+            return None
+    words = list(argv)
+    while words:
+        name, settings = known.get(words.pop(0), ("", {}))
+        action = settings.get("action", "")
+        if not name or action not in ("", "append", "store_true") or action != "store_true" and (not words or words[0][:1] in ("-", "")):
+            return None
+        value = True if action == "store_true" else words.pop(0)
+        values[name] = [*values[name], value] if action == "append" else value
+    return type("Arguments", (), values)
 
 
 def _setup_option(flags: str, metavar: str, about: str, **settings: Any) -> tuple[str, dict[str, Any]]:
@@ -23286,11 +23321,14 @@ class Hook:
         if event.phase != "before":
             return self._result(wall, calls, memory, again, budget)
         decided = []
+        stops = Stops(os.path.join(self._home, ".mcpwall", "stopped")) if self._home else None
         for call in calls:
             message = self._message(call)
-            decided.append((call, wall.decide(message, budget, memory, again), message))
+            stopped = stops is not None and any(stops.watch(name)() for name in (event.host.name, call.server))
+            decided.append((call, _STOPPED if stopped else wall.decide(message, budget, memory, again), message))
         _, worst, message = max(decided, key=lambda one: _STRICTNESS[one[1].action])
-        action = "allow" if worst.action not in ("ask", "deny") or policy.settings.mode == "monitor" else worst.action
+        passes = worst.action not in ("ask", "deny") or policy.settings.mode == "monitor" and worst is not _STOPPED
+        action = "allow" if passes else worst.action
         way = ""
         if action == "ask" and not event.host.asks and policy.settings.ask_fallback == "allow":
             action = "allow"

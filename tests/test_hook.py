@@ -206,6 +206,15 @@ class Rules(InHome):
         verdict = self.hook("claude-code", pre("Bash", {"command": "rm -rf ~/"}), "version: 1\nextends: default\nsettings: {mode: monitor}")
         self.assertEqual((verdict.action, self.records[0]["action"]), ("allow", "log_only"))
 
+    def test_stop_refuses_every_call(self) -> None:
+        stops = mcpwall.Stops(os.path.join(self.home, ".mcpwall", "stopped"))
+        for name, read, mcp in (("", "deny", "deny"), ("claude-code", "deny", "deny"), ("files", "allow", "deny"), ("other", "allow", "allow")):
+            stops.stop(name)
+            policy = "version: 1\nsettings: {mode: monitor}"
+            self.assertEqual(self.hook("claude-code", pre("Read", {"file_path": "a"}), policy).action, read, name)
+            self.assertEqual(self.hook("claude-code", pre("mcp__files__read", {"path": "a"}), policy).action, mcp, name)
+            stops.go("")
+
     def test_settings_about_listed_tools_do_not_apply(self) -> None:
         self.assertEqual(self.hook("claude-code", pre("Bash", {"command": "ls"}), "version: 1\nsettings: {unlisted_tools: deny, read_only: true}").action, "allow")
 
