@@ -3671,7 +3671,7 @@ _PATH_VARIABLE = lazy_regex(r"\$\{(?:env:)?([A-Za-z_]\w*)(?:[:?+=-]+([^{}$]*))?\
 _PATH_TILDE = lazy_regex(r"~(\+|[\w.-]*)(?=[/\\]|$)")
 _PATH_URI = lazy_regex(r"(?:(?:view-source|jar|url|vscode|vscode-insiders|cursor):(?://)?)*"
                        r"(?:file|filesystem|localfile|local|fs)(?::|/(?=/))", re.IGNORECASE)
-_PATH_SCHEME = lazy_regex(r"(?:[A-Za-z][A-Za-z0-9+.-]+:)+")
+_PATH_SCHEME = lazy_regex(r"(?:[A-Za-z][\w+.-]+:)+")
 # What names no file of this machine: places of the network. With a `..` in it, it may be taken for a path all the same.
 _PATH_NETWORK = lazy_regex(r"\s*(?:(?:https?|wss?|ssh|git|(?:git|svn)\+(?:ssh|https?)|svn|postgres(?:ql)?|mysql|mariadb|mssql"
                            r"|sqlserver|mongodb(?:\+srv)?|rediss?|amqps?|mqtts?|ldaps?|imaps?|smtps?|nats|kafka|bolt|neo4j"
@@ -4021,7 +4021,7 @@ def is_under(value: Any, roots: Sequence[str], ctx: PathContext) -> bool:
     return judged
 
 
-_PATH_URI_OTHER = lazy_regex(r"[\s\"'<]*[A-Za-z][A-Za-z0-9+.-]+:(?!\s|\d+(?:[:-]\d+)*\Z)")
+_PATH_URI_OTHER = lazy_regex(r"[\s\"'<]*[A-Za-z][\w+.-]+:(?!\s|\d+(?:[:-]\d+)*\Z)")
 _PATH_FILLED_IN = lazy_regex(r"\$\(|`|\A\s*[\"']?(?:\$\{?(?:env:)?([A-Za-z_]\w*)|%([A-Za-z_]\w*)%)", re.IGNORECASE)
 
 
@@ -4363,6 +4363,7 @@ block-ssh-keys: access to SSH keys
   !known_hosts.old | !known_hosts2 | !*.pub
 block-env-files: access to .env files
   .env | .env[._-]* | .env~ | .envrc | .envrc.* | ..env.sw? | *.env | .flaskenv | .dev.vars | .dev.vars.* | env~?
+  !process.env | !import.meta.env
   !.env*[._-]{example,sample,template,tmpl,tpl,dist,default,defaults,schema,vault,md,mdx,rst,ts,tsx,js,j2,erb}
   !.env[._-]{example,sample,template,tmpl,tpl,dist,default,defaults,schema,example.local}*
   !{example,sample,template,default,dist,*[._-]example,*[._-]sample,*[._-]template,*[._-]dist}.env
@@ -4412,6 +4413,7 @@ block-credentials: access to credential files
   !{credentials,secrets,creds,client_secret}*[._-]{example,sample,template,dist,schema,tmpl,enc}*
   !**/{templates,locales,locale,i18n,schemas,design-tokens,src}/**/{credentials,secrets,secret,token,tokens}.*
   !{src,lib,docs,test,tests,pkg,app}/**/{token,credentials,api_key} | !**/.git/{config,hooks}/**
+  !**/{oauth,oauth2,connect,openid-connect,v[0-9]}/**/{token,access_token}
   .rclone.conf | ~*/.jupyter/*.json | jupyter_cookie_secret | **/kubelet/config.json | ~*/.{wgetrc,curlrc,mailrc}
 block-package-manager-tokens: access to package managers' credentials
   ~*/.npmrc | **/etc/npmrc | **/npm/etc/npmrc | ~*/.yarnrc{,.yml} | ~*/.pnpmrc | **/pnpm/{rc,auth.ini} | .pypirc
@@ -11462,9 +11464,9 @@ base: cwd workdir workingdir working_dir working_directory workingdirectory work
 base: root roots root_path rootpath base base_path basepath base_dir basedir repo_path repository_path project_root
 base: project_path workspace workspace_path workspace_root dir dirs directory directories folder folders dirname outdir
 base: *dir *dirs *directory *directories *folder *folders *root *cwd *workspace
-place: path paths file files filename filenames filepath filepaths fname pathname infile outfile logfile configfile
-place: envfile keyfile outputpath attachment attachments *path *paths *file *files *filename *filenames
-place: *filepath *filepaths *pathname *attachment *attachments *file_name *file_names save_as
+place: path paths path_in_project path_in_repository path_in_repo file files filename filenames filepath filepaths fname
+place: pathname infile outfile logfile configfile envfile keyfile outputpath attachment attachments *path *paths *file *files
+place: *filename *filenames *filepath *filepaths *pathname *attachment *attachments *file_name *file_names save_as
 place address: uri uris
 address: url urls link links href endpoint host hosts hostname domain domains address ip origin webhook dsn server
 address: connection_string *url *urls *uri *uris *link *href *endpoint *host *hostname *domain *webhook *dsn *address
@@ -12138,6 +12140,7 @@ class Subject:
         A text of an argument that does not say that it is a path is one only when a file of that name is there.
         """
         tool = self.acting
+        globs = False
         choices, searches = self.server.choices.get(tool, {}), "search" in tool_acts(tool)
         found: list[Place] = []
         walk = _PlaceWalk(tool, frozenset(), self._opaque, found)
@@ -12155,9 +12158,11 @@ class Subject:
             elif not text or "content" in roles or "exclusion" in roles or "choice" in roles or \
                     text in choices.get(place.argument, ()) and _choice_word.fullmatch(text) is not None or \
                     ("pattern" in roles or "query" in roles and searches) and stays_inside(text, self.policy.paths):
-                continue
+                globs = globs or "pattern" in roles and searches and _LOOKING.isdisjoint(name_words(tool))
             else:
                 yield place if roles.issuperset(_UNKNOWN) and (text[0] in "/~" or self._is_there(text)) else None
+        if globs:               # it starts where the server is
+            yield Place(".", _SEARCHED, (), ".")
 
     def _is_there(self, text: str) -> bool:
         context = self.path_context
@@ -12173,7 +12178,7 @@ class Subject:
         if given is None:
             given = self._derived["given"] = any([
                 value.text and "_".join(name_words(value.name)) in _GIVEN for value in self.argument_values(frozenset())])
-        return _ACCESS if given else done
+        return done | {"write"} if given else done
 
     def path_hits(self, skip: frozenset[str] | None) -> dict[str, Hit]:
         """Which `path:` matchers of `_any_value` hit: {key in the policy's path index: where}."""
@@ -12266,7 +12271,7 @@ class _PlaceWalk:
         self._found.append(Place(text, roles, parent, step))
 
 
-_PATCHED = frozenset(("place", "read", "write"))
+_PATCHED, _SEARCHED = frozenset(("place", "read", "write")), frozenset(("place", "read"))
 
 
 def _is_path_name(name: str) -> bool:
@@ -12278,7 +12283,7 @@ def stays_inside(pattern: str, ctx: PathContext) -> bool:
     """Does *pattern*, a glob or a regex, surely not lead out of the folder that is searched?"""
     bare = pattern.replace("\\", "/") if ctx.windows else pattern
     return re.match(r"\s*[\"'`]?(?:[/~$%]|\\\\|[A-Za-z][A-Za-z0-9+.-]*:)", bare) is None and \
-        re.search(r"(?:\A|[/\\{,(|])\.\.(?:[/\\},)|]|\Z)|[/\\]~|%2|%5c", bare, re.IGNORECASE) is None and "`" not in bare
+        re.search(r"(?:\A|[/\\{,(|])\.\.(?:[/\\},)|]|\Z)|[/\\]~|[{,][/~]|%2|%5c", bare, re.IGNORECASE) is None and "`" not in bare
 
 
 _LOOKING = frozenset("grep rg ripgrep content contents text code lines symbol symbols word words regex".split())
