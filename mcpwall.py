@@ -44,7 +44,8 @@ Contents. Each section uses only those above it, so the file can be read once fr
     24. Setup: init, wrap, unwrap, status
     25. Approving: calls that wait, changed tools, projects
     26. Hooks: the tools of the hosts themselves
-    27. Command line
+    27. Reading the log: log, verify, explain, allow
+    28. Command line
 """
 from __future__ import annotations
 
@@ -168,6 +169,13 @@ class MessageError(WallError):
     def __init__(self, problem: str, code: int = -32700) -> None:
         self.problem, self.code = problem, code
         super().__init__(problem)
+
+
+class HalfCharacter(MessageError):
+    """A string with half of a surrogate pair, as is left of an emoji that was cut in two: no text."""
+
+    def __init__(self) -> None:
+        super().__init__("half of a surrogate pair: no text")
 
 
 class BudgetSpent(WallError):
@@ -296,7 +304,17 @@ def _refuse_lone_surrogates(value: Any) -> None:
         try:
             text.encode()
         except UnicodeEncodeError:
-            raise MessageError("half of a surrogate pair: no text") from None
+            raise HalfCharacter() from None
+
+
+# Where a backslash never stands behind another: half of a surrogate pair without its other half
+_half = lazy_regex(r"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]..")
+
+
+def without_halves(text: str) -> tuple[str, int]:
+    """A strict JSON text with `\\ufffd` in the place of each escaped half of a surrogate pair, and how many these are."""
+    masked, halves = _half.subn(r"\\ufffd", text.replace("\\\\", "\0\0"))     # no strict JSON text holds a NUL
+    return masked.replace("\0\0", "\\\\"), halves
 
 
 # Names under which the protocol keeps tokens, and base64 of media: strings that no rule may look into or change, where
@@ -305,40 +323,39 @@ _OPAQUE_NAMES = frozenset(("data", "blob", "name", "cursor", "nextCursor", "requ
                            "requestId", "subscriptionId", "traceparent", "tracestate"))
 
 
-def strings_of(value: Any, opaque: Callable[[dict[str, Any], str], bool] | None = None
-               ) -> tuple[list[str], list[str | None]]:
+def strings_of(value: Any) -> tuple[list[str], list[str | None]]:
     """Every string of a JSON value in document order: (texts, names), lists of the same length.
 
     A member's name comes before its value. names[i] is the name of the member that a value stands in (also through
-    arrays), None for a name itself. Where *opaque* says so of (object, member name), the value is seen as an empty text:
-    it keeps its place in the order, but nothing is found in it. It is asked about members in _OPAQUE_NAMES only.
+    arrays), None for a name itself.
     """
     if isinstance(value, str):
         return [value], [""]
     texts: list[str] = []
     names: list[str | None] = []
     if isinstance(value, (dict, list)):
-        _collect(value, texts, opaque)
+        _collect(value, texts, None)
         _collect_names(value, "", names)
     return texts, names
 
 
-def _collect(node: Any, texts: list[str], opaque: Any) -> None:
+def _collect(node: Any, texts: list[str], seen: Callable[[dict[str, Any], str, str], str] | None) -> None:
+    """*seen* says what counts as the text of (object, member, text); it is asked about members in _OPAQUE_NAMES only."""
     if type(node) is dict:
         for key, value in node.items():
             texts.append(key)
             kind = type(value)
             if kind is str:
-                texts.append("" if key in _OPAQUE_NAMES and opaque is not None and opaque(node, key) else value)
+                texts.append(value if key not in _OPAQUE_NAMES or seen is None else seen(node, key, value))
             elif kind is dict or kind is list:
-                _collect(value, texts, opaque)
+                _collect(value, texts, seen)
     else:
         for value in node:
             kind = type(value)
             if kind is str:
                 texts.append(value)
             elif kind is dict or kind is list:
-                _collect(value, texts, opaque)
+                _collect(value, texts, seen)
 
 
 def _collect_names(node: Any, name: str, names: list[str | None]) -> None:
@@ -377,6 +394,19 @@ def path_of(value: Any, ordinal: int) -> tuple[Any, ...]:
         elif isinstance(node, list):
             stack += ((node[index], path + (index,)) for index in range(len(node) - 1, -1, -1))
     return ()
+
+
+def ordinal_at(value: Any, path: Sequence[Any]) -> int:
+    """How many strings come before the first within what stands at *path*, in the order of `strings_of`: its ordinal."""
+    count = 0
+    for step in path:
+        for key, child in value.items() if type(value) is dict else enumerate(value):
+            count += type(value) is dict
+            if key == step:
+                value = child
+                break
+            count += len(strings_of(child)[0])
+    return count
 
 
 class _Name:
@@ -492,7 +522,7 @@ def message_kind(body: Any, peer: str) -> str:
         return "request" if "id" in body else "notification"
     if ("result" in body) == ("error" in body):
         raise MessageError('neither a request (no "method") nor a response (one of "result" and "error")', -32600)
-    if "id" not in body:
+    if "id" not in body and (peer == "client" or "result" in body):    # a server's error may be about nothing that it could read
         raise MessageError('a response needs an "id"', -32600)
     if "error" in body and type(body["error"]) is not dict:
         raise MessageError('"error" must be an object', -32600)
@@ -523,6 +553,43 @@ def _check_call(body: dict[str, Any], peer: str) -> None:
             raise MessageError(f'"name" holds a control character or more than {MAX_NAME_CHARS} characters', -32600)
 
 
+# What an answer that nobody asked for may be taken for: the member that such an answer has
+RESULT_LOOKS = {"tools/list": "tools", "prompts/list": "prompts", "resources/list": "resources",
+                "resources/templates/list": "resourceTemplates", "initialize": "instructions"}
+# The members of results and of the items in their lists that mean something to the protocol
+_RESULT_MEMBERS = {
+    "tools/list": frozenset(("tools", "nextCursor")), "prompts/list": frozenset(("prompts", "nextCursor")),
+    "resources/list": frozenset(("resources", "nextCursor")),
+    "resources/templates/list": frozenset(("resourceTemplates", "nextCursor")),
+    "resources/read": frozenset(("contents", "inputRequests", "requestState")),
+    "prompts/get": frozenset(("messages", "description", "inputRequests", "requestState")),
+    "tools/call": frozenset(("content", "structuredContent", "isError", "task", "taskId", "inputRequests", "requestState")),
+    "tasks/get": frozenset(("taskId", "status", "statusMessage", "result", "error", "inputRequests", "requestState")),
+    "tasks/result": frozenset(("content", "structuredContent", "isError")),
+    "initialize": frozenset(("instructions", "serverInfo", "capabilities", "protocolVersion")),
+    "server/discover": frozenset(("instructions", "serverInfo", "capabilities", "supportedVersions")),
+}
+_COMMON_MEMBERS = frozenset(("_meta", "resultType"))
+_ITEM_MEMBERS = frozenset(("name", "title", "description", "inputSchema", "outputSchema", "annotations", "icons", "execution",
+                           "arguments", "uri", "uriTemplate", "mimeType", "_meta"))
+_HINT_MEMBERS = frozenset(("title", "readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"))
+
+
+def check_result(method: str | None, result: Mapping[str, Any]) -> None:
+    """Raise MessageError where some reader takes a member of a result for one of the protocol, and others do not."""
+    methods = [method] if method in _RESULT_MEMBERS else RESULT_LOOKS if method is None else []
+    for one in methods:
+        _refuse_shadows(result, _RESULT_MEMBERS[one or ""] | _COMMON_MEMBERS, "result: ")
+
+
+def is_odd_item(item: Any) -> bool:
+    """The same of one item of a list: a tool, prompt or resource."""
+    if type(item) is not dict:
+        return False
+    hints = item.get("annotations")
+    return _has_shadow(item, _ITEM_MEMBERS) or type(hints) is dict and _has_shadow(hints, _HINT_MEMBERS)
+
+
 _SHAPE_WORDS: dict[type, str] = {str: "a string that is not empty", dict: "an object"}
 
 
@@ -535,15 +602,25 @@ _METHODS_FOLDED = frozenset(method.casefold() for method in _METHODS)
 
 
 def _refuse_shadows(members: Mapping[str, Any], protocol: frozenset[str], place: str) -> None:
-    """Raise MessageError for a name that some reader takes for a protocol member: that differs by case (ſ and the Kelvin
-    sign included), by blanks or invisible characters, or by what follows a NUL."""
+    """Raise MessageError for a name that some reader takes for a protocol member."""
+    if _has_shadow(members, protocol):
+        raise MessageError(f"{place}a member is named like a protocol member in another spelling", -32600)
+
+
+def _has_shadow(members: Mapping[str, Any], protocol: frozenset[str]) -> bool:
+    """Is there a name that differs from one of *protocol* by case (ſ and the Kelvin sign included), by blanks or invisible
+    characters, or by what follows a NUL?"""
     for name in members:
-        bare = name if name.isprintable() else "".join(c for c in name.split("\0")[0] if c.isprintable())
-        if name not in protocol and bare.casefold().strip() in _FOLDED[protocol]:
-            raise MessageError(f"{place}a member is named like a protocol member in another spelling", -32600)
+        if name not in protocol:
+            bare = name if name.isprintable() else "".join(c for c in name.split("\0")[0] if c.isprintable())
+            if bare.casefold().strip() in _folded(protocol):
+                return True
+    return False
 
 
-_FOLDED = {group: {name.casefold(): name for name in group} for group in (ENVELOPE_MEMBERS, PARAMS_MEMBERS)}
+@lru_cache(maxsize=None)
+def _folded(protocol: frozenset[str]) -> frozenset[str]:
+    return frozenset(name.casefold() for name in protocol)
 
 
 # -- raw text ---------------------------------------------------------------------
@@ -601,17 +678,43 @@ def _replace_instructions(text: str, words: str) -> str:
 
 # -- the id of what cannot be read ----------------------------------------------
 
-def _readable_id(line: bytes) -> Any:
-    """The id of a line that is not one strict message, when there is exactly one at its top level; else None."""
-    if sum(map(line.count, (b"{", b"[", b","))) > MAX_CONTAINER_MARKS // 10 or \
-            _long_number is not None and _long_number.search(line.decode("utf-8", "replace")):
-        return _id_at_head(line[:ENDS_BYTES])
-    try:
-        pairs = json.loads(line.decode("utf-8", "replace"), object_pairs_hook=list)
-    except (ValueError, RecursionError):
-        return _id_at_head(line[:ENDS_BYTES])
-    idents = [pair[1] for pair in pairs if isinstance(pair, tuple) and pair[0] == "id"] if isinstance(pairs, list) else []
-    return idents[0] if len(idents) == 1 and is_id(idents[0]) else None
+ENDS_BYTES = 64 * 1024      # of a line that is too long: so much of its head and tail is kept to find the id
+
+
+class TooLong(NamedTuple):
+    """A line beyond the limit: its first and last bytes, and how long it was."""
+    head: bytes
+    tail: bytes
+    size: int
+
+
+def glimpse(line: bytes | TooLong) -> tuple[bool, list[Any]]:
+    """What can be told of a line that is no strict message: is it an answer all the same (or a batch with one), and the ids
+    at the top level of the object or of the batch's items. Of an object with two ids nobody knows which counts."""
+    if isinstance(line, bytes):
+        read: Any = None
+        text = line.decode("utf-8", "replace")
+        marks = sum(map(line.count, (b"{", b"[", b",")))
+        if marks <= MAX_CONTAINER_MARKS // 10 and not (_long_number and _long_number.search(text)):
+            try:
+                read = json.loads(text, object_pairs_hook=tuple)
+            except (ValueError, RecursionError):
+                pass
+        if read is not None:
+            objects = [one for one in (read if type(read) is list else [read]) if type(one) is tuple]
+            idents = [found for one in objects for found in [[value for name, value in one if name == "id"]]]
+            return any(_is_answer(dict(one)) for one in objects), [one[0] for one in idents if len(one) == 1 and is_id(one[0])]
+        line = TooLong(line[:ENDS_BYTES], line[-ENDS_BYTES:], len(line))
+    head, tail, _ = line
+    ident = _id_at_head(head)
+    if ident is None:
+        ident = _id_at_tail(tail)
+    answers = any(b'"jsonrpc"' in part and (b'"result"' in part or b'"error"' in part) for part in (head, tail))
+    return answers and b'"method"' not in head[:200], [] if ident is None else [ident]
+
+
+def _is_answer(members: Mapping[str, Any]) -> bool:
+    return "jsonrpc" in members and "method" not in members and ("result" in members or "error" in members)
 
 
 def is_id(ident: Any) -> bool:
@@ -726,7 +829,8 @@ def _view_step(test: Callable[[str], Any], regex: lazy_regex, read: Callable[[st
 
 
 # Characters that show nothing. Joiners and the selectors of text or emoji style do honest work in emoji and many
-# scripts: they make a view only behind a letter of a western script (or a digit, for joiners) and in runs.
+# scripts: they make a view only behind a letter of a western script (or a digit, for joiners), in runs, and before an ASCII
+# letter or digit (a selector not where it belongs to an emoji).
 _VIEW_HIDDEN = ("\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e"
                 "\u2060-\u206f\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff9-\ufffb")
 _VIEW_HIDDEN_ASTRAL = "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
@@ -767,7 +871,8 @@ def _view_beginning(more: str = "") -> lazy_regex:
     One class first, and behind it what is beside its characters: that is the quickest way through a long text.
     """
     odd, joiners = more + _VIEW_ODD + _VIEW_ODD_ASTRAL, "".join(_VIEW_JOINERS)
-    joined = "|".join(f"(?<=[A-Za-z\u00c0-\u05ff{others}]{char})" for char, others in _VIEW_JOINERS.items())
+    joined = "|".join(f"(?<=[A-Za-z\u00c0-\u05ff{others}]{char})" for char, others in _VIEW_JOINERS.items()) \
+        + "|(?:(?<=[\u200c\u200d])|(?<![^\0-\x7f][\ufe0e\ufe0f])(?<=[\ufe0e\ufe0f]))(?=[A-Za-z0-9_])"
     return lazy_regex(f"[{odd}{_VIEW_ALIKE}{joiners}](?:(?<![{_VIEW_ALIKE}])(?:(?<=[{odd}])|{joined})"
                       "|(?<![" + joiners + "])(?:(?=[A-Za-z0-9_])|(?<=[A-Za-z0-9_].)"
                       f"|(?<!\\w.)(?<=[{_VIEW_SAME}])[{_VIEW_SAME}]{{2,}}(?!\\w)))")
@@ -4589,7 +4694,9 @@ ask-startup-of-tools (write): a change to what an editor, an AI host or the shel
   **/.{qwen/settings.json,codex/config.toml,codex/hooks.json,zed/settings.json,zed/tasks.json,windsurf/hooks.json}
   **/.{factory/hooks.json,kiro/hooks/**,kiro/agents/**,copilot/hooks/**,github/hooks/**,github/copilot/settings.json}
   **/.{codeium/windsurf/hooks.json,gemini/config/hooks.json,continue/mcpservers/**,amazonq/cli-agents/**}
-  {opencode,crush}.{json,jsonc} | **/.opencode/{plugin,plugins}/**
+  {opencode,crush}.{json,jsonc} | **/{.opencode,opencode}/{plugin,plugins}/** | **/.kimi-code/config.toml
+  **/{.agents,etc/cursor,etc/windsurf,library/application support/cursor,programdata/cursor,programdata/windsurf}/hooks.json
+  **/.{factory/settings*.json,clinerules/hooks/**,grok/hooks/**} | **/documents/cline/hooks/** | /etc/github-copilot/**
 """
 
 
@@ -4989,7 +5096,8 @@ def may_fetch(text: str) -> bool:
 def hosts_in_command(text: str, depth: int = 0) -> set[str]:
     """The hosts that a command line gets to programs which may talk to the network; not those it only writes or looks for."""
     hosts: set[str] = set()
-    loose = "|" in text and "xargs" in text or "$" in text and not _ADR_FETCH.isdisjoint(text.lower().translate(_ADR_SPACED).split())
+    loose = "|" in text and "xargs" in text or \
+        "$" in text and not _ADR_FETCH.isdisjoint(text.lower().translate(_ADR_SPACED).split())
     line: list[str] = []
     for word in (*_adr_word.findall(text), "\n"):
         if word not in (";", "&", "|", "(", ")", "`", "\n", "$("):
@@ -5949,13 +6057,14 @@ class _Flow(NamedTuple):
     shell: bool = False                 # it is what a shell reading its input says
     made: bool = False                  # this very command makes it, from texts that it holds
     below: bool = False                 # it names files below the working directory
+    other: str = ""                     # how other shells read it
 
     def but(self, text: str | None) -> _Flow:
         """The same origin with another text."""
         return self._replace(text=text)
 
 
-_NOTHING, _EMPTY, _REMOTE = _Flow(), _Flow(""), _Flow(None, True)
+_NOTHING, _SOME, _EMPTY, _REMOTE = _Flow(), _Flow(), _Flow(""), _Flow(None, True)     # none; one nobody can tell; …
 
 
 class _ShWord(str):
@@ -5976,6 +6085,15 @@ def _sh_join(flows: Sequence[_Flow], text: str | None = None) -> _Flow:
     sources = tuple(dict.fromkeys(source for flow in flows for source in flow.sources))[:64]
     return _Flow(text, any(f.remote for f in flows), sources, any(f.coded for f in flows), any(f.shell for f in flows),
                  any(f.made for f in flows), bool(flows) and all(f.below or f is _NOTHING for f in flows))
+
+
+def _sh_said(flows: Sequence[_Flow]) -> _Flow:
+    """What is said in turn: the text, when all of it is known."""
+    flows = [flow for flow in flows if flow is not _NOTHING]
+    if len(flows) < 2:
+        return flows[0] if flows else _NOTHING
+    texts = [flow.text.rstrip("\n") for flow in flows if flow.text is not None]
+    return _sh_join(flows, "\n".join(texts)[:MAX_SHELL_VALUE] if len(texts) == len(flows) else None)
 
 
 def _sh_flow(word: str) -> _Flow:
@@ -6041,7 +6159,7 @@ def _sh_skip(args: list[str], letters: str, words: int) -> list[str]:
         if word == "--":
             return args[i + 1:]
         if word[:2] == "--":
-            i += word[2:] in _SH_VALUED_LONG
+            i += word[2:] in ("delimiter", "max-args", "max-procs", "replace", "arg-file", "jobs")
         elif word[:1] == "-" and len(word) > 1:
             i += next((k for k, c in enumerate(word) if k and c in letters and c != "-"), 0) == len(word) - 1
         elif not ("=" in word and _sh_assignment.match(word)):
@@ -6164,87 +6282,235 @@ def glob_may_hit(word: str, known: str) -> bool:
 
 
 # ---- 9c. Commands: the table of programs, rules, places --------------------------------------------------
-# What runs another command: name, letters of options that take a value, words to skip before the command.
-_SH_WRAPPERS = """sudo ughpCrtTUDRa 0;doas uC 0;env uC 0;nohup - 0;nice n 0;ionice cnpt 0;timeout ks 1;time fo 0;stdbuf ioe 0
-strace eopsuabEPSX 0;ltrace eopsuabE 0;setsid - 0;chrt Tp 1;taskset - 1;setarch - 1;flock wE 1;chroot - 1;unshare - 0
-nsenter tSGw 0;xargs nPIdaELs 0;parallel jNnSPLI 0
-command - 0;builtin - 0;exec a 0;caffeinate tw 0;numactl - 0;prlimit - 0;firejail - 0
-fakeroot - 0;proxychains4 f 0;proxychains f 0;torsocks - 0;torify - 0;rlwrap - 0;unbuffer - 0;systemd-run pPuMH 0
-xvfb-run ens 0;valgrind - 0;hyperfine wrm 0;entr - 0;npx p 0;pnpx - 0;bunx - 0;uvx - 0;winpty - 0;busybox - 0;toybox - 0
-call - 0;pkexec - 0;gosu - 1;su-exec - 1;proot r 0;linux32 - 0;linux64 - 0;runuser ug 0;sg - 1;trap - 0;catchsegv - 0
-poetry:run - 0;uv:run - 0;pipenv:run - 0;bundle:exec - 0;conda:run np 0;mise:exec - 0;direnv:exec - 1;rbenv:exec - 0
-doppler:run pc 0;op:run - 0;npm:exec - 0;yarn:dlx - 0;pnpm:dlx - 0;pnpm:exec - 0;git:bisect - 1;dotenv f 0;cross-env - 0"""
-_SH_VALUED_LONG = frozenset("""distribution user group host chdir signal kill-after adjustment unset max-args max-procs replace
-    delimiter arg-file class classdata namespace context profile region project output git-dir work-tree subscription kubeconfig
-    cluster server interval env-file config log-level""".split())
-# Options whose value is text, never a file, by program ("" for all); and programs none of whose words are files.
-_SH_TEXT_OPTIONS = {
-    "git": "-m --message --author --grep -S -G --format --pretty --date --trailer -c --since --until --before --after",
-    "gh": "-t --title -b --body -q --jq --template -l --label --search --notes", "glab": "-t -d --title --description",
-    "docker": "--format --filter --label -l --name --hostname --env-file", "grep": "-e --include --exclude -A -B -C",
-    "node": "--env-file", "ssh": "-i -F -o", "scp": "-i -o", "sftp": "-i -o", "jq": "--arg", "npm": "-m --message",
-    "": "--message --title --body --description --env-file --identity-file --format --query --jq --name -Message"}
+# One row for each program or sub-command: names | options | operands | what else is known of it. A row that is indented
+# goes on with the one above. `docker,podman/run` names a sub-command of two programs.
+# Options stand as getopt has them: in `ab:c` each is a letter, one before a colon takes a value that nobody looks at;
+# `-f,--file:r` takes a value with a role, `-s,--shell=login` sets a mark. Behind a role: `.` ends the options, `!` leaves
+# an operand out that is written `~`. An option in no row may take a value or not: a command is then read from both places.
+# Operands have a role each; `*` repeats it, `+` joins all that is left, `?` is a word that may be missing.
+#   x a command starts here · e NAME=VALUE · cd the folder it works in · script a file that is run
+#   sh python node perl ruby php awk sed sql make tcl osascript code esc: text in that language (esc: `!command` in a line)
+#   f perhaps a file · r read · w written · d deleted · n only its name matters · k key or settings, used and not shown
+#   p text that nobody looks at · u address · s text sent · S file sent · @ text or @FILE sent · vol a mount · ssh, git, exec
+#   settings of these programs
+# Behind the last bar: root · t:METHOD of the follower · in:ROLE of its standard input · none: it says nothing that matters
+# lines: some of those that go in · below: names of files here · made: what its words say · secret:WHAT it shows
+_SH_PROGRAMS = """
+# -- programs that run another
+sudo | ABbEHKklNnPSVv C:c:g:h:p:r:R:t:T:u:U: --user: --group: --host: --prompt: -D,--chdir:cd -i,-s,--login,--shell=shell
+     | e* x | root t:sudo
+doas | Ln C:u: -s=shell | e* x | root t:sudo
+pkexec | --user: | x | root t:sudo
+gosu su-exec | | p x | root t:sudo
+env | 0iv u: --unset: -C,--chdir:cd -S,--split-string:sh. -a,--argv0: | e* x | t:env
+nice ionice choom | c:n:P:u:p: -p=idle --adjustment: --class: --classdata: | x
+nohup setsid busybox toybox unbuffer rlwrap torify torsocks winpty catchsegv fakeroot chronic tini dumb-init call | f: | x
+timeout | k:s: --kill-after: --signal: | p x
+time | pqv f: --format: -o,--output:w | x
+stdbuf | e:i:o: --input: --output: --error: | x
+strace | cCdfFhiqrtTvwxyzk a:b:e:E:I:o:O:p:P:s:S:u:U:X: | e* x
+ltrace | bcCfhiLrStTV a:A:D:e:F:l:n:o:p:s:u:w:x: | x
+setarch | BFILRSTXZv3 | p? x
+linux32 linux64 arch | BFILRSTXZv3 e: | p? x
+chrt taskset | abdfimorRv T:P:D: -p=idle | p x
+flock | Fensuxo E:w: --timeout: -c,--command:sh | p x
+chroot | --userspec: --groups: | p x | t:enters
+unshare | cCfimnprTuU S:G:R: -w,--wd:cd --map-user: --map-group: | x | t:enters
+nsenter | aCFimnpruUZ t:S:G: --target: -w,--wd:cd | x | t:enters
+setpriv prlimit cgexec chpst firejail proot valgrind faketime aa-exec numactl caffeinate | n:r:b: | p? x
+command | p -v,-V=idle | x
+builtin | | x
+exec | cl a: | x | t:exec
+proxychains proxychains4 | q f: | x
+systemd-run | qrSt p:E:u:H:M:G:P: --property: --unit: --uid: --gid: --slice: --setenv:e --working-directory:cd | x
+systemd-inhibit xvfb-run | adl e:f:n:p:s:w: --what: --who: --why: --mode: --server-num: --server-args: | x
+perf/stat,record,trace | adghinqsuv A:b:B:c:C:D:e:F:G:I:m:o:p:r:t: | x
+xargs | | | t:xargs
+parallel | | | t:parallel
+find fd fdfind | | | t:find
+entr | acdnprz -s:sh | x
+npx pnpx bunx | yq p: --package: -c,--call:sh w: --workspace: | x
+npm,pnpm,yarn/exec,x,dlx | yq p: --package: -c,--call:sh w: --workspace: | x
+uvx | p: --python: --from: --with: | x
+poetry,uv,pipenv,pdm,hatch,rye,conda,pipx/run | qv n:p: --with: --python: --directory:cd | p? x
+bundle,mise,rbenv,asdf/exec | q C: -c,--command:sh | x
+mise/x | -c,--command:sh | p? x
+direnv/exec | | p x
+doppler,op,dotenvx,infisical/run | p:c:f:e: --env-file:k --command:sh | x
+dotenv cross-env chamber/exec aws-vault/exec | p:c:f:e: --env-file:k | e* p? x
+git/bisect/run | | x
+cmake | D:G:S:B: -P:script -E=tool | p? x | t:cmake
+trap | lp | sh p*
+# -- programs that run a text
+su | flmp g:G:w: --user: -s,--shell:k -c,--command,--session-command:sh | p* | t:su
+runuser | flmp g:G:w: -u,--user:p! -s,--shell:k -c,--command,--session-command:sh | ~p x
+sg newgrp | -c,--command:sh | p sh+
+watch | bcdeghptx n:q: --interval: | sh+
+script | aefqr B:E:I:m:o:O:t:T: -c,--command:sh | w x
+hyperfine | NiqV e:i:L:m:M:n:P:r:S:t:u:w: -p,--prepare,-c,--cleanup,-s,--setup:sh | sh*
+concurrently | krs n:p:c: --names: | sh*
+nodemon watchexec onchange chokidar | qrc p:e:i:d:w: --watch: --ext: --delay: -x,--exec:sh | p? x
+nix-shell | p:A:I: --run,--command:sh | f*
+nix/develop,shell,run | -c,--command:x. | p*
+ssh plink autossh | 46AaCfGgKkMNnqsTtVvXxYy b:B:c:D:E:e:I:J:L:l:m:O:p:Q:R:S:W:w: -i,-F:k -o:ssh | h sh+ | t:ssh
+mosh | p: --ssh:sh | h sh+ | t:ssh
+sshpass | f:p:d: | x
+scp sftp | 346ABCpqRrTv c:l:P:s:X:b: -i,-F:k -o:ssh -S:program -D:sh J: | | t:remote_copy
+rsync | -e,--rsh,--rsync-path:sh --exclude: --include: --filter: --remove-source-files=moved | | t:remote_copy
+pssh pdsh parallel-ssh clush dsh | h:H:l:p:o:e:t:O:x:w:g: | sh+
+ansible | h:i:m:u:f:e:t:l:M: -a,--args:sh --private-key,--key-file,--vault-password-file:k | p
+ansible-playbook | h:i:u:f:e:t:l: --private-key,--key-file,--vault-password-file:k | f*
+salt salt-call salt-ssh | | p p sh+
+tmux screen | | | t:terminal
+xterm konsole gnome-terminal kitty alacritty urxvt | T:n:g: -e:x. --command:sh -display:p | x
+wsl | d:u: --distribution: --user: -e,--exec:x. --cd:cd | x
+at batch | q: -f:script | p* | in:sh
+crontab | u: -l,-r,-e=idle | script | in:crontab
+history fc get-history | -s:sh. | p* | shows:the_shell_history
+compgen complete bind | A:G:W:F:P:S:X:o: -C,-x:sh | p*
+tar bsdtar gtar | --exclude: -C,--directory:cd --checkpoint-action:exec
+     -I,--use-compress-program,--to-command,--info-script,--new-volume-script,--rsh-command:sh | | t:archive
+zip | -TT:sh -m,--move,-rm,-mr=moved -x,--exclude:p. | | t:archive
+7z 7za | -sdel=moved | | t:archive
+rar cpio compress-archive | | | t:archive
+git | pP -C:cd -c:git --exec-path: --git-dir: --work-tree: --namespace: --config-env: | | t:git
+git/clone,fetch,pull,push,ls-remote,archive | b:j:o: -u,--upload-pack,--receive-pack,--exec:sh -c,--config:git --output:w | f*
+     | t:git
+git/difftool,mergetool | dgy t: -x,--extcmd:sh | f*
+git/rebase | i s:X: --onto: -x,--exec:sh | p* | none
+git/filter-branch | --tree-filter,--index-filter,--msg-filter,--env-filter,--parent-filter,--commit-filter,--setup:sh | p*
+git/submodule/foreach | q | sh+
+git/config | f: --file:f | p* | t:git
+git/send-email | --smtp-server,--to-cmd,--cc-cmd,--sendmail-cmd:sh --to: --cc: --subject: | f*
+git/clean | d f x X n q e: | p* | t:git
+git/log,rev-parse,status,describe,shortlog,ls-tree | n:S:G:L: --format: --pretty: --grep: --author: --output:w | p* | below
+git/ls-files | | p* | below
+git/diff,show | S:G:O: --output:w | f* | below
+git/add,apply,blame,cat-file,am,format-patch,bundle,hash-object | o:L: | f*
+git/rm,mv,commit,tag,notes,merge,revert,cherry-pick,stash,branch,checkout,switch,reset,restore,worktree,bisect,init,remote
+     | -F,-t,--file,--template:r m:C:c:S:u: --message: --author: --date: --trailer: | p* | none t:git
+gcc g++ cc c++ clang clang++ | -wrapper:list -x: o:I:L:D:l: | f*
+make gmake ninja just | j:l:o:O:W: -C,--directory:cd -f,--file,--makefile:makefile --eval,-E:make | p* | t:make
+vim vi nvim ex view vimdiff | esnRZ -c,--cmd:esc -S,-u:script w: | f* | t:editor
+ed red lldb less more most | P:p: -o,-O,--one-line:esc -s,--source:script | f* | t:editor
+gdb | p:d: -ex,-iex,-eval-command,--eval-command,--ex:esc -x,--command:script | f* | t:editor
+emacs | -eval,--eval:strings -l,--load,--script:script | f*
+man | P:M:C: -P,--pager,-H,--html:sh | p*
+sqlite3 sqlite duckdb | -separator: -nullvalue: -cmd,-c:sql -init:script | f sql* | t:sql
+psql | AaEeLlnqSstwWxXzb1 d:h:L:p:P:R:F:T:U:v: -o,--output:w -c,--command:sql -f,--file:script --dbname: --host: --username:
+     | p* | t:sql
+mysql mariadb | AbBCEfGHiInNqrsStTvwXV D:h:P:u:S: --user: --host: --database: -e,--execute,--init-command:sql --pager:sh
+     | p* | t:sql
+sqlcmd clickhouse-client cqlsh snowsql trino usql bq/query dolt/sql | S:U:P:d:h:u:p: -i,-f,--file:script
+     -Q,-q,-e,-c,--query,--execute:sql | p* | t:sql
+mongosh mongo | u:p: --eval:node -f,--file:script | f* | t:sql
+redis-cli valkey-cli | x h:p:a:n:u: | sql+ | t:sql
+# -- interpreters
+sh bash dash zsh ksh ash fish csh tcsh mksh rbash yash | | | t:shell
+powershell pwsh powershell_ise | | | t:power
+cmd command.com | | | t:dos
+python pypy ipython micropython | bBdEhiIOPqRsSuvVx W:X: -c:python. -m:module. | script f* | t:code
+perl | acdDfhlnpsStTuUvwWX0 C:F:I:m:M:x: -e,-E:perl! -i=inplace | ~script f* | t:code
+ruby jruby | acdhlnpsSUvwWy0 E:F:I:K:r:T:x: -e:ruby! -C:cd -i=inplace | ~script f* | t:code
+node nodejs bun tsx ts-node deno/run bun/run | chi C: -e,-p,-pe,-ep,--eval,--print:node! --env-file:k
+     -r,--require,--import,--loader:script | ~script f* | t:code
+deno/eval | | node | t:code
+php | aCehilmnqsvwz c:d:z:S:t: -r,-B,-R,-E:php! -f,-F:script! | ~script f* | t:code
+lua luajit groovy julia elixir octave gnuplot r rscript matlab jshell | vi l:E:L:p: -e,--eval,-eval,-E:code! | ~script f*
+     | t:code
+osascript | l: -e:osascript! | ~script f* | t:code
+tclsh wish expect | d: -c:tcl! -f:script! | ~script f* | t:code
+m4 | D:I:s: | f* | in:tcl
+awk gawk mawk nawk | bcCghIkLMnNOPrsStV F:E:l: -v:p -f,--file:awkfile! -e,--source:awk! | ~awk f*
+sed gsed | bEnrsuz l: -e,--expression:sed! -f,--file:sedfile! -i,--in-place=inplace | ~sed f* | t:sed
+iex invoke-expression eval | | | t:evaluate
+source . import-module | | | t:source
+# -- what reads, writes, deletes
+cat gc get-content type | | | t:cat
+grep egrep fgrep zgrep rg ag ack | A:B:C:d:D:g:m:t:T: -e,--regexp:p! -f,--file:r! --include: --exclude: --glob: --exclude-dir:
+     -o,--only-matching=part | ~p f* | lines
+head tail uniq sort shuf tac | t:S:k:n: --lines: -c,--bytes=part -o,--output:w --files0-from:r | f* | lines
+jq yq dasel | -f,--from-file:r! --arg:two --argjson:two --slurpfile: --rawfile: | ~p f*
+findstr select-string sls | | ~p f*
+cut | b:c:d:f: --delimiter: --fields: | f*
+echo printf print write-output write-host | | | t:echo
+stat file du touch mkdir md test-path get-item resolve-path locate wc tree | c:f:m:d:t:r: | n*
+test [ | | n* | t:subscripts
+unset let | | | t:subscripts
+ls ll dir get-childitem gci exa eza lsd vdir | | | t:listing
+ssh-keygen | f:C:N:P:t:b: | n*
+ssh-add | t: | k*
+whatis apropos whereis explain kill killall pkill pgrep sleep date uname id hostname true false : jobs ps help info tldr get-help
+     get-command wait uptime df free top unalias bg fg disown logger notify-send say break continue ulimit umask stty tput
+     clear type banner | | p* | none
+expr figlet toilet cowsay seq | | p* | made
+date basename dirname whoami logname mktemp pwd get-location gl which realpath readlink | | | t:prints
+openssl/x509,req,verify,dgst,sha256,sha1,ca,crl,ocsp,cms,smime,ts,pkeyutl
+     | -in,-key,-sign,-inkey,-CA,-CAkey,-CAfile,-signkey,-verify,-cert,-certfile,-config,-recip,-signer:k -subj: -passin:
+     -out,-keyout:w -passout: -addext: -days: | k*
+openssl/genrsa,genpkey,ecparam,rand,s_client,s_server | -cert,-key,-CAfile:k -out:w -connect: -pass: | p* | t:openssl
+openssl/enc,base64 | -in:r -out:w -pass: -k: -K: -iv: -kfile:k | f* | t:openssl
+openssl | -in:r -out:w -passin: -passout: | f*
+cp copy copy-item cpi mv move move-item mi install ln rename ren rename-item mklink xcopy | | | t:copy
+rm unlink rmdir rd del erase remove-item ri rimraf trash trash-put shred srm wipe del-cli | | | t:remove
+gio/trash,remove | f | d*
+dd truncate tee tee-object set-content sc add-content ac out-file sponge fallocate clear-content clc | | | t:overwrite
+split csplit | dksxz a:b:C:l:n:t: -f,--prefix:stem --bytes: --lines: | | t:split
+mkfifo mknod | m: | p* | t:pipe
+chmod chown chgrp icacls takeown setfacl | | | t:mode
+base64 base32 xxd uudecode gunzip zcat bunzip2 bzcat xzcat unxz gzip rev tr zstdcat od hexdump zstd xz bzip2 | | | t:decode
+gpg gpg2 | u:r: --recipient: --local-user: --output,-o:w | f* | t:decode
+cd pushd popd chdir set-location sl | | | t:change
+export printenv set declare typeset local readonly setx | | | t:environment
+read mapfile readarray | | | t:read_variable
+shift | | | t:shift
+exit return | | | t:ends
+alias | | | t:alias
+hash | | | t:hash
+# -- containers
+docker,podman,nerdctl/run,create | diPtT -v,--volume:vol --mount:vol -e,--env:k --env-file:k -u: -w: -p: -m: -l: -h: -c: -n:
+     --name: --network: --user: --workdir: --publish: --label: --hostname: --memory: --cpus: --platform: --pull: --restart:
+     --add-host: --cap-add: --cap-drop: --device: --gpus: --ipc: --pid: --security-opt: --shm-size: --tmpfs: --ulimit:
+     --volumes-from: --entrypoint:entry | p x | t:inside
+docker,podman,nerdctl/exec | dit u:w:e: --user: --workdir: --env: --env-file:k | p x | t:inside
+docker,docker-compose/compose/run,exec docker-compose/run,exec | dTiP u:w:e:l:n:p: -v,--volume:vol --name: --user: --index:
+     --workdir: --entrypoint:entry | p x | t:inside
+docker,podman,nerdctl,docker-compose | c:H:l:f:p: --context: --host: --config: --file:k --project-name: | | data t:container
+kubectl,oc,k3s/exec,debug,rsh | itq n:c:s: --namespace: --container: --context: --cluster: --image: --kubeconfig:k | p x
+     | t:inside
+kubectl,oc | n:s:l:f:o: --namespace: --context: --kubeconfig:k | | data t:container
+lxc,incus/exec lxc-attach/ nerdctl/exec | n: | p x | t:inside
+# -- the network
+curl | 0123469afgGIjJklLNpqsSvVZ# C:D:h:m:P:Q:r:t:w:x:X:y:Y:z: --request: --max-time: --connect-timeout: --retry: --write-out:
+     -i,--include=switch -A,-e,--user-agent,--referer,-b,--cookie:header -H,--header:header -u,--user,--oauth2-bearer:auth
+     -d,--data,--data-ascii,--data-binary,--data-urlencode,--json,-F,--form,--url-query:@ --data-raw,--form-string:s
+     -c,--cookie-jar:w -E,--cert,--key,--cacert,--capath,--netrc-file,--pinnedpubkey:k -K,--config:r -T,--upload-file:S
+     -o,--output:w -O,--remote-name,--remote-name-all=named --output-dir:folder --url:u | u* | t:http
+wget wget2 | bcdFhHkKlmnNpqrSvVx a:A:B:D:e:I:l:Q:R:t:T:w:X: -U,--user-agent,--referer,--header:header -o:w --method: --tries:
+     --post-data,--body-data:s --post-file,--body-file:S -O,--output-document:w -P,--directory-prefix:folder --timeout:
+     -i,--input-file:r --certificate,--private-key,--ca-certificate:k --user: --password:auth | u* | t:http
+http https xh curlie | a:A:p:s: -o,--output:w --cert,--cert-key:k | u* | t:http
+aria2c axel lwp-request lwp-download lynx w3m links fetch | j:s:x:n: -o,--out,--output:w -d,--dir:folder -i:r | u* | t:http
+invoke-webrequest iwr invoke-restmethod irm start-bitstransfer | -uri,-source:u -outfile,-outf,-destination:w -body:@
+     -infile,-inf:S -headers: -method: -useragent: -contenttype: -usebasicparsing,-useb=x | u* | t:http
+nc ncat netcat telnet socat websocat cryptcat | | | t:socket
+aws az gcloud gh rclone ftp lftp tftp gsutil s3cmd azcopy mc croc wormhole magic-wormhole ffsend pscp s5cmd robocopy
+     | | | data t:remote_copy
+mail mailx mutt sendmail swaks msmtp send-mailmessage xclip pbcopy xsel wl-copy clip set-clipboard gist | | | t:mail
+dig nslookup host ping resolve-dnsname drill test-connection | | | t:lookup
+bitsadmin certutil | | | t:fetch_tool
+# -- Windows; programs whose words are no commands
+start start-process saps start-job invoke-command icm foreach-object % foreach where-object ? while if else try switch
+     | | | t:start
+for | | | t:for_cmd
+apt apt-get brew pip pip3 npm pnpm yarn cargo go gem dnf yum apk pacman snap port choco winget hg svn jj glab dvc adb
+     heroku vagrant systemctl terraform | m: --message: --title: --body: | f* | data
+"""
 # Options whose value is left alone, by program ("" for all): to leave something out is not to touch it. So is what begins
 # with `!`, a negated glob, or, for git, with `:!`.
 _SH_LEAVES_OUT = {
     "zip": "-x", "fd": "-E", "fdfind": "-E", "tree": "-I", "repomix": "-i", "ag": "--ignore", "eza": "-I", "exa": "-I",
     "": "--exclude --exclude-dir --exclude-pattern --ignore --ignore-dir --ignore-pattern --ignore-glob --ignore-patterns"}
-_SH_NO_FILES = frozenset("""man whatis apropos which whereis hash kill killall pkill pgrep sleep date uname whoami id hostname
-    true false : exit return jobs ps help info tldr get-help write-host write-output get-command seq expr wait uptime df free
-    top alias unalias bg fg disown logger figlet cowsay notify-send say banner read unset shift break continue ulimit umask stty
-    tput clear""".split())
-# Programs that only look at names and modes: their words count only where even that is nobody's business.
-_SH_NAMES_ONLY = frozenset("""test [ [[ stat file basename dirname realpath readlink du touch chmod chown mkdir ls ll dir tree
-    get-childitem gci test-path get-item resolve-path ssh-keygen ssh-add cd pushd set-location sl popd find locate""".split())
-# First word is a pattern or program, the others are files.
-_SH_PATTERN_FIRST = frozenset("""grep egrep fgrep zgrep rg ag ack sed gsed awk gawk mawk jq yq findstr select-string sls perl tr
-    cut""".split())
-_SH_METHODS = """shell sh bash dash zsh ksh ash fish csh tcsh mksh rbash yash
-code python pypy ipython perl ruby node nodejs bun deno php lua luajit rscript osascript groovy julia elixir tclsh expect jshell
-awk awk gawk mawk nawk
-echo echo printf print write-output write-host
-evaluate eval iex invoke-expression
-source source . import-module
-cat cat gc get-content type
-power powershell pwsh powershell_ise
-dos cmd command.com
-ssh ssh plink autossh
-su su
-editor vim vi nvim ex
-wrap_join watch script tmux screen xterm konsole gnome-terminal wsl
-container docker podman nerdctl kubectl oc docker-compose lxc crictl ctr
-environment env printenv set export declare typeset local readonly setx
-copy cp copy copy-item cpi mv move move-item mi install ln rename ren rename-item mklink xcopy
-remove rm unlink rmdir rd del erase remove-item ri rimraf trash shred srm wipe del-cli
-find find fd fdfind
-listing ls dir get-childitem gci tree
-change cd pushd popd chdir set-location sl
-overwrite dd truncate tee tee-object set-content sc add-content ac out-file sponge fallocate clear-content clc
-mode chmod chown chgrp icacls takeown setfacl
-http start-bitstransfer curl wget http https xh aria2c fetch invoke-webrequest iwr invoke-restmethod irm
-http lwp-request lwp-download axel curlie lynx w3m links
-openssl openssl
-socket nc ncat netcat telnet socat websocat cryptcat
-remote_copy aws az gcloud gh scp rsync rclone sftp ftp lftp tftp gsutil s3cmd azcopy mc croc wormhole magic-wormhole ffsend
-remote_copy pscp s5cmd robocopy
-mail mail mailx mutt sendmail swaks msmtp mutt send-mailmessage xclip pbcopy xsel wl-copy clip set-clipboard gist
-lookup dig nslookup host ping resolve-dnsname drill test-connection
-decode base64 base32 xxd uudecode gunzip zcat bunzip2 bzcat xzcat unxz gzip rev tr gpg zstdcat od hexdump
-fetch_tool bitsadmin certutil
-archive tar zip 7z 7za rar compress-archive bsdtar cpio gtar
-git git
-sql psql mysql mariadb sqlite3 sqlite sqlcmd mongosh mongo redis-cli clickhouse-client cqlsh mysqladmin duckdb
-start start start-process saps start-job invoke-command icm foreach-object % foreach where-object ? while if else try switch
-for_cmd for
-read_variable read mapfile readarray
-shift shift
-ends exit return
-alias alias
-hash hash
-subscripts test [ unset let
-some_lines head tail sort uniq grep egrep fgrep shuf tac
-prints pwd get-location gl mktemp which history fc get-history security secret-tool keyring realpath readlink dirname basename
-sed sed gsed"""
 _SH_BRANCH = r"(?:main|master|trunk|develop|dev|release\S*|prod\w*|stable|staging|next|gh-pages|\*|HEAD)"      # shared
 # category :: programs :: regex over the arguments (each between single spaces; blanks inside one are NUL) :: reason
 _SH_RULES = r"""
@@ -6255,8 +6521,8 @@ destructive :: wipefs sgdisk gdisk sfdisk cfdisk badblocks hdparm nvme cryptsetu
 destructive :: parted :: (?=.* (?:mklabel|mktable|rm|mkpart)) :: changes a partition table
 destructive :: fdisk diskpart :: (?!(?:.* )?(?:-l|--list|/\?) ) :: changes a partition table
 destructive :: diskutil :: .*\b(?i:erase|partition|zeroDisk|secureErase|deleteVolume|deleteContainer|reformat) :: erases a disk
-destructive :: lvremove vgremove pvremove zpool zfs mdadm :: (?=.*(?: destroy | -f | -y | --force |--zero-superblock
-    | /dev/)) :: destroys a volume
+destructive :: lvremove vgremove pvremove zpool zfs mdadm :: (?=.*(?: destroy | -f | -y | --force |--zero-superblock|
+     /dev/)) :: destroys a volume
 destructive :: format format.com :: (?i) (?:.* )?[a-z]: :: formats a drive
 destructive :: btrfs :: subvolume delete :: destroys a volume
 destructive :: cipher :: (?i).*/w :: wipes free space
@@ -6264,18 +6530,38 @@ destructive :: vssadmin wbadmin :: (?i) (?:delete|resize) :: deletes backups or 
 destructive :: git :: push(?!(?:.* )?(?:--dry-run|-n) )(?:(?=.*--(?:mirror|prune))|(?=.* (?:-[a-z]*f[a-z]*|
     --force\S*) )(?=.* (?:--all|[+]?(?:\S*:)?(?:refs/heads/)?BRANCH ))|(?=.* [+](?:\S*:)?(?:refs/heads/)?BRANCH )|(?=.* (?:-d|
     --delete) )(?=.* (?:\S*:)?(?:refs/heads/)?BRANCH )|(?=.* :(?:refs/heads/)?BRANCH )) :: overwrites or deletes a shared branch
-git_rewrite :: git :: (?:reset .*--(?:hard|merge)|clean(?=.* (?:-[a-z]*f|--force))(?!.* (?:-[a-z]*n|--dry-run))|filter-(?:branch
-    |repo)|reflog (?:expire|delete)|gc .*--prune=now|stash clear|branch(?=.* (?:-D|--delete .*--force|--force .*--delete) )|
-    update-ref .*-d |checkout (?:.* )?(?:-f|--force|--|\.) |restore(?!.*--staged).* \. |
+git_rewrite :: git :: (?:reset .*--(?:hard|merge)|clean(?=.* (?:-[a-z]*f|--force))(?!.* (?:-[a-z]*n|--dry-run))|
+    filter-(?:branch|repo)|reflog (?:expire|delete)|gc .*--prune=now|stash clear|branch(?=.* (?:-D|--delete .*--force|--force
+     .*--delete) )|update-ref .*-d |checkout (?:.* )?(?:-f|--force|--|\.) |restore(?!.*--staged).* \. |
     push(?!.*--force-with-lease)(?=.* (?:-[a-z]*f[a-z]*|--force) )) :: throws local or unpushed work away
 persistence :: crontab :: (?!(?:.* )?(?:-l|-r|-V|--help) ) :: changes scheduled jobs
+secret :: pass gopass :: (?:show |otp )?(?!(?:ls|list|git|init|help|version|find|search|grep|insert|edit|generate|rm|mv|cp) |
+    -)\S :: STORED_PASSWORD
+secret :: secret-tool :: (?:lookup|search) :: STORED_PASSWORD
+secret :: security :: (?:find-\S+-password .*-\w*[wg]|dump-keychain|export) :: STORED_PASSWORD
+secret :: keyring lpass keepassxc-cli bw rbw :: (?:get|show|export|clip) :: STORED_PASSWORD
+secret :: gpg gpg2 :: .*--export-secret :: GPG_KEY
+secret :: gh :: auth (?:token|status .*--show-token|status .*-t ) :: GITHUB_TOKEN
+secret :: glab :: auth status .*(?:-t|--show-token) :: GITLAB_TOKEN
+secret :: aws :: configure (?:export-credentials|get \S*(?:secret|token)) :: AWS_KEY
+secret :: aws :: (?:secretsmanager get-secret-value|ssm get-parameters? .*--with-decryption|sts (?:get-session-token|
+    assume-role)) :: AWS_SECRET
+secret :: gcloud :: secrets versions access :: GOOGLE_SECRET
+secret :: az :: account get-access-token|keyvault secret show :: AZURE_TOKEN
+secret :: kubectl oc :: config view (?=.*(?:--raw|--flatten)) :: KUBERNETES_KEY
+secret :: op :: (?:read|item get (?=.*(?:--fields|--reveal|--otp))|inject|document get) :: STORED_PASSWORD
+secret :: vault :: (?:kv get|read|token create|print token) :: VAULT_SECRET
+secret :: doppler infisical chamber :: (?:secrets (?:get|download)|export|read)  :: STORED_SECRET
+secret :: heroku :: (?:auth:token|config(?::get)?|authorizations:create) :: HEROKU_TOKEN
+secret :: git :: credential fill :: GIT_PASSWORD
+secret :: netsh :: (?i)wlan show profile.*key=clear :: WIFI_PASSWORD
 persistence :: at batch :: (?!(?:.* )?(?:-[lqrdcV]|list) ) :: schedules a command for later
 destructive :: ddrescue dcfldd partclone.restore :: .* /dev/(?!null) :: writes to a raw device
 destructive :: wsl :: .*--unregister :: deletes a whole distribution
 destructive :: wmic :: (?i).*shadowcopy.* delete :: deletes shadow copies
 destructive :: bcdedit :: (?i) (?:/set|/delete|-set) :: changes how the system starts and recovers
-destructive :: clear-disk format-volume initialize-disk remove-partition reset-physicaldisk clear-partition sdelete sdelete64 :
-    : . :: wipes a disk or volume
+destructive :: clear-disk format-volume initialize-disk remove-partition reset-physicaldisk clear-partition sdelete sdelete64
+     :: . :: wipes a disk or volume
 destructive :: wevtutil :: (?i) (?:cl|clear-log) :: wipes an event log
 destructive :: clear-eventlog remove-eventlog limit-eventlog :: . :: wipes an event log
 destructive :: reg :: (?i) delete (?:HKLM|HKCR|HKEY_LOCAL|HKEY_CLASSES|\S*\\(?:Windows|Software) ) :: deletes registry keys
@@ -6288,15 +6574,15 @@ destructive :: kill :: .* -1 $ :: kills every process
 destructive :: crontab :: .* -r  :: removes all cron jobs
 destructive :: tmutil :: (?:delete|disable) :: removes backups
 reverse_shell :: ngrok :: (?:http|tcp|tls|start|tunnel) :: opens a tunnel into this machine
-reverse_shell :: chisel frpc ligolo-ng gost rathole bore pagekite :: (?!(?:.* )?(?:--help|--version|-h|
-    help) ) :: opens a tunnel into this machine
+reverse_shell :: chisel frpc ligolo-ng gost rathole bore pagekite :: (?!(?:.* )?(?:--help|--version|-h|help) ) :: opens a
+     tunnel into this machine
 reverse_shell :: cloudflared :: (?:tunnel|access) (?!list|info|login|create) :: opens a tunnel into this machine
 reverse_shell :: lt localtunnel :: .*-p :: opens a tunnel into this machine
 reverse_shell :: tailscale :: (?:funnel|serve) (?!status) :: opens a tunnel into this machine
 reverse_shell :: ssh autossh plink :: .* -\w*R :: opens a tunnel into this machine
 reverse_shell :: code devtunnel :: (?:tunnel|host) :: opens a tunnel into this machine
-reverse_shell :: tmate sshx gotty ttyd shellinaboxd gs-netcat pwncat pwncat-cs dnscat dnscat2 iodine powercat msfconsole sbd rpi
-    vot revsocks hans :: (?!.*(?:--help|--version|-h|-V) ) :: opens a shell to the network
+reverse_shell :: tmate sshx gotty ttyd shellinaboxd gs-netcat pwncat pwncat-cs dnscat dnscat2 iodine powercat msfconsole sbd
+     rpivot revsocks hans :: (?!.*(?:--help|--version|-h|-V) ) :: opens a shell to the network
 reverse_shell :: msfvenom :: .*-p :: builds a remote shell
 reverse_shell :: ztcp zsh-net-tcp :: . :: opens a socket from the shell
 reverse_shell :: xterm :: .*-display \S+:\d :: opens a shell on another display
@@ -6306,16 +6592,16 @@ pipe_to_shell :: regsvr32 msiexec rundll32 cmstp installutil wmic cscript wscrip
 pipe_to_shell :: deno :: run (?:.* )?https?://(?!deno\.land/|jsr\.io/|esm\.sh/) :: runs remote content
 pipe_to_shell :: bash sh zsh python perl ruby php node :: (?:\S* )?https?:// :: runs remote content
 privilege :: pkexec :: (?!--(?:help|version)) . :: runs a program as root
-privilege :: run0 mimikatz mimikatz.exe pypykatz secretsdump.py lazagne nanodump :: (?!.*(?:--help|--version|
-    -h ))(?: )?. :: takes rights or passwords of others
+privilege :: run0 mimikatz mimikatz.exe pypykatz secretsdump.py lazagne nanodump :: (?!.*(?:--help|--version|-h ))(?: )?. ::
+     takes rights or passwords of others
 privilege :: reg :: (?i) (?:save|export) "?HK(?:LM|EY_LOCAL_MACHINE)\\(?:SAM|SECURITY|SYSTEM)\b :: copies the password database
-privilege :: procdump procdump64 rundll32 dumpert createdump :: (?i)(?=.*(?:lsass|
-    minidump)) :: dumps the memory that holds passwords
+privilege :: procdump procdump64 rundll32 dumpert createdump :: (?i)(?=.*(?:lsass|minidump)) :: dumps the memory that holds
+     passwords
 privilege :: ntdsutil :: (?i)(?=.*(?:ifm|ntds)) :: copies the password database
 privilege :: aa-teardown aa-disable aa-complain :: . :: turns protection off
 privilege :: mcpwall :: (?:approve|unwrap|wrap|init)  :: changes what mcpwall lets through
-privilege :: python py uv uvx pipx :: (?:.* )?(?:\S*[/\\])?mcpwall(?:\.pyz?)?(?:(?:@|==)\S*)? (?:approve|unwrap|wrap|
-    init)  :: changes what mcpwall lets through
+privilege :: python py uv uvx pipx :: (?:.* )?(?:\S*[/\\])?mcpwall(?:\.pyz?)?(?:(?:@|==)\S*)? (?:approve|unwrap|wrap|init)  ::
+     changes what mcpwall lets through
 privilege :: claude codex gemini cursor-agent copilot qwen droid kimi :: (?i).*(?:disableAllHooks\W+true|--disable[= ]hooks\b|
     --dangerously-bypass-hook-trust|hooks ?= ?false) :: turns off the hooks by which this host asks
 privilege :: visudo vipw vigr setcap chpasswd adduser useradd usermod gpasswd newgrp dseditgroup sysadminctl :: (?!.*(?:--help|
@@ -6324,48 +6610,49 @@ privilege :: passwd :: (?!.*(?:--help|-S|--status)) :: changes a password
 privilege :: dscl :: .*(?:-create|-append|-passwd) :: changes users or rights
 privilege :: net net1 :: (?i) (?:user|localgroup|group) (?=.*/add|.*/active) :: changes users or rights
 privilege :: net :: (?i) user \S+ \S+ :: changes a password
-privilege :: new-localuser add-localgroupmember set-localuser enable-localuser add-adgroupmember new-aduser :: . :: changes user
-    s or rights
+privilege :: new-localuser add-localgroupmember set-localuser enable-localuser add-adgroupmember new-aduser :: . :: changes
+     users or rights
 privilege :: runas psexec psexec64 gsudo :: . :: runs a program as another user
 privilege :: start-process saps :: (?i).*-verb runas :: runs a program as administrator
 privilege :: nsenter :: .*(?:-t|--target|-a|--all|--mount) :: enters the namespaces of another process
 privilege :: unshare :: .*(?:-\w*r|--map-root-user|-\w*U) :: becomes root in a new namespace
 privilege :: docker podman nerdctl docker-compose :: (?=.*(?:--privileged|--pid[= ]host|--userns[= ]host|--ipc[= ]host|
-    --cap-add[= ](?:ALL|SYS_ADMIN|SYS_PTRACE|SYS_MODULE|all|sys_admin)|docker\.sock|(?:-v|--volume)[= ]?/(?:etc|root|proc|sys|
-    dev|boot|var|home|usr)?/?:|(?:src|source)=/(?:etc|root|proc|var)?/?,|--device[= ]/dev/(?:sd|nvme|mem|kmsg|vd)|(?:seccomp|
-    apparmor)[=:]unconfined)) :: gives a container rights over the host
+    --cap-add[= ]\S*(?:ALL|SYS_ADMIN|SYS_PTRACE|SYS_MODULE|all|sys_admin)|docker\.sock|(?:-v|--volume)[= ]?/(?:etc|root|proc|
+    sys|dev|boot|var|home|usr)?/?:|(?:src|source)=/(?:etc|root|proc|var)?/?,|--device[= ]/dev/(?:sd|nvme|mem|kmsg|vd)|
+    (?:seccomp|apparmor)[=:]unconfined)) :: gives a container rights over the host
 privilege :: kubectl oc :: (?=.*(?:cluster-admin|--privileged(?![= ]false)|hostPID|hostNetwork|"?privileged"?:|hostPath|
     node-shell| debug node/)) :: gives rights over the cluster or its nodes
 privilege :: setenforce :: 0|Permissive|permissive :: turns SELinux off
 privilege :: iptables ip6tables :: .*(?:-F|--flush|-X|-P (?:INPUT|FORWARD|OUTPUT) ACCEPT) :: drops the firewall
 privilege :: nft :: .*flush ruleset :: drops the firewall
 privilege :: ufw firewall-cmd pfctl :: (?:.*(?:disable|reset|panic-off|-d )|/|$) :: turns protection off
-privilege :: systemctl service sc launchctl rc-service stop-service set-service net :: (?i)(?=.*(?:stop|disable|mask|kill|unload
-    |delete|bootout|config))(?=.*(?:firewall|ufw|apparmor|auditd|iptables|nftables|fail2ban|falcon|crowdstrike|windefend|mpssvc|
-    defender|wazuh|osquery|clamav|sentinel|selinux|syslog|wscsvc|sysmon|mdatp|edr)) :: turns protection off
+privilege :: systemctl service sc launchctl rc-service stop-service set-service net :: (?i)(?=.*(?:stop|disable|mask|kill|
+    unload|delete|bootout|config))(?=.*(?:firewall|ufw|apparmor|auditd|iptables|nftables|fail2ban|falcon|crowdstrike|windefend|
+    mpssvc|defender|wazuh|osquery|clamav|sentinel|selinux|syslog|wscsvc|sysmon|mdatp|edr)) :: turns protection off
 privilege :: set-mppreference add-mppreference :: (?i).*-(?:disable|exclusion|MAPS|SubmitSamples) :: turns virus protection off
-privilege :: uninstall-windowsfeature disable-windowsoptionalfeature remove-windowscapability :: (?i)
-    .*defender :: turns virus protection off
-privilege :: netsh :: (?i).*(?:state off|opmode disable|firewall.*(?:disable|add rule|delete rule|reset)|
-    portproxy add) :: opens the firewall
+privilege :: uninstall-windowsfeature disable-windowsoptionalfeature remove-windowscapability :: (?i).*defender :: turns virus
+     protection off
+privilege :: netsh :: (?i).*(?:state off|opmode disable|firewall.*(?:disable|add rule|delete rule|reset)|portproxy add) ::
+     opens the firewall
 privilege :: set-netfirewallprofile new-netfirewallrule disable-netfirewallrule remove-netfirewallrule :: (?i).*(?:false|allow|
     -all|name) :: opens the firewall
 privilege :: csrutil spctl auditctl :: .*(?:disable|--master-disable|--global-disable|-e 0|-D) :: turns protection off
 privilege :: sysctl :: (?=.*=)(?=.*(?:kernel|fs|vm|net|user)[./]) :: changes kernel settings
 privilege :: insmod kexec debugfs rmmod :: /|.*(?:\.ko|-[lew]|/dev/) :: changes the running kernel
 privilege :: modprobe :: (?!.*(?:-n|--show|-c )) . :: changes the running kernel
-privilege :: set-executionpolicy :: (?i)(?=.*(?:unrestricted|bypass))(?!.*-scope (?:process|
-    currentuser)) :: lets every script run
-privilege :: reg set-itemproperty new-itemproperty sp :: (?i)(?=.*(?:EnableLUA|DisableAntiSpyware|DisableRealtime|DisableTaskMgr
-    |UseLogonCredential|LocalAccountTokenFilterPolicy|Windows Defender|Windows\x00Defender)) :: turns protection off
+privilege :: set-executionpolicy :: (?i)(?=.*(?:unrestricted|bypass))(?!.*-scope (?:process|currentuser)) :: lets every script
+     run
+privilege :: reg set-itemproperty new-itemproperty sp :: (?i)(?=.*(?:EnableLUA|DisableAntiSpyware|DisableRealtime|
+    DisableTaskMgr|UseLogonCredential|LocalAccountTokenFilterPolicy|Windows Defender|Windows\x00Defender)) :: turns protection
+     off
 privilege :: aws :: iam (?:attach-(?:user|role|group)-policy|put-(?:user|role)-policy|create-access-key|create-login-profile|
     update-assume-role-policy|add-user-to-group|create-user|deactivate-mfa) :: widens cloud rights
 privilege :: gcloud :: .*(?:add-iam-policy-binding|keys create) :: widens cloud rights
 privilege :: az :: (?:role assignment create|ad sp create|ad app credential) :: widens cloud rights
 privilege :: bash sh zsh dash ksh :: (?:.* )?-\w*p\w* $ :: keeps the rights of a setuid program
 privilege :: bcdedit :: (?i).*(?:testsigning|nointegritychecks) :: turns protection off
-privilege :: mount :: (?=.*(?:remount,rw| /dev/(?:sd|nvme|vd|dm-|mapper)| -t cgroup|(?:--r?bind
-    | -o r?bind)\S* / )) :: mounts a disk of the host
+privilege :: mount :: (?=.*(?:remount,rw| /dev/(?:sd|nvme|vd|dm-|mapper)| -t cgroup|(?:--r?bind| -o r?bind)\S* / )) :: mounts
+     a disk of the host
 persistence :: systemctl :: (?:.* )?(?:enable|link|reenable|edit) :: enables a service at start
 persistence :: bitsadmin :: (?i)(?=.*/setnotifycmdline) :: schedules a command
 privilege :: gdb lldb :: (?=.* (?:-p|--pid|attach))(?=.*(?:system|exec\w*|dlopen)\() :: runs code in another process
@@ -6376,83 +6663,111 @@ persistence :: loginctl :: .*enable-linger :: lets services run without a log-in
 persistence :: update-rc.d chkconfig rc-update insserv :: (?!.*(?:remove|--list|show|off|del)) :: enables a service at start
 persistence :: launchctl :: (?:load|bootstrap|submit|enable|start|kickstart) :: starts an agent at log-in
 persistence :: schtasks :: (?i).*/(?:create|change) :: schedules a task
-persistence :: register-scheduledtask register-scheduledjob register-wmievent set-wmiinstance register-cimindicationevent new-sc
-    heduledtask new-scheduledtasktrigger :: . :: schedules a task
-persistence :: reg set-itemproperty new-itemproperty new-item sp :: (?i)(?=.*(?:CurrentVersion[\\/]+(?:Run|RunOnce|
-    Policies[\\/]+Explorer[\\/]+Run|RunServices)\b|Winlogon|AppInit_DLLs|Image[\x00 ]File[\x00 ]Execution|UserInitMprLogonScript
-    |Shell[\x00 ]Folders)) :: starts a program at log-in
+persistence :: register-scheduledtask register-scheduledjob register-wmievent set-wmiinstance register-cimindicationevent
+     new-scheduledtask new-scheduledtasktrigger :: . :: schedules a task
+persistence :: reg set-itemproperty new-itemproperty new-item sp :: (?i)(?!.{0,3}query )(?=.*(?:CurrentVersion[\\/]+(?:Run|
+    RunOnce|Policies[\\/]+Explorer[\\/]+Run|RunServices)\b|Winlogon|AppInit_DLLs|Image[\x00 ]File[\x00 ]Execution|
+    UserInitMprLogonScript|Shell[\x00 ]Folders)) :: starts a program at log-in
 persistence :: new-service :: . :: installs a service
 persistence :: sc sc.exe :: (?i) (?:\\\\\S+ )?(?:create|config .*(?:binpath|start)) :: installs a service
 persistence :: nssm :: install :: installs a service
 persistence :: wmic :: (?i).*(?:startup|__EventFilter|process call create) :: starts a program by WMI
 persistence :: defaults :: write (?=.*(?:LoginHook|LogoutHook|loginitems|AutoLaunched)) :: starts a program at log-in
-persistence :: git :: config (?=.*(?:core\.(?:fsmonitor|hookspath|sshcommand|pager|editor|hooksPath|sshCommand|gitproxy|askpass)
-    |init\.templatedir|init\.templateDir|sequence\.editor|diff\.external|filter\.\S+\.(?:clean|smudge)|
-    credential\.helper \S*[!/]|alias\.\S+ !)[ \x00]*(?:\S{0,80}[/!~$]|.{0,80}(?:curl|wget|
-    sh )))(?!.*--get) :: makes git run a program
+persistence :: git :: config (?=.*(?:core\.(?:fsmonitor|hookspath|sshcommand|pager|editor|hooksPath|sshCommand|gitproxy|
+    askpass)|init\.templatedir|init\.templateDir|sequence\.editor|diff\.external|filter\.\S+\.(?:clean|smudge)|
+    credential\.helper \S*[!/]|alias\.\S+ !)[ \x00]*(?:\S{0,80}[/!~$]|.{0,80}(?:curl|wget|sh )))(?!.*--get) :: makes git run a
+     program
 persistence :: xmrig minerd cpuminer ethminer cgminer t-rex nbminer :: (?!.*--(?:help|version)) :: mines coins in the background
 persistence :: incrontab anacron :: (?!.*-l) . :: schedules a command
 persistence :: pm2 :: startup :: enables a service at start
-infrastructure :: terraform tofu terragrunt :: (?:destroy|(?:run-all|stack) destroy|apply (?=.*-destroy)|state rm|
-    workspace delete|force-unlock)(?!.* -help) :: destroys infrastructure
-infrastructure :: pulumi cdk cdktf serverless sls sam copilot eb :: (?:.* )?(?:destroy|delete|remove|terminate|
-    stack rm)  :: destroys infrastructure
+infrastructure :: terraform tofu terragrunt :: (?:destroy|(?:run-all|stack) destroy|apply (?=.*-destroy)|state rm|workspace
+     delete|force-unlock)(?!.* -help) :: destroys infrastructure
+infrastructure :: pulumi cdk cdktf serverless sls sam copilot eb :: (?:.* )?(?:destroy|delete|remove|terminate|stack rm)  ::
+     destroys infrastructure
 infrastructure :: kubectl oc k3s :: (?:kubectl )?(?:delete (?:-n \S+ |-\S+ )*(?:ns|namespaces?|nodes?|pvc?|persistentvolume\S*|
-    crds?|customresourcedef\S*|clusterrole\S*|project|all|sts|statefulsets?|storageclass)[ /]|delete(?=.* --all)|
-    delete (?:deploy\S*|svc|services?|secrets?|ingress|configmaps?)[ /](?=.*prod)|drain |scale (?=.*--replicas[= ]0)(?=.*(?:prod
-    |--all))|replace (?=.*--force)) :: destroys cluster state
+    crds?|customresourcedef\S*|clusterrole\S*|project|all|sts|statefulsets?|storageclass)[ /]|delete(?=.* --all)|delete
+     (?:deploy\S*|svc|services?|secrets?|ingress|configmaps?)[ /](?=.*prod)|drain |scale (?=.*--replicas[= ]0)(?=.*(?:prod|
+    --all))|replace (?=.*--force)) :: destroys cluster state
 infrastructure :: helm helm3 :: (?:uninstall|delete|del|un)  :: removes a release from the cluster
 infrastructure :: eksctl kops gke-gcloud-auth-plugin rosa talosctl kubeadm k3s-uninstall.sh :: (?:.* )?(?:delete|reset|
     destroy)  :: destroys a cluster
 infrastructure :: aws :: (?:s3 (?:rb|rm (?=.*--recursive)|sync (?=.*--delete))|s3api delete-|ec2 (?:terminate-instances|
     delete-(?!tags)|release-address|deregister)|rds delete-|dynamodb delete-(?:table|backup|global)|cloudformation delete-stack|
-    iam delete-|kms (?:schedule-key-deletion|disable-key)|route53 (?:delete-|change-resource)|lambda delete-function|ecs delete-
-    |eks delete-|ecr (?:delete-|batch-delete)|elasticache delete-|redshift delete-|secretsmanager delete-|sqs (?:delete|
+    iam delete-|kms (?:schedule-key-deletion|disable-key)|route53 (?:delete-|change-resource)|lambda delete-function|ecs
+     delete-|eks delete-|ecr (?:delete-|batch-delete)|elasticache delete-|redshift delete-|secretsmanager delete-|sqs (?:delete|
     purge)-queue|sns delete-topic|logs delete-|cloudtrail (?:delete|stop)|organizations |autoscaling delete-|efs delete-|
-    glacier delete|backup delete|elb\S* delete|cognito-idp delete|cloudfront delete|opensearch delete|
-    guardduty delete) :: destroys cloud resources
+    glacier delete|backup delete|elb\S* delete|cognito-idp delete|cloudfront delete|opensearch delete|guardduty delete) ::
+     destroys cloud resources
 infrastructure :: gcloud :: (?:.* )?(?:delete|storage rm(?=.* (?:-r|--recursive) ))  :: destroys cloud resources
 infrastructure :: bq :: (?:.* )?rm (?=.*-\w*[rfd]) :: destroys cloud data
 infrastructure :: gsutil :: (?:.* )?(?:rb|rm(?=.* -\w*[rR])|-m rm)  :: destroys cloud storage
 infrastructure :: az oci ibmcloud doctl hcloud openstack aliyun scw linode-cli exo civo vultr-cli :: (?:.* )?(?:delete|purge|
     terminate|remove|rm|delete-batch|nuke)  :: destroys cloud resources
-infrastructure :: docker podman nerdctl :: (?:system prune (?=.*(?:--volumes|-\w*a))|volume (?:rm .*\$\(|prune (?=.*-\w*a))|
-    rm .*\$\(.*|swarm leave (?=.*-f)|stack rm|image prune (?=.*--all)(?=.*--volumes)) :: destroys containers and their data
+infrastructure :: docker podman nerdctl :: (?:system prune (?=.*(?:--volumes|-\w*a))|volume (?:rm .*\$\(|prune (?=.*-\w*a))|rm
+     .*\$\(.*|swarm leave (?=.*-f)|stack rm|image prune (?=.*--all)(?=.*--volumes)) :: destroys containers and their data
 infrastructure :: dropdb dropuser droplet :: (?!.*--help) :: drops a database
 infrastructure :: mysqladmin :: .*drop :: drops a database
-infrastructure :: gh glab :: (?:repo delete|api (?=.*(?:-X|--method)[= ]?DELETE)|project delete|
-    repo archive (?=.*--yes)) :: deletes a repository
-infrastructure :: heroku fly flyctl vercel netlify railway firebase supabase wrangler render planetscale pscale neonctl turso :
-    : (?:.* )?(?:\S*:(?:destroy|delete|reset|remove)|destroy|apps destroy|delete|remove|down|rm|db reset (?=.*--linked)|
+infrastructure :: gh glab :: (?:repo delete|api (?=.*(?:-X|--method)[= ]?DELETE)|project delete|repo archive (?=.*--yes)) ::
+     deletes a repository
+infrastructure :: heroku fly flyctl vercel netlify railway firebase supabase wrangler render planetscale pscale neonctl turso
+     :: (?:.* )?(?:\S*:(?:destroy|delete|reset|remove)|destroy|apps destroy|delete|remove|down|rm|db reset (?=.*--linked)|
     branch delete)(?: |$) :: destroys a deployment
+infrastructure :: sequelize sequelize-cli knex :: (?:.* )?(?:db:drop|db:migrate:undo:all|migrate:rollback .*--all) :: drops a
+     database
+infrastructure :: typeorm typeorm-ts-node-commonjs mikro-orm :: (?:.* )?schema:(?:drop|fresh) :: drops a database
+infrastructure :: mix :: (?:do )?ecto\.(?:drop|reset) :: drops a database
+infrastructure :: flyway :: (?:.* )?clean  :: drops a database
+infrastructure :: liquibase :: (?i)(?:.* )?drop-?all :: drops a database
+infrastructure :: dotnet dotnet-ef :: (?:ef )?database drop :: drops a database
+infrastructure :: drizzle-kit :: drop :: drops a database
+infrastructure :: supabase :: (?:.* )?db reset (?=.*--(?:linked|db-url)) :: drops a database
+infrastructure :: docker podman nerdctl :: (?:volume (?:rm|remove|prune)|system reset|machine (?:rm|reset)) :: deletes volumes
+     and their data
+infrastructure :: rclone :: (?:.* )?(?:purge|delete|deletefile|rmdirs|cleanup)  :: deletes stored files
+infrastructure :: rclone :: (?:.* )?sync \S* ?(?:\S* )*\S*(?:empty|/dev/null)\S* :: deletes stored files
+infrastructure :: s3cmd :: (?:.* )?(?:rb|del|rm) (?=.*(?:-r|--recursive|--force)) :: deletes stored files
+infrastructure :: mc :: (?:.* )?(?:rb |rm (?=.*(?:-r|--recursive|--force))) :: deletes stored files
+infrastructure :: curl wget http https xh :: (?=.*(?:-X ?|--request[= ]| |^|--method=)DELETE )(?=.*(?::9200/|:9300/|/_all|/\*|
+    elastic|opensearch|\S*es:|/api/v1/namespaces)) :: deletes indices or shared state
+infrastructure :: redis-cli valkey-cli :: (?i)(?:.* )?(?:del|unlink) (?:.*\$\(|\$\(\)) :: deletes every key it is given
+infrastructure :: vagrant multipass limactl colima minikube kind k3d :: (?:.* )?(?:destroy|delete)  :: destroys a machine and
+     its data
+destructive :: osascript :: (?is)(?=.*(?:finder|system.events))(?=.*(?:delete|move.*trash|empty))(?=.*(?:home|disk|documents|
+    desktop|pictures|folder)) :: deletes the user's files
 infrastructure :: rake rails bin/rails :: .*db:(?:drop|reset|purge) :: drops a database
 infrastructure :: prisma :: .*(?:migrate reset|db push (?=.*--force-reset)) :: drops a database
 infrastructure :: php artisan :: .*artisan (?:migrate:(?:fresh|reset)|db:wipe) :: drops a database
 infrastructure :: python manage.py django-admin :: (?:.*manage\.py )?(?:flush|reset_db)  :: empties a database
-infrastructure :: etcdctl consul vault nomad rabbitmqctl kafka-topics kafka-topics.sh velero ceph rados virsh govc argocd flux i
-    stioctl influx :: (?:.* )?(?:del (?=.*--prefix)|kv delete (?=.*-recurse)|delete|destroy|(?:kv )?metadata delete|
-    secrets disable|job stop (?=.*-purge)|reset|force_reset|purge|--delete|undefine|uninstall|osd pool delete|
-    vm\.destroy) :: destroys shared state
+infrastructure :: etcdctl consul vault nomad rabbitmqctl kafka-topics kafka-topics.sh velero ceph rados virsh govc argocd flux
+     istioctl influx :: (?:.* )?(?:del (?=.*--prefix)|kv delete (?=.*-recurse)|delete|destroy|(?:kv )?metadata delete|secrets
+     disable|job stop (?=.*-purge)|reset|force_reset|purge|--delete|undefine|uninstall|osd pool delete|vm\.destroy) ::
+     destroys shared state
 infrastructure :: npm yarn pnpm :: (?:unpublish|npm unpublish) :: withdraws a published package
 infrastructure :: curl http https xh :: (?=.*(?:-X ?|--request[= ]| |^)DELETE )(?=.*(?:/_all|/\*|:9200/|api\.(?:github|
     cloudflare|digitalocean|heroku)\.com/|amazonaws|/namespaces/)) :: destroys remote state
 package_install :: npm pnpm yarn bun :: (?:.* )?(?:install|i|add|ci|update|upgrade|global add|dlx|exec)  :: installs packages
 package_install :: yarn npx pnpx bunx uvx :: $|(?!-) . :: installs packages
-package_install :: pip pipx uv poetry conda mamba gem cargo go brew apt apt-get aptitude dnf yum zypper pacman apk snap flatpa
-    k port choco winget scoop composer nix-env emerge bundle pdm install-module install-package easy_install luarocks cpan cpan
-    m dotnet nuget :: (?:.* )?(?:install|add|sync|get|-S\w*|-i\w*|require|upgrade|update|dist-upgrade|pip install|tool install|
-    package|in)  :: installs packages
+package_install :: pip pipx uv poetry conda mamba gem cargo go brew apt apt-get aptitude dnf yum zypper pacman apk snap
+     flatpak port choco winget scoop composer nix-env emerge bundle pdm install-module install-package easy_install luarocks
+     cpan cpanm dotnet nuget :: (?:.* )?(?:install|add|sync|get|-S\w*|-i\w*|require|upgrade|update|dist-upgrade|pip install|
+    tool install|package|in)  :: installs packages
 package_install :: install-module install-package install-script easy_install dpkg rpm :: . :: installs packages
 package_install :: python :: -m (?:pip|ensurepip|easy_install) (?:install|download) :: installs packages
-network :: curl wget http https xh aria2c fetch invoke-webrequest iwr invoke-restmethod irm nc ncat netcat telnet socat ssh sc
-    p sftp ftp lftp tftp rsync rclone dig nslookup host ping traceroute nmap masscan websocat mosh start-bitstransfer bitsadmi
-    n test-netconnection tnc resolve-dnsname w3m lynx links autossh plink whois tracert zmap hping3 :: (?!(?:--version|--help|
-    -V) ) :: talks to the network"""
+network :: curl wget http https xh aria2c fetch invoke-webrequest iwr invoke-restmethod irm nc ncat netcat telnet socat ssh
+     scp sftp ftp lftp tftp rsync rclone dig nslookup host ping traceroute nmap masscan websocat mosh start-bitstransfer
+     bitsadmin test-netconnection tnc resolve-dnsname w3m lynx links autossh plink whois tracert zmap hping3 :: (?!(?:--version|
+    --help|-V) ) :: talks to the network"""
 _SH_MISSPELT = lazy_regex(r"[\w./~*?$@%+,:=\\{}\[\]()<> -]{1,60}\Z")
 # Build output: harmless to delete below whatever folder the command starts in.
 _SH_OUTPUT = lazy_regex(r"(?!(?:.*/)?\.\.(?:/|\Z))(?:\./)?(?:[\w.-]+/)*(?:node_modules|dist|build|coverage|target|out|htmlcov|"
                         r"storybook-static|__pycache__|\.(?:next|nuxt|turbo|parcel-cache|svelte-kit|output|nyc_output|"
                         r"pytest_cache|mypy_cache|ruff_cache|tox|eggs|gradle|venv|cache|vite)|venv|[\w.-]+\.egg-info)/?\Z")
+# Folders and files that people keep their own work in.
+_SH_OWN_FOLDER = (r"~/(?:Documents|Desktop|Pictures|Photos|Music|Movies|Videos|Downloads|Public|Dropbox|OneDrive|Google.Drive|"
+                  r"iCloud.Drive|Nextcloud|Library|Projects?|Work|Code|src|repos|git)")
+_SH_OWN_FILE = lazy_regex(_SH_OWN_FOLDER + r"/|~/[^.].*\.(?:od[tsp]|docx?|xlsx?|pptx?|pdf|tex|rtf|pages|numbers|key|jpe?g|"
+                          r"png|heic|mov|mp[34]|psd|sqlite3?|db|kdbx?|csv|ipynb|bib|epub|md)\Z", re.I)
+_SH_OWN_PLACE = lazy_regex(_SH_OWN_FOLDER + r"/?\Z|~/[^/.]+/?\Z|~/?\Z|~/\*", re.I)
 # Files that programs leave behind: harmless to delete in any folder but the system's.
 _SH_THROWN = lazy_regex(r"(?:[\w.-]+/)*[\w*?.-]*\.(?:o|obj|pyc|pyo|class|tmp|temp|log|swp|orig|rej|gcda|gcno|coverage|aux)\Z")
 _sh_drive = lazy_regex(r"(?:[A-Za-z]:[\\/]|[A-Za-z]:\Z|\\\\|%\w+%|\$env:)", re.I)
@@ -6516,105 +6831,1325 @@ _SH_VARIABLES = {"IFS": " \t\n", "0": "bash", "SHELL": "/bin/bash", "BASH": "/bi
 _SH_SET = frozenset("HOME PATH PWD SHELL USER LOGNAME BASH UID 0 # ? $".split())
 # Variables whose value is run by bash, git, man, tar …: as a command, as a script file, as more options.
 _SH_RUNS_VARIABLES = {name: role for role, *names in map(str.split, """\
-script BASH_ENV ENV PYTHONSTARTUP
+script BASH_ENV ENV PYTHONSTARTUP PS4
 sh PROMPT_COMMAND GIT_SSH_COMMAND GIT_SSH GIT_EXTERNAL_DIFF GIT_PAGER GIT_EDITOR GIT_SEQUENCE_EDITOR GIT_ASKPASS SSH_ASKPASS
-sh GIT_PROXY_COMMAND PAGER MANPAGER EDITOR VISUAL BROWSER SUDO_ASKPASS RSYNC_RSH CVS_RSH SVN_SSH FCEDIT
+sh LESSOPEN LESSCLOSE GIT_PROXY_COMMAND PAGER MANPAGER EDITOR VISUAL BROWSER SUDO_ASKPASS RSYNC_RSH CVS_RSH SVN_SSH FCEDIT
 sh FZF_DEFAULT_COMMAND RUSTC_WRAPPER CARGO_BUILD_RUSTC_WRAPPER npm_config_script_shell
 -tar TAR_OPTIONS
 -node NODE_OPTIONS
+-perl PERL5OPT PERL5DB
+-ruby RUBYOPT
 -make MAKEFLAGS""".splitlines()) for name in names}
+# Options whose value is text in every program.
+_SH_TEXT_OPTIONS = frozenset("""--message --title --body --description --env-file --identity-file --format --query --jq --name
+    -Message --template --label --search --notes""".split())
 _SH_REMOVES = lazy_regex(r"-[rRfidv]*[rRf][rRfidv]*\Z|--recursive\Z|--force\Z")
 # Programs for whose sake the words of an unknown one are read as a command.
-_SH_DANGEROUS = frozenset("rm shred dd mkfs wipefs sh bash dash zsh nc ncat netcat socat sudo".split())
+_SH_DANGEROUS = frozenset("""rm shred dd mkfs wipefs sh bash dash zsh nc ncat netcat socat sudo doas terraform tofu kubectl helm
+    psql mysql redis-cli find xargs python python3 perl ruby node truncate chmod chown crontab""".split())
+_SH_PASSING = frozenset("""cat grep egrep head tail sed awk gawk cut tr jq yq base64 base32 xxd rev sort uniq tee tac od fold
+    column strings nl paste xargs""".split())                     # what goes into them comes out of them
 _SH_DOUBTED = [(category, lazy_regex(rf"(?<![\w.-])({words})(?![\w-])")) for category, words in (
     ("destructive", "rm|rmdir|unlink|shred|srm|wipe|dd|truncate|mkfs[.\\w]*|wipefs|rimraf"),
     ("pipe_to_shell", "ba?sh|zsh|dash|ksh|fish|eval|source|sudo|python3?|perl|node|ruby|osascript"),
     ("exfiltration", "curl|wget|nc|ncat|netcat|socat|scp|rsync|ftp|sftp|telnet"))]
 _SH_KNOWN_FOLDERS = frozenset("home pwd userprofile env tmpdir tmp temp null psscriptroot".split())
-_SH_CODE_LETTERS = {"python": "c", "pypy": "c", "ipython": "c", "expect": "c", "perl": "eE", "php": "rBRE", "node": "ep"}
 _SH_REMOVE_VALUED = frozenset("-include -exclude -filter -erroraction -ea -n -s --iterations --size".split())
 _SH_MOVES = frozenset("mv move move-item mi ren rename rename-item".split())
-# curl, wget and their like: what an option holds (a switch holds nothing).
-_SH_HTTP = {role: frozenset(options) for role, *options in map(str.split, """\
-url --url -uri -source
-named -O --remote-name --remote-name-all
-target -o --output -outfile --output-document -outf -destination --out -O
-file -T --upload-file --post-file --body-file -infile -inf
-data -d --data --data-binary --data-raw --data-urlencode --data-ascii --json -F --form --post-data --body-data -body -b --cookie \
---url-query -form
-header -H --header -A -e --user-agent --referer
-folder -P --directory-prefix --output-dir
-config -K --config -i --input-file
-switch --silent --show-error --fail --location --insecure --head --include --compressed --verbose --get --remote-name --quiet \
---no-verbose --no-check-certificate --ipv4 --ipv6 --http1.1 --http2 --globoff --netrc --remote-header-name --create-dirs \
---fail-with-body --recursive --mirror --continue --spider --no-clobber --progress-bar --remote-name-all --tlsv1.2 \
---proto-default --no-buffer --ignore-stdin --json-body --download --body --headers --follow --form-body""".splitlines())}
 _SH_COPY_VALUED = ("-i", "-F", "-P", "-o", "-e", "-p", "-c", "-l", "--exclude", "--include", "--rsh", "-S")
 _SH_COPY_VERBS = frozenset("cp copy copyto sync put send mv move s3 storage gist create blob upload".split())
 _SH_ALWAYS_AWAY = frozenset("croc wormhole magic-wormhole ffsend sftp ftp lftp tftp az gh".split())
-_SH_CONTAINER_FLAGS = frozenset("""--rm --privileged --init --interactive --tty --detach --read-only --publish-all
-    --no-healthcheck --quiet --stdin --no-deps --service-ports --no-TTY --build --remove-orphans --oom-kill-disable""".split())
+
+
+class _ShRow(NamedTuple):
+    """One row of _SH_PROGRAMS. *options*: an option -> (takes a value?, role or mark)."""
+    options: dict[str, tuple[bool, str]]
+    operands: tuple[str, ...] = ()
+    traits: frozenset[str] = frozenset()
+    method: Any = None
+
+
+class _ShCall:
+    """The words of one command, sorted by the row of its program."""
+    __slots__ = ("name", "args", "row", "got", "words", "marks", "starts", "plain", "doubt", "background", "said")
+
+    def __init__(self, name: str, args: list[str], row: _ShRow) -> None:
+        self.name, self.args, self.row, self.background = name, args, row, False
+        self.got: list[tuple[str, str]] = []    # (role, value) of options, then of operands
+        self.words: list[str] = []              # operands
+        self.plain: list[str] = []              # words that may be files
+        self.marks: set[str] = set()
+        self.starts: list[int] = []             # where the command inside begins, in *args*
+        self.said = _NOTHING                    # by the texts among its options
+        self.doubt = False                      # the last option may have taken the next word
+
+    def all(self, *roles: str) -> list[str]:
+        return [value for role, value in self.got if role in roles]
+
+    def sort(self, verbs: bool = False) -> int:
+        """Sort *args*; with *verbs* only up to the first operand, whose place comes back."""
+        args, row, given, ended = self.args, self.row, False, False
+        roles = [role for role in row.operands if role != "e*"]
+        before = next((at for at, role in enumerate(roles) if role == "x"), -1)
+        missing = before > 0 and roles[before - 1] == "p?"
+        i = 0
+        while i < len(args):
+            word = args[i]
+            i += 1
+            if word[:1] == "-" and len(word) > 1 and not ended:
+                if word == "--":
+                    ended = True
+                    continue
+                found, value, i = self.option(word, i)
+                if found is None:
+                    continue
+                role = found[1]
+                if not found[0]:
+                    self.marks.add(role)
+                    continue
+                ended, given = ended or role[-1:] == ".", given or role[-1:] == "!"
+                if role == "x.":
+                    self.starts.append(i - 1)
+                    return i
+                self.got.append((role.rstrip(".!") or "p", value))
+                continue
+            if verbs:
+                return i - 1
+            if before >= 0 and row.operands[0] == "e*" and not self.words and _sh_assignment.match(word):
+                self.got.append(("e", word))
+                continue
+            if before >= 0 and (len(self.words) >= before - (given and roles[0][:1] == "~") or missing):
+                self.starts.append(i - 1)
+                if (self.doubt or missing and not self.words) and i < len(args):
+                    self.starts.append(i)
+                break
+            self.words.append(word)
+            self.doubt = False
+            if roles[len(self.words) - 1:len(self.words)] and roles[len(self.words) - 1][-1] == "+":
+                self.words += args[i:]
+                break
+        self.assign([role for role in roles if not (given and role[:1] == "~")])
+        return i
+
+    def option(self, word: str, i: int) -> tuple[tuple[bool, str] | None, str, int]:
+        """What the row says of one option, the value it takes, and the place of the next word."""
+        options, args = self.row.options, self.args
+        found = options.get(word) or options.get(word.lower())
+        following = args[i] if i < len(args) else ""
+        self.doubt = False
+        if found:
+            return found, following, i + found[0]
+        if word[:2] == "--" or "=" in word and word.partition("=")[0] in options:
+            option, mark, value = word.partition("=")
+            found = options.get(option) or next(
+                (options[name] for name in options if name.startswith(option) and len(option) > 4), None)
+            if found and (not mark or found[0]):
+                return found, _sh_from(value, _sh_flow(word)) if mark else following, i + (found[0] and not mark)
+            if mark:
+                self.plain.append(_sh_from(value, _sh_flow(word)))
+            self.doubt = not mark
+            return None, "", i
+        for at, letter in enumerate(word[1:], 1):
+            found = options.get("-" + letter)
+            if found and found[0]:
+                rest = word[at + 1:]
+                return found, _sh_from(rest, _sh_flow(word)) if rest else following, i + (not rest)
+            if found:
+                self.marks.add(found[1])
+            self.doubt = found is None
+        return None, "", i
+
+    def assign(self, roles: list[str]) -> None:
+        """Give the operands their roles."""
+        words = self.words
+        for at, role in enumerate(roles):
+            if role[-1] == "*":
+                self.got += [(role[:-1], word) for word in words[at:]]
+            elif role[-1] == "+":
+                self.got += [(role[:-1], _sh_whole(words[at:]))] if words[at:] else []
+            elif at < len(words) and role != "x":
+                self.got.append((role.lstrip("~").rstrip("?"), words[at]))
 
 
 _sh_tables: list[dict[str, Any]] = []
 
 
 def _sh_known() -> list[dict[str, Any]]:
-    """[methods, wrappers, rules]: the compact tables above as dictionaries by program, made at first use."""
+    """[rows, programs with sub-commands, rules]: the tables above as dictionaries by program, made at first use."""
     if not _sh_tables:
-        rows = [line.split() for line in _SH_METHODS.splitlines()]
-        methods = {program: getattr(_ShRun, "_" + method) for method, *programs in rows for program in programs}
-        rows = [row.split() for row in _SH_WRAPPERS.replace("\n", ";").split(";")]
-        wrappers = {program: (letters, int(skip)) for program, letters, skip in rows}
+        rows: dict[str, _ShRow] = {}
+        for line in re.sub(r"\n +", " ", _SH_PROGRAMS).strip().split("\n"):
+            if line[:1] != "#":
+                names, options, operands, traits = [part.strip() for part in (line + " |" * (3 - line.count("|"))).split("|")]
+                row = _sh_row(options, operands, traits)
+                for name in names.split():
+                    parts = [part.split(",") for part in name.split("/")]
+                    made = parts[0]
+                    for part in parts[1:]:
+                        made = [f"{one}/{verb}" for one in made for verb in part]
+                    rows.update(dict.fromkeys(made, row))
         rules: dict[str, Any] = {}
-        # an indented line goes on with the row above it
-        for line in re.sub(r"\n +", "", _SH_RULES).replace("BRANCH", _SH_BRANCH).split("\n")[1:]:
+        # an indented line goes on with the row above it, blanks behind the fourth included
+        for line in _SH_RULES.replace("\n    ", "").replace("BRANCH", _SH_BRANCH).split("\n")[1:]:
             category, programs, pattern, reason = line.split(" :: ")
             rule = (category, lazy_regex(pattern), reason)
             for program in programs.split():
                 rules.setdefault(program, []).append(rule)
-        _sh_tables.extend((methods, wrappers, rules))
+        _sh_tables.extend((rows, dict.fromkeys(name.partition("/")[0] for name in rows if "/" in name), rules))
     return _sh_tables
 
 
+def _sh_row(options: str, operands: str, traits: str) -> _ShRow:
+    found: dict[str, tuple[bool, str]] = {}
+    for token in options.split():
+        named = re.fullmatch(r"(-[^:=]*)(?:([:=])(.*))?", token)
+        if named:
+            found.update(dict.fromkeys(named.group(1).split(","), (named.group(2) == ":", named.group(3) or "")))
+        else:
+            found.update({"-" + letter: (bool(valued), "") for letter, valued in re.findall("(.)(:?)", token)})
+    method = next((trait[2:] for trait in traits.split() if trait[:2] == "t:"), "")
+    return _ShRow(found, tuple(operands.split()), frozenset(traits.split()), getattr(_ShRun, "_" + method) if method else None)
+
+
 # ---- 9d. Commands: SQL -----------------------------------------------------------------------------------
-# What is looked for in statements, PowerShell and code of other languages.
-_sh_sql = lazy_regex(r"(?i)\bdrop\s+(?:database|schema|keyspace|tablespace)\b(?:\s+if\s+exists)?\s+(?!\S*(?:test|tmp|temp))\S+"
-                     r"|\bdrop\s+table\s+(?:if\s+exists\s+)?(?!if\s|\S*(?:test|tmp|temp|import|stag|backup|_old|old_))\S+|"
-                     r"\btruncate\s+(?:table\s+)?(?!\S*(?:test|tmp|temp|stag))[\w.\"`]+\s*(?:;|cascade|restart|$)"
-                     r"|\bdelete\s+from\s+[\w.\"`]+\s*(?:;|$)|\bflush(?:all|db)\b|dropDatabase\s*\(|\.drop\s*\(\s*\)|"
-                     r"deleteMany\(\s*\{\s*\}\s*\)|\bdrop\s+(?:user|role|owned)\b")
+# SQL is cut into tokens, in every way in which the databases we know would cut it (they differ in comments, in quotes and
+# in what a backslash does), so that comments and strings are neither words nor hiding places. A word acts only where a
+# statement may start: `drop` in a name, a string or a comment is none. `sql_acts` says what a text does, for rules that
+# refuse. `pure_select` is the certain reading, for rules that allow: one statement that reads in every dialect and calls
+# nothing but SQL_READ_FUNCTIONS; what a view or an operator of the user's own does is not known here.
+
+class Act(NamedTuple):
+    """What a text in another language does, for the follower of commands. *kind* says what *value* is: `say` a category
+    (*more*: the reason), `sh`, `cmd`, `argv` a command, `code` (*more*: language) and `sql` texts that run, `read`, `write`
+    (*more*: what) and `delete` places, `print` what is written on standard output, `send` what leaves (*more*: origins)."""
+    kind: str
+    value: Any
+    more: Any = None
 
 
-def judge_sql(text: str) -> list[tuple[str, str, str]]:
-    """Statements that destroy a database or a whole table, as (category, reason, what it names)."""
-    found = _sh_sql.search(re.sub("'[^']*'", "''", text))
-    return [("infrastructure", "destroys a database", " ".join(found.group().split())[:60])] if found else []
+_SQL_REST = r"(?P<w>[@#]*[^\W\d][\w$]*)|(?P<n>\d[\w.]*)|(?P<p>::|:=|\|\||<>|[<>!=]=|[\s\S])"
+_SQL_DIALECTS = {
+    "standard": lazy_regex(
+        r"(?P<c>\s+|--[^\n]*)|(?P<o>/\*)|(?P<d>\$(?:[^\W\d]\w*)?\$)|(?P<e>[eE]'[^'\\]*(?:(?:''|\\[\s\S])[^'\\]*)*'?)|"
+        r"(?P<s>[nNbBxX]?'[^']*(?:''[^']*)*'?)|(?P<i>\"[^\"]*(?:\"\"[^\"]*)*\"?|`[^`]*`?)|" + _SQL_REST),
+    "mysql": lazy_regex(
+        r"(?P<c>\s+|--(?=\s|\Z)[^\n]*|#[^\n]*|/\*(?!!)[\s\S]*?(?:\*/|\Z)|/\*!\d*|\*/)|"
+        r"(?P<e>[nNbBxX]?'[^'\\]*(?:(?:''|\\[\s\S])[^'\\]*)*'?|\"[^\"\\]*(?:(?:\"\"|\\[\s\S])[^\"\\]*)*\"?)|"
+        r"(?P<i>`[^`]*(?:``[^`]*)*`?|\$[\w$]*)|" + _SQL_REST),
+    "tsql": lazy_regex(
+        r"(?P<c>\s+|--[^\n]*)|(?P<o>/\*)|(?P<s>[nN]?'[^']*(?:''[^']*)*'?)|"
+        r"(?P<i>\"[^\"]*(?:\"\"[^\"]*)*\"?|`[^`]*`?|\[[^\]]*(?:\]\][^\]]*)*\]?)|" + _SQL_REST)}
+_sql_nest = lazy_regex(r"/\*|\*/")
+_SqlTokens = list[tuple[str, str]]
+
+
+def _sql_tokens(text: str, dialect: str) -> _SqlTokens:
+    """(kind, text) of every token: w a word in capitals, i a quoted name, s a string's value, n a number, p a mark."""
+    found: _SqlTokens = []
+    match, at, n = _SQL_DIALECTS[dialect].match, 0, len(text)
+    while at < n:
+        token = match(text, at)
+        kind, word, at = token.lastgroup, token.group(), token.end()
+        if kind == "o":                             # comments in comments
+            depth = 1
+            for mark in _sql_nest.finditer(text, at):
+                depth += 1 if mark.group() == "/*" else -1
+                at = mark.end()
+                if not depth:
+                    break
+            at = n if depth else at
+        elif kind == "d":                           # $tag$ … $tag$
+            end = text.find(word, at)
+            found.append(("s", text[at:end if end >= 0 else n]))
+            at = end + len(word) if end >= 0 else n
+        elif kind in ("s", "e", "i") and word[0] != "$":
+            quote = word[0] if word[0] in "'\"`[" else word[1]
+            word, closer = word[word.index(quote) + 1:], "]" if quote == "[" else quote
+            word = word.removesuffix(closer).replace(closer * 2, closer)
+            found.append(("i", word) if kind == "i" else ("s", _sh_unescape(word) if kind == "e" else word))
+        elif kind != "c":
+            found.append((kind, word.upper() if kind == "w" else word))
+    return found
+
+
+def _sql_readings(text: str) -> list[_SqlTokens]:
+    """The text cut in each dialect in which it may be another; a text without end marks costs no second reading."""
+    found = [_sql_tokens(text, "standard")]
+    if not {"\\", "#", "-", "/", '"', "$"}.isdisjoint(text):
+        found.append(_sql_tokens(text, "mysql"))
+    if "[" in text:
+        found.append(_sql_tokens(text, "tsql"))
+    return [tokens for number, tokens in enumerate(found) if tokens not in found[:number]]
+
+
+_SQL_DROPPED = frozenset("TABLE DATABASE SCHEMA KEYSPACE TABLESPACE USER ROLE OWNED CATALOG WAREHOUSE COLLECTION LOGIN".split())
+# Words in the names of tables that nobody will miss.
+_SQL_SCRATCH = frozenset("test tests tmp temp temporary import imports scratch sandbox stage staging backup backups bak old".split())
+# A statement may start behind these, behind `;`, `(`, `)`, and where the text does; behind AS only in a definition.
+_SQL_BEFORE = frozenset("BEGIN THEN ELSE LOOP DO AS GO ANALYZE ANALYSE VERBOSE ATOMIC INSTEAD ALSO".split())
+# In the statements of a batch without semicolons, which begin with these, also anywhere.
+_SQL_BATCH = frozenset("SELECT INSERT UPDATE DELETE DECLARE SET USE IF EXEC EXECUTE PRINT WITH DROP TRUNCATE".split())
+_SQL_CLAUSES = frozenset("EXPLAIN DESCRIBE DESC DELETE UPDATE FROM WHERE SET LIMIT TOP".split())
+_SQL_STRONG = frozenset(("DROP TABLE", "DROP DATABASE", "DROP SCHEMA", "TRUNCATE TABLE", "DELETE FROM"))
+# What the string behind a word, or between the parentheses of a function, is.
+_SQL_TEXTS = {name: kind for kind, names in (
+    ("read", """PG_READ_FILE PG_READ_BINARY_FILE PG_LS_DIR PG_STAT_FILE LO_IMPORT LOAD_FILE READFILE READ_TEXT READ_BLOB READ_CSV
+        READ_CSV_AUTO READ_JSON READ_JSON_AUTO READ_JSON_OBJECTS READ_NDJSON READ_NDJSON_AUTO READ_PARQUET PARQUET_SCAN SNIFF_CSV
+        READ_XLSX ST_READ SQLITE_SCAN CSVREAD FILE OPENROWSET BULK INFILE INPATH LOAD_EXTENSION LOAD FSDIR XP_DIRTREE XP_FILEEXIST
+        XP_SUBDIRS BFILENAME ATTACH DATABASE FROM JOIN"""),
+    ("write", "LO_EXPORT WRITEFILE OUTFILE DUMPFILE DISK TO INTO"), ("sh", "SYS_EXEC SYS_EVAL PROGRAM"), ("cmd", "XP_CMDSHELL"),
+    ) for name in names.split()}
+# With one of these among its words, any string of the text may be run as a statement.
+_SQL_DYNAMIC = frozenset("""EXECUTE EXEC IMMEDIATE PREPARE SP_EXECUTESQL DBLINK DBLINK_EXEC DBLINK_SEND_QUERY QUERY_TO_XML
+    QUERY_TO_XML_AND_XMLSCHEMA TS_STAT OPENQUERY DBMS_SQL""".split())
+# Lines for the client program: what it runs, and the files that it reads or writes.
+_sql_client = lazy_regex(
+    r"^[ \t]*(?:(?:\\!|\.(?:shell|system)\b|!!?|\\[og][ \t]*\||\.(?:once|output)[ \t]*\||system\b|\\copy[ \t].*?\bprogram[ \t]+')"
+    r"[ \t]*([^\n]+)|(?:\\(?:i|ir|o|g|copy[ \t].*?\b(?:from|to))|\.(?:read|import|output|once|open|load|backup|restore|save|dump)|"
+    r"source)[ \t]+'?([^\s';|]+))", re.I | re.M)
+
+
+def sql_acts(text: str, depth: int = 0) -> list[Act]:
+    """What the statements of a text do, in each dialect: what is destroyed, what is run, and the places they name."""
+    acts: list[Act] = []
+    for found in _sql_client.finditer(text):
+        acts.append(Act("sh", found.group(1).rstrip("'")) if found.group(1) else Act("read", found.group(2)))
+    for tokens in _sql_readings(text):
+        acts += _SqlText(tokens).acts(depth)
+    return list(dict.fromkeys(acts))
+
+
+class _SqlText:
+    """One reading of a text."""
+
+    def __init__(self, tokens: _SqlTokens) -> None:
+        self.t = tokens
+        self.made: set[str] = set()                     # tables that this text itself has made
+        self.parts: dict[int, dict[str, int]] = {}      # where a statement has its clauses, and "" its end
+        open_: list[dict[str, int]] = [{"": len(tokens)}]
+        for at in range(len(tokens) - 1, -1, -1):
+            kind, word = tokens[at]
+            if kind == "p" and word in "();":
+                if word == ")":
+                    open_.append({"": at})
+                elif word == "(" and len(open_) > 1:
+                    open_.pop()
+                else:
+                    open_[-1] = {"": at}
+            elif kind == "w" and word in _SQL_CLAUSES:
+                self.parts[at] = dict(open_[-1])
+                open_[-1][word] = at
+
+    def word(self, at: int, kind: str = "w") -> str:
+        """The token at *at* when it is of that kind, else nothing."""
+        return self.t[at][1] if 0 <= at < len(self.t) and self.t[at][0] == kind else ""
+
+    def acts(self, depth: int) -> Iterator[Act]:
+        first, ends, lost = "", 0, ""       # first word of the statement; where an EXPLAIN that runs nothing ends
+        names = {word for kind, word in self.t if kind == "w"}
+        dynamic = not _SQL_DYNAMIC.isdisjoint(names) and depth < 3
+        callers: list[str] = []             # whose parentheses are open
+        for at, (kind, word) in enumerate(self.t):
+            before = self.word(at - 1, "p")
+            if kind == "p":
+                first = "" if word == ";" else first
+                if word == "(":
+                    callers.append(self.word(at - 1))
+                elif word == ")" and callers:
+                    callers.pop()
+            elif kind == "s":
+                what = _SQL_TEXTS.get(self.word(at - 1 - (before == "="))) or _SQL_TEXTS.get(callers[-1] if callers else "")
+                if what in ("sh", "cmd"):
+                    yield Act("say", "privilege", "runs a program on the database's machine")
+                if what:
+                    yield Act(what, word)
+                if dynamic and " " in word and before not in ("||", "+"):
+                    yield from sql_acts(self.joined(at), depth + 1)
+            elif kind == "w" and at >= ends and before != ".":
+                if not first:
+                    first = word
+                    if word in ("EXPLAIN", "DESCRIBE", "DESC") and not {"ANALYZE", "ANALYSE"}.intersection(
+                            [self.word(i) for i in range(at, at + 12)]):
+                        ends = self.parts[at][""]
+                begins = not at or before in (";", "(", ")", ">") or self.word(at - 1) in _SQL_BEFORE and (
+                    self.word(at - 1) != "AS" or first in ("CREATE", "PREPARE", "ALTER"))
+                if not lost and (begins or first in _SQL_BATCH and f"{word} {self.word(at + 1)}" in _SQL_STRONG):
+                    lost = self.lost(word, at + 1)
+                    if lost:
+                        yield Act("say", "infrastructure", "destroys a database: " + lost)
+                if word == "PG_TERMINATE_BACKEND" and self.word(at + 2, "n") == "" and "STATE" not in names:
+                    yield Act("say", "infrastructure", "ends everybody's sessions")
+
+    def joined(self, at: int) -> str:
+        """The string at *at* with what is joined to it; names stand for their values."""
+        text = self.t[at][1].replace("%I", "x").replace("%s", "x")
+        while self.word(at + 1, "p") in ("||", "+") and len(text) < 10_000:
+            kind, word = self.t[at + 2] if at + 2 < len(self.t) else ("s", "")
+            text += word if kind == "s" else " " + word.lower()
+            at += 2
+        return text
+
+    def name(self, at: int) -> tuple[str, int]:
+        """The name `a.b.c` at a token, and where it ends."""
+        parts: list[str] = []
+        while at < len(self.t) and self.t[at][0] in ("i", "w", "s"):
+            parts.append(self.t[at][1])
+            at += 1
+            if self.word(at, "p") != ".":
+                break
+            at += 1
+        return ".".join(parts).lower(), at
+
+    def after(self, at: int, *words: str) -> int:
+        """Behind those of the words that stand at *at*."""
+        for word in words:
+            at += self.word(at) == word
+        return at
+
+    def lost(self, verb: str, at: int) -> str:
+        """What a statement destroys, as words; nothing when nobody would miss it."""
+        if verb == "CREATE":
+            at = self.after(at, "GLOBAL", "LOCAL", "TEMP", "TEMPORARY", "UNLOGGED", "TABLE")
+            if self.word(at - 1) == "TABLE" and self.word(at) != "IF":
+                self.made.add(self.name(at)[0])
+        elif verb == "DROP" and self.word(at) in _SQL_DROPPED:
+            table = self.word(at) in ("TABLE", "COLLECTION")
+            return self.missed(self.after(at + 1, "BY", "IF", "EXISTS"), "drop " + self.word(at).lower(), table)
+        elif verb == "TRUNCATE":
+            return self.missed(self.after(at, "TABLE", "IF", "EXISTS", "ONLY"), "truncate")
+        elif verb == "DELETE" or verb == "UPDATE" and self.word(at) != "SET":
+            own = self.parts[at - 1]
+            end = own[""]
+            where = own.get("WHERE", end)
+            if verb == "UPDATE" and "SET" not in own or verb == "DELETE" and "FROM" not in own and at > 1 and \
+                    self.word(at - 2, "p") != ";" or "LIMIT" in own or "TOP" in own:
+                return ""
+            if where == end or self.always(self.t[where + 1:min(end, where + 200)]):
+                at = own["FROM"] + 1 if verb == "DELETE" and own.get("FROM", where) < where else at
+                return self.missed(self.after(at, "ONLY", "IGNORE", "LOW_PRIORITY"), f"{verb.lower()} every row of")
+        elif verb == "PRAGMA" and "WRITABLE_SCHEMA" in (self.word(at), self.word(at + 2)):
+            return "" if self.t[-1][1] in ("0", "OFF", "WRITABLE_SCHEMA") else "pragma writable_schema"
+        elif verb in ("FLUSHALL", "FLUSHDB", "SHUTDOWN"):
+            return verb.lower()
+        return ""
+
+    def missed(self, at: int, what: str, table: bool = True) -> str:
+        """*what* with the first of the listed names that somebody would miss."""
+        while True:
+            name, end = self.name(at)
+            words = re.split(r"[\W\d_]+", name)
+            if name and name[0] != "#" and name not in self.made and not (
+                    _SQL_SCRATCH if table else frozenset(("test", "tests", "tmp", "temp"))).intersection(words):
+                return f"{what} {name[:40]}"
+            while self.word(end) or self.word(end, "i") or self.word(end, "p") == "*":      # an alias
+                end += 1
+            if not name or self.word(end, "p") != ",":
+                return ""
+            at = end + 1
+
+    def always(self, condition: _SqlTokens) -> bool:
+        """Does a condition hold for every row, whatever the rows are?"""
+        level = 0
+        parts: list[list[_SqlTokens]] = [[[]]]      # alternatives of conjunctions
+        for kind, word in condition:
+            level += (kind == "p") * ((word == "(") - (word == ")"))
+            if kind == "w" and not level and word in ("OR", "AND", "RETURNING", "ORDER"):
+                if word[:2] == "OR" and len(word) > 2 or word == "RETURNING":
+                    break
+                parts[-1:] = [parts[-1], [[]]] if word == "OR" else [parts[-1] + [[]]]
+            else:
+                parts[-1][-1].append((kind, word))
+        return any(all(map(self.constant, part)) for part in parts)
+
+    def constant(self, part: _SqlTokens) -> bool:
+        """The same of one comparison."""
+        while len(part) > 2 and part[0] == ("p", "(") and part[-1] == ("p", ")"):
+            if {"OR", "AND"}.intersection(word for _, word in part):
+                return self.always(part[1:-1])
+            part = part[1:-1]
+        values = [word for kind, word in part if kind in "ns"]
+        if all(kind != "i" and (kind != "w" or word in _SQL_CONSTANTS) for kind, word in part):
+            return part not in ([], [("w", "FALSE")], [("n", "0")]) and not (
+                len(part) == 3 == len(values) + 1 and (part[1][1] == "=") == (values[0] != values[1]))
+        half, shape = len(part) // 2 or 1, " ".join(word for _, word in part)
+        return part[:half] == part[half + 1:] or bool(_sql_every.match(shape))
+
+
+_SQL_CONSTANTS = frozenset("TRUE FALSE NULL NOT IS LIKE IN BETWEEN EXISTS SELECT".split())
+_sql_every = lazy_regex(r"(?:(?:\w+ \. )?(?:ID|ROWID|CTID|_ID) (?:>=? (?:0|- 1)|(?:<>|!=) (?:0|- 1)|IS NOT NULL)|.* LIKE %)\Z", re.I)
 
 
 # ---- 9e. Commands: code of other languages ---------------------------------------------------------------
-_SH_LIST_CALLS = frozenset("execFile execFileSync spawn spawnSync Popen run call check_output check_call".split())
-_SH_NAME_CHARS, _SH_NO_NAME_CHARS = frozenset("/\\."), frozenset("\n<>|;(){}")    # of strings in code that may be files
-_sh_code_string = lazy_regex(r"""'''[^']*'''|\"\"\"[^"]*\"\"\"|'(?:[^'\\\n]|\\.)*'|"(?:[^"\\\n]|\\.)*"|`[^`]*`""")
-_sh_code_joint = lazy_regex(r"""(['"])\s*\+\s*\1""")
-_sh_code_call = lazy_regex(
-    r"(?:os\.|subprocess\.|commands\.|pty\.|child_process['\")]*\.|\bcp\.|Kernel\.|IO\.|io\.|Open3\.|Process\.|asyncio\.|"
-    r"platform\.|shelljs\.|exec\.)?(?<![A-Za-z])(system|popen|exec[lv]?[pe]*|execSync|execFile|execFileSync|spawn|spawnSync|"
-    r"spawnl[pe]*|spawnv[pe]*|Popen|run|call|check_output|check_call|getoutput|getstatusoutput|shell_exec|passthru|proc_open|"
-    r"capture[23e]*|execute|create_subprocess_shell|do shell script|eval|execa|Command|\$)\s*[(\[ ]\s*")
-_sh_code_added = lazy_regex(r"""\s*(?:'[^'\n]*'|"[^"\n]*")\s*[+%.]\s*\(?([A-Za-z_]\w{0,30})""")
-_sh_code_delete = lazy_regex(
-    r"(?:rmtree|rmSync|rmdirSync|unlinkSync|\brm_rf|\brm_r|remove_dir|remove_tree|removedirs|rimraf(?:Sync)?|removeSync|"
-    r"emptyDirSync|\bunlink|os\.remove|fs(?:\.promises)?\.(?:rm|unlink|rmdir)|FileUtils\.rm\w*|File\.delete|Dir\.(?:rmdir|"
-    r"delete)|(?:Directory|File)\]?(?:::|\.)Delete|RemoveAll|remove_dir_all)\s*[(\s]\s*(?:(?:os\.path\.expanduser|"
-    r"os\.path\.join|pathlib\.Path|Path|glob(?:\.glob)?|path\.join|File\.expand_path|Dir\.glob)\s*\(?\s*)*")
-_sh_code_write = lazy_regex(
-    r"(?:\bopen\s*\(\s*(?:os\.path\.expanduser\()?\s*|File\.(?:open|write)\(\s*|(?:write|append)FileSync\s*\(\s*|(?:write|"
-    r"append)File\s*\(\s*|file_put_contents\(\s*)"
-    r"""(?:('[^'\n]*'|"[^"\n]*")\)?\s*,\s*(?:mode\s*=\s*)?['"][wax>]|(?<=[eEcs]\()('[^'\n]*'|"[^"\n]*"))""")
-_sh_code_home = lazy_regex(r"(?:rmtree|rmSync|rmdirSync|removeSync|rimraf|rm_rf|rm_r|RemoveAll|"
-                           r"\.rm)\s*\(\s*(?:pathlib\.)?(?:Path\.home\(\)|os\.homedir\(\)|require\(.os.\)\.homedir\(\)|"
-                           r"os\.environ\[.HOME|ENV\[.HOME|process\.env\.HOME|Dir\.home)\s*['\])]*\s*[,)]")
+# Python, JavaScript, TypeScript, Ruby, PHP, Perl, Lua, R, Java, Groovy and their like are read by one evaluator, which follows
+# only what the argument of a call *says*: literals, joins, formats, lists, variables, loops, homes, paths, base64. The text is
+# cut into tokens (families differ in comments, quotes and sigils), which are reduced from the innermost brackets outwards,
+# every branch once. Variables and parameters hold whatever is assigned or passed to them anywhere; when a name got a value
+# behind its use, the text is read again. What is called is looked up by its last names, whatever it was imported as. What
+# cannot be computed is a hole with a name and an origin: a hole that is deleted or run is nobody's loss, or `rmtree(tmp)`
+# could not be said; run with an origin (fetched, decoded) it is refused. Code of an unknown language is read in several families.
+
+def _code_dirname(path: str) -> str:
+    return path.rpartition("/")[0] or ("/" if path[:1] == "/" else ".")
+
+
+_CODE_CALLS: dict[str, str] = {}        # last names of what is called -> roles; `=name` stands for that name alone
+for _line in """\
+run system popen popen2 popen3 exec execSync execFile execFileSync spawn spawnSync Popen run call check_output check_call getoutput
+run getstatusoutput shell_exec passthru proc_open pcntl_exec create_subprocess_shell create_subprocess_exec posix_spawn execa
+run execl execle execlp execv execve execvp execvpe spawnl spawnlp spawnv spawnve spawnvp startfile execaSync execaCommand
+run command capture2 capture2e capture3 pipeline system2 execute ProcessBuilder Command sh bat shell $ Process.Start statement
+eval =eval =exec =execfile =compile Function loadstring =load dofile instance_eval class_eval module_eval runInThisContext =source
+eval runInNewContext runInContext create_function evaluate eval_string pickle.loads pickle.load marshal.loads dill.loads setTimeout
+eval =include =include_once =require_once importScripts builtins.eval builtins.exec run_path globalThis.eval window.eval global.eval
+delete rmtree unlink rmdir removedirs rmSync rmdirSync unlinkSync rm_rf rm_r rm_f rm remove_entry remove_dir remove_tree rimraf
+delete rimraf.sync removeSync emptyDirSync emptyDir RemoveAll remove_dir_all deleteDir deleteRecursively deleteDirectory
+delete os.remove fs.remove File.delete Path.delete Files.delete Files.deleteIfExists Dir.delete file.remove deleteSync trashItem
+delete FileUtils.remove Directory.Delete File.Delete forceDelete cleanDirectory send2trash
+write write_text write_bytes writeFile writeFileSync appendFile appendFileSync outputFile outputFileSync file_put_contents
+write File.write IO.write createWriteStream FileWriter FileOutputStream PrintWriter writeTextFile writeString WriteAllText
+write AppendAllText Files.write
+save urlretrieve download.file download_file getstore downloadFile
+open =open io.open fopen File.open codecs.open openSync
+read read_text read_bytes readFile readFileSync file_get_contents File.read IO.read readLines File.readlines readfile readString
+read readAllBytes readAllLines slurp createReadStream readTextFile ReadAllText read_csv fromfile
+cp:-r shutil.copy copy2 copyfile copytree copyFile copyFileSync copySync cpSync cp_r FileUtils.cp
+mv shutil.move os.rename os.replace fs.rename renameSync moveSync FileUtils.mv promises.rename
+cd os.chdir process.chdir Dir.chdir setwd
+chmod os.chmod chmodSync fs.chmod
+truncate:-s0 truncateSync os.truncate
+ln:-s os.symlink symlinkSync
+sql query executemany executescript execute_sync executeUpdate executeQuery read_sql read_sql_query raw_sql executeRaw select_all
+sql executeRawUnsafe queryRawUnsafe exec_query =do dbh.do prepare multi_query dbExecute dbSendQuery dbGetQuery
+fetch urlopen =fetch axios =got curl_exec URI.open recv DownloadString Net.HTTP.get requests.get recvfrom URL
+fetch httpx.get https.get http.get session.get client.get axios.get HTTP.get HTTP.Tiny requests.request http.request https.request
+send post put patch sendall send sendto sendmail send_message upload_file upload_fileobj put_object storbinary putFile post_form
+send UploadString UploadFile sendBeacon publish postForm gethostbyname requests.request httpx.request https.request http.request
+say print puts echo log say printf write cat info debug warn warning error die raise throw Error Exception display message pprint
+test startswith endswith startsWith endsWith includes match search test find index indexOf count in_array fnmatch exists isfile
+test isdir existsSync is_file is_dir file_exists ignore_patterns sub gsub findall grepl add_argument assertEqual ValueError
+path os.path.join path.join File.join path.resolve Path PurePath PosixPath Pathname Path.of Paths.get =File joinpath file.path
+path posixpath.join ntpath.join java.io.File
+same str String expanduser path.expand abspath realpath fspath normpath list tuple sorted set Array array c qw vec of asList to_a
+same toFile toPath strip trim rstrip chomp encode decode bytes text raw toString to_s expand_path escapeshellarg absolute resolve
+same dedent iter parse get_text freeze unicode quote flatten SQL next File.expand_path new then ipairs pairs toArray
+list iterdir listdir readdirSync readdir glob rglob walk scandir entries children list.files globSync Files.walk listFiles
+list Dir.entries eachFile iglob opendir Files.list""".splitlines():
+    for _name in _line.split()[1:]:
+        _CODE_CALLS[_name] = (_CODE_CALLS.get(_name, "") + " " + _line.split()[0]).strip()
+# Whose methods run what they are given; of anything else `exec` may be a regex's.
+_CODE_RUNNERS = frozenset("""os subprocess child_process cp vm commands pty Kernel IO Open3 runpy builtins Process Runtime io shell
+    pickle marshal window globalThis global asyncio posix nt""".split())
+_CODE_TEXTS: dict[str, Callable[..., str]] = {name: function for function, names in (
+    (lambda t, *_: t.lower(), "lower toLowerCase downcase strtolower"), (lambda t, *_: t.upper(), "upper toUpperCase upcase strtoupper"),
+    (lambda t, *_: t[::-1], "reverse strrev reversed"), (lambda t, a="", b="", *_: t.replace(a, b), "replace replaceAll"),
+    (lambda t, *_: _code_dirname(t), "dirname parent"), (lambda t, *_: t.rpartition("/")[2], "basename")) for name in names.split()}
+_CODE_DECODES = {name: how for how, names in (
+    ("base64", "b64decode urlsafe_b64decode standard_b64decode a2b_base64 atob base64_decode decode64 strict_decode64 decode_base64"),
+    ("hex", "fromhex unhexlify hex2bin a2b_hex"), ("base32", "b32decode"),
+    ("", "decompress a85decode b85decode gzinflate gzuncompress gunzipSync inflateSync")) for name in names.split()}
+_CODE_HOMES = frozenset("HOME USERPROFILE HOMEPATH user.home".split())
+_CODE_PLACES = {name: place for place, names in ((".", "getcwd cwd getwd pwd"), ("/tmp/x_", """mkdtemp mkdtempSync mktmpdir tmpdir
+    gettempdir tempdir TemporaryDirectory NamedTemporaryFile mkstemp createTempDirectory tempnam sys_get_temp_dir createTempFile
+    tempfile""")) for name in names.split()}
+_code_loss = lazy_regex(
+    r"(?:.*\.)?(?i:(?:begin_?)?(?:delete|terminate|destroy|drop|purge)_?(?:db|database|schema|table|bucket|stack|cluster|volume|"
+    r"snapshot|instance|namespace|persistent_?volume|collection|keyspace|resource_?group|vm|disk|hosted_?zone|queue|file_?system)\w*|"
+    r"flush_?(?:all|db)|drop_?all|indices\.delete|objects\.all\.delete|volumes\.prune|(?:db|\w*coll\w*|sequelize)\.(?:\w+\.)?drop)\Z|"
+    r"[A-Z]\w*\.(?:destroy|delete)_all\Z")
+_code_scratch = lazy_regex(r"(?i)(?<![a-z])(?:tests?|tmp|temp|scratch|sandbox|memory)(?![a-z])|^sqlite://\Z")
+_code_sql = lazy_regex(r"(?i)\s*(?:drop|truncate|delete|update|with|begin|exec|merge|attach|copy|alter)\s")
+_code_magic = lazy_regex(r"(?m)^[ \t]*(?:[\w, ]{1,80}=[ \t]*)?(?:!+|%s[xy][ \t]|%system[ \t])[ \t]*(.*)$")
+_code_fork = lazy_regex(r"\bfork\s+while\b|\bwhile\s*\(?\s*(?:True|1|true)\s*\)?\s*[:{]\s*\n?\s*(?:os\.)?fork\b|"
+                        r"fork\(\)\s*while|loop\s*\{\s*fork\s*\}|%0\s*\|\s*%0")
+_code_imports = lazy_regex(
+    r"\bfrom[ ]+([\w.]+)[ ]+import[ ]+\(?([\w ,\n]+)|\bimport[ ]+([\w., ]+)(?=;|$)|\bimport\s+(?:([\w$]+)\s*,?\s*)?(?:\*\s*as\s+([\w$]+)|"
+    r"\{([^{}]*)\})?\s*from\s*['\"](?:node:)?([^'\"]+)|\{([^{}=]*)\}\s*=\s*(?:await\s+)?(?:require|import)\s*\(\s*['\"](?:node:)?([^'\"]+)",
+    re.M)
+_code_heredoc = lazy_regex(r"<<[<~-]?[ ]?([\"']?)([A-Z_]\w*)\1([^\n]*)\n([\s\S]*?)^[ \t]*\2\b", re.M)
+_CODE_DEFINES = frozenset("def function sub fn func fun".split())
+# Words without a value; words and marks that make one of several values, or nothing, of what stands around them.
+_CODE_SKIPPED = frozenset("""new await not yield typeof return async del throw raise delete const let var local my our final static public
+    private protected export default void int try do then begin end elif elsif while until case when finally except catch class go
+    defer val auto def""".split())
+_CODE_CHOICES = frozenset("if else unless or and || && ?? ? :".split())
+_CODE_TESTS = frozenset("== === != !== < > <= >= in is of instanceof =~ eq ne not <=> as & ^ * ** >> | ! ~ \\ @ %".split())
+_CODE_ASSIGNS = frozenset("= := <- += .= ||= ??= <<".split())
+_CODE_KEPT = _CODE_CHOICES | _CODE_TESTS | {"for", "foreach"}
+_CODE_HOLE = "\ue011"                           # on both sides of the name of what is not known
+_code_hole = lazy_regex(f"{_CODE_HOLE}([^{_CODE_HOLE}]*){_CODE_HOLE}")
+_CODE_SHORT = (r"'''[\s\S]*?(?:'''|\Z)|\"\"\"[\s\S]*?(?:\"\"\"|\Z)|'[^'\\\n]*(?:\\[\s\S][^'\\\n]*)*'?|"
+          r"\"[^\"\\\n]*(?:\\[\s\S][^\"\\\n]*)*\"?")
+_CODE_LONG = r"'[^'\\]*(?:\\[\s\S][^'\\]*)*'?|\"[^\"\\]*(?:\\[\s\S][^\"\\]*)*\"?|`[^`\\]*(?:\\[\s\S][^`\\]*)*`?"
+_CODE_FAMILIES = {family: lazy_regex(
+    r"(?:[ \t\r\f\ufeff]+|\\\r?\n|" + pattern + r")|(?P<l>[\n;])|(?P<d>0[xXob][\da-fA-F_]+|\d[\w.]*)|"
+    r"(?P<p>=>|->|<-|\?\.|::|\.\.\.?|\*\*|[-+*/.|&?~<>:]=|\?\?=?|\|\|=?|&&|[=!]==?|<<|[\s\S])") for family, pattern in {
+    "hash": rf"#[^\n]*)|(?P<s>(?:[rRbBuUfF]{{1,2}}(?=['\"]))?(?:{_CODE_SHORT}))|(?P<n>[^\W\d]\w*",
+    "slash": rf"//[^\n]*|/\*[\s\S]*?(?:\*/|\Z))|(?P<s>{_CODE_SHORT}|`[^`\\]*(?:\\[\s\S][^`\\]*)*`?)|(?P<n>[$#]?[^\W\d][\w$]*|\$",
+    "sigil": rf"#[^\n]*)|(?P<s>{_CODE_LONG}|(?<![\w:]):[^\W\d]\w*|(?<![\w$@.>-])(?:q[qwx]?|%[qQwWxi])[ ]?(?:\([^()]*\)|\{{[^{{}}]*\}}|\[[^\[\]]*\]|"
+             r"<[^<>]*>|/[^/\n]*/|\|[^|\n]*\||![^!\n]*!))|(?P<n>[$@%&]{0,2}[^\W\d]\w*(?:::\w+)*[?!]?|[$@]\d+",
+    "php": rf"<\?(?:php|=)?|\?>|(?:#(?!\[)|//)[^\n]*|/\*[\s\S]*?(?:\*/|\Z))|(?P<s>{_CODE_LONG})|(?P<n>\$*\\?[^\W\d][\w\\]*",
+    "lua": rf"--\[(?P<x>=*)\[[\s\S]*?(?:\](?P=x)\]|\Z)|--[^\n]*)|(?P<s>{_CODE_SHORT}|\[(?P<y>=*)\[[\s\S]*?(?:\](?P=y)\]|\Z))|(?P<n>[^\W\d]\w*",
+    }.items()}
+_CODE_FAMILY_OF = {name: family for family, names in (
+    ("hash", "python pypy ipython r rscript awk"), ("slash", "node nodejs deno bun java jshell groovy"), ("sigil", "ruby perl"),
+    ("php", "php"), ("lua", "lua luajit")) for name in names.split()}
+_CODE_PICKS = {"hash": ". ::", "slash": ". ?. ::", "sigil": ". -> ::", "php": "-> ::", "lua": ". :"}
+_code_regex = lazy_regex(r"/(?![*/\s])[^/\\\n\[]*(?:(?:\\.|\[(?:[^\]\\\n]|\\.)*\])[^/\\\n\[]*)*/[a-z]*")
+_code_params = lazy_regex(r"([\w\s,()*&]{0,200})\|")
+_code_goes_on = lazy_regex(r"\s{0,80}(?:\.|\?\.|->|\|\||&&|\?\s|\+)")
+_code_typed = lazy_regex(r"[ \t]*[\w.\[\], |]{1,60}(?<![=!<>])=(?!=)")
+# What is computed within a string: an expression, or a variable.
+_CODE_HOLES = {"hash": lazy_regex(r"\{\{|\}\}|\{([^{}:!]*(?:\[[^\]{}]*\][^{}:!]*)?)[^{}]*\}"), "slash": lazy_regex(r"\$\{([^{}]*)\}|\$(\w+)"),
+               "sigil": lazy_regex(r"#\{([^{}]*)\}|@\{\[?([^{}]*?)\]?\}|((?<!\\)[$@]\{?\w+\}?(?:(?:->)?\{\w+\})?)"),
+               "php": lazy_regex(r"\{(\$[^{}]*)\}|(\$\{?\w+\}?)")}
+_code_places = lazy_regex(r"(%[-+0 #]*\d*(?:\.\d+)?(?:\(\w+\))?[sdrfxiu@]|\{\w*(?::[^{}]*)?\})")
+_CODE_PATHLIKE, _CODE_NO_PATH = frozenset("/\\.~"), frozenset("\n<>|;(){}")
+_CODE_NO_ORIGINS: frozenset[str] = frozenset()
+
+
+class _CodeValue:
+    """What is known of a value: *texts* it may be, *items* of a list, *fields* of an object, the *name* it was made or imported
+    by, its *origins* (net, coded, env), the literal token *at* which, the *params* of a function, the variable that
+    it stands in (*ref*), and the value whose member it is (*of*)."""
+    __slots__ = ("texts", "items", "fields", "name", "origins", "at", "params", "ref", "of")
+
+    def __init__(self, texts: Sequence[str] = (), items: Sequence[_CodeValue] | None = None, name: str = "",
+                 origins: frozenset[str] = _CODE_NO_ORIGINS, fields: dict[str, _CodeValue] | None = None, of: _CodeValue | None = None) -> None:
+        self.texts = texts if len(texts) < 2 else tuple(dict.fromkeys(texts))[:16]
+        self.items, self.name, self.origins, self.fields, self.of = items, name, origins, fields, of
+        self.at, self.ref = -1, ""
+        self.params: list[str] | None = None
+
+    def pieces(self) -> Sequence[str]:
+        """Its texts, or the hole it is."""
+        return self.texts or (_CODE_HOLE + self.name.rpartition(".")[2][:40] + _CODE_HOLE,)
+
+    def each(self) -> Sequence[_CodeValue]:
+        """The elements of a list; of anything else itself."""
+        return (self,) if self.items is None else self.items
+
+    def known(self) -> bool:
+        return bool(self.texts) or self.items is not None
+
+
+_CODE_UNKNOWN = _CodeValue()
+
+
+def _code_origins(*values: _CodeValue | None) -> frozenset[str]:
+    return _CODE_NO_ORIGINS.union(*[value.origins for value in values if value is not None and value.origins])
+
+
+def _code_either(values: Sequence[_CodeValue]) -> _CodeValue:
+    """One of these."""
+    if len(values) == 1:
+        return values[0]
+    items = [item for value in values if value.items is not None for item in value.items][:64]
+    made = _CodeValue([text for value in values for text in value.texts], items or None, next((v.name for v in values if v.name), ""),
+                  _code_origins(*values), next((v.fields for v in values if v.fields), None))
+    made.params = next((value.params for value in values if value.params is not None), None)
+    return made
+
+
+def _code_shown(text: str) -> str:
+    """A text with holes, as a word of a command or path."""
+    return _code_hole.sub("x_", text) if _CODE_HOLE in text else text
+
+
+class _CodeFrame:
+    """What stands between two brackets, as far as it was read: values and operators of the piece that is open (*atoms*), the
+    values before it, and whose call or index it is."""
+    __slots__ = ("opening", "callee", "atoms", "values", "fields", "key", "defines")
+
+    def __init__(self, opening: str, callee: _CodeValue | None, defines: bool) -> None:
+        self.opening, self.callee, self.defines, self.key = opening, callee, defines, ""
+        self.atoms: list[Any] = []
+        self.values: list[_CodeValue] = []
+        self.fields: dict[str, _CodeValue] = {}
+
+
+class CodeReader:
+    """Evaluates one text in one family and collects its acts."""
+
+    def __init__(self, text: str, family: str, language: str, home: str, passes: int = 2) -> None:
+        self.family, self.home = family, home
+        self.templates = family in ("sigil", "php") or language in ("java", "groovy", "jshell")    # "$x" is computed
+        self.picks = frozenset(_CODE_PICKS[family].split())
+        self.old: dict[str, _CodeValue] = {}        # variables of the reading before
+        self.vars: dict[str, _CodeValue] = {}
+        self.room = 16 * MAX_SHELL_SOURCE       # characters of joined texts, and of texts within texts
+        for found in _code_imports.finditer(text):
+            source, names, plain, whole, star, braces, module, picked, required = found.groups()
+            module = source or module or required or ""
+            for part in (names or plain or braces or picked or "").split(","):
+                name, _, alias = re.sub(r"\s+as\s+|\s*:\s*", ":", part.strip()).partition(":")
+                if name:
+                    name = name.partition(".")[0] if plain and not alias else name
+                    self.old[alias or name] = _CodeValue((), None, f"{module}.{name}" if module else name)
+            self.old.update((name, _CodeValue((), None, module)) for name in (whole, star) if name)
+        if family in ("sigil", "php") and "<<" in text:
+            text = _code_heredoc.sub(lambda m: '"' + m.group(4).replace('"', '\\"') + '"' + m.group(3), text)
+        for _ in range(3 if len(text) < 20_000 else passes):
+            self.acts: list[Act] = []
+            self.files: dict[str, _CodeValue] = {}  # what the code has written
+            self.named: dict[str, int] = {}     # texts that may be files; those only looked at or said are taken out
+            self.real = self.scratch = self.depth = 0       # connections to databases; to such as nobody will miss
+            self.missed: set[str] = set()
+            self.read(text)
+            if not any(name in self.vars and (name not in self.old or self.old[name].texts != self.vars[name].texts or
+                                              self.old[name].origins != self.vars[name].origins) for name in self.missed):
+                break
+            self.old.update(self.vars)
+            self.vars = {}
+
+    # -- reading
+    def read(self, text: str) -> _CodeValue:
+        """Evaluate a text; the value of its last statement."""
+        family, goes_on, picks = self.family, _code_goes_on.match, self.picks
+        match, at, n, last = _CODE_FAMILIES[family].match, 0, len(text), _CODE_UNKNOWN
+        frame = _CodeFrame("", None, False)
+        stack, pick, defines = [frame], False, False
+        while at < n:
+            token = match(text, at)
+            kind, start, at = token.lastgroup, at, token.end()
+            if kind is None:                            # blanks and comments
+                continue
+            word, atoms = text[start:at], frame.atoms
+            top: Any = atoms[-1] if atoms else ""
+            ends = type(top) is _CodeValue                  # may an operator, index or call follow?
+            if kind == "n":
+                if pick and ends:
+                    atoms[-1] = self.member(top, word)
+                elif word in _CODE_DEFINES and (family != "slash" or word != "def"):
+                    defines = True
+                elif word == "lambda" and family == "hash":
+                    names = text[at:at + 400].partition(":")[0]
+                    at += len(names) + 1
+                    atoms.append(self.function(re.findall(r"\w+", names)))
+                elif word in _CODE_KEPT:
+                    atoms.append(word)
+                elif word in ("do", "then") and family == "lua":
+                    last = self.finish(frame) or last
+                elif word not in _CODE_SKIPPED:
+                    atoms.append(self.variable(word))
+                pick = False
+            elif kind == "s":
+                atoms.append(self.literal(word, start))
+            elif kind == "d":
+                atoms.append(_CodeValue((word,)))
+            elif kind == "l":
+                if frame.opening not in ("(", "[") and not (word == "\n" and family != "hash" and (
+                        top in _CODE_ASSIGNS if not ends else goes_on(text, at))):
+                    last = self.finish(frame) or last
+            elif ends and word in picks and (word != "." or family != "sigil" or text[start - 1] not in " \t\n") and (
+                    word != ":" or text[start - 1] != " "):
+                pick = True
+            elif word in "([{":
+                spaced = start > 0 and text[start - 1] in " \t\n"
+                called = ends and (word == "(" or not spaced and (word == "[" or family == "sigil"))
+                frame = _CodeFrame(word, atoms.pop() if called else None, defines)
+                frame.atoms += [atoms.pop()] if top in ("for", "foreach") and not called and word == "(" else []
+                stack.append(frame)
+                pick = defines = False
+            elif word in ")]}":
+                if len(stack) > 1:
+                    value = self.closed(stack.pop(), stack[-1])
+                    frame = stack[-1]
+                    frame.atoms += [value] if value is not None else []
+            elif word == ",":
+                if len(atoms) > 1 and (atoms[0] in ("for", "foreach") if type(atoms[0]) is str else
+                                       frame.opening in ("", "{") and self.commands(atoms)):
+                    atoms.append(word)
+                else:
+                    self.piece(frame)
+            elif word == "/" and not ends and family in ("slash", "sigil") and _code_regex.match(text, start):
+                at = _code_regex.match(text, start).end()
+                atoms.append(_CodeValue((), None, "regex"))
+            elif ends and word in ("=>", "->") and family == "slash":
+                atoms[-1] = self.function([item.ref for item in top.each()])
+            elif ends and word == "=>":
+                frame.key, frame.atoms = top.pieces()[0], []
+            elif word == ":":
+                if "?" in atoms or "for" in atoms and family == "slash":
+                    atoms.append(":")
+                elif ends and len(atoms) == 1 and frame.opening in ("", "{") and _code_typed.match(text, at):
+                    at = text.index("=", at)            # NAME: TYPE = VALUE
+                else:
+                    value = self.reduce(atoms)
+                    frame.key, frame.atoms = value.pieces()[0] if value.texts else value.ref, []
+            elif word == "|" and family == "sigil" and _code_params.match(text, at):        # each { |NAME| …
+                names = _code_params.match(text, at)
+                over = top if ends else stack[-2].atoms[-1] if len(stack) > 1 and stack[-2].atoms else ""
+                self.bind(re.findall(r"\w+", names.group(1)), over.each() if type(over) is _CodeValue else ())
+                at = names.end()
+            else:
+                atoms.append(word)
+        while len(stack) > 1:
+            value = self.closed(stack.pop(), stack[-1])
+            stack[-1].atoms += [value] if value is not None else []
+        return self.finish(stack[0]) or last
+
+    def closed(self, frame: _CodeFrame, below: _CodeFrame) -> _CodeValue | None:
+        """The value of what stood in brackets, or of the call or index that they are."""
+        alone = not frame.values
+        self.piece(frame)
+        values, fields, callee, opening = frame.values, frame.fields, frame.callee, frame.opening
+        if frame.defines:                       # def NAME(PARAMS)
+            made = self.function([*[value.ref for value in values], *fields])
+            if callee is None:
+                return made
+            self.assign((callee.ref or callee.name).rpartition(".")[2], made)
+            return None
+        if callee is None:
+            if opening == "(" and alone and len(values) == 1 and not fields:
+                return values[0]
+            return _CodeValue((), values if values or not fields and opening != "{" else None, "", _code_origins(*values, *fields.values()), fields)
+        if opening == "(" and self.family == "sigil" and below.atoms and below.atoms[-1] in ("for", "foreach"):        # for my NAME (LIST)
+            self.bind([callee.ref], [item for value in values for item in value.each()])
+            return None
+        if opening != "(":
+            return self.picked(callee, values)
+        if callee.ref and callee.of is not None and callee.name.endswith(("append", "push", "add")) and values:
+            self.put(callee.of.ref, _CodeValue((), [*(callee.of.items or ()), *values][:64], "", _code_origins(callee.of, *values)))
+        return self.call(callee, values, fields)
+
+    def piece(self, frame: _CodeFrame) -> None:
+        """A comma or bracket: what stands before it becomes a value."""
+        atoms = frame.atoms
+        if atoms:
+            value = self.reduce(atoms, frame)
+            if frame.key:
+                frame.fields[frame.key] = value
+            elif atoms[0] in ("*", "...", "@") and value.items is not None:
+                frame.values += value.items
+            elif len(frame.values) < 256:
+                frame.values.append(value)
+        frame.atoms, frame.key = [], ""
+
+    def finish(self, frame: _CodeFrame) -> _CodeValue | None:
+        """A statement ends."""
+        if frame.opening == "{" and (frame.values or frame.key):        # of an object, more likely
+            self.piece(frame)
+        elif frame.atoms or frame.values:
+            value = self.reduce(frame.atoms)
+            self.quiet(value)
+            for number, target in enumerate(frame.values):              # A, B = VALUES
+                self.assign(target.ref, value.items[number] if value.items and number < len(value.items) else value)
+            frame.atoms, frame.values, frame.key, frame.fields = [], [], "", {}
+            return value
+        return None
+
+    def reduce(self, atoms: list[Any], frame: _CodeFrame | None = None) -> _CodeValue:
+        """The value of values and operators in a row; assignments and loops bind their names."""
+        if len(atoms) == 1 and type(atoms[0]) is _CodeValue:
+            return self.settled(atoms[0])
+        marks = [k for k, atom in enumerate(atoms) if type(atom) is str]
+        for loop in [k for k in marks if atoms[k] in ("for", "foreach")][-4:][::-1]:
+            stop = next((k for k in marks if loop < k < len(atoms) and atoms[k] in ("in", "of", ":")), 0)
+            if stop:
+                end = next((k for k in marks if stop < k < len(atoms) and atoms[k] in ("if", "for")), len(atoms))
+                self.bind([v.ref for v in atoms[loop:stop] if type(v) is _CodeValue], self.reduce(atoms[stop + 1:end]).each())
+                atoms = atoms[:loop]
+        marks = [k for k in marks if k < len(atoms)]
+        equals = [k for k in marks if atoms[k] in _CODE_ASSIGNS]
+        if equals:
+            value = self.reduce(atoms[equals[-1] + 1:])
+            for k in equals[::-1]:
+                target = next((atoms[j] for j in range(k - 1, -1, -1) if type(atoms[j]) is _CodeValue), _CODE_UNKNOWN)
+                if frame is not None and frame.opening == "(" and k == 1 and atoms[k] == "=":
+                    frame.key = target.ref              # an argument by name
+                else:
+                    value = self.join(target, value) if atoms[k] in ("+=", ".=", "<<") else value
+                    self.assign(target.ref, value)
+            return value
+        cut = next((k for k in marks if atoms[k] == "as"), 0)
+        if cut:
+            value = self.reduce(atoms[:cut])
+            self.bind([v.ref for v in atoms[cut + 1:] if type(v) is _CodeValue], value.each() if self.family == "php" else (value,))
+            return value
+        parts: list[list[Any]] = [[]]
+        tests = False
+        for atom in atoms:
+            if type(atom) is not str or atom not in _CODE_KEPT or atom == "%" and parts[-1] and type(parts[-1][0]) is _CodeValue and parts[-1][0].texts:
+                parts[-1].append(atom)
+            else:
+                tests = tests or atom in _CODE_TESTS and bool(parts[-1])
+                parts.append([])
+        values = [self.folded(part) for part in parts if part]
+        if tests:
+            self.quiet(*values)
+            return _CodeValue((), None, "", _code_origins(*values))
+        return _code_either(values or [_CODE_UNKNOWN])
+
+    def folded(self, atoms: list[Any]) -> _CodeValue:
+        """The same without choices and tests: joins, formats, and calls without parentheses."""
+        value, operator = None, ""
+        for k, atom in enumerate(atoms):
+            if type(atom) is str:
+                operator = atom
+                continue
+            if value is None:
+                value = _CodeValue(["-" + text for text in atom.texts]) if operator == "-" else atom
+            elif operator in ("+", "..", ".", "/"):
+                value = self.join(self.settled(value), self.settled(atom), "/" if operator == "/" else "")
+            elif operator == "%":
+                value = self.formatted(value, atom.each())
+            elif operator:
+                value = _CodeValue((), None, "", value.origins | atom.origins)
+            elif value.params is not None:
+                break
+            elif value.at >= 0 and atom.at >= 0:
+                value = self.join(value, atom)
+            elif self.commands([value, atom]):
+                args: list[list[Any]] = [[]]
+                for other in atoms[k:]:
+                    args += [[]] if other == "," else []
+                    args[-1] += [other] if other != "," else []
+                return self.call(value, [self.folded(arg) for arg in args if arg], {})
+            else:
+                value = atom
+            operator = ""
+        return self.settled(value or _CODE_UNKNOWN)
+
+    def commands(self, atoms: list[Any]) -> bool:
+        """Is this a call without parentheses: a known name and what it is given?"""
+        first = atoms[0]
+        return type(first) is _CodeValue and type(atoms[1]) is _CodeValue and not first.known() and bool(first.name and self.roles(first.name))
+
+    def settled(self, value: _CodeValue) -> _CodeValue:
+        """A member that Ruby calls without saying so."""
+        calls = value.of is not None and self.family == "sigil" and (
+            self.roles(value.name) or value.name.endswith("Dir.home") or _code_loss.match(value.name))
+        return self.call(value, [], {}) if calls else value
+
+    # -- variables
+    def variable(self, word: str) -> _CodeValue:
+        name = word.lstrip("$@%&\\") or "$"
+        value = self.vars.get(name)
+        if value is None:
+            self.missed.add(name)
+            value = self.old.get(name)
+        if value is None:
+            value = _CodeValue((), None, name.replace("::", "."), frozenset(("env",)) if name in ("ENV", "_ENV", "_SERVER") else _CODE_NO_ORIGINS)
+            value.ref = name
+        return value
+
+    def put(self, ref: str, value: _CodeValue) -> None:
+        made = _CodeValue(value.texts, value.items, value.name, value.origins, value.fields, value.of)
+        made.params, made.ref = value.params, ref
+        if ref and len(self.vars) < 20_000:
+            self.vars[ref] = made
+
+    def assign(self, ref: str, value: _CodeValue) -> None:
+        """A variable gets a value, beside those that it has in this reading."""
+        known = self.vars.get(ref)
+        if known is not None and (known.texts or known.origins) and known.texts != value.texts:
+            value = _code_either([value, known])
+        self.put(ref, value)
+        base = self.vars.get(ref.rpartition(".")[0]) if value.origins else None
+        if base is not None:
+            base.origins |= value.origins
+
+    def bind(self, names: Sequence[str], values: Sequence[_CodeValue]) -> None:
+        """Loop variables and parameters get one of these values."""
+        for name in names if values else ():
+            self.assign(name.lstrip("$@%&*"), _code_either(values))
+
+    def function(self, params: list[str]) -> _CodeValue:
+        made = _CodeValue()
+        made.params = params
+        return made
+
+    def literal(self, word: str, at: int) -> _CodeValue:
+        """The value of a string: what it says, and holes where it computes."""
+        family, quote, prefix = self.family, word[0], ""
+        if quote in "rRbBuUfF":
+            prefix = word[:2 if word[1] not in "'\"" else 1].lower()
+            word = word[len(prefix):]
+            quote = word[0]
+        if quote == ":":
+            return _CodeValue((word[1:],))
+        if quote == "[":
+            word = word.strip("=[]")
+        elif quote in "q%":
+            how, word = re.match(r"[q%]([a-zA-Z]?)", word).group(1), re.sub(r"^\W?\w+[ ]?", "", word)[1:-1]     # type: ignore[union-attr]
+            if how in ("w", "W", "i"):
+                return _CodeValue((), [_CodeValue((item,)) for item in word.split()])
+            quote = {"x": "`", "q": '"', "Q": '"'}.get(how, "'")
+        else:
+            size = 3 if word[:3] in ("'''", '"""') else 1
+            word = word[size:len(word) - size if word[-1:] == quote and len(word) > size else len(word)]
+        value = _CodeValue((word if "r" in prefix or quote == "'" and family in ("sigil", "php") else _sh_unescape(word),))
+        if "f" in prefix or quote == "`" and family in ("slash", "sigil", "php") or quote == '"' and self.templates:
+            made, last = _CodeValue(("",)), 0
+            for found in list(_CODE_HOLES[family].finditer(word))[:100]:
+                inner = next((group for group in found.groups() if group), "")
+                made = self.join(made, _CodeValue((_sh_unescape(word[last:found.start()]),)))
+                made = self.join(made, self.within(inner) if inner else _CodeValue((found.group()[:1],)))
+                last = found.end()
+            value = self.join(made, _CodeValue((_sh_unescape(word[last:]),))) if last else value
+        if quote == "`" and family in ("sigil", "php"):
+            return self.run([value], {}, "system", None)
+        value.at = at
+        self.path(value.texts[0] if len(value.texts) == 1 else "", at)
+        return value
+
+    def within(self, text: str) -> _CodeValue:
+        """The value of an expression within a string."""
+        if text[0] in "$@":
+            text = text.replace("->", "").replace("{", "['").replace("}", "']") if "{" in text[2:] else text.replace("{", "").replace("}", "")
+        name = text.lstrip("$@")
+        return self.variable(name) if name.isidentifier() else self.nested(text)
+
+    def nested(self, text: str) -> _CodeValue:
+        """Evaluate another text with the same variables."""
+        self.room -= len(text) + 50
+        if self.depth > 4 or self.room < 0:
+            return _CODE_UNKNOWN
+        self.depth += 1
+        value = self.read(text)
+        self.depth -= 1
+        return value
+
+    # -- what values are made of
+    def join(self, a: _CodeValue, b: _CodeValue, between: str = "") -> _CodeValue:
+        """*a* and then *b*: texts, lists, or with a slash between them a path."""
+        if a.items is not None and b.items is not None:
+            return _CodeValue((), [*a.items, *b.items][:64], "", a.origins | b.origins)
+        made = []
+        for left in a.pieces():
+            for right in b.pieces()[:max(1, 16 // len(a.pieces()))]:
+                absolute = between and (right[:1] in ("/", "~") or right[1:3] == ":\\")
+                made.append(right if absolute else left.rstrip("/") + "/" + right if between and left else left + right)
+        self.room -= sum(map(len, made))
+        if self.room < 0:
+            raise BudgetSpent("it holds code too long to follow")
+        return _CodeValue(made if len(made[0]) < 4000 else (), None, a.name or b.name, a.origins | b.origins)
+
+    def member(self, value: _CodeValue, name: str) -> _CodeValue:
+        """`value.name`."""
+        name = name.lstrip("$") or name
+        ref = f"{value.ref}.{name}" if value.ref and len(value.ref) < 80 else ""
+        known = self.vars.get(ref) or self.old.get(ref) or value.fields and value.fields.get(name) or (
+            value.ref in ("self", "this", "cls") and (self.vars.get(name) or self.old.get(name)))
+        if known:
+            return known
+        if value.name.endswith("process.env"):
+            return self.picked(value, [_CodeValue((name,))])
+        path = f"{value.name}.{name}"[-80:] if value.name else name
+        texts = [_code_dirname(text) for text in value.texts] if name == "parent" else ("python3",) if path == "sys.executable" else value.texts
+        env = path.endswith(("process.env", "os.environ"))
+        made = _CodeValue(texts, value.items, path, frozenset(("env",)) if env else value.origins, None, value)
+        made.ref = ref
+        return made
+
+    def picked(self, value: _CodeValue, items: Sequence[_CodeValue]) -> _CodeValue:
+        """`value[items]`."""
+        key = items[0].texts[0] if items and items[0].texts else items[0].ref if items and self.family == "sigil" else ""
+        if "env" in value.origins and key:
+            return _CodeValue((self.home if key in _CODE_HOMES else "$" + key,))
+        if value.fields and key in value.fields:
+            return value.fields[key]
+        if value.items is not None:
+            one = key.lstrip("-").isdigit() and len(key) < 6 and -len(value.items) <= int(key) < len(value.items)
+            return value.items[int(key)] if one else _code_either(value.items) if len(items) == 1 and value.items else value
+        if key == "-1" and value.texts:                                         # [::-1]
+            return _CodeValue([text[::-1] for text in value.texts], None, "", value.origins)
+        if value.name == "Dir" and items:
+            return _CodeValue((), [_CodeValue(item.texts, None, "Path") for item in items])
+        return self.member(value, key) if key and not value.texts and not key.isdigit() else _CodeValue((), None, value.name, value.origins)
+
+    def formatted(self, shape: _CodeValue, items: Sequence[_CodeValue]) -> _CodeValue:
+        """`"%s" % items`, `"{}".format(items)`."""
+        made = []
+        for text in shape.texts[:4]:
+            rest, value = list(items), _CodeValue(("",), None, "", shape.origins)
+            for number, piece in enumerate(_code_places.split(text)[:64]):
+                place = piece[1:-1] if number % 2 and piece[0] == "{" else ""
+                item = items[int(place)] if place.isdigit() and len(place) < 4 and int(place) < len(items) else None
+                value = self.join(value, _CodeValue((piece,)) if not number % 2 else item or (rest.pop(0) if rest else _CODE_UNKNOWN))
+            made.append(value)
+        return _code_either(made or [_CODE_UNKNOWN])
+
+    def glued(self, items: Sequence[_CodeValue], gap: _CodeValue) -> _CodeValue:
+        """The items with a text between them."""
+        value = items[0] if items else _CodeValue(("",))
+        for item in items[1:64]:
+            value = self.join(self.join(value, gap), item)
+        return value
+
+    def quiet(self, *values: _CodeValue) -> None:
+        """These literals are only looked at: no files are meant by them."""
+        for value in values:
+            if value.at >= 0 and value.texts and self.named.get(value.texts[0]) == value.at:
+                del self.named[value.texts[0]]
+
+    def path(self, text: str, at: int = -2) -> None:
+        """A text that may be a file."""
+        if 1 < len(text) < 400 and not _CODE_PATHLIKE.isdisjoint(text) and _CODE_NO_PATH.isdisjoint(text) and len(self.named) < 4000:
+            self.named.setdefault(_code_shown(text), at)
+
+    def tell(self, kind: str, value: Any, more: Any = None) -> None:
+        self.acts.append(Act(kind, value, more))
+
+    # -- calls
+    def roles(self, name: str) -> str:
+        """What a call of this name does."""
+        known, parts = _CODE_CALLS.get, name.rsplit(".", 3)[-3:]
+        return (known("=" + name, "") + " " + known(parts[-1], "")).strip() if len(parts) < 2 else known(
+            ".".join(parts)) or known(".".join(parts[-2:])) or known(parts[-1], "")
+
+    def call(self, callee: _CodeValue, args: list[_CodeValue], fields: dict[str, _CodeValue]) -> _CodeValue:
+        """Call *callee*; what comes back."""
+        if callee.params is not None:
+            for param, arg in zip(callee.params, args):
+                self.assign(param, arg)
+            return _CodeValue((), None, "", _code_origins(*args))
+        of = callee.of
+        name = callee.texts[0] if of is None and callee.texts else callee.name      # a name in a variable
+        base, _, last = name.rpartition(".")
+        given = [*args, *fields.values()]
+        origins = _code_origins(callee, *given)
+        if last in _CODE_CALLERS:
+            inner = args[0].texts[0] if last not in ("call", "apply", "bind") and args and args[0].texts else base
+            if inner and self.roles(inner):
+                return self.call(_CodeValue((), None, inner), args[1:], fields)
+        for arg in args:
+            fields = {**arg.fields, **fields} if arg.fields else fields
+        roles = self.roles(name)
+        value = self.computed(name, last, of, args, fields, origins)
+        for role in roles.split() if value is None else ():
+            value = self.act(role, name, last, of, args, fields, origins) or value
+        for arg in given:                       # a function among the arguments is called with the others
+            named = arg.texts[0] if arg.texts and self.family == "php" else arg.name if not arg.texts else ""
+            if arg.params is not None or named and self.roles(named).startswith(("run", "eval", "delete")):
+                over = _code_either([item for other in (of, *given) if other is not None and other is not arg for item in other.each()] or [_CODE_UNKNOWN])
+                over = _CodeValue(over.texts, over.items, over.name, origins | value.origins if value else origins)
+                if arg.params is not None:
+                    self.bind(arg.params, (over,))
+                else:
+                    value = self.call(_CodeValue((), None, named), [over], {})
+        lost = _code_loss.match(name) or last in ("deleteMany", "delete_many") and args and args[0].fields == {} and not args[0].items
+        if (lost or last == "dropDatabase") and not any(_code_scratch.search(text) for arg in given for text in arg.texts):
+            self.tell("loss", "destroys a database or cloud resource: " + last[:40])
+        if value is not None:
+            return value
+        text = next((text for arg in given for text in arg.texts), "")
+        if name[:4] == "aws ":
+            verb = re.sub(r"(?<=[a-z])(?=[A-Z])|_", "-", last).lower()
+            self.tell("argv", ["aws", name[4:].partition(".")[0] + "api" * (name[4:7] == "s3."),
+                               {"delete": "delete-bucket", "terminate": "terminate-instances"}.get(verb, verb)], "")
+        elif last in ("client", "resource") and "boto3" in name and text:
+            return _CodeValue((), None, "aws " + text)
+        elif last in ("connect", "create_engine", "createConnection", "Database", "DatabaseSync"):
+            scratch = _code_scratch.search(text or "memory" * ("duckdb" in name))
+            self.scratch += bool(scratch)
+            self.real += not scratch
+        for arg in given:
+            for text in arg.texts if arg.at < 0 else ():
+                self.path(text)
+        return _CodeValue((), None, name, origins | {"net"} if not roles and any("://" in t for arg in args for t in arg.texts) else origins)
+
+    def computed(self, name: str, last: str, of: _CodeValue | None, args: list[_CodeValue], fields: dict[str, _CodeValue],
+                 origins: frozenset[str]) -> _CodeValue | None:
+        """What can be computed of a call; None when nothing can."""
+        first = args[0] if args else _CODE_UNKNOWN
+        texts = [arg.texts[0] if arg.texts else "" for arg in args] + ["", "", ""]
+        subject, more = (of, texts) if of is not None and of.known() else (first, texts[1:])
+        if last in _CODE_PLACES:
+            return _CodeValue((_CODE_PLACES[last],), None, "Path")
+        if last in ("home", "homedir", "UserHomeDir") and not args:
+            return _CodeValue((self.home,), None, "Path")
+        if last in _CODE_IMPORTERS and texts[0]:
+            if "://" in texts[0]:
+                self.tell("say", "pipe_to_shell", "runs downloaded text")
+            return self.files.get(texts[0]) or _CodeValue((), None, texts[0].removeprefix("node:"))
+        if last == "getattr" and texts[1]:
+            return self.member(first, texts[1])
+        if texts[0] and (last == "getenv" or last in ("get", "fetch") and of is not None and "env" in of.origins or last == "getProperty"):
+            return self.picked(_CodeValue((), None, "", frozenset(("env",))), args[:1])
+        if last in ("join", "implode", "paste", "paste0") or last == "concat" and self.family == "lua":
+            given = [arg for arg in (of, *args) if arg is not None and (arg is not of or arg.known())]
+            lists = [arg.items for arg in given if arg.items is not None]
+            plain = [arg for arg in given if arg.items is None]
+            if last[:5] == "paste":
+                return self.glued(plain, fields.get("sep") or _CodeValue((" " * (last == "paste"),)))
+            if lists or not self.roles(name):
+                return self.glued(lists[0] if lists else plain[1:], plain[0] if plain else _CodeValue(("",)))
+        if last in ("format", "sprintf"):
+            return self.formatted(*((of, [*args, *fields.values()]) if of is not None and of.texts else (first, args[1:])))
+        if last in _CODE_TEXTS and subject.texts:
+            return _CodeValue([_CODE_TEXTS[last](text, *more) for text in subject.texts], None, "", origins)
+        if last in ("chr", "fromCharCode", "bytes", "bytearray") or last == "map" and first.name == "chr":
+            codes = [item.texts[0] if len(item.texts) == 1 else "" for arg in args for item in arg.each() if item.name != "chr"]
+            if codes and all(code.isdigit() and int(code[:7]) < 0x110000 for code in codes):
+                made = [chr(int(code)) for code in codes]
+                return _CodeValue((), [_CodeValue((c,)) for c in made]) if last == "map" else _CodeValue(("".join(made),))
+            return _CodeValue((), None, "", origins | {"coded"}) if last == "chr" else None
+        how = _CODE_DECODES.get(last) if last != "from" else texts[1] if texts[1] in ("base64", "hex") else None
+        if how is not None:
+            plains = [_sh_decoded(text, how) for text in first.texts] if how else []
+            return _CodeValue([text for text in plains if text], None, "", origins | {"coded"})
+        if last == "split" and subject.texts:
+            return _CodeValue((), [_CodeValue((text,)) for text in subject.texts[0].split(more[0] if subject is of and more[0] else None)[:64]])
+        return None
+
+    def act(self, role: str, name: str, last: str, of: _CodeValue | None, args: list[_CodeValue], fields: dict[str, _CodeValue],
+            origins: frozenset[str]) -> _CodeValue | None:
+        """What a call does in one role; its value, when the role tells it."""
+        first = args[0] if args else next((value for key, value in fields.items() if key in _CODE_FIRST), _CODE_UNKNOWN)
+        second = args[1] if len(args) > 1 else fields.get("data", _CODE_UNKNOWN)
+        owner = of if of is not None and of.texts else None
+        subject = owner or first
+        if role == "run":
+            return self.run(args or [first], fields, last if self.bare(name) else "." + last, of)
+        if role == "eval":
+            self.suspect(first, name, True)
+            for text in first.texts[:4]:
+                if "://" in text[:12] or "net" in self.files.get(text, _CODE_UNKNOWN).origins:
+                    self.tell("say", "pipe_to_shell", "runs downloaded text")
+                return self.nested(_code_shown(text))
+            return _CodeValue((), None, name, origins)
+        if role == "delete":
+            for item in [owner] if owner else args or [first]:
+                for text in [text for one in item.each() for text in one.texts if text and text[0] not in ("-", _CODE_HOLE)]:
+                    self.tell("delete", _code_shown(text))
+        elif role == "write" or role == "save":
+            what = _CodeValue((), None, "", frozenset(("net",))) if role == "save" else first if owner else second
+            self.written(second if role == "save" else subject, what, "ppend" in last)
+        elif role == "open" or role == "read":
+            modes = [text for arg in [*args[1:], *fields.values()] for text in arg.texts if re.fullmatch(r"[rwaxbt+<>|-]{1,4}", text)]
+            mode = modes[0] if modes else ""
+            piped = [args[-1]] if "|" in mode else [_CodeValue((text.strip("| "),)) for arg in args for text in arg.texts if "|" in (text[:1], text[-1:])]
+            if role == "open" and piped:
+                return self.run(piped, {}, "system", None)
+            if not {"w", "a", "x", ">", "+"}.isdisjoint(mode):
+                self.written(subject, _CODE_UNKNOWN, "a" in mode or ">>" in mode)
+            net = any("://" in text[:12] for text in subject.texts)
+            for text in subject.texts if not net else ():
+                self.path(text)
+            held = _code_origins(*[self.files.get(text) for text in subject.texts])
+            return _CodeValue((), None, f"open {subject.pieces()[0]}\0"[-80:], origins | held | ({"net"} if net else _CODE_NO_ORIGINS))
+        elif role == "sql":
+            for text in [text for arg in args for text in arg.texts[:4]]:
+                self.tell("sql", _code_hole.sub(lambda hole: hole.group(1) or "x", text))
+            return _CodeValue((), None, name, origins)
+        elif role == "fetch" or role == "send":
+            if role == "send" or "env" in origins or not _CODE_SENT.isdisjoint(fields) or len(args) > 1 and last == "urlopen":
+                self.tell("send", sorted(origins), last)
+            return _CodeValue((), None, name, origins | {"net"})
+        elif role == "say" or role == "test":
+            self.quiet(*args, *fields.values())
+            if name[:5] == "open " and last == "write":
+                self.files[name[5:].partition("\0")[0]] = first
+            elif role == "test":
+                return _CodeValue((), None, name, origins)
+            elif last in _CODE_PRINTS and first.texts and first.texts[0][:1] != _CODE_HOLE:
+                self.tell("print", _code_shown(first.texts[0]))
+        elif role == "path":
+            value = owner or (args.pop(0) if args else _CODE_UNKNOWN)
+            for arg in args:
+                value = self.join(value, arg, "/")
+            return _CodeValue(value.texts, None, "Path", origins)
+        elif role == "same":
+            whole = of if of is not None and (of.known() or not args) else first if len(args) < 2 else _CodeValue((), args)
+            return _CodeValue(whole.texts, whole.items, whole.name or name, origins, whole.fields)
+        elif role == "list":
+            if "glob" in last and not owner:
+                return _CodeValue((), [_CodeValue((text,), None, "Path") for text in first.texts], "list", origins)
+            child = first if "glob" in last else _CodeValue((), None, "name")
+            child = child if last in ("listdir", "readdir", "readdirSync", "entries", "opendir") else self.join(subject, child, "/")
+            return _CodeValue((), [_CodeValue(child.texts, None, "Path", origins)] + [subject] * ("walk" in last), "list", origins)
+        else:                                           # what a program of the shell does, too
+            words = [text for arg in args for text in arg.pieces()[:1]]
+            if role == "chmod" and len(words) > 1:
+                words = [oct(int(words[1]))[2:] if words[1].isdigit() and words[1][0] != "0" else words[1].lstrip("0o"), words[0]]
+            if words and words[0][:1] != _CODE_HOLE:
+                self.tell("argv", role.split(":") + list(map(_code_shown, words)), "")
+        return _CODE_UNKNOWN
+
+    def written(self, where: _CodeValue, what: _CodeValue, appended: bool) -> None:
+        """Files are written."""
+        for text in where.texts:
+            if text[:1] != _CODE_HOLE:
+                self.tell("write", _code_shown(text), (what.texts[0] if what.texts else None, "net" in what.origins, appended))
+                self.files[text] = what
+
+    def bare(self, name: str) -> bool:
+        """Does a call of this name run what it is given, and not search for it?"""
+        return "." not in name or name.partition(".")[0] in _CODE_RUNNERS or name.endswith("Function")
+
+    def suspect(self, value: _CodeValue, name: str, code: bool) -> None:
+        """A text is about to run: where does it come from?"""
+        if "net" in value.origins and self.bare(name) and (code or not value.texts or value.texts[0].lstrip()[:1] == _CODE_HOLE):
+            self.tell("say", "pipe_to_shell", "runs downloaded text")
+        elif "coded" in value.origins and not value.texts and self.bare(name):
+            self.tell("say", "pipe_to_shell", "runs decoded content")
+
+    def run(self, args: Sequence[_CodeValue], fields: dict[str, _CodeValue], last: str, of: _CodeValue | None) -> _CodeValue:
+        """A program is started, by one text for a shell or by words."""
+        first = args[0] if args else _CODE_UNKNOWN
+        if of is not None and of.known() and not first.known():
+            first, args = of, [of]                      # "a b".execute()
+        more = [arg for arg in args[1:] if not arg.fields]
+        twice = re.match(r"\.?(exec|spawn)([lv])", last)            # these name the program twice
+        if twice:
+            more = more[1:] if twice.group(1) == "spawn" else more
+            words = [*more[0].each()] if twice.group(2) == "v" and more else [first, *more[1:]]
+        else:
+            words = [word for arg in [first, *more, *([fields["args"]] if "args" in fields and first is not fields["args"] else [])] for word in arg.each()]
+        words = [word for word in words if word.texts or word.name or word.origins]
+        self.suspect(words[0] if words else _CODE_UNKNOWN, last, False)
+        shell = words and re.search(r"(?:^|/)(?:(?:ba|z|da)?sh|python[\d.]*|node|cmd|powershell|pwsh)\Z", words[0].pieces()[0])
+        if shell and any("net" in word.origins and not word.texts for word in words[1:]):
+            self.tell("say", "pipe_to_shell", "runs downloaded text")
+        fed = fields["input"].pieces()[0] if "input" in fields else ""
+        for number in range(max([len(word.texts) for word in words] or [0])):
+            texts = [_code_shown(word.pieces()[number % len(word.pieces())]) for word in words]
+            if last.endswith("Start"):
+                texts = [" ".join(texts)]               # C#: arguments are one text
+            if len(texts) > 1 or first.items is not None:
+                self.tell("argv", texts, fed)
+            if words[0].texts and (len(texts) == 1 and first.items is None or " " in texts[0]):
+                self.tell("sh", texts[0], fed)
+                if _code_sql.match(texts[0]):
+                    self.tell("sql", texts[0])
+        fetches = any(re.search(r"\b(?:curl|wget|iwr|irm)\b", text) for word in words for text in word.texts)
+        return _CodeValue((), None, "output", _code_origins(*words) | ({"net"} if fetches else _CODE_NO_ORIGINS))
+
+
+_CODE_CALLERS = frozenset("call apply bind partial send public_send __send__ call_user_func call_user_func_array method".split())
+_CODE_IMPORTERS = frozenset("__import__ import_module require import".split())
+_CODE_FIRST, _CODE_SENT = frozenset("args cmd command path file".split()), frozenset("method body data".split())
+_CODE_PRINTS = frozenset("print puts echo log write say printf cat".split())
+
+
+def code_acts(text: str, language: str, home: str) -> list[Act]:
+    """What a text in a programming language does, in the order in which it does it; in "code" or "" it may be any."""
+    acts: list[Act] = []
+    text = text.replace(_CODE_HOLE, "?")
+    cell = re.match(r"\s*%%(?:bash|sh|script|cmd|system|!|sx)\b[^\n]*\n([\s\S]*)", text)
+    if cell:
+        return [Act("sh", cell.group(1), "")]
+    if language in ("python", "code", "") and ("!" in text or "%" in text):
+        acts += [Act("sh", found.group(1), "") for found in _code_magic.finditer(text)]
+        text = _code_magic.sub("", text)
+    families = [_CODE_FAMILY_OF.get(language, "hash")]
+    if language not in _CODE_FAMILY_OF:
+        families += ["slash"] * bool(re.search(r"[`#]|//|/\*|=>|->|\bfunction\b|\$\{|['\"]{3}", text))
+        families += ["php"] * ("<?" in text or "$" in text) + ["sigil"] * bool(re.search(r"[`$@%]|\b(?:puts|system|exec|FileUtils|Dir)\b", text))
+        families += ["lua"] * bool(re.search(r"\b(?:os|io)\b|\blocal\b", text) and re.search(r"--|\.\.|\[\[|:", text))
+    for family in families:
+        reader = CodeReader(text, family, language, home, 1 + (family in families[:2]))
+        scratch = reader.scratch and not reader.real
+        acts += [Act("say", "infrastructure", act.value) if act.kind == "loss" else act for act in reader.acts
+                 if not scratch or act.kind not in ("sql", "loss")]
+        acts += [Act("read", name) for name in reader.named]
+    acts += [Act("sh", found, "") for found in re.findall(r'\bdo shell script "((?:[^"\\]|\\.)*)"', text)]
+    if _code_fork.search(text):
+        acts.append(Act("say", "destructive", "fork bomb"))
+    return acts
+
+
 _sh_code_socket = lazy_regex(
     r"['\"]socket['\"]|socket\.(?:socket|create_connection|connect|tcp)|SOCK_STREAM|IO::Socket|TCPSocket|TCPServer|fsockopen|"
     r"stream_socket_client|socket_create|\bnet\.(?:connect|createConnection|Socket)|"
@@ -6625,65 +8160,6 @@ _sh_code_shell = lazy_regex(
     r"&\s*getline|\|\s*getline|child_process|shell_exec|proc_open|recv\([^)]*\)[^\n]{0,200}(?:subprocess|os\.(?:popen|system)|"
     r"exec\()|(?:subprocess|os\.popen|os\.system|getoutput)[^\n]{0,80}recv|\bexec\s*\(\s*\w+\.recv|['\"](?:ba|z)?sh['\"]|"
     r"(?i:io\.popen)|os\.execute|STDIN->fdopen|open\(STDIN|ProcessBuilder|getRuntime")
-_SH_FETCH = (r"(?:urlopen|requests\.get|httpx\.get|urllib|http\.get|https\.get|\bfetch\(|axios|LWP::Simple|\bget\(?['\"]http|"
-             r"Net::HTTP|URI\.open|URI\.parse|open-uri|open\(['\"]http|file_get_contents\(\s*['\"]http|curl_exec|XMLHttp|"
-             r"DownloadString|DownloadData|aiohttp|wget\.download|\bIWR\b|\bIRM\b|Invoke-(?:WebRequest|RestMethod)|"
-             r"\b(?:include|require)(?:_once)?\s*\(?\s*['\"]https?:)")
-_sh_code_fetch = lazy_regex("(?i)" + _SH_FETCH)
-_sh_code_evaluates = lazy_regex(
-    r"(?i)(?<![.\w])(?:exec|eval|execfile|new Function|instance_eval|loadstring|dofile|system|popen|"
-    r"runIn\w+Context|iex|invoke-expression)\b\s*[(\s]"
-    r"|os\.system\(|pickle\.loads|marshal\.loads|vm\.run|scriptblock\]?::create|assembly\]::load"
-    r"""|(?<![.\w])(?:include|require)(?:_once)?\b\s*[(\s]\s*(?!['"](?!https?:)[^'"\n]*['"])""")
-_sh_code_then = lazy_regex(r"(?i)=>\s*eval\(|\.then\(\s*eval|\|\s*(?:iex|invoke-expression)\b|,\s*eval\b")
-_sh_code_name = lazy_regex(r"([A-Za-z_]\w{0,30})\s*=(?![=>])|import (?:urlopen|get) as (\w{1,30})")
-_sh_code_runs = lazy_regex(r"\b(?:exec|eval|system|popen|subprocess|child_process|iex|Invoke-Expression|spawn|shell_exec|"
-                           r"passthru|loadstring|Function|compile)\b|`", re.I)
-_sh_code_blob = lazy_regex(r"(?:b64decode|fromhex|unhexlify|Buffer\.from|atob|base64_decode|decode64|decode_base64|"
-                           r"FromBase64String|unpack1?)\s*\(?\s*b?['\"]([A-Za-z0-9+/=\s]{8,})['\"]")
-_sh_code_bomb = lazy_regex(r"\bfork\s+while\b|\bwhile\s*\(?\s*(?:True|1|true)\s*\)?\s*[:{]\s*\n?\s*(?:os\.)?fork\b|"
-                           r"fork\(\)\s*while|loop\s*\{\s*fork\s*\}|%0\s*\|\s*%0")
-_sh_code_ticks = lazy_regex(r"`([^`\n]{2,2000})`|(?:qx|%x)\s*[({\[/|]([^)}\]/|\n]{2,2000})")
-_sh_code_sends = lazy_regex(
-    r"requests\.(?:post|put|patch|request)|urlopen\([^\n]{0,300}(?:data|\+|%|format|,)|httpx\.(?:post|put)|http\.client|"
-    r"\.request\(['\"](?:POST|PUT)|method['\"]?\s*:\s*['\"](?:POST|PUT)|axios\.(?:post|put)|fetch\([^\n]{0,200}(?:\+|\$\{|body)"
-    r"|Net::HTTP\.post|\.sendall?\(|ftplib|smtplib|http\.request|https\.request|net\.connect|socket\.create_connection|"
-    r"file_get_contents\(['\"]http[^)]{0,200}\.|HTTP::Tiny|LWP::UserAgent|paramiko|boto3|requests\.get\([^\n]{0,200}(?:\+|"
-    r"params|%|\{)|UploadString|UploadFile|UploadData|(?i:-Method\s+['\"]?(?:POST|PUT))|dns\.lookup|gethostbyname\(")
-_sh_code_environment = lazy_regex(r"(?:dict|str|repr|json\.dumps|urlencode)\(\s*(?:dict\(\s*)?os\.environ|"
-                                  r"os\.environ(?:\.(?:items|copy)\(\)|\s*[),])|JSON\.stringify\(\s*process\.env|"
-                                  r"process\.env\s*[),]|ENV\.(?:to_h|inspect|to_json)|\$_ENV\b(?!\[)|\bgetenv\(\s*\)|%ENV|"
-                                  r"(?i:Get-ChildItem env:|gci env:|dir env:|ls env:)")
-
-
-def _sh_literal(text: str, raw: bool = False) -> str:
-    """The value of a string literal of some language; *raw*: a backslash is no escape (PowerShell)."""
-    text = text[3:-3] if text[:3] in ("'''", '"""') else text[1:-1]
-    return text if raw else _sh_unescape(text)
-
-
-def _sh_literals(text: str, at: int, raw: bool = False) -> list[str]:
-    """The string literals that follow in a call: `"a", "b"` or `["a", "b"]`."""
-    found: list[str] = []
-    between = re.compile(r"[\s\[(,bfru]*")
-    while len(found) < 64:
-        at = between.match(text, at).end()  # type: ignore[union-attr]
-        literal = _sh_code_string.match(text, at)
-        if not literal:
-            break
-        found.append(_sh_literal(literal.group(), raw))
-        at = literal.end()
-    return found
-
-
-def _sh_added(text: str, at: int) -> list[str]:
-    """What a variable adds to the literal at *at* (`"rm -rf " + d`): the literals it may hold, or nothing."""
-    added = _sh_code_added.match(text, at)
-    if not added:
-        return [""]
-    name = re.escape(added.group(1))
-    bound = re.search(rf"\b{name}\s*=\s*(?=[\[(]?\s*['\"])|\b{name}\s+(?:in|of)\s*(?=[\[(]\s*['\"])", text)
-    return (_sh_literals(text, bound.end())[:16] if bound else []) or [""]
 
 
 def _sh_decoded(text: str, how: str) -> str | None:
@@ -6704,97 +8180,61 @@ def _sh_decoded(text: str, how: str) -> str | None:
     return data.decode("utf-8", "replace") if data else None
 
 
-def _code_runs_fetched(text: str) -> bool:
-    """Is something fetched and run, in one statement or by way of a variable?"""
-    names: list[str] = []
-    for statement in re.split(r"[\n;]", text):
-        runs = _sh_code_evaluates.search(statement)
-        fetch = _sh_code_fetch.search(statement)
-        if fetch and (runs or _sh_code_then.search(statement)):
-            return True
-        if fetch:
-            name = _sh_code_name.search(statement)
-            names += [name.group(1) or name.group(2)] if name and len(names) < 8 else []
-        elif runs and any(re.search(r"[(\s$]" + name + r"\b", statement[runs.start():runs.end() + 60]) for name in names):
-            return True
-    return False
 
-
-def judge_code(run: _ShRun, language: str, text: str) -> None:
-    """Code given to an interpreter: commands it starts, files it names, sockets it ties to a shell."""
+def judge_code(run: _ShRun, language: str, text: str) -> _Flow:
+    """Code given to an interpreter: follows what it does; what it says on its standard output."""
     run.spend(len(text))
     if len(text) < 4:
-        return
+        return _NOTHING
     run.deeper(1)
     certain, run.certain = run.certain, False       # what is read as commands here may be none
-    if "+" in text:
-        text = _sh_code_joint.sub("", text)
     if _sh_code_socket.search(text) and _sh_code_shell.search(text):
         run.say("reverse_shell", "connects a shell to the network")
-    if _sh_code_fetch.search(text) and _code_runs_fetched(text):
-        run.say("pipe_to_shell", "runs downloaded text")
-    if _sh_code_bomb.search(text):
-        run.say("destructive", "fork bomb")
-    if _sh_code_home.search(text):
-        run.say("destructive", "deletes the home directory")
-    for found in _sh_code_blob.finditer(text):
-        plain = _sh_decoded(found.group(1), "hex" if "hex" in found.group().lower() else "base64")
-        if plain and _sh_code_runs.search(text):
-            judge_code(run, language, plain)
-            run.read(plain, _NOTHING, _SH_POSIX)
-    raw = language == "powershell"
-    strings = [_sh_literal(m.group(), raw) for m in _sh_code_string.finditer(text)][:5000]
-    sources = _code_calls(run, language, text)
-    for found in _sh_code_delete.finditer(text):
-        named = _sh_literals(text, found.end(), raw)[:16]
-        for word in named or [w for w in strings if w[:1] in "/~"
-                              and re.match(r"\w+\s*[,)]", text[found.end():found.end() + 40])]:
-            run.delete(word)
-    for found in _sh_code_write.finditer(text):
-        run.written(_sh_literal(found.group(1) or found.group(2), raw), _NOTHING, False)
-    for word in strings:
-        if len(word) < 400 and not _SH_NAME_CHARS.isdisjoint(word) and _SH_NO_NAME_CHARS.isdisjoint(word):
-            run.path(word, sources)
-    if _sh_code_sends.search(text):
-        if _sh_code_environment.search(text):
-            sources.append("\0the environment")
-        run.ship(_sh_read(sources), "the network")
+    out = follow_acts(run, code_acts(text, language, run.at.home))
     run.depth -= 1
     run.certain = certain
+    return out
+
+
+def follow_acts(run: _ShRun, acts: Sequence[Act]) -> _Flow:
+    """Follow what a text in another language does; what it says on its standard output."""
+    sources: list[str] = []
+    said: list[str] = []
+    sends, remote = "", False
+    for kind, value, more in acts:
+        if kind == "say":
+            run.say(value, more)
+        elif kind == "argv":
+            sources += run.simple(list(value), _Flow(more) if more else _NOTHING).sources
+        elif kind in _ACT_DIALECTS:
+            sources += run.read(value, _Flow(more) if more else _NOTHING, _ACT_DIALECTS[kind]).sources
+        elif kind == "sql":
+            follow_acts(run, sql_acts(value))
+        elif kind == "read":
+            run.path(value, sources)
+        elif kind == "write":
+            run.written(value, _Flow(*more[:2]) if more else _NOTHING, bool(more) and more[2])
+        elif kind == "delete":
+            run.delete(value)
+        elif kind == "print":
+            said.append(value)
+            remote = remote or "net" in (more or ())
+        elif kind == "send":
+            sends = more
+            sources += ["\0the environment"] * ("env" in value)
+    if sends:
+        run.ship(_sh_read(sources), sends)
+    return _Flow("\n".join(said) if said and not remote else None, remote, tuple(sources)[:64])
 
 
 def judge_program_text(run: _ShRun, language: str, text: str) -> None:
-    """A text in another language than a shell's; notebooks have lines for the shell in it."""
+    """A text in another language than a shell's; what may be any language may be a shell's, too."""
     if language == "sql":
-        return run.sql(text)
+        follow_acts(run, sql_acts(text))
+        return
     judge_code(run, language, text)
-    if re.match(r"\s*%%(?:bash|sh|script)", text):
-        run.read(text.partition("\n")[2])
-    elif language == "code":
-        run.read(re.sub(r"(?m)^\s*[!%]+\s*", "", text))
-    elif "!" in text or "%" in text:
-        run.read("\n".join(re.findall(r"(?m)^[ \t]*(?:!+|%s[xy]|%system)[ \t]*(.*)$", text)))
-
-
-def _code_calls(run: _ShRun, language: str, text: str) -> list[str]:
-    """Follow the commands that code starts by `system`, `spawn`, back-ticks …; the files their output is from."""
-    sources: list[str] = []
-    for number, found in enumerate(_sh_code_call.finditer(text)):
-        words = _sh_literals(text, found.end())
-        callee = found.group(1)
-        if words and callee in ("exec", "eval") and language in ("python", "code"):
-            judge_code(run, language, words[0])
-        elif len(words) > 1 and callee in _SH_LIST_CALLS:
-            sources += run.simple(words, _NOTHING).sources
-        elif words:
-            for end in _sh_added(text, found.end()) if len(words) == 1 and number < 50 else [""]:
-                sources += run.read(" ".join(words) + end, _NOTHING, _SH_POSIX).sources
-    for found in _sh_code_ticks.finditer(text) if language in ("ruby", "perl", "php", "code") else ():
-        out = run.read(found.group(1) or found.group(2) or "", _NOTHING, _SH_POSIX)
-        sources += out.sources
-        if out.remote and re.search(r"(?:system|exec|eval)\s*\(?\s*\Z", text[max(0, found.start() - 20):found.start()]):
-            run.say("pipe_to_shell", "runs downloaded text")
-    return sources
+    if language == "code":
+        run.read(_code_magic.sub("", text))
 
 
 # ---- 9f. Commands: PowerShell and cmd.exe ----------------------------------------------------------------
@@ -6815,6 +8255,7 @@ _sh_percent = lazy_regex(r"[%!]([A-Za-z_]\w*(?:\(x86\))?)(:[^%\n]*)?[%!]|%%?~?\w
 _sh_here_string = lazy_regex(r"'([\s\S]*?)(?:'@|\Z)")
 
 
+_ACT_DIALECTS = {"sh": _SH_POSIX, "powershell": _SH_POWER, "cmd": _SH_CMD}
 _other_redirect = lazy_regex(r"(\d*|&|\*)(>>|>\||>&|<&|<|>)[ \t\r]*")
 
 
@@ -7036,7 +8477,7 @@ def _power_words(run: _ShRun, node: _ShNode, words: list[str]) -> list[str]:
     """Assignments and expressions as commands; notes the text that code patterns are looked for in."""
     first, text = node.words[0], node.raw.lstrip()
     program = _sh_program(words[0], run.d)
-    if run.depth == run.power_depth and program not in _SH_NO_FILES and program not in ("echo", "git", "gh", "rg", "grep"):
+    if run.depth == run.power_depth and program not in ("echo", "git", "gh", "rg", "grep", "write-host", "write-output", "true"):
         run.power.append(node.raw)
     fetches = _sh_power_remote.search(text)
     assigned = re.match(r"\$([\w:]+)\s*\+?=", text)
@@ -7078,7 +8519,11 @@ def _power_patterns(run: _ShRun, text: str) -> None:
         run.say("pipe_to_shell", "runs downloaded text")
     if re.search(r"(?i)win32_shadowcopy\b[\s\S]{0,300}\.delete\(|win32_shadowcopy\b[\s\S]{0,200}\bremove-(?:wmi|cim)", text):
         run.say("destructive", "deletes shadow copies")
-    judge_code(run, "powershell", text)
+    judge_code(run, "python", text.replace("\\", "\\\\"))
+    for place in re.findall(r"""(?i)(?:file|directory)\]::delete\(\s*['"]([^'"]+)""", text):
+        run.delete(place)
+    if re.search(r"(?i)(?:get-childitem|gci|dir|ls) env:", text) and re.search(r"(?i)-Method\s+['\"]?(?:POST|PUT)|Upload", text):
+        run.say("exfiltration", "sends the environment away")
 
 
 def _power_is_text(word: Any) -> bool:
@@ -7211,7 +8656,8 @@ class _ShRun:
         self.paths: dict[str, None] = {}
         self.altered: set[str] = set()      # those among them that are written or deleted
         self.files: dict[str, _Flow] = {}   # what this command has written, by `key`
-        self.ran: list[str] = []            # files that a shell in the background reads
+        self.pipes: set[str] = set()        # names of pipes made here
+        self.ran: set[str] = set()          # … that a shell reads
         self.made: set[str] = set()         # folders made here
         # The state (see _State): a value is a text, a dict (an array), or a tuple of values it may have.
         self.vars: dict[str, Any] = {}
@@ -7233,6 +8679,9 @@ class _ShRun:
         self.calls: list[str] = []          # functions and aliases that are being followed
         self.power: list[str] = []          # PowerShell of the script at depth *power_depth*
         self.power_depth = 0
+        self.call_: _ShCall | None = None   # the command whose row is being followed
+        self.links: dict[str, str] = {}     # links made here and folders mounted: the place they lead to
+        self.loaded = False                 # a file of secrets has been read into the variables
         self.checked: set[str] = set()      # variables written `${NAME:?}`: never empty
         self.homes: list[str] | None = None
         self.anchors: list[tuple[str, list[str]]] | None = None
@@ -7321,9 +8770,12 @@ class _ShRun:
     def where(self, word: str, cwd: str | None = None) -> str:
         """*word* as seen from where the command started, after the `cd`s on the way."""
         cwd = self.cwds[0] if cwd is None else cwd
-        if not cwd or word[:1] in "/~%" or self.d is not _SH_POSIX and word[:1] == "$" or _sh_drive.match(word):
-            return word
-        return f"{cwd.rstrip('/')}/{word}"
+        if cwd and not (word[:1] in "/~%" or self.d is not _SH_POSIX and word[:1] == "$" or _sh_drive.match(word)):
+            word = f"{cwd.rstrip('/')}/{word}"
+        for link, place in self.links.items() if self.links else ():
+            if word.startswith(link + "/") or word == link and link[:1] == "/":
+                return place.rstrip("/") + word[len(link):]
+        return word
 
     def reported(self, word: str) -> list[str]:
         """What `paths` has for *word*."""
@@ -7369,9 +8821,16 @@ class _ShRun:
     def ship(self, flow: _Flow, way: str) -> None:
         """Something leaves the machine; does it hold anything private?"""
         for source in flow.sources if "exfiltration" not in self.facts else ():
-            if source[:1] == "\0" or any(map(_SH_PRIVATE.match, self.places(source))) or self.ctx.is_sensitive(source):
-                what = source[1:] if source[:1] == "\0" else _sh_show(source)
+            known = source[:1] == "\0" and source[:6] != "\0pipe "
+            if known or any(map(_SH_PRIVATE.match, self.places(source))) or self.ctx.is_sensitive(source):
+                what = source.strip("\0") if source[:1] == "\0" else _sh_show(source)
                 return self.say("exfiltration", f"sends {what} away by {way}")
+
+    def shown(self, flow: _Flow) -> None:
+        """What a command says in the end is read by whoever called it."""
+        for source in flow.sources:
+            if source[-1:] == "\0":
+                self.say("exfiltration", f"shows a secret: {source.strip(chr(0))}")
 
     # -- structure
     def read(self, text: str, flow: _Flow = _NOTHING, dialect: _ShDialect | None = None) -> _Flow:
@@ -7425,11 +8884,7 @@ class _ShRun:
             elif out is not _NOTHING:
                 outs.append(out)
         self.depth -= 1
-        if len(outs) < 2:
-            return outs[0] if outs else _NOTHING
-        texts = [out.text for out in outs if out.text is not None]
-        return _sh_join(outs, "\n".join([text.rstrip("\n") for text in texts])[:MAX_SHELL_VALUE]
-                        if len(texts) == len(outs) else None)
+        return _sh_said(outs)
 
     def pipeline(self, nodes: list[_ShNode], flow: _Flow) -> _Flow:
         if len(nodes) == 1 and not nodes[0].background:
@@ -7438,7 +8893,7 @@ class _ShRun:
         for node in nodes:
             self.become(before)
             self.out = self.out if node is nodes[-1] else ""
-            out = self.node(node, out)
+            out = self.node(node, _SOME if out is _NOTHING and node is not nodes[0] else out)
             self.settle()
         if nodes[-1].background and self.d is _SH_POSIX:
             self.become(before)
@@ -7463,10 +8918,10 @@ class _ShRun:
         for fd, operator, word in node.redirects:
             flow = self.redirected(fd, operator, _sh_whole(self.expand(word)), flow, outs)
         out = self.run(node, lines, flow, outs)
-        if lines != [["exec"]]:
+        if node.redirects and lines != [["exec"]]:
             self.fds = fds
         for fd, operator, target in outs:
-            self.written(target, _EMPTY if fd == "2" else out, ">>" in operator)
+            self.written(target, _NOTHING if fd == "2" else out, ">>" in operator)
             out = out if fd == "2" else _NOTHING
         for name, value in kept.items():
             if value is None:
@@ -7486,8 +8941,8 @@ class _ShRun:
             if node.raw and lines[0]:
                 lines = [_power_words(self, node, lines[0])]
             if len(lines) == 1:
-                return self.simple(lines[0], flow, node.background) if lines[0] else (
-                    flow if outs and not node.assigns else _NOTHING)
+                return self.simple(lines[0], flow, node.background) if lines[0] else _NOTHING if (
+                    node.assigns or not outs) else _EMPTY if flow is _NOTHING else flow
             return self.branches([lambda words=words: self.simple(words, flow, node.background)  # type: ignore[misc]
                                   for words in lines])
         if kind == "for":
@@ -7626,7 +9081,7 @@ class _ShRun:
         """The command lines that *words* may become: one, unless variables have several values."""
         lines: list[list[str]] = [[]]
         for word in words:
-            if isinstance(word, str) and not (word[:1] == "~" and self.vars):
+            if isinstance(word, str) and not (word[:1] == "~" and (self.vars or word[1:2] in ("+", "-"))):
                 for line in lines:
                     line.append(word)
                 continue
@@ -7725,7 +9180,7 @@ class _ShRun:
         value = self.vars.get(name)
         if value is None:
             if name in ("@", "*"):
-                value = {}
+                value = self.vars.get("@", {})
             elif name == "PWD":
                 value = self.folder()
             elif name in _SH_VARIABLES:
@@ -7940,14 +9395,14 @@ class _ShRun:
         """A variable gets a value; some variables hold what programs run."""
         self.vars[name] = value if not isinstance(value, str) or len(value) <= MAX_SHELL_VALUE else _sh_from(
             _SH_HOLE, _sh_flow(value))
-        if name in _SH_RUNS_VARIABLES and self.d is _SH_POSIX:
+        if self.d is _SH_POSIX and (name in _SH_RUNS_VARIABLES or name[:17] == "GIT_CONFIG_VALUE_"):
             for one in _sh_each(value):
                 if isinstance(one, str) and one:
                     self.run_variable(name, one)
 
     def run_variable(self, name: str, value: str) -> None:
         """A variable of _SH_RUNS_VARIABLES: its value is a command, a script, or options of a program that runs things."""
-        role = _SH_RUNS_VARIABLES[name]
+        role = _SH_RUNS_VARIABLES.get(name, "sh")
         self.apart(lambda: self.played(role, value))
 
     def played(self, role: str, text: str) -> _Flow:
@@ -7956,8 +9411,8 @@ class _ShRun:
             self.expand(_ShReader(str(text)).double(""))
             return self.run_operand(text, _NOTHING)
         if role[:1] == "-":
-            return self.simple([role[1:], *text.split()], _NOTHING)
-        return self.run_text(text, _NOTHING)
+            return self.read(f"{role[1:]} {text}")
+        return self.run_text(_sh_from(text.lstrip("!|"), _sh_flow(text)), _NOTHING)
 
     # -- commands
     def simple(self, words: list[str], flow: _Flow, background: bool = False) -> _Flow:
@@ -7986,25 +9441,28 @@ class _ShRun:
         if self.files and (self.kept(first) is not None) and (
                 "/" in first or "\\" in first or self.d is not _SH_POSIX or re.search(r"\.(?:exe|bat|cmd|ps1|com)\Z", first)):
             self.run_file(first)
+        elif self.files and "/" not in first and any(key.endswith("bin/" + first) for key in self.files):
+            self.run_file(next(key for key in self.files if key.endswith("bin/" + first)))
         if _sh_open(first) and _sh_open(first.rpartition("/")[2]):
             return self.unknown(first, args, flow)
         if background and "node_modules" not in first and re.match(
                 r"(?:/tmp|/dev/shm|/var/tmp|.*/\.[^./][^/]*)/(?!bin/)", first):
             self.say("persistence", "leaves a program from a hidden or temporary folder running", first)
         self.spend(0)
-        methods, wrappers, rules = _sh_tables or _sh_known()
+        rows, _, rules = _sh_tables or _sh_known()
         name = _sh_program(first, self.d)
-        if name not in methods and name not in rules and name not in wrappers:
+        if name not in rows and name not in rules:
             name = self.another_name(name)
+        secret = ""
         if name in rules and (self.d is not _SH_POSIX or name not in ("if", "for")):
-            self.rules(name, rules[name], args)
-        wrapper = wrappers.get(name) or args and wrappers.get(f"{name}:{args[0]}")
-        if wrapper:
-            return self.wrap(name, wrapper, args, flow, background)
-        method = methods.get(name)
-        if method is not None:
-            return method(self, name, args, flow)  # type: ignore[no-any-return]
-        return self.operands(name, args, flow)
+            secret = self.rules(name, rules[name], args)
+        found = self.row_of(name, args)
+        if found is None:
+            out = self.carried(name, args, flow)
+        else:
+            found[1].background = background or name in ("nohup", "setsid")
+            out = self.play(found[0], found[1], found[2], flow)
+        return out._replace(sources=(*out.sources, f"\0${secret}\0")) if secret else out
 
     def unknown(self, first: str, args: list[str], flow: _Flow) -> _Flow:
         """A program that nobody can name: the worst one for its arguments."""
@@ -8053,18 +9511,18 @@ class _ShRun:
 
     def another_name(self, name: str) -> str:
         """`python3.11`, `mkfs.ext4`, `nc.traditional`, `/bin/r?`: under which name the tables have it."""
-        methods, _, rules = _sh_known()
+        rows, _, rules = _sh_known()
         for known in (name.rstrip("0123456789."), name.split(".")[0]):
-            if known in methods or known in rules:
+            if known in rows or known in rules:
                 return known
         if "?" in name or "*" in name or "[" in name:
             return next((known for known in _SH_KNOWN_PROGRAMS if _sh_wild(name, known)), name)
         return name
 
-    def rules(self, name: str, rules: list[Any], args: list[str]) -> None:
-        """The table's rules for one program."""
+    def rules(self, name: str, rules: list[Any], args: list[str]) -> str:
+        """The table's rules for one program; comes back: what secret it shows."""
         if not _SH_HARMLESS_OPTIONS.isdisjoint(args[:args.index("--")] if "--" in args else args):
-            return
+            return ""
         start = 0
         while name in _SH_SUBCOMMANDS and start < len(args) and args[start][:1] == "-":
             start += 2 if args[start] in _SH_VALUED_GLOBAL else 1
@@ -8072,69 +9530,317 @@ class _ShRun:
         words = [_sh_plain(word, "") if _sh_open(word) else word for word in words]
         subject = " ".join([word[:300].replace(" ", "\0") for word in words])[:6000] + " "
         padded = " " + subject
+        secret = ""
         for category, pattern, reason in rules:
             if category not in self.facts and (pattern.match(subject) or pattern.match(padded)):
-                self.say(category, f"{name}: {reason}")
+                if category == "secret":
+                    secret = reason
+                else:
+                    self.say(category, f"{name}: {reason}")
+        return secret
 
-    def wrap(self, name: str, wrapper: tuple[str, int], args: list[str], flow: _Flow, background: bool) -> _Flow:
-        """sudo, env, xargs, timeout …: the command inside."""
-        rest = _sh_skip(args, *wrapper)
-        options = args[:len(args) - len(rest)]
-        code = None                             # a text that is run instead of words
-        if name == "env":
-            for word in _sh_operands(options):
-                if "=" in word:
-                    self.set(word.partition("=")[0], _sh_from(word.partition("=")[2], _sh_flow(word)))
-            split = next((i + 1 for i, w in enumerate(args) if w in ("-S", "--split-string")), 0)
-            if split:
-                code = " ".join(args[split:])
-            elif not rest:
-                return _sh_read(("\0the environment",))
-        before, self.root = self.root, self.root or name in ("sudo", "doas", "pkexec", "gosu", "su-exec")
-        if name in ("sudo", "doas") and _sh_has(r"-\w*[is]\w*\Z|--(?:login|shell)\Z", options) and (
-                not rest or rest[0] in ("bash", "sh", "su", "zsh")):
+    def row_of(self, name: str, args: list[str]) -> tuple[str, _ShCall, list[tuple[str, str]]] | None:
+        """The row of a program or of its sub-command: its name, the sorted words, and what stands before a sub-command."""
+        rows, verbs, _ = _sh_known()
+        row = rows.get(name)
+        if name in verbs:
+            front = _ShCall(name, args, row or _NO_ROW)
+            at = front.sort(True)
+            for skip in range(3 if front.doubt else 2) if row is None else (0,):
+                verb = "".join(args[at + skip:at + skip + 1])
+                for key, size in ((f"{name}/{verb}/{''.join(args[at + skip + 1:at + skip + 2])}", 2), (f"{name}/{verb}", 1)):
+                    if key in rows:
+                        call = _ShCall(key, args[at + skip + size:], rows[key])
+                        call.sort()
+                        return key, call, front.got
+        if row is None:
+            return None
+        call = _ShCall(name, args, row)
+        call.sort()
+        return name, call, []
+
+    def play(self, name: str, call: _ShCall, before: list[tuple[str, str]], flow: _Flow) -> _Flow:
+        """One command by the row of its program: the roles of its words, then the command inside or the program's method."""
+        row, kept = call.row, (self.call_, self.root, self.cwds, self.links)
+        self.call_, self.root = call, self.root or "root" in row.traits
+        for role, value in before + call.got if before else call.got:
+            if role == "cd":
+                fell = self.fell
+                self.go(value)
+                self.fell = fell
+        outs = [self.act(role, value, flow) for role, value in (before + call.got if before else call.got)
+                if role not in _SH_QUIET_ROLES]
+        if row.method is not None:
+            call.said = _sh_said(outs)
+            outs = [row.method(self, name.partition("/")[0], call.args, flow), *([] if row.method is _ShRun._code else outs)]
+        elif call.starts:
+            outs.append(self.inside(flow))
+        else:
+            outs.append(self.by_row(call, flow))
+        if call.all("cd") or any(role == "cd" for role, _ in before):
+            self.cwds = kept[2]
+        self.call_, self.root, _, links = kept
+        if call.all("vol"):
+            self.links = links
+        return _sh_said(outs)
+
+    def inside(self, flow: _Flow) -> _Flow:
+        """The command that stands among the words of another."""
+        call = self.call_
+        if call is None or not call.starts or "idle" in call.marks:
+            return _NOTHING
+        args, background = call.args, call.background
+        if len(call.starts) == 1:
+            rest = args[call.starts[0]:]
+            return self.act("sh", rest[0], flow) if len(rest) == 1 and " " in rest[0] else self.simple(rest, flow, background)
+        return self.branches([lambda at=at: self.simple(args[at:], flow, background) for at in call.starts])  # type: ignore[misc]
+
+    def by_row(self, call: _ShCall, flow: _Flow) -> _Flow:
+        """What a program without a method says: its row knows what becomes of what goes in."""
+        traits = call.row.traits
+        for role in [trait[3:] for trait in traits if trait[:3] == "in:"]:
+            self.act(role, _sh_from(flow.text or "", flow), _NOTHING) if flow.text or flow.remote else None
+        out = self.operands(call.name, call.plain + call.all("f", "r"), flow)
+        for word in call.all("n"):
+            self.named(call.name, word)
+        if "none" in traits:
+            return _EMPTY if call.name in (":", "true") else _NOTHING
+        shows = [trait[6:].replace("_", " ") for trait in traits if trait[:6] == "shows:"]
+        if shows:
+            return _sh_read(["\0" + one for one in shows])
+        if "lines" in traits and "part" not in call.marks and not call.all("f", "r") and flow.text is not None:
+            return out._replace(text=flow.text, made=flow.made, below=flow.below)
+        if "below" in traits:
+            return out._replace(below=True)
+        return out._replace(made=True) if "made" in traits else out
+
+    def named(self, name: str, word: str) -> None:
+        """A word whose name alone matters: that is nobody's business only in a few places."""
+        if "mcpwall" in word or "/." in word and word[:1] in "/~$" and name in ("ls", "dir", "tree", "gci"):
+            self.path(word)
+
+    def act(self, role: str, value: str, flow: _Flow) -> _Flow:
+        """What a word does in its role."""
+        if role == "sh":
+            return self.apart(lambda: self.run_text(value, flow))
+        if role in ("f", "r", "n", "cd"):
+            return _NOTHING                     # by_row
+        if role == "w":
+            self.written(value, flow, False)
+        elif role == "d":
+            self.path(value)
+            self.delete(value)
+        elif role == "e":
+            key, _, text = value.partition("=")
+            self.set(key, _sh_from(text, _sh_flow(value)))
+        elif role == "script":
+            return self.run_operand(value, flow)
+        elif role == "program":                 # in the place of ssh, with options of its own
+            if _sh_program(value, self.d) in _SH_DANGEROUS or " " in value or self.kept(value):
+                self.apart(lambda: self.read(f"{value} -rf {_SH_HOLE}"))
+        elif role == "list":                    # gcc -wrapper rm,-rf,…
+            self.apart(lambda: self.simple(value.split(","), flow))
+        elif role == "vol":
+            self.mount(value)
+        elif role == "ssh":
+            key, _, text = value.replace("=", " ", 1).partition(" ")
+            if key.lower() in ("proxycommand", "localcommand", "knownhostscommand"):
+                self.apart(lambda: self.run_text(_sh_from(text, _sh_flow(value)), flow))
+        elif role == "exec":
+            return self.act("sh", value.removeprefix("exec="), flow) if value[:5] == "exec=" else _NOTHING
+        elif role == "git":
+            self.git_setting(*value.partition("=")[::2])
+        elif role in _SH_TEXTS:
+            self.judge_origin(value)
+            if flow.remote and _sh_runs_input.search(value):
+                self.say("pipe_to_shell", "runs what comes from the network")
+            before = self.state()
+            out = _SH_TEXTS[role](self, role, value)
+            self.become(before)
+            return out if isinstance(out, _Flow) else _NOTHING
+        return _NOTHING
+
+    def git_setting(self, key: str, value: str) -> None:
+        """A setting of git: some are commands."""
+        runs = re.match(r"(?i)(?:core\.(?:fsmonitor|sshcommand|pager|editor|askpass|gitproxy)|alias\..+|diff\..*|pager\..+|"
+                        r"sequence\.editor|gpg\..*program|merge\..*driver|filter\..*|credential\..*helper|\S+\.(?:tool|cmd|"
+                        r"command|textconv|pager|editor))\Z", key)
+        if runs and value and not re.match(r"(?i)(?:true|false|\d+)\Z", value) and (value[0] == "!" or key[:5] != "alias"):
+            self.act("sh", _sh_from(value.removeprefix("!"), _sh_flow(value)), _NOTHING)
+
+    def mount(self, value: str) -> None:
+        """A folder of the host in a container: `HOST:INSIDE`, `type=bind,source=HOST,target=INSIDE`."""
+        fields = dict(field.partition("=")[::2] for field in value.split(",")) if "=" in value else {}
+        short = (value + "::").split(":")
+        source = fields.get("source") or fields.get("src") or short[0]
+        target = fields.get("target") or fields.get("dst") or fields.get("destination") or short[1]
+        if source[:1] in ("/", "~", ".", "$", "\ue0f0"):
+            self.path(source)
+            for place in self.places(source):
+                if re.fullmatch(r"/|/(?:etc|root|proc|sys|dev|boot|var|home|usr|Users|var/run/docker\.sock|run/docker\.sock)",
+                                place.rstrip("/") or "/"):
+                    self.say("privilege", "gives a container rights over the host", source)
+            if target[:1] == "/":
+                self.links = {**self.links, target.rstrip("/"): source}
+
+    def shells(self, words: list[str]) -> bool:
+        """Is this an interactive or input-reading shell?"""
+        row = _sh_known()[0].get(_sh_program(words[0], self.d)) if words else None
+        return row is not None and row.method is _ShRun._shell and all(word[:1] in "-+" for word in words[1:])
+
+    # -- programs that run another
+    def _sudo(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        call = self.call_
+        rest = call.args[call.starts[0]:] if call and call.starts else []
+        if call and "shell" in call.marks and (not rest or rest[0] in ("bash", "sh", "su", "zsh")):
             self.say("privilege", "opens a root shell")
-        if self.root and (any("LD_PRELOAD" in word for word in options) or "LD_PRELOAD" in self.vars):
+        if "LD_PRELOAD" in self.vars:
             self.say("privilege", "loads a library into a program that runs as root")
-        if self.root and _sh_has(r":?!(?:/bin/)?(?:ba|z|da)?sh\b", rest):
+        if _sh_has(r":?!(?:/bin/)?(?:ba|z|da)?sh\b", rest):
             self.say("privilege", "opens a root shell")
-        if name in ("chroot", "nsenter", "unshare") and (not rest or self.is_shell(rest)):
+        return self.inside(flow)
+
+    def _env(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        call = self.call_
+        if call and not call.starts and not call.all("sh"):
+            return self.listed_variables()
+        return self.inside(flow)
+
+    def _enters(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        call = self.call_
+        if call and (not call.starts or self.shells(call.args[call.starts[0]:])):
             self.say("privilege", f"{name}: opens a shell in another root or namespace")
-        if name == "trap":
-            code = args[0] if args else ""
-        elif name in ("flock", "runuser", "sg"):
-            code = _sh_after(args, "-c")
-        elif name == "command" and options[:1] in (["-v"], ["-V"]):
-            rest = []
-        elif name == "parallel" and (not rest or " " in rest[0] or rest[0] == ":::"):
-            if not rest:
-                return self._shell(name, [], flow)
-            code = "\n".join(rest)
-        elif name in ("xargs", "parallel"):
-            if not rest:
-                return flow.but(flow.text)
-            if flow is not _NOTHING:
-                rest = self.from_input(rest, options, flow)
-        out = self.simple(rest, flow, background or name in ("nohup", "setsid")) if code is None else self.read(code, flow)
-        self.root = before
+        return self.inside(flow)
+
+    def _exec(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        out = self.inside(flow)
+        self.dead = bool(self.call_ and self.call_.starts)
         return out
+
+    def _cmake(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """`cmake -E TOOL …`: small tools of its own, and programs."""
+        call = self.call_
+        if call is None or "tool" not in call.marks:
+            return self.operands(name, args, flow)
+        rest = args[args.index("-E") + 1:] if "-E" in args else []
+        tool = {"rm": "rm", "remove": "rm", "remove_directory": "rm", "env": "env", "time": "env", "rename": "mv"}.get(
+            "".join(rest[:1]))
+        return self.simple([tool] + ["-rf"] * (rest[0][:6] == "remove") + rest[1:], flow) if tool else _NOTHING
+
+    def _xargs(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        rest = _sh_skip(args, "nPIdaELs", 0)
+        options = args[:len(args) - len(rest)]
+        file = next((value for option, value in zip(options, options[1:]) if option in ("-a", "--arg-file")), "")
+        flow = self.content(file) if file else flow
+        if not rest:
+            return flow.but(flow.text)
+        return self.simple(self.from_input(rest, options, flow) if flow is not _NOTHING else rest, flow)
+
+    def _parallel(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        rest = _sh_skip(args, "jNnSPLI", 0)
+        at = next((at for at, word in enumerate(rest) if word[:3] == ":::"), len(rest))
+        command, values = rest[:at], rest[at + 1:]
+        if not command:
+            return self._shell(name, [], flow) if not values else self.read("\n".join(values), flow)
+        text = _sh_whole(command)
+        for value in values or (flow.text.split() if flow.text else []) or [_sh_from(_SH_HOLE, flow)]:
+            line = _sh_whole([text.replace("{}", value) if "{}" in text else f"{text} {value}"], "", _sh_join(
+                [_sh_flow(text), _sh_flow(value)]))
+            self.apart(lambda line=line: self.run_text(line, flow))  # type: ignore[misc]
+        return _NOTHING
 
     def from_input(self, rest: list[str], options: list[str], flow: _Flow) -> list[str]:
         """The words of an `xargs` command with what its input holds."""
-        items: list[str] = [] if flow.text is None else flow.text.split()[:MAX_SHELL_WORDS]
+        replaced = next((o[2:] or "".join(options[i + 1:i + 2]) for i, o in enumerate(options) if o[:2] == "-I"), "")
+        replaced = replaced or "{}" * (any(o[:2] in ("-I", "-i") for o in options) or any("{}" in word for word in rest))
+        lines = [] if flow.text is None else flow.text.split("\n") if replaced else flow.text.split()
+        items = [item for item in lines if item.strip()][:MAX_SHELL_WORDS]
         if not items or flow.remote or flow.sources:
             items = items or [_sh_from(_SH_HOLE, flow)]
-            if flow.remote and self.is_shell(rest):
+            if flow.remote and self.shells(rest):
                 self.say("pipe_to_shell", "runs downloaded text")
-        if any("{}" in word for word in rest) or any(o.startswith(("-I", "-i")) for o in options):
-            mark = next((o[2:] or options[i + 1] for i, o in enumerate(options[:-1] + [""]) if o.startswith("-I")), "{}") or "{}"
-            return [_sh_from(w.replace(mark, items[0]), flow) if mark in w else w for w in rest]
-        return rest + items
+        if replaced:
+            return [_sh_from(w.replace(replaced, items[0]), flow) if replaced in w else w for w in rest]
+        return rest + [_sh_from(item, flow) if flow.below or flow.remote else item for item in items]
 
-    def is_shell(self, words: list[str]) -> bool:
-        """Is this an interactive or input-reading shell?"""
-        shell = _sh_known()[0].get(_sh_program(words[0], self.d)) is _ShRun._shell
-        return shell and all(word[:1] in "-+" for word in words[1:])
+    def _ssh(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        self.ship(flow, "ssh")
+        return _REMOTE._replace(sources=flow.sources)
+
+    def _su(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        call = self.call_
+        if call and "--help" not in args and (not call.all("sh") or call.words[:1] in ([], ["root"], ["-"])):
+            self.say("privilege", "becomes another user")
+        return _NOTHING
+
+    def _editor(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """Editors and viewers: `+COMMAND`, and commands on standard input."""
+        for word in args:
+            if word[:1] == "+":
+                self.act("esc", _sh_from(word[1:], _sh_flow(word)), flow)
+        if flow.text and name in ("ed", "red", "ex", "gdb", "lldb"):
+            self.act("esc", _sh_from(flow.text, flow), _NOTHING)
+        return self.operands(name, self.call_.all("f") if self.call_ else args, flow)
+
+    def _terminal(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """tmux, screen: what their windows run, and what is typed into them."""
+        rest = _sh_skip(args, "LSfctnsxyFe" if name == "tmux" else "SLchpst", 0)
+        if name == "screen":
+            at = args.index("-X") + 1 if "-X" in args else -1
+            text = _sh_whole(args[at + 1:]) if at > 0 and args[at:at + 1] in (["stuff"], ["exec"]) else _sh_whole(rest)
+            return self.act("sh", _sh_from(_sh_unescape(text), _sh_flow(text)), flow) if text else _NOTHING
+        runs = rest and re.match(r"new|neww|send|split|run|respawn|if|popup|display-popup", rest[0])
+        rest = _sh_skip([w for w in rest[1:] if w not in ("Enter", "C-m", "Space")], "LSfctnsxyFe", 0) if runs else []
+        return self.act("sh", _sh_whole(rest), flow) if rest else _NOTHING
+
+    def _container(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """docker, kubectl: all but the commands that run inside."""
+        words = [word for word in args if word[:1] != "-"]
+        verb = words[0] if words else ""
+        if verb == "cp":
+            return self.operands(name, args[args.index("cp") + 1:], flow)
+        if name in ("kubectl", "oc") and verb in ("get", "describe", "config"):
+            secret = words[1:2] == ["view"] or any(re.match(r"secrets?(?:/|\Z)", word) for word in words[1:])
+            return _sh_read(("\0cluster secrets",)) if secret else _NOTHING
+        return self.operands(name, [w for w in args if w[:1] == "-" and "file" in w], flow)
+
+    def _inside(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """A command in a container, where root is nobody and folders of the host may be mounted."""
+        self.root = False
+        call = self.call_
+        entry = call.all("entry") if call else []
+        if call and entry:
+            return self.simple(entry + call.args[call.starts[0]:] if call.starts else entry, flow)
+        return self.inside(flow)
+
+    # -- files that are run, or that say what to run
+    def _pipe(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        for word in self.call_.words if self.call_ else []:
+            self.pipes.update(self.keys(word))
+        return _NOTHING
+
+    def _make(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """make: its file, when this command has written it or feeds it."""
+        call = self.call_
+        files = call.all("makefile") if call else []
+        for file in files or ["Makefile", "makefile", "GNUmakefile", "justfile", "build.ninja"]:
+            known = flow if file in ("-", "/dev/stdin") else self.kept(file) if file[:8] != "/dev/fd/" else _sh_flow(file)
+            if known is not None and known.remote:
+                self.say("pipe_to_shell", "runs a file it has just downloaded", file)
+            elif known is not None and known.text:
+                self.act("make", _sh_from(known.text, known), _NOTHING)
+        for word in args:
+            if word[:6] == "SHELL=":
+                self.act("sh", word[6:], flow)
+        return _NOTHING
+
+    def _split(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        words = self.call_.words if self.call_ else []
+        content = flow if words[:1] in ([], ["-"]) else self.content(words[0])
+        stem = "".join(self.call_.all("stem")) if self.call_ else ""
+        stem = stem or ("xx" if name == "csplit" else words[1] if len(words) > 1 else "x")
+        self.files[self.key(stem) + "*"] = content.but(None)
+        return _NOTHING
 
     # -- files
     def go(self, word: str) -> None:
@@ -8148,11 +9854,11 @@ class _ShRun:
             return
         self.spend(len(word) * 20)
         self.vars["OLDPWD"] = _sh_either(*[cwd or "." for cwd in before])
-        kept = tuple([cwd for cwd in before if cwd or word[:1] in "/~\ue0f0" and not self.inside(word)])
+        kept = tuple([cwd for cwd in before if cwd or word[:1] in "/~\ue0f0" and not self.in_project(word)])
         if kept and not self.strict and word.rstrip("/") not in self.made and word not in ("/", "~", ".", ".."):
             self.fell = [self.state()._replace(cwds=kept)]
 
-    def inside(self, word: str) -> bool:
+    def in_project(self, word: str) -> bool:
         """Is this surely in the project?"""
         project = self.ctx.paths.project
         return project is not None and all(place.startswith(project.rstrip("/") + "/") for place, _ in self.spots(word))
@@ -8190,10 +9896,12 @@ class _ShRun:
         """Reading a file."""
         sources: list[str] = []
         self.path(word, sources)
-        known = self.kept(word)
+        known = self.kept(word) if word != "/dev/null" else _EMPTY
         carried = _sh_flow(word)
         if word[:8] == "/dev/fd/" and word not in self.sinks:
             return carried
+        if self.pipes and known is None and self.pipes.intersection(self.keys(word)):
+            return _sh_read(["\0pipe " + key for key in self.keys(word)])
         if known is None:
             known = carried.but(None)
         return _sh_join((known, _sh_read(sources)), known.text)
@@ -8223,6 +9931,8 @@ class _ShRun:
             return
         if word in ("/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty", "-", _SH_HOLE) or word.startswith("/dev/fd/"):
             return
+        if flow.text == "" and not appended:
+            self.emptied(word)
         self.spend(len(word))
         self.path(word)
         self.altered.update(self.reported(word))
@@ -8246,6 +9956,11 @@ class _ShRun:
                 self.say("destructive", "wipes a history or log", word)
             elif not appended and re.match(r"/(?:etc/[^/]*\Z|var/log/|boot/|(?:usr/)?s?bin/|lib|[A-Z]:/Windows/)", place):
                 self.say("destructive", "overwrites a system file", word)
+
+    def emptied(self, word: str) -> None:
+        """A file's content is gone; that matters where people keep theirs."""
+        if not self.in_project(word) and any(map(_SH_OWN_FILE.match, self.places(word))):
+            self.say("destructive", "empties a file outside the project", word)
 
     def delete(self, word: str, reason: str = "deletes outside the project", recursive: bool = True, forced: bool = True) -> None:
         """A file or folder is deleted, with all that is in it unless it is said otherwise."""
@@ -8325,28 +10040,20 @@ class _ShRun:
             place.startswith(home + "/") for home in self.homes or ())
 
     def operands(self, name: str, args: list[str], flow: _Flow = _NOTHING) -> _Flow:
-        """A program without a method: its words may be files; what goes in may come out."""
-        sources = list(flow.sources)
+        """Words that may be files of a program; what goes in may come out."""
+        sources = [source for source in flow.sources if source[-1:] != "\0" or name in _SH_PASSING]
         flows = [flow]
-        texts = _SH_TEXT_OPTIONS.get(name, "").split() + _SH_TEXT_OPTIONS[""].split()
-        names_only, skip = name in _SH_NAMES_ONLY, name in _SH_NO_FILES
-        first = name in _SH_PATTERN_FIRST and not any(a in ("-e", "-f", "--regexp", "--file") for a in args)
         args = _sh_kept(name, args)
         for word, previous in zip(args, [""] + args):
             if isinstance(word, _ShWord) and word.flow is not _NOTHING:
                 flows.append(word.flow)
-            if skip or previous in texts:
+            if previous in _SH_TEXT_OPTIONS:
                 continue
             if word[:1] == "-":
                 option, mark, value = word.partition("=")
-                if mark and option not in texts:
+                if mark and option not in _SH_TEXT_OPTIONS:
                     self.path(value, sources)
-            elif first:
-                first = False
-            elif names_only:
-                if "mcpwall" in word or "/." in word and word[:1] in "/~$" and name in ("ls", "dir", "tree", "gci"):
-                    self.path(word)
-            elif name not in _SH_SUBCOMMANDS or name == "git" or any(c in word for c in "/.~\\$*"):
+            elif name not in _SH_SUBCOMMANDS or name == "git" or any(c in word for c in "/.~\\\ue0f0*"):
                 value = word.partition("=")[2] if not word.startswith(("/", ".", "~")) else ""
                 self.path(value.lstrip("@") or word.lstrip("@"), sources)
                 known = self.kept(word)
@@ -8354,6 +10061,18 @@ class _ShRun:
         out = _sh_join(flows) if len(flows) > 1 else flow
         made = out.made or bool(flow.text and flow.text.strip())
         return _Flow(None, out.remote, tuple(sources[:64]), out.coded, made=made) if sources or out is not _NOTHING else _NOTHING
+
+    def carried(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """A program in no table: it may run what its words say."""
+        for at, word in enumerate(args[:64]):
+            first = word.split(None, 1)[0] if " " in word else word
+            if args[max(at - 1, 0)] not in _SH_TEXT_OPTIONS and _sh_program(first, self.d) in _SH_DANGEROUS:
+                if first is not word:
+                    self.apart(lambda text=word: self.run_text(text, flow))  # type: ignore[misc]
+                    continue
+                self.apart(lambda rest=args[at:]: self.simple(rest, flow))  # type: ignore[misc]
+                break
+        return self.operands(name, args, flow)
 
     # -- interpreters
     def _shell(self, name: str, args: list[str], flow: _Flow) -> _Flow:
@@ -8363,17 +10082,22 @@ class _ShRun:
                 while len(rest) > 1 and rest[0][:1] == "-" and " " not in rest[0]:
                     rest = rest[1:]
                 return self.with_words(rest, flow)
+            if word in ("--rcfile", "--init-file") and i + 1 < len(args):
+                self.run_operand(args[i + 1], _NOTHING)
             if word == "-s":
                 break
             if word[:1] not in "-+" and (not i or not re.match(r"[-+]\w*[oO]\Z|--(?:rc|init-)file\Z", args[i - 1])):
                 return self.run_operand(word, flow)
         if self.networked:
             self.say("reverse_shell", "connects a shell to the network")
+        self.ran.update(source[6:] for source in flow.sources if source[:6] == "\0pipe ")
         if flow.remote:
             self.say("reverse_shell" if flow.shell or "\0socket" in flow.sources else "pipe_to_shell",
                      f"{name} runs what comes from the network")
         elif flow.text:
-            return self.apart(lambda: self.read(flow.text or "", _NOTHING, _SH_POSIX))
+            for text in (flow.other,) * bool(flow.other) + (flow.text,):
+                out = self.apart(lambda text=text: self.read(text, _NOTHING, _SH_POSIX))  # type: ignore[misc]
+            return out
         elif flow.made:
             self.say("pipe_to_shell", f"{name} runs a text that this command makes")
         elif flow.coded:
@@ -8401,16 +10125,27 @@ class _ShRun:
 
     def run_text(self, code: str, flow: _Flow, dialect: _ShDialect | None = None) -> _Flow:
         """A word that is run as a script."""
-        self.judge_origin(code)
+        origin = self.judge_origin(code)
+        if origin.other and origin.text and origin.text.rstrip("\n") == code:
+            self.apart(lambda: self.read(origin.other, flow, _SH_POSIX))
         return self.read(code, flow, dialect or _SH_POSIX)
 
+    def run_script(self, text: str, flow: _Flow) -> _Flow:
+        """The text of a script file, in the language of the program that runs it."""
+        roles = {role.rstrip(".!") for _, role in self.call_.row.options.values()} & _SH_TEXTS.keys() if self.call_ else ()
+        for role in roles:
+            _SH_TEXTS[role](self, role, text)
+        return _NOTHING if roles else self.read(text, flow, _SH_POSIX)
+
     def run_operand(self, word: str, flow: _Flow) -> _Flow:
-        """A shell's script file."""
+        """A script file."""
         origin = self.judge_origin(word)
-        if origin.text and not origin.remote:
-            return self.read(origin.text, flow, _SH_POSIX)
+        if word[:8] == "/dev/fd/" and origin.text and not origin.remote:
+            return self.run_script(origin.text, flow)
+        if self.pipes:
+            self.ran.update(self.pipes.intersection(self.keys(word)))
         if word == "/dev/stdin" and flow.text and not flow.remote:
-            return self.read(flow.text, _NOTHING, _SH_POSIX)
+            return self.run_script(flow.text, _NOTHING)
         self.run_file(word)
         if flow.remote and word.startswith(("/dev/stdin", "/dev/fd/", "/proc/self/fd/")):
             self.say("pipe_to_shell", "runs what comes from the network")
@@ -8424,68 +10159,52 @@ class _ShRun:
         return self.run_text(_sh_whole(args), _NOTHING, self.d if name == "eval" else _SH_POWER)
 
     def _source(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        if args and (self.ctx.is_sensitive(args[0]) or any(map(_SH_PRIVATE.match, self.places(args[0])))):
+            self.loaded = True
         return self.run_operand(args[0], flow) if args else self._shell(name, [], flow)
 
     def _code(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """python, perl, node …: code in an option, a script file, or standard input."""
-        codes, script, i = [], "", 0
-        letters = _SH_CODE_LETTERS.get(name, "e")
-        while i < len(args) and not script:
-            word = args[i]
-            if word == "-m" and letters == "c":
-                self.operands(name, args[i + 2:], flow)
-                return flow.but(None)
-            inline = re.match(rf"-(?:[^\s=rmWXMI-]*?)[{letters}](.*)\Z", word, re.S)
-            if inline or word in ("--eval", "--print", "--execute", "eval"):
-                glued = inline.group(1) if inline else ""
-                if re.fullmatch(rf"[A-Za-z]{{0,2}}[{letters}]|", glued):         # `-pe CODE`, not `-eCODE`
-                    i += 1
-                    glued = args[i] if i < len(args) else ""
-                codes.append(glued)
-            elif word[:7] == "--eval=":
-                codes.append(word[7:])
-            elif word[:1] != "-" and word != "run":
-                script = word
-            i += 1
+        """python, perl, node …: after the code in its options, a script file or standard input."""
+        call = self.call_
+        if call is None:
+            return _NOTHING
+        role = next((role.rstrip(".!") for valued, role in call.row.options.values() if role.rstrip(".!") in _SH_TEXTS), "code")
+        language, words = name.partition("/")[0], call.words
+        codes = any(role in _SH_TEXTS for role, _ in call.got)
+        module = call.all("module")
         if self.networked:
             self.say("reverse_shell", "connects an interpreter to the network")
-        for code in codes:
-            self.judge_origin(code)
-            if flow.remote and re.search(r"(?:exec|eval|system)\s*\(.{0,60}stdin", code):
-                self.say("pipe_to_shell", "runs what comes from the network")
-            judge_code(self, name, code)
-        if script and not codes:
-            origin = self.judge_origin(script)
-            if script == "/dev/stdin" and flow.remote:
-                self.say("pipe_to_shell", "runs what comes from the network")
-            self.run_file(script) if script[:8] != "/dev/fd/" else judge_code(self, "code", origin.text or "")
-        elif not codes and (flow.remote or flow.coded and not flow.text):
-            self.say("pipe_to_shell", f"{name} runs what comes from the network" if flow.remote
-                     else f"{name} runs decoded content")
-        elif not codes and flow.text:
-            judge_code(self, name, flow.text)
-        self.operands(name, args[i:])
-        return _Flow(None, flow.remote, flow.sources, flow.coded)
+        if module and module[0][:7] == "mcpwall" or any("mcpwall" in source for word in words[:1]
+                                                         for source in (self.kept(word) or _NOTHING).sources):
+            self.rules("mcpwall", _sh_known()[2]["mcpwall"], words[1 - len(module):])
+        if not codes and not module and not words or words[:1] in (["-"], ["/dev/stdin"]) and not codes:
+            if flow.remote or flow.coded and not flow.text:
+                self.say("pipe_to_shell", f"{name} runs what comes from the network" if flow.remote
+                         else f"{name} runs decoded content")
+            elif flow.text:
+                _SH_TEXTS[role](self, language, flow.text)
+        files = words[not codes and not module:]
+        for at, word in enumerate(words):       # what the code does with its words nobody knows
+            if _sh_program(word, self.d) in _SH_DANGEROUS and codes:
+                self.apart(lambda rest=words[at:]: self.simple(rest, flow))  # type: ignore[misc]
+                break
+        out = self.operands(name, files, flow)
+        if codes:
+            said = call.said
+            return _sh_join((said, out), said.text)._replace(made=said.text is None and not files, remote=said.remote or flow.remote)
+        return out._replace(remote=flow.remote, made=flow.made)
 
     def _cat(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         files = _sh_operands(args)
         return flow if not files else self.content(files[0]) if len(args) == 1 else self.operands(name, args, flow)
 
-    def _awk(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        code = "".join(_sh_operands(args)[:1])
-        judge_code(self, "awk", code)
-        if flow.remote and re.search(r"system\s*\(\s*\$|\|\s*\"(?:ba)?sh", code):
-            self.say("pipe_to_shell", "runs what comes from the network")
-        return self.operands(name, args, flow)
-
     def _sed(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        for word in args:
-            for found in re.finditer(r"(?:^|[;}\d$])\s*e\s+(.+)", word[:2000]):
-                self.read(found.group(1))
-        if _sh_has(r"-\w*i|--in-place", args):
-            for word in _sh_operands(args)[1:]:
+        call = self.call_
+        files = call.all("f") if call else []
+        if call and "inplace" in call.marks:
+            for word in files:
                 self.written(word, _NOTHING, True)
-        return self.operands(name, args, flow).but(None)
+        return self.operands(name, files, flow).but(None)
 
     def _power(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         for i, word in enumerate(args):
@@ -8511,73 +10230,6 @@ class _ShRun:
             self.say("pipe_to_shell", f"{name} runs what comes from the network")
         return _Flow(flow.text, flow.remote, flow.sources, False, True)
 
-    # -- programs that hand a text to a shell
-    def _ssh(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        rest = _sh_skip(args, "bcDEeFIiJLlmOopPQRSWw", 1)
-        for word in args[:len(args) - len(rest)]:
-            if "proxycommand" in word.lower() or "localcommand" in word.lower():
-                self.read(re.sub(r"(?i).*command[= ]", "", word, count=1))
-        self.ship(flow, "ssh")
-        return self.read(" ".join(rest), flow) if rest else _Flow(None, True, flow.sources)
-
-    def _su(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        code = _sh_after(args, "-c", "--command")
-        users = [w for w, option in zip(args, [""] + args) if w[:1] != "-" and option not in ("-c", "-s", "--command")]
-        if "--help" not in args and (code is None or users[:1] in ([], ["root"])):
-            self.say("privilege", "becomes another user")
-        return self.read(code, flow) if code else _NOTHING
-
-    def _editor(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        for word, option in zip(args, [""] + args):
-            code = word if option in ("-c", "--cmd") else word[1:] if word[:1] == "+" else ""
-            if code[:2] == ":!" or code[:1] == "!":
-                self.read(code.lstrip(":!"))
-        return self.operands(name, args, flow)
-
-    def _wrap_join(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """watch, script, tmux, terminals …: their words, joined, are a shell's text."""
-        valued = {"watch": "nd", "tmux": "LSfctnsxyFe", "screen": "SLchpst", "wsl": "du"}.get(name, "")
-        rest = _sh_skip(args, valued, 0)
-        at = next((i for i, w in enumerate(args[:-1]) if re.match(r"-\w*[ce]\Z|--command\Z", w)), -1)
-        if at >= 0 and name not in ("tmux", "wsl", "watch"):
-            rest = args[at + 1:at + 2] if name == "script" else args[at + 1:]
-        elif name == "script":
-            return self.operands(name, rest, flow)
-        elif name == "wsl" and len(rest) > 1:
-            return self.simple(rest, flow)
-        elif name == "tmux":
-            run = rest and re.match(r"new|neww|send|split|run|respawn", rest[0])
-            rest = _sh_skip([w for w in rest[1:] if w not in ("Enter", "C-m")], valued, 0) if run else []
-        return self.read(" ".join(rest), flow) if rest else _NOTHING
-
-    def _container(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """docker run/exec, kubectl exec: the command inside."""
-        at = next((i for i, w in enumerate(args) if w in ("run", "exec", "debug", "rsh", "cp", "get", "config")), -1)
-        if at < 0 or args[0] in ("build", "pull", "images", "apply"):
-            return self.operands(name, [w for w in args if w[:1] == "-" and "file" in w], flow)
-        verb, rest = args[at], args[at + 1:]
-        if verb == "cp":
-            return self.operands(name, rest, flow)
-        if verb in ("get", "config"):
-            secret = name in ("kubectl", "oc") and (rest[:1] == ["view"] or any(w.startswith("secret") for w in rest))
-            return _sh_read(("\0cluster secrets",)) if secret else _NOTHING
-        if "--" in rest and name in ("kubectl", "oc"):
-            rest = rest[rest.index("--") + 1:]
-        else:
-            i = 0
-            while i < len(rest) and rest[i][:1] == "-":
-                long = rest[i][:2] == "--"
-                alone = "=" in rest[i] or rest[i] in _SH_CONTAINER_FLAGS if long else rest[i][-1] not in "veuwpmlhcnf"
-                if rest[i] in ("-v", "--volume") and i + 1 < len(rest):
-                    self.path(rest[i + 1].split(":")[0])
-                i += 1 if alone else 2
-            entry = [value for option, value in zip(rest[:i], rest[1:]) if option == "--entrypoint"]
-            rest = entry + rest[i + 1:]
-        before, self.root = self.root, False
-        out = self.simple(rest, flow)
-        self.root = before
-        return out
-
     # -- text in, text out
     def _echo(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         words, escapes = list(args), name == "printf" and self.d is _SH_POSIX
@@ -8602,10 +10254,12 @@ class _ShRun:
             words = [_sh_from("".join(pieces), _sh_join([_sh_flow(w) for w in words]))]
         text = _sh_whole(words)
         origin, plain = _sh_flow(text), str(text)[:MAX_SHELL_VALUE]
-        if escapes:
-            plain = _sh_unescape(plain.replace("\\0", "\\"))
+        read = _sh_unescape(plain.replace("\\0", "\\")) if "\\" in plain else plain
         known = origin.text is not None or not (origin.remote or origin.coded)
-        return origin.but(plain + "\n" * (name != "printf")) if known else origin
+        if not known:
+            return origin
+        return origin._replace(text=(read if escapes else plain) + "\n" * (name != "printf"),
+                               other=read if name == "echo" and not escapes and read != plain else "")
 
     def _decode(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """Programs that decode or turn text: what they yield is known when their input is."""
@@ -8625,16 +10279,14 @@ class _ShRun:
         sources, into, tar, args = list(flow.sources), "", name in ("tar", "bsdtar", "gtar"), _sh_kept(name, args)
         make = bool(args) and (not tar or "c" in args[0] and args[0][:2] != "--" or "--create" in args)
         for i, word in enumerate(args):
-            if word.startswith(("--checkpoint-action=exec=", "--to-command=", "--use-compress-program=")):
-                self.read(word.rpartition("=")[2])
-            elif word == "-DestinationPath" or tar and (word == "--file" or word[-1:] == "f" and (
+            if word == "-DestinationPath" or tar and (word == "--file" or word[-1:] == "f" and (
                     not i or word[:1] == "-" and word[:2] != "--")):
                 into = "".join(args[i + 1:i + 2])
             elif not tar and not into and word[:1] != "-" and word not in ("a", "x") and name != "compress-archive":
                 into = word
             elif word[:1] != "-" and word != into and (i or not tar):
                 self.path(word, sources if make else None)
-                if "--remove-files" in args:
+                if "--remove-files" in args or self.call_ and "moved" in self.call_.marks:
                     self.delete(word, "deletes what it packs, outside the project")
         if into not in ("", "-") and not make:
             return self.content(into).but(None)
@@ -8664,7 +10316,10 @@ class _ShRun:
                 self.positional(rest)
         listing = args in ([], ["-p"], ["-x"]) or name == "printenv" or bool(args) and name != "set" and all(
             word[:1] == "-" and word != "-" for word in args)
-        return _sh_read(("\0the environment",)) if listing else _NOTHING
+        return self.listed_variables() if listing and name != "setx" and not (name == "printenv" and args) else _NOTHING
+
+    def listed_variables(self) -> _Flow:
+        return _sh_read(("\0the environment\0" if self.loaded else "\0the environment",))
 
     def _some_lines(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """head, sort, grep …: some lines of what goes in, in some order."""
@@ -8700,14 +10355,12 @@ class _ShRun:
             self.subscript(word)
             if name == "let":
                 self.sum([("q", word)])
-        return self.operands(name, args, flow) if name in ("test", "[") else _NOTHING
+        return _NOTHING
 
     def _prints(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """Programs whose output is told by their name alone."""
-        if name in ("security", "secret-tool", "keyring"):
-            return _sh_read(("\0stored passwords",))
-        if name in ("history", "fc", "get-history"):
-            return _sh_read(("\0the shell history",))
+        if name in ("date", "whoami", "logname"):
+            return _Flow(None, made=any(" " in word for word in args))
         spots = _sh_operands(args)
         if name in ("realpath", "readlink"):
             return _Flow("\n".join(spots), made=False) if spots else _NOTHING
@@ -8725,7 +10378,7 @@ class _ShRun:
         """read, mapfile: lines of the input as values."""
         marks = self.vars.get("IFS")
         names: list[str] = []
-        for option, word in _sh_options(args, "adinNptuCcOs", ()):
+        for option, word in _sh_options(args, "adinNptu" if name == "read" else "dnOsuCc", ()):
             self.subscript(word)
             if option in ("-C",):
                 self.run_text(word, _NOTHING)
@@ -8751,7 +10404,8 @@ class _ShRun:
         return _NOTHING
 
     def _listing(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        self.operands(name, args)
+        for word in args:
+            self.named(name, word)
         spots = [w for w in _sh_operands(args) if not re.match(r"/[a-zA-Z](?::|\Z)", w)]
         return _Flow(spots[0].rstrip("/\\") + "/*" if spots else "*", below=not spots)
 
@@ -8761,7 +10415,9 @@ class _ShRun:
             at = next((k for k, w in enumerate(args) if re.match(r"-[xX]\Z|--exec", w)), len(args))
             root = (_sh_operands(args[:at])[1:2] or ["."])[0]
             return self.simple([w.replace("{}", root + "/x") for w in args[at + 1:]], flow)
-        i = next((i for i, w in enumerate(args) if w[:1] in "-(!" and w not in ("-L", "-P", "-H")), len(args))
+        while args and re.match(r"-(?:[HLP]|O\d|D)\Z", args[0]):
+            args = args[1 + (args[0] == "-D"):]
+        i = next((i for i, w in enumerate(args) if w[:1] in "-(!"), len(args))
         roots, tests = _sh_operands(args[:i]) or ["."], args[i:i + 200]
         shape = (_sh_after(tests, "-name", "-iname", "-path") or "").rpartition("/")[2]
         narrow = any(w in ("-empty", "-regex", "-iregex", "-mtime", "-mmin", "-size", "-newer") for w in tests)
@@ -8799,7 +10455,7 @@ class _ShRun:
     # -- files
     def _remove(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         windows = name in ("del", "erase", "rd", "rmdir", "ri", "remove-item") or self.d is not _SH_POSIX
-        recursive = forced = name in ("rimraf", "shred", "srm", "wipe", "trash", "del-cli")
+        recursive = forced = name in ("rimraf", "shred", "srm", "wipe", "trash", "trash-put", "del-cli")
         targets: list[str] = []
         end = args.index("--") if "--" in args else len(args)
         for i, word in enumerate(args):
@@ -8832,7 +10488,10 @@ class _ShRun:
                     flow = self.content(word[3:])
                 elif word[:3] == "of=":
                     self.written(word[3:], flow, False)
-            return flow
+                    if not {"if=/dev/zero", "if=/dev/urandom", "if=/dev/random"}.isdisjoint(args):
+                        self.emptied(word[3:])
+            cut = _sh_has("skip=|count=|conv=|bs=|ibs=|cbs=", args) and flow.text is not None
+            return flow._replace(text=None, made=True) if cut else flow
         appended = name in ("ac", "add-content") or any(w in ("-a", "--append", "-Append") for w in args)
         files = [w for w, option in zip(args, [""] + args)
                  if w[:1] != "-" and option.lower() not in ("-s", "-value", "-encoding", "-r", "-o", "-l")]
@@ -8865,6 +10524,9 @@ class _ShRun:
         content = self.kept(words[0]) if words else None
         content = content or _sh_join(flows or [_NOTHING])
         for word in words if name in _SH_MOVES else []:
+            if any(map(_SH_TEMPORARY.match, [place.rstrip("/") + "/x" for place in self.places(into)])) and not self.in_project(
+                    word) and any(map(_SH_OWN_PLACE.match, self.places(word))):
+                self.say("destructive", "moves the user's files where they do not last", word)
             if into.lower() in ("/dev/null", "nul") or _sh_has(
                     r"/(?:etc|bin|usr|lib|boot|sbin|var)(?:/|\Z)|/\Z|~\Z|~/\*", self.places(word)):
                 self.delete(word, "moves away what is outside the project")
@@ -8873,6 +10535,9 @@ class _ShRun:
             if not template or ".env" not in leaf:
                 self.written(leaf, content, False)
             self.files[self.key(leaf)] = content
+        if name in ("ln", "mklink") and words:
+            link = into or words[0].rstrip("/").rpartition("/")[2]
+            self.links = {**self.links, self.where(link).removeprefix("./"): self.where(words[0])}
         return _NOTHING
 
     def _mode(self, name: str, args: list[str], flow: _Flow) -> _Flow:
@@ -8884,7 +10549,7 @@ class _ShRun:
             targets = [w for w in args if _sh_drive.match(w)]
             spec = "777" if any(re.search(r"(?i)/grant|everyone|/f|/reset", w) for w in args) else ""
         for word in targets:
-            self.operands("chmod", [word])
+            self.named("chmod", word)
             places, change = self.places(word), name == "chmod"
             outside = any(p in ("/", "~", "/home", "/Users") or _SH_SYSTEM.match(p) and not _SH_TEMPORARY.match(p)
                           for p in places)
@@ -8905,33 +10570,32 @@ class _ShRun:
     # -- the network
     def _http(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """curl, wget, Invoke-WebRequest …: what they send, and the file or stream they fetch."""
-        httpie = name in ("http", "https", "xh")
+        call = self.call_
+        if call is None:
+            return _NOTHING
         sent: list[_Flow] = []
-        target, folder, named = "", "", name in ("wget", "aria2c", "axel", "lwp-download")
-        urls: list[str] = []
-        letters = {"curl": "AbcCdDeEFhHKmoPQrTuUwxXyYz", "wget": "OoaiBtTUePDARQl"}.get(name, "")
-        for option, value in _sh_options(args, letters, None, _SH_HTTP["switch"]):
-            if option in _SH_HTTP["url"] or not option:
-                urls.append(value)
-                if httpie and re.search(r"[=:]@", value):
-                    sent.append(self.content(value.rpartition("@")[2]))
-            elif option in _SH_HTTP["named"] and name == "curl":
-                named = True
-            elif option in _SH_HTTP["target"]:
-                target = value
-            elif option in _SH_HTTP["file"]:
+        lent: list[_Flow] = []                  # what says who one is
+        target, folder = "".join(call.all("w")[-1:]), "".join(f"{one.rstrip('/')}/" for one in call.all("folder")[-1:])
+        named = "named" in call.marks or name in ("wget", "wget2", "aria2c", "axel", "lwp-download")
+        urls = call.all("u")
+        if name in ("lwp-download", "axel") and len(urls) > 1 and not target:
+            target = urls.pop()
+        if name in ("http", "https", "xh"):
+            sent += [flow, *[self.content(word.rpartition("@")[2]) if re.search(r"[=:]@", word) else _sh_flow(word)
+                             for word in urls]]
+            urls = [word for word in urls if not re.search(r"[=:]", word) or "://" in word]
+        for role, value in call.got:
+            if role == "S":
                 sent.append(flow if value in ("-", ".") else self.content(value))
-            elif option in _SH_HTTP["data"]:
-                at = re.search(r"(?:^|=)[@<](.*)\Z|^[\w.-]*@([./~$].*)\Z", value,
-                               re.S) if option not in ("--data-raw", "--post-data", "-b", "--cookie") else None
+            elif role == "@":
+                at = re.search(r"(?:^|=)[@<](.*)\Z|^[\w.-]*@([./~\ue0f0].*)\Z", value, re.S)
                 file = (at.group(1) or at.group(2) or "").split(";")[0] if at else ""
-                sent.append(flow if file == "-" else self.content(file) if file else _sh_flow(value))
-            elif option in _SH_HTTP["header"]:
-                if "uthorization" not in value and any(s[:2] != "\0$" for s in _sh_flow(value).sources):
-                    sent.append(_sh_flow(value))
-            elif option in _SH_HTTP["folder"]:
-                folder = value.rstrip("/") + "/"
-            elif option in _SH_HTTP["config"]:
+                sent.append(flow if file == "-" else self.content(_sh_from(file, _sh_flow(value))) if file else _sh_flow(value))
+            elif role == "s":
+                sent.append(_sh_flow(value))
+            elif role == "auth" or role == "header":
+                lent.append(_sh_flow(value))
+            elif role == "r":
                 self.path(value)
         for url in urls[:64]:
             origin = _sh_flow(url)
@@ -8941,10 +10605,15 @@ class _ShRun:
             if url[:7].lower() == "file://":
                 self.path(url)
         hosts = " ".join(re.sub(r"^\w+://|[/?].*", "", url[:300]) for url in urls[:8]).lower()
-        for part in (sent + [flow] * httpie)[:64]:
+        for part in sent[:64]:
             if part.sources and not _sh_own_host(part, hosts):
                 self.ship(part, name)
-        got = _Flow(None, bool(urls) and not any(u[:5].lower() == "file:" for u in urls) or flow.remote)
+        for part in lent[:16]:
+            if part.sources and _sh_other_service(part, hosts):
+                self.ship(part, name)
+        local = bool(urls) and all(url[:5].lower() == "file:" for url in urls)
+        got = _Flow(None, bool(urls) and not local or flow.remote, ("\0the credentials of this machine",) * bool(
+            re.search(r"169\.254\.169\.254|metadata\.google|169\.254\.170\.2|100\.100\.100\.200", hosts)))
         if named and not target and urls:
             target = re.sub(r"[?#].*", "", urls[0].rstrip("/")).rpartition("/")[2]
         target = folder + target if target else ""
@@ -8970,14 +10639,16 @@ class _ShRun:
         return _NOTHING
 
     def _openssl(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        verb = args[0] if args else ""
+        """openssl s_client, enc, base64."""
+        call = self.call_
+        verb, files = (call.name.rpartition("/")[2], call.all("r")) if call else ("", [])
         if verb in ("s_client", "s_server"):
             return self.connected(flow, name)
-        if verb == "enc" or verb == "base64" and flow is not _NOTHING:
-            plain = flow.text and "-d" in args and ("-base64" in args or "-a" in args or verb == "base64")
-            return _Flow(_sh_decoded(flow.text or "", "base64") if plain else None, flow.remote, flow.sources, True)
-        words = [word for word, option in zip(args, [""] + args) if option not in ("-keyout", "-out", "-subj")]
-        return self.operands(name, words, flow)
+        if verb not in ("enc", "base64"):
+            return _NOTHING
+        flow = self.content(files[0]) if files else flow
+        plain = flow.text and "-d" in args and ("-base64" in args or "-a" in args or verb == "base64")
+        return _Flow(_sh_decoded(flow.text or "", "base64") if plain else None, flow.remote, flow.sources, True)
 
     def _socket(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         text = " ".join(args)
@@ -8999,6 +10670,9 @@ class _ShRun:
         return _Flow(None, True, ("\0socket",))
 
     def _remote_copy(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        if re.match(r"gh (?:api|gist view)|(?:gsutil|rclone) .*\bcat |aws s3 cp .* -\Z", " ".join([name, *args])[:2000]):
+            self.operands(name, args, flow)
+            return _REMOTE
         if name in ("aws", "az", "gcloud", "gh") and not (args[:1] in (["s3"], ["storage"], ["gist"]) and set(args) & {
                 "cp", "mv", "sync", "upload", "create", "upload-batch", "rsync"}):
             return self.operands(name, args, flow)
@@ -9008,6 +10682,8 @@ class _ShRun:
         for option, word in zip(args, args[1:]):
             if rsync and option in ("-e", "--rsh"):
                 self.read(word)
+        for word in words[:-1] if rsync and self.call_ and "moved" in self.call_.marks else []:
+            self.delete(word, "moves away what is outside the project")
         if (robocopy or rsync) and len(words) > 1 and _sh_has(r"(?i)--del|/mir|/purge", args):
             target = words[-1 if rsync else 1].rstrip("/") or "/"
             if ":" not in target[2:]:
@@ -9046,39 +10722,30 @@ class _ShRun:
 
     # -- particular programs
     def _git(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        for word in args[:args.index("-c") + 2] if "-c" in args[:3] else []:
-            program = re.match(r"(?i)(?:core\.(?:fsmonitor|sshcommand|pager|editor|askpass)|alias\.\w+|diff\.external)=!?(.+)",
-                               word)
-            if program:
-                self.read(program.group(1))
-        verb, *rest = _sh_skip(args, "Cc", 0) or [""]
-        for option, word in zip(rest, rest[1:]):
-            if verb in ("rebase", "submodule") and option in ("-x", "--exec", "foreach"):
-                self.read(word)
-        for word in rest if verb == "clean" else []:
-            if word[:1] in "/~":
+        call = self.call_
+        verb = call.name.rpartition("/")[2] if call and "/" in call.name else "".join(args[:1])
+        for word in args:
+            if word[:5] == "ext::":
+                self.act("sh", _sh_from(word[5:].replace("% ", " "), _sh_flow(word)), flow)
+        words = call.words if call else args
+        if verb == "config" and len(words) > 1:
+            self.git_setting(words[0], words[1])
+        elif verb == "clean" and _sh_has(r"-\w*f|--force", args) and not _sh_has(r"-\w*n|--dry-run", args):
+            for word in [word for word in words if word[:1] in "/~"] or ["."] * (self.cwds != ("",)):
                 self.delete(word)
-        if verb in ("add", "diff", "show", "apply", "clone", "archive", "cat-file", "blame"):
-            return self.operands(name, rest, flow)
-        return _Flow()
+        if verb in ("commit", "tag", "notes", "config", "clean") or verb == "archive" and flow is not _NOTHING:
+            return _NOTHING
+        return self.operands(name, call.all("f") + call.plain if call else args, flow)
 
     def _sql(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """Database clients: statements in options or on standard input."""
-        for word, option in zip(args, [""] + args):
-            if re.match(r"-\w*[ceQq]\Z|--(?:command|execute|eval|query)\Z", option) or re.match(
-                    r"--(?:command|execute|eval|query)=|-[ce]\S*\s", word) or name in ("sqlite3", "sqlite", "duckdb"):
-                self.sql(word)
-                if re.match(r"\s*\\!|\.(?:shell|system)\s", word):
-                    self.read(re.sub(r"^\s*(?:\\!|\.\w+)", "", word))
-        if name == "redis-cli":
-            self.sql(" ".join(args))
-        self.sql(flow.text or "")
-        return self.operands(name, [w for w in args if " " not in w], flow)
+        """Database clients: statements on standard input as well."""
+        if flow.text:
+            self.act("node" if name in ("mongo", "mongosh") else "sql", _sh_from(flow.text, flow), _NOTHING)
+        return self.operands(name, [word for word in self.call_.all("f") if " " not in word] if self.call_ else args, flow)
 
     def sql(self, text: str) -> None:
         """Statements in the language of a database."""
-        for category, reason, word in judge_sql(text):
-            self.say(category, reason, word)
+        follow_acts(self, sql_acts(text))
 
     # -- PowerShell and cmd.exe
     def _start(self, name: str, args: list[str], flow: _Flow) -> _Flow:
@@ -9135,13 +10802,115 @@ def _sh_harmless_lines(text: str | None) -> bool:
     return text is not None and "/tmp" not in text and all(_sh_harmless.match(line) for line in text.splitlines()[:1000])
 
 
+_SH_SERVICES = dict(pair.split(":") for pair in """npm:npmjs github:github gh:github gitlab:gitlab aws:amazonaws openai:openai
+    anthropic:anthropic stripe:stripe slack:slack pypi:pypi docker:docker hf:huggingface huggingface:huggingface heroku:heroku
+    cloudflare:cloudflare digitalocean:digitalocean azure:azure google:google vercel:vercel netlify:netlify""".split())
+
+
+def _sh_other_service(origin: _Flow, hosts: str) -> bool:
+    """Does a secret go to another service than the one that its name tells?"""
+    if re.match(r"(?:localhost|127\.|\[::1\]|0\.0\.0\.0)", hosts):
+        return False
+    names = [source.strip("\0$").lower().split("_")[0] if source[:2] == "\0$" else "" for source in origin.sources]
+    return any(not name or name in _SH_SERVICES and name not in hosts and _SH_SERVICES[name] not in hosts for name in names)
+
+
 def _sh_own_host(origin: _Flow, hosts: str) -> bool:
     """Are secret variables sent to the very service their names speak of, or does all stay on this machine?"""
     if re.match(r"(?:localhost|127\.|\[::1\]|0\.0\.0\.0)", hosts):
         return True
-    names = [source[2:].lower().split("_") for source in origin.sources if source[:2] == "\0$"]
+    names = [source[2:].strip("\0").lower().split("_") for source in origin.sources if source[:2] == "\0$"]
     return len(names) == len(origin.sources) and not origin.coded and all(
         any(len(part) > 3 and part in hosts for part in name) for name in names)
+
+
+# ---- texts that hold commands in languages of their own
+_sh_escape_lines = lazy_regex(
+    r"(?m)^[ \t]*(?:[:\d,$%. ]*!+|:?(?:sil\w*!?|exe\w*)[ \t]+[\"']?!|[.](?:shell|system|sh|sys)\b|\\!|(?:platform[ \t]+)?shell\b|"
+    r"system\b|pipe\b|make\b)[ \t]*(.+)$|\|[ \t]*(?:silent[ \t]+)?!(.+)|\w\s+!(.+)")
+_sh_sed_command = lazy_regex(r"(?:^|[;}{\n]|(?<=[\d$!/,]))\s*[\d$,]*!?\s*e(?:[ \t]+|\\\n)([^\n]+)")
+_sh_sed_replaced = lazy_regex(r"s([^\w\s\\])(?:\\.|(?!\1)[^\\])*\1((?:\\.|(?!\1)[^\\])*)\1[gpiImM\d]*(?:e|[gpiImM\d;\s]*"
+                              r";\s*e\b)", re.S)
+_sh_awk_text = lazy_regex(r'"((?:[^"\\\n]|\\.)*)"')
+_sh_tcl_runs = lazy_regex(r"\b(?:spawn|exec|system|syscmd|esyscmd)\b[ \t(]*([^\n;\])]+)")
+_sh_make_call = lazy_regex(r"\$\(shell[ \t]+([^\n)]+)|(?:^|\n)[\w.$()-]+[ \t]*!=[ \t]*([^\n]+)")
+_sh_runs_input = lazy_regex(r"(?:exec|eval|system|popen|spawn|call|run|Function)\b[^\n]{0,80}(?:stdin|STDIN|\$0|<>|gets)|"
+                            r"system\s*\(\s*\$|\|\s*\"(?:ba)?sh|print\s*\|")
+
+
+def _sh_escaped_commands(run: _ShRun, language: str, text: str) -> None:
+    """vim, ed, gdb, sqlite, psql …: `!COMMAND`, `.shell COMMAND`, `\\! COMMAND` in a line; other lines may be code."""
+    for found in _sh_escape_lines.finditer(text[:20_000]):
+        run.read(next(group for group in found.groups() if group is not None))
+    if re.match(r"\s*(?:python|py|perl|ruby|lua)\b", text):
+        judge_code(run, text.split()[0], text)
+
+
+def _sh_sed_text(run: _ShRun, language: str, text: str) -> None:
+    for found in _sh_sed_command.finditer(text[:5000]):
+        run.read(found.group(1))
+    for found in _sh_sed_replaced.finditer(text[:5000]):
+        run.read(found.group(2))
+
+
+def _sh_awk_program(run: _ShRun, language: str, text: str) -> None:
+    judge_code(run, "awk", text)
+    if re.search(r"system\s*\(|\|", text):
+        for found in _sh_awk_text.finditer(re.sub(r'"[ \t]+"', "", text[:20_000])):
+            run.read(_sh_unescape(found.group(1)))
+
+
+def _sh_make_text(run: _ShRun, language: str, text: str) -> None:
+    for line in text[:50_000].split("\n"):
+        recipe = line[1:] if line[:1] == "\t" else line.partition(";")[2] if re.match(r"[^\s#=]+[^=]*:[^=;]*;", line) else ""
+        if recipe.strip():
+            run.read(recipe.lstrip(" \t@+-"))
+    for found in _sh_make_call.finditer(text[:50_000]):
+        run.read(found.group(1) or found.group(2))
+
+
+def _sh_tcl_text(run: _ShRun, language: str, text: str) -> None:
+    for found in _sh_tcl_runs.finditer(text[:20_000]):
+        run.read(found.group(1).strip("`'"))
+
+
+def _sh_strings(run: _ShRun, language: str, text: str) -> None:
+    """A language that nobody reads here: each of its strings may be a command."""
+    judge_code(run, "code", text)
+    for found in _sh_awk_text.finditer(text[:20_000]):
+        run.read(_sh_unescape(found.group(1)))
+
+
+def _sh_crontab(run: _ShRun, language: str, text: str) -> None:
+    for line in text[:20_000].split("\n"):
+        run.read(re.sub(r"\s*(?:@\w+|(?:[\d*,/A-Za-z-]+\s+){5})", "", line, count=1))
+
+
+def _sh_statements(run: _ShRun, language: str, text: str) -> None:
+    run.sql(text)
+    _sh_escaped_commands(run, language, text)
+
+
+def _sh_script_of(role: str) -> Callable[[_ShRun, str, str], None]:
+    """A program of the language *role* in a file of its own."""
+    def follow(run: _ShRun, language: str, word: str) -> None:
+        known = run.content(word)
+        if known.remote:
+            run.say("pipe_to_shell", "runs a file it has just downloaded", word)
+        elif known.text:
+            _SH_TEXTS[role](run, role, known.text)
+    return follow
+
+
+_SH_TEXTS: dict[str, Callable[[_ShRun, str, str], Any]] = {
+    **dict.fromkeys(("python", "node", "perl", "ruby", "php", "code", "osascript"), judge_code),
+    "awk": _sh_awk_program, "sed": _sh_sed_text, "esc": _sh_escaped_commands, "make": _sh_make_text, "tcl": _sh_tcl_text,
+    "strings": _sh_strings, "sql": _sh_statements, "crontab": _sh_crontab,
+    "awkfile": _sh_script_of("awk"), "sedfile": _sh_script_of("sed")}
+_SH_QUIET_ROLES = frozenset("p k h f r n cd u s S @ header auth folder module makefile entry two stem".split())
+
+
+_NO_ROW = _ShRow({})
 
 
 # ---- 9h. Commands: which arguments of a call are commands ------------------------------------------------
@@ -9362,7 +11131,7 @@ def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
         words = [_sh_private.sub("?", _sh_text(word)) for word in text]
         if _SH_OPERATORS.isdisjoint(words):
             run = _ShRun(ctx, _SH_POSIX, cwd)
-            run.simple(words, _NOTHING)
+            run.shown(run.simple(words, _NOTHING))
             return CommandFacts(run.facts, tuple(run.paths), frozenset(run.altered))
         text = " ".join(words)
     text = text if isinstance(text, str) else ""
@@ -9378,7 +11147,7 @@ def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
         run = _ShRun(ctx, dialect, cwd)
         run.certain = shell and language in ("", "sh") and not (_SH_POWER in dialects and _sh_power_like.search(text))
         if shell:
-            run.read(text)
+            run.shown(run.read(text))
         else:
             judge_program_text(run, language, text)
         facts = {**facts, **run.facts, **facts}         # the first to say so has the word
@@ -11399,11 +13168,8 @@ def _strip_needed(before: str, char: str, after: str) -> bool:
     return "\U000e0100" <= char <= "\U000e01ef" and _strip_ideograph.match(before) is not None
 
 # ---------------------------------------------------------------------------
-# 12. What rules see: one message and what is derived from it
+# 11b. What tools do, and what their arguments are for
 # ---------------------------------------------------------------------------
-
-# -- what tools do, and what their arguments are for
-#
 # Servers name their arguments as they like, so nobody can list them all; but names are made of words, and the words tell.
 # The tables below say what a tool does (`tool_acts`) and what an argument is for (`argument_roles`). Some roles excuse:
 # `content` is written, sent or shown and does nothing by itself, an `exclusion` is left alone, a `query` or `pattern` is
@@ -11579,87 +13345,862 @@ def _roles_of_name(tool: str, name: str) -> frozenset[str]:
     return roles | (_ACCESS & acts or _ACCESS)
 
 
-# -- one message
+# ---------------------------------------------------------------------------
+# 11c. Structures, options and code in data
+# ---------------------------------------------------------------------------
+# closes. What a call does may show in no command and no path: `drop-database {database: shop}` deletes by its name,
+# `{HostConfig: {Binds: ["/:/h"]}}` opens the host by its structure, and many servers paste `8.8.8.8; curl x | sh` into
+# a shell, `--output=.git/hooks/x` into git, or `{{ cycler.__init__ }}` into a template. Each detector here is a pure
+# function of a tool's name and its arguments. They read roles: content, queries and code are left to those who know
+# them, since text that is written or looked for does nothing. What acts is told by tables: verbs and objects of tool
+# names, programs that a separator may start, options that run text, phrases that are code where data belongs.
+
+DANGERS = {
+    "sweeping": "takes in all of something: a database, a namespace, every document, a home",
+    "host_rights": "gives a container rights over its host",
+    "credentials": "hands out credentials: the secrets of a cluster, the environment, the accounts of a machine",
+    "unguarded": "turns a protection off",
+    "hidden_command": "holds a command behind a separator, in a value that is no command",
+    "hidden_option": "holds an option where a value belongs",
+    "hidden_code": "holds code in data"}
+
+
+class Danger(NamedTuple):
+    """One finding: a kind of DANGERS, the place among the arguments, and what is there in a few words."""
+    kind: str
+    path: tuple[Any, ...]
+    why: str
+
+
+class DangerLook(NamedTuple):
+    """What the detectors need: where things lie, what a command does, whether a file holds credentials, how a text reads."""
+    paths: PathContext
+    judge: Callable[[Any], CommandFacts]
+    is_sensitive: Callable[[str], bool]
+    readings: Callable[[str], Sequence[View]]
+    budget: Budget
+
+
+class _DanLeaf(NamedTuple):
+    """A member (or item of a list) among the arguments; *key* is its name in lower case without - and _."""
+    path: tuple[Any, ...]
+    name: str
+    key: str
+    value: Any
+
+
+class _DanCall(NamedTuple):
+    """A call and what is derived from it; *words* are those of the tool's name, in their order."""
+    tool: str
+    words: tuple[str, ...]
+    told: frozenset[str]
+    arguments: dict[str, Any]
+    leaves: list[_DanLeaf]
+    look: DangerLook
+
+    def excused(self, name: str) -> bool:
+        return _dan_role(self.tool, name) == "excused"
+
+    def says(self, *words: str) -> bool:
+        """Has the tool's name one of *words*?"""
+        return not self.told.isdisjoint(words)
+
+
+def dangers_in(tool: str, arguments: dict[str, Any], look: DangerLook) -> list[Danger]:
+    """What is dangerous in a call of *tool*, besides its commands and its places."""
+    leaves: list[_DanLeaf] = []
+    _dan_walk(arguments, "", (), leaves)
+    words = name_words(tool)
+    call = _DanCall(tool, words, frozenset(words), arguments, leaves, look)
+    found = [*_dan_sweeping(call), *_dan_containers(call), *_dan_credentials(call), *_dan_unguarded(call)]
+    for number, (path, name, _, value) in enumerate(leaves):
+        if number % 256 == 255:
+            look.budget.check()
+        if name == "__proto__" or name == "prototype" and "constructor" in path:
+            found.append(Danger("hidden_code", path, "the prototype of all objects"))
+        elif name == "$where" and type(value) is str and _dan_where.search("$where " + value) is not None:
+            found.append(Danger("hidden_code", path, "a script in a query"))
+        elif type(value) is str and len(value) > 1:
+            hit = next(filter(None, (_dan_text(call, name, view.text) for view in look.readings(value))), None)
+            if hit is not None:
+                found.append(hit._replace(path=path))
+    return found
+
+
+def _dan_walk(node: Any, name: str, path: tuple[Any, ...], leaves: list[_DanLeaf]) -> None:
+    """Every member and list item below *node*, those that hold more too."""
+    step: Any
+    for step, value in node.items() if type(node) is dict else enumerate(node):
+        here = step if type(node) is dict else name
+        leaves.append(_DanLeaf(path + (step,), here, _dan_fold(here), value))
+        if type(value) is dict or type(value) is list:
+            _dan_walk(value, here, path + (step,), leaves)
+
+
+def _dan_fold(name: str) -> str:
+    return name.lower().replace("_", "").replace("-", "")
+
+
+def _dan_texts(value: Any) -> list[str]:
+    """The strings in *value*, names of members too."""
+    return [value] if type(value) is str else strings_of(value)[0] if type(value) in (dict, list) else []
+
+
+def _dan_true(value: Any) -> bool:
+    return value is True or value == 1 or type(value) is str and value.lower() in ("true", "1", "yes", "on")
+
+
+# -- which calls need a look
+
+_DAN_LINE = 400             # characters of a message or pattern that may be pasted into a command line
+_dan_sign = lazy_regex(
+    r"[;&|`\n{<!=$(]|__|\A\s*[-+@]|\s-|::|//[^/]*-|@-|%2d|--|constructor|[a-z]\.mainModule|\A(?:g[AI]|Y[23]|KG|rO0|AAEAA|c)"
+    r"|\A[\0- ]*(?i:javascript|vbscript|data|view-source|chrome|edge|brave|opera|vivaldi|about)\s*:|j\s*a\s*v\s*a\s")
+_dan_plain_url = lazy_regex(
+    r"(?!.*__)https?://\w[\w./-]*(?:\?[\w.-]+=[\w.+-]*(?:&[\w.-]+=[\w.+-]*)*)?(?:#[\w-]*)?\Z")
+_dan_break = lazy_regex(r"\$\(|['\"].*[;&|]|\A--")
+
+
+def may_endanger(tool: str, node: Any, name: str = "") -> bool:
+    """A superset of the calls, of texts that need no views, in which `dangers_in` finds something."""
+    if not name and not _DAN_WORDS.isdisjoint(name_words(tool)):
+        return True
+    if type(node) is list:
+        return any([may_endanger(tool, item, name or "0") for item in node])
+    if type(node) is dict:
+        return any([_dan_named(key, value) or may_endanger(tool, value, key or "0") for key, value in node.items()])
+    if type(node) is not str:
+        return False
+    kind = _dan_role(tool, name)
+    if kind == "":
+        return _dan_sign.search(node) is not None and _dan_plain_url.match(node) is None
+    if kind == "run":
+        return False
+    return len(node) <= _DAN_LINE and _dan_break.search(node) is not None or "root:" in node or "$where" in node
+
+
+def _dan_named(name: str, value: Any) -> bool:
+    """Does the name of a member, or the verb that is its value, ask for a look?"""
+    key = _dan_fold(name)
+    return key in _DAN_NAMES or name == "$where" or key in _DAN_VERB_KEYS and type(value) is str and \
+        len(value.split()) == 1 and not _DAN_WORDS.isdisjoint(name_words(value)) or \
+        key in _DAN_KIND_KEYS and type(value) is str and "secret" in value.lower()
+
+
+@lru_cache(4096)
+def _dan_role(tool: str, name: str) -> str:
+    """"excused" of an argument that is written, looked for or left alone, whatever text it holds; "run" of one that is run
+    and read by others; else ""."""
+    roles = argument_roles(tool, name)
+    if not roles.isdisjoint(_DAN_EXCUSED):
+        return "excused"
+    runs = "unknown" not in roles and not roles.isdisjoint(("command", "code"))
+    return "run" if runs and name_words(name)[-1:] not in (("expression",), ("expr",), ("formula",), ("template",)) else ""
+
+
+# -- verbs × objects × telling arguments
+
+_DAN_EXCUSED = frozenset(("content", "query", "pattern", "exclusion"))
+_DAN_DESTROY = frozenset("""drop delete destroy remove purge terminate nuke wipe erase decommission deprovision
+    teardown rm del rmdir unlink trash truncate flush empty uninstall prune""".split())
+# verbs | what they are done to, by the last word: a word behind it (`delete_project_task`) is about something smaller
+_DAN_ACTS = """
+drop delete destroy remove purge terminate nuke wipe erase decommission | database databases db dbs schema schemas
+drop delete destroy remove purge terminate nuke wipe erase decommission | keyspace collection collections catalog
+drop delete destroy remove purge terminate nuke wipe erase decommission | dataset datasets bucket buckets namespace
+drop delete destroy remove purge terminate nuke wipe erase decommission | namespaces volume volumes cluster clusters
+drop delete destroy remove purge terminate nuke wipe erase decommission | stack stacks instance instances vm vms
+drop delete destroy remove purge terminate nuke wipe erase decommission | droplet droplets server servers machine
+drop delete destroy remove purge terminate nuke wipe erase decommission | machines repository repositories repo repos
+drop delete destroy remove purge terminate nuke wipe erase decommission | organization organizations org tenant
+drop delete destroy remove purge terminate nuke wipe erase decommission | account accounts project projects workspace
+drop delete destroy remove purge terminate nuke wipe erase decommission | workspaces environment environments vault
+drop delete destroy remove purge terminate nuke wipe erase decommission | vaults keyvault zone zones backup backups
+drop delete destroy remove purge terminate nuke wipe erase decommission | disk disks filesystem subscription crd pvc
+drop delete destroy remove purge terminate nuke wipe erase decommission | infrastructure guild app apps application
+drop delete destroy remove purge terminate nuke wipe erase decommission | nodegroup nodepool
+drop truncate empty | table tables
+truncate empty flush purge wipe clear reset | database databases db dbs schema collection collections bucket queue
+format wipe erase | disk disks drive drives partition filesystem
+prune | system volumes volume all
+transfer | repository repo
+flushall flushdb dropdatabase | *
+"""
+_DAN_KIND_KEYS = frozenset("resourcetype resource resources kind type objecttype entitytype resourcekind object".split())
+_DAN_KINDS = frozenset("""namespace namespaces ns persistentvolumeclaim persistentvolumeclaims pvc persistentvolume
+    persistentvolumes pv crd crds customresourcedefinition customresourcedefinitions node nodes storageclass
+    storageclasses statefulset statefulsets cluster clusters database databases db bucket buckets table tables
+    collection volume volumes project projects repository repositories stack stacks instance instances all""".split())
+_DAN_VERB_KEYS = frozenset("action operation op command cmd verb method subcommand mode".split())
+_DAN_MANY = frozenset("many documents docs records rows entries query".split())
+_DAN_FILTERS = frozenset("filter filters query where selector condition conditions criteria match body".split())
+_DAN_SCOPES = frozenset("database db collection index table tablename schema namespace dataset".split())
+_DAN_NO_FILTER = frozenset(("", "{}", "*", "1=1", "true", "all", "match_all", "_all", "1 = 1", "[]"))
+_DAN_FILES = frozenset("file files directory directories dir dirs folder folders path paths tree item items".split())
+_DAN_PACK = frozenset("zip archive compress tar pack bundle backup".split())
+_DAN_UNPACK = frozenset("extract unzip untar unpack decompress expand".split())
+_DAN_BESIDE = frozenset("command commands tool request the a an v1 v2 v3 id name api batch".split())
+_DAN_LINKS = frozenset("from in of to by for with".split())
+# Words of tool names: the program that such a server runs
+_DAN_PROGRAMS = {**{name: name for name in """kubectl helm terraform tofu terragrunt pulumi aws gcloud gsutil az doctl
+    docker podman nerdctl gh git oc eksctl heroku flyctl vercel cdk systemctl npm mongosh psql ssh rsync""".split()},
+    "redis": "redis-cli", "valkey": "redis-cli", "kubernetes": "kubectl", "k8s": "kubectl"}
+_DAN_ARGS = tuple("""command cmd clicommand subcommand operation action args arguments argv params parameters flags
+    options extraargs""".split())
+_DAN_RUN = frozenset("execute call command commands cmd cli tool invoke generic query".split())
+_DAN_SERIOUS = frozenset("""destructive pipe_to_shell reverse_shell exfiltration privilege persistence
+    infrastructure""".split())
+_dan_holders = lazy_regex(r"(?m)^\s*[\"']?kind[\"']?\s*:\s*[\"']?(?:Namespace|Persistent|CustomResourceDef|Node\b)")
+_dan_redis = lazy_regex(
+    r"(?i)\s*(?:config\s+set\s+(?:dir|dbfilename)|slaveof|replicaof|module\s+load|shutdown|debug)\b")
+
+
+@lru_cache(None)
+def _dan_acts() -> dict[str, frozenset[str]]:
+    """{verb: objects}."""
+    table: dict[str, set[str]] = {}
+    for row in _DAN_ACTS.strip().split("\n"):
+        verbs, _, objects = row.partition(" | ")
+        for verb in verbs.split():
+            table.setdefault(verb, set()).update(objects.split())
+    return {verb: frozenset(objects) for verb, objects in table.items()}
+
+
+def _dan_sweeping(call: _DanCall) -> Iterator[Danger]:
+    verbs = {*call.words}
+    for leaf in call.leaves:
+        if len(leaf.path) == 1 and leaf.key in _DAN_VERB_KEYS and type(leaf.value) is str and len(leaf.value.split()) == 1:
+            verbs.update(name_words(leaf.value)[:2])
+    acts = _dan_acts()
+    end = next((at for at, word in enumerate(call.words) if at and word in _DAN_LINKS), len(call.words))
+    named = [word for word in call.words[:end] if word not in _DAN_BESIDE and word not in acts]
+    last = named[-1] if named else ""
+    for verb in verbs & acts.keys():
+        if last in acts[verb] or "*" in acts[verb]:
+            yield Danger("sweeping", (), f"{verb} {last}".strip())
+    destroys = not verbs.isdisjoint(_DAN_DESTROY)
+    if destroys:
+        yield from _dan_everything(call)
+    yield from _dan_implied(call)
+    yield from _dan_options_of_git(call, verbs)
+    yield from _dan_whole_places(call, verbs, destroys)
+
+
+def _dan_everything(call: _DanCall) -> Iterator[Danger]:
+    """Deletes without a limit: without a filter, of every name, or kinds of resources that hold others."""
+    if call.says("all", "everything"):
+        yield Danger("sweeping", (), "deletes all")
+    top = [leaf for leaf in call.leaves if len(leaf.path) == 1]
+    if not _DAN_MANY.isdisjoint(call.told):
+        filters = [leaf for leaf in top if leaf.key in _DAN_FILTERS]
+        for path, _, _, value in filters:
+            if not value or type(value) is str and value.strip().lower() in _DAN_NO_FILTER or \
+                    type(value) is dict and "match_all" in value:
+                yield Danger("sweeping", path, "deletes without a filter")
+        if not filters and top and _DAN_SCOPES.issuperset(leaf.key for leaf in top):
+            yield Danger("sweeping", (), "deletes without a filter")
+    for path, _, key, value in call.leaves:
+        if key in ("all", "deleteall", "allnamespaces", "everything") or key == "volumes" and call.says("prune"):
+            if _dan_true(value):
+                yield Danger("sweeping", path, "deletes all")
+        elif type(value) is not str:
+            continue
+        elif value.strip() in ("*", "_all", "--all", "*,-.*") and key not in ("path", "paths", "fields", "columns"):
+            yield Danger("sweeping", path, "deletes whatever there is")
+        elif key in _DAN_KIND_KEYS and not _DAN_KINDS.isdisjoint(re.split(r"[,/.\s]+", value.lower())):
+            yield Danger("sweeping", path, f"deletes a {value.lower()}"[:60])
+        elif key in ("manifest", "manifests", "yaml") and _dan_holders.search(value) is not None:
+            yield Danger("sweeping", path, "deletes what holds other resources")
+
+
+def _dan_implied(call: _DanCall) -> Iterator[Danger]:
+    """What the command would do that the server makes: the program's name before what it is given."""
+    at = next((at for at, word in enumerate(call.words) if word in _DAN_PROGRAMS), -1)
+    if at < 0:
+        return
+    program = _DAN_PROGRAMS[call.words[at]]
+    given = [leaf for key in _DAN_ARGS for leaf in call.leaves if leaf.key == key and len(leaf.path) == 1 and
+             leaf.value and (type(leaf.value) is str or type(leaf.value) is list)]
+    before = [word for word in call.words[at + 1:] if word not in _DAN_RUN]
+    if before == ["run"] and call.words[-1] in _DAN_RUN:
+        before = []
+    words = [str(word) for leaf in given for word in (leaf.value.split() if type(leaf.value) is str else leaf.value)]
+    if words[:1] in ([program], [call.words[at]]) or not words and _DAN_DESTROY.isdisjoint(before):
+        return                                  # it names the program itself: a command like any other
+    if words and words[0].lower() in before:
+        before = before[:before.index(words[0].lower())]
+    if not words:
+        words = [leaf.value for leaf in call.leaves if leaf.key in ("name", "release") and type(leaf.value) is str][:1]
+    where = given[0].path if given else ()
+    texts = all(type(leaf.value) is str for leaf in given)
+    facts = call.look.judge(" ".join([program, *before, *(leaf.value for leaf in given)]) if given and texts else
+                            [program, *before, *words])
+    for category, why in facts.categories.items():
+        kind = {"infrastructure": "sweeping", "destructive": "sweeping", "privilege": "host_rights"}.get(category)
+        if kind or category in _DAN_SERIOUS:
+            yield Danger(kind or "hidden_command", where, why)
+    if program == "redis-cli" and _dan_redis.match(" ".join(words)):
+        yield Danger("sweeping", where, "changes where the database writes, or what it runs")
+
+
+def _dan_options_of_git(call: _DanCall, verbs: set[str]) -> Iterator[Danger]:
+    """A forced push, a hard reset, a repository that is opened up."""
+    git = call.says("git") or any(leaf.key == "repopath" for leaf in call.leaves)
+    shows = call.says("repository", "repo") and not verbs.isdisjoint(("update", "edit", "set", "change"))
+    for path, _, key, value in call.leaves if git or shows else ():
+        if git and "push" in verbs and (key in ("force", "mirror", "delete") and _dan_true(value)
+                                        or key == "refspec" and type(value) is str and value[:1] == "+"):
+            yield Danger("sweeping", path, "overwrites a branch of others")
+        elif git and "reset" in verbs and (key == "hard" and _dan_true(value) or key in ("mode", "type") and
+                                           type(value) is str and value.lower().lstrip("-") == "hard"):
+            yield Danger("sweeping", path, "throws away what is not committed")
+        elif shows and (key == "visibility" and value == "public" or key in ("private", "isprivate") and value is False):
+            yield Danger("sweeping", path, "opens up a repository")
+
+
+def _dan_whole_places(call: _DanCall, verbs: set[str], destroys: bool) -> Iterator[Danger]:
+    """A home, the root of a disk or a system folder that is deleted, moved, packed or unpacked into."""
+    deletes = destroys and (not _DAN_FILES.isdisjoint(call.told) or len(call.words) < 2)
+    moves = not verbs.isdisjoint(("move", "rename", "mv", "chmod", "chown", "permissions"))
+    packs, unpacks = not verbs.isdisjoint(_DAN_PACK), not verbs.isdisjoint(_DAN_UNPACK)
+    for path, name, _, value in call.leaves if deletes or moves or packs or unpacks else ():
+        if type(value) is not str or not value or call.excused(name):
+            continue
+        roles = argument_roles(call.tool, name, value)
+        if roles.isdisjoint(("place", "base")) or not (
+                deletes or moves and "write" in roles or packs and "read" in roles or unpacks and "write" in roles):
+            continue
+        if _dan_whole(value, call.look, destroys) and not (unpacks and not deletes and _dan_is_home(value, call.look)):
+            yield Danger("sweeping", path, "a home, the root of a disk or a system folder")
+
+
+def _dan_whole(value: str, look: DangerLook, project: bool) -> bool:
+    """Is this the root of a disk, a home, a system folder, or what holds one of these; or (if asked) the project itself?"""
+    bare = value.rstrip("*/\\") or ("." if value[:1] == "*" else "/")
+    if bare[1:] == ":":
+        return True
+    for path in canonical_paths(bare, look.paths):
+        mine = path == look.paths.project
+        if project_problem(path, look.paths) is not None or project and mine or \
+                not mine and _dan_homes.fullmatch(path.rstrip("/")) is not None:
+            return _dan_passing.match(path) is None
+    return False
+
+
+def _dan_is_home(value: str, look: DangerLook) -> bool:
+    return look.paths.home in canonical_paths(value, look.paths)
+
+
+_dan_homes = lazy_regex(r"/(?:home|Users|mnt|media|Volumes)/[^/]+")
+_dan_passing = lazy_regex(r"/(?:tmp|var/tmp|private/tmp)\Z|/(?:dev|proc)/.")
+
+
+# -- containers
+
+_DAN_CONTAINER = frozenset("""container containers docker podman nerdctl pod pods compose kubectl kubernetes k8s swarm
+    sandbox image images helm deployment workload start run create service""".split())
+_DAN_MODES = frozenset("""network networkmode net pid pidmode ipc ipcmode uts utsmode userns usernsmode cgroupns
+    cgroupnsmode""".split())
+_DAN_RIGHTS = frozenset("privileged hostnetwork hostpid hostipc allowprivilegeescalation".split())
+_DAN_MOUNTS = frozenset("volumes binds mounts bindmounts volume bind mount hostpath hostpaths hostdir".split())
+_DAN_CAP_KEYS = frozenset("capadd capabilities caps addcapabilities".split())
+_DAN_CAPS = frozenset("""ALL SYS_ADMIN SYS_MODULE SYS_RAWIO SYS_PTRACE SYS_BOOT DAC_READ_SEARCH DAC_OVERRIDE BPF
+    PERFMON MAC_ADMIN MAC_OVERRIDE SYSLOG""".split())
+_DAN_MANIFESTS = frozenset("""manifest manifests yaml compose composeyaml composefile dockercompose spec
+    definition""".split())
+_dan_device = lazy_regex(r"/dev/?\Z|/dev/(?:k?mem|port|sd|hd|vd|xvd|nvme|disk|mapper|loop|dm-|md)")
+# Sources of mounts that hand over the host; single honest files of /etc and folders such as /lib/modules are none.
+_DAN_TOP = "etc|root|home|Users|var|run|var/run|var/lib|proc|sys|boot|dev|usr|bin|sbin|lib|opt|mnt|media|private|srv"
+_dan_source = lazy_regex(
+    rf"(?:/host)?(?:/|/(?:{_DAN_TOP})/?|/root/.*|/(?:home|Users)/[^/]+/?"
+    r"|/etc/(?:shadow|passwd|sudoers|cron|kubernetes|ssh|pam|ld\.so).*|/var/lib/(?:docker|kubelet|containerd|etcd)(?:/.*)?"
+    r"|/var/spool/cron.*|[A-Za-z]:/?|[A-Za-z]:/(?:Windows|Users)/?.*|/proc/(?:sys|1)\b.*|//./pipe/docker_engine.*"
+    r"|/sys/(?:kernel|fs/cgroup/release_agent).*|.*/(?:docker|containerd|crio|podman|cri-dockerd)(?:\.raw)?\.sock"
+    r"|.*/\.(?:ssh|aws|gnupg|kube|docker|config)/?)\Z", re.DOTALL)
+_dan_flags = lazy_regex(
+    r"--privileged(?![\w=-]|=false)|--(?:pid|net|network|ipc|uts|userns|cgroupns)[= ]host(?![\w-])"
+    r"|--cap-add[= ](?:CAP_)?(?:ALL|SYS_ADMIN|SYS_MODULE|SYS_RAWIO|SYS_PTRACE|DAC_READ_SEARCH)\b"
+    r"|--security-opt[= ](?:seccomp|apparmor)[=:]unconfined")
+_dan_manifest = lazy_regex(
+    r"(?im)[\"']?(?:privileged|hostNetwork|hostPID|hostIPC)[\"']?\s*:\s*[\"']?true\b|(?:docker|containerd|crio)\.sock\b"
+    rf"|hostPath[\"']?\s*:\s*\{{?\s*[\"']?path[\"']?\s*:\s*[\"']?/(?:(?:{_DAN_TOP}|var/lib/(?:docker|kubelet))/?)?"
+    r"[\"']?\s*(?:[,}\n]|\Z)|^\s*-\s*[\"']?/(?:etc|root|home|var/run|proc)?:|^\s*(?:network_mode|pid|ipc)\s*:\s*[\"']?host\b")
+
+
+def _dan_containers(call: _DanCall) -> Iterator[Danger]:
+    near = not _DAN_CONTAINER.isdisjoint(call.told) or any(
+        leaf.key in ("image", "hostconfig", "containers") for leaf in call.leaves)
+    cluster = call.says("kubectl", "kubernetes", "k8s", "compose")
+    makes = not call.told.isdisjoint(_DAN_PROGRAMS)
+    for path, name, key, value in call.leaves:
+        why = ""
+        if type(value) is str and "--" in value or type(value) is list and "--" in "".join(map(str, value[:50])):
+            text = value if type(value) is str else " ".join(map(str, value))
+            role = _dan_role(call.tool, name)
+            if (role == "" or role == "run" and makes) and len(text) < 4096 and _dan_flags.search(text) is not None:
+                why = "an option that gives the host away"
+        if not near:
+            pass
+        elif key in _DAN_RIGHTS and _dan_true(value):
+            why = key
+        elif key in _DAN_MODES and type(value) is str and value.strip().lower() == "host":
+            why = f"the {key} of the host"
+        elif key in _DAN_CAP_KEYS or key == "add" and "capabilities" in path:
+            if any(text.upper().replace("CAP_", "", 1) in _DAN_CAPS for text in _dan_texts(value)):
+                why = "capabilities of the host's root"
+        elif key in ("devices", "device"):
+            why = "a disk or the memory of the host" if any(map(_dan_device.match, _dan_texts(value))) else ""
+        elif key in ("securityopt", "securityopts"):
+            why = "no confinement" if any("unconfined" in t or "disable" in t for t in _dan_texts(value)) else ""
+        elif key in _DAN_MOUNTS:
+            if any(_dan_source.match(place) for source in _dan_sources(key, value)
+                   for place in canonical_paths(source, call.look.paths)):
+                why = "a folder that gives the host away"
+        elif type(value) is str and (cluster or key in _DAN_MANIFESTS) and not call.excused(name):
+            why = "a manifest that gives the host away" if _dan_manifest.search(value) is not None else ""
+        if why:
+            yield Danger("host_rights", path, why)
+
+
+def _dan_sources(key: str, value: Any) -> Iterator[str]:
+    """The places of the host that a list, map or text of mounts names."""
+    for one in value if type(value) is list else [value]:
+        if type(one) is dict:
+            told = [text for name, text in one.items() if type(text) is str and
+                    _dan_fold(name) in ("source", "src", "host", "hostpath", "hostdir", "path", "from")]
+            yield from told or [name for name in one if name[:1] in "/~.$" or name[1:2] == ":"]
+        elif type(one) is str and "=" in one and "," in one:
+            yield from re.findall(r"(?:^|,)(?:source|src)=([^,]*)", one)
+        elif type(one) is str:
+            parted = re.match(r"([A-Za-z]:[\\/][^:]*|[^:]+):", one)
+            if parted is not None:
+                yield parted[1]
+            elif key != "volumes" and key != "volume":
+                yield one
+
+
+# -- credentials and protections
+
+_DAN_LOOKS = frozenset("get read show print list dump fetch describe view cat display all export echo watch".split())
+_DAN_K8S = frozenset("kubectl kubernetes k8s resource resources oc cluster".split())
+_DAN_VARIABLES = frozenset("name key variable var names variables".split())
+_dan_secret_name = lazy_regex(
+    r"(?i)secret|token|passw|api_?key|private_?key|access_?key|credential|_pat\b|_pass\b|_key\Z|auth")
+_dan_logins = lazy_regex(r"(?i)\s*(?:chrome|edge|brave|opera|vivaldi|about):(?://)?(?:settings/(?:password|autofill|payment)"
+                         r"|password-manager|logins)")
+_dan_accounts = lazy_regex(r"(?:\A|\n)root:[^:\n]*:(?:0:0:|\d{4,}:)")
+_DAN_OFF = frozenset("""allowdangerous dangerouslydisablesandbox dangerouslyskippermissions skippermissions
+    bypasspermissions disablesandbox disablesecurity disablewebsecurity yolo yolomode autoapprove autoapproveall trustall
+    bypassapproval skipapproval disableauth noauth""".split())
+_DAN_ON = frozenset("requireapproval requireconfirmation requireconsent safemode sandbox sandboxed enforcesandbox".split())
+_DAN_CONFIG = ("config", "configuration", "settings", "setting", "preferences", "options", "policy")
+_dan_limits = lazy_regex(
+    r"(?:(allow|allowed|trusted|permitted|whitelisted|approved|safe)|block|blocked|denied|deny|forbidden|disallowed|restricted"
+    r"|protected|excluded)(?:dir|path|root|folder|command|host|origin|tool|domain|server|list|file)")
+_dan_browser = lazy_regex(r"--disable-web-security|--remote-debugging-address=0|--allow-file-access-from-files")
+_DAN_SHELLS = frozenset("sh bash zsh cmd.exe powershell.exe pwsh python python3 node".split())
+
+
+def _dan_credentials(call: _DanCall) -> Iterator[Danger]:
+    told, looks = call.told, not call.told.isdisjoint(_DAN_LOOKS)
+    if call.says("env", "environ", "environment", "printenv", "getenv"):
+        looks = looks or call.says("getenv", "printenv", "environ")
+        for path, name, _, value in call.leaves if looks else ():
+            if type(value) is str and not _DAN_VARIABLES.isdisjoint(name_words(name)[-1:]) and _dan_secret_name.search(value):
+                yield Danger("credentials", path, "a variable of the environment that is a secret")
+        whole = call.says("printenv", "environ", "vars", "variables", "all", "dump", "print") or told <= {"get", "env"}
+        if looks and whole and not call.arguments:
+            yield Danger("credentials", (), "the whole environment")
+    changes = call.says("create", "apply", "delete", "update", "patch")
+    cluster = told <= _DAN_LOOKS or not told.isdisjoint(_DAN_K8S) and (looks or not changes)
+    for path, name, key, value in call.leaves:
+        if type(value) is not str:
+            continue
+        if cluster and key in _DAN_KIND_KEYS and {"secret", "secrets"} & set(re.split(r"[,/.\s]+", value.lower())):
+            yield Danger("credentials", path, "secrets of the cluster")
+        elif ":" in value and _dan_logins.match(value) is not None:
+            yield Danger("credentials", path, "the passwords in a browser")
+        elif "root:" in value and _dan_accounts.search(value) is not None and (not call.excused(name) or (
+                _dan_accounts.match(value) and not any("place" in argument_roles("", other) for other in call.arguments))):
+            yield Danger("credentials", path, "the accounts of a machine")
+
+
+def _dan_unguarded(call: _DanCall) -> Iterator[Danger]:
+    config = call.says(*_DAN_CONFIG)
+    pairs = [leaf[0:1] + leaf[2:] + (leaf.name,) for leaf in call.leaves]
+    if config:                      # {key: allowedDirectories, value: ["/"]}
+        keys = [leaf.value for leaf in call.leaves if type(leaf.value) is str and
+                leaf.key in ("key", "name", "setting", "option", "property")]
+        pairs += [(leaf.path, _dan_fold(key), leaf.value, key) for key in keys for leaf in call.leaves
+                  if leaf.key in ("value", "newvalue")]
+    for path, key, value, name in pairs:
+        limit = _dan_limits.match(key) if config else None
+        if key in _DAN_OFF and _dan_true(value) or config and key in _DAN_ON and value in (False, "false"):
+            yield Danger("unguarded", path, "turns a protection off")
+        elif key in ("executablepath", "executable") and type(value) is str and re.split(r"[/\\]", value)[-1] in _DAN_SHELLS:
+            yield Danger("unguarded", path, "a shell in place of a browser")
+        elif type(value) is str and "--" in value and not call.excused(name) and _dan_browser.search(value) is not None:
+            yield Danger("unguarded", path, "a browser without its protection")
+        elif limit is not None and (value in ([], "", "[]") or limit[1] is None and value in (None, {}) or limit[1] and any(
+                text in ("*", "**", ".*") or text[:1] in "/~" and _dan_whole(text, call.look, False)
+                for text in _dan_texts(value))):
+            yield Danger("unguarded", path, "limits nothing any more")
+
+
+# -- commands behind a separator
+
+_DAN_SHORT = 600            # characters of a value whose name tells nothing; longer ones are documents
+# Programs that a separator may start; with nothing behind them only those of the second list tell
+_DAN_STARTS = frozenset("""rm rmdir mv cp dd mkfs shred chmod chown kill killall pkill reboot shutdown halt poweroff
+    systemctl service crontab useradd usermod passwd sudo su doas mount umount curl wget nc ncat netcat socat telnet ssh
+    scp sftp ftp rsync bash sh zsh dash ksh fish csh busybox python python2 python3 perl ruby node php lua awk sed tee
+    xargs env printenv export id whoami uname hostname ifconfig ip ipconfig netstat ss ps pwd ls dir cat tac head tail
+    less more type strings xxd base64 openssl gpg find grep echo printf touch mkdir ln tar zip unzip git npm npx pip
+    pip3 docker kubectl aws gcloud az psql mysql sqlite3 redis-cli mongo mongosh sleep ping nslookup dig host traceroute
+    open xdg-open osascript say defaults launchctl security powershell pwsh cmd start calc notepad mshta rundll32
+    regsvr32 certutil bitsadmin wmic net reg schtasks sc del erase copy move taskkill tasklist systeminfo eval exec
+    source nohup timeout apt apt-get yum dnf brew apk insmod modprobe iptables terraform tofu helm vault
+    ansible""".split())
+_DAN_ALONE = frozenset("""id whoami reboot shutdown halt poweroff uname ifconfig ipconfig printenv env ls ps pwd bash sh
+    zsh ksh calc cmd powershell pwsh netstat systeminfo tasklist hostname crontab sudo su""".split())
+_DAN_ALWAYS = frozenset("""curl wget nc ncat netcat bash sh zsh python python3 perl ruby php chmod rm base64 powershell
+    pwsh xargs sudo nslookup dig ping sleep osascript certutil mshta touch az aws gcloud kubectl docker""".split())
+_DAN_QUOTED_WORDS = frozenset("id env type host".split())       # `id`: columns in SQL
+# Last words of names whose values are names, places or numbers, and no sentences
+_DAN_NAMED = frozenset("""id ids key keys name names branch tag tags ref remote revision commit sha target host user
+    username owner repo repository project package packages module library image container containers pod deployment
+    service namespace resource resources bucket table index database db schema collection device udid serial port number
+    version region zone cluster domain interface symbol class function channel recipient session job scheme platform arch
+    locale width height size duration timeout count limit page slug uuid guid email phone address ip mac city country
+    sheet cell column row group input output source destination src dst dest from to""".split())
+_dan_cut = lazy_regex(r"\|\||&&|[;&|\n\r]|\$\(|`|<\(")
+_dan_program = lazy_regex(r"[\s\"'&|;()]*(?:[\w.~:-]*[/\\])*([A-Za-z][\w+-]*)(\.exe)?(?=[\s;&|)<>\"'`#]|\$|\Z)")
+_dan_told = lazy_regex(r"(?:\A|\s)(?:--?[A-Za-z]|[~$<>\"'/]|[A-Za-z]+://|[\w-]+\.[a-z0-9]{1,})|[<>]")
+_dan_prose = lazy_regex(r"[A-Za-z]{2,}")
+_dan_statement = lazy_regex(r"(?i);|--|/\*|\||//\s*\Z|'\s*(?:or|and|union)\b")
+# A quote that ends, a separator, a command, and a quote that begins or a comment
+_dan_both = lazy_regex(r"['\"]\s*[;&|]+\s*[A-Za-z./][^'\"]*(?:[;&|]\s*['\"]\s*\Z|#\s*\Z)")
+
+
+def _dan_text(call: _DanCall, name: str, text: str) -> Danger | None:
+    """What one text holds that should not be there; the place is left out."""
+    roles = argument_roles(call.tool, name, text)
+    words = name_words(name)
+    last = words[-1] if words else ""
+    if not roles.isdisjoint(_DAN_EXCUSED):
+        return _dan_excused_text(call, roles, text)
+    if not roles.isdisjoint(("command", "code")):
+        if call.says("browser", "page", "puppeteer", "playwright", "evaluate") and _dan_leaves_page.search(text) is not None:
+            return Danger("hidden_code", (), "a script that leaves its page")
+        if "unknown" not in roles:
+            return _dan_code(call, text) if last in ("expression", "expr", "formula", "template") else None
+    sure = "unknown" not in roles
+    if sure and "address" in roles and _dan_script_url.match(text) is not None:
+        return Danger("hidden_code", (), "a script in place of an address")
+    named = sure and not roles.isdisjoint(("place", "base", "address")) or last in _DAN_NAMED
+    hit = _dan_option(call, words, text, named)
+    if hit is None and last not in _DAN_SOURCE:
+        hit = _dan_code(call, text)
+    if hit is None and (named or len(text) <= _DAN_SHORT):
+        hit = _dan_command(text, named, call.look)
+    if hit is None and (last if last != "name" else "".join(words[-2:-1])) in ("table", "schema", "column", "view") and \
+            _dan_statement.search(text) is not None:
+        hit = Danger("hidden_command", (), "a statement behind a name")
+    return hit
+
+
+def _dan_command(text: str, named: bool, look: DangerLook) -> Danger | None:
+    """A command behind a separator. In a value of a telling name any known program counts that comes with arguments."""
+    first = _dan_cut.search(text)
+    if first is None:
+        return None
+    head, quoted = text[:first.start()], first[0] == "`"
+    around = head + re.sub("`[^`]*`", "", text[first.start():]) if quoted else head
+    prose = len(_dan_prose.findall(around)) > (2 if quoted else 4)
+    if prose and not named:
+        return None
+    named = named or head.strip().replace(".", "").isdigit()    # a number in other words
+    broken = named and head.rstrip()[-1:] in ("'", '"')
+    if broken and _dan_both.search(text, first.start() - 2) is not None:
+        return Danger("hidden_command", (), "a command between broken quotes")
+    judged = False
+    for seen, cut in enumerate(_dan_cut.finditer(text)):
+        start = _dan_program.match(text, cut.end())
+        if start is None or start[2] is None and start[1].lower() not in _DAN_STARTS:
+            continue
+        if not judged:              # what stands behind it, with all that follows
+            judged = True
+            facts = look.judge(text[cut.start() if cut[0] in ("$(", "`", "<(") else cut.end():])
+            serious = next((why for category, why in facts.categories.items() if category in _DAN_SERIOUS), None)
+            if serious is None and any(look.is_sensitive(path) for word in facts.paths
+                                       for path in canonical_paths(word, look.paths)):
+                serious = "reads a file with credentials"
+            if serious is not None and not (cut[0] == "`" and prose):
+                return Danger("hidden_command", (), serious)
+        if not named or prose or seen > 16 or len(head.split()) > 1 and not broken or \
+                cut[0] == "`" and not head.strip() and start[1] in _DAN_QUOTED_WORDS:
+            continue
+        program, rest = start[1].lower(), text[start.end():]
+        if cut[0] in ("$(", "`"):
+            rest = rest.partition(")" if cut[0] == "$(" else "`")[0]
+        else:
+            rest = _dan_cut.split(rest, 1)[0]
+        args = rest.strip(" \t\"')#")
+        alone = start[2] is not None or program in _DAN_ALONE and not (cut[0] == "&" and "?" in head)
+        if not args and alone or args and (program in _DAN_ALWAYS or broken or _dan_told.search(args) is not None):
+            return Danger("hidden_command", (), f"a command behind {cut[0].strip() or 'a line end'}: {program}")
+    return None
+
+
+def _dan_excused_text(call: _DanCall, roles: frozenset[str], text: str) -> Danger | None:
+    """What even a message or a pattern should not hold: a substitution for the program that gets the message, a pattern that
+    ends its own quotes, and, for a tool that parses its text, code in it."""
+    content = "content" in roles
+    if content and not _DAN_PARSES.isdisjoint(call.told) and not call.says("write", "save", "create", "edit"):
+        hit = _dan_code(call, text)
+        if hit is not None:
+            return hit
+    if "$where" in text and _dan_where.search(text) is not None:
+        return Danger("hidden_code", (), "a script in a query")
+    if len(text) > _DAN_LINE or "\n" in text.strip():
+        return None
+    if content:
+        start = re.search(r"(?<![`'\"\\])\$\(|['\"]\s*[;&|]", text) if not call.told.isdisjoint(_DAN_PROGRAMS) else None
+    elif text[:2] == "--" and call.says("git") and _dan_options.match(text) is not None:
+        return Danger("hidden_option", (), "an option in place of a pattern")
+    else:
+        start = re.search(r"['\"][^'\"]{0,80}?[;&|]", text)
+        if start is not None and len(_dan_prose.findall(text[:start.start()])) > 4:
+            return None
+    ended = not content and text.rstrip()[-1:] in ("'", '"', "#")
+    return _dan_command(text[start.start():].lstrip("'\""), ended, call.look) if start is not None else None
+
+
+# -- options where a value belongs
+
+_DAN_REFS = frozenset("""url uri branch target ref remote revision commit tag source destination start point base head
+    path paths file files name repo repository from to sha treeish rev""".split())
+_DAN_PLAIN_OPTIONS = frozenset("""-- --cached --staged --stat --name-only --name-status --all --oneline --shortstat
+    --numstat --tags --branches --remotes --amend --patch --no-ff --ff-only --graph --merges --no-merges --word-diff
+    --summary --color --no-color""".split())
+_DAN_OPTION_KEYS = frozenset("""arg args argument arguments option options opts flag flags param params switch switches
+    cmd command extra""".split())
+_DAN_LOOSE = ("git", "rsync", "scp", "ssh", "sftp", "curl", "wget", "svn", "hg", "tar")
+_DAN_CLUSTER = ("kubectl", "kubernetes", "k8s", "helm", "pod", "forward", "docker", "container")
+_DAN_RISKY = """upload-pack receive-pack exec output config ext-diff textconv open-files-in-pager template
+    separate-git-dir git-dir work-tree exec-path ssh-command pager rsh proxy-command address kubeconfig server token as
+    as-group privileged checkpoint-action to-command use-compress-program eval require import script load-extension
+    plugin post-file upload-file post-data post-script pre-script init-file rcfile use-askpass index-url
+    extra-index-url load startup-script volume mount pid cap-add network security-opt kube-context
+    insecure-skip-tls-verify output-document data-binary proxy"""
+_dan_options = lazy_regex(
+    rf"(?:\A\s*|\s)(?:--(?:{'|'.join(_DAN_RISKY.split())})(?:[= ]|\Z)"
+    r"|-o\s?(?:ProxyCommand|PermitLocalCommand|LocalCommand|KnownHostsCommand)|-u\s?(?:sh|touch|/)|-c\s?\w+\.\w+=)")
+_dan_transport = lazy_regex(r"(?i)\s*(?:ext|fd)::|[a-z+]+://(?:[^@/]*@)?(?:-|%2d)|[\w.]*@-")
+_dan_url_option = lazy_regex(r"\w+://\S+\s+--?[A-Za-z]")
+_dan_word_option = lazy_regex(r"\S+\s+--?[a-z]")
+
+
+def _dan_option(call: _DanCall, words: tuple[str, ...], text: str, named: bool) -> Danger | None:
+    """An option in a value that should be a name, place or address; transports of git that run a command."""
+    if "-" not in text and "::" not in text or len(text) > 4096:
+        return None
+    if _dan_transport.match(text) is not None:
+        return Danger("hidden_option", (), "an address that runs a command")
+    if not _DAN_OPTION_KEYS.isdisjoint(words):
+        return None
+    bare = text.strip()
+    loose = call.says(*_DAN_LOOSE) or any(leaf.key == "repopath" for leaf in call.leaves)
+    if loose and bare[:1] == "-" and not bare[1:2].isdigit() and not _DAN_REFS.isdisjoint(words[-1:]) and \
+            bare not in _DAN_PLAIN_OPTIONS and bare != "-" or named and (
+                _dan_options.search(text) is not None or _dan_url_option.match(bare) is not None or
+                call.says(*_DAN_CLUSTER) and _dan_word_option.match(bare) is not None):
+        return Danger("hidden_option", (), "an option in place of a value")
+    return None
+
+
+# -- code in data
+
+_DAN_PARSES = frozenset("parse load deserialize unmarshal render unpickle xml yaml template".split())
+_DAN_SOURCE = frozenset("""code source snippet script scripts lines cell python javascript js function diff cells
+    example""".split())
+# kind | regexes, one of which is found in it; the rows of a kind are joined
+_DAN_CODE = """
+python | __import__\\s*\\(|__builtins__|__globals__|__subclasses__\\s*\\(|__mro__|\\bos\\.(?:system|popen|exec[lv]\\w*)\\s*\\(
+python | \\bsubprocess\\.(?:Popen|run|call|check_output|getoutput)\\s*\\(
+python | \\b(?:eval|exec)\\s*\\(\\s*(?:(?:compile|base64|open|requests|input)\\b|['\\"])
+template | \\{\\{[^}]{0,300}(?:__class__|__init__|\\bcycler\\.|\\bjoiner\\.|\\blipsum\\.|_self\\.env|config\\.items\\()
+template | \\{\\{[^}]{0,300}request\\.application|\\{\\{[^}]{0,200}\\|\\s*(?:filter|map)\\(\\s*['\\"](?:system|exec|passthru)
+template | freemarker\\.template\\.utility|\\?new\\(\\)|\\bT\\(\\s*java\\.lang|java\\.lang\\.(?:Runtime|ProcessBuilder)
+template | @java\\.lang|\\.getRuntime\\(\\)|\\$\\{\\s*jndi:|\\{php\\}|\\{system\\(|\\$class\\.inspect|<#assign\\b|<%=?\\s*`
+template | \\$\\{\\S{0,60}\\$\\{(?:lower|upper|::-|env:|sys:|date:)\\S{0,80}(?:ldap|rmi|dns|iiop)s?:
+template | <%[=-]?[^%]{0,200}(?:system|exec|spawn|popen|File\\.(?:read|open)|require)\\s*[(`]
+template | #set\\s*\\(\\s*\\$\\w+\\s*=[^)]{0,200}(?:getClass|java\\.|\\.class\\b|forName)|\\.getClass\\(\\)\\.forName
+script | require\\s*\\(\\s*['\\"](?:node:)?(?:child_process|fs|vm|net)['\\"]\\s*\\)|process\\.(?:mainModule|binding|dlopen)
+script | \\bconstructor\\.constructor\\s*\\(|\\bconstructor\\s*\\(\\s*['\\"]return\\b
+script | \\bimport\\s*\\(\\s*['\\"](?:node:)?child_process
+script | \\bchild_process\\b[^\\n]{0,80}\\bexec|_\\$\\$ND_FUNC\\$\\$_|[\\[\\"']__proto__[\\]\\"']|\\b__proto__\\.
+script | \\bconstructor\\.prototype\\b
+yaml | !!python/(?:object|module|name)|!!?ruby/(?:object|class)|!!javax?\\.|!!com\\.sun\\.|!!js/function
+yaml | tag:yaml\\.org,2002:(?:python|js)/|!!?php/object
+xml | <!ENTITY\\s+(?:%\\s*)?[\\w.-]+\\s+(?:SYSTEM|PUBLIC\\s+[\\"'][^\\"']*[\\"'])\\s*[\\"']|<xi:include\\b[^>]{0,200}href
+xml | <!ENTITY\\s+[\\w.-]+\\s+[\\"'](?:&[\\w.-]+;){3}
+formula | \\A\\s*[=+@-][^\\n]{0,60}?\\b(?:cmd|msexcel|rundll32|powershell|mshta|dde)\\s*\\|\\s*'|\\A\\s*=\\s*DDE(?:AUTO)?\\s*\\(
+formula | \\A\\s*=[^\\n]{0,80}\\b(?:WEBSERVICE|IMPORT(?:XML|DATA|HTML)|HYPERLINK|IMAGE)\\s*\\([^)]{0,200}&\\s*\\$?[A-Z]+\\d
+formula | \\A\\s*=[^\\n]{0,80}\\b(?:WEBSERVICE|IMPORT(?:XML|DATA|HTML)|HYPERLINK|IMAGE)\\s*\\(\\s*CONCAT
+"""
+_dan_code_sign = lazy_regex(
+    r"__|\{\{|\$\{|<[!%#x]|!!|!ruby|!php|require|constructor|process|import|java|\$class|[=+@-]\s*[A-Za-z]+\s*[|(]"
+    r"|\A\s*[=+@-]|\?new|\bos\.|subprocess|eval|exec|#set|\{php|\{system|tag:yaml|ND_FUNC|child_process|getClass|getRuntime")
+_dan_where = lazy_regex(r"\$where\b.{0,40}(?:sleep|while|function|return|constructor|process|;)")
+# What a script in a web page has no use for: programs, and cookies or storage together with a way out
+_DAN_STORES = r"(?:document\.cookie|(?:local|session)Storage)"
+_DAN_EXITS = r"(?:fetch\s*\(|XMLHttpRequest|sendBeacon|new Image|\.src\s*=|WebSocket|location(?:\.href)?\s*=|window\.open)"
+_dan_leaves_page = lazy_regex(rf"child_process|process\.(?:mainModule|binding|env)|{_DAN_STORES}[\s\S]*{_DAN_EXITS}|"
+                              rf"{_DAN_EXITS}[\s\S]*{_DAN_STORES}")
+_dan_script_url = lazy_regex(
+    r"(?i)[\0- ]*(?:(?:j\s*a\s*v\s*a|v\s*b)\s*s\s*c\s*r\s*i\s*p\s*t\s*:|view-source:\s*javascript:"
+    r"|data:[^,]{0,80}(?:html|svg)[^,]{0,80},[\s\S]*(?:<|%3c)\s*script)")
+# How pickles and serialized objects begin, mostly in base64
+_DAN_PICKLES = ("gAR", "gAS", "gAW", "gAN", "gAI", "Y29z", "Y3Bvc2l4", "Y2J1aWx0", "Y19f", "Y3N1Yn", "KGRw", "KGxw", "rO0AB",
+                "AAEAAAD", "cos\n", "cposix\n", "c__builtin__\n", "\x80")
+_dan_gadget = lazy_regex(
+    rb"(?:posix|nt|os)[\x94\x8c\n\s\x00-\x20]{0,8}system|subprocess|builtins?_?_?.{0,6}(?:eval|exec|getattr)"
+    rb"|commons\.collections\.functors|TemplatesImpl|InvokerTransformer|ObjectDataProvider|ysoserial|java\.lang\.Runtime",
+    re.DOTALL)
+
+
+@lru_cache(None)
+def _dan_codes() -> re.Pattern[str]:
+    rows: dict[str, list[str]] = {}
+    for row in _DAN_CODE.strip().split("\n"):
+        kind, _, regex = row.partition(" | ")
+        rows.setdefault(kind, []).append(regex)
+    return re.compile("(?i)" + "|".join(f"(?P<{kind}>{'|'.join(regexes)})" for kind, regexes in rows.items()))
+
+
+def _dan_code(call: _DanCall, text: str) -> Danger | None:
+    """Code that a template engine, a parser or a spreadsheet would run, in a value that is data."""
+    if text.startswith(_DAN_PICKLES):
+        data = text.encode("latin-1", "replace")
+        if text[0] not in "c\x80":
+            try:
+                data = binascii.a2b_base64(text.replace("-", "+").replace("_", "/") + "===")
+            except ValueError:
+                data = b""
+        if text.startswith(("rO0AB", "AAEAAAD//")) and len(text) > 40 or _dan_gadget.search(data) is not None:
+            return Danger("hidden_code", (), "an object that runs code when it is read")
+    found = _dan_codes().search(text) if _dan_code_sign.search(text) is not None else None
+    if found is None:
+        return None
+    writes = "write" in tool_acts(call.tool) and any("place" in argument_roles(call.tool, name) for name in call.arguments)
+    if found.lastgroup != "formula" and writes and (len(text) > 200 or "\n" in text):
+        return None                 # the text of a file, under a name nobody foresaw
+    return Danger("hidden_code", (), f"{found.lastgroup} in data")
+
+
+# Names of members, and words of tools' names, that need a look whatever the values are
+_DAN_NAMES = _DAN_OFF | _DAN_MANIFESTS | _DAN_ON | _DAN_MODES | _DAN_MOUNTS | _DAN_RIGHTS | _DAN_CAP_KEYS | \
+    frozenset("""all deleteall everything force hard mirror private isprivate visibility image hostconfig proto prototype
+    executablepath executable
+    devices securityopt volumes""".split())
+_DAN_WORDS = _DAN_DESTROY | _DAN_PARSES | _DAN_PROGRAMS.keys() | _DAN_PACK | _DAN_UNPACK | frozenset(_DAN_CONFIG) | \
+    frozenset("""format transfer reset clear flushall flushdb dropdatabase move rename mv chmod chown permissions
+    env environ environment printenv getenv resource resources cluster repository repo browser page puppeteer playwright
+    evaluate compose""".split())
+
+# ---------------------------------------------------------------------------
+# 12. What rules see: one message and what is derived from it
+# ---------------------------------------------------------------------------
 
 JUDGE_SECONDS = 0.8         # one line may take this long to judge (or 0.1 s a megabyte, if that is more); then it is refused
 _LARGE = JUDGE_SECONDS * 1e7    # bytes: from here on it is more
 _MEDIA_TYPES = ("image", "audio")
-_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_\r\n"
 _TASK_NOTE = "io.modelcontextprotocol/related-task"
 _INTRODUCTIONS = ("initialize", "server/discover")      # methods whose answers bring the server's `instructions`
 # Methods whose params carry `arguments` for a tool or prompt; of the others the whole params are the arguments.
 _WITH_ARGUMENTS = ("tools/call", "prompts/get")
 
 
-def _is_base64(text: str) -> bool:
-    return text.isascii() and not text.encode().translate(None, _BASE64)
+_RETRYABLE = ("tools/call", "prompts/get", "resources/read")    # what may be answered by `input_required` (2026-07-28)
+_trace = lazy_regex(r"[0-9a-f]{2}(-[0-9a-f]{2,32}){2}-[0-9a-f]{2}\Z|(?=.{0,512}\Z)[!-~]+=[!-~]*\Z")
 
 
-_TOKENS = {                 # where the protocol keeps which of its tokens
-    "params": frozenset(("cursor", "requestState", "taskId", "progressToken", "requestId", "subscriptionId")),
-    "result": frozenset(("nextCursor", "requestState", "taskId")),
-    "_meta": frozenset(("progressToken", "traceparent", "tracestate", "subscriptionId")),
-    "task": frozenset(("taskId",)),
-}
-
-
-class _Opaque:
-    """Says which strings of one message no rule looks into: tokens of the protocol, and media.
+class _Seen:
+    """What rules see of the strings of one message that are not simply text: of tokens of the protocol and of media nothing,
+    of base64 of a text that text.
 
     By their place, not by their name alone: an argument called "cursor" is text like any other.
     """
 
-    __slots__ = ("_message", "_tokens", "_media")
+    __slots__ = ("_message", "_tokens", "_media", "texts", "decoded")
 
     def __init__(self, message: Message) -> None:
         self._message = message
-        self._tokens: list[tuple[Any, frozenset[str]]] | None = None
+        self._tokens: dict[int, frozenset[str]] | None = None   # id of an object -> which of its members are tokens
+        self.texts: list[str] = []              # while `judged_texts` gathers them: what it has
+        self.decoded: dict[int, str] = {}       # ordinals of texts that are base64 in the message -> their encoding
 
-    def __call__(self, node: dict[str, Any], name: str) -> bool:
-        message = self._message
+    def __call__(self, node: dict[str, Any], name: str, text: str) -> str:
+        """What is seen of *text*, the member *name* (one of _OPAQUE_NAMES) of *node*."""
         if name == "name":      # of the tool or prompt; it has a condition of its own
-            return message.method in _WITH_ARGUMENTS and node is message.body.get("params")
+            message = self._message
+            return "" if message.method in _WITH_ARGUMENTS and node is message.body.get("params") else text
         if self._tokens is None:
-            self._tokens = list(self._find_tokens())
-            self._media: list[Any] = list(self._find_media())
-        if name == "data":
-            return node.get("type") in _MEDIA_TYPES and any(node is one for one in self._media) and _is_base64(node["data"])
-        if name == "blob":
-            return any(node is one for one in self._media) and _is_base64(node["blob"])
-        return any(node is one and name in names for one, names in self._tokens)
+            self._tokens = {id(holder): frozenset(names) for holder, names in self._find_tokens() if type(holder) is dict}
+            self._media = {id(block) for block in self._find_media()}
+        if name == "blob" or name == "data" and node.get("type") in _MEDIA_TYPES:
+            if id(node) not in self._media:
+                return text
+            seen, encoding = text_in_base64(text)
+            if encoding:
+                self.decoded[len(self.texts)] = encoding
+            return seen
+        if name in self._tokens.get(id(node), ()) and (name not in ("traceparent", "tracestate") or _trace.match(text)):
+            return ""
+        return text
 
-    def _find_tokens(self) -> Iterator[tuple[Any, frozenset[str]]]:
-        kind = "params" if self._message.kind != "response" else "result"
-        top = self._message.body.get(kind)
+    def _find_tokens(self) -> Iterator[tuple[Any, Sequence[str]]]:
+        """(object, names of its members that are tokens), where the protocol has them."""
+        message = self._message
+        method, result = message.method or "", message.kind == "response"
+        top = message.body.get("result" if result else "params")
         if type(top) is not dict:
             return
+        names = ["subscriptionId"]
+        if method.endswith("/list"):
+            names.append("nextCursor" if result else "cursor")
+        if method in _RETRYABLE and (not result or top.get("resultType") == "input_required"):
+            names.append("requestState")
+        if method.startswith(("tasks/", "notifications/tasks")) or result and top.get("resultType") == "task":
+            names.append("taskId")
+        names += {"notifications/progress": ["progressToken"], "notifications/cancelled": ["requestId"]}.get(method, ())
+        yield top, names
         meta, tasks = top.get("_meta"), top.get("tasks")
-        yield top, _TOKENS[kind]
-        yield meta, _TOKENS["_meta"]
-        yield top.get("task"), _TOKENS["task"]
-        if type(meta) is dict:
-            yield meta.get(_TASK_NOTE), _TOKENS["task"]
+        yield meta, ("progressToken", "traceparent", "tracestate", "subscriptionId")
+        yield top.get("task"), ("taskId",)
+        yield (meta.get(_TASK_NOTE) if type(meta) is dict else None), ("taskId",)
         for task in tasks if type(tasks) is list else ():
-            yield task, _TOKENS["task"]
+            yield task, ("taskId",)
 
     def _find_media(self) -> Iterator[Any]:
         """The content blocks of a result, prompt or sampling message, and the resources in them."""
-        body = self._message.body
-        top = body.get("result") if self._message.kind == "response" else body.get("params")
+        message = self._message
+        top = message.body.get("result" if message.kind == "response" else "params")
         if type(top) is not dict:
             return
         asked = top.get("inputRequests")
         holders = [top, top.get("result"), *(asked.values() if type(asked) is dict else ())]
-        if self._message.kind == "request" and self._message.peer == "client":
+        if message.kind == "request" and message.peer == "client":
             given = top.get("inputResponses")
             holders = [*given.values()] if type(given) is dict else []
         holders += [one.get("params") for one in holders if type(one) is dict]
         for holder in holders:
-            if type(holder) is not dict or holder is top and self._message.kind == "notification":
+            if type(holder) is not dict or holder is top and message.kind == "notification":
                 continue
             blocks = [*_listed_blocks(holder.get("content")), *_listed_blocks(holder.get("contents"))]
-            for message in _listed_blocks(holder.get("messages")):
-                blocks += _listed_blocks(message.get("content"))
+            for one in _listed_blocks(holder.get("messages")):
+                blocks += _listed_blocks(one.get("content"))
             for block in blocks:
                 yield block
                 yield block.get("resource")
@@ -11670,10 +14211,49 @@ def _listed_blocks(value: Any) -> list[dict[str, Any]]:
     return [one for one in (value if type(value) is list else [value]) if type(one) is dict]
 
 
-def judged_texts(message: Message, opaque: _Opaque | None = None) -> list[str]:
-    """Every string of the message's body in document order, as `strings_of` gives them; what is opaque is empty."""
-    texts: list[str] = []
-    opaque = opaque or _Opaque(message)
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_\r\n"
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_CONTROLS = bytes(code for code in (*range(32), 127) if code not in b"\t\n\r")
+_no_text = lazy_regex(r"[\0-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+
+def is_base64(text: str) -> bool:
+    """Is it nothing but letters of base64, and line ends?"""
+    return text.isascii() and not text.encode().translate(None, _BASE64)
+
+
+def text_in_base64(text: str) -> tuple[str, str]:
+    """What is to be judged of base64, and the encoding of that: the text that it stands for; ("", "") when it stands for no
+    text, as media do; *text* itself and "" when it is no base64."""
+    if not text or not is_base64(text):
+        return text, ""
+    data = text.encode().translate(_URL_SAFE, b"=\r\n")
+    data = binascii.a2b_base64(data[:len(data) - (len(data) % 4 == 1)] + b"==")
+    head = data[:64]
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        encoding = "utf-16"
+    elif 0 not in head:
+        encoding = "utf-8" if head.translate(None, _CONTROLS) == head else ""
+    else:                       # half of the bytes of ASCII in UTF-16 are nothing
+        encoding = "" if not head.strip(b"\0") else "utf-16-le" if not head[1::2].strip(b"\0") else \
+            "utf-16-be" if not head[::2].strip(b"\0") else ""
+    try:
+        seen = data.decode(encoding) if encoding else ""
+    except UnicodeDecodeError:
+        return "", ""
+    return (seen, encoding) if seen and not _no_text.search(seen) else ("", "")
+
+
+def base64_of_text(text: str, encoding: str) -> str:
+    """The other way."""
+    return binascii.b2a_base64(text.encode(encoding), newline=False).decode()
+
+
+def judged_texts(message: Message, seen: _Seen | None = None) -> list[str]:
+    """Every string of the message's body in document order, as `strings_of` gives them; what is opaque is empty, and base64
+    of a text is that text."""
+    seen = seen or _Seen(message)
+    texts = seen.texts = []
     for key, value in message.body.items():     # the envelope's own strings keep their places, but are not looked into
         texts.append(key)
         kind = type(value)
@@ -11681,7 +14261,7 @@ def judged_texts(message: Message, opaque: _Opaque | None = None) -> list[str]:
             texts.append("" if key == "jsonrpc" or key == "id" and (message.method or message.kind != "response") or
                          key == "method" and value in _METHODS else value)
         elif kind is dict or kind is list:
-            _collect(value, texts, opaque)
+            _collect(value, texts, seen)
     return texts
 
 
@@ -11789,7 +14369,7 @@ class Subject:
     # Derived when first asked for; as class attributes they cost nothing to set up, and there are many messages.
     _texts: list[str] | None = None
     _blob: str | None = None
-    _opaque_parts: _Opaque | None = None
+    _seen_parts: _Seen | None = None
     _names: list[str | None] | None = None
     _roots: list[tuple[tuple[Any, ...], Any]] | None = None
     _flat: tuple[dict[str, Any], _Names] | tuple[()] | None = None
@@ -11808,16 +14388,16 @@ class Subject:
         self._derived: dict[Any, Any] = {}
 
     @property
-    def _opaque(self) -> _Opaque:
-        if self._opaque_parts is None:
-            self._opaque_parts = _Opaque(self.message)
-        return self._opaque_parts
+    def _seen(self) -> _Seen:
+        if self._seen_parts is None:
+            self._seen_parts = _Seen(self.message)
+        return self._seen_parts
 
     @property
     def texts(self) -> list[str]:
         """The `judged_texts` of the message."""
         if self._texts is None:
-            self._texts = judged_texts(self.message, self._opaque)
+            self._texts = judged_texts(self.message, self._seen)
         return self._texts
 
     @property
@@ -11915,6 +14495,7 @@ class Subject:
         "literals": has_literal, "paths": lambda subject, skip: subject.path_hits(skip),
         "commands": lambda subject, skip: subject.commands(skip).categories,
         "addresses": lambda subject, skip: subject.addresses(skip),
+        "dangers": lambda subject, _: subject.dangers(),
         "secrets": lambda subject, _: subject.findings, "injection": lambda subject, _: subject.injections,
         "size": lambda subject, limit: len(subject.message.text) * 4 > limit}
 
@@ -11995,7 +14576,7 @@ class Subject:
             found = self._derived["values", skip] = []
             body = {key: value for key, value in self.message.body.items() if key not in ("jsonrpc", "id", "method")}
             leaves: list[_Leaf] = []
-            _walk_values(body, "", (), skip, self._opaque, leaves)
+            _walk_values(body, "", (), skip, self._seen, leaves)
             found += (Value(text, name, (*parent, step), number) for text, name, parent, step, number in leaves)
         return found
 
@@ -12013,7 +14594,7 @@ class Subject:
             if type(root) is str:
                 found.append((root, "", base[:-1], base[-1], False))
             else:
-                _walk_values(root, str(base[-1]), base, skip, self._opaque, found)
+                _walk_values(root, str(base[-1]), base, skip, self._seen, found)
         return found
 
     # -- paths and commands
@@ -12040,11 +14621,39 @@ class Subject:
         return facts
 
     def judge_command(self, source: Any) -> CommandFacts:
+        """The facts of a command, as it stands and without what hides in it. (What it decodes itself, its reader knows.)"""
         self.budget.check()
         policy = self.policy
-        return judge_command(source, ShellContext(policy.paths, policy.is_sensitive, self.budget))
+        context = ShellContext(policy.paths, policy.is_sensitive, self.budget)
+        facts = judge_command(source, context)
+        for view in ("plain", "tags") if self.viewed else ():
+            spelled = self._spelled(source, view)
+            if spelled != source:
+                more = judge_command(spelled, context)
+                facts = CommandFacts({**more.categories, **facts.categories}, facts.paths + more.paths)
+        return facts
 
-    # -- addresses
+    def _spelled(self, source: Any, view: str) -> Any:
+        """A command (or its words) as it reads in a canonical view."""
+        if isinstance(source, Command):
+            return source._replace(source=self._spelled(source.source, view))
+        if isinstance(source, list):
+            return [self._spelled(word, view) for word in source]
+        return next((one.text for one in self.readings(source) if one.name == view), source) if isinstance(source, str) else source
+
+    # -- dangers and addresses
+
+    def dangers(self) -> Sequence[Danger]:
+        """What is dangerous in a tool call besides its commands and places; nothing for other messages."""
+        found: list[Danger] | None = self._derived.get("dangers")
+        if found is None:
+            found = self._derived["dangers"] = []
+            message, policy = self.message, self.policy
+            for base, root in self.roots() if message.peer == "client" and message.tool is not None else ():
+                if type(root) is dict and (self.viewed or may_endanger(message.tool or "", root)):
+                    look = DangerLook(policy.paths, self.judge_command, policy.is_sensitive, self.readings, self.budget)
+                    found += [one._replace(path=base + one.path) for one in dangers_in(message.tool or "", root, look)]
+        return found
 
     def addresses(self, skip: frozenset[str]) -> Sequence[_Address]:
         """The hosts that the arguments lead to: those of URLs anywhere but in quoted text, those alone in an argument that
@@ -12100,7 +14709,7 @@ class Subject:
         found: list[Place] | None = self._derived.get(("places", skip))
         if found is None:
             found, flat = [], self.flat()
-            walk = _PlaceWalk(self.acting, skip, self._opaque, found)
+            walk = _PlaceWalk(self.acting, skip, self._seen, found)
             if flat:
                 for name, text in flat[0].items():
                     if type(text) is str:
@@ -12143,7 +14752,7 @@ class Subject:
         globs = False
         choices, searches = self.server.choices.get(tool, {}), "search" in tool_acts(tool)
         found: list[Place] = []
-        walk = _PlaceWalk(tool, frozenset(), self._opaque, found)
+        walk = _PlaceWalk(tool, frozenset(), self._seen, found)
         for base, root in self.roots():
             walk.below(root, str(base[-1]), base) if type(root) in _CONTAINERS else found.append(Place("", _UNKNOWN, (), ""))
         for place in found:
@@ -12229,8 +14838,8 @@ _TAKES_FOLDERS = frozenset("zip tar archive compress pack backup bundle sync mir
 class _PlaceWalk:
     """Gathers what may be a path among the arguments of *tool*."""
 
-    def __init__(self, tool: str, skip: frozenset[str] | None, opaque: _Opaque, found: list[Place]) -> None:
-        self._tool, self._skip, self._opaque, self._found = tool, skip, opaque, found
+    def __init__(self, tool: str, skip: frozenset[str] | None, seen: _Seen, found: list[Place]) -> None:
+        self._tool, self._skip, self._seen, self._found = tool, skip, seen, found
         self._reads = skip is None and _reading_tool.search(tool) is not None
 
     def below(self, node: Any, name: str, path: tuple[Any, ...]) -> None:
@@ -12242,8 +14851,9 @@ class _PlaceWalk:
                     self._found.append(Place(key, _roles_of_name(self._tool, "path"), path, key))
                 kind = type(value)
                 if kind is str:
-                    if not (key in _OPAQUE_NAMES and self._opaque(node, key)):
-                        self.text(value, key, path, key)
+                    text = value if key not in _OPAQUE_NAMES else self._seen(node, key, value)
+                    if text or not value:
+                        self.text(text, key, path, key)
                 elif kind is dict or kind is list:
                     if not (key in skip if skip is not None else "exclusion" in _roles_of_name(self._tool, key)):
                         self.below(value, key, path + (key,))
@@ -12377,7 +14987,7 @@ def _names_of(tool: str, names: tuple[str, ...]) -> _Names:
 _Leaf = tuple[str, str, tuple[Any, ...], Any, bool]     # a Value with its path in two: (text, name, parent, step, number)
 
 
-def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[str], opaque: _Opaque, found: list[_Leaf]) -> None:
+def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[str], seen: _Seen, found: list[_Leaf]) -> None:
     """What stands under a name in *skip* is passed over."""
     if type(node) is dict:
         for key, value in node.items():
@@ -12385,17 +14995,18 @@ def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[st
             if key in skip:
                 continue
             if kind is str:
-                if not (key in _OPAQUE_NAMES and opaque(node, key)):
-                    found.append((value, key, path, key, False))
+                text = value if key not in _OPAQUE_NAMES else seen(node, key, value)
+                if text or not value:
+                    found.append((text, key, path, key, False))
             elif kind is int or kind is float:
                 found.append((number_text(value), key, path, key, True))
             elif kind is dict or kind is list:
-                _walk_values(value, key, path + (key,), skip, opaque, found)
+                _walk_values(value, key, path + (key,), skip, seen, found)
     elif type(node) is list:
         for index, value in enumerate(node):
             kind = type(value)
             if kind is dict or kind is list:
-                _walk_values(value, name, path + (index,), skip, opaque, found)
+                _walk_values(value, name, path + (index,), skip, seen, found)
             elif kind is str:
                 found.append((value, name, path, index, False))
             elif kind is int or kind is float:
@@ -12442,6 +15053,109 @@ def _at_pointer(root: Any, key: str, base: tuple[Any, ...]) -> list[tuple[tuple[
         found = below
     return found
 
+
+# -- the certain reading of SQL: statements that only look
+# What they may call. Left out on purpose: whatever reads files, sleeps, sends, writes, changes settings or runs a text.
+SQL_READ_FUNCTIONS = frozenset("""abs acos age any array array_agg array_length array_position array_to_string ascii asin atan atan2
+    avg bit_and bit_length bit_or bool_and bool_or btrim cardinality cast ceil ceiling changes char char_length character_length
+    chr coalesce col_description concat concat_ws contains convert corr cos count count_if cume_dist current_date current_database
+    current_schema current_schemas current_time current_timestamp current_user curdate database date date_add date_bin date_diff
+    date_format date_part date_sub date_trunc datediff datename datepart dateadd datetime day dayname dayofmonth dayofweek dayofyear
+    decode degrees dense_rank div encode endswith every exp extract field find_in_set first_value floor format format_type
+    from_unixtime gen_random_uuid generate_series getdate glob greatest group_concat grouping has_schema_privilege
+    has_table_privilege hex hour if iif ifnull initcap instr interval isnull json json_agg json_array json_array_elements
+    json_array_elements_text json_array_length json_build_array json_build_object json_each json_each_text json_extract
+    json_extract_path json_extract_path_text json_group_array json_group_object json_keys json_length json_object json_object_agg
+    json_object_keys json_query json_tree json_type json_typeof json_unquote json_valid json_value jsonb_agg jsonb_array_elements
+    jsonb_array_elements_text jsonb_array_length jsonb_build_array jsonb_build_object jsonb_each jsonb_each_text
+    jsonb_extract_path jsonb_extract_path_text jsonb_object_agg jsonb_object_keys jsonb_path_exists jsonb_path_query
+    jsonb_path_query_array jsonb_pretty jsonb_typeof julianday justify_interval lag last_day last_value lcase lead least left len
+    length ln localtime localtimestamp locate log log10 log2 lower lpad ltrim make_date make_interval max md5 median mid min minute
+    mod mode month monthname now nth_value ntile nullif num_nonnulls num_nulls nvl obj_description octet_length overlay
+    percent_rank percentile_cont percentile_disc pg_column_size pg_database_size pg_get_constraintdef pg_get_expr
+    pg_get_functiondef pg_get_indexdef pg_get_userbyid pg_get_viewdef pg_indexes_size pg_relation_size pg_size_pretty
+    pg_table_is_visible pg_table_size pg_total_relation_size pg_typeof phrase_to_tsquery pi plainto_tsquery position pow power
+    pragma_index_info pragma_index_list pragma_table_info pragma_table_list printf quarter quote_ident quote_literal radians random
+    rank regexp_count regexp_extract regexp_like regexp_match regexp_matches regexp_replace regexp_split_to_array
+    regexp_split_to_table regexp_substr regr_slope repeat replace reverse right round row row_number row_to_json rpad rtrim second
+    session_user sha256 sign similarity sin soundex split_part sqlite_version sqrt starts_with stddev stddev_pop stddev_samp str
+    str_to_date strftime string_agg string_to_array strpos stuff substr substring sum sysdate tan time timediff timestamp
+    timestampdiff to_char to_date to_json to_jsonb to_number to_regclass to_timestamp to_tsquery to_tsvector total translate
+    trim trunc truncate ts_headline ts_rank try_cast typeof ucase unaccent unicode unixepoch unix_timestamp unnest upper user uuid
+    var_pop var_samp variance version websearch_to_tsquery week weekday width_bucket year""".split())
+# Words that a reading statement may have before a parenthesis.
+_SQL_BEFORE_LIST = frozenset("""ALL AND ANY AS BETWEEN BY CASE CROSS CUBE DISTINCT ELSE END EXCEPT EXISTS FILTER FROM GROUPING
+    GROUP HAVING ILIKE IN INTERSECT INTERVAL IS JOIN LATERAL LIKE LIMIT MATERIALIZED NOT NULLS OFFSET ON OR OVER PARTITION
+    RECURSIVE ROLLUP SELECT SETS SOME THEN TOP UNION USING VALUES WHEN WHERE WITH WITHIN WINDOW""".split())
+_SQL_ACTING = frozenset("""ALTER ANALYSE ANALYZE ATTACH BACKUP BULK CALL CLUSTER COPY CREATE DECLARE DELETE DETACH DO DROP DUMPFILE
+    EXEC EXECUTE EXPORT GRANT HANDLER IMPORT INSERT INSTALL INTO KILL LISTEN LOAD LOCK MERGE NOTIFY OPENDATASOURCE OPENQUERY
+    OPENROWSET OUTFILE PRAGMA PREPARE PROCEDURE PUT REFRESH REINDEX RENAME RESTORE REVOKE SET SHUTDOWN TRUNCATE UNLOAD UPDATE
+    UPSERT USE VACUUM""".split())
+_SQL_LOOKING_PRAGMAS = frozenset("""table_info table_xinfo table_list index_list index_info index_xinfo foreign_key_list
+    database_list collation_list compile_options function_list user_version schema_version page_count page_size""".split())
+
+
+def pure_select(text: str) -> bool:
+    """Is *text* surely one statement that only reads, whichever database reads it?"""
+    return len(text) < MAX_SHELL_SOURCE and all(map(_sql_looks, _sql_readings(text)))
+
+
+def _sql_looks(t: _SqlTokens) -> bool:
+    if t[-1:] == [("p", ";")]:
+        t = t[:-1]
+    at = next((i for i, token in enumerate(t) if token != ("p", "(")), 0)
+    first = t[at][1] if t and t[at][0] == "w" else ""
+    marks = {word for kind, word in t if kind == "p"}
+    words = [word.lower() for kind, word in t if kind == "w"]
+    if not marks.isdisjoint(";\\{}") or "OUTFILE" in words:
+        return False
+    if first == "EXPLAIN":
+        inner = next((i for i, (kind, word) in enumerate(t) if kind == "w" and word in ("SELECT", "WITH", "VALUES", "TABLE")), 0)
+        return inner > 0 and all(word in _SQL_EXPLAIN for kind, word in t[1:inner] if kind == "w") and _sql_looks(t[inner:])
+    if first in ("SHOW", "DESCRIBE", "DESC") and not at:
+        return "(" not in marks and (first == "SHOW" or len(t) < 7 and _SQL_ACTING.isdisjoint(word for _, word in t))
+    if first == "PRAGMA":
+        return not at and "=" not in marks and words[-1 - ("(" in marks) * (t[-2][0] == "w")] in _SQL_LOOKING_PRAGMAS
+    if first not in ("SELECT", "WITH", "VALUES", "TABLE"):
+        return False
+    clauses, callers = ["SELECT"], [""]     # of each open parenthesis: the clause, and whose it is
+    for i, (kind, word) in enumerate(t):
+        before = t[i - 1] if i else ("", "")
+        if kind == "p" and word == "(":
+            caller = before[1].lower() if before[0] in ("w", "i") else ""
+            if before[0] == "i" or before[0] == "w" and before[1] not in _SQL_BEFORE_LIST:
+                owner = t[i - 3][1].lower() if i > 2 and t[i - 2] == ("p", ".") else "pg_catalog"
+                known = caller in SQL_READ_FUNCTIONS and owner == "pg_catalog"
+                lead = t[i - 2] if i > 1 else ("", "")
+                named = lead in (("w", "AS"), ("p", "::"), ("p", ")"), ("w", "WITH"), ("w", "RECURSIVE")) or \
+                    lead == ("p", ",") and clauses[-1] == "WITH"        # a type, an alias, a table of WITH
+                if not known and not named:
+                    return False
+            clauses.append("")
+            callers.append(caller)
+        elif kind == "p" and word == ")":
+            if len(clauses) < 2:
+                return False
+            clauses.pop()
+            callers.pop()
+        elif kind == "w" and before != ("p", "."):
+            follows = t[i + 1:i + 2] == [("p", "(")]
+            if word in _SQL_ACTING and not (follows and word.lower() in SQL_READ_FUNCTIONS):
+                return False
+            if word in _SQL_CLAUSE_WORDS:
+                clauses[-1] = word
+        elif kind == "s" and clauses[-1] in ("FROM", "JOIN") and (before[1] in ("FROM", "JOIN", ",")) and \
+                callers[-1] not in ("extract", "trim", "substring", "overlay", "position"):
+            return False                    # a file
+        elif kind == "i" and not {"/", "\\", ":"}.isdisjoint(word):
+            return False
+    return True
+
+
+_SQL_EXPLAIN = frozenset("""ANALYZE VERBOSE COSTS BUFFERS TIMING SUMMARY FORMAT JSON TEXT YAML XML TRUE FALSE ON OFF QUERY PLAN
+    SETTINGS WAL EXTENDED TREE TRADITIONAL""".split())
+_SQL_CLAUSE_WORDS = frozenset("SELECT FROM JOIN WHERE GROUP ORDER HAVING LIMIT ON UNION EXCEPT INTERSECT WINDOW WITH USING".split())
+
 # ---------------------------------------------------------------------------
 # 13. Policy: model, validation, compilation
 # ---------------------------------------------------------------------------
@@ -12487,6 +15201,8 @@ class Rule(NamedTuple):
     hint: str = ""              # what would be allowed instead
     always: bool = False        # does it hold for every message in its scope?
     unless: Test | None = None  # it does not hold where this does
+    file: str = ""              # the file of its layer, and its JSON Pointer there
+    pointer: str = ""
 
 
 class Limit(NamedTuple):
@@ -12508,8 +15224,8 @@ class Scope(NamedTuple):
 
     def covers(self, kind: str, method: str | None, tool: str | None, server: str, alias: str | None = None) -> bool:
         """May the rule apply to such a message? Of a response that nobody asked for, method and tool are None: then
-        every rule that refuses applies, and no rule that allows."""
-        if self.kinds is not None and kind not in self.kinds:
+        every rule that refuses applies, and no rule that allows; nor to a request that comes as a notification."""
+        if self.kinds is not None and kind not in self.kinds or self.strict and kind == "notification" and method in _METHODS:
             return False
         if self.servers is not None and not _any_glob(self.servers, server, self.strict):
             return False
@@ -12547,7 +15263,8 @@ class Settings(NamedTuple):
     ask_fallback: str = "deny"
     deny_as: str = "error"
     audit_required: bool = False
-    max_message_bytes: int = 16 * 1024 * 1024
+    max_message_bytes: int = 16 * 1024 * 1024   # of a line of the client
+    max_answer_bytes: int = 64 * 1024 * 1024    # of a line of the server: big files come twice, as text and as structure
     mode: str = "enforce"
     project_dir: str | None = None
     ask_timeout: float = 120
@@ -12578,7 +15295,8 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "unlisted_tools": ("allow", "deny"),
     "hook_fault": ("deny", "ask"),
 }
-_BOUNDS = {"max_message_bytes": (1024, 1024 * 1024 * 1024), "ask_timeout": (1, 86_400), "max_repeated_denials": (1, 1_000_000)}
+_BOUNDS = {"max_message_bytes": (1024, 1 << 30), "max_answer_bytes": (1024, 1 << 30), "ask_timeout": (1, 86_400),
+           "max_repeated_denials": (1, 1_000_000)}
 MAX_LIMIT_CALLS = 10_000    # of a rule's `limit`: so many points in time are remembered
 MAX_LIMITS_CALLS = 1_000_000    # of all of them together
 MAX_LIMIT_SECONDS = 86_400
@@ -12596,11 +15314,25 @@ class Policy(NamedTuple):
     warnings: tuple[str, ...] = ()
     apart: Policy | None = None   # a project's policy that nobody approved: only its denials count
     content: str = ""           # 64 hex: SHA-256 of what its layers say
+    layers: tuple[PolicyLayer, ...] = ()    # what it was compiled from, the strongest first
 
     @property
     def fingerprint(self) -> str:
         """12 hex digits by which records name the content of the policies in force."""
         return sha256((self.content + self.apart.content).encode())[:12] if self.apart else self.content[:12]
+
+    def rule_data(self, rule: Rule) -> dict[str, Any]:
+        """What the file says of a rule."""
+        key, index = rule.pointer[1:].split("/")
+        layer = next(layer for layer in self.layers if layer.file == rule.file)
+        data: dict[str, Any] = layer.data[key][int(index)]
+        return data
+
+    def origin(self, rule: Rule) -> str:
+        """Where a rule stands, for people: FILE:LINE, or the name of a built-in policy."""
+        layer = next(layer for layer in self.layers if layer.file == rule.file)
+        line = 0 if layer.built_in else layer.lines().get(rule.pointer, 0)
+        return f"{layer.file}:{line}" if line else layer.file
 
     def is_sensitive(self, path: str) -> bool:
         """Is this canonical path one of the built-in sensitive files, whatever the rules say about it?"""
@@ -12735,7 +15467,7 @@ _RULE_KEYS = ("name", "match", "unless", "limit", "action", "mark", "message", "
 _MATCH_KEYS = ("method", "tool", "server", "marked", "arguments")
 _OUTBOUND_MATCH_KEYS = ("method", "tool", "server", "marked", "direction", "secrets", "injection", "response_contains",
                         "response_contains_regex", "response_size_exceeds")
-_MATCHER_WORDS = ("regex", "pattern", "not_under", "under", "path", "address", "command", "secrets", "all",
+_MATCHER_WORDS = ("regex", "pattern", "not_under", "under", "path", "address", "command", "danger", "secrets", "all",
                   "except_keys", "access")
 _ABOUT_MATCHERS = frozenset(("except_keys", "access"))     # words that say of others where or when they hold
 _DIRECTIONS = ("request", "response", "notification")
@@ -12896,6 +15628,11 @@ def _check_matcher(check: _Checker, matcher: Any, place: str, name: str) -> None
         elif key == "command":
             for item in [] if value is True else check.texts(value, here):
                 check.choice(item, tuple(COMMAND_CATEGORIES), here, "a category of commands")
+        elif key == "danger":
+            if name != "_any_value":
+                raise check.fail(here, "danger is found in a whole call; write it under _any_value")
+            for item in [] if value is True else check.texts(value, here):
+                check.choice(item, tuple(DANGERS), here, "a kind of danger")
         elif key == "access":
             for item in check.texts(value, here):
                 check.choice(item, ("read", "write"), here, "a kind of access")
@@ -12972,7 +15709,7 @@ class _Compiler:
         return Rule(rule["name"], rule.get("action", "mark"), rule.get("message", ""), self.layer.name,
                     self.scope(match, place + "/match", outbound, strict), _every(tests), needs,
                     Limit(**limit) if limit else None, rule.get("mark", ""), rule.get("hint", ""),
-                    not tests and not limit and unless is None, unless)
+                    not tests and not limit and unless is None, unless, self.layer.file, place)
 
     def scope(self, match: dict[str, Any], place: str, outbound: bool, strict: bool, exception: bool = False) -> Scope:
         def globs(key: str) -> tuple[Glob, ...] | None:
@@ -13022,6 +15759,8 @@ class _Compiler:
             return [("paths", skip if "except_keys" in matcher else None)]
         if key == "_any_value" and words == {"command"}:
             return [("commands", skip)]
+        if key == "_any_value" and words == {"danger"}:
+            return [("dangers", "")]
         if key == "_any_value" and words == {"address"} and not strict:
             return [("addresses", skip)]
         return [("secrets", "")] if words == {"secrets"} and key in ("_any_value", "_any_key") else []
@@ -13102,6 +15841,8 @@ class _Compiler:
             elif word in ("under", "not_under"):
                 tests.append(_places_anywhere(_containment(_as_list(spec), word == "under", strict), _as_list(spec), word, quoted,
                                               access, strict))
+            elif word == "danger":
+                tests.append(_dangers_anywhere(frozenset(DANGERS if spec is True else _as_list(spec)), skip))
             elif word == "address":
                 tests.append(_addresses_anywhere(self.hosts(spec, here), skip, strict))
             elif word == "path" and key == "_any_value" and strict:
@@ -13366,6 +16107,15 @@ def _commands_anywhere(categories: frozenset[str] | None, skip: frozenset[str], 
     return matches
 
 
+def _dangers_anywhere(kinds: frozenset[str], skip: frozenset[str]) -> Test:
+    def matches(subject: Subject) -> Hit | None:
+        for one in subject.dangers():
+            if one.kind in kinds and not skip.intersection(one.path):
+                return Hit(one.path, DANGERS[one.kind], "", (), one.why)
+        return None
+    return matches
+
+
 def _command_value(categories: frozenset[str] | None) -> ValueTest:
     def matches(value: Any, subject: Subject) -> Hit | None:
         sources = [value] if isinstance(value, (str, list)) else _leaf_texts(value)
@@ -13506,6 +16256,8 @@ def compile_policy(layers: Sequence[PolicyLayer], context: PathContext, source: 
     settings: dict[str, Any] = {}
     for layer in reversed(every):
         settings.update(layer.data.get("settings", {}))
+    if "max_message_bytes" in settings:     # a limit that somebody has set holds both ways
+        settings.setdefault("max_answer_bytes", settings["max_message_bytes"])
     own = [(f"/secrets/patterns/{number}/regex", compiler, item) for compiler in compilers
            for number, item in enumerate(compiler.layer.data.get("secrets", {}).get("patterns", []))]
     patterns = [(item["name"], compiler.located(compile_regex, place, item["regex"]), item.get("entropy_threshold"))
@@ -13517,7 +16269,7 @@ def compile_policy(layers: Sequence[PolicyLayer], context: PathContext, source: 
         scanner=SecretScanner(BUILTIN_KINDS if bases or not patterns else (), patterns),
         paths=context, path_index=LatePathIndex(index), source=source,
         warnings=tuple(_policy_warnings(every, settings)),
-        content=sha256(json.dumps([layer.data for layer in every]).encode("utf-8", "surrogatepass")))
+        content=sha256(json.dumps([layer.data for layer in every]).encode("utf-8", "surrogatepass")), layers=tuple(every))
 
 
 def _check_without(layers: Sequence[PolicyLayer], bases: Sequence[PolicyLayer]) -> None:
@@ -13692,6 +16444,24 @@ _GROUPS_JSON = r"""
   {"name": "block-cloud-metadata",
    "match": {"method": METHODS, "arguments": {"_any_value": {"address": "metadata"}}},
    "action": "deny", "message": "Blocked: the address that hands out a machine's cloud credentials"}],
+"hidden": [
+  {"name": "block-hidden-commands",
+   "match": {"arguments": {"_any_value": {"danger": ["hidden_command", "hidden_option", "hidden_code"]}}},
+   "action": "deny", "message": "Blocked: a command, option or code in a value that should hold none"}],
+"ask-dangers": [
+  {"name": "ask-sweeping-changes", "match": {"arguments": {"_any_value": {"danger": ["sweeping", "unguarded"]}}},
+   "action": "ask", "message": "A call that takes in all of something, or turns a protection off"},
+  {"name": "ask-host-rights", "match": {"arguments": {"_any_value": {"danger": ["host_rights", "credentials"]}}},
+   "action": "ask", "message": "A container with rights over its host, or credentials handed out"}],
+"ask-sweeping": [
+  {"name": "block-host-rights", "match": {"arguments": {"_any_value": {"danger": ["host_rights", "credentials"]}}},
+   "action": "deny", "message": "Blocked: a container with rights over its host, or credentials handed out"},
+  {"name": "ask-sweeping-changes", "match": {"arguments": {"_any_value": {"danger": ["sweeping", "unguarded"]}}},
+   "action": "ask", "message": "A call that takes in all of something, or turns a protection off"}],
+"block-dangers": [
+  {"name": "block-dangers",
+   "match": {"arguments": {"_any_value": {"danger": ["sweeping", "unguarded", "host_rights", "credentials"]}}},
+   "action": "deny", "message": "Blocked: a call that takes in all of something, or gives rights away"}],
 "careful": [
   {"name": "ask-git-rewrite", "match": {"arguments": {"_any_value": {"command": "git_rewrite"}}},
    "action": "ask", "message": "A git command that throws local work away"},
@@ -13703,9 +16473,10 @@ _GROUPS_JSON = r"""
   {"name": "allow-project-writes",
    "match": {"tool": ["FILE_WRITES"], "arguments": {"_any_value": {"under": "${PROJECT_DIR}"}}}, "action": "allow"},
   {"name": "allow-listing-roots", "match": {"tool": ["list_allowed_directories", "list_roots"]}, "action": "allow"},
-  {"name": "allow-planning", "match": {"server": "{claude-code,codex,cursor,copilot,gemini,qwen,droid,kimi,windsurf,kiro,antigravity}",
-                                       "tool": ["TodoWrite", "TodoRead", "write_todos", "update_plan", "manage_todo_list", "Task",
-                                                "Agent", "*PlanMode", "AskUserQuestion", "ask_user"]}, "action": "allow"},
+  {"name": "allow-planning",
+   "match": {"server": "{claude-code,codex,cursor,copilot,gemini,qwen,droid,kimi,windsurf,kiro,antigravity}",
+             "tool": ["TodoWrite", "TodoRead", "write_todos", "update_plan", "manage_todo_list", "Task", "Agent", "*PlanMode",
+                      "AskUserQuestion", "ask_user"]}, "action": "allow"},
   {"name": "allow-project-resources",
    "match": {"method": ["resources/read", "resources/subscribe", "resources/unsubscribe"],
              "arguments": {"uri": {"under": "${PROJECT_DIR}"}}}, "action": "allow"}],
@@ -13760,7 +16531,7 @@ _GROUPS_JSON = r"""
 "github": [
   {"name": "block-private-repo-enumeration",
    "match": {"tool": ["search_repositories", "list_repositories", "list_repos"],
-             "arguments": {"_any_value": {"regex": "(^|\\s)(is|visibility):\\s*(private|internal)\\b|^private$"}}},
+             "arguments": {"_any_value": {"regex": "PRIVATE_REPOS"}}},
    "action": "deny", "message": "Blocked: looking for private repositories"},
   {"name": "block-repository-removal",
    "match": {"tool": ["delete_repo*", "transfer_repo*", "update_repository_visibility", "delete_branch_protection*"]},
@@ -13798,16 +16569,15 @@ _GROUPS_JSON = r"""
    "action": "ask", "message": "A statement that changes the database or reads files"}],
 "containers": [
   {"name": "block-host-access",
-   "match": {"arguments": {"_any_value": {"regex": [
-     "--privileged\\b", "--pid[= ]host", "--net(work)?[= ]host", "/var/run/docker\\.sock", "--cap-add[= ](ALL|SYS_ADMIN)",
-     "hostPath|hostPID|hostNetwork"]}}},
+   "match": {"arguments": {"_any_value": {"danger": "host_rights",
+     "regex": ["/var/run/docker\\.sock", "hostPath|hostPID|hostNetwork|hostIPC"]}}},
    "action": "deny", "message": "Blocked: a container with the host's rights"},
   {"name": "block-cluster-secrets",
-   "match": {"arguments": {"_any_value": {"regex": "^(secrets?|Secret)$|\\bget\\s+secrets?\\b"}}},
+   "match": {"arguments": {"_any_value": {"danger": "credentials", "regex": "\\bget\\s+(\\S+,)?secrets?\\b"}}},
    "action": "deny", "message": "Blocked: reading the cluster's secrets"},
   {"name": "ask-container-changes",
-   "match": {"tool": ["*delete*", "*remove*", "*prune*", "*exec*", "*apply*", "*scale*", "*drain*", "*rollout*",
-                      "*run*", "*create*"]},
+   "match": {"tool": ["*delete*", "*remove*", "*prune*", "exec", "exec_*", "*_exec", "*_exec_*", "*apply*", "*patch*", "*drain*",
+                      "*rollout*", "*kill*"]},
    "action": "ask", "message": "A change to containers or the cluster"}],
 "slack": [
   {"name": "block-mass-mentions",
@@ -13824,7 +16594,7 @@ _GROUPS_JSON = r"""
 # Names of tools that read and write files, as servers have them; a name in words stands for its other spellings, too.
 # Only these are allowed by strict, since what others do with a path nobody knows.
 _FILE_TOOLS = {
-    "FILE_READS": """read read_file read_files read_text_file read_text_files read_media_file read_image_file read_multiple_files
+    "FILE_READS": """read read_file read_files read_text_file read_text_files read_media_file read_image_file read_multiple_files read_notes
         read_many_files read_file_lines read_file_range read_lines read_file_content read_file_contents read_text file_read view
         view_file view_files view_range open_file cat cat_file head_file tail_file get_file get_files get_file_content
         get_file_contents get_file_info get_file_metadata get_file_text get_file_text_by_path get_file_lines file_info file_stat
@@ -13848,29 +16618,32 @@ _FILE_TOOLS = {
 _LONG_REGEXES = {
     "SQL_WRITES": r"\b(" + "|".join("".join(f"[{c.upper()}{c}]" for c in word) for word in (
         "insert update delete drop alter create truncate grant copy into attach replace merge").split()) + r")\b",
+    "PRIVATE_REPOS": r"(^|\s)([Ii][Ss]|[Vv][Ii][Ss][Ii][Bb][Ii][Ll][Ii][Tt][Yy]):\s*\"?([Pp][Rr][Ii][Vv][Aa][Tt][Ee]|"
+                     r"[Ii][Nn][Tt][Ee][Rr][Nn][Aa][Ll])\b|^[Pp][Rr][Ii][Vv][Aa][Tt][Ee]$",
     "SQL_FILES": r"\b(pg_read_file|pg_ls_dir|lo_import|dblink|load_extension|pg_sleep|set_config)\b",
 }
 
 _NOTED = "responses response-notes"
-_BASIC = "sensitive-files commands secret-leakage metadata startup-of-tools"
+_BASIC = "sensitive-files commands secret-leakage metadata hidden startup-of-tools"
 # name → (what it is for, settings, groups of request rules, groups of response rules)
 _BUILTIN: dict[str, tuple[str, dict[str, Any], str, str]] = {
     "default": ("no credentials, no destructive commands, secrets redacted; everything else passes", {},
-                f"{_BASIC} git-history", _NOTED),
+                f"{_BASIC} git-history ask-dangers", _NOTED),
     "company-laptop": ("default, and asks about package installs and rewriting git history; changed tools are blocked",
                        {"tool_pinning": "block", "env": "minimal"},
-                       f"{_BASIC} careful", _NOTED),
+                       f"{_BASIC} ask-sweeping careful", _NOTED),
     "strict": ("only reading and writing inside the project; injection, changed and unlisted tools are blocked",
                {"default_action": "deny", "tool_pinning": "block", "unlisted_tools": "deny", "env": "minimal"},
-               f"{_BASIC} project-only", "strict-responses responses strict-response-notes"),
-    "filesystem": ("recipe: a filesystem server stays inside the project", {}, f"{_BASIC} filesystem", _NOTED),
-    "git": ("recipe: a git server stays inside the project; publishing is asked about", {}, f"{_BASIC} git", _NOTED),
-    "github": ("recipe: no private repository search, merging is asked about", {}, f"{_BASIC} github", _NOTED),
-    "shell": ("recipe: a shell without network and package installs", {}, f"{_BASIC} shell", _NOTED),
-    "fetch": ("recipe: a web fetcher or browser that stays off the internal network", {}, f"{_BASIC} fetch", _NOTED),
-    "postgres": ("recipe: a database is read; changes are asked about", {}, f"{_BASIC} database", _NOTED),
-    "docker": ("recipe: containers without the host's rights; changes are asked about", {}, f"{_BASIC} containers", _NOTED),
-    "slack": ("recipe: reading is logged, posting is asked about", {}, f"{_BASIC} slack", _NOTED),
+               f"{_BASIC} block-dangers project-only", "strict-responses responses strict-response-notes"),
+    "filesystem": ("recipe: a filesystem server stays inside the project", {}, f"{_BASIC} filesystem ask-dangers", _NOTED),
+    "git": ("recipe: a git server stays inside the project; publishing is asked about", {}, f"{_BASIC} git ask-dangers", _NOTED),
+    "github": ("recipe: no private repository search, merging is asked about", {}, f"{_BASIC} github ask-dangers", _NOTED),
+    "shell": ("recipe: a shell without network and package installs", {}, f"{_BASIC} shell ask-dangers", _NOTED),
+    "fetch": ("recipe: a web fetcher or browser that stays off the internal network", {}, f"{_BASIC} fetch ask-dangers", _NOTED),
+    "postgres": ("recipe: a database is read; changes are asked about", {}, f"{_BASIC} database ask-dangers", _NOTED),
+    "docker": ("recipe: containers without the host's rights; changes are asked about", {},
+               f"{_BASIC} containers ask-dangers", _NOTED),
+    "slack": ("recipe: reading is logged, posting is asked about", {}, f"{_BASIC} slack ask-dangers", _NOTED),
 }
 _ALIASES = {"local-dev": "default", "browser": "fetch", "sqlite": "postgres", "kubernetes": "docker"}
 BUILTIN_NAMES = tuple(name for base in _BUILTIN for name in (base, *(alias for alias, of in _ALIASES.items() if of == base)))
@@ -13953,10 +16726,14 @@ def render_default_rules() -> str:
 # ---------------------------------------------------------------------------
 
 # What a policy that denies by default still lets through, or no client could connect: the life of a session, not its work.
-LIFECYCLE = frozenset((
-    "initialize", "server/discover", "ping", "tools/list", "resources/list", "resources/templates/list", "prompts/list",
-    "logging/setLevel", "tasks/get", "tasks/result", "tasks/cancel", "tasks/update", "tasks/list",
-    "subscriptions/listen"))
+# By name and kind: the same methods in another kind are denied. Answers pass; so does `tasks/update` for a task that is known.
+LIFECYCLE = {
+    "request": frozenset((
+        "initialize", "server/discover", "ping", "logging/setLevel", "tools/list", "prompts/list", "resources/list",
+        "resources/templates/list", "tasks/get", "tasks/result", "tasks/cancel", "subscriptions/listen")),
+    "notification": frozenset((
+        "notifications/initialized", "notifications/cancelled", "notifications/progress", "notifications/roots/list_changed")),
+}
 _MAX_CANDIDATE_SETS = 1024  # kinds × methods × tools whose rules are remembered; then the memory starts anew
 
 # What comes of one rule with one message, see Wall.walk
@@ -14110,24 +16887,37 @@ class Wall:
                again: bool = False) -> Decision:
         """The first rule that decides, else the default. Never raises: a fault while judging is a deny.
 
-        Of a message that can be read in several ways (see Message.others) the strictest decision counts. *budget* is the
+        Of a message that can be read in several ways (see Message.others) the strictest decision counts; so it does of the
+        requests that an answer brings along (`inputRequests`), for half of them would break the retry. *budget* is the
         time it may take, when it is shared with other messages; else JUDGE_SECONDS. Without a *memory* nothing is marked,
         and no rule with a limit matches. *again*: see `walk`.
         """
         counted: set[int] = set()
-        decision = self._decide(message, budget, memory, again, counted)
-        asked = [self._rules_for(message)] if message.others else []
-        for method, tool in message.others:
-            other = message._replace(method=method, tool=tool, others=())
-            rules = self._rules_for(other)
-            if decision.action != "deny" and (method != message.method or rules not in asked):
-                asked.append(rules)
-                decision = _stricter(decision, self._decide(other, budget, memory, again, counted))
+        decision = _ALLOWED
+        for way in self._ways(message):
+            if decision.action != "deny":
+                decision = _stricter(decision, self._decide(way, budget, memory, again, counted))
+        for path, part in _input_requests(message) if message.peer == "server" else ():
+            if part is None:
+                return _NO_REQUEST
+            for way in self._ways(part):
+                if decision.action != "deny":
+                    decision = _stricter(decision, _within(self._decide(way, budget, memory, again, counted), message, path))
         if self._apart is not None and decision.action != "deny":
             guest = self._apart.decide(message, budget, memory, again)
             decision = _denied_apart(guest) if guest.action == "deny" else \
                 decision._replace(marks=decision.marks + guest.marks)
         return decision
+
+    def _ways(self, message: Message) -> Iterator[Message]:
+        """The message as each of the ways to take it, but for those that the same rules would be asked about again."""
+        yield message
+        asked = [(message.method, self._rules_for(message))] if message.others else []
+        for method, tool in message.others:
+            other = message._replace(method=method, tool=tool, others=())
+            if (method, self._rules_for(other)) not in asked:
+                asked.append((method, self._rules_for(other)))
+                yield other
 
     def _decide(self, message: Message, budget: Budget | None, memory: Memory | None, again: bool, counted: set[int]) -> Decision:
         """The same for one reading of the message and this policy alone."""
@@ -14189,9 +16979,43 @@ class Wall:
         if message.peer == "server":
             action = settings.outbound_default_action
             return _ALLOWED if action == "allow" else Decision(action, findings=hit.findings)
-        if settings.default_action == "allow" or message.kind != "request" or message.method in LIFECYCLE:
+        if settings.default_action == "allow" or message.kind == "response" or message.method in LIFECYCLE[message.kind] or \
+                message.method == "tasks/update" and message.kind == "request" and message.tool != UNKNOWN_TOOL:
             return _ALLOWED
         return Decision(settings.default_action, None, f"no rule allows this, and default_action is {settings.default_action}")
+
+
+MAX_INPUT_REQUESTS = 100    # in one answer
+_NO_REQUEST = Decision("deny", None, "Blocked: a request in this answer cannot be judged")
+
+
+def _input_requests(message: Message) -> Iterator[tuple[tuple[Any, ...], Message | None]]:
+    """(path, request) of what the server asks the client for within an answer or notification (2026-07-28), each as a message
+    of its own kind; None for one that is no request."""
+    top = message.body.get("result" if message.kind == "response" else "params")
+    asked = top.get("inputRequests") if type(top) is dict else None
+    for number, (key, members) in enumerate(asked.items() if type(asked) is dict else ()):
+        body = {**members, "jsonrpc": "2.0", "id": key[:MAX_NAME_CHARS]} if type(members) is dict else {}
+        path = ("result" if message.kind == "response" else "params", "inputRequests", key)
+        try:
+            if number >= MAX_INPUT_REQUESTS or len(body) != len(members) + 2 or message_kind(body, "server") != "request":
+                raise MessageError("no request")
+        except (MessageError, TypeError):
+            yield path, None
+            continue
+        others = ((body["method"], message.tool),) if message.tool is not None else ()
+        yield path, Message("server", "request", body, _compact(body), body["method"], None, message.server, others)
+
+
+def _within(decision: Decision, message: Message, path: tuple[Any, ...]) -> Decision:
+    """The *decision* on a part of *message* that stands at *path*, as one on the message: findings are elsewhere there."""
+    if decision.action == "allow":
+        return decision
+    if decision.findings:
+        first = ordinal_at(message.body, path)
+        decision = decision._replace(findings=tuple(finding._replace(
+            spans=tuple((first + span[0], *span[1:]) for span in finding.spans)) for finding in decision.findings))
+    return decision._replace(path=path + (decision.path or ()))
 
 
 def _joined(first: tuple[Finding, ...], more: tuple[Finding, ...]) -> tuple[Finding, ...]:
@@ -14214,6 +17038,8 @@ def _decided(rule: Rule, hit: Hit) -> Decision:
 
 def _stricter(one: Decision, other: Decision) -> Decision:
     """The stricter of two decisions on one message; the first when they are alike, with what both want cut out."""
+    if one is _ALLOWED:
+        return other
     first, second = (one, other) if _STRICTNESS[one.action] >= _STRICTNESS[other.action] else (other, one)
     marks = one.marks + tuple(mark for mark in other.marks if mark not in one.marks)
     findings = first.findings
@@ -14360,7 +17186,8 @@ class Toolbox:
         self._told: set[str] = set()
         self._watching = self._settings.tool_pinning != "off"
         self._closed = self._settings.unlisted_tools == "deny"
-        self.may_refuse = self._closed or self._settings.tool_pinning == "block" or self._settings.read_only
+        self._left_out: dict[str, str] = {}             # tools that a rule took out of a list: why
+        self._may_refuse = self._closed or self._settings.tool_pinning == "block" or self._settings.read_only
 
     # -- lists
 
@@ -14410,6 +17237,7 @@ class Toolbox:
                 notes.append(ToolNote(name[:MAX_NAME_CHARS], what, _BEYOND))
                 continue
             self._hashes.setdefault(name, "")
+            self._left_out.pop(name, None)
             if self._watching:
                 pin = tool_pin(tool)
                 self._compare(name, pin, self._first if known is None else known, adopting, name in twice)
@@ -14504,11 +17332,23 @@ class Toolbox:
     def objects(self, message: Message) -> Decision | None:
         """The refusal of a call of a tool that must not be called now; None if there is none."""
         is_call = message.method == "tools/call" and message.peer == "client" and message.kind != "response"
-        return self.refusal(message.tool or "") if is_call and self.may_refuse else None
+        return self.refusal(message.tool or "") if is_call and (self._may_refuse or self._left_out) else None
+
+    def leave_out(self, tool: str, rule: str | None, why: str) -> None:
+        """A rule has taken *tool* out of a list: what was not offered is not called either, until it is listed otherwise."""
+        if len(tool) <= MAX_NAME_CHARS and len(self._left_out) < MAX_TOOLS:
+            self._left_out[tool] = f"{rule or 'default_action'}: {why}"
+            for form in _forms_of(tool):
+                self._forms.setdefault(form, tool)
 
     def refusal(self, tool: str) -> Decision | None:
         """The refusal of any call of *tool* because of what the server has said of it, or has not said; None if there is none."""
         settings = self._settings
+        if self._left_out:
+            name = next((name for name in self._names_of(tool) if name in self._left_out), None)
+            if name is not None:
+                rule, _, why = self._left_out[name].partition(": ")
+                return Decision("deny", rule, "Blocked: this tool was left out of the list of tools", why=why, lasting=False)
         why = ""
         if settings.tool_pinning == "block":
             why = self._how_changed(tool) or (_BEYOND if self._hashes and self._is_beyond(tool) else "")
@@ -14524,11 +17364,14 @@ class Toolbox:
         return None
 
     def _how_changed(self, tool: str) -> str:
-        """How a tool has changed that waits for consent, else "". In another spelling, too: a server may not look as closely."""
-        names = {tool}
-        if self._changed and tool not in self._hashes:
-            names.update(self._forms[form] for form in _forms_of(tool) if form in self._forms)
-        return next((self._changed[name] for name in sorted(names) if name in self._changed and not self._agreed(name)), "")
+        """How a tool has changed that waits for consent, else ""; in another spelling, too."""
+        return next((self._changed[name] for name in self._names_of(tool) if name in self._changed and not self._agreed(name)), "")
+
+    def _names_of(self, tool: str) -> list[str]:
+        """The names under which the server may know a tool: it may not look as closely at how they are spelled."""
+        if tool in self._hashes:
+            return [tool]
+        return sorted({tool, *(self._forms[form] for form in _forms_of(tool) if form in self._forms)})
 
     def _agreed(self, tool: str) -> bool:
         """Has the user agreed to the changed tool meanwhile?"""
@@ -14561,6 +17404,7 @@ class Toolbox:
 # ---------------------------------------------------------------------------
 
 MARKER = "[REDACTED BY MCPWALL]"        # what a reader sees in place of a secret
+MARKER_IN_URL = "REDACTED-BY-MCPWALL"   # the same where blanks and brackets would end or break a URL
 MAX_SHOWN_CHARS = 1_200     # of a call's arguments in a question
 
 
@@ -14579,9 +17423,8 @@ class Quoting:
                 found = scanner.scan([text], Budget(JUDGE_SECONDS), [""])
             except BudgetSpent:
                 return MARKER
-            spans = [(start, end) for finding in found for _, start, end in finding.spans]
-            for start, end in reversed(merge_spans(spans)):
-                text = text[:start] + MARKER + text[end:]
+            spans = merge_spans([(start, end) for finding in found for _, start, end in finding.spans])
+            text = _replaced(text, [(start, end, MARKER) for start, end in spans])
         return text[:limit]
 
     def name(self, name: str) -> str:
@@ -14655,15 +17498,38 @@ class Quoting:
 
 
 def redacted(message: Message, findings: Iterable[Finding]) -> str:
-    """The message's raw text with MARKER in place of what was found, overlaps merged."""
+    """The message's raw text with MARKER in place of what was found, overlaps merged; base64 of a text is made anew."""
     by_text: dict[int, list[tuple[int, int]]] = {}
     for finding in findings:
         for ordinal, start, end in finding.spans:
             by_text.setdefault(ordinal, []).append((start, end))
     if not by_text:
         return message.text
-    edits = {ordinal: [(start, end, MARKER) for start, end in merge_spans(pairs)] for ordinal, pairs in by_text.items()}
+    texts = judged_texts(message)
+    return edited(message, {ordinal: [(start, end, _marker(texts[ordinal], start)) for start, end in merge_spans(pairs)]
+                            for ordinal, pairs in by_text.items()})
+
+
+def edited(message: Message, edits: dict[int, list[tuple[int, int, str]]]) -> str:
+    """The message's raw text with spans of its `judged_texts` replaced; base64 of a text is made anew."""
+    seen = _Seen(message)
+    texts = judged_texts(message, seen)
+    for ordinal in edits.keys() & seen.decoded.keys():
+        text = base64_of_text(_replaced(texts[ordinal], edits[ordinal]), seen.decoded[ordinal])
+        edits[ordinal] = [(0, len(strings_of(message.body)[0][ordinal]), text)]
     return edit_json_strings(message.text, edits)
+
+
+def _marker(text: str, at: int) -> str:
+    """What stands in place of a secret at that place: in a URL, what a URL may hold."""
+    before = re.split(r"[\s\"'<>()]", text[max(0, at - 2000):at])[-1]
+    return MARKER if "://" not in before else MARKER_IN_URL
+
+
+def _replaced(text: str, edits: Sequence[tuple[int, int, str]]) -> str:
+    for start, end, words in reversed(edits):
+        text = text[:start] + words + text[end:]
+    return text
 
 
 def _finite(lexeme: str) -> Any:
@@ -14762,7 +17628,6 @@ class Refusals:
 MAX_GRANTED = 1_000         # exact calls allowed for the session
 MAX_HELD = 64               # calls that wait for a person at one time; further ones are refused
 MAX_HELD_BYTES = 16 * 1024 * 1024   # of their messages
-_RETRYABLE = ("tools/call", "prompts/get", "resources/read")    # what may be answered by `input_required` (2026-07-28)
 _VERSION_META = "io.modelcontextprotocol/protocolVersion"
 _CAPABILITIES_META = "io.modelcontextprotocol/clientCapabilities"
 _APPROVAL = "mcpwall-approval"      # the key of our question among `inputRequests`
@@ -14770,6 +17635,7 @@ _YES = ("once", "session")
 _ANSWERS = {"allow once": "once", "allow this exact call for the session": "session", "deny": "deny"}
 _NO_WORDS = {"deny": "the user was asked and did not allow it", "timeout": "nobody answered in time",
              "cancelled": "the call was cancelled", "gone": "the client is gone"}
+_STOPPED = Decision("deny", None, "Blocked: the user has stopped every call (mcpwall go)", lasting=False)
 _OUR_ID = Decision("deny", None, "Blocked: the id of a question of mcpwall's own")     # its answer would be taken for ours
 _NOT_ASKED = Decision("deny", None, "Blocked: this is not the call that the user was asked about", lasting=False)
 _TOO_LATE = Decision("deny", None, "Blocked: the user's answer came too late, or once already", lasting=False)
@@ -15049,10 +17915,8 @@ def _keep_newest(known: dict[Any, Any], key: Any, value: Any, most: int) -> None
 BLOCKED = "[BLOCKED BY MCPWALL]"        # begins the text that stands for a refused answer
 MAX_PENDING = 65_536        # requests without an answer, per direction; further ones are refused
 MAX_TASKS = 10_000          # task handles remembered; the oldest is forgotten, its results are judged as nobody's
-ENDS_BYTES = 64 * 1024      # of a line that is too long: so much of its head and tail is kept to find the id
 MAX_BATCH = 10_000          # messages in one batch
 MAX_OVER = 1000             # cancelled requests remembered, and those answered under an id that is only like theirs
-MAX_STRAY_CHARS = 2000      # of a line that is no message at all: so much goes to stderr
 MAX_NOTED_TOOLS = 100       # of one list, in its record
 MAX_READINGS = 8            # ways to take one message, and tools that run at a time: beyond it may be about any
 
@@ -15060,18 +17924,12 @@ _OTHER = {"client": "server", "server": "client"}
 
 # -- framing ----------------------------------------------------------------------
 
-class TooLong(NamedTuple):
-    """A line beyond the limit: its first and last bytes, and how long it was."""
-    head: bytes
-    tail: bytes
-    size: int
-
-
 class Lines:
     """Cuts one peer's bytes into lines. Looks at each byte once; holds at most *limit* bytes and the last chunk."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self, limit: int, skip: bytes = b"") -> None:
+        """*skip* is dropped where the very first line begins with it."""
+        self._limit, self._skip = limit, skip
         self._rest = bytearray()
         self._head = b""        # of a line beyond the limit, of which _rest then is the tail
         self._size = 0
@@ -15083,6 +17941,14 @@ class Lines:
 
     def feed(self, data: bytes) -> list[bytes | TooLong]:
         """The lines that *data* completes, without their line feeds. b"" is the end of file."""
+        lines = self._cut(data)
+        if self._skip and lines:
+            first = lines[0]
+            lines[0] = first.removeprefix(self._skip) if isinstance(first, bytes) else first
+            self._skip = b""
+        return lines
+
+    def _cut(self, data: bytes) -> list[bytes | TooLong]:
         if data[-1:] == b"\n" and not self._size and len(data) <= self._limit:     # whole lines, as nearly always
             return [*data[:-1].split(b"\n")]
         if not data:
@@ -15118,6 +17984,69 @@ class Lines:
         return line
 
 
+# -- what servers print -------------------------------------------------------------
+
+_BOM = b"\xef\xbb\xbf"      # of editors and shells of Windows; dropped before the first line of a server
+MAX_STRAY_CHARS = 2000      # of a line that is no message: so much goes to stderr
+MAX_STRAY_LINES = 20        # a second that go to stderr
+_content_length = lazy_regex(rb"(?i)\s*content-length:\s*\d+\s*\Z")
+# A private key printed line by line: its first line, and its last
+_key_begins = lazy_regex(r"-----? ?BEGIN .*PRIVATE KEY|PuTTY-User-Key-File-\d")
+_key_ends = lazy_regex(r"-----? ?END |Private-MAC:")
+_key_line = lazy_regex(r"[A-Za-z0-9+/=_-]{40,}\Z")
+
+
+class Strays:
+    """The lines of a server that are no messages: banners, logs, what it prints for itself.
+
+    Clients drop them, and so do we. People get their text on stderr, printable and without secrets, up to MAX_STRAY_LINES
+    a second; the record says once a second how many there were.
+    """
+
+    def __init__(self, quoting: Quoting, clock: Callable[[], float]) -> None:
+        self.count = self.size = 0      # of those not recorded yet, and their bytes
+        self._quoting, self._clock = quoting, clock
+        self._recorded_at = self._second = -math.inf
+        self._said = self._unsaid = 0   # in this second
+        self._in_key = self._hinted = False
+
+    def take(self, line: bytes, size: int) -> list[str]:
+        """What to say of a *line* of *size* bytes (its beginning, where that is long)."""
+        self.count, self.size = self.count + 1, self.size + size
+        now, said = self._clock(), []
+        if now - self._second >= 1:
+            if self._unsaid:
+                said.append(f"server printed {self._unsaid} more lines")
+            self._second, self._said, self._unsaid = now, 0, 0
+        text = self._safe(line[:MAX_STRAY_CHARS * 4].decode("utf-8", "replace").strip())
+        if _content_length.match(line) and not self._hinted:
+            self._hinted = True
+            said.append("the server writes Content-Length headers, as language servers do; MCP on stdio is one message a line: "
+                        "look for an option of the server, or for a newer one")
+        elif self._said < MAX_STRAY_LINES:
+            self._said += 1
+            said.append("server printed: " + text)
+        else:
+            self._unsaid += 1
+        return said
+
+    def due(self, last: bool) -> tuple[int, int]:
+        """(lines, bytes) to be recorded now, if it is time for a record (or the *last* chance); else (0, 0)."""
+        now = self._clock()
+        if not last and now - self._recorded_at < 1:
+            return 0, 0
+        told, self.count, self.size, self._recorded_at = (self.count, self.size), 0, 0, now
+        return told
+
+    def _safe(self, text: str) -> str:
+        """A private key that is printed line by line is hidden to its end; so is a line that could be a part of one."""
+        begins = _key_begins.search(text) is not None
+        within, self._in_key = self._in_key or begins, (begins or self._in_key) and not _key_ends.search(text)
+        if within or _key_line.match(text):
+            return MARKER
+        return printable(self._quoting.text(text, MAX_STRAY_CHARS), MAX_STRAY_CHARS)
+
+
 # -- correlation ------------------------------------------------------------------
 
 class Pending(NamedTuple):
@@ -15126,13 +18055,11 @@ class Pending(NamedTuple):
     tool: str | None
     task: str | None = None     # the task whose result it asks for
     progress: Any = None        # the token under which its progress is told
+    modern: bool = False        # was it asked in the words of 2026-07-28?
 
 
 _NOBODY = Pending(None, None)   # the request of an answer that nobody asked for
 _UNKNOWN_TASK = Pending(None, UNKNOWN_TOOL)
-# What an answer that nobody asked for may be taken for: the member that such an answer has
-_LOOKS = {"tools/list": "tools", "prompts/list": "prompts", "resources/list": "resources",
-          "resources/templates/list": "resourceTemplates", "initialize": "instructions"}
 
 
 class Ids:
@@ -15154,9 +18081,9 @@ class Ids:
         """The value under this very id; None when there is none."""
         return self._values.get(ident)
 
-    def only_one(self) -> Any:
-        """The id here, if it is only one."""
-        return next(iter(self._values)) if len(self._values) == 1 else None
+    def all(self) -> list[Any]:
+        """All ids here."""
+        return list(self._values)
 
     def put(self, ident: Any, value: Any) -> None:
         """Keep *value* under *ident*."""
@@ -15311,7 +18238,8 @@ class Correlation:
         ident, method, tool = message.body["id"], message.method, message.tool
         task = params.get("taskId") if method is not None and method.startswith("tasks/") else None
         token = meta_of(message).get("progressToken") if message.peer == "client" and "_meta" in params else None
-        waiting = Pending(method, tool, task if type(task) is str else None, token if is_id(token) else None)
+        modern = "_meta" in params and _VERSION_META in meta_of(message)
+        waiting = Pending(method, tool, task if type(task) is str else None, token if is_id(token) else None, modern)
         if waiting.progress is not None:
             self._progress.put(waiting.progress, waiting)
         if method == "tools/call":
@@ -15329,16 +18257,22 @@ class Correlation:
             if not self._running[tool]:
                 del self._running[tool]
 
-    def only_one(self) -> Any:
+    def only_one(self) -> list[Any]:
         """The id of the only request of the client that waits, if it is only one."""
-        return self._pending["client"].only_one()
+        return self._pending["client"].all() if len(self._pending["client"]) == 1 else []
 
-    def forget(self, peer: str, ident: Any) -> Pending | None:
-        """A request of *peer* was answered by us, or did not go on after all; None when none waits under this very id."""
-        waiting = self._pending[peer].pop(ident) or ()
+    def end(self, ident: Any) -> list[tuple[Any, Pending]]:
+        """(id, request) of what waits for the server under *ident*, else under ids like it; it waits no longer."""
+        pending = self._pending["client"]
+        idents = [ident] if pending.get(ident) else pending.like(ident)
+        return [(own, waiting) for own in idents for waiting in self.forget(own)]
+
+    def forget(self, ident: Any) -> tuple[Pending, ...]:
+        """What waited for the server under this very id; it waits no longer."""
+        waiting: tuple[Pending, ...] = self._pending["client"].pop(ident) or ()
         for one in waiting:
             self._forget(one)
-        return waiting[0] if waiting else None
+        return waiting
 
     def _cancelled(self, peer: str, ident: Any) -> None:
         waiting = self._pending[peer].pop(ident) if is_id(ident) else None
@@ -15372,7 +18306,7 @@ def _nobodys(body: dict[str, Any]) -> tuple[Pending, ...]:
     result = body.get("result")
     if type(result) is not dict:
         return (_NOBODY,)
-    looks = [method for method, member in _LOOKS.items() if member in result]
+    looks = [method for method, member in RESULT_LOOKS.items() if member in result]
     return (_NOBODY, *(Pending(method, None) for method in looks))
 
 
@@ -15410,7 +18344,7 @@ class Recorder:
         """The record of one judged message of *size* bytes; *extra* fields hold no secrets already."""
         text, ident, ref = self._quoting.text, message.body.get("id"), self.ref
         action, note, would = decision.action, decision.message or None, ""
-        if self._settings.mode == "monitor" and action not in ("allow", "log_only"):
+        if self._settings.mode == "monitor" and action not in ("allow", "log_only") and decision is not _STOPPED:
             action, would, note = "log_only", action, f"monitor: would {action}: {note or 'Blocked by policy'}"
         method = "response" if message.kind == "response" else message.method
         tool = None if message.tool == UNKNOWN_TOOL else message.tool
@@ -15449,6 +18383,9 @@ class Recorder:
                 subject = self._quoting.subject(message, decision)
                 if subject:
                     fields["subject"] = subject
+            given = (message.body.get("params") or {}).get("arguments") if message.tool is not None else None
+            if type(given) is dict:
+                fields["keys"] = [self._quoting.text(key, 100) for key in list(given)[:50]]
             if message.kind == "request":
                 fields["digest"] = sha256(self._salt + call_digest(message))[:32]
         if message.kind == "request" and message.tool is not None and logged != "none" and (refused or logged == "full"):
@@ -15515,9 +18452,10 @@ class Session:
     def __init__(self, wall: Wall, server_name: str = "", clock: Callable[[], float] = time.time,
                  session_id: str | None = None, *, identity: str = "", pins: Callable[[], Any] | None = None,
                  desk: bool = False, monotonic: Callable[[], float] = time.monotonic, salt: bytes | None = None,
-                 folders: Sequence[str] = ()) -> None:
+                 stopped: Callable[[], bool] | None = None, folders: Sequence[str] = ()) -> None:
         """*identity* and *pins*: see Toolbox. *desk*: can somebody answer a Waiting by `answer`? *monotonic*: seconds,
-        for limits and time-outs. *salt*: of the digests in records; else a new one. *folders*: see `server_folders`."""
+        for limits and time-outs. *salt*: of the digests in records; else a new one. *stopped*: has the user stopped every
+        call? *folders*: see `server_folders`."""
         policy, settings = wall.policy, wall.policy.settings
         self._looks = DiskLooks(policy.paths.resolve)
         self.wall = Wall(policy.with_looks(self._looks))
@@ -15529,13 +18467,14 @@ class Session:
         self._whereabouts = Whereabouts(self.wall.policy, self._memory, folders)
         self._sent: list[Message] = []              # requests of the client that the last `receive` let go on
         self._quoting = Quoting(policy)
-        self._lines = {"client": Lines(settings.max_message_bytes), "server": Lines(settings.max_message_bytes)}
+        self._lines = {"client": Lines(settings.max_message_bytes), "server": Lines(settings.max_answer_bytes, _BOM)}
         self._correlation = Correlation()
         self._tools = Toolbox(wall, server_name, identity, pins)
         self._refusals = Refusals(settings.max_repeated_denials)
         self._questions = Questions(settings, server_name, self._quoting, desk, monotonic)
         self._recorder = Recorder(policy, server_name, session_id, self._quoting, clock, salt)
-        self._stray_key = False
+        self._strays = Strays(self._quoting, monotonic)
+        self._stopped = stopped
 
     def prepare(self) -> None:
         """Judge how conversations begin on the side, so that what this needs is compiled before it is needed."""
@@ -15551,10 +18490,15 @@ class Session:
         if self._questions:
             self._settle(self._questions.late(self._monotonic(), out), out)
         for line in self._lines[peer].feed(data):
-            if type(line) is not bytes:
-                self._too_long(peer, line, out)     # type: ignore[arg-type]
+            if isinstance(line, TooLong):
+                name = "max_message_bytes" if peer == "client" else "max_answer_bytes"
+                limit = getattr(self._settings, name)
+                problem = f"a message of {line.size} bytes; at most {limit} are read (settings.{name})"
+                self._unreadable(peer, line, MessageError(problem, -32600), out)
             elif line.strip(b" \t\r"):
                 self._line(peer, line, out)
+        if self._strays.count:
+            self._record_strays(out, last=not data)
         if not data:
             out.others += self._tools.ended()
             if peer == "client":
@@ -15579,10 +18523,11 @@ class Session:
 
     def tick(self, now: float) -> list[Any]:
         """Effects of time going by: questions that nobody has answered in time. *now* is on the monotonic clock."""
-        if not self._questions:
+        if not self._questions and not self._strays.count:
             return []
         out = self._begin()
         self._settle(self._questions.late(now, out), out)
+        self._record_strays(out)
         return self._effects(out)
 
     def answer(self, ident: str, answer: str) -> list[Any]:
@@ -15597,7 +18542,7 @@ class Session:
         out = Outbox()
         decision = Decision("deny", None, "Blocked: the audit log cannot be written")
         for message in self._sent:
-            self._correlation.forget("client", message.body["id"])
+            self._correlation.forget(message.body["id"])
             out.lines["client"].append(self._refusal(message, decision, ref="").encode())
         if not self._sent:
             return list(effects)
@@ -15617,9 +18562,16 @@ class Session:
     # -- one line
 
     def _line(self, peer: str, line: bytes, out: Outbox) -> None:
+        extra: dict[str, Any] = {}
         try:
             text = decode_line(line)
-            body = load_json(text)
+            try:
+                body = load_json(text)
+            except HalfCharacter:
+                if peer == "client":
+                    raise
+                text, extra["halves"] = without_halves(text)        # what is left of an emoji: the half goes, not the answer
+                line, body = text.encode(), load_json(text)
             batch = type(body) is list
             items = body if batch else [body]
             if batch and not 0 < len(items) <= MAX_BATCH:
@@ -15630,10 +18582,11 @@ class Session:
             return
         self._renew(len(line))
         if not batch:
-            self._send(peer, self._judge(peer, kinds[0], body, text, len(line), out), line, text, out)
+            self._send(peer, self._judge(peer, kinds[0], body, text, len(line), out, extra), line, text, out)
             return
         raws = _item_texts(text)
-        verdicts = [self._judge(peer, kind, item, raw, len(raw.encode()), out) for item, kind, raw in zip(items, kinds, raws)]
+        verdicts = [self._judge(peer, kind, item, raw, len(raw.encode()), out, extra.copy())
+                    for item, kind, raw in zip(items, kinds, raws)]
         forwards = [verdict.forward for verdict in verdicts if verdict.forward is not None]
         answers = [verdict.answer for verdict in verdicts if verdict.answer is not None]
         if len(forwards) == len(raws) and all(map(_same, forwards, raws)):
@@ -15656,13 +18609,13 @@ class Session:
 
     # -- one message
 
-    def _judge(self, peer: str, kind: str, body: dict[str, Any], text: str, size: int, out: Outbox) -> _Verdict:
+    def _judge(self, peer: str, kind: str, body: dict[str, Any], text: str, size: int, out: Outbox,
+               extra: dict[str, Any]) -> _Verdict:
         about, *others = self._correlation.claim(peer, kind, body)
         message = Message(peer, kind, body, text, about.method, about.tool, self.server_name)
         if others:
             ways = dict.fromkeys((other.method, other.tool) for other in others)
             message = message._replace(others=tuple(way for way in ways if way != (about.method, about.tool))[:MAX_READINGS])
-        extra: dict[str, Any] = {}
         if peer == "client":
             if self._questions.is_ours(message):
                 return self._for_us(message, size, out)
@@ -15675,6 +18628,9 @@ class Session:
 
     def _decide(self, message: Message, again: bool = False) -> Decision:
         """The rules' decision, unless the session has a reason of its own to refuse. *again*: see `Wall.walk`."""
+        if self._stopped is not None and message.peer == "client" and message.kind != "response" \
+                and message.method not in LIFECYCLE and not str(message.method).startswith("notifications/") and self._stopped():
+            return _STOPPED
         if message.kind == "request":
             refusal = self._correlation.objects(message)
             if message.peer == "client":
@@ -15683,6 +18639,12 @@ class Session:
                 refusal = refusal or _OUR_ID
             if refusal is not None:
                 return refusal
+        elif message.peer == "server" and type(message.body.get("result")) is dict:
+            try:
+                for method in {message.method, *(method for method, _ in message.others)}:
+                    check_result(method, message.body["result"])
+            except MessageError as fault:
+                return Decision("deny", None, f"Blocked: {fault.problem}", lasting=False)
         decision = self.wall.decide(message, self._budget, self._memory, again)
         return decision if decision.action == "deny" else self._tools.objects(message) or decision
 
@@ -15711,13 +18673,13 @@ class Session:
                 extra["denials"] = times
             answer = self._refusal(message, decision, times)
         elif message.kind == "response":
-            forward = self._in_place(message, decision, extra)
+            forward = self._in_place(message, decision, extra, answered)
         out.records.append(self._recorder.record(message, decision, size, extra))
         return _Verdict(forward, answer)
 
     def _action(self, message: Message, decision: Decision) -> str:
         """What is done about *decision*: monitor mode lets everything pass; "hold" asks a person, if somebody can be asked."""
-        if self._settings.mode == "monitor":
+        if self._settings.mode == "monitor" and decision is not _STOPPED:
             return "allow"
         if decision.action != "ask":
             return decision.action
@@ -15784,7 +18746,11 @@ class Session:
     def _shown(self, message: Message, extra: dict[str, Any], out: Outbox) -> Message:
         """The answer as far as the client may see it: without the tools that it cannot or must not call. What there is to
         say of them goes into *extra*, for the record."""
-        shown, notes, effects = self._tools.shown(message, self._budget)
+        shown, odd = without_odd_items(message)
+        for name, items in odd.items():
+            why = "a member is named like one of the protocol in another spelling"
+            self._note(extra, name, [ToolNote(_name_of(item), "left out", why) for item in items])
+        shown, notes, effects = self._tools.shown(shown, self._budget)
         out.notes += (Note(self._quoting.text(effect.text)) for effect in effects if type(effect) is Note)
         out.others += (effect for effect in effects if type(effect) is not Note)
         self._note(extra, "tools", notes)
@@ -15824,21 +18790,25 @@ class Session:
             answer["result"]["resultType"] = "complete"
         return _compact(answer)
 
-    def _in_place(self, message: Message, decision: Decision, extra: dict[str, Any]) -> str:
-        """What the receiver gets in place of a refused response; what was left out of a list is noted in *extra*."""
-        body, result = message.body, message.body.get("result")
+    def _in_place(self, message: Message, decision: Decision, extra: dict[str, Any], answered: Pending) -> str | None:
+        """What the receiver gets in place of a refused response, which is nothing for an error about nothing; what was left
+        out of a list is noted in *extra*."""
+        result, ident = message.body.get("result"), message.body.get("id")
         if message.peer == "client":            # the server must not wait for ever
             return self._refusal(message, decision)
-        ref = self._recorder.ref
-        text = f"{BLOCKED} {decision.message or 'Blocked by policy'}{_named(decision.rule, ref)}"
-        if type(result) is dict and message.method not in ("tools/call", "tasks/result"):
+        if ident is None:
+            return None
+        called = type(result) is dict and message.method in ("tools/call", "tasks/result")
+        if type(result) is dict and not called:
             kept = self._acceptable(message, result, decision, extra)
             if kept is not None:
                 return kept
-        answer: dict[str, Any] = {"jsonrpc": "2.0", "id": body["id"]}
-        if type(result) is dict and message.method in ("tools/call", "tasks/result"):
+        ref = self._recorder.ref
+        text = f"{BLOCKED} {decision.message or 'Blocked by policy'}{_named(decision.rule, ref)}"
+        answer: dict[str, Any] = {"jsonrpc": "2.0", "id": ident}
+        if called:
             answer["result"] = {"content": [{"type": "text", "text": text}], "isError": True}
-            if "resultType" in result:
+            if answered.modern or "resultType" in (result or ()):
                 answer["result"]["resultType"] = "complete"
         else:
             answer["error"] = {"code": -32600, "message": text, "data": {"mcpwall": self._quoting.about(decision, ref)}}
@@ -15879,6 +18849,8 @@ class Session:
                 bad.append(index)
                 why = f"{decision.rule or 'default'}: {decision.why or decision.message}"
                 notes.append(ToolNote(_name_of(item), "left out", why))
+                if name == "tools":
+                    self._tools.leave_out(_name_of(item), decision.rule, decision.why or decision.message)
                 if self._budget.left() <= 0:
                     return None
         if not bad:
@@ -15888,55 +18860,40 @@ class Session:
 
     # -- lines that are no messages
 
-    def _unreadable(self, peer: str, line: bytes, fault: MessageError, out: Outbox) -> None:
-        """A line that cannot be judged goes nowhere: who waits for it gets an error, and there is a record."""
+    def _unreadable(self, peer: str, line: bytes | TooLong, fault: MessageError, out: Outbox) -> None:
+        """A line that cannot be judged goes nowhere. The client gets an error for its own; for a line of the server only when
+        it is the answer to a request that waits. All other lines of servers are what they print: clients drop them, too."""
         decision = Decision("deny", None, f"Blocked: {fault.problem}")
-        ident = _readable_id(line)
+        answers, idents = glimpse(line)
+        size = len(line) if isinstance(line, bytes) else line.size
+        ended: list[tuple[Any, Pending | None]] = []
         if peer == "client":
-            error = {"code": fault.code, "message": f"[mcpwall] {decision.message}"}
-            out.say("client", {"jsonrpc": "2.0", "id": ident, "error": error})
-        elif not line.lstrip().startswith((b"{", b"[")):
-            out.notes.append(Note("server printed: " + self._without_secrets(line[:MAX_STRAY_CHARS * 4])))
-        else:
-            self._answer_for(ident, decision, out)
-        self._no_message(peer, ident, decision, len(line), out)
+            ended = [(idents[0] if len(idents) == 1 else None, None)]
+        elif answers:
+            if not idents and isinstance(line, TooLong):    # its id stands in the middle
+                idents = self._correlation.only_one()
+            ended += (one for ident in idents for one in self._correlation.end(ident))
+        for ident, waiting in ended:
+            if waiting is None:
+                error = {"code": fault.code, "message": f"[mcpwall] {decision.message}"}
+                out.say("client", {"jsonrpc": "2.0", "id": ident, "error": error})
+            else:
+                body = {"id": ident, "result": {}}
+                message = Message("server", "response", body, "", waiting.method, waiting.tool, self.server_name)
+                out.lines["client"].append((self._in_place(message, decision, {}, waiting) or "").encode())
+            message = Message(peer, "unreadable", {"id": ident}, "", None, None, self.server_name)
+            out.records.append(self._recorder.record(message, decision, size))
+        if not ended:
+            out.notes += map(Note, self._strays.take(line if isinstance(line, bytes) else line.head, size))
+            self._record_strays(out)
 
-    def _too_long(self, peer: str, line: TooLong, out: Outbox) -> None:
-        """A line beyond the limit was skipped as it came; the id, if it can be found, gets an error."""
-        limit = self._settings.max_message_bytes
-        decision = Decision("deny", None, f"Blocked: a message of {line.size} bytes; at most {limit} are read "
-                                          "(settings.max_message_bytes)")
-        ident = _id_at_head(line.head)
-        if ident is None:
-            ident = _id_at_tail(line.tail)
-        if peer == "client":
-            message = Message(peer, "request", {"id": ident}, "", None, None, self.server_name)
-            out.lines["client"].append(self._refusal(message, decision).encode())
-        else:
-            if ident is None and _is_textually_an_answer(line):
-                ident = self._correlation.only_one()
-            self._answer_for(ident, decision, out)
-        self._no_message(peer, ident, decision, line.size, out)
-
-    def _no_message(self, peer: str, ident: Any, decision: Decision, size: int, out: Outbox) -> None:
-        """Record a line that could not be read."""
-        message = Message(peer, "unreadable", {"id": ident}, "", None, None, self.server_name)
-        out.records.append(self._recorder.record(message, decision, size))
-
-    def _answer_for(self, ident: Any, decision: Decision, out: Outbox) -> None:
-        """Answer the client's request *ident* in the server's place."""
-        waiting = self._correlation.forget("client", ident) if is_id(ident) else None
-        if waiting is not None:
-            body = {"id": ident, "result": {}}
-            message = Message("server", "response", body, "", waiting.method, waiting.tool, self.server_name)
-            out.lines["client"].append(self._in_place(message, decision, {}).encode())
-
-    def _without_secrets(self, line: bytes) -> str:
-        """A stray line for stderr. A private key that is printed line by line is hidden to its end."""
-        text = line.decode("utf-8", "replace")
-        within, self._stray_key = self._stray_key, "PRIVATE KEY" in text and "-----BEGIN" in text or \
-            self._stray_key and "-----END" not in text
-        return MARKER if within or self._stray_key else printable(self._quoting.text(text, MAX_STRAY_CHARS), MAX_STRAY_CHARS)
+    def _record_strays(self, out: Outbox, last: bool = False) -> None:
+        """A record of the lines of the server that were no messages: how many and how long, never their text."""
+        count, size = self._strays.due(last)
+        if count:
+            message = Message("server", "unreadable", {}, "", None, None, self.server_name)
+            decision = Decision("deny", None, "Blocked: no message, but what the server prints")
+            out.records.append(self._recorder.record(message, decision, size, {"lines": count}))
 
 
 def _named(rule: str | None, ref: str) -> str:
@@ -15954,11 +18911,25 @@ def _is_textually_an_answer(line: TooLong) -> bool:
     return any(b'"jsonrpc"' in part and (b'"result"' in part or b'"error"' in part) for part in (line.head, line.tail))
 
 
+def without_odd_items(message: Message) -> tuple[Message, dict[str, list[Any]]]:
+    """An answer without those items of its list that readers take for different ones; and these, by the list's name."""
+    result, odd = message.body.get("result"), {}
+    methods = {message.method, *(method for method, _ in message.others)}
+    for method, name in RESULT_LOOKS.items() if not methods.isdisjoint((*RESULT_LOOKS, None)) else ():
+        items = result.get(name) if type(result) is dict else None
+        if type(items) is list and not methods.isdisjoint((method, None)):
+            bad = [index for index, item in enumerate(items) if is_odd_item(item)]
+            if bad:
+                odd[name] = [items[index] for index in bad]
+                text = _drop_items(message.text, ("result", name), bad)
+                message = message._replace(body=load_json(text), text=text)
+    return message, odd
+
+
 def _stripped(message: Message) -> str:
     """The message's raw text without what `strip` takes out."""
-    texts = judged_texts(message)
-    edits = {index: list(spans) for index, text in enumerate(texts) for spans in [strip_spans(text)] if spans}
-    return edit_json_strings(message.text, edits) if edits else message.text
+    edits = {index: list(spans) for index, text in enumerate(judged_texts(message)) for spans in [strip_spans(text)] if spans}
+    return edited(message, edits) if edits else message.text
 
 
 def _name_of(item: Any) -> str:
@@ -16102,10 +19073,11 @@ def find_policy_file(folder: str, stem: str) -> str | None:
 
 
 def load_policy(config: str | None = None, profile: str | None = None, project_dir: str | None = None,
-                home: str | None = None, approved: Callable[[str, bytes], bool] | None = None, cwd: str | None = None) -> Policy:
+                home: str | None = None, approved: Callable[[str, bytes], bool] | None = None, cwd: str | None = None,
+                own: tuple[str, str] | None = None) -> Policy:
     """The policy that counts here: *config* alone; or the built-in *profile*; else the project's over the user's own;
     else the built-in default, which also stands under a project's that extends nothing when the user has none. *cwd*: what
-    relative places are relative to, when that is not our own working directory.
+    relative places are relative to, when that is not our own working directory; *own*: (path, text) in place of the user's.
 
     *approved* says whether the user has approved this very content of a project's file; until then only its denials
     count (`Policy.apart`). Raises PolicyError; whatever it raises, no server must be started.
@@ -16119,17 +19091,19 @@ def load_policy(config: str | None = None, profile: str | None = None, project_d
     if profile is not None:
         return _compiled([builtin_layer(profile)], project_dir, home, cwd, f"built-in {profile}")
     layers, guest = [], None
-    own = find_policy_file(project_dir or os.getcwd(), ".mcpwall")
-    if own is not None:
-        data, text = read_policy_file(own, check_owner=False, of_project=True)
-        layer = parse_policy(text, own, "project")
-        if approved is not None and approved(own, data):
-            read_policy_file(own, of_project=True)       # what may loosen a rule must be the user's
+    there = find_policy_file(project_dir or os.getcwd(), ".mcpwall")
+    if there is not None:
+        data, text = read_policy_file(there, check_owner=False, of_project=True)
+        layer = parse_policy(text, there, "project")
+        if approved is not None and approved(there, data):
+            read_policy_file(there, of_project=True)     # what may loosen a rule must be the user's
             layers.append(layer)
         else:
             guest = layer
     everywhere = find_policy_file(os.path.join(home, ".mcpwall"), "config") if home is not None else None
-    if everywhere is not None:
+    if own is not None:
+        layers.append(parse_policy(own[1], own[0]))
+    elif everywhere is not None:
         layers.append(parse_policy(read_policy_file(everywhere)[1], everywhere))
     elif not any("extends" in layer.data for layer in layers):
         layers.append(builtin_layer("default"))     # to approve a project's rules is not to give up these
@@ -19067,9 +22041,10 @@ class Surroundings:
     def __init__(self, home: str | None = None, cwd: str | None = None,
                  environ: Mapping[str, str] | None = None, platform: str = sys.platform,
                  wall: Sequence[str] | None = None, stdin: Any = None, stdout: Any = None, stderr: Any = None,
-                 fs: Any = os, root: str = "") -> None:
+                 fs: Any = os, root: str = "", homeless: bool = False) -> None:
+        """*homeless*: it will do without a home directory. Raises WallError."""
         self.home, self.cwd = home or user_home() or "", cwd or os.getcwd()
-        if not self.home:
+        if not self.home and not homeless:
             raise WallError("no home directory is known; set HOME to an absolute path")
         self.environ = os.environ if environ is None else environ
         self.platform, self.fs, self.root = platform, fs, root
@@ -19080,6 +22055,7 @@ class Surroundings:
         self.lock = os.path.join(self.folder, "lock")
         self.consent = ConsentStore(os.path.join(self.folder, "approved.json"))
         self.desk = Desk(os.path.join(self.folder, "waiting"))
+        self.stops = Stops(os.path.join(self.folder, "stopped"))
 
     def launched(self) -> list[str]:
         """How an entry starts this wall by its launcher."""
@@ -19092,6 +22068,20 @@ class Surroundings:
 
     def complain(self, text: str) -> None:
         self.say("mcpwall: " + printable(text, 2000), self.stderr)
+
+    @property
+    def width(self) -> int:
+        """Columns of the terminal that is written to; 0 when it is none, and lines may be as long as they like."""
+        if not self.stdout.isatty():
+            return 0
+        import shutil
+        return max(60, shutil.get_terminal_size((80, 24)).columns)
+
+    def coloured(self, line: str, part: str, code: int) -> str:
+        """*line* with its beginning *part* in a colour, on a terminal that is not told otherwise."""
+        if not self.width or self.environ.get("NO_COLOR") or not line.startswith(part):
+            return line
+        return f"\x1b[{code}m{part}\x1b[0m{line[len(part):]}"
 
     @property
     def interactive(self) -> bool:
@@ -19369,7 +22359,9 @@ def _setup_arguments(io: Surroundings, name: str, about: str, argv: Sequence[str
 
     class Parser(argparse.ArgumentParser):
         def error(self, message: str) -> Any:
-            raise UsageError(f"{name}: {message} (see: mcpwall {name} --help)")
+            message = re.sub(r"^argument (?:\S*/)?(-[-\w]*): expected .*", r"\1 needs a value", message).replace("argument --", "--")
+            raise UsageError(f"{name}: {message} (see: mcpwall {name} --help)" if name else
+                             f"{message} (see: mcpwall --help; a server's command comes after --)")
 
     parser = Parser(prog=f"mcpwall {name}", description=about, allow_abbrev=False, add_help=False)
     for flags, settings in arguments:
@@ -19378,7 +22370,13 @@ def _setup_arguments(io: Surroundings, name: str, about: str, argv: Sequence[str
     if "-h" in argv or "--help" in argv:
         io.say(parser.format_help().rstrip())
         return None
-    return parser.parse_args(list(argv))
+    args, rest = parser.parse_known_args(list(argv))
+    if rest:
+        known = [flag for flags, _ in arguments for flag in flags.split() if flag.startswith("-")]
+        what = unknown_word(rest[0].partition("=")[0], known, "option") if rest[0].startswith("-") else \
+            f"{printable(repr(rest[0]))} is one argument too many"
+        parser.error(what)
+    return args
 
 
 def _setup_option(flags: str, metavar: str, about: str, **settings: Any) -> tuple[str, dict[str, Any]]:
@@ -19389,6 +22387,7 @@ def _setup_flag(name: str, about: str) -> tuple[str, dict[str, Any]]:
     return name, {"action": "store_true", "help": about}
 
 
+_SETUP_YES = _setup_flag("--yes", "do it without asking")
 _SETUP_PLAIN = _setup_flag("--plain", "start the file by its path, without a launcher: slower, and nothing else to keep")
 _SETUP_CLIENT = _setup_option("--client", "NAME", "only this host's files", action="append", default=[])
 _SETUP_FILES = (
@@ -20464,7 +23463,9 @@ def read_event(host: HookHost, data: bytes, environ: Mapping[str, str]) -> HookE
     event = HookEvent(host, "", "before")
     try:
         text = _event_text(data)
-        whole = _half_character.sub(lambda found: found[0] if len(found[0]) != 6 else "\\ufffd", text)
+        whole = text
+        if "\\ud" in text or "\\uD" in text:
+            whole = _half_character.sub(lambda found: found[0] if len(found[0]) != 6 else "\\ufffd", text)
         body = load_json(whole)
     except MessageError as fault:
         raise HookFault(f"the event cannot be read: {fault}", event) from None
@@ -20576,7 +23577,7 @@ files: content = content contents file_text code new_code new_source new_string 
 files: old_string = old_string old_str old_text old_source
 files: - = command description explanation edits instruction
 search_text: query = pattern query regex
-search_text: pattern = glob include include_pattern includes
+search_text: include = glob include include_pattern includes
 search_files: pattern = pattern query glob glob_pattern
 search: path = path file_path dir_path directory search_path search_directory target_directory directory_path
 fetch: url = url urls uri
@@ -20638,7 +23639,9 @@ def _calls_of(event: HookEvent, kind: str, given: dict[str, Any]) -> _Made:
     elif kind == "text":
         yield event.tool, {"text": "\n".join(texts)}
     elif kind:
-        yield kind.replace("search_text", "search_files"), _in_our_names(kind, given)
+        made = _in_our_names(kind, given)
+        places = [text for text in strings_of([made.get("pattern")])[0] if "/" in text or "\\" in text]
+        yield kind.replace("search_text", "search_files"), {**made, "include": places} if places else made
     else:
         yield event.tool, given
 
@@ -20897,24 +23900,26 @@ class Hook:
         event = self.event = read_event(self.event.host, data, self._environ)
         if not event.phase:
             return HookVerdict(event, "", hook_answer(event, "allow"))
-        walls = _HostServers(event, self._io)
+        if self._home and event.session:
+            folder = os.path.join(self._home, ".mcpwall", "sessions")
+            self._session = HookSession(folder, event.host.name, event.session, self._clock)
+        session, project = self._session, self._project()
+        walls = _HostServers(event.host, project, self._io)
         event = self.event = named_server(event, walls.names())
         if event.server is not None and walls.covers(event):
             note = "its server runs behind mcpwall, which judges the call there"
             return HookVerdict(event, "allow", hook_answer(event, "allow"), note=note)
         calls = event_calls(event)
-        if self._home and event.session:
-            folder = os.path.join(self._home, ".mcpwall", "sessions")
-            self._session = HookSession(folder, event.host.name, event.session, self._clock)
-        session = self._session
-        policy = self.policy = self._policy(self._project(session))
+        policy = self.policy = self._policy(project)
         remembers = any(rule.mark or rule.limit for one in (policy, policy.apart) if one is not None
                         for rule in (*one.rules, *one.outbound_rules))
+        memory = Memory(self._clock)
+        if project:                     # the host may see a relative place from there as well
+            memory.server = ServerFacts((project,))
         if not remembers or session is None:
             self.note = "the event has no session id, so marks and limits do not apply" if remembers else ""
-            return self._decided(policy, calls, None, False, budget)._replace(note=self.note)
+            return self._decided(policy, calls, memory, False, budget)._replace(note=self.note)
         with session:
-            memory = Memory(self._clock)
             memory.restore(policy, session.kept.get("memory"))
             uses = session.kept.get("uses", [])
             use = f"{event.phase}:{event.use}"
@@ -20926,9 +23931,9 @@ class Hook:
                     session.kept["uses"] = [*uses, use][-_HOOK_USES:]
         return verdict
 
-    def _project(self, session: HookSession | None) -> str:
+    def _project(self) -> str:
         """The project that the event belongs to; "" when none is known. The first folder of a session stays its project."""
-        event = self.event
+        event, session = self.event, self._session
         named = self._named or event.root
         if named or session is None or not event.cwd:
             return named or event.cwd
@@ -20963,8 +23968,7 @@ class Hook:
                  "note": self.note}
         return {key: quoting.text(value, 200) for key, value in about.items() if value}
 
-    def _decided(self, policy: Policy, calls: Sequence[HookCall], memory: Memory | None, again: bool,
-                 budget: Budget) -> HookVerdict:
+    def _decided(self, policy: Policy, calls: Sequence[HookCall], memory: Memory, again: bool, budget: Budget) -> HookVerdict:
         wall, event = Wall(policy), self.event
         if event.phase != "before":
             return self._result(wall, calls, memory, again, budget)
@@ -20975,29 +23979,29 @@ class Hook:
         _, worst, message = max(decided, key=lambda one: _STRICTNESS[one[1].action])
         action = "allow" if worst.action not in ("ask", "deny") or policy.settings.mode == "monitor" else worst.action
         way = ""
-        if action == "ask" and not event.host.asks:
-            answer, way = self._asked(policy, message, worst, calls)
+        if action == "ask" and not event.host.asks and policy.settings.ask_fallback == "allow":
+            action = "allow"
+        elif action == "ask" and not event.host.asks:
+            answer, way = self._asked(policy, [one for one in decided if one[1].action == "ask"])
             if answer in _YES:
-                action, worst = "allow", worst._replace(action="allow", granted=answer)
-                decided = [(call, one._replace(action="allow", granted=answer) if one.action == "ask" else one, message)
-                           for call, one, message in decided]
-            elif policy.settings.ask_fallback == "allow":
                 action = "allow"
-        records = [self._record(policy, message, decision) for _, decision, message in decided]
-        if action != "deny" and memory is not None:
+                decided = [(call, said._replace(action="allow", granted=answer) if said.action == "ask" else said, one)
+                           for call, said, one in decided]
+        records = [self._record(policy, one, decision) for _, decision, one in decided]
+        if action != "deny":
             memory.commit(mark for _, decision, _ in decided for mark in decision.marks)
         ref = next(record.fields["ref"] for record, one in zip(records, decided) if one[2] is message)
         reason = _hook_reason(worst, ref) + way
         answered = hook_answer(event, action, reason)
         return HookVerdict(event, action, answered, tuple((call, decision) for call, decision, _ in decided), tuple(records))
 
-    def _asked(self, policy: Policy, message: Message, decision: Decision, calls: Sequence[HookCall]) -> tuple[str, str]:
-        """What a person has said, by `mcpwall approve`, of these calls, for which the host has no question ("" is nothing yet);
+    def _asked(self, policy: Policy, asked: Sequence[tuple[HookCall, Decision, Message]]) -> tuple[str, str]:
+        """What a person has said, by `mcpwall approve`, of these calls, for which the host has no question ("": nothing yet);
         and how he can say it."""
         if not self._lasting or self._home is None:
             return "", "; it needs the user's approval: mcpwall approve"
         event, quoting, session = self.event, Quoting(policy), self._session
-        about = [event.host.name, event.session, decision.rule, [call[:2] for call in calls]]
+        about = [event.host.name, event.session, [(*call, decision.rule) for call, decision, _ in asked]]
         ident = sha256(json.dumps(about, sort_keys=True).encode())[:16]
         if session is not None and ident in session.read().get("granted", ()):
             return "session", ""
@@ -21008,8 +24012,10 @@ class Hook:
                 session.kept["granted"] = [*session.kept.get("granted", ()), ident][-MAX_GRANTED:]
         if answer:
             return answer, "; the user did not allow it"
-        desk.put(ident, {"server": message.server, "tool": event.spelled, "rule": decision.rule, "reason": quoting.reason(decision),
-                         "arguments": quoting.arguments(message, decision), "seconds": _HOOK_ASKED_S}, False)
+        call, decision, _ = asked[0]
+        shown = "; ".join(quoting.arguments(message, decision) for _, decision, message in asked)
+        desk.put(ident, {"server": call.server, "tool": event.spelled, "rule": decision.rule, "reason": quoting.reason(decision),
+                         "arguments": shown, "seconds": _HOOK_ASKED_S}, False)
         return "", f"; the user can allow it: mcpwall approve {ident} ({_HOOK_ASKED_S // 60} min), then send the same call again"
 
     def _message(self, call: HookCall) -> Message:
@@ -21017,7 +24023,7 @@ class Hook:
         body = {"jsonrpc": "2.0", "id": self.event.use or None, "method": "tools/call", "params": params}
         return Message("client", "request", body, _compact(body), "tools/call", call.tool, call.server, alias=self.event.spelled)
 
-    def _result(self, wall: Wall, calls: Sequence[HookCall], memory: Memory | None, again: bool, budget: Budget) -> HookVerdict:
+    def _result(self, wall: Wall, calls: Sequence[HookCall], memory: Memory, again: bool, budget: Budget) -> HookVerdict:
         """What the tool answered: secrets and steering, and what becomes of them."""
         event, policy = self.event, wall.policy
         shown = event.result
@@ -21028,13 +24034,14 @@ class Hook:
                 pass
         if shown is None or not calls:
             return HookVerdict(event, "allow", hook_answer(event, "allow"))
-        body = {"jsonrpc": "2.0", "id": event.use or None, "result": {"structuredContent": _without_media(shown)}}
+        body = {"jsonrpc": "2.0", "id": event.use or None, "result": {
+            "structuredContent": _with_texts(shown, lambda text: "" if _is_media(text) else text)}}
         call = calls[0]
         message = Message("server", "response", body, _compact(body), "tools/call", call.tool, call.server, alias=event.spelled)
         decision = wall.decide(message, budget, memory, again)
         record = self._record(policy, message, decision)
         action = decision.action if policy.settings.mode != "monitor" else "allow"
-        if memory is not None and action != "deny":
+        if action != "deny":
             memory.commit(decision.marks)
         changed = None
         if action in ("redact", "strip"):
@@ -21042,8 +24049,8 @@ class Hook:
             changed = _with_media(json.loads(text)["result"]["structuredContent"], shown)
         elif action == "deny":
             words = f"{BLOCKED} {decision.message or 'Blocked by policy'}"
-            changed = _blocked_texts(shown, words)
-            changed = changed if changed != shown else _blocked_texts(shown, words, True)
+            changed = _with_texts(shown, lambda text: words if len(text) > 64 or re.search(r"\s", text) else text)
+            changed = changed if changed != shown else _with_texts(shown, lambda _: words)      # it has one-word texts only
         verdict, reason = "allow", ""
         if changed is not None and changed != shown and event.phase == "after":
             can = event.host.changes and (event.host.name != "cursor" or event.server is not None)
@@ -21059,40 +24066,32 @@ def _hook_reason(decision: Decision, ref: str) -> str:
     return printable(text + (f"; instead: {decision.hint}" if decision.hint else ""), 2000)
 
 
-# How base64 of images, sounds and documents begins: PNG, JPEG, GIF, RIFF (WebP, WAV), PDF, ISO media, TIFF, zip, Ogg, MP3
-_MEDIA_HEADS = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "JVBERi0", "AAAA", "SUkq", "TU0AK", "UEsDB", "T2dnUw", "SUQz")
+# How base64 of images, sounds and documents begins: PNG, JPEG, GIF, RIFF (WebP, WAV), PDF, TIFF, zip, Ogg, MP3
+_MEDIA_HEADS = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "JVBERi0", "SUkq", "TU0AK", "UEsDB", "T2dnUw", "SUQz")
 
 
 def _is_media(text: str) -> bool:
     """Is it base64 of an image, a sound, a document? Nothing is found in there but by chance."""
     body = text.partition(",")[2] if text.startswith("data:") else text
-    return len(body) > 64 and body.startswith(_MEDIA_HEADS) and _is_base64(body)
+    return len(body) > 256 and body.startswith(_MEDIA_HEADS) and is_base64(body)
 
 
-def _without_media(value: Any) -> Any:
+def _with_texts(value: Any, change: Callable[[str], str]) -> Any:
+    """*value* with its texts changed, names of members aside."""
     if type(value) is dict:
-        return {key: _without_media(item) for key, item in value.items()}
+        return {key: _with_texts(item, change) for key, item in value.items()}
     if type(value) is list:
-        return [_without_media(item) for item in value]
-    return "" if type(value) is str and _is_media(value) else value
+        return [_with_texts(item, change) for item in value]
+    return change(value) if type(value) is str else value
 
 
 def _with_media(value: Any, before: Any) -> Any:
     """*value* with the media that stood in *before*, which is alike but for texts."""
     if type(value) is dict:
-        return {key: _with_media(item, old) for (key, item), old in zip(value.items(), before.values())}
+        return {key: _with_media(item, before[key]) for key, item in value.items()}
     if type(value) is list:
         return [_with_media(item, old) for item, old in zip(value, before)]
-    return before if value == "" else value
-
-
-def _blocked_texts(value: Any, words: str, every: bool = False) -> Any:
-    """A refused result in its own shape, *words* in place of its texts, or of those that are more than a word."""
-    if type(value) is dict:
-        return {key: _blocked_texts(item, words, every) for key, item in value.items()}
-    if type(value) is list:
-        return [_blocked_texts(item, words, every) for item in value]
-    return words if type(value) is str and (every or len(value) > 64 or re.search(r"\s", value)) else value
+    return before if type(value) is str and _is_media(before) else value
 
 
 _HOST_CLIENTS = {"copilot": ("copilot", "vscode"), "kiro": ("kiro", "amazon-q")}     # what _HOST_FILES calls them
@@ -21105,16 +24104,15 @@ class _HostServers:
     this very mcpwall; and those that came with a checkout, without a word about policy or environment.
     """
 
-    def __init__(self, event: HookEvent, io: Callable[[], Surroundings]) -> None:
-        self._event, self._io = event, io
+    def __init__(self, host: HookHost, project: str, io: Callable[[], Surroundings]) -> None:
+        self._host, self._project, self._io = host.name, project, io
         self._servers: list[Server] | None = None
 
     def _found(self) -> list[Server]:
-        event = self._event
         if self._servers is None:
             self._servers, io = [], self._io()
-            place, names = event.root or event.cwd, _HOST_CLIENTS.get(event.host.name, (event.host.name,))
-            for file in find_configs(io.home, place, io.environ, io.platform, io.root, names) if place else ():
+            names = _HOST_CLIENTS.get(self._host, (self._host,))
+            for file in find_configs(io.home, self._project or io.home, io.environ, io.platform, io.root, names):
                 try:
                     self._servers += list_servers(file, decode_config(file.path, read_config(file.path)))
                 except WallError:
@@ -21136,16 +24134,11 @@ class _HostServers:
         return bool(servers) and all(map(self._is_walled, servers))
 
     def _is_walled(self, server: Server) -> bool:
-        if not self._is_ours(server.wrapper) or server.wrapper is None:
+        wall = server.wrapper
+        if wall is None or list(wall.wall[:wall.wall.index(wall.program) + 1]) not in (self._io().wall, own_command()):
             return False
-        came_along = server.file.scope == "project" and (
-            set(server.wrapper.options) - {"server-name", "project"} or entry_variables(server.entry)
-            or server.wrapper.options.get("project") not in (None, server.file.project))
-        return not came_along
-
-    def _is_ours(self, wrapper: Wrapper | None) -> bool:
-        return wrapper is not None and \
-            list(wrapper.wall[:wrapper.wall.index(wrapper.program) + 1]) in (self._io().wall, own_command())
+        return server.file.scope != "project" or set(wall.options) <= {"server-name", "project"} and \
+            not entry_variables(server.entry) and wall.options.get("project") in (None, server.file.project)
 
 
 # -- the verb -----------------------------------------------------------------------
@@ -21186,56 +24179,902 @@ def _read_event_bytes(end: float, fd: int = 0) -> bytes:
     return data
 
 # ---------------------------------------------------------------------------
-# 27. Command line
+# 27. Reading the log: log, verify, explain, allow
+# ---------------------------------------------------------------------------
+# *serves people*: what was refused, why, and how exactly that is allowed. All of it reads the audit log as data; a line that
+# is no record is counted and never guessed at.
+
+MAX_LOG_LINE = 4 * 1024 * 1024      # characters; a longer one is no record of ours
+_SPANS_S = {"m": 60, "h": 3600, "d": 86400, "w": 604800}
+_INTERESTING = ("deny", "ask", "redact", "strip")
+_LOOSE_KINDS = ("password", "client-secret", "api-key")     # secrets that only a name beside them tells
+_log_name = lazy_regex(r"\d{4}-\d\d-\d\d\.jsonl")
+_ref_form = lazy_regex(r"[a-z0-9]{1,8}-[1-9][0-9]{0,15}")
+
+
+class Logged(NamedTuple):
+    """One line of an audit log: its *record*, None when it is none, the raw *line* without its end, and where it stands."""
+    record: dict[str, Any] | None
+    line: str
+    file: str
+    number: int
+
+
+def since_moment(text: str, now: float) -> str:
+    """The moment that `1h`, `30m`, `2d`, `1w` (before *now*), `2026-11-30` or `2026-11-30T14:00` (local time) means, as
+    records write it. Raises UsageError."""
+    found = re.fullmatch(r"([0-9]{1,6})([mhdw])", text)
+    if found:
+        return _utc(now - int(found[1]) * _SPANS_S[found[2]])
+    for form in ("%Y-%m-%d", "%Y-%m-%dT%H:%M", "%Y-%m-%dT%H:%M:%S"):
+        try:
+            return _utc(time.mktime(time.strptime(text, form)))
+        except (ValueError, OverflowError):
+            pass
+    raise UsageError(f"--since {printable(text)}: write 30m, 1h, 2d, 1w, or a date such as 2026-11-30 or 2026-11-30T14:00")
+
+
+def _utc(seconds: float) -> str:
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(max(0.0, seconds)))
+
+
+def _local(record: Mapping[str, Any], today: str) -> str:
+    """A record's time as a person near it would say it: the date only when it is not today's."""
+    import calendar
+    try:
+        moment = time.localtime(calendar.timegm(time.strptime(str(record["ts"])[:19], "%Y-%m-%dT%H:%M:%S")))
+    except (KeyError, ValueError, OverflowError):
+        return "?"
+    day = time.strftime("%Y-%m-%d", moment)
+    return time.strftime("%H:%M:%S", moment) if day == today else day[5:] + time.strftime(" %H:%M", moment)
+
+
+def log_folder(io: Surroundings, policy: Policy | None = None) -> str:
+    """Where the walls of this user and folder write their log."""
+    if policy is None:
+        try:
+            policy = load_policy(home=io.home, project_dir=io.cwd, approved=io.consent.is_approved)
+        except WallError:
+            return os.path.join(io.folder, "logs")
+    return re.sub(r"^~(?=[/\\]|$)", lambda _: io.home, policy.settings.log_dir)
+
+
+def log_files(io: Surroundings, words: Sequence[str], since: str = "") -> list[str]:
+    """The log files that a command line names (files, or folders of them), or those of this user from the day of *since* on,
+    the oldest first. Raises UsageError for what is not there."""
+    files: list[str] = []
+    for word in words or [log_folder(io)]:
+        path = os.path.join(io.cwd, word)
+        if os.path.isdir(path):
+            names = sorted(name for name in os.listdir(path) if _log_name.fullmatch(name))
+            files += [os.path.join(path, name) for name in names if name[:10] >= since[:10]]
+        elif os.path.isfile(path):
+            files.append(path)
+        elif words:
+            raise UsageError(f"{io.short(path)}: there is no such log")
+    return files
+
+
+def read_log(files: Iterable[str]) -> Iterator[Logged]:
+    """The lines of log files, in order. Raises OSError."""
+    for file in files:
+        with open(file, encoding="utf-8", errors="replace", newline="\n") as stream:
+            for number, line in enumerate(stream, 1):
+                yield logged_line(line, file, number)
+
+
+def logged_line(line: str, file: str, number: int) -> Logged:
+    """One line as a record, if it is one."""
+    line = line[:-1] if line.endswith("\n") else line
+    record: Any = None
+    if len(line) <= MAX_LOG_LINE:
+        try:
+            record = json.loads(line)
+        except (ValueError, RecursionError):
+            pass
+    fine = type(record) is dict and all(type(record.get(key)) is str for key in ("ts", "action")) and "session" in record
+    return Logged(record if fine else None, line, file, number)
+
+
+def about_record(record: Mapping[str, Any]) -> str:
+    """What a record is about, in a few words: what decided, or what was found."""
+    found = record.get("findings")
+    if type(found) is list and found and type(found[0]) is dict:
+        more = f" and {len(found) - 1} more" if len(found) > 1 else ""
+        place = found[0].get("pointer") or ""
+        return f"{found[0].get('pattern')}{more}" + (f" at {place}" if place else "")
+    return str(record.get("subject") or record.get("why") or record.get("message") or "")
+
+
+class _Filter:
+    """Which records a command line asks for."""
+
+    def __init__(self, args: Any, since: str) -> None:
+        self._args, self._since = args, since
+
+    def takes(self, record: Mapping[str, Any]) -> bool:
+        args = self._args
+        if str(record["ts"]) < self._since:
+            return False
+        for key in ("server", "tool", "rule", "session"):
+            wanted = getattr(args, key)
+            if wanted and record.get(key) != wanted:
+                return False
+        if args.all:
+            return True
+        if args.denied or args.would:
+            return args.denied and record["action"] == "deny" or args.would and "would" in record
+        return record["action"] in _INTERESTING or "would" in record or "answer" in record
+
+
+def cmd_log(argv: Sequence[str], io: Surroundings) -> int:
+    """What was refused, asked about or redacted, newest last, one line each with its ref."""
+    args = _setup_arguments(
+        io, "log", "What was refused, asked about or redacted in the last 24 hours, newest last.", argv,
+        _setup_option("files", "FILE", "log files or folders (else this user's)", nargs="*"),
+        _setup_option("--since", "WHEN", "30m, 1h, 2d, 1w, or a date (24h)", default=None),
+        _setup_flag("--denied", "only what was refused"), _setup_flag("--would", "only what a monitor would have stopped"),
+        _setup_flag("--all", "everything, allowed calls too"),
+        *(_setup_option(f"--{key}", key[0].upper(), f"only of this {key}") for key in ("server", "tool", "rule", "session")),
+        _setup_flag("--suspect", "refusals that look like false alarms, and why"),
+        _setup_flag("--summary", "counts by rule and server, and rules that never fired"),
+        _setup_flag("--follow", "wait for more"), _setup_flag("--json", "the records as they are, one a line"))
+    if args is None:
+        return 0
+    since = since_moment("24h" if args.since is None else args.since, time.time())
+    files = log_files(io, args.files, "" if args.files else since)
+    if args.files and args.since is None:
+        since = ""
+    chosen, totals, unreadable = _Filter(args, since), _Totals(), 0
+    kept: list[dict[str, Any]] = []
+    for entry in read_log(files):
+        if entry.record is None:
+            unreadable += 1
+            continue
+        totals.count(entry.record, since)
+        if chosen.takes(entry.record):
+            kept.append(entry.record)
+    if unreadable:
+        io.complain(f"{unreadable} lines of the log are no records of mcpwall; see: mcpwall verify")
+    if args.suspect:
+        kept = _say_suspects(io, kept, args.json)
+    elif args.summary:
+        _say_summary(io, kept, args.json)
+    else:
+        today = time.strftime("%Y-%m-%d")
+        for record in kept:
+            _say_record(io, record, today, args.json)
+    if not args.json:
+        when = f"since {args.since}" if args.since else "in these files" if args.files else "in the last 24 hours"
+        io.say(totals.text(when))
+        _say_stopped(io)
+    return _follow(io, args, chosen, files) if args.follow else 0
+
+
+def _say_record(io: Surroundings, record: Mapping[str, Any], today: str, as_json: bool) -> None:
+    if as_json:
+        io.say(_compact(dict(record)))
+        return
+    action = str(record["action"])
+    word, code, _ = _WORDS.get(action, (action.upper(), 31, 2))
+    word = f"({record['would']})".upper() if "would" in record else word
+    tail = f"[{record['rule']}]" if record.get("rule") else ""
+    what = " ".join(str(one) for one in (record.get("server"), record.get("tool") or record.get("method")) if one)
+    head = f"{_local(record, today)} {word:<7}"
+    ref, about = str(record.get("ref") or "-"), about_record(record)
+    if record.get("answer"):
+        tail += f" answered {record['answer']}"
+    used = len(head) + len(ref) + len(what) + len(tail) + 5
+    if io.width and len(about) > io.width - used:
+        about = _cut_in_the_middle(printable(about, 1000), max(20, io.width - used - 30))
+    line = printable(f"{head} {ref}  {what}  {about}  {tail}", 3000)
+    io.say(io.coloured(line, head, code))
+
+
+class _Totals:
+    """How many messages there were, and what became of them."""
+
+    def __init__(self) -> None:
+        self._counts: dict[str, int] = {}
+        self._all = 0
+
+    def count(self, record: Mapping[str, Any], since: str) -> None:
+        if str(record["ts"]) >= since:
+            self._all += 1
+            key = "would" if "would" in record else str(record["action"])
+            self._counts[key] = self._counts.get(key, 0) + 1
+
+    def text(self, when: str) -> str:
+        words = (("deny", "refused"), ("ask", "asked about"), ("redact", "redacted"), ("strip", "stripped"),
+                 ("would", "a monitor would have stopped"))
+        said = [f"{self._counts[key]} {word}" for key, word in words if self._counts.get(key)]
+        return f"{', '.join(said) or 'Nothing was refused'}, of {self._all} messages {when}."
+
+
+def _say_stopped(io: Surroundings) -> None:
+    for name in io.stops.names():
+        io.say(f"Every call {'of every server' if name == '' else f'of {printable(name)}'} is refused now (mcpwall go).")
+
+
+def _shape(record: Mapping[str, Any]) -> tuple[str, ...]:
+    """What records of the same kind of call have in common."""
+    about = re.sub(r"[0-9a-f]{6,}|[0-9]+", "#", about_record(record))
+    return (str(record.get("rule")), str(record.get("server")), str(record.get("tool")), about[:80])
+
+
+def _say_suspects(io: Surroundings, records: Sequence[dict[str, Any]], as_json: bool) -> list[dict[str, Any]]:
+    """Show refusals that look like false alarms, the likeliest first; those records."""
+    refused = [record for record in records if record["action"] == "deny" or "would" in record]
+    shapes: dict[tuple[str, ...], list[dict[str, Any]]] = {}
+    for record in refused:
+        shapes.setdefault(_shape(record), []).append(record)
+    allowed = {(record["session"], record.get("digest")) for record in records if record.get("answer") in _YES}
+    allowed_shapes = {_shape(record)[1:] for record in records if record.get("answer") in _YES}
+    found: list[tuple[str, dict[str, Any], int]] = []
+    for shape, same in shapes.items():
+        why: list[str] = []
+        if any((record["session"], record.get("digest")) in allowed for record in same) or shape[1:] in allowed_shapes:
+            why.append("you allowed such a call")
+        if len(same) >= 5:
+            why.append(f"{len(same)} times, in {len({record['session'] for record in same})} sessions")
+        kinds = {kind for record in same for kind in record.get("redacted_patterns", ()) if kind in _LOOSE_KINDS}
+        if kinds:
+            why.append(f"only a name tells ({', '.join(sorted(kinds))})")
+        if why:
+            found.append(("; ".join(why), same[-1], len(same)))
+    found.sort(key=lambda one: (not one[0].startswith("you"), -one[2]))
+    today = time.strftime("%Y-%m-%d")
+    for reason, record, _ in found:
+        _say_record(io, {**record, "suspect": reason} if as_json else record, today, as_json)
+        if not as_json:
+            io.say(f"    {reason}")
+    return [record for _, record, _ in found]
+
+
+def _say_summary(io: Surroundings, records: Sequence[Mapping[str, Any]], as_json: bool) -> None:
+    rows: dict[tuple[str, str], list[Any]] = {}
+    for record in records:
+        key = str(record.get("rule") or "(default)"), str(record.get("server") or "")
+        row = rows.setdefault(key, [0, record["ts"], record["ts"], {}])
+        row[0], row[1], row[2] = row[0] + 1, min(row[1], record["ts"]), max(row[2], record["ts"])
+        action = str(record.get("would") or record["action"])
+        row[3][action] = row[3].get(action, 0) + 1
+    ordered = sorted(rows.items(), key=lambda item: -item[1][0])
+    fired = {rule.replace("project:", "") for rule, _ in rows}
+    try:
+        policy = load_policy(home=io.home, project_dir=io.cwd, approved=io.consent.is_approved)
+        never = sorted(rule.name for rule in (*policy.rules, *policy.outbound_rules)
+                       if rule.action not in ("allow", "mark") and rule.name not in fired)
+    except WallError:
+        never = []
+    if as_json:
+        io.say(json.dumps({"rules": [{"rule": key[0], "server": key[1], "count": row[0], "first": row[1], "last": row[2],
+                                      "actions": row[3]} for key, row in ordered], "never_fired": never}, indent=2))
+        return
+    table = [["count", "rule", "server", "first", "last", ""]]
+    for (rule, server), (count, first, last, actions) in ordered:
+        said = ", ".join(f"{number} {action}" for action, number in sorted(actions.items()))
+        table.append([str(count), rule, server, first[:16], last[:16], said])
+    _say_table(io, table)
+    if never:
+        _say_wrapped(io, "Never fired: " + ", ".join(never))
+
+
+def _say_table(io: Surroundings, rows: Sequence[Sequence[str]]) -> None:
+    """Columns as wide as they need; where the terminal ends, the line does."""
+    rows = [[printable(cell, 300) for cell in row] for row in rows]
+    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    for row in rows:
+        line = "  ".join(cell.ljust(width) for cell, width in zip(row, widths)).rstrip()
+        io.say(line if not io.width or len(line) <= io.width else line[:io.width - 1] + "…")
+
+
+def _say_wrapped(io: Surroundings, text: str, indent: str = "  ") -> None:
+    import textwrap
+    io.say(textwrap.fill(printable(text, 20_000), io.width or 100, subsequent_indent=indent, break_on_hyphens=False))
+
+
+def _follow(io: Surroundings, args: Any, chosen: _Filter, files: Sequence[str]) -> int:
+    """Show what is appended from now on, also to the files of further days, until somebody interrupts."""
+    ends = {file: os.path.getsize(file) for file in files}
+    rest: dict[str, str] = {}
+    try:
+        while True:
+            io.stdout.flush()
+            time.sleep(0.25)
+            for file in [*ends, *(file for file in log_files(io, args.files) if file not in ends)]:
+                begin = ends.get(file, 0)
+                with open(file, "rb") as stream:
+                    stream.seek(begin)
+                    data = stream.read(16 * 1024 * 1024)
+                ends[file] = begin + len(data)
+                *lines, rest[file] = (rest.get(file, "") + data.decode("utf-8", "replace")).split("\n")
+                for line in lines:
+                    record = logged_line(line, file, 0).record
+                    if record is not None and chosen.takes(record):
+                        _say_record(io, record, time.strftime("%Y-%m-%d"), args.json)
+    except KeyboardInterrupt:
+        return 0
+
+
+# -- verify -------------------------------------------------------------------------
+
+def cmd_verify(argv: Sequence[str], io: Surroundings) -> int:
+    """Check that no record was changed, taken out or cut off: the chain and the numbers of each session."""
+    args = _setup_arguments(
+        io, "verify", "Check that no record of the log was changed or taken out; each names the line before it by its hash.",
+        argv,
+        _setup_option("files", "FILE", "log files or folders, the oldest first (else all of this user's)", nargs="*"),
+        _setup_flag("--json", "for programs"))
+    if args is None:
+        return 0
+    files = log_files(io, args.files)
+    if not files:
+        raise UsageError("there is no log to verify; name a file")
+    heads: dict[str, list[Any]] = {}        # session: number of records, seq, hash of the last line, where that stands
+    problems: list[tuple[str, int, str]] = []
+    loose = 0
+    for record, line, file, number in read_log(files):
+        if record is None:
+            problems.append((file, number, "is no record"))
+        elif "prev" not in record:
+            loose += 1
+        else:
+            session, seq, prev = record["session"], record.get("seq"), record["prev"]
+            problem = _break_of(heads.get(session), seq, prev)
+            if problem:
+                problems.append((file, number, f"session {printable(session)}: {problem}"))
+            digest = sha256(line.encode("utf-8", "backslashreplace"))[:32]
+            heads[session] = [heads.get(session, [0])[0] + 1, seq, digest, f"{os.path.basename(file)}:{number}"]
+    if args.json:
+        io.say(json.dumps({"problems": [{"file": file, "line": number, "problem": problem} for file, number, problem in problems],
+                           "heads": [{"session": session, "records": count, "seq": seq, "head": digest}
+                                     for session, (count, seq, digest, _) in heads.items()], "unchained": loose}, indent=2))
+        return 1 if problems else 0
+    for file, number, problem in problems:
+        io.say(f"{io.short(file)}:{number}: {problem}")
+    io.say(f"{sum(head[0] for head in heads.values())} records of {len(heads)} sessions in {len(files)} files: "
+           + (f"{len(problems)} problems." if problems else "every chain is whole."))
+    if loose:
+        io.say(f"{loose} records stand in no chain: those of hooks and of versions before it.")
+    io.say("The heads, to keep elsewhere (a log that was cut at its end or written anew is noticed by them alone):")
+    _say_table(io, [["session", "records", "head", "last"], *([session, str(count), digest, place]
+                                                              for session, (count, _, digest, place) in heads.items())])
+    return 1 if problems else 0
+
+
+def _break_of(head: Sequence[Any] | None, seq: Any, prev: Any) -> str:
+    """Where a chain breaks at a record, seen from the one before it; "" when it does not."""
+    if type(seq) is not int:
+        return "the record has no number"
+    if head is None:
+        return "" if prev is None and seq == 1 else f"begins with record {seq}: what was before it is cut off or in another file"
+    if seq != head[1] + 1:
+        return f"record {seq} follows {head[1]}: " + (f"{seq - head[1] - 1} are missing" if seq > head[1] else "one stands here twice")
+    return "" if prev == head[2] else f"record {seq} does not follow from the line before it, {head[3]}: one of the two was changed"
+
+
+# -- explain ------------------------------------------------------------------------
+
+def find_record(io: Surroundings, ref: str, files: Sequence[str]) -> dict[str, Any]:
+    """The newest record with this ref. Raises UsageError."""
+    found = None
+    for entry in read_log(files or log_files(io, [])):
+        if entry.record is not None and entry.record.get("ref") == ref:
+            found = entry.record
+    if found is None:
+        raise UsageError(f"no record in the log has the ref {printable(ref)}; see: mcpwall log --all")
+    return found
+
+
+def call_of(record: Mapping[str, Any]) -> tuple[dict[str, Any] | None, str]:
+    """The call of a record as far as the log tells it, and what it does not tell ("" when it is whole)."""
+    if record.get("direction") != "inbound" or not record.get("method"):
+        return None, "it is no call"
+    params: dict[str, Any] = {}
+    body = {"jsonrpc": "2.0", "id": 1, "method": record["method"], "params": params}
+    if record.get("tool") is not None:
+        params["name"] = record["tool"]
+        if type(record.get("args")) is dict:
+            params["arguments"] = record["args"]
+            return body, "a secret in it is replaced" if MARKER in json.dumps(record["args"]) else ""
+        params["arguments"] = {}
+    steps = [step.replace("~1", "/").replace("~0", "~") for step in str(record.get("argument", ""))[1:].split("/")]
+    if record["action"] == "allow" and "would" not in record:
+        return body, "the arguments of allowed calls are not logged (settings.log_args: full)"
+    if not record.get("subject") or steps[:1] != ["params"]:
+        return body, "the log does not hold what decided (settings.log_args: denied)"
+    place: dict[str, Any] = {"params": params}
+    for step in steps[:-1]:
+        place = place.setdefault(step, {})
+        if type(place) is not dict:
+            return body, "the log does not hold what decided"
+    place[steps[-1]] = record["subject"]
+    cut = " … " in record["subject"] and "characters" in record["subject"]
+    return body, "a long text in it is cut" if cut else "a secret in it is replaced" if MARKER in record["subject"] \
+        else "only the argument that decided is logged (settings.log_args: denied)"
+
+
+def cmd_explain(argv: Sequence[str], io: Surroundings) -> int:
+    """Why a call was, or would be, allowed or refused: every rule that was asked, and what would allow it."""
+    args = _setup_arguments(
+        io, "explain", "Why a call was, or would be, allowed or refused.", argv,
+        _setup_option("words", "REF | TOOL key=value", "the ref of a refusal, or a call as `check` takes it", nargs="*"),
+        _setup_option("--input", "JSON", "a message, instead"), *_POLICY_ARGUMENTS,
+        _setup_option("--log", "FILE", "where the ref is looked up (this user's log)", action="append", default=[]),
+        _setup_flag("--json", "for programs"))
+    if args is None:
+        return 0
+    options = _Options(args)
+    record, missing = None, ""
+    if len(args.words) == 1 and _ref_form.fullmatch(args.words[0]) and args.input is None:
+        record = find_record(io, args.words[0], log_files(io, args.log) if args.log else [])
+        options.server_name = options.server_name or record.get("server")
+        body, missing = call_of(record)
+        line = json.dumps(body).encode() if body is not None else b""
+    elif args.words:
+        line = _call_line(args.words)
+    else:
+        line = _check_lines(args.input)[0]
+    policy = options.policy()
+    walk = _walked(line, policy, options.server_name or "") if line else []
+    if args.json:
+        rows = [{"rule": rule.name if rule else None, "origin": policy_of.origin(rule) if rule else None, "outcome": outcome,
+                 "action": rule.action if rule else None, "why": why} for policy_of, rule, outcome, _, why in walk]
+        io.say(json.dumps({"policy": policy.source, "record": record, "missing": missing, "walk": rows}, indent=2))
+    else:
+        if record is not None:
+            _say_refusal(io, record)
+        _say_layers(io, policy)
+        if missing:
+            io.say(f"Not all of the call is known: {missing}.")
+        for _, rule, outcome, hit, why in walk:
+            name = rule.name if rule else "the default"
+            where = next(policy_of for policy_of, one, *_ in walk if one is rule).origin(rule) if rule else ""
+            io.say(f"{'→' if outcome in (DECIDES, FAULT) else ' '} {name}" + (f" ({where})" if where else "") + f": {printable(why, 500)}")
+        for text in _near_misses(policy, walk):
+            io.say("Nearly: " + printable(text, 500))
+    decided = next((rule for _, rule, outcome, _, _ in walk if outcome in (DECIDES, FAULT)), None)
+    refused = bool(walk) and (any(outcome is FAULT for _, _, outcome, _, _ in walk) or (
+        decided.action if decided else policy.settings.default_action) not in _PASSING)
+    if not args.json and (refused or record is not None and record["action"] == "deny"):
+        io.say(_way_out(record, decided))
+    return 1 if refused else 0
+
+
+def _say_refusal(io: Surroundings, record: Mapping[str, Any]) -> None:
+    io.say(f"{record.get('ref')}: {printable(decision_text(record, False), 1000)}")
+    for key, word in (("subject", "What decided"), ("argument", "Argument"), ("why", "Why"), ("view", "Read as"), ("would", "Would"),
+                      ("asked", "Asked by"), ("answer", "Answer"), ("policy", "Policy then")):
+        if record.get(key):
+            io.say(f"  {word}: {printable(str(record[key]), 400)}")
+
+
+def _say_layers(io: Surroundings, policy: Policy) -> None:
+    io.say("Policy, the strongest first: " + ", ".join(dict.fromkeys(layer.file for layer in policy.layers)))
+    if policy.apart is not None:
+        io.say(f"  judged apart, only its denials count: {policy.apart.source}")
+
+
+_Walked = list[tuple[Policy, Any, str, Any, str]]       # (policy, Rule or None, outcome, Hit or None, why)
+
+
+def _walked(line: bytes, policy: Policy, server: str) -> _Walked:
+    """(policy, rule, outcome, hit, why) of every rule up to the one that decides, of a policy that is judged apart first.
+    Raises UsageError for what is no message."""
+    peer = "client"
+    try:
+        text = decode_line(line)
+        body = load_json(text)
+        if type(body) is dict and "method" not in body:
+            peer = "server"
+        kind = message_kind(body, peer)
+    except MessageError as fault:
+        raise UsageError(f"the input is no message that can be judged: {fault.problem}") from None
+    params = body.get("params") or {}
+    method = body.get("method") if kind != "response" else "tools/call"
+    tool = params.get("name") if method == "tools/call" and kind != "response" else None
+    message = Message(peer, kind, body, text, method, tool, server)
+    found: _Walked = []
+    for one in filter(None, (policy.apart, policy)):
+        for rule, outcome, hit in Wall(one).walk(Subject(message, one, Budget(10.0)), every=True):
+            found.append((one, rule, outcome, hit, _why(one, message, rule, outcome, hit)))
+            if outcome in (DECIDES, FAULT):
+                break
+        if found and found[-1][2] is FAULT or one is policy.apart and found[-1][1] is not None and found[-1][1].action == "deny":
+            break
+        if one is policy.apart:
+            found.pop()
+    return found
+
+
+def _why(policy: Policy, message: Message, rule: Rule | None, outcome: str, hit: Hit | None) -> str:
+    """Why a rule did or did not decide, in words."""
+    if rule is None:
+        return hit.why if hit and outcome is FAULT else f"no rule decides; the default is {_default_words(policy, message)}"
+    if outcome is ELSEWHERE:
+        match = policy.rule_data(rule)["match"]
+        about = {"server": message.server, "tool": message.tool, "method": message.method, "direction": message.kind}
+        scope = rule.scope
+        tests = {"server": scope.servers, "tool": scope.tools, "method": scope.methods}
+        for key in ("server", "tool", "method", "direction"):
+            globs = tests.get(key)
+            if key == "server" and globs and not message.server:
+                return f"needs the server's name ({_words_of(match[key])}); say it with --server-name"
+            if globs and not (about[key] and _any_glob(globs, str(about[key]), key == "method" or scope.strict)):
+                return f"another {key}: it is about {_words_of(match.get(key, 'tools/call'))}"
+        return "about other messages"
+    if outcome is PASSED:
+        return "does not match"
+    if outcome is EXCEPTED:
+        return f"matches, but its exception does too: unless {_words_of(policy.rule_data(rule)['unless'])}"
+    if outcome is COUNTS:
+        return "matches, and its limit is not reached"
+    if outcome is MARKS:
+        return f"matches and sets the mark {rule.mark}"
+    said = [_WORDS.get(rule.action, (rule.action.upper(), 0, 0))[0]]
+    if hit is not None:
+        said += [pointer(hit.path)] if hit.path else []
+        said += [f"read as {hit.view}"] if hit.view not in ("", "raw") else []
+        said += [text for text in (hit.why, hit.detail) if text]
+    return ", ".join(said) + (f": {rule.message}" if rule.message else "")
+
+
+def _default_words(policy: Policy, message: Message) -> str:
+    settings = policy.settings
+    if message.peer == "server":
+        return settings.outbound_default_action
+    return "allow" if settings.default_action == "allow" or message.method in LIFECYCLE else settings.default_action
+
+
+def _words_of(value: Any) -> str:
+    return value if type(value) is str else ", ".join(value) if type(value) is list and all(type(one) is str for one in value) \
+        else json.dumps(value, ensure_ascii=False)
+
+
+def _near_misses(policy: Policy, walk: _Walked) -> Iterator[str]:
+    """Under a default that refuses: the allow rules about this tool, and which of their conditions do not hold."""
+    if not walk or walk[-1][1] is not None or policy.settings.default_action == "allow":
+        return
+    for one, rule, outcome, _, _ in walk:
+        if rule is not None and rule.action == "allow" and outcome in (PASSED, EXCEPTED):
+            data = one.rule_data(rule)
+            wanted = {key: value for key, value in data["match"].get("arguments", {}).items()}
+            yield f"{rule.name} would allow it if {_words_of(wanted)} held" + (
+                f", unless {_words_of(data['unless'])}" if "unless" in data else "")
+
+
+def _way_out(record: Mapping[str, Any] | None, rule: Rule | None) -> str:
+    """What would allow a refused call."""
+    if rule is not None and rule.hint:
+        return f"Instead: {rule.hint}"
+    if record is not None:
+        return f"To allow exactly this: mcpwall allow {record.get('ref')}"
+    if rule is not None and not rule.file.startswith("built-in"):
+        return f"To allow it: a narrower rule before {rule.name!r}"
+    return "To allow it: a rule of your own in ~/.mcpwall/config.yml, before the built-in ones (`mcpwall allow REF` writes it)"
+
+
+# -- allow --------------------------------------------------------------------------
+
+_NEVER_ALLOWED = {      # rule: why no rule is written for it, and what helps
+    "secrets": "a secret would go out; keep it in the server's environment (--env), or add a narrower rule by hand",
+    "block-cloud-metadata": "the addresses of cloud credentials are never a place to fetch from",
+}
+
+
+def narrow_rule(record: Mapping[str, Any]) -> tuple[dict[str, Any], ...]:
+    """The narrowest rules that may allow just the call of a record, the most telling first. Raises UsageError, with what to
+    do instead, for one that cannot be allowed narrowly."""
+    rule, ref = str(record.get("rule") or ""), record.get("ref")
+    if record.get("direction") != "inbound" or record.get("method") != "tools/call" or not record.get("tool"):
+        raise UsageError(f"{ref}: only calls of tools are allowed by a rule; write one by hand for {printable(str(record.get('method')))}")
+    if record.get("action") not in ("deny", "ask") and "would" not in record:
+        raise UsageError(f"{ref}: it was not refused")
+    if record.get("findings"):
+        raise UsageError(f"{ref}: {_NEVER_ALLOWED['secrets']}")
+    if rule in _NEVER_ALLOWED:
+        raise UsageError(f"{ref}: {_NEVER_ALLOWED[rule]}")
+    if rule.startswith("machine:"):
+        raise UsageError(f"{ref}: the policy of this machine refuses it; ask its administrator")
+    if rule.startswith("project:") and "unapproved" in str(record.get("why", "")):
+        raise UsageError(f"{ref}: the project's own policy refuses it; change that")
+    match: dict[str, Any] = {"tool": record["tool"]}
+    if record.get("server"):
+        match = {"server": record["server"], **match}
+    for key in ("tool", "server"):
+        if key in match and re.search(r"[*?\[\]{}!#\\|]", match[key]):
+            raise UsageError(f"{ref}: the name {printable(match[key])} has signs that mean something in a rule; write the rule by hand")
+    steps = [step.replace("~1", "/").replace("~0", "~") for step in str(record.get("argument", "")).split("/")[1:]]
+    subject = record.get("subject")
+    if steps[:2] != ["params", "arguments"] or len(steps) < 3:
+        if record.get("argument"):
+            raise UsageError(f"{ref}: what decided stands outside the arguments; write a rule by hand")
+        return ({"match": match, "action": "allow"},)
+    if type(subject) is not str or MARKER in subject or re.search(" … [0-9]+ characters … ", subject) or not subject.isprintable():
+        raise UsageError(f"{ref}: the log holds what decided only in part (it was long, or a secret); write a rule by hand")
+    keys = [key for key in record.get("keys", ()) if type(key) is str] or [steps[2]]
+    other = {"_any_key": {"regex": f"^(?:{'|'.join(re.escape(key) for key in sorted({*keys, *steps[2:]} - {''}))})$"}}
+    key = steps[2] if len(steps) == 3 else "/" + "/".join(step.replace("~", "~0").replace("/", "~1") for step in steps[2:])
+    exact = {"regex": f"^{_regex_of(subject)}$"}
+    forms = [{"under": subject}, exact] if re.search(r"^[~.]|[/\\]", subject) and not re.search(r"[\s*$]|:/", subject) else [exact]
+    return tuple({"match": {**match, "arguments": {key: form, **other}}, "action": "allow"} for form in forms)
+
+
+def _regex_of(text: str) -> str:
+    """A regex of policies for exactly *text*."""
+    return re.sub(r"[\\^$.*+?()\[\]{}|/-]", lambda found: "\\" + found.group(), text)
+
+
+def spliced_rule(text: str, file: str, rule: Mapping[str, Any]) -> str:
+    """A policy's *text* with *rule* as its first; comments and everything else stay. Raises PolicyError where that takes a
+    person."""
+    before = parse_policy(text, file).data if text.strip() else {"version": 1}
+    wanted = {**before, "rules": [dict(rule), *before.get("rules", [])]}
+    if file.endswith(".json"):
+        new = _json_with_rule(text, rule)
+    else:
+        new = _yaml_with_rule(text, file, rule, bool(before.get("rules")))
+    if new is None or parse_policy(new, file).data != wanted:
+        raise PolicyError("its rules are written in a way that a new one cannot be put into safely; add it by hand", file)
+    return new
+
+
+def _yaml_with_rule(text: str, file: str, rule: Mapping[str, Any], has_rules: bool) -> str | None:
+    block = to_yaml([dict(rule)], 90).rstrip("\n").split("\n")
+    lines = text.split("\n")
+    ending = "\r" if lines and lines[0].endswith("\r") else ""
+    where = yaml_lines(text, file)[1] if text.strip() else {}
+    if has_rules:
+        first = where["/rules/0"] - 1
+        found = re.match(r"( *)-(?: |\r?$)", lines[first])
+        if found is None:
+            return None
+        lines[first:first] = [found[1] + line + ending for line in block]
+    else:
+        at = where.get("/rules")
+        if at is not None and not re.match(r"rules: *\[\] *(#.*)?\r?$|rules: *(#.*)?\r?$", lines[at - 1]):
+            return None
+        comment = "".join(re.findall(r" +#[^\r]*", lines[at - 1])) if at is not None else ""
+        new = ["rules:" + comment + ending, *("  " + line + ending for line in block)]
+        if at is not None:
+            lines[at - 1:at] = new
+        else:
+            while lines and not lines[-1].strip():
+                lines.pop()
+            lines += [ending, *new, ""]
+    return "\n".join(lines)
+
+
+def _json_with_rule(text: str, rule: Mapping[str, Any]) -> str | None:
+    node = parse_jsonc(text, comments=False)
+    rules = next((member.node for member in node.members or () if member.key == "rules"), None)
+    item = json.dumps(rule, ensure_ascii=False)
+    if rules is not None:
+        if text[rules.start] != "[":
+            return None
+        more = ", " if rules.value else ""
+        return f"{text[:rules.start + 1]}{item}{more}{text[rules.start + 1:]}"
+    more = ", " if node.value else ""
+    return f'{text[:node.start + 1]}"rules": [{item}]{more}{text[node.start + 1:]}'
+
+
+def cmd_allow(argv: Sequence[str], io: Surroundings) -> int:
+    """Allow exactly the call that was refused: once more for its session, or from now on by a rule."""
+    args = _setup_arguments(
+        io, "allow", "Allow exactly the call that was refused, and nothing beside it.", argv,
+        _setup_option("ref", "REF", "what the refusal ends with, such as k7f3qa-12"),
+        _setup_flag("--always", "by a rule in your policy (what is done without --session)"),
+        _setup_flag("--session", "for as long as that session runs"),
+        _setup_flag("--dry-run", "show the rule, write nothing"),
+        _setup_option("--log", "FILE", "where the ref is looked up (this user's log)", action="append", default=[]))
+    if args is None:
+        return 0
+    if args.always and args.session:
+        raise UsageError("allow: --always and --session exclude each other")
+    record = find_record(io, args.ref, log_files(io, args.log) if args.log else [])
+    if not args.dry_run:
+        io.need_terminal("allow", "it loosens the policy, so a person confirms it (--dry-run shows the rule)")
+    _say_refusal(io, record)
+    if args.session:
+        return _grant_session(io, record)
+    return _allow_always(io, record, args.dry_run)
+
+
+def _allow_always(io: Surroundings, record: Mapping[str, Any], dry_run: bool) -> int:
+    other = _policy_elsewhere(io, record)
+    if other:
+        raise UsageError(f"{record['ref']}: {other}")
+    path = find_policy_file(io.folder, "config") or os.path.join(io.folder, "config.yml")
+    old = read_policy_file(path)[1] if os.path.lexists(path) else _STARTER_POLICY.replace("PROFILE", "default", 1)
+    name = f"allow-{record['ref']}"
+    for candidate in narrow_rule(record):
+        rule = {"name": name, **candidate}
+        new = spliced_rule(old, path, rule)
+        if _now_allowed(io, record, new, path):
+            break
+    else:
+        raise UsageError(f"{record['ref']}: a rule in {io.short(path)} would not allow it (another argument of it is refused, too, "
+                         f"or a project's policy); see: mcpwall explain {record['ref']}")
+    io.say(f"In {io.short(path)}:")
+    for line in _line_diff(old.replace("\r", "").split("\n") if os.path.lexists(path) else [], new.replace("\r", "").split("\n"), path):
+        io.say(printable(line, 1000))
+    if dry_run:
+        io.say("Nothing was written (--dry-run).")
+        return 0
+    if not io.agrees("Write it?"):
+        io.say("Nothing was written.")
+        return 1
+    os.makedirs(io.folder, 0o700, exist_ok=True)
+    if os.path.lexists(path):
+        save_config(path, old.encode(), new.encode(), fs=io.fs)
+    else:
+        write_whole(path, new.encode(), fs=io.fs)
+    io.say(f"Allowed from now on, by the rule {name!r}; walls that run take it up within a second or two.")
+    return 0
+
+
+def _now_allowed(io: Surroundings, record: Mapping[str, Any], text: str, path: str) -> bool:
+    """Would the call of the record pass, were this the text of the user's policy?"""
+    body, _ = call_of(record)
+    if body is None:
+        return False
+    keys = [key for key in record.get("keys", ()) if type(key) is str]
+    given = body["params"].get("arguments")
+    if type(given) is dict and type(record.get("args")) is not dict:
+        for key in keys:
+            given.setdefault(key, "")
+    policy = load_policy(home=io.home, project_dir=io.cwd, approved=io.consent.is_approved, own=(path, text))
+    line = json.dumps(body)
+    message = Message("client", "request", load_json(line), line, "tools/call", record["tool"], str(record.get("server") or ""))
+    return Wall(policy).decide(message).action in _PASSING
+
+
+def _policy_elsewhere(io: Surroundings, record: Mapping[str, Any]) -> str:
+    """Why a rule in the user's own policy would not reach the wall that refused: its entry names another one."""
+    for server in _take_inventory(io).servers:
+        if server.wrapper and server.name == record.get("server"):
+            options = server.wrapper.options
+            if "config" in options:
+                return f"its entry in {io.short(server.file.path)} runs -c {printable(options['config'])}: change that file"
+            if "profile" in options:
+                return (f"its entry in {io.short(server.file.path)} runs --profile {printable(options['profile'])}: write a policy that "
+                        "extends it, and name that with -c")
+    return ""
+
+
+def _grant_session(io: Surroundings, record: Mapping[str, Any]) -> int:
+    raise UsageError(f"{record['ref']}: this session cannot be granted more; allow it with --always")
+
+
+# -- stop and go ----------------------------------------------------------------------
+
+class Stops:
+    """Which servers the user has stopped: files in one private folder, looked at for each request. "" is every server."""
+
+    def __init__(self, folder: str) -> None:
+        self._folder = folder
+        self._every = os.path.join(folder, "all")
+
+    def _path(self, server: str) -> str:
+        return os.path.join(self._folder, sha256(server.encode("utf-8", "surrogatepass"))[:16]) if server else self._every
+
+    def watch(self, server: str) -> Callable[[], bool]:
+        """Says whether *server* is stopped now."""
+        places = (self._every, self._path(server))
+        return lambda: any(map(os.path.exists, places))
+
+    def names(self) -> list[str]:
+        """What is stopped, "" for everything."""
+        found = [""] if os.path.exists(self._every) else []
+        for name in sorted(os.listdir(self._folder)) if os.path.isdir(self._folder) else ():
+            text = _plain_text_at(os.path.join(self._folder, name))
+            found += [text] if text and name != "all" else []
+        return found
+
+    def stop(self, server: str) -> None:
+        """Refuse every call of *server*. Raises OSError."""
+        os.makedirs(self._folder, 0o700, exist_ok=True)
+        write_whole(self._path(server), server.encode("utf-8", "surrogatepass"))
+
+    def go(self, server: str) -> bool:
+        """Take that back; of "", all of it. Was there anything?"""
+        paths = [self._path(server)] if server else [os.path.join(self._folder, name) for name in
+                                                     (os.listdir(self._folder) if os.path.isdir(self._folder) else ())]
+        gone = 0
+        for path in paths:
+            try:
+                os.unlink(path)
+                gone += 1
+            except FileNotFoundError:
+                pass
+        return gone > 0
+
+
+def cmd_stop(argv: Sequence[str], io: Surroundings) -> int:
+    """Refuse every call at once, of every server or of one, until `mcpwall go`. Answers still flow."""
+    args = _setup_arguments(io, "stop", "Refuse every call at once, until `mcpwall go`. Answers still flow.", argv,
+                            _setup_option("server", "SERVER", "only calls of this server", nargs="?", default=""))
+    if args is None:
+        return 0
+    io.stops.stop(args.server)
+    io.say(f"Every call {'of ' + printable(args.server) if args.server else 'of every server'} is refused from now on; mcpwall go ends that.")
+    return 0
+
+
+def cmd_go(argv: Sequence[str], io: Surroundings) -> int:
+    """End what `mcpwall stop` began."""
+    args = _setup_arguments(io, "go", "End what `mcpwall stop` began.", argv,
+                            _setup_option("server", "SERVER", "only of this server", nargs="?", default=""), _SETUP_YES)
+    if args is None:
+        return 0
+    if not args.yes:
+        io.need_terminal("go", "it lets calls through again; a program says --yes")
+    io.say("Calls are judged again." if io.stops.go(args.server) else "Nothing was stopped.")
+    return 0
+
+# ---------------------------------------------------------------------------
+# 28. Command line
 # ---------------------------------------------------------------------------
 
-USAGE = """\
+ABOUT = """\
 mcpwall: a firewall for AI tool calls. It stands between an AI host and an MCP server and judges every message.
 
-  mcpwall [-c FILE | --profile NAME] [--log-level L] [--server-name NAME] [--project DIR] [--env NAME,...]
-          -- COMMAND [ARG...]
-  mcpwall check [TOOL key=value key:=JSON ... | --input JSON] [--tool TOOL] [--json]
-  mcpwall rules [NAME [--format json|yaml]]
-  mcpwall hook --host HOST [-c FILE | --profile NAME] [--project DIR] [--test]
-  mcpwall demo
-  mcpwall init | wrap SERVER | wrap --hook HOST | unwrap SERVER | status | approve      (each with --help)
-  mcpwall --version | --help | --checksum
+  mcpwall [OPTION...] -- COMMAND [ARG...]       stand in front of this server
+  mcpwall VERB ...                              each with --help:
 
-Options:
-  -c, --config FILE     the policy to use, alone (default: the project's .mcpwall.yml over ~/.mcpwall/config.yml,
-                        else the built-in default)
-  --profile NAME        a built-in policy; `mcpwall rules` lists them
-  --log-level L         what stderr shows: debug, info, warn, error (default: settings.log_level)
-  --server-name NAME    the name that rules and records know this server by
-  --project DIR         what ${PROJECT_DIR} means (default: settings.project_dir, else the working directory)
-  --env NAME[,NAME...]  variables (or globs) that the server gets whatever settings.env says; may be repeated
+{verbs}
+
+Options, of the relay and of the verbs that judge:
+
+{options}
+
+  mcpwall --version | --checksum | --help
 
 Examples:
   mcpwall -- npx -y @modelcontextprotocol/server-filesystem ~/proj
   mcpwall --profile strict -- uvx mcp-server-git
   mcpwall check read_file path=~/.ssh/id_rsa
-  mcpwall check --input '{"jsonrpc":"2.0","id":1,"method":"tools/call","params":{"name":"run","arguments":{"cmd":"ls"}}}'
+  mcpwall log --since 2d
   mcpwall rules company-laptop --format yaml > ~/.mcpwall/config.yml
 
-Exit status: the server's own; 128+n when signal n ended it; 126 or 127 when it cannot be started; 2 for a mistake in
-the command line or the policy; 70 for a fault of mcpwall's own.
-`check`: 0 allowed, 1 denied, redacted or would ask, 2 bad input. `hook`: what the host reads as its answer.
+Exit status of the relay: the server's own; 128+n when signal n ended it; 126 or 127 when it cannot be started; 70 for a
+fault of mcpwall's own. Of every verb: 0 done, allowed, or nothing found; 1 something was found, refused or not done; 2 a
+mistake in the words, a file or the input.
 """
 MAX_CHECK_BYTES = 10 * 1024 * 1024
 
 
-class _Options:
-    """The options that the relay and `check` share, and the words that are left."""
+_POLICY_ARGUMENTS = (
+    _setup_option("-c --config", "FILE", "the policy to use, alone (default: the project's .mcpwall.yml over "
+                                         "~/.mcpwall/config.yml, else the built-in default)"),
+    _setup_option("--profile", "NAME", "a built-in policy; `mcpwall rules` lists them"),
+    _setup_option("--log-level", "L", "what stderr shows: debug, info, warn, error (default: settings.log_level)"),
+    _setup_option("--server-name", "NAME", "the name that rules and records know this server by"),
+    _setup_option("--project", "DIR", "what ${PROJECT_DIR} means (default: settings.project_dir, else the working directory)"),
+    _setup_option("--env", "NAME,...", "variables (or globs) that the server gets whatever settings.env says; may be repeated",
+                  action="append", default=[]))
+_SAYING = ("--version", "-V", "--checksum", "--help", "-h")
+_VALUE_OPTIONS = frozenset(flag for flags, _ in _POLICY_ARGUMENTS for flag in flags.split())
 
-    def __init__(self) -> None:
-        self.config: str | None = None
-        self.profile: str | None = None
-        self.log_level: str | None = None
-        self.server_name: str | None = None
-        self.project: str | None = None
-        self.env: list[str] = []
-        self.words: list[str] = []
-        self.command: list[str] | None = None
+
+class _Options:
+    """What the options of _POLICY_ARGUMENTS say. Raises UsageError for a value that cannot be."""
+
+    def __init__(self, args: Any) -> None:
+        self.config: str | None = args.config
+        self.profile: str | None = args.profile
+        self.log_level: str | None = args.log_level
+        self.server_name: str | None = args.server_name
+        self.project: str | None = args.project
+        for flags, _ in _POLICY_ARGUMENTS:
+            flag = flags.split()[-1]
+            given = getattr(args, flag[2:].replace("-", "_"))
+            if given == "" or given == [""]:
+                raise UsageError(f"{flag} needs a value that is not empty")
+        self.env = [name for value in args.env for name in variable_globs(value)]
+        if self.log_level not in (None, *_LEVELS):
+            raise UsageError(f"--log-level: {unknown_word(self.log_level, _LEVELS, 'level')}")
         self.home = user_home()
         self.consent = ConsentStore(os.path.join(self.home, ".mcpwall", "approved.json")) if self.home is not None else None
 
@@ -21252,38 +25091,6 @@ class _Options:
         _check_profile(self.profile)
         approved = self.consent.is_approved if self.consent is not None else None
         return load_policy(self.config, self.profile, self.project, self.home, approved)
-
-
-_VALUE_OPTIONS = {"-c": "config", "--config": "config", "--profile": "profile", "--log-level": "log_level",
-                  "--server-name": "server_name", "--project": "project", "--env": "env"}
-
-
-def _parse_options(argv: Sequence[str]) -> _Options:
-    """Our options before `--`, wherever they stand; the rest in `words`, what follows `--` in `command`."""
-    options = _Options()
-    words = list(argv)
-    if "--" in words:
-        at = words.index("--")
-        options.command, words = words[at + 1:], words[:at]
-    while words:
-        word = words.pop(0)
-        name, equals, value = word.partition("=")
-        if name in _VALUE_OPTIONS and (equals or name == word):
-            if not equals:
-                if not words:
-                    raise UsageError(f"{name} needs a value")
-                value = words.pop(0)
-            if not value:
-                raise UsageError(f"{name} needs a value that is not empty")
-            if name == "--env":
-                options.env += variable_globs(value)
-            else:
-                setattr(options, _VALUE_OPTIONS[name], value)
-        else:
-            options.words.append(word)
-    if options.log_level not in (None, *_LEVELS):
-        raise UsageError(f"--log-level: {unknown_word(options.log_level, _LEVELS, 'level')}")
-    return options
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -21323,31 +25130,62 @@ def _settle_streams() -> None:
 
 
 def _dispatch(argv: list[str]) -> int:
-    if argv[:1] and argv[0] in _SETUP_COMMANDS:
-        return _SETUP_COMMANDS[argv[0]](argv[1:], Surroundings())
-    options = _parse_options(argv)
-    words = options.words
-    if options.command is not None and (not words or words[0] not in _COMMANDS):
-        if words:
-            raise UsageError(f"{unknown_word(words[0], _VALUE_OPTIONS, 'option')} (the server's command comes after --)")
-        return _cmd_relay(options)
-    if not words:
+    at = argv.index("--") if "--" in argv else len(argv)
+    verb_at = 0
+    while verb_at < at and argv[verb_at].startswith("-"):       # options may stand before the verb
+        name = argv[verb_at].partition("=")[0]
+        if name not in _VALUE_OPTIONS and name not in _SAYING:
+            raise UsageError(f"{unknown_word(name, [*_VALUE_OPTIONS, *_SAYING], 'option')} (a server's command comes after --)")
+        verb_at += 2 if argv[verb_at] in _VALUE_OPTIONS else 1
+    if verb_at < at and argv[verb_at] in VERBS:
+        verb = argv[verb_at]
+        return VERBS[verb]([*argv[:verb_at], *argv[verb_at + 1:]], Surroundings(homeless=verb in _HOMELESS))
+    if verb_at < at:
+        raise UsageError(_corrected(argv, argv[verb_at]))
+    if {"--help", "-h"} & set(argv[:at]):
+        sys.stdout.write(help_text())
+        return 0
+    for name, say in (("--version", _say_version), ("-V", _say_version), ("--checksum", _cmd_checksum)):
+        if name in argv[:at]:
+            if len(argv) > 1:
+                raise UsageError(f"{name} takes no arguments, not {printable(next(word for word in argv if word != name))}")
+            return say()
+    args = _setup_arguments(Surroundings(homeless=True), "", "", argv[:at], *_POLICY_ARGUMENTS)
+    if at == len(argv):
         raise UsageError("no server to run; write: mcpwall -- COMMAND [ARG...]   (or: mcpwall --help)")
-    if words[0] in ("--help", "-h", "help") or words[0] in _COMMANDS and {"--help", "-h"} & set(words):
-        sys.stdout.write(USAGE)
-        return 0
-    if words[0] in ("--version", "-V", "--checksum") and len(words) > 1:
-        raise UsageError(f"{words[0]} takes no arguments, not {printable(words[1])}")
-    if words[0] in ("--version", "-V"):
-        print(f"mcpwall {__version__}")
-        return 0
-    if words[0] == "--checksum":
-        return _cmd_checksum()
-    if words[0] in _COMMANDS:
-        return _COMMANDS[words[0]](options, words[1:])
-    known = [*_COMMANDS, *_SETUP_COMMANDS, *_VALUE_OPTIONS, "--version", "--help", "--checksum"]
-    raise UsageError(unknown_word(words[0], known, "option" if words[0].startswith("-") else "command")
-                     + " (the server's command comes after --)")
+    return _cmd_relay(_Options(args), argv[at + 1:])
+
+
+def _corrected(argv: Sequence[str], word: str) -> str:
+    """What to say of a first word that is no verb, with the line that was probably meant."""
+    import shutil
+    if word == "help":
+        return "write: mcpwall --help"
+    if "--" not in argv and (shutil.which(word) or len(argv) > 1 and "=" not in argv[1]) and not unknown_word(word, VERBS, "").count("mean"):
+        rest = " ".join(map(_shell_word, argv))
+        return f"{printable(word)} is no verb of mcpwall; a server's command comes after --: mcpwall -- {printable(rest, 300)}"
+    return unknown_word(word, VERBS, "verb") + " (a server's command comes after --)"
+
+
+def _shell_word(word: str) -> str:
+    import shlex
+    return shlex.quote(word)
+
+
+def help_text() -> str:
+    """What `mcpwall --help` prints: every verb by the first sentence of what it says of itself."""
+    import argparse
+    parser = argparse.ArgumentParser(prog="mcpwall", usage=argparse.SUPPRESS, add_help=False)
+    for flags, settings in _POLICY_ARGUMENTS:
+        parser.add_argument(*flags.split(), **settings)
+    options = parser.format_help().partition("\n")[2].strip("\n")
+    verbs = "\n".join(f"  {name:<9} {(run.__doc__ or '').partition('. ')[0].strip().rstrip('.')}" for name, run in VERBS.items())
+    return ABOUT.format(verbs=verbs, options=options)
+
+
+def _say_version() -> int:
+    print(f"mcpwall {__version__}")
+    return 0
 
 
 def _cmd_checksum() -> int:
@@ -21360,9 +25198,14 @@ def _cmd_checksum() -> int:
 
 # -- the relay ------------------------------------------------------------------
 
-def _cmd_relay(options: _Options) -> int:
-    if not options.command:
+def _cmd_relay(options: _Options, command: list[str]) -> int:
+    if not command:
         raise UsageError("nothing after --; write the server's command there")
+    if len(command) == 1 and re.search(r"\s", command[0]) and not os.path.exists(command[0]):
+        raise UsageError(f"{printable(repr(command[0]))} is one word with blanks; write the command in several: "
+                         f"mcpwall -- {printable(command[0], 300)}")
+    if sys.stdin is not None and sys.stdin.isatty():
+        print("mcpwall: waiting for a host to speak MCP here; it is hosts that start this line (see: mcpwall init)", file=sys.stderr)
     gc.disable()            # what is made from here on stays: never look through it for garbage
     policy = options.policy()
     gc.freeze()
@@ -21372,7 +25215,7 @@ def _cmd_relay(options: _Options) -> int:
     reporter = Reporter(sys.stderr, options.log_level or settings.log_level)
     for warning in policy.warnings:
         reporter.say("warn", warning)
-    name = options.server_name or server_name_of(options.command)
+    name = options.server_name or server_name_of(command)
     log_dir = os.path.expanduser(settings.log_dir)
     audit = AuditLog(log_dir if os.path.isabs(log_dir) or not settings.log_dir.startswith("~") else settings.log_dir)
     environ, withheld = server_environment(os.environ, settings.handed_on, options.env)
@@ -21380,11 +25223,12 @@ def _cmd_relay(options: _Options) -> int:
     policy = policy.with_secrets(secret_values(secrets, lambda path: os.path.lexists(os.path.expanduser(path))))
     if withheld:
         reporter.say("info", f"settings.env withholds {', '.join(sorted(withheld))} (see --env)")
-    consent, identity = options.consent, server_identity(options.server_name, options.command)
+    consent, identity = options.consent, server_identity(options.server_name, command)
     desk = Desk(os.path.join(options.home, ".mcpwall", "waiting")) if options.home is not None else None
-    session = Session(Wall(policy), name, identity=identity, desk=desk is not None, folders=server_folders(options.command),
+    stopped = Stops(os.path.join(options.home, ".mcpwall", "stopped")).watch(name) if options.home is not None else None
+    session = Session(Wall(policy), name, identity=identity, desk=desk is not None, stopped=stopped, folders=server_folders(command),
                       pins=(lambda: consent.pins(identity)) if consent is not None else None)
-    status = relay(session, options.command, audit, reporter, environ, desk=desk, consent=consent)
+    status = relay(session, command, audit, reporter, environ, desk=desk, consent=consent)
     if threading.active_count() > 1:    # a pump waits for a host that is still there: end without it
         sys.stdout.flush()
         sys.stderr.flush()
@@ -21448,43 +25292,39 @@ _SIGNS = {"allow": "✓", "deny": "✗", "ask": "?", "redact": "~", "strip": "~"
 _PASSING = ("allow", "log_only")
 
 
-def _cmd_check(options: _Options, words: list[str]) -> int:
-    """Judge messages without running anything: exit 0 when all may pass as they are, else 1."""
-    as_json, given, tool = False, None, None
-    rest: list[str] = []
-    while words:
-        word = words.pop(0)
-        if word == "--json":
-            as_json = True
-        elif word in ("--input", "--tool"):
-            if not words:
-                raise UsageError(f"{word} needs a value")
-            value = words.pop(0)
-            given, tool = (value, tool) if word == "--input" else (given, value)
-        elif word.startswith("--"):
-            raise UsageError(unknown_word(word, ("--input", "--tool", "--json", *_VALUE_OPTIONS), "option"))
-        else:
-            rest.append(word)
-    if rest and given is not None:
+def cmd_check(argv: Sequence[str], io: Surroundings) -> int:
+    """Judge calls and messages without running anything."""
+    args = _setup_arguments(
+        io, "check", "Judge a call, or messages, without running anything: 0 when all may pass as they are, else 1.", argv,
+        _setup_option("words", "TOOL key=value key:=JSON", "a call (asked for when there is nothing else)", nargs="*"),
+        _setup_option("--input", "JSON", "messages; else they are read from stdin"),
+        _setup_option("--tool", "TOOL", "the tool whose answer a response is"),
+        _setup_flag("--json", "for programs"), *_POLICY_ARGUMENTS)
+    if args is None:
+        return 0
+    if args.words and args.input is not None:
         raise UsageError("a tool and --input exclude each other; use one of them")
+    options = _Options(args)
     policy = options.policy()
     for warning in policy.warnings:
-        print(f"mcpwall: {warning}", file=sys.stderr)
-    checker = _Checks(policy, options.server_name or "", tool)
-    if rest:
-        checker.judge(_call_line(rest))
-    elif given is None and sys.stdin is not None and sys.stdin.isatty():
+        io.say(f"mcpwall: {warning}", io.stderr)
+    checker = _Checks(policy, options.server_name or "", args.tool)
+    if args.words:
+        checker.judge(_call_line(args.words))
+    elif args.input is None and io.interactive:
         return _check_dialogue(checker)
     else:
-        for line in _check_lines(given):
+        for line in _check_lines(args.input):
             checker.judge(line)
-    checker.show(as_json)
+    checker.show(args.json)
     return checker.status
 
 
 def _call_line(words: list[str]) -> bytes:
     """`TOOL key=value key:=JSON …` as a `tools/call` line."""
     arguments: dict[str, Any] = {}
+    if re.search(r"[=\s]", words[0]) or not words[0]:
+        raise UsageError(f"{printable(repr(words[0]))} is no tool's name; write TOOL key=value")
     for word in words[1:]:
         key, equals, value = word.partition("=")
         if not equals or not key.rstrip(":"):
@@ -21549,10 +25389,12 @@ class _Checks:
         items = body if isinstance(body, list) else [body]
         answers = any(isinstance(item, dict) and "method" not in item and ("result" in item or "error" in item)
                       for item in items)
-        if answers and self._tool is not None:
-            for item in items:
-                ident = item.get("id") if isinstance(item, dict) else None
-                call = {"jsonrpc": "2.0", "id": ident, "method": "tools/call", "params": {"name": self._tool}}
+        for item in items if answers else ():       # as if they had been asked for
+            result = item.get("result") if isinstance(item, dict) else None
+            asked = [method for method, member in RESULT_LOOKS.items() if isinstance(result, dict) and member in result]
+            if isinstance(item, dict) and (self._tool is not None or asked):
+                call = {"jsonrpc": "2.0", "id": item.get("id"), "method": asked[0] if self._tool is None else "tools/call",
+                        "params": {} if self._tool is None else {"name": self._tool}}
                 session.receive("client", json.dumps(call).encode() + b"\n")
         effects = session.receive("server" if answers else "client", line + b"\n")
         records = [effect.fields for effect in effects if isinstance(effect, Record)]
@@ -21642,16 +25484,18 @@ def _check_dialogue(checker: _Checks) -> int:
 
 # -- hook -------------------------------------------------------------------------
 
-def _cmd_hook(options: _Options, words: list[str]) -> int:
-    """Judge one event of a host, from stdin, and answer as that host reads it. Whatever happens, within HOOK_SECONDS."""
+def cmd_hook(argv: Sequence[str], io: Surroundings) -> int:
+    """Judge one event of a host's own tools, from stdin, and answer as that host reads it. Whatever happens, within HOOK_SECONDS."""
     began = time.monotonic() - time.process_time()      # about when this process did
-    test, words = "--test" in words, [word for word in words if word != "--test"]
-    if words[:1] == ["--host"] and len(words) == 2:
-        words = ["--host=" + words[1]]
-    if len(words) != 1 or not words[0].startswith("--host="):
-        raise UsageError(f"hook: {printable(' '.join(words)) or 'nothing'} is not enough; write --host NAME [--test]")
-    hook = Hook(hook_host(words[0].partition("=")[2]), options.policy_of, options.project or "", options.home, lasting=not test)
-    if test:
+    args = _setup_arguments(
+        io, "hook", "Judge one event of a host's own tools, from stdin, and answer as that host reads it.", argv,
+        _setup_option("--host", "NAME", "whose event it is", required=True),
+        _setup_flag("--test", "show the verdict and the answer that would be printed"), *_POLICY_ARGUMENTS)
+    if args is None:
+        return 0
+    options = _Options(args)
+    hook = Hook(hook_host(args.host), options.policy_of, options.project or "", options.home, lasting=not args.test)
+    if args.test:
         return _test_hook(hook)
     said = threading.Lock()                             # there is one answer, and who takes this gives it
 
@@ -21719,31 +25563,55 @@ def _test_hook(hook: Hook) -> int:
 
 # -- rules ------------------------------------------------------------------------
 
-def _cmd_rules(options: _Options, words: list[str]) -> int:
-    """List the built-in policies, print one as a file to start from, or list the kinds of secrets."""
-    form = "yaml"
-    if "--format" in words:
-        at = words.index("--format")
-        form = words[at + 1] if at + 1 < len(words) else ""
-        del words[at:at + 2]
-    elif words and words[-1].startswith("--format="):
-        form = words.pop().partition("=")[2]
-    if form not in ("json", "yaml"):
-        raise UsageError("--format is json or yaml")
-    if len(words) > 1:
-        raise UsageError(f"one policy at a time, not {len(words)}")
-    if not words:
+def cmd_rules(argv: Sequence[str], io: Surroundings) -> int:
+    """The built-in policies, one of them as a file, the kinds of secrets, or (--effective) the rules in force here."""
+    args = _setup_arguments(
+        io, "rules", "List the built-in policies, print one as a file to start from, list the kinds of secrets, or the rules in force.",
+        argv, _setup_option("name", "NAME", "a built-in policy, or `secrets`", nargs="?"),
+        _setup_option("--format", "yaml|json", "how a policy is printed", default="yaml", choices=("json", "yaml")),
+        _setup_flag("--effective", "the policy in force here, in order, and how often each rule hit in 30 days"),
+        _setup_flag("--json", "for programs"), *_POLICY_ARGUMENTS)
+    if args is None:
+        return 0
+    if args.effective or args.name is None and (args.config or args.profile):
+        return _say_effective(io, _Options(args).policy(), args.json)
+    name = args.name
+    if name is None:
         for name in BUILTIN_NAMES:
-            print(f"{name:<16} {builtin_summary(name)}")
-        print(f"{'secrets':<16} (not a policy) the kinds of secrets that `secrets: true` finds")
-    elif words[0] == "secrets":
+            io.say(f"{name:<16} {builtin_summary(name)}")
+        io.say(f"{'secrets':<16} (not a policy) the kinds of secrets that `secrets: true` finds")
+    elif name == "secrets":
         for name, about, example in secret_kinds():
-            print(f"{name:<28} {about}\n{'':<28} {example}")
-    elif words[0] in BUILTIN_NAMES:
-        data = builtin_layer(words[0]).data
-        sys.stdout.write(to_yaml(data) if form == "yaml" else json.dumps(data, indent=2, ensure_ascii=False) + "\n")
+            io.say(f"{name:<28} {about}\n{'':<28} {example}")
+    elif name in BUILTIN_NAMES:
+        data = builtin_layer(name).data
+        text = to_yaml(data) if args.format == "yaml" and not args.json else json.dumps(data, indent=2, ensure_ascii=False)
+        io.say(text.rstrip("\n"))
     else:
-        raise UsageError(unknown_word(words[0], [*BUILTIN_NAMES, "secrets"], "built-in policy"))
+        raise UsageError(unknown_word(name, [*BUILTIN_NAMES, "secrets"], "built-in policy"))
+    return 0
+
+
+def _say_effective(io: Surroundings, policy: Policy, as_json: bool) -> int:
+    """The rules in force, as `iptables -L -v` lists them."""
+    since, hits = _utc(time.time() - 30 * 86400), dict[str, int]()
+    for record, *_ in read_log(log_files(io, [], since)) if io.home else ():
+        if record is not None and record["ts"] >= since and record.get("rule"):
+            name = str(record["rule"]).replace("project:", "")
+            hits[name] = hits.get(name, 0) + 1
+    rows = [(key, number, rule, one.origin(rule)) for one in filter(None, (policy.apart, policy))
+            for key, rules in (("calls", one.rules), ("answers", one.outbound_rules)) for number, rule in enumerate(rules, 1)]
+    if as_json:
+        io.say(json.dumps({"source": policy.source, "policy": policy.fingerprint, "rules": [
+            {"direction": key, "name": rule.name, "action": rule.action, "origin": origin, "hits": hits.get(rule.name, 0)}
+            for key, _, rule, origin in rows]}, indent=2))
+        return 0
+    _say_layers(io, policy)
+    settings = policy.settings
+    for key, default in (("calls", settings.default_action), ("answers", settings.outbound_default_action)):
+        io.say(f"\n{key.capitalize()} (default: {default})")
+        _say_table(io, [["", "hits", "action", "rule", "from"], *(
+            [str(number), str(hits.get(rule.name, 0)), rule.action, rule.name, origin] for kind, number, rule, origin in rows if kind == key)])
     return 0
 
 
@@ -21788,12 +25656,14 @@ def _demo_server() -> int:
     return 0
 
 
-def _cmd_demo(options: _Options, words: list[str]) -> int:
-    """Run a scripted client through the real relay to a toy server, and show what the wall makes of it."""
-    if words == ["--server"]:
+def cmd_demo(argv: Sequence[str], io: Surroundings) -> int:
+    """See it at work: a scripted client talks through the real relay to a toy server."""
+    args = _setup_arguments(io, "demo", "A scripted client talks through the real relay to a toy server.", argv,
+                            _setup_flag("--server", "be that server"), *_POLICY_ARGUMENTS)
+    if args is None:
+        return 0
+    if args.server:
         return _demo_server()
-    if words:
-        raise UsageError(f"demo takes no arguments, not {printable(words[0])}")
     import subprocess
     import tempfile
     with tempfile.TemporaryDirectory(prefix="mcpwall-demo-") as folder:
@@ -21853,10 +25723,11 @@ def _demo_log(log: Iterable[str]) -> None:
             print("  " + "  ".join(word for word in words if word))
 
 
-_COMMANDS: dict[str, Callable[[_Options, list[str]], int]] = {
-    "check": _cmd_check, "hook": _cmd_hook, "rules": _cmd_rules, "demo": _cmd_demo}
-_SETUP_COMMANDS: dict[str, Callable[[list[str], Surroundings], int]] = {
-    "init": cmd_init, "wrap": cmd_wrap, "unwrap": cmd_unwrap, "status": cmd_status, "approve": cmd_approve}
+VERBS: dict[str, Callable[[Sequence[str], Surroundings], int]] = {
+    "init": cmd_init, "wrap": cmd_wrap, "unwrap": cmd_unwrap, "status": cmd_status, "approve": cmd_approve,
+    "log": cmd_log, "explain": cmd_explain, "allow": cmd_allow, "stop": cmd_stop, "go": cmd_go, "verify": cmd_verify,
+    "check": cmd_check, "rules": cmd_rules, "hook": cmd_hook, "demo": cmd_demo}
+_HOMELESS = ("check", "rules", "hook", "demo", "explain")      # verbs that do without a home directory
 
 __all__ = [
     "WallError", "PolicyError", "MessageError", "load_json", "canonical_text", "Message", "parse_yaml", "compile_regex",

@@ -1,6 +1,7 @@
 """Hooks: events of hosts become calls, are judged, and are answered in the host's form; entries go in and out of hosts' files."""
 from __future__ import annotations
 
+import io
 import json
 import os
 import re
@@ -247,7 +248,9 @@ class Places(InHome):
 
     def test_relative_places_are_seen_from_the_event(self) -> None:
         self.assertEqual(self.hook("claude-code", pre("Read", {"file_path": "config"}, cwd="/home/u/.ssh")).action, "deny")
-        self.assertEqual(self.hook("claude-code", pre("Read", {"file_path": "config"}, cwd="/home/u/p")).action, "allow")
+        self.assertEqual(self.hook("claude-code", pre("Read", {"file_path": "config"}, cwd="/home/u/p", session_id="t")).action, "allow")
+        root = {"CLAUDE_PROJECT_DIR": "/home/u/.ssh"}       # or from the project
+        self.assertEqual(self.hook("claude-code", pre("Read", {"file_path": "config"}, cwd="/home/u/p", session_id="t"), environ=root).action, "deny")
         self.assertEqual(self.hook("gemini", {**pre("run_shell_command", {"command": "cat config", "dir_path": "../.ssh"}), "hook_event_name": "BeforeTool"}).action, "deny")
 
     def test_nothing_known_is_no_project(self) -> None:
@@ -504,7 +507,7 @@ class Processes(InEmptyHome):
     def test_a_host_that_sends_nothing_or_never_ends_is_answered(self) -> None:
         for data, status in ((b"", 2), (b'{"hook_event_name": "PreToolUse", ', 2), (json.dumps(pre("Bash", {"command": "ls"})).encode(), 0),
                              (json.dumps(pre("Bash", {"command": "rm -rf ~/"})).encode(), 2)):
-            code = self.CODE.replace("= 60", "= 5")
+            code = self.CODE.replace("= 60", "= 3")
             with subprocess.Popen([sys.executable, "-c", code, "hook", "--host", "claude-code"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
                                   stderr=subprocess.PIPE, env=self.environ) as child:
                 child.stdin.write(data)
@@ -516,7 +519,7 @@ class Processes(InEmptyHome):
         code = ("import sys, time, mcpwall\n"
                 "mcpwall.Wall.decide = lambda *_: time.sleep(600)\n"
                 "sys.exit(mcpwall.main(['hook', '--host', sys.argv[1]]))")
-        for host, status in (("claude-code", 2), ("codex", 0), ("cursor", 0)):
+        for host, status in (("claude-code", 2), ("codex", 0)):
             done = subprocess.run([sys.executable, "-c", code, host], input=json.dumps(pre("Bash", {"command": "ls"})).encode(), capture_output=True,
                                   timeout=60, env=self.environ)
             self.assertEqual(done.returncode, status)
@@ -561,6 +564,91 @@ class Processes(InEmptyHome):
             done = subprocess.run([sys.executable, "-c", self.CODE, "hook", *words], input=b"{}", capture_output=True, timeout=60, env=self.environ)
             self.assertTrue(done.returncode == 2 and done.stderr.strip() or b"deny" in done.stdout, words)
             self.assertNotIn(b"Traceback", done.stderr)
+
+
+class SetUp(InHome):
+    """wrap, unwrap, init and status, as far as they are about hooks."""
+
+    def run_(self, command: str, *words: str, answers: str | None = None) -> int:
+        stdin, out, err = io.StringIO(answers or ""), io.StringIO(), io.StringIO()
+        stdin.isatty = lambda: answers is not None      # type: ignore[method-assign]
+        surroundings = mcpwall.Surroundings(self.home, self.project, {"PATH": "/bin"}, "linux", [sys.executable, MODULE], stdin, out, err, root=self.home)
+        try:
+            status = mcpwall._SETUP_COMMANDS[command](list(words), surroundings)
+        except mcpwall.WallError as fault:
+            err.write(str(fault))
+            status = 2
+        self.out, self.err = out.getvalue(), err.getvalue()
+        return status
+
+    def commands(self, path: str) -> list[str]:
+        with open(path, encoding="utf-8") as stream:
+            return [command for _, command in mcpwall.hook_commands(stream.read())]
+
+    def test_a_dry_run_writes_nothing(self) -> None:
+        self.assertEqual(self.run_("wrap", "--hook", "codex", "--dry-run"), 0)
+        self.assertIn('"PreToolUse"', self.out)
+        self.assertEqual(os.listdir(self.home), [])
+
+    def test_an_entry_can_have_a_policy_of_its_own(self) -> None:
+        policy = self.write("team.yml", "version: 1\nextends: strict")
+        path = os.path.join(self.home, ".codex", "hooks.json")
+        self.assertEqual(self.run_("wrap", "--hook", "codex", "--server-policy", "team.yml"), 0)
+        self.assertTrue(all(command.endswith(f"hook --host codex -c {policy}") for command in self.commands(path)))
+        self.assertEqual(self.run_("wrap", "--hook", "codex", "--profile", "strict"), 0)
+        self.assertTrue(all(command.endswith("--profile strict") for command in self.commands(path)))
+        self.assertEqual(len(self.commands(path)), 2)
+        self.assertEqual(self.run_("wrap", "--hook", "codex", "--server-policy", "nowhere.yml"), 2)
+
+    def test_a_project_s_file_only_when_it_is_named(self) -> None:
+        path = self.write(".claude/settings.json", '{"permissions": {}}')
+        self.assertEqual(self.run_("wrap", "--hook", "claude-code"), 0)
+        self.assertEqual(self.commands(path), [])
+        self.assertEqual(self.run_("wrap", "--hook", "claude-code", "--config", ".claude/settings.json"), 0)
+        self.assertEqual(len(self.commands(path)), 3)
+        self.assertEqual(self.run_("unwrap", "--hook", "claude-code", "--config", ".claude/settings.json"), 0)
+        with open(path) as stream:
+            self.assertEqual(stream.read(), '{"permissions": {}}')
+
+    def test_hooks_of_codex_stand_in_one_file(self) -> None:
+        self.write("../home/.codex/config.toml", '[hooks.state]\n"x" = "y"\n')
+        self.assertEqual(self.run_("wrap", "--hook", "codex", "--dry-run"), 0)
+        self.write("../home/.codex/config.toml", '[[hooks.PreToolUse]]\nmatcher = "*"\n')
+        self.assertEqual(self.run_("wrap", "--hook", "codex"), 1)
+        self.assertIn("config.toml", self.err)
+
+    def test_mistakes(self) -> None:
+        for words in (("wrap",), ("wrap", "x", "--hook", "codex"), ("wrap", "--hook", "nobody"), ("wrap", "--hook", "antigravity"), ("unwrap", "--hook", "codex", "--all"),
+                      ("wrap", "--hook", "codex", "--hook", "cursor", "--config", "x")):
+            self.assertEqual(self.run_(*words), 2, words)
+        self.write("../home/.cursor/hooks.json", '{"hooks": [')
+        self.assertEqual(self.run_("wrap", "--hook", "cursor"), 1)
+        self.assertEqual(self.run_("wrap", "--hook", "kiro"), 1)            # there is no agent yet
+
+    def test_status_says_registered_and_what_is_wrong(self) -> None:
+        os.makedirs(os.path.join(self.home, ".claude"))
+        self.run_("status", "--json")
+        self.assertEqual([(row["host"], row["state"]) for row in json.loads(self.out)["hooks"]], [("claude-code", "not registered")])
+        self.run_("wrap", "--hook", "claude-code")
+        self.run_("status", "--json")
+        row, = json.loads(self.out)["hooks"]
+        self.assertEqual((row["state"], row["problem"]), ("registered", None))
+        path = os.path.join(self.home, ".claude", "settings.json")
+        with open(path) as stream:
+            text = stream.read()
+        for old, new, problem in ((MODULE, "/gone/mcpwall.py", "is gone"), ("PostToolUseFailure", "Other", "not registered for PostToolUseFailure"), ("{", "[", "settings.json")):
+            with open(path, "w") as stream:
+                stream.write(text.replace(old, new))
+            self.assertEqual(self.run_("status"), 1)
+            self.assertIn(problem, self.out)
+
+    def test_init_offers_it_to_the_hosts_that_are_here(self) -> None:
+        os.makedirs(os.path.join(self.home, ".codex"))
+        os.makedirs(os.path.join(self.home, ".cursor"))
+        self.assertEqual(self.run_("init", answers="y\nn\n"), 0)
+        self.assertEqual((os.path.exists(os.path.join(self.home, ".codex/hooks.json")), os.path.exists(os.path.join(self.home, ".cursor/hooks.json"))), (True, False))
+        self.assertEqual(self.run_("init", "--all", "--yes"), 0)
+        self.assertFalse(os.path.exists(os.path.join(self.home, ".cursor/hooks.json")))
 
 
 @unittest.skipUnless(POSIX, "run by sh")

@@ -69,7 +69,7 @@ class Desk(unittest.TestCase):
         io = mcpwall.Surroundings(self.home, self.project, self.environ, "linux", self.wall, stdin, out, err, fs,
                                   os.path.join(self.box, "root"))
         try:
-            status = mcpwall._SETUP_COMMANDS[command](list(argv), io)  # type: ignore[call-arg]
+            status = mcpwall.VERBS[command](list(argv), io)  # type: ignore[call-arg]
         except mcpwall.WallError as fault:
             err.write(f"mcpwall: {fault}\n")
             status = 2
@@ -439,7 +439,7 @@ class WrapAndUnwrap(Desk):
             with self.subTest(command=command, argv=argv):
                 self.assertEqual(self.run_(command, *argv), 2)
                 self.assertEqual(self.err.count("\n"), 1)
-        for command in mcpwall._SETUP_COMMANDS:
+        for command in mcpwall.VERBS:
             self.assertEqual(self.run_(command, "--help"), 0)
             self.assertTrue(self.out.startswith(f"usage: mcpwall {command}"))
 
