@@ -6427,8 +6427,8 @@ iex invoke-expression eval | | | t:evaluate
 source . import-module | | | t:source
 # -- what reads, writes, deletes
 cat gc get-content type | | | t:cat
-grep egrep fgrep zgrep rg ag ack | A:B:C:d:D:g:m:t:T: -e,--regexp:p! -f,--file:r! --include: --exclude: --glob: --exclude-dir:
-     -o,--only-matching=part | ~p f* | lines
+grep egrep fgrep zgrep rg ag ack | A:B:C:d:D:m:t:T: -e,--regexp:p! -f,--file:r! -g,--include,--glob,--iglob:f
+     --exclude: --exclude-dir: -o,--only-matching=part | ~p f* | lines
 head tail uniq sort shuf tac | t:S:k:n: --lines: -c,--bytes=part -o,--output:w --files0-from:r | f* | lines
 jq yq dasel | -f,--from-file:r! --arg:two --argjson:two --slurpfile: --rawfile: | ~p f*
 findstr select-string sls | | ~p f*
@@ -8783,7 +8783,7 @@ class _ShRun:
 
     def path(self, word: str, sources: list[str] | None = None) -> None:
         """Report a word that is or may be a file."""
-        if not word or len(word) > 4096 or word[:1] == "-" or word[:8] == "/dev/fd/" or word == _SH_HOLE or "\n" in word or (
+        if not word or len(word) > 4096 or word[:1] in "-!" or word[:8] == "/dev/fd/" or word == _SH_HOLE or "\n" in word or (
                 "://" in word and word[:5] != "file:"):
             return
         for place in self.reported(word):
