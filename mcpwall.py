@@ -45,7 +45,8 @@ Contents. Each section uses only those above it, so the file can be read once fr
     25. Approving: calls that wait, changed tools, projects
     26. Hooks: the tools of the hosts themselves
     27. Reading the log: log, verify, explain, allow
-    28. Command line
+    28. Trying policies: lint, test, replay, learn, report
+    29. Command line
 """
 from __future__ import annotations
 
@@ -13463,28 +13464,41 @@ _dan_break = lazy_regex(r"\$\(|['\"].*[;&|]|\A--")
 
 def may_endanger(tool: str, node: Any, name: str = "") -> bool:
     """A superset of the calls, of texts that need no views, in which `dangers_in` finds something."""
-    if not name and not _DAN_WORDS.isdisjoint(name_words(tool)):
+    if not name and _dan_telling(tool):
         return True
-    if type(node) is list:
-        return any([may_endanger(tool, item, name or "0") for item in node])
-    if type(node) is dict:
-        return any([_dan_named(key, value) or may_endanger(tool, value, key or "0") for key, value in node.items()])
-    if type(node) is not str:
-        return False
-    kind = _dan_role(tool, name)
-    if kind == "":
-        return _dan_sign.search(node) is not None and _dan_plain_url.match(node) is None
-    if kind == "run":
-        return False
-    return len(node) <= _DAN_LINE and _dan_break.search(node) is not None or "root:" in node or "$where" in node
+    for key, value in node.items() if type(node) is dict else [(name, item) for item in node]:
+        role = _dan_member(tool, key)
+        kind = type(value)
+        if role == "named":
+            return True
+        if kind is str:
+            if role == "excused":
+                if len(value) <= _DAN_LINE and _dan_break.search(value) is not None or "root:" in value or "$where" in value:
+                    return True
+            elif role[:3] != "run" and _dan_sign.search(value) is not None and _dan_plain_url.match(value) is None:
+                return True
+            if role[-4:] == "verb" and " " not in value.strip() and not _DAN_WORDS.isdisjoint(name_words(value)) or \
+                    role == "kind" and "secret" in value.lower():
+                return True
+        elif (kind is dict or kind is list) and may_endanger(tool, value, key or "0"):
+            return True
+    return False
 
 
-def _dan_named(name: str, value: Any) -> bool:
-    """Does the name of a member, or the verb that is its value, ask for a look?"""
+@lru_cache(1024)
+def _dan_telling(tool: str) -> bool:
+    return not _DAN_WORDS.isdisjoint(name_words(tool))
+
+
+@lru_cache(4096)
+def _dan_member(tool: str, name: str) -> str:
+    """What the name of a member asks for: "named" (a look, whatever it holds), "verb", "runverb" or "kind" (one at its
+    words); else its role."""
     key = _dan_fold(name)
-    return key in _DAN_NAMES or name == "$where" or key in _DAN_VERB_KEYS and type(value) is str and \
-        len(value.split()) == 1 and not _DAN_WORDS.isdisjoint(name_words(value)) or \
-        key in _DAN_KIND_KEYS and type(value) is str and "secret" in value.lower()
+    if key in _DAN_NAMES or name == "$where":
+        return "named"
+    role = _dan_role(tool, name)
+    return role.replace("excused", "") + "verb" if key in _DAN_VERB_KEYS else "kind" if key in _DAN_KIND_KEYS else role
 
 
 @lru_cache(4096)
@@ -14108,6 +14122,73 @@ _DAN_WORDS = _DAN_DESTROY | _DAN_PARSES | _DAN_PROGRAMS.keys() | _DAN_PACK | _DA
     frozenset("""format transfer reset clear flushall flushdb dropdatabase move rename mv chmod chown permissions
     env environ environment printenv getenv resource resources cluster repository repo browser page puppeteer playwright
     evaluate compose""".split())
+
+
+# -- what a server asks a person or the model
+
+ASKS = {
+    "credentials": "asks a person for a password, key or code in a form, which the protocol forbids",
+    "url": "sends a person to a page of the web",
+    "context": "asks the model with what was said to other servers"}
+# Last words of names that hold a secret; with `of`: when one of these stands before them
+_ASK_NAMES = """
+password passwords passwd passphrase passcode pwd pin cvv cvv2 cvc csc otp totp mnemonic ssn credential credentials secret
+key of api secret private access encryption signing ssh master
+token tokens of access auth bearer api refresh session personal github gitlab slack security id
+phrase of seed recovery secret backup wallet
+code of verification security otp mfa 2fa factor auth authentication authenticator time recovery backup pin sms login
+number of card pin security
+apikey secretkey privatekey accesskey accesstoken seedphrase recoveryphrase cardnumber creditcard
+"""
+_ask_noun = (r"(?:pass(?:word|phrase|code)|\bpwd\b|\bpin\b(?!\s*(?:code of|the\b|it\b|to\b|this\b))|\bcvv2?\b|\bcvc\b|\botp\b"
+             r"|(?:secret|private|api|access|encryption|ssh)[\s_-]*(?:access\s+)?keys?\b|(?:seed|recovery|backup|secret)\s+phrase"
+             r"|mnemonic|(?:access|auth\w*|bearer|api|session|personal access)\s+token|credit\s+card\s+number|card\s+number"
+             r"|social\s+security|(?:verification|one[\s-]time|2fa|mfa|two[\s-]factor|authenticat\w+|security)\s+(?:code|password))"
+             r"(?!\w*\s*(?:manager|polic|length|reset|protect|hint|field|strength|rotat|vault|generator|store|rule|expir|format))")
+_ask_words = lazy_regex(rf"(?i)(?<!no )(?<!without ){_ask_noun}")
+_ask_message = lazy_regex(
+    r"(?i)(?<!not )(?<!never )(?<!n't )\b(?:enter|provide|type|paste|input|give|share|send|confirm|supply|submit|need|require"
+    rf"|tell)\w*\b[^.!?\n]{{0,60}}?{_ask_noun}")
+
+
+@lru_cache(None)
+def _ask_rows() -> dict[str, frozenset[str]]:
+    rows = [row.partition(" of ") for row in _ASK_NAMES.strip().split("\n")]
+    return {word: frozenset(before.split()) for words, _, before in rows for word in words.split()}
+
+
+def asked_for(method: str | None, params: Any) -> set[str]:
+    """Which of ASKS a request of a server is."""
+    if type(params) is not dict:
+        return set()
+    if method == "sampling/createMessage":
+        return set() if params.get("includeContext") in (None, "none") else {"context"}
+    if method != "elicitation/create":
+        return set()
+    found = {"url"} if params.get("mode") == "url" or "url" in params else set()
+    schema = params.get("requestedSchema")
+    fields = schema.get("properties") if type(schema) is dict else None
+    free = [(name, field) for name, field in fields.items() if type(field) is dict and field.get("type", "string") in (
+        "string", "number", "integer") and not {"enum", "const", "oneOf"} & set(field)] if type(fields) is dict else []
+    message = params.get("message")
+    if free and type(message) is str and any(
+            _ask_message.search(view.text) for view in views(message)) or any(
+            _ask_is_secret(view.text, field) for name, field in free for view in views(name)):
+        found.add("credentials")
+    return found
+
+
+def _ask_is_secret(name: str, field: dict[str, Any]) -> bool:
+    """Is this field of a form for a secret?"""
+    *before, last = name_words(name) or ("",)
+    needs = _ask_rows().get(last)
+    if needs is not None and (not needs or not needs.isdisjoint(before)) and not {"postal", "zip", "page", "next"} & {*before}:
+        return True
+    if _ask_rows().get("".join((*before, last))) == frozenset() or field.get("format") == "password":
+        return True
+    texts = [text for text in (field.get("title"), field.get("description")) if type(text) is str]
+    return field.get("type", "string") == "string" and any(
+        _ask_words.search(view.text) for text in texts for view in views(text))
 
 # ---------------------------------------------------------------------------
 # 12. What rules see: one message and what is derived from it
@@ -15203,6 +15284,7 @@ class Rule(NamedTuple):
     unless: Test | None = None  # it does not hold where this does
     file: str = ""              # the file of its layer, and its JSON Pointer there
     pointer: str = ""
+    last: bool = False          # it is asked after all others, those of the bases too
 
 
 class Limit(NamedTuple):
@@ -15462,15 +15544,50 @@ def unknown_word(word: Any, known: Iterable[str], what: str) -> str:
 
 
 _unknown_variable = lazy_regex(r"(?<!\\)\$\{([A-Za-z_]\w*)\}")
-_TOP_KEYS = ("version", "extends", "without", "settings", "rules", "outbound_rules", "secrets")
-_RULE_KEYS = ("name", "match", "unless", "limit", "action", "mark", "message", "hint")
+_TOP_KEYS = ("version", "extends", "without", "settings", "rules", "outbound_rules", "secrets", "tests", "policy")
+_RULE_KEYS = ("name", "match", "unless", "limit", "action", "mark", "message", "hint", "last")
 _MATCH_KEYS = ("method", "tool", "server", "marked", "arguments")
-_OUTBOUND_MATCH_KEYS = ("method", "tool", "server", "marked", "direction", "secrets", "injection", "response_contains",
+_OUTBOUND_MATCH_KEYS = ("method", "tool", "server", "marked", "direction", "secrets", "injection", "asks", "response_contains",
                         "response_contains_regex", "response_size_exceeds")
 _MATCHER_WORDS = ("regex", "pattern", "not_under", "under", "path", "address", "command", "danger", "secrets", "all",
                   "except_keys", "access")
 _ABOUT_MATCHERS = frozenset(("except_keys", "access"))     # words that say of others where or when they hold
 _DIRECTIONS = ("request", "response", "notification")
+
+
+_TEST_ACTIONS = (*REQUEST_ACTIONS, "redact", "strip")
+_STEP_KEYS = ("name", "server", "tool", "arguments", "method", "params", "message", "answer", "tools", "expect", "rule", "without")
+_EXAMPLE_KEYS = (*_STEP_KEYS, "steps")
+
+
+def check_examples(check: _Checker, examples: Any, place: str) -> None:
+    """Check the shape of `tests`. Raises PolicyError."""
+    check.typed(examples, list, place, "a list of examples")
+    for index, example in enumerate(examples):
+        here = f"{place}/{index}"
+        check.keys(example, _EXAMPLE_KEYS, here, "an example (a map with tool and arguments, or answer, or steps, and expect)")
+        for number, step in enumerate(check.typed(example["steps"], list, here + "/steps", "a list of steps") if "steps" in example else ()):
+            check.keys(step, _STEP_KEYS, f"{here}/steps/{number}", "a step")
+            _check_step(check, step, f"{here}/steps/{number}")
+        if "steps" not in example:
+            _check_step(check, example, here)
+
+
+def _check_step(check: _Checker, step: dict[str, Any], here: str) -> None:
+    if not {"tool", "method", "message", "answer", "tools"} & set(step):
+        raise check.fail(here, "the example has no call and no answer; write tool (and arguments), method, message, answer or tools")
+    if "expect" not in step and "without" not in step:
+        raise check.fail(here, f"the example expects nothing; write expect ({_listed(_TEST_ACTIONS)}) or without")
+    if "expect" in step:
+        for item in check.texts(step["expect"], here + "/expect"):
+            check.choice(item, _TEST_ACTIONS, here + "/expect", "a verdict")
+    if "without" in step:
+        check.texts(step["without"], here + "/without")
+    for key, kind, words in (("tool", str, "a tool's name"), ("arguments", dict, "a map of arguments"), ("server", str, "a server's name"),
+                             ("method", str, "a method"), ("params", dict, "a map"), ("message", dict, "a message"), ("rule", str, "a rule's name"),
+                             ("tools", list, "a list of definitions"), ("name", str, "a name")):
+        if key in step:
+            check.typed(step[key], kind, f"{here}/{key}", words)
 
 
 def check_policy(data: Any, file: str, lines: Callable[[], Mapping[str, int]], name: str = "") -> PolicyLayer:
@@ -15489,6 +15606,11 @@ def check_policy(data: Any, file: str, lines: Callable[[], Mapping[str, int]], n
     _check_rules(check, data.get("rules", []), "/rules", _MATCH_KEYS, REQUEST_ACTIONS)
     _check_rules(check, data.get("outbound_rules", []), "/outbound_rules", _OUTBOUND_MATCH_KEYS, RESPONSE_ACTIONS)
     _check_secrets(check, data.get("secrets", {}))
+    check_examples(check, data.get("tests", []), "/tests")
+    if "policy" in data:
+        check.typed(data["policy"], str, "/policy", "the file of a policy")
+        if set(data) - {"version", "policy", "tests"}:
+            raise check.fail("/policy", "`policy` belongs to a file of examples alone; leave it out here")
     return PolicyLayer(data, file, lines, name)
 
 
@@ -15560,6 +15682,7 @@ def _check_effect(check: _Checker, rule: dict[str, Any], here: str, actions: Seq
     for key in ("message", "hint"):
         if key in rule:
             check.typed(rule[key], str, f"{here}/{key}", "a text")
+    check.typed(rule.get("last", False), bool, here + "/last", "true or false")
     if "limit" not in rule:
         return
     here += "/limit"
@@ -15591,6 +15714,9 @@ def _check_match(check: _Checker, match: Any, place: str, keys: Sequence[str]) -
                 check.mark(item, f"{here}/{index}" if isinstance(value, list) else here)
         elif key == "secrets":
             check.typed(value, bool, here, "true or false")
+        elif key == "asks":
+            for item in [] if value is True else check.texts(value, here):
+                check.choice(item, tuple(ASKS), here, "a kind of question (or true)")
         elif key == "injection":
             for item in [] if value is True else check.texts(value, here):
                 check.choice(item, tuple(INJECTION_KINDS), here, "a kind of injection (or true)")
@@ -15709,7 +15835,7 @@ class _Compiler:
         return Rule(rule["name"], rule.get("action", "mark"), rule.get("message", ""), self.layer.name,
                     self.scope(match, place + "/match", outbound, strict), _every(tests), needs,
                     Limit(**limit) if limit else None, rule.get("mark", ""), rule.get("hint", ""),
-                    not tests and not limit and unless is None, unless, self.layer.file, place)
+                    not tests and not limit and unless is None, unless, self.layer.file, place, rule.get("last", False))
 
     def scope(self, match: dict[str, Any], place: str, outbound: bool, strict: bool, exception: bool = False) -> Scope:
         def globs(key: str) -> tuple[Glob, ...] | None:
@@ -15867,6 +15993,8 @@ class _Compiler:
             tests.append(_size_exceeds(match["response_size_exceeds"]))
         if match.get("secrets"):
             tests.append(lambda subject: Hit(None, "", "", subject.findings) if subject.findings else None)
+        if "asks" in match:
+            tests.append(_asks(frozenset(ASKS if match["asks"] is True else _as_list(match["asks"]))))
         if "injection" in match:
             kinds = match["injection"]
             tests.append(_injected(None if kinds is True else frozenset(_as_list(kinds))))
@@ -16167,6 +16295,25 @@ def _size_exceeds(limit: int) -> Test:
     return matches
 
 
+def _asks(kinds: frozenset[str]) -> Test:
+    """The server asks for one of *kinds*: by a request, by questions in a result, or by an error that sends to a page."""
+    def matches(subject: Subject) -> Hit | None:
+        message, body = subject.message, subject.message.body
+        asked = [(message.method, body.get("params"))] if message.kind == "request" else []
+        result, error = body.get("result"), body.get("error")
+        if type(result) is dict and type(result.get("inputRequests")) is dict:
+            asked += [(one.get("method"), one.get("params")) for one in result["inputRequests"].values() if type(one) is dict]
+        data = error.get("data") if type(error) is dict else None
+        if type(data) is dict and type(data.get("elicitations")) is list:
+            asked += [("elicitation/create", one) for one in data["elicitations"]]
+        for method, params in asked:
+            found = asked_for(method, params) & kinds
+            if found:
+                return Hit(None, ASKS[min(found)])
+        return None
+    return matches
+
+
 def _injected(kinds: frozenset[str] | None) -> Test:
     def matches(subject: Subject) -> Hit | None:
         found = tuple(finding for finding in subject.injections if kinds is None or finding.pattern in kinds)
@@ -16264,12 +16411,17 @@ def compile_policy(layers: Sequence[PolicyLayer], context: PathContext, source: 
                 for place, compiler, item in own]
     return Policy(
         settings=Settings(**settings),
-        rules=tuple(rule for compiler in compilers for rule in compiler.rules("rules", False)),
-        outbound_rules=tuple(rule for compiler in compilers for rule in compiler.rules("outbound_rules", True)),
+        rules=_in_order(rule for compiler in compilers for rule in compiler.rules("rules", False)),
+        outbound_rules=_in_order(rule for compiler in compilers for rule in compiler.rules("outbound_rules", True)),
         scanner=SecretScanner(BUILTIN_KINDS if bases or not patterns else (), patterns),
         paths=context, path_index=LatePathIndex(index), source=source,
-        warnings=tuple(_policy_warnings(every, settings)),
+        warnings=tuple(_policy_warnings(settings)),
         content=sha256(json.dumps([layer.data for layer in every]).encode("utf-8", "surrogatepass")), layers=tuple(every))
+
+
+def _in_order(rules: Iterable[Rule]) -> tuple[Rule, ...]:
+    """Rules as they are asked: those that come last do."""
+    return tuple(sorted(rules, key=lambda rule: rule.last))
 
 
 def _check_without(layers: Sequence[PolicyLayer], bases: Sequence[PolicyLayer]) -> None:
@@ -16297,9 +16449,14 @@ def _dropping(bases: Sequence[PolicyLayer], without: set[str]) -> list[PolicyLay
     return kept
 
 
-def _policy_warnings(layers: Sequence[PolicyLayer], settings: Mapping[str, Any]) -> Iterator[str]:
+def _policy_warnings(settings: Mapping[str, Any]) -> Iterator[str]:
     if settings.get("mode") == "monitor":
         yield "mode is monitor: nothing is blocked, the log says what would have been"
+
+
+def policy_doubts(policy: Policy) -> list[str]:
+    """What is valid in a policy, but hardly meant: `FILE:LINE: POINTER: …` each."""
+    layers, found = policy.layers, list[str]()
     marks = {rule["mark"] for layer in layers for key in ("rules", "outbound_rules") for rule in layer.data.get(key, [])
              if "mark" in rule}
     has_base = any(layer.built_in for layer in layers)
@@ -16309,7 +16466,8 @@ def _policy_warnings(layers: Sequence[PolicyLayer], settings: Mapping[str, Any])
             check = _Checker(layer.file, layer.lines)
             for index, rule in enumerate(() if layer.built_in else layer.data.get(key, [])):
                 for problem in _doubts(rule, seen, marks, has_base and key == "rules"):
-                    yield printable(str(check.fail(f"/{key}/{index}", problem)), 500)
+                    found.append(printable(str(check.fail(f"/{key}/{index}", problem)), 500))
+    return found
 
 
 def _doubts(rule: dict[str, Any], seen: _Shadows, marks: set[str], has_base: bool) -> Iterator[str]:
@@ -16318,7 +16476,7 @@ def _doubts(rule: dict[str, Any], seen: _Shadows, marks: set[str], has_base: boo
     before = seen.shadow_of(rule)
     if before is not None:
         yield f"{name!r} never decides anything: {before!r} before it matches all that it does; put {name!r} first"
-    elif has_base and rule.get("action") == "allow" and seen.is_everything(rule):
+    elif has_base and rule.get("action") == "allow" and not rule.get("last") and seen.is_everything(rule):
         yield f"{name!r} allows everything before the built-in rules are asked; narrow it, or leave it to default_action"
     if rule.get("action") == "allow":
         for key, matcher in rule["match"].get("arguments", {}).items():
@@ -16480,15 +16638,22 @@ _GROUPS_JSON = r"""
   {"name": "allow-project-resources",
    "match": {"method": ["resources/read", "resources/subscribe", "resources/unsubscribe"],
              "arguments": {"uri": {"under": "${PROJECT_DIR}"}}}, "action": "allow"}],
+"questions": [
+  {"name": "block-credential-forms", "match": {"asks": "credentials"}, "action": "deny",
+   "message": "Blocked: the server asks for a password, key or code"}],
 "responses": [
   {"name": "redact-secrets-in-responses", "match": {"secrets": true}, "action": "redact",
    "message": "A secret was taken out of the response"}],
 "response-notes": [
+  {"name": "log-server-questions", "match": {"asks": ["url", "context"]}, "action": "log_only",
+   "message": "Logged: the server sends the user to a page, or asks the model with what others said"},
   {"name": "flag-prompt-injection", "match": {"injection": true}, "action": "log_only",
    "message": "Logged: text that tries to steer the model"},
   {"name": "flag-large-responses", "match": {"response_size_exceeds": 102400}, "action": "log_only",
    "message": "Logged: a large response"}],
 "strict-responses": [
+  {"name": "block-server-questions", "match": {"asks": true}, "action": "deny",
+   "message": "Blocked: the server asks for credentials, for a visit to a page, or for what others said"},
   {"name": "block-sampling-and-elicitation",
    "match": {"direction": "request", "method": ["sampling/createMessage", "elicitation/create"]}, "action": "deny",
    "message": "Blocked: the server may not ask the model or the user"},
@@ -16623,7 +16788,7 @@ _LONG_REGEXES = {
     "SQL_FILES": r"\b(pg_read_file|pg_ls_dir|lo_import|dblink|load_extension|pg_sleep|set_config)\b",
 }
 
-_NOTED = "responses response-notes"
+_NOTED = "questions responses response-notes"
 _BASIC = "sensitive-files commands secret-leakage metadata hidden startup-of-tools"
 # name → (what it is for, settings, groups of request rules, groups of response rules)
 _BUILTIN: dict[str, tuple[str, dict[str, Any], str, str]] = {
@@ -25014,7 +25179,518 @@ def cmd_go(argv: Sequence[str], io: Surroundings) -> int:
     return 0
 
 # ---------------------------------------------------------------------------
-# 28. Command line
+# 28. Trying policies: lint, test, replay, learn, report
+# ---------------------------------------------------------------------------
+# *serves people*: what a policy would do, before and after it is in force. Nothing here is asked by a running wall.
+
+MAX_LINT_PROBLEMS = 100
+
+
+class _Example:
+    """One example, run in a session of its own: `problems` says what was not as expected, `rules` which rules decided."""
+
+    def __init__(self, policy: Policy, example: Mapping[str, Any]) -> None:
+        settings = policy.settings._replace(mode="enforce", unlisted_tools="allow")
+        self._pins: dict[str, dict[str, Any]] = {}
+        self._server = str(example.get("server") or "")
+        self._session = Session(Wall(policy._replace(settings=settings)), self._server, identity="test", pins=lambda: self._pins)
+        self._ident = 0
+        self.problems: list[str] = []
+        self.rules: list[str] = []
+        steps = example.get("steps", [example])
+        for number, step in enumerate(steps, 1):
+            action, rule, text = self._step(step)
+            where = f"step {number}: " if len(steps) > 1 else ""
+            wanted = _as_list(step.get("expect", []))
+            if wanted and action not in wanted:
+                self.problems.append(f"{where}expected {_listed(wanted)}, got {action}" + (f" (rule {rule})" if rule else ""))
+            if "rule" in step and rule != step["rule"]:
+                self.problems.append(f"{where}expected the rule {step['rule']}, got {rule or 'none'}")
+            for piece in _as_list(step.get("without", [])):
+                if piece in text:
+                    self.problems.append(f"{where}a text passed that must not: {printable(piece, 60)}")
+
+    def _feed(self, peer: str, body: Mapping[str, Any]) -> tuple[str, str | None, str]:
+        """(action, rule, everything that reached the other side) of one message."""
+        fields: dict[str, Any] = {"action": "allow", "rule": None}
+        text, seen = "", False
+        for effect in self._session.receive(peer, json.dumps(body).encode() + b"\n"):
+            if isinstance(effect, Record) and not seen:
+                fields, seen = effect.fields, True
+            elif isinstance(effect, Send) and effect.peer != peer:
+                text += effect.data.decode()
+            elif isinstance(effect, Pinned) and effect.first:
+                for kind, pins in effect.pins.items():
+                    self._pins.setdefault(kind, pins)
+        left_out = any(note["what"] == "left out" for key in ("tools", "prompts", "resources") for note in fields.get(key, ()))
+        if fields["rule"]:
+            self.rules.append(str(fields["rule"]))
+        text = "\n".join(strings_of(json.loads(line))[0][index] for line in text.splitlines()
+                         for index in range(len(strings_of(json.loads(line))[0]))) if text else ""
+        return ("deny" if left_out else str(fields["action"])), fields["rule"], text
+
+    def _step(self, step: Mapping[str, Any]) -> tuple[str, str | None, str]:
+        self._ident += 1
+        if "message" in step:
+            body = {"jsonrpc": "2.0", **step["message"]}
+            return self._feed("server" if "method" not in body else "client", body)
+        method = step.get("method") or ("tools/list" if "tools" in step else "tools/call")
+        params = step.get("params") or ({"name": step.get("tool", "tool"), "arguments": step.get("arguments", {})} if method == "tools/call" else {})
+        verdict = self._feed("client", {"jsonrpc": "2.0", "id": self._ident, "method": method, "params": params})
+        answer = {"tools": step["tools"]} if "tools" in step else step.get("answer")
+        if answer is None:
+            return verdict
+        if type(answer) is str:
+            answer = {"content": [{"type": "text", "text": answer}]}
+        return self._feed("server", {"jsonrpc": "2.0", "id": self._ident, "result": answer})
+
+
+class _Tested(NamedTuple):
+    """One example and what came of it."""
+    file: str
+    line: int
+    name: str
+    problems: list[str]
+
+
+def cmd_test(argv: Sequence[str], io: Surroundings) -> int:
+    """Run the examples of a policy: calls and answers with the verdicts they must get."""
+    args = _setup_arguments(
+        io, "test", "Run the examples of policies: their own `tests:`, and those of files beside them (NAME.tests.yml).", argv,
+        _setup_option("files", "FILE", "policies, or files of examples (with `policy: FILE`, or -c)", nargs="+"),
+        _setup_flag("--json", "for programs"), _setup_option("--junit", "FILE", "write the results as JUnit XML"), *_POLICY_ARGUMENTS)
+    if args is None:
+        return 0
+    options, tested, unhit = _Options(args), list[_Tested](), list[str]()
+    for word in args.files:
+        path = os.path.join(io.cwd, word)
+        stem, ending = os.path.splitext(path)
+        beside = [stem + ".tests" + one for one in _POLICY_ENDINGS if os.path.isfile(stem + ".tests" + one)]
+        layer = parse_policy(read_policy_file(path, check_owner=False)[1], path)
+        own = set(layer.data) - {"version", "tests", "policy"}
+        policy = _policy_of_tests(layer, path, bool(own), options)
+        hit: set[str] = set()
+        for file in [path, *(beside if own else ())]:
+            source = layer if file == path else parse_policy(read_policy_file(file, check_owner=False)[1], file)
+            for index, example in enumerate(source.data.get("tests", [])):
+                ran = _Example(policy, example)
+                hit |= {rule.replace("project:", "") for rule in ran.rules}
+                name = str(example.get("name") or example.get("tool") or example.get("method") or "answer")
+                tested.append(_Tested(file, source.lines().get(f"/tests/{index}", 0), name, ran.problems))
+        mine = [rule["name"] for key in ("rules", "outbound_rules") for rule in layer.data.get(key, [])]
+        unhit += [f"{io.short(path)}: {name}" for name in mine if name not in hit]
+    failed = [one for one in tested if one.problems]
+    if args.junit:
+        _write_junit(os.path.join(io.cwd, args.junit), tested)
+    if args.json:
+        io.say(json.dumps({"passed": len(tested) - len(failed), "failed": [one._asdict() for one in failed], "not_hit": unhit}, indent=2))
+        return 1 if failed else 0
+    for one in failed:
+        for problem in one.problems:
+            io.say(f"{io.short(one.file)}:{one.line}: {printable(one.name)}: {printable(problem, 300)}")
+    if unhit:
+        _say_wrapped(io, "Rules that no example hits: " + ", ".join(unhit))
+    if not tested:
+        raise UsageError("there is no example; write `tests:` into the policy, or a file beside it")
+    io.say(f"{len(tested) - len(failed)} passed, {len(failed)} failed")
+    return 1 if failed else 0
+
+
+def _policy_of_tests(layer: PolicyLayer, path: str, is_policy: bool, options: _Options) -> Policy:
+    """The policy that the examples of a file are about: itself, or what it (or the command line) names."""
+    if options.config or options.profile:
+        return options.policy()
+    named = layer.data.get("policy")
+    if not is_policy and named:
+        path = os.path.join(os.path.dirname(path), str(named))
+    elif not is_policy:
+        return options.policy()
+    return load_policy(path, None, options.project, options.home)
+
+
+def _write_junit(path: str, tested: Sequence[_Tested]) -> None:
+    from xml.sax.saxutils import escape, quoteattr
+    failed = sum(bool(one.problems) for one in tested)
+    lines = ['<?xml version="1.0" encoding="UTF-8"?>', f'<testsuite name="mcpwall" tests="{len(tested)}" failures="{failed}">']
+    for one in tested:
+        head = f'<testcase classname={quoteattr(printable(one.file, 500))} name={quoteattr(printable(f"{one.line}: {one.name}", 300))}'
+        said = printable("; ".join(one.problems), 2000)
+        lines.append(f"{head}><failure message={quoteattr(said)}>{escape(said)}</failure></testcase>" if one.problems else head + "/>")
+    write_whole(path, "\n".join([*lines, "</testsuite>", ""]).encode("utf-8", "replace"), 0o644)
+
+
+# -- lint -----------------------------------------------------------------------------
+
+def policy_problems(text: str, file: str, load: Callable[[PolicyLayer], Policy]) -> tuple[list[str], Policy | None]:
+    """Every mistake in a policy, and the policy without what is wrong in it (None when too much is)."""
+    problems: list[str] = []
+    try:
+        data = load_json(text) if file.endswith(".json") else parse_yaml(text, file)
+    except WallError as fault:
+        return [str(fault)], None
+    lines: Callable[[], Mapping[str, int]] = lambda: yaml_lines(text, file)[1] if not file.endswith(".json") else _json_lines(text, file)
+    while len(problems) < MAX_LINT_PROBLEMS:
+        try:
+            return problems, load(check_policy(data, file, lines))
+        except PolicyError as fault:
+            problems.append(str(fault))
+            if not _without_place(data, fault.pointer):
+                break
+    return problems, None
+
+
+def _without_place(data: Any, place: str) -> bool:
+    """Empty what stands at a JSON Pointer so that what follows it keeps its place; False when nothing does."""
+    steps = [step.replace("~1", "/").replace("~0", "~") for step in place.split("/")[1:] if step]
+    if not steps:
+        return False
+    rule = steps[0] in ("rules", "outbound_rules") and len(steps) > 1
+    if rule:
+        steps = steps[:2]
+    for step in steps[:-1]:
+        try:
+            data = data[step] if type(data) is dict else data[int(step)]
+        except (KeyError, IndexError, ValueError, TypeError):
+            return False
+    last = steps[-1]
+    if rule:
+        place_holder = {"name": f"\u0000{last}", "match": {"tool": "x"}, "mark": "x"}
+        if data[int(last)] == place_holder:
+            return False
+        data[int(last)] = place_holder
+    elif type(data) is dict:
+        return data.pop(last, data) is not data
+    else:
+        try:
+            del data[int(last)]
+        except (IndexError, ValueError):
+            return False
+    return True
+
+
+def cmd_lint(argv: Sequence[str], io: Surroundings) -> int:
+    """All mistakes in policies, and what is valid but hardly meant."""
+    args = _setup_arguments(io, "lint", "All mistakes in policies, and what is valid but hardly meant.", argv,
+                            _setup_option("files", "FILE", "policies (else those in force here)", nargs="*"),
+                            _setup_flag("--strict", "doubts count as mistakes"), _setup_flag("--json", "for programs"))
+    if args is None:
+        return 0
+    files = [os.path.join(io.cwd, word) for word in args.files] or [
+        path for path in (find_policy_file(io.cwd, ".mcpwall"), find_policy_file(io.folder, "config")) if path]
+    if not files:
+        io.say("There is no policy here; the built-in default is in force.")
+        return 0
+    found: dict[str, list[list[str]]] = {}
+    for path in files:
+        text = read_policy_file(path, check_owner=False)[1]
+        context = default_path_context(project_dir=io.cwd, home=io.home)
+        problems, policy = policy_problems(text, path, lambda layer: compile_policy([layer], context, layer.file))
+        doubts = [] if policy is None else policy_doubts(policy)
+        if policy is not None and not problems and not any(layer.data.get("tests") for layer in policy.layers) \
+                and not os.path.exists(os.path.splitext(path)[0] + ".tests.yml"):
+            doubts.append(f"{path}: the policy has no tests; `tests:` lists calls and what must become of them (see: mcpwall test --help)")
+        found[path] = [problems, doubts]
+    bad = any(problems or args.strict and doubts for problems, doubts in found.values())
+    if args.json:
+        io.say(json.dumps({path: {"problems": problems, "doubts": doubts} for path, (problems, doubts) in found.items()}, indent=2))
+        return int(bad)
+    for path, (problems, doubts) in found.items():
+        for problem in problems:
+            io.say(printable(shown_without_secrets(problem), 1000))
+        for doubt in doubts:
+            io.say("doubt: " + printable(shown_without_secrets(doubt), 1000))
+        if not problems and not doubts:
+            io.say(f"{io.short(path)}: fine")
+    return int(bad)
+
+
+# -- replay and learn -------------------------------------------------------------------
+
+def _logged_calls(io: Surroundings, words: Sequence[str]) -> Iterator[tuple[dict[str, Any], Message | None, str]]:
+    """(record, the call, what is not known of it) of every call in the logs."""
+    for record, *_ in read_log(log_files(io, words)):
+        if record is None or record.get("direction") != "inbound" or record.get("method") in (None, "response") or "answers" in record \
+                or "hook" in record and record.get("tool") is None:
+            continue
+        body, missing = call_of(record)
+        if body is None:
+            continue
+        if not missing and record.get("tool") is None and body["method"] not in LIFECYCLE and not str(body["method"]).startswith("notifications/"):
+            missing = "only the arguments of tools are logged"
+        line = json.dumps(body)
+        kind = "request" if record.get("id") is not None else "notification"
+        yield record, Message("client", kind, load_json(line), line, body["method"], record.get("tool"), str(record.get("server") or "")), missing
+
+
+def cmd_replay(argv: Sequence[str], io: Surroundings) -> int:
+    """Judge every recorded call anew by another policy: what would change."""
+    args = _setup_arguments(
+        io, "replay", "Judge every recorded call anew: what another policy would change, and what cannot be told.", argv,
+        _setup_option("files", "LOG", "log files or folders (else this user's)", nargs="*"),
+        _setup_flag("--json", "for programs"), *_POLICY_ARGUMENTS)
+    if args is None:
+        return 0
+    policy = _Options(args).policy()
+    wall = Wall(policy)
+    limited = {rule.name for rule in policy.rules if rule.limit is not None or rule.mark}
+    changes: dict[tuple[str, ...], list[Any]] = {}
+    untold: dict[str, int] = {}
+    same = 0
+    for record, message, missing in _logged_calls(io, args.files):
+        old = str(record.get("would") or record["action"])
+        if not missing and str(record.get("rule")) in limited:
+            missing = "limits and marks depend on what came before"
+        if not missing and record.get("rule") is None and old in ("deny", "ask") and "default_action" not in str(record.get("message")):
+            missing = "it was the session that refused (a stop, a pin, too many calls)"
+        if not missing and record.get("answer"):
+            missing = "a person answered"
+        if missing or message is None:
+            untold[missing] = untold.get(missing, 0) + 1
+            continue
+        decision = wall.decide(message)
+        if decision.action == old or old in _PASSING and decision.action in _PASSING:
+            same += 1
+            continue
+        key = (old, decision.action, str(record.get("tool") or record.get("method")), str((decision.rule if old in _PASSING else record.get("rule")) or "(default)"))
+        row = changes.setdefault(key, [0, str(record.get("ref") or ""), ""])
+        row[0] += 1
+        row[2] = row[2] or printable(Quoting(policy).text(json.dumps((message.body.get("params") or {}).get("arguments", {}), ensure_ascii=False)), 120)
+    if args.json:
+        io.say(json.dumps({"unchanged": same, "untold": untold, "changes": [
+            {"old": old, "new": new, "tool": tool, "rule": rule, "count": count, "ref": ref, "example": example}
+            for (old, new, tool, rule), (count, ref, example) in changes.items()]}, indent=2))
+        return int(bool(changes))
+    if changes:
+        _say_table(io, [["count", "was", "would be", "tool", "rule", "ref", "for example"], *(
+            [str(count), old, new, tool, rule, ref, example] for (old, new, tool, rule), (count, ref, example) in
+            sorted(changes.items(), key=lambda item: -item[1][0]))])
+    io.say(f"{sum(row[0] for row in changes.values())} calls would be judged otherwise, {same} as before.")
+    for why, count in sorted(untold.items(), key=lambda item: -item[1]):
+        io.say(f"{count} cannot be told: {why}.")
+    return int(bool(changes))
+
+
+MAX_LEARNED_WORDS = 12      # distinct words of one argument: so many are listed, more are free text
+
+
+def cmd_learn(argv: Sequence[str], io: Surroundings) -> int:
+    """A policy that allows what the log shows was allowed, and nothing else; printed, never written."""
+    args = _setup_arguments(
+        io, "learn", "Print a policy that denies by default and allows what the log shows was allowed.", argv,
+        _setup_option("files", "LOG", "log files or folders (else this user's)", nargs="*"),
+        _setup_option("--server", "NAME", "only this server's calls"),
+        _setup_option("--project", "DIR", "what ${PROJECT_DIR} means (the working directory)"))
+    if args is None:
+        return 0
+    project = os.path.realpath(os.path.join(io.cwd, args.project or ""))
+    calls: dict[tuple[str, str], list[Message]] = {}
+    unknown: dict[tuple[str, str], int] = {}
+    for record, message, missing in _logged_calls(io, args.files):
+        if message is None or message.tool is None or args.server and message.server != args.server \
+                or str(record.get("would") or record["action"]) not in _PASSING and record.get("answer") not in _YES:
+            continue
+        key = message.server, message.tool
+        if missing:
+            unknown[key] = unknown.get(key, 0) + 1
+        calls.setdefault(key, []).extend([] if missing else [message])
+    if not calls:
+        raise UsageError("the log shows no call that was allowed; let it run for a while (with settings.log_args: full)")
+    rules, notes = [], list[str]()
+    for (server, tool), messages in sorted(calls.items()):
+        rules.append(_learned_rule(server, tool, messages, project, io))
+        if (server, tool) in unknown:
+            notes.append(f"# {tool}: the arguments of {unknown[server, tool]} calls are not in the log (settings.log_args: full)")
+    data: dict[str, Any] = {"version": 1, "extends": "default", "settings": {"default_action": "deny"}, "rules": rules}
+    tests = []
+    for (_, tool), messages in sorted(calls.items()):
+        for message in messages[:1]:
+            arguments = (message.body.get("params") or {}).get("arguments", {})
+            if len(message.text) < 2000:
+                tests.append({**({"server": message.server} if message.server else {}), "tool": tool, "arguments": arguments, "expect": ["allow", "log_only"]})
+    text = to_yaml({**data, "tests": tests} if tests else data)
+    io.say("# Made by `mcpwall learn` from what the log shows was allowed: read it, and narrow or widen it where you know better.")
+    io.say(f"# {sum(map(len, calls.values()))} calls of {len(calls)} tools; everything else is refused. Try it: mcpwall replay -c FILE; mcpwall test FILE")
+    for note in notes:
+        io.say(printable(note, 300))
+    io.say(text.rstrip("\n"))
+    return 0
+
+
+def _learned_rule(server: str, tool: str, messages: Sequence[Message], project: str, io: Surroundings) -> dict[str, Any]:
+    """The narrowest allow rule of our forms that covers these calls of a tool; conditions that do not hold of them all go."""
+    match: dict[str, Any] = {"tool": tool}
+    if server:
+        match = {"server": server, **match}
+    rule: dict[str, Any] = {"name": re.sub(r"[^A-Za-z0-9_.-]+", "-", f"{server}-{tool}".strip("-"))[:60] or "tool", "match": match, "action": "allow", "last": True}
+    given = [(message.body.get("params") or {}).get("arguments", {}) for message in messages]
+    keys = sorted({key for arguments in given for key in arguments})
+    conditions: dict[str, Any] = {}
+    for key in keys:
+        if all(key in arguments for arguments in given):
+            matcher = _learned_matcher([arguments[key] for arguments in given], project)
+            if matcher is not None:
+                conditions[key] = matcher
+    deep = sorted({name for message in messages for _, name in _walk_names((message.body.get("params") or {}).get("arguments", {}), ())})
+    if messages and len(deep) <= 40:
+        conditions["_any_key"] = {"regex": f"^(?:{'|'.join(map(_regex_of, deep))})$"} if deep else {"regex": "^$"}
+    context = default_path_context(project_dir=project, home=io.home)
+    while conditions:
+        candidate = {**rule, "match": {**match, "arguments": conditions}}
+        if _allows_all(candidate, messages, context):
+            rule = candidate
+            break
+        failing = [key for key in conditions if not _allows_all(
+            {**rule, "match": {**match, "arguments": {key: conditions[key]}}}, messages, context)]
+        for key in failing or list(conditions)[:1]:
+            del conditions[key]
+    if not _allows_all(rule, messages, context, extends="default"):     # the user's own policy allowed what that refuses
+        del rule["last"]
+    return rule
+
+
+def _allows_all(rule: Mapping[str, Any], messages: Sequence[Message], context: PathContext, **more: Any) -> bool:
+    """Would this rule alone (over *more* of a policy) allow every one of these calls?"""
+    layer = check_policy({"version": 1, "settings": {"default_action": "deny"}, "rules": [dict(rule)], **more}, "learned", dict)
+    wall = Wall(compile_policy([layer], context, "learned"))
+    return all(wall.decide(message).action in _PASSING for message in messages)
+
+
+def _learned_matcher(values: Sequence[Any], project: str) -> dict[str, Any] | None:
+    """What all *values* of an argument have in common: a folder, or a small closed set of words. None: nothing."""
+    texts = [text for value in values for text in (value if type(value) is list else [value])]
+    if not texts or not all(type(text) is str and text for text in texts):
+        return None
+    if all(re.search(r"^[~./]|[/\\]", text) and not re.search(r"[\s*$]|:/", text) for text in texts):
+        places = [os.path.normpath(os.path.join(project, os.path.expanduser(text))) for text in texts]
+        top = os.path.commonpath(places) if all(map(os.path.isabs, places)) else ""
+        if top and top != os.path.dirname(top):
+            inside = top == project or top.startswith(project.rstrip(os.sep) + os.sep)
+            return {"under": "${PROJECT_DIR}" + top[len(project):] if inside else top}
+    words = sorted(set(texts))
+    if len(words) <= MAX_LEARNED_WORDS and all(re.fullmatch(r"[\w@:=+-][\w.@:=+-]{0,60}", word) for word in words):
+        return {"pattern": words if len(words) > 1 else words[0]}
+    return None
+
+
+# -- report -----------------------------------------------------------------------------
+
+_REPORT_STYLE = """\
+:root{color-scheme:light dark;--ink:#1c2430;--dim:#5b6675;--line:#d7dde5;--page:#fff;--deny:#b3261e;--ask:#9a6700;--redact:#0b6e99}
+@media (prefers-color-scheme:dark){:root{--ink:#e6eaf0;--dim:#9aa5b4;--line:#343c48;--page:#14181e;--deny:#ff8a80;--ask:#f2c14e;--redact:#6cc6ee}}
+*{box-sizing:border-box}body{margin:0 auto;padding:1.5rem;max-width:72rem;font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--page)}
+h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .5rem}p.dim,td.dim{color:var(--dim)}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(8rem,1fr));gap:.75rem;margin:1rem 0}
+.tile{border:1px solid var(--line);border-radius:.5rem;padding:.6rem .8rem}.tile b{display:block;font-size:1.5rem}
+.wide{overflow-x:auto}table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.25rem .6rem .25rem 0;border-bottom:1px solid var(--line);
+vertical-align:top;overflow-wrap:anywhere}th{font-weight:600;white-space:nowrap}td.number{text-align:right;white-space:nowrap;overflow-wrap:normal}
+svg{display:block;width:100%;height:auto}svg text{fill:var(--dim);font-size:11px}.deny{fill:var(--deny)}.ask{fill:var(--ask)}.redact{fill:var(--redact)}
+b.deny{color:var(--deny)}b.ask{color:var(--ask)}b.redact{color:var(--redact)}@media print{body{padding:0;max-width:none}h2{break-after:avoid}}
+"""
+MAX_REPORT_ROWS = 500
+
+
+def report_page(records: Sequence[Mapping[str, Any]], title: str, uncovered: Sequence[str], made: str) -> str:
+    """One self-contained page about these records: no script, nothing from elsewhere, every text of a message escaped."""
+    from html import escape
+
+    def cell(text: Any, kind: str = "") -> str:
+        return f"""<td{f' class="{kind}"' if kind else ''}>{escape(printable(str(text if text is not None else ''), 300))}</td>"""
+
+    def table(head: Sequence[str], rows: Iterable[Sequence[Any]], numbers: Sequence[int] = (0,)) -> str:
+        body = "".join("<tr>" + "".join(cell(one, "number" if column in numbers else "") for column, one in enumerate(row)) + "</tr>" for row in rows)
+        heads = "".join(f"<th>{escape(one)}</th>" for one in head)
+        return f'<div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>' if body else '<p class="dim">None.</p>'
+
+    def counted(of: Callable[[Mapping[str, Any]], Iterable[tuple[str, ...]]], chosen: Iterable[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+        counts: dict[tuple[str, ...], int] = {}
+        for record in chosen:
+            for key in of(record):
+                counts[key] = counts.get(key, 0) + 1
+        return [(count, *key) for key, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))][:MAX_REPORT_ROWS]
+
+    refused = [record for record in records if record["action"] == "deny"]
+    asked = [record for record in records if record["action"] == "ask" or record.get("asked")]
+    redactions = [record for record in records if record["action"] in ("redact", "strip")]
+    would = [record for record in records if "would" in record]
+    tools = [(record.get("server"), note.get("name") or "(instructions)", note.get("what"), note.get("why")) for record in records
+             for note in record.get("tools", ()) if type(note) is dict]
+    tiles = (("messages", len(records), ""), ("refused", len(refused), "deny"), ("asked about", len(asked), "ask"),
+             ("redacted", len(redactions), "redact"), ("a monitor would have stopped", len(would), "deny"))
+    parts = [f"<h1>{escape(title)}</h1>", f'<p class="dim">{escape(made)}</p>', '<div class="tiles">',
+             *(f'<div class="tile"><b class="{kind or "all"}">{count}</b>{escape(word)}</div>' for word, count, kind in tiles), "</div>",
+             "<h2>Over time</h2>", _report_chart(records),
+             "<h2>Refused, by rule</h2>", table(("count", "rule", "server"), counted(
+                 lambda record: [(str(record.get("rule") or "(default)"), str(record.get("server") or ""))], [*refused, *would])),
+             "<h2>Refused, by tool</h2>", table(("count", "tool", "server"), counted(
+                 lambda record: [(str(record.get("tool") or record.get("method") or ""), str(record.get("server") or ""))], [*refused, *would])),
+             "<h2>Found and redacted, by kind</h2>", table(("count", "kind"), counted(
+                 lambda record: [(str(kind),) for kind in record.get("redacted_patterns", ())], records)),
+             "<h2>What a monitor would have stopped</h2>", table(("count", "would", "rule", "tool"), counted(
+                 lambda record: [(str(record["would"]), str(record.get("rule") or "(default)"), str(record.get("tool") or ""))], would)),
+             "<h2>Tools that were flagged or left out</h2>", table(("server", "tool", "what", "why"), list(dict.fromkeys(tools))[:MAX_REPORT_ROWS], ()),
+             "<h2>Servers that no wall covers</h2>", table(("entry",), [(one,) for one in uncovered], ()),
+             "<h2>Each of them</h2>"]
+    each = [record for record in records if record["action"] in _INTERESTING or "would" in record][-MAX_REPORT_ROWS:]
+    parts.append(table(("time (UTC)", "ref", "what", "server", "tool", "about", "rule"), (
+        (str(record["ts"])[:19].replace("T", " "), record.get("ref"), record.get("would") and f"would {record['would']}" or record["action"],
+         record.get("server"), record.get("tool") or record.get("method"), about_record(record), record.get("rule")) for record in reversed(each)), ()))
+    head = f'<meta charset="utf-8"/><meta name="viewport" content="width=device-width,initial-scale=1"/><title>{escape(title)}</title>'
+    return (f'<!DOCTYPE html>\n<html xmlns="http://www.w3.org/1999/xhtml" lang="en"><head>{head}<style>{_REPORT_STYLE}</style></head>'
+            f'<body>{"".join(parts)}</body></html>\n')
+
+
+def _report_chart(records: Sequence[Mapping[str, Any]]) -> str:
+    """Bars of what was refused, asked about and redacted: by hour for up to two days, else by day."""
+    from html import escape
+    stamps = sorted(str(record["ts"]) for record in records)
+    if not stamps:
+        return '<p class="dim">No records.</p>'
+    cut = 13 if stamps[0][:8] == stamps[-1][:8] and int(stamps[-1][8:10] or 0) - int(stamps[0][8:10] or 0) < 2 else 10
+    bars: dict[str, list[int]] = {}
+    for record in records:
+        bar = bars.setdefault(str(record["ts"])[:cut], [0, 0, 0])
+        action = str(record.get("would") or record["action"])
+        for place, actions in enumerate((("deny",), ("ask",), ("redact", "strip"))):
+            bar[place] += action in actions
+    shown = sorted(bars.items())[-60:]
+    most, width = max(1, *(sum(bar) for _, bar in shown)), 900 / len(shown)
+    lines = ['<svg viewBox="0 0 940 200" role="img" aria-label="refused, asked about and redacted over time">',
+             f'<text x="0" y="12">{most}</text><text x="0" y="168">0</text>']
+    for number, (name, bar) in enumerate(shown):
+        left, foot = 30 + number * width, 165.0
+        for count, kind in zip(bar, ("deny", "ask", "redact")):
+            height = 155 * count / most
+            foot -= height
+            if count:
+                lines.append(f'<rect class="{kind}" x="{left:.1f}" y="{foot:.1f}" width="{max(1.0, min(width - 2, 40)):.1f}" height="{height:.1f}">'
+                             f"<title>{escape(name.replace('T', ' '))}: {count} {kind}</title></rect>")
+        if number % max(1, len(shown) // 9) == 0:
+            lines.append(f'<text x="{left:.1f}" y="185">{escape(name[5:].replace("T", " ") + ("h" if cut == 13 else ""))}</text>')
+    return "".join(lines) + "</svg>"
+
+
+def cmd_report(argv: Sequence[str], io: Surroundings) -> int:
+    """A page about the log that works from disk."""
+    args = _setup_arguments(
+        io, "report", "Write one self-contained HTML page about the log.", argv,
+        _setup_option("files", "LOG", "log files or folders (else this user's)", nargs="*"),
+        _setup_option("--since", "WHEN", "30m, 1h, 2d, 1w, or a date (7d)", default="7d"),
+        _setup_option("-o --output", "FILE", "where it is written (mcpwall-report.html)", default="mcpwall-report.html"))
+    if args is None:
+        return 0
+    since = since_moment(args.since, time.time())
+    records = [record for record, *_ in read_log(log_files(io, args.files, "" if args.files else since))
+               if record is not None and str(record["ts"]) >= since]
+    uncovered = [f"{_server_title(io, server)} ({io.short(server.file.path)})" for server in _take_inventory(io).servers if not server.wrapper]
+    path = os.path.join(io.cwd, args.output)
+    made = f"mcpwall {__version__}, {time.strftime('%Y-%m-%d %H:%M')}, since {args.since}"
+    page = report_page(records, "What mcpwall refused", uncovered, made)
+    write_whole(path, page.encode("utf-8", "replace"), 0o600)
+    io.say(f"wrote {io.short(path)}: {len(records)} records")
+    return 0
+
+# ---------------------------------------------------------------------------
+# 29. Command line
 # ---------------------------------------------------------------------------
 
 ABOUT = """\
@@ -25306,7 +25982,7 @@ def cmd_check(argv: Sequence[str], io: Surroundings) -> int:
         raise UsageError("a tool and --input exclude each other; use one of them")
     options = _Options(args)
     policy = options.policy()
-    for warning in policy.warnings:
+    for warning in (*policy.warnings, *policy_doubts(policy)):
         io.say(f"mcpwall: {warning}", io.stderr)
     checker = _Checks(policy, options.server_name or "", args.tool)
     if args.words:
@@ -25726,8 +26402,9 @@ def _demo_log(log: Iterable[str]) -> None:
 VERBS: dict[str, Callable[[Sequence[str], Surroundings], int]] = {
     "init": cmd_init, "wrap": cmd_wrap, "unwrap": cmd_unwrap, "status": cmd_status, "approve": cmd_approve,
     "log": cmd_log, "explain": cmd_explain, "allow": cmd_allow, "stop": cmd_stop, "go": cmd_go, "verify": cmd_verify,
+    "lint": cmd_lint, "test": cmd_test, "replay": cmd_replay, "learn": cmd_learn, "report": cmd_report,
     "check": cmd_check, "rules": cmd_rules, "hook": cmd_hook, "demo": cmd_demo}
-_HOMELESS = ("check", "rules", "hook", "demo", "explain")      # verbs that do without a home directory
+_HOMELESS = ("check", "rules", "hook", "demo", "explain", "lint", "test", "replay")      # verbs that do without a home directory
 
 __all__ = [
     "WallError", "PolicyError", "MessageError", "load_json", "canonical_text", "Message", "parse_yaml", "compile_regex",
