@@ -45,7 +45,8 @@ Contents. Each section uses only those above it, so the file can be read once fr
     25. Approving: calls that wait, changed tools, projects
     26. Hooks: the tools of the hosts themselves
     27. Reading the log: log, verify, explain, allow
-    28. Command line
+    28. Trying policies: lint, test, replay, learn, report
+    29. Command line
 """
 from __future__ import annotations
 
@@ -3776,7 +3777,7 @@ _PATH_VARIABLE = lazy_regex(r"\$\{(?:env:)?([A-Za-z_]\w*)(?:[:?+=-]+([^{}$]*))?\
 _PATH_TILDE = lazy_regex(r"~(\+|[\w.-]*)(?=[/\\]|$)")
 _PATH_URI = lazy_regex(r"(?:(?:view-source|jar|url|vscode|vscode-insiders|cursor):(?://)?)*"
                        r"(?:file|filesystem|localfile|local|fs)(?::|/(?=/))", re.IGNORECASE)
-_PATH_SCHEME = lazy_regex(r"(?:[A-Za-z][A-Za-z0-9+.-]+:)+")
+_PATH_SCHEME = lazy_regex(r"(?:[A-Za-z][\w+.-]+:)+")
 # What names no file of this machine: places of the network. With a `..` in it, it may be taken for a path all the same.
 _PATH_NETWORK = lazy_regex(r"\s*(?:(?:https?|wss?|ssh|git|(?:git|svn)\+(?:ssh|https?)|svn|postgres(?:ql)?|mysql|mariadb|mssql"
                            r"|sqlserver|mongodb(?:\+srv)?|rediss?|amqps?|mqtts?|ldaps?|imaps?|smtps?|nats|kafka|bolt|neo4j"
@@ -4126,7 +4127,7 @@ def is_under(value: Any, roots: Sequence[str], ctx: PathContext) -> bool:
     return judged
 
 
-_PATH_URI_OTHER = lazy_regex(r"[\s\"'<]*[A-Za-z][A-Za-z0-9+.-]+:(?!\s|\d+(?:[:-]\d+)*\Z)")
+_PATH_URI_OTHER = lazy_regex(r"[\s\"'<]*[A-Za-z][\w+.-]+:(?!\s|\d+(?:[:-]\d+)*\Z)")
 _PATH_FILLED_IN = lazy_regex(r"\$\(|`|\A\s*[\"']?(?:\$\{?(?:env:)?([A-Za-z_]\w*)|%([A-Za-z_]\w*)%)", re.IGNORECASE)
 
 
@@ -4468,6 +4469,7 @@ block-ssh-keys: access to SSH keys
   !known_hosts.old | !known_hosts2 | !*.pub
 block-env-files: access to .env files
   .env | .env[._-]* | .env~ | .envrc | .envrc.* | ..env.sw? | *.env | .flaskenv | .dev.vars | .dev.vars.* | env~?
+  !process.env | !import.meta.env
   !.env*[._-]{example,sample,template,tmpl,tpl,dist,default,defaults,schema,vault,md,mdx,rst,ts,tsx,js,j2,erb}
   !.env[._-]{example,sample,template,tmpl,tpl,dist,default,defaults,schema,example.local}*
   !{example,sample,template,default,dist,*[._-]example,*[._-]sample,*[._-]template,*[._-]dist}.env
@@ -4517,6 +4519,7 @@ block-credentials: access to credential files
   !{credentials,secrets,creds,client_secret}*[._-]{example,sample,template,dist,schema,tmpl,enc}*
   !**/{templates,locales,locale,i18n,schemas,design-tokens,src}/**/{credentials,secrets,secret,token,tokens}.*
   !{src,lib,docs,test,tests,pkg,app}/**/{token,credentials,api_key} | !**/.git/{config,hooks}/**
+  !**/{oauth,oauth2,connect,openid-connect,v[0-9]}/**/{token,access_token}
   .rclone.conf | ~*/.jupyter/*.json | jupyter_cookie_secret | **/kubelet/config.json | ~*/.{wgetrc,curlrc,mailrc}
 block-package-manager-tokens: access to package managers' credentials
   ~*/.npmrc | **/etc/npmrc | **/npm/etc/npmrc | ~*/.yarnrc{,.yml} | ~*/.pnpmrc | **/pnpm/{rc,auth.ini} | .pypirc
@@ -6055,13 +6058,14 @@ class _Flow(NamedTuple):
     shell: bool = False                 # it is what a shell reading its input says
     made: bool = False                  # this very command makes it, from texts that it holds
     below: bool = False                 # it names files below the working directory
+    other: str = ""                     # how other shells read it
 
     def but(self, text: str | None) -> _Flow:
         """The same origin with another text."""
         return self._replace(text=text)
 
 
-_NOTHING, _EMPTY, _REMOTE = _Flow(), _Flow(""), _Flow(None, True)
+_NOTHING, _SOME, _EMPTY, _REMOTE = _Flow(), _Flow(), _Flow(""), _Flow(None, True)     # none; one nobody can tell; …
 
 
 class _ShWord(str):
@@ -6082,6 +6086,15 @@ def _sh_join(flows: Sequence[_Flow], text: str | None = None) -> _Flow:
     sources = tuple(dict.fromkeys(source for flow in flows for source in flow.sources))[:64]
     return _Flow(text, any(f.remote for f in flows), sources, any(f.coded for f in flows), any(f.shell for f in flows),
                  any(f.made for f in flows), bool(flows) and all(f.below or f is _NOTHING for f in flows))
+
+
+def _sh_said(flows: Sequence[_Flow]) -> _Flow:
+    """What is said in turn: the text, when all of it is known."""
+    flows = [flow for flow in flows if flow is not _NOTHING]
+    if len(flows) < 2:
+        return flows[0] if flows else _NOTHING
+    texts = [flow.text.rstrip("\n") for flow in flows if flow.text is not None]
+    return _sh_join(flows, "\n".join(texts)[:MAX_SHELL_VALUE] if len(texts) == len(flows) else None)
 
 
 def _sh_flow(word: str) -> _Flow:
@@ -6147,7 +6160,7 @@ def _sh_skip(args: list[str], letters: str, words: int) -> list[str]:
         if word == "--":
             return args[i + 1:]
         if word[:2] == "--":
-            i += word[2:] in _SH_VALUED_LONG
+            i += word[2:] in ("delimiter", "max-args", "max-procs", "replace", "arg-file", "jobs")
         elif word[:1] == "-" and len(word) > 1:
             i += next((k for k, c in enumerate(word) if k and c in letters and c != "-"), 0) == len(word) - 1
         elif not ("=" in word and _sh_assignment.match(word)):
@@ -6270,87 +6283,235 @@ def glob_may_hit(word: str, known: str) -> bool:
 
 
 # ---- 9c. Commands: the table of programs, rules, places --------------------------------------------------
-# What runs another command: name, letters of options that take a value, words to skip before the command.
-_SH_WRAPPERS = """sudo ughpCrtTUDRa 0;doas uC 0;env uC 0;nohup - 0;nice n 0;ionice cnpt 0;timeout ks 1;time fo 0;stdbuf ioe 0
-strace eopsuabEPSX 0;ltrace eopsuabE 0;setsid - 0;chrt Tp 1;taskset - 1;setarch - 1;flock wE 1;chroot - 1;unshare - 0
-nsenter tSGw 0;xargs nPIdaELs 0;parallel jNnSPLI 0
-command - 0;builtin - 0;exec a 0;caffeinate tw 0;numactl - 0;prlimit - 0;firejail - 0
-fakeroot - 0;proxychains4 f 0;proxychains f 0;torsocks - 0;torify - 0;rlwrap - 0;unbuffer - 0;systemd-run pPuMH 0
-xvfb-run ens 0;valgrind - 0;hyperfine wrm 0;entr - 0;npx p 0;pnpx - 0;bunx - 0;uvx - 0;winpty - 0;busybox - 0;toybox - 0
-call - 0;pkexec - 0;gosu - 1;su-exec - 1;proot r 0;linux32 - 0;linux64 - 0;runuser ug 0;sg - 1;trap - 0;catchsegv - 0
-poetry:run - 0;uv:run - 0;pipenv:run - 0;bundle:exec - 0;conda:run np 0;mise:exec - 0;direnv:exec - 1;rbenv:exec - 0
-doppler:run pc 0;op:run - 0;npm:exec - 0;yarn:dlx - 0;pnpm:dlx - 0;pnpm:exec - 0;git:bisect - 1;dotenv f 0;cross-env - 0"""
-_SH_VALUED_LONG = frozenset("""distribution user group host chdir signal kill-after adjustment unset max-args max-procs replace
-    delimiter arg-file class classdata namespace context profile region project output git-dir work-tree subscription kubeconfig
-    cluster server interval env-file config log-level""".split())
-# Options whose value is text, never a file, by program ("" for all); and programs none of whose words are files.
-_SH_TEXT_OPTIONS = {
-    "git": "-m --message --author --grep -S -G --format --pretty --date --trailer -c --since --until --before --after",
-    "gh": "-t --title -b --body -q --jq --template -l --label --search --notes", "glab": "-t -d --title --description",
-    "docker": "--format --filter --label -l --name --hostname --env-file", "grep": "-e --include --exclude -A -B -C",
-    "node": "--env-file", "ssh": "-i -F -o", "scp": "-i -o", "sftp": "-i -o", "jq": "--arg", "npm": "-m --message",
-    "": "--message --title --body --description --env-file --identity-file --format --query --jq --name -Message"}
+# One row for each program or sub-command: names | options | operands | what else is known of it. A row that is indented
+# goes on with the one above. `docker,podman/run` names a sub-command of two programs.
+# Options stand as getopt has them: in `ab:c` each is a letter, one before a colon takes a value that nobody looks at;
+# `-f,--file:r` takes a value with a role, `-s,--shell=login` sets a mark. Behind a role: `.` ends the options, `!` leaves
+# an operand out that is written `~`. An option in no row may take a value or not: a command is then read from both places.
+# Operands have a role each; `*` repeats it, `+` joins all that is left, `?` is a word that may be missing.
+#   x a command starts here · e NAME=VALUE · cd the folder it works in · script a file that is run
+#   sh python node perl ruby php awk sed sql make tcl osascript code esc: text in that language (esc: `!command` in a line)
+#   f perhaps a file · r read · w written · d deleted · n only its name matters · k key or settings, used and not shown
+#   p text that nobody looks at · u address · s text sent · S file sent · @ text or @FILE sent · vol a mount · ssh, git, exec
+#   settings of these programs
+# Behind the last bar: root · t:METHOD of the follower · in:ROLE of its standard input · none: it says nothing that matters
+# lines: some of those that go in · below: names of files here · made: what its words say · secret:WHAT it shows
+_SH_PROGRAMS = """
+# -- programs that run another
+sudo | ABbEHKklNnPSVv C:c:g:h:p:r:R:t:T:u:U: --user: --group: --host: --prompt: -D,--chdir:cd -i,-s,--login,--shell=shell
+     | e* x | root t:sudo
+doas | Ln C:u: -s=shell | e* x | root t:sudo
+pkexec | --user: | x | root t:sudo
+gosu su-exec | | p x | root t:sudo
+env | 0iv u: --unset: -C,--chdir:cd -S,--split-string:sh. -a,--argv0: | e* x | t:env
+nice ionice choom | c:n:P:u:p: -p=idle --adjustment: --class: --classdata: | x
+nohup setsid busybox toybox unbuffer rlwrap torify torsocks winpty catchsegv fakeroot chronic tini dumb-init call | f: | x
+timeout | k:s: --kill-after: --signal: | p x
+time | pqv f: --format: -o,--output:w | x
+stdbuf | e:i:o: --input: --output: --error: | x
+strace | cCdfFhiqrtTvwxyzk a:b:e:E:I:o:O:p:P:s:S:u:U:X: | e* x
+ltrace | bcCfhiLrStTV a:A:D:e:F:l:n:o:p:s:u:w:x: | x
+setarch | BFILRSTXZv3 | p? x
+linux32 linux64 arch | BFILRSTXZv3 e: | p? x
+chrt taskset | abdfimorRv T:P:D: -p=idle | p x
+flock | Fensuxo E:w: --timeout: -c,--command:sh | p x
+chroot | --userspec: --groups: | p x | t:enters
+unshare | cCfimnprTuU S:G:R: -w,--wd:cd --map-user: --map-group: | x | t:enters
+nsenter | aCFimnpruUZ t:S:G: --target: -w,--wd:cd | x | t:enters
+setpriv prlimit cgexec chpst firejail proot valgrind faketime aa-exec numactl caffeinate | n:r:b: | p? x
+command | p -v,-V=idle | x
+builtin | | x
+exec | cl a: | x | t:exec
+proxychains proxychains4 | q f: | x
+systemd-run | qrSt p:E:u:H:M:G:P: --property: --unit: --uid: --gid: --slice: --setenv:e --working-directory:cd | x
+systemd-inhibit xvfb-run | adl e:f:n:p:s:w: --what: --who: --why: --mode: --server-num: --server-args: | x
+perf/stat,record,trace | adghinqsuv A:b:B:c:C:D:e:F:G:I:m:o:p:r:t: | x
+xargs | | | t:xargs
+parallel | | | t:parallel
+find fd fdfind | | | t:find
+entr | acdnprz -s:sh | x
+npx pnpx bunx | yq p: --package: -c,--call:sh w: --workspace: | x
+npm,pnpm,yarn/exec,x,dlx | yq p: --package: -c,--call:sh w: --workspace: | x
+uvx | p: --python: --from: --with: | x
+poetry,uv,pipenv,pdm,hatch,rye,conda,pipx/run | qv n:p: --with: --python: --directory:cd | p? x
+bundle,mise,rbenv,asdf/exec | q C: -c,--command:sh | x
+mise/x | -c,--command:sh | p? x
+direnv/exec | | p x
+doppler,op,dotenvx,infisical/run | p:c:f:e: --env-file:k --command:sh | x
+dotenv cross-env chamber/exec aws-vault/exec | p:c:f:e: --env-file:k | e* p? x
+git/bisect/run | | x
+cmake | D:G:S:B: -P:script -E=tool | p? x | t:cmake
+trap | lp | sh p*
+# -- programs that run a text
+su | flmp g:G:w: --user: -s,--shell:k -c,--command,--session-command:sh | p* | t:su
+runuser | flmp g:G:w: -u,--user:p! -s,--shell:k -c,--command,--session-command:sh | ~p x
+sg newgrp | -c,--command:sh | p sh+
+watch | bcdeghptx n:q: --interval: | sh+
+script | aefqr B:E:I:m:o:O:t:T: -c,--command:sh | w x
+hyperfine | NiqV e:i:L:m:M:n:P:r:S:t:u:w: -p,--prepare,-c,--cleanup,-s,--setup:sh | sh*
+concurrently | krs n:p:c: --names: | sh*
+nodemon watchexec onchange chokidar | qrc p:e:i:d:w: --watch: --ext: --delay: -x,--exec:sh | p? x
+nix-shell | p:A:I: --run,--command:sh | f*
+nix/develop,shell,run | -c,--command:x. | p*
+ssh plink autossh | 46AaCfGgKkMNnqsTtVvXxYy b:B:c:D:E:e:I:J:L:l:m:O:p:Q:R:S:W:w: -i,-F:k -o:ssh | h sh+ | t:ssh
+mosh | p: --ssh:sh | h sh+ | t:ssh
+sshpass | f:p:d: | x
+scp sftp | 346ABCpqRrTv c:l:P:s:X:b: -i,-F:k -o:ssh -S:program -D:sh J: | | t:remote_copy
+rsync | -e,--rsh,--rsync-path:sh --exclude: --include: --filter: --remove-source-files=moved | | t:remote_copy
+pssh pdsh parallel-ssh clush dsh | h:H:l:p:o:e:t:O:x:w:g: | sh+
+ansible | h:i:m:u:f:e:t:l:M: -a,--args:sh --private-key,--key-file,--vault-password-file:k | p
+ansible-playbook | h:i:u:f:e:t:l: --private-key,--key-file,--vault-password-file:k | f*
+salt salt-call salt-ssh | | p p sh+
+tmux screen | | | t:terminal
+xterm konsole gnome-terminal kitty alacritty urxvt | T:n:g: -e:x. --command:sh -display:p | x
+wsl | d:u: --distribution: --user: -e,--exec:x. --cd:cd | x
+at batch | q: -f:script | p* | in:sh
+crontab | u: -l,-r,-e=idle | script | in:crontab
+history fc get-history | -s:sh. | p* | shows:the_shell_history
+compgen complete bind | A:G:W:F:P:S:X:o: -C,-x:sh | p*
+tar bsdtar gtar | --exclude: -C,--directory:cd --checkpoint-action:exec
+     -I,--use-compress-program,--to-command,--info-script,--new-volume-script,--rsh-command:sh | | t:archive
+zip | -TT:sh -m,--move,-rm,-mr=moved -x,--exclude:p. | | t:archive
+7z 7za | -sdel=moved | | t:archive
+rar cpio compress-archive | | | t:archive
+git | pP -C:cd -c:git --exec-path: --git-dir: --work-tree: --namespace: --config-env: | | t:git
+git/clone,fetch,pull,push,ls-remote,archive | b:j:o: -u,--upload-pack,--receive-pack,--exec:sh -c,--config:git --output:w | f*
+     | t:git
+git/difftool,mergetool | dgy t: -x,--extcmd:sh | f*
+git/rebase | i s:X: --onto: -x,--exec:sh | p* | none
+git/filter-branch | --tree-filter,--index-filter,--msg-filter,--env-filter,--parent-filter,--commit-filter,--setup:sh | p*
+git/submodule/foreach | q | sh+
+git/config | f: --file:f | p* | t:git
+git/send-email | --smtp-server,--to-cmd,--cc-cmd,--sendmail-cmd:sh --to: --cc: --subject: | f*
+git/clean | d f x X n q e: | p* | t:git
+git/log,rev-parse,status,describe,shortlog,ls-tree | n:S:G:L: --format: --pretty: --grep: --author: --output:w | p* | below
+git/ls-files | | p* | below
+git/diff,show | S:G:O: --output:w | f* | below
+git/add,apply,blame,cat-file,am,format-patch,bundle,hash-object | o:L: | f*
+git/rm,mv,commit,tag,notes,merge,revert,cherry-pick,stash,branch,checkout,switch,reset,restore,worktree,bisect,init,remote
+     | -F,-t,--file,--template:r m:C:c:S:u: --message: --author: --date: --trailer: | p* | none t:git
+gcc g++ cc c++ clang clang++ | -wrapper:list -x: o:I:L:D:l: | f*
+make gmake ninja just | j:l:o:O:W: -C,--directory:cd -f,--file,--makefile:makefile --eval,-E:make | p* | t:make
+vim vi nvim ex view vimdiff | esnRZ -c,--cmd:esc -S,-u:script w: | f* | t:editor
+ed red lldb less more most | P:p: -o,-O,--one-line:esc -s,--source:script | f* | t:editor
+gdb | p:d: -ex,-iex,-eval-command,--eval-command,--ex:esc -x,--command:script | f* | t:editor
+emacs | -eval,--eval:strings -l,--load,--script:script | f*
+man | P:M:C: -P,--pager,-H,--html:sh | p*
+sqlite3 sqlite duckdb | -separator: -nullvalue: -cmd,-c:sql -init:script | f sql* | t:sql
+psql | AaEeLlnqSstwWxXzb1 d:h:L:p:P:R:F:T:U:v: -o,--output:w -c,--command:sql -f,--file:script --dbname: --host: --username:
+     | p* | t:sql
+mysql mariadb | AbBCEfGHiInNqrsStTvwXV D:h:P:u:S: --user: --host: --database: -e,--execute,--init-command:sql --pager:sh
+     | p* | t:sql
+sqlcmd clickhouse-client cqlsh snowsql trino usql bq/query dolt/sql | S:U:P:d:h:u:p: -i,-f,--file:script
+     -Q,-q,-e,-c,--query,--execute:sql | p* | t:sql
+mongosh mongo | u:p: --eval:node -f,--file:script | f* | t:sql
+redis-cli valkey-cli | x h:p:a:n:u: | sql+ | t:sql
+# -- interpreters
+sh bash dash zsh ksh ash fish csh tcsh mksh rbash yash | | | t:shell
+powershell pwsh powershell_ise | | | t:power
+cmd command.com | | | t:dos
+python pypy ipython micropython | bBdEhiIOPqRsSuvVx W:X: -c:python. -m:module. | script f* | t:code
+perl | acdDfhlnpsStTuUvwWX0 C:F:I:m:M:x: -e,-E:perl! -i=inplace | ~script f* | t:code
+ruby jruby | acdhlnpsSUvwWy0 E:F:I:K:r:T:x: -e:ruby! -C:cd -i=inplace | ~script f* | t:code
+node nodejs bun tsx ts-node deno/run bun/run | chi C: -e,-p,-pe,-ep,--eval,--print:node! --env-file:k
+     -r,--require,--import,--loader:script | ~script f* | t:code
+deno/eval | | node | t:code
+php | aCehilmnqsvwz c:d:z:S:t: -r,-B,-R,-E:php! -f,-F:script! | ~script f* | t:code
+lua luajit groovy julia elixir octave gnuplot r rscript matlab jshell | vi l:E:L:p: -e,--eval,-eval,-E:code! | ~script f*
+     | t:code
+osascript | l: -e:osascript! | ~script f* | t:code
+tclsh wish expect | d: -c:tcl! -f:script! | ~script f* | t:code
+m4 | D:I:s: | f* | in:tcl
+awk gawk mawk nawk | bcCghIkLMnNOPrsStV F:E:l: -v:p -f,--file:awkfile! -e,--source:awk! | ~awk f*
+sed gsed | bEnrsuz l: -e,--expression:sed! -f,--file:sedfile! -i,--in-place=inplace | ~sed f* | t:sed
+iex invoke-expression eval | | | t:evaluate
+source . import-module | | | t:source
+# -- what reads, writes, deletes
+cat gc get-content type | | | t:cat
+grep egrep fgrep zgrep rg ag ack | A:B:C:d:D:m:t:T: -e,--regexp:p! -f,--file:r! -g,--include,--glob,--iglob:f
+     --exclude: --exclude-dir: -o,--only-matching=part | ~p f* | lines
+head tail uniq sort shuf tac | t:S:k:n: --lines: -c,--bytes=part -o,--output:w --files0-from:r | f* | lines
+jq yq dasel | -f,--from-file:r! --arg:two --argjson:two --slurpfile: --rawfile: | ~p f*
+findstr select-string sls | | ~p f*
+cut | b:c:d:f: --delimiter: --fields: | f*
+echo printf print write-output write-host | | | t:echo
+stat file du touch mkdir md test-path get-item resolve-path locate wc tree | c:f:m:d:t:r: | n*
+test [ | | n* | t:subscripts
+unset let | | | t:subscripts
+ls ll dir get-childitem gci exa eza lsd vdir | | | t:listing
+ssh-keygen | f:C:N:P:t:b: | n*
+ssh-add | t: | k*
+whatis apropos whereis explain kill killall pkill pgrep sleep date uname id hostname true false : jobs ps help info tldr get-help
+     get-command wait uptime df free top unalias bg fg disown logger notify-send say break continue ulimit umask stty tput
+     clear type banner | | p* | none
+expr figlet toilet cowsay seq | | p* | made
+date basename dirname whoami logname mktemp pwd get-location gl which realpath readlink | | | t:prints
+openssl/x509,req,verify,dgst,sha256,sha1,ca,crl,ocsp,cms,smime,ts,pkeyutl
+     | -in,-key,-sign,-inkey,-CA,-CAkey,-CAfile,-signkey,-verify,-cert,-certfile,-config,-recip,-signer:k -subj: -passin:
+     -out,-keyout:w -passout: -addext: -days: | k*
+openssl/genrsa,genpkey,ecparam,rand,s_client,s_server | -cert,-key,-CAfile:k -out:w -connect: -pass: | p* | t:openssl
+openssl/enc,base64 | -in:r -out:w -pass: -k: -K: -iv: -kfile:k | f* | t:openssl
+openssl | -in:r -out:w -passin: -passout: | f*
+cp copy copy-item cpi mv move move-item mi install ln rename ren rename-item mklink xcopy | | | t:copy
+rm unlink rmdir rd del erase remove-item ri rimraf trash trash-put shred srm wipe del-cli | | | t:remove
+gio/trash,remove | f | d*
+dd truncate tee tee-object set-content sc add-content ac out-file sponge fallocate clear-content clc | | | t:overwrite
+split csplit | dksxz a:b:C:l:n:t: -f,--prefix:stem --bytes: --lines: | | t:split
+mkfifo mknod | m: | p* | t:pipe
+chmod chown chgrp icacls takeown setfacl | | | t:mode
+base64 base32 xxd uudecode gunzip zcat bunzip2 bzcat xzcat unxz gzip rev tr zstdcat od hexdump zstd xz bzip2 | | | t:decode
+gpg gpg2 | u:r: --recipient: --local-user: --output,-o:w | f* | t:decode
+cd pushd popd chdir set-location sl | | | t:change
+export printenv set declare typeset local readonly setx | | | t:environment
+read mapfile readarray | | | t:read_variable
+shift | | | t:shift
+exit return | | | t:ends
+alias | | | t:alias
+hash | | | t:hash
+# -- containers
+docker,podman,nerdctl/run,create | diPtT -v,--volume:vol --mount:vol -e,--env:k --env-file:k -u: -w: -p: -m: -l: -h: -c: -n:
+     --name: --network: --user: --workdir: --publish: --label: --hostname: --memory: --cpus: --platform: --pull: --restart:
+     --add-host: --cap-add: --cap-drop: --device: --gpus: --ipc: --pid: --security-opt: --shm-size: --tmpfs: --ulimit:
+     --volumes-from: --entrypoint:entry | p x | t:inside
+docker,podman,nerdctl/exec | dit u:w:e: --user: --workdir: --env: --env-file:k | p x | t:inside
+docker,docker-compose/compose/run,exec docker-compose/run,exec | dTiP u:w:e:l:n:p: -v,--volume:vol --name: --user: --index:
+     --workdir: --entrypoint:entry | p x | t:inside
+docker,podman,nerdctl,docker-compose | c:H:l:f:p: --context: --host: --config: --file:k --project-name: | | data t:container
+kubectl,oc,k3s/exec,debug,rsh | itq n:c:s: --namespace: --container: --context: --cluster: --image: --kubeconfig:k | p x
+     | t:inside
+kubectl,oc | n:s:l:f:o: --namespace: --context: --kubeconfig:k | | data t:container
+lxc,incus/exec lxc-attach/ nerdctl/exec | n: | p x | t:inside
+# -- the network
+curl | 0123469afgGIjJklLNpqsSvVZ# C:D:h:m:P:Q:r:t:w:x:X:y:Y:z: --request: --max-time: --connect-timeout: --retry: --write-out:
+     -i,--include=switch -A,-e,--user-agent,--referer,-b,--cookie:header -H,--header:header -u,--user,--oauth2-bearer:auth
+     -d,--data,--data-ascii,--data-binary,--data-urlencode,--json,-F,--form,--url-query:@ --data-raw,--form-string:s
+     -c,--cookie-jar:w -E,--cert,--key,--cacert,--capath,--netrc-file,--pinnedpubkey:k -K,--config:r -T,--upload-file:S
+     -o,--output:w -O,--remote-name,--remote-name-all=named --output-dir:folder --url:u | u* | t:http
+wget wget2 | bcdFhHkKlmnNpqrSvVx a:A:B:D:e:I:l:Q:R:t:T:w:X: -U,--user-agent,--referer,--header:header -o:w --method: --tries:
+     --post-data,--body-data:s --post-file,--body-file:S -O,--output-document:w -P,--directory-prefix:folder --timeout:
+     -i,--input-file:r --certificate,--private-key,--ca-certificate:k --user: --password:auth | u* | t:http
+http https xh curlie | a:A:p:s: -o,--output:w --cert,--cert-key:k | u* | t:http
+aria2c axel lwp-request lwp-download lynx w3m links fetch | j:s:x:n: -o,--out,--output:w -d,--dir:folder -i:r | u* | t:http
+invoke-webrequest iwr invoke-restmethod irm start-bitstransfer | -uri,-source:u -outfile,-outf,-destination:w -body:@
+     -infile,-inf:S -headers: -method: -useragent: -contenttype: -usebasicparsing,-useb=x | u* | t:http
+nc ncat netcat telnet socat websocat cryptcat | | | t:socket
+aws az gcloud gh rclone ftp lftp tftp gsutil s3cmd azcopy mc croc wormhole magic-wormhole ffsend pscp s5cmd robocopy
+     | | | data t:remote_copy
+mail mailx mutt sendmail swaks msmtp send-mailmessage xclip pbcopy xsel wl-copy clip set-clipboard gist | | | t:mail
+dig nslookup host ping resolve-dnsname drill test-connection | | | t:lookup
+bitsadmin certutil | | | t:fetch_tool
+# -- Windows; programs whose words are no commands
+start start-process saps start-job invoke-command icm foreach-object % foreach where-object ? while if else try switch
+     | | | t:start
+for | | | t:for_cmd
+apt apt-get brew pip pip3 npm pnpm yarn cargo go gem dnf yum apk pacman snap port choco winget hg svn jj glab dvc adb
+     heroku vagrant systemctl terraform | m: --message: --title: --body: | f* | data
+"""
 # Options whose value is left alone, by program ("" for all): to leave something out is not to touch it. So is what begins
 # with `!`, a negated glob, or, for git, with `:!`.
 _SH_LEAVES_OUT = {
     "zip": "-x", "fd": "-E", "fdfind": "-E", "tree": "-I", "repomix": "-i", "ag": "--ignore", "eza": "-I", "exa": "-I",
     "": "--exclude --exclude-dir --exclude-pattern --ignore --ignore-dir --ignore-pattern --ignore-glob --ignore-patterns"}
-_SH_NO_FILES = frozenset("""man whatis apropos which whereis hash kill killall pkill pgrep sleep date uname whoami id hostname
-    true false : exit return jobs ps help info tldr get-help write-host write-output get-command seq expr wait uptime df free
-    top alias unalias bg fg disown logger figlet cowsay notify-send say banner read unset shift break continue ulimit umask stty
-    tput clear""".split())
-# Programs that only look at names and modes: their words count only where even that is nobody's business.
-_SH_NAMES_ONLY = frozenset("""test [ [[ stat file basename dirname realpath readlink du touch chmod chown mkdir ls ll dir tree
-    get-childitem gci test-path get-item resolve-path ssh-keygen ssh-add cd pushd set-location sl popd find locate""".split())
-# First word is a pattern or program, the others are files.
-_SH_PATTERN_FIRST = frozenset("""grep egrep fgrep zgrep rg ag ack sed gsed awk gawk mawk jq yq findstr select-string sls perl tr
-    cut""".split())
-_SH_METHODS = """shell sh bash dash zsh ksh ash fish csh tcsh mksh rbash yash
-code python pypy ipython perl ruby node nodejs bun deno php lua luajit rscript osascript groovy julia elixir tclsh expect jshell
-awk awk gawk mawk nawk
-echo echo printf print write-output write-host
-evaluate eval iex invoke-expression
-source source . import-module
-cat cat gc get-content type
-power powershell pwsh powershell_ise
-dos cmd command.com
-ssh ssh plink autossh
-su su
-editor vim vi nvim ex
-wrap_join watch script tmux screen xterm konsole gnome-terminal wsl
-container docker podman nerdctl kubectl oc docker-compose lxc crictl ctr
-environment env printenv set export declare typeset local readonly setx
-copy cp copy copy-item cpi mv move move-item mi install ln rename ren rename-item mklink xcopy
-remove rm unlink rmdir rd del erase remove-item ri rimraf trash shred srm wipe del-cli
-find find fd fdfind
-listing ls dir get-childitem gci tree
-change cd pushd popd chdir set-location sl
-overwrite dd truncate tee tee-object set-content sc add-content ac out-file sponge fallocate clear-content clc
-mode chmod chown chgrp icacls takeown setfacl
-http start-bitstransfer curl wget http https xh aria2c fetch invoke-webrequest iwr invoke-restmethod irm
-http lwp-request lwp-download axel curlie lynx w3m links
-openssl openssl
-socket nc ncat netcat telnet socat websocat cryptcat
-remote_copy aws az gcloud gh scp rsync rclone sftp ftp lftp tftp gsutil s3cmd azcopy mc croc wormhole magic-wormhole ffsend
-remote_copy pscp s5cmd robocopy
-mail mail mailx mutt sendmail swaks msmtp mutt send-mailmessage xclip pbcopy xsel wl-copy clip set-clipboard gist
-lookup dig nslookup host ping resolve-dnsname drill test-connection
-decode base64 base32 xxd uudecode gunzip zcat bunzip2 bzcat xzcat unxz gzip rev tr gpg zstdcat od hexdump
-fetch_tool bitsadmin certutil
-archive tar zip 7z 7za rar compress-archive bsdtar cpio gtar
-git git
-sql psql mysql mariadb sqlite3 sqlite sqlcmd mongosh mongo redis-cli clickhouse-client cqlsh mysqladmin duckdb
-start start start-process saps start-job invoke-command icm foreach-object % foreach where-object ? while if else try switch
-for_cmd for
-read_variable read mapfile readarray
-shift shift
-ends exit return
-alias alias
-hash hash
-subscripts test [ unset let
-some_lines head tail sort uniq grep egrep fgrep shuf tac
-prints pwd get-location gl mktemp which history fc get-history security secret-tool keyring realpath readlink dirname basename
-sed sed gsed"""
 _SH_BRANCH = r"(?:main|master|trunk|develop|dev|release\S*|prod\w*|stable|staging|next|gh-pages|\*|HEAD)"      # shared
 # category :: programs :: regex over the arguments (each between single spaces; blanks inside one are NUL) :: reason
 _SH_RULES = r"""
@@ -6361,8 +6522,8 @@ destructive :: wipefs sgdisk gdisk sfdisk cfdisk badblocks hdparm nvme cryptsetu
 destructive :: parted :: (?=.* (?:mklabel|mktable|rm|mkpart)) :: changes a partition table
 destructive :: fdisk diskpart :: (?!(?:.* )?(?:-l|--list|/\?) ) :: changes a partition table
 destructive :: diskutil :: .*\b(?i:erase|partition|zeroDisk|secureErase|deleteVolume|deleteContainer|reformat) :: erases a disk
-destructive :: lvremove vgremove pvremove zpool zfs mdadm :: (?=.*(?: destroy | -f | -y | --force |--zero-superblock
-    | /dev/)) :: destroys a volume
+destructive :: lvremove vgremove pvremove zpool zfs mdadm :: (?=.*(?: destroy | -f | -y | --force |--zero-superblock|
+     /dev/)) :: destroys a volume
 destructive :: format format.com :: (?i) (?:.* )?[a-z]: :: formats a drive
 destructive :: btrfs :: subvolume delete :: destroys a volume
 destructive :: cipher :: (?i).*/w :: wipes free space
@@ -6370,18 +6531,38 @@ destructive :: vssadmin wbadmin :: (?i) (?:delete|resize) :: deletes backups or 
 destructive :: git :: push(?!(?:.* )?(?:--dry-run|-n) )(?:(?=.*--(?:mirror|prune))|(?=.* (?:-[a-z]*f[a-z]*|
     --force\S*) )(?=.* (?:--all|[+]?(?:\S*:)?(?:refs/heads/)?BRANCH ))|(?=.* [+](?:\S*:)?(?:refs/heads/)?BRANCH )|(?=.* (?:-d|
     --delete) )(?=.* (?:\S*:)?(?:refs/heads/)?BRANCH )|(?=.* :(?:refs/heads/)?BRANCH )) :: overwrites or deletes a shared branch
-git_rewrite :: git :: (?:reset .*--(?:hard|merge)|clean(?=.* (?:-[a-z]*f|--force))(?!.* (?:-[a-z]*n|--dry-run))|filter-(?:branch
-    |repo)|reflog (?:expire|delete)|gc .*--prune=now|stash clear|branch(?=.* (?:-D|--delete .*--force|--force .*--delete) )|
-    update-ref .*-d |checkout (?:.* )?(?:-f|--force|--|\.) |restore(?!.*--staged).* \. |
+git_rewrite :: git :: (?:reset .*--(?:hard|merge)|clean(?=.* (?:-[a-z]*f|--force))(?!.* (?:-[a-z]*n|--dry-run))|
+    filter-(?:branch|repo)|reflog (?:expire|delete)|gc .*--prune=now|stash clear|branch(?=.* (?:-D|--delete .*--force|--force
+     .*--delete) )|update-ref .*-d |checkout (?:.* )?(?:-f|--force|--|\.) |restore(?!.*--staged).* \. |
     push(?!.*--force-with-lease)(?=.* (?:-[a-z]*f[a-z]*|--force) )) :: throws local or unpushed work away
 persistence :: crontab :: (?!(?:.* )?(?:-l|-r|-V|--help) ) :: changes scheduled jobs
+secret :: pass gopass :: (?:show |otp )?(?!(?:ls|list|git|init|help|version|find|search|grep|insert|edit|generate|rm|mv|cp) |
+    -)\S :: STORED_PASSWORD
+secret :: secret-tool :: (?:lookup|search) :: STORED_PASSWORD
+secret :: security :: (?:find-\S+-password .*-\w*[wg]|dump-keychain|export) :: STORED_PASSWORD
+secret :: keyring lpass keepassxc-cli bw rbw :: (?:get|show|export|clip) :: STORED_PASSWORD
+secret :: gpg gpg2 :: .*--export-secret :: GPG_KEY
+secret :: gh :: auth (?:token|status .*--show-token|status .*-t ) :: GITHUB_TOKEN
+secret :: glab :: auth status .*(?:-t|--show-token) :: GITLAB_TOKEN
+secret :: aws :: configure (?:export-credentials|get \S*(?:secret|token)) :: AWS_KEY
+secret :: aws :: (?:secretsmanager get-secret-value|ssm get-parameters? .*--with-decryption|sts (?:get-session-token|
+    assume-role)) :: AWS_SECRET
+secret :: gcloud :: secrets versions access :: GOOGLE_SECRET
+secret :: az :: account get-access-token|keyvault secret show :: AZURE_TOKEN
+secret :: kubectl oc :: config view (?=.*(?:--raw|--flatten)) :: KUBERNETES_KEY
+secret :: op :: (?:read|item get (?=.*(?:--fields|--reveal|--otp))|inject|document get) :: STORED_PASSWORD
+secret :: vault :: (?:kv get|read|token create|print token) :: VAULT_SECRET
+secret :: doppler infisical chamber :: (?:secrets (?:get|download)|export|read)  :: STORED_SECRET
+secret :: heroku :: (?:auth:token|config(?::get)?|authorizations:create) :: HEROKU_TOKEN
+secret :: git :: credential fill :: GIT_PASSWORD
+secret :: netsh :: (?i)wlan show profile.*key=clear :: WIFI_PASSWORD
 persistence :: at batch :: (?!(?:.* )?(?:-[lqrdcV]|list) ) :: schedules a command for later
 destructive :: ddrescue dcfldd partclone.restore :: .* /dev/(?!null) :: writes to a raw device
 destructive :: wsl :: .*--unregister :: deletes a whole distribution
 destructive :: wmic :: (?i).*shadowcopy.* delete :: deletes shadow copies
 destructive :: bcdedit :: (?i) (?:/set|/delete|-set) :: changes how the system starts and recovers
-destructive :: clear-disk format-volume initialize-disk remove-partition reset-physicaldisk clear-partition sdelete sdelete64 :
-    : . :: wipes a disk or volume
+destructive :: clear-disk format-volume initialize-disk remove-partition reset-physicaldisk clear-partition sdelete sdelete64
+     :: . :: wipes a disk or volume
 destructive :: wevtutil :: (?i) (?:cl|clear-log) :: wipes an event log
 destructive :: clear-eventlog remove-eventlog limit-eventlog :: . :: wipes an event log
 destructive :: reg :: (?i) delete (?:HKLM|HKCR|HKEY_LOCAL|HKEY_CLASSES|\S*\\(?:Windows|Software) ) :: deletes registry keys
@@ -6394,15 +6575,15 @@ destructive :: kill :: .* -1 $ :: kills every process
 destructive :: crontab :: .* -r  :: removes all cron jobs
 destructive :: tmutil :: (?:delete|disable) :: removes backups
 reverse_shell :: ngrok :: (?:http|tcp|tls|start|tunnel) :: opens a tunnel into this machine
-reverse_shell :: chisel frpc ligolo-ng gost rathole bore pagekite :: (?!(?:.* )?(?:--help|--version|-h|
-    help) ) :: opens a tunnel into this machine
+reverse_shell :: chisel frpc ligolo-ng gost rathole bore pagekite :: (?!(?:.* )?(?:--help|--version|-h|help) ) :: opens a
+     tunnel into this machine
 reverse_shell :: cloudflared :: (?:tunnel|access) (?!list|info|login|create) :: opens a tunnel into this machine
 reverse_shell :: lt localtunnel :: .*-p :: opens a tunnel into this machine
 reverse_shell :: tailscale :: (?:funnel|serve) (?!status) :: opens a tunnel into this machine
 reverse_shell :: ssh autossh plink :: .* -\w*R :: opens a tunnel into this machine
 reverse_shell :: code devtunnel :: (?:tunnel|host) :: opens a tunnel into this machine
-reverse_shell :: tmate sshx gotty ttyd shellinaboxd gs-netcat pwncat pwncat-cs dnscat dnscat2 iodine powercat msfconsole sbd rpi
-    vot revsocks hans :: (?!.*(?:--help|--version|-h|-V) ) :: opens a shell to the network
+reverse_shell :: tmate sshx gotty ttyd shellinaboxd gs-netcat pwncat pwncat-cs dnscat dnscat2 iodine powercat msfconsole sbd
+     rpivot revsocks hans :: (?!.*(?:--help|--version|-h|-V) ) :: opens a shell to the network
 reverse_shell :: msfvenom :: .*-p :: builds a remote shell
 reverse_shell :: ztcp zsh-net-tcp :: . :: opens a socket from the shell
 reverse_shell :: xterm :: .*-display \S+:\d :: opens a shell on another display
@@ -6412,16 +6593,16 @@ pipe_to_shell :: regsvr32 msiexec rundll32 cmstp installutil wmic cscript wscrip
 pipe_to_shell :: deno :: run (?:.* )?https?://(?!deno\.land/|jsr\.io/|esm\.sh/) :: runs remote content
 pipe_to_shell :: bash sh zsh python perl ruby php node :: (?:\S* )?https?:// :: runs remote content
 privilege :: pkexec :: (?!--(?:help|version)) . :: runs a program as root
-privilege :: run0 mimikatz mimikatz.exe pypykatz secretsdump.py lazagne nanodump :: (?!.*(?:--help|--version|
-    -h ))(?: )?. :: takes rights or passwords of others
+privilege :: run0 mimikatz mimikatz.exe pypykatz secretsdump.py lazagne nanodump :: (?!.*(?:--help|--version|-h ))(?: )?. ::
+     takes rights or passwords of others
 privilege :: reg :: (?i) (?:save|export) "?HK(?:LM|EY_LOCAL_MACHINE)\\(?:SAM|SECURITY|SYSTEM)\b :: copies the password database
-privilege :: procdump procdump64 rundll32 dumpert createdump :: (?i)(?=.*(?:lsass|
-    minidump)) :: dumps the memory that holds passwords
+privilege :: procdump procdump64 rundll32 dumpert createdump :: (?i)(?=.*(?:lsass|minidump)) :: dumps the memory that holds
+     passwords
 privilege :: ntdsutil :: (?i)(?=.*(?:ifm|ntds)) :: copies the password database
 privilege :: aa-teardown aa-disable aa-complain :: . :: turns protection off
 privilege :: mcpwall :: (?:approve|unwrap|wrap|init)  :: changes what mcpwall lets through
-privilege :: python py uv uvx pipx :: (?:.* )?(?:\S*[/\\])?mcpwall(?:\.pyz?)?(?:(?:@|==)\S*)? (?:approve|unwrap|wrap|
-    init)  :: changes what mcpwall lets through
+privilege :: python py uv uvx pipx :: (?:.* )?(?:\S*[/\\])?mcpwall(?:\.pyz?)?(?:(?:@|==)\S*)? (?:approve|unwrap|wrap|init)  ::
+     changes what mcpwall lets through
 privilege :: claude codex gemini cursor-agent copilot qwen droid kimi :: (?i).*(?:disableAllHooks\W+true|--disable[= ]hooks\b|
     --dangerously-bypass-hook-trust|hooks ?= ?false) :: turns off the hooks by which this host asks
 privilege :: visudo vipw vigr setcap chpasswd adduser useradd usermod gpasswd newgrp dseditgroup sysadminctl :: (?!.*(?:--help|
@@ -6430,48 +6611,49 @@ privilege :: passwd :: (?!.*(?:--help|-S|--status)) :: changes a password
 privilege :: dscl :: .*(?:-create|-append|-passwd) :: changes users or rights
 privilege :: net net1 :: (?i) (?:user|localgroup|group) (?=.*/add|.*/active) :: changes users or rights
 privilege :: net :: (?i) user \S+ \S+ :: changes a password
-privilege :: new-localuser add-localgroupmember set-localuser enable-localuser add-adgroupmember new-aduser :: . :: changes user
-    s or rights
+privilege :: new-localuser add-localgroupmember set-localuser enable-localuser add-adgroupmember new-aduser :: . :: changes
+     users or rights
 privilege :: runas psexec psexec64 gsudo :: . :: runs a program as another user
 privilege :: start-process saps :: (?i).*-verb runas :: runs a program as administrator
 privilege :: nsenter :: .*(?:-t|--target|-a|--all|--mount) :: enters the namespaces of another process
 privilege :: unshare :: .*(?:-\w*r|--map-root-user|-\w*U) :: becomes root in a new namespace
 privilege :: docker podman nerdctl docker-compose :: (?=.*(?:--privileged|--pid[= ]host|--userns[= ]host|--ipc[= ]host|
-    --cap-add[= ](?:ALL|SYS_ADMIN|SYS_PTRACE|SYS_MODULE|all|sys_admin)|docker\.sock|(?:-v|--volume)[= ]?/(?:etc|root|proc|sys|
-    dev|boot|var|home|usr)?/?:|(?:src|source)=/(?:etc|root|proc|var)?/?,|--device[= ]/dev/(?:sd|nvme|mem|kmsg|vd)|(?:seccomp|
-    apparmor)[=:]unconfined)) :: gives a container rights over the host
+    --cap-add[= ]\S*(?:ALL|SYS_ADMIN|SYS_PTRACE|SYS_MODULE|all|sys_admin)|docker\.sock|(?:-v|--volume)[= ]?/(?:etc|root|proc|
+    sys|dev|boot|var|home|usr)?/?:|(?:src|source)=/(?:etc|root|proc|var)?/?,|--device[= ]/dev/(?:sd|nvme|mem|kmsg|vd)|
+    (?:seccomp|apparmor)[=:]unconfined)) :: gives a container rights over the host
 privilege :: kubectl oc :: (?=.*(?:cluster-admin|--privileged(?![= ]false)|hostPID|hostNetwork|"?privileged"?:|hostPath|
     node-shell| debug node/)) :: gives rights over the cluster or its nodes
 privilege :: setenforce :: 0|Permissive|permissive :: turns SELinux off
 privilege :: iptables ip6tables :: .*(?:-F|--flush|-X|-P (?:INPUT|FORWARD|OUTPUT) ACCEPT) :: drops the firewall
 privilege :: nft :: .*flush ruleset :: drops the firewall
 privilege :: ufw firewall-cmd pfctl :: (?:.*(?:disable|reset|panic-off|-d )|/|$) :: turns protection off
-privilege :: systemctl service sc launchctl rc-service stop-service set-service net :: (?i)(?=.*(?:stop|disable|mask|kill|unload
-    |delete|bootout|config))(?=.*(?:firewall|ufw|apparmor|auditd|iptables|nftables|fail2ban|falcon|crowdstrike|windefend|mpssvc|
-    defender|wazuh|osquery|clamav|sentinel|selinux|syslog|wscsvc|sysmon|mdatp|edr)) :: turns protection off
+privilege :: systemctl service sc launchctl rc-service stop-service set-service net :: (?i)(?=.*(?:stop|disable|mask|kill|
+    unload|delete|bootout|config))(?=.*(?:firewall|ufw|apparmor|auditd|iptables|nftables|fail2ban|falcon|crowdstrike|windefend|
+    mpssvc|defender|wazuh|osquery|clamav|sentinel|selinux|syslog|wscsvc|sysmon|mdatp|edr)) :: turns protection off
 privilege :: set-mppreference add-mppreference :: (?i).*-(?:disable|exclusion|MAPS|SubmitSamples) :: turns virus protection off
-privilege :: uninstall-windowsfeature disable-windowsoptionalfeature remove-windowscapability :: (?i)
-    .*defender :: turns virus protection off
-privilege :: netsh :: (?i).*(?:state off|opmode disable|firewall.*(?:disable|add rule|delete rule|reset)|
-    portproxy add) :: opens the firewall
+privilege :: uninstall-windowsfeature disable-windowsoptionalfeature remove-windowscapability :: (?i).*defender :: turns virus
+     protection off
+privilege :: netsh :: (?i).*(?:state off|opmode disable|firewall.*(?:disable|add rule|delete rule|reset)|portproxy add) ::
+     opens the firewall
 privilege :: set-netfirewallprofile new-netfirewallrule disable-netfirewallrule remove-netfirewallrule :: (?i).*(?:false|allow|
     -all|name) :: opens the firewall
 privilege :: csrutil spctl auditctl :: .*(?:disable|--master-disable|--global-disable|-e 0|-D) :: turns protection off
 privilege :: sysctl :: (?=.*=)(?=.*(?:kernel|fs|vm|net|user)[./]) :: changes kernel settings
 privilege :: insmod kexec debugfs rmmod :: /|.*(?:\.ko|-[lew]|/dev/) :: changes the running kernel
 privilege :: modprobe :: (?!.*(?:-n|--show|-c )) . :: changes the running kernel
-privilege :: set-executionpolicy :: (?i)(?=.*(?:unrestricted|bypass))(?!.*-scope (?:process|
-    currentuser)) :: lets every script run
-privilege :: reg set-itemproperty new-itemproperty sp :: (?i)(?=.*(?:EnableLUA|DisableAntiSpyware|DisableRealtime|DisableTaskMgr
-    |UseLogonCredential|LocalAccountTokenFilterPolicy|Windows Defender|Windows\x00Defender)) :: turns protection off
+privilege :: set-executionpolicy :: (?i)(?=.*(?:unrestricted|bypass))(?!.*-scope (?:process|currentuser)) :: lets every script
+     run
+privilege :: reg set-itemproperty new-itemproperty sp :: (?i)(?=.*(?:EnableLUA|DisableAntiSpyware|DisableRealtime|
+    DisableTaskMgr|UseLogonCredential|LocalAccountTokenFilterPolicy|Windows Defender|Windows\x00Defender)) :: turns protection
+     off
 privilege :: aws :: iam (?:attach-(?:user|role|group)-policy|put-(?:user|role)-policy|create-access-key|create-login-profile|
     update-assume-role-policy|add-user-to-group|create-user|deactivate-mfa) :: widens cloud rights
 privilege :: gcloud :: .*(?:add-iam-policy-binding|keys create) :: widens cloud rights
 privilege :: az :: (?:role assignment create|ad sp create|ad app credential) :: widens cloud rights
 privilege :: bash sh zsh dash ksh :: (?:.* )?-\w*p\w* $ :: keeps the rights of a setuid program
 privilege :: bcdedit :: (?i).*(?:testsigning|nointegritychecks) :: turns protection off
-privilege :: mount :: (?=.*(?:remount,rw| /dev/(?:sd|nvme|vd|dm-|mapper)| -t cgroup|(?:--r?bind
-    | -o r?bind)\S* / )) :: mounts a disk of the host
+privilege :: mount :: (?=.*(?:remount,rw| /dev/(?:sd|nvme|vd|dm-|mapper)| -t cgroup|(?:--r?bind| -o r?bind)\S* / )) :: mounts
+     a disk of the host
 persistence :: systemctl :: (?:.* )?(?:enable|link|reenable|edit) :: enables a service at start
 persistence :: bitsadmin :: (?i)(?=.*/setnotifycmdline) :: schedules a command
 privilege :: gdb lldb :: (?=.* (?:-p|--pid|attach))(?=.*(?:system|exec\w*|dlopen)\() :: runs code in another process
@@ -6482,83 +6664,111 @@ persistence :: loginctl :: .*enable-linger :: lets services run without a log-in
 persistence :: update-rc.d chkconfig rc-update insserv :: (?!.*(?:remove|--list|show|off|del)) :: enables a service at start
 persistence :: launchctl :: (?:load|bootstrap|submit|enable|start|kickstart) :: starts an agent at log-in
 persistence :: schtasks :: (?i).*/(?:create|change) :: schedules a task
-persistence :: register-scheduledtask register-scheduledjob register-wmievent set-wmiinstance register-cimindicationevent new-sc
-    heduledtask new-scheduledtasktrigger :: . :: schedules a task
-persistence :: reg set-itemproperty new-itemproperty new-item sp :: (?i)(?=.*(?:CurrentVersion[\\/]+(?:Run|RunOnce|
-    Policies[\\/]+Explorer[\\/]+Run|RunServices)\b|Winlogon|AppInit_DLLs|Image[\x00 ]File[\x00 ]Execution|UserInitMprLogonScript
-    |Shell[\x00 ]Folders)) :: starts a program at log-in
+persistence :: register-scheduledtask register-scheduledjob register-wmievent set-wmiinstance register-cimindicationevent
+     new-scheduledtask new-scheduledtasktrigger :: . :: schedules a task
+persistence :: reg set-itemproperty new-itemproperty new-item sp :: (?i)(?!.{0,3}query )(?=.*(?:CurrentVersion[\\/]+(?:Run|
+    RunOnce|Policies[\\/]+Explorer[\\/]+Run|RunServices)\b|Winlogon|AppInit_DLLs|Image[\x00 ]File[\x00 ]Execution|
+    UserInitMprLogonScript|Shell[\x00 ]Folders)) :: starts a program at log-in
 persistence :: new-service :: . :: installs a service
 persistence :: sc sc.exe :: (?i) (?:\\\\\S+ )?(?:create|config .*(?:binpath|start)) :: installs a service
 persistence :: nssm :: install :: installs a service
 persistence :: wmic :: (?i).*(?:startup|__EventFilter|process call create) :: starts a program by WMI
 persistence :: defaults :: write (?=.*(?:LoginHook|LogoutHook|loginitems|AutoLaunched)) :: starts a program at log-in
-persistence :: git :: config (?=.*(?:core\.(?:fsmonitor|hookspath|sshcommand|pager|editor|hooksPath|sshCommand|gitproxy|askpass)
-    |init\.templatedir|init\.templateDir|sequence\.editor|diff\.external|filter\.\S+\.(?:clean|smudge)|
-    credential\.helper \S*[!/]|alias\.\S+ !)[ \x00]*(?:\S{0,80}[/!~$]|.{0,80}(?:curl|wget|
-    sh )))(?!.*--get) :: makes git run a program
+persistence :: git :: config (?=.*(?:core\.(?:fsmonitor|hookspath|sshcommand|pager|editor|hooksPath|sshCommand|gitproxy|
+    askpass)|init\.templatedir|init\.templateDir|sequence\.editor|diff\.external|filter\.\S+\.(?:clean|smudge)|
+    credential\.helper \S*[!/]|alias\.\S+ !)[ \x00]*(?:\S{0,80}[/!~$]|.{0,80}(?:curl|wget|sh )))(?!.*--get) :: makes git run a
+     program
 persistence :: xmrig minerd cpuminer ethminer cgminer t-rex nbminer :: (?!.*--(?:help|version)) :: mines coins in the background
 persistence :: incrontab anacron :: (?!.*-l) . :: schedules a command
 persistence :: pm2 :: startup :: enables a service at start
-infrastructure :: terraform tofu terragrunt :: (?:destroy|(?:run-all|stack) destroy|apply (?=.*-destroy)|state rm|
-    workspace delete|force-unlock)(?!.* -help) :: destroys infrastructure
-infrastructure :: pulumi cdk cdktf serverless sls sam copilot eb :: (?:.* )?(?:destroy|delete|remove|terminate|
-    stack rm)  :: destroys infrastructure
+infrastructure :: terraform tofu terragrunt :: (?:destroy|(?:run-all|stack) destroy|apply (?=.*-destroy)|state rm|workspace
+     delete|force-unlock)(?!.* -help) :: destroys infrastructure
+infrastructure :: pulumi cdk cdktf serverless sls sam copilot eb :: (?:.* )?(?:destroy|delete|remove|terminate|stack rm)  ::
+     destroys infrastructure
 infrastructure :: kubectl oc k3s :: (?:kubectl )?(?:delete (?:-n \S+ |-\S+ )*(?:ns|namespaces?|nodes?|pvc?|persistentvolume\S*|
-    crds?|customresourcedef\S*|clusterrole\S*|project|all|sts|statefulsets?|storageclass)[ /]|delete(?=.* --all)|
-    delete (?:deploy\S*|svc|services?|secrets?|ingress|configmaps?)[ /](?=.*prod)|drain |scale (?=.*--replicas[= ]0)(?=.*(?:prod
-    |--all))|replace (?=.*--force)) :: destroys cluster state
+    crds?|customresourcedef\S*|clusterrole\S*|project|all|sts|statefulsets?|storageclass)[ /]|delete(?=.* --all)|delete
+     (?:deploy\S*|svc|services?|secrets?|ingress|configmaps?)[ /](?=.*prod)|drain |scale (?=.*--replicas[= ]0)(?=.*(?:prod|
+    --all))|replace (?=.*--force)) :: destroys cluster state
 infrastructure :: helm helm3 :: (?:uninstall|delete|del|un)  :: removes a release from the cluster
 infrastructure :: eksctl kops gke-gcloud-auth-plugin rosa talosctl kubeadm k3s-uninstall.sh :: (?:.* )?(?:delete|reset|
     destroy)  :: destroys a cluster
 infrastructure :: aws :: (?:s3 (?:rb|rm (?=.*--recursive)|sync (?=.*--delete))|s3api delete-|ec2 (?:terminate-instances|
     delete-(?!tags)|release-address|deregister)|rds delete-|dynamodb delete-(?:table|backup|global)|cloudformation delete-stack|
-    iam delete-|kms (?:schedule-key-deletion|disable-key)|route53 (?:delete-|change-resource)|lambda delete-function|ecs delete-
-    |eks delete-|ecr (?:delete-|batch-delete)|elasticache delete-|redshift delete-|secretsmanager delete-|sqs (?:delete|
+    iam delete-|kms (?:schedule-key-deletion|disable-key)|route53 (?:delete-|change-resource)|lambda delete-function|ecs
+     delete-|eks delete-|ecr (?:delete-|batch-delete)|elasticache delete-|redshift delete-|secretsmanager delete-|sqs (?:delete|
     purge)-queue|sns delete-topic|logs delete-|cloudtrail (?:delete|stop)|organizations |autoscaling delete-|efs delete-|
-    glacier delete|backup delete|elb\S* delete|cognito-idp delete|cloudfront delete|opensearch delete|
-    guardduty delete) :: destroys cloud resources
+    glacier delete|backup delete|elb\S* delete|cognito-idp delete|cloudfront delete|opensearch delete|guardduty delete) ::
+     destroys cloud resources
 infrastructure :: gcloud :: (?:.* )?(?:delete|storage rm(?=.* (?:-r|--recursive) ))  :: destroys cloud resources
 infrastructure :: bq :: (?:.* )?rm (?=.*-\w*[rfd]) :: destroys cloud data
 infrastructure :: gsutil :: (?:.* )?(?:rb|rm(?=.* -\w*[rR])|-m rm)  :: destroys cloud storage
 infrastructure :: az oci ibmcloud doctl hcloud openstack aliyun scw linode-cli exo civo vultr-cli :: (?:.* )?(?:delete|purge|
     terminate|remove|rm|delete-batch|nuke)  :: destroys cloud resources
-infrastructure :: docker podman nerdctl :: (?:system prune (?=.*(?:--volumes|-\w*a))|volume (?:rm .*\$\(|prune (?=.*-\w*a))|
-    rm .*\$\(.*|swarm leave (?=.*-f)|stack rm|image prune (?=.*--all)(?=.*--volumes)) :: destroys containers and their data
+infrastructure :: docker podman nerdctl :: (?:system prune (?=.*(?:--volumes|-\w*a))|volume (?:rm .*\$\(|prune (?=.*-\w*a))|rm
+     .*\$\(.*|swarm leave (?=.*-f)|stack rm|image prune (?=.*--all)(?=.*--volumes)) :: destroys containers and their data
 infrastructure :: dropdb dropuser droplet :: (?!.*--help) :: drops a database
 infrastructure :: mysqladmin :: .*drop :: drops a database
-infrastructure :: gh glab :: (?:repo delete|api (?=.*(?:-X|--method)[= ]?DELETE)|project delete|
-    repo archive (?=.*--yes)) :: deletes a repository
-infrastructure :: heroku fly flyctl vercel netlify railway firebase supabase wrangler render planetscale pscale neonctl turso :
-    : (?:.* )?(?:\S*:(?:destroy|delete|reset|remove)|destroy|apps destroy|delete|remove|down|rm|db reset (?=.*--linked)|
+infrastructure :: gh glab :: (?:repo delete|api (?=.*(?:-X|--method)[= ]?DELETE)|project delete|repo archive (?=.*--yes)) ::
+     deletes a repository
+infrastructure :: heroku fly flyctl vercel netlify railway firebase supabase wrangler render planetscale pscale neonctl turso
+     :: (?:.* )?(?:\S*:(?:destroy|delete|reset|remove)|destroy|apps destroy|delete|remove|down|rm|db reset (?=.*--linked)|
     branch delete)(?: |$) :: destroys a deployment
+infrastructure :: sequelize sequelize-cli knex :: (?:.* )?(?:db:drop|db:migrate:undo:all|migrate:rollback .*--all) :: drops a
+     database
+infrastructure :: typeorm typeorm-ts-node-commonjs mikro-orm :: (?:.* )?schema:(?:drop|fresh) :: drops a database
+infrastructure :: mix :: (?:do )?ecto\.(?:drop|reset) :: drops a database
+infrastructure :: flyway :: (?:.* )?clean  :: drops a database
+infrastructure :: liquibase :: (?i)(?:.* )?drop-?all :: drops a database
+infrastructure :: dotnet dotnet-ef :: (?:ef )?database drop :: drops a database
+infrastructure :: drizzle-kit :: drop :: drops a database
+infrastructure :: supabase :: (?:.* )?db reset (?=.*--(?:linked|db-url)) :: drops a database
+infrastructure :: docker podman nerdctl :: (?:volume (?:rm|remove|prune)|system reset|machine (?:rm|reset)) :: deletes volumes
+     and their data
+infrastructure :: rclone :: (?:.* )?(?:purge|delete|deletefile|rmdirs|cleanup)  :: deletes stored files
+infrastructure :: rclone :: (?:.* )?sync \S* ?(?:\S* )*\S*(?:empty|/dev/null)\S* :: deletes stored files
+infrastructure :: s3cmd :: (?:.* )?(?:rb|del|rm) (?=.*(?:-r|--recursive|--force)) :: deletes stored files
+infrastructure :: mc :: (?:.* )?(?:rb |rm (?=.*(?:-r|--recursive|--force))) :: deletes stored files
+infrastructure :: curl wget http https xh :: (?=.*(?:-X ?|--request[= ]| |^|--method=)DELETE )(?=.*(?::9200/|:9300/|/_all|/\*|
+    elastic|opensearch|\S*es:|/api/v1/namespaces)) :: deletes indices or shared state
+infrastructure :: redis-cli valkey-cli :: (?i)(?:.* )?(?:del|unlink) (?:.*\$\(|\$\(\)) :: deletes every key it is given
+infrastructure :: vagrant multipass limactl colima minikube kind k3d :: (?:.* )?(?:destroy|delete)  :: destroys a machine and
+     its data
+destructive :: osascript :: (?is)(?=.*(?:finder|system.events))(?=.*(?:delete|move.*trash|empty))(?=.*(?:home|disk|documents|
+    desktop|pictures|folder)) :: deletes the user's files
 infrastructure :: rake rails bin/rails :: .*db:(?:drop|reset|purge) :: drops a database
 infrastructure :: prisma :: .*(?:migrate reset|db push (?=.*--force-reset)) :: drops a database
 infrastructure :: php artisan :: .*artisan (?:migrate:(?:fresh|reset)|db:wipe) :: drops a database
 infrastructure :: python manage.py django-admin :: (?:.*manage\.py )?(?:flush|reset_db)  :: empties a database
-infrastructure :: etcdctl consul vault nomad rabbitmqctl kafka-topics kafka-topics.sh velero ceph rados virsh govc argocd flux i
-    stioctl influx :: (?:.* )?(?:del (?=.*--prefix)|kv delete (?=.*-recurse)|delete|destroy|(?:kv )?metadata delete|
-    secrets disable|job stop (?=.*-purge)|reset|force_reset|purge|--delete|undefine|uninstall|osd pool delete|
-    vm\.destroy) :: destroys shared state
+infrastructure :: etcdctl consul vault nomad rabbitmqctl kafka-topics kafka-topics.sh velero ceph rados virsh govc argocd flux
+     istioctl influx :: (?:.* )?(?:del (?=.*--prefix)|kv delete (?=.*-recurse)|delete|destroy|(?:kv )?metadata delete|secrets
+     disable|job stop (?=.*-purge)|reset|force_reset|purge|--delete|undefine|uninstall|osd pool delete|vm\.destroy) ::
+     destroys shared state
 infrastructure :: npm yarn pnpm :: (?:unpublish|npm unpublish) :: withdraws a published package
 infrastructure :: curl http https xh :: (?=.*(?:-X ?|--request[= ]| |^)DELETE )(?=.*(?:/_all|/\*|:9200/|api\.(?:github|
     cloudflare|digitalocean|heroku)\.com/|amazonaws|/namespaces/)) :: destroys remote state
 package_install :: npm pnpm yarn bun :: (?:.* )?(?:install|i|add|ci|update|upgrade|global add|dlx|exec)  :: installs packages
 package_install :: yarn npx pnpx bunx uvx :: $|(?!-) . :: installs packages
-package_install :: pip pipx uv poetry conda mamba gem cargo go brew apt apt-get aptitude dnf yum zypper pacman apk snap flatpa
-    k port choco winget scoop composer nix-env emerge bundle pdm install-module install-package easy_install luarocks cpan cpan
-    m dotnet nuget :: (?:.* )?(?:install|add|sync|get|-S\w*|-i\w*|require|upgrade|update|dist-upgrade|pip install|tool install|
-    package|in)  :: installs packages
+package_install :: pip pipx uv poetry conda mamba gem cargo go brew apt apt-get aptitude dnf yum zypper pacman apk snap
+     flatpak port choco winget scoop composer nix-env emerge bundle pdm install-module install-package easy_install luarocks
+     cpan cpanm dotnet nuget :: (?:.* )?(?:install|add|sync|get|-S\w*|-i\w*|require|upgrade|update|dist-upgrade|pip install|
+    tool install|package|in)  :: installs packages
 package_install :: install-module install-package install-script easy_install dpkg rpm :: . :: installs packages
 package_install :: python :: -m (?:pip|ensurepip|easy_install) (?:install|download) :: installs packages
-network :: curl wget http https xh aria2c fetch invoke-webrequest iwr invoke-restmethod irm nc ncat netcat telnet socat ssh sc
-    p sftp ftp lftp tftp rsync rclone dig nslookup host ping traceroute nmap masscan websocat mosh start-bitstransfer bitsadmi
-    n test-netconnection tnc resolve-dnsname w3m lynx links autossh plink whois tracert zmap hping3 :: (?!(?:--version|--help|
-    -V) ) :: talks to the network"""
+network :: curl wget http https xh aria2c fetch invoke-webrequest iwr invoke-restmethod irm nc ncat netcat telnet socat ssh
+     scp sftp ftp lftp tftp rsync rclone dig nslookup host ping traceroute nmap masscan websocat mosh start-bitstransfer
+     bitsadmin test-netconnection tnc resolve-dnsname w3m lynx links autossh plink whois tracert zmap hping3 :: (?!(?:--version|
+    --help|-V) ) :: talks to the network"""
 _SH_MISSPELT = lazy_regex(r"[\w./~*?$@%+,:=\\{}\[\]()<> -]{1,60}\Z")
 # Build output: harmless to delete below whatever folder the command starts in.
 _SH_OUTPUT = lazy_regex(r"(?!(?:.*/)?\.\.(?:/|\Z))(?:\./)?(?:[\w.-]+/)*(?:node_modules|dist|build|coverage|target|out|htmlcov|"
                         r"storybook-static|__pycache__|\.(?:next|nuxt|turbo|parcel-cache|svelte-kit|output|nyc_output|"
                         r"pytest_cache|mypy_cache|ruff_cache|tox|eggs|gradle|venv|cache|vite)|venv|[\w.-]+\.egg-info)/?\Z")
+# Folders and files that people keep their own work in.
+_SH_OWN_FOLDER = (r"~/(?:Documents|Desktop|Pictures|Photos|Music|Movies|Videos|Downloads|Public|Dropbox|OneDrive|Google.Drive|"
+                  r"iCloud.Drive|Nextcloud|Library|Projects?|Work|Code|src|repos|git)")
+_SH_OWN_FILE = lazy_regex(_SH_OWN_FOLDER + r"/|~/[^.].*\.(?:od[tsp]|docx?|xlsx?|pptx?|pdf|tex|rtf|pages|numbers|key|jpe?g|"
+                          r"png|heic|mov|mp[34]|psd|sqlite3?|db|kdbx?|csv|ipynb|bib|epub|md)\Z", re.I)
+_SH_OWN_PLACE = lazy_regex(_SH_OWN_FOLDER + r"/?\Z|~/[^/.]+/?\Z|~/?\Z|~/\*", re.I)
 # Files that programs leave behind: harmless to delete in any folder but the system's.
 _SH_THROWN = lazy_regex(r"(?:[\w.-]+/)*[\w*?.-]*\.(?:o|obj|pyc|pyo|class|tmp|temp|log|swp|orig|rej|gcda|gcno|coverage|aux)\Z")
 _sh_drive = lazy_regex(r"(?:[A-Za-z]:[\\/]|[A-Za-z]:\Z|\\\\|%\w+%|\$env:)", re.I)
@@ -6622,65 +6832,184 @@ _SH_VARIABLES = {"IFS": " \t\n", "0": "bash", "SHELL": "/bin/bash", "BASH": "/bi
 _SH_SET = frozenset("HOME PATH PWD SHELL USER LOGNAME BASH UID 0 # ? $".split())
 # Variables whose value is run by bash, git, man, tar …: as a command, as a script file, as more options.
 _SH_RUNS_VARIABLES = {name: role for role, *names in map(str.split, """\
-script BASH_ENV ENV PYTHONSTARTUP
+script BASH_ENV ENV PYTHONSTARTUP PS4
 sh PROMPT_COMMAND GIT_SSH_COMMAND GIT_SSH GIT_EXTERNAL_DIFF GIT_PAGER GIT_EDITOR GIT_SEQUENCE_EDITOR GIT_ASKPASS SSH_ASKPASS
-sh GIT_PROXY_COMMAND PAGER MANPAGER EDITOR VISUAL BROWSER SUDO_ASKPASS RSYNC_RSH CVS_RSH SVN_SSH FCEDIT
+sh LESSOPEN LESSCLOSE GIT_PROXY_COMMAND PAGER MANPAGER EDITOR VISUAL BROWSER SUDO_ASKPASS RSYNC_RSH CVS_RSH SVN_SSH FCEDIT
 sh FZF_DEFAULT_COMMAND RUSTC_WRAPPER CARGO_BUILD_RUSTC_WRAPPER npm_config_script_shell
 -tar TAR_OPTIONS
 -node NODE_OPTIONS
+-perl PERL5OPT PERL5DB
+-ruby RUBYOPT
 -make MAKEFLAGS""".splitlines()) for name in names}
+# Options whose value is text in every program.
+_SH_TEXT_OPTIONS = frozenset("""--message --title --body --description --env-file --identity-file --format --query --jq --name
+    -Message --template --label --search --notes""".split())
 _SH_REMOVES = lazy_regex(r"-[rRfidv]*[rRf][rRfidv]*\Z|--recursive\Z|--force\Z")
 # Programs for whose sake the words of an unknown one are read as a command.
-_SH_DANGEROUS = frozenset("rm shred dd mkfs wipefs sh bash dash zsh nc ncat netcat socat sudo".split())
+_SH_DANGEROUS = frozenset("""rm shred dd mkfs wipefs sh bash dash zsh nc ncat netcat socat sudo doas terraform tofu kubectl helm
+    psql mysql redis-cli find xargs python python3 perl ruby node truncate chmod chown crontab""".split())
+_SH_PASSING = frozenset("""cat grep egrep head tail sed awk gawk cut tr jq yq base64 base32 xxd rev sort uniq tee tac od fold
+    column strings nl paste xargs""".split())                     # what goes into them comes out of them
 _SH_DOUBTED = [(category, lazy_regex(rf"(?<![\w.-])({words})(?![\w-])")) for category, words in (
     ("destructive", "rm|rmdir|unlink|shred|srm|wipe|dd|truncate|mkfs[.\\w]*|wipefs|rimraf"),
     ("pipe_to_shell", "ba?sh|zsh|dash|ksh|fish|eval|source|sudo|python3?|perl|node|ruby|osascript"),
     ("exfiltration", "curl|wget|nc|ncat|netcat|socat|scp|rsync|ftp|sftp|telnet"))]
 _SH_KNOWN_FOLDERS = frozenset("home pwd userprofile env tmpdir tmp temp null psscriptroot".split())
-_SH_CODE_LETTERS = {"python": "c", "pypy": "c", "ipython": "c", "expect": "c", "perl": "eE", "php": "rBRE", "node": "ep"}
 _SH_REMOVE_VALUED = frozenset("-include -exclude -filter -erroraction -ea -n -s --iterations --size".split())
 _SH_MOVES = frozenset("mv move move-item mi ren rename rename-item".split())
-# curl, wget and their like: what an option holds (a switch holds nothing).
-_SH_HTTP = {role: frozenset(options) for role, *options in map(str.split, """\
-url --url -uri -source
-named -O --remote-name --remote-name-all
-target -o --output -outfile --output-document -outf -destination --out -O
-file -T --upload-file --post-file --body-file -infile -inf
-data -d --data --data-binary --data-raw --data-urlencode --data-ascii --json -F --form --post-data --body-data -body -b --cookie \
---url-query -form
-header -H --header -A -e --user-agent --referer
-folder -P --directory-prefix --output-dir
-config -K --config -i --input-file
-switch --silent --show-error --fail --location --insecure --head --include --compressed --verbose --get --remote-name --quiet \
---no-verbose --no-check-certificate --ipv4 --ipv6 --http1.1 --http2 --globoff --netrc --remote-header-name --create-dirs \
---fail-with-body --recursive --mirror --continue --spider --no-clobber --progress-bar --remote-name-all --tlsv1.2 \
---proto-default --no-buffer --ignore-stdin --json-body --download --body --headers --follow --form-body""".splitlines())}
 _SH_COPY_VALUED = ("-i", "-F", "-P", "-o", "-e", "-p", "-c", "-l", "--exclude", "--include", "--rsh", "-S")
 _SH_COPY_VERBS = frozenset("cp copy copyto sync put send mv move s3 storage gist create blob upload".split())
 _SH_ALWAYS_AWAY = frozenset("croc wormhole magic-wormhole ffsend sftp ftp lftp tftp az gh".split())
-_SH_CONTAINER_FLAGS = frozenset("""--rm --privileged --init --interactive --tty --detach --read-only --publish-all
-    --no-healthcheck --quiet --stdin --no-deps --service-ports --no-TTY --build --remove-orphans --oom-kill-disable""".split())
+
+
+class _ShRow(NamedTuple):
+    """One row of _SH_PROGRAMS. *options*: an option -> (takes a value?, role or mark)."""
+    options: dict[str, tuple[bool, str]]
+    operands: tuple[str, ...] = ()
+    traits: frozenset[str] = frozenset()
+    method: Any = None
+
+
+class _ShCall:
+    """The words of one command, sorted by the row of its program."""
+    __slots__ = ("name", "args", "row", "got", "words", "marks", "starts", "plain", "doubt", "background", "said")
+
+    def __init__(self, name: str, args: list[str], row: _ShRow) -> None:
+        self.name, self.args, self.row, self.background = name, args, row, False
+        self.got: list[tuple[str, str]] = []    # (role, value) of options, then of operands
+        self.words: list[str] = []              # operands
+        self.plain: list[str] = []              # words that may be files
+        self.marks: set[str] = set()
+        self.starts: list[int] = []             # where the command inside begins, in *args*
+        self.said = _NOTHING                    # by the texts among its options
+        self.doubt = False                      # the last option may have taken the next word
+
+    def all(self, *roles: str) -> list[str]:
+        return [value for role, value in self.got if role in roles]
+
+    def sort(self, verbs: bool = False) -> int:
+        """Sort *args*; with *verbs* only up to the first operand, whose place comes back."""
+        args, row, given, ended = self.args, self.row, False, False
+        roles = [role for role in row.operands if role != "e*"]
+        before = next((at for at, role in enumerate(roles) if role == "x"), -1)
+        missing = before > 0 and roles[before - 1] == "p?"
+        i = 0
+        while i < len(args):
+            word = args[i]
+            i += 1
+            if word[:1] == "-" and len(word) > 1 and not ended:
+                if word == "--":
+                    ended = True
+                    continue
+                found, value, i = self.option(word, i)
+                if found is None:
+                    continue
+                role = found[1]
+                if not found[0]:
+                    self.marks.add(role)
+                    continue
+                ended, given = ended or role[-1:] == ".", given or role[-1:] == "!"
+                if role == "x.":
+                    self.starts.append(i - 1)
+                    return i
+                self.got.append((role.rstrip(".!") or "p", value))
+                continue
+            if verbs:
+                return i - 1
+            if before >= 0 and row.operands[0] == "e*" and not self.words and _sh_assignment.match(word):
+                self.got.append(("e", word))
+                continue
+            if before >= 0 and (len(self.words) >= before - (given and roles[0][:1] == "~") or missing):
+                self.starts.append(i - 1)
+                if (self.doubt or missing and not self.words) and i < len(args):
+                    self.starts.append(i)
+                break
+            self.words.append(word)
+            self.doubt = False
+            if roles[len(self.words) - 1:len(self.words)] and roles[len(self.words) - 1][-1] == "+":
+                self.words += args[i:]
+                break
+        self.assign([role for role in roles if not (given and role[:1] == "~")])
+        return i
+
+    def option(self, word: str, i: int) -> tuple[tuple[bool, str] | None, str, int]:
+        """What the row says of one option, the value it takes, and the place of the next word."""
+        options, args = self.row.options, self.args
+        found = options.get(word) or options.get(word.lower())
+        following = args[i] if i < len(args) else ""
+        self.doubt = False
+        if found:
+            return found, following, i + found[0]
+        if word[:2] == "--" or "=" in word and word.partition("=")[0] in options:
+            option, mark, value = word.partition("=")
+            found = options.get(option) or next(
+                (options[name] for name in options if name.startswith(option) and len(option) > 4), None)
+            if found and (not mark or found[0]):
+                return found, _sh_from(value, _sh_flow(word)) if mark else following, i + (found[0] and not mark)
+            if mark:
+                self.plain.append(_sh_from(value, _sh_flow(word)))
+            self.doubt = not mark
+            return None, "", i
+        for at, letter in enumerate(word[1:], 1):
+            found = options.get("-" + letter)
+            if found and found[0]:
+                rest = word[at + 1:]
+                return found, _sh_from(rest, _sh_flow(word)) if rest else following, i + (not rest)
+            if found:
+                self.marks.add(found[1])
+            self.doubt = found is None
+        return None, "", i
+
+    def assign(self, roles: list[str]) -> None:
+        """Give the operands their roles."""
+        words = self.words
+        for at, role in enumerate(roles):
+            if role[-1] == "*":
+                self.got += [(role[:-1], word) for word in words[at:]]
+            elif role[-1] == "+":
+                self.got += [(role[:-1], _sh_whole(words[at:]))] if words[at:] else []
+            elif at < len(words) and role != "x":
+                self.got.append((role.lstrip("~").rstrip("?"), words[at]))
 
 
 _sh_tables: list[dict[str, Any]] = []
 
 
 def _sh_known() -> list[dict[str, Any]]:
-    """[methods, wrappers, rules]: the compact tables above as dictionaries by program, made at first use."""
+    """[rows, programs with sub-commands, rules]: the tables above as dictionaries by program, made at first use."""
     if not _sh_tables:
-        rows = [line.split() for line in _SH_METHODS.splitlines()]
-        methods = {program: getattr(_ShRun, "_" + method) for method, *programs in rows for program in programs}
-        rows = [row.split() for row in _SH_WRAPPERS.replace("\n", ";").split(";")]
-        wrappers = {program: (letters, int(skip)) for program, letters, skip in rows}
+        rows: dict[str, _ShRow] = {}
+        for line in re.sub(r"\n +", " ", _SH_PROGRAMS).strip().split("\n"):
+            if line[:1] != "#":
+                names, options, operands, traits = [part.strip() for part in (line + " |" * (3 - line.count("|"))).split("|")]
+                row = _sh_row(options, operands, traits)
+                for name in names.split():
+                    parts = [part.split(",") for part in name.split("/")]
+                    made = parts[0]
+                    for part in parts[1:]:
+                        made = [f"{one}/{verb}" for one in made for verb in part]
+                    rows.update(dict.fromkeys(made, row))
         rules: dict[str, Any] = {}
-        # an indented line goes on with the row above it
-        for line in re.sub(r"\n +", "", _SH_RULES).replace("BRANCH", _SH_BRANCH).split("\n")[1:]:
+        # an indented line goes on with the row above it, blanks behind the fourth included
+        for line in _SH_RULES.replace("\n    ", "").replace("BRANCH", _SH_BRANCH).split("\n")[1:]:
             category, programs, pattern, reason = line.split(" :: ")
             rule = (category, lazy_regex(pattern), reason)
             for program in programs.split():
                 rules.setdefault(program, []).append(rule)
-        _sh_tables.extend((methods, wrappers, rules))
+        _sh_tables.extend((rows, dict.fromkeys(name.partition("/")[0] for name in rows if "/" in name), rules))
     return _sh_tables
+
+
+def _sh_row(options: str, operands: str, traits: str) -> _ShRow:
+    found: dict[str, tuple[bool, str]] = {}
+    for token in options.split():
+        named = re.fullmatch(r"(-[^:=]*)(?:([:=])(.*))?", token)
+        if named:
+            found.update(dict.fromkeys(named.group(1).split(","), (named.group(2) == ":", named.group(3) or "")))
+        else:
+            found.update({"-" + letter: (bool(valued), "") for letter, valued in re.findall("(.)(:?)", token)})
+    method = next((trait[2:] for trait in traits.split() if trait[:2] == "t:"), "")
+    return _ShRow(found, tuple(operands.split()), frozenset(traits.split()), getattr(_ShRun, "_" + method) if method else None)
 
 
 # ---- 9d. Commands: SQL -----------------------------------------------------------------------------------
@@ -8149,7 +8478,7 @@ def _power_words(run: _ShRun, node: _ShNode, words: list[str]) -> list[str]:
     """Assignments and expressions as commands; notes the text that code patterns are looked for in."""
     first, text = node.words[0], node.raw.lstrip()
     program = _sh_program(words[0], run.d)
-    if run.depth == run.power_depth and program not in _SH_NO_FILES and program not in ("echo", "git", "gh", "rg", "grep"):
+    if run.depth == run.power_depth and program not in ("echo", "git", "gh", "rg", "grep", "write-host", "write-output", "true"):
         run.power.append(node.raw)
     fetches = _sh_power_remote.search(text)
     assigned = re.match(r"\$([\w:]+)\s*\+?=", text)
@@ -8328,7 +8657,8 @@ class _ShRun:
         self.paths: dict[str, None] = {}
         self.altered: set[str] = set()      # those among them that are written or deleted
         self.files: dict[str, _Flow] = {}   # what this command has written, by `key`
-        self.ran: list[str] = []            # files that a shell in the background reads
+        self.pipes: set[str] = set()        # names of pipes made here
+        self.ran: set[str] = set()          # … that a shell reads
         self.made: set[str] = set()         # folders made here
         # The state (see _State): a value is a text, a dict (an array), or a tuple of values it may have.
         self.vars: dict[str, Any] = {}
@@ -8350,6 +8680,9 @@ class _ShRun:
         self.calls: list[str] = []          # functions and aliases that are being followed
         self.power: list[str] = []          # PowerShell of the script at depth *power_depth*
         self.power_depth = 0
+        self.call_: _ShCall | None = None   # the command whose row is being followed
+        self.links: dict[str, str] = {}     # links made here and folders mounted: the place they lead to
+        self.loaded = False                 # a file of secrets has been read into the variables
         self.checked: set[str] = set()      # variables written `${NAME:?}`: never empty
         self.homes: list[str] | None = None
         self.anchors: list[tuple[str, list[str]]] | None = None
@@ -8438,9 +8771,12 @@ class _ShRun:
     def where(self, word: str, cwd: str | None = None) -> str:
         """*word* as seen from where the command started, after the `cd`s on the way."""
         cwd = self.cwds[0] if cwd is None else cwd
-        if not cwd or word[:1] in "/~%" or self.d is not _SH_POSIX and word[:1] == "$" or _sh_drive.match(word):
-            return word
-        return f"{cwd.rstrip('/')}/{word}"
+        if cwd and not (word[:1] in "/~%" or self.d is not _SH_POSIX and word[:1] == "$" or _sh_drive.match(word)):
+            word = f"{cwd.rstrip('/')}/{word}"
+        for link, place in self.links.items() if self.links else ():
+            if word.startswith(link + "/") or word == link and link[:1] == "/":
+                return place.rstrip("/") + word[len(link):]
+        return word
 
     def reported(self, word: str) -> list[str]:
         """What `paths` has for *word*."""
@@ -8448,7 +8784,7 @@ class _ShRun:
 
     def path(self, word: str, sources: list[str] | None = None) -> None:
         """Report a word that is or may be a file."""
-        if not word or len(word) > 4096 or word[:1] == "-" or word[:8] == "/dev/fd/" or word == _SH_HOLE or "\n" in word or (
+        if not word or len(word) > 4096 or word[:1] in "-!" or word[:8] == "/dev/fd/" or word == _SH_HOLE or "\n" in word or (
                 "://" in word and word[:5] != "file:"):
             return
         for place in self.reported(word):
@@ -8486,9 +8822,16 @@ class _ShRun:
     def ship(self, flow: _Flow, way: str) -> None:
         """Something leaves the machine; does it hold anything private?"""
         for source in flow.sources if "exfiltration" not in self.facts else ():
-            if source[:1] == "\0" or any(map(_SH_PRIVATE.match, self.places(source))) or self.ctx.is_sensitive(source):
-                what = source[1:] if source[:1] == "\0" else _sh_show(source)
+            known = source[:1] == "\0" and source[:6] != "\0pipe "
+            if known or any(map(_SH_PRIVATE.match, self.places(source))) or self.ctx.is_sensitive(source):
+                what = source.strip("\0") if source[:1] == "\0" else _sh_show(source)
                 return self.say("exfiltration", f"sends {what} away by {way}")
+
+    def shown(self, flow: _Flow) -> None:
+        """What a command says in the end is read by whoever called it."""
+        for source in flow.sources:
+            if source[-1:] == "\0":
+                self.say("exfiltration", f"shows a secret: {source.strip(chr(0))}")
 
     # -- structure
     def read(self, text: str, flow: _Flow = _NOTHING, dialect: _ShDialect | None = None) -> _Flow:
@@ -8542,11 +8885,7 @@ class _ShRun:
             elif out is not _NOTHING:
                 outs.append(out)
         self.depth -= 1
-        if len(outs) < 2:
-            return outs[0] if outs else _NOTHING
-        texts = [out.text for out in outs if out.text is not None]
-        return _sh_join(outs, "\n".join([text.rstrip("\n") for text in texts])[:MAX_SHELL_VALUE]
-                        if len(texts) == len(outs) else None)
+        return _sh_said(outs)
 
     def pipeline(self, nodes: list[_ShNode], flow: _Flow) -> _Flow:
         if len(nodes) == 1 and not nodes[0].background:
@@ -8555,7 +8894,7 @@ class _ShRun:
         for node in nodes:
             self.become(before)
             self.out = self.out if node is nodes[-1] else ""
-            out = self.node(node, out)
+            out = self.node(node, _SOME if out is _NOTHING and node is not nodes[0] else out)
             self.settle()
         if nodes[-1].background and self.d is _SH_POSIX:
             self.become(before)
@@ -8580,10 +8919,10 @@ class _ShRun:
         for fd, operator, word in node.redirects:
             flow = self.redirected(fd, operator, _sh_whole(self.expand(word)), flow, outs)
         out = self.run(node, lines, flow, outs)
-        if lines != [["exec"]]:
+        if node.redirects and lines != [["exec"]]:
             self.fds = fds
         for fd, operator, target in outs:
-            self.written(target, _EMPTY if fd == "2" else out, ">>" in operator)
+            self.written(target, _NOTHING if fd == "2" else out, ">>" in operator)
             out = out if fd == "2" else _NOTHING
         for name, value in kept.items():
             if value is None:
@@ -8603,8 +8942,8 @@ class _ShRun:
             if node.raw and lines[0]:
                 lines = [_power_words(self, node, lines[0])]
             if len(lines) == 1:
-                return self.simple(lines[0], flow, node.background) if lines[0] else (
-                    flow if outs and not node.assigns else _NOTHING)
+                return self.simple(lines[0], flow, node.background) if lines[0] else _NOTHING if (
+                    node.assigns or not outs) else _EMPTY if flow is _NOTHING else flow
             return self.branches([lambda words=words: self.simple(words, flow, node.background)  # type: ignore[misc]
                                   for words in lines])
         if kind == "for":
@@ -8743,7 +9082,7 @@ class _ShRun:
         """The command lines that *words* may become: one, unless variables have several values."""
         lines: list[list[str]] = [[]]
         for word in words:
-            if isinstance(word, str) and not (word[:1] == "~" and self.vars):
+            if isinstance(word, str) and not (word[:1] == "~" and (self.vars or word[1:2] in ("+", "-"))):
                 for line in lines:
                     line.append(word)
                 continue
@@ -8842,7 +9181,7 @@ class _ShRun:
         value = self.vars.get(name)
         if value is None:
             if name in ("@", "*"):
-                value = {}
+                value = self.vars.get("@", {})
             elif name == "PWD":
                 value = self.folder()
             elif name in _SH_VARIABLES:
@@ -9057,14 +9396,14 @@ class _ShRun:
         """A variable gets a value; some variables hold what programs run."""
         self.vars[name] = value if not isinstance(value, str) or len(value) <= MAX_SHELL_VALUE else _sh_from(
             _SH_HOLE, _sh_flow(value))
-        if name in _SH_RUNS_VARIABLES and self.d is _SH_POSIX:
+        if self.d is _SH_POSIX and (name in _SH_RUNS_VARIABLES or name[:17] == "GIT_CONFIG_VALUE_"):
             for one in _sh_each(value):
                 if isinstance(one, str) and one:
                     self.run_variable(name, one)
 
     def run_variable(self, name: str, value: str) -> None:
         """A variable of _SH_RUNS_VARIABLES: its value is a command, a script, or options of a program that runs things."""
-        role = _SH_RUNS_VARIABLES[name]
+        role = _SH_RUNS_VARIABLES.get(name, "sh")
         self.apart(lambda: self.played(role, value))
 
     def played(self, role: str, text: str) -> _Flow:
@@ -9073,8 +9412,8 @@ class _ShRun:
             self.expand(_ShReader(str(text)).double(""))
             return self.run_operand(text, _NOTHING)
         if role[:1] == "-":
-            return self.simple([role[1:], *text.split()], _NOTHING)
-        return self.run_text(text, _NOTHING)
+            return self.read(f"{role[1:]} {text}")
+        return self.run_text(_sh_from(text.lstrip("!|"), _sh_flow(text)), _NOTHING)
 
     # -- commands
     def simple(self, words: list[str], flow: _Flow, background: bool = False) -> _Flow:
@@ -9103,25 +9442,28 @@ class _ShRun:
         if self.files and (self.kept(first) is not None) and (
                 "/" in first or "\\" in first or self.d is not _SH_POSIX or re.search(r"\.(?:exe|bat|cmd|ps1|com)\Z", first)):
             self.run_file(first)
+        elif self.files and "/" not in first and any(key.endswith("bin/" + first) for key in self.files):
+            self.run_file(next(key for key in self.files if key.endswith("bin/" + first)))
         if _sh_open(first) and _sh_open(first.rpartition("/")[2]):
             return self.unknown(first, args, flow)
         if background and "node_modules" not in first and re.match(
                 r"(?:/tmp|/dev/shm|/var/tmp|.*/\.[^./][^/]*)/(?!bin/)", first):
             self.say("persistence", "leaves a program from a hidden or temporary folder running", first)
         self.spend(0)
-        methods, wrappers, rules = _sh_tables or _sh_known()
+        rows, _, rules = _sh_tables or _sh_known()
         name = _sh_program(first, self.d)
-        if name not in methods and name not in rules and name not in wrappers:
+        if name not in rows and name not in rules:
             name = self.another_name(name)
+        secret = ""
         if name in rules and (self.d is not _SH_POSIX or name not in ("if", "for")):
-            self.rules(name, rules[name], args)
-        wrapper = wrappers.get(name) or args and wrappers.get(f"{name}:{args[0]}")
-        if wrapper:
-            return self.wrap(name, wrapper, args, flow, background)
-        method = methods.get(name)
-        if method is not None:
-            return method(self, name, args, flow)  # type: ignore[no-any-return]
-        return self.operands(name, args, flow)
+            secret = self.rules(name, rules[name], args)
+        found = self.row_of(name, args)
+        if found is None:
+            out = self.carried(name, args, flow)
+        else:
+            found[1].background = background or name in ("nohup", "setsid")
+            out = self.play(found[0], found[1], found[2], flow)
+        return out._replace(sources=(*out.sources, f"\0${secret}\0")) if secret else out
 
     def unknown(self, first: str, args: list[str], flow: _Flow) -> _Flow:
         """A program that nobody can name: the worst one for its arguments."""
@@ -9170,18 +9512,18 @@ class _ShRun:
 
     def another_name(self, name: str) -> str:
         """`python3.11`, `mkfs.ext4`, `nc.traditional`, `/bin/r?`: under which name the tables have it."""
-        methods, _, rules = _sh_known()
+        rows, _, rules = _sh_known()
         for known in (name.rstrip("0123456789."), name.split(".")[0]):
-            if known in methods or known in rules:
+            if known in rows or known in rules:
                 return known
         if "?" in name or "*" in name or "[" in name:
             return next((known for known in _SH_KNOWN_PROGRAMS if _sh_wild(name, known)), name)
         return name
 
-    def rules(self, name: str, rules: list[Any], args: list[str]) -> None:
-        """The table's rules for one program."""
+    def rules(self, name: str, rules: list[Any], args: list[str]) -> str:
+        """The table's rules for one program; comes back: what secret it shows."""
         if not _SH_HARMLESS_OPTIONS.isdisjoint(args[:args.index("--")] if "--" in args else args):
-            return
+            return ""
         start = 0
         while name in _SH_SUBCOMMANDS and start < len(args) and args[start][:1] == "-":
             start += 2 if args[start] in _SH_VALUED_GLOBAL else 1
@@ -9189,69 +9531,317 @@ class _ShRun:
         words = [_sh_plain(word, "") if _sh_open(word) else word for word in words]
         subject = " ".join([word[:300].replace(" ", "\0") for word in words])[:6000] + " "
         padded = " " + subject
+        secret = ""
         for category, pattern, reason in rules:
             if category not in self.facts and (pattern.match(subject) or pattern.match(padded)):
-                self.say(category, f"{name}: {reason}")
+                if category == "secret":
+                    secret = reason
+                else:
+                    self.say(category, f"{name}: {reason}")
+        return secret
 
-    def wrap(self, name: str, wrapper: tuple[str, int], args: list[str], flow: _Flow, background: bool) -> _Flow:
-        """sudo, env, xargs, timeout …: the command inside."""
-        rest = _sh_skip(args, *wrapper)
-        options = args[:len(args) - len(rest)]
-        code = None                             # a text that is run instead of words
-        if name == "env":
-            for word in _sh_operands(options):
-                if "=" in word:
-                    self.set(word.partition("=")[0], _sh_from(word.partition("=")[2], _sh_flow(word)))
-            split = next((i + 1 for i, w in enumerate(args) if w in ("-S", "--split-string")), 0)
-            if split:
-                code = " ".join(args[split:])
-            elif not rest:
-                return _sh_read(("\0the environment",))
-        before, self.root = self.root, self.root or name in ("sudo", "doas", "pkexec", "gosu", "su-exec")
-        if name in ("sudo", "doas") and _sh_has(r"-\w*[is]\w*\Z|--(?:login|shell)\Z", options) and (
-                not rest or rest[0] in ("bash", "sh", "su", "zsh")):
+    def row_of(self, name: str, args: list[str]) -> tuple[str, _ShCall, list[tuple[str, str]]] | None:
+        """The row of a program or of its sub-command: its name, the sorted words, and what stands before a sub-command."""
+        rows, verbs, _ = _sh_known()
+        row = rows.get(name)
+        if name in verbs:
+            front = _ShCall(name, args, row or _NO_ROW)
+            at = front.sort(True)
+            for skip in range(3 if front.doubt else 2) if row is None else (0,):
+                verb = "".join(args[at + skip:at + skip + 1])
+                for key, size in ((f"{name}/{verb}/{''.join(args[at + skip + 1:at + skip + 2])}", 2), (f"{name}/{verb}", 1)):
+                    if key in rows:
+                        call = _ShCall(key, args[at + skip + size:], rows[key])
+                        call.sort()
+                        return key, call, front.got
+        if row is None:
+            return None
+        call = _ShCall(name, args, row)
+        call.sort()
+        return name, call, []
+
+    def play(self, name: str, call: _ShCall, before: list[tuple[str, str]], flow: _Flow) -> _Flow:
+        """One command by the row of its program: the roles of its words, then the command inside or the program's method."""
+        row, kept = call.row, (self.call_, self.root, self.cwds, self.links)
+        self.call_, self.root = call, self.root or "root" in row.traits
+        for role, value in before + call.got if before else call.got:
+            if role == "cd":
+                fell = self.fell
+                self.go(value)
+                self.fell = fell
+        outs = [self.act(role, value, flow) for role, value in (before + call.got if before else call.got)
+                if role not in _SH_QUIET_ROLES]
+        if row.method is not None:
+            call.said = _sh_said(outs)
+            outs = [row.method(self, name.partition("/")[0], call.args, flow), *([] if row.method is _ShRun._code else outs)]
+        elif call.starts:
+            outs.append(self.inside(flow))
+        else:
+            outs.append(self.by_row(call, flow))
+        if call.all("cd") or any(role == "cd" for role, _ in before):
+            self.cwds = kept[2]
+        self.call_, self.root, _, links = kept
+        if call.all("vol"):
+            self.links = links
+        return _sh_said(outs)
+
+    def inside(self, flow: _Flow) -> _Flow:
+        """The command that stands among the words of another."""
+        call = self.call_
+        if call is None or not call.starts or "idle" in call.marks:
+            return _NOTHING
+        args, background = call.args, call.background
+        if len(call.starts) == 1:
+            rest = args[call.starts[0]:]
+            return self.act("sh", rest[0], flow) if len(rest) == 1 and " " in rest[0] else self.simple(rest, flow, background)
+        return self.branches([lambda at=at: self.simple(args[at:], flow, background) for at in call.starts])  # type: ignore[misc]
+
+    def by_row(self, call: _ShCall, flow: _Flow) -> _Flow:
+        """What a program without a method says: its row knows what becomes of what goes in."""
+        traits = call.row.traits
+        for role in [trait[3:] for trait in traits if trait[:3] == "in:"]:
+            self.act(role, _sh_from(flow.text or "", flow), _NOTHING) if flow.text or flow.remote else None
+        out = self.operands(call.name, call.plain + call.all("f", "r"), flow)
+        for word in call.all("n"):
+            self.named(call.name, word)
+        if "none" in traits:
+            return _EMPTY if call.name in (":", "true") else _NOTHING
+        shows = [trait[6:].replace("_", " ") for trait in traits if trait[:6] == "shows:"]
+        if shows:
+            return _sh_read(["\0" + one for one in shows])
+        if "lines" in traits and "part" not in call.marks and not call.all("f", "r") and flow.text is not None:
+            return out._replace(text=flow.text, made=flow.made, below=flow.below)
+        if "below" in traits:
+            return out._replace(below=True)
+        return out._replace(made=True) if "made" in traits else out
+
+    def named(self, name: str, word: str) -> None:
+        """A word whose name alone matters: that is nobody's business only in a few places."""
+        if "mcpwall" in word or "/." in word and word[:1] in "/~$" and name in ("ls", "dir", "tree", "gci"):
+            self.path(word)
+
+    def act(self, role: str, value: str, flow: _Flow) -> _Flow:
+        """What a word does in its role."""
+        if role == "sh":
+            return self.apart(lambda: self.run_text(value, flow))
+        if role in ("f", "r", "n", "cd"):
+            return _NOTHING                     # by_row
+        if role == "w":
+            self.written(value, flow, False)
+        elif role == "d":
+            self.path(value)
+            self.delete(value)
+        elif role == "e":
+            key, _, text = value.partition("=")
+            self.set(key, _sh_from(text, _sh_flow(value)))
+        elif role == "script":
+            return self.run_operand(value, flow)
+        elif role == "program":                 # in the place of ssh, with options of its own
+            if _sh_program(value, self.d) in _SH_DANGEROUS or " " in value or self.kept(value):
+                self.apart(lambda: self.read(f"{value} -rf {_SH_HOLE}"))
+        elif role == "list":                    # gcc -wrapper rm,-rf,…
+            self.apart(lambda: self.simple(value.split(","), flow))
+        elif role == "vol":
+            self.mount(value)
+        elif role == "ssh":
+            key, _, text = value.replace("=", " ", 1).partition(" ")
+            if key.lower() in ("proxycommand", "localcommand", "knownhostscommand"):
+                self.apart(lambda: self.run_text(_sh_from(text, _sh_flow(value)), flow))
+        elif role == "exec":
+            return self.act("sh", value.removeprefix("exec="), flow) if value[:5] == "exec=" else _NOTHING
+        elif role == "git":
+            self.git_setting(*value.partition("=")[::2])
+        elif role in _SH_TEXTS:
+            self.judge_origin(value)
+            if flow.remote and _sh_runs_input.search(value):
+                self.say("pipe_to_shell", "runs what comes from the network")
+            before = self.state()
+            out = _SH_TEXTS[role](self, role, value)
+            self.become(before)
+            return out if isinstance(out, _Flow) else _NOTHING
+        return _NOTHING
+
+    def git_setting(self, key: str, value: str) -> None:
+        """A setting of git: some are commands."""
+        runs = re.match(r"(?i)(?:core\.(?:fsmonitor|sshcommand|pager|editor|askpass|gitproxy)|alias\..+|diff\..*|pager\..+|"
+                        r"sequence\.editor|gpg\..*program|merge\..*driver|filter\..*|credential\..*helper|\S+\.(?:tool|cmd|"
+                        r"command|textconv|pager|editor))\Z", key)
+        if runs and value and not re.match(r"(?i)(?:true|false|\d+)\Z", value) and (value[0] == "!" or key[:5] != "alias"):
+            self.act("sh", _sh_from(value.removeprefix("!"), _sh_flow(value)), _NOTHING)
+
+    def mount(self, value: str) -> None:
+        """A folder of the host in a container: `HOST:INSIDE`, `type=bind,source=HOST,target=INSIDE`."""
+        fields = dict(field.partition("=")[::2] for field in value.split(",")) if "=" in value else {}
+        short = (value + "::").split(":")
+        source = fields.get("source") or fields.get("src") or short[0]
+        target = fields.get("target") or fields.get("dst") or fields.get("destination") or short[1]
+        if source[:1] in ("/", "~", ".", "$", "\ue0f0"):
+            self.path(source)
+            for place in self.places(source):
+                if re.fullmatch(r"/|/(?:etc|root|proc|sys|dev|boot|var|home|usr|Users|var/run/docker\.sock|run/docker\.sock)",
+                                place.rstrip("/") or "/"):
+                    self.say("privilege", "gives a container rights over the host", source)
+            if target[:1] == "/":
+                self.links = {**self.links, target.rstrip("/"): source}
+
+    def shells(self, words: list[str]) -> bool:
+        """Is this an interactive or input-reading shell?"""
+        row = _sh_known()[0].get(_sh_program(words[0], self.d)) if words else None
+        return row is not None and row.method is _ShRun._shell and all(word[:1] in "-+" for word in words[1:])
+
+    # -- programs that run another
+    def _sudo(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        call = self.call_
+        rest = call.args[call.starts[0]:] if call and call.starts else []
+        if call and "shell" in call.marks and (not rest or rest[0] in ("bash", "sh", "su", "zsh")):
             self.say("privilege", "opens a root shell")
-        if self.root and (any("LD_PRELOAD" in word for word in options) or "LD_PRELOAD" in self.vars):
+        if "LD_PRELOAD" in self.vars:
             self.say("privilege", "loads a library into a program that runs as root")
-        if self.root and _sh_has(r":?!(?:/bin/)?(?:ba|z|da)?sh\b", rest):
+        if _sh_has(r":?!(?:/bin/)?(?:ba|z|da)?sh\b", rest):
             self.say("privilege", "opens a root shell")
-        if name in ("chroot", "nsenter", "unshare") and (not rest or self.is_shell(rest)):
+        return self.inside(flow)
+
+    def _env(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        call = self.call_
+        if call and not call.starts and not call.all("sh"):
+            return self.listed_variables()
+        return self.inside(flow)
+
+    def _enters(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        call = self.call_
+        if call and (not call.starts or self.shells(call.args[call.starts[0]:])):
             self.say("privilege", f"{name}: opens a shell in another root or namespace")
-        if name == "trap":
-            code = args[0] if args else ""
-        elif name in ("flock", "runuser", "sg"):
-            code = _sh_after(args, "-c")
-        elif name == "command" and options[:1] in (["-v"], ["-V"]):
-            rest = []
-        elif name == "parallel" and (not rest or " " in rest[0] or rest[0] == ":::"):
-            if not rest:
-                return self._shell(name, [], flow)
-            code = "\n".join(rest)
-        elif name in ("xargs", "parallel"):
-            if not rest:
-                return flow.but(flow.text)
-            if flow is not _NOTHING:
-                rest = self.from_input(rest, options, flow)
-        out = self.simple(rest, flow, background or name in ("nohup", "setsid")) if code is None else self.read(code, flow)
-        self.root = before
+        return self.inside(flow)
+
+    def _exec(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        out = self.inside(flow)
+        self.dead = bool(self.call_ and self.call_.starts)
         return out
+
+    def _cmake(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """`cmake -E TOOL …`: small tools of its own, and programs."""
+        call = self.call_
+        if call is None or "tool" not in call.marks:
+            return self.operands(name, args, flow)
+        rest = args[args.index("-E") + 1:] if "-E" in args else []
+        tool = {"rm": "rm", "remove": "rm", "remove_directory": "rm", "env": "env", "time": "env", "rename": "mv"}.get(
+            "".join(rest[:1]))
+        return self.simple([tool] + ["-rf"] * (rest[0][:6] == "remove") + rest[1:], flow) if tool else _NOTHING
+
+    def _xargs(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        rest = _sh_skip(args, "nPIdaELs", 0)
+        options = args[:len(args) - len(rest)]
+        file = next((value for option, value in zip(options, options[1:]) if option in ("-a", "--arg-file")), "")
+        flow = self.content(file) if file else flow
+        if not rest:
+            return flow.but(flow.text)
+        return self.simple(self.from_input(rest, options, flow) if flow is not _NOTHING else rest, flow)
+
+    def _parallel(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        rest = _sh_skip(args, "jNnSPLI", 0)
+        at = next((at for at, word in enumerate(rest) if word[:3] == ":::"), len(rest))
+        command, values = rest[:at], rest[at + 1:]
+        if not command:
+            return self._shell(name, [], flow) if not values else self.read("\n".join(values), flow)
+        text = _sh_whole(command)
+        for value in values or (flow.text.split() if flow.text else []) or [_sh_from(_SH_HOLE, flow)]:
+            line = _sh_whole([text.replace("{}", value) if "{}" in text else f"{text} {value}"], "", _sh_join(
+                [_sh_flow(text), _sh_flow(value)]))
+            self.apart(lambda line=line: self.run_text(line, flow))  # type: ignore[misc]
+        return _NOTHING
 
     def from_input(self, rest: list[str], options: list[str], flow: _Flow) -> list[str]:
         """The words of an `xargs` command with what its input holds."""
-        items: list[str] = [] if flow.text is None else flow.text.split()[:MAX_SHELL_WORDS]
+        replaced = next((o[2:] or "".join(options[i + 1:i + 2]) for i, o in enumerate(options) if o[:2] == "-I"), "")
+        replaced = replaced or "{}" * (any(o[:2] in ("-I", "-i") for o in options) or any("{}" in word for word in rest))
+        lines = [] if flow.text is None else flow.text.split("\n") if replaced else flow.text.split()
+        items = [item for item in lines if item.strip()][:MAX_SHELL_WORDS]
         if not items or flow.remote or flow.sources:
             items = items or [_sh_from(_SH_HOLE, flow)]
-            if flow.remote and self.is_shell(rest):
+            if flow.remote and self.shells(rest):
                 self.say("pipe_to_shell", "runs downloaded text")
-        if any("{}" in word for word in rest) or any(o.startswith(("-I", "-i")) for o in options):
-            mark = next((o[2:] or options[i + 1] for i, o in enumerate(options[:-1] + [""]) if o.startswith("-I")), "{}") or "{}"
-            return [_sh_from(w.replace(mark, items[0]), flow) if mark in w else w for w in rest]
-        return rest + items
+        if replaced:
+            return [_sh_from(w.replace(replaced, items[0]), flow) if replaced in w else w for w in rest]
+        return rest + [_sh_from(item, flow) if flow.below or flow.remote else item for item in items]
 
-    def is_shell(self, words: list[str]) -> bool:
-        """Is this an interactive or input-reading shell?"""
-        shell = _sh_known()[0].get(_sh_program(words[0], self.d)) is _ShRun._shell
-        return shell and all(word[:1] in "-+" for word in words[1:])
+    def _ssh(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        self.ship(flow, "ssh")
+        return _REMOTE._replace(sources=flow.sources)
+
+    def _su(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        call = self.call_
+        if call and "--help" not in args and (not call.all("sh") or call.words[:1] in ([], ["root"], ["-"])):
+            self.say("privilege", "becomes another user")
+        return _NOTHING
+
+    def _editor(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """Editors and viewers: `+COMMAND`, and commands on standard input."""
+        for word in args:
+            if word[:1] == "+":
+                self.act("esc", _sh_from(word[1:], _sh_flow(word)), flow)
+        if flow.text and name in ("ed", "red", "ex", "gdb", "lldb"):
+            self.act("esc", _sh_from(flow.text, flow), _NOTHING)
+        return self.operands(name, self.call_.all("f") if self.call_ else args, flow)
+
+    def _terminal(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """tmux, screen: what their windows run, and what is typed into them."""
+        rest = _sh_skip(args, "LSfctnsxyFe" if name == "tmux" else "SLchpst", 0)
+        if name == "screen":
+            at = args.index("-X") + 1 if "-X" in args else -1
+            text = _sh_whole(args[at + 1:]) if at > 0 and args[at:at + 1] in (["stuff"], ["exec"]) else _sh_whole(rest)
+            return self.act("sh", _sh_from(_sh_unescape(text), _sh_flow(text)), flow) if text else _NOTHING
+        runs = rest and re.match(r"new|neww|send|split|run|respawn|if|popup|display-popup", rest[0])
+        rest = _sh_skip([w for w in rest[1:] if w not in ("Enter", "C-m", "Space")], "LSfctnsxyFe", 0) if runs else []
+        return self.act("sh", _sh_whole(rest), flow) if rest else _NOTHING
+
+    def _container(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """docker, kubectl: all but the commands that run inside."""
+        words = [word for word in args if word[:1] != "-"]
+        verb = words[0] if words else ""
+        if verb == "cp":
+            return self.operands(name, args[args.index("cp") + 1:], flow)
+        if name in ("kubectl", "oc") and verb in ("get", "describe", "config"):
+            secret = words[1:2] == ["view"] or any(re.match(r"secrets?(?:/|\Z)", word) for word in words[1:])
+            return _sh_read(("\0cluster secrets",)) if secret else _NOTHING
+        return self.operands(name, [w for w in args if w[:1] == "-" and "file" in w], flow)
+
+    def _inside(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """A command in a container, where root is nobody and folders of the host may be mounted."""
+        self.root = False
+        call = self.call_
+        entry = call.all("entry") if call else []
+        if call and entry:
+            return self.simple(entry + call.args[call.starts[0]:] if call.starts else entry, flow)
+        return self.inside(flow)
+
+    # -- files that are run, or that say what to run
+    def _pipe(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        for word in self.call_.words if self.call_ else []:
+            self.pipes.update(self.keys(word))
+        return _NOTHING
+
+    def _make(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """make: its file, when this command has written it or feeds it."""
+        call = self.call_
+        files = call.all("makefile") if call else []
+        for file in files or ["Makefile", "makefile", "GNUmakefile", "justfile", "build.ninja"]:
+            known = flow if file in ("-", "/dev/stdin") else self.kept(file) if file[:8] != "/dev/fd/" else _sh_flow(file)
+            if known is not None and known.remote:
+                self.say("pipe_to_shell", "runs a file it has just downloaded", file)
+            elif known is not None and known.text:
+                self.act("make", _sh_from(known.text, known), _NOTHING)
+        for word in args:
+            if word[:6] == "SHELL=":
+                self.act("sh", word[6:], flow)
+        return _NOTHING
+
+    def _split(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        words = self.call_.words if self.call_ else []
+        content = flow if words[:1] in ([], ["-"]) else self.content(words[0])
+        stem = "".join(self.call_.all("stem")) if self.call_ else ""
+        stem = stem or ("xx" if name == "csplit" else words[1] if len(words) > 1 else "x")
+        self.files[self.key(stem) + "*"] = content.but(None)
+        return _NOTHING
 
     # -- files
     def go(self, word: str) -> None:
@@ -9265,11 +9855,11 @@ class _ShRun:
             return
         self.spend(len(word) * 20)
         self.vars["OLDPWD"] = _sh_either(*[cwd or "." for cwd in before])
-        kept = tuple([cwd for cwd in before if cwd or word[:1] in "/~\ue0f0" and not self.inside(word)])
+        kept = tuple([cwd for cwd in before if cwd or word[:1] in "/~\ue0f0" and not self.in_project(word)])
         if kept and not self.strict and word.rstrip("/") not in self.made and word not in ("/", "~", ".", ".."):
             self.fell = [self.state()._replace(cwds=kept)]
 
-    def inside(self, word: str) -> bool:
+    def in_project(self, word: str) -> bool:
         """Is this surely in the project?"""
         project = self.ctx.paths.project
         return project is not None and all(place.startswith(project.rstrip("/") + "/") for place, _ in self.spots(word))
@@ -9307,10 +9897,12 @@ class _ShRun:
         """Reading a file."""
         sources: list[str] = []
         self.path(word, sources)
-        known = self.kept(word)
+        known = self.kept(word) if word != "/dev/null" else _EMPTY
         carried = _sh_flow(word)
         if word[:8] == "/dev/fd/" and word not in self.sinks:
             return carried
+        if self.pipes and known is None and self.pipes.intersection(self.keys(word)):
+            return _sh_read(["\0pipe " + key for key in self.keys(word)])
         if known is None:
             known = carried.but(None)
         return _sh_join((known, _sh_read(sources)), known.text)
@@ -9340,6 +9932,8 @@ class _ShRun:
             return
         if word in ("/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty", "-", _SH_HOLE) or word.startswith("/dev/fd/"):
             return
+        if flow.text == "" and not appended:
+            self.emptied(word)
         self.spend(len(word))
         self.path(word)
         self.altered.update(self.reported(word))
@@ -9363,6 +9957,11 @@ class _ShRun:
                 self.say("destructive", "wipes a history or log", word)
             elif not appended and re.match(r"/(?:etc/[^/]*\Z|var/log/|boot/|(?:usr/)?s?bin/|lib|[A-Z]:/Windows/)", place):
                 self.say("destructive", "overwrites a system file", word)
+
+    def emptied(self, word: str) -> None:
+        """A file's content is gone; that matters where people keep theirs."""
+        if not self.in_project(word) and any(map(_SH_OWN_FILE.match, self.places(word))):
+            self.say("destructive", "empties a file outside the project", word)
 
     def delete(self, word: str, reason: str = "deletes outside the project", recursive: bool = True, forced: bool = True) -> None:
         """A file or folder is deleted, with all that is in it unless it is said otherwise."""
@@ -9442,28 +10041,20 @@ class _ShRun:
             place.startswith(home + "/") for home in self.homes or ())
 
     def operands(self, name: str, args: list[str], flow: _Flow = _NOTHING) -> _Flow:
-        """A program without a method: its words may be files; what goes in may come out."""
-        sources = list(flow.sources)
+        """Words that may be files of a program; what goes in may come out."""
+        sources = [source for source in flow.sources if source[-1:] != "\0" or name in _SH_PASSING]
         flows = [flow]
-        texts = _SH_TEXT_OPTIONS.get(name, "").split() + _SH_TEXT_OPTIONS[""].split()
-        names_only, skip = name in _SH_NAMES_ONLY, name in _SH_NO_FILES
-        first = name in _SH_PATTERN_FIRST and not any(a in ("-e", "-f", "--regexp", "--file") for a in args)
         args = _sh_kept(name, args)
         for word, previous in zip(args, [""] + args):
             if isinstance(word, _ShWord) and word.flow is not _NOTHING:
                 flows.append(word.flow)
-            if skip or previous in texts:
+            if previous in _SH_TEXT_OPTIONS:
                 continue
             if word[:1] == "-":
                 option, mark, value = word.partition("=")
-                if mark and option not in texts:
+                if mark and option not in _SH_TEXT_OPTIONS:
                     self.path(value, sources)
-            elif first:
-                first = False
-            elif names_only:
-                if "mcpwall" in word or "/." in word and word[:1] in "/~$" and name in ("ls", "dir", "tree", "gci"):
-                    self.path(word)
-            elif name not in _SH_SUBCOMMANDS or name == "git" or any(c in word for c in "/.~\\$*"):
+            elif name not in _SH_SUBCOMMANDS or name == "git" or any(c in word for c in "/.~\\\ue0f0*"):
                 value = word.partition("=")[2] if not word.startswith(("/", ".", "~")) else ""
                 self.path(value.lstrip("@") or word.lstrip("@"), sources)
                 known = self.kept(word)
@@ -9471,6 +10062,18 @@ class _ShRun:
         out = _sh_join(flows) if len(flows) > 1 else flow
         made = out.made or bool(flow.text and flow.text.strip())
         return _Flow(None, out.remote, tuple(sources[:64]), out.coded, made=made) if sources or out is not _NOTHING else _NOTHING
+
+    def carried(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """A program in no table: it may run what its words say."""
+        for at, word in enumerate(args[:64]):
+            first = word.split(None, 1)[0] if " " in word else word
+            if args[max(at - 1, 0)] not in _SH_TEXT_OPTIONS and _sh_program(first, self.d) in _SH_DANGEROUS:
+                if first is not word:
+                    self.apart(lambda text=word: self.run_text(text, flow))  # type: ignore[misc]
+                    continue
+                self.apart(lambda rest=args[at:]: self.simple(rest, flow))  # type: ignore[misc]
+                break
+        return self.operands(name, args, flow)
 
     # -- interpreters
     def _shell(self, name: str, args: list[str], flow: _Flow) -> _Flow:
@@ -9480,17 +10083,22 @@ class _ShRun:
                 while len(rest) > 1 and rest[0][:1] == "-" and " " not in rest[0]:
                     rest = rest[1:]
                 return self.with_words(rest, flow)
+            if word in ("--rcfile", "--init-file") and i + 1 < len(args):
+                self.run_operand(args[i + 1], _NOTHING)
             if word == "-s":
                 break
             if word[:1] not in "-+" and (not i or not re.match(r"[-+]\w*[oO]\Z|--(?:rc|init-)file\Z", args[i - 1])):
                 return self.run_operand(word, flow)
         if self.networked:
             self.say("reverse_shell", "connects a shell to the network")
+        self.ran.update(source[6:] for source in flow.sources if source[:6] == "\0pipe ")
         if flow.remote:
             self.say("reverse_shell" if flow.shell or "\0socket" in flow.sources else "pipe_to_shell",
                      f"{name} runs what comes from the network")
         elif flow.text:
-            return self.apart(lambda: self.read(flow.text or "", _NOTHING, _SH_POSIX))
+            for text in (flow.other,) * bool(flow.other) + (flow.text,):
+                out = self.apart(lambda text=text: self.read(text, _NOTHING, _SH_POSIX))  # type: ignore[misc]
+            return out
         elif flow.made:
             self.say("pipe_to_shell", f"{name} runs a text that this command makes")
         elif flow.coded:
@@ -9518,16 +10126,27 @@ class _ShRun:
 
     def run_text(self, code: str, flow: _Flow, dialect: _ShDialect | None = None) -> _Flow:
         """A word that is run as a script."""
-        self.judge_origin(code)
+        origin = self.judge_origin(code)
+        if origin.other and origin.text and origin.text.rstrip("\n") == code:
+            self.apart(lambda: self.read(origin.other, flow, _SH_POSIX))
         return self.read(code, flow, dialect or _SH_POSIX)
 
+    def run_script(self, text: str, flow: _Flow) -> _Flow:
+        """The text of a script file, in the language of the program that runs it."""
+        roles = {role.rstrip(".!") for _, role in self.call_.row.options.values()} & _SH_TEXTS.keys() if self.call_ else ()
+        for role in roles:
+            _SH_TEXTS[role](self, role, text)
+        return _NOTHING if roles else self.read(text, flow, _SH_POSIX)
+
     def run_operand(self, word: str, flow: _Flow) -> _Flow:
-        """A shell's script file."""
+        """A script file."""
         origin = self.judge_origin(word)
-        if origin.text and not origin.remote:
-            return self.read(origin.text, flow, _SH_POSIX)
+        if word[:8] == "/dev/fd/" and origin.text and not origin.remote:
+            return self.run_script(origin.text, flow)
+        if self.pipes:
+            self.ran.update(self.pipes.intersection(self.keys(word)))
         if word == "/dev/stdin" and flow.text and not flow.remote:
-            return self.read(flow.text, _NOTHING, _SH_POSIX)
+            return self.run_script(flow.text, _NOTHING)
         self.run_file(word)
         if flow.remote and word.startswith(("/dev/stdin", "/dev/fd/", "/proc/self/fd/")):
             self.say("pipe_to_shell", "runs what comes from the network")
@@ -9541,68 +10160,52 @@ class _ShRun:
         return self.run_text(_sh_whole(args), _NOTHING, self.d if name == "eval" else _SH_POWER)
 
     def _source(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        if args and (self.ctx.is_sensitive(args[0]) or any(map(_SH_PRIVATE.match, self.places(args[0])))):
+            self.loaded = True
         return self.run_operand(args[0], flow) if args else self._shell(name, [], flow)
 
     def _code(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """python, perl, node …: code in an option, a script file, or standard input."""
-        codes, script, i = [], "", 0
-        letters = _SH_CODE_LETTERS.get(name, "e")
-        while i < len(args) and not script:
-            word = args[i]
-            if word == "-m" and letters == "c":
-                self.operands(name, args[i + 2:], flow)
-                return flow.but(None)
-            inline = re.match(rf"-(?:[^\s=rmWXMI-]*?)[{letters}](.*)\Z", word, re.S)
-            if inline or word in ("--eval", "--print", "--execute", "eval"):
-                glued = inline.group(1) if inline else ""
-                if re.fullmatch(rf"[A-Za-z]{{0,2}}[{letters}]|", glued):         # `-pe CODE`, not `-eCODE`
-                    i += 1
-                    glued = args[i] if i < len(args) else ""
-                codes.append(glued)
-            elif word[:7] == "--eval=":
-                codes.append(word[7:])
-            elif word[:1] != "-" and word != "run":
-                script = word
-            i += 1
+        """python, perl, node …: after the code in its options, a script file or standard input."""
+        call = self.call_
+        if call is None:
+            return _NOTHING
+        role = next((role.rstrip(".!") for valued, role in call.row.options.values() if role.rstrip(".!") in _SH_TEXTS), "code")
+        language, words = name.partition("/")[0], call.words
+        codes = any(role in _SH_TEXTS for role, _ in call.got)
+        module = call.all("module")
         if self.networked:
             self.say("reverse_shell", "connects an interpreter to the network")
-        for code in codes:
-            self.judge_origin(code)
-            if flow.remote and re.search(r"(?:exec|eval|system)\s*\(.{0,60}stdin", code):
-                self.say("pipe_to_shell", "runs what comes from the network")
-            judge_code(self, name, code)
-        if script and not codes:
-            origin = self.judge_origin(script)
-            if script == "/dev/stdin" and flow.remote:
-                self.say("pipe_to_shell", "runs what comes from the network")
-            self.run_file(script) if script[:8] != "/dev/fd/" else judge_code(self, "code", origin.text or "")
-        elif not codes and (flow.remote or flow.coded and not flow.text):
-            self.say("pipe_to_shell", f"{name} runs what comes from the network" if flow.remote
-                     else f"{name} runs decoded content")
-        elif not codes and flow.text:
-            judge_code(self, name, flow.text)
-        self.operands(name, args[i:])
-        return _Flow(None, flow.remote, flow.sources, flow.coded)
+        if module and module[0][:7] == "mcpwall" or any("mcpwall" in source for word in words[:1]
+                                                         for source in (self.kept(word) or _NOTHING).sources):
+            self.rules("mcpwall", _sh_known()[2]["mcpwall"], words[1 - len(module):])
+        if not codes and not module and not words or words[:1] in (["-"], ["/dev/stdin"]) and not codes:
+            if flow.remote or flow.coded and not flow.text:
+                self.say("pipe_to_shell", f"{name} runs what comes from the network" if flow.remote
+                         else f"{name} runs decoded content")
+            elif flow.text:
+                _SH_TEXTS[role](self, language, flow.text)
+        files = words[not codes and not module:]
+        for at, word in enumerate(words):       # what the code does with its words nobody knows
+            if _sh_program(word, self.d) in _SH_DANGEROUS and codes:
+                self.apart(lambda rest=words[at:]: self.simple(rest, flow))  # type: ignore[misc]
+                break
+        out = self.operands(name, files, flow)
+        if codes:
+            said = call.said
+            return _sh_join((said, out), said.text)._replace(made=said.text is None and not files, remote=said.remote or flow.remote)
+        return out._replace(remote=flow.remote, made=flow.made)
 
     def _cat(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         files = _sh_operands(args)
         return flow if not files else self.content(files[0]) if len(args) == 1 else self.operands(name, args, flow)
 
-    def _awk(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        code = "".join(_sh_operands(args)[:1])
-        judge_code(self, "awk", code)
-        if flow.remote and re.search(r"system\s*\(\s*\$|\|\s*\"(?:ba)?sh", code):
-            self.say("pipe_to_shell", "runs what comes from the network")
-        return self.operands(name, args, flow)
-
     def _sed(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        for word in args:
-            for found in re.finditer(r"(?:^|[;}\d$])\s*e\s+(.+)", word[:2000]):
-                self.read(found.group(1))
-        if _sh_has(r"-\w*i|--in-place", args):
-            for word in _sh_operands(args)[1:]:
+        call = self.call_
+        files = call.all("f") if call else []
+        if call and "inplace" in call.marks:
+            for word in files:
                 self.written(word, _NOTHING, True)
-        return self.operands(name, args, flow).but(None)
+        return self.operands(name, files, flow).but(None)
 
     def _power(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         for i, word in enumerate(args):
@@ -9628,73 +10231,6 @@ class _ShRun:
             self.say("pipe_to_shell", f"{name} runs what comes from the network")
         return _Flow(flow.text, flow.remote, flow.sources, False, True)
 
-    # -- programs that hand a text to a shell
-    def _ssh(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        rest = _sh_skip(args, "bcDEeFIiJLlmOopPQRSWw", 1)
-        for word in args[:len(args) - len(rest)]:
-            if "proxycommand" in word.lower() or "localcommand" in word.lower():
-                self.read(re.sub(r"(?i).*command[= ]", "", word, count=1))
-        self.ship(flow, "ssh")
-        return self.read(" ".join(rest), flow) if rest else _Flow(None, True, flow.sources)
-
-    def _su(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        code = _sh_after(args, "-c", "--command")
-        users = [w for w, option in zip(args, [""] + args) if w[:1] != "-" and option not in ("-c", "-s", "--command")]
-        if "--help" not in args and (code is None or users[:1] in ([], ["root"])):
-            self.say("privilege", "becomes another user")
-        return self.read(code, flow) if code else _NOTHING
-
-    def _editor(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        for word, option in zip(args, [""] + args):
-            code = word if option in ("-c", "--cmd") else word[1:] if word[:1] == "+" else ""
-            if code[:2] == ":!" or code[:1] == "!":
-                self.read(code.lstrip(":!"))
-        return self.operands(name, args, flow)
-
-    def _wrap_join(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """watch, script, tmux, terminals …: their words, joined, are a shell's text."""
-        valued = {"watch": "nd", "tmux": "LSfctnsxyFe", "screen": "SLchpst", "wsl": "du"}.get(name, "")
-        rest = _sh_skip(args, valued, 0)
-        at = next((i for i, w in enumerate(args[:-1]) if re.match(r"-\w*[ce]\Z|--command\Z", w)), -1)
-        if at >= 0 and name not in ("tmux", "wsl", "watch"):
-            rest = args[at + 1:at + 2] if name == "script" else args[at + 1:]
-        elif name == "script":
-            return self.operands(name, rest, flow)
-        elif name == "wsl" and len(rest) > 1:
-            return self.simple(rest, flow)
-        elif name == "tmux":
-            run = rest and re.match(r"new|neww|send|split|run|respawn", rest[0])
-            rest = _sh_skip([w for w in rest[1:] if w not in ("Enter", "C-m")], valued, 0) if run else []
-        return self.read(" ".join(rest), flow) if rest else _NOTHING
-
-    def _container(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """docker run/exec, kubectl exec: the command inside."""
-        at = next((i for i, w in enumerate(args) if w in ("run", "exec", "debug", "rsh", "cp", "get", "config")), -1)
-        if at < 0 or args[0] in ("build", "pull", "images", "apply"):
-            return self.operands(name, [w for w in args if w[:1] == "-" and "file" in w], flow)
-        verb, rest = args[at], args[at + 1:]
-        if verb == "cp":
-            return self.operands(name, rest, flow)
-        if verb in ("get", "config"):
-            secret = name in ("kubectl", "oc") and (rest[:1] == ["view"] or any(w.startswith("secret") for w in rest))
-            return _sh_read(("\0cluster secrets",)) if secret else _NOTHING
-        if "--" in rest and name in ("kubectl", "oc"):
-            rest = rest[rest.index("--") + 1:]
-        else:
-            i = 0
-            while i < len(rest) and rest[i][:1] == "-":
-                long = rest[i][:2] == "--"
-                alone = "=" in rest[i] or rest[i] in _SH_CONTAINER_FLAGS if long else rest[i][-1] not in "veuwpmlhcnf"
-                if rest[i] in ("-v", "--volume") and i + 1 < len(rest):
-                    self.path(rest[i + 1].split(":")[0])
-                i += 1 if alone else 2
-            entry = [value for option, value in zip(rest[:i], rest[1:]) if option == "--entrypoint"]
-            rest = entry + rest[i + 1:]
-        before, self.root = self.root, False
-        out = self.simple(rest, flow)
-        self.root = before
-        return out
-
     # -- text in, text out
     def _echo(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         words, escapes = list(args), name == "printf" and self.d is _SH_POSIX
@@ -9719,10 +10255,12 @@ class _ShRun:
             words = [_sh_from("".join(pieces), _sh_join([_sh_flow(w) for w in words]))]
         text = _sh_whole(words)
         origin, plain = _sh_flow(text), str(text)[:MAX_SHELL_VALUE]
-        if escapes:
-            plain = _sh_unescape(plain.replace("\\0", "\\"))
+        read = _sh_unescape(plain.replace("\\0", "\\")) if "\\" in plain else plain
         known = origin.text is not None or not (origin.remote or origin.coded)
-        return origin.but(plain + "\n" * (name != "printf")) if known else origin
+        if not known:
+            return origin
+        return origin._replace(text=(read if escapes else plain) + "\n" * (name != "printf"),
+                               other=read if name == "echo" and not escapes and read != plain else "")
 
     def _decode(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """Programs that decode or turn text: what they yield is known when their input is."""
@@ -9742,16 +10280,14 @@ class _ShRun:
         sources, into, tar, args = list(flow.sources), "", name in ("tar", "bsdtar", "gtar"), _sh_kept(name, args)
         make = bool(args) and (not tar or "c" in args[0] and args[0][:2] != "--" or "--create" in args)
         for i, word in enumerate(args):
-            if word.startswith(("--checkpoint-action=exec=", "--to-command=", "--use-compress-program=")):
-                self.read(word.rpartition("=")[2])
-            elif word == "-DestinationPath" or tar and (word == "--file" or word[-1:] == "f" and (
+            if word == "-DestinationPath" or tar and (word == "--file" or word[-1:] == "f" and (
                     not i or word[:1] == "-" and word[:2] != "--")):
                 into = "".join(args[i + 1:i + 2])
             elif not tar and not into and word[:1] != "-" and word not in ("a", "x") and name != "compress-archive":
                 into = word
             elif word[:1] != "-" and word != into and (i or not tar):
                 self.path(word, sources if make else None)
-                if "--remove-files" in args:
+                if "--remove-files" in args or self.call_ and "moved" in self.call_.marks:
                     self.delete(word, "deletes what it packs, outside the project")
         if into not in ("", "-") and not make:
             return self.content(into).but(None)
@@ -9781,7 +10317,10 @@ class _ShRun:
                 self.positional(rest)
         listing = args in ([], ["-p"], ["-x"]) or name == "printenv" or bool(args) and name != "set" and all(
             word[:1] == "-" and word != "-" for word in args)
-        return _sh_read(("\0the environment",)) if listing else _NOTHING
+        return self.listed_variables() if listing and name != "setx" and not (name == "printenv" and args) else _NOTHING
+
+    def listed_variables(self) -> _Flow:
+        return _sh_read(("\0the environment\0" if self.loaded else "\0the environment",))
 
     def _some_lines(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """head, sort, grep …: some lines of what goes in, in some order."""
@@ -9817,14 +10356,12 @@ class _ShRun:
             self.subscript(word)
             if name == "let":
                 self.sum([("q", word)])
-        return self.operands(name, args, flow) if name in ("test", "[") else _NOTHING
+        return _NOTHING
 
     def _prints(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """Programs whose output is told by their name alone."""
-        if name in ("security", "secret-tool", "keyring"):
-            return _sh_read(("\0stored passwords",))
-        if name in ("history", "fc", "get-history"):
-            return _sh_read(("\0the shell history",))
+        if name in ("date", "whoami", "logname"):
+            return _Flow(None, made=any(" " in word for word in args))
         spots = _sh_operands(args)
         if name in ("realpath", "readlink"):
             return _Flow("\n".join(spots), made=False) if spots else _NOTHING
@@ -9842,7 +10379,7 @@ class _ShRun:
         """read, mapfile: lines of the input as values."""
         marks = self.vars.get("IFS")
         names: list[str] = []
-        for option, word in _sh_options(args, "adinNptuCcOs", ()):
+        for option, word in _sh_options(args, "adinNptu" if name == "read" else "dnOsuCc", ()):
             self.subscript(word)
             if option in ("-C",):
                 self.run_text(word, _NOTHING)
@@ -9868,7 +10405,8 @@ class _ShRun:
         return _NOTHING
 
     def _listing(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        self.operands(name, args)
+        for word in args:
+            self.named(name, word)
         spots = [w for w in _sh_operands(args) if not re.match(r"/[a-zA-Z](?::|\Z)", w)]
         return _Flow(spots[0].rstrip("/\\") + "/*" if spots else "*", below=not spots)
 
@@ -9878,7 +10416,9 @@ class _ShRun:
             at = next((k for k, w in enumerate(args) if re.match(r"-[xX]\Z|--exec", w)), len(args))
             root = (_sh_operands(args[:at])[1:2] or ["."])[0]
             return self.simple([w.replace("{}", root + "/x") for w in args[at + 1:]], flow)
-        i = next((i for i, w in enumerate(args) if w[:1] in "-(!" and w not in ("-L", "-P", "-H")), len(args))
+        while args and re.match(r"-(?:[HLP]|O\d|D)\Z", args[0]):
+            args = args[1 + (args[0] == "-D"):]
+        i = next((i for i, w in enumerate(args) if w[:1] in "-(!"), len(args))
         roots, tests = _sh_operands(args[:i]) or ["."], args[i:i + 200]
         shape = (_sh_after(tests, "-name", "-iname", "-path") or "").rpartition("/")[2]
         narrow = any(w in ("-empty", "-regex", "-iregex", "-mtime", "-mmin", "-size", "-newer") for w in tests)
@@ -9916,7 +10456,7 @@ class _ShRun:
     # -- files
     def _remove(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         windows = name in ("del", "erase", "rd", "rmdir", "ri", "remove-item") or self.d is not _SH_POSIX
-        recursive = forced = name in ("rimraf", "shred", "srm", "wipe", "trash", "del-cli")
+        recursive = forced = name in ("rimraf", "shred", "srm", "wipe", "trash", "trash-put", "del-cli")
         targets: list[str] = []
         end = args.index("--") if "--" in args else len(args)
         for i, word in enumerate(args):
@@ -9949,7 +10489,10 @@ class _ShRun:
                     flow = self.content(word[3:])
                 elif word[:3] == "of=":
                     self.written(word[3:], flow, False)
-            return flow
+                    if not {"if=/dev/zero", "if=/dev/urandom", "if=/dev/random"}.isdisjoint(args):
+                        self.emptied(word[3:])
+            cut = _sh_has("skip=|count=|conv=|bs=|ibs=|cbs=", args) and flow.text is not None
+            return flow._replace(text=None, made=True) if cut else flow
         appended = name in ("ac", "add-content") or any(w in ("-a", "--append", "-Append") for w in args)
         files = [w for w, option in zip(args, [""] + args)
                  if w[:1] != "-" and option.lower() not in ("-s", "-value", "-encoding", "-r", "-o", "-l")]
@@ -9982,6 +10525,9 @@ class _ShRun:
         content = self.kept(words[0]) if words else None
         content = content or _sh_join(flows or [_NOTHING])
         for word in words if name in _SH_MOVES else []:
+            if any(map(_SH_TEMPORARY.match, [place.rstrip("/") + "/x" for place in self.places(into)])) and not self.in_project(
+                    word) and any(map(_SH_OWN_PLACE.match, self.places(word))):
+                self.say("destructive", "moves the user's files where they do not last", word)
             if into.lower() in ("/dev/null", "nul") or _sh_has(
                     r"/(?:etc|bin|usr|lib|boot|sbin|var)(?:/|\Z)|/\Z|~\Z|~/\*", self.places(word)):
                 self.delete(word, "moves away what is outside the project")
@@ -9990,6 +10536,9 @@ class _ShRun:
             if not template or ".env" not in leaf:
                 self.written(leaf, content, False)
             self.files[self.key(leaf)] = content
+        if name in ("ln", "mklink") and words:
+            link = into or words[0].rstrip("/").rpartition("/")[2]
+            self.links = {**self.links, self.where(link).removeprefix("./"): self.where(words[0])}
         return _NOTHING
 
     def _mode(self, name: str, args: list[str], flow: _Flow) -> _Flow:
@@ -10001,7 +10550,7 @@ class _ShRun:
             targets = [w for w in args if _sh_drive.match(w)]
             spec = "777" if any(re.search(r"(?i)/grant|everyone|/f|/reset", w) for w in args) else ""
         for word in targets:
-            self.operands("chmod", [word])
+            self.named("chmod", word)
             places, change = self.places(word), name == "chmod"
             outside = any(p in ("/", "~", "/home", "/Users") or _SH_SYSTEM.match(p) and not _SH_TEMPORARY.match(p)
                           for p in places)
@@ -10022,33 +10571,32 @@ class _ShRun:
     # -- the network
     def _http(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """curl, wget, Invoke-WebRequest …: what they send, and the file or stream they fetch."""
-        httpie = name in ("http", "https", "xh")
+        call = self.call_
+        if call is None:
+            return _NOTHING
         sent: list[_Flow] = []
-        target, folder, named = "", "", name in ("wget", "aria2c", "axel", "lwp-download")
-        urls: list[str] = []
-        letters = {"curl": "AbcCdDeEFhHKmoPQrTuUwxXyYz", "wget": "OoaiBtTUePDARQl"}.get(name, "")
-        for option, value in _sh_options(args, letters, None, _SH_HTTP["switch"]):
-            if option in _SH_HTTP["url"] or not option:
-                urls.append(value)
-                if httpie and re.search(r"[=:]@", value):
-                    sent.append(self.content(value.rpartition("@")[2]))
-            elif option in _SH_HTTP["named"] and name == "curl":
-                named = True
-            elif option in _SH_HTTP["target"]:
-                target = value
-            elif option in _SH_HTTP["file"]:
+        lent: list[_Flow] = []                  # what says who one is
+        target, folder = "".join(call.all("w")[-1:]), "".join(f"{one.rstrip('/')}/" for one in call.all("folder")[-1:])
+        named = "named" in call.marks or name in ("wget", "wget2", "aria2c", "axel", "lwp-download")
+        urls = call.all("u")
+        if name in ("lwp-download", "axel") and len(urls) > 1 and not target:
+            target = urls.pop()
+        if name in ("http", "https", "xh"):
+            sent += [flow, *[self.content(word.rpartition("@")[2]) if re.search(r"[=:]@", word) else _sh_flow(word)
+                             for word in urls]]
+            urls = [word for word in urls if not re.search(r"[=:]", word) or "://" in word]
+        for role, value in call.got:
+            if role == "S":
                 sent.append(flow if value in ("-", ".") else self.content(value))
-            elif option in _SH_HTTP["data"]:
-                at = re.search(r"(?:^|=)[@<](.*)\Z|^[\w.-]*@([./~$].*)\Z", value,
-                               re.S) if option not in ("--data-raw", "--post-data", "-b", "--cookie") else None
+            elif role == "@":
+                at = re.search(r"(?:^|=)[@<](.*)\Z|^[\w.-]*@([./~\ue0f0].*)\Z", value, re.S)
                 file = (at.group(1) or at.group(2) or "").split(";")[0] if at else ""
-                sent.append(flow if file == "-" else self.content(file) if file else _sh_flow(value))
-            elif option in _SH_HTTP["header"]:
-                if "uthorization" not in value and any(s[:2] != "\0$" for s in _sh_flow(value).sources):
-                    sent.append(_sh_flow(value))
-            elif option in _SH_HTTP["folder"]:
-                folder = value.rstrip("/") + "/"
-            elif option in _SH_HTTP["config"]:
+                sent.append(flow if file == "-" else self.content(_sh_from(file, _sh_flow(value))) if file else _sh_flow(value))
+            elif role == "s":
+                sent.append(_sh_flow(value))
+            elif role == "auth" or role == "header":
+                lent.append(_sh_flow(value))
+            elif role == "r":
                 self.path(value)
         for url in urls[:64]:
             origin = _sh_flow(url)
@@ -10058,10 +10606,15 @@ class _ShRun:
             if url[:7].lower() == "file://":
                 self.path(url)
         hosts = " ".join(re.sub(r"^\w+://|[/?].*", "", url[:300]) for url in urls[:8]).lower()
-        for part in (sent + [flow] * httpie)[:64]:
+        for part in sent[:64]:
             if part.sources and not _sh_own_host(part, hosts):
                 self.ship(part, name)
-        got = _Flow(None, bool(urls) and not any(u[:5].lower() == "file:" for u in urls) or flow.remote)
+        for part in lent[:16]:
+            if part.sources and _sh_other_service(part, hosts):
+                self.ship(part, name)
+        local = bool(urls) and all(url[:5].lower() == "file:" for url in urls)
+        got = _Flow(None, bool(urls) and not local or flow.remote, ("\0the credentials of this machine",) * bool(
+            re.search(r"169\.254\.169\.254|metadata\.google|169\.254\.170\.2|100\.100\.100\.200", hosts)))
         if named and not target and urls:
             target = re.sub(r"[?#].*", "", urls[0].rstrip("/")).rpartition("/")[2]
         target = folder + target if target else ""
@@ -10087,14 +10640,16 @@ class _ShRun:
         return _NOTHING
 
     def _openssl(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        verb = args[0] if args else ""
+        """openssl s_client, enc, base64."""
+        call = self.call_
+        verb, files = (call.name.rpartition("/")[2], call.all("r")) if call else ("", [])
         if verb in ("s_client", "s_server"):
             return self.connected(flow, name)
-        if verb == "enc" or verb == "base64" and flow is not _NOTHING:
-            plain = flow.text and "-d" in args and ("-base64" in args or "-a" in args or verb == "base64")
-            return _Flow(_sh_decoded(flow.text or "", "base64") if plain else None, flow.remote, flow.sources, True)
-        words = [word for word, option in zip(args, [""] + args) if option not in ("-keyout", "-out", "-subj")]
-        return self.operands(name, words, flow)
+        if verb not in ("enc", "base64"):
+            return _NOTHING
+        flow = self.content(files[0]) if files else flow
+        plain = flow.text and "-d" in args and ("-base64" in args or "-a" in args or verb == "base64")
+        return _Flow(_sh_decoded(flow.text or "", "base64") if plain else None, flow.remote, flow.sources, True)
 
     def _socket(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         text = " ".join(args)
@@ -10116,6 +10671,9 @@ class _ShRun:
         return _Flow(None, True, ("\0socket",))
 
     def _remote_copy(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        if re.match(r"gh (?:api|gist view)|(?:gsutil|rclone) .*\bcat |aws s3 cp .* -\Z", " ".join([name, *args])[:2000]):
+            self.operands(name, args, flow)
+            return _REMOTE
         if name in ("aws", "az", "gcloud", "gh") and not (args[:1] in (["s3"], ["storage"], ["gist"]) and set(args) & {
                 "cp", "mv", "sync", "upload", "create", "upload-batch", "rsync"}):
             return self.operands(name, args, flow)
@@ -10125,6 +10683,8 @@ class _ShRun:
         for option, word in zip(args, args[1:]):
             if rsync and option in ("-e", "--rsh"):
                 self.read(word)
+        for word in words[:-1] if rsync and self.call_ and "moved" in self.call_.marks else []:
+            self.delete(word, "moves away what is outside the project")
         if (robocopy or rsync) and len(words) > 1 and _sh_has(r"(?i)--del|/mir|/purge", args):
             target = words[-1 if rsync else 1].rstrip("/") or "/"
             if ":" not in target[2:]:
@@ -10163,36 +10723,26 @@ class _ShRun:
 
     # -- particular programs
     def _git(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        for word in args[:args.index("-c") + 2] if "-c" in args[:3] else []:
-            program = re.match(r"(?i)(?:core\.(?:fsmonitor|sshcommand|pager|editor|askpass)|alias\.\w+|diff\.external)=!?(.+)",
-                               word)
-            if program:
-                self.read(program.group(1))
-        verb, *rest = _sh_skip(args, "Cc", 0) or [""]
-        for option, word in zip(rest, rest[1:]):
-            if verb in ("rebase", "submodule") and option in ("-x", "--exec", "foreach"):
-                self.read(word)
-        for word in rest if verb == "clean" else []:
-            if word[:1] in "/~":
+        call = self.call_
+        verb = call.name.rpartition("/")[2] if call and "/" in call.name else "".join(args[:1])
+        for word in args:
+            if word[:5] == "ext::":
+                self.act("sh", _sh_from(word[5:].replace("% ", " "), _sh_flow(word)), flow)
+        words = call.words if call else args
+        if verb == "config" and len(words) > 1:
+            self.git_setting(words[0], words[1])
+        elif verb == "clean" and _sh_has(r"-\w*f|--force", args) and not _sh_has(r"-\w*n|--dry-run", args):
+            for word in [word for word in words if word[:1] in "/~"] or ["."] * (self.cwds != ("",)):
                 self.delete(word)
-        if verb in ("add", "diff", "show", "apply", "clone", "archive", "cat-file", "blame"):
-            return self.operands(name, rest, flow)
-        return _Flow()
+        if verb in ("commit", "tag", "notes", "config", "clean") or verb == "archive" and flow is not _NOTHING:
+            return _NOTHING
+        return self.operands(name, call.all("f") + call.plain if call else args, flow)
 
     def _sql(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """Database clients: statements in options or on standard input."""
-        texts = [flow.text or ""]
-        for word, option in zip(args, [""] + args):
-            glued = re.match(r"--(?:command|execute|eval|query)=|-[ceQq](?=\S*\s)", word)
-            if glued or re.match(r"-\w*[ceQq]\Z|--(?:command|execute|eval|query)\Z", option) or name in (
-                    "sqlite3", "sqlite", "duckdb", "redis-cli"):
-                texts.append(word[glued.end():] if glued else word)
-        for text in texts:
-            if name in ("mongo", "mongosh"):
-                judge_code(self, "node", text)
-            else:
-                self.sql(text)
-        return self.operands(name, [w for w in args if " " not in w], flow)
+        """Database clients: statements on standard input as well."""
+        if flow.text:
+            self.act("node" if name in ("mongo", "mongosh") else "sql", _sh_from(flow.text, flow), _NOTHING)
+        return self.operands(name, [word for word in self.call_.all("f") if " " not in word] if self.call_ else args, flow)
 
     def sql(self, text: str) -> None:
         """Statements in the language of a database."""
@@ -10253,13 +10803,115 @@ def _sh_harmless_lines(text: str | None) -> bool:
     return text is not None and "/tmp" not in text and all(_sh_harmless.match(line) for line in text.splitlines()[:1000])
 
 
+_SH_SERVICES = dict(pair.split(":") for pair in """npm:npmjs github:github gh:github gitlab:gitlab aws:amazonaws openai:openai
+    anthropic:anthropic stripe:stripe slack:slack pypi:pypi docker:docker hf:huggingface huggingface:huggingface heroku:heroku
+    cloudflare:cloudflare digitalocean:digitalocean azure:azure google:google vercel:vercel netlify:netlify""".split())
+
+
+def _sh_other_service(origin: _Flow, hosts: str) -> bool:
+    """Does a secret go to another service than the one that its name tells?"""
+    if re.match(r"(?:localhost|127\.|\[::1\]|0\.0\.0\.0)", hosts):
+        return False
+    names = [source.strip("\0$").lower().split("_")[0] if source[:2] == "\0$" else "" for source in origin.sources]
+    return any(not name or name in _SH_SERVICES and name not in hosts and _SH_SERVICES[name] not in hosts for name in names)
+
+
 def _sh_own_host(origin: _Flow, hosts: str) -> bool:
     """Are secret variables sent to the very service their names speak of, or does all stay on this machine?"""
     if re.match(r"(?:localhost|127\.|\[::1\]|0\.0\.0\.0)", hosts):
         return True
-    names = [source[2:].lower().split("_") for source in origin.sources if source[:2] == "\0$"]
+    names = [source[2:].strip("\0").lower().split("_") for source in origin.sources if source[:2] == "\0$"]
     return len(names) == len(origin.sources) and not origin.coded and all(
         any(len(part) > 3 and part in hosts for part in name) for name in names)
+
+
+# ---- texts that hold commands in languages of their own
+_sh_escape_lines = lazy_regex(
+    r"(?m)^[ \t]*(?:[:\d,$%. ]*!+|:?(?:sil\w*!?|exe\w*)[ \t]+[\"']?!|[.](?:shell|system|sh|sys)\b|\\!|(?:platform[ \t]+)?shell\b|"
+    r"system\b|pipe\b|make\b)[ \t]*(.+)$|\|[ \t]*(?:silent[ \t]+)?!(.+)|\w\s+!(.+)")
+_sh_sed_command = lazy_regex(r"(?:^|[;}{\n]|(?<=[\d$!/,]))\s*[\d$,]*!?\s*e(?:[ \t]+|\\\n)([^\n]+)")
+_sh_sed_replaced = lazy_regex(r"s([^\w\s\\])(?:\\.|(?!\1)[^\\])*\1((?:\\.|(?!\1)[^\\])*)\1[gpiImM\d]*(?:e|[gpiImM\d;\s]*"
+                              r";\s*e\b)", re.S)
+_sh_awk_text = lazy_regex(r'"((?:[^"\\\n]|\\.)*)"')
+_sh_tcl_runs = lazy_regex(r"\b(?:spawn|exec|system|syscmd|esyscmd)\b[ \t(]*([^\n;\])]+)")
+_sh_make_call = lazy_regex(r"\$\(shell[ \t]+([^\n)]+)|(?:^|\n)[\w.$()-]+[ \t]*!=[ \t]*([^\n]+)")
+_sh_runs_input = lazy_regex(r"(?:exec|eval|system|popen|spawn|call|run|Function)\b[^\n]{0,80}(?:stdin|STDIN|\$0|<>|gets)|"
+                            r"system\s*\(\s*\$|\|\s*\"(?:ba)?sh|print\s*\|")
+
+
+def _sh_escaped_commands(run: _ShRun, language: str, text: str) -> None:
+    """vim, ed, gdb, sqlite, psql …: `!COMMAND`, `.shell COMMAND`, `\\! COMMAND` in a line; other lines may be code."""
+    for found in _sh_escape_lines.finditer(text[:20_000]):
+        run.read(next(group for group in found.groups() if group is not None))
+    if re.match(r"\s*(?:python|py|perl|ruby|lua)\b", text):
+        judge_code(run, text.split()[0], text)
+
+
+def _sh_sed_text(run: _ShRun, language: str, text: str) -> None:
+    for found in _sh_sed_command.finditer(text[:5000]):
+        run.read(found.group(1))
+    for found in _sh_sed_replaced.finditer(text[:5000]):
+        run.read(found.group(2))
+
+
+def _sh_awk_program(run: _ShRun, language: str, text: str) -> None:
+    judge_code(run, "awk", text)
+    if re.search(r"system\s*\(|\|", text):
+        for found in _sh_awk_text.finditer(re.sub(r'"[ \t]+"', "", text[:20_000])):
+            run.read(_sh_unescape(found.group(1)))
+
+
+def _sh_make_text(run: _ShRun, language: str, text: str) -> None:
+    for line in text[:50_000].split("\n"):
+        recipe = line[1:] if line[:1] == "\t" else line.partition(";")[2] if re.match(r"[^\s#=]+[^=]*:[^=;]*;", line) else ""
+        if recipe.strip():
+            run.read(recipe.lstrip(" \t@+-"))
+    for found in _sh_make_call.finditer(text[:50_000]):
+        run.read(found.group(1) or found.group(2))
+
+
+def _sh_tcl_text(run: _ShRun, language: str, text: str) -> None:
+    for found in _sh_tcl_runs.finditer(text[:20_000]):
+        run.read(found.group(1).strip("`'"))
+
+
+def _sh_strings(run: _ShRun, language: str, text: str) -> None:
+    """A language that nobody reads here: each of its strings may be a command."""
+    judge_code(run, "code", text)
+    for found in _sh_awk_text.finditer(text[:20_000]):
+        run.read(_sh_unescape(found.group(1)))
+
+
+def _sh_crontab(run: _ShRun, language: str, text: str) -> None:
+    for line in text[:20_000].split("\n"):
+        run.read(re.sub(r"\s*(?:@\w+|(?:[\d*,/A-Za-z-]+\s+){5})", "", line, count=1))
+
+
+def _sh_statements(run: _ShRun, language: str, text: str) -> None:
+    run.sql(text)
+    _sh_escaped_commands(run, language, text)
+
+
+def _sh_script_of(role: str) -> Callable[[_ShRun, str, str], None]:
+    """A program of the language *role* in a file of its own."""
+    def follow(run: _ShRun, language: str, word: str) -> None:
+        known = run.content(word)
+        if known.remote:
+            run.say("pipe_to_shell", "runs a file it has just downloaded", word)
+        elif known.text:
+            _SH_TEXTS[role](run, role, known.text)
+    return follow
+
+
+_SH_TEXTS: dict[str, Callable[[_ShRun, str, str], Any]] = {
+    **dict.fromkeys(("python", "node", "perl", "ruby", "php", "code", "osascript"), judge_code),
+    "awk": _sh_awk_program, "sed": _sh_sed_text, "esc": _sh_escaped_commands, "make": _sh_make_text, "tcl": _sh_tcl_text,
+    "strings": _sh_strings, "sql": _sh_statements, "crontab": _sh_crontab,
+    "awkfile": _sh_script_of("awk"), "sedfile": _sh_script_of("sed")}
+_SH_QUIET_ROLES = frozenset("p k h f r n cd u s S @ header auth folder module makefile entry two stem".split())
+
+
+_NO_ROW = _ShRow({})
 
 
 # ---- 9h. Commands: which arguments of a call are commands ------------------------------------------------
@@ -10480,7 +11132,7 @@ def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
         words = [_sh_private.sub("?", _sh_text(word)) for word in text]
         if _SH_OPERATORS.isdisjoint(words):
             run = _ShRun(ctx, _SH_POSIX, cwd)
-            run.simple(words, _NOTHING)
+            run.shown(run.simple(words, _NOTHING))
             return CommandFacts(run.facts, tuple(run.paths), frozenset(run.altered))
         text = " ".join(words)
     text = text if isinstance(text, str) else ""
@@ -10496,7 +11148,7 @@ def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
         run = _ShRun(ctx, dialect, cwd)
         run.certain = shell and language in ("", "sh") and not (_SH_POWER in dialects and _sh_power_like.search(text))
         if shell:
-            run.read(text)
+            run.shown(run.read(text))
         else:
             judge_program_text(run, language, text)
         facts = {**facts, **run.facts, **facts}         # the first to say so has the word
@@ -12579,9 +13231,9 @@ base: cwd workdir workingdir working_dir working_directory workingdirectory work
 base: root roots root_path rootpath base base_path basepath base_dir basedir repo_path repository_path project_root
 base: project_path workspace workspace_path workspace_root dir dirs directory directories folder folders dirname outdir
 base: *dir *dirs *directory *directories *folder *folders *root *cwd *workspace
-place: path paths file files filename filenames filepath filepaths fname pathname infile outfile logfile configfile
-place: envfile keyfile outputpath attachment attachments *path *paths *file *files *filename *filenames
-place: *filepath *filepaths *pathname *attachment *attachments *file_name *file_names save_as
+place: path paths path_in_project path_in_repository path_in_repo file files filename filenames filepath filepaths fname
+place: pathname infile outfile logfile configfile envfile keyfile outputpath attachment attachments *path *paths *file *files
+place: *filename *filenames *filepath *filepaths *pathname *attachment *attachments *file_name *file_names save_as
 place address: uri uris
 address: url urls link links href endpoint host hosts hostname domain domains address ip origin webhook dsn server
 address: connection_string *url *urls *uri *uris *link *href *endpoint *host *hostname *domain *webhook *dsn *address
@@ -12812,28 +13464,41 @@ _dan_break = lazy_regex(r"\$\(|['\"].*[;&|]|\A--")
 
 def may_endanger(tool: str, node: Any, name: str = "") -> bool:
     """A superset of the calls, of texts that need no views, in which `dangers_in` finds something."""
-    if not name and not _DAN_WORDS.isdisjoint(name_words(tool)):
+    if not name and _dan_telling(tool):
         return True
-    if type(node) is list:
-        return any([may_endanger(tool, item, name or "0") for item in node])
-    if type(node) is dict:
-        return any([_dan_named(key, value) or may_endanger(tool, value, key or "0") for key, value in node.items()])
-    if type(node) is not str:
-        return False
-    kind = _dan_role(tool, name)
-    if kind == "":
-        return _dan_sign.search(node) is not None and _dan_plain_url.match(node) is None
-    if kind == "run":
-        return False
-    return len(node) <= _DAN_LINE and _dan_break.search(node) is not None or "root:" in node or "$where" in node
+    for key, value in node.items() if type(node) is dict else [(name, item) for item in node]:
+        role = _dan_member(tool, key)
+        kind = type(value)
+        if role == "named":
+            return True
+        if kind is str:
+            if role == "excused":
+                if len(value) <= _DAN_LINE and _dan_break.search(value) is not None or "root:" in value or "$where" in value:
+                    return True
+            elif role[:3] != "run" and _dan_sign.search(value) is not None and _dan_plain_url.match(value) is None:
+                return True
+            if role[-4:] == "verb" and " " not in value.strip() and not _DAN_WORDS.isdisjoint(name_words(value)) or \
+                    role == "kind" and "secret" in value.lower():
+                return True
+        elif (kind is dict or kind is list) and may_endanger(tool, value, key or "0"):
+            return True
+    return False
 
 
-def _dan_named(name: str, value: Any) -> bool:
-    """Does the name of a member, or the verb that is its value, ask for a look?"""
+@lru_cache(1024)
+def _dan_telling(tool: str) -> bool:
+    return not _DAN_WORDS.isdisjoint(name_words(tool))
+
+
+@lru_cache(4096)
+def _dan_member(tool: str, name: str) -> str:
+    """What the name of a member asks for: "named" (a look, whatever it holds), "verb", "runverb" or "kind" (one at its
+    words); else its role."""
     key = _dan_fold(name)
-    return key in _DAN_NAMES or name == "$where" or key in _DAN_VERB_KEYS and type(value) is str and \
-        len(value.split()) == 1 and not _DAN_WORDS.isdisjoint(name_words(value)) or \
-        key in _DAN_KIND_KEYS and type(value) is str and "secret" in value.lower()
+    if key in _DAN_NAMES or name == "$where":
+        return "named"
+    role = _dan_role(tool, name)
+    return role.replace("excused", "") + "verb" if key in _DAN_VERB_KEYS else "kind" if key in _DAN_KIND_KEYS else role
 
 
 @lru_cache(4096)
@@ -13457,6 +14122,73 @@ _DAN_WORDS = _DAN_DESTROY | _DAN_PARSES | _DAN_PROGRAMS.keys() | _DAN_PACK | _DA
     frozenset("""format transfer reset clear flushall flushdb dropdatabase move rename mv chmod chown permissions
     env environ environment printenv getenv resource resources cluster repository repo browser page puppeteer playwright
     evaluate compose""".split())
+
+
+# -- what a server asks a person or the model
+
+ASKS = {
+    "credentials": "asks a person for a password, key or code in a form, which the protocol forbids",
+    "url": "sends a person to a page of the web",
+    "context": "asks the model with what was said to other servers"}
+# Last words of names that hold a secret; with `of`: when one of these stands before them
+_ASK_NAMES = """
+password passwords passwd passphrase passcode pwd pin cvv cvv2 cvc csc otp totp mnemonic ssn credential credentials secret
+key of api secret private access encryption signing ssh master
+token tokens of access auth bearer api refresh session personal github gitlab slack security id
+phrase of seed recovery secret backup wallet
+code of verification security otp mfa 2fa factor auth authentication authenticator time recovery backup pin sms login
+number of card pin security
+apikey secretkey privatekey accesskey accesstoken seedphrase recoveryphrase cardnumber creditcard
+"""
+_ask_noun = (r"(?:pass(?:word|phrase|code)|\bpwd\b|\bpin\b(?!\s*(?:code of|the\b|it\b|to\b|this\b))|\bcvv2?\b|\bcvc\b|\botp\b"
+             r"|(?:secret|private|api|access|encryption|ssh)[\s_-]*(?:access\s+)?keys?\b|(?:seed|recovery|backup|secret)\s+phrase"
+             r"|mnemonic|(?:access|auth\w*|bearer|api|session|personal access)\s+token|credit\s+card\s+number|card\s+number"
+             r"|social\s+security|(?:verification|one[\s-]time|2fa|mfa|two[\s-]factor|authenticat\w+|security)\s+(?:code|password))"
+             r"(?!\w*\s*(?:manager|polic|length|reset|protect|hint|field|strength|rotat|vault|generator|store|rule|expir|format))")
+_ask_words = lazy_regex(rf"(?i)(?<!no )(?<!without ){_ask_noun}")
+_ask_message = lazy_regex(
+    r"(?i)(?<!not )(?<!never )(?<!n't )\b(?:enter|provide|type|paste|input|give|share|send|confirm|supply|submit|need|require"
+    rf"|tell)\w*\b[^.!?\n]{{0,60}}?{_ask_noun}")
+
+
+@lru_cache(None)
+def _ask_rows() -> dict[str, frozenset[str]]:
+    rows = [row.partition(" of ") for row in _ASK_NAMES.strip().split("\n")]
+    return {word: frozenset(before.split()) for words, _, before in rows for word in words.split()}
+
+
+def asked_for(method: str | None, params: Any) -> set[str]:
+    """Which of ASKS a request of a server is."""
+    if type(params) is not dict:
+        return set()
+    if method == "sampling/createMessage":
+        return set() if params.get("includeContext") in (None, "none") else {"context"}
+    if method != "elicitation/create":
+        return set()
+    found = {"url"} if params.get("mode") == "url" or "url" in params else set()
+    schema = params.get("requestedSchema")
+    fields = schema.get("properties") if type(schema) is dict else None
+    free = [(name, field) for name, field in fields.items() if type(field) is dict and field.get("type", "string") in (
+        "string", "number", "integer") and not {"enum", "const", "oneOf"} & set(field)] if type(fields) is dict else []
+    message = params.get("message")
+    if free and type(message) is str and any(
+            _ask_message.search(view.text) for view in views(message)) or any(
+            _ask_is_secret(view.text, field) for name, field in free for view in views(name)):
+        found.add("credentials")
+    return found
+
+
+def _ask_is_secret(name: str, field: dict[str, Any]) -> bool:
+    """Is this field of a form for a secret?"""
+    *before, last = name_words(name) or ("",)
+    needs = _ask_rows().get(last)
+    if needs is not None and (not needs or not needs.isdisjoint(before)) and not {"postal", "zip", "page", "next"} & {*before}:
+        return True
+    if _ask_rows().get("".join((*before, last))) == frozenset() or field.get("format") == "password":
+        return True
+    texts = [text for text in (field.get("title"), field.get("description")) if type(text) is str]
+    return field.get("type", "string") == "string" and any(
+        _ask_words.search(view.text) for text in texts for view in views(text))
 
 # ---------------------------------------------------------------------------
 # 12. What rules see: one message and what is derived from it
@@ -14098,6 +14830,7 @@ class Subject:
         A text of an argument that does not say that it is a path is one only when a file of that name is there.
         """
         tool = self.acting
+        globs = False
         choices, searches = self.server.choices.get(tool, {}), "search" in tool_acts(tool)
         found: list[Place] = []
         walk = _PlaceWalk(tool, frozenset(), self._seen, found)
@@ -14115,9 +14848,11 @@ class Subject:
             elif not text or "content" in roles or "exclusion" in roles or "choice" in roles or \
                     text in choices.get(place.argument, ()) and _choice_word.fullmatch(text) is not None or \
                     ("pattern" in roles or "query" in roles and searches) and stays_inside(text, self.policy.paths):
-                continue
+                globs = globs or "pattern" in roles and searches and _LOOKING.isdisjoint(name_words(tool))
             else:
                 yield place if roles.issuperset(_UNKNOWN) and (text[0] in "/~" or self._is_there(text)) else None
+        if globs:               # it starts where the server is
+            yield Place(".", _SEARCHED, (), ".")
 
     def _is_there(self, text: str) -> bool:
         context = self.path_context
@@ -14133,7 +14868,7 @@ class Subject:
         if given is None:
             given = self._derived["given"] = any([
                 value.text and "_".join(name_words(value.name)) in _GIVEN for value in self.argument_values(frozenset())])
-        return _ACCESS if given else done
+        return done | {"write"} if given else done
 
     def path_hits(self, skip: frozenset[str] | None) -> dict[str, Hit]:
         """Which `path:` matchers of `_any_value` hit: {key in the policy's path index: where}."""
@@ -14227,7 +14962,7 @@ class _PlaceWalk:
         self._found.append(Place(text, roles, parent, step))
 
 
-_PATCHED = frozenset(("place", "read", "write"))
+_PATCHED, _SEARCHED = frozenset(("place", "read", "write")), frozenset(("place", "read"))
 
 
 def _is_path_name(name: str) -> bool:
@@ -14239,7 +14974,7 @@ def stays_inside(pattern: str, ctx: PathContext) -> bool:
     """Does *pattern*, a glob or a regex, surely not lead out of the folder that is searched?"""
     bare = pattern.replace("\\", "/") if ctx.windows else pattern
     return re.match(r"\s*[\"'`]?(?:[/~$%]|\\\\|[A-Za-z][A-Za-z0-9+.-]*:)", bare) is None and \
-        re.search(r"(?:\A|[/\\{,(|])\.\.(?:[/\\},)|]|\Z)|[/\\]~|%2|%5c", bare, re.IGNORECASE) is None and "`" not in bare
+        re.search(r"(?:\A|[/\\{,(|])\.\.(?:[/\\},)|]|\Z)|[/\\]~|[{,][/~]|%2|%5c", bare, re.IGNORECASE) is None and "`" not in bare
 
 
 _LOOKING = frozenset("grep rg ripgrep content contents text code lines symbol symbols word words regex".split())
@@ -14549,6 +15284,7 @@ class Rule(NamedTuple):
     unless: Test | None = None  # it does not hold where this does
     file: str = ""              # the file of its layer, and its JSON Pointer there
     pointer: str = ""
+    last: bool = False          # it is asked after all others, those of the bases too
 
 
 class Limit(NamedTuple):
@@ -14808,15 +15544,50 @@ def unknown_word(word: Any, known: Iterable[str], what: str) -> str:
 
 
 _unknown_variable = lazy_regex(r"(?<!\\)\$\{([A-Za-z_]\w*)\}")
-_TOP_KEYS = ("version", "extends", "without", "settings", "rules", "outbound_rules", "secrets")
-_RULE_KEYS = ("name", "match", "unless", "limit", "action", "mark", "message", "hint")
+_TOP_KEYS = ("version", "extends", "without", "settings", "rules", "outbound_rules", "secrets", "tests", "policy")
+_RULE_KEYS = ("name", "match", "unless", "limit", "action", "mark", "message", "hint", "last")
 _MATCH_KEYS = ("method", "tool", "server", "marked", "arguments")
-_OUTBOUND_MATCH_KEYS = ("method", "tool", "server", "marked", "direction", "secrets", "injection", "response_contains",
+_OUTBOUND_MATCH_KEYS = ("method", "tool", "server", "marked", "direction", "secrets", "injection", "asks", "response_contains",
                         "response_contains_regex", "response_size_exceeds")
 _MATCHER_WORDS = ("regex", "pattern", "not_under", "under", "path", "address", "command", "danger", "secrets", "all",
                   "except_keys", "access")
 _ABOUT_MATCHERS = frozenset(("except_keys", "access"))     # words that say of others where or when they hold
 _DIRECTIONS = ("request", "response", "notification")
+
+
+_TEST_ACTIONS = (*REQUEST_ACTIONS, "redact", "strip")
+_STEP_KEYS = ("name", "server", "tool", "arguments", "method", "params", "message", "answer", "tools", "expect", "rule", "without")
+_EXAMPLE_KEYS = (*_STEP_KEYS, "steps")
+
+
+def check_examples(check: _Checker, examples: Any, place: str) -> None:
+    """Check the shape of `tests`. Raises PolicyError."""
+    check.typed(examples, list, place, "a list of examples")
+    for index, example in enumerate(examples):
+        here = f"{place}/{index}"
+        check.keys(example, _EXAMPLE_KEYS, here, "an example (a map with tool and arguments, or answer, or steps, and expect)")
+        for number, step in enumerate(check.typed(example["steps"], list, here + "/steps", "a list of steps") if "steps" in example else ()):
+            check.keys(step, _STEP_KEYS, f"{here}/steps/{number}", "a step")
+            _check_step(check, step, f"{here}/steps/{number}")
+        if "steps" not in example:
+            _check_step(check, example, here)
+
+
+def _check_step(check: _Checker, step: dict[str, Any], here: str) -> None:
+    if not {"tool", "method", "message", "answer", "tools"} & set(step):
+        raise check.fail(here, "the example has no call and no answer; write tool (and arguments), method, message, answer or tools")
+    if "expect" not in step and "without" not in step:
+        raise check.fail(here, f"the example expects nothing; write expect ({_listed(_TEST_ACTIONS)}) or without")
+    if "expect" in step:
+        for item in check.texts(step["expect"], here + "/expect"):
+            check.choice(item, _TEST_ACTIONS, here + "/expect", "a verdict")
+    if "without" in step:
+        check.texts(step["without"], here + "/without")
+    for key, kind, words in (("tool", str, "a tool's name"), ("arguments", dict, "a map of arguments"), ("server", str, "a server's name"),
+                             ("method", str, "a method"), ("params", dict, "a map"), ("message", dict, "a message"), ("rule", str, "a rule's name"),
+                             ("tools", list, "a list of definitions"), ("name", str, "a name")):
+        if key in step:
+            check.typed(step[key], kind, f"{here}/{key}", words)
 
 
 def check_policy(data: Any, file: str, lines: Callable[[], Mapping[str, int]], name: str = "") -> PolicyLayer:
@@ -14835,6 +15606,11 @@ def check_policy(data: Any, file: str, lines: Callable[[], Mapping[str, int]], n
     _check_rules(check, data.get("rules", []), "/rules", _MATCH_KEYS, REQUEST_ACTIONS)
     _check_rules(check, data.get("outbound_rules", []), "/outbound_rules", _OUTBOUND_MATCH_KEYS, RESPONSE_ACTIONS)
     _check_secrets(check, data.get("secrets", {}))
+    check_examples(check, data.get("tests", []), "/tests")
+    if "policy" in data:
+        check.typed(data["policy"], str, "/policy", "the file of a policy")
+        if set(data) - {"version", "policy", "tests"}:
+            raise check.fail("/policy", "`policy` belongs to a file of examples alone; leave it out here")
     return PolicyLayer(data, file, lines, name)
 
 
@@ -14906,6 +15682,7 @@ def _check_effect(check: _Checker, rule: dict[str, Any], here: str, actions: Seq
     for key in ("message", "hint"):
         if key in rule:
             check.typed(rule[key], str, f"{here}/{key}", "a text")
+    check.typed(rule.get("last", False), bool, here + "/last", "true or false")
     if "limit" not in rule:
         return
     here += "/limit"
@@ -14937,6 +15714,9 @@ def _check_match(check: _Checker, match: Any, place: str, keys: Sequence[str]) -
                 check.mark(item, f"{here}/{index}" if isinstance(value, list) else here)
         elif key == "secrets":
             check.typed(value, bool, here, "true or false")
+        elif key == "asks":
+            for item in [] if value is True else check.texts(value, here):
+                check.choice(item, tuple(ASKS), here, "a kind of question (or true)")
         elif key == "injection":
             for item in [] if value is True else check.texts(value, here):
                 check.choice(item, tuple(INJECTION_KINDS), here, "a kind of injection (or true)")
@@ -15055,7 +15835,7 @@ class _Compiler:
         return Rule(rule["name"], rule.get("action", "mark"), rule.get("message", ""), self.layer.name,
                     self.scope(match, place + "/match", outbound, strict), _every(tests), needs,
                     Limit(**limit) if limit else None, rule.get("mark", ""), rule.get("hint", ""),
-                    not tests and not limit and unless is None, unless, self.layer.file, place)
+                    not tests and not limit and unless is None, unless, self.layer.file, place, rule.get("last", False))
 
     def scope(self, match: dict[str, Any], place: str, outbound: bool, strict: bool, exception: bool = False) -> Scope:
         def globs(key: str) -> tuple[Glob, ...] | None:
@@ -15213,6 +15993,8 @@ class _Compiler:
             tests.append(_size_exceeds(match["response_size_exceeds"]))
         if match.get("secrets"):
             tests.append(lambda subject: Hit(None, "", "", subject.findings) if subject.findings else None)
+        if "asks" in match:
+            tests.append(_asks(frozenset(ASKS if match["asks"] is True else _as_list(match["asks"]))))
         if "injection" in match:
             kinds = match["injection"]
             tests.append(_injected(None if kinds is True else frozenset(_as_list(kinds))))
@@ -15513,6 +16295,25 @@ def _size_exceeds(limit: int) -> Test:
     return matches
 
 
+def _asks(kinds: frozenset[str]) -> Test:
+    """The server asks for one of *kinds*: by a request, by questions in a result, or by an error that sends to a page."""
+    def matches(subject: Subject) -> Hit | None:
+        message, body = subject.message, subject.message.body
+        asked = [(message.method, body.get("params"))] if message.kind == "request" else []
+        result, error = body.get("result"), body.get("error")
+        if type(result) is dict and type(result.get("inputRequests")) is dict:
+            asked += [(one.get("method"), one.get("params")) for one in result["inputRequests"].values() if type(one) is dict]
+        data = error.get("data") if type(error) is dict else None
+        if type(data) is dict and type(data.get("elicitations")) is list:
+            asked += [("elicitation/create", one) for one in data["elicitations"]]
+        for method, params in asked:
+            found = asked_for(method, params) & kinds
+            if found:
+                return Hit(None, ASKS[min(found)])
+        return None
+    return matches
+
+
 def _injected(kinds: frozenset[str] | None) -> Test:
     def matches(subject: Subject) -> Hit | None:
         found = tuple(finding for finding in subject.injections if kinds is None or finding.pattern in kinds)
@@ -15610,12 +16411,17 @@ def compile_policy(layers: Sequence[PolicyLayer], context: PathContext, source: 
                 for place, compiler, item in own]
     return Policy(
         settings=Settings(**settings),
-        rules=tuple(rule for compiler in compilers for rule in compiler.rules("rules", False)),
-        outbound_rules=tuple(rule for compiler in compilers for rule in compiler.rules("outbound_rules", True)),
+        rules=_in_order(rule for compiler in compilers for rule in compiler.rules("rules", False)),
+        outbound_rules=_in_order(rule for compiler in compilers for rule in compiler.rules("outbound_rules", True)),
         scanner=SecretScanner(BUILTIN_KINDS if bases or not patterns else (), patterns),
         paths=context, path_index=LatePathIndex(index), source=source,
-        warnings=tuple(_policy_warnings(every, settings)),
+        warnings=tuple(_policy_warnings(settings)),
         content=sha256(json.dumps([layer.data for layer in every]).encode("utf-8", "surrogatepass")), layers=tuple(every))
+
+
+def _in_order(rules: Iterable[Rule]) -> tuple[Rule, ...]:
+    """Rules as they are asked: those that come last do."""
+    return tuple(sorted(rules, key=lambda rule: rule.last))
 
 
 def _check_without(layers: Sequence[PolicyLayer], bases: Sequence[PolicyLayer]) -> None:
@@ -15643,9 +16449,14 @@ def _dropping(bases: Sequence[PolicyLayer], without: set[str]) -> list[PolicyLay
     return kept
 
 
-def _policy_warnings(layers: Sequence[PolicyLayer], settings: Mapping[str, Any]) -> Iterator[str]:
+def _policy_warnings(settings: Mapping[str, Any]) -> Iterator[str]:
     if settings.get("mode") == "monitor":
         yield "mode is monitor: nothing is blocked, the log says what would have been"
+
+
+def policy_doubts(policy: Policy) -> list[str]:
+    """What is valid in a policy, but hardly meant: `FILE:LINE: POINTER: …` each."""
+    layers, found = policy.layers, list[str]()
     marks = {rule["mark"] for layer in layers for key in ("rules", "outbound_rules") for rule in layer.data.get(key, [])
              if "mark" in rule}
     has_base = any(layer.built_in for layer in layers)
@@ -15655,7 +16466,8 @@ def _policy_warnings(layers: Sequence[PolicyLayer], settings: Mapping[str, Any])
             check = _Checker(layer.file, layer.lines)
             for index, rule in enumerate(() if layer.built_in else layer.data.get(key, [])):
                 for problem in _doubts(rule, seen, marks, has_base and key == "rules"):
-                    yield printable(str(check.fail(f"/{key}/{index}", problem)), 500)
+                    found.append(printable(str(check.fail(f"/{key}/{index}", problem)), 500))
+    return found
 
 
 def _doubts(rule: dict[str, Any], seen: _Shadows, marks: set[str], has_base: bool) -> Iterator[str]:
@@ -15664,7 +16476,7 @@ def _doubts(rule: dict[str, Any], seen: _Shadows, marks: set[str], has_base: boo
     before = seen.shadow_of(rule)
     if before is not None:
         yield f"{name!r} never decides anything: {before!r} before it matches all that it does; put {name!r} first"
-    elif has_base and rule.get("action") == "allow" and seen.is_everything(rule):
+    elif has_base and rule.get("action") == "allow" and not rule.get("last") and seen.is_everything(rule):
         yield f"{name!r} allows everything before the built-in rules are asked; narrow it, or leave it to default_action"
     if rule.get("action") == "allow":
         for key, matcher in rule["match"].get("arguments", {}).items():
@@ -15826,15 +16638,22 @@ _GROUPS_JSON = r"""
   {"name": "allow-project-resources",
    "match": {"method": ["resources/read", "resources/subscribe", "resources/unsubscribe"],
              "arguments": {"uri": {"under": "${PROJECT_DIR}"}}}, "action": "allow"}],
+"questions": [
+  {"name": "block-credential-forms", "match": {"asks": "credentials"}, "action": "deny",
+   "message": "Blocked: the server asks for a password, key or code"}],
 "responses": [
   {"name": "redact-secrets-in-responses", "match": {"secrets": true}, "action": "redact",
    "message": "A secret was taken out of the response"}],
 "response-notes": [
+  {"name": "log-server-questions", "match": {"asks": ["url", "context"]}, "action": "log_only",
+   "message": "Logged: the server sends the user to a page, or asks the model with what others said"},
   {"name": "flag-prompt-injection", "match": {"injection": true}, "action": "log_only",
    "message": "Logged: text that tries to steer the model"},
   {"name": "flag-large-responses", "match": {"response_size_exceeds": 102400}, "action": "log_only",
    "message": "Logged: a large response"}],
 "strict-responses": [
+  {"name": "block-server-questions", "match": {"asks": true}, "action": "deny",
+   "message": "Blocked: the server asks for credentials, for a visit to a page, or for what others said"},
   {"name": "block-sampling-and-elicitation",
    "match": {"direction": "request", "method": ["sampling/createMessage", "elicitation/create"]}, "action": "deny",
    "message": "Blocked: the server may not ask the model or the user"},
@@ -15969,7 +16788,7 @@ _LONG_REGEXES = {
     "SQL_FILES": r"\b(pg_read_file|pg_ls_dir|lo_import|dblink|load_extension|pg_sleep|set_config)\b",
 }
 
-_NOTED = "responses response-notes"
+_NOTED = "questions responses response-notes"
 _BASIC = "sensitive-files commands secret-leakage metadata hidden startup-of-tools"
 # name → (what it is for, settings, groups of request rules, groups of response rules)
 _BUILTIN: dict[str, tuple[str, dict[str, Any], str, str]] = {
@@ -24365,7 +25184,518 @@ def cmd_go(argv: Sequence[str], io: Surroundings) -> int:
     return 0
 
 # ---------------------------------------------------------------------------
-# 28. Command line
+# 28. Trying policies: lint, test, replay, learn, report
+# ---------------------------------------------------------------------------
+# *serves people*: what a policy would do, before and after it is in force. Nothing here is asked by a running wall.
+
+MAX_LINT_PROBLEMS = 100
+
+
+class _Example:
+    """One example, run in a session of its own: `problems` says what was not as expected, `rules` which rules decided."""
+
+    def __init__(self, policy: Policy, example: Mapping[str, Any]) -> None:
+        settings = policy.settings._replace(mode="enforce", unlisted_tools="allow")
+        self._pins: dict[str, dict[str, Any]] = {}
+        self._server = str(example.get("server") or "")
+        self._session = Session(Wall(policy._replace(settings=settings)), self._server, identity="test", pins=lambda: self._pins)
+        self._ident = 0
+        self.problems: list[str] = []
+        self.rules: list[str] = []
+        steps = example.get("steps", [example])
+        for number, step in enumerate(steps, 1):
+            action, rule, text = self._step(step)
+            where = f"step {number}: " if len(steps) > 1 else ""
+            wanted = _as_list(step.get("expect", []))
+            if wanted and action not in wanted:
+                self.problems.append(f"{where}expected {_listed(wanted)}, got {action}" + (f" (rule {rule})" if rule else ""))
+            if "rule" in step and rule != step["rule"]:
+                self.problems.append(f"{where}expected the rule {step['rule']}, got {rule or 'none'}")
+            for piece in _as_list(step.get("without", [])):
+                if piece in text:
+                    self.problems.append(f"{where}a text passed that must not: {printable(piece, 60)}")
+
+    def _feed(self, peer: str, body: Mapping[str, Any]) -> tuple[str, str | None, str]:
+        """(action, rule, everything that reached the other side) of one message."""
+        fields: dict[str, Any] = {"action": "allow", "rule": None}
+        text, seen = "", False
+        for effect in self._session.receive(peer, json.dumps(body).encode() + b"\n"):
+            if isinstance(effect, Record) and not seen:
+                fields, seen = effect.fields, True
+            elif isinstance(effect, Send) and effect.peer != peer:
+                text += effect.data.decode()
+            elif isinstance(effect, Pinned) and effect.first:
+                for kind, pins in effect.pins.items():
+                    self._pins.setdefault(kind, pins)
+        left_out = any(note["what"] == "left out" for key in ("tools", "prompts", "resources") for note in fields.get(key, ()))
+        if fields["rule"]:
+            self.rules.append(str(fields["rule"]))
+        text = "\n".join(strings_of(json.loads(line))[0][index] for line in text.splitlines()
+                         for index in range(len(strings_of(json.loads(line))[0]))) if text else ""
+        return ("deny" if left_out else str(fields["action"])), fields["rule"], text
+
+    def _step(self, step: Mapping[str, Any]) -> tuple[str, str | None, str]:
+        self._ident += 1
+        if "message" in step:
+            body = {"jsonrpc": "2.0", **step["message"]}
+            return self._feed("server" if "method" not in body else "client", body)
+        method = step.get("method") or ("tools/list" if "tools" in step else "tools/call")
+        params = step.get("params") or ({"name": step.get("tool", "tool"), "arguments": step.get("arguments", {})} if method == "tools/call" else {})
+        verdict = self._feed("client", {"jsonrpc": "2.0", "id": self._ident, "method": method, "params": params})
+        answer = {"tools": step["tools"]} if "tools" in step else step.get("answer")
+        if answer is None:
+            return verdict
+        if type(answer) is str:
+            answer = {"content": [{"type": "text", "text": answer}]}
+        return self._feed("server", {"jsonrpc": "2.0", "id": self._ident, "result": answer})
+
+
+class _Tested(NamedTuple):
+    """One example and what came of it."""
+    file: str
+    line: int
+    name: str
+    problems: list[str]
+
+
+def cmd_test(argv: Sequence[str], io: Surroundings) -> int:
+    """Run the examples of a policy: calls and answers with the verdicts they must get."""
+    args = _setup_arguments(
+        io, "test", "Run the examples of policies: their own `tests:`, and those of files beside them (NAME.tests.yml).", argv,
+        _setup_option("files", "FILE", "policies, or files of examples (with `policy: FILE`, or -c)", nargs="+"),
+        _setup_flag("--json", "for programs"), _setup_option("--junit", "FILE", "write the results as JUnit XML"), *_POLICY_ARGUMENTS)
+    if args is None:
+        return 0
+    options, tested, unhit = _Options(args), list[_Tested](), list[str]()
+    for word in args.files:
+        path = os.path.join(io.cwd, word)
+        stem, ending = os.path.splitext(path)
+        beside = [stem + ".tests" + one for one in _POLICY_ENDINGS if os.path.isfile(stem + ".tests" + one)]
+        layer = parse_policy(read_policy_file(path, check_owner=False)[1], path)
+        own = set(layer.data) - {"version", "tests", "policy"}
+        policy = _policy_of_tests(layer, path, bool(own), options)
+        hit: set[str] = set()
+        for file in [path, *(beside if own else ())]:
+            source = layer if file == path else parse_policy(read_policy_file(file, check_owner=False)[1], file)
+            for index, example in enumerate(source.data.get("tests", [])):
+                ran = _Example(policy, example)
+                hit |= {rule.replace("project:", "") for rule in ran.rules}
+                name = str(example.get("name") or example.get("tool") or example.get("method") or "answer")
+                tested.append(_Tested(file, source.lines().get(f"/tests/{index}", 0), name, ran.problems))
+        mine = [rule["name"] for key in ("rules", "outbound_rules") for rule in layer.data.get(key, [])]
+        unhit += [f"{io.short(path)}: {name}" for name in mine if name not in hit]
+    failed = [one for one in tested if one.problems]
+    if args.junit:
+        _write_junit(os.path.join(io.cwd, args.junit), tested)
+    if args.json:
+        io.say(json.dumps({"passed": len(tested) - len(failed), "failed": [one._asdict() for one in failed], "not_hit": unhit}, indent=2))
+        return 1 if failed else 0
+    for one in failed:
+        for problem in one.problems:
+            io.say(f"{io.short(one.file)}:{one.line}: {printable(one.name)}: {printable(problem, 300)}")
+    if unhit:
+        _say_wrapped(io, "Rules that no example hits: " + ", ".join(unhit))
+    if not tested:
+        raise UsageError("there is no example; write `tests:` into the policy, or a file beside it")
+    io.say(f"{len(tested) - len(failed)} passed, {len(failed)} failed")
+    return 1 if failed else 0
+
+
+def _policy_of_tests(layer: PolicyLayer, path: str, is_policy: bool, options: _Options) -> Policy:
+    """The policy that the examples of a file are about: itself, or what it (or the command line) names."""
+    if options.config or options.profile:
+        return options.policy()
+    named = layer.data.get("policy")
+    if not is_policy and named:
+        path = os.path.join(os.path.dirname(path), str(named))
+    elif not is_policy:
+        return options.policy()
+    return load_policy(path, None, options.project, options.home)
+
+
+def _write_junit(path: str, tested: Sequence[_Tested]) -> None:
+    from xml.sax.saxutils import escape, quoteattr
+    failed = sum(bool(one.problems) for one in tested)
+    lines = ['<?xml version="1.0" encoding="UTF-8"?>', f'<testsuite name="mcpwall" tests="{len(tested)}" failures="{failed}">']
+    for one in tested:
+        head = f'<testcase classname={quoteattr(printable(one.file, 500))} name={quoteattr(printable(f"{one.line}: {one.name}", 300))}'
+        said = printable("; ".join(one.problems), 2000)
+        lines.append(f"{head}><failure message={quoteattr(said)}>{escape(said)}</failure></testcase>" if one.problems else head + "/>")
+    write_whole(path, "\n".join([*lines, "</testsuite>", ""]).encode("utf-8", "replace"), 0o644)
+
+
+# -- lint -----------------------------------------------------------------------------
+
+def policy_problems(text: str, file: str, load: Callable[[PolicyLayer], Policy]) -> tuple[list[str], Policy | None]:
+    """Every mistake in a policy, and the policy without what is wrong in it (None when too much is)."""
+    problems: list[str] = []
+    try:
+        data = load_json(text) if file.endswith(".json") else parse_yaml(text, file)
+    except WallError as fault:
+        return [str(fault)], None
+    lines: Callable[[], Mapping[str, int]] = lambda: yaml_lines(text, file)[1] if not file.endswith(".json") else _json_lines(text, file)
+    while len(problems) < MAX_LINT_PROBLEMS:
+        try:
+            return problems, load(check_policy(data, file, lines))
+        except PolicyError as fault:
+            problems.append(str(fault))
+            if not _without_place(data, fault.pointer):
+                break
+    return problems, None
+
+
+def _without_place(data: Any, place: str) -> bool:
+    """Empty what stands at a JSON Pointer so that what follows it keeps its place; False when nothing does."""
+    steps = [step.replace("~1", "/").replace("~0", "~") for step in place.split("/")[1:] if step]
+    if not steps:
+        return False
+    rule = steps[0] in ("rules", "outbound_rules") and len(steps) > 1
+    if rule:
+        steps = steps[:2]
+    for step in steps[:-1]:
+        try:
+            data = data[step] if type(data) is dict else data[int(step)]
+        except (KeyError, IndexError, ValueError, TypeError):
+            return False
+    last = steps[-1]
+    if rule:
+        place_holder = {"name": f"\u0000{last}", "match": {"tool": "x"}, "mark": "x"}
+        if data[int(last)] == place_holder:
+            return False
+        data[int(last)] = place_holder
+    elif type(data) is dict:
+        return data.pop(last, data) is not data
+    else:
+        try:
+            del data[int(last)]
+        except (IndexError, ValueError):
+            return False
+    return True
+
+
+def cmd_lint(argv: Sequence[str], io: Surroundings) -> int:
+    """All mistakes in policies, and what is valid but hardly meant."""
+    args = _setup_arguments(io, "lint", "All mistakes in policies, and what is valid but hardly meant.", argv,
+                            _setup_option("files", "FILE", "policies (else those in force here)", nargs="*"),
+                            _setup_flag("--strict", "doubts count as mistakes"), _setup_flag("--json", "for programs"))
+    if args is None:
+        return 0
+    files = [os.path.join(io.cwd, word) for word in args.files] or [
+        path for path in (find_policy_file(io.cwd, ".mcpwall"), find_policy_file(io.folder, "config")) if path]
+    if not files:
+        io.say("There is no policy here; the built-in default is in force.")
+        return 0
+    found: dict[str, list[list[str]]] = {}
+    for path in files:
+        text = read_policy_file(path, check_owner=False)[1]
+        context = default_path_context(project_dir=io.cwd, home=io.home)
+        problems, policy = policy_problems(text, path, lambda layer: compile_policy([layer], context, layer.file))
+        doubts = [] if policy is None else policy_doubts(policy)
+        if policy is not None and not problems and not any(layer.data.get("tests") for layer in policy.layers) \
+                and not os.path.exists(os.path.splitext(path)[0] + ".tests.yml"):
+            doubts.append(f"{path}: the policy has no tests; `tests:` lists calls and what must become of them (see: mcpwall test --help)")
+        found[path] = [problems, doubts]
+    bad = any(problems or args.strict and doubts for problems, doubts in found.values())
+    if args.json:
+        io.say(json.dumps({path: {"problems": problems, "doubts": doubts} for path, (problems, doubts) in found.items()}, indent=2))
+        return int(bad)
+    for path, (problems, doubts) in found.items():
+        for problem in problems:
+            io.say(printable(shown_without_secrets(problem), 1000))
+        for doubt in doubts:
+            io.say("doubt: " + printable(shown_without_secrets(doubt), 1000))
+        if not problems and not doubts:
+            io.say(f"{io.short(path)}: fine")
+    return int(bad)
+
+
+# -- replay and learn -------------------------------------------------------------------
+
+def _logged_calls(io: Surroundings, words: Sequence[str]) -> Iterator[tuple[dict[str, Any], Message | None, str]]:
+    """(record, the call, what is not known of it) of every call in the logs."""
+    for record, *_ in read_log(log_files(io, words)):
+        if record is None or record.get("direction") != "inbound" or record.get("method") in (None, "response") or "answers" in record \
+                or "hook" in record and record.get("tool") is None:
+            continue
+        body, missing = call_of(record)
+        if body is None:
+            continue
+        if not missing and record.get("tool") is None and body["method"] not in LIFECYCLE and not str(body["method"]).startswith("notifications/"):
+            missing = "only the arguments of tools are logged"
+        line = json.dumps(body)
+        kind = "request" if record.get("id") is not None else "notification"
+        yield record, Message("client", kind, load_json(line), line, body["method"], record.get("tool"), str(record.get("server") or "")), missing
+
+
+def cmd_replay(argv: Sequence[str], io: Surroundings) -> int:
+    """Judge every recorded call anew by another policy: what would change."""
+    args = _setup_arguments(
+        io, "replay", "Judge every recorded call anew: what another policy would change, and what cannot be told.", argv,
+        _setup_option("files", "LOG", "log files or folders (else this user's)", nargs="*"),
+        _setup_flag("--json", "for programs"), *_POLICY_ARGUMENTS)
+    if args is None:
+        return 0
+    policy = _Options(args).policy()
+    wall = Wall(policy)
+    limited = {rule.name for rule in policy.rules if rule.limit is not None or rule.mark}
+    changes: dict[tuple[str, ...], list[Any]] = {}
+    untold: dict[str, int] = {}
+    same = 0
+    for record, message, missing in _logged_calls(io, args.files):
+        old = str(record.get("would") or record["action"])
+        if not missing and str(record.get("rule")) in limited:
+            missing = "limits and marks depend on what came before"
+        if not missing and record.get("rule") is None and old in ("deny", "ask") and "default_action" not in str(record.get("message")):
+            missing = "it was the session that refused (a stop, a pin, too many calls)"
+        if not missing and record.get("answer"):
+            missing = "a person answered"
+        if missing or message is None:
+            untold[missing] = untold.get(missing, 0) + 1
+            continue
+        decision = wall.decide(message)
+        if decision.action == old or old in _PASSING and decision.action in _PASSING:
+            same += 1
+            continue
+        key = (old, decision.action, str(record.get("tool") or record.get("method")), str((decision.rule if old in _PASSING else record.get("rule")) or "(default)"))
+        row = changes.setdefault(key, [0, str(record.get("ref") or ""), ""])
+        row[0] += 1
+        row[2] = row[2] or printable(Quoting(policy).text(json.dumps((message.body.get("params") or {}).get("arguments", {}), ensure_ascii=False)), 120)
+    if args.json:
+        io.say(json.dumps({"unchanged": same, "untold": untold, "changes": [
+            {"old": old, "new": new, "tool": tool, "rule": rule, "count": count, "ref": ref, "example": example}
+            for (old, new, tool, rule), (count, ref, example) in changes.items()]}, indent=2))
+        return int(bool(changes))
+    if changes:
+        _say_table(io, [["count", "was", "would be", "tool", "rule", "ref", "for example"], *(
+            [str(count), old, new, tool, rule, ref, example] for (old, new, tool, rule), (count, ref, example) in
+            sorted(changes.items(), key=lambda item: -item[1][0]))])
+    io.say(f"{sum(row[0] for row in changes.values())} calls would be judged otherwise, {same} as before.")
+    for why, count in sorted(untold.items(), key=lambda item: -item[1]):
+        io.say(f"{count} cannot be told: {why}.")
+    return int(bool(changes))
+
+
+MAX_LEARNED_WORDS = 12      # distinct words of one argument: so many are listed, more are free text
+
+
+def cmd_learn(argv: Sequence[str], io: Surroundings) -> int:
+    """A policy that allows what the log shows was allowed, and nothing else; printed, never written."""
+    args = _setup_arguments(
+        io, "learn", "Print a policy that denies by default and allows what the log shows was allowed.", argv,
+        _setup_option("files", "LOG", "log files or folders (else this user's)", nargs="*"),
+        _setup_option("--server", "NAME", "only this server's calls"),
+        _setup_option("--project", "DIR", "what ${PROJECT_DIR} means (the working directory)"))
+    if args is None:
+        return 0
+    project = os.path.realpath(os.path.join(io.cwd, args.project or ""))
+    calls: dict[tuple[str, str], list[Message]] = {}
+    unknown: dict[tuple[str, str], int] = {}
+    for record, message, missing in _logged_calls(io, args.files):
+        if message is None or message.tool is None or args.server and message.server != args.server \
+                or str(record.get("would") or record["action"]) not in _PASSING and record.get("answer") not in _YES:
+            continue
+        key = message.server, message.tool
+        if missing:
+            unknown[key] = unknown.get(key, 0) + 1
+        calls.setdefault(key, []).extend([] if missing else [message])
+    if not calls:
+        raise UsageError("the log shows no call that was allowed; let it run for a while (with settings.log_args: full)")
+    rules, notes = [], list[str]()
+    for (server, tool), messages in sorted(calls.items()):
+        rules.append(_learned_rule(server, tool, messages, project, io))
+        if (server, tool) in unknown:
+            notes.append(f"# {tool}: the arguments of {unknown[server, tool]} calls are not in the log (settings.log_args: full)")
+    data: dict[str, Any] = {"version": 1, "extends": "default", "settings": {"default_action": "deny"}, "rules": rules}
+    tests = []
+    for (_, tool), messages in sorted(calls.items()):
+        for message in messages[:1]:
+            arguments = (message.body.get("params") or {}).get("arguments", {})
+            if len(message.text) < 2000:
+                tests.append({**({"server": message.server} if message.server else {}), "tool": tool, "arguments": arguments, "expect": ["allow", "log_only"]})
+    text = to_yaml({**data, "tests": tests} if tests else data)
+    io.say("# Made by `mcpwall learn` from what the log shows was allowed: read it, and narrow or widen it where you know better.")
+    io.say(f"# {sum(map(len, calls.values()))} calls of {len(calls)} tools; everything else is refused. Try it: mcpwall replay -c FILE; mcpwall test FILE")
+    for note in notes:
+        io.say(printable(note, 300))
+    io.say(text.rstrip("\n"))
+    return 0
+
+
+def _learned_rule(server: str, tool: str, messages: Sequence[Message], project: str, io: Surroundings) -> dict[str, Any]:
+    """The narrowest allow rule of our forms that covers these calls of a tool; conditions that do not hold of them all go."""
+    match: dict[str, Any] = {"tool": tool}
+    if server:
+        match = {"server": server, **match}
+    rule: dict[str, Any] = {"name": re.sub(r"[^A-Za-z0-9_.-]+", "-", f"{server}-{tool}".strip("-"))[:60] or "tool", "match": match, "action": "allow", "last": True}
+    given = [(message.body.get("params") or {}).get("arguments", {}) for message in messages]
+    keys = sorted({key for arguments in given for key in arguments})
+    conditions: dict[str, Any] = {}
+    for key in keys:
+        if all(key in arguments for arguments in given):
+            matcher = _learned_matcher([arguments[key] for arguments in given], project)
+            if matcher is not None:
+                conditions[key] = matcher
+    deep = sorted({name for message in messages for _, name in _walk_names((message.body.get("params") or {}).get("arguments", {}), ())})
+    if messages and len(deep) <= 40:
+        conditions["_any_key"] = {"regex": f"^(?:{'|'.join(map(_regex_of, deep))})$"} if deep else {"regex": "^$"}
+    context = default_path_context(project_dir=project, home=io.home)
+    while conditions:
+        candidate = {**rule, "match": {**match, "arguments": conditions}}
+        if _allows_all(candidate, messages, context):
+            rule = candidate
+            break
+        failing = [key for key in conditions if not _allows_all(
+            {**rule, "match": {**match, "arguments": {key: conditions[key]}}}, messages, context)]
+        for key in failing or list(conditions)[:1]:
+            del conditions[key]
+    if not _allows_all(rule, messages, context, extends="default"):     # the user's own policy allowed what that refuses
+        del rule["last"]
+    return rule
+
+
+def _allows_all(rule: Mapping[str, Any], messages: Sequence[Message], context: PathContext, **more: Any) -> bool:
+    """Would this rule alone (over *more* of a policy) allow every one of these calls?"""
+    layer = check_policy({"version": 1, "settings": {"default_action": "deny"}, "rules": [dict(rule)], **more}, "learned", dict)
+    wall = Wall(compile_policy([layer], context, "learned"))
+    return all(wall.decide(message).action in _PASSING for message in messages)
+
+
+def _learned_matcher(values: Sequence[Any], project: str) -> dict[str, Any] | None:
+    """What all *values* of an argument have in common: a folder, or a small closed set of words. None: nothing."""
+    texts = [text for value in values for text in (value if type(value) is list else [value])]
+    if not texts or not all(type(text) is str and text for text in texts):
+        return None
+    if all(re.search(r"^[~./]|[/\\]", text) and not re.search(r"[\s*$]|:/", text) for text in texts):
+        places = [os.path.normpath(os.path.join(project, os.path.expanduser(text))) for text in texts]
+        top = os.path.commonpath(places) if all(map(os.path.isabs, places)) else ""
+        if top and top != os.path.dirname(top):
+            inside = top == project or top.startswith(project.rstrip(os.sep) + os.sep)
+            return {"under": "${PROJECT_DIR}" + top[len(project):] if inside else top}
+    words = sorted(set(texts))
+    if len(words) <= MAX_LEARNED_WORDS and all(re.fullmatch(r"[\w@:=+-][\w.@:=+-]{0,60}", word) for word in words):
+        return {"pattern": words if len(words) > 1 else words[0]}
+    return None
+
+
+# -- report -----------------------------------------------------------------------------
+
+_REPORT_STYLE = """\
+:root{color-scheme:light dark;--ink:#1c2430;--dim:#5b6675;--line:#d7dde5;--page:#fff;--deny:#b3261e;--ask:#9a6700;--redact:#0b6e99}
+@media (prefers-color-scheme:dark){:root{--ink:#e6eaf0;--dim:#9aa5b4;--line:#343c48;--page:#14181e;--deny:#ff8a80;--ask:#f2c14e;--redact:#6cc6ee}}
+*{box-sizing:border-box}body{margin:0 auto;padding:1.5rem;max-width:72rem;font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--page)}
+h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .5rem}p.dim,td.dim{color:var(--dim)}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(8rem,1fr));gap:.75rem;margin:1rem 0}
+.tile{border:1px solid var(--line);border-radius:.5rem;padding:.6rem .8rem}.tile b{display:block;font-size:1.5rem}
+.wide{overflow-x:auto}table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.25rem .6rem .25rem 0;border-bottom:1px solid var(--line);
+vertical-align:top;overflow-wrap:anywhere}th{font-weight:600;white-space:nowrap}td.number{text-align:right;white-space:nowrap;overflow-wrap:normal}
+svg{display:block;width:100%;height:auto}svg text{fill:var(--dim);font-size:11px}.deny{fill:var(--deny)}.ask{fill:var(--ask)}.redact{fill:var(--redact)}
+b.deny{color:var(--deny)}b.ask{color:var(--ask)}b.redact{color:var(--redact)}@media print{body{padding:0;max-width:none}h2{break-after:avoid}}
+"""
+MAX_REPORT_ROWS = 500
+
+
+def report_page(records: Sequence[Mapping[str, Any]], title: str, uncovered: Sequence[str], made: str) -> str:
+    """One self-contained page about these records: no script, nothing from elsewhere, every text of a message escaped."""
+    from html import escape
+
+    def cell(text: Any, kind: str = "") -> str:
+        return f"""<td{f' class="{kind}"' if kind else ''}>{escape(printable(str(text if text is not None else ''), 300))}</td>"""
+
+    def table(head: Sequence[str], rows: Iterable[Sequence[Any]], numbers: Sequence[int] = (0,)) -> str:
+        body = "".join("<tr>" + "".join(cell(one, "number" if column in numbers else "") for column, one in enumerate(row)) + "</tr>" for row in rows)
+        heads = "".join(f"<th>{escape(one)}</th>" for one in head)
+        return f'<div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>' if body else '<p class="dim">None.</p>'
+
+    def counted(of: Callable[[Mapping[str, Any]], Iterable[tuple[str, ...]]], chosen: Iterable[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+        counts: dict[tuple[str, ...], int] = {}
+        for record in chosen:
+            for key in of(record):
+                counts[key] = counts.get(key, 0) + 1
+        return [(count, *key) for key, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))][:MAX_REPORT_ROWS]
+
+    refused = [record for record in records if record["action"] == "deny"]
+    asked = [record for record in records if record["action"] == "ask" or record.get("asked")]
+    redactions = [record for record in records if record["action"] in ("redact", "strip")]
+    would = [record for record in records if "would" in record]
+    tools = [(record.get("server"), note.get("name") or "(instructions)", note.get("what"), note.get("why")) for record in records
+             for note in record.get("tools", ()) if type(note) is dict]
+    tiles = (("messages", len(records), ""), ("refused", len(refused), "deny"), ("asked about", len(asked), "ask"),
+             ("redacted", len(redactions), "redact"), ("a monitor would have stopped", len(would), "deny"))
+    parts = [f"<h1>{escape(title)}</h1>", f'<p class="dim">{escape(made)}</p>', '<div class="tiles">',
+             *(f'<div class="tile"><b class="{kind or "all"}">{count}</b>{escape(word)}</div>' for word, count, kind in tiles), "</div>",
+             "<h2>Over time</h2>", _report_chart(records),
+             "<h2>Refused, by rule</h2>", table(("count", "rule", "server"), counted(
+                 lambda record: [(str(record.get("rule") or "(default)"), str(record.get("server") or ""))], [*refused, *would])),
+             "<h2>Refused, by tool</h2>", table(("count", "tool", "server"), counted(
+                 lambda record: [(str(record.get("tool") or record.get("method") or ""), str(record.get("server") or ""))], [*refused, *would])),
+             "<h2>Found and redacted, by kind</h2>", table(("count", "kind"), counted(
+                 lambda record: [(str(kind),) for kind in record.get("redacted_patterns", ())], records)),
+             "<h2>What a monitor would have stopped</h2>", table(("count", "would", "rule", "tool"), counted(
+                 lambda record: [(str(record["would"]), str(record.get("rule") or "(default)"), str(record.get("tool") or ""))], would)),
+             "<h2>Tools that were flagged or left out</h2>", table(("server", "tool", "what", "why"), list(dict.fromkeys(tools))[:MAX_REPORT_ROWS], ()),
+             "<h2>Servers that no wall covers</h2>", table(("entry",), [(one,) for one in uncovered], ()),
+             "<h2>Each of them</h2>"]
+    each = [record for record in records if record["action"] in _INTERESTING or "would" in record][-MAX_REPORT_ROWS:]
+    parts.append(table(("time (UTC)", "ref", "what", "server", "tool", "about", "rule"), (
+        (str(record["ts"])[:19].replace("T", " "), record.get("ref"), record.get("would") and f"would {record['would']}" or record["action"],
+         record.get("server"), record.get("tool") or record.get("method"), about_record(record), record.get("rule")) for record in reversed(each)), ()))
+    head = f'<meta charset="utf-8"/><meta name="viewport" content="width=device-width,initial-scale=1"/><title>{escape(title)}</title>'
+    return (f'<!DOCTYPE html>\n<html xmlns="http://www.w3.org/1999/xhtml" lang="en"><head>{head}<style>{_REPORT_STYLE}</style></head>'
+            f'<body>{"".join(parts)}</body></html>\n')
+
+
+def _report_chart(records: Sequence[Mapping[str, Any]]) -> str:
+    """Bars of what was refused, asked about and redacted: by hour for up to two days, else by day."""
+    from html import escape
+    stamps = sorted(str(record["ts"]) for record in records)
+    if not stamps:
+        return '<p class="dim">No records.</p>'
+    cut = 13 if stamps[0][:8] == stamps[-1][:8] and int(stamps[-1][8:10] or 0) - int(stamps[0][8:10] or 0) < 2 else 10
+    bars: dict[str, list[int]] = {}
+    for record in records:
+        bar = bars.setdefault(str(record["ts"])[:cut], [0, 0, 0])
+        action = str(record.get("would") or record["action"])
+        for place, actions in enumerate((("deny",), ("ask",), ("redact", "strip"))):
+            bar[place] += action in actions
+    shown = sorted(bars.items())[-60:]
+    most, width = max(1, *(sum(bar) for _, bar in shown)), 900 / len(shown)
+    lines = ['<svg viewBox="0 0 940 200" role="img" aria-label="refused, asked about and redacted over time">',
+             f'<text x="0" y="12">{most}</text><text x="0" y="168">0</text>']
+    for number, (name, bar) in enumerate(shown):
+        left, foot = 30 + number * width, 165.0
+        for count, kind in zip(bar, ("deny", "ask", "redact")):
+            height = 155 * count / most
+            foot -= height
+            if count:
+                lines.append(f'<rect class="{kind}" x="{left:.1f}" y="{foot:.1f}" width="{max(1.0, min(width - 2, 40)):.1f}" height="{height:.1f}">'
+                             f"<title>{escape(name.replace('T', ' '))}: {count} {kind}</title></rect>")
+        if number % max(1, len(shown) // 9) == 0:
+            lines.append(f'<text x="{left:.1f}" y="185">{escape(name[5:].replace("T", " ") + ("h" if cut == 13 else ""))}</text>')
+    return "".join(lines) + "</svg>"
+
+
+def cmd_report(argv: Sequence[str], io: Surroundings) -> int:
+    """A page about the log that works from disk."""
+    args = _setup_arguments(
+        io, "report", "Write one self-contained HTML page about the log.", argv,
+        _setup_option("files", "LOG", "log files or folders (else this user's)", nargs="*"),
+        _setup_option("--since", "WHEN", "30m, 1h, 2d, 1w, or a date (7d)", default="7d"),
+        _setup_option("-o --output", "FILE", "where it is written (mcpwall-report.html)", default="mcpwall-report.html"))
+    if args is None:
+        return 0
+    since = since_moment(args.since, time.time())
+    records = [record for record, *_ in read_log(log_files(io, args.files, "" if args.files else since))
+               if record is not None and str(record["ts"]) >= since]
+    uncovered = [f"{_server_title(io, server)} ({io.short(server.file.path)})" for server in _take_inventory(io).servers if not server.wrapper]
+    path = os.path.join(io.cwd, args.output)
+    made = f"mcpwall {__version__}, {time.strftime('%Y-%m-%d %H:%M')}, since {args.since}"
+    page = report_page(records, "What mcpwall refused", uncovered, made)
+    write_whole(path, page.encode("utf-8", "replace"), 0o600)
+    io.say(f"wrote {io.short(path)}: {len(records)} records")
+    return 0
+
+# ---------------------------------------------------------------------------
+# 29. Command line
 # ---------------------------------------------------------------------------
 
 ABOUT = """\
@@ -24657,7 +25987,7 @@ def cmd_check(argv: Sequence[str], io: Surroundings) -> int:
         raise UsageError("a tool and --input exclude each other; use one of them")
     options = _Options(args)
     policy = options.policy()
-    for warning in policy.warnings:
+    for warning in (*policy.warnings, *policy_doubts(policy)):
         io.say(f"mcpwall: {warning}", io.stderr)
     checker = _Checks(policy, options.server_name or "", args.tool)
     if args.words:
@@ -25077,8 +26407,9 @@ def _demo_log(log: Iterable[str]) -> None:
 VERBS: dict[str, Callable[[Sequence[str], Surroundings], int]] = {
     "init": cmd_init, "wrap": cmd_wrap, "unwrap": cmd_unwrap, "status": cmd_status, "approve": cmd_approve,
     "log": cmd_log, "explain": cmd_explain, "allow": cmd_allow, "stop": cmd_stop, "go": cmd_go, "verify": cmd_verify,
+    "lint": cmd_lint, "test": cmd_test, "replay": cmd_replay, "learn": cmd_learn, "report": cmd_report,
     "check": cmd_check, "rules": cmd_rules, "hook": cmd_hook, "demo": cmd_demo}
-_HOMELESS = ("check", "rules", "hook", "demo", "explain")      # verbs that do without a home directory
+_HOMELESS = ("check", "rules", "hook", "demo", "explain", "lint", "test", "replay")      # verbs that do without a home directory
 
 __all__ = [
     "WallError", "PolicyError", "MessageError", "load_json", "canonical_text", "Message", "parse_yaml", "compile_regex",
