@@ -323,24 +323,27 @@ _OPAQUE_NAMES = frozenset(("data", "blob", "name", "cursor", "nextCursor", "requ
                            "requestId", "subscriptionId", "traceparent", "tracestate"))
 
 
-def strings_of(value: Any) -> tuple[list[str], list[str | None]]:
+def strings_of(value: Any, budget: Budget | None = None) -> tuple[list[str], list[str | None]]:
     """Every string of a JSON value in document order: (texts, names), lists of the same length.
 
     A member's name comes before its value. names[i] is the name of the member that a value stands in (also through
-    arrays), None for a name itself.
+    arrays), None for a name itself. May raise BudgetSpent.
     """
     if isinstance(value, str):
         return [value], [""]
     texts: list[str] = []
     names: list[str | None] = []
     if isinstance(value, (dict, list)):
-        _collect(value, texts, None)
+        _collect(value, texts, None, budget)
         _collect_names(value, "", names)
     return texts, names
 
 
-def _collect(node: Any, texts: list[str], seen: Callable[[dict[str, Any], str, str], str] | None) -> None:
+def _collect(node: Any, texts: list[str], seen: Callable[[dict[str, Any], str, str], str] | None,
+             budget: Budget | None = None) -> None:
     """*seen* says what counts as the text of (object, member, text); it is asked about members in _OPAQUE_NAMES only."""
+    if budget is not None:
+        budget.check()
     if type(node) is dict:
         for key, value in node.items():
             texts.append(key)
@@ -348,14 +351,14 @@ def _collect(node: Any, texts: list[str], seen: Callable[[dict[str, Any], str, s
             if kind is str:
                 texts.append(value if key not in _OPAQUE_NAMES or seen is None else seen(node, key, value))
             elif kind is dict or kind is list:
-                _collect(value, texts, seen)
+                _collect(value, texts, seen, budget)
     else:
         for value in node:
             kind = type(value)
             if kind is str:
                 texts.append(value)
             elif kind is dict or kind is list:
-                _collect(value, texts, seen)
+                _collect(value, texts, seen, budget)
 
 
 def _collect_names(node: Any, name: str, names: list[str | None]) -> None:
@@ -378,22 +381,29 @@ def _collect_names(node: Any, name: str, names: list[str | None]) -> None:
 _compact = json.JSONEncoder(separators=(",", ":")).encode     # what we write ourselves
 
 
-def path_of(value: Any, ordinal: int) -> tuple[Any, ...]:
-    """The path (member names and indices) to the string that stands at *ordinal* in `strings_of(value)`."""
-    count = -1
-    stack: list[tuple[Any, tuple[Any, ...]]] = [(value, ())]
-    while stack:
-        node, path = stack.pop()
-        if isinstance(node, (str, _Name)):
-            count += 1
-            if count == ordinal:
-                return path
-        elif isinstance(node, dict):
-            for key in reversed(node):
-                stack += ((node[key], path + (key,)), (_Name(), path + (key,)))
-        elif isinstance(node, list):
-            stack += ((node[index], path + (index,)) for index in range(len(node) - 1, -1, -1))
-    return ()
+def paths_of(value: Any, ordinals: Iterable[int]) -> dict[int, tuple[Any, ...]]:
+    """The paths (member names and indices) to the strings at these *ordinals* of `strings_of(value)`, found in one walk."""
+    wanted = set(ordinals)
+    last, count, found = max(wanted, default=-1), 0, {}
+
+    def walk(node: Any, path: tuple[Any, ...]) -> None:
+        nonlocal count
+        for step, child in node.items() if type(node) is dict else enumerate(node):
+            if count > last:
+                return
+            for text in (type(node) is dict, type(child) is str):
+                if text:
+                    if count in wanted:
+                        found[count] = path + (step,)
+                    count += 1
+            if type(child) is dict or type(child) is list:
+                walk(child, path + (step,))
+
+    if type(value) is dict or type(value) is list:
+        walk(value, ())
+    elif 0 in wanted:
+        found[0] = ()
+    return found
 
 
 def ordinal_at(value: Any, path: Sequence[Any]) -> int:
@@ -407,10 +417,6 @@ def ordinal_at(value: Any, path: Sequence[Any]) -> int:
                 break
             count += len(strings_of(child)[0])
     return count
-
-
-class _Name:
-    """Stands for a member's name on the stack of `path_of`."""
 
 
 def pointer(path: Sequence[Any]) -> str:
@@ -13482,10 +13488,10 @@ class _Seen:
     By their place, not by their name alone: an argument called "cursor" is text like any other.
     """
 
-    __slots__ = ("_message", "_tokens", "_media", "texts", "decoded")
+    __slots__ = ("_message", "budget", "_tokens", "_media", "texts", "decoded")
 
-    def __init__(self, message: Message) -> None:
-        self._message = message
+    def __init__(self, message: Message, budget: Budget | None = None) -> None:
+        self._message, self.budget = message, budget
         self._tokens: dict[int, frozenset[str]] | None = None   # id of an object -> which of its members are tokens
         self.texts: list[str] = []              # while `judged_texts` gathers them: what it has
         self.decoded: dict[int, str] = {}       # ordinals of texts that are base64 in the message -> their encoding
@@ -13498,6 +13504,8 @@ class _Seen:
         if self._tokens is None:
             self._tokens = {id(holder): frozenset(names) for holder, names in self._find_tokens() if type(holder) is dict}
             self._media = {id(block) for block in self._find_media()}
+        if self.budget is not None:
+            self.budget.check()
         if name == "blob" or name == "data" and node.get("type") in _MEDIA_TYPES:
             if id(node) not in self._media:
                 return text
@@ -13550,10 +13558,12 @@ class _Seen:
             blocks = [*_listed_blocks(holder.get("content")), *_listed_blocks(holder.get("contents"))]
             for one in _listed_blocks(holder.get("messages")):
                 blocks += _listed_blocks(one.get("content"))
-            for block in blocks:
+            for number, block in enumerate(blocks):
                 yield block
                 yield block.get("resource")
                 blocks += _listed_blocks(block.get("content"))      # of a tool result within a message
+                if self.budget is not None and number % 100 == 99:
+                    self.budget.check()
 
 
 def _listed_blocks(value: Any) -> list[dict[str, Any]]:
@@ -13610,7 +13620,7 @@ def judged_texts(message: Message, seen: _Seen | None = None) -> list[str]:
             texts.append("" if key == "jsonrpc" or key == "id" and (message.method or message.kind != "response") or
                          key == "method" and value in _METHODS else value)
         elif kind is dict or kind is list:
-            _collect(value, texts, seen)
+            _collect(value, texts, seen, seen.budget)
     return texts
 
 
@@ -13739,7 +13749,7 @@ class Subject:
     @property
     def _seen(self) -> _Seen:
         if self._seen_parts is None:
-            self._seen_parts = _Seen(self.message)
+            self._seen_parts = _Seen(self.message, self.budget)
         return self._seen_parts
 
     @property
@@ -13760,7 +13770,7 @@ class Subject:
     def names(self) -> list[str | None]:
         """For each of `texts` the name of the member it is the value of; None for a name itself."""
         if self._names is None:
-            self._names = strings_of(self.message.body)[1]
+            self._names = strings_of(self.message.body, self.budget)[1]
         return self._names
 
     @property
@@ -13800,9 +13810,9 @@ class Subject:
         """All strings and numbers of the message in all their views, in lower case: where literals are looked for."""
         if self._haystack is None:
             parts = ["true", "false"]
-            for key, value in self.message.body.items():
-                _collect([key, value], parts, None)
-            parts += (value.text for value in self.values() if value.number)
+            _collect(self.message.body, parts, None, self.budget)
+            parts += (text for text, _, _, _, number in self._everything(frozenset()) if number)
+            parts += [self.texts[ordinal] for ordinal in self._seen.decoded] if self.texts else []
             if self.viewed:
                 parts += (view.text for text in self.texts for view in self.readings(text)[1:])
             self._haystack = "\0".join(parts).lower()
@@ -13922,12 +13932,15 @@ class Subject:
         """Every string and number that the message carries, but for what is opaque and what stands under *skip*."""
         found: list[Value] | None = self._derived.get(("values", skip))
         if found is None:
-            found = self._derived["values", skip] = []
-            body = {key: value for key, value in self.message.body.items() if key not in ("jsonrpc", "id", "method")}
-            leaves: list[_Leaf] = []
-            _walk_values(body, "", (), skip, self._seen, leaves)
-            found += (Value(text, name, (*parent, step), number) for text, name, parent, step, number in leaves)
+            found = self._derived["values", skip] = [
+                Value(text, name, (*parent, step), number) for text, name, parent, step, number in self._everything(skip)]
         return found
+
+    def _everything(self, skip: frozenset[str]) -> list[_Leaf]:
+        body = {key: value for key, value in self.message.body.items() if key not in ("jsonrpc", "id", "method")}
+        leaves: list[_Leaf] = []
+        _walk_values(body, "", (), skip, self._seen, leaves)
+        return leaves
 
     def argument_values(self, skip: frozenset[str]) -> list[Value]:
         """The same of the arguments alone, without `_meta`."""
@@ -14334,7 +14347,10 @@ _Leaf = tuple[str, str, tuple[Any, ...], Any, bool]     # a Value with its path 
 
 
 def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[str], seen: _Seen, found: list[_Leaf]) -> None:
-    """What stands under a name in *skip* is passed over."""
+    """What stands under a name in *skip* is passed over. May raise BudgetSpent."""
+    budget = seen.budget
+    if budget is not None:
+        budget.check()
     if type(node) is dict:
         for key, value in node.items():
             kind = type(value)
@@ -14350,6 +14366,8 @@ def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[st
                 _walk_values(value, key, path + (key,), skip, seen, found)
     elif type(node) is list:
         for index, value in enumerate(node):
+            if index & 4095 == 4095 and budget is not None:
+                budget.check()
             kind = type(value)
             if kind is dict or kind is list:
                 _walk_values(value, name, path + (index,), skip, seen, found)
@@ -15432,15 +15450,13 @@ def _addresses_anywhere(test: _HostTest, skip: frozenset[str], strict: bool) -> 
 
 def _secrets_anywhere(skip: frozenset[str], keys: bool) -> Test:
     def matches(subject: Subject) -> Hit | None:
-        found = []
-        for finding in subject.findings:
-            ordinal = finding.spans[0][0]
-            is_name = subject.names[ordinal] is None
-            if (is_name or not keys) and not (skip and skip.intersection(path_of(subject.message.body, ordinal))):
-                found.append(finding)
+        found = [finding for finding in subject.findings if not keys or subject.names[finding.spans[0][0]] is None]
+        paths = paths_of(subject.message.body, [finding.spans[0][0] for finding in (found if skip else found[:1])])
+        if skip:
+            found = [finding for finding in found if skip.isdisjoint(paths[finding.spans[0][0]])]
         if not found:
             return None
-        return Hit(path_of(subject.message.body, found[0].spans[0][0]), found[0].pattern, found[0].view, tuple(found))
+        return Hit(paths[found[0].spans[0][0]], found[0].pattern, found[0].view, tuple(found))
     return matches
 
 
@@ -17740,13 +17756,14 @@ class Recorder:
     def _described(self, message: Message, findings: Sequence[Finding]) -> list[dict[str, Any]]:
         """Findings for the log: the pattern and where, never the text."""
         described = []
+        paths = paths_of(message.body, [finding.spans[0][0] for finding in findings[:100] if finding.spans])
+        texts = judged_texts(message) if self._settings.log_redacted == "hash" else []
         for finding in findings[:100]:
-            place = self._quoting.text(pointer(path_of(message.body, finding.spans[0][0]))) if finding.spans else ""
+            place = self._quoting.text(pointer(paths[finding.spans[0][0]])) if finding.spans else ""
             entry = {"pattern": finding.pattern, "pointer": place}
             if finding.view not in ("", "raw"):
                 entry["view"] = finding.view
-            if self._settings.log_redacted == "hash" and finding.spans:
-                texts = judged_texts(message)
+            if texts and finding.spans:
                 text = "".join(texts[ordinal][start:end] for ordinal, start, end in finding.spans)
                 entry["hash"] = sha256(self._salt + text.encode("utf-8", "replace"))[:16]
             described.append(entry)
@@ -21656,7 +21673,7 @@ def _scan_for_secrets(values: Iterable[tuple[str, tuple[Any, ...], Any]]) -> _Se
             texts, names = strings_of(value)
             for finding in scanner.scan(texts, budget, names):
                 for index, start, end in finding.spans:
-                    place = pointer(path + path_of(value, index))
+                    place = pointer(path + paths_of(value, (index,))[index])
                     found.append((file, place, finding.pattern, texts[index][start:end]))
     except BudgetSpent:
         pass
