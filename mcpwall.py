@@ -835,8 +835,8 @@ def _view_step(test: Callable[[str], Any], regex: lazy_regex, read: Callable[[st
 
 
 # Characters that show nothing. Joiners and the selectors of text or emoji style do honest work in emoji and many
-# scripts: they make a view only behind a letter of a western script (or a digit, for joiners), in runs, and before an ASCII
-# letter or digit (a selector not where it belongs to an emoji).
+# scripts: they make a view only behind a letter of a western script (or a digit, for joiners), in runs, joiners before an
+# ASCII letter or digit, and all of them between ASCII characters.
 _VIEW_HIDDEN = ("\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e"
                 "\u2060-\u206f\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff9-\ufffb")
 _VIEW_HIDDEN_ASTRAL = "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
@@ -878,7 +878,7 @@ def _view_beginning(more: str = "") -> lazy_regex:
     """
     odd, joiners = more + _VIEW_ODD + _VIEW_ODD_ASTRAL, "".join(_VIEW_JOINERS)
     joined = "|".join(f"(?<=[A-Za-z\u00c0-\u05ff{others}]{char})" for char, others in _VIEW_JOINERS.items()) \
-        + "|(?:(?<=[\u200c\u200d])|(?<![^\0-\x7f][\ufe0e\ufe0f])(?<=[\ufe0e\ufe0f]))(?=[A-Za-z0-9_])"
+        + "|(?<=[\u200c\u200d])(?=[A-Za-z0-9_])|(?<![^\0-\x7f][\u200c\u200d\ufe0e\ufe0f])(?<=[\u200c\u200d\ufe0e\ufe0f])(?=[!-~])"
     return lazy_regex(f"[{odd}{_VIEW_ALIKE}{joiners}](?:(?<![{_VIEW_ALIKE}])(?:(?<=[{odd}])|{joined})"
                       "|(?<![" + joiners + "])(?:(?=[A-Za-z0-9_])|(?<=[A-Za-z0-9_].)"
                       f"|(?<!\\w.)(?<=[{_VIEW_SAME}])[{_VIEW_SAME}]{{2,}}(?!\\w)))")
@@ -15406,9 +15406,13 @@ def _places_anywhere(test: ValueTest, roots: Sequence[str], word: str, skip: fro
             if access.isdisjoint(subject.access(place)):
                 continue
             subject.budget.check()
-            if leads_out(place.text, roots, subject.path_context, place.named) if word == "not_under" else \
-                    may_be_under(place.text, roots, subject.path_context, place.named):
-                return Hit(place.path)
+            if word == "not_under":
+                if leads_out(place.text, roots, subject.path_context, place.named):
+                    return Hit(place.path)
+                continue
+            for view in subject.readings(place.text):
+                if may_be_under(view.text, roots, subject.path_context, place.named):
+                    return Hit(place.path, "", view.name.replace("raw", ""))
         return None
 
     def allows(subject: Subject) -> Hit | None:
@@ -15501,8 +15505,11 @@ def _containment(roots: Sequence[str], under: bool, strict: bool) -> ValueTest:
         context = subject.path_context
         if not under or strict:
             return HIT if (_names_a_place(value) and is_under(value, roots, context)) == under else None
-        texts = [value] if isinstance(value, str) else strings_of(value)[0]
-        return HIT if any(may_be_under(text, roots, context) for text in texts) else None
+        for text in strings_of(value, subject.budget)[0]:
+            for view in subject.readings(text):
+                if may_be_under(view.text, roots, context):
+                    return Hit(None, "", view.name) if view.name != "raw" else HIT
+        return None
     return matches
 
 
@@ -15546,35 +15553,47 @@ def _contains(words: Sequence[str], strict: bool) -> Test:
     canonical = [canonical_text(word) for word in words]
 
     def matches(subject: Subject) -> Hit | None:
-        spans: list[tuple[int, int, int]] = []
         folded = subject.blob.casefold()
         raw = any(word in folded for word in plain)
-        if not raw and (strict or not any(word in canonical_text(subject.blob) for word in canonical)):
-            if strict or not _spans_blocks(subject, canonical):
-                return None
-        for index, text in _response_texts(subject):
-            spans += _word_spans(index, text, plain, canonical)
-        return Hit(None, "", "" if raw else "canonical", (Finding("response_contains", tuple(spans), "raw"),))
+        if strict:
+            return HIT if raw else None
+        seen = "" if raw else "canonical" if any(word in canonical_text(subject.blob) for word in canonical) else None
+        found: list[tuple[int, int, int]] = []
+        for number, (index, text) in enumerate(_response_texts(subject) if seen is not None or subject.viewed else ()):
+            if number & 255 == 255:
+                subject.budget.check()
+            for view in subject.readings(text):
+                spans = _word_spans(view.text, plain)
+                if spans:
+                    seen = view.name if seen is None else seen
+                    found += ((index, *raw_span(view, *span)) for span in spans)
+                    break
+            else:               # with other blanks between
+                if any(word in canonical_text(view.text) for view in subject.readings(text) for word in canonical):
+                    seen = "canonical" if seen is None else seen
+                    found.append((index, 0, len(text)))
+        if seen is None and not _spans_blocks(subject, canonical):
+            return None
+        return Hit(None, "", "canonical" if seen is None else seen, (Finding("response_contains", tuple(found), "raw"),))
     return matches
 
 
 def _spans_blocks(subject: Subject, words: Sequence[str]) -> bool:
     """Does a word run over the border of two text blocks? The original joined them by line ends."""
-    blocks = "\n".join(text for text, name in zip(subject.texts, subject.names) if name == "text")
-    joined = canonical_text(blocks)
-    return any(word in joined for word in words)
+    blocks = "\n".join([text for text, name in zip(subject.texts, subject.names) if name == "text"])
+    return any(word in canonical_text(view.text) for view in subject.readings(blocks) for word in words)
 
 
-def _word_spans(index: int, text: str, plain: Sequence[str], canonical: Sequence[str]) -> list[tuple[int, int, int]]:
-    """Where the words stand in *text*: the words themselves, or the whole text when only its canonical form holds one."""
+def _word_spans(text: str, words: Sequence[str]) -> list[tuple[int, int]]:
+    """Where the *words* stand in *text*; all of it where folding changes its length."""
     spans = []
     folded = text.casefold()
-    for word, bare in zip(plain, canonical):
-        at = folded.find(word) if len(folded) == len(text) else -1
-        if at < 0 and (word in folded or bare in canonical_text(text)):
-            spans.append((index, 0, len(text)))
+    for word in words:
+        at = folded.find(word)
+        if at >= 0 and len(folded) != len(text):
+            return [(0, len(text))]
         while at >= 0 and word:
-            spans.append((index, at, at + len(word)))
+            spans.append((at, at + len(word)))
             at = folded.find(word, at + len(word))
     return spans
 
@@ -18874,11 +18893,12 @@ class CommandError(WallError):
 
 class Patience(NamedTuple):
     """How long the relay waits, in seconds."""
-    kill: float = 5.0       # from the first SIGTERM, SIGINT or SIGHUP until SIGKILL
+    kill: float = 4.5       # from the first SIGTERM, SIGINT or SIGHUP until SIGKILL; all is over after six
     hurry: float = 1.5      # the same when the host has closed our input: it kills us 2 s after its SIGTERM
     vanished: float = 1.0   # from the host's disappearance, when the server's input is closed, until SIGTERM
     drain: float = 1.0      # for the end of the server's output after its exit: a grandchild may hold it open
-    reader: float = 10.0    # the same while output is being delivered to a host that has stopped reading
+    reader: float = 10.0    # the same while output is judged, or delivered to a host that has stopped reading
+    linger: float = 1.0     # from the end of the host's input, for those whom a launcher has left behind to serve
     group: float = 0.5      # from SIGTERM for what the server left of its process group until SIGKILL
     poll: float = 1.0       # between looks at things nobody wakes us for: host gone, time-outs
     answer: float = 0.25    # between looks for an answer while a call is held
@@ -19375,7 +19395,7 @@ class _Relay:
         self._signals: list[int] = []           # taken, not yet passed on
         self._interrupts = 0
         self._parent_gone = _parent_watch(_kernel32())
-        self._terminate_at = self._kill_at = math.inf
+        self._terminate_at = self._kill_at = self._linger_until = math.inf
 
     # in any thread
 
@@ -19437,10 +19457,14 @@ class _Relay:
             if peer not in self._wide:
                 self._wide.add(peer)
                 _widen(fd, self._outlets[_OTHER[peer]].fd)
-        with self._lock:
+        if not self._lock.acquire(timeout=-1 if data else 1.0):     # an end is passed on though the other pump is judging
+            return False
+        try:
             if self._over:
                 return False
             effects = self._logged(self._session.receive(peer, data))
+        finally:
+            self._lock.release()
         more = bool(data)
         del data                                # what follows may block for long
         self._perform(effects, peer)
@@ -19518,7 +19542,7 @@ class _Relay:
 
     def supervise(self) -> int:
         """Wait for the server to end, see to it that it does when it should; its exit status."""
-        while self._status is None and not self._fault:
+        while (self._status is None or self._is_served()) and not self._fault:
             now = time.monotonic()
             asking = self._desk is not None and self._session.waiting
             due = min(self._terminate_at, self._kill_at, now + (self._patience.answer if asking else self._patience.poll))
@@ -19530,7 +19554,7 @@ class _Relay:
                 self._stop(15, now)
             if now >= self._kill_at:
                 if self._killed:                # SIGKILL did not end it: nothing can
-                    self._status = -_SIGKILL
+                    self._status = -_SIGKILL if self._status is None else self._status
                     break
                 self._child.signal(_SIGKILL)
                 self._killed, self._kill_at = True, now + 2.0
@@ -19544,6 +19568,17 @@ class _Relay:
                     self._lock.release()
                 self._perform(effects, "")
         return self._finish()
+
+    def _is_served(self) -> bool:
+        """Has the process that we started ended, but left somebody behind who serves on, as launchers do that fork? He is of
+        its group and holds both its input and its output. After the end of the host's input he has a moment left."""
+        server, now = self._outlets["server"], time.monotonic()
+        if "client" in self._ended:
+            self._linger_until = min(self._linger_until, now + self._patience.linger)
+        if self._killed or "server" in self._ended or now >= self._linger_until or not self._child.signal(0):
+            return False
+        holds_input = not server.open or not server.broken and not _reader_gone(server.fd)
+        return holds_input and not _poll(self._inputs["server"], _POLLIN) & _POLLHUP
 
     def _pass_signals(self, now: float) -> None:
         import signal
@@ -19592,9 +19627,10 @@ class _Relay:
         return status if status >= 0 else 128 - status
 
     def _drain(self) -> None:
-        """Wait until what the server said before its exit is delivered; for grandchildren only a moment."""
+        """Wait until what the server said before its exit is judged and delivered, as long as there is progress; for
+        grandchildren only a moment. After a signal, nobody has much time."""
         outlet, patience = self._outlets["client"], self._patience
-        stall = patience.reader if self._kill_at == math.inf else patience.drain
+        stall = patience.reader if self._kill_at == math.inf else 0.3 if self._killed else patience.drain
         start = moved = time.monotonic()
         written = -1
         while outlet.busy or "server" not in self._ended:
@@ -19602,9 +19638,9 @@ class _Relay:
                 return
             self._bell.acquire(timeout=0.02)
             now = time.monotonic()
-            if outlet.written != written or not outlet.busy:
+            waits = now - self._idle_since > 0.05 and not outlet.busy       # for more that the server may say
+            if outlet.written != written or waits:
                 written, moved = outlet.written, now
-            waits = now - self._idle_since > 0.05 and not outlet.busy
             if now - moved > stall or (waits and now - start > patience.drain):
                 return
 
