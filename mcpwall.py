@@ -23762,7 +23762,7 @@ def _hook_arguments() -> dict[str, dict[str, str]]:
 
 
 _OUR_NAMES = _hook_arguments()
-_runs_patch = lazy_regex(r"\bapply_?patch\b|\bpatch\b|\bgit\b.*\b(?:apply|am)\b")
+_runs_patch = lazy_regex(r"(?m)(?:^|[;&|(])\s*(?:apply_?patch|patch|git\s+(?:-\S+\s+)*(?:apply|am))\b")
 _web_address = lazy_regex(r"(?i)\b[a-z][a-z0-9+.-]{1,20}://[^\s<>\"'`]+")
 
 
