@@ -15392,11 +15392,13 @@ class Policy(NamedTuple):
     apart: Policy | None = None   # a project's policy that nobody approved: only its denials count
     content: str = ""           # 64 hex: SHA-256 of what its layers say
     layers: tuple[PolicyLayer, ...] = ()    # what it was compiled from, the strongest first
+    machine: Policy | None = None       # the administrator's policy: judged apart, and the stricter verdict counts
 
     @property
     def fingerprint(self) -> str:
         """12 hex digits by which records name the content of the policies in force."""
-        return sha256((self.content + self.apart.content).encode())[:12] if self.apart else self.content[:12]
+        others = [one.content for one in (self.apart, self.machine) if one is not None]
+        return sha256("".join([self.content, *others]).encode())[:12] if others else self.content[:12]
 
     def rule_data(self, rule: Rule) -> dict[str, Any]:
         """What the file says of a rule."""
@@ -15418,13 +15420,14 @@ class Policy(NamedTuple):
     def with_looks(self, looks: DiskLooks) -> Policy:
         """The same policy, with *looks* for its looks at the disk."""
         return self._replace(paths=self.paths._replace(resolve=looks.resolve, there=looks.there),
-                             apart=self.apart and self.apart.with_looks(looks))
+                             apart=self.apart and self.apart.with_looks(looks), machine=self.machine and self.machine.with_looks(looks))
 
     def with_secrets(self, values: Mapping[str, str]) -> Policy:
         """This policy, to which the values of these variables (see `secret_values`) are secrets."""
         if not values:
             return self
-        return self._replace(scanner=self.scanner.with_values(values), apart=self.apart and self.apart.with_secrets(values))
+        return self._replace(scanner=self.scanner.with_values(values), apart=self.apart and self.apart.with_secrets(values),
+                             machine=self.machine and self.machine.with_secrets(values))
 
 
 class PolicyLayer(NamedTuple):
@@ -15435,6 +15438,7 @@ class PolicyLayer(NamedTuple):
     lines: Callable[[], Mapping[str, int]]
     name: str = ""              # the layer's name in records: "project", or a built-in's
     built_in: bool = False
+    base: bool = False          # another layer extends it
 
 
 # -- validation -------------------------------------------------------------
@@ -15585,6 +15589,14 @@ def _check_step(check: _Checker, step: dict[str, Any], here: str) -> None:
             check.typed(step[key], kind, f"{here}/{key}", words)
 
 
+_POLICY_ENDINGS = (".yml", ".yaml", ".json")
+
+
+def is_policy_file(name: str) -> bool:
+    """Does `extends` name a file here, rather than a built-in policy?"""
+    return "/" in name or "\\" in name or name.endswith(_POLICY_ENDINGS)
+
+
 def check_policy(data: Any, file: str, lines: Callable[[], Mapping[str, int]], name: str = "") -> PolicyLayer:
     """*data* (from YAML or JSON) as a layer, once its shape is right. Raises PolicyError."""
     check = _Checker(file, lines)
@@ -15594,7 +15606,8 @@ def check_policy(data: Any, file: str, lines: Callable[[], Mapping[str, int]], n
     if data.get("version", 1) != 1 or isinstance(data.get("version"), (bool, float)):
         raise check.fail("/version", f"version {_quoted_value(data['version'])} is not known; write 1")
     for item in check.texts(data["extends"], "/extends") if data.get("extends", []) != [] else ():
-        check.choice(item, BUILTIN_NAMES, "/extends", "a built-in policy")
+        if not is_policy_file(item):
+            check.choice(item, BUILTIN_NAMES, "/extends", "a built-in policy (or the path of a file, such as ./team.yml)")
     if data.get("without", []) != []:
         check.texts(data["without"], "/without")
     _check_settings(check, data.get("settings", {}))
@@ -16388,9 +16401,10 @@ def compile_policy(layers: Sequence[PolicyLayer], context: PathContext, source: 
     extended: list[str] = []
     without: set[str] = set()
     for layer in layers:
-        extended += (name for name in _as_list(layer.data.get("extends", [])) if name not in extended)
+        extended += (name for name in _as_list(layer.data.get("extends", [])) if name not in extended and not is_policy_file(name))
         without |= set(_as_list(layer.data.get("without", [])))
-    bases = [builtin_layer(name) for name in extended]
+    bases = [*(layer for layer in layers if layer.base), *map(builtin_layer, extended)]
+    layers = [layer for layer in layers if not layer.base]
     _check_without(layers, bases)
     every = [*layers, *_dropping(bases, without)]
     index: dict[str, PathList] = {}
@@ -16444,9 +16458,12 @@ def _dropping(bases: Sequence[PolicyLayer], without: set[str]) -> list[PolicyLay
     return kept
 
 
+_MONITORS = "mode is monitor: nothing is blocked, the log says what would have been"
+
+
 def _policy_warnings(settings: Mapping[str, Any]) -> Iterator[str]:
     if settings.get("mode") == "monitor":
-        yield "mode is monitor: nothing is blocked, the log says what would have been"
+        yield _MONITORS
 
 
 def policy_doubts(policy: Policy) -> list[str]:
@@ -16978,6 +16995,7 @@ def _limited(policy: Policy | None, whose: str = "") -> Iterator[tuple[str, Rule
         for where, rules in (("", policy.rules), ("outbound ", policy.outbound_rules)):
             yield from ((f"{whose}{where}{rule.layer}:{rule.name}", rule) for rule in rules if rule.limit is not None)
         yield from _limited(policy.apart, whose + "apart ")
+        yield from _limited(policy.machine, whose + "machine ")
 
 
 _ALLOWED = Decision("allow")
@@ -16996,8 +17014,9 @@ class Wall:
         self._whose = whose
         self._candidates: dict[tuple[Any, ...], tuple[Rule, ...]] = {}
         self._apart = Wall(policy.apart, whose + "apart") if policy.apart is not None else None
+        self._machine = Wall(policy.machine, whose + "machine") if policy.machine is not None else None
         self._may_hide: bool = any(rule.action == "deny" and rule.always for rule in policy.rules) \
-            or self._apart is not None and self._apart._may_hide
+            or any(wall is not None and wall._may_hide for wall in (self._apart, self._machine))
 
     def walk(self, subject: Subject, memory: Memory | None = None, again: bool = False, every: bool = False
              ) -> Iterator[tuple[Rule | None, str, Hit | None]]:
@@ -17067,6 +17086,8 @@ class Wall:
             guest = self._apart.decide(message, budget, memory, again)
             decision = _denied_apart(guest) if guest.action == "deny" else \
                 decision._replace(marks=decision.marks + guest.marks)
+        if self._machine is not None:
+            decision = _stricter(_of_machine(self._machine.decide(message, budget, memory, again)), decision)
         return decision
 
     def _ways(self, message: Message) -> Iterator[Message]:
@@ -17116,7 +17137,10 @@ class Wall:
                 break
         if decision is None and self._apart is not None:
             guest = self._apart.hides(tool, server)
-            return guest and _denied_apart(guest)
+            decision = guest and _denied_apart(guest)
+        if decision is None and self._machine is not None:
+            decision = self._machine.hides(tool, server)
+            return decision and _of_machine(decision)
         return decision
 
     def _rules(self, peer: str) -> tuple[Rule, ...]:
@@ -17206,6 +17230,11 @@ def _stricter(one: Decision, other: Decision) -> Decision:
     if first.action == second.action == "redact":
         findings = _joined(findings, second.findings)
     return first._replace(marks=marks, findings=findings)
+
+
+def _of_machine(decision: Decision) -> Decision:
+    """A decision of the machine's policy, under a name that says so."""
+    return decision._replace(rule=f"machine:{decision.rule}") if decision.rule else decision
 
 
 def _denied_apart(guest: Decision) -> Decision:
@@ -17348,6 +17377,10 @@ class Toolbox:
         self._closed = self._settings.unlisted_tools == "deny"
         self._left_out: dict[str, str] = {}             # tools that a rule took out of a list: why
         self._may_refuse = self._closed or self._settings.tool_pinning == "block" or self._settings.read_only
+
+    def adopt(self, policy: Policy) -> None:
+        """Another policy is in force from now on."""
+        self._wall, self._settings = Wall(policy), policy.settings
 
     # -- lists
 
@@ -17572,6 +17605,10 @@ class Quoting:
     """How we quote messages, in records, refusals and questions: no secret, and nothing that hides."""
 
     def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+
+    def adopt(self, policy: Policy) -> None:
+        """Another policy is in force from now on."""
         self._policy = policy
 
     def text(self, text: str, limit: int = 1000) -> str:
@@ -17869,6 +17906,10 @@ class Questions:
         self._continued: dict[tuple[bytes, str | None, str], None] = {}     # (…, hash of the server's state): may go on
         self._prefix = f"mcpwall-{os.urandom(8).hex()}-"            # of the ids of our questions, and so of our states
         self._salt = os.urandom(16)
+
+    def adopt(self, policy: Policy) -> None:
+        """Another policy is in force from now on."""
+        self._settings = policy.settings
 
     def __len__(self) -> int:
         """How many calls wait."""
@@ -18495,6 +18536,10 @@ class Recorder:
         self._salt = salt or os.urandom(16)
         self._constant = {"policy": policy.fingerprint, "wall": __version__, "v": RECORD_VERSION}
 
+    def adopt(self, policy: Policy) -> None:
+        """Another policy is in force from now on."""
+        self._settings, self._constant = policy.settings, {**self._constant, "policy": policy.fingerprint}
+
     @property
     def ref(self) -> str:
         """The `ref` of the next record."""
@@ -18587,6 +18632,10 @@ class Whereabouts:
         self._allows = any([rule.action == "allow" for rule in policy.rules])
         memory.server = ServerFacts(self._folders, {})
 
+    def adopt(self, policy: Policy) -> None:
+        """Another policy is in force from now on; what the server and the client said stays."""
+        self._paths, self._allows = policy.paths, any([rule.action == "allow" for rule in policy.rules])
+
     def passed(self, message: Message, answered: Pending) -> None:
         """Take what a message says that goes on."""
         result = message.body.get("result") if message.kind == "response" else None
@@ -18600,6 +18649,11 @@ class Whereabouts:
             choices.update((tool["name"], choices_of(tool.get("inputSchema"))) for tool in result["tools"][:MAX_TOOLS]
                            if type(tool) is dict and type(tool.get("name")) is str)
             self._memory.server = self._memory.server._replace(choices=dict(list(choices.items())[-MAX_TOOLS:]))
+
+
+# What a running session cannot change any more, or not without loosening what was agreed when it began
+START_SETTINGS = ("log_dir", "log_level", "audit_required", "max_message_bytes", "max_answer_bytes", "project_dir", "tool_pinning",
+                  "read_only", "unlisted_tools", "max_repeated_denials", "env")
 
 
 class Session:
@@ -18641,6 +18695,25 @@ class Session:
         aside = Session(self.wall, self.server_name, self._clock, "aside")
         aside.receive("client", b'{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"clientInfo":{}}}\n')
         aside.receive("server", b'{"jsonrpc":"2.0","id":0,"result":{"serverInfo":{"name":"server"}}}\n')
+
+    def adopt(self, policy: Policy, said: str) -> list[Any]:
+        """Effects of a change of the policy in force: its rules, kinds of secrets and most settings count at once, those of
+        START_SETTINGS from the next start on. *said*: about the change, for the record."""
+        waits = [key for key in START_SETTINGS if getattr(policy.settings, key) != getattr(self._settings, key)]
+        kept = {key: getattr(self._settings, key) for key in START_SETTINGS}
+        policy = policy._replace(settings=policy.settings._replace(**kept))
+        if waits:
+            said += f" (from the next start on: settings.{', settings.'.join(waits)})"
+        self.wall, self._settings = Wall(policy.with_looks(self._looks)), policy.settings
+        self._whereabouts.adopt(self.wall.policy)
+        for machine in (self._quoting, self._tools, self._questions, self._recorder):
+            machine.adopt(policy)
+        self._refusals.reconsider()
+        out = self._begin()
+        out.notes.append(Note(said))
+        marker = Message("client", "policy", {}, "", "mcpwall/policy", None, self.server_name)
+        out.records.append(self._recorder.record(marker, Decision("log_only", None, said), 0))
+        return self._effects(out)
 
     # -- bytes in, effects out
 
@@ -18789,7 +18862,7 @@ class Session:
     def _decide(self, message: Message, again: bool = False) -> Decision:
         """The rules' decision, unless the session has a reason of its own to refuse. *again*: see `Wall.walk`."""
         if self._stopped is not None and message.peer == "client" and message.kind != "response" \
-                and message.method not in LIFECYCLE and not str(message.method).startswith("notifications/") and self._stopped():
+                and message.method not in LIFECYCLE[message.kind] and self._stopped():
             return _STOPPED
         if message.kind == "request":
             refusal = self._correlation.objects(message)
@@ -19111,9 +19184,6 @@ def user_home() -> str | None:
     return home if os.path.isabs(home) else None
 
 
-_POLICY_ENDINGS = (".yml", ".yaml", ".json")
-
-
 def read_policy_file(path: str, check_owner: bool = True, of_project: bool = False) -> tuple[bytes, str]:
     """(bytes, text) of a policy file. Raises PolicyError for what cannot be read, or must not be trusted.
 
@@ -19234,45 +19304,117 @@ def find_policy_file(folder: str, stem: str) -> str | None:
 
 def load_policy(config: str | None = None, profile: str | None = None, project_dir: str | None = None,
                 home: str | None = None, approved: Callable[[str, bytes], bool] | None = None, cwd: str | None = None,
-                own: tuple[str, str] | None = None) -> Policy:
+                own: tuple[str, str] | None = None, mode: str | None = None) -> Policy:
     """The policy that counts here: *config* alone; or the built-in *profile*; else the project's over the user's own;
-    else the built-in default, which also stands under a project's that extends nothing when the user has none. *cwd*: what
-    relative places are relative to, when that is not our own working directory; *own*: (path, text) in place of the user's.
+    else the built-in default, which also stands under a project's that extends nothing when the user has none. Beside all
+    of these stands the machine's (`Policy.machine`). *cwd*: what relative places are relative to, when that is not our own
+    working directory; *own*: (path, text) in place of the user's; *mode*: in place of settings.mode.
 
-    *approved* says whether the user has approved this very content of a project's file; until then only its denials
-    count (`Policy.apart`). Raises PolicyError; whatever it raises, no server must be started.
+    *approved* says whether the user has approved this very content of a project's file (see `project_content`); until then
+    only its denials count (`Policy.apart`). Raises PolicyError; whatever it raises, no server must be started.
     """
     if config is not None and profile is not None:
         raise PolicyError("-c and --profile exclude each other; use one of them")
     home = home or user_home()
-    if config is not None:
-        layers = [parse_policy(read_policy_file(config)[1], config)]
-        return _compiled(layers, project_dir, home, cwd, config)
-    if profile is not None:
-        return _compiled([builtin_layer(profile)], project_dir, home, cwd, f"built-in {profile}")
     layers, guest = [], None
-    there = find_policy_file(project_dir or os.getcwd(), ".mcpwall")
-    if there is not None:
-        data, text = read_policy_file(there, check_owner=False, of_project=True)
-        layer = parse_policy(text, there, "project")
-        if approved is not None and approved(there, data):
-            read_policy_file(there, of_project=True)     # what may loosen a rule must be the user's
-            layers.append(layer)
-        else:
-            guest = layer
-    everywhere = find_policy_file(os.path.join(home, ".mcpwall"), "config") if home is not None else None
-    if own is not None:
-        layers.append(parse_policy(own[1], own[0]))
-    elif everywhere is not None:
-        layers.append(parse_policy(read_policy_file(everywhere)[1], everywhere))
-    elif not any("extends" in layer.data for layer in layers):
-        layers.append(builtin_layer("default"))     # to approve a project's rules is not to give up these
-    policy = _compiled(layers, project_dir, home, cwd, " over ".join(layer.file for layer in layers))
+    if config is not None:
+        layers, source = _with_bases(parse_policy(read_policy_file(config)[1], config)), config
+    elif profile is not None:
+        layers, source = [builtin_layer(profile)], f"built-in {profile}"
+    else:
+        there = find_policy_file(project_dir or os.getcwd(), ".mcpwall")
+        if there is not None:
+            data, found = project_content(there)
+            if approved is not None and approved(there, data):
+                for layer in found:
+                    read_policy_file(layer.file, of_project=True)     # what may loosen a rule must be the user's
+                layers += found
+            else:
+                guest = found
+        everywhere = find_policy_file(os.path.join(home, ".mcpwall"), "config") if home is not None else None
+        if own is not None:
+            layers += _with_bases(parse_policy(own[1], own[0]))
+        elif everywhere is not None:
+            layers += _with_bases(parse_policy(read_policy_file(everywhere)[1], everywhere))
+        elif not any("extends" in layer.data for layer in layers):
+            layers.append(builtin_layer("default"))     # to approve a project's rules is not to give up these
+        source = " over ".join(layer.file for layer in layers if not layer.base)
+    policy = _compiled(layers, project_dir, home, cwd, source)
+    if mode is not None:
+        policy = policy._replace(settings=policy.settings._replace(mode=mode), warnings=tuple(
+            warning for warning in policy.warnings if warning != _MONITORS) + (_MONITORS,) * (mode == "monitor"))
     if guest is not None:
-        apart = _compiled([guest], project_dir, home, cwd, guest.file)
-        policy = policy._replace(apart=apart, warnings=policy.warnings + (
-            f"{printable(guest.file)} is not approved, so only its denials count; look at it with: mcpwall approve",))
-    return policy
+        policy = policy._replace(apart=_compiled(guest, project_dir, home, cwd, guest[0].file), warnings=policy.warnings + (
+            f"{printable(guest[0].file)} is not approved, so only its denials count; look at it with: mcpwall approve",))
+    return _with_machine(policy, project_dir, home, cwd)
+
+
+def _with_bases(layer: PolicyLayer, inside: str = "", seen: tuple[str, ...] = ()) -> list[PolicyLayer]:
+    """*layer* and the files that it extends, and those that they do. Of a project, they lie *inside* its folder."""
+    seen = (*seen, os.path.realpath(layer.file))
+    found = [layer]
+    for item in _as_list(layer.data.get("extends", [])):
+        if not is_policy_file(item):
+            continue
+        path = os.path.normpath(os.path.join(os.path.dirname(layer.file), os.path.expanduser(item)))
+        check = _Checker(layer.file, layer.lines)
+        if os.path.realpath(path) in seen:
+            raise check.fail("/extends", f"{printable(item)} extends this file in turn; leave one of the two out")
+        if len(seen) > 20:
+            raise check.fail("/extends", "more than 20 files, one extending the other")
+        if inside and not os.path.realpath(path).startswith(os.path.realpath(inside).rstrip(os.sep) + os.sep):
+            raise check.fail("/extends", f"{printable(item)} lies outside the project; a project's policy extends files of its own")
+        base = parse_policy(read_policy_file(path, not inside, bool(inside))[1], path, layer.name)
+        found += [one._replace(base=True) for one in _with_bases(base, inside, seen)]
+    return found
+
+
+def project_content(path: str) -> tuple[bytes, list[PolicyLayer]]:
+    """What an approval of a project's policy is about: the bytes of it and of all files that it extends; and its layers."""
+    layers = _with_bases(parse_policy(read_policy_file(path, False, True)[1], path, "project"), os.path.dirname(os.path.abspath(path)))
+    texts = [read_policy_file(layer.file, False, True)[0] for layer in layers]
+    return (texts[0] if len(texts) == 1 else b"\0".join(sha256(text).encode() for text in texts)), layers
+
+
+def machine_folder(platform: str = sys.platform) -> str:
+    """Where the administrator of a machine keeps `policy.yml`."""
+    if platform == "darwin":
+        return "/Library/Application Support/mcpwall"
+    if platform == "win32":
+        return os.path.join(os.environ.get("PROGRAMDATA") or r"C:\ProgramData", "mcpwall")
+    return "/etc/mcpwall"
+
+
+# Settings of the machine that bind where they are stricter, each from the loosest value on
+_BINDING = {"mode": ("monitor", "enforce"), "audit_required": (False, True), "read_only": (False, True),
+            "tool_pinning": ("off", "warn", "guard", "block"), "unlisted_tools": ("allow", "deny")}
+
+
+def _with_machine(policy: Policy, project_dir: str | None, home: str | None, cwd: str | None) -> Policy:
+    """*policy* beside that of the machine, if there is one. Raises PolicyError when it cannot be read or understood."""
+    path = find_policy_file(machine_folder(), "policy")
+    if path is None:
+        return policy
+    data, text = read_policy_file(path)
+    if hasattr(os, "getuid") and os.stat(path).st_uid != 0:
+        raise PolicyError("the machine's policy belongs to a user; make it root's: chown root", path)
+    layer = parse_policy(text, path, "machine")
+    machine = _compiled(_with_bases(layer), project_dir, home, cwd, path)
+    said, settings = layer.data.get("settings", {}), policy.settings
+    for key, order in _BINDING.items():
+        if key in said and order.index(said[key]) > order.index(getattr(settings, key)):
+            settings = settings._replace(**{key: said[key]})
+    if "log_dir" in said:
+        settings = settings._replace(log_dir=said["log_dir"])
+    if said.get("env", "inherit") != "inherit" and settings.env != "minimal":
+        settings = settings._replace(env=said["env"])
+    return policy._replace(machine=machine, settings=settings)
+
+
+def policy_files(policy: Policy) -> list[str]:
+    """The files that the policies in force were read from."""
+    every = [layer for one in (policy, policy.apart, policy.machine) if one is not None for layer in one.layers]
+    return list(dict.fromkeys(layer.file for layer in every if not layer.built_in))
 
 
 def _compiled(layers: list[PolicyLayer], project_dir: str | None, home: str | None, cwd: str | None, source: str) -> Policy:
@@ -19280,13 +19422,73 @@ def _compiled(layers: list[PolicyLayer], project_dir: str | None, home: str | No
         named = (layer.data.get("settings", {}).get("project_dir") for layer in layers)
         project_dir = next((name for name in named if name is not None), None)
     context = default_path_context(project_dir, home, cwd)
-    policy = compile_policy(layers, context, source)
+    policy = compile_policy([*_protection(layers), *layers], context, source)
     if context.project is not None:
         return policy
     place = project_dir or context.cwd
     reason = (f"{printable(place)} is no project ({project_problem(place, context)}): nothing counts as inside it; "
               "name one with --project")
     return policy._replace(warnings=policy.warnings + (reason,))
+
+
+def _protection(layers: Sequence[PolicyLayer]) -> list[PolicyLayer]:
+    """A layer that keeps tools from writing to the very files the policy was read from, wherever they lie."""
+    places = sorted({place for layer in layers if not layer.built_in
+                     for place in (os.path.abspath(layer.file), os.path.realpath(layer.file))})
+    names = [re.sub(r"([*?\[\]{}!\\])", r"\\\1", place.replace("\\", "/")) for place in places]
+    if not names:
+        return []
+    rule = {"name": "block-policy-files", "match": {"arguments": {"_any_value": {"path": names, "access": "write"}}}, "action": "deny",
+            "message": "Blocked: a policy file of mcpwall that is in force"}
+    return [PolicyLayer({"version": 1, "rules": [rule]}, "built-in protection", dict, "protection", True)]
+
+
+class PolicyWatch:
+    """Says when the policies in force have changed on disk: looked at once a second at most, by time and size, then content."""
+
+    def __init__(self, policy: Policy, load: Callable[[], Policy], places: Sequence[str], project: str | None) -> None:
+        """*places*: further files whose coming and going matters, such as those of policies that are not there yet."""
+        self._load, self._places, self._project = load, list(places), project
+        self._policy, self._next = policy, 0.0
+        self._seen = self._look()
+
+    def _look(self) -> list[Any]:
+        looks = []
+        for path in dict.fromkeys([*policy_files(self._policy), *self._places]):
+            try:
+                about = os.stat(path)
+                looks.append((path, about.st_mtime_ns, about.st_size, about.st_ino))
+            except OSError:
+                looks.append((path, 0, 0, 0))
+        return looks
+
+    def changed(self, now: float) -> tuple[Policy | None, str]:
+        """(the policy from now on, what to say), (None, what to say) when the old one stays, (None, "") when nothing is new."""
+        if now < self._next:
+            return None, ""
+        self._next = now + 1.0
+        looks = self._look()
+        if looks == self._seen:
+            return None, ""
+        before, self._seen = dict((path, look) for path, *look in self._seen), looks
+        try:
+            policy = self._load()
+        except (WallError, OSError) as fault:
+            return None, f"the changed policy is not taken up, the old one stays in force: {fault}"
+        if policy.fingerprint == self._policy.fingerprint:
+            return None, ""
+        old, self._policy = self._policy, policy
+        self._seen = self._look()
+        changed = [path for path, *look in looks if before.get(path) != look]
+        inside = [path for path in changed if self._is_inside(path) and os.path.basename(path)[:9] != ".mcpwall."]
+        if inside:
+            return old._replace(apart=policy._replace(apart=None, machine=None)), \
+                f"{printable(inside[0])} lies inside the project: what it tightens counts now, the rest from the next start on"
+        return policy, "the policy has changed and is in force now: " + ", ".join(map(printable, changed[:5]))
+
+    def _is_inside(self, path: str) -> bool:
+        top = os.path.realpath(self._project or os.getcwd())
+        return os.path.realpath(path).startswith(top.rstrip(os.sep) + os.sep)
 # ---------------------------------------------------------------------------
 # 20. Audit log and stderr
 # ---------------------------------------------------------------------------
@@ -20153,8 +20355,9 @@ class _Relay:
     """One running relay: two pump threads, one that waits for the server, and the main thread."""
 
     def __init__(self, session: Session, child: _Child, audit: AuditLog | None, reporter: Reporter,
-                 patience: Patience, stdin: int, stdout: int, desk: Desk | None, consent: ConsentStore | None) -> None:
-        self._session, self._child, self._audit = session, child, audit
+                 patience: Patience, stdin: int, stdout: int, desk: Desk | None, consent: ConsentStore | None,
+                 watch: PolicyWatch | None) -> None:
+        self._session, self._child, self._audit, self._watch = session, child, audit, watch
         self._desk, self._consent = desk, consent
         self._reporter, self._patience = reporter, patience
         self._lock = threading.Lock()           # for session and audit; never held while writing to a peer
@@ -20331,6 +20534,7 @@ class _Relay:
                     break
                 self._child.signal(_SIGKILL)
                 self._killed, self._kill_at = True, now + 2.0
+            self._look_at_policy(now)
             answers = self._desk.answers() if asking and self._desk is not None else []
             if self._lock.acquire(timeout=0.1 if answers else 0):       # a pump that judges holds it: next time
                 try:
@@ -20341,6 +20545,17 @@ class _Relay:
                     self._lock.release()
                 self._perform(effects, "")
         return self._finish()
+
+    def _look_at_policy(self, now: float) -> None:
+        """Take up a changed policy; one that does not load leaves the old one in force, and is said."""
+        policy, said = self._watch.changed(now) if self._watch is not None else (None, "")
+        if policy is None:
+            if said:
+                self._reporter.say("warn", said)
+            return
+        with self._lock:                        # a judgement ends within its budget
+            effects = self._logged(self._session.adopt(policy, said))
+        self._perform(effects, "")
 
     def _pass_signals(self, now: float) -> None:
         import signal
@@ -20439,12 +20654,13 @@ def _shut_stdio(fd: int) -> None:
 
 def relay(session: Session, command: Sequence[str], audit: AuditLog | None, reporter: Reporter,
           environ: Mapping[str, str] | None = None, *, patience: Patience = Patience(),
-          stdin: int = 0, stdout: int = 1, desk: Desk | None = None, consent: ConsentStore | None = None) -> int:
+          stdin: int = 0, stdout: int = 1, desk: Desk | None = None, consent: ConsentStore | None = None,
+          watch: PolicyWatch | None = None) -> int:
     """Run *command* as the server of the host at *stdin* and *stdout*, every message judged by *session*.
 
     The server gets *environ* as it is (see `server_environment`), or all of ours. Held calls are laid out on *desk*
-    (without one, only the session can have them answered); what the server says of its tools is kept in *consent*.
-    Returns our exit status: the server's own, 128 + n when signal n ended it, 70 after a fault of ours.
+    (without one, only the session can have them answered); what the server says of its tools is kept in *consent*;
+    changes of the policy are taken up from *watch*. Returns our exit status: the server's own, 128 + n when signal n ended it, 70 after a fault of ours.
     Raises CommandError when the server cannot be started. A thread that waits for a host which is still there
     is left behind: a program ends best by `os._exit`.
     """
@@ -20455,7 +20671,7 @@ def relay(session: Session, command: Sequence[str], audit: AuditLog | None, repo
     try:
         child = _start(command, os.environ if environ is None else environ)
         _keep_bytes(stdin, stdout, child.stdin, child.stdout)
-        running = _Relay(session, child, audit, reporter, patience, stdin, stdout, desk, consent)
+        running = _Relay(session, child, audit, reporter, patience, stdin, stdout, desk, consent, watch)
         try:
             for signum in early:
                 running.take_signal(signum)
@@ -23439,8 +23655,8 @@ def _wrapped(text: str, width: int = 100) -> list[str]:
 # -- a project's policy
 
 def _approve_project(io: Surroundings, path: str, yes: bool) -> int:
-    data, text = read_policy_file(path, of_project=True)
-    layer = parse_policy(text, path, "project")
+    data, layers = project_content(path)
+    layer = layers[0]
     load_policy(config=path, home=io.home)      # what would not load is not worth an approval
     if io.consent.is_approved(path, data):
         io.say(f"{io.short(path)}: already approved")
@@ -23448,8 +23664,11 @@ def _approve_project(io: Surroundings, path: str, yes: bool) -> int:
     if _consent_key(path) in io.consent.entries("projects"):
         io.say("An earlier content of this file was approved; this is another one.")
     io.say(f"{io.short(path)} (SHA-256 {sha256(data)}):")
-    for line in _described_policy(layer.data):
-        io.say("  " + printable(line, 2000))
+    for one in layers:
+        if one is not layer:
+            io.say(f"  {io.short(one.file)}, which it extends:")
+        for line in _described_policy(one.data):
+            io.say("  " + printable(line, 2000))
     io.say("Approved, it comes before your own policy: its first matching rule decides, whatever yours say.\n"
            "Not approved, only its denials count.")
     if not yes:
@@ -24811,9 +25030,12 @@ def _say_refusal(io: Surroundings, record: Mapping[str, Any]) -> None:
 
 
 def _say_layers(io: Surroundings, policy: Policy) -> None:
-    io.say("Policy, the strongest first: " + ", ".join(dict.fromkeys(layer.file for layer in policy.layers)))
+    io.say("Policy, the strongest first: " + ", ".join(
+        dict.fromkeys(layer.file for layer in policy.layers if layer.name != "protection")))
     if policy.apart is not None:
         io.say(f"  judged apart, only its denials count: {policy.apart.source}")
+    if policy.machine is not None:
+        io.say(f"  judged apart, the stricter verdict counts: {policy.machine.source} (this machine's)")
 
 
 _Walked = list[tuple[Policy, Any, str, Any, str]]       # (policy, Rule or None, outcome, Hit or None, why)
@@ -24836,14 +25058,15 @@ def _walked(line: bytes, policy: Policy, server: str) -> _Walked:
     tool = params.get("name") if method == "tools/call" and kind != "response" else None
     message = Message(peer, kind, body, text, method, tool, server)
     found: _Walked = []
-    for one in filter(None, (policy.apart, policy)):
+    for one in filter(None, (policy.machine, policy.apart, policy)):
         for rule, outcome, hit in Wall(one).walk(Subject(message, one, Budget(10.0)), every=True):
             found.append((one, rule, outcome, hit, _why(one, message, rule, outcome, hit)))
             if outcome in (DECIDES, FAULT):
                 break
-        if found and found[-1][2] is FAULT or one is policy.apart and found[-1][1] is not None and found[-1][1].action == "deny":
+        last = found[-1][1]
+        if found[-1][2] is FAULT or one is not policy and last is not None and last.action == "deny":
             break
-        if one is policy.apart:
+        if one is not policy and (last is None or one is policy.apart or last.action in _PASSING):
             found.pop()
     return found
 
@@ -24884,7 +25107,7 @@ def _default_words(policy: Policy, message: Message) -> str:
     settings = policy.settings
     if message.peer == "server":
         return settings.outbound_default_action
-    return "allow" if settings.default_action == "allow" or message.method in LIFECYCLE else settings.default_action
+    return "allow" if settings.default_action == "allow" or message.method in LIFECYCLE.get(message.kind, ()) else settings.default_action
 
 
 def _words_of(value: Any) -> str:
@@ -25410,7 +25633,7 @@ def _logged_calls(io: Surroundings, words: Sequence[str]) -> Iterator[tuple[dict
         body, missing = call_of(record)
         if body is None:
             continue
-        if not missing and record.get("tool") is None and body["method"] not in LIFECYCLE and not str(body["method"]).startswith("notifications/"):
+        if not missing and record.get("tool") is None and body["method"] not in LIFECYCLE["request"] | LIFECYCLE["notification"]:
             missing = "only the arguments of tools are logged"
         line = json.dumps(body)
         kind = "request" if record.get("id") is not None else "notification"
@@ -25724,9 +25947,12 @@ _POLICY_ARGUMENTS = (
     _setup_option("--server-name", "NAME", "the name that rules and records know this server by"),
     _setup_option("--project", "DIR", "what ${PROJECT_DIR} means (default: settings.project_dir, else the working directory)"),
     _setup_option("--env", "NAME,...", "variables (or globs) that the server gets whatever settings.env says; may be repeated",
-                  action="append", default=[]))
+                  action="append", default=[]),
+    _setup_flag("--monitor", "for this run, forward everything and log what would have been done"),
+    _setup_flag("--enforce", "for this run, do what the policy says, whatever its settings.mode"))
 _SAYING = ("--version", "-V", "--checksum", "--help", "-h")
-_VALUE_OPTIONS = frozenset(flag for flags, _ in _POLICY_ARGUMENTS for flag in flags.split())
+_VALUE_OPTIONS = frozenset(flag for flags, how in _POLICY_ARGUMENTS if "metavar" in how for flag in flags.split())
+_MODES = ("--monitor", "--enforce")
 
 
 class _Options:
@@ -25738,6 +25964,9 @@ class _Options:
         self.log_level: str | None = args.log_level
         self.server_name: str | None = args.server_name
         self.project: str | None = args.project
+        if args.monitor and args.enforce:
+            raise UsageError("--monitor and --enforce exclude each other")
+        self.mode = "monitor" if args.monitor else "enforce" if args.enforce else None
         for flags, _ in _POLICY_ARGUMENTS:
             flag = flags.split()[-1]
             given = getattr(args, flag[2:].replace("-", "_"))
@@ -25753,7 +25982,7 @@ class _Options:
         """The policy that these options name for another place. Raises PolicyError."""
         _check_profile(self.profile)
         approved = self.consent.is_approved if self.consent is not None else None
-        return load_policy(self.config, self.profile, project, self.home, approved, cwd)
+        return load_policy(self.config, self.profile, project, self.home, approved, cwd, mode=self.mode)
 
     def policy(self) -> Policy:
         """The policy these options name. Raises PolicyError."""
@@ -25761,7 +25990,7 @@ class _Options:
             raise UsageError(f"--project {self.project}: no such directory")
         _check_profile(self.profile)
         approved = self.consent.is_approved if self.consent is not None else None
-        return load_policy(self.config, self.profile, self.project, self.home, approved)
+        return load_policy(self.config, self.profile, self.project, self.home, approved, mode=self.mode)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -25805,8 +26034,8 @@ def _dispatch(argv: list[str]) -> int:
     verb_at = 0
     while verb_at < at and argv[verb_at].startswith("-"):       # options may stand before the verb
         name = argv[verb_at].partition("=")[0]
-        if name not in _VALUE_OPTIONS and name not in _SAYING:
-            raise UsageError(f"{unknown_word(name, [*_VALUE_OPTIONS, *_SAYING], 'option')} (a server's command comes after --)")
+        if name not in _VALUE_OPTIONS and name not in (*_SAYING, *_MODES):
+            raise UsageError(f"{unknown_word(name, [*_VALUE_OPTIONS, *_SAYING, *_MODES], 'option')} (a server's command comes after --)")
         verb_at += 2 if argv[verb_at] in _VALUE_OPTIONS else 1
     if verb_at < at and argv[verb_at] in VERBS:
         verb = argv[verb_at]
@@ -25891,7 +26120,8 @@ def _cmd_relay(options: _Options, command: list[str]) -> int:
     audit = AuditLog(log_dir if os.path.isabs(log_dir) or not settings.log_dir.startswith("~") else settings.log_dir)
     environ, withheld = server_environment(os.environ, settings.handed_on, options.env)
     secrets = {name: value for name, value in withheld.items() if value not in environ.values()}
-    policy = policy.with_secrets(secret_values(secrets, lambda path: os.path.lexists(os.path.expanduser(path))))
+    hidden = secret_values(secrets, lambda path: os.path.lexists(os.path.expanduser(path)))
+    policy = policy.with_secrets(hidden)
     if withheld:
         reporter.say("info", f"settings.env withholds {', '.join(sorted(withheld))} (see --env)")
     consent, identity = options.consent, server_identity(options.server_name, command)
@@ -25899,7 +26129,12 @@ def _cmd_relay(options: _Options, command: list[str]) -> int:
     stopped = Stops(os.path.join(options.home, ".mcpwall", "stopped")).watch(name) if options.home is not None else None
     session = Session(Wall(policy), name, identity=identity, desk=desk is not None, stopped=stopped, folders=server_folders(command),
                       pins=(lambda: consent.pins(identity)) if consent is not None else None)
-    status = relay(session, command, audit, reporter, environ, desk=desk, consent=consent)
+    folders = [(os.path.abspath(options.project or os.getcwd()), ".mcpwall"), (machine_folder(), "policy")]
+    folders += [(os.path.join(options.home, ".mcpwall"), "config")] if options.home is not None else []
+    places = [os.path.join(folder, stem + ending) for folder, stem in folders for ending in _POLICY_ENDINGS]
+    places += [consent.path] if consent is not None else []       # an approval changes what counts
+    watch = PolicyWatch(policy, lambda: options.policy().with_secrets(hidden), places, options.project)
+    status = relay(session, command, audit, reporter, environ, desk=desk, consent=consent, watch=watch)
     if threading.active_count() > 1:    # a pump waits for a host that is still there: end without it
         sys.stdout.flush()
         sys.stderr.flush()
@@ -26270,7 +26505,7 @@ def _say_effective(io: Surroundings, policy: Policy, as_json: bool) -> int:
         if record is not None and record["ts"] >= since and record.get("rule"):
             name = str(record["rule"]).replace("project:", "")
             hits[name] = hits.get(name, 0) + 1
-    rows = [(key, number, rule, one.origin(rule)) for one in filter(None, (policy.apart, policy))
+    rows = [(key, number, rule, one.origin(rule)) for one in filter(None, (policy.machine, policy.apart, policy))
             for key, rules in (("calls", one.rules), ("answers", one.outbound_rules)) for number, rule in enumerate(rules, 1)]
     if as_json:
         io.say(json.dumps({"source": policy.source, "policy": policy.fingerprint, "rules": [
