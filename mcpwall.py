@@ -125,7 +125,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 __version__ = "0.1.0"
@@ -3777,7 +3777,7 @@ _PATH_VARIABLE = lazy_regex(r"\$\{(?:env:)?([A-Za-z_]\w*)(?:[:?+=-]+([^{}$]*))?\
 _PATH_TILDE = lazy_regex(r"~(\+|[\w.-]*)(?=[/\\]|$)")
 _PATH_URI = lazy_regex(r"(?:(?:view-source|jar|url|vscode|vscode-insiders|cursor):(?://)?)*"
                        r"(?:file|filesystem|localfile|local|fs)(?::|/(?=/))", re.IGNORECASE)
-_PATH_SCHEME = lazy_regex(r"(?:[A-Za-z][A-Za-z0-9+.-]+:)+")
+_PATH_SCHEME = lazy_regex(r"(?:[A-Za-z][\w+.-]+:)+")
 # What names no file of this machine: places of the network. With a `..` in it, it may be taken for a path all the same.
 _PATH_NETWORK = lazy_regex(r"\s*(?:(?:https?|wss?|ssh|git|(?:git|svn)\+(?:ssh|https?)|svn|postgres(?:ql)?|mysql|mariadb|mssql"
                            r"|sqlserver|mongodb(?:\+srv)?|rediss?|amqps?|mqtts?|ldaps?|imaps?|smtps?|nats|kafka|bolt|neo4j"
@@ -4127,7 +4127,7 @@ def is_under(value: Any, roots: Sequence[str], ctx: PathContext) -> bool:
     return judged
 
 
-_PATH_URI_OTHER = lazy_regex(r"[\s\"'<]*[A-Za-z][A-Za-z0-9+.-]+:(?!\s|\d+(?:[:-]\d+)*\Z)")
+_PATH_URI_OTHER = lazy_regex(r"[\s\"'<]*[A-Za-z][\w+.-]+:(?!\s|\d+(?:[:-]\d+)*\Z)")
 _PATH_FILLED_IN = lazy_regex(r"\$\(|`|\A\s*[\"']?(?:\$\{?(?:env:)?([A-Za-z_]\w*)|%([A-Za-z_]\w*)%)", re.IGNORECASE)
 
 
@@ -4469,6 +4469,7 @@ block-ssh-keys: access to SSH keys
   !known_hosts.old | !known_hosts2 | !*.pub
 block-env-files: access to .env files
   .env | .env[._-]* | .env~ | .envrc | .envrc.* | ..env.sw? | *.env | .flaskenv | .dev.vars | .dev.vars.* | env~?
+  !process.env | !import.meta.env
   !.env*[._-]{example,sample,template,tmpl,tpl,dist,default,defaults,schema,vault,md,mdx,rst,ts,tsx,js,j2,erb}
   !.env[._-]{example,sample,template,tmpl,tpl,dist,default,defaults,schema,example.local}*
   !{example,sample,template,default,dist,*[._-]example,*[._-]sample,*[._-]template,*[._-]dist}.env
@@ -4518,6 +4519,7 @@ block-credentials: access to credential files
   !{credentials,secrets,creds,client_secret}*[._-]{example,sample,template,dist,schema,tmpl,enc}*
   !**/{templates,locales,locale,i18n,schemas,design-tokens,src}/**/{credentials,secrets,secret,token,tokens}.*
   !{src,lib,docs,test,tests,pkg,app}/**/{token,credentials,api_key} | !**/.git/{config,hooks}/**
+  !**/{oauth,oauth2,connect,openid-connect,v[0-9]}/**/{token,access_token}
   .rclone.conf | ~*/.jupyter/*.json | jupyter_cookie_secret | **/kubelet/config.json | ~*/.{wgetrc,curlrc,mailrc}
 block-package-manager-tokens: access to package managers' credentials
   ~*/.npmrc | **/etc/npmrc | **/npm/etc/npmrc | ~*/.yarnrc{,.yml} | ~*/.pnpmrc | **/pnpm/{rc,auth.ini} | .pypirc
@@ -6426,8 +6428,8 @@ iex invoke-expression eval | | | t:evaluate
 source . import-module | | | t:source
 # -- what reads, writes, deletes
 cat gc get-content type | | | t:cat
-grep egrep fgrep zgrep rg ag ack | A:B:C:d:D:g:m:t:T: -e,--regexp:p! -f,--file:r! --include: --exclude: --glob: --exclude-dir:
-     -o,--only-matching=part | ~p f* | lines
+grep egrep fgrep zgrep rg ag ack | A:B:C:d:D:m:t:T: -e,--regexp:p! -f,--file:r! -g,--include,--glob,--iglob:f
+     --exclude: --exclude-dir: -o,--only-matching=part | ~p f* | lines
 head tail uniq sort shuf tac | t:S:k:n: --lines: -c,--bytes=part -o,--output:w --files0-from:r | f* | lines
 jq yq dasel | -f,--from-file:r! --arg:two --argjson:two --slurpfile: --rawfile: | ~p f*
 findstr select-string sls | | ~p f*
@@ -8782,7 +8784,7 @@ class _ShRun:
 
     def path(self, word: str, sources: list[str] | None = None) -> None:
         """Report a word that is or may be a file."""
-        if not word or len(word) > 4096 or word[:1] == "-" or word[:8] == "/dev/fd/" or word == _SH_HOLE or "\n" in word or (
+        if not word or len(word) > 4096 or word[:1] in "-!" or word[:8] == "/dev/fd/" or word == _SH_HOLE or "\n" in word or (
                 "://" in word and word[:5] != "file:"):
             return
         for place in self.reported(word):
@@ -13229,9 +13231,9 @@ base: cwd workdir workingdir working_dir working_directory workingdirectory work
 base: root roots root_path rootpath base base_path basepath base_dir basedir repo_path repository_path project_root
 base: project_path workspace workspace_path workspace_root dir dirs directory directories folder folders dirname outdir
 base: *dir *dirs *directory *directories *folder *folders *root *cwd *workspace
-place: path paths file files filename filenames filepath filepaths fname pathname infile outfile logfile configfile
-place: envfile keyfile outputpath attachment attachments *path *paths *file *files *filename *filenames
-place: *filepath *filepaths *pathname *attachment *attachments *file_name *file_names save_as
+place: path paths path_in_project path_in_repository path_in_repo file files filename filenames filepath filepaths fname
+place: pathname infile outfile logfile configfile envfile keyfile outputpath attachment attachments *path *paths *file *files
+place: *filename *filenames *filepath *filepaths *pathname *attachment *attachments *file_name *file_names save_as
 place address: uri uris
 address: url urls link links href endpoint host hosts hostname domain domains address ip origin webhook dsn server
 address: connection_string *url *urls *uri *uris *link *href *endpoint *host *hostname *domain *webhook *dsn *address
@@ -14828,6 +14830,7 @@ class Subject:
         A text of an argument that does not say that it is a path is one only when a file of that name is there.
         """
         tool = self.acting
+        globs = False
         choices, searches = self.server.choices.get(tool, {}), "search" in tool_acts(tool)
         found: list[Place] = []
         walk = _PlaceWalk(tool, frozenset(), self._seen, found)
@@ -14845,9 +14848,11 @@ class Subject:
             elif not text or "content" in roles or "exclusion" in roles or "choice" in roles or \
                     text in choices.get(place.argument, ()) and _choice_word.fullmatch(text) is not None or \
                     ("pattern" in roles or "query" in roles and searches) and stays_inside(text, self.policy.paths):
-                continue
+                globs = globs or "pattern" in roles and searches and _LOOKING.isdisjoint(name_words(tool))
             else:
                 yield place if roles.issuperset(_UNKNOWN) and (text[0] in "/~" or self._is_there(text)) else None
+        if globs:               # it starts where the server is
+            yield Place(".", _SEARCHED, (), ".")
 
     def _is_there(self, text: str) -> bool:
         context = self.path_context
@@ -14863,7 +14868,7 @@ class Subject:
         if given is None:
             given = self._derived["given"] = any([
                 value.text and "_".join(name_words(value.name)) in _GIVEN for value in self.argument_values(frozenset())])
-        return _ACCESS if given else done
+        return done | {"write"} if given else done
 
     def path_hits(self, skip: frozenset[str] | None) -> dict[str, Hit]:
         """Which `path:` matchers of `_any_value` hit: {key in the policy's path index: where}."""
@@ -14957,7 +14962,7 @@ class _PlaceWalk:
         self._found.append(Place(text, roles, parent, step))
 
 
-_PATCHED = frozenset(("place", "read", "write"))
+_PATCHED, _SEARCHED = frozenset(("place", "read", "write")), frozenset(("place", "read"))
 
 
 def _is_path_name(name: str) -> bool:
@@ -14969,7 +14974,7 @@ def stays_inside(pattern: str, ctx: PathContext) -> bool:
     """Does *pattern*, a glob or a regex, surely not lead out of the folder that is searched?"""
     bare = pattern.replace("\\", "/") if ctx.windows else pattern
     return re.match(r"\s*[\"'`]?(?:[/~$%]|\\\\|[A-Za-z][A-Za-z0-9+.-]*:)", bare) is None and \
-        re.search(r"(?:\A|[/\\{,(|])\.\.(?:[/\\},)|]|\Z)|[/\\]~|%2|%5c", bare, re.IGNORECASE) is None and "`" not in bare
+        re.search(r"(?:\A|[/\\{,(|])\.\.(?:[/\\},)|]|\Z)|[/\\]~|[{,][/~]|%2|%5c", bare, re.IGNORECASE) is None and "`" not in bare
 
 
 _LOOKING = frozenset("grep rg ripgrep content contents text code lines symbol symbols word words regex".split())
@@ -21514,89 +21519,52 @@ def _toml_source(value: Any, is_key: bool = False) -> str:
 # As with walls, nothing is remembered beside the file. What we put in comes first in its list or object; a list or an object
 # that was not there is written with a blank behind its bracket, as nothing of ours is in one that was; a new file with two.
 
-# The hosts. answers: how it is told (see `_hook_answer`); `asks`: it can put a question to its user; what follows `changes`:
-# how the result of a tool is changed. root: the variable that holds the project's folder. file: where its hooks stand, as in
-# _HOST_FILES. shell: what runs the command on Windows. events: before the tool; after it. entry: one of ours, in the list
-# hooks.EVENT. new: what a file holds that was not there. note: what the user has to know or do.
+# The hosts: NAME | how it is told (see `hook_answer`), `asks` when it can put a question to its user, `changes` and how the
+# result of a tool is changed | the variable that holds the project's folder | what runs the command on Windows | where its hooks
+# stand, as in _HOST_FILES. Below that: the events before the tool; those after it. One of our entries, for the list
+# hooks.EVENT. And what the user has to know or do.
 _HOOK_HOSTS = """
-claude-code
-  answers claude asks changes output
-  root    CLAUDE_PROJECT_DIR
-  file    ${CLAUDE_CONFIG_DIR:-~/.claude}/settings.json
-  shell   bash
-  events  PreToolUse; PostToolUse PostToolUseFailure
-  entry   {"matcher": "*", "hooks": [{"type": "command", "command": COMMAND, "timeout": 60, "onFailure": "block"}]}
-  note    versions before 2.1.295 let the tool run when the hook fails
-codex
-  answers codex changes reason
-  file    ${CODEX_HOME:-~/.codex}/hooks.json
-  shell   cmd
-  events  PreToolUse; PostToolUse
-  entry   {"matcher": "*", "hooks": [{"type": "command", "command": COMMAND, "timeout": 60}]}
-  note    not armed until you approve it (run /hooks in Codex), and again after each change; a failing hook lets the tool run
-cursor
-  answers cursor changes cursor
-  root    CURSOR_PROJECT_DIR
-  file    ~/.cursor/hooks.json
-  shell   powershell
-  events  preToolUse; postToolUse postToolUseFailure
-  entry   {"command": COMMAND, "timeout": 60, "failClosed": true}
-  new     {  "version": 1}
-copilot
-  answers copilot asks changes modified
-  file    ${COPILOT_HOME:-~/.copilot}/hooks/mcpwall.json
-  shell   powershell
-  events  PreToolUse; PostToolUse
-  entry   {"type": "command", "bash": COMMAND, "powershell": POWERSHELL, "timeoutSec": 60}
-  new     {  "version": 1}
-  note    VS Code reads this file, too; a time-out lets the tool run, and so does a hook that fails in VS Code
-gemini
-  answers gemini asks changes reason
-  root    GEMINI_PROJECT_DIR
-  file    ~/.gemini/settings.json
-  shell   powershell
-  events  BeforeTool; AfterTool
-  entry   {"matcher": "*", "hooks": [{"name": "mcpwall", "type": "command", "command": COMMAND, "timeout": 60000}]}
-  note    a hook that cannot be started, or takes too long, lets the tool run
-qwen
-  answers claude asks
-  root    QWEN_PROJECT_DIR
-  file    ~/.qwen/settings.json
-  shell   powershell
-  events  PreToolUse; PostToolUse
-  entry   {"matcher": "*", "hooks": [{"name": "mcpwall", "type": "command", "command": COMMAND, "timeout": 60000}]}
-  note    a hook that fails lets the tool run
-droid
-  answers claude asks
-  root    FACTORY_PROJECT_DIR
-  file    ~/.factory/settings.json
-  shell   bash
-  events  PreToolUse; PostToolUse
-  entry   {"matcher": "*", "hooks": [{"type": "command", "command": COMMAND, "timeout": 60}]}
-  note    a hook that fails lets the tool run
-kimi
-  answers exit2
-  file    ~/.kimi-code/config.toml
-  shell   powershell
-  events  PreToolUse; PostToolUse
-  entry   {"event": EVENT, "matcher": "", "command": COMMAND, "timeout": 60, "fail_mode": "closed"}
-windsurf
-  answers exit2
-  file    ~/.codeium/windsurf/hooks.json
-  shell   powershell
-  events  pre_run_command pre_read_code pre_write_code pre_mcp_tool_use;
-  entry   {"command": COMMAND, "show_output": true}
-  note    a hook that fails lets the tool run
-kiro
-  answers exit2
-  file    ~/.kiro/agents/*.json
-  shell   powershell
-  events  preToolUse; postToolUse
-  entry   {"matcher": "*", "command": COMMAND, "timeout_ms": 30000}
-  note    stands in each agent's file: a new agent has none; a hook that fails lets the tool run
-antigravity
-  answers antigravity asks
+claude-code | claude asks changes output | CLAUDE_PROJECT_DIR | bash | ${CLAUDE_CONFIG_DIR:-~/.claude}/settings.json
+  PreToolUse; PostToolUse PostToolUseFailure
+  {"matcher": "*", "hooks": [{"type": "command", "command": COMMAND, "timeout": 60, "onFailure": "block"}]}
+  versions before 2.1.295 let the tool run when the hook fails
+codex | codex changes reason | | cmd | ${CODEX_HOME:-~/.codex}/hooks.json
+  PreToolUse; PostToolUse
+  {"matcher": "*", "hooks": [{"type": "command", "command": COMMAND, "timeout": 60}]}
+  not armed until you approve it (run /hooks in Codex), and again after each change; a failing hook lets the tool run
+cursor | cursor changes cursor | CURSOR_PROJECT_DIR | powershell | ~/.cursor/hooks.json
+  preToolUse; postToolUse postToolUseFailure
+  {"command": COMMAND, "timeout": 60, "failClosed": true}
+copilot | copilot asks changes modified | | powershell | ${COPILOT_HOME:-~/.copilot}/hooks/mcpwall.json
+  PreToolUse; PostToolUse
+  {"type": "command", "bash": COMMAND, "powershell": POWERSHELL, "timeoutSec": 60}
+  VS Code reads this file, too; a time-out lets the tool run, and so does a hook that fails in VS Code
+gemini | gemini asks changes reason | GEMINI_PROJECT_DIR | powershell | ~/.gemini/settings.json
+  BeforeTool; AfterTool
+  {"matcher": "*", "hooks": [{"name": "mcpwall", "type": "command", "command": COMMAND, "timeout": 60000}]}
+  a hook that cannot be started, or takes too long, lets the tool run
+qwen | claude asks | QWEN_PROJECT_DIR | powershell | ~/.qwen/settings.json
+  PreToolUse; PostToolUse
+  {"matcher": "*", "hooks": [{"name": "mcpwall", "type": "command", "command": COMMAND, "timeout": 60000}]}
+  a hook that fails lets the tool run
+droid | claude asks | FACTORY_PROJECT_DIR | bash | ~/.factory/settings.json
+  PreToolUse; PostToolUse
+  {"matcher": "*", "hooks": [{"type": "command", "command": COMMAND, "timeout": 60}]}
+  a hook that fails lets the tool run
+kimi | exit2 | | powershell | ~/.kimi-code/config.toml
+  PreToolUse; PostToolUse
+  {"event": EVENT, "matcher": "", "command": COMMAND, "timeout": 60, "fail_mode": "closed"}
+windsurf | exit2 | | powershell | ~/.codeium/windsurf/hooks.json
+  pre_run_command pre_read_code pre_write_code pre_mcp_tool_use;
+  {"command": COMMAND, "show_output": true}
+  a hook that fails lets the tool run
+kiro | exit2 | | powershell | ~/.kiro/agents/*.json
+  preToolUse; postToolUse
+  {"matcher": "*", "command": COMMAND, "timeout_ms": 30000}
+  stands in each agent's file: a new agent has none; a hook that fails lets the tool run
+antigravity | antigravity asks | | |
 """
+_HOOK_VERSIONED = ("cursor", "copilot")         # a new file says `"version": 1`, or it is dropped
 _HOOK_ALIASES = {"claude": "claude-code", "vscode": "copilot", "amazon-q": "kiro", "factory": "droid"}
 
 
@@ -21604,16 +21572,20 @@ class HookHost(NamedTuple):
     """A row of the table of hosts."""
     name: str
     answers: str                # how it is told what we decided
-    asks: bool = False          # can it put a question to its user?
-    changes: str = ""           # how it takes another result than the tool's own; "": it does not
-    root: str = ""
-    file: str = ""              # "" where nothing is registered
-    shell: str = ""
-    before: tuple[str, ...] = ()
-    after: tuple[str, ...] = ()
-    entry: str = ""
-    new: str = "{  }"
-    note: str = ""
+    asks: bool                  # can it put a question to its user?
+    changes: str                # how it takes another result than the tool's own; "": it does not
+    root: str
+    shell: str
+    file: str                   # "" where nothing is registered
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    entry: str
+    note: str
+
+    @property
+    def new(self) -> str:
+        """What a file holds that was not there, in a way that nobody else writes it."""
+        return '{  "version": 1}' if self.name in _HOOK_VERSIONED else "{  }"
 
 
 @lru_cache(None)
@@ -21621,13 +21593,11 @@ def hook_hosts() -> dict[str, HookHost]:
     """The hosts whose events are understood, by name."""
     hosts: dict[str, HookHost] = {}
     for block in re.split(r"\n(?=\S)", _HOOK_HOSTS.strip()):
-        name, *lines = block.split("\n")
-        about = dict(re.split(r"\s+", line.strip(), maxsplit=1) for line in lines)
-        answers, *words = about["answers"].split()
-        before, _, after = about.get("events", "").partition(";")
-        hosts[name] = HookHost(name, answers, "asks" in words, words[-1] if "changes" in words else "", about.get("root", ""),
-                               about.get("file", ""), about.get("shell", ""), (*before.split(),), (*after.split(),),
-                               about.get("entry", ""), about.get("new", "{  }"), about.get("note", ""))
+        head, events, entry, note = (*block.split("\n  "), "", "", "")[:4]
+        name, answers, root, shell, file = (cell.strip() for cell in head.split("|"))
+        words, (before, _, after) = answers.split(), events.partition(";")
+        hosts[name] = HookHost(name, words[0], "asks" in words, words[-1] if "changes" in words else "", root, shell, file,
+                               tuple(before.split()), tuple(after.split()), entry, note)
     return hosts
 
 
@@ -22424,14 +22394,22 @@ class Surroundings:
             raise WallError("no home directory is known; set HOME to an absolute path")
         self.environ = os.environ if environ is None else environ
         self.platform, self.fs, self.root = platform, fs, root
-        self.launcher = None if wall else launcher_for(os.path.join(self.home, ".mcpwall"))
-        self.wall = list(wall) if wall else self.launched()
+        self._wall = list(wall or ())
         self.stdin, self.stdout, self.stderr = stdin or sys.stdin, stdout or sys.stdout, stderr or sys.stderr
         self.folder = os.path.join(self.home, ".mcpwall")
         self.lock = os.path.join(self.folder, "lock")
         self.consent = ConsentStore(os.path.join(self.folder, "approved.json"))
         self.desk = Desk(os.path.join(self.folder, "waiting"))
         self.stops = Stops(os.path.join(self.folder, "stopped"))
+
+    @cached_property
+    def launcher(self) -> Launcher | None:
+        return None if self._wall else launcher_for(os.path.join(self.home, ".mcpwall"))
+
+    @cached_property
+    def wall(self) -> list[str]:
+        """How an entry starts this wall."""
+        return self._wall or self.launched()
 
     def launched(self) -> list[str]:
         """How an entry starts this wall by its launcher."""
@@ -22731,6 +22709,9 @@ def _print_table(io: Surroundings, found: _Inventory) -> None:
 
 def _setup_arguments(io: Surroundings, name: str, about: str, argv: Sequence[str], *arguments: Any) -> Any:
     """The parsed command line of a sub-command, or None when it only asked for help. Raises UsageError."""
+    plain = _plain_arguments(argv, arguments)
+    if plain is not None:
+        return plain
     import argparse
 
     class Parser(argparse.ArgumentParser):
@@ -22753,6 +22734,30 @@ def _setup_arguments(io: Surroundings, name: str, about: str, argv: Sequence[str
             f"{printable(repr(rest[0]))} is one argument too many"
         parser.error(what)
     return args
+
+
+def _plain_arguments(argv: Sequence[str], arguments: Sequence[Any]) -> Any:
+    """The same where there are only options by their whole names, each with its value; else None. What hosts start writes it
+    so, and argparse takes 20 ms to import."""
+    values: dict[str, Any] = {}
+    known: dict[str, tuple[str, Any]] = {}
+    for flags, settings in arguments:
+        name = flags.split()[-1].lstrip("-").replace("-", "_")
+        simple = flags.startswith("-") and settings.keys() <= {"metavar", "help", "action", "default", "required"}
+        known.update({flag: (name, settings) for flag in flags.split() if simple})
+        flag = settings.get("action") == "store_true"
+        values[name] = False if flag else [] if settings.get("default") == [] else settings.get("default")
+        if not flags.startswith("-") and settings.get("nargs") != "?" or settings.get("required") and not {*flags.split()} & {*argv}:
+            return None
+    words = list(argv)
+    while words:
+        name, settings = known.get(words.pop(0), ("", {}))
+        action = settings.get("action", "")
+        if not name or action not in ("", "append", "store_true") or action != "store_true" and (not words or words[0][:1] in ("-", "")):
+            return None
+        value = True if action == "store_true" else words.pop(0)
+        values[name] = [*values[name], value] if action == "append" else value
+    return type("Arguments", (), values)
 
 
 def _setup_option(flags: str, metavar: str, about: str, **settings: Any) -> tuple[str, dict[str, Any]]:
@@ -23954,7 +23959,7 @@ run_command: - = description explanation reason timeout timeout_ms run_in_backgr
 files: path = file_path path absolute_path target_file notebook_path files paths file_paths dir_path uri
 files: content = content contents file_text code new_code new_source new_string new_str new_text new_content diff
 files: old_string = old_string old_str old_text old_source
-files: - = command description explanation edits instruction
+files: - = command description explanation edits instruction cell_id cell_type cell_number edit_mode
 search_text: query = pattern query regex
 search_text: include = glob include include_pattern includes
 search_files: pattern = pattern query glob glob_pattern
@@ -24017,10 +24022,12 @@ def _calls_of(event: HookEvent, kind: str, given: dict[str, Any]) -> _Made:
             yield kind, {**made, "url": url} if url is not None else made
     elif kind == "text":
         yield event.tool, {"text": "\n".join(texts)}
+    elif kind == "web_search":
+        yield kind, _in_our_names(kind, given)
     elif kind:
-        made = _in_our_names(kind, given)
+        made = {"path": event.cwd or ".", **_in_our_names(kind, given)}
         places = [text for text in strings_of([made.get("pattern")])[0] if "/" in text or "\\" in text]
-        yield kind.replace("search_text", "search_files"), {**made, "include": places} if places else made
+        yield "search_files", {**made, "include": places} if places else made
     else:
         yield event.tool, given
 
@@ -24352,11 +24359,14 @@ class Hook:
         if event.phase != "before":
             return self._result(wall, calls, memory, again, budget)
         decided = []
+        stops = Stops(os.path.join(self._home, ".mcpwall", "stopped")) if self._home else None
         for call in calls:
             message = self._message(call)
-            decided.append((call, wall.decide(message, budget, memory, again), message))
+            stopped = stops is not None and any(stops.watch(name)() for name in (event.host.name, call.server))
+            decided.append((call, _STOPPED if stopped else wall.decide(message, budget, memory, again), message))
         _, worst, message = max(decided, key=lambda one: _STRICTNESS[one[1].action])
-        action = "allow" if worst.action not in ("ask", "deny") or policy.settings.mode == "monitor" else worst.action
+        passes = worst.action not in ("ask", "deny") or policy.settings.mode == "monitor" and worst is not _STOPPED
+        action = "allow" if passes else worst.action
         way = ""
         if action == "ask" and not event.host.asks and policy.settings.ask_fallback == "allow":
             action = "allow"
