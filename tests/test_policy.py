@@ -114,7 +114,7 @@ class Doubts(unittest.TestCase):
     """What is valid, but hardly meant, is said at load."""
 
     def said(self, rules: str, head: str = "") -> list[str]:
-        return list(policy(f"version: 1\n{head}rules:\n" + "".join(f"  - {rule}\n" for rule in rules.split("\n"))).warnings)
+        return mcpwall.policy_doubts(policy(f"version: 1\n{head}rules:\n" + "".join(f"  - {rule}\n" for rule in rules.split("\n"))))
 
     def test_a_rule_behind_one_that_always_matches(self) -> None:
         for earlier, later in (
@@ -167,14 +167,14 @@ class Doubts(unittest.TestCase):
         with mock.patch.object(mcpwall._Shadows, "_is_wider", lambda *args: looks.append(1) or is_wider(*args)):
             for match in (lambda n: {"tool": "run", "server": f"s{n}"}, lambda n: {"tool": [f"t{n}x{m}*" for m in range(20)]}):
                 rules = [{"name": str(n), "match": match(n), "action": "deny"} for n in range(400)]
-                self.assertEqual(policy({"version": 1, "rules": rules}).warnings, ())
+                self.assertEqual(mcpwall.policy_doubts(policy({"version": 1, "rules": rules})), [])
                 self.assertLess(len(looks), mcpwall._Shadows._MAX_LOOKS + 1)
                 looks.clear()
         self.assertLess(mcpwall._Shadows._MAX_LOOKS, 400 * 20 * 20 * 20)
 
     def test_built_in_policies_leave_no_doubt(self) -> None:
         for name in mcpwall.BUILTIN_NAMES:
-            self.assertEqual(policy({"version": 1, **mcpwall.builtin_layer(name).data}).warnings, ())
+            self.assertEqual(mcpwall.policy_doubts(policy({"version": 1, **mcpwall.builtin_layer(name).data})), [])
 
 
 class Words(unittest.TestCase):
@@ -487,7 +487,7 @@ class Layers(InEmptyHome):
             self.load(config=path)
         with open(path, "wb") as stream:        # what PowerShell 5 makes of `mcpwall rules default > y.yml`
             stream.write("version: 1\r\nrules: []\r\n".encode("utf-16"))
-        self.assertEqual(self.load(config=path).rules, ())
+        self.assertEqual([rule.name for rule in self.load(config=path).rules], ["block-policy-files"])
 
     def test_a_policy_is_read_where_files_have_no_owners(self) -> None:
         about = os.stat_result((0o100666, 1, 1, 1, 4711, 4711, 0, 0, 0, 0))
@@ -511,7 +511,7 @@ class Layers(InEmptyHome):
         os.makedirs(os.path.join(self.home, ".mcpwall"))
         os.symlink(os.path.join(self.project, "dotfiles"), os.path.join(self.home, "linked"))
         os.symlink("../linked/config.yml", os.path.join(self.home, ".mcpwall", "config.yml"))
-        self.assertEqual([rule.name for rule in self.load().rules], ["a"])
+        self.assertEqual([rule.name for rule in self.load().rules], ["block-policy-files", "a"])
         with mock.patch.object(mcpwall.os, "getuid", return_value=4711):
             if os.lstat(there).st_uid:
                 with self.assertRaisesRegex(mcpwall.PolicyError, "a link of another user"):
@@ -543,7 +543,7 @@ class Layers(InEmptyHome):
                 ("command", "'^git status'", "allow", True), ("command", "'git status$'", "allow", True), ("cmd", "'^ls$|^pwd'", "allow", True),
                 ("command", "'^git (status|log)$'", "allow", False), ("command", "['^ls$', '^[|]$']", "allow", False),
                 ("command", "'rm -rf'", "deny", False), ("path", "'^src/'", "allow", False), ("command", r"'^ls\$'", "allow", True)):
-            warned = " ".join(policy(text % (key, regex, action)).warnings)
+            warned = " ".join(mcpwall.policy_doubts(policy(text % (key, regex, action))))
             self.assertEqual("leaves open what else" in warned, named, (key, regex, warned))
 
     def test_what_a_policy_quotes_in_an_error_is_free_of_secrets(self) -> None:
