@@ -8687,7 +8687,7 @@ class _ShRun:
         self.number = 63                    # of the next process substitution
         self.sinks: dict[str, Any] = {}     # what stands behind `>(…)`
         self.certain = dialect is _SH_POSIX     # this text is surely meant for a shell: doubts count
-        self.calls: list[str] = []          # functions and aliases that are being followed
+        self.calls: list[int] = []          # functions and aliases that are being followed
         self.power: list[str] = []          # PowerShell of the script at depth *power_depth*
         self.power_depth = 0
         self.call_: _ShCall | None = None   # the command whose row is being followed
@@ -9076,7 +9076,7 @@ class _ShRun:
         if calls > 1:
             self.say("destructive", "fork bomb")
         if name == "()":                        # zsh runs it at once
-            self.call(name, [], _NOTHING)
+            self.call(self.functions[name], [], _NOTHING)
 
     def each(self, node: _ShNode, flow: _Flow) -> _Flow:
         """A `for` loop: its body with each value."""
@@ -9174,11 +9174,12 @@ class _ShRun:
         return [[str(one) + value[1 + len(rest[0]):]] for one in (named if isinstance(named, tuple) else (named,))], True
 
     def fields(self, text: str) -> list[str]:
-        """Word splitting, by IFS when the command sets it."""
-        marks = self.vars.get("IFS")
-        if not isinstance(marks, str):
+        """Word splitting, by IFS when the command sets it; when that may be several things, by all of them."""
+        if "IFS" not in self.vars:
             return text.split()
-        return [one for one in re.split(f"[{re.escape(marks[:8])}]", text) if one] if marks else [text]
+        values = [one for one in _sh_each(self.vars["IFS"]) if isinstance(one, str)]
+        marks = "".join([":,;|/ " if _sh_open(one) else one[:8] for one in values])
+        return [one for one in re.split(f"[{re.escape(marks)}]", text) if one] if marks else [text]
 
     def folder(self) -> Any:
         """The working directory as a value: an absolute path, or several."""
@@ -9448,9 +9449,9 @@ class _ShRun:
                 return self.script(first.block, flow)
             if first.flow.remote:
                 self.say("pipe_to_shell", "runs downloaded text")
-        if first in self.functions or first in self.aliases:
-            if first not in self.calls:
-                return self.call(first, args, flow)
+        body = self.functions.get(first) or self.aliases.get(first)
+        if body is not None and id(body) not in self.calls:
+            return self.call(body, args, flow)
         if self.files and (self.kept(first) is not None) and (
                 "/" in first or "\\" in first or self.d is not _SH_POSIX or re.search(r"\.(?:exe|bat|cmd|ps1|com)\Z", first)):
             self.run_file(first)
@@ -9500,16 +9501,13 @@ class _ShRun:
                 break
         return out
 
-    def call(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """A function or alias with its arguments."""
+    def call(self, body: Any, args: list[str], flow: _Flow) -> _Flow:
+        """A function (a script) or alias (a text) with its arguments."""
         self.deeper(1)
-        self.calls.append(name)
+        self.calls.append(id(body))
         before, dead = self.vars.get("@"), self.dead
         self.positional(args)
-        if name in self.functions:
-            out = self.script(self.functions[name], flow)
-        else:
-            out = self.read(self.aliases[name] + ' "$@"', flow)
+        out = self.read(body + ' "$@"', flow) if isinstance(body, str) else self.script(body, flow)
         self.dead = dead
         if before is None:
             self.vars.pop("@", None)
