@@ -324,24 +324,27 @@ _OPAQUE_NAMES = frozenset(("data", "blob", "name", "cursor", "nextCursor", "requ
                            "requestId", "subscriptionId", "traceparent", "tracestate"))
 
 
-def strings_of(value: Any) -> tuple[list[str], list[str | None]]:
+def strings_of(value: Any, budget: Budget | None = None) -> tuple[list[str], list[str | None]]:
     """Every string of a JSON value in document order: (texts, names), lists of the same length.
 
     A member's name comes before its value. names[i] is the name of the member that a value stands in (also through
-    arrays), None for a name itself.
+    arrays), None for a name itself. May raise BudgetSpent.
     """
     if isinstance(value, str):
         return [value], [""]
     texts: list[str] = []
     names: list[str | None] = []
     if isinstance(value, (dict, list)):
-        _collect(value, texts, None)
+        _collect(value, texts, None, budget)
         _collect_names(value, "", names)
     return texts, names
 
 
-def _collect(node: Any, texts: list[str], seen: Callable[[dict[str, Any], str, str], str] | None) -> None:
+def _collect(node: Any, texts: list[str], seen: Callable[[dict[str, Any], str, str], str] | None,
+             budget: Budget | None = None) -> None:
     """*seen* says what counts as the text of (object, member, text); it is asked about members in _OPAQUE_NAMES only."""
+    if budget is not None:
+        budget.check()
     if type(node) is dict:
         for key, value in node.items():
             texts.append(key)
@@ -349,14 +352,14 @@ def _collect(node: Any, texts: list[str], seen: Callable[[dict[str, Any], str, s
             if kind is str:
                 texts.append(value if key not in _OPAQUE_NAMES or seen is None else seen(node, key, value))
             elif kind is dict or kind is list:
-                _collect(value, texts, seen)
+                _collect(value, texts, seen, budget)
     else:
         for value in node:
             kind = type(value)
             if kind is str:
                 texts.append(value)
             elif kind is dict or kind is list:
-                _collect(value, texts, seen)
+                _collect(value, texts, seen, budget)
 
 
 def _collect_names(node: Any, name: str, names: list[str | None]) -> None:
@@ -379,22 +382,29 @@ def _collect_names(node: Any, name: str, names: list[str | None]) -> None:
 _compact = json.JSONEncoder(separators=(",", ":")).encode     # what we write ourselves
 
 
-def path_of(value: Any, ordinal: int) -> tuple[Any, ...]:
-    """The path (member names and indices) to the string that stands at *ordinal* in `strings_of(value)`."""
-    count = -1
-    stack: list[tuple[Any, tuple[Any, ...]]] = [(value, ())]
-    while stack:
-        node, path = stack.pop()
-        if isinstance(node, (str, _Name)):
-            count += 1
-            if count == ordinal:
-                return path
-        elif isinstance(node, dict):
-            for key in reversed(node):
-                stack += ((node[key], path + (key,)), (_Name(), path + (key,)))
-        elif isinstance(node, list):
-            stack += ((node[index], path + (index,)) for index in range(len(node) - 1, -1, -1))
-    return ()
+def paths_of(value: Any, ordinals: Iterable[int]) -> dict[int, tuple[Any, ...]]:
+    """The paths (member names and indices) to the strings at these *ordinals* of `strings_of(value)`, found in one walk."""
+    wanted = set(ordinals)
+    last, count, found = max(wanted, default=-1), 0, {}
+
+    def walk(node: Any, path: tuple[Any, ...]) -> None:
+        nonlocal count
+        for step, child in node.items() if type(node) is dict else enumerate(node):
+            if count > last:
+                return
+            for text in (type(node) is dict, type(child) is str):
+                if text:
+                    if count in wanted:
+                        found[count] = path + (step,)
+                    count += 1
+            if type(child) is dict or type(child) is list:
+                walk(child, path + (step,))
+
+    if type(value) is dict or type(value) is list:
+        walk(value, ())
+    elif 0 in wanted:
+        found[0] = ()
+    return found
 
 
 def ordinal_at(value: Any, path: Sequence[Any]) -> int:
@@ -408,10 +418,6 @@ def ordinal_at(value: Any, path: Sequence[Any]) -> int:
                 break
             count += len(strings_of(child)[0])
     return count
-
-
-class _Name:
-    """Stands for a member's name on the stack of `path_of`."""
 
 
 def pointer(path: Sequence[Any]) -> str:
@@ -831,8 +837,8 @@ def _view_step(test: Callable[[str], Any], regex: lazy_regex, read: Callable[[st
 
 
 # Characters that show nothing. Joiners and the selectors of text or emoji style do honest work in emoji and many
-# scripts: they make a view only behind a letter of a western script (or a digit, for joiners), in runs, and before an ASCII
-# letter or digit (a selector not where it belongs to an emoji).
+# scripts: they make a view only behind a letter of a western script (or a digit, for joiners), in runs, joiners before an
+# ASCII letter or digit, and all of them between ASCII characters.
 _VIEW_HIDDEN = ("\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e"
                 "\u2060-\u206f\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff9-\ufffb")
 _VIEW_HIDDEN_ASTRAL = "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
@@ -874,7 +880,7 @@ def _view_beginning(more: str = "") -> lazy_regex:
     """
     odd, joiners = more + _VIEW_ODD + _VIEW_ODD_ASTRAL, "".join(_VIEW_JOINERS)
     joined = "|".join(f"(?<=[A-Za-z\u00c0-\u05ff{others}]{char})" for char, others in _VIEW_JOINERS.items()) \
-        + "|(?:(?<=[\u200c\u200d])|(?<![^\0-\x7f][\ufe0e\ufe0f])(?<=[\ufe0e\ufe0f]))(?=[A-Za-z0-9_])"
+        + "|(?<=[\u200c\u200d])(?=[A-Za-z0-9_])|(?<![^\0-\x7f][\u200c\u200d\ufe0e\ufe0f])(?<=[\u200c\u200d\ufe0e\ufe0f])(?=[!-~])"
     return lazy_regex(f"[{odd}{_VIEW_ALIKE}{joiners}](?:(?<![{_VIEW_ALIKE}])(?:(?<=[{odd}])|{joined})"
                       "|(?<![" + joiners + "])(?:(?=[A-Za-z0-9_])|(?<=[A-Za-z0-9_].)"
                       f"|(?<!\\w.)(?<=[{_VIEW_SAME}])[{_VIEW_SAME}]{{2,}}(?!\\w)))")
@@ -8681,7 +8687,7 @@ class _ShRun:
         self.number = 63                    # of the next process substitution
         self.sinks: dict[str, Any] = {}     # what stands behind `>(…)`
         self.certain = dialect is _SH_POSIX     # this text is surely meant for a shell: doubts count
-        self.calls: list[str] = []          # functions and aliases that are being followed
+        self.calls: list[int] = []          # functions and aliases that are being followed
         self.power: list[str] = []          # PowerShell of the script at depth *power_depth*
         self.power_depth = 0
         self.call_: _ShCall | None = None   # the command whose row is being followed
@@ -9070,7 +9076,7 @@ class _ShRun:
         if calls > 1:
             self.say("destructive", "fork bomb")
         if name == "()":                        # zsh runs it at once
-            self.call(name, [], _NOTHING)
+            self.call(self.functions[name], [], _NOTHING)
 
     def each(self, node: _ShNode, flow: _Flow) -> _Flow:
         """A `for` loop: its body with each value."""
@@ -9168,11 +9174,12 @@ class _ShRun:
         return [[str(one) + value[1 + len(rest[0]):]] for one in (named if isinstance(named, tuple) else (named,))], True
 
     def fields(self, text: str) -> list[str]:
-        """Word splitting, by IFS when the command sets it."""
-        marks = self.vars.get("IFS")
-        if not isinstance(marks, str):
+        """Word splitting, by IFS when the command sets it; when that may be several things, by all of them."""
+        if "IFS" not in self.vars:
             return text.split()
-        return [one for one in re.split(f"[{re.escape(marks[:8])}]", text) if one] if marks else [text]
+        values = [one for one in _sh_each(self.vars["IFS"]) if isinstance(one, str)]
+        marks = "".join([":,;|/ " if _sh_open(one) else one[:8] for one in values])
+        return [one for one in re.split(f"[{re.escape(marks)}]", text) if one] if marks else [text]
 
     def folder(self) -> Any:
         """The working directory as a value: an absolute path, or several."""
@@ -9442,9 +9449,9 @@ class _ShRun:
                 return self.script(first.block, flow)
             if first.flow.remote:
                 self.say("pipe_to_shell", "runs downloaded text")
-        if first in self.functions or first in self.aliases:
-            if first not in self.calls:
-                return self.call(first, args, flow)
+        body = self.functions.get(first) or self.aliases.get(first)
+        if body is not None and id(body) not in self.calls:
+            return self.call(body, args, flow)
         if self.files and (self.kept(first) is not None) and (
                 "/" in first or "\\" in first or self.d is not _SH_POSIX or re.search(r"\.(?:exe|bat|cmd|ps1|com)\Z", first)):
             self.run_file(first)
@@ -9494,16 +9501,13 @@ class _ShRun:
                 break
         return out
 
-    def call(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """A function or alias with its arguments."""
+    def call(self, body: Any, args: list[str], flow: _Flow) -> _Flow:
+        """A function (a script) or alias (a text) with its arguments."""
         self.deeper(1)
-        self.calls.append(name)
+        self.calls.append(id(body))
         before, dead = self.vars.get("@"), self.dead
         self.positional(args)
-        if name in self.functions:
-            out = self.script(self.functions[name], flow)
-        else:
-            out = self.read(self.aliases[name] + ' "$@"', flow)
+        out = self.read(body + ' "$@"', flow) if isinstance(body, str) else self.script(body, flow)
         self.dead = dead
         if before is None:
             self.vars.pop("@", None)
@@ -15013,10 +15017,10 @@ class _Seen:
     By their place, not by their name alone: an argument called "cursor" is text like any other.
     """
 
-    __slots__ = ("_message", "_tokens", "_media", "texts", "decoded")
+    __slots__ = ("_message", "budget", "_tokens", "_media", "texts", "decoded")
 
-    def __init__(self, message: Message) -> None:
-        self._message = message
+    def __init__(self, message: Message, budget: Budget | None = None) -> None:
+        self._message, self.budget = message, budget
         self._tokens: dict[int, frozenset[str]] | None = None   # id of an object -> which of its members are tokens
         self.texts: list[str] = []              # while `judged_texts` gathers them: what it has
         self.decoded: dict[int, str] = {}       # ordinals of texts that are base64 in the message -> their encoding
@@ -15029,6 +15033,8 @@ class _Seen:
         if self._tokens is None:
             self._tokens = {id(holder): frozenset(names) for holder, names in self._find_tokens() if type(holder) is dict}
             self._media = {id(block) for block in self._find_media()}
+        if self.budget is not None:
+            self.budget.check()
         if name == "blob" or name == "data" and node.get("type") in _MEDIA_TYPES:
             if id(node) not in self._media:
                 return text
@@ -15081,10 +15087,12 @@ class _Seen:
             blocks = [*_listed_blocks(holder.get("content")), *_listed_blocks(holder.get("contents"))]
             for one in _listed_blocks(holder.get("messages")):
                 blocks += _listed_blocks(one.get("content"))
-            for block in blocks:
+            for number, block in enumerate(blocks):
                 yield block
                 yield block.get("resource")
                 blocks += _listed_blocks(block.get("content"))      # of a tool result within a message
+                if self.budget is not None and number % 100 == 99:
+                    self.budget.check()
 
 
 def _listed_blocks(value: Any) -> list[dict[str, Any]]:
@@ -15141,7 +15149,7 @@ def judged_texts(message: Message, seen: _Seen | None = None) -> list[str]:
             texts.append("" if key == "jsonrpc" or key == "id" and (message.method or message.kind != "response") or
                          key == "method" and value in _METHODS else value)
         elif kind is dict or kind is list:
-            _collect(value, texts, seen)
+            _collect(value, texts, seen, seen.budget)
     return texts
 
 
@@ -15270,7 +15278,7 @@ class Subject:
     @property
     def _seen(self) -> _Seen:
         if self._seen_parts is None:
-            self._seen_parts = _Seen(self.message)
+            self._seen_parts = _Seen(self.message, self.budget)
         return self._seen_parts
 
     @property
@@ -15291,7 +15299,7 @@ class Subject:
     def names(self) -> list[str | None]:
         """For each of `texts` the name of the member it is the value of; None for a name itself."""
         if self._names is None:
-            self._names = strings_of(self.message.body)[1]
+            self._names = strings_of(self.message.body, self.budget)[1]
         return self._names
 
     @property
@@ -15331,9 +15339,9 @@ class Subject:
         """All strings and numbers of the message in all their views, in lower case: where literals are looked for."""
         if self._haystack is None:
             parts = ["true", "false"]
-            for key, value in self.message.body.items():
-                _collect([key, value], parts, None)
-            parts += (value.text for value in self.values() if value.number)
+            _collect(self.message.body, parts, None, self.budget)
+            parts += (text for text, _, _, _, number in self._everything(frozenset()) if number)
+            parts += [self.texts[ordinal] for ordinal in self._seen.decoded] if self.texts else []
             if self.viewed:
                 parts += (view.text for text in self.texts for view in self.readings(text)[1:])
             self._haystack = "\0".join(parts).lower()
@@ -15480,12 +15488,15 @@ class Subject:
         """Every string and number that the message carries, but for what is opaque and what stands under *skip*."""
         found: list[Value] | None = self._derived.get(("values", skip))
         if found is None:
-            found = self._derived["values", skip] = []
-            body = {key: value for key, value in self.message.body.items() if key not in ("jsonrpc", "id", "method")}
-            leaves: list[_Leaf] = []
-            _walk_values(body, "", (), skip, self._seen, leaves)
-            found += (Value(text, name, (*parent, step), number) for text, name, parent, step, number in leaves)
+            found = self._derived["values", skip] = [
+                Value(text, name, (*parent, step), number) for text, name, parent, step, number in self._everything(skip)]
         return found
+
+    def _everything(self, skip: frozenset[str]) -> list[_Leaf]:
+        body = {key: value for key, value in self.message.body.items() if key not in ("jsonrpc", "id", "method")}
+        leaves: list[_Leaf] = []
+        _walk_values(body, "", (), skip, self._seen, leaves)
+        return leaves
 
     def argument_values(self, skip: frozenset[str]) -> list[Value]:
         """The same of the arguments alone, without `_meta`."""
@@ -15904,7 +15915,10 @@ _Leaf = tuple[str, str, tuple[Any, ...], Any, bool]     # a Value with its path 
 
 
 def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[str], seen: _Seen, found: list[_Leaf]) -> None:
-    """What stands under a name in *skip* is passed over."""
+    """What stands under a name in *skip* is passed over. May raise BudgetSpent."""
+    budget = seen.budget
+    if budget is not None:
+        budget.check()
     if type(node) is dict:
         for key, value in node.items():
             kind = type(value)
@@ -15920,6 +15934,8 @@ def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[st
                 _walk_values(value, key, path + (key,), skip, seen, found)
     elif type(node) is list:
         for index, value in enumerate(node):
+            if index & 4095 == 4095 and budget is not None:
+                budget.check()
             kind = type(value)
             if kind is dict or kind is list:
                 _walk_values(value, name, path + (index,), skip, seen, found)
@@ -16235,11 +16251,13 @@ class Policy(NamedTuple):
     apart: Policy | None = None   # a project's policy that nobody approved: only its denials count
     content: str = ""           # 64 hex: SHA-256 of what its layers say
     layers: tuple[PolicyLayer, ...] = ()    # what it was compiled from, the strongest first
+    machine: Policy | None = None       # the administrator's policy: judged apart, and the stricter verdict counts
 
     @property
     def fingerprint(self) -> str:
         """12 hex digits by which records name the content of the policies in force."""
-        return sha256((self.content + self.apart.content).encode())[:12] if self.apart else self.content[:12]
+        others = [one.content for one in (self.apart, self.machine) if one is not None]
+        return sha256("".join([self.content, *others]).encode())[:12] if others else self.content[:12]
 
     def rule_data(self, rule: Rule) -> dict[str, Any]:
         """What the file says of a rule."""
@@ -16261,13 +16279,14 @@ class Policy(NamedTuple):
     def with_looks(self, looks: DiskLooks) -> Policy:
         """The same policy, with *looks* for its looks at the disk."""
         return self._replace(paths=self.paths._replace(resolve=looks.resolve, there=looks.there),
-                             apart=self.apart and self.apart.with_looks(looks))
+                             apart=self.apart and self.apart.with_looks(looks), machine=self.machine and self.machine.with_looks(looks))
 
     def with_secrets(self, values: Mapping[str, str]) -> Policy:
         """This policy, to which the values of these variables (see `secret_values`) are secrets."""
         if not values:
             return self
-        return self._replace(scanner=self.scanner.with_values(values), apart=self.apart and self.apart.with_secrets(values))
+        return self._replace(scanner=self.scanner.with_values(values), apart=self.apart and self.apart.with_secrets(values),
+                             machine=self.machine and self.machine.with_secrets(values))
 
 
 class PolicyLayer(NamedTuple):
@@ -16278,6 +16297,7 @@ class PolicyLayer(NamedTuple):
     lines: Callable[[], Mapping[str, int]]
     name: str = ""              # the layer's name in records: "project", or a built-in's
     built_in: bool = False
+    base: bool = False          # another layer extends it
 
 
 # -- validation -------------------------------------------------------------
@@ -16428,6 +16448,14 @@ def _check_step(check: _Checker, step: dict[str, Any], here: str) -> None:
             check.typed(step[key], kind, f"{here}/{key}", words)
 
 
+_POLICY_ENDINGS = (".yml", ".yaml", ".json")
+
+
+def is_policy_file(name: str) -> bool:
+    """Does `extends` name a file here, rather than a built-in policy?"""
+    return "/" in name or "\\" in name or name.endswith(_POLICY_ENDINGS)
+
+
 def check_policy(data: Any, file: str, lines: Callable[[], Mapping[str, int]], name: str = "") -> PolicyLayer:
     """*data* (from YAML or JSON) as a layer, once its shape is right. Raises PolicyError."""
     check = _Checker(file, lines)
@@ -16437,7 +16465,8 @@ def check_policy(data: Any, file: str, lines: Callable[[], Mapping[str, int]], n
     if data.get("version", 1) != 1 or isinstance(data.get("version"), (bool, float)):
         raise check.fail("/version", f"version {_quoted_value(data['version'])} is not known; write 1")
     for item in check.texts(data["extends"], "/extends") if data.get("extends", []) != [] else ():
-        check.choice(item, BUILTIN_NAMES, "/extends", "a built-in policy")
+        if not is_policy_file(item):
+            check.choice(item, BUILTIN_NAMES, "/extends", "a built-in policy (or the path of a file, such as ./team.yml)")
     if data.get("without", []) != []:
         check.texts(data["without"], "/without")
     _check_settings(check, data.get("settings", {}))
@@ -17023,9 +17052,13 @@ def _places_anywhere(test: ValueTest, roots: Sequence[str], word: str, skip: fro
             if access.isdisjoint(subject.access(place)):
                 continue
             subject.budget.check()
-            if leads_out(place.text, roots, subject.path_context, place.named) if word == "not_under" else \
-                    may_be_under(place.text, roots, subject.path_context, place.named):
-                return Hit(place.path)
+            if word == "not_under":
+                if leads_out(place.text, roots, subject.path_context, place.named):
+                    return Hit(place.path)
+                continue
+            for view in subject.readings(place.text):
+                if may_be_under(view.text, roots, subject.path_context, place.named):
+                    return Hit(place.path, "", view.name.replace("raw", ""))
         return None
 
     def allows(subject: Subject) -> Hit | None:
@@ -17067,15 +17100,13 @@ def _addresses_anywhere(test: _HostTest, skip: frozenset[str], strict: bool) -> 
 
 def _secrets_anywhere(skip: frozenset[str], keys: bool) -> Test:
     def matches(subject: Subject) -> Hit | None:
-        found = []
-        for finding in subject.findings:
-            ordinal = finding.spans[0][0]
-            is_name = subject.names[ordinal] is None
-            if (is_name or not keys) and not (skip and skip.intersection(path_of(subject.message.body, ordinal))):
-                found.append(finding)
+        found = [finding for finding in subject.findings if not keys or subject.names[finding.spans[0][0]] is None]
+        paths = paths_of(subject.message.body, [finding.spans[0][0] for finding in (found if skip else found[:1])])
+        if skip:
+            found = [finding for finding in found if skip.isdisjoint(paths[finding.spans[0][0]])]
         if not found:
             return None
-        return Hit(path_of(subject.message.body, found[0].spans[0][0]), found[0].pattern, found[0].view, tuple(found))
+        return Hit(paths[found[0].spans[0][0]], found[0].pattern, found[0].view, tuple(found))
     return matches
 
 
@@ -17137,8 +17168,11 @@ def _containment(roots: Sequence[str], under: bool, strict: bool) -> ValueTest:
         context = subject.path_context
         if not under or strict:
             return HIT if (_names_a_place(value) and is_under(value, roots, context)) == under else None
-        texts = [value] if isinstance(value, str) else strings_of(value)[0]
-        return HIT if any(may_be_under(text, roots, context) for text in texts) else None
+        for text in strings_of(value, subject.budget)[0]:
+            for view in subject.readings(text):
+                if may_be_under(view.text, roots, context):
+                    return Hit(None, "", view.name) if view.name != "raw" else HIT
+        return None
     return matches
 
 
@@ -17201,35 +17235,47 @@ def _contains(words: Sequence[str], strict: bool) -> Test:
     canonical = [canonical_text(word) for word in words]
 
     def matches(subject: Subject) -> Hit | None:
-        spans: list[tuple[int, int, int]] = []
         folded = subject.blob.casefold()
         raw = any(word in folded for word in plain)
-        if not raw and (strict or not any(word in canonical_text(subject.blob) for word in canonical)):
-            if strict or not _spans_blocks(subject, canonical):
-                return None
-        for index, text in _response_texts(subject):
-            spans += _word_spans(index, text, plain, canonical)
-        return Hit(None, "", "" if raw else "canonical", (Finding("response_contains", tuple(spans), "raw"),))
+        if strict:
+            return HIT if raw else None
+        seen = "" if raw else "canonical" if any(word in canonical_text(subject.blob) for word in canonical) else None
+        found: list[tuple[int, int, int]] = []
+        for number, (index, text) in enumerate(_response_texts(subject) if seen is not None or subject.viewed else ()):
+            if number & 255 == 255:
+                subject.budget.check()
+            for view in subject.readings(text):
+                spans = _word_spans(view.text, plain)
+                if spans:
+                    seen = view.name if seen is None else seen
+                    found += ((index, *raw_span(view, *span)) for span in spans)
+                    break
+            else:               # with other blanks between
+                if any(word in canonical_text(view.text) for view in subject.readings(text) for word in canonical):
+                    seen = "canonical" if seen is None else seen
+                    found.append((index, 0, len(text)))
+        if seen is None and not _spans_blocks(subject, canonical):
+            return None
+        return Hit(None, "", "canonical" if seen is None else seen, (Finding("response_contains", tuple(found), "raw"),))
     return matches
 
 
 def _spans_blocks(subject: Subject, words: Sequence[str]) -> bool:
     """Does a word run over the border of two text blocks? The original joined them by line ends."""
-    blocks = "\n".join(text for text, name in zip(subject.texts, subject.names) if name == "text")
-    joined = canonical_text(blocks)
-    return any(word in joined for word in words)
+    blocks = "\n".join([text for text, name in zip(subject.texts, subject.names) if name == "text"])
+    return any(word in canonical_text(view.text) for view in subject.readings(blocks) for word in words)
 
 
-def _word_spans(index: int, text: str, plain: Sequence[str], canonical: Sequence[str]) -> list[tuple[int, int, int]]:
-    """Where the words stand in *text*: the words themselves, or the whole text when only its canonical form holds one."""
+def _word_spans(text: str, words: Sequence[str]) -> list[tuple[int, int]]:
+    """Where the *words* stand in *text*; all of it where folding changes its length."""
     spans = []
     folded = text.casefold()
-    for word, bare in zip(plain, canonical):
-        at = folded.find(word) if len(folded) == len(text) else -1
-        if at < 0 and (word in folded or bare in canonical_text(text)):
-            spans.append((index, 0, len(text)))
+    for word in words:
+        at = folded.find(word)
+        if at >= 0 and len(folded) != len(text):
+            return [(0, len(text))]
         while at >= 0 and word:
-            spans.append((index, at, at + len(word)))
+            spans.append((at, at + len(word)))
             at = folded.find(word, at + len(word))
     return spans
 
@@ -17263,9 +17309,10 @@ def compile_policy(layers: Sequence[PolicyLayer], context: PathContext, source: 
     extended: list[str] = []
     without: set[str] = set()
     for layer in layers:
-        extended += (name for name in _as_list(layer.data.get("extends", [])) if name not in extended)
+        extended += (name for name in _as_list(layer.data.get("extends", [])) if name not in extended and not is_policy_file(name))
         without |= set(_as_list(layer.data.get("without", [])))
-    bases = [builtin_layer(name) for name in extended]
+    bases = [*(layer for layer in layers if layer.base), *map(builtin_layer, extended)]
+    layers = [layer for layer in layers if not layer.base]
     _check_without(layers, bases)
     every = [*layers, *_dropping(bases, without)]
     index: dict[str, PathList] = {}
@@ -17319,9 +17366,12 @@ def _dropping(bases: Sequence[PolicyLayer], without: set[str]) -> list[PolicyLay
     return kept
 
 
+_MONITORS = "mode is monitor: nothing is blocked, the log says what would have been"
+
+
 def _policy_warnings(settings: Mapping[str, Any]) -> Iterator[str]:
     if settings.get("mode") == "monitor":
-        yield "mode is monitor: nothing is blocked, the log says what would have been"
+        yield _MONITORS
 
 
 def policy_doubts(policy: Policy) -> list[str]:
@@ -17851,6 +17901,7 @@ def _limited(policy: Policy | None, whose: str = "") -> Iterator[tuple[str, Rule
         for where, rules in (("", policy.rules), ("outbound ", policy.outbound_rules)):
             yield from ((f"{whose}{where}{rule.layer}:{rule.name}", rule) for rule in rules if rule.limit is not None)
         yield from _limited(policy.apart, whose + "apart ")
+        yield from _limited(policy.machine, whose + "machine ")
 
 
 _ALLOWED = Decision("allow")
@@ -17869,8 +17920,9 @@ class Wall:
         self._whose = whose
         self._candidates: dict[tuple[Any, ...], tuple[Rule, ...]] = {}
         self._apart = Wall(policy.apart, whose + "apart") if policy.apart is not None else None
+        self._machine = Wall(policy.machine, whose + "machine") if policy.machine is not None else None
         self._may_hide: bool = any(rule.action == "deny" and rule.always for rule in policy.rules) \
-            or self._apart is not None and self._apart._may_hide
+            or any(wall is not None and wall._may_hide for wall in (self._apart, self._machine))
 
     def walk(self, subject: Subject, memory: Memory | None = None, again: bool = False, every: bool = False
              ) -> Iterator[tuple[Rule | None, str, Hit | None]]:
@@ -17948,6 +18000,8 @@ class Wall:
             guest = self._apart.decide(message, budget, memory, again)
             decision = _denied_apart(guest) if guest.action == "deny" else \
                 decision._replace(marks=decision.marks + guest.marks)
+        if self._machine is not None:
+            decision = _stricter(_of_machine(self._machine.decide(message, budget, memory, again)), decision)
         return decision
 
     def _ways(self, message: Message) -> Iterator[Message]:
@@ -17997,7 +18051,10 @@ class Wall:
                 break
         if decision is None and self._apart is not None:
             guest = self._apart.hides(tool, server)
-            return guest and _denied_apart(guest)
+            decision = guest and _denied_apart(guest)
+        if decision is None and self._machine is not None:
+            decision = self._machine.hides(tool, server)
+            return decision and _of_machine(decision)
         return decision
 
     def _rules(self, peer: str) -> tuple[Rule, ...]:
@@ -18087,6 +18144,11 @@ def _stricter(one: Decision, other: Decision) -> Decision:
     if first.action == second.action == "redact":
         findings = _joined(findings, second.findings)
     return first._replace(marks=marks, findings=findings)
+
+
+def _of_machine(decision: Decision) -> Decision:
+    """A decision of the machine's policy, under a name that says so."""
+    return decision._replace(rule=f"machine:{decision.rule}") if decision.rule else decision
 
 
 def _denied_apart(guest: Decision) -> Decision:
@@ -18242,6 +18304,10 @@ class Toolbox:
         self._watching = self._settings.tool_pinning != "off"
         self._closed = self._settings.unlisted_tools == "deny"
         self._may_refuse = self._closed or self._settings.tool_pinning == "block" or self._settings.read_only
+
+    def adopt(self, policy: Policy) -> None:
+        """Another policy is in force from now on."""
+        self._wall, self._settings = Wall(policy), policy.settings
 
     # -- lists
 
@@ -18512,6 +18578,10 @@ class Quoting:
     """How we quote messages, in records, refusals and questions: no secret, and nothing that hides."""
 
     def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+
+    def adopt(self, policy: Policy) -> None:
+        """Another policy is in force from now on."""
         self._policy = policy
 
     def text(self, text: str, limit: int = 1000) -> str:
@@ -18809,6 +18879,10 @@ class Questions:
         self._continued: dict[tuple[bytes, str | None, str], None] = {}     # (…, hash of the server's state): may go on
         self._prefix = f"mcpwall-{os.urandom(8).hex()}-"            # of the ids of our questions, and so of our states
         self._salt = os.urandom(16)
+
+    def adopt(self, policy: Policy) -> None:
+        """Another policy is in force from now on."""
+        self._settings = policy.settings
 
     def __len__(self) -> int:
         """How many calls wait."""
@@ -19435,6 +19509,10 @@ class Recorder:
         self._salt = salt or os.urandom(16)
         self._constant = {"policy": policy.fingerprint, "wall": __version__, "v": RECORD_VERSION}
 
+    def adopt(self, policy: Policy) -> None:
+        """Another policy is in force from now on."""
+        self._settings, self._constant = policy.settings, {**self._constant, "policy": policy.fingerprint}
+
     @property
     def ref(self) -> str:
         """The `ref` of the next record."""
@@ -19494,13 +19572,14 @@ class Recorder:
     def _described(self, message: Message, findings: Sequence[Finding]) -> list[dict[str, Any]]:
         """Findings for the log: the pattern and where, never the text."""
         described = []
+        paths = paths_of(message.body, [finding.spans[0][0] for finding in findings[:100] if finding.spans])
+        texts = judged_texts(message) if self._settings.log_redacted == "hash" else []
         for finding in findings[:100]:
-            place = self._quoting.text(pointer(path_of(message.body, finding.spans[0][0]))) if finding.spans else ""
+            place = self._quoting.text(pointer(paths[finding.spans[0][0]])) if finding.spans else ""
             entry = {"pattern": finding.pattern, "pointer": place}
             if finding.view not in ("", "raw"):
                 entry["view"] = finding.view
-            if self._settings.log_redacted == "hash" and finding.spans:
-                texts = judged_texts(message)
+            if texts and finding.spans:
                 text = "".join(texts[ordinal][start:end] for ordinal, start, end in finding.spans)
                 entry["hash"] = sha256(self._salt + text.encode("utf-8", "replace"))[:16]
             described.append(entry)
@@ -19527,6 +19606,10 @@ class Whereabouts:
         self._allows = any([rule.action == "allow" for rule in policy.rules])
         memory.server = ServerFacts(self._folders, {})
 
+    def adopt(self, policy: Policy) -> None:
+        """Another policy is in force from now on; what the server and the client said stays."""
+        self._paths, self._allows = policy.paths, any([rule.action == "allow" for rule in policy.rules])
+
     def passed(self, message: Message, answered: Pending) -> None:
         """Take what a message says that goes on."""
         result = message.body.get("result") if message.kind == "response" else None
@@ -19540,6 +19623,11 @@ class Whereabouts:
             choices.update((tool["name"], choices_of(tool.get("inputSchema"))) for tool in result["tools"][:MAX_TOOLS]
                            if type(tool) is dict and type(tool.get("name")) is str)
             self._memory.server = self._memory.server._replace(choices=dict(list(choices.items())[-MAX_TOOLS:]))
+
+
+# What a running session cannot change any more, or not without loosening what was agreed when it began
+START_SETTINGS = ("log_dir", "log_level", "audit_required", "max_message_bytes", "max_answer_bytes", "project_dir", "tool_pinning",
+                  "read_only", "unlisted_tools", "max_repeated_denials", "env")
 
 
 class Session:
@@ -19581,6 +19669,25 @@ class Session:
         aside = Session(self.wall, self.server_name, self._clock, "aside")
         aside.receive("client", b'{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"clientInfo":{}}}\n')
         aside.receive("server", b'{"jsonrpc":"2.0","id":0,"result":{"serverInfo":{"name":"server"}}}\n')
+
+    def adopt(self, policy: Policy, said: str) -> list[Any]:
+        """Effects of a change of the policy in force: its rules, kinds of secrets and most settings count at once, those of
+        START_SETTINGS from the next start on. *said*: about the change, for the record."""
+        waits = [key for key in START_SETTINGS if getattr(policy.settings, key) != getattr(self._settings, key)]
+        kept = {key: getattr(self._settings, key) for key in START_SETTINGS}
+        policy = policy._replace(settings=policy.settings._replace(**kept))
+        if waits:
+            said += f" (from the next start on: settings.{', settings.'.join(waits)})"
+        self.wall, self._settings = Wall(policy.with_looks(self._looks)), policy.settings
+        self._whereabouts.adopt(self.wall.policy)
+        for machine in (self._quoting, self._tools, self._questions, self._recorder):
+            machine.adopt(policy)
+        self._refusals.reconsider()
+        out = self._begin()
+        out.notes.append(Note(said))
+        marker = Message("client", "policy", {}, "", "mcpwall/policy", None, self.server_name)
+        out.records.append(self._recorder.record(marker, Decision("log_only", None, said), 0))
+        return self._effects(out)
 
     # -- bytes in, effects out
 
@@ -19729,7 +19836,7 @@ class Session:
     def _decide(self, message: Message, again: bool = False) -> Decision:
         """The rules' decision, unless the session has a reason of its own to refuse. *again*: see `Wall.walk`."""
         if self._stopped is not None and message.peer == "client" and message.kind != "response" \
-                and message.method not in LIFECYCLE and not str(message.method).startswith("notifications/") and self._stopped():
+                and message.method not in LIFECYCLE[message.kind] and self._stopped():
             return _STOPPED
         if message.kind == "request":
             refusal = self._correlation.objects(message)
@@ -20060,9 +20167,6 @@ def user_home() -> str | None:
     return home if os.path.isabs(home) else None
 
 
-_POLICY_ENDINGS = (".yml", ".yaml", ".json")
-
-
 def read_policy_file(path: str, check_owner: bool = True, of_project: bool = False) -> tuple[bytes, str]:
     """(bytes, text) of a policy file. Raises PolicyError for what cannot be read, or must not be trusted.
 
@@ -20183,45 +20287,117 @@ def find_policy_file(folder: str, stem: str) -> str | None:
 
 def load_policy(config: str | None = None, profile: str | None = None, project_dir: str | None = None,
                 home: str | None = None, approved: Callable[[str, bytes], bool] | None = None, cwd: str | None = None,
-                own: tuple[str, str] | None = None) -> Policy:
+                own: tuple[str, str] | None = None, mode: str | None = None) -> Policy:
     """The policy that counts here: *config* alone; or the built-in *profile*; else the project's over the user's own;
-    else the built-in default, which also stands under a project's that extends nothing when the user has none. *cwd*: what
-    relative places are relative to, when that is not our own working directory; *own*: (path, text) in place of the user's.
+    else the built-in default, which also stands under a project's that extends nothing when the user has none. Beside all
+    of these stands the machine's (`Policy.machine`). *cwd*: what relative places are relative to, when that is not our own
+    working directory; *own*: (path, text) in place of the user's; *mode*: in place of settings.mode.
 
-    *approved* says whether the user has approved this very content of a project's file; until then only its denials
-    count (`Policy.apart`). Raises PolicyError; whatever it raises, no server must be started.
+    *approved* says whether the user has approved this very content of a project's file (see `project_content`); until then
+    only its denials count (`Policy.apart`). Raises PolicyError; whatever it raises, no server must be started.
     """
     if config is not None and profile is not None:
         raise PolicyError("-c and --profile exclude each other; use one of them")
     home = home or user_home()
-    if config is not None:
-        layers = [parse_policy(read_policy_file(config)[1], config)]
-        return _compiled(layers, project_dir, home, cwd, config)
-    if profile is not None:
-        return _compiled([builtin_layer(profile)], project_dir, home, cwd, f"built-in {profile}")
     layers, guest = [], None
-    there = find_policy_file(project_dir or os.getcwd(), ".mcpwall")
-    if there is not None:
-        data, text = read_policy_file(there, check_owner=False, of_project=True)
-        layer = parse_policy(text, there, "project")
-        if approved is not None and approved(there, data):
-            read_policy_file(there, of_project=True)     # what may loosen a rule must be the user's
-            layers.append(layer)
-        else:
-            guest = layer
-    everywhere = find_policy_file(os.path.join(home, ".mcpwall"), "config") if home is not None else None
-    if own is not None:
-        layers.append(parse_policy(own[1], own[0]))
-    elif everywhere is not None:
-        layers.append(parse_policy(read_policy_file(everywhere)[1], everywhere))
-    elif not any("extends" in layer.data for layer in layers):
-        layers.append(builtin_layer("default"))     # to approve a project's rules is not to give up these
-    policy = _compiled(layers, project_dir, home, cwd, " over ".join(layer.file for layer in layers))
+    if config is not None:
+        layers, source = _with_bases(parse_policy(read_policy_file(config)[1], config)), config
+    elif profile is not None:
+        layers, source = [builtin_layer(profile)], f"built-in {profile}"
+    else:
+        there = find_policy_file(project_dir or os.getcwd(), ".mcpwall")
+        if there is not None:
+            data, found = project_content(there)
+            if approved is not None and approved(there, data):
+                for layer in found:
+                    read_policy_file(layer.file, of_project=True)     # what may loosen a rule must be the user's
+                layers += found
+            else:
+                guest = found
+        everywhere = find_policy_file(os.path.join(home, ".mcpwall"), "config") if home is not None else None
+        if own is not None:
+            layers += _with_bases(parse_policy(own[1], own[0]))
+        elif everywhere is not None:
+            layers += _with_bases(parse_policy(read_policy_file(everywhere)[1], everywhere))
+        elif not any("extends" in layer.data for layer in layers):
+            layers.append(builtin_layer("default"))     # to approve a project's rules is not to give up these
+        source = " over ".join(layer.file for layer in layers if not layer.base)
+    policy = _compiled(layers, project_dir, home, cwd, source)
+    if mode is not None:
+        policy = policy._replace(settings=policy.settings._replace(mode=mode), warnings=tuple(
+            warning for warning in policy.warnings if warning != _MONITORS) + (_MONITORS,) * (mode == "monitor"))
     if guest is not None:
-        apart = _compiled([guest], project_dir, home, cwd, guest.file)
-        policy = policy._replace(apart=apart, warnings=policy.warnings + (
-            f"{printable(guest.file)} is not approved, so only its denials count; look at it with: mcpwall approve",))
-    return policy
+        policy = policy._replace(apart=_compiled(guest, project_dir, home, cwd, guest[0].file), warnings=policy.warnings + (
+            f"{printable(guest[0].file)} is not approved, so only its denials count; look at it with: mcpwall approve",))
+    return _with_machine(policy, project_dir, home, cwd)
+
+
+def _with_bases(layer: PolicyLayer, inside: str = "", seen: tuple[str, ...] = ()) -> list[PolicyLayer]:
+    """*layer* and the files that it extends, and those that they do. Of a project, they lie *inside* its folder."""
+    seen = (*seen, os.path.realpath(layer.file))
+    found = [layer]
+    for item in _as_list(layer.data.get("extends", [])):
+        if not is_policy_file(item):
+            continue
+        path = os.path.normpath(os.path.join(os.path.dirname(layer.file), os.path.expanduser(item)))
+        check = _Checker(layer.file, layer.lines)
+        if os.path.realpath(path) in seen:
+            raise check.fail("/extends", f"{printable(item)} extends this file in turn; leave one of the two out")
+        if len(seen) > 20:
+            raise check.fail("/extends", "more than 20 files, one extending the other")
+        if inside and not os.path.realpath(path).startswith(os.path.realpath(inside).rstrip(os.sep) + os.sep):
+            raise check.fail("/extends", f"{printable(item)} lies outside the project; a project's policy extends files of its own")
+        base = parse_policy(read_policy_file(path, not inside, bool(inside))[1], path, layer.name)
+        found += [one._replace(base=True) for one in _with_bases(base, inside, seen)]
+    return found
+
+
+def project_content(path: str) -> tuple[bytes, list[PolicyLayer]]:
+    """What an approval of a project's policy is about: the bytes of it and of all files that it extends; and its layers."""
+    layers = _with_bases(parse_policy(read_policy_file(path, False, True)[1], path, "project"), os.path.dirname(os.path.abspath(path)))
+    texts = [read_policy_file(layer.file, False, True)[0] for layer in layers]
+    return (texts[0] if len(texts) == 1 else b"\0".join(sha256(text).encode() for text in texts)), layers
+
+
+def machine_folder(platform: str = sys.platform) -> str:
+    """Where the administrator of a machine keeps `policy.yml`."""
+    if platform == "darwin":
+        return "/Library/Application Support/mcpwall"
+    if platform == "win32":
+        return os.path.join(os.environ.get("PROGRAMDATA") or r"C:\ProgramData", "mcpwall")
+    return "/etc/mcpwall"
+
+
+# Settings of the machine that bind where they are stricter, each from the loosest value on
+_BINDING = {"mode": ("monitor", "enforce"), "audit_required": (False, True), "read_only": (False, True),
+            "tool_pinning": ("off", "warn", "guard", "block"), "unlisted_tools": ("allow", "deny")}
+
+
+def _with_machine(policy: Policy, project_dir: str | None, home: str | None, cwd: str | None) -> Policy:
+    """*policy* beside that of the machine, if there is one. Raises PolicyError when it cannot be read or understood."""
+    path = find_policy_file(machine_folder(), "policy")
+    if path is None:
+        return policy
+    data, text = read_policy_file(path)
+    if hasattr(os, "getuid") and os.stat(path).st_uid != 0:
+        raise PolicyError("the machine's policy belongs to a user; make it root's: chown root", path)
+    layer = parse_policy(text, path, "machine")
+    machine = _compiled(_with_bases(layer), project_dir, home, cwd, path)
+    said, settings = layer.data.get("settings", {}), policy.settings
+    for key, order in _BINDING.items():
+        if key in said and order.index(said[key]) > order.index(getattr(settings, key)):
+            settings = settings._replace(**{key: said[key]})
+    if "log_dir" in said:
+        settings = settings._replace(log_dir=said["log_dir"])
+    if said.get("env", "inherit") != "inherit" and settings.env != "minimal":
+        settings = settings._replace(env=said["env"])
+    return policy._replace(machine=machine, settings=settings)
+
+
+def policy_files(policy: Policy) -> list[str]:
+    """The files that the policies in force were read from."""
+    every = [layer for one in (policy, policy.apart, policy.machine) if one is not None for layer in one.layers]
+    return list(dict.fromkeys(layer.file for layer in every if not layer.built_in))
 
 
 def _compiled(layers: list[PolicyLayer], project_dir: str | None, home: str | None, cwd: str | None, source: str) -> Policy:
@@ -20229,13 +20405,73 @@ def _compiled(layers: list[PolicyLayer], project_dir: str | None, home: str | No
         named = (layer.data.get("settings", {}).get("project_dir") for layer in layers)
         project_dir = next((name for name in named if name is not None), None)
     context = default_path_context(project_dir, home, cwd)
-    policy = compile_policy(layers, context, source)
+    policy = compile_policy([*_protection(layers), *layers], context, source)
     if context.project is not None:
         return policy
     place = project_dir or context.cwd
     reason = (f"{printable(place)} is no project ({project_problem(place, context)}): nothing counts as inside it; "
               "name one with --project")
     return policy._replace(warnings=policy.warnings + (reason,))
+
+
+def _protection(layers: Sequence[PolicyLayer]) -> list[PolicyLayer]:
+    """A layer that keeps tools from writing to the very files the policy was read from, wherever they lie."""
+    places = sorted({place for layer in layers if not layer.built_in
+                     for place in (os.path.abspath(layer.file), os.path.realpath(layer.file))})
+    names = [re.sub(r"([*?\[\]{}!\\])", r"\\\1", place.replace("\\", "/")) for place in places]
+    if not names:
+        return []
+    rule = {"name": "block-policy-files", "match": {"arguments": {"_any_value": {"path": names, "access": "write"}}}, "action": "deny",
+            "message": "Blocked: a policy file of mcpwall that is in force"}
+    return [PolicyLayer({"version": 1, "rules": [rule]}, "built-in protection", dict, "protection", True)]
+
+
+class PolicyWatch:
+    """Says when the policies in force have changed on disk: looked at once a second at most, by time and size, then content."""
+
+    def __init__(self, policy: Policy, load: Callable[[], Policy], places: Sequence[str], project: str | None) -> None:
+        """*places*: further files whose coming and going matters, such as those of policies that are not there yet."""
+        self._load, self._places, self._project = load, list(places), project
+        self._policy, self._next = policy, 0.0
+        self._seen = self._look()
+
+    def _look(self) -> list[Any]:
+        looks = []
+        for path in dict.fromkeys([*policy_files(self._policy), *self._places]):
+            try:
+                about = os.stat(path)
+                looks.append((path, about.st_mtime_ns, about.st_size, about.st_ino))
+            except OSError:
+                looks.append((path, 0, 0, 0))
+        return looks
+
+    def changed(self, now: float) -> tuple[Policy | None, str]:
+        """(the policy from now on, what to say), (None, what to say) when the old one stays, (None, "") when nothing is new."""
+        if now < self._next:
+            return None, ""
+        self._next = now + 1.0
+        looks = self._look()
+        if looks == self._seen:
+            return None, ""
+        before, self._seen = dict((path, look) for path, *look in self._seen), looks
+        try:
+            policy = self._load()
+        except (WallError, OSError) as fault:
+            return None, f"the changed policy is not taken up, the old one stays in force: {fault}"
+        if policy.fingerprint == self._policy.fingerprint:
+            return None, ""
+        old, self._policy = self._policy, policy
+        self._seen = self._look()
+        changed = [path for path, *look in looks if before.get(path) != look]
+        inside = [path for path in changed if self._is_inside(path) and os.path.basename(path)[:9] != ".mcpwall."]
+        if inside:
+            return old._replace(apart=policy._replace(apart=None, machine=None)), \
+                f"{printable(inside[0])} lies inside the project: what it tightens counts now, the rest from the next start on"
+        return policy, "the policy has changed and is in force now: " + ", ".join(map(printable, changed[:5]))
+
+    def _is_inside(self, path: str) -> bool:
+        top = os.path.realpath(self._project or os.getcwd())
+        return os.path.realpath(path).startswith(top.rstrip(os.sep) + os.sep)
 # ---------------------------------------------------------------------------
 # 20. Audit log and stderr
 # ---------------------------------------------------------------------------
@@ -20620,11 +20856,12 @@ class CommandError(WallError):
 
 class Patience(NamedTuple):
     """How long the relay waits, in seconds."""
-    kill: float = 5.0       # from the first SIGTERM, SIGINT or SIGHUP until SIGKILL
+    kill: float = 4.5       # from the first SIGTERM, SIGINT or SIGHUP until SIGKILL; all is over after six
     hurry: float = 1.5      # the same when the host has closed our input: it kills us 2 s after its SIGTERM
     vanished: float = 1.0   # from the host's disappearance, when the server's input is closed, until SIGTERM
     drain: float = 1.0      # for the end of the server's output after its exit: a grandchild may hold it open
-    reader: float = 10.0    # the same while output is being delivered to a host that has stopped reading
+    reader: float = 10.0    # the same while output is judged, or delivered to a host that has stopped reading
+    linger: float = 1.0     # from the end of the host's input, for those whom a launcher has left behind to serve
     group: float = 0.5      # from SIGTERM for what the server left of its process group until SIGKILL
     poll: float = 1.0       # between looks at things nobody wakes us for: host gone, time-outs
     answer: float = 0.25    # between looks for an answer while a call is held
@@ -21102,8 +21339,9 @@ class _Relay:
     """One running relay: two pump threads, one that waits for the server, and the main thread."""
 
     def __init__(self, session: Session, child: _Child, audit: AuditLog | None, reporter: Reporter,
-                 patience: Patience, stdin: int, stdout: int, desk: Desk | None, consent: ConsentStore | None) -> None:
-        self._session, self._child, self._audit = session, child, audit
+                 patience: Patience, stdin: int, stdout: int, desk: Desk | None, consent: ConsentStore | None,
+                 watch: PolicyWatch | None) -> None:
+        self._session, self._child, self._audit, self._watch = session, child, audit, watch
         self._desk, self._consent = desk, consent
         self._reporter, self._patience = reporter, patience
         self._lock = threading.Lock()           # for session and audit; never held while writing to a peer
@@ -21118,10 +21356,11 @@ class _Relay:
         self._status: int | None = None         # the server's, once it has ended
         self._fault = ""                        # what has failed here
         self._warned = self._unkept = self._over = self._killed = False
+        self._changed: tuple[Policy, str] | None = None     # a policy to be taken up, and what to say of it
         self._signals: list[int] = []           # taken, not yet passed on
         self._interrupts = 0
         self._parent_gone = _parent_watch(_kernel32())
-        self._terminate_at = self._kill_at = math.inf
+        self._terminate_at = self._kill_at = self._linger_until = math.inf
 
     # in any thread
 
@@ -21183,10 +21422,14 @@ class _Relay:
             if peer not in self._wide:
                 self._wide.add(peer)
                 _widen(fd, self._outlets[_OTHER[peer]].fd)
-        with self._lock:
+        if not self._lock.acquire(timeout=-1 if data else 1.0):     # an end is passed on though the other pump is judging
+            return False
+        try:
             if self._over:
                 return False
             effects = self._logged(self._session.receive(peer, data))
+        finally:
+            self._lock.release()
         more = bool(data)
         del data                                # what follows may block for long
         self._perform(effects, peer)
@@ -21264,7 +21507,7 @@ class _Relay:
 
     def supervise(self) -> int:
         """Wait for the server to end, see to it that it does when it should; its exit status."""
-        while self._status is None and not self._fault:
+        while (self._status is None or self._is_served()) and not self._fault:
             now = time.monotonic()
             asking = self._desk is not None and self._session.waiting
             due = min(self._terminate_at, self._kill_at, now + (self._patience.answer if asking else self._patience.poll))
@@ -21276,10 +21519,11 @@ class _Relay:
                 self._stop(15, now)
             if now >= self._kill_at:
                 if self._killed:                # SIGKILL did not end it: nothing can
-                    self._status = -_SIGKILL
+                    self._status = -_SIGKILL if self._status is None else self._status
                     break
                 self._child.signal(_SIGKILL)
                 self._killed, self._kill_at = True, now + 2.0
+            self._look_at_policy(now)
             answers = self._desk.answers() if asking and self._desk is not None else []
             if self._lock.acquire(timeout=0.1 if answers else 0):       # a pump that judges holds it: next time
                 try:
@@ -21290,6 +21534,33 @@ class _Relay:
                     self._lock.release()
                 self._perform(effects, "")
         return self._finish()
+
+    def _is_served(self) -> bool:
+        """Has the process that we started ended, but left somebody behind who serves on, as launchers do that fork? He is of
+        its group and holds both its input and its output. After the end of the host's input he has a moment left."""
+        server, now = self._outlets["server"], time.monotonic()
+        if "client" in self._ended:
+            self._linger_until = min(self._linger_until, now + self._patience.linger)
+        if self._killed or "server" in self._ended or now >= self._linger_until or not self._child.signal(0):
+            return False
+        holds_input = not server.open or not server.broken and not _reader_gone(server.fd)
+        return holds_input and not _poll(self._inputs["server"], _POLLIN) & _POLLHUP
+
+    def _look_at_policy(self, now: float) -> None:
+        """Take up a changed policy; one that does not load leaves the old one in force, and is said."""
+        policy, said = self._changed or (self._watch.changed(now) if self._watch is not None else (None, ""))
+        if policy is None:
+            if said:
+                self._reporter.say("warn", said)
+            return
+        self._changed = policy, said
+        if self._lock.acquire(timeout=0.1):     # else a pump is judging: next time
+            self._changed = None
+            try:
+                effects = self._logged(self._session.adopt(policy, said))
+            finally:
+                self._lock.release()
+            self._perform(effects, "")
 
     def _pass_signals(self, now: float) -> None:
         import signal
@@ -21338,9 +21609,10 @@ class _Relay:
         return status if status >= 0 else 128 - status
 
     def _drain(self) -> None:
-        """Wait until what the server said before its exit is delivered; for grandchildren only a moment."""
+        """Wait until what the server said before its exit is judged and delivered, as long as there is progress; for
+        grandchildren only a moment. After a signal, nobody has much time."""
         outlet, patience = self._outlets["client"], self._patience
-        stall = patience.reader if self._kill_at == math.inf else patience.drain
+        stall = patience.reader if self._kill_at == math.inf else 0.3 if self._killed else patience.drain
         start = moved = time.monotonic()
         written = -1
         while outlet.busy or "server" not in self._ended:
@@ -21348,9 +21620,9 @@ class _Relay:
                 return
             self._bell.acquire(timeout=0.02)
             now = time.monotonic()
-            if outlet.written != written or not outlet.busy:
+            waits = now - self._idle_since > 0.05 and not outlet.busy       # for more that the server may say
+            if outlet.written != written or waits:
                 written, moved = outlet.written, now
-            waits = now - self._idle_since > 0.05 and not outlet.busy
             if now - moved > stall or (waits and now - start > patience.drain):
                 return
 
@@ -21388,12 +21660,13 @@ def _shut_stdio(fd: int) -> None:
 
 def relay(session: Session, command: Sequence[str], audit: AuditLog | None, reporter: Reporter,
           environ: Mapping[str, str] | None = None, *, patience: Patience = Patience(),
-          stdin: int = 0, stdout: int = 1, desk: Desk | None = None, consent: ConsentStore | None = None) -> int:
+          stdin: int = 0, stdout: int = 1, desk: Desk | None = None, consent: ConsentStore | None = None,
+          watch: PolicyWatch | None = None) -> int:
     """Run *command* as the server of the host at *stdin* and *stdout*, every message judged by *session*.
 
     The server gets *environ* as it is (see `server_environment`), or all of ours. Held calls are laid out on *desk*
-    (without one, only the session can have them answered); what the server says of its tools is kept in *consent*.
-    Returns our exit status: the server's own, 128 + n when signal n ended it, 70 after a fault of ours.
+    (without one, only the session can have them answered); what the server says of its tools is kept in *consent*;
+    changes of the policy are taken up from *watch*. Returns our exit status: the server's own, 128 + n when signal n ended it, 70 after a fault of ours.
     Raises CommandError when the server cannot be started. A thread that waits for a host which is still there
     is left behind: a program ends best by `os._exit`.
     """
@@ -21404,7 +21677,7 @@ def relay(session: Session, command: Sequence[str], audit: AuditLog | None, repo
     try:
         child = _start(command, os.environ if environ is None else environ)
         _keep_bytes(stdin, stdout, child.stdin, child.stdout)
-        running = _Relay(session, child, audit, reporter, patience, stdin, stdout, desk, consent)
+        running = _Relay(session, child, audit, reporter, patience, stdin, stdout, desk, consent, watch)
         try:
             for signum in early:
                 running.take_signal(signum)
@@ -23395,7 +23668,7 @@ def _scan_for_secrets(values: Iterable[tuple[str, tuple[Any, ...], Any]]) -> _Se
             texts, names = strings_of(value)
             for finding in scanner.scan(texts, budget, names):
                 for index, start, end in finding.spans:
-                    place = pointer(path + path_of(value, index))
+                    place = pointer(path + paths_of(value, (index,))[index])
                     found.append((file, place, finding.pattern, texts[index][start:end]))
     except BudgetSpent:
         pass
@@ -24399,8 +24672,8 @@ def _wrapped(text: str, width: int = 100) -> list[str]:
 # -- a project's policy
 
 def _approve_project(io: Surroundings, path: str, yes: bool) -> int:
-    data, text = read_policy_file(path, of_project=True)
-    layer = parse_policy(text, path, "project")
+    data, layers = project_content(path)
+    layer = layers[0]
     load_policy(config=path, home=io.home)      # what would not load is not worth an approval
     if io.consent.is_approved(path, data):
         io.say(f"{io.short(path)}: already approved")
@@ -24408,8 +24681,11 @@ def _approve_project(io: Surroundings, path: str, yes: bool) -> int:
     if _consent_key(path) in io.consent.entries("projects"):
         io.say("An earlier content of this file was approved; this is another one.")
     io.say(f"{io.short(path)} (SHA-256 {sha256(data)}):")
-    for line in _described_policy(layer.data):
-        io.say("  " + printable(line, 2000))
+    for one in layers:
+        if one is not layer:
+            io.say(f"  {io.short(one.file)}, which it extends:")
+        for line in _described_policy(one.data):
+            io.say("  " + printable(line, 2000))
     io.say("Approved, it comes before your own policy: its first matching rule decides, whatever yours say.\n"
            "Not approved, only its denials count.")
     if not yes:
@@ -24718,7 +24994,7 @@ def _hook_arguments() -> dict[str, dict[str, str]]:
 
 
 _OUR_NAMES = _hook_arguments()
-_runs_patch = lazy_regex(r"\bapply_?patch\b|\bpatch\b|\bgit\b.*\b(?:apply|am)\b")
+_runs_patch = lazy_regex(r"(?m)(?:^|[;&|(])\s*(?:apply_?patch|patch|git\s+(?:-\S+\s+)*(?:apply|am))\b")
 _web_address = lazy_regex(r"(?i)\b[a-z][a-z0-9+.-]{1,20}://[^\s<>\"'`]+")
 
 
@@ -25777,9 +26053,12 @@ def _say_refusal(io: Surroundings, record: Mapping[str, Any]) -> None:
 
 
 def _say_layers(io: Surroundings, policy: Policy) -> None:
-    io.say("Policy, the strongest first: " + ", ".join(dict.fromkeys(layer.file for layer in policy.layers)))
+    io.say("Policy, the strongest first: " + ", ".join(
+        dict.fromkeys(layer.file for layer in policy.layers if layer.name != "protection")))
     if policy.apart is not None:
         io.say(f"  judged apart, only its denials count: {policy.apart.source}")
+    if policy.machine is not None:
+        io.say(f"  judged apart, the stricter verdict counts: {policy.machine.source} (this machine's)")
 
 
 _Walked = list[tuple[Policy, Any, str, Any, str]]       # (policy, Rule or None, outcome, Hit or None, why)
@@ -25802,14 +26081,15 @@ def _walked(line: bytes, policy: Policy, server: str) -> _Walked:
     tool = params.get("name") if method == "tools/call" and kind != "response" else None
     message = Message(peer, kind, body, text, method, tool, server)
     found: _Walked = []
-    for one in filter(None, (policy.apart, policy)):
+    for one in filter(None, (policy.machine, policy.apart, policy)):
         for rule, outcome, hit in Wall(one).walk(Subject(message, one, Budget(10.0)), every=True):
             found.append((one, rule, outcome, hit, _why(one, message, rule, outcome, hit)))
             if outcome in (DECIDES, FAULT):
                 break
-        if found and found[-1][2] is FAULT or one is policy.apart and found[-1][1] is not None and found[-1][1].action == "deny":
+        last = found[-1][1]
+        if found[-1][2] is FAULT or one is not policy and last is not None and last.action == "deny":
             break
-        if one is policy.apart:
+        if one is not policy and (last is None or one is policy.apart or last.action in _PASSING):
             found.pop()
     return found
 
@@ -25850,7 +26130,7 @@ def _default_words(policy: Policy, message: Message) -> str:
     settings = policy.settings
     if message.peer == "server":
         return settings.outbound_default_action
-    return "allow" if settings.default_action == "allow" or message.method in LIFECYCLE else settings.default_action
+    return "allow" if settings.default_action == "allow" or message.method in LIFECYCLE.get(message.kind, ()) else settings.default_action
 
 
 def _words_of(value: Any) -> str:
@@ -26376,7 +26656,7 @@ def _logged_calls(io: Surroundings, words: Sequence[str]) -> Iterator[tuple[dict
         body, missing = call_of(record)
         if body is None:
             continue
-        if not missing and record.get("tool") is None and body["method"] not in LIFECYCLE and not str(body["method"]).startswith("notifications/"):
+        if not missing and record.get("tool") is None and body["method"] not in LIFECYCLE["request"] | LIFECYCLE["notification"]:
             missing = "only the arguments of tools are logged"
         line = json.dumps(body)
         kind = "request" if record.get("id") is not None else "notification"
@@ -26690,9 +26970,12 @@ _POLICY_ARGUMENTS = (
     _setup_option("--server-name", "NAME", "the name that rules and records know this server by"),
     _setup_option("--project", "DIR", "what ${PROJECT_DIR} means (default: settings.project_dir, else the working directory)"),
     _setup_option("--env", "NAME,...", "variables (or globs) that the server gets whatever settings.env says; may be repeated",
-                  action="append", default=[]))
+                  action="append", default=[]),
+    _setup_flag("--monitor", "for this run, forward everything and log what would have been done"),
+    _setup_flag("--enforce", "for this run, do what the policy says, whatever its settings.mode"))
 _SAYING = ("--version", "-V", "--checksum", "--help", "-h")
-_VALUE_OPTIONS = frozenset(flag for flags, _ in _POLICY_ARGUMENTS for flag in flags.split())
+_VALUE_OPTIONS = frozenset(flag for flags, how in _POLICY_ARGUMENTS if "metavar" in how for flag in flags.split())
+_MODES = ("--monitor", "--enforce")
 
 
 class _Options:
@@ -26704,6 +26987,9 @@ class _Options:
         self.log_level: str | None = args.log_level
         self.server_name: str | None = args.server_name
         self.project: str | None = args.project
+        if args.monitor and args.enforce:
+            raise UsageError("--monitor and --enforce exclude each other")
+        self.mode = "monitor" if args.monitor else "enforce" if args.enforce else None
         for flags, _ in _POLICY_ARGUMENTS:
             flag = flags.split()[-1]
             given = getattr(args, flag[2:].replace("-", "_"))
@@ -26719,7 +27005,7 @@ class _Options:
         """The policy that these options name for another place. Raises PolicyError."""
         _check_profile(self.profile)
         approved = self.consent.is_approved if self.consent is not None else None
-        return load_policy(self.config, self.profile, project, self.home, approved, cwd)
+        return load_policy(self.config, self.profile, project, self.home, approved, cwd, mode=self.mode)
 
     def policy(self) -> Policy:
         """The policy these options name. Raises PolicyError."""
@@ -26727,7 +27013,7 @@ class _Options:
             raise UsageError(f"--project {self.project}: no such directory")
         _check_profile(self.profile)
         approved = self.consent.is_approved if self.consent is not None else None
-        return load_policy(self.config, self.profile, self.project, self.home, approved)
+        return load_policy(self.config, self.profile, self.project, self.home, approved, mode=self.mode)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26771,8 +27057,8 @@ def _dispatch(argv: list[str]) -> int:
     verb_at = 0
     while verb_at < at and argv[verb_at].startswith("-"):       # options may stand before the verb
         name = argv[verb_at].partition("=")[0]
-        if name not in _VALUE_OPTIONS and name not in _SAYING:
-            raise UsageError(f"{unknown_word(name, [*_VALUE_OPTIONS, *_SAYING], 'option')} (a server's command comes after --)")
+        if name not in _VALUE_OPTIONS and name not in (*_SAYING, *_MODES):
+            raise UsageError(f"{unknown_word(name, [*_VALUE_OPTIONS, *_SAYING, *_MODES], 'option')} (a server's command comes after --)")
         verb_at += 2 if argv[verb_at] in _VALUE_OPTIONS else 1
     if verb_at < at and argv[verb_at] in VERBS:
         verb = argv[verb_at]
@@ -26857,7 +27143,8 @@ def _cmd_relay(options: _Options, command: list[str]) -> int:
     audit = AuditLog(log_dir if os.path.isabs(log_dir) or not settings.log_dir.startswith("~") else settings.log_dir)
     environ, withheld = server_environment(os.environ, settings.handed_on, options.env)
     secrets = {name: value for name, value in withheld.items() if value not in environ.values()}
-    policy = policy.with_secrets(secret_values(secrets, lambda path: os.path.lexists(os.path.expanduser(path))))
+    hidden = secret_values(secrets, lambda path: os.path.lexists(os.path.expanduser(path)))
+    policy = policy.with_secrets(hidden)
     if withheld:
         reporter.say("info", f"settings.env withholds {', '.join(sorted(withheld))} (see --env)")
     consent, identity = options.consent, server_identity(options.server_name, command)
@@ -26865,7 +27152,12 @@ def _cmd_relay(options: _Options, command: list[str]) -> int:
     stopped = Stops(os.path.join(options.home, ".mcpwall", "stopped")).watch(name) if options.home is not None else None
     session = Session(Wall(policy), name, identity=identity, desk=desk is not None, stopped=stopped, folders=server_folders(command),
                       pins=(lambda: consent.pins(identity)) if consent is not None else None)
-    status = relay(session, command, audit, reporter, environ, desk=desk, consent=consent)
+    folders = [(os.path.abspath(options.project or os.getcwd()), ".mcpwall"), (machine_folder(), "policy")]
+    folders += [(os.path.join(options.home, ".mcpwall"), "config")] if options.home is not None else []
+    places = [os.path.join(folder, stem + ending) for folder, stem in folders for ending in _POLICY_ENDINGS]
+    places += [consent.path] if consent is not None else []       # an approval changes what counts
+    watch = PolicyWatch(policy, lambda: options.policy().with_secrets(hidden), places, options.project)
+    status = relay(session, command, audit, reporter, environ, desk=desk, consent=consent, watch=watch)
     if threading.active_count() > 1:    # a pump waits for a host that is still there: end without it
         sys.stdout.flush()
         sys.stderr.flush()
@@ -27236,7 +27528,7 @@ def _say_effective(io: Surroundings, policy: Policy, as_json: bool) -> int:
         if record is not None and record["ts"] >= since and record.get("rule"):
             name = str(record["rule"]).replace("project:", "")
             hits[name] = hits.get(name, 0) + 1
-    rows = [(key, number, rule, one.origin(rule)) for one in filter(None, (policy.apart, policy))
+    rows = [(key, number, rule, one.origin(rule)) for one in filter(None, (policy.machine, policy.apart, policy))
             for key, rules in (("calls", one.rules), ("answers", one.outbound_rules)) for number, rule in enumerate(rules, 1)]
     if as_json:
         io.say(json.dumps({"source": policy.source, "policy": policy.fingerprint, "rules": [
