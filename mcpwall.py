@@ -14175,8 +14175,9 @@ def _dan_true(value: Any) -> bool:
 
 _DAN_LINE = 400             # characters of a message or pattern that may be pasted into a command line
 _dan_sign = lazy_regex(
-    r"\A[\0- ]*(?i:file:|/(?:etc|root|proc|sys|boot|dev|var|usr|run|private)|[a-z]:[\\/])|[;&|`\n{<!=$(]|__|\A\s*[-+@]|\s-|::|//[^/]*-|@-|%2d|--|constructor|[a-z]\.mainModule|\A(?:g[AI]|Y[23]|KG|rO0|AAEAA|c)"
-    r"|\A[\0- ]*(?i:javascript|vbscript|data|view-source|chrome|edge|brave|opera|vivaldi|about)\s*:|j\s*a\s*v\s*a\s")
+    r"[;&|`\n{<!=$(]|__|\A\s*[-+@]|\s-|::|:[/\\]+[^/]*-|@-|%2d|--|constructor|[a-z]\.mainModule|(?i:s\s*c\s*r\s*i\s*p\s*t\s*:)"
+    r"|\A(?:g[AI]|Y[23]|KG|rO0|AAEAA|c)|\A[\0- ]*(?i:(?:javascript|vbscript|data|view-source|chrome|edge|brave|opera|vivaldi"
+    r"|about|file)\s*:|/(?:etc|root|proc|sys|boot|dev|var|run|private)|[a-z]:[\\/])")
 _dan_plain_url = lazy_regex(
     r"(?!.*__)https?://\w[\w./-]*(?:\?[\w.-]+=[\w.+-]*(?:&[\w.-]+=[\w.+-]*)*)?(?:#[\w-]*)?\Z")
 _dan_break = lazy_regex(r"\$\(|['\"].*[;&|]|\A--|['\"]\s*do shell")
@@ -14195,7 +14196,8 @@ def may_endanger(tool: str, node: Any, name: str = "") -> bool:
             if role == "excused":
                 if len(value) <= _DAN_LINE and _dan_break.search(value) is not None or "root:" in value or "$where" in value:
                     return True
-            elif role[:3] != "run" and _dan_sign.search(value) is not None and _dan_plain_url.match(value) is None:
+            elif role[:3] != "run" and not _dan_calm(value) and _dan_plain_url.match(value) is None and \
+                    _dan_sign.search(value) is not None:
                 return True
             if role[-4:] == "verb" and " " not in value.strip() and not _DAN_WORDS.isdisjoint(name_words(value)) or \
                     role == "kind" and "secret" in value.lower():
@@ -14203,6 +14205,17 @@ def may_endanger(tool: str, node: Any, name: str = "") -> bool:
         elif (kind is dict or kind is list) and may_endanger(tool, value, key or "0"):
             return True
     return False
+
+
+def _dan_calm(text: str) -> bool:
+    """A subset of the texts without a sign, quickly told: words, numbers and plain paths."""
+    return _dan_odd.search(text) is None and "--" not in text and " -" not in text and "__" not in text and \
+        "constructor" not in text and ".mainModule" not in text and not text.startswith(_DAN_STARTING)
+
+
+_dan_odd = lazy_regex(r"[^\w./, -]")
+_DAN_STARTING = ("-", " ", "gA", "gI", "Y2", "Y3", "KG", "rO0", "AAEAA", "c", "/etc", "/root", "/proc", "/sys", "/boot",
+                 "/dev", "/var", "/run", "/private")
 
 
 @lru_cache(1024)
@@ -14345,7 +14358,8 @@ def _dan_everything(call: _DanCall) -> Iterator[Danger]:
                 yield Danger("sweeping", path, "deletes all")
         elif type(value) is not str:
             continue
-        elif key == "prefix" and not value or value.strip() in ("*", "_all", "--all", "*,-.*") and key not in ("path", "paths", "fields", "columns"):
+        elif key == "prefix" and not value or value.strip() in ("*", "_all", "--all", "*,-.*") and \
+                key not in ("path", "paths", "fields", "columns"):
             yield Danger("sweeping", path, "deletes whatever there is")
         elif key in _DAN_KIND_KEYS and not _DAN_KINDS.isdisjoint(re.split(r"[,/.\s]+", value.lower())):
             yield Danger("sweeping", path, f"deletes a {value.lower()}"[:60])
@@ -14636,7 +14650,8 @@ _DAN_NAMED = frozenset("""id ids key keys name names branch tag tags ref remote 
     service namespace resource resources bucket table index database db schema collection device udid serial port number
     version region zone cluster domain interface symbol class function channel recipient session job scheme platform arch
     locale width height size duration timeout count limit page slug uuid guid email phone address ip mac city country
-    sheet cell column row group inventory voice ssid dimensions resolution ratio quality rate author committer sound input output source destination src dst dest from to""".split())
+    sheet cell column row group inventory voice ssid dimensions resolution ratio quality rate author committer sound
+    input output source destination src dst dest from to""".split())
 _dan_cut = lazy_regex(r"\|\||&&|[;&|\n\r]|\$\(|`|<\(")
 _dan_program = lazy_regex(r"[\s\"'&|;()]*(?:[\w.~:-]*[/\\])*([A-Za-z][\w+-]*)(\.exe)?(?=[\s;&|)<>\"'`#]|\$|\Z)")
 _dan_told = lazy_regex(r"(?:\A|\s)(?:--?[A-Za-z]|[~$<>\"'/]|[A-Za-z]+://|[\w-]+\.[a-z0-9]{1,})|[<>]")
@@ -14930,8 +14945,9 @@ apikey secretkey privatekey accesskey accesstoken seedphrase recoveryphrase card
 _ask_noun = (r"(?:pass(?:word|phrase|code)|\bpwd\b|\bpin\b(?!\s*(?:code of|the\b|it\b|to\b|this\b))|\bcvv2?\b|\bcvc\b|\botp\b"
              r"|(?:secret|private|api|access|encryption|ssh)[\s_-]*(?:access\s+)?keys?\b|(?:seed|recovery|backup|secret)\s+phrase"
              r"|mnemonic|(?:access|auth\w*|bearer|api|session|personal access)\s+token|credit\s+card\s+number|card\s+number"
-             r"|social\s+security|(?:verification|one[\s-]time|2fa|mfa|two[\s-]factor|authenticat\w+|security)\s+(?:code|password))"
-             r"(?!\w*\s*(?:manager|polic|length|reset|protect|hint|field|strength|rotat|vault|generator|store|rule|expir|format))")
+             r"|social\s+security"
+             r"|(?:verification|one[\s-]time|2fa|mfa|two[\s-]factor|authenticat\w+|security)\s+(?:code|password))"
+             r"(?!\w*\s*(?:manager|polic|length|reset|protect|hint|field|strength|rotat|vault|generator|store|rule|expir))")
 _ask_words = lazy_regex(rf"(?i)(?<!no )(?<!without ){_ask_noun}")
 _ask_message = lazy_regex(
     r"(?i)(?<!not )(?<!never )(?<!n't )\b(?:enter|provide|type|paste|input|give|share|send|confirm|supply|submit|need|require"
@@ -17527,10 +17543,9 @@ _GROUPS_JSON = r"""
    "match": {"arguments": {"_any_value": {"danger": ["hidden_command", "hidden_option", "hidden_code"]}}},
    "action": "deny", "message": "Blocked: a command, option or code in a value that should hold none"}],
 "ask-dangers": [
-  {"name": "ask-sweeping-changes", "match": {"arguments": {"_any_value": {"danger": ["sweeping", "unguarded", "local_file"]}}},
-   "action": "ask", "message": "A call that takes in all of something, turns a protection off, or opens a file of the system"},
-  {"name": "ask-host-rights", "match": {"arguments": {"_any_value": {"danger": ["host_rights", "credentials"]}}},
-   "action": "ask", "message": "A container with rights over its host, or credentials handed out"}],
+  {"name": "ask-dangers", "match": {"arguments": {"_any_value": {"danger":
+     ["sweeping", "unguarded", "local_file", "host_rights", "credentials"]}}},
+   "action": "ask", "message": "A call that takes in all of something, gives rights or credentials away, or turns a protection off"}],
 "ask-sweeping": [
   {"name": "block-host-rights", "match": {"arguments": {"_any_value": {"danger": ["host_rights", "credentials"]}}},
    "action": "deny", "message": "Blocked: a container with rights over its host, or credentials handed out"},
