@@ -4019,6 +4019,11 @@ _PATH_FILE = lazy_regex(r"\.[\w.~*?\[\]-]+|_?[\w@+~#-]+(?:\.[\w~-]+)*\.[A-Za-z0-
                         re.IGNORECASE)
 
 
+# Last components that are said as often as they are names of files: there they count when there is such a file.
+_PATH_WORD = lazy_regex(r"(?:\A|/)(?:token|api[_-]?key|(?:access|auth)_token|secret_key|client_secret|(?:[A-Za-z_]\w*\.){2,}(?:token|key))"
+                        r"/?\Z")
+
+
 def path_readings(value: str, ctx: PathContext, named: bool = True, word: bool = False) -> list[PathReading]:
     """Each reading of *value*. A text too long to be a path of any system has none, nor has what names no file.
 
@@ -4041,10 +4046,10 @@ def path_readings(value: str, ctx: PathContext, named: bool = True, word: bool =
     for text in spellings:
         whole = _path_absolute(text, ctx)
         sure = text not in further or text[:1] == "/"
-        if whole is not None:
+        known = named or _PATH_WORD.search(text) is None and ("/" in text or _PATH_FILE.fullmatch(text) is not None)
+        if whole is not None and (known or whole[0] == "//" or ctx.there(text)):
             found.append(_path_reading(*whole, ctx, sure or whole[0] != ""))
         if whole is None or whole[0] != "" and not ctx.windows:     # `x:/../a` is also a folder called `x:`
-            known = named or "/" in text or _PATH_FILE.fullmatch(text) is not None
             for base in (ctx.cwd, *ctx.bases) if ctx.bases else (ctx.cwd,):
                 if known or ctx.there(f"{base}/{text}"):
                     found.append(_path_reading(*_path_in(base, text), ctx, sure and whole is None))
@@ -4682,12 +4687,13 @@ block-persistence (write): a change that survives a log-out or reboot
   /etc/{ld.so.preload,ld.so.conf*,ld.so.conf.d/**,modules*,modules-load.d/**,modprobe.d/**,dbus-1/**,polkit-1/**,pam.d/**}
   /etc/{security/**,networkmanager/dispatcher.d/**,network/if-*.d/**,passwd,group,ssh/sshd_config*,ssh/sshd_config.d/**}
   /run/systemd/** | /var/spool/{cron,at,anacron}/**
-  /{usr/,usr/local/,}{bin,sbin,lib,lib32,lib64,libexec}/** | /opt/{homebrew,local}/{bin,sbin}/** | ?:/windows/**
+  /{usr/,}{bin,sbin,lib,lib32,lib64,libexec}/** | ?:/windows/**
   **/library/{launchagents,launchdaemons,startupitems}/** | **/start?menu/programs/startup/**
   **/.git/{hooks/**,config,config.worktree} | **/.git/modules/**/{hooks/**,config} | !**/.git/hooks/*.sample
   {sitecustomize,usercustomize}.py | **/site-packages/*.pth
 ask-startup-of-tools (write): a change to what an editor, an AI host or the shell runs later by itself
   ~*/{bin,.local/bin,.cargo/bin,go/bin,.npm-global/bin,.bun/bin,.deno/bin,.pyenv/shims,.asdf/shims}/**
+  /usr/local/{bin,sbin,lib,libexec}/** | /opt/{homebrew,local}/{bin,sbin}/**
   .mcp.json | **/.{cursor,vscode,roo,junie/mcp,kiro/settings,kiro,amazonq,warp,lmstudio,copilot,github}/{,.}mcp.json
   **/.{gemini,codeium,windsurf,boltai,mcporter,mcp-inspector,trae,zencoder,qwen,factory}/{,.}mcp.json
   {mcp_config,mcp-config,mcp_settings,cline_mcp_settings,mcporter,mcp_servers,mcp-servers}.json
@@ -6792,7 +6798,10 @@ _SH_PERSIST = lazy_regex(
     r"anacrontab|systemd/|init\.d|init/|rc\S*|profile\S*|bash\S*|zsh/|environment|ld\.so\.preload|ld\.so\.conf\S*|"
     r"xdg/autostart/|udev/|update-motd\.d|inittab|apt/apt\.conf\.d/|NetworkManager/dispatcher\.d|modules\S*|X11/|"
     r"security/pam_env\.conf)|/(?:usr/)?lib/systemd/|/run/systemd/system/|/var/spool/(?:cron|at)|/usr/lib/cron|"
-    r"\S*/\.git/hooks/(?!\S*\.sample\Z)|\S*/\.git/config\Z|\S*/(?:site|user)customize\.py\Z|"
+    r"\S*/\.git/(?:modules/\S+/)?hooks/(?!\S*\.sample\Z)|\S*/\.git/(?:modules/\S+/)?config(?:\.worktree)?\Z|"
+    r"~/\.(?:config/(?:nvim|vim|emacs|nushell|elvish|xonsh|zsh|hypr|bspwm|openbox|awesome|autostart-scripts)/|"
+    r"vim/(?:plugin|autoload|after|ftplugin|pack)/|oh-my-zsh/|zsh/|zshrc\.d/|bashrc\.d/|emacs\.d/|local/share/dbus-1/services/|git-templates/|githooks/|pythonstartup|"
+    r"lldbinit|irbrc|pryrc|rprofile|psqlrc|sqliterc|gvimrc|exrc|zlogout|login\Z)|/etc/(?:network/if-|modprobe\.d/|dbus-1/)|\S*/(?:site|user)customize\.py\Z|"
     r"\S*/site-packages/[^/]*\.pth\Z)", re.I)
 _SH_PRIVILEGED = lazy_regex(r"(?:/etc/(?:sudoers\S*|passwd-?|shadow-?|group-?|gshadow|pam\.d/|pam\.conf|doas\.conf|security/|"
                             r"polkit-1/|selinux/|subuid|subgid|ssh/sshd_config\S*|login\.defs|hosts\.allow)|/proc/(?:sys/|"
@@ -13216,13 +13225,17 @@ credential: private_key credential credentials cookie cookies *password *passphr
 credential: *secret_key *private_key *credential *credentials
 patch content: patch patches diff diffs *patch *diff
 patch content: input text content edits changes of patch diff
+content: code snippet source_code source of format lint highlight explain translate review summarize analyze validate
+content: label labels topic header rows row cells values records
 content: content contents text body message description comment title summary markdown html thought thoughts note notes
 content: observations entities relations prompt replacement edits old_string new_string old_text new_text
 content: old_str new_str oldtext newtext file_text filetext insert_text instruction instructions reason explanation
 content: subject caption headline feedback answer reply review sidenote details changelog filecontent
 content: *content *contents *text *body *message *description *comment *title *summary *markdown *html *notes *prompt
 content: *replacement *instructions *explanation
-query: query queries q question search keyword keywords term terms jql cql *query *question *keywords
+name: branch branch_name *branch tag tag_name ref refs revision commit commit_id sha
+name: target source base head from to of git
+query: query queries q question query_string query_text search_text search_phrase *keyword search keyword keywords term terms jql cql *query *question *keywords
 pattern: pattern patterns regex regexp glob globs mask match *pattern *patterns *regex *regexp *glob *globs *mask
 place pattern: include includes *include *includes include*
 choice: encoding charset mode format sort sort_by order order_by direction language lang locale unit units level theme
@@ -13230,7 +13243,7 @@ choice: *encoding *format *mode *order *language *level type *type kind
 base: cwd workdir workingdir working_dir working_directory workingdirectory working_path work_dir work_path pwd
 base: root roots root_path rootpath base base_path basepath base_dir basedir repo_path repository_path project_root
 base: project_path workspace workspace_path workspace_root dir dirs directory directories folder folders dirname outdir
-base: *dir *dirs *directory *directories *folder *folders *root *cwd *workspace
+base: directory_to_search *dir *dirs *directory *directories *folder *folders *root *cwd *workspace
 place: path paths path_in_project path_in_repository path_in_repo file files filename filenames filepath filepaths fname
 place: pathname infile outfile logfile configfile envfile keyfile outputpath attachment attachments *path *paths *file *files
 place: *filename *filenames *filepath *filepaths *pathname *attachment *attachments *file_name *file_names save_as
@@ -13306,6 +13319,7 @@ def argument_roles(tool: str, name: str, value: Any = "") -> frozenset[str]:
     | command, code | command, sql | is run |
     | content | body, newText | is written, sent or shown: does nothing by itself (a `patch` names files) |
     | query, pattern | q, glob | is looked for; a pattern may hold places |
+    | name | branch, revision | is a name of something else than a file (but `HEAD:.env` is one) |
     | exclusion | excludePatterns, ignore | is left alone |
     | choice | encoding, sort_by | is one word of few (with another value it is unknown) |
     | number | | a number, a boolean or null, whatever the name |
@@ -14916,6 +14930,10 @@ _TAKES_FOLDERS = frozenset("zip tar archive compress pack backup bundle sync mir
                            "decompress restore".split())
 
 
+_leads = lazy_regex(r":|\A\s*[/~$%\\]|(?:\A|[/\\])\.\.(?:[/\\]|\Z)")      # of the name of a branch: HEAD:.env, ../x
+_KNOWLEDGE = frozenset(("entities", "relations", "observations"))               # of a memory: all below is said
+
+
 class _PlaceWalk:
     """Gathers what may be a path among the arguments of *tool*."""
 
@@ -14936,7 +14954,8 @@ class _PlaceWalk:
                     if text or not value:
                         self.text(text, key, path, key)
                 elif kind is dict or kind is list:
-                    if not (key in skip if skip is not None else "exclusion" in _roles_of_name(self._tool, key)):
+                    if not (key in skip if skip is not None else
+                            key in _KNOWLEDGE or "exclusion" in _roles_of_name(self._tool, key)):
                         self.below(value, key, path + (key,))
         elif type(node) is list:
             for index, value in enumerate(node):
@@ -14953,6 +14972,8 @@ class _PlaceWalk:
             if name in self._skip:
                 return
         elif "exclusion" in roles or "pattern" in roles and not self._reads and not is_place_pattern(self._tool, name, text):
+            return
+        elif "name" in roles and _leads.search(text) is None:
             return
         elif "content" in roles or "query" in roles or "choice" in roles:
             if "patch" in roles:
@@ -14977,8 +14998,8 @@ def stays_inside(pattern: str, ctx: PathContext) -> bool:
         re.search(r"(?:\A|[/\\{,(|])\.\.(?:[/\\},)|]|\Z)|[/\\]~|[{,][/~]|%2|%5c", bare, re.IGNORECASE) is None and "`" not in bare
 
 
-_LOOKING = frozenset("grep rg ripgrep content contents text code lines symbol symbols word words regex".split())
-_pattern_leads = lazy_regex(r"\s*(?:[/~$%]|[A-Za-z][A-Za-z0-9+.-]*:[/\\]|\\\\|[^*?\[\]{}()|^\\/]+[/\\])"
+_LOOKING = frozenset("grep rg ripgrep content contents text code lines symbol symbols word words regex pattern".split())
+_pattern_leads = lazy_regex(r"\s*(?:[/~$%]|[A-Za-z][A-Za-z0-9+.-]*:[/\\]|\\\\|[^*?\[\]{}()|^\\/]+/)"
                             r"|(?:\A|[/\\])\.\.(?:[/\\]|\Z)")
 
 
@@ -16669,7 +16690,9 @@ _GROUPS_JSON = r"""
 "filesystem": [
   {"name": "block-path-traversal",
    "match": {"arguments": {"_any_value": {"regex": "(^|[\\\\/])\\.\\.([\\\\/]|$)",
-     "except_keys": ["content", "text", "oldText", "newText", "old_string", "new_string"]}}},
+     "except_keys": ["content", "text", "body", "message", "description", "comment", "title", "summary", "oldText", "newText",
+                     "old_string", "new_string", "old_str", "new_str", "file_text", "insert_text", "query", "pattern", "regex",
+                     "prompt", "thought", "note", "notes", "diff", "patch"]}}},
    "action": "deny", "message": "Blocked: a path with .. in it"},
   {"name": "block-dotfiles",
    "match": {"arguments": {"_any_value": {"path": [
