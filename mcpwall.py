@@ -125,7 +125,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 __version__ = "0.1.0"
@@ -465,6 +465,7 @@ class Message(NamedTuple):
     server: str
     others: tuple[tuple[str | None, str | None], ...] = ()      # (method, tool): further ways in which it may be taken
     alias: str | None = None    # another name of the tool, which rules may use as well: what a host calls its own
+    agreed: frozenset[int] = frozenset()        # places of the definitions in a list (-1: the instructions) that the user approved
 
 
 def decode_line(line: bytes) -> str:
@@ -5152,12 +5153,14 @@ MAX_SHELL_PATHS = 4_096     # file words reported
 
 
 class Command(NamedTuple):
-    """One command among the arguments of a call: *source* is a text or an argv list; *cwd* where it starts, if told;
-    *language* is "" for a shell of unknown kind, else powershell, cmd, sql, code (any language), python, node …"""
+    """One command among the arguments of a call: *source* is a text or an argv list; *cwd* where it starts, if told (or
+    several places, of which it may be any); *language* is "" for a shell of unknown kind, else powershell, cmd, sql, code
+    (any language), python, node …; *env*: variables that are set for it."""
     path: tuple[Any, ...]
     source: Any
-    cwd: str = ""
+    cwd: str | tuple[str, ...] = ""
     language: str = ""
+    env: tuple[tuple[str, str], ...] = ()
 
 
 class CommandFacts(NamedTuple):
@@ -6597,7 +6600,7 @@ pipe_to_shell :: mshta :: (?i).*(?:https?:|javascript:|vbscript:) :: runs remote
 pipe_to_shell :: regsvr32 msiexec rundll32 cmstp installutil wmic cscript wscript odbcconf hh :: (?i).*(?:https?:|\\\\\d|
     javascript:) :: runs remote content
 pipe_to_shell :: deno :: run (?:.* )?https?://(?!deno\.land/|jsr\.io/|esm\.sh/) :: runs remote content
-pipe_to_shell :: bash sh zsh python perl ruby php node :: (?:\S* )?https?:// :: runs remote content
+pipe_to_shell :: bash sh zsh python perl ruby php node :: (?:-\S* )?https?:// :: runs remote content
 privilege :: pkexec :: (?!--(?:help|version)) . :: runs a program as root
 privilege :: run0 mimikatz mimikatz.exe pypykatz secretsdump.py lazagne nanodump :: (?!.*(?:--help|--version|-h ))(?: )?. ::
      takes rights or passwords of others
@@ -6861,7 +6864,7 @@ _SH_PASSING = frozenset("""cat grep egrep head tail sed awk gawk cut tr jq yq ba
     column strings nl paste xargs""".split())                     # what goes into them comes out of them
 _SH_DOUBTED = [(category, lazy_regex(rf"(?<![\w.-])({words})(?![\w-])")) for category, words in (
     ("destructive", "rm|rmdir|unlink|shred|srm|wipe|dd|truncate|mkfs[.\\w]*|wipefs|rimraf"),
-    ("pipe_to_shell", "ba?sh|zsh|dash|ksh|fish|eval|source|sudo|python3?|perl|node|ruby|osascript"),
+    ("pipe_to_shell", "(?:ba|z|da|k|a)?sh|eval"),
     ("exfiltration", "curl|wget|nc|ncat|netcat|socat|scp|rsync|ftp|sftp|telnet"))]
 _SH_KNOWN_FOLDERS = frozenset("home pwd userprofile env tmpdir tmp temp null psscriptroot".split())
 _SH_REMOVE_VALUED = frozenset("-include -exclude -filter -erroraction -ea -n -s --iterations --size".split())
@@ -8660,7 +8663,8 @@ class _ShRun:
     """Follows one command text and collects its facts. Methods `_name(name, args, flow)` are the programs it knows:
     each gets its arguments and standard input and returns its standard output."""
 
-    def __init__(self, ctx: ShellContext, dialect: _ShDialect, cwd: str | tuple[str, ...] = "") -> None:
+    def __init__(self, ctx: ShellContext, dialect: _ShDialect, cwd: str | tuple[str, ...] = "",
+                 env: Iterable[tuple[str, str]] = ()) -> None:
         self.ctx, self.at, self.d = ctx, ctx.paths, dialect
         self.facts: dict[str, str] = {}
         self.paths: dict[str, None] = {}
@@ -8696,7 +8700,9 @@ class _ShRun:
         self.homes: list[str] | None = None
         self.anchors: list[tuple[str, list[str]]] | None = None
         folders = [cwd] if isinstance(cwd, str) else list(cwd)
-        self.cwds = tuple([folder[:1000] for folder in folders if folder and folder != "."]) or ("",)
+        self.cwds = tuple(dict.fromkeys(["" if folder == "." else folder[:1000] for folder in folders])) or ("",)
+        for name, value in env:
+            self.set(name, _sh_private.sub("?", value))
 
     # -- bookkeeping
     def say(self, category: str, reason: str, word: str | None = None) -> None:
@@ -10069,7 +10075,7 @@ class _ShRun:
                 known = self.kept(word)
                 flows += [] if known is None else [known]
         out = _sh_join(flows) if len(flows) > 1 else flow
-        made = out.made or bool(flow.text and flow.text.strip())
+        made = out.made or bool(flow.text and _sh_holes.sub("", flow.text).strip())
         return _Flow(None, out.remote, tuple(sources[:64]), out.coded, made=made) if sources or out is not _NOTHING else _NOTHING
 
     def carried(self, name: str, args: list[str], flow: _Flow) -> _Flow:
@@ -11006,6 +11012,9 @@ def commands_in(tool: str, arguments: Any) -> list[Command]:
                 stack.append((value, path + (key,)))
         if len(found) == seen and (kind == "run" or tool in _SH_PROGRAM_TOOLS):
             found += _sh_other_arguments(tool, node, path)
+        if len(found) > seen:
+            cwd, env = _sh_surroundings(node)
+            found[seen:] = [command._replace(cwd=cwd or command.cwd, env=env) for command in found[seen:]]
     return found
 
 
@@ -11015,6 +11024,31 @@ def _sh_command_like(low: str, words: frozenset[str], kind: str) -> bool:
         return low != "subcommand"
     return low[-4:] == "_cmd" or (kind == "run" or not words & SHELL_WRITE_WORDS) and (
         low == "script" or low[-7:] == "_script" or low[-5:] == "_code" and low[:-5] in _SH_LANGUAGES)
+
+
+def _sh_surroundings(node: dict[str, Any]) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+    """The folders that a command with these members may run in, and the variables set for it."""
+    folders: dict[str, None] = {}
+    env: dict[str, str] = {}
+    for key, value in node.items():
+        low = key.lower().replace("-", "_")
+        if isinstance(value, str):
+            if _sh_folder_name.search(low) and value and "\n" not in value:
+                folders[value] = None
+            elif low == "path" and value[:1] in "/~":       # perhaps a folder
+                folders.update({"": None, value: None})
+        elif low in _SH_ENV_KEYS:
+            pairs = value.items() if isinstance(value, dict) else [
+                (item.get("name", item.get("key")), item.get("value")) if isinstance(item, dict) else
+                str(item).partition("=")[::2] for item in value] if isinstance(value, list) else ()
+            env.update({name: _sh_text(text) for name, text in pairs if isinstance(name, str)})
+    return tuple(folders)[:8], tuple(env.items())[:64]
+
+
+_sh_folder_name = lazy_regex(r"(?:cwd|pwd|chdir|work_?(?:ing)?_?(?:dir|path|directory|folder)|(?:^|_)(?:dir|directory|folder|workspace|"
+                             r"root|base_?path|project_?path|location)|(?:workspace|project|root|base|repo)_?(?:dir|path|"
+                             r"directory|folder|root))\Z")
+_SH_ENV_KEYS = frozenset("env environment env_vars envvars environment_variables environ variables vars".split())
 
 
 def _sh_member(node: dict[str, Any], names: Any) -> str:
@@ -11136,11 +11170,11 @@ def judge_command(source: Any, ctx: ShellContext) -> CommandFacts:
 
 
 def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
-    _, text, cwd, language = command
+    _, text, cwd, language, env = command
     if isinstance(text, list):
         words = [_sh_private.sub("?", _sh_text(word)) for word in text]
         if _SH_OPERATORS.isdisjoint(words):
-            run = _ShRun(ctx, _SH_POSIX, cwd)
+            run = _ShRun(ctx, _SH_POSIX, cwd, env)
             run.shown(run.simple(words, _NOTHING))
             return CommandFacts(run.facts, tuple(run.paths), frozenset(run.altered))
         text = " ".join(words)
@@ -11154,7 +11188,7 @@ def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
     shell = language in ("", "sh", "powershell", "cmd")
     dialects = _sh_dialects(text, language) if shell else [_SH_POSIX]
     for dialect in dialects:
-        run = _ShRun(ctx, dialect, cwd)
+        run = _ShRun(ctx, dialect, cwd, env)
         run.certain = shell and language in ("", "sh") and not (_SH_POWER in dialects and _sh_power_like.search(text))
         if shell:
             run.shown(run.read(text))
@@ -12487,319 +12521,1086 @@ def _example(shape: str, random: Any) -> str:
 # 11. Injection and concealment; what `strip` takes out
 # ---------------------------------------------------------------------------
 #
-# Text that steers a model is found by grammar, not by a list of sentences, in three steps, the cheapest first: an
-# *anchor* (a stem that every order of its kind holds), a *rule* (verb, scope and object within one sentence, tried
-# only near an anchor), then the *excuses* (quoted, talked about, permitted, somebody else is the subject). A strong
-# rule is a finding by itself, a weak one only close to a different one. What this cannot see: orders in words nobody
-# listed, s p a c e d or m1sspelt, and orders in quotes, which are taken for talk about them.
+# Closes: what is found here can only add refusals and records.
+#
+# Text that steers a model is found by grammar, not by a list of sentences. Three tables say what counts: *words* (classes
+# of words that do the same work), *phrases* (rows of classes and words with gaps between them), and *marks* (tokens, tags
+# and links, as regexes). Phrases of other languages are a table of their own, read letter by letter, since many of them
+# bend their words or set no blanks. The text is read in chunks. Which classes occur in a chunk is asked first, of its bare
+# words, and only phrases all of whose parts are there are looked for: one letter for each word says what classes it has,
+# so that a phrase is a short regex over letters, and commas, emphasis, tags and line breaks between words change nothing.
+# A phrase stands for an order only where one can begin (a clause, "please", "you must", the model's name); and talk about
+# orders is left alone: quotations, examples, tests. Weak phrases count only near a different one.
+#
+# Definitions (tools, prompts, resource templates, instructions) are short, quote nothing and are read by every model at
+# once, so more counts there, and parameters that ask for what only the model has are looked at as well. What this
+# cannot see: orders in words nobody listed, and requests that an honest text might make in the same words.
 
 INJECTION_KINDS = {
     "override": "orders to ignore, forget or replace earlier instructions, rules or the system prompt",
     "concealment": "orders to keep something from the user: do not tell, do not mention, silently, without asking",
-    "role_spoof": "text that speaks as the system, addresses the model or gives it another role",
+    "role_spoof": "text that speaks as the system or the user, addresses the model or gives it another role",
     "template_tokens": "control tokens of chat templates, a forged end of a tool result",
     "tool_steering": "orders to call other tools, or to hand over files, keys, the conversation or the system prompt",
     "exfil_link": "images, links and addresses that carry data away",
     "hidden_text": "text made invisible: tag characters, reversed or zero-width runs, terminal escapes, markup",
+    "harvest": "parameters of a tool that ask for the conversation, the system prompt or keys",
 }
 MAX_INJECTION_HITS = 4      # findings told of one text for each kind: a deny needs one, a log not more than these
-_INJECT_NEAR = 600          # characters within which two weak hits support each other
-_INJECT_BEFORE, _INJECT_AFTER = 140, 280    # the part of the text around an anchor in which its rules are tried
-_INJECT_BLOCK = 8192        # characters between two looks at the budget
+_STEER_NEAR = 600           # characters within which two weak hits support each other
+_STEER_BLOCK = 4096         # characters in which the words that phrases hang on are looked for together
+_STEER_BEFORE, _STEER_AFTER = 180, 260  # the part of the text around such a word in which its phrases are looked for
 
-# Anchors: stems near which rules are tried, after a word that says what they are; `.` is anything but a letter or digit.
-# Python looks for one leading letter or word about ten times as fast as for a choice of words, so each stem is sorted
-# under the first of the pivots that it holds, and there is one pass of the text for each pivot.
-_INJECT_PIVOTS = ("<", "[", "v", "g", "y", "u", "~/", "http", "mention")
-_INJECT_FAR_PIVOTS = ("ользовател", "нструкц", "указани", "指", "提示", "用户", "ユーザ", "talimat")     # not in ASCII text
-_INJECT_STEMS = """
-marks     <| <!-- <sys </sys <imp <crit <hidden <secret <admin <overrid <urgent <start_of <end_of </tool </function
-          [inst] [/inst] ![
-ignore    ignore. disregard forget. neglect override. overrule bypass. supersede ignorez ignorier ignora. ignorad ignorate
-          ignoruj vergiss vergess negeer vergeet olvid oubli
-orders    instruc instruç instrukc instrukti istruzion anweisung reglas regeln regole regras règles system.prompt
-          your.guidel your.instr guideline pokyn are.void been.revoked
-user      the.user our.user any.user end.user the.human anyone anybody utilisat utilizad usuari usuári utente utenti nutzer
-          gebruiker ytkown användar brugeren brukeren živatel kullanıc
-hide      mention silently. secretly. quietly. covertly discreetly. without.tell without.inform without.notifyi without.ask
-          without.alert without.the.u without.mention without.warn
-answer    your.repl your.resp your.answ your.summ your.next your.prev from.your every.answ every.resp
-model     you.are. you.were. you.have. language.model reading.this agents: ai.agent agents.must agents.should assistant.must
-          assistant.should assistants.should
-system    system: system] system} system> system.not system.over system.mess system.inst hidden.message your.hidden
-steer     you.must. must.now must.call must.use before.using always available every.other any.tool every.tool only.use
-          tool.to.run this.tool.over using.any ut.this.tool through.this via.this
-loot      ~/ authorized_keys .env. .env, chat.history. message.history conversation api.key. api.keys private.key
-          environment.v
-links     fetch.http visit.http to.http at.http append.ur the.url query.param payee beneficiary.
-style     style=
+# Words that do the same work. `_` joins the words of an expression. A word may stand in several classes.
+_STEER_WORDS = """
+IGNORE     ignore disregard forget neglect override overrule bypass supersede discard ditch pay_no_attention_to pay_no_heed_to
+DISOBEY    do_not_follow don't_follow stop_following do_not_obey don't_obey stop_obeying no_longer_follow do_not_comply_with
+           never_follow set_aside throw_out
+PRIOR      previous previously prior above earlier preceding past former foregoing existing original initial current safety
+           security system developer developers developer's default ethical given your
+FILL       all any every each the these those this that my our their of and or to from entire whole rest you received set its
+           about a an his her it also other such more further
+ALL        all any every each
+ORDERS     instruction instructions prompt prompts guideline guidelines guidance directive directives orders
+RULES      rules commands constraints restrictions programming safeguards policy policies training context directions
+           requests messages limits limitations filters controls
+TASK       request requests question task query goal
+BEFORE     said told instructed above asked taught written given
+NOT        do_not don't dont never must_not mustn't should_not shouldn't shall_not may_not need_not needn't ought_not avoid
+           refrain_from no_need_to cannot can't not_to without
+TELL       tell inform mention reveal disclose explain admit report notify alert warn confess describe expose show say discuss
+           acknowledge display telling informing mentioning revealing disclosing notifying alerting showing reporting warn
+           advise advising let bother
+USER       user users human humans operator customer owner person anyone anybody
+USERS      user's users owner's customer's user
+KNOW       know notice learn find_out be_told be_informed be_notified be_aware become_aware realize realise suspect hear
+ABOUT      that about what how of unless under at in for no
+THIS       this that these those it them any anything
+THING      step steps note notes call calls upload action actions transfer instruction instructions message change message
+           tool behaviour behavior fact part section requirement requirements tag block file files one
+ANSWER     answer reply response summary report final_answer final_response
+HIDE       hide conceal withhold suppress keep
+OMIT       omit leave_out exclude leave skip drop
+SLY        secretly covertly discreetly silently quietly stealthily invisibly in_secret behind_the_scenes
+TRACE      trace traces evidence mentions signs
+CONSENT    approved pre-approved preapproved agreed consented authorized authorised confirmed allowed granted accepted
+CHECK      confirmation confirmations approval approvals permission permissions consent dialog review reviews prompts
+           confirmation_prompts confirmation_dialogs verification authorization
+SKIP       skip bypass omit disable suppress ignore
+AGENT      ai llm llms assistant assistants agent agents chatbot chatbots model models claude chatgpt gpt copilot gemini bot
+           cursor language_model language_models large_language_model large_language_models ai_agent ai_agents ai_assistant ai_assistants ai_model
+AI         ai llm llms language_model large_language_model large_language_models ai_agent ai_assistant ai_model chatbot gpt chatgpt claude copilot
+YOU        you i_you
+MUST       must should shall will to have_to need_to needs_to has_to is_required are_required are_to is_to always
+LEAD       please kindly now then and just simply immediately first instead also so but always you therefore hence thus
+           there's there_is important critical note nb ps p.s urgent attention warning next finally
+MAKE       make ensure be_sure see_to
+DO         ignore disregard forget stop send forward transfer delete remove call invoke run execute read open fetch reveal output
+           print reply respond answer visit upload post submit export email e-mail mail grant disable give write say list show
+           include append add copy recommend approve merge install download obey wire buy mark rate move share archive
+           pay contact star click subscribe rewrite replace change grant assign close push deploy praise
+ACT        delete transfer send export forward e-mail email disable run execute grant wipe upload submit wire drop remove
+           share post call invoke exporting
+MOVE       send pass include append attach upload paste forward provide put insert leak exfiltrate post submit share transmit
+           email e-mail copy output print add encode embed deliver write supply give hand hand_over return place fill store
+           report quote expose dump mirror sync mail bcc
+TOLD       passed sent included attached forwarded posted submitted shared transmitted uploaded copied mirrored bcc'd
+READ       read open cat load access retrieve get fetch grab collect obtain dump print extract gather scan use check
+REVEAL     reveal print output repeat show display leak disclose recite reproduce share tell give return include dump
+           translate quote write
+CALL       call invoke run execute use trigger
+RUN        run execute launch issue perform
+BEFOREHAND before prior_to
+USING      using calling invoking running processing executing use invocation calculating searching answering replying
+           responding translating anything continuing proceeding commit replying_to
+AFTER      after whenever once when every_time each_time if
+LOADED     used invoked called available present loaded installed connected executed
+TALK       conversation_history chat_history chat_log message_history conversation_log dialogue_history entire_conversation
+           full_conversation whole_conversation complete_conversation whole_dialogue full_chat_history entire_chat_history
+           conversation dialogue chat chat_context
+LAST       previous last recent preceding earlier
+SAID       messages message prompt prompts turns outputs results reply
+PROMPT     system_prompt system_prompts system_instructions hidden_prompt initial_prompt developer_prompt
+           original_instructions initial_instructions
+WEALTH     secrets credential credentials password passwords api_key api_keys access_token access_tokens ssh_key ssh_keys
+           tokens private_key private_keys environment_variable environment_variables inbox contacts address_book
+           session_token api_token personal_data private_data seed_phrase recovery_phrase customer_data client_data user_data
+           deploy_key deploy_keys jwt_tokens session_cookies
+MAILS      e-mails emails messages invites attachments documents mails invoices
+HAVING     contents content text
+CHANGE     change replace set modify redirect swap rewrite substitute alter update route
+AIM        recipient destination amount account payee iban beneficiary address number addressee arguments parameters argument
+           parameter bcc cc to
+TOOL       tool tools function functions server servers
+OLD        deprecated broken insecure unsafe obsolete compromised untrusted buggy disabled vulnerable unreliable outdated
+ROUTE      route send direct redirect pass forward channel
+GO         go_through be_routed be_sent be_addressed be_directed be_copied be_forwarded be_mirrored be_posted be_bcc'd
+PRETEXT    compliance audit audits auditing regulatory gdpr policy telemetry legal retention governance diagnostics
+           verification debugging authentication
+           security_check security_reasons security_purposes security_verification certification
+EVIL       dan unrestricted jailbroken unfiltered uncensored evil unlimited
+ROLE       ai assistant agent model chatbot attacker hacker persona terminal interpreter bot
+MODE       mode
+SPECIAL    developer dan jailbreak god debug unrestricted admin root sudo maintenance_override unsafe
+SYSTEM     system admin administrator assistant
+NOTICE     message override prompt notice note alert instruction instructions update command directive policy_update policy
+           announcement order guidelines
+NEW        new updated hidden revised real secret additional next
+CHIEF      developer developers admin administrator operator owner system security_team management openai anthropic
+OBEY       obey comply comply_with follow adhere_to
+FROMNOW    from_now_on from_this_point from_this_moment from_today_on henceforth from_this_point_forward
+FUTURE     future later further subsequent next
+SESSION    session sessions conversation conversations chats chat interaction interactions
+REMEMBER   remember store save memorize memorise record
+EXFIL      query url link image address parameter querystring
+"""
+# kind | force | phrase, one a line. A phrase is made of words, CLASSES, alternatives with `|`, `?` behind what may be missing;
+# `~N` is up to N words of FILL (or PRIOR), `..N` up to N words of a clause or more in one sentence, `//N` up to N
+# of anything. COLON, STOP (any punctuation) and END (of a clause) are signs; PATH (to keys and the like), SETUP (files that
+# a shell or an agent obeys), DANGER (a command), URL, MAIL and NAME (of a tool, as `send_mail`) are told by their form.
+# Force: `order` only where an order can begin, `said` anywhere, `hint` only near a different one. `+` before it: so in
+# definitions, and in answers only a hint; `=` before it: in definitions alone.
+_STEER_PHRASES = """
+override       order    *IGNORE ~5 PRIOR ~4 ORDERS|RULES !if|when|unless|until|in|inside|within|for|on|of|found|contained|embedded|that|which|with|by|from
+override       order    *IGNORE ~5 PRIOR ~4 ORDERS|RULES if|that|which|in|from ~1 you_are|you_were|you_have|developer|system|user|this_conversation|this_session|now_on
+override       order    *DISOBEY ~5 PRIOR ~4 ORDERS !if|when|unless|until|in|inside|within|for|on|of|found|contained|embedded|that|which|with|by|from
+override       said     *APART
+override       order    *IGNORE ~3 ALL ~3 ORDERS !if|when|unless|until|in|inside|within|for|on|of|found|contained|embedded|that|which|with|by|from
+override       order    *IGNORE ~3 ALL ~3 ORDERS if|that|which|in|from|of ~1 you_are|you_were|you_have|developer|system|user|this_conversation|this_session
+override       order    *IGNORE ~4 ORDERS|RULES above|so_far|you_were_given|given_to_you|you_have_been_given|you_received|given_before
+override       order    *IGNORE ..3 everything|anything|all|whatever ..4 BEFORE
+override       order    *IGNORE ~2 above and|instead|directions
+override       order    *IGNORE ~2 what ..3 BEFORE
+override       order    *IGNORE ~2 USERS TASK|ORDERS
+override       said     these|this|following|below ..3 *overrides|override|supersedes|supersede|replaces ~5 PROMPT|ORDERS
+override       said     these|this ~1 ORDERS *overrides|override|supersede|supersedes|replace ~5 ones|prompt|instructions
+override       said     takes_precedence_over|has_precedence_over|has_higher_priority_than|have_priority_over ~3 *PROMPT|ORDERS
+override       said     your|previous|prior|earlier ~2 RULES|ORDERS ..3 *void|revoked|rescinded|lifted|cancelled|suspended END
+override       said     safety|content|security ~1 filters|policies|guidelines|checks|restrictions are|is ..1 *off|disabled|lifted|suspended END|for|in
+override       hint     *disable|turn_off ~2 safety|content|security ~1 filters|policies|guidelines|checks|restrictions
+override       said     *DISOBEY ~2 USERS TASK|ORDERS
+override       order    *DISOBEY ~2 PROMPT
+override       said     must|should|shall not obey|follow ~2 *PROMPT
+override       said     ORDERS|RULES ..1 you received|were_given ..2 are|is ..1 *void|revoked|rescinded|lifted|cancelled
+override       =said    this_description|this_tool|these_instructions ..2 takes|take|has|have precedence|priority
+override       =said    override|overrides whatever|what|everything ..2 USER
+concealment    order    NOT ..3 TELL ~6 *USER END
+concealment    order    NOT ..3 TELL ~6 *USER ABOUT THIS|you|what|these
+concealment    order    NOT ..1 *mention|reveal|tell|disclose|report|discuss|describe ~1 this|that|these|any_of_it ~2 THING? END
+concealment    hint     NOT ..1 *mention|reveal|disclose it|them END
+concealment    order    NOT ..1 mention|say|reveal|report to ~1 *USER that
+concealment    order    NOT ..1 *mention|reveal|tell|disclose|report|discuss|describe ~1 THIS ~2 THING? in|to|when|anywhere|about ..2 ANSWER|USER
+concealment    order    NOT ..1 include|show|reference|display THIS ..3 *ANSWER
+concealment    hint     NOT *tell|inform|notify|alert them|him|her END
+concealment    =order   do_not|don't|never ..1 tell|inform|mention|reveal|notify|alert ..4 USER ABOUT THIS|you
+concealment    order    NOT ..1 let|make ~2 *USER KNOW
+concealment    +order   never reveal ~1 THIS ORDERS
+concealment    order    HIDE ~1 THIS|following ..4 from ~2 *USER
+concealment    order    HIDE ~1 THIS|following from ~1 *person|people
+concealment    +order   HIDE ..6 from|to ~2 USER
+concealment    said     keep ~1 THIS between *us|ourselves
+concealment    order    keep *quiet about
+concealment    said     keep ~2 *USER unaware|in_the_dark|out_of_this|out_of_it
+concealment    said     *USER ..1 must|should|shall|may not|never ..1 KNOW ABOUT|END
+concealment    said     *USER ..2 mustn't|shouldn't|cannot ..1 KNOW ABOUT|END
+concealment    said     *USER ..2 never|not finds_out|learns|notices|find_out
+concealment    said     *USER ..1 remain|remains|stay|stays|kept unaware|ignorant
+concealment    order    *OMIT ~1 THIS ..3 from|of|out_of|in ..2 ANSWER
+concealment    said     in your ANSWER *leave_out|omit
+concealment    said     *pretend ..2 nothing_happened
+concealment    hint     *nothing_happened
+concealment    said     without *leaving ..1 TRACE|trace
+concealment    said     *leave|leaves no TRACE
+concealment    order    remove|erase|delete|strip|hide ALL *TRACE ~1 THIS|your|from
+concealment    said     so_that *nobody can|may|will ..1 TRACE|notice|know
+concealment    order    *SLY call|invoke|send|forward|upload|post|transmit|exfiltrate|copy
+concealment    order    do THIS ..2 *SLY
+concealment    hint     *SLY END
+concealment    hint     without ..1 TELL|asking|prompting ~2 *USER|CHECK
+concealment    hint     without *asking END
+concealment    said     say|tell ..2 *USER that ..6 although|even_though|regardless
+concealment    =order   tell|say ..3 USER that ..6 whatever|regardless|always|all_tests_passed
+concealment    said     if ..1 *USER asks END say|claim|answer|pretend that
+concealment    said     *USER ..2 already|has|have ..2 CONSENT ..8 without|skip|no_need|do_not_ask|don't_ask
+concealment    hint     *USER ..1 already|has|have ..1 CONSENT
+concealment    hint     they_already|they_have *CONSENT
+concealment    order    no_need_to|don't|do_not ..1 ask|check_with|confirm_with|consult ~1 *USER END
+concealment    hint     no_need_to|don't|do_not ..1 ask|check_with|confirm_with|consult ~1 *USER
+concealment    said     no_need|need_not|needn't ..1 ask|check_with|confirm_with|check ..2 *USER
+concealment    hint     *pre-approved|preapproved|approved_in_advance
+concealment    hint     SKIP ~3 *CHECK
+concealment    hint     *continue|proceed|go_ahead ..1 without CHECK|asking
+concealment    +said    assume consent
+role_spoof     said     NEW ~1 *ORDERS|task|goal|objective|mission STOP DO
+role_spoof     said     NEW *ORDERS from ~1 CHIEF STOP
+role_spoof     said     hidden|secret|private ~1 ORDERS|message|note for|to ~2 *AGENT
+role_spoof     hint     ORDERS for|to ~2 *AGENT COLON
+role_spoof     said     you_are|you're now ~3 *EVIL
+role_spoof     said     you_are|you're *now|henceforth a|an|the|my ..2 ROLE|pirate|agent
+role_spoof     said     you_are|you're no *longer a|an|the ..2 ROLE
+role_spoof     said     you are now|in ..2 *SPECIAL MODE
+role_spoof     said     you are *no_longer bound|restricted|limited|subject|required
+role_spoof     said     your|the *task|goal|mission|objective has_changed|was_changed|changed
+role_spoof     order    *enter|activate|enable ~1 SPECIAL MODE
+role_spoof     said     *FROMNOW ..2 you|AGENT ..2 are|respond|act|will|must|obey|always ..4 EVIL|ROLE|obey|no_restrictions|only
+role_spoof     said     FROMNOW|from_this_moment *obey|ignore|disregard
+role_spoof     said     *FROMNOW ..3 recommend|forward|approve|include|append|reply
+role_spoof     said     *attention ~1 AGENT STOP ..6 DO
+role_spoof     said     *USER wants|asked|asks|instructed you to ..1 disregard|ignore|delete|wire|visit|forward|transfer
+role_spoof     order    *act|behave|respond|pretend|imagine|answer as_if|as_though|that|like? ~1 you_are|you_were|you_have|you're ..4 EVIL|admin|administrator|root|developer|allowed|superuser|no_rules|no_restrictions|no_limits
+role_spoof     order    begin|start|end ~2 *PROMPT END
+role_spoof     said     *SYSTEM NOTICE COLON ..5 you must|are|should|will|have_to|need_to
+role_spoof     said     *SYSTEM COLON ..3 you must|will|have_to|are_now
+role_spoof     said     *SYSTEM NOTICE COLON ..3 IGNORE|DO
+role_spoof     said     SYSTEM NOTICE for ~1 *AGENT COLON
+role_spoof     said     NOTICE for ~1 *assistant|ai|llm ..2 STOP you|before|always|must|never
+role_spoof     said     *SYSTEM NOTICE? COLON ..10 CHECK ..2 disabled|unnecessary|not_needed|no_longer
+role_spoof     said     SYSTEM NOTICE? COLON ..6 *permissions|rights|privileges ..4 extended|elevated|granted|lifted
+role_spoof     said     *SYSTEM COLON IGNORE|EVIL|obey|execute|grant
+role_spoof     said     admin|administrator|system|developer *override
+role_spoof     said     to|for|dear|note|any ..2 AGENT *reading|processing|parsing|seeing|viewing this
+role_spoof     said     AGENT *reading|processing|parsing|seeing|viewing this ..4 should|must|will|COLON
+role_spoof     hint     AGENT *reading|processing|parsing|seeing|viewing this
+role_spoof     said     *AGENT that reads|processes|summarises|summarizes|sees|parses|screens|reviews this|the ..6 should|must|will
+role_spoof     said     *AGENT who|that|which reads|processes|summarises|summarizes|sees|parses|screens this
+role_spoof     said     if you_are|you're ~2 *AI ..6 DO|MUST
+role_spoof     said     if you_are|you're ~1 *agent|assistant|model|bot STOP ..4 DO|MUST
+role_spoof     said     as ~2 *AGENT you MUST ..3 DO|obey
+role_spoof     =said    as ~2 AGENT you ..4 CALL|READ|MOVE
+role_spoof     hint     note|message|attention|reminder|dear|hey|hello|hi ..2 *AGENT END
+role_spoof     hint     note|message|instruction|directive|hint for|to ~2 *AGENT
+role_spoof     said     note|message|attention|dear|hey|hello|hi ..3 *AGENT STOP ..8 IGNORE|READ PATH|PROMPT
+role_spoof     said     hey|dear|hello|hi|attention ~2 *AGENT ..12 USER has|already|asked|wants
+role_spoof     =said    whatever comes_next|the_user_says|the_user_asks prefer|use|call|follow|ignore|disregard|answer
+role_spoof     said     *USER ~1 changed|changes ..1 mind|request
+role_spoof     said     *USER asked|told me to tell you
+role_spoof     hint     *USER wants you to
+role_spoof     said     human|user COLON ..3 ACT //14 *assistant COLON sure|understood|okay|ok|certainly|done|of_course
+role_spoof     =said    human COLON ..3 ACT
+role_spoof     =said    user COLON please ..2 ACT
+role_spoof     said     *end of ~1 document|file|page|output|tool_output|tool|context|data|transcript|email ..1 //6 NEW ..1 task|message|instruction|instructions|user|command|order
+role_spoof     said     treat ..6 as_if|as_though ..4 from ~1 *USER
+role_spoof     said     *AGENT must|shall|should|will|has_to ~2 OBEY ..3 ORDERS|RULES|orders|developer
+role_spoof     order    *obey ~1 the|every|these|only ..2 RULES|ORDERS|messages
+role_spoof     +said    any request of ~1 USER
+tool_steering  hint     *AGENT must|shall|should|needs_to|has_to|is_required_to|is_instructed_to|is_obliged_to ..1 READ|MOVE|RUN|CALL|delete|reveal|disclose|obtain
+tool_steering  said     *AGENT must|shall|should|needs_to|has_to|is_required_to|is_instructed_to|will ..3 READ|MOVE|REVEAL|obtain ..8 PATH|WEALTH|TALK|PROMPT
+tool_steering  said     AGENT COLON ..8 *PATH|DANGER
+tool_steering  said     *AGENT COLON ..2 fetch|open|visit|curl|execute|run|request ..3 URL
+tool_steering  said     AGENT STOP ..3 collect|find|gather|reveal|print|send ~4 *WEALTH
+tool_steering  said     AGENT ..6 READ ..3 *PATH ..8 quote|answer|paste|comment|send|include|reply
+tool_steering  order    READ ..6 *PATH ..8 and|then ..1 MOVE
+tool_steering  said     REVEAL|obtain ..2 HAVING of ..3 *PATH
+tool_steering  order    read|cat|dump|extract|grab ..3 *WEALTH ..3 and|then ..1 paste|send|post|include|quote|forward|upload|share|output|print
+tool_steering  said     thought|assistant COLON i ..5 send|e-mail|delete|transfer|forward|upload ..3 *WEALTH|TALK
+tool_steering  said     MOVE ..6 *PATH ..6 to|in|into|as|with|via ..4 URL|MAIL|ticket|comment|argument|parameter|field|sidenote|note|notes|query|answer|reply|context
+tool_steering  order    before ..8 READ ..4 *PATH
+tool_steering  order    also check|read|look_at ..3 *PATH
+tool_steering  said     MOVE ..3 HAVING of ..3 *PATH
+tool_steering  =order   include|pass|attach|supply|send|put|forward|submit|upload ..3 the|entire|full|whole|complete|your TALK ..4 in|to|into|as|with|argument|parameter
+tool_steering  order    send|post|upload|forward|submit|append|include|attach|paste|pass|copy ..4 *TALK ..6 to|in|into|as|with URL|MAIL|ticket|comment|argument|parameter|field|query|answer|reply|context
+tool_steering  order    REVEAL ..4 your|LAST *PROMPT
+tool_steering  order    REVEAL ..2 your *ORDERS END|verbatim|and|word|in
+tool_steering  order    REVEAL ~2 *PROMPT END
+tool_steering  order    REVEAL ~1 *PROMPT above|verbatim
+tool_steering  order    REVEAL ~2 text|everything|prompt|message|messages|words *above END|verbatim|starting|word|including|between
+tool_steering  order    REVEAL ~2 *above prompt|text|instructions|message
+tool_steering  order    REVEAL *everything in your context_window|context|memory
+tool_steering  said     what ..1 *were your ..1 ORDERS
+tool_steering  order    reply|respond|answer only? with ~1 your|the ~1 *PROMPT|ORDERS
+tool_steering  +said    CALL this_tool|this_function first|before ..3 ALL ..1 request|requests|question|questions|message|messages|conversation|conversations|answer|response
+tool_steering  order    ROUTE ..3 ALL ..6 *through|via ~1 this_one|this_tool|this_server|this_proxy|proxy|NAME
+tool_steering  =said    ALL ..3 TOOL ..6 be_routed|go_through
+tool_steering  +said    ALL other? ..2 tool|tools|calls|writes|reads|mail|mails|e-mails|emails|messages must|should|will|have_to GO ..4
+tool_steering  hint     other|those|existing|built-in ..1 TOOL are|is|have_been ..1 *OLD
+tool_steering  =said    other|all|built-in|normal|native|standard ..3 TOOL ..2 are|is ..1 OLD
+tool_steering  =said    they|which are|is ..1 compromised|buggy|insecure|malicious|unsafe|hacked
+tool_steering  =said    NAME ..2 are|is ..1 OLD ..3 use|call|prefer NAME
+tool_steering  =order   ignore|never_use|never_call|avoid|refuse_to_use|do_not_use|don't_use ~1 ALL other ..2 TOOL
+tool_steering  =said    use this_tool|this_one|it whatever|regardless|no_matter
+tool_steering  +said    disregard ..1 what ..2 others
+tool_steering  order    use|call ~1 shell|bash|terminal|command|exec ..1 TOOL to run|execute ..8 *DANGER
+tool_steering  said     AFTER|before ..6 reading|read|viewing|view|answer|begin|summarising ..4 run|execute ..6 *DANGER
+tool_steering  said     to view|to_view|to_render|to_display ..5 run|execute ..3 *DANGER
+tool_steering  said     AGENT ..10 run|execute|curl ..6 *DANGER
+tool_steering  =said    RUN ..6 DANGER
+tool_steering  =said    BEFOREHAND|AFTER|prior ..8 DANGER
+tool_steering  =said    requires|needs|require|need|run|execute ..5 DANGER
+tool_steering  =said    execute|run ..4 DANGER
+tool_steering  =said    PRETEXT ..12 DANGER
+tool_steering  said     *SYSTEM|override|urgent|important ..4 you must now? CALL
+tool_steering  said     you must *now|immediately CALL ..3 NAME
+tool_steering  order    call|invoke|trigger ..1 DEED ..1 for|on *each|every|all
+tool_steering  said     *next_step ..3 CALL ..1 NAME
+tool_steering  said     after *reading this ..3 run|execute|call|invoke|send|delete|open
+tool_steering  order    before ..1 *doing|answering|replying|responding|continuing ..3 CALL ..1 NAME
+tool_steering  =order   CALL ..2 NAME ..4 with ..4 WEALTH|TALK|MAILS
+tool_steering  order    after|before ALL ..2 call|request|response|answer|message|turn ..4 *post|send|upload|forward|submit ..8 URL|MAIL
+tool_steering  =said    when|whenever|if|once ..6 NAME|tool ..2 LOADED ..10 CHANGE ..6 AIM
+tool_steering  =said    when|whenever|if|once ..4 NAME ..2 LOADED ..6 AIM ..3 must|should|has_to|to ..1 be|MAIL
+tool_steering  =said    when|whenever|if|once|after ..4 TOOL|NAME ..2 LOADED|exists ..12 must|should|always|set|change|replace|has_to ..6 be_replaced|MAIL|AIM|be_addressed|be_sent
+tool_steering  +order   CHANGE ..2 AIM of|to|in|with|by ..6 NAME|MAIL
+tool_steering  =order   modify|change|alter|rewrite ~1 arguments|parameters|argument|parameter
+tool_steering  =said    AIM must|should|always ..1 be ..1 replaced|changed|set
+tool_steering  +said    must|should|always|has_to ..1 be_replaced|be_changed_to ..2 by|with
+tool_steering  said     *always ~1 CHANGE|add|bcc|cc ..4 MAIL
+tool_steering  said     *always ..2 add|include ..2 bcc|MAIL
+tool_steering  =said    ALL|each|every ..4 must|should|has_to|have_to|need_to|are_to|will ..2 GO|be_bcc'd|be_sent|be_addressed ..3 MAIL|URL
+tool_steering  =said    must|has_to|have_to|always|need_to ..2 MOVE|TOLD|bcc ..10 MAIL|URL
+tool_steering  =said    AFTER|before|also|additionally|in_addition ..4 MOVE|let ..10 MAIL|URL
+tool_steering  =said    PRETEXT ..8 MOVE|TOLD|GO ..8 MAIL|URL|PATH
+tool_steering  =said    PRETEXT ..6 must|always|required|requires|mandatory|also|you ..8 READ|MOVE|CALL|grant ..8 PATH|WEALTH|TALK|NAME|admin
+tool_steering  =said    results|data|queries|inputs|everything ..6 TOLD|go|goes|sent|mirrored ..6 our|URL|MAIL|research_team|attacker|third_party
+tool_steering  =said    READ|MOVE|give|hand|supply ..8 PATH ..12 MOVE|URL|MAIL|parameter|argument|field|sidenote|attacker|along
+tool_steering  =said    compresses|uploads|sends|collects|copies ..12 PATH ..12 URL|MAIL|sends|uploads|attacker|to
+tool_steering  =said    READ|MOVE|obtain|requires_that_you_read ..4 PATH ..12 first|before|END MOVE|and|then
+tool_steering  =said    first|beforehand|before|also|prior|must|always ..6 READ|open|load|retrieve ..4 PATH
+tool_steering  =said    HAVING of ..4 PATH ..4 here|as|in|into|for|must|needed
+tool_steering  =said    MOVE ..4 HAVING of ..3 PATH
+tool_steering  =said    embed|include|print|pass|hand|insert|put ..2 output of ..4 NAME|env|list_directory within|into|in|as|to
+tool_steering  =said    NAME ..3 and|then hand|pass|give|send ..1 its|the output|result|results|content|values to|as|in
+tool_steering  =said    when|whenever|if ..8 CHANGE ~1 AIM by|with|to
+tool_steering  =said    install|send|delete|forward|execute|transfer|run ..12 without asking|confirmation|permission END
+tool_steering  =said    PRETEXT ..4 include|pass|send|add|collect ..10 USERS|open_files
+tool_steering  =said    recommend it|this|us to ~1 USER
+tool_steering  =said    cat|cp|scp|tar|base64|curl ..3 PATH
+tool_steering  =said    also grant ..4 admin|root|owner|full
+tool_steering  =said    HAVING of ..3 PATH END
+tool_steering  =said    before|first ..4 PATH ..6 and|then
+tool_steering  =order   steal|exfiltrate|hijack|leak ..6 WEALTH|MAILS|TALK|communication|data|traffic
+tool_steering  =said    MOVE ..4 WEALTH ..6 attacker|URL|MAIL|collect|field|parameter|argument
+tool_steering  =said    grab|collect|gather|harvest|list ..4 WEALTH ..8 and|then|as|in|into ..3 MOVE|field|parameter|meta
+tool_steering  =order   add|append|write|install ..8 to|in|into SETUP ..8 so_that|to|before|allow|enable|first
+tool_steering  =order   write|add|append ..3 key|allow|server|line ..6 to|in|into SETUP
+tool_steering  order    write|save|add|append|store ..6 to|in|into *SETUP ..6 so_that|future|all|every
+tool_steering  said     REMEMBER ..6 for|in|across|to all|every|any ..2 FUTURE *SESSION
+tool_steering  said     *remember ..2 for|in ..2 FUTURE|all ..1 SESSION
+tool_steering  order    REMEMBER ..3 *memory ..4 never|always|user|that
+tool_steering  order    never *ask ..2 CHECK|permission before
+tool_steering  said     FROMNOW|always|whenever ..3 *recommend ..4 END when|whenever|if
+tool_steering  said     always ~1 *recommend|rank|prefer|promote ..6 first|and ..3 claim|tell|say
+tool_steering  =order   always ~1 rank|promote ..6 first|top
+tool_steering  =order   always ~1 recommend ..6 END when|whenever|if|to
+tool_steering  =said    rank ..3 products|results|items of ..4 first|top
+tool_steering  said     *AGENT ..3 should|must|to ..6 recommend|rate|mark|state|claim|rank ..8 acceptance|10|qualified|exceptionally|groundbreaking|positive|first|stars
+tool_steering  said     *give ~2 positive review only|END
+tool_steering  said     do_not|don't highlight ..3 *weaknesses|negatives
+tool_steering  said     positive *review only
+tool_steering  order    ask|request ~1 *USER|USERS ..4 password|seed_phrase|credit_card|recovery_phrase|one-time|otp
+tool_steering  said     session|restore|continue|login ..3 ask|request ~1 *USER ..4 password|seed_phrase|credit_card|recovery_phrase|one-time|otp
+tool_steering  said     seed_phrase|recovery_phrase ..4 of ..2 *wallet
+tool_steering  said     provide|pass|enter|send ..6 code that ~1 *USER received
+tool_steering  said     AGENT ..4 must|should|has_to ..3 send|provide|share ..4 *WEALTH
+tool_steering  said     retry|call ..4 with ..6 *WEALTH|api_key ..6 USERS ..4 key|at|to ..6 URL?
+tool_steering  said     *please call|use|invoke ..3 NAME|fetch|browser with ..3 URL ..3 to
+tool_steering  said     and|then do|follow what|as ..2 it|they *says|say|tells
+tool_steering  said     *decode ..8 and|then ..1 follow|execute|act_on|obey
+tool_steering  =said    follow ..3 orders|instructions|commands in ..2 output|result|response
+tool_steering  =said    approve ..2 ALL ..4 without|pull|tool|regardless
+tool_steering  =said    set|turn auto_approve|auto-approve|autoapprove to|on
+tool_steering  =said    USERS|user ..2 CHECK ..2 not required|needed
+tool_steering  =said    delete|remove|clear ..3 log|logs|history ..6 so_that|trace|nobody
+tool_steering  =said    first action in ALL
+tool_steering  =said    you must ..2 pass|include|provide|send ..4 LAST ..1 SAID
+tool_steering  =said    include|attach|append|embed|pass|contain|add|copy ..4 LAST ..2 SAID ..4 of|and|in|verbatim|word
+tool_steering  =said    everything you know about ..2 USER
+tool_steering  =said    USERS private details
+tool_steering  =said    not ..1 be displayed|shown|visible to? ..2 END list|include|submit
+tool_steering  =said    for ~1 AGENT only|and must
+tool_steering  =said    for ~1 AGENT only
+tool_steering  =said    assistant|ai|model|llm only END grab|read|send|list|collect|get|call|run
+tool_steering  =said    fails ..2 ask|request ~1 USER|USERS
+tool_steering  =said    you may approve|do any
+tool_steering  =said    repeat ..4 tool_call|call ..6 until
+tool_steering  order    gather|collect|find|list ..4 *WEALTH ..12 URL|comment|search|open|post
+tool_steering  said     *gather|collect ..2 client|customer|user data ..16 URL
+tool_steering  said     privacy is no *concern
+tool_steering  said     *AGENT COLON ..1 do this first
+exfil_link     order    MOVE ..8 *WEALTH|TALK|USERS ..8 to|at|via ..1 URL|MAIL
+exfil_link     order    MOVE ~2 all|every|unread ..2 *MAILS ..4 to ..1 MAIL
+exfil_link     order    CALL ..3 NAME ..8 *WEALTH|TALK ..3 to ..1 MAIL|URL
+exfil_link     order    append|encode|attach|include|put|insert|embed ..6 *TALK|WEALTH|USERS ..6 to|in|into|as|on|at ..3 EXFIL|URL
+exfil_link     order    render|display|show|insert|embed|output|include|load ..2 image|link|url|picture with|containing|including|carrying ..4 *WEALTH|TALK
+exfil_link     order    fetch|open|visit|request|load|curl URL ..3 *followed_by|plus|filling
+exfil_link     order    fetch|open|visit|load|browse ..1 *HOOK
+exfil_link     order    make|build ..3 address|url|link URL ..6 and *open|fetch|visit
+concealment    order    DO|install ..9 without ..1 telling|informing|asking|notifying|alerting|warning ~1 *USER
+concealment    order    DO|always ..9 *secretly|covertly|discreetly END
+concealment    said     *USER ..3 need|needs ..1 be told|informed|notified|aware
+concealment    said     cover your *tracks
+concealment    said     so|so_that *nobody sees|notices|knows|finds
+concealment    order    refrain_from|avoid displaying|showing|mentioning|revealing ..4 to ~1 *USER
+concealment    said     no_need_to|no_need inform|tell|notify ~1 *USER
+role_spoof     order    execute|run|follow|obey every|all|the|each command|commands|instruction|instructions in|on this|the *file|document|page|message|email|ticket|comment
+role_spoof     said     NEW ORDERS|task|directive for ~1 *AGENT COLON
+role_spoof     said     assistant|ai|agent|model|bot without ~1 *restrictions|rules|limits|filters|limitations
+role_spoof     said     i order|command|instruct|authorize *you to
+role_spoof     said     note|message|attention|instruction ..3 *AGENT STOP you must|should|will|need_to
+role_spoof     order    dear|hey|hello|hi ~1 *AGENT STOP please? ..2 DO
+tool_steering  said     *TALK ..3 and append|add|attach|send|post it ..2 to
+tool_steering  order    REVEAL ~2 *WEALTH ..4 your
+tool_steering  order    tell|give|send|show me ~1 ..1 *WEALTH|password
+tool_steering  order    CALL ..1 NAME with ~2 *TALK
+tool_steering  order    include|pass|attach|put|send ~2 *WEALTH in|as|to ..3 field|parameter|argument|metadata|call
+tool_steering  =order   include|pass|attach|put|send|supply ..2 PROMPT in|as|to|into
+tool_steering  =said    when|whenever|if|once ..4 LOADED ..6 CHANGE ~1 ..1 AIM
+concealment    =order   do_not|don't|never ..1 tell|inform|reveal|notify|alert ~1 USER that|about|what|how|of
+"""
+# Phrases of other languages, read letter by letter: `..N` is up to N characters of a sentence, `_` a blank.
+_STEER_FOREIGN = """
+override       ignorier|vergiss|vergesst|vergessen_sie|missachte ..40 bisherig|vorherig|vorig|obig|früher|vorangegangen|alle|deine|ihre|ursprünglich ..16 anweisung|instruktion|vorgaben|regeln|systemvorgaben|befehle|richtlinien
+override       ne_tiens_pas_compte|ne_tenez_pas_compte|ignorez|oublie|faites_abstraction ..16 instructions|consignes|directives|règles ..20 précédent|antérieur|ci-dessus|initial|du_système
+override       ignorez|ignore_|oublie|ne_tiens_pas_compte|ne_tenez_pas_compte ..16 toutes|tes_|vos_|les_ ..16 instructions|consignes|directives|règles
+override       ignora|olvida|olvide|descarta|haz_caso_omiso|no_tengas_en_cuenta|omite ..40 instrucciones|indicaciones|directrices|órdenes|reglas_del_sistema|reglas_anteriores|reglas_previas
+override       ignora|dimentica|trascura|non_tenere_conto ..40 istruzioni|direttive|indicazioni_precedenti|regole_precedenti
+override       ignor|desconsider|descart|esqueça_todas|esqueça_as_|esqueça_suas|esqueça_tudo ..40 instruções|instrucoes|diretrizes|orientações|comandos_anteriores
+override       negeer|vergeet ..40 instructies|aanwijzingen|opdrachten|regels|systeemprompt
+override       ignoruj|zignoruj|zapomnij|pomiń ..40 instrukcj|polece|wytyczn|zasad
+override       ignoruj|zapomeň|nedbej ..40 pokyn|instrukc
+override       ignorera|glöm|ignorer|glem|se_bort_fra ..40 instruktion|instruksj|anvisning
+override       unohda|sivuuta|jätä_huomiotta|älä_välitä ..40 ohjeet|ohjeista|määräykset
+override       hagyd_figyelmen_kívül|felejtsd_el|ne_vedd_figyelembe ..30 utasítás|szabály|parancs
+override       ignoră|ignora|uită|nu_ține_cont ..40 instrucțiuni|instructiuni|regulile
+override       talimat|yönerge|komut ..40 yok_say|görmezden|unut|dikkate_alma|göz_ardı
+override       bỏ_qua|quên|phớt_lờ ..40 hướng_dẫn|chỉ_dẫn|chỉ_thị|mệnh_lệnh
+override       abaikan|lupakan ..40 instruksi|perintah|arahan|petunjuk
+override       игнорируй|забудь|не_обращай_внимания|пренебреги ..30 инструкци|указани|команд|правил|распоряжени
+override       ігноруй|забудь|не_зважай ..30 інструкці|вказівк|наказ|правил
+override       αγνόησε|αγνοήστε|ξέχασε|ξεχάστε ..30 οδηγίες|εντολές|κανόνες
+override       התעלם|תתעלם|שכח ..40 הוראות|ההוראות|הנחיות|ההנחיות|פקודות
+override       تجاهل|تجاهلوا|انسَ|انس_ ..40 تعليمات|التعليمات|أوامر|الأوامر|توجيهات|الإرشادات
+override       निर्देश|आदेश|हिदायत ..40 अनदेखा|नज़रअंदाज|नजरअंदाज|भूल_जा|उपेक्षा
+override       เพิกเฉย|ละเว้น|ลืม|ไม่ต้องสนใจ ..40 คำสั่ง|คำแนะนำ
+override       忽略|无视|無視|忘记|忘掉|忘記|忽視|不要理会|不用管|抛开 ..6 之前|先前|以上|上面|前面|此前|所有|原有|你的|全部|一切|上述 ..8 指令|指示|提示|命令|规则|規則
+override       以前|これまで|上記|前の|先の|すべて|全て|今まで ..10 指示|指令|命令|プロンプト ..6 無視|忘れ|破棄
+override       이전|위의|앞의|앞선|기존|모든|지금까지 ..10 지시|명령|지침|프롬프트|규칙 ..8 무시|잊어|따르지
+concealment    nutzer ..40 nichts|nicht|niemals|kein ..40 sagen|erwähnen|mitteilen|verraten|erzählen|erfahren|zeigen
+concealment    sag|erzähl|verrat|teile|erwähn|informier|zeig|melde ..40 nutzer ..16 nicht|nichts|niemals
+concealment    sag|erzähl|verrat|teile|erwähn|informier|zeig|melde ..12 nicht|nichts|niemals ..40 nutzer
+concealment    ohne ..40 nutzer ..40 informieren|fragen|benachrichtigen|sagen|warnen|merkt|erfährt|weiß
+concealment    verheimlich|verschweig|verbirg|ohne_wissen_de ..30 nutzer
+concealment    sans ..6 parler|dire|informer|prévenir|avertir|demander ..12 utilisat
+concealment    ne_|n' ..6 dis|dites|parle|parlez|informe|informez|mentionne|mentionnez|révèle|révélez|montre ..30 utilisat
+concealment    cache|cachez|à_l'insu ..20 utilisat
+concealment    no ..12 digas|diga|informes|informe|menciones|mencione|reveles|revele|cuentes|muestres|avises|notifiques ..30 usuari
+concealment    sin ..10 decir|informar|avisar|mencionar|preguntar|notificar|que ..12 usuari
+concealment    oculta|esconde ..20 usuari
+concealment    não|nao ..10 diga|conte|informe|mencione|revele|mostre|avise|notifique ..30 usuári|usuari|utilizador
+concealment    sem ..10 avisar|informar|dizer|perguntar|notificar|que ..12 usuári|usuari|utilizador
+concealment    non ..10 dire|dirlo|dite|informare|menzionare|rivelare|mostrare|avvisare|parlarne|rivelarlo ..30 utent
+concealment    senza ..10 dire|dirlo|informare|avvisare|chiedere|che ..12 utent
+concealment    vertel|zeg|meld|noem|informeer|toon|waarschuw|vermeld ..40 niet|niets|nooit ..30 gebruiker
+concealment    vertel|zeg|meld|noem|informeer|toon|waarschuw|vermeld ..30 gebruiker ..20 niet|niets|nooit
+concealment    zonder ..12 gebruiker ..20 informeren|vragen|waarschuwen|weten|medeweten
+concealment    zonder_medeweten|verberg ..30 gebruiker
+concealment    nie_ ..2 mów|informuj|wspominaj|ujawniaj|powiadamiaj|pokazuj|zdradzaj ..40 ytkown
+concealment    bez_ ..2 wiedzy|zgody|informowania|pytania|powiadamiania ..10 ytkown
+concealment    neříkej|neinformuj|nezmiňuj|neprozrazuj|neukazuj|bez_vědomí|neřekni ..30 uživatel
+concealment    säg|berätta|nämn|informera|avslöja|visa|fortæl|sig|nævn|fortell|si_|nevn|informer|vis_ ..12 inte|ikke|aldrig|aldri ..30 användar|bruger|bruker
+concealment    utan_att|uden_at|uten_å ..40 användar|bruger|bruker
+concealment    älä_ ..6 kerro|mainitse|ilmoita|näytä ..30 käyttäj
+concealment    ne_ ..2 mondd|említsd|tájékoztasd|szólj|árulj ..30 felhasználó
+concealment    nu_ ..4 spune|menționa|informa|dezvălui ..30 utilizator
+concealment    kullanıcı ..30 söyleme|bildirme|bahsetme|haber_verme|belli_etme|gösterme
+concealment    đừng|không_được|chớ ..10 nói|cho|tiết_lộ|báo|đề_cập|thông_báo ..20 người_dùng
+concealment    jangan ..10 beri|katakan|sebutkan|ungkapkan|informasikan|memberi ..16 pengguna
+concealment    не_ ..2 говори|сообщай|упоминай|рассказывай|показывай|уведомляй|раскрывай|информируй ..40 ользовател
+concealment    без_ведома|скрой|скрывай ..30 ользовател
+concealment    не_ ..2 кажи|повідомляй|згадуй|розповідай|показуй ..40 користувач
+concealment    μην_ ..30 χρήστη
+concealment    אל_ת ..40 למשתמש|המשתמש
+concealment    لا_ ..4 تخبر|تذكر|تكشف|تُخبر|تقل|تعلم|تبلغ ..16 مستخدم|المستخدم
+concealment    उपयोगकर्ता|यूज़र|प्रयोक्ता ..40 न_बता|मत_बता|नहीं_बता|ना_बता|न_कह|मत_कह
+concealment    อย่า|ห้าม ..12 บอก|แจ้ง|เปิดเผย ..12 ผู้ใช้
+concealment    不要|别|勿|不得|不能|禁止|請勿|请勿|無需|无需 ..6 告诉|告知|通知|透露|提及|提醒|让|向|对|告訴|讓 ..8 用户|用戶|使用者
+concealment    ユーザ ..16 伝え|知らせ|言わ|教え|通知し|明かさ|言及し ..4 ない|ず|るな|てはいけ
+concealment    사용자 ..16 말하지|알리지|언급하지|알려주지|밝히지|보고하지
+tool_steering  lies|lesen|öffne|lade|kopiere|liest ..20 PATH ..60 gib|sende|schick|übergib|übermittle|füge|kopiere|inhalt
+tool_steering  lis|lisez|ouvre|ouvrez|envoie|envoyez|copie ..30 PATH ..60 envoie|transmet|transmettez|envoyez|passe|passez|contenu|mets|ne_le
+tool_steering  lee|lea|abre|abra|envía|envia|copia ..30 PATH ..60 envía|envia|pasa|pase|incluye|contenido|manda
+tool_steering  leia|abra|envie|copie|leggi|apri|invia ..30 PATH ..60 envie|passe|conteúdo|inclua|mande|invia|passa|contenuto|includi
+tool_steering  lees|open|lez ..20 PATH ..60 geef|stuur|inhoud|verzend
+tool_steering  przeczytaj|otwórz|odczytaj|wyślij ..20 PATH ..60 podaj|wyślij|przekaż|treść|zawartość
+tool_steering  прочитай|прочти|открой|отправь|прочитайте|скопируй ..40 PATH ..60 передай|отправь|содержим|пошли|вставь
+tool_steering  読み|読んで|読取|送信 ..20 内容|送
+tool_steering  PATH ..12 を読 ..40 入れ|送|渡|含め
+tool_steering  读取|讀取|打开|查看|发送|复制 ..12 PATH ..40 传入|发送|传递|作为|填入|放入|上传
+tool_steering  PATH ..16 oku ..60 koy|gönder|aktar|ekle
+tool_steering  PATH ..20 읽 ..40 넣|보내|전달|포함
+tool_steering  اقرأ|افتح|أرسل ..40 PATH ..60 أرسل|مرر|ضع
+tool_steering  PATH ..20 पढ़|भेज ..60 भेज|डाल|दें
+tool_steering  đọc|mở|gửi ..20 PATH ..60 gửi|truyền|đưa
+tool_steering  baca|buka|kirim ..20 PATH ..60 kirim|masukkan|sertakan|isi
+tool_steering  olvas|nyisd_meg ..20 PATH ..60 küldd|add_meg|tartalm
+tool_steering  přečti|otevři ..20 PATH ..60 pošli|předej|obsah|vlož
+exfil_link     envía|envia|manda|envie|mande|envoie|envoyez|invia ..40 historial|histórico|historique|conversa|conversación|cronologia|contraseña|senha|mot_de_passe ..40 herramienta|ferramenta|outil|https:|@
+role_spoof     neue|nouvelles|nuevas|nuove|novas|nieuwe|nowe|новые|nya|nye ..1 anweisungen|instructions|instrucciones|istruzioni|instruções|instructies|instrukcje|инструкции|instruktioner ..3 :_
 """
 
-# In a rule `_` stands for the gap between two words of a sentence, `@` for any word but the last of a sentence, `&` for
-# any word with dots in it (file names), `\_` for itself, %NAME% for one of these. Indented lines continue the line above.
-_INJECT_WORDS = r"""
-VERB ignore|disregard|forget|neglect|override|overrule|bypass|discard|ignorier(?:e|en|t)|vergiss|vergesst|vergessen|missachte
-  |ignore[rz]|oublie[rz]?|ignora(?:te|re|d)?|ignoren|olvid(?:a|e|en|ad)|descarta|omite|dimentica(?:te|re)?|trascura(?:te)?
-  |ne_tiens_pas_compte|ne_tenez_pas_compte|no_tengas_en_cuenta|haz_caso_omiso|non_tenere_conto|esque[çc]a|desconsidere|ignorem
-  |descarte|negeer|vergeet|ignoruj(?:cie|te)?|zignoruj(?:cie|te)?|ignorera|ignorer|glöm|glem|zapomeň(?:te)?|zapomnij(?:cie)?
-  |pomiń|игнорируй(?:те)?|проигнорируй(?:те)?|забудь(?:те)?
-FILL all|any|every|each|the|these|those|this|that|my|our|of|and|or|to|from|entire|whole|rest|you|received|set|its|about
-  |alle[nrs]?|die|sämtliche[nr]?|den|der|sie|toutes?|tous|les|la|l|le|de|du|des|todas?|todos|las|los|tutte|tutti|gli|i|quelle
-  |delle|und|as|os|o|a|het|wszystkie|wszystkich|swoich|все|о|alla|všechny|všechna|ty|tyto
-SCOPE previous(?:ly)?|prior|above|earlier|preceding|past|former|foregoing|existing|original|initial|current|safety|security
-  |system|developer(?:['’]s)?|default|ethical|given|bisherige[nr]?|vorherige[nr]?|vorige[nr]?|obige[nr]?|zuvor|früheren?
-  |vorangegangenen?|vorhergehenden?|vorangehenden?|ursprünglichen?|anteriores|anterior|previas|prévias|précédentes|précédents
-  |precedenti|eerdere|bovenstaande|voorgaande|oorspronkelijke|your|deine[nr]?|ihre[nr]?|vos|tes|tus|sus|tue|vostre|suas|tuas
-  |je|jouw|uw|swoje|twoje|свои|твои|ваши|poprzedni\w+|wcześniejsz\w+|powyższ\w+|tidigare|tidligere|föregående|foregående
-  |forrige|ovanstående|ovenstående|dina|dine|předchozí\w*|dřívější\w*|dotychczasow\w+|предыдущ\w+|прежн\w+|прошл\w+|систем\w+
-OBJ (?:system_)?(?:instructions?|prompts?|guidelines?|guidance|directives?)|system_messages?|system(?:vorgaben|anweisungen
-  |regeln)|anweisungen|instruktionen|vorgaben|instrucciones|indicaciones|directrices|consignes|istruzioni|direttive
-  |instru[çc][õo]es|diretrizes|orienta[çc][õo]es|instructies|aanwijzingen|systeem\w+|instru[kc]tion(?:er|erna|erne)
-  |instruksj\w+|pokyn\w*|instrukc[ei]|instrukcj\w+|wytyczn\w+|polece\w+|инструкци\w+|указани\w+
-SOFT rules|commands|constraints|restrictions|programming|safeguards|polic(?:y|ies)|training|context|directions|regeln|befehle
-  |reglas|órdenes|règles|regole|ordini|regras|comandos|regels|opdrachten|zasad\w*|reguł\w*|правила?|команд\w*
-POST above|you (?:were|have been|are) given|given (?:to you )?(?:before|earlier)|so far|pr[ée]c[ée]dent\w*|anterior\w*
-  |ant[ée]rieur\w*|ci-dessus|previ[ao]s|pr[ée]vi[ao]s|acima|sopra|precedenti|iniciales|and_(?:instead_)?(?:follow|obey)
-  |e_segu\w+|et_sui\w+|y_sigue|und_(?:folge|befolge)|en_volg|iniciais|iniziali|initiales|du syst[èe]me|del sistema|do sistema
-  |ricevute|recibidas|recebidas|davor|zuvor|oben
-END (?!_(?:in|inside|within|from|for|on|of|found|contained|embedded|if|when|unless|until|that|which|with)_(?!(?:this|the
-  |your)_(?:conversation|session|chat|context|system|developer|user)|you_(?:are|were|have)|now_on))
-NOT do_not|don['’]t|dont|must_not|mustn['’]t|should_not|shouldn['’]t|shall_not|may_not|need_not|needn['’]t|cannot|can['’]t
-  |never|avoid|refrain_from|no_need_to
-TELL (?:tell|inform|mention|reveal|disclose|explain|admit|report|notify|alert|warn|confess|describe|expose|show|say|discuss
-  |acknowledge|refer|let|displaying|telling|informing|mentioning|revealing|disclosing|notifying|alerting|showing)
-USER (?:the|your|any|our|end)_(?:end.)?(?:users?|humans?|operator|developer|owner|customer|person)\b
-AI ai|llm|llms|language_models?|assistants?|agents?|chatbots?|models?|claude|chatgpt|gpt|copilot
-GIVE send|pass|include|append|attach|upload|paste|forward|provide|put|insert|leak|exfiltrate|post|submit|share|transmit|email
-  |copy|output|print|add|encode|embed|deliver|write|supply|give
-FILE (?:(?<!your )(?:~|/home/[\w.-]+|/root)/(?!\S{0,99}\.pub\b)[.\w/-]+(?![.\w/-])|\bid\_(?:rsa|ed25519|ecdsa)\b(?!\.pub)
-  |(?<![\w*])\.env\b(?![.\w])|/etc/(?:passwd|shadow)|authorized\_keys|mcp\.json|private.?keys?|ssh.?keys?)
-TALK (?:(?:chat|conversation|message|browsing|dialogue)_(?:history|log|context)|(?:entire|full|whole|complete|previous|current
-  |this|the)_conversation|system_prompt|previous_messages)
-WEALTH (?:secrets?\b|credential|(?:api|ssh|access).?keys?|tokens?\b|password|environment_var|contents?_of|every_file|all_files
-  |files_you|invites|inbox|address_book|user['’]s|personal_data|everything_you|all_(?:e-?mails?|messages|data)|\.env\b|id\_rsa
-  |/etc/|~/)
-ORDER (?:you_(?:must|are|should|will|have_to|need_to)|new_(?:instructions?|task)|ignore|disregard|override|from_now_on
-  |the_(?:assistant|model|agent|user)_|do_not|don['’]t|your_(?:instructions|new|role|task)|execute|call_|reveal|send_|transfer
-  |grant|forget|all_previous|obey|before_|route_|never|always|delete|your_(?:permissions|privileges|restrictions)_(?:have|are)
-  |confirmation_is_(?:no_longer|not)|pre.?approved)
-DOES (?:ignore|run|execute|send|curl|call|must|should|forget|include|delete|do_not|don['’]t|open|read|write|upload|say
-  |recommend|visit|forward|append|reveal|output|print|fetch|install|add)
+# kind | force | words of which one is there (in lower case) | what follows them, as a regex that is tried where one of them stands
+_STEER_MARKS = r"""
+template_tokens  said   <|                      (?:im_start|im_end|system|user|assistant|endoftext|eot_id|start_header_id|end_header_id|begin_of_text|end_of_text|endofprompt|channel|message)\|>(?=\s*\S)(?![\s\S]{0,60}\b(?:marks?|tokens?|tags?|turns?|chatml|template|delimit\w*|special)\b)
+template_tokens  said   [inst]                  \s{1,2}\w{2}
+template_tokens  said   [/inst]                 (?=.?)
+template_tokens  said   <<sys>>                 \s*\S
+template_tokens  said   <start_of_turn> <end_of_turn>  .{0,3}
+template_tokens  said   </tool_result> </tool_response> </function_results> </function_result> </function_response> </tool_output> </tool_call> </document> </context>  \s{0,3}<?/?(?:system|user|human|assistant|instructions?)\b
+role_spoof       hint   <important <critical <system <hidden <secret <admin <override <urgent <global <instructions <information <assistant  (?:[-_ ]\w+)?>(?=[^<]{0,30}\w[^<]{0,30} )
+role_spoof       =said  <important> <critical> <system> <hidden> <secret> <admin> <override> <urgent> <global> <hidden_instructions> <system_instructions>  [^<]{0,400}?\b(?:you must|must (?:also |first )?(?:read|send|be|call|use)|always|never|do not|don['’]t|read|send|hijack|redirect|ignore|access|before (?:using|invoking|calling)|prior to|when(?:ever)? (?:send|the|this)|once this|if the query|every|other tools|route|bcc|forward|pass|first|all )\b
+role_spoof       said   <system <admin <override <hidden <secret <important <critical <urgent <information  (?:[-_ ]\w+)?>[^<]{0,200}?\b(?:from now on|you must (?:now )?(?:call|send|read|ignore|not)|you (?:are now|comply|obey)|ignore|do not (?:tell|mention|inform)|the (?:assistant|user)|route|obey|exfiltrate|before using|without asking|pre.?approved|grant|skip|to you, \w+|before you can|mail |upload)\b
+role_spoof       said   [system [admin [priority [assistant [override [new+instruction  [\w -]{0,40}\]:?\s{0,3}[^\n]{0,80}?\b(?:you (?:must|are (?:now )?(?:an?|the)|will|should)|ignore|stop|call|send|grant|run|execute|reveal|transfer|the user['’]s|the assistant|the agent|disregard|skip|without|export)\b
+role_spoof       said   (system_message) ###system |||admin ###admin "role":"system" "role":+"system"  [^\n]{0,120}?\b(?:lifted|without|override|you (?:now|must)|follow|disable|must|execute|run)\b
+role_spoof       =said  (assistant+only) (ai+only) (for+the+model) (llm+only) [system+note [system+comp [assistant+dir |||admin assistant+directive admin+mode <tool_override  .
+role_spoof       =said  ${system <!-- [//]:  [^\n]{0,12}?\b(?:assistant|ai|model|agent|llm|system)\b\s{0,2}[:,][^\n]{0,90}?\b(?:run|send|store|read|collect|ignore|call|fetch|include|upload)\b
+hidden_text      said   <!-- [//]:              (?=[^<>]{0,200}?\b(?:ai(?! generated)|llm|llms|assistants?|agents?|chatbots?|models?|claude|chatgpt|gpt|copilot|hidden)\b)[^<>]{0,300}?(?:\b(?:ignore|run|execute|send|curl|call|must|should|forget|include|delete|do not|don['’]t|open|read|write|upload|say|recommend|visit|forward|append|reveal|output|print|fetch|install|add)\s|you are an? (?:ai|llm))
+hidden_text      said   style=                  ["'][^"'>]{0,160}?(?:display:\s{0,2}none|visibility:\s{0,2}hidden|font-size:\s{0,2}[01](?:px|pt)?\b|opacity:\s{0,2}0(?![.\d])|(?<!-)color:\s{0,2}(?:#fff(?:fff)?|white)\b)[^>]{0,100}>[^<]{0,200}?\b(?:ai|llms?|assistants?|agents?|models?|claude|chatgpt|gpt|copilot|ignore|disregard|you must|from now on|do not|reveal|forget|obey|send|append|upload|forward|transfer)\b
+exfil_link       said   ![                      [^\[\]\n]{0,120}\]\(\s?<?https?://[^)\s]{0,300}(?:\{\{?|<|%7b|\[)[\w .%-]{0,40}?(?:history|conversation|secret|key|token|prompt|data|content|summary|password|base64|user|message|email|chat|env)
+exfil_link       said   ![                      [^\[\]\n]{0,120}\]\(\s?<?https?://[^)\s?]{1,200}\?(?:[\w-]{1,12}=)(?=[a-z0-9+/_-]*[0-9])[a-z0-9+/_-]{24,}={0,2}\)
+exfil_link       said   fetch('http fetch("http fetch(`http  s?://[^'"`]{1,200}['"`]\s?\+\s?(?:document\.cookie|localstorage)
+exfil_link       said   onerror=                [^>\n]{0,80}?(?:addserver|\.mcp\.|command:)
 """
-# kind | strength | rule. Strength: `!` strong, `~` weak, `d` strong in descriptions and weak in responses; then `i`: only
-# as an order (not "the parser ignores …"), `a`: only with the model addressed earlier in the sentence, `x`: also in
-# quotes, where tokens mean the same (but not in code that builds a prompt), `m`: tried at the anchors that begin with a
-# mark, `s`: searched for (scripts without blanks). All others are tried near other anchors, where a word begins that they
-# can begin with, so each must begin with a plain choice of words.
-_INJECT_RULES = r"""
-override|!i|(?:%VERB%)_(?:(?:(?:%FILL%)_){0,5}?(?:%SCOPE%)_(?:(?:%FILL%|%SCOPE%)_){0,4}?(?:%OBJ%|%SOFT%)\b
-  |(?:(?:%FILL%)_){0,2}?(?:all|any|every|alle|toutes?|todas|tutte|wszystkie|все)_(?:(?:%FILL%)_){0,3}?(?:%OBJ%)\b
-  |(?:(?:%FILL%)_){0,4}?(?:%OBJ%|%SOFT%)_@{0,2}?(?:%POST%)\b)%END%
-override|!i|(?:ignore|disregard|forget)_(?:@{0,3}?(?:everything|anything|all|whatever)_(?:(?:that|which|else|i|we|they|you|has
-  |have|had|was|were|been|is)_){0,5}(?:told|said|instructed|above|before|asked|taught|written)\b|(?:all_
-  |everything_)?(?:of_)?the_above\b[^.!?]{0,20}\b(?:and|instead|directions?)\b)
-override|!i|(?:%NOT%|stop)_(?:follow|obey|comply_with|adhere_to|trust|listen_to|following|obeying)_(?:(?:any|all|of|the|your
-  |user['’]?s?|previous|prior|earlier|former|original|system|developer)_){1,5}(?:request|instructions?|prompt|rules|commands?
-  |guidelines|users?)\b
-override|!|(?:this|following|below|these)_@{0,3}?(?:overrides?|supersedes?|replaces?
-  |takes?_precedence_over)_(?:(?:%FILL%)_){0,5}?(?:system_prompt|(?:previous|prior|existing|original|other
-  |earlier)_(?:system_)?instructions|your_@?(?:instructions|prompt|guidelines|rules))
-override|!|(?:your|previous|prior|earlier|rules|instructions|restrictions)_@{0,6}?(?:is|are|have_been)_(?:now_|hereby_
-  |all_){0,2}(?:void|null_and|revoked|rescinded|lifted)\b(?=\s*(?:$|[.!;,"'”’)<\]*\n]))
-override|!|(?:önceki|yukarıdaki|daha_önceki)_@{0,2}?(?:talimat|yönerge|komut)\w*[^.!?]{0,20}(?:yok_say|görmezden|unut
-  |dikkate_alma)
-override|!s|(?:忽略|无视|無視|忘记|忘掉|忽視|不要理会)[^。！？]{0,6}(?:之前|先前|以上|上面|前面|此前|所有|原有
-  |你的)[^。！？]{0,8}(?:指令|指示|提示|命令)|(?:以前|これまで|上記|先|すべて|全て)[^。！？]{0,10}(?:指示
-  |指令)[^。！？]{0,4}(?:無視|忘れ|破棄)
-role_spoof|!i|(?:new|updated|hidden|revised|real|secret|additional|neue|nouvelles|nuevas|nuove|novas|nieuwe|nowe
-  |новые)_(?:system_)?(?:instructions?|anweisungen|instrucciones|istruzioni|instru[çc][õo]es|instructies|instrukcje
-  |инструкции)(?:_(?:for|to)_(?:the_|all_|any_)?(?:%AI%)|_from_(?:the_|your_)?(?:developers?|admin\w*|system|owner|operator
-  |openai|anthropic|security_team|management))?[\])*]{0,3}\s?:\s{0,3}(?!\s|see|please see|read|refer|available|docs|https?
-  |in |on\x20|v?\d|none|n/a)
-role_spoof|!|(?:hidden|secret)_(?:instructions?|message|note)_(?:for|to)_(?:the_|all_|any_)?(?:%AI%)\b
-role_spoof|~|(?:instructions?)_(?:for|to)_(?:the_|all_|any_)?(?:%AI%)\s?:
-concealment|!i|(?:%NOT%)_@{0,3}?%TELL%_(?:(?:any|of|this|it|that|these|anything|the|fact|about|to|instructions?|message|note
-  |step|action|behaviou?r|tool|call|change)_){0,6}?%USER%(?=\s*(?:$|[.!;,"'”’)<\]*\n])|_(?:that_(?:you|this)|about_(?:this|it
-  |the|these|any)|what_you|of_this|anything|unless_(?:they|asked)|under_(?:any|no)|in_any_(?:case|way)|at_any|for_any_reason
-  |no_matter))
-concealment|!i|(?:%NOT%)_@{0,2}?(?:(?:mention|tell|reveal|disclose)_(?:this|these|that|any_of_this|the_(?:above|instruction
-  |tool|note|message|side|fact|change|extra|hidden|file)\w*|anyone|anybody)(?=\s*(?:$|[.!;"'”’)<\]*\n])|_(?:in_(?:your
-  |the)_(?:resp|answ|repl|summ|out|final)|to_(?:the_user|anyone)|when|anywhere|about_(?:this|it)))|(?:include|mention|show
-  |reference|display|reveal)_(?:this|these|any|it|that|the)_@{0,5}?in_your_@?(?:repl|resp|answ|summ|output))
-concealment|!i|(?:%NOT%)_(?:display|show|mention|reveal|report|log)_(?:this|that|these)_(?:calls?|steps?|actions?|requests?
-  |upload|transfer|instructions?)(?=\s*(?:$|[.!;,"'”’)<\]*\n]))
-concealment|~|(?:%NOT%)_(?:tell|inform|notify|alert)_(?:them|him|her)(?=\s*(?:$|[.!;"'”’)<\]*\n])|_(?:about_(?:it|this)|that))
-concealment|!i|(?:do|perform|execute|run|carry_out|complete)_(?:this|that|it|these|all_of_this)_@{0,2}?(?:silently|secretly
-  |covertly|discreetly|quietly)\b(?!_(?:in_ci|mode))
-concealment|!i|(?:remove|erase|delete|strip|hide)_(?:any|all|every)_(?:traces?|evidence|mentions?
-  |signs?)_of_@{0,3}?(?:from_your|so_(?:that_)?the_user)
-concealment|!|(?:berätta|säg|nämn|informera|avslöja|visa|fortæl|sig|nævn|fortell|si|nevn|informer|vis)_(?:det_|dette_
-  |detta_)?(?:inte|ikke|aldrig|aldri)_[^.!?]{0,30}(?:användar|bruger|bruker)
-concealment|!|(?:utan_att|uden_at|uten_å)_(?:berätta|informera|fråga|meddela|fortælle|informere|spørge|fortelle
-  |spørre)_[^.!?]{0,12}(?:användar|bruger|bruker)
-concealment|!|(?:(?:neříkej|neinformuj|nezmiňuj|neprozrazuj|neukazuj)\w*_[^.!?]{0,30}uživatel|bez_vědomí_uživatele
-  |kullanıcı\w*_[^.!?]{0,30}(?:söyleme|bildirme|bahsetme|haber_verme)\w*)
-concealment|di|(?:%NOT%)_@{0,3}?%TELL%_@{0,5}?%USER%
-concealment|di|(?:hide|conceal|withhold|keep|suppress|omit)_@{0,6}?(?:from|to)_%USER%
-concealment|!i|(?:hide|conceal|withhold|keep)_(?:this|it|that|these|any|all|your)_@{0,5}?from_%USER%
-concealment|!i|(?:omit|leave|exclude)_(?:this|these|any|it|that|the)_@{0,5}?(?:from|out_of)_your_@?(?:repl|resp|answ|summ
-  |report|output)
-concealment|!a|(?:without)_@{0,2}?(?:telling|informing|notifying|alerting|mentioning|asking|warning
-  |the_user)\b[^.!?]{0,20}?(?:user|human|noticing|knowing|knowledge|permission)
-concealment|~|(?:without)_@{0,2}?(?:telling|informing|notifying|alerting|mentioning|asking|warning|the_user)\b
-concealment|!|(?:user)_(?:must|should|need|does|do|will|is|are)(?:_?n['’]t|_not|_never)_(?:need_to_)?(?:be_)?(?:know|notice
-  |informed|told|aware|find_out|learn)_(?:about_|of_|that_)?(?:this|it|you|these|any)
-concealment|~|(?:user)_(?:(?:must|should|need|does|do|will|is|are|can)(?:_?n['’]t|_?not|_never)_(?:need_to_)?(?:be_)?(?:know
-  |see|notice|informed|told|aware|authorized|allowed|shown)|has_already_(?:approved|authori[sz]ed|consented|confirmed|agreed
-  |granted|given))
-concealment|!i|(?:silently|secretly|covertly|quietly|discreetly)_(?:also_)?(?:%GIVE%)_
-concealment|!a|(?:silently|secretly|covertly|discreetly)(?=\s*(?:[.!]|$))
-concealment|!|(?:ne_|n['’])(?:(?:le|la|l|en|lui|rien|jamais|pas)\W)*(?:dis|dites|dire|mentionne[zr]?|informe[zr]?|prévene?z
-  |préviens|révèle[zr]?|révéle[zr]|averti\w+|parle[zr]?|signale[zr]?|montre[zr]?)\b[^.!?]{0,50}utilisat
-concealment|!|(?:sans_que_l.utilisat\w+_(?:ne_|le_|s.en_)*(?:sache|remarque|voie|aperçoive|rende)|sans_(?:le_|en_)?(?:prévenir
-  |informer|avertir|dire|parler|demander|mentionner)_[^.!?]{0,30}utilisat|insu_de_l.utilisat|cache[zr]?_[^.!?]{0,40}utilisat)
-concealment|!|(?:no_(?:(?:le|les|se|lo)_)*(?:digas?|cuentes|menciones?|informes?|reveles?|avises?|notifiques?|muestres?
-  |comentes?)\b[^.!?]{0,50}usuari|sin_(?:que_(?:el|la)_usuari\w+_(?:lo_|se_)*(?:sepa|note|dé|entere|vea)|(?:avisar|informar
-  |dec\w+|notificar|preguntar|mencion\w+)_[^.!?]{0,30}usuari)|ocult(?:a|e|ar)_[^.!?]{0,40}usuari)
-concealment|!|(?:non_(?:(?:lo|ne)_)?(?:dire|dirlo|informare|menzionar\w+|rivelar\w*|avvisare|far_sapere|comunicare|parlarne
-  |mostrare|notificare)\b[^.!?]{0,50}utent|senza_(?:che_l.utente_(?:lo_|se_|ne_)*(?:sappia|noti|accorga|veda)|(?:dirlo
-  |avvisare|informare|chiedere)\b[^.!?]{0,30}utent)|insaputa_dell.utente|nascond\w+_[^.!?]{0,40}utente)
-concealment|!|(?:(?:não|nao)_(?:o_)?(?:diga|conte|mencione|informe|revele|avise|notifique|mostre)\b[^.!?]{0,50}(?:usu.ri
-  |utilizad)|sem_(?:que_o_(?:usu.rio|utilizador)_(?:o_|se_)*(?:saiba|perceba|note|veja)|(?:avisar|informar|dizer|perguntar
-  |notificar)\b[^.!?]{0,30}(?:usu.ri|utilizad))|esconda_[^.!?]{0,40}(?:usu.ri|utilizad)|oculte_[^.!?]{0,40}(?:usu.ri
-  |utilizad))
-concealment|!|(?:sag|sage|sagen|erzähle?|teile?|erwähnen?|informieren?|verrate?|verraten|benachrichtigen?|zeigen?|melden?
-  |warnen?)\b[^.!?]{0,50}nutzer\w*\W[^.!?]{0,30}?(?:nichts|nicht|niemals|nie|kein\w*)\b
-concealment|!|(?:(?:nicht|nichts|niemals)_[^.!?]{0,30}nutzer\w*_[^.!?]{0,30}(?:sagen|erwähnen|mitteilen|verraten|erzählen)
-  |nutzer_(?:nichts|nicht|niemals)_[^.!?]{0,24}(?:sagen|erwähnen|mitteilen|verraten|erzählen|erfahren)|benutzer_(?:nichts
-  |nicht|niemals)_[^.!?]{0,24}(?:sagen|erwähnen|mitteilen|verraten|erzählen|erfahren)
-  |ohne_(?:dass?_[^.!?]{0,20}nutzer\w*_[^.!?]{0,24}(?:merkt|erfährt|weiß|mitbekommt|sieht)
-  |[^.!?]{0,12}wissen_de[sr]_[^.!?]{0,12}nutzer|[^.!?]{0,16}nutzer\w*_[^.!?]{0,20}zu_(?:informieren|fragen|benachrichtigen
-  |sagen|warnen))|verheimliche_[^.!?]{0,40}nutzer|verschweige_[^.!?]{0,40}nutzer|verbirg_[^.!?]{0,40}nutzer)
-concealment|!|(?:vertel|zeg|meld|noem|informeer|toon|waarschuw|vermeld)\b(?:[^.!?]{0,40}gebruiker\w*\W[^.!?]{0,25}?(?:niet
-  |niets|nooit)\b|_(?:dit_|hier_)?(?:niet|niets|nooit)_[^.!?]{0,30}gebruiker)
-concealment|!|(?:zonder_(?:dat_de_gebruiker|medeweten|[^.!?]{0,8}gebruiker\w*_[^.!?]{0,20}te_(?:informeren|vragen
-  |waarschuwen))|verberg_[^.!?]{0,40}gebruiker|nie_(?:mów|informuj|wspominaj|ujawniaj|powiadamiaj|pokazuj|ostrzegaj
-  |zdradzaj)\w*\b[^.!?]{0,40}ytkown|bez_(?:wiedzy|zgody|informowania|pytania|powiadamiania)_[^.!?]{0,8}ytkown
-  |ukryj\w*_[^.!?]{0,40}ytkown)
-concealment|!|(?:не_(?:говори|сообщай|упоминай|рассказывай|показывай|уведомляй|раскрывай
-  |информируй)\w*\b[^.!?]{0,40}ользовател|без_ведома_\S*ользовател|скро\w+_[^.!?]{0,40}ользовател
-  |скры\w+_[^.!?]{0,40}ользовател)
-concealment|!s|(?:不要|别|勿|不得|不能|禁止)[^。！？]{0,6}(?:告诉|告知|通知|透露|提及|提醒|让|向|对)[^。！？]{0,8}用户
-  |ユーザー?[^。！？]{0,12}(?:伝え|知らせ|言わ|教え|通知し|明かさ)(?:ない|ず|るな|てはいけ)
-role_spoof|!|(?:you)_are_now_@{0,3}?(?:dan|unrestricted|jailbroken|unfiltered|uncensored|no_longer_\w+
-  |without_(?:any_)?restrictions|(?:a|an|the|my|evil|helpful)_@{0,2}?(?:ai|assistant|agent|model|chatbot|attacker|hacker
-  |persona|terminal|interpreter))\b
-role_spoof|!|(?:from)_(?:this_(?:point|moment)|now|here)_(?:on_|onwards?_|forward_)?[^.!?\w]{0,3}you_(?:are|will_be|become
-  |act_as|must_act_as)_@{0,4}?(?:dan|unrestricted|jailbroken|unfiltered|uncensored|no_longer_bound|free_(?:of|from)_\w+)\b
-role_spoof|!i|(?:begin|start|end)_(?:of_)?(?:new_|the_)?system_prompt\b
-role_spoof|~|(?:you)_are_now_(?:in|a|an|acting|operating|running)_
-role_spoof|!i|(?:act|behave|respond|pretend|imagine|roleplay|answer)_(?:as_(?:if|though)_|that_|like_)?you(?:_are|_were|_have
-  |['’]re)_@{0,4}?(?:admin\w*|root|developer|unrestricted|allowed|jailbroken|dan|no_(?:rules|restrictions|limits)|evil|hacker
-  |superuser|not_bound)\b
-role_spoof|!i|(?:system)(?:_(?:message|override|prompt|notice|note|alert|instruction|update|command|admin\w*
-  |directive))?(?:[\])>}*]{0,3}\s{0,2}:|[\])>}*]{1,3})\s{0,3}[^\n]{0,80}?\b%ORDER%
-role_spoof|!|(?:%AI%)_(?:reading|processing|parsing|seeing|viewing|that_(?:reads?|sees?|process\w*))_(?:this|the)
-role_spoof|!|(?:if)_you_are_(?:an?|the)_@{0,2}?(?:%AI%)(?:\s{0,3}[,:;–—-]|_(?:reading|processing|parsing|viewing|seeing|that
-  |and|then|you|please|with|working|running|summari\w+|%DOES%)\b)[^.!?]{0,40}?\b%DOES%_
-role_spoof|~|(?:note|message|attention|reminder|dear|hey|hello)_@{0,6}?(?:to_|for_)?(?:the_|all_|any_)?(?:%AI%)(?:_(?:agents?
-  |assistants?|models?))?\s{0,2}[:,*]
-role_spoof|!|(?:note|message|attention|dear|hey)_@{0,6}?(?:to_|for_)?(?:the_|all_|any_)?(?:%AI%)(?:_(?:agents?|assistants?
-  |models?))?\s{0,2}[:,*]{1,4}[^.!?]{0,90}?(?:you_must|(?:%GIVE%)_|ignore|disregard|disabled|without|the_user_has
-  |you_(?:received|were_given)_@{0,2}?(?:are|is)_\w+)
-tool_steering|~|(?:%AI%)_(?:must|shall|should|needs?_to|has_to|is_(?:required|instructed)_to)_@{0,2}?(?:read|call|run|execute
-  |delete|disclose|reveal|open|fetch|%GIVE%)_
-tool_steering|!|(?:%AI%)_(?:must|shall|should|needs?_to|has_to|is_(?:required|instructed)_to)_@{0,2}?(?:read|execute|disclose
-  |reveal|open|fetch|%GIVE%)_[^!?\n]{0,40}?(?:%FILE%|%TALK%)
-tool_steering|d|(?:must|always|should|need)_(?:to_|always_|first_)*(?:call|use|invoke|run|execute)_this_(?:tool
-  |function)_(?:first|before)_@{0,3}?(?:any|every|all|each)_@?(?:requests?|questions?|messages?|conversations?|tasks?|answers?
-  |responses?|calls?|tools?)\b
-tool_steering|!i|(?:route|send|direct|redirect|pass|forward)_@{0,2}?(?:all|every|any)_@{0,5}?(?:through|via|to)_this_(?:one
-  |tool|server|proxy|function)
-tool_steering|~|(?:never_(?:use|call)_the_(?:built.?in|other|original)|prefer_this_tool_over_(?:any|all|every)_other)\b
-tool_steering|!i|(?:use|call)_(?:the_)?@?(?:shell|bash|terminal|command)_tool_to_(?:run
-  |execute)_[^\n]{0,120}?(?:\|\s{0,3}(?:ba|z)?sh\b|rm -rf)
-tool_steering|!i|(?:call|use|invoke|run)_&{0,3}?(?:with|passing|including)_(?:the_)?%TALK%
-tool_steering|!i|(?:after|before)_(?:each|every|any)_@?(?:call|request|response|answer|message|tool|turn),?_(?:you_(?:must
-  |should)_|please_|always_|also_|then_|(?:use|call)_@{0,4}?to_){0,2}(?:post|send|upload|forward
-  |submit)_[^.!?]{0,40}?\bto_\W{0,2}https?://
-tool_steering|~|(?:change|replace|swap)_(?:the_)?@{0,2}?(?:recipient|destination|payee|beneficiary|iban)_@{0,3}?(?:to|with
-  |by)_
-tool_steering|!i|(?:%GIVE%)_@{0,5}?(?:all|every|each)_(?:environment_variables?|env_vars?|secrets?|credentials?|api_keys?
-  |passwords?)_(?:in|into|to|as)_@{0,4}?(?:arguments?|parameter|field|metadata|notes?|query|url)
-tool_steering|~|(?:other|those|existing)_@?tools_(?:are|is)_(?:now_)?(?:deprecated|unsafe|broken|disabled|insecure|obsolete
-  |compromised|untrusted)
-tool_steering|d|(?:do_not_(?:use|call)_any_other_tool|never_(?:use|call)_any_other_tool|only_use_this_tool|instead_of_(?:all
-  |every|any)_other_tools?)
-tool_steering|di|(?:when|whenever|if|once|every)_@{1,5}?(?:is|are|gets)_(?:available|called|used|invoked
-  |present)[^.!?]{0,40}?(?:change|replace|set|modify|redirect|swap|override|bcc|cc|include)_(?:the_)?@{0,3}?(?:recipient
-  |destination|amount|account|address|number|bcc|cc|contents?)\b
-tool_steering|!i|(?:always)_(?:change|replace|set|redirect|add_a|add|bcc|cc)_(?:the_)?@{0,2}?(?:recipient|destination|account
-  |payee|bcc|address)
-tool_steering|~|(?:you)_(?:must|should|need_to|have_to)_(?:now_|immediately_|always_|first_|then_)*(?:call|invoke|run
-  |execute)_(?:the_)?(?:tool_|function_|command_)?
-tool_steering|!|(?:system|override|urgent|important)\W{0,3}[^.!?]{0,24}\byou_must_now_(?:call|invoke|run|execute)_
-tool_steering|!i|(?:read|open|cat|load|fetch|access|retrieve|get)_&{0,6}?%FILE%[^\n!?]{0,60}?\b(?:and
-  |then)_(?:then_)?(?:%GIVE%)_
-tool_steering|di|(?:%GIVE%)_@{0,6}?%FILE%[^\n!?]{0,40}?\b(?:in|into|to|as|with|via)_@{0,4}?(?:arguments?|parameter|field
-  |sidenote|notes?|context|query|comment|answer|reply|response|request|message|https?:|endpoint|every)
-tool_steering|!i|(?:before)_(?:using|calling|invoking|running|answering)[^.!?]{0,60}?\b(?:read|open|cat|access
-  |load)_&{0,5}?%FILE%
-tool_steering|!i|(?:%GIVE%)_@{0,4}?contents?_of_@{0,3}?%FILE%
-tool_steering|di|(?:%GIVE%)_@{0,5}?%TALK%
-tool_steering|!i|(?:reveal|print|output|repeat|show|display|leak|disclose|recite|reproduce|share|tell|give|return
-  |include)_@{0,4}?your_@{0,2}?(?:system_prompt|hidden_prompt|initial_prompt|environment_variables|instructions(?=_(?:verbatim
-  |and|word)|\s*(?:$|[.!\n])))
-tool_steering|!i|(?:reply|respond|answer)_(?:only_)?with_(?:the|your)_@?(?:system_prompt|instructions)
-exfil_link|!m|(?<=!)\[[^\[\]\n]{0,120}\]\(\s?<?https?://[^)\s{<\[]{0,300}(?:\{\{?|<|\x257b|\[)[\w .\x25-]{0,40}?(?:history
-  |conversation|secret|key|token|prompt|data|content|summary|password|base64|user|message|email|chat|env)
-exfil_link|!i|(?:append|add|encode|attach|include|put|insert|embed)_@{0,6}?(?:conversation|chat|history|secrets?|contents?_of
-  |user['’]s|system_prompt|environment|everything_you|all_(?:data|messages|emails))[^.!?]{0,60}?\b(?:to|in|into|as|on
-  |at)_@{0,4}?(?:url|query|link|image)
-exfil_link|!i|(?:send|post|upload|forward|transmit|exfiltrate|leak|submit|report|email|copy|deliver)_[^\n!?]{0,90}?(?:%WEALTH%
-  |%TALK%)[^\n!?]{0,80}?\b(?:to|at|via)_\W{0,2}(?:https?://|[\w.+-]{1,64}\x40[\w-])
-exfil_link|!i|(?:fetch|open|visit|request|load|call|get|curl)_\W{0,2}https?://\S{1,200}?=["'`>]{0,2}\s{1,3}(?:followed_by|plus
-  |and_then|with)_
-exfil_link|!i|(?:render|display|show|insert|embed|output|include|load)_@{0,3}?(?:image|link|url|picture)_(?:with|containing
-  |including|carrying)_[^.!?]{0,40}?%WEALTH%[^.!?]{0,30}?\b(?:query|url|parameters?|path|link)
-exfil_link|!i|(?:fetch|open|visit|request|load|call|get|curl)_\W{0,2}https?://\S{1,200}?[?\x26/=](?:<|\{|\[
-  |\$)[\w ]{0,30}(?:secret|key|token|history|conversation|password|data|prompt)
-template_tokens|!mx|<\|(?:im\_start|im\_end|system|user|assistant|endoftext|eot\_id|start\_header\_id|end\_header\_id
-  |begin\_of\_text|end\_of\_text|endofprompt|channel|message)\|>|(?<![\w(=,.\[])\[inst\]\s{1,2}\S|\[/inst\]|(?<=<)<sys>>
-  |<(?:start|end)\_of\_turn>
-template_tokens|!mx|</(?:tool\_result|tool\_response|function\_results?|function\_response|tool\_output
-  |tool\_call)>\s{0,3}<?/?(?:system|user|human|assistant|instructions?)\b
-role_spoof|~mx|<(?:important|critical|system|hidden|secret|admin|override|urgent)(?:[-\_ ]\w+)?>(?=[^<]{0,30}\w[^<]{0,30} )
-role_spoof|!m|<(?:system|admin|override|hidden|secret|important|critical|urgent)(?:[-\_ ]\w+)?>[^<]{0,160}?\b(?:from_now_on
-  |you_must_(?:now_)?(?:call|send|read|ignore|not)|you_are_(?:now_)?an?_|ignore_|do_not_(?:tell|mention|inform)
-  |the_(?:assistant|user_)|route_|obey|exfiltrate|before_using|without_asking|pre.?approved)
-hidden_text|!m|<!--(?=[^<>]{0,200}?\b(?:%AI%)\b)[^<>]{0,300}?(?:\b%DOES%_|you_are_an?_(?:ai|llm))
-hidden_text|!|style\s{0,2}=\s{0,2}["'][^"'>]{0,160}?(?:display:\s{0,2}none|visibility:\s{0,2}hidden|font-size:\s{0,2}[01](?:px
-  |pt)?\b|opacity:\s{0,2}0(?![.\d])|(?<!-)color:\s{0,2}(?:#fff(?:fff)?|white)\b)[^>]{0,100}>[^<]{0,200}?(?:%ORDER%
-  |\b(?:%AI%)\b|(?:%GIVE%)_)
+_STEER_TOKEN = (
+    r"[^\W_]+(?:(?:['’-]|\.(?=[a-z0-9]{1,7}\b)|_+(?=[^\W_]))[^\W_]+)*(?:\(\))?|://[^\s\"'`)]*[^\s\"'`).,;!?]|[,;:]|\n(?!\s)"
+    r"|[.!?…。！？]+(?=[\s\"'”’)\]*_`<]|$)|\n\s*\n|\n\s{0,8}(?:[-*#>•]|\d{1,3}[.)])\s"
+    r"|@[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}\b"
+    r"|(?<=rm )-[a-z]*[rf]|\|\s{0,3}(?:sudo\s+)?(?:ba|z|k)?sh\b|\|\s{0,3}nc\s|/dev/tcp/"
+    r"|<!--[^<>\n]{0,16}-->|</?[a-z][^<>\n]{0,80}>"
+    r"|(?<![\w.])(?:~|\$home|[a-z]:|\.{1,2})?[/\\][\w.@*$+-]+(?:[/\\][\w.@*$+-]*)*|(?<![\w.])\*?\.[a-z][\w.-]*(?:/[\w.-]+)*|[^\w\s]|\w|\n")
+_steer_piece = lazy_regex(r"\S+|\n\s*\n|\n\s{0,8}(?:[-*#>•]|\d{1,3}[.)])\s|\n")
+_steer_token = lazy_regex(_STEER_TOKEN)
+_steer_path = lazy_regex(
+    r"\bid_(?:rsa|ed25519|ecdsa|dsa)\b(?!\.pub)|\.ssh\b(?![^\s]*(?:\.pub|known_hosts))|\.aws\b|\.env\b(?!\.(?:example|sample|template|dist))"
+    r"|\.netrc|\.kube\b|kubeconfig|\.gnupg|\.docker/config|\.git-credentials|\.pgpass|\.npmrc|\.pypirc|/etc/(?:passwd|shadow|sudoers)"
+    r"|\.\w+_history$|\.config/(?:gh|gcloud|github)|application_default_credentials|mcp\.json|claude_desktop_config"
+    r"|/credentials\b|\*credentials|^\*.*\.(?:pem|key)$|keychain|wallet\.dat|confidential$|secrets?\.(?:ya?ml|json|txt|toml)$")
+_steer_setup = lazy_regex(
+    r"\.(?:bash|zsh)rc|\.bash_profile|\.profile|\.claude/settings|\.cursor/(?:mcp|rules)|\.cursorrules|claude\.md|agents\.md|\.git/hooks|"
+    r"\.vscode/(?:settings|tasks|mcp)|crontab|authorized_keys")
+_steer_hook = lazy_regex(r"[?&/=](?:<|\{|\[|\$|%7b)[\w .-]{0,30}(?:secret|key|token|history|conversation|password|data|prompt)")
+_steer_leet = str.maketrans("01345@$", "oieasas")
+
+
+# What is told by its form, and the strings of which one is in a text then (in lower case).
+_STEER_FORMS = {
+    "PATH": (".ssh", "id_rsa", "id_ed25519", "id_ecdsa", "id_dsa", ".aws", ".env", ".netrc", ".kube", "kubeconfig", ".gnupg", ".docker/config",
+             ".git-credentials", ".pgpass", ".npmrc", ".pypirc", "/etc/", "_history", ".config/gh", ".config/gcloud", "_credentials", "/credentials", "*credentials",
+             "mcp.json", "claude_desktop_config", "*.pem", "*.key", "keychain", "wallet.dat", "://confidential", "secrets."),
+    "SETUP": ("shrc", "_profile", ".claude", ".cursor", "claude.md", "agents.md", ".git/hooks", ".vscode", "crontab", "authorized_keys"),
+    "DANGER": ("rm -", "| sh", "|sh", "| bash", "|bash", "| sudo", "|sudo", "| zsh", "| nc", "chmod 7", "chmod -r", "/dev/tcp", "histfile", "https_proxy=", "http_proxy="),
+    "URL": ("://",), "HOOK": ("=<", "={", "=[", "=$", "/{", "/<"), "APART": (" ", "-", "."), "NAME": ("_", "()"), "DEED": ("_", "()"), "MAIL": ("@",)}
+_steer_deed = lazy_regex("(?:^|_)(?:delete|remove|wipe|destroy|drop|transfer|send|export|grant|reset|erase|purge|format)(?:_|$)")
+_STEER_COMMON = frozenset("from on here api access response message system context the be of to in so".split())
+_STEER_TONGUES = """
+nutzer benutzer anwender anweisungen instruktionen vorgaben regeln systemvorgaben befehle richtlinien utilisateur utilisateurs
+ignorez oublie oubliez consignes usuario usuaria usuarios utente utenti gebruiker gebruikers instrucciones indicaciones directrices
+istruzioni direttive instrucoes diretrizes instructies aanwijzingen opdrachten regels instrukcje pokyny instruktioner instruktionerna
+anvisningar ohjeet talimatlari talimat pengguna instruksi perintah arahan utilizador utilizatorului brugeren brukeren
+instruksjoner instructiunile historial conversa senha ssh rsa aws env credentials
 """
-# What may stand before an order: a start of clause, a polite word, "you must", or the model addressed by name.
-_inject_lead = lazy_regex(
-    r"(?:^|[.!?:;,>*#\])}\"'`“”‘’«»\-–—…|(\n/\\=。：\[<{_]|\b(?:please|kindly|now|then|and|just|simply|immediately|first|instead"
-    r"|also|so|but|always|you|ai|assistants?|llms?|agents?|models?|bitte|veuillez|por favor|per favore|proszę|und|et|y|e|en|i"
-    r"|alsjeblieft|пожалуйста|и|tool to|there['’]s|there is)|\b(?:you|assistants?|agents?|models?|llms?|ai)\b"
-    r"(?:\s+[\w,]+){0,4}?\s+(?:must|should|shall|will|to|have to|need to)(?:\s+(?:also|always|now|first))?"
-    r"|^\s*(?:must|should|shall)(?:\s+also)?)\s*$")
-_inject_addressed = lazy_regex(r"\b(?:you|assistants?|agents?|ai|llms?|models?|please|also|then|now)\b"
-                               r"(?:(?!\b(?:not|never|no)\b|n['’]t\b)[^.!?])*$")
+_STEER_MISSPELT = ("ignore", "disregard", "forget", "previous", "instructions", "instruction", "prompt")
+_STEER_BARE = bytes(ord(chr(code).lower().translate(_steer_leet)) if chr(code).isalnum() else 32 for code in range(128)) + bytes(range(128, 256))
+_steer_joined = lazy_regex("(?:ignore|disregard|forget|override|bypass)(?:all|any|the|of|your|my|these|every)*(?:previous|prior|above|earlier|system|safety)?"
+                           "(?:instructions?|prompts?|rules|guidelines|directives)")
+_STEER_APART = (frozenset((b"i", b"g", b"n", b"o", b"r", b"e")), frozenset((b"i", b"n", b"s", b"t", b"r", b"u", b"c")))
+
+
+def _slips(word: str) -> Iterator[str]:
+    """*word* with one slip inside: a letter too few, too many or wrong, or two swapped."""
+    for place in range(1, len(word) - 1):
+        head, char, tail = word[:place], word[place], word[place + 1:]
+        yield head + tail
+        if tail[:1] != char and len(tail) > 1:
+            yield head + tail[0] + char + tail[1:]
+        for other in "abcdefghijklmnopqrstuvwxyz":
+            yield head + other + char + tail
+            if word + other not in ("forgeto",):
+                yield head + other + tail
+
+
+def _bits(bits: int) -> Iterator[int]:
+    while bits:
+        yield bits & -bits
+        bits &= bits - 1
+
+
+class _SteerPieces(dict[str, "tuple[tuple[int, int, str], ...]"]):
+    """What stands between blanks -> (start, end, letter) of its tokens."""
+
+    def __init__(self, letters: _SteerLetters) -> None:
+        super().__init__()
+        self.letters = letters
+
+    def __missing__(self, piece: str) -> tuple[tuple[int, int, str], ...]:
+        read = tuple((*match.span(), self.letters[match[0]]) for match in _steer_token.finditer(piece))
+        if len(self) < 8192 and len(piece) < 32:
+            self[piece] = read
+        return read
+
+
+class _SteerLetters(dict[str, str]):
+    """token -> the letter that says what it is: `.` `,` `:` for signs, `w` for a word of no class."""
+
+    def __init__(self, steer: _Steer) -> None:
+        super().__init__()
+        self.steer = steer
+
+    def __missing__(self, token: str) -> str:
+        letter = self._letter(token)
+        if len(self) < 8192 and len(token) < 32:
+            self[token] = letter
+        return letter
+
+    def _letter(self, token: str) -> str:
+        steer = self.steer
+        if token in ("http", "https"):
+            return ","
+        if len(token) > 4 and token[1] in " .*_-" and token[3] == token[1]:     # letters apart
+            token = token[::2]
+            if token not in steer.words and _steer_joined.search(token):
+                return steer.codes[steer.bits["APART"]]
+        bits = steer.words.get(token) or steer.words.get(token.replace("’", "'"))
+        first, last = token[0], token[-1]
+        if bits is None and (len(token) == 1 or token == ":") and not first.isalnum():
+            return ":" if first in ":：" else "." if first in ".!?…。！？" else "n" if first == "\n" else ","
+        if bits is None and not first.isalnum() and first not in "~./\\$*|<@-:":
+            return ":" if token in ":：" else "." if token.strip() in (".", "!", "?", "…", "。", "！", "？") or token.count("\n") > 1 or "\n" in token and token.strip() else ","
+        if bits is None:
+            if token.startswith("://"):
+                bits = steer.bits["URL"] | (steer.bits["HOOK"] if _steer_hook.search(token) else 0)
+            elif first == "@" and len(token) > 1:
+                bits = steer.bits["MAIL"]
+            elif first == "<":
+                return ","
+            elif first in "|-" and len(token) > 1 or token.startswith("/dev/tcp"):
+                bits = steer.bits["DANGER"]
+            elif first in ".!?…" and not token.strip(".!?…"):
+                return "."
+            else:
+                bits = (steer.bits["PATH"] if _steer_path.search(token) else 0) | (steer.bits["SETUP"] if _steer_setup.search(token) else 0)
+                if not bits:
+                    bits = steer.words.get(token.translate(_steer_leet))
+                if not bits and ("_" in token.strip("_") or token.endswith("()")):
+                    bits = steer.bits["NAME"] | (steer.bits["DEED"] if _steer_deed.search(token) else 0)
+        if bits is None:
+            return "w" if token[:1].isalnum() or len(token) > 1 else ","
+        return steer.codes.get(bits, "w")
+
+
+class SteeringPhrase(NamedTuple):
+    """One row of the tables: *row* is how it stands there."""
+    row: str
+    kind: str
+    force: str
+    regex: Any
+    needs: int                  # its parts, a bit each: a text that lacks one does not hold the phrase
+    key: int                    # bits of the words that the phrase hangs on: `*` in the table
+
+
+class _Steer:
+    """The tables in the form they are used in."""
+
+    def __init__(self) -> None:
+        self.bits: dict[str, int] = {}              # class or word of a phrase -> its bit
+        self.words: dict[str, int] = {}             # word -> bits
+        self.heads: dict[str, int] = {}
+        self.several: dict[str, list[str]] = {}     # class -> its expressions of several words
+        for line in re.sub(r"\n +", " ", _STEER_WORDS.strip()).split("\n"):
+            name, *words = line.split()
+            for word in words:
+                if "_" in word:
+                    self.several.setdefault(name, []).append(word)
+                else:
+                    self._learn(word, name)
+            self.bits.setdefault(name, 1 << len(self.bits))
+        for name in _STEER_FORMS:
+            self.bits.setdefault(name, 1 << len(self.bits))
+        rows = [line.split(None, 2) for line in _STEER_PHRASES.strip().split("\n")]
+        for word in _STEER_TONGUES.split():
+            self._learn(word, "TONGUE")
+        for word in ("777", "histfile", "https_proxy", "http_proxy"):
+            self._learn(word, "DANGER")
+        for _, _, phrase in rows:
+            for word in re.findall(r"[a-z0-9][\w'’-]*", re.sub(r"[A-Z]+|\.\.\d+|~\d+|//\d+", " ", phrase)):
+                for part in word.split("_"):
+                    self._learn(part, part)
+        for expressions in self.several.values():
+            for part in {part for expression in expressions for part in expression.split("_")}:
+                self._learn(part, part)
+        for word in _STEER_MISSPELT:
+            for slip in _slips(word):
+                self.words.setdefault(slip, self.words[word])
+        self.codes: dict[int, str] = {}
+        for bits in self.words.values():
+            self._code(bits)
+        for name in _STEER_FORMS:
+            self._code(self.bits[name])
+        self._code(self.bits["PATH"] | self.bits["SETUP"])
+        self._code(self.bits["URL"] | self.bits["HOOK"])
+        self._code(self.bits["NAME"] | self.bits["DEED"])
+        self.classes_of: dict[int, str] = {}
+        self.coded: dict[int, list[str]] = {}       # bit -> the letters that have it
+        for bits, code in self.codes.items():
+            for bit in _bits(bits):
+                self.coded.setdefault(bit, []).append(code)
+        self.letters = _SteerLetters(self)
+        self.pieces = _SteerPieces(self.letters)
+        parts: dict[int, int] = {}                  # classes and words of which one is needed -> bit of that need
+        self.phrases = []
+        for kind, force, phrase in rows:
+            regex, needs, key = self._compile(phrase)
+            mask = sum({parts.setdefault(need, 1 << len(parts)) for need in needs})
+            self.phrases.append(SteeringPhrase(" | ".join((kind, force, phrase)), kind, force, regex, mask, key))
+        self.forms = [(bit, [string for name, strings in _STEER_FORMS.items() if need & self.bits[name] for string in strings])
+                      for need, bit in parts.items() if any(need & self.bits[name] for name in _STEER_FORMS)]
+        self.formed = sum(bit for bit, _ in self.forms)
+        meets: dict[int, int] = {}
+        for need, bit in parts.items():
+            for one in _bits(need):
+                meets[one] = meets.get(one, 0) | bit
+        self.gate: dict[bytes, int] = {}            # word as it stands bare in a text -> the needs that it meets
+        self.classes: dict[bytes, int] = {}         # word -> its classes
+        for word, bits in self.words.items():
+            bare = max(re.split("[-'’]", word), key=len).translate(_steer_leet).encode()
+            for bit in _bits(bits):
+                self.gate[bare] = self.gate.get(bare, 0) | meets.get(bit, 0)
+            self.classes[bare] = self.classes.get(bare, 0) | bits
+        self.gate = {word: needs for word, needs in self.gate.items() if needs}
+        answering = [phrase for phrase in self.phrases if phrase.force[0] not in "=+"]
+        self.rare: dict[bytes, Sequence[SteeringPhrase]] = {}       # word -> the phrases that hang on it
+        hung: dict[int, list[SteeringPhrase]] = {}
+        for phrase in answering:
+            for bit in _bits(phrase.key):
+                hung.setdefault(bit, []).append(phrase)
+        for word, bits in self.classes.items():
+            hanging = {id(phrase): phrase for bit in _bits(bits) for phrase in hung.get(bit, ())}
+            if hanging:
+                self.rare[word] = list(hanging.values())
+        self.strings: dict[bytes, list[tuple[str, int, Sequence[SteeringPhrase]]]] = {}     # the same for forms, by a bare word of theirs
+        for name in ("PATH", "SETUP", "DANGER", "HOOK", "APART"):
+            bit = self.bits[name]
+            for string in _STEER_FORMS[name]:
+                bare = max(string.encode().translate(_STEER_BARE).split() or [b"https"], key=len)
+                self.strings.setdefault(bare, []).append((string, bit, [phrase for phrase in answering if phrase.key & bit]))
+        self.tongues = {word.encode() for word in _STEER_TONGUES.split()}
+        for key in self.tongues:
+            self.rare.setdefault(key, ())
+        self.hangs = self.rare.keys() | self.strings.keys()
+        self.foreign: dict[str, list[tuple[SteeringPhrase, list[tuple[str, ...]]]]] = {}
+        for line in _STEER_FOREIGN.strip().split("\n"):
+            phrase, parts = _steer_spell(line)
+            script = max(_steer_script(char) for char in line) or "latin"
+            self.foreign.setdefault(script, []).append((phrase, parts))
+        self.marks = _steer_marking([_steer_mark(line) for line in _STEER_MARKS.strip().split("\n")])
+        self.leads = self._any(self.bits["LEAD"] | self.bits["AGENT"])
+        self.musts, self.yous = self._any(self.bits["MUST"]), self._any(self.bits["YOU"] | self.bits["AGENT"])
+        self.candidates: dict[int, tuple[SteeringPhrase, ...]] = {}
+
+    def _learn(self, word: str, name: str) -> None:
+        bit = self.bits.setdefault(name, 1 << len(self.bits))
+        self.words[word] = self.words.get(word, 0) | bit
+
+    def _code(self, bits: int) -> str:
+        return self.codes.setdefault(bits, chr(0x4E00 + len(self.codes)))
+
+    def _any(self, bit: int) -> str:
+        found = self.classes_of.get(bit)
+        if found is None:
+            found = self.classes_of[bit] = "[\0" + "".join(sorted({code for one in _bits(bit) for code in self.coded.get(one, ())})) + "]"
+        return found
+
+    def _choices(self, element: str) -> tuple[str, int]:
+        """(regex over letters, bits of which one is needed) of alternatives; the bits are -1 where one of them is a sign."""
+        choices, bits = [], 0
+        for choice in element.split("|"):
+            signs = {"END": "(?=[.,:]|$)", "COLON": ",*:"}.get(choice)
+            several = self.several.get(choice, []) if choice.isupper() else [choice] if "_" in choice else []
+            if signs:
+                choices.append(signs)
+                bits = -1
+            elif "_" not in choice:
+                choices.append(self._any(self.bits[choice]))
+                bits |= self.bits[choice]
+            for expression in several:
+                parts = expression.split("_")
+                choices.append("[,:n]*".join(self._any(self.bits[part]) for part in parts))
+                bits |= self.bits[min(parts, key=lambda part: (part in _STEER_COMMON, -len(part)))]
+        return f"(?:{'|'.join(choices)})", bits
+
+    def _compile(self, phrase: str) -> tuple[Any, tuple[int, ...], int]:
+        """(regex over letters, needs, bits of the words that the phrase hangs on) of a phrase."""
+        regex, needs, key = "", [], 0
+        fill = self._any(self.bits["FILL"] | self.bits["PRIOR"])
+        for element in phrase.split():
+            gap = re.fullmatch(r"(\.\.|~|//)(\d+)", element)
+            if gap:
+                one = {"..": "(?:[,:n]*[^.,:n])", "~": f"(?:[,:n]*{fill})", "//": "(?:.)"}[gap[1]]
+                regex += one + "{0," + gap[2] + "}?"
+                continue
+            if element == "STOP":
+                regex += "[.,:n]+"
+                continue
+            if element[0] == "!":
+                regex += f"(?!{self._choices(element[1:])[0]})"
+                continue
+            starred, optional, element = element[0] == "*", element[-1] == "?", element.strip("*?")
+            choices, bits = self._choices(element)
+            if starred:
+                key = bits
+            if not optional and bits > 0:
+                needs.append(bits)
+            if "MAIL" in element:           # what stands before the @ is a word of its own
+                regex += "(?:[,:n]*[^.,:n])??"
+            regex += f"(?:{'[,:n]*' * bool(regex)}{choices})" + "?" * optional
+        return lazy_regex(regex, re.S), tuple(needs), key
+
+    def orders(self, letters: str, first: int) -> bool:
+        """May an order begin at that token? After a sign, "please" and its like, the model's name, or "you must"."""
+        last = letters[first - 1] if first else "."
+        if last in ".,:n" or last in self.leads:
+            return True
+        if last in self.musts:
+            clause = letters[max(0, first - 6):first - 1]
+            clause = clause[clause.rfind(".") + 1:]
+            return not clause or any(letter in self.yous for letter in clause)
+        return False
+
+    def look(self, text: str, words: set[bytes], phrases: Iterable[SteeringPhrase]) -> list[SteeringPhrase]:
+        """Those of *phrases* all of whose parts may be in *text*, which has these bare *words*."""
+        present = asked = 0
+        for word in self.gate.keys() & words:
+            present |= self.gate[word]
+        found = []
+        for phrase in phrases:
+            missing = phrase.needs & ~present
+            if missing & self.formed & ~asked and not missing & ~self.formed:   # forms: is one of their strings there?
+                for bit, strings in self.forms:
+                    if bit & missing & ~asked:
+                        asked |= bit
+                        if any([string in text for string in strings]):
+                            present |= bit
+                missing &= ~present
+            if not missing:
+                found.append(phrase)
+        return found
+
+    def hanging(self, text: str, words: set[bytes]) -> Iterable[SteeringPhrase]:
+        """The phrases that hang on one of the *words* of *text*."""
+        some = [self.rare[word] for word in self.rare.keys() & words]
+        some += [hung for word in self.strings.keys() & words for string, _, hung in self.strings[word] if string in text]
+        return {id(phrase): phrase for hung in some for phrase in hung}.values()
+
+
+def _steer_script(char: str) -> str:
+    """The script of a letter that is not ASCII, "" for signs."""
+    if char < "\u00c0" or "\u2000" <= char < "\u3041":
+        return ""
+    return ("latin" if char < "\u0370" or "\u1e00" <= char < "\u2000" else "signs" if char >= "\ue000"
+            else "hangul" if char >= "\uac00" else "han" if char >= "\u3400" else f"{ord(char) >> 7:x}")
+
+
+def _steer_spell(line: str) -> tuple[SteeringPhrase, list[tuple[str, ...]]]:
+    """A phrase of another language, and for each of its parts what one of is there."""
+    kind, phrase = line.split(None, 1)
+    regex, parts = "", []
+    for element in phrase.split():
+        gap = re.fullmatch(r"\.\.(\d+)", element)
+        if gap:
+            regex += ("[^.!?,;。！？\\n]{0," if kind == "override" else "[^.!?。！？\\n]{0,") + gap[1] + "}?"
+        elif element == "PATH":
+            regex += r"\S{0,40}?(?:\.ssh|id_rsa|id_ed25519|\.aws|\.env\b|credentials|\.netrc|\.kube|/etc/(?:passwd|shadow)|mcp\.json)\S{0,30}"
+            parts.append((".ssh", "id_rsa", "id_ed25519", ".aws", ".env", "credentials", ".netrc", ".kube", "/etc/", "mcp.json"))
+        else:
+            choices = tuple(choice.replace("_", " ") for choice in element.split("|"))
+            parts.append(choices)
+            regex += "(?:" + "|".join(map(re.escape, choices)) + ")"
+    if regex[3:4].isascii() and not regex.startswith(r"\S"):
+        regex = r"(?<!\w)" + regex
+    return SteeringPhrase(" | ".join((kind, "foreign", phrase)), kind, "said", lazy_regex(regex), 0, 0), parts
+
+
+def _steer_mark(line: str) -> tuple[SteeringPhrase, tuple[str, ...]]:
+    kind, force, rest = line.split(None, 2)
+    words, regex = re.split(r"\s{2,}", rest, 1)
+    return (SteeringPhrase(" | ".join((kind, force, words)), kind, force, lazy_regex(regex, re.S), 0, 0),
+            tuple(word.replace("+", " ") for word in words.split(" ")))
+
+
+_SteerMarks = Mapping[str, "list[tuple[SteeringPhrase, int]]"]
+
+
+def _steer_marking(marks: Sequence[tuple[SteeringPhrase, Sequence[str]]]) -> list[tuple[str, Any, _SteerMarks]]:
+    """The marks by how their words begin, (head, regex of the words, word -> marks and lengths): one pass of a text a head."""
+    heads: dict[str, list[tuple[str, SteeringPhrase]]] = {}
+    for phrase, words in marks:
+        for word in words:
+            heads.setdefault(word if word[0].isalpha() else word[0], []).append((word, phrase))
+    return [(head, re.compile("|".join(sorted((re.escape(word) for word, _ in pairs), key=len, reverse=True))),
+             {word: [(phrase, len(other)) for other, phrase in pairs if word.startswith(other)] for word, _ in pairs})
+            for head, pairs in heads.items()]
+
+
+@lru_cache(None)
+def _steer() -> _Steer:
+    return _Steer()
+
+
+class SteeringHit(NamedTuple):
+    """A phrase or mark found at [start, end) of a text."""
+    start: int
+    end: int
+    phrase: SteeringPhrase
+
+
+def _steer_lower(text: str) -> str:
+    """*text* in lower case, every character in its place."""
+    low = text.lower()
+    if len(low) != len(text):   # a few letters grow when lowered
+        low = text.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")
+    if "\\" in low:             # JSON within the text
+        low = low.replace("\\n", "\n ").replace("\\r", "\n ").replace("\\t", "  ").replace('\\"', ' "')
+    return low
+
+
+def _steer_phrases(low: str, defining: bool, budget: Budget) -> Iterator[SteeringHit]:
+    """The phrases in *low*, block by block, before any excuse. Most blocks hold none of the words that phrases hang on."""
+    steer = _steer()
+    plain = low.isascii()
+    for start in range(0, len(low), _STEER_BLOCK):
+        budget.check()
+        stop = start + _STEER_BLOCK
+        block = low[start:stop + _STEER_AFTER]
+        bare, words = _steer_words(block)
+        phrases: Sequence[SteeringPhrase] = steer.phrases
+        zones: list[list[int]] = []     # parts that hold a word that a phrase hangs on
+        spaced = b"n" in words and b"r" in words and (_STEER_APART[0] <= words or _STEER_APART[1] <= words)
+        if defining or spaced:          # letters apart
+            zones = [[max(0, start - _STEER_BEFORE), stop + _STEER_AFTER]]
+        elif not steer.hangs.isdisjoint(words):
+            phrases = steer.look(block, words, steer.hanging(block, words))
+            keys = 0
+            for phrase in phrases:
+                keys |= phrase.key
+            if keys:
+                bare = b" " + bare + b" "
+                places = [place for word in steer.rare.keys() & words if steer.classes.get(word, 0) & keys
+                          for place in _steer_finds(bare, b" " + word + b" ")]
+                places += [place for word in steer.strings.keys() & words for string, bit, _ in steer.strings[word] if bit & keys
+                           for place in _steer_finds(block, string)]
+                for place in sorted(places):
+                    begin, end = max(0, start + place - _STEER_BEFORE), start + place + _STEER_AFTER
+                    if zones and begin < zones[-1][0] + 80:     # places so near to each other are looked at together
+                        zones[-1][1] = end
+                    else:
+                        zones.append([begin, end])
+        hot: list[tuple[int, int, dict[str, SteeringPhrase]]] = []
+        for begin, end in zones:
+            here = phrases if spaced else steer.look(low[begin:end], _steer_words(low[begin:end])[1], phrases)
+            if here:
+                some = {phrase.row: phrase for phrase in here}
+                if hot and begin < hot[-1][1]:
+                    begin, _, before = hot.pop()
+                    some.update(before)
+                hot.append((begin, end, some))
+        for begin, end, some in hot:
+            yield from _steer_zone(low, begin, end, list(some.values()), spaced)
+        scripts = set() if plain or block.isascii() else {_steer_script(char) for char in set(block)}
+        if not steer.tongues.isdisjoint(words):
+            scripts.add("latin")
+        for script in scripts:
+            for phrase, parts in steer.foreign.get(script, ()):
+                if all(any(word in block for word in words) for words in reversed(parts)):
+                    for match in phrase.regex.finditer(block):
+                        yield SteeringHit(start + match.start(), start + match.end(), phrase)
+
+
+def _steer_words(text: str) -> tuple[bytes, set[bytes]]:
+    """*text* with blanks for all but its ASCII letters and digits, every character in its place, and its words."""
+    bare = text.encode("ascii", "replace").translate(_STEER_BARE)
+    return bare, set(bare.split())
+
+
+def _steer_finds(text: Any, part: Any) -> Iterator[int]:
+    place = text.find(part)
+    while place >= 0:
+        yield place
+        place = text.find(part, place + 1)
+
+
+def _steer_zone(low: str, begin: int, end: int, phrases: Sequence[SteeringPhrase],
+                spaced: bool) -> Iterator[SteeringHit]:
+    """The *phrases* in a part of *low*."""
+    steer = _steer()
+    begin = max(low.rfind(" ", 0, begin), low.rfind("\n", 0, begin), begin - 40, 0)
+    zone = low[begin:end]
+    if spaced or "<" in zone or any([string in zone for string in _STEER_FORMS["DANGER"]]):
+        regex = _steer_spaced_token if spaced else _steer_token
+        tokens = [match.span() for match in regex.finditer(low, begin, end)]
+        letters = "".join([steer.letters[low[first:last]] for first, last in tokens])
+    else:           # nothing reaches over a blank: the pieces between them are read once each
+        tokens, read, pieces = [], [], steer.pieces
+        for match in _steer_piece.finditer(low, begin, end):
+            start = match.start()
+            for first, last, letter in pieces[match[0]]:
+                tokens.append((start + first, start + last))
+                read.append(letter)
+        letters = "".join(read)
+    for phrase in phrases:
+        for match in phrase.regex.finditer(letters):
+            first, last = match.span()
+            if phrase.force[-5:] != "order" or steer.orders(letters, first):
+                yield SteeringHit(tokens[first][0], tokens[last - 1][1], phrase)
+
+
+def _steer_marks(low: str) -> Iterator[SteeringHit]:
+    for head, regex, marks in _steer().marks:
+        if head in low:
+            for match in regex.finditer(low):
+                for phrase, size in marks[match[0]]:
+                    rest = phrase.regex.match(low, match.start() + size)
+                    if rest:
+                        yield SteeringHit(match.start(), rest.end(), phrase)
+
+
+def steering_hits(text: str, defining: bool, budget: Budget) -> list[SteeringHit]:
+    """What steers a model in *text* itself: strong hits, and weak ones near which a different one stands; in text order."""
+    low = _steer_lower(text)
+    data = low[:80].lstrip()[:1] in ("{", "[")
+    hits = [hit for found in (_steer_phrases(low, defining, budget), _steer_marks(low)) for hit in found
+            if (defining or hit.phrase.force[0] != "=") and not _steer_excused(low, hit, data, defining)]
+    hits.sort(key=lambda hit: hit[:2])
+    kept, latest = [], {}
+    for hit in hits:
+        force = hit.phrase.force
+        if force != "hint" and (defining or force[0] != "+"):
+            kept.append(hit)
+        for row, other in latest.items():
+            if row != hit.phrase.row and other.end <= hit.start < other.end + _STEER_NEAR:
+                kept += [other, hit]
+        latest[hit.phrase.row] = hit
+    return sorted(set(kept), key=lambda hit: hit[:2])
+
+
+_steer_spaced_token = lazy_regex(
+    r"(?<![^\W_])[^\W\d_](?:[ .*_-][^\W\d_](?![^\W_])){2,}|" + _STEER_TOKEN)
+
+
 _inject_spoken = lazy_regex(    # words that announce an example, not an order
-    r"(?<![\w.@/-])(?:e\.g\.?|i\.e\.?|such as|for example|for instance|example|phrases?|payloads?|attack\w*"
+    r"(?<![\w.@/-])(?:todo|fixme|e\.g\.?|i\.e\.?|such as|for example|for instance|example|phrases?|payloads?|attack\w*"
     r"|inject\w*|jailbreak\w*|strings?|(?:prompts?|texts?|messages?|sentences?|commands?) (?:like|such|that|which|to)"
     r"|attempt\w*|tr(?:y|ies|ying) to"
     r"|asks? (?:it|the|a|an|models?)|tell(?:s|ing) (?:the|a|an|it|them|models?)|telling|told|tricks?|says|saying"
     r"|contain(?:s|ing)|detect\w*|reject\w*|blocks?|blocked|refus\w*|classif\w*|assert\w*|expect\w*|fixture"
-    r"|test\w*|verif\w*|sample|beispiel\w*|exemple|ejemplo|esempio|exemplo|voorbeeld"
+    r"|test\w*|verif(?:y|ies|ying) (?:that|how|if)|sample|beispiel\w*|exemple|ejemplo|esempio|exemplo|voorbeeld"
     r"|przykład\w*|например|例如|例えば)(?![\w@/-])[^.!?;\n]{0,60}$")
 _inject_labelled = lazy_regex(  # the rest of a row of examples
     r"[^\n|,\t]{0,60}[|,\t]\s{0,3}[\"']?(?:attacks?|inject\w*|prompt.inject\w*|jailbreak\w*|malicious|unsafe|harmful|adversarial)"
     r"[\"']?\s{0,20}(?:[|,\t\n]|$)")
 _inject_conceals = lazy_regex(  # a terminal told to hide text, to write one colour on the same, or to fill the clipboard
     "\x1b\\[(?:[0-9]{0,8};){0,32}?(?:(?<![34]8;5;)8|30;40|37;47|97;107|40;30|47;37)(?=[;m])[0-9;]{0,99}m|\x1b\\]52;")
+_inject_overwrites = lazy_regex(    # a line with a command that the terminal takes back, a link that shows another host
+    "[^\n\x1b]{0,200}(?:curl|wget|\\|\\s{0,2}(?:ba)?sh\\b|rm -)[^\n\x1b]{0,200}\x1b\\[[0-9]?A\x1b\\[[02]?K"
+    "|\x1b\\]8;[^;\x07\x1b]*;https?://(?:www\\.)?([\\w.-]+)(?![\\w.-])[^\x07\x1b]*(?:\x07|\x1b\\\\)"
+    "(?:https?://)?(?!(?:www\\.)?\\1\\b)(?:[\\w-]+\\.)+[a-z]{2,}[/\\w.-]*\x1b\\]8;;")
 _inject_escape = lazy_regex("\x1b")
 _INJECT_FLAG = "\U0001f3f4"
 _inject_unseen_one = lazy_regex(
@@ -12808,115 +13609,52 @@ _inject_unseen = lazy_regex(    # flags of regions are told apart by their first
     f"{_INJECT_FLAG}[\U000e0061-\U000e007a\U000e0030-\U000e0039]{{2,6}}\U000e007f"
     "|[\U000e0020-\U000e007e]+|[\u202d\u202e][^\n\u202c]{2,}|[\u200b-\u200f\u2060-\u2064\ufeff]{8,}"
     "|[\ufe00-\ufe0f\U000e0100-\U000e01ef]{4,}")
-_inject_unspaced = lazy_regex("[\u3040-\u9fff]")
-_inject_word = lazy_regex(r"[^\W\d_]+")
 
 
-class _InjectRule(NamedTuple):
-    """One row of the table. *row* tells weak hits apart."""
-    row: int
-    kind: str
-    strength: str
-    regex: lazy_regex
+def _steer_excused(low: str, hit: SteeringHit, data: bool, defining: bool) -> bool:
+    """Is this talk about an order rather than one? *data*: the text is JSON, where quotes say nothing."""
+    start, end, phrase = hit
+    if phrase.kind in ("hidden_text", "exfil_link"):
+        return False
+    if phrase.kind == "template_tokens":
+        return _steer_coded(low, start, end)
+    lead = low[max(0, start - 90):start]
+    quoted = not data and _steer_quoted(low, start, end)
+    talked = bool(_inject_spoken.search(lead) or _inject_labelled.match(low, end))
+    return quoted and talked if defining else quoted or talked
 
 
-class _InjectStarts(dict[str, "tuple[_InjectRule, ...]"]):
-    """word → the rules that can begin with it: those of the word itself, and those of its first four letters."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.words: dict[str, list[_InjectRule]] = {}
-        self.heads: dict[str, list[_InjectRule]] = {}
-
-    def __missing__(self, word: str) -> tuple[_InjectRule, ...]:
-        rules = (*self.words.get(word, ()), *self.heads.get(word[:4], ()))
-        if len(self) < 4096 and len(word) < 24:
-            self[word] = rules
-        return rules
+def _steer_coded(low: str, start: int, end: int) -> bool:
+    """Is the token all there is in a string, or in one that a program builds a prompt with?"""
+    begin = max(low.rfind('"', max(0, start - 80), start), low.rfind("'", max(0, start - 80), start))
+    stop = low.find(low[begin], end, end + 80) if begin >= 0 else -1
+    if stop < 0:
+        return False
+    before, after = low[max(0, begin - 12):begin].rstrip(), low[stop + 1:stop + 12].lstrip()
+    return (begin == start - 1 and stop == end or before.endswith(("+", "(", "{{", "return", " =", ":="))
+            or after.startswith(("+", "}}")))
 
 
-class _Inject(NamedTuple):
-    """The tables in the form they are used in."""
-    near: list[tuple[str, lazy_regex]]      # first character of a pivot, regex of the stems that hold it
-    far: list[tuple[str, lazy_regex]]       # more of them for text that is not ASCII
-    starts: _InjectStarts                   # rules that begin with words
-    marked: list[_InjectRule]               # rules that begin with a mark
-    searched: list[_InjectRule]
+def _steer_quoted(low: str, start: int, end: int) -> bool:
+    """Is the phrase most of what stands in quotation marks or backquotes that begin within a sentence or a line of code?"""
+    line = low.rfind("\n", max(0, start - 200), start) + 1
+    for place in range(start - 1, max(line, start - 60) - 1, -1):
+        close = _INJECT_QUOTES.get(low[place])
+        if close and (place == line or not low[place - 1].isalnum()):
+            before = low[max(0, place - 60):place].strip(" \t>*-#")
+            if not before or low[place - 1] in ",;\t":      # or a field of CSV
+                return False        # nothing before it: the whole text is in quotes
+            stop = low.find("\n\n", end, end + 200)
+            stop = min([found for found in (low.find(mark, end, stop if stop >= 0 else end + 200) for mark in close) if found >= 0],
+                       default=-1)
+            if stop < 0:
+                return False
+            return before[-1] in "([{=" or stop - place < 2 * (end - start) + 16
+    return False
 
 
-@lru_cache(None)
-def _inject_load() -> _Inject:
-    """The tables, made at first use."""
-    far = [(pivot[0], lazy_regex(pivot)) for pivot in _INJECT_FAR_PIVOTS]
-    tables = _Inject(_inject_passes(), far, _InjectStarts(), [], [])
-    words = dict(line.split(" ", 1) for line in _INJECT_WORDS.strip().replace("\n  ", "").split("\n"))
-    for row, line in enumerate(_INJECT_RULES.replace("\n  ", "").strip().split("\n")):
-        kind, strength, pattern = line.split("|", 2)
-        while "%" in pattern:
-            pattern = re.sub("%([A-Z]+)%", lambda name: words[name[1]], pattern)
-        rule = _InjectRule(row, kind, strength, lazy_regex(_inject_spell(pattern)))
-        if "m" in strength or "s" in strength:
-            (tables.marked if "m" in strength else tables.searched).append(rule)
-            continue
-        for head in _inject_heads(pattern):
-            starts = tables.starts.words if head[-1] == "_" else tables.starts.heads
-            starts.setdefault(head.rstrip("_"), []).append(rule)
-    return tables
+_INJECT_QUOTES = {'"': '"', "'": "'", "`": "`", "“": "”“", "„": "“”", "‘": "’", "«": "»", "»": "«", "「": "」", "『": "』"}
 
-
-def _inject_passes() -> list[tuple[str, lazy_regex]]:
-    """(its first character, regex of the stems that hold it) for each pivot, with which the regex begins: it looks back."""
-    by_pivot: dict[str, list[tuple[list[str], list[str]]]] = {pivot: [] for pivot in _INJECT_PIVOTS}
-    for line in _INJECT_STEMS.strip().split("\n"):
-        for stem in line[10:].split():
-            pivot = next(pivot for pivot in _INJECT_PIVOTS if pivot in stem)
-            before, behind = ([r"\W" if char == "." else re.escape(char) for char in part]
-                              for part in stem.split(pivot, 1))
-            by_pivot[pivot].append((before, behind))
-    return [(pivot[0], lazy_regex(re.escape(pivot) + _inject_tree(re.escape(pivot), stems))) for pivot, stems in by_pivot.items()]
-
-
-def _inject_tree(path: str, stems: Sequence[tuple[list[str], list[str]]]) -> str:
-    """The regex of what follows *path* in *stems*, (characters before the pivot, characters to come): one choice for each
-    next character, and only at the end of a stem a look at what must stand before the pivot."""
-    branches: dict[str, list[tuple[list[str], list[str]]]] = {}
-    for before, behind in stems:
-        branches.setdefault(behind[0] if behind else "", []).append((before, behind[1:]))
-    choices = [char + _inject_tree(path + char, below) for char, below in branches.items() if char]
-    ends = [before for before, _ in branches.get("", ())]
-    if not all(ends):
-        return ""                   # a stem that begins with the pivot: nothing else needs to be there
-    looks = [f"(?<={''.join(before)}{path})" for before in ends]
-    if len(looks) > 1:              # one look at the last character spares most of them
-        looks = [f"(?<=[{''.join(sorted({before[-1] for before in ends}))}]{path})(?:{'|'.join(looks)})"]
-    choices += looks
-    return choices[0] if len(choices) == 1 else f"(?:{'|'.join(choices)})"
-
-
-def _inject_spell(pattern: str) -> str:
-    """The regex that a row of the table stands for."""
-    pattern = re.sub(r"(?<!\\)_", r"[^\\w./-]{1,6}", pattern).replace(r"\_", "_")
-    return pattern.replace("@", r"(?:[^\s.!?]{1,32}\s{1,6})").replace("&", r"(?:[^\s!?]{1,80}\s{1,6})")
-
-
-def _inject_heads(pattern: str) -> set[str]:
-    """What a rule can begin with: `word_` is a whole word, others are the first four letters of longer ones."""
-    heads: set[str] = set()
-    body, depth, begin = pattern[3 * pattern.startswith("(?:"):], 0, 0
-    for place, char in enumerate(body + ")"):
-        if depth == 0 and char in "|)":
-            choice, begin = body[begin:place] + "_", place + 1
-            word = _inject_word.match(choice)
-            if not word:
-                heads |= _inject_heads(choice)
-            elif choice[word.end()] == "?":
-                heads |= {word[0] + "_", word[0][:-1] + "_"}
-            else:
-                heads.add(word[0][:4] if len(word[0]) > 3 and choice[word.end()] in "([\\" else word[0] + "_")
-            if char == ")":
-                break
-        depth += (char == "(") - (char == ")")
-    return heads
 
 
 def may_inject(text: str, viewed: bool | None = None) -> bool:
@@ -12924,39 +13662,43 @@ def may_inject(text: str, viewed: bool | None = None) -> bool:
 
     *viewed* is what `needs_views(text)` says, where the caller knows it.
     """
-    return "\x1b" in text or _inject_anchored(text) or (needs_views(text) if viewed is None else viewed)
-
-
-def _inject_anchored(text: str) -> bool:
-    tables = _inject_load()
-    low, passes = (text.lower(), tables.near) if text.isascii() else (_inject_lower(text), tables.near + tables.far)
-    for char, regex in passes:
-        if char in low and regex.search(low):       # for one character `in` is faster still
+    if "\x1b" in text or (needs_views(text) if viewed is None else viewed):
+        return True
+    low = _steer_lower(text)
+    steer = _steer()
+    if not low.isascii() or any(head in low and regex.search(low) for head, regex, _ in steer.marks):
+        return True
+    for start in range(0, len(low), _STEER_BLOCK):
+        block = low[start:start + _STEER_BLOCK + _STEER_AFTER]
+        words = _steer_words(block)[1]
+        if not steer.hangs.isdisjoint(words) or b"n" in words and b"r" in words:
             return True
     return False
-
-
-def _inject_lower(text: str) -> str:
-    """*text* with its ASCII letters lowered: four times as fast as all of them, and it cannot grow."""
-    return text.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")
 
 
 def injection_findings(text: str, where: str, budget: Budget | None = None,
                        shown: Sequence[View] | None = None) -> list[Finding]:
     """What steers a model in *text*, in it and in its canonical views; spans are (0, start, end) of *text* itself.
 
-    *where* is "response", "description" (all text of `*/list` results) or "instructions"; the last two are the
-    stricter. *shown* is `views(text)`, where the caller has them. At most MAX_INJECTION_HITS of each kind; time grows
+    *where* is "response", or for text that defines what a server offers "description" or "instructions", where more
+    counts. *shown* is `views(text)`, where the caller has them. At most MAX_INJECTION_HITS of each kind; time grows
     with the length of *text* alone. Raises BudgetSpent.
     """
     found: list[Finding] = []
     budget = budget or Budget(math.inf)
     shown = shown or views(text, budget)
+    lines = set(text.split("\n")) if len(shown) > 1 else set()
     for view in shown:
         raw = view.name == "raw"
-        spans = [(hit.rule.kind, hit.start, hit.end) for hit in _inject_hits(view.text, where != "response", budget)]
         if raw:
+            spans = [(hit.phrase.kind, hit.start, hit.end) for hit in steering_hits(text, where != "response", budget)]
             spans += [("hidden_text", start, end) for start, end in _inject_hidden(text, len(shown) > 1, budget)]
+            if where != "response":         # no honest definition has characters that nobody sees
+                spans += [("hidden_text", start, end) for start, end, _ in strip_spans(text)
+                          if text[start:end].strip("\u00ad\u200e\u200f\ufeff")]
+        else:
+            spans = [(hit.phrase.kind, hit.start + begin, hit.end + begin) for begin, part in _steer_otherwise(view.text, lines)
+                     for hit in steering_hits(part, where != "response", budget)]
         for kind, start, end in spans:
             first, last = (start, end) if raw else raw_span(view, start, end)
             same = [old.spans[0] for old in found if old.pattern == kind]
@@ -12965,12 +13707,30 @@ def injection_findings(text: str, where: str, budget: Budget | None = None,
     return found
 
 
+def _steer_otherwise(text: str, lines: set[str]) -> Iterator[tuple[int, str]]:
+    """(place, part) of the lines of a view that are none of the *lines* of the raw text, with two lines around them."""
+    shown = text.split("\n")
+    begin = place = 0           # of the part: its first line, and where that begins
+    last = -3                   # the latest line that reads otherwise
+    for number, line in enumerate((*shown, "", "", "", "")):
+        if number < len(shown) and line not in lines:
+            if last < 0 or number > last + 4:
+                first = max(0, number - 2)
+                place += sum(len(line) + 1 for line in shown[begin:first])
+                begin = first
+            last = number
+        elif number == last + 4:
+            yield place, "\n".join(shown[begin:last + 3])
+
+
 def _inject_hidden(text: str, viewed: bool, budget: Budget) -> list[tuple[int, int]]:
     """Spans of characters and escapes that carry text nobody sees; unseen characters give a text further views."""
+    found: list[tuple[int, int]] = []
     regexes = [(_inject_escape, _inject_conceals)] if "\x1b" in text else []
+    if "\x1b[" in text or "\x1b]8;" in text:
+        found = [match.span() for match in _inject_overwrites.finditer(text)][:MAX_INJECTION_HITS]
     if viewed and not text.isascii():
         regexes.append((_inject_unseen_one, _inject_unseen))
-    found: list[tuple[int, int]] = []
     for first, regex in regexes:        # one class is looked for several times as fast as a choice
         place, count = first.search(text), 0
         while place is not None:
@@ -12986,143 +13746,94 @@ def _inject_hidden(text: str, viewed: bool, budget: Budget) -> list[tuple[int, i
     return found
 
 
-class _InjectHit(NamedTuple):
-    start: int
-    end: int
-    rule: _InjectRule
+# -- what a definition asks for
+
+# Names of parameters that ask for what only the model has, as they are once `_`, `-` and capitals are blanks | words of which
+# one is in the name or description of an honest tool that has such a parameter
+_STEER_HARVEST = """
+conversation history|full conversation|conversation log|conversation context|chat history|chat log|chat context|dialogue history
+  | conversation chat message messages thread channel dialogue session transcript agent assistant model llm memory prompt
+message history|previous messages|prior messages|message log|user messages|last messages
+  | conversation chat message messages thread channel inbox session agent assistant model llm prompt completion
+system prompt|system instructions|model instructions|your instructions|hidden instructions|developer prompt|initial prompt
+  | system prompt prompts assistant agent agents model llm chat completion persona bot gpt claude gemini
+tools list|tool list|all tools|available tools|tool names|tool definitions|connected tools|other tools
+  | tool tools toolset server servers mcp agent agents plugin
+previous tool outputs|previous tool results|tool outputs|tool results|tool call history|previous tool calls
+  | tool tools agent agents trace eval evaluation
+chain of thought|model reasoning|inner thoughts|internal reasoning|scratchpad contents
+  | think thinking thought thoughts reason reasoning sequential plan
+user secrets|all secrets|all credentials|user credentials|env file contents|dotenv contents|environment dump|env dump|all env vars|env vars
+  | secret secrets credential credentials vault environment env deploy container docker process run command lambda service job server
+ssh key contents|ssh private key|ssh private key contents|private key contents|id rsa|id rsa contents|contents of id rsa|ssh keys
+  | ssh key keys host hosts remote sftp scp git connect connection tunnel deploy server
+seed phrase|mnemonic phrase|recovery phrase|wallet seed
+  | wallet seed mnemonic key keys account restore derive address
+"""
+_steer_contents = lazy_regex(r"\b(?:contents?|content|text|dump|copy) (?:of|from) (?:\w+ ){0,4}(?:id rsa|ssh|aws|env|passwd|shadow|netrc|secrets?)\b")
+_steer_asked = lazy_regex(      # what a parameter's description asks for
+    r"\b(?:your (?:full |whole |entire |own )?(?:system prompt|system instructions|instructions|chain of thought|context window|memory)"
+    r"|(?:full|whole|entire|complete) (?:conversation|chat|dialogue)(?: history| log)?(?: so far)?|conversation (?:history )?so far"
+    r"|(?:all|every) (?:the )?tools? (?:that are )?(?:available to you|you (?:can|have|may))|tools you (?:can|may) call"
+    r"|(?:previous|last|earlier|recent) (?:\w+ ){0,2}messages (?:of|from|with|in this) (?:the )?(?:user|chat|conversation)"
+    r"|everything you know|instructions (?:that )?you (?:\([^)]*\) )?(?:were|have been|are) given|outputs? of (?:all )?(?:the )?(?:earlier|previous|other) tools?"
+    r"|private details|user['’]s (?:secrets|credentials|passwords|private keys|api keys)|all environment variables)\b")
 
 
-def _inject_hits(text: str, strict: bool, budget: Budget) -> list[_InjectHit]:
-    """Strong hits, and weak ones that another hit stands near, in text order; at most MAX_INJECTION_HITS of a kind."""
-    if not _inject_anchored(text):
+def harvested(tool: Mapping[str, Any]) -> list[str]:
+    """The parameters of *tool* that ask for what only the model has, though the tool is about something else."""
+    schema = tool.get("inputSchema")
+    properties = schema.get("properties") if type(schema) is dict else None
+    if type(properties) is not dict:
         return []
-    low = _inject_flat(text)
-    kept = _InjectKept("!d" if strict else "!")
-    data = low[:80].lstrip()[:1] in ("{", "[")
-    for count, (place, end, rules) in enumerate(_inject_places(low, budget)):
-        if count % 64 == 0:
-            budget.check()
-        for rule in rules:
-            match = rule.regex.match(low, place, end) if rule.kind not in kept.full else None
-            if match and not _inject_excused(low, place, match.end(), rule, data):
-                kept.add(_InjectHit(place, match.end(), rule))
-    return sorted((hit for hits in kept.hits.values() for hit in hits), key=lambda hit: hit[:2])
+    about = set(re.findall(r"[a-z]+", _worded(f"{tool.get('name')} {tool.get('title')} {tool.get('description')}")))
+    found = []
+    for name, one in properties.items():
+        described = one.get("description") if type(one) is dict else None
+        said = _steer_asked.search(described.lower()) if type(described) is str else None
+        asks = f" {_worded(name)} "
+        for names, subjects in _harvest_rows():
+            hit = any(f" {one} " in asks for one in names)
+            if (hit or said and any(one.split()[0] in said[0] for one in names)) and about.isdisjoint(subjects):
+                found.append(name)
+                break
+        else:
+            if _steer_contents.search(asks) or said and about.isdisjoint(_HARVEST_SUBJECTS):
+                found.append(name)
+    return found
 
 
-def _inject_flat(text: str) -> str:
-    """*text* in lower case with blanks for what only lays it out, every character in its place."""
-    low = text.lower()
-    if len(low) != len(text):   # a few letters grow when lowered
-        low = _inject_lower(text)
-    if "\\" in low:             # JSON within the text
-        low = low.replace("\\n", "\n ").replace("\\r", "\n ").replace("\\t", "  ")
-    return low.replace("__", "  ").replace(" _", "  ").replace("_ ", "  ") if "_" in low else low       # _emphasis_
+_HARVEST_SUBJECTS = frozenset("conversation chat agent agents assistant assistants model models llm prompt prompts memory session".split())
 
 
-class _InjectKept:
-    """Of the hits that are added those that count: strong ones, and weak ones with a hit of another row near them."""
-
-    def __init__(self, strong: str) -> None:
-        self.hits: dict[str, list[_InjectHit]] = {}     # kind → hits in different places
-        self.full: set[str] = set()                     # kinds with as many hits as are told
-        self._strong = strong
-        self._latest: dict[int, _InjectHit] = {}        # row → its latest hit
-
-    def add(self, hit: _InjectHit) -> None:
-        """Called with hits in about the order of the text."""
-        if hit.rule.strength[0] in self._strong:
-            self._keep(hit)
-        for row, other in self._latest.items():
-            if row != hit.rule.row and other.end <= hit.start < other.end + _INJECT_NEAR:
-                self._keep(other)
-                self._keep(hit)
-        self._latest[hit.rule.row] = hit
-
-    def _keep(self, hit: _InjectHit) -> None:
-        told = self.hits.setdefault(hit.rule.kind, [])
-        if len(told) < MAX_INJECTION_HITS and not any(old.start < hit.end and hit.start < old.end for old in told):
-            told.append(hit)
-            if len(told) == MAX_INJECTION_HITS:
-                self.full.add(hit.rule.kind)
+@lru_cache(None)
+def _harvest_rows() -> list[tuple[list[str], frozenset[str]]]:
+    rows = _STEER_HARVEST.strip().replace("\n  | ", "\t").split("\n")
+    return [(names.split("|"), frozenset(subjects.split())) for names, subjects in (row.split("\t") for row in rows)]
 
 
-def _inject_places(low: str, budget: Budget) -> Iterator[tuple[int, int, Sequence[_InjectRule]]]:
-    """(place, end of what may be looked at, rules to try there), block by block and in text order within each."""
-    tables = _inject_load()
-    passes = [one for one in (tables.near if low.isascii() else tables.near + tables.far) if one[0] in low]
-    for block in range(0, len(low), _INJECT_BLOCK):
-        budget.check()
-        stop = block + _INJECT_BLOCK
-        places: list[tuple[int, int, Sequence[_InjectRule]]] = []
-        anchors: list[int] = []
-        for pivot, regex in passes:
-            found = [match.start() for match in regex.finditer(low, block, stop + 32)]      # a stem may reach over the end
-            if pivot in "<[":
-                places += ((place, len(low), tables.marked) for place in found)
-            else:
-                anchors += found
-        zones: list[list[int]] = []
-        for anchor in sorted(anchors):
-            begin = max(0, anchor - _INJECT_BEFORE)
-            if not zones or begin > zones[-1][1]:
-                zones.append([begin, 0])
-            zones[-1][1] = anchor + _INJECT_AFTER
-        for begin, end in zones:
-            places += _inject_zone(low, begin, end, tables)
-        places.sort(key=lambda one: one[0])
-        yield from places
+def _worded(name: str) -> str:
+    """The words of a name, in lower case: `chatHistory`, `chat_history` and `CHAT-HISTORY` are `chat history`."""
+    return re.sub(r"[\W_]+", " ", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)).strip().lower()
 
 
-def _inject_zone(low: str, begin: int, end: int, tables: _Inject) -> Iterator[tuple[int, int, Sequence[_InjectRule]]]:
-    """The places in a part of *low* where rules can begin."""
-    starts = tables.starts
-    for word in _inject_word.finditer(low, begin, end):
-        rules = starts[word[0]]
-        if rules:
-            yield word.start(), end, rules
-    if not low.isascii() and _inject_unspaced.search(low, begin, end):
-        for rule in tables.searched:
-            for match in rule.regex.finditer(low, begin, end):
-                yield match.start(), end, (rule,)
+def oddities(item: Mapping[str, Any]) -> Iterator[str]:
+    """The kinds of steering in a definition that stand in no one of its strings: parameters that harvest, names that order."""
+    if harvested(item):
+        yield "harvest"
+    name = item.get("name")
+    if type(name) is str and len(name) > 20:
+        yield from dict.fromkeys(finding.pattern for finding in injection_findings(_worded(name), "description"))
 
 
-def _inject_excused(low: str, start: int, end: int, rule: _InjectRule, data: bool) -> bool:
-    """Is this talk about an order rather than one? *data*: the text is JSON, where quotes say nothing."""
-    if "x" in rule.strength:
-        return _inject_coded(low, start, end)
-    lead = low[max(0, start - 90):start]
-    if "i" in rule.strength and not _inject_lead.search(lead):
-        return True
-    if "a" in rule.strength and not _inject_addressed.search(lead):
-        return True
-    return bool(_inject_spoken.search(lead) or _inject_labelled.match(low, end) or not data and _inject_quoted(low, start, end))
-
-
-def _inject_coded(low: str, start: int, end: int) -> bool:
-    """Is the token all there is in a string, or in one that a program builds a prompt with?"""
-    begin = max(low.rfind('"', max(0, start - 80), start), low.rfind("'", max(0, start - 80), start))
-    stop = low.find(low[begin], end, end + 80) if begin >= 0 else -1
-    if stop < 0:
-        return False
-    before, after = low[max(0, begin - 12):begin].rstrip(), low[stop + 1:stop + 12].lstrip()
-    return (begin == start - 1 and stop == end or before.endswith(("+", "(", "{{", "return", " =", ":="))
-            or after.startswith(("+", "}}")))
-
-
-def _inject_quoted(low: str, start: int, end: int) -> bool:
-    """Does the phrase stand in quotation marks or backquotes that begin within a sentence or a line of code?"""
-    line = low.rfind("\n", max(0, start - 200), start) + 1
-    for place in range(start - 1, max(line, start - 60) - 1, -1):
-        close = _INJECT_QUOTES.get(low[place])
-        if close and (place == line or not low[place - 1].isalnum()):
-            if not low[max(0, place - 60):place].strip(" \t>*-#") or low[place - 1] in ",;\t":      # or a field of CSV
-                return False        # nothing before it: the whole text is in quotes
-            stop = low.find("\n\n", end, end + 200)
-            return any(mark in low[end:stop if stop >= 0 else end + 200] for mark in close)
-    return False
-
-
-_INJECT_QUOTES = {'"': '"', "'": "'", "`": "`", "“": "”“", "„": "“”", "‘": "’", "«": "»", "»": "«", "「": "」", "『": "』"}
+def definition_hits(item: Any, budget: Budget | None = None) -> list[tuple[str, str]]:
+    """What steers a model in a definition: a tool, prompt or resource template, or the text of instructions; (kind, the
+    words that do it)."""
+    found = [(finding.pattern, text[start:end]) for text in strings_of(item)[0]
+             for finding in injection_findings(text, "description", budget) for _, start, end in finding.spans]
+    if type(item) is dict:
+        found += ((kind, ", ".join(harvested(item)) if kind == "harvest" else item["name"]) for kind in oddities(item))
+    return found
 
 # -- strip
 
@@ -14213,6 +14924,22 @@ _LARGE = JUDGE_SECONDS * 1e7    # bytes: from here on it is more
 _MEDIA_TYPES = ("image", "audio")
 _TASK_NOTE = "io.modelcontextprotocol/related-task"
 _INTRODUCTIONS = ("initialize", "server/discover")      # methods whose answers bring the server's `instructions`
+# Methods whose answers define what a server offers -> the member that lists it (names of resources are content like any other)
+DEFINING = {"tools/list": "tools", "prompts/list": "prompts", "resources/templates/list": "resourceTemplates"}
+
+
+def defined_in(message: Message) -> str:
+    """The member of the result in which an answer defines tools, prompts, resource templates or instructions, else ""."""
+    result = message.body.get("result") if message.peer == "server" and message.kind == "response" else None
+    if type(result) is not dict:
+        return ""
+    for method in (message.method, *(method for method, _ in message.others)):
+        members = [DEFINING.get(method, "instructions" if method in _INTRODUCTIONS else "")] if method is not None \
+            else [*DEFINING.values(), "instructions"]       # what nobody asked for is told by its look
+        for member in members:
+            if type(result.get(member)) is (str if member == "instructions" else list):
+                return member
+    return ""
 # Methods whose params carry `arguments` for a tool or prompt; of the others the whole params are the arguments.
 _WITH_ARGUMENTS = ("tools/call", "prompts/get")
 
@@ -14569,16 +15296,43 @@ class Subject:
         """Injection and concealment in the strings of the message; spans point into `texts`."""
         if self._injections is None:
             hits: list[Finding] = []
-            if may_inject(self.blob, self.viewed):
-                method = self.message.method or ""
-                where = "description" if method.endswith("/list") else \
-                    "instructions" if method in _INTRODUCTIONS else "response"
+            member = defined_in(self.message)
+            if member or may_inject(self.blob, self.viewed):
+                agreed = self._agreed_texts(member) if self.message.agreed else ()
                 for index, text in enumerate(self.texts):
                     self.budget.check()
-                    hits += (finding._replace(spans=tuple((index, *span[1:]) for span in finding.spans))
-                             for finding in injection_findings(text, where, self.budget, self.readings(text)))
+                    if index not in agreed:
+                        hits += (finding._replace(spans=tuple((index, *span[1:]) for span in finding.spans)) for finding in
+                                 injection_findings(text, "description" if member else "response", self.budget, self.readings(text)))
+                if member and member != "instructions":
+                    hits += (Finding(kind, (), "raw") for index, item in enumerate(self.message.body["result"][member])
+                             if type(item) is dict and index not in self.message.agreed for kind in oddities(item))
             self._injections = tuple(hits)
         return self._injections
+
+    def _agreed_texts(self, member: str) -> set[int]:
+        """The places in `texts` of the definitions that the user has approved."""
+        result = self.message.body["result"]
+        place = 0
+        for key, value in self.message.body.items():
+            place += 1
+            if key == "result":
+                break
+            place += len(strings_of(value)[0])
+        found: set[int] = set()
+        for key, value in result.items():
+            place += 1
+            if key == member == "instructions":
+                found.update({place} if -1 in self.message.agreed else ())
+            elif key == member:
+                for index, item in enumerate(value):
+                    count = len(strings_of(item)[0])
+                    if index in self.message.agreed:
+                        found.update(range(place, place + count))
+                    place += count
+                continue
+            place += len(strings_of(value)[0])
+        return found
 
     def has_literal(self, literals: frozenset[str]) -> bool:
         """Does one of these strings, in lower case, occur?"""
@@ -15306,6 +16060,7 @@ class Rule(NamedTuple):
     file: str = ""              # the file of its layer, and its JSON Pointer there
     pointer: str = ""
     last: bool = False          # it is asked after all others, those of the bases too
+    commands: bool = False      # is it about what commands do?
 
 
 class Limit(NamedTuple):
@@ -15350,6 +16105,8 @@ def _any_glob(globs: tuple[Glob, ...], name: str, strict: bool) -> bool:
     """Does a glob match *name*, or (unless *strict*) what it looks like in a canonical view?"""
     if any(glob.matches(name) for glob in globs):
         return True
+    if not strict and name[:1] in ("\u200c", "\u200d"):         # a joiner that joins nothing
+        return _any_glob(globs, name.lstrip("\u200c\u200d"), strict)
     if strict or name.isascii() and name.strip() == name and not needs_views(name):
         return False
     return any(glob.matches(view.text.strip()) for view in views(name) for glob in globs)
@@ -15573,7 +16330,7 @@ _OUTBOUND_MATCH_KEYS = ("method", "tool", "server", "marked", "direction", "secr
 _MATCHER_WORDS = ("regex", "pattern", "not_under", "under", "path", "address", "command", "danger", "secrets", "all",
                   "except_keys", "access")
 _ABOUT_MATCHERS = frozenset(("except_keys", "access"))     # words that say of others where or when they hold
-_DIRECTIONS = ("request", "response", "notification")
+_DIRECTIONS = ("request", "response", "notification", "definition")
 
 
 _TEST_ACTIONS = (*REQUEST_ACTIONS, "redact", "strip")
@@ -15825,6 +16582,9 @@ def _check_secrets(check: _Checker, secrets: Any) -> None:
 _NO_PROJECT = "\0no project"    # what ${PROJECT_DIR} expands to when there is none: nothing holds this
 
 
+_COMMAND_WORDS = lazy_regex("'(?:command|danger)': ")
+
+
 class _Compiler:
     """Turns the rules of one layer into predicates."""
 
@@ -15856,7 +16616,8 @@ class _Compiler:
         return Rule(rule["name"], rule.get("action", "mark"), rule.get("message", ""), self.layer.name,
                     self.scope(match, place + "/match", outbound, strict), _every(tests), needs,
                     Limit(**limit) if limit else None, rule.get("mark", ""), rule.get("hint", ""),
-                    not tests and not limit and unless is None, unless, self.layer.file, place, rule.get("last", False))
+                    not tests and not limit and unless is None, unless, self.layer.file, place, rule.get("last", False),
+                    not outbound and any(_COMMAND_WORDS.search(repr(matcher)) for matcher in match.get("arguments", {}).values()))
 
     def scope(self, match: dict[str, Any], place: str, outbound: bool, strict: bool, exception: bool = False) -> Scope:
         def globs(key: str) -> tuple[Glob, ...] | None:
@@ -15866,7 +16627,7 @@ class _Compiler:
         methods = globs("method")
         kinds = None
         if outbound and "direction" in match:
-            kinds = frozenset(_as_list(match["direction"]))
+            kinds = frozenset("response" if kind == "definition" else kind for kind in _as_list(match["direction"]))
         if not outbound and methods is None and not exception and ("tool" in match or "arguments" in match):
             methods = (compile_glob("tools/call"),)
         return Scope(kinds, methods, globs("tool"), globs("server"), strict)
@@ -16010,6 +16771,9 @@ class _Compiler:
 
     def outbound(self, match: dict[str, Any], place: str, strict: bool) -> list[Test]:
         tests: list[Test] = []
+        if "definition" in (directions := _as_list(match.get("direction", []))):
+            others = frozenset(directions) - {"definition"}
+            tests.append(lambda subject: HIT if subject.message.kind in others or defined_in(subject.message) else None)
         if "response_size_exceeds" in match:
             tests.append(_size_exceeds(match["response_size_exceeds"]))
         if match.get("secrets"):
@@ -16663,6 +17427,8 @@ _GROUPS_JSON = r"""
   {"name": "block-credential-forms", "match": {"asks": "credentials"}, "action": "deny",
    "message": "Blocked: the server asks for a password, key or code"}],
 "responses": [
+  {"name": "block-poisoned-definitions", "match": {"direction": "definition", "injection": true}, "action": "deny",
+   "message": "Blocked: a definition that steers the model"},
   {"name": "redact-secrets-in-responses", "match": {"secrets": true}, "action": "redact",
    "message": "A secret was taken out of the response"}],
 "response-notes": [
@@ -17057,6 +17823,8 @@ class Wall:
                     outcome = MARKS
                 else:
                     outcome = DECIDES
+                    if rule.action in ("ask", "log_only"):
+                        self._read_commands(subject)
                     if rule.action == "redact" and _can_be_cut_out(hit.findings):   # secrets go too, whatever it is about
                         hit = hit._replace(findings=_joined(subject.findings, hit.findings))
                 if every or outcome is DECIDES or outcome is MARKS:
@@ -17070,6 +17838,12 @@ class Wall:
             yield rule, FAULT, Hit(None, str(spent))
         except Exception as fault:  # a wall that cannot judge must not open
             yield rule, FAULT, Hit(None, f"it could not be judged ({type(fault).__name__})")
+
+    def _read_commands(self, subject: Subject) -> None:
+        """A weaker rule decides: raise BudgetSpent when a command cannot be read of which a rule could refuse something."""
+        for rule in self._rules_for(subject.message):
+            if rule.commands and rule.action == "deny" and rule.matches(subject) is not None:
+                return
 
     def decide(self, message: Message, budget: Budget | None = None, memory: Memory | None = None,
                again: bool = False) -> Decision:
@@ -17326,6 +18100,19 @@ def text_pin(text: str) -> dict[str, str]:
             "text": text if len(text) <= MAX_PIN_CHARS else ""}
 
 
+def definition_pin(item: Any) -> dict[str, str]:
+    """What a definition that a rule refuses is known by, all of it: {"hash", "text"}, as `tool_pin`."""
+    return text_pin(item if type(item) is str else json.dumps(item, sort_keys=True, ensure_ascii=False, separators=(",", ":")))
+
+
+def definition_label(member: str, item: Any) -> str:
+    """What such a definition is called: the name of a tool, `(prompt) NAME`, `(template) URI`, `(instructions)`."""
+    if member == "instructions":
+        return "(instructions)"
+    name = item.get("uriTemplate" if member == "resourceTemplates" else "name") if type(item) is dict else None
+    return {"tools": "", "prompts": "(prompt) ", "resourceTemplates": "(template) "}.get(member, f"({member}) ") + str(name)
+
+
 def _forms_of(name: str) -> set[str]:
     """How a tool's name may be read: case, separators and look-alike letters do not count."""
     return {re.sub(r"[-_. ]+", "_", canonical_text(view.text)) for view in views(name)}
@@ -17361,6 +18148,7 @@ class Toolbox:
     """
 
     def __init__(self, wall: Wall, server_name: str, identity: str = "", pins: Callable[[], Any] | None = None) -> None:
+        self._refused: dict[str, tuple[str | None, dict[str, str]]] = {}    # label of a definition left out -> rule, pin
         self._wall, self._name, self._identity = wall, server_name, identity
         self._settings = wall.policy.settings
         self._pins = pins
@@ -17374,7 +18162,6 @@ class Toolbox:
         self._told: set[str] = set()
         self._watching = self._settings.tool_pinning != "off"
         self._closed = self._settings.unlisted_tools == "deny"
-        self._left_out: dict[str, str] = {}             # tools that a rule took out of a list: why
         self._may_refuse = self._closed or self._settings.tool_pinning == "block" or self._settings.read_only
 
     # -- lists
@@ -17425,7 +18212,6 @@ class Toolbox:
                 notes.append(ToolNote(name[:MAX_NAME_CHARS], what, _BEYOND))
                 continue
             self._hashes.setdefault(name, "")
-            self._left_out.pop(name, None)
             if self._watching:
                 pin = tool_pin(tool)
                 self._compare(name, pin, self._first if known is None else known, adopting, name in twice)
@@ -17519,24 +18305,17 @@ class Toolbox:
 
     def objects(self, message: Message) -> Decision | None:
         """The refusal of a call of a tool that must not be called now; None if there is none."""
-        is_call = message.method == "tools/call" and message.peer == "client" and message.kind != "response"
-        return self.refusal(message.tool or "") if is_call and (self._may_refuse or self._left_out) else None
-
-    def leave_out(self, tool: str, rule: str | None, why: str) -> None:
-        """A rule has taken *tool* out of a list: what was not offered is not called either, until it is listed otherwise."""
-        if len(tool) <= MAX_NAME_CHARS and len(self._left_out) < MAX_TOOLS:
-            self._left_out[tool] = f"{rule or 'default_action'}: {why}"
-            for form in _forms_of(tool):
-                self._forms.setdefault(form, tool)
+        if message.peer != "client" or message.kind == "response":
+            return None
+        if self._refused:
+            refusal = self._objects_to_left_out(message)
+            if refusal is not None:
+                return refusal
+        return self.refusal(message.tool or "") if message.method == "tools/call" and self._may_refuse else None
 
     def refusal(self, tool: str) -> Decision | None:
         """The refusal of any call of *tool* because of what the server has said of it, or has not said; None if there is none."""
         settings = self._settings
-        if self._left_out:
-            name = next((name for name in self._names_of(tool) if name in self._left_out), None)
-            if name is not None:
-                rule, _, why = self._left_out[name].partition(": ")
-                return Decision("deny", rule, "Blocked: this tool was left out of the list of tools", why=why, lasting=False)
         why = ""
         if settings.tool_pinning == "block":
             why = self._how_changed(tool) or (_BEYOND if self._hashes and self._is_beyond(tool) else "")
@@ -17568,6 +18347,60 @@ class Toolbox:
         del self._changed[tool]
         return True
 
+    # -- definitions that a rule refuses
+
+    def agreed(self, message: Message, anew: bool) -> Message:
+        """The answer with the places of the definitions in it that the user has approved as they are. *anew*: what was
+        refused of them before is judged as they are now."""
+        member = defined_in(message)
+        known = self._known("definitions") if member else None
+        if not member or not (known or self._refused):
+            return message
+        value = message.body["result"][member]
+        items = {-1: value} if member == "instructions" else dict(enumerate(value))
+        for item in items.values() if anew else ():
+            self._refused.pop(definition_label(member, item), None)
+        if not known:
+            return message
+        places = [place for place, item in items.items()
+                  if _hash_of(known.get(definition_label(member, item))) == definition_pin(item)["hash"]]
+        return message._replace(agreed=frozenset(places)) if places else message
+
+    def leave_out(self, member: str, item: Any, decision: Decision) -> list[Any]:
+        """A definition is left out of a list, or instructions are replaced: it is not called from now on. Effects: when it
+        steers the model, the user can approve it."""
+        label, pin = definition_label(member, item), definition_pin(item)
+        if len(self._refused) < MAX_TOOLS and len(label) <= MAX_NAME_CHARS:
+            self._refused[label] = decision.rule, pin
+            for form in _forms_of(label):
+                self._forms.setdefault(form, label)
+        steers = any(finding.pattern in INJECTION_KINDS for finding in decision.findings)
+        return self._keep({"definitions": {label: pin}}, False) if steers else []
+
+    def _objects_to_left_out(self, message: Message) -> Decision | None:
+        """The refusal of the use of what a rule has left out of a list, in another spelling, too."""
+        params = message.body.get("params")
+        params = params if type(params) is dict else {}
+        if message.method == "completion/complete" and type(params.get("ref")) is dict:
+            params = params["ref"]
+        called = message.method == "tools/call"
+        named = self._names_of(message.tool or "") if called else \
+            [canonical_text(name) for name in (params.get("name"), params.get("uri")) if type(name) is str]
+        known = self._known("definitions") or {}
+        for label, (rule, pin) in self._refused.items():
+            kind, _, rest = label.partition(" ") if label.startswith("(") else ("", "", label)
+            start = canonical_text(rest.partition("{")[0])
+            if called:
+                hit = not kind and rest in named
+            elif kind == "(template)":
+                hit = len(start) > 3 and any(name.startswith(start) for name in named)
+            else:
+                hit = kind == "(prompt)" and canonical_text(rest) in named
+            if hit and _hash_of(known.get(label)) != pin["hash"]:
+                return Decision("deny", rule, "Blocked: this was left out of what the server offers; to look at it: mcpwall approve",
+                                why=f"left out: {rest}", lasting=False)
+        return None
+
     # -- what the user knows
 
     def _known(self, what: str) -> Any:
@@ -17580,7 +18413,7 @@ class Toolbox:
         if first:
             return effects
         about = ["instructions"] if "instructions" in pins else []
-        news = [name for name in (*pins.get("tools", ()), *about) if name not in self._told]
+        news = [name for name in (*pins.get("tools", ()), *pins.get("definitions", ()), *about) if name not in self._told]
         if news:
             self._told.update(news)
             names = ", ".join(printable(name, 60) for name in news[:10]) + (" …" if len(news) > 10 else "")
@@ -18808,7 +19641,7 @@ class Session:
             if self._questions.is_ours(message):
                 return self._for_us(message, size, out)
         elif kind == "response":
-            message = self._shown(message, extra, out)
+            message = self._tools.agreed(self._shown(message, extra, out), True)
         decision = self._decide(message)
         if decision.action == "ask" and self._settings.mode != "monitor":
             decision = self._questions.decided(message, decision, size)
@@ -18861,7 +19694,7 @@ class Session:
                 extra["denials"] = times
             answer = self._refusal(message, decision, times)
         elif message.kind == "response":
-            forward = self._in_place(message, decision, extra, answered)
+            forward = self._in_place(message, decision, extra, answered, out)
         out.records.append(self._recorder.record(message, decision, size, extra))
         return _Verdict(forward, answer)
 
@@ -18978,7 +19811,8 @@ class Session:
             answer["result"]["resultType"] = "complete"
         return _compact(answer)
 
-    def _in_place(self, message: Message, decision: Decision, extra: dict[str, Any], answered: Pending) -> str | None:
+    def _in_place(self, message: Message, decision: Decision, extra: dict[str, Any], answered: Pending, out: Outbox
+                  ) -> str | None:
         """What the receiver gets in place of a refused response, which is nothing for an error about nothing; what was left
         out of a list is noted in *extra*."""
         result, ident = message.body.get("result"), message.body.get("id")
@@ -18988,7 +19822,7 @@ class Session:
             return None
         called = type(result) is dict and message.method in ("tools/call", "tasks/result")
         if type(result) is dict and not called:
-            kept = self._acceptable(message, result, decision, extra)
+            kept = self._acceptable(message, result, decision, extra, out)
             if kept is not None:
                 return kept
         ref = self._recorder.ref
@@ -19002,7 +19836,8 @@ class Session:
             answer["error"] = {"code": -32600, "message": text, "data": {"mcpwall": self._quoting.about(decision, ref)}}
         return _compact(answer)
 
-    def _acceptable(self, message: Message, result: dict[str, Any], decision: Decision, extra: dict[str, Any]) -> str | None:
+    def _acceptable(self, message: Message, result: dict[str, Any], decision: Decision, extra: dict[str, Any], out: Outbox
+                    ) -> str | None:
         """A refused answer without the items of a list, or the instructions, that a rule refuses; None when the rest is
         refused, too."""
         if message.method in _INTRODUCTIONS and type(result.get("instructions")) is str:
@@ -19010,18 +19845,25 @@ class Session:
             self._note(extra, "tools", [ToolNote("", "left out", why)])
             words = f"{BLOCKED} {decision.message or 'Blocked by policy'}{_named(decision.rule, self._recorder.ref)}"
             text: str | None = _replace_instructions(message.text, words)
+            self._leave_out("instructions", result["instructions"], decision, out)
         else:
-            text = self._without_items(message, result, extra)
+            text = self._without_items(message, result, extra, out)
         if text is None:
             return None
-        message = message._replace(body=load_json(text), text=text)
+        message = self._tools.agreed(message._replace(body=load_json(text), text=text, agreed=frozenset()), False)
         rest = self.wall.decide(message, self._budget, self._memory, True)
         if rest.action == "deny":
             return None
         self._memory.commit(rest.marks)
         return redacted(message, rest.findings) if rest.action == "redact" else text
 
-    def _without_items(self, message: Message, result: dict[str, Any], extra: dict[str, Any]) -> str | None:
+    def _leave_out(self, member: str, item: Any, decision: Decision, out: Outbox) -> None:
+        """Note that a definition does not reach the client."""
+        effects = self._tools.leave_out(member, item, decision)
+        out.notes += (Note(self._quoting.text(effect.text)) for effect in effects if type(effect) is Note)
+        out.others += (effect for effect in effects if type(effect) is not Note)
+
+    def _without_items(self, message: Message, result: dict[str, Any], extra: dict[str, Any], out: Outbox) -> str | None:
         """A list result without the items that a rule refuses; None when there are none."""
         name = next((key for key in ("tools", "prompts", "resources", "resourceTemplates")
                      if type(result.get(key)) is list), None)
@@ -19032,13 +19874,13 @@ class Session:
         notes: list[ToolNote] = []
         for index, item in enumerate(items):
             alone = {**message.body, "result": {name: [item]}}
-            decision = self.wall.decide(message._replace(body=alone, text=_compact(alone)), self._budget, self._memory, True)
+            one = message._replace(body=alone, text=_compact(alone), agreed=frozenset((0,) if index in message.agreed else ()))
+            decision = self.wall.decide(one, self._budget, self._memory, True)
             if decision.action == "deny":
                 bad.append(index)
+                self._leave_out(name, item, decision, out)
                 why = f"{decision.rule or 'default'}: {decision.why or decision.message}"
                 notes.append(ToolNote(_name_of(item), "left out", why))
-                if name == "tools":
-                    self._tools.leave_out(_name_of(item), decision.rule, decision.why or decision.message)
                 if self._budget.left() <= 0:
                     return None
         if not bad:
@@ -19068,7 +19910,7 @@ class Session:
             else:
                 body = {"id": ident, "result": {}}
                 message = Message("server", "response", body, "", waiting.method, waiting.tool, self.server_name)
-                out.lines["client"].append((self._in_place(message, decision, {}, waiting) or "").encode())
+                out.lines["client"].append((self._in_place(message, decision, {}, waiting, out) or "").encode())
             message = Message(peer, "unreadable", {"id": ident}, "", None, None, self.server_name)
             out.records.append(self._recorder.record(message, decision, size))
         if not ended:
@@ -21326,89 +22168,52 @@ def _toml_source(value: Any, is_key: bool = False) -> str:
 # As with walls, nothing is remembered beside the file. What we put in comes first in its list or object; a list or an object
 # that was not there is written with a blank behind its bracket, as nothing of ours is in one that was; a new file with two.
 
-# The hosts. answers: how it is told (see `_hook_answer`); `asks`: it can put a question to its user; what follows `changes`:
-# how the result of a tool is changed. root: the variable that holds the project's folder. file: where its hooks stand, as in
-# _HOST_FILES. shell: what runs the command on Windows. events: before the tool; after it. entry: one of ours, in the list
-# hooks.EVENT. new: what a file holds that was not there. note: what the user has to know or do.
+# The hosts: NAME | how it is told (see `hook_answer`), `asks` when it can put a question to its user, `changes` and how the
+# result of a tool is changed | the variable that holds the project's folder | what runs the command on Windows | where its hooks
+# stand, as in _HOST_FILES. Below that: the events before the tool; those after it. One of our entries, for the list
+# hooks.EVENT. And what the user has to know or do.
 _HOOK_HOSTS = """
-claude-code
-  answers claude asks changes output
-  root    CLAUDE_PROJECT_DIR
-  file    ${CLAUDE_CONFIG_DIR:-~/.claude}/settings.json
-  shell   bash
-  events  PreToolUse; PostToolUse PostToolUseFailure
-  entry   {"matcher": "*", "hooks": [{"type": "command", "command": COMMAND, "timeout": 60, "onFailure": "block"}]}
-  note    versions before 2.1.295 let the tool run when the hook fails
-codex
-  answers codex changes reason
-  file    ${CODEX_HOME:-~/.codex}/hooks.json
-  shell   cmd
-  events  PreToolUse; PostToolUse
-  entry   {"matcher": "*", "hooks": [{"type": "command", "command": COMMAND, "timeout": 60}]}
-  note    not armed until you approve it (run /hooks in Codex), and again after each change; a failing hook lets the tool run
-cursor
-  answers cursor changes cursor
-  root    CURSOR_PROJECT_DIR
-  file    ~/.cursor/hooks.json
-  shell   powershell
-  events  preToolUse; postToolUse postToolUseFailure
-  entry   {"command": COMMAND, "timeout": 60, "failClosed": true}
-  new     {  "version": 1}
-copilot
-  answers copilot asks changes modified
-  file    ${COPILOT_HOME:-~/.copilot}/hooks/mcpwall.json
-  shell   powershell
-  events  PreToolUse; PostToolUse
-  entry   {"type": "command", "bash": COMMAND, "powershell": POWERSHELL, "timeoutSec": 60}
-  new     {  "version": 1}
-  note    VS Code reads this file, too; a time-out lets the tool run, and so does a hook that fails in VS Code
-gemini
-  answers gemini asks changes reason
-  root    GEMINI_PROJECT_DIR
-  file    ~/.gemini/settings.json
-  shell   powershell
-  events  BeforeTool; AfterTool
-  entry   {"matcher": "*", "hooks": [{"name": "mcpwall", "type": "command", "command": COMMAND, "timeout": 60000}]}
-  note    a hook that cannot be started, or takes too long, lets the tool run
-qwen
-  answers claude asks
-  root    QWEN_PROJECT_DIR
-  file    ~/.qwen/settings.json
-  shell   powershell
-  events  PreToolUse; PostToolUse
-  entry   {"matcher": "*", "hooks": [{"name": "mcpwall", "type": "command", "command": COMMAND, "timeout": 60000}]}
-  note    a hook that fails lets the tool run
-droid
-  answers claude asks
-  root    FACTORY_PROJECT_DIR
-  file    ~/.factory/settings.json
-  shell   bash
-  events  PreToolUse; PostToolUse
-  entry   {"matcher": "*", "hooks": [{"type": "command", "command": COMMAND, "timeout": 60}]}
-  note    a hook that fails lets the tool run
-kimi
-  answers exit2
-  file    ~/.kimi-code/config.toml
-  shell   powershell
-  events  PreToolUse; PostToolUse
-  entry   {"event": EVENT, "matcher": "", "command": COMMAND, "timeout": 60, "fail_mode": "closed"}
-windsurf
-  answers exit2
-  file    ~/.codeium/windsurf/hooks.json
-  shell   powershell
-  events  pre_run_command pre_read_code pre_write_code pre_mcp_tool_use;
-  entry   {"command": COMMAND, "show_output": true}
-  note    a hook that fails lets the tool run
-kiro
-  answers exit2
-  file    ~/.kiro/agents/*.json
-  shell   powershell
-  events  preToolUse; postToolUse
-  entry   {"matcher": "*", "command": COMMAND, "timeout_ms": 30000}
-  note    stands in each agent's file: a new agent has none; a hook that fails lets the tool run
-antigravity
-  answers antigravity asks
+claude-code | claude asks changes output | CLAUDE_PROJECT_DIR | bash | ${CLAUDE_CONFIG_DIR:-~/.claude}/settings.json
+  PreToolUse; PostToolUse PostToolUseFailure
+  {"matcher": "*", "hooks": [{"type": "command", "command": COMMAND, "timeout": 60, "onFailure": "block"}]}
+  versions before 2.1.295 let the tool run when the hook fails
+codex | codex changes reason | | cmd | ${CODEX_HOME:-~/.codex}/hooks.json
+  PreToolUse; PostToolUse
+  {"matcher": "*", "hooks": [{"type": "command", "command": COMMAND, "timeout": 60}]}
+  not armed until you approve it (run /hooks in Codex), and again after each change; a failing hook lets the tool run
+cursor | cursor changes cursor | CURSOR_PROJECT_DIR | powershell | ~/.cursor/hooks.json
+  preToolUse; postToolUse postToolUseFailure
+  {"command": COMMAND, "timeout": 60, "failClosed": true}
+copilot | copilot asks changes modified | | powershell | ${COPILOT_HOME:-~/.copilot}/hooks/mcpwall.json
+  PreToolUse; PostToolUse
+  {"type": "command", "bash": COMMAND, "powershell": POWERSHELL, "timeoutSec": 60}
+  VS Code reads this file, too; a time-out lets the tool run, and so does a hook that fails in VS Code
+gemini | gemini asks changes reason | GEMINI_PROJECT_DIR | powershell | ~/.gemini/settings.json
+  BeforeTool; AfterTool
+  {"matcher": "*", "hooks": [{"name": "mcpwall", "type": "command", "command": COMMAND, "timeout": 60000}]}
+  a hook that cannot be started, or takes too long, lets the tool run
+qwen | claude asks | QWEN_PROJECT_DIR | powershell | ~/.qwen/settings.json
+  PreToolUse; PostToolUse
+  {"matcher": "*", "hooks": [{"name": "mcpwall", "type": "command", "command": COMMAND, "timeout": 60000}]}
+  a hook that fails lets the tool run
+droid | claude asks | FACTORY_PROJECT_DIR | bash | ~/.factory/settings.json
+  PreToolUse; PostToolUse
+  {"matcher": "*", "hooks": [{"type": "command", "command": COMMAND, "timeout": 60}]}
+  a hook that fails lets the tool run
+kimi | exit2 | | powershell | ~/.kimi-code/config.toml
+  PreToolUse; PostToolUse
+  {"event": EVENT, "matcher": "", "command": COMMAND, "timeout": 60, "fail_mode": "closed"}
+windsurf | exit2 | | powershell | ~/.codeium/windsurf/hooks.json
+  pre_run_command pre_read_code pre_write_code pre_mcp_tool_use;
+  {"command": COMMAND, "show_output": true}
+  a hook that fails lets the tool run
+kiro | exit2 | | powershell | ~/.kiro/agents/*.json
+  preToolUse; postToolUse
+  {"matcher": "*", "command": COMMAND, "timeout_ms": 30000}
+  stands in each agent's file: a new agent has none; a hook that fails lets the tool run
+antigravity | antigravity asks | | |
 """
+_HOOK_VERSIONED = ("cursor", "copilot")         # a new file says `"version": 1`, or it is dropped
 _HOOK_ALIASES = {"claude": "claude-code", "vscode": "copilot", "amazon-q": "kiro", "factory": "droid"}
 
 
@@ -21416,16 +22221,20 @@ class HookHost(NamedTuple):
     """A row of the table of hosts."""
     name: str
     answers: str                # how it is told what we decided
-    asks: bool = False          # can it put a question to its user?
-    changes: str = ""           # how it takes another result than the tool's own; "": it does not
-    root: str = ""
-    file: str = ""              # "" where nothing is registered
-    shell: str = ""
-    before: tuple[str, ...] = ()
-    after: tuple[str, ...] = ()
-    entry: str = ""
-    new: str = "{  }"
-    note: str = ""
+    asks: bool                  # can it put a question to its user?
+    changes: str                # how it takes another result than the tool's own; "": it does not
+    root: str
+    shell: str
+    file: str                   # "" where nothing is registered
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    entry: str
+    note: str
+
+    @property
+    def new(self) -> str:
+        """What a file holds that was not there, in a way that nobody else writes it."""
+        return '{  "version": 1}' if self.name in _HOOK_VERSIONED else "{  }"
 
 
 @lru_cache(None)
@@ -21433,13 +22242,11 @@ def hook_hosts() -> dict[str, HookHost]:
     """The hosts whose events are understood, by name."""
     hosts: dict[str, HookHost] = {}
     for block in re.split(r"\n(?=\S)", _HOOK_HOSTS.strip()):
-        name, *lines = block.split("\n")
-        about = dict(re.split(r"\s+", line.strip(), maxsplit=1) for line in lines)
-        answers, *words = about["answers"].split()
-        before, _, after = about.get("events", "").partition(";")
-        hosts[name] = HookHost(name, answers, "asks" in words, words[-1] if "changes" in words else "", about.get("root", ""),
-                               about.get("file", ""), about.get("shell", ""), (*before.split(),), (*after.split(),),
-                               about.get("entry", ""), about.get("new", "{  }"), about.get("note", ""))
+        head, events, entry, note = (*block.split("\n  "), "", "", "")[:4]
+        name, answers, root, shell, file = (cell.strip() for cell in head.split("|"))
+        words, (before, _, after) = answers.split(), events.partition(";")
+        hosts[name] = HookHost(name, words[0], "asks" in words, words[-1] if "changes" in words else "", root, shell, file,
+                               tuple(before.split()), tuple(after.split()), entry, note)
     return hosts
 
 
@@ -21813,7 +22620,7 @@ MAX_CONSENT_BYTES = 8 * 1024 * 1024     # of approved.json: servers choose most 
 MAX_PINNED_SERVERS = 1000
 _MAX_SERVER_CHARS = 512 * 1024          # of one server's names, and of its texts, as they stand in the file
 _KEEP_WAIT_S = 2.0                      # so long a relay waits for other walls that write
-_NOTHING_KNOWN: dict[str, Any] = {"tools": {}, "instructions": {"hash": "", "text": ""}}     # whatever comes is a change
+_NOTHING_KNOWN: dict[str, Any] = {"tools": {}, "definitions": {}, "instructions": {"hash": "", "text": ""}}  # all is a change
 
 
 class ConsentStore:
@@ -21897,6 +22704,7 @@ class ConsentStore:
             known = self._server(everything, "servers", server)
             if tool is not None:
                 known.get("tools", {}).pop(tool, None)
+                known.get("definitions", {}).pop(tool, None)
             else:
                 known.update(_NOTHING_KNOWN)
                 everything.get("changes", {}).pop(server, None)
@@ -21961,17 +22769,17 @@ class ConsentStore:
 
 def _are_pins(entry: Mapping[str, Any]) -> bool:
     """Is it what a `Pinned` carries: `{"tools": {NAME: PIN}, "instructions": PIN}`, each or none?"""
-    tools = entry.get("tools", {})
-    return isinstance(tools, dict) and all(
+    tools, others = entry.get("tools", {}), entry.get("definitions", {})
+    return isinstance(tools, dict) and isinstance(others, dict) and all(
         isinstance(pin, dict) and isinstance(pin.get("hash"), str) and isinstance(pin.get("text"), str)
-        for pin in (*tools.values(), entry.get("instructions", _NOTHING_KNOWN["instructions"])))
+        for pin in (*tools.values(), *others.values(), entry.get("instructions", _NOTHING_KNOWN["instructions"])))
 
 
 def _keep_pins(known: dict[str, Any], pins: Mapping[str, Any], now: float) -> str:
     """Put *pins* into *known* as far as the bounds allow; what they do not allow is said, else ""."""
-    tools = dict(known.get("tools", {}))
-    names = sum(len(json.dumps(name)) + 200 for name in tools)
-    texts = sum(len(json.dumps(pin["text"])) for pin in tools.values())
+    kinds = {kind: dict(known.get(kind, {})) for kind in ("tools", "definitions")}
+    names = sum(len(json.dumps(name)) + 200 for pinned in kinds.values() for name in pinned)
+    texts = sum(len(json.dumps(pin["text"])) for pinned in kinds.values() for pin in pinned.values())
     lost = 0
 
     def bounded(pin: Mapping[str, Any]) -> dict[str, Any]:
@@ -21981,18 +22789,19 @@ def _keep_pins(known: dict[str, Any], pins: Mapping[str, Any], now: float) -> st
         texts += size if fits else 0
         return {"hash": pin["hash"][:128], "text": pin["text"] if fits else "", "time": int(now)}
 
-    for name, pin in pins.get("tools", {}).items():
-        if name in tools:
-            if tools[name]["hash"] != pin["hash"]:
-                tools[name] = bounded(pin)
-            continue
-        names += len(json.dumps(name)) + 200
-        if len(tools) < MAX_TOOLS and names <= _MAX_SERVER_CHARS:
-            tools[name] = bounded(pin)
-        else:
-            lost += 1
-    if "tools" in pins:
-        known["tools"] = tools
+    for kind, pinned in kinds.items():
+        for name, pin in pins.get(kind, {}).items():
+            if name in pinned:
+                if pinned[name]["hash"] != pin["hash"]:
+                    pinned[name] = bounded(pin)
+                continue
+            names += len(json.dumps(name)) + 200
+            if len(pinned) < MAX_TOOLS and names <= _MAX_SERVER_CHARS:
+                pinned[name] = bounded(pin)
+            else:
+                lost += 1
+        if kind in pins:
+            known[kind] = pinned
     about = pins.get("instructions")
     if about is not None and known.get("instructions", {}).get("hash") != about["hash"]:
         known["instructions"] = bounded(about)
@@ -22001,11 +22810,12 @@ def _keep_pins(known: dict[str, Any], pins: Mapping[str, Any], now: float) -> st
 
 def _drop_pins(waiting: dict[str, Any], known: Mapping[str, Any]) -> None:
     """Take out of *waiting* what is *known*, and what is then empty."""
-    tools = known.get("tools", {})
-    left = {name: pin for name, pin in waiting.pop("tools", {}).items()
-            if name not in tools or tools[name]["hash"] != pin["hash"]}
-    if left:
-        waiting["tools"] = left
+    for kind in ("tools", "definitions"):
+        pinned = known.get(kind, {})
+        left = {name: pin for name, pin in waiting.pop(kind, {}).items()
+                if name not in pinned or pinned[name]["hash"] != pin["hash"]}
+        if left:
+            waiting[kind] = left
     if "instructions" in waiting and waiting["instructions"]["hash"] == known.get("instructions", {}).get("hash"):
         del waiting["instructions"]
 
@@ -22236,14 +23046,22 @@ class Surroundings:
             raise WallError("no home directory is known; set HOME to an absolute path")
         self.environ = os.environ if environ is None else environ
         self.platform, self.fs, self.root = platform, fs, root
-        self.launcher = None if wall else launcher_for(os.path.join(self.home, ".mcpwall"))
-        self.wall = list(wall) if wall else self.launched()
+        self._wall = list(wall or ())
         self.stdin, self.stdout, self.stderr = stdin or sys.stdin, stdout or sys.stdout, stderr or sys.stderr
         self.folder = os.path.join(self.home, ".mcpwall")
         self.lock = os.path.join(self.folder, "lock")
         self.consent = ConsentStore(os.path.join(self.folder, "approved.json"))
         self.desk = Desk(os.path.join(self.folder, "waiting"))
         self.stops = Stops(os.path.join(self.folder, "stopped"))
+
+    @cached_property
+    def launcher(self) -> Launcher | None:
+        return None if self._wall else launcher_for(os.path.join(self.home, ".mcpwall"))
+
+    @cached_property
+    def wall(self) -> list[str]:
+        """How an entry starts this wall."""
+        return self._wall or self.launched()
 
     def launched(self) -> list[str]:
         """How an entry starts this wall by its launcher."""
@@ -22543,6 +23361,9 @@ def _print_table(io: Surroundings, found: _Inventory) -> None:
 
 def _setup_arguments(io: Surroundings, name: str, about: str, argv: Sequence[str], *arguments: Any) -> Any:
     """The parsed command line of a sub-command, or None when it only asked for help. Raises UsageError."""
+    plain = _plain_arguments(argv, arguments)
+    if plain is not None:
+        return plain
     import argparse
 
     class Parser(argparse.ArgumentParser):
@@ -22565,6 +23386,30 @@ def _setup_arguments(io: Surroundings, name: str, about: str, argv: Sequence[str
             f"{printable(repr(rest[0]))} is one argument too many"
         parser.error(what)
     return args
+
+
+def _plain_arguments(argv: Sequence[str], arguments: Sequence[Any]) -> Any:
+    """The same where there are only options by their whole names, each with its value; else None. What hosts start writes it
+    so, and argparse takes 20 ms to import."""
+    values: dict[str, Any] = {}
+    known: dict[str, tuple[str, Any]] = {}
+    for flags, settings in arguments:
+        name = flags.split()[-1].lstrip("-").replace("-", "_")
+        simple = flags.startswith("-") and settings.keys() <= {"metavar", "help", "action", "default", "required"}
+        known.update({flag: (name, settings) for flag in flags.split() if simple})
+        flag = settings.get("action") == "store_true"
+        values[name] = False if flag else [] if settings.get("default") == [] else settings.get("default")
+        if not flags.startswith("-") and settings.get("nargs") != "?" or settings.get("required") and not {*flags.split()} & {*argv}:
+            return None
+    words = list(argv)
+    while words:
+        name, settings = known.get(words.pop(0), ("", {}))
+        action = settings.get("action", "")
+        if not name or action not in ("", "append", "store_true") or action != "store_true" and (not words or words[0][:1] in ("-", "")):
+            return None
+        value = True if action == "store_true" else words.pop(0)
+        values[name] = [*values[name], value] if action == "append" else value
+    return type("Arguments", (), values)
 
 
 def _setup_option(flags: str, metavar: str, about: str, **settings: Any) -> tuple[str, dict[str, Any]]:
@@ -23338,6 +24183,8 @@ def _changes(io: Surroundings, server: str) -> list[_Change]:
     tools, old = waiting.get("tools", {}), known.get("tools", {})
     names = sorted(tools, key=lambda name: (name not in old, name))
     found = [_Change("tool", name, tools[name], old.get(name)) for name in names]
+    found += (_Change("definition", name, pin, known.get("definitions", {}).get(name))
+              for name, pin in sorted(waiting.get("definitions", {}).items()))
     if "instructions" in waiting:
         about = known.get("instructions")
         found.insert(0, _Change("instructions", "", waiting["instructions"], about if about and about["hash"] else None))
@@ -23348,14 +24195,18 @@ def _approve_server(io: Surroundings, server: str, tools: Sequence[str], yes: bo
     """Show what waits of a server (of *tools* only, when some are named), ask, and keep it as known."""
     changes, complete = _changes(io, server), True
     if tools:
-        by_name = {change.name: change for change in changes if change.kind == "tool"}
-        known = io.consent.entries("servers").get(server, {}).get("tools", {})
+        by_name: dict[str, list[_Change]] = {}
+        for change in changes:
+            if change.kind != "instructions":
+                by_name.setdefault(change.name, []).append(change)
+        pinned = io.consent.entries("servers").get(server, {})
+        known = {**pinned.get("tools", {}), **pinned.get("definitions", {})}
         for name in tools:
             if name not in by_name:
                 state = "already approved" if name in known else "no such tool waits"
                 io.say(f"{printable(server)}/{printable(name)}: {state}")
                 complete = complete and name in known
-        changes = [by_name[name] for name in dict.fromkeys(tools) if name in by_name]
+        changes = [change for name in dict.fromkeys(tools) for change in by_name.get(name, ())]
     if not changes:
         if not tools:
             io.say(f"{printable(server)}: nothing of it waits")
@@ -23369,8 +24220,10 @@ def _approve_server(io: Surroundings, server: str, tools: Sequence[str], yes: bo
         io.need_terminal("approve", "read this, then add --yes")
     agreed = changes if yes else _agreed_changes(io, server, changes)
     if agreed:
-        tools_agreed = {change.name: change.pin for change in agreed if change.kind == "tool"}
-        pins: dict[str, Any] = {"tools": tools_agreed} if tools_agreed else {}
+        pins: dict[str, Any] = {}
+        for change in agreed:
+            if change.kind != "instructions":
+                pins.setdefault(f"{change.kind}s", {})[change.name] = change.pin
         pins.update(("instructions", change.pin) for change in agreed if change.kind == "instructions")
         try:
             io.consent.accept(server, pins)
@@ -23400,9 +24253,11 @@ def _title(server: str, change: _Change) -> str:
 def _shown_change(server: str, change: _Change, secrets: _Secrets, limit: int | None) -> Iterator[str]:
     """What has changed, as a diff of readable definitions; at most *limit* lines of it."""
     verb = "have" if change.kind == "instructions" else "has"
-    yield f"{_title(server, change)} {f'{verb} changed' if change.old else 'is new'} (seen {_day(change.pin)}):"
-    for kind in _steering(change.pin):
-        yield f"  ! it may steer the model: {kind}"
+    what = "is left out, for it steers the model" if change.kind == "definition" else f"{verb} changed" if change.old else "is new"
+    yield f"{_title(server, change)} {what} (seen {_day(change.pin)}):"
+    for kind, words in _steering(change.pin):
+        said = _harmless(_masked(secrets, words, len(words) + 1))
+        yield f"  ! it may steer the model: {kind}" + (f": {said[:200]}" if said else "")
     old, new = ([] if pin is None else _definition_lines(pin, secrets) for pin in (change.old, change.pin))
     if change.old is None:
         lines = ["+" + line for line in new]
@@ -23425,14 +24280,12 @@ def _definition(pin: Mapping[str, Any]) -> Any:
         return pin["text"]
 
 
-def _steering(pin: Mapping[str, Any]) -> list[str]:
-    """The kinds of injection and concealment in a definition."""
-    budget = Budget(2.0)
+def _steering(pin: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The kinds of injection and concealment in a definition, each with the words that hit."""
     try:
-        texts = strings_of(_definition(pin))[0]
-        return sorted({finding.pattern for text in texts for finding in injection_findings(text, "description", budget)})
+        return list(dict.fromkeys(definition_hits(_definition(pin), Budget(2.0))))[:20]
     except BudgetSpent:
-        return ["too long to be looked through"]
+        return [("too long to be looked through", "")]
 
 
 def _definition_lines(pin: Mapping[str, Any], secrets: _Secrets) -> list[str]:
@@ -23520,7 +24373,8 @@ def _list_approved(io: Surroundings) -> int:
         rows.append((_day(projects[path]), state, io.short(path)))
     servers, changes = io.consent.entries("servers"), io.consent.entries("changes")
     for server in sorted(servers):
-        known = [_Change("tool", name, pin, None) for name, pin in sorted(servers[server].get("tools", {}).items())]
+        known = [_Change(kind[:-1], name, pin, None) for kind in ("tools", "definitions")
+                 for name, pin in sorted(servers[server].get(kind, {}).items())]
         about = servers[server].get("instructions")
         known += [_Change("instructions", "", about, None)] if about and about["hash"] not in ("", text_pin("")["hash"]) else []
         rows += [(_day(change.pin), "approved", _title(server, change)) for change in known]
@@ -23553,7 +24407,7 @@ def _revoke(io: Surroundings, name: str) -> int:
         return 0
     for cut in [found.start() for found in re.finditer("/", name)]:
         server, tool = _known_server(io, name[:cut]), name[cut + 1:]
-        if server in servers and tool in servers[server].get("tools", {}):
+        if server in servers and tool in {**servers[server].get("tools", {}), **servers[server].get("definitions", {})}:
             io.consent.revoke(server, tool)
             io.say(f"{printable(server)}/{printable(tool)}: waits for your consent when it is listed again")
             return 0
@@ -23763,7 +24617,7 @@ run_command: - = description explanation reason timeout timeout_ms run_in_backgr
 files: path = file_path path absolute_path target_file notebook_path files paths file_paths dir_path uri
 files: content = content contents file_text code new_code new_source new_string new_str new_text new_content diff
 files: old_string = old_string old_str old_text old_source
-files: - = command description explanation edits instruction
+files: - = command description explanation edits instruction cell_id cell_type cell_number edit_mode
 search_text: query = pattern query regex
 search_text: include = glob include include_pattern includes
 search_files: pattern = pattern query glob glob_pattern
@@ -23826,10 +24680,12 @@ def _calls_of(event: HookEvent, kind: str, given: dict[str, Any]) -> _Made:
             yield kind, {**made, "url": url} if url is not None else made
     elif kind == "text":
         yield event.tool, {"text": "\n".join(texts)}
+    elif kind == "web_search":
+        yield kind, _in_our_names(kind, given)
     elif kind:
-        made = _in_our_names(kind, given)
+        made = {"path": event.cwd or ".", **_in_our_names(kind, given)}
         places = [text for text in strings_of([made.get("pattern")])[0] if "/" in text or "\\" in text]
-        yield kind.replace("search_text", "search_files"), {**made, "include": places} if places else made
+        yield "search_files", {**made, "include": places} if places else made
     else:
         yield event.tool, given
 
@@ -24161,11 +25017,14 @@ class Hook:
         if event.phase != "before":
             return self._result(wall, calls, memory, again, budget)
         decided = []
+        stops = Stops(os.path.join(self._home, ".mcpwall", "stopped")) if self._home else None
         for call in calls:
             message = self._message(call)
-            decided.append((call, wall.decide(message, budget, memory, again), message))
+            stopped = stops is not None and any(stops.watch(name)() for name in (event.host.name, call.server))
+            decided.append((call, _STOPPED if stopped else wall.decide(message, budget, memory, again), message))
         _, worst, message = max(decided, key=lambda one: _STRICTNESS[one[1].action])
-        action = "allow" if worst.action not in ("ask", "deny") or policy.settings.mode == "monitor" else worst.action
+        passes = worst.action not in ("ask", "deny") or policy.settings.mode == "monitor" and worst is not _STOPPED
+        action = "allow" if passes else worst.action
         way = ""
         if action == "ask" and not event.host.asks and policy.settings.ask_fallback == "allow":
             action = "allow"
@@ -26073,7 +26932,7 @@ class _Checks:
     """Judges messages as the relay would, and keeps the verdicts for showing."""
 
     def __init__(self, policy: Policy, server_name: str, tool: str | None) -> None:
-        settings = policy.settings._replace(unlisted_tools="allow", read_only=False)    # there is no server to list tools
+        settings = policy.settings._replace(tool_pinning="off", unlisted_tools="allow", read_only=False)    # no server is known
         self._policy, self._server_name, self._tool = policy._replace(settings=settings), server_name, tool
         self._verdicts: list[tuple[dict[str, Any], str]] = []
         self.status = 0
