@@ -4021,8 +4021,8 @@ _PATH_FILE = lazy_regex(r"\.[\w.~*?\[\]-]+|_?[\w@+~#-]+(?:\.[\w~-]+)*\.[A-Za-z0-
 
 
 # Last components that are said as often as they are names of files: there they count when there is such a file.
-_PATH_WORD = lazy_regex(r"(?:\A|/)(?:token|api[_-]?key|(?:access|auth)_token|secret_key|client_secret|(?:[A-Za-z_]\w*\.){2,}(?:token|key))"
-                        r"/?\Z")
+_PATH_WORD = lazy_regex(r"(?:\A|/)(?:token|api[_-]?key|(?:access|auth)_token|secret_key|client_secret"
+                        r"|(?:[A-Za-z_]\w*\.){2,}(?:token|key))/?\Z")
 
 
 def path_readings(value: str, ctx: PathContext, named: bool = True, word: bool = False) -> list[PathReading]:
@@ -13937,7 +13937,8 @@ credential: *secret_key *private_key *credential *credentials
 patch content: patch patches diff diffs *patch *diff
 patch content: input text content edits changes of patch diff
 content: code snippet source_code source of format lint highlight explain translate review summarize analyze validate
-content: label labels topic header rows row cells values records
+content: label labels topic header
+cell unknown command code address: rows row cells values records
 content: content contents text body message description comment title summary markdown html thought thoughts note notes
 content: observations entities relations prompt replacement edits old_string new_string old_text new_text
 content: old_str new_str oldtext newtext file_text filetext insert_text instruction instructions reason explanation
@@ -14030,6 +14031,7 @@ def argument_roles(tool: str, name: str, value: Any = "") -> frozenset[str]:
     | command, code | command, sql | is run |
     | content | body, newText | is written, sent or shown: does nothing by itself (a `patch` names files) |
     | query, pattern | q, glob | is looked for; a pattern may hold places |
+    | cell | rows, values | goes into a table: no place, but all else that may be |
     | name | branch, revision | is a name of something else than a file (but `HEAD:.env` is one) |
     | exclusion | excludePatterns, ignore | is left alone |
     | choice | encoding, sort_by | is one word of few (with another value it is unknown) |
@@ -15727,7 +15729,7 @@ class _PlaceWalk:
                 return
         elif "exclusion" in roles or "pattern" in roles and not self._reads and not is_place_pattern(self._tool, name, text):
             return
-        elif "name" in roles and _leads.search(text) is None:
+        elif "cell" in roles or "name" in roles and _leads.search(text) is None:
             return
         elif "content" in roles or "query" in roles or "choice" in roles:
             if "patch" in roles:
