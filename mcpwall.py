@@ -13937,7 +13937,7 @@ credential: *secret_key *private_key *credential *credentials
 patch content: patch patches diff diffs *patch *diff
 patch content: input text content edits changes of patch diff
 content: code snippet source_code source of format lint highlight explain translate review summarize analyze validate
-content: label labels topic header
+content: label labels topic
 cell unknown command code address: rows row cells values records
 content: content contents text body message description comment title summary markdown html thought thoughts note notes
 content: observations entities relations prompt replacement edits old_string new_string old_text new_text
