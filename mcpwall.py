@@ -6092,12 +6092,12 @@ def _sh_join(flows: Sequence[_Flow], text: str | None = None) -> _Flow:
 
 
 def _sh_said(flows: Sequence[_Flow]) -> _Flow:
-    """What is said in turn: the text, when all of it is known."""
+    """What is said in turn, or by one of several branches: run as a script, all of it is read."""
     flows = [flow for flow in flows if flow is not _NOTHING]
     if len(flows) < 2:
         return flows[0] if flows else _NOTHING
-    texts = [flow.text.rstrip("\n") for flow in flows if flow.text is not None]
-    return _sh_join(flows, "\n".join(texts)[:MAX_SHELL_VALUE] if len(texts) == len(flows) else None)
+    texts = [_SH_HOLE if flow.text is None else flow.text.rstrip("\n") for flow in flows]
+    return _sh_join(flows, "\n".join(texts)[:MAX_SHELL_VALUE] if any(flow.text for flow in flows) else None)
 
 
 def _sh_flow(word: str) -> _Flow:
@@ -6308,11 +6308,11 @@ pkexec | --user: | x | root t:sudo
 gosu su-exec | | p x | root t:sudo
 env | 0iv u: --unset: -C,--chdir:cd -S,--split-string:sh. -a,--argv0: | e* x | t:env
 nice ionice choom | c:n:P:u:p: -p=idle --adjustment: --class: --classdata: | x
-nohup setsid busybox toybox unbuffer rlwrap torify torsocks winpty catchsegv fakeroot chronic tini dumb-init call | f: | x
+nohup setsid busybox toybox unbuffer rlwrap torify torsocks winpty catchsegv fakeroot chronic tini dumb-init call | cfw | x
 timeout | k:s: --kill-after: --signal: | p x
 time | pqv f: --format: -o,--output:w | x
 stdbuf | e:i:o: --input: --output: --error: | x
-strace | cCdfFhiqrtTvwxyzk a:b:e:E:I:o:O:p:P:s:S:u:U:X: | e* x
+strace | cCdfFhiqrtTvwxyzk a:b:e:E:I:O:p:P:s:S:u:U:X: -o,--output:w | e* x
 ltrace | bcCfhiLrStTV a:A:D:e:F:l:n:o:p:s:u:w:x: | x
 setarch | BFILRSTXZv3 | p? x
 linux32 linux64 arch | BFILRSTXZv3 e: | p? x
@@ -6366,6 +6366,13 @@ ansible | h:i:m:u:f:e:t:l:M: -a,--args:sh --private-key,--key-file,--vault-passw
 ansible-playbook | h:i:u:f:e:t:l: --private-key,--key-file,--vault-password-file:k | f*
 salt salt-call salt-ssh | | p p sh+
 tmux screen | | | t:terminal
+adb/shell,exec-out | x n | sh+
+vagrant,fly,flyctl/ssh fly,flyctl/ssh/console gcloud/compute/ssh multipass/exec | -c,-C,--command:sh | p? x
+heroku/run | a:r:s: --app: | sh+
+aws/ssm/send-command | --parameters:strings --targets: --instance-ids: | p*
+az/vm/run-command | --scripts:sh g:n: | p*
+lftp | p:u: -e,-c:esc -f:script | h | t:remote_copy in:esc
+ftp telnet-ssl | v n i p: | h | t:remote_copy in:esc
 xterm konsole gnome-terminal kitty alacritty urxvt | T:n:g: -e:x. --command:sh -display:p | x
 wsl | d:u: --distribution: --user: -e,--exec:x. --cd:cd | x
 at batch | q: -f:script | p* | in:sh
@@ -6374,7 +6381,7 @@ history fc get-history | -s:sh. | p* | shows:the_shell_history
 compgen complete bind | A:G:W:F:P:S:X:o: -C,-x:sh | p*
 tar bsdtar gtar | --exclude: -C,--directory:cd --checkpoint-action:exec
      -I,--use-compress-program,--to-command,--info-script,--new-volume-script,--rsh-command:sh | | t:archive
-zip | -TT:sh -m,--move,-rm,-mr=moved -x,--exclude:p. | | t:archive
+zip | -TT,--unzip-command:sh -m,--move,-rm,-mr=moved -x,--exclude:p. | | t:archive
 7z 7za | -sdel=moved | | t:archive
 rar cpio compress-archive | | | t:archive
 git | pP -C:cd -c:git --exec-path: --git-dir: --work-tree: --namespace: --config-env: | | t:git
@@ -6394,11 +6401,13 @@ git/add,apply,blame,cat-file,am,format-patch,bundle,hash-object | o:L: | f*
 git/rm,mv,commit,tag,notes,merge,revert,cherry-pick,stash,branch,checkout,switch,reset,restore,worktree,bisect,init,remote
      | -F,-t,--file,--template:r m:C:c:S:u: --message: --author: --date: --trailer: | p* | none t:git
 gcc g++ cc c++ clang clang++ | -wrapper:list -x: o:I:L:D:l: | f*
-make gmake ninja just | j:l:o:O:W: -C,--directory:cd -f,--file,--makefile:makefile --eval,-E:make | p* | t:make
+just | f: -c,--command:x. | p*
+make gmake ninja | j:l:o:O:W: -C,--directory:cd -f,--file,--makefile:makefile --eval,-E:make | p* | t:make
 vim vi nvim ex view vimdiff | esnRZ -c,--cmd:esc -S,-u:script w: | f* | t:editor
 ed red lldb less more most | P:p: -o,-O,--one-line:esc -s,--source:script | f* | t:editor
 gdb | p:d: -ex,-iex,-eval-command,--eval-command,--ex:esc -x,--command:script | f* | t:editor
-emacs | -eval,--eval:strings -l,--load,--script:script | f*
+emacs guile racket sbcl ecl clojure | -eval,--eval,-e,-c:strings -l,--load,--script:script | f*
+ghci | -e:esc | f*
 man | P:M:C: -P,--pager,-H,--html:sh | p*
 sqlite3 sqlite duckdb | -separator: -nullvalue: -cmd,-c:sql -init:script | f sql* | t:sql
 psql | AaEeLlnqSstwWxXzb1 d:h:L:p:P:R:F:T:U:v: -o,--output:w -c,--command:sql -f,--file:script --dbname: --host: --username:
@@ -6451,8 +6460,8 @@ expr figlet toilet cowsay seq | | p* | made
 date basename dirname whoami logname mktemp pwd get-location gl which realpath readlink | | | t:prints
 openssl/x509,req,verify,dgst,sha256,sha1,ca,crl,ocsp,cms,smime,ts,pkeyutl
      | -in,-key,-sign,-inkey,-CA,-CAkey,-CAfile,-signkey,-verify,-cert,-certfile,-config,-recip,-signer:k -subj: -passin:
-     -out,-keyout:w -passout: -addext: -days: | k*
-openssl/genrsa,genpkey,ecparam,rand,s_client,s_server | -cert,-key,-CAfile:k -out:w -connect: -pass: | p* | t:openssl
+     -out,-keyout:new -passout: -addext: -days: | k*
+openssl/genrsa,genpkey,ecparam,rand,s_client,s_server | -cert,-key,-CAfile:k -out:new -connect: -pass: | p* | t:openssl
 openssl/enc,base64 | -in:r -out:w -pass: -k: -K: -iv: -kfile:k | f* | t:openssl
 openssl | -in:r -out:w -passin: -passout: | f*
 cp copy copy-item cpi mv move move-item mi install ln rename ren rename-item mklink xcopy | | | t:copy
@@ -6498,7 +6507,7 @@ aria2c axel lwp-request lwp-download lynx w3m links fetch | j:s:x:n: -o,--out,--
 invoke-webrequest iwr invoke-restmethod irm start-bitstransfer | -uri,-source:u -outfile,-outf,-destination:w -body:@
      -infile,-inf:S -headers: -method: -useragent: -contenttype: -usebasicparsing,-useb=x | u* | t:http
 nc ncat netcat telnet socat websocat cryptcat | | | t:socket
-aws az gcloud gh rclone ftp lftp tftp gsutil s3cmd azcopy mc croc wormhole magic-wormhole ffsend pscp s5cmd robocopy
+aws az gcloud gh rclone tftp gsutil s3cmd azcopy mc croc wormhole magic-wormhole ffsend pscp s5cmd robocopy
      | | | data t:remote_copy
 mail mailx mutt sendmail swaks msmtp send-mailmessage xclip pbcopy xsel wl-copy clip set-clipboard gist | | | t:mail
 dig nslookup host ping resolve-dnsname drill test-connection | | | t:lookup
@@ -6736,6 +6745,7 @@ infrastructure :: curl wget http https xh :: (?=.*(?:-X ?|--request[= ]| |^|--me
 infrastructure :: redis-cli valkey-cli :: (?i)(?:.* )?(?:del|unlink) (?:.*\$\(|\$\(\)) :: deletes every key it is given
 infrastructure :: vagrant multipass limactl colima minikube kind k3d :: (?:.* )?(?:destroy|delete)  :: destroys a machine and
      its data
+infrastructure :: ansible :: (?=.*path=)(?=.*state=absent) :: deletes files on many machines
 destructive :: osascript :: (?is)(?=.*(?:finder|system.events))(?=.*(?:delete|move.*trash|empty))(?=.*(?:home|disk|documents|
     desktop|pictures|folder)) :: deletes the user's files
 infrastructure :: rake rails bin/rails :: .*db:(?:drop|reset|purge) :: drops a database
@@ -6841,7 +6851,7 @@ sh LESSOPEN LESSCLOSE GIT_PROXY_COMMAND PAGER MANPAGER EDITOR VISUAL BROWSER SUD
 sh FZF_DEFAULT_COMMAND RUSTC_WRAPPER CARGO_BUILD_RUSTC_WRAPPER npm_config_script_shell
 -tar TAR_OPTIONS
 -node NODE_OPTIONS
--perl PERL5OPT PERL5DB
+perl PERL5OPT PERL5DB
 -ruby RUBYOPT
 -make MAKEFLAGS""".splitlines()) for name in names}
 # Options whose value is text in every program.
@@ -8763,7 +8773,7 @@ class _ShRun:
             self.settle()
             ends.append(self.state())
         self.merge(ends[:-1])
-        return _sh_join(outs) if len(outs) > 1 else outs[0] if outs else _NOTHING
+        return _sh_said(outs)
 
     def apart(self, run: Callable[[], _Flow]) -> _Flow:
         """What *run* does changes nothing here: a subshell."""
@@ -8961,7 +8971,7 @@ class _ShRun:
         if kind == "loop":
             before, out = self.state(), _NOTHING
             for again in (True, False):
-                out = _sh_join([out, *[self.script(part, flow) for part in parts]])
+                out = _sh_said([out, *[self.script(part, flow) for part in parts]])
                 self.settle()
                 if not again or self.cwds == before.cwds and self.vars.keys() == before.vars.keys() and all(
                         value is before.vars[name] for name, value in self.vars.items()):
@@ -9007,7 +9017,7 @@ class _ShRun:
             outs.append(self.script(parts[-1], flow))
             self.settle()
         self.merge(ends)
-        return _sh_join(outs)
+        return _sh_said(outs)
 
     def exec_redirected(self, node: _ShNode, outs: list[tuple[str, str, str]]) -> None:
         """`exec` with redirections alone: for all that follows."""
@@ -9043,6 +9053,9 @@ class _ShRun:
                 made = self.content(target) if not descriptor else _REMOTE if target in self.net_fds else flow
             if fd in ("", "0"):
                 return made
+            if fd[0] == "{":
+                self.number -= 1
+                self.vars[fd.strip("{}")] = fd = str(self.number + 1)
             if fd != "2":
                 self.fds = {**self.fds, fd.strip("{}"): made}
             if operator == "<>" and not descriptor:
@@ -9081,7 +9094,7 @@ class _ShRun:
             outs.append(self.script(node.parts[0], flow))
             self.settle()
         self.merge([before])
-        return _sh_join(outs)
+        return _sh_said(outs)
 
     # -- words
     def argvs(self, words: list[Any]) -> list[list[str]]:
@@ -9420,6 +9433,8 @@ class _ShRun:
             return self.run_operand(text, _NOTHING)
         if role[:1] == "-":
             return self.read(f"{role[1:]} {text}")
+        if role in _SH_TEXTS:
+            return self.act(role, text, _NOTHING)
         return self.run_text(_sh_from(text.lstrip("!|"), _sh_flow(text)), _NOTHING)
 
     # -- commands
@@ -9467,6 +9482,8 @@ class _ShRun:
         found = self.row_of(name, args)
         if found is None:
             out = self.carried(name, args, flow)
+        elif "data" in found[1].row.traits and not {"--", "exec"}.isdisjoint(args):
+            out = self.carried(name, args[min(args.index(word) for word in ("--", "exec") if word in args) + 1:], flow)
         else:
             found[1].background = background or name in ("nohup", "setsid")
             out = self.play(found[0], found[1], found[2], flow)
@@ -9575,6 +9592,8 @@ class _ShRun:
                 self.fell = fell
         outs = [self.act(role, value, flow) for role, value in (before + call.got if before else call.got)
                 if role not in _SH_QUIET_ROLES]
+        for role in [trait[3:] for trait in row.traits if trait[:3] == "in:"] if flow.text or flow.remote else []:
+            self.act(role, _sh_from(flow.text or "", flow), _NOTHING)
         if row.method is not None:
             call.said = _sh_said(outs)
             outs = [row.method(self, name.partition("/")[0], call.args, flow), *([] if row.method is _ShRun._code else outs)]
@@ -9603,8 +9622,6 @@ class _ShRun:
     def by_row(self, call: _ShCall, flow: _Flow) -> _Flow:
         """What a program without a method says: its row knows what becomes of what goes in."""
         traits = call.row.traits
-        for role in [trait[3:] for trait in traits if trait[:3] == "in:"]:
-            self.act(role, _sh_from(flow.text or "", flow), _NOTHING) if flow.text or flow.remote else None
         out = self.operands(call.name, call.plain + call.all("f", "r"), flow)
         for word in call.all("n"):
             self.named(call.name, word)
@@ -9630,8 +9647,10 @@ class _ShRun:
             return self.apart(lambda: self.run_text(value, flow))
         if role in ("f", "r", "n", "cd"):
             return _NOTHING                     # by_row
-        if role == "w":
-            self.written(value, flow, False)
+        if role == "w" and value[:1] in ("|", "!"):
+            return self.act("sh", _sh_from(value[1:], _sh_flow(value)), flow)
+        if role == "w" or role == "new":
+            self.written(value, flow, False, role == "w")
         elif role == "d":
             self.path(value)
             self.delete(value)
@@ -9770,11 +9789,14 @@ class _ShRun:
 
     def _ssh(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         self.ship(flow, "ssh")
+        if flow.text and self.call_ and not self.call_.all("sh"):
+            self.act("sh", _sh_from(flow.text, flow), _NOTHING)
         return _REMOTE._replace(sources=flow.sources)
 
     def _su(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         call = self.call_
-        if call and "--help" not in args and (not call.all("sh") or call.words[:1] in ([], ["root"], ["-"])):
+        users = [word for word in call.words if word != "-"] if call else []
+        if call and "--help" not in args and (not call.all("sh") or users[:1] in ([], ["root"])):
             self.say("privilege", "becomes another user")
         return _NOTHING
 
@@ -9904,7 +9926,8 @@ class _ShRun:
         known = self.kept(word) if word != "/dev/null" else _EMPTY
         carried = _sh_flow(word)
         if word[:8] == "/dev/fd/" and word not in self.sinks:
-            return carried
+            held = self.fds.get(word[8:])
+            return held if isinstance(held, _Flow) else carried
         if self.pipes and known is None and self.pipes.intersection(self.keys(word)):
             return _sh_read(["\0pipe " + key for key in self.keys(word)])
         if known is None:
@@ -9925,7 +9948,7 @@ class _ShRun:
             judge_code(self, "" if word.endswith(".sh") else "code", known.text)
             self.read(known.text)
 
-    def written(self, word: str, flow: _Flow, appended: bool) -> None:
+    def written(self, word: str, flow: _Flow, appended: bool, named: bool = True) -> None:
         """A file is written, overwritten or appended to."""
         if word.startswith(("/dev/tcp/", "/dev/udp/")):
             if flow.shell:
@@ -9939,8 +9962,9 @@ class _ShRun:
         if flow.text == "" and not appended:
             self.emptied(word)
         self.spend(len(word))
-        self.path(word)
-        self.altered.update(self.reported(word))
+        if named:
+            self.path(word)
+            self.altered.update(self.reported(word))
         for key in self.keys(word):
             self.files[key] = _sh_join((self.files[key], flow)) if appended and key in self.files else flow
             if key in self.ran and (flow.remote or flow.coded):
@@ -10145,8 +10169,12 @@ class _ShRun:
     def run_operand(self, word: str, flow: _Flow) -> _Flow:
         """A script file."""
         origin = self.judge_origin(word)
-        if word[:8] == "/dev/fd/" and origin.text and not origin.remote:
-            return self.run_script(origin.text, flow)
+        if word[:8] == "/dev/fd/":
+            carrier = _ShWord(word)
+            carrier.flow = self.content(word)
+            origin = self.judge_origin(carrier)
+            if origin.text and not origin.remote:
+                return self.run_script(origin.text, flow)
         if self.pipes:
             self.ran.update(self.pipes.intersection(self.keys(word)))
         if word == "/dev/stdin" and flow.text and not flow.remote:
@@ -10401,7 +10429,7 @@ class _ShRun:
         rows = []
         for line in lines:
             split = re.split(f"[{re.escape(marks[:8])}]" if isinstance(marks, str) and marks else r"[ \t]+", line.strip(),
-                             maxsplit=max(len(names) - 1, 0)) if marks != "" else [line]
+                             maxsplit=len(names) - 1) if marks != "" and len(names) > 1 else [line.strip()]
             rows.append(split + [""] * len(names))
         for at, word in enumerate(names or ["REPLY"] if name == "read" else []):
             self.set(word, _sh_either(*[_sh_from(_SH_HOLE if _sh_open(row[at]) or _sh_open(line) else row[at], flow.but(None))
@@ -10435,6 +10463,8 @@ class _ShRun:
             elif word in ("-exec", "-execdir", "-ok", "-okdir"):
                 end = next((j for j in range(k + 1, len(tests)) if tests[j] in (";", "+")), len(tests))
                 for hit in hits:
+                    if shape == "*" and _sh_program("".join(tests[k + 1:k + 2]), self.d) in ("rm", "unlink", "shred"):
+                        self.delete(hit, "find deletes files outside the project")
                     self.simple([w.replace("{}", hit) for w in tests[k + 1:end]], flow)
             elif word in ("-fprint", "-fprintf", "-fls") and k + 1 < len(tests):
                 self.written(tests[k + 1], _NOTHING, False)
@@ -10847,8 +10877,8 @@ def _sh_escaped_commands(run: _ShRun, language: str, text: str) -> None:
     """vim, ed, gdb, sqlite, psql …: `!COMMAND`, `.shell COMMAND`, `\\! COMMAND` in a line; other lines may be code."""
     for found in _sh_escape_lines.finditer(text[:20_000]):
         run.read(next(group for group in found.groups() if group is not None))
-    if re.match(r"\s*(?:python|py|perl|ruby|lua)\b", text):
-        judge_code(run, text.split()[0], text)
+    if "(" in text:
+        judge_code(run, "code", text)
 
 
 def _sh_sed_text(run: _ShRun, language: str, text: str) -> None:
@@ -10861,7 +10891,7 @@ def _sh_sed_text(run: _ShRun, language: str, text: str) -> None:
 def _sh_awk_program(run: _ShRun, language: str, text: str) -> None:
     judge_code(run, "awk", text)
     if re.search(r"system\s*\(|\|", text):
-        for found in _sh_awk_text.finditer(re.sub(r'"[ \t]+"', "", text[:20_000])):
+        for found in _sh_awk_text.finditer(re.sub(r'"[ \t]+"', "", text[:20_000].replace('ENVIRON["HOME"]', '"~"'))):
             run.read(_sh_unescape(found.group(1)))
 
 
@@ -10882,6 +10912,8 @@ def _sh_tcl_text(run: _ShRun, language: str, text: str) -> None:
 def _sh_strings(run: _ShRun, language: str, text: str) -> None:
     """A language that nobody reads here: each of its strings may be a command."""
     judge_code(run, "code", text)
+    for found in re.finditer(r'\(delete-(?:directory|file)[^"()]*"([^"]*)"', text[:20_000]):
+        run.delete(found.group(1))
     for found in _sh_awk_text.finditer(text[:20_000]):
         run.read(_sh_unescape(found.group(1)))
 
