@@ -5140,7 +5140,7 @@ COMMAND_CATEGORIES = {"destructive": "deletes, overwrites or wipes outside the p
 MAX_SHELL_NESTING = 24      # substitutions, groups, wrappers, interpreters in each other; deeper is refused
 MAX_SHELL_SOURCE = 131_072  # characters of one command: Linux itself takes no longer argument
 MAX_SHELL_STEPS = 10_000    # commands, written files and deletions followed in one text, loops unrolled
-MAX_SHELL_TEXT = 1_000_000  # characters that expansions may produce
+MAX_SHELL_TEXT = 600_000    # characters that expansions may produce
 MAX_SHELL_VALUE = 65_536    # characters one variable or known stream may hold
 MAX_SHELL_WORDS = 256       # words one brace expansion may make, values one loop is followed with
 MAX_SHELL_PATHS = 4_096     # file words reported
@@ -5587,13 +5587,13 @@ class _ShReader:
                 self.notes.characters += end
                 return int(at)
         self.notes.characters += self.n - at
-        if self.notes.characters > 64 * MAX_SHELL_SOURCE:
+        if self.notes.characters > 8 * MAX_SHELL_SOURCE:
             raise BudgetSpent("it holds a command too long to follow")
         return -1
 
     def sum_end(self, at: int) -> int:
         """Where the `))` stands that ends the sum which begins at *at*; -1 when it is none but two subshells."""
-        end = self.matching(at, "(", ")")
+        end = self.matching(at, "(", ")") if self.t.find("))", at) >= 0 else -1
         return end if end >= 0 and self.t.startswith("))", end) else -1
 
     def sum_node(self, end: int) -> _ShNode:
@@ -5657,7 +5657,7 @@ class _ShReader:
         if assigned and self.assignment(node, assigned):
             return
         word = self.word()
-        if isinstance(word, list) and any(kind == "u" and "{" in text for kind, text, *_ in word):
+        if type(word) is list and any([part[0] == "u" and "{" in part[1] for part in word]):
             node.words += _sh_braces(word)
         else:
             node.words.append(word)
@@ -6876,11 +6876,16 @@ _SH_ALWAYS_AWAY = frozenset("croc wormhole magic-wormhole ffsend sftp ftp lftp t
 
 
 class _ShRow(NamedTuple):
-    """One row of _SH_PROGRAMS. *options*: an option -> (takes a value?, role or mark)."""
+    """One row of _SH_PROGRAMS. *options*: an option -> (takes a value?, role or mark). *before*: how many operands stand
+    before a command, or -1; *variables*: NAME=VALUE may stand there, too; *missing*: the last of them may be missing."""
     options: dict[str, tuple[bool, str]]
     operands: tuple[str, ...] = ()
     traits: frozenset[str] = frozenset()
     method: Any = None
+    before: int = -1
+    variables: bool = False
+    missing: bool = False
+    inputs: tuple[str, ...] = ()        # roles of its standard input
 
 
 class _ShCall:
@@ -6902,15 +6907,13 @@ class _ShCall:
 
     def sort(self, verbs: bool = False) -> int:
         """Sort *args*; with *verbs* only up to the first operand, whose place comes back."""
-        args, row, given, ended = self.args, self.row, False, False
-        roles = [role for role in row.operands if role != "e*"]
-        before = next((at for at, role in enumerate(roles) if role == "x"), -1)
-        missing = before > 0 and roles[before - 1] == "p?"
-        i = 0
-        while i < len(args):
+        args, row, words, given, ended = self.args, self.row, self.words, False, False
+        roles, before = row.operands, row.before
+        i, count = 0, len(args)
+        while i < count:
             word = args[i]
             i += 1
-            if word[:1] == "-" and len(word) > 1 and not ended:
+            if word[:1] == "-" and not ended and len(word) > 1:
                 if word == "--":
                     ended = True
                     continue
@@ -6929,20 +6932,22 @@ class _ShCall:
                 continue
             if verbs:
                 return i - 1
-            if before >= 0 and row.operands[0] == "e*" and not self.words and _sh_assignment.match(word):
-                self.got.append(("e", word))
-                continue
-            if before >= 0 and (len(self.words) >= before - (given and roles[0][:1] == "~") or missing):
-                self.starts.append(i - 1)
-                if (self.doubt or missing and not self.words) and i < len(args):
-                    self.starts.append(i)
-                break
-            self.words.append(word)
+            if before >= 0:
+                if row.variables and not words and "=" in word and _sh_assignment.match(word):
+                    self.got.append(("e", word))
+                    continue
+                if row.missing or len(words) >= before - (given and roles[0][:1] == "~"):
+                    self.starts.append(i - 1)
+                    if (self.doubt or row.missing and not words) and i < count:
+                        self.starts.append(i)
+                    break
+            words.append(word)
             self.doubt = False
-            if roles[len(self.words) - 1:len(self.words)] and roles[len(self.words) - 1][-1] == "+":
-                self.words += args[i:]
+            if len(words) <= len(roles) and roles[len(words) - 1][-1] == "+":
+                words += args[i:]
                 break
-        self.assign([role for role in roles if not (given and role[:1] == "~")])
+        if roles:
+            self.assign([role for role in roles if role[:1] != "~"] if given else roles)
         return i
 
     def option(self, word: str, i: int) -> tuple[tuple[bool, str] | None, str, int]:
@@ -6973,7 +6978,7 @@ class _ShCall:
             self.doubt = found is None
         return None, "", i
 
-    def assign(self, roles: list[str]) -> None:
+    def assign(self, roles: Sequence[str]) -> None:
         """Give the operands their roles."""
         words = self.words
         for at, role in enumerate(roles):
@@ -7022,7 +7027,11 @@ def _sh_row(options: str, operands: str, traits: str) -> _ShRow:
         else:
             found.update({"-" + letter: (bool(valued), "") for letter, valued in re.findall("(.)(:?)", token)})
     method = next((trait[2:] for trait in traits.split() if trait[:2] == "t:"), "")
-    return _ShRow(found, tuple(operands.split()), frozenset(traits.split()), getattr(_ShRun, "_" + method) if method else None)
+    roles = [role for role in operands.split() if role != "e*"]
+    before = roles.index("x") if "x" in roles else -1
+    return _ShRow(found, tuple(roles), frozenset(traits.split()), getattr(_ShRun, "_" + method) if method else None, before,
+                  operands[:2] == "e*", before > 0 and roles[before - 1] == "p?",
+                  tuple([trait[3:] for trait in traits.split() if trait[:3] == "in:"]))
 
 
 # ---- 9d. Commands: SQL -----------------------------------------------------------------------------------
@@ -8600,9 +8609,9 @@ class _State(NamedTuple):
     """What commands change for those that come after them, as it was at one point; dictionaries are not changed later."""
     vars: dict[str, Any]
     cwds: tuple[str, ...]
-    functions: dict[str, Any]
-    aliases: dict[str, str]
-    fds: dict[str, Any]
+    functions: Mapping[str, Any]
+    aliases: Mapping[str, str]
+    fds: Mapping[str, Any]
     out: str
     dead: bool
 
@@ -8663,6 +8672,32 @@ class _ShFields:
 class _ShRun:
     """Follows one command text and collects its facts. Methods `_name(name, args, flow)` are the programs it knows:
     each gets its arguments and standard input and returns its standard output."""
+    # The state (see _State): a value is a text, a dict (an array), or a tuple of values it may have.
+    cwds: tuple[str, ...] = ("",)               # as seen from where the command started
+    functions: Mapping[str, Any] = {}
+    aliases: Mapping[str, str] = {}
+    fds: Mapping[str, Any] = {}                 # descriptors: the stream, or the file or script that it leads into
+    out = ""                                    # where `exec >FILE` sends all that is said
+    dead = False                                # after `exit`
+    fell: Sequence[_State] = ()                 # the states in which the last command has failed, when they differ
+    # What else is known of the text.
+    strict = False                              # `set -e`
+    loaded = False                              # a file of secrets has been read into the variables
+    networked = root = False                    # this command: with a socket; as root
+    last_net = ""
+    net_fds: frozenset[str] = frozenset()       # descriptors that are sockets
+    pipes: frozenset[str] = frozenset()         # names of pipes made here
+    ran: frozenset[str] = frozenset()           # … that a shell reads
+    made: frozenset[str] = frozenset()          # folders made here
+    checked: frozenset[str] = frozenset()       # variables written `${NAME:?}`: never empty
+    links: Mapping[str, str] = {}               # links made here and folders mounted: the place they lead to
+    sinks: Mapping[str, Any] = {}               # what stands behind `>(…)`
+    number = 63                                 # of the next process substitution
+    calls: tuple[int, ...] = ()                 # functions and aliases that are being followed
+    call_: _ShCall | None = None                # the command whose row is being followed
+    steps, room, depth, nested, power_depth = MAX_SHELL_STEPS, MAX_SHELL_TEXT, 0, 0, 0
+    homes: list[str] | None = None
+    anchors: list[tuple[str, list[str]]] | None = None
 
     def __init__(self, ctx: ShellContext, dialect: _ShDialect, cwd: str | tuple[str, ...] = "",
                  env: Iterable[tuple[str, str]] = ()) -> None:
@@ -8671,37 +8706,12 @@ class _ShRun:
         self.paths: dict[str, None] = {}
         self.altered: set[str] = set()      # those among them that are written or deleted
         self.files: dict[str, _Flow] = {}   # what this command has written, by `key`
-        self.pipes: set[str] = set()        # names of pipes made here
-        self.ran: set[str] = set()          # … that a shell reads
-        self.made: set[str] = set()         # folders made here
-        # The state (see _State): a value is a text, a dict (an array), or a tuple of values it may have.
         self.vars: dict[str, Any] = {}
-        self.cwds: tuple[str, ...] = ("",)  # as seen from where the command started
-        self.functions: dict[str, Any] = {}
-        self.aliases: dict[str, str] = {}
-        self.fds: dict[str, Any] = {}       # descriptors: the stream, or the file or script that it leads into
-        self.out = ""                       # where `exec >FILE` sends all that is said
-        self.dead = False                   # after `exit`
-        self.fell: list[_State] = []        # the states in which the last command has failed, when they differ
-        self.strict = False                 # `set -e`
-        self.net_fds: set[str] = set()      # descriptors that are sockets
-        self.networked = self.root = False  # this command: with a socket; as root
-        self.last_net = ""
-        self.steps, self.room, self.depth, self.nested = MAX_SHELL_STEPS, MAX_SHELL_TEXT, 0, 0
-        self.number = 63                    # of the next process substitution
-        self.sinks: dict[str, Any] = {}     # what stands behind `>(…)`
         self.certain = dialect is _SH_POSIX     # this text is surely meant for a shell: doubts count
-        self.calls: list[int] = []          # functions and aliases that are being followed
         self.power: list[str] = []          # PowerShell of the script at depth *power_depth*
-        self.power_depth = 0
-        self.call_: _ShCall | None = None   # the command whose row is being followed
-        self.links: dict[str, str] = {}     # links made here and folders mounted: the place they lead to
-        self.loaded = False                 # a file of secrets has been read into the variables
-        self.checked: set[str] = set()      # variables written `${NAME:?}`: never empty
-        self.homes: list[str] | None = None
-        self.anchors: list[tuple[str, list[str]]] | None = None
-        folders = [cwd] if isinstance(cwd, str) else list(cwd)
-        self.cwds = tuple(dict.fromkeys(["" if folder == "." else folder[:1000] for folder in folders])) or ("",)
+        if cwd:
+            folders = [cwd] if isinstance(cwd, str) else list(cwd)
+            self.cwds = tuple(dict.fromkeys(["" if folder == "." else folder[:1000] for folder in folders])) or ("",)
         for name, value in env:
             self.set(name, _sh_private.sub("?", value))
 
@@ -8758,7 +8768,7 @@ class _ShRun:
     def settle(self) -> None:
         """The next command comes whether the last one has failed or not."""
         if self.fell:
-            fell, self.fell = self.fell, []
+            fell, self.fell = self.fell, ()
             self.merge(fell)
 
     def branches(self, runs: Iterable[Callable[[], _Flow]]) -> _Flow:
@@ -8780,7 +8790,7 @@ class _ShRun:
         before, self.out = self.state(), ""
         out = run()
         self.become(before)
-        self.fell = []
+        self.fell = ()
         return out
 
     # -- places
@@ -8817,6 +8827,7 @@ class _ShRun:
     def spots(self, word: str, cwd: str | None = None) -> list[tuple[str, str]]:
         """Where *word* is: (absolute path, the same with anybody's home directory written `~`), for each reading."""
         found: list[str] = []
+        self.steps -= 2
         for folder in self.cwds if cwd is None else (cwd,):
             place = self.where(word, folder)
             if _sh_drive.match(place):
@@ -8880,22 +8891,23 @@ class _ShRun:
     def script(self, script: Any, flow: _Flow = _NOTHING) -> _Flow:
         self.deeper(1)
         outs = []
-        self.fell = []
+        fell: Sequence[_State] = ()
+        self.fell = ()
         for nodes in script:
-            joint, fell, done = nodes[0].joint, self.fell, None
+            joint, done = nodes[0].joint, None
             if not joint:
                 self.settle()
             elif joint == "||":
-                done = self.state()
+                fell, done = self.fell, self.state()
                 self.merge(fell)
             else:
-                fell = fell or [self.state()]
-            self.fell = []
+                fell = self.fell or [self.state()]
+            self.fell = ()
             out = self.pipeline(nodes, flow)
             if done is not None:
                 self.merge([done])
             elif joint:
-                self.fell = fell + self.fell
+                self.fell = [*fell, *self.fell]
             if out is not _NOTHING and self.out:
                 self.written(self.out, out, True)
             elif out is not _NOTHING:
@@ -8927,15 +8939,14 @@ class _ShRun:
         networked, self.networked = self.networked, False
         outs: list[tuple[str, str, str]] = []
         lines = self.argvs(node.words) if not node.kind else []
-        temporary = [name for name, *_ in node.assigns] if lines and lines != [[]] else []
-        kept = {name: self.vars.get(name) for name in temporary}
+        fds, alone = self.fds, len(node.words) == 1 and node.words[0] == "exec"
+        kept = {name: self.vars.get(name) for name, *_ in node.assigns} if node.assigns and lines != [[]] else {}
         for name, index, appended, word in node.assigns:
             self.assign(name, index, appended, word)
-        fds = self.fds
         for fd, operator, word in node.redirects:
             flow = self.redirected(fd, operator, _sh_whole(self.expand(word)), flow, outs)
         out = self.run(node, lines, flow, outs)
-        if node.redirects and lines != [["exec"]]:
+        if node.redirects and not alone:
             self.fds = fds
         for fd, operator, target in outs:
             self.written(target, _NOTHING if fd == "2" else out, ">>" in operator)
@@ -8952,7 +8963,7 @@ class _ShRun:
         """What a command does, its redirections apart."""
         kind, parts = node.kind, node.parts
         if not kind:
-            if lines == [["exec"]] and node.redirects:
+            if node.redirects and lines == [["exec"]]:
                 self.exec_redirected(node, outs)
                 return _NOTHING
             if node.raw and lines[0]:
@@ -9007,7 +9018,7 @@ class _ShRun:
         for condition, branch in zip(parts[::2], parts[1::2]):
             outs.append(self.script(condition, flow))
             other = self.fell or [self.state()]
-            self.fell = []
+            self.fell = ()
             outs.append(self.script(branch, flow))
             self.settle()
             ends.append(self.state())
@@ -9022,7 +9033,7 @@ class _ShRun:
     def exec_redirected(self, node: _ShNode, outs: list[tuple[str, str, str]]) -> None:
         """`exec` with redirections alone: for all that follows."""
         if self.networked:
-            self.net_fds.update(fd or "0" for fd, _, _ in node.redirects)
+            self.net_fds = self.net_fds.union(fd or "0" for fd, _, _ in node.redirects)
             if not re.match(r"/dev/\w+/(?:localhost|127\.)", self.last_net):
                 self.say("reverse_shell", "opens a socket from the shell")
         for fd, operator, target in outs:
@@ -9288,7 +9299,7 @@ class _ShRun:
             default: list[list[str] | None] = [one or [""] for one in self.readings(argument)] if argument else [[""]]
             found: list[list[str] | None] = []
             if bare == "?":
-                self.checked.add(p.name)
+                self.checked |= {p.name}
                 return values
             for one in values:
                 empty = one is None or operator[0] == ":" and not "".join(one) or not one
@@ -9515,7 +9526,7 @@ class _ShRun:
     def call(self, body: Any, args: list[str], flow: _Flow) -> _Flow:
         """A function (a script) or alias (a text) with its arguments."""
         self.deeper(1)
-        self.calls.append(id(body))
+        calls, self.calls = self.calls, (*self.calls, id(body))
         before, dead = self.vars.get("@"), self.dead
         self.positional(args)
         out = self.read(body + ' "$@"', flow) if isinstance(body, str) else self.script(body, flow)
@@ -9524,7 +9535,7 @@ class _ShRun:
             self.vars.pop("@", None)
         else:
             self.vars["@"] = before
-        self.calls.pop()
+        self.calls = calls
         self.depth -= 1
         return out
 
@@ -9583,17 +9594,19 @@ class _ShRun:
 
     def play(self, name: str, call: _ShCall, before: list[tuple[str, str]], flow: _Flow) -> _Flow:
         """One command by the row of its program: the roles of its words, then the command inside or the program's method."""
-        row, kept = call.row, (self.call_, self.root, self.cwds, self.links)
+        row, kept, got = call.row, (self.call_, self.root, self.cwds, self.links), before + call.got if before else call.got
         self.call_, self.root = call, self.root or "root" in row.traits
-        for role, value in before + call.got if before else call.got:
-            if role == "cd":
-                fell = self.fell
-                self.go(value)
-                self.fell = fell
-        outs = [self.act(role, value, flow) for role, value in (before + call.got if before else call.got)
-                if role not in _SH_QUIET_ROLES]
-        for role in [trait[3:] for trait in row.traits if trait[:3] == "in:"] if flow.text or flow.remote else []:
-            self.act(role, _sh_from(flow.text or "", flow), _NOTHING)
+        outs: list[_Flow] = []
+        if got:
+            for role, value in got:
+                if role == "cd":
+                    fell = self.fell
+                    self.go(value)
+                    self.fell = fell
+            outs = [self.act(role, value, flow) for role, value in got if role not in _SH_QUIET_ROLES]
+        if flow.text or flow.remote:
+            for role in row.inputs:
+                self.act(role, _sh_from(flow.text or "", flow), _NOTHING)
         if row.method is not None:
             call.said = _sh_said(outs)
             outs = [row.method(self, name.partition("/")[0], call.args, flow), *([] if row.method is _ShRun._code else outs)]
@@ -9601,10 +9614,10 @@ class _ShRun:
             outs.append(self.inside(flow))
         else:
             outs.append(self.by_row(call, flow))
-        if call.all("cd") or any(role == "cd" for role, _ in before):
-            self.cwds = kept[2]
-        self.call_, self.root, _, links = kept
-        if call.all("vol"):
+        self.call_, self.root, cwds, links = kept
+        if got and self.cwds is not cwds and any([role == "cd" for role, _ in got]):
+            self.cwds = cwds
+        if self.links is not links and call.all("vol"):
             self.links = links
         return _sh_said(outs)
 
@@ -9625,6 +9638,8 @@ class _ShRun:
         out = self.operands(call.name, call.plain + call.all("f", "r"), flow)
         for word in call.all("n"):
             self.named(call.name, word)
+            if call.name in ("mkdir", "md"):
+                self.made |= {word.rstrip("/")}
         if "none" in traits:
             return _EMPTY if call.name in (":", "true") else _NOTHING
         shows = [trait[6:].replace("_", " ") for trait in traits if trait[:6] == "shows:"]
@@ -9843,7 +9858,7 @@ class _ShRun:
     # -- files that are run, or that say what to run
     def _pipe(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         for word in self.call_.words if self.call_ else []:
-            self.pipes.update(self.keys(word))
+            self.pipes = self.pipes.union(self.keys(word))
         return _NOTHING
 
     def _make(self, name: str, args: list[str], flow: _Flow) -> _Flow:
@@ -10119,7 +10134,7 @@ class _ShRun:
                 return self.run_operand(word, flow)
         if self.networked:
             self.say("reverse_shell", "connects a shell to the network")
-        self.ran.update(source[6:] for source in flow.sources if source[:6] == "\0pipe ")
+        self.ran = self.ran.union(source[6:] for source in flow.sources if source[:6] == "\0pipe ")
         if flow.remote:
             self.say("reverse_shell" if flow.shell or "\0socket" in flow.sources else "pipe_to_shell",
                      f"{name} runs what comes from the network")
@@ -10176,7 +10191,7 @@ class _ShRun:
             if origin.text and not origin.remote:
                 return self.run_script(origin.text, flow)
         if self.pipes:
-            self.ran.update(self.pipes.intersection(self.keys(word)))
+            self.ran |= self.pipes.intersection(self.keys(word))
         if word == "/dev/stdin" and flow.text and not flow.remote:
             return self.run_script(flow.text, _NOTHING)
         self.run_file(word)
@@ -11202,7 +11217,8 @@ def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
     text = text if isinstance(text, str) else ""
     if len(text) > MAX_SHELL_SOURCE:
         raise BudgetSpent("it holds a command too long to follow")
-    text = _sh_private.sub("?", text.replace("\0", ""))
+    if not text.isascii() or "\0" in text:
+        text = _sh_private.sub("?", text.replace("\0", ""))
     facts: dict[str, str] = {}
     paths: dict[str, None] = {}
     changed: set[str] = set()
