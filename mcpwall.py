@@ -324,24 +324,27 @@ _OPAQUE_NAMES = frozenset(("data", "blob", "name", "cursor", "nextCursor", "requ
                            "requestId", "subscriptionId", "traceparent", "tracestate"))
 
 
-def strings_of(value: Any) -> tuple[list[str], list[str | None]]:
+def strings_of(value: Any, budget: Budget | None = None) -> tuple[list[str], list[str | None]]:
     """Every string of a JSON value in document order: (texts, names), lists of the same length.
 
     A member's name comes before its value. names[i] is the name of the member that a value stands in (also through
-    arrays), None for a name itself.
+    arrays), None for a name itself. May raise BudgetSpent.
     """
     if isinstance(value, str):
         return [value], [""]
     texts: list[str] = []
     names: list[str | None] = []
     if isinstance(value, (dict, list)):
-        _collect(value, texts, None)
+        _collect(value, texts, None, budget)
         _collect_names(value, "", names)
     return texts, names
 
 
-def _collect(node: Any, texts: list[str], seen: Callable[[dict[str, Any], str, str], str] | None) -> None:
+def _collect(node: Any, texts: list[str], seen: Callable[[dict[str, Any], str, str], str] | None,
+             budget: Budget | None = None) -> None:
     """*seen* says what counts as the text of (object, member, text); it is asked about members in _OPAQUE_NAMES only."""
+    if budget is not None:
+        budget.check()
     if type(node) is dict:
         for key, value in node.items():
             texts.append(key)
@@ -349,14 +352,14 @@ def _collect(node: Any, texts: list[str], seen: Callable[[dict[str, Any], str, s
             if kind is str:
                 texts.append(value if key not in _OPAQUE_NAMES or seen is None else seen(node, key, value))
             elif kind is dict or kind is list:
-                _collect(value, texts, seen)
+                _collect(value, texts, seen, budget)
     else:
         for value in node:
             kind = type(value)
             if kind is str:
                 texts.append(value)
             elif kind is dict or kind is list:
-                _collect(value, texts, seen)
+                _collect(value, texts, seen, budget)
 
 
 def _collect_names(node: Any, name: str, names: list[str | None]) -> None:
@@ -379,22 +382,29 @@ def _collect_names(node: Any, name: str, names: list[str | None]) -> None:
 _compact = json.JSONEncoder(separators=(",", ":")).encode     # what we write ourselves
 
 
-def path_of(value: Any, ordinal: int) -> tuple[Any, ...]:
-    """The path (member names and indices) to the string that stands at *ordinal* in `strings_of(value)`."""
-    count = -1
-    stack: list[tuple[Any, tuple[Any, ...]]] = [(value, ())]
-    while stack:
-        node, path = stack.pop()
-        if isinstance(node, (str, _Name)):
-            count += 1
-            if count == ordinal:
-                return path
-        elif isinstance(node, dict):
-            for key in reversed(node):
-                stack += ((node[key], path + (key,)), (_Name(), path + (key,)))
-        elif isinstance(node, list):
-            stack += ((node[index], path + (index,)) for index in range(len(node) - 1, -1, -1))
-    return ()
+def paths_of(value: Any, ordinals: Iterable[int]) -> dict[int, tuple[Any, ...]]:
+    """The paths (member names and indices) to the strings at these *ordinals* of `strings_of(value)`, found in one walk."""
+    wanted = set(ordinals)
+    last, count, found = max(wanted, default=-1), 0, {}
+
+    def walk(node: Any, path: tuple[Any, ...]) -> None:
+        nonlocal count
+        for step, child in node.items() if type(node) is dict else enumerate(node):
+            if count > last:
+                return
+            for text in (type(node) is dict, type(child) is str):
+                if text:
+                    if count in wanted:
+                        found[count] = path + (step,)
+                    count += 1
+            if type(child) is dict or type(child) is list:
+                walk(child, path + (step,))
+
+    if type(value) is dict or type(value) is list:
+        walk(value, ())
+    elif 0 in wanted:
+        found[0] = ()
+    return found
 
 
 def ordinal_at(value: Any, path: Sequence[Any]) -> int:
@@ -408,10 +418,6 @@ def ordinal_at(value: Any, path: Sequence[Any]) -> int:
                 break
             count += len(strings_of(child)[0])
     return count
-
-
-class _Name:
-    """Stands for a member's name on the stack of `path_of`."""
 
 
 def pointer(path: Sequence[Any]) -> str:
@@ -831,8 +837,8 @@ def _view_step(test: Callable[[str], Any], regex: lazy_regex, read: Callable[[st
 
 
 # Characters that show nothing. Joiners and the selectors of text or emoji style do honest work in emoji and many
-# scripts: they make a view only behind a letter of a western script (or a digit, for joiners), in runs, and before an ASCII
-# letter or digit (a selector not where it belongs to an emoji).
+# scripts: they make a view only behind a letter of a western script (or a digit, for joiners), in runs, joiners before an
+# ASCII letter or digit, and all of them between ASCII characters.
 _VIEW_HIDDEN = ("\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e"
                 "\u2060-\u206f\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff9-\ufffb")
 _VIEW_HIDDEN_ASTRAL = "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
@@ -874,7 +880,7 @@ def _view_beginning(more: str = "") -> lazy_regex:
     """
     odd, joiners = more + _VIEW_ODD + _VIEW_ODD_ASTRAL, "".join(_VIEW_JOINERS)
     joined = "|".join(f"(?<=[A-Za-z\u00c0-\u05ff{others}]{char})" for char, others in _VIEW_JOINERS.items()) \
-        + "|(?:(?<=[\u200c\u200d])|(?<![^\0-\x7f][\ufe0e\ufe0f])(?<=[\ufe0e\ufe0f]))(?=[A-Za-z0-9_])"
+        + "|(?<=[\u200c\u200d])(?=[A-Za-z0-9_])|(?<![^\0-\x7f][\u200c\u200d\ufe0e\ufe0f])(?<=[\u200c\u200d\ufe0e\ufe0f])(?=[!-~])"
     return lazy_regex(f"[{odd}{_VIEW_ALIKE}{joiners}](?:(?<![{_VIEW_ALIKE}])(?:(?<=[{odd}])|{joined})"
                       "|(?<![" + joiners + "])(?:(?=[A-Za-z0-9_])|(?<=[A-Za-z0-9_].)"
                       f"|(?<!\\w.)(?<=[{_VIEW_SAME}])[{_VIEW_SAME}]{{2,}}(?!\\w)))")
@@ -4020,6 +4026,11 @@ _PATH_FILE = lazy_regex(r"\.[\w.~*?\[\]-]+|_?[\w@+~#-]+(?:\.[\w~-]+)*\.[A-Za-z0-
                         re.IGNORECASE)
 
 
+# Last components that are said as often as they are names of files: there they count when there is such a file.
+_PATH_WORD = lazy_regex(r"(?:\A|/)(?:token|api[_-]?key|(?:access|auth)_token|secret_key|client_secret"
+                        r"|(?:[A-Za-z_]\w*\.){2,}(?:token|key))/?\Z")
+
+
 def path_readings(value: str, ctx: PathContext, named: bool = True, word: bool = False) -> list[PathReading]:
     """Each reading of *value*. A text too long to be a path of any system has none, nor has what names no file.
 
@@ -4042,10 +4053,10 @@ def path_readings(value: str, ctx: PathContext, named: bool = True, word: bool =
     for text in spellings:
         whole = _path_absolute(text, ctx)
         sure = text not in further or text[:1] == "/"
-        if whole is not None:
+        known = named or _PATH_WORD.search(text) is None and ("/" in text or _PATH_FILE.fullmatch(text) is not None)
+        if whole is not None and (known or whole[0] == "//" or ctx.there(text)):
             found.append(_path_reading(*whole, ctx, sure or whole[0] != ""))
         if whole is None or whole[0] != "" and not ctx.windows:     # `x:/../a` is also a folder called `x:`
-            known = named or "/" in text or _PATH_FILE.fullmatch(text) is not None
             for base in (ctx.cwd, *ctx.bases) if ctx.bases else (ctx.cwd,):
                 if known or ctx.there(f"{base}/{text}"):
                     found.append(_path_reading(*_path_in(base, text), ctx, sure and whole is None))
@@ -4683,12 +4694,13 @@ block-persistence (write): a change that survives a log-out or reboot
   /etc/{ld.so.preload,ld.so.conf*,ld.so.conf.d/**,modules*,modules-load.d/**,modprobe.d/**,dbus-1/**,polkit-1/**,pam.d/**}
   /etc/{security/**,networkmanager/dispatcher.d/**,network/if-*.d/**,passwd,group,ssh/sshd_config*,ssh/sshd_config.d/**}
   /run/systemd/** | /var/spool/{cron,at,anacron}/**
-  /{usr/,usr/local/,}{bin,sbin,lib,lib32,lib64,libexec}/** | /opt/{homebrew,local}/{bin,sbin}/** | ?:/windows/**
+  /{usr/,}{bin,sbin,lib,lib32,lib64,libexec}/** | ?:/windows/**
   **/library/{launchagents,launchdaemons,startupitems}/** | **/start?menu/programs/startup/**
   **/.git/{hooks/**,config,config.worktree} | **/.git/modules/**/{hooks/**,config} | !**/.git/hooks/*.sample
   {sitecustomize,usercustomize}.py | **/site-packages/*.pth
 ask-startup-of-tools (write): a change to what an editor, an AI host or the shell runs later by itself
   ~*/{bin,.local/bin,.cargo/bin,go/bin,.npm-global/bin,.bun/bin,.deno/bin,.pyenv/shims,.asdf/shims}/**
+  /usr/local/{bin,sbin,lib,libexec}/** | /opt/{homebrew,local}/{bin,sbin}/**
   .mcp.json | **/.{cursor,vscode,roo,junie/mcp,kiro/settings,kiro,amazonq,warp,lmstudio,copilot,github}/{,.}mcp.json
   **/.{gemini,codeium,windsurf,boltai,mcporter,mcp-inspector,trae,zencoder,qwen,factory}/{,.}mcp.json
   {mcp_config,mcp-config,mcp_settings,cline_mcp_settings,mcporter,mcp_servers,mcp-servers}.json
@@ -5147,12 +5159,14 @@ MAX_SHELL_PATHS = 4_096     # file words reported
 
 
 class Command(NamedTuple):
-    """One command among the arguments of a call: *source* is a text or an argv list; *cwd* where it starts, if told;
-    *language* is "" for a shell of unknown kind, else powershell, cmd, sql, code (any language), python, node …"""
+    """One command among the arguments of a call: *source* is a text or an argv list; *cwd* where it starts, if told (or
+    several places, of which it may be any); *language* is "" for a shell of unknown kind, else powershell, cmd, sql, code
+    (any language), python, node …; *env*: variables that are set for it."""
     path: tuple[Any, ...]
     source: Any
-    cwd: str = ""
+    cwd: str | tuple[str, ...] = ""
     language: str = ""
+    env: tuple[tuple[str, str], ...] = ()
 
 
 class CommandFacts(NamedTuple):
@@ -6592,7 +6606,7 @@ pipe_to_shell :: mshta :: (?i).*(?:https?:|javascript:|vbscript:) :: runs remote
 pipe_to_shell :: regsvr32 msiexec rundll32 cmstp installutil wmic cscript wscript odbcconf hh :: (?i).*(?:https?:|\\\\\d|
     javascript:) :: runs remote content
 pipe_to_shell :: deno :: run (?:.* )?https?://(?!deno\.land/|jsr\.io/|esm\.sh/) :: runs remote content
-pipe_to_shell :: bash sh zsh python perl ruby php node :: (?:\S* )?https?:// :: runs remote content
+pipe_to_shell :: bash sh zsh python perl ruby php node :: (?:-\S* )?https?:// :: runs remote content
 privilege :: pkexec :: (?!--(?:help|version)) . :: runs a program as root
 privilege :: run0 mimikatz mimikatz.exe pypykatz secretsdump.py lazagne nanodump :: (?!.*(?:--help|--version|-h ))(?: )?. ::
      takes rights or passwords of others
@@ -6793,7 +6807,10 @@ _SH_PERSIST = lazy_regex(
     r"anacrontab|systemd/|init\.d|init/|rc\S*|profile\S*|bash\S*|zsh/|environment|ld\.so\.preload|ld\.so\.conf\S*|"
     r"xdg/autostart/|udev/|update-motd\.d|inittab|apt/apt\.conf\.d/|NetworkManager/dispatcher\.d|modules\S*|X11/|"
     r"security/pam_env\.conf)|/(?:usr/)?lib/systemd/|/run/systemd/system/|/var/spool/(?:cron|at)|/usr/lib/cron|"
-    r"\S*/\.git/hooks/(?!\S*\.sample\Z)|\S*/\.git/config\Z|\S*/(?:site|user)customize\.py\Z|"
+    r"\S*/\.git/(?:modules/\S+/)?hooks/(?!\S*\.sample\Z)|\S*/\.git/(?:modules/\S+/)?config(?:\.worktree)?\Z|"
+    r"~/\.(?:config/(?:nvim|vim|emacs|nushell|elvish|xonsh|zsh|hypr|bspwm|openbox|awesome|autostart-scripts)/|"
+    r"vim/(?:plugin|autoload|after|ftplugin|pack)/|oh-my-zsh/|zsh/|zshrc\.d/|bashrc\.d/|emacs\.d/|local/share/dbus-1/services/|git-templates/|githooks/|pythonstartup|"
+    r"lldbinit|irbrc|pryrc|rprofile|psqlrc|sqliterc|gvimrc|exrc|zlogout|login\Z)|/etc/(?:network/if-|modprobe\.d/|dbus-1/)|\S*/(?:site|user)customize\.py\Z|"
     r"\S*/site-packages/[^/]*\.pth\Z)", re.I)
 _SH_PRIVILEGED = lazy_regex(r"(?:/etc/(?:sudoers\S*|passwd-?|shadow-?|group-?|gshadow|pam\.d/|pam\.conf|doas\.conf|security/|"
                             r"polkit-1/|selinux/|subuid|subgid|ssh/sshd_config\S*|login\.defs|hosts\.allow)|/proc/(?:sys/|"
@@ -6853,7 +6870,7 @@ _SH_PASSING = frozenset("""cat grep egrep head tail sed awk gawk cut tr jq yq ba
     column strings nl paste xargs""".split())                     # what goes into them comes out of them
 _SH_DOUBTED = [(category, lazy_regex(rf"(?<![\w.-])({words})(?![\w-])")) for category, words in (
     ("destructive", "rm|rmdir|unlink|shred|srm|wipe|dd|truncate|mkfs[.\\w]*|wipefs|rimraf"),
-    ("pipe_to_shell", "ba?sh|zsh|dash|ksh|fish|eval|source|sudo|python3?|perl|node|ruby|osascript"),
+    ("pipe_to_shell", "(?:ba|z|da|k|a)?sh|eval"),
     ("exfiltration", "curl|wget|nc|ncat|netcat|socat|scp|rsync|ftp|sftp|telnet"))]
 _SH_KNOWN_FOLDERS = frozenset("home pwd userprofile env tmpdir tmp temp null psscriptroot".split())
 _SH_REMOVE_VALUED = frozenset("-include -exclude -filter -erroraction -ea -n -s --iterations --size".split())
@@ -8652,7 +8669,8 @@ class _ShRun:
     """Follows one command text and collects its facts. Methods `_name(name, args, flow)` are the programs it knows:
     each gets its arguments and standard input and returns its standard output."""
 
-    def __init__(self, ctx: ShellContext, dialect: _ShDialect, cwd: str | tuple[str, ...] = "") -> None:
+    def __init__(self, ctx: ShellContext, dialect: _ShDialect, cwd: str | tuple[str, ...] = "",
+                 env: Iterable[tuple[str, str]] = ()) -> None:
         self.ctx, self.at, self.d = ctx, ctx.paths, dialect
         self.facts: dict[str, str] = {}
         self.paths: dict[str, None] = {}
@@ -8678,7 +8696,7 @@ class _ShRun:
         self.number = 63                    # of the next process substitution
         self.sinks: dict[str, Any] = {}     # what stands behind `>(…)`
         self.certain = dialect is _SH_POSIX     # this text is surely meant for a shell: doubts count
-        self.calls: list[str] = []          # functions and aliases that are being followed
+        self.calls: list[int] = []          # functions and aliases that are being followed
         self.power: list[str] = []          # PowerShell of the script at depth *power_depth*
         self.power_depth = 0
         self.call_: _ShCall | None = None   # the command whose row is being followed
@@ -8688,7 +8706,9 @@ class _ShRun:
         self.homes: list[str] | None = None
         self.anchors: list[tuple[str, list[str]]] | None = None
         folders = [cwd] if isinstance(cwd, str) else list(cwd)
-        self.cwds = tuple([folder[:1000] for folder in folders if folder and folder != "."]) or ("",)
+        self.cwds = tuple(dict.fromkeys(["" if folder == "." else folder[:1000] for folder in folders])) or ("",)
+        for name, value in env:
+            self.set(name, _sh_private.sub("?", value))
 
     # -- bookkeeping
     def say(self, category: str, reason: str, word: str | None = None) -> None:
@@ -9065,7 +9085,7 @@ class _ShRun:
         if calls > 1:
             self.say("destructive", "fork bomb")
         if name == "()":                        # zsh runs it at once
-            self.call(name, [], _NOTHING)
+            self.call(self.functions[name], [], _NOTHING)
 
     def each(self, node: _ShNode, flow: _Flow) -> _Flow:
         """A `for` loop: its body with each value."""
@@ -9163,11 +9183,12 @@ class _ShRun:
         return [[str(one) + value[1 + len(rest[0]):]] for one in (named if isinstance(named, tuple) else (named,))], True
 
     def fields(self, text: str) -> list[str]:
-        """Word splitting, by IFS when the command sets it."""
-        marks = self.vars.get("IFS")
-        if not isinstance(marks, str):
+        """Word splitting, by IFS when the command sets it; when that may be several things, by all of them."""
+        if "IFS" not in self.vars:
             return text.split()
-        return [one for one in re.split(f"[{re.escape(marks[:8])}]", text) if one] if marks else [text]
+        values = [one for one in _sh_each(self.vars["IFS"]) if isinstance(one, str)]
+        marks = "".join([":,;|/ " if _sh_open(one) else one[:8] for one in values])
+        return [one for one in re.split(f"[{re.escape(marks)}]", text) if one] if marks else [text]
 
     def folder(self) -> Any:
         """The working directory as a value: an absolute path, or several."""
@@ -9437,9 +9458,9 @@ class _ShRun:
                 return self.script(first.block, flow)
             if first.flow.remote:
                 self.say("pipe_to_shell", "runs downloaded text")
-        if first in self.functions or first in self.aliases:
-            if first not in self.calls:
-                return self.call(first, args, flow)
+        body = self.functions.get(first) or self.aliases.get(first)
+        if body is not None and id(body) not in self.calls:
+            return self.call(body, args, flow)
         if self.files and (self.kept(first) is not None) and (
                 "/" in first or "\\" in first or self.d is not _SH_POSIX or re.search(r"\.(?:exe|bat|cmd|ps1|com)\Z", first)):
             self.run_file(first)
@@ -9489,16 +9510,13 @@ class _ShRun:
                 break
         return out
 
-    def call(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """A function or alias with its arguments."""
+    def call(self, body: Any, args: list[str], flow: _Flow) -> _Flow:
+        """A function (a script) or alias (a text) with its arguments."""
         self.deeper(1)
-        self.calls.append(name)
+        self.calls.append(id(body))
         before, dead = self.vars.get("@"), self.dead
         self.positional(args)
-        if name in self.functions:
-            out = self.script(self.functions[name], flow)
-        else:
-            out = self.read(self.aliases[name] + ' "$@"', flow)
+        out = self.read(body + ' "$@"', flow) if isinstance(body, str) else self.script(body, flow)
         self.dead = dead
         if before is None:
             self.vars.pop("@", None)
@@ -10061,7 +10079,7 @@ class _ShRun:
                 known = self.kept(word)
                 flows += [] if known is None else [known]
         out = _sh_join(flows) if len(flows) > 1 else flow
-        made = out.made or bool(flow.text and flow.text.strip())
+        made = out.made or bool(flow.text and _sh_holes.sub("", flow.text).strip())
         return _Flow(None, out.remote, tuple(sources[:64]), out.coded, made=made) if sources or out is not _NOTHING else _NOTHING
 
     def carried(self, name: str, args: list[str], flow: _Flow) -> _Flow:
@@ -10998,6 +11016,9 @@ def commands_in(tool: str, arguments: Any) -> list[Command]:
                 stack.append((value, path + (key,)))
         if len(found) == seen and (kind == "run" or tool in _SH_PROGRAM_TOOLS):
             found += _sh_other_arguments(tool, node, path)
+        if len(found) > seen:
+            cwd, env = _sh_surroundings(node)
+            found[seen:] = [command._replace(cwd=cwd or command.cwd, env=env) for command in found[seen:]]
     return found
 
 
@@ -11007,6 +11028,31 @@ def _sh_command_like(low: str, words: frozenset[str], kind: str) -> bool:
         return low != "subcommand"
     return low[-4:] == "_cmd" or (kind == "run" or not words & SHELL_WRITE_WORDS) and (
         low == "script" or low[-7:] == "_script" or low[-5:] == "_code" and low[:-5] in _SH_LANGUAGES)
+
+
+def _sh_surroundings(node: dict[str, Any]) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+    """The folders that a command with these members may run in, and the variables set for it."""
+    folders: dict[str, None] = {}
+    env: dict[str, str] = {}
+    for key, value in node.items():
+        low = key.lower().replace("-", "_")
+        if isinstance(value, str):
+            if _sh_folder_name.search(low) and value and "\n" not in value:
+                folders[value] = None
+            elif low == "path" and value[:1] in "/~":       # perhaps a folder
+                folders.update({"": None, value: None})
+        elif low in _SH_ENV_KEYS:
+            pairs = value.items() if isinstance(value, dict) else [
+                (item.get("name", item.get("key")), item.get("value")) if isinstance(item, dict) else
+                str(item).partition("=")[::2] for item in value] if isinstance(value, list) else ()
+            env.update({name: _sh_text(text) for name, text in pairs if isinstance(name, str)})
+    return tuple(folders)[:8], tuple(env.items())[:64]
+
+
+_sh_folder_name = lazy_regex(r"(?:cwd|pwd|chdir|work_?(?:ing)?_?(?:dir|path|directory|folder)|(?:^|_)(?:dir|directory|folder|workspace|"
+                             r"root|base_?path|project_?path|location)|(?:workspace|project|root|base|repo)_?(?:dir|path|"
+                             r"directory|folder|root))\Z")
+_SH_ENV_KEYS = frozenset("env environment env_vars envvars environment_variables environ variables vars".split())
 
 
 def _sh_member(node: dict[str, Any], names: Any) -> str:
@@ -11128,11 +11174,11 @@ def judge_command(source: Any, ctx: ShellContext) -> CommandFacts:
 
 
 def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
-    _, text, cwd, language = command
+    _, text, cwd, language, env = command
     if isinstance(text, list):
         words = [_sh_private.sub("?", _sh_text(word)) for word in text]
         if _SH_OPERATORS.isdisjoint(words):
-            run = _ShRun(ctx, _SH_POSIX, cwd)
+            run = _ShRun(ctx, _SH_POSIX, cwd, env)
             run.shown(run.simple(words, _NOTHING))
             return CommandFacts(run.facts, tuple(run.paths), frozenset(run.altered))
         text = " ".join(words)
@@ -11146,7 +11192,7 @@ def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
     shell = language in ("", "sh", "powershell", "cmd")
     dialects = _sh_dialects(text, language) if shell else [_SH_POSIX]
     for dialect in dialects:
-        run = _ShRun(ctx, dialect, cwd)
+        run = _ShRun(ctx, dialect, cwd, env)
         run.certain = shell and language in ("", "sh") and not (_SH_POWER in dialects and _sh_power_like.search(text))
         if shell:
             run.shown(run.read(text))
@@ -14049,13 +14095,18 @@ credential: private_key credential credentials cookie cookies *password *passphr
 credential: *secret_key *private_key *credential *credentials
 patch content: patch patches diff diffs *patch *diff
 patch content: input text content edits changes of patch diff
+content: code snippet source_code source of format lint highlight explain translate review summarize analyze validate
+content: label labels topic
+cell unknown command code address: rows row cells values records
 content: content contents text body message description comment title summary markdown html thought thoughts note notes
 content: observations entities relations prompt replacement edits old_string new_string old_text new_text
 content: old_str new_str oldtext newtext file_text filetext insert_text instruction instructions reason explanation
 content: subject caption headline feedback answer reply review sidenote details changelog filecontent
 content: *content *contents *text *body *message *description *comment *title *summary *markdown *html *notes *prompt
 content: *replacement *instructions *explanation
-query: query queries q question search keyword keywords term terms jql cql *query *question *keywords
+name: branch branch_name *branch tag tag_name ref refs revision commit commit_id sha
+name: target source base head from to of git
+query: query queries q question query_string query_text search_text search_phrase *keyword search keyword keywords term terms jql cql *query *question *keywords
 pattern: pattern patterns regex regexp glob globs mask match *pattern *patterns *regex *regexp *glob *globs *mask
 place pattern: include includes *include *includes include*
 choice: encoding charset mode format sort sort_by order order_by direction language lang locale unit units level theme
@@ -14063,7 +14114,7 @@ choice: *encoding *format *mode *order *language *level type *type kind
 base: cwd workdir workingdir working_dir working_directory workingdirectory working_path work_dir work_path pwd
 base: root roots root_path rootpath base base_path basepath base_dir basedir repo_path repository_path project_root
 base: project_path workspace workspace_path workspace_root dir dirs directory directories folder folders dirname outdir
-base: *dir *dirs *directory *directories *folder *folders *root *cwd *workspace
+base: directory_to_search *dir *dirs *directory *directories *folder *folders *root *cwd *workspace
 place: path paths path_in_project path_in_repository path_in_repo file files filename filenames filepath filepaths fname
 place: pathname infile outfile logfile configfile envfile keyfile outputpath attachment attachments *path *paths *file *files
 place: *filename *filenames *filepath *filepaths *pathname *attachment *attachments *file_name *file_names save_as
@@ -14139,6 +14190,8 @@ def argument_roles(tool: str, name: str, value: Any = "") -> frozenset[str]:
     | command, code | command, sql | is run |
     | content | body, newText | is written, sent or shown: does nothing by itself (a `patch` names files) |
     | query, pattern | q, glob | is looked for; a pattern may hold places |
+    | cell | rows, values | goes into a table: no place, but all else that may be |
+    | name | branch, revision | is a name of something else than a file (but `HEAD:.env` is one) |
     | exclusion | excludePatterns, ignore | is left alone |
     | choice | encoding, sort_by | is one word of few (with another value it is unknown) |
     | number | | a number, a boolean or null, whatever the name |
@@ -14194,6 +14247,7 @@ DANGERS = {
     "host_rights": "gives a container rights over its host",
     "credentials": "hands out credentials: the secrets of a cluster, the environment, the accounts of a machine",
     "unguarded": "turns a protection off",
+    "local_file": "opens a file of the system where an address of the web belongs",
     "hidden_command": "holds a command behind a separator, in a value that is no command",
     "hidden_option": "holds an option where a value belongs",
     "hidden_code": "holds code in data"}
@@ -14252,6 +14306,10 @@ def dangers_in(tool: str, arguments: dict[str, Any], look: DangerLook) -> list[D
             look.budget.check()
         if name == "__proto__" or name == "prototype" and "constructor" in path:
             found.append(Danger("hidden_code", path, "the prototype of all objects"))
+        elif name in _DAN_ENV and type(value) is str:
+            why = next((why for category, why in look.judge(value).categories.items() if category in _DAN_SERIOUS), "")
+            if why:
+                found.append(Danger("hidden_command", path, why))
         elif name == "$where" and type(value) is str and _dan_where.search("$where " + value) is not None:
             found.append(Danger("hidden_code", path, "a script in a query"))
         elif type(value) is str and len(value) > 1:
@@ -14288,11 +14346,11 @@ def _dan_true(value: Any) -> bool:
 
 _DAN_LINE = 400             # characters of a message or pattern that may be pasted into a command line
 _dan_sign = lazy_regex(
-    r"[;&|`\n{<!=$(]|__|\A\s*[-+@]|\s-|::|//[^/]*-|@-|%2d|--|constructor|[a-z]\.mainModule|\A(?:g[AI]|Y[23]|KG|rO0|AAEAA|c)"
+    r"\A[\0- ]*(?i:file:|/(?:etc|root|proc|sys|boot|dev|var|usr|run|private)|[a-z]:[\\/])|[;&|`\n{<!=$(]|__|\A\s*[-+@]|\s-|::|//[^/]*-|@-|%2d|--|constructor|[a-z]\.mainModule|\A(?:g[AI]|Y[23]|KG|rO0|AAEAA|c)"
     r"|\A[\0- ]*(?i:javascript|vbscript|data|view-source|chrome|edge|brave|opera|vivaldi|about)\s*:|j\s*a\s*v\s*a\s")
 _dan_plain_url = lazy_regex(
     r"(?!.*__)https?://\w[\w./-]*(?:\?[\w.-]+=[\w.+-]*(?:&[\w.-]+=[\w.+-]*)*)?(?:#[\w-]*)?\Z")
-_dan_break = lazy_regex(r"\$\(|['\"].*[;&|]|\A--")
+_dan_break = lazy_regex(r"\$\(|['\"].*[;&|]|\A--|['\"]\s*do shell")
 
 
 def may_endanger(tool: str, node: Any, name: str = "") -> bool:
@@ -14328,7 +14386,7 @@ def _dan_member(tool: str, name: str) -> str:
     """What the name of a member asks for: "named" (a look, whatever it holds), "verb", "runverb" or "kind" (one at its
     words); else its role."""
     key = _dan_fold(name)
-    if key in _DAN_NAMES or name == "$where":
+    if key in _DAN_NAMES or name == "$where" or name in _DAN_ENV:
         return "named"
     role = _dan_role(tool, name)
     return role.replace("excused", "") + "verb" if key in _DAN_VERB_KEYS else "kind" if key in _DAN_KIND_KEYS else role
@@ -14363,11 +14421,13 @@ drop delete destroy remove purge terminate nuke wipe erase decommission | organi
 drop delete destroy remove purge terminate nuke wipe erase decommission | account accounts project projects workspace
 drop delete destroy remove purge terminate nuke wipe erase decommission | workspaces environment environments vault
 drop delete destroy remove purge terminate nuke wipe erase decommission | vaults keyvault zone zones backup backups
-drop delete destroy remove purge terminate nuke wipe erase decommission | disk disks filesystem subscription crd pvc
+drop delete destroy remove purge terminate nuke wipe erase decommission | disk disks filesystem crd pvc
 drop delete destroy remove purge terminate nuke wipe erase decommission | infrastructure guild app apps application
 drop delete destroy remove purge terminate nuke wipe erase decommission | nodegroup nodepool
 drop truncate empty | table tables
-truncate empty flush purge wipe clear reset | database databases db dbs schema collection collections bucket queue
+truncate empty flush purge wipe clear reset | database databases db dbs schema collection collections bucket
+purge | queue queues topic
+flush wipe reset | redis valkey memcached
 format wipe erase | disk disks drive drives partition filesystem
 prune | system volumes volume all
 transfer | repository repo
@@ -14381,18 +14441,20 @@ _DAN_KINDS = frozenset("""namespace namespaces ns persistentvolumeclaim persiste
 _DAN_VERB_KEYS = frozenset("action operation op command cmd verb method subcommand mode".split())
 _DAN_MANY = frozenset("many documents docs records rows entries query".split())
 _DAN_FILTERS = frozenset("filter filters query where selector condition conditions criteria match body".split())
-_DAN_SCOPES = frozenset("database db collection index table tablename schema namespace dataset".split())
+_DAN_SCOPES = frozenset("database db collection index table tablename schema namespace dataset keyspace".split())
 _DAN_NO_FILTER = frozenset(("", "{}", "*", "1=1", "true", "all", "match_all", "_all", "1 = 1", "[]"))
 _DAN_FILES = frozenset("file files directory directories dir dirs folder folders path paths tree item items".split())
 _DAN_PACK = frozenset("zip archive compress tar pack bundle backup".split())
 _DAN_UNPACK = frozenset("extract unzip untar unpack decompress expand".split())
 _DAN_BESIDE = frozenset("command commands tool request the a an v1 v2 v3 id name api batch".split())
+_DAN_TRIFLES = frozenset("""breakpoint breakpoints filter filters highlights cookies logs notifications alarms timers
+    markers watches listeners selections annotations cache""".split())
 _DAN_LINKS = frozenset("from in of to by for with".split())
 # Words of tool names: the program that such a server runs
 _DAN_PROGRAMS = {**{name: name for name in """kubectl helm terraform tofu terragrunt pulumi aws gcloud gsutil az doctl
     docker podman nerdctl gh git oc eksctl heroku flyctl vercel cdk systemctl npm mongosh psql ssh rsync""".split()},
     "redis": "redis-cli", "valkey": "redis-cli", "kubernetes": "kubectl", "k8s": "kubectl"}
-_DAN_ARGS = tuple("""command cmd clicommand subcommand operation action args arguments argv params parameters flags
+_DAN_ARGS = tuple("""service command cmd clicommand subcommand operation action args arguments argv params parameters flags
     options extraargs""".split())
 _DAN_RUN = frozenset("execute call command commands cmd cli tool invoke generic query".split())
 _DAN_SERIOUS = frozenset("""destructive pipe_to_shell reverse_shell exfiltration privilege persistence
@@ -14421,9 +14483,11 @@ def _dan_sweeping(call: _DanCall) -> Iterator[Danger]:
     acts = _dan_acts()
     end = next((at for at, word in enumerate(call.words) if at and word in _DAN_LINKS), len(call.words))
     named = [word for word in call.words[:end] if word not in _DAN_BESIDE and word not in acts]
+    named = [] if call.says("helm", "apt") and call.says("repo") else named      # a list of places, not a repository
     last = named[-1] if named else ""
     for verb in verbs & acts.keys():
-        if last in acts[verb] or "*" in acts[verb]:
+        if last in acts[verb] or "*" in acts[verb] or verb == "delete" and last == "table" and any(
+                leaf.key in _DAN_SCOPES for leaf in call.leaves):
             yield Danger("sweeping", (), f"{verb} {last}".strip())
     destroys = not verbs.isdisjoint(_DAN_DESTROY)
     if destroys:
@@ -14435,10 +14499,10 @@ def _dan_sweeping(call: _DanCall) -> Iterator[Danger]:
 
 def _dan_everything(call: _DanCall) -> Iterator[Danger]:
     """Deletes without a limit: without a filter, of every name, or kinds of resources that hold others."""
-    if call.says("all", "everything"):
+    if call.says("all", "everything") and _DAN_TRIFLES.isdisjoint(call.told):
         yield Danger("sweeping", (), "deletes all")
     top = [leaf for leaf in call.leaves if len(leaf.path) == 1]
-    if not _DAN_MANY.isdisjoint(call.told):
+    if not _DAN_MANY.isdisjoint(call.told) or call.told >= {"by", "filter"}:
         filters = [leaf for leaf in top if leaf.key in _DAN_FILTERS]
         for path, _, _, value in filters:
             if not value or type(value) is str and value.strip().lower() in _DAN_NO_FILTER or \
@@ -14452,7 +14516,7 @@ def _dan_everything(call: _DanCall) -> Iterator[Danger]:
                 yield Danger("sweeping", path, "deletes all")
         elif type(value) is not str:
             continue
-        elif value.strip() in ("*", "_all", "--all", "*,-.*") and key not in ("path", "paths", "fields", "columns"):
+        elif key == "prefix" and not value or value.strip() in ("*", "_all", "--all", "*,-.*") and key not in ("path", "paths", "fields", "columns"):
             yield Danger("sweeping", path, "deletes whatever there is")
         elif key in _DAN_KIND_KEYS and not _DAN_KINDS.isdisjoint(re.split(r"[,/.\s]+", value.lower())):
             yield Danger("sweeping", path, f"deletes a {value.lower()}"[:60])
@@ -14483,21 +14547,29 @@ def _dan_implied(call: _DanCall) -> Iterator[Danger]:
     facts = call.look.judge(" ".join([program, *before, *(leaf.value for leaf in given)]) if given and texts else
                             [program, *before, *words])
     for category, why in facts.categories.items():
-        kind = {"infrastructure": "sweeping", "destructive": "sweeping", "privilege": "host_rights"}.get(category)
+        kind = {"infrastructure": "sweeping", "destructive": "sweeping", "git_rewrite": "sweeping",
+                "privilege": "host_rights"}.get(category)
         if kind or category in _DAN_SERIOUS:
             yield Danger(kind or "hidden_command", where, why)
     if program == "redis-cli" and _dan_redis.match(" ".join(words)):
         yield Danger("sweeping", where, "changes where the database writes, or what it runs")
 
 
+_dan_force = lazy_regex(r"(?:\A|\s)(?:--force|-f|--mirror)\b")
+
+
 def _dan_options_of_git(call: _DanCall, verbs: set[str]) -> Iterator[Danger]:
     """A forced push, a hard reset, a repository that is opened up."""
     git = call.says("git") or any(leaf.key == "repopath" for leaf in call.leaves)
+    if call.told >= {"force", "push"}:
+        yield Danger("sweeping", (), "overwrites a branch of others")
     shows = call.says("repository", "repo") and not verbs.isdisjoint(("update", "edit", "set", "change"))
     for path, _, key, value in call.leaves if git or shows else ():
-        if git and "push" in verbs and (key in ("force", "mirror", "delete") and _dan_true(value)
-                                        or key == "refspec" and type(value) is str and value[:1] == "+"):
+        if git and "push" in verbs and (key in ("force", "mirror", "delete") and _dan_true(value) or type(value) is str and (
+                key == "refspec" and value[:1] == "+" or _dan_force.search(value) is not None)):
             yield Danger("sweeping", path, "overwrites a branch of others")
+        elif git and "clean" in verbs and key == "force" and _dan_true(value):
+            yield Danger("sweeping", path, "deletes what is in no commit")
         elif git and "reset" in verbs and (key == "hard" and _dan_true(value) or key in ("mode", "type") and
                                            type(value) is str and value.lower().lstrip("-") == "hard"):
             yield Danger("sweeping", path, "throws away what is not committed")
@@ -14507,13 +14579,15 @@ def _dan_options_of_git(call: _DanCall, verbs: set[str]) -> Iterator[Danger]:
 
 def _dan_whole_places(call: _DanCall, verbs: set[str], destroys: bool) -> Iterator[Danger]:
     """A home, the root of a disk or a system folder that is deleted, moved, packed or unpacked into."""
-    deletes = destroys and (not _DAN_FILES.isdisjoint(call.told) or len(call.words) < 2)
+    deletes = (destroys or call.says("clean", "cleanup")) and (not _DAN_FILES.isdisjoint(call.told) or len(call.words) < 2)
     moves = not verbs.isdisjoint(("move", "rename", "mv", "chmod", "chown", "permissions"))
     packs, unpacks = not verbs.isdisjoint(_DAN_PACK), not verbs.isdisjoint(_DAN_UNPACK)
     for path, name, _, value in call.leaves if deletes or moves or packs or unpacks else ():
-        if type(value) is not str or not value or call.excused(name):
+        if type(value) is not str or not value:
             continue
         roles = argument_roles(call.tool, name, value)
+        if "pattern" in roles and deletes and value[:1] in "/~*":
+            roles = roles | {"place"}
         if roles.isdisjoint(("place", "base")) or not (
                 deletes or moves and "write" in roles or packs and "read" in roles or unpacks and "write" in roles):
             continue
@@ -14545,7 +14619,7 @@ _dan_passing = lazy_regex(r"/(?:tmp|var/tmp|private/tmp)\Z|/(?:dev|proc)/.")
 # -- containers
 
 _DAN_CONTAINER = frozenset("""container containers docker podman nerdctl pod pods compose kubectl kubernetes k8s swarm
-    sandbox image images helm deployment workload start run create service""".split())
+    sandbox helm deployment workload""".split())
 _DAN_MODES = frozenset("""network networkmode net pid pidmode ipc ipcmode uts utsmode userns usernsmode cgroupns
     cgroupnsmode""".split())
 _DAN_RIGHTS = frozenset("privileged hostnetwork hostpid hostipc allowprivilegeescalation".split())
@@ -14567,7 +14641,8 @@ _dan_source = lazy_regex(
 _dan_flags = lazy_regex(
     r"--privileged(?![\w=-]|=false)|--(?:pid|net|network|ipc|uts|userns|cgroupns)[= ]host(?![\w-])"
     r"|--cap-add[= ](?:CAP_)?(?:ALL|SYS_ADMIN|SYS_MODULE|SYS_RAWIO|SYS_PTRACE|DAC_READ_SEARCH)\b"
-    r"|--security-opt[= ](?:seccomp|apparmor)[=:]unconfined")
+    r"|--security-opt[= ](?:seccomp|apparmor)[=:]unconfined|--device[= ]/dev/(?:k?mem|sd|nvme|vd|xvd|dm-)"
+    r"|(?:-v|--volume)[= ][\"']?(?:/|/etc|/root|/home|(?:/var)?/run/docker\.sock)[\"']?:")
 _dan_manifest = lazy_regex(
     r"(?im)[\"']?(?:privileged|hostNetwork|hostPID|hostIPC)[\"']?\s*:\s*[\"']?true\b|(?:docker|containerd|crio)\.sock\b"
     rf"|hostPath[\"']?\s*:\s*\{{?\s*[\"']?path[\"']?\s*:\s*[\"']?/(?:(?:{_DAN_TOP}|var/lib/(?:docker|kubelet))/?)?"
@@ -14578,7 +14653,7 @@ def _dan_containers(call: _DanCall) -> Iterator[Danger]:
     near = not _DAN_CONTAINER.isdisjoint(call.told) or any(
         leaf.key in ("image", "hostconfig", "containers") for leaf in call.leaves)
     cluster = call.says("kubectl", "kubernetes", "k8s", "compose")
-    makes = not call.told.isdisjoint(_DAN_PROGRAMS)
+    makes = not call.told.isdisjoint(_DAN_PROGRAMS) or call.says("container", "pod", "sandbox")
     for path, name, key, value in call.leaves:
         why = ""
         if type(value) is str and "--" in value or type(value) is list and "--" in "".join(map(str, value[:50])):
@@ -14586,7 +14661,9 @@ def _dan_containers(call: _DanCall) -> Iterator[Danger]:
             role = _dan_role(call.tool, name)
             if (role == "" or role == "run" and makes) and len(text) < 4096 and _dan_flags.search(text) is not None:
                 why = "an option that gives the host away"
-        if not near:
+        if type(value) is str and (cluster or key in _DAN_MANIFESTS) and not call.excused(name):
+            why = "a manifest that gives the host away" if _dan_manifest.search(value) is not None else why
+        elif not near:
             pass
         elif key in _DAN_RIGHTS and _dan_true(value):
             why = key
@@ -14603,8 +14680,6 @@ def _dan_containers(call: _DanCall) -> Iterator[Danger]:
             if any(_dan_source.match(place) for source in _dan_sources(key, value)
                    for place in canonical_paths(source, call.look.paths)):
                 why = "a folder that gives the host away"
-        elif type(value) is str and (cluster or key in _DAN_MANIFESTS) and not call.excused(name):
-            why = "a manifest that gives the host away" if _dan_manifest.search(value) is not None else ""
         if why:
             yield Danger("host_rights", path, why)
 
@@ -14629,6 +14704,7 @@ def _dan_sources(key: str, value: Any) -> Iterator[str]:
 # -- credentials and protections
 
 _DAN_LOOKS = frozenset("get read show print list dump fetch describe view cat display all export echo watch".split())
+_DAN_BARE_ENV = frozenset("get show list read print dump env environment process system".split())
 _DAN_K8S = frozenset("kubectl kubernetes k8s resource resources oc cluster".split())
 _DAN_VARIABLES = frozenset("name key variable var names variables".split())
 _dan_secret_name = lazy_regex(
@@ -14639,8 +14715,10 @@ _dan_accounts = lazy_regex(r"(?:\A|\n)root:[^:\n]*:(?:0:0:|\d{4,}:)")
 _DAN_OFF = frozenset("""allowdangerous dangerouslydisablesandbox dangerouslyskippermissions skippermissions
     bypasspermissions disablesandbox disablesecurity disablewebsecurity yolo yolomode autoapprove autoapproveall trustall
     bypassapproval skipapproval disableauth noauth""".split())
+_DAN_GUARDS = frozenset("mode permissionmode permissions sandbox sandboxmode".split())
+_DAN_NO_GUARD = frozenset("bypasspermissions dangerfullaccess dangerouslyskippermissions".split())
 _DAN_ON = frozenset("requireapproval requireconfirmation requireconsent safemode sandbox sandboxed enforcesandbox".split())
-_DAN_CONFIG = ("config", "configuration", "settings", "setting", "preferences", "options", "policy")
+_DAN_CONFIG = ("config", "configuration", "configure", "permission", "settings", "setting", "preferences", "options", "policy")
 _dan_limits = lazy_regex(
     r"(?:(allow|allowed|trusted|permitted|whitelisted|approved|safe)|block|blocked|denied|deny|forbidden|disallowed|restricted"
     r"|protected|excluded)(?:dir|path|root|folder|command|host|origin|tool|domain|server|list|file)")
@@ -14655,12 +14733,16 @@ def _dan_credentials(call: _DanCall) -> Iterator[Danger]:
         for path, name, _, value in call.leaves if looks else ():
             if type(value) is str and not _DAN_VARIABLES.isdisjoint(name_words(name)[-1:]) and _dan_secret_name.search(value):
                 yield Danger("credentials", path, "a variable of the environment that is a secret")
-        whole = call.says("printenv", "environ", "vars", "variables", "all", "dump", "print") or told <= {"get", "env"}
-        if looks and whole and not call.arguments:
+        whole = call.says("printenv", "environ", "vars", "variables", "all", "dump", "print") or told <= _DAN_BARE_ENV
+        if (looks or told <= _DAN_BARE_ENV) and whole and not call.arguments.keys() - {"pid"}:
             yield Danger("credentials", (), "the whole environment")
     changes = call.says("create", "apply", "delete", "update", "patch")
     cluster = told <= _DAN_LOOKS or not told.isdisjoint(_DAN_K8S) and (looks or not changes)
+    if looks and call.says("secrets", "secret") and (not told.isdisjoint(_DAN_K8S) or "namespace" in call.arguments):
+        yield Danger("credentials", (), "secrets of the cluster")
     for path, name, key, value in call.leaves:
+        if key in ("includeenv", "includeenvironment", "showenv") and _dan_true(value):
+            yield Danger("credentials", path, "the whole environment")
         if type(value) is not str:
             continue
         if cluster and key in _DAN_KIND_KEYS and {"secret", "secrets"} & set(re.split(r"[,/.\s]+", value.lower())):
@@ -14682,7 +14764,8 @@ def _dan_unguarded(call: _DanCall) -> Iterator[Danger]:
                   if leaf.key in ("value", "newvalue")]
     for path, key, value, name in pairs:
         limit = _dan_limits.match(key) if config else None
-        if key in _DAN_OFF and _dan_true(value) or config and key in _DAN_ON and value in (False, "false"):
+        if key in _DAN_OFF and _dan_true(value) or key in _DAN_GUARDS and type(value) is str and \
+                _dan_fold(value) in _DAN_NO_GUARD or config and key in _DAN_ON and value in (False, "false"):
             yield Danger("unguarded", path, "turns a protection off")
         elif key in ("executablepath", "executable") and type(value) is str and re.split(r"[/\\]", value)[-1] in _DAN_SHELLS:
             yield Danger("unguarded", path, "a shell in place of a browser")
@@ -14710,6 +14793,11 @@ _DAN_STARTS = frozenset("""rm rmdir mv cp dd mkfs shred chmod chown kill killall
     ansible""".split())
 _DAN_ALONE = frozenset("""id whoami reboot shutdown halt poweroff uname ifconfig ipconfig printenv env ls ps pwd bash sh
     zsh ksh calc cmd powershell pwsh netstat systeminfo tasklist hostname crontab sudo su""".split())
+# Variables whose values programs run
+_DAN_ENV = frozenset("""GIT_SSH_COMMAND GIT_SSH GIT_EXTERNAL_DIFF GIT_PAGER GIT_EDITOR GIT_PROXY_COMMAND GIT_ASKPASS
+    GIT_SEQUENCE_EDITOR PAGER MANPAGER EDITOR VISUAL BROWSER SSH_ASKPASS BASH_ENV ENV PROMPT_COMMAND LESSOPEN
+    PYTHONSTARTUP PERL5OPT RUBYOPT""".split())
+_DAN_STRONG = frozenset("whoami reboot shutdown poweroff halt uname ifconfig ipconfig printenv".split())
 _DAN_ALWAYS = frozenset("""curl wget nc ncat netcat bash sh zsh python python3 perl ruby php chmod rm base64 powershell
     pwsh xargs sudo nslookup dig ping sleep osascript certutil mshta touch az aws gcloud kubectl docker""".split())
 _DAN_QUOTED_WORDS = frozenset("id env type host".split())       # `id`: columns in SQL
@@ -14719,10 +14807,13 @@ _DAN_NAMED = frozenset("""id ids key keys name names branch tag tags ref remote 
     service namespace resource resources bucket table index database db schema collection device udid serial port number
     version region zone cluster domain interface symbol class function channel recipient session job scheme platform arch
     locale width height size duration timeout count limit page slug uuid guid email phone address ip mac city country
-    sheet cell column row group input output source destination src dst dest from to""".split())
+    sheet cell column row group inventory voice ssid dimensions resolution ratio quality rate author committer sound input output source destination src dst dest from to""".split())
 _dan_cut = lazy_regex(r"\|\||&&|[;&|\n\r]|\$\(|`|<\(")
 _dan_program = lazy_regex(r"[\s\"'&|;()]*(?:[\w.~:-]*[/\\])*([A-Za-z][\w+-]*)(\.exe)?(?=[\s;&|)<>\"'`#]|\$|\Z)")
 _dan_told = lazy_regex(r"(?:\A|\s)(?:--?[A-Za-z]|[~$<>\"'/]|[A-Za-z]+://|[\w-]+\.[a-z0-9]{1,})|[<>]")
+_dan_apple = lazy_regex(r"['\"][\s;&]*do shell script\b")
+_dan_markup = lazy_regex(r"\s*<[A-Za-z!?/]")
+_dan_redirects = lazy_regex(r"\d?[<>]&?\s*\S+")
 _dan_prose = lazy_regex(r"[A-Za-z]{2,}")
 _dan_statement = lazy_regex(r"(?i);|--|/\*|\||//\s*\Z|'\s*(?:or|and|union)\b")
 # A quote that ends, a separator, a command, and a quote that begins or a comment
@@ -14733,7 +14824,7 @@ def _dan_text(call: _DanCall, name: str, text: str) -> Danger | None:
     """What one text holds that should not be there; the place is left out."""
     roles = argument_roles(call.tool, name, text)
     words = name_words(name)
-    last = words[-1] if words else ""
+    last = next((word for word in reversed(words) if not word.isdigit()), "")
     if not roles.isdisjoint(_DAN_EXCUSED):
         return _dan_excused_text(call, roles, text)
     if not roles.isdisjoint(("command", "code")):
@@ -14744,20 +14835,36 @@ def _dan_text(call: _DanCall, name: str, text: str) -> Danger | None:
     sure = "unknown" not in roles
     if sure and "address" in roles and _dan_script_url.match(text) is not None:
         return Danger("hidden_code", (), "a script in place of an address")
-    named = sure and not roles.isdisjoint(("place", "base", "address")) or last in _DAN_NAMED
-    hit = _dan_option(call, words, text, named)
+    if sure and "address" in roles and _dan_local.match(text) is not None and _dan_is_system(text, call.look):
+        return Danger("local_file", (), "a file of the system")
+    placed = sure and not roles.isdisjoint(("place", "base", "address"))
+    named = placed or last in _DAN_NAMED or "choice" in argument_roles(call.tool, name)
+    if _dan_apple.search(text) is not None:
+        return Danger("hidden_command", (), "a shell script behind a broken quote")
+    hit = _dan_option(call, words, text, named, sure)
     if hit is None and last not in _DAN_SOURCE:
         hit = _dan_code(call, text)
-    if hit is None and (named or len(text) <= _DAN_SHORT):
-        hit = _dan_command(text, named, call.look)
+    if hit is None and (named or len(text) <= _DAN_SHORT and _dan_markup.match(text) is None):
+        hit = _dan_command(text, named, call.look, placed)
     if hit is None and (last if last != "name" else "".join(words[-2:-1])) in ("table", "schema", "column", "view") and \
             _dan_statement.search(text) is not None:
         hit = Danger("hidden_command", (), "a statement behind a name")
     return hit
 
 
-def _dan_command(text: str, named: bool, look: DangerLook) -> Danger | None:
-    """A command behind a separator. In a value of a telling name any known program counts that comes with arguments."""
+_dan_local = lazy_regex(r"(?i)[\0- ]*(?:view-source:)?(?:file:|/|~|[a-z]:[\\/])")
+_dan_system_file = lazy_regex(r"/(?:etc|root|proc|sys|boot|dev|var/(?!www|folders|tmp)|run|private/etc)(?:/.*)?|"
+                              r"[A-Za-z]:/(?:Windows|ProgramData)/.*")
+
+
+def _dan_is_system(text: str, look: DangerLook) -> bool:
+    text = text.strip().partition("view-source:")[2] or text
+    return any(_dan_system_file.fullmatch(path) for path in canonical_paths(text, look.paths))
+
+
+def _dan_command(text: str, named: bool, look: DangerLook, placed: bool = False) -> Danger | None:
+    """A command behind a separator. In a value of a telling name any known program counts that comes with arguments, in
+    one that is surely *placed*, a file or address, anything behind && and ||."""
     first = _dan_cut.search(text)
     if first is None:
         return None
@@ -14773,18 +14880,22 @@ def _dan_command(text: str, named: bool, look: DangerLook) -> Danger | None:
     judged = False
     for seen, cut in enumerate(_dan_cut.finditer(text)):
         start = _dan_program.match(text, cut.end())
+        if placed and start is not None and cut[0] in ("&&", "||"):
+            return Danger("hidden_command", (), f"a command behind {cut[0]}: {start[1]}")
         if start is None or start[2] is None and start[1].lower() not in _DAN_STARTS:
             continue
         if not judged:              # what stands behind it, with all that follows
             judged = True
-            facts = look.judge(text[cut.start() if cut[0] in ("$(", "`", "<(") else cut.end():])
+            tail = text[cut.end():]
+            tail = tail.partition("`")[0] if cut[0] == "`" else tail.rpartition(")")[0] or tail if cut[0] == "$(" else tail
+            facts = look.judge(tail)
             serious = next((why for category, why in facts.categories.items() if category in _DAN_SERIOUS), None)
             if serious is None and any(look.is_sensitive(path) for word in facts.paths
                                        for path in canonical_paths(word, look.paths)):
                 serious = "reads a file with credentials"
             if serious is not None and not (cut[0] == "`" and prose):
                 return Danger("hidden_command", (), serious)
-        if not named or prose or seen > 16 or len(head.split()) > 1 and not broken or \
+        if prose or seen > 16 or len(_dan_redirects.sub("", head).split()) > 1 and not broken or \
                 cut[0] == "`" and not head.strip() and start[1] in _DAN_QUOTED_WORDS:
             continue
         program, rest = start[1].lower(), text[start.end():]
@@ -14793,6 +14904,10 @@ def _dan_command(text: str, named: bool, look: DangerLook) -> Danger | None:
         else:
             rest = _dan_cut.split(rest, 1)[0]
         args = rest.strip(" \t\"')#")
+        if not named:
+            if not args and program in _DAN_STRONG or args and cut[0] in ("$(", "`", "<(") and program in _DAN_ALWAYS:
+                return Danger("hidden_command", (), f"a command behind {cut[0].strip() or 'a line end'}: {program}")
+            continue
         alone = start[2] is not None or program in _DAN_ALONE and not (cut[0] == "&" and "?" in head)
         if not args and alone or args and (program in _DAN_ALWAYS or broken or _dan_told.search(args) is not None):
             return Danger("hidden_command", (), f"a command behind {cut[0].strip() or 'a line end'}: {program}")
@@ -14805,13 +14920,15 @@ def _dan_excused_text(call: _DanCall, roles: frozenset[str], text: str) -> Dange
     content = "content" in roles
     if content and not _DAN_PARSES.isdisjoint(call.told) and not call.says("write", "save", "create", "edit"):
         hit = _dan_code(call, text)
-        if hit is not None:
+        if hit is not None and not hit.why.startswith(("python", "script")):
             return hit
     if "$where" in text and _dan_where.search(text) is not None:
         return Danger("hidden_code", (), "a script in a query")
     if len(text) > _DAN_LINE or "\n" in text.strip():
         return None
     if content:
+        if _dan_apple.search(text) is not None:
+            return Danger("hidden_command", (), "a shell script behind a broken quote")
         start = re.search(r"(?<![`'\"\\])\$\(|['\"]\s*[;&|]", text) if not call.told.isdisjoint(_DAN_PROGRAMS) else None
     elif text[:2] == "--" and call.says("git") and _dan_options.match(text) is not None:
         return Danger("hidden_option", (), "an option in place of a pattern")
@@ -14826,13 +14943,14 @@ def _dan_excused_text(call: _DanCall, roles: frozenset[str], text: str) -> Dange
 # -- options where a value belongs
 
 _DAN_REFS = frozenset("""url uri branch target ref remote revision commit tag source destination start point base head
-    path paths file files name repo repository from to sha treeish rev""".split())
+    path paths file files name repo repository from to sha treeish rev input output host domain ip author""".split())
 _DAN_PLAIN_OPTIONS = frozenset("""-- --cached --staged --stat --name-only --name-status --all --oneline --shortstat
     --numstat --tags --branches --remotes --amend --patch --no-ff --ff-only --graph --merges --no-merges --word-diff
     --summary --color --no-color""".split())
 _DAN_OPTION_KEYS = frozenset("""arg args argument arguments option options opts flag flags param params switch switches
     cmd command extra""".split())
-_DAN_LOOSE = ("git", "rsync", "scp", "ssh", "sftp", "curl", "wget", "svn", "hg", "tar")
+_DAN_LOOSE = ("git", "rsync", "scp", "ssh", "sftp", "curl", "wget", "svn", "hg", "tar", "ffmpeg", "ffprobe", "magick", "pandoc",
+              "nmap", "ping", "dig", "traceroute", "whois")
 _DAN_CLUSTER = ("kubectl", "kubernetes", "k8s", "helm", "pod", "forward", "docker", "container")
 _DAN_RISKY = """upload-pack receive-pack exec output config ext-diff textconv open-files-in-pager template
     separate-git-dir git-dir work-tree exec-path ssh-command pager rsh proxy-command address kubeconfig server token as
@@ -14844,11 +14962,15 @@ _dan_options = lazy_regex(
     rf"(?:\A\s*|\s)(?:--(?:{'|'.join(_DAN_RISKY.split())})(?:[= ]|\Z)"
     r"|-o\s?(?:ProxyCommand|PermitLocalCommand|LocalCommand|KnownHostsCommand)|-u\s?(?:sh|touch|/)|-c\s?\w+\.\w+=)")
 _dan_transport = lazy_regex(r"(?i)\s*(?:ext|fd)::|[a-z+]+://(?:[^@/]*@)?(?:-|%2d)|[\w.]*@-")
-_dan_url_option = lazy_regex(r"\w+://\S+\s+--?[A-Za-z]")
+# An option behind a URL, a file or a host; one in place of a value; one between broken quotes
+_dan_url_option = lazy_regex(r"\w+://\S+\s+--?[A-Za-z]|--[a-z][\w-]*=\S")
+_dan_loose_option = lazy_regex(r"\S+\s+--?[A-Za-z][\w-]*(?:[ =]|\Z)")
+_dan_file_option = lazy_regex(r"\S*[\w/]\.\w{1,5}\s+--?[A-Za-z][\w-]*(?:[ =]|\Z)")
+_dan_quote_option = lazy_regex(r"['\"]\s+--?[A-Za-z][\w-]*(?:[= ]\S+)?\s*['\"]\s*\Z")
 _dan_word_option = lazy_regex(r"\S+\s+--?[a-z]")
 
 
-def _dan_option(call: _DanCall, words: tuple[str, ...], text: str, named: bool) -> Danger | None:
+def _dan_option(call: _DanCall, words: tuple[str, ...], text: str, named: bool, sure: bool) -> Danger | None:
     """An option in a value that should be a name, place or address; transports of git that run a command."""
     if "-" not in text and "::" not in text or len(text) > 4096:
         return None
@@ -14859,8 +14981,10 @@ def _dan_option(call: _DanCall, words: tuple[str, ...], text: str, named: bool) 
     bare = text.strip()
     loose = call.says(*_DAN_LOOSE) or any(leaf.key == "repopath" for leaf in call.leaves)
     if loose and bare[:1] == "-" and not bare[1:2].isdigit() and not _DAN_REFS.isdisjoint(words[-1:]) and \
-            bare not in _DAN_PLAIN_OPTIONS and bare != "-" or named and (
+            bare not in _DAN_PLAIN_OPTIONS and bare != "-" or _dan_quote_option.search(bare) is not None or named and (
                 _dan_options.search(text) is not None or _dan_url_option.match(bare) is not None or
+                sure and _dan_file_option.match(bare) is not None or
+                call.says(*_DAN_LOOSE) and _dan_loose_option.match(bare) is not None or
                 call.says(*_DAN_CLUSTER) and _dan_word_option.match(bare) is not None):
         return Danger("hidden_option", (), "an option in place of a value")
     return None
@@ -14869,8 +14993,7 @@ def _dan_option(call: _DanCall, words: tuple[str, ...], text: str, named: bool) 
 # -- code in data
 
 _DAN_PARSES = frozenset("parse load deserialize unmarshal render unpickle xml yaml template".split())
-_DAN_SOURCE = frozenset("""code source snippet script scripts lines cell python javascript js function diff cells
-    example""".split())
+_DAN_SOURCE = frozenset("""code source snippet script scripts lines cell python javascript js diff cells example""".split())
 # kind | regexes, one of which is found in it; the rows of a kind are joined
 _DAN_CODE = """
 python | __import__\\s*\\(|__builtins__|__globals__|__subclasses__\\s*\\(|__mro__|\\bos\\.(?:system|popen|exec[lv]\\w*)\\s*\\(
@@ -14878,6 +15001,7 @@ python | \\bsubprocess\\.(?:Popen|run|call|check_output|getoutput)\\s*\\(
 python | \\b(?:eval|exec)\\s*\\(\\s*(?:(?:compile|base64|open|requests|input)\\b|['\\"])
 template | \\{\\{[^}]{0,300}(?:__class__|__init__|\\bcycler\\.|\\bjoiner\\.|\\blipsum\\.|_self\\.env|config\\.items\\()
 template | \\{\\{[^}]{0,300}request\\.application|\\{\\{[^}]{0,200}\\|\\s*(?:filter|map)\\(\\s*['\\"](?:system|exec|passthru)
+template | \\{\\{[^}]{0,200}\\|\\s*(?:system|passthru|shell_exec|popen)\\s*\\}\\}
 template | freemarker\\.template\\.utility|\\?new\\(\\)|\\bT\\(\\s*java\\.lang|java\\.lang\\.(?:Runtime|ProcessBuilder)
 template | @java\\.lang|\\.getRuntime\\(\\)|\\$\\{\\s*jndi:|\\{php\\}|\\{system\\(|\\$class\\.inspect|<#assign\\b|<%=?\\s*`
 template | \\$\\{\\S{0,60}\\$\\{(?:lower|upper|::-|env:|sys:|date:)\\S{0,80}(?:ldap|rmi|dns|iiop)s?:
@@ -14887,17 +15011,17 @@ script | require\\s*\\(\\s*['\\"](?:node:)?(?:child_process|fs|vm|net)['\\"]\\s*
 script | \\bconstructor\\.constructor\\s*\\(|\\bconstructor\\s*\\(\\s*['\\"]return\\b
 script | \\bimport\\s*\\(\\s*['\\"](?:node:)?child_process
 script | \\bchild_process\\b[^\\n]{0,80}\\bexec|_\\$\\$ND_FUNC\\$\\$_|[\\[\\"']__proto__[\\]\\"']|\\b__proto__\\.
-script | \\bconstructor\\.prototype\\b
+script | \\bconstructor\\.prototype\\b|[\\"']constructor[\\"']\\s*:\\s*\\{\\s*[\\"']prototype[\\"']
 yaml | !!python/(?:object|module|name)|!!?ruby/(?:object|class)|!!javax?\\.|!!com\\.sun\\.|!!js/function
 yaml | tag:yaml\\.org,2002:(?:python|js)/|!!?php/object
 xml | <!ENTITY\\s+(?:%\\s*)?[\\w.-]+\\s+(?:SYSTEM|PUBLIC\\s+[\\"'][^\\"']*[\\"'])\\s*[\\"']|<xi:include\\b[^>]{0,200}href
-xml | <!ENTITY\\s+[\\w.-]+\\s+[\\"'](?:&[\\w.-]+;){3}
+xml | <!ENTITY\\s+[\\w.-]+\\s+[\\"'](?:&[\\w.-]+;){3}|\\bdocument\\(\\s*['\\"](?:file|https?|ftp):|href\\s*=\\s*['\\"]file:
 formula | \\A\\s*[=+@-][^\\n]{0,60}?\\b(?:cmd|msexcel|rundll32|powershell|mshta|dde)\\s*\\|\\s*'|\\A\\s*=\\s*DDE(?:AUTO)?\\s*\\(
 formula | \\A\\s*=[^\\n]{0,80}\\b(?:WEBSERVICE|IMPORT(?:XML|DATA|HTML)|HYPERLINK|IMAGE)\\s*\\([^)]{0,200}&\\s*\\$?[A-Z]+\\d
 formula | \\A\\s*=[^\\n]{0,80}\\b(?:WEBSERVICE|IMPORT(?:XML|DATA|HTML)|HYPERLINK|IMAGE)\\s*\\(\\s*CONCAT
 """
 _dan_code_sign = lazy_regex(
-    r"__|\{\{|\$\{|<[!%#x]|!!|!ruby|!php|require|constructor|process|import|java|\$class|[=+@-]\s*[A-Za-z]+\s*[|(]"
+    r"__|\{\{|\$\{|<[!%#xs]|!!|!ruby|!php|require|constructor|process|import|java|\$class|[=+@-]\s*[A-Za-z]+\s*[|(]"
     r"|\A\s*[=+@-]|\?new|\bos\.|subprocess|eval|exec|#set|\{php|\{system|tag:yaml|ND_FUNC|child_process|getClass|getRuntime")
 _dan_where = lazy_regex(r"\$where\b.{0,40}(?:sleep|while|function|return|constructor|process|;)")
 # What a script in a web page has no use for: programs, and cookies or storage together with a way out
@@ -14950,11 +15074,12 @@ def _dan_code(call: _DanCall, text: str) -> Danger | None:
 _DAN_NAMES = _DAN_OFF | _DAN_MANIFESTS | _DAN_ON | _DAN_MODES | _DAN_MOUNTS | _DAN_RIGHTS | _DAN_CAP_KEYS | \
     frozenset("""all deleteall everything force hard mirror private isprivate visibility image hostconfig proto prototype
     executablepath executable
-    devices securityopt volumes""".split())
+    devices securityopt volumes includeenv includeenvironment showenv prefix""".split()) | (
+        _DAN_GUARDS - {"mode"})
 _DAN_WORDS = _DAN_DESTROY | _DAN_PARSES | _DAN_PROGRAMS.keys() | _DAN_PACK | _DAN_UNPACK | frozenset(_DAN_CONFIG) | \
     frozenset("""format transfer reset clear flushall flushdb dropdatabase move rename mv chmod chown permissions
     env environ environment printenv getenv resource resources cluster repository repo browser page puppeteer playwright
-    evaluate compose""".split())
+    evaluate compose push secrets secret clean cleanup container pod sandbox""".split())
 
 
 # -- what a server asks a person or the model
@@ -15063,10 +15188,10 @@ class _Seen:
     By their place, not by their name alone: an argument called "cursor" is text like any other.
     """
 
-    __slots__ = ("_message", "_tokens", "_media", "texts", "decoded")
+    __slots__ = ("_message", "budget", "_tokens", "_media", "texts", "decoded")
 
-    def __init__(self, message: Message) -> None:
-        self._message = message
+    def __init__(self, message: Message, budget: Budget | None = None) -> None:
+        self._message, self.budget = message, budget
         self._tokens: dict[int, frozenset[str]] | None = None   # id of an object -> which of its members are tokens
         self.texts: list[str] = []              # while `judged_texts` gathers them: what it has
         self.decoded: dict[int, str] = {}       # ordinals of texts that are base64 in the message -> their encoding
@@ -15079,6 +15204,8 @@ class _Seen:
         if self._tokens is None:
             self._tokens = {id(holder): frozenset(names) for holder, names in self._find_tokens() if type(holder) is dict}
             self._media = {id(block) for block in self._find_media()}
+        if self.budget is not None:
+            self.budget.check()
         if name == "blob" or name == "data" and node.get("type") in _MEDIA_TYPES:
             if id(node) not in self._media:
                 return text
@@ -15131,10 +15258,12 @@ class _Seen:
             blocks = [*_listed_blocks(holder.get("content")), *_listed_blocks(holder.get("contents"))]
             for one in _listed_blocks(holder.get("messages")):
                 blocks += _listed_blocks(one.get("content"))
-            for block in blocks:
+            for number, block in enumerate(blocks):
                 yield block
                 yield block.get("resource")
                 blocks += _listed_blocks(block.get("content"))      # of a tool result within a message
+                if self.budget is not None and number % 100 == 99:
+                    self.budget.check()
 
 
 def _listed_blocks(value: Any) -> list[dict[str, Any]]:
@@ -15191,7 +15320,7 @@ def judged_texts(message: Message, seen: _Seen | None = None) -> list[str]:
             texts.append("" if key == "jsonrpc" or key == "id" and (message.method or message.kind != "response") or
                          key == "method" and value in _METHODS else value)
         elif kind is dict or kind is list:
-            _collect(value, texts, seen)
+            _collect(value, texts, seen, seen.budget)
     return texts
 
 
@@ -15320,7 +15449,7 @@ class Subject:
     @property
     def _seen(self) -> _Seen:
         if self._seen_parts is None:
-            self._seen_parts = _Seen(self.message)
+            self._seen_parts = _Seen(self.message, self.budget)
         return self._seen_parts
 
     @property
@@ -15341,7 +15470,7 @@ class Subject:
     def names(self) -> list[str | None]:
         """For each of `texts` the name of the member it is the value of; None for a name itself."""
         if self._names is None:
-            self._names = strings_of(self.message.body)[1]
+            self._names = strings_of(self.message.body, self.budget)[1]
         return self._names
 
     @property
@@ -15381,9 +15510,9 @@ class Subject:
         """All strings and numbers of the message in all their views, in lower case: where literals are looked for."""
         if self._haystack is None:
             parts = ["true", "false"]
-            for key, value in self.message.body.items():
-                _collect([key, value], parts, None)
-            parts += (value.text for value in self.values() if value.number)
+            _collect(self.message.body, parts, None, self.budget)
+            parts += (text for text, _, _, _, number in self._everything(frozenset()) if number)
+            parts += [self.texts[ordinal] for ordinal in self._seen.decoded] if self.texts else []
             if self.viewed:
                 parts += (view.text for text in self.texts for view in self.readings(text)[1:])
             self._haystack = "\0".join(parts).lower()
@@ -15530,12 +15659,15 @@ class Subject:
         """Every string and number that the message carries, but for what is opaque and what stands under *skip*."""
         found: list[Value] | None = self._derived.get(("values", skip))
         if found is None:
-            found = self._derived["values", skip] = []
-            body = {key: value for key, value in self.message.body.items() if key not in ("jsonrpc", "id", "method")}
-            leaves: list[_Leaf] = []
-            _walk_values(body, "", (), skip, self._seen, leaves)
-            found += (Value(text, name, (*parent, step), number) for text, name, parent, step, number in leaves)
+            found = self._derived["values", skip] = [
+                Value(text, name, (*parent, step), number) for text, name, parent, step, number in self._everything(skip)]
         return found
+
+    def _everything(self, skip: frozenset[str]) -> list[_Leaf]:
+        body = {key: value for key, value in self.message.body.items() if key not in ("jsonrpc", "id", "method")}
+        leaves: list[_Leaf] = []
+        _walk_values(body, "", (), skip, self._seen, leaves)
+        return leaves
 
     def argument_values(self, skip: frozenset[str]) -> list[Value]:
         """The same of the arguments alone, without `_meta`."""
@@ -15618,42 +15750,53 @@ class Subject:
         found: list[_Address] | None = self._derived.get(("addresses", skip))
         if found is None:
             found = self._derived["addresses", skip] = []
-            message, flat, viewed = self.message, self.flat(), self.viewed
-            ran = self._run_hosts(found) if message.tool is not None and not (flat and not flat[1].commands) else ()
-            if flat and not viewed:
-                hosts = flat[1].hosts
-                leaves = [(text, name, _ARGUMENTS, name, False) for name, text in flat[0].items()
-                          if type(text) is str and name not in skip and
-                          (name in hosts or may_hold_url(text) or text[:1].isdigit())]
-            else:
-                leaves = self._leaves(skip)
-            for text, name, parent, step, _ in leaves:
-                role = _address_role(message.tool or "", name)
-                if not role or ran and parent + (step,) in ran:
-                    continue
-                for view in self.readings(text) if viewed else (View("raw", text, ()),):
-                    alone = role == "address" or role == "unknown" and _bare_host.match(view.text) is not None
-                    if may_hold_url(view.text) or alone and may_be_host.search(view.text) is not None:
-                        self.budget.check()
-                        names, other = hosts_of(view.text, alone)
-                        found += [_Address(parent + (step,), view.name, *address_names(host)) for host in names]
-                        if other and role == "address":
-                            found.append(_Address(parent + (step,), view.name, _NOT_WEB, ()))
+            flat, ran = self.flat(), _NONE
+            if self.message.tool is not None and not (flat and not flat[1].commands) and may_fetch(self.blob):
+                ran = self._run_hosts(found)
+            for base, root in self.roots():
+                if type(root) is dict or type(root) is list:
+                    self._hosts_below(root, str(base[-1]), base, skip, ran, found)
+                elif type(root) is str:
+                    self._hosts_in(root, _address_role(self.message.tool or "", ""), base, found)
         return found
 
-    def _run_hosts(self, found: list[_Address]) -> set[tuple[Any, ...]]:
+    def _hosts_below(self, node: Any, name: str, path: tuple[Any, ...], skip: frozenset[str], ran: frozenset[Any],
+                     found: list[_Address]) -> None:
+        """Those below *node*, but for names of *skip* and for commands, whose places are *ran*."""
+        tool = self.message.tool or ""
+        step: Any
+        for step, value in node.items() if type(node) is dict else enumerate(node):
+            key = step if type(node) is dict else name
+            kind = type(value)
+            if kind is str:
+                role = _address_role(tool, key)
+                if role and (may_hold_url(value) or role == "address" or value[:1].isdigit() or self.viewed) and \
+                        key not in skip and not (ran and path + (step,) in ran):
+                    self._hosts_in(self._seen(node, key, value) if key in _OPAQUE_NAMES else value, role, path + (step,), found)
+            elif (kind is dict or kind is list) and key not in skip:
+                self._hosts_below(value, key, path + (step,), skip, ran, found)
+
+    def _hosts_in(self, text: str, role: str, path: tuple[Any, ...], found: list[_Address]) -> None:
+        for view in self.readings(text):
+            alone = role == "address" or role == "unknown" and _bare_host.match(view.text) is not None
+            if may_hold_url(view.text) or alone and may_be_host.search(view.text) is not None:
+                self.budget.check()
+                names, other = hosts_of(view.text, alone)
+                found += [_Address(path, view.name, *address_names(host)) for host in names]
+                if other and role == "address":
+                    found.append(_Address(path, view.name, _NOT_WEB, ()))
+
+    def _run_hosts(self, found: list[_Address]) -> frozenset[Any]:
         """The hosts of commands are *found*; where the commands stand."""
         ran: set[tuple[Any, ...]] = set()
-        if may_fetch(self.blob):
-            for base, root in self.roots():
-                for command in commands_in(self.message.tool or "", root):
-                    path = base + command.path
-                    text = command.source if isinstance(command.source, str) else " ".join(map(_quoted_word, command.source))
-                    shell = command.language in ("", "sh", "powershell", "cmd")
-                    found += [_Address(path, "", *address_names(host))
-                              for host in (hosts_in_command(text) if shell else hosts_of(text)[0])]
-                    ran.add(path)
-        return ran
+        for base, root in self.roots():
+            for command in commands_in(self.message.tool or "", root):
+                text = command.source if isinstance(command.source, str) else " ".join(map(_quoted_word, command.source))
+                shell = command.language in ("", "sh", "powershell", "cmd")
+                found += [_Address(base + command.path, "", *address_names(host))
+                          for host in (hosts_in_command(text) if shell else hosts_of(text)[0])]
+                ran.add(base + command.path)
+        return frozenset(ran)
 
     @property
     def acting(self) -> str:
@@ -15792,6 +15935,10 @@ _TAKES_FOLDERS = frozenset("zip tar archive compress pack backup bundle sync mir
                            "decompress restore".split())
 
 
+_leads = lazy_regex(r":|\A\s*[/~$%\\]|(?:\A|[/\\])\.\.(?:[/\\]|\Z)")      # of the name of a branch: HEAD:.env, ../x
+_KNOWLEDGE = frozenset(("entities", "relations", "observations"))               # of a memory: all below is said
+
+
 class _PlaceWalk:
     """Gathers what may be a path among the arguments of *tool*."""
 
@@ -15812,7 +15959,8 @@ class _PlaceWalk:
                     if text or not value:
                         self.text(text, key, path, key)
                 elif kind is dict or kind is list:
-                    if not (key in skip if skip is not None else "exclusion" in _roles_of_name(self._tool, key)):
+                    if not (key in skip if skip is not None else
+                            key in _KNOWLEDGE or "exclusion" in _roles_of_name(self._tool, key)):
                         self.below(value, key, path + (key,))
         elif type(node) is list:
             for index, value in enumerate(node):
@@ -15829,6 +15977,8 @@ class _PlaceWalk:
             if name in self._skip:
                 return
         elif "exclusion" in roles or "pattern" in roles and not self._reads and not is_place_pattern(self._tool, name, text):
+            return
+        elif "cell" in roles or "name" in roles and _leads.search(text) is None:
             return
         elif "content" in roles or "query" in roles or "choice" in roles:
             if "patch" in roles:
@@ -15853,8 +16003,8 @@ def stays_inside(pattern: str, ctx: PathContext) -> bool:
         re.search(r"(?:\A|[/\\{,(|])\.\.(?:[/\\},)|]|\Z)|[/\\]~|[{,][/~]|%2|%5c", bare, re.IGNORECASE) is None and "`" not in bare
 
 
-_LOOKING = frozenset("grep rg ripgrep content contents text code lines symbol symbols word words regex".split())
-_pattern_leads = lazy_regex(r"\s*(?:[/~$%]|[A-Za-z][A-Za-z0-9+.-]*:[/\\]|\\\\|[^*?\[\]{}()|^\\/]+[/\\])"
+_LOOKING = frozenset("grep rg ripgrep content contents text code lines symbol symbols word words regex pattern".split())
+_pattern_leads = lazy_regex(r"\s*(?:[/~$%]|[A-Za-z][A-Za-z0-9+.-]*:[/\\]|\\\\|[^*?\[\]{}()|^\\/]+/)"
                             r"|(?:\A|[/\\])\.\.(?:[/\\]|\Z)")
 
 
@@ -15872,7 +16022,7 @@ def is_place_pattern(tool: str, name: str, text: str) -> bool:
 _FILE_WORD, _CHANGED_WORD = frozenset(("command", "place", "read")), frozenset(("command", "place", "read", "write"))
 
 
-_NOT_WEB = frozenset(("not_web",))
+_NOT_WEB, _NONE = frozenset(("not_web",)), frozenset[Any](())
 
 
 class _Address(NamedTuple):
@@ -15932,20 +16082,21 @@ class _Names(NamedTuple):
     """What the names of a tool and of its arguments tell, whatever texts and numbers the arguments are."""
     commands: bool      # may any of them be a command?
     odd: bool           # is a name a path itself?
-    hosts: frozenset[str]   # those that may hold a host alone
 
 
 @lru_cache(1024)
 def _names_of(tool: str, names: tuple[str, ...]) -> _Names:
-    return _Names(bool(commands_in(tool, dict.fromkeys(names, "a text"))), any(map(_is_path_name, names)),
-                  frozenset([name for name in names if _address_role(tool, name) == "address"]))
+    return _Names(bool(commands_in(tool, dict.fromkeys(names, "a text"))), any(map(_is_path_name, names)))
 
 
 _Leaf = tuple[str, str, tuple[Any, ...], Any, bool]     # a Value with its path in two: (text, name, parent, step, number)
 
 
 def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[str], seen: _Seen, found: list[_Leaf]) -> None:
-    """What stands under a name in *skip* is passed over."""
+    """What stands under a name in *skip* is passed over. May raise BudgetSpent."""
+    budget = seen.budget
+    if budget is not None:
+        budget.check()
     if type(node) is dict:
         for key, value in node.items():
             kind = type(value)
@@ -15961,6 +16112,8 @@ def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[st
                 _walk_values(value, key, path + (key,), skip, seen, found)
     elif type(node) is list:
         for index, value in enumerate(node):
+            if index & 4095 == 4095 and budget is not None:
+                budget.check()
             kind = type(value)
             if kind is dict or kind is list:
                 _walk_values(value, name, path + (index,), skip, seen, found)
@@ -16161,6 +16314,7 @@ class Rule(NamedTuple):
     file: str = ""              # the file of its layer, and its JSON Pointer there
     pointer: str = ""
     last: bool = False          # it is asked after all others, those of the bases too
+    commands: bool = False      # is it about what commands do?
 
 
 class Limit(NamedTuple):
@@ -16275,11 +16429,13 @@ class Policy(NamedTuple):
     apart: Policy | None = None   # a project's policy that nobody approved: only its denials count
     content: str = ""           # 64 hex: SHA-256 of what its layers say
     layers: tuple[PolicyLayer, ...] = ()    # what it was compiled from, the strongest first
+    machine: Policy | None = None       # the administrator's policy: judged apart, and the stricter verdict counts
 
     @property
     def fingerprint(self) -> str:
         """12 hex digits by which records name the content of the policies in force."""
-        return sha256((self.content + self.apart.content).encode())[:12] if self.apart else self.content[:12]
+        others = [one.content for one in (self.apart, self.machine) if one is not None]
+        return sha256("".join([self.content, *others]).encode())[:12] if others else self.content[:12]
 
     def rule_data(self, rule: Rule) -> dict[str, Any]:
         """What the file says of a rule."""
@@ -16301,13 +16457,14 @@ class Policy(NamedTuple):
     def with_looks(self, looks: DiskLooks) -> Policy:
         """The same policy, with *looks* for its looks at the disk."""
         return self._replace(paths=self.paths._replace(resolve=looks.resolve, there=looks.there),
-                             apart=self.apart and self.apart.with_looks(looks))
+                             apart=self.apart and self.apart.with_looks(looks), machine=self.machine and self.machine.with_looks(looks))
 
     def with_secrets(self, values: Mapping[str, str]) -> Policy:
         """This policy, to which the values of these variables (see `secret_values`) are secrets."""
         if not values:
             return self
-        return self._replace(scanner=self.scanner.with_values(values), apart=self.apart and self.apart.with_secrets(values))
+        return self._replace(scanner=self.scanner.with_values(values), apart=self.apart and self.apart.with_secrets(values),
+                             machine=self.machine and self.machine.with_secrets(values))
 
 
 class PolicyLayer(NamedTuple):
@@ -16318,6 +16475,7 @@ class PolicyLayer(NamedTuple):
     lines: Callable[[], Mapping[str, int]]
     name: str = ""              # the layer's name in records: "project", or a built-in's
     built_in: bool = False
+    base: bool = False          # another layer extends it
 
 
 # -- validation -------------------------------------------------------------
@@ -16427,7 +16585,7 @@ _RULE_KEYS = ("name", "match", "unless", "limit", "action", "mark", "message", "
 _MATCH_KEYS = ("method", "tool", "server", "marked", "arguments")
 _OUTBOUND_MATCH_KEYS = ("method", "tool", "server", "marked", "direction", "secrets", "injection", "asks", "response_contains",
                         "response_contains_regex", "response_size_exceeds")
-_MATCHER_WORDS = ("regex", "pattern", "not_under", "under", "path", "address", "command", "danger", "secrets", "all",
+_MATCHER_WORDS = ("regex", "pattern", "not_under", "under", "path", "address", "command", "danger", "sql", "secrets", "all",
                   "except_keys", "access")
 _ABOUT_MATCHERS = frozenset(("except_keys", "access"))     # words that say of others where or when they hold
 _DIRECTIONS = ("request", "response", "notification", "definition")
@@ -16468,6 +16626,14 @@ def _check_step(check: _Checker, step: dict[str, Any], here: str) -> None:
             check.typed(step[key], kind, f"{here}/{key}", words)
 
 
+_POLICY_ENDINGS = (".yml", ".yaml", ".json")
+
+
+def is_policy_file(name: str) -> bool:
+    """Does `extends` name a file here, rather than a built-in policy?"""
+    return "/" in name or "\\" in name or name.endswith(_POLICY_ENDINGS)
+
+
 def check_policy(data: Any, file: str, lines: Callable[[], Mapping[str, int]], name: str = "") -> PolicyLayer:
     """*data* (from YAML or JSON) as a layer, once its shape is right. Raises PolicyError."""
     check = _Checker(file, lines)
@@ -16477,7 +16643,8 @@ def check_policy(data: Any, file: str, lines: Callable[[], Mapping[str, int]], n
     if data.get("version", 1) != 1 or isinstance(data.get("version"), (bool, float)):
         raise check.fail("/version", f"version {_quoted_value(data['version'])} is not known; write 1")
     for item in check.texts(data["extends"], "/extends") if data.get("extends", []) != [] else ():
-        check.choice(item, BUILTIN_NAMES, "/extends", "a built-in policy")
+        if not is_policy_file(item):
+            check.choice(item, BUILTIN_NAMES, "/extends", "a built-in policy (or the path of a file, such as ./team.yml)")
     if data.get("without", []) != []:
         check.texts(data["without"], "/without")
     _check_settings(check, data.get("settings", {}))
@@ -16632,6 +16799,10 @@ def _check_matcher(check: _Checker, matcher: Any, place: str, name: str) -> None
         elif key == "command":
             for item in [] if value is True else check.texts(value, here):
                 check.choice(item, tuple(COMMAND_CATEGORIES), here, "a category of commands")
+        elif key == "sql":
+            if name == "_any_key":
+                raise check.fail(here, "a member's name is no statement; write it under _any_value or an argument")
+            check.choice(value, ("reads", "acts"), here, "what a statement does")
         elif key == "danger":
             if name != "_any_value":
                 raise check.fail(here, "danger is found in a whole call; write it under _any_value")
@@ -16682,6 +16853,9 @@ def _check_secrets(check: _Checker, secrets: Any) -> None:
 _NO_PROJECT = "\0no project"    # what ${PROJECT_DIR} expands to when there is none: nothing holds this
 
 
+_COMMAND_WORDS = lazy_regex("'(?:command|danger)': ")
+
+
 class _Compiler:
     """Turns the rules of one layer into predicates."""
 
@@ -16713,7 +16887,8 @@ class _Compiler:
         return Rule(rule["name"], rule.get("action", "mark"), rule.get("message", ""), self.layer.name,
                     self.scope(match, place + "/match", outbound, strict), _every(tests), needs,
                     Limit(**limit) if limit else None, rule.get("mark", ""), rule.get("hint", ""),
-                    not tests and not limit and unless is None, unless, self.layer.file, place, rule.get("last", False))
+                    not tests and not limit and unless is None, unless, self.layer.file, place, rule.get("last", False),
+                    not outbound and any(_COMMAND_WORDS.search(repr(matcher)) for matcher in match.get("arguments", {}).values()))
 
     def scope(self, match: dict[str, Any], place: str, outbound: bool, strict: bool, exception: bool = False) -> Scope:
         def globs(key: str) -> tuple[Glob, ...] | None:
@@ -16784,6 +16959,8 @@ class _Compiler:
                 tests.append(_all_values(parts))
             elif word == "command":
                 tests.append(_command_value(None if spec is True else frozenset(_as_list(spec))))
+            elif word == "sql":
+                tests.append(_texts_test(lambda text, _, reads=spec == "reads": pure_select(text) is reads, strict))  # type: ignore[misc]
             elif word == "address":
                 tests.append(_texts_test(_address_text(self.hosts(spec, here), strict), strict))
             elif word == "secrets":
@@ -16845,6 +17022,8 @@ class _Compiler:
             elif word in ("under", "not_under"):
                 tests.append(_places_anywhere(_containment(_as_list(spec), word == "under", strict), _as_list(spec), word, quoted,
                                               access, strict))
+            elif word == "sql":
+                tests.append(_statements(spec == "reads", skip, strict))
             elif word == "danger":
                 tests.append(_dangers_anywhere(frozenset(DANGERS if spec is True else _as_list(spec)), skip))
             elif word == "address":
@@ -17051,9 +17230,13 @@ def _places_anywhere(test: ValueTest, roots: Sequence[str], word: str, skip: fro
             if access.isdisjoint(subject.access(place)):
                 continue
             subject.budget.check()
-            if leads_out(place.text, roots, subject.path_context, place.named) if word == "not_under" else \
-                    may_be_under(place.text, roots, subject.path_context, place.named):
-                return Hit(place.path)
+            if word == "not_under":
+                if leads_out(place.text, roots, subject.path_context, place.named):
+                    return Hit(place.path)
+                continue
+            for view in subject.readings(place.text):
+                if may_be_under(view.text, roots, subject.path_context, place.named):
+                    return Hit(place.path, "", view.name.replace("raw", ""))
         return None
 
     def allows(subject: Subject) -> Hit | None:
@@ -17095,15 +17278,13 @@ def _addresses_anywhere(test: _HostTest, skip: frozenset[str], strict: bool) -> 
 
 def _secrets_anywhere(skip: frozenset[str], keys: bool) -> Test:
     def matches(subject: Subject) -> Hit | None:
-        found = []
-        for finding in subject.findings:
-            ordinal = finding.spans[0][0]
-            is_name = subject.names[ordinal] is None
-            if (is_name or not keys) and not (skip and skip.intersection(path_of(subject.message.body, ordinal))):
-                found.append(finding)
+        found = [finding for finding in subject.findings if not keys or subject.names[finding.spans[0][0]] is None]
+        paths = paths_of(subject.message.body, [finding.spans[0][0] for finding in (found if skip else found[:1])])
+        if skip:
+            found = [finding for finding in found if skip.isdisjoint(paths[finding.spans[0][0]])]
         if not found:
             return None
-        return Hit(path_of(subject.message.body, found[0].spans[0][0]), found[0].pattern, found[0].view, tuple(found))
+        return Hit(paths[found[0].spans[0][0]], found[0].pattern, found[0].view, tuple(found))
     return matches
 
 
@@ -17113,6 +17294,23 @@ def _commands_anywhere(categories: frozenset[str] | None, skip: frozenset[str], 
         if strict and categories is not None and not categories.issuperset(found):
             return None             # it does something else as well
         return _first(found[category] for category in found if categories is None or category in categories)
+    return matches
+
+
+_STATEMENT_NAMES = frozenset("sql query queries statement statements".split())
+
+
+def _statements(reads: bool, skip: frozenset[str], strict: bool) -> Test:
+    """*reads*: every SQL statement among the arguments surely only reads, and there is one; else: there is one that may act."""
+    def matches(subject: Subject) -> Hit | None:
+        found = [value for value in subject.argument_values(skip) if not value.number and
+                 not _STATEMENT_NAMES.isdisjoint(name_words(value.name)[-1:])]
+        for value in found:
+            for view in subject.readings(value.text) if not reads else (View("raw", value.text, ()),):
+                subject.budget.check()
+                if not pure_select(view.text):
+                    return None if reads else Hit(value.path, "", view.name.replace("raw", ""))
+        return HIT if reads and found else None
     return matches
 
 
@@ -17148,8 +17346,11 @@ def _containment(roots: Sequence[str], under: bool, strict: bool) -> ValueTest:
         context = subject.path_context
         if not under or strict:
             return HIT if (_names_a_place(value) and is_under(value, roots, context)) == under else None
-        texts = [value] if isinstance(value, str) else strings_of(value)[0]
-        return HIT if any(may_be_under(text, roots, context) for text in texts) else None
+        for text in strings_of(value, subject.budget)[0]:
+            for view in subject.readings(text):
+                if may_be_under(view.text, roots, context):
+                    return Hit(None, "", view.name) if view.name != "raw" else HIT
+        return None
     return matches
 
 
@@ -17212,35 +17413,47 @@ def _contains(words: Sequence[str], strict: bool) -> Test:
     canonical = [canonical_text(word) for word in words]
 
     def matches(subject: Subject) -> Hit | None:
-        spans: list[tuple[int, int, int]] = []
         folded = subject.blob.casefold()
         raw = any(word in folded for word in plain)
-        if not raw and (strict or not any(word in canonical_text(subject.blob) for word in canonical)):
-            if strict or not _spans_blocks(subject, canonical):
-                return None
-        for index, text in _response_texts(subject):
-            spans += _word_spans(index, text, plain, canonical)
-        return Hit(None, "", "" if raw else "canonical", (Finding("response_contains", tuple(spans), "raw"),))
+        if strict:
+            return HIT if raw else None
+        seen = "" if raw else "canonical" if any(word in canonical_text(subject.blob) for word in canonical) else None
+        found: list[tuple[int, int, int]] = []
+        for number, (index, text) in enumerate(_response_texts(subject) if seen is not None or subject.viewed else ()):
+            if number & 255 == 255:
+                subject.budget.check()
+            for view in subject.readings(text):
+                spans = _word_spans(view.text, plain)
+                if spans:
+                    seen = view.name if seen is None else seen
+                    found += ((index, *raw_span(view, *span)) for span in spans)
+                    break
+            else:               # with other blanks between
+                if any(word in canonical_text(view.text) for view in subject.readings(text) for word in canonical):
+                    seen = "canonical" if seen is None else seen
+                    found.append((index, 0, len(text)))
+        if seen is None and not _spans_blocks(subject, canonical):
+            return None
+        return Hit(None, "", "canonical" if seen is None else seen, (Finding("response_contains", tuple(found), "raw"),))
     return matches
 
 
 def _spans_blocks(subject: Subject, words: Sequence[str]) -> bool:
     """Does a word run over the border of two text blocks? The original joined them by line ends."""
-    blocks = "\n".join(text for text, name in zip(subject.texts, subject.names) if name == "text")
-    joined = canonical_text(blocks)
-    return any(word in joined for word in words)
+    blocks = "\n".join([text for text, name in zip(subject.texts, subject.names) if name == "text"])
+    return any(word in canonical_text(view.text) for view in subject.readings(blocks) for word in words)
 
 
-def _word_spans(index: int, text: str, plain: Sequence[str], canonical: Sequence[str]) -> list[tuple[int, int, int]]:
-    """Where the words stand in *text*: the words themselves, or the whole text when only its canonical form holds one."""
+def _word_spans(text: str, words: Sequence[str]) -> list[tuple[int, int]]:
+    """Where the *words* stand in *text*; all of it where folding changes its length."""
     spans = []
     folded = text.casefold()
-    for word, bare in zip(plain, canonical):
-        at = folded.find(word) if len(folded) == len(text) else -1
-        if at < 0 and (word in folded or bare in canonical_text(text)):
-            spans.append((index, 0, len(text)))
+    for word in words:
+        at = folded.find(word)
+        if at >= 0 and len(folded) != len(text):
+            return [(0, len(text))]
         while at >= 0 and word:
-            spans.append((index, at, at + len(word)))
+            spans.append((at, at + len(word)))
             at = folded.find(word, at + len(word))
     return spans
 
@@ -17274,9 +17487,10 @@ def compile_policy(layers: Sequence[PolicyLayer], context: PathContext, source: 
     extended: list[str] = []
     without: set[str] = set()
     for layer in layers:
-        extended += (name for name in _as_list(layer.data.get("extends", [])) if name not in extended)
+        extended += (name for name in _as_list(layer.data.get("extends", [])) if name not in extended and not is_policy_file(name))
         without |= set(_as_list(layer.data.get("without", [])))
-    bases = [builtin_layer(name) for name in extended]
+    bases = [*(layer for layer in layers if layer.base), *map(builtin_layer, extended)]
+    layers = [layer for layer in layers if not layer.base]
     _check_without(layers, bases)
     every = [*layers, *_dropping(bases, without)]
     index: dict[str, PathList] = {}
@@ -17330,9 +17544,12 @@ def _dropping(bases: Sequence[PolicyLayer], without: set[str]) -> list[PolicyLay
     return kept
 
 
+_MONITORS = "mode is monitor: nothing is blocked, the log says what would have been"
+
+
 def _policy_warnings(settings: Mapping[str, Any]) -> Iterator[str]:
     if settings.get("mode") == "monitor":
-        yield "mode is monitor: nothing is blocked, the log says what would have been"
+        yield _MONITORS
 
 
 def policy_doubts(policy: Policy) -> list[str]:
@@ -17488,18 +17705,19 @@ _GROUPS_JSON = r"""
    "match": {"arguments": {"_any_value": {"danger": ["hidden_command", "hidden_option", "hidden_code"]}}},
    "action": "deny", "message": "Blocked: a command, option or code in a value that should hold none"}],
 "ask-dangers": [
-  {"name": "ask-sweeping-changes", "match": {"arguments": {"_any_value": {"danger": ["sweeping", "unguarded"]}}},
-   "action": "ask", "message": "A call that takes in all of something, or turns a protection off"},
+  {"name": "ask-sweeping-changes", "match": {"arguments": {"_any_value": {"danger": ["sweeping", "unguarded", "local_file"]}}},
+   "action": "ask", "message": "A call that takes in all of something, turns a protection off, or opens a file of the system"},
   {"name": "ask-host-rights", "match": {"arguments": {"_any_value": {"danger": ["host_rights", "credentials"]}}},
    "action": "ask", "message": "A container with rights over its host, or credentials handed out"}],
 "ask-sweeping": [
   {"name": "block-host-rights", "match": {"arguments": {"_any_value": {"danger": ["host_rights", "credentials"]}}},
    "action": "deny", "message": "Blocked: a container with rights over its host, or credentials handed out"},
-  {"name": "ask-sweeping-changes", "match": {"arguments": {"_any_value": {"danger": ["sweeping", "unguarded"]}}},
-   "action": "ask", "message": "A call that takes in all of something, or turns a protection off"}],
+  {"name": "ask-sweeping-changes", "match": {"arguments": {"_any_value": {"danger": ["sweeping", "unguarded", "local_file"]}}},
+   "action": "ask", "message": "A call that takes in all of something, turns a protection off, or opens a file of the system"}],
 "block-dangers": [
   {"name": "block-dangers",
-   "match": {"arguments": {"_any_value": {"danger": ["sweeping", "unguarded", "host_rights", "credentials"]}}},
+   "match": {"arguments": {"_any_value": {"danger":
+     ["sweeping", "unguarded", "host_rights", "credentials", "local_file"]}}},
    "action": "deny", "message": "Blocked: a call that takes in all of something, or gives rights away"}],
 "careful": [
   {"name": "ask-git-rewrite", "match": {"arguments": {"_any_value": {"command": "git_rewrite"}}},
@@ -17552,7 +17770,9 @@ _GROUPS_JSON = r"""
 "filesystem": [
   {"name": "block-path-traversal",
    "match": {"arguments": {"_any_value": {"regex": "(^|[\\\\/])\\.\\.([\\\\/]|$)",
-     "except_keys": ["content", "text", "oldText", "newText", "old_string", "new_string"]}}},
+     "except_keys": ["content", "text", "body", "message", "description", "comment", "title", "summary", "oldText", "newText",
+                     "old_string", "new_string", "old_str", "new_str", "file_text", "insert_text", "query", "pattern", "regex",
+                     "prompt", "thought", "note", "notes", "diff", "patch"]}}},
    "action": "deny", "message": "Blocked: a path with .. in it"},
   {"name": "block-dotfiles",
    "match": {"arguments": {"_any_value": {"path": [
@@ -17606,15 +17826,13 @@ _GROUPS_JSON = r"""
   {"name": "ask-browser-code", "match": {"tool": ["*evaluate*", "*run_code*", "*execute_script*", "*file_upload*"]},
    "action": "ask", "message": "Code in the browser, or a file given to a page"}],
 "database": [
-  {"name": "allow-select",
-   "match": {"arguments": {"sql": {"regex":
-     "^\\s*([Ss][Ee][Ll][Ee][Cc][Tt]|[Ee][Xx][Pp][Ll][Aa][Ii][Nn]|[Ss][Hh][Oo][Ww]|[Dd][Ee][Ss][Cc][Rr][Ii][Bb][Ee])\\b"}}},
-   "unless": {"arguments": {"sql": {"regex": [";\\s*\\S", "SQL_WRITES", "SQL_FILES"]}}},
-   "action": "allow"},
-  {"name": "ask-database-writes",
-   "match": {"tool": ["*query*", "*execute*", "*write*", "*sql*", "create_table", "drop_table", "delete*", "insert*", "update*"],
-             "arguments": {"_any_value": {"regex": ["SQL_WRITES", "SQL_FILES"]}}},
-   "action": "ask", "message": "A statement that changes the database or reads files"}],
+  {"name": "allow-select", "match": {"arguments": {"_any_value": {"sql": "reads"}}}, "action": "allow"},
+  {"name": "ask-database-writes", "match": {"arguments": {"_any_value": {"sql": "acts"}}},
+   "action": "ask", "message": "A statement that may change the database or reach beyond it"},
+  {"name": "ask-database-changes",
+   "match": {"tool": ["*execute*", "*write*", "create_*", "drop_*", "alter_*", "delete*", "insert*", "update*", "upsert*", "import*",
+                      "apply_migration", "truncate*"]},
+   "action": "ask", "message": "A change to the database"}],
 "containers": [
   {"name": "block-host-access",
    "match": {"arguments": {"_any_value": {"danger": "host_rights",
@@ -17664,11 +17882,8 @@ _FILE_TOOLS = {
 
 # Regexes too long to read in place, by the words that stand for them
 _LONG_REGEXES = {
-    "SQL_WRITES": r"\b(" + "|".join("".join(f"[{c.upper()}{c}]" for c in word) for word in (
-        "insert update delete drop alter create truncate grant copy into attach replace merge").split()) + r")\b",
     "PRIVATE_REPOS": r"(^|\s)([Ii][Ss]|[Vv][Ii][Ss][Ii][Bb][Ii][Ll][Ii][Tt][Yy]):\s*\"?([Pp][Rr][Ii][Vv][Aa][Tt][Ee]|"
                      r"[Ii][Nn][Tt][Ee][Rr][Nn][Aa][Ll])\b|^[Pp][Rr][Ii][Vv][Aa][Tt][Ee]$",
-    "SQL_FILES": r"\b(pg_read_file|pg_ls_dir|lo_import|dblink|load_extension|pg_sleep|set_config)\b",
 }
 
 _NOTED = "questions responses response-notes"
@@ -17866,6 +18081,7 @@ def _limited(policy: Policy | None, whose: str = "") -> Iterator[tuple[str, Rule
         for where, rules in (("", policy.rules), ("outbound ", policy.outbound_rules)):
             yield from ((f"{whose}{where}{rule.layer}:{rule.name}", rule) for rule in rules if rule.limit is not None)
         yield from _limited(policy.apart, whose + "apart ")
+        yield from _limited(policy.machine, whose + "machine ")
 
 
 _ALLOWED = Decision("allow")
@@ -17884,8 +18100,9 @@ class Wall:
         self._whose = whose
         self._candidates: dict[tuple[Any, ...], tuple[Rule, ...]] = {}
         self._apart = Wall(policy.apart, whose + "apart") if policy.apart is not None else None
+        self._machine = Wall(policy.machine, whose + "machine") if policy.machine is not None else None
         self._may_hide: bool = any(rule.action == "deny" and rule.always for rule in policy.rules) \
-            or self._apart is not None and self._apart._may_hide
+            or any(wall is not None and wall._may_hide for wall in (self._apart, self._machine))
 
     def walk(self, subject: Subject, memory: Memory | None = None, again: bool = False, every: bool = False
              ) -> Iterator[tuple[Rule | None, str, Hit | None]]:
@@ -17917,6 +18134,8 @@ class Wall:
                     outcome = MARKS
                 else:
                     outcome = DECIDES
+                    if rule.action in ("ask", "log_only"):
+                        self._read_commands(subject)
                     if rule.action == "redact" and _can_be_cut_out(hit.findings):   # secrets go too, whatever it is about
                         hit = hit._replace(findings=_joined(subject.findings, hit.findings))
                 if every or outcome is DECIDES or outcome is MARKS:
@@ -17930,6 +18149,12 @@ class Wall:
             yield rule, FAULT, Hit(None, str(spent))
         except Exception as fault:  # a wall that cannot judge must not open
             yield rule, FAULT, Hit(None, f"it could not be judged ({type(fault).__name__})")
+
+    def _read_commands(self, subject: Subject) -> None:
+        """A weaker rule decides: raise BudgetSpent when a command cannot be read of which a rule could refuse something."""
+        for rule in self._rules_for(subject.message):
+            if rule.commands and rule.action == "deny" and rule.matches(subject) is not None:
+                return
 
     def decide(self, message: Message, budget: Budget | None = None, memory: Memory | None = None,
                again: bool = False) -> Decision:
@@ -17955,6 +18180,8 @@ class Wall:
             guest = self._apart.decide(message, budget, memory, again)
             decision = _denied_apart(guest) if guest.action == "deny" else \
                 decision._replace(marks=decision.marks + guest.marks)
+        if self._machine is not None:
+            decision = _stricter(_of_machine(self._machine.decide(message, budget, memory, again)), decision)
         return decision
 
     def _ways(self, message: Message) -> Iterator[Message]:
@@ -18004,7 +18231,10 @@ class Wall:
                 break
         if decision is None and self._apart is not None:
             guest = self._apart.hides(tool, server)
-            return guest and _denied_apart(guest)
+            decision = guest and _denied_apart(guest)
+        if decision is None and self._machine is not None:
+            decision = self._machine.hides(tool, server)
+            return decision and _of_machine(decision)
         return decision
 
     def _rules(self, peer: str) -> tuple[Rule, ...]:
@@ -18094,6 +18324,11 @@ def _stricter(one: Decision, other: Decision) -> Decision:
     if first.action == second.action == "redact":
         findings = _joined(findings, second.findings)
     return first._replace(marks=marks, findings=findings)
+
+
+def _of_machine(decision: Decision) -> Decision:
+    """A decision of the machine's policy, under a name that says so."""
+    return decision._replace(rule=f"machine:{decision.rule}") if decision.rule else decision
 
 
 def _denied_apart(guest: Decision) -> Decision:
@@ -18249,6 +18484,10 @@ class Toolbox:
         self._watching = self._settings.tool_pinning != "off"
         self._closed = self._settings.unlisted_tools == "deny"
         self._may_refuse = self._closed or self._settings.tool_pinning == "block" or self._settings.read_only
+
+    def adopt(self, policy: Policy) -> None:
+        """Another policy is in force from now on."""
+        self._wall, self._settings = Wall(policy), policy.settings
 
     # -- lists
 
@@ -18519,6 +18758,10 @@ class Quoting:
     """How we quote messages, in records, refusals and questions: no secret, and nothing that hides."""
 
     def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+
+    def adopt(self, policy: Policy) -> None:
+        """Another policy is in force from now on."""
         self._policy = policy
 
     def text(self, text: str, limit: int = 1000) -> str:
@@ -18816,6 +19059,10 @@ class Questions:
         self._continued: dict[tuple[bytes, str | None, str], None] = {}     # (…, hash of the server's state): may go on
         self._prefix = f"mcpwall-{os.urandom(8).hex()}-"            # of the ids of our questions, and so of our states
         self._salt = os.urandom(16)
+
+    def adopt(self, policy: Policy) -> None:
+        """Another policy is in force from now on."""
+        self._settings = policy.settings
 
     def __len__(self) -> int:
         """How many calls wait."""
@@ -19442,6 +19689,10 @@ class Recorder:
         self._salt = salt or os.urandom(16)
         self._constant = {"policy": policy.fingerprint, "wall": __version__, "v": RECORD_VERSION}
 
+    def adopt(self, policy: Policy) -> None:
+        """Another policy is in force from now on."""
+        self._settings, self._constant = policy.settings, {**self._constant, "policy": policy.fingerprint}
+
     @property
     def ref(self) -> str:
         """The `ref` of the next record."""
@@ -19501,13 +19752,14 @@ class Recorder:
     def _described(self, message: Message, findings: Sequence[Finding]) -> list[dict[str, Any]]:
         """Findings for the log: the pattern and where, never the text."""
         described = []
+        paths = paths_of(message.body, [finding.spans[0][0] for finding in findings[:100] if finding.spans])
+        texts = judged_texts(message) if self._settings.log_redacted == "hash" else []
         for finding in findings[:100]:
-            place = self._quoting.text(pointer(path_of(message.body, finding.spans[0][0]))) if finding.spans else ""
+            place = self._quoting.text(pointer(paths[finding.spans[0][0]])) if finding.spans else ""
             entry = {"pattern": finding.pattern, "pointer": place}
             if finding.view not in ("", "raw"):
                 entry["view"] = finding.view
-            if self._settings.log_redacted == "hash" and finding.spans:
-                texts = judged_texts(message)
+            if texts and finding.spans:
                 text = "".join(texts[ordinal][start:end] for ordinal, start, end in finding.spans)
                 entry["hash"] = sha256(self._salt + text.encode("utf-8", "replace"))[:16]
             described.append(entry)
@@ -19534,6 +19786,10 @@ class Whereabouts:
         self._allows = any([rule.action == "allow" for rule in policy.rules])
         memory.server = ServerFacts(self._folders, {})
 
+    def adopt(self, policy: Policy) -> None:
+        """Another policy is in force from now on; what the server and the client said stays."""
+        self._paths, self._allows = policy.paths, any([rule.action == "allow" for rule in policy.rules])
+
     def passed(self, message: Message, answered: Pending) -> None:
         """Take what a message says that goes on."""
         result = message.body.get("result") if message.kind == "response" else None
@@ -19547,6 +19803,11 @@ class Whereabouts:
             choices.update((tool["name"], choices_of(tool.get("inputSchema"))) for tool in result["tools"][:MAX_TOOLS]
                            if type(tool) is dict and type(tool.get("name")) is str)
             self._memory.server = self._memory.server._replace(choices=dict(list(choices.items())[-MAX_TOOLS:]))
+
+
+# What a running session cannot change any more, or not without loosening what was agreed when it began
+START_SETTINGS = ("log_dir", "log_level", "audit_required", "max_message_bytes", "max_answer_bytes", "project_dir", "tool_pinning",
+                  "read_only", "unlisted_tools", "max_repeated_denials", "env")
 
 
 class Session:
@@ -19588,6 +19849,25 @@ class Session:
         aside = Session(self.wall, self.server_name, self._clock, "aside")
         aside.receive("client", b'{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"clientInfo":{}}}\n')
         aside.receive("server", b'{"jsonrpc":"2.0","id":0,"result":{"serverInfo":{"name":"server"}}}\n')
+
+    def adopt(self, policy: Policy, said: str) -> list[Any]:
+        """Effects of a change of the policy in force: its rules, kinds of secrets and most settings count at once, those of
+        START_SETTINGS from the next start on. *said*: about the change, for the record."""
+        waits = [key for key in START_SETTINGS if getattr(policy.settings, key) != getattr(self._settings, key)]
+        kept = {key: getattr(self._settings, key) for key in START_SETTINGS}
+        policy = policy._replace(settings=policy.settings._replace(**kept))
+        if waits:
+            said += f" (from the next start on: settings.{', settings.'.join(waits)})"
+        self.wall, self._settings = Wall(policy.with_looks(self._looks)), policy.settings
+        self._whereabouts.adopt(self.wall.policy)
+        for machine in (self._quoting, self._tools, self._questions, self._recorder):
+            machine.adopt(policy)
+        self._refusals.reconsider()
+        out = self._begin()
+        out.notes.append(Note(said))
+        marker = Message("client", "policy", {}, "", "mcpwall/policy", None, self.server_name)
+        out.records.append(self._recorder.record(marker, Decision("log_only", None, said), 0))
+        return self._effects(out)
 
     # -- bytes in, effects out
 
@@ -19736,7 +20016,7 @@ class Session:
     def _decide(self, message: Message, again: bool = False) -> Decision:
         """The rules' decision, unless the session has a reason of its own to refuse. *again*: see `Wall.walk`."""
         if self._stopped is not None and message.peer == "client" and message.kind != "response" \
-                and message.method not in LIFECYCLE and not str(message.method).startswith("notifications/") and self._stopped():
+                and message.method not in LIFECYCLE[message.kind] and self._stopped():
             return _STOPPED
         if message.kind == "request":
             refusal = self._correlation.objects(message)
@@ -20067,9 +20347,6 @@ def user_home() -> str | None:
     return home if os.path.isabs(home) else None
 
 
-_POLICY_ENDINGS = (".yml", ".yaml", ".json")
-
-
 def read_policy_file(path: str, check_owner: bool = True, of_project: bool = False) -> tuple[bytes, str]:
     """(bytes, text) of a policy file. Raises PolicyError for what cannot be read, or must not be trusted.
 
@@ -20190,45 +20467,117 @@ def find_policy_file(folder: str, stem: str) -> str | None:
 
 def load_policy(config: str | None = None, profile: str | None = None, project_dir: str | None = None,
                 home: str | None = None, approved: Callable[[str, bytes], bool] | None = None, cwd: str | None = None,
-                own: tuple[str, str] | None = None) -> Policy:
+                own: tuple[str, str] | None = None, mode: str | None = None) -> Policy:
     """The policy that counts here: *config* alone; or the built-in *profile*; else the project's over the user's own;
-    else the built-in default, which also stands under a project's that extends nothing when the user has none. *cwd*: what
-    relative places are relative to, when that is not our own working directory; *own*: (path, text) in place of the user's.
+    else the built-in default, which also stands under a project's that extends nothing when the user has none. Beside all
+    of these stands the machine's (`Policy.machine`). *cwd*: what relative places are relative to, when that is not our own
+    working directory; *own*: (path, text) in place of the user's; *mode*: in place of settings.mode.
 
-    *approved* says whether the user has approved this very content of a project's file; until then only its denials
-    count (`Policy.apart`). Raises PolicyError; whatever it raises, no server must be started.
+    *approved* says whether the user has approved this very content of a project's file (see `project_content`); until then
+    only its denials count (`Policy.apart`). Raises PolicyError; whatever it raises, no server must be started.
     """
     if config is not None and profile is not None:
         raise PolicyError("-c and --profile exclude each other; use one of them")
     home = home or user_home()
-    if config is not None:
-        layers = [parse_policy(read_policy_file(config)[1], config)]
-        return _compiled(layers, project_dir, home, cwd, config)
-    if profile is not None:
-        return _compiled([builtin_layer(profile)], project_dir, home, cwd, f"built-in {profile}")
     layers, guest = [], None
-    there = find_policy_file(project_dir or os.getcwd(), ".mcpwall")
-    if there is not None:
-        data, text = read_policy_file(there, check_owner=False, of_project=True)
-        layer = parse_policy(text, there, "project")
-        if approved is not None and approved(there, data):
-            read_policy_file(there, of_project=True)     # what may loosen a rule must be the user's
-            layers.append(layer)
-        else:
-            guest = layer
-    everywhere = find_policy_file(os.path.join(home, ".mcpwall"), "config") if home is not None else None
-    if own is not None:
-        layers.append(parse_policy(own[1], own[0]))
-    elif everywhere is not None:
-        layers.append(parse_policy(read_policy_file(everywhere)[1], everywhere))
-    elif not any("extends" in layer.data for layer in layers):
-        layers.append(builtin_layer("default"))     # to approve a project's rules is not to give up these
-    policy = _compiled(layers, project_dir, home, cwd, " over ".join(layer.file for layer in layers))
+    if config is not None:
+        layers, source = _with_bases(parse_policy(read_policy_file(config)[1], config)), config
+    elif profile is not None:
+        layers, source = [builtin_layer(profile)], f"built-in {profile}"
+    else:
+        there = find_policy_file(project_dir or os.getcwd(), ".mcpwall")
+        if there is not None:
+            data, found = project_content(there)
+            if approved is not None and approved(there, data):
+                for layer in found:
+                    read_policy_file(layer.file, of_project=True)     # what may loosen a rule must be the user's
+                layers += found
+            else:
+                guest = found
+        everywhere = find_policy_file(os.path.join(home, ".mcpwall"), "config") if home is not None else None
+        if own is not None:
+            layers += _with_bases(parse_policy(own[1], own[0]))
+        elif everywhere is not None:
+            layers += _with_bases(parse_policy(read_policy_file(everywhere)[1], everywhere))
+        elif not any("extends" in layer.data for layer in layers):
+            layers.append(builtin_layer("default"))     # to approve a project's rules is not to give up these
+        source = " over ".join(layer.file for layer in layers if not layer.base)
+    policy = _compiled(layers, project_dir, home, cwd, source)
+    if mode is not None:
+        policy = policy._replace(settings=policy.settings._replace(mode=mode), warnings=tuple(
+            warning for warning in policy.warnings if warning != _MONITORS) + (_MONITORS,) * (mode == "monitor"))
     if guest is not None:
-        apart = _compiled([guest], project_dir, home, cwd, guest.file)
-        policy = policy._replace(apart=apart, warnings=policy.warnings + (
-            f"{printable(guest.file)} is not approved, so only its denials count; look at it with: mcpwall approve",))
-    return policy
+        policy = policy._replace(apart=_compiled(guest, project_dir, home, cwd, guest[0].file), warnings=policy.warnings + (
+            f"{printable(guest[0].file)} is not approved, so only its denials count; look at it with: mcpwall approve",))
+    return _with_machine(policy, project_dir, home, cwd)
+
+
+def _with_bases(layer: PolicyLayer, inside: str = "", seen: tuple[str, ...] = ()) -> list[PolicyLayer]:
+    """*layer* and the files that it extends, and those that they do. Of a project, they lie *inside* its folder."""
+    seen = (*seen, os.path.realpath(layer.file))
+    found = [layer]
+    for item in _as_list(layer.data.get("extends", [])):
+        if not is_policy_file(item):
+            continue
+        path = os.path.normpath(os.path.join(os.path.dirname(layer.file), os.path.expanduser(item)))
+        check = _Checker(layer.file, layer.lines)
+        if os.path.realpath(path) in seen:
+            raise check.fail("/extends", f"{printable(item)} extends this file in turn; leave one of the two out")
+        if len(seen) > 20:
+            raise check.fail("/extends", "more than 20 files, one extending the other")
+        if inside and not os.path.realpath(path).startswith(os.path.realpath(inside).rstrip(os.sep) + os.sep):
+            raise check.fail("/extends", f"{printable(item)} lies outside the project; a project's policy extends files of its own")
+        base = parse_policy(read_policy_file(path, not inside, bool(inside))[1], path, layer.name)
+        found += [one._replace(base=True) for one in _with_bases(base, inside, seen)]
+    return found
+
+
+def project_content(path: str) -> tuple[bytes, list[PolicyLayer]]:
+    """What an approval of a project's policy is about: the bytes of it and of all files that it extends; and its layers."""
+    layers = _with_bases(parse_policy(read_policy_file(path, False, True)[1], path, "project"), os.path.dirname(os.path.abspath(path)))
+    texts = [read_policy_file(layer.file, False, True)[0] for layer in layers]
+    return (texts[0] if len(texts) == 1 else b"\0".join(sha256(text).encode() for text in texts)), layers
+
+
+def machine_folder(platform: str = sys.platform) -> str:
+    """Where the administrator of a machine keeps `policy.yml`."""
+    if platform == "darwin":
+        return "/Library/Application Support/mcpwall"
+    if platform == "win32":
+        return os.path.join(os.environ.get("PROGRAMDATA") or r"C:\ProgramData", "mcpwall")
+    return "/etc/mcpwall"
+
+
+# Settings of the machine that bind where they are stricter, each from the loosest value on
+_BINDING = {"mode": ("monitor", "enforce"), "audit_required": (False, True), "read_only": (False, True),
+            "tool_pinning": ("off", "warn", "guard", "block"), "unlisted_tools": ("allow", "deny")}
+
+
+def _with_machine(policy: Policy, project_dir: str | None, home: str | None, cwd: str | None) -> Policy:
+    """*policy* beside that of the machine, if there is one. Raises PolicyError when it cannot be read or understood."""
+    path = find_policy_file(machine_folder(), "policy")
+    if path is None:
+        return policy
+    data, text = read_policy_file(path)
+    if hasattr(os, "getuid") and os.stat(path).st_uid != 0:
+        raise PolicyError("the machine's policy belongs to a user; make it root's: chown root", path)
+    layer = parse_policy(text, path, "machine")
+    machine = _compiled(_with_bases(layer), project_dir, home, cwd, path)
+    said, settings = layer.data.get("settings", {}), policy.settings
+    for key, order in _BINDING.items():
+        if key in said and order.index(said[key]) > order.index(getattr(settings, key)):
+            settings = settings._replace(**{key: said[key]})
+    if "log_dir" in said:
+        settings = settings._replace(log_dir=said["log_dir"])
+    if said.get("env", "inherit") != "inherit" and settings.env != "minimal":
+        settings = settings._replace(env=said["env"])
+    return policy._replace(machine=machine, settings=settings)
+
+
+def policy_files(policy: Policy) -> list[str]:
+    """The files that the policies in force were read from."""
+    every = [layer for one in (policy, policy.apart, policy.machine) if one is not None for layer in one.layers]
+    return list(dict.fromkeys(layer.file for layer in every if not layer.built_in))
 
 
 def _compiled(layers: list[PolicyLayer], project_dir: str | None, home: str | None, cwd: str | None, source: str) -> Policy:
@@ -20236,13 +20585,73 @@ def _compiled(layers: list[PolicyLayer], project_dir: str | None, home: str | No
         named = (layer.data.get("settings", {}).get("project_dir") for layer in layers)
         project_dir = next((name for name in named if name is not None), None)
     context = default_path_context(project_dir, home, cwd)
-    policy = compile_policy(layers, context, source)
+    policy = compile_policy([*_protection(layers), *layers], context, source)
     if context.project is not None:
         return policy
     place = project_dir or context.cwd
     reason = (f"{printable(place)} is no project ({project_problem(place, context)}): nothing counts as inside it; "
               "name one with --project")
     return policy._replace(warnings=policy.warnings + (reason,))
+
+
+def _protection(layers: Sequence[PolicyLayer]) -> list[PolicyLayer]:
+    """A layer that keeps tools from writing to the very files the policy was read from, wherever they lie."""
+    places = sorted({place for layer in layers if not layer.built_in
+                     for place in (os.path.abspath(layer.file), os.path.realpath(layer.file))})
+    names = [re.sub(r"([*?\[\]{}!\\])", r"\\\1", place.replace("\\", "/")) for place in places]
+    if not names:
+        return []
+    rule = {"name": "block-policy-files", "match": {"arguments": {"_any_value": {"path": names, "access": "write"}}}, "action": "deny",
+            "message": "Blocked: a policy file of mcpwall that is in force"}
+    return [PolicyLayer({"version": 1, "rules": [rule]}, "built-in protection", dict, "protection", True)]
+
+
+class PolicyWatch:
+    """Says when the policies in force have changed on disk: looked at once a second at most, by time and size, then content."""
+
+    def __init__(self, policy: Policy, load: Callable[[], Policy], places: Sequence[str], project: str | None) -> None:
+        """*places*: further files whose coming and going matters, such as those of policies that are not there yet."""
+        self._load, self._places, self._project = load, list(places), project
+        self._policy, self._next = policy, 0.0
+        self._seen = self._look()
+
+    def _look(self) -> list[Any]:
+        looks = []
+        for path in dict.fromkeys([*policy_files(self._policy), *self._places]):
+            try:
+                about = os.stat(path)
+                looks.append((path, about.st_mtime_ns, about.st_size, about.st_ino))
+            except OSError:
+                looks.append((path, 0, 0, 0))
+        return looks
+
+    def changed(self, now: float) -> tuple[Policy | None, str]:
+        """(the policy from now on, what to say), (None, what to say) when the old one stays, (None, "") when nothing is new."""
+        if now < self._next:
+            return None, ""
+        self._next = now + 1.0
+        looks = self._look()
+        if looks == self._seen:
+            return None, ""
+        before, self._seen = dict((path, look) for path, *look in self._seen), looks
+        try:
+            policy = self._load()
+        except (WallError, OSError) as fault:
+            return None, f"the changed policy is not taken up, the old one stays in force: {fault}"
+        if policy.fingerprint == self._policy.fingerprint:
+            return None, ""
+        old, self._policy = self._policy, policy
+        self._seen = self._look()
+        changed = [path for path, *look in looks if before.get(path) != look]
+        inside = [path for path in changed if self._is_inside(path) and os.path.basename(path)[:9] != ".mcpwall."]
+        if inside:
+            return old._replace(apart=policy._replace(apart=None, machine=None)), \
+                f"{printable(inside[0])} lies inside the project: what it tightens counts now, the rest from the next start on"
+        return policy, "the policy has changed and is in force now: " + ", ".join(map(printable, changed[:5]))
+
+    def _is_inside(self, path: str) -> bool:
+        top = os.path.realpath(self._project or os.getcwd())
+        return os.path.realpath(path).startswith(top.rstrip(os.sep) + os.sep)
 # ---------------------------------------------------------------------------
 # 20. Audit log and stderr
 # ---------------------------------------------------------------------------
@@ -20627,11 +21036,12 @@ class CommandError(WallError):
 
 class Patience(NamedTuple):
     """How long the relay waits, in seconds."""
-    kill: float = 5.0       # from the first SIGTERM, SIGINT or SIGHUP until SIGKILL
+    kill: float = 4.5       # from the first SIGTERM, SIGINT or SIGHUP until SIGKILL; all is over after six
     hurry: float = 1.5      # the same when the host has closed our input: it kills us 2 s after its SIGTERM
     vanished: float = 1.0   # from the host's disappearance, when the server's input is closed, until SIGTERM
     drain: float = 1.0      # for the end of the server's output after its exit: a grandchild may hold it open
-    reader: float = 10.0    # the same while output is being delivered to a host that has stopped reading
+    reader: float = 10.0    # the same while output is judged, or delivered to a host that has stopped reading
+    linger: float = 1.0     # from the end of the host's input, for those whom a launcher has left behind to serve
     group: float = 0.5      # from SIGTERM for what the server left of its process group until SIGKILL
     poll: float = 1.0       # between looks at things nobody wakes us for: host gone, time-outs
     answer: float = 0.25    # between looks for an answer while a call is held
@@ -21109,8 +21519,9 @@ class _Relay:
     """One running relay: two pump threads, one that waits for the server, and the main thread."""
 
     def __init__(self, session: Session, child: _Child, audit: AuditLog | None, reporter: Reporter,
-                 patience: Patience, stdin: int, stdout: int, desk: Desk | None, consent: ConsentStore | None) -> None:
-        self._session, self._child, self._audit = session, child, audit
+                 patience: Patience, stdin: int, stdout: int, desk: Desk | None, consent: ConsentStore | None,
+                 watch: PolicyWatch | None) -> None:
+        self._session, self._child, self._audit, self._watch = session, child, audit, watch
         self._desk, self._consent = desk, consent
         self._reporter, self._patience = reporter, patience
         self._lock = threading.Lock()           # for session and audit; never held while writing to a peer
@@ -21125,10 +21536,11 @@ class _Relay:
         self._status: int | None = None         # the server's, once it has ended
         self._fault = ""                        # what has failed here
         self._warned = self._unkept = self._over = self._killed = False
+        self._changed: tuple[Policy, str] | None = None     # a policy to be taken up, and what to say of it
         self._signals: list[int] = []           # taken, not yet passed on
         self._interrupts = 0
         self._parent_gone = _parent_watch(_kernel32())
-        self._terminate_at = self._kill_at = math.inf
+        self._terminate_at = self._kill_at = self._linger_until = math.inf
 
     # in any thread
 
@@ -21190,10 +21602,14 @@ class _Relay:
             if peer not in self._wide:
                 self._wide.add(peer)
                 _widen(fd, self._outlets[_OTHER[peer]].fd)
-        with self._lock:
+        if not self._lock.acquire(timeout=-1 if data else 1.0):     # an end is passed on though the other pump is judging
+            return False
+        try:
             if self._over:
                 return False
             effects = self._logged(self._session.receive(peer, data))
+        finally:
+            self._lock.release()
         more = bool(data)
         del data                                # what follows may block for long
         self._perform(effects, peer)
@@ -21271,7 +21687,7 @@ class _Relay:
 
     def supervise(self) -> int:
         """Wait for the server to end, see to it that it does when it should; its exit status."""
-        while self._status is None and not self._fault:
+        while (self._status is None or self._is_served()) and not self._fault:
             now = time.monotonic()
             asking = self._desk is not None and self._session.waiting
             due = min(self._terminate_at, self._kill_at, now + (self._patience.answer if asking else self._patience.poll))
@@ -21283,10 +21699,11 @@ class _Relay:
                 self._stop(15, now)
             if now >= self._kill_at:
                 if self._killed:                # SIGKILL did not end it: nothing can
-                    self._status = -_SIGKILL
+                    self._status = -_SIGKILL if self._status is None else self._status
                     break
                 self._child.signal(_SIGKILL)
                 self._killed, self._kill_at = True, now + 2.0
+            self._look_at_policy(now)
             answers = self._desk.answers() if asking and self._desk is not None else []
             if self._lock.acquire(timeout=0.1 if answers else 0):       # a pump that judges holds it: next time
                 try:
@@ -21297,6 +21714,33 @@ class _Relay:
                     self._lock.release()
                 self._perform(effects, "")
         return self._finish()
+
+    def _is_served(self) -> bool:
+        """Has the process that we started ended, but left somebody behind who serves on, as launchers do that fork? He is of
+        its group and holds both its input and its output. After the end of the host's input he has a moment left."""
+        server, now = self._outlets["server"], time.monotonic()
+        if "client" in self._ended:
+            self._linger_until = min(self._linger_until, now + self._patience.linger)
+        if self._killed or "server" in self._ended or now >= self._linger_until or not self._child.signal(0):
+            return False
+        holds_input = not server.open or not server.broken and not _reader_gone(server.fd)
+        return holds_input and not _poll(self._inputs["server"], _POLLIN) & _POLLHUP
+
+    def _look_at_policy(self, now: float) -> None:
+        """Take up a changed policy; one that does not load leaves the old one in force, and is said."""
+        policy, said = self._changed or (self._watch.changed(now) if self._watch is not None else (None, ""))
+        if policy is None:
+            if said:
+                self._reporter.say("warn", said)
+            return
+        self._changed = policy, said
+        if self._lock.acquire(timeout=0.1):     # else a pump is judging: next time
+            self._changed = None
+            try:
+                effects = self._logged(self._session.adopt(policy, said))
+            finally:
+                self._lock.release()
+            self._perform(effects, "")
 
     def _pass_signals(self, now: float) -> None:
         import signal
@@ -21345,9 +21789,10 @@ class _Relay:
         return status if status >= 0 else 128 - status
 
     def _drain(self) -> None:
-        """Wait until what the server said before its exit is delivered; for grandchildren only a moment."""
+        """Wait until what the server said before its exit is judged and delivered, as long as there is progress; for
+        grandchildren only a moment. After a signal, nobody has much time."""
         outlet, patience = self._outlets["client"], self._patience
-        stall = patience.reader if self._kill_at == math.inf else patience.drain
+        stall = patience.reader if self._kill_at == math.inf else 0.3 if self._killed else patience.drain
         start = moved = time.monotonic()
         written = -1
         while outlet.busy or "server" not in self._ended:
@@ -21355,9 +21800,9 @@ class _Relay:
                 return
             self._bell.acquire(timeout=0.02)
             now = time.monotonic()
-            if outlet.written != written or not outlet.busy:
+            waits = now - self._idle_since > 0.05 and not outlet.busy       # for more that the server may say
+            if outlet.written != written or waits:
                 written, moved = outlet.written, now
-            waits = now - self._idle_since > 0.05 and not outlet.busy
             if now - moved > stall or (waits and now - start > patience.drain):
                 return
 
@@ -21395,12 +21840,13 @@ def _shut_stdio(fd: int) -> None:
 
 def relay(session: Session, command: Sequence[str], audit: AuditLog | None, reporter: Reporter,
           environ: Mapping[str, str] | None = None, *, patience: Patience = Patience(),
-          stdin: int = 0, stdout: int = 1, desk: Desk | None = None, consent: ConsentStore | None = None) -> int:
+          stdin: int = 0, stdout: int = 1, desk: Desk | None = None, consent: ConsentStore | None = None,
+          watch: PolicyWatch | None = None) -> int:
     """Run *command* as the server of the host at *stdin* and *stdout*, every message judged by *session*.
 
     The server gets *environ* as it is (see `server_environment`), or all of ours. Held calls are laid out on *desk*
-    (without one, only the session can have them answered); what the server says of its tools is kept in *consent*.
-    Returns our exit status: the server's own, 128 + n when signal n ended it, 70 after a fault of ours.
+    (without one, only the session can have them answered); what the server says of its tools is kept in *consent*;
+    changes of the policy are taken up from *watch*. Returns our exit status: the server's own, 128 + n when signal n ended it, 70 after a fault of ours.
     Raises CommandError when the server cannot be started. A thread that waits for a host which is still there
     is left behind: a program ends best by `os._exit`.
     """
@@ -21411,7 +21857,7 @@ def relay(session: Session, command: Sequence[str], audit: AuditLog | None, repo
     try:
         child = _start(command, os.environ if environ is None else environ)
         _keep_bytes(stdin, stdout, child.stdin, child.stdout)
-        running = _Relay(session, child, audit, reporter, patience, stdin, stdout, desk, consent)
+        running = _Relay(session, child, audit, reporter, patience, stdin, stdout, desk, consent, watch)
         try:
             for signum in early:
                 running.take_signal(signum)
@@ -23402,7 +23848,7 @@ def _scan_for_secrets(values: Iterable[tuple[str, tuple[Any, ...], Any]]) -> _Se
             texts, names = strings_of(value)
             for finding in scanner.scan(texts, budget, names):
                 for index, start, end in finding.spans:
-                    place = pointer(path + path_of(value, index))
+                    place = pointer(path + paths_of(value, (index,))[index])
                     found.append((file, place, finding.pattern, texts[index][start:end]))
     except BudgetSpent:
         pass
@@ -24406,8 +24852,8 @@ def _wrapped(text: str, width: int = 100) -> list[str]:
 # -- a project's policy
 
 def _approve_project(io: Surroundings, path: str, yes: bool) -> int:
-    data, text = read_policy_file(path, of_project=True)
-    layer = parse_policy(text, path, "project")
+    data, layers = project_content(path)
+    layer = layers[0]
     load_policy(config=path, home=io.home)      # what would not load is not worth an approval
     if io.consent.is_approved(path, data):
         io.say(f"{io.short(path)}: already approved")
@@ -24415,8 +24861,11 @@ def _approve_project(io: Surroundings, path: str, yes: bool) -> int:
     if _consent_key(path) in io.consent.entries("projects"):
         io.say("An earlier content of this file was approved; this is another one.")
     io.say(f"{io.short(path)} (SHA-256 {sha256(data)}):")
-    for line in _described_policy(layer.data):
-        io.say("  " + printable(line, 2000))
+    for one in layers:
+        if one is not layer:
+            io.say(f"  {io.short(one.file)}, which it extends:")
+        for line in _described_policy(one.data):
+            io.say("  " + printable(line, 2000))
     io.say("Approved, it comes before your own policy: its first matching rule decides, whatever yours say.\n"
            "Not approved, only its denials count.")
     if not yes:
@@ -24725,7 +25174,7 @@ def _hook_arguments() -> dict[str, dict[str, str]]:
 
 
 _OUR_NAMES = _hook_arguments()
-_runs_patch = lazy_regex(r"\bapply_?patch\b|\bpatch\b|\bgit\b.*\b(?:apply|am)\b")
+_runs_patch = lazy_regex(r"(?m)(?:^|[;&|(])\s*(?:apply_?patch|patch|git\s+(?:-\S+\s+)*(?:apply|am))\b")
 _web_address = lazy_regex(r"(?i)\b[a-z][a-z0-9+.-]{1,20}://[^\s<>\"'`]+")
 
 
@@ -25784,9 +26233,12 @@ def _say_refusal(io: Surroundings, record: Mapping[str, Any]) -> None:
 
 
 def _say_layers(io: Surroundings, policy: Policy) -> None:
-    io.say("Policy, the strongest first: " + ", ".join(dict.fromkeys(layer.file for layer in policy.layers)))
+    io.say("Policy, the strongest first: " + ", ".join(
+        dict.fromkeys(layer.file for layer in policy.layers if layer.name != "protection")))
     if policy.apart is not None:
         io.say(f"  judged apart, only its denials count: {policy.apart.source}")
+    if policy.machine is not None:
+        io.say(f"  judged apart, the stricter verdict counts: {policy.machine.source} (this machine's)")
 
 
 _Walked = list[tuple[Policy, Any, str, Any, str]]       # (policy, Rule or None, outcome, Hit or None, why)
@@ -25809,14 +26261,15 @@ def _walked(line: bytes, policy: Policy, server: str) -> _Walked:
     tool = params.get("name") if method == "tools/call" and kind != "response" else None
     message = Message(peer, kind, body, text, method, tool, server)
     found: _Walked = []
-    for one in filter(None, (policy.apart, policy)):
+    for one in filter(None, (policy.machine, policy.apart, policy)):
         for rule, outcome, hit in Wall(one).walk(Subject(message, one, Budget(10.0)), every=True):
             found.append((one, rule, outcome, hit, _why(one, message, rule, outcome, hit)))
             if outcome in (DECIDES, FAULT):
                 break
-        if found and found[-1][2] is FAULT or one is policy.apart and found[-1][1] is not None and found[-1][1].action == "deny":
+        last = found[-1][1]
+        if found[-1][2] is FAULT or one is not policy and last is not None and last.action == "deny":
             break
-        if one is policy.apart:
+        if one is not policy and (last is None or one is policy.apart or last.action in _PASSING):
             found.pop()
     return found
 
@@ -25857,7 +26310,7 @@ def _default_words(policy: Policy, message: Message) -> str:
     settings = policy.settings
     if message.peer == "server":
         return settings.outbound_default_action
-    return "allow" if settings.default_action == "allow" or message.method in LIFECYCLE else settings.default_action
+    return "allow" if settings.default_action == "allow" or message.method in LIFECYCLE.get(message.kind, ()) else settings.default_action
 
 
 def _words_of(value: Any) -> str:
@@ -26383,7 +26836,7 @@ def _logged_calls(io: Surroundings, words: Sequence[str]) -> Iterator[tuple[dict
         body, missing = call_of(record)
         if body is None:
             continue
-        if not missing and record.get("tool") is None and body["method"] not in LIFECYCLE and not str(body["method"]).startswith("notifications/"):
+        if not missing and record.get("tool") is None and body["method"] not in LIFECYCLE["request"] | LIFECYCLE["notification"]:
             missing = "only the arguments of tools are logged"
         line = json.dumps(body)
         kind = "request" if record.get("id") is not None else "notification"
@@ -26697,9 +27150,12 @@ _POLICY_ARGUMENTS = (
     _setup_option("--server-name", "NAME", "the name that rules and records know this server by"),
     _setup_option("--project", "DIR", "what ${PROJECT_DIR} means (default: settings.project_dir, else the working directory)"),
     _setup_option("--env", "NAME,...", "variables (or globs) that the server gets whatever settings.env says; may be repeated",
-                  action="append", default=[]))
+                  action="append", default=[]),
+    _setup_flag("--monitor", "for this run, forward everything and log what would have been done"),
+    _setup_flag("--enforce", "for this run, do what the policy says, whatever its settings.mode"))
 _SAYING = ("--version", "-V", "--checksum", "--help", "-h")
-_VALUE_OPTIONS = frozenset(flag for flags, _ in _POLICY_ARGUMENTS for flag in flags.split())
+_VALUE_OPTIONS = frozenset(flag for flags, how in _POLICY_ARGUMENTS if "metavar" in how for flag in flags.split())
+_MODES = ("--monitor", "--enforce")
 
 
 class _Options:
@@ -26711,6 +27167,9 @@ class _Options:
         self.log_level: str | None = args.log_level
         self.server_name: str | None = args.server_name
         self.project: str | None = args.project
+        if args.monitor and args.enforce:
+            raise UsageError("--monitor and --enforce exclude each other")
+        self.mode = "monitor" if args.monitor else "enforce" if args.enforce else None
         for flags, _ in _POLICY_ARGUMENTS:
             flag = flags.split()[-1]
             given = getattr(args, flag[2:].replace("-", "_"))
@@ -26726,7 +27185,7 @@ class _Options:
         """The policy that these options name for another place. Raises PolicyError."""
         _check_profile(self.profile)
         approved = self.consent.is_approved if self.consent is not None else None
-        return load_policy(self.config, self.profile, project, self.home, approved, cwd)
+        return load_policy(self.config, self.profile, project, self.home, approved, cwd, mode=self.mode)
 
     def policy(self) -> Policy:
         """The policy these options name. Raises PolicyError."""
@@ -26734,7 +27193,7 @@ class _Options:
             raise UsageError(f"--project {self.project}: no such directory")
         _check_profile(self.profile)
         approved = self.consent.is_approved if self.consent is not None else None
-        return load_policy(self.config, self.profile, self.project, self.home, approved)
+        return load_policy(self.config, self.profile, self.project, self.home, approved, mode=self.mode)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -26778,8 +27237,8 @@ def _dispatch(argv: list[str]) -> int:
     verb_at = 0
     while verb_at < at and argv[verb_at].startswith("-"):       # options may stand before the verb
         name = argv[verb_at].partition("=")[0]
-        if name not in _VALUE_OPTIONS and name not in _SAYING:
-            raise UsageError(f"{unknown_word(name, [*_VALUE_OPTIONS, *_SAYING], 'option')} (a server's command comes after --)")
+        if name not in _VALUE_OPTIONS and name not in (*_SAYING, *_MODES):
+            raise UsageError(f"{unknown_word(name, [*_VALUE_OPTIONS, *_SAYING, *_MODES], 'option')} (a server's command comes after --)")
         verb_at += 2 if argv[verb_at] in _VALUE_OPTIONS else 1
     if verb_at < at and argv[verb_at] in VERBS:
         verb = argv[verb_at]
@@ -26864,7 +27323,8 @@ def _cmd_relay(options: _Options, command: list[str]) -> int:
     audit = AuditLog(log_dir if os.path.isabs(log_dir) or not settings.log_dir.startswith("~") else settings.log_dir)
     environ, withheld = server_environment(os.environ, settings.handed_on, options.env)
     secrets = {name: value for name, value in withheld.items() if value not in environ.values()}
-    policy = policy.with_secrets(secret_values(secrets, lambda path: os.path.lexists(os.path.expanduser(path))))
+    hidden = secret_values(secrets, lambda path: os.path.lexists(os.path.expanduser(path)))
+    policy = policy.with_secrets(hidden)
     if withheld:
         reporter.say("info", f"settings.env withholds {', '.join(sorted(withheld))} (see --env)")
     consent, identity = options.consent, server_identity(options.server_name, command)
@@ -26872,7 +27332,12 @@ def _cmd_relay(options: _Options, command: list[str]) -> int:
     stopped = Stops(os.path.join(options.home, ".mcpwall", "stopped")).watch(name) if options.home is not None else None
     session = Session(Wall(policy), name, identity=identity, desk=desk is not None, stopped=stopped, folders=server_folders(command),
                       pins=(lambda: consent.pins(identity)) if consent is not None else None)
-    status = relay(session, command, audit, reporter, environ, desk=desk, consent=consent)
+    folders = [(os.path.abspath(options.project or os.getcwd()), ".mcpwall"), (machine_folder(), "policy")]
+    folders += [(os.path.join(options.home, ".mcpwall"), "config")] if options.home is not None else []
+    places = [os.path.join(folder, stem + ending) for folder, stem in folders for ending in _POLICY_ENDINGS]
+    places += [consent.path] if consent is not None else []       # an approval changes what counts
+    watch = PolicyWatch(policy, lambda: options.policy().with_secrets(hidden), places, options.project)
+    status = relay(session, command, audit, reporter, environ, desk=desk, consent=consent, watch=watch)
     if threading.active_count() > 1:    # a pump waits for a host that is still there: end without it
         sys.stdout.flush()
         sys.stderr.flush()
@@ -27243,7 +27708,7 @@ def _say_effective(io: Surroundings, policy: Policy, as_json: bool) -> int:
         if record is not None and record["ts"] >= since and record.get("rule"):
             name = str(record["rule"]).replace("project:", "")
             hits[name] = hits.get(name, 0) + 1
-    rows = [(key, number, rule, one.origin(rule)) for one in filter(None, (policy.apart, policy))
+    rows = [(key, number, rule, one.origin(rule)) for one in filter(None, (policy.machine, policy.apart, policy))
             for key, rules in (("calls", one.rules), ("answers", one.outbound_rules)) for number, rule in enumerate(rules, 1)]
     if as_json:
         io.say(json.dumps({"source": policy.source, "policy": policy.fingerprint, "rules": [
