@@ -12582,7 +12582,7 @@ ABOUT      that about what how of unless under at in for no
 THIS       this that these those it them any anything
 THING      step steps note notes call calls upload action actions transfer instruction instructions message change message
            tool behaviour behavior fact part section requirement requirements tag block file files one
-ANSWER     answer reply response summary report final_answer final_response
+ANSWER     answer reply response summary final_answer final_response
 HIDE       hide conceal withhold suppress keep
 OMIT       omit leave_out exclude leave skip drop
 SLY        secretly covertly discreetly silently quietly stealthily invisibly in_secret behind_the_scenes
@@ -12630,8 +12630,8 @@ PROMPT     system_prompt system_prompts system_instructions hidden_prompt initia
            original_instructions initial_instructions
 WEALTH     secrets credential credentials password passwords api_key api_keys access_token access_tokens ssh_key ssh_keys
            tokens private_key private_keys environment_variable environment_variables inbox contacts address_book
-           customer_list client_list contact_list user_list employee_list customer_database database_dump reset_codes verification_codes
-           session_token api_token personal_data private_data seed_phrase recovery_phrase customer_data client_data user_data
+           customer_list contact_list user_list employee_list customer_database database_dump reset_codes verification_codes
+           session_token api_token personal_data private_data seed_phrase recovery_phrase customer_data user_data
            deploy_key deploy_keys jwt_tokens session_cookies
 MAILS      e-mails emails messages invites attachments documents mails invoices
 HAVING     contents content text
@@ -12655,7 +12655,7 @@ NOTICE     message override prompt notice note alert instruction instructions up
 NEW        new updated hidden revised real secret additional next
 CHIEF      developer developers admin administrator operator owner system security_team management openai anthropic
 OBEY       obey comply comply_with follow adhere_to
-FROMNOW    from_now_on from_this_point from_this_moment from_this_message from_today_on henceforth from_this_point_forward
+FROMNOW    from_now_on from_this_point from_this_moment from_today_on henceforth from_this_point_forward
 FUTURE     future later further subsequent next
 SESSION    session sessions conversation conversations chats chat interaction interactions
 REMEMBER   remember store save memorize memorise record
@@ -12819,8 +12819,6 @@ tool_steering  =said    requires|needs|require|need|run|execute ..5 DANGER
 tool_steering  =said    PRETEXT ..12 DANGER
 tool_steering  said     *SYSTEM|override|urgent|important ..4 you must now? CALL
 tool_steering  said     you must *now|immediately CALL ..3 NAME
-tool_steering  order    call|invoke|trigger ..1 DEED ..1 for|on *each|every|all
-tool_steering  said     *next_step ..3 CALL ..1 NAME
 tool_steering  said     after *reading this ..3 run|execute|call|invoke|send|delete|open
 tool_steering  order    before ..1 *doing|answering|replying|responding|continuing ..3 CALL ..1 NAME
 tool_steering  order    after|before ALL ..2 call|request|response|answer|message|turn ..4 *post|send|upload|forward|submit ..8 URL|MAIL
@@ -12901,10 +12899,10 @@ concealment    said     cover your *tracks
 concealment    said     so|so_that *nobody sees|notices|knows|finds
 concealment    order    refrain_from|avoid displaying|showing|mentioning|revealing ..4 to ~1 *USER
 concealment    said     no_need_to|no_need inform|tell|notify ~1 *USER
-role_spoof     order    execute|run|follow|obey every|all|the|each command|commands|instruction|instructions in|on this|the *file|document|page|message|email|ticket|comment
+role_spoof     order    *execute|obey every|all|the|each command|commands|instruction|instructions in|on this|the file|document|page|message|email|ticket|comment
 role_spoof     said     NEW ORDERS|task|directive for ~1 *AGENT COLON
 role_spoof     said     assistant|ai|agent|model|bot without ~1 *restrictions|rules|limits|filters|limitations
-role_spoof     said     i order|command|instruct|authorize *you to
+role_spoof     said     i *instruct|authorize|authorise you to
 role_spoof     order    dear|hey|hello|hi ~1 *AGENT STOP please? ..2 DO
 tool_steering  said     *TALK ..3 and append|add|attach|send|post it ..2 to
 tool_steering  order    REVEAL ~2 *WEALTH ..4 your
@@ -12954,7 +12952,7 @@ role_spoof     said     *agents|assistants|llm|llms|ai|bots COLON ..9 execute|in
 role_spoof     said     *AGENT ..1 must|should|has_to|have_to give|rate|score|rank|state|claim|write ..6 highest|best|approved|positive|accept|top
 role_spoof     said     your next *action|step|move is|must|will ..2 CALL|DO|to
 role_spoof     said     next step|action of your *plan is
-role_spoof     said     PROMPT *update|change|patch COLON
+role_spoof     said     *PROMPT update|change|patch COLON
 role_spoof     said     your *new role is
 role_spoof     said     *authorises|authorizes|allows|permits you to skip|bypass|ignore|disable
 role_spoof     =said    act as root|admin|administrator|superuser for|in|on|during
@@ -12991,9 +12989,8 @@ role_spoof     said     if you_are|you're *reading|processing|summarizing|summar
 role_spoof     said     assistant COLON //4 i will|am ..2 *run|execute|delete|send|transfer|forward|wipe
 role_spoof     said     human|user COLON *IGNORE
 role_spoof     hint     this is ~1 ..1 message|note|notice|instruction|order from ~1 *CHIEF|anthropic|openai
-tool_steering  said     call|invoke|use NAME and|then pass|send|give|forward ..2 *output|result|results|value to
+tool_steering  said     call|invoke|use NAME and|then *pass|send|give|forward ..2 output|result|results|value to
 tool_steering  said     to complete|finish|continue|fulfil|fulfill ~1 *request|task|query ..2 execute|call|send
-tool_steering  said     when|whenever|if ..2 *you see|read|receive|encounter ..8 MOVE ..6 MAIL|URL
 tool_steering  order    include|add|append ~1 ..1 *WEALTH in|to every|each|all|your ..1 ANSWER|message|request
 tool_steering  order    append|add|include|insert ..3 following|this|link ..4 to|in|into your *ANSWER
 tool_steering  order    REVEAL ~2 hidden|secret|initial|original *ORDERS
@@ -13023,13 +13020,12 @@ concealment    =said    not allowed|permitted to ..1 TELL ..2 USER
 concealment    =said    so_that|so no_one|nobody ..1 notices|notice|knows|sees|suspects
 role_spoof     said     *claude|copilot|gpt|chatgpt|gemini|assistant|ai STOP ..7 please ..1 HARM|run|call|forget|reply
 role_spoof     said     NEW ..1 *task|instructions|assignment|orders for ~1 you
-role_spoof     said     *you will|must|shall now act|become|behave|pretend|respond|play
-role_spoof     said     treat ..7 as coming_from|from|if_from ~1 *system|developer|admin|user
+role_spoof     said     you will|must|shall now *act|become|behave|pretend|respond|play
+role_spoof     said     *treat ..7 as coming_from|from|if_from ~1 system|developer|admin|user
 role_spoof     said     *AGENT visiting|browsing|crawling|accessing|opening|scanning|indexing this|the ..5 should|must|please|will|are
 role_spoof     said     *AGENT|reviewer ORDERS|guidelines|rules COLON ..2 DO|never|always|when
-role_spoof     said     *you have no rules|restrictions|limits|limitations|guidelines
-tool_steering  order    REVEAL ~2 contents|content of your *context|memory|configuration|prompt|instructions
-tool_steering  said     use your ..1 *tools|access|permissions|privileges to
+role_spoof     said     you have no *rules|restrictions|limits|limitations|guidelines
+tool_steering  order    REVEAL ~2 *contents|content of your context|memory|configuration|prompt|instructions
 tool_steering  order    search|find|look_for|collect ..10 and|then ..1 *upload|send|post|submit ..5 URL
 tool_steering  order    tell ~1 *USER that ..8 safe|official|legitimate|trustworthy|secure
 tool_steering  =said    note|message|instruction|directive ..1 for|to ~1 AGENT COLON ..7 append|include|send|forward|pass|silently|secretly
@@ -13229,7 +13225,7 @@ _STEER_FORMS = {
     "DANGER": ("rm -", "| sh", "|sh", "| bash", "|bash", "| sudo", "|sudo", "| zsh", "| nc", "<(curl", "chmod 7", "chmod -r", "/dev/tcp", "histfile", "https_proxy=", "http_proxy="),
     "URL": ("://",), "HOOK": ("=<", "={", "=[", "=$", "/{", "/<"), "APART": (" ", "-", "."), "HOME": ("~/", "/home/", "/users/"), "NAME": ("_", "()"), "DEED": ("_", "()"), "MAIL": ("@",)}
 _steer_deed = lazy_regex("(?:^|_)(?:delete|remove|wipe|destroy|drop|transfer|send|export|grant|reset|erase|purge|format)(?:_|$)")
-_STEER_COMMON = frozenset("from on here api access response message system context the be of to in so".split())
+_STEER_COMMON = frozenset("from on here you this list data api access response message system context the be of to in so".split())
 _STEER_TONGUES = """
 nutzer benutzer anwender anweisungen instruktionen vorgaben regeln systemvorgaben befehle richtlinien utilisateur utilisateurs
 ignorez oublie oubliez consignes usuario usuaria usuarios utente utenti gebruiker gebruikers instrucciones indicaciones directrices
@@ -13420,7 +13416,7 @@ class _Steer:
             if hanging:
                 self.rare[word] = list(hanging.values())
         self.strings: dict[bytes, list[tuple[str, int, Sequence[SteeringPhrase]]]] = {}     # the same for forms, by a bare word of theirs
-        for name in ("PATH", "SETUP", "DANGER", "HOOK", "APART"):
+        for name in ("PATH", "SETUP", "DANGER", "HOOK"):
             bit = self.bits[name]
             for string in _STEER_FORMS[name]:
                 bare = max(string.encode().translate(_STEER_BARE).split() or [b"https"], key=len)
