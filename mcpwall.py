@@ -23483,6 +23483,7 @@ class Surroundings:
         self.consent = ConsentStore(os.path.join(self.folder, "approved.json"))
         self.desk = Desk(os.path.join(self.folder, "waiting"))
         self.stops = Stops(os.path.join(self.folder, "stopped"))
+        self.columns = 0            # to write as for a terminal of so many
 
     @cached_property
     def launcher(self) -> Launcher | None:
@@ -23508,8 +23509,8 @@ class Surroundings:
     @property
     def width(self) -> int:
         """Columns of the terminal that is written to; 0 when it is none, and lines may be as long as they like."""
-        if not self.stdout.isatty():
-            return 0
+        if self.columns or not self.stdout.isatty():
+            return self.columns
         import shutil
         return max(60, shutil.get_terminal_size((80, 24)).columns)
 
@@ -25846,8 +25847,8 @@ def _say_record(io: Surroundings, record: Mapping[str, Any], today: str, as_json
         tail += f" answered {record['answer']}"
     used = len(head) + len(ref) + len(what) + len(tail) + 5
     if io.width and len(about) > io.width - used:
-        about = _cut_in_the_middle(printable(about, 1000), max(20, io.width - used - 30))
-    line = printable(f"{head} {ref}  {what}  {about}  {tail}", 3000)
+        about = _cut_in_the_middle(printable(about, 1000), max(12, io.width - used - 30))
+    line = printable(f"{head} {ref}  {what}  {about}  {tail}", io.width or 3000)
     io.say(io.coloured(line, head, code))
 
 
@@ -26107,11 +26108,12 @@ def cmd_explain(argv: Sequence[str], io: Surroundings) -> int:
             _say_refusal(io, record)
         _say_layers(io, policy)
         if missing:
-            io.say(f"Not all of the call is known: {missing}.")
+            _say_wrapped(io, f"Not all of the call is known: {missing}.")
         for _, rule, outcome, hit, why in walk:
             name = rule.name if rule else "the default"
             where = next(policy_of for policy_of, one, *_ in walk if one is rule).origin(rule) if rule else ""
-            io.say(f"{'→' if outcome in (DECIDES, FAULT) else ' '} {name}" + (f" ({where})" if where else "") + f": {printable(why, 500)}")
+            said = f"{'→' if outcome in (DECIDES, FAULT) else ' '} {name}" + (f" ({where})" if where else "") + f": {printable(why, 500)}"
+            _say_wrapped(io, said, "    ") if io.width else io.say(said)
         for text in _near_misses(policy, walk):
             io.say("Nearly: " + printable(text, 500))
     decided = next((rule for _, rule, outcome, _, _ in walk if outcome in (DECIDES, FAULT)), None)
@@ -26123,7 +26125,8 @@ def cmd_explain(argv: Sequence[str], io: Surroundings) -> int:
 
 
 def _say_refusal(io: Surroundings, record: Mapping[str, Any]) -> None:
-    io.say(f"{record.get('ref')}: {printable(decision_text(record, False), 1000)}")
+    said = f"{record.get('ref')}: {printable(decision_text(record, False), 1000)}"
+    _say_wrapped(io, said) if io.width else io.say(said)
     for key, word in (("subject", "What decided"), ("argument", "Argument"), ("why", "Why"), ("view", "Read as"), ("would", "Would"),
                       ("asked", "Asked by"), ("answer", "Answer"), ("policy", "Policy then")):
         if record.get(key):
@@ -27631,7 +27634,7 @@ _DEMO_STEPS = (
     ("read an SSH key", "read_file", {"path": "~/.ssh/id_rsa"}),
     ("run a command", "run_command", {"command": "rm -rf / --no-preserve-root"}),
     ("read a file with a token in it", "read_file", {"path": "config/settings.ini"}),
-    ("fetch a web page that gives orders", "fetch", {"url": "https://example.com/recipe"}),
+    ("fetch a page that gives orders (default notes it, strict blocks it)", "fetch", {"url": "https://example.com/recipe"}),
 )
 
 
@@ -27674,34 +27677,37 @@ def cmd_demo(argv: Sequence[str], io: Surroundings) -> int:
         return _demo_server()
     import subprocess
     import tempfile
-    with tempfile.TemporaryDirectory(prefix="mcpwall-demo-") as folder:
-        policy = os.path.join(folder, "policy.json")
-        with open(policy, "w", encoding="utf-8") as stream:
-            json.dump({"version": 1, "settings": {"log_dir": folder, "log_level": "error", "project_dir": folder},
-                       "outbound_rules": [{"name": "block-prompt-injection-patterns", "match": {"injection": True},
-                                           "action": "deny", "message": "text that tries to steer the model"}],
-                       "extends": "default"}, stream)
+    given = [word for flag, value in (("-c", args.config and os.path.abspath(args.config)), ("--profile", args.profile)) if value
+             for word in (flag, value)]
+    with tempfile.TemporaryDirectory(prefix="mcpwall-demo-") as home:       # nothing is left behind
+        home = os.path.realpath(home)
+        project = os.path.join(home, "project")
+        os.mkdir(project)
         this = [sys.executable, os.path.abspath(__file__)]
-        child = subprocess.Popen([*this, "-c", policy, "--server-name", "toy", "--", *this, "demo", "--server"],
-                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                 env={**os.environ, "HOME": folder, "USERPROFILE": folder})     # nothing is left behind
+        child = subprocess.Popen([*this, *given, "--log-level", "error", "--server-name", "toy", "--", *this, "demo", "--server"],
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=project,
+                                 env={**os.environ, "HOME": home, "USERPROFILE": home})
+        inner = Surroundings(home, project, {"NO_COLOR": "1"}, stdin=io.stdin, stdout=io.stdout, stderr=io.stderr)
+        inner.columns = min(io.width or 80, 100)
         try:
-            _demo_conversation(child.stdin, child.stdout)
+            ref = _demo_conversation(inner, child.stdin, child.stdout)
         finally:
             child.stdin.close()     # type: ignore[union-attr]
             child.wait(10)
-        print("What the audit log says:\n")
-        for name in sorted(os.listdir(folder)):
-            if name.endswith(".jsonl"):
-                with open(os.path.join(folder, name), encoding="utf-8") as log:
-                    _demo_log(log)
+        for words, run in ((["log"], cmd_log), (["explain", ref], cmd_explain), (["report"], cmd_report)):
+            if words[-1]:
+                io.say(f"\n$ mcpwall {' '.join(words)}")
+                io.stdout.flush()
+                run(words[1:], inner)
     us = f"{'python' if os.name == 'nt' else 'python3'} {os.path.basename(__file__)}" if __name__ == "__main__" else "mcpwall"
-    print(f"\nNext: put it in front of a server of yours:\n  {us} -- npx -y @modelcontextprotocol/server-filesystem ~/proj\n"
-          f"or let it find the servers of your hosts and wrap them:\n  {us} init")
+    io.say("(All of that was in a made-up home, which is gone.)\n\nNext: put it in front of a server of yours:\n"
+           f"  {us} -- npx -y @modelcontextprotocol/server-filesystem ~/proj\n"
+           f"or let it find the servers of your hosts and wrap them:\n  {us} init")
     return 0
 
 
-def _demo_conversation(to_wall: Any, from_wall: Any) -> None:
+def _demo_conversation(io: Surroundings, to_wall: Any, from_wall: Any) -> str:
+    """Show what becomes of each call; the ref of the first one that is refused."""
     def ask(ident: int, method: str, params: dict[str, Any]) -> dict[str, Any]:
         to_wall.write(json.dumps({"jsonrpc": "2.0", "id": ident, "method": method, "params": params}).encode() + b"\n")
         to_wall.flush()
@@ -27709,26 +27715,22 @@ def _demo_conversation(to_wall: Any, from_wall: Any) -> None:
         return answer
 
     ask(0, "initialize", {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "demo", "version": "1"}})
-    print("A client talks to a toy server through the wall.\n")
+    io.say("A client talks to a toy server through the wall.")
+    ref = ""
     for number, (wish, tool, arguments) in enumerate(_DEMO_STEPS, 1):
         answer = ask(number, "tools/call", {"name": tool, "arguments": arguments})
-        print(f"{number}. The model wants to {wish}: {tool}({', '.join(f'{key}={value!r}' for key, value in arguments.items())})")
+        call = f"{tool}({', '.join(f'{key}={value!r}' for key, value in arguments.items())})"
+        io.say()
+        _say_wrapped(io, f"{number}. The model wants to {wish}: {call}", "   ")
         if "error" in answer:
-            print(f"   refused:  {answer['error']['message']}")
-        else:
-            text = answer["result"]["content"][0]["text"].rstrip("\n").replace("\n", "\n             ")
-            print(f"   {'blocked: ' if answer['result'].get('isError') else 'answered:'} {text}")
-        print()
-
-
-def _demo_log(log: Iterable[str]) -> None:
-    for line in log:
-        record = json.loads(line)
-        if record["tool"]:
-            place = ", ".join(f"{one['pattern']} at {one['pointer']}" for one in record.get("findings", ()))
-            words = [record["direction"], record["method"], record["tool"], record["action"].upper(),
-                     f"[{record['rule']}]" if record["rule"] else "", place]
-            print("  " + "  ".join(word for word in words if word))
+            _say_wrapped(io, f"   refused: {answer['error']['message']}", "            ")
+            ref = ref or str(answer["error"].get("data", {}).get("mcpwall", {}).get("ref", ""))
+            continue
+        result = answer["result"]
+        for at, text in enumerate(result["content"][0]["text"].rstrip("\n").split("\n")):
+            head = ("   blocked:  " if result.get("isError") else "   answered: ") if not at else "             "
+            _say_wrapped(io, head + text, "             ")
+    return ref
 
 
 VERBS: dict[str, Callable[[Sequence[str], Surroundings], int]] = {
