@@ -16385,6 +16385,8 @@ class Settings(NamedTuple):
     max_repeated_denials: int = 10
     env: str | list[str] = "inherit"    # or "minimal", or a list of globs of names
     hook_fault: str = "deny"
+    log_max_mb: int = 512               # of one session and day, beyond which only refusals and their like are written; 0: no bound
+    log_keep_days: int = 0              # log files older than this are removed; 0: none
 
     @property
     def handed_on(self) -> str | list[str]:
@@ -16406,7 +16408,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "hook_fault": ("deny", "ask"),
 }
 _BOUNDS = {"max_message_bytes": (1024, 1 << 30), "max_answer_bytes": (1024, 1 << 30), "ask_timeout": (1, 86_400),
-           "max_repeated_denials": (1, 1_000_000)}
+           "max_repeated_denials": (1, 1_000_000), "log_max_mb": (0, 1 << 20), "log_keep_days": (0, 36_500)}
 MAX_LIMIT_CALLS = 10_000    # of a rule's `limit`: so many points in time are remembered
 MAX_LIMITS_CALLS = 1_000_000    # of all of them together
 MAX_LIMIT_SECONDS = 86_400
@@ -18351,6 +18353,7 @@ class Record(NamedTuple):
     """One audit record as data, with nothing in it that is a secret; `line` is how it is written."""
     fields: dict[str, Any]
     written: str = ""           # the line, where it is known already
+    spared: bool = False        # it is not written: the log is full, and it is about an allowed message or noise
 
     @property
     def line(self) -> str:
@@ -18982,6 +18985,8 @@ _ANSWERS = {"allow once": "once", "allow this exact call for the session": "sess
 _NO_WORDS = {"deny": "the user was asked and did not allow it", "timeout": "nobody answered in time",
              "cancelled": "the call was cancelled", "gone": "the client is gone"}
 _STOPPED = Decision("deny", None, "Blocked: the user has stopped every call (mcpwall go)", lasting=False)
+_LOG_FULL = Decision("deny", None, "Blocked: the audit log is full (settings.log_max_mb), and settings.audit_required is set",
+                     lasting=False)
 _OUR_ID = Decision("deny", None, "Blocked: the id of a question of mcpwall's own")     # its answer would be taken for ours
 _NOT_ASKED = Decision("deny", None, "Blocked: this is not the call that the user was asked about", lasting=False)
 _TOO_LATE = Decision("deny", None, "Blocked: the user's answer came too late, or once already", lasting=False)
@@ -19684,6 +19689,15 @@ class Recorder:
         self._prev: str | None = None
         self._salt = salt or os.urandom(16)
         self._constant = {"policy": policy.fingerprint, "wall": __version__, "v": RECORD_VERSION}
+        self._day = self._size = self._spared = 0       # the day, in days; bytes recorded in it; records left out since the last
+
+    @property
+    def is_full(self) -> bool:
+        """Has this session recorded as much today as settings.log_max_mb lets it?"""
+        day = int(self._clock() // 86_400)
+        if day != self._day:
+            self._day, self._size = day, 0
+        return 0 < self._settings.log_max_mb << 20 <= self._size
 
     def adopt(self, policy: Policy) -> None:
         """Another policy is in force from now on."""
@@ -19724,7 +19738,13 @@ class Recorder:
         if decision.granted:
             fields["answer"] = decision.granted
         fields.update(extra or {}, bytes=size, **self._constant, prev=self._prev)
+        if self.is_full and not _is_always_written(fields):
+            self._seq, self._spared = self._seq - 1, self._spared + 1
+            return Record(fields, spared=True)
+        if self._spared:
+            fields["left_out"], self._spared = self._spared, 0
         line = _compact(fields)
+        self._size += len(line) + 1
         self._prev = sha256(line.encode("utf-8", "backslashreplace"))[:32]
         return Record(fields, line)
 
@@ -19771,6 +19791,12 @@ class _Verdict(NamedTuple):
 
 
 _ABOUT_WORDS = {"argument": "Argument", "why": "Why", "hint": "Instead", "retry_after_s": "Seconds to wait"}
+
+
+def _is_always_written(fields: Mapping[str, Any]) -> bool:
+    """Is it a record that a full log takes all the same: of a refusal, a question, a redaction, or a changed policy?"""
+    return fields["method"] == "mcpwall/policy" or "would" in fields or "answer" in fields or "asked" in fields or \
+        fields["method"] is not None and fields["action"] not in ("allow", "log_only")
 
 
 class Whereabouts:
@@ -19839,6 +19865,7 @@ class Session:
         self._recorder = Recorder(policy, server_name, session_id, self._quoting, clock, salt)
         self._strays = Strays(self._quoting, monotonic)
         self._stopped = stopped
+        self._full_on = ""                          # the day on which it was said that the log is full
 
     def prepare(self) -> None:
         """Judge how conversations begin on the side, so that what this needs is compiled before it is needed."""
@@ -19862,7 +19889,7 @@ class Session:
         out = self._begin()
         out.notes.append(Note(said))
         marker = Message("client", "policy", {}, "", "mcpwall/policy", None, self.server_name)
-        out.records.append(self._recorder.record(marker, Decision("log_only", None, said), 0))
+        self._record(out, self._recorder.record(marker, Decision("log_only", None, said), 0))
         return self._effects(out)
 
     # -- bytes in, effects out
@@ -19990,6 +20017,14 @@ class Session:
         if verdict.answer is not None:
             out.lines[peer].append(verdict.answer.encode())
 
+    def _record(self, out: Outbox, record: Record) -> None:
+        """Have a record written; say once a day when the log is full."""
+        out.records.append(record)
+        if record.spared and record.fields["ts"][:10] != self._full_on:
+            self._full_on = record.fields["ts"][:10]
+            what = "calls are refused" if self.audit_required else "allowed messages are not recorded any more today"
+            out.notes.append(Note(f"this session has recorded {self._settings.log_max_mb} MB today (settings.log_max_mb): {what}"))
+
     # -- one message
 
     def _judge(self, peer: str, kind: str, body: dict[str, Any], text: str, size: int, out: Outbox,
@@ -20014,6 +20049,9 @@ class Session:
         if self._stopped is not None and message.peer == "client" and message.kind != "response" \
                 and message.method not in LIFECYCLE[message.kind] and self._stopped():
             return _STOPPED
+        if self.audit_required and message.kind == "request" and message.peer == "client" and message.method not in LIFECYCLE["request"] \
+                and self._recorder.is_full:
+            return _LOG_FULL
         if message.kind == "request":
             refusal = self._correlation.objects(message)
             if message.peer == "client":
@@ -20057,7 +20095,7 @@ class Session:
             answer = self._refusal(message, decision, times)
         elif message.kind == "response":
             forward = self._in_place(message, decision, extra, answered, out)
-        out.records.append(self._recorder.record(message, decision, size, extra))
+        self._record(out, self._recorder.record(message, decision, size, extra))
         return _Verdict(forward, answer)
 
     def _action(self, message: Message, decision: Decision) -> str:
@@ -20090,7 +20128,7 @@ class Session:
             return self._resumed(held._replace(size=size), answer, out)
         if message.kind == "notification" and message.method != "notifications/cancelled":
             return self._conclude(message, _NOT_ASKED, size, out, extra)
-        out.records.append(self._recorder.record(message, _ALLOWED, size, {"answers": "mcpwall"}))
+        self._record(out, self._recorder.record(message, _ALLOWED, size, {"answers": "mcpwall"}))
         self._settle(self._questions.take(message, out), out)
         return _Verdict(None, None)
 
@@ -20099,7 +20137,7 @@ class Session:
         for held, answer in ended:
             if held.how == "input_required":    # the call was answered when the question was put, and nobody came back
                 refusal = held.decision._replace(action="deny", message=_NO_WORDS[answer])
-                out.records.append(self._recorder.record(held.message, refusal, held.size, {"answer": answer}))
+                self._record(out, self._recorder.record(held.message, refusal, held.size, {"answer": answer}))
                 continue
             self._renew(held.size)
             verdict = self._resumed(held, answer, out)
@@ -20274,7 +20312,7 @@ class Session:
                 message = Message("server", "response", body, "", waiting.method, waiting.tool, self.server_name)
                 out.lines["client"].append((self._in_place(message, decision, {}, waiting, out) or "").encode())
             message = Message(peer, "unreadable", {"id": ident}, "", None, None, self.server_name)
-            out.records.append(self._recorder.record(message, decision, size))
+            self._record(out, self._recorder.record(message, decision, size))
         if not ended:
             out.notes += map(Note, self._strays.take(line if isinstance(line, bytes) else line.head, size))
             self._record_strays(out)
@@ -20285,7 +20323,7 @@ class Session:
         if count:
             message = Message("server", "unreadable", {}, "", None, None, self.server_name)
             decision = Decision("deny", None, "Blocked: no message, but what the server prints")
-            out.records.append(self._recorder.record(message, decision, size, {"lines": count}))
+            self._record(out, self._recorder.record(message, decision, size, {"lines": count}))
 
 
 def _named(rule: str | None, ref: str) -> str:
@@ -20676,8 +20714,10 @@ class AuditLog:
     set to 0700; any other is left as it is.
     """
 
-    def __init__(self, directory: str | None, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, directory: str | None, clock: Callable[[], float] = time.time, keep_days: int = 0) -> None:
+        """*keep_days*: when a day's file is opened, those of ours that are older are removed; 0: none."""
         self.problem: str | None = None
+        self._keep_days = keep_days
         self._directory = directory or ""
         self._clock = clock
         self._fd = -1
@@ -20729,8 +20769,21 @@ class AuditLog:
             self.close()
             self._path = path
             self._fd = _open_log(self._directory, name)
+            if self._keep_days:
+                _remove_old_logs(self._directory, time.strftime("%Y-%m-%d", time.gmtime((day - self._keep_days) * 86400)))
             self._torn = _ends_torn(self._fd)
         self._from, self._until = now, min(now + _LOG_CHECK_S, (day + 1) * 86400.0)
+
+
+def _remove_old_logs(directory: str, oldest: str) -> None:
+    """Remove the files of days before *oldest* (YYYY-MM-DD): only plain files that are named like ours."""
+    for name in os.listdir(directory):
+        path = os.path.join(directory, name)
+        if re.fullmatch(r"\d{4}-\d\d-\d\d\.jsonl", name) and name[:10] < oldest and os.path.isfile(path) and not os.path.islink(path):
+            try:
+                os.unlink(path)
+            except OSError:         # somebody else's, or another wall was quicker
+                pass
 
 
 def _ends_torn(fd: int) -> bool:
@@ -21613,7 +21666,7 @@ class _Relay:
 
     def _logged(self, effects: list[Any]) -> list[Any]:
         """*effects* after their records are in the audit log, or what is done when they cannot be."""
-        lines = [effect.line for effect in effects if type(effect) is Record]
+        lines = [effect.line for effect in effects if type(effect) is Record and not effect.spared]
         if not lines or self._audit is None or self._audit.append(lines):
             return effects
         required = self._session.audit_required
@@ -23581,6 +23634,7 @@ class Surroundings:
         self.consent = ConsentStore(os.path.join(self.folder, "approved.json"))
         self.desk = Desk(os.path.join(self.folder, "waiting"))
         self.stops = Stops(os.path.join(self.folder, "stopped"))
+        self.columns = 0            # to write as for a terminal of so many
 
     @cached_property
     def launcher(self) -> Launcher | None:
@@ -23606,8 +23660,8 @@ class Surroundings:
     @property
     def width(self) -> int:
         """Columns of the terminal that is written to; 0 when it is none, and lines may be as long as they like."""
-        if not self.stdout.isatty():
-            return 0
+        if self.columns or not self.stdout.isatty():
+            return self.columns
         import shutil
         return max(60, shutil.get_terminal_size((80, 24)).columns)
 
@@ -25944,8 +25998,8 @@ def _say_record(io: Surroundings, record: Mapping[str, Any], today: str, as_json
         tail += f" answered {record['answer']}"
     used = len(head) + len(ref) + len(what) + len(tail) + 5
     if io.width and len(about) > io.width - used:
-        about = _cut_in_the_middle(printable(about, 1000), max(20, io.width - used - 30))
-    line = printable(f"{head} {ref}  {what}  {about}  {tail}", 3000)
+        about = _cut_in_the_middle(printable(about, 1000), max(12, io.width - used - 30))
+    line = printable(f"{head} {ref}  {what}  {about}  {tail}", io.width or 3000)
     io.say(io.coloured(line, head, code))
 
 
@@ -26205,11 +26259,12 @@ def cmd_explain(argv: Sequence[str], io: Surroundings) -> int:
             _say_refusal(io, record)
         _say_layers(io, policy)
         if missing:
-            io.say(f"Not all of the call is known: {missing}.")
+            _say_wrapped(io, f"Not all of the call is known: {missing}.")
         for _, rule, outcome, hit, why in walk:
             name = rule.name if rule else "the default"
             where = next(policy_of for policy_of, one, *_ in walk if one is rule).origin(rule) if rule else ""
-            io.say(f"{'→' if outcome in (DECIDES, FAULT) else ' '} {name}" + (f" ({where})" if where else "") + f": {printable(why, 500)}")
+            said = f"{'→' if outcome in (DECIDES, FAULT) else ' '} {name}" + (f" ({where})" if where else "") + f": {printable(why, 500)}"
+            _say_wrapped(io, said, "    ") if io.width else io.say(said)
         for text in _near_misses(policy, walk):
             io.say("Nearly: " + printable(text, 500))
     decided = next((rule for _, rule, outcome, _, _ in walk if outcome in (DECIDES, FAULT)), None)
@@ -26221,7 +26276,8 @@ def cmd_explain(argv: Sequence[str], io: Surroundings) -> int:
 
 
 def _say_refusal(io: Surroundings, record: Mapping[str, Any]) -> None:
-    io.say(f"{record.get('ref')}: {printable(decision_text(record, False), 1000)}")
+    said = f"{record.get('ref')}: {printable(decision_text(record, False), 1000)}"
+    _say_wrapped(io, said) if io.width else io.say(said)
     for key, word in (("subject", "What decided"), ("argument", "Argument"), ("why", "Why"), ("view", "Read as"), ("would", "Would"),
                       ("asked", "Asked by"), ("answer", "Answer"), ("policy", "Policy then")):
         if record.get(key):
@@ -27316,7 +27372,8 @@ def _cmd_relay(options: _Options, command: list[str]) -> int:
         reporter.say("warn", warning)
     name = options.server_name or server_name_of(command)
     log_dir = os.path.expanduser(settings.log_dir)
-    audit = AuditLog(log_dir if os.path.isabs(log_dir) or not settings.log_dir.startswith("~") else settings.log_dir)
+    audit = AuditLog(log_dir if os.path.isabs(log_dir) or not settings.log_dir.startswith("~") else settings.log_dir,
+                     keep_days=settings.log_keep_days)
     environ, withheld = server_environment(os.environ, settings.handed_on, options.env)
     secrets = {name: value for name, value in withheld.items() if value not in environ.values()}
     hidden = secret_values(secrets, lambda path: os.path.lexists(os.path.expanduser(path)))
@@ -27728,7 +27785,7 @@ _DEMO_STEPS = (
     ("read an SSH key", "read_file", {"path": "~/.ssh/id_rsa"}),
     ("run a command", "run_command", {"command": "rm -rf / --no-preserve-root"}),
     ("read a file with a token in it", "read_file", {"path": "config/settings.ini"}),
-    ("fetch a web page that gives orders", "fetch", {"url": "https://example.com/recipe"}),
+    ("fetch a page that gives orders (default notes it, strict blocks it)", "fetch", {"url": "https://example.com/recipe"}),
 )
 
 
@@ -27771,34 +27828,37 @@ def cmd_demo(argv: Sequence[str], io: Surroundings) -> int:
         return _demo_server()
     import subprocess
     import tempfile
-    with tempfile.TemporaryDirectory(prefix="mcpwall-demo-") as folder:
-        policy = os.path.join(folder, "policy.json")
-        with open(policy, "w", encoding="utf-8") as stream:
-            json.dump({"version": 1, "settings": {"log_dir": folder, "log_level": "error", "project_dir": folder},
-                       "outbound_rules": [{"name": "block-prompt-injection-patterns", "match": {"injection": True},
-                                           "action": "deny", "message": "text that tries to steer the model"}],
-                       "extends": "default"}, stream)
+    given = [word for flag, value in (("-c", args.config and os.path.abspath(args.config)), ("--profile", args.profile)) if value
+             for word in (flag, value)]
+    with tempfile.TemporaryDirectory(prefix="mcpwall-demo-") as home:       # nothing is left behind
+        home = os.path.realpath(home)
+        project = os.path.join(home, "project")
+        os.mkdir(project)
         this = [sys.executable, os.path.abspath(__file__)]
-        child = subprocess.Popen([*this, "-c", policy, "--server-name", "toy", "--", *this, "demo", "--server"],
-                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                 env={**os.environ, "HOME": folder, "USERPROFILE": folder})     # nothing is left behind
+        child = subprocess.Popen([*this, *given, "--log-level", "error", "--server-name", "toy", "--", *this, "demo", "--server"],
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=project,
+                                 env={**os.environ, "HOME": home, "USERPROFILE": home})
+        inner = Surroundings(home, project, {"NO_COLOR": "1"}, stdin=io.stdin, stdout=io.stdout, stderr=io.stderr)
+        inner.columns = min(io.width or 80, 100)
         try:
-            _demo_conversation(child.stdin, child.stdout)
+            ref = _demo_conversation(inner, child.stdin, child.stdout)
         finally:
             child.stdin.close()     # type: ignore[union-attr]
             child.wait(10)
-        print("What the audit log says:\n")
-        for name in sorted(os.listdir(folder)):
-            if name.endswith(".jsonl"):
-                with open(os.path.join(folder, name), encoding="utf-8") as log:
-                    _demo_log(log)
+        for words, run in ((["log"], cmd_log), (["explain", ref], cmd_explain), (["report"], cmd_report)):
+            if words[-1]:
+                io.say(f"\n$ mcpwall {' '.join(words)}")
+                io.stdout.flush()
+                run(words[1:], inner)
     us = f"{'python' if os.name == 'nt' else 'python3'} {os.path.basename(__file__)}" if __name__ == "__main__" else "mcpwall"
-    print(f"\nNext: put it in front of a server of yours:\n  {us} -- npx -y @modelcontextprotocol/server-filesystem ~/proj\n"
-          f"or let it find the servers of your hosts and wrap them:\n  {us} init")
+    io.say("(All of that was in a made-up home, which is gone.)\n\nNext: put it in front of a server of yours:\n"
+           f"  {us} -- npx -y @modelcontextprotocol/server-filesystem ~/proj\n"
+           f"or let it find the servers of your hosts and wrap them:\n  {us} init")
     return 0
 
 
-def _demo_conversation(to_wall: Any, from_wall: Any) -> None:
+def _demo_conversation(io: Surroundings, to_wall: Any, from_wall: Any) -> str:
+    """Show what becomes of each call; the ref of the first one that is refused."""
     def ask(ident: int, method: str, params: dict[str, Any]) -> dict[str, Any]:
         to_wall.write(json.dumps({"jsonrpc": "2.0", "id": ident, "method": method, "params": params}).encode() + b"\n")
         to_wall.flush()
@@ -27806,26 +27866,22 @@ def _demo_conversation(to_wall: Any, from_wall: Any) -> None:
         return answer
 
     ask(0, "initialize", {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "demo", "version": "1"}})
-    print("A client talks to a toy server through the wall.\n")
+    io.say("A client talks to a toy server through the wall.")
+    ref = ""
     for number, (wish, tool, arguments) in enumerate(_DEMO_STEPS, 1):
         answer = ask(number, "tools/call", {"name": tool, "arguments": arguments})
-        print(f"{number}. The model wants to {wish}: {tool}({', '.join(f'{key}={value!r}' for key, value in arguments.items())})")
+        call = f"{tool}({', '.join(f'{key}={value!r}' for key, value in arguments.items())})"
+        io.say()
+        _say_wrapped(io, f"{number}. The model wants to {wish}: {call}", "   ")
         if "error" in answer:
-            print(f"   refused:  {answer['error']['message']}")
-        else:
-            text = answer["result"]["content"][0]["text"].rstrip("\n").replace("\n", "\n             ")
-            print(f"   {'blocked: ' if answer['result'].get('isError') else 'answered:'} {text}")
-        print()
-
-
-def _demo_log(log: Iterable[str]) -> None:
-    for line in log:
-        record = json.loads(line)
-        if record["tool"]:
-            place = ", ".join(f"{one['pattern']} at {one['pointer']}" for one in record.get("findings", ()))
-            words = [record["direction"], record["method"], record["tool"], record["action"].upper(),
-                     f"[{record['rule']}]" if record["rule"] else "", place]
-            print("  " + "  ".join(word for word in words if word))
+            _say_wrapped(io, f"   refused: {answer['error']['message']}", "            ")
+            ref = ref or str(answer["error"].get("data", {}).get("mcpwall", {}).get("ref", ""))
+            continue
+        result = answer["result"]
+        for at, text in enumerate(result["content"][0]["text"].rstrip("\n").split("\n")):
+            head = ("   blocked:  " if result.get("isError") else "   answered: ") if not at else "             "
+            _say_wrapped(io, head + text, "             ")
+    return ref
 
 
 VERBS: dict[str, Callable[[Sequence[str], Surroundings], int]] = {
