@@ -324,24 +324,27 @@ _OPAQUE_NAMES = frozenset(("data", "blob", "name", "cursor", "nextCursor", "requ
                            "requestId", "subscriptionId", "traceparent", "tracestate"))
 
 
-def strings_of(value: Any) -> tuple[list[str], list[str | None]]:
+def strings_of(value: Any, budget: Budget | None = None) -> tuple[list[str], list[str | None]]:
     """Every string of a JSON value in document order: (texts, names), lists of the same length.
 
     A member's name comes before its value. names[i] is the name of the member that a value stands in (also through
-    arrays), None for a name itself.
+    arrays), None for a name itself. May raise BudgetSpent.
     """
     if isinstance(value, str):
         return [value], [""]
     texts: list[str] = []
     names: list[str | None] = []
     if isinstance(value, (dict, list)):
-        _collect(value, texts, None)
+        _collect(value, texts, None, budget)
         _collect_names(value, "", names)
     return texts, names
 
 
-def _collect(node: Any, texts: list[str], seen: Callable[[dict[str, Any], str, str], str] | None) -> None:
+def _collect(node: Any, texts: list[str], seen: Callable[[dict[str, Any], str, str], str] | None,
+             budget: Budget | None = None) -> None:
     """*seen* says what counts as the text of (object, member, text); it is asked about members in _OPAQUE_NAMES only."""
+    if budget is not None:
+        budget.check()
     if type(node) is dict:
         for key, value in node.items():
             texts.append(key)
@@ -349,14 +352,14 @@ def _collect(node: Any, texts: list[str], seen: Callable[[dict[str, Any], str, s
             if kind is str:
                 texts.append(value if key not in _OPAQUE_NAMES or seen is None else seen(node, key, value))
             elif kind is dict or kind is list:
-                _collect(value, texts, seen)
+                _collect(value, texts, seen, budget)
     else:
         for value in node:
             kind = type(value)
             if kind is str:
                 texts.append(value)
             elif kind is dict or kind is list:
-                _collect(value, texts, seen)
+                _collect(value, texts, seen, budget)
 
 
 def _collect_names(node: Any, name: str, names: list[str | None]) -> None:
@@ -379,22 +382,29 @@ def _collect_names(node: Any, name: str, names: list[str | None]) -> None:
 _compact = json.JSONEncoder(separators=(",", ":")).encode     # what we write ourselves
 
 
-def path_of(value: Any, ordinal: int) -> tuple[Any, ...]:
-    """The path (member names and indices) to the string that stands at *ordinal* in `strings_of(value)`."""
-    count = -1
-    stack: list[tuple[Any, tuple[Any, ...]]] = [(value, ())]
-    while stack:
-        node, path = stack.pop()
-        if isinstance(node, (str, _Name)):
-            count += 1
-            if count == ordinal:
-                return path
-        elif isinstance(node, dict):
-            for key in reversed(node):
-                stack += ((node[key], path + (key,)), (_Name(), path + (key,)))
-        elif isinstance(node, list):
-            stack += ((node[index], path + (index,)) for index in range(len(node) - 1, -1, -1))
-    return ()
+def paths_of(value: Any, ordinals: Iterable[int]) -> dict[int, tuple[Any, ...]]:
+    """The paths (member names and indices) to the strings at these *ordinals* of `strings_of(value)`, found in one walk."""
+    wanted = set(ordinals)
+    last, count, found = max(wanted, default=-1), 0, {}
+
+    def walk(node: Any, path: tuple[Any, ...]) -> None:
+        nonlocal count
+        for step, child in node.items() if type(node) is dict else enumerate(node):
+            if count > last:
+                return
+            for text in (type(node) is dict, type(child) is str):
+                if text:
+                    if count in wanted:
+                        found[count] = path + (step,)
+                    count += 1
+            if type(child) is dict or type(child) is list:
+                walk(child, path + (step,))
+
+    if type(value) is dict or type(value) is list:
+        walk(value, ())
+    elif 0 in wanted:
+        found[0] = ()
+    return found
 
 
 def ordinal_at(value: Any, path: Sequence[Any]) -> int:
@@ -408,10 +418,6 @@ def ordinal_at(value: Any, path: Sequence[Any]) -> int:
                 break
             count += len(strings_of(child)[0])
     return count
-
-
-class _Name:
-    """Stands for a member's name on the stack of `path_of`."""
 
 
 def pointer(path: Sequence[Any]) -> str:
@@ -831,8 +837,8 @@ def _view_step(test: Callable[[str], Any], regex: lazy_regex, read: Callable[[st
 
 
 # Characters that show nothing. Joiners and the selectors of text or emoji style do honest work in emoji and many
-# scripts: they make a view only behind a letter of a western script (or a digit, for joiners), in runs, and before an ASCII
-# letter or digit (a selector not where it belongs to an emoji).
+# scripts: they make a view only behind a letter of a western script (or a digit, for joiners), in runs, joiners before an
+# ASCII letter or digit, and all of them between ASCII characters.
 _VIEW_HIDDEN = ("\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e"
                 "\u2060-\u206f\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff9-\ufffb")
 _VIEW_HIDDEN_ASTRAL = "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
@@ -874,7 +880,7 @@ def _view_beginning(more: str = "") -> lazy_regex:
     """
     odd, joiners = more + _VIEW_ODD + _VIEW_ODD_ASTRAL, "".join(_VIEW_JOINERS)
     joined = "|".join(f"(?<=[A-Za-z\u00c0-\u05ff{others}]{char})" for char, others in _VIEW_JOINERS.items()) \
-        + "|(?:(?<=[\u200c\u200d])|(?<![^\0-\x7f][\ufe0e\ufe0f])(?<=[\ufe0e\ufe0f]))(?=[A-Za-z0-9_])"
+        + "|(?<=[\u200c\u200d])(?=[A-Za-z0-9_])|(?<![^\0-\x7f][\u200c\u200d\ufe0e\ufe0f])(?<=[\u200c\u200d\ufe0e\ufe0f])(?=[!-~])"
     return lazy_regex(f"[{odd}{_VIEW_ALIKE}{joiners}](?:(?<![{_VIEW_ALIKE}])(?:(?<=[{odd}])|{joined})"
                       "|(?<![" + joiners + "])(?:(?=[A-Za-z0-9_])|(?<=[A-Za-z0-9_].)"
                       f"|(?<!\\w.)(?<=[{_VIEW_SAME}])[{_VIEW_SAME}]{{2,}}(?!\\w)))")
@@ -4020,6 +4026,11 @@ _PATH_FILE = lazy_regex(r"\.[\w.~*?\[\]-]+|_?[\w@+~#-]+(?:\.[\w~-]+)*\.[A-Za-z0-
                         re.IGNORECASE)
 
 
+# Last components that are said as often as they are names of files: there they count when there is such a file.
+_PATH_WORD = lazy_regex(r"(?:\A|/)(?:token|api[_-]?key|(?:access|auth)_token|secret_key|client_secret"
+                        r"|(?:[A-Za-z_]\w*\.){2,}(?:token|key))/?\Z")
+
+
 def path_readings(value: str, ctx: PathContext, named: bool = True, word: bool = False) -> list[PathReading]:
     """Each reading of *value*. A text too long to be a path of any system has none, nor has what names no file.
 
@@ -4042,10 +4053,10 @@ def path_readings(value: str, ctx: PathContext, named: bool = True, word: bool =
     for text in spellings:
         whole = _path_absolute(text, ctx)
         sure = text not in further or text[:1] == "/"
-        if whole is not None:
+        known = named or _PATH_WORD.search(text) is None and ("/" in text or _PATH_FILE.fullmatch(text) is not None)
+        if whole is not None and (known or whole[0] == "//" or ctx.there(text)):
             found.append(_path_reading(*whole, ctx, sure or whole[0] != ""))
         if whole is None or whole[0] != "" and not ctx.windows:     # `x:/../a` is also a folder called `x:`
-            known = named or "/" in text or _PATH_FILE.fullmatch(text) is not None
             for base in (ctx.cwd, *ctx.bases) if ctx.bases else (ctx.cwd,):
                 if known or ctx.there(f"{base}/{text}"):
                     found.append(_path_reading(*_path_in(base, text), ctx, sure and whole is None))
@@ -4683,12 +4694,13 @@ block-persistence (write): a change that survives a log-out or reboot
   /etc/{ld.so.preload,ld.so.conf*,ld.so.conf.d/**,modules*,modules-load.d/**,modprobe.d/**,dbus-1/**,polkit-1/**,pam.d/**}
   /etc/{security/**,networkmanager/dispatcher.d/**,network/if-*.d/**,passwd,group,ssh/sshd_config*,ssh/sshd_config.d/**}
   /run/systemd/** | /var/spool/{cron,at,anacron}/**
-  /{usr/,usr/local/,}{bin,sbin,lib,lib32,lib64,libexec}/** | /opt/{homebrew,local}/{bin,sbin}/** | ?:/windows/**
+  /{usr/,}{bin,sbin,lib,lib32,lib64,libexec}/** | ?:/windows/**
   **/library/{launchagents,launchdaemons,startupitems}/** | **/start?menu/programs/startup/**
   **/.git/{hooks/**,config,config.worktree} | **/.git/modules/**/{hooks/**,config} | !**/.git/hooks/*.sample
   {sitecustomize,usercustomize}.py | **/site-packages/*.pth
 ask-startup-of-tools (write): a change to what an editor, an AI host or the shell runs later by itself
   ~*/{bin,.local/bin,.cargo/bin,go/bin,.npm-global/bin,.bun/bin,.deno/bin,.pyenv/shims,.asdf/shims}/**
+  /usr/local/{bin,sbin,lib,libexec}/** | /opt/{homebrew,local}/{bin,sbin}/**
   .mcp.json | **/.{cursor,vscode,roo,junie/mcp,kiro/settings,kiro,amazonq,warp,lmstudio,copilot,github}/{,.}mcp.json
   **/.{gemini,codeium,windsurf,boltai,mcporter,mcp-inspector,trae,zencoder,qwen,factory}/{,.}mcp.json
   {mcp_config,mcp-config,mcp_settings,cline_mcp_settings,mcporter,mcp_servers,mcp-servers}.json
@@ -6805,7 +6817,10 @@ _SH_PERSIST = lazy_regex(
     r"anacrontab|systemd/|init\.d|init/|rc\S*|profile\S*|bash\S*|zsh/|environment|ld\.so\.preload|ld\.so\.conf\S*|"
     r"xdg/autostart/|udev/|update-motd\.d|inittab|apt/apt\.conf\.d/|NetworkManager/dispatcher\.d|modules\S*|X11/|"
     r"security/pam_env\.conf)|/(?:usr/)?lib/systemd/|/run/systemd/system/|/var/spool/(?:cron|at)|/usr/lib/cron|"
-    r"\S*/\.git/hooks/(?!\S*\.sample\Z)|\S*/\.git/config\Z|\S*/(?:site|user)customize\.py\Z|"
+    r"\S*/\.git/(?:modules/\S+/)?hooks/(?!\S*\.sample\Z)|\S*/\.git/(?:modules/\S+/)?config(?:\.worktree)?\Z|"
+    r"~/\.(?:config/(?:nvim|vim|emacs|nushell|elvish|xonsh|zsh|hypr|bspwm|openbox|awesome|autostart-scripts)/|"
+    r"vim/(?:plugin|autoload|after|ftplugin|pack)/|oh-my-zsh/|zsh/|zshrc\.d/|bashrc\.d/|emacs\.d/|local/share/dbus-1/services/|git-templates/|githooks/|pythonstartup|"
+    r"lldbinit|irbrc|pryrc|rprofile|psqlrc|sqliterc|gvimrc|exrc|zlogout|login\Z)|/etc/(?:network/if-|modprobe\.d/|dbus-1/)|\S*/(?:site|user)customize\.py\Z|"
     r"\S*/site-packages/[^/]*\.pth\Z)", re.I)
 _SH_PRIVILEGED = lazy_regex(r"(?:/etc/(?:sudoers\S*|passwd-?|shadow-?|group-?|gshadow|pam\.d/|pam\.conf|doas\.conf|security/|"
                             r"polkit-1/|selinux/|subuid|subgid|ssh/sshd_config\S*|login\.defs|hosts\.allow)|/proc/(?:sys/|"
@@ -12590,7 +12605,7 @@ _STEER_BEFORE, _STEER_AFTER = 180, 260  # the part of the text around such a wor
 
 # Words that do the same work. `_` joins the words of an expression. A word may stand in several classes.
 _STEER_WORDS = """
-IGNORE     ignore disregard forget neglect override overrule bypass supersede discard ditch pay_no_attention_to pay_no_heed_to
+IGNORE     ignore disregard forget neglect override overrule bypass supersede discard ditch scrap abandon pay_no_attention_to pay_no_heed_to
 DISOBEY    do_not_follow don't_follow stop_following do_not_obey don't_obey stop_obeying no_longer_follow do_not_comply_with
            never_follow set_aside throw_out
 PRIOR      previous previously prior above earlier preceding past former foregoing existing original initial current safety
@@ -12601,7 +12616,7 @@ ALL        all any every each
 ORDERS     instruction instructions prompt prompts guideline guidelines guidance directive directives orders
 RULES      rules commands constraints restrictions programming safeguards policy policies training context directions
            requests messages limits limitations filters controls
-TASK       request requests question task query goal
+TASK       request requests question task query goal brief job assignment wishes
 BEFORE     said told instructed above asked taught written given
 NOT        do_not don't dont never must_not mustn't should_not shouldn't shall_not may_not need_not needn't ought_not avoid
            refrain_from no_need_to cannot can't not_to without
@@ -12615,7 +12630,7 @@ ABOUT      that about what how of unless under at in for no
 THIS       this that these those it them any anything
 THING      step steps note notes call calls upload action actions transfer instruction instructions message change message
            tool behaviour behavior fact part section requirement requirements tag block file files one
-ANSWER     answer reply response summary report final_answer final_response
+ANSWER     answer reply response summary final_answer final_response
 HIDE       hide conceal withhold suppress keep
 OMIT       omit leave_out exclude leave skip drop
 SLY        secretly covertly discreetly silently quietly stealthily invisibly in_secret behind_the_scenes
@@ -12624,9 +12639,11 @@ CONSENT    approved pre-approved preapproved agreed consented authorized authori
 CHECK      confirmation confirmations approval approvals permission permissions consent dialog review reviews prompts
            confirmation_prompts confirmation_dialogs verification authorization
 SKIP       skip bypass omit disable suppress ignore
-AGENT      ai llm llms assistant assistants agent agents chatbot chatbots model models claude chatgpt gpt copilot gemini bot
+AGENT      ai llm llms assistant assistants agent agents chatbot chatbots model models claude chatgpt gpt copilot gemini bot bots
            cursor language_model language_models large_language_model large_language_models ai_agent ai_agents ai_assistant ai_assistants ai_model
 AI         ai llm llms language_model large_language_model large_language_models ai_agent ai_assistant ai_model chatbot gpt chatgpt claude copilot
+HARM       stop delete push approve merge transfer send forward reveal disclose ignore disregard append eval write state claim rate
+           mark click accept install execute upload submit grant disable skip overwrite buy pay book wire praise export give
 YOU        you i_you
 MUST       must should shall will to have_to need_to needs_to has_to is_required are_required are_to is_to always
 LEAD       please kindly now then and just simply immediately first instead also so but always you therefore hence thus
@@ -12634,7 +12651,7 @@ LEAD       please kindly now then and just simply immediately first instead also
 MAKE       make ensure be_sure see_to
 DO         ignore disregard forget stop send forward transfer delete remove call invoke run execute read open fetch reveal output
            print reply respond answer visit upload post submit export email e-mail mail grant disable give write say list show
-           include append add copy recommend approve merge install download obey wire buy mark rate move share archive
+           include append add copy recommend approve merge install download obey wire buy mark rate move share archive create make book post
            pay contact star click subscribe rewrite replace change grant assign close push deploy praise
 ACT        delete transfer send export forward e-mail email disable run execute grant wipe upload submit wire drop remove
            share post call invoke exporting
@@ -12643,7 +12660,7 @@ MOVE       send pass include append attach upload paste forward provide put inse
            report quote expose dump mirror sync mail bcc
 TOLD       passed sent included attached forwarded posted submitted shared transmitted uploaded copied mirrored bcc'd
 READ       read open cat load access retrieve get fetch grab collect obtain dump print extract gather scan use check
-REVEAL     reveal print output repeat show display leak disclose recite reproduce share tell give return include dump
+REVEAL     reveal disclose summarise summarize print output repeat show display leak disclose recite reproduce share tell give return include dump
            translate quote write
 CALL       call invoke run execute use trigger
 RUN        run execute launch issue perform
@@ -12661,7 +12678,8 @@ PROMPT     system_prompt system_prompts system_instructions hidden_prompt initia
            original_instructions initial_instructions
 WEALTH     secrets credential credentials password passwords api_key api_keys access_token access_tokens ssh_key ssh_keys
            tokens private_key private_keys environment_variable environment_variables inbox contacts address_book
-           session_token api_token personal_data private_data seed_phrase recovery_phrase customer_data client_data user_data
+           customer_list contact_list user_list employee_list customer_database database_dump reset_codes verification_codes
+           session_token api_token personal_data private_data seed_phrase recovery_phrase customer_data user_data
            deploy_key deploy_keys jwt_tokens session_cookies
 MAILS      e-mails emails messages invites attachments documents mails invoices
 HAVING     contents content text
@@ -12714,9 +12732,8 @@ override       said     these|this ~1 ORDERS *overrides|override|supersede|super
 override       said     takes_precedence_over|has_precedence_over|has_higher_priority_than|have_priority_over ~3 *PROMPT|ORDERS
 override       said     your|previous|prior|earlier ~2 RULES|ORDERS ..3 *void|revoked|rescinded|lifted|cancelled|suspended END
 override       said     safety|content|security ~1 filters|policies|guidelines|checks|restrictions are|is ..1 *off|disabled|lifted|suspended END|for|in
-override       hint     *disable|turn_off ~2 safety|content|security ~1 filters|policies|guidelines|checks|restrictions
+override       hint     disable|turn_off|deactivate ~2 *safety|content|security ~1 filters|policies|guidelines|checks|restrictions|features|mechanisms|protocols|measures
 override       said     *DISOBEY ~2 USERS TASK|ORDERS
-override       order    *DISOBEY ~2 PROMPT
 override       said     must|should|shall not obey|follow ~2 *PROMPT
 override       said     ORDERS|RULES ..1 you received|were_given ..2 are|is ..1 *void|revoked|rescinded|lifted|cancelled
 override       =said    this_description|this_tool|these_instructions ..2 takes|take|has|have precedence|priority
@@ -12729,11 +12746,8 @@ concealment    order    NOT ..1 mention|say|reveal|report to ~1 *USER that
 concealment    order    NOT ..1 *mention|reveal|tell|disclose|report|discuss|describe ~1 THIS ~2 THING? in|to|when|anywhere|about ..2 ANSWER|USER
 concealment    order    NOT ..1 include|show|reference|display THIS ..3 *ANSWER
 concealment    hint     NOT *tell|inform|notify|alert them|him|her END
-concealment    =order   do_not|don't|never ..1 tell|inform|mention|reveal|notify|alert ..4 USER ABOUT THIS|you
 concealment    order    NOT ..1 let|make ~2 *USER KNOW
-concealment    +order   never reveal ~1 THIS ORDERS
 concealment    order    HIDE ~1 THIS|following ..4 from ~2 *USER
-concealment    order    HIDE ~1 THIS|following from ~1 *person|people
 concealment    +order   HIDE ..6 from|to ~2 USER
 concealment    said     keep ~1 THIS between *us|ourselves
 concealment    order    keep *quiet about
@@ -12747,7 +12761,7 @@ concealment    said     in your ANSWER *leave_out|omit
 concealment    said     *pretend ..2 nothing_happened
 concealment    hint     *nothing_happened
 concealment    said     without *leaving ..1 TRACE|trace
-concealment    said     *leave|leaves no TRACE
+concealment    said     *leave no TRACE
 concealment    order    remove|erase|delete|strip|hide ALL *TRACE ~1 THIS|your|from
 concealment    said     so_that *nobody can|may|will ..1 TRACE|notice|know
 concealment    order    *SLY call|invoke|send|forward|upload|post|transmit|exfiltrate|copy
@@ -12761,12 +12775,9 @@ concealment    said     if ..1 *USER asks END say|claim|answer|pretend that
 concealment    said     *USER ..2 already|has|have ..2 CONSENT ..8 without|skip|no_need|do_not_ask|don't_ask
 concealment    hint     *USER ..1 already|has|have ..1 CONSENT
 concealment    hint     they_already|they_have *CONSENT
-concealment    order    no_need_to|don't|do_not ..1 ask|check_with|confirm_with|consult ~1 *USER END
-concealment    hint     no_need_to|don't|do_not ..1 ask|check_with|confirm_with|consult ~1 *USER
 concealment    said     no_need|need_not|needn't ..1 ask|check_with|confirm_with|check ..2 *USER
-concealment    hint     *pre-approved|preapproved|approved_in_advance
+concealment    hint     *pre-approved|preapproved|approved_in_advance|pre-authorized|pre-authorised|preauthorized
 concealment    hint     SKIP ~3 *CHECK
-concealment    hint     *continue|proceed|go_ahead ..1 without CHECK|asking
 concealment    +said    assume consent
 role_spoof     said     NEW ~1 *ORDERS|task|goal|objective|mission STOP DO
 role_spoof     said     NEW *ORDERS from ~1 CHIEF STOP
@@ -12781,7 +12792,7 @@ role_spoof     said     your|the *task|goal|mission|objective has_changed|was_ch
 role_spoof     order    *enter|activate|enable ~1 SPECIAL MODE
 role_spoof     said     *FROMNOW ..2 you|AGENT ..2 are|respond|act|will|must|obey|always ..4 EVIL|ROLE|obey|no_restrictions|only
 role_spoof     said     FROMNOW|from_this_moment *obey|ignore|disregard
-role_spoof     said     *FROMNOW ..3 recommend|forward|approve|include|append|reply
+role_spoof     said     *FROMNOW ..3 recommend|forward|approve|include|append|reply|respond|answer|speak|prefer
 role_spoof     said     *attention ~1 AGENT STOP ..6 DO
 role_spoof     said     *USER wants|asked|asks|instructed you to ..1 disregard|ignore|delete|wire|visit|forward|transfer
 role_spoof     order    *act|behave|respond|pretend|imagine|answer as_if|as_though|that|like? ~1 you_are|you_were|you_have|you're ..4 EVIL|admin|administrator|root|developer|allowed|superuser|no_rules|no_restrictions|no_limits
@@ -12798,15 +12809,11 @@ role_spoof     said     admin|administrator|system|developer *override
 role_spoof     said     to|for|dear|note|any ..2 AGENT *reading|processing|parsing|seeing|viewing this
 role_spoof     said     AGENT *reading|processing|parsing|seeing|viewing this ..4 should|must|will|COLON
 role_spoof     hint     AGENT *reading|processing|parsing|seeing|viewing this
-role_spoof     said     *AGENT that reads|processes|summarises|summarizes|sees|parses|screens|reviews this|the ..6 should|must|will
 role_spoof     said     *AGENT who|that|which reads|processes|summarises|summarizes|sees|parses|screens this
 role_spoof     said     if you_are|you're ~2 *AI ..6 DO|MUST
-role_spoof     said     if you_are|you're ~1 *agent|assistant|model|bot STOP ..4 DO|MUST
 role_spoof     said     as ~2 *AGENT you MUST ..3 DO|obey
-role_spoof     =said    as ~2 AGENT you ..4 CALL|READ|MOVE
 role_spoof     hint     note|message|attention|reminder|dear|hey|hello|hi ..2 *AGENT END
 role_spoof     hint     note|message|instruction|directive|hint for|to ~2 *AGENT
-role_spoof     said     note|message|attention|dear|hey|hello|hi ..3 *AGENT STOP ..8 IGNORE|READ PATH|PROMPT
 role_spoof     said     hey|dear|hello|hi|attention ~2 *AGENT ..12 USER has|already|asked|wants
 role_spoof     =said    whatever comes_next|the_user_says|the_user_asks prefer|use|call|follow|ignore|disregard|answer
 role_spoof     said     *USER ~1 changed|changes ..1 mind|request
@@ -12814,7 +12821,6 @@ role_spoof     said     *USER asked|told me to tell you
 role_spoof     hint     *USER wants you to
 role_spoof     said     human|user COLON ..3 ACT //14 *assistant COLON sure|understood|okay|ok|certainly|done|of_course
 role_spoof     =said    human COLON ..3 ACT
-role_spoof     =said    user COLON please ..2 ACT
 role_spoof     said     *end of ~1 document|file|page|output|tool_output|tool|context|data|transcript|email ..1 //6 NEW ..1 task|message|instruction|instructions|user|command|order
 role_spoof     said     treat ..6 as_if|as_though ..4 from ~1 *USER
 role_spoof     said     *AGENT must|shall|should|will|has_to ~2 OBEY ..3 ORDERS|RULES|orders|developer
@@ -12825,7 +12831,6 @@ tool_steering  said     *AGENT must|shall|should|needs_to|has_to|is_required_to|
 tool_steering  said     AGENT COLON ..8 *PATH|DANGER
 tool_steering  said     *AGENT COLON ..2 fetch|open|visit|curl|execute|run|request ..3 URL
 tool_steering  said     AGENT STOP ..3 collect|find|gather|reveal|print|send ~4 *WEALTH
-tool_steering  said     AGENT ..6 READ ..3 *PATH ..8 quote|answer|paste|comment|send|include|reply
 tool_steering  order    READ ..6 *PATH ..8 and|then ..1 MOVE
 tool_steering  said     REVEAL|obtain ..2 HAVING of ..3 *PATH
 tool_steering  order    read|cat|dump|extract|grab ..3 *WEALTH ..3 and|then ..1 paste|send|post|include|quote|forward|upload|share|output|print
@@ -12836,19 +12841,16 @@ tool_steering  order    also check|read|look_at ..3 *PATH
 tool_steering  said     MOVE ..3 HAVING of ..3 *PATH
 tool_steering  =order   include|pass|attach|supply|send|put|forward|submit|upload ..3 the|entire|full|whole|complete|your TALK ..4 in|to|into|as|with|argument|parameter
 tool_steering  order    send|post|upload|forward|submit|append|include|attach|paste|pass|copy ..4 *TALK ..6 to|in|into|as|with URL|MAIL|ticket|comment|argument|parameter|field|query|answer|reply|context
-tool_steering  order    REVEAL ..4 your|LAST *PROMPT
+tool_steering  order    REVEAL ..4 your|LAST ..2 *PROMPT
 tool_steering  order    REVEAL ..2 your *ORDERS END|verbatim|and|word|in
 tool_steering  order    REVEAL ~2 *PROMPT END
-tool_steering  order    REVEAL ~1 *PROMPT above|verbatim
 tool_steering  order    REVEAL ~2 text|everything|prompt|message|messages|words *above END|verbatim|starting|word|including|between
 tool_steering  order    REVEAL ~2 *above prompt|text|instructions|message
 tool_steering  order    REVEAL *everything in your context_window|context|memory
-tool_steering  said     what ..1 *were your ..1 ORDERS
 tool_steering  order    reply|respond|answer only? with ~1 your|the ~1 *PROMPT|ORDERS
 tool_steering  +said    CALL this_tool|this_function first|before ..3 ALL ..1 request|requests|question|questions|message|messages|conversation|conversations|answer|response
 tool_steering  order    ROUTE ..3 ALL ..6 *through|via ~1 this_one|this_tool|this_server|this_proxy|proxy|NAME
 tool_steering  =said    ALL ..3 TOOL ..6 be_routed|go_through
-tool_steering  +said    ALL other? ..2 tool|tools|calls|writes|reads|mail|mails|e-mails|emails|messages must|should|will|have_to GO ..4
 tool_steering  hint     other|those|existing|built-in ..1 TOOL are|is|have_been ..1 *OLD
 tool_steering  =said    other|all|built-in|normal|native|standard ..3 TOOL ..2 are|is ..1 OLD
 tool_steering  =said    they|which are|is ..1 compromised|buggy|insecure|malicious|unsafe|hacked
@@ -12860,21 +12862,15 @@ tool_steering  order    use|call ~1 shell|bash|terminal|command|exec ..1 TOOL to
 tool_steering  said     AFTER|before ..6 reading|read|viewing|view|answer|begin|summarising ..4 run|execute ..6 *DANGER
 tool_steering  said     to view|to_view|to_render|to_display ..5 run|execute ..3 *DANGER
 tool_steering  said     AGENT ..10 run|execute|curl ..6 *DANGER
-tool_steering  =said    RUN ..6 DANGER
 tool_steering  =said    BEFOREHAND|AFTER|prior ..8 DANGER
 tool_steering  =said    requires|needs|require|need|run|execute ..5 DANGER
-tool_steering  =said    execute|run ..4 DANGER
 tool_steering  =said    PRETEXT ..12 DANGER
 tool_steering  said     *SYSTEM|override|urgent|important ..4 you must now? CALL
 tool_steering  said     you must *now|immediately CALL ..3 NAME
-tool_steering  order    call|invoke|trigger ..1 DEED ..1 for|on *each|every|all
-tool_steering  said     *next_step ..3 CALL ..1 NAME
 tool_steering  said     after *reading this ..3 run|execute|call|invoke|send|delete|open
 tool_steering  order    before ..1 *doing|answering|replying|responding|continuing ..3 CALL ..1 NAME
-tool_steering  =order   CALL ..2 NAME ..4 with ..4 WEALTH|TALK|MAILS
 tool_steering  order    after|before ALL ..2 call|request|response|answer|message|turn ..4 *post|send|upload|forward|submit ..8 URL|MAIL
 tool_steering  =said    when|whenever|if|once ..6 NAME|tool ..2 LOADED ..10 CHANGE ..6 AIM
-tool_steering  =said    when|whenever|if|once ..4 NAME ..2 LOADED ..6 AIM ..3 must|should|has_to|to ..1 be|MAIL
 tool_steering  =said    when|whenever|if|once|after ..4 TOOL|NAME ..2 LOADED|exists ..12 must|should|always|set|change|replace|has_to ..6 be_replaced|MAIL|AIM|be_addressed|be_sent
 tool_steering  +order   CHANGE ..2 AIM of|to|in|with|by ..6 NAME|MAIL
 tool_steering  =order   modify|change|alter|rewrite ~1 arguments|parameters|argument|parameter
@@ -12885,7 +12881,6 @@ tool_steering  said     *always ..2 add|include ..2 bcc|MAIL
 tool_steering  =said    ALL|each|every ..4 must|should|has_to|have_to|need_to|are_to|will ..2 GO|be_bcc'd|be_sent|be_addressed ..3 MAIL|URL
 tool_steering  =said    must|has_to|have_to|always|need_to ..2 MOVE|TOLD|bcc ..10 MAIL|URL
 tool_steering  =said    AFTER|before|also|additionally|in_addition ..4 MOVE|let ..10 MAIL|URL
-tool_steering  =said    PRETEXT ..8 MOVE|TOLD|GO ..8 MAIL|URL|PATH
 tool_steering  =said    PRETEXT ..6 must|always|required|requires|mandatory|also|you ..8 READ|MOVE|CALL|grant ..8 PATH|WEALTH|TALK|NAME|admin
 tool_steering  =said    results|data|queries|inputs|everything ..6 TOLD|go|goes|sent|mirrored ..6 our|URL|MAIL|research_team|attacker|third_party
 tool_steering  =said    READ|MOVE|give|hand|supply ..8 PATH ..12 MOVE|URL|MAIL|parameter|argument|field|sidenote|attacker|along
@@ -12893,7 +12888,6 @@ tool_steering  =said    compresses|uploads|sends|collects|copies ..12 PATH ..12 
 tool_steering  =said    READ|MOVE|obtain|requires_that_you_read ..4 PATH ..12 first|before|END MOVE|and|then
 tool_steering  =said    first|beforehand|before|also|prior|must|always ..6 READ|open|load|retrieve ..4 PATH
 tool_steering  =said    HAVING of ..4 PATH ..4 here|as|in|into|for|must|needed
-tool_steering  =said    MOVE ..4 HAVING of ..3 PATH
 tool_steering  =said    embed|include|print|pass|hand|insert|put ..2 output of ..4 NAME|env|list_directory within|into|in|as|to
 tool_steering  =said    NAME ..3 and|then hand|pass|give|send ..1 its|the output|result|results|content|values to|as|in
 tool_steering  =said    when|whenever|if ..8 CHANGE ~1 AIM by|with|to
@@ -12903,54 +12897,39 @@ tool_steering  =said    recommend it|this|us to ~1 USER
 tool_steering  =said    cat|cp|scp|tar|base64|curl ..3 PATH
 tool_steering  =said    also grant ..4 admin|root|owner|full
 tool_steering  =said    HAVING of ..3 PATH END
-tool_steering  =said    before|first ..4 PATH ..6 and|then
 tool_steering  =order   steal|exfiltrate|hijack|leak ..6 WEALTH|MAILS|TALK|communication|data|traffic
 tool_steering  =said    MOVE ..4 WEALTH ..6 attacker|URL|MAIL|collect|field|parameter|argument
-tool_steering  =said    grab|collect|gather|harvest|list ..4 WEALTH ..8 and|then|as|in|into ..3 MOVE|field|parameter|meta
-tool_steering  =order   add|append|write|install ..8 to|in|into SETUP ..8 so_that|to|before|allow|enable|first
 tool_steering  =order   write|add|append ..3 key|allow|server|line ..6 to|in|into SETUP
 tool_steering  order    write|save|add|append|store ..6 to|in|into *SETUP ..6 so_that|future|all|every
-tool_steering  said     REMEMBER ..6 for|in|across|to all|every|any ..2 FUTURE *SESSION
 tool_steering  said     *remember ..2 for|in ..2 FUTURE|all ..1 SESSION
 tool_steering  order    REMEMBER ..3 *memory ..4 never|always|user|that
-tool_steering  order    never *ask ..2 CHECK|permission before
-tool_steering  said     FROMNOW|always|whenever ..3 *recommend ..4 END when|whenever|if
+tool_steering  order    never ask ..2 *CHECK
 tool_steering  said     always ~1 *recommend|rank|prefer|promote ..6 first|and ..3 claim|tell|say
-tool_steering  =order   always ~1 rank|promote ..6 first|top
-tool_steering  =order   always ~1 recommend ..6 END when|whenever|if|to
 tool_steering  =said    rank ..3 products|results|items of ..4 first|top
 tool_steering  said     *AGENT ..3 should|must|to ..6 recommend|rate|mark|state|claim|rank ..8 acceptance|10|qualified|exceptionally|groundbreaking|positive|first|stars
-tool_steering  said     *give ~2 positive review only|END
 tool_steering  said     do_not|don't highlight ..3 *weaknesses|negatives
 tool_steering  said     positive *review only
 tool_steering  order    ask|request ~1 *USER|USERS ..4 password|seed_phrase|credit_card|recovery_phrase|one-time|otp
 tool_steering  said     session|restore|continue|login ..3 ask|request ~1 *USER ..4 password|seed_phrase|credit_card|recovery_phrase|one-time|otp
 tool_steering  said     seed_phrase|recovery_phrase ..4 of ..2 *wallet
 tool_steering  said     provide|pass|enter|send ..6 code that ~1 *USER received
-tool_steering  said     AGENT ..4 must|should|has_to ..3 send|provide|share ..4 *WEALTH
-tool_steering  said     retry|call ..4 with ..6 *WEALTH|api_key ..6 USERS ..4 key|at|to ..6 URL?
 tool_steering  said     *please call|use|invoke ..3 NAME|fetch|browser with ..3 URL ..3 to
 tool_steering  said     and|then do|follow what|as ..2 it|they *says|say|tells
 tool_steering  said     *decode ..8 and|then ..1 follow|execute|act_on|obey
 tool_steering  =said    follow ..3 orders|instructions|commands in ..2 output|result|response
 tool_steering  =said    approve ..2 ALL ..4 without|pull|tool|regardless
-tool_steering  =said    set|turn auto_approve|auto-approve|autoapprove to|on
-tool_steering  =said    USERS|user ..2 CHECK ..2 not required|needed
 tool_steering  =said    delete|remove|clear ..3 log|logs|history ..6 so_that|trace|nobody
 tool_steering  =said    first action in ALL
-tool_steering  =said    you must ..2 pass|include|provide|send ..4 LAST ..1 SAID
 tool_steering  =said    include|attach|append|embed|pass|contain|add|copy ..4 LAST ..2 SAID ..4 of|and|in|verbatim|word
 tool_steering  =said    everything you know about ..2 USER
 tool_steering  =said    USERS private details
 tool_steering  =said    not ..1 be displayed|shown|visible to? ..2 END list|include|submit
-tool_steering  =said    for ~1 AGENT only|and must
 tool_steering  =said    for ~1 AGENT only
 tool_steering  =said    assistant|ai|model|llm only END grab|read|send|list|collect|get|call|run
 tool_steering  =said    fails ..2 ask|request ~1 USER|USERS
 tool_steering  =said    you may approve|do any
-tool_steering  =said    repeat ..4 tool_call|call ..6 until
-tool_steering  order    gather|collect|find|list ..4 *WEALTH ..12 URL|comment|search|open|post
-tool_steering  said     *gather|collect ..2 client|customer|user data ..16 URL
+tool_steering  order    gather|collect ..4 *WEALTH ..12 URL|comment|search|open|post
+tool_steering  order    find ~1 ..2 *WEALTH ..6 and|then ..1 put|post|send|paste|comment
 tool_steering  said     privacy is no *concern
 tool_steering  said     *AGENT COLON ..1 do this first
 exfil_link     order    MOVE ..8 *WEALTH|TALK|USERS ..8 to|at|via ..1 URL|MAIL
@@ -12958,7 +12937,7 @@ exfil_link     order    MOVE ~2 all|every|unread ..2 *MAILS ..4 to ..1 MAIL
 exfil_link     order    CALL ..3 NAME ..8 *WEALTH|TALK ..3 to ..1 MAIL|URL
 exfil_link     order    append|encode|attach|include|put|insert|embed ..6 *TALK|WEALTH|USERS ..6 to|in|into|as|on|at ..3 EXFIL|URL
 exfil_link     order    render|display|show|insert|embed|output|include|load ..2 image|link|url|picture with|containing|including|carrying ..4 *WEALTH|TALK
-exfil_link     order    fetch|open|visit|request|load|curl URL ..3 *followed_by|plus|filling
+exfil_link     said     fetch|open|visit|request|load|curl URL ..3 *followed_by|plus|filling
 exfil_link     order    fetch|open|visit|load|browse ..1 *HOOK
 exfil_link     order    make|build ..3 address|url|link URL ..6 and *open|fetch|visit
 concealment    order    DO|install ..9 without ..1 telling|informing|asking|notifying|alerting|warning ~1 *USER
@@ -12968,20 +12947,149 @@ concealment    said     cover your *tracks
 concealment    said     so|so_that *nobody sees|notices|knows|finds
 concealment    order    refrain_from|avoid displaying|showing|mentioning|revealing ..4 to ~1 *USER
 concealment    said     no_need_to|no_need inform|tell|notify ~1 *USER
-role_spoof     order    execute|run|follow|obey every|all|the|each command|commands|instruction|instructions in|on this|the *file|document|page|message|email|ticket|comment
+role_spoof     order    *execute|obey every|all|the|each command|commands|instruction|instructions in|on this|the file|document|page|message|email|ticket|comment
 role_spoof     said     NEW ORDERS|task|directive for ~1 *AGENT COLON
 role_spoof     said     assistant|ai|agent|model|bot without ~1 *restrictions|rules|limits|filters|limitations
-role_spoof     said     i order|command|instruct|authorize *you to
-role_spoof     said     note|message|attention|instruction ..3 *AGENT STOP you must|should|will|need_to
+role_spoof     said     i *instruct|authorize|authorise you to
 role_spoof     order    dear|hey|hello|hi ~1 *AGENT STOP please? ..2 DO
 tool_steering  said     *TALK ..3 and append|add|attach|send|post it ..2 to
 tool_steering  order    REVEAL ~2 *WEALTH ..4 your
 tool_steering  order    tell|give|send|show me ~1 ..1 *WEALTH|password
-tool_steering  order    CALL ..1 NAME with ~2 *TALK
+tool_steering  order    CALL ..1 NAME with ~1 entire|full|whole|complete|this *TALK
 tool_steering  order    include|pass|attach|put|send ~2 *WEALTH in|as|to ..3 field|parameter|argument|metadata|call
 tool_steering  =order   include|pass|attach|put|send|supply ..2 PROMPT in|as|to|into
-tool_steering  =said    when|whenever|if|once ..4 LOADED ..6 CHANGE ~1 ..1 AIM
+tool_steering  =said    when|whenever|if|once ..4 LOADED ..6 CHANGE ~1 ..1 account|recipient|payee|iban|beneficiary|destination|address
 concealment    =order   do_not|don't|never ..1 tell|inform|reveal|notify|alert ~1 USER that|about|what|how|of
+override       order    stop|cease|scrap|abandon|ignore|disregard ~2 current|whole|entire|original|earlier ~1 *brief|task|job|assignment|question
+override       said     your sole|only|new|real|true ..1 *duty|goal|purpose|objective|mission|job is|now
+override       said     *outranks|outrank ~1 everything|all END|before|above|else|other|said
+override       order    *prioritise|prioritize this ..3 over ..3 USERS|system|your
+override       said     your RULES|ORDERS have_been|were|are_now *updated|replaced|rewritten
+override       said     your ~1 ..1 RULES|ORDERS ..2 no *longer apply|hold|count
+override       said     don't|do_not|needn't have_to|need_to *follow|obey|respect ~1 safety|system|your|content ..1 RULES|ORDERS|PROMPT
+override       order    *DISOBEY|do_not_carry_out|don't_carry_out|do_not_answer ~2 USERS TASK
+override       said     do *as i say
+concealment    said     *USER is not to ..1 KNOW|see|be|notice
+concealment    said     behind ~1 USERS *back
+concealment    said     *USER in_the_dark
+concealment    order    *mention|say|tell|report none|nothing of|about this|it|the|that ..4 to|in ..2 USER|ANSWER
+concealment    said     must|should|will ..1 stay|remain|be|is *invisible|hidden|unseen to|from ~1 ..1 USER|holder
+concealment    said     no *reason to inform|tell|notify|mention
+concealment    said     asked ..2 STOP *deny it|that|everything
+concealment    said     you may|can|should *skip asking for
+concealment    hint     *without asking for confirmation|permission|approval
+concealment    hint     no CHECK is|are *needed|required|necessary
+concealment    hint     CHECK|consent has|have *been given|granted|obtained already?
+concealment    hint     go_on|proceed|continue|carry_on without ~1 *prompt|asking|CHECK
+concealment    said     *auto-approve|autoapprove ~1 next|all|every|following
+concealment    order    NOT ..1 *disclose|mention|tell|say to ~1 USER that
+concealment    =said    if|should|when ~1 USER asks|questions|wonders|notices|complains ..5 tell|say|claim|answer
+concealment    =said    keep|leave ~1 this|it out_of your ANSWER|explanations|explanation
+concealment    =said    so it|that|this can't|cannot|won't be traced|noticed|seen|found
+role_spoof     said     *switch_to|enter|activate unrestricted|developer|god|jailbreak|dan MODE
+role_spoof     said     SYSTEM COLON //10 *disclose|reveal|grant|transfer|export
+role_spoof     said     user COLON ..8 *approve|confirm|agree|allow //14 assistant COLON
+role_spoof     said     NEW *rule|rules STOP DO|always|never
+role_spoof     said     *USER then|also|now|just said|asked|wrote|requested|added STOP ..2 ACT
+role_spoof     said     to any|every|all ~1 *AGENT COLON
+role_spoof     said     note|message|hint|reminder for|to ~1 *AGENT COLON ..1 HARM
+role_spoof     order    *AGENT STOP please? ..1 HARM
+role_spoof     said     if you_are|you're ~1 ..1 *agent|assistant|model|bot STOP please? ..2 DO
+role_spoof     said     *AGENT ..1 expected|supposed|asked|told|instructed to ..1 run|execute|click|install|delete|send|give
+role_spoof     said     *agents|assistants|llm|llms|ai|bots COLON ..9 execute|install|curl
+role_spoof     said     *AGENT ..1 must|should|has_to|have_to give|rate|score|rank|state|claim|write ..6 highest|best|approved|positive|accept|top
+role_spoof     said     your next *action|step|move is|must|will ..2 CALL|DO|to
+role_spoof     said     next step|action of your *plan is
+role_spoof     said     *PROMPT update|change|patch COLON
+role_spoof     said     your *new role is
+role_spoof     said     *authorises|authorizes|allows|permits you to skip|bypass|ignore|disable
+role_spoof     =said    act as root|admin|administrator|superuser for|in|on|during
+tool_steering  said     what ..1 is|are|were your *PROMPT|ORDERS
+tool_steering  order    REVEAL ~1 your hidden|secret|internal|original|full *RULES|ORDERS
+tool_steering  order    use ~1 ..2 tool to *overwrite|delete|wipe|transfer|exfiltrate|forward
+tool_steering  said     your ~1 *memory|notes ..4 FUTURE SESSION
+tool_steering  said     in|for ~1 *FUTURE SESSION ..2 DO|recommend|always|never
+tool_steering  said     *SETUP so|so_that ..1 every|all|future ..1 AGENT|SESSION
+tool_steering  said     tell ~1 *USER ..14 password|credentials|code|pin ..4 at|on|to|here URL
+tool_steering  said     *USER must|has_to|should|needs_to|have_to ..2 paste|enter|type|provide|give ..3 recovery_phrase|seed_phrase|private_key|mnemonic
+tool_steering  order    upload|send|post|copy|attach|forward|archive|zip *everything|all|every ..4 HOME
+tool_steering  order    attach|include|append|send|add ..4 *TALK ..4 request|call|message|query
+tool_steering  =said    ALL ..5 must|has_to|have_to|should go through ..2 NAME
+tool_steering  =said    results|outputs|output of ~1 LAST ..1 TOOL ..2 to|here|into|as|in
+tool_steering  =said    drop|ignore|discard|forget ~1 rest|others
+tool_steering  =said    are|is to be copied|sent|forwarded|mirrored|posted|bcc'd ..3 to ..2 MAIL|URL
+tool_steering  =said    insert|add|append|put|write ..8 DANGER
+tool_steering  =said    when|whenever ..10 use|set|put ~1 ..1 account|iban|recipient|payee
+tool_steering  =said    obey|follow ..3 text|output|instructions ..3 tool returns|returned
+tool_steering  =said    NAME ..9 and|then hand|pass|give|send it|its|them to this_tool|this|it|NAME
+tool_steering  =said    from NAME must|has_to|have_to|should|is_to be handed|passed|given|sent
+tool_steering  =order   upload|send|post|copy|submit|transmit ..3 workspace|project|repository|home|folder|directory ..6 URL|MAIL
+tool_steering  =said    never|don't|do_not use|call NAME ..1 it|they leaks|lies|is|are|sends
+tool_steering  =order   set ~1 payee|recipient|iban|beneficiary|destination to
+override       said     above|previous|prior|earlier|other ORDERS are|is|were *fake|false|void|invalid|outdated|wrong
+override       said     real|true|actual|correct *ORDERS are|is END|to|as
+override       said     do_not|don't *summarize|summarise|answer|translate STOP instead ..1 DO
+role_spoof     said     *USER has|have|just asked|told|instructed|requested|authorized you to ..1 HARM|DO|ACT
+role_spoof     said     your ~1 *task|goal|mission|objective|role|assignment has|was|have been? updated|changed|replaced
+role_spoof     said     you have_been|were|are|have now? *granted|given|assigned ~1 admin|administrator|root|full|elevated|unrestricted
+role_spoof     said     as ~2 *AGENT you are required|obliged|expected|obligated|allowed
+role_spoof     said     if you_are|you're *reading|processing|summarizing|summarising this ..14 reply|include|add|say|output|write|ignore|send|forward|rate|mark
+role_spoof     said     assistant COLON //4 i will|am ..2 *run|execute|delete|send|transfer|forward|wipe
+role_spoof     said     human|user COLON *IGNORE
+role_spoof     hint     this is ~1 ..1 message|note|notice|instruction|order from ~1 *CHIEF|anthropic|openai
+tool_steering  said     call|invoke|use NAME and|then *pass|send|give|forward ..2 output|result|results|value to
+tool_steering  said     to complete|finish|continue|fulfil|fulfill ~1 *request|task|query ..2 execute|call|send
+tool_steering  order    include|add|append ~1 ..1 *WEALTH in|to every|each|all|your ..1 ANSWER|message|request
+tool_steering  order    append|add|include|insert ..3 following|this|link ..4 to|in|into your *ANSWER
+tool_steering  order    REVEAL ~2 hidden|secret|initial|original *ORDERS
+concealment    order    please *SLY
+concealment    hint     without ~1 USER *confirmation|approval|consent|permission
+concealment    hint     *USER has|have ..1 granted|given ..3 permission|consent|access|approval
+concealment    =said    without notifying|telling|informing|asking|alerting ~1 USER
+concealment    =said    USER has|have ..2 granted|given|approved ..3 permission|consent|access|operations|everything
+tool_steering  =said    USERS ..1 message|prompt|question|request|input|words ..1 must|should|has_to be passed|sent|included|forwarded
+tool_steering  =said    message|prompt|question|conversation|input must|should|has_to be? passed|included|sent|forwarded ..3 verbatim
+tool_steering  =said    instead of ~2 one ..1 they|given|provided|user
+tool_steering  =said    other ..2 are|is insecure|unsafe|buggy|broken|compromised|deprecated ..3 must_not|should_not|never|do_not
+tool_steering  =order   pass|include|supply|send|give|put ~1 USERS ~1 ..1 WEALTH
+tool_steering  =said    fill|characters|part|copy ..8 USERS ..1 WEALTH
+tool_steering  =said    instructions|orders|commands that|which you must|should|have_to follow|obey|execute
+tool_steering  =order   do_not|don't|never report ~1 vulnerabilities|issues|bugs|errors|problems
+tool_steering  =order   CHANGE ~1 PROMPT to include|say|contain|always
+tool_steering  =said    whenever|when|if|each_time|every_time ..3 NAME ..2 LOADED ..1 also|always|must
+tool_steering  =order   do_not|don't|never use ~2 ..1 TOOL of|from ~1 other|another
+override       order    *IGNORE ~2 PRIOR role|persona|identity|personality|character|purpose
+override       order    *IGNORE ~1 USER END
+concealment    order    make_sure|be_sure|ensure|make ..1 not to|do *mention|tell|reveal|disclose|inform
+concealment    order    DO|HARM ..10 without ~1 *asking|confirmation|approval|permission END
+concealment    order    do so|it|this|that without ~1 *asking|confirmation|approval|permission
+concealment    order    bypass ~1 *CHECK
+concealment    =said    not allowed|permitted to ..1 TELL ..2 USER
+concealment    =said    so_that|so no_one|nobody ..1 notices|notice|knows|sees|suspects
+role_spoof     said     *claude|copilot|gpt|chatgpt|gemini|assistant|ai STOP ..7 please ..1 HARM|run|call|forget|reply
+role_spoof     said     NEW ..1 *task|instructions|assignment|orders for ~1 you
+role_spoof     said     you will|must|shall now *act|become|behave|pretend|respond|play
+role_spoof     said     *treat ..7 as coming_from|from|if_from ~1 system|developer|admin|user
+role_spoof     said     *AGENT visiting|browsing|crawling|accessing|opening|scanning|indexing this|the ..5 should|must|please|will|are
+role_spoof     said     *AGENT|reviewer ORDERS|guidelines|rules COLON ..2 DO|never|always|when
+role_spoof     said     you have no *rules|restrictions|limits|limitations|guidelines
+tool_steering  order    REVEAL ~2 *contents|content of your context|memory|configuration|prompt|instructions
+tool_steering  order    search|find|look_for|collect ..10 and|then ..1 *upload|send|post|submit ..5 URL
+tool_steering  order    tell ~1 *USER that ..8 safe|official|legitimate|trustworthy|secure
+tool_steering  =said    note|message|instruction|directive ..1 for|to ~1 AGENT COLON ..7 append|include|send|forward|pass|silently|secretly
+tool_steering  =said    SYSTEM ..1 directive|override|notice|instruction|policy|message COLON
+tool_steering  =said    AGENT must|shall|is_required_to|has_to ..1 MOVE|disclose|reveal ..8 NAME|PATH|WEALTH|TALK|PROMPT|results|output
+tool_steering  =order   include|pass|put|send|attach|supply|provide|copy|paste|embed ..3 USERS|entire|full|whole|current|last|all|previous ..3 TALK|SAID
+tool_steering  =said    must|also|additionally ..2 include|send|pass|provide|attach|supply ..3 content|contents|copy ..1 of
+tool_steering  =said    this_tool overrides|override|replaces|supersedes|shadows NAME
+tool_steering  =said    overrides NAME COLON
+tool_steering  =said    if|when asked|asks about ..4 say|answer|tell|claim
+tool_steering  =said    all|every|each ..3 must|should|have_to ..1 first? be sent|passed|routed|submitted|forwarded ..3 this_tool|this_server|through|here
+tool_steering  =order   copy|send|pass|forward|submit|mirror ~1 every|each|all ..6 NAME|returns|reads|writes
+tool_steering  =said    in every|each call ..1 put|include|pass|send|add
+tool_steering  =said    along_with|together_with every|each call|request|message
+tool_steering  =order   get|take|fetch|grab|read ..5 clipboard|keychain|screenshots ..6 and|then ..1 MOVE
+tool_steering  =said    call NAME ..3 and ..1 MOVE ..2 it|them|result|output
 """
 # Phrases of other languages, read letter by letter: `..N` is up to N characters of a sentence, `_` a blank.
 _STEER_FOREIGN = """
@@ -13011,7 +13119,7 @@ override       เพิกเฉย|ละเว้น|ลืม|ไม่ต�
 override       忽略|无视|無視|忘记|忘掉|忘記|忽視|不要理会|不用管|抛开 ..6 之前|先前|以上|上面|前面|此前|所有|原有|你的|全部|一切|上述 ..8 指令|指示|提示|命令|规则|規則
 override       以前|これまで|上記|前の|先の|すべて|全て|今まで ..10 指示|指令|命令|プロンプト ..6 無視|忘れ|破棄
 override       이전|위의|앞의|앞선|기존|모든|지금까지 ..10 지시|명령|지침|프롬프트|규칙 ..8 무시|잊어|따르지
-concealment    nutzer ..40 nichts|nicht|niemals|kein ..40 sagen|erwähnen|mitteilen|verraten|erzählen|erfahren|zeigen
+concealment    nutzer|benutzer ..40 nichts|nicht|niemals|kein ..40 sagen|erwähnen|mitteilen|verraten|erzählen|erfahren|zeigen
 concealment    sag|erzähl|verrat|teile|erwähn|informier|zeig|melde ..40 nutzer ..16 nicht|nichts|niemals
 concealment    sag|erzähl|verrat|teile|erwähn|informier|zeig|melde ..12 nicht|nichts|niemals ..40 nutzer
 concealment    ohne ..40 nutzer ..40 informieren|fragen|benachrichtigen|sagen|warnen|merkt|erfährt|weiß
@@ -13072,6 +13180,40 @@ tool_steering  olvas|nyisd_meg ..20 PATH ..60 küldd|add_meg|tartalm
 tool_steering  přečti|otevři ..20 PATH ..60 pošli|předej|obsah|vlož
 exfil_link     envía|envia|manda|envie|mande|envoie|envoyez|invia ..40 historial|histórico|historique|conversa|conversación|cronologia|contraseña|senha|mot_de_passe ..40 herramienta|ferramenta|outil|https:|@
 role_spoof     neue|nouvelles|nuevas|nuove|novas|nieuwe|nowe|новые|nya|nye ..1 anweisungen|instructions|instrucciones|istruzioni|instruções|instructies|instrukcje|инструкции|instruktioner ..3 :_
+override       verwirf|verwerfe|ignorier|vergiss ..30 vorgaben|anweisungen|bisherige_regeln
+override       ne_suivez_plus|ne_suis_plus|n'obéis_plus|n'obéissez_plus ..20 consignes|instructions|règles|directives
+override       haz_caso_omiso|ignora|olvida|olvídate ..6 lo_anterior|todo_lo_anterior|todo_lo_que
+override       ignora|ignore|desconsidere|esqueça ..10 tudo_o_que|o_que_foi_dito|todas_as_regras|o_anterior
+override       dimentica|ignora|scorda ..6 tutto_quello|tutto_ciò|quanto_detto
+override       规则|指令|限制|规定 ..6 作废|失效|无效|取消
+override       不再受 ..6 限制|约束|规则
+override       ルール|規則|制約 ..10 忘れ|無視|破棄
+override       تجاهل ..4 ما_سبق|كل_ما_سبق|ما_قبله
+concealment    nutzer|benutzer ..12 nicht|nichts ..8 wissen|erfahren|merken
+concealment    utilisat ..12 n'en_sache|ne_sache|ne_doit_pas_savoir|ignore_tout|ne_doit_rien
+concealment    usuari ..6 no ..6 entere|sepa|note|debe_saber|descubra
+concealment    usuári ..6 não ..6 saiba|perceba|descubra|deve_saber
+concealment    utent ..6 non ..6 sappia|sapere|accorga|scopra
+concealment    użytkown ..16 nie ..16 dowie|wiedzie|zauważy
+concealment    пользовател ..16 не ..10 знать|узнать|узнал|догадал|заметил
+concealment    用户|用戶 ..6 不知道|不能知道|不必知道|不应知道
+concealment    利用者|ユーザ|使用者 ..8 秘密|内緒|隠し|気づかれ
+tool_steering  输出|显示|泄露|打印|重复 ..6 系统提示|系统指令|提示词
+tool_steering  システムプロンプト ..6 表示|出力|教え|開示
+tool_steering  시스템_프롬프트 ..6 출력|보여|알려|공개
+tool_steering  récupère|récupérez|prends|prenez|charge|chargez ..30 PATH ..60 place|mets|mettez|placez|envoie|transmet|dans_le_champ
+tool_steering  отправь|отправьте|передай|перешли ..24 PATH
+tool_steering  把|将 ..8 PATH ..20 放|填|传|发|写入
+tool_steering  PATH ..24 함께|전달|보내|첨부
+exfil_link     copia|copie|envía|reenvía|reenvia|encaminhe|transfère|inoltra|weiterleite|leite ..40 @
+override       ignorier ..20 nutzer|benutzer
+override       ignore|ignorez ..20 utilisat
+override       ignora ..20 usuari|utente
+override       无视|無視|忽略|不要理会 ..4 用户|用戶 ..6 请求|要求|问题|指示|請求
+override       ユーザ ..4 要求|依頼|指示|質問 ..4 無視
+override       사용자 ..4 요청|요구|지시|질문 ..4 무시
+tool_steering  完整对话|对话内容|聊天记录|对话历史 ..8 传|发|给|填|放
+tool_steering  传入|发送|提供 ..6 完整对话|对话内容|聊天记录|对话历史
 """
 
 # kind | force | words of which one is there (in lower case) | what follows them, as a regex that is tried where one of them stands
@@ -13080,14 +13222,19 @@ template_tokens  said   <|                      (?:im_start|im_end|system|user|a
 template_tokens  said   [inst]                  \s{1,2}\w{2}
 template_tokens  said   [/inst]                 (?=.?)
 template_tokens  said   <<sys>>                 \s*\S
-template_tokens  said   <start_of_turn> <end_of_turn>  .{0,3}
-template_tokens  said   </tool_result> </tool_response> </function_results> </function_result> </function_response> </tool_output> </tool_call> </document> </context>  \s{0,3}<?/?(?:system|user|human|assistant|instructions?)\b
+template_tokens  said   <start_of_turn> <end_of_turn>  \s?\w
+template_tokens  said   </tool_result> </tool_response> </function_results> </function_result> </function_response> </tool_output> </tool_call> </document> </context>  \s{0,3}<?/?(?:system|user|human|assistant|instructions?|tool_result|function_results?)\b
 role_spoof       hint   <important <critical <system <hidden <secret <admin <override <urgent <global <instructions <information <assistant  (?:[-_ ]\w+)?>(?=[^<]{0,30}\w[^<]{0,30} )
 role_spoof       =said  <important> <critical> <system> <hidden> <secret> <admin> <override> <urgent> <global> <hidden_instructions> <system_instructions>  [^<]{0,400}?\b(?:you must|must (?:also |first )?(?:read|send|be|call|use)|always|never|do not|don['’]t|read|send|hijack|redirect|ignore|access|before (?:using|invoking|calling)|prior to|when(?:ever)? (?:send|the|this)|once this|if the query|every|other tools|route|bcc|forward|pass|first|all )\b
-role_spoof       said   <system <admin <override <hidden <secret <important <critical <urgent <information  (?:[-_ ]\w+)?>[^<]{0,200}?\b(?:from now on|you must (?:now )?(?:call|send|read|ignore|not)|you (?:are now|comply|obey)|ignore|do not (?:tell|mention|inform)|the (?:assistant|user)|route|obey|exfiltrate|before using|without asking|pre.?approved|grant|skip|to you, \w+|before you can|mail |upload)\b
+role_spoof       said   <system <admin <override <hidden <secret <important <critical <urgent <information  (?:[-_ ]\w+)?>[^<]{0,200}?\b(?:from now on|you must|you (?:are now|comply|obey)|ignore|do not (?:tell|mention|inform)|the (?:assistant|user)|route|obey|exfiltrate|before using|without asking|pre.?approved|grant|skip|to you, \w+|before you can|mail |upload)\b
 role_spoof       said   [system [admin [priority [assistant [override [new+instruction  [\w -]{0,40}\]:?\s{0,3}[^\n]{0,80}?\b(?:you (?:must|are (?:now )?(?:an?|the)|will|should)|ignore|stop|call|send|grant|run|execute|reveal|transfer|the user['’]s|the assistant|the agent|disregard|skip|without|export)\b
 role_spoof       said   (system_message) ###system |||admin ###admin "role":"system" "role":+"system"  [^\n]{0,120}?\b(?:lifted|without|override|you (?:now|must)|follow|disable|must|execute|run)\b
-role_spoof       =said  (assistant+only) (ai+only) (for+the+model) (llm+only) [system+note [system+comp [assistant+dir |||admin assistant+directive admin+mode <tool_override  .
+role_spoof       said   "assistant_instruction "ai_instruction "llm_instruction "agent_instruction "system_override  .
+role_spoof       said   <instruction <command> <task>  s?>?\s{0,3}(?:leak|exfiltrate|reveal|send|forward|delete|transfer|ignore|disregard)\b
+role_spoof       said   [[assistant]] [[system]]  \s*\w
+template_tokens  said   ###+instruction:        [\s\S]{1,400}?###\s?response:
+exfil_link       said   ](http                  s?://[^)\s]{0,300}(?:\{\{?|<|%7b|\[)[\w .%-]{0,20}?(?:history|conversation|secret|prompt|password|chat)
+role_spoof       =said  llm-only ai-only (assistant+only) (ai+only) (for+the+model) (llm+only) [system+note [system+comp [assistant+dir |||admin assistant+directive admin+mode <tool_override  .
 role_spoof       =said  ${system <!-- [//]:  [^\n]{0,12}?\b(?:assistant|ai|model|agent|llm|system)\b\s{0,2}[:,][^\n]{0,90}?\b(?:run|send|store|read|collect|ignore|call|fetch|include|upload)\b
 hidden_text      said   <!-- [//]:              (?=[^<>]{0,200}?\b(?:ai(?! generated)|llm|llms|assistants?|agents?|chatbots?|models?|claude|chatgpt|gpt|copilot|hidden)\b)[^<>]{0,300}?(?:\b(?:ignore|run|execute|send|curl|call|must|should|forget|include|delete|do not|don['’]t|open|read|write|upload|say|recommend|visit|forward|append|reveal|output|print|fetch|install|add)\s|you are an? (?:ai|llm))
 hidden_text      said   style=                  ["'][^"'>]{0,160}?(?:display:\s{0,2}none|visibility:\s{0,2}hidden|font-size:\s{0,2}[01](?:px|pt)?\b|opacity:\s{0,2}0(?![.\d])|(?<!-)color:\s{0,2}(?:#fff(?:fff)?|white)\b)[^>]{0,100}>[^<]{0,200}?\b(?:ai|llms?|assistants?|agents?|models?|claude|chatgpt|gpt|copilot|ignore|disregard|you must|from now on|do not|reveal|forget|obey|send|append|upload|forward|transfer)\b
@@ -13123,16 +13270,16 @@ _STEER_FORMS = {
              ".git-credentials", ".pgpass", ".npmrc", ".pypirc", "/etc/", "_history", ".config/gh", ".config/gcloud", "_credentials", "/credentials", "*credentials",
              "mcp.json", "claude_desktop_config", "*.pem", "*.key", "keychain", "wallet.dat", "://confidential", "secrets."),
     "SETUP": ("shrc", "_profile", ".claude", ".cursor", "claude.md", "agents.md", ".git/hooks", ".vscode", "crontab", "authorized_keys"),
-    "DANGER": ("rm -", "| sh", "|sh", "| bash", "|bash", "| sudo", "|sudo", "| zsh", "| nc", "chmod 7", "chmod -r", "/dev/tcp", "histfile", "https_proxy=", "http_proxy="),
-    "URL": ("://",), "HOOK": ("=<", "={", "=[", "=$", "/{", "/<"), "APART": (" ", "-", "."), "NAME": ("_", "()"), "DEED": ("_", "()"), "MAIL": ("@",)}
+    "DANGER": ("rm -", "| sh", "|sh", "| bash", "|bash", "| sudo", "|sudo", "| zsh", "| nc", "<(curl", "chmod 7", "chmod -r", "/dev/tcp", "histfile", "https_proxy=", "http_proxy="),
+    "URL": ("://",), "HOOK": ("=<", "={", "=[", "=$", "/{", "/<"), "APART": (" ", "-", "."), "HOME": ("~/", "/home/", "/users/"), "NAME": ("_", "()"), "DEED": ("_", "()"), "MAIL": ("@",)}
 _steer_deed = lazy_regex("(?:^|_)(?:delete|remove|wipe|destroy|drop|transfer|send|export|grant|reset|erase|purge|format)(?:_|$)")
-_STEER_COMMON = frozenset("from on here api access response message system context the be of to in so".split())
+_STEER_COMMON = frozenset("from on here you this list data api access response message system context the be of to in so".split())
 _STEER_TONGUES = """
 nutzer benutzer anwender anweisungen instruktionen vorgaben regeln systemvorgaben befehle richtlinien utilisateur utilisateurs
 ignorez oublie oubliez consignes usuario usuaria usuarios utente utenti gebruiker gebruikers instrucciones indicaciones directrices
 istruzioni direttive instrucoes diretrizes instructies aanwijzingen opdrachten regels instrukcje pokyny instruktioner instruktionerna
 anvisningar ohjeet talimatlari talimat pengguna instruksi perintah arahan utilizador utilizatorului brugeren brukeren
-instruksjoner instructiunile historial conversa senha ssh rsa aws env credentials
+instruksjoner instructiunile historial conversa senha ssh rsa aws env credentials anterior dito regras
 """
 _STEER_MISSPELT = ("ignore", "disregard", "forget", "previous", "instructions", "instruction", "prompt")
 _STEER_BARE = bytes(ord(chr(code).lower().translate(_steer_leet)) if chr(code).isalnum() else 32 for code in range(128)) + bytes(range(128, 256))
@@ -13213,7 +13360,8 @@ class _SteerLetters(dict[str, str]):
             elif first in ".!?…" and not token.strip(".!?…"):
                 return "."
             else:
-                bits = (steer.bits["PATH"] if _steer_path.search(token) else 0) | (steer.bits["SETUP"] if _steer_setup.search(token) else 0)
+                bits = (steer.bits["PATH"] if _steer_path.search(token) else 0) | (steer.bits["SETUP"] if _steer_setup.search(token) else 0) \
+                    | (steer.bits["HOME"] if token.startswith(("~/", "/home/", "/users/")) else 0)
                 if not bits:
                     bits = steer.words.get(token.translate(_steer_leet))
                 if not bits and ("_" in token.strip("_") or token.endswith("()")):
@@ -13271,7 +13419,10 @@ class _Steer:
             self._code(bits)
         for name in _STEER_FORMS:
             self._code(self.bits[name])
-        self._code(self.bits["PATH"] | self.bits["SETUP"])
+        for home in (0, self.bits["HOME"]):
+            for form in ("PATH", "SETUP"):
+                self._code(self.bits[form] | home)
+            self._code(self.bits["PATH"] | self.bits["SETUP"] | home)
         self._code(self.bits["URL"] | self.bits["HOOK"])
         self._code(self.bits["NAME"] | self.bits["DEED"])
         self.classes_of: dict[int, str] = {}
@@ -13313,7 +13464,7 @@ class _Steer:
             if hanging:
                 self.rare[word] = list(hanging.values())
         self.strings: dict[bytes, list[tuple[str, int, Sequence[SteeringPhrase]]]] = {}     # the same for forms, by a bare word of theirs
-        for name in ("PATH", "SETUP", "DANGER", "HOOK", "APART"):
+        for name in ("PATH", "SETUP", "DANGER", "HOOK"):
             bit = self.bits[name]
             for string in _STEER_FORMS[name]:
                 bare = max(string.encode().translate(_STEER_BARE).split() or [b"https"], key=len)
@@ -13479,6 +13630,14 @@ def _steer_marking(marks: Sequence[tuple[SteeringPhrase, Sequence[str]]]) -> lis
 @lru_cache(None)
 def _steer() -> _Steer:
     return _Steer()
+
+
+def steering_rows() -> list[SteeringPhrase]:
+    """All rows of the tables: phrases, those of other languages, marks."""
+    steer = _steer()
+    others = [phrase for phrases in steer.foreign.values() for phrase, _ in phrases]
+    others += [phrase for _, _, marks in steer.marks for found in marks.values() for phrase, _ in found]
+    return list({phrase.row: phrase for phrase in (*steer.phrases, *others)}.values())
 
 
 class SteeringHit(NamedTuple):
@@ -13790,6 +13949,8 @@ def _inject_hidden(text: str, viewed: bool, budget: Budget) -> list[tuple[int, i
 _STEER_HARVEST = """
 conversation history|full conversation|conversation log|conversation context|chat history|chat log|chat context|dialogue history
   | conversation chat message messages thread channel dialogue session transcript agent assistant model llm memory prompt
+assistant memory|agent memory|model memory
+  | memory memories assistant agent agents remember recall note notes
 message history|previous messages|prior messages|message log|user messages|last messages
   | conversation chat message messages thread channel inbox session agent assistant model llm prompt completion
 system prompt|system instructions|model instructions|your instructions|hidden instructions|developer prompt|initial prompt
@@ -13808,11 +13969,14 @@ seed phrase|mnemonic phrase|recovery phrase|wallet seed
   | wallet seed mnemonic key keys account restore derive address
 """
 _steer_contents = lazy_regex(r"\b(?:contents?|content|text|dump|copy) (?:of|from) (?:\w+ ){0,4}(?:id rsa|ssh|aws|env|passwd|shadow|netrc|secrets?)\b")
+_steer_names = lazy_regex(r"\b(?:conversation|dialogue?|chat|prompt|memory) (?:dump|history|log|copy|transcript|context|snapshot|json|text)\b"
+                          r"|\b(?:prior|previous|past|earlier|last|all|user) (?:messages|prompts|turns|conversations?|dialogue?)\b")
 _steer_asked = lazy_regex(      # what a parameter's description asks for
     r"\b(?:your (?:full |whole |entire |own )?(?:system prompt|system instructions|instructions|chain of thought|context window|memory)"
     r"|(?:full|whole|entire|complete) (?:conversation|chat|dialogue)(?: history| log)?(?: so far)?|conversation (?:history )?so far"
     r"|(?:all|every) (?:the )?tools? (?:that are )?(?:available to you|you (?:can|have|may))|tools you (?:can|may) call"
     r"|(?:previous|last|earlier|recent) (?:\w+ ){0,2}messages (?:of|from|with|in this) (?:the )?(?:user|chat|conversation)"
+    r"|(?:copy|text|dump) of (?:\w+ ){0,3}(?:messages|conversation|chat|prompt)|all (?:the )?(?:secrets|credentials|passwords|api keys)"
     r"|everything you know|instructions (?:that )?you (?:\([^)]*\) )?(?:were|have been|are) given|outputs? of (?:all )?(?:the )?(?:earlier|previous|other) tools?"
     r"|private details|user['’]s (?:secrets|credentials|passwords|private keys|api keys)|all environment variables)\b")
 
@@ -13835,7 +13999,9 @@ def harvested(tool: Mapping[str, Any]) -> list[str]:
                 found.append(name)
                 break
         else:
-            if _steer_contents.search(asks) or said and about.isdisjoint(_HARVEST_SUBJECTS):
+            if _steer_names.search(asks) and about.isdisjoint(_HARVEST_SUBJECTS | {"message", "messages", "thread", "channel"}):
+                found.append(name)
+            elif _steer_contents.search(asks) or said and about.isdisjoint(_HARVEST_SUBJECTS):
                 found.append(name)
     return found
 
@@ -13973,13 +14139,18 @@ credential: private_key credential credentials cookie cookies *password *passphr
 credential: *secret_key *private_key *credential *credentials
 patch content: patch patches diff diffs *patch *diff
 patch content: input text content edits changes of patch diff
+content: code snippet source_code source of format lint highlight explain translate review summarize analyze validate
+content: label labels topic
+cell unknown command code address: rows row cells values records
 content: content contents text body message description comment title summary markdown html thought thoughts note notes
 content: observations entities relations prompt replacement edits old_string new_string old_text new_text
 content: old_str new_str oldtext newtext file_text filetext insert_text instruction instructions reason explanation
 content: subject caption headline feedback answer reply review sidenote details changelog filecontent
 content: *content *contents *text *body *message *description *comment *title *summary *markdown *html *notes *prompt
 content: *replacement *instructions *explanation
-query: query queries q question search keyword keywords term terms jql cql *query *question *keywords
+name: branch branch_name *branch tag tag_name ref refs revision commit commit_id sha
+name: target source base head from to of git
+query: query queries q question query_string query_text search_text search_phrase *keyword search keyword keywords term terms jql cql *query *question *keywords
 pattern: pattern patterns regex regexp glob globs mask match *pattern *patterns *regex *regexp *glob *globs *mask
 place pattern: include includes *include *includes include*
 choice: encoding charset mode format sort sort_by order order_by direction language lang locale unit units level theme
@@ -13987,7 +14158,7 @@ choice: *encoding *format *mode *order *language *level type *type kind
 base: cwd workdir workingdir working_dir working_directory workingdirectory working_path work_dir work_path pwd
 base: root roots root_path rootpath base base_path basepath base_dir basedir repo_path repository_path project_root
 base: project_path workspace workspace_path workspace_root dir dirs directory directories folder folders dirname outdir
-base: *dir *dirs *directory *directories *folder *folders *root *cwd *workspace
+base: directory_to_search *dir *dirs *directory *directories *folder *folders *root *cwd *workspace
 place: path paths path_in_project path_in_repository path_in_repo file files filename filenames filepath filepaths fname
 place: pathname infile outfile logfile configfile envfile keyfile outputpath attachment attachments *path *paths *file *files
 place: *filename *filenames *filepath *filepaths *pathname *attachment *attachments *file_name *file_names save_as
@@ -14063,6 +14234,8 @@ def argument_roles(tool: str, name: str, value: Any = "") -> frozenset[str]:
     | command, code | command, sql | is run |
     | content | body, newText | is written, sent or shown: does nothing by itself (a `patch` names files) |
     | query, pattern | q, glob | is looked for; a pattern may hold places |
+    | cell | rows, values | goes into a table: no place, but all else that may be |
+    | name | branch, revision | is a name of something else than a file (but `HEAD:.env` is one) |
     | exclusion | excludePatterns, ignore | is left alone |
     | choice | encoding, sort_by | is one word of few (with another value it is unknown) |
     | number | | a number, a boolean or null, whatever the name |
@@ -14118,6 +14291,7 @@ DANGERS = {
     "host_rights": "gives a container rights over its host",
     "credentials": "hands out credentials: the secrets of a cluster, the environment, the accounts of a machine",
     "unguarded": "turns a protection off",
+    "local_file": "opens a file of the system where an address of the web belongs",
     "hidden_command": "holds a command behind a separator, in a value that is no command",
     "hidden_option": "holds an option where a value belongs",
     "hidden_code": "holds code in data"}
@@ -14216,7 +14390,7 @@ def _dan_true(value: Any) -> bool:
 
 _DAN_LINE = 400             # characters of a message or pattern that may be pasted into a command line
 _dan_sign = lazy_regex(
-    r"[;&|`\n{<!=$(]|__|\A\s*[-+@]|\s-|::|//[^/]*-|@-|%2d|--|constructor|[a-z]\.mainModule|\A(?:g[AI]|Y[23]|KG|rO0|AAEAA|c)"
+    r"\A[\0- ]*(?i:file:|/(?:etc|root|proc|sys|boot|dev|var|usr|run|private)|[a-z]:[\\/])|[;&|`\n{<!=$(]|__|\A\s*[-+@]|\s-|::|//[^/]*-|@-|%2d|--|constructor|[a-z]\.mainModule|\A(?:g[AI]|Y[23]|KG|rO0|AAEAA|c)"
     r"|\A[\0- ]*(?i:javascript|vbscript|data|view-source|chrome|edge|brave|opera|vivaldi|about)\s*:|j\s*a\s*v\s*a\s")
 _dan_plain_url = lazy_regex(
     r"(?!.*__)https?://\w[\w./-]*(?:\?[\w.-]+=[\w.+-]*(?:&[\w.-]+=[\w.+-]*)*)?(?:#[\w-]*)?\Z")
@@ -14291,11 +14465,12 @@ drop delete destroy remove purge terminate nuke wipe erase decommission | organi
 drop delete destroy remove purge terminate nuke wipe erase decommission | account accounts project projects workspace
 drop delete destroy remove purge terminate nuke wipe erase decommission | workspaces environment environments vault
 drop delete destroy remove purge terminate nuke wipe erase decommission | vaults keyvault zone zones backup backups
-drop delete destroy remove purge terminate nuke wipe erase decommission | disk disks filesystem subscription crd pvc
+drop delete destroy remove purge terminate nuke wipe erase decommission | disk disks filesystem crd pvc
 drop delete destroy remove purge terminate nuke wipe erase decommission | infrastructure guild app apps application
 drop delete destroy remove purge terminate nuke wipe erase decommission | nodegroup nodepool
 drop truncate empty | table tables
-truncate empty flush purge wipe clear reset | database databases db dbs schema collection collections bucket queue
+truncate empty flush purge wipe clear reset | database databases db dbs schema collection collections bucket
+purge | queue queues topic
 flush wipe reset | redis valkey memcached
 format wipe erase | disk disks drive drives partition filesystem
 prune | system volumes volume all
@@ -14316,6 +14491,8 @@ _DAN_FILES = frozenset("file files directory directories dir dirs folder folders
 _DAN_PACK = frozenset("zip archive compress tar pack bundle backup".split())
 _DAN_UNPACK = frozenset("extract unzip untar unpack decompress expand".split())
 _DAN_BESIDE = frozenset("command commands tool request the a an v1 v2 v3 id name api batch".split())
+_DAN_TRIFLES = frozenset("""breakpoint breakpoints filter filters highlights cookies logs notifications alarms timers
+    markers watches listeners selections annotations cache""".split())
 _DAN_LINKS = frozenset("from in of to by for with".split())
 # Words of tool names: the program that such a server runs
 _DAN_PROGRAMS = {**{name: name for name in """kubectl helm terraform tofu terragrunt pulumi aws gcloud gsutil az doctl
@@ -14350,6 +14527,7 @@ def _dan_sweeping(call: _DanCall) -> Iterator[Danger]:
     acts = _dan_acts()
     end = next((at for at, word in enumerate(call.words) if at and word in _DAN_LINKS), len(call.words))
     named = [word for word in call.words[:end] if word not in _DAN_BESIDE and word not in acts]
+    named = [] if call.says("helm", "apt") and call.says("repo") else named      # a list of places, not a repository
     last = named[-1] if named else ""
     for verb in verbs & acts.keys():
         if last in acts[verb] or "*" in acts[verb] or verb == "delete" and last == "table" and any(
@@ -14365,10 +14543,10 @@ def _dan_sweeping(call: _DanCall) -> Iterator[Danger]:
 
 def _dan_everything(call: _DanCall) -> Iterator[Danger]:
     """Deletes without a limit: without a filter, of every name, or kinds of resources that hold others."""
-    if call.says("all", "everything"):
+    if call.says("all", "everything") and _DAN_TRIFLES.isdisjoint(call.told):
         yield Danger("sweeping", (), "deletes all")
     top = [leaf for leaf in call.leaves if len(leaf.path) == 1]
-    if not _DAN_MANY.isdisjoint(call.told):
+    if not _DAN_MANY.isdisjoint(call.told) or call.told >= {"by", "filter"}:
         filters = [leaf for leaf in top if leaf.key in _DAN_FILTERS]
         for path, _, _, value in filters:
             if not value or type(value) is str and value.strip().lower() in _DAN_NO_FILTER or \
@@ -14445,7 +14623,7 @@ def _dan_options_of_git(call: _DanCall, verbs: set[str]) -> Iterator[Danger]:
 
 def _dan_whole_places(call: _DanCall, verbs: set[str], destroys: bool) -> Iterator[Danger]:
     """A home, the root of a disk or a system folder that is deleted, moved, packed or unpacked into."""
-    deletes = destroys and (not _DAN_FILES.isdisjoint(call.told) or len(call.words) < 2)
+    deletes = (destroys or call.says("clean", "cleanup")) and (not _DAN_FILES.isdisjoint(call.told) or len(call.words) < 2)
     moves = not verbs.isdisjoint(("move", "rename", "mv", "chmod", "chown", "permissions"))
     packs, unpacks = not verbs.isdisjoint(_DAN_PACK), not verbs.isdisjoint(_DAN_UNPACK)
     for path, name, _, value in call.leaves if deletes or moves or packs or unpacks else ():
@@ -14485,7 +14663,7 @@ _dan_passing = lazy_regex(r"/(?:tmp|var/tmp|private/tmp)\Z|/(?:dev|proc)/.")
 # -- containers
 
 _DAN_CONTAINER = frozenset("""container containers docker podman nerdctl pod pods compose kubectl kubernetes k8s swarm
-    sandbox image images helm deployment workload start run create service""".split())
+    sandbox helm deployment workload""".split())
 _DAN_MODES = frozenset("""network networkmode net pid pidmode ipc ipcmode uts utsmode userns usernsmode cgroupns
     cgroupnsmode""".split())
 _DAN_RIGHTS = frozenset("privileged hostnetwork hostpid hostipc allowprivilegeescalation".split())
@@ -14604,7 +14782,7 @@ def _dan_credentials(call: _DanCall) -> Iterator[Danger]:
             yield Danger("credentials", (), "the whole environment")
     changes = call.says("create", "apply", "delete", "update", "patch")
     cluster = told <= _DAN_LOOKS or not told.isdisjoint(_DAN_K8S) and (looks or not changes)
-    if looks and call.says("secrets") and (not told.isdisjoint(_DAN_K8S) or "namespace" in call.arguments):
+    if looks and call.says("secrets", "secret") and (not told.isdisjoint(_DAN_K8S) or "namespace" in call.arguments):
         yield Danger("credentials", (), "secrets of the cluster")
     for path, name, key, value in call.leaves:
         if key in ("includeenv", "includeenvironment", "showenv") and _dan_true(value):
@@ -14673,10 +14851,11 @@ _DAN_NAMED = frozenset("""id ids key keys name names branch tag tags ref remote 
     service namespace resource resources bucket table index database db schema collection device udid serial port number
     version region zone cluster domain interface symbol class function channel recipient session job scheme platform arch
     locale width height size duration timeout count limit page slug uuid guid email phone address ip mac city country
-    sheet cell column row group inventory voice ssid input output source destination src dst dest from to""".split())
+    sheet cell column row group inventory voice ssid dimensions resolution ratio quality rate author committer sound input output source destination src dst dest from to""".split())
 _dan_cut = lazy_regex(r"\|\||&&|[;&|\n\r]|\$\(|`|<\(")
 _dan_program = lazy_regex(r"[\s\"'&|;()]*(?:[\w.~:-]*[/\\])*([A-Za-z][\w+-]*)(\.exe)?(?=[\s;&|)<>\"'`#]|\$|\Z)")
 _dan_told = lazy_regex(r"(?:\A|\s)(?:--?[A-Za-z]|[~$<>\"'/]|[A-Za-z]+://|[\w-]+\.[a-z0-9]{1,})|[<>]")
+_dan_apple = lazy_regex(r"['\"][\s;&]*do shell script\b")
 _dan_markup = lazy_regex(r"\s*<[A-Za-z!?/]")
 _dan_redirects = lazy_regex(r"\d?[<>]&?\s*\S+")
 _dan_prose = lazy_regex(r"[A-Za-z]{2,}")
@@ -14700,20 +14879,36 @@ def _dan_text(call: _DanCall, name: str, text: str) -> Danger | None:
     sure = "unknown" not in roles
     if sure and "address" in roles and _dan_script_url.match(text) is not None:
         return Danger("hidden_code", (), "a script in place of an address")
-    named = sure and not roles.isdisjoint(("place", "base", "address")) or last in _DAN_NAMED
-    hit = _dan_option(call, words, text, named)
+    if sure and "address" in roles and _dan_local.match(text) is not None and _dan_is_system(text, call.look):
+        return Danger("local_file", (), "a file of the system")
+    placed = sure and not roles.isdisjoint(("place", "base", "address"))
+    named = placed or last in _DAN_NAMED or "choice" in argument_roles(call.tool, name)
+    if _dan_apple.search(text) is not None:
+        return Danger("hidden_command", (), "a shell script behind a broken quote")
+    hit = _dan_option(call, words, text, named, sure)
     if hit is None and last not in _DAN_SOURCE:
         hit = _dan_code(call, text)
     if hit is None and (named or len(text) <= _DAN_SHORT and _dan_markup.match(text) is None):
-        hit = _dan_command(text, named, call.look)
+        hit = _dan_command(text, named, call.look, placed)
     if hit is None and (last if last != "name" else "".join(words[-2:-1])) in ("table", "schema", "column", "view") and \
             _dan_statement.search(text) is not None:
         hit = Danger("hidden_command", (), "a statement behind a name")
     return hit
 
 
-def _dan_command(text: str, named: bool, look: DangerLook) -> Danger | None:
-    """A command behind a separator. In a value of a telling name any known program counts that comes with arguments."""
+_dan_local = lazy_regex(r"(?i)[\0- ]*(?:view-source:)?(?:file:|/|~|[a-z]:[\\/])")
+_dan_system_file = lazy_regex(r"/(?:etc|root|proc|sys|boot|dev|var/(?!www|folders|tmp)|run|private/etc)(?:/.*)?|"
+                              r"[A-Za-z]:/(?:Windows|ProgramData)/.*")
+
+
+def _dan_is_system(text: str, look: DangerLook) -> bool:
+    text = text.strip().partition("view-source:")[2] or text
+    return any(_dan_system_file.fullmatch(path) for path in canonical_paths(text, look.paths))
+
+
+def _dan_command(text: str, named: bool, look: DangerLook, placed: bool = False) -> Danger | None:
+    """A command behind a separator. In a value of a telling name any known program counts that comes with arguments, in
+    one that is surely *placed*, a file or address, anything behind && and ||."""
     first = _dan_cut.search(text)
     if first is None:
         return None
@@ -14729,6 +14924,8 @@ def _dan_command(text: str, named: bool, look: DangerLook) -> Danger | None:
     judged = False
     for seen, cut in enumerate(_dan_cut.finditer(text)):
         start = _dan_program.match(text, cut.end())
+        if placed and start is not None and cut[0] in ("&&", "||"):
+            return Danger("hidden_command", (), f"a command behind {cut[0]}: {start[1]}")
         if start is None or start[2] is None and start[1].lower() not in _DAN_STARTS:
             continue
         if not judged:              # what stands behind it, with all that follows
@@ -14774,7 +14971,7 @@ def _dan_excused_text(call: _DanCall, roles: frozenset[str], text: str) -> Dange
     if len(text) > _DAN_LINE or "\n" in text.strip():
         return None
     if content:
-        if re.search(r"['\"][\s;&]*do shell script\b", text) is not None:
+        if _dan_apple.search(text) is not None:
             return Danger("hidden_command", (), "a shell script behind a broken quote")
         start = re.search(r"(?<![`'\"\\])\$\(|['\"]\s*[;&|]", text) if not call.told.isdisjoint(_DAN_PROGRAMS) else None
     elif text[:2] == "--" and call.says("git") and _dan_options.match(text) is not None:
@@ -14790,13 +14987,14 @@ def _dan_excused_text(call: _DanCall, roles: frozenset[str], text: str) -> Dange
 # -- options where a value belongs
 
 _DAN_REFS = frozenset("""url uri branch target ref remote revision commit tag source destination start point base head
-    path paths file files name repo repository from to sha treeish rev""".split())
+    path paths file files name repo repository from to sha treeish rev input output host domain ip author""".split())
 _DAN_PLAIN_OPTIONS = frozenset("""-- --cached --staged --stat --name-only --name-status --all --oneline --shortstat
     --numstat --tags --branches --remotes --amend --patch --no-ff --ff-only --graph --merges --no-merges --word-diff
     --summary --color --no-color""".split())
 _DAN_OPTION_KEYS = frozenset("""arg args argument arguments option options opts flag flags param params switch switches
     cmd command extra""".split())
-_DAN_LOOSE = ("git", "rsync", "scp", "ssh", "sftp", "curl", "wget", "svn", "hg", "tar")
+_DAN_LOOSE = ("git", "rsync", "scp", "ssh", "sftp", "curl", "wget", "svn", "hg", "tar", "ffmpeg", "ffprobe", "magick", "pandoc",
+              "nmap", "ping", "dig", "traceroute", "whois")
 _DAN_CLUSTER = ("kubectl", "kubernetes", "k8s", "helm", "pod", "forward", "docker", "container")
 _DAN_RISKY = """upload-pack receive-pack exec output config ext-diff textconv open-files-in-pager template
     separate-git-dir git-dir work-tree exec-path ssh-command pager rsh proxy-command address kubeconfig server token as
@@ -14809,12 +15007,14 @@ _dan_options = lazy_regex(
     r"|-o\s?(?:ProxyCommand|PermitLocalCommand|LocalCommand|KnownHostsCommand)|-u\s?(?:sh|touch|/)|-c\s?\w+\.\w+=)")
 _dan_transport = lazy_regex(r"(?i)\s*(?:ext|fd)::|[a-z+]+://(?:[^@/]*@)?(?:-|%2d)|[\w.]*@-")
 # An option behind a URL, a file or a host; one in place of a value; one between broken quotes
-_dan_url_option = lazy_regex(r"\w+://\S+\s+--?[A-Za-z]|\S*[\w/]\.\w{1,5}\s+--?[A-Za-z][\w-]*(?:[ =]|\Z)|--[a-z][\w-]*=\S")
+_dan_url_option = lazy_regex(r"\w+://\S+\s+--?[A-Za-z]|--[a-z][\w-]*=\S")
+_dan_loose_option = lazy_regex(r"\S+\s+--?[A-Za-z][\w-]*(?:[ =]|\Z)")
+_dan_file_option = lazy_regex(r"\S*[\w/]\.\w{1,5}\s+--?[A-Za-z][\w-]*(?:[ =]|\Z)")
 _dan_quote_option = lazy_regex(r"['\"]\s+--?[A-Za-z][\w-]*(?:[= ]\S+)?\s*['\"]\s*\Z")
 _dan_word_option = lazy_regex(r"\S+\s+--?[a-z]")
 
 
-def _dan_option(call: _DanCall, words: tuple[str, ...], text: str, named: bool) -> Danger | None:
+def _dan_option(call: _DanCall, words: tuple[str, ...], text: str, named: bool, sure: bool) -> Danger | None:
     """An option in a value that should be a name, place or address; transports of git that run a command."""
     if "-" not in text and "::" not in text or len(text) > 4096:
         return None
@@ -14827,6 +15027,8 @@ def _dan_option(call: _DanCall, words: tuple[str, ...], text: str, named: bool) 
     if loose and bare[:1] == "-" and not bare[1:2].isdigit() and not _DAN_REFS.isdisjoint(words[-1:]) and \
             bare not in _DAN_PLAIN_OPTIONS and bare != "-" or _dan_quote_option.search(bare) is not None or named and (
                 _dan_options.search(text) is not None or _dan_url_option.match(bare) is not None or
+                sure and _dan_file_option.match(bare) is not None or
+                call.says(*_DAN_LOOSE) and _dan_loose_option.match(bare) is not None or
                 call.says(*_DAN_CLUSTER) and _dan_word_option.match(bare) is not None):
         return Danger("hidden_option", (), "an option in place of a value")
     return None
@@ -14921,7 +15123,7 @@ _DAN_NAMES = _DAN_OFF | _DAN_MANIFESTS | _DAN_ON | _DAN_MODES | _DAN_MOUNTS | _D
 _DAN_WORDS = _DAN_DESTROY | _DAN_PARSES | _DAN_PROGRAMS.keys() | _DAN_PACK | _DAN_UNPACK | frozenset(_DAN_CONFIG) | \
     frozenset("""format transfer reset clear flushall flushdb dropdatabase move rename mv chmod chown permissions
     env environ environment printenv getenv resource resources cluster repository repo browser page puppeteer playwright
-    evaluate compose push secrets container pod sandbox""".split())
+    evaluate compose push secrets secret clean cleanup container pod sandbox""".split())
 
 
 # -- what a server asks a person or the model
@@ -15030,10 +15232,10 @@ class _Seen:
     By their place, not by their name alone: an argument called "cursor" is text like any other.
     """
 
-    __slots__ = ("_message", "_tokens", "_media", "texts", "decoded")
+    __slots__ = ("_message", "budget", "_tokens", "_media", "texts", "decoded")
 
-    def __init__(self, message: Message) -> None:
-        self._message = message
+    def __init__(self, message: Message, budget: Budget | None = None) -> None:
+        self._message, self.budget = message, budget
         self._tokens: dict[int, frozenset[str]] | None = None   # id of an object -> which of its members are tokens
         self.texts: list[str] = []              # while `judged_texts` gathers them: what it has
         self.decoded: dict[int, str] = {}       # ordinals of texts that are base64 in the message -> their encoding
@@ -15046,6 +15248,8 @@ class _Seen:
         if self._tokens is None:
             self._tokens = {id(holder): frozenset(names) for holder, names in self._find_tokens() if type(holder) is dict}
             self._media = {id(block) for block in self._find_media()}
+        if self.budget is not None:
+            self.budget.check()
         if name == "blob" or name == "data" and node.get("type") in _MEDIA_TYPES:
             if id(node) not in self._media:
                 return text
@@ -15098,10 +15302,12 @@ class _Seen:
             blocks = [*_listed_blocks(holder.get("content")), *_listed_blocks(holder.get("contents"))]
             for one in _listed_blocks(holder.get("messages")):
                 blocks += _listed_blocks(one.get("content"))
-            for block in blocks:
+            for number, block in enumerate(blocks):
                 yield block
                 yield block.get("resource")
                 blocks += _listed_blocks(block.get("content"))      # of a tool result within a message
+                if self.budget is not None and number % 100 == 99:
+                    self.budget.check()
 
 
 def _listed_blocks(value: Any) -> list[dict[str, Any]]:
@@ -15158,7 +15364,7 @@ def judged_texts(message: Message, seen: _Seen | None = None) -> list[str]:
             texts.append("" if key == "jsonrpc" or key == "id" and (message.method or message.kind != "response") or
                          key == "method" and value in _METHODS else value)
         elif kind is dict or kind is list:
-            _collect(value, texts, seen)
+            _collect(value, texts, seen, seen.budget)
     return texts
 
 
@@ -15287,7 +15493,7 @@ class Subject:
     @property
     def _seen(self) -> _Seen:
         if self._seen_parts is None:
-            self._seen_parts = _Seen(self.message)
+            self._seen_parts = _Seen(self.message, self.budget)
         return self._seen_parts
 
     @property
@@ -15308,7 +15514,7 @@ class Subject:
     def names(self) -> list[str | None]:
         """For each of `texts` the name of the member it is the value of; None for a name itself."""
         if self._names is None:
-            self._names = strings_of(self.message.body)[1]
+            self._names = strings_of(self.message.body, self.budget)[1]
         return self._names
 
     @property
@@ -15348,9 +15554,9 @@ class Subject:
         """All strings and numbers of the message in all their views, in lower case: where literals are looked for."""
         if self._haystack is None:
             parts = ["true", "false"]
-            for key, value in self.message.body.items():
-                _collect([key, value], parts, None)
-            parts += (value.text for value in self.values() if value.number)
+            _collect(self.message.body, parts, None, self.budget)
+            parts += (text for text, _, _, _, number in self._everything(frozenset()) if number)
+            parts += [self.texts[ordinal] for ordinal in self._seen.decoded] if self.texts else []
             if self.viewed:
                 parts += (view.text for text in self.texts for view in self.readings(text)[1:])
             self._haystack = "\0".join(parts).lower()
@@ -15497,12 +15703,15 @@ class Subject:
         """Every string and number that the message carries, but for what is opaque and what stands under *skip*."""
         found: list[Value] | None = self._derived.get(("values", skip))
         if found is None:
-            found = self._derived["values", skip] = []
-            body = {key: value for key, value in self.message.body.items() if key not in ("jsonrpc", "id", "method")}
-            leaves: list[_Leaf] = []
-            _walk_values(body, "", (), skip, self._seen, leaves)
-            found += (Value(text, name, (*parent, step), number) for text, name, parent, step, number in leaves)
+            found = self._derived["values", skip] = [
+                Value(text, name, (*parent, step), number) for text, name, parent, step, number in self._everything(skip)]
         return found
+
+    def _everything(self, skip: frozenset[str]) -> list[_Leaf]:
+        body = {key: value for key, value in self.message.body.items() if key not in ("jsonrpc", "id", "method")}
+        leaves: list[_Leaf] = []
+        _walk_values(body, "", (), skip, self._seen, leaves)
+        return leaves
 
     def argument_values(self, skip: frozenset[str]) -> list[Value]:
         """The same of the arguments alone, without `_meta`."""
@@ -15585,42 +15794,53 @@ class Subject:
         found: list[_Address] | None = self._derived.get(("addresses", skip))
         if found is None:
             found = self._derived["addresses", skip] = []
-            message, flat, viewed = self.message, self.flat(), self.viewed
-            ran = self._run_hosts(found) if message.tool is not None and not (flat and not flat[1].commands) else ()
-            if flat and not viewed:
-                hosts = flat[1].hosts
-                leaves = [(text, name, _ARGUMENTS, name, False) for name, text in flat[0].items()
-                          if type(text) is str and name not in skip and
-                          (name in hosts or may_hold_url(text) or text[:1].isdigit())]
-            else:
-                leaves = self._leaves(skip)
-            for text, name, parent, step, _ in leaves:
-                role = _address_role(message.tool or "", name)
-                if not role or ran and parent + (step,) in ran:
-                    continue
-                for view in self.readings(text) if viewed else (View("raw", text, ()),):
-                    alone = role == "address" or role == "unknown" and _bare_host.match(view.text) is not None
-                    if may_hold_url(view.text) or alone and may_be_host.search(view.text) is not None:
-                        self.budget.check()
-                        names, other = hosts_of(view.text, alone)
-                        found += [_Address(parent + (step,), view.name, *address_names(host)) for host in names]
-                        if other and role == "address":
-                            found.append(_Address(parent + (step,), view.name, _NOT_WEB, ()))
+            flat, ran = self.flat(), _NONE
+            if self.message.tool is not None and not (flat and not flat[1].commands) and may_fetch(self.blob):
+                ran = self._run_hosts(found)
+            for base, root in self.roots():
+                if type(root) is dict or type(root) is list:
+                    self._hosts_below(root, str(base[-1]), base, skip, ran, found)
+                elif type(root) is str:
+                    self._hosts_in(root, _address_role(self.message.tool or "", ""), base, found)
         return found
 
-    def _run_hosts(self, found: list[_Address]) -> set[tuple[Any, ...]]:
+    def _hosts_below(self, node: Any, name: str, path: tuple[Any, ...], skip: frozenset[str], ran: frozenset[Any],
+                     found: list[_Address]) -> None:
+        """Those below *node*, but for names of *skip* and for commands, whose places are *ran*."""
+        tool = self.message.tool or ""
+        step: Any
+        for step, value in node.items() if type(node) is dict else enumerate(node):
+            key = step if type(node) is dict else name
+            kind = type(value)
+            if kind is str:
+                role = _address_role(tool, key)
+                if role and (may_hold_url(value) or role == "address" or value[:1].isdigit() or self.viewed) and \
+                        key not in skip and not (ran and path + (step,) in ran):
+                    self._hosts_in(self._seen(node, key, value) if key in _OPAQUE_NAMES else value, role, path + (step,), found)
+            elif (kind is dict or kind is list) and key not in skip:
+                self._hosts_below(value, key, path + (step,), skip, ran, found)
+
+    def _hosts_in(self, text: str, role: str, path: tuple[Any, ...], found: list[_Address]) -> None:
+        for view in self.readings(text):
+            alone = role == "address" or role == "unknown" and _bare_host.match(view.text) is not None
+            if may_hold_url(view.text) or alone and may_be_host.search(view.text) is not None:
+                self.budget.check()
+                names, other = hosts_of(view.text, alone)
+                found += [_Address(path, view.name, *address_names(host)) for host in names]
+                if other and role == "address":
+                    found.append(_Address(path, view.name, _NOT_WEB, ()))
+
+    def _run_hosts(self, found: list[_Address]) -> frozenset[Any]:
         """The hosts of commands are *found*; where the commands stand."""
         ran: set[tuple[Any, ...]] = set()
-        if may_fetch(self.blob):
-            for base, root in self.roots():
-                for command in commands_in(self.message.tool or "", root):
-                    path = base + command.path
-                    text = command.source if isinstance(command.source, str) else " ".join(map(_quoted_word, command.source))
-                    shell = command.language in ("", "sh", "powershell", "cmd")
-                    found += [_Address(path, "", *address_names(host))
-                              for host in (hosts_in_command(text) if shell else hosts_of(text)[0])]
-                    ran.add(path)
-        return ran
+        for base, root in self.roots():
+            for command in commands_in(self.message.tool or "", root):
+                text = command.source if isinstance(command.source, str) else " ".join(map(_quoted_word, command.source))
+                shell = command.language in ("", "sh", "powershell", "cmd")
+                found += [_Address(base + command.path, "", *address_names(host))
+                          for host in (hosts_in_command(text) if shell else hosts_of(text)[0])]
+                ran.add(base + command.path)
+        return frozenset(ran)
 
     @property
     def acting(self) -> str:
@@ -15759,6 +15979,10 @@ _TAKES_FOLDERS = frozenset("zip tar archive compress pack backup bundle sync mir
                            "decompress restore".split())
 
 
+_leads = lazy_regex(r":|\A\s*[/~$%\\]|(?:\A|[/\\])\.\.(?:[/\\]|\Z)")      # of the name of a branch: HEAD:.env, ../x
+_KNOWLEDGE = frozenset(("entities", "relations", "observations"))               # of a memory: all below is said
+
+
 class _PlaceWalk:
     """Gathers what may be a path among the arguments of *tool*."""
 
@@ -15779,7 +16003,8 @@ class _PlaceWalk:
                     if text or not value:
                         self.text(text, key, path, key)
                 elif kind is dict or kind is list:
-                    if not (key in skip if skip is not None else "exclusion" in _roles_of_name(self._tool, key)):
+                    if not (key in skip if skip is not None else
+                            key in _KNOWLEDGE or "exclusion" in _roles_of_name(self._tool, key)):
                         self.below(value, key, path + (key,))
         elif type(node) is list:
             for index, value in enumerate(node):
@@ -15796,6 +16021,8 @@ class _PlaceWalk:
             if name in self._skip:
                 return
         elif "exclusion" in roles or "pattern" in roles and not self._reads and not is_place_pattern(self._tool, name, text):
+            return
+        elif "cell" in roles or "name" in roles and _leads.search(text) is None:
             return
         elif "content" in roles or "query" in roles or "choice" in roles:
             if "patch" in roles:
@@ -15820,8 +16047,8 @@ def stays_inside(pattern: str, ctx: PathContext) -> bool:
         re.search(r"(?:\A|[/\\{,(|])\.\.(?:[/\\},)|]|\Z)|[/\\]~|[{,][/~]|%2|%5c", bare, re.IGNORECASE) is None and "`" not in bare
 
 
-_LOOKING = frozenset("grep rg ripgrep content contents text code lines symbol symbols word words regex".split())
-_pattern_leads = lazy_regex(r"\s*(?:[/~$%]|[A-Za-z][A-Za-z0-9+.-]*:[/\\]|\\\\|[^*?\[\]{}()|^\\/]+[/\\])"
+_LOOKING = frozenset("grep rg ripgrep content contents text code lines symbol symbols word words regex pattern".split())
+_pattern_leads = lazy_regex(r"\s*(?:[/~$%]|[A-Za-z][A-Za-z0-9+.-]*:[/\\]|\\\\|[^*?\[\]{}()|^\\/]+/)"
                             r"|(?:\A|[/\\])\.\.(?:[/\\]|\Z)")
 
 
@@ -15839,7 +16066,7 @@ def is_place_pattern(tool: str, name: str, text: str) -> bool:
 _FILE_WORD, _CHANGED_WORD = frozenset(("command", "place", "read")), frozenset(("command", "place", "read", "write"))
 
 
-_NOT_WEB = frozenset(("not_web",))
+_NOT_WEB, _NONE = frozenset(("not_web",)), frozenset[Any](())
 
 
 class _Address(NamedTuple):
@@ -15899,20 +16126,21 @@ class _Names(NamedTuple):
     """What the names of a tool and of its arguments tell, whatever texts and numbers the arguments are."""
     commands: bool      # may any of them be a command?
     odd: bool           # is a name a path itself?
-    hosts: frozenset[str]   # those that may hold a host alone
 
 
 @lru_cache(1024)
 def _names_of(tool: str, names: tuple[str, ...]) -> _Names:
-    return _Names(bool(commands_in(tool, dict.fromkeys(names, "a text"))), any(map(_is_path_name, names)),
-                  frozenset([name for name in names if _address_role(tool, name) == "address"]))
+    return _Names(bool(commands_in(tool, dict.fromkeys(names, "a text"))), any(map(_is_path_name, names)))
 
 
 _Leaf = tuple[str, str, tuple[Any, ...], Any, bool]     # a Value with its path in two: (text, name, parent, step, number)
 
 
 def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[str], seen: _Seen, found: list[_Leaf]) -> None:
-    """What stands under a name in *skip* is passed over."""
+    """What stands under a name in *skip* is passed over. May raise BudgetSpent."""
+    budget = seen.budget
+    if budget is not None:
+        budget.check()
     if type(node) is dict:
         for key, value in node.items():
             kind = type(value)
@@ -15928,6 +16156,8 @@ def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[st
                 _walk_values(value, key, path + (key,), skip, seen, found)
     elif type(node) is list:
         for index, value in enumerate(node):
+            if index & 4095 == 4095 and budget is not None:
+                budget.check()
             kind = type(value)
             if kind is dict or kind is list:
                 _walk_values(value, name, path + (index,), skip, seen, found)
@@ -16203,6 +16433,8 @@ class Settings(NamedTuple):
     max_repeated_denials: int = 10
     env: str | list[str] = "inherit"    # or "minimal", or a list of globs of names
     hook_fault: str = "deny"
+    log_max_mb: int = 512               # of one session and day, beyond which only refusals and their like are written; 0: no bound
+    log_keep_days: int = 0              # log files older than this are removed; 0: none
 
     @property
     def handed_on(self) -> str | list[str]:
@@ -16224,7 +16456,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "hook_fault": ("deny", "ask"),
 }
 _BOUNDS = {"max_message_bytes": (1024, 1 << 30), "max_answer_bytes": (1024, 1 << 30), "ask_timeout": (1, 86_400),
-           "max_repeated_denials": (1, 1_000_000)}
+           "max_repeated_denials": (1, 1_000_000), "log_max_mb": (0, 1 << 20), "log_keep_days": (0, 36_500)}
 MAX_LIMIT_CALLS = 10_000    # of a rule's `limit`: so many points in time are remembered
 MAX_LIMITS_CALLS = 1_000_000    # of all of them together
 MAX_LIMIT_SECONDS = 86_400
@@ -17044,9 +17276,13 @@ def _places_anywhere(test: ValueTest, roots: Sequence[str], word: str, skip: fro
             if access.isdisjoint(subject.access(place)):
                 continue
             subject.budget.check()
-            if leads_out(place.text, roots, subject.path_context, place.named) if word == "not_under" else \
-                    may_be_under(place.text, roots, subject.path_context, place.named):
-                return Hit(place.path)
+            if word == "not_under":
+                if leads_out(place.text, roots, subject.path_context, place.named):
+                    return Hit(place.path)
+                continue
+            for view in subject.readings(place.text):
+                if may_be_under(view.text, roots, subject.path_context, place.named):
+                    return Hit(place.path, "", view.name.replace("raw", ""))
         return None
 
     def allows(subject: Subject) -> Hit | None:
@@ -17088,15 +17324,13 @@ def _addresses_anywhere(test: _HostTest, skip: frozenset[str], strict: bool) -> 
 
 def _secrets_anywhere(skip: frozenset[str], keys: bool) -> Test:
     def matches(subject: Subject) -> Hit | None:
-        found = []
-        for finding in subject.findings:
-            ordinal = finding.spans[0][0]
-            is_name = subject.names[ordinal] is None
-            if (is_name or not keys) and not (skip and skip.intersection(path_of(subject.message.body, ordinal))):
-                found.append(finding)
+        found = [finding for finding in subject.findings if not keys or subject.names[finding.spans[0][0]] is None]
+        paths = paths_of(subject.message.body, [finding.spans[0][0] for finding in (found if skip else found[:1])])
+        if skip:
+            found = [finding for finding in found if skip.isdisjoint(paths[finding.spans[0][0]])]
         if not found:
             return None
-        return Hit(path_of(subject.message.body, found[0].spans[0][0]), found[0].pattern, found[0].view, tuple(found))
+        return Hit(paths[found[0].spans[0][0]], found[0].pattern, found[0].view, tuple(found))
     return matches
 
 
@@ -17158,8 +17392,11 @@ def _containment(roots: Sequence[str], under: bool, strict: bool) -> ValueTest:
         context = subject.path_context
         if not under or strict:
             return HIT if (_names_a_place(value) and is_under(value, roots, context)) == under else None
-        texts = [value] if isinstance(value, str) else strings_of(value)[0]
-        return HIT if any(may_be_under(text, roots, context) for text in texts) else None
+        for text in strings_of(value, subject.budget)[0]:
+            for view in subject.readings(text):
+                if may_be_under(view.text, roots, context):
+                    return Hit(None, "", view.name) if view.name != "raw" else HIT
+        return None
     return matches
 
 
@@ -17222,35 +17459,47 @@ def _contains(words: Sequence[str], strict: bool) -> Test:
     canonical = [canonical_text(word) for word in words]
 
     def matches(subject: Subject) -> Hit | None:
-        spans: list[tuple[int, int, int]] = []
         folded = subject.blob.casefold()
         raw = any(word in folded for word in plain)
-        if not raw and (strict or not any(word in canonical_text(subject.blob) for word in canonical)):
-            if strict or not _spans_blocks(subject, canonical):
-                return None
-        for index, text in _response_texts(subject):
-            spans += _word_spans(index, text, plain, canonical)
-        return Hit(None, "", "" if raw else "canonical", (Finding("response_contains", tuple(spans), "raw"),))
+        if strict:
+            return HIT if raw else None
+        seen = "" if raw else "canonical" if any(word in canonical_text(subject.blob) for word in canonical) else None
+        found: list[tuple[int, int, int]] = []
+        for number, (index, text) in enumerate(_response_texts(subject) if seen is not None or subject.viewed else ()):
+            if number & 255 == 255:
+                subject.budget.check()
+            for view in subject.readings(text):
+                spans = _word_spans(view.text, plain)
+                if spans:
+                    seen = view.name if seen is None else seen
+                    found += ((index, *raw_span(view, *span)) for span in spans)
+                    break
+            else:               # with other blanks between
+                if any(word in canonical_text(view.text) for view in subject.readings(text) for word in canonical):
+                    seen = "canonical" if seen is None else seen
+                    found.append((index, 0, len(text)))
+        if seen is None and not _spans_blocks(subject, canonical):
+            return None
+        return Hit(None, "", "canonical" if seen is None else seen, (Finding("response_contains", tuple(found), "raw"),))
     return matches
 
 
 def _spans_blocks(subject: Subject, words: Sequence[str]) -> bool:
     """Does a word run over the border of two text blocks? The original joined them by line ends."""
-    blocks = "\n".join(text for text, name in zip(subject.texts, subject.names) if name == "text")
-    joined = canonical_text(blocks)
-    return any(word in joined for word in words)
+    blocks = "\n".join([text for text, name in zip(subject.texts, subject.names) if name == "text"])
+    return any(word in canonical_text(view.text) for view in subject.readings(blocks) for word in words)
 
 
-def _word_spans(index: int, text: str, plain: Sequence[str], canonical: Sequence[str]) -> list[tuple[int, int, int]]:
-    """Where the words stand in *text*: the words themselves, or the whole text when only its canonical form holds one."""
+def _word_spans(text: str, words: Sequence[str]) -> list[tuple[int, int]]:
+    """Where the *words* stand in *text*; all of it where folding changes its length."""
     spans = []
     folded = text.casefold()
-    for word, bare in zip(plain, canonical):
-        at = folded.find(word) if len(folded) == len(text) else -1
-        if at < 0 and (word in folded or bare in canonical_text(text)):
-            spans.append((index, 0, len(text)))
+    for word in words:
+        at = folded.find(word)
+        if at >= 0 and len(folded) != len(text):
+            return [(0, len(text))]
         while at >= 0 and word:
-            spans.append((index, at, at + len(word)))
+            spans.append((at, at + len(word)))
             at = folded.find(word, at + len(word))
     return spans
 
@@ -17502,18 +17751,19 @@ _GROUPS_JSON = r"""
    "match": {"arguments": {"_any_value": {"danger": ["hidden_command", "hidden_option", "hidden_code"]}}},
    "action": "deny", "message": "Blocked: a command, option or code in a value that should hold none"}],
 "ask-dangers": [
-  {"name": "ask-sweeping-changes", "match": {"arguments": {"_any_value": {"danger": ["sweeping", "unguarded"]}}},
-   "action": "ask", "message": "A call that takes in all of something, or turns a protection off"},
+  {"name": "ask-sweeping-changes", "match": {"arguments": {"_any_value": {"danger": ["sweeping", "unguarded", "local_file"]}}},
+   "action": "ask", "message": "A call that takes in all of something, turns a protection off, or opens a file of the system"},
   {"name": "ask-host-rights", "match": {"arguments": {"_any_value": {"danger": ["host_rights", "credentials"]}}},
    "action": "ask", "message": "A container with rights over its host, or credentials handed out"}],
 "ask-sweeping": [
   {"name": "block-host-rights", "match": {"arguments": {"_any_value": {"danger": ["host_rights", "credentials"]}}},
    "action": "deny", "message": "Blocked: a container with rights over its host, or credentials handed out"},
-  {"name": "ask-sweeping-changes", "match": {"arguments": {"_any_value": {"danger": ["sweeping", "unguarded"]}}},
-   "action": "ask", "message": "A call that takes in all of something, or turns a protection off"}],
+  {"name": "ask-sweeping-changes", "match": {"arguments": {"_any_value": {"danger": ["sweeping", "unguarded", "local_file"]}}},
+   "action": "ask", "message": "A call that takes in all of something, turns a protection off, or opens a file of the system"}],
 "block-dangers": [
   {"name": "block-dangers",
-   "match": {"arguments": {"_any_value": {"danger": ["sweeping", "unguarded", "host_rights", "credentials"]}}},
+   "match": {"arguments": {"_any_value": {"danger":
+     ["sweeping", "unguarded", "host_rights", "credentials", "local_file"]}}},
    "action": "deny", "message": "Blocked: a call that takes in all of something, or gives rights away"}],
 "careful": [
   {"name": "ask-git-rewrite", "match": {"arguments": {"_any_value": {"command": "git_rewrite"}}},
@@ -17566,7 +17816,9 @@ _GROUPS_JSON = r"""
 "filesystem": [
   {"name": "block-path-traversal",
    "match": {"arguments": {"_any_value": {"regex": "(^|[\\\\/])\\.\\.([\\\\/]|$)",
-     "except_keys": ["content", "text", "oldText", "newText", "old_string", "new_string"]}}},
+     "except_keys": ["content", "text", "body", "message", "description", "comment", "title", "summary", "oldText", "newText",
+                     "old_string", "new_string", "old_str", "new_str", "file_text", "insert_text", "query", "pattern", "regex",
+                     "prompt", "thought", "note", "notes", "diff", "patch"]}}},
    "action": "deny", "message": "Blocked: a path with .. in it"},
   {"name": "block-dotfiles",
    "match": {"arguments": {"_any_value": {"path": [
@@ -18149,6 +18401,7 @@ class Record(NamedTuple):
     """One audit record as data, with nothing in it that is a secret; `line` is how it is written."""
     fields: dict[str, Any]
     written: str = ""           # the line, where it is known already
+    spared: bool = False        # it is not written: the log is full, and it is about an allowed message or noise
 
     @property
     def line(self) -> str:
@@ -18780,6 +19033,8 @@ _ANSWERS = {"allow once": "once", "allow this exact call for the session": "sess
 _NO_WORDS = {"deny": "the user was asked and did not allow it", "timeout": "nobody answered in time",
              "cancelled": "the call was cancelled", "gone": "the client is gone"}
 _STOPPED = Decision("deny", None, "Blocked: the user has stopped every call (mcpwall go)", lasting=False)
+_LOG_FULL = Decision("deny", None, "Blocked: the audit log is full (settings.log_max_mb), and settings.audit_required is set",
+                     lasting=False)
 _OUR_ID = Decision("deny", None, "Blocked: the id of a question of mcpwall's own")     # its answer would be taken for ours
 _NOT_ASKED = Decision("deny", None, "Blocked: this is not the call that the user was asked about", lasting=False)
 _TOO_LATE = Decision("deny", None, "Blocked: the user's answer came too late, or once already", lasting=False)
@@ -19482,6 +19737,15 @@ class Recorder:
         self._prev: str | None = None
         self._salt = salt or os.urandom(16)
         self._constant = {"policy": policy.fingerprint, "wall": __version__, "v": RECORD_VERSION}
+        self._day = self._size = self._spared = 0       # the day, in days; bytes recorded in it; records left out since the last
+
+    @property
+    def is_full(self) -> bool:
+        """Has this session recorded as much today as settings.log_max_mb lets it?"""
+        day = int(self._clock() // 86_400)
+        if day != self._day:
+            self._day, self._size = day, 0
+        return 0 < self._settings.log_max_mb << 20 <= self._size
 
     def adopt(self, policy: Policy) -> None:
         """Another policy is in force from now on."""
@@ -19522,7 +19786,13 @@ class Recorder:
         if decision.granted:
             fields["answer"] = decision.granted
         fields.update(extra or {}, bytes=size, **self._constant, prev=self._prev)
+        if self.is_full and not _is_always_written(fields):
+            self._seq, self._spared = self._seq - 1, self._spared + 1
+            return Record(fields, spared=True)
+        if self._spared:
+            fields["left_out"], self._spared = self._spared, 0
         line = _compact(fields)
+        self._size += len(line) + 1
         self._prev = sha256(line.encode("utf-8", "backslashreplace"))[:32]
         return Record(fields, line)
 
@@ -19546,13 +19816,14 @@ class Recorder:
     def _described(self, message: Message, findings: Sequence[Finding]) -> list[dict[str, Any]]:
         """Findings for the log: the pattern and where, never the text."""
         described = []
+        paths = paths_of(message.body, [finding.spans[0][0] for finding in findings[:100] if finding.spans])
+        texts = judged_texts(message) if self._settings.log_redacted == "hash" else []
         for finding in findings[:100]:
-            place = self._quoting.text(pointer(path_of(message.body, finding.spans[0][0]))) if finding.spans else ""
+            place = self._quoting.text(pointer(paths[finding.spans[0][0]])) if finding.spans else ""
             entry = {"pattern": finding.pattern, "pointer": place}
             if finding.view not in ("", "raw"):
                 entry["view"] = finding.view
-            if self._settings.log_redacted == "hash" and finding.spans:
-                texts = judged_texts(message)
+            if texts and finding.spans:
                 text = "".join(texts[ordinal][start:end] for ordinal, start, end in finding.spans)
                 entry["hash"] = sha256(self._salt + text.encode("utf-8", "replace"))[:16]
             described.append(entry)
@@ -19568,6 +19839,12 @@ class _Verdict(NamedTuple):
 
 
 _ABOUT_WORDS = {"argument": "Argument", "why": "Why", "hint": "Instead", "retry_after_s": "Seconds to wait"}
+
+
+def _is_always_written(fields: Mapping[str, Any]) -> bool:
+    """Is it a record that a full log takes all the same: of a refusal, a question, a redaction, or a changed policy?"""
+    return fields["method"] == "mcpwall/policy" or "would" in fields or "answer" in fields or "asked" in fields or \
+        fields["method"] is not None and fields["action"] not in ("allow", "log_only")
 
 
 class Whereabouts:
@@ -19636,6 +19913,7 @@ class Session:
         self._recorder = Recorder(policy, server_name, session_id, self._quoting, clock, salt)
         self._strays = Strays(self._quoting, monotonic)
         self._stopped = stopped
+        self._full_on = ""                          # the day on which it was said that the log is full
 
     def prepare(self) -> None:
         """Judge how conversations begin on the side, so that what this needs is compiled before it is needed."""
@@ -19659,7 +19937,7 @@ class Session:
         out = self._begin()
         out.notes.append(Note(said))
         marker = Message("client", "policy", {}, "", "mcpwall/policy", None, self.server_name)
-        out.records.append(self._recorder.record(marker, Decision("log_only", None, said), 0))
+        self._record(out, self._recorder.record(marker, Decision("log_only", None, said), 0))
         return self._effects(out)
 
     # -- bytes in, effects out
@@ -19787,6 +20065,14 @@ class Session:
         if verdict.answer is not None:
             out.lines[peer].append(verdict.answer.encode())
 
+    def _record(self, out: Outbox, record: Record) -> None:
+        """Have a record written; say once a day when the log is full."""
+        out.records.append(record)
+        if record.spared and record.fields["ts"][:10] != self._full_on:
+            self._full_on = record.fields["ts"][:10]
+            what = "calls are refused" if self.audit_required else "allowed messages are not recorded any more today"
+            out.notes.append(Note(f"this session has recorded {self._settings.log_max_mb} MB today (settings.log_max_mb): {what}"))
+
     # -- one message
 
     def _judge(self, peer: str, kind: str, body: dict[str, Any], text: str, size: int, out: Outbox,
@@ -19811,6 +20097,9 @@ class Session:
         if self._stopped is not None and message.peer == "client" and message.kind != "response" \
                 and message.method not in LIFECYCLE[message.kind] and self._stopped():
             return _STOPPED
+        if self.audit_required and message.kind == "request" and message.peer == "client" and message.method not in LIFECYCLE["request"] \
+                and self._recorder.is_full:
+            return _LOG_FULL
         if message.kind == "request":
             refusal = self._correlation.objects(message)
             if message.peer == "client":
@@ -19854,7 +20143,7 @@ class Session:
             answer = self._refusal(message, decision, times)
         elif message.kind == "response":
             forward = self._in_place(message, decision, extra, answered, out)
-        out.records.append(self._recorder.record(message, decision, size, extra))
+        self._record(out, self._recorder.record(message, decision, size, extra))
         return _Verdict(forward, answer)
 
     def _action(self, message: Message, decision: Decision) -> str:
@@ -19887,7 +20176,7 @@ class Session:
             return self._resumed(held._replace(size=size), answer, out)
         if message.kind == "notification" and message.method != "notifications/cancelled":
             return self._conclude(message, _NOT_ASKED, size, out, extra)
-        out.records.append(self._recorder.record(message, _ALLOWED, size, {"answers": "mcpwall"}))
+        self._record(out, self._recorder.record(message, _ALLOWED, size, {"answers": "mcpwall"}))
         self._settle(self._questions.take(message, out), out)
         return _Verdict(None, None)
 
@@ -19896,7 +20185,7 @@ class Session:
         for held, answer in ended:
             if held.how == "input_required":    # the call was answered when the question was put, and nobody came back
                 refusal = held.decision._replace(action="deny", message=_NO_WORDS[answer])
-                out.records.append(self._recorder.record(held.message, refusal, held.size, {"answer": answer}))
+                self._record(out, self._recorder.record(held.message, refusal, held.size, {"answer": answer}))
                 continue
             self._renew(held.size)
             verdict = self._resumed(held, answer, out)
@@ -20071,7 +20360,7 @@ class Session:
                 message = Message("server", "response", body, "", waiting.method, waiting.tool, self.server_name)
                 out.lines["client"].append((self._in_place(message, decision, {}, waiting, out) or "").encode())
             message = Message(peer, "unreadable", {"id": ident}, "", None, None, self.server_name)
-            out.records.append(self._recorder.record(message, decision, size))
+            self._record(out, self._recorder.record(message, decision, size))
         if not ended:
             out.notes += map(Note, self._strays.take(line if isinstance(line, bytes) else line.head, size))
             self._record_strays(out)
@@ -20082,7 +20371,7 @@ class Session:
         if count:
             message = Message("server", "unreadable", {}, "", None, None, self.server_name)
             decision = Decision("deny", None, "Blocked: no message, but what the server prints")
-            out.records.append(self._recorder.record(message, decision, size, {"lines": count}))
+            self._record(out, self._recorder.record(message, decision, size, {"lines": count}))
 
 
 def _named(rule: str | None, ref: str) -> str:
@@ -20473,8 +20762,10 @@ class AuditLog:
     set to 0700; any other is left as it is.
     """
 
-    def __init__(self, directory: str | None, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, directory: str | None, clock: Callable[[], float] = time.time, keep_days: int = 0) -> None:
+        """*keep_days*: when a day's file is opened, those of ours that are older are removed; 0: none."""
         self.problem: str | None = None
+        self._keep_days = keep_days
         self._directory = directory or ""
         self._clock = clock
         self._fd = -1
@@ -20526,8 +20817,21 @@ class AuditLog:
             self.close()
             self._path = path
             self._fd = _open_log(self._directory, name)
+            if self._keep_days:
+                _remove_old_logs(self._directory, time.strftime("%Y-%m-%d", time.gmtime((day - self._keep_days) * 86400)))
             self._torn = _ends_torn(self._fd)
         self._from, self._until = now, min(now + _LOG_CHECK_S, (day + 1) * 86400.0)
+
+
+def _remove_old_logs(directory: str, oldest: str) -> None:
+    """Remove the files of days before *oldest* (YYYY-MM-DD): only plain files that are named like ours."""
+    for name in os.listdir(directory):
+        path = os.path.join(directory, name)
+        if re.fullmatch(r"\d{4}-\d\d-\d\d\.jsonl", name) and name[:10] < oldest and os.path.isfile(path) and not os.path.islink(path):
+            try:
+                os.unlink(path)
+            except OSError:         # somebody else's, or another wall was quicker
+                pass
 
 
 def _ends_torn(fd: int) -> bool:
@@ -20829,11 +21133,12 @@ class CommandError(WallError):
 
 class Patience(NamedTuple):
     """How long the relay waits, in seconds."""
-    kill: float = 5.0       # from the first SIGTERM, SIGINT or SIGHUP until SIGKILL
+    kill: float = 4.5       # from the first SIGTERM, SIGINT or SIGHUP until SIGKILL; all is over after six
     hurry: float = 1.5      # the same when the host has closed our input: it kills us 2 s after its SIGTERM
     vanished: float = 1.0   # from the host's disappearance, when the server's input is closed, until SIGTERM
     drain: float = 1.0      # for the end of the server's output after its exit: a grandchild may hold it open
-    reader: float = 10.0    # the same while output is being delivered to a host that has stopped reading
+    reader: float = 10.0    # the same while output is judged, or delivered to a host that has stopped reading
+    linger: float = 1.0     # from the end of the host's input, for those whom a launcher has left behind to serve
     group: float = 0.5      # from SIGTERM for what the server left of its process group until SIGKILL
     poll: float = 1.0       # between looks at things nobody wakes us for: host gone, time-outs
     answer: float = 0.25    # between looks for an answer while a call is held
@@ -21328,10 +21633,11 @@ class _Relay:
         self._status: int | None = None         # the server's, once it has ended
         self._fault = ""                        # what has failed here
         self._warned = self._unkept = self._over = self._killed = False
+        self._changed: tuple[Policy, str] | None = None     # a policy to be taken up, and what to say of it
         self._signals: list[int] = []           # taken, not yet passed on
         self._interrupts = 0
         self._parent_gone = _parent_watch(_kernel32())
-        self._terminate_at = self._kill_at = math.inf
+        self._terminate_at = self._kill_at = self._linger_until = math.inf
 
     # in any thread
 
@@ -21393,10 +21699,14 @@ class _Relay:
             if peer not in self._wide:
                 self._wide.add(peer)
                 _widen(fd, self._outlets[_OTHER[peer]].fd)
-        with self._lock:
+        if not self._lock.acquire(timeout=-1 if data else 1.0):     # an end is passed on though the other pump is judging
+            return False
+        try:
             if self._over:
                 return False
             effects = self._logged(self._session.receive(peer, data))
+        finally:
+            self._lock.release()
         more = bool(data)
         del data                                # what follows may block for long
         self._perform(effects, peer)
@@ -21404,7 +21714,7 @@ class _Relay:
 
     def _logged(self, effects: list[Any]) -> list[Any]:
         """*effects* after their records are in the audit log, or what is done when they cannot be."""
-        lines = [effect.line for effect in effects if type(effect) is Record]
+        lines = [effect.line for effect in effects if type(effect) is Record and not effect.spared]
         if not lines or self._audit is None or self._audit.append(lines):
             return effects
         required = self._session.audit_required
@@ -21474,7 +21784,7 @@ class _Relay:
 
     def supervise(self) -> int:
         """Wait for the server to end, see to it that it does when it should; its exit status."""
-        while self._status is None and not self._fault:
+        while (self._status is None or self._is_served()) and not self._fault:
             now = time.monotonic()
             asking = self._desk is not None and self._session.waiting
             due = min(self._terminate_at, self._kill_at, now + (self._patience.answer if asking else self._patience.poll))
@@ -21486,7 +21796,7 @@ class _Relay:
                 self._stop(15, now)
             if now >= self._kill_at:
                 if self._killed:                # SIGKILL did not end it: nothing can
-                    self._status = -_SIGKILL
+                    self._status = -_SIGKILL if self._status is None else self._status
                     break
                 self._child.signal(_SIGKILL)
                 self._killed, self._kill_at = True, now + 2.0
@@ -21502,16 +21812,32 @@ class _Relay:
                 self._perform(effects, "")
         return self._finish()
 
+    def _is_served(self) -> bool:
+        """Has the process that we started ended, but left somebody behind who serves on, as launchers do that fork? He is of
+        its group and holds both its input and its output. After the end of the host's input he has a moment left."""
+        server, now = self._outlets["server"], time.monotonic()
+        if "client" in self._ended:
+            self._linger_until = min(self._linger_until, now + self._patience.linger)
+        if self._killed or "server" in self._ended or now >= self._linger_until or not self._child.signal(0):
+            return False
+        holds_input = not server.open or not server.broken and not _reader_gone(server.fd)
+        return holds_input and not _poll(self._inputs["server"], _POLLIN) & _POLLHUP
+
     def _look_at_policy(self, now: float) -> None:
         """Take up a changed policy; one that does not load leaves the old one in force, and is said."""
-        policy, said = self._watch.changed(now) if self._watch is not None else (None, "")
+        policy, said = self._changed or (self._watch.changed(now) if self._watch is not None else (None, ""))
         if policy is None:
             if said:
                 self._reporter.say("warn", said)
             return
-        with self._lock:                        # a judgement ends within its budget
-            effects = self._logged(self._session.adopt(policy, said))
-        self._perform(effects, "")
+        self._changed = policy, said
+        if self._lock.acquire(timeout=0.1):     # else a pump is judging: next time
+            self._changed = None
+            try:
+                effects = self._logged(self._session.adopt(policy, said))
+            finally:
+                self._lock.release()
+            self._perform(effects, "")
 
     def _pass_signals(self, now: float) -> None:
         import signal
@@ -21560,9 +21886,10 @@ class _Relay:
         return status if status >= 0 else 128 - status
 
     def _drain(self) -> None:
-        """Wait until what the server said before its exit is delivered; for grandchildren only a moment."""
+        """Wait until what the server said before its exit is judged and delivered, as long as there is progress; for
+        grandchildren only a moment. After a signal, nobody has much time."""
         outlet, patience = self._outlets["client"], self._patience
-        stall = patience.reader if self._kill_at == math.inf else patience.drain
+        stall = patience.reader if self._kill_at == math.inf else 0.3 if self._killed else patience.drain
         start = moved = time.monotonic()
         written = -1
         while outlet.busy or "server" not in self._ended:
@@ -21570,9 +21897,9 @@ class _Relay:
                 return
             self._bell.acquire(timeout=0.02)
             now = time.monotonic()
-            if outlet.written != written or not outlet.busy:
+            waits = now - self._idle_since > 0.05 and not outlet.busy       # for more that the server may say
+            if outlet.written != written or waits:
                 written, moved = outlet.written, now
-            waits = now - self._idle_since > 0.05 and not outlet.busy
             if now - moved > stall or (waits and now - start > patience.drain):
                 return
 
@@ -23355,6 +23682,7 @@ class Surroundings:
         self.consent = ConsentStore(os.path.join(self.folder, "approved.json"))
         self.desk = Desk(os.path.join(self.folder, "waiting"))
         self.stops = Stops(os.path.join(self.folder, "stopped"))
+        self.columns = 0            # to write as for a terminal of so many
 
     @cached_property
     def launcher(self) -> Launcher | None:
@@ -23380,8 +23708,8 @@ class Surroundings:
     @property
     def width(self) -> int:
         """Columns of the terminal that is written to; 0 when it is none, and lines may be as long as they like."""
-        if not self.stdout.isatty():
-            return 0
+        if self.columns or not self.stdout.isatty():
+            return self.columns
         import shutil
         return max(60, shutil.get_terminal_size((80, 24)).columns)
 
@@ -23618,7 +23946,7 @@ def _scan_for_secrets(values: Iterable[tuple[str, tuple[Any, ...], Any]]) -> _Se
             texts, names = strings_of(value)
             for finding in scanner.scan(texts, budget, names):
                 for index, start, end in finding.spans:
-                    place = pointer(path + path_of(value, index))
+                    place = pointer(path + paths_of(value, (index,))[index])
                     found.append((file, place, finding.pattern, texts[index][start:end]))
     except BudgetSpent:
         pass
@@ -25718,8 +26046,8 @@ def _say_record(io: Surroundings, record: Mapping[str, Any], today: str, as_json
         tail += f" answered {record['answer']}"
     used = len(head) + len(ref) + len(what) + len(tail) + 5
     if io.width and len(about) > io.width - used:
-        about = _cut_in_the_middle(printable(about, 1000), max(20, io.width - used - 30))
-    line = printable(f"{head} {ref}  {what}  {about}  {tail}", 3000)
+        about = _cut_in_the_middle(printable(about, 1000), max(12, io.width - used - 30))
+    line = printable(f"{head} {ref}  {what}  {about}  {tail}", io.width or 3000)
     io.say(io.coloured(line, head, code))
 
 
@@ -25979,11 +26307,12 @@ def cmd_explain(argv: Sequence[str], io: Surroundings) -> int:
             _say_refusal(io, record)
         _say_layers(io, policy)
         if missing:
-            io.say(f"Not all of the call is known: {missing}.")
+            _say_wrapped(io, f"Not all of the call is known: {missing}.")
         for _, rule, outcome, hit, why in walk:
             name = rule.name if rule else "the default"
             where = next(policy_of for policy_of, one, *_ in walk if one is rule).origin(rule) if rule else ""
-            io.say(f"{'→' if outcome in (DECIDES, FAULT) else ' '} {name}" + (f" ({where})" if where else "") + f": {printable(why, 500)}")
+            said = f"{'→' if outcome in (DECIDES, FAULT) else ' '} {name}" + (f" ({where})" if where else "") + f": {printable(why, 500)}"
+            _say_wrapped(io, said, "    ") if io.width else io.say(said)
         for text in _near_misses(policy, walk):
             io.say("Nearly: " + printable(text, 500))
     decided = next((rule for _, rule, outcome, _, _ in walk if outcome in (DECIDES, FAULT)), None)
@@ -25995,7 +26324,8 @@ def cmd_explain(argv: Sequence[str], io: Surroundings) -> int:
 
 
 def _say_refusal(io: Surroundings, record: Mapping[str, Any]) -> None:
-    io.say(f"{record.get('ref')}: {printable(decision_text(record, False), 1000)}")
+    said = f"{record.get('ref')}: {printable(decision_text(record, False), 1000)}"
+    _say_wrapped(io, said) if io.width else io.say(said)
     for key, word in (("subject", "What decided"), ("argument", "Argument"), ("why", "Why"), ("view", "Read as"), ("would", "Would"),
                       ("asked", "Asked by"), ("answer", "Answer"), ("policy", "Policy then")):
         if record.get(key):
@@ -27090,7 +27420,8 @@ def _cmd_relay(options: _Options, command: list[str]) -> int:
         reporter.say("warn", warning)
     name = options.server_name or server_name_of(command)
     log_dir = os.path.expanduser(settings.log_dir)
-    audit = AuditLog(log_dir if os.path.isabs(log_dir) or not settings.log_dir.startswith("~") else settings.log_dir)
+    audit = AuditLog(log_dir if os.path.isabs(log_dir) or not settings.log_dir.startswith("~") else settings.log_dir,
+                     keep_days=settings.log_keep_days)
     environ, withheld = server_environment(os.environ, settings.handed_on, options.env)
     secrets = {name: value for name, value in withheld.items() if value not in environ.values()}
     hidden = secret_values(secrets, lambda path: os.path.lexists(os.path.expanduser(path)))
@@ -27502,7 +27833,7 @@ _DEMO_STEPS = (
     ("read an SSH key", "read_file", {"path": "~/.ssh/id_rsa"}),
     ("run a command", "run_command", {"command": "rm -rf / --no-preserve-root"}),
     ("read a file with a token in it", "read_file", {"path": "config/settings.ini"}),
-    ("fetch a web page that gives orders", "fetch", {"url": "https://example.com/recipe"}),
+    ("fetch a page that gives orders (default notes it, strict blocks it)", "fetch", {"url": "https://example.com/recipe"}),
 )
 
 
@@ -27545,34 +27876,37 @@ def cmd_demo(argv: Sequence[str], io: Surroundings) -> int:
         return _demo_server()
     import subprocess
     import tempfile
-    with tempfile.TemporaryDirectory(prefix="mcpwall-demo-") as folder:
-        policy = os.path.join(folder, "policy.json")
-        with open(policy, "w", encoding="utf-8") as stream:
-            json.dump({"version": 1, "settings": {"log_dir": folder, "log_level": "error", "project_dir": folder},
-                       "outbound_rules": [{"name": "block-prompt-injection-patterns", "match": {"injection": True},
-                                           "action": "deny", "message": "text that tries to steer the model"}],
-                       "extends": "default"}, stream)
+    given = [word for flag, value in (("-c", args.config and os.path.abspath(args.config)), ("--profile", args.profile)) if value
+             for word in (flag, value)]
+    with tempfile.TemporaryDirectory(prefix="mcpwall-demo-") as home:       # nothing is left behind
+        home = os.path.realpath(home)
+        project = os.path.join(home, "project")
+        os.mkdir(project)
         this = [sys.executable, os.path.abspath(__file__)]
-        child = subprocess.Popen([*this, "-c", policy, "--server-name", "toy", "--", *this, "demo", "--server"],
-                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-                                 env={**os.environ, "HOME": folder, "USERPROFILE": folder})     # nothing is left behind
+        child = subprocess.Popen([*this, *given, "--log-level", "error", "--server-name", "toy", "--", *this, "demo", "--server"],
+                                 stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=project,
+                                 env={**os.environ, "HOME": home, "USERPROFILE": home})
+        inner = Surroundings(home, project, {"NO_COLOR": "1"}, stdin=io.stdin, stdout=io.stdout, stderr=io.stderr)
+        inner.columns = min(io.width or 80, 100)
         try:
-            _demo_conversation(child.stdin, child.stdout)
+            ref = _demo_conversation(inner, child.stdin, child.stdout)
         finally:
             child.stdin.close()     # type: ignore[union-attr]
             child.wait(10)
-        print("What the audit log says:\n")
-        for name in sorted(os.listdir(folder)):
-            if name.endswith(".jsonl"):
-                with open(os.path.join(folder, name), encoding="utf-8") as log:
-                    _demo_log(log)
+        for words, run in ((["log"], cmd_log), (["explain", ref], cmd_explain), (["report"], cmd_report)):
+            if words[-1]:
+                io.say(f"\n$ mcpwall {' '.join(words)}")
+                io.stdout.flush()
+                run(words[1:], inner)
     us = f"{'python' if os.name == 'nt' else 'python3'} {os.path.basename(__file__)}" if __name__ == "__main__" else "mcpwall"
-    print(f"\nNext: put it in front of a server of yours:\n  {us} -- npx -y @modelcontextprotocol/server-filesystem ~/proj\n"
-          f"or let it find the servers of your hosts and wrap them:\n  {us} init")
+    io.say("(All of that was in a made-up home, which is gone.)\n\nNext: put it in front of a server of yours:\n"
+           f"  {us} -- npx -y @modelcontextprotocol/server-filesystem ~/proj\n"
+           f"or let it find the servers of your hosts and wrap them:\n  {us} init")
     return 0
 
 
-def _demo_conversation(to_wall: Any, from_wall: Any) -> None:
+def _demo_conversation(io: Surroundings, to_wall: Any, from_wall: Any) -> str:
+    """Show what becomes of each call; the ref of the first one that is refused."""
     def ask(ident: int, method: str, params: dict[str, Any]) -> dict[str, Any]:
         to_wall.write(json.dumps({"jsonrpc": "2.0", "id": ident, "method": method, "params": params}).encode() + b"\n")
         to_wall.flush()
@@ -27580,26 +27914,22 @@ def _demo_conversation(to_wall: Any, from_wall: Any) -> None:
         return answer
 
     ask(0, "initialize", {"protocolVersion": "2025-06-18", "capabilities": {}, "clientInfo": {"name": "demo", "version": "1"}})
-    print("A client talks to a toy server through the wall.\n")
+    io.say("A client talks to a toy server through the wall.")
+    ref = ""
     for number, (wish, tool, arguments) in enumerate(_DEMO_STEPS, 1):
         answer = ask(number, "tools/call", {"name": tool, "arguments": arguments})
-        print(f"{number}. The model wants to {wish}: {tool}({', '.join(f'{key}={value!r}' for key, value in arguments.items())})")
+        call = f"{tool}({', '.join(f'{key}={value!r}' for key, value in arguments.items())})"
+        io.say()
+        _say_wrapped(io, f"{number}. The model wants to {wish}: {call}", "   ")
         if "error" in answer:
-            print(f"   refused:  {answer['error']['message']}")
-        else:
-            text = answer["result"]["content"][0]["text"].rstrip("\n").replace("\n", "\n             ")
-            print(f"   {'blocked: ' if answer['result'].get('isError') else 'answered:'} {text}")
-        print()
-
-
-def _demo_log(log: Iterable[str]) -> None:
-    for line in log:
-        record = json.loads(line)
-        if record["tool"]:
-            place = ", ".join(f"{one['pattern']} at {one['pointer']}" for one in record.get("findings", ()))
-            words = [record["direction"], record["method"], record["tool"], record["action"].upper(),
-                     f"[{record['rule']}]" if record["rule"] else "", place]
-            print("  " + "  ".join(word for word in words if word))
+            _say_wrapped(io, f"   refused: {answer['error']['message']}", "            ")
+            ref = ref or str(answer["error"].get("data", {}).get("mcpwall", {}).get("ref", ""))
+            continue
+        result = answer["result"]
+        for at, text in enumerate(result["content"][0]["text"].rstrip("\n").split("\n")):
+            head = ("   blocked:  " if result.get("isError") else "   answered: ") if not at else "             "
+            _say_wrapped(io, head + text, "             ")
+    return ref
 
 
 VERBS: dict[str, Callable[[Sequence[str], Surroundings], int]] = {
