@@ -10126,6 +10126,8 @@ class _ShRun:
         for at, word in enumerate(args[:64]):
             first = word.split(None, 1)[0] if " " in word else word
             if args[max(at - 1, 0)] not in _SH_TEXT_OPTIONS and _sh_program(first, self.d) in _SH_DANGEROUS:
+                if first is not word and not self.certain:
+                    continue
                 if first is not word:
                     self.apart(lambda text=word: self.run_text(text, flow))  # type: ignore[misc]
                     continue
