@@ -18184,6 +18184,7 @@ class Outbox:
 
 MAX_TOOLS = 2_000           # of one server: further ones are not compared, and under `tool_pinning: block` not shown
 _BEYOND = f"beyond {MAX_TOOLS} tools, or its name beyond {MAX_NAME_CHARS} characters: it is not compared"
+MAX_SCHEMA_CHARS = 65_536   # of a tool's outputSchema, as JSON; a longer one is not kept, so nothing is redacted in its results
 MAX_PIN_CHARS = 16_384      # a longer definition is kept as its hash alone
 _PINNED = ("name", "title", "description", "inputSchema", "outputSchema", "annotations")
 _TELLING = frozenset(("tools/list", "initialize", "server/discover", None))     # whose answers tell of tools; None: nobody's
@@ -18260,6 +18261,8 @@ class Toolbox:
         self._hashes: dict[str, str] = {}               # of each tool, as it was listed last
         self._changed: dict[str, str] = {}              # tools that are not as the user knows them, and how
         self._read_only: set[str] = set()
+        self._schemas: dict[str, Any] = {}              # their outputSchema
+        self._schema_chars = 0                          # of all of them
         self._forms: dict[str, str] = {}                # canonical form of a name -> the name it was first seen with
         self._told: set[str] = set()
         self._watching = self._settings.tool_pinning != "off"
@@ -18324,6 +18327,7 @@ class Toolbox:
                 if name in self._changed:
                     waiting[name] = pin
             self._note_annotations(name, tool, name in twice)
+            self._note_schema(name, tool.get("outputSchema"))
             twice.add(name)
             why = self._hidden(name, budget)
             if why:
@@ -18374,6 +18378,19 @@ class Toolbox:
                 self._read_only.add(name)
         else:
             self._read_only.discard(name)
+
+    def _note_schema(self, name: str, schema: Any) -> None:
+        self._schemas.pop(name, None)
+        if type(schema) is dict:
+            size = len(_compact(schema))
+            kept = size <= MAX_SCHEMA_CHARS and self._schema_chars + size <= 20 * MAX_SCHEMA_CHARS
+            self._schema_chars += size * kept
+            self._schemas[name] = schema if kept else {"not": {}}       # of which nothing is known
+
+    def output_schema(self, message: Message) -> Any:
+        """What the client validates the `structuredContent` of this answer by; None when it does not."""
+        called = message.kind == "response" and message.method in ("tools/call", "tasks/result")
+        return self._schemas.get(message.tool or "") if called else None
 
     def _hidden(self, name: str, budget: Budget) -> str:
         """Why a tool of that name is left out of lists; "" when it is shown."""
@@ -18628,27 +18645,40 @@ class Quoting:
         return about
 
 
-def redacted(message: Message, findings: Iterable[Finding]) -> str:
-    """The message's raw text with MARKER in place of what was found, overlaps merged; base64 of a text is made anew."""
+Edits = Mapping[int, Sequence[tuple[int, int, str]]]    # ordinal of one of `judged_texts` -> (start, end, what stands there then)
+
+
+def redactions(message: Message, findings: Iterable[Finding]) -> Edits:
+    """What puts a marker in place of what was found, overlaps merged."""
     by_text: dict[int, list[tuple[int, int]]] = {}
     for finding in findings:
         for ordinal, start, end in finding.spans:
             by_text.setdefault(ordinal, []).append((start, end))
-    if not by_text:
+    texts = judged_texts(message) if by_text else []
+    return {ordinal: [(start, end, _marker(texts[ordinal], start)) for start, end in merge_spans(pairs)]
+            for ordinal, pairs in by_text.items()}
+
+
+def strippings(message: Message) -> Edits:
+    """What takes out terminal escapes and invisible characters."""
+    return {index: spans for index, text in enumerate(judged_texts(message)) for spans in [strip_spans(text)] if spans}
+
+
+def redacted(message: Message, findings: Iterable[Finding]) -> str:
+    """The message's raw text with a marker in place of what was found."""
+    return edited(message, redactions(message, findings))
+
+
+def edited(message: Message, edits: Edits) -> str:
+    """The message's raw text with *edits* made; base64 of a text is made anew."""
+    if not edits:
         return message.text
-    texts = judged_texts(message)
-    return edited(message, {ordinal: [(start, end, _marker(texts[ordinal], start)) for start, end in merge_spans(pairs)]
-                            for ordinal, pairs in by_text.items()})
-
-
-def edited(message: Message, edits: dict[int, list[tuple[int, int, str]]]) -> str:
-    """The message's raw text with spans of its `judged_texts` replaced; base64 of a text is made anew."""
     seen = _Seen(message)
-    texts = judged_texts(message, seen)
+    texts, made = judged_texts(message, seen), dict(edits)
     for ordinal in edits.keys() & seen.decoded.keys():
         text = base64_of_text(_replaced(texts[ordinal], edits[ordinal]), seen.decoded[ordinal])
-        edits[ordinal] = [(0, len(strings_of(message.body)[0][ordinal]), text)]
-    return edit_json_strings(message.text, edits)
+        made[ordinal] = [(0, len(strings_of(message.body)[0][ordinal]), text)]
+    return edit_json_strings(message.text, made)
 
 
 def _marker(text: str, at: int) -> str:
@@ -18661,6 +18691,100 @@ def _replaced(text: str, edits: Sequence[tuple[int, int, str]]) -> str:
     for start, end, words in reversed(edits):
         text = text[:start] + words + text[end:]
     return text
+
+
+# -- what clients validate -------------------------------------------------------
+
+_MAX_SCHEMA_STEPS = 1_000   # subschemas that are looked at for one string
+# format -> (what a text of it looks like, one that says what it stands for)
+_FORMATS = {name: (lazy_regex(regex), text) for names, regex, text in (
+    ("uri url iri", r"[A-Za-z][A-Za-z0-9+.-]*:[^\s<>\"{}|\\^`\[\]]*\Z", "https://redacted.invalid/" + MARKER_IN_URL),
+    ("uri-reference iri-reference", r"[^\s<>\"{}|\\^`\[\]]*\Z", MARKER_IN_URL),
+    ("email idn-email", r"[\w.+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+\Z", "redacted-by-mcpwall@redacted.invalid"),
+    ("hostname idn-hostname", r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*\Z", "redacted.invalid"),
+    ("uuid", r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z", "00000000-0000-0000-0000-000000000000"),
+    ("ipv4", r"(\d{1,3}\.){3}\d{1,3}\Z", "0.0.0.0"), ("ipv6", r"::\Z", "::"),
+    ("date", r"\d{4}-\d\d-\d\d\Z", "1970-01-01"), ("date-time", r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)\Z",
+                                                   "1970-01-01T00:00:00Z"),
+    ("byte", r"[A-Za-z0-9+/]*={0,2}\Z", "UkVEQUNURUQ="), ("password binary", r"(?s).*\Z", MARKER)) for name in names.split()}
+
+
+def fitting(edits: Edits, message: Message, schema: Any) -> Edits | None:
+    """*edits* whose results in `structuredContent` satisfy the tool's output *schema*, as clients ask that they
+    do; None when no marker does, or it cannot be told."""
+    texts, fitted = judged_texts(message), dict(edits)
+    names = strings_of(message.body)[1]
+    for ordinal, path in paths_of(message.body, edits).items():
+        if path[:2] != ("result", "structuredContent"):
+            continue
+        asked = None if names[ordinal] is None else _string_schemas(schema, path[2:])
+        if asked is None:
+            return None
+        text, spans = texts[ordinal], edits[ordinal]
+        found = next((one for one in _candidates(text, spans, asked) if all(_satisfies(one, schema) for schema in asked)), None)
+        if found is None:
+            return None
+        if found != _replaced(text, spans):
+            fitted[ordinal] = [(0, len(text), found)]
+    return fitted
+
+
+def _string_schemas(root: Any, path: Sequence[Any]) -> list[dict[str, Any]] | None:
+    """The schemas that a string at *path* has to satisfy, those of all alternatives; None when that cannot be told."""
+    nodes, steps = [root], 0
+    for step in (*path, None):
+        below, stack = [], nodes
+        while stack:
+            node = stack.pop()
+            steps += 1
+            if node is True or node is False:
+                continue
+            if type(node) is not dict or steps > _MAX_SCHEMA_STEPS or not node.keys().isdisjoint(("not", "$dynamicRef", "if")):
+                return None
+            if "$ref" in node:
+                found = _at_pointer(root, node["$ref"][1:], ()) if str(node["$ref"])[:1] == "#" else []
+                if not found:
+                    return None
+                stack.append(found[0][1])
+            for key in ("allOf", "anyOf", "oneOf"):
+                stack += node.get(key, ())
+            if step is None:
+                below.append(node)
+            elif type(step) is int:
+                items: Any = node.get("items", True)        # a list in older drafts
+                first: list[Any] = items if type(items) is list else node.get("prefixItems", [])
+                below.append(first[step] if step < len(first) else node.get("additionalItems", True) if type(items) is list else items)
+            elif step in node.get("properties", {}):
+                below.append(node["properties"][step])
+            elif "patternProperties" in node:
+                return None
+            else:
+                below.append(node.get("additionalProperties", True))
+        nodes = below
+    return [node for node in nodes if node.get("type", "string") == "string" or type(node["type"]) is list and "string" in node["type"]]
+
+
+def _candidates(text: str, spans: Sequence[tuple[int, int, str]], asked: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What may stand in place of *text*, what says most first."""
+    masked = [(start, end, "".join("0" if c.isdigit() else "X" if c.isupper() else "x" if c.isalpha() else c for c in text[start:end]))
+              for start, end, _ in spans]
+    texts = [_replaced(text, spans), _replaced(text, [(start, end, MARKER_IN_URL) for start, end, _ in spans]), MARKER, MARKER_IN_URL,
+             *(_FORMATS[schema["format"]][1] for schema in asked if schema.get("format") in _FORMATS), _replaced(text, masked)]
+    yield from texts
+    longest = min((schema["maxLength"] for schema in asked if type(schema.get("maxLength")) is int), default=math.inf)
+    yield from (one[:int(longest)] for one in (texts[0], MARKER, MARKER_IN_URL) if len(one) > longest)
+
+
+def _satisfies(text: str, schema: Mapping[str, Any]) -> bool:
+    """Does *text* satisfy what *schema* says of strings? What it says in words unknown to us, it does not."""
+    try:
+        shape = _FORMATS[schema["format"]][0] if "format" in schema else None
+        return (text in schema.get("enum", (text,)) and schema.get("const", text) == text
+                and schema.get("minLength", 0) <= len(text) <= schema.get("maxLength", math.inf)
+                and (shape is None or bool(shape.match(text)))
+                and ("pattern" not in schema or bool(compile_regex(schema["pattern"]).search(text, Budget(JUDGE_SECONDS)))))
+    except (KeyError, TypeError, PolicyError, BudgetSpent):
+        return False
 
 
 def _finite(lexeme: str) -> Any:
@@ -19555,6 +19679,7 @@ class _Verdict(NamedTuple):
     answer: str | None
 
 
+_NO_ROOM = "Blocked: something had to be taken out of the structured result, and the tool's output schema leaves no room for a marker"
 _ABOUT_WORDS = {"argument": "Argument", "why": "Why", "hint": "Instead", "retry_after_s": "Seconds to wait"}
 
 
@@ -19823,17 +19948,21 @@ class Session:
         A refused request is answered to its sender, a refused notification is dropped, a refused response replaced.
         """
         action = self._action(message, decision)
-        forward = answer = None
+        forward: str | None = None
+        answer: str | None = None
+        edits: Edits | None = redactions(message, decision.findings) if action == "redact" else \
+            strippings(message) if action == "strip" else {}
+        schema = self._tools.output_schema(message) if edits else None
+        if edits and schema is not None:
+            edits = fitting(edits, message, schema)
+        if edits is None:
+            action, decision = "deny", decision._replace(action="deny", message=_NO_ROOM)
         if action == "hold":
             extra["asked"] = self._questions.way(message)
             asked = self._questions.hold(message, decision, size, out)
             answer = _compact(asked) if asked is not None else None
         elif action != "deny":
-            forward = message.text
-            if action == "redact":
-                forward = redacted(message, decision.findings)
-            elif action == "strip":
-                forward = _stripped(message)
+            forward = edited(message, edits or {})
             self._passed(message, decision, answered, out)
         elif message.kind == "request":
             times = self._refusals.refused(message, decision) if message.peer == "client" else 1
@@ -20101,12 +20230,6 @@ def without_odd_items(message: Message) -> tuple[Message, dict[str, list[Any]]]:
                 text = _drop_items(message.text, ("result", name), bad)
                 message = message._replace(body=load_json(text), text=text)
     return message, odd
-
-
-def _stripped(message: Message) -> str:
-    """The message's raw text without what `strip` takes out."""
-    edits = {index: list(spans) for index, text in enumerate(judged_texts(message)) for spans in [strip_spans(text)] if spans}
-    return edited(message, edits) if edits else message.text
 
 
 def _name_of(item: Any) -> str:
@@ -25408,7 +25531,7 @@ class Hook:
             memory.commit(decision.marks)
         changed = None
         if action in ("redact", "strip"):
-            text = redacted(message, decision.findings) if action == "redact" else _stripped(message)
+            text = edited(message, redactions(message, decision.findings) if action == "redact" else strippings(message))
             changed = _with_media(json.loads(text)["result"]["structuredContent"], shown)
         elif action == "deny":
             words = f"{BLOCKED} {decision.message or 'Blocked by policy'}"
