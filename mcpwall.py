@@ -4026,6 +4026,11 @@ _PATH_FILE = lazy_regex(r"\.[\w.~*?\[\]-]+|_?[\w@+~#-]+(?:\.[\w~-]+)*\.[A-Za-z0-
                         re.IGNORECASE)
 
 
+# Last components that are said as often as they are names of files: there they count when there is such a file.
+_PATH_WORD = lazy_regex(r"(?:\A|/)(?:token|api[_-]?key|(?:access|auth)_token|secret_key|client_secret"
+                        r"|(?:[A-Za-z_]\w*\.){2,}(?:token|key))/?\Z")
+
+
 def path_readings(value: str, ctx: PathContext, named: bool = True, word: bool = False) -> list[PathReading]:
     """Each reading of *value*. A text too long to be a path of any system has none, nor has what names no file.
 
@@ -4048,10 +4053,10 @@ def path_readings(value: str, ctx: PathContext, named: bool = True, word: bool =
     for text in spellings:
         whole = _path_absolute(text, ctx)
         sure = text not in further or text[:1] == "/"
-        if whole is not None:
+        known = named or _PATH_WORD.search(text) is None and ("/" in text or _PATH_FILE.fullmatch(text) is not None)
+        if whole is not None and (known or whole[0] == "//" or ctx.there(text)):
             found.append(_path_reading(*whole, ctx, sure or whole[0] != ""))
         if whole is None or whole[0] != "" and not ctx.windows:     # `x:/../a` is also a folder called `x:`
-            known = named or "/" in text or _PATH_FILE.fullmatch(text) is not None
             for base in (ctx.cwd, *ctx.bases) if ctx.bases else (ctx.cwd,):
                 if known or ctx.there(f"{base}/{text}"):
                     found.append(_path_reading(*_path_in(base, text), ctx, sure and whole is None))
@@ -4689,12 +4694,13 @@ block-persistence (write): a change that survives a log-out or reboot
   /etc/{ld.so.preload,ld.so.conf*,ld.so.conf.d/**,modules*,modules-load.d/**,modprobe.d/**,dbus-1/**,polkit-1/**,pam.d/**}
   /etc/{security/**,networkmanager/dispatcher.d/**,network/if-*.d/**,passwd,group,ssh/sshd_config*,ssh/sshd_config.d/**}
   /run/systemd/** | /var/spool/{cron,at,anacron}/**
-  /{usr/,usr/local/,}{bin,sbin,lib,lib32,lib64,libexec}/** | /opt/{homebrew,local}/{bin,sbin}/** | ?:/windows/**
+  /{usr/,}{bin,sbin,lib,lib32,lib64,libexec}/** | ?:/windows/**
   **/library/{launchagents,launchdaemons,startupitems}/** | **/start?menu/programs/startup/**
   **/.git/{hooks/**,config,config.worktree} | **/.git/modules/**/{hooks/**,config} | !**/.git/hooks/*.sample
   {sitecustomize,usercustomize}.py | **/site-packages/*.pth
 ask-startup-of-tools (write): a change to what an editor, an AI host or the shell runs later by itself
   ~*/{bin,.local/bin,.cargo/bin,go/bin,.npm-global/bin,.bun/bin,.deno/bin,.pyenv/shims,.asdf/shims}/**
+  /usr/local/{bin,sbin,lib,libexec}/** | /opt/{homebrew,local}/{bin,sbin}/**
   .mcp.json | **/.{cursor,vscode,roo,junie/mcp,kiro/settings,kiro,amazonq,warp,lmstudio,copilot,github}/{,.}mcp.json
   **/.{gemini,codeium,windsurf,boltai,mcporter,mcp-inspector,trae,zencoder,qwen,factory}/{,.}mcp.json
   {mcp_config,mcp-config,mcp_settings,cline_mcp_settings,mcporter,mcp_servers,mcp-servers}.json
@@ -6801,7 +6807,10 @@ _SH_PERSIST = lazy_regex(
     r"anacrontab|systemd/|init\.d|init/|rc\S*|profile\S*|bash\S*|zsh/|environment|ld\.so\.preload|ld\.so\.conf\S*|"
     r"xdg/autostart/|udev/|update-motd\.d|inittab|apt/apt\.conf\.d/|NetworkManager/dispatcher\.d|modules\S*|X11/|"
     r"security/pam_env\.conf)|/(?:usr/)?lib/systemd/|/run/systemd/system/|/var/spool/(?:cron|at)|/usr/lib/cron|"
-    r"\S*/\.git/hooks/(?!\S*\.sample\Z)|\S*/\.git/config\Z|\S*/(?:site|user)customize\.py\Z|"
+    r"\S*/\.git/(?:modules/\S+/)?hooks/(?!\S*\.sample\Z)|\S*/\.git/(?:modules/\S+/)?config(?:\.worktree)?\Z|"
+    r"~/\.(?:config/(?:nvim|vim|emacs|nushell|elvish|xonsh|zsh|hypr|bspwm|openbox|awesome|autostart-scripts)/|"
+    r"vim/(?:plugin|autoload|after|ftplugin|pack)/|oh-my-zsh/|zsh/|zshrc\.d/|bashrc\.d/|emacs\.d/|local/share/dbus-1/services/|git-templates/|githooks/|pythonstartup|"
+    r"lldbinit|irbrc|pryrc|rprofile|psqlrc|sqliterc|gvimrc|exrc|zlogout|login\Z)|/etc/(?:network/if-|modprobe\.d/|dbus-1/)|\S*/(?:site|user)customize\.py\Z|"
     r"\S*/site-packages/[^/]*\.pth\Z)", re.I)
 _SH_PRIVILEGED = lazy_regex(r"(?:/etc/(?:sudoers\S*|passwd-?|shadow-?|group-?|gshadow|pam\.d/|pam\.conf|doas\.conf|security/|"
                             r"polkit-1/|selinux/|subuid|subgid|ssh/sshd_config\S*|login\.defs|hosts\.allow)|/proc/(?:sys/|"
@@ -13931,13 +13940,18 @@ credential: private_key credential credentials cookie cookies *password *passphr
 credential: *secret_key *private_key *credential *credentials
 patch content: patch patches diff diffs *patch *diff
 patch content: input text content edits changes of patch diff
+content: code snippet source_code source of format lint highlight explain translate review summarize analyze validate
+content: label labels topic
+cell unknown command code address: rows row cells values records
 content: content contents text body message description comment title summary markdown html thought thoughts note notes
 content: observations entities relations prompt replacement edits old_string new_string old_text new_text
 content: old_str new_str oldtext newtext file_text filetext insert_text instruction instructions reason explanation
 content: subject caption headline feedback answer reply review sidenote details changelog filecontent
 content: *content *contents *text *body *message *description *comment *title *summary *markdown *html *notes *prompt
 content: *replacement *instructions *explanation
-query: query queries q question search keyword keywords term terms jql cql *query *question *keywords
+name: branch branch_name *branch tag tag_name ref refs revision commit commit_id sha
+name: target source base head from to of git
+query: query queries q question query_string query_text search_text search_phrase *keyword search keyword keywords term terms jql cql *query *question *keywords
 pattern: pattern patterns regex regexp glob globs mask match *pattern *patterns *regex *regexp *glob *globs *mask
 place pattern: include includes *include *includes include*
 choice: encoding charset mode format sort sort_by order order_by direction language lang locale unit units level theme
@@ -13945,7 +13959,7 @@ choice: *encoding *format *mode *order *language *level type *type kind
 base: cwd workdir workingdir working_dir working_directory workingdirectory working_path work_dir work_path pwd
 base: root roots root_path rootpath base base_path basepath base_dir basedir repo_path repository_path project_root
 base: project_path workspace workspace_path workspace_root dir dirs directory directories folder folders dirname outdir
-base: *dir *dirs *directory *directories *folder *folders *root *cwd *workspace
+base: directory_to_search *dir *dirs *directory *directories *folder *folders *root *cwd *workspace
 place: path paths path_in_project path_in_repository path_in_repo file files filename filenames filepath filepaths fname
 place: pathname infile outfile logfile configfile envfile keyfile outputpath attachment attachments *path *paths *file *files
 place: *filename *filenames *filepath *filepaths *pathname *attachment *attachments *file_name *file_names save_as
@@ -14021,6 +14035,8 @@ def argument_roles(tool: str, name: str, value: Any = "") -> frozenset[str]:
     | command, code | command, sql | is run |
     | content | body, newText | is written, sent or shown: does nothing by itself (a `patch` names files) |
     | query, pattern | q, glob | is looked for; a pattern may hold places |
+    | cell | rows, values | goes into a table: no place, but all else that may be |
+    | name | branch, revision | is a name of something else than a file (but `HEAD:.env` is one) |
     | exclusion | excludePatterns, ignore | is left alone |
     | choice | encoding, sort_by | is one word of few (with another value it is unknown) |
     | number | | a number, a boolean or null, whatever the name |
@@ -14076,6 +14092,7 @@ DANGERS = {
     "host_rights": "gives a container rights over its host",
     "credentials": "hands out credentials: the secrets of a cluster, the environment, the accounts of a machine",
     "unguarded": "turns a protection off",
+    "local_file": "opens a file of the system where an address of the web belongs",
     "hidden_command": "holds a command behind a separator, in a value that is no command",
     "hidden_option": "holds an option where a value belongs",
     "hidden_code": "holds code in data"}
@@ -14174,7 +14191,7 @@ def _dan_true(value: Any) -> bool:
 
 _DAN_LINE = 400             # characters of a message or pattern that may be pasted into a command line
 _dan_sign = lazy_regex(
-    r"[;&|`\n{<!=$(]|__|\A\s*[-+@]|\s-|::|//[^/]*-|@-|%2d|--|constructor|[a-z]\.mainModule|\A(?:g[AI]|Y[23]|KG|rO0|AAEAA|c)"
+    r"\A[\0- ]*(?i:file:|/(?:etc|root|proc|sys|boot|dev|var|usr|run|private)|[a-z]:[\\/])|[;&|`\n{<!=$(]|__|\A\s*[-+@]|\s-|::|//[^/]*-|@-|%2d|--|constructor|[a-z]\.mainModule|\A(?:g[AI]|Y[23]|KG|rO0|AAEAA|c)"
     r"|\A[\0- ]*(?i:javascript|vbscript|data|view-source|chrome|edge|brave|opera|vivaldi|about)\s*:|j\s*a\s*v\s*a\s")
 _dan_plain_url = lazy_regex(
     r"(?!.*__)https?://\w[\w./-]*(?:\?[\w.-]+=[\w.+-]*(?:&[\w.-]+=[\w.+-]*)*)?(?:#[\w-]*)?\Z")
@@ -14249,11 +14266,12 @@ drop delete destroy remove purge terminate nuke wipe erase decommission | organi
 drop delete destroy remove purge terminate nuke wipe erase decommission | account accounts project projects workspace
 drop delete destroy remove purge terminate nuke wipe erase decommission | workspaces environment environments vault
 drop delete destroy remove purge terminate nuke wipe erase decommission | vaults keyvault zone zones backup backups
-drop delete destroy remove purge terminate nuke wipe erase decommission | disk disks filesystem subscription crd pvc
+drop delete destroy remove purge terminate nuke wipe erase decommission | disk disks filesystem crd pvc
 drop delete destroy remove purge terminate nuke wipe erase decommission | infrastructure guild app apps application
 drop delete destroy remove purge terminate nuke wipe erase decommission | nodegroup nodepool
 drop truncate empty | table tables
-truncate empty flush purge wipe clear reset | database databases db dbs schema collection collections bucket queue
+truncate empty flush purge wipe clear reset | database databases db dbs schema collection collections bucket
+purge | queue queues topic
 flush wipe reset | redis valkey memcached
 format wipe erase | disk disks drive drives partition filesystem
 prune | system volumes volume all
@@ -14274,6 +14292,8 @@ _DAN_FILES = frozenset("file files directory directories dir dirs folder folders
 _DAN_PACK = frozenset("zip archive compress tar pack bundle backup".split())
 _DAN_UNPACK = frozenset("extract unzip untar unpack decompress expand".split())
 _DAN_BESIDE = frozenset("command commands tool request the a an v1 v2 v3 id name api batch".split())
+_DAN_TRIFLES = frozenset("""breakpoint breakpoints filter filters highlights cookies logs notifications alarms timers
+    markers watches listeners selections annotations cache""".split())
 _DAN_LINKS = frozenset("from in of to by for with".split())
 # Words of tool names: the program that such a server runs
 _DAN_PROGRAMS = {**{name: name for name in """kubectl helm terraform tofu terragrunt pulumi aws gcloud gsutil az doctl
@@ -14308,6 +14328,7 @@ def _dan_sweeping(call: _DanCall) -> Iterator[Danger]:
     acts = _dan_acts()
     end = next((at for at, word in enumerate(call.words) if at and word in _DAN_LINKS), len(call.words))
     named = [word for word in call.words[:end] if word not in _DAN_BESIDE and word not in acts]
+    named = [] if call.says("helm", "apt") and call.says("repo") else named      # a list of places, not a repository
     last = named[-1] if named else ""
     for verb in verbs & acts.keys():
         if last in acts[verb] or "*" in acts[verb] or verb == "delete" and last == "table" and any(
@@ -14323,10 +14344,10 @@ def _dan_sweeping(call: _DanCall) -> Iterator[Danger]:
 
 def _dan_everything(call: _DanCall) -> Iterator[Danger]:
     """Deletes without a limit: without a filter, of every name, or kinds of resources that hold others."""
-    if call.says("all", "everything"):
+    if call.says("all", "everything") and _DAN_TRIFLES.isdisjoint(call.told):
         yield Danger("sweeping", (), "deletes all")
     top = [leaf for leaf in call.leaves if len(leaf.path) == 1]
-    if not _DAN_MANY.isdisjoint(call.told):
+    if not _DAN_MANY.isdisjoint(call.told) or call.told >= {"by", "filter"}:
         filters = [leaf for leaf in top if leaf.key in _DAN_FILTERS]
         for path, _, _, value in filters:
             if not value or type(value) is str and value.strip().lower() in _DAN_NO_FILTER or \
@@ -14403,7 +14424,7 @@ def _dan_options_of_git(call: _DanCall, verbs: set[str]) -> Iterator[Danger]:
 
 def _dan_whole_places(call: _DanCall, verbs: set[str], destroys: bool) -> Iterator[Danger]:
     """A home, the root of a disk or a system folder that is deleted, moved, packed or unpacked into."""
-    deletes = destroys and (not _DAN_FILES.isdisjoint(call.told) or len(call.words) < 2)
+    deletes = (destroys or call.says("clean", "cleanup")) and (not _DAN_FILES.isdisjoint(call.told) or len(call.words) < 2)
     moves = not verbs.isdisjoint(("move", "rename", "mv", "chmod", "chown", "permissions"))
     packs, unpacks = not verbs.isdisjoint(_DAN_PACK), not verbs.isdisjoint(_DAN_UNPACK)
     for path, name, _, value in call.leaves if deletes or moves or packs or unpacks else ():
@@ -14443,7 +14464,7 @@ _dan_passing = lazy_regex(r"/(?:tmp|var/tmp|private/tmp)\Z|/(?:dev|proc)/.")
 # -- containers
 
 _DAN_CONTAINER = frozenset("""container containers docker podman nerdctl pod pods compose kubectl kubernetes k8s swarm
-    sandbox image images helm deployment workload start run create service""".split())
+    sandbox helm deployment workload""".split())
 _DAN_MODES = frozenset("""network networkmode net pid pidmode ipc ipcmode uts utsmode userns usernsmode cgroupns
     cgroupnsmode""".split())
 _DAN_RIGHTS = frozenset("privileged hostnetwork hostpid hostipc allowprivilegeescalation".split())
@@ -14562,7 +14583,7 @@ def _dan_credentials(call: _DanCall) -> Iterator[Danger]:
             yield Danger("credentials", (), "the whole environment")
     changes = call.says("create", "apply", "delete", "update", "patch")
     cluster = told <= _DAN_LOOKS or not told.isdisjoint(_DAN_K8S) and (looks or not changes)
-    if looks and call.says("secrets") and (not told.isdisjoint(_DAN_K8S) or "namespace" in call.arguments):
+    if looks and call.says("secrets", "secret") and (not told.isdisjoint(_DAN_K8S) or "namespace" in call.arguments):
         yield Danger("credentials", (), "secrets of the cluster")
     for path, name, key, value in call.leaves:
         if key in ("includeenv", "includeenvironment", "showenv") and _dan_true(value):
@@ -14631,10 +14652,11 @@ _DAN_NAMED = frozenset("""id ids key keys name names branch tag tags ref remote 
     service namespace resource resources bucket table index database db schema collection device udid serial port number
     version region zone cluster domain interface symbol class function channel recipient session job scheme platform arch
     locale width height size duration timeout count limit page slug uuid guid email phone address ip mac city country
-    sheet cell column row group inventory voice ssid input output source destination src dst dest from to""".split())
+    sheet cell column row group inventory voice ssid dimensions resolution ratio quality rate author committer sound input output source destination src dst dest from to""".split())
 _dan_cut = lazy_regex(r"\|\||&&|[;&|\n\r]|\$\(|`|<\(")
 _dan_program = lazy_regex(r"[\s\"'&|;()]*(?:[\w.~:-]*[/\\])*([A-Za-z][\w+-]*)(\.exe)?(?=[\s;&|)<>\"'`#]|\$|\Z)")
 _dan_told = lazy_regex(r"(?:\A|\s)(?:--?[A-Za-z]|[~$<>\"'/]|[A-Za-z]+://|[\w-]+\.[a-z0-9]{1,})|[<>]")
+_dan_apple = lazy_regex(r"['\"][\s;&]*do shell script\b")
 _dan_markup = lazy_regex(r"\s*<[A-Za-z!?/]")
 _dan_redirects = lazy_regex(r"\d?[<>]&?\s*\S+")
 _dan_prose = lazy_regex(r"[A-Za-z]{2,}")
@@ -14658,20 +14680,36 @@ def _dan_text(call: _DanCall, name: str, text: str) -> Danger | None:
     sure = "unknown" not in roles
     if sure and "address" in roles and _dan_script_url.match(text) is not None:
         return Danger("hidden_code", (), "a script in place of an address")
-    named = sure and not roles.isdisjoint(("place", "base", "address")) or last in _DAN_NAMED
-    hit = _dan_option(call, words, text, named)
+    if sure and "address" in roles and _dan_local.match(text) is not None and _dan_is_system(text, call.look):
+        return Danger("local_file", (), "a file of the system")
+    placed = sure and not roles.isdisjoint(("place", "base", "address"))
+    named = placed or last in _DAN_NAMED or "choice" in argument_roles(call.tool, name)
+    if _dan_apple.search(text) is not None:
+        return Danger("hidden_command", (), "a shell script behind a broken quote")
+    hit = _dan_option(call, words, text, named, sure)
     if hit is None and last not in _DAN_SOURCE:
         hit = _dan_code(call, text)
     if hit is None and (named or len(text) <= _DAN_SHORT and _dan_markup.match(text) is None):
-        hit = _dan_command(text, named, call.look)
+        hit = _dan_command(text, named, call.look, placed)
     if hit is None and (last if last != "name" else "".join(words[-2:-1])) in ("table", "schema", "column", "view") and \
             _dan_statement.search(text) is not None:
         hit = Danger("hidden_command", (), "a statement behind a name")
     return hit
 
 
-def _dan_command(text: str, named: bool, look: DangerLook) -> Danger | None:
-    """A command behind a separator. In a value of a telling name any known program counts that comes with arguments."""
+_dan_local = lazy_regex(r"(?i)[\0- ]*(?:view-source:)?(?:file:|/|~|[a-z]:[\\/])")
+_dan_system_file = lazy_regex(r"/(?:etc|root|proc|sys|boot|dev|var/(?!www|folders|tmp)|run|private/etc)(?:/.*)?|"
+                              r"[A-Za-z]:/(?:Windows|ProgramData)/.*")
+
+
+def _dan_is_system(text: str, look: DangerLook) -> bool:
+    text = text.strip().partition("view-source:")[2] or text
+    return any(_dan_system_file.fullmatch(path) for path in canonical_paths(text, look.paths))
+
+
+def _dan_command(text: str, named: bool, look: DangerLook, placed: bool = False) -> Danger | None:
+    """A command behind a separator. In a value of a telling name any known program counts that comes with arguments, in
+    one that is surely *placed*, a file or address, anything behind && and ||."""
     first = _dan_cut.search(text)
     if first is None:
         return None
@@ -14687,6 +14725,8 @@ def _dan_command(text: str, named: bool, look: DangerLook) -> Danger | None:
     judged = False
     for seen, cut in enumerate(_dan_cut.finditer(text)):
         start = _dan_program.match(text, cut.end())
+        if placed and start is not None and cut[0] in ("&&", "||"):
+            return Danger("hidden_command", (), f"a command behind {cut[0]}: {start[1]}")
         if start is None or start[2] is None and start[1].lower() not in _DAN_STARTS:
             continue
         if not judged:              # what stands behind it, with all that follows
@@ -14732,7 +14772,7 @@ def _dan_excused_text(call: _DanCall, roles: frozenset[str], text: str) -> Dange
     if len(text) > _DAN_LINE or "\n" in text.strip():
         return None
     if content:
-        if re.search(r"['\"][\s;&]*do shell script\b", text) is not None:
+        if _dan_apple.search(text) is not None:
             return Danger("hidden_command", (), "a shell script behind a broken quote")
         start = re.search(r"(?<![`'\"\\])\$\(|['\"]\s*[;&|]", text) if not call.told.isdisjoint(_DAN_PROGRAMS) else None
     elif text[:2] == "--" and call.says("git") and _dan_options.match(text) is not None:
@@ -14748,13 +14788,14 @@ def _dan_excused_text(call: _DanCall, roles: frozenset[str], text: str) -> Dange
 # -- options where a value belongs
 
 _DAN_REFS = frozenset("""url uri branch target ref remote revision commit tag source destination start point base head
-    path paths file files name repo repository from to sha treeish rev""".split())
+    path paths file files name repo repository from to sha treeish rev input output host domain ip author""".split())
 _DAN_PLAIN_OPTIONS = frozenset("""-- --cached --staged --stat --name-only --name-status --all --oneline --shortstat
     --numstat --tags --branches --remotes --amend --patch --no-ff --ff-only --graph --merges --no-merges --word-diff
     --summary --color --no-color""".split())
 _DAN_OPTION_KEYS = frozenset("""arg args argument arguments option options opts flag flags param params switch switches
     cmd command extra""".split())
-_DAN_LOOSE = ("git", "rsync", "scp", "ssh", "sftp", "curl", "wget", "svn", "hg", "tar")
+_DAN_LOOSE = ("git", "rsync", "scp", "ssh", "sftp", "curl", "wget", "svn", "hg", "tar", "ffmpeg", "ffprobe", "magick", "pandoc",
+              "nmap", "ping", "dig", "traceroute", "whois")
 _DAN_CLUSTER = ("kubectl", "kubernetes", "k8s", "helm", "pod", "forward", "docker", "container")
 _DAN_RISKY = """upload-pack receive-pack exec output config ext-diff textconv open-files-in-pager template
     separate-git-dir git-dir work-tree exec-path ssh-command pager rsh proxy-command address kubeconfig server token as
@@ -14767,12 +14808,14 @@ _dan_options = lazy_regex(
     r"|-o\s?(?:ProxyCommand|PermitLocalCommand|LocalCommand|KnownHostsCommand)|-u\s?(?:sh|touch|/)|-c\s?\w+\.\w+=)")
 _dan_transport = lazy_regex(r"(?i)\s*(?:ext|fd)::|[a-z+]+://(?:[^@/]*@)?(?:-|%2d)|[\w.]*@-")
 # An option behind a URL, a file or a host; one in place of a value; one between broken quotes
-_dan_url_option = lazy_regex(r"\w+://\S+\s+--?[A-Za-z]|\S*[\w/]\.\w{1,5}\s+--?[A-Za-z][\w-]*(?:[ =]|\Z)|--[a-z][\w-]*=\S")
+_dan_url_option = lazy_regex(r"\w+://\S+\s+--?[A-Za-z]|--[a-z][\w-]*=\S")
+_dan_loose_option = lazy_regex(r"\S+\s+--?[A-Za-z][\w-]*(?:[ =]|\Z)")
+_dan_file_option = lazy_regex(r"\S*[\w/]\.\w{1,5}\s+--?[A-Za-z][\w-]*(?:[ =]|\Z)")
 _dan_quote_option = lazy_regex(r"['\"]\s+--?[A-Za-z][\w-]*(?:[= ]\S+)?\s*['\"]\s*\Z")
 _dan_word_option = lazy_regex(r"\S+\s+--?[a-z]")
 
 
-def _dan_option(call: _DanCall, words: tuple[str, ...], text: str, named: bool) -> Danger | None:
+def _dan_option(call: _DanCall, words: tuple[str, ...], text: str, named: bool, sure: bool) -> Danger | None:
     """An option in a value that should be a name, place or address; transports of git that run a command."""
     if "-" not in text and "::" not in text or len(text) > 4096:
         return None
@@ -14785,6 +14828,8 @@ def _dan_option(call: _DanCall, words: tuple[str, ...], text: str, named: bool) 
     if loose and bare[:1] == "-" and not bare[1:2].isdigit() and not _DAN_REFS.isdisjoint(words[-1:]) and \
             bare not in _DAN_PLAIN_OPTIONS and bare != "-" or _dan_quote_option.search(bare) is not None or named and (
                 _dan_options.search(text) is not None or _dan_url_option.match(bare) is not None or
+                sure and _dan_file_option.match(bare) is not None or
+                call.says(*_DAN_LOOSE) and _dan_loose_option.match(bare) is not None or
                 call.says(*_DAN_CLUSTER) and _dan_word_option.match(bare) is not None):
         return Danger("hidden_option", (), "an option in place of a value")
     return None
@@ -14879,7 +14924,7 @@ _DAN_NAMES = _DAN_OFF | _DAN_MANIFESTS | _DAN_ON | _DAN_MODES | _DAN_MOUNTS | _D
 _DAN_WORDS = _DAN_DESTROY | _DAN_PARSES | _DAN_PROGRAMS.keys() | _DAN_PACK | _DAN_UNPACK | frozenset(_DAN_CONFIG) | \
     frozenset("""format transfer reset clear flushall flushdb dropdatabase move rename mv chmod chown permissions
     env environ environment printenv getenv resource resources cluster repository repo browser page puppeteer playwright
-    evaluate compose push secrets container pod sandbox""".split())
+    evaluate compose push secrets secret clean cleanup container pod sandbox""".split())
 
 
 # -- what a server asks a person or the model
@@ -15550,42 +15595,53 @@ class Subject:
         found: list[_Address] | None = self._derived.get(("addresses", skip))
         if found is None:
             found = self._derived["addresses", skip] = []
-            message, flat, viewed = self.message, self.flat(), self.viewed
-            ran = self._run_hosts(found) if message.tool is not None and not (flat and not flat[1].commands) else ()
-            if flat and not viewed:
-                hosts = flat[1].hosts
-                leaves = [(text, name, _ARGUMENTS, name, False) for name, text in flat[0].items()
-                          if type(text) is str and name not in skip and
-                          (name in hosts or may_hold_url(text) or text[:1].isdigit())]
-            else:
-                leaves = self._leaves(skip)
-            for text, name, parent, step, _ in leaves:
-                role = _address_role(message.tool or "", name)
-                if not role or ran and parent + (step,) in ran:
-                    continue
-                for view in self.readings(text) if viewed else (View("raw", text, ()),):
-                    alone = role == "address" or role == "unknown" and _bare_host.match(view.text) is not None
-                    if may_hold_url(view.text) or alone and may_be_host.search(view.text) is not None:
-                        self.budget.check()
-                        names, other = hosts_of(view.text, alone)
-                        found += [_Address(parent + (step,), view.name, *address_names(host)) for host in names]
-                        if other and role == "address":
-                            found.append(_Address(parent + (step,), view.name, _NOT_WEB, ()))
+            flat, ran = self.flat(), _NONE
+            if self.message.tool is not None and not (flat and not flat[1].commands) and may_fetch(self.blob):
+                ran = self._run_hosts(found)
+            for base, root in self.roots():
+                if type(root) is dict or type(root) is list:
+                    self._hosts_below(root, str(base[-1]), base, skip, ran, found)
+                elif type(root) is str:
+                    self._hosts_in(root, _address_role(self.message.tool or "", ""), base, found)
         return found
 
-    def _run_hosts(self, found: list[_Address]) -> set[tuple[Any, ...]]:
+    def _hosts_below(self, node: Any, name: str, path: tuple[Any, ...], skip: frozenset[str], ran: frozenset[Any],
+                     found: list[_Address]) -> None:
+        """Those below *node*, but for names of *skip* and for commands, whose places are *ran*."""
+        tool = self.message.tool or ""
+        step: Any
+        for step, value in node.items() if type(node) is dict else enumerate(node):
+            key = step if type(node) is dict else name
+            kind = type(value)
+            if kind is str:
+                role = _address_role(tool, key)
+                if role and (may_hold_url(value) or role == "address" or value[:1].isdigit() or self.viewed) and \
+                        key not in skip and not (ran and path + (step,) in ran):
+                    self._hosts_in(self._seen(node, key, value) if key in _OPAQUE_NAMES else value, role, path + (step,), found)
+            elif (kind is dict or kind is list) and key not in skip:
+                self._hosts_below(value, key, path + (step,), skip, ran, found)
+
+    def _hosts_in(self, text: str, role: str, path: tuple[Any, ...], found: list[_Address]) -> None:
+        for view in self.readings(text):
+            alone = role == "address" or role == "unknown" and _bare_host.match(view.text) is not None
+            if may_hold_url(view.text) or alone and may_be_host.search(view.text) is not None:
+                self.budget.check()
+                names, other = hosts_of(view.text, alone)
+                found += [_Address(path, view.name, *address_names(host)) for host in names]
+                if other and role == "address":
+                    found.append(_Address(path, view.name, _NOT_WEB, ()))
+
+    def _run_hosts(self, found: list[_Address]) -> frozenset[Any]:
         """The hosts of commands are *found*; where the commands stand."""
         ran: set[tuple[Any, ...]] = set()
-        if may_fetch(self.blob):
-            for base, root in self.roots():
-                for command in commands_in(self.message.tool or "", root):
-                    path = base + command.path
-                    text = command.source if isinstance(command.source, str) else " ".join(map(_quoted_word, command.source))
-                    shell = command.language in ("", "sh", "powershell", "cmd")
-                    found += [_Address(path, "", *address_names(host))
-                              for host in (hosts_in_command(text) if shell else hosts_of(text)[0])]
-                    ran.add(path)
-        return ran
+        for base, root in self.roots():
+            for command in commands_in(self.message.tool or "", root):
+                text = command.source if isinstance(command.source, str) else " ".join(map(_quoted_word, command.source))
+                shell = command.language in ("", "sh", "powershell", "cmd")
+                found += [_Address(base + command.path, "", *address_names(host))
+                          for host in (hosts_in_command(text) if shell else hosts_of(text)[0])]
+                ran.add(base + command.path)
+        return frozenset(ran)
 
     @property
     def acting(self) -> str:
@@ -15724,6 +15780,10 @@ _TAKES_FOLDERS = frozenset("zip tar archive compress pack backup bundle sync mir
                            "decompress restore".split())
 
 
+_leads = lazy_regex(r":|\A\s*[/~$%\\]|(?:\A|[/\\])\.\.(?:[/\\]|\Z)")      # of the name of a branch: HEAD:.env, ../x
+_KNOWLEDGE = frozenset(("entities", "relations", "observations"))               # of a memory: all below is said
+
+
 class _PlaceWalk:
     """Gathers what may be a path among the arguments of *tool*."""
 
@@ -15744,7 +15804,8 @@ class _PlaceWalk:
                     if text or not value:
                         self.text(text, key, path, key)
                 elif kind is dict or kind is list:
-                    if not (key in skip if skip is not None else "exclusion" in _roles_of_name(self._tool, key)):
+                    if not (key in skip if skip is not None else
+                            key in _KNOWLEDGE or "exclusion" in _roles_of_name(self._tool, key)):
                         self.below(value, key, path + (key,))
         elif type(node) is list:
             for index, value in enumerate(node):
@@ -15761,6 +15822,8 @@ class _PlaceWalk:
             if name in self._skip:
                 return
         elif "exclusion" in roles or "pattern" in roles and not self._reads and not is_place_pattern(self._tool, name, text):
+            return
+        elif "cell" in roles or "name" in roles and _leads.search(text) is None:
             return
         elif "content" in roles or "query" in roles or "choice" in roles:
             if "patch" in roles:
@@ -15785,8 +15848,8 @@ def stays_inside(pattern: str, ctx: PathContext) -> bool:
         re.search(r"(?:\A|[/\\{,(|])\.\.(?:[/\\},)|]|\Z)|[/\\]~|[{,][/~]|%2|%5c", bare, re.IGNORECASE) is None and "`" not in bare
 
 
-_LOOKING = frozenset("grep rg ripgrep content contents text code lines symbol symbols word words regex".split())
-_pattern_leads = lazy_regex(r"\s*(?:[/~$%]|[A-Za-z][A-Za-z0-9+.-]*:[/\\]|\\\\|[^*?\[\]{}()|^\\/]+[/\\])"
+_LOOKING = frozenset("grep rg ripgrep content contents text code lines symbol symbols word words regex pattern".split())
+_pattern_leads = lazy_regex(r"\s*(?:[/~$%]|[A-Za-z][A-Za-z0-9+.-]*:[/\\]|\\\\|[^*?\[\]{}()|^\\/]+/)"
                             r"|(?:\A|[/\\])\.\.(?:[/\\]|\Z)")
 
 
@@ -15804,7 +15867,7 @@ def is_place_pattern(tool: str, name: str, text: str) -> bool:
 _FILE_WORD, _CHANGED_WORD = frozenset(("command", "place", "read")), frozenset(("command", "place", "read", "write"))
 
 
-_NOT_WEB = frozenset(("not_web",))
+_NOT_WEB, _NONE = frozenset(("not_web",)), frozenset[Any](())
 
 
 class _Address(NamedTuple):
@@ -15864,13 +15927,11 @@ class _Names(NamedTuple):
     """What the names of a tool and of its arguments tell, whatever texts and numbers the arguments are."""
     commands: bool      # may any of them be a command?
     odd: bool           # is a name a path itself?
-    hosts: frozenset[str]   # those that may hold a host alone
 
 
 @lru_cache(1024)
 def _names_of(tool: str, names: tuple[str, ...]) -> _Names:
-    return _Names(bool(commands_in(tool, dict.fromkeys(names, "a text"))), any(map(_is_path_name, names)),
-                  frozenset([name for name in names if _address_role(tool, name) == "address"]))
+    return _Names(bool(commands_in(tool, dict.fromkeys(names, "a text"))), any(map(_is_path_name, names)))
 
 
 _Leaf = tuple[str, str, tuple[Any, ...], Any, bool]     # a Value with its path in two: (text, name, parent, step, number)
@@ -17489,18 +17550,19 @@ _GROUPS_JSON = r"""
    "match": {"arguments": {"_any_value": {"danger": ["hidden_command", "hidden_option", "hidden_code"]}}},
    "action": "deny", "message": "Blocked: a command, option or code in a value that should hold none"}],
 "ask-dangers": [
-  {"name": "ask-sweeping-changes", "match": {"arguments": {"_any_value": {"danger": ["sweeping", "unguarded"]}}},
-   "action": "ask", "message": "A call that takes in all of something, or turns a protection off"},
+  {"name": "ask-sweeping-changes", "match": {"arguments": {"_any_value": {"danger": ["sweeping", "unguarded", "local_file"]}}},
+   "action": "ask", "message": "A call that takes in all of something, turns a protection off, or opens a file of the system"},
   {"name": "ask-host-rights", "match": {"arguments": {"_any_value": {"danger": ["host_rights", "credentials"]}}},
    "action": "ask", "message": "A container with rights over its host, or credentials handed out"}],
 "ask-sweeping": [
   {"name": "block-host-rights", "match": {"arguments": {"_any_value": {"danger": ["host_rights", "credentials"]}}},
    "action": "deny", "message": "Blocked: a container with rights over its host, or credentials handed out"},
-  {"name": "ask-sweeping-changes", "match": {"arguments": {"_any_value": {"danger": ["sweeping", "unguarded"]}}},
-   "action": "ask", "message": "A call that takes in all of something, or turns a protection off"}],
+  {"name": "ask-sweeping-changes", "match": {"arguments": {"_any_value": {"danger": ["sweeping", "unguarded", "local_file"]}}},
+   "action": "ask", "message": "A call that takes in all of something, turns a protection off, or opens a file of the system"}],
 "block-dangers": [
   {"name": "block-dangers",
-   "match": {"arguments": {"_any_value": {"danger": ["sweeping", "unguarded", "host_rights", "credentials"]}}},
+   "match": {"arguments": {"_any_value": {"danger":
+     ["sweeping", "unguarded", "host_rights", "credentials", "local_file"]}}},
    "action": "deny", "message": "Blocked: a call that takes in all of something, or gives rights away"}],
 "careful": [
   {"name": "ask-git-rewrite", "match": {"arguments": {"_any_value": {"command": "git_rewrite"}}},
@@ -17553,7 +17615,9 @@ _GROUPS_JSON = r"""
 "filesystem": [
   {"name": "block-path-traversal",
    "match": {"arguments": {"_any_value": {"regex": "(^|[\\\\/])\\.\\.([\\\\/]|$)",
-     "except_keys": ["content", "text", "oldText", "newText", "old_string", "new_string"]}}},
+     "except_keys": ["content", "text", "body", "message", "description", "comment", "title", "summary", "oldText", "newText",
+                     "old_string", "new_string", "old_str", "new_str", "file_text", "insert_text", "query", "pattern", "regex",
+                     "prompt", "thought", "note", "notes", "diff", "patch"]}}},
    "action": "deny", "message": "Blocked: a path with .. in it"},
   {"name": "block-dotfiles",
    "match": {"arguments": {"_any_value": {"path": [
