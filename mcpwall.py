@@ -11,42 +11,48 @@ Promise: a message is judged or it goes nowhere; doubt means no, both ways; what
 in; memory and time are bounded; no secret reaches our own log or stderr; whoever dies first, nobody is left behind.
 
 As a library: `policy = load_policy(config="p.yml"); session = Session(Wall(policy)); session.receive("client", data)`
-returns what to do (Record, Note, Send, Close, Waiting, Pinned); sections 1 to 18 open no file and start no thread.
+returns what to do (Record, Note, Send, Close, Waiting, Pinned); sections 2 to 21 open no file and start no thread.
 
 Exit status: the server's own, 128+n when signal n ended it; 2 for a mistake in command line or policy; 126 or 127 when
 the server cannot be started; 70 for a fault of our own.
 
-Contents. Each section uses only those above it, so the file can be read once from top to bottom.
+Contents. Each section uses only those above it, so the file can be read once from top to bottom, and each says what it
+can do: *opens* can let a message pass that should not; *means* can make a policy say something else; *closes* can miss, or
+refuse wrongly, and in built-in policies nothing that allows rests on it; *serves people* can confuse.
 
-    1.  Imports, version, the start of a script
-    2.  Errors, budgets, late regexes
-    3.  JSON, text, messages
-    4.  Canonical views of text; byte-exact edits of JSON strings
-    5.  JSON and JSONC with places: line numbers for policies, spans for edits
-    6.  YAML subset
-    7.  Patterns: regexes and globs of policies
-    8.  Patterns: paths
-    9.  Patterns: shell commands
-    10. Secrets: entropy, kinds, finding
-    11. Injection and concealment; what `strip` takes out
-    12. What rules see: one message and what is derived from it
-    13. Policy: model, validation, compilation
-    14. Built-in policies (data; composed groups, not copies)
-    15. Decisions, and the effects they lead to
-    16. The tools of a server: pins, what is shown, what may be called
-    17. What we say of messages; calls that come again, and calls that wait for a person
-    18. Session (sans-I/O): framing, correlation, records, one way through
-    19. Files: policy discovery and layering
-    20. Audit log and stderr
-    21. Relay: the server and its environment, two pumps, signals
-    22. Client configs: finding servers, splicing the wall in and out
-    23. Saving files whole; what people agreed to, and where calls wait for them
-    24. Setup: init, wrap, unwrap, status
-    25. Approving: calls that wait, changed tools, projects
-    26. Hooks: the tools of the hosts themselves
-    27. Reading the log: log, verify, explain, allow
-    28. Trying policies: lint, test, replay, learn, report
-    29. Command line
+    1.  Imports, version, the start of a script                                          serves people
+    2.  Errors, budgets, late regexes                                                    opens
+    3.  JSON, text, messages                                                             opens
+    4.  Canonical views of text; byte-exact edits of JSON strings                        closes
+    5.  JSON and JSONC with places: line numbers for policies, spans for edits           means
+    6.  YAML subset                                                                      means
+    7.  Patterns: regexes and globs of policies                                          means
+    8.  Patterns: paths                                                                  closes
+    9.  Patterns: shell commands                                                         closes
+    10. Secrets: entropy, kinds, finding                                                 closes
+    11. Injection and concealment; what `strip` takes out                                closes
+    12. What rules see: one message and what is derived from it                          opens
+    13. Statements that surely only look: the certain reading of SQL                     means
+    14. Policy: model, validation, compilation                                           opens
+    15. Doubts about policies                                                            serves people
+    16. Built-in policies (data; composed groups, not copies)                            means
+    17. Decisions, and the effects they lead to                                          opens
+    18. The tools of a server: pins, what is shown, what may be called                   opens
+    19. What we say of messages: quoting, redacting, what clients validate               closes
+    20. Refusals and questions: calls that come again, and calls that wait for a person  opens
+    21. Session (sans-I/O): framing, correlation, records, one way through               opens
+    22. Files: policy discovery and layering                                             opens
+    23. Audit log and stderr                                                             serves people
+    24. The server: its environment, finding and starting it                             serves people
+    25. Relay: two pumps, signals                                                        opens
+    26. Client configs: finding servers, splicing the wall in and out                    serves people
+    27. Saving files whole; what people agreed to, and where calls wait for them         means
+    28. Setup: init, wrap, unwrap, status                                                serves people
+    29. Approving: calls that wait, changed tools, projects                              serves people
+    30. Hooks: the tools of the hosts themselves                                         serves people
+    31. Reading the log: log, verify, explain, allow                                     serves people
+    32. Trying policies: lint, test, replay, learn, report                               serves people
+    33. Command line                                                                     serves people
 """
 from __future__ import annotations
 
@@ -132,6 +138,7 @@ __version__ = "0.1.0"
 
 # ---------------------------------------------------------------------------
 # 2. Errors, budgets, late regexes
+# Opens: a budget that never ends, or a fault that nobody sees, would let messages pass.
 # ---------------------------------------------------------------------------
 
 class WallError(Exception):
@@ -221,6 +228,7 @@ class lazy_regex:
 
 # ---------------------------------------------------------------------------
 # 3. JSON, text, messages
+# Opens: says what a message is, and of which kind; everything else is refused.
 # ---------------------------------------------------------------------------
 
 MAX_DEPTH = 256             # nesting of objects and arrays in one message, the same on every Python
@@ -776,6 +784,7 @@ def _id_at_tail(tail: bytes) -> Any:
 
 # ---------------------------------------------------------------------------
 # 4. Canonical views of text; byte-exact edits of JSON strings
+# Closes: gives refusing rules more ways to read a text; the edits change what clients get.
 # ---------------------------------------------------------------------------
 #
 # A rule should see `\u0072m`, `r%6D`, fullwidth `rm` and the base64 of `rm` as what they are. A view is the text after
@@ -1355,6 +1364,7 @@ def _keep_names_apart(raw: str, edits: Mapping[int, Any]) -> str:
     return "".join(f'"{part}"' if index % 2 else part for index, part in enumerate(parts))
 # ---------------------------------------------------------------------------
 # 5. JSON and JSONC with places: line numbers for policies, spans for edits
+# Means: reads policies and configurations; exact, or an error.
 # ---------------------------------------------------------------------------
 
 MAX_SOURCE_CHARS = 16 * 1024 * 1024     # a policy or a client's config; the largest in the wild have a few MB
@@ -1549,6 +1559,7 @@ def node_lines(text: str, node: Node) -> dict[str, int]:
     return lines
 # ---------------------------------------------------------------------------
 # 6. YAML subset
+# Means: reads policies; exact, or an error.
 # ---------------------------------------------------------------------------
 # A policy that is read differently from how it is meant is worse than one that is refused. So the reader
 # gives the value that YAML 1.2 (core schema) gives, or a PolicyError that names what is not supported and
@@ -2168,6 +2179,7 @@ def _yaml_scalar(value: Any) -> str:
     return str(_yaml_bad_character.sub(lambda bad: f"\\u{ord(bad.group()):04X}", written))
 # ---------------------------------------------------------------------------
 # 7. Patterns: regexes and globs of policies
+# Means: says what a policy's patterns match, as JavaScript does.
 # ---------------------------------------------------------------------------
 # Regexes are written in the JavaScript dialect without flags (or with flag i), by code point. One parser makes
 # a small tree; its users are: translation to Python's `re` (never silently different), the ambiguity check (what
@@ -3540,6 +3552,7 @@ def _path_segments(segments: Sequence[list[Any]]) -> list[list[_Piece] | None]:
     return found + [_pieces([_At("*")])] if found[-1] is None else found
 # ---------------------------------------------------------------------------
 # 8. Patterns: paths
+# Closes: finds places in all spellings; only `is_under` is exact: allow rules rest on it.
 # ---------------------------------------------------------------------------
 # A path in a tool call can be spelled in many ways, and only the server knows which it understands. So a value is
 # read in every way that some server may read it (`path_readings`): what is sensitive in one reading is sensitive, and
@@ -5137,6 +5150,7 @@ def hosts_in_command(text: str, depth: int = 0) -> set[str]:
 
 # ---------------------------------------------------------------------------
 # 9. Patterns: shell commands
+# Closes: finds what commands and code would do.
 # ---------------------------------------------------------------------------
 # A command is read by one reader with three dialects (POSIX sh, PowerShell, cmd.exe) and then *followed* with the
 # little that is known: words with their variables filled in, the working directory after `cd`, and for every pipe
@@ -11208,6 +11222,7 @@ _sh_private = lazy_regex("[\ue0f0\ue0f1]")
 
 # ---------------------------------------------------------------------------
 # 10. Secrets: entropy, kinds, finding
+# Closes: finds secrets; pure functions of texts.
 # ---------------------------------------------------------------------------
 #
 # The strings of a message are searched as one text, joined by NUL, so that `{"password": "…"}` is a name beside a value
@@ -12523,6 +12538,7 @@ def _example(shape: str, random: Any) -> str:
     return text
 # ---------------------------------------------------------------------------
 # 11. Injection and concealment; what `strip` takes out
+# Closes: finds what steers or hides; pure functions of texts.
 # ---------------------------------------------------------------------------
 #
 # Closes: what is found here can only add refusals and records.
@@ -14995,6 +15011,7 @@ def _ask_is_secret(name: str, field: dict[str, Any]) -> bool:
 
 # ---------------------------------------------------------------------------
 # 12. What rules see: one message and what is derived from it
+# Opens: what is not seen here, no rule refuses.
 # ---------------------------------------------------------------------------
 
 JUDGE_SECONDS = 0.8         # one line may take this long to judge (or 0.1 s a megabyte, if that is more); then it is refused
@@ -16009,7 +16026,11 @@ def _at_pointer(root: Any, key: str, base: tuple[Any, ...]) -> list[tuple[tuple[
     return found
 
 
-# -- the certain reading of SQL: statements that only look
+# ---------------------------------------------------------------------------
+# 13. Statements that surely only look: the certain reading of SQL
+# Means: what passes here may be allowed; what is not known does not.
+# ---------------------------------------------------------------------------
+
 # What they may call. Left out on purpose: whatever reads files, sleeps, sends, writes, changes settings or runs a text.
 SQL_READ_FUNCTIONS = frozenset("""abs acos age any array array_agg array_length array_position array_to_string ascii asin atan atan2
     avg bit_and bit_length bit_or bool_and bool_or btrim cardinality cast ceil ceiling changes char char_length character_length
@@ -16112,7 +16133,8 @@ _SQL_EXPLAIN = frozenset("""ANALYZE VERBOSE COSTS BUFFERS TIMING SUMMARY FORMAT 
 _SQL_CLAUSE_WORDS = frozenset("SELECT FROM JOIN WHERE GROUP ORDER HAVING LIMIT ON UNION EXCEPT INTERSECT WINDOW WITH USING".split())
 
 # ---------------------------------------------------------------------------
-# 13. Policy: model, validation, compilation
+# 14. Policy: model, validation, compilation
+# Opens: makes predicates of a policy; strict ones let messages pass.
 # ---------------------------------------------------------------------------
 
 REQUEST_ACTIONS = ("allow", "deny", "ask", "log_only")
@@ -17397,6 +17419,11 @@ def _policy_warnings(settings: Mapping[str, Any]) -> Iterator[str]:
         yield _MONITORS
 
 
+# ---------------------------------------------------------------------------
+# 15. Doubts about policies
+# Serves people: names rules that are valid, but hardly meant.
+# ---------------------------------------------------------------------------
+
 def policy_doubts(policy: Policy) -> list[str]:
     """What is valid in a policy, but hardly meant: `FILE:LINE: POINTER: …` each."""
     layers, found = policy.layers, list[str]()
@@ -17515,7 +17542,8 @@ class _Shadows:
 
 
 # ---------------------------------------------------------------------------
-# 14. Built-in policies (data; composed groups, not copies)
+# 16. Built-in policies (data; composed groups, not copies)
+# Means: data; a test holds what allows to words that are certain.
 # ---------------------------------------------------------------------------
 #
 # The lists of files stand in SENSITIVE_RULES and STARTUP_RULES.
@@ -17830,7 +17858,8 @@ def render_default_rules() -> str:
     return json.dumps(builtin_layer("default").data, indent=2, ensure_ascii=False) + "\n"
 
 # ---------------------------------------------------------------------------
-# 15. Decisions, and the effects they lead to
+# 17. Decisions, and the effects they lead to
+# Opens: asks the rules; doubt is a refusal.
 # ---------------------------------------------------------------------------
 
 # What a policy that denies by default still lets through, or no client could connect: the life of a session, not its work.
@@ -18243,7 +18272,8 @@ class Outbox:
 
 
 # ---------------------------------------------------------------------------
-# 16. The tools of a server: pins, what is shown, what may be called
+# 18. The tools of a server: pins, what is shown, what may be called
+# Opens: says which tools are known, shown and may be called.
 # ---------------------------------------------------------------------------
 
 MAX_TOOLS = 2_000           # of one server: further ones are not compared, and under `tool_pinning: block` not shown
@@ -18608,7 +18638,8 @@ class Toolbox:
         return effects
 
 # ---------------------------------------------------------------------------
-# 17. What we say of messages; calls that come again, and calls that wait for a person
+# 19. What we say of messages: quoting, redacting, what clients validate
+# Closes: takes secrets out of what clients, people and the log get.
 # ---------------------------------------------------------------------------
 
 MARKER = "[REDACTED BY MCPWALL]"        # what a reader sees in place of a secret
@@ -18888,7 +18919,10 @@ def _cut_in_the_middle(text: str, limit: int) -> str:
     return f"{head} … {len(text) - len(head) - len(tail)} characters … {tail}"
 
 
-# -- calls that come again --------------------------------------------------------
+# ---------------------------------------------------------------------------
+# 20. Refusals and questions: calls that come again, and calls that wait for a person
+# Opens: lets a call pass that a person has allowed.
+# ---------------------------------------------------------------------------
 
 MAX_REFUSED = 1_000         # exact calls remembered as refused; the oldest is forgotten
 _OWN_MEMBERS = ("_meta", "requestState", "inputResponses")      # of params: what a retry of the same call may bring anew
@@ -19222,7 +19256,8 @@ def _keep_newest(known: dict[Any, Any], key: Any, value: Any, most: int) -> None
         del known[next(iter(known))]
 
 # ---------------------------------------------------------------------------
-# 18. Session (sans-I/O): framing, correlation, records, one way through
+# 21. Session (sans-I/O): framing, correlation, records, one way through
+# Opens: the one way through; nothing goes on but from `_conclude`.
 # ---------------------------------------------------------------------------
 #
 # A line goes one way: `Lines` cuts it out of the stream; it is decoded, read as strict JSON, and its kind told
@@ -20302,7 +20337,8 @@ def _name_of(item: Any) -> str:
     return next((name for name in names if type(name) is str), "")
 
 # ---------------------------------------------------------------------------
-# 19. Files: policy discovery and layering
+# 22. Files: policy discovery and layering
+# Opens: says which policy is in force here.
 # ---------------------------------------------------------------------------
 
 MAX_POLICY_BYTES = 4 * 1024 * 1024
@@ -20621,7 +20657,8 @@ class PolicyWatch:
         top = os.path.realpath(self._project or os.getcwd())
         return os.path.realpath(path).startswith(top.rstrip(os.sep) + os.sep)
 # ---------------------------------------------------------------------------
-# 20. Audit log and stderr
+# 23. Audit log and stderr
+# Serves people: writes records and lines on stderr.
 # ---------------------------------------------------------------------------
 
 _LEVELS = {level: number for number, level in enumerate(_CHOICES["log_level"])}
@@ -20983,7 +21020,8 @@ class Reporter:
                 time.sleep(_STDERR_BATCH_S)
 
 # ---------------------------------------------------------------------------
-# 21. Relay: the server and its environment, two pumps, signals
+# 24. The server: its environment, finding and starting it
+# Serves people: starts the server with what it may have of our environment.
 # ---------------------------------------------------------------------------
 
 READ_BYTES = 64 * 1024      # of one read: what a pipe holds; more than 128 KB would cost an mmap each time
@@ -21300,6 +21338,11 @@ def batch_command_line(path: str, arguments: Sequence[str], environ: Mapping[str
     line = '" "'.join(words)
     return f'"{shell}" /e:on /v:off /d /s /c ""{line}""'
 
+
+# ---------------------------------------------------------------------------
+# 25. Relay: two pumps, signals
+# Opens: carries bytes; writes only what the session says.
+# ---------------------------------------------------------------------------
 
 # -- what systems can or cannot do with a pipe
 
@@ -21866,7 +21909,8 @@ def _catch_signals(handler: Callable[[int, Any], None]) -> Callable[[], None]:
             signal.signal(signum, old)
     return restore
 # ---------------------------------------------------------------------------
-# 22. Client configs: finding servers, splicing the wall in and out
+# 26. Client configs: finding servers, splicing the wall in and out
+# Serves people: edits hosts' files by splicing.
 # ---------------------------------------------------------------------------
 
 BACKUP_SUFFIX = ".mcpwall-backup"
@@ -22941,7 +22985,8 @@ def _set_toml_hooks(text: str | None, entries: Mapping[str, str]) -> str | None:
 
 
 # ---------------------------------------------------------------------------
-# 23. Saving files whole; what people agreed to, and where calls wait for them
+# 27. Saving files whole; what people agreed to, and where calls wait for them
+# Means: keeps what people agreed to.
 # ---------------------------------------------------------------------------
 
 class FileLock:
@@ -23528,7 +23573,8 @@ def _is_gone(pid: int) -> bool:
 
 
 # ---------------------------------------------------------------------------
-# 24. Setup: init, wrap, unwrap, status
+# 28. Setup: init, wrap, unwrap, status
+# Serves people: wraps and unwraps servers.
 # ---------------------------------------------------------------------------
 # Every sub-command is a function of its arguments and its `Surroundings`. Exit status: 0 done, or nothing to
 # do; 1 something was not done, or (status) needs attention; 2 a mistake in the command line, nothing written.
@@ -24542,7 +24588,8 @@ def _file_mode(path: str, windows: bool = os.name == "nt") -> int:
 
 
 # ---------------------------------------------------------------------------
-# 25. Approving: calls that wait, changed tools, projects
+# 29. Approving: calls that wait, changed tools, projects
+# Serves people: asks a person at a terminal.
 # ---------------------------------------------------------------------------
 
 _SHOWN_LINES = 200          # of one tool, when all that waits is gone through
@@ -24918,7 +24965,8 @@ def _revoke(io: Surroundings, name: str) -> int:
     return 0
 
 # ---------------------------------------------------------------------------
-# 26. Hooks: the tools of the hosts themselves
+# 30. Hooks: the tools of the hosts themselves
+# Serves people: answers hosts about their own tools, by the same Wall.
 # ---------------------------------------------------------------------------
 # Serves people, and closes: it can only add refusals to what the host decides by itself.
 #
@@ -25729,7 +25777,8 @@ def _read_event_bytes(end: float, fd: int = 0) -> bytes:
     return data
 
 # ---------------------------------------------------------------------------
-# 27. Reading the log: log, verify, explain, allow
+# 31. Reading the log: log, verify, explain, allow
+# Serves people: shows and explains records.
 # ---------------------------------------------------------------------------
 # *serves people*: what was refused, why, and how exactly that is allowed. All of it reads the audit log as data; a line that
 # is no record is counted and never guessed at.
@@ -26568,7 +26617,8 @@ def cmd_go(argv: Sequence[str], io: Surroundings) -> int:
     return 0
 
 # ---------------------------------------------------------------------------
-# 28. Trying policies: lint, test, replay, learn, report
+# 32. Trying policies: lint, test, replay, learn, report
+# Serves people: judges without forwarding anything.
 # ---------------------------------------------------------------------------
 # *serves people*: what a policy would do, before and after it is in force. Nothing here is asked by a running wall.
 
@@ -27079,7 +27129,8 @@ def cmd_report(argv: Sequence[str], io: Surroundings) -> int:
     return 0
 
 # ---------------------------------------------------------------------------
-# 29. Command line
+# 33. Command line
+# Serves people: reads words, prints text.
 # ---------------------------------------------------------------------------
 
 ABOUT = """\
