@@ -16256,6 +16256,8 @@ class Settings(NamedTuple):
     max_repeated_denials: int = 10
     env: str | list[str] = "inherit"    # or "minimal", or a list of globs of names
     hook_fault: str = "deny"
+    log_max_mb: int = 512               # of one session and day, beyond which only refusals and their like are written; 0: no bound
+    log_keep_days: int = 0              # log files older than this are removed; 0: none
 
     @property
     def handed_on(self) -> str | list[str]:
@@ -16277,7 +16279,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "hook_fault": ("deny", "ask"),
 }
 _BOUNDS = {"max_message_bytes": (1024, 1 << 30), "max_answer_bytes": (1024, 1 << 30), "ask_timeout": (1, 86_400),
-           "max_repeated_denials": (1, 1_000_000)}
+           "max_repeated_denials": (1, 1_000_000), "log_max_mb": (0, 1 << 20), "log_keep_days": (0, 36_500)}
 MAX_LIMIT_CALLS = 10_000    # of a rule's `limit`: so many points in time are remembered
 MAX_LIMITS_CALLS = 1_000_000    # of all of them together
 MAX_LIMIT_SECONDS = 86_400
@@ -18229,6 +18231,7 @@ class Record(NamedTuple):
     """One audit record as data, with nothing in it that is a secret; `line` is how it is written."""
     fields: dict[str, Any]
     written: str = ""           # the line, where it is known already
+    spared: bool = False        # it is not written: the log is full, and it is about an allowed message or noise
 
     @property
     def line(self) -> str:
@@ -18989,6 +18992,8 @@ _ANSWERS = {"allow once": "once", "allow this exact call for the session": "sess
 _NO_WORDS = {"deny": "the user was asked and did not allow it", "timeout": "nobody answered in time",
              "cancelled": "the call was cancelled", "gone": "the client is gone"}
 _STOPPED = Decision("deny", None, "Blocked: the user has stopped every call (mcpwall go)", lasting=False)
+_LOG_FULL = Decision("deny", None, "Blocked: the audit log is full (settings.log_max_mb), and settings.audit_required is set",
+                     lasting=False)
 _OUR_ID = Decision("deny", None, "Blocked: the id of a question of mcpwall's own")     # its answer would be taken for ours
 _NOT_ASKED = Decision("deny", None, "Blocked: this is not the call that the user was asked about", lasting=False)
 _TOO_LATE = Decision("deny", None, "Blocked: the user's answer came too late, or once already", lasting=False)
@@ -19692,6 +19697,15 @@ class Recorder:
         self._prev: str | None = None
         self._salt = salt or os.urandom(16)
         self._constant = {"policy": policy.fingerprint, "wall": __version__, "v": RECORD_VERSION}
+        self._day = self._size = self._spared = 0       # the day, in days; bytes recorded in it; records left out since the last
+
+    @property
+    def is_full(self) -> bool:
+        """Has this session recorded as much today as settings.log_max_mb lets it?"""
+        day = int(self._clock() // 86_400)
+        if day != self._day:
+            self._day, self._size = day, 0
+        return 0 < self._settings.log_max_mb << 20 <= self._size
 
     def adopt(self, policy: Policy) -> None:
         """Another policy is in force from now on."""
@@ -19732,7 +19746,13 @@ class Recorder:
         if decision.granted:
             fields["answer"] = decision.granted
         fields.update(extra or {}, bytes=size, **self._constant, prev=self._prev)
+        if self.is_full and not _is_always_written(fields):
+            self._seq, self._spared = self._seq - 1, self._spared + 1
+            return Record(fields, spared=True)
+        if self._spared:
+            fields["left_out"], self._spared = self._spared, 0
         line = _compact(fields)
+        self._size += len(line) + 1
         self._prev = sha256(line.encode("utf-8", "backslashreplace"))[:32]
         return Record(fields, line)
 
@@ -19780,6 +19800,12 @@ class _Verdict(NamedTuple):
 
 _NO_ROOM = "Blocked: something had to be taken out of the structured result, and the tool's output schema leaves no room for a marker"
 _ABOUT_WORDS = {"argument": "Argument", "why": "Why", "hint": "Instead", "retry_after_s": "Seconds to wait"}
+
+
+def _is_always_written(fields: Mapping[str, Any]) -> bool:
+    """Is it a record that a full log takes all the same: of a refusal, a question, a redaction, or a changed policy?"""
+    return fields["method"] == "mcpwall/policy" or "would" in fields or "answer" in fields or "asked" in fields or \
+        fields["method"] is not None and fields["action"] not in ("allow", "log_only")
 
 
 class Whereabouts:
@@ -19848,6 +19874,7 @@ class Session:
         self._recorder = Recorder(policy, server_name, session_id, self._quoting, clock, salt)
         self._strays = Strays(self._quoting, monotonic)
         self._stopped = stopped
+        self._full_on = ""                          # the day on which it was said that the log is full
 
     def prepare(self) -> None:
         """Judge how conversations begin on the side, so that what this needs is compiled before it is needed."""
@@ -19871,7 +19898,7 @@ class Session:
         out = self._begin()
         out.notes.append(Note(said))
         marker = Message("client", "policy", {}, "", "mcpwall/policy", None, self.server_name)
-        out.records.append(self._recorder.record(marker, Decision("log_only", None, said), 0))
+        self._record(out, self._recorder.record(marker, Decision("log_only", None, said), 0))
         return self._effects(out)
 
     # -- bytes in, effects out
@@ -19999,6 +20026,14 @@ class Session:
         if verdict.answer is not None:
             out.lines[peer].append(verdict.answer.encode())
 
+    def _record(self, out: Outbox, record: Record) -> None:
+        """Have a record written; say once a day when the log is full."""
+        out.records.append(record)
+        if record.spared and record.fields["ts"][:10] != self._full_on:
+            self._full_on = record.fields["ts"][:10]
+            what = "calls are refused" if self.audit_required else "allowed messages are not recorded any more today"
+            out.notes.append(Note(f"this session has recorded {self._settings.log_max_mb} MB today (settings.log_max_mb): {what}"))
+
     # -- one message
 
     def _judge(self, peer: str, kind: str, body: dict[str, Any], text: str, size: int, out: Outbox,
@@ -20023,6 +20058,9 @@ class Session:
         if self._stopped is not None and message.peer == "client" and message.kind != "response" \
                 and message.method not in LIFECYCLE[message.kind] and self._stopped():
             return _STOPPED
+        if self.audit_required and message.kind == "request" and message.peer == "client" and message.method not in LIFECYCLE["request"] \
+                and self._recorder.is_full:
+            return _LOG_FULL
         if message.kind == "request":
             refusal = self._correlation.objects(message)
             if message.peer == "client":
@@ -20070,7 +20108,7 @@ class Session:
             answer = self._refusal(message, decision, times)
         elif message.kind == "response":
             forward = self._in_place(message, decision, extra, answered, out)
-        out.records.append(self._recorder.record(message, decision, size, extra))
+        self._record(out, self._recorder.record(message, decision, size, extra))
         return _Verdict(forward, answer)
 
     def _action(self, message: Message, decision: Decision) -> str:
@@ -20103,7 +20141,7 @@ class Session:
             return self._resumed(held._replace(size=size), answer, out)
         if message.kind == "notification" and message.method != "notifications/cancelled":
             return self._conclude(message, _NOT_ASKED, size, out, extra)
-        out.records.append(self._recorder.record(message, _ALLOWED, size, {"answers": "mcpwall"}))
+        self._record(out, self._recorder.record(message, _ALLOWED, size, {"answers": "mcpwall"}))
         self._settle(self._questions.take(message, out), out)
         return _Verdict(None, None)
 
@@ -20112,7 +20150,7 @@ class Session:
         for held, answer in ended:
             if held.how == "input_required":    # the call was answered when the question was put, and nobody came back
                 refusal = held.decision._replace(action="deny", message=_NO_WORDS[answer])
-                out.records.append(self._recorder.record(held.message, refusal, held.size, {"answer": answer}))
+                self._record(out, self._recorder.record(held.message, refusal, held.size, {"answer": answer}))
                 continue
             self._renew(held.size)
             verdict = self._resumed(held, answer, out)
@@ -20287,7 +20325,7 @@ class Session:
                 message = Message("server", "response", body, "", waiting.method, waiting.tool, self.server_name)
                 out.lines["client"].append((self._in_place(message, decision, {}, waiting, out) or "").encode())
             message = Message(peer, "unreadable", {"id": ident}, "", None, None, self.server_name)
-            out.records.append(self._recorder.record(message, decision, size))
+            self._record(out, self._recorder.record(message, decision, size))
         if not ended:
             out.notes += map(Note, self._strays.take(line if isinstance(line, bytes) else line.head, size))
             self._record_strays(out)
@@ -20298,7 +20336,7 @@ class Session:
         if count:
             message = Message("server", "unreadable", {}, "", None, None, self.server_name)
             decision = Decision("deny", None, "Blocked: no message, but what the server prints")
-            out.records.append(self._recorder.record(message, decision, size, {"lines": count}))
+            self._record(out, self._recorder.record(message, decision, size, {"lines": count}))
 
 
 def _named(rule: str | None, ref: str) -> str:
@@ -20685,8 +20723,10 @@ class AuditLog:
     set to 0700; any other is left as it is.
     """
 
-    def __init__(self, directory: str | None, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, directory: str | None, clock: Callable[[], float] = time.time, keep_days: int = 0) -> None:
+        """*keep_days*: when a day's file is opened, those of ours that are older are removed; 0: none."""
         self.problem: str | None = None
+        self._keep_days = keep_days
         self._directory = directory or ""
         self._clock = clock
         self._fd = -1
@@ -20738,8 +20778,21 @@ class AuditLog:
             self.close()
             self._path = path
             self._fd = _open_log(self._directory, name)
+            if self._keep_days:
+                _remove_old_logs(self._directory, time.strftime("%Y-%m-%d", time.gmtime((day - self._keep_days) * 86400)))
             self._torn = _ends_torn(self._fd)
         self._from, self._until = now, min(now + _LOG_CHECK_S, (day + 1) * 86400.0)
+
+
+def _remove_old_logs(directory: str, oldest: str) -> None:
+    """Remove the files of days before *oldest* (YYYY-MM-DD): only plain files that are named like ours."""
+    for name in os.listdir(directory):
+        path = os.path.join(directory, name)
+        if re.fullmatch(r"\d{4}-\d\d-\d\d\.jsonl", name) and name[:10] < oldest and os.path.isfile(path) and not os.path.islink(path):
+            try:
+                os.unlink(path)
+            except OSError:         # somebody else's, or another wall was quicker
+                pass
 
 
 def _ends_torn(fd: int) -> bool:
@@ -21628,7 +21681,7 @@ class _Relay:
 
     def _logged(self, effects: list[Any]) -> list[Any]:
         """*effects* after their records are in the audit log, or what is done when they cannot be."""
-        lines = [effect.line for effect in effects if type(effect) is Record]
+        lines = [effect.line for effect in effects if type(effect) is Record and not effect.spared]
         if not lines or self._audit is None or self._audit.append(lines):
             return effects
         required = self._session.audit_required
@@ -27339,7 +27392,8 @@ def _cmd_relay(options: _Options, command: list[str]) -> int:
         reporter.say("warn", warning)
     name = options.server_name or server_name_of(command)
     log_dir = os.path.expanduser(settings.log_dir)
-    audit = AuditLog(log_dir if os.path.isabs(log_dir) or not settings.log_dir.startswith("~") else settings.log_dir)
+    audit = AuditLog(log_dir if os.path.isabs(log_dir) or not settings.log_dir.startswith("~") else settings.log_dir,
+                     keep_days=settings.log_keep_days)
     environ, withheld = server_environment(os.environ, settings.handed_on, options.env)
     secrets = {name: value for name, value in withheld.items() if value not in environ.values()}
     hidden = secret_values(secrets, lambda path: os.path.lexists(os.path.expanduser(path)))
