@@ -18005,13 +18005,17 @@ class Wall:
 
     def decide(self, message: Message, budget: Budget | None = None, memory: Memory | None = None,
                again: bool = False) -> Decision:
-        """The first rule that decides, else the default. Never raises: a fault while judging is a deny.
+        """The first rule that decides, else the default. Never raises: a fault while judging is a deny. (TypeError for
+        what is no Message.)
 
         Of a message that can be read in several ways (see Message.others) the strictest decision counts; so it does of the
         requests that an answer brings along (`inputRequests`), for half of them would break the retry. *budget* is the
         time it may take, when it is shared with other messages; else JUDGE_SECONDS. Without a *memory* nothing is marked,
         and no rule with a limit matches. *again*: see `walk`.
         """
+        if not isinstance(message, Message):
+            raise TypeError(f"decide takes a Message, not {type(message).__name__}; for a tool call there is "
+                            "check_call(tool, arguments)")
         counted: set[int] = set()
         decision = _ALLOWED
         for way in self._ways(message):
@@ -18061,6 +18065,15 @@ class Wall:
                 if rule.limit is not None and memory is not None:
                     decision = decision._replace(wait=memory.wait(rule, rule.limit), lasting=False)
         return decision._replace(marks=tuple(marks)) if marks else decision
+
+    def check_call(self, tool: str, arguments: Mapping[str, Any], server: str = "", **context: Any) -> Decision:
+        """The decision on a call of *tool* with these *arguments*; *context*: further arguments of `decide`.
+
+        Raises TypeError for arguments that are no map of JSON values.
+        """
+        body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": dict(arguments)}}
+        text = json.dumps(body, ensure_ascii=False, allow_nan=False)
+        return self.decide(Message("client", "request", json.loads(text), text, "tools/call", tool, server), **context)
 
     def hides(self, tool: str, server: str) -> Decision | None:
         """The refusal of *tool* by the first rule that can match it, if that refuses whatever the arguments; else None.
@@ -21821,11 +21834,14 @@ claude-code | managed | mcpServers | darwin:/Library/Application Support/ClaudeC
 claude-code | managed | mcpServers | win32:C:/{Program Files,ProgramData}/ClaudeCode/managed-mcp.json
 cursor | user | mcpServers | ~/.cursor/mcp.json
 cursor | project | mcpServers | ./.cursor/mcp.json
-windsurf | user | mcpServers | ~/.codeium/{windsurf/,}mcp_config.json
+windsurf | user | mcpServers | ~/.codeium/{windsurf/,windsurf-next/,}mcp_config.json
 vscode | user | servers | $APP/{Code,Code - Insiders,VSCodium}/User/{,profiles/*/}mcp.json
 vscode | user | mcp.servers | $APP/{Code,Code - Insiders,VSCodium}/User/{,profiles/*/}settings.json
 vscode | project | servers | ./.vscode/mcp.json
 vscode | project | mcp.servers | ./.vscode/settings.json
+vscode | user | servers | posix:~/.vscode-server{,-insiders}/data/User/{,profiles/*/}mcp.json
+vscode | project | settings.mcp.servers | ./*.code-workspace
+vscode | project | customizations.vscode.mcp.servers | ./{.devcontainer/,.devcontainer/*/,.}devcontainer.json
 copilot | user | mcpServers | ${COPILOT_HOME:-~/.copilot}/mcp-config.json
 copilot | project | mcpServers | ./.github/mcp.json
 cline | user | mcpServers | ${CLINE_DIR:-~/.cline}/data/settings/cline_mcp_settings.json
@@ -21837,6 +21853,11 @@ zed | user | context_servers | win32:$CONF/Zed/settings.json
 zed | project | context_servers | ./.zed/settings.json
 gemini | user | mcpServers | ~/.gemini/settings.json
 gemini | project | mcpServers | ./.gemini/settings.json
+gemini | user | mcpServers | ~/.gemini/extensions/*/gemini-extension.json
+qwen | user | mcpServers | ~/.qwen/settings.json
+qwen | project | mcpServers | ./.qwen/settings.json
+droid | user | mcpServers | ~/.factory/mcp.json
+droid | project | mcpServers | ./.factory/mcp.json
 gemini | managed | mcpServers | linux:/etc/gemini-cli/settings.json
 antigravity | user | mcpServers | ~/.gemini/antigravity/mcp_config.json
 codex | user | mcp_servers | ${CODEX_HOME:-~/.codex}/config.toml
@@ -22182,9 +22203,14 @@ def _runs_next_word(before: Sequence[str], after: str) -> bool:
 _launcher_name = lazy_regex(r"mcpwall-[0-9a-f]{8}")
 
 
+_wall_name = lazy_regex(r"mcpwall(?:[-_]?v?[0-9][a-z0-9._+-]*?)?(?:@[a-z0-9.^~_-]+)?(?:\.(?:py|pyz|exe|cmd))?")
+
+
 def _is_wall_word(word: str) -> bool:
+    """Is it this wall's file, whatever that is called, or the name of some mcpwall, of any version?"""
     name = re.split(r"[/\\]", word)[-1].lower()
-    return name in ("mcpwall", "mcpwall.py", "mcpwall.exe", "mcpwall.cmd", "mcpwall.pyz") or bool(_launcher_name.fullmatch(name))
+    return bool(_wall_name.fullmatch(name) or _launcher_name.fullmatch(name)) or \
+        os.path.isabs(word) and name.endswith(".py") and os.path.realpath(word) == os.path.realpath(__file__)
 
 
 # -- splicing -------------------------------------------------------------------
