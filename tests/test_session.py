@@ -780,5 +780,21 @@ class Chunks(unittest.TestCase):
                     self.assertIn(out[other], (raw + b"\n",), f"MCPWALL_SEED={number}")
 
 
+class Library(unittest.TestCase):
+    def test_a_call_is_judged_by_its_tool_and_arguments(self) -> None:
+        wall = mcpwall.Wall(policy("version: 1\nextends: default\nrules:\n  - {name: git, match: {server: git, tool: x}, action: deny}\n"))
+        self.assertEqual(wall.check_call("read_file", {"path": "~/.ssh/id_rsa"}).rule, "block-ssh-keys")
+        self.assertEqual(wall.check_call("read_file", {"path": "a.py"}).action, "allow")
+        self.assertEqual([wall.check_call("x", {}, server).action for server in ("git", "fs", "")], ["deny", "allow", "allow"])
+        self.assertEqual(wall.check_call("x", {}, memory=mcpwall.Memory()).action, "allow")
+        for wrong in ({"a": object()}, {"a": float("nan")}, [1]):
+            with self.assertRaises((TypeError, ValueError)):
+                wall.check_call("x", wrong)
+
+    def test_decide_says_what_it_takes(self) -> None:
+        with self.assertRaisesRegex(TypeError, "check_call"):
+            mcpwall.Wall(policy("version: 1\n")).decide({"method": "tools/call"})
+
+
 if __name__ == "__main__":
     unittest.main()
