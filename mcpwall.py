@@ -5221,35 +5221,46 @@ class _ShDialect(NamedTuple):
     gap: Any
 
 
+_SH_POSIX = _ShDialect("\\", " \t\r\n;&|<>()", *[None] * 6)
+_SH_HOLE = "\ue0f0\ue0f1"       # in a text: anything may stand here; between the two the name of the variable it is, if any
 _sh_holes = lazy_regex("\ue0f0(\\w*)\ue0f1")
+_SH_ENDS = " \t\r\n;&|<>()"     # end a word
+_sh_plain_run = lazy_regex(r"""[^\s'"\\$`;&|<>(){}]+""")
+_sh_inner_run = lazy_regex(r"""[^'"\\$`/:}]+""")           # of a word within ${…}
+_sh_quoted_run = lazy_regex(r'[^"\\$`]+')
+_sh_escaped = lazy_regex(r'\\(?:\n|([$`"\\]))')             # within double quotes
+_sh_single = lazy_regex("'([^']*)'")
 _sh_name = lazy_regex(r"[A-Za-z_]\w*|[0-9@*#?$!-]")
-_SH_POSIX = _ShDialect(
-    escape="\\", ends=" \t\r\n;&|<>()", plain=lazy_regex(r"""[^\s'"\\$`;&|<>(){}]+"""),
-    quoted=lazy_regex(r'[^"\\$`]+'), escaped=lazy_regex(r'\\(?:\n|([$`"\\]))'), single=lazy_regex("'([^']*)'"),
-    name=_sh_name, gap=lazy_regex("(?:[ \t\r\ufeff]+|\\\\\n|#[^\n]*)*"))
+_sh_gap = lazy_regex("(?:[ \t\r\ufeff]+|\\\\\n|#[^\n]*)*")
 _sh_blanks = lazy_regex(r"(?:[ \t\r]+|\\\n)*")
-_sh_inner_plain = lazy_regex(r"""[^'"\\$`/:}]+""")         # of a word within ${…}
-_sh_keyword = lazy_regex(r"(?:if|then|elif|else|fi|while|until|for|select|do|done|case|esac|function|time|coproc|!|\[\[|\{|\})"
+_sh_keyword = lazy_regex(r"(?:if|then|elif|else|fi|while|until|for|select|do|done|case|esac|in|function|time|coproc|!|\[\[|\{|\})"
                          r"(?=[\s;&|()<>]|$)")
 _SH_KEYWORD_STARTS = frozenset("iteftwusdc![{}")
+_SH_CLOSERS = frozenset(") ; & | } then elif else fi do done esac".split())
 _sh_redirect = lazy_regex(r"(\d*|\{\w+\})(<<<|<<-?|<>|>>|>\||>&|<&|<|>)|(&)(>>|>)")
 _sh_function = lazy_regex(r"[ \t]*\([ \t]*\)")
 _sh_assigned = lazy_regex(r"([A-Za-z_]\w*)(?:(\+?)=|(?=\[))")
+_sh_index_assigned = lazy_regex(r"(\+?)=")
 _sh_assignment = lazy_regex(r"([A-Za-z_]\w*)(?:\[[^\]\s]*\])?(\+?)=")
-_sh_parameter = lazy_regex(r"(#(?=(?:[A-Za-z_]\w*|\d+|[@*#?$!-])[}\[])|!(?=[\w@*#]))?([A-Za-z_]\w*|\d+|[@*#?$!-])")
+_SH_DECLARES = frozenset(" declare typeset local readonly export".split(" "))     # before an assignment (or nothing)
 _sh_coproc_name = lazy_regex(r"([A-Za-z_]\w*)[ \t]+(?=[{(]|(?:if|while|until|for|case|\[\[)\s)")
 _sh_time_options = lazy_regex(r"(?:-p[ \t]+)?(?:--[ \t]+)?")
 _sh_escaped_quote = lazy_regex(r"(?<!\\)(?:\\\\)*\\['\"]|\$\{[^}]*'")
-_sh_index_assigned = lazy_regex(r"(\+?)=")
+_sh_parameter = lazy_regex(r"(#(?=(?:[A-Za-z_]\w*|\d+|[@*#?$!-])[}\[])|!(?=[\w@*#]))?([A-Za-z_]\w*|\d+|[@*#?$!-])")
 _sh_operator = lazy_regex(r":?[-=+?]|##?|%%?|/[/#%]?|\^\^?|,,?|~~?|@[A-Za-z]|@|\*|:")
 _sh_sequence = lazy_regex(r"(?:(-?\d{1,18})\.\.(-?\d{1,18})|([A-Za-z])\.\.([A-Za-z]))(?:\.\.-?(\d{1,18}))?\Z")
 _sh_c_string = lazy_regex(r"\$'((?:[^'\\]|\\[\s\S])*)'")
 _sh_no_sum = lazy_regex(r"\w[ \t]+[\w~./$\"'`]")             # two operands side by side: no arithmetic
+_SH_NESTED = r"""\\[\s\S]|'[^']*'|"(?:[^"\\]|\\[\s\S])*"|`(?:[^`\\]|\\[\s\S])*`|"""
+_sh_round, _sh_square = lazy_regex(_SH_NESTED + "[()]"), lazy_regex(_SH_NESTED + r"[\[\]]")
+_sh_quote_marks = lazy_regex(r"""\\([\s\S])|'([^']*)'|\$?"((?:[^"\\]|\\[\s\S])*)"|\$'((?:[^'\\]|\\[\s\S])*)'""")
 _sh_escapes = lazy_regex(r"\\(x[0-9A-Fa-f]{1,2}|u[0-9A-Fa-f]{1,4}|U[0-9A-Fa-f]{1,8}|[0-7]{1,3}|c.|.)", re.S)
 _SH_C_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "a": "", "b": "", "e": "\x1b", "E": "\x1b", "v": "\v", "f": "\f"}
-_SH_HOLE = "\ue0f0\ue0f1"       # in a text: anything may stand here; between the two the name of the variable it is, if any
-_SH_DECLARES = frozenset(" declare typeset local readonly export".split(" "))     # before an assignment (or nothing)
-_SH_CLOSERS = frozenset(") ; & | } then elif else fi do done esac".split())
+
+
+def _sh_hole(name: str = "") -> str:
+    """What stands in a text for the unknown value of the variable *name*, or for anything."""
+    return f"\ue0f0{name}\ue0f1"
 
 
 def _sh_unescape(text: str) -> str:
@@ -5263,6 +5274,16 @@ def _sh_unescape(text: str) -> str:
         except (ValueError, OverflowError):
             return ""
     return _sh_escapes.sub(meant, text) if "\\" in text else text
+
+
+def _sh_unquoted(raw: str) -> str:
+    """The raw text of a word without its quotes, as the mark of a here-document is taken."""
+    def plain(found: re.Match[str]) -> str:
+        escaped, single, double, string = found.groups()
+        if double is not None:
+            return re.sub(r'\\([$`"\\])', r"\1", double)
+        return _sh_unescape(string) if string is not None else escaped if escaped is not None else single
+    return str(_sh_quote_marks.sub(plain, raw))
 
 
 _Parts = list[tuple[Any, ...]]     # of a word
@@ -5285,12 +5306,12 @@ class _ShNode:
     """
     __slots__ = ("kind", "words", "redirects", "assigns", "parts", "arms", "background", "raw", "joint")
 
-    def __init__(self, kind: str = "") -> None:
+    def __init__(self, kind: str = "", *parts: _Script) -> None:
         self.kind, self.background, self.raw, self.joint = kind, False, "", ""
         self.words: list[Any] = []
-        self.redirects: list[tuple[str, str, Any]] = []     # descriptor, operator, word
-        self.assigns: list[tuple[str, Any, bool, Any]] = []      # name, index, appended?, word
-        self.parts: list[_Script] = []
+        self.redirects: list[tuple[str, str, Any]] = []             # descriptor, operator, word
+        self.assigns: list[tuple[str, Any, bool, Any]] = []         # name, index, appended?, word
+        self.parts: list[_Script] = list(parts)
         self.arms: list[list[Any]] = []
 
 
@@ -5304,6 +5325,12 @@ class _ShNotes:
     def __init__(self) -> None:
         self.commands, self.characters, self.doubt = 0, 0, ""
 
+    def spend(self, commands: int, characters: int) -> None:
+        self.commands += commands
+        self.characters += characters
+        if self.commands > MAX_SHELL_STEPS or self.characters > 8 * MAX_SHELL_SOURCE:
+            raise BudgetSpent("it holds a command too long to follow")
+
 
 class _ShReader:
     """Reads a text into a script. Total, but for BudgetSpent."""
@@ -5313,17 +5340,18 @@ class _ShReader:
         self.notes = notes if notes is not None else _ShNotes()
         self.stopped = ""           # the mark or keyword at which the last script ended
         self.heredocs: list[tuple[_ShNode, str, str, bool, bool]] = []
-        self.notes.characters += self.n
-        if self.notes.characters > 8 * MAX_SHELL_SOURCE:
-            raise BudgetSpent("it holds a command too long to follow")
+        self.notes.spend(0, self.n)
 
+    # -- small steps
     def doubt(self, reason: str) -> None:
         self.notes.doubt = self.notes.doubt or reason
 
-    def open_quote(self) -> None:
+    def open_quote(self) -> str:
         """A quote is open to the end: no shell runs the rest, unless it knows other escapes than we do (fish)."""
         if _sh_escaped_quote.search(self.t):
             self.doubt("a quote is not closed")
+        rest, self.i = self.t[self.i:], self.n
+        return rest
 
     def deeper(self, step: int) -> None:
         self.depth += step
@@ -5334,65 +5362,29 @@ class _ShReader:
         self.deeper(0)
         return _ShReader(text, self.depth + 1, self.notes)
 
-    # -- scripts
-    def script(self, *stops: str) -> _Script:
-        """Pipelines up to one of the marks or keywords *stops*, which is consumed."""
-        found: _Script = []
-        joint, first, self.stopped = "", 0, ""
-        while True:
-            self.gap()
-            if self.i >= self.n:        # not closed: no shell runs it, and what is in it is followed all the same
-                return found
-            c = self.t[self.i]
-            word = self.keyword() if c in _SH_KEYWORD_STARTS else c if c in ");&|" else ""
-            if c == ";" and ";;" in stops and self.t.startswith((";;", ";&"), self.i):
-                self.i += 3 if self.t.startswith(";;&", self.i) else 2
-                self.stopped = ";;"
-                return found
-            if word and word in stops:
-                self.i += len(word)
-                self.stopped = word
-                return found
-            if word in _SH_CLOSERS:
-                line = self.t.rfind("\n", 0, self.i) + 1
-                if word in ");" and not self.depth and not self.t[line:self.i].strip():     # no shell runs this line
-                    self.i = (self.t.find("\n", self.i) + 1 or self.n + 1) - 1
-                    continue
-                self.doubt(f"a `{word}` stands where none can")
-                self.i += len(word)
-                continue
-            before, nodes = self.i, self.pipeline()
-            if not nodes:
-                self.i += self.i == before
-                continue
-            found.append(nodes)
-            nodes[0].joint = joint
-            if not joint:
-                first = len(found) - 1
-            self.notes.commands += len(nodes)
-            if self.notes.commands > MAX_SHELL_STEPS:
-                raise BudgetSpent("it holds a command too long to follow")
-            joint = self.separator(found[first:])
+    def nested(self, *stops: str) -> _Script:
+        self.deeper(1)
+        inner = self.script(*stops)
+        self.depth -= 1
+        return inner
 
-    def separator(self, chain: _Script) -> str:
-        """Over what ends a pipeline: && and || come back, `&` is noted on the commands of the *chain* before it."""
-        self.i = _sh_blanks.match(self.t, self.i).end()
-        two = self.t[self.i:self.i + 2]
-        if two in ("&&", "||"):
-            self.i += 2
-            return two
-        if two[:1] == "&":
-            for nodes in chain:
-                for node in nodes:
-                    node.background = True
-        if two[:1] in ("&", ";") and two not in (";;", ";&"):
-            self.i += 1
-        return ""
+    def over(self, pattern: Any) -> re.Match[str] | None:
+        """What *pattern* matches here; the reader stands behind it then."""
+        found: re.Match[str] | None = pattern.match(self.t, self.i)
+        if found:
+            self.i = found.end()
+        return found
+
+    def see(self, mark: str) -> bool:
+        """Does *mark* stand here? Then the reader stands behind it."""
+        found = self.t.startswith(mark, self.i)
+        self.i += len(mark) * found
+        return found
 
     def gap(self) -> None:
         """Over what stands between two commands; here-document bodies are read at line ends."""
         while self.i < self.n:
-            self.i = _SH_POSIX.gap.match(self.t, self.i).end()
+            self.i = _sh_gap.match(self.t, self.i).end()
             if not self.t.startswith("\n", self.i):
                 return
             self.i += 1
@@ -5403,25 +5395,71 @@ class _ShReader:
         found = _sh_keyword.match(self.t, self.i)
         return found.group() if found else ""
 
+    # -- scripts
+    def script(self, *stops: str) -> _Script:
+        """Pipelines up to one of the marks or keywords *stops*, which is consumed."""
+        found: _Script = []
+        joint, first, self.stopped = "", 0, ""
+        while True:
+            self.gap()
+            if self.i >= self.n:        # not closed: no shell runs it, and what is in it is followed all the same
+                return found
+            c, before = self.t[self.i], self.i
+            word = self.keyword() if c in _SH_KEYWORD_STARTS else c if c in ");&|" else ""
+            if c == ";" and ";;" in stops and (self.see(";;&") or self.see(";;") or self.see(";&")):
+                self.stopped = ";;"
+                return found
+            if word and word in stops:
+                self.i += len(word)
+                self.stopped = word
+                return found
+            if word in _SH_CLOSERS:
+                line = self.t.rfind("\n", 0, self.i) + 1
+                if word in ");" and not self.depth and not self.t[line:self.i].strip():     # no shell runs this line
+                    self.i = (self.t.find("\n", self.i) + 1 or self.n + 1) - 1
+                else:
+                    self.doubt(f"a `{word}` stands where none can")
+                    self.i += len(word)
+                continue
+            nodes = self.pipeline()
+            if nodes:
+                nodes[0].joint, first = joint, first if joint else len(found)
+                found.append(nodes)
+                self.notes.spend(len(nodes), 0)
+                joint = self.separator(found[first:])
+            else:
+                self.i += self.i == before
+
+    def separator(self, chain: _Script) -> str:
+        """Over what ends a pipeline: && and || come back, `&` is noted on the commands of the *chain* before it."""
+        self.over(_sh_blanks)
+        two = self.t[self.i:self.i + 2]
+        if two in ("&&", "||"):
+            self.i += 2
+            return two
+        if two[:1] == "&":
+            for nodes in chain:
+                for node in nodes:
+                    node.background = True
+        self.i += two[:1] in ("&", ";") and two not in (";;", ";&")
+        return ""
+
     def bodies(self) -> None:
         """The here-documents announced on the line before: found by their end mark, or the rest of the text."""
         waiting, self.heredocs = self.heredocs, []
         for node, fd, mark, quoted, tabs in waiting:
-            lines, line, closed = [], "", False
+            body, line, closed = "", "", False
             while self.i < self.n and not closed:
-                end = self.t.find("\n", self.i)
-                line += self.t[self.i:end if end >= 0 else self.n]
-                self.i = end + 1 if end >= 0 else self.n
-                if not quoted and end >= 0 and (len(line) - len(line.rstrip("\\"))) % 2:
-                    line = line[:-1]
+                end = self.t.find("\n", self.i) + 1 or self.n
+                line += self.t[self.i:end]
+                self.i = end
+                if not quoted and line[-1:] == "\n" and (len(line) - len(line[:-1].rstrip("\\"))) % 2 == 0:
+                    line = line[:-2]            # goes on with the next one
                     continue
                 line = line.lstrip("\t") if tabs else line
-                closed = line.rstrip("\r") == mark
-                if not closed:
-                    lines.append(line + "\n" * (end >= 0))
-                line = ""
-            body = "".join(lines) + line
-            literal = quoted or "$" not in body and "`" not in body and "\\" not in body
+                closed = line.rstrip("\r\n") == mark
+                body, line = body + line * (not closed), ""
+            literal = quoted or not any([c in body for c in "$`\\"])
             node.redirects.append((fd, "<<", [("q", body)] if literal else self.inner(body).double("") or [("q", "")]))
 
     def pipeline(self) -> list[_ShNode]:
@@ -5430,10 +5468,9 @@ class _ShReader:
             node = self.command()
             if node is not None:
                 nodes.append(node)
-            self.i = _sh_blanks.match(self.t, self.i).end()
-            if not self.t.startswith("|", self.i) or self.t.startswith("||", self.i):
+            self.over(_sh_blanks)
+            if self.t.startswith("||", self.i) or not (self.see("|&") or self.see("|")):
                 return nodes
-            self.i += 2 if self.t.startswith("|&", self.i) else 1
             self.gap()
             if self.i >= self.n or self.t[self.i] in ");&|":
                 self.doubt("a pipe leads nowhere")
@@ -5441,69 +5478,42 @@ class _ShReader:
 
     def command(self) -> _ShNode | None:
         """One command with its redirections, or None where there is none."""
-        c = self.t[self.i:self.i + 1]
-        if c == "(":
-            self.i += 1
-            if self.t.startswith("(", self.i):
-                end = self.sum_end(self.i + 1)
-                if end >= 0:
-                    return self.tail(self.sum_node(end))
-            return self.tail(self.compound("subshell", ")"))
-        word = self.keyword() if c in _SH_KEYWORD_STARTS else ""
-        if word == "":
+        if self.see("("):
+            end = self.sum_end(self.i + 1) if self.t.startswith("(", self.i) else -1
+            return self.tail(self.sum_node(end) if end >= 0 else _ShNode("subshell", self.nested(")")))
+        word = self.keyword() if self.t[self.i:self.i + 1] in _SH_KEYWORD_STARTS else ""
+        if word in ("", "in"):
             return self.simple(_ShNode())
         self.i += len(word)
         if word == "{":
-            return self.tail(self.compound("group", "}"))
-        if word == "[[":
-            return self.tail(self.test())
+            return self.tail(_ShNode("group", self.nested("}")))
         if word == "if":
             node = _ShNode("if")
-            while True:
-                node.parts.append(self.nested("then", "fi"))
-                node.parts.append(self.nested("elif", "else", "fi"))
+            while self.stopped != "fi" and self.stopped or not node.parts:
+                node.parts += [self.nested("then", "fi"), self.nested("elif", "else", "fi")]
                 if self.stopped == "else":
                     node.parts.append(self.nested("fi"))
-                if self.stopped != "elif":
-                    return self.tail(node)
-        if word in ("while", "until"):
-            node = _ShNode("loop")
-            node.parts = [self.nested("do", "done"), self.nested("done") if self.stopped == "do" else []]
             return self.tail(node)
-        if word in ("for", "select"):
-            return self.tail(self.loop())
-        if word == "case":
-            return self.tail(self.case())
+        if word in ("while", "until"):
+            return self.tail(_ShNode("loop", self.nested("do", "done"), self.nested("done") if self.stopped == "do" else []))
+        reads = {"[[": self.test, "for": self.loop, "select": self.loop, "case": self.case}.get(word)
+        if reads:
+            return self.tail(reads())
+        self.over(_sh_blanks)
         if word == "function":
-            self.i = _sh_blanks.match(self.t, self.i).end()
             node = _ShNode("function")
             node.words = [self.word()]
-            closed = _sh_function.match(self.t, self.i)
-            self.i = closed.end() if closed else self.i
+            self.over(_sh_function)
             return self.body(node)
-        self.i = _sh_blanks.match(self.t, self.i).end()
         if word == "coproc":
-            node = _ShNode("coproc")
-            named = _sh_coproc_name.match(self.t, self.i)
+            node, named = _ShNode("coproc"), self.over(_sh_coproc_name)
             node.words = [named.group(1) if named else "COPROC"]
-            self.i = named.end() if named else self.i
             return self.body(node)
         if word == "time":
-            self.i = _sh_time_options.match(self.t, self.i).end()
+            self.over(_sh_time_options)
         elif word != "!":
             self.doubt(f"a `{word}` stands where none can")
         return self.command() if self.i < self.n and self.t[self.i] not in "\n;&|)" else None
-
-    def compound(self, kind: str, stop: str) -> _ShNode:
-        node = _ShNode(kind)
-        node.parts = [self.nested(stop)]
-        return node
-
-    def nested(self, *stops: str) -> _Script:
-        self.deeper(1)
-        inner = self.script(*stops)
-        self.depth -= 1
-        return inner
 
     def body(self, node: _ShNode) -> _ShNode:
         """The command that is the body of a function or coprocess."""
@@ -5516,46 +5526,43 @@ class _ShReader:
 
     def loop(self) -> _ShNode:
         """`for NAME in WORDS; do … done`, `for ((…))`, zsh's `for NAME (WORDS) …`; the keyword is read."""
-        node, t = _ShNode("for"), self.t
-        self.i = _sh_blanks.match(t, self.i).end()
-        end = self.sum_end(self.i + 2) if t.startswith("((", self.i) else -1
+        node = _ShNode("for")
+        self.over(_sh_blanks)
+        end = self.sum_end(self.i + 2) if self.t.startswith("((", self.i) else -1
         if end >= 0:
             self.i += 1
             node.kind, node.parts = "loop", [[[self.sum_node(end)]]]
         else:
             node.words = [self.word()]
             self.gap()
-            if t.startswith("(", self.i):
+            if self.see("("):
                 self.doubt("a loop of zsh")
-                self.i += 1
                 node.words += [word for nodes in self.nested(")") for inner in nodes for word in inner.words]
                 node.parts = [[self.pipeline()]]
                 return node
-            if self.keyword_in("in"):
+            if self.keyword() == "in":
                 self.i += 2
                 node.words += self.simple(_ShNode()).words
             else:
                 node.words.append([("$", _ShParameter("@"), True)])
-        self.i = _sh_blanks.match(t, self.i).end()
-        self.i += t.startswith(";", self.i)
+        self.over(_sh_blanks)
+        self.see(";")
         self.gap()
-        stop = {"do": "done", "{": "}"}.get(self.keyword(), "")
-        if not stop:
+        word = self.keyword()
+        if word not in ("do", "{"):
             self.doubt("a loop has no `do`")
             node.parts.append([self.pipeline()])
             return node
-        self.i += 2 if stop == "done" else 1
-        node.parts.append(self.nested(stop))
+        self.i += len(word)
+        node.parts.append(self.nested("done" if word == "do" else "}"))
         return node
 
     def case(self) -> _ShNode:
         node = _ShNode("case")
-        self.i = _sh_blanks.match(self.t, self.i).end()
+        self.over(_sh_blanks)
         node.words = [self.word()]
         self.gap()
-        if self.keyword_in("in"):
-            self.i += 2
-        else:
+        if not self.see("in"):
             self.doubt("a `case` has no `in`")
         while True:
             self.gap()
@@ -5564,58 +5571,45 @@ class _ShReader:
                     self.doubt("something is not closed")
                 self.i = min(self.i + 4, self.n)
                 return node
-            self.i += self.t.startswith("(", self.i)
-            patterns: list[Any] = []
-            while self.i < self.n and self.t[self.i] != ")":
+            self.see("(")
+            node.arms.append([])
+            while self.i < self.n and not self.see(")"):
                 before = self.i
-                if self.t[self.i] in " \t\r\n|":
-                    self.i += 1
-                    continue
-                patterns.append(self.word())
-                if self.i == before:
-                    self.doubt("a pattern of `case` is odd")
-                    self.i += 1
-            self.i += 1
-            node.arms.append(patterns)
+                if not (self.t[self.i] == "|" or self.t[self.i].isspace()):
+                    node.arms[-1].append(self.word())
+                    if self.i == before:
+                        self.doubt("a pattern of `case` is odd")
+                self.i += self.i == before
             node.parts.append(self.nested(";;", "esac"))
             if self.stopped != ";;":
                 return node
-
-    def keyword_in(self, word: str) -> bool:
-        return self.t.startswith(word, self.i) and not self.t[self.i + len(word):self.i + len(word) + 1].isalnum()
 
     def test(self) -> _ShNode:
         """`[[ … ]]`; the first mark is read."""
         node, t = _ShNode("test"), self.t
         while self.i < self.n:
-            c = t[self.i]
-            if c in " \t\r\n<>()!&|;":
-                self.i += 1
-            elif t.startswith("]]", self.i) and t[self.i + 2:self.i + 3] in " \t\r\n;&|<>()" and t[self.i - 1] in " \t\r\n)":
+            if t.startswith("]]", self.i) and t[self.i + 2:self.i + 3] in _SH_ENDS and t[self.i - 1] in " \t\r\n)":
                 self.i += 2
                 return node
-            else:
-                before = self.i
+            before = self.i
+            if t[self.i] not in " \t\r\n<>()!&|;":
                 node.words.append(self.word())
-                self.i += self.i == before
+            self.i += self.i == before
         self.doubt("a test is not closed")
         return node
 
     # -- sums: (( )), $(( )), $[ ], name[ ]
     def matching(self, at: int, opener: str, closer: str) -> int:
         """The place of the *closer* that belongs to an *opener* just before *at*, quotes respected; else -1."""
-        level = 1
+        level, end = 1, -1
         for found in (_sh_round if opener == "(" else _sh_square).finditer(self.t, at):
             mark = found.group()
             level += 1 if mark == opener else -1 if mark == closer else 0
             if not level:
-                at, end = found.start(), found.start() - at
-                self.notes.characters += end
-                return int(at)
-        self.notes.characters += self.n - at
-        if self.notes.characters > 8 * MAX_SHELL_SOURCE:
-            raise BudgetSpent("it holds a command too long to follow")
-        return -1
+                end = found.start()
+                break
+        self.notes.spend(0, (self.n if end < 0 else end) - at)
+        return end
 
     def sum_end(self, at: int) -> int:
         """Where the `))` stands that ends the sum which begins at *at*; -1 when it is none but two subshells."""
@@ -5624,8 +5618,7 @@ class _ShReader:
 
     def sum_node(self, end: int) -> _ShNode:
         node = _ShNode("sum")
-        node.raw = self.t[self.i + 1:end]
-        node.words = [[("a", self.sum_parts(node.raw))]]
+        node.words = [[("a", self.sum_parts(self.t[self.i + 1:end]))]]
         self.i = end + 2
         return node
 
@@ -5637,11 +5630,10 @@ class _ShReader:
     # -- simple commands
     def tail(self, node: _ShNode) -> _ShNode:
         """The redirections behind a compound command."""
-        while True:
-            self.i = _sh_blanks.match(self.t, self.i).end()
-            if self.i >= self.n or not self.redirect(node):
-                break
-        if self.i < self.n and self.t[self.i] not in "\n;&|)#" and not (self.t[self.i] == "}" or self.keyword()):
+        self.over(_sh_blanks)
+        while self.i < self.n and self.redirect(node):
+            self.over(_sh_blanks)
+        if self.i < self.n and self.t[self.i] not in "\n;&|)#}" and not self.keyword():
             self.doubt("words behind a compound command")
         return node
 
@@ -5659,12 +5651,10 @@ class _ShReader:
             elif c in "\n;&|)":
                 break
             elif c == "#":
-                self.i = _SH_POSIX.gap.match(t, self.i).end()
+                self.over(_sh_gap)
                 break
             elif c == "(":
-                closed = _sh_function.match(t, self.i)
-                if closed and len(node.words) < 2 and not node.assigns:
-                    self.i = closed.end()
+                if len(node.words) < 2 and not node.assigns and self.over(_sh_function):
                     node.kind = "function"
                     if not node.words:
                         self.doubt("a function without a name")
@@ -5677,9 +5667,8 @@ class _ShReader:
         return node
 
     def add_word(self, node: _ShNode) -> None:
-        before = self.i
-        first = node.words[0] if node.words else ""
-        assigned = _sh_assigned.match(self.t, self.i) if isinstance(first, str) and first in _SH_DECLARES else None
+        before, first = self.i, node.words[0] if node.words else ""
+        assigned = _sh_assigned.match(self.t, self.i) if type(first) is str and first in _SH_DECLARES else None
         if assigned and self.assignment(node, assigned):
             return
         word = self.word()
@@ -5691,21 +5680,16 @@ class _ShReader:
 
     def assignment(self, node: _ShNode, found: re.Match[str]) -> bool:
         """`NAME=VALUE`, `NAME[INDEX]=VALUE`, `NAME=(…)`: read, if there is one here."""
-        t, at, name = self.t, found.end(), found.group(1)
+        name, at, appended = found.group(1), found.end(), found.group(2) == "+"
         index: _Parts | None = None
-        appended = found.group(2) == "+"
-        if t.startswith("[", at):
+        if self.t.startswith("[", at):
             end = self.matching(at + 1, "[", "]")
-            behind = _sh_index_assigned.match(t, end + 1) if end >= 0 else None
+            behind = _sh_index_assigned.match(self.t, end + 1) if end >= 0 else None
             if not behind:
                 return False
-            index, at, appended = self.inner(t[at + 1:end]).double(""), behind.end(), behind.group(1) == "+"
+            index, at, appended = self.inner(self.t[at + 1:end]).double(""), behind.end(), behind.group(1) == "+"
         self.i = at
-        if t.startswith("(", at):
-            self.i += 1
-            value: Any = [("l", self.elements())]
-        else:
-            value = self.word()
+        value: Any = [("l", self.elements())] if self.see("(") else self.word()
         if node.words:                          # of `declare` and its like: a word again
             node.words.append([("u", name + "+" * appended + "=")] + ([("u", value)] if isinstance(value, str) else value))
         else:
@@ -5718,18 +5702,15 @@ class _ShReader:
         self.deeper(1)
         while True:
             self.gap()
-            if self.i >= self.n or self.t[self.i] == ")":
-                self.i += 1
+            if self.i >= self.n or self.see(")"):
                 self.depth -= 1
                 return found
             index, before = None, self.i
-            if self.t[self.i] == "[":
-                end = self.matching(self.i + 1, "[", "]")
-                if end >= 0 and self.t.startswith("=", end + 1):
-                    index, self.i = self.inner(self.t[self.i + 1:end]).double(""), end + 2
+            end = self.matching(self.i + 1, "[", "]") if self.t[self.i] == "[" else -1
+            if end >= 0 and self.t.startswith("=", end + 1):
+                index, self.i = self.inner(self.t[self.i + 1:end]).double(""), end + 2
             word = self.word()
-            words = _sh_braces(word) if isinstance(word, list) and index is None else [word]
-            found += [(index, one) for one in words]
+            found += [(index, one) for one in (_sh_braces(word) if isinstance(word, list) and index is None else [word])]
             if self.i == before:
                 self.doubt("an array is odd")
                 self.i += 1
@@ -5737,27 +5718,21 @@ class _ShReader:
     def redirect(self, node: _ShNode) -> bool:
         """Read a redirection, if there is one here and not a process substitution or a word."""
         found = _sh_redirect.match(self.t, self.i)
-        if not found:
+        if not found or found.group(2) in ("<", ">") and not found.group(1) and self.t.startswith("(", found.end()):
             return False
-        fd, operator = found.group(1) or "", found.group(2)
-        if found.group(3):
-            fd, operator = "&", found.group(4)
-        elif operator in "<>" and not fd and self.t.startswith("(", found.end()):
-            return False
+        fd, operator = found.group(1) or found.group(3) or "", found.group(2) or found.group(4)
         self.i = _sh_blanks.match(self.t, found.end()).end()
+        before, word = self.i, self.word(operator[:2] == "<<" and operator != "<<<")
         if operator in ("<<", "<<-"):
-            begin = self.i
-            word = self.word(True)
-            raw = self.t[begin:self.i].replace("\\\n", "")
+            raw = self.t[before:self.i].replace("\\\n", "")
             if not raw or raw[0] == "#":        # a mistake in every shell
-                self.i = begin + (raw[:1] == "")
+                self.i = before + (not raw)
                 return True
-            if not isinstance(word, str) and any(kind in "$spa" for kind, *_ in word):
+            if any([part[0] in "$spa" for part in word if not isinstance(word, str)]):
                 self.doubt("an odd mark of a here-document")
-            quoted = any(c in raw for c in "'\"\\")
+            quoted = any([c in raw for c in "'\"\\"])
             self.heredocs.append((node, fd, _sh_unquoted(raw) if quoted else raw, quoted, operator == "<<-"))
             return True
-        before, word = self.i, self.word()
         if self.i == before:
             self.doubt("a redirection leads nowhere")
         node.redirects.append((fd, operator, word))
@@ -5766,14 +5741,14 @@ class _ShReader:
     # -- words
     def word(self, raw: bool = False) -> Any:
         """The word here: `str` when it means itself, else its parts."""
-        plain = _SH_POSIX.plain.match(self.t, self.i)
+        plain = _sh_plain_run.match(self.t, self.i)
         if plain:
             end = plain.end()
             if end == self.n or self.t[end] in " \t\r\n;&|<>)":
                 self.i = end
                 return plain.group()
         parts = self.parts()
-        if not raw and all(kind == "u" for kind, *_ in parts) and not any("{" in part[1] for part in parts):
+        if not raw and all([part[0] == "u" and "{" not in part[1] for part in parts]):
             return "".join([part[1] for part in parts])
         return parts
 
@@ -5782,11 +5757,9 @@ class _ShReader:
         t = self.t
         found: _Parts = []
         while self.i < self.n:
-            c = t[self.i]
-            plain = _SH_POSIX.plain.match(t, self.i)
+            c, plain = t[self.i], self.over(_sh_plain_run)
             if plain:
                 found.append(("u", plain.group()))
-                self.i = plain.end()
             elif c in "<>" and t.startswith("(", self.i + 1):
                 self.i += 2
                 found.append(("p", self.substitution(), c))
@@ -5799,7 +5772,7 @@ class _ShReader:
                     if self.i < self.n and t[self.i] in " \t\r\n;&|<>" or self.i == before:
                         found.append(("u", t[self.i]))
                         self.i += 1
-            elif c in _SH_POSIX.ends:
+            elif c in _SH_ENDS:
                 break
             elif not self.piece(found, c, False):
                 found.append(("u", c))
@@ -5809,19 +5782,15 @@ class _ShReader:
 
     def piece(self, found: _Parts, c: str, quoted: bool) -> bool:
         """Read what is quoted or expands here outside double quotes; False when it is neither."""
-        t = self.t
         if c == "'":
-            string = _SH_POSIX.single.match(t, self.i)
-            if string is None:
-                self.open_quote()
-            found.append(("q", string.group(1) if string else t[self.i + 1:]))
-            self.i = string.end() if string else self.n
+            string = self.over(_sh_single)
+            found.append(("q", string.group(1) if string else self.open_quote()[1:]))
         elif c == '"':
             self.i += 1
             found += self.double('"') or [("q", "")]
         elif c == "\\":
-            if not t.startswith("\n", self.i + 1):
-                found.append(("q", t[self.i + 1:self.i + 2]))
+            if not self.t.startswith("\n", self.i + 1):
+                found.append(("q", self.t[self.i + 1:self.i + 2]))
             self.i += 2
         elif c == "$":
             self.dollar(found, quoted)
@@ -5835,19 +5804,16 @@ class _ShReader:
         """Parts up to the closing quote (or, with no closer, the end): what expands inside double quotes."""
         found: _Parts = []
         while self.i < self.n:
-            run = _SH_POSIX.quoted.match(self.t, self.i)
+            c, run = self.t[self.i], self.over(_sh_quoted_run)
             if run:
                 found.append(("q", run.group()))
-                self.i = run.end()
-                continue
-            c = self.t[self.i]
-            if c == closer:
+            elif c == closer:
                 self.i += 1
                 return found
-            if c == "\\":
-                escaped = _SH_POSIX.escaped.match(self.t, self.i)
-                plain = (escaped.group(1) or "") if escaped and (closer or escaped.group(1) != '"') else self.t[self.i:self.i + 2]
-                found.append(("q", plain))
+            elif c == "\\":
+                escaped = _sh_escaped.match(self.t, self.i)
+                found.append(("q", (escaped.group(1) or "") if escaped and (closer or escaped.group(1) != '"')
+                              else self.t[self.i:self.i + 2]))
                 self.i += 2
             elif c == "$":
                 self.dollar(found, True)
@@ -5866,15 +5832,12 @@ class _ShReader:
         found: _Parts = []
         kind = "q" if quoted else "u"
         while self.i < self.n:
-            plain = _sh_inner_plain.match(self.t, self.i)
+            c, plain = self.t[self.i], self.over(_sh_inner_run)
             if plain:
                 found.append((kind, plain.group()))
-                self.i = plain.end()
-                continue
-            c = self.t[self.i]
-            if c in stops:
+            elif c in stops:
                 return found
-            if c == "'" and literal or not self.piece(found, c, quoted):
+            elif c == "'" and literal or not self.piece(found, c, quoted):
                 found.append((kind, c))
                 self.i += 1
         self.i = min(self.i, self.n)
@@ -5894,130 +5857,94 @@ class _ShReader:
         end = self.i = self.i + 1
         while end < self.n and self.t[end] != "`":
             end += 2 if self.t[end] == "\\" else 1
+        inner = re.sub(r'\\([\\$`"])' if quoted else r"\\([\\$`])", r"\1", self.t[self.i:end])
         if end >= self.n:
             self.open_quote()
-        inner = re.sub(r'\\([\\$`"])' if quoted else r"\\([\\$`])", r"\1", self.t[self.i:end])
         self.i = min(end + 1, self.n)
         return self.inner(inner).script()
 
     def dollar(self, found: _Parts, quoted: bool) -> None:
         """What follows `$`: a substitution, a sum, a parameter, a string of C, or nothing special."""
-        t, c = self.t, self.t[self.i + 1:self.i + 2]
-        if c == "(":
-            self.i += 2
-            end = self.sum_end(self.i + 1) if t.startswith("(", self.i) else -1
+        self.i += 1
+        if self.see("("):
+            end = self.sum_end(self.i + 1) if self.t.startswith("(", self.i) else -1
             if end >= 0:
-                found.append(("a", self.sum_parts(t[self.i + 1:end])))
+                found.append(("a", self.sum_parts(self.t[self.i + 1:end])))
                 self.i = end + 2
             else:
                 found.append(("s", self.substitution(), quoted))
-        elif c == "{":
-            self.i += 2
-            if t[self.i:self.i + 1] in (" ", "\t", "\n", "|"):          # ${ command; }
+        elif self.see("{"):
+            if self.t[self.i:self.i + 1] in (" ", "\t", "\n", "|"):         # ${ command; }
                 self.i += 1
                 found.append(("s", self.nested("}"), quoted))
             else:
                 self.deeper(1)
                 found.append(self.parameter(quoted))
                 self.depth -= 1
-        elif c == "[":
-            end = self.matching(self.i + 2, "[", "]")
-            found.append(("a", self.sum_parts(t[self.i + 2:end])) if end >= 0 else ("q", "$["))
-            self.i = end + 1 if end >= 0 else self.i + 2
-        elif c == "'" and not quoted:
-            string = _sh_c_string.match(t, self.i)
-            if string is None:
-                self.open_quote()
-            found.append(("q", _sh_unescape(string.group(1) if string else t[self.i + 2:])))
-            self.i = string.end() if string else self.n
-        elif c == '"' and not quoted:
-            self.i += 1
-        else:
-            name = _sh_name.match(t, self.i + 1)
+        elif self.see("["):
+            end = self.matching(self.i, "[", "]")
+            found.append(("a", self.sum_parts(self.t[self.i:end])) if end >= 0 else ("q", "$["))
+            self.i = end + 1 if end >= 0 else self.i
+        elif self.t.startswith("'", self.i) and not quoted:
+            self.i -= 1
+            string = self.over(_sh_c_string)
+            found.append(("q", _sh_unescape(string.group(1) if string else self.open_quote()[2:])))
+        elif quoted or not self.t.startswith('"', self.i):
+            name = self.over(_sh_name)
             found.append(("$", _ShParameter(name.group()), quoted) if name else ("q" if quoted else "u", "$"))
-            self.i = name.end() if name else self.i + 1
 
     def parameter(self, quoted: bool) -> tuple[Any, ...]:
         """What stands between the braces of `${…}`."""
-        t = self.t
-        head = _sh_parameter.match(t, self.i)
+        head = self.over(_sh_parameter)
         if head is None:
             self.doubt("an expansion that bash does not know")
             lost = self.within("}", quoted, quoted)
             self.i += 1
             return "$", _ShParameter("", "", None, "?", (lost,)), quoted
-        prefix, name = head.group(1) or "", head.group(2)
-        self.i = head.end()
-        index: _Parts | str | None = None
-        if t.startswith("[", self.i):
-            end = self.matching(self.i + 1, "[", "]")
-            if end >= 0:
-                inside = t[self.i + 1:end]
-                index = inside if inside in ("@", "*") else self.inner(inside).double("")
-                self.i = end + 1
+        key: _Parts | str | None = None
+        end = self.matching(self.i + 1, "[", "]") if self.t.startswith("[", self.i) else -1
+        if end >= 0:
+            inside = self.t[self.i + 1:end]
+            key = inside if inside in ("@", "*") else self.inner(inside).double("")
+            self.i = end + 1
         operator, arguments = "", []
-        if not t.startswith("}", self.i):
-            found = _sh_operator.match(t, self.i)
+        if not self.t.startswith("}", self.i):
+            found = self.over(_sh_operator)
             if found is None:
                 self.doubt("an expansion that bash does not know")
             operator = found.group() if found else "?"
-            self.i = found.end() if found else self.i
-            literal = quoted and operator.lstrip(":") in ("-", "=", "+", "?")
-            if operator[:1] == "/" or operator == ":":
-                arguments.append(self.within("}" + operator[:1], quoted, literal))
-                if t.startswith(operator[:1], self.i):
-                    self.i += 1
-                    arguments.append(self.within("}", quoted, literal))
-            else:
-                arguments.append(self.within("}", quoted, literal))
+            mark = operator[:1] if operator[:1] == "/" or operator == ":" else ""
+            arguments = [self.within("}" + mark, quoted, quoted and operator.lstrip(":") in ("-", "=", "+", "?"))]
+            if mark and self.see(mark):
+                arguments.append(self.within("}", quoted, False))
         self.i += 1
-        return "$", _ShParameter(name, prefix, index, operator, tuple(arguments)), quoted
+        return "$", _ShParameter(head.group(2), head.group(1) or "", key, operator, tuple(arguments)), quoted
 
 
-_sh_round = lazy_regex(r"""\\[\s\S]|'[^']*'|"(?:[^"\\]|\\[\s\S])*"|`(?:[^`\\]|\\[\s\S])*`|[()]""")
-_sh_square = lazy_regex(r"""\\[\s\S]|'[^']*'|"(?:[^"\\]|\\[\s\S])*"|`(?:[^`\\]|\\[\s\S])*`|[\[\]]""")
-_sh_quote_marks = lazy_regex(r"""\\([\s\S])|'([^']*)'|\$?"((?:[^"\\]|\\[\s\S])*)"|\$'((?:[^'\\]|\\[\s\S])*)'""")
-
-
-def _sh_unquoted(raw: str) -> str:
-    """The raw text of a word without its quotes, as the mark of a here-document is taken."""
-    def plain(found: re.Match[str]) -> str:
-        escaped, single, double, string = found.groups()
-        if double is not None:
-            return re.sub(r'\\([$`"\\])', r"\1", double)
-        return _sh_unescape(string) if string is not None else escaped if escaped is not None else single
-    return str(_sh_quote_marks.sub(plain, raw))
-
-
+# -- braces
 def _sh_braces(word: _Parts) -> list[Any]:
     """The words that the braces of one make, each once; with too many a word that may be anything."""
     tokens: list[Any] = []
     for part in word:
         tokens += [c for c in re.split(r"([{},])", part[1]) if c] if part[0] == "u" else [part]
-    if tokens.count("{") > 64:
-        return [[("q", _SH_HOLE)] + [part for part in word if part[0] not in "uq"]]
-    done: dict[Any, None] = {}
-    seen = {tuple(map(_sh_token_key, tokens))}
-    work = [tokens]
-    while work and len(done) + len(work) <= MAX_SHELL_WORDS:
+    found: list[Any] = []
+    seen, work = {tuple(map(_sh_token, tokens))}, [tokens]
+    while work and len(found) + len(work) <= MAX_SHELL_WORDS and tokens.count("{") <= 64:
         item = work.pop()
-        found = _sh_brace(item)
-        if found is None:
-            done[len(done)] = _sh_rejoined(item)
+        brace = _sh_brace(item)
+        if brace is None:
+            found.append(_sh_rejoined(item))
             continue
-        start, end, choices = found
-        for choice in reversed(choices):
-            made = item[:start] + choice + item[end + 1:]
-            key = tuple(map(_sh_token_key, made))
+        start, end, choices = brace
+        for made in [item[:start] + choice + item[end + 1:] for choice in reversed(choices)]:
+            key = tuple(map(_sh_token, made))
             if key not in seen:
                 seen.add(key)
                 work.append(made)
-    if work:
-        return [[("q", _SH_HOLE)] + [part for part in word if part[0] not in "uq"]]
-    return list(done.values())
+    return [[("q", _SH_HOLE)] + [part for part in word if part[0] not in "uq"]] if work else found
 
 
-def _sh_token_key(token: Any) -> Any:
+def _sh_token(token: Any) -> Any:
     return token if isinstance(token, str) else (token[0], token[1]) if isinstance(token[1], str) else id(token)
 
 
@@ -6030,30 +5957,25 @@ def _sh_rejoined(tokens: list[Any]) -> Any:
             parts[-1] = "u", parts[-1][1] + token
         else:
             parts.append(("u", token))
-    return parts[0][1] if len(parts) == 1 and parts[0][0] == "u" else parts or [("q", "")]
+    return parts[0][1] if len(parts) == 1 and parts[0][0] == "u" else parts or [("u", "")]
 
 
 def _sh_brace(tokens: list[Any]) -> tuple[int, int, list[list[Any]]] | None:
     """The first brace expression of a word: where it begins and ends, and its choices."""
-    opened: list[tuple[int, list[int]]] = []
+    opened: list[list[int]] = []
     best: tuple[int, int, list[list[Any]]] | None = None
     for at, token in enumerate(tokens):
         if token == "{":
-            opened.append((at, []))
+            opened.append([at])
         elif token == "," and opened:
-            opened[-1][1].append(at)
+            opened[-1].append(at)
         elif token == "}" and opened:
-            start, commas = opened.pop()
-            if best is not None and best[0] < start:
-                continue
-            choices: list[list[Any]] = []
-            if commas:
-                edges = [start, *commas, at]
-                choices = [tokens[a + 1:b] for a, b in zip(edges, edges[1:])]
-            elif all(isinstance(one, str) for one in tokens[start + 1:at]):
-                choices = _sh_series("".join(tokens[start + 1:at]))
-            if choices:
-                best = start, at, choices
+            edges = [*opened.pop(), at]
+            if best is None or best[0] > edges[0]:
+                inside = tokens[edges[0] + 1:at]
+                choices = [tokens[a + 1:b] for a, b in zip(edges, edges[1:])] if len(edges) > 2 else _sh_series(
+                    "".join(inside)) if all([isinstance(one, str) for one in inside]) else []
+                best = (edges[0], at, choices) if choices else best
     return best
 
 
@@ -6063,18 +5985,13 @@ def _sh_series(text: str) -> list[list[Any]]:
     if not found:
         return []
     low, high, first, last, step = found.groups()
-    a, b = (int(low), int(high)) if low is not None else (ord(first), ord(last))
-    by = max(1, abs(int(step or 1)))
+    a, b, by = (int(low), int(high), int(step or 1)) if low is not None else (ord(first), ord(last), int(step or 1))
+    by = max(1, abs(by))
     if abs(a - b) // by >= MAX_SHELL_WORDS // 4:
         return [[("q", _sh_hole("number"))]]
-    values = list(range(a, b + 1, by) if a <= b else range(a, b - 1, -by))
+    values = range(a, b + 1, by) if a <= b else range(a, b - 1, -by)
     width = max(len(low), len(high)) if low is not None and re.match(r"-?0\d", low + " " + high) else 0
     return [[str(value).zfill(width) if low is not None else chr(value)] for value in values]
-
-
-def _sh_hole(name: str = "") -> str:
-    """What stands in a text for the unknown value of the variable *name*, or for anything."""
-    return f"\ue0f0{name}\ue0f1"
 
 
 # ---- 9b. Commands: values, streams and words -------------------------------------------------------------
