@@ -6098,55 +6098,6 @@ def _sh_has(pattern: str, words: Iterable[str]) -> bool:
     return any(starts(word) for word in words)
 
 
-def _sh_skip(args: list[str], letters: str, words: int) -> list[str]:
-    """The arguments from the wrapped command on: behind options (*letters* take a value), assignments and *words*."""
-    i = 0
-    while i < len(args):
-        word = args[i]
-        if word == "--":
-            return args[i + 1:]
-        if word[:2] == "--":
-            i += word[2:] in ("delimiter", "max-args", "max-procs", "replace", "arg-file", "jobs")
-        elif word[:1] == "-" and len(word) > 1:
-            i += next((k for k, c in enumerate(word) if k and c in letters and c != "-"), 0) == len(word) - 1
-        elif not ("=" in word and _sh_assignment.match(word)):
-            words -= 1
-            if words < 0:
-                break
-        i += 1
-    return args[i:]
-
-
-def _sh_options(args: list[str], letters: str, longs: Iterable[str] | None, switches: frozenset[str] = frozenset(),
-                ) -> list[tuple[str, str]]:
-    """The arguments as (option, value), operands as ("", word). *letters* take a value; *longs* too, all but *switches*
-    when it is None. Options of one dash and many letters (PowerShell's) come in lower case where *letters* is empty."""
-    found: list[tuple[str, str]] = []
-    waiting = ""
-    for word in args:
-        if waiting:
-            found.append((waiting, word))
-            waiting = ""
-        elif word[:2] == "--" and len(word) > 2:
-            option, mark, value = word.partition("=")
-            if mark or option in switches or longs is not None and option[2:] not in longs:
-                found.append((option, _sh_from(value, _sh_flow(word))))
-            else:
-                waiting = option
-        elif word[:1] == "-" and len(word) > 1:
-            at = next((k for k, c in enumerate(word) if k and c in letters), 0)
-            if not letters or word[1:].lower() in ("destination", "outfile", "path"):
-                waiting = word.lower() if word.lower() not in switches else ""
-            elif at and at < len(word) - 1:
-                found.append(("-" + word[at], _sh_from(word[at + 1:], _sh_flow(word))))
-            elif at:
-                waiting = "-" + word[at]
-            found += [("-" + c, "") for c in word[1:at or None] if letters]
-        else:
-            found.append(("", word))
-    return found
-
-
 def _sh_open(text: str) -> bool:
     """Is something in this text unknown?"""
     return "\ue0f0" in text
@@ -6272,8 +6223,8 @@ proxychains proxychains4 | q f: | x
 systemd-run | qrSt p:E:u:H:M:G:P: --property: --unit: --uid: --gid: --slice: --setenv:e --working-directory:cd | x
 systemd-inhibit xvfb-run | adl e:f:n:p:s:w: --what: --who: --why: --mode: --server-num: --server-args: | x
 perf/stat,record,trace | adghinqsuv A:b:B:c:C:D:e:F:G:I:m:o:p:r:t: | x
-xargs | | | t:xargs
-parallel | | | t:parallel
+xargs | 0oprtx n:P:d:E:L:s: --max-args: --max-procs: --delimiter: -I,-J,--replace:mark -i=braces -a,--arg-file:file | x | t:xargs
+parallel | kX j:N:n:S:P:L:I: --jobs: | x | t:parallel
 find fd fdfind | | | t:find
 entr | acdnprz -s:sh | x
 npx pnpx bunx | yq p: --package: -c,--call:sh w: --workspace: | x
@@ -6308,7 +6259,10 @@ pssh pdsh parallel-ssh clush dsh | h:H:l:p:o:e:t:O:x:w:g: | sh+
 ansible | h:i:m:u:f:e:t:l:M: -a,--args:sh --private-key,--key-file,--vault-password-file:k | p
 ansible-playbook | h:i:u:f:e:t:l: --private-key,--key-file,--vault-password-file:k | f*
 salt salt-call salt-ssh | | p p sh+
-tmux screen | | | t:terminal
+tmux | 2CDluvV c:f:L:S:T:
+tmux/new,new-session,neww,new-window,splitw,split-window,respawn-pane,respawn-window,run,run-shell,if,if-shell,popup,send,
+     send-keys | AabdDEhkPXZlRv c:e:F:n:N:s:t:x:y: | sh+
+screen | aAdDmrRxUX c:e:h:p:s:S:t:T: | x
 adb/shell,exec-out | x n | sh+
 vagrant,fly,flyctl/ssh fly,flyctl/ssh/console gcloud/compute/ssh multipass/exec | -c,-C,--command:sh | p? x
 heroku/run | a:r:s: --app: | sh+
@@ -6407,7 +6361,8 @@ openssl/x509,req,verify,dgst,sha256,sha1,ca,crl,ocsp,cms,smime,ts,pkeyutl
 openssl/genrsa,genpkey,ecparam,rand,s_client,s_server | -cert,-key,-CAfile:k -out:new -connect: -pass: | p* | t:openssl
 openssl/enc,base64 | -in:r -out:w -pass: -k: -K: -iv: -kfile:k | f* | t:openssl
 openssl | -in:r -out:w -passin: -passout: | f*
-cp copy copy-item cpi mv move move-item mi install ln rename ren rename-item mklink xcopy | | | t:copy
+cp copy copy-item cpi mv move move-item mi install ln rename ren rename-item mklink xcopy | abdfilLnPpRrsTuvxZ o:g:S:B:
+     -t,--target-directory,-destination:into -m,--mode:mode --suffix: -path,-literalpath:f -newname:into | p* | t:copy
 rm unlink rmdir rd del erase remove-item ri rimraf trash trash-put shred srm wipe del-cli | | | t:remove
 gio/trash,remove | f | d*
 dd truncate tee tee-object set-content sc add-content ac out-file sponge fallocate clear-content clc | | | t:overwrite
@@ -6418,7 +6373,8 @@ base64 base32 xxd uudecode gunzip zcat bunzip2 bzcat xzcat unxz gzip rev tr zstd
 gpg gpg2 | u:r: --recipient: --local-user: --output,-o:w | f* | t:decode
 cd pushd popd chdir set-location sl | | | t:change
 export printenv set declare typeset local readonly setx | | | t:environment
-read mapfile readarray | | | t:read_variable
+read | ers d:i:n:N:p:t: -a:array -u:fd | name* | t:read_variable
+mapfile readarray | t d:n:O:s:c: -C:sh -u:fd | array* | t:read_variable
 shift | | | t:shift
 exit return | | | t:ends
 alias | | | t:alias
@@ -9713,31 +9669,29 @@ class _ShRun:
         return self.simple([tool] + ["-rf"] * (rest[0][:6] == "remove") + rest[1:], flow) if tool else _NOTHING
 
     def _xargs(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        rest = _sh_skip(args, "nPIdaELs", 0)
-        options = args[:len(args) - len(rest)]
-        file = next((value for option, value in zip(options, options[1:]) if option in ("-a", "--arg-file")), "")
-        flow = self.content(file) if file else flow
-        if not rest:
-            return flow.but(flow.text)
-        return self.simple(self.from_input(rest, options, flow) if flow is not _NOTHING else rest, flow)
+        call = self.call_
+        rest = args[call.starts[0]:] if call and call.starts else []
+        for file in call.all("file") if call else []:
+            flow = self.content(file)
+        if not rest or call is None:
+            return flow
+        return self.simple(self.from_input(rest, call, flow) if flow is not _NOTHING else rest, flow)
 
     def _parallel(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        rest = _sh_skip(args, "jNnSPLI", 0)
+        rest = args[self.call_.starts[0]:] if self.call_ and self.call_.starts else []
         at = next((at for at, word in enumerate(rest) if word[:3] == ":::"), len(rest))
-        command, values = rest[:at], rest[at + 1:]
-        if not command:
-            return self._shell(name, [], flow) if not values else self.read("\n".join(values), flow)
-        text = _sh_whole(command)
+        text, values = _sh_whole(rest[:at]), rest[at + 1:]
+        if at == 0:
+            return self.read("\n".join(values), flow) if values else self._shell(name, [], flow)
         for value in values or (flow.text.split() if flow.text else []) or [_sh_from(_SH_HOLE, flow)]:
             line = _sh_whole([text.replace("{}", value) if "{}" in text else f"{text} {value}"], "", _sh_join(
                 [_sh_flow(text), _sh_flow(value)]))
-            self.apart(lambda line=line: self.run_text(line, flow))  # type: ignore[misc]
+            self.act("sh", line, flow)
         return _NOTHING
 
-    def from_input(self, rest: list[str], options: list[str], flow: _Flow) -> list[str]:
+    def from_input(self, rest: list[str], call: _ShCall, flow: _Flow) -> list[str]:
         """The words of an `xargs` command with what its input holds."""
-        replaced = next((o[2:] or "".join(options[i + 1:i + 2]) for i, o in enumerate(options) if o[:2] == "-I"), "")
-        replaced = replaced or "{}" * (any(o[:2] in ("-I", "-i") for o in options) or any("{}" in word for word in rest))
+        replaced = "".join(call.all("mark")[:1]) or "{}" * ("braces" in call.marks or any("{}" in word for word in rest))
         lines = [] if flow.text is None else flow.text.split("\n") if replaced else flow.text.split()
         items = [item for item in lines if item.strip()][:MAX_SHELL_WORDS]
         if not items or flow.remote or flow.sources:
@@ -9769,17 +9723,6 @@ class _ShRun:
         if flow.text and name in ("ed", "red", "ex", "gdb", "lldb"):
             self.act("esc", _sh_from(flow.text, flow), _NOTHING)
         return self.operands(name, self.call_.all("f") if self.call_ else args, flow)
-
-    def _terminal(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """tmux, screen: what their windows run, and what is typed into them."""
-        rest = _sh_skip(args, "LSfctnsxyFe" if name == "tmux" else "SLchpst", 0)
-        if name == "screen":
-            at = args.index("-X") + 1 if "-X" in args else -1
-            text = _sh_whole(args[at + 1:]) if at > 0 and args[at:at + 1] in (["stuff"], ["exec"]) else _sh_whole(rest)
-            return self.act("sh", _sh_from(_sh_unescape(text), _sh_flow(text)), flow) if text else _NOTHING
-        runs = rest and re.match(r"new|neww|send|split|run|respawn|if|popup|display-popup", rest[0])
-        rest = _sh_skip([w for w in rest[1:] if w not in ("Enter", "C-m", "Space")], "LSfctnsxyFe", 0) if runs else []
-        return self.act("sh", _sh_whole(rest), flow) if rest else _NOTHING
 
     def _container(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """docker, kubectl: all but the commands that run inside."""
@@ -10317,12 +10260,6 @@ class _ShRun:
     def listed_variables(self) -> _Flow:
         return _sh_read(("\0the environment\0" if self.loaded else "\0the environment",))
 
-    def _some_lines(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """head, sort, grep …: some lines of what goes in, in some order."""
-        out = self.operands(name, args, flow)
-        whole = not _sh_has(r"-\w*[cob]|--bytes|--only", args) and not out.sources
-        return out._replace(text=flow.text, made=flow.made, below=flow.below) if whole and flow.text is not None else out
-
     def _shift(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         for values in _sh_each(self.vars.get("@", {})):
             count = int(args[0][:4]) if args and args[0].isdigit() else 1
@@ -10372,21 +10309,19 @@ class _ShRun:
 
     def _read_variable(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """read, mapfile: lines of the input as values."""
-        marks = self.vars.get("IFS")
-        names: list[str] = []
-        for option, word in _sh_options(args, "adinNptu" if name == "read" else "dnOsuCc", ()):
+        call, marks = self.call_, self.vars.get("IFS")
+        if call is None:
+            return _NOTHING
+        for _, word in call.got:
             self.subscript(word)
-            if option in ("-C",):
-                self.run_text(word, _NOTHING)
-            elif option == "-u":
-                held = self.fds.get(word)
-                flow = held if isinstance(held, _Flow) else flow
-            elif option == "-a" or not option and name != "read":
-                lines = [_SH_HOLE] if flow.text is None else flow.text.split("\n")
-                fields = lines if name != "read" else self.fields(lines[0])
-                self.set(word, {str(at): _sh_from(one, flow) for at, one in enumerate(fields[:MAX_SHELL_WORDS])})
-            elif not option:
-                names.append(word.partition("[")[0])
+        for word in call.all("fd"):
+            held = self.fds.get(word)
+            flow = held if isinstance(held, _Flow) else flow
+        for word in call.all("array"):
+            lines = [_SH_HOLE] if flow.text is None else flow.text.split("\n")
+            fields = lines if name != "read" else self.fields(lines[0])
+            self.set(word, {str(at): _sh_from(one, flow) for at, one in enumerate(fields[:MAX_SHELL_WORDS])})
+        names = [word.partition("[")[0] for word in call.all("name")]
         text = _SH_HOLE if flow.text is None else flow.text
         lines = text.rstrip("\n").split("\n")[:16]
         rows = []
@@ -10506,15 +10441,13 @@ class _ShRun:
 
     def _copy(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """cp, mv, ln, install …: the content goes along."""
-        words, into = [], ""
-        for option, word in _sh_options(args, "t" if name == "cp" else "tmog",
-                                        ("target-directory", "destination", "mode", "suffix")):
-            if option in ("-m", "--mode") and re.match(r"0?[2467]\d{3}\Z|.*\+\w*s", word):
-                self.say("privilege", "sets the setuid or setgid bit")
-            elif option in ("-t", "--target-directory", "-destination"):
-                into = word
-            elif not option and not (self.d is not _SH_POSIX and re.match(r"/[A-Za-z]\Z", word)):
-                words.append(word)
+        call = self.call_
+        if call is None:
+            return _NOTHING
+        into, words = "".join(call.all("into")[-1:]), [word for word in call.all("f") + call.words if not (
+            self.d is not _SH_POSIX and re.match(r"/[A-Za-z]\Z", word))]
+        if any(re.match(r"0?[2467]\d{3}\Z|.*\+\w*s", mode) for mode in call.all("mode")):
+            self.say("privilege", "sets the setuid or setgid bit")
         if not into and len(words) > 1:
             into = words.pop()
         template = any(re.search(r"\.(?:example|sample|template|dist)\Z", w) for w in words)
@@ -10907,7 +10840,7 @@ _SH_TEXTS: dict[str, Callable[[_ShRun, str, str], Any]] = {
     "awk": _sh_awk_program, "sed": _sh_sed_text, "esc": _sh_escaped_commands, "make": _sh_make_text, "tcl": _sh_tcl_text,
     "strings": _sh_strings, "sql": _sh_statements, "crontab": _sh_crontab,
     "awkfile": _sh_script_of("awk"), "sedfile": _sh_script_of("sed")}
-_SH_QUIET_ROLES = frozenset("p k h f r n cd u s S @ header auth folder module makefile entry two stem".split())
+_SH_QUIET_ROLES = frozenset("p k h f r n cd u s S @ header auth folder module makefile entry two stem mark file into mode array fd name".split())
 
 
 _NO_ROW = _ShRow({})
