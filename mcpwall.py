@@ -903,9 +903,9 @@ def _view_decode_token(token: str, cut: bool = False) -> str | None:
         if "/" in token or "+" in token:
             return None
         token = token.replace("-", "+").replace("_", "/")
-    if (len(token) > 80 or cut) and _view_as_text(_view_base64(token[:64])) is None:      # media: told by their start
+    if len(token) > 80 and _view_as_text(_view_base64(token[:64])) is None:      # media: told by their start
         shifts = [shift for shift in (1, 2, 3) if _view_as_text(_view_base64(token[shift:64 + shift])) is not None
-                  ] if cut or len(token) > _VIEW_LONG else []
+                  ] if len(token) > _VIEW_LONG else []
         if not shifts:
             return None
         token = token[shifts[0]:]
@@ -7977,18 +7977,32 @@ _OTHER_KEYS = frozenset("""
 next page pagination continuation continue cursor sync resume csrf xsrf authenticity verification cancel skip delta task
 public pub pubkey publishable anon vapid site sitekey recaptcha foreign sort partition cache row start starting exclusive
 idempotency idempotent nonce correlation tracking lock request watch update invalidation work unit action lifecycle evaluated
-host hostkey tokenizer object file path url uri link registry image component style resource s3 cookie
+host hostkey tokenizer subject object file path url uri link registry image component style resource s3 cookie
 """.split())
+# What passes, or is gone through once more
+_NO_PASS = frozenset("should must test tests first second last render multi single two by full depth fail opt will do can did all "
+                     "shadow pre post stencil next each every".split())
 _OTHER_NAMES = frozenset("clienttoken author authors keyauth nopasswd".split())
 _STRONG_TOKEN = lazy_regex(
     r"(?:auth|access|api|bearer|registry|private|personal|secret|service|account|bot|user|admin|deploy)[_-]?token\Z")
 # Behind the word that says it: which one of several
 _NAME_ENDINGS = frozenset("prod production dev development staging test live old new current value default primary secondary "
                           "main".split())
-_NAME_WORDS = lazy_regex(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+")
 # Passwords in other languages: whole words, as written there or without the marks on their letters
 _LABELS = frozenset("contrasena senha motdepasse parola haslo heslo losenord salasana jelszo sifre clave".split())
 _FOREIGN = "пароль 密码 密碼 パスワード 비밀번호".split()
+
+
+_name_word = lazy_regex(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
+
+
+def name_words(name: str) -> tuple[str, ...]:
+    """The words of a name, in lower case.
+
+    >>> name_words("excludePatterns"), name_words("git-ls_remote")
+    (('exclude', 'patterns'), ('git', 'ls', 'remote'))
+    """
+    return tuple([word.lower() for word in _name_word.findall(name[:200])])
 
 
 @lru_cache(None)
@@ -8005,11 +8019,11 @@ def _name_rank(name: str) -> str:
             return "password"
         name = _view_marks.sub("", normalize("NFD", name.replace("ł", "l").replace("ø", "o").replace("ı", "i")))
     start, _, last = name.rpartition("/")
-    words = [word.lower() for word in _NAME_WORDS.findall(last)]
+    words = [*name_words(last)]
     while len(words) > 1 and (words[-1].isdigit() or words[-1] in _NAME_ENDINGS):
         words.pop()
     plain = "".join(words)
-    if not words or plain in _OTHER_NAMES or not _OTHER_WORDS.isdisjoint(words) or plain.startswith(("xamz", "xgoog")) \
+    if not words or plain in _OTHER_NAMES or not _OTHER_WORDS.isdisjoint(words) or plain.startswith(("xamz", "xgoog")) or plain.endswith("s3key") \
             or start and not _OTHER_WORDS.isdisjoint(start.split("/")):
         return ""
     rank = next((rank for rank, names in _name_table() if plain.endswith(names)), "")
@@ -8017,9 +8031,9 @@ def _name_rank(name: str) -> str:
         rank = "password"
     if not rank and len(words) > 1:
         rank = "token" if words[-1] == "pat" and name.isupper() else "key" if words[-1] == "key" else ""
-    if rank in ("token", "key") and not _OTHER_KEYS.isdisjoint(words):
+    if rank in ("token", "key") and not _OTHER_KEYS.isdisjoint(words) or words[-2:] == ["gpg", "key"]:
         return ""
-    return rank or ("password" if words[-1] == "pass" else "")
+    return rank or ("password" if words[-1] == "pass" and _NO_PASS.isdisjoint(words) else "")
 
 
 _name_left = lazy_regex(r"[\w.\-$/]{0,60}")
@@ -8058,6 +8072,7 @@ _open = lazy_regex(r"""(?x) (?:\*\*|__|</(?:b|strong|code|span|label|dt)>)? (?:[
 _next_line = lazy_regex(r"""(?x) [ \t]{0,4} (?:[|>][-+0-9]{0,2}|<<[-~]?["']?\w{1,20}["']?)? [ \t]{0,4} (?:\r?\n){1,2}
     (?: [ \t]* (?: (?:[\w./-]{0,80}?[:-])? \d{1,7} (?:[:\-|→│]|\t) | [>\#*+|-](?=[ \t]) ) )? [ \t]* ["'`]?
     (?P<value> [^\s\0"'`]{6,200} ) (?=["'`]?[ \t]*(?:[\r\n\0]|\Z))""")
+_no_line_value = lazy_regex(r"[:({\[,;]\Z|\A[\w.]+(?:\(|=)")
 # Members of an object between a name and its value, and the name of that member
 _BETWEEN = r"""(?:\s{0,3}[,;]\s{0,60}|\s{0,3}\n\s{0,60})"""
 _MEMBER = r"""\\*["']? [\w.$-]{1,40} \\*["']? \s{0,3}[:=]\s{0,3} (?: \\*["'][^"'\n\0]{0,80}["'] | [\w.+-]{1,40} )"""
@@ -8073,15 +8088,16 @@ _inside_tag = lazy_regex(r"""(?xi) (?:<(?:[\w.-]{1,30}:)? | (?P<named> \s(?:name
 _tag_value = lazy_regex(r"""(?xi) ["']? [^<>\0]{0,200}? (?: (?<=\s)value \s?=\s? ["'] (?P<value>[^"'\0]{4,400}) ["']
     | > \s{0,60} (?:<value\b[^<>]{0,20}>\s{0,20})? (?P<text>[^<>\0]{4,4000}?) \s{0,20} </ )""")
 _tag_next = lazy_regex(r"""(?x) \s{0,4}:?\s{0,4} </[\w:.-]{1,30}> \s{0,60} (?:<[\w:.-]{1,30}[^<>]{0,60}>\s{0,20}){1,2} (?P<text>[^<>\0]{4,4000}?) \s{0,20} </""")
-_cell = lazy_regex(r"""(?x) [`*_"']{0,3} (?: [ \t]{0,60} [|│┃║] [ \t]{0,60} [`*_"']{0,3} (?P<value>[^\s|│┃║`"'\0]{6,400}) [`*_"']{0,3} [ \t]* (?=[|│┃║\r\n\0]|\Z)
+_cell = lazy_regex(r"""(?x) [`*_"']{0,3} (?: (?:[ \t]{1,60}[|│┃║][ \t]{0,60}|[|│┃║][ \t]{1,60}) [`*_"']{0,3} (?P<value>[^\s|│┃║`"'\0]{6,400}) [`*_"']{0,3} [ \t]* (?=[|│┃║\r\n\0]|\Z)
     | (?:[ ]{2,60}|\t{1,8}) (?P<column>[^\s\0]{6,400}) (?=[ ]{2}|[\t\r\n\0]|\Z) )""")
 _call_argument = lazy_regex(r"""[ \t]{0,4}\([ \t]{0,4}(?=["'`])""")
 _next_item = lazy_regex(r"""(?<=["'`])[ \t]{0,4},[ \t]{0,4}(?=\\*["'`])""")
-_next_word = lazy_regex(r"""[ \t]{1,4}(?:[0-9][ \t]+)?(?:--?[a-z][a-z-]{0,20}(?:=|[ \t]{1,4}))?""")
+_next_word = lazy_regex(r"""[ \t]{1,4}(?:[0-9][ \t]+)?(?:--(?:body|value|data|string|secret|text)(?:=|[ \t]{1,4}))?""")
 # What stands before a name whose value is the next word: a command or directive that sets it, or one that logs in
-_sets_left = lazy_regex(r"(?i)(?:\A|[\s\0\"'`&;|>$])(?:ENV|ARG|export|setx?|set -g?x|setenv|fastcgi_param|uwsgi_param|config(?:ure)?|login|machine|user(?:name)?|account|enable|add)\b[^\n\0]{0,100}[ \t]\Z")
+_sets_left = lazy_regex(r"""(?xi) (?: (?:\A|[\n\0"'`;&|>$+(]) [\s\d:]* (?:ENV|ARG|export|env|setx?|set[ ]-g?x|setenv|fastcgi_param|uwsgi_param)
+    | (?:\A|[\s\0"'`]) (?:config(?:ure)?|login|machine|user(?:name)?|account|enable|add|(?:secrets?|variable|env)[ ]set) ) \b[^\n\0]{0,100}[ \t]\Z""")
+_BARE_PASS = lazy_regex("(?i)pass(?:value)?\\Z")        # `pass "x"`, `passValue("x")` are about passing
 _line_left = lazy_regex(r"(?:\A|[\n\0])[ \t#]*\Z")
-_name_char = lazy_regex(r"[\w.\-$]")
 
 
 def _values_of(text: str, first: int, end: int, name: str, reach: int) -> Iterator[_Value]:
@@ -8106,19 +8122,20 @@ def _values_of(text: str, first: int, end: int, name: str, reach: int) -> Iterat
             yield from _value_at(text, at, reach, "loose" if loose else "bare", left)
         if text[sign.end() - 1] in ":：=":
             line = _next_line.match(text, sign.end(), sign.end() + MAX_PASSWORD)
-            if line and line["value"][-1] not in ":({[,;":
+            if line and _digit.search(line["value"]) and not _no_line_value.search(line["value"]):
                 yield _Value(*line.span("value"), "cell")
     following = text[closed:closed + 1]
-    if following == "(" and not _fetching.search(name) or closed > end and text[closed - 1] == ")":
+    if following == "(" and not _fetching.search(name) and not _BARE_PASS.match(name) or closed > end and text[closed - 1] == ")":
         yield from _at(text, _call_argument.match(text, closed), reach, "quoted")
     elif following == "," or closed > end and text[closed:closed + 2].strip(" \t")[:1] == ",":
         opened = left.rstrip("\\\"'` ")[-1:]
         item = _next_item.match(text, closed)
         if item and opened in ("(", "["):
             for value in _at(text, item, reach, "quoted"):
-                if opened == "(" or _bare_value.sub("", text[value.end:value.end + 4]).strip("\"'` ")[:1] == "]" or "]" in text[value.end:value.end + 4]:
+                alone = text[value.end:value.end + 4].strip("\\\"'` ")[:1] == "]"       # [name, value]
+                if opened == "(" or alone and value.end - value.start > 7:
                     yield value
-    if "<" in left or following == "<":
+    if ("<" in left or following == "<") and not (name[0] == "/" and left[-1:] == "<"):
         yield from _in_tags(text, first, end, left)
     if _pair_left.search(left) or text[closed:closed + 4].strip(" :=")[:1] == "{":
         yield from _at(text, _pair.match(text, end, min(len(text), reach + 200)), reach + 200, "cell")
@@ -8132,7 +8149,7 @@ def _values_of(text: str, first: int, end: int, name: str, reach: int) -> Iterat
             kind = cell.lastgroup or ""
             yield _Value(*cell.span(kind), "cell" if kind == "value" else "loose")
         word = _next_word.match(text, closed)
-        quoted = word and text[word.end():word.end() + 2].lstrip("\\")[:1] in ('"', "'") and name.lower() not in ("pass", "passvalue")
+        quoted = word and text[word.end():word.end() + 2].lstrip("\\")[:1] in ('"', "'") and not _BARE_PASS.match(name)
         if word and (quoted or left[-1:] == "-" or name[0] == "-" or _sets_left.search(text, max(0, first - 120), first)
                      or _line_left.search(left) and (name.islower() or name.startswith("--"))):
             yield from _value_at(text, word.end(), reach, "bare" if left[-2:] == "--" or name[0] == "-" else "loose", left)
@@ -8174,6 +8191,9 @@ def _in_tags(text: str, first: int, end: int, left: str) -> Iterator[_Value]:
 _bare_next = lazy_regex(r"&(?:#\w{1,6}|[a-z]{2,8});|[&;,][ \t]*(?:[\w.\-\[\]]+=|\Z)|[,;]\Z")
 
 
+_closed_early = lazy_regex(r"[\w.$#]*(?=[};,]|[)\]][=.,;:)\]}])")
+
+
 def _bare_end(text: str, start: int, end: int, left: str) -> int:
     """Where a value without quotes ends: before the next member of a query or list, and closing punctuation."""
     value = text[start:end]
@@ -8182,6 +8202,9 @@ def _bare_end(text: str, start: int, end: int, left: str) -> int:
         value = value[:found.start()]
     if left[-1:] in ("?", "&"):
         value = value.split("&")[0].split("#")[0]
+    closed = _closed_early.match(value)
+    if closed and (len(closed[0]) < 4 or value[closed.end()] in ")]" or _wordy(closed[0], 0.6)):
+        value = closed[0]               # the next expression of code that was made small
     while value and (value[-1] in ",;" or value[-1] in ")]}" and "([{"[")]}".index(value[-1])] not in value):
         value = value[:-1]
     return start + len(value)
@@ -8190,6 +8213,7 @@ def _bare_end(text: str, start: int, end: int, left: str) -> int:
 # -- tables: a name at the head of a column, values below it -------------------------
 
 _delimiter = lazy_regex("[|│┃║\t;,]")
+_head_cell = lazy_regex(r"""[ \t]*[`*_"']{0,3}[^\W\d][\w .\-/#@]{0,40}?(?: \([^()]{1,20}\))?[`*_"']{0,3}[ \t]*\Z""")
 _rule_line = lazy_regex(r"[\s|│┃║+\-=:─━═┌┬┐├┼┤└┴┘╞╪╡╔╦╗╠╬╣]+\Z")
 _row_cell = lazy_regex(r"""[ \t]*(?:"((?:[^"\\]|""|\\.)*)"|'((?:[^'\\]|''|\\.)*)'|([^,;()\[\]\n]*?))[ \t]*(?:[,;]|(?=[)\]])|\Z)""")
 _columns_left = lazy_regex(r"(?i)insert\s{1,4}(?:or\s\w{1,10}\s)?into\s{1,4}\S{1,80}\s{0,4}\([^()]{0,600}\Z")
@@ -8213,18 +8237,15 @@ def _below(text: str, first: int, end: int) -> Iterator[_Value]:
     stop = text.find("\n", end, end + 2000)
     if stop < 0:
         return
-    line = text[start:stop]
+    line = text[start:stop].rstrip()
     found = _delimiter.search(line)
-    if found and not (found[0] == "," and line.count(";") > line.count(",")):
-        sign = found[0] if found[0] != "," or "\t" not in line else "\t"
-        cells = line.split(sign)
-        if not 2 <= len(cells) <= _MAX_COLUMNS or any(len(cell) > 60 or cell.strip().isdigit() for cell in cells):
-            return
-        index = text.count(sign, start, first)
-        if _plain_cell(cells[index]) != text[first:end] and _name_rank(_plain_cell(cells[index])) == "":
-            return
-        yield from _column(text, stop + 1, sign, index, len(cells))
-    elif "  " in line.strip():
+    if found:
+        sign = ";" if found[0] == "," and line.count(";") > line.count(",") else found[0]
+        cells, index = line.split(sign), text.count(sign, start, first)
+        labels = cells[not cells[0].strip():len(cells) - (not cells[-1].strip())] if sign not in "\t,;" else cells
+        if 2 <= len(labels) <= _MAX_COLUMNS and all(map(_head_cell.match, labels)) and _name_rank(_plain_cell(cells[index])):
+            yield from _column(text, stop + 1, sign, index, len(cells))
+    elif "  " in line.strip() and all(map(_head_cell.match, re.split("  +", line.strip()))):
         yield from _aligned(text, stop + 1, first - start, line)
 
 
@@ -8303,27 +8324,34 @@ def _tuples(text: str, at: int, index: int) -> Iterator[_Value]:
 # -- what a value looks like ---------------------------------------------------------
 
 _REFERENCE = lazy_regex(
-    r"(?i)\\?[$%]\{?[\w:]*[}%]?(?:-?\Z|\[|->|\?)|\$\w{1,20}\{|<|(?:process|os|env|self|this|config|settings|args?|opts?|options|"
-    r"params?|request|req|ctx|secrets|vars?|data|local|module|import)\.[\w.\[#]|[A-Za-z_][\w.]*\(|[A-Z]\w*\[|(?:none|null|nil|true|false|undefined|"
+    r"(?i)\\?[$%]\{?[\w:]*[}%]?(?:-?\Z|\[|->|\?|\.[A-Za-z])|\$\w{1,20}\{|<|(?:process|os|env|self|this|config|settings|args?|opts?|options|"
+    r"params?|request|req|ctx|secrets|vars?|data|local|module|import)\.[\w.\[#]|(?:none|null|nil|true|false|undefined|"
     r"string|str|text|varchar|required|optional|bytes|secretstr|any|file|vault|ref|env|arn|sm|ssm|op|gcp|aws|akeyless|berglas|encrypted|enc)"
     r"(?:[:(\[|?,;]|\Z)|\{cipher\}|@Microsoft\.")
+# Where nothing quotes it: a call, an item, an option, a rule of CSS, the rest of a line of code
+_EXPRESSION = lazy_regex(r"[A-Za-z_$][\w.$]*[\[(]|![01](?![\w!])|![A-Za-z_]|\\?-{1,2}[a-z]+(?:-|\Z)|[\w.$-]*\{|[A-Za-z_$][\w$]*(?:\?\.|\.[A-Za-z_$][\w.$]*=)"
+                         r"|.*(?:\b(?:this|self)\.|\)\{|=>|&&|\|\|)")
+_PLACEHOLDER = lazy_regex(r"\{[a-z_]\w*\}|[A-Za-z]+<[A-Za-z.]+>")
 _TEMPLATE_PARTS = ("${", "{{", "}}", "<%", "$(", "%(", "@{", "#{")
 
 
 def _refers(value: str) -> bool:
     """Does *value* name a place where the real value is: a variable, a template, an expression, a type? Or is it sealed?"""
-    return _REFERENCE.match(value) is not None or any(part in value for part in _TEMPLATE_PARTS)
+    return _REFERENCE.match(value) is not None or any(part in value for part in _TEMPLATE_PARTS) \
+        or ("{" in value or "<" in value) and _PLACEHOLDER.search(value) is not None
 
 
 _DOTTED = lazy_regex(r"[A-Za-z_]\w*(?:(?:\??\.|->|::|\[)#?[A-Za-z_'\"\]\w()]+)+[\])!]*\Z")
 _PATH_VALUE = lazy_regex(r"[~.]{0,2}/[\w.@~/-]*\Z|[a-z][a-z+]{1,10}://|[A-Za-z]:\\")
 _FOLDER = lazy_regex(r"[~.]{0,2}/|[A-Za-z]:[\\/]|\\\\")
-_VERSION = lazy_regex(r"[v^~<>=]{0,3}[0-9]{1,5}(?:\.[0-9x*]{1,6}){1,3}(?:[-+.][\w.-]{1,20})?\Z|ENC\[")
+_VERSION = lazy_regex(r"(?:[0-9]{1,2}:)?[v^~<>=]{0,3}[0-9]{1,5}(?:\.[0-9x*]{1,6}){1,3}(?:[-+.~][\w.+~-]{1,40})?\Z|ENC\[|0[xX][0-9A-Fa-f]{1,16}\Z"
+                      r"|(?:RFC|ISO|OAuth|TLSv|latin)[ _-]?[0-9][0-9.]*\Z|[\w.+-]{1,60}@[\w-]{1,60}\.[a-z]{2,6}\Z")
 _IDENTIFIER = lazy_regex(r"[A-Za-z_$#][\w$]*\Z")
 _ESCAPED = lazy_regex(r"\\+u([0-9A-Fa-f]{4})")
 _WEAK_WORDS = frozenset("password passwd pass pwd secret changeme admin root postgres mysql user username test example guest "
                         "token password1 password123 pass123 secret123 admin123 test123 mypassword mysecretpassword".split())
-_HASHES = ("$2a$", "$2b$", "$2y$", "$argon2", "$6$", "$5$", "$1$", "pbkdf2", "scrypt", "sha256:", "sha512:", "{SSHA", "{SHA")
+_HASHES = ("SCRAM-SHA", "$2a$", "$2b$", "$2y$", "$argon2", "$6$", "$5$", "$1$", "pbkdf2", "scrypt", "sha256:", "sha512:", "{SSHA", "{SHA")
+_DATABASE_HASH = lazy_regex(r"md5[0-9a-f]{32}\Z|\*[0-9A-F]{40}\Z")
 _NO_TOKENS = ("AWS4-", "sha256-", "sha384-", "sha512-", "sha1-", "ssh-", "AAAAB3Nza", "AAAAC3Nza", "AAAAE2Vj", "data:", "arn:",
               "urn:", "pk_live_", "pk_test_", "pk.", "sb_publishable_", "phc_", "ENC[", "AQICAH")
 
@@ -8331,19 +8359,21 @@ _NO_TOKENS = ("AWS4-", "sha256-", "sha384-", "sha512-", "sha1-", "ssh-", "AAAAB3
 def _is_password(value: str, form: str) -> bool:
     """May *value* be a real password, given that its name says so?"""
     plain = value.strip()
+    if not plain:
+        return False
     if "\\u" in plain:
         plain = _ESCAPED.sub(lambda found: chr(int(found[1], 16)), plain)
-    if plain.count(":") > 3 or plain.startswith(":-"):
+    if plain.count(":") > 3 or plain[0] == ":":
         return False                    # a line of passwd
     if not 6 <= len(plain) <= 300 or len(set(plain)) < 5 or plain.lower() in _WEAK_WORDS:
         return False
     if not plain.isascii() and (not _digit.search(plain) or 2 * sum(char > "\u024f" for char in plain) > len(plain)):
         return False                    # a word of another language
-    if _made_up(plain) or _refers(plain) or "\n" in plain:
+    if _made_up(plain) or _refers(plain) or "\n" in plain or _NUMERIC.match(plain) and not plain.isdigit():
         return False
     if _PATH_VALUE.match(plain) and _wordy(plain) or plain[0] in "{[(" and (plain[-1] in "}])" or form in ("bare", "loose")):
         return False
-    if plain.startswith(_HASHES) or _VERSION.match(plain):
+    if plain.startswith(_HASHES) or _VERSION.match(plain) or _DATABASE_HASH.match(plain):
         return False
     if "&" in plain and _wordy(plain.replace("&", "")) or "password" in plain.lower() and _wordy(plain):
         return False
@@ -8359,18 +8389,20 @@ def _is_password(value: str, form: str) -> bool:
         return form in ("quoted", "member") and len(core) >= 6
     if form == "loose" and (not digits or not letters or core.islower() and core.isalnum() and _wordy(core, 0.5)):
         return False
+    if form not in ("quoted", "member") and digits < 4 and _IDENTIFIER.match(core):
+        words = name_words(core)        # `kafkaPassword`, `ClientCredentialsFlow1`
+        if len(words) > 1 and (not _NAMING_WORDS.isdisjoint(words) or len(_PLAIN_WORD.findall(core)) > 1 and _wordy(core, 0.75)):
+            return False
     if digits + letters < len(core) and not core.replace("_", "").replace("-", "").replace(".", "").isalpha():
         code = form in ("bare", "loose") and _DOTTED.match(core) and (digits < 2 or _wordy(core))
         return not code and not _wordy_name(core)
     if digits == 0:
         return len(core) >= 8 and not (core.islower() or core.isupper() or _DOTTED.match(core) or _name_like(core)
                                    or _wordy(core))
-    if form in ("bare", "loose") and digits < 4 and _IDENTIFIER.match(core) and len(_PLAIN_WORD.findall(core)) > 1 \
-            and _wordy(core, 0.75):
-        return False                    # `mysqlPassword2`, `ClientCredentialsFlow1`
     return not _wordy_name(core)
 
 
+_NAMING_WORDS = frozenset("password passwd pwd pass passphrase secret token key credential credentials auth".split())
 _SYMBOLS = lazy_regex("[^A-Za-z0-9_./:@, -]")
 
 
@@ -8431,14 +8463,16 @@ def _kind_of(name: str, rank: str, value: str, form: str) -> str:
     low = name.lower()
     if value.startswith("Ag") and len(value) > 250 and _TOKEN_VALUE.match(value):
         return ""                   # a sealed secret
-    if _refers(value) or "primary" in low and (len(value) < 40 or not value.endswith("=")):
+    if _refers(value) or form in ("bare", "loose") and _EXPRESSION.match(value) or "primary" in low and (len(value) < 40 or not value.endswith("=")):
         return ""
     if value[:7].lower() in ("bearer ", "basic d") or value[:6].lower() == "token ":
         return ""
+    if len(value) > 5 and value.lower() in low:
+        return ""                   # the name again
     if rank == "password":
         if low.endswith("pwd") and _FOLDER.match(value):
             return ""               # the working directory
-        if low == "pass" and not (form in ("quoted", "member") or _SYMBOLS.search(value)):
+        if low == "pass" and not (form in ("quoted", "member") or _SYMBOLS.search(value) and not _wordy(value, 0.5)):
             return ""               # `--- PASS: TestX2`, `boarding pass: A123`
         return "password" if _is_password(value, form) or _is_token(value) else ""
     if low.endswith("auth") and _user_password(value):
@@ -8787,7 +8821,7 @@ class _Search:
         if text[end:end + 1] in _BEYOND_RUN:
             end = _value_right.match(text, end).end()       # type: ignore[union-attr]
         at = left - _NEAR if left > _NEAR else 0
-        near = self.low[at:left]
+        near = self.low[at:left].replace("</key>", "</___>")
         words = [(near.rfind(word), len(word)) for word in _NEAR_WORDS if word in near]
         if words:
             scheme = _scheme_before.search(near, len(near) - 24) if near[-1] in " \t\"'" else None
@@ -8823,6 +8857,7 @@ class _Search:
         for kind, form in forms:
             for found in form.finditer(low):
                 value = self.text[found.start(1):found.end(1)]
+                value = value.partition("!")[2] if kind == "salesforce-token" else value
                 if _given(value) and not _wordy(value):
                     self._add(kind, *found.span(1))
 
@@ -8844,7 +8879,7 @@ class _Search:
                 words = label[0].split()
                 for many in range(len(words)):          # "API key", "Secret access key"
                     spaced = _name_rank(" ".join([*words[many:], name]))
-                    if spaced in ("token", "phrase") and name.isalpha() or spaced == "password":
+                    if spaced and spaced != "key" and (name.isalpha() or spaced == "password"):
                         first, rank, name = first - sum(map(len, words[many:])) - len(words) + many, spaced, text[first:end]
                         break
         if not rank or rank == "token" and self.low[max(0, first - 5):first] in ("page ", "next "):
@@ -8872,7 +8907,7 @@ class _Search:
         self.head = line
         for value in _below(text, first, end):
             self.rows_to = max(self.rows_to, value.end)
-            if value.end - value.start < 2000:
+            if 8 <= value.end - value.start < 2000 and " " not in text[value.start:value.end]:
                 kind = _kind_of(name, rank, text[value.start:value.end], value.form)
                 if kind:
                     self._add_once(kind, value)
@@ -9941,17 +9976,7 @@ _UNKNOWN = frozenset(("unknown", "command", "code", "address"))
 _NUMBER = frozenset(("number",))
 _ACCESS = frozenset(("read", "write"))
 _OPENED = frozenset(("place", "base", "address", "credential", "unknown"))     # roles that may be places
-_name_word = lazy_regex(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[0-9]+")
 _choice_word = lazy_regex(r"\w[\w+-]{0,63}")
-
-
-def name_words(name: str) -> tuple[str, ...]:
-    """The words of a name, in lower case.
-
-    >>> name_words("excludePatterns"), name_words("git-ls_remote")
-    (('exclude', 'patterns'), ('git', 'ls', 'remote'))
-    """
-    return tuple([word.lower() for word in _name_word.findall(name[:200])])
 
 
 def _rows(table: str) -> Iterator[tuple[frozenset[str], list[str], frozenset[str]]]:
