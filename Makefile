@@ -2,16 +2,16 @@
 PYTHON ?= python3
 VENV   ?= .venv
 
-.PHONY: help test fuzz interop bench profile soak accuracy lint types rules demo check coverage release clean
+.PHONY: help test fuzz interop bench profile soak accuracy diff lint types rules demo check coverage release clean
 
 help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  \1\t/' | expand -t 14
 
 test:  ## run all tests (nothing to install)
-	$(PYTHON) -m unittest discover -s tests -t .
+	$(PYTHON) -m tests
 
 fuzz:  ## run the fuzzers for longer (seconds each: FUZZ=30)
-	MCPWALL_FUZZ=$(or $(FUZZ),30) $(PYTHON) -m unittest discover -s tests -t . -k fuzz -k property -k random
+	MCPWALL_FUZZ=$(or $(FUZZ),30) $(PYTHON) -m tests -k fuzz -k property -k random
 
 interop:  ## drive real MCP clients and servers through the wall (installs them into tests/interop/.work)
 	$(PYTHON) tests/interop/run.py
@@ -27,6 +27,9 @@ soak:  ## a million mixed calls through one wall
 
 accuracy:  ## recall and false positives on labelled and generated traffic
 	$(PYTHON) tests/accuracy.py
+
+diff:  ## every line that another version treats differently (OLD=path of its mcpwall.py)
+	$(PYTHON) tests/diff.py $(OLD)
 
 $(VENV)/tools: pyproject.toml
 	$(PYTHON) -m venv $(VENV)

@@ -561,6 +561,31 @@ def check_cmd(bench: Bench, target: Target) -> Figures:
     return figures
 
 
+def hook(bench: Bench, target: Target, events: int) -> Figures:
+    """From a host's event to the answer, by the command that `wrap --hook` writes; the floor here is a Python that does nothing."""
+    import resource
+    import shlex
+    home, env = bench.home()
+    words = [sys.executable, "-I", "-S", "-c", "pass"]
+    if target is bench.wall:
+        subprocess.run([*target.command, "wrap", "--hook", "codex"], env=env, capture_output=True, timeout=PATIENCE_S, check=True)
+        with open(os.path.join(home, ".codex", "hooks.json"), encoding="utf-8") as stream:
+            words = shlex.split(json.load(stream)["hooks"]["PreToolUse"][0]["hooks"][0]["command"])
+    spent, took = [], []
+    for number in range(events + 1):
+        event = {"hook_event_name": "PreToolUse", "session_id": "s", "cwd": os.path.join(home, "work"), "tool_name": "Bash",
+                 "tool_use_id": f"u{number}", "tool_input": {"command": f"npm test -- --shard={number}/{events} && git diff --stat HEAD~{number}"}}
+        before, start = resource.getrusage(resource.RUSAGE_CHILDREN), time.perf_counter()
+        done = subprocess.run(words, input=json.dumps(event).encode(), env=env, capture_output=True, timeout=PATIENCE_S)
+        took.append((time.perf_counter() - start) * 1e3)
+        after = resource.getrusage(resource.RUSAGE_CHILDREN)
+        spent.append((after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime) * 1e3)
+        if number and (done.returncode or done.stdout or done.stderr):      # the first compiles, and that may take too long
+            raise Broken(f"exit status {done.returncode}: {(done.stdout + done.stderr)[:200]!r}")
+    shutil.rmtree(home, ignore_errors=True)
+    return {"event to answer, processor time ms": statistics.median(spent[1:]), "event to answer ms": statistics.median(took[1:])}
+
+
 def parallel(bench: Bench, target: Target, count: int, calls: int) -> Figures:
     """Sessions that run at once and take turns."""
     start = time.perf_counter()
@@ -601,6 +626,7 @@ def scenarios(quick: bool) -> list[Scenario]:
         *(Scenario(f"many_rules/{count}", many_rules, few, (count,)) for count in (10, 1000)),
         *(Scenario(run.__name__, run, 1, (30 if quick else 200,)) for run in (slow_reader, slow_server)),
         *(Scenario(f"redos/{name}", redos, 1, (name,)) for name in HOSTILE),
+        *([Scenario("hook", hook, few, (3 if quick else 11,))] if os.name == "posix" else []),
         Scenario("check_cmd", check_cmd, few), Scenario("parallel", parallel, 1 if quick else 2, (6, 50) if quick else (20, 200))]
 
 
@@ -617,6 +643,8 @@ def measure(bench: Bench, scenario: Scenario) -> list[str]:
         targets.append(bench.as_module)
     elif scenario.run in (redos, check_cmd):
         targets = [bench.wall]
+    elif scenario.run is hook:
+        targets = [bench.pycat, bench.wall]
     seen: dict[str, dict[str, list[float]]] = {}
     faults: dict[str, str] = {}
     for _ in range(scenario.rounds):
@@ -710,9 +738,9 @@ def growth(wall: Any, quick: bool, largest: int = 0) -> list[str]:
 # -- profile: where the time of one message goes ------------------------------------------------------------------
 
 STAGES = {      # what is timed: the functions' own time, without that of other functions named here
-    "framing": ("_Lines.feed",),
+    "framing": ("Lines.feed",),
     "parse": ("decode_line", "load_json"),
-    "checks and correlation": ("message_kind", "Session._answered", "Session._tool_of", "Session._remember"),
+    "checks and correlation": ("message_kind", "Correlation.claim", "Correlation.passed"),
     "texts": ("judged_texts", "strings_of", "Subject.__init__", "Subject.values"),
     "views pre-test": ("needs_views", "token_runs"),
     "views": ("views",),
@@ -720,7 +748,7 @@ STAGES = {      # what is timed: the functions' own time, without that of other 
     "paths and commands": ("Subject.path_hits", "Subject.commands"),
     "secrets": ("SecretScanner.scan",),
     "injection": ("may_inject", "injection_findings"),
-    "audit line": ("Session._record",),
+    "audit line": ("Recorder.record",),
     "audit append": ("AuditLog.append",),
     "write to a pipe, and reading it": ("write",),
     "the rest of the session": ("Session.receive",),

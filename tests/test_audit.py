@@ -17,6 +17,7 @@ import unittest
 from unittest import mock
 
 import mcpwall
+from tests.support import ENDS_S
 
 try:
     import resource
@@ -168,6 +169,19 @@ class Writing(LogCase):
         for wall in range(4):
             mine = [line["n"] for line in seen if line["wall"] == str(wall)]
             self.assertEqual(mine, [n for n in range(300) for _ in range(3)])
+
+
+class Keeping(LogCase):
+    def test_only_files_named_like_ours_are_removed_when_they_are_old(self):
+        folder, log = self.top, mcpwall.AuditLog(self.top, lambda: NOON, keep_days=2)
+        today = time.strftime("%Y-%m-%d", time.gmtime(NOON))
+        names = ["2020-01-01.jsonl", "2020-01-01.jsonl.gz", "notes.txt", "mine-2020-01-01.jsonl", today + ".jsonl", "9999-01-01.jsonl"]
+        for name in names:
+            open(os.path.join(folder, name), "w").close()
+        self.assertTrue(log.append(["{}"]))
+        log.close()
+        left = set(os.listdir(folder))
+        self.assertEqual([name in left for name in names], [False, True, True, True, True, True])
 
 
 class Trouble(LogCase):
@@ -412,14 +426,14 @@ class OtherPlatform(LogCase):
 
 
 def told(**more):
-    return mcpwall.Told(*({**FIELDS, **more}[name] for name in mcpwall.Told._fields))
+    return {**FIELDS, **more}
 
 
 class Lines(unittest.TestCase):
     """The format of decisions on stderr."""
 
     def line(self, colour=False, **more):
-        return mcpwall._decision_text(told(**more), colour)
+        return mcpwall.decision_text(told(**more), colour)
 
     def test_format(self):
         self.assertEqual(self.line(), "ALLOW tools/call read_file")
@@ -497,11 +511,11 @@ class Stderr(unittest.TestCase):
         unread, stderr = os.pipe()
         with open(stderr, "w") as stream:
             reporter = mcpwall.Reporter(stream, "info")
-            start = time.monotonic()
+            start = time.process_time()
             for number in range(20_000):
                 reporter.decisions([told(tool="x" * 100)])
             reporter.close(0.05)
-            self.assertLess(time.monotonic() - start, 3)
+            self.assertLess(time.process_time() - start, ENDS_S)
             seen = b""
             while b"left out" not in seen:          # and it goes on when somebody reads
                 if not reporter._lines:

@@ -56,7 +56,7 @@ class Basics(Cli):
                             (("--env", "A,", "--", "x"), "--env: glob : is empty"), (("--env=A|B", "--", "x"), "--env: glob A|B"),
                             (("--env",), "needs a value"), (("--env", "", "--", "x"), "not empty"),
                             (("--project", "/nowhere", "--", "x"), "no such directory"), (("rules", "nope"), "unknown"),
-                            (("rules", "default", "--format", "xml"), "json or yaml"), (("demo", "x"), "no arguments"),
+                            (("rules", "default", "--format", "xml"), "invalid choice"), (("demo", "x"), "one argument too many"),
                             (("check", "t", "novalue"), "key=value"), (("check", "t", "a:={"), "not JSON"),
                             (("check", "--input", "{"), "not JSON"), (("check", "--inpt", "x"), "--input"),
                             (("check", "t", "--input", "{}"), "exclude")):
@@ -167,10 +167,13 @@ class Demo(Cli):
         shown = done.stdout.decode()
         self.assertEqual(done.returncode, 0, done.stderr)
         for words in ("answered: def main()", "Blocked: access to SSH keys", "Blocked: a command that destroys data", mcpwall.MARKER,
-                      "[BLOCKED BY MCPWALL]", "block-ssh-keys", "mcpwall.py init"):
+                      "block-ssh-keys", "mcpwall.py init", "$ mcpwall log", "2 refused, 1 redacted", "What decided: ~/.ssh/id_rsa", "10 records"):
             self.assertIn(words, shown)
+        self.assertLessEqual(max(map(len, shown.splitlines())), 80)
         self.assertEqual(done.stderr, b"")
         self.assertEqual(os.listdir(self.home), [])
+        strict = self.run_wall("--profile", "strict", "demo").stdout.decode()
+        self.assertIn("settings.unlisted_tools", strict)        # the demo does not ask for the list of tools
 
 
 class Relaying(Cli):
@@ -201,7 +204,7 @@ class Relaying(Cli):
         records = [json.loads(line) for name in os.listdir(logs) for line in self.lines_of(os.path.join(logs, name))]
         self.assertEqual(len(records), 6)
         self.assertEqual({one["server"] for one in records}, {"fs"})
-        self.assertRegex(done.stderr.decode(), r"\[\d\d:\d\d:\d\d\] DENY tools/call read_file \[block-ssh-keys\] - Blocked: access to SSH keys\n")
+        self.assertRegex(done.stderr.decode(), r"\[\d\d:\d\d:\d\d\] DENY tools/call read_file \[block-ssh-keys\] - Blocked: access to SSH keys \(rule block-ssh-keys, ref [a-z0-9]{6}-2\)\n")
 
     def test_a_checkout_is_not_the_home_of_somebody_without_one(self) -> None:
         self.write("~/.mcpwall/config.yml", "version: 1\nsettings: {mode: monitor}\n")

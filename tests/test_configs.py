@@ -16,6 +16,7 @@ from typing import Any, Callable
 from unittest import mock
 
 import mcpwall
+from tests.support import ENDS_S
 
 DATA = os.path.join(os.path.dirname(__file__), "data")
 WALL = ["/usr/bin/python3", "/opt/my tools/mcpwall.py"]
@@ -364,10 +365,10 @@ class Splices(unittest.TestCase):
         servers = {f"s{n}": {"command": "x"} for n in range(50)}
         text = json.dumps({"projects": {"/p": {"history": history, "mcpServers": servers}}, "h": history}, indent=1)
         file = config("json", ("projects", "*", "mcpServers"))
-        start = time.monotonic()
+        start = time.process_time()
         found = mcpwall.list_servers(file, text)
         wrapped = mcpwall.set_walls(text, [(s.path, [*WALL, "--"]) for s in found])
-        self.assertLess(time.monotonic() - start, 3.0)
+        self.assertLess(time.process_time() - start, ENDS_S)
         self.assertEqual([s.wrapper is None for s in mcpwall.list_servers(file, wrapped)], [False] * 50)
         self.assertEqual(mcpwall.set_walls(wrapped, [(s.path, None) for s in found]), text)
         self.assertEqual(text[:text.index('"s49"')].count("\n") + 1, found[-1].line)

@@ -396,10 +396,12 @@ class AskingByRetry(unittest.TestCase):
             self.assertFalse(more(state, 9)["server"])      # once is once
         talk.server({"jsonrpc": "2.0", "id": 4, "result": {"resultType": "complete", **text_result("sent")}})
         self.asked(talk, self.CALL, 5)
-        unasked = Talk("version: 1\nrules: []\n")
+        unasked = Talk(ASK.replace("tool: send}", "tool: send, marked: late}") + "  - {name: m, match: {tool: late}, mark: late}\n")
         unasked.client(request("tools/call", {**self.CALL, **MODERN}, 1))
         unasked.server({"jsonrpc": "2.0", "id": 1, "result": {"resultType": "input_required", "requestState": "s"}})
-        self.assertEqual(unasked.session._continued, {})
+        unasked.call("late", {}, 2)
+        again = {**self.CALL, **MODERN, "requestState": "s"}        # nobody has allowed this one
+        self.assertFalse(unasked.client(request("tools/call", again, 3))["server"])
 
     def test_a_retry_with_other_arguments_or_a_forged_state(self) -> None:
         for change in ({"arguments": {"to": "b", "n": 1.5}}, {"name": "send2"}, {"arguments": {"to": "a", "n": 1}}, {"x": 1},
@@ -1048,7 +1050,7 @@ rules:
                 self.assertNotIn("Ignore", json.dumps(got))
                 self.assertEqual("result" in got, passes)
                 if passes:
-                    self.assertEqual((got["result"]["instructions"], got["result"]["capabilities"]), ("[BLOCKED BY MCPWALL] steering", {"tools": {}}))
+                    self.assertEqual((got["result"]["instructions"], got["result"]["capabilities"]), ("[BLOCKED BY MCPWALL] steering (rule no-injection, ref test-2)", {"tools": {}}))
                     self.assertIn("no-injection", talk.records[-1]["tools"][0]["why"])
 
 
@@ -1064,7 +1066,7 @@ settings: {max_repeated_denials: 5}
 
     def test_what_a_refusal_says(self) -> None:
         about = json.loads(Talk(self.RULES).call("t", {"a": [{"b/c": "evil"}]})["client"])["error"]["data"]["mcpwall"]
-        self.assertEqual(about, {"rule": "no-evil", "action": "deny", "argument": "/params/arguments/a/0/b~1c",
+        self.assertEqual(about, {"rule": "no-evil", "action": "deny", "ref": "test-1", "argument": "/params/arguments/a/0/b~1c",
                                  "hint": "use good", "retryable": False})
         command = Talk("version: 1\nextends: default\n").call("bash", {"command": "rm -rf /"})
         about = json.loads(command["client"])["error"]["data"]["mcpwall"]
@@ -1078,7 +1080,7 @@ settings: {max_repeated_denials: 5}
 
     def test_a_host_that_shows_only_the_message_shows_the_hint(self) -> None:
         error = json.loads(Talk(self.RULES).call("t", {"a": "evil"})["client"])["error"]
-        self.assertEqual(error["message"], "[mcpwall] evil is out; instead: use good")
+        self.assertEqual(error["message"], "[mcpwall] evil is out; instead: use good (rule no-evil, ref test-1)")
 
     def test_a_command_too_long_to_follow_is_refused_as_that(self) -> None:
         for command in ("echo " + "a" * mcpwall.MAX_SHELL_SOURCE, "echo a;" * (mcpwall.MAX_SHELL_STEPS + 1)):
@@ -1181,10 +1183,12 @@ settings: {max_repeated_denials: 5}
         for number in range(mcpwall.MAX_REFUSED + 10):
             body = request("tools/call", {"name": "t", "arguments": {"n": number}})
             message = mcpwall.Message("client", "request", body, json.dumps(body), "tools/call", "t", "")
-            refusals.count(message, mcpwall.Decision("deny"))
-            self.assertIsNotNone(refusals.known(message))
-        self.assertEqual(len(refusals._calls), mcpwall.MAX_REFUSED)
-        self.assertEqual(sum(map(len, refusals.ended.values())), mcpwall.MAX_REFUSED)
+            self.assertEqual(refusals.refused(message, mcpwall.Decision("deny")), 1)
+            self.assertIsNotNone(refusals.objects(message))
+            if not number:
+                oldest = message
+        self.assertEqual(len(refusals), mcpwall.MAX_REFUSED)
+        self.assertIsNone(refusals.objects(oldest))
 
 
 class LimitsAndMarks(unittest.TestCase):

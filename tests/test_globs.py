@@ -8,6 +8,7 @@ import time
 import unittest
 
 from mcpwall import PolicyError, compile_glob
+from tests.support import ENDS_S
 
 DATA = os.path.join(os.path.dirname(os.path.abspath(__file__)), "data", "globs.jsonl")
 FUZZ_S = float(os.environ.get("MCPWALL_FUZZ", "0.5"))
@@ -96,7 +97,7 @@ class Time(unittest.TestCase):
                 for text in texts:
                     start = time.process_time()
                     glob.matches(text)
-                    self.assertLess(time.process_time() - start, 0.5, (pattern, what, text[:9]))
+                    self.assertLess(time.process_time() - start, ENDS_S, (pattern, what, text[:9]))
 
     def test_hostile_patterns_fail_quickly(self) -> None:
         for pattern in ("{a," * 59 + "b" + "}" * 59, "{" * 5000, "{a,b}" * 4000, "{" + "a," * 9000 + "}", "[" * 10_000, "*" * 10_000, "**/" * 6000 + "a", "{{a,b},{c,d}}" * 50):
@@ -105,7 +106,7 @@ class Time(unittest.TestCase):
                 compile_glob(pattern).matches("a" * 1000)
             except PolicyError:
                 pass
-            self.assertLess(time.process_time() - start, 1, pattern[:20])
+            self.assertLess(time.process_time() - start, ENDS_S, pattern[:20])
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ import unittest
 from typing import Any
 
 import mcpwall
+from tests.support import ENDS_S
 
 FUZZ_SECONDS = float(os.environ.get("MCPWALL_FUZZ", "0.3"))
 
@@ -172,10 +173,10 @@ class Hostile(unittest.TestCase):
     def test_large_and_odd_texts_take_linear_time(self) -> None:
         for unit, count in (('"\\', 1_000_000), ("/**/", 300_000), ("//\n", 300_000), ("[", 1_000_000), ("/*", 1_000_000),
                             (" ", 4_000_000), ("1", 4_000_000), ('{"a":', 500_000), ("[1,/*", 300_000), ("[],", 1_000_000)):
-            start = time.monotonic()
+            start = time.process_time()
             with self.assertRaises(mcpwall.PolicyError):
                 mcpwall.parse_jsonc(unit * count)
-            self.assertLess(time.monotonic() - start, 2.0, unit)
+            self.assertLess(time.process_time() - start, ENDS_S, unit)
 
     def test_limits(self) -> None:
         with self.assertRaises(mcpwall.PolicyError):

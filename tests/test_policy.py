@@ -114,7 +114,7 @@ class Doubts(unittest.TestCase):
     """What is valid, but hardly meant, is said at load."""
 
     def said(self, rules: str, head: str = "") -> list[str]:
-        return list(policy(f"version: 1\n{head}rules:\n" + "".join(f"  - {rule}\n" for rule in rules.split("\n"))).warnings)
+        return mcpwall.policy_doubts(policy(f"version: 1\n{head}rules:\n" + "".join(f"  - {rule}\n" for rule in rules.split("\n"))))
 
     def test_a_rule_behind_one_that_always_matches(self) -> None:
         for earlier, later in (
@@ -167,14 +167,14 @@ class Doubts(unittest.TestCase):
         with mock.patch.object(mcpwall._Shadows, "_is_wider", lambda *args: looks.append(1) or is_wider(*args)):
             for match in (lambda n: {"tool": "run", "server": f"s{n}"}, lambda n: {"tool": [f"t{n}x{m}*" for m in range(20)]}):
                 rules = [{"name": str(n), "match": match(n), "action": "deny"} for n in range(400)]
-                self.assertEqual(policy({"version": 1, "rules": rules}).warnings, ())
+                self.assertEqual(mcpwall.policy_doubts(policy({"version": 1, "rules": rules})), [])
                 self.assertLess(len(looks), mcpwall._Shadows._MAX_LOOKS + 1)
                 looks.clear()
         self.assertLess(mcpwall._Shadows._MAX_LOOKS, 400 * 20 * 20 * 20)
 
     def test_built_in_policies_leave_no_doubt(self) -> None:
         for name in mcpwall.BUILTIN_NAMES:
-            self.assertEqual(policy({"version": 1, **mcpwall.builtin_layer(name).data}).warnings, ())
+            self.assertEqual(mcpwall.policy_doubts(policy({"version": 1, **mcpwall.builtin_layer(name).data})), [])
 
 
 class Words(unittest.TestCase):
@@ -487,13 +487,69 @@ class Layers(InEmptyHome):
             self.load(config=path)
         with open(path, "wb") as stream:        # what PowerShell 5 makes of `mcpwall rules default > y.yml`
             stream.write("version: 1\r\nrules: []\r\n".encode("utf-16"))
-        self.assertEqual(self.load(config=path).rules, ())
+        self.assertEqual([rule.name for rule in self.load(config=path).rules], ["block-policy-files"])
 
     def test_a_policy_is_read_where_files_have_no_owners(self) -> None:
         about = os.stat_result((0o100666, 1, 1, 1, 4711, 4711, 0, 0, 0, 0))
         mcpwall._check_owner("x.yml", about, getuid=None)
         with self.assertRaises(mcpwall.PolicyError):
             mcpwall._check_owner("x.yml", about, getuid=lambda: 4712)
+
+    @unittest.skipUnless(hasattr(os, "mkfifo"), "POSIX files")
+    def test_reading_a_policy_never_waits_and_takes_nothing_from_a_stream(self) -> None:
+        fifo = os.path.join(self.project, "fifo.yml")
+        os.mkfifo(fifo)
+        link = os.path.join(self.project, "link.yml")
+        os.symlink("/dev/stdin", link)
+        for path in (fifo, link, "/dev/null", "/dev/stdin"):
+            with self.assertRaisesRegex(mcpwall.PolicyError, "is no regular file"):
+                self.load(config=path)
+
+    @unittest.skipUnless(hasattr(os, "getuid"), "POSIX links")
+    def test_the_users_policy_may_be_a_link_and_a_projects_may_not(self) -> None:
+        there = self.write("dotfiles/config.yml", "version: 1\nrules:\n  - {name: a, match: {tool: a}, action: deny}\n")
+        os.makedirs(os.path.join(self.home, ".mcpwall"))
+        os.symlink(os.path.join(self.project, "dotfiles"), os.path.join(self.home, "linked"))
+        os.symlink("../linked/config.yml", os.path.join(self.home, ".mcpwall", "config.yml"))
+        self.assertEqual([rule.name for rule in self.load().rules], ["block-policy-files", "a"])
+        with mock.patch.object(mcpwall.os, "getuid", return_value=4711):
+            if os.lstat(there).st_uid:
+                with self.assertRaisesRegex(mcpwall.PolicyError, "a link of another user"):
+                    self.load()
+        os.symlink(there, os.path.join(self.project, ".mcpwall.yml"))
+        with self.assertRaisesRegex(mcpwall.PolicyError, "is a link; a project's policy is a file of its own"):
+            self.load()
+
+    def test_control_characters_that_double_quotes_make_are_refused_with_the_remedy(self) -> None:
+        rule = "version: 1\nrules:\n  - name: a\n    match: {%s}\n    action: deny\n"
+        for match, remedy in ((r'arguments: {sql: {regex: "\bDROP\b"}}', r"U\+0008.*write \\\\b, or use single quotes"),
+                              (r'arguments: {path: {under: "C:\temp"}}', r"U\+0009.*write \\\\t"),
+                              (r'arguments: {path: {path: "C:\new/*"}}', r"U\+000A"), (r'tool: "a\tb"', r"U\+0009"),
+                              (r'server: "a\nb"', r"U\+000A"), (r'arguments: {a: {pattern: "a\x7fb"}}', r"U\+007F")):
+            with self.assertRaisesRegex(mcpwall.PolicyError, remedy):
+                policy(rule % match)
+        for match in (r"arguments: {sql: {regex: '\bDROP\b'}}", r'arguments: {sql: {regex: "\\bDROP\\b"}}',
+                      r'arguments: {text: {regex: "a\tb\nc"}}', r"arguments: {path: {under: 'C:\temp'}}"):
+            policy(rule % match)
+        for word in ('response_contains: "a\\x1b[2J"', 'response_contains_regex: "\\fx"'):
+            with self.assertRaisesRegex(mcpwall.PolicyError, "control character"):
+                policy("version: 1\noutbound_rules:\n  - name: a\n    match: {%s}\n    action: deny\n" % word)
+        with self.assertRaisesRegex(mcpwall.PolicyError, "control character"):
+            policy('version: 1\nsecrets: {patterns: [{name: a, regex: "\\bsk-x"}]}\n')
+
+    def test_an_allow_on_commands_by_an_open_regex_is_named(self) -> None:
+        text = "version: 1\nrules:\n  - name: a\n    match: {tool: run, arguments: {%s: {regex: %s}}}\n    action: %s\n"
+        for key, regex, action, named in (
+                ("command", "'^git status'", "allow", True), ("command", "'git status$'", "allow", True), ("cmd", "'^ls$|^pwd'", "allow", True),
+                ("command", "'^git (status|log)$'", "allow", False), ("command", "['^ls$', '^[|]$']", "allow", False),
+                ("command", "'rm -rf'", "deny", False), ("path", "'^src/'", "allow", False), ("command", r"'^ls\$'", "allow", True)):
+            warned = " ".join(mcpwall.policy_doubts(policy(text % (key, regex, action))))
+            self.assertEqual("leaves open what else" in warned, named, (key, regex, warned))
+
+    def test_what_a_policy_quotes_in_an_error_is_free_of_secrets(self) -> None:
+        with self.assertRaises(mcpwall.PolicyError) as caught:
+            policy(f"{GITHUB_TOKEN}\n")
+        self.assertNotIn(GITHUB_TOKEN[8:], str(caught.exception))
 
     @unittest.skipUnless(hasattr(os, "getuid"), "POSIX modes")
     def test_a_policy_that_others_can_write_is_refused(self) -> None:

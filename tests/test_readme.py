@@ -64,8 +64,8 @@ class Readme(InEmptyHome):
             self.assertTrue(os.path.exists(os.path.join(ROOT, path)), path)
 
     def test_the_command_line_is_that_of_help(self) -> None:
-        synopsis = mcpwall.USAGE.partition("\n\n")[2].partition("\n\nOptions:")[0]
-        self.assertIn("\n".join(line[2:] for line in synopsis.split("\n")), self.text)
+        verbs = mcpwall.help_text().partition("each with --help:\n\n")[2].partition("\n\nOptions")[0]
+        self.assertIn("\n".join(line[2:] for line in verbs.split("\n")), self.text)
 
     def test_every_host_is_named(self) -> None:
         words = re.sub(r"[^a-z]", "", self.text.partition("finds local servers")[2].partition("asks which")[0].lower())

@@ -319,6 +319,46 @@ class Ends(unittest.TestCase):
             self.assertEqual(host.status(), 137)
             self.gone(host)
 
+    def test_a_signal_in_the_middle_of_a_judgement(self):
+        for habit, status in (("long_line", 128 + signal.SIGTERM), ("ignoring_and_talking", 137)):
+            with self.subTest(habit), Host(habit, options={"slow": 60, "patience": {"kill": 0.3, "drain": 0.2}}) as host:
+                wait_until(lambda: os.path.exists(host.pids_file))
+                time.sleep(0.3)
+                start = time.monotonic()
+                host.wall.terminate()
+                self.assertEqual(host.status(), status)
+                self.assertLess(time.monotonic() - start, 10)       # of 60
+                self.gone(host)
+
+    def test_the_end_of_input_in_the_middle_of_a_judgement(self):
+        with Host("long_line", options={"slow": 60, "patience": {"reader": 0.3}}) as host:
+            wait_until(lambda: os.path.exists(host.pids_file))
+            time.sleep(0.3)
+            self.assertEqual(end(host)[0], 0)
+            self.gone(host)
+
+    def test_what_a_launcher_leaves_behind_serves_on(self):
+        with Host("launcher", 3) as host:
+            for ident in range(3):
+                self.assertEqual(host.ask(ident)["id"], ident)
+                time.sleep(0.2)
+            self.assertEqual(end(host)[0], 3)           # the launcher's own
+            self.gone(host)
+
+    def test_what_a_launcher_leaves_behind_ends_with_the_host(self):
+        with Host("launcher", 0, "patient", options={"patience": {"linger": 0.3}}) as host:
+            host.line()
+            host.ask(1)
+            self.assertEqual(end(host)[0], 0)
+            self.gone(host)
+
+    def test_what_a_launcher_leaves_behind_gets_signals(self):
+        with Host("launcher", 4, "ignoring", options={"patience": {"kill": 0.3}}) as host:
+            host.line()
+            host.wall.terminate()
+            self.assertEqual(host.status(), 4)
+            self.gone(host)
+
     def test_sooner_when_the_host_has_closed_our_input(self):
         with Host("ignoring", options={"patience": {"kill": 60, "hurry": 0.2}}) as host:
             host.line()
@@ -336,7 +376,7 @@ class Ends(unittest.TestCase):
             host.wall.terminate()
             start = time.monotonic()
             self.assertEqual(host.status(), 143)
-            self.assertLess(time.monotonic() - start, 2)
+            self.assertLess(time.monotonic() - start, 10)
             self.gone(host)
 
     def test_second_interrupt_kills(self):
@@ -347,6 +387,24 @@ class Ends(unittest.TestCase):
             host.wall.send_signal(signal.SIGINT)
             self.assertEqual(host.status(), 137)
             self.gone(host)
+
+    def test_a_killed_wall_leaves_no_server_behind(self):
+        for habit, number in (("ignoring", 1), ("parent ignoring", 2), ("stopped", 1)):
+            with self.subTest(habit), Host(*habit.split(), start_new_session=True) as host:
+                host.line()
+                wait_until(lambda host=host, number=number: len(host.pids()) == number)
+                pids = host.pids()
+                os.killpg(host.wall.pid, signal.SIGKILL)        # as hosts do
+                wait_until(lambda pids=pids: not any(map(alive, pids)))
+
+    def test_the_watcher_ends_with_the_relay(self):
+        with Host("good", 3) as host:
+            host.ask(1)
+            children = subprocess.run(["ps", "-A", "-o", "pid=,ppid=,args="], capture_output=True, text=True).stdout.splitlines()
+            watchers = [int(line.split()[0]) for line in children if line.split()[1] == str(host.wall.pid) and "mcpwall-watch" in line]
+            self.assertEqual(len(watchers), 1)
+            self.assertEqual(end(host)[0], 3)
+            self.assertFalse(alive(watchers[0]))
 
     def test_ignored_hangup_stays_ignored(self):
         with Host("patient", options={"nohup": True}) as host:
@@ -418,7 +476,7 @@ class Ends(unittest.TestCase):
                 host.ask(1)
                 status, seconds = end(host)
                 self.assertEqual(status, 4)
-                self.assertLess(seconds, 1.0)
+                self.assertLess(seconds, 10)
                 self.assertEqual(len(host.pids()), 2)
                 self.gone(host)
 

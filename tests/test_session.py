@@ -1,12 +1,14 @@
 """Whole conversations through `Session`: framing, refusals, batches, correlation, redaction, audit records."""
 from __future__ import annotations
 
+import base64
 import json
 import os
 import random
 import tempfile
 import time
 import unittest
+from unittest import mock
 
 from tests.support import (AWS_KEY, GITHUB_TOKEN, Talk, fuzz_seconds, line, mcpwall, policy, request, seed, text_result)
 
@@ -157,7 +159,7 @@ class Refusals(unittest.TestCase):
         self.assertEqual(out["server"], b"")
         self.assertEqual(json.loads(out["client"])["error"]["code"], -32600)
         answer = json.loads(out["client"])
-        self.assertEqual((answer["id"], answer["error"]["message"]), ("seven", "[mcpwall] evil is out"))
+        self.assertEqual((answer["id"], answer["error"]["message"]), ("seven", "[mcpwall] evil is out (rule no-evil, ref test-1)"))
         self.assertEqual(answer["error"]["data"]["mcpwall"]["rule"], "no-evil")
         self.assertEqual(answer["error"]["data"]["mcpwall"]["action"], "deny")
         self.assertNotIn(b"so evil", out["client"])
@@ -188,12 +190,38 @@ class Refusals(unittest.TestCase):
     def test_default_deny_lets_the_lifecycle_pass(self) -> None:
         talk = Talk({"version": 1, "settings": {"default_action": "deny"}})
         for method in ("initialize", "server/discover", "ping", "tools/list", "resources/list", "resources/templates/list",
-                       "prompts/list", "tasks/list", "subscriptions/listen", "logging/setLevel"):
+                       "prompts/list", "subscriptions/listen", "logging/setLevel"):
             self.assertTrue(talk.client(request(method, {}, method))["server"], method)
-        for method in ("notifications/initialized", "notifications/cancelled"):
+        for method in ("tasks/get", "tasks/result", "tasks/cancel"):
+            self.assertTrue(talk.client(request(method, {"taskId": "T"}, method))["server"], method)
+        for method in ("notifications/initialized", "notifications/cancelled", "notifications/progress", "notifications/roots/list_changed"):
             self.assertTrue(talk.client({"jsonrpc": "2.0", "method": method, "params": {"requestId": 99}})["server"], method)
-        self.assertFalse(talk.passes("anything", {}))
-        self.assertFalse(talk.client(request("resources/read", {"uri": "file:///x"}))["server"])
+        talk.server(request("roots/list", None, 7))
+        self.assertTrue(talk.client({"jsonrpc": "2.0", "id": 7, "result": {"roots": []}})["server"])
+
+    def test_default_deny_refuses_everything_else_with_and_without_an_id(self) -> None:
+        talk = Talk({"version": 1, "settings": {"default_action": "deny"}, "rules": [
+            {"name": "reads", "match": {"tool": "read_*"}, "action": "allow"},
+            {"name": "resources", "match": {"method": "resources/read"}, "action": "allow"}]})
+        for method, params in (("tools/call", {"name": "write"}), ("prompts/get", {"name": "p"}), ("resources/subscribe", {"uri": "x://y"}),
+                               ("completion/complete", {"ref": {"type": "ref/prompt"}, "argument": {"name": "a", "value": "b"}}),
+                               ("tasks/update", {"taskId": "T"}), ("tasks/list", {}), ("custom/thing", {})):
+            self.assertFalse(talk.client(request(method, params))["server"], method)
+            self.assertEqual(talk.client({"jsonrpc": "2.0", "method": method, "params": params}), {"client": b"", "server": b""})
+        for method, params in (("tools/call", {"name": "read_file"}), ("resources/read", {"uri": "x://y"}), ("tools/list", {})):
+            self.assertTrue(talk.client(request(method, params, method))["server"], method)     # allowed, as a request
+            self.assertFalse(talk.client({"jsonrpc": "2.0", "method": method, "params": params})["server"], method)
+        for method in ("notifications/custom", "notifications/message"):
+            self.assertFalse(talk.client({"jsonrpc": "2.0", "method": method})["server"], method)
+        self.assertFalse(talk.client(request("notifications/initialized"))["server"])
+
+    def test_default_deny_lets_input_for_a_known_task_pass(self) -> None:
+        talk = Talk({"version": 1, "settings": {"default_action": "deny"}, "rules": [
+            {"name": "a", "match": {"tool": "t"}, "action": "allow"}]})
+        talk.call("t", {}, 1)
+        talk.server({"jsonrpc": "2.0", "id": 1, "result": {"resultType": "task", "taskId": "T", "status": "working"}})
+        self.assertTrue(talk.client(request("tasks/update", {"taskId": "T", "inputResponses": {}}, 2))["server"])
+        self.assertFalse(talk.client(request("tasks/update", {"taskId": "U", "inputResponses": {}}, 3))["server"])
 
     def test_ask_denies_until_somebody_can_be_asked(self) -> None:
         rules = {"version": 1, "rules": [{"name": "a", "match": {"tool": "t"}, "action": "ask"}]}
@@ -330,7 +358,7 @@ class ServerLines(unittest.TestCase):
     def test_blocked_results_have_the_shape_clients_expect(self) -> None:
         rules = {"version": 1, "outbound_rules": [{"name": "d", "match": {"response_contains": "bad"}, "action": "deny", "message": "m"}]}
         got = Talk(rules).answer({**text_result("bad"), "structuredContent": {"x": 1}, "resultType": "complete"})
-        self.assertEqual(got["result"], {"content": [{"type": "text", "text": "[BLOCKED BY MCPWALL] m"}], "isError": True,
+        self.assertEqual(got["result"], {"content": [{"type": "text", "text": "[BLOCKED BY MCPWALL] m (rule d, ref test-2)"}], "isError": True,
                                          "resultType": "complete"})
         got = Talk(rules).answer({"contents": [{"uri": "x", "text": "bad"}]}, method="resources/read")
         self.assertEqual(got["error"]["code"], -32600)
@@ -378,17 +406,22 @@ class Correlation(unittest.TestCase):
                 self.assertIn(b"BLOCKED", talk.server({"jsonrpc": "2.0", "id": second, "result": text_result("loot")})["client"])
 
     def test_pending_requests_are_bounded(self) -> None:
-        talk = Talk()
-        talk.session._pending["client"] = {number: None for number in range(mcpwall.MAX_PENDING)}
-        self.assertFalse(talk.passes("t", {}))
-        talk.session._pending["client"].clear()
-        self.assertTrue(talk.passes("t", {}))
+        with mock.patch.object(mcpwall, "MAX_PENDING", 3):
+            talk = Talk()
+            for number in range(3):
+                self.assertTrue(talk.call("t", {}, number)["server"])
+            refused = json.loads(talk.call("t", {}, 3)["client"])
+            self.assertIn("already wait", refused["error"]["message"])
+            talk.server({"jsonrpc": "2.0", "id": 1, "result": {}})
+            self.assertTrue(talk.call("t", {}, 3)["server"])
 
     def test_a_cancelled_request_waits_no_longer(self) -> None:
-        talk = Talk()
-        talk.call("t", {}, 5)
-        talk.client({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 5}})
-        self.assertEqual(talk.session._pending["client"], {})
+        with mock.patch.object(mcpwall, "MAX_PENDING", 1):
+            talk = Talk()
+            talk.call("t", {}, 5)
+            self.assertFalse(talk.call("t", {}, 6)["server"])
+            talk.client({"jsonrpc": "2.0", "method": "notifications/cancelled", "params": {"requestId": 5}})
+            self.assertTrue(talk.call("t", {}, 6)["server"])
 
 
 class TooLong(unittest.TestCase):
@@ -415,15 +448,14 @@ class TooLong(unittest.TestCase):
         out = talk.feed("server", b'{"jsonrpc":"2.0","id":1,"result":{"content":[{"type":"text","text":"' + b"x" * 9000 + b'"}]}}\n')
         self.assertEqual(json.loads(out["client"])["id"], 1)
         talk.call("t", {}, 9)       # an id in the middle: answered, since only one waits
-        out = talk.feed("server", b'{"result":{"x":"' + b"x" * 200_000 + b'"},"id":9,"y":"' + b"x" * 200_000 + b'"}\n')
+        out = talk.feed("server", b'{"jsonrpc":"2.0","result":{"x":"' + b"x" * 200_000 + b'"},"id":9,"y":"' + b"x" * 200_000 + b'"}\n')
         self.assertEqual(json.loads(out["client"])["id"], 9)
 
     def test_what_was_skipped_is_not_kept(self) -> None:
-        talk = Talk(self.RULES)
+        lines = mcpwall.Lines(2000)
         for _ in range(50):
-            talk.feed("client", b"x" * 100_000)
-        held = talk.session._lines["client"]
-        self.assertLess(len(held._rest) + len(held._head), 400_000)
+            self.assertEqual(lines.feed(b"x" * 100_000), [])
+        self.assertLess(lines.held, 400_000)
 
 
 class Redaction(unittest.TestCase):
@@ -464,8 +496,37 @@ class Redaction(unittest.TestCase):
         blob = "iVBORw0KGgo" + "AKIA" + "2E7GTQ3NVBXW5KLM" + "ghp" + "Z" * 40 + "=="
         result = {"content": [{"type": "image", "data": blob, "mimeType": "image/png"}, {"type": "audio", "data": blob, "mimeType": "a/b"},
                               {"type": "resource", "resource": {"uri": "x://y", "blob": blob}}],
-                  "nextCursor": GITHUB_TOKEN, "requestState": GITHUB_TOKEN}
+                  "resultType": "input_required", "requestState": GITHUB_TOKEN}
         self.assertEqual(self.talk.answer(result)["result"], result)
+        listed = {"resources": [], "nextCursor": GITHUB_TOKEN}
+        self.assertEqual(self.talk.answer(listed, method="resources/list", ident=8)["result"], listed)
+
+    def test_tokens_are_opaque_where_the_protocol_has_them_only(self) -> None:
+        for number, result in enumerate(({"content": [], "nextCursor": GITHUB_TOKEN}, {"content": [], "requestState": GITHUB_TOKEN},
+                                         {"content": [], "_meta": {"traceparent": GITHUB_TOKEN}}, {"content": [], "taskId": GITHUB_TOKEN})):
+            self.assertNotIn(GITHUB_TOKEN, json.dumps(self.talk.answer(result, ident=number)), result)
+        trace = {"content": [], "_meta": {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "tracestate": "a=1,b=x"}}
+        self.assertEqual(self.talk.answer(trace, ident=10)["result"], trace)
+
+    def test_a_text_in_base64_is_judged_and_encoded_again(self) -> None:
+        def blob(text: str, encoding: str = "utf-8") -> str:
+            return base64.b64encode(text.encode(encoding)).decode()
+        for number, encoding in enumerate(("utf-8", "utf-16", "utf-16-le", "utf-16-be")):
+            got = self.talk.answer({"contents": [{"uri": "x://y", "blob": blob(f"key = {GITHUB_TOKEN}\n\u00e4", encoding)}]},
+                                   method="resources/read", ident=number)
+            self.assertEqual(base64.b64decode(got["result"]["contents"][0]["blob"]).decode(encoding), f"key = {mcpwall.MARKER}\n\u00e4")
+        picture = {"content": [{"type": "image", "mimeType": "image/svg+xml", "data": blob(f"<svg><!-- {GITHUB_TOKEN} --></svg>")}]}
+        got = self.talk.answer(picture, ident=9)["result"]["content"][0]["data"]
+        self.assertEqual(base64.b64decode(got).decode(), f"<svg><!-- {mcpwall.MARKER} --></svg>")
+        fine = {"contents": [{"uri": "x://y", "blob": blob("nothing secret\n") + "\n"}, {"uri": "x://z", "blob": "AAECAwQ="}]}
+        self.assertEqual(self.talk.answer(fine, method="resources/read", ident=10)["result"], fine)
+
+    def test_in_a_url_the_marker_is_a_part_of_the_url(self) -> None:
+        got = self.talk.answer(text_result(f"clone https://bot:{GITHUB_TOKEN}@host.example/x.git (see {GITHUB_TOKEN})"))
+        self.assertEqual(got["result"]["content"][0]["text"],
+                         f"clone https://bot:{mcpwall.MARKER_IN_URL}@host.example/x.git (see {mcpwall.MARKER})")
+        again = self.talk.answer(got["result"], ident=9)["result"]
+        self.assertEqual(again, got["result"])
 
     def test_opaque_by_place_not_by_name(self) -> None:
         got = self.talk.answer({"content": [], "structuredContent": {"cursor": GITHUB_TOKEN, "requestState": GITHUB_TOKEN,
@@ -493,7 +554,86 @@ class Records(unittest.TestCase):
         self.assertEqual(first["ts"], "2027-01-15T08:00:00.250Z")
         self.assertEqual((first["session"], first["server"], first["rule"]), ("test", "fs", None))
         self.assertEqual(set(first), {"ts", "session", "seq", "server", "direction", "method", "tool", "id", "action", "rule",
-                                      "message", "bytes"})
+                                      "message", "bytes", "ref", "policy", "wall", "v", "prev"})
+        self.assertEqual((first["ref"], first["v"], first["wall"], first["prev"]), ("test-1", 1, mcpwall.__version__, None))
+        for before, record in zip(talk.records, talk.records[1:]):
+            line = json.dumps(before, ensure_ascii=False, separators=(",", ":"))
+            self.assertEqual(record["prev"], mcpwall.sha256(line.encode())[:32])
+
+    def test_a_refused_call_is_recorded_with_what_decided_and_what_it_was(self) -> None:
+        talk = Talk("version: 1\nextends: default\n")
+        for path in ("~/.ssh/id_rsa", "a" * 300 + "/../.ssh/id_rsa", "x\n/.ssh/id_rsa"):
+            talk.call("read_file", {"path": path})
+            record = talk.records[-1]
+            self.assertEqual(record["action"], "deny")
+            self.assertLessEqual(len(record["subject"]), 200)
+            self.assertTrue(record["subject"].isprintable())
+        self.assertEqual(talk.records[0]["subject"], "~/.ssh/id_rsa")
+        digests = []
+        for arguments in ({"path": "~/.ssh/id_rsa", "a": 1}, {"a": 1, "path": "~/.ssh/id_rsa"}, {"a": 2, "path": "~/.ssh/id_rsa"}):
+            talk.call("read_file", arguments)
+            digests.append(talk.records[-1]["digest"])
+        self.assertEqual((digests[0] == digests[1], digests[0] == digests[2], len(digests[0])), (True, False, 32))
+        talk.call("run_command", {"command": ["rm", "-rf", "/"]})
+        self.assertIn("rm -rf /", talk.records[-1]["subject"])
+        talk.call("post", {"text": f"the token is {GITHUB_TOKEN}"})
+        self.assertEqual((talk.records[-1]["action"], talk.records[-1].get("subject")), ("deny", None))
+        talk.call("read_file", {"path": f"~/.ssh/{GITHUB_TOKEN}"})
+        self.assertNotIn(GITHUB_TOKEN[8:], json.dumps(talk.records[-1]))
+        talk.call("read_file", {"path": "README.md"})
+        self.assertNotIn("digest", talk.records[-1])
+
+    def test_a_monitor_says_what_would_have_been_done(self) -> None:
+        talk = Talk("version: 1\nextends: default\nsettings: {mode: monitor}\n")
+        self.assertTrue(talk.call("read_file", {"path": "~/.ssh/id_rsa"})["server"])
+        self.assertEqual([talk.records[-1][key] for key in ("action", "would", "subject")], ["log_only", "deny", "~/.ssh/id_rsa"])
+        talk.call("read_file", {"path": "README.md"}, 2)
+        self.assertNotIn("would", talk.records[-1])
+
+    def test_arguments_of_refused_calls_are_logged_where_that_is_wanted(self) -> None:
+        for setting, refused, allowed in (("none", "[REDACTED]", None), ("denied", {"path": "~/.ssh/id_rsa", "b": mcpwall.MARKER}, None),
+                                          ("full", {"path": "~/.ssh/id_rsa", "b": mcpwall.MARKER}, {"path": "x"})):
+            talk = Talk({"version": 1, "extends": "default", "settings": {"log_args": setting}})
+            talk.call("read_file", {"path": "~/.ssh/id_rsa", "b": GITHUB_TOKEN})
+            talk.call("read_file", {"path": "x"}, 2)
+            self.assertEqual([record.get("args") for record in talk.records], [refused, allowed])
+
+    def test_a_full_log_takes_refusals_alone_and_says_how_much_was_left_out(self) -> None:
+        talk = Talk(DENY_EVIL + "settings: {log_max_mb: 1}\n")
+        for number in range(1, 4000):
+            talk.call("x" * 300, {}, number)
+        spared = sum(record.spared for record in talk.effects)
+        self.assertGreater(spared, 100)
+        self.assertEqual(len([note for note in talk.notes if "log_max_mb" in note]), 1)
+        talk.call("run", {"x": "evil"}, 5000)
+        last = talk.effects[-1]
+        self.assertEqual((last.spared, last.fields["action"], last.fields["left_out"]), (False, "deny", spared))
+        kept = [record for record in talk.effects if not record.spared]
+        self.assertEqual([record.fields["seq"] for record in kept], list(range(1, len(kept) + 1)))
+        for before, record in zip(kept, kept[1:]):
+            self.assertEqual(record.fields["prev"], mcpwall.sha256(before.line.encode())[:32])
+        self.assertLess(sum(len(record.line) for record in kept), 1.1 * (1 << 20))
+        talk.wall_clock += 86_400
+        talk.call("a", {}, 5001)
+        self.assertFalse(talk.effects[-1].spared)
+
+    def test_a_full_log_refuses_where_the_audit_is_required(self) -> None:
+        talk = Talk(DENY_EVIL + "settings: {log_max_mb: 1, audit_required: true}\n")
+        number = 0
+        while talk.call("x" * 300, {}, number)["server"]:
+            number += 1
+            self.assertLess(number, 5000)
+        self.assertIn("log_max_mb", talk.records[-1]["message"])
+        self.assertTrue(talk.client(request("ping", {}, 9999))["server"])
+
+    def test_the_policy_in_force_is_named_by_its_content(self) -> None:
+        names = []
+        for text in (DENY_EVIL, DENY_EVIL, DENY_EVIL + "settings: {log_level: warn}\n"):
+            talk = Talk(text)
+            talk.call("x")
+            names.append(talk.records[0]["policy"])
+        self.assertRegex(names[0], "^[0-9a-f]{12}$")
+        self.assertEqual((names[0] == names[1], names[0] == names[2]), (True, False))
 
     def test_arguments_are_logged_on_request_without_secrets(self) -> None:
         talk = Talk({"version": 1, "settings": {"log_args": "full"}})
@@ -531,7 +671,8 @@ class Records(unittest.TestCase):
         sends = {effect.peer: effect.data for effect in kept if isinstance(effect, mcpwall.Send)}
         self.assertNotIn("server", sends)
         self.assertIn("audit log cannot be written", sends["client"].decode())
-        self.assertEqual(session._pending["client"], {})
+        late = session.receive("server", line({"jsonrpc": "2.0", "id": 1, "result": text_result("x")}))
+        self.assertIsNone(next(effect.fields["tool"] for effect in late if isinstance(effect, mcpwall.Record)))   # nobody waits
 
 
 class Chunks(unittest.TestCase):

@@ -13,6 +13,7 @@ import unittest
 from typing import Any
 
 import mcpwall
+from tests.support import ENDS_S
 
 POSIX = os.name == "posix"
 TOKEN = "ghp_" + "x7Kq2mP9vL4nR8tW3yB6cF1hJ5sD0gZaQeUi"     # no token of anybody
@@ -68,7 +69,7 @@ class Desk(unittest.TestCase):
         io = mcpwall.Surroundings(self.home, self.project, self.environ, "linux", self.wall, stdin, out, err, fs,
                                   os.path.join(self.box, "root"))
         try:
-            status = mcpwall._SETUP_COMMANDS[command](list(argv), io)  # type: ignore[call-arg]
+            status = mcpwall.VERBS[command](list(argv), io)  # type: ignore[call-arg]
         except mcpwall.WallError as fault:
             err.write(f"mcpwall: {fault}\n")
             status = 2
@@ -195,9 +196,9 @@ class Init(Desk):
         for number, text in enumerate(('{"mcpServers": {%s}}' % servers, '{"mcpServers": [%s 1]}' % ('{"name": "n"},' * 12_000),
                                        '{"mcpServers":' * 5000, '{"mcpServers": {%s}}' % ('"a": {"command": "x"},' * 12_000))):
             write(os.path.join(self.project, ".mcp.json"), text)
-            start = time.monotonic()
+            start = time.process_time()
             self.assertEqual(self.run_("init", "--all", "--dry-run"), 0 if number == 3 else 1)
-            self.assertLess(time.monotonic() - start, 3)
+            self.assertLess(time.process_time() - start, ENDS_S)
 
     def test_a_full_disk(self) -> None:
         class Full:
@@ -438,7 +439,7 @@ class WrapAndUnwrap(Desk):
             with self.subTest(command=command, argv=argv):
                 self.assertEqual(self.run_(command, *argv), 2)
                 self.assertEqual(self.err.count("\n"), 1)
-        for command in mcpwall._SETUP_COMMANDS:
+        for command in mcpwall.VERBS:
             self.assertEqual(self.run_(command, "--help"), 0)
             self.assertTrue(self.out.startswith(f"usage: mcpwall {command}"))
 

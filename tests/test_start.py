@@ -1,6 +1,8 @@
 """What a start costs: what is imported, and launchers. (How a script goes on from its cached code: test_cli.)"""
 from __future__ import annotations
 
+import ast
+import collections
 import json
 import os
 import re
@@ -36,6 +38,18 @@ class Contents(unittest.TestCase):
         with open(mcpwall.__file__, encoding="utf-8") as stream:
             banners = re.findall(r"(?m)^# (\d+)\. (.*)$", stream.read())
         self.assertEqual(re.findall(r"(?m)^    (\d+)\. +(.*)$", mcpwall.__doc__ or "")[1:], banners)
+
+    def test_no_section_takes_a_name_that_another_has(self) -> None:
+        with open(mcpwall.__file__, encoding="utf-8") as stream:
+            tree = ast.parse(stream.read())
+        bound = []
+        for node in tree.body:
+            if isinstance(node, (ast.FunctionDef, ast.ClassDef)):
+                bound.append(node.name)
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target] if isinstance(node, ast.AnnAssign) else []
+            bound += [name.id for target in targets for name in ast.walk(target)
+                      if isinstance(name, ast.Name) and isinstance(name.ctx, ast.Store)]
+        self.assertEqual([name for name, count in collections.Counter(bound).items() if count > 1], [])
 
 
 class Launchers(InEmptyHome):

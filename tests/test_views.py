@@ -13,6 +13,7 @@ import unittest.mock
 from urllib.parse import quote
 
 import mcpwall
+from tests.support import ENDS_S
 from mcpwall import View, canonical_text, edit_json_strings, needs_views, raw_span, strings_of, views
 
 SEED = int(os.environ.get("MCPWALL_SEED", "0")) or random.randrange(1 << 32)
@@ -130,7 +131,7 @@ class ViewsOfText(unittest.TestCase):
         for text in hostile:
             began = time.process_time()
             found = views(text)
-            self.assertLess(time.process_time() - began, 1.0, ascii(text[:20]))
+            self.assertLess(time.process_time() - began, ENDS_S, ascii(text[:20]))
             self.assertLess(sum(len(view.text) for view in found), 8 * len(text))
 
     def test_long_ordinary_text_needs_no_views(self) -> None:
@@ -354,7 +355,7 @@ class Edits(unittest.TestCase):
         began = time.process_time()
         edited = edit_json_strings(raw, {place: [(0, len(f"k{place}"), "R")] for place in range(20_000)})
         self.assertEqual(len(mcpwall.load_json(edited)), 20_000)
-        self.assertLess(time.process_time() - began, 2)
+        self.assertLess(time.process_time() - began, ENDS_S)
 
     def test_fuzz(self) -> None:
         rng = random.Random(SEED)
@@ -398,7 +399,7 @@ class Edits(unittest.TestCase):
             edits = {5 * place + 1: [(5, 10, "[REDACTED]")] for place in range(count)}
             began = time.process_time()
             edited = edit_json_strings(raw, edits)
-            self.assertLess(time.process_time() - began, 0.3)
+            self.assertLess(time.process_time() - began, ENDS_S)
             self.assertEqual(edited.count("some [REDACTED] with"), count)
 
 
