@@ -13408,13 +13408,13 @@ class _Steer:
         answering = [phrase for phrase in self.phrases if phrase.force[0] not in "=+"]
         self.rare: dict[bytes, Sequence[SteeringPhrase]] = {}       # word -> the phrases that hang on it
         hung: dict[int, list[SteeringPhrase]] = {}
-        for phrase in answering:
-            for bit in _bits(phrase.key):
-                hung.setdefault(bit, []).append(phrase)
-        for word, bits in self.classes.items():
-            hanging = {id(phrase): phrase for bit in _bits(bits) for phrase in hung.get(bit, ())}
+        for one_phrase in answering:
+            for bit in _bits(one_phrase.key):
+                hung.setdefault(bit, []).append(one_phrase)
+        for bare, bits in self.classes.items():
+            hanging = {id(one): one for bit in _bits(bits) for one in hung.get(bit, ())}
             if hanging:
-                self.rare[word] = list(hanging.values())
+                self.rare[bare] = list(hanging.values())
         self.strings: dict[bytes, list[tuple[str, int, Sequence[SteeringPhrase]]]] = {}     # the same for forms, by a bare word of theirs
         for name in ("PATH", "SETUP", "DANGER", "HOOK"):
             bit = self.bits[name]
@@ -13422,14 +13422,13 @@ class _Steer:
                 bare = max(string.encode().translate(_STEER_BARE).split() or [b"https"], key=len)
                 self.strings.setdefault(bare, []).append((string, bit, [phrase for phrase in answering if phrase.key & bit]))
         self.tongues = {word.encode() for word in _STEER_TONGUES.split()}
-        for key in self.tongues:
-            self.rare.setdefault(key, ())
+        for bare in self.tongues:
+            self.rare.setdefault(bare, ())
         self.hangs = self.rare.keys() | self.strings.keys()
         self.foreign: dict[str, list[tuple[SteeringPhrase, list[tuple[str, ...]]]]] = {}
         for line in _STEER_FOREIGN.strip().split("\n"):
-            phrase, parts = _steer_spell(line)
             script = max(_steer_script(char) for char in line) or "latin"
-            self.foreign.setdefault(script, []).append((phrase, parts))
+            self.foreign.setdefault(script, []).append(_steer_spell(line))
         self.marks = _steer_marking([_steer_mark(line) for line in _STEER_MARKS.strip().split("\n")])
         self.leads = self._any(self.bits["LEAD"] | self.bits["AGENT"])
         self.musts, self.yous = self._any(self.bits["MUST"]), self._any(self.bits["YOU"] | self.bits["AGENT"])
@@ -13541,7 +13540,8 @@ def _steer_script(char: str) -> str:
 def _steer_spell(line: str) -> tuple[SteeringPhrase, list[tuple[str, ...]]]:
     """A phrase of another language, and for each of its parts what one of is there."""
     kind, phrase = line.split(None, 1)
-    regex, parts = "", []
+    regex = ""
+    parts: list[tuple[str, ...]] = []
     for element in phrase.split():
         gap = re.fullmatch(r"\.\.(\d+)", element)
         if gap:
@@ -13716,7 +13716,8 @@ def steering_hits(text: str, defining: bool, budget: Budget) -> list[SteeringHit
     hits = [hit for found in (_steer_phrases(low, defining, budget), _steer_marks(low)) for hit in found
             if (defining or hit.phrase.force[0] != "=") and not _steer_excused(low, hit, data, defining)]
     hits.sort(key=lambda hit: hit[:2])
-    kept, latest = [], {}
+    kept: list[SteeringHit] = []
+    latest: dict[str, SteeringHit] = {}
     for hit in hits:
         force = hit.phrase.force
         if force != "hint" and (defining or force[0] != "+"):
