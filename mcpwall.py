@@ -11,42 +11,48 @@ Promise: a message is judged or it goes nowhere; doubt means no, both ways; what
 in; memory and time are bounded; no secret reaches our own log or stderr; whoever dies first, nobody is left behind.
 
 As a library: `policy = load_policy(config="p.yml"); session = Session(Wall(policy)); session.receive("client", data)`
-returns what to do (Record, Note, Send, Close, Waiting, Pinned); sections 1 to 18 open no file and start no thread.
+returns what to do (Record, Note, Send, Close, Waiting, Pinned); sections 2 to 21 open no file and start no thread.
 
 Exit status: the server's own, 128+n when signal n ended it; 2 for a mistake in command line or policy; 126 or 127 when
 the server cannot be started; 70 for a fault of our own.
 
-Contents. Each section uses only those above it, so the file can be read once from top to bottom.
+Contents. Each section uses only those above it, so the file can be read once from top to bottom, and each says what it
+can do: *opens* can let a message pass that should not; *means* can make a policy say something else; *closes* can miss, or
+refuse wrongly, and in built-in policies nothing that allows rests on it; *serves people* can confuse.
 
-    1.  Imports, version, the start of a script
-    2.  Errors, budgets, late regexes
-    3.  JSON, text, messages
-    4.  Canonical views of text; byte-exact edits of JSON strings
-    5.  JSON and JSONC with places: line numbers for policies, spans for edits
-    6.  YAML subset
-    7.  Patterns: regexes and globs of policies
-    8.  Patterns: paths
-    9.  Patterns: shell commands
-    10. Secrets: entropy, kinds, finding
-    11. Injection and concealment; what `strip` takes out
-    12. What rules see: one message and what is derived from it
-    13. Policy: model, validation, compilation
-    14. Built-in policies (data; composed groups, not copies)
-    15. Decisions, and the effects they lead to
-    16. The tools of a server: pins, what is shown, what may be called
-    17. What we say of messages; calls that come again, and calls that wait for a person
-    18. Session (sans-I/O): framing, correlation, records, one way through
-    19. Files: policy discovery and layering
-    20. Audit log and stderr
-    21. Relay: the server and its environment, two pumps, signals
-    22. Client configs: finding servers, splicing the wall in and out
-    23. Saving files whole; what people agreed to, and where calls wait for them
-    24. Setup: init, wrap, unwrap, status
-    25. Approving: calls that wait, changed tools, projects
-    26. Hooks: the tools of the hosts themselves
-    27. Reading the log: log, verify, explain, allow
-    28. Trying policies: lint, test, replay, learn, report
-    29. Command line
+    1.  Imports, version, the start of a script                                          serves people
+    2.  Errors, budgets, late regexes                                                    opens
+    3.  JSON, text, messages                                                             opens
+    4.  Canonical views of text; byte-exact edits of JSON strings                        closes
+    5.  JSON and JSONC with places: line numbers for policies, spans for edits           means
+    6.  YAML subset                                                                      means
+    7.  Patterns: regexes and globs of policies                                          means
+    8.  Patterns: paths                                                                  closes
+    9.  Patterns: shell commands                                                         closes
+    10. Secrets: entropy, kinds, finding                                                 closes
+    11. Injection and concealment; what `strip` takes out                                closes
+    12. What rules see: one message and what is derived from it                          opens
+    13. Statements that surely only look: the certain reading of SQL                     means
+    14. Policy: model, validation, compilation                                           opens
+    15. Doubts about policies                                                            serves people
+    16. Built-in policies (data; composed groups, not copies)                            means
+    17. Decisions, and the effects they lead to                                          opens
+    18. The tools of a server: pins, what is shown, what may be called                   opens
+    19. What we say of messages: quoting, redacting, what clients validate               closes
+    20. Refusals and questions: calls that come again, and calls that wait for a person  opens
+    21. Session (sans-I/O): framing, correlation, records, one way through               opens
+    22. Files: policy discovery and layering                                             opens
+    23. Audit log and stderr                                                             serves people
+    24. The server: its environment, finding and starting it                             serves people
+    25. Relay: two pumps, signals                                                        opens
+    26. Client configs: finding servers, splicing the wall in and out                    serves people
+    27. Saving files whole; what people agreed to, and where calls wait for them         means
+    28. Setup: init, wrap, unwrap, status                                                serves people
+    29. Approving: calls that wait, changed tools, projects                              serves people
+    30. Hooks: the tools of the hosts themselves                                         serves people
+    31. Reading the log: log, verify, explain, allow                                     serves people
+    32. Trying policies: lint, test, replay, learn, report                               serves people
+    33. Command line                                                                     serves people
 """
 from __future__ import annotations
 
@@ -132,6 +138,7 @@ __version__ = "0.1.0"
 
 # ---------------------------------------------------------------------------
 # 2. Errors, budgets, late regexes
+# Opens: a budget that never ends, or a fault that nobody sees, would let messages pass.
 # ---------------------------------------------------------------------------
 
 class WallError(Exception):
@@ -221,6 +228,7 @@ class lazy_regex:
 
 # ---------------------------------------------------------------------------
 # 3. JSON, text, messages
+# Opens: says what a message is, and of which kind; everything else is refused.
 # ---------------------------------------------------------------------------
 
 MAX_DEPTH = 256             # nesting of objects and arrays in one message, the same on every Python
@@ -776,6 +784,7 @@ def _id_at_tail(tail: bytes) -> Any:
 
 # ---------------------------------------------------------------------------
 # 4. Canonical views of text; byte-exact edits of JSON strings
+# Closes: gives refusing rules more ways to read a text; the edits change what clients get.
 # ---------------------------------------------------------------------------
 #
 # A rule should see `\u0072m`, `r%6D`, fullwidth `rm` and the base64 of `rm` as what they are. A view is the text after
@@ -1355,6 +1364,7 @@ def _keep_names_apart(raw: str, edits: Mapping[int, Any]) -> str:
     return "".join(f'"{part}"' if index % 2 else part for index, part in enumerate(parts))
 # ---------------------------------------------------------------------------
 # 5. JSON and JSONC with places: line numbers for policies, spans for edits
+# Means: reads policies and configurations; exact, or an error.
 # ---------------------------------------------------------------------------
 
 MAX_SOURCE_CHARS = 16 * 1024 * 1024     # a policy or a client's config; the largest in the wild have a few MB
@@ -1549,6 +1559,7 @@ def node_lines(text: str, node: Node) -> dict[str, int]:
     return lines
 # ---------------------------------------------------------------------------
 # 6. YAML subset
+# Means: reads policies; exact, or an error.
 # ---------------------------------------------------------------------------
 # A policy that is read differently from how it is meant is worse than one that is refused. So the reader
 # gives the value that YAML 1.2 (core schema) gives, or a PolicyError that names what is not supported and
@@ -2168,6 +2179,7 @@ def _yaml_scalar(value: Any) -> str:
     return str(_yaml_bad_character.sub(lambda bad: f"\\u{ord(bad.group()):04X}", written))
 # ---------------------------------------------------------------------------
 # 7. Patterns: regexes and globs of policies
+# Means: says what a policy's patterns match, as JavaScript does.
 # ---------------------------------------------------------------------------
 # Regexes are written in the JavaScript dialect without flags (or with flag i), by code point. One parser makes
 # a small tree; its users are: translation to Python's `re` (never silently different), the ambiguity check (what
@@ -3540,6 +3552,7 @@ def _path_segments(segments: Sequence[list[Any]]) -> list[list[_Piece] | None]:
     return found + [_pieces([_At("*")])] if found[-1] is None else found
 # ---------------------------------------------------------------------------
 # 8. Patterns: paths
+# Closes: finds places in all spellings; only `is_under` is exact: allow rules rest on it.
 # ---------------------------------------------------------------------------
 # A path in a tool call can be spelled in many ways, and only the server knows which it understands. So a value is
 # read in every way that some server may read it (`path_readings`): what is sensitive in one reading is sensitive, and
@@ -5137,6 +5150,7 @@ def hosts_in_command(text: str, depth: int = 0) -> set[str]:
 
 # ---------------------------------------------------------------------------
 # 9. Patterns: shell commands
+# Closes: finds what commands and code would do.
 # ---------------------------------------------------------------------------
 # A command is read by one reader with three dialects (POSIX sh, PowerShell, cmd.exe) and then *followed* with the
 # little that is known: words with their variables filled in, the working directory after `cd`, and for every pipe
@@ -5152,7 +5166,7 @@ COMMAND_CATEGORIES = {"destructive": "deletes, overwrites or wipes outside the p
 MAX_SHELL_NESTING = 24      # substitutions, groups, wrappers, interpreters in each other; deeper is refused
 MAX_SHELL_SOURCE = 131_072  # characters of one command: Linux itself takes no longer argument
 MAX_SHELL_STEPS = 10_000    # commands, written files and deletions followed in one text, loops unrolled
-MAX_SHELL_TEXT = 1_000_000  # characters that expansions may produce
+MAX_SHELL_TEXT = 600_000    # characters that expansions may produce
 MAX_SHELL_VALUE = 65_536    # characters one variable or known stream may hold
 MAX_SHELL_WORDS = 256       # words one brace expansion may make, values one loop is followed with
 MAX_SHELL_PATHS = 4_096     # file words reported
@@ -5599,13 +5613,13 @@ class _ShReader:
                 self.notes.characters += end
                 return int(at)
         self.notes.characters += self.n - at
-        if self.notes.characters > 64 * MAX_SHELL_SOURCE:
+        if self.notes.characters > 8 * MAX_SHELL_SOURCE:
             raise BudgetSpent("it holds a command too long to follow")
         return -1
 
     def sum_end(self, at: int) -> int:
         """Where the `))` stands that ends the sum which begins at *at*; -1 when it is none but two subshells."""
-        end = self.matching(at, "(", ")")
+        end = self.matching(at, "(", ")") if self.t.find("))", at) >= 0 else -1
         return end if end >= 0 and self.t.startswith("))", end) else -1
 
     def sum_node(self, end: int) -> _ShNode:
@@ -5669,7 +5683,7 @@ class _ShReader:
         if assigned and self.assignment(node, assigned):
             return
         word = self.word()
-        if isinstance(word, list) and any(kind == "u" and "{" in text for kind, text, *_ in word):
+        if type(word) is list and any([part[0] == "u" and "{" in part[1] for part in word]):
             node.words += _sh_braces(word)
         else:
             node.words.append(word)
@@ -6104,12 +6118,12 @@ def _sh_join(flows: Sequence[_Flow], text: str | None = None) -> _Flow:
 
 
 def _sh_said(flows: Sequence[_Flow]) -> _Flow:
-    """What is said in turn: the text, when all of it is known."""
+    """What is said in turn, or by one of several branches: run as a script, all of it is read."""
     flows = [flow for flow in flows if flow is not _NOTHING]
     if len(flows) < 2:
         return flows[0] if flows else _NOTHING
-    texts = [flow.text.rstrip("\n") for flow in flows if flow.text is not None]
-    return _sh_join(flows, "\n".join(texts)[:MAX_SHELL_VALUE] if len(texts) == len(flows) else None)
+    texts = [_SH_HOLE if flow.text is None else flow.text.rstrip("\n") for flow in flows]
+    return _sh_join(flows, "\n".join(texts)[:MAX_SHELL_VALUE] if any(flow.text for flow in flows) else None)
 
 
 def _sh_flow(word: str) -> _Flow:
@@ -6320,11 +6334,11 @@ pkexec | --user: | x | root t:sudo
 gosu su-exec | | p x | root t:sudo
 env | 0iv u: --unset: -C,--chdir:cd -S,--split-string:sh. -a,--argv0: | e* x | t:env
 nice ionice choom | c:n:P:u:p: -p=idle --adjustment: --class: --classdata: | x
-nohup setsid busybox toybox unbuffer rlwrap torify torsocks winpty catchsegv fakeroot chronic tini dumb-init call | f: | x
+nohup setsid busybox toybox unbuffer rlwrap torify torsocks winpty catchsegv fakeroot chronic tini dumb-init call | cfw | x
 timeout | k:s: --kill-after: --signal: | p x
 time | pqv f: --format: -o,--output:w | x
 stdbuf | e:i:o: --input: --output: --error: | x
-strace | cCdfFhiqrtTvwxyzk a:b:e:E:I:o:O:p:P:s:S:u:U:X: | e* x
+strace | cCdfFhiqrtTvwxyzk a:b:e:E:I:O:p:P:s:S:u:U:X: -o,--output:w | e* x
 ltrace | bcCfhiLrStTV a:A:D:e:F:l:n:o:p:s:u:w:x: | x
 setarch | BFILRSTXZv3 | p? x
 linux32 linux64 arch | BFILRSTXZv3 e: | p? x
@@ -6378,6 +6392,13 @@ ansible | h:i:m:u:f:e:t:l:M: -a,--args:sh --private-key,--key-file,--vault-passw
 ansible-playbook | h:i:u:f:e:t:l: --private-key,--key-file,--vault-password-file:k | f*
 salt salt-call salt-ssh | | p p sh+
 tmux screen | | | t:terminal
+adb/shell,exec-out | x n | sh+
+vagrant,fly,flyctl/ssh fly,flyctl/ssh/console gcloud/compute/ssh multipass/exec | -c,-C,--command:sh | p? x
+heroku/run | a:r:s: --app: | sh+
+aws/ssm/send-command | --parameters:strings --targets: --instance-ids: | p*
+az/vm/run-command | --scripts:sh g:n: | p*
+lftp | p:u: -e,-c:esc -f:script | h | t:remote_copy in:esc
+ftp telnet-ssl | v n i p: | h | t:remote_copy in:esc
 xterm konsole gnome-terminal kitty alacritty urxvt | T:n:g: -e:x. --command:sh -display:p | x
 wsl | d:u: --distribution: --user: -e,--exec:x. --cd:cd | x
 at batch | q: -f:script | p* | in:sh
@@ -6386,7 +6407,7 @@ history fc get-history | -s:sh. | p* | shows:the_shell_history
 compgen complete bind | A:G:W:F:P:S:X:o: -C,-x:sh | p*
 tar bsdtar gtar | --exclude: -C,--directory:cd --checkpoint-action:exec
      -I,--use-compress-program,--to-command,--info-script,--new-volume-script,--rsh-command:sh | | t:archive
-zip | -TT:sh -m,--move,-rm,-mr=moved -x,--exclude:p. | | t:archive
+zip | -TT,--unzip-command:sh -m,--move,-rm,-mr=moved -x,--exclude:p. | | t:archive
 7z 7za | -sdel=moved | | t:archive
 rar cpio compress-archive | | | t:archive
 git | pP -C:cd -c:git --exec-path: --git-dir: --work-tree: --namespace: --config-env: | | t:git
@@ -6406,11 +6427,13 @@ git/add,apply,blame,cat-file,am,format-patch,bundle,hash-object | o:L: | f*
 git/rm,mv,commit,tag,notes,merge,revert,cherry-pick,stash,branch,checkout,switch,reset,restore,worktree,bisect,init,remote
      | -F,-t,--file,--template:r m:C:c:S:u: --message: --author: --date: --trailer: | p* | none t:git
 gcc g++ cc c++ clang clang++ | -wrapper:list -x: o:I:L:D:l: | f*
-make gmake ninja just | j:l:o:O:W: -C,--directory:cd -f,--file,--makefile:makefile --eval,-E:make | p* | t:make
+just | f: -c,--command:x. | p*
+make gmake ninja | j:l:o:O:W: -C,--directory:cd -f,--file,--makefile:makefile --eval,-E:make | p* | t:make
 vim vi nvim ex view vimdiff | esnRZ -c,--cmd:esc -S,-u:script w: | f* | t:editor
 ed red lldb less more most | P:p: -o,-O,--one-line:esc -s,--source:script | f* | t:editor
 gdb | p:d: -ex,-iex,-eval-command,--eval-command,--ex:esc -x,--command:script | f* | t:editor
-emacs | -eval,--eval:strings -l,--load,--script:script | f*
+emacs guile racket sbcl ecl clojure | -eval,--eval,-e,-c:strings -l,--load,--script:script | f*
+ghci | -e:esc | f*
 man | P:M:C: -P,--pager,-H,--html:sh | p*
 sqlite3 sqlite duckdb | -separator: -nullvalue: -cmd,-c:sql -init:script | f sql* | t:sql
 psql | AaEeLlnqSstwWxXzb1 d:h:L:p:P:R:F:T:U:v: -o,--output:w -c,--command:sql -f,--file:script --dbname: --host: --username:
@@ -6463,8 +6486,8 @@ expr figlet toilet cowsay seq | | p* | made
 date basename dirname whoami logname mktemp pwd get-location gl which realpath readlink | | | t:prints
 openssl/x509,req,verify,dgst,sha256,sha1,ca,crl,ocsp,cms,smime,ts,pkeyutl
      | -in,-key,-sign,-inkey,-CA,-CAkey,-CAfile,-signkey,-verify,-cert,-certfile,-config,-recip,-signer:k -subj: -passin:
-     -out,-keyout:w -passout: -addext: -days: | k*
-openssl/genrsa,genpkey,ecparam,rand,s_client,s_server | -cert,-key,-CAfile:k -out:w -connect: -pass: | p* | t:openssl
+     -out,-keyout:new -passout: -addext: -days: | k*
+openssl/genrsa,genpkey,ecparam,rand,s_client,s_server | -cert,-key,-CAfile:k -out:new -connect: -pass: | p* | t:openssl
 openssl/enc,base64 | -in:r -out:w -pass: -k: -K: -iv: -kfile:k | f* | t:openssl
 openssl | -in:r -out:w -passin: -passout: | f*
 cp copy copy-item cpi mv move move-item mi install ln rename ren rename-item mklink xcopy | | | t:copy
@@ -6510,7 +6533,7 @@ aria2c axel lwp-request lwp-download lynx w3m links fetch | j:s:x:n: -o,--out,--
 invoke-webrequest iwr invoke-restmethod irm start-bitstransfer | -uri,-source:u -outfile,-outf,-destination:w -body:@
      -infile,-inf:S -headers: -method: -useragent: -contenttype: -usebasicparsing,-useb=x | u* | t:http
 nc ncat netcat telnet socat websocat cryptcat | | | t:socket
-aws az gcloud gh rclone ftp lftp tftp gsutil s3cmd azcopy mc croc wormhole magic-wormhole ffsend pscp s5cmd robocopy
+aws az gcloud gh rclone tftp gsutil s3cmd azcopy mc croc wormhole magic-wormhole ffsend pscp s5cmd robocopy
      | | | data t:remote_copy
 mail mailx mutt sendmail swaks msmtp send-mailmessage xclip pbcopy xsel wl-copy clip set-clipboard gist | | | t:mail
 dig nslookup host ping resolve-dnsname drill test-connection | | | t:lookup
@@ -6748,6 +6771,7 @@ infrastructure :: curl wget http https xh :: (?=.*(?:-X ?|--request[= ]| |^|--me
 infrastructure :: redis-cli valkey-cli :: (?i)(?:.* )?(?:del|unlink) (?:.*\$\(|\$\(\)) :: deletes every key it is given
 infrastructure :: vagrant multipass limactl colima minikube kind k3d :: (?:.* )?(?:destroy|delete)  :: destroys a machine and
      its data
+infrastructure :: ansible :: (?=.*path=)(?=.*state=absent) :: deletes files on many machines
 destructive :: osascript :: (?is)(?=.*(?:finder|system.events))(?=.*(?:delete|move.*trash|empty))(?=.*(?:home|disk|documents|
     desktop|pictures|folder)) :: deletes the user's files
 infrastructure :: rake rails bin/rails :: .*db:(?:drop|reset|purge) :: drops a database
@@ -6856,7 +6880,7 @@ sh LESSOPEN LESSCLOSE GIT_PROXY_COMMAND PAGER MANPAGER EDITOR VISUAL BROWSER SUD
 sh FZF_DEFAULT_COMMAND RUSTC_WRAPPER CARGO_BUILD_RUSTC_WRAPPER npm_config_script_shell
 -tar TAR_OPTIONS
 -node NODE_OPTIONS
--perl PERL5OPT PERL5DB
+perl PERL5OPT PERL5DB
 -ruby RUBYOPT
 -make MAKEFLAGS""".splitlines()) for name in names}
 # Options whose value is text in every program.
@@ -6881,11 +6905,16 @@ _SH_ALWAYS_AWAY = frozenset("croc wormhole magic-wormhole ffsend sftp ftp lftp t
 
 
 class _ShRow(NamedTuple):
-    """One row of _SH_PROGRAMS. *options*: an option -> (takes a value?, role or mark)."""
+    """One row of _SH_PROGRAMS. *options*: an option -> (takes a value?, role or mark). *before*: how many operands stand
+    before a command, or -1; *variables*: NAME=VALUE may stand there, too; *missing*: the last of them may be missing."""
     options: dict[str, tuple[bool, str]]
     operands: tuple[str, ...] = ()
     traits: frozenset[str] = frozenset()
     method: Any = None
+    before: int = -1
+    variables: bool = False
+    missing: bool = False
+    inputs: tuple[str, ...] = ()        # roles of its standard input
 
 
 class _ShCall:
@@ -6907,15 +6936,13 @@ class _ShCall:
 
     def sort(self, verbs: bool = False) -> int:
         """Sort *args*; with *verbs* only up to the first operand, whose place comes back."""
-        args, row, given, ended = self.args, self.row, False, False
-        roles = [role for role in row.operands if role != "e*"]
-        before = next((at for at, role in enumerate(roles) if role == "x"), -1)
-        missing = before > 0 and roles[before - 1] == "p?"
-        i = 0
-        while i < len(args):
+        args, row, words, given, ended = self.args, self.row, self.words, False, False
+        roles, before = row.operands, row.before
+        i, count = 0, len(args)
+        while i < count:
             word = args[i]
             i += 1
-            if word[:1] == "-" and len(word) > 1 and not ended:
+            if word[:1] == "-" and not ended and len(word) > 1:
                 if word == "--":
                     ended = True
                     continue
@@ -6934,20 +6961,22 @@ class _ShCall:
                 continue
             if verbs:
                 return i - 1
-            if before >= 0 and row.operands[0] == "e*" and not self.words and _sh_assignment.match(word):
-                self.got.append(("e", word))
-                continue
-            if before >= 0 and (len(self.words) >= before - (given and roles[0][:1] == "~") or missing):
-                self.starts.append(i - 1)
-                if (self.doubt or missing and not self.words) and i < len(args):
-                    self.starts.append(i)
-                break
-            self.words.append(word)
+            if before >= 0:
+                if row.variables and not words and "=" in word and _sh_assignment.match(word):
+                    self.got.append(("e", word))
+                    continue
+                if row.missing or len(words) >= before - (given and roles[0][:1] == "~"):
+                    self.starts.append(i - 1)
+                    if (self.doubt or row.missing and not words) and i < count:
+                        self.starts.append(i)
+                    break
+            words.append(word)
             self.doubt = False
-            if roles[len(self.words) - 1:len(self.words)] and roles[len(self.words) - 1][-1] == "+":
-                self.words += args[i:]
+            if len(words) <= len(roles) and roles[len(words) - 1][-1] == "+":
+                words += args[i:]
                 break
-        self.assign([role for role in roles if not (given and role[:1] == "~")])
+        if roles:
+            self.assign([role for role in roles if role[:1] != "~"] if given else roles)
         return i
 
     def option(self, word: str, i: int) -> tuple[tuple[bool, str] | None, str, int]:
@@ -6978,7 +7007,7 @@ class _ShCall:
             self.doubt = found is None
         return None, "", i
 
-    def assign(self, roles: list[str]) -> None:
+    def assign(self, roles: Sequence[str]) -> None:
         """Give the operands their roles."""
         words = self.words
         for at, role in enumerate(roles):
@@ -7027,7 +7056,11 @@ def _sh_row(options: str, operands: str, traits: str) -> _ShRow:
         else:
             found.update({"-" + letter: (bool(valued), "") for letter, valued in re.findall("(.)(:?)", token)})
     method = next((trait[2:] for trait in traits.split() if trait[:2] == "t:"), "")
-    return _ShRow(found, tuple(operands.split()), frozenset(traits.split()), getattr(_ShRun, "_" + method) if method else None)
+    roles = [role for role in operands.split() if role != "e*"]
+    before = roles.index("x") if "x" in roles else -1
+    return _ShRow(found, tuple(roles), frozenset(traits.split()), getattr(_ShRun, "_" + method) if method else None, before,
+                  operands[:2] == "e*", before > 0 and roles[before - 1] == "p?",
+                  tuple([trait[3:] for trait in traits.split() if trait[:3] == "in:"]))
 
 
 # ---- 9d. Commands: SQL -----------------------------------------------------------------------------------
@@ -8605,9 +8638,9 @@ class _State(NamedTuple):
     """What commands change for those that come after them, as it was at one point; dictionaries are not changed later."""
     vars: dict[str, Any]
     cwds: tuple[str, ...]
-    functions: dict[str, Any]
-    aliases: dict[str, str]
-    fds: dict[str, Any]
+    functions: Mapping[str, Any]
+    aliases: Mapping[str, str]
+    fds: Mapping[str, Any]
     out: str
     dead: bool
 
@@ -8668,6 +8701,32 @@ class _ShFields:
 class _ShRun:
     """Follows one command text and collects its facts. Methods `_name(name, args, flow)` are the programs it knows:
     each gets its arguments and standard input and returns its standard output."""
+    # The state (see _State): a value is a text, a dict (an array), or a tuple of values it may have.
+    cwds: tuple[str, ...] = ("",)               # as seen from where the command started
+    functions: Mapping[str, Any] = {}
+    aliases: Mapping[str, str] = {}
+    fds: Mapping[str, Any] = {}                 # descriptors: the stream, or the file or script that it leads into
+    out = ""                                    # where `exec >FILE` sends all that is said
+    dead = False                                # after `exit`
+    fell: Sequence[_State] = ()                 # the states in which the last command has failed, when they differ
+    # What else is known of the text.
+    strict = False                              # `set -e`
+    loaded = False                              # a file of secrets has been read into the variables
+    networked = root = False                    # this command: with a socket; as root
+    last_net = ""
+    net_fds: frozenset[str] = frozenset()       # descriptors that are sockets
+    pipes: frozenset[str] = frozenset()         # names of pipes made here
+    ran: frozenset[str] = frozenset()           # … that a shell reads
+    made: frozenset[str] = frozenset()          # folders made here
+    checked: frozenset[str] = frozenset()       # variables written `${NAME:?}`: never empty
+    links: Mapping[str, str] = {}               # links made here and folders mounted: the place they lead to
+    sinks: Mapping[str, Any] = {}               # what stands behind `>(…)`
+    number = 63                                 # of the next process substitution
+    calls: tuple[int, ...] = ()                 # functions and aliases that are being followed
+    call_: _ShCall | None = None                # the command whose row is being followed
+    steps, room, depth, nested, power_depth = MAX_SHELL_STEPS, MAX_SHELL_TEXT, 0, 0, 0
+    homes: list[str] | None = None
+    anchors: list[tuple[str, list[str]]] | None = None
 
     def __init__(self, ctx: ShellContext, dialect: _ShDialect, cwd: str | tuple[str, ...] = "",
                  env: Iterable[tuple[str, str]] = ()) -> None:
@@ -8676,37 +8735,12 @@ class _ShRun:
         self.paths: dict[str, None] = {}
         self.altered: set[str] = set()      # those among them that are written or deleted
         self.files: dict[str, _Flow] = {}   # what this command has written, by `key`
-        self.pipes: set[str] = set()        # names of pipes made here
-        self.ran: set[str] = set()          # … that a shell reads
-        self.made: set[str] = set()         # folders made here
-        # The state (see _State): a value is a text, a dict (an array), or a tuple of values it may have.
         self.vars: dict[str, Any] = {}
-        self.cwds: tuple[str, ...] = ("",)  # as seen from where the command started
-        self.functions: dict[str, Any] = {}
-        self.aliases: dict[str, str] = {}
-        self.fds: dict[str, Any] = {}       # descriptors: the stream, or the file or script that it leads into
-        self.out = ""                       # where `exec >FILE` sends all that is said
-        self.dead = False                   # after `exit`
-        self.fell: list[_State] = []        # the states in which the last command has failed, when they differ
-        self.strict = False                 # `set -e`
-        self.net_fds: set[str] = set()      # descriptors that are sockets
-        self.networked = self.root = False  # this command: with a socket; as root
-        self.last_net = ""
-        self.steps, self.room, self.depth, self.nested = MAX_SHELL_STEPS, MAX_SHELL_TEXT, 0, 0
-        self.number = 63                    # of the next process substitution
-        self.sinks: dict[str, Any] = {}     # what stands behind `>(…)`
         self.certain = dialect is _SH_POSIX     # this text is surely meant for a shell: doubts count
-        self.calls: list[int] = []          # functions and aliases that are being followed
         self.power: list[str] = []          # PowerShell of the script at depth *power_depth*
-        self.power_depth = 0
-        self.call_: _ShCall | None = None   # the command whose row is being followed
-        self.links: dict[str, str] = {}     # links made here and folders mounted: the place they lead to
-        self.loaded = False                 # a file of secrets has been read into the variables
-        self.checked: set[str] = set()      # variables written `${NAME:?}`: never empty
-        self.homes: list[str] | None = None
-        self.anchors: list[tuple[str, list[str]]] | None = None
-        folders = [cwd] if isinstance(cwd, str) else list(cwd)
-        self.cwds = tuple(dict.fromkeys(["" if folder == "." else folder[:1000] for folder in folders])) or ("",)
+        if cwd:
+            folders = [cwd] if isinstance(cwd, str) else list(cwd)
+            self.cwds = tuple(dict.fromkeys(["" if folder == "." else folder[:1000] for folder in folders])) or ("",)
         for name, value in env:
             self.set(name, _sh_private.sub("?", value))
 
@@ -8763,7 +8797,7 @@ class _ShRun:
     def settle(self) -> None:
         """The next command comes whether the last one has failed or not."""
         if self.fell:
-            fell, self.fell = self.fell, []
+            fell, self.fell = self.fell, ()
             self.merge(fell)
 
     def branches(self, runs: Iterable[Callable[[], _Flow]]) -> _Flow:
@@ -8778,14 +8812,14 @@ class _ShRun:
             self.settle()
             ends.append(self.state())
         self.merge(ends[:-1])
-        return _sh_join(outs) if len(outs) > 1 else outs[0] if outs else _NOTHING
+        return _sh_said(outs)
 
     def apart(self, run: Callable[[], _Flow]) -> _Flow:
         """What *run* does changes nothing here: a subshell."""
         before, self.out = self.state(), ""
         out = run()
         self.become(before)
-        self.fell = []
+        self.fell = ()
         return out
 
     # -- places
@@ -8822,6 +8856,7 @@ class _ShRun:
     def spots(self, word: str, cwd: str | None = None) -> list[tuple[str, str]]:
         """Where *word* is: (absolute path, the same with anybody's home directory written `~`), for each reading."""
         found: list[str] = []
+        self.steps -= 2
         for folder in self.cwds if cwd is None else (cwd,):
             place = self.where(word, folder)
             if _sh_drive.match(place):
@@ -8885,22 +8920,23 @@ class _ShRun:
     def script(self, script: Any, flow: _Flow = _NOTHING) -> _Flow:
         self.deeper(1)
         outs = []
-        self.fell = []
+        fell: Sequence[_State] = ()
+        self.fell = ()
         for nodes in script:
-            joint, fell, done = nodes[0].joint, self.fell, None
+            joint, done = nodes[0].joint, None
             if not joint:
                 self.settle()
             elif joint == "||":
-                done = self.state()
+                fell, done = self.fell, self.state()
                 self.merge(fell)
             else:
-                fell = fell or [self.state()]
-            self.fell = []
+                fell = self.fell or [self.state()]
+            self.fell = ()
             out = self.pipeline(nodes, flow)
             if done is not None:
                 self.merge([done])
             elif joint:
-                self.fell = fell + self.fell
+                self.fell = [*fell, *self.fell]
             if out is not _NOTHING and self.out:
                 self.written(self.out, out, True)
             elif out is not _NOTHING:
@@ -8932,15 +8968,14 @@ class _ShRun:
         networked, self.networked = self.networked, False
         outs: list[tuple[str, str, str]] = []
         lines = self.argvs(node.words) if not node.kind else []
-        temporary = [name for name, *_ in node.assigns] if lines and lines != [[]] else []
-        kept = {name: self.vars.get(name) for name in temporary}
+        fds, alone = self.fds, len(node.words) == 1 and node.words[0] == "exec"
+        kept = {name: self.vars.get(name) for name, *_ in node.assigns} if node.assigns and lines != [[]] else {}
         for name, index, appended, word in node.assigns:
             self.assign(name, index, appended, word)
-        fds = self.fds
         for fd, operator, word in node.redirects:
             flow = self.redirected(fd, operator, _sh_whole(self.expand(word)), flow, outs)
         out = self.run(node, lines, flow, outs)
-        if node.redirects and lines != [["exec"]]:
+        if node.redirects and not alone:
             self.fds = fds
         for fd, operator, target in outs:
             self.written(target, _NOTHING if fd == "2" else out, ">>" in operator)
@@ -8957,7 +8992,7 @@ class _ShRun:
         """What a command does, its redirections apart."""
         kind, parts = node.kind, node.parts
         if not kind:
-            if lines == [["exec"]] and node.redirects:
+            if node.redirects and lines == [["exec"]]:
                 self.exec_redirected(node, outs)
                 return _NOTHING
             if node.raw and lines[0]:
@@ -8976,7 +9011,7 @@ class _ShRun:
         if kind == "loop":
             before, out = self.state(), _NOTHING
             for again in (True, False):
-                out = _sh_join([out, *[self.script(part, flow) for part in parts]])
+                out = _sh_said([out, *[self.script(part, flow) for part in parts]])
                 self.settle()
                 if not again or self.cwds == before.cwds and self.vars.keys() == before.vars.keys() and all(
                         value is before.vars[name] for name, value in self.vars.items()):
@@ -9012,7 +9047,7 @@ class _ShRun:
         for condition, branch in zip(parts[::2], parts[1::2]):
             outs.append(self.script(condition, flow))
             other = self.fell or [self.state()]
-            self.fell = []
+            self.fell = ()
             outs.append(self.script(branch, flow))
             self.settle()
             ends.append(self.state())
@@ -9022,12 +9057,12 @@ class _ShRun:
             outs.append(self.script(parts[-1], flow))
             self.settle()
         self.merge(ends)
-        return _sh_join(outs)
+        return _sh_said(outs)
 
     def exec_redirected(self, node: _ShNode, outs: list[tuple[str, str, str]]) -> None:
         """`exec` with redirections alone: for all that follows."""
         if self.networked:
-            self.net_fds.update(fd or "0" for fd, _, _ in node.redirects)
+            self.net_fds = self.net_fds.union(fd or "0" for fd, _, _ in node.redirects)
             if not re.match(r"/dev/\w+/(?:localhost|127\.)", self.last_net):
                 self.say("reverse_shell", "opens a socket from the shell")
         for fd, operator, target in outs:
@@ -9058,6 +9093,9 @@ class _ShRun:
                 made = self.content(target) if not descriptor else _REMOTE if target in self.net_fds else flow
             if fd in ("", "0"):
                 return made
+            if fd[0] == "{":
+                self.number -= 1
+                self.vars[fd.strip("{}")] = fd = str(self.number + 1)
             if fd != "2":
                 self.fds = {**self.fds, fd.strip("{}"): made}
             if operator == "<>" and not descriptor:
@@ -9096,7 +9134,7 @@ class _ShRun:
             outs.append(self.script(node.parts[0], flow))
             self.settle()
         self.merge([before])
-        return _sh_join(outs)
+        return _sh_said(outs)
 
     # -- words
     def argvs(self, words: list[Any]) -> list[list[str]]:
@@ -9290,7 +9328,7 @@ class _ShRun:
             default: list[list[str] | None] = [one or [""] for one in self.readings(argument)] if argument else [[""]]
             found: list[list[str] | None] = []
             if bare == "?":
-                self.checked.add(p.name)
+                self.checked |= {p.name}
                 return values
             for one in values:
                 empty = one is None or operator[0] == ":" and not "".join(one) or not one
@@ -9435,6 +9473,8 @@ class _ShRun:
             return self.run_operand(text, _NOTHING)
         if role[:1] == "-":
             return self.read(f"{role[1:]} {text}")
+        if role in _SH_TEXTS:
+            return self.act(role, text, _NOTHING)
         return self.run_text(_sh_from(text.lstrip("!|"), _sh_flow(text)), _NOTHING)
 
     # -- commands
@@ -9482,6 +9522,8 @@ class _ShRun:
         found = self.row_of(name, args)
         if found is None:
             out = self.carried(name, args, flow)
+        elif "data" in found[1].row.traits and not {"--", "exec"}.isdisjoint(args):
+            out = self.carried(name, args[min(args.index(word) for word in ("--", "exec") if word in args) + 1:], flow)
         else:
             found[1].background = background or name in ("nohup", "setsid")
             out = self.play(found[0], found[1], found[2], flow)
@@ -9513,7 +9555,7 @@ class _ShRun:
     def call(self, body: Any, args: list[str], flow: _Flow) -> _Flow:
         """A function (a script) or alias (a text) with its arguments."""
         self.deeper(1)
-        self.calls.append(id(body))
+        calls, self.calls = self.calls, (*self.calls, id(body))
         before, dead = self.vars.get("@"), self.dead
         self.positional(args)
         out = self.read(body + ' "$@"', flow) if isinstance(body, str) else self.script(body, flow)
@@ -9522,7 +9564,7 @@ class _ShRun:
             self.vars.pop("@", None)
         else:
             self.vars["@"] = before
-        self.calls.pop()
+        self.calls = calls
         self.depth -= 1
         return out
 
@@ -9581,15 +9623,19 @@ class _ShRun:
 
     def play(self, name: str, call: _ShCall, before: list[tuple[str, str]], flow: _Flow) -> _Flow:
         """One command by the row of its program: the roles of its words, then the command inside or the program's method."""
-        row, kept = call.row, (self.call_, self.root, self.cwds, self.links)
+        row, kept, got = call.row, (self.call_, self.root, self.cwds, self.links), before + call.got if before else call.got
         self.call_, self.root = call, self.root or "root" in row.traits
-        for role, value in before + call.got if before else call.got:
-            if role == "cd":
-                fell = self.fell
-                self.go(value)
-                self.fell = fell
-        outs = [self.act(role, value, flow) for role, value in (before + call.got if before else call.got)
-                if role not in _SH_QUIET_ROLES]
+        outs: list[_Flow] = []
+        if got:
+            for role, value in got:
+                if role == "cd":
+                    fell = self.fell
+                    self.go(value)
+                    self.fell = fell
+            outs = [self.act(role, value, flow) for role, value in got if role not in _SH_QUIET_ROLES]
+        if flow.text or flow.remote:
+            for role in row.inputs:
+                self.act(role, _sh_from(flow.text or "", flow), _NOTHING)
         if row.method is not None:
             call.said = _sh_said(outs)
             outs = [row.method(self, name.partition("/")[0], call.args, flow), *([] if row.method is _ShRun._code else outs)]
@@ -9597,10 +9643,10 @@ class _ShRun:
             outs.append(self.inside(flow))
         else:
             outs.append(self.by_row(call, flow))
-        if call.all("cd") or any(role == "cd" for role, _ in before):
-            self.cwds = kept[2]
-        self.call_, self.root, _, links = kept
-        if call.all("vol"):
+        self.call_, self.root, cwds, links = kept
+        if got and self.cwds is not cwds and any([role == "cd" for role, _ in got]):
+            self.cwds = cwds
+        if self.links is not links and call.all("vol"):
             self.links = links
         return _sh_said(outs)
 
@@ -9618,11 +9664,11 @@ class _ShRun:
     def by_row(self, call: _ShCall, flow: _Flow) -> _Flow:
         """What a program without a method says: its row knows what becomes of what goes in."""
         traits = call.row.traits
-        for role in [trait[3:] for trait in traits if trait[:3] == "in:"]:
-            self.act(role, _sh_from(flow.text or "", flow), _NOTHING) if flow.text or flow.remote else None
         out = self.operands(call.name, call.plain + call.all("f", "r"), flow)
         for word in call.all("n"):
             self.named(call.name, word)
+            if call.name in ("mkdir", "md"):
+                self.made |= {word.rstrip("/")}
         if "none" in traits:
             return _EMPTY if call.name in (":", "true") else _NOTHING
         shows = [trait[6:].replace("_", " ") for trait in traits if trait[:6] == "shows:"]
@@ -9645,8 +9691,10 @@ class _ShRun:
             return self.apart(lambda: self.run_text(value, flow))
         if role in ("f", "r", "n", "cd"):
             return _NOTHING                     # by_row
-        if role == "w":
-            self.written(value, flow, False)
+        if role == "w" and value[:1] in ("|", "!"):
+            return self.act("sh", _sh_from(value[1:], _sh_flow(value)), flow)
+        if role == "w" or role == "new":
+            self.written(value, flow, False, role == "w")
         elif role == "d":
             self.path(value)
             self.delete(value)
@@ -9785,11 +9833,14 @@ class _ShRun:
 
     def _ssh(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         self.ship(flow, "ssh")
+        if flow.text and self.call_ and not self.call_.all("sh"):
+            self.act("sh", _sh_from(flow.text, flow), _NOTHING)
         return _REMOTE._replace(sources=flow.sources)
 
     def _su(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         call = self.call_
-        if call and "--help" not in args and (not call.all("sh") or call.words[:1] in ([], ["root"], ["-"])):
+        users = [word for word in call.words if word != "-"] if call else []
+        if call and "--help" not in args and (not call.all("sh") or users[:1] in ([], ["root"])):
             self.say("privilege", "becomes another user")
         return _NOTHING
 
@@ -9836,7 +9887,7 @@ class _ShRun:
     # -- files that are run, or that say what to run
     def _pipe(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         for word in self.call_.words if self.call_ else []:
-            self.pipes.update(self.keys(word))
+            self.pipes = self.pipes.union(self.keys(word))
         return _NOTHING
 
     def _make(self, name: str, args: list[str], flow: _Flow) -> _Flow:
@@ -9919,7 +9970,8 @@ class _ShRun:
         known = self.kept(word) if word != "/dev/null" else _EMPTY
         carried = _sh_flow(word)
         if word[:8] == "/dev/fd/" and word not in self.sinks:
-            return carried
+            held = self.fds.get(word[8:])
+            return held if isinstance(held, _Flow) else carried
         if self.pipes and known is None and self.pipes.intersection(self.keys(word)):
             return _sh_read(["\0pipe " + key for key in self.keys(word)])
         if known is None:
@@ -9940,7 +9992,7 @@ class _ShRun:
             judge_code(self, "" if word.endswith(".sh") else "code", known.text)
             self.read(known.text)
 
-    def written(self, word: str, flow: _Flow, appended: bool) -> None:
+    def written(self, word: str, flow: _Flow, appended: bool, named: bool = True) -> None:
         """A file is written, overwritten or appended to."""
         if word.startswith(("/dev/tcp/", "/dev/udp/")):
             if flow.shell:
@@ -9954,8 +10006,9 @@ class _ShRun:
         if flow.text == "" and not appended:
             self.emptied(word)
         self.spend(len(word))
-        self.path(word)
-        self.altered.update(self.reported(word))
+        if named:
+            self.path(word)
+            self.altered.update(self.reported(word))
         for key in self.keys(word):
             self.files[key] = _sh_join((self.files[key], flow)) if appended and key in self.files else flow
             if key in self.ran and (flow.remote or flow.coded):
@@ -10110,7 +10163,7 @@ class _ShRun:
                 return self.run_operand(word, flow)
         if self.networked:
             self.say("reverse_shell", "connects a shell to the network")
-        self.ran.update(source[6:] for source in flow.sources if source[:6] == "\0pipe ")
+        self.ran = self.ran.union(source[6:] for source in flow.sources if source[:6] == "\0pipe ")
         if flow.remote:
             self.say("reverse_shell" if flow.shell or "\0socket" in flow.sources else "pipe_to_shell",
                      f"{name} runs what comes from the network")
@@ -10160,10 +10213,14 @@ class _ShRun:
     def run_operand(self, word: str, flow: _Flow) -> _Flow:
         """A script file."""
         origin = self.judge_origin(word)
-        if word[:8] == "/dev/fd/" and origin.text and not origin.remote:
-            return self.run_script(origin.text, flow)
+        if word[:8] == "/dev/fd/":
+            carrier = _ShWord(word)
+            carrier.flow = self.content(word)
+            origin = self.judge_origin(carrier)
+            if origin.text and not origin.remote:
+                return self.run_script(origin.text, flow)
         if self.pipes:
-            self.ran.update(self.pipes.intersection(self.keys(word)))
+            self.ran |= self.pipes.intersection(self.keys(word))
         if word == "/dev/stdin" and flow.text and not flow.remote:
             return self.run_script(flow.text, _NOTHING)
         self.run_file(word)
@@ -10416,7 +10473,7 @@ class _ShRun:
         rows = []
         for line in lines:
             split = re.split(f"[{re.escape(marks[:8])}]" if isinstance(marks, str) and marks else r"[ \t]+", line.strip(),
-                             maxsplit=max(len(names) - 1, 0)) if marks != "" else [line]
+                             maxsplit=len(names) - 1) if marks != "" and len(names) > 1 else [line.strip()]
             rows.append(split + [""] * len(names))
         for at, word in enumerate(names or ["REPLY"] if name == "read" else []):
             self.set(word, _sh_either(*[_sh_from(_SH_HOLE if _sh_open(row[at]) or _sh_open(line) else row[at], flow.but(None))
@@ -10450,6 +10507,8 @@ class _ShRun:
             elif word in ("-exec", "-execdir", "-ok", "-okdir"):
                 end = next((j for j in range(k + 1, len(tests)) if tests[j] in (";", "+")), len(tests))
                 for hit in hits:
+                    if shape == "*" and _sh_program("".join(tests[k + 1:k + 2]), self.d) in ("rm", "unlink", "shred"):
+                        self.delete(hit, "find deletes files outside the project")
                     self.simple([w.replace("{}", hit) for w in tests[k + 1:end]], flow)
             elif word in ("-fprint", "-fprintf", "-fls") and k + 1 < len(tests):
                 self.written(tests[k + 1], _NOTHING, False)
@@ -10862,8 +10921,8 @@ def _sh_escaped_commands(run: _ShRun, language: str, text: str) -> None:
     """vim, ed, gdb, sqlite, psql …: `!COMMAND`, `.shell COMMAND`, `\\! COMMAND` in a line; other lines may be code."""
     for found in _sh_escape_lines.finditer(text[:20_000]):
         run.read(next(group for group in found.groups() if group is not None))
-    if re.match(r"\s*(?:python|py|perl|ruby|lua)\b", text):
-        judge_code(run, text.split()[0], text)
+    if "(" in text:
+        judge_code(run, "code", text)
 
 
 def _sh_sed_text(run: _ShRun, language: str, text: str) -> None:
@@ -10876,7 +10935,7 @@ def _sh_sed_text(run: _ShRun, language: str, text: str) -> None:
 def _sh_awk_program(run: _ShRun, language: str, text: str) -> None:
     judge_code(run, "awk", text)
     if re.search(r"system\s*\(|\|", text):
-        for found in _sh_awk_text.finditer(re.sub(r'"[ \t]+"', "", text[:20_000])):
+        for found in _sh_awk_text.finditer(re.sub(r'"[ \t]+"', "", text[:20_000].replace('ENVIRON["HOME"]', '"~"'))):
             run.read(_sh_unescape(found.group(1)))
 
 
@@ -10897,6 +10956,8 @@ def _sh_tcl_text(run: _ShRun, language: str, text: str) -> None:
 def _sh_strings(run: _ShRun, language: str, text: str) -> None:
     """A language that nobody reads here: each of its strings may be a command."""
     judge_code(run, "code", text)
+    for found in re.finditer(r'\(delete-(?:directory|file)[^"()]*"([^"]*)"', text[:20_000]):
+        run.delete(found.group(1))
     for found in _sh_awk_text.finditer(text[:20_000]):
         run.read(_sh_unescape(found.group(1)))
 
@@ -11185,7 +11246,8 @@ def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
     text = text if isinstance(text, str) else ""
     if len(text) > MAX_SHELL_SOURCE:
         raise BudgetSpent("it holds a command too long to follow")
-    text = _sh_private.sub("?", text.replace("\0", ""))
+    if not text.isascii() or "\0" in text:
+        text = _sh_private.sub("?", text.replace("\0", ""))
     facts: dict[str, str] = {}
     paths: dict[str, None] = {}
     changed: set[str] = set()
@@ -11208,6 +11270,7 @@ _sh_private = lazy_regex("[\ue0f0\ue0f1]")
 
 # ---------------------------------------------------------------------------
 # 10. Secrets: entropy, kinds, finding
+# Closes: finds secrets; pure functions of texts.
 # ---------------------------------------------------------------------------
 #
 # The strings of a message are searched as one text, joined by NUL, so that `{"password": "…"}` is a name beside a value
@@ -12523,6 +12586,7 @@ def _example(shape: str, random: Any) -> str:
     return text
 # ---------------------------------------------------------------------------
 # 11. Injection and concealment; what `strip` takes out
+# Closes: finds what steers or hides; pure functions of texts.
 # ---------------------------------------------------------------------------
 #
 # Closes: what is found here can only add refusals and records.
@@ -14343,8 +14407,9 @@ def _dan_true(value: Any) -> bool:
 
 _DAN_LINE = 400             # characters of a message or pattern that may be pasted into a command line
 _dan_sign = lazy_regex(
-    r"\A[\0- ]*(?i:file:|/(?:etc|root|proc|sys|boot|dev|var|usr|run|private)|[a-z]:[\\/])|[;&|`\n{<!=$(]|__|\A\s*[-+@]|\s-|::|//[^/]*-|@-|%2d|--|constructor|[a-z]\.mainModule|\A(?:g[AI]|Y[23]|KG|rO0|AAEAA|c)"
-    r"|\A[\0- ]*(?i:javascript|vbscript|data|view-source|chrome|edge|brave|opera|vivaldi|about)\s*:|j\s*a\s*v\s*a\s")
+    r"[;&|`\n{<!=$(]|__|\A\s*[-+@]|\s-|::|:[/\\]+[^/]*-|@-|%2d|--|constructor|[a-z]\.mainModule|(?i:s\s*c\s*r\s*i\s*p\s*t\s*:)"
+    r"|\A(?:g[AI]|Y[23]|KG|rO0|AAEAA|c)|\A[\0- ]*(?i:(?:javascript|vbscript|data|view-source|chrome|edge|brave|opera|vivaldi"
+    r"|about|file)\s*:|/(?:etc|root|proc|sys|boot|dev|var|run|private)|[a-z]:[\\/])")
 _dan_plain_url = lazy_regex(
     r"(?!.*__)https?://\w[\w./-]*(?:\?[\w.-]+=[\w.+-]*(?:&[\w.-]+=[\w.+-]*)*)?(?:#[\w-]*)?\Z")
 _dan_break = lazy_regex(r"\$\(|['\"].*[;&|]|\A--|['\"]\s*do shell")
@@ -14363,7 +14428,8 @@ def may_endanger(tool: str, node: Any, name: str = "") -> bool:
             if role == "excused":
                 if len(value) <= _DAN_LINE and _dan_break.search(value) is not None or "root:" in value or "$where" in value:
                     return True
-            elif role[:3] != "run" and _dan_sign.search(value) is not None and _dan_plain_url.match(value) is None:
+            elif role[:3] != "run" and not _dan_calm(value) and _dan_plain_url.match(value) is None and \
+                    _dan_sign.search(value) is not None:
                 return True
             if role[-4:] == "verb" and " " not in value.strip() and not _DAN_WORDS.isdisjoint(name_words(value)) or \
                     role == "kind" and "secret" in value.lower():
@@ -14371,6 +14437,17 @@ def may_endanger(tool: str, node: Any, name: str = "") -> bool:
         elif (kind is dict or kind is list) and may_endanger(tool, value, key or "0"):
             return True
     return False
+
+
+def _dan_calm(text: str) -> bool:
+    """A subset of the texts without a sign, quickly told: words, numbers and plain paths."""
+    return _dan_odd.search(text) is None and "--" not in text and " -" not in text and "__" not in text and \
+        "constructor" not in text and ".mainModule" not in text and not text.startswith(_DAN_STARTING)
+
+
+_dan_odd = lazy_regex(r"[^\w./, -]")
+_DAN_STARTING = ("-", " ", "gA", "gI", "Y2", "Y3", "KG", "rO0", "AAEAA", "c", "/etc", "/root", "/proc", "/sys", "/boot",
+                 "/dev", "/var", "/run", "/private")
 
 
 @lru_cache(1024)
@@ -14513,7 +14590,8 @@ def _dan_everything(call: _DanCall) -> Iterator[Danger]:
                 yield Danger("sweeping", path, "deletes all")
         elif type(value) is not str:
             continue
-        elif key == "prefix" and not value or value.strip() in ("*", "_all", "--all", "*,-.*") and key not in ("path", "paths", "fields", "columns"):
+        elif key == "prefix" and not value or value.strip() in ("*", "_all", "--all", "*,-.*") and \
+                key not in ("path", "paths", "fields", "columns"):
             yield Danger("sweeping", path, "deletes whatever there is")
         elif key in _DAN_KIND_KEYS and not _DAN_KINDS.isdisjoint(re.split(r"[,/.\s]+", value.lower())):
             yield Danger("sweeping", path, f"deletes a {value.lower()}"[:60])
@@ -14804,7 +14882,8 @@ _DAN_NAMED = frozenset("""id ids key keys name names branch tag tags ref remote 
     service namespace resource resources bucket table index database db schema collection device udid serial port number
     version region zone cluster domain interface symbol class function channel recipient session job scheme platform arch
     locale width height size duration timeout count limit page slug uuid guid email phone address ip mac city country
-    sheet cell column row group inventory voice ssid dimensions resolution ratio quality rate author committer sound input output source destination src dst dest from to""".split())
+    sheet cell column row group inventory voice ssid dimensions resolution ratio quality rate author committer sound
+    input output source destination src dst dest from to""".split())
 _dan_cut = lazy_regex(r"\|\||&&|[;&|\n\r]|\$\(|`|<\(")
 _dan_program = lazy_regex(r"[\s\"'&|;()]*(?:[\w.~:-]*[/\\])*([A-Za-z][\w+-]*)(\.exe)?(?=[\s;&|)<>\"'`#]|\$|\Z)")
 _dan_told = lazy_regex(r"(?:\A|\s)(?:--?[A-Za-z]|[~$<>\"'/]|[A-Za-z]+://|[\w-]+\.[a-z0-9]{1,})|[<>]")
@@ -15098,8 +15177,9 @@ apikey secretkey privatekey accesskey accesstoken seedphrase recoveryphrase card
 _ask_noun = (r"(?:pass(?:word|phrase|code)|\bpwd\b|\bpin\b(?!\s*(?:code of|the\b|it\b|to\b|this\b))|\bcvv2?\b|\bcvc\b|\botp\b"
              r"|(?:secret|private|api|access|encryption|ssh)[\s_-]*(?:access\s+)?keys?\b|(?:seed|recovery|backup|secret)\s+phrase"
              r"|mnemonic|(?:access|auth\w*|bearer|api|session|personal access)\s+token|credit\s+card\s+number|card\s+number"
-             r"|social\s+security|(?:verification|one[\s-]time|2fa|mfa|two[\s-]factor|authenticat\w+|security)\s+(?:code|password))"
-             r"(?!\w*\s*(?:manager|polic|length|reset|protect|hint|field|strength|rotat|vault|generator|store|rule|expir|format))")
+             r"|social\s+security"
+             r"|(?:verification|one[\s-]time|2fa|mfa|two[\s-]factor|authenticat\w+|security)\s+(?:code|password))"
+             r"(?!\w*\s*(?:manager|polic|length|reset|protect|hint|field|strength|rotat|vault|generator|store|rule|expir))")
 _ask_words = lazy_regex(rf"(?i)(?<!no )(?<!without ){_ask_noun}")
 _ask_message = lazy_regex(
     r"(?i)(?<!not )(?<!never )(?<!n't )\b(?:enter|provide|type|paste|input|give|share|send|confirm|supply|submit|need|require"
@@ -15147,6 +15227,7 @@ def _ask_is_secret(name: str, field: dict[str, Any]) -> bool:
 
 # ---------------------------------------------------------------------------
 # 12. What rules see: one message and what is derived from it
+# Opens: what is not seen here, no rule refuses.
 # ---------------------------------------------------------------------------
 
 JUDGE_SECONDS = 0.8         # one line may take this long to judge (or 0.1 s a megabyte, if that is more); then it is refused
@@ -16161,7 +16242,11 @@ def _at_pointer(root: Any, key: str, base: tuple[Any, ...]) -> list[tuple[tuple[
     return found
 
 
-# -- the certain reading of SQL: statements that only look
+# ---------------------------------------------------------------------------
+# 13. Statements that surely only look: the certain reading of SQL
+# Means: what passes here may be allowed; what is not known does not.
+# ---------------------------------------------------------------------------
+
 # What they may call. Left out on purpose: whatever reads files, sleeps, sends, writes, changes settings or runs a text.
 SQL_READ_FUNCTIONS = frozenset("""abs acos age any array array_agg array_length array_position array_to_string ascii asin atan atan2
     avg bit_and bit_length bit_or bool_and bool_or btrim cardinality cast ceil ceiling changes char char_length character_length
@@ -16264,7 +16349,8 @@ _SQL_EXPLAIN = frozenset("""ANALYZE VERBOSE COSTS BUFFERS TIMING SUMMARY FORMAT 
 _SQL_CLAUSE_WORDS = frozenset("SELECT FROM JOIN WHERE GROUP ORDER HAVING LIMIT ON UNION EXCEPT INTERSECT WINDOW WITH USING".split())
 
 # ---------------------------------------------------------------------------
-# 13. Policy: model, validation, compilation
+# 14. Policy: model, validation, compilation
+# Opens: makes predicates of a policy; strict ones let messages pass.
 # ---------------------------------------------------------------------------
 
 REQUEST_ACTIONS = ("allow", "deny", "ask", "log_only")
@@ -17551,6 +17637,11 @@ def _policy_warnings(settings: Mapping[str, Any]) -> Iterator[str]:
         yield _MONITORS
 
 
+# ---------------------------------------------------------------------------
+# 15. Doubts about policies
+# Serves people: names rules that are valid, but hardly meant.
+# ---------------------------------------------------------------------------
+
 def policy_doubts(policy: Policy) -> list[str]:
     """What is valid in a policy, but hardly meant: `FILE:LINE: POINTER: …` each."""
     layers, found = policy.layers, list[str]()
@@ -17669,7 +17760,8 @@ class _Shadows:
 
 
 # ---------------------------------------------------------------------------
-# 14. Built-in policies (data; composed groups, not copies)
+# 16. Built-in policies (data; composed groups, not copies)
+# Means: data; a test holds what allows to words that are certain.
 # ---------------------------------------------------------------------------
 #
 # The lists of files stand in SENSITIVE_RULES and STARTUP_RULES.
@@ -17704,10 +17796,9 @@ _GROUPS_JSON = r"""
    "match": {"arguments": {"_any_value": {"danger": ["hidden_command", "hidden_option", "hidden_code"]}}},
    "action": "deny", "message": "Blocked: a command, option or code in a value that should hold none"}],
 "ask-dangers": [
-  {"name": "ask-sweeping-changes", "match": {"arguments": {"_any_value": {"danger": ["sweeping", "unguarded", "local_file"]}}},
-   "action": "ask", "message": "A call that takes in all of something, turns a protection off, or opens a file of the system"},
-  {"name": "ask-host-rights", "match": {"arguments": {"_any_value": {"danger": ["host_rights", "credentials"]}}},
-   "action": "ask", "message": "A container with rights over its host, or credentials handed out"}],
+  {"name": "ask-dangers", "match": {"arguments": {"_any_value": {"danger":
+     ["sweeping", "unguarded", "local_file", "host_rights", "credentials"]}}},
+   "action": "ask", "message": "A call that takes in all of something, gives rights or credentials away, or turns a protection off"}],
 "ask-sweeping": [
   {"name": "block-host-rights", "match": {"arguments": {"_any_value": {"danger": ["host_rights", "credentials"]}}},
    "action": "deny", "message": "Blocked: a container with rights over its host, or credentials handed out"},
@@ -17984,7 +18075,8 @@ def render_default_rules() -> str:
     return json.dumps(builtin_layer("default").data, indent=2, ensure_ascii=False) + "\n"
 
 # ---------------------------------------------------------------------------
-# 15. Decisions, and the effects they lead to
+# 17. Decisions, and the effects they lead to
+# Opens: asks the rules; doubt is a refusal.
 # ---------------------------------------------------------------------------
 
 # What a policy that denies by default still lets through, or no client could connect: the life of a session, not its work.
@@ -18157,13 +18249,17 @@ class Wall:
 
     def decide(self, message: Message, budget: Budget | None = None, memory: Memory | None = None,
                again: bool = False) -> Decision:
-        """The first rule that decides, else the default. Never raises: a fault while judging is a deny.
+        """The first rule that decides, else the default. Never raises: a fault while judging is a deny. (TypeError for
+        what is no Message.)
 
         Of a message that can be read in several ways (see Message.others) the strictest decision counts; so it does of the
         requests that an answer brings along (`inputRequests`), for half of them would break the retry. *budget* is the
         time it may take, when it is shared with other messages; else JUDGE_SECONDS. Without a *memory* nothing is marked,
         and no rule with a limit matches. *again*: see `walk`.
         """
+        if not isinstance(message, Message):
+            raise TypeError(f"decide takes a Message, not {type(message).__name__}; for a tool call there is "
+                            "check_call(tool, arguments)")
         counted: set[int] = set()
         decision = _ALLOWED
         for way in self._ways(message):
@@ -18213,6 +18309,15 @@ class Wall:
                 if rule.limit is not None and memory is not None:
                     decision = decision._replace(wait=memory.wait(rule, rule.limit), lasting=False)
         return decision._replace(marks=tuple(marks)) if marks else decision
+
+    def check_call(self, tool: str, arguments: Mapping[str, Any], server: str = "", **context: Any) -> Decision:
+        """The decision on a call of *tool* with these *arguments*; *context*: further arguments of `decide`.
+
+        Raises TypeError for arguments that are no map of JSON values.
+        """
+        body = {"jsonrpc": "2.0", "id": 1, "method": "tools/call", "params": {"name": tool, "arguments": dict(arguments)}}
+        text = json.dumps(body, ensure_ascii=False, allow_nan=False)
+        return self.decide(Message("client", "request", json.loads(text), text, "tools/call", tool, server), **context)
 
     def hides(self, tool: str, server: str) -> Decision | None:
         """The refusal of *tool* by the first rule that can match it, if that refuses whatever the arguments; else None.
@@ -18398,11 +18503,13 @@ class Outbox:
 
 
 # ---------------------------------------------------------------------------
-# 16. The tools of a server: pins, what is shown, what may be called
+# 18. The tools of a server: pins, what is shown, what may be called
+# Opens: says which tools are known, shown and may be called.
 # ---------------------------------------------------------------------------
 
 MAX_TOOLS = 2_000           # of one server: further ones are not compared, and under `tool_pinning: block` not shown
 _BEYOND = f"beyond {MAX_TOOLS} tools, or its name beyond {MAX_NAME_CHARS} characters: it is not compared"
+MAX_SCHEMA_CHARS = 65_536   # of a tool's outputSchema, as JSON; a longer one is not kept, so nothing is redacted in its results
 MAX_PIN_CHARS = 16_384      # a longer definition is kept as its hash alone
 _PINNED = ("name", "title", "description", "inputSchema", "outputSchema", "annotations")
 _TELLING = frozenset(("tools/list", "initialize", "server/discover", None))     # whose answers tell of tools; None: nobody's
@@ -18479,6 +18586,8 @@ class Toolbox:
         self._hashes: dict[str, str] = {}               # of each tool, as it was listed last
         self._changed: dict[str, str] = {}              # tools that are not as the user knows them, and how
         self._read_only: set[str] = set()
+        self._schemas: dict[str, Any] = {}              # their outputSchema
+        self._schema_chars = 0                          # of all of them
         self._forms: dict[str, str] = {}                # canonical form of a name -> the name it was first seen with
         self._told: set[str] = set()
         self._watching = self._settings.tool_pinning != "off"
@@ -18543,6 +18652,7 @@ class Toolbox:
                 if name in self._changed:
                     waiting[name] = pin
             self._note_annotations(name, tool, name in twice)
+            self._note_schema(name, tool.get("outputSchema"))
             twice.add(name)
             why = self._hidden(name, budget)
             if why:
@@ -18593,6 +18703,19 @@ class Toolbox:
                 self._read_only.add(name)
         else:
             self._read_only.discard(name)
+
+    def _note_schema(self, name: str, schema: Any) -> None:
+        self._schemas.pop(name, None)
+        if type(schema) is dict:
+            size = len(_compact(schema))
+            kept = size <= MAX_SCHEMA_CHARS and self._schema_chars + size <= 20 * MAX_SCHEMA_CHARS
+            self._schema_chars += size * kept
+            self._schemas[name] = schema if kept else {"not": {}}       # of which nothing is known
+
+    def output_schema(self, message: Message) -> Any:
+        """What the client validates the `structuredContent` of this answer by; None when it does not."""
+        called = message.kind == "response" and message.method in ("tools/call", "tasks/result")
+        return self._schemas.get(message.tool or "") if called else None
 
     def _hidden(self, name: str, budget: Budget) -> str:
         """Why a tool of that name is left out of lists; "" when it is shown."""
@@ -18746,7 +18869,8 @@ class Toolbox:
         return effects
 
 # ---------------------------------------------------------------------------
-# 17. What we say of messages; calls that come again, and calls that wait for a person
+# 19. What we say of messages: quoting, redacting, what clients validate
+# Closes: takes secrets out of what clients, people and the log get.
 # ---------------------------------------------------------------------------
 
 MARKER = "[REDACTED BY MCPWALL]"        # what a reader sees in place of a secret
@@ -18847,27 +18971,40 @@ class Quoting:
         return about
 
 
-def redacted(message: Message, findings: Iterable[Finding]) -> str:
-    """The message's raw text with MARKER in place of what was found, overlaps merged; base64 of a text is made anew."""
+Edits = Mapping[int, Sequence[tuple[int, int, str]]]    # ordinal of one of `judged_texts` -> (start, end, what stands there then)
+
+
+def redactions(message: Message, findings: Iterable[Finding]) -> Edits:
+    """What puts a marker in place of what was found, overlaps merged."""
     by_text: dict[int, list[tuple[int, int]]] = {}
     for finding in findings:
         for ordinal, start, end in finding.spans:
             by_text.setdefault(ordinal, []).append((start, end))
-    if not by_text:
+    texts = judged_texts(message) if by_text else []
+    return {ordinal: [(start, end, _marker(texts[ordinal], start)) for start, end in merge_spans(pairs)]
+            for ordinal, pairs in by_text.items()}
+
+
+def strippings(message: Message) -> Edits:
+    """What takes out terminal escapes and invisible characters."""
+    return {index: spans for index, text in enumerate(judged_texts(message)) for spans in [strip_spans(text)] if spans}
+
+
+def redacted(message: Message, findings: Iterable[Finding]) -> str:
+    """The message's raw text with a marker in place of what was found."""
+    return edited(message, redactions(message, findings))
+
+
+def edited(message: Message, edits: Edits) -> str:
+    """The message's raw text with *edits* made; base64 of a text is made anew."""
+    if not edits:
         return message.text
-    texts = judged_texts(message)
-    return edited(message, {ordinal: [(start, end, _marker(texts[ordinal], start)) for start, end in merge_spans(pairs)]
-                            for ordinal, pairs in by_text.items()})
-
-
-def edited(message: Message, edits: dict[int, list[tuple[int, int, str]]]) -> str:
-    """The message's raw text with spans of its `judged_texts` replaced; base64 of a text is made anew."""
     seen = _Seen(message)
-    texts = judged_texts(message, seen)
+    texts, made = judged_texts(message, seen), dict(edits)
     for ordinal in edits.keys() & seen.decoded.keys():
         text = base64_of_text(_replaced(texts[ordinal], edits[ordinal]), seen.decoded[ordinal])
-        edits[ordinal] = [(0, len(strings_of(message.body)[0][ordinal]), text)]
-    return edit_json_strings(message.text, edits)
+        made[ordinal] = [(0, len(strings_of(message.body)[0][ordinal]), text)]
+    return edit_json_strings(message.text, made)
 
 
 def _marker(text: str, at: int) -> str:
@@ -18880,6 +19017,100 @@ def _replaced(text: str, edits: Sequence[tuple[int, int, str]]) -> str:
     for start, end, words in reversed(edits):
         text = text[:start] + words + text[end:]
     return text
+
+
+# -- what clients validate -------------------------------------------------------
+
+_MAX_SCHEMA_STEPS = 1_000   # subschemas that are looked at for one string
+# format -> (what a text of it looks like, one that says what it stands for)
+_FORMATS = {name: (lazy_regex(regex), text) for names, regex, text in (
+    ("uri url iri", r"[A-Za-z][A-Za-z0-9+.-]*:[^\s<>\"{}|\\^`\[\]]*\Z", "https://redacted.invalid/" + MARKER_IN_URL),
+    ("uri-reference iri-reference", r"[^\s<>\"{}|\\^`\[\]]*\Z", MARKER_IN_URL),
+    ("email idn-email", r"[\w.+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+\Z", "redacted-by-mcpwall@redacted.invalid"),
+    ("hostname idn-hostname", r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*\Z", "redacted.invalid"),
+    ("uuid", r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z", "00000000-0000-0000-0000-000000000000"),
+    ("ipv4", r"(\d{1,3}\.){3}\d{1,3}\Z", "0.0.0.0"), ("ipv6", r"::\Z", "::"),
+    ("date", r"\d{4}-\d\d-\d\d\Z", "1970-01-01"), ("date-time", r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)\Z",
+                                                   "1970-01-01T00:00:00Z"),
+    ("byte", r"[A-Za-z0-9+/]*={0,2}\Z", "UkVEQUNURUQ="), ("password binary", r"(?s).*\Z", MARKER)) for name in names.split()}
+
+
+def fitting(edits: Edits, message: Message, schema: Any) -> Edits | None:
+    """*edits* whose results in `structuredContent` satisfy the tool's output *schema*, as clients ask that they
+    do; None when no marker does, or it cannot be told."""
+    texts, fitted = judged_texts(message), dict(edits)
+    names = strings_of(message.body)[1]
+    for ordinal, path in paths_of(message.body, edits).items():
+        if path[:2] != ("result", "structuredContent"):
+            continue
+        asked = None if names[ordinal] is None else _string_schemas(schema, path[2:])
+        if asked is None:
+            return None
+        text, spans = texts[ordinal], edits[ordinal]
+        found = next((one for one in _candidates(text, spans, asked) if all(_satisfies(one, schema) for schema in asked)), None)
+        if found is None:
+            return None
+        if found != _replaced(text, spans):
+            fitted[ordinal] = [(0, len(text), found)]
+    return fitted
+
+
+def _string_schemas(root: Any, path: Sequence[Any]) -> list[dict[str, Any]] | None:
+    """The schemas that a string at *path* has to satisfy, those of all alternatives; None when that cannot be told."""
+    nodes, steps = [root], 0
+    for step in (*path, None):
+        below, stack = [], nodes
+        while stack:
+            node = stack.pop()
+            steps += 1
+            if node is True or node is False:
+                continue
+            if type(node) is not dict or steps > _MAX_SCHEMA_STEPS or not node.keys().isdisjoint(("not", "$dynamicRef", "if")):
+                return None
+            if "$ref" in node:
+                found = _at_pointer(root, node["$ref"][1:], ()) if str(node["$ref"])[:1] == "#" else []
+                if not found:
+                    return None
+                stack.append(found[0][1])
+            for key in ("allOf", "anyOf", "oneOf"):
+                stack += node.get(key, ())
+            if step is None:
+                below.append(node)
+            elif type(step) is int:
+                items: Any = node.get("items", True)        # a list in older drafts
+                first: list[Any] = items if type(items) is list else node.get("prefixItems", [])
+                below.append(first[step] if step < len(first) else node.get("additionalItems", True) if type(items) is list else items)
+            elif step in node.get("properties", {}):
+                below.append(node["properties"][step])
+            elif "patternProperties" in node:
+                return None
+            else:
+                below.append(node.get("additionalProperties", True))
+        nodes = below
+    return [node for node in nodes if node.get("type", "string") == "string" or type(node["type"]) is list and "string" in node["type"]]
+
+
+def _candidates(text: str, spans: Sequence[tuple[int, int, str]], asked: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What may stand in place of *text*, what says most first."""
+    masked = [(start, end, "".join("0" if c.isdigit() else "X" if c.isupper() else "x" if c.isalpha() else c for c in text[start:end]))
+              for start, end, _ in spans]
+    texts = [_replaced(text, spans), _replaced(text, [(start, end, MARKER_IN_URL) for start, end, _ in spans]), MARKER, MARKER_IN_URL,
+             *(_FORMATS[schema["format"]][1] for schema in asked if schema.get("format") in _FORMATS), _replaced(text, masked)]
+    yield from texts
+    longest = min((schema["maxLength"] for schema in asked if type(schema.get("maxLength")) is int), default=math.inf)
+    yield from (one[:int(longest)] for one in (texts[0], MARKER, MARKER_IN_URL) if len(one) > longest)
+
+
+def _satisfies(text: str, schema: Mapping[str, Any]) -> bool:
+    """Does *text* satisfy what *schema* says of strings? What it says in words unknown to us, it does not."""
+    try:
+        shape = _FORMATS[schema["format"]][0] if "format" in schema else None
+        return (text in schema.get("enum", (text,)) and schema.get("const", text) == text
+                and schema.get("minLength", 0) <= len(text) <= schema.get("maxLength", math.inf)
+                and (shape is None or bool(shape.match(text)))
+                and ("pattern" not in schema or bool(compile_regex(schema["pattern"]).search(text, Budget(JUDGE_SECONDS)))))
+    except (KeyError, TypeError, PolicyError, BudgetSpent):
+        return False
 
 
 def _finite(lexeme: str) -> Any:
@@ -18919,7 +19150,10 @@ def _cut_in_the_middle(text: str, limit: int) -> str:
     return f"{head} … {len(text) - len(head) - len(tail)} characters … {tail}"
 
 
-# -- calls that come again --------------------------------------------------------
+# ---------------------------------------------------------------------------
+# 20. Refusals and questions: calls that come again, and calls that wait for a person
+# Opens: lets a call pass that a person has allowed.
+# ---------------------------------------------------------------------------
 
 MAX_REFUSED = 1_000         # exact calls remembered as refused; the oldest is forgotten
 _OWN_MEMBERS = ("_meta", "requestState", "inputResponses")      # of params: what a retry of the same call may bring anew
@@ -19255,7 +19489,8 @@ def _keep_newest(known: dict[Any, Any], key: Any, value: Any, most: int) -> None
         del known[next(iter(known))]
 
 # ---------------------------------------------------------------------------
-# 18. Session (sans-I/O): framing, correlation, records, one way through
+# 21. Session (sans-I/O): framing, correlation, records, one way through
+# Opens: the one way through; nothing goes on but from `_conclude`.
 # ---------------------------------------------------------------------------
 #
 # A line goes one way: `Lines` cuts it out of the stream; it is decoded, read as strict JSON, and its kind told
@@ -19791,6 +20026,7 @@ class _Verdict(NamedTuple):
     answer: str | None
 
 
+_NO_ROOM = "Blocked: something had to be taken out of the structured result, and the tool's output schema leaves no room for a marker"
 _ABOUT_WORDS = {"argument": "Argument", "why": "Why", "hint": "Instead", "retry_after_s": "Seconds to wait"}
 
 
@@ -20077,17 +20313,21 @@ class Session:
         A refused request is answered to its sender, a refused notification is dropped, a refused response replaced.
         """
         action = self._action(message, decision)
-        forward = answer = None
+        forward: str | None = None
+        answer: str | None = None
+        edits: Edits | None = redactions(message, decision.findings) if action == "redact" else \
+            strippings(message) if action == "strip" else {}
+        schema = self._tools.output_schema(message) if edits else None
+        if edits and schema is not None:
+            edits = fitting(edits, message, schema)
+        if edits is None:
+            action, decision = "deny", decision._replace(action="deny", message=_NO_ROOM)
         if action == "hold":
             extra["asked"] = self._questions.way(message)
             asked = self._questions.hold(message, decision, size, out)
             answer = _compact(asked) if asked is not None else None
         elif action != "deny":
-            forward = message.text
-            if action == "redact":
-                forward = redacted(message, decision.findings)
-            elif action == "strip":
-                forward = _stripped(message)
+            forward = edited(message, edits or {})
             self._passed(message, decision, answered, out)
         elif message.kind == "request":
             times = self._refusals.refused(message, decision) if message.peer == "client" else 1
@@ -20357,19 +20597,14 @@ def without_odd_items(message: Message) -> tuple[Message, dict[str, list[Any]]]:
     return message, odd
 
 
-def _stripped(message: Message) -> str:
-    """The message's raw text without what `strip` takes out."""
-    edits = {index: list(spans) for index, text in enumerate(judged_texts(message)) for spans in [strip_spans(text)] if spans}
-    return edited(message, edits) if edits else message.text
-
-
 def _name_of(item: Any) -> str:
     """What an item of a list is called."""
     names = [item.get(key) for key in ("name", "uri", "uriTemplate")] if type(item) is dict else []
     return next((name for name in names if type(name) is str), "")
 
 # ---------------------------------------------------------------------------
-# 19. Files: policy discovery and layering
+# 22. Files: policy discovery and layering
+# Opens: says which policy is in force here.
 # ---------------------------------------------------------------------------
 
 MAX_POLICY_BYTES = 4 * 1024 * 1024
@@ -20688,7 +20923,8 @@ class PolicyWatch:
         top = os.path.realpath(self._project or os.getcwd())
         return os.path.realpath(path).startswith(top.rstrip(os.sep) + os.sep)
 # ---------------------------------------------------------------------------
-# 20. Audit log and stderr
+# 23. Audit log and stderr
+# Serves people: writes records and lines on stderr.
 # ---------------------------------------------------------------------------
 
 _LEVELS = {level: number for number, level in enumerate(_CHOICES["log_level"])}
@@ -21065,7 +21301,8 @@ class Reporter:
                 time.sleep(_STDERR_BATCH_S)
 
 # ---------------------------------------------------------------------------
-# 21. Relay: the server and its environment, two pumps, signals
+# 24. The server: its environment, finding and starting it
+# Serves people: starts the server with what it may have of our environment.
 # ---------------------------------------------------------------------------
 
 READ_BYTES = 64 * 1024      # of one read: what a pipe holds; more than 128 KB would cost an mmap each time
@@ -21382,6 +21619,11 @@ def batch_command_line(path: str, arguments: Sequence[str], environ: Mapping[str
     line = '" "'.join(words)
     return f'"{shell}" /e:on /v:off /d /s /c ""{line}""'
 
+
+# ---------------------------------------------------------------------------
+# 25. Relay: two pumps, signals
+# Opens: carries bytes; writes only what the session says.
+# ---------------------------------------------------------------------------
 
 # -- what systems can or cannot do with a pipe
 
@@ -21948,7 +22190,8 @@ def _catch_signals(handler: Callable[[int, Any], None]) -> Callable[[], None]:
             signal.signal(signum, old)
     return restore
 # ---------------------------------------------------------------------------
-# 22. Client configs: finding servers, splicing the wall in and out
+# 26. Client configs: finding servers, splicing the wall in and out
+# Serves people: edits hosts' files by splicing.
 # ---------------------------------------------------------------------------
 
 BACKUP_SUFFIX = ".mcpwall-backup"
@@ -21973,11 +22216,14 @@ claude-code | managed | mcpServers | darwin:/Library/Application Support/ClaudeC
 claude-code | managed | mcpServers | win32:C:/{Program Files,ProgramData}/ClaudeCode/managed-mcp.json
 cursor | user | mcpServers | ~/.cursor/mcp.json
 cursor | project | mcpServers | ./.cursor/mcp.json
-windsurf | user | mcpServers | ~/.codeium/{windsurf/,}mcp_config.json
+windsurf | user | mcpServers | ~/.codeium/{windsurf/,windsurf-next/,}mcp_config.json
 vscode | user | servers | $APP/{Code,Code - Insiders,VSCodium}/User/{,profiles/*/}mcp.json
 vscode | user | mcp.servers | $APP/{Code,Code - Insiders,VSCodium}/User/{,profiles/*/}settings.json
 vscode | project | servers | ./.vscode/mcp.json
 vscode | project | mcp.servers | ./.vscode/settings.json
+vscode | user | servers | posix:~/.vscode-server{,-insiders}/data/User/{,profiles/*/}mcp.json
+vscode | project | settings.mcp.servers | ./*.code-workspace
+vscode | project | customizations.vscode.mcp.servers | ./{.devcontainer/,.devcontainer/*/,.}devcontainer.json
 copilot | user | mcpServers | ${COPILOT_HOME:-~/.copilot}/mcp-config.json
 copilot | project | mcpServers | ./.github/mcp.json
 cline | user | mcpServers | ${CLINE_DIR:-~/.cline}/data/settings/cline_mcp_settings.json
@@ -21989,6 +22235,11 @@ zed | user | context_servers | win32:$CONF/Zed/settings.json
 zed | project | context_servers | ./.zed/settings.json
 gemini | user | mcpServers | ~/.gemini/settings.json
 gemini | project | mcpServers | ./.gemini/settings.json
+gemini | user | mcpServers | ~/.gemini/extensions/*/gemini-extension.json
+qwen | user | mcpServers | ~/.qwen/settings.json
+qwen | project | mcpServers | ./.qwen/settings.json
+droid | user | mcpServers | ~/.factory/mcp.json
+droid | project | mcpServers | ./.factory/mcp.json
 gemini | managed | mcpServers | linux:/etc/gemini-cli/settings.json
 antigravity | user | mcpServers | ~/.gemini/antigravity/mcp_config.json
 codex | user | mcp_servers | ${CODEX_HOME:-~/.codex}/config.toml
@@ -22334,9 +22585,14 @@ def _runs_next_word(before: Sequence[str], after: str) -> bool:
 _launcher_name = lazy_regex(r"mcpwall-[0-9a-f]{8}")
 
 
+_wall_name = lazy_regex(r"mcpwall(?:[-_]?v?[0-9][a-z0-9._+-]*?)?(?:@[a-z0-9.^~_-]+)?(?:\.(?:py|pyz|exe|cmd))?")
+
+
 def _is_wall_word(word: str) -> bool:
+    """Is it this wall's file, whatever that is called, or the name of some mcpwall, of any version?"""
     name = re.split(r"[/\\]", word)[-1].lower()
-    return name in ("mcpwall", "mcpwall.py", "mcpwall.exe", "mcpwall.cmd", "mcpwall.pyz") or bool(_launcher_name.fullmatch(name))
+    return bool(_wall_name.fullmatch(name) or _launcher_name.fullmatch(name)) or \
+        os.path.isabs(word) and name.endswith(".py") and os.path.realpath(word) == os.path.realpath(__file__)
 
 
 # -- splicing -------------------------------------------------------------------
@@ -23023,7 +23279,8 @@ def _set_toml_hooks(text: str | None, entries: Mapping[str, str]) -> str | None:
 
 
 # ---------------------------------------------------------------------------
-# 23. Saving files whole; what people agreed to, and where calls wait for them
+# 27. Saving files whole; what people agreed to, and where calls wait for them
+# Means: keeps what people agreed to.
 # ---------------------------------------------------------------------------
 
 class FileLock:
@@ -23610,7 +23867,8 @@ def _is_gone(pid: int) -> bool:
 
 
 # ---------------------------------------------------------------------------
-# 24. Setup: init, wrap, unwrap, status
+# 28. Setup: init, wrap, unwrap, status
+# Serves people: wraps and unwraps servers.
 # ---------------------------------------------------------------------------
 # Every sub-command is a function of its arguments and its `Surroundings`. Exit status: 0 done, or nothing to
 # do; 1 something was not done, or (status) needs attention; 2 a mistake in the command line, nothing written.
@@ -24625,7 +24883,8 @@ def _file_mode(path: str, windows: bool = os.name == "nt") -> int:
 
 
 # ---------------------------------------------------------------------------
-# 25. Approving: calls that wait, changed tools, projects
+# 29. Approving: calls that wait, changed tools, projects
+# Serves people: asks a person at a terminal.
 # ---------------------------------------------------------------------------
 
 _SHOWN_LINES = 200          # of one tool, when all that waits is gone through
@@ -25001,7 +25260,8 @@ def _revoke(io: Surroundings, name: str) -> int:
     return 0
 
 # ---------------------------------------------------------------------------
-# 26. Hooks: the tools of the hosts themselves
+# 30. Hooks: the tools of the hosts themselves
+# Serves people: answers hosts about their own tools, by the same Wall.
 # ---------------------------------------------------------------------------
 # Serves people, and closes: it can only add refusals to what the host decides by itself.
 #
@@ -25678,7 +25938,7 @@ class Hook:
             memory.commit(decision.marks)
         changed = None
         if action in ("redact", "strip"):
-            text = redacted(message, decision.findings) if action == "redact" else _stripped(message)
+            text = edited(message, redactions(message, decision.findings) if action == "redact" else strippings(message))
             changed = _with_media(json.loads(text)["result"]["structuredContent"], shown)
         elif action == "deny":
             words = f"{BLOCKED} {decision.message or 'Blocked by policy'}"
@@ -25812,7 +26072,8 @@ def _read_event_bytes(end: float, fd: int = 0) -> bytes:
     return data
 
 # ---------------------------------------------------------------------------
-# 27. Reading the log: log, verify, explain, allow
+# 31. Reading the log: log, verify, explain, allow
+# Serves people: shows and explains records.
 # ---------------------------------------------------------------------------
 # *serves people*: what was refused, why, and how exactly that is allowed. All of it reads the audit log as data; a line that
 # is no record is counted and never guessed at.
@@ -26653,7 +26914,8 @@ def cmd_go(argv: Sequence[str], io: Surroundings) -> int:
     return 0
 
 # ---------------------------------------------------------------------------
-# 28. Trying policies: lint, test, replay, learn, report
+# 32. Trying policies: lint, test, replay, learn, report
+# Serves people: judges without forwarding anything.
 # ---------------------------------------------------------------------------
 # *serves people*: what a policy would do, before and after it is in force. Nothing here is asked by a running wall.
 
@@ -27164,7 +27426,8 @@ def cmd_report(argv: Sequence[str], io: Surroundings) -> int:
     return 0
 
 # ---------------------------------------------------------------------------
-# 29. Command line
+# 33. Command line
+# Serves people: reads words, prints text.
 # ---------------------------------------------------------------------------
 
 ABOUT = """\
