@@ -11,42 +11,48 @@ Promise: a message is judged or it goes nowhere; doubt means no, both ways; what
 in; memory and time are bounded; no secret reaches our own log or stderr; whoever dies first, nobody is left behind.
 
 As a library: `policy = load_policy(config="p.yml"); session = Session(Wall(policy)); session.receive("client", data)`
-returns what to do (Record, Note, Send, Close, Waiting, Pinned); sections 1 to 18 open no file and start no thread.
+returns what to do (Record, Note, Send, Close, Waiting, Pinned); sections 2 to 21 open no file and start no thread.
 
 Exit status: the server's own, 128+n when signal n ended it; 2 for a mistake in command line or policy; 126 or 127 when
 the server cannot be started; 70 for a fault of our own.
 
-Contents. Each section uses only those above it, so the file can be read once from top to bottom.
+Contents. Each section uses only those above it, so the file can be read once from top to bottom, and each says what it
+can do: *opens* can let a message pass that should not; *means* can make a policy say something else; *closes* can miss, or
+refuse wrongly, and in built-in policies nothing that allows rests on it; *serves people* can confuse.
 
-    1.  Imports, version, the start of a script
-    2.  Errors, budgets, late regexes
-    3.  JSON, text, messages
-    4.  Canonical views of text; byte-exact edits of JSON strings
-    5.  JSON and JSONC with places: line numbers for policies, spans for edits
-    6.  YAML subset
-    7.  Patterns: regexes and globs of policies
-    8.  Patterns: paths
-    9.  Patterns: shell commands
-    10. Secrets: entropy, kinds, finding
-    11. Injection and concealment; what `strip` takes out
-    12. What rules see: one message and what is derived from it
-    13. Policy: model, validation, compilation
-    14. Built-in policies (data; composed groups, not copies)
-    15. Decisions, and the effects they lead to
-    16. The tools of a server: pins, what is shown, what may be called
-    17. What we say of messages; calls that come again, and calls that wait for a person
-    18. Session (sans-I/O): framing, correlation, records, one way through
-    19. Files: policy discovery and layering
-    20. Audit log and stderr
-    21. Relay: the server and its environment, two pumps, signals
-    22. Client configs: finding servers, splicing the wall in and out
-    23. Saving files whole; what people agreed to, and where calls wait for them
-    24. Setup: init, wrap, unwrap, status
-    25. Approving: calls that wait, changed tools, projects
-    26. Hooks: the tools of the hosts themselves
-    27. Reading the log: log, verify, explain, allow
-    28. Trying policies: lint, test, replay, learn, report
-    29. Command line
+    1.  Imports, version, the start of a script                                          serves people
+    2.  Errors, budgets, late regexes                                                    opens
+    3.  JSON, text, messages                                                             opens
+    4.  Canonical views of text; byte-exact edits of JSON strings                        closes
+    5.  JSON and JSONC with places: line numbers for policies, spans for edits           means
+    6.  YAML subset                                                                      means
+    7.  Patterns: regexes and globs of policies                                          means
+    8.  Patterns: paths                                                                  closes
+    9.  Patterns: shell commands                                                         closes
+    10. Secrets: entropy, kinds, finding                                                 closes
+    11. Injection and concealment; what `strip` takes out                                closes
+    12. What rules see: one message and what is derived from it                          opens
+    13. Statements that surely only look: the certain reading of SQL                     means
+    14. Policy: model, validation, compilation                                           opens
+    15. Doubts about policies                                                            serves people
+    16. Built-in policies (data; composed groups, not copies)                            means
+    17. Decisions, and the effects they lead to                                          opens
+    18. The tools of a server: pins, what is shown, what may be called                   opens
+    19. What we say of messages: quoting, redacting, what clients validate               closes
+    20. Refusals and questions: calls that come again, and calls that wait for a person  opens
+    21. Session (sans-I/O): framing, correlation, records, one way through               opens
+    22. Files: policy discovery and layering                                             opens
+    23. Audit log and stderr                                                             serves people
+    24. The server: its environment, finding and starting it                             serves people
+    25. Relay: two pumps, signals                                                        opens
+    26. Client configs: finding servers, splicing the wall in and out                    serves people
+    27. Saving files whole; what people agreed to, and where calls wait for them         means
+    28. Setup: init, wrap, unwrap, status                                                serves people
+    29. Approving: calls that wait, changed tools, projects                              serves people
+    30. Hooks: the tools of the hosts themselves                                         serves people
+    31. Reading the log: log, verify, explain, allow                                     serves people
+    32. Trying policies: lint, test, replay, learn, report                               serves people
+    33. Command line                                                                     serves people
 """
 from __future__ import annotations
 
@@ -132,6 +138,7 @@ __version__ = "0.1.0"
 
 # ---------------------------------------------------------------------------
 # 2. Errors, budgets, late regexes
+# Opens: a budget that never ends, or a fault that nobody sees, would let messages pass.
 # ---------------------------------------------------------------------------
 
 class WallError(Exception):
@@ -221,6 +228,7 @@ class lazy_regex:
 
 # ---------------------------------------------------------------------------
 # 3. JSON, text, messages
+# Opens: says what a message is, and of which kind; everything else is refused.
 # ---------------------------------------------------------------------------
 
 MAX_DEPTH = 256             # nesting of objects and arrays in one message, the same on every Python
@@ -776,6 +784,7 @@ def _id_at_tail(tail: bytes) -> Any:
 
 # ---------------------------------------------------------------------------
 # 4. Canonical views of text; byte-exact edits of JSON strings
+# Closes: gives refusing rules more ways to read a text; the edits change what clients get.
 # ---------------------------------------------------------------------------
 #
 # A rule should see `\u0072m`, `r%6D`, fullwidth `rm` and the base64 of `rm` as what they are. A view is the text after
@@ -1355,6 +1364,7 @@ def _keep_names_apart(raw: str, edits: Mapping[int, Any]) -> str:
     return "".join(f'"{part}"' if index % 2 else part for index, part in enumerate(parts))
 # ---------------------------------------------------------------------------
 # 5. JSON and JSONC with places: line numbers for policies, spans for edits
+# Means: reads policies and configurations; exact, or an error.
 # ---------------------------------------------------------------------------
 
 MAX_SOURCE_CHARS = 16 * 1024 * 1024     # a policy or a client's config; the largest in the wild have a few MB
@@ -1549,6 +1559,7 @@ def node_lines(text: str, node: Node) -> dict[str, int]:
     return lines
 # ---------------------------------------------------------------------------
 # 6. YAML subset
+# Means: reads policies; exact, or an error.
 # ---------------------------------------------------------------------------
 # A policy that is read differently from how it is meant is worse than one that is refused. So the reader
 # gives the value that YAML 1.2 (core schema) gives, or a PolicyError that names what is not supported and
@@ -2168,6 +2179,7 @@ def _yaml_scalar(value: Any) -> str:
     return str(_yaml_bad_character.sub(lambda bad: f"\\u{ord(bad.group()):04X}", written))
 # ---------------------------------------------------------------------------
 # 7. Patterns: regexes and globs of policies
+# Means: says what a policy's patterns match, as JavaScript does.
 # ---------------------------------------------------------------------------
 # Regexes are written in the JavaScript dialect without flags (or with flag i), by code point. One parser makes
 # a small tree; its users are: translation to Python's `re` (never silently different), the ambiguity check (what
@@ -3540,6 +3552,7 @@ def _path_segments(segments: Sequence[list[Any]]) -> list[list[_Piece] | None]:
     return found + [_pieces([_At("*")])] if found[-1] is None else found
 # ---------------------------------------------------------------------------
 # 8. Patterns: paths
+# Closes: finds places in all spellings; only `is_under` is exact: allow rules rest on it.
 # ---------------------------------------------------------------------------
 # A path in a tool call can be spelled in many ways, and only the server knows which it understands. So a value is
 # read in every way that some server may read it (`path_readings`): what is sensitive in one reading is sensitive, and
@@ -5137,6 +5150,7 @@ def hosts_in_command(text: str, depth: int = 0) -> set[str]:
 
 # ---------------------------------------------------------------------------
 # 9. Patterns: shell commands
+# Closes: finds what commands and code would do.
 # ---------------------------------------------------------------------------
 # A command is read by one reader with three dialects (POSIX sh, PowerShell, cmd.exe) and then *followed* with the
 # little that is known: words with their variables filled in, the working directory after `cd`, and for every pipe
@@ -11256,6 +11270,7 @@ _sh_private = lazy_regex("[\ue0f0\ue0f1]")
 
 # ---------------------------------------------------------------------------
 # 10. Secrets: entropy, kinds, finding
+# Closes: finds secrets; pure functions of texts.
 # ---------------------------------------------------------------------------
 #
 # The strings of a message are searched as one text, joined by NUL, so that `{"password": "…"}` is a name beside a value
@@ -12571,6 +12586,7 @@ def _example(shape: str, random: Any) -> str:
     return text
 # ---------------------------------------------------------------------------
 # 11. Injection and concealment; what `strip` takes out
+# Closes: finds what steers or hides; pure functions of texts.
 # ---------------------------------------------------------------------------
 #
 # Closes: what is found here can only add refusals and records.
@@ -15210,6 +15226,7 @@ def _ask_is_secret(name: str, field: dict[str, Any]) -> bool:
 
 # ---------------------------------------------------------------------------
 # 12. What rules see: one message and what is derived from it
+# Opens: what is not seen here, no rule refuses.
 # ---------------------------------------------------------------------------
 
 JUDGE_SECONDS = 0.8         # one line may take this long to judge (or 0.1 s a megabyte, if that is more); then it is refused
@@ -16224,7 +16241,11 @@ def _at_pointer(root: Any, key: str, base: tuple[Any, ...]) -> list[tuple[tuple[
     return found
 
 
-# -- the certain reading of SQL: statements that only look
+# ---------------------------------------------------------------------------
+# 13. Statements that surely only look: the certain reading of SQL
+# Means: what passes here may be allowed; what is not known does not.
+# ---------------------------------------------------------------------------
+
 # What they may call. Left out on purpose: whatever reads files, sleeps, sends, writes, changes settings or runs a text.
 SQL_READ_FUNCTIONS = frozenset("""abs acos age any array array_agg array_length array_position array_to_string ascii asin atan atan2
     avg bit_and bit_length bit_or bool_and bool_or btrim cardinality cast ceil ceiling changes char char_length character_length
@@ -16327,7 +16348,8 @@ _SQL_EXPLAIN = frozenset("""ANALYZE VERBOSE COSTS BUFFERS TIMING SUMMARY FORMAT 
 _SQL_CLAUSE_WORDS = frozenset("SELECT FROM JOIN WHERE GROUP ORDER HAVING LIMIT ON UNION EXCEPT INTERSECT WINDOW WITH USING".split())
 
 # ---------------------------------------------------------------------------
-# 13. Policy: model, validation, compilation
+# 14. Policy: model, validation, compilation
+# Opens: makes predicates of a policy; strict ones let messages pass.
 # ---------------------------------------------------------------------------
 
 REQUEST_ACTIONS = ("allow", "deny", "ask", "log_only")
@@ -17614,6 +17636,11 @@ def _policy_warnings(settings: Mapping[str, Any]) -> Iterator[str]:
         yield _MONITORS
 
 
+# ---------------------------------------------------------------------------
+# 15. Doubts about policies
+# Serves people: names rules that are valid, but hardly meant.
+# ---------------------------------------------------------------------------
+
 def policy_doubts(policy: Policy) -> list[str]:
     """What is valid in a policy, but hardly meant: `FILE:LINE: POINTER: …` each."""
     layers, found = policy.layers, list[str]()
@@ -17732,7 +17759,8 @@ class _Shadows:
 
 
 # ---------------------------------------------------------------------------
-# 14. Built-in policies (data; composed groups, not copies)
+# 16. Built-in policies (data; composed groups, not copies)
+# Means: data; a test holds what allows to words that are certain.
 # ---------------------------------------------------------------------------
 #
 # The lists of files stand in SENSITIVE_RULES and STARTUP_RULES.
@@ -18046,7 +18074,8 @@ def render_default_rules() -> str:
     return json.dumps(builtin_layer("default").data, indent=2, ensure_ascii=False) + "\n"
 
 # ---------------------------------------------------------------------------
-# 15. Decisions, and the effects they lead to
+# 17. Decisions, and the effects they lead to
+# Opens: asks the rules; doubt is a refusal.
 # ---------------------------------------------------------------------------
 
 # What a policy that denies by default still lets through, or no client could connect: the life of a session, not its work.
@@ -18473,11 +18502,13 @@ class Outbox:
 
 
 # ---------------------------------------------------------------------------
-# 16. The tools of a server: pins, what is shown, what may be called
+# 18. The tools of a server: pins, what is shown, what may be called
+# Opens: says which tools are known, shown and may be called.
 # ---------------------------------------------------------------------------
 
 MAX_TOOLS = 2_000           # of one server: further ones are not compared, and under `tool_pinning: block` not shown
 _BEYOND = f"beyond {MAX_TOOLS} tools, or its name beyond {MAX_NAME_CHARS} characters: it is not compared"
+MAX_SCHEMA_CHARS = 65_536   # of a tool's outputSchema, as JSON; a longer one is not kept, so nothing is redacted in its results
 MAX_PIN_CHARS = 16_384      # a longer definition is kept as its hash alone
 _PINNED = ("name", "title", "description", "inputSchema", "outputSchema", "annotations")
 _TELLING = frozenset(("tools/list", "initialize", "server/discover", None))     # whose answers tell of tools; None: nobody's
@@ -18554,6 +18585,8 @@ class Toolbox:
         self._hashes: dict[str, str] = {}               # of each tool, as it was listed last
         self._changed: dict[str, str] = {}              # tools that are not as the user knows them, and how
         self._read_only: set[str] = set()
+        self._schemas: dict[str, Any] = {}              # their outputSchema
+        self._schema_chars = 0                          # of all of them
         self._forms: dict[str, str] = {}                # canonical form of a name -> the name it was first seen with
         self._told: set[str] = set()
         self._watching = self._settings.tool_pinning != "off"
@@ -18618,6 +18651,7 @@ class Toolbox:
                 if name in self._changed:
                     waiting[name] = pin
             self._note_annotations(name, tool, name in twice)
+            self._note_schema(name, tool.get("outputSchema"))
             twice.add(name)
             why = self._hidden(name, budget)
             if why:
@@ -18668,6 +18702,19 @@ class Toolbox:
                 self._read_only.add(name)
         else:
             self._read_only.discard(name)
+
+    def _note_schema(self, name: str, schema: Any) -> None:
+        self._schemas.pop(name, None)
+        if type(schema) is dict:
+            size = len(_compact(schema))
+            kept = size <= MAX_SCHEMA_CHARS and self._schema_chars + size <= 20 * MAX_SCHEMA_CHARS
+            self._schema_chars += size * kept
+            self._schemas[name] = schema if kept else {"not": {}}       # of which nothing is known
+
+    def output_schema(self, message: Message) -> Any:
+        """What the client validates the `structuredContent` of this answer by; None when it does not."""
+        called = message.kind == "response" and message.method in ("tools/call", "tasks/result")
+        return self._schemas.get(message.tool or "") if called else None
 
     def _hidden(self, name: str, budget: Budget) -> str:
         """Why a tool of that name is left out of lists; "" when it is shown."""
@@ -18821,7 +18868,8 @@ class Toolbox:
         return effects
 
 # ---------------------------------------------------------------------------
-# 17. What we say of messages; calls that come again, and calls that wait for a person
+# 19. What we say of messages: quoting, redacting, what clients validate
+# Closes: takes secrets out of what clients, people and the log get.
 # ---------------------------------------------------------------------------
 
 MARKER = "[REDACTED BY MCPWALL]"        # what a reader sees in place of a secret
@@ -18922,27 +18970,40 @@ class Quoting:
         return about
 
 
-def redacted(message: Message, findings: Iterable[Finding]) -> str:
-    """The message's raw text with MARKER in place of what was found, overlaps merged; base64 of a text is made anew."""
+Edits = Mapping[int, Sequence[tuple[int, int, str]]]    # ordinal of one of `judged_texts` -> (start, end, what stands there then)
+
+
+def redactions(message: Message, findings: Iterable[Finding]) -> Edits:
+    """What puts a marker in place of what was found, overlaps merged."""
     by_text: dict[int, list[tuple[int, int]]] = {}
     for finding in findings:
         for ordinal, start, end in finding.spans:
             by_text.setdefault(ordinal, []).append((start, end))
-    if not by_text:
+    texts = judged_texts(message) if by_text else []
+    return {ordinal: [(start, end, _marker(texts[ordinal], start)) for start, end in merge_spans(pairs)]
+            for ordinal, pairs in by_text.items()}
+
+
+def strippings(message: Message) -> Edits:
+    """What takes out terminal escapes and invisible characters."""
+    return {index: spans for index, text in enumerate(judged_texts(message)) for spans in [strip_spans(text)] if spans}
+
+
+def redacted(message: Message, findings: Iterable[Finding]) -> str:
+    """The message's raw text with a marker in place of what was found."""
+    return edited(message, redactions(message, findings))
+
+
+def edited(message: Message, edits: Edits) -> str:
+    """The message's raw text with *edits* made; base64 of a text is made anew."""
+    if not edits:
         return message.text
-    texts = judged_texts(message)
-    return edited(message, {ordinal: [(start, end, _marker(texts[ordinal], start)) for start, end in merge_spans(pairs)]
-                            for ordinal, pairs in by_text.items()})
-
-
-def edited(message: Message, edits: dict[int, list[tuple[int, int, str]]]) -> str:
-    """The message's raw text with spans of its `judged_texts` replaced; base64 of a text is made anew."""
     seen = _Seen(message)
-    texts = judged_texts(message, seen)
+    texts, made = judged_texts(message, seen), dict(edits)
     for ordinal in edits.keys() & seen.decoded.keys():
         text = base64_of_text(_replaced(texts[ordinal], edits[ordinal]), seen.decoded[ordinal])
-        edits[ordinal] = [(0, len(strings_of(message.body)[0][ordinal]), text)]
-    return edit_json_strings(message.text, edits)
+        made[ordinal] = [(0, len(strings_of(message.body)[0][ordinal]), text)]
+    return edit_json_strings(message.text, made)
 
 
 def _marker(text: str, at: int) -> str:
@@ -18955,6 +19016,100 @@ def _replaced(text: str, edits: Sequence[tuple[int, int, str]]) -> str:
     for start, end, words in reversed(edits):
         text = text[:start] + words + text[end:]
     return text
+
+
+# -- what clients validate -------------------------------------------------------
+
+_MAX_SCHEMA_STEPS = 1_000   # subschemas that are looked at for one string
+# format -> (what a text of it looks like, one that says what it stands for)
+_FORMATS = {name: (lazy_regex(regex), text) for names, regex, text in (
+    ("uri url iri", r"[A-Za-z][A-Za-z0-9+.-]*:[^\s<>\"{}|\\^`\[\]]*\Z", "https://redacted.invalid/" + MARKER_IN_URL),
+    ("uri-reference iri-reference", r"[^\s<>\"{}|\\^`\[\]]*\Z", MARKER_IN_URL),
+    ("email idn-email", r"[\w.+-]+@[A-Za-z0-9-]+(\.[A-Za-z0-9-]+)+\Z", "redacted-by-mcpwall@redacted.invalid"),
+    ("hostname idn-hostname", r"[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?(\.[A-Za-z0-9]([A-Za-z0-9-]*[A-Za-z0-9])?)*\Z", "redacted.invalid"),
+    ("uuid", r"[0-9a-fA-F]{8}(-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}\Z", "00000000-0000-0000-0000-000000000000"),
+    ("ipv4", r"(\d{1,3}\.){3}\d{1,3}\Z", "0.0.0.0"), ("ipv6", r"::\Z", "::"),
+    ("date", r"\d{4}-\d\d-\d\d\Z", "1970-01-01"), ("date-time", r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)\Z",
+                                                   "1970-01-01T00:00:00Z"),
+    ("byte", r"[A-Za-z0-9+/]*={0,2}\Z", "UkVEQUNURUQ="), ("password binary", r"(?s).*\Z", MARKER)) for name in names.split()}
+
+
+def fitting(edits: Edits, message: Message, schema: Any) -> Edits | None:
+    """*edits* whose results in `structuredContent` satisfy the tool's output *schema*, as clients ask that they
+    do; None when no marker does, or it cannot be told."""
+    texts, fitted = judged_texts(message), dict(edits)
+    names = strings_of(message.body)[1]
+    for ordinal, path in paths_of(message.body, edits).items():
+        if path[:2] != ("result", "structuredContent"):
+            continue
+        asked = None if names[ordinal] is None else _string_schemas(schema, path[2:])
+        if asked is None:
+            return None
+        text, spans = texts[ordinal], edits[ordinal]
+        found = next((one for one in _candidates(text, spans, asked) if all(_satisfies(one, schema) for schema in asked)), None)
+        if found is None:
+            return None
+        if found != _replaced(text, spans):
+            fitted[ordinal] = [(0, len(text), found)]
+    return fitted
+
+
+def _string_schemas(root: Any, path: Sequence[Any]) -> list[dict[str, Any]] | None:
+    """The schemas that a string at *path* has to satisfy, those of all alternatives; None when that cannot be told."""
+    nodes, steps = [root], 0
+    for step in (*path, None):
+        below, stack = [], nodes
+        while stack:
+            node = stack.pop()
+            steps += 1
+            if node is True or node is False:
+                continue
+            if type(node) is not dict or steps > _MAX_SCHEMA_STEPS or not node.keys().isdisjoint(("not", "$dynamicRef", "if")):
+                return None
+            if "$ref" in node:
+                found = _at_pointer(root, node["$ref"][1:], ()) if str(node["$ref"])[:1] == "#" else []
+                if not found:
+                    return None
+                stack.append(found[0][1])
+            for key in ("allOf", "anyOf", "oneOf"):
+                stack += node.get(key, ())
+            if step is None:
+                below.append(node)
+            elif type(step) is int:
+                items: Any = node.get("items", True)        # a list in older drafts
+                first: list[Any] = items if type(items) is list else node.get("prefixItems", [])
+                below.append(first[step] if step < len(first) else node.get("additionalItems", True) if type(items) is list else items)
+            elif step in node.get("properties", {}):
+                below.append(node["properties"][step])
+            elif "patternProperties" in node:
+                return None
+            else:
+                below.append(node.get("additionalProperties", True))
+        nodes = below
+    return [node for node in nodes if node.get("type", "string") == "string" or type(node["type"]) is list and "string" in node["type"]]
+
+
+def _candidates(text: str, spans: Sequence[tuple[int, int, str]], asked: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """What may stand in place of *text*, what says most first."""
+    masked = [(start, end, "".join("0" if c.isdigit() else "X" if c.isupper() else "x" if c.isalpha() else c for c in text[start:end]))
+              for start, end, _ in spans]
+    texts = [_replaced(text, spans), _replaced(text, [(start, end, MARKER_IN_URL) for start, end, _ in spans]), MARKER, MARKER_IN_URL,
+             *(_FORMATS[schema["format"]][1] for schema in asked if schema.get("format") in _FORMATS), _replaced(text, masked)]
+    yield from texts
+    longest = min((schema["maxLength"] for schema in asked if type(schema.get("maxLength")) is int), default=math.inf)
+    yield from (one[:int(longest)] for one in (texts[0], MARKER, MARKER_IN_URL) if len(one) > longest)
+
+
+def _satisfies(text: str, schema: Mapping[str, Any]) -> bool:
+    """Does *text* satisfy what *schema* says of strings? What it says in words unknown to us, it does not."""
+    try:
+        shape = _FORMATS[schema["format"]][0] if "format" in schema else None
+        return (text in schema.get("enum", (text,)) and schema.get("const", text) == text
+                and schema.get("minLength", 0) <= len(text) <= schema.get("maxLength", math.inf)
+                and (shape is None or bool(shape.match(text)))
+                and ("pattern" not in schema or bool(compile_regex(schema["pattern"]).search(text, Budget(JUDGE_SECONDS)))))
+    except (KeyError, TypeError, PolicyError, BudgetSpent):
+        return False
 
 
 def _finite(lexeme: str) -> Any:
@@ -18994,7 +19149,10 @@ def _cut_in_the_middle(text: str, limit: int) -> str:
     return f"{head} … {len(text) - len(head) - len(tail)} characters … {tail}"
 
 
-# -- calls that come again --------------------------------------------------------
+# ---------------------------------------------------------------------------
+# 20. Refusals and questions: calls that come again, and calls that wait for a person
+# Opens: lets a call pass that a person has allowed.
+# ---------------------------------------------------------------------------
 
 MAX_REFUSED = 1_000         # exact calls remembered as refused; the oldest is forgotten
 _OWN_MEMBERS = ("_meta", "requestState", "inputResponses")      # of params: what a retry of the same call may bring anew
@@ -19330,7 +19488,8 @@ def _keep_newest(known: dict[Any, Any], key: Any, value: Any, most: int) -> None
         del known[next(iter(known))]
 
 # ---------------------------------------------------------------------------
-# 18. Session (sans-I/O): framing, correlation, records, one way through
+# 21. Session (sans-I/O): framing, correlation, records, one way through
+# Opens: the one way through; nothing goes on but from `_conclude`.
 # ---------------------------------------------------------------------------
 #
 # A line goes one way: `Lines` cuts it out of the stream; it is decoded, read as strict JSON, and its kind told
@@ -19866,6 +20025,7 @@ class _Verdict(NamedTuple):
     answer: str | None
 
 
+_NO_ROOM = "Blocked: something had to be taken out of the structured result, and the tool's output schema leaves no room for a marker"
 _ABOUT_WORDS = {"argument": "Argument", "why": "Why", "hint": "Instead", "retry_after_s": "Seconds to wait"}
 
 
@@ -20152,17 +20312,21 @@ class Session:
         A refused request is answered to its sender, a refused notification is dropped, a refused response replaced.
         """
         action = self._action(message, decision)
-        forward = answer = None
+        forward: str | None = None
+        answer: str | None = None
+        edits: Edits | None = redactions(message, decision.findings) if action == "redact" else \
+            strippings(message) if action == "strip" else {}
+        schema = self._tools.output_schema(message) if edits else None
+        if edits and schema is not None:
+            edits = fitting(edits, message, schema)
+        if edits is None:
+            action, decision = "deny", decision._replace(action="deny", message=_NO_ROOM)
         if action == "hold":
             extra["asked"] = self._questions.way(message)
             asked = self._questions.hold(message, decision, size, out)
             answer = _compact(asked) if asked is not None else None
         elif action != "deny":
-            forward = message.text
-            if action == "redact":
-                forward = redacted(message, decision.findings)
-            elif action == "strip":
-                forward = _stripped(message)
+            forward = edited(message, edits or {})
             self._passed(message, decision, answered, out)
         elif message.kind == "request":
             times = self._refusals.refused(message, decision) if message.peer == "client" else 1
@@ -20432,19 +20596,14 @@ def without_odd_items(message: Message) -> tuple[Message, dict[str, list[Any]]]:
     return message, odd
 
 
-def _stripped(message: Message) -> str:
-    """The message's raw text without what `strip` takes out."""
-    edits = {index: list(spans) for index, text in enumerate(judged_texts(message)) for spans in [strip_spans(text)] if spans}
-    return edited(message, edits) if edits else message.text
-
-
 def _name_of(item: Any) -> str:
     """What an item of a list is called."""
     names = [item.get(key) for key in ("name", "uri", "uriTemplate")] if type(item) is dict else []
     return next((name for name in names if type(name) is str), "")
 
 # ---------------------------------------------------------------------------
-# 19. Files: policy discovery and layering
+# 22. Files: policy discovery and layering
+# Opens: says which policy is in force here.
 # ---------------------------------------------------------------------------
 
 MAX_POLICY_BYTES = 4 * 1024 * 1024
@@ -20763,7 +20922,8 @@ class PolicyWatch:
         top = os.path.realpath(self._project or os.getcwd())
         return os.path.realpath(path).startswith(top.rstrip(os.sep) + os.sep)
 # ---------------------------------------------------------------------------
-# 20. Audit log and stderr
+# 23. Audit log and stderr
+# Serves people: writes records and lines on stderr.
 # ---------------------------------------------------------------------------
 
 _LEVELS = {level: number for number, level in enumerate(_CHOICES["log_level"])}
@@ -21140,7 +21300,8 @@ class Reporter:
                 time.sleep(_STDERR_BATCH_S)
 
 # ---------------------------------------------------------------------------
-# 21. Relay: the server and its environment, two pumps, signals
+# 24. The server: its environment, finding and starting it
+# Serves people: starts the server with what it may have of our environment.
 # ---------------------------------------------------------------------------
 
 READ_BYTES = 64 * 1024      # of one read: what a pipe holds; more than 128 KB would cost an mmap each time
@@ -21457,6 +21618,11 @@ def batch_command_line(path: str, arguments: Sequence[str], environ: Mapping[str
     line = '" "'.join(words)
     return f'"{shell}" /e:on /v:off /d /s /c ""{line}""'
 
+
+# ---------------------------------------------------------------------------
+# 25. Relay: two pumps, signals
+# Opens: carries bytes; writes only what the session says.
+# ---------------------------------------------------------------------------
 
 # -- what systems can or cannot do with a pipe
 
@@ -22023,7 +22189,8 @@ def _catch_signals(handler: Callable[[int, Any], None]) -> Callable[[], None]:
             signal.signal(signum, old)
     return restore
 # ---------------------------------------------------------------------------
-# 22. Client configs: finding servers, splicing the wall in and out
+# 26. Client configs: finding servers, splicing the wall in and out
+# Serves people: edits hosts' files by splicing.
 # ---------------------------------------------------------------------------
 
 BACKUP_SUFFIX = ".mcpwall-backup"
@@ -23111,7 +23278,8 @@ def _set_toml_hooks(text: str | None, entries: Mapping[str, str]) -> str | None:
 
 
 # ---------------------------------------------------------------------------
-# 23. Saving files whole; what people agreed to, and where calls wait for them
+# 27. Saving files whole; what people agreed to, and where calls wait for them
+# Means: keeps what people agreed to.
 # ---------------------------------------------------------------------------
 
 class FileLock:
@@ -23698,7 +23866,8 @@ def _is_gone(pid: int) -> bool:
 
 
 # ---------------------------------------------------------------------------
-# 24. Setup: init, wrap, unwrap, status
+# 28. Setup: init, wrap, unwrap, status
+# Serves people: wraps and unwraps servers.
 # ---------------------------------------------------------------------------
 # Every sub-command is a function of its arguments and its `Surroundings`. Exit status: 0 done, or nothing to
 # do; 1 something was not done, or (status) needs attention; 2 a mistake in the command line, nothing written.
@@ -24713,7 +24882,8 @@ def _file_mode(path: str, windows: bool = os.name == "nt") -> int:
 
 
 # ---------------------------------------------------------------------------
-# 25. Approving: calls that wait, changed tools, projects
+# 29. Approving: calls that wait, changed tools, projects
+# Serves people: asks a person at a terminal.
 # ---------------------------------------------------------------------------
 
 _SHOWN_LINES = 200          # of one tool, when all that waits is gone through
@@ -25089,7 +25259,8 @@ def _revoke(io: Surroundings, name: str) -> int:
     return 0
 
 # ---------------------------------------------------------------------------
-# 26. Hooks: the tools of the hosts themselves
+# 30. Hooks: the tools of the hosts themselves
+# Serves people: answers hosts about their own tools, by the same Wall.
 # ---------------------------------------------------------------------------
 # Serves people, and closes: it can only add refusals to what the host decides by itself.
 #
@@ -25766,7 +25937,7 @@ class Hook:
             memory.commit(decision.marks)
         changed = None
         if action in ("redact", "strip"):
-            text = redacted(message, decision.findings) if action == "redact" else _stripped(message)
+            text = edited(message, redactions(message, decision.findings) if action == "redact" else strippings(message))
             changed = _with_media(json.loads(text)["result"]["structuredContent"], shown)
         elif action == "deny":
             words = f"{BLOCKED} {decision.message or 'Blocked by policy'}"
@@ -25900,7 +26071,8 @@ def _read_event_bytes(end: float, fd: int = 0) -> bytes:
     return data
 
 # ---------------------------------------------------------------------------
-# 27. Reading the log: log, verify, explain, allow
+# 31. Reading the log: log, verify, explain, allow
+# Serves people: shows and explains records.
 # ---------------------------------------------------------------------------
 # *serves people*: what was refused, why, and how exactly that is allowed. All of it reads the audit log as data; a line that
 # is no record is counted and never guessed at.
@@ -26741,7 +26913,8 @@ def cmd_go(argv: Sequence[str], io: Surroundings) -> int:
     return 0
 
 # ---------------------------------------------------------------------------
-# 28. Trying policies: lint, test, replay, learn, report
+# 32. Trying policies: lint, test, replay, learn, report
+# Serves people: judges without forwarding anything.
 # ---------------------------------------------------------------------------
 # *serves people*: what a policy would do, before and after it is in force. Nothing here is asked by a running wall.
 
@@ -27252,7 +27425,8 @@ def cmd_report(argv: Sequence[str], io: Surroundings) -> int:
     return 0
 
 # ---------------------------------------------------------------------------
-# 29. Command line
+# 33. Command line
+# Serves people: reads words, prints text.
 # ---------------------------------------------------------------------------
 
 ABOUT = """\
