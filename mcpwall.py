@@ -6236,8 +6236,11 @@ fetch_tool bitsadmin certutil
 archive tar zip 7z 7za rar compress-archive bsdtar cpio gtar
 git git
 sql psql mysql mariadb sqlite3 sqlite sqlcmd mongosh mongo redis-cli clickhouse-client cqlsh mysqladmin duckdb
-start start start-process saps start-job invoke-command icm foreach-object % foreach where-object ? while if else try switch
-for_cmd for
+start start start-process saps start-job start-threadjob invoke-command icm foreach-object % foreach where-object ? where
+items get-item gi resolve-path rvpa convert-path cvpa join-path
+passes select-object select sort-object tee-object get-unique out-string
+forfiles forfiles
+set_alias set-alias sal new-alias nal
 read_variable read mapfile readarray
 shift shift
 ends exit return
@@ -6550,7 +6553,7 @@ config -K --config -i --input-file
 switch --silent --show-error --fail --location --insecure --head --include --compressed --verbose --get --remote-name --quiet \
 --no-verbose --no-check-certificate --ipv4 --ipv6 --http1.1 --http2 --globoff --netrc --remote-header-name --create-dirs \
 --fail-with-body --recursive --mirror --continue --spider --no-clobber --progress-bar --remote-name-all --tlsv1.2 \
---proto-default --no-buffer --ignore-stdin --json-body --download --body --headers --follow --form-body""".splitlines())}
+-usebasicparsing -useb -usebasic -passthru -skipcertificatecheck --proto-default --no-buffer --ignore-stdin --json-body --download --body --headers --follow --form-body""".splitlines())}
 _SH_COPY_VALUED = ("-i", "-F", "-P", "-o", "-e", "-p", "-c", "-l", "--exclude", "--include", "--rsh", "-S")
 _SH_COPY_VERBS = frozenset("cp copy copyto sync put send mv move s3 storage gist create blob upload".split())
 _SH_ALWAYS_AWAY = frozenset("croc wormhole magic-wormhole ffsend sftp ftp lftp tftp az gh".split())
@@ -7806,347 +7809,808 @@ def judge_program_text(run: _ShRun, language: str, text: str) -> None:
 
 
 # ---- 9f. Commands: PowerShell and cmd.exe ----------------------------------------------------------------
-_sh_power_remote = lazy_regex(r"(?i)download(?:string|data|file)|net\.webclient|invoke-(?:webrequest|restmethod)|\b(?:iwr|"
-                              r"irm)\b|httpclient|start-bitstransfer|"
-                              r"net\.webrequest|msxml2\.|winhttp|upload(?:file|string|data)")
-_sh_power_run = lazy_regex(r"(?i)\biex\b|invoke-expression|scriptblock\]?::create|\.invoke\(|assembly\]::load|&\s*\(|"
-                           r"invoke-command|\|\s*(?:powershell|pwsh|cmd)\b")
-_SH_POWER = _ShDialect(
-    escape="`", ends=" \t\r\n;&|<>)}", plain=lazy_regex(r"""[^\s'"$`;&|<>(){}]+"""), quoted=lazy_regex(r'(?:[^"$`]+|`[\s\S]?)+'),
-    escaped=lazy_regex(r"`(?:\n|([\s\S]))"), single=lazy_regex("'((?:[^']+|'')*)'?"), name=lazy_regex(r"\w+(?::\w+)?|[?^$]"),
-    gap=lazy_regex("(?:[ \t\r;&|\ufeff]+|`\n|#[^\n]*|<(?=#)[\\s\\S]*?(?:#>|\\Z))*"))
-_SH_CMD = _ShDialect(
-    escape="^", ends=" \t\r\n&|<>()", plain=lazy_regex(r"""[^\s'"^%!&|<>()]+"""), quoted=lazy_regex(r'(?:[^"^%]+|\^[\s\S]?)+'),
-    escaped=lazy_regex(r"\^(?:\n|([\s\S]))"), single=lazy_regex("'([^']*)'"), name=_sh_name,
-    gap=lazy_regex("(?:[ \t\r;&|\ufeff@]+|\\^\n|(?:::|(?i:rem) )[^\n]*)*"))
-_sh_percent = lazy_regex(r"[%!]([A-Za-z_]\w*(?:\(x86\))?)(:[^%\n]*)?[%!]|%%?~?\w*|!")     # %NAME%, !NAME!, %i of a loop
-_sh_here_string = lazy_regex(r"'([\s\S]*?)(?:'@|\Z)")
+# Two readers that make the nodes of the sh reader, so that following and the table are shared. They differ from it, and from
+# each other, in structure: cmd.exe replaces %…% before it reads, and splits at marks of its own; PowerShell has
+# commands and expressions, in each other. An expression is a list of operators and of operands (base, what is picked of it):
+#   w word's parts · v variable · s script · b block · t type · h table · @ splat      . member · c arguments · i index
+# Its value are words. Unknown values are holes, and keep their origin.
 
-
+_SH_POWER, _SH_CMD = (_ShDialect(mark, "", *[None] * 6) for mark in "`^")
 _ACT_DIALECTS = {"sh": _SH_POSIX, "powershell": _SH_POWER, "cmd": _SH_CMD}
-_other_redirect = lazy_regex(r"(\d*|&|\*)(>>|>\||>&|<&|<|>)[ \t\r]*")
+_power_alike = {ord(c): to for chars, to in (("\u2013\u2014\u2015\u2212", "-"), ("\u2018\u2019\u201a\u201b", "'"), ("\u201c\u201d\u201e", '"'))
+                for c in chars}
+_power_blanks = lazy_regex(r"(?:[ \t\r\f\ufeff\xa0]+|`\r?\n|#[^\n]*|<#[\s\S]*?(?:#>|\Z))*")
+_power_variable = lazy_regex(r"\$(?:\{([^}]*)\}|(\w+:\w+|\w+|[?^$]))")
+_power_here = lazy_regex(r"@(['\"])[ \t]*\r?\n([\s\S]*?)(?:\r?\n\1@|\Z)")
+_power_operator = lazy_regex(r"[-+*/%]?=(?!=)|\+\+|--(?![\w])|-[A-Za-z]+(?![\w-])|\.\.|[-+*/%,!?:<>]|\?\?=?")
+_power_bare = lazy_regex(r"[^\s;|&(){}'\"$`,@#<>][^\s;|&(){}'\"$`,<>]*|[@#]")
+_power_inner = lazy_regex(r"[^\"$`]+|`(?:\r?\n|[\s\S])|\"\"")
+_power_redirect = lazy_regex(r"(\d|\*)?(>>|>&|>|<)[ \t]*")
+_power_keyword = lazy_regex(r"(?i)(if|elseif|else|foreach|for|while|until|do|switch|try|catch|finally|trap|begin|process|end|function|filter|"
+                            r"class|enum|return|throw|exit|param)(?![\w-])")
+_POWER_ESCAPES = {"n": "\n", "t": "\t", "r": "\r", "0": "", "a": "", "b": "", "f": "", "v": "", "e": "\x1b", "\n": ""}
+_POWER_FOLLOW = frozenset("else elseif catch finally while until process end".split())
+_Expression = list[tuple[Any, ...]]
 
 
-class _ShOtherReader:
-    """Reads a text into a script. Total: what is not closed ends with the text, what is not understood is skipped."""
+class _WindowsReader:
+    """What both readers share. Total, but for BudgetSpent."""
 
-    def __init__(self, text: str, dialect: _ShDialect, depth: int = 0, count: list[int] | None = None) -> None:
-        self.count = [0] if count is None else count        # commands read so far, shared with the readers within
-        self.t, self.n, self.i, self.d, self.depth = text, len(text), 0, dialect, depth
+    def __init__(self, text: str, depth: int = 0, notes: _ShNotes | None = None) -> None:
+        self.t, self.n, self.i, self.depth = text, len(text), 0, depth
+        self.notes = notes if notes is not None else _ShNotes()
 
-    def inner(self, text: str) -> _ShOtherReader:
-        return _ShOtherReader(text, self.d, self.depth + 1, self.count)
+    def step(self) -> None:
+        self.notes.commands += 1
+        if self.notes.commands > MAX_SHELL_STEPS:
+            raise BudgetSpent("it holds a command too long to follow")
 
-    def script(self, stop: str = "") -> list[list[_ShNode]]:
-        """Pipelines up to the closing mark or keyword *stop*, which is consumed."""
-        found: list[list[_ShNode]] = []
+    def node(self, kind: str = "", words: list[Any] | None = None, parts: list[_Script] | None = None) -> _ShNode:
+        self.step()
+        node = _ShNode(kind)
+        node.words, node.parts = words or [], parts or []
+        return node
+
+    def nested(self, closer: str) -> _Script:
+        self.depth += 1
+        if self.depth > MAX_SHELL_NESTING:
+            raise BudgetSpent("it holds commands nested too deeply to follow")
+        found = self.script(closer)
+        self.depth -= 1
+        return found
+
+    def script(self, closer: str = "") -> _Script:
+        """Pipelines up to the closing mark, which is consumed."""
+        found: _Script = []
+        joint = ""
         while True:
-            self.gap()
-            if self.i >= self.n:
-                return found
-            before, c = self.i, self.t[self.i]
-            if stop and c == stop:
+            self.blanks()
+            c = self.t[self.i:self.i + 1]
+            if not c or c == closer:
                 self.i += 1
                 return found
-            nodes = [] if c == ")" or c == "}" and self.d is not _SH_CMD else self.pipeline()
-            if nodes:
-                found.append(nodes)
-                self.count[0] += len(nodes)
-                if self.count[0] > MAX_SHELL_STEPS:
-                    raise BudgetSpent("it holds a command too long to follow")
-            if self.i == before:
-                self.i += 1
-
-    def gap(self) -> None:
-        """Over what stands between two commands."""
-        while self.i < self.n:
-            self.i = self.d.gap.match(self.t, self.i).end()
-            if not self.t.startswith("\n", self.i):
-                return
-            self.i += 1
+            at, pipeline = self.i, self.pipeline()
+            if pipeline:
+                pipeline[0].joint = joint
+                found.append(pipeline)
+            self.blanks()
+            joint = self.t[self.i:self.i + 2] if self.t[self.i:self.i + 2] in ("&&", "||") else ""
+            self.i += 2 if joint else self.t[self.i:self.i + 1] in ("&", ";", "\n")
+            self.i += self.i == at
 
     def pipeline(self) -> list[_ShNode]:
         nodes = []
         while True:
             node = self.command()
-            if node is not None:
-                nodes.append(node)
-            here = self.t[self.i:self.i + 2]
-            if here[:1] == "|" and here != "||":
-                self.i += 2 if here == "|&" else 1
-                self.gap()
-                if self.i < self.n:
-                    continue
-            elif here[:1] == "&" and here != "&&":
-                for node in nodes:
-                    node.background = True
-            return nodes
+            nodes += [node] if node is not None else []
+            self.blanks()
+            if self.t[self.i:self.i + 1] != "|" or self.t[self.i:self.i + 2] == "||":
+                if self.t[self.i:self.i + 1] == "&" and self.t[self.i:self.i + 2] != "&&":
+                    for node in nodes:
+                        node.background = True
+                return nodes
+            self.i += 1
+            self.lines()
+
+    def lines(self) -> None:
+        """Over line ends."""
+        self.blanks()
+        while self.t[self.i:self.i + 1] == "\n":
+            self.i += 1
+            self.blanks()
+
+    def blanks(self) -> None:
+        raise NotImplementedError
 
     def command(self) -> _ShNode | None:
-        """One command with its redirections, or None where there is none."""
-        deep = self.depth >= MAX_SHELL_NESTING
-        if self.t.startswith("(", self.i) and not (self.d is _SH_POWER and not deep):
+        raise NotImplementedError
+
+
+class _PowerReader(_WindowsReader):
+    """Reads PowerShell."""
+
+    def __init__(self, text: str, depth: int = 0, notes: _ShNotes | None = None) -> None:
+        super().__init__(text.translate(_power_alike), depth, notes)
+
+    def blanks(self) -> None:
+        self.i = _power_blanks.match(self.t, self.i).end()
+
+    def command(self) -> _ShNode | None:
+        keyword = _power_keyword.match(self.t, self.i)
+        if keyword:
+            word = keyword.group(1).lower()
+            at, self.i = self.i, keyword.end()
+            node = self.statement(word)
+            if node is not None or word in ("return", "throw", "exit"):
+                return node or self.command()
+            self.i = at                                 # `foreach`, `process` … as a command
+        c = self.t[self.i:self.i + 1]
+        called = c == "&" or c == "." and self.t[self.i + 1:self.i + 2] in (" ", "\t", "(", "'", '"', "$", "{")
+        if called:
             self.i += 1
-            return None if deep else self.compound("group", ")")
-        return self.simple(_ShNode())
-
-    def compound(self, kind: str, stop: str) -> _ShNode:
-        node = _ShNode(kind)
-        node.parts = [self.nested(stop)]
-        return self.simple(node)        # redirections behind it
-
-    def nested(self, stop: str) -> list[list[_ShNode]]:
-        self.depth += 1
-        inner = self.script(stop)
-        self.depth -= 1
-        return inner
-
-    def simple(self, node: _ShNode) -> _ShNode:
-        """Words and redirections up to the end of the command, added to *node*."""
-        t, d, start = self.t, self.d, self.i
-        while self.i < self.n:
-            c = t[self.i]
-            if c in " \t\r" or c in "()" and d is _SH_CMD and node.words and str(node.words[0]).lower() == "for":
+            self.blanks()
+            c = self.t[self.i:self.i + 1]
+        if not c or c in ")};|\n&":
+            return None
+        if not called and (c in "$'\"([@{!,+" or c.isdigit() or c == "-" and not self.t[self.i + 1:self.i + 2].isalpha() or
+                           re.compile(r"-(?:not|join|split)\b", re.I).match(self.t, self.i)):
+            words = [self.expression()]
+            self.blanks()
+            assigned = re.compile(r"[-+*/%?]{0,2}=").match(self.t, self.i)
+            if assigned:
+                self.i = assigned.end()
+                self.lines()
+                value = self.command()
+                return self.node("$=", [words[0], assigned.group()], [[self.rest(value)]] if value else [])
+            return self.redirected(self.node("$", words))
+        node = self.node()
+        while True:
+            self.blanks()
+            c = self.t[self.i:self.i + 1]
+            if not c or c in ";|)}\n" or c == "&" and not _power_redirect.match(self.t, self.i):
+                return node
+            at = self.i
+            redirect = _power_redirect.match(self.t, self.i)
+            if redirect:
+                self.redirect(node, redirect)
+            elif c == ",":
                 self.i += 1
-            elif c == d.escape and t[self.i + 1:self.i + 2] == "\n":
-                self.i += 2
-            elif c in "<>&*0123456789" and self.redirect(node):
-                pass
-            elif c in "\n&|)" or c in "#;" and d is not _SH_CMD or c == ("}" if d is _SH_POWER else "("):
-                if c == "#":
-                    self.i = d.gap.match(t, self.i).end()
-                break
-            elif node.kind:
-                break
             else:
-                self.add_word(node)
-        if d is _SH_POWER:
-            node.raw = t[start:self.i]
+                word = self.word()
+                option = re.match(r"(-[A-Za-z]+):(.+)", word) if isinstance(word, str) else None
+                node.words += option.groups() if option else [word]
+            self.i += self.i == at
+
+    def rest(self, node: _ShNode) -> list[_ShNode]:
+        """The pipeline that *node* begins."""
+        self.blanks()
+        if self.t[self.i:self.i + 1] == "|" and self.t[self.i:self.i + 2] != "||":
+            self.i += 1
+            self.lines()
+            return [node, *self.pipeline()]
+        return [node]
+
+    def redirected(self, node: _ShNode) -> _ShNode:
+        found = _power_redirect.match(self.t, self.i)
+        while found:
+            self.redirect(node, found)
+            self.blanks()
+            found = _power_redirect.match(self.t, self.i)
         return node
 
-    def add_word(self, node: _ShNode) -> None:
-        before = self.i
-        node.words.append(self.word())
-        self.i += self.i == before
-
-    def redirect(self, node: _ShNode) -> bool:
-        """Read a redirection, if there is one here and not a word."""
-        found = _other_redirect.match(self.t, self.i)
-        if not found:
-            return False
-        fd, operator = found.groups()
-        if fd == "&" and operator not in (">", ">>") or fd not in ("", "&") and (
-                self.i and self.t[self.i - 1] not in self.d.ends or fd == "*" and self.d is not _SH_POWER):
-            return False
+    def redirect(self, node: _ShNode, found: re.Match[str]) -> None:
         self.i = found.end()
-        node.redirects.append((fd, operator, self.word()))
-        return True
+        self.step()
+        node.redirects.append(((found.group(1) or "").replace("*", "&"), found.group(2), self.word()))
+
+    def statement(self, word: str) -> _ShNode | None:
+        """What a keyword begins: conditions in parentheses, blocks; None when it is a command's name."""
+        self.blanks()
+        parts: list[_Script] = []
+        name, params = "", None
+        if word in ("function", "filter", "class", "enum"):
+            found = re.compile(r"[\w:-]*").match(self.t, self.i)
+            name, self.i = found.group(), found.end()                       # type: ignore[union-attr]
+        elif word == "foreach" and self.t[self.i:self.i + 1] == "(":
+            found = re.compile(r"\(\s*\$(\w+)\s+in\b", re.I).match(self.t, self.i)
+            self.i = found.end() if found else self.i + 1
+            values = self.listed(")")
+            self.lines()
+            return self.node("for", [found.group(1).lower() if found else "_", [("e", values, False)]], [self.braces()])
+        elif word in ("return", "throw", "exit") or word in ("if", "foreach", "for", "while") and self.t[self.i:self.i + 1] != "(":
+            return None
+        while True:
+            if parts or name:
+                self.lines()
+            self.blanks()
+            c = self.t[self.i:self.i + 1]
+            follows = _power_keyword.match(self.t, self.i) if parts else None
+            if c == "(" and params is None and (name or word == "param"):
+                params = re.findall(r"\$(\w+)", self.t[self.i:self.i + 2000].partition(")")[0].lower())
+                self.i += 1
+                self.nested(")")
+            elif c == "(":
+                self.i += 1
+                parts.append(self.nested(")"))
+            elif c == "{":
+                parts.append(self.braces())
+            elif c == "[" and word in ("try", "trap", "param"):
+                self.i = self.t.find("]", self.i) % (self.n + 1) + 1
+            elif c == "-" and word == "switch" and not parts:
+                self.i = re.compile(r"-\w*").match(self.t, self.i).end()    # type: ignore[union-attr]
+            elif follows and follows.group(1).lower() in _POWER_FOLLOW:
+                self.i = follows.end()
+            else:
+                break
+        bound = [[self.node("$p", list(params))]] if params else []
+        if word in ("function", "filter") and parts:
+            return self.node("function", [name], [bound + parts[-1]])
+        if not parts and params is None:
+            return None
+        kind = "if" if word in ("if", "try") else "loop" if word in ("for", "while", "do", "switch") else "group"
+        return self.node(kind, [], parts if kind != "group" else [bound + [line for part in parts for line in part]])
+
+    def braces(self) -> _Script:
+        """`{ … }`"""
+        if self.t[self.i:self.i + 1] != "{":
+            return []
+        self.i += 1
+        return self.nested("}")
 
     def word(self) -> Any:
-        """The word here: `str` when it means itself, else its parts."""
-        plain = self.d.plain.match(self.t, self.i)
-        if plain:
-            text, end = plain.group(), plain.end()
-            if end == self.n or self.t[end] in self.d.ends:
-                self.i = end
-                return text
-        return self.parts()
-
-    def parts(self) -> _Parts:
-        """The parts of the word here."""
-        t, d = self.t, self.d
-        deep = self.depth >= MAX_SHELL_NESTING
-        found: _Parts = []
+        """A word of a command: a text when it means itself, else parts."""
+        start = self.i
+        bare = _power_bare.match(self.t, self.i)
+        following = self.t[bare.end():bare.end() + 1] if bare else ""
+        if bare and (not following or following in " \t\r\n;|)},"):
+            self.i = bare.end()
+            return self.named(bare.group())
+        parts: _Parts = []
         while self.i < self.n:
-            c = t[self.i]
-            plain = d.plain.match(t, self.i)
-            if plain:
-                found.append(("u", plain.group()))
-                self.i = plain.end()
-            elif c in "({" and d is _SH_POWER and not (deep and c == "("):
-                self.i += 1
-                if not deep:
-                    found.append((c, self.nested(")" if c == "(" else "}")))
-            elif c in d.ends or c == "(":
-                break
-            elif c == "'":
-                here = d is _SH_POWER and found[-1:] == [("u", "@")]
-                string = (_sh_here_string if here else d.single).match(t, self.i)
-                if here:
-                    found[-1] = "q", string.group(1).strip("\r\n")
-                elif string:
-                    found.append(("q", string.group(1).replace("''", "'")))
-                else:                       # no quote in cmd.exe; read as one where a POSIX shell would
-                    found.append(("u", c))
-                self.i = string.end() if string else self.i + 1
-            elif c == '"':
-                self.i += 1
-                found += self.double('"') or [("q", "")]
-            elif c == d.escape:
-                if t[self.i + 1:self.i + 2] != "\n":
-                    found.append(("q", t[self.i + 1:self.i + 2]))
+            c = self.t[self.i]
+            bare = _power_bare.match(self.t, self.i)
+            if c in "$'\"([@{" or c == "[" and not parts:
+                if c in "({" and parts and parts[-1][0] == "u" and not parts[-1][1].endswith(("=", ":")):
+                    break
+                operand = self.operand(not parts)
+                plain = operand[0] == "w" and len(operand) == 2
+                parts += operand[1] if plain else [("e", [operand], False)]
+            elif c == "`":
+                parts.append(("q", _POWER_ESCAPES.get(self.t[self.i + 1:self.i + 2], self.t[self.i + 1:self.i + 2])
+                              if self.t[self.i + 1:self.i + 2] == "\n" else self.t[self.i + 1:self.i + 2]))
                 self.i += 2
+            elif bare:
+                parts.append(("u", bare.group()))
+                self.i = bare.end()
             else:
-                self.special(found, False)
-        self.i = min(self.i, self.n)
+                break
+        self.i += self.i == start
+        return parts
+
+    def named(self, text: str) -> str:
+        """A bare word; a provider in front of a path changes nothing."""
+        return str(_power_provider.sub("", text))
+
+    def expression(self, closer: str = "") -> _Expression:
+        """Operators and operands up to the end of the statement or *closer*."""
+        found: _Expression = []
+        self.depth += 1
+        if self.depth > MAX_SHELL_NESTING:
+            raise BudgetSpent("it holds commands nested too deeply to follow")
+        while True:
+            self.lines() if closer or found[-1:] and found[-1][0] == "o" else self.blanks()
+            c = self.t[self.i:self.i + 1]
+            if not c or c in ";|&)}]\n" or c in "<>" and not closer:
+                break
+            operator = _power_operator.match(self.t, self.i)
+            if operator and not (c == "-" and found[-1:] and found[-1][0] != "o" and operator.group() == "--"):
+                if operator.group()[-1] == "=" and not closer:
+                    break
+                found.append(("o", operator.group().lower()))
+                self.i = operator.end()
+            else:
+                at = self.i
+                found.append(self.operand(True))
+                self.i += self.i == at
+        self.depth -= 1
+        return found
+
+    def operand(self, types: bool) -> tuple[Any, ...]:
+        """One operand: its base and what is picked of it."""
+        t, c = self.t, self.t[self.i]
+        here = _power_here.match(t, self.i) if c == "@" else None
+        variable = _power_variable.match(t, self.i) if c == "$" else None
+        if here:
+            self.i = here.end()
+            base: tuple[Any, ...] = ("w", [("q", here.group(2))] if here.group(1) == "'" else type(self)(here.group(2), self.depth, self.notes).double(""))
+        elif c == "'":
+            end = self.i + 1
+            while True:
+                end = t.find("'", end)
+                if end < 0 or t[end + 1:end + 2] != "'":
+                    break
+                end += 2
+            end = self.n if end < 0 else end
+            base = ("w", [("q", self.named(t[self.i + 1:end].replace("''", "'")))])
+            self.i = end + 1
+        elif c == '"':
+            self.i += 1
+            base = ("w", self.double('"') or [("q", "")])
+        elif variable:
+            self.i = variable.end()
+            base = ("v", (variable.group(1) or variable.group(2)).lower())
+        elif t[self.i:self.i + 2] in ("$(", "@("):
+            self.i += 2
+            base = ("s", self.nested(")"))
+        elif t[self.i:self.i + 2] == "@{":
+            self.i += 2
+            base = ("h", self.table())
+        elif c == "@":
+            name = re.compile(r"@(\w*)").match(t, self.i)
+            self.i = name.end()                         # type: ignore[union-attr]
+            base = ("@", name.group(1).lower())         # type: ignore[union-attr]
+        elif c == "(":
+            self.i += 1
+            base = ("s", self.nested(")"))
+        elif c == "{":
+            base = ("b", self.braces())
+        elif c == "[" and types:
+            end = t.find("]", self.i)
+            end = end + 1 + (t[end + 1:end + 2] == "]") if end >= 0 else self.n
+            base = ("t", t[self.i:end].strip("[]").lower().removeprefix("system."))
+            self.i = end
+        else:
+            bare = _power_bare.match(t, self.i)
+            text = bare.group() if bare else c
+            base = ("w", [("u", text)])
+            self.i += len(text)
+        picked: list[tuple[str, Any]] = []
+        while self.i < self.n:
+            found = re.compile(r"(?:\.|::)(?:(\w+)|\$\w+|'([^']*)'|\"(\w*)\")").match(t, self.i) if t[self.i] in ".:" else None
+            if found and not (base[0] == "w" and base[1][0][0] == "u"):
+                picked.append((".", (found.group(1) or found.group(2) or found.group(3) or "").lower()))
+                self.i = found.end()
+            elif t[self.i] == "(" and picked and picked[-1][0] == ".":
+                self.i += 1
+                picked.append(("c", self.listed(")")))
+            elif t[self.i] == "[" and base[0] in "vs@" and not (base[0] == "t" and not picked):
+                self.i += 1
+                picked.append(("i", self.listed("]")))
+            else:
+                break
+        return (*base, picked) if picked else base
+
+    def listed(self, closer: str) -> _Expression:
+        """An expression in brackets."""
+        found = self.expression(closer)
+        while self.i < self.n and self.t[self.i] != closer:
+            self.i += 1
+            found += self.expression(closer)
+        self.i += 1
+        return found
+
+    def table(self) -> dict[str, Any]:
+        """`@{ NAME = VALUE; … }`"""
+        found: dict[str, Any] = {}
+        while self.i < self.n and self.t[self.i] != "}":
+            key = re.compile(r"[\s;]*['\"]?([\w.-]+)['\"]?\s*=\s*").match(self.t, self.i)
+            self.i = key.end() if key else self.i + 1
+            if key:
+                found[key.group(1).lower()] = [("e", self.expression(), False)]
+        self.i += 1
         return found
 
     def double(self, closer: str) -> _Parts:
-        """Parts up to the closing quote (or, with no closer, the end): what expands inside double quotes."""
-        found: _Parts = []
+        """The parts of a string in double quotes, up to its end."""
+        parts: _Parts = []
         while self.i < self.n:
-            run = self.d.quoted.match(self.t, self.i)
-            if run:
-                text = run.group()
-                found.append(("q", self.d.escaped.sub(r"\1", text) if self.d.escape in text else text))
-                self.i = run.end()
+            inner = _power_inner.match(self.t, self.i)
+            if inner and (closer or inner.group() != '""'):
+                text = inner.group()
+                parts.append(("q", _POWER_ESCAPES.get(text[1:], text[1:]) if text[0] == "`" else '"' if text == '""' else text))
+                self.i = inner.end()
             elif self.t[self.i] == closer:
                 self.i += 1
                 break
+            elif self.t[self.i:self.i + 2] == "$(":
+                self.i += 2
+                parts.append(("s", self.nested(")"), True))
             else:
-                self.special(found, True)
-        return found
+                variable = _power_variable.match(self.t, self.i)
+                parts.append(("v", (variable.group(1) or variable.group(2)).lower(), "", True) if variable else ("q", self.t[self.i]))
+                self.i = variable.end() if variable else self.i + 1
+        return parts
 
-    def special(self, found: _Parts, quoted: bool) -> None:
-        """What expands alike within double quotes and outside: `…`, $…, %…%; any other character is itself."""
-        c = self.t[self.i]
-        if c == "$":
-            self.dollar(found, quoted)
-        elif c in "%!" and self.d is _SH_CMD:
-            name = _sh_percent.match(self.t, self.i)
-            variable = name.group(1)
-            found.append(("v", variable.lower(), "%" + (name.group(2) or ""), True) if variable else ("u", name.group()))
-            self.i = name.end()
-        else:
-            found.append(("q" if quoted else "u", c))
-            self.i += 1
 
-    def dollar(self, found: _Parts, quoted: bool) -> None:
-        """What follows `$`: an expression, a variable, or nothing special."""
-        t, c = self.t, self.t[self.i + 1:self.i + 2]
+_power_provider = lazy_regex(r"(?i)^(?:microsoft\.powershell\.core\\)?filesystem::")
+_cmd_blanks = lazy_regex(r"(?:[ \t\r,;=@\ufeff\xa0]+|\^\r?\n)*")
+_cmd_percent = lazy_regex(r"%([A-Za-z_][\w()]*)(:[^%\n]*)?%|!([A-Za-z_][\w()]*)(:[^!\n]*)?!|%%?~?(?:[dpnxfsatz]*)(?:\$\w+:)?([A-Za-z0-9*])")
+_cmd_plain = lazy_regex(r"[^\s\"^%!&|<>()]+")
+_cmd_redirect = lazy_regex(r"(\d)?(>>|>&|<&|>|<)[ \t]*")
+# Commands of cmd.exe itself: what stands behind them without a blank is no part of the name.
+_cmd_own = lazy_regex(r"(?i)(rd|rmdir|del|erase|cd|chdir|md|mkdir|echo|type|dir|copy|move|ren|rename|start|call|set|pushd|mklink)(?=[/\\.,;=:+(\[])")
+_cmd_condition = lazy_regex(r"(?i)[ \t]*(?:/i[ \t]+)?(?:not[ \t]+)?(?:/i[ \t]+)?(?:(?:exist|defined|errorlevel|cmdextversion)[ \t]+"
+                            r"(?:\"[^\"\n]*\"|[^\s\"()]+)|(?:\"[^\"\n]*\"|[^\s\"=])+?[ \t]*(?:==|[ \t](?:equ|neq|lss|leq|gtr|geq)[ \t])[ \t]*"
+                            r"(?:\"[^\"\n]*\"|[^\s\"()])+)[ \t]*")
+_cmd_for = lazy_regex(r"(?i)[ \t]*((?:/[drlf][ \t]*(?:\"[^\"\n]*\"|[^\s%(\"]+)?[ \t]*)*)(%%?[A-Za-z])[ \t]+in[ \t]*\(")
+
+
+class _CmdReader(_WindowsReader):
+    """Reads the command language of cmd.exe."""
+
+    def blanks(self) -> None:
+        self.i = _cmd_blanks.match(self.t, self.i).end()
+
+    def command(self) -> _ShNode | None:
+        t = self.t
+        c = t[self.i:self.i + 1]
         if c == "(":
-            self.i += 2
-            if self.depth < MAX_SHELL_NESTING:
-                found.append(("s", self.nested(")"), quoted))
-        elif c == "{":
-            end = t.find("}", self.i)
-            end = self.n if end < 0 else end
-            found.append(("v", t[self.i + 2:min(end, self.i + 4096)], "", quoted))
-            self.i = end + 1
-        elif c == '"' and not quoted:
             self.i += 1
+            return self.tail(self.node("group", [], [self.nested(")")]))
+        if not c or c in "&|\n":
+            return None
+        word = re.compile(r"(?i)(rem|if|else|for|do)(?=[\s(/]|$)|::|\)").match(t, self.i)
+        if word:
+            name = (word.group(1) or word.group()).lower()
+            self.i = word.end()
+            if name in ("rem", "::"):
+                end = t.find("\n", self.i)
+                self.i = self.n if end < 0 else end
+                return None
+            if name == "if":
+                condition = _cmd_condition.match(t, self.i)
+                self.i = condition.end() if condition else self.i
+                parts: list[_Script] = [[], self.one()]
+                self.blanks()
+                follows = re.compile(r"(?i)else(?=[\s(])").match(t, self.i)
+                if follows:
+                    self.i = follows.end()
+                    parts.append(self.one())
+                return self.node("if", [], parts)
+            loop = _cmd_for.match(t, self.i) if name == "for" else None
+            if loop:
+                return self.loop(loop)
+            self.blanks()
+            return self.command() if name in ("else", "do") else None
+        return self.simple()
+
+    def one(self) -> _Script:
+        """The one command behind a condition."""
+        self.blanks()
+        pipeline = self.pipeline()
+        return [pipeline] if pipeline else []
+
+    def loop(self, found: re.Match[str]) -> _ShNode:
+        """`for /d %i in (SET) do COMMAND`"""
+        options, name = found.group(1).lower(), "%" + found.group(2)[-1]
+        self.i = found.end()
+        end = self.t.find(")", self.i)
+        end = self.n if end < 0 else end
+        inner = self.t[self.i:end].strip()
+        values: list[Any] = []
+        if "/f" in options and inner[:1] in "'`" and len(inner) > 1:
+            values = [[("s", _CmdReader(inner[1:-1], self.depth + 1, self.notes).script(), False)]]
+        elif "/l" not in options:
+            reader = _CmdReader(inner, self.depth + 1, self.notes)
+            below = re.search(r"/r[ \t]+(\"[^\"]*\"|[^\s%(\"]+)", found.group(1), re.I)
+            folder = below.group(1).strip('"') + "\\" if below else ""
+            while reader.i < reader.n:
+                reader.blanks()
+                at = reader.i
+                word = reader.word() if reader.i < reader.n else ""
+                values += [folder + word if isinstance(word, str) else [("u", folder), *word]] if word else []
+                reader.i += reader.i == at
+        self.i = end + 1
+        self.blanks()
+        do = re.compile(r"(?i)do\b").match(self.t, self.i)
+        self.i = do.end() if do else self.i
+        return self.node("for", [name, *values], [self.one()])
+
+    def simple(self) -> _ShNode:
+        node = self.node()
+        own = _cmd_own.match(self.t, self.i)
+        if own:
+            node.words.append(own.group(1).lower())
+            self.i = own.end()
+        self.tail(node)
+        if len(node.words) > 2 and str(node.words[0]).lower() == "set":
+            joined: _Parts = []
+            for word in node.words[1:]:
+                joined += [("u", " ")] * bool(joined) + ([("u", word)] if isinstance(word, str) else word)
+            node.words[1:] = [joined]
+        return node
+
+    def tail(self, node: _ShNode) -> _ShNode:
+        """Words and redirections up to the end of the command."""
+        while True:
+            blanks = re.compile(r"(?:[ \t\r\xa0]+|\^\r?\n)*").match(self.t, self.i)
+            self.i = blanks.end()                       # type: ignore[union-attr]
+            c = self.t[self.i:self.i + 1]
+            first = str(node.words[0]).lower() if node.words else ""
+            if not c or c in "&|\n" or c == ")" and self.depth:
+                return node
+            redirect = _cmd_redirect.match(self.t, self.i)
+            at = self.i
+            if redirect:
+                self.i = redirect.end()
+                self.step()
+                target = self.word()
+                node.redirects.append((redirect.group(1) or "", redirect.group(2), target))
+            elif c in ",;=" and first in _CMD_OWN:
+                self.i += 1
+            elif node.kind:
+                return node
+            else:
+                words = self.word()
+                if first == "start" and c == '"' and len(node.words) == 1:
+                    continue                            # the title
+                node.words += _cmd_switches(words) if first in _CMD_OWN and isinstance(words, str) else [words]
+            self.i += self.i == at
+
+    def word(self) -> Any:
+        """The word here: a text when it means itself, else parts."""
+        parts: _Parts = []
+        quoted = False
+        while self.i < self.n:
+            c = self.t[self.i]
+            plain = _cmd_plain.match(self.t, self.i) if not quoted else None
+            percent = _cmd_percent.match(self.t, self.i) if c in "%!" else None
+            if plain:
+                parts.append(("u", plain.group()))
+                self.i = plain.end()
+            elif percent:
+                name, operation = percent.group(1) or percent.group(3), percent.group(2) or percent.group(4) or ""
+                parts.append(("v", name.lower(), "%" + operation, True) if name else ("v", "%" + percent.group(5), "%", True))
+                self.i = percent.end()
+            elif c == '"':
+                quoted = not quoted
+                parts += [("q", "")]
+                self.i += 1
+            elif quoted and c != "\n":
+                end = min(k for k in (self.t.find(mark, self.i + 1) % (self.n + 1) for mark in '"%!\n'))
+                parts.append(("q", self.t[self.i:end]))
+                self.i = end
+            elif c == "^":
+                parts.append(("q", self.t[self.i + 1:self.i + 2].replace("\n", "")))
+                self.i += 2
+            elif c in " \t\r\n&|<>" or c == ")" and self.depth or c in "()" and not parts:
+                break
+            else:
+                parts.append(("u", c))
+                self.i += 1
+        self.i = min(self.i, self.n)
+        return parts[0][1] if len(parts) == 1 and parts[0][0] == "u" else parts
+
+
+_CMD_OWN = frozenset("rd rmdir del erase cd chdir md mkdir type dir copy move ren rename".split())
+
+
+def _cmd_switches(word: str) -> list[str]:
+    """`/s/q` and `a,b` as words."""
+    return [piece for piece in re.split(r"(?=/)|[,;=]", word) if piece] if word[:1] == "/" else [piece for piece in re.split("[,;=]", word) if piece]
+
+
+def _windows_variable(run: _ShRun, name: str, operation: str) -> list[str]:
+    """The words that a variable holds."""
+    known = run.vars.get(name)
+    if isinstance(known, dict):
+        return list(known.values())
+    if known is None:
+        if name in ("pwd", "true", "false", "null", "args", "input", "@"):
+            return list(run.vars.get("@", {}).values()) if name in ("args", "@") else ["."] if name == "pwd" else [""]
+        if name == "comspec":
+            return ["cmd.exe"]
+        secret = _SH_SECRET_NAME.search(name)
+        text = f"%{name}%" if operation else "$" + name
+        return [_sh_from(_SH_HOLE if operation[1:] else text, _sh_read((f"\0${name.split(':')[-1][:40]}",)) if secret else _NOTHING)]
+    found = []
+    for value in _sh_each(known):
+        text = str(value)
+        cut = re.match(r":~(-?\d{1,5})(?:,(-?\d{1,5}))?", operation[1:])
+        if cut:
+            text = text[int(cut.group(1)):][:int(cut.group(2)) if cut.group(2) else None]
+        elif "=" in operation:
+            old, _, new = operation.lstrip("%:").partition("=")
+            text = re.sub(re.escape(old), lambda _: new, text, flags=re.I)[:MAX_SHELL_VALUE] if old else text       # noqa: B023
+        kept = _sh_from(text, _sh_flow(value))
+        if isinstance(value, _ShWord) and value.block is not None:
+            kept = value
+        found.append(kept)
+    return found[:1] if operation else found
+
+
+def _windows_expand(run: _ShRun, word: Any) -> list[str]:
+    """The words that a word of PowerShell or cmd.exe becomes: several when it is a list."""
+    made: list[list[str]] = []
+    for kind, value, *rest in word:
+        if kind in "uq":
+            made.append([value])
+        elif kind == "v":
+            made.append(_windows_variable(run, value, rest[0]))
+        elif kind == "e":
+            made.append(_power_value(run, value))
         else:
-            name = self.d.name.match(t, self.i + 1)
-            found.append(("v", name.group(), "", quoted) if name else ("u", "$"))
-            self.i = name.end() if name else self.i + 1
+            made.append(_power_lines(run.apart(lambda: run.script(value))))       # noqa: B023
+    if len(made) < 2 and not (made and (word[0][0] == "q" or word[0][-1] is True)):
+        return made[0] if made else []
+    texts = [_sh_whole(words) if len(words) != 1 else words[0] for words in made]
+    run.spend(sum(map(len, texts)))
+    whole = _sh_whole(texts, "") if len(texts) > 1 else texts[0]
+    return [whole] if whole or any(part[0] == "q" for part in word) else []
 
 
-def _power_words(run: _ShRun, node: _ShNode, words: list[str]) -> list[str]:
-    """Assignments and expressions as commands; notes the text that code patterns are looked for in."""
-    first, text = node.words[0], node.raw.lstrip()
-    program = _sh_program(words[0], run.d)
-    if run.depth == run.power_depth and program not in _SH_NO_FILES and program not in ("echo", "git", "gh", "rg", "grep"):
-        run.power.append(node.raw)
-    fetches = _sh_power_remote.search(text)
-    assigned = re.match(r"\$([\w:]+)\s*\+?=", text)
-    if assigned and isinstance(first, list):
-        value = _power_value(run, ([first[1:]] if len(first) > 1 else []) + node.words[1:])
-        run.vars[assigned.group(1).lower()] = _sh_from(_SH_HOLE, _REMOTE) if fetches else value
-        return ["write-output"]
-    if fetches and re.match(r"(?i)[(&.]*\s*(?:\(|new-object|\[|\$\w+\.(?:down|up)load)", text):
-        saved = re.search(r"(?i)downloadfile(?:async)?\([^,]*,\s*['\"]?([^'\")]+)", text)
-        if saved:
-            run.files[run.key(saved.group(1))] = run.files[saved.group(1)] = _REMOTE
-        for word in re.findall(r"['\"]([^'\"]+)['\"]", text) if re.search(r"(?i)upload", text) else []:
-            run.ship(run.content(word), "an upload")
-        return ["write-output", _sh_from(_SH_HOLE, _REMOTE)]
-    reads = re.search(r"(?i)\]::(?:ReadAll\w+|Open\w*)(.+)", words[0])
-    if reads:
-        return ["write-output", _sh_from(_SH_HOLE, run.content(reads.group(1)))]
-    if _power_is_text(first) and (len(words) == 1 or words[1][:1] in "+-") and not text.startswith("&"):
-        return ["write-output", _sh_whole([w.replace("+", "") if len(first) > 1 else w for w in words if w != "+"], "")]
+def _power_lines(flow: _Flow) -> list[str]:
+    """What a script said, as words: its lines."""
+    if flow.text is None:
+        return [_sh_from(_SH_HOLE, flow)] if flow is not _NOTHING else []
+    return [_sh_from(line, flow.but(None)) if flow.remote or flow.sources or flow.coded else line for line in flow.text.rstrip("\n").split("\n")[:64]]
+
+
+def windows_node(run: _ShRun, node: _ShNode, flow: _Flow) -> _Flow:
+    """An expression, an assignment or the parameters of a function of PowerShell."""
+    if node.kind == "$p":
+        given = list(run.vars.get("@", {}).values())
+        for at, word in enumerate(given):
+            if word[:1] == "-" and word[1:].lower() in node.words and at + 1 < len(given):
+                run.vars[word[1:].lower()] = given[at + 1]
+        for name, word in zip(node.words, [word for word in given if word[:1] != "-"]):
+            run.vars.setdefault(name, word)
+        return _NOTHING
+    if node.kind == "$":
+        words = _power_value(run, node.words[0])
+        outs = [run.script(word.block) for word in words if isinstance(word, _ShWord) and isinstance(word.block, list)]
+        text = None if any(map(_sh_open, words)) else "\n".join(words)[:MAX_SHELL_VALUE]
+        return _sh_join([*outs, *map(_sh_flow, words)] or [_NOTHING], text)
+    target, sign = node.words
+    source = node.parts[0][0] if node.parts else []
+    words = [""] if not source else _power_value(run, source[0].words[0]) if len(source) == 1 and source[0].kind == "$" else (
+        _power_lines(run.script(node.parts[0])))
+    names = [operand[1] for operand in target if operand[0] == "v" and len(operand) == 2]
+    for number, name in enumerate(names):
+        value = words if len(names) == 1 else words[number:number + 1] or [""]
+        if sign[0] == "+" and name in run.vars:
+            old = _windows_variable(run, name, "")
+            value = [_sh_whole([old[0], value[0]], "")] if len(old) == len(value) == 1 else old + value
+        run.vars[name] = value[0] if len(value) == 1 else {str(at): word for at, word in enumerate(value[:64])}
+    for operand in target:
+        if operand[0] != "v" or len(operand) > 2:
+            _power_value(run, [operand])
+    return _NOTHING
+
+
+def _power_value(run: _ShRun, expression: _Expression) -> list[str]:
+    """The words that an expression is. A comma binds first; comparisons are nothing."""
+    run.spend(0)
+    lists: list[tuple[str, list[str]]] = []             # operator, what stands behind it
+    operator = cast = ""
+    for operand in expression:
+        if operand[0] == "o":
+            operator = operator if operand[1] in ("-not", "!") else operand[1]
+        elif operand[0] == "t" and len(operand) == 2:
+            cast = operand[1]
+        else:
+            words = _power_operand(run, operand)
+            if cast.startswith("char") and all(word.isdigit() and int(word[:7]) < 0x110000 for word in words):
+                words = ["".join([chr(int(word)) for word in words])]
+            if operator == "," and lists:
+                lists[-1] = lists[-1][0], [*lists[-1][1], *words][:MAX_SHELL_WORDS]
+            else:
+                lists.append((operator, words))
+            operator = cast = ""
+    found: list[str] = []
+    for operator, words in lists:
+        first, second = (words + ["", ""])[:2]
+        if operator == "+" and len(found) == len(words) == 1:
+            found = [_sh_whole([found[0], first], "")]
+        elif operator == "-f" and found:
+            shape = _power_place.sub(lambda hole: words[int(hole.group(1))] if int(hole.group(1)) < len(words) else "", found[0])  # noqa: B023
+            found = [_sh_from(shape, _sh_join(list(map(_sh_flow, words)) or [_NOTHING]))]
+        elif operator == "-join":
+            found = [_sh_whole(found, first)] if found else [_sh_whole(words, "")]
+        elif operator in ("-replace", "-creplace", "-ireplace"):
+            plain = _power_pattern.search(first) is None
+            found = [_sh_from(word.replace(first, second) if plain and first else _SH_HOLE, _sh_flow(word)) for word in found]
+        elif operator == "-split":
+            found = [piece for word in found or words for piece in word.split(first if found else None)]
+        elif operator in ("", "+", ","):
+            found = [*found, *words][:MAX_SHELL_WORDS]
+        elif operator not in ("*", "..", "??", ":", "?"):
+            found = [""]
+    return found[:MAX_SHELL_WORDS]
+
+
+_power_place = lazy_regex(r"\{(\d{1,3})[^{}]*\}")
+_power_pattern = lazy_regex(r"[\[\](){}.*+?|^$\\]")
+
+
+def _power_operand(run: _ShRun, operand: tuple[Any, ...]) -> list[str]:
+    """The words of one operand, with what is picked of it."""
+    base, value, picked = operand[0], operand[1], operand[2] if len(operand) > 2 else []
+    run.spend(8)
+    if base == "w":
+        words = _windows_expand(run, value)
+    elif base == "v":
+        words = _windows_variable(run, value, "")
+    elif base == "s":
+        words = _power_lines(run.script(value))
+    elif base == "b":
+        block = _ShWord("")
+        block.block, words = value, [block]
+        return words
+    elif base == "h":
+        held = {str(key): _sh_whole(_windows_expand(run, item)) for key, item in value.items()}
+        table = _ShWord("")
+        table.block = held
+        return [table]
+    elif base == "@":
+        words = []
+        for word in _windows_variable(run, value, ""):
+            block = word.block if isinstance(word, _ShWord) else None       # type: ignore[assignment]
+            words += [w for key, item in block.items() for w in (["-" + key] if item in ("", "$true") else ["-" + key, item])] if isinstance(
+                block, dict) else [word]
+        return words
+    else:
+        words = []
+    name = ""
+    for what, inner in picked:
+        if what == ".":
+            name = inner
+            following = picked[picked.index((what, inner)) + 1:][:1]
+            if following and following[0][0] == "c":
+                continue
+            block = words[0].block if len(words) == 1 and isinstance(words[0], _ShWord) else None      # type: ignore[assignment]
+            words = [block[name]] if isinstance(block, dict) and name in block else words or [_SH_HOLE]
+        elif what == "c":
+            words = _power_call(run, value if base == "t" else "", words, name, _power_value(run, inner))
+        else:
+            index = _power_value(run, inner)
+            words = [words[int(index[0])]] if len(index) == 1 and index[0].lstrip("-").isdigit() and -len(words) <= int(index[0][:6]) < len(words) and (
+                len(words) > 1) else words
     return words
 
 
-def _power_value(run: _ShRun, words: list[Any]) -> str:
-    """What an assignment assigns: a text, or the output of a command; *words* start with the sign."""
-    if words and isinstance(words[0], list) and words[0][0][0] == "u":
-        head = words[0][0][1].lstrip("+=")
-        words[0] = ([("u", head)] if head else []) + words[0][1:]
-    words = [w for w in words if w and w not in ("=", "+=")]
-    inner = run.expand_all(words)
-    if words and _power_is_text(words[0]):
-        return _sh_whole(inner)
-    got = run.simple(inner, _NOTHING)
-    return _sh_from(got.text or _SH_HOLE, got)
+def _power_call(run: _ShRun, kind: str, words: list[str], name: str, args: list[str]) -> list[str]:
+    """A method of .NET or COM: what it does, and what it answers."""
+    first, second = (args + ["", ""])[:2]
+    flows = [_sh_flow(word) for word in [*words, *args]]
+    for word in args:
+        if isinstance(word, _ShWord) and word.block is not None and not isinstance(word.block, dict):
+            run.script(word.block)
+    if name.startswith("delete") and (kind or words):
+        for word in args[:1] if kind else words:
+            run.delete(word)
+    elif name in ("move", "copy", "moveto", "copyto"):
+        run.simple(["mv" if name[0] == "m" else "cp", *(args[:2] if kind else [*words[:1], first])], _NOTHING)
+    elif name.startswith(("writeall", "appendall")):
+        run.written(first, _sh_flow(second).but(str(second)), name[0] == "a")
+    elif name.startswith(("readall", "openread", "opentext", "readlines")) and kind:
+        return [_sh_from(_SH_HOLE, run.content(first))]
+    elif name.startswith("downloadfile"):
+        run.written(second, _REMOTE, False)
+        run.files[second] = _REMOTE
+    elif name.startswith(("downloadstring", "downloaddata", "getstringasync", "openread", "getresponse")):
+        return [_sh_from(_SH_HOLE, _REMOTE)]
+    elif name.startswith("uploadfile"):
+        run.ship(run.content(args[-1] if args else ""), "an upload")
+    elif name.startswith(("upload", "postasync", "sendasync", "send", "write")):
+        run.ship(_sh_join(flows or [_NOTHING]), "the network")
+    elif name == "frombase64string":
+        text = _sh_decoded(first, "base64")
+        return [_sh_from(text or _SH_HOLE, _Flow(text, _sh_flow(first).remote, (), True))]
+    elif name in ("invoke", "invokescript", "create", "newscriptblock", "addscript", "invokereturnasis", "expandstring") and (
+            name != "create" or kind == "scriptblock"):
+        for word in args[:1] or words:
+            if isinstance(word, _ShWord) and word.block is not None:
+                return _power_lines(run.script(word.block))
+            return _power_lines(run.run_text(word, _NOTHING, _SH_POWER)) or [_SH_HOLE]
+    elif name in ("load", "loadfile", "unsafeloadfrom") and "assembly" in kind:
+        run.judge_origin(first)
+    elif name in ("start", "run", "exec", "shellexecute", "create"):
+        run.read(" ".join(args[:2] if name != "run" else args[:1]), _NOTHING, _SH_CMD)
+    elif name == "replace" and len(args) > 1:
+        return [_sh_from(word.replace(first, second), _sh_flow(word)) for word in words]
+    elif name in ("tolower", "toupper"):
+        return [_sh_from(word.lower() if name == "tolower" else word.upper(), _sh_flow(word)) for word in words]
+    elif name in ("concat", "join", "combine"):
+        between = {"concat": "", "combine": "\\", "join": first}[name]
+        return [_sh_whole([word.rstrip("\\") if name == "combine" else word for word in args[name == "join":]], between)]
+    elif name == "getfolderpath":
+        return ["$env:userprofile" + ("" if first.lower() in ("userprofile", "") else "\\" + first)]
+    elif name == "getenvironmentvariable":
+        return _windows_variable(run, "env:" + first.lower(), "")
+    elif name in ("getstring", "tostring", "trim", "trimend", "tochararray", "getbytes", "unescape", "new", "getfullpath"):
+        return args if kind or not words else words
+    return [_sh_from(_SH_HOLE, _sh_join(flows))] if any(flow is not _NOTHING for flow in flows) else [_SH_HOLE]
 
 
-def _power_patterns(run: _ShRun, text: str) -> None:
-    """PowerShell as a whole: what is downloaded and run, sockets, encoded payloads."""
-    if _sh_power_remote.search(text) and _sh_power_run.search(text):
-        run.say("pipe_to_shell", "runs downloaded text")
+def windows_whole(run: _ShRun, text: str) -> None:
+    """A script as a whole: sockets tied to a shell, shadow copies, the environment sent away."""
+    if _sh_code_socket.search(text) and _sh_code_shell.search(text):
+        run.say("reverse_shell", "connects a shell to the network")
     if re.search(r"(?i)win32_shadowcopy\b[\s\S]{0,300}\.delete\(|win32_shadowcopy\b[\s\S]{0,200}\bremove-(?:wmi|cim)", text):
         run.say("destructive", "deletes shadow copies")
-    judge_code(run, "python", text.replace("\\", "\\\\"))
-    for place in re.findall(r"""(?i)(?:file|directory)\]::delete\(\s*['"]([^'"]+)""", text):
-        run.delete(place)
     if re.search(r"(?i)(?:get-childitem|gci|dir|ls) env:", text) and re.search(r"(?i)-Method\s+['\"]?(?:POST|PUT)|Upload", text):
         run.say("exfiltration", "sends the environment away")
-
-
-def _power_is_text(word: Any) -> bool:
-    """Is this PowerShell word a string or an expression, not a command?"""
-    return isinstance(word, list) and bool(word) and (word[0][0] in "q(v" or word[0][0] == "u" and word[0][1][:1] in "[@")
-
-
-def _other_variable(run: _ShRun, name: str, operation: str) -> tuple[str, _Flow]:
-    """A variable's text (itself, when it is not known) and origin."""
-    name = name.lower()
-    known = run.vars.get(name)
-    if not isinstance(known, str):
-        if name in ("pwd", "@"):
-            return "." if name == "pwd" else "", _NOTHING
-        secret = _SH_SECRET_NAME.search(name)
-        return (f"%{name}%" if operation[:1] == "%" else "$" + name,
-                _sh_read((f"\0${name.split(':')[-1][:40]}",)) if secret else _NOTHING)
-    text, mark = str(known), operation[:1]
-    cut = re.match(r":~?(-?\d+)(?:,(-?\d+))?", operation.lstrip("%"))
-    if cut:
-        text = text[int(cut.group(1)[:9]):]
-        text = text[:int(cut.group(2)[:9])] if cut.group(2) else text
-    elif mark == "%" and "=" in operation:
-        old, _, new = operation.lstrip("%:").partition("=")
-        text = text.replace(old, new)[:MAX_SHELL_VALUE] if old else text
-    return text, _sh_flow(known)
-
-
-def _other_expand(run: _ShRun, word: Any) -> list[str]:
-    """What a word of PowerShell or cmd.exe becomes; nothing is split there."""
-    texts: list[str] = []
-    flows, block, quoted = [], None, False
-    for kind, value, *rest in word:
-        if kind in "uq":
-            quoted = quoted or kind == "q"
-            texts.append(value)
-            continue
-        if kind == "v":
-            text, flow = _other_variable(run, value, rest[0])
-        elif kind == "{":
-            block, text, flow = value, "", _NOTHING
-        else:
-            cwds = run.cwds
-            flow = run.script(value)
-            run.cwds = cwds
-            text = _SH_HOLE if flow.text is None else flow.text.rstrip("\n")
-        if flow is not _NOTHING:
-            flows.append(flow)
-        run.spend(len(text))
-        texts.append(text)
-    if not "".join(texts) and not quoted and not block and not flows:
-        return []
-    carrier = _ShWord("".join(texts))
-    carrier.flow, carrier.block = _sh_join(flows) if flows else _NOTHING, block
-    return [carrier] if flows or block is not None else ["".join(texts)]
 
 
 # ---- 9g. Commands: following -----------------------------------------------------------------------------
@@ -8242,10 +8706,9 @@ class _ShRun:
         self.steps, self.room, self.depth, self.nested = MAX_SHELL_STEPS, MAX_SHELL_TEXT, 0, 0
         self.number = 63                    # of the next process substitution
         self.sinks: dict[str, Any] = {}     # what stands behind `>(…)`
+        self.elsewhere = False              # the text is read as PowerShell or for cmd.exe, too
         self.certain = dialect is _SH_POSIX     # this text is surely meant for a shell: doubts count
         self.calls: list[str] = []          # functions and aliases that are being followed
-        self.power: list[str] = []          # PowerShell of the script at depth *power_depth*
-        self.power_depth = 0
         self.checked: set[str] = set()      # variables written `${NAME:?}`: never empty
         self.homes: list[str] | None = None
         self.anchors: list[tuple[str, list[str]]] | None = None
@@ -8391,19 +8854,17 @@ class _ShRun:
         """Follow *text* as a script."""
         self.spend(len(text))
         self.deeper(1)
-        before, self.d = (self.d, self.power, self.power_depth), dialect or self.d
-        self.power, self.power_depth = [], self.depth + 1
+        before, self.d = self.d, dialect or self.d
         if self.d is _SH_POSIX:
             reader = _ShReader(text)
             script = reader.script()
             if reader.notes.doubt and self.certain:
                 self.doubted(reader.notes.doubt, text)
         else:
-            script = _ShOtherReader(text, self.d).script()
+            script = (_PowerReader if self.d is _SH_POWER else _CmdReader)(text).script()
+            windows_whole(self, text)
         result = self.script(script, flow)
-        if self.power:
-            _power_patterns(self, "\n".join(self.power))
-        self.d, self.power, self.power_depth = before
+        self.d = before
         self.depth -= 1
         return result
 
@@ -8496,13 +8957,15 @@ class _ShRun:
             if lines == [["exec"]] and node.redirects:
                 self.exec_redirected(node, outs)
                 return _NOTHING
-            if node.raw and lines[0]:
-                lines = [_power_words(self, node, lines[0])]
+            if self.d is _SH_CMD and lines[0] and isinstance(node.words[0], list) and " " in lines[0][0] and node.words[0][0][0] == "v":
+                return self.read(" ".join(lines[0]), flow)      # %X% is replaced before the line is read
             if len(lines) == 1:
                 return self.simple(lines[0], flow, node.background) if lines[0] else (
                     flow if outs and not node.assigns else _NOTHING)
             return self.branches([lambda words=words: self.simple(words, flow, node.background)  # type: ignore[misc]
                                   for words in lines])
+        if kind[0] == "$":
+            return windows_node(self, node, flow)
         if kind == "for":
             return self.each(node, flow)
         if kind == "subshell":
@@ -8666,7 +9129,7 @@ class _ShRun:
     def readings(self, word: Any, split: bool = True) -> list[list[str]]:
         """What one word may become, each as its fields."""
         if self.d is not _SH_POSIX:
-            return [[word] if isinstance(word, str) else _other_expand(self, word)]
+            return [[word] if isinstance(word, str) else _windows_expand(self, word)]
         if isinstance(word, str):
             word = [("u", word)]
         found = [_ShFields()]
@@ -9257,7 +9720,7 @@ class _ShRun:
                     self.altered.difference_update(self.reported(word))
             elif _SH_HISTORY.match(place) and not appended:
                 self.say("destructive", "wipes a history or log", word)
-            elif not appended and re.match(r"/(?:etc/[^/]*\Z|var/log/|boot/|(?:usr/)?s?bin/|lib|[A-Z]:/Windows/)", place):
+            elif not appended and re.match(r"/(?:etc/[^/]*\Z|var/log/|boot/|(?:usr/)?s?bin/|lib)|(?i:[A-Z]:/Windows/)", place):
                 self.say("destructive", "overwrites a system file", word)
 
     def delete(self, word: str, reason: str = "deletes outside the project", recursive: bool = True, forced: bool = True) -> None:
@@ -9348,6 +9811,8 @@ class _ShRun:
         for word, previous in zip(args, [""] + args):
             if isinstance(word, _ShWord) and word.flow is not _NOTHING:
                 flows.append(word.flow)
+            if isinstance(word, _ShWord) and isinstance(word.block, list):
+                self.script(word.block)
             if skip or previous in texts:
                 continue
             if word[:1] == "-":
@@ -9462,11 +9927,12 @@ class _ShRun:
             i += 1
         if self.networked:
             self.say("reverse_shell", "connects an interpreter to the network")
+        said = _NOTHING
         for code in codes:
             self.judge_origin(code)
             if flow.remote and re.search(r"(?:exec|eval|system)\s*\(.{0,60}stdin", code):
                 self.say("pipe_to_shell", "runs what comes from the network")
-            judge_code(self, name, code)
+            said = judge_code(self, name, code)
         if script and not codes:
             origin = self.judge_origin(script)
             if script == "/dev/stdin" and flow.remote:
@@ -9476,9 +9942,9 @@ class _ShRun:
             self.say("pipe_to_shell", f"{name} runs what comes from the network" if flow.remote
                      else f"{name} runs decoded content")
         elif not codes and flow.text:
-            judge_code(self, name, flow.text)
+            said = judge_code(self, name, flow.text)
         self.operands(name, args[i:])
-        return _Flow(None, flow.remote, flow.sources, flow.coded)
+        return _Flow(said.text, flow.remote or said.remote, (*flow.sources, *said.sources)[:64], flow.coded)
 
     def _cat(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         files = _sh_operands(args)
@@ -9766,7 +10232,8 @@ class _ShRun:
     def _listing(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         self.operands(name, args)
         spots = [w for w in _sh_operands(args) if not re.match(r"/[a-zA-Z](?::|\Z)", w)]
-        return _Flow(spots[0].rstrip("/\\") + "/*" if spots else "*", below=not spots)
+        shape = next((value for option, value in zip(args, args[1:]) if option.lower() in ("-filter", "-include")), "*")
+        return _Flow((spots[0].rstrip("/\\") + "/" if spots else "") + (shape if shape.strip("*.") else "*"), below=not spots)
 
     def _find(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """find: what it deletes or runs, with stand-ins for the files it would find."""
@@ -9811,6 +10278,8 @@ class _ShRun:
 
     # -- files
     def _remove(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        if self.elsewhere and name in _SH_ELSEWHERE.get(self.d, ()):
+            return _NOTHING
         windows = name in ("del", "erase", "rd", "rmdir", "ri", "remove-item") or self.d is not _SH_POSIX
         recursive = forced = name in ("rimraf", "shred", "srm", "wipe", "trash", "del-cli")
         targets: list[str] = []
@@ -10096,29 +10565,45 @@ class _ShRun:
 
     # -- PowerShell and cmd.exe
     def _start(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """Commands that run a command or a block: start, Start-Process, ForEach-Object, if …"""
-        rest: list[str] = []
-        for i, word in enumerate(args):
-            if isinstance(word, _ShWord) and word.block is not None:
-                self.vars["_"] = _sh_from(flow.text or _SH_HOLE, flow) if flow is not _NOTHING else "$_"
-                self.script(word.block, flow)
-            elif word and word[:1] not in "-(" and not (name == "start" and (re.match(r"/\w+\Z", word) or not i and " " in word)):
-                rest.append(word)
-        if name == "if" and self.d is _SH_CMD:
-            return self.simple(rest[2 if rest[:1] and rest[0].lower() != "not" else 3:], flow)
-        if name in ("start", "start-process", "saps", "else") and rest and not rest[0].startswith(("http", _SH_HOLE)):
+        """Commands that run a command or a block: start, Start-Process, Start-Job, ForEach-Object …"""
+        outs: list[_Flow] = []
+        for word in args:
+            if isinstance(word, _ShWord) and isinstance(word.block, list):
+                for line in _power_lines(flow) or [_SH_HOLE]:
+                    self.vars["_"] = line
+                    outs.append(self.script(word.block))
+        at = 0
+        while at < len(args) and (args[at][:1] == "-" or name == "start" and re.match(r"/\w+\Z", args[at])):
+            at += 1 + (args[at].lower() in ("/d", "-verb", "-windowstyle", "-workingdirectory", "-wd"))
+        rest = [word for word in args[at:] if name == "start" or word[:1] != "-" and word]
+        if name in ("start", "start-process", "saps") and rest and not rest[0].startswith(("http", _SH_HOLE)):
             self.run_file(rest[0])
             return self.simple(rest, flow)
+        return _sh_join(outs) if any(out.text or out.remote for out in outs) else flow
+
+    def _items(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """Get-Item, Resolve-Path, Join-Path: places."""
+        spots = _sh_operands(args)
+        self.operands("get-item", args)
+        return _Flow("\\".join(word.rstrip("\\/") for word in spots) if name == "join-path" else "\n".join(spots)) if spots else flow
+
+    def _passes(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """Select-Object and its like let through what they get."""
         return flow
 
-    def _for_cmd(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """cmd.exe: `for [/d|/r|/f] %i in (SET) do COMMAND`; PowerShell's for has blocks."""
-        low = [w.lower() for w in args]
-        if self.d is not _SH_CMD or "do" not in low or "in" not in low[1:]:
-            return self._start("foreach", args, flow)
-        name, command = args[low.index("in") - 1], args[low.index("do") + 1:]
-        for value in args[low.index("in") + 1:low.index("do")][:64] or [""]:
-            self.simple([w.replace(name, value).replace(name.replace("%%", "%"), value) for w in command] or [""], flow)
+    def _forfiles(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        low = [word.lower() for word in args]
+        place, command = (next((value for option, value in zip(low, args[1:]) if option == wanted), "") for wanted in ("/p", "/c"))
+        shape = next((value for option, value in zip(low, args[1:]) if option == "/m"), "*")
+        hit = (place or ".").rstrip("\\") + "\\" + (shape if shape.strip("*.") else "*")
+        return self.read(re.sub(r"(?i)@(?:path|file|relpath|fname)", lambda _: hit, command), flow, _SH_CMD)
+
+    def _set_alias(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        words = _sh_operands(args)
+        if len(words) > 1:
+            node = _ShNode()
+            node.words = [words[1], [("v", "@", "", False)]]
+            self.functions = {**self.functions, words[0]: [[node]]}
         return _NOTHING
 
 
@@ -10322,18 +10807,19 @@ def _sh_other_arguments(tool: str, node: dict[str, Any], path: tuple[Any, ...]) 
 
 
 # ---- 9i. Commands: judging -------------------------------------------------------------------------------
-_sh_windows = lazy_regex(r"(?i)(?:^|[\s;&|({\"'])(?:[A-Z]:[\\/]|\\\\)|%\w+%|\w\\[\w%$]|\w`\w|net\.webclient|\$env:|"
+_sh_windows = lazy_regex(r"(?i)(?:^|[\s;&|({\"'])(?:[A-Z]:[\\/]|\\\\)|%\w+%|\w\\[\w%$]|\$_[.\s}|)]|\w`\w|net\.webclient|\$env:|"
                          r"(?<![\w-])[a-z]+-[a-z]*(?:object|item|process|content|web\w+|rest\w+|expression|command|service|task"
                          r"|disk|volume|preference|client|policy|user|member|property|profile|transfer|string|file|archive|"
                          r"wmi\w*|cim\w*|eventlog|history|variable|type|location|job)\b|\b(?:iex|irm|iwr|gci|ri|del|erase|rd|"
                          r"rmdir|icacls|foreach|echo off)\b|\^|\[\w[\w.]*\]::|\b(?:cmd|powershell|pwsh)\b")
 _sh_power_like = lazy_regex(r"(?i)\$\w+\s*=|\$_|\$env:|(?<![\w./-])[a-z]{2,}-[a-z]{3,}(?![\w./-])|\b(?:iex|irm|iwr|gci|ri|ni|gc"
-                            r"|sc|saps)\b|\[\w[\w.]*\]::|\.Download|-Recurse|net\.webclient|\w`\w|\^?\bfunction\b")
+                            r"|sc|saps)\b|\[\w[\w.]*\](?:::|['\"$(])|\.Download|-Recurse|net\.webclient|\w`\w|\^?\bfunction\b")
 _sh_cmd_like = lazy_regex(r"(?i)%|\^|(?:^|[&|(\s])(?:del|erase|rd|rmdir|copy|xcopy|move|for|if|start|call|type|attrib|icacls|"
                           r"reg|schtasks|net|sc|format|@?echo)\s|[A-Z]:\\")
 
 
 _sh_hyphen = lazy_regex("[a-z]-[a-z]")
+_SH_ELSEWHERE = {_SH_POSIX: ("ri", "rd", "del", "erase", "remove-item"), _SH_CMD: ("ri", "remove-item")}      # no programs there
 _SH_OPERATORS = frozenset((";", "&&", "||", "|"))
 _SH_OTHER_WORDS = frozenset("""iex irm iwr gci ri del erase rd rmdir icacls foreach cmd powershell pwsh format reg schtasks net
     sc copy""".split())
@@ -10343,7 +10829,7 @@ _SH_SPACED = {ord(c): " " for c in "|(&;{\"'"}
 def _sh_dialects(text: str, language: str) -> list[_ShDialect]:
     """The dialects a text has to be read in: POSIX always, unless it is told; the others when it looks like them."""
     if language in ("powershell", "cmd"):
-        return [_SH_POWER if language == "powershell" else _SH_CMD, _SH_POSIX]
+        return [_SH_POWER] if language == "powershell" else [_SH_CMD, _SH_POSIX]
     found = [_SH_POSIX]
     if language == "sh":
         return found
@@ -10390,6 +10876,7 @@ def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
     dialects = _sh_dialects(text, language) if shell else [_SH_POSIX]
     for dialect in dialects:
         run = _ShRun(ctx, dialect, cwd)
+        run.elsewhere = len(dialects) > 1
         run.certain = shell and language in ("", "sh") and not (_SH_POWER in dialects and _sh_power_like.search(text))
         if shell:
             run.read(text)
