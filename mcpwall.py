@@ -45,7 +45,8 @@ Contents. Each section uses only those above it, so the file can be read once fr
     25. Approving: calls that wait, changed tools, projects
     26. Hooks: the tools of the hosts themselves
     27. Reading the log: log, verify, explain, allow
-    28. Command line
+    28. Trying policies: lint, test, replay, learn, report
+    29. Command line
 """
 from __future__ import annotations
 
@@ -124,7 +125,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Any, NamedTuple
 
 __version__ = "0.1.0"
@@ -169,6 +170,13 @@ class MessageError(WallError):
     def __init__(self, problem: str, code: int = -32700) -> None:
         self.problem, self.code = problem, code
         super().__init__(problem)
+
+
+class HalfCharacter(MessageError):
+    """A string with half of a surrogate pair, as is left of an emoji that was cut in two: no text."""
+
+    def __init__(self) -> None:
+        super().__init__("half of a surrogate pair: no text")
 
 
 class BudgetSpent(WallError):
@@ -297,7 +305,17 @@ def _refuse_lone_surrogates(value: Any) -> None:
         try:
             text.encode()
         except UnicodeEncodeError:
-            raise MessageError("half of a surrogate pair: no text") from None
+            raise HalfCharacter() from None
+
+
+# Where a backslash never stands behind another: half of a surrogate pair without its other half
+_half = lazy_regex(r"\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F]..")
+
+
+def without_halves(text: str) -> tuple[str, int]:
+    """A strict JSON text with `\\ufffd` in the place of each escaped half of a surrogate pair, and how many these are."""
+    masked, halves = _half.subn(r"\\ufffd", text.replace("\\\\", "\0\0"))     # no strict JSON text holds a NUL
+    return masked.replace("\0\0", "\\\\"), halves
 
 
 # Names under which the protocol keeps tokens, and base64 of media: strings that no rule may look into or change, where
@@ -306,40 +324,39 @@ _OPAQUE_NAMES = frozenset(("data", "blob", "name", "cursor", "nextCursor", "requ
                            "requestId", "subscriptionId", "traceparent", "tracestate"))
 
 
-def strings_of(value: Any, opaque: Callable[[dict[str, Any], str], bool] | None = None
-               ) -> tuple[list[str], list[str | None]]:
+def strings_of(value: Any) -> tuple[list[str], list[str | None]]:
     """Every string of a JSON value in document order: (texts, names), lists of the same length.
 
     A member's name comes before its value. names[i] is the name of the member that a value stands in (also through
-    arrays), None for a name itself. Where *opaque* says so of (object, member name), the value is seen as an empty text:
-    it keeps its place in the order, but nothing is found in it. It is asked about members in _OPAQUE_NAMES only.
+    arrays), None for a name itself.
     """
     if isinstance(value, str):
         return [value], [""]
     texts: list[str] = []
     names: list[str | None] = []
     if isinstance(value, (dict, list)):
-        _collect(value, texts, opaque)
+        _collect(value, texts, None)
         _collect_names(value, "", names)
     return texts, names
 
 
-def _collect(node: Any, texts: list[str], opaque: Any) -> None:
+def _collect(node: Any, texts: list[str], seen: Callable[[dict[str, Any], str, str], str] | None) -> None:
+    """*seen* says what counts as the text of (object, member, text); it is asked about members in _OPAQUE_NAMES only."""
     if type(node) is dict:
         for key, value in node.items():
             texts.append(key)
             kind = type(value)
             if kind is str:
-                texts.append("" if key in _OPAQUE_NAMES and opaque is not None and opaque(node, key) else value)
+                texts.append(value if key not in _OPAQUE_NAMES or seen is None else seen(node, key, value))
             elif kind is dict or kind is list:
-                _collect(value, texts, opaque)
+                _collect(value, texts, seen)
     else:
         for value in node:
             kind = type(value)
             if kind is str:
                 texts.append(value)
             elif kind is dict or kind is list:
-                _collect(value, texts, opaque)
+                _collect(value, texts, seen)
 
 
 def _collect_names(node: Any, name: str, names: list[str | None]) -> None:
@@ -378,6 +395,19 @@ def path_of(value: Any, ordinal: int) -> tuple[Any, ...]:
         elif isinstance(node, list):
             stack += ((node[index], path + (index,)) for index in range(len(node) - 1, -1, -1))
     return ()
+
+
+def ordinal_at(value: Any, path: Sequence[Any]) -> int:
+    """How many strings come before the first within what stands at *path*, in the order of `strings_of`: its ordinal."""
+    count = 0
+    for step in path:
+        for key, child in value.items() if type(value) is dict else enumerate(value):
+            count += type(value) is dict
+            if key == step:
+                value = child
+                break
+            count += len(strings_of(child)[0])
+    return count
 
 
 class _Name:
@@ -435,6 +465,7 @@ class Message(NamedTuple):
     server: str
     others: tuple[tuple[str | None, str | None], ...] = ()      # (method, tool): further ways in which it may be taken
     alias: str | None = None    # another name of the tool, which rules may use as well: what a host calls its own
+    agreed: frozenset[int] = frozenset()        # places of the definitions in a list (-1: the instructions) that the user approved
 
 
 def decode_line(line: bytes) -> str:
@@ -493,7 +524,7 @@ def message_kind(body: Any, peer: str) -> str:
         return "request" if "id" in body else "notification"
     if ("result" in body) == ("error" in body):
         raise MessageError('neither a request (no "method") nor a response (one of "result" and "error")', -32600)
-    if "id" not in body:
+    if "id" not in body and (peer == "client" or "result" in body):    # a server's error may be about nothing that it could read
         raise MessageError('a response needs an "id"', -32600)
     if "error" in body and type(body["error"]) is not dict:
         raise MessageError('"error" must be an object', -32600)
@@ -524,6 +555,43 @@ def _check_call(body: dict[str, Any], peer: str) -> None:
             raise MessageError(f'"name" holds a control character or more than {MAX_NAME_CHARS} characters', -32600)
 
 
+# What an answer that nobody asked for may be taken for: the member that such an answer has
+RESULT_LOOKS = {"tools/list": "tools", "prompts/list": "prompts", "resources/list": "resources",
+                "resources/templates/list": "resourceTemplates", "initialize": "instructions"}
+# The members of results and of the items in their lists that mean something to the protocol
+_RESULT_MEMBERS = {
+    "tools/list": frozenset(("tools", "nextCursor")), "prompts/list": frozenset(("prompts", "nextCursor")),
+    "resources/list": frozenset(("resources", "nextCursor")),
+    "resources/templates/list": frozenset(("resourceTemplates", "nextCursor")),
+    "resources/read": frozenset(("contents", "inputRequests", "requestState")),
+    "prompts/get": frozenset(("messages", "description", "inputRequests", "requestState")),
+    "tools/call": frozenset(("content", "structuredContent", "isError", "task", "taskId", "inputRequests", "requestState")),
+    "tasks/get": frozenset(("taskId", "status", "statusMessage", "result", "error", "inputRequests", "requestState")),
+    "tasks/result": frozenset(("content", "structuredContent", "isError")),
+    "initialize": frozenset(("instructions", "serverInfo", "capabilities", "protocolVersion")),
+    "server/discover": frozenset(("instructions", "serverInfo", "capabilities", "supportedVersions")),
+}
+_COMMON_MEMBERS = frozenset(("_meta", "resultType"))
+_ITEM_MEMBERS = frozenset(("name", "title", "description", "inputSchema", "outputSchema", "annotations", "icons", "execution",
+                           "arguments", "uri", "uriTemplate", "mimeType", "_meta"))
+_HINT_MEMBERS = frozenset(("title", "readOnlyHint", "destructiveHint", "idempotentHint", "openWorldHint"))
+
+
+def check_result(method: str | None, result: Mapping[str, Any]) -> None:
+    """Raise MessageError where some reader takes a member of a result for one of the protocol, and others do not."""
+    methods = [method] if method in _RESULT_MEMBERS else RESULT_LOOKS if method is None else []
+    for one in methods:
+        _refuse_shadows(result, _RESULT_MEMBERS[one or ""] | _COMMON_MEMBERS, "result: ")
+
+
+def is_odd_item(item: Any) -> bool:
+    """The same of one item of a list: a tool, prompt or resource."""
+    if type(item) is not dict:
+        return False
+    hints = item.get("annotations")
+    return _has_shadow(item, _ITEM_MEMBERS) or type(hints) is dict and _has_shadow(hints, _HINT_MEMBERS)
+
+
 _SHAPE_WORDS: dict[type, str] = {str: "a string that is not empty", dict: "an object"}
 
 
@@ -536,15 +604,25 @@ _METHODS_FOLDED = frozenset(method.casefold() for method in _METHODS)
 
 
 def _refuse_shadows(members: Mapping[str, Any], protocol: frozenset[str], place: str) -> None:
-    """Raise MessageError for a name that some reader takes for a protocol member: that differs by case (ſ and the Kelvin
-    sign included), by blanks or invisible characters, or by what follows a NUL."""
+    """Raise MessageError for a name that some reader takes for a protocol member."""
+    if _has_shadow(members, protocol):
+        raise MessageError(f"{place}a member is named like a protocol member in another spelling", -32600)
+
+
+def _has_shadow(members: Mapping[str, Any], protocol: frozenset[str]) -> bool:
+    """Is there a name that differs from one of *protocol* by case (ſ and the Kelvin sign included), by blanks or invisible
+    characters, or by what follows a NUL?"""
     for name in members:
-        bare = name if name.isprintable() else "".join(c for c in name.split("\0")[0] if c.isprintable())
-        if name not in protocol and bare.casefold().strip() in _FOLDED[protocol]:
-            raise MessageError(f"{place}a member is named like a protocol member in another spelling", -32600)
+        if name not in protocol:
+            bare = name if name.isprintable() else "".join(c for c in name.split("\0")[0] if c.isprintable())
+            if bare.casefold().strip() in _folded(protocol):
+                return True
+    return False
 
 
-_FOLDED = {group: {name.casefold(): name for name in group} for group in (ENVELOPE_MEMBERS, PARAMS_MEMBERS)}
+@lru_cache(maxsize=None)
+def _folded(protocol: frozenset[str]) -> frozenset[str]:
+    return frozenset(name.casefold() for name in protocol)
 
 
 # -- raw text ---------------------------------------------------------------------
@@ -602,17 +680,43 @@ def _replace_instructions(text: str, words: str) -> str:
 
 # -- the id of what cannot be read ----------------------------------------------
 
-def _readable_id(line: bytes) -> Any:
-    """The id of a line that is not one strict message, when there is exactly one at its top level; else None."""
-    if sum(map(line.count, (b"{", b"[", b","))) > MAX_CONTAINER_MARKS // 10 or \
-            _long_number is not None and _long_number.search(line.decode("utf-8", "replace")):
-        return _id_at_head(line[:ENDS_BYTES])
-    try:
-        pairs = json.loads(line.decode("utf-8", "replace"), object_pairs_hook=list)
-    except (ValueError, RecursionError):
-        return _id_at_head(line[:ENDS_BYTES])
-    idents = [pair[1] for pair in pairs if isinstance(pair, tuple) and pair[0] == "id"] if isinstance(pairs, list) else []
-    return idents[0] if len(idents) == 1 and is_id(idents[0]) else None
+ENDS_BYTES = 64 * 1024      # of a line that is too long: so much of its head and tail is kept to find the id
+
+
+class TooLong(NamedTuple):
+    """A line beyond the limit: its first and last bytes, and how long it was."""
+    head: bytes
+    tail: bytes
+    size: int
+
+
+def glimpse(line: bytes | TooLong) -> tuple[bool, list[Any]]:
+    """What can be told of a line that is no strict message: is it an answer all the same (or a batch with one), and the ids
+    at the top level of the object or of the batch's items. Of an object with two ids nobody knows which counts."""
+    if isinstance(line, bytes):
+        read: Any = None
+        text = line.decode("utf-8", "replace")
+        marks = sum(map(line.count, (b"{", b"[", b",")))
+        if marks <= MAX_CONTAINER_MARKS // 10 and not (_long_number and _long_number.search(text)):
+            try:
+                read = json.loads(text, object_pairs_hook=tuple)
+            except (ValueError, RecursionError):
+                pass
+        if read is not None:
+            objects = [one for one in (read if type(read) is list else [read]) if type(one) is tuple]
+            idents = [found for one in objects for found in [[value for name, value in one if name == "id"]]]
+            return any(_is_answer(dict(one)) for one in objects), [one[0] for one in idents if len(one) == 1 and is_id(one[0])]
+        line = TooLong(line[:ENDS_BYTES], line[-ENDS_BYTES:], len(line))
+    head, tail, _ = line
+    ident = _id_at_head(head)
+    if ident is None:
+        ident = _id_at_tail(tail)
+    answers = any(b'"jsonrpc"' in part and (b'"result"' in part or b'"error"' in part) for part in (head, tail))
+    return answers and b'"method"' not in head[:200], [] if ident is None else [ident]
+
+
+def _is_answer(members: Mapping[str, Any]) -> bool:
+    return "jsonrpc" in members and "method" not in members and ("result" in members or "error" in members)
 
 
 def is_id(ident: Any) -> bool:
@@ -727,7 +831,8 @@ def _view_step(test: Callable[[str], Any], regex: lazy_regex, read: Callable[[st
 
 
 # Characters that show nothing. Joiners and the selectors of text or emoji style do honest work in emoji and many
-# scripts: they make a view only behind a letter of a western script (or a digit, for joiners) and in runs.
+# scripts: they make a view only behind a letter of a western script (or a digit, for joiners), in runs, and before an ASCII
+# letter or digit (a selector not where it belongs to an emoji).
 _VIEW_HIDDEN = ("\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e"
                 "\u2060-\u206f\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff9-\ufffb")
 _VIEW_HIDDEN_ASTRAL = "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
@@ -768,7 +873,8 @@ def _view_beginning(more: str = "") -> lazy_regex:
     One class first, and behind it what is beside its characters: that is the quickest way through a long text.
     """
     odd, joiners = more + _VIEW_ODD + _VIEW_ODD_ASTRAL, "".join(_VIEW_JOINERS)
-    joined = "|".join(f"(?<=[A-Za-z\u00c0-\u05ff{others}]{char})" for char, others in _VIEW_JOINERS.items())
+    joined = "|".join(f"(?<=[A-Za-z\u00c0-\u05ff{others}]{char})" for char, others in _VIEW_JOINERS.items()) \
+        + "|(?:(?<=[\u200c\u200d])|(?<![^\0-\x7f][\ufe0e\ufe0f])(?<=[\ufe0e\ufe0f]))(?=[A-Za-z0-9_])"
     return lazy_regex(f"[{odd}{_VIEW_ALIKE}{joiners}](?:(?<![{_VIEW_ALIKE}])(?:(?<=[{odd}])|{joined})"
                       "|(?<![" + joiners + "])(?:(?=[A-Za-z0-9_])|(?<=[A-Za-z0-9_].)"
                       f"|(?<!\\w.)(?<=[{_VIEW_SAME}])[{_VIEW_SAME}]{{2,}}(?!\\w)))")
@@ -3672,7 +3778,7 @@ _PATH_VARIABLE = lazy_regex(r"\$\{(?:env:)?([A-Za-z_]\w*)(?:[:?+=-]+([^{}$]*))?\
 _PATH_TILDE = lazy_regex(r"~(\+|[\w.-]*)(?=[/\\]|$)")
 _PATH_URI = lazy_regex(r"(?:(?:view-source|jar|url|vscode|vscode-insiders|cursor):(?://)?)*"
                        r"(?:file|filesystem|localfile|local|fs)(?::|/(?=/))", re.IGNORECASE)
-_PATH_SCHEME = lazy_regex(r"(?:[A-Za-z][A-Za-z0-9+.-]+:)+")
+_PATH_SCHEME = lazy_regex(r"(?:[A-Za-z][\w+.-]+:)+")
 # What names no file of this machine: places of the network. With a `..` in it, it may be taken for a path all the same.
 _PATH_NETWORK = lazy_regex(r"\s*(?:(?:https?|wss?|ssh|git|(?:git|svn)\+(?:ssh|https?)|svn|postgres(?:ql)?|mysql|mariadb|mssql"
                            r"|sqlserver|mongodb(?:\+srv)?|rediss?|amqps?|mqtts?|ldaps?|imaps?|smtps?|nats|kafka|bolt|neo4j"
@@ -4022,7 +4128,7 @@ def is_under(value: Any, roots: Sequence[str], ctx: PathContext) -> bool:
     return judged
 
 
-_PATH_URI_OTHER = lazy_regex(r"[\s\"'<]*[A-Za-z][A-Za-z0-9+.-]+:(?!\s|\d+(?:[:-]\d+)*\Z)")
+_PATH_URI_OTHER = lazy_regex(r"[\s\"'<]*[A-Za-z][\w+.-]+:(?!\s|\d+(?:[:-]\d+)*\Z)")
 _PATH_FILLED_IN = lazy_regex(r"\$\(|`|\A\s*[\"']?(?:\$\{?(?:env:)?([A-Za-z_]\w*)|%([A-Za-z_]\w*)%)", re.IGNORECASE)
 
 
@@ -4364,6 +4470,7 @@ block-ssh-keys: access to SSH keys
   !known_hosts.old | !known_hosts2 | !*.pub
 block-env-files: access to .env files
   .env | .env[._-]* | .env~ | .envrc | .envrc.* | ..env.sw? | *.env | .flaskenv | .dev.vars | .dev.vars.* | env~?
+  !process.env | !import.meta.env
   !.env*[._-]{example,sample,template,tmpl,tpl,dist,default,defaults,schema,vault,md,mdx,rst,ts,tsx,js,j2,erb}
   !.env[._-]{example,sample,template,tmpl,tpl,dist,default,defaults,schema,example.local}*
   !{example,sample,template,default,dist,*[._-]example,*[._-]sample,*[._-]template,*[._-]dist}.env
@@ -4413,6 +4520,7 @@ block-credentials: access to credential files
   !{credentials,secrets,creds,client_secret}*[._-]{example,sample,template,dist,schema,tmpl,enc}*
   !**/{templates,locales,locale,i18n,schemas,design-tokens,src}/**/{credentials,secrets,secret,token,tokens}.*
   !{src,lib,docs,test,tests,pkg,app}/**/{token,credentials,api_key} | !**/.git/{config,hooks}/**
+  !**/{oauth,oauth2,connect,openid-connect,v[0-9]}/**/{token,access_token}
   .rclone.conf | ~*/.jupyter/*.json | jupyter_cookie_secret | **/kubelet/config.json | ~*/.{wgetrc,curlrc,mailrc}
 block-package-manager-tokens: access to package managers' credentials
   ~*/.npmrc | **/etc/npmrc | **/npm/etc/npmrc | ~*/.yarnrc{,.yml} | ~*/.pnpmrc | **/pnpm/{rc,auth.ini} | .pypirc
@@ -5039,12 +5147,14 @@ MAX_SHELL_PATHS = 4_096     # file words reported
 
 
 class Command(NamedTuple):
-    """One command among the arguments of a call: *source* is a text or an argv list; *cwd* where it starts, if told;
-    *language* is "" for a shell of unknown kind, else powershell, cmd, sql, code (any language), python, node …"""
+    """One command among the arguments of a call: *source* is a text or an argv list; *cwd* where it starts, if told (or
+    several places, of which it may be any); *language* is "" for a shell of unknown kind, else powershell, cmd, sql, code
+    (any language), python, node …; *env*: variables that are set for it."""
     path: tuple[Any, ...]
     source: Any
-    cwd: str = ""
+    cwd: str | tuple[str, ...] = ""
     language: str = ""
+    env: tuple[tuple[str, str], ...] = ()
 
 
 class CommandFacts(NamedTuple):
@@ -5951,13 +6061,14 @@ class _Flow(NamedTuple):
     shell: bool = False                 # it is what a shell reading its input says
     made: bool = False                  # this very command makes it, from texts that it holds
     below: bool = False                 # it names files below the working directory
+    other: str = ""                     # how other shells read it
 
     def but(self, text: str | None) -> _Flow:
         """The same origin with another text."""
         return self._replace(text=text)
 
 
-_NOTHING, _EMPTY, _REMOTE = _Flow(), _Flow(""), _Flow(None, True)
+_NOTHING, _SOME, _EMPTY, _REMOTE = _Flow(), _Flow(), _Flow(""), _Flow(None, True)     # none; one nobody can tell; …
 
 
 class _ShWord(str):
@@ -5978,6 +6089,15 @@ def _sh_join(flows: Sequence[_Flow], text: str | None = None) -> _Flow:
     sources = tuple(dict.fromkeys(source for flow in flows for source in flow.sources))[:64]
     return _Flow(text, any(f.remote for f in flows), sources, any(f.coded for f in flows), any(f.shell for f in flows),
                  any(f.made for f in flows), bool(flows) and all(f.below or f is _NOTHING for f in flows))
+
+
+def _sh_said(flows: Sequence[_Flow]) -> _Flow:
+    """What is said in turn: the text, when all of it is known."""
+    flows = [flow for flow in flows if flow is not _NOTHING]
+    if len(flows) < 2:
+        return flows[0] if flows else _NOTHING
+    texts = [flow.text.rstrip("\n") for flow in flows if flow.text is not None]
+    return _sh_join(flows, "\n".join(texts)[:MAX_SHELL_VALUE] if len(texts) == len(flows) else None)
 
 
 def _sh_flow(word: str) -> _Flow:
@@ -6043,7 +6163,7 @@ def _sh_skip(args: list[str], letters: str, words: int) -> list[str]:
         if word == "--":
             return args[i + 1:]
         if word[:2] == "--":
-            i += word[2:] in _SH_VALUED_LONG
+            i += word[2:] in ("delimiter", "max-args", "max-procs", "replace", "arg-file", "jobs")
         elif word[:1] == "-" and len(word) > 1:
             i += next((k for k, c in enumerate(word) if k and c in letters and c != "-"), 0) == len(word) - 1
         elif not ("=" in word and _sh_assignment.match(word)):
@@ -6166,90 +6286,237 @@ def glob_may_hit(word: str, known: str) -> bool:
 
 
 # ---- 9c. Commands: the table of programs, rules, places --------------------------------------------------
-# What runs another command: name, letters of options that take a value, words to skip before the command.
-_SH_WRAPPERS = """sudo ughpCrtTUDRa 0;doas uC 0;env uC 0;nohup - 0;nice n 0;ionice cnpt 0;timeout ks 1;time fo 0;stdbuf ioe 0
-strace eopsuabEPSX 0;ltrace eopsuabE 0;setsid - 0;chrt Tp 1;taskset - 1;setarch - 1;flock wE 1;chroot - 1;unshare - 0
-nsenter tSGw 0;xargs nPIdaELs 0;parallel jNnSPLI 0
-command - 0;builtin - 0;exec a 0;caffeinate tw 0;numactl - 0;prlimit - 0;firejail - 0
-fakeroot - 0;proxychains4 f 0;proxychains f 0;torsocks - 0;torify - 0;rlwrap - 0;unbuffer - 0;systemd-run pPuMH 0
-xvfb-run ens 0;valgrind - 0;hyperfine wrm 0;entr - 0;npx p 0;pnpx - 0;bunx - 0;uvx - 0;winpty - 0;busybox - 0;toybox - 0
-call - 0;pkexec - 0;gosu - 1;su-exec - 1;proot r 0;linux32 - 0;linux64 - 0;runuser ug 0;sg - 1;trap - 0;catchsegv - 0
-poetry:run - 0;uv:run - 0;pipenv:run - 0;bundle:exec - 0;conda:run np 0;mise:exec - 0;direnv:exec - 1;rbenv:exec - 0
-doppler:run pc 0;op:run - 0;npm:exec - 0;yarn:dlx - 0;pnpm:dlx - 0;pnpm:exec - 0;git:bisect - 1;dotenv f 0;cross-env - 0"""
-_SH_VALUED_LONG = frozenset("""distribution user group host chdir signal kill-after adjustment unset max-args max-procs replace
-    delimiter arg-file class classdata namespace context profile region project output git-dir work-tree subscription kubeconfig
-    cluster server interval env-file config log-level""".split())
-# Options whose value is text, never a file, by program ("" for all); and programs none of whose words are files.
-_SH_TEXT_OPTIONS = {
-    "git": "-m --message --author --grep -S -G --format --pretty --date --trailer -c --since --until --before --after",
-    "gh": "-t --title -b --body -q --jq --template -l --label --search --notes", "glab": "-t -d --title --description",
-    "docker": "--format --filter --label -l --name --hostname --env-file", "grep": "-e --include --exclude -A -B -C",
-    "node": "--env-file", "ssh": "-i -F -o", "scp": "-i -o", "sftp": "-i -o", "jq": "--arg", "npm": "-m --message",
-    "": "--message --title --body --description --env-file --identity-file --format --query --jq --name -Message"}
+# One row for each program or sub-command: names | options | operands | what else is known of it. A row that is indented
+# goes on with the one above. `docker,podman/run` names a sub-command of two programs.
+# Options stand as getopt has them: in `ab:c` each is a letter, one before a colon takes a value that nobody looks at;
+# `-f,--file:r` takes a value with a role, `-s,--shell=login` sets a mark. Behind a role: `.` ends the options, `!` leaves
+# an operand out that is written `~`. An option in no row may take a value or not: a command is then read from both places.
+# Operands have a role each; `*` repeats it, `+` joins all that is left, `?` is a word that may be missing.
+#   x a command starts here · e NAME=VALUE · cd the folder it works in · script a file that is run
+#   sh python node perl ruby php awk sed sql make tcl osascript code esc: text in that language (esc: `!command` in a line)
+#   f perhaps a file · r read · w written · d deleted · n only its name matters · k key or settings, used and not shown
+#   p text that nobody looks at · u address · s text sent · S file sent · @ text or @FILE sent · vol a mount · ssh, git, exec
+#   settings of these programs
+# Behind the last bar: root · t:METHOD of the follower · in:ROLE of its standard input · none: it says nothing that matters
+# lines: some of those that go in · below: names of files here · made: what its words say · secret:WHAT it shows
+_SH_PROGRAMS = """
+# -- programs that run another
+sudo | ABbEHKklNnPSVv C:c:g:h:p:r:R:t:T:u:U: --user: --group: --host: --prompt: -D,--chdir:cd -i,-s,--login,--shell=shell
+     | e* x | root t:sudo
+doas | Ln C:u: -s=shell | e* x | root t:sudo
+pkexec | --user: | x | root t:sudo
+gosu su-exec | | p x | root t:sudo
+env | 0iv u: --unset: -C,--chdir:cd -S,--split-string:sh. -a,--argv0: | e* x | t:env
+nice ionice choom | c:n:P:u:p: -p=idle --adjustment: --class: --classdata: | x
+nohup setsid busybox toybox unbuffer rlwrap torify torsocks winpty catchsegv fakeroot chronic tini dumb-init call | f: | x
+timeout | k:s: --kill-after: --signal: | p x
+time | pqv f: --format: -o,--output:w | x
+stdbuf | e:i:o: --input: --output: --error: | x
+strace | cCdfFhiqrtTvwxyzk a:b:e:E:I:o:O:p:P:s:S:u:U:X: | e* x
+ltrace | bcCfhiLrStTV a:A:D:e:F:l:n:o:p:s:u:w:x: | x
+setarch | BFILRSTXZv3 | p? x
+linux32 linux64 arch | BFILRSTXZv3 e: | p? x
+chrt taskset | abdfimorRv T:P:D: -p=idle | p x
+flock | Fensuxo E:w: --timeout: -c,--command:sh | p x
+chroot | --userspec: --groups: | p x | t:enters
+unshare | cCfimnprTuU S:G:R: -w,--wd:cd --map-user: --map-group: | x | t:enters
+nsenter | aCFimnpruUZ t:S:G: --target: -w,--wd:cd | x | t:enters
+setpriv prlimit cgexec chpst firejail proot valgrind faketime aa-exec numactl caffeinate | n:r:b: | p? x
+command | p -v,-V=idle | x
+builtin | | x
+exec | cl a: | x | t:exec
+proxychains proxychains4 | q f: | x
+systemd-run | qrSt p:E:u:H:M:G:P: --property: --unit: --uid: --gid: --slice: --setenv:e --working-directory:cd | x
+systemd-inhibit xvfb-run | adl e:f:n:p:s:w: --what: --who: --why: --mode: --server-num: --server-args: | x
+perf/stat,record,trace | adghinqsuv A:b:B:c:C:D:e:F:G:I:m:o:p:r:t: | x
+xargs | | | t:xargs
+parallel | | | t:parallel
+find fd fdfind | | | t:find
+entr | acdnprz -s:sh | x
+npx pnpx bunx | yq p: --package: -c,--call:sh w: --workspace: | x
+npm,pnpm,yarn/exec,x,dlx | yq p: --package: -c,--call:sh w: --workspace: | x
+uvx | p: --python: --from: --with: | x
+poetry,uv,pipenv,pdm,hatch,rye,conda,pipx/run | qv n:p: --with: --python: --directory:cd | p? x
+bundle,mise,rbenv,asdf/exec | q C: -c,--command:sh | x
+mise/x | -c,--command:sh | p? x
+direnv/exec | | p x
+doppler,op,dotenvx,infisical/run | p:c:f:e: --env-file:k --command:sh | x
+dotenv cross-env chamber/exec aws-vault/exec | p:c:f:e: --env-file:k | e* p? x
+git/bisect/run | | x
+cmake | D:G:S:B: -P:script -E=tool | p? x | t:cmake
+trap | lp | sh p*
+# -- programs that run a text
+su | flmp g:G:w: --user: -s,--shell:k -c,--command,--session-command:sh | p* | t:su
+runuser | flmp g:G:w: -u,--user:p! -s,--shell:k -c,--command,--session-command:sh | ~p x
+sg newgrp | -c,--command:sh | p sh+
+watch | bcdeghptx n:q: --interval: | sh+
+script | aefqr B:E:I:m:o:O:t:T: -c,--command:sh | w x
+hyperfine | NiqV e:i:L:m:M:n:P:r:S:t:u:w: -p,--prepare,-c,--cleanup,-s,--setup:sh | sh*
+concurrently | krs n:p:c: --names: | sh*
+nodemon watchexec onchange chokidar | qrc p:e:i:d:w: --watch: --ext: --delay: -x,--exec:sh | p? x
+nix-shell | p:A:I: --run,--command:sh | f*
+nix/develop,shell,run | -c,--command:x. | p*
+ssh plink autossh | 46AaCfGgKkMNnqsTtVvXxYy b:B:c:D:E:e:I:J:L:l:m:O:p:Q:R:S:W:w: -i,-F:k -o:ssh | h sh+ | t:ssh
+mosh | p: --ssh:sh | h sh+ | t:ssh
+sshpass | f:p:d: | x
+scp sftp | 346ABCpqRrTv c:l:P:s:X:b: -i,-F:k -o:ssh -S:program -D:sh J: | | t:remote_copy
+rsync | -e,--rsh,--rsync-path:sh --exclude: --include: --filter: --remove-source-files=moved | | t:remote_copy
+pssh pdsh parallel-ssh clush dsh | h:H:l:p:o:e:t:O:x:w:g: | sh+
+ansible | h:i:m:u:f:e:t:l:M: -a,--args:sh --private-key,--key-file,--vault-password-file:k | p
+ansible-playbook | h:i:u:f:e:t:l: --private-key,--key-file,--vault-password-file:k | f*
+salt salt-call salt-ssh | | p p sh+
+tmux screen | | | t:terminal
+xterm konsole gnome-terminal kitty alacritty urxvt | T:n:g: -e:x. --command:sh -display:p | x
+wsl | d:u: --distribution: --user: -e,--exec:x. --cd:cd | x
+at batch | q: -f:script | p* | in:sh
+crontab | u: -l,-r,-e=idle | script | in:crontab
+history fc get-history | -s:sh. | p* | shows:the_shell_history
+compgen complete bind | A:G:W:F:P:S:X:o: -C,-x:sh | p*
+tar bsdtar gtar | --exclude: -C,--directory:cd --checkpoint-action:exec
+     -I,--use-compress-program,--to-command,--info-script,--new-volume-script,--rsh-command:sh | | t:archive
+zip | -TT:sh -m,--move,-rm,-mr=moved -x,--exclude:p. | | t:archive
+7z 7za | -sdel=moved | | t:archive
+rar cpio compress-archive | | | t:archive
+git | pP -C:cd -c:git --exec-path: --git-dir: --work-tree: --namespace: --config-env: | | t:git
+git/clone,fetch,pull,push,ls-remote,archive | b:j:o: -u,--upload-pack,--receive-pack,--exec:sh -c,--config:git --output:w | f*
+     | t:git
+git/difftool,mergetool | dgy t: -x,--extcmd:sh | f*
+git/rebase | i s:X: --onto: -x,--exec:sh | p* | none
+git/filter-branch | --tree-filter,--index-filter,--msg-filter,--env-filter,--parent-filter,--commit-filter,--setup:sh | p*
+git/submodule/foreach | q | sh+
+git/config | f: --file:f | p* | t:git
+git/send-email | --smtp-server,--to-cmd,--cc-cmd,--sendmail-cmd:sh --to: --cc: --subject: | f*
+git/clean | d f x X n q e: | p* | t:git
+git/log,rev-parse,status,describe,shortlog,ls-tree | n:S:G:L: --format: --pretty: --grep: --author: --output:w | p* | below
+git/ls-files | | p* | below
+git/diff,show | S:G:O: --output:w | f* | below
+git/add,apply,blame,cat-file,am,format-patch,bundle,hash-object | o:L: | f*
+git/rm,mv,commit,tag,notes,merge,revert,cherry-pick,stash,branch,checkout,switch,reset,restore,worktree,bisect,init,remote
+     | -F,-t,--file,--template:r m:C:c:S:u: --message: --author: --date: --trailer: | p* | none t:git
+gcc g++ cc c++ clang clang++ | -wrapper:list -x: o:I:L:D:l: | f*
+make gmake ninja just | j:l:o:O:W: -C,--directory:cd -f,--file,--makefile:makefile --eval,-E:make | p* | t:make
+vim vi nvim ex view vimdiff | esnRZ -c,--cmd:esc -S,-u:script w: | f* | t:editor
+ed red lldb less more most | P:p: -o,-O,--one-line:esc -s,--source:script | f* | t:editor
+gdb | p:d: -ex,-iex,-eval-command,--eval-command,--ex:esc -x,--command:script | f* | t:editor
+emacs | -eval,--eval:strings -l,--load,--script:script | f*
+man | P:M:C: -P,--pager,-H,--html:sh | p*
+sqlite3 sqlite duckdb | -separator: -nullvalue: -cmd,-c:sql -init:script | f sql* | t:sql
+psql | AaEeLlnqSstwWxXzb1 d:h:L:p:P:R:F:T:U:v: -o,--output:w -c,--command:sql -f,--file:script --dbname: --host: --username:
+     | p* | t:sql
+mysql mariadb | AbBCEfGHiInNqrsStTvwXV D:h:P:u:S: --user: --host: --database: -e,--execute,--init-command:sql --pager:sh
+     | p* | t:sql
+sqlcmd clickhouse-client cqlsh snowsql trino usql bq/query dolt/sql | S:U:P:d:h:u:p: -i,-f,--file:script
+     -Q,-q,-e,-c,--query,--execute:sql | p* | t:sql
+mongosh mongo | u:p: --eval:node -f,--file:script | f* | t:sql
+redis-cli valkey-cli | x h:p:a:n:u: | sql+ | t:sql
+# -- interpreters
+sh bash dash zsh ksh ash fish csh tcsh mksh rbash yash | | | t:shell
+powershell pwsh powershell_ise | | | t:power
+cmd command.com | | | t:dos
+python pypy ipython micropython | bBdEhiIOPqRsSuvVx W:X: -c:python. -m:module. | script f* | t:code
+perl | acdDfhlnpsStTuUvwWX0 C:F:I:m:M:x: -e,-E:perl! -i=inplace | ~script f* | t:code
+ruby jruby | acdhlnpsSUvwWy0 E:F:I:K:r:T:x: -e:ruby! -C:cd -i=inplace | ~script f* | t:code
+node nodejs bun tsx ts-node deno/run bun/run | chi C: -e,-p,-pe,-ep,--eval,--print:node! --env-file:k
+     -r,--require,--import,--loader:script | ~script f* | t:code
+deno/eval | | node | t:code
+php | aCehilmnqsvwz c:d:z:S:t: -r,-B,-R,-E:php! -f,-F:script! | ~script f* | t:code
+lua luajit groovy julia elixir octave gnuplot r rscript matlab jshell | vi l:E:L:p: -e,--eval,-eval,-E:code! | ~script f*
+     | t:code
+osascript | l: -e:osascript! | ~script f* | t:code
+tclsh wish expect | d: -c:tcl! -f:script! | ~script f* | t:code
+m4 | D:I:s: | f* | in:tcl
+awk gawk mawk nawk | bcCghIkLMnNOPrsStV F:E:l: -v:p -f,--file:awkfile! -e,--source:awk! | ~awk f*
+sed gsed | bEnrsuz l: -e,--expression:sed! -f,--file:sedfile! -i,--in-place=inplace | ~sed f* | t:sed
+iex invoke-expression eval | | | t:evaluate
+source . import-module | | | t:source
+# -- what reads, writes, deletes
+cat gc get-content type | | | t:cat
+grep egrep fgrep zgrep rg ag ack | A:B:C:d:D:m:t:T: -e,--regexp:p! -f,--file:r! -g,--include,--glob,--iglob:f
+     --exclude: --exclude-dir: -o,--only-matching=part | ~p f* | lines
+head tail uniq sort shuf tac | t:S:k:n: --lines: -c,--bytes=part -o,--output:w --files0-from:r | f* | lines
+jq yq dasel | -f,--from-file:r! --arg:two --argjson:two --slurpfile: --rawfile: | ~p f*
+findstr select-string sls | | ~p f*
+cut | b:c:d:f: --delimiter: --fields: | f*
+echo printf print write-output write-host | | | t:echo
+stat file du touch mkdir md test-path locate wc tree | c:f:m:d:t:r: | n*
+test [ | | n* | t:subscripts
+unset let | | | t:subscripts
+ls ll dir get-childitem gci exa eza lsd vdir | | | t:listing
+ssh-keygen | f:C:N:P:t:b: | n*
+ssh-add | t: | k*
+whatis apropos whereis explain kill killall pkill pgrep sleep date uname id hostname true false : jobs ps help info tldr get-help
+     get-command wait uptime df free top unalias bg fg disown logger notify-send say break continue ulimit umask stty tput
+     clear type banner | | p* | none
+expr figlet toilet cowsay seq | | p* | made
+date basename dirname whoami logname mktemp pwd get-location gl which realpath readlink | | | t:prints
+openssl/x509,req,verify,dgst,sha256,sha1,ca,crl,ocsp,cms,smime,ts,pkeyutl
+     | -in,-key,-sign,-inkey,-CA,-CAkey,-CAfile,-signkey,-verify,-cert,-certfile,-config,-recip,-signer:k -subj: -passin:
+     -out,-keyout:w -passout: -addext: -days: | k*
+openssl/genrsa,genpkey,ecparam,rand,s_client,s_server | -cert,-key,-CAfile:k -out:w -connect: -pass: | p* | t:openssl
+openssl/enc,base64 | -in:r -out:w -pass: -k: -K: -iv: -kfile:k | f* | t:openssl
+openssl | -in:r -out:w -passin: -passout: | f*
+cp copy copy-item cpi mv move move-item mi install ln rename ren rename-item mklink xcopy | | | t:copy
+rm unlink rmdir rd del erase remove-item ri rimraf trash trash-put shred srm wipe del-cli | | | t:remove
+gio/trash,remove | f | d*
+dd truncate tee tee-object set-content sc add-content ac out-file sponge fallocate clear-content clc | | | t:overwrite
+split csplit | dksxz a:b:C:l:n:t: -f,--prefix:stem --bytes: --lines: | | t:split
+mkfifo mknod | m: | p* | t:pipe
+chmod chown chgrp icacls takeown setfacl | | | t:mode
+base64 base32 xxd uudecode gunzip zcat bunzip2 bzcat xzcat unxz gzip rev tr zstdcat od hexdump zstd xz bzip2 | | | t:decode
+gpg gpg2 | u:r: --recipient: --local-user: --output,-o:w | f* | t:decode
+cd pushd popd chdir set-location sl | | | t:change
+export printenv set declare typeset local readonly setx | | | t:environment
+read mapfile readarray | | | t:read_variable
+shift | | | t:shift
+exit return | | | t:ends
+alias | | | t:alias
+hash | | | t:hash
+# -- containers
+docker,podman,nerdctl/run,create | diPtT -v,--volume:vol --mount:vol -e,--env:k --env-file:k -u: -w: -p: -m: -l: -h: -c: -n:
+     --name: --network: --user: --workdir: --publish: --label: --hostname: --memory: --cpus: --platform: --pull: --restart:
+     --add-host: --cap-add: --cap-drop: --device: --gpus: --ipc: --pid: --security-opt: --shm-size: --tmpfs: --ulimit:
+     --volumes-from: --entrypoint:entry | p x | t:inside
+docker,podman,nerdctl/exec | dit u:w:e: --user: --workdir: --env: --env-file:k | p x | t:inside
+docker,docker-compose/compose/run,exec docker-compose/run,exec | dTiP u:w:e:l:n:p: -v,--volume:vol --name: --user: --index:
+     --workdir: --entrypoint:entry | p x | t:inside
+docker,podman,nerdctl,docker-compose | c:H:l:f:p: --context: --host: --config: --file:k --project-name: | | data t:container
+kubectl,oc,k3s/exec,debug,rsh | itq n:c:s: --namespace: --container: --context: --cluster: --image: --kubeconfig:k | p x
+     | t:inside
+kubectl,oc | n:s:l:f:o: --namespace: --context: --kubeconfig:k | | data t:container
+lxc,incus/exec lxc-attach/ nerdctl/exec | n: | p x | t:inside
+# -- the network
+curl | 0123469afgGIjJklLNpqsSvVZ# C:D:h:m:P:Q:r:t:w:x:X:y:Y:z: --request: --max-time: --connect-timeout: --retry: --write-out:
+     -i,--include=switch -A,-e,--user-agent,--referer,-b,--cookie:header -H,--header:header -u,--user,--oauth2-bearer:auth
+     -d,--data,--data-ascii,--data-binary,--data-urlencode,--json,-F,--form,--url-query:@ --data-raw,--form-string:s
+     -c,--cookie-jar:w -E,--cert,--key,--cacert,--capath,--netrc-file,--pinnedpubkey:k -K,--config:r -T,--upload-file:S
+     -o,--output:w -O,--remote-name,--remote-name-all=named --output-dir:folder --url:u | u* | t:http
+wget wget2 | bcdFhHkKlmnNpqrSvVx a:A:B:D:e:I:l:Q:R:t:T:w:X: -U,--user-agent,--referer,--header:header -o:w --method: --tries:
+     --post-data,--body-data:s --post-file,--body-file:S -O,--output-document:w -P,--directory-prefix:folder --timeout:
+     -i,--input-file:r --certificate,--private-key,--ca-certificate:k --user: --password:auth | u* | t:http
+http https xh curlie | a:A:p:s: -o,--output:w --cert,--cert-key:k | u* | t:http
+aria2c axel lwp-request lwp-download lynx w3m links fetch | j:s:x:n: -o,--out,--output:w -d,--dir:folder -i:r | u* | t:http
+invoke-webrequest iwr invoke-restmethod irm start-bitstransfer | -uri,-source:u -outfile,-outf,-destination:w -body:@
+     -infile,-inf:S -headers: -method: -useragent: -contenttype: -usebasicparsing,-useb=x | u* | t:http
+nc ncat netcat telnet socat websocat cryptcat | | | t:socket
+aws az gcloud gh rclone ftp lftp tftp gsutil s3cmd azcopy mc croc wormhole magic-wormhole ffsend pscp s5cmd robocopy
+     | | | data t:remote_copy
+mail mailx mutt sendmail swaks msmtp send-mailmessage xclip pbcopy xsel wl-copy clip set-clipboard gist | | | t:mail
+dig nslookup host ping resolve-dnsname drill test-connection | | | t:lookup
+bitsadmin certutil | | | t:fetch_tool
+# -- Windows; programs whose words are no commands
+start start-process saps start-job start-threadjob invoke-command icm foreach-object % foreach where-object ? where | | | t:start
+get-item gi resolve-path rvpa convert-path cvpa join-path | | | t:items
+select-object select sort-object get-unique out-string | | | t:passes
+forfiles | | | t:forfiles
+set-alias sal new-alias nal | | | t:set_alias
+apt apt-get brew pip pip3 npm pnpm yarn cargo go gem dnf yum apk pacman snap port choco winget hg svn jj glab dvc adb
+     heroku vagrant systemctl terraform | m: --message: --title: --body: | f* | data
+"""
 # Options whose value is left alone, by program ("" for all): to leave something out is not to touch it. So is what begins
 # with `!`, a negated glob, or, for git, with `:!`.
 _SH_LEAVES_OUT = {
     "zip": "-x", "fd": "-E", "fdfind": "-E", "tree": "-I", "repomix": "-i", "ag": "--ignore", "eza": "-I", "exa": "-I",
     "": "--exclude --exclude-dir --exclude-pattern --ignore --ignore-dir --ignore-pattern --ignore-glob --ignore-patterns"}
-_SH_NO_FILES = frozenset("""man whatis apropos which whereis hash kill killall pkill pgrep sleep date uname whoami id hostname
-    true false : exit return jobs ps help info tldr get-help write-host write-output get-command seq expr wait uptime df free
-    top alias unalias bg fg disown logger figlet cowsay notify-send say banner read unset shift break continue ulimit umask stty
-    tput clear""".split())
-# Programs that only look at names and modes: their words count only where even that is nobody's business.
-_SH_NAMES_ONLY = frozenset("""test [ [[ stat file basename dirname realpath readlink du touch chmod chown mkdir ls ll dir tree
-    get-childitem gci test-path get-item resolve-path ssh-keygen ssh-add cd pushd set-location sl popd find locate""".split())
-# First word is a pattern or program, the others are files.
-_SH_PATTERN_FIRST = frozenset("""grep egrep fgrep zgrep rg ag ack sed gsed awk gawk mawk jq yq findstr select-string sls perl tr
-    cut""".split())
-_SH_METHODS = """shell sh bash dash zsh ksh ash fish csh tcsh mksh rbash yash
-code python pypy ipython perl ruby node nodejs bun deno php lua luajit rscript osascript groovy julia elixir tclsh expect jshell
-awk awk gawk mawk nawk
-echo echo printf print write-output write-host
-evaluate eval iex invoke-expression
-source source . import-module
-cat cat gc get-content type
-power powershell pwsh powershell_ise
-dos cmd command.com
-ssh ssh plink autossh
-su su
-editor vim vi nvim ex
-wrap_join watch script tmux screen xterm konsole gnome-terminal wsl
-container docker podman nerdctl kubectl oc docker-compose lxc crictl ctr
-environment env printenv set export declare typeset local readonly setx
-copy cp copy copy-item cpi mv move move-item mi install ln rename ren rename-item mklink xcopy
-remove rm unlink rmdir rd del erase remove-item ri rimraf trash shred srm wipe del-cli
-find find fd fdfind
-listing ls dir get-childitem gci tree
-change cd pushd popd chdir set-location sl
-overwrite dd truncate tee tee-object set-content sc add-content ac out-file sponge fallocate clear-content clc
-mode chmod chown chgrp icacls takeown setfacl
-http start-bitstransfer curl wget http https xh aria2c fetch invoke-webrequest iwr invoke-restmethod irm
-http lwp-request lwp-download axel curlie lynx w3m links
-openssl openssl
-socket nc ncat netcat telnet socat websocat cryptcat
-remote_copy aws az gcloud gh scp rsync rclone sftp ftp lftp tftp gsutil s3cmd azcopy mc croc wormhole magic-wormhole ffsend
-remote_copy pscp s5cmd robocopy
-mail mail mailx mutt sendmail swaks msmtp mutt send-mailmessage xclip pbcopy xsel wl-copy clip set-clipboard gist
-lookup dig nslookup host ping resolve-dnsname drill test-connection
-decode base64 base32 xxd uudecode gunzip zcat bunzip2 bzcat xzcat unxz gzip rev tr gpg zstdcat od hexdump
-fetch_tool bitsadmin certutil
-archive tar zip 7z 7za rar compress-archive bsdtar cpio gtar
-git git
-sql psql mysql mariadb sqlite3 sqlite sqlcmd mongosh mongo redis-cli clickhouse-client cqlsh mysqladmin duckdb
-start start start-process saps start-job start-threadjob invoke-command icm foreach-object % foreach where-object ? where
-items get-item gi resolve-path rvpa convert-path cvpa join-path
-passes select-object select sort-object tee-object get-unique out-string
-forfiles forfiles
-set_alias set-alias sal new-alias nal
-read_variable read mapfile readarray
-shift shift
-ends exit return
-alias alias
-hash hash
-subscripts test [ unset let
-some_lines head tail sort uniq grep egrep fgrep shuf tac
-prints pwd get-location gl mktemp which history fc get-history security secret-tool keyring realpath readlink dirname basename
-sed sed gsed"""
 _SH_BRANCH = r"(?:main|master|trunk|develop|dev|release\S*|prod\w*|stable|staging|next|gh-pages|\*|HEAD)"      # shared
 # category :: programs :: regex over the arguments (each between single spaces; blanks inside one are NUL) :: reason
 _SH_RULES = r"""
@@ -6260,8 +6527,8 @@ destructive :: wipefs sgdisk gdisk sfdisk cfdisk badblocks hdparm nvme cryptsetu
 destructive :: parted :: (?=.* (?:mklabel|mktable|rm|mkpart)) :: changes a partition table
 destructive :: fdisk diskpart :: (?!(?:.* )?(?:-l|--list|/\?) ) :: changes a partition table
 destructive :: diskutil :: .*\b(?i:erase|partition|zeroDisk|secureErase|deleteVolume|deleteContainer|reformat) :: erases a disk
-destructive :: lvremove vgremove pvremove zpool zfs mdadm :: (?=.*(?: destroy | -f | -y | --force |--zero-superblock
-    | /dev/)) :: destroys a volume
+destructive :: lvremove vgremove pvremove zpool zfs mdadm :: (?=.*(?: destroy | -f | -y | --force |--zero-superblock|
+     /dev/)) :: destroys a volume
 destructive :: format format.com :: (?i) (?:.* )?[a-z]: :: formats a drive
 destructive :: btrfs :: subvolume delete :: destroys a volume
 destructive :: cipher :: (?i).*/w :: wipes free space
@@ -6269,18 +6536,38 @@ destructive :: vssadmin wbadmin :: (?i) (?:delete|resize) :: deletes backups or 
 destructive :: git :: push(?!(?:.* )?(?:--dry-run|-n) )(?:(?=.*--(?:mirror|prune))|(?=.* (?:-[a-z]*f[a-z]*|
     --force\S*) )(?=.* (?:--all|[+]?(?:\S*:)?(?:refs/heads/)?BRANCH ))|(?=.* [+](?:\S*:)?(?:refs/heads/)?BRANCH )|(?=.* (?:-d|
     --delete) )(?=.* (?:\S*:)?(?:refs/heads/)?BRANCH )|(?=.* :(?:refs/heads/)?BRANCH )) :: overwrites or deletes a shared branch
-git_rewrite :: git :: (?:reset .*--(?:hard|merge)|clean(?=.* (?:-[a-z]*f|--force))(?!.* (?:-[a-z]*n|--dry-run))|filter-(?:branch
-    |repo)|reflog (?:expire|delete)|gc .*--prune=now|stash clear|branch(?=.* (?:-D|--delete .*--force|--force .*--delete) )|
-    update-ref .*-d |checkout (?:.* )?(?:-f|--force|--|\.) |restore(?!.*--staged).* \. |
+git_rewrite :: git :: (?:reset .*--(?:hard|merge)|clean(?=.* (?:-[a-z]*f|--force))(?!.* (?:-[a-z]*n|--dry-run))|
+    filter-(?:branch|repo)|reflog (?:expire|delete)|gc .*--prune=now|stash clear|branch(?=.* (?:-D|--delete .*--force|--force
+     .*--delete) )|update-ref .*-d |checkout (?:.* )?(?:-f|--force|--|\.) |restore(?!.*--staged).* \. |
     push(?!.*--force-with-lease)(?=.* (?:-[a-z]*f[a-z]*|--force) )) :: throws local or unpushed work away
 persistence :: crontab :: (?!(?:.* )?(?:-l|-r|-V|--help) ) :: changes scheduled jobs
+secret :: pass gopass :: (?:show |otp )?(?!(?:ls|list|git|init|help|version|find|search|grep|insert|edit|generate|rm|mv|cp) |
+    -)\S :: STORED_PASSWORD
+secret :: secret-tool :: (?:lookup|search) :: STORED_PASSWORD
+secret :: security :: (?:find-\S+-password .*-\w*[wg]|dump-keychain|export) :: STORED_PASSWORD
+secret :: keyring lpass keepassxc-cli bw rbw :: (?:get|show|export|clip) :: STORED_PASSWORD
+secret :: gpg gpg2 :: .*--export-secret :: GPG_KEY
+secret :: gh :: auth (?:token|status .*--show-token|status .*-t ) :: GITHUB_TOKEN
+secret :: glab :: auth status .*(?:-t|--show-token) :: GITLAB_TOKEN
+secret :: aws :: configure (?:export-credentials|get \S*(?:secret|token)) :: AWS_KEY
+secret :: aws :: (?:secretsmanager get-secret-value|ssm get-parameters? .*--with-decryption|sts (?:get-session-token|
+    assume-role)) :: AWS_SECRET
+secret :: gcloud :: secrets versions access :: GOOGLE_SECRET
+secret :: az :: account get-access-token|keyvault secret show :: AZURE_TOKEN
+secret :: kubectl oc :: config view (?=.*(?:--raw|--flatten)) :: KUBERNETES_KEY
+secret :: op :: (?:read|item get (?=.*(?:--fields|--reveal|--otp))|inject|document get) :: STORED_PASSWORD
+secret :: vault :: (?:kv get|read|token create|print token) :: VAULT_SECRET
+secret :: doppler infisical chamber :: (?:secrets (?:get|download)|export|read)  :: STORED_SECRET
+secret :: heroku :: (?:auth:token|config(?::get)?|authorizations:create) :: HEROKU_TOKEN
+secret :: git :: credential fill :: GIT_PASSWORD
+secret :: netsh :: (?i)wlan show profile.*key=clear :: WIFI_PASSWORD
 persistence :: at batch :: (?!(?:.* )?(?:-[lqrdcV]|list) ) :: schedules a command for later
 destructive :: ddrescue dcfldd partclone.restore :: .* /dev/(?!null) :: writes to a raw device
 destructive :: wsl :: .*--unregister :: deletes a whole distribution
 destructive :: wmic :: (?i).*shadowcopy.* delete :: deletes shadow copies
 destructive :: bcdedit :: (?i) (?:/set|/delete|-set) :: changes how the system starts and recovers
-destructive :: clear-disk format-volume initialize-disk remove-partition reset-physicaldisk clear-partition sdelete sdelete64 :
-    : . :: wipes a disk or volume
+destructive :: clear-disk format-volume initialize-disk remove-partition reset-physicaldisk clear-partition sdelete sdelete64
+     :: . :: wipes a disk or volume
 destructive :: wevtutil :: (?i) (?:cl|clear-log) :: wipes an event log
 destructive :: clear-eventlog remove-eventlog limit-eventlog :: . :: wipes an event log
 destructive :: reg :: (?i) delete (?:HKLM|HKCR|HKEY_LOCAL|HKEY_CLASSES|\S*\\(?:Windows|Software) ) :: deletes registry keys
@@ -6293,15 +6580,15 @@ destructive :: kill :: .* -1 $ :: kills every process
 destructive :: crontab :: .* -r  :: removes all cron jobs
 destructive :: tmutil :: (?:delete|disable) :: removes backups
 reverse_shell :: ngrok :: (?:http|tcp|tls|start|tunnel) :: opens a tunnel into this machine
-reverse_shell :: chisel frpc ligolo-ng gost rathole bore pagekite :: (?!(?:.* )?(?:--help|--version|-h|
-    help) ) :: opens a tunnel into this machine
+reverse_shell :: chisel frpc ligolo-ng gost rathole bore pagekite :: (?!(?:.* )?(?:--help|--version|-h|help) ) :: opens a
+     tunnel into this machine
 reverse_shell :: cloudflared :: (?:tunnel|access) (?!list|info|login|create) :: opens a tunnel into this machine
 reverse_shell :: lt localtunnel :: .*-p :: opens a tunnel into this machine
 reverse_shell :: tailscale :: (?:funnel|serve) (?!status) :: opens a tunnel into this machine
 reverse_shell :: ssh autossh plink :: .* -\w*R :: opens a tunnel into this machine
 reverse_shell :: code devtunnel :: (?:tunnel|host) :: opens a tunnel into this machine
-reverse_shell :: tmate sshx gotty ttyd shellinaboxd gs-netcat pwncat pwncat-cs dnscat dnscat2 iodine powercat msfconsole sbd rpi
-    vot revsocks hans :: (?!.*(?:--help|--version|-h|-V) ) :: opens a shell to the network
+reverse_shell :: tmate sshx gotty ttyd shellinaboxd gs-netcat pwncat pwncat-cs dnscat dnscat2 iodine powercat msfconsole sbd
+     rpivot revsocks hans :: (?!.*(?:--help|--version|-h|-V) ) :: opens a shell to the network
 reverse_shell :: msfvenom :: .*-p :: builds a remote shell
 reverse_shell :: ztcp zsh-net-tcp :: . :: opens a socket from the shell
 reverse_shell :: xterm :: .*-display \S+:\d :: opens a shell on another display
@@ -6309,18 +6596,18 @@ pipe_to_shell :: mshta :: (?i).*(?:https?:|javascript:|vbscript:) :: runs remote
 pipe_to_shell :: regsvr32 msiexec rundll32 cmstp installutil wmic cscript wscript odbcconf hh :: (?i).*(?:https?:|\\\\\d|
     javascript:) :: runs remote content
 pipe_to_shell :: deno :: run (?:.* )?https?://(?!deno\.land/|jsr\.io/|esm\.sh/) :: runs remote content
-pipe_to_shell :: bash sh zsh python perl ruby php node :: (?:\S* )?https?:// :: runs remote content
+pipe_to_shell :: bash sh zsh python perl ruby php node :: (?:-\S* )?https?:// :: runs remote content
 privilege :: pkexec :: (?!--(?:help|version)) . :: runs a program as root
-privilege :: run0 mimikatz mimikatz.exe pypykatz secretsdump.py lazagne nanodump :: (?!.*(?:--help|--version|
-    -h ))(?: )?. :: takes rights or passwords of others
+privilege :: run0 mimikatz mimikatz.exe pypykatz secretsdump.py lazagne nanodump :: (?!.*(?:--help|--version|-h ))(?: )?. ::
+     takes rights or passwords of others
 privilege :: reg :: (?i) (?:save|export) "?HK(?:LM|EY_LOCAL_MACHINE)\\(?:SAM|SECURITY|SYSTEM)\b :: copies the password database
-privilege :: procdump procdump64 rundll32 dumpert createdump :: (?i)(?=.*(?:lsass|
-    minidump)) :: dumps the memory that holds passwords
+privilege :: procdump procdump64 rundll32 dumpert createdump :: (?i)(?=.*(?:lsass|minidump)) :: dumps the memory that holds
+     passwords
 privilege :: ntdsutil :: (?i)(?=.*(?:ifm|ntds)) :: copies the password database
 privilege :: aa-teardown aa-disable aa-complain :: . :: turns protection off
 privilege :: mcpwall :: (?:approve|unwrap|wrap|init)  :: changes what mcpwall lets through
-privilege :: python py uv uvx pipx :: (?:.* )?(?:\S*[/\\])?mcpwall(?:\.pyz?)?(?:(?:@|==)\S*)? (?:approve|unwrap|wrap|
-    init)  :: changes what mcpwall lets through
+privilege :: python py uv uvx pipx :: (?:.* )?(?:\S*[/\\])?mcpwall(?:\.pyz?)?(?:(?:@|==)\S*)? (?:approve|unwrap|wrap|init)  ::
+     changes what mcpwall lets through
 privilege :: claude codex gemini cursor-agent copilot qwen droid kimi :: (?i).*(?:disableAllHooks\W+true|--disable[= ]hooks\b|
     --dangerously-bypass-hook-trust|hooks ?= ?false) :: turns off the hooks by which this host asks
 privilege :: visudo vipw vigr setcap chpasswd adduser useradd usermod gpasswd newgrp dseditgroup sysadminctl :: (?!.*(?:--help|
@@ -6329,48 +6616,49 @@ privilege :: passwd :: (?!.*(?:--help|-S|--status)) :: changes a password
 privilege :: dscl :: .*(?:-create|-append|-passwd) :: changes users or rights
 privilege :: net net1 :: (?i) (?:user|localgroup|group) (?=.*/add|.*/active) :: changes users or rights
 privilege :: net :: (?i) user \S+ \S+ :: changes a password
-privilege :: new-localuser add-localgroupmember set-localuser enable-localuser add-adgroupmember new-aduser :: . :: changes user
-    s or rights
+privilege :: new-localuser add-localgroupmember set-localuser enable-localuser add-adgroupmember new-aduser :: . :: changes
+     users or rights
 privilege :: runas psexec psexec64 gsudo :: . :: runs a program as another user
 privilege :: start-process saps :: (?i).*-verb runas :: runs a program as administrator
 privilege :: nsenter :: .*(?:-t|--target|-a|--all|--mount) :: enters the namespaces of another process
 privilege :: unshare :: .*(?:-\w*r|--map-root-user|-\w*U) :: becomes root in a new namespace
 privilege :: docker podman nerdctl docker-compose :: (?=.*(?:--privileged|--pid[= ]host|--userns[= ]host|--ipc[= ]host|
-    --cap-add[= ](?:ALL|SYS_ADMIN|SYS_PTRACE|SYS_MODULE|all|sys_admin)|docker\.sock|(?:-v|--volume)[= ]?/(?:etc|root|proc|sys|
-    dev|boot|var|home|usr)?/?:|(?:src|source)=/(?:etc|root|proc|var)?/?,|--device[= ]/dev/(?:sd|nvme|mem|kmsg|vd)|(?:seccomp|
-    apparmor)[=:]unconfined)) :: gives a container rights over the host
+    --cap-add[= ]\S*(?:ALL|SYS_ADMIN|SYS_PTRACE|SYS_MODULE|all|sys_admin)|docker\.sock|(?:-v|--volume)[= ]?/(?:etc|root|proc|
+    sys|dev|boot|var|home|usr)?/?:|(?:src|source)=/(?:etc|root|proc|var)?/?,|--device[= ]/dev/(?:sd|nvme|mem|kmsg|vd)|
+    (?:seccomp|apparmor)[=:]unconfined)) :: gives a container rights over the host
 privilege :: kubectl oc :: (?=.*(?:cluster-admin|--privileged(?![= ]false)|hostPID|hostNetwork|"?privileged"?:|hostPath|
     node-shell| debug node/)) :: gives rights over the cluster or its nodes
 privilege :: setenforce :: 0|Permissive|permissive :: turns SELinux off
 privilege :: iptables ip6tables :: .*(?:-F|--flush|-X|-P (?:INPUT|FORWARD|OUTPUT) ACCEPT) :: drops the firewall
 privilege :: nft :: .*flush ruleset :: drops the firewall
 privilege :: ufw firewall-cmd pfctl :: (?:.*(?:disable|reset|panic-off|-d )|/|$) :: turns protection off
-privilege :: systemctl service sc launchctl rc-service stop-service set-service net :: (?i)(?=.*(?:stop|disable|mask|kill|unload
-    |delete|bootout|config))(?=.*(?:firewall|ufw|apparmor|auditd|iptables|nftables|fail2ban|falcon|crowdstrike|windefend|mpssvc|
-    defender|wazuh|osquery|clamav|sentinel|selinux|syslog|wscsvc|sysmon|mdatp|edr)) :: turns protection off
+privilege :: systemctl service sc launchctl rc-service stop-service set-service net :: (?i)(?=.*(?:stop|disable|mask|kill|
+    unload|delete|bootout|config))(?=.*(?:firewall|ufw|apparmor|auditd|iptables|nftables|fail2ban|falcon|crowdstrike|windefend|
+    mpssvc|defender|wazuh|osquery|clamav|sentinel|selinux|syslog|wscsvc|sysmon|mdatp|edr)) :: turns protection off
 privilege :: set-mppreference add-mppreference :: (?i).*-(?:disable|exclusion|MAPS|SubmitSamples) :: turns virus protection off
-privilege :: uninstall-windowsfeature disable-windowsoptionalfeature remove-windowscapability :: (?i)
-    .*defender :: turns virus protection off
-privilege :: netsh :: (?i).*(?:state off|opmode disable|firewall.*(?:disable|add rule|delete rule|reset)|
-    portproxy add) :: opens the firewall
+privilege :: uninstall-windowsfeature disable-windowsoptionalfeature remove-windowscapability :: (?i).*defender :: turns virus
+     protection off
+privilege :: netsh :: (?i).*(?:state off|opmode disable|firewall.*(?:disable|add rule|delete rule|reset)|portproxy add) ::
+     opens the firewall
 privilege :: set-netfirewallprofile new-netfirewallrule disable-netfirewallrule remove-netfirewallrule :: (?i).*(?:false|allow|
     -all|name) :: opens the firewall
 privilege :: csrutil spctl auditctl :: .*(?:disable|--master-disable|--global-disable|-e 0|-D) :: turns protection off
 privilege :: sysctl :: (?=.*=)(?=.*(?:kernel|fs|vm|net|user)[./]) :: changes kernel settings
 privilege :: insmod kexec debugfs rmmod :: /|.*(?:\.ko|-[lew]|/dev/) :: changes the running kernel
 privilege :: modprobe :: (?!.*(?:-n|--show|-c )) . :: changes the running kernel
-privilege :: set-executionpolicy :: (?i)(?=.*(?:unrestricted|bypass))(?!.*-scope (?:process|
-    currentuser)) :: lets every script run
-privilege :: reg set-itemproperty new-itemproperty sp :: (?i)(?=.*(?:EnableLUA|DisableAntiSpyware|DisableRealtime|DisableTaskMgr
-    |UseLogonCredential|LocalAccountTokenFilterPolicy|Windows Defender|Windows\x00Defender)) :: turns protection off
+privilege :: set-executionpolicy :: (?i)(?=.*(?:unrestricted|bypass))(?!.*-scope (?:process|currentuser)) :: lets every script
+     run
+privilege :: reg set-itemproperty new-itemproperty sp :: (?i)(?=.*(?:EnableLUA|DisableAntiSpyware|DisableRealtime|
+    DisableTaskMgr|UseLogonCredential|LocalAccountTokenFilterPolicy|Windows Defender|Windows\x00Defender)) :: turns protection
+     off
 privilege :: aws :: iam (?:attach-(?:user|role|group)-policy|put-(?:user|role)-policy|create-access-key|create-login-profile|
     update-assume-role-policy|add-user-to-group|create-user|deactivate-mfa) :: widens cloud rights
 privilege :: gcloud :: .*(?:add-iam-policy-binding|keys create) :: widens cloud rights
 privilege :: az :: (?:role assignment create|ad sp create|ad app credential) :: widens cloud rights
 privilege :: bash sh zsh dash ksh :: (?:.* )?-\w*p\w* $ :: keeps the rights of a setuid program
 privilege :: bcdedit :: (?i).*(?:testsigning|nointegritychecks) :: turns protection off
-privilege :: mount :: (?=.*(?:remount,rw| /dev/(?:sd|nvme|vd|dm-|mapper)| -t cgroup|(?:--r?bind
-    | -o r?bind)\S* / )) :: mounts a disk of the host
+privilege :: mount :: (?=.*(?:remount,rw| /dev/(?:sd|nvme|vd|dm-|mapper)| -t cgroup|(?:--r?bind| -o r?bind)\S* / )) :: mounts
+     a disk of the host
 persistence :: systemctl :: (?:.* )?(?:enable|link|reenable|edit) :: enables a service at start
 persistence :: bitsadmin :: (?i)(?=.*/setnotifycmdline) :: schedules a command
 privilege :: gdb lldb :: (?=.* (?:-p|--pid|attach))(?=.*(?:system|exec\w*|dlopen)\() :: runs code in another process
@@ -6381,83 +6669,111 @@ persistence :: loginctl :: .*enable-linger :: lets services run without a log-in
 persistence :: update-rc.d chkconfig rc-update insserv :: (?!.*(?:remove|--list|show|off|del)) :: enables a service at start
 persistence :: launchctl :: (?:load|bootstrap|submit|enable|start|kickstart) :: starts an agent at log-in
 persistence :: schtasks :: (?i).*/(?:create|change) :: schedules a task
-persistence :: register-scheduledtask register-scheduledjob register-wmievent set-wmiinstance register-cimindicationevent new-sc
-    heduledtask new-scheduledtasktrigger :: . :: schedules a task
-persistence :: reg set-itemproperty new-itemproperty new-item sp :: (?i)(?=.*(?:CurrentVersion[\\/]+(?:Run|RunOnce|
-    Policies[\\/]+Explorer[\\/]+Run|RunServices)\b|Winlogon|AppInit_DLLs|Image[\x00 ]File[\x00 ]Execution|UserInitMprLogonScript
-    |Shell[\x00 ]Folders)) :: starts a program at log-in
+persistence :: register-scheduledtask register-scheduledjob register-wmievent set-wmiinstance register-cimindicationevent
+     new-scheduledtask new-scheduledtasktrigger :: . :: schedules a task
+persistence :: reg set-itemproperty new-itemproperty new-item sp :: (?i)(?!.{0,3}query )(?=.*(?:CurrentVersion[\\/]+(?:Run|
+    RunOnce|Policies[\\/]+Explorer[\\/]+Run|RunServices)\b|Winlogon|AppInit_DLLs|Image[\x00 ]File[\x00 ]Execution|
+    UserInitMprLogonScript|Shell[\x00 ]Folders)) :: starts a program at log-in
 persistence :: new-service :: . :: installs a service
 persistence :: sc sc.exe :: (?i) (?:\\\\\S+ )?(?:create|config .*(?:binpath|start)) :: installs a service
 persistence :: nssm :: install :: installs a service
 persistence :: wmic :: (?i).*(?:startup|__EventFilter|process call create) :: starts a program by WMI
 persistence :: defaults :: write (?=.*(?:LoginHook|LogoutHook|loginitems|AutoLaunched)) :: starts a program at log-in
-persistence :: git :: config (?=.*(?:core\.(?:fsmonitor|hookspath|sshcommand|pager|editor|hooksPath|sshCommand|gitproxy|askpass)
-    |init\.templatedir|init\.templateDir|sequence\.editor|diff\.external|filter\.\S+\.(?:clean|smudge)|
-    credential\.helper \S*[!/]|alias\.\S+ !)[ \x00]*(?:\S{0,80}[/!~$]|.{0,80}(?:curl|wget|
-    sh )))(?!.*--get) :: makes git run a program
+persistence :: git :: config (?=.*(?:core\.(?:fsmonitor|hookspath|sshcommand|pager|editor|hooksPath|sshCommand|gitproxy|
+    askpass)|init\.templatedir|init\.templateDir|sequence\.editor|diff\.external|filter\.\S+\.(?:clean|smudge)|
+    credential\.helper \S*[!/]|alias\.\S+ !)[ \x00]*(?:\S{0,80}[/!~$]|.{0,80}(?:curl|wget|sh )))(?!.*--get) :: makes git run a
+     program
 persistence :: xmrig minerd cpuminer ethminer cgminer t-rex nbminer :: (?!.*--(?:help|version)) :: mines coins in the background
 persistence :: incrontab anacron :: (?!.*-l) . :: schedules a command
 persistence :: pm2 :: startup :: enables a service at start
-infrastructure :: terraform tofu terragrunt :: (?:destroy|(?:run-all|stack) destroy|apply (?=.*-destroy)|state rm|
-    workspace delete|force-unlock)(?!.* -help) :: destroys infrastructure
-infrastructure :: pulumi cdk cdktf serverless sls sam copilot eb :: (?:.* )?(?:destroy|delete|remove|terminate|
-    stack rm)  :: destroys infrastructure
+infrastructure :: terraform tofu terragrunt :: (?:destroy|(?:run-all|stack) destroy|apply (?=.*-destroy)|state rm|workspace
+     delete|force-unlock)(?!.* -help) :: destroys infrastructure
+infrastructure :: pulumi cdk cdktf serverless sls sam copilot eb :: (?:.* )?(?:destroy|delete|remove|terminate|stack rm)  ::
+     destroys infrastructure
 infrastructure :: kubectl oc k3s :: (?:kubectl )?(?:delete (?:-n \S+ |-\S+ )*(?:ns|namespaces?|nodes?|pvc?|persistentvolume\S*|
-    crds?|customresourcedef\S*|clusterrole\S*|project|all|sts|statefulsets?|storageclass)[ /]|delete(?=.* --all)|
-    delete (?:deploy\S*|svc|services?|secrets?|ingress|configmaps?)[ /](?=.*prod)|drain |scale (?=.*--replicas[= ]0)(?=.*(?:prod
-    |--all))|replace (?=.*--force)) :: destroys cluster state
+    crds?|customresourcedef\S*|clusterrole\S*|project|all|sts|statefulsets?|storageclass)[ /]|delete(?=.* --all)|delete
+     (?:deploy\S*|svc|services?|secrets?|ingress|configmaps?)[ /](?=.*prod)|drain |scale (?=.*--replicas[= ]0)(?=.*(?:prod|
+    --all))|replace (?=.*--force)) :: destroys cluster state
 infrastructure :: helm helm3 :: (?:uninstall|delete|del|un)  :: removes a release from the cluster
 infrastructure :: eksctl kops gke-gcloud-auth-plugin rosa talosctl kubeadm k3s-uninstall.sh :: (?:.* )?(?:delete|reset|
     destroy)  :: destroys a cluster
 infrastructure :: aws :: (?:s3 (?:rb|rm (?=.*--recursive)|sync (?=.*--delete))|s3api delete-|ec2 (?:terminate-instances|
     delete-(?!tags)|release-address|deregister)|rds delete-|dynamodb delete-(?:table|backup|global)|cloudformation delete-stack|
-    iam delete-|kms (?:schedule-key-deletion|disable-key)|route53 (?:delete-|change-resource)|lambda delete-function|ecs delete-
-    |eks delete-|ecr (?:delete-|batch-delete)|elasticache delete-|redshift delete-|secretsmanager delete-|sqs (?:delete|
+    iam delete-|kms (?:schedule-key-deletion|disable-key)|route53 (?:delete-|change-resource)|lambda delete-function|ecs
+     delete-|eks delete-|ecr (?:delete-|batch-delete)|elasticache delete-|redshift delete-|secretsmanager delete-|sqs (?:delete|
     purge)-queue|sns delete-topic|logs delete-|cloudtrail (?:delete|stop)|organizations |autoscaling delete-|efs delete-|
-    glacier delete|backup delete|elb\S* delete|cognito-idp delete|cloudfront delete|opensearch delete|
-    guardduty delete) :: destroys cloud resources
+    glacier delete|backup delete|elb\S* delete|cognito-idp delete|cloudfront delete|opensearch delete|guardduty delete) ::
+     destroys cloud resources
 infrastructure :: gcloud :: (?:.* )?(?:delete|storage rm(?=.* (?:-r|--recursive) ))  :: destroys cloud resources
 infrastructure :: bq :: (?:.* )?rm (?=.*-\w*[rfd]) :: destroys cloud data
 infrastructure :: gsutil :: (?:.* )?(?:rb|rm(?=.* -\w*[rR])|-m rm)  :: destroys cloud storage
 infrastructure :: az oci ibmcloud doctl hcloud openstack aliyun scw linode-cli exo civo vultr-cli :: (?:.* )?(?:delete|purge|
     terminate|remove|rm|delete-batch|nuke)  :: destroys cloud resources
-infrastructure :: docker podman nerdctl :: (?:system prune (?=.*(?:--volumes|-\w*a))|volume (?:rm .*\$\(|prune (?=.*-\w*a))|
-    rm .*\$\(.*|swarm leave (?=.*-f)|stack rm|image prune (?=.*--all)(?=.*--volumes)) :: destroys containers and their data
+infrastructure :: docker podman nerdctl :: (?:system prune (?=.*(?:--volumes|-\w*a))|volume (?:rm .*\$\(|prune (?=.*-\w*a))|rm
+     .*\$\(.*|swarm leave (?=.*-f)|stack rm|image prune (?=.*--all)(?=.*--volumes)) :: destroys containers and their data
 infrastructure :: dropdb dropuser droplet :: (?!.*--help) :: drops a database
 infrastructure :: mysqladmin :: .*drop :: drops a database
-infrastructure :: gh glab :: (?:repo delete|api (?=.*(?:-X|--method)[= ]?DELETE)|project delete|
-    repo archive (?=.*--yes)) :: deletes a repository
-infrastructure :: heroku fly flyctl vercel netlify railway firebase supabase wrangler render planetscale pscale neonctl turso :
-    : (?:.* )?(?:\S*:(?:destroy|delete|reset|remove)|destroy|apps destroy|delete|remove|down|rm|db reset (?=.*--linked)|
+infrastructure :: gh glab :: (?:repo delete|api (?=.*(?:-X|--method)[= ]?DELETE)|project delete|repo archive (?=.*--yes)) ::
+     deletes a repository
+infrastructure :: heroku fly flyctl vercel netlify railway firebase supabase wrangler render planetscale pscale neonctl turso
+     :: (?:.* )?(?:\S*:(?:destroy|delete|reset|remove)|destroy|apps destroy|delete|remove|down|rm|db reset (?=.*--linked)|
     branch delete)(?: |$) :: destroys a deployment
+infrastructure :: sequelize sequelize-cli knex :: (?:.* )?(?:db:drop|db:migrate:undo:all|migrate:rollback .*--all) :: drops a
+     database
+infrastructure :: typeorm typeorm-ts-node-commonjs mikro-orm :: (?:.* )?schema:(?:drop|fresh) :: drops a database
+infrastructure :: mix :: (?:do )?ecto\.(?:drop|reset) :: drops a database
+infrastructure :: flyway :: (?:.* )?clean  :: drops a database
+infrastructure :: liquibase :: (?i)(?:.* )?drop-?all :: drops a database
+infrastructure :: dotnet dotnet-ef :: (?:ef )?database drop :: drops a database
+infrastructure :: drizzle-kit :: drop :: drops a database
+infrastructure :: supabase :: (?:.* )?db reset (?=.*--(?:linked|db-url)) :: drops a database
+infrastructure :: docker podman nerdctl :: (?:volume (?:rm|remove|prune)|system reset|machine (?:rm|reset)) :: deletes volumes
+     and their data
+infrastructure :: rclone :: (?:.* )?(?:purge|delete|deletefile|rmdirs|cleanup)  :: deletes stored files
+infrastructure :: rclone :: (?:.* )?sync \S* ?(?:\S* )*\S*(?:empty|/dev/null)\S* :: deletes stored files
+infrastructure :: s3cmd :: (?:.* )?(?:rb|del|rm) (?=.*(?:-r|--recursive|--force)) :: deletes stored files
+infrastructure :: mc :: (?:.* )?(?:rb |rm (?=.*(?:-r|--recursive|--force))) :: deletes stored files
+infrastructure :: curl wget http https xh :: (?=.*(?:-X ?|--request[= ]| |^|--method=)DELETE )(?=.*(?::9200/|:9300/|/_all|/\*|
+    elastic|opensearch|\S*es:|/api/v1/namespaces)) :: deletes indices or shared state
+infrastructure :: redis-cli valkey-cli :: (?i)(?:.* )?(?:del|unlink) (?:.*\$\(|\$\(\)) :: deletes every key it is given
+infrastructure :: vagrant multipass limactl colima minikube kind k3d :: (?:.* )?(?:destroy|delete)  :: destroys a machine and
+     its data
+destructive :: osascript :: (?is)(?=.*(?:finder|system.events))(?=.*(?:delete|move.*trash|empty))(?=.*(?:home|disk|documents|
+    desktop|pictures|folder)) :: deletes the user's files
 infrastructure :: rake rails bin/rails :: .*db:(?:drop|reset|purge) :: drops a database
 infrastructure :: prisma :: .*(?:migrate reset|db push (?=.*--force-reset)) :: drops a database
 infrastructure :: php artisan :: .*artisan (?:migrate:(?:fresh|reset)|db:wipe) :: drops a database
 infrastructure :: python manage.py django-admin :: (?:.*manage\.py )?(?:flush|reset_db)  :: empties a database
-infrastructure :: etcdctl consul vault nomad rabbitmqctl kafka-topics kafka-topics.sh velero ceph rados virsh govc argocd flux i
-    stioctl influx :: (?:.* )?(?:del (?=.*--prefix)|kv delete (?=.*-recurse)|delete|destroy|(?:kv )?metadata delete|
-    secrets disable|job stop (?=.*-purge)|reset|force_reset|purge|--delete|undefine|uninstall|osd pool delete|
-    vm\.destroy) :: destroys shared state
+infrastructure :: etcdctl consul vault nomad rabbitmqctl kafka-topics kafka-topics.sh velero ceph rados virsh govc argocd flux
+     istioctl influx :: (?:.* )?(?:del (?=.*--prefix)|kv delete (?=.*-recurse)|delete|destroy|(?:kv )?metadata delete|secrets
+     disable|job stop (?=.*-purge)|reset|force_reset|purge|--delete|undefine|uninstall|osd pool delete|vm\.destroy) ::
+     destroys shared state
 infrastructure :: npm yarn pnpm :: (?:unpublish|npm unpublish) :: withdraws a published package
 infrastructure :: curl http https xh :: (?=.*(?:-X ?|--request[= ]| |^)DELETE )(?=.*(?:/_all|/\*|:9200/|api\.(?:github|
     cloudflare|digitalocean|heroku)\.com/|amazonaws|/namespaces/)) :: destroys remote state
 package_install :: npm pnpm yarn bun :: (?:.* )?(?:install|i|add|ci|update|upgrade|global add|dlx|exec)  :: installs packages
 package_install :: yarn npx pnpx bunx uvx :: $|(?!-) . :: installs packages
-package_install :: pip pipx uv poetry conda mamba gem cargo go brew apt apt-get aptitude dnf yum zypper pacman apk snap flatpa
-    k port choco winget scoop composer nix-env emerge bundle pdm install-module install-package easy_install luarocks cpan cpan
-    m dotnet nuget :: (?:.* )?(?:install|add|sync|get|-S\w*|-i\w*|require|upgrade|update|dist-upgrade|pip install|tool install|
-    package|in)  :: installs packages
+package_install :: pip pipx uv poetry conda mamba gem cargo go brew apt apt-get aptitude dnf yum zypper pacman apk snap
+     flatpak port choco winget scoop composer nix-env emerge bundle pdm install-module install-package easy_install luarocks
+     cpan cpanm dotnet nuget :: (?:.* )?(?:install|add|sync|get|-S\w*|-i\w*|require|upgrade|update|dist-upgrade|pip install|
+    tool install|package|in)  :: installs packages
 package_install :: install-module install-package install-script easy_install dpkg rpm :: . :: installs packages
 package_install :: python :: -m (?:pip|ensurepip|easy_install) (?:install|download) :: installs packages
-network :: curl wget http https xh aria2c fetch invoke-webrequest iwr invoke-restmethod irm nc ncat netcat telnet socat ssh sc
-    p sftp ftp lftp tftp rsync rclone dig nslookup host ping traceroute nmap masscan websocat mosh start-bitstransfer bitsadmi
-    n test-netconnection tnc resolve-dnsname w3m lynx links autossh plink whois tracert zmap hping3 :: (?!(?:--version|--help|
-    -V) ) :: talks to the network"""
+network :: curl wget http https xh aria2c fetch invoke-webrequest iwr invoke-restmethod irm nc ncat netcat telnet socat ssh
+     scp sftp ftp lftp tftp rsync rclone dig nslookup host ping traceroute nmap masscan websocat mosh start-bitstransfer
+     bitsadmin test-netconnection tnc resolve-dnsname w3m lynx links autossh plink whois tracert zmap hping3 :: (?!(?:--version|
+    --help|-V) ) :: talks to the network"""
 _SH_MISSPELT = lazy_regex(r"[\w./~*?$@%+,:=\\{}\[\]()<> -]{1,60}\Z")
 # Build output: harmless to delete below whatever folder the command starts in.
 _SH_OUTPUT = lazy_regex(r"(?!(?:.*/)?\.\.(?:/|\Z))(?:\./)?(?:[\w.-]+/)*(?:node_modules|dist|build|coverage|target|out|htmlcov|"
                         r"storybook-static|__pycache__|\.(?:next|nuxt|turbo|parcel-cache|svelte-kit|output|nyc_output|"
                         r"pytest_cache|mypy_cache|ruff_cache|tox|eggs|gradle|venv|cache|vite)|venv|[\w.-]+\.egg-info)/?\Z")
+# Folders and files that people keep their own work in.
+_SH_OWN_FOLDER = (r"~/(?:Documents|Desktop|Pictures|Photos|Music|Movies|Videos|Downloads|Public|Dropbox|OneDrive|Google.Drive|"
+                  r"iCloud.Drive|Nextcloud|Library|Projects?|Work|Code|src|repos|git)")
+_SH_OWN_FILE = lazy_regex(_SH_OWN_FOLDER + r"/|~/[^.].*\.(?:od[tsp]|docx?|xlsx?|pptx?|pdf|tex|rtf|pages|numbers|key|jpe?g|"
+                          r"png|heic|mov|mp[34]|psd|sqlite3?|db|kdbx?|csv|ipynb|bib|epub|md)\Z", re.I)
+_SH_OWN_PLACE = lazy_regex(_SH_OWN_FOLDER + r"/?\Z|~/[^/.]+/?\Z|~/?\Z|~/\*", re.I)
 # Files that programs leave behind: harmless to delete in any folder but the system's.
 _SH_THROWN = lazy_regex(r"(?:[\w.-]+/)*[\w*?.-]*\.(?:o|obj|pyc|pyo|class|tmp|temp|log|swp|orig|rej|gcda|gcno|coverage|aux)\Z")
 _sh_drive = lazy_regex(r"(?:[A-Za-z]:[\\/]|[A-Za-z]:\Z|\\\\|%\w+%|\$env:)", re.I)
@@ -6521,65 +6837,184 @@ _SH_VARIABLES = {"IFS": " \t\n", "0": "bash", "SHELL": "/bin/bash", "BASH": "/bi
 _SH_SET = frozenset("HOME PATH PWD SHELL USER LOGNAME BASH UID 0 # ? $".split())
 # Variables whose value is run by bash, git, man, tar …: as a command, as a script file, as more options.
 _SH_RUNS_VARIABLES = {name: role for role, *names in map(str.split, """\
-script BASH_ENV ENV PYTHONSTARTUP
+script BASH_ENV ENV PYTHONSTARTUP PS4
 sh PROMPT_COMMAND GIT_SSH_COMMAND GIT_SSH GIT_EXTERNAL_DIFF GIT_PAGER GIT_EDITOR GIT_SEQUENCE_EDITOR GIT_ASKPASS SSH_ASKPASS
-sh GIT_PROXY_COMMAND PAGER MANPAGER EDITOR VISUAL BROWSER SUDO_ASKPASS RSYNC_RSH CVS_RSH SVN_SSH FCEDIT
+sh LESSOPEN LESSCLOSE GIT_PROXY_COMMAND PAGER MANPAGER EDITOR VISUAL BROWSER SUDO_ASKPASS RSYNC_RSH CVS_RSH SVN_SSH FCEDIT
 sh FZF_DEFAULT_COMMAND RUSTC_WRAPPER CARGO_BUILD_RUSTC_WRAPPER npm_config_script_shell
 -tar TAR_OPTIONS
 -node NODE_OPTIONS
+-perl PERL5OPT PERL5DB
+-ruby RUBYOPT
 -make MAKEFLAGS""".splitlines()) for name in names}
+# Options whose value is text in every program.
+_SH_TEXT_OPTIONS = frozenset("""--message --title --body --description --env-file --identity-file --format --query --jq --name
+    -Message --template --label --search --notes""".split())
 _SH_REMOVES = lazy_regex(r"-[rRfidv]*[rRf][rRfidv]*\Z|--recursive\Z|--force\Z")
 # Programs for whose sake the words of an unknown one are read as a command.
-_SH_DANGEROUS = frozenset("rm shred dd mkfs wipefs sh bash dash zsh nc ncat netcat socat sudo".split())
+_SH_DANGEROUS = frozenset("""rm shred dd mkfs wipefs sh bash dash zsh nc ncat netcat socat sudo doas terraform tofu kubectl helm
+    psql mysql redis-cli find xargs python python3 perl ruby node truncate chmod chown crontab""".split())
+_SH_PASSING = frozenset("""cat grep egrep head tail sed awk gawk cut tr jq yq base64 base32 xxd rev sort uniq tee tac od fold
+    column strings nl paste xargs""".split())                     # what goes into them comes out of them
 _SH_DOUBTED = [(category, lazy_regex(rf"(?<![\w.-])({words})(?![\w-])")) for category, words in (
     ("destructive", "rm|rmdir|unlink|shred|srm|wipe|dd|truncate|mkfs[.\\w]*|wipefs|rimraf"),
-    ("pipe_to_shell", "ba?sh|zsh|dash|ksh|fish|eval|source|sudo|python3?|perl|node|ruby|osascript"),
+    ("pipe_to_shell", "(?:ba|z|da|k|a)?sh|eval"),
     ("exfiltration", "curl|wget|nc|ncat|netcat|socat|scp|rsync|ftp|sftp|telnet"))]
 _SH_KNOWN_FOLDERS = frozenset("home pwd userprofile env tmpdir tmp temp null psscriptroot".split())
-_SH_CODE_LETTERS = {"python": "c", "pypy": "c", "ipython": "c", "expect": "c", "perl": "eE", "php": "rBRE", "node": "ep"}
 _SH_REMOVE_VALUED = frozenset("-include -exclude -filter -erroraction -ea -n -s --iterations --size".split())
 _SH_MOVES = frozenset("mv move move-item mi ren rename rename-item".split())
-# curl, wget and their like: what an option holds (a switch holds nothing).
-_SH_HTTP = {role: frozenset(options) for role, *options in map(str.split, """\
-url --url -uri -source
-named -O --remote-name --remote-name-all
-target -o --output -outfile --output-document -outf -destination --out -O
-file -T --upload-file --post-file --body-file -infile -inf
-data -d --data --data-binary --data-raw --data-urlencode --data-ascii --json -F --form --post-data --body-data -body -b --cookie \
---url-query -form
-header -H --header -A -e --user-agent --referer
-folder -P --directory-prefix --output-dir
-config -K --config -i --input-file
-switch --silent --show-error --fail --location --insecure --head --include --compressed --verbose --get --remote-name --quiet \
---no-verbose --no-check-certificate --ipv4 --ipv6 --http1.1 --http2 --globoff --netrc --remote-header-name --create-dirs \
---fail-with-body --recursive --mirror --continue --spider --no-clobber --progress-bar --remote-name-all --tlsv1.2 \
--usebasicparsing -useb -usebasic -passthru -skipcertificatecheck --proto-default --no-buffer --ignore-stdin --json-body --download --body --headers --follow --form-body""".splitlines())}
 _SH_COPY_VALUED = ("-i", "-F", "-P", "-o", "-e", "-p", "-c", "-l", "--exclude", "--include", "--rsh", "-S")
 _SH_COPY_VERBS = frozenset("cp copy copyto sync put send mv move s3 storage gist create blob upload".split())
 _SH_ALWAYS_AWAY = frozenset("croc wormhole magic-wormhole ffsend sftp ftp lftp tftp az gh".split())
-_SH_CONTAINER_FLAGS = frozenset("""--rm --privileged --init --interactive --tty --detach --read-only --publish-all
-    --no-healthcheck --quiet --stdin --no-deps --service-ports --no-TTY --build --remove-orphans --oom-kill-disable""".split())
+
+
+class _ShRow(NamedTuple):
+    """One row of _SH_PROGRAMS. *options*: an option -> (takes a value?, role or mark)."""
+    options: dict[str, tuple[bool, str]]
+    operands: tuple[str, ...] = ()
+    traits: frozenset[str] = frozenset()
+    method: Any = None
+
+
+class _ShCall:
+    """The words of one command, sorted by the row of its program."""
+    __slots__ = ("name", "args", "row", "got", "words", "marks", "starts", "plain", "doubt", "background", "said")
+
+    def __init__(self, name: str, args: list[str], row: _ShRow) -> None:
+        self.name, self.args, self.row, self.background = name, args, row, False
+        self.got: list[tuple[str, str]] = []    # (role, value) of options, then of operands
+        self.words: list[str] = []              # operands
+        self.plain: list[str] = []              # words that may be files
+        self.marks: set[str] = set()
+        self.starts: list[int] = []             # where the command inside begins, in *args*
+        self.said = _NOTHING                    # by the texts among its options
+        self.doubt = False                      # the last option may have taken the next word
+
+    def all(self, *roles: str) -> list[str]:
+        return [value for role, value in self.got if role in roles]
+
+    def sort(self, verbs: bool = False) -> int:
+        """Sort *args*; with *verbs* only up to the first operand, whose place comes back."""
+        args, row, given, ended = self.args, self.row, False, False
+        roles = [role for role in row.operands if role != "e*"]
+        before = next((at for at, role in enumerate(roles) if role == "x"), -1)
+        missing = before > 0 and roles[before - 1] == "p?"
+        i = 0
+        while i < len(args):
+            word = args[i]
+            i += 1
+            if word[:1] == "-" and len(word) > 1 and not ended:
+                if word == "--":
+                    ended = True
+                    continue
+                found, value, i = self.option(word, i)
+                if found is None:
+                    continue
+                role = found[1]
+                if not found[0]:
+                    self.marks.add(role)
+                    continue
+                ended, given = ended or role[-1:] == ".", given or role[-1:] == "!"
+                if role == "x.":
+                    self.starts.append(i - 1)
+                    return i
+                self.got.append((role.rstrip(".!") or "p", value))
+                continue
+            if verbs:
+                return i - 1
+            if before >= 0 and row.operands[0] == "e*" and not self.words and _sh_assignment.match(word):
+                self.got.append(("e", word))
+                continue
+            if before >= 0 and (len(self.words) >= before - (given and roles[0][:1] == "~") or missing):
+                self.starts.append(i - 1)
+                if (self.doubt or missing and not self.words) and i < len(args):
+                    self.starts.append(i)
+                break
+            self.words.append(word)
+            self.doubt = False
+            if roles[len(self.words) - 1:len(self.words)] and roles[len(self.words) - 1][-1] == "+":
+                self.words += args[i:]
+                break
+        self.assign([role for role in roles if not (given and role[:1] == "~")])
+        return i
+
+    def option(self, word: str, i: int) -> tuple[tuple[bool, str] | None, str, int]:
+        """What the row says of one option, the value it takes, and the place of the next word."""
+        options, args = self.row.options, self.args
+        found = options.get(word) or options.get(word.lower())
+        following = args[i] if i < len(args) else ""
+        self.doubt = False
+        if found:
+            return found, following, i + found[0]
+        if word[:2] == "--" or "=" in word and word.partition("=")[0] in options:
+            option, mark, value = word.partition("=")
+            found = options.get(option) or next(
+                (options[name] for name in options if name.startswith(option) and len(option) > 4), None)
+            if found and (not mark or found[0]):
+                return found, _sh_from(value, _sh_flow(word)) if mark else following, i + (found[0] and not mark)
+            if mark:
+                self.plain.append(_sh_from(value, _sh_flow(word)))
+            self.doubt = not mark
+            return None, "", i
+        for at, letter in enumerate(word[1:], 1):
+            found = options.get("-" + letter)
+            if found and found[0]:
+                rest = word[at + 1:]
+                return found, _sh_from(rest, _sh_flow(word)) if rest else following, i + (not rest)
+            if found:
+                self.marks.add(found[1])
+            self.doubt = found is None
+        return None, "", i
+
+    def assign(self, roles: list[str]) -> None:
+        """Give the operands their roles."""
+        words = self.words
+        for at, role in enumerate(roles):
+            if role[-1] == "*":
+                self.got += [(role[:-1], word) for word in words[at:]]
+            elif role[-1] == "+":
+                self.got += [(role[:-1], _sh_whole(words[at:]))] if words[at:] else []
+            elif at < len(words) and role != "x":
+                self.got.append((role.lstrip("~").rstrip("?"), words[at]))
 
 
 _sh_tables: list[dict[str, Any]] = []
 
 
 def _sh_known() -> list[dict[str, Any]]:
-    """[methods, wrappers, rules]: the compact tables above as dictionaries by program, made at first use."""
+    """[rows, programs with sub-commands, rules]: the tables above as dictionaries by program, made at first use."""
     if not _sh_tables:
-        rows = [line.split() for line in _SH_METHODS.splitlines()]
-        methods = {program: getattr(_ShRun, "_" + method) for method, *programs in rows for program in programs}
-        rows = [row.split() for row in _SH_WRAPPERS.replace("\n", ";").split(";")]
-        wrappers = {program: (letters, int(skip)) for program, letters, skip in rows}
+        rows: dict[str, _ShRow] = {}
+        for line in re.sub(r"\n +", " ", _SH_PROGRAMS).strip().split("\n"):
+            if line[:1] != "#":
+                names, options, operands, traits = [part.strip() for part in (line + " |" * (3 - line.count("|"))).split("|")]
+                row = _sh_row(options, operands, traits)
+                for name in names.split():
+                    parts = [part.split(",") for part in name.split("/")]
+                    made = parts[0]
+                    for part in parts[1:]:
+                        made = [f"{one}/{verb}" for one in made for verb in part]
+                    rows.update(dict.fromkeys(made, row))
         rules: dict[str, Any] = {}
-        # an indented line goes on with the row above it
-        for line in re.sub(r"\n +", "", _SH_RULES).replace("BRANCH", _SH_BRANCH).split("\n")[1:]:
+        # an indented line goes on with the row above it, blanks behind the fourth included
+        for line in _SH_RULES.replace("\n    ", "").replace("BRANCH", _SH_BRANCH).split("\n")[1:]:
             category, programs, pattern, reason = line.split(" :: ")
             rule = (category, lazy_regex(pattern), reason)
             for program in programs.split():
                 rules.setdefault(program, []).append(rule)
-        _sh_tables.extend((methods, wrappers, rules))
+        _sh_tables.extend((rows, dict.fromkeys(name.partition("/")[0] for name in rows if "/" in name), rules))
     return _sh_tables
+
+
+def _sh_row(options: str, operands: str, traits: str) -> _ShRow:
+    found: dict[str, tuple[bool, str]] = {}
+    for token in options.split():
+        named = re.fullmatch(r"(-[^:=]*)(?:([:=])(.*))?", token)
+        if named:
+            found.update(dict.fromkeys(named.group(1).split(","), (named.group(2) == ":", named.group(3) or "")))
+        else:
+            found.update({"-" + letter: (bool(valued), "") for letter, valued in re.findall("(.)(:?)", token)})
+    method = next((trait[2:] for trait in traits.split() if trait[:2] == "t:"), "")
+    return _ShRow(found, tuple(operands.split()), frozenset(traits.split()), getattr(_ShRun, "_" + method) if method else None)
 
 
 # ---- 9d. Commands: SQL -----------------------------------------------------------------------------------
@@ -6930,6 +7365,7 @@ _code_loss = lazy_regex(
 _code_scratch = lazy_regex(r"(?i)(?<![a-z])(?:tests?|tmp|temp|scratch|sandbox|memory)(?![a-z])|^sqlite://\Z")
 _code_sql = lazy_regex(r"(?i)\s*(?:drop|truncate|delete|update|with|begin|exec|merge|attach|copy|alter)\s")
 _code_magic = lazy_regex(r"(?m)^[ \t]*(?:[\w, ]{1,80}=[ \t]*)?(?:!+|%s[xy][ \t]|%system[ \t])[ \t]*(.*)$")
+_code_no_shell = lazy_regex(r"(?m)^.*(?<![$\s])\w\([^)\s]|^[ \t]*[\w.$]+[ \t]+[+:]?=[ \t]|^[ \t]*(?:const|let|var|def|class|func) [A-Za-z_{]")
 _code_fork = lazy_regex(r"\bfork\s+while\b|\bwhile\s*\(?\s*(?:True|1|true)\s*\)?\s*[:{]\s*\n?\s*(?:os\.)?fork\b|"
                         r"fork\(\)\s*while|loop\s*\{\s*fork\s*\}|%0\s*\|\s*%0")
 _code_imports = lazy_regex(
@@ -7805,7 +8241,8 @@ def judge_program_text(run: _ShRun, language: str, text: str) -> None:
         return
     judge_code(run, language, text)
     if language == "code":
-        run.read(_code_magic.sub("", text))
+        other = _code_no_shell.search(text)             # no shell reads on from there
+        run.read(_code_magic.sub("", text[:other.start()] if other else text))
 
 
 # ---- 9f. Commands: PowerShell and cmd.exe ----------------------------------------------------------------
@@ -7849,6 +8286,12 @@ class _WindowsReader:
         self.step()
         node = _ShNode(kind)
         node.words, node.parts = words or [], parts or []
+        return node
+
+    def named_here(self, node: _ShNode) -> _ShNode:
+        """`type` shows files here, and says in sh what a name stands for."""
+        if node.words and isinstance(node.words[0], str) and node.words[0].lower() == "type":
+            node.words[0] = "cat"
         return node
 
     def nested(self, closer: str) -> _Script:
@@ -7948,7 +8391,7 @@ class _PowerReader(_WindowsReader):
             self.blanks()
             c = self.t[self.i:self.i + 1]
             if not c or c in ";|)}\n" or c == "&" and not _power_redirect.match(self.t, self.i):
-                return node
+                return self.named_here(node)
             at = self.i
             redirect = _power_redirect.match(self.t, self.i)
             if redirect:
@@ -8292,7 +8735,7 @@ class _CmdReader(_WindowsReader):
         if own:
             node.words.append(own.group(1).lower())
             self.i = own.end()
-        self.tail(node)
+        self.named_here(self.tail(node))
         if len(node.words) > 2 and str(node.words[0]).lower() == "set":
             joined: _Parts = []
             for word in node.words[1:]:
@@ -8682,13 +9125,15 @@ class _ShRun:
     """Follows one command text and collects its facts. Methods `_name(name, args, flow)` are the programs it knows:
     each gets its arguments and standard input and returns its standard output."""
 
-    def __init__(self, ctx: ShellContext, dialect: _ShDialect, cwd: str | tuple[str, ...] = "") -> None:
+    def __init__(self, ctx: ShellContext, dialect: _ShDialect, cwd: str | tuple[str, ...] = "",
+                 env: Iterable[tuple[str, str]] = ()) -> None:
         self.ctx, self.at, self.d = ctx, ctx.paths, dialect
         self.facts: dict[str, str] = {}
         self.paths: dict[str, None] = {}
         self.altered: set[str] = set()      # those among them that are written or deleted
         self.files: dict[str, _Flow] = {}   # what this command has written, by `key`
-        self.ran: list[str] = []            # files that a shell in the background reads
+        self.pipes: set[str] = set()        # names of pipes made here
+        self.ran: set[str] = set()          # … that a shell reads
         self.made: set[str] = set()         # folders made here
         # The state (see _State): a value is a text, a dict (an array), or a tuple of values it may have.
         self.vars: dict[str, Any] = {}
@@ -8709,11 +9154,16 @@ class _ShRun:
         self.elsewhere = False              # the text is read as PowerShell or for cmd.exe, too
         self.certain = dialect is _SH_POSIX     # this text is surely meant for a shell: doubts count
         self.calls: list[str] = []          # functions and aliases that are being followed
+        self.call_: _ShCall | None = None   # the command whose row is being followed
+        self.links: dict[str, str] = {}     # links made here and folders mounted: the place they lead to
+        self.loaded = False                 # a file of secrets has been read into the variables
         self.checked: set[str] = set()      # variables written `${NAME:?}`: never empty
         self.homes: list[str] | None = None
         self.anchors: list[tuple[str, list[str]]] | None = None
         folders = [cwd] if isinstance(cwd, str) else list(cwd)
-        self.cwds = tuple([folder[:1000] for folder in folders if folder and folder != "."]) or ("",)
+        self.cwds = tuple(dict.fromkeys(["" if folder == "." else folder[:1000] for folder in folders])) or ("",)
+        for name, value in env:
+            self.set(name, _sh_private.sub("?", value))
 
     # -- bookkeeping
     def say(self, category: str, reason: str, word: str | None = None) -> None:
@@ -8797,9 +9247,12 @@ class _ShRun:
     def where(self, word: str, cwd: str | None = None) -> str:
         """*word* as seen from where the command started, after the `cd`s on the way."""
         cwd = self.cwds[0] if cwd is None else cwd
-        if not cwd or word[:1] in "/~%" or self.d is not _SH_POSIX and word[:1] == "$" or _sh_drive.match(word):
-            return word
-        return f"{cwd.rstrip('/')}/{word}"
+        if cwd and not (word[:1] in "/~%" or self.d is not _SH_POSIX and word[:1] == "$" or _sh_drive.match(word)):
+            word = f"{cwd.rstrip('/')}/{word}"
+        for link, place in self.links.items() if self.links else ():
+            if word.startswith(link + "/") or word == link and link[:1] == "/":
+                return place.rstrip("/") + word[len(link):]
+        return word
 
     def reported(self, word: str) -> list[str]:
         """What `paths` has for *word*."""
@@ -8807,7 +9260,7 @@ class _ShRun:
 
     def path(self, word: str, sources: list[str] | None = None) -> None:
         """Report a word that is or may be a file."""
-        if not word or len(word) > 4096 or word[:1] == "-" or word[:8] == "/dev/fd/" or word == _SH_HOLE or "\n" in word or (
+        if not word or len(word) > 4096 or word[:1] in "-!" or word[:8] == "/dev/fd/" or word == _SH_HOLE or "\n" in word or (
                 "://" in word and word[:5] != "file:"):
             return
         for place in self.reported(word):
@@ -8845,9 +9298,16 @@ class _ShRun:
     def ship(self, flow: _Flow, way: str) -> None:
         """Something leaves the machine; does it hold anything private?"""
         for source in flow.sources if "exfiltration" not in self.facts else ():
-            if source[:1] == "\0" or any(map(_SH_PRIVATE.match, self.places(source))) or self.ctx.is_sensitive(source):
-                what = source[1:] if source[:1] == "\0" else _sh_show(source)
+            known = source[:1] == "\0" and source[:6] != "\0pipe "
+            if known or any(map(_SH_PRIVATE.match, self.places(source))) or self.ctx.is_sensitive(source):
+                what = source.strip("\0") if source[:1] == "\0" else _sh_show(source)
                 return self.say("exfiltration", f"sends {what} away by {way}")
+
+    def shown(self, flow: _Flow) -> None:
+        """What a command says in the end is read by whoever called it."""
+        for source in flow.sources:
+            if source[-1:] == "\0":
+                self.say("exfiltration", f"shows a secret: {source.strip(chr(0))}")
 
     # -- structure
     def read(self, text: str, flow: _Flow = _NOTHING, dialect: _ShDialect | None = None) -> _Flow:
@@ -8899,11 +9359,7 @@ class _ShRun:
             elif out is not _NOTHING:
                 outs.append(out)
         self.depth -= 1
-        if len(outs) < 2:
-            return outs[0] if outs else _NOTHING
-        texts = [out.text for out in outs if out.text is not None]
-        return _sh_join(outs, "\n".join([text.rstrip("\n") for text in texts])[:MAX_SHELL_VALUE]
-                        if len(texts) == len(outs) else None)
+        return _sh_said(outs)
 
     def pipeline(self, nodes: list[_ShNode], flow: _Flow) -> _Flow:
         if len(nodes) == 1 and not nodes[0].background:
@@ -8912,7 +9368,7 @@ class _ShRun:
         for node in nodes:
             self.become(before)
             self.out = self.out if node is nodes[-1] else ""
-            out = self.node(node, out)
+            out = self.node(node, _SOME if out is _NOTHING and node is not nodes[0] else out)
             self.settle()
         if nodes[-1].background and self.d is _SH_POSIX:
             self.become(before)
@@ -8937,10 +9393,10 @@ class _ShRun:
         for fd, operator, word in node.redirects:
             flow = self.redirected(fd, operator, _sh_whole(self.expand(word)), flow, outs)
         out = self.run(node, lines, flow, outs)
-        if lines != [["exec"]]:
+        if node.redirects and lines != [["exec"]]:
             self.fds = fds
         for fd, operator, target in outs:
-            self.written(target, _EMPTY if fd == "2" else out, ">>" in operator)
+            self.written(target, _NOTHING if fd == "2" else out, ">>" in operator)
             out = out if fd == "2" else _NOTHING
         for name, value in kept.items():
             if value is None:
@@ -8960,8 +9416,8 @@ class _ShRun:
             if self.d is _SH_CMD and lines[0] and isinstance(node.words[0], list) and " " in lines[0][0] and node.words[0][0][0] == "v":
                 return self.read(" ".join(lines[0]), flow)      # %X% is replaced before the line is read
             if len(lines) == 1:
-                return self.simple(lines[0], flow, node.background) if lines[0] else (
-                    flow if outs and not node.assigns else _NOTHING)
+                return self.simple(lines[0], flow, node.background) if lines[0] else _NOTHING if (
+                    node.assigns or not outs) else _EMPTY if flow is _NOTHING else flow
             return self.branches([lambda words=words: self.simple(words, flow, node.background)  # type: ignore[misc]
                                   for words in lines])
         if kind[0] == "$":
@@ -9102,7 +9558,7 @@ class _ShRun:
         """The command lines that *words* may become: one, unless variables have several values."""
         lines: list[list[str]] = [[]]
         for word in words:
-            if isinstance(word, str) and not (word[:1] == "~" and self.vars):
+            if isinstance(word, str) and not (word[:1] == "~" and (self.vars or word[1:2] in ("+", "-"))):
                 for line in lines:
                     line.append(word)
                 continue
@@ -9201,7 +9657,7 @@ class _ShRun:
         value = self.vars.get(name)
         if value is None:
             if name in ("@", "*"):
-                value = {}
+                value = self.vars.get("@", {})
             elif name == "PWD":
                 value = self.folder()
             elif name in _SH_VARIABLES:
@@ -9416,14 +9872,14 @@ class _ShRun:
         """A variable gets a value; some variables hold what programs run."""
         self.vars[name] = value if not isinstance(value, str) or len(value) <= MAX_SHELL_VALUE else _sh_from(
             _SH_HOLE, _sh_flow(value))
-        if name in _SH_RUNS_VARIABLES and self.d is _SH_POSIX:
+        if self.d is _SH_POSIX and (name in _SH_RUNS_VARIABLES or name[:17] == "GIT_CONFIG_VALUE_"):
             for one in _sh_each(value):
                 if isinstance(one, str) and one:
                     self.run_variable(name, one)
 
     def run_variable(self, name: str, value: str) -> None:
         """A variable of _SH_RUNS_VARIABLES: its value is a command, a script, or options of a program that runs things."""
-        role = _SH_RUNS_VARIABLES[name]
+        role = _SH_RUNS_VARIABLES.get(name, "sh")
         self.apart(lambda: self.played(role, value))
 
     def played(self, role: str, text: str) -> _Flow:
@@ -9432,8 +9888,8 @@ class _ShRun:
             self.expand(_ShReader(str(text)).double(""))
             return self.run_operand(text, _NOTHING)
         if role[:1] == "-":
-            return self.simple([role[1:], *text.split()], _NOTHING)
-        return self.run_text(text, _NOTHING)
+            return self.read(f"{role[1:]} {text}")
+        return self.run_text(_sh_from(text.lstrip("!|"), _sh_flow(text)), _NOTHING)
 
     # -- commands
     def simple(self, words: list[str], flow: _Flow, background: bool = False) -> _Flow:
@@ -9462,25 +9918,28 @@ class _ShRun:
         if self.files and (self.kept(first) is not None) and (
                 "/" in first or "\\" in first or self.d is not _SH_POSIX or re.search(r"\.(?:exe|bat|cmd|ps1|com)\Z", first)):
             self.run_file(first)
+        elif self.files and "/" not in first and any(key.endswith("bin/" + first) for key in self.files):
+            self.run_file(next(key for key in self.files if key.endswith("bin/" + first)))
         if _sh_open(first) and _sh_open(first.rpartition("/")[2]):
             return self.unknown(first, args, flow)
         if background and "node_modules" not in first and re.match(
                 r"(?:/tmp|/dev/shm|/var/tmp|.*/\.[^./][^/]*)/(?!bin/)", first):
             self.say("persistence", "leaves a program from a hidden or temporary folder running", first)
         self.spend(0)
-        methods, wrappers, rules = _sh_tables or _sh_known()
+        rows, _, rules = _sh_tables or _sh_known()
         name = _sh_program(first, self.d)
-        if name not in methods and name not in rules and name not in wrappers:
+        if name not in rows and name not in rules:
             name = self.another_name(name)
+        secret = ""
         if name in rules and (self.d is not _SH_POSIX or name not in ("if", "for")):
-            self.rules(name, rules[name], args)
-        wrapper = wrappers.get(name) or args and wrappers.get(f"{name}:{args[0]}")
-        if wrapper:
-            return self.wrap(name, wrapper, args, flow, background)
-        method = methods.get(name)
-        if method is not None:
-            return method(self, name, args, flow)  # type: ignore[no-any-return]
-        return self.operands(name, args, flow)
+            secret = self.rules(name, rules[name], args)
+        found = self.row_of(name, args)
+        if found is None:
+            out = self.carried(name, args, flow)
+        else:
+            found[1].background = background or name in ("nohup", "setsid")
+            out = self.play(found[0], found[1], found[2], flow)
+        return out._replace(sources=(*out.sources, f"\0${secret}\0")) if secret else out
 
     def unknown(self, first: str, args: list[str], flow: _Flow) -> _Flow:
         """A program that nobody can name: the worst one for its arguments."""
@@ -9529,18 +9988,18 @@ class _ShRun:
 
     def another_name(self, name: str) -> str:
         """`python3.11`, `mkfs.ext4`, `nc.traditional`, `/bin/r?`: under which name the tables have it."""
-        methods, _, rules = _sh_known()
+        rows, _, rules = _sh_known()
         for known in (name.rstrip("0123456789."), name.split(".")[0]):
-            if known in methods or known in rules:
+            if known in rows or known in rules:
                 return known
         if "?" in name or "*" in name or "[" in name:
             return next((known for known in _SH_KNOWN_PROGRAMS if _sh_wild(name, known)), name)
         return name
 
-    def rules(self, name: str, rules: list[Any], args: list[str]) -> None:
-        """The table's rules for one program."""
+    def rules(self, name: str, rules: list[Any], args: list[str]) -> str:
+        """The table's rules for one program; comes back: what secret it shows."""
         if not _SH_HARMLESS_OPTIONS.isdisjoint(args[:args.index("--")] if "--" in args else args):
-            return
+            return ""
         start = 0
         while name in _SH_SUBCOMMANDS and start < len(args) and args[start][:1] == "-":
             start += 2 if args[start] in _SH_VALUED_GLOBAL else 1
@@ -9548,69 +10007,317 @@ class _ShRun:
         words = [_sh_plain(word, "") if _sh_open(word) else word for word in words]
         subject = " ".join([word[:300].replace(" ", "\0") for word in words])[:6000] + " "
         padded = " " + subject
+        secret = ""
         for category, pattern, reason in rules:
             if category not in self.facts and (pattern.match(subject) or pattern.match(padded)):
-                self.say(category, f"{name}: {reason}")
+                if category == "secret":
+                    secret = reason
+                else:
+                    self.say(category, f"{name}: {reason}")
+        return secret
 
-    def wrap(self, name: str, wrapper: tuple[str, int], args: list[str], flow: _Flow, background: bool) -> _Flow:
-        """sudo, env, xargs, timeout …: the command inside."""
-        rest = _sh_skip(args, *wrapper)
-        options = args[:len(args) - len(rest)]
-        code = None                             # a text that is run instead of words
-        if name == "env":
-            for word in _sh_operands(options):
-                if "=" in word:
-                    self.set(word.partition("=")[0], _sh_from(word.partition("=")[2], _sh_flow(word)))
-            split = next((i + 1 for i, w in enumerate(args) if w in ("-S", "--split-string")), 0)
-            if split:
-                code = " ".join(args[split:])
-            elif not rest:
-                return _sh_read(("\0the environment",))
-        before, self.root = self.root, self.root or name in ("sudo", "doas", "pkexec", "gosu", "su-exec")
-        if name in ("sudo", "doas") and _sh_has(r"-\w*[is]\w*\Z|--(?:login|shell)\Z", options) and (
-                not rest or rest[0] in ("bash", "sh", "su", "zsh")):
+    def row_of(self, name: str, args: list[str]) -> tuple[str, _ShCall, list[tuple[str, str]]] | None:
+        """The row of a program or of its sub-command: its name, the sorted words, and what stands before a sub-command."""
+        rows, verbs, _ = _sh_known()
+        row = rows.get(name)
+        if name in verbs:
+            front = _ShCall(name, args, row or _NO_ROW)
+            at = front.sort(True)
+            for skip in range(3 if front.doubt else 2) if row is None else (0,):
+                verb = "".join(args[at + skip:at + skip + 1])
+                for key, size in ((f"{name}/{verb}/{''.join(args[at + skip + 1:at + skip + 2])}", 2), (f"{name}/{verb}", 1)):
+                    if key in rows:
+                        call = _ShCall(key, args[at + skip + size:], rows[key])
+                        call.sort()
+                        return key, call, front.got
+        if row is None:
+            return None
+        call = _ShCall(name, args, row)
+        call.sort()
+        return name, call, []
+
+    def play(self, name: str, call: _ShCall, before: list[tuple[str, str]], flow: _Flow) -> _Flow:
+        """One command by the row of its program: the roles of its words, then the command inside or the program's method."""
+        row, kept = call.row, (self.call_, self.root, self.cwds, self.links)
+        self.call_, self.root = call, self.root or "root" in row.traits
+        for role, value in before + call.got if before else call.got:
+            if role == "cd":
+                fell = self.fell
+                self.go(value)
+                self.fell = fell
+        outs = [self.act(role, value, flow) for role, value in (before + call.got if before else call.got)
+                if role not in _SH_QUIET_ROLES]
+        if row.method is not None:
+            call.said = _sh_said(outs)
+            outs = [row.method(self, name.partition("/")[0], call.args, flow), *([] if row.method is _ShRun._code else outs)]
+        elif call.starts:
+            outs.append(self.inside(flow))
+        else:
+            outs.append(self.by_row(call, flow))
+        if call.all("cd") or any(role == "cd" for role, _ in before):
+            self.cwds = kept[2]
+        self.call_, self.root, _, links = kept
+        if call.all("vol"):
+            self.links = links
+        return _sh_said(outs)
+
+    def inside(self, flow: _Flow) -> _Flow:
+        """The command that stands among the words of another."""
+        call = self.call_
+        if call is None or not call.starts or "idle" in call.marks:
+            return _NOTHING
+        args, background = call.args, call.background
+        if len(call.starts) == 1:
+            rest = args[call.starts[0]:]
+            return self.act("sh", rest[0], flow) if len(rest) == 1 and " " in rest[0] else self.simple(rest, flow, background)
+        return self.branches([lambda at=at: self.simple(args[at:], flow, background) for at in call.starts])  # type: ignore[misc]
+
+    def by_row(self, call: _ShCall, flow: _Flow) -> _Flow:
+        """What a program without a method says: its row knows what becomes of what goes in."""
+        traits = call.row.traits
+        for role in [trait[3:] for trait in traits if trait[:3] == "in:"]:
+            self.act(role, _sh_from(flow.text or "", flow), _NOTHING) if flow.text or flow.remote else None
+        out = self.operands(call.name, call.plain + call.all("f", "r"), flow)
+        for word in call.all("n"):
+            self.named(call.name, word)
+        if "none" in traits:
+            return _EMPTY if call.name in (":", "true") else _NOTHING
+        shows = [trait[6:].replace("_", " ") for trait in traits if trait[:6] == "shows:"]
+        if shows:
+            return _sh_read(["\0" + one for one in shows])
+        if "lines" in traits and "part" not in call.marks and not call.all("f", "r") and flow.text is not None:
+            return out._replace(text=flow.text, made=flow.made, below=flow.below)
+        if "below" in traits:
+            return out._replace(below=True)
+        return out._replace(made=True) if "made" in traits else out
+
+    def named(self, name: str, word: str) -> None:
+        """A word whose name alone matters: that is nobody's business only in a few places."""
+        if "mcpwall" in word or "/." in word and word[:1] in "/~$" and name in ("ls", "dir", "tree", "gci"):
+            self.path(word)
+
+    def act(self, role: str, value: str, flow: _Flow) -> _Flow:
+        """What a word does in its role."""
+        if role == "sh":
+            return self.apart(lambda: self.run_text(value, flow))
+        if role in ("f", "r", "n", "cd"):
+            return _NOTHING                     # by_row
+        if role == "w":
+            self.written(value, flow, False)
+        elif role == "d":
+            self.path(value)
+            self.delete(value)
+        elif role == "e":
+            key, _, text = value.partition("=")
+            self.set(key, _sh_from(text, _sh_flow(value)))
+        elif role == "script":
+            return self.run_operand(value, flow)
+        elif role == "program":                 # in the place of ssh, with options of its own
+            if _sh_program(value, self.d) in _SH_DANGEROUS or " " in value or self.kept(value):
+                self.apart(lambda: self.read(f"{value} -rf {_SH_HOLE}"))
+        elif role == "list":                    # gcc -wrapper rm,-rf,…
+            self.apart(lambda: self.simple(value.split(","), flow))
+        elif role == "vol":
+            self.mount(value)
+        elif role == "ssh":
+            key, _, text = value.replace("=", " ", 1).partition(" ")
+            if key.lower() in ("proxycommand", "localcommand", "knownhostscommand"):
+                self.apart(lambda: self.run_text(_sh_from(text, _sh_flow(value)), flow))
+        elif role == "exec":
+            return self.act("sh", value.removeprefix("exec="), flow) if value[:5] == "exec=" else _NOTHING
+        elif role == "git":
+            self.git_setting(*value.partition("=")[::2])
+        elif role in _SH_TEXTS:
+            self.judge_origin(value)
+            if flow.remote and _sh_runs_input.search(value):
+                self.say("pipe_to_shell", "runs what comes from the network")
+            before = self.state()
+            out = _SH_TEXTS[role](self, role, value)
+            self.become(before)
+            return out if isinstance(out, _Flow) else _NOTHING
+        return _NOTHING
+
+    def git_setting(self, key: str, value: str) -> None:
+        """A setting of git: some are commands."""
+        runs = re.match(r"(?i)(?:core\.(?:fsmonitor|sshcommand|pager|editor|askpass|gitproxy)|alias\..+|diff\..*|pager\..+|"
+                        r"sequence\.editor|gpg\..*program|merge\..*driver|filter\..*|credential\..*helper|\S+\.(?:tool|cmd|"
+                        r"command|textconv|pager|editor))\Z", key)
+        if runs and value and not re.match(r"(?i)(?:true|false|\d+)\Z", value) and (value[0] == "!" or key[:5] != "alias"):
+            self.act("sh", _sh_from(value.removeprefix("!"), _sh_flow(value)), _NOTHING)
+
+    def mount(self, value: str) -> None:
+        """A folder of the host in a container: `HOST:INSIDE`, `type=bind,source=HOST,target=INSIDE`."""
+        fields = dict(field.partition("=")[::2] for field in value.split(",")) if "=" in value else {}
+        short = (value + "::").split(":")
+        source = fields.get("source") or fields.get("src") or short[0]
+        target = fields.get("target") or fields.get("dst") or fields.get("destination") or short[1]
+        if source[:1] in ("/", "~", ".", "$", "\ue0f0"):
+            self.path(source)
+            for place in self.places(source):
+                if re.fullmatch(r"/|/(?:etc|root|proc|sys|dev|boot|var|home|usr|Users|var/run/docker\.sock|run/docker\.sock)",
+                                place.rstrip("/") or "/"):
+                    self.say("privilege", "gives a container rights over the host", source)
+            if target[:1] == "/":
+                self.links = {**self.links, target.rstrip("/"): source}
+
+    def shells(self, words: list[str]) -> bool:
+        """Is this an interactive or input-reading shell?"""
+        row = _sh_known()[0].get(_sh_program(words[0], self.d)) if words else None
+        return row is not None and row.method is _ShRun._shell and all(word[:1] in "-+" for word in words[1:])
+
+    # -- programs that run another
+    def _sudo(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        call = self.call_
+        rest = call.args[call.starts[0]:] if call and call.starts else []
+        if call and "shell" in call.marks and (not rest or rest[0] in ("bash", "sh", "su", "zsh")):
             self.say("privilege", "opens a root shell")
-        if self.root and (any("LD_PRELOAD" in word for word in options) or "LD_PRELOAD" in self.vars):
+        if "LD_PRELOAD" in self.vars:
             self.say("privilege", "loads a library into a program that runs as root")
-        if self.root and _sh_has(r":?!(?:/bin/)?(?:ba|z|da)?sh\b", rest):
+        if _sh_has(r":?!(?:/bin/)?(?:ba|z|da)?sh\b", rest):
             self.say("privilege", "opens a root shell")
-        if name in ("chroot", "nsenter", "unshare") and (not rest or self.is_shell(rest)):
+        return self.inside(flow)
+
+    def _env(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        call = self.call_
+        if call and not call.starts and not call.all("sh"):
+            return self.listed_variables()
+        return self.inside(flow)
+
+    def _enters(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        call = self.call_
+        if call and (not call.starts or self.shells(call.args[call.starts[0]:])):
             self.say("privilege", f"{name}: opens a shell in another root or namespace")
-        if name == "trap":
-            code = args[0] if args else ""
-        elif name in ("flock", "runuser", "sg"):
-            code = _sh_after(args, "-c")
-        elif name == "command" and options[:1] in (["-v"], ["-V"]):
-            rest = []
-        elif name == "parallel" and (not rest or " " in rest[0] or rest[0] == ":::"):
-            if not rest:
-                return self._shell(name, [], flow)
-            code = "\n".join(rest)
-        elif name in ("xargs", "parallel"):
-            if not rest:
-                return flow.but(flow.text)
-            if flow is not _NOTHING:
-                rest = self.from_input(rest, options, flow)
-        out = self.simple(rest, flow, background or name in ("nohup", "setsid")) if code is None else self.read(code, flow)
-        self.root = before
+        return self.inside(flow)
+
+    def _exec(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        out = self.inside(flow)
+        self.dead = bool(self.call_ and self.call_.starts)
         return out
+
+    def _cmake(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """`cmake -E TOOL …`: small tools of its own, and programs."""
+        call = self.call_
+        if call is None or "tool" not in call.marks:
+            return self.operands(name, args, flow)
+        rest = args[args.index("-E") + 1:] if "-E" in args else []
+        tool = {"rm": "rm", "remove": "rm", "remove_directory": "rm", "env": "env", "time": "env", "rename": "mv"}.get(
+            "".join(rest[:1]))
+        return self.simple([tool] + ["-rf"] * (rest[0][:6] == "remove") + rest[1:], flow) if tool else _NOTHING
+
+    def _xargs(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        rest = _sh_skip(args, "nPIdaELs", 0)
+        options = args[:len(args) - len(rest)]
+        file = next((value for option, value in zip(options, options[1:]) if option in ("-a", "--arg-file")), "")
+        flow = self.content(file) if file else flow
+        if not rest:
+            return flow.but(flow.text)
+        return self.simple(self.from_input(rest, options, flow) if flow is not _NOTHING else rest, flow)
+
+    def _parallel(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        rest = _sh_skip(args, "jNnSPLI", 0)
+        at = next((at for at, word in enumerate(rest) if word[:3] == ":::"), len(rest))
+        command, values = rest[:at], rest[at + 1:]
+        if not command:
+            return self._shell(name, [], flow) if not values else self.read("\n".join(values), flow)
+        text = _sh_whole(command)
+        for value in values or (flow.text.split() if flow.text else []) or [_sh_from(_SH_HOLE, flow)]:
+            line = _sh_whole([text.replace("{}", value) if "{}" in text else f"{text} {value}"], "", _sh_join(
+                [_sh_flow(text), _sh_flow(value)]))
+            self.apart(lambda line=line: self.run_text(line, flow))  # type: ignore[misc]
+        return _NOTHING
 
     def from_input(self, rest: list[str], options: list[str], flow: _Flow) -> list[str]:
         """The words of an `xargs` command with what its input holds."""
-        items: list[str] = [] if flow.text is None else flow.text.split()[:MAX_SHELL_WORDS]
+        replaced = next((o[2:] or "".join(options[i + 1:i + 2]) for i, o in enumerate(options) if o[:2] == "-I"), "")
+        replaced = replaced or "{}" * (any(o[:2] in ("-I", "-i") for o in options) or any("{}" in word for word in rest))
+        lines = [] if flow.text is None else flow.text.split("\n") if replaced else flow.text.split()
+        items = [item for item in lines if item.strip()][:MAX_SHELL_WORDS]
         if not items or flow.remote or flow.sources:
             items = items or [_sh_from(_SH_HOLE, flow)]
-            if flow.remote and self.is_shell(rest):
+            if flow.remote and self.shells(rest):
                 self.say("pipe_to_shell", "runs downloaded text")
-        if any("{}" in word for word in rest) or any(o.startswith(("-I", "-i")) for o in options):
-            mark = next((o[2:] or options[i + 1] for i, o in enumerate(options[:-1] + [""]) if o.startswith("-I")), "{}") or "{}"
-            return [_sh_from(w.replace(mark, items[0]), flow) if mark in w else w for w in rest]
-        return rest + items
+        if replaced:
+            return [_sh_from(w.replace(replaced, items[0]), flow) if replaced in w else w for w in rest]
+        return rest + [_sh_from(item, flow) if flow.below or flow.remote else item for item in items]
 
-    def is_shell(self, words: list[str]) -> bool:
-        """Is this an interactive or input-reading shell?"""
-        shell = _sh_known()[0].get(_sh_program(words[0], self.d)) is _ShRun._shell
-        return shell and all(word[:1] in "-+" for word in words[1:])
+    def _ssh(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        self.ship(flow, "ssh")
+        return _REMOTE._replace(sources=flow.sources)
+
+    def _su(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        call = self.call_
+        if call and "--help" not in args and (not call.all("sh") or call.words[:1] in ([], ["root"], ["-"])):
+            self.say("privilege", "becomes another user")
+        return _NOTHING
+
+    def _editor(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """Editors and viewers: `+COMMAND`, and commands on standard input."""
+        for word in args:
+            if word[:1] == "+":
+                self.act("esc", _sh_from(word[1:], _sh_flow(word)), flow)
+        if flow.text and name in ("ed", "red", "ex", "gdb", "lldb"):
+            self.act("esc", _sh_from(flow.text, flow), _NOTHING)
+        return self.operands(name, self.call_.all("f") if self.call_ else args, flow)
+
+    def _terminal(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """tmux, screen: what their windows run, and what is typed into them."""
+        rest = _sh_skip(args, "LSfctnsxyFe" if name == "tmux" else "SLchpst", 0)
+        if name == "screen":
+            at = args.index("-X") + 1 if "-X" in args else -1
+            text = _sh_whole(args[at + 1:]) if at > 0 and args[at:at + 1] in (["stuff"], ["exec"]) else _sh_whole(rest)
+            return self.act("sh", _sh_from(_sh_unescape(text), _sh_flow(text)), flow) if text else _NOTHING
+        runs = rest and re.match(r"new|neww|send|split|run|respawn|if|popup|display-popup", rest[0])
+        rest = _sh_skip([w for w in rest[1:] if w not in ("Enter", "C-m", "Space")], "LSfctnsxyFe", 0) if runs else []
+        return self.act("sh", _sh_whole(rest), flow) if rest else _NOTHING
+
+    def _container(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """docker, kubectl: all but the commands that run inside."""
+        words = [word for word in args if word[:1] != "-"]
+        verb = words[0] if words else ""
+        if verb == "cp":
+            return self.operands(name, args[args.index("cp") + 1:], flow)
+        if name in ("kubectl", "oc") and verb in ("get", "describe", "config"):
+            secret = words[1:2] == ["view"] or any(re.match(r"secrets?(?:/|\Z)", word) for word in words[1:])
+            return _sh_read(("\0cluster secrets",)) if secret else _NOTHING
+        return self.operands(name, [w for w in args if w[:1] == "-" and "file" in w], flow)
+
+    def _inside(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """A command in a container, where root is nobody and folders of the host may be mounted."""
+        self.root = False
+        call = self.call_
+        entry = call.all("entry") if call else []
+        if call and entry:
+            return self.simple(entry + call.args[call.starts[0]:] if call.starts else entry, flow)
+        return self.inside(flow)
+
+    # -- files that are run, or that say what to run
+    def _pipe(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        for word in self.call_.words if self.call_ else []:
+            self.pipes.update(self.keys(word))
+        return _NOTHING
+
+    def _make(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """make: its file, when this command has written it or feeds it."""
+        call = self.call_
+        files = call.all("makefile") if call else []
+        for file in files or ["Makefile", "makefile", "GNUmakefile", "justfile", "build.ninja"]:
+            known = flow if file in ("-", "/dev/stdin") else self.kept(file) if file[:8] != "/dev/fd/" else _sh_flow(file)
+            if known is not None and known.remote:
+                self.say("pipe_to_shell", "runs a file it has just downloaded", file)
+            elif known is not None and known.text:
+                self.act("make", _sh_from(known.text, known), _NOTHING)
+        for word in args:
+            if word[:6] == "SHELL=":
+                self.act("sh", word[6:], flow)
+        return _NOTHING
+
+    def _split(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        words = self.call_.words if self.call_ else []
+        content = flow if words[:1] in ([], ["-"]) else self.content(words[0])
+        stem = "".join(self.call_.all("stem")) if self.call_ else ""
+        stem = stem or ("xx" if name == "csplit" else words[1] if len(words) > 1 else "x")
+        self.files[self.key(stem) + "*"] = content.but(None)
+        return _NOTHING
 
     # -- files
     def go(self, word: str) -> None:
@@ -9624,11 +10331,11 @@ class _ShRun:
             return
         self.spend(len(word) * 20)
         self.vars["OLDPWD"] = _sh_either(*[cwd or "." for cwd in before])
-        kept = tuple([cwd for cwd in before if cwd or word[:1] in "/~\ue0f0" and not self.inside(word)])
+        kept = tuple([cwd for cwd in before if cwd or word[:1] in "/~\ue0f0" and not self.in_project(word)])
         if kept and not self.strict and word.rstrip("/") not in self.made and word not in ("/", "~", ".", ".."):
             self.fell = [self.state()._replace(cwds=kept)]
 
-    def inside(self, word: str) -> bool:
+    def in_project(self, word: str) -> bool:
         """Is this surely in the project?"""
         project = self.ctx.paths.project
         return project is not None and all(place.startswith(project.rstrip("/") + "/") for place, _ in self.spots(word))
@@ -9666,10 +10373,12 @@ class _ShRun:
         """Reading a file."""
         sources: list[str] = []
         self.path(word, sources)
-        known = self.kept(word)
+        known = self.kept(word) if word != "/dev/null" else _EMPTY
         carried = _sh_flow(word)
         if word[:8] == "/dev/fd/" and word not in self.sinks:
             return carried
+        if self.pipes and known is None and self.pipes.intersection(self.keys(word)):
+            return _sh_read(["\0pipe " + key for key in self.keys(word)])
         if known is None:
             known = carried.but(None)
         return _sh_join((known, _sh_read(sources)), known.text)
@@ -9699,6 +10408,8 @@ class _ShRun:
             return
         if word in ("/dev/null", "/dev/stdout", "/dev/stderr", "/dev/tty", "-", _SH_HOLE) or word.startswith("/dev/fd/"):
             return
+        if flow.text == "" and not appended:
+            self.emptied(word)
         self.spend(len(word))
         self.path(word)
         self.altered.update(self.reported(word))
@@ -9722,6 +10433,11 @@ class _ShRun:
                 self.say("destructive", "wipes a history or log", word)
             elif not appended and re.match(r"/(?:etc/[^/]*\Z|var/log/|boot/|(?:usr/)?s?bin/|lib)|(?i:[A-Z]:/Windows/)", place):
                 self.say("destructive", "overwrites a system file", word)
+
+    def emptied(self, word: str) -> None:
+        """A file's content is gone; that matters where people keep theirs."""
+        if not self.in_project(word) and any(map(_SH_OWN_FILE.match, self.places(word))):
+            self.say("destructive", "empties a file outside the project", word)
 
     def delete(self, word: str, reason: str = "deletes outside the project", recursive: bool = True, forced: bool = True) -> None:
         """A file or folder is deleted, with all that is in it unless it is said otherwise."""
@@ -9801,37 +10517,41 @@ class _ShRun:
             place.startswith(home + "/") for home in self.homes or ())
 
     def operands(self, name: str, args: list[str], flow: _Flow = _NOTHING) -> _Flow:
-        """A program without a method: its words may be files; what goes in may come out."""
-        sources = list(flow.sources)
+        """Words that may be files of a program; what goes in may come out."""
+        sources = [source for source in flow.sources if source[-1:] != "\0" or name in _SH_PASSING]
         flows = [flow]
-        texts = _SH_TEXT_OPTIONS.get(name, "").split() + _SH_TEXT_OPTIONS[""].split()
-        names_only, skip = name in _SH_NAMES_ONLY, name in _SH_NO_FILES
-        first = name in _SH_PATTERN_FIRST and not any(a in ("-e", "-f", "--regexp", "--file") for a in args)
         args = _sh_kept(name, args)
         for word, previous in zip(args, [""] + args):
             if isinstance(word, _ShWord) and word.flow is not _NOTHING:
                 flows.append(word.flow)
             if isinstance(word, _ShWord) and isinstance(word.block, list):
                 self.script(word.block)
-            if skip or previous in texts:
+            if previous in _SH_TEXT_OPTIONS:
                 continue
             if word[:1] == "-":
                 option, mark, value = word.partition("=")
-                if mark and option not in texts:
+                if mark and option not in _SH_TEXT_OPTIONS:
                     self.path(value, sources)
-            elif first:
-                first = False
-            elif names_only:
-                if "mcpwall" in word or "/." in word and word[:1] in "/~$" and name in ("ls", "dir", "tree", "gci"):
-                    self.path(word)
-            elif name not in _SH_SUBCOMMANDS or name == "git" or any(c in word for c in "/.~\\$*"):
+            elif name not in _SH_SUBCOMMANDS or name == "git" or any(c in word for c in "/.~\\\ue0f0*"):
                 value = word.partition("=")[2] if not word.startswith(("/", ".", "~")) else ""
                 self.path(value.lstrip("@") or word.lstrip("@"), sources)
                 known = self.kept(word)
                 flows += [] if known is None else [known]
         out = _sh_join(flows) if len(flows) > 1 else flow
-        made = out.made or bool(flow.text and flow.text.strip())
+        made = out.made or bool(flow.text and _sh_holes.sub("", flow.text).strip())
         return _Flow(None, out.remote, tuple(sources[:64]), out.coded, made=made) if sources or out is not _NOTHING else _NOTHING
+
+    def carried(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        """A program in no table: it may run what its words say."""
+        for at, word in enumerate(args[:64]):
+            first = word.split(None, 1)[0] if " " in word else word
+            if args[max(at - 1, 0)] not in _SH_TEXT_OPTIONS and _sh_program(first, self.d) in _SH_DANGEROUS:
+                if first is not word:
+                    self.apart(lambda text=word: self.run_text(text, flow))  # type: ignore[misc]
+                    continue
+                self.apart(lambda rest=args[at:]: self.simple(rest, flow))  # type: ignore[misc]
+                break
+        return self.operands(name, args, flow)
 
     # -- interpreters
     def _shell(self, name: str, args: list[str], flow: _Flow) -> _Flow:
@@ -9841,17 +10561,22 @@ class _ShRun:
                 while len(rest) > 1 and rest[0][:1] == "-" and " " not in rest[0]:
                     rest = rest[1:]
                 return self.with_words(rest, flow)
+            if word in ("--rcfile", "--init-file") and i + 1 < len(args):
+                self.run_operand(args[i + 1], _NOTHING)
             if word == "-s":
                 break
             if word[:1] not in "-+" and (not i or not re.match(r"[-+]\w*[oO]\Z|--(?:rc|init-)file\Z", args[i - 1])):
                 return self.run_operand(word, flow)
         if self.networked:
             self.say("reverse_shell", "connects a shell to the network")
+        self.ran.update(source[6:] for source in flow.sources if source[:6] == "\0pipe ")
         if flow.remote:
             self.say("reverse_shell" if flow.shell or "\0socket" in flow.sources else "pipe_to_shell",
                      f"{name} runs what comes from the network")
         elif flow.text:
-            return self.apart(lambda: self.read(flow.text or "", _NOTHING, _SH_POSIX))
+            for text in (flow.other,) * bool(flow.other) + (flow.text,):
+                out = self.apart(lambda text=text: self.read(text, _NOTHING, _SH_POSIX))  # type: ignore[misc]
+            return out
         elif flow.made:
             self.say("pipe_to_shell", f"{name} runs a text that this command makes")
         elif flow.coded:
@@ -9879,16 +10604,27 @@ class _ShRun:
 
     def run_text(self, code: str, flow: _Flow, dialect: _ShDialect | None = None) -> _Flow:
         """A word that is run as a script."""
-        self.judge_origin(code)
+        origin = self.judge_origin(code)
+        if origin.other and origin.text and origin.text.rstrip("\n") == code:
+            self.apart(lambda: self.read(origin.other, flow, _SH_POSIX))
         return self.read(code, flow, dialect or _SH_POSIX)
 
+    def run_script(self, text: str, flow: _Flow) -> _Flow:
+        """The text of a script file, in the language of the program that runs it."""
+        roles = {role.rstrip(".!") for _, role in self.call_.row.options.values()} & _SH_TEXTS.keys() if self.call_ else ()
+        for role in roles:
+            _SH_TEXTS[role](self, role, text)
+        return _NOTHING if roles else self.read(text, flow, _SH_POSIX)
+
     def run_operand(self, word: str, flow: _Flow) -> _Flow:
-        """A shell's script file."""
+        """A script file."""
         origin = self.judge_origin(word)
-        if origin.text and not origin.remote:
-            return self.read(origin.text, flow, _SH_POSIX)
+        if word[:8] == "/dev/fd/" and origin.text and not origin.remote:
+            return self.run_script(origin.text, flow)
+        if self.pipes:
+            self.ran.update(self.pipes.intersection(self.keys(word)))
         if word == "/dev/stdin" and flow.text and not flow.remote:
-            return self.read(flow.text, _NOTHING, _SH_POSIX)
+            return self.run_script(flow.text, _NOTHING)
         self.run_file(word)
         if flow.remote and word.startswith(("/dev/stdin", "/dev/fd/", "/proc/self/fd/")):
             self.say("pipe_to_shell", "runs what comes from the network")
@@ -9902,69 +10638,52 @@ class _ShRun:
         return self.run_text(_sh_whole(args), _NOTHING, self.d if name == "eval" else _SH_POWER)
 
     def _source(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        if args and (self.ctx.is_sensitive(args[0]) or any(map(_SH_PRIVATE.match, self.places(args[0])))):
+            self.loaded = True
         return self.run_operand(args[0], flow) if args else self._shell(name, [], flow)
 
     def _code(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """python, perl, node …: code in an option, a script file, or standard input."""
-        codes, script, i = [], "", 0
-        letters = _SH_CODE_LETTERS.get(name, "e")
-        while i < len(args) and not script:
-            word = args[i]
-            if word == "-m" and letters == "c":
-                self.operands(name, args[i + 2:], flow)
-                return flow.but(None)
-            inline = re.match(rf"-(?:[^\s=rmWXMI-]*?)[{letters}](.*)\Z", word, re.S)
-            if inline or word in ("--eval", "--print", "--execute", "eval"):
-                glued = inline.group(1) if inline else ""
-                if re.fullmatch(rf"[A-Za-z]{{0,2}}[{letters}]|", glued):         # `-pe CODE`, not `-eCODE`
-                    i += 1
-                    glued = args[i] if i < len(args) else ""
-                codes.append(glued)
-            elif word[:7] == "--eval=":
-                codes.append(word[7:])
-            elif word[:1] != "-" and word != "run":
-                script = word
-            i += 1
+        """python, perl, node …: after the code in its options, a script file or standard input."""
+        call = self.call_
+        if call is None:
+            return _NOTHING
+        role = next((role.rstrip(".!") for valued, role in call.row.options.values() if role.rstrip(".!") in _SH_TEXTS), "code")
+        language, words = name.partition("/")[0], call.words
+        codes = any(role in _SH_TEXTS for role, _ in call.got)
+        module = call.all("module")
         if self.networked:
             self.say("reverse_shell", "connects an interpreter to the network")
-        said = _NOTHING
-        for code in codes:
-            self.judge_origin(code)
-            if flow.remote and re.search(r"(?:exec|eval|system)\s*\(.{0,60}stdin", code):
-                self.say("pipe_to_shell", "runs what comes from the network")
-            said = judge_code(self, name, code)
-        if script and not codes:
-            origin = self.judge_origin(script)
-            if script == "/dev/stdin" and flow.remote:
-                self.say("pipe_to_shell", "runs what comes from the network")
-            self.run_file(script) if script[:8] != "/dev/fd/" else judge_code(self, "code", origin.text or "")
-        elif not codes and (flow.remote or flow.coded and not flow.text):
-            self.say("pipe_to_shell", f"{name} runs what comes from the network" if flow.remote
-                     else f"{name} runs decoded content")
-        elif not codes and flow.text:
-            said = judge_code(self, name, flow.text)
-        self.operands(name, args[i:])
-        return _Flow(said.text, flow.remote or said.remote, (*flow.sources, *said.sources)[:64], flow.coded)
+        if module and module[0][:7] == "mcpwall" or any("mcpwall" in source for word in words[:1]
+                                                         for source in (self.kept(word) or _NOTHING).sources):
+            self.rules("mcpwall", _sh_known()[2]["mcpwall"], words[1 - len(module):])
+        if not codes and not module and not words or words[:1] in (["-"], ["/dev/stdin"]) and not codes:
+            if flow.remote or flow.coded and not flow.text:
+                self.say("pipe_to_shell", f"{name} runs what comes from the network" if flow.remote
+                         else f"{name} runs decoded content")
+            elif flow.text:
+                _SH_TEXTS[role](self, language, flow.text)
+        files = words[not codes and not module:]
+        for at, word in enumerate(words):       # what the code does with its words nobody knows
+            if _sh_program(word, self.d) in _SH_DANGEROUS and codes:
+                self.apart(lambda rest=words[at:]: self.simple(rest, flow))  # type: ignore[misc]
+                break
+        out = self.operands(name, files, flow)
+        if codes:
+            said = call.said
+            return _sh_join((said, out), said.text)._replace(made=said.text is None and not files, remote=said.remote or flow.remote)
+        return out._replace(remote=flow.remote, made=flow.made)
 
     def _cat(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         files = _sh_operands(args)
         return flow if not files else self.content(files[0]) if len(args) == 1 else self.operands(name, args, flow)
 
-    def _awk(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        code = "".join(_sh_operands(args)[:1])
-        judge_code(self, "awk", code)
-        if flow.remote and re.search(r"system\s*\(\s*\$|\|\s*\"(?:ba)?sh", code):
-            self.say("pipe_to_shell", "runs what comes from the network")
-        return self.operands(name, args, flow)
-
     def _sed(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        for word in args:
-            for found in re.finditer(r"(?:^|[;}\d$])\s*e\s+(.+)", word[:2000]):
-                self.read(found.group(1))
-        if _sh_has(r"-\w*i|--in-place", args):
-            for word in _sh_operands(args)[1:]:
+        call = self.call_
+        files = call.all("f") if call else []
+        if call and "inplace" in call.marks:
+            for word in files:
                 self.written(word, _NOTHING, True)
-        return self.operands(name, args, flow).but(None)
+        return self.operands(name, files, flow).but(None)
 
     def _power(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         for i, word in enumerate(args):
@@ -9990,73 +10709,6 @@ class _ShRun:
             self.say("pipe_to_shell", f"{name} runs what comes from the network")
         return _Flow(flow.text, flow.remote, flow.sources, False, True)
 
-    # -- programs that hand a text to a shell
-    def _ssh(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        rest = _sh_skip(args, "bcDEeFIiJLlmOopPQRSWw", 1)
-        for word in args[:len(args) - len(rest)]:
-            if "proxycommand" in word.lower() or "localcommand" in word.lower():
-                self.read(re.sub(r"(?i).*command[= ]", "", word, count=1))
-        self.ship(flow, "ssh")
-        return self.read(" ".join(rest), flow) if rest else _Flow(None, True, flow.sources)
-
-    def _su(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        code = _sh_after(args, "-c", "--command")
-        users = [w for w, option in zip(args, [""] + args) if w[:1] != "-" and option not in ("-c", "-s", "--command")]
-        if "--help" not in args and (code is None or users[:1] in ([], ["root"])):
-            self.say("privilege", "becomes another user")
-        return self.read(code, flow) if code else _NOTHING
-
-    def _editor(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        for word, option in zip(args, [""] + args):
-            code = word if option in ("-c", "--cmd") else word[1:] if word[:1] == "+" else ""
-            if code[:2] == ":!" or code[:1] == "!":
-                self.read(code.lstrip(":!"))
-        return self.operands(name, args, flow)
-
-    def _wrap_join(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """watch, script, tmux, terminals …: their words, joined, are a shell's text."""
-        valued = {"watch": "nd", "tmux": "LSfctnsxyFe", "screen": "SLchpst", "wsl": "du"}.get(name, "")
-        rest = _sh_skip(args, valued, 0)
-        at = next((i for i, w in enumerate(args[:-1]) if re.match(r"-\w*[ce]\Z|--command\Z", w)), -1)
-        if at >= 0 and name not in ("tmux", "wsl", "watch"):
-            rest = args[at + 1:at + 2] if name == "script" else args[at + 1:]
-        elif name == "script":
-            return self.operands(name, rest, flow)
-        elif name == "wsl" and len(rest) > 1:
-            return self.simple(rest, flow)
-        elif name == "tmux":
-            run = rest and re.match(r"new|neww|send|split|run|respawn", rest[0])
-            rest = _sh_skip([w for w in rest[1:] if w not in ("Enter", "C-m")], valued, 0) if run else []
-        return self.read(" ".join(rest), flow) if rest else _NOTHING
-
-    def _container(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """docker run/exec, kubectl exec: the command inside."""
-        at = next((i for i, w in enumerate(args) if w in ("run", "exec", "debug", "rsh", "cp", "get", "config")), -1)
-        if at < 0 or args[0] in ("build", "pull", "images", "apply"):
-            return self.operands(name, [w for w in args if w[:1] == "-" and "file" in w], flow)
-        verb, rest = args[at], args[at + 1:]
-        if verb == "cp":
-            return self.operands(name, rest, flow)
-        if verb in ("get", "config"):
-            secret = name in ("kubectl", "oc") and (rest[:1] == ["view"] or any(w.startswith("secret") for w in rest))
-            return _sh_read(("\0cluster secrets",)) if secret else _NOTHING
-        if "--" in rest and name in ("kubectl", "oc"):
-            rest = rest[rest.index("--") + 1:]
-        else:
-            i = 0
-            while i < len(rest) and rest[i][:1] == "-":
-                long = rest[i][:2] == "--"
-                alone = "=" in rest[i] or rest[i] in _SH_CONTAINER_FLAGS if long else rest[i][-1] not in "veuwpmlhcnf"
-                if rest[i] in ("-v", "--volume") and i + 1 < len(rest):
-                    self.path(rest[i + 1].split(":")[0])
-                i += 1 if alone else 2
-            entry = [value for option, value in zip(rest[:i], rest[1:]) if option == "--entrypoint"]
-            rest = entry + rest[i + 1:]
-        before, self.root = self.root, False
-        out = self.simple(rest, flow)
-        self.root = before
-        return out
-
     # -- text in, text out
     def _echo(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         words, escapes = list(args), name == "printf" and self.d is _SH_POSIX
@@ -10081,10 +10733,12 @@ class _ShRun:
             words = [_sh_from("".join(pieces), _sh_join([_sh_flow(w) for w in words]))]
         text = _sh_whole(words)
         origin, plain = _sh_flow(text), str(text)[:MAX_SHELL_VALUE]
-        if escapes:
-            plain = _sh_unescape(plain.replace("\\0", "\\"))
+        read = _sh_unescape(plain.replace("\\0", "\\")) if "\\" in plain else plain
         known = origin.text is not None or not (origin.remote or origin.coded)
-        return origin.but(plain + "\n" * (name != "printf")) if known else origin
+        if not known:
+            return origin
+        return origin._replace(text=(read if escapes else plain) + "\n" * (name != "printf"),
+                               other=read if name == "echo" and not escapes and read != plain else "")
 
     def _decode(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """Programs that decode or turn text: what they yield is known when their input is."""
@@ -10104,16 +10758,14 @@ class _ShRun:
         sources, into, tar, args = list(flow.sources), "", name in ("tar", "bsdtar", "gtar"), _sh_kept(name, args)
         make = bool(args) and (not tar or "c" in args[0] and args[0][:2] != "--" or "--create" in args)
         for i, word in enumerate(args):
-            if word.startswith(("--checkpoint-action=exec=", "--to-command=", "--use-compress-program=")):
-                self.read(word.rpartition("=")[2])
-            elif word == "-DestinationPath" or tar and (word == "--file" or word[-1:] == "f" and (
+            if word == "-DestinationPath" or tar and (word == "--file" or word[-1:] == "f" and (
                     not i or word[:1] == "-" and word[:2] != "--")):
                 into = "".join(args[i + 1:i + 2])
             elif not tar and not into and word[:1] != "-" and word not in ("a", "x") and name != "compress-archive":
                 into = word
             elif word[:1] != "-" and word != into and (i or not tar):
                 self.path(word, sources if make else None)
-                if "--remove-files" in args:
+                if "--remove-files" in args or self.call_ and "moved" in self.call_.marks:
                     self.delete(word, "deletes what it packs, outside the project")
         if into not in ("", "-") and not make:
             return self.content(into).but(None)
@@ -10143,7 +10795,10 @@ class _ShRun:
                 self.positional(rest)
         listing = args in ([], ["-p"], ["-x"]) or name == "printenv" or bool(args) and name != "set" and all(
             word[:1] == "-" and word != "-" for word in args)
-        return _sh_read(("\0the environment",)) if listing else _NOTHING
+        return self.listed_variables() if listing and name != "setx" and not (name == "printenv" and args) else _NOTHING
+
+    def listed_variables(self) -> _Flow:
+        return _sh_read(("\0the environment\0" if self.loaded else "\0the environment",))
 
     def _some_lines(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """head, sort, grep …: some lines of what goes in, in some order."""
@@ -10179,14 +10834,12 @@ class _ShRun:
             self.subscript(word)
             if name == "let":
                 self.sum([("q", word)])
-        return self.operands(name, args, flow) if name in ("test", "[") else _NOTHING
+        return _NOTHING
 
     def _prints(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """Programs whose output is told by their name alone."""
-        if name in ("security", "secret-tool", "keyring"):
-            return _sh_read(("\0stored passwords",))
-        if name in ("history", "fc", "get-history"):
-            return _sh_read(("\0the shell history",))
+        if name in ("date", "whoami", "logname"):
+            return _Flow(None, made=any(" " in word for word in args))
         spots = _sh_operands(args)
         if name in ("realpath", "readlink"):
             return _Flow("\n".join(spots), made=False) if spots else _NOTHING
@@ -10204,7 +10857,7 @@ class _ShRun:
         """read, mapfile: lines of the input as values."""
         marks = self.vars.get("IFS")
         names: list[str] = []
-        for option, word in _sh_options(args, "adinNptuCcOs", ()):
+        for option, word in _sh_options(args, "adinNptu" if name == "read" else "dnOsuCc", ()):
             self.subscript(word)
             if option in ("-C",):
                 self.run_text(word, _NOTHING)
@@ -10230,7 +10883,8 @@ class _ShRun:
         return _NOTHING
 
     def _listing(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        self.operands(name, args)
+        for word in args:
+            self.named(name, word)
         spots = [w for w in _sh_operands(args) if not re.match(r"/[a-zA-Z](?::|\Z)", w)]
         shape = next((value for option, value in zip(args, args[1:]) if option.lower() in ("-filter", "-include")), "*")
         return _Flow((spots[0].rstrip("/\\") + "/" if spots else "") + (shape if shape.strip("*.") else "*"), below=not spots)
@@ -10241,7 +10895,9 @@ class _ShRun:
             at = next((k for k, w in enumerate(args) if re.match(r"-[xX]\Z|--exec", w)), len(args))
             root = (_sh_operands(args[:at])[1:2] or ["."])[0]
             return self.simple([w.replace("{}", root + "/x") for w in args[at + 1:]], flow)
-        i = next((i for i, w in enumerate(args) if w[:1] in "-(!" and w not in ("-L", "-P", "-H")), len(args))
+        while args and re.match(r"-(?:[HLP]|O\d|D)\Z", args[0]):
+            args = args[1 + (args[0] == "-D"):]
+        i = next((i for i, w in enumerate(args) if w[:1] in "-(!"), len(args))
         roots, tests = _sh_operands(args[:i]) or ["."], args[i:i + 200]
         shape = (_sh_after(tests, "-name", "-iname", "-path") or "").rpartition("/")[2]
         narrow = any(w in ("-empty", "-regex", "-iregex", "-mtime", "-mmin", "-size", "-newer") for w in tests)
@@ -10281,7 +10937,7 @@ class _ShRun:
         if self.elsewhere and name in _SH_ELSEWHERE.get(self.d, ()):
             return _NOTHING
         windows = name in ("del", "erase", "rd", "rmdir", "ri", "remove-item") or self.d is not _SH_POSIX
-        recursive = forced = name in ("rimraf", "shred", "srm", "wipe", "trash", "del-cli")
+        recursive = forced = name in ("rimraf", "shred", "srm", "wipe", "trash", "trash-put", "del-cli")
         targets: list[str] = []
         end = args.index("--") if "--" in args else len(args)
         for i, word in enumerate(args):
@@ -10314,7 +10970,10 @@ class _ShRun:
                     flow = self.content(word[3:])
                 elif word[:3] == "of=":
                     self.written(word[3:], flow, False)
-            return flow
+                    if not {"if=/dev/zero", "if=/dev/urandom", "if=/dev/random"}.isdisjoint(args):
+                        self.emptied(word[3:])
+            cut = _sh_has("skip=|count=|conv=|bs=|ibs=|cbs=", args) and flow.text is not None
+            return flow._replace(text=None, made=True) if cut else flow
         appended = name in ("ac", "add-content") or any(w in ("-a", "--append", "-Append") for w in args)
         files = [w for w, option in zip(args, [""] + args)
                  if w[:1] != "-" and option.lower() not in ("-s", "-value", "-encoding", "-r", "-o", "-l")]
@@ -10347,6 +11006,9 @@ class _ShRun:
         content = self.kept(words[0]) if words else None
         content = content or _sh_join(flows or [_NOTHING])
         for word in words if name in _SH_MOVES else []:
+            if any(map(_SH_TEMPORARY.match, [place.rstrip("/") + "/x" for place in self.places(into)])) and not self.in_project(
+                    word) and any(map(_SH_OWN_PLACE.match, self.places(word))):
+                self.say("destructive", "moves the user's files where they do not last", word)
             if into.lower() in ("/dev/null", "nul") or _sh_has(
                     r"/(?:etc|bin|usr|lib|boot|sbin|var)(?:/|\Z)|/\Z|~\Z|~/\*", self.places(word)):
                 self.delete(word, "moves away what is outside the project")
@@ -10355,6 +11017,9 @@ class _ShRun:
             if not template or ".env" not in leaf:
                 self.written(leaf, content, False)
             self.files[self.key(leaf)] = content
+        if name in ("ln", "mklink") and words:
+            link = into or words[0].rstrip("/").rpartition("/")[2]
+            self.links = {**self.links, self.where(link).removeprefix("./"): self.where(words[0])}
         return _NOTHING
 
     def _mode(self, name: str, args: list[str], flow: _Flow) -> _Flow:
@@ -10366,7 +11031,7 @@ class _ShRun:
             targets = [w for w in args if _sh_drive.match(w)]
             spec = "777" if any(re.search(r"(?i)/grant|everyone|/f|/reset", w) for w in args) else ""
         for word in targets:
-            self.operands("chmod", [word])
+            self.named("chmod", word)
             places, change = self.places(word), name == "chmod"
             outside = any(p in ("/", "~", "/home", "/Users") or _SH_SYSTEM.match(p) and not _SH_TEMPORARY.match(p)
                           for p in places)
@@ -10387,33 +11052,32 @@ class _ShRun:
     # -- the network
     def _http(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         """curl, wget, Invoke-WebRequest …: what they send, and the file or stream they fetch."""
-        httpie = name in ("http", "https", "xh")
+        call = self.call_
+        if call is None:
+            return _NOTHING
         sent: list[_Flow] = []
-        target, folder, named = "", "", name in ("wget", "aria2c", "axel", "lwp-download")
-        urls: list[str] = []
-        letters = {"curl": "AbcCdDeEFhHKmoPQrTuUwxXyYz", "wget": "OoaiBtTUePDARQl"}.get(name, "")
-        for option, value in _sh_options(args, letters, None, _SH_HTTP["switch"]):
-            if option in _SH_HTTP["url"] or not option:
-                urls.append(value)
-                if httpie and re.search(r"[=:]@", value):
-                    sent.append(self.content(value.rpartition("@")[2]))
-            elif option in _SH_HTTP["named"] and name == "curl":
-                named = True
-            elif option in _SH_HTTP["target"]:
-                target = value
-            elif option in _SH_HTTP["file"]:
+        lent: list[_Flow] = []                  # what says who one is
+        target, folder = "".join(call.all("w")[-1:]), "".join(f"{one.rstrip('/')}/" for one in call.all("folder")[-1:])
+        named = "named" in call.marks or name in ("wget", "wget2", "aria2c", "axel", "lwp-download")
+        urls = call.all("u")
+        if name in ("lwp-download", "axel") and len(urls) > 1 and not target:
+            target = urls.pop()
+        if name in ("http", "https", "xh"):
+            sent += [flow, *[self.content(word.rpartition("@")[2]) if re.search(r"[=:]@", word) else _sh_flow(word)
+                             for word in urls]]
+            urls = [word for word in urls if not re.search(r"[=:]", word) or "://" in word]
+        for role, value in call.got:
+            if role == "S":
                 sent.append(flow if value in ("-", ".") else self.content(value))
-            elif option in _SH_HTTP["data"]:
-                at = re.search(r"(?:^|=)[@<](.*)\Z|^[\w.-]*@([./~$].*)\Z", value,
-                               re.S) if option not in ("--data-raw", "--post-data", "-b", "--cookie") else None
+            elif role == "@":
+                at = re.search(r"(?:^|=)[@<](.*)\Z|^[\w.-]*@([./~\ue0f0].*)\Z", value, re.S)
                 file = (at.group(1) or at.group(2) or "").split(";")[0] if at else ""
-                sent.append(flow if file == "-" else self.content(file) if file else _sh_flow(value))
-            elif option in _SH_HTTP["header"]:
-                if "uthorization" not in value and any(s[:2] != "\0$" for s in _sh_flow(value).sources):
-                    sent.append(_sh_flow(value))
-            elif option in _SH_HTTP["folder"]:
-                folder = value.rstrip("/") + "/"
-            elif option in _SH_HTTP["config"]:
+                sent.append(flow if file == "-" else self.content(_sh_from(file, _sh_flow(value))) if file else _sh_flow(value))
+            elif role == "s":
+                sent.append(_sh_flow(value))
+            elif role == "auth" or role == "header":
+                lent.append(_sh_flow(value))
+            elif role == "r":
                 self.path(value)
         for url in urls[:64]:
             origin = _sh_flow(url)
@@ -10423,10 +11087,15 @@ class _ShRun:
             if url[:7].lower() == "file://":
                 self.path(url)
         hosts = " ".join(re.sub(r"^\w+://|[/?].*", "", url[:300]) for url in urls[:8]).lower()
-        for part in (sent + [flow] * httpie)[:64]:
+        for part in sent[:64]:
             if part.sources and not _sh_own_host(part, hosts):
                 self.ship(part, name)
-        got = _Flow(None, bool(urls) and not any(u[:5].lower() == "file:" for u in urls) or flow.remote)
+        for part in lent[:16]:
+            if part.sources and _sh_other_service(part, hosts):
+                self.ship(part, name)
+        local = bool(urls) and all(url[:5].lower() == "file:" for url in urls)
+        got = _Flow(None, bool(urls) and not local or flow.remote, ("\0the credentials of this machine",) * bool(
+            re.search(r"169\.254\.169\.254|metadata\.google|169\.254\.170\.2|100\.100\.100\.200", hosts)))
         if named and not target and urls:
             target = re.sub(r"[?#].*", "", urls[0].rstrip("/")).rpartition("/")[2]
         target = folder + target if target else ""
@@ -10452,14 +11121,16 @@ class _ShRun:
         return _NOTHING
 
     def _openssl(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        verb = args[0] if args else ""
+        """openssl s_client, enc, base64."""
+        call = self.call_
+        verb, files = (call.name.rpartition("/")[2], call.all("r")) if call else ("", [])
         if verb in ("s_client", "s_server"):
             return self.connected(flow, name)
-        if verb == "enc" or verb == "base64" and flow is not _NOTHING:
-            plain = flow.text and "-d" in args and ("-base64" in args or "-a" in args or verb == "base64")
-            return _Flow(_sh_decoded(flow.text or "", "base64") if plain else None, flow.remote, flow.sources, True)
-        words = [word for word, option in zip(args, [""] + args) if option not in ("-keyout", "-out", "-subj")]
-        return self.operands(name, words, flow)
+        if verb not in ("enc", "base64"):
+            return _NOTHING
+        flow = self.content(files[0]) if files else flow
+        plain = flow.text and "-d" in args and ("-base64" in args or "-a" in args or verb == "base64")
+        return _Flow(_sh_decoded(flow.text or "", "base64") if plain else None, flow.remote, flow.sources, True)
 
     def _socket(self, name: str, args: list[str], flow: _Flow) -> _Flow:
         text = " ".join(args)
@@ -10481,6 +11152,9 @@ class _ShRun:
         return _Flow(None, True, ("\0socket",))
 
     def _remote_copy(self, name: str, args: list[str], flow: _Flow) -> _Flow:
+        if re.match(r"gh (?:api|gist view)|(?:gsutil|rclone) .*\bcat |aws s3 cp .* -\Z", " ".join([name, *args])[:2000]):
+            self.operands(name, args, flow)
+            return _REMOTE
         if name in ("aws", "az", "gcloud", "gh") and not (args[:1] in (["s3"], ["storage"], ["gist"]) and set(args) & {
                 "cp", "mv", "sync", "upload", "create", "upload-batch", "rsync"}):
             return self.operands(name, args, flow)
@@ -10490,6 +11164,8 @@ class _ShRun:
         for option, word in zip(args, args[1:]):
             if rsync and option in ("-e", "--rsh"):
                 self.read(word)
+        for word in words[:-1] if rsync and self.call_ and "moved" in self.call_.marks else []:
+            self.delete(word, "moves away what is outside the project")
         if (robocopy or rsync) and len(words) > 1 and _sh_has(r"(?i)--del|/mir|/purge", args):
             target = words[-1 if rsync else 1].rstrip("/") or "/"
             if ":" not in target[2:]:
@@ -10528,36 +11204,26 @@ class _ShRun:
 
     # -- particular programs
     def _git(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        for word in args[:args.index("-c") + 2] if "-c" in args[:3] else []:
-            program = re.match(r"(?i)(?:core\.(?:fsmonitor|sshcommand|pager|editor|askpass)|alias\.\w+|diff\.external)=!?(.+)",
-                               word)
-            if program:
-                self.read(program.group(1))
-        verb, *rest = _sh_skip(args, "Cc", 0) or [""]
-        for option, word in zip(rest, rest[1:]):
-            if verb in ("rebase", "submodule") and option in ("-x", "--exec", "foreach"):
-                self.read(word)
-        for word in rest if verb == "clean" else []:
-            if word[:1] in "/~":
+        call = self.call_
+        verb = call.name.rpartition("/")[2] if call and "/" in call.name else "".join(args[:1])
+        for word in args:
+            if word[:5] == "ext::":
+                self.act("sh", _sh_from(word[5:].replace("% ", " "), _sh_flow(word)), flow)
+        words = call.words if call else args
+        if verb == "config" and len(words) > 1:
+            self.git_setting(words[0], words[1])
+        elif verb == "clean" and _sh_has(r"-\w*f|--force", args) and not _sh_has(r"-\w*n|--dry-run", args):
+            for word in [word for word in words if word[:1] in "/~"] or ["."] * (self.cwds != ("",)):
                 self.delete(word)
-        if verb in ("add", "diff", "show", "apply", "clone", "archive", "cat-file", "blame"):
-            return self.operands(name, rest, flow)
-        return _Flow()
+        if verb in ("commit", "tag", "notes", "config", "clean") or verb == "archive" and flow is not _NOTHING:
+            return _NOTHING
+        return self.operands(name, call.all("f") + call.plain if call else args, flow)
 
     def _sql(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """Database clients: statements in options or on standard input."""
-        texts = [flow.text or ""]
-        for word, option in zip(args, [""] + args):
-            glued = re.match(r"--(?:command|execute|eval|query)=|-[ceQq](?=\S*\s)", word)
-            if glued or re.match(r"-\w*[ceQq]\Z|--(?:command|execute|eval|query)\Z", option) or name in (
-                    "sqlite3", "sqlite", "duckdb", "redis-cli"):
-                texts.append(word[glued.end():] if glued else word)
-        for text in texts:
-            if name in ("mongo", "mongosh"):
-                judge_code(self, "node", text)
-            else:
-                self.sql(text)
-        return self.operands(name, [w for w in args if " " not in w], flow)
+        """Database clients: statements on standard input as well."""
+        if flow.text:
+            self.act("node" if name in ("mongo", "mongosh") else "sql", _sh_from(flow.text, flow), _NOTHING)
+        return self.operands(name, [word for word in self.call_.all("f") if " " not in word] if self.call_ else args, flow)
 
     def sql(self, text: str) -> None:
         """Statements in the language of a database."""
@@ -10634,13 +11300,115 @@ def _sh_harmless_lines(text: str | None) -> bool:
     return text is not None and "/tmp" not in text and all(_sh_harmless.match(line) for line in text.splitlines()[:1000])
 
 
+_SH_SERVICES = dict(pair.split(":") for pair in """npm:npmjs github:github gh:github gitlab:gitlab aws:amazonaws openai:openai
+    anthropic:anthropic stripe:stripe slack:slack pypi:pypi docker:docker hf:huggingface huggingface:huggingface heroku:heroku
+    cloudflare:cloudflare digitalocean:digitalocean azure:azure google:google vercel:vercel netlify:netlify""".split())
+
+
+def _sh_other_service(origin: _Flow, hosts: str) -> bool:
+    """Does a secret go to another service than the one that its name tells?"""
+    if re.match(r"(?:localhost|127\.|\[::1\]|0\.0\.0\.0)", hosts):
+        return False
+    names = [source.strip("\0$").lower().split("_")[0] if source[:2] == "\0$" else "" for source in origin.sources]
+    return any(not name or name in _SH_SERVICES and name not in hosts and _SH_SERVICES[name] not in hosts for name in names)
+
+
 def _sh_own_host(origin: _Flow, hosts: str) -> bool:
     """Are secret variables sent to the very service their names speak of, or does all stay on this machine?"""
     if re.match(r"(?:localhost|127\.|\[::1\]|0\.0\.0\.0)", hosts):
         return True
-    names = [source[2:].lower().split("_") for source in origin.sources if source[:2] == "\0$"]
+    names = [source[2:].strip("\0").lower().split("_") for source in origin.sources if source[:2] == "\0$"]
     return len(names) == len(origin.sources) and not origin.coded and all(
         any(len(part) > 3 and part in hosts for part in name) for name in names)
+
+
+# ---- texts that hold commands in languages of their own
+_sh_escape_lines = lazy_regex(
+    r"(?m)^[ \t]*(?:[:\d,$%. ]*!+|:?(?:sil\w*!?|exe\w*)[ \t]+[\"']?!|[.](?:shell|system|sh|sys)\b|\\!|(?:platform[ \t]+)?shell\b|"
+    r"system\b|pipe\b|make\b)[ \t]*(.+)$|\|[ \t]*(?:silent[ \t]+)?!(.+)|\w\s+!(.+)")
+_sh_sed_command = lazy_regex(r"(?:^|[;}{\n]|(?<=[\d$!/,]))\s*[\d$,]*!?\s*e(?:[ \t]+|\\\n)([^\n]+)")
+_sh_sed_replaced = lazy_regex(r"s([^\w\s\\])(?:\\.|(?!\1)[^\\])*\1((?:\\.|(?!\1)[^\\])*)\1[gpiImM\d]*(?:e|[gpiImM\d;\s]*"
+                              r";\s*e\b)", re.S)
+_sh_awk_text = lazy_regex(r'"((?:[^"\\\n]|\\.)*)"')
+_sh_tcl_runs = lazy_regex(r"\b(?:spawn|exec|system|syscmd|esyscmd)\b[ \t(]*([^\n;\])]+)")
+_sh_make_call = lazy_regex(r"\$\(shell[ \t]+([^\n)]+)|(?:^|\n)[\w.$()-]+[ \t]*!=[ \t]*([^\n]+)")
+_sh_runs_input = lazy_regex(r"(?:exec|eval|system|popen|spawn|call|run|Function)\b[^\n]{0,80}(?:stdin|STDIN|\$0|<>|gets)|"
+                            r"system\s*\(\s*\$|\|\s*\"(?:ba)?sh|print\s*\|")
+
+
+def _sh_escaped_commands(run: _ShRun, language: str, text: str) -> None:
+    """vim, ed, gdb, sqlite, psql …: `!COMMAND`, `.shell COMMAND`, `\\! COMMAND` in a line; other lines may be code."""
+    for found in _sh_escape_lines.finditer(text[:20_000]):
+        run.read(next(group for group in found.groups() if group is not None))
+    if re.match(r"\s*(?:python|py|perl|ruby|lua)\b", text):
+        judge_code(run, text.split()[0], text)
+
+
+def _sh_sed_text(run: _ShRun, language: str, text: str) -> None:
+    for found in _sh_sed_command.finditer(text[:5000]):
+        run.read(found.group(1))
+    for found in _sh_sed_replaced.finditer(text[:5000]):
+        run.read(found.group(2))
+
+
+def _sh_awk_program(run: _ShRun, language: str, text: str) -> None:
+    judge_code(run, "awk", text)
+    if re.search(r"system\s*\(|\|", text):
+        for found in _sh_awk_text.finditer(re.sub(r'"[ \t]+"', "", text[:20_000])):
+            run.read(_sh_unescape(found.group(1)))
+
+
+def _sh_make_text(run: _ShRun, language: str, text: str) -> None:
+    for line in text[:50_000].split("\n"):
+        recipe = line[1:] if line[:1] == "\t" else line.partition(";")[2] if re.match(r"[^\s#=]+[^=]*:[^=;]*;", line) else ""
+        if recipe.strip():
+            run.read(recipe.lstrip(" \t@+-"))
+    for found in _sh_make_call.finditer(text[:50_000]):
+        run.read(found.group(1) or found.group(2))
+
+
+def _sh_tcl_text(run: _ShRun, language: str, text: str) -> None:
+    for found in _sh_tcl_runs.finditer(text[:20_000]):
+        run.read(found.group(1).strip("`'"))
+
+
+def _sh_strings(run: _ShRun, language: str, text: str) -> None:
+    """A language that nobody reads here: each of its strings may be a command."""
+    judge_code(run, "code", text)
+    for found in _sh_awk_text.finditer(text[:20_000]):
+        run.read(_sh_unescape(found.group(1)))
+
+
+def _sh_crontab(run: _ShRun, language: str, text: str) -> None:
+    for line in text[:20_000].split("\n"):
+        run.read(re.sub(r"\s*(?:@\w+|(?:[\d*,/A-Za-z-]+\s+){5})", "", line, count=1))
+
+
+def _sh_statements(run: _ShRun, language: str, text: str) -> None:
+    run.sql(text)
+    _sh_escaped_commands(run, language, text)
+
+
+def _sh_script_of(role: str) -> Callable[[_ShRun, str, str], None]:
+    """A program of the language *role* in a file of its own."""
+    def follow(run: _ShRun, language: str, word: str) -> None:
+        known = run.content(word)
+        if known.remote:
+            run.say("pipe_to_shell", "runs a file it has just downloaded", word)
+        elif known.text:
+            _SH_TEXTS[role](run, role, known.text)
+    return follow
+
+
+_SH_TEXTS: dict[str, Callable[[_ShRun, str, str], Any]] = {
+    **dict.fromkeys(("python", "node", "perl", "ruby", "php", "code", "osascript"), judge_code),
+    "awk": _sh_awk_program, "sed": _sh_sed_text, "esc": _sh_escaped_commands, "make": _sh_make_text, "tcl": _sh_tcl_text,
+    "strings": _sh_strings, "sql": _sh_statements, "crontab": _sh_crontab,
+    "awkfile": _sh_script_of("awk"), "sedfile": _sh_script_of("sed")}
+_SH_QUIET_ROLES = frozenset("p k h f r n cd u s S @ header auth folder module makefile entry two stem".split())
+
+
+_NO_ROW = _ShRow({})
 
 
 # ---- 9h. Commands: which arguments of a call are commands ------------------------------------------------
@@ -10726,6 +11494,9 @@ def commands_in(tool: str, arguments: Any) -> list[Command]:
                 stack.append((value, path + (key,)))
         if len(found) == seen and (kind == "run" or tool in _SH_PROGRAM_TOOLS):
             found += _sh_other_arguments(tool, node, path)
+        if len(found) > seen:
+            cwd, env = _sh_surroundings(node)
+            found[seen:] = [command._replace(cwd=cwd or command.cwd, env=env) for command in found[seen:]]
     return found
 
 
@@ -10735,6 +11506,31 @@ def _sh_command_like(low: str, words: frozenset[str], kind: str) -> bool:
         return low != "subcommand"
     return low[-4:] == "_cmd" or (kind == "run" or not words & SHELL_WRITE_WORDS) and (
         low == "script" or low[-7:] == "_script" or low[-5:] == "_code" and low[:-5] in _SH_LANGUAGES)
+
+
+def _sh_surroundings(node: dict[str, Any]) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+    """The folders that a command with these members may run in, and the variables set for it."""
+    folders: dict[str, None] = {}
+    env: dict[str, str] = {}
+    for key, value in node.items():
+        low = key.lower().replace("-", "_")
+        if isinstance(value, str):
+            if _sh_folder_name.search(low) and value and "\n" not in value:
+                folders[value] = None
+            elif low == "path" and value[:1] in "/~":       # perhaps a folder
+                folders.update({"": None, value: None})
+        elif low in _SH_ENV_KEYS:
+            pairs = value.items() if isinstance(value, dict) else [
+                (item.get("name", item.get("key")), item.get("value")) if isinstance(item, dict) else
+                str(item).partition("=")[::2] for item in value] if isinstance(value, list) else ()
+            env.update({name: _sh_text(text) for name, text in pairs if isinstance(name, str)})
+    return tuple(folders)[:8], tuple(env.items())[:64]
+
+
+_sh_folder_name = lazy_regex(r"(?:cwd|pwd|chdir|work_?(?:ing)?_?(?:dir|path|directory|folder)|(?:^|_)(?:dir|directory|folder|workspace|"
+                             r"root|base_?path|project_?path|location)|(?:workspace|project|root|base|repo)_?(?:dir|path|"
+                             r"directory|folder|root))\Z")
+_SH_ENV_KEYS = frozenset("env environment env_vars envvars environment_variables environ variables vars".split())
 
 
 def _sh_member(node: dict[str, Any], names: Any) -> str:
@@ -10857,12 +11653,12 @@ def judge_command(source: Any, ctx: ShellContext) -> CommandFacts:
 
 
 def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
-    _, text, cwd, language = command
+    _, text, cwd, language, env = command
     if isinstance(text, list):
         words = [_sh_private.sub("?", _sh_text(word)) for word in text]
         if _SH_OPERATORS.isdisjoint(words):
-            run = _ShRun(ctx, _SH_POSIX, cwd)
-            run.simple(words, _NOTHING)
+            run = _ShRun(ctx, _SH_POSIX, cwd, env)
+            run.shown(run.simple(words, _NOTHING))
             return CommandFacts(run.facts, tuple(run.paths), frozenset(run.altered))
         text = " ".join(words)
     text = text if isinstance(text, str) else ""
@@ -10875,11 +11671,11 @@ def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
     shell = language in ("", "sh", "powershell", "cmd")
     dialects = _sh_dialects(text, language) if shell else [_SH_POSIX]
     for dialect in dialects:
-        run = _ShRun(ctx, dialect, cwd)
+        run = _ShRun(ctx, dialect, cwd, env)
         run.elsewhere = len(dialects) > 1
         run.certain = shell and language in ("", "sh") and not (_SH_POWER in dialects and _sh_power_like.search(text))
         if shell:
-            run.read(text)
+            run.shown(run.read(text))
         else:
             judge_program_text(run, language, text)
         facts = {**facts, **run.facts, **facts}         # the first to say so has the word
@@ -12209,319 +13005,1086 @@ def _example(shape: str, random: Any) -> str:
 # 11. Injection and concealment; what `strip` takes out
 # ---------------------------------------------------------------------------
 #
-# Text that steers a model is found by grammar, not by a list of sentences, in three steps, the cheapest first: an
-# *anchor* (a stem that every order of its kind holds), a *rule* (verb, scope and object within one sentence, tried
-# only near an anchor), then the *excuses* (quoted, talked about, permitted, somebody else is the subject). A strong
-# rule is a finding by itself, a weak one only close to a different one. What this cannot see: orders in words nobody
-# listed, s p a c e d or m1sspelt, and orders in quotes, which are taken for talk about them.
+# Closes: what is found here can only add refusals and records.
+#
+# Text that steers a model is found by grammar, not by a list of sentences. Three tables say what counts: *words* (classes
+# of words that do the same work), *phrases* (rows of classes and words with gaps between them), and *marks* (tokens, tags
+# and links, as regexes). Phrases of other languages are a table of their own, read letter by letter, since many of them
+# bend their words or set no blanks. The text is read in chunks. Which classes occur in a chunk is asked first, of its bare
+# words, and only phrases all of whose parts are there are looked for: one letter for each word says what classes it has,
+# so that a phrase is a short regex over letters, and commas, emphasis, tags and line breaks between words change nothing.
+# A phrase stands for an order only where one can begin (a clause, "please", "you must", the model's name); and talk about
+# orders is left alone: quotations, examples, tests. Weak phrases count only near a different one.
+#
+# Definitions (tools, prompts, resource templates, instructions) are short, quote nothing and are read by every model at
+# once, so more counts there, and parameters that ask for what only the model has are looked at as well. What this
+# cannot see: orders in words nobody listed, and requests that an honest text might make in the same words.
 
 INJECTION_KINDS = {
     "override": "orders to ignore, forget or replace earlier instructions, rules or the system prompt",
     "concealment": "orders to keep something from the user: do not tell, do not mention, silently, without asking",
-    "role_spoof": "text that speaks as the system, addresses the model or gives it another role",
+    "role_spoof": "text that speaks as the system or the user, addresses the model or gives it another role",
     "template_tokens": "control tokens of chat templates, a forged end of a tool result",
     "tool_steering": "orders to call other tools, or to hand over files, keys, the conversation or the system prompt",
     "exfil_link": "images, links and addresses that carry data away",
     "hidden_text": "text made invisible: tag characters, reversed or zero-width runs, terminal escapes, markup",
+    "harvest": "parameters of a tool that ask for the conversation, the system prompt or keys",
 }
 MAX_INJECTION_HITS = 4      # findings told of one text for each kind: a deny needs one, a log not more than these
-_INJECT_NEAR = 600          # characters within which two weak hits support each other
-_INJECT_BEFORE, _INJECT_AFTER = 140, 280    # the part of the text around an anchor in which its rules are tried
-_INJECT_BLOCK = 8192        # characters between two looks at the budget
+_STEER_NEAR = 600           # characters within which two weak hits support each other
+_STEER_BLOCK = 4096         # characters in which the words that phrases hang on are looked for together
+_STEER_BEFORE, _STEER_AFTER = 180, 260  # the part of the text around such a word in which its phrases are looked for
 
-# Anchors: stems near which rules are tried, after a word that says what they are; `.` is anything but a letter or digit.
-# Python looks for one leading letter or word about ten times as fast as for a choice of words, so each stem is sorted
-# under the first of the pivots that it holds, and there is one pass of the text for each pivot.
-_INJECT_PIVOTS = ("<", "[", "v", "g", "y", "u", "~/", "http", "mention")
-_INJECT_FAR_PIVOTS = ("ользовател", "нструкц", "указани", "指", "提示", "用户", "ユーザ", "talimat")     # not in ASCII text
-_INJECT_STEMS = """
-marks     <| <!-- <sys </sys <imp <crit <hidden <secret <admin <overrid <urgent <start_of <end_of </tool </function
-          [inst] [/inst] ![
-ignore    ignore. disregard forget. neglect override. overrule bypass. supersede ignorez ignorier ignora. ignorad ignorate
-          ignoruj vergiss vergess negeer vergeet olvid oubli
-orders    instruc instruç instrukc instrukti istruzion anweisung reglas regeln regole regras règles system.prompt
-          your.guidel your.instr guideline pokyn are.void been.revoked
-user      the.user our.user any.user end.user the.human anyone anybody utilisat utilizad usuari usuári utente utenti nutzer
-          gebruiker ytkown användar brugeren brukeren živatel kullanıc
-hide      mention silently. secretly. quietly. covertly discreetly. without.tell without.inform without.notifyi without.ask
-          without.alert without.the.u without.mention without.warn
-answer    your.repl your.resp your.answ your.summ your.next your.prev from.your every.answ every.resp
-model     you.are. you.were. you.have. language.model reading.this agents: ai.agent agents.must agents.should assistant.must
-          assistant.should assistants.should
-system    system: system] system} system> system.not system.over system.mess system.inst hidden.message your.hidden
-steer     you.must. must.now must.call must.use before.using always available every.other any.tool every.tool only.use
-          tool.to.run this.tool.over using.any ut.this.tool through.this via.this
-loot      ~/ authorized_keys .env. .env, chat.history. message.history conversation api.key. api.keys private.key
-          environment.v
-links     fetch.http visit.http to.http at.http append.ur the.url query.param payee beneficiary.
-style     style=
+# Words that do the same work. `_` joins the words of an expression. A word may stand in several classes.
+_STEER_WORDS = """
+IGNORE     ignore disregard forget neglect override overrule bypass supersede discard ditch pay_no_attention_to pay_no_heed_to
+DISOBEY    do_not_follow don't_follow stop_following do_not_obey don't_obey stop_obeying no_longer_follow do_not_comply_with
+           never_follow set_aside throw_out
+PRIOR      previous previously prior above earlier preceding past former foregoing existing original initial current safety
+           security system developer developers developer's default ethical given your
+FILL       all any every each the these those this that my our their of and or to from entire whole rest you received set its
+           about a an his her it also other such more further
+ALL        all any every each
+ORDERS     instruction instructions prompt prompts guideline guidelines guidance directive directives orders
+RULES      rules commands constraints restrictions programming safeguards policy policies training context directions
+           requests messages limits limitations filters controls
+TASK       request requests question task query goal
+BEFORE     said told instructed above asked taught written given
+NOT        do_not don't dont never must_not mustn't should_not shouldn't shall_not may_not need_not needn't ought_not avoid
+           refrain_from no_need_to cannot can't not_to without
+TELL       tell inform mention reveal disclose explain admit report notify alert warn confess describe expose show say discuss
+           acknowledge display telling informing mentioning revealing disclosing notifying alerting showing reporting warn
+           advise advising let bother
+USER       user users human humans operator customer owner person anyone anybody
+USERS      user's users owner's customer's user
+KNOW       know notice learn find_out be_told be_informed be_notified be_aware become_aware realize realise suspect hear
+ABOUT      that about what how of unless under at in for no
+THIS       this that these those it them any anything
+THING      step steps note notes call calls upload action actions transfer instruction instructions message change message
+           tool behaviour behavior fact part section requirement requirements tag block file files one
+ANSWER     answer reply response summary report final_answer final_response
+HIDE       hide conceal withhold suppress keep
+OMIT       omit leave_out exclude leave skip drop
+SLY        secretly covertly discreetly silently quietly stealthily invisibly in_secret behind_the_scenes
+TRACE      trace traces evidence mentions signs
+CONSENT    approved pre-approved preapproved agreed consented authorized authorised confirmed allowed granted accepted
+CHECK      confirmation confirmations approval approvals permission permissions consent dialog review reviews prompts
+           confirmation_prompts confirmation_dialogs verification authorization
+SKIP       skip bypass omit disable suppress ignore
+AGENT      ai llm llms assistant assistants agent agents chatbot chatbots model models claude chatgpt gpt copilot gemini bot
+           cursor language_model language_models large_language_model large_language_models ai_agent ai_agents ai_assistant ai_assistants ai_model
+AI         ai llm llms language_model large_language_model large_language_models ai_agent ai_assistant ai_model chatbot gpt chatgpt claude copilot
+YOU        you i_you
+MUST       must should shall will to have_to need_to needs_to has_to is_required are_required are_to is_to always
+LEAD       please kindly now then and just simply immediately first instead also so but always you therefore hence thus
+           there's there_is important critical note nb ps p.s urgent attention warning next finally
+MAKE       make ensure be_sure see_to
+DO         ignore disregard forget stop send forward transfer delete remove call invoke run execute read open fetch reveal output
+           print reply respond answer visit upload post submit export email e-mail mail grant disable give write say list show
+           include append add copy recommend approve merge install download obey wire buy mark rate move share archive
+           pay contact star click subscribe rewrite replace change grant assign close push deploy praise
+ACT        delete transfer send export forward e-mail email disable run execute grant wipe upload submit wire drop remove
+           share post call invoke exporting
+MOVE       send pass include append attach upload paste forward provide put insert leak exfiltrate post submit share transmit
+           email e-mail copy output print add encode embed deliver write supply give hand hand_over return place fill store
+           report quote expose dump mirror sync mail bcc
+TOLD       passed sent included attached forwarded posted submitted shared transmitted uploaded copied mirrored bcc'd
+READ       read open cat load access retrieve get fetch grab collect obtain dump print extract gather scan use check
+REVEAL     reveal print output repeat show display leak disclose recite reproduce share tell give return include dump
+           translate quote write
+CALL       call invoke run execute use trigger
+RUN        run execute launch issue perform
+BEFOREHAND before prior_to
+USING      using calling invoking running processing executing use invocation calculating searching answering replying
+           responding translating anything continuing proceeding commit replying_to
+AFTER      after whenever once when every_time each_time if
+LOADED     used invoked called available present loaded installed connected executed
+TALK       conversation_history chat_history chat_log message_history conversation_log dialogue_history entire_conversation
+           full_conversation whole_conversation complete_conversation whole_dialogue full_chat_history entire_chat_history
+           conversation dialogue chat chat_context
+LAST       previous last recent preceding earlier
+SAID       messages message prompt prompts turns outputs results reply
+PROMPT     system_prompt system_prompts system_instructions hidden_prompt initial_prompt developer_prompt
+           original_instructions initial_instructions
+WEALTH     secrets credential credentials password passwords api_key api_keys access_token access_tokens ssh_key ssh_keys
+           tokens private_key private_keys environment_variable environment_variables inbox contacts address_book
+           session_token api_token personal_data private_data seed_phrase recovery_phrase customer_data client_data user_data
+           deploy_key deploy_keys jwt_tokens session_cookies
+MAILS      e-mails emails messages invites attachments documents mails invoices
+HAVING     contents content text
+CHANGE     change replace set modify redirect swap rewrite substitute alter update route
+AIM        recipient destination amount account payee iban beneficiary address number addressee arguments parameters argument
+           parameter bcc cc to
+TOOL       tool tools function functions server servers
+OLD        deprecated broken insecure unsafe obsolete compromised untrusted buggy disabled vulnerable unreliable outdated
+ROUTE      route send direct redirect pass forward channel
+GO         go_through be_routed be_sent be_addressed be_directed be_copied be_forwarded be_mirrored be_posted be_bcc'd
+PRETEXT    compliance audit audits auditing regulatory gdpr policy telemetry legal retention governance diagnostics
+           verification debugging authentication
+           security_check security_reasons security_purposes security_verification certification
+EVIL       dan unrestricted jailbroken unfiltered uncensored evil unlimited
+ROLE       ai assistant agent model chatbot attacker hacker persona terminal interpreter bot
+MODE       mode
+SPECIAL    developer dan jailbreak god debug unrestricted admin root sudo maintenance_override unsafe
+SYSTEM     system admin administrator assistant
+NOTICE     message override prompt notice note alert instruction instructions update command directive policy_update policy
+           announcement order guidelines
+NEW        new updated hidden revised real secret additional next
+CHIEF      developer developers admin administrator operator owner system security_team management openai anthropic
+OBEY       obey comply comply_with follow adhere_to
+FROMNOW    from_now_on from_this_point from_this_moment from_today_on henceforth from_this_point_forward
+FUTURE     future later further subsequent next
+SESSION    session sessions conversation conversations chats chat interaction interactions
+REMEMBER   remember store save memorize memorise record
+EXFIL      query url link image address parameter querystring
+"""
+# kind | force | phrase, one a line. A phrase is made of words, CLASSES, alternatives with `|`, `?` behind what may be missing;
+# `~N` is up to N words of FILL (or PRIOR), `..N` up to N words of a clause or more in one sentence, `//N` up to N
+# of anything. COLON, STOP (any punctuation) and END (of a clause) are signs; PATH (to keys and the like), SETUP (files that
+# a shell or an agent obeys), DANGER (a command), URL, MAIL and NAME (of a tool, as `send_mail`) are told by their form.
+# Force: `order` only where an order can begin, `said` anywhere, `hint` only near a different one. `+` before it: so in
+# definitions, and in answers only a hint; `=` before it: in definitions alone.
+_STEER_PHRASES = """
+override       order    *IGNORE ~5 PRIOR ~4 ORDERS|RULES !if|when|unless|until|in|inside|within|for|on|of|found|contained|embedded|that|which|with|by|from
+override       order    *IGNORE ~5 PRIOR ~4 ORDERS|RULES if|that|which|in|from ~1 you_are|you_were|you_have|developer|system|user|this_conversation|this_session|now_on
+override       order    *DISOBEY ~5 PRIOR ~4 ORDERS !if|when|unless|until|in|inside|within|for|on|of|found|contained|embedded|that|which|with|by|from
+override       said     *APART
+override       order    *IGNORE ~3 ALL ~3 ORDERS !if|when|unless|until|in|inside|within|for|on|of|found|contained|embedded|that|which|with|by|from
+override       order    *IGNORE ~3 ALL ~3 ORDERS if|that|which|in|from|of ~1 you_are|you_were|you_have|developer|system|user|this_conversation|this_session
+override       order    *IGNORE ~4 ORDERS|RULES above|so_far|you_were_given|given_to_you|you_have_been_given|you_received|given_before
+override       order    *IGNORE ..3 everything|anything|all|whatever ..4 BEFORE
+override       order    *IGNORE ~2 above and|instead|directions
+override       order    *IGNORE ~2 what ..3 BEFORE
+override       order    *IGNORE ~2 USERS TASK|ORDERS
+override       said     these|this|following|below ..3 *overrides|override|supersedes|supersede|replaces ~5 PROMPT|ORDERS
+override       said     these|this ~1 ORDERS *overrides|override|supersede|supersedes|replace ~5 ones|prompt|instructions
+override       said     takes_precedence_over|has_precedence_over|has_higher_priority_than|have_priority_over ~3 *PROMPT|ORDERS
+override       said     your|previous|prior|earlier ~2 RULES|ORDERS ..3 *void|revoked|rescinded|lifted|cancelled|suspended END
+override       said     safety|content|security ~1 filters|policies|guidelines|checks|restrictions are|is ..1 *off|disabled|lifted|suspended END|for|in
+override       hint     *disable|turn_off ~2 safety|content|security ~1 filters|policies|guidelines|checks|restrictions
+override       said     *DISOBEY ~2 USERS TASK|ORDERS
+override       order    *DISOBEY ~2 PROMPT
+override       said     must|should|shall not obey|follow ~2 *PROMPT
+override       said     ORDERS|RULES ..1 you received|were_given ..2 are|is ..1 *void|revoked|rescinded|lifted|cancelled
+override       =said    this_description|this_tool|these_instructions ..2 takes|take|has|have precedence|priority
+override       =said    override|overrides whatever|what|everything ..2 USER
+concealment    order    NOT ..3 TELL ~6 *USER END
+concealment    order    NOT ..3 TELL ~6 *USER ABOUT THIS|you|what|these
+concealment    order    NOT ..1 *mention|reveal|tell|disclose|report|discuss|describe ~1 this|that|these|any_of_it ~2 THING? END
+concealment    hint     NOT ..1 *mention|reveal|disclose it|them END
+concealment    order    NOT ..1 mention|say|reveal|report to ~1 *USER that
+concealment    order    NOT ..1 *mention|reveal|tell|disclose|report|discuss|describe ~1 THIS ~2 THING? in|to|when|anywhere|about ..2 ANSWER|USER
+concealment    order    NOT ..1 include|show|reference|display THIS ..3 *ANSWER
+concealment    hint     NOT *tell|inform|notify|alert them|him|her END
+concealment    =order   do_not|don't|never ..1 tell|inform|mention|reveal|notify|alert ..4 USER ABOUT THIS|you
+concealment    order    NOT ..1 let|make ~2 *USER KNOW
+concealment    +order   never reveal ~1 THIS ORDERS
+concealment    order    HIDE ~1 THIS|following ..4 from ~2 *USER
+concealment    order    HIDE ~1 THIS|following from ~1 *person|people
+concealment    +order   HIDE ..6 from|to ~2 USER
+concealment    said     keep ~1 THIS between *us|ourselves
+concealment    order    keep *quiet about
+concealment    said     keep ~2 *USER unaware|in_the_dark|out_of_this|out_of_it
+concealment    said     *USER ..1 must|should|shall|may not|never ..1 KNOW ABOUT|END
+concealment    said     *USER ..2 mustn't|shouldn't|cannot ..1 KNOW ABOUT|END
+concealment    said     *USER ..2 never|not finds_out|learns|notices|find_out
+concealment    said     *USER ..1 remain|remains|stay|stays|kept unaware|ignorant
+concealment    order    *OMIT ~1 THIS ..3 from|of|out_of|in ..2 ANSWER
+concealment    said     in your ANSWER *leave_out|omit
+concealment    said     *pretend ..2 nothing_happened
+concealment    hint     *nothing_happened
+concealment    said     without *leaving ..1 TRACE|trace
+concealment    said     *leave|leaves no TRACE
+concealment    order    remove|erase|delete|strip|hide ALL *TRACE ~1 THIS|your|from
+concealment    said     so_that *nobody can|may|will ..1 TRACE|notice|know
+concealment    order    *SLY call|invoke|send|forward|upload|post|transmit|exfiltrate|copy
+concealment    order    do THIS ..2 *SLY
+concealment    hint     *SLY END
+concealment    hint     without ..1 TELL|asking|prompting ~2 *USER|CHECK
+concealment    hint     without *asking END
+concealment    said     say|tell ..2 *USER that ..6 although|even_though|regardless
+concealment    =order   tell|say ..3 USER that ..6 whatever|regardless|always|all_tests_passed
+concealment    said     if ..1 *USER asks END say|claim|answer|pretend that
+concealment    said     *USER ..2 already|has|have ..2 CONSENT ..8 without|skip|no_need|do_not_ask|don't_ask
+concealment    hint     *USER ..1 already|has|have ..1 CONSENT
+concealment    hint     they_already|they_have *CONSENT
+concealment    order    no_need_to|don't|do_not ..1 ask|check_with|confirm_with|consult ~1 *USER END
+concealment    hint     no_need_to|don't|do_not ..1 ask|check_with|confirm_with|consult ~1 *USER
+concealment    said     no_need|need_not|needn't ..1 ask|check_with|confirm_with|check ..2 *USER
+concealment    hint     *pre-approved|preapproved|approved_in_advance
+concealment    hint     SKIP ~3 *CHECK
+concealment    hint     *continue|proceed|go_ahead ..1 without CHECK|asking
+concealment    +said    assume consent
+role_spoof     said     NEW ~1 *ORDERS|task|goal|objective|mission STOP DO
+role_spoof     said     NEW *ORDERS from ~1 CHIEF STOP
+role_spoof     said     hidden|secret|private ~1 ORDERS|message|note for|to ~2 *AGENT
+role_spoof     hint     ORDERS for|to ~2 *AGENT COLON
+role_spoof     said     you_are|you're now ~3 *EVIL
+role_spoof     said     you_are|you're *now|henceforth a|an|the|my ..2 ROLE|pirate|agent
+role_spoof     said     you_are|you're no *longer a|an|the ..2 ROLE
+role_spoof     said     you are now|in ..2 *SPECIAL MODE
+role_spoof     said     you are *no_longer bound|restricted|limited|subject|required
+role_spoof     said     your|the *task|goal|mission|objective has_changed|was_changed|changed
+role_spoof     order    *enter|activate|enable ~1 SPECIAL MODE
+role_spoof     said     *FROMNOW ..2 you|AGENT ..2 are|respond|act|will|must|obey|always ..4 EVIL|ROLE|obey|no_restrictions|only
+role_spoof     said     FROMNOW|from_this_moment *obey|ignore|disregard
+role_spoof     said     *FROMNOW ..3 recommend|forward|approve|include|append|reply
+role_spoof     said     *attention ~1 AGENT STOP ..6 DO
+role_spoof     said     *USER wants|asked|asks|instructed you to ..1 disregard|ignore|delete|wire|visit|forward|transfer
+role_spoof     order    *act|behave|respond|pretend|imagine|answer as_if|as_though|that|like? ~1 you_are|you_were|you_have|you're ..4 EVIL|admin|administrator|root|developer|allowed|superuser|no_rules|no_restrictions|no_limits
+role_spoof     order    begin|start|end ~2 *PROMPT END
+role_spoof     said     *SYSTEM NOTICE COLON ..5 you must|are|should|will|have_to|need_to
+role_spoof     said     *SYSTEM COLON ..3 you must|will|have_to|are_now
+role_spoof     said     *SYSTEM NOTICE COLON ..3 IGNORE|DO
+role_spoof     said     SYSTEM NOTICE for ~1 *AGENT COLON
+role_spoof     said     NOTICE for ~1 *assistant|ai|llm ..2 STOP you|before|always|must|never
+role_spoof     said     *SYSTEM NOTICE? COLON ..10 CHECK ..2 disabled|unnecessary|not_needed|no_longer
+role_spoof     said     SYSTEM NOTICE? COLON ..6 *permissions|rights|privileges ..4 extended|elevated|granted|lifted
+role_spoof     said     *SYSTEM COLON IGNORE|EVIL|obey|execute|grant
+role_spoof     said     admin|administrator|system|developer *override
+role_spoof     said     to|for|dear|note|any ..2 AGENT *reading|processing|parsing|seeing|viewing this
+role_spoof     said     AGENT *reading|processing|parsing|seeing|viewing this ..4 should|must|will|COLON
+role_spoof     hint     AGENT *reading|processing|parsing|seeing|viewing this
+role_spoof     said     *AGENT that reads|processes|summarises|summarizes|sees|parses|screens|reviews this|the ..6 should|must|will
+role_spoof     said     *AGENT who|that|which reads|processes|summarises|summarizes|sees|parses|screens this
+role_spoof     said     if you_are|you're ~2 *AI ..6 DO|MUST
+role_spoof     said     if you_are|you're ~1 *agent|assistant|model|bot STOP ..4 DO|MUST
+role_spoof     said     as ~2 *AGENT you MUST ..3 DO|obey
+role_spoof     =said    as ~2 AGENT you ..4 CALL|READ|MOVE
+role_spoof     hint     note|message|attention|reminder|dear|hey|hello|hi ..2 *AGENT END
+role_spoof     hint     note|message|instruction|directive|hint for|to ~2 *AGENT
+role_spoof     said     note|message|attention|dear|hey|hello|hi ..3 *AGENT STOP ..8 IGNORE|READ PATH|PROMPT
+role_spoof     said     hey|dear|hello|hi|attention ~2 *AGENT ..12 USER has|already|asked|wants
+role_spoof     =said    whatever comes_next|the_user_says|the_user_asks prefer|use|call|follow|ignore|disregard|answer
+role_spoof     said     *USER ~1 changed|changes ..1 mind|request
+role_spoof     said     *USER asked|told me to tell you
+role_spoof     hint     *USER wants you to
+role_spoof     said     human|user COLON ..3 ACT //14 *assistant COLON sure|understood|okay|ok|certainly|done|of_course
+role_spoof     =said    human COLON ..3 ACT
+role_spoof     =said    user COLON please ..2 ACT
+role_spoof     said     *end of ~1 document|file|page|output|tool_output|tool|context|data|transcript|email ..1 //6 NEW ..1 task|message|instruction|instructions|user|command|order
+role_spoof     said     treat ..6 as_if|as_though ..4 from ~1 *USER
+role_spoof     said     *AGENT must|shall|should|will|has_to ~2 OBEY ..3 ORDERS|RULES|orders|developer
+role_spoof     order    *obey ~1 the|every|these|only ..2 RULES|ORDERS|messages
+role_spoof     +said    any request of ~1 USER
+tool_steering  hint     *AGENT must|shall|should|needs_to|has_to|is_required_to|is_instructed_to|is_obliged_to ..1 READ|MOVE|RUN|CALL|delete|reveal|disclose|obtain
+tool_steering  said     *AGENT must|shall|should|needs_to|has_to|is_required_to|is_instructed_to|will ..3 READ|MOVE|REVEAL|obtain ..8 PATH|WEALTH|TALK|PROMPT
+tool_steering  said     AGENT COLON ..8 *PATH|DANGER
+tool_steering  said     *AGENT COLON ..2 fetch|open|visit|curl|execute|run|request ..3 URL
+tool_steering  said     AGENT STOP ..3 collect|find|gather|reveal|print|send ~4 *WEALTH
+tool_steering  said     AGENT ..6 READ ..3 *PATH ..8 quote|answer|paste|comment|send|include|reply
+tool_steering  order    READ ..6 *PATH ..8 and|then ..1 MOVE
+tool_steering  said     REVEAL|obtain ..2 HAVING of ..3 *PATH
+tool_steering  order    read|cat|dump|extract|grab ..3 *WEALTH ..3 and|then ..1 paste|send|post|include|quote|forward|upload|share|output|print
+tool_steering  said     thought|assistant COLON i ..5 send|e-mail|delete|transfer|forward|upload ..3 *WEALTH|TALK
+tool_steering  said     MOVE ..6 *PATH ..6 to|in|into|as|with|via ..4 URL|MAIL|ticket|comment|argument|parameter|field|sidenote|note|notes|query|answer|reply|context
+tool_steering  order    before ..8 READ ..4 *PATH
+tool_steering  order    also check|read|look_at ..3 *PATH
+tool_steering  said     MOVE ..3 HAVING of ..3 *PATH
+tool_steering  =order   include|pass|attach|supply|send|put|forward|submit|upload ..3 the|entire|full|whole|complete|your TALK ..4 in|to|into|as|with|argument|parameter
+tool_steering  order    send|post|upload|forward|submit|append|include|attach|paste|pass|copy ..4 *TALK ..6 to|in|into|as|with URL|MAIL|ticket|comment|argument|parameter|field|query|answer|reply|context
+tool_steering  order    REVEAL ..4 your|LAST *PROMPT
+tool_steering  order    REVEAL ..2 your *ORDERS END|verbatim|and|word|in
+tool_steering  order    REVEAL ~2 *PROMPT END
+tool_steering  order    REVEAL ~1 *PROMPT above|verbatim
+tool_steering  order    REVEAL ~2 text|everything|prompt|message|messages|words *above END|verbatim|starting|word|including|between
+tool_steering  order    REVEAL ~2 *above prompt|text|instructions|message
+tool_steering  order    REVEAL *everything in your context_window|context|memory
+tool_steering  said     what ..1 *were your ..1 ORDERS
+tool_steering  order    reply|respond|answer only? with ~1 your|the ~1 *PROMPT|ORDERS
+tool_steering  +said    CALL this_tool|this_function first|before ..3 ALL ..1 request|requests|question|questions|message|messages|conversation|conversations|answer|response
+tool_steering  order    ROUTE ..3 ALL ..6 *through|via ~1 this_one|this_tool|this_server|this_proxy|proxy|NAME
+tool_steering  =said    ALL ..3 TOOL ..6 be_routed|go_through
+tool_steering  +said    ALL other? ..2 tool|tools|calls|writes|reads|mail|mails|e-mails|emails|messages must|should|will|have_to GO ..4
+tool_steering  hint     other|those|existing|built-in ..1 TOOL are|is|have_been ..1 *OLD
+tool_steering  =said    other|all|built-in|normal|native|standard ..3 TOOL ..2 are|is ..1 OLD
+tool_steering  =said    they|which are|is ..1 compromised|buggy|insecure|malicious|unsafe|hacked
+tool_steering  =said    NAME ..2 are|is ..1 OLD ..3 use|call|prefer NAME
+tool_steering  =order   ignore|never_use|never_call|avoid|refuse_to_use|do_not_use|don't_use ~1 ALL other ..2 TOOL
+tool_steering  =said    use this_tool|this_one|it whatever|regardless|no_matter
+tool_steering  +said    disregard ..1 what ..2 others
+tool_steering  order    use|call ~1 shell|bash|terminal|command|exec ..1 TOOL to run|execute ..8 *DANGER
+tool_steering  said     AFTER|before ..6 reading|read|viewing|view|answer|begin|summarising ..4 run|execute ..6 *DANGER
+tool_steering  said     to view|to_view|to_render|to_display ..5 run|execute ..3 *DANGER
+tool_steering  said     AGENT ..10 run|execute|curl ..6 *DANGER
+tool_steering  =said    RUN ..6 DANGER
+tool_steering  =said    BEFOREHAND|AFTER|prior ..8 DANGER
+tool_steering  =said    requires|needs|require|need|run|execute ..5 DANGER
+tool_steering  =said    execute|run ..4 DANGER
+tool_steering  =said    PRETEXT ..12 DANGER
+tool_steering  said     *SYSTEM|override|urgent|important ..4 you must now? CALL
+tool_steering  said     you must *now|immediately CALL ..3 NAME
+tool_steering  order    call|invoke|trigger ..1 DEED ..1 for|on *each|every|all
+tool_steering  said     *next_step ..3 CALL ..1 NAME
+tool_steering  said     after *reading this ..3 run|execute|call|invoke|send|delete|open
+tool_steering  order    before ..1 *doing|answering|replying|responding|continuing ..3 CALL ..1 NAME
+tool_steering  =order   CALL ..2 NAME ..4 with ..4 WEALTH|TALK|MAILS
+tool_steering  order    after|before ALL ..2 call|request|response|answer|message|turn ..4 *post|send|upload|forward|submit ..8 URL|MAIL
+tool_steering  =said    when|whenever|if|once ..6 NAME|tool ..2 LOADED ..10 CHANGE ..6 AIM
+tool_steering  =said    when|whenever|if|once ..4 NAME ..2 LOADED ..6 AIM ..3 must|should|has_to|to ..1 be|MAIL
+tool_steering  =said    when|whenever|if|once|after ..4 TOOL|NAME ..2 LOADED|exists ..12 must|should|always|set|change|replace|has_to ..6 be_replaced|MAIL|AIM|be_addressed|be_sent
+tool_steering  +order   CHANGE ..2 AIM of|to|in|with|by ..6 NAME|MAIL
+tool_steering  =order   modify|change|alter|rewrite ~1 arguments|parameters|argument|parameter
+tool_steering  =said    AIM must|should|always ..1 be ..1 replaced|changed|set
+tool_steering  +said    must|should|always|has_to ..1 be_replaced|be_changed_to ..2 by|with
+tool_steering  said     *always ~1 CHANGE|add|bcc|cc ..4 MAIL
+tool_steering  said     *always ..2 add|include ..2 bcc|MAIL
+tool_steering  =said    ALL|each|every ..4 must|should|has_to|have_to|need_to|are_to|will ..2 GO|be_bcc'd|be_sent|be_addressed ..3 MAIL|URL
+tool_steering  =said    must|has_to|have_to|always|need_to ..2 MOVE|TOLD|bcc ..10 MAIL|URL
+tool_steering  =said    AFTER|before|also|additionally|in_addition ..4 MOVE|let ..10 MAIL|URL
+tool_steering  =said    PRETEXT ..8 MOVE|TOLD|GO ..8 MAIL|URL|PATH
+tool_steering  =said    PRETEXT ..6 must|always|required|requires|mandatory|also|you ..8 READ|MOVE|CALL|grant ..8 PATH|WEALTH|TALK|NAME|admin
+tool_steering  =said    results|data|queries|inputs|everything ..6 TOLD|go|goes|sent|mirrored ..6 our|URL|MAIL|research_team|attacker|third_party
+tool_steering  =said    READ|MOVE|give|hand|supply ..8 PATH ..12 MOVE|URL|MAIL|parameter|argument|field|sidenote|attacker|along
+tool_steering  =said    compresses|uploads|sends|collects|copies ..12 PATH ..12 URL|MAIL|sends|uploads|attacker|to
+tool_steering  =said    READ|MOVE|obtain|requires_that_you_read ..4 PATH ..12 first|before|END MOVE|and|then
+tool_steering  =said    first|beforehand|before|also|prior|must|always ..6 READ|open|load|retrieve ..4 PATH
+tool_steering  =said    HAVING of ..4 PATH ..4 here|as|in|into|for|must|needed
+tool_steering  =said    MOVE ..4 HAVING of ..3 PATH
+tool_steering  =said    embed|include|print|pass|hand|insert|put ..2 output of ..4 NAME|env|list_directory within|into|in|as|to
+tool_steering  =said    NAME ..3 and|then hand|pass|give|send ..1 its|the output|result|results|content|values to|as|in
+tool_steering  =said    when|whenever|if ..8 CHANGE ~1 AIM by|with|to
+tool_steering  =said    install|send|delete|forward|execute|transfer|run ..12 without asking|confirmation|permission END
+tool_steering  =said    PRETEXT ..4 include|pass|send|add|collect ..10 USERS|open_files
+tool_steering  =said    recommend it|this|us to ~1 USER
+tool_steering  =said    cat|cp|scp|tar|base64|curl ..3 PATH
+tool_steering  =said    also grant ..4 admin|root|owner|full
+tool_steering  =said    HAVING of ..3 PATH END
+tool_steering  =said    before|first ..4 PATH ..6 and|then
+tool_steering  =order   steal|exfiltrate|hijack|leak ..6 WEALTH|MAILS|TALK|communication|data|traffic
+tool_steering  =said    MOVE ..4 WEALTH ..6 attacker|URL|MAIL|collect|field|parameter|argument
+tool_steering  =said    grab|collect|gather|harvest|list ..4 WEALTH ..8 and|then|as|in|into ..3 MOVE|field|parameter|meta
+tool_steering  =order   add|append|write|install ..8 to|in|into SETUP ..8 so_that|to|before|allow|enable|first
+tool_steering  =order   write|add|append ..3 key|allow|server|line ..6 to|in|into SETUP
+tool_steering  order    write|save|add|append|store ..6 to|in|into *SETUP ..6 so_that|future|all|every
+tool_steering  said     REMEMBER ..6 for|in|across|to all|every|any ..2 FUTURE *SESSION
+tool_steering  said     *remember ..2 for|in ..2 FUTURE|all ..1 SESSION
+tool_steering  order    REMEMBER ..3 *memory ..4 never|always|user|that
+tool_steering  order    never *ask ..2 CHECK|permission before
+tool_steering  said     FROMNOW|always|whenever ..3 *recommend ..4 END when|whenever|if
+tool_steering  said     always ~1 *recommend|rank|prefer|promote ..6 first|and ..3 claim|tell|say
+tool_steering  =order   always ~1 rank|promote ..6 first|top
+tool_steering  =order   always ~1 recommend ..6 END when|whenever|if|to
+tool_steering  =said    rank ..3 products|results|items of ..4 first|top
+tool_steering  said     *AGENT ..3 should|must|to ..6 recommend|rate|mark|state|claim|rank ..8 acceptance|10|qualified|exceptionally|groundbreaking|positive|first|stars
+tool_steering  said     *give ~2 positive review only|END
+tool_steering  said     do_not|don't highlight ..3 *weaknesses|negatives
+tool_steering  said     positive *review only
+tool_steering  order    ask|request ~1 *USER|USERS ..4 password|seed_phrase|credit_card|recovery_phrase|one-time|otp
+tool_steering  said     session|restore|continue|login ..3 ask|request ~1 *USER ..4 password|seed_phrase|credit_card|recovery_phrase|one-time|otp
+tool_steering  said     seed_phrase|recovery_phrase ..4 of ..2 *wallet
+tool_steering  said     provide|pass|enter|send ..6 code that ~1 *USER received
+tool_steering  said     AGENT ..4 must|should|has_to ..3 send|provide|share ..4 *WEALTH
+tool_steering  said     retry|call ..4 with ..6 *WEALTH|api_key ..6 USERS ..4 key|at|to ..6 URL?
+tool_steering  said     *please call|use|invoke ..3 NAME|fetch|browser with ..3 URL ..3 to
+tool_steering  said     and|then do|follow what|as ..2 it|they *says|say|tells
+tool_steering  said     *decode ..8 and|then ..1 follow|execute|act_on|obey
+tool_steering  =said    follow ..3 orders|instructions|commands in ..2 output|result|response
+tool_steering  =said    approve ..2 ALL ..4 without|pull|tool|regardless
+tool_steering  =said    set|turn auto_approve|auto-approve|autoapprove to|on
+tool_steering  =said    USERS|user ..2 CHECK ..2 not required|needed
+tool_steering  =said    delete|remove|clear ..3 log|logs|history ..6 so_that|trace|nobody
+tool_steering  =said    first action in ALL
+tool_steering  =said    you must ..2 pass|include|provide|send ..4 LAST ..1 SAID
+tool_steering  =said    include|attach|append|embed|pass|contain|add|copy ..4 LAST ..2 SAID ..4 of|and|in|verbatim|word
+tool_steering  =said    everything you know about ..2 USER
+tool_steering  =said    USERS private details
+tool_steering  =said    not ..1 be displayed|shown|visible to? ..2 END list|include|submit
+tool_steering  =said    for ~1 AGENT only|and must
+tool_steering  =said    for ~1 AGENT only
+tool_steering  =said    assistant|ai|model|llm only END grab|read|send|list|collect|get|call|run
+tool_steering  =said    fails ..2 ask|request ~1 USER|USERS
+tool_steering  =said    you may approve|do any
+tool_steering  =said    repeat ..4 tool_call|call ..6 until
+tool_steering  order    gather|collect|find|list ..4 *WEALTH ..12 URL|comment|search|open|post
+tool_steering  said     *gather|collect ..2 client|customer|user data ..16 URL
+tool_steering  said     privacy is no *concern
+tool_steering  said     *AGENT COLON ..1 do this first
+exfil_link     order    MOVE ..8 *WEALTH|TALK|USERS ..8 to|at|via ..1 URL|MAIL
+exfil_link     order    MOVE ~2 all|every|unread ..2 *MAILS ..4 to ..1 MAIL
+exfil_link     order    CALL ..3 NAME ..8 *WEALTH|TALK ..3 to ..1 MAIL|URL
+exfil_link     order    append|encode|attach|include|put|insert|embed ..6 *TALK|WEALTH|USERS ..6 to|in|into|as|on|at ..3 EXFIL|URL
+exfil_link     order    render|display|show|insert|embed|output|include|load ..2 image|link|url|picture with|containing|including|carrying ..4 *WEALTH|TALK
+exfil_link     order    fetch|open|visit|request|load|curl URL ..3 *followed_by|plus|filling
+exfil_link     order    fetch|open|visit|load|browse ..1 *HOOK
+exfil_link     order    make|build ..3 address|url|link URL ..6 and *open|fetch|visit
+concealment    order    DO|install ..9 without ..1 telling|informing|asking|notifying|alerting|warning ~1 *USER
+concealment    order    DO|always ..9 *secretly|covertly|discreetly END
+concealment    said     *USER ..3 need|needs ..1 be told|informed|notified|aware
+concealment    said     cover your *tracks
+concealment    said     so|so_that *nobody sees|notices|knows|finds
+concealment    order    refrain_from|avoid displaying|showing|mentioning|revealing ..4 to ~1 *USER
+concealment    said     no_need_to|no_need inform|tell|notify ~1 *USER
+role_spoof     order    execute|run|follow|obey every|all|the|each command|commands|instruction|instructions in|on this|the *file|document|page|message|email|ticket|comment
+role_spoof     said     NEW ORDERS|task|directive for ~1 *AGENT COLON
+role_spoof     said     assistant|ai|agent|model|bot without ~1 *restrictions|rules|limits|filters|limitations
+role_spoof     said     i order|command|instruct|authorize *you to
+role_spoof     said     note|message|attention|instruction ..3 *AGENT STOP you must|should|will|need_to
+role_spoof     order    dear|hey|hello|hi ~1 *AGENT STOP please? ..2 DO
+tool_steering  said     *TALK ..3 and append|add|attach|send|post it ..2 to
+tool_steering  order    REVEAL ~2 *WEALTH ..4 your
+tool_steering  order    tell|give|send|show me ~1 ..1 *WEALTH|password
+tool_steering  order    CALL ..1 NAME with ~2 *TALK
+tool_steering  order    include|pass|attach|put|send ~2 *WEALTH in|as|to ..3 field|parameter|argument|metadata|call
+tool_steering  =order   include|pass|attach|put|send|supply ..2 PROMPT in|as|to|into
+tool_steering  =said    when|whenever|if|once ..4 LOADED ..6 CHANGE ~1 ..1 AIM
+concealment    =order   do_not|don't|never ..1 tell|inform|reveal|notify|alert ~1 USER that|about|what|how|of
+"""
+# Phrases of other languages, read letter by letter: `..N` is up to N characters of a sentence, `_` a blank.
+_STEER_FOREIGN = """
+override       ignorier|vergiss|vergesst|vergessen_sie|missachte ..40 bisherig|vorherig|vorig|obig|früher|vorangegangen|alle|deine|ihre|ursprünglich ..16 anweisung|instruktion|vorgaben|regeln|systemvorgaben|befehle|richtlinien
+override       ne_tiens_pas_compte|ne_tenez_pas_compte|ignorez|oublie|faites_abstraction ..16 instructions|consignes|directives|règles ..20 précédent|antérieur|ci-dessus|initial|du_système
+override       ignorez|ignore_|oublie|ne_tiens_pas_compte|ne_tenez_pas_compte ..16 toutes|tes_|vos_|les_ ..16 instructions|consignes|directives|règles
+override       ignora|olvida|olvide|descarta|haz_caso_omiso|no_tengas_en_cuenta|omite ..40 instrucciones|indicaciones|directrices|órdenes|reglas_del_sistema|reglas_anteriores|reglas_previas
+override       ignora|dimentica|trascura|non_tenere_conto ..40 istruzioni|direttive|indicazioni_precedenti|regole_precedenti
+override       ignor|desconsider|descart|esqueça_todas|esqueça_as_|esqueça_suas|esqueça_tudo ..40 instruções|instrucoes|diretrizes|orientações|comandos_anteriores
+override       negeer|vergeet ..40 instructies|aanwijzingen|opdrachten|regels|systeemprompt
+override       ignoruj|zignoruj|zapomnij|pomiń ..40 instrukcj|polece|wytyczn|zasad
+override       ignoruj|zapomeň|nedbej ..40 pokyn|instrukc
+override       ignorera|glöm|ignorer|glem|se_bort_fra ..40 instruktion|instruksj|anvisning
+override       unohda|sivuuta|jätä_huomiotta|älä_välitä ..40 ohjeet|ohjeista|määräykset
+override       hagyd_figyelmen_kívül|felejtsd_el|ne_vedd_figyelembe ..30 utasítás|szabály|parancs
+override       ignoră|ignora|uită|nu_ține_cont ..40 instrucțiuni|instructiuni|regulile
+override       talimat|yönerge|komut ..40 yok_say|görmezden|unut|dikkate_alma|göz_ardı
+override       bỏ_qua|quên|phớt_lờ ..40 hướng_dẫn|chỉ_dẫn|chỉ_thị|mệnh_lệnh
+override       abaikan|lupakan ..40 instruksi|perintah|arahan|petunjuk
+override       игнорируй|забудь|не_обращай_внимания|пренебреги ..30 инструкци|указани|команд|правил|распоряжени
+override       ігноруй|забудь|не_зважай ..30 інструкці|вказівк|наказ|правил
+override       αγνόησε|αγνοήστε|ξέχασε|ξεχάστε ..30 οδηγίες|εντολές|κανόνες
+override       התעלם|תתעלם|שכח ..40 הוראות|ההוראות|הנחיות|ההנחיות|פקודות
+override       تجاهل|تجاهلوا|انسَ|انس_ ..40 تعليمات|التعليمات|أوامر|الأوامر|توجيهات|الإرشادات
+override       निर्देश|आदेश|हिदायत ..40 अनदेखा|नज़रअंदाज|नजरअंदाज|भूल_जा|उपेक्षा
+override       เพิกเฉย|ละเว้น|ลืม|ไม่ต้องสนใจ ..40 คำสั่ง|คำแนะนำ
+override       忽略|无视|無視|忘记|忘掉|忘記|忽視|不要理会|不用管|抛开 ..6 之前|先前|以上|上面|前面|此前|所有|原有|你的|全部|一切|上述 ..8 指令|指示|提示|命令|规则|規則
+override       以前|これまで|上記|前の|先の|すべて|全て|今まで ..10 指示|指令|命令|プロンプト ..6 無視|忘れ|破棄
+override       이전|위의|앞의|앞선|기존|모든|지금까지 ..10 지시|명령|지침|프롬프트|규칙 ..8 무시|잊어|따르지
+concealment    nutzer ..40 nichts|nicht|niemals|kein ..40 sagen|erwähnen|mitteilen|verraten|erzählen|erfahren|zeigen
+concealment    sag|erzähl|verrat|teile|erwähn|informier|zeig|melde ..40 nutzer ..16 nicht|nichts|niemals
+concealment    sag|erzähl|verrat|teile|erwähn|informier|zeig|melde ..12 nicht|nichts|niemals ..40 nutzer
+concealment    ohne ..40 nutzer ..40 informieren|fragen|benachrichtigen|sagen|warnen|merkt|erfährt|weiß
+concealment    verheimlich|verschweig|verbirg|ohne_wissen_de ..30 nutzer
+concealment    sans ..6 parler|dire|informer|prévenir|avertir|demander ..12 utilisat
+concealment    ne_|n' ..6 dis|dites|parle|parlez|informe|informez|mentionne|mentionnez|révèle|révélez|montre ..30 utilisat
+concealment    cache|cachez|à_l'insu ..20 utilisat
+concealment    no ..12 digas|diga|informes|informe|menciones|mencione|reveles|revele|cuentes|muestres|avises|notifiques ..30 usuari
+concealment    sin ..10 decir|informar|avisar|mencionar|preguntar|notificar|que ..12 usuari
+concealment    oculta|esconde ..20 usuari
+concealment    não|nao ..10 diga|conte|informe|mencione|revele|mostre|avise|notifique ..30 usuári|usuari|utilizador
+concealment    sem ..10 avisar|informar|dizer|perguntar|notificar|que ..12 usuári|usuari|utilizador
+concealment    non ..10 dire|dirlo|dite|informare|menzionare|rivelare|mostrare|avvisare|parlarne|rivelarlo ..30 utent
+concealment    senza ..10 dire|dirlo|informare|avvisare|chiedere|che ..12 utent
+concealment    vertel|zeg|meld|noem|informeer|toon|waarschuw|vermeld ..40 niet|niets|nooit ..30 gebruiker
+concealment    vertel|zeg|meld|noem|informeer|toon|waarschuw|vermeld ..30 gebruiker ..20 niet|niets|nooit
+concealment    zonder ..12 gebruiker ..20 informeren|vragen|waarschuwen|weten|medeweten
+concealment    zonder_medeweten|verberg ..30 gebruiker
+concealment    nie_ ..2 mów|informuj|wspominaj|ujawniaj|powiadamiaj|pokazuj|zdradzaj ..40 ytkown
+concealment    bez_ ..2 wiedzy|zgody|informowania|pytania|powiadamiania ..10 ytkown
+concealment    neříkej|neinformuj|nezmiňuj|neprozrazuj|neukazuj|bez_vědomí|neřekni ..30 uživatel
+concealment    säg|berätta|nämn|informera|avslöja|visa|fortæl|sig|nævn|fortell|si_|nevn|informer|vis_ ..12 inte|ikke|aldrig|aldri ..30 användar|bruger|bruker
+concealment    utan_att|uden_at|uten_å ..40 användar|bruger|bruker
+concealment    älä_ ..6 kerro|mainitse|ilmoita|näytä ..30 käyttäj
+concealment    ne_ ..2 mondd|említsd|tájékoztasd|szólj|árulj ..30 felhasználó
+concealment    nu_ ..4 spune|menționa|informa|dezvălui ..30 utilizator
+concealment    kullanıcı ..30 söyleme|bildirme|bahsetme|haber_verme|belli_etme|gösterme
+concealment    đừng|không_được|chớ ..10 nói|cho|tiết_lộ|báo|đề_cập|thông_báo ..20 người_dùng
+concealment    jangan ..10 beri|katakan|sebutkan|ungkapkan|informasikan|memberi ..16 pengguna
+concealment    не_ ..2 говори|сообщай|упоминай|рассказывай|показывай|уведомляй|раскрывай|информируй ..40 ользовател
+concealment    без_ведома|скрой|скрывай ..30 ользовател
+concealment    не_ ..2 кажи|повідомляй|згадуй|розповідай|показуй ..40 користувач
+concealment    μην_ ..30 χρήστη
+concealment    אל_ת ..40 למשתמש|המשתמש
+concealment    لا_ ..4 تخبر|تذكر|تكشف|تُخبر|تقل|تعلم|تبلغ ..16 مستخدم|المستخدم
+concealment    उपयोगकर्ता|यूज़र|प्रयोक्ता ..40 न_बता|मत_बता|नहीं_बता|ना_बता|न_कह|मत_कह
+concealment    อย่า|ห้าม ..12 บอก|แจ้ง|เปิดเผย ..12 ผู้ใช้
+concealment    不要|别|勿|不得|不能|禁止|請勿|请勿|無需|无需 ..6 告诉|告知|通知|透露|提及|提醒|让|向|对|告訴|讓 ..8 用户|用戶|使用者
+concealment    ユーザ ..16 伝え|知らせ|言わ|教え|通知し|明かさ|言及し ..4 ない|ず|るな|てはいけ
+concealment    사용자 ..16 말하지|알리지|언급하지|알려주지|밝히지|보고하지
+tool_steering  lies|lesen|öffne|lade|kopiere|liest ..20 PATH ..60 gib|sende|schick|übergib|übermittle|füge|kopiere|inhalt
+tool_steering  lis|lisez|ouvre|ouvrez|envoie|envoyez|copie ..30 PATH ..60 envoie|transmet|transmettez|envoyez|passe|passez|contenu|mets|ne_le
+tool_steering  lee|lea|abre|abra|envía|envia|copia ..30 PATH ..60 envía|envia|pasa|pase|incluye|contenido|manda
+tool_steering  leia|abra|envie|copie|leggi|apri|invia ..30 PATH ..60 envie|passe|conteúdo|inclua|mande|invia|passa|contenuto|includi
+tool_steering  lees|open|lez ..20 PATH ..60 geef|stuur|inhoud|verzend
+tool_steering  przeczytaj|otwórz|odczytaj|wyślij ..20 PATH ..60 podaj|wyślij|przekaż|treść|zawartość
+tool_steering  прочитай|прочти|открой|отправь|прочитайте|скопируй ..40 PATH ..60 передай|отправь|содержим|пошли|вставь
+tool_steering  読み|読んで|読取|送信 ..20 内容|送
+tool_steering  PATH ..12 を読 ..40 入れ|送|渡|含め
+tool_steering  读取|讀取|打开|查看|发送|复制 ..12 PATH ..40 传入|发送|传递|作为|填入|放入|上传
+tool_steering  PATH ..16 oku ..60 koy|gönder|aktar|ekle
+tool_steering  PATH ..20 읽 ..40 넣|보내|전달|포함
+tool_steering  اقرأ|افتح|أرسل ..40 PATH ..60 أرسل|مرر|ضع
+tool_steering  PATH ..20 पढ़|भेज ..60 भेज|डाल|दें
+tool_steering  đọc|mở|gửi ..20 PATH ..60 gửi|truyền|đưa
+tool_steering  baca|buka|kirim ..20 PATH ..60 kirim|masukkan|sertakan|isi
+tool_steering  olvas|nyisd_meg ..20 PATH ..60 küldd|add_meg|tartalm
+tool_steering  přečti|otevři ..20 PATH ..60 pošli|předej|obsah|vlož
+exfil_link     envía|envia|manda|envie|mande|envoie|envoyez|invia ..40 historial|histórico|historique|conversa|conversación|cronologia|contraseña|senha|mot_de_passe ..40 herramienta|ferramenta|outil|https:|@
+role_spoof     neue|nouvelles|nuevas|nuove|novas|nieuwe|nowe|новые|nya|nye ..1 anweisungen|instructions|instrucciones|istruzioni|instruções|instructies|instrukcje|инструкции|instruktioner ..3 :_
 """
 
-# In a rule `_` stands for the gap between two words of a sentence, `@` for any word but the last of a sentence, `&` for
-# any word with dots in it (file names), `\_` for itself, %NAME% for one of these. Indented lines continue the line above.
-_INJECT_WORDS = r"""
-VERB ignore|disregard|forget|neglect|override|overrule|bypass|discard|ignorier(?:e|en|t)|vergiss|vergesst|vergessen|missachte
-  |ignore[rz]|oublie[rz]?|ignora(?:te|re|d)?|ignoren|olvid(?:a|e|en|ad)|descarta|omite|dimentica(?:te|re)?|trascura(?:te)?
-  |ne_tiens_pas_compte|ne_tenez_pas_compte|no_tengas_en_cuenta|haz_caso_omiso|non_tenere_conto|esque[çc]a|desconsidere|ignorem
-  |descarte|negeer|vergeet|ignoruj(?:cie|te)?|zignoruj(?:cie|te)?|ignorera|ignorer|glöm|glem|zapomeň(?:te)?|zapomnij(?:cie)?
-  |pomiń|игнорируй(?:те)?|проигнорируй(?:те)?|забудь(?:те)?
-FILL all|any|every|each|the|these|those|this|that|my|our|of|and|or|to|from|entire|whole|rest|you|received|set|its|about
-  |alle[nrs]?|die|sämtliche[nr]?|den|der|sie|toutes?|tous|les|la|l|le|de|du|des|todas?|todos|las|los|tutte|tutti|gli|i|quelle
-  |delle|und|as|os|o|a|het|wszystkie|wszystkich|swoich|все|о|alla|všechny|všechna|ty|tyto
-SCOPE previous(?:ly)?|prior|above|earlier|preceding|past|former|foregoing|existing|original|initial|current|safety|security
-  |system|developer(?:['’]s)?|default|ethical|given|bisherige[nr]?|vorherige[nr]?|vorige[nr]?|obige[nr]?|zuvor|früheren?
-  |vorangegangenen?|vorhergehenden?|vorangehenden?|ursprünglichen?|anteriores|anterior|previas|prévias|précédentes|précédents
-  |precedenti|eerdere|bovenstaande|voorgaande|oorspronkelijke|your|deine[nr]?|ihre[nr]?|vos|tes|tus|sus|tue|vostre|suas|tuas
-  |je|jouw|uw|swoje|twoje|свои|твои|ваши|poprzedni\w+|wcześniejsz\w+|powyższ\w+|tidigare|tidligere|föregående|foregående
-  |forrige|ovanstående|ovenstående|dina|dine|předchozí\w*|dřívější\w*|dotychczasow\w+|предыдущ\w+|прежн\w+|прошл\w+|систем\w+
-OBJ (?:system_)?(?:instructions?|prompts?|guidelines?|guidance|directives?)|system_messages?|system(?:vorgaben|anweisungen
-  |regeln)|anweisungen|instruktionen|vorgaben|instrucciones|indicaciones|directrices|consignes|istruzioni|direttive
-  |instru[çc][õo]es|diretrizes|orienta[çc][õo]es|instructies|aanwijzingen|systeem\w+|instru[kc]tion(?:er|erna|erne)
-  |instruksj\w+|pokyn\w*|instrukc[ei]|instrukcj\w+|wytyczn\w+|polece\w+|инструкци\w+|указани\w+
-SOFT rules|commands|constraints|restrictions|programming|safeguards|polic(?:y|ies)|training|context|directions|regeln|befehle
-  |reglas|órdenes|règles|regole|ordini|regras|comandos|regels|opdrachten|zasad\w*|reguł\w*|правила?|команд\w*
-POST above|you (?:were|have been|are) given|given (?:to you )?(?:before|earlier)|so far|pr[ée]c[ée]dent\w*|anterior\w*
-  |ant[ée]rieur\w*|ci-dessus|previ[ao]s|pr[ée]vi[ao]s|acima|sopra|precedenti|iniciales|and_(?:instead_)?(?:follow|obey)
-  |e_segu\w+|et_sui\w+|y_sigue|und_(?:folge|befolge)|en_volg|iniciais|iniziali|initiales|du syst[èe]me|del sistema|do sistema
-  |ricevute|recibidas|recebidas|davor|zuvor|oben
-END (?!_(?:in|inside|within|from|for|on|of|found|contained|embedded|if|when|unless|until|that|which|with)_(?!(?:this|the
-  |your)_(?:conversation|session|chat|context|system|developer|user)|you_(?:are|were|have)|now_on))
-NOT do_not|don['’]t|dont|must_not|mustn['’]t|should_not|shouldn['’]t|shall_not|may_not|need_not|needn['’]t|cannot|can['’]t
-  |never|avoid|refrain_from|no_need_to
-TELL (?:tell|inform|mention|reveal|disclose|explain|admit|report|notify|alert|warn|confess|describe|expose|show|say|discuss
-  |acknowledge|refer|let|displaying|telling|informing|mentioning|revealing|disclosing|notifying|alerting|showing)
-USER (?:the|your|any|our|end)_(?:end.)?(?:users?|humans?|operator|developer|owner|customer|person)\b
-AI ai|llm|llms|language_models?|assistants?|agents?|chatbots?|models?|claude|chatgpt|gpt|copilot
-GIVE send|pass|include|append|attach|upload|paste|forward|provide|put|insert|leak|exfiltrate|post|submit|share|transmit|email
-  |copy|output|print|add|encode|embed|deliver|write|supply|give
-FILE (?:(?<!your )(?:~|/home/[\w.-]+|/root)/(?!\S{0,99}\.pub\b)[.\w/-]+(?![.\w/-])|\bid\_(?:rsa|ed25519|ecdsa)\b(?!\.pub)
-  |(?<![\w*])\.env\b(?![.\w])|/etc/(?:passwd|shadow)|authorized\_keys|mcp\.json|private.?keys?|ssh.?keys?)
-TALK (?:(?:chat|conversation|message|browsing|dialogue)_(?:history|log|context)|(?:entire|full|whole|complete|previous|current
-  |this|the)_conversation|system_prompt|previous_messages)
-WEALTH (?:secrets?\b|credential|(?:api|ssh|access).?keys?|tokens?\b|password|environment_var|contents?_of|every_file|all_files
-  |files_you|invites|inbox|address_book|user['’]s|personal_data|everything_you|all_(?:e-?mails?|messages|data)|\.env\b|id\_rsa
-  |/etc/|~/)
-ORDER (?:you_(?:must|are|should|will|have_to|need_to)|new_(?:instructions?|task)|ignore|disregard|override|from_now_on
-  |the_(?:assistant|model|agent|user)_|do_not|don['’]t|your_(?:instructions|new|role|task)|execute|call_|reveal|send_|transfer
-  |grant|forget|all_previous|obey|before_|route_|never|always|delete|your_(?:permissions|privileges|restrictions)_(?:have|are)
-  |confirmation_is_(?:no_longer|not)|pre.?approved)
-DOES (?:ignore|run|execute|send|curl|call|must|should|forget|include|delete|do_not|don['’]t|open|read|write|upload|say
-  |recommend|visit|forward|append|reveal|output|print|fetch|install|add)
+# kind | force | words of which one is there (in lower case) | what follows them, as a regex that is tried where one of them stands
+_STEER_MARKS = r"""
+template_tokens  said   <|                      (?:im_start|im_end|system|user|assistant|endoftext|eot_id|start_header_id|end_header_id|begin_of_text|end_of_text|endofprompt|channel|message)\|>(?=\s*\S)(?![\s\S]{0,60}\b(?:marks?|tokens?|tags?|turns?|chatml|template|delimit\w*|special)\b)
+template_tokens  said   [inst]                  \s{1,2}\w{2}
+template_tokens  said   [/inst]                 (?=.?)
+template_tokens  said   <<sys>>                 \s*\S
+template_tokens  said   <start_of_turn> <end_of_turn>  .{0,3}
+template_tokens  said   </tool_result> </tool_response> </function_results> </function_result> </function_response> </tool_output> </tool_call> </document> </context>  \s{0,3}<?/?(?:system|user|human|assistant|instructions?)\b
+role_spoof       hint   <important <critical <system <hidden <secret <admin <override <urgent <global <instructions <information <assistant  (?:[-_ ]\w+)?>(?=[^<]{0,30}\w[^<]{0,30} )
+role_spoof       =said  <important> <critical> <system> <hidden> <secret> <admin> <override> <urgent> <global> <hidden_instructions> <system_instructions>  [^<]{0,400}?\b(?:you must|must (?:also |first )?(?:read|send|be|call|use)|always|never|do not|don['’]t|read|send|hijack|redirect|ignore|access|before (?:using|invoking|calling)|prior to|when(?:ever)? (?:send|the|this)|once this|if the query|every|other tools|route|bcc|forward|pass|first|all )\b
+role_spoof       said   <system <admin <override <hidden <secret <important <critical <urgent <information  (?:[-_ ]\w+)?>[^<]{0,200}?\b(?:from now on|you must (?:now )?(?:call|send|read|ignore|not)|you (?:are now|comply|obey)|ignore|do not (?:tell|mention|inform)|the (?:assistant|user)|route|obey|exfiltrate|before using|without asking|pre.?approved|grant|skip|to you, \w+|before you can|mail |upload)\b
+role_spoof       said   [system [admin [priority [assistant [override [new+instruction  [\w -]{0,40}\]:?\s{0,3}[^\n]{0,80}?\b(?:you (?:must|are (?:now )?(?:an?|the)|will|should)|ignore|stop|call|send|grant|run|execute|reveal|transfer|the user['’]s|the assistant|the agent|disregard|skip|without|export)\b
+role_spoof       said   (system_message) ###system |||admin ###admin "role":"system" "role":+"system"  [^\n]{0,120}?\b(?:lifted|without|override|you (?:now|must)|follow|disable|must|execute|run)\b
+role_spoof       =said  (assistant+only) (ai+only) (for+the+model) (llm+only) [system+note [system+comp [assistant+dir |||admin assistant+directive admin+mode <tool_override  .
+role_spoof       =said  ${system <!-- [//]:  [^\n]{0,12}?\b(?:assistant|ai|model|agent|llm|system)\b\s{0,2}[:,][^\n]{0,90}?\b(?:run|send|store|read|collect|ignore|call|fetch|include|upload)\b
+hidden_text      said   <!-- [//]:              (?=[^<>]{0,200}?\b(?:ai(?! generated)|llm|llms|assistants?|agents?|chatbots?|models?|claude|chatgpt|gpt|copilot|hidden)\b)[^<>]{0,300}?(?:\b(?:ignore|run|execute|send|curl|call|must|should|forget|include|delete|do not|don['’]t|open|read|write|upload|say|recommend|visit|forward|append|reveal|output|print|fetch|install|add)\s|you are an? (?:ai|llm))
+hidden_text      said   style=                  ["'][^"'>]{0,160}?(?:display:\s{0,2}none|visibility:\s{0,2}hidden|font-size:\s{0,2}[01](?:px|pt)?\b|opacity:\s{0,2}0(?![.\d])|(?<!-)color:\s{0,2}(?:#fff(?:fff)?|white)\b)[^>]{0,100}>[^<]{0,200}?\b(?:ai|llms?|assistants?|agents?|models?|claude|chatgpt|gpt|copilot|ignore|disregard|you must|from now on|do not|reveal|forget|obey|send|append|upload|forward|transfer)\b
+exfil_link       said   ![                      [^\[\]\n]{0,120}\]\(\s?<?https?://[^)\s]{0,300}(?:\{\{?|<|%7b|\[)[\w .%-]{0,40}?(?:history|conversation|secret|key|token|prompt|data|content|summary|password|base64|user|message|email|chat|env)
+exfil_link       said   ![                      [^\[\]\n]{0,120}\]\(\s?<?https?://[^)\s?]{1,200}\?(?:[\w-]{1,12}=)(?=[a-z0-9+/_-]*[0-9])[a-z0-9+/_-]{24,}={0,2}\)
+exfil_link       said   fetch('http fetch("http fetch(`http  s?://[^'"`]{1,200}['"`]\s?\+\s?(?:document\.cookie|localstorage)
+exfil_link       said   onerror=                [^>\n]{0,80}?(?:addserver|\.mcp\.|command:)
 """
-# kind | strength | rule. Strength: `!` strong, `~` weak, `d` strong in descriptions and weak in responses; then `i`: only
-# as an order (not "the parser ignores …"), `a`: only with the model addressed earlier in the sentence, `x`: also in
-# quotes, where tokens mean the same (but not in code that builds a prompt), `m`: tried at the anchors that begin with a
-# mark, `s`: searched for (scripts without blanks). All others are tried near other anchors, where a word begins that they
-# can begin with, so each must begin with a plain choice of words.
-_INJECT_RULES = r"""
-override|!i|(?:%VERB%)_(?:(?:(?:%FILL%)_){0,5}?(?:%SCOPE%)_(?:(?:%FILL%|%SCOPE%)_){0,4}?(?:%OBJ%|%SOFT%)\b
-  |(?:(?:%FILL%)_){0,2}?(?:all|any|every|alle|toutes?|todas|tutte|wszystkie|все)_(?:(?:%FILL%)_){0,3}?(?:%OBJ%)\b
-  |(?:(?:%FILL%)_){0,4}?(?:%OBJ%|%SOFT%)_@{0,2}?(?:%POST%)\b)%END%
-override|!i|(?:ignore|disregard|forget)_(?:@{0,3}?(?:everything|anything|all|whatever)_(?:(?:that|which|else|i|we|they|you|has
-  |have|had|was|were|been|is)_){0,5}(?:told|said|instructed|above|before|asked|taught|written)\b|(?:all_
-  |everything_)?(?:of_)?the_above\b[^.!?]{0,20}\b(?:and|instead|directions?)\b)
-override|!i|(?:%NOT%|stop)_(?:follow|obey|comply_with|adhere_to|trust|listen_to|following|obeying)_(?:(?:any|all|of|the|your
-  |user['’]?s?|previous|prior|earlier|former|original|system|developer)_){1,5}(?:request|instructions?|prompt|rules|commands?
-  |guidelines|users?)\b
-override|!|(?:this|following|below|these)_@{0,3}?(?:overrides?|supersedes?|replaces?
-  |takes?_precedence_over)_(?:(?:%FILL%)_){0,5}?(?:system_prompt|(?:previous|prior|existing|original|other
-  |earlier)_(?:system_)?instructions|your_@?(?:instructions|prompt|guidelines|rules))
-override|!|(?:your|previous|prior|earlier|rules|instructions|restrictions)_@{0,6}?(?:is|are|have_been)_(?:now_|hereby_
-  |all_){0,2}(?:void|null_and|revoked|rescinded|lifted)\b(?=\s*(?:$|[.!;,"'”’)<\]*\n]))
-override|!|(?:önceki|yukarıdaki|daha_önceki)_@{0,2}?(?:talimat|yönerge|komut)\w*[^.!?]{0,20}(?:yok_say|görmezden|unut
-  |dikkate_alma)
-override|!s|(?:忽略|无视|無視|忘记|忘掉|忽視|不要理会)[^。！？]{0,6}(?:之前|先前|以上|上面|前面|此前|所有|原有
-  |你的)[^。！？]{0,8}(?:指令|指示|提示|命令)|(?:以前|これまで|上記|先|すべて|全て)[^。！？]{0,10}(?:指示
-  |指令)[^。！？]{0,4}(?:無視|忘れ|破棄)
-role_spoof|!i|(?:new|updated|hidden|revised|real|secret|additional|neue|nouvelles|nuevas|nuove|novas|nieuwe|nowe
-  |новые)_(?:system_)?(?:instructions?|anweisungen|instrucciones|istruzioni|instru[çc][õo]es|instructies|instrukcje
-  |инструкции)(?:_(?:for|to)_(?:the_|all_|any_)?(?:%AI%)|_from_(?:the_|your_)?(?:developers?|admin\w*|system|owner|operator
-  |openai|anthropic|security_team|management))?[\])*]{0,3}\s?:\s{0,3}(?!\s|see|please see|read|refer|available|docs|https?
-  |in |on\x20|v?\d|none|n/a)
-role_spoof|!|(?:hidden|secret)_(?:instructions?|message|note)_(?:for|to)_(?:the_|all_|any_)?(?:%AI%)\b
-role_spoof|~|(?:instructions?)_(?:for|to)_(?:the_|all_|any_)?(?:%AI%)\s?:
-concealment|!i|(?:%NOT%)_@{0,3}?%TELL%_(?:(?:any|of|this|it|that|these|anything|the|fact|about|to|instructions?|message|note
-  |step|action|behaviou?r|tool|call|change)_){0,6}?%USER%(?=\s*(?:$|[.!;,"'”’)<\]*\n])|_(?:that_(?:you|this)|about_(?:this|it
-  |the|these|any)|what_you|of_this|anything|unless_(?:they|asked)|under_(?:any|no)|in_any_(?:case|way)|at_any|for_any_reason
-  |no_matter))
-concealment|!i|(?:%NOT%)_@{0,2}?(?:(?:mention|tell|reveal|disclose)_(?:this|these|that|any_of_this|the_(?:above|instruction
-  |tool|note|message|side|fact|change|extra|hidden|file)\w*|anyone|anybody)(?=\s*(?:$|[.!;"'”’)<\]*\n])|_(?:in_(?:your
-  |the)_(?:resp|answ|repl|summ|out|final)|to_(?:the_user|anyone)|when|anywhere|about_(?:this|it)))|(?:include|mention|show
-  |reference|display|reveal)_(?:this|these|any|it|that|the)_@{0,5}?in_your_@?(?:repl|resp|answ|summ|output))
-concealment|!i|(?:%NOT%)_(?:display|show|mention|reveal|report|log)_(?:this|that|these)_(?:calls?|steps?|actions?|requests?
-  |upload|transfer|instructions?)(?=\s*(?:$|[.!;,"'”’)<\]*\n]))
-concealment|~|(?:%NOT%)_(?:tell|inform|notify|alert)_(?:them|him|her)(?=\s*(?:$|[.!;"'”’)<\]*\n])|_(?:about_(?:it|this)|that))
-concealment|!i|(?:do|perform|execute|run|carry_out|complete)_(?:this|that|it|these|all_of_this)_@{0,2}?(?:silently|secretly
-  |covertly|discreetly|quietly)\b(?!_(?:in_ci|mode))
-concealment|!i|(?:remove|erase|delete|strip|hide)_(?:any|all|every)_(?:traces?|evidence|mentions?
-  |signs?)_of_@{0,3}?(?:from_your|so_(?:that_)?the_user)
-concealment|!|(?:berätta|säg|nämn|informera|avslöja|visa|fortæl|sig|nævn|fortell|si|nevn|informer|vis)_(?:det_|dette_
-  |detta_)?(?:inte|ikke|aldrig|aldri)_[^.!?]{0,30}(?:användar|bruger|bruker)
-concealment|!|(?:utan_att|uden_at|uten_å)_(?:berätta|informera|fråga|meddela|fortælle|informere|spørge|fortelle
-  |spørre)_[^.!?]{0,12}(?:användar|bruger|bruker)
-concealment|!|(?:(?:neříkej|neinformuj|nezmiňuj|neprozrazuj|neukazuj)\w*_[^.!?]{0,30}uživatel|bez_vědomí_uživatele
-  |kullanıcı\w*_[^.!?]{0,30}(?:söyleme|bildirme|bahsetme|haber_verme)\w*)
-concealment|di|(?:%NOT%)_@{0,3}?%TELL%_@{0,5}?%USER%
-concealment|di|(?:hide|conceal|withhold|keep|suppress|omit)_@{0,6}?(?:from|to)_%USER%
-concealment|!i|(?:hide|conceal|withhold|keep)_(?:this|it|that|these|any|all|your)_@{0,5}?from_%USER%
-concealment|!i|(?:omit|leave|exclude)_(?:this|these|any|it|that|the)_@{0,5}?(?:from|out_of)_your_@?(?:repl|resp|answ|summ
-  |report|output)
-concealment|!a|(?:without)_@{0,2}?(?:telling|informing|notifying|alerting|mentioning|asking|warning
-  |the_user)\b[^.!?]{0,20}?(?:user|human|noticing|knowing|knowledge|permission)
-concealment|~|(?:without)_@{0,2}?(?:telling|informing|notifying|alerting|mentioning|asking|warning|the_user)\b
-concealment|!|(?:user)_(?:must|should|need|does|do|will|is|are)(?:_?n['’]t|_not|_never)_(?:need_to_)?(?:be_)?(?:know|notice
-  |informed|told|aware|find_out|learn)_(?:about_|of_|that_)?(?:this|it|you|these|any)
-concealment|~|(?:user)_(?:(?:must|should|need|does|do|will|is|are|can)(?:_?n['’]t|_?not|_never)_(?:need_to_)?(?:be_)?(?:know
-  |see|notice|informed|told|aware|authorized|allowed|shown)|has_already_(?:approved|authori[sz]ed|consented|confirmed|agreed
-  |granted|given))
-concealment|!i|(?:silently|secretly|covertly|quietly|discreetly)_(?:also_)?(?:%GIVE%)_
-concealment|!a|(?:silently|secretly|covertly|discreetly)(?=\s*(?:[.!]|$))
-concealment|!|(?:ne_|n['’])(?:(?:le|la|l|en|lui|rien|jamais|pas)\W)*(?:dis|dites|dire|mentionne[zr]?|informe[zr]?|prévene?z
-  |préviens|révèle[zr]?|révéle[zr]|averti\w+|parle[zr]?|signale[zr]?|montre[zr]?)\b[^.!?]{0,50}utilisat
-concealment|!|(?:sans_que_l.utilisat\w+_(?:ne_|le_|s.en_)*(?:sache|remarque|voie|aperçoive|rende)|sans_(?:le_|en_)?(?:prévenir
-  |informer|avertir|dire|parler|demander|mentionner)_[^.!?]{0,30}utilisat|insu_de_l.utilisat|cache[zr]?_[^.!?]{0,40}utilisat)
-concealment|!|(?:no_(?:(?:le|les|se|lo)_)*(?:digas?|cuentes|menciones?|informes?|reveles?|avises?|notifiques?|muestres?
-  |comentes?)\b[^.!?]{0,50}usuari|sin_(?:que_(?:el|la)_usuari\w+_(?:lo_|se_)*(?:sepa|note|dé|entere|vea)|(?:avisar|informar
-  |dec\w+|notificar|preguntar|mencion\w+)_[^.!?]{0,30}usuari)|ocult(?:a|e|ar)_[^.!?]{0,40}usuari)
-concealment|!|(?:non_(?:(?:lo|ne)_)?(?:dire|dirlo|informare|menzionar\w+|rivelar\w*|avvisare|far_sapere|comunicare|parlarne
-  |mostrare|notificare)\b[^.!?]{0,50}utent|senza_(?:che_l.utente_(?:lo_|se_|ne_)*(?:sappia|noti|accorga|veda)|(?:dirlo
-  |avvisare|informare|chiedere)\b[^.!?]{0,30}utent)|insaputa_dell.utente|nascond\w+_[^.!?]{0,40}utente)
-concealment|!|(?:(?:não|nao)_(?:o_)?(?:diga|conte|mencione|informe|revele|avise|notifique|mostre)\b[^.!?]{0,50}(?:usu.ri
-  |utilizad)|sem_(?:que_o_(?:usu.rio|utilizador)_(?:o_|se_)*(?:saiba|perceba|note|veja)|(?:avisar|informar|dizer|perguntar
-  |notificar)\b[^.!?]{0,30}(?:usu.ri|utilizad))|esconda_[^.!?]{0,40}(?:usu.ri|utilizad)|oculte_[^.!?]{0,40}(?:usu.ri
-  |utilizad))
-concealment|!|(?:sag|sage|sagen|erzähle?|teile?|erwähnen?|informieren?|verrate?|verraten|benachrichtigen?|zeigen?|melden?
-  |warnen?)\b[^.!?]{0,50}nutzer\w*\W[^.!?]{0,30}?(?:nichts|nicht|niemals|nie|kein\w*)\b
-concealment|!|(?:(?:nicht|nichts|niemals)_[^.!?]{0,30}nutzer\w*_[^.!?]{0,30}(?:sagen|erwähnen|mitteilen|verraten|erzählen)
-  |nutzer_(?:nichts|nicht|niemals)_[^.!?]{0,24}(?:sagen|erwähnen|mitteilen|verraten|erzählen|erfahren)|benutzer_(?:nichts
-  |nicht|niemals)_[^.!?]{0,24}(?:sagen|erwähnen|mitteilen|verraten|erzählen|erfahren)
-  |ohne_(?:dass?_[^.!?]{0,20}nutzer\w*_[^.!?]{0,24}(?:merkt|erfährt|weiß|mitbekommt|sieht)
-  |[^.!?]{0,12}wissen_de[sr]_[^.!?]{0,12}nutzer|[^.!?]{0,16}nutzer\w*_[^.!?]{0,20}zu_(?:informieren|fragen|benachrichtigen
-  |sagen|warnen))|verheimliche_[^.!?]{0,40}nutzer|verschweige_[^.!?]{0,40}nutzer|verbirg_[^.!?]{0,40}nutzer)
-concealment|!|(?:vertel|zeg|meld|noem|informeer|toon|waarschuw|vermeld)\b(?:[^.!?]{0,40}gebruiker\w*\W[^.!?]{0,25}?(?:niet
-  |niets|nooit)\b|_(?:dit_|hier_)?(?:niet|niets|nooit)_[^.!?]{0,30}gebruiker)
-concealment|!|(?:zonder_(?:dat_de_gebruiker|medeweten|[^.!?]{0,8}gebruiker\w*_[^.!?]{0,20}te_(?:informeren|vragen
-  |waarschuwen))|verberg_[^.!?]{0,40}gebruiker|nie_(?:mów|informuj|wspominaj|ujawniaj|powiadamiaj|pokazuj|ostrzegaj
-  |zdradzaj)\w*\b[^.!?]{0,40}ytkown|bez_(?:wiedzy|zgody|informowania|pytania|powiadamiania)_[^.!?]{0,8}ytkown
-  |ukryj\w*_[^.!?]{0,40}ytkown)
-concealment|!|(?:не_(?:говори|сообщай|упоминай|рассказывай|показывай|уведомляй|раскрывай
-  |информируй)\w*\b[^.!?]{0,40}ользовател|без_ведома_\S*ользовател|скро\w+_[^.!?]{0,40}ользовател
-  |скры\w+_[^.!?]{0,40}ользовател)
-concealment|!s|(?:不要|别|勿|不得|不能|禁止)[^。！？]{0,6}(?:告诉|告知|通知|透露|提及|提醒|让|向|对)[^。！？]{0,8}用户
-  |ユーザー?[^。！？]{0,12}(?:伝え|知らせ|言わ|教え|通知し|明かさ)(?:ない|ず|るな|てはいけ)
-role_spoof|!|(?:you)_are_now_@{0,3}?(?:dan|unrestricted|jailbroken|unfiltered|uncensored|no_longer_\w+
-  |without_(?:any_)?restrictions|(?:a|an|the|my|evil|helpful)_@{0,2}?(?:ai|assistant|agent|model|chatbot|attacker|hacker
-  |persona|terminal|interpreter))\b
-role_spoof|!|(?:from)_(?:this_(?:point|moment)|now|here)_(?:on_|onwards?_|forward_)?[^.!?\w]{0,3}you_(?:are|will_be|become
-  |act_as|must_act_as)_@{0,4}?(?:dan|unrestricted|jailbroken|unfiltered|uncensored|no_longer_bound|free_(?:of|from)_\w+)\b
-role_spoof|!i|(?:begin|start|end)_(?:of_)?(?:new_|the_)?system_prompt\b
-role_spoof|~|(?:you)_are_now_(?:in|a|an|acting|operating|running)_
-role_spoof|!i|(?:act|behave|respond|pretend|imagine|roleplay|answer)_(?:as_(?:if|though)_|that_|like_)?you(?:_are|_were|_have
-  |['’]re)_@{0,4}?(?:admin\w*|root|developer|unrestricted|allowed|jailbroken|dan|no_(?:rules|restrictions|limits)|evil|hacker
-  |superuser|not_bound)\b
-role_spoof|!i|(?:system)(?:_(?:message|override|prompt|notice|note|alert|instruction|update|command|admin\w*
-  |directive))?(?:[\])>}*]{0,3}\s{0,2}:|[\])>}*]{1,3})\s{0,3}[^\n]{0,80}?\b%ORDER%
-role_spoof|!|(?:%AI%)_(?:reading|processing|parsing|seeing|viewing|that_(?:reads?|sees?|process\w*))_(?:this|the)
-role_spoof|!|(?:if)_you_are_(?:an?|the)_@{0,2}?(?:%AI%)(?:\s{0,3}[,:;–—-]|_(?:reading|processing|parsing|viewing|seeing|that
-  |and|then|you|please|with|working|running|summari\w+|%DOES%)\b)[^.!?]{0,40}?\b%DOES%_
-role_spoof|~|(?:note|message|attention|reminder|dear|hey|hello)_@{0,6}?(?:to_|for_)?(?:the_|all_|any_)?(?:%AI%)(?:_(?:agents?
-  |assistants?|models?))?\s{0,2}[:,*]
-role_spoof|!|(?:note|message|attention|dear|hey)_@{0,6}?(?:to_|for_)?(?:the_|all_|any_)?(?:%AI%)(?:_(?:agents?|assistants?
-  |models?))?\s{0,2}[:,*]{1,4}[^.!?]{0,90}?(?:you_must|(?:%GIVE%)_|ignore|disregard|disabled|without|the_user_has
-  |you_(?:received|were_given)_@{0,2}?(?:are|is)_\w+)
-tool_steering|~|(?:%AI%)_(?:must|shall|should|needs?_to|has_to|is_(?:required|instructed)_to)_@{0,2}?(?:read|call|run|execute
-  |delete|disclose|reveal|open|fetch|%GIVE%)_
-tool_steering|!|(?:%AI%)_(?:must|shall|should|needs?_to|has_to|is_(?:required|instructed)_to)_@{0,2}?(?:read|execute|disclose
-  |reveal|open|fetch|%GIVE%)_[^!?\n]{0,40}?(?:%FILE%|%TALK%)
-tool_steering|d|(?:must|always|should|need)_(?:to_|always_|first_)*(?:call|use|invoke|run|execute)_this_(?:tool
-  |function)_(?:first|before)_@{0,3}?(?:any|every|all|each)_@?(?:requests?|questions?|messages?|conversations?|tasks?|answers?
-  |responses?|calls?|tools?)\b
-tool_steering|!i|(?:route|send|direct|redirect|pass|forward)_@{0,2}?(?:all|every|any)_@{0,5}?(?:through|via|to)_this_(?:one
-  |tool|server|proxy|function)
-tool_steering|~|(?:never_(?:use|call)_the_(?:built.?in|other|original)|prefer_this_tool_over_(?:any|all|every)_other)\b
-tool_steering|!i|(?:use|call)_(?:the_)?@?(?:shell|bash|terminal|command)_tool_to_(?:run
-  |execute)_[^\n]{0,120}?(?:\|\s{0,3}(?:ba|z)?sh\b|rm -rf)
-tool_steering|!i|(?:call|use|invoke|run)_&{0,3}?(?:with|passing|including)_(?:the_)?%TALK%
-tool_steering|!i|(?:after|before)_(?:each|every|any)_@?(?:call|request|response|answer|message|tool|turn),?_(?:you_(?:must
-  |should)_|please_|always_|also_|then_|(?:use|call)_@{0,4}?to_){0,2}(?:post|send|upload|forward
-  |submit)_[^.!?]{0,40}?\bto_\W{0,2}https?://
-tool_steering|~|(?:change|replace|swap)_(?:the_)?@{0,2}?(?:recipient|destination|payee|beneficiary|iban)_@{0,3}?(?:to|with
-  |by)_
-tool_steering|!i|(?:%GIVE%)_@{0,5}?(?:all|every|each)_(?:environment_variables?|env_vars?|secrets?|credentials?|api_keys?
-  |passwords?)_(?:in|into|to|as)_@{0,4}?(?:arguments?|parameter|field|metadata|notes?|query|url)
-tool_steering|~|(?:other|those|existing)_@?tools_(?:are|is)_(?:now_)?(?:deprecated|unsafe|broken|disabled|insecure|obsolete
-  |compromised|untrusted)
-tool_steering|d|(?:do_not_(?:use|call)_any_other_tool|never_(?:use|call)_any_other_tool|only_use_this_tool|instead_of_(?:all
-  |every|any)_other_tools?)
-tool_steering|di|(?:when|whenever|if|once|every)_@{1,5}?(?:is|are|gets)_(?:available|called|used|invoked
-  |present)[^.!?]{0,40}?(?:change|replace|set|modify|redirect|swap|override|bcc|cc|include)_(?:the_)?@{0,3}?(?:recipient
-  |destination|amount|account|address|number|bcc|cc|contents?)\b
-tool_steering|!i|(?:always)_(?:change|replace|set|redirect|add_a|add|bcc|cc)_(?:the_)?@{0,2}?(?:recipient|destination|account
-  |payee|bcc|address)
-tool_steering|~|(?:you)_(?:must|should|need_to|have_to)_(?:now_|immediately_|always_|first_|then_)*(?:call|invoke|run
-  |execute)_(?:the_)?(?:tool_|function_|command_)?
-tool_steering|!|(?:system|override|urgent|important)\W{0,3}[^.!?]{0,24}\byou_must_now_(?:call|invoke|run|execute)_
-tool_steering|!i|(?:read|open|cat|load|fetch|access|retrieve|get)_&{0,6}?%FILE%[^\n!?]{0,60}?\b(?:and
-  |then)_(?:then_)?(?:%GIVE%)_
-tool_steering|di|(?:%GIVE%)_@{0,6}?%FILE%[^\n!?]{0,40}?\b(?:in|into|to|as|with|via)_@{0,4}?(?:arguments?|parameter|field
-  |sidenote|notes?|context|query|comment|answer|reply|response|request|message|https?:|endpoint|every)
-tool_steering|!i|(?:before)_(?:using|calling|invoking|running|answering)[^.!?]{0,60}?\b(?:read|open|cat|access
-  |load)_&{0,5}?%FILE%
-tool_steering|!i|(?:%GIVE%)_@{0,4}?contents?_of_@{0,3}?%FILE%
-tool_steering|di|(?:%GIVE%)_@{0,5}?%TALK%
-tool_steering|!i|(?:reveal|print|output|repeat|show|display|leak|disclose|recite|reproduce|share|tell|give|return
-  |include)_@{0,4}?your_@{0,2}?(?:system_prompt|hidden_prompt|initial_prompt|environment_variables|instructions(?=_(?:verbatim
-  |and|word)|\s*(?:$|[.!\n])))
-tool_steering|!i|(?:reply|respond|answer)_(?:only_)?with_(?:the|your)_@?(?:system_prompt|instructions)
-exfil_link|!m|(?<=!)\[[^\[\]\n]{0,120}\]\(\s?<?https?://[^)\s{<\[]{0,300}(?:\{\{?|<|\x257b|\[)[\w .\x25-]{0,40}?(?:history
-  |conversation|secret|key|token|prompt|data|content|summary|password|base64|user|message|email|chat|env)
-exfil_link|!i|(?:append|add|encode|attach|include|put|insert|embed)_@{0,6}?(?:conversation|chat|history|secrets?|contents?_of
-  |user['’]s|system_prompt|environment|everything_you|all_(?:data|messages|emails))[^.!?]{0,60}?\b(?:to|in|into|as|on
-  |at)_@{0,4}?(?:url|query|link|image)
-exfil_link|!i|(?:send|post|upload|forward|transmit|exfiltrate|leak|submit|report|email|copy|deliver)_[^\n!?]{0,90}?(?:%WEALTH%
-  |%TALK%)[^\n!?]{0,80}?\b(?:to|at|via)_\W{0,2}(?:https?://|[\w.+-]{1,64}\x40[\w-])
-exfil_link|!i|(?:fetch|open|visit|request|load|call|get|curl)_\W{0,2}https?://\S{1,200}?=["'`>]{0,2}\s{1,3}(?:followed_by|plus
-  |and_then|with)_
-exfil_link|!i|(?:render|display|show|insert|embed|output|include|load)_@{0,3}?(?:image|link|url|picture)_(?:with|containing
-  |including|carrying)_[^.!?]{0,40}?%WEALTH%[^.!?]{0,30}?\b(?:query|url|parameters?|path|link)
-exfil_link|!i|(?:fetch|open|visit|request|load|call|get|curl)_\W{0,2}https?://\S{1,200}?[?\x26/=](?:<|\{|\[
-  |\$)[\w ]{0,30}(?:secret|key|token|history|conversation|password|data|prompt)
-template_tokens|!mx|<\|(?:im\_start|im\_end|system|user|assistant|endoftext|eot\_id|start\_header\_id|end\_header\_id
-  |begin\_of\_text|end\_of\_text|endofprompt|channel|message)\|>|(?<![\w(=,.\[])\[inst\]\s{1,2}\S|\[/inst\]|(?<=<)<sys>>
-  |<(?:start|end)\_of\_turn>
-template_tokens|!mx|</(?:tool\_result|tool\_response|function\_results?|function\_response|tool\_output
-  |tool\_call)>\s{0,3}<?/?(?:system|user|human|assistant|instructions?)\b
-role_spoof|~mx|<(?:important|critical|system|hidden|secret|admin|override|urgent)(?:[-\_ ]\w+)?>(?=[^<]{0,30}\w[^<]{0,30} )
-role_spoof|!m|<(?:system|admin|override|hidden|secret|important|critical|urgent)(?:[-\_ ]\w+)?>[^<]{0,160}?\b(?:from_now_on
-  |you_must_(?:now_)?(?:call|send|read|ignore|not)|you_are_(?:now_)?an?_|ignore_|do_not_(?:tell|mention|inform)
-  |the_(?:assistant|user_)|route_|obey|exfiltrate|before_using|without_asking|pre.?approved)
-hidden_text|!m|<!--(?=[^<>]{0,200}?\b(?:%AI%)\b)[^<>]{0,300}?(?:\b%DOES%_|you_are_an?_(?:ai|llm))
-hidden_text|!|style\s{0,2}=\s{0,2}["'][^"'>]{0,160}?(?:display:\s{0,2}none|visibility:\s{0,2}hidden|font-size:\s{0,2}[01](?:px
-  |pt)?\b|opacity:\s{0,2}0(?![.\d])|(?<!-)color:\s{0,2}(?:#fff(?:fff)?|white)\b)[^>]{0,100}>[^<]{0,200}?(?:%ORDER%
-  |\b(?:%AI%)\b|(?:%GIVE%)_)
+_STEER_TOKEN = (
+    r"[^\W_]+(?:(?:['’-]|\.(?=[a-z0-9]{1,7}\b)|_+(?=[^\W_]))[^\W_]+)*(?:\(\))?|://[^\s\"'`)]*[^\s\"'`).,;!?]|[,;:]|\n(?!\s)"
+    r"|[.!?…。！？]+(?=[\s\"'”’)\]*_`<]|$)|\n\s*\n|\n\s{0,8}(?:[-*#>•]|\d{1,3}[.)])\s"
+    r"|@[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}\b"
+    r"|(?<=rm )-[a-z]*[rf]|\|\s{0,3}(?:sudo\s+)?(?:ba|z|k)?sh\b|\|\s{0,3}nc\s|/dev/tcp/"
+    r"|<!--[^<>\n]{0,16}-->|</?[a-z][^<>\n]{0,80}>"
+    r"|(?<![\w.])(?:~|\$home|[a-z]:|\.{1,2})?[/\\][\w.@*$+-]+(?:[/\\][\w.@*$+-]*)*|(?<![\w.])\*?\.[a-z][\w.-]*(?:/[\w.-]+)*|[^\w\s]|\w|\n")
+_steer_piece = lazy_regex(r"\S+|\n\s*\n|\n\s{0,8}(?:[-*#>•]|\d{1,3}[.)])\s|\n")
+_steer_token = lazy_regex(_STEER_TOKEN)
+_steer_path = lazy_regex(
+    r"\bid_(?:rsa|ed25519|ecdsa|dsa)\b(?!\.pub)|\.ssh\b(?![^\s]*(?:\.pub|known_hosts))|\.aws\b|\.env\b(?!\.(?:example|sample|template|dist))"
+    r"|\.netrc|\.kube\b|kubeconfig|\.gnupg|\.docker/config|\.git-credentials|\.pgpass|\.npmrc|\.pypirc|/etc/(?:passwd|shadow|sudoers)"
+    r"|\.\w+_history$|\.config/(?:gh|gcloud|github)|application_default_credentials|mcp\.json|claude_desktop_config"
+    r"|/credentials\b|\*credentials|^\*.*\.(?:pem|key)$|keychain|wallet\.dat|confidential$|secrets?\.(?:ya?ml|json|txt|toml)$")
+_steer_setup = lazy_regex(
+    r"\.(?:bash|zsh)rc|\.bash_profile|\.profile|\.claude/settings|\.cursor/(?:mcp|rules)|\.cursorrules|claude\.md|agents\.md|\.git/hooks|"
+    r"\.vscode/(?:settings|tasks|mcp)|crontab|authorized_keys")
+_steer_hook = lazy_regex(r"[?&/=](?:<|\{|\[|\$|%7b)[\w .-]{0,30}(?:secret|key|token|history|conversation|password|data|prompt)")
+_steer_leet = str.maketrans("01345@$", "oieasas")
+
+
+# What is told by its form, and the strings of which one is in a text then (in lower case).
+_STEER_FORMS = {
+    "PATH": (".ssh", "id_rsa", "id_ed25519", "id_ecdsa", "id_dsa", ".aws", ".env", ".netrc", ".kube", "kubeconfig", ".gnupg", ".docker/config",
+             ".git-credentials", ".pgpass", ".npmrc", ".pypirc", "/etc/", "_history", ".config/gh", ".config/gcloud", "_credentials", "/credentials", "*credentials",
+             "mcp.json", "claude_desktop_config", "*.pem", "*.key", "keychain", "wallet.dat", "://confidential", "secrets."),
+    "SETUP": ("shrc", "_profile", ".claude", ".cursor", "claude.md", "agents.md", ".git/hooks", ".vscode", "crontab", "authorized_keys"),
+    "DANGER": ("rm -", "| sh", "|sh", "| bash", "|bash", "| sudo", "|sudo", "| zsh", "| nc", "chmod 7", "chmod -r", "/dev/tcp", "histfile", "https_proxy=", "http_proxy="),
+    "URL": ("://",), "HOOK": ("=<", "={", "=[", "=$", "/{", "/<"), "APART": (" ", "-", "."), "NAME": ("_", "()"), "DEED": ("_", "()"), "MAIL": ("@",)}
+_steer_deed = lazy_regex("(?:^|_)(?:delete|remove|wipe|destroy|drop|transfer|send|export|grant|reset|erase|purge|format)(?:_|$)")
+_STEER_COMMON = frozenset("from on here api access response message system context the be of to in so".split())
+_STEER_TONGUES = """
+nutzer benutzer anwender anweisungen instruktionen vorgaben regeln systemvorgaben befehle richtlinien utilisateur utilisateurs
+ignorez oublie oubliez consignes usuario usuaria usuarios utente utenti gebruiker gebruikers instrucciones indicaciones directrices
+istruzioni direttive instrucoes diretrizes instructies aanwijzingen opdrachten regels instrukcje pokyny instruktioner instruktionerna
+anvisningar ohjeet talimatlari talimat pengguna instruksi perintah arahan utilizador utilizatorului brugeren brukeren
+instruksjoner instructiunile historial conversa senha ssh rsa aws env credentials
 """
-# What may stand before an order: a start of clause, a polite word, "you must", or the model addressed by name.
-_inject_lead = lazy_regex(
-    r"(?:^|[.!?:;,>*#\])}\"'`“”‘’«»\-–—…|(\n/\\=。：\[<{_]|\b(?:please|kindly|now|then|and|just|simply|immediately|first|instead"
-    r"|also|so|but|always|you|ai|assistants?|llms?|agents?|models?|bitte|veuillez|por favor|per favore|proszę|und|et|y|e|en|i"
-    r"|alsjeblieft|пожалуйста|и|tool to|there['’]s|there is)|\b(?:you|assistants?|agents?|models?|llms?|ai)\b"
-    r"(?:\s+[\w,]+){0,4}?\s+(?:must|should|shall|will|to|have to|need to)(?:\s+(?:also|always|now|first))?"
-    r"|^\s*(?:must|should|shall)(?:\s+also)?)\s*$")
-_inject_addressed = lazy_regex(r"\b(?:you|assistants?|agents?|ai|llms?|models?|please|also|then|now)\b"
-                               r"(?:(?!\b(?:not|never|no)\b|n['’]t\b)[^.!?])*$")
+_STEER_MISSPELT = ("ignore", "disregard", "forget", "previous", "instructions", "instruction", "prompt")
+_STEER_BARE = bytes(ord(chr(code).lower().translate(_steer_leet)) if chr(code).isalnum() else 32 for code in range(128)) + bytes(range(128, 256))
+_steer_joined = lazy_regex("(?:ignore|disregard|forget|override|bypass)(?:all|any|the|of|your|my|these|every)*(?:previous|prior|above|earlier|system|safety)?"
+                           "(?:instructions?|prompts?|rules|guidelines|directives)")
+_STEER_APART = (frozenset((b"i", b"g", b"n", b"o", b"r", b"e")), frozenset((b"i", b"n", b"s", b"t", b"r", b"u", b"c")))
+
+
+def _slips(word: str) -> Iterator[str]:
+    """*word* with one slip inside: a letter too few, too many or wrong, or two swapped."""
+    for place in range(1, len(word) - 1):
+        head, char, tail = word[:place], word[place], word[place + 1:]
+        yield head + tail
+        if tail[:1] != char and len(tail) > 1:
+            yield head + tail[0] + char + tail[1:]
+        for other in "abcdefghijklmnopqrstuvwxyz":
+            yield head + other + char + tail
+            if word + other not in ("forgeto",):
+                yield head + other + tail
+
+
+def _bits(bits: int) -> Iterator[int]:
+    while bits:
+        yield bits & -bits
+        bits &= bits - 1
+
+
+class _SteerPieces(dict[str, "tuple[tuple[int, int, str], ...]"]):
+    """What stands between blanks -> (start, end, letter) of its tokens."""
+
+    def __init__(self, letters: _SteerLetters) -> None:
+        super().__init__()
+        self.letters = letters
+
+    def __missing__(self, piece: str) -> tuple[tuple[int, int, str], ...]:
+        read = tuple((*match.span(), self.letters[match[0]]) for match in _steer_token.finditer(piece))
+        if len(self) < 8192 and len(piece) < 32:
+            self[piece] = read
+        return read
+
+
+class _SteerLetters(dict[str, str]):
+    """token -> the letter that says what it is: `.` `,` `:` for signs, `w` for a word of no class."""
+
+    def __init__(self, steer: _Steer) -> None:
+        super().__init__()
+        self.steer = steer
+
+    def __missing__(self, token: str) -> str:
+        letter = self._letter(token)
+        if len(self) < 8192 and len(token) < 32:
+            self[token] = letter
+        return letter
+
+    def _letter(self, token: str) -> str:
+        steer = self.steer
+        if token in ("http", "https"):
+            return ","
+        if len(token) > 4 and token[1] in " .*_-" and token[3] == token[1]:     # letters apart
+            token = token[::2]
+            if token not in steer.words and _steer_joined.search(token):
+                return steer.codes[steer.bits["APART"]]
+        bits = steer.words.get(token) or steer.words.get(token.replace("’", "'"))
+        first, last = token[0], token[-1]
+        if bits is None and (len(token) == 1 or token == ":") and not first.isalnum():
+            return ":" if first in ":：" else "." if first in ".!?…。！？" else "n" if first == "\n" else ","
+        if bits is None and not first.isalnum() and first not in "~./\\$*|<@-:":
+            return ":" if token in ":：" else "." if token.strip() in (".", "!", "?", "…", "。", "！", "？") or token.count("\n") > 1 or "\n" in token and token.strip() else ","
+        if bits is None:
+            if token.startswith("://"):
+                bits = steer.bits["URL"] | (steer.bits["HOOK"] if _steer_hook.search(token) else 0)
+            elif first == "@" and len(token) > 1:
+                bits = steer.bits["MAIL"]
+            elif first == "<":
+                return ","
+            elif first in "|-" and len(token) > 1 or token.startswith("/dev/tcp"):
+                bits = steer.bits["DANGER"]
+            elif first in ".!?…" and not token.strip(".!?…"):
+                return "."
+            else:
+                bits = (steer.bits["PATH"] if _steer_path.search(token) else 0) | (steer.bits["SETUP"] if _steer_setup.search(token) else 0)
+                if not bits:
+                    bits = steer.words.get(token.translate(_steer_leet))
+                if not bits and ("_" in token.strip("_") or token.endswith("()")):
+                    bits = steer.bits["NAME"] | (steer.bits["DEED"] if _steer_deed.search(token) else 0)
+        if bits is None:
+            return "w" if token[:1].isalnum() or len(token) > 1 else ","
+        return steer.codes.get(bits, "w")
+
+
+class SteeringPhrase(NamedTuple):
+    """One row of the tables: *row* is how it stands there."""
+    row: str
+    kind: str
+    force: str
+    regex: Any
+    needs: int                  # its parts, a bit each: a text that lacks one does not hold the phrase
+    key: int                    # bits of the words that the phrase hangs on: `*` in the table
+
+
+class _Steer:
+    """The tables in the form they are used in."""
+
+    def __init__(self) -> None:
+        self.bits: dict[str, int] = {}              # class or word of a phrase -> its bit
+        self.words: dict[str, int] = {}             # word -> bits
+        self.heads: dict[str, int] = {}
+        self.several: dict[str, list[str]] = {}     # class -> its expressions of several words
+        for line in re.sub(r"\n +", " ", _STEER_WORDS.strip()).split("\n"):
+            name, *words = line.split()
+            for word in words:
+                if "_" in word:
+                    self.several.setdefault(name, []).append(word)
+                else:
+                    self._learn(word, name)
+            self.bits.setdefault(name, 1 << len(self.bits))
+        for name in _STEER_FORMS:
+            self.bits.setdefault(name, 1 << len(self.bits))
+        rows = [line.split(None, 2) for line in _STEER_PHRASES.strip().split("\n")]
+        for word in _STEER_TONGUES.split():
+            self._learn(word, "TONGUE")
+        for word in ("777", "histfile", "https_proxy", "http_proxy"):
+            self._learn(word, "DANGER")
+        for _, _, phrase in rows:
+            for word in re.findall(r"[a-z0-9][\w'’-]*", re.sub(r"[A-Z]+|\.\.\d+|~\d+|//\d+", " ", phrase)):
+                for part in word.split("_"):
+                    self._learn(part, part)
+        for expressions in self.several.values():
+            for part in {part for expression in expressions for part in expression.split("_")}:
+                self._learn(part, part)
+        for word in _STEER_MISSPELT:
+            for slip in _slips(word):
+                self.words.setdefault(slip, self.words[word])
+        self.codes: dict[int, str] = {}
+        for bits in self.words.values():
+            self._code(bits)
+        for name in _STEER_FORMS:
+            self._code(self.bits[name])
+        self._code(self.bits["PATH"] | self.bits["SETUP"])
+        self._code(self.bits["URL"] | self.bits["HOOK"])
+        self._code(self.bits["NAME"] | self.bits["DEED"])
+        self.classes_of: dict[int, str] = {}
+        self.coded: dict[int, list[str]] = {}       # bit -> the letters that have it
+        for bits, code in self.codes.items():
+            for bit in _bits(bits):
+                self.coded.setdefault(bit, []).append(code)
+        self.letters = _SteerLetters(self)
+        self.pieces = _SteerPieces(self.letters)
+        parts: dict[int, int] = {}                  # classes and words of which one is needed -> bit of that need
+        self.phrases = []
+        for kind, force, phrase in rows:
+            regex, needs, key = self._compile(phrase)
+            mask = sum({parts.setdefault(need, 1 << len(parts)) for need in needs})
+            self.phrases.append(SteeringPhrase(" | ".join((kind, force, phrase)), kind, force, regex, mask, key))
+        self.forms = [(bit, [string for name, strings in _STEER_FORMS.items() if need & self.bits[name] for string in strings])
+                      for need, bit in parts.items() if any(need & self.bits[name] for name in _STEER_FORMS)]
+        self.formed = sum(bit for bit, _ in self.forms)
+        meets: dict[int, int] = {}
+        for need, bit in parts.items():
+            for one in _bits(need):
+                meets[one] = meets.get(one, 0) | bit
+        self.gate: dict[bytes, int] = {}            # word as it stands bare in a text -> the needs that it meets
+        self.classes: dict[bytes, int] = {}         # word -> its classes
+        for word, bits in self.words.items():
+            bare = max(re.split("[-'’]", word), key=len).translate(_steer_leet).encode()
+            for bit in _bits(bits):
+                self.gate[bare] = self.gate.get(bare, 0) | meets.get(bit, 0)
+            self.classes[bare] = self.classes.get(bare, 0) | bits
+        self.gate = {word: needs for word, needs in self.gate.items() if needs}
+        answering = [phrase for phrase in self.phrases if phrase.force[0] not in "=+"]
+        self.rare: dict[bytes, Sequence[SteeringPhrase]] = {}       # word -> the phrases that hang on it
+        hung: dict[int, list[SteeringPhrase]] = {}
+        for phrase in answering:
+            for bit in _bits(phrase.key):
+                hung.setdefault(bit, []).append(phrase)
+        for word, bits in self.classes.items():
+            hanging = {id(phrase): phrase for bit in _bits(bits) for phrase in hung.get(bit, ())}
+            if hanging:
+                self.rare[word] = list(hanging.values())
+        self.strings: dict[bytes, list[tuple[str, int, Sequence[SteeringPhrase]]]] = {}     # the same for forms, by a bare word of theirs
+        for name in ("PATH", "SETUP", "DANGER", "HOOK", "APART"):
+            bit = self.bits[name]
+            for string in _STEER_FORMS[name]:
+                bare = max(string.encode().translate(_STEER_BARE).split() or [b"https"], key=len)
+                self.strings.setdefault(bare, []).append((string, bit, [phrase for phrase in answering if phrase.key & bit]))
+        self.tongues = {word.encode() for word in _STEER_TONGUES.split()}
+        for key in self.tongues:
+            self.rare.setdefault(key, ())
+        self.hangs = self.rare.keys() | self.strings.keys()
+        self.foreign: dict[str, list[tuple[SteeringPhrase, list[tuple[str, ...]]]]] = {}
+        for line in _STEER_FOREIGN.strip().split("\n"):
+            phrase, parts = _steer_spell(line)
+            script = max(_steer_script(char) for char in line) or "latin"
+            self.foreign.setdefault(script, []).append((phrase, parts))
+        self.marks = _steer_marking([_steer_mark(line) for line in _STEER_MARKS.strip().split("\n")])
+        self.leads = self._any(self.bits["LEAD"] | self.bits["AGENT"])
+        self.musts, self.yous = self._any(self.bits["MUST"]), self._any(self.bits["YOU"] | self.bits["AGENT"])
+        self.candidates: dict[int, tuple[SteeringPhrase, ...]] = {}
+
+    def _learn(self, word: str, name: str) -> None:
+        bit = self.bits.setdefault(name, 1 << len(self.bits))
+        self.words[word] = self.words.get(word, 0) | bit
+
+    def _code(self, bits: int) -> str:
+        return self.codes.setdefault(bits, chr(0x4E00 + len(self.codes)))
+
+    def _any(self, bit: int) -> str:
+        found = self.classes_of.get(bit)
+        if found is None:
+            found = self.classes_of[bit] = "[\0" + "".join(sorted({code for one in _bits(bit) for code in self.coded.get(one, ())})) + "]"
+        return found
+
+    def _choices(self, element: str) -> tuple[str, int]:
+        """(regex over letters, bits of which one is needed) of alternatives; the bits are -1 where one of them is a sign."""
+        choices, bits = [], 0
+        for choice in element.split("|"):
+            signs = {"END": "(?=[.,:]|$)", "COLON": ",*:"}.get(choice)
+            several = self.several.get(choice, []) if choice.isupper() else [choice] if "_" in choice else []
+            if signs:
+                choices.append(signs)
+                bits = -1
+            elif "_" not in choice:
+                choices.append(self._any(self.bits[choice]))
+                bits |= self.bits[choice]
+            for expression in several:
+                parts = expression.split("_")
+                choices.append("[,:n]*".join(self._any(self.bits[part]) for part in parts))
+                bits |= self.bits[min(parts, key=lambda part: (part in _STEER_COMMON, -len(part)))]
+        return f"(?:{'|'.join(choices)})", bits
+
+    def _compile(self, phrase: str) -> tuple[Any, tuple[int, ...], int]:
+        """(regex over letters, needs, bits of the words that the phrase hangs on) of a phrase."""
+        regex, needs, key = "", [], 0
+        fill = self._any(self.bits["FILL"] | self.bits["PRIOR"])
+        for element in phrase.split():
+            gap = re.fullmatch(r"(\.\.|~|//)(\d+)", element)
+            if gap:
+                one = {"..": "(?:[,:n]*[^.,:n])", "~": f"(?:[,:n]*{fill})", "//": "(?:.)"}[gap[1]]
+                regex += one + "{0," + gap[2] + "}?"
+                continue
+            if element == "STOP":
+                regex += "[.,:n]+"
+                continue
+            if element[0] == "!":
+                regex += f"(?!{self._choices(element[1:])[0]})"
+                continue
+            starred, optional, element = element[0] == "*", element[-1] == "?", element.strip("*?")
+            choices, bits = self._choices(element)
+            if starred:
+                key = bits
+            if not optional and bits > 0:
+                needs.append(bits)
+            if "MAIL" in element:           # what stands before the @ is a word of its own
+                regex += "(?:[,:n]*[^.,:n])??"
+            regex += f"(?:{'[,:n]*' * bool(regex)}{choices})" + "?" * optional
+        return lazy_regex(regex, re.S), tuple(needs), key
+
+    def orders(self, letters: str, first: int) -> bool:
+        """May an order begin at that token? After a sign, "please" and its like, the model's name, or "you must"."""
+        last = letters[first - 1] if first else "."
+        if last in ".,:n" or last in self.leads:
+            return True
+        if last in self.musts:
+            clause = letters[max(0, first - 6):first - 1]
+            clause = clause[clause.rfind(".") + 1:]
+            return not clause or any(letter in self.yous for letter in clause)
+        return False
+
+    def look(self, text: str, words: set[bytes], phrases: Iterable[SteeringPhrase]) -> list[SteeringPhrase]:
+        """Those of *phrases* all of whose parts may be in *text*, which has these bare *words*."""
+        present = asked = 0
+        for word in self.gate.keys() & words:
+            present |= self.gate[word]
+        found = []
+        for phrase in phrases:
+            missing = phrase.needs & ~present
+            if missing & self.formed & ~asked and not missing & ~self.formed:   # forms: is one of their strings there?
+                for bit, strings in self.forms:
+                    if bit & missing & ~asked:
+                        asked |= bit
+                        if any([string in text for string in strings]):
+                            present |= bit
+                missing &= ~present
+            if not missing:
+                found.append(phrase)
+        return found
+
+    def hanging(self, text: str, words: set[bytes]) -> Iterable[SteeringPhrase]:
+        """The phrases that hang on one of the *words* of *text*."""
+        some = [self.rare[word] for word in self.rare.keys() & words]
+        some += [hung for word in self.strings.keys() & words for string, _, hung in self.strings[word] if string in text]
+        return {id(phrase): phrase for hung in some for phrase in hung}.values()
+
+
+def _steer_script(char: str) -> str:
+    """The script of a letter that is not ASCII, "" for signs."""
+    if char < "\u00c0" or "\u2000" <= char < "\u3041":
+        return ""
+    return ("latin" if char < "\u0370" or "\u1e00" <= char < "\u2000" else "signs" if char >= "\ue000"
+            else "hangul" if char >= "\uac00" else "han" if char >= "\u3400" else f"{ord(char) >> 7:x}")
+
+
+def _steer_spell(line: str) -> tuple[SteeringPhrase, list[tuple[str, ...]]]:
+    """A phrase of another language, and for each of its parts what one of is there."""
+    kind, phrase = line.split(None, 1)
+    regex, parts = "", []
+    for element in phrase.split():
+        gap = re.fullmatch(r"\.\.(\d+)", element)
+        if gap:
+            regex += ("[^.!?,;。！？\\n]{0," if kind == "override" else "[^.!?。！？\\n]{0,") + gap[1] + "}?"
+        elif element == "PATH":
+            regex += r"\S{0,40}?(?:\.ssh|id_rsa|id_ed25519|\.aws|\.env\b|credentials|\.netrc|\.kube|/etc/(?:passwd|shadow)|mcp\.json)\S{0,30}"
+            parts.append((".ssh", "id_rsa", "id_ed25519", ".aws", ".env", "credentials", ".netrc", ".kube", "/etc/", "mcp.json"))
+        else:
+            choices = tuple(choice.replace("_", " ") for choice in element.split("|"))
+            parts.append(choices)
+            regex += "(?:" + "|".join(map(re.escape, choices)) + ")"
+    if regex[3:4].isascii() and not regex.startswith(r"\S"):
+        regex = r"(?<!\w)" + regex
+    return SteeringPhrase(" | ".join((kind, "foreign", phrase)), kind, "said", lazy_regex(regex), 0, 0), parts
+
+
+def _steer_mark(line: str) -> tuple[SteeringPhrase, tuple[str, ...]]:
+    kind, force, rest = line.split(None, 2)
+    words, regex = re.split(r"\s{2,}", rest, 1)
+    return (SteeringPhrase(" | ".join((kind, force, words)), kind, force, lazy_regex(regex, re.S), 0, 0),
+            tuple(word.replace("+", " ") for word in words.split(" ")))
+
+
+_SteerMarks = Mapping[str, "list[tuple[SteeringPhrase, int]]"]
+
+
+def _steer_marking(marks: Sequence[tuple[SteeringPhrase, Sequence[str]]]) -> list[tuple[str, Any, _SteerMarks]]:
+    """The marks by how their words begin, (head, regex of the words, word -> marks and lengths): one pass of a text a head."""
+    heads: dict[str, list[tuple[str, SteeringPhrase]]] = {}
+    for phrase, words in marks:
+        for word in words:
+            heads.setdefault(word if word[0].isalpha() else word[0], []).append((word, phrase))
+    return [(head, re.compile("|".join(sorted((re.escape(word) for word, _ in pairs), key=len, reverse=True))),
+             {word: [(phrase, len(other)) for other, phrase in pairs if word.startswith(other)] for word, _ in pairs})
+            for head, pairs in heads.items()]
+
+
+@lru_cache(None)
+def _steer() -> _Steer:
+    return _Steer()
+
+
+class SteeringHit(NamedTuple):
+    """A phrase or mark found at [start, end) of a text."""
+    start: int
+    end: int
+    phrase: SteeringPhrase
+
+
+def _steer_lower(text: str) -> str:
+    """*text* in lower case, every character in its place."""
+    low = text.lower()
+    if len(low) != len(text):   # a few letters grow when lowered
+        low = text.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")
+    if "\\" in low:             # JSON within the text
+        low = low.replace("\\n", "\n ").replace("\\r", "\n ").replace("\\t", "  ").replace('\\"', ' "')
+    return low
+
+
+def _steer_phrases(low: str, defining: bool, budget: Budget) -> Iterator[SteeringHit]:
+    """The phrases in *low*, block by block, before any excuse. Most blocks hold none of the words that phrases hang on."""
+    steer = _steer()
+    plain = low.isascii()
+    for start in range(0, len(low), _STEER_BLOCK):
+        budget.check()
+        stop = start + _STEER_BLOCK
+        block = low[start:stop + _STEER_AFTER]
+        bare, words = _steer_words(block)
+        phrases: Sequence[SteeringPhrase] = steer.phrases
+        zones: list[list[int]] = []     # parts that hold a word that a phrase hangs on
+        spaced = b"n" in words and b"r" in words and (_STEER_APART[0] <= words or _STEER_APART[1] <= words)
+        if defining or spaced:          # letters apart
+            zones = [[max(0, start - _STEER_BEFORE), stop + _STEER_AFTER]]
+        elif not steer.hangs.isdisjoint(words):
+            phrases = steer.look(block, words, steer.hanging(block, words))
+            keys = 0
+            for phrase in phrases:
+                keys |= phrase.key
+            if keys:
+                bare = b" " + bare + b" "
+                places = [place for word in steer.rare.keys() & words if steer.classes.get(word, 0) & keys
+                          for place in _steer_finds(bare, b" " + word + b" ")]
+                places += [place for word in steer.strings.keys() & words for string, bit, _ in steer.strings[word] if bit & keys
+                           for place in _steer_finds(block, string)]
+                for place in sorted(places):
+                    begin, end = max(0, start + place - _STEER_BEFORE), start + place + _STEER_AFTER
+                    if zones and begin < zones[-1][0] + 80:     # places so near to each other are looked at together
+                        zones[-1][1] = end
+                    else:
+                        zones.append([begin, end])
+        hot: list[tuple[int, int, dict[str, SteeringPhrase]]] = []
+        for begin, end in zones:
+            here = phrases if spaced else steer.look(low[begin:end], _steer_words(low[begin:end])[1], phrases)
+            if here:
+                some = {phrase.row: phrase for phrase in here}
+                if hot and begin < hot[-1][1]:
+                    begin, _, before = hot.pop()
+                    some.update(before)
+                hot.append((begin, end, some))
+        for begin, end, some in hot:
+            yield from _steer_zone(low, begin, end, list(some.values()), spaced)
+        scripts = set() if plain or block.isascii() else {_steer_script(char) for char in set(block)}
+        if not steer.tongues.isdisjoint(words):
+            scripts.add("latin")
+        for script in scripts:
+            for phrase, parts in steer.foreign.get(script, ()):
+                if all(any(word in block for word in words) for words in reversed(parts)):
+                    for match in phrase.regex.finditer(block):
+                        yield SteeringHit(start + match.start(), start + match.end(), phrase)
+
+
+def _steer_words(text: str) -> tuple[bytes, set[bytes]]:
+    """*text* with blanks for all but its ASCII letters and digits, every character in its place, and its words."""
+    bare = text.encode("ascii", "replace").translate(_STEER_BARE)
+    return bare, set(bare.split())
+
+
+def _steer_finds(text: Any, part: Any) -> Iterator[int]:
+    place = text.find(part)
+    while place >= 0:
+        yield place
+        place = text.find(part, place + 1)
+
+
+def _steer_zone(low: str, begin: int, end: int, phrases: Sequence[SteeringPhrase],
+                spaced: bool) -> Iterator[SteeringHit]:
+    """The *phrases* in a part of *low*."""
+    steer = _steer()
+    begin = max(low.rfind(" ", 0, begin), low.rfind("\n", 0, begin), begin - 40, 0)
+    zone = low[begin:end]
+    if spaced or "<" in zone or any([string in zone for string in _STEER_FORMS["DANGER"]]):
+        regex = _steer_spaced_token if spaced else _steer_token
+        tokens = [match.span() for match in regex.finditer(low, begin, end)]
+        letters = "".join([steer.letters[low[first:last]] for first, last in tokens])
+    else:           # nothing reaches over a blank: the pieces between them are read once each
+        tokens, read, pieces = [], [], steer.pieces
+        for match in _steer_piece.finditer(low, begin, end):
+            start = match.start()
+            for first, last, letter in pieces[match[0]]:
+                tokens.append((start + first, start + last))
+                read.append(letter)
+        letters = "".join(read)
+    for phrase in phrases:
+        for match in phrase.regex.finditer(letters):
+            first, last = match.span()
+            if phrase.force[-5:] != "order" or steer.orders(letters, first):
+                yield SteeringHit(tokens[first][0], tokens[last - 1][1], phrase)
+
+
+def _steer_marks(low: str) -> Iterator[SteeringHit]:
+    for head, regex, marks in _steer().marks:
+        if head in low:
+            for match in regex.finditer(low):
+                for phrase, size in marks[match[0]]:
+                    rest = phrase.regex.match(low, match.start() + size)
+                    if rest:
+                        yield SteeringHit(match.start(), rest.end(), phrase)
+
+
+def steering_hits(text: str, defining: bool, budget: Budget) -> list[SteeringHit]:
+    """What steers a model in *text* itself: strong hits, and weak ones near which a different one stands; in text order."""
+    low = _steer_lower(text)
+    data = low[:80].lstrip()[:1] in ("{", "[")
+    hits = [hit for found in (_steer_phrases(low, defining, budget), _steer_marks(low)) for hit in found
+            if (defining or hit.phrase.force[0] != "=") and not _steer_excused(low, hit, data, defining)]
+    hits.sort(key=lambda hit: hit[:2])
+    kept, latest = [], {}
+    for hit in hits:
+        force = hit.phrase.force
+        if force != "hint" and (defining or force[0] != "+"):
+            kept.append(hit)
+        for row, other in latest.items():
+            if row != hit.phrase.row and other.end <= hit.start < other.end + _STEER_NEAR:
+                kept += [other, hit]
+        latest[hit.phrase.row] = hit
+    return sorted(set(kept), key=lambda hit: hit[:2])
+
+
+_steer_spaced_token = lazy_regex(
+    r"(?<![^\W_])[^\W\d_](?:[ .*_-][^\W\d_](?![^\W_])){2,}|" + _STEER_TOKEN)
+
+
 _inject_spoken = lazy_regex(    # words that announce an example, not an order
-    r"(?<![\w.@/-])(?:e\.g\.?|i\.e\.?|such as|for example|for instance|example|phrases?|payloads?|attack\w*"
+    r"(?<![\w.@/-])(?:todo|fixme|e\.g\.?|i\.e\.?|such as|for example|for instance|example|phrases?|payloads?|attack\w*"
     r"|inject\w*|jailbreak\w*|strings?|(?:prompts?|texts?|messages?|sentences?|commands?) (?:like|such|that|which|to)"
     r"|attempt\w*|tr(?:y|ies|ying) to"
     r"|asks? (?:it|the|a|an|models?)|tell(?:s|ing) (?:the|a|an|it|them|models?)|telling|told|tricks?|says|saying"
     r"|contain(?:s|ing)|detect\w*|reject\w*|blocks?|blocked|refus\w*|classif\w*|assert\w*|expect\w*|fixture"
-    r"|test\w*|verif\w*|sample|beispiel\w*|exemple|ejemplo|esempio|exemplo|voorbeeld"
+    r"|test\w*|verif(?:y|ies|ying) (?:that|how|if)|sample|beispiel\w*|exemple|ejemplo|esempio|exemplo|voorbeeld"
     r"|przykład\w*|например|例如|例えば)(?![\w@/-])[^.!?;\n]{0,60}$")
 _inject_labelled = lazy_regex(  # the rest of a row of examples
     r"[^\n|,\t]{0,60}[|,\t]\s{0,3}[\"']?(?:attacks?|inject\w*|prompt.inject\w*|jailbreak\w*|malicious|unsafe|harmful|adversarial)"
     r"[\"']?\s{0,20}(?:[|,\t\n]|$)")
 _inject_conceals = lazy_regex(  # a terminal told to hide text, to write one colour on the same, or to fill the clipboard
     "\x1b\\[(?:[0-9]{0,8};){0,32}?(?:(?<![34]8;5;)8|30;40|37;47|97;107|40;30|47;37)(?=[;m])[0-9;]{0,99}m|\x1b\\]52;")
+_inject_overwrites = lazy_regex(    # a line with a command that the terminal takes back, a link that shows another host
+    "[^\n\x1b]{0,200}(?:curl|wget|\\|\\s{0,2}(?:ba)?sh\\b|rm -)[^\n\x1b]{0,200}\x1b\\[[0-9]?A\x1b\\[[02]?K"
+    "|\x1b\\]8;[^;\x07\x1b]*;https?://(?:www\\.)?([\\w.-]+)(?![\\w.-])[^\x07\x1b]*(?:\x07|\x1b\\\\)"
+    "(?:https?://)?(?!(?:www\\.)?\\1\\b)(?:[\\w-]+\\.)+[a-z]{2,}[/\\w.-]*\x1b\\]8;;")
 _inject_escape = lazy_regex("\x1b")
 _INJECT_FLAG = "\U0001f3f4"
 _inject_unseen_one = lazy_regex(
@@ -12530,115 +14093,52 @@ _inject_unseen = lazy_regex(    # flags of regions are told apart by their first
     f"{_INJECT_FLAG}[\U000e0061-\U000e007a\U000e0030-\U000e0039]{{2,6}}\U000e007f"
     "|[\U000e0020-\U000e007e]+|[\u202d\u202e][^\n\u202c]{2,}|[\u200b-\u200f\u2060-\u2064\ufeff]{8,}"
     "|[\ufe00-\ufe0f\U000e0100-\U000e01ef]{4,}")
-_inject_unspaced = lazy_regex("[\u3040-\u9fff]")
-_inject_word = lazy_regex(r"[^\W\d_]+")
 
 
-class _InjectRule(NamedTuple):
-    """One row of the table. *row* tells weak hits apart."""
-    row: int
-    kind: str
-    strength: str
-    regex: lazy_regex
+def _steer_excused(low: str, hit: SteeringHit, data: bool, defining: bool) -> bool:
+    """Is this talk about an order rather than one? *data*: the text is JSON, where quotes say nothing."""
+    start, end, phrase = hit
+    if phrase.kind in ("hidden_text", "exfil_link"):
+        return False
+    if phrase.kind == "template_tokens":
+        return _steer_coded(low, start, end)
+    lead = low[max(0, start - 90):start]
+    quoted = not data and _steer_quoted(low, start, end)
+    talked = bool(_inject_spoken.search(lead) or _inject_labelled.match(low, end))
+    return quoted and talked if defining else quoted or talked
 
 
-class _InjectStarts(dict[str, "tuple[_InjectRule, ...]"]):
-    """word → the rules that can begin with it: those of the word itself, and those of its first four letters."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.words: dict[str, list[_InjectRule]] = {}
-        self.heads: dict[str, list[_InjectRule]] = {}
-
-    def __missing__(self, word: str) -> tuple[_InjectRule, ...]:
-        rules = (*self.words.get(word, ()), *self.heads.get(word[:4], ()))
-        if len(self) < 4096 and len(word) < 24:
-            self[word] = rules
-        return rules
+def _steer_coded(low: str, start: int, end: int) -> bool:
+    """Is the token all there is in a string, or in one that a program builds a prompt with?"""
+    begin = max(low.rfind('"', max(0, start - 80), start), low.rfind("'", max(0, start - 80), start))
+    stop = low.find(low[begin], end, end + 80) if begin >= 0 else -1
+    if stop < 0:
+        return False
+    before, after = low[max(0, begin - 12):begin].rstrip(), low[stop + 1:stop + 12].lstrip()
+    return (begin == start - 1 and stop == end or before.endswith(("+", "(", "{{", "return", " =", ":="))
+            or after.startswith(("+", "}}")))
 
 
-class _Inject(NamedTuple):
-    """The tables in the form they are used in."""
-    near: list[tuple[str, lazy_regex]]      # first character of a pivot, regex of the stems that hold it
-    far: list[tuple[str, lazy_regex]]       # more of them for text that is not ASCII
-    starts: _InjectStarts                   # rules that begin with words
-    marked: list[_InjectRule]               # rules that begin with a mark
-    searched: list[_InjectRule]
+def _steer_quoted(low: str, start: int, end: int) -> bool:
+    """Is the phrase most of what stands in quotation marks or backquotes that begin within a sentence or a line of code?"""
+    line = low.rfind("\n", max(0, start - 200), start) + 1
+    for place in range(start - 1, max(line, start - 60) - 1, -1):
+        close = _INJECT_QUOTES.get(low[place])
+        if close and (place == line or not low[place - 1].isalnum()):
+            before = low[max(0, place - 60):place].strip(" \t>*-#")
+            if not before or low[place - 1] in ",;\t":      # or a field of CSV
+                return False        # nothing before it: the whole text is in quotes
+            stop = low.find("\n\n", end, end + 200)
+            stop = min([found for found in (low.find(mark, end, stop if stop >= 0 else end + 200) for mark in close) if found >= 0],
+                       default=-1)
+            if stop < 0:
+                return False
+            return before[-1] in "([{=" or stop - place < 2 * (end - start) + 16
+    return False
 
 
-@lru_cache(None)
-def _inject_load() -> _Inject:
-    """The tables, made at first use."""
-    far = [(pivot[0], lazy_regex(pivot)) for pivot in _INJECT_FAR_PIVOTS]
-    tables = _Inject(_inject_passes(), far, _InjectStarts(), [], [])
-    words = dict(line.split(" ", 1) for line in _INJECT_WORDS.strip().replace("\n  ", "").split("\n"))
-    for row, line in enumerate(_INJECT_RULES.replace("\n  ", "").strip().split("\n")):
-        kind, strength, pattern = line.split("|", 2)
-        while "%" in pattern:
-            pattern = re.sub("%([A-Z]+)%", lambda name: words[name[1]], pattern)
-        rule = _InjectRule(row, kind, strength, lazy_regex(_inject_spell(pattern)))
-        if "m" in strength or "s" in strength:
-            (tables.marked if "m" in strength else tables.searched).append(rule)
-            continue
-        for head in _inject_heads(pattern):
-            starts = tables.starts.words if head[-1] == "_" else tables.starts.heads
-            starts.setdefault(head.rstrip("_"), []).append(rule)
-    return tables
+_INJECT_QUOTES = {'"': '"', "'": "'", "`": "`", "“": "”“", "„": "“”", "‘": "’", "«": "»", "»": "«", "「": "」", "『": "』"}
 
-
-def _inject_passes() -> list[tuple[str, lazy_regex]]:
-    """(its first character, regex of the stems that hold it) for each pivot, with which the regex begins: it looks back."""
-    by_pivot: dict[str, list[tuple[list[str], list[str]]]] = {pivot: [] for pivot in _INJECT_PIVOTS}
-    for line in _INJECT_STEMS.strip().split("\n"):
-        for stem in line[10:].split():
-            pivot = next(pivot for pivot in _INJECT_PIVOTS if pivot in stem)
-            before, behind = ([r"\W" if char == "." else re.escape(char) for char in part]
-                              for part in stem.split(pivot, 1))
-            by_pivot[pivot].append((before, behind))
-    return [(pivot[0], lazy_regex(re.escape(pivot) + _inject_tree(re.escape(pivot), stems))) for pivot, stems in by_pivot.items()]
-
-
-def _inject_tree(path: str, stems: Sequence[tuple[list[str], list[str]]]) -> str:
-    """The regex of what follows *path* in *stems*, (characters before the pivot, characters to come): one choice for each
-    next character, and only at the end of a stem a look at what must stand before the pivot."""
-    branches: dict[str, list[tuple[list[str], list[str]]]] = {}
-    for before, behind in stems:
-        branches.setdefault(behind[0] if behind else "", []).append((before, behind[1:]))
-    choices = [char + _inject_tree(path + char, below) for char, below in branches.items() if char]
-    ends = [before for before, _ in branches.get("", ())]
-    if not all(ends):
-        return ""                   # a stem that begins with the pivot: nothing else needs to be there
-    looks = [f"(?<={''.join(before)}{path})" for before in ends]
-    if len(looks) > 1:              # one look at the last character spares most of them
-        looks = [f"(?<=[{''.join(sorted({before[-1] for before in ends}))}]{path})(?:{'|'.join(looks)})"]
-    choices += looks
-    return choices[0] if len(choices) == 1 else f"(?:{'|'.join(choices)})"
-
-
-def _inject_spell(pattern: str) -> str:
-    """The regex that a row of the table stands for."""
-    pattern = re.sub(r"(?<!\\)_", r"[^\\w./-]{1,6}", pattern).replace(r"\_", "_")
-    return pattern.replace("@", r"(?:[^\s.!?]{1,32}\s{1,6})").replace("&", r"(?:[^\s!?]{1,80}\s{1,6})")
-
-
-def _inject_heads(pattern: str) -> set[str]:
-    """What a rule can begin with: `word_` is a whole word, others are the first four letters of longer ones."""
-    heads: set[str] = set()
-    body, depth, begin = pattern[3 * pattern.startswith("(?:"):], 0, 0
-    for place, char in enumerate(body + ")"):
-        if depth == 0 and char in "|)":
-            choice, begin = body[begin:place] + "_", place + 1
-            word = _inject_word.match(choice)
-            if not word:
-                heads |= _inject_heads(choice)
-            elif choice[word.end()] == "?":
-                heads |= {word[0] + "_", word[0][:-1] + "_"}
-            else:
-                heads.add(word[0][:4] if len(word[0]) > 3 and choice[word.end()] in "([\\" else word[0] + "_")
-            if char == ")":
-                break
-        depth += (char == "(") - (char == ")")
-    return heads
 
 
 def may_inject(text: str, viewed: bool | None = None) -> bool:
@@ -12646,39 +14146,43 @@ def may_inject(text: str, viewed: bool | None = None) -> bool:
 
     *viewed* is what `needs_views(text)` says, where the caller knows it.
     """
-    return "\x1b" in text or _inject_anchored(text) or (needs_views(text) if viewed is None else viewed)
-
-
-def _inject_anchored(text: str) -> bool:
-    tables = _inject_load()
-    low, passes = (text.lower(), tables.near) if text.isascii() else (_inject_lower(text), tables.near + tables.far)
-    for char, regex in passes:
-        if char in low and regex.search(low):       # for one character `in` is faster still
+    if "\x1b" in text or (needs_views(text) if viewed is None else viewed):
+        return True
+    low = _steer_lower(text)
+    steer = _steer()
+    if not low.isascii() or any(head in low and regex.search(low) for head, regex, _ in steer.marks):
+        return True
+    for start in range(0, len(low), _STEER_BLOCK):
+        block = low[start:start + _STEER_BLOCK + _STEER_AFTER]
+        words = _steer_words(block)[1]
+        if not steer.hangs.isdisjoint(words) or b"n" in words and b"r" in words:
             return True
     return False
-
-
-def _inject_lower(text: str) -> str:
-    """*text* with its ASCII letters lowered: four times as fast as all of them, and it cannot grow."""
-    return text.encode("utf-8", "surrogatepass").lower().decode("utf-8", "surrogatepass")
 
 
 def injection_findings(text: str, where: str, budget: Budget | None = None,
                        shown: Sequence[View] | None = None) -> list[Finding]:
     """What steers a model in *text*, in it and in its canonical views; spans are (0, start, end) of *text* itself.
 
-    *where* is "response", "description" (all text of `*/list` results) or "instructions"; the last two are the
-    stricter. *shown* is `views(text)`, where the caller has them. At most MAX_INJECTION_HITS of each kind; time grows
+    *where* is "response", or for text that defines what a server offers "description" or "instructions", where more
+    counts. *shown* is `views(text)`, where the caller has them. At most MAX_INJECTION_HITS of each kind; time grows
     with the length of *text* alone. Raises BudgetSpent.
     """
     found: list[Finding] = []
     budget = budget or Budget(math.inf)
     shown = shown or views(text, budget)
+    lines = set(text.split("\n")) if len(shown) > 1 else set()
     for view in shown:
         raw = view.name == "raw"
-        spans = [(hit.rule.kind, hit.start, hit.end) for hit in _inject_hits(view.text, where != "response", budget)]
         if raw:
+            spans = [(hit.phrase.kind, hit.start, hit.end) for hit in steering_hits(text, where != "response", budget)]
             spans += [("hidden_text", start, end) for start, end in _inject_hidden(text, len(shown) > 1, budget)]
+            if where != "response":         # no honest definition has characters that nobody sees
+                spans += [("hidden_text", start, end) for start, end, _ in strip_spans(text)
+                          if text[start:end].strip("\u00ad\u200e\u200f\ufeff")]
+        else:
+            spans = [(hit.phrase.kind, hit.start + begin, hit.end + begin) for begin, part in _steer_otherwise(view.text, lines)
+                     for hit in steering_hits(part, where != "response", budget)]
         for kind, start, end in spans:
             first, last = (start, end) if raw else raw_span(view, start, end)
             same = [old.spans[0] for old in found if old.pattern == kind]
@@ -12687,12 +14191,30 @@ def injection_findings(text: str, where: str, budget: Budget | None = None,
     return found
 
 
+def _steer_otherwise(text: str, lines: set[str]) -> Iterator[tuple[int, str]]:
+    """(place, part) of the lines of a view that are none of the *lines* of the raw text, with two lines around them."""
+    shown = text.split("\n")
+    begin = place = 0           # of the part: its first line, and where that begins
+    last = -3                   # the latest line that reads otherwise
+    for number, line in enumerate((*shown, "", "", "", "")):
+        if number < len(shown) and line not in lines:
+            if last < 0 or number > last + 4:
+                first = max(0, number - 2)
+                place += sum(len(line) + 1 for line in shown[begin:first])
+                begin = first
+            last = number
+        elif number == last + 4:
+            yield place, "\n".join(shown[begin:last + 3])
+
+
 def _inject_hidden(text: str, viewed: bool, budget: Budget) -> list[tuple[int, int]]:
     """Spans of characters and escapes that carry text nobody sees; unseen characters give a text further views."""
+    found: list[tuple[int, int]] = []
     regexes = [(_inject_escape, _inject_conceals)] if "\x1b" in text else []
+    if "\x1b[" in text or "\x1b]8;" in text:
+        found = [match.span() for match in _inject_overwrites.finditer(text)][:MAX_INJECTION_HITS]
     if viewed and not text.isascii():
         regexes.append((_inject_unseen_one, _inject_unseen))
-    found: list[tuple[int, int]] = []
     for first, regex in regexes:        # one class is looked for several times as fast as a choice
         place, count = first.search(text), 0
         while place is not None:
@@ -12708,143 +14230,94 @@ def _inject_hidden(text: str, viewed: bool, budget: Budget) -> list[tuple[int, i
     return found
 
 
-class _InjectHit(NamedTuple):
-    start: int
-    end: int
-    rule: _InjectRule
+# -- what a definition asks for
+
+# Names of parameters that ask for what only the model has, as they are once `_`, `-` and capitals are blanks | words of which
+# one is in the name or description of an honest tool that has such a parameter
+_STEER_HARVEST = """
+conversation history|full conversation|conversation log|conversation context|chat history|chat log|chat context|dialogue history
+  | conversation chat message messages thread channel dialogue session transcript agent assistant model llm memory prompt
+message history|previous messages|prior messages|message log|user messages|last messages
+  | conversation chat message messages thread channel inbox session agent assistant model llm prompt completion
+system prompt|system instructions|model instructions|your instructions|hidden instructions|developer prompt|initial prompt
+  | system prompt prompts assistant agent agents model llm chat completion persona bot gpt claude gemini
+tools list|tool list|all tools|available tools|tool names|tool definitions|connected tools|other tools
+  | tool tools toolset server servers mcp agent agents plugin
+previous tool outputs|previous tool results|tool outputs|tool results|tool call history|previous tool calls
+  | tool tools agent agents trace eval evaluation
+chain of thought|model reasoning|inner thoughts|internal reasoning|scratchpad contents
+  | think thinking thought thoughts reason reasoning sequential plan
+user secrets|all secrets|all credentials|user credentials|env file contents|dotenv contents|environment dump|env dump|all env vars|env vars
+  | secret secrets credential credentials vault environment env deploy container docker process run command lambda service job server
+ssh key contents|ssh private key|ssh private key contents|private key contents|id rsa|id rsa contents|contents of id rsa|ssh keys
+  | ssh key keys host hosts remote sftp scp git connect connection tunnel deploy server
+seed phrase|mnemonic phrase|recovery phrase|wallet seed
+  | wallet seed mnemonic key keys account restore derive address
+"""
+_steer_contents = lazy_regex(r"\b(?:contents?|content|text|dump|copy) (?:of|from) (?:\w+ ){0,4}(?:id rsa|ssh|aws|env|passwd|shadow|netrc|secrets?)\b")
+_steer_asked = lazy_regex(      # what a parameter's description asks for
+    r"\b(?:your (?:full |whole |entire |own )?(?:system prompt|system instructions|instructions|chain of thought|context window|memory)"
+    r"|(?:full|whole|entire|complete) (?:conversation|chat|dialogue)(?: history| log)?(?: so far)?|conversation (?:history )?so far"
+    r"|(?:all|every) (?:the )?tools? (?:that are )?(?:available to you|you (?:can|have|may))|tools you (?:can|may) call"
+    r"|(?:previous|last|earlier|recent) (?:\w+ ){0,2}messages (?:of|from|with|in this) (?:the )?(?:user|chat|conversation)"
+    r"|everything you know|instructions (?:that )?you (?:\([^)]*\) )?(?:were|have been|are) given|outputs? of (?:all )?(?:the )?(?:earlier|previous|other) tools?"
+    r"|private details|user['’]s (?:secrets|credentials|passwords|private keys|api keys)|all environment variables)\b")
 
 
-def _inject_hits(text: str, strict: bool, budget: Budget) -> list[_InjectHit]:
-    """Strong hits, and weak ones that another hit stands near, in text order; at most MAX_INJECTION_HITS of a kind."""
-    if not _inject_anchored(text):
+def harvested(tool: Mapping[str, Any]) -> list[str]:
+    """The parameters of *tool* that ask for what only the model has, though the tool is about something else."""
+    schema = tool.get("inputSchema")
+    properties = schema.get("properties") if type(schema) is dict else None
+    if type(properties) is not dict:
         return []
-    low = _inject_flat(text)
-    kept = _InjectKept("!d" if strict else "!")
-    data = low[:80].lstrip()[:1] in ("{", "[")
-    for count, (place, end, rules) in enumerate(_inject_places(low, budget)):
-        if count % 64 == 0:
-            budget.check()
-        for rule in rules:
-            match = rule.regex.match(low, place, end) if rule.kind not in kept.full else None
-            if match and not _inject_excused(low, place, match.end(), rule, data):
-                kept.add(_InjectHit(place, match.end(), rule))
-    return sorted((hit for hits in kept.hits.values() for hit in hits), key=lambda hit: hit[:2])
+    about = set(re.findall(r"[a-z]+", _worded(f"{tool.get('name')} {tool.get('title')} {tool.get('description')}")))
+    found = []
+    for name, one in properties.items():
+        described = one.get("description") if type(one) is dict else None
+        said = _steer_asked.search(described.lower()) if type(described) is str else None
+        asks = f" {_worded(name)} "
+        for names, subjects in _harvest_rows():
+            hit = any(f" {one} " in asks for one in names)
+            if (hit or said and any(one.split()[0] in said[0] for one in names)) and about.isdisjoint(subjects):
+                found.append(name)
+                break
+        else:
+            if _steer_contents.search(asks) or said and about.isdisjoint(_HARVEST_SUBJECTS):
+                found.append(name)
+    return found
 
 
-def _inject_flat(text: str) -> str:
-    """*text* in lower case with blanks for what only lays it out, every character in its place."""
-    low = text.lower()
-    if len(low) != len(text):   # a few letters grow when lowered
-        low = _inject_lower(text)
-    if "\\" in low:             # JSON within the text
-        low = low.replace("\\n", "\n ").replace("\\r", "\n ").replace("\\t", "  ")
-    return low.replace("__", "  ").replace(" _", "  ").replace("_ ", "  ") if "_" in low else low       # _emphasis_
+_HARVEST_SUBJECTS = frozenset("conversation chat agent agents assistant assistants model models llm prompt prompts memory session".split())
 
 
-class _InjectKept:
-    """Of the hits that are added those that count: strong ones, and weak ones with a hit of another row near them."""
-
-    def __init__(self, strong: str) -> None:
-        self.hits: dict[str, list[_InjectHit]] = {}     # kind → hits in different places
-        self.full: set[str] = set()                     # kinds with as many hits as are told
-        self._strong = strong
-        self._latest: dict[int, _InjectHit] = {}        # row → its latest hit
-
-    def add(self, hit: _InjectHit) -> None:
-        """Called with hits in about the order of the text."""
-        if hit.rule.strength[0] in self._strong:
-            self._keep(hit)
-        for row, other in self._latest.items():
-            if row != hit.rule.row and other.end <= hit.start < other.end + _INJECT_NEAR:
-                self._keep(other)
-                self._keep(hit)
-        self._latest[hit.rule.row] = hit
-
-    def _keep(self, hit: _InjectHit) -> None:
-        told = self.hits.setdefault(hit.rule.kind, [])
-        if len(told) < MAX_INJECTION_HITS and not any(old.start < hit.end and hit.start < old.end for old in told):
-            told.append(hit)
-            if len(told) == MAX_INJECTION_HITS:
-                self.full.add(hit.rule.kind)
+@lru_cache(None)
+def _harvest_rows() -> list[tuple[list[str], frozenset[str]]]:
+    rows = _STEER_HARVEST.strip().replace("\n  | ", "\t").split("\n")
+    return [(names.split("|"), frozenset(subjects.split())) for names, subjects in (row.split("\t") for row in rows)]
 
 
-def _inject_places(low: str, budget: Budget) -> Iterator[tuple[int, int, Sequence[_InjectRule]]]:
-    """(place, end of what may be looked at, rules to try there), block by block and in text order within each."""
-    tables = _inject_load()
-    passes = [one for one in (tables.near if low.isascii() else tables.near + tables.far) if one[0] in low]
-    for block in range(0, len(low), _INJECT_BLOCK):
-        budget.check()
-        stop = block + _INJECT_BLOCK
-        places: list[tuple[int, int, Sequence[_InjectRule]]] = []
-        anchors: list[int] = []
-        for pivot, regex in passes:
-            found = [match.start() for match in regex.finditer(low, block, stop + 32)]      # a stem may reach over the end
-            if pivot in "<[":
-                places += ((place, len(low), tables.marked) for place in found)
-            else:
-                anchors += found
-        zones: list[list[int]] = []
-        for anchor in sorted(anchors):
-            begin = max(0, anchor - _INJECT_BEFORE)
-            if not zones or begin > zones[-1][1]:
-                zones.append([begin, 0])
-            zones[-1][1] = anchor + _INJECT_AFTER
-        for begin, end in zones:
-            places += _inject_zone(low, begin, end, tables)
-        places.sort(key=lambda one: one[0])
-        yield from places
+def _worded(name: str) -> str:
+    """The words of a name, in lower case: `chatHistory`, `chat_history` and `CHAT-HISTORY` are `chat history`."""
+    return re.sub(r"[\W_]+", " ", re.sub(r"(?<=[a-z0-9])(?=[A-Z])", " ", name)).strip().lower()
 
 
-def _inject_zone(low: str, begin: int, end: int, tables: _Inject) -> Iterator[tuple[int, int, Sequence[_InjectRule]]]:
-    """The places in a part of *low* where rules can begin."""
-    starts = tables.starts
-    for word in _inject_word.finditer(low, begin, end):
-        rules = starts[word[0]]
-        if rules:
-            yield word.start(), end, rules
-    if not low.isascii() and _inject_unspaced.search(low, begin, end):
-        for rule in tables.searched:
-            for match in rule.regex.finditer(low, begin, end):
-                yield match.start(), end, (rule,)
+def oddities(item: Mapping[str, Any]) -> Iterator[str]:
+    """The kinds of steering in a definition that stand in no one of its strings: parameters that harvest, names that order."""
+    if harvested(item):
+        yield "harvest"
+    name = item.get("name")
+    if type(name) is str and len(name) > 20:
+        yield from dict.fromkeys(finding.pattern for finding in injection_findings(_worded(name), "description"))
 
 
-def _inject_excused(low: str, start: int, end: int, rule: _InjectRule, data: bool) -> bool:
-    """Is this talk about an order rather than one? *data*: the text is JSON, where quotes say nothing."""
-    if "x" in rule.strength:
-        return _inject_coded(low, start, end)
-    lead = low[max(0, start - 90):start]
-    if "i" in rule.strength and not _inject_lead.search(lead):
-        return True
-    if "a" in rule.strength and not _inject_addressed.search(lead):
-        return True
-    return bool(_inject_spoken.search(lead) or _inject_labelled.match(low, end) or not data and _inject_quoted(low, start, end))
-
-
-def _inject_coded(low: str, start: int, end: int) -> bool:
-    """Is the token all there is in a string, or in one that a program builds a prompt with?"""
-    begin = max(low.rfind('"', max(0, start - 80), start), low.rfind("'", max(0, start - 80), start))
-    stop = low.find(low[begin], end, end + 80) if begin >= 0 else -1
-    if stop < 0:
-        return False
-    before, after = low[max(0, begin - 12):begin].rstrip(), low[stop + 1:stop + 12].lstrip()
-    return (begin == start - 1 and stop == end or before.endswith(("+", "(", "{{", "return", " =", ":="))
-            or after.startswith(("+", "}}")))
-
-
-def _inject_quoted(low: str, start: int, end: int) -> bool:
-    """Does the phrase stand in quotation marks or backquotes that begin within a sentence or a line of code?"""
-    line = low.rfind("\n", max(0, start - 200), start) + 1
-    for place in range(start - 1, max(line, start - 60) - 1, -1):
-        close = _INJECT_QUOTES.get(low[place])
-        if close and (place == line or not low[place - 1].isalnum()):
-            if not low[max(0, place - 60):place].strip(" \t>*-#") or low[place - 1] in ",;\t":      # or a field of CSV
-                return False        # nothing before it: the whole text is in quotes
-            stop = low.find("\n\n", end, end + 200)
-            return any(mark in low[end:stop if stop >= 0 else end + 200] for mark in close)
-    return False
-
-
-_INJECT_QUOTES = {'"': '"', "'": "'", "`": "`", "“": "”“", "„": "“”", "‘": "’", "«": "»", "»": "«", "「": "」", "『": "』"}
+def definition_hits(item: Any, budget: Budget | None = None) -> list[tuple[str, str]]:
+    """What steers a model in a definition: a tool, prompt or resource template, or the text of instructions; (kind, the
+    words that do it)."""
+    found = [(finding.pattern, text[start:end]) for text in strings_of(item)[0]
+             for finding in injection_findings(text, "description", budget) for _, start, end in finding.spans]
+    if type(item) is dict:
+        found += ((kind, ", ".join(harvested(item)) if kind == "harvest" else item["name"]) for kind in oddities(item))
+    return found
 
 # -- strip
 
@@ -12962,9 +14435,9 @@ base: cwd workdir workingdir working_dir working_directory workingdirectory work
 base: root roots root_path rootpath base base_path basepath base_dir basedir repo_path repository_path project_root
 base: project_path workspace workspace_path workspace_root dir dirs directory directories folder folders dirname outdir
 base: *dir *dirs *directory *directories *folder *folders *root *cwd *workspace
-place: path paths file files filename filenames filepath filepaths fname pathname infile outfile logfile configfile
-place: envfile keyfile outputpath attachment attachments *path *paths *file *files *filename *filenames
-place: *filepath *filepaths *pathname *attachment *attachments *file_name *file_names save_as
+place: path paths path_in_project path_in_repository path_in_repo file files filename filenames filepath filepaths fname
+place: pathname infile outfile logfile configfile envfile keyfile outputpath attachment attachments *path *paths *file *files
+place: *filename *filenames *filepath *filepaths *pathname *attachment *attachments *file_name *file_names save_as
 place address: uri uris
 address: url urls link links href endpoint host hosts hostname domain domains address ip origin webhook dsn server
 address: connection_string *url *urls *uri *uris *link *href *endpoint *host *hostname *domain *webhook *dsn *address
@@ -13195,28 +14668,41 @@ _dan_break = lazy_regex(r"\$\(|['\"].*[;&|]|\A--")
 
 def may_endanger(tool: str, node: Any, name: str = "") -> bool:
     """A superset of the calls, of texts that need no views, in which `dangers_in` finds something."""
-    if not name and not _DAN_WORDS.isdisjoint(name_words(tool)):
+    if not name and _dan_telling(tool):
         return True
-    if type(node) is list:
-        return any([may_endanger(tool, item, name or "0") for item in node])
-    if type(node) is dict:
-        return any([_dan_named(key, value) or may_endanger(tool, value, key or "0") for key, value in node.items()])
-    if type(node) is not str:
-        return False
-    kind = _dan_role(tool, name)
-    if kind == "":
-        return _dan_sign.search(node) is not None and _dan_plain_url.match(node) is None
-    if kind == "run":
-        return False
-    return len(node) <= _DAN_LINE and _dan_break.search(node) is not None or "root:" in node or "$where" in node
+    for key, value in node.items() if type(node) is dict else [(name, item) for item in node]:
+        role = _dan_member(tool, key)
+        kind = type(value)
+        if role == "named":
+            return True
+        if kind is str:
+            if role == "excused":
+                if len(value) <= _DAN_LINE and _dan_break.search(value) is not None or "root:" in value or "$where" in value:
+                    return True
+            elif role[:3] != "run" and _dan_sign.search(value) is not None and _dan_plain_url.match(value) is None:
+                return True
+            if role[-4:] == "verb" and " " not in value.strip() and not _DAN_WORDS.isdisjoint(name_words(value)) or \
+                    role == "kind" and "secret" in value.lower():
+                return True
+        elif (kind is dict or kind is list) and may_endanger(tool, value, key or "0"):
+            return True
+    return False
 
 
-def _dan_named(name: str, value: Any) -> bool:
-    """Does the name of a member, or the verb that is its value, ask for a look?"""
+@lru_cache(1024)
+def _dan_telling(tool: str) -> bool:
+    return not _DAN_WORDS.isdisjoint(name_words(tool))
+
+
+@lru_cache(4096)
+def _dan_member(tool: str, name: str) -> str:
+    """What the name of a member asks for: "named" (a look, whatever it holds), "verb", "runverb" or "kind" (one at its
+    words); else its role."""
     key = _dan_fold(name)
-    return key in _DAN_NAMES or name == "$where" or key in _DAN_VERB_KEYS and type(value) is str and \
-        len(value.split()) == 1 and not _DAN_WORDS.isdisjoint(name_words(value)) or \
-        key in _DAN_KIND_KEYS and type(value) is str and "secret" in value.lower()
+    if key in _DAN_NAMES or name == "$where":
+        return "named"
+    role = _dan_role(tool, name)
+    return role.replace("excused", "") + "verb" if key in _DAN_VERB_KEYS else "kind" if key in _DAN_KIND_KEYS else role
 
 
 @lru_cache(4096)
@@ -13841,6 +15327,73 @@ _DAN_WORDS = _DAN_DESTROY | _DAN_PARSES | _DAN_PROGRAMS.keys() | _DAN_PACK | _DA
     env environ environment printenv getenv resource resources cluster repository repo browser page puppeteer playwright
     evaluate compose""".split())
 
+
+# -- what a server asks a person or the model
+
+ASKS = {
+    "credentials": "asks a person for a password, key or code in a form, which the protocol forbids",
+    "url": "sends a person to a page of the web",
+    "context": "asks the model with what was said to other servers"}
+# Last words of names that hold a secret; with `of`: when one of these stands before them
+_ASK_NAMES = """
+password passwords passwd passphrase passcode pwd pin cvv cvv2 cvc csc otp totp mnemonic ssn credential credentials secret
+key of api secret private access encryption signing ssh master
+token tokens of access auth bearer api refresh session personal github gitlab slack security id
+phrase of seed recovery secret backup wallet
+code of verification security otp mfa 2fa factor auth authentication authenticator time recovery backup pin sms login
+number of card pin security
+apikey secretkey privatekey accesskey accesstoken seedphrase recoveryphrase cardnumber creditcard
+"""
+_ask_noun = (r"(?:pass(?:word|phrase|code)|\bpwd\b|\bpin\b(?!\s*(?:code of|the\b|it\b|to\b|this\b))|\bcvv2?\b|\bcvc\b|\botp\b"
+             r"|(?:secret|private|api|access|encryption|ssh)[\s_-]*(?:access\s+)?keys?\b|(?:seed|recovery|backup|secret)\s+phrase"
+             r"|mnemonic|(?:access|auth\w*|bearer|api|session|personal access)\s+token|credit\s+card\s+number|card\s+number"
+             r"|social\s+security|(?:verification|one[\s-]time|2fa|mfa|two[\s-]factor|authenticat\w+|security)\s+(?:code|password))"
+             r"(?!\w*\s*(?:manager|polic|length|reset|protect|hint|field|strength|rotat|vault|generator|store|rule|expir|format))")
+_ask_words = lazy_regex(rf"(?i)(?<!no )(?<!without ){_ask_noun}")
+_ask_message = lazy_regex(
+    r"(?i)(?<!not )(?<!never )(?<!n't )\b(?:enter|provide|type|paste|input|give|share|send|confirm|supply|submit|need|require"
+    rf"|tell)\w*\b[^.!?\n]{{0,60}}?{_ask_noun}")
+
+
+@lru_cache(None)
+def _ask_rows() -> dict[str, frozenset[str]]:
+    rows = [row.partition(" of ") for row in _ASK_NAMES.strip().split("\n")]
+    return {word: frozenset(before.split()) for words, _, before in rows for word in words.split()}
+
+
+def asked_for(method: str | None, params: Any) -> set[str]:
+    """Which of ASKS a request of a server is."""
+    if type(params) is not dict:
+        return set()
+    if method == "sampling/createMessage":
+        return set() if params.get("includeContext") in (None, "none") else {"context"}
+    if method != "elicitation/create":
+        return set()
+    found = {"url"} if params.get("mode") == "url" or "url" in params else set()
+    schema = params.get("requestedSchema")
+    fields = schema.get("properties") if type(schema) is dict else None
+    free = [(name, field) for name, field in fields.items() if type(field) is dict and field.get("type", "string") in (
+        "string", "number", "integer") and not {"enum", "const", "oneOf"} & set(field)] if type(fields) is dict else []
+    message = params.get("message")
+    if free and type(message) is str and any(
+            _ask_message.search(view.text) for view in views(message)) or any(
+            _ask_is_secret(view.text, field) for name, field in free for view in views(name)):
+        found.add("credentials")
+    return found
+
+
+def _ask_is_secret(name: str, field: dict[str, Any]) -> bool:
+    """Is this field of a form for a secret?"""
+    *before, last = name_words(name) or ("",)
+    needs = _ask_rows().get(last)
+    if needs is not None and (not needs or not needs.isdisjoint(before)) and not {"postal", "zip", "page", "next"} & {*before}:
+        return True
+    if _ask_rows().get("".join((*before, last))) == frozenset() or field.get("format") == "password":
+        return True
+    texts = [text for text in (field.get("title"), field.get("description")) if type(text) is str]
+    return field.get("type", "string") == "string" and any(
+        _ask_words.search(view.text) for text in texts for view in views(text))
+
 # ---------------------------------------------------------------------------
 # 12. What rules see: one message and what is derived from it
 # ---------------------------------------------------------------------------
@@ -13848,82 +15401,107 @@ _DAN_WORDS = _DAN_DESTROY | _DAN_PARSES | _DAN_PROGRAMS.keys() | _DAN_PACK | _DA
 JUDGE_SECONDS = 0.8         # one line may take this long to judge (or 0.1 s a megabyte, if that is more); then it is refused
 _LARGE = JUDGE_SECONDS * 1e7    # bytes: from here on it is more
 _MEDIA_TYPES = ("image", "audio")
-_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_\r\n"
 _TASK_NOTE = "io.modelcontextprotocol/related-task"
 _INTRODUCTIONS = ("initialize", "server/discover")      # methods whose answers bring the server's `instructions`
+# Methods whose answers define what a server offers -> the member that lists it (names of resources are content like any other)
+DEFINING = {"tools/list": "tools", "prompts/list": "prompts", "resources/templates/list": "resourceTemplates"}
+
+
+def defined_in(message: Message) -> str:
+    """The member of the result in which an answer defines tools, prompts, resource templates or instructions, else ""."""
+    result = message.body.get("result") if message.peer == "server" and message.kind == "response" else None
+    if type(result) is not dict:
+        return ""
+    for method in (message.method, *(method for method, _ in message.others)):
+        members = [DEFINING.get(method, "instructions" if method in _INTRODUCTIONS else "")] if method is not None \
+            else [*DEFINING.values(), "instructions"]       # what nobody asked for is told by its look
+        for member in members:
+            if type(result.get(member)) is (str if member == "instructions" else list):
+                return member
+    return ""
 # Methods whose params carry `arguments` for a tool or prompt; of the others the whole params are the arguments.
 _WITH_ARGUMENTS = ("tools/call", "prompts/get")
 
 
-def _is_base64(text: str) -> bool:
-    return text.isascii() and not text.encode().translate(None, _BASE64)
+_RETRYABLE = ("tools/call", "prompts/get", "resources/read")    # what may be answered by `input_required` (2026-07-28)
+_trace = lazy_regex(r"[0-9a-f]{2}(-[0-9a-f]{2,32}){2}-[0-9a-f]{2}\Z|(?=.{0,512}\Z)[!-~]+=[!-~]*\Z")
 
 
-_TOKENS = {                 # where the protocol keeps which of its tokens
-    "params": frozenset(("cursor", "requestState", "taskId", "progressToken", "requestId", "subscriptionId")),
-    "result": frozenset(("nextCursor", "requestState", "taskId")),
-    "_meta": frozenset(("progressToken", "traceparent", "tracestate", "subscriptionId")),
-    "task": frozenset(("taskId",)),
-}
-
-
-class _Opaque:
-    """Says which strings of one message no rule looks into: tokens of the protocol, and media.
+class _Seen:
+    """What rules see of the strings of one message that are not simply text: of tokens of the protocol and of media nothing,
+    of base64 of a text that text.
 
     By their place, not by their name alone: an argument called "cursor" is text like any other.
     """
 
-    __slots__ = ("_message", "_tokens", "_media")
+    __slots__ = ("_message", "_tokens", "_media", "texts", "decoded")
 
     def __init__(self, message: Message) -> None:
         self._message = message
-        self._tokens: list[tuple[Any, frozenset[str]]] | None = None
+        self._tokens: dict[int, frozenset[str]] | None = None   # id of an object -> which of its members are tokens
+        self.texts: list[str] = []              # while `judged_texts` gathers them: what it has
+        self.decoded: dict[int, str] = {}       # ordinals of texts that are base64 in the message -> their encoding
 
-    def __call__(self, node: dict[str, Any], name: str) -> bool:
-        message = self._message
+    def __call__(self, node: dict[str, Any], name: str, text: str) -> str:
+        """What is seen of *text*, the member *name* (one of _OPAQUE_NAMES) of *node*."""
         if name == "name":      # of the tool or prompt; it has a condition of its own
-            return message.method in _WITH_ARGUMENTS and node is message.body.get("params")
+            message = self._message
+            return "" if message.method in _WITH_ARGUMENTS and node is message.body.get("params") else text
         if self._tokens is None:
-            self._tokens = list(self._find_tokens())
-            self._media: list[Any] = list(self._find_media())
-        if name == "data":
-            return node.get("type") in _MEDIA_TYPES and any(node is one for one in self._media) and _is_base64(node["data"])
-        if name == "blob":
-            return any(node is one for one in self._media) and _is_base64(node["blob"])
-        return any(node is one and name in names for one, names in self._tokens)
+            self._tokens = {id(holder): frozenset(names) for holder, names in self._find_tokens() if type(holder) is dict}
+            self._media = {id(block) for block in self._find_media()}
+        if name == "blob" or name == "data" and node.get("type") in _MEDIA_TYPES:
+            if id(node) not in self._media:
+                return text
+            seen, encoding = text_in_base64(text)
+            if encoding:
+                self.decoded[len(self.texts)] = encoding
+            return seen
+        if name in self._tokens.get(id(node), ()) and (name not in ("traceparent", "tracestate") or _trace.match(text)):
+            return ""
+        return text
 
-    def _find_tokens(self) -> Iterator[tuple[Any, frozenset[str]]]:
-        kind = "params" if self._message.kind != "response" else "result"
-        top = self._message.body.get(kind)
+    def _find_tokens(self) -> Iterator[tuple[Any, Sequence[str]]]:
+        """(object, names of its members that are tokens), where the protocol has them."""
+        message = self._message
+        method, result = message.method or "", message.kind == "response"
+        top = message.body.get("result" if result else "params")
         if type(top) is not dict:
             return
+        names = ["subscriptionId"]
+        if method.endswith("/list"):
+            names.append("nextCursor" if result else "cursor")
+        if method in _RETRYABLE and (not result or top.get("resultType") == "input_required"):
+            names.append("requestState")
+        if method.startswith(("tasks/", "notifications/tasks")) or result and top.get("resultType") == "task":
+            names.append("taskId")
+        names += {"notifications/progress": ["progressToken"], "notifications/cancelled": ["requestId"]}.get(method, ())
+        yield top, names
         meta, tasks = top.get("_meta"), top.get("tasks")
-        yield top, _TOKENS[kind]
-        yield meta, _TOKENS["_meta"]
-        yield top.get("task"), _TOKENS["task"]
-        if type(meta) is dict:
-            yield meta.get(_TASK_NOTE), _TOKENS["task"]
+        yield meta, ("progressToken", "traceparent", "tracestate", "subscriptionId")
+        yield top.get("task"), ("taskId",)
+        yield (meta.get(_TASK_NOTE) if type(meta) is dict else None), ("taskId",)
         for task in tasks if type(tasks) is list else ():
-            yield task, _TOKENS["task"]
+            yield task, ("taskId",)
 
     def _find_media(self) -> Iterator[Any]:
         """The content blocks of a result, prompt or sampling message, and the resources in them."""
-        body = self._message.body
-        top = body.get("result") if self._message.kind == "response" else body.get("params")
+        message = self._message
+        top = message.body.get("result" if message.kind == "response" else "params")
         if type(top) is not dict:
             return
         asked = top.get("inputRequests")
         holders = [top, top.get("result"), *(asked.values() if type(asked) is dict else ())]
-        if self._message.kind == "request" and self._message.peer == "client":
+        if message.kind == "request" and message.peer == "client":
             given = top.get("inputResponses")
             holders = [*given.values()] if type(given) is dict else []
         holders += [one.get("params") for one in holders if type(one) is dict]
         for holder in holders:
-            if type(holder) is not dict or holder is top and self._message.kind == "notification":
+            if type(holder) is not dict or holder is top and message.kind == "notification":
                 continue
             blocks = [*_listed_blocks(holder.get("content")), *_listed_blocks(holder.get("contents"))]
-            for message in _listed_blocks(holder.get("messages")):
-                blocks += _listed_blocks(message.get("content"))
+            for one in _listed_blocks(holder.get("messages")):
+                blocks += _listed_blocks(one.get("content"))
             for block in blocks:
                 yield block
                 yield block.get("resource")
@@ -13934,10 +15512,49 @@ def _listed_blocks(value: Any) -> list[dict[str, Any]]:
     return [one for one in (value if type(value) is list else [value]) if type(one) is dict]
 
 
-def judged_texts(message: Message, opaque: _Opaque | None = None) -> list[str]:
-    """Every string of the message's body in document order, as `strings_of` gives them; what is opaque is empty."""
-    texts: list[str] = []
-    opaque = opaque or _Opaque(message)
+_BASE64 = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=-_\r\n"
+_URL_SAFE = bytes.maketrans(b"-_", b"+/")
+_CONTROLS = bytes(code for code in (*range(32), 127) if code not in b"\t\n\r")
+_no_text = lazy_regex(r"[\0-\x08\x0b\x0c\x0e-\x1f\x7f]")
+
+
+def is_base64(text: str) -> bool:
+    """Is it nothing but letters of base64, and line ends?"""
+    return text.isascii() and not text.encode().translate(None, _BASE64)
+
+
+def text_in_base64(text: str) -> tuple[str, str]:
+    """What is to be judged of base64, and the encoding of that: the text that it stands for; ("", "") when it stands for no
+    text, as media do; *text* itself and "" when it is no base64."""
+    if not text or not is_base64(text):
+        return text, ""
+    data = text.encode().translate(_URL_SAFE, b"=\r\n")
+    data = binascii.a2b_base64(data[:len(data) - (len(data) % 4 == 1)] + b"==")
+    head = data[:64]
+    if head[:2] in (b"\xff\xfe", b"\xfe\xff"):
+        encoding = "utf-16"
+    elif 0 not in head:
+        encoding = "utf-8" if head.translate(None, _CONTROLS) == head else ""
+    else:                       # half of the bytes of ASCII in UTF-16 are nothing
+        encoding = "" if not head.strip(b"\0") else "utf-16-le" if not head[1::2].strip(b"\0") else \
+            "utf-16-be" if not head[::2].strip(b"\0") else ""
+    try:
+        seen = data.decode(encoding) if encoding else ""
+    except UnicodeDecodeError:
+        return "", ""
+    return (seen, encoding) if seen and not _no_text.search(seen) else ("", "")
+
+
+def base64_of_text(text: str, encoding: str) -> str:
+    """The other way."""
+    return binascii.b2a_base64(text.encode(encoding), newline=False).decode()
+
+
+def judged_texts(message: Message, seen: _Seen | None = None) -> list[str]:
+    """Every string of the message's body in document order, as `strings_of` gives them; what is opaque is empty, and base64
+    of a text is that text."""
+    seen = seen or _Seen(message)
+    texts = seen.texts = []
     for key, value in message.body.items():     # the envelope's own strings keep their places, but are not looked into
         texts.append(key)
         kind = type(value)
@@ -13945,7 +15562,7 @@ def judged_texts(message: Message, opaque: _Opaque | None = None) -> list[str]:
             texts.append("" if key == "jsonrpc" or key == "id" and (message.method or message.kind != "response") or
                          key == "method" and value in _METHODS else value)
         elif kind is dict or kind is list:
-            _collect(value, texts, opaque)
+            _collect(value, texts, seen)
     return texts
 
 
@@ -14053,7 +15670,7 @@ class Subject:
     # Derived when first asked for; as class attributes they cost nothing to set up, and there are many messages.
     _texts: list[str] | None = None
     _blob: str | None = None
-    _opaque_parts: _Opaque | None = None
+    _seen_parts: _Seen | None = None
     _names: list[str | None] | None = None
     _roots: list[tuple[tuple[Any, ...], Any]] | None = None
     _flat: tuple[dict[str, Any], _Names] | tuple[()] | None = None
@@ -14072,16 +15689,16 @@ class Subject:
         self._derived: dict[Any, Any] = {}
 
     @property
-    def _opaque(self) -> _Opaque:
-        if self._opaque_parts is None:
-            self._opaque_parts = _Opaque(self.message)
-        return self._opaque_parts
+    def _seen(self) -> _Seen:
+        if self._seen_parts is None:
+            self._seen_parts = _Seen(self.message)
+        return self._seen_parts
 
     @property
     def texts(self) -> list[str]:
         """The `judged_texts` of the message."""
         if self._texts is None:
-            self._texts = judged_texts(self.message, self._opaque)
+            self._texts = judged_texts(self.message, self._seen)
         return self._texts
 
     @property
@@ -14158,16 +15775,43 @@ class Subject:
         """Injection and concealment in the strings of the message; spans point into `texts`."""
         if self._injections is None:
             hits: list[Finding] = []
-            if may_inject(self.blob, self.viewed):
-                method = self.message.method or ""
-                where = "description" if method.endswith("/list") else \
-                    "instructions" if method in _INTRODUCTIONS else "response"
+            member = defined_in(self.message)
+            if member or may_inject(self.blob, self.viewed):
+                agreed = self._agreed_texts(member) if self.message.agreed else ()
                 for index, text in enumerate(self.texts):
                     self.budget.check()
-                    hits += (finding._replace(spans=tuple((index, *span[1:]) for span in finding.spans))
-                             for finding in injection_findings(text, where, self.budget, self.readings(text)))
+                    if index not in agreed:
+                        hits += (finding._replace(spans=tuple((index, *span[1:]) for span in finding.spans)) for finding in
+                                 injection_findings(text, "description" if member else "response", self.budget, self.readings(text)))
+                if member and member != "instructions":
+                    hits += (Finding(kind, (), "raw") for index, item in enumerate(self.message.body["result"][member])
+                             if type(item) is dict and index not in self.message.agreed for kind in oddities(item))
             self._injections = tuple(hits)
         return self._injections
+
+    def _agreed_texts(self, member: str) -> set[int]:
+        """The places in `texts` of the definitions that the user has approved."""
+        result = self.message.body["result"]
+        place = 0
+        for key, value in self.message.body.items():
+            place += 1
+            if key == "result":
+                break
+            place += len(strings_of(value)[0])
+        found: set[int] = set()
+        for key, value in result.items():
+            place += 1
+            if key == member == "instructions":
+                found.update({place} if -1 in self.message.agreed else ())
+            elif key == member:
+                for index, item in enumerate(value):
+                    count = len(strings_of(item)[0])
+                    if index in self.message.agreed:
+                        found.update(range(place, place + count))
+                    place += count
+                continue
+            place += len(strings_of(value)[0])
+        return found
 
     def has_literal(self, literals: frozenset[str]) -> bool:
         """Does one of these strings, in lower case, occur?"""
@@ -14260,7 +15904,7 @@ class Subject:
             found = self._derived["values", skip] = []
             body = {key: value for key, value in self.message.body.items() if key not in ("jsonrpc", "id", "method")}
             leaves: list[_Leaf] = []
-            _walk_values(body, "", (), skip, self._opaque, leaves)
+            _walk_values(body, "", (), skip, self._seen, leaves)
             found += (Value(text, name, (*parent, step), number) for text, name, parent, step, number in leaves)
         return found
 
@@ -14278,7 +15922,7 @@ class Subject:
             if type(root) is str:
                 found.append((root, "", base[:-1], base[-1], False))
             else:
-                _walk_values(root, str(base[-1]), base, skip, self._opaque, found)
+                _walk_values(root, str(base[-1]), base, skip, self._seen, found)
         return found
 
     # -- paths and commands
@@ -14305,9 +15949,25 @@ class Subject:
         return facts
 
     def judge_command(self, source: Any) -> CommandFacts:
+        """The facts of a command, as it stands and without what hides in it. (What it decodes itself, its reader knows.)"""
         self.budget.check()
         policy = self.policy
-        return judge_command(source, ShellContext(policy.paths, policy.is_sensitive, self.budget))
+        context = ShellContext(policy.paths, policy.is_sensitive, self.budget)
+        facts = judge_command(source, context)
+        for view in ("plain", "tags") if self.viewed else ():
+            spelled = self._spelled(source, view)
+            if spelled != source:
+                more = judge_command(spelled, context)
+                facts = CommandFacts({**more.categories, **facts.categories}, facts.paths + more.paths)
+        return facts
+
+    def _spelled(self, source: Any, view: str) -> Any:
+        """A command (or its words) as it reads in a canonical view."""
+        if isinstance(source, Command):
+            return source._replace(source=self._spelled(source.source, view))
+        if isinstance(source, list):
+            return [self._spelled(word, view) for word in source]
+        return next((one.text for one in self.readings(source) if one.name == view), source) if isinstance(source, str) else source
 
     # -- dangers and addresses
 
@@ -14377,7 +16037,7 @@ class Subject:
         found: list[Place] | None = self._derived.get(("places", skip))
         if found is None:
             found, flat = [], self.flat()
-            walk = _PlaceWalk(self.acting, skip, self._opaque, found)
+            walk = _PlaceWalk(self.acting, skip, self._seen, found)
             if flat:
                 for name, text in flat[0].items():
                     if type(text) is str:
@@ -14417,9 +16077,10 @@ class Subject:
         A text of an argument that does not say that it is a path is one only when a file of that name is there.
         """
         tool = self.acting
+        globs = False
         choices, searches = self.server.choices.get(tool, {}), "search" in tool_acts(tool)
         found: list[Place] = []
-        walk = _PlaceWalk(tool, frozenset(), self._opaque, found)
+        walk = _PlaceWalk(tool, frozenset(), self._seen, found)
         for base, root in self.roots():
             walk.below(root, str(base[-1]), base) if type(root) in _CONTAINERS else found.append(Place("", _UNKNOWN, (), ""))
         for place in found:
@@ -14434,9 +16095,11 @@ class Subject:
             elif not text or "content" in roles or "exclusion" in roles or "choice" in roles or \
                     text in choices.get(place.argument, ()) and _choice_word.fullmatch(text) is not None or \
                     ("pattern" in roles or "query" in roles and searches) and stays_inside(text, self.policy.paths):
-                continue
+                globs = globs or "pattern" in roles and searches and _LOOKING.isdisjoint(name_words(tool))
             else:
                 yield place if roles.issuperset(_UNKNOWN) and (text[0] in "/~" or self._is_there(text)) else None
+        if globs:               # it starts where the server is
+            yield Place(".", _SEARCHED, (), ".")
 
     def _is_there(self, text: str) -> bool:
         context = self.path_context
@@ -14452,7 +16115,7 @@ class Subject:
         if given is None:
             given = self._derived["given"] = any([
                 value.text and "_".join(name_words(value.name)) in _GIVEN for value in self.argument_values(frozenset())])
-        return _ACCESS if given else done
+        return done | {"write"} if given else done
 
     def path_hits(self, skip: frozenset[str] | None) -> dict[str, Hit]:
         """Which `path:` matchers of `_any_value` hit: {key in the policy's path index: where}."""
@@ -14503,8 +16166,8 @@ _TAKES_FOLDERS = frozenset("zip tar archive compress pack backup bundle sync mir
 class _PlaceWalk:
     """Gathers what may be a path among the arguments of *tool*."""
 
-    def __init__(self, tool: str, skip: frozenset[str] | None, opaque: _Opaque, found: list[Place]) -> None:
-        self._tool, self._skip, self._opaque, self._found = tool, skip, opaque, found
+    def __init__(self, tool: str, skip: frozenset[str] | None, seen: _Seen, found: list[Place]) -> None:
+        self._tool, self._skip, self._seen, self._found = tool, skip, seen, found
         self._reads = skip is None and _reading_tool.search(tool) is not None
 
     def below(self, node: Any, name: str, path: tuple[Any, ...]) -> None:
@@ -14516,8 +16179,9 @@ class _PlaceWalk:
                     self._found.append(Place(key, _roles_of_name(self._tool, "path"), path, key))
                 kind = type(value)
                 if kind is str:
-                    if not (key in _OPAQUE_NAMES and self._opaque(node, key)):
-                        self.text(value, key, path, key)
+                    text = value if key not in _OPAQUE_NAMES else self._seen(node, key, value)
+                    if text or not value:
+                        self.text(text, key, path, key)
                 elif kind is dict or kind is list:
                     if not (key in skip if skip is not None else "exclusion" in _roles_of_name(self._tool, key)):
                         self.below(value, key, path + (key,))
@@ -14545,7 +16209,7 @@ class _PlaceWalk:
         self._found.append(Place(text, roles, parent, step))
 
 
-_PATCHED = frozenset(("place", "read", "write"))
+_PATCHED, _SEARCHED = frozenset(("place", "read", "write")), frozenset(("place", "read"))
 
 
 def _is_path_name(name: str) -> bool:
@@ -14557,7 +16221,7 @@ def stays_inside(pattern: str, ctx: PathContext) -> bool:
     """Does *pattern*, a glob or a regex, surely not lead out of the folder that is searched?"""
     bare = pattern.replace("\\", "/") if ctx.windows else pattern
     return re.match(r"\s*[\"'`]?(?:[/~$%]|\\\\|[A-Za-z][A-Za-z0-9+.-]*:)", bare) is None and \
-        re.search(r"(?:\A|[/\\{,(|])\.\.(?:[/\\},)|]|\Z)|[/\\]~|%2|%5c", bare, re.IGNORECASE) is None and "`" not in bare
+        re.search(r"(?:\A|[/\\{,(|])\.\.(?:[/\\},)|]|\Z)|[/\\]~|[{,][/~]|%2|%5c", bare, re.IGNORECASE) is None and "`" not in bare
 
 
 _LOOKING = frozenset("grep rg ripgrep content contents text code lines symbol symbols word words regex".split())
@@ -14651,7 +16315,7 @@ def _names_of(tool: str, names: tuple[str, ...]) -> _Names:
 _Leaf = tuple[str, str, tuple[Any, ...], Any, bool]     # a Value with its path in two: (text, name, parent, step, number)
 
 
-def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[str], opaque: _Opaque, found: list[_Leaf]) -> None:
+def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[str], seen: _Seen, found: list[_Leaf]) -> None:
     """What stands under a name in *skip* is passed over."""
     if type(node) is dict:
         for key, value in node.items():
@@ -14659,17 +16323,18 @@ def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[st
             if key in skip:
                 continue
             if kind is str:
-                if not (key in _OPAQUE_NAMES and opaque(node, key)):
-                    found.append((value, key, path, key, False))
+                text = value if key not in _OPAQUE_NAMES else seen(node, key, value)
+                if text or not value:
+                    found.append((text, key, path, key, False))
             elif kind is int or kind is float:
                 found.append((number_text(value), key, path, key, True))
             elif kind is dict or kind is list:
-                _walk_values(value, key, path + (key,), skip, opaque, found)
+                _walk_values(value, key, path + (key,), skip, seen, found)
     elif type(node) is list:
         for index, value in enumerate(node):
             kind = type(value)
             if kind is dict or kind is list:
-                _walk_values(value, name, path + (index,), skip, opaque, found)
+                _walk_values(value, name, path + (index,), skip, seen, found)
             elif kind is str:
                 found.append((value, name, path, index, False))
             elif kind is int or kind is float:
@@ -14866,6 +16531,8 @@ class Rule(NamedTuple):
     unless: Test | None = None  # it does not hold where this does
     file: str = ""              # the file of its layer, and its JSON Pointer there
     pointer: str = ""
+    last: bool = False          # it is asked after all others, those of the bases too
+    commands: bool = False      # is it about what commands do?
 
 
 class Limit(NamedTuple):
@@ -14887,8 +16554,8 @@ class Scope(NamedTuple):
 
     def covers(self, kind: str, method: str | None, tool: str | None, server: str, alias: str | None = None) -> bool:
         """May the rule apply to such a message? Of a response that nobody asked for, method and tool are None: then
-        every rule that refuses applies, and no rule that allows."""
-        if self.kinds is not None and kind not in self.kinds:
+        every rule that refuses applies, and no rule that allows; nor to a request that comes as a notification."""
+        if self.kinds is not None and kind not in self.kinds or self.strict and kind == "notification" and method in _METHODS:
             return False
         if self.servers is not None and not _any_glob(self.servers, server, self.strict):
             return False
@@ -14910,6 +16577,8 @@ def _any_glob(globs: tuple[Glob, ...], name: str, strict: bool) -> bool:
     """Does a glob match *name*, or (unless *strict*) what it looks like in a canonical view?"""
     if any(glob.matches(name) for glob in globs):
         return True
+    if not strict and name[:1] in ("\u200c", "\u200d"):         # a joiner that joins nothing
+        return _any_glob(globs, name.lstrip("\u200c\u200d"), strict)
     if strict or name.isascii() and name.strip() == name and not needs_views(name):
         return False
     return any(glob.matches(view.text.strip()) for view in views(name) for glob in globs)
@@ -14926,7 +16595,8 @@ class Settings(NamedTuple):
     ask_fallback: str = "deny"
     deny_as: str = "error"
     audit_required: bool = False
-    max_message_bytes: int = 16 * 1024 * 1024
+    max_message_bytes: int = 16 * 1024 * 1024   # of a line of the client
+    max_answer_bytes: int = 64 * 1024 * 1024    # of a line of the server: big files come twice, as text and as structure
     mode: str = "enforce"
     project_dir: str | None = None
     ask_timeout: float = 120
@@ -14957,7 +16627,8 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "unlisted_tools": ("allow", "deny"),
     "hook_fault": ("deny", "ask"),
 }
-_BOUNDS = {"max_message_bytes": (1024, 1024 * 1024 * 1024), "ask_timeout": (1, 86_400), "max_repeated_denials": (1, 1_000_000)}
+_BOUNDS = {"max_message_bytes": (1024, 1 << 30), "max_answer_bytes": (1024, 1 << 30), "ask_timeout": (1, 86_400),
+           "max_repeated_denials": (1, 1_000_000)}
 MAX_LIMIT_CALLS = 10_000    # of a rule's `limit`: so many points in time are remembered
 MAX_LIMITS_CALLS = 1_000_000    # of all of them together
 MAX_LIMIT_SECONDS = 86_400
@@ -15123,15 +16794,50 @@ def unknown_word(word: Any, known: Iterable[str], what: str) -> str:
 
 
 _unknown_variable = lazy_regex(r"(?<!\\)\$\{([A-Za-z_]\w*)\}")
-_TOP_KEYS = ("version", "extends", "without", "settings", "rules", "outbound_rules", "secrets")
-_RULE_KEYS = ("name", "match", "unless", "limit", "action", "mark", "message", "hint")
+_TOP_KEYS = ("version", "extends", "without", "settings", "rules", "outbound_rules", "secrets", "tests", "policy")
+_RULE_KEYS = ("name", "match", "unless", "limit", "action", "mark", "message", "hint", "last")
 _MATCH_KEYS = ("method", "tool", "server", "marked", "arguments")
-_OUTBOUND_MATCH_KEYS = ("method", "tool", "server", "marked", "direction", "secrets", "injection", "response_contains",
+_OUTBOUND_MATCH_KEYS = ("method", "tool", "server", "marked", "direction", "secrets", "injection", "asks", "response_contains",
                         "response_contains_regex", "response_size_exceeds")
 _MATCHER_WORDS = ("regex", "pattern", "not_under", "under", "path", "address", "command", "danger", "secrets", "all",
                   "except_keys", "access")
 _ABOUT_MATCHERS = frozenset(("except_keys", "access"))     # words that say of others where or when they hold
-_DIRECTIONS = ("request", "response", "notification")
+_DIRECTIONS = ("request", "response", "notification", "definition")
+
+
+_TEST_ACTIONS = (*REQUEST_ACTIONS, "redact", "strip")
+_STEP_KEYS = ("name", "server", "tool", "arguments", "method", "params", "message", "answer", "tools", "expect", "rule", "without")
+_EXAMPLE_KEYS = (*_STEP_KEYS, "steps")
+
+
+def check_examples(check: _Checker, examples: Any, place: str) -> None:
+    """Check the shape of `tests`. Raises PolicyError."""
+    check.typed(examples, list, place, "a list of examples")
+    for index, example in enumerate(examples):
+        here = f"{place}/{index}"
+        check.keys(example, _EXAMPLE_KEYS, here, "an example (a map with tool and arguments, or answer, or steps, and expect)")
+        for number, step in enumerate(check.typed(example["steps"], list, here + "/steps", "a list of steps") if "steps" in example else ()):
+            check.keys(step, _STEP_KEYS, f"{here}/steps/{number}", "a step")
+            _check_step(check, step, f"{here}/steps/{number}")
+        if "steps" not in example:
+            _check_step(check, example, here)
+
+
+def _check_step(check: _Checker, step: dict[str, Any], here: str) -> None:
+    if not {"tool", "method", "message", "answer", "tools"} & set(step):
+        raise check.fail(here, "the example has no call and no answer; write tool (and arguments), method, message, answer or tools")
+    if "expect" not in step and "without" not in step:
+        raise check.fail(here, f"the example expects nothing; write expect ({_listed(_TEST_ACTIONS)}) or without")
+    if "expect" in step:
+        for item in check.texts(step["expect"], here + "/expect"):
+            check.choice(item, _TEST_ACTIONS, here + "/expect", "a verdict")
+    if "without" in step:
+        check.texts(step["without"], here + "/without")
+    for key, kind, words in (("tool", str, "a tool's name"), ("arguments", dict, "a map of arguments"), ("server", str, "a server's name"),
+                             ("method", str, "a method"), ("params", dict, "a map"), ("message", dict, "a message"), ("rule", str, "a rule's name"),
+                             ("tools", list, "a list of definitions"), ("name", str, "a name")):
+        if key in step:
+            check.typed(step[key], kind, f"{here}/{key}", words)
 
 
 def check_policy(data: Any, file: str, lines: Callable[[], Mapping[str, int]], name: str = "") -> PolicyLayer:
@@ -15150,6 +16856,11 @@ def check_policy(data: Any, file: str, lines: Callable[[], Mapping[str, int]], n
     _check_rules(check, data.get("rules", []), "/rules", _MATCH_KEYS, REQUEST_ACTIONS)
     _check_rules(check, data.get("outbound_rules", []), "/outbound_rules", _OUTBOUND_MATCH_KEYS, RESPONSE_ACTIONS)
     _check_secrets(check, data.get("secrets", {}))
+    check_examples(check, data.get("tests", []), "/tests")
+    if "policy" in data:
+        check.typed(data["policy"], str, "/policy", "the file of a policy")
+        if set(data) - {"version", "policy", "tests"}:
+            raise check.fail("/policy", "`policy` belongs to a file of examples alone; leave it out here")
     return PolicyLayer(data, file, lines, name)
 
 
@@ -15221,6 +16932,7 @@ def _check_effect(check: _Checker, rule: dict[str, Any], here: str, actions: Seq
     for key in ("message", "hint"):
         if key in rule:
             check.typed(rule[key], str, f"{here}/{key}", "a text")
+    check.typed(rule.get("last", False), bool, here + "/last", "true or false")
     if "limit" not in rule:
         return
     here += "/limit"
@@ -15252,6 +16964,9 @@ def _check_match(check: _Checker, match: Any, place: str, keys: Sequence[str]) -
                 check.mark(item, f"{here}/{index}" if isinstance(value, list) else here)
         elif key == "secrets":
             check.typed(value, bool, here, "true or false")
+        elif key == "asks":
+            for item in [] if value is True else check.texts(value, here):
+                check.choice(item, tuple(ASKS), here, "a kind of question (or true)")
         elif key == "injection":
             for item in [] if value is True else check.texts(value, here):
                 check.choice(item, tuple(INJECTION_KINDS), here, "a kind of injection (or true)")
@@ -15339,6 +17054,9 @@ def _check_secrets(check: _Checker, secrets: Any) -> None:
 _NO_PROJECT = "\0no project"    # what ${PROJECT_DIR} expands to when there is none: nothing holds this
 
 
+_COMMAND_WORDS = lazy_regex("'(?:command|danger)': ")
+
+
 class _Compiler:
     """Turns the rules of one layer into predicates."""
 
@@ -15370,7 +17088,8 @@ class _Compiler:
         return Rule(rule["name"], rule.get("action", "mark"), rule.get("message", ""), self.layer.name,
                     self.scope(match, place + "/match", outbound, strict), _every(tests), needs,
                     Limit(**limit) if limit else None, rule.get("mark", ""), rule.get("hint", ""),
-                    not tests and not limit and unless is None, unless, self.layer.file, place)
+                    not tests and not limit and unless is None, unless, self.layer.file, place, rule.get("last", False),
+                    not outbound and any(_COMMAND_WORDS.search(repr(matcher)) for matcher in match.get("arguments", {}).values()))
 
     def scope(self, match: dict[str, Any], place: str, outbound: bool, strict: bool, exception: bool = False) -> Scope:
         def globs(key: str) -> tuple[Glob, ...] | None:
@@ -15380,7 +17099,7 @@ class _Compiler:
         methods = globs("method")
         kinds = None
         if outbound and "direction" in match:
-            kinds = frozenset(_as_list(match["direction"]))
+            kinds = frozenset("response" if kind == "definition" else kind for kind in _as_list(match["direction"]))
         if not outbound and methods is None and not exception and ("tool" in match or "arguments" in match):
             methods = (compile_glob("tools/call"),)
         return Scope(kinds, methods, globs("tool"), globs("server"), strict)
@@ -15524,10 +17243,15 @@ class _Compiler:
 
     def outbound(self, match: dict[str, Any], place: str, strict: bool) -> list[Test]:
         tests: list[Test] = []
+        if "definition" in (directions := _as_list(match.get("direction", []))):
+            others = frozenset(directions) - {"definition"}
+            tests.append(lambda subject: HIT if subject.message.kind in others or defined_in(subject.message) else None)
         if "response_size_exceeds" in match:
             tests.append(_size_exceeds(match["response_size_exceeds"]))
         if match.get("secrets"):
             tests.append(lambda subject: Hit(None, "", "", subject.findings) if subject.findings else None)
+        if "asks" in match:
+            tests.append(_asks(frozenset(ASKS if match["asks"] is True else _as_list(match["asks"]))))
         if "injection" in match:
             kinds = match["injection"]
             tests.append(_injected(None if kinds is True else frozenset(_as_list(kinds))))
@@ -15828,6 +17552,25 @@ def _size_exceeds(limit: int) -> Test:
     return matches
 
 
+def _asks(kinds: frozenset[str]) -> Test:
+    """The server asks for one of *kinds*: by a request, by questions in a result, or by an error that sends to a page."""
+    def matches(subject: Subject) -> Hit | None:
+        message, body = subject.message, subject.message.body
+        asked = [(message.method, body.get("params"))] if message.kind == "request" else []
+        result, error = body.get("result"), body.get("error")
+        if type(result) is dict and type(result.get("inputRequests")) is dict:
+            asked += [(one.get("method"), one.get("params")) for one in result["inputRequests"].values() if type(one) is dict]
+        data = error.get("data") if type(error) is dict else None
+        if type(data) is dict and type(data.get("elicitations")) is list:
+            asked += [("elicitation/create", one) for one in data["elicitations"]]
+        for method, params in asked:
+            found = asked_for(method, params) & kinds
+            if found:
+                return Hit(None, ASKS[min(found)])
+        return None
+    return matches
+
+
 def _injected(kinds: frozenset[str] | None) -> Test:
     def matches(subject: Subject) -> Hit | None:
         found = tuple(finding for finding in subject.injections if kinds is None or finding.pattern in kinds)
@@ -15917,18 +17660,25 @@ def compile_policy(layers: Sequence[PolicyLayer], context: PathContext, source: 
     settings: dict[str, Any] = {}
     for layer in reversed(every):
         settings.update(layer.data.get("settings", {}))
+    if "max_message_bytes" in settings:     # a limit that somebody has set holds both ways
+        settings.setdefault("max_answer_bytes", settings["max_message_bytes"])
     own = [(f"/secrets/patterns/{number}/regex", compiler, item) for compiler in compilers
            for number, item in enumerate(compiler.layer.data.get("secrets", {}).get("patterns", []))]
     patterns = [(item["name"], compiler.located(compile_regex, place, item["regex"]), item.get("entropy_threshold"))
                 for place, compiler, item in own]
     return Policy(
         settings=Settings(**settings),
-        rules=tuple(rule for compiler in compilers for rule in compiler.rules("rules", False)),
-        outbound_rules=tuple(rule for compiler in compilers for rule in compiler.rules("outbound_rules", True)),
+        rules=_in_order(rule for compiler in compilers for rule in compiler.rules("rules", False)),
+        outbound_rules=_in_order(rule for compiler in compilers for rule in compiler.rules("outbound_rules", True)),
         scanner=SecretScanner(BUILTIN_KINDS if bases or not patterns else (), patterns),
         paths=context, path_index=LatePathIndex(index), source=source,
-        warnings=tuple(_policy_warnings(every, settings)),
+        warnings=tuple(_policy_warnings(settings)),
         content=sha256(json.dumps([layer.data for layer in every]).encode("utf-8", "surrogatepass")), layers=tuple(every))
+
+
+def _in_order(rules: Iterable[Rule]) -> tuple[Rule, ...]:
+    """Rules as they are asked: those that come last do."""
+    return tuple(sorted(rules, key=lambda rule: rule.last))
 
 
 def _check_without(layers: Sequence[PolicyLayer], bases: Sequence[PolicyLayer]) -> None:
@@ -15956,9 +17706,14 @@ def _dropping(bases: Sequence[PolicyLayer], without: set[str]) -> list[PolicyLay
     return kept
 
 
-def _policy_warnings(layers: Sequence[PolicyLayer], settings: Mapping[str, Any]) -> Iterator[str]:
+def _policy_warnings(settings: Mapping[str, Any]) -> Iterator[str]:
     if settings.get("mode") == "monitor":
         yield "mode is monitor: nothing is blocked, the log says what would have been"
+
+
+def policy_doubts(policy: Policy) -> list[str]:
+    """What is valid in a policy, but hardly meant: `FILE:LINE: POINTER: …` each."""
+    layers, found = policy.layers, list[str]()
     marks = {rule["mark"] for layer in layers for key in ("rules", "outbound_rules") for rule in layer.data.get(key, [])
              if "mark" in rule}
     has_base = any(layer.built_in for layer in layers)
@@ -15968,7 +17723,8 @@ def _policy_warnings(layers: Sequence[PolicyLayer], settings: Mapping[str, Any])
             check = _Checker(layer.file, layer.lines)
             for index, rule in enumerate(() if layer.built_in else layer.data.get(key, [])):
                 for problem in _doubts(rule, seen, marks, has_base and key == "rules"):
-                    yield printable(str(check.fail(f"/{key}/{index}", problem)), 500)
+                    found.append(printable(str(check.fail(f"/{key}/{index}", problem)), 500))
+    return found
 
 
 def _doubts(rule: dict[str, Any], seen: _Shadows, marks: set[str], has_base: bool) -> Iterator[str]:
@@ -15977,7 +17733,7 @@ def _doubts(rule: dict[str, Any], seen: _Shadows, marks: set[str], has_base: boo
     before = seen.shadow_of(rule)
     if before is not None:
         yield f"{name!r} never decides anything: {before!r} before it matches all that it does; put {name!r} first"
-    elif has_base and rule.get("action") == "allow" and seen.is_everything(rule):
+    elif has_base and rule.get("action") == "allow" and not rule.get("last") and seen.is_everything(rule):
         yield f"{name!r} allows everything before the built-in rules are asked; narrow it, or leave it to default_action"
     if rule.get("action") == "allow":
         for key, matcher in rule["match"].get("arguments", {}).items():
@@ -16139,15 +17895,24 @@ _GROUPS_JSON = r"""
   {"name": "allow-project-resources",
    "match": {"method": ["resources/read", "resources/subscribe", "resources/unsubscribe"],
              "arguments": {"uri": {"under": "${PROJECT_DIR}"}}}, "action": "allow"}],
+"questions": [
+  {"name": "block-credential-forms", "match": {"asks": "credentials"}, "action": "deny",
+   "message": "Blocked: the server asks for a password, key or code"}],
 "responses": [
+  {"name": "block-poisoned-definitions", "match": {"direction": "definition", "injection": true}, "action": "deny",
+   "message": "Blocked: a definition that steers the model"},
   {"name": "redact-secrets-in-responses", "match": {"secrets": true}, "action": "redact",
    "message": "A secret was taken out of the response"}],
 "response-notes": [
+  {"name": "log-server-questions", "match": {"asks": ["url", "context"]}, "action": "log_only",
+   "message": "Logged: the server sends the user to a page, or asks the model with what others said"},
   {"name": "flag-prompt-injection", "match": {"injection": true}, "action": "log_only",
    "message": "Logged: text that tries to steer the model"},
   {"name": "flag-large-responses", "match": {"response_size_exceeds": 102400}, "action": "log_only",
    "message": "Logged: a large response"}],
 "strict-responses": [
+  {"name": "block-server-questions", "match": {"asks": true}, "action": "deny",
+   "message": "Blocked: the server asks for credentials, for a visit to a page, or for what others said"},
   {"name": "block-sampling-and-elicitation",
    "match": {"direction": "request", "method": ["sampling/createMessage", "elicitation/create"]}, "action": "deny",
    "message": "Blocked: the server may not ask the model or the user"},
@@ -16253,7 +18018,7 @@ _GROUPS_JSON = r"""
 # Names of tools that read and write files, as servers have them; a name in words stands for its other spellings, too.
 # Only these are allowed by strict, since what others do with a path nobody knows.
 _FILE_TOOLS = {
-    "FILE_READS": """read read_file read_files read_text_file read_text_files read_media_file read_image_file read_multiple_files
+    "FILE_READS": """read read_file read_files read_text_file read_text_files read_media_file read_image_file read_multiple_files read_notes
         read_many_files read_file_lines read_file_range read_lines read_file_content read_file_contents read_text file_read view
         view_file view_files view_range open_file cat cat_file head_file tail_file get_file get_files get_file_content
         get_file_contents get_file_info get_file_metadata get_file_text get_file_text_by_path get_file_lines file_info file_stat
@@ -16282,7 +18047,7 @@ _LONG_REGEXES = {
     "SQL_FILES": r"\b(pg_read_file|pg_ls_dir|lo_import|dblink|load_extension|pg_sleep|set_config)\b",
 }
 
-_NOTED = "responses response-notes"
+_NOTED = "questions responses response-notes"
 _BASIC = "sensitive-files commands secret-leakage metadata hidden startup-of-tools"
 # name → (what it is for, settings, groups of request rules, groups of response rules)
 _BUILTIN: dict[str, tuple[str, dict[str, Any], str, str]] = {
@@ -16385,10 +18150,14 @@ def render_default_rules() -> str:
 # ---------------------------------------------------------------------------
 
 # What a policy that denies by default still lets through, or no client could connect: the life of a session, not its work.
-LIFECYCLE = frozenset((
-    "initialize", "server/discover", "ping", "tools/list", "resources/list", "resources/templates/list", "prompts/list",
-    "logging/setLevel", "tasks/get", "tasks/result", "tasks/cancel", "tasks/update", "tasks/list",
-    "subscriptions/listen"))
+# By name and kind: the same methods in another kind are denied. Answers pass; so does `tasks/update` for a task that is known.
+LIFECYCLE = {
+    "request": frozenset((
+        "initialize", "server/discover", "ping", "logging/setLevel", "tools/list", "prompts/list", "resources/list",
+        "resources/templates/list", "tasks/get", "tasks/result", "tasks/cancel", "subscriptions/listen")),
+    "notification": frozenset((
+        "notifications/initialized", "notifications/cancelled", "notifications/progress", "notifications/roots/list_changed")),
+}
 _MAX_CANDIDATE_SETS = 1024  # kinds × methods × tools whose rules are remembered; then the memory starts anew
 
 # What comes of one rule with one message, see Wall.walk
@@ -16524,6 +18293,8 @@ class Wall:
                     outcome = MARKS
                 else:
                     outcome = DECIDES
+                    if rule.action in ("ask", "log_only"):
+                        self._read_commands(subject)
                     if rule.action == "redact" and _can_be_cut_out(hit.findings):   # secrets go too, whatever it is about
                         hit = hit._replace(findings=_joined(subject.findings, hit.findings))
                 if every or outcome is DECIDES or outcome is MARKS:
@@ -16538,28 +18309,47 @@ class Wall:
         except Exception as fault:  # a wall that cannot judge must not open
             yield rule, FAULT, Hit(None, f"it could not be judged ({type(fault).__name__})")
 
+    def _read_commands(self, subject: Subject) -> None:
+        """A weaker rule decides: raise BudgetSpent when a command cannot be read of which a rule could refuse something."""
+        for rule in self._rules_for(subject.message):
+            if rule.commands and rule.action == "deny" and rule.matches(subject) is not None:
+                return
+
     def decide(self, message: Message, budget: Budget | None = None, memory: Memory | None = None,
                again: bool = False) -> Decision:
         """The first rule that decides, else the default. Never raises: a fault while judging is a deny.
 
-        Of a message that can be read in several ways (see Message.others) the strictest decision counts. *budget* is the
+        Of a message that can be read in several ways (see Message.others) the strictest decision counts; so it does of the
+        requests that an answer brings along (`inputRequests`), for half of them would break the retry. *budget* is the
         time it may take, when it is shared with other messages; else JUDGE_SECONDS. Without a *memory* nothing is marked,
         and no rule with a limit matches. *again*: see `walk`.
         """
         counted: set[int] = set()
-        decision = self._decide(message, budget, memory, again, counted)
-        asked = [self._rules_for(message)] if message.others else []
-        for method, tool in message.others:
-            other = message._replace(method=method, tool=tool, others=())
-            rules = self._rules_for(other)
-            if decision.action != "deny" and (method != message.method or rules not in asked):
-                asked.append(rules)
-                decision = _stricter(decision, self._decide(other, budget, memory, again, counted))
+        decision = _ALLOWED
+        for way in self._ways(message):
+            if decision.action != "deny":
+                decision = _stricter(decision, self._decide(way, budget, memory, again, counted))
+        for path, part in _input_requests(message) if message.peer == "server" else ():
+            if part is None:
+                return _NO_REQUEST
+            for way in self._ways(part):
+                if decision.action != "deny":
+                    decision = _stricter(decision, _within(self._decide(way, budget, memory, again, counted), message, path))
         if self._apart is not None and decision.action != "deny":
             guest = self._apart.decide(message, budget, memory, again)
             decision = _denied_apart(guest) if guest.action == "deny" else \
                 decision._replace(marks=decision.marks + guest.marks)
         return decision
+
+    def _ways(self, message: Message) -> Iterator[Message]:
+        """The message as each of the ways to take it, but for those that the same rules would be asked about again."""
+        yield message
+        asked = [(message.method, self._rules_for(message))] if message.others else []
+        for method, tool in message.others:
+            other = message._replace(method=method, tool=tool, others=())
+            if (method, self._rules_for(other)) not in asked:
+                asked.append((method, self._rules_for(other)))
+                yield other
 
     def _decide(self, message: Message, budget: Budget | None, memory: Memory | None, again: bool, counted: set[int]) -> Decision:
         """The same for one reading of the message and this policy alone."""
@@ -16621,9 +18411,43 @@ class Wall:
         if message.peer == "server":
             action = settings.outbound_default_action
             return _ALLOWED if action == "allow" else Decision(action, findings=hit.findings)
-        if settings.default_action == "allow" or message.kind != "request" or message.method in LIFECYCLE:
+        if settings.default_action == "allow" or message.kind == "response" or message.method in LIFECYCLE[message.kind] or \
+                message.method == "tasks/update" and message.kind == "request" and message.tool != UNKNOWN_TOOL:
             return _ALLOWED
         return Decision(settings.default_action, None, f"no rule allows this, and default_action is {settings.default_action}")
+
+
+MAX_INPUT_REQUESTS = 100    # in one answer
+_NO_REQUEST = Decision("deny", None, "Blocked: a request in this answer cannot be judged")
+
+
+def _input_requests(message: Message) -> Iterator[tuple[tuple[Any, ...], Message | None]]:
+    """(path, request) of what the server asks the client for within an answer or notification (2026-07-28), each as a message
+    of its own kind; None for one that is no request."""
+    top = message.body.get("result" if message.kind == "response" else "params")
+    asked = top.get("inputRequests") if type(top) is dict else None
+    for number, (key, members) in enumerate(asked.items() if type(asked) is dict else ()):
+        body = {**members, "jsonrpc": "2.0", "id": key[:MAX_NAME_CHARS]} if type(members) is dict else {}
+        path = ("result" if message.kind == "response" else "params", "inputRequests", key)
+        try:
+            if number >= MAX_INPUT_REQUESTS or len(body) != len(members) + 2 or message_kind(body, "server") != "request":
+                raise MessageError("no request")
+        except (MessageError, TypeError):
+            yield path, None
+            continue
+        others = ((body["method"], message.tool),) if message.tool is not None else ()
+        yield path, Message("server", "request", body, _compact(body), body["method"], None, message.server, others)
+
+
+def _within(decision: Decision, message: Message, path: tuple[Any, ...]) -> Decision:
+    """The *decision* on a part of *message* that stands at *path*, as one on the message: findings are elsewhere there."""
+    if decision.action == "allow":
+        return decision
+    if decision.findings:
+        first = ordinal_at(message.body, path)
+        decision = decision._replace(findings=tuple(finding._replace(
+            spans=tuple((first + span[0], *span[1:]) for span in finding.spans)) for finding in decision.findings))
+    return decision._replace(path=path + (decision.path or ()))
 
 
 def _joined(first: tuple[Finding, ...], more: tuple[Finding, ...]) -> tuple[Finding, ...]:
@@ -16646,6 +18470,8 @@ def _decided(rule: Rule, hit: Hit) -> Decision:
 
 def _stricter(one: Decision, other: Decision) -> Decision:
     """The stricter of two decisions on one message; the first when they are alike, with what both want cut out."""
+    if one is _ALLOWED:
+        return other
     first, second = (one, other) if _STRICTNESS[one.action] >= _STRICTNESS[other.action] else (other, one)
     marks = one.marks + tuple(mark for mark in other.marks if mark not in one.marks)
     findings = first.findings
@@ -16744,6 +18570,19 @@ def text_pin(text: str) -> dict[str, str]:
             "text": text if len(text) <= MAX_PIN_CHARS else ""}
 
 
+def definition_pin(item: Any) -> dict[str, str]:
+    """What a definition that a rule refuses is known by, all of it: {"hash", "text"}, as `tool_pin`."""
+    return text_pin(item if type(item) is str else json.dumps(item, sort_keys=True, ensure_ascii=False, separators=(",", ":")))
+
+
+def definition_label(member: str, item: Any) -> str:
+    """What such a definition is called: the name of a tool, `(prompt) NAME`, `(template) URI`, `(instructions)`."""
+    if member == "instructions":
+        return "(instructions)"
+    name = item.get("uriTemplate" if member == "resourceTemplates" else "name") if type(item) is dict else None
+    return {"tools": "", "prompts": "(prompt) ", "resourceTemplates": "(template) "}.get(member, f"({member}) ") + str(name)
+
+
 def _forms_of(name: str) -> set[str]:
     """How a tool's name may be read: case, separators and look-alike letters do not count."""
     return {re.sub(r"[-_. ]+", "_", canonical_text(view.text)) for view in views(name)}
@@ -16779,6 +18618,7 @@ class Toolbox:
     """
 
     def __init__(self, wall: Wall, server_name: str, identity: str = "", pins: Callable[[], Any] | None = None) -> None:
+        self._refused: dict[str, tuple[str | None, dict[str, str]]] = {}    # label of a definition left out -> rule, pin
         self._wall, self._name, self._identity = wall, server_name, identity
         self._settings = wall.policy.settings
         self._pins = pins
@@ -16792,7 +18632,7 @@ class Toolbox:
         self._told: set[str] = set()
         self._watching = self._settings.tool_pinning != "off"
         self._closed = self._settings.unlisted_tools == "deny"
-        self.may_refuse = self._closed or self._settings.tool_pinning == "block" or self._settings.read_only
+        self._may_refuse = self._closed or self._settings.tool_pinning == "block" or self._settings.read_only
 
     # -- lists
 
@@ -16935,8 +18775,13 @@ class Toolbox:
 
     def objects(self, message: Message) -> Decision | None:
         """The refusal of a call of a tool that must not be called now; None if there is none."""
-        is_call = message.method == "tools/call" and message.peer == "client" and message.kind != "response"
-        return self.refusal(message.tool or "") if is_call and self.may_refuse else None
+        if message.peer != "client" or message.kind == "response":
+            return None
+        if self._refused:
+            refusal = self._objects_to_left_out(message)
+            if refusal is not None:
+                return refusal
+        return self.refusal(message.tool or "") if message.method == "tools/call" and self._may_refuse else None
 
     def refusal(self, tool: str) -> Decision | None:
         """The refusal of any call of *tool* because of what the server has said of it, or has not said; None if there is none."""
@@ -16956,11 +18801,14 @@ class Toolbox:
         return None
 
     def _how_changed(self, tool: str) -> str:
-        """How a tool has changed that waits for consent, else "". In another spelling, too: a server may not look as closely."""
-        names = {tool}
-        if self._changed and tool not in self._hashes:
-            names.update(self._forms[form] for form in _forms_of(tool) if form in self._forms)
-        return next((self._changed[name] for name in sorted(names) if name in self._changed and not self._agreed(name)), "")
+        """How a tool has changed that waits for consent, else ""; in another spelling, too."""
+        return next((self._changed[name] for name in self._names_of(tool) if name in self._changed and not self._agreed(name)), "")
+
+    def _names_of(self, tool: str) -> list[str]:
+        """The names under which the server may know a tool: it may not look as closely at how they are spelled."""
+        if tool in self._hashes:
+            return [tool]
+        return sorted({tool, *(self._forms[form] for form in _forms_of(tool) if form in self._forms)})
 
     def _agreed(self, tool: str) -> bool:
         """Has the user agreed to the changed tool meanwhile?"""
@@ -16968,6 +18816,60 @@ class Toolbox:
             return False
         del self._changed[tool]
         return True
+
+    # -- definitions that a rule refuses
+
+    def agreed(self, message: Message, anew: bool) -> Message:
+        """The answer with the places of the definitions in it that the user has approved as they are. *anew*: what was
+        refused of them before is judged as they are now."""
+        member = defined_in(message)
+        known = self._known("definitions") if member else None
+        if not member or not (known or self._refused):
+            return message
+        value = message.body["result"][member]
+        items = {-1: value} if member == "instructions" else dict(enumerate(value))
+        for item in items.values() if anew else ():
+            self._refused.pop(definition_label(member, item), None)
+        if not known:
+            return message
+        places = [place for place, item in items.items()
+                  if _hash_of(known.get(definition_label(member, item))) == definition_pin(item)["hash"]]
+        return message._replace(agreed=frozenset(places)) if places else message
+
+    def leave_out(self, member: str, item: Any, decision: Decision) -> list[Any]:
+        """A definition is left out of a list, or instructions are replaced: it is not called from now on. Effects: when it
+        steers the model, the user can approve it."""
+        label, pin = definition_label(member, item), definition_pin(item)
+        if len(self._refused) < MAX_TOOLS and len(label) <= MAX_NAME_CHARS:
+            self._refused[label] = decision.rule, pin
+            for form in _forms_of(label):
+                self._forms.setdefault(form, label)
+        steers = any(finding.pattern in INJECTION_KINDS for finding in decision.findings)
+        return self._keep({"definitions": {label: pin}}, False) if steers else []
+
+    def _objects_to_left_out(self, message: Message) -> Decision | None:
+        """The refusal of the use of what a rule has left out of a list, in another spelling, too."""
+        params = message.body.get("params")
+        params = params if type(params) is dict else {}
+        if message.method == "completion/complete" and type(params.get("ref")) is dict:
+            params = params["ref"]
+        called = message.method == "tools/call"
+        named = self._names_of(message.tool or "") if called else \
+            [canonical_text(name) for name in (params.get("name"), params.get("uri")) if type(name) is str]
+        known = self._known("definitions") or {}
+        for label, (rule, pin) in self._refused.items():
+            kind, _, rest = label.partition(" ") if label.startswith("(") else ("", "", label)
+            start = canonical_text(rest.partition("{")[0])
+            if called:
+                hit = not kind and rest in named
+            elif kind == "(template)":
+                hit = len(start) > 3 and any(name.startswith(start) for name in named)
+            else:
+                hit = kind == "(prompt)" and canonical_text(rest) in named
+            if hit and _hash_of(known.get(label)) != pin["hash"]:
+                return Decision("deny", rule, "Blocked: this was left out of what the server offers; to look at it: mcpwall approve",
+                                why=f"left out: {rest}", lasting=False)
+        return None
 
     # -- what the user knows
 
@@ -16981,7 +18883,7 @@ class Toolbox:
         if first:
             return effects
         about = ["instructions"] if "instructions" in pins else []
-        news = [name for name in (*pins.get("tools", ()), *about) if name not in self._told]
+        news = [name for name in (*pins.get("tools", ()), *pins.get("definitions", ()), *about) if name not in self._told]
         if news:
             self._told.update(news)
             names = ", ".join(printable(name, 60) for name in news[:10]) + (" …" if len(news) > 10 else "")
@@ -16993,6 +18895,7 @@ class Toolbox:
 # ---------------------------------------------------------------------------
 
 MARKER = "[REDACTED BY MCPWALL]"        # what a reader sees in place of a secret
+MARKER_IN_URL = "REDACTED-BY-MCPWALL"   # the same where blanks and brackets would end or break a URL
 MAX_SHOWN_CHARS = 1_200     # of a call's arguments in a question
 
 
@@ -17011,9 +18914,8 @@ class Quoting:
                 found = scanner.scan([text], Budget(JUDGE_SECONDS), [""])
             except BudgetSpent:
                 return MARKER
-            spans = [(start, end) for finding in found for _, start, end in finding.spans]
-            for start, end in reversed(merge_spans(spans)):
-                text = text[:start] + MARKER + text[end:]
+            spans = merge_spans([(start, end) for finding in found for _, start, end in finding.spans])
+            text = _replaced(text, [(start, end, MARKER) for start, end in spans])
         return text[:limit]
 
     def name(self, name: str) -> str:
@@ -17087,15 +18989,38 @@ class Quoting:
 
 
 def redacted(message: Message, findings: Iterable[Finding]) -> str:
-    """The message's raw text with MARKER in place of what was found, overlaps merged."""
+    """The message's raw text with MARKER in place of what was found, overlaps merged; base64 of a text is made anew."""
     by_text: dict[int, list[tuple[int, int]]] = {}
     for finding in findings:
         for ordinal, start, end in finding.spans:
             by_text.setdefault(ordinal, []).append((start, end))
     if not by_text:
         return message.text
-    edits = {ordinal: [(start, end, MARKER) for start, end in merge_spans(pairs)] for ordinal, pairs in by_text.items()}
+    texts = judged_texts(message)
+    return edited(message, {ordinal: [(start, end, _marker(texts[ordinal], start)) for start, end in merge_spans(pairs)]
+                            for ordinal, pairs in by_text.items()})
+
+
+def edited(message: Message, edits: dict[int, list[tuple[int, int, str]]]) -> str:
+    """The message's raw text with spans of its `judged_texts` replaced; base64 of a text is made anew."""
+    seen = _Seen(message)
+    texts = judged_texts(message, seen)
+    for ordinal in edits.keys() & seen.decoded.keys():
+        text = base64_of_text(_replaced(texts[ordinal], edits[ordinal]), seen.decoded[ordinal])
+        edits[ordinal] = [(0, len(strings_of(message.body)[0][ordinal]), text)]
     return edit_json_strings(message.text, edits)
+
+
+def _marker(text: str, at: int) -> str:
+    """What stands in place of a secret at that place: in a URL, what a URL may hold."""
+    before = re.split(r"[\s\"'<>()]", text[max(0, at - 2000):at])[-1]
+    return MARKER if "://" not in before else MARKER_IN_URL
+
+
+def _replaced(text: str, edits: Sequence[tuple[int, int, str]]) -> str:
+    for start, end, words in reversed(edits):
+        text = text[:start] + words + text[end:]
+    return text
 
 
 def _finite(lexeme: str) -> Any:
@@ -17194,7 +19119,6 @@ class Refusals:
 MAX_GRANTED = 1_000         # exact calls allowed for the session
 MAX_HELD = 64               # calls that wait for a person at one time; further ones are refused
 MAX_HELD_BYTES = 16 * 1024 * 1024   # of their messages
-_RETRYABLE = ("tools/call", "prompts/get", "resources/read")    # what may be answered by `input_required` (2026-07-28)
 _VERSION_META = "io.modelcontextprotocol/protocolVersion"
 _CAPABILITIES_META = "io.modelcontextprotocol/clientCapabilities"
 _APPROVAL = "mcpwall-approval"      # the key of our question among `inputRequests`
@@ -17482,10 +19406,8 @@ def _keep_newest(known: dict[Any, Any], key: Any, value: Any, most: int) -> None
 BLOCKED = "[BLOCKED BY MCPWALL]"        # begins the text that stands for a refused answer
 MAX_PENDING = 65_536        # requests without an answer, per direction; further ones are refused
 MAX_TASKS = 10_000          # task handles remembered; the oldest is forgotten, its results are judged as nobody's
-ENDS_BYTES = 64 * 1024      # of a line that is too long: so much of its head and tail is kept to find the id
 MAX_BATCH = 10_000          # messages in one batch
 MAX_OVER = 1000             # cancelled requests remembered, and those answered under an id that is only like theirs
-MAX_STRAY_CHARS = 2000      # of a line that is no message at all: so much goes to stderr
 MAX_NOTED_TOOLS = 100       # of one list, in its record
 MAX_READINGS = 8            # ways to take one message, and tools that run at a time: beyond it may be about any
 
@@ -17493,18 +19415,12 @@ _OTHER = {"client": "server", "server": "client"}
 
 # -- framing ----------------------------------------------------------------------
 
-class TooLong(NamedTuple):
-    """A line beyond the limit: its first and last bytes, and how long it was."""
-    head: bytes
-    tail: bytes
-    size: int
-
-
 class Lines:
     """Cuts one peer's bytes into lines. Looks at each byte once; holds at most *limit* bytes and the last chunk."""
 
-    def __init__(self, limit: int) -> None:
-        self._limit = limit
+    def __init__(self, limit: int, skip: bytes = b"") -> None:
+        """*skip* is dropped where the very first line begins with it."""
+        self._limit, self._skip = limit, skip
         self._rest = bytearray()
         self._head = b""        # of a line beyond the limit, of which _rest then is the tail
         self._size = 0
@@ -17516,6 +19432,14 @@ class Lines:
 
     def feed(self, data: bytes) -> list[bytes | TooLong]:
         """The lines that *data* completes, without their line feeds. b"" is the end of file."""
+        lines = self._cut(data)
+        if self._skip and lines:
+            first = lines[0]
+            lines[0] = first.removeprefix(self._skip) if isinstance(first, bytes) else first
+            self._skip = b""
+        return lines
+
+    def _cut(self, data: bytes) -> list[bytes | TooLong]:
         if data[-1:] == b"\n" and not self._size and len(data) <= self._limit:     # whole lines, as nearly always
             return [*data[:-1].split(b"\n")]
         if not data:
@@ -17551,6 +19475,69 @@ class Lines:
         return line
 
 
+# -- what servers print -------------------------------------------------------------
+
+_BOM = b"\xef\xbb\xbf"      # of editors and shells of Windows; dropped before the first line of a server
+MAX_STRAY_CHARS = 2000      # of a line that is no message: so much goes to stderr
+MAX_STRAY_LINES = 20        # a second that go to stderr
+_content_length = lazy_regex(rb"(?i)\s*content-length:\s*\d+\s*\Z")
+# A private key printed line by line: its first line, and its last
+_key_begins = lazy_regex(r"-----? ?BEGIN .*PRIVATE KEY|PuTTY-User-Key-File-\d")
+_key_ends = lazy_regex(r"-----? ?END |Private-MAC:")
+_key_line = lazy_regex(r"[A-Za-z0-9+/=_-]{40,}\Z")
+
+
+class Strays:
+    """The lines of a server that are no messages: banners, logs, what it prints for itself.
+
+    Clients drop them, and so do we. People get their text on stderr, printable and without secrets, up to MAX_STRAY_LINES
+    a second; the record says once a second how many there were.
+    """
+
+    def __init__(self, quoting: Quoting, clock: Callable[[], float]) -> None:
+        self.count = self.size = 0      # of those not recorded yet, and their bytes
+        self._quoting, self._clock = quoting, clock
+        self._recorded_at = self._second = -math.inf
+        self._said = self._unsaid = 0   # in this second
+        self._in_key = self._hinted = False
+
+    def take(self, line: bytes, size: int) -> list[str]:
+        """What to say of a *line* of *size* bytes (its beginning, where that is long)."""
+        self.count, self.size = self.count + 1, self.size + size
+        now, said = self._clock(), []
+        if now - self._second >= 1:
+            if self._unsaid:
+                said.append(f"server printed {self._unsaid} more lines")
+            self._second, self._said, self._unsaid = now, 0, 0
+        text = self._safe(line[:MAX_STRAY_CHARS * 4].decode("utf-8", "replace").strip())
+        if _content_length.match(line) and not self._hinted:
+            self._hinted = True
+            said.append("the server writes Content-Length headers, as language servers do; MCP on stdio is one message a line: "
+                        "look for an option of the server, or for a newer one")
+        elif self._said < MAX_STRAY_LINES:
+            self._said += 1
+            said.append("server printed: " + text)
+        else:
+            self._unsaid += 1
+        return said
+
+    def due(self, last: bool) -> tuple[int, int]:
+        """(lines, bytes) to be recorded now, if it is time for a record (or the *last* chance); else (0, 0)."""
+        now = self._clock()
+        if not last and now - self._recorded_at < 1:
+            return 0, 0
+        told, self.count, self.size, self._recorded_at = (self.count, self.size), 0, 0, now
+        return told
+
+    def _safe(self, text: str) -> str:
+        """A private key that is printed line by line is hidden to its end; so is a line that could be a part of one."""
+        begins = _key_begins.search(text) is not None
+        within, self._in_key = self._in_key or begins, (begins or self._in_key) and not _key_ends.search(text)
+        if within or _key_line.match(text):
+            return MARKER
+        return printable(self._quoting.text(text, MAX_STRAY_CHARS), MAX_STRAY_CHARS)
+
+
 # -- correlation ------------------------------------------------------------------
 
 class Pending(NamedTuple):
@@ -17559,13 +19546,11 @@ class Pending(NamedTuple):
     tool: str | None
     task: str | None = None     # the task whose result it asks for
     progress: Any = None        # the token under which its progress is told
+    modern: bool = False        # was it asked in the words of 2026-07-28?
 
 
 _NOBODY = Pending(None, None)   # the request of an answer that nobody asked for
 _UNKNOWN_TASK = Pending(None, UNKNOWN_TOOL)
-# What an answer that nobody asked for may be taken for: the member that such an answer has
-_LOOKS = {"tools/list": "tools", "prompts/list": "prompts", "resources/list": "resources",
-          "resources/templates/list": "resourceTemplates", "initialize": "instructions"}
 
 
 class Ids:
@@ -17587,9 +19572,9 @@ class Ids:
         """The value under this very id; None when there is none."""
         return self._values.get(ident)
 
-    def only_one(self) -> Any:
-        """The id here, if it is only one."""
-        return next(iter(self._values)) if len(self._values) == 1 else None
+    def all(self) -> list[Any]:
+        """All ids here."""
+        return list(self._values)
 
     def put(self, ident: Any, value: Any) -> None:
         """Keep *value* under *ident*."""
@@ -17744,7 +19729,8 @@ class Correlation:
         ident, method, tool = message.body["id"], message.method, message.tool
         task = params.get("taskId") if method is not None and method.startswith("tasks/") else None
         token = meta_of(message).get("progressToken") if message.peer == "client" and "_meta" in params else None
-        waiting = Pending(method, tool, task if type(task) is str else None, token if is_id(token) else None)
+        modern = "_meta" in params and _VERSION_META in meta_of(message)
+        waiting = Pending(method, tool, task if type(task) is str else None, token if is_id(token) else None, modern)
         if waiting.progress is not None:
             self._progress.put(waiting.progress, waiting)
         if method == "tools/call":
@@ -17762,16 +19748,22 @@ class Correlation:
             if not self._running[tool]:
                 del self._running[tool]
 
-    def only_one(self) -> Any:
+    def only_one(self) -> list[Any]:
         """The id of the only request of the client that waits, if it is only one."""
-        return self._pending["client"].only_one()
+        return self._pending["client"].all() if len(self._pending["client"]) == 1 else []
 
-    def forget(self, peer: str, ident: Any) -> Pending | None:
-        """A request of *peer* was answered by us, or did not go on after all; None when none waits under this very id."""
-        waiting = self._pending[peer].pop(ident) or ()
+    def end(self, ident: Any) -> list[tuple[Any, Pending]]:
+        """(id, request) of what waits for the server under *ident*, else under ids like it; it waits no longer."""
+        pending = self._pending["client"]
+        idents = [ident] if pending.get(ident) else pending.like(ident)
+        return [(own, waiting) for own in idents for waiting in self.forget(own)]
+
+    def forget(self, ident: Any) -> tuple[Pending, ...]:
+        """What waited for the server under this very id; it waits no longer."""
+        waiting: tuple[Pending, ...] = self._pending["client"].pop(ident) or ()
         for one in waiting:
             self._forget(one)
-        return waiting[0] if waiting else None
+        return waiting
 
     def _cancelled(self, peer: str, ident: Any) -> None:
         waiting = self._pending[peer].pop(ident) if is_id(ident) else None
@@ -17805,7 +19797,7 @@ def _nobodys(body: dict[str, Any]) -> tuple[Pending, ...]:
     result = body.get("result")
     if type(result) is not dict:
         return (_NOBODY,)
-    looks = [method for method, member in _LOOKS.items() if member in result]
+    looks = [method for method, member in RESULT_LOOKS.items() if member in result]
     return (_NOBODY, *(Pending(method, None) for method in looks))
 
 
@@ -17966,13 +19958,13 @@ class Session:
         self._whereabouts = Whereabouts(self.wall.policy, self._memory, folders)
         self._sent: list[Message] = []              # requests of the client that the last `receive` let go on
         self._quoting = Quoting(policy)
-        self._lines = {"client": Lines(settings.max_message_bytes), "server": Lines(settings.max_message_bytes)}
+        self._lines = {"client": Lines(settings.max_message_bytes), "server": Lines(settings.max_answer_bytes, _BOM)}
         self._correlation = Correlation()
         self._tools = Toolbox(wall, server_name, identity, pins)
         self._refusals = Refusals(settings.max_repeated_denials)
         self._questions = Questions(settings, server_name, self._quoting, desk, monotonic)
         self._recorder = Recorder(policy, server_name, session_id, self._quoting, clock, salt)
-        self._stray_key = False
+        self._strays = Strays(self._quoting, monotonic)
         self._stopped = stopped
 
     def prepare(self) -> None:
@@ -17989,10 +19981,15 @@ class Session:
         if self._questions:
             self._settle(self._questions.late(self._monotonic(), out), out)
         for line in self._lines[peer].feed(data):
-            if type(line) is not bytes:
-                self._too_long(peer, line, out)     # type: ignore[arg-type]
+            if isinstance(line, TooLong):
+                name = "max_message_bytes" if peer == "client" else "max_answer_bytes"
+                limit = getattr(self._settings, name)
+                problem = f"a message of {line.size} bytes; at most {limit} are read (settings.{name})"
+                self._unreadable(peer, line, MessageError(problem, -32600), out)
             elif line.strip(b" \t\r"):
                 self._line(peer, line, out)
+        if self._strays.count:
+            self._record_strays(out, last=not data)
         if not data:
             out.others += self._tools.ended()
             if peer == "client":
@@ -18017,10 +20014,11 @@ class Session:
 
     def tick(self, now: float) -> list[Any]:
         """Effects of time going by: questions that nobody has answered in time. *now* is on the monotonic clock."""
-        if not self._questions:
+        if not self._questions and not self._strays.count:
             return []
         out = self._begin()
         self._settle(self._questions.late(now, out), out)
+        self._record_strays(out)
         return self._effects(out)
 
     def answer(self, ident: str, answer: str) -> list[Any]:
@@ -18035,7 +20033,7 @@ class Session:
         out = Outbox()
         decision = Decision("deny", None, "Blocked: the audit log cannot be written")
         for message in self._sent:
-            self._correlation.forget("client", message.body["id"])
+            self._correlation.forget(message.body["id"])
             out.lines["client"].append(self._refusal(message, decision, ref="").encode())
         if not self._sent:
             return list(effects)
@@ -18055,9 +20053,16 @@ class Session:
     # -- one line
 
     def _line(self, peer: str, line: bytes, out: Outbox) -> None:
+        extra: dict[str, Any] = {}
         try:
             text = decode_line(line)
-            body = load_json(text)
+            try:
+                body = load_json(text)
+            except HalfCharacter:
+                if peer == "client":
+                    raise
+                text, extra["halves"] = without_halves(text)        # what is left of an emoji: the half goes, not the answer
+                line, body = text.encode(), load_json(text)
             batch = type(body) is list
             items = body if batch else [body]
             if batch and not 0 < len(items) <= MAX_BATCH:
@@ -18068,10 +20073,11 @@ class Session:
             return
         self._renew(len(line))
         if not batch:
-            self._send(peer, self._judge(peer, kinds[0], body, text, len(line), out), line, text, out)
+            self._send(peer, self._judge(peer, kinds[0], body, text, len(line), out, extra), line, text, out)
             return
         raws = _item_texts(text)
-        verdicts = [self._judge(peer, kind, item, raw, len(raw.encode()), out) for item, kind, raw in zip(items, kinds, raws)]
+        verdicts = [self._judge(peer, kind, item, raw, len(raw.encode()), out, extra.copy())
+                    for item, kind, raw in zip(items, kinds, raws)]
         forwards = [verdict.forward for verdict in verdicts if verdict.forward is not None]
         answers = [verdict.answer for verdict in verdicts if verdict.answer is not None]
         if len(forwards) == len(raws) and all(map(_same, forwards, raws)):
@@ -18094,18 +20100,18 @@ class Session:
 
     # -- one message
 
-    def _judge(self, peer: str, kind: str, body: dict[str, Any], text: str, size: int, out: Outbox) -> _Verdict:
+    def _judge(self, peer: str, kind: str, body: dict[str, Any], text: str, size: int, out: Outbox,
+               extra: dict[str, Any]) -> _Verdict:
         about, *others = self._correlation.claim(peer, kind, body)
         message = Message(peer, kind, body, text, about.method, about.tool, self.server_name)
         if others:
             ways = dict.fromkeys((other.method, other.tool) for other in others)
             message = message._replace(others=tuple(way for way in ways if way != (about.method, about.tool))[:MAX_READINGS])
-        extra: dict[str, Any] = {}
         if peer == "client":
             if self._questions.is_ours(message):
                 return self._for_us(message, size, out)
         elif kind == "response":
-            message = self._shown(message, extra, out)
+            message = self._tools.agreed(self._shown(message, extra, out), True)
         decision = self._decide(message)
         if decision.action == "ask" and self._settings.mode != "monitor":
             decision = self._questions.decided(message, decision, size)
@@ -18124,6 +20130,12 @@ class Session:
                 refusal = refusal or _OUR_ID
             if refusal is not None:
                 return refusal
+        elif message.peer == "server" and type(message.body.get("result")) is dict:
+            try:
+                for method in {message.method, *(method for method, _ in message.others)}:
+                    check_result(method, message.body["result"])
+            except MessageError as fault:
+                return Decision("deny", None, f"Blocked: {fault.problem}", lasting=False)
         decision = self.wall.decide(message, self._budget, self._memory, again)
         return decision if decision.action == "deny" else self._tools.objects(message) or decision
 
@@ -18152,7 +20164,7 @@ class Session:
                 extra["denials"] = times
             answer = self._refusal(message, decision, times)
         elif message.kind == "response":
-            forward = self._in_place(message, decision, extra)
+            forward = self._in_place(message, decision, extra, answered, out)
         out.records.append(self._recorder.record(message, decision, size, extra))
         return _Verdict(forward, answer)
 
@@ -18225,7 +20237,11 @@ class Session:
     def _shown(self, message: Message, extra: dict[str, Any], out: Outbox) -> Message:
         """The answer as far as the client may see it: without the tools that it cannot or must not call. What there is to
         say of them goes into *extra*, for the record."""
-        shown, notes, effects = self._tools.shown(message, self._budget)
+        shown, odd = without_odd_items(message)
+        for name, items in odd.items():
+            why = "a member is named like one of the protocol in another spelling"
+            self._note(extra, name, [ToolNote(_name_of(item), "left out", why) for item in items])
+        shown, notes, effects = self._tools.shown(shown, self._budget)
         out.notes += (Note(self._quoting.text(effect.text)) for effect in effects if type(effect) is Note)
         out.others += (effect for effect in effects if type(effect) is not Note)
         self._note(extra, "tools", notes)
@@ -18265,27 +20281,33 @@ class Session:
             answer["result"]["resultType"] = "complete"
         return _compact(answer)
 
-    def _in_place(self, message: Message, decision: Decision, extra: dict[str, Any]) -> str:
-        """What the receiver gets in place of a refused response; what was left out of a list is noted in *extra*."""
-        body, result = message.body, message.body.get("result")
+    def _in_place(self, message: Message, decision: Decision, extra: dict[str, Any], answered: Pending, out: Outbox
+                  ) -> str | None:
+        """What the receiver gets in place of a refused response, which is nothing for an error about nothing; what was left
+        out of a list is noted in *extra*."""
+        result, ident = message.body.get("result"), message.body.get("id")
         if message.peer == "client":            # the server must not wait for ever
             return self._refusal(message, decision)
-        ref = self._recorder.ref
-        text = f"{BLOCKED} {decision.message or 'Blocked by policy'}{_named(decision.rule, ref)}"
-        if type(result) is dict and message.method not in ("tools/call", "tasks/result"):
-            kept = self._acceptable(message, result, decision, extra)
+        if ident is None:
+            return None
+        called = type(result) is dict and message.method in ("tools/call", "tasks/result")
+        if type(result) is dict and not called:
+            kept = self._acceptable(message, result, decision, extra, out)
             if kept is not None:
                 return kept
-        answer: dict[str, Any] = {"jsonrpc": "2.0", "id": body["id"]}
-        if type(result) is dict and message.method in ("tools/call", "tasks/result"):
+        ref = self._recorder.ref
+        text = f"{BLOCKED} {decision.message or 'Blocked by policy'}{_named(decision.rule, ref)}"
+        answer: dict[str, Any] = {"jsonrpc": "2.0", "id": ident}
+        if called:
             answer["result"] = {"content": [{"type": "text", "text": text}], "isError": True}
-            if "resultType" in result:
+            if answered.modern or "resultType" in (result or ()):
                 answer["result"]["resultType"] = "complete"
         else:
             answer["error"] = {"code": -32600, "message": text, "data": {"mcpwall": self._quoting.about(decision, ref)}}
         return _compact(answer)
 
-    def _acceptable(self, message: Message, result: dict[str, Any], decision: Decision, extra: dict[str, Any]) -> str | None:
+    def _acceptable(self, message: Message, result: dict[str, Any], decision: Decision, extra: dict[str, Any], out: Outbox
+                    ) -> str | None:
         """A refused answer without the items of a list, or the instructions, that a rule refuses; None when the rest is
         refused, too."""
         if message.method in _INTRODUCTIONS and type(result.get("instructions")) is str:
@@ -18293,18 +20315,25 @@ class Session:
             self._note(extra, "tools", [ToolNote("", "left out", why)])
             words = f"{BLOCKED} {decision.message or 'Blocked by policy'}{_named(decision.rule, self._recorder.ref)}"
             text: str | None = _replace_instructions(message.text, words)
+            self._leave_out("instructions", result["instructions"], decision, out)
         else:
-            text = self._without_items(message, result, extra)
+            text = self._without_items(message, result, extra, out)
         if text is None:
             return None
-        message = message._replace(body=load_json(text), text=text)
+        message = self._tools.agreed(message._replace(body=load_json(text), text=text, agreed=frozenset()), False)
         rest = self.wall.decide(message, self._budget, self._memory, True)
         if rest.action == "deny":
             return None
         self._memory.commit(rest.marks)
         return redacted(message, rest.findings) if rest.action == "redact" else text
 
-    def _without_items(self, message: Message, result: dict[str, Any], extra: dict[str, Any]) -> str | None:
+    def _leave_out(self, member: str, item: Any, decision: Decision, out: Outbox) -> None:
+        """Note that a definition does not reach the client."""
+        effects = self._tools.leave_out(member, item, decision)
+        out.notes += (Note(self._quoting.text(effect.text)) for effect in effects if type(effect) is Note)
+        out.others += (effect for effect in effects if type(effect) is not Note)
+
+    def _without_items(self, message: Message, result: dict[str, Any], extra: dict[str, Any], out: Outbox) -> str | None:
         """A list result without the items that a rule refuses; None when there are none."""
         name = next((key for key in ("tools", "prompts", "resources", "resourceTemplates")
                      if type(result.get(key)) is list), None)
@@ -18315,9 +20344,11 @@ class Session:
         notes: list[ToolNote] = []
         for index, item in enumerate(items):
             alone = {**message.body, "result": {name: [item]}}
-            decision = self.wall.decide(message._replace(body=alone, text=_compact(alone)), self._budget, self._memory, True)
+            one = message._replace(body=alone, text=_compact(alone), agreed=frozenset((0,) if index in message.agreed else ()))
+            decision = self.wall.decide(one, self._budget, self._memory, True)
             if decision.action == "deny":
                 bad.append(index)
+                self._leave_out(name, item, decision, out)
                 why = f"{decision.rule or 'default'}: {decision.why or decision.message}"
                 notes.append(ToolNote(_name_of(item), "left out", why))
                 if self._budget.left() <= 0:
@@ -18329,55 +20360,40 @@ class Session:
 
     # -- lines that are no messages
 
-    def _unreadable(self, peer: str, line: bytes, fault: MessageError, out: Outbox) -> None:
-        """A line that cannot be judged goes nowhere: who waits for it gets an error, and there is a record."""
+    def _unreadable(self, peer: str, line: bytes | TooLong, fault: MessageError, out: Outbox) -> None:
+        """A line that cannot be judged goes nowhere. The client gets an error for its own; for a line of the server only when
+        it is the answer to a request that waits. All other lines of servers are what they print: clients drop them, too."""
         decision = Decision("deny", None, f"Blocked: {fault.problem}")
-        ident = _readable_id(line)
+        answers, idents = glimpse(line)
+        size = len(line) if isinstance(line, bytes) else line.size
+        ended: list[tuple[Any, Pending | None]] = []
         if peer == "client":
-            error = {"code": fault.code, "message": f"[mcpwall] {decision.message}"}
-            out.say("client", {"jsonrpc": "2.0", "id": ident, "error": error})
-        elif not line.lstrip().startswith((b"{", b"[")):
-            out.notes.append(Note("server printed: " + self._without_secrets(line[:MAX_STRAY_CHARS * 4])))
-        else:
-            self._answer_for(ident, decision, out)
-        self._no_message(peer, ident, decision, len(line), out)
+            ended = [(idents[0] if len(idents) == 1 else None, None)]
+        elif answers:
+            if not idents and isinstance(line, TooLong):    # its id stands in the middle
+                idents = self._correlation.only_one()
+            ended += (one for ident in idents for one in self._correlation.end(ident))
+        for ident, waiting in ended:
+            if waiting is None:
+                error = {"code": fault.code, "message": f"[mcpwall] {decision.message}"}
+                out.say("client", {"jsonrpc": "2.0", "id": ident, "error": error})
+            else:
+                body = {"id": ident, "result": {}}
+                message = Message("server", "response", body, "", waiting.method, waiting.tool, self.server_name)
+                out.lines["client"].append((self._in_place(message, decision, {}, waiting, out) or "").encode())
+            message = Message(peer, "unreadable", {"id": ident}, "", None, None, self.server_name)
+            out.records.append(self._recorder.record(message, decision, size))
+        if not ended:
+            out.notes += map(Note, self._strays.take(line if isinstance(line, bytes) else line.head, size))
+            self._record_strays(out)
 
-    def _too_long(self, peer: str, line: TooLong, out: Outbox) -> None:
-        """A line beyond the limit was skipped as it came; the id, if it can be found, gets an error."""
-        limit = self._settings.max_message_bytes
-        decision = Decision("deny", None, f"Blocked: a message of {line.size} bytes; at most {limit} are read "
-                                          "(settings.max_message_bytes)")
-        ident = _id_at_head(line.head)
-        if ident is None:
-            ident = _id_at_tail(line.tail)
-        if peer == "client":
-            message = Message(peer, "request", {"id": ident}, "", None, None, self.server_name)
-            out.lines["client"].append(self._refusal(message, decision).encode())
-        else:
-            if ident is None and _is_textually_an_answer(line):
-                ident = self._correlation.only_one()
-            self._answer_for(ident, decision, out)
-        self._no_message(peer, ident, decision, line.size, out)
-
-    def _no_message(self, peer: str, ident: Any, decision: Decision, size: int, out: Outbox) -> None:
-        """Record a line that could not be read."""
-        message = Message(peer, "unreadable", {"id": ident}, "", None, None, self.server_name)
-        out.records.append(self._recorder.record(message, decision, size))
-
-    def _answer_for(self, ident: Any, decision: Decision, out: Outbox) -> None:
-        """Answer the client's request *ident* in the server's place."""
-        waiting = self._correlation.forget("client", ident) if is_id(ident) else None
-        if waiting is not None:
-            body = {"id": ident, "result": {}}
-            message = Message("server", "response", body, "", waiting.method, waiting.tool, self.server_name)
-            out.lines["client"].append(self._in_place(message, decision, {}).encode())
-
-    def _without_secrets(self, line: bytes) -> str:
-        """A stray line for stderr. A private key that is printed line by line is hidden to its end."""
-        text = line.decode("utf-8", "replace")
-        within, self._stray_key = self._stray_key, "PRIVATE KEY" in text and "-----BEGIN" in text or \
-            self._stray_key and "-----END" not in text
-        return MARKER if within or self._stray_key else printable(self._quoting.text(text, MAX_STRAY_CHARS), MAX_STRAY_CHARS)
+    def _record_strays(self, out: Outbox, last: bool = False) -> None:
+        """A record of the lines of the server that were no messages: how many and how long, never their text."""
+        count, size = self._strays.due(last)
+        if count:
+            message = Message("server", "unreadable", {}, "", None, None, self.server_name)
+            decision = Decision("deny", None, "Blocked: no message, but what the server prints")
+            out.records.append(self._recorder.record(message, decision, size, {"lines": count}))
 
 
 def _named(rule: str | None, ref: str) -> str:
@@ -18395,11 +20411,25 @@ def _is_textually_an_answer(line: TooLong) -> bool:
     return any(b'"jsonrpc"' in part and (b'"result"' in part or b'"error"' in part) for part in (line.head, line.tail))
 
 
+def without_odd_items(message: Message) -> tuple[Message, dict[str, list[Any]]]:
+    """An answer without those items of its list that readers take for different ones; and these, by the list's name."""
+    result, odd = message.body.get("result"), {}
+    methods = {message.method, *(method for method, _ in message.others)}
+    for method, name in RESULT_LOOKS.items() if not methods.isdisjoint((*RESULT_LOOKS, None)) else ():
+        items = result.get(name) if type(result) is dict else None
+        if type(items) is list and not methods.isdisjoint((method, None)):
+            bad = [index for index, item in enumerate(items) if is_odd_item(item)]
+            if bad:
+                odd[name] = [items[index] for index in bad]
+                text = _drop_items(message.text, ("result", name), bad)
+                message = message._replace(body=load_json(text), text=text)
+    return message, odd
+
+
 def _stripped(message: Message) -> str:
     """The message's raw text without what `strip` takes out."""
-    texts = judged_texts(message)
-    edits = {index: list(spans) for index, text in enumerate(texts) for spans in [strip_spans(text)] if spans}
-    return edit_json_strings(message.text, edits) if edits else message.text
+    edits = {index: list(spans) for index, text in enumerate(judged_texts(message)) for spans in [strip_spans(text)] if spans}
+    return edited(message, edits) if edits else message.text
 
 
 def _name_of(item: Any) -> str:
@@ -20608,89 +22638,52 @@ def _toml_source(value: Any, is_key: bool = False) -> str:
 # As with walls, nothing is remembered beside the file. What we put in comes first in its list or object; a list or an object
 # that was not there is written with a blank behind its bracket, as nothing of ours is in one that was; a new file with two.
 
-# The hosts. answers: how it is told (see `_hook_answer`); `asks`: it can put a question to its user; what follows `changes`:
-# how the result of a tool is changed. root: the variable that holds the project's folder. file: where its hooks stand, as in
-# _HOST_FILES. shell: what runs the command on Windows. events: before the tool; after it. entry: one of ours, in the list
-# hooks.EVENT. new: what a file holds that was not there. note: what the user has to know or do.
+# The hosts: NAME | how it is told (see `hook_answer`), `asks` when it can put a question to its user, `changes` and how the
+# result of a tool is changed | the variable that holds the project's folder | what runs the command on Windows | where its hooks
+# stand, as in _HOST_FILES. Below that: the events before the tool; those after it. One of our entries, for the list
+# hooks.EVENT. And what the user has to know or do.
 _HOOK_HOSTS = """
-claude-code
-  answers claude asks changes output
-  root    CLAUDE_PROJECT_DIR
-  file    ${CLAUDE_CONFIG_DIR:-~/.claude}/settings.json
-  shell   bash
-  events  PreToolUse; PostToolUse PostToolUseFailure
-  entry   {"matcher": "*", "hooks": [{"type": "command", "command": COMMAND, "timeout": 60, "onFailure": "block"}]}
-  note    versions before 2.1.295 let the tool run when the hook fails
-codex
-  answers codex changes reason
-  file    ${CODEX_HOME:-~/.codex}/hooks.json
-  shell   cmd
-  events  PreToolUse; PostToolUse
-  entry   {"matcher": "*", "hooks": [{"type": "command", "command": COMMAND, "timeout": 60}]}
-  note    not armed until you approve it (run /hooks in Codex), and again after each change; a failing hook lets the tool run
-cursor
-  answers cursor changes cursor
-  root    CURSOR_PROJECT_DIR
-  file    ~/.cursor/hooks.json
-  shell   powershell
-  events  preToolUse; postToolUse postToolUseFailure
-  entry   {"command": COMMAND, "timeout": 60, "failClosed": true}
-  new     {  "version": 1}
-copilot
-  answers copilot asks changes modified
-  file    ${COPILOT_HOME:-~/.copilot}/hooks/mcpwall.json
-  shell   powershell
-  events  PreToolUse; PostToolUse
-  entry   {"type": "command", "bash": COMMAND, "powershell": POWERSHELL, "timeoutSec": 60}
-  new     {  "version": 1}
-  note    VS Code reads this file, too; a time-out lets the tool run, and so does a hook that fails in VS Code
-gemini
-  answers gemini asks changes reason
-  root    GEMINI_PROJECT_DIR
-  file    ~/.gemini/settings.json
-  shell   powershell
-  events  BeforeTool; AfterTool
-  entry   {"matcher": "*", "hooks": [{"name": "mcpwall", "type": "command", "command": COMMAND, "timeout": 60000}]}
-  note    a hook that cannot be started, or takes too long, lets the tool run
-qwen
-  answers claude asks
-  root    QWEN_PROJECT_DIR
-  file    ~/.qwen/settings.json
-  shell   powershell
-  events  PreToolUse; PostToolUse
-  entry   {"matcher": "*", "hooks": [{"name": "mcpwall", "type": "command", "command": COMMAND, "timeout": 60000}]}
-  note    a hook that fails lets the tool run
-droid
-  answers claude asks
-  root    FACTORY_PROJECT_DIR
-  file    ~/.factory/settings.json
-  shell   bash
-  events  PreToolUse; PostToolUse
-  entry   {"matcher": "*", "hooks": [{"type": "command", "command": COMMAND, "timeout": 60}]}
-  note    a hook that fails lets the tool run
-kimi
-  answers exit2
-  file    ~/.kimi-code/config.toml
-  shell   powershell
-  events  PreToolUse; PostToolUse
-  entry   {"event": EVENT, "matcher": "", "command": COMMAND, "timeout": 60, "fail_mode": "closed"}
-windsurf
-  answers exit2
-  file    ~/.codeium/windsurf/hooks.json
-  shell   powershell
-  events  pre_run_command pre_read_code pre_write_code pre_mcp_tool_use;
-  entry   {"command": COMMAND, "show_output": true}
-  note    a hook that fails lets the tool run
-kiro
-  answers exit2
-  file    ~/.kiro/agents/*.json
-  shell   powershell
-  events  preToolUse; postToolUse
-  entry   {"matcher": "*", "command": COMMAND, "timeout_ms": 30000}
-  note    stands in each agent's file: a new agent has none; a hook that fails lets the tool run
-antigravity
-  answers antigravity asks
+claude-code | claude asks changes output | CLAUDE_PROJECT_DIR | bash | ${CLAUDE_CONFIG_DIR:-~/.claude}/settings.json
+  PreToolUse; PostToolUse PostToolUseFailure
+  {"matcher": "*", "hooks": [{"type": "command", "command": COMMAND, "timeout": 60, "onFailure": "block"}]}
+  versions before 2.1.295 let the tool run when the hook fails
+codex | codex changes reason | | cmd | ${CODEX_HOME:-~/.codex}/hooks.json
+  PreToolUse; PostToolUse
+  {"matcher": "*", "hooks": [{"type": "command", "command": COMMAND, "timeout": 60}]}
+  not armed until you approve it (run /hooks in Codex), and again after each change; a failing hook lets the tool run
+cursor | cursor changes cursor | CURSOR_PROJECT_DIR | powershell | ~/.cursor/hooks.json
+  preToolUse; postToolUse postToolUseFailure
+  {"command": COMMAND, "timeout": 60, "failClosed": true}
+copilot | copilot asks changes modified | | powershell | ${COPILOT_HOME:-~/.copilot}/hooks/mcpwall.json
+  PreToolUse; PostToolUse
+  {"type": "command", "bash": COMMAND, "powershell": POWERSHELL, "timeoutSec": 60}
+  VS Code reads this file, too; a time-out lets the tool run, and so does a hook that fails in VS Code
+gemini | gemini asks changes reason | GEMINI_PROJECT_DIR | powershell | ~/.gemini/settings.json
+  BeforeTool; AfterTool
+  {"matcher": "*", "hooks": [{"name": "mcpwall", "type": "command", "command": COMMAND, "timeout": 60000}]}
+  a hook that cannot be started, or takes too long, lets the tool run
+qwen | claude asks | QWEN_PROJECT_DIR | powershell | ~/.qwen/settings.json
+  PreToolUse; PostToolUse
+  {"matcher": "*", "hooks": [{"name": "mcpwall", "type": "command", "command": COMMAND, "timeout": 60000}]}
+  a hook that fails lets the tool run
+droid | claude asks | FACTORY_PROJECT_DIR | bash | ~/.factory/settings.json
+  PreToolUse; PostToolUse
+  {"matcher": "*", "hooks": [{"type": "command", "command": COMMAND, "timeout": 60}]}
+  a hook that fails lets the tool run
+kimi | exit2 | | powershell | ~/.kimi-code/config.toml
+  PreToolUse; PostToolUse
+  {"event": EVENT, "matcher": "", "command": COMMAND, "timeout": 60, "fail_mode": "closed"}
+windsurf | exit2 | | powershell | ~/.codeium/windsurf/hooks.json
+  pre_run_command pre_read_code pre_write_code pre_mcp_tool_use;
+  {"command": COMMAND, "show_output": true}
+  a hook that fails lets the tool run
+kiro | exit2 | | powershell | ~/.kiro/agents/*.json
+  preToolUse; postToolUse
+  {"matcher": "*", "command": COMMAND, "timeout_ms": 30000}
+  stands in each agent's file: a new agent has none; a hook that fails lets the tool run
+antigravity | antigravity asks | | |
 """
+_HOOK_VERSIONED = ("cursor", "copilot")         # a new file says `"version": 1`, or it is dropped
 _HOOK_ALIASES = {"claude": "claude-code", "vscode": "copilot", "amazon-q": "kiro", "factory": "droid"}
 
 
@@ -20698,16 +22691,20 @@ class HookHost(NamedTuple):
     """A row of the table of hosts."""
     name: str
     answers: str                # how it is told what we decided
-    asks: bool = False          # can it put a question to its user?
-    changes: str = ""           # how it takes another result than the tool's own; "": it does not
-    root: str = ""
-    file: str = ""              # "" where nothing is registered
-    shell: str = ""
-    before: tuple[str, ...] = ()
-    after: tuple[str, ...] = ()
-    entry: str = ""
-    new: str = "{  }"
-    note: str = ""
+    asks: bool                  # can it put a question to its user?
+    changes: str                # how it takes another result than the tool's own; "": it does not
+    root: str
+    shell: str
+    file: str                   # "" where nothing is registered
+    before: tuple[str, ...]
+    after: tuple[str, ...]
+    entry: str
+    note: str
+
+    @property
+    def new(self) -> str:
+        """What a file holds that was not there, in a way that nobody else writes it."""
+        return '{  "version": 1}' if self.name in _HOOK_VERSIONED else "{  }"
 
 
 @lru_cache(None)
@@ -20715,13 +22712,11 @@ def hook_hosts() -> dict[str, HookHost]:
     """The hosts whose events are understood, by name."""
     hosts: dict[str, HookHost] = {}
     for block in re.split(r"\n(?=\S)", _HOOK_HOSTS.strip()):
-        name, *lines = block.split("\n")
-        about = dict(re.split(r"\s+", line.strip(), maxsplit=1) for line in lines)
-        answers, *words = about["answers"].split()
-        before, _, after = about.get("events", "").partition(";")
-        hosts[name] = HookHost(name, answers, "asks" in words, words[-1] if "changes" in words else "", about.get("root", ""),
-                               about.get("file", ""), about.get("shell", ""), (*before.split(),), (*after.split(),),
-                               about.get("entry", ""), about.get("new", "{  }"), about.get("note", ""))
+        head, events, entry, note = (*block.split("\n  "), "", "", "")[:4]
+        name, answers, root, shell, file = (cell.strip() for cell in head.split("|"))
+        words, (before, _, after) = answers.split(), events.partition(";")
+        hosts[name] = HookHost(name, words[0], "asks" in words, words[-1] if "changes" in words else "", root, shell, file,
+                               tuple(before.split()), tuple(after.split()), entry, note)
     return hosts
 
 
@@ -21095,7 +23090,7 @@ MAX_CONSENT_BYTES = 8 * 1024 * 1024     # of approved.json: servers choose most 
 MAX_PINNED_SERVERS = 1000
 _MAX_SERVER_CHARS = 512 * 1024          # of one server's names, and of its texts, as they stand in the file
 _KEEP_WAIT_S = 2.0                      # so long a relay waits for other walls that write
-_NOTHING_KNOWN: dict[str, Any] = {"tools": {}, "instructions": {"hash": "", "text": ""}}     # whatever comes is a change
+_NOTHING_KNOWN: dict[str, Any] = {"tools": {}, "definitions": {}, "instructions": {"hash": "", "text": ""}}  # all is a change
 
 
 class ConsentStore:
@@ -21179,6 +23174,7 @@ class ConsentStore:
             known = self._server(everything, "servers", server)
             if tool is not None:
                 known.get("tools", {}).pop(tool, None)
+                known.get("definitions", {}).pop(tool, None)
             else:
                 known.update(_NOTHING_KNOWN)
                 everything.get("changes", {}).pop(server, None)
@@ -21243,17 +23239,17 @@ class ConsentStore:
 
 def _are_pins(entry: Mapping[str, Any]) -> bool:
     """Is it what a `Pinned` carries: `{"tools": {NAME: PIN}, "instructions": PIN}`, each or none?"""
-    tools = entry.get("tools", {})
-    return isinstance(tools, dict) and all(
+    tools, others = entry.get("tools", {}), entry.get("definitions", {})
+    return isinstance(tools, dict) and isinstance(others, dict) and all(
         isinstance(pin, dict) and isinstance(pin.get("hash"), str) and isinstance(pin.get("text"), str)
-        for pin in (*tools.values(), entry.get("instructions", _NOTHING_KNOWN["instructions"])))
+        for pin in (*tools.values(), *others.values(), entry.get("instructions", _NOTHING_KNOWN["instructions"])))
 
 
 def _keep_pins(known: dict[str, Any], pins: Mapping[str, Any], now: float) -> str:
     """Put *pins* into *known* as far as the bounds allow; what they do not allow is said, else ""."""
-    tools = dict(known.get("tools", {}))
-    names = sum(len(json.dumps(name)) + 200 for name in tools)
-    texts = sum(len(json.dumps(pin["text"])) for pin in tools.values())
+    kinds = {kind: dict(known.get(kind, {})) for kind in ("tools", "definitions")}
+    names = sum(len(json.dumps(name)) + 200 for pinned in kinds.values() for name in pinned)
+    texts = sum(len(json.dumps(pin["text"])) for pinned in kinds.values() for pin in pinned.values())
     lost = 0
 
     def bounded(pin: Mapping[str, Any]) -> dict[str, Any]:
@@ -21263,18 +23259,19 @@ def _keep_pins(known: dict[str, Any], pins: Mapping[str, Any], now: float) -> st
         texts += size if fits else 0
         return {"hash": pin["hash"][:128], "text": pin["text"] if fits else "", "time": int(now)}
 
-    for name, pin in pins.get("tools", {}).items():
-        if name in tools:
-            if tools[name]["hash"] != pin["hash"]:
-                tools[name] = bounded(pin)
-            continue
-        names += len(json.dumps(name)) + 200
-        if len(tools) < MAX_TOOLS and names <= _MAX_SERVER_CHARS:
-            tools[name] = bounded(pin)
-        else:
-            lost += 1
-    if "tools" in pins:
-        known["tools"] = tools
+    for kind, pinned in kinds.items():
+        for name, pin in pins.get(kind, {}).items():
+            if name in pinned:
+                if pinned[name]["hash"] != pin["hash"]:
+                    pinned[name] = bounded(pin)
+                continue
+            names += len(json.dumps(name)) + 200
+            if len(pinned) < MAX_TOOLS and names <= _MAX_SERVER_CHARS:
+                pinned[name] = bounded(pin)
+            else:
+                lost += 1
+        if kind in pins:
+            known[kind] = pinned
     about = pins.get("instructions")
     if about is not None and known.get("instructions", {}).get("hash") != about["hash"]:
         known["instructions"] = bounded(about)
@@ -21283,11 +23280,12 @@ def _keep_pins(known: dict[str, Any], pins: Mapping[str, Any], now: float) -> st
 
 def _drop_pins(waiting: dict[str, Any], known: Mapping[str, Any]) -> None:
     """Take out of *waiting* what is *known*, and what is then empty."""
-    tools = known.get("tools", {})
-    left = {name: pin for name, pin in waiting.pop("tools", {}).items()
-            if name not in tools or tools[name]["hash"] != pin["hash"]}
-    if left:
-        waiting["tools"] = left
+    for kind in ("tools", "definitions"):
+        pinned = known.get(kind, {})
+        left = {name: pin for name, pin in waiting.pop(kind, {}).items()
+                if name not in pinned or pinned[name]["hash"] != pin["hash"]}
+        if left:
+            waiting[kind] = left
     if "instructions" in waiting and waiting["instructions"]["hash"] == known.get("instructions", {}).get("hash"):
         del waiting["instructions"]
 
@@ -21518,14 +23516,22 @@ class Surroundings:
             raise WallError("no home directory is known; set HOME to an absolute path")
         self.environ = os.environ if environ is None else environ
         self.platform, self.fs, self.root = platform, fs, root
-        self.launcher = None if wall else launcher_for(os.path.join(self.home, ".mcpwall"))
-        self.wall = list(wall) if wall else self.launched()
+        self._wall = list(wall or ())
         self.stdin, self.stdout, self.stderr = stdin or sys.stdin, stdout or sys.stdout, stderr or sys.stderr
         self.folder = os.path.join(self.home, ".mcpwall")
         self.lock = os.path.join(self.folder, "lock")
         self.consent = ConsentStore(os.path.join(self.folder, "approved.json"))
         self.desk = Desk(os.path.join(self.folder, "waiting"))
         self.stops = Stops(os.path.join(self.folder, "stopped"))
+
+    @cached_property
+    def launcher(self) -> Launcher | None:
+        return None if self._wall else launcher_for(os.path.join(self.home, ".mcpwall"))
+
+    @cached_property
+    def wall(self) -> list[str]:
+        """How an entry starts this wall."""
+        return self._wall or self.launched()
 
     def launched(self) -> list[str]:
         """How an entry starts this wall by its launcher."""
@@ -21825,6 +23831,9 @@ def _print_table(io: Surroundings, found: _Inventory) -> None:
 
 def _setup_arguments(io: Surroundings, name: str, about: str, argv: Sequence[str], *arguments: Any) -> Any:
     """The parsed command line of a sub-command, or None when it only asked for help. Raises UsageError."""
+    plain = _plain_arguments(argv, arguments)
+    if plain is not None:
+        return plain
     import argparse
 
     class Parser(argparse.ArgumentParser):
@@ -21847,6 +23856,30 @@ def _setup_arguments(io: Surroundings, name: str, about: str, argv: Sequence[str
             f"{printable(repr(rest[0]))} is one argument too many"
         parser.error(what)
     return args
+
+
+def _plain_arguments(argv: Sequence[str], arguments: Sequence[Any]) -> Any:
+    """The same where there are only options by their whole names, each with its value; else None. What hosts start writes it
+    so, and argparse takes 20 ms to import."""
+    values: dict[str, Any] = {}
+    known: dict[str, tuple[str, Any]] = {}
+    for flags, settings in arguments:
+        name = flags.split()[-1].lstrip("-").replace("-", "_")
+        simple = flags.startswith("-") and settings.keys() <= {"metavar", "help", "action", "default", "required"}
+        known.update({flag: (name, settings) for flag in flags.split() if simple})
+        flag = settings.get("action") == "store_true"
+        values[name] = False if flag else [] if settings.get("default") == [] else settings.get("default")
+        if not flags.startswith("-") and settings.get("nargs") != "?" or settings.get("required") and not {*flags.split()} & {*argv}:
+            return None
+    words = list(argv)
+    while words:
+        name, settings = known.get(words.pop(0), ("", {}))
+        action = settings.get("action", "")
+        if not name or action not in ("", "append", "store_true") or action != "store_true" and (not words or words[0][:1] in ("-", "")):
+            return None
+        value = True if action == "store_true" else words.pop(0)
+        values[name] = [*values[name], value] if action == "append" else value
+    return type("Arguments", (), values)
 
 
 def _setup_option(flags: str, metavar: str, about: str, **settings: Any) -> tuple[str, dict[str, Any]]:
@@ -22620,6 +24653,8 @@ def _changes(io: Surroundings, server: str) -> list[_Change]:
     tools, old = waiting.get("tools", {}), known.get("tools", {})
     names = sorted(tools, key=lambda name: (name not in old, name))
     found = [_Change("tool", name, tools[name], old.get(name)) for name in names]
+    found += (_Change("definition", name, pin, known.get("definitions", {}).get(name))
+              for name, pin in sorted(waiting.get("definitions", {}).items()))
     if "instructions" in waiting:
         about = known.get("instructions")
         found.insert(0, _Change("instructions", "", waiting["instructions"], about if about and about["hash"] else None))
@@ -22630,14 +24665,18 @@ def _approve_server(io: Surroundings, server: str, tools: Sequence[str], yes: bo
     """Show what waits of a server (of *tools* only, when some are named), ask, and keep it as known."""
     changes, complete = _changes(io, server), True
     if tools:
-        by_name = {change.name: change for change in changes if change.kind == "tool"}
-        known = io.consent.entries("servers").get(server, {}).get("tools", {})
+        by_name: dict[str, list[_Change]] = {}
+        for change in changes:
+            if change.kind != "instructions":
+                by_name.setdefault(change.name, []).append(change)
+        pinned = io.consent.entries("servers").get(server, {})
+        known = {**pinned.get("tools", {}), **pinned.get("definitions", {})}
         for name in tools:
             if name not in by_name:
                 state = "already approved" if name in known else "no such tool waits"
                 io.say(f"{printable(server)}/{printable(name)}: {state}")
                 complete = complete and name in known
-        changes = [by_name[name] for name in dict.fromkeys(tools) if name in by_name]
+        changes = [change for name in dict.fromkeys(tools) for change in by_name.get(name, ())]
     if not changes:
         if not tools:
             io.say(f"{printable(server)}: nothing of it waits")
@@ -22651,8 +24690,10 @@ def _approve_server(io: Surroundings, server: str, tools: Sequence[str], yes: bo
         io.need_terminal("approve", "read this, then add --yes")
     agreed = changes if yes else _agreed_changes(io, server, changes)
     if agreed:
-        tools_agreed = {change.name: change.pin for change in agreed if change.kind == "tool"}
-        pins: dict[str, Any] = {"tools": tools_agreed} if tools_agreed else {}
+        pins: dict[str, Any] = {}
+        for change in agreed:
+            if change.kind != "instructions":
+                pins.setdefault(f"{change.kind}s", {})[change.name] = change.pin
         pins.update(("instructions", change.pin) for change in agreed if change.kind == "instructions")
         try:
             io.consent.accept(server, pins)
@@ -22682,9 +24723,11 @@ def _title(server: str, change: _Change) -> str:
 def _shown_change(server: str, change: _Change, secrets: _Secrets, limit: int | None) -> Iterator[str]:
     """What has changed, as a diff of readable definitions; at most *limit* lines of it."""
     verb = "have" if change.kind == "instructions" else "has"
-    yield f"{_title(server, change)} {f'{verb} changed' if change.old else 'is new'} (seen {_day(change.pin)}):"
-    for kind in _steering(change.pin):
-        yield f"  ! it may steer the model: {kind}"
+    what = "is left out, for it steers the model" if change.kind == "definition" else f"{verb} changed" if change.old else "is new"
+    yield f"{_title(server, change)} {what} (seen {_day(change.pin)}):"
+    for kind, words in _steering(change.pin):
+        said = _harmless(_masked(secrets, words, len(words) + 1))
+        yield f"  ! it may steer the model: {kind}" + (f": {said[:200]}" if said else "")
     old, new = ([] if pin is None else _definition_lines(pin, secrets) for pin in (change.old, change.pin))
     if change.old is None:
         lines = ["+" + line for line in new]
@@ -22707,14 +24750,12 @@ def _definition(pin: Mapping[str, Any]) -> Any:
         return pin["text"]
 
 
-def _steering(pin: Mapping[str, Any]) -> list[str]:
-    """The kinds of injection and concealment in a definition."""
-    budget = Budget(2.0)
+def _steering(pin: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """The kinds of injection and concealment in a definition, each with the words that hit."""
     try:
-        texts = strings_of(_definition(pin))[0]
-        return sorted({finding.pattern for text in texts for finding in injection_findings(text, "description", budget)})
+        return list(dict.fromkeys(definition_hits(_definition(pin), Budget(2.0))))[:20]
     except BudgetSpent:
-        return ["too long to be looked through"]
+        return [("too long to be looked through", "")]
 
 
 def _definition_lines(pin: Mapping[str, Any], secrets: _Secrets) -> list[str]:
@@ -22802,7 +24843,8 @@ def _list_approved(io: Surroundings) -> int:
         rows.append((_day(projects[path]), state, io.short(path)))
     servers, changes = io.consent.entries("servers"), io.consent.entries("changes")
     for server in sorted(servers):
-        known = [_Change("tool", name, pin, None) for name, pin in sorted(servers[server].get("tools", {}).items())]
+        known = [_Change(kind[:-1], name, pin, None) for kind in ("tools", "definitions")
+                 for name, pin in sorted(servers[server].get(kind, {}).items())]
         about = servers[server].get("instructions")
         known += [_Change("instructions", "", about, None)] if about and about["hash"] not in ("", text_pin("")["hash"]) else []
         rows += [(_day(change.pin), "approved", _title(server, change)) for change in known]
@@ -22835,7 +24877,7 @@ def _revoke(io: Surroundings, name: str) -> int:
         return 0
     for cut in [found.start() for found in re.finditer("/", name)]:
         server, tool = _known_server(io, name[:cut]), name[cut + 1:]
-        if server in servers and tool in servers[server].get("tools", {}):
+        if server in servers and tool in {**servers[server].get("tools", {}), **servers[server].get("definitions", {})}:
             io.consent.revoke(server, tool)
             io.say(f"{printable(server)}/{printable(tool)}: waits for your consent when it is listed again")
             return 0
@@ -23045,7 +25087,7 @@ run_command: - = description explanation reason timeout timeout_ms run_in_backgr
 files: path = file_path path absolute_path target_file notebook_path files paths file_paths dir_path uri
 files: content = content contents file_text code new_code new_source new_string new_str new_text new_content diff
 files: old_string = old_string old_str old_text old_source
-files: - = command description explanation edits instruction
+files: - = command description explanation edits instruction cell_id cell_type cell_number edit_mode
 search_text: query = pattern query regex
 search_text: include = glob include include_pattern includes
 search_files: pattern = pattern query glob glob_pattern
@@ -23108,10 +25150,12 @@ def _calls_of(event: HookEvent, kind: str, given: dict[str, Any]) -> _Made:
             yield kind, {**made, "url": url} if url is not None else made
     elif kind == "text":
         yield event.tool, {"text": "\n".join(texts)}
+    elif kind == "web_search":
+        yield kind, _in_our_names(kind, given)
     elif kind:
-        made = _in_our_names(kind, given)
+        made = {"path": event.cwd or ".", **_in_our_names(kind, given)}
         places = [text for text in strings_of([made.get("pattern")])[0] if "/" in text or "\\" in text]
-        yield kind.replace("search_text", "search_files"), {**made, "include": places} if places else made
+        yield "search_files", {**made, "include": places} if places else made
     else:
         yield event.tool, given
 
@@ -23443,11 +25487,14 @@ class Hook:
         if event.phase != "before":
             return self._result(wall, calls, memory, again, budget)
         decided = []
+        stops = Stops(os.path.join(self._home, ".mcpwall", "stopped")) if self._home else None
         for call in calls:
             message = self._message(call)
-            decided.append((call, wall.decide(message, budget, memory, again), message))
+            stopped = stops is not None and any(stops.watch(name)() for name in (event.host.name, call.server))
+            decided.append((call, _STOPPED if stopped else wall.decide(message, budget, memory, again), message))
         _, worst, message = max(decided, key=lambda one: _STRICTNESS[one[1].action])
-        action = "allow" if worst.action not in ("ask", "deny") or policy.settings.mode == "monitor" else worst.action
+        passes = worst.action not in ("ask", "deny") or policy.settings.mode == "monitor" and worst is not _STOPPED
+        action = "allow" if passes else worst.action
         way = ""
         if action == "ask" and not event.host.asks and policy.settings.ask_fallback == "allow":
             action = "allow"
@@ -23543,7 +25590,7 @@ _MEDIA_HEADS = ("iVBORw0KGgo", "/9j/", "R0lGOD", "UklGR", "JVBERi0", "SUkq", "TU
 def _is_media(text: str) -> bool:
     """Is it base64 of an image, a sound, a document? Nothing is found in there but by chance."""
     body = text.partition(",")[2] if text.startswith("data:") else text
-    return len(body) > 256 and body.startswith(_MEDIA_HEADS) and _is_base64(body)
+    return len(body) > 256 and body.startswith(_MEDIA_HEADS) and is_base64(body)
 
 
 def _with_texts(value: Any, change: Callable[[str], str]) -> Any:
@@ -24484,7 +26531,518 @@ def cmd_go(argv: Sequence[str], io: Surroundings) -> int:
     return 0
 
 # ---------------------------------------------------------------------------
-# 28. Command line
+# 28. Trying policies: lint, test, replay, learn, report
+# ---------------------------------------------------------------------------
+# *serves people*: what a policy would do, before and after it is in force. Nothing here is asked by a running wall.
+
+MAX_LINT_PROBLEMS = 100
+
+
+class _Example:
+    """One example, run in a session of its own: `problems` says what was not as expected, `rules` which rules decided."""
+
+    def __init__(self, policy: Policy, example: Mapping[str, Any]) -> None:
+        settings = policy.settings._replace(mode="enforce", unlisted_tools="allow")
+        self._pins: dict[str, dict[str, Any]] = {}
+        self._server = str(example.get("server") or "")
+        self._session = Session(Wall(policy._replace(settings=settings)), self._server, identity="test", pins=lambda: self._pins)
+        self._ident = 0
+        self.problems: list[str] = []
+        self.rules: list[str] = []
+        steps = example.get("steps", [example])
+        for number, step in enumerate(steps, 1):
+            action, rule, text = self._step(step)
+            where = f"step {number}: " if len(steps) > 1 else ""
+            wanted = _as_list(step.get("expect", []))
+            if wanted and action not in wanted:
+                self.problems.append(f"{where}expected {_listed(wanted)}, got {action}" + (f" (rule {rule})" if rule else ""))
+            if "rule" in step and rule != step["rule"]:
+                self.problems.append(f"{where}expected the rule {step['rule']}, got {rule or 'none'}")
+            for piece in _as_list(step.get("without", [])):
+                if piece in text:
+                    self.problems.append(f"{where}a text passed that must not: {printable(piece, 60)}")
+
+    def _feed(self, peer: str, body: Mapping[str, Any]) -> tuple[str, str | None, str]:
+        """(action, rule, everything that reached the other side) of one message."""
+        fields: dict[str, Any] = {"action": "allow", "rule": None}
+        text, seen = "", False
+        for effect in self._session.receive(peer, json.dumps(body).encode() + b"\n"):
+            if isinstance(effect, Record) and not seen:
+                fields, seen = effect.fields, True
+            elif isinstance(effect, Send) and effect.peer != peer:
+                text += effect.data.decode()
+            elif isinstance(effect, Pinned) and effect.first:
+                for kind, pins in effect.pins.items():
+                    self._pins.setdefault(kind, pins)
+        left_out = any(note["what"] == "left out" for key in ("tools", "prompts", "resources") for note in fields.get(key, ()))
+        if fields["rule"]:
+            self.rules.append(str(fields["rule"]))
+        text = "\n".join(strings_of(json.loads(line))[0][index] for line in text.splitlines()
+                         for index in range(len(strings_of(json.loads(line))[0]))) if text else ""
+        return ("deny" if left_out else str(fields["action"])), fields["rule"], text
+
+    def _step(self, step: Mapping[str, Any]) -> tuple[str, str | None, str]:
+        self._ident += 1
+        if "message" in step:
+            body = {"jsonrpc": "2.0", **step["message"]}
+            return self._feed("server" if "method" not in body else "client", body)
+        method = step.get("method") or ("tools/list" if "tools" in step else "tools/call")
+        params = step.get("params") or ({"name": step.get("tool", "tool"), "arguments": step.get("arguments", {})} if method == "tools/call" else {})
+        verdict = self._feed("client", {"jsonrpc": "2.0", "id": self._ident, "method": method, "params": params})
+        answer = {"tools": step["tools"]} if "tools" in step else step.get("answer")
+        if answer is None:
+            return verdict
+        if type(answer) is str:
+            answer = {"content": [{"type": "text", "text": answer}]}
+        return self._feed("server", {"jsonrpc": "2.0", "id": self._ident, "result": answer})
+
+
+class _Tested(NamedTuple):
+    """One example and what came of it."""
+    file: str
+    line: int
+    name: str
+    problems: list[str]
+
+
+def cmd_test(argv: Sequence[str], io: Surroundings) -> int:
+    """Run the examples of a policy: calls and answers with the verdicts they must get."""
+    args = _setup_arguments(
+        io, "test", "Run the examples of policies: their own `tests:`, and those of files beside them (NAME.tests.yml).", argv,
+        _setup_option("files", "FILE", "policies, or files of examples (with `policy: FILE`, or -c)", nargs="+"),
+        _setup_flag("--json", "for programs"), _setup_option("--junit", "FILE", "write the results as JUnit XML"), *_POLICY_ARGUMENTS)
+    if args is None:
+        return 0
+    options, tested, unhit = _Options(args), list[_Tested](), list[str]()
+    for word in args.files:
+        path = os.path.join(io.cwd, word)
+        stem, ending = os.path.splitext(path)
+        beside = [stem + ".tests" + one for one in _POLICY_ENDINGS if os.path.isfile(stem + ".tests" + one)]
+        layer = parse_policy(read_policy_file(path, check_owner=False)[1], path)
+        own = set(layer.data) - {"version", "tests", "policy"}
+        policy = _policy_of_tests(layer, path, bool(own), options)
+        hit: set[str] = set()
+        for file in [path, *(beside if own else ())]:
+            source = layer if file == path else parse_policy(read_policy_file(file, check_owner=False)[1], file)
+            for index, example in enumerate(source.data.get("tests", [])):
+                ran = _Example(policy, example)
+                hit |= {rule.replace("project:", "") for rule in ran.rules}
+                name = str(example.get("name") or example.get("tool") or example.get("method") or "answer")
+                tested.append(_Tested(file, source.lines().get(f"/tests/{index}", 0), name, ran.problems))
+        mine = [rule["name"] for key in ("rules", "outbound_rules") for rule in layer.data.get(key, [])]
+        unhit += [f"{io.short(path)}: {name}" for name in mine if name not in hit]
+    failed = [one for one in tested if one.problems]
+    if args.junit:
+        _write_junit(os.path.join(io.cwd, args.junit), tested)
+    if args.json:
+        io.say(json.dumps({"passed": len(tested) - len(failed), "failed": [one._asdict() for one in failed], "not_hit": unhit}, indent=2))
+        return 1 if failed else 0
+    for one in failed:
+        for problem in one.problems:
+            io.say(f"{io.short(one.file)}:{one.line}: {printable(one.name)}: {printable(problem, 300)}")
+    if unhit:
+        _say_wrapped(io, "Rules that no example hits: " + ", ".join(unhit))
+    if not tested:
+        raise UsageError("there is no example; write `tests:` into the policy, or a file beside it")
+    io.say(f"{len(tested) - len(failed)} passed, {len(failed)} failed")
+    return 1 if failed else 0
+
+
+def _policy_of_tests(layer: PolicyLayer, path: str, is_policy: bool, options: _Options) -> Policy:
+    """The policy that the examples of a file are about: itself, or what it (or the command line) names."""
+    if options.config or options.profile:
+        return options.policy()
+    named = layer.data.get("policy")
+    if not is_policy and named:
+        path = os.path.join(os.path.dirname(path), str(named))
+    elif not is_policy:
+        return options.policy()
+    return load_policy(path, None, options.project, options.home)
+
+
+def _write_junit(path: str, tested: Sequence[_Tested]) -> None:
+    from xml.sax.saxutils import escape, quoteattr
+    failed = sum(bool(one.problems) for one in tested)
+    lines = ['<?xml version="1.0" encoding="UTF-8"?>', f'<testsuite name="mcpwall" tests="{len(tested)}" failures="{failed}">']
+    for one in tested:
+        head = f'<testcase classname={quoteattr(printable(one.file, 500))} name={quoteattr(printable(f"{one.line}: {one.name}", 300))}'
+        said = printable("; ".join(one.problems), 2000)
+        lines.append(f"{head}><failure message={quoteattr(said)}>{escape(said)}</failure></testcase>" if one.problems else head + "/>")
+    write_whole(path, "\n".join([*lines, "</testsuite>", ""]).encode("utf-8", "replace"), 0o644)
+
+
+# -- lint -----------------------------------------------------------------------------
+
+def policy_problems(text: str, file: str, load: Callable[[PolicyLayer], Policy]) -> tuple[list[str], Policy | None]:
+    """Every mistake in a policy, and the policy without what is wrong in it (None when too much is)."""
+    problems: list[str] = []
+    try:
+        data = load_json(text) if file.endswith(".json") else parse_yaml(text, file)
+    except WallError as fault:
+        return [str(fault)], None
+    lines: Callable[[], Mapping[str, int]] = lambda: yaml_lines(text, file)[1] if not file.endswith(".json") else _json_lines(text, file)
+    while len(problems) < MAX_LINT_PROBLEMS:
+        try:
+            return problems, load(check_policy(data, file, lines))
+        except PolicyError as fault:
+            problems.append(str(fault))
+            if not _without_place(data, fault.pointer):
+                break
+    return problems, None
+
+
+def _without_place(data: Any, place: str) -> bool:
+    """Empty what stands at a JSON Pointer so that what follows it keeps its place; False when nothing does."""
+    steps = [step.replace("~1", "/").replace("~0", "~") for step in place.split("/")[1:] if step]
+    if not steps:
+        return False
+    rule = steps[0] in ("rules", "outbound_rules") and len(steps) > 1
+    if rule:
+        steps = steps[:2]
+    for step in steps[:-1]:
+        try:
+            data = data[step] if type(data) is dict else data[int(step)]
+        except (KeyError, IndexError, ValueError, TypeError):
+            return False
+    last = steps[-1]
+    if rule:
+        place_holder = {"name": f"\u0000{last}", "match": {"tool": "x"}, "mark": "x"}
+        if data[int(last)] == place_holder:
+            return False
+        data[int(last)] = place_holder
+    elif type(data) is dict:
+        return data.pop(last, data) is not data
+    else:
+        try:
+            del data[int(last)]
+        except (IndexError, ValueError):
+            return False
+    return True
+
+
+def cmd_lint(argv: Sequence[str], io: Surroundings) -> int:
+    """All mistakes in policies, and what is valid but hardly meant."""
+    args = _setup_arguments(io, "lint", "All mistakes in policies, and what is valid but hardly meant.", argv,
+                            _setup_option("files", "FILE", "policies (else those in force here)", nargs="*"),
+                            _setup_flag("--strict", "doubts count as mistakes"), _setup_flag("--json", "for programs"))
+    if args is None:
+        return 0
+    files = [os.path.join(io.cwd, word) for word in args.files] or [
+        path for path in (find_policy_file(io.cwd, ".mcpwall"), find_policy_file(io.folder, "config")) if path]
+    if not files:
+        io.say("There is no policy here; the built-in default is in force.")
+        return 0
+    found: dict[str, list[list[str]]] = {}
+    for path in files:
+        text = read_policy_file(path, check_owner=False)[1]
+        context = default_path_context(project_dir=io.cwd, home=io.home)
+        problems, policy = policy_problems(text, path, lambda layer: compile_policy([layer], context, layer.file))
+        doubts = [] if policy is None else policy_doubts(policy)
+        if policy is not None and not problems and not any(layer.data.get("tests") for layer in policy.layers) \
+                and not os.path.exists(os.path.splitext(path)[0] + ".tests.yml"):
+            doubts.append(f"{path}: the policy has no tests; `tests:` lists calls and what must become of them (see: mcpwall test --help)")
+        found[path] = [problems, doubts]
+    bad = any(problems or args.strict and doubts for problems, doubts in found.values())
+    if args.json:
+        io.say(json.dumps({path: {"problems": problems, "doubts": doubts} for path, (problems, doubts) in found.items()}, indent=2))
+        return int(bad)
+    for path, (problems, doubts) in found.items():
+        for problem in problems:
+            io.say(printable(shown_without_secrets(problem), 1000))
+        for doubt in doubts:
+            io.say("doubt: " + printable(shown_without_secrets(doubt), 1000))
+        if not problems and not doubts:
+            io.say(f"{io.short(path)}: fine")
+    return int(bad)
+
+
+# -- replay and learn -------------------------------------------------------------------
+
+def _logged_calls(io: Surroundings, words: Sequence[str]) -> Iterator[tuple[dict[str, Any], Message | None, str]]:
+    """(record, the call, what is not known of it) of every call in the logs."""
+    for record, *_ in read_log(log_files(io, words)):
+        if record is None or record.get("direction") != "inbound" or record.get("method") in (None, "response") or "answers" in record \
+                or "hook" in record and record.get("tool") is None:
+            continue
+        body, missing = call_of(record)
+        if body is None:
+            continue
+        if not missing and record.get("tool") is None and body["method"] not in LIFECYCLE and not str(body["method"]).startswith("notifications/"):
+            missing = "only the arguments of tools are logged"
+        line = json.dumps(body)
+        kind = "request" if record.get("id") is not None else "notification"
+        yield record, Message("client", kind, load_json(line), line, body["method"], record.get("tool"), str(record.get("server") or "")), missing
+
+
+def cmd_replay(argv: Sequence[str], io: Surroundings) -> int:
+    """Judge every recorded call anew by another policy: what would change."""
+    args = _setup_arguments(
+        io, "replay", "Judge every recorded call anew: what another policy would change, and what cannot be told.", argv,
+        _setup_option("files", "LOG", "log files or folders (else this user's)", nargs="*"),
+        _setup_flag("--json", "for programs"), *_POLICY_ARGUMENTS)
+    if args is None:
+        return 0
+    policy = _Options(args).policy()
+    wall = Wall(policy)
+    limited = {rule.name for rule in policy.rules if rule.limit is not None or rule.mark}
+    changes: dict[tuple[str, ...], list[Any]] = {}
+    untold: dict[str, int] = {}
+    same = 0
+    for record, message, missing in _logged_calls(io, args.files):
+        old = str(record.get("would") or record["action"])
+        if not missing and str(record.get("rule")) in limited:
+            missing = "limits and marks depend on what came before"
+        if not missing and record.get("rule") is None and old in ("deny", "ask") and "default_action" not in str(record.get("message")):
+            missing = "it was the session that refused (a stop, a pin, too many calls)"
+        if not missing and record.get("answer"):
+            missing = "a person answered"
+        if missing or message is None:
+            untold[missing] = untold.get(missing, 0) + 1
+            continue
+        decision = wall.decide(message)
+        if decision.action == old or old in _PASSING and decision.action in _PASSING:
+            same += 1
+            continue
+        key = (old, decision.action, str(record.get("tool") or record.get("method")), str((decision.rule if old in _PASSING else record.get("rule")) or "(default)"))
+        row = changes.setdefault(key, [0, str(record.get("ref") or ""), ""])
+        row[0] += 1
+        row[2] = row[2] or printable(Quoting(policy).text(json.dumps((message.body.get("params") or {}).get("arguments", {}), ensure_ascii=False)), 120)
+    if args.json:
+        io.say(json.dumps({"unchanged": same, "untold": untold, "changes": [
+            {"old": old, "new": new, "tool": tool, "rule": rule, "count": count, "ref": ref, "example": example}
+            for (old, new, tool, rule), (count, ref, example) in changes.items()]}, indent=2))
+        return int(bool(changes))
+    if changes:
+        _say_table(io, [["count", "was", "would be", "tool", "rule", "ref", "for example"], *(
+            [str(count), old, new, tool, rule, ref, example] for (old, new, tool, rule), (count, ref, example) in
+            sorted(changes.items(), key=lambda item: -item[1][0]))])
+    io.say(f"{sum(row[0] for row in changes.values())} calls would be judged otherwise, {same} as before.")
+    for why, count in sorted(untold.items(), key=lambda item: -item[1]):
+        io.say(f"{count} cannot be told: {why}.")
+    return int(bool(changes))
+
+
+MAX_LEARNED_WORDS = 12      # distinct words of one argument: so many are listed, more are free text
+
+
+def cmd_learn(argv: Sequence[str], io: Surroundings) -> int:
+    """A policy that allows what the log shows was allowed, and nothing else; printed, never written."""
+    args = _setup_arguments(
+        io, "learn", "Print a policy that denies by default and allows what the log shows was allowed.", argv,
+        _setup_option("files", "LOG", "log files or folders (else this user's)", nargs="*"),
+        _setup_option("--server", "NAME", "only this server's calls"),
+        _setup_option("--project", "DIR", "what ${PROJECT_DIR} means (the working directory)"))
+    if args is None:
+        return 0
+    project = os.path.realpath(os.path.join(io.cwd, args.project or ""))
+    calls: dict[tuple[str, str], list[Message]] = {}
+    unknown: dict[tuple[str, str], int] = {}
+    for record, message, missing in _logged_calls(io, args.files):
+        if message is None or message.tool is None or args.server and message.server != args.server \
+                or str(record.get("would") or record["action"]) not in _PASSING and record.get("answer") not in _YES:
+            continue
+        key = message.server, message.tool
+        if missing:
+            unknown[key] = unknown.get(key, 0) + 1
+        calls.setdefault(key, []).extend([] if missing else [message])
+    if not calls:
+        raise UsageError("the log shows no call that was allowed; let it run for a while (with settings.log_args: full)")
+    rules, notes = [], list[str]()
+    for (server, tool), messages in sorted(calls.items()):
+        rules.append(_learned_rule(server, tool, messages, project, io))
+        if (server, tool) in unknown:
+            notes.append(f"# {tool}: the arguments of {unknown[server, tool]} calls are not in the log (settings.log_args: full)")
+    data: dict[str, Any] = {"version": 1, "extends": "default", "settings": {"default_action": "deny"}, "rules": rules}
+    tests = []
+    for (_, tool), messages in sorted(calls.items()):
+        for message in messages[:1]:
+            arguments = (message.body.get("params") or {}).get("arguments", {})
+            if len(message.text) < 2000:
+                tests.append({**({"server": message.server} if message.server else {}), "tool": tool, "arguments": arguments, "expect": ["allow", "log_only"]})
+    text = to_yaml({**data, "tests": tests} if tests else data)
+    io.say("# Made by `mcpwall learn` from what the log shows was allowed: read it, and narrow or widen it where you know better.")
+    io.say(f"# {sum(map(len, calls.values()))} calls of {len(calls)} tools; everything else is refused. Try it: mcpwall replay -c FILE; mcpwall test FILE")
+    for note in notes:
+        io.say(printable(note, 300))
+    io.say(text.rstrip("\n"))
+    return 0
+
+
+def _learned_rule(server: str, tool: str, messages: Sequence[Message], project: str, io: Surroundings) -> dict[str, Any]:
+    """The narrowest allow rule of our forms that covers these calls of a tool; conditions that do not hold of them all go."""
+    match: dict[str, Any] = {"tool": tool}
+    if server:
+        match = {"server": server, **match}
+    rule: dict[str, Any] = {"name": re.sub(r"[^A-Za-z0-9_.-]+", "-", f"{server}-{tool}".strip("-"))[:60] or "tool", "match": match, "action": "allow", "last": True}
+    given = [(message.body.get("params") or {}).get("arguments", {}) for message in messages]
+    keys = sorted({key for arguments in given for key in arguments})
+    conditions: dict[str, Any] = {}
+    for key in keys:
+        if all(key in arguments for arguments in given):
+            matcher = _learned_matcher([arguments[key] for arguments in given], project)
+            if matcher is not None:
+                conditions[key] = matcher
+    deep = sorted({name for message in messages for _, name in _walk_names((message.body.get("params") or {}).get("arguments", {}), ())})
+    if messages and len(deep) <= 40:
+        conditions["_any_key"] = {"regex": f"^(?:{'|'.join(map(_regex_of, deep))})$"} if deep else {"regex": "^$"}
+    context = default_path_context(project_dir=project, home=io.home)
+    while conditions:
+        candidate = {**rule, "match": {**match, "arguments": conditions}}
+        if _allows_all(candidate, messages, context):
+            rule = candidate
+            break
+        failing = [key for key in conditions if not _allows_all(
+            {**rule, "match": {**match, "arguments": {key: conditions[key]}}}, messages, context)]
+        for key in failing or list(conditions)[:1]:
+            del conditions[key]
+    if not _allows_all(rule, messages, context, extends="default"):     # the user's own policy allowed what that refuses
+        del rule["last"]
+    return rule
+
+
+def _allows_all(rule: Mapping[str, Any], messages: Sequence[Message], context: PathContext, **more: Any) -> bool:
+    """Would this rule alone (over *more* of a policy) allow every one of these calls?"""
+    layer = check_policy({"version": 1, "settings": {"default_action": "deny"}, "rules": [dict(rule)], **more}, "learned", dict)
+    wall = Wall(compile_policy([layer], context, "learned"))
+    return all(wall.decide(message).action in _PASSING for message in messages)
+
+
+def _learned_matcher(values: Sequence[Any], project: str) -> dict[str, Any] | None:
+    """What all *values* of an argument have in common: a folder, or a small closed set of words. None: nothing."""
+    texts = [text for value in values for text in (value if type(value) is list else [value])]
+    if not texts or not all(type(text) is str and text for text in texts):
+        return None
+    if all(re.search(r"^[~./]|[/\\]", text) and not re.search(r"[\s*$]|:/", text) for text in texts):
+        places = [os.path.normpath(os.path.join(project, os.path.expanduser(text))) for text in texts]
+        top = os.path.commonpath(places) if all(map(os.path.isabs, places)) else ""
+        if top and top != os.path.dirname(top):
+            inside = top == project or top.startswith(project.rstrip(os.sep) + os.sep)
+            return {"under": "${PROJECT_DIR}" + top[len(project):] if inside else top}
+    words = sorted(set(texts))
+    if len(words) <= MAX_LEARNED_WORDS and all(re.fullmatch(r"[\w@:=+-][\w.@:=+-]{0,60}", word) for word in words):
+        return {"pattern": words if len(words) > 1 else words[0]}
+    return None
+
+
+# -- report -----------------------------------------------------------------------------
+
+_REPORT_STYLE = """\
+:root{color-scheme:light dark;--ink:#1c2430;--dim:#5b6675;--line:#d7dde5;--page:#fff;--deny:#b3261e;--ask:#9a6700;--redact:#0b6e99}
+@media (prefers-color-scheme:dark){:root{--ink:#e6eaf0;--dim:#9aa5b4;--line:#343c48;--page:#14181e;--deny:#ff8a80;--ask:#f2c14e;--redact:#6cc6ee}}
+*{box-sizing:border-box}body{margin:0 auto;padding:1.5rem;max-width:72rem;font:15px/1.5 system-ui,sans-serif;color:var(--ink);background:var(--page)}
+h1{font-size:1.5rem;margin:0}h2{font-size:1.1rem;margin:2rem 0 .5rem}p.dim,td.dim{color:var(--dim)}
+.tiles{display:grid;grid-template-columns:repeat(auto-fit,minmax(8rem,1fr));gap:.75rem;margin:1rem 0}
+.tile{border:1px solid var(--line);border-radius:.5rem;padding:.6rem .8rem}.tile b{display:block;font-size:1.5rem}
+.wide{overflow-x:auto}table{border-collapse:collapse;width:100%}th,td{text-align:left;padding:.25rem .6rem .25rem 0;border-bottom:1px solid var(--line);
+vertical-align:top;overflow-wrap:anywhere}th{font-weight:600;white-space:nowrap}td.number{text-align:right;white-space:nowrap;overflow-wrap:normal}
+svg{display:block;width:100%;height:auto}svg text{fill:var(--dim);font-size:11px}.deny{fill:var(--deny)}.ask{fill:var(--ask)}.redact{fill:var(--redact)}
+b.deny{color:var(--deny)}b.ask{color:var(--ask)}b.redact{color:var(--redact)}@media print{body{padding:0;max-width:none}h2{break-after:avoid}}
+"""
+MAX_REPORT_ROWS = 500
+
+
+def report_page(records: Sequence[Mapping[str, Any]], title: str, uncovered: Sequence[str], made: str) -> str:
+    """One self-contained page about these records: no script, nothing from elsewhere, every text of a message escaped."""
+    from html import escape
+
+    def cell(text: Any, kind: str = "") -> str:
+        return f"""<td{f' class="{kind}"' if kind else ''}>{escape(printable(str(text if text is not None else ''), 300))}</td>"""
+
+    def table(head: Sequence[str], rows: Iterable[Sequence[Any]], numbers: Sequence[int] = (0,)) -> str:
+        body = "".join("<tr>" + "".join(cell(one, "number" if column in numbers else "") for column, one in enumerate(row)) + "</tr>" for row in rows)
+        heads = "".join(f"<th>{escape(one)}</th>" for one in head)
+        return f'<div class="wide"><table><thead><tr>{heads}</tr></thead><tbody>{body}</tbody></table></div>' if body else '<p class="dim">None.</p>'
+
+    def counted(of: Callable[[Mapping[str, Any]], Iterable[tuple[str, ...]]], chosen: Iterable[Mapping[str, Any]]) -> list[tuple[Any, ...]]:
+        counts: dict[tuple[str, ...], int] = {}
+        for record in chosen:
+            for key in of(record):
+                counts[key] = counts.get(key, 0) + 1
+        return [(count, *key) for key, count in sorted(counts.items(), key=lambda item: (-item[1], item[0]))][:MAX_REPORT_ROWS]
+
+    refused = [record for record in records if record["action"] == "deny"]
+    asked = [record for record in records if record["action"] == "ask" or record.get("asked")]
+    redactions = [record for record in records if record["action"] in ("redact", "strip")]
+    would = [record for record in records if "would" in record]
+    tools = [(record.get("server"), note.get("name") or "(instructions)", note.get("what"), note.get("why")) for record in records
+             for note in record.get("tools", ()) if type(note) is dict]
+    tiles = (("messages", len(records), ""), ("refused", len(refused), "deny"), ("asked about", len(asked), "ask"),
+             ("redacted", len(redactions), "redact"), ("a monitor would have stopped", len(would), "deny"))
+    parts = [f"<h1>{escape(title)}</h1>", f'<p class="dim">{escape(made)}</p>', '<div class="tiles">',
+             *(f'<div class="tile"><b class="{kind or "all"}">{count}</b>{escape(word)}</div>' for word, count, kind in tiles), "</div>",
+             "<h2>Over time</h2>", _report_chart(records),
+             "<h2>Refused, by rule</h2>", table(("count", "rule", "server"), counted(
+                 lambda record: [(str(record.get("rule") or "(default)"), str(record.get("server") or ""))], [*refused, *would])),
+             "<h2>Refused, by tool</h2>", table(("count", "tool", "server"), counted(
+                 lambda record: [(str(record.get("tool") or record.get("method") or ""), str(record.get("server") or ""))], [*refused, *would])),
+             "<h2>Found and redacted, by kind</h2>", table(("count", "kind"), counted(
+                 lambda record: [(str(kind),) for kind in record.get("redacted_patterns", ())], records)),
+             "<h2>What a monitor would have stopped</h2>", table(("count", "would", "rule", "tool"), counted(
+                 lambda record: [(str(record["would"]), str(record.get("rule") or "(default)"), str(record.get("tool") or ""))], would)),
+             "<h2>Tools that were flagged or left out</h2>", table(("server", "tool", "what", "why"), list(dict.fromkeys(tools))[:MAX_REPORT_ROWS], ()),
+             "<h2>Servers that no wall covers</h2>", table(("entry",), [(one,) for one in uncovered], ()),
+             "<h2>Each of them</h2>"]
+    each = [record for record in records if record["action"] in _INTERESTING or "would" in record][-MAX_REPORT_ROWS:]
+    parts.append(table(("time (UTC)", "ref", "what", "server", "tool", "about", "rule"), (
+        (str(record["ts"])[:19].replace("T", " "), record.get("ref"), record.get("would") and f"would {record['would']}" or record["action"],
+         record.get("server"), record.get("tool") or record.get("method"), about_record(record), record.get("rule")) for record in reversed(each)), ()))
+    head = f'<meta charset="utf-8"/><meta name="viewport" content="width=device-width,initial-scale=1"/><title>{escape(title)}</title>'
+    return (f'<!DOCTYPE html>\n<html xmlns="http://www.w3.org/1999/xhtml" lang="en"><head>{head}<style>{_REPORT_STYLE}</style></head>'
+            f'<body>{"".join(parts)}</body></html>\n')
+
+
+def _report_chart(records: Sequence[Mapping[str, Any]]) -> str:
+    """Bars of what was refused, asked about and redacted: by hour for up to two days, else by day."""
+    from html import escape
+    stamps = sorted(str(record["ts"]) for record in records)
+    if not stamps:
+        return '<p class="dim">No records.</p>'
+    cut = 13 if stamps[0][:8] == stamps[-1][:8] and int(stamps[-1][8:10] or 0) - int(stamps[0][8:10] or 0) < 2 else 10
+    bars: dict[str, list[int]] = {}
+    for record in records:
+        bar = bars.setdefault(str(record["ts"])[:cut], [0, 0, 0])
+        action = str(record.get("would") or record["action"])
+        for place, actions in enumerate((("deny",), ("ask",), ("redact", "strip"))):
+            bar[place] += action in actions
+    shown = sorted(bars.items())[-60:]
+    most, width = max(1, *(sum(bar) for _, bar in shown)), 900 / len(shown)
+    lines = ['<svg viewBox="0 0 940 200" role="img" aria-label="refused, asked about and redacted over time">',
+             f'<text x="0" y="12">{most}</text><text x="0" y="168">0</text>']
+    for number, (name, bar) in enumerate(shown):
+        left, foot = 30 + number * width, 165.0
+        for count, kind in zip(bar, ("deny", "ask", "redact")):
+            height = 155 * count / most
+            foot -= height
+            if count:
+                lines.append(f'<rect class="{kind}" x="{left:.1f}" y="{foot:.1f}" width="{max(1.0, min(width - 2, 40)):.1f}" height="{height:.1f}">'
+                             f"<title>{escape(name.replace('T', ' '))}: {count} {kind}</title></rect>")
+        if number % max(1, len(shown) // 9) == 0:
+            lines.append(f'<text x="{left:.1f}" y="185">{escape(name[5:].replace("T", " ") + ("h" if cut == 13 else ""))}</text>')
+    return "".join(lines) + "</svg>"
+
+
+def cmd_report(argv: Sequence[str], io: Surroundings) -> int:
+    """A page about the log that works from disk."""
+    args = _setup_arguments(
+        io, "report", "Write one self-contained HTML page about the log.", argv,
+        _setup_option("files", "LOG", "log files or folders (else this user's)", nargs="*"),
+        _setup_option("--since", "WHEN", "30m, 1h, 2d, 1w, or a date (7d)", default="7d"),
+        _setup_option("-o --output", "FILE", "where it is written (mcpwall-report.html)", default="mcpwall-report.html"))
+    if args is None:
+        return 0
+    since = since_moment(args.since, time.time())
+    records = [record for record, *_ in read_log(log_files(io, args.files, "" if args.files else since))
+               if record is not None and str(record["ts"]) >= since]
+    uncovered = [f"{_server_title(io, server)} ({io.short(server.file.path)})" for server in _take_inventory(io).servers if not server.wrapper]
+    path = os.path.join(io.cwd, args.output)
+    made = f"mcpwall {__version__}, {time.strftime('%Y-%m-%d %H:%M')}, since {args.since}"
+    page = report_page(records, "What mcpwall refused", uncovered, made)
+    write_whole(path, page.encode("utf-8", "replace"), 0o600)
+    io.say(f"wrote {io.short(path)}: {len(records)} records")
+    return 0
+
+# ---------------------------------------------------------------------------
+# 29. Command line
 # ---------------------------------------------------------------------------
 
 ABOUT = """\
@@ -24776,7 +27334,7 @@ def cmd_check(argv: Sequence[str], io: Surroundings) -> int:
         raise UsageError("a tool and --input exclude each other; use one of them")
     options = _Options(args)
     policy = options.policy()
-    for warning in policy.warnings:
+    for warning in (*policy.warnings, *policy_doubts(policy)):
         io.say(f"mcpwall: {warning}", io.stderr)
     checker = _Checks(policy, options.server_name or "", args.tool)
     if args.words:
@@ -24844,7 +27402,7 @@ class _Checks:
     """Judges messages as the relay would, and keeps the verdicts for showing."""
 
     def __init__(self, policy: Policy, server_name: str, tool: str | None) -> None:
-        settings = policy.settings._replace(unlisted_tools="allow", read_only=False)    # there is no server to list tools
+        settings = policy.settings._replace(tool_pinning="off", unlisted_tools="allow", read_only=False)    # no server is known
         self._policy, self._server_name, self._tool = policy._replace(settings=settings), server_name, tool
         self._verdicts: list[tuple[dict[str, Any], str]] = []
         self.status = 0
@@ -24859,10 +27417,12 @@ class _Checks:
         items = body if isinstance(body, list) else [body]
         answers = any(isinstance(item, dict) and "method" not in item and ("result" in item or "error" in item)
                       for item in items)
-        if answers and self._tool is not None:
-            for item in items:
-                ident = item.get("id") if isinstance(item, dict) else None
-                call = {"jsonrpc": "2.0", "id": ident, "method": "tools/call", "params": {"name": self._tool}}
+        for item in items if answers else ():       # as if they had been asked for
+            result = item.get("result") if isinstance(item, dict) else None
+            asked = [method for method, member in RESULT_LOOKS.items() if isinstance(result, dict) and member in result]
+            if isinstance(item, dict) and (self._tool is not None or asked):
+                call = {"jsonrpc": "2.0", "id": item.get("id"), "method": asked[0] if self._tool is None else "tools/call",
+                        "params": {} if self._tool is None else {"name": self._tool}}
                 session.receive("client", json.dumps(call).encode() + b"\n")
         effects = session.receive("server" if answers else "client", line + b"\n")
         records = [effect.fields for effect in effects if isinstance(effect, Record)]
@@ -25194,8 +27754,9 @@ def _demo_log(log: Iterable[str]) -> None:
 VERBS: dict[str, Callable[[Sequence[str], Surroundings], int]] = {
     "init": cmd_init, "wrap": cmd_wrap, "unwrap": cmd_unwrap, "status": cmd_status, "approve": cmd_approve,
     "log": cmd_log, "explain": cmd_explain, "allow": cmd_allow, "stop": cmd_stop, "go": cmd_go, "verify": cmd_verify,
+    "lint": cmd_lint, "test": cmd_test, "replay": cmd_replay, "learn": cmd_learn, "report": cmd_report,
     "check": cmd_check, "rules": cmd_rules, "hook": cmd_hook, "demo": cmd_demo}
-_HOMELESS = ("check", "rules", "hook", "demo", "explain")      # verbs that do without a home directory
+_HOMELESS = ("check", "rules", "hook", "demo", "explain", "lint", "test", "replay")      # verbs that do without a home directory
 
 __all__ = [
     "WallError", "PolicyError", "MessageError", "load_json", "canonical_text", "Message", "parse_yaml", "compile_regex",

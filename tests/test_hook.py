@@ -206,6 +206,15 @@ class Rules(InHome):
         verdict = self.hook("claude-code", pre("Bash", {"command": "rm -rf ~/"}), "version: 1\nextends: default\nsettings: {mode: monitor}")
         self.assertEqual((verdict.action, self.records[0]["action"]), ("allow", "log_only"))
 
+    def test_stop_refuses_every_call(self) -> None:
+        stops = mcpwall.Stops(os.path.join(self.home, ".mcpwall", "stopped"))
+        for name, read, mcp in (("", "deny", "deny"), ("claude-code", "deny", "deny"), ("files", "allow", "deny"), ("other", "allow", "allow")):
+            stops.stop(name)
+            policy = "version: 1\nsettings: {mode: monitor}"
+            self.assertEqual(self.hook("claude-code", pre("Read", {"file_path": "a"}), policy).action, read, name)
+            self.assertEqual(self.hook("claude-code", pre("mcp__files__read", {"path": "a"}), policy).action, mcp, name)
+            stops.go("")
+
     def test_settings_about_listed_tools_do_not_apply(self) -> None:
         self.assertEqual(self.hook("claude-code", pre("Bash", {"command": "ls"}), "version: 1\nsettings: {unlisted_tools: deny, read_only: true}").action, "allow")
 
@@ -215,6 +224,10 @@ class Rules(InHome):
         for tool, name in (("Read", "file_path"), ("Write", "file_path"), ("Edit", "file_path"), ("view", "path"), ("create", "path"), ("Glob", "path"), ("Grep", "path")):
             self.assertEqual(self.hook("claude-code", pre(tool, {name: inside}, cwd=self.project), policy).action, "allow", tool)
             self.assertEqual(self.hook("claude-code", pre(tool, {name: outside}, cwd=self.project), policy).action, "deny", tool)
+        for tool, arguments, action in (("Glob", {"pattern": "**/*.py"}, "allow"), ("Glob", {"pattern": "../**/*.py"}, "deny"), ("Grep", {"pattern": "x", "glob": "*.py"}, "allow"),
+                                        ("Grep", {"pattern": "x", "-n": True, "output_mode": "content", "head_limit": 9}, "allow"),
+                                        ("NotebookEdit", {"notebook_path": inside, "new_source": "1", "cell_id": "c1", "edit_mode": "replace"}, "allow")):
+            self.assertEqual(self.hook("claude-code", pre(tool, arguments, cwd=self.project), policy).action, action, tool)
         patch = {"command": f"*** Begin Patch\n*** Add File: {inside}\n+x\n*** End Patch"}
         self.assertEqual(self.hook("codex", pre("apply_patch", patch, cwd=self.project), policy).action, "allow")
         self.assertEqual(self.hook("claude-code", pre("TodoWrite", {"todos": [{"content": "x", "status": "pending"}]}, cwd=self.project), policy).action, "allow")
@@ -574,7 +587,7 @@ class SetUp(InHome):
         stdin.isatty = lambda: answers is not None      # type: ignore[method-assign]
         surroundings = mcpwall.Surroundings(self.home, self.project, {"PATH": "/bin"}, "linux", [sys.executable, MODULE], stdin, out, err, root=self.home)
         try:
-            status = mcpwall._SETUP_COMMANDS[command](list(words), surroundings)
+            status = mcpwall.VERBS[command](list(words), surroundings)
         except mcpwall.WallError as fault:
             err.write(str(fault))
             status = 2

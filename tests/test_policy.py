@@ -114,7 +114,7 @@ class Doubts(unittest.TestCase):
     """What is valid, but hardly meant, is said at load."""
 
     def said(self, rules: str, head: str = "") -> list[str]:
-        return list(policy(f"version: 1\n{head}rules:\n" + "".join(f"  - {rule}\n" for rule in rules.split("\n"))).warnings)
+        return mcpwall.policy_doubts(policy(f"version: 1\n{head}rules:\n" + "".join(f"  - {rule}\n" for rule in rules.split("\n"))))
 
     def test_a_rule_behind_one_that_always_matches(self) -> None:
         for earlier, later in (
@@ -167,14 +167,14 @@ class Doubts(unittest.TestCase):
         with mock.patch.object(mcpwall._Shadows, "_is_wider", lambda *args: looks.append(1) or is_wider(*args)):
             for match in (lambda n: {"tool": "run", "server": f"s{n}"}, lambda n: {"tool": [f"t{n}x{m}*" for m in range(20)]}):
                 rules = [{"name": str(n), "match": match(n), "action": "deny"} for n in range(400)]
-                self.assertEqual(policy({"version": 1, "rules": rules}).warnings, ())
+                self.assertEqual(mcpwall.policy_doubts(policy({"version": 1, "rules": rules})), [])
                 self.assertLess(len(looks), mcpwall._Shadows._MAX_LOOKS + 1)
                 looks.clear()
         self.assertLess(mcpwall._Shadows._MAX_LOOKS, 400 * 20 * 20 * 20)
 
     def test_built_in_policies_leave_no_doubt(self) -> None:
         for name in mcpwall.BUILTIN_NAMES:
-            self.assertEqual(policy({"version": 1, **mcpwall.builtin_layer(name).data}).warnings, ())
+            self.assertEqual(mcpwall.policy_doubts(policy({"version": 1, **mcpwall.builtin_layer(name).data})), [])
 
 
 class Words(unittest.TestCase):
@@ -543,7 +543,7 @@ class Layers(InEmptyHome):
                 ("command", "'^git status'", "allow", True), ("command", "'git status$'", "allow", True), ("cmd", "'^ls$|^pwd'", "allow", True),
                 ("command", "'^git (status|log)$'", "allow", False), ("command", "['^ls$', '^[|]$']", "allow", False),
                 ("command", "'rm -rf'", "deny", False), ("path", "'^src/'", "allow", False), ("command", r"'^ls\$'", "allow", True)):
-            warned = " ".join(policy(text % (key, regex, action)).warnings)
+            warned = " ".join(mcpwall.policy_doubts(policy(text % (key, regex, action))))
             self.assertEqual("leaves open what else" in warned, named, (key, regex, warned))
 
     def test_what_a_policy_quotes_in_an_error_is_free_of_secrets(self) -> None:

@@ -1,6 +1,7 @@
 """Whole conversations through `Session`: framing, refusals, batches, correlation, redaction, audit records."""
 from __future__ import annotations
 
+import base64
 import json
 import os
 import random
@@ -189,12 +190,38 @@ class Refusals(unittest.TestCase):
     def test_default_deny_lets_the_lifecycle_pass(self) -> None:
         talk = Talk({"version": 1, "settings": {"default_action": "deny"}})
         for method in ("initialize", "server/discover", "ping", "tools/list", "resources/list", "resources/templates/list",
-                       "prompts/list", "tasks/list", "subscriptions/listen", "logging/setLevel"):
+                       "prompts/list", "subscriptions/listen", "logging/setLevel"):
             self.assertTrue(talk.client(request(method, {}, method))["server"], method)
-        for method in ("notifications/initialized", "notifications/cancelled"):
+        for method in ("tasks/get", "tasks/result", "tasks/cancel"):
+            self.assertTrue(talk.client(request(method, {"taskId": "T"}, method))["server"], method)
+        for method in ("notifications/initialized", "notifications/cancelled", "notifications/progress", "notifications/roots/list_changed"):
             self.assertTrue(talk.client({"jsonrpc": "2.0", "method": method, "params": {"requestId": 99}})["server"], method)
-        self.assertFalse(talk.passes("anything", {}))
-        self.assertFalse(talk.client(request("resources/read", {"uri": "file:///x"}))["server"])
+        talk.server(request("roots/list", None, 7))
+        self.assertTrue(talk.client({"jsonrpc": "2.0", "id": 7, "result": {"roots": []}})["server"])
+
+    def test_default_deny_refuses_everything_else_with_and_without_an_id(self) -> None:
+        talk = Talk({"version": 1, "settings": {"default_action": "deny"}, "rules": [
+            {"name": "reads", "match": {"tool": "read_*"}, "action": "allow"},
+            {"name": "resources", "match": {"method": "resources/read"}, "action": "allow"}]})
+        for method, params in (("tools/call", {"name": "write"}), ("prompts/get", {"name": "p"}), ("resources/subscribe", {"uri": "x://y"}),
+                               ("completion/complete", {"ref": {"type": "ref/prompt"}, "argument": {"name": "a", "value": "b"}}),
+                               ("tasks/update", {"taskId": "T"}), ("tasks/list", {}), ("custom/thing", {})):
+            self.assertFalse(talk.client(request(method, params))["server"], method)
+            self.assertEqual(talk.client({"jsonrpc": "2.0", "method": method, "params": params}), {"client": b"", "server": b""})
+        for method, params in (("tools/call", {"name": "read_file"}), ("resources/read", {"uri": "x://y"}), ("tools/list", {})):
+            self.assertTrue(talk.client(request(method, params, method))["server"], method)     # allowed, as a request
+            self.assertFalse(talk.client({"jsonrpc": "2.0", "method": method, "params": params})["server"], method)
+        for method in ("notifications/custom", "notifications/message"):
+            self.assertFalse(talk.client({"jsonrpc": "2.0", "method": method})["server"], method)
+        self.assertFalse(talk.client(request("notifications/initialized"))["server"])
+
+    def test_default_deny_lets_input_for_a_known_task_pass(self) -> None:
+        talk = Talk({"version": 1, "settings": {"default_action": "deny"}, "rules": [
+            {"name": "a", "match": {"tool": "t"}, "action": "allow"}]})
+        talk.call("t", {}, 1)
+        talk.server({"jsonrpc": "2.0", "id": 1, "result": {"resultType": "task", "taskId": "T", "status": "working"}})
+        self.assertTrue(talk.client(request("tasks/update", {"taskId": "T", "inputResponses": {}}, 2))["server"])
+        self.assertFalse(talk.client(request("tasks/update", {"taskId": "U", "inputResponses": {}}, 3))["server"])
 
     def test_ask_denies_until_somebody_can_be_asked(self) -> None:
         rules = {"version": 1, "rules": [{"name": "a", "match": {"tool": "t"}, "action": "ask"}]}
@@ -469,8 +496,37 @@ class Redaction(unittest.TestCase):
         blob = "iVBORw0KGgo" + "AKIA" + "2E7GTQ3NVBXW5KLM" + "ghp" + "Z" * 40 + "=="
         result = {"content": [{"type": "image", "data": blob, "mimeType": "image/png"}, {"type": "audio", "data": blob, "mimeType": "a/b"},
                               {"type": "resource", "resource": {"uri": "x://y", "blob": blob}}],
-                  "nextCursor": GITHUB_TOKEN, "requestState": GITHUB_TOKEN}
+                  "resultType": "input_required", "requestState": GITHUB_TOKEN}
         self.assertEqual(self.talk.answer(result)["result"], result)
+        listed = {"resources": [], "nextCursor": GITHUB_TOKEN}
+        self.assertEqual(self.talk.answer(listed, method="resources/list", ident=8)["result"], listed)
+
+    def test_tokens_are_opaque_where_the_protocol_has_them_only(self) -> None:
+        for number, result in enumerate(({"content": [], "nextCursor": GITHUB_TOKEN}, {"content": [], "requestState": GITHUB_TOKEN},
+                                         {"content": [], "_meta": {"traceparent": GITHUB_TOKEN}}, {"content": [], "taskId": GITHUB_TOKEN})):
+            self.assertNotIn(GITHUB_TOKEN, json.dumps(self.talk.answer(result, ident=number)), result)
+        trace = {"content": [], "_meta": {"traceparent": "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01", "tracestate": "a=1,b=x"}}
+        self.assertEqual(self.talk.answer(trace, ident=10)["result"], trace)
+
+    def test_a_text_in_base64_is_judged_and_encoded_again(self) -> None:
+        def blob(text: str, encoding: str = "utf-8") -> str:
+            return base64.b64encode(text.encode(encoding)).decode()
+        for number, encoding in enumerate(("utf-8", "utf-16", "utf-16-le", "utf-16-be")):
+            got = self.talk.answer({"contents": [{"uri": "x://y", "blob": blob(f"key = {GITHUB_TOKEN}\n\u00e4", encoding)}]},
+                                   method="resources/read", ident=number)
+            self.assertEqual(base64.b64decode(got["result"]["contents"][0]["blob"]).decode(encoding), f"key = {mcpwall.MARKER}\n\u00e4")
+        picture = {"content": [{"type": "image", "mimeType": "image/svg+xml", "data": blob(f"<svg><!-- {GITHUB_TOKEN} --></svg>")}]}
+        got = self.talk.answer(picture, ident=9)["result"]["content"][0]["data"]
+        self.assertEqual(base64.b64decode(got).decode(), f"<svg><!-- {mcpwall.MARKER} --></svg>")
+        fine = {"contents": [{"uri": "x://y", "blob": blob("nothing secret\n") + "\n"}, {"uri": "x://z", "blob": "AAECAwQ="}]}
+        self.assertEqual(self.talk.answer(fine, method="resources/read", ident=10)["result"], fine)
+
+    def test_in_a_url_the_marker_is_a_part_of_the_url(self) -> None:
+        got = self.talk.answer(text_result(f"clone https://bot:{GITHUB_TOKEN}@host.example/x.git (see {GITHUB_TOKEN})"))
+        self.assertEqual(got["result"]["content"][0]["text"],
+                         f"clone https://bot:{mcpwall.MARKER_IN_URL}@host.example/x.git (see {mcpwall.MARKER})")
+        again = self.talk.answer(got["result"], ident=9)["result"]
+        self.assertEqual(again, got["result"])
 
     def test_opaque_by_place_not_by_name(self) -> None:
         got = self.talk.answer({"content": [], "structuredContent": {"cursor": GITHUB_TOKEN, "requestState": GITHUB_TOKEN,
