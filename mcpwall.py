@@ -14623,6 +14623,10 @@ def dangers_in(tool: str, arguments: dict[str, Any], look: DangerLook) -> list[D
             look.budget.check()
         if name == "__proto__" or name == "prototype" and "constructor" in path:
             found.append(Danger("hidden_code", path, "the prototype of all objects"))
+        elif name in _DAN_ENV and type(value) is str:
+            why = next((why for category, why in look.judge(value).categories.items() if category in _DAN_SERIOUS), "")
+            if why:
+                found.append(Danger("hidden_command", path, why))
         elif name == "$where" and type(value) is str and _dan_where.search("$where " + value) is not None:
             found.append(Danger("hidden_code", path, "a script in a query"))
         elif type(value) is str and len(value) > 1:
@@ -14663,7 +14667,7 @@ _dan_sign = lazy_regex(
     r"|\A[\0- ]*(?i:javascript|vbscript|data|view-source|chrome|edge|brave|opera|vivaldi|about)\s*:|j\s*a\s*v\s*a\s")
 _dan_plain_url = lazy_regex(
     r"(?!.*__)https?://\w[\w./-]*(?:\?[\w.-]+=[\w.+-]*(?:&[\w.-]+=[\w.+-]*)*)?(?:#[\w-]*)?\Z")
-_dan_break = lazy_regex(r"\$\(|['\"].*[;&|]|\A--")
+_dan_break = lazy_regex(r"\$\(|['\"].*[;&|]|\A--|['\"]\s*do shell")
 
 
 def may_endanger(tool: str, node: Any, name: str = "") -> bool:
@@ -14699,7 +14703,7 @@ def _dan_member(tool: str, name: str) -> str:
     """What the name of a member asks for: "named" (a look, whatever it holds), "verb", "runverb" or "kind" (one at its
     words); else its role."""
     key = _dan_fold(name)
-    if key in _DAN_NAMES or name == "$where":
+    if key in _DAN_NAMES or name == "$where" or name in _DAN_ENV:
         return "named"
     role = _dan_role(tool, name)
     return role.replace("excused", "") + "verb" if key in _DAN_VERB_KEYS else "kind" if key in _DAN_KIND_KEYS else role
@@ -14739,6 +14743,7 @@ drop delete destroy remove purge terminate nuke wipe erase decommission | infras
 drop delete destroy remove purge terminate nuke wipe erase decommission | nodegroup nodepool
 drop truncate empty | table tables
 truncate empty flush purge wipe clear reset | database databases db dbs schema collection collections bucket queue
+flush wipe reset | redis valkey memcached
 format wipe erase | disk disks drive drives partition filesystem
 prune | system volumes volume all
 transfer | repository repo
@@ -14752,7 +14757,7 @@ _DAN_KINDS = frozenset("""namespace namespaces ns persistentvolumeclaim persiste
 _DAN_VERB_KEYS = frozenset("action operation op command cmd verb method subcommand mode".split())
 _DAN_MANY = frozenset("many documents docs records rows entries query".split())
 _DAN_FILTERS = frozenset("filter filters query where selector condition conditions criteria match body".split())
-_DAN_SCOPES = frozenset("database db collection index table tablename schema namespace dataset".split())
+_DAN_SCOPES = frozenset("database db collection index table tablename schema namespace dataset keyspace".split())
 _DAN_NO_FILTER = frozenset(("", "{}", "*", "1=1", "true", "all", "match_all", "_all", "1 = 1", "[]"))
 _DAN_FILES = frozenset("file files directory directories dir dirs folder folders path paths tree item items".split())
 _DAN_PACK = frozenset("zip archive compress tar pack bundle backup".split())
@@ -14763,7 +14768,7 @@ _DAN_LINKS = frozenset("from in of to by for with".split())
 _DAN_PROGRAMS = {**{name: name for name in """kubectl helm terraform tofu terragrunt pulumi aws gcloud gsutil az doctl
     docker podman nerdctl gh git oc eksctl heroku flyctl vercel cdk systemctl npm mongosh psql ssh rsync""".split()},
     "redis": "redis-cli", "valkey": "redis-cli", "kubernetes": "kubectl", "k8s": "kubectl"}
-_DAN_ARGS = tuple("""command cmd clicommand subcommand operation action args arguments argv params parameters flags
+_DAN_ARGS = tuple("""service command cmd clicommand subcommand operation action args arguments argv params parameters flags
     options extraargs""".split())
 _DAN_RUN = frozenset("execute call command commands cmd cli tool invoke generic query".split())
 _DAN_SERIOUS = frozenset("""destructive pipe_to_shell reverse_shell exfiltration privilege persistence
@@ -14794,7 +14799,8 @@ def _dan_sweeping(call: _DanCall) -> Iterator[Danger]:
     named = [word for word in call.words[:end] if word not in _DAN_BESIDE and word not in acts]
     last = named[-1] if named else ""
     for verb in verbs & acts.keys():
-        if last in acts[verb] or "*" in acts[verb]:
+        if last in acts[verb] or "*" in acts[verb] or verb == "delete" and last == "table" and any(
+                leaf.key in _DAN_SCOPES for leaf in call.leaves):
             yield Danger("sweeping", (), f"{verb} {last}".strip())
     destroys = not verbs.isdisjoint(_DAN_DESTROY)
     if destroys:
@@ -14823,7 +14829,7 @@ def _dan_everything(call: _DanCall) -> Iterator[Danger]:
                 yield Danger("sweeping", path, "deletes all")
         elif type(value) is not str:
             continue
-        elif value.strip() in ("*", "_all", "--all", "*,-.*") and key not in ("path", "paths", "fields", "columns"):
+        elif key == "prefix" and not value or value.strip() in ("*", "_all", "--all", "*,-.*") and key not in ("path", "paths", "fields", "columns"):
             yield Danger("sweeping", path, "deletes whatever there is")
         elif key in _DAN_KIND_KEYS and not _DAN_KINDS.isdisjoint(re.split(r"[,/.\s]+", value.lower())):
             yield Danger("sweeping", path, f"deletes a {value.lower()}"[:60])
@@ -14854,21 +14860,29 @@ def _dan_implied(call: _DanCall) -> Iterator[Danger]:
     facts = call.look.judge(" ".join([program, *before, *(leaf.value for leaf in given)]) if given and texts else
                             [program, *before, *words])
     for category, why in facts.categories.items():
-        kind = {"infrastructure": "sweeping", "destructive": "sweeping", "privilege": "host_rights"}.get(category)
+        kind = {"infrastructure": "sweeping", "destructive": "sweeping", "git_rewrite": "sweeping",
+                "privilege": "host_rights"}.get(category)
         if kind or category in _DAN_SERIOUS:
             yield Danger(kind or "hidden_command", where, why)
     if program == "redis-cli" and _dan_redis.match(" ".join(words)):
         yield Danger("sweeping", where, "changes where the database writes, or what it runs")
 
 
+_dan_force = lazy_regex(r"(?:\A|\s)(?:--force|-f|--mirror)\b")
+
+
 def _dan_options_of_git(call: _DanCall, verbs: set[str]) -> Iterator[Danger]:
     """A forced push, a hard reset, a repository that is opened up."""
     git = call.says("git") or any(leaf.key == "repopath" for leaf in call.leaves)
+    if call.told >= {"force", "push"}:
+        yield Danger("sweeping", (), "overwrites a branch of others")
     shows = call.says("repository", "repo") and not verbs.isdisjoint(("update", "edit", "set", "change"))
     for path, _, key, value in call.leaves if git or shows else ():
-        if git and "push" in verbs and (key in ("force", "mirror", "delete") and _dan_true(value)
-                                        or key == "refspec" and type(value) is str and value[:1] == "+"):
+        if git and "push" in verbs and (key in ("force", "mirror", "delete") and _dan_true(value) or type(value) is str and (
+                key == "refspec" and value[:1] == "+" or _dan_force.search(value) is not None)):
             yield Danger("sweeping", path, "overwrites a branch of others")
+        elif git and "clean" in verbs and key == "force" and _dan_true(value):
+            yield Danger("sweeping", path, "deletes what is in no commit")
         elif git and "reset" in verbs and (key == "hard" and _dan_true(value) or key in ("mode", "type") and
                                            type(value) is str and value.lower().lstrip("-") == "hard"):
             yield Danger("sweeping", path, "throws away what is not committed")
@@ -14882,9 +14896,11 @@ def _dan_whole_places(call: _DanCall, verbs: set[str], destroys: bool) -> Iterat
     moves = not verbs.isdisjoint(("move", "rename", "mv", "chmod", "chown", "permissions"))
     packs, unpacks = not verbs.isdisjoint(_DAN_PACK), not verbs.isdisjoint(_DAN_UNPACK)
     for path, name, _, value in call.leaves if deletes or moves or packs or unpacks else ():
-        if type(value) is not str or not value or call.excused(name):
+        if type(value) is not str or not value:
             continue
         roles = argument_roles(call.tool, name, value)
+        if "pattern" in roles and deletes and value[:1] in "/~*":
+            roles = roles | {"place"}
         if roles.isdisjoint(("place", "base")) or not (
                 deletes or moves and "write" in roles or packs and "read" in roles or unpacks and "write" in roles):
             continue
@@ -14938,7 +14954,8 @@ _dan_source = lazy_regex(
 _dan_flags = lazy_regex(
     r"--privileged(?![\w=-]|=false)|--(?:pid|net|network|ipc|uts|userns|cgroupns)[= ]host(?![\w-])"
     r"|--cap-add[= ](?:CAP_)?(?:ALL|SYS_ADMIN|SYS_MODULE|SYS_RAWIO|SYS_PTRACE|DAC_READ_SEARCH)\b"
-    r"|--security-opt[= ](?:seccomp|apparmor)[=:]unconfined")
+    r"|--security-opt[= ](?:seccomp|apparmor)[=:]unconfined|--device[= ]/dev/(?:k?mem|sd|nvme|vd|xvd|dm-)"
+    r"|(?:-v|--volume)[= ][\"']?(?:/|/etc|/root|/home|(?:/var)?/run/docker\.sock)[\"']?:")
 _dan_manifest = lazy_regex(
     r"(?im)[\"']?(?:privileged|hostNetwork|hostPID|hostIPC)[\"']?\s*:\s*[\"']?true\b|(?:docker|containerd|crio)\.sock\b"
     rf"|hostPath[\"']?\s*:\s*\{{?\s*[\"']?path[\"']?\s*:\s*[\"']?/(?:(?:{_DAN_TOP}|var/lib/(?:docker|kubelet))/?)?"
@@ -14949,7 +14966,7 @@ def _dan_containers(call: _DanCall) -> Iterator[Danger]:
     near = not _DAN_CONTAINER.isdisjoint(call.told) or any(
         leaf.key in ("image", "hostconfig", "containers") for leaf in call.leaves)
     cluster = call.says("kubectl", "kubernetes", "k8s", "compose")
-    makes = not call.told.isdisjoint(_DAN_PROGRAMS)
+    makes = not call.told.isdisjoint(_DAN_PROGRAMS) or call.says("container", "pod", "sandbox")
     for path, name, key, value in call.leaves:
         why = ""
         if type(value) is str and "--" in value or type(value) is list and "--" in "".join(map(str, value[:50])):
@@ -14957,7 +14974,9 @@ def _dan_containers(call: _DanCall) -> Iterator[Danger]:
             role = _dan_role(call.tool, name)
             if (role == "" or role == "run" and makes) and len(text) < 4096 and _dan_flags.search(text) is not None:
                 why = "an option that gives the host away"
-        if not near:
+        if type(value) is str and (cluster or key in _DAN_MANIFESTS) and not call.excused(name):
+            why = "a manifest that gives the host away" if _dan_manifest.search(value) is not None else why
+        elif not near:
             pass
         elif key in _DAN_RIGHTS and _dan_true(value):
             why = key
@@ -14974,8 +14993,6 @@ def _dan_containers(call: _DanCall) -> Iterator[Danger]:
             if any(_dan_source.match(place) for source in _dan_sources(key, value)
                    for place in canonical_paths(source, call.look.paths)):
                 why = "a folder that gives the host away"
-        elif type(value) is str and (cluster or key in _DAN_MANIFESTS) and not call.excused(name):
-            why = "a manifest that gives the host away" if _dan_manifest.search(value) is not None else ""
         if why:
             yield Danger("host_rights", path, why)
 
@@ -15000,6 +15017,7 @@ def _dan_sources(key: str, value: Any) -> Iterator[str]:
 # -- credentials and protections
 
 _DAN_LOOKS = frozenset("get read show print list dump fetch describe view cat display all export echo watch".split())
+_DAN_BARE_ENV = frozenset("get show list read print dump env environment process system".split())
 _DAN_K8S = frozenset("kubectl kubernetes k8s resource resources oc cluster".split())
 _DAN_VARIABLES = frozenset("name key variable var names variables".split())
 _dan_secret_name = lazy_regex(
@@ -15010,8 +15028,10 @@ _dan_accounts = lazy_regex(r"(?:\A|\n)root:[^:\n]*:(?:0:0:|\d{4,}:)")
 _DAN_OFF = frozenset("""allowdangerous dangerouslydisablesandbox dangerouslyskippermissions skippermissions
     bypasspermissions disablesandbox disablesecurity disablewebsecurity yolo yolomode autoapprove autoapproveall trustall
     bypassapproval skipapproval disableauth noauth""".split())
+_DAN_GUARDS = frozenset("mode permissionmode permissions sandbox sandboxmode".split())
+_DAN_NO_GUARD = frozenset("bypasspermissions dangerfullaccess dangerouslyskippermissions".split())
 _DAN_ON = frozenset("requireapproval requireconfirmation requireconsent safemode sandbox sandboxed enforcesandbox".split())
-_DAN_CONFIG = ("config", "configuration", "settings", "setting", "preferences", "options", "policy")
+_DAN_CONFIG = ("config", "configuration", "configure", "permission", "settings", "setting", "preferences", "options", "policy")
 _dan_limits = lazy_regex(
     r"(?:(allow|allowed|trusted|permitted|whitelisted|approved|safe)|block|blocked|denied|deny|forbidden|disallowed|restricted"
     r"|protected|excluded)(?:dir|path|root|folder|command|host|origin|tool|domain|server|list|file)")
@@ -15026,12 +15046,16 @@ def _dan_credentials(call: _DanCall) -> Iterator[Danger]:
         for path, name, _, value in call.leaves if looks else ():
             if type(value) is str and not _DAN_VARIABLES.isdisjoint(name_words(name)[-1:]) and _dan_secret_name.search(value):
                 yield Danger("credentials", path, "a variable of the environment that is a secret")
-        whole = call.says("printenv", "environ", "vars", "variables", "all", "dump", "print") or told <= {"get", "env"}
-        if looks and whole and not call.arguments:
+        whole = call.says("printenv", "environ", "vars", "variables", "all", "dump", "print") or told <= _DAN_BARE_ENV
+        if (looks or told <= _DAN_BARE_ENV) and whole and not call.arguments.keys() - {"pid"}:
             yield Danger("credentials", (), "the whole environment")
     changes = call.says("create", "apply", "delete", "update", "patch")
     cluster = told <= _DAN_LOOKS or not told.isdisjoint(_DAN_K8S) and (looks or not changes)
+    if looks and call.says("secrets") and (not told.isdisjoint(_DAN_K8S) or "namespace" in call.arguments):
+        yield Danger("credentials", (), "secrets of the cluster")
     for path, name, key, value in call.leaves:
+        if key in ("includeenv", "includeenvironment", "showenv") and _dan_true(value):
+            yield Danger("credentials", path, "the whole environment")
         if type(value) is not str:
             continue
         if cluster and key in _DAN_KIND_KEYS and {"secret", "secrets"} & set(re.split(r"[,/.\s]+", value.lower())):
@@ -15053,7 +15077,8 @@ def _dan_unguarded(call: _DanCall) -> Iterator[Danger]:
                   if leaf.key in ("value", "newvalue")]
     for path, key, value, name in pairs:
         limit = _dan_limits.match(key) if config else None
-        if key in _DAN_OFF and _dan_true(value) or config and key in _DAN_ON and value in (False, "false"):
+        if key in _DAN_OFF and _dan_true(value) or key in _DAN_GUARDS and type(value) is str and \
+                _dan_fold(value) in _DAN_NO_GUARD or config and key in _DAN_ON and value in (False, "false"):
             yield Danger("unguarded", path, "turns a protection off")
         elif key in ("executablepath", "executable") and type(value) is str and re.split(r"[/\\]", value)[-1] in _DAN_SHELLS:
             yield Danger("unguarded", path, "a shell in place of a browser")
@@ -15081,6 +15106,11 @@ _DAN_STARTS = frozenset("""rm rmdir mv cp dd mkfs shred chmod chown kill killall
     ansible""".split())
 _DAN_ALONE = frozenset("""id whoami reboot shutdown halt poweroff uname ifconfig ipconfig printenv env ls ps pwd bash sh
     zsh ksh calc cmd powershell pwsh netstat systeminfo tasklist hostname crontab sudo su""".split())
+# Variables whose values programs run
+_DAN_ENV = frozenset("""GIT_SSH_COMMAND GIT_SSH GIT_EXTERNAL_DIFF GIT_PAGER GIT_EDITOR GIT_PROXY_COMMAND GIT_ASKPASS
+    GIT_SEQUENCE_EDITOR PAGER MANPAGER EDITOR VISUAL BROWSER SSH_ASKPASS BASH_ENV ENV PROMPT_COMMAND LESSOPEN
+    PYTHONSTARTUP PERL5OPT RUBYOPT""".split())
+_DAN_STRONG = frozenset("whoami reboot shutdown poweroff halt uname ifconfig ipconfig printenv".split())
 _DAN_ALWAYS = frozenset("""curl wget nc ncat netcat bash sh zsh python python3 perl ruby php chmod rm base64 powershell
     pwsh xargs sudo nslookup dig ping sleep osascript certutil mshta touch az aws gcloud kubectl docker""".split())
 _DAN_QUOTED_WORDS = frozenset("id env type host".split())       # `id`: columns in SQL
@@ -15090,10 +15120,12 @@ _DAN_NAMED = frozenset("""id ids key keys name names branch tag tags ref remote 
     service namespace resource resources bucket table index database db schema collection device udid serial port number
     version region zone cluster domain interface symbol class function channel recipient session job scheme platform arch
     locale width height size duration timeout count limit page slug uuid guid email phone address ip mac city country
-    sheet cell column row group input output source destination src dst dest from to""".split())
+    sheet cell column row group inventory voice ssid input output source destination src dst dest from to""".split())
 _dan_cut = lazy_regex(r"\|\||&&|[;&|\n\r]|\$\(|`|<\(")
 _dan_program = lazy_regex(r"[\s\"'&|;()]*(?:[\w.~:-]*[/\\])*([A-Za-z][\w+-]*)(\.exe)?(?=[\s;&|)<>\"'`#]|\$|\Z)")
 _dan_told = lazy_regex(r"(?:\A|\s)(?:--?[A-Za-z]|[~$<>\"'/]|[A-Za-z]+://|[\w-]+\.[a-z0-9]{1,})|[<>]")
+_dan_markup = lazy_regex(r"\s*<[A-Za-z!?/]")
+_dan_redirects = lazy_regex(r"\d?[<>]&?\s*\S+")
 _dan_prose = lazy_regex(r"[A-Za-z]{2,}")
 _dan_statement = lazy_regex(r"(?i);|--|/\*|\||//\s*\Z|'\s*(?:or|and|union)\b")
 # A quote that ends, a separator, a command, and a quote that begins or a comment
@@ -15104,7 +15136,7 @@ def _dan_text(call: _DanCall, name: str, text: str) -> Danger | None:
     """What one text holds that should not be there; the place is left out."""
     roles = argument_roles(call.tool, name, text)
     words = name_words(name)
-    last = words[-1] if words else ""
+    last = next((word for word in reversed(words) if not word.isdigit()), "")
     if not roles.isdisjoint(_DAN_EXCUSED):
         return _dan_excused_text(call, roles, text)
     if not roles.isdisjoint(("command", "code")):
@@ -15119,7 +15151,7 @@ def _dan_text(call: _DanCall, name: str, text: str) -> Danger | None:
     hit = _dan_option(call, words, text, named)
     if hit is None and last not in _DAN_SOURCE:
         hit = _dan_code(call, text)
-    if hit is None and (named or len(text) <= _DAN_SHORT):
+    if hit is None and (named or len(text) <= _DAN_SHORT and _dan_markup.match(text) is None):
         hit = _dan_command(text, named, call.look)
     if hit is None and (last if last != "name" else "".join(words[-2:-1])) in ("table", "schema", "column", "view") and \
             _dan_statement.search(text) is not None:
@@ -15148,14 +15180,16 @@ def _dan_command(text: str, named: bool, look: DangerLook) -> Danger | None:
             continue
         if not judged:              # what stands behind it, with all that follows
             judged = True
-            facts = look.judge(text[cut.start() if cut[0] in ("$(", "`", "<(") else cut.end():])
+            tail = text[cut.end():]
+            tail = tail.partition("`")[0] if cut[0] == "`" else tail.rpartition(")")[0] or tail if cut[0] == "$(" else tail
+            facts = look.judge(tail)
             serious = next((why for category, why in facts.categories.items() if category in _DAN_SERIOUS), None)
             if serious is None and any(look.is_sensitive(path) for word in facts.paths
                                        for path in canonical_paths(word, look.paths)):
                 serious = "reads a file with credentials"
             if serious is not None and not (cut[0] == "`" and prose):
                 return Danger("hidden_command", (), serious)
-        if not named or prose or seen > 16 or len(head.split()) > 1 and not broken or \
+        if prose or seen > 16 or len(_dan_redirects.sub("", head).split()) > 1 and not broken or \
                 cut[0] == "`" and not head.strip() and start[1] in _DAN_QUOTED_WORDS:
             continue
         program, rest = start[1].lower(), text[start.end():]
@@ -15164,6 +15198,10 @@ def _dan_command(text: str, named: bool, look: DangerLook) -> Danger | None:
         else:
             rest = _dan_cut.split(rest, 1)[0]
         args = rest.strip(" \t\"')#")
+        if not named:
+            if not args and program in _DAN_STRONG or args and cut[0] in ("$(", "`", "<(") and program in _DAN_ALWAYS:
+                return Danger("hidden_command", (), f"a command behind {cut[0].strip() or 'a line end'}: {program}")
+            continue
         alone = start[2] is not None or program in _DAN_ALONE and not (cut[0] == "&" and "?" in head)
         if not args and alone or args and (program in _DAN_ALWAYS or broken or _dan_told.search(args) is not None):
             return Danger("hidden_command", (), f"a command behind {cut[0].strip() or 'a line end'}: {program}")
@@ -15176,13 +15214,15 @@ def _dan_excused_text(call: _DanCall, roles: frozenset[str], text: str) -> Dange
     content = "content" in roles
     if content and not _DAN_PARSES.isdisjoint(call.told) and not call.says("write", "save", "create", "edit"):
         hit = _dan_code(call, text)
-        if hit is not None:
+        if hit is not None and not hit.why.startswith(("python", "script")):
             return hit
     if "$where" in text and _dan_where.search(text) is not None:
         return Danger("hidden_code", (), "a script in a query")
     if len(text) > _DAN_LINE or "\n" in text.strip():
         return None
     if content:
+        if re.search(r"['\"][\s;&]*do shell script\b", text) is not None:
+            return Danger("hidden_command", (), "a shell script behind a broken quote")
         start = re.search(r"(?<![`'\"\\])\$\(|['\"]\s*[;&|]", text) if not call.told.isdisjoint(_DAN_PROGRAMS) else None
     elif text[:2] == "--" and call.says("git") and _dan_options.match(text) is not None:
         return Danger("hidden_option", (), "an option in place of a pattern")
@@ -15215,7 +15255,9 @@ _dan_options = lazy_regex(
     rf"(?:\A\s*|\s)(?:--(?:{'|'.join(_DAN_RISKY.split())})(?:[= ]|\Z)"
     r"|-o\s?(?:ProxyCommand|PermitLocalCommand|LocalCommand|KnownHostsCommand)|-u\s?(?:sh|touch|/)|-c\s?\w+\.\w+=)")
 _dan_transport = lazy_regex(r"(?i)\s*(?:ext|fd)::|[a-z+]+://(?:[^@/]*@)?(?:-|%2d)|[\w.]*@-")
-_dan_url_option = lazy_regex(r"\w+://\S+\s+--?[A-Za-z]")
+# An option behind a URL, a file or a host; one in place of a value; one between broken quotes
+_dan_url_option = lazy_regex(r"\w+://\S+\s+--?[A-Za-z]|\S*[\w/]\.\w{1,5}\s+--?[A-Za-z][\w-]*(?:[ =]|\Z)|--[a-z][\w-]*=\S")
+_dan_quote_option = lazy_regex(r"['\"]\s+--?[A-Za-z][\w-]*(?:[= ]\S+)?\s*['\"]\s*\Z")
 _dan_word_option = lazy_regex(r"\S+\s+--?[a-z]")
 
 
@@ -15230,7 +15272,7 @@ def _dan_option(call: _DanCall, words: tuple[str, ...], text: str, named: bool) 
     bare = text.strip()
     loose = call.says(*_DAN_LOOSE) or any(leaf.key == "repopath" for leaf in call.leaves)
     if loose and bare[:1] == "-" and not bare[1:2].isdigit() and not _DAN_REFS.isdisjoint(words[-1:]) and \
-            bare not in _DAN_PLAIN_OPTIONS and bare != "-" or named and (
+            bare not in _DAN_PLAIN_OPTIONS and bare != "-" or _dan_quote_option.search(bare) is not None or named and (
                 _dan_options.search(text) is not None or _dan_url_option.match(bare) is not None or
                 call.says(*_DAN_CLUSTER) and _dan_word_option.match(bare) is not None):
         return Danger("hidden_option", (), "an option in place of a value")
@@ -15240,8 +15282,7 @@ def _dan_option(call: _DanCall, words: tuple[str, ...], text: str, named: bool) 
 # -- code in data
 
 _DAN_PARSES = frozenset("parse load deserialize unmarshal render unpickle xml yaml template".split())
-_DAN_SOURCE = frozenset("""code source snippet script scripts lines cell python javascript js function diff cells
-    example""".split())
+_DAN_SOURCE = frozenset("""code source snippet script scripts lines cell python javascript js diff cells example""".split())
 # kind | regexes, one of which is found in it; the rows of a kind are joined
 _DAN_CODE = """
 python | __import__\\s*\\(|__builtins__|__globals__|__subclasses__\\s*\\(|__mro__|\\bos\\.(?:system|popen|exec[lv]\\w*)\\s*\\(
@@ -15249,6 +15290,7 @@ python | \\bsubprocess\\.(?:Popen|run|call|check_output|getoutput)\\s*\\(
 python | \\b(?:eval|exec)\\s*\\(\\s*(?:(?:compile|base64|open|requests|input)\\b|['\\"])
 template | \\{\\{[^}]{0,300}(?:__class__|__init__|\\bcycler\\.|\\bjoiner\\.|\\blipsum\\.|_self\\.env|config\\.items\\()
 template | \\{\\{[^}]{0,300}request\\.application|\\{\\{[^}]{0,200}\\|\\s*(?:filter|map)\\(\\s*['\\"](?:system|exec|passthru)
+template | \\{\\{[^}]{0,200}\\|\\s*(?:system|passthru|shell_exec|popen)\\s*\\}\\}
 template | freemarker\\.template\\.utility|\\?new\\(\\)|\\bT\\(\\s*java\\.lang|java\\.lang\\.(?:Runtime|ProcessBuilder)
 template | @java\\.lang|\\.getRuntime\\(\\)|\\$\\{\\s*jndi:|\\{php\\}|\\{system\\(|\\$class\\.inspect|<#assign\\b|<%=?\\s*`
 template | \\$\\{\\S{0,60}\\$\\{(?:lower|upper|::-|env:|sys:|date:)\\S{0,80}(?:ldap|rmi|dns|iiop)s?:
@@ -15258,17 +15300,17 @@ script | require\\s*\\(\\s*['\\"](?:node:)?(?:child_process|fs|vm|net)['\\"]\\s*
 script | \\bconstructor\\.constructor\\s*\\(|\\bconstructor\\s*\\(\\s*['\\"]return\\b
 script | \\bimport\\s*\\(\\s*['\\"](?:node:)?child_process
 script | \\bchild_process\\b[^\\n]{0,80}\\bexec|_\\$\\$ND_FUNC\\$\\$_|[\\[\\"']__proto__[\\]\\"']|\\b__proto__\\.
-script | \\bconstructor\\.prototype\\b
+script | \\bconstructor\\.prototype\\b|[\\"']constructor[\\"']\\s*:\\s*\\{\\s*[\\"']prototype[\\"']
 yaml | !!python/(?:object|module|name)|!!?ruby/(?:object|class)|!!javax?\\.|!!com\\.sun\\.|!!js/function
 yaml | tag:yaml\\.org,2002:(?:python|js)/|!!?php/object
 xml | <!ENTITY\\s+(?:%\\s*)?[\\w.-]+\\s+(?:SYSTEM|PUBLIC\\s+[\\"'][^\\"']*[\\"'])\\s*[\\"']|<xi:include\\b[^>]{0,200}href
-xml | <!ENTITY\\s+[\\w.-]+\\s+[\\"'](?:&[\\w.-]+;){3}
+xml | <!ENTITY\\s+[\\w.-]+\\s+[\\"'](?:&[\\w.-]+;){3}|\\bdocument\\(\\s*['\\"](?:file|https?|ftp):|href\\s*=\\s*['\\"]file:
 formula | \\A\\s*[=+@-][^\\n]{0,60}?\\b(?:cmd|msexcel|rundll32|powershell|mshta|dde)\\s*\\|\\s*'|\\A\\s*=\\s*DDE(?:AUTO)?\\s*\\(
 formula | \\A\\s*=[^\\n]{0,80}\\b(?:WEBSERVICE|IMPORT(?:XML|DATA|HTML)|HYPERLINK|IMAGE)\\s*\\([^)]{0,200}&\\s*\\$?[A-Z]+\\d
 formula | \\A\\s*=[^\\n]{0,80}\\b(?:WEBSERVICE|IMPORT(?:XML|DATA|HTML)|HYPERLINK|IMAGE)\\s*\\(\\s*CONCAT
 """
 _dan_code_sign = lazy_regex(
-    r"__|\{\{|\$\{|<[!%#x]|!!|!ruby|!php|require|constructor|process|import|java|\$class|[=+@-]\s*[A-Za-z]+\s*[|(]"
+    r"__|\{\{|\$\{|<[!%#xs]|!!|!ruby|!php|require|constructor|process|import|java|\$class|[=+@-]\s*[A-Za-z]+\s*[|(]"
     r"|\A\s*[=+@-]|\?new|\bos\.|subprocess|eval|exec|#set|\{php|\{system|tag:yaml|ND_FUNC|child_process|getClass|getRuntime")
 _dan_where = lazy_regex(r"\$where\b.{0,40}(?:sleep|while|function|return|constructor|process|;)")
 # What a script in a web page has no use for: programs, and cookies or storage together with a way out
@@ -15321,11 +15363,12 @@ def _dan_code(call: _DanCall, text: str) -> Danger | None:
 _DAN_NAMES = _DAN_OFF | _DAN_MANIFESTS | _DAN_ON | _DAN_MODES | _DAN_MOUNTS | _DAN_RIGHTS | _DAN_CAP_KEYS | \
     frozenset("""all deleteall everything force hard mirror private isprivate visibility image hostconfig proto prototype
     executablepath executable
-    devices securityopt volumes""".split())
+    devices securityopt volumes includeenv includeenvironment showenv prefix""".split()) | (
+        _DAN_GUARDS - {"mode"})
 _DAN_WORDS = _DAN_DESTROY | _DAN_PARSES | _DAN_PROGRAMS.keys() | _DAN_PACK | _DAN_UNPACK | frozenset(_DAN_CONFIG) | \
     frozenset("""format transfer reset clear flushall flushdb dropdatabase move rename mv chmod chown permissions
     env environ environment printenv getenv resource resources cluster repository repo browser page puppeteer playwright
-    evaluate compose""".split())
+    evaluate compose push secrets container pod sandbox""".split())
 
 
 # -- what a server asks a person or the model
@@ -16647,11 +16690,13 @@ class Policy(NamedTuple):
     apart: Policy | None = None   # a project's policy that nobody approved: only its denials count
     content: str = ""           # 64 hex: SHA-256 of what its layers say
     layers: tuple[PolicyLayer, ...] = ()    # what it was compiled from, the strongest first
+    machine: Policy | None = None       # the administrator's policy: judged apart, and the stricter verdict counts
 
     @property
     def fingerprint(self) -> str:
         """12 hex digits by which records name the content of the policies in force."""
-        return sha256((self.content + self.apart.content).encode())[:12] if self.apart else self.content[:12]
+        others = [one.content for one in (self.apart, self.machine) if one is not None]
+        return sha256("".join([self.content, *others]).encode())[:12] if others else self.content[:12]
 
     def rule_data(self, rule: Rule) -> dict[str, Any]:
         """What the file says of a rule."""
@@ -16673,13 +16718,14 @@ class Policy(NamedTuple):
     def with_looks(self, looks: DiskLooks) -> Policy:
         """The same policy, with *looks* for its looks at the disk."""
         return self._replace(paths=self.paths._replace(resolve=looks.resolve, there=looks.there),
-                             apart=self.apart and self.apart.with_looks(looks))
+                             apart=self.apart and self.apart.with_looks(looks), machine=self.machine and self.machine.with_looks(looks))
 
     def with_secrets(self, values: Mapping[str, str]) -> Policy:
         """This policy, to which the values of these variables (see `secret_values`) are secrets."""
         if not values:
             return self
-        return self._replace(scanner=self.scanner.with_values(values), apart=self.apart and self.apart.with_secrets(values))
+        return self._replace(scanner=self.scanner.with_values(values), apart=self.apart and self.apart.with_secrets(values),
+                             machine=self.machine and self.machine.with_secrets(values))
 
 
 class PolicyLayer(NamedTuple):
@@ -16690,6 +16736,7 @@ class PolicyLayer(NamedTuple):
     lines: Callable[[], Mapping[str, int]]
     name: str = ""              # the layer's name in records: "project", or a built-in's
     built_in: bool = False
+    base: bool = False          # another layer extends it
 
 
 # -- validation -------------------------------------------------------------
@@ -16799,7 +16846,7 @@ _RULE_KEYS = ("name", "match", "unless", "limit", "action", "mark", "message", "
 _MATCH_KEYS = ("method", "tool", "server", "marked", "arguments")
 _OUTBOUND_MATCH_KEYS = ("method", "tool", "server", "marked", "direction", "secrets", "injection", "asks", "response_contains",
                         "response_contains_regex", "response_size_exceeds")
-_MATCHER_WORDS = ("regex", "pattern", "not_under", "under", "path", "address", "command", "danger", "secrets", "all",
+_MATCHER_WORDS = ("regex", "pattern", "not_under", "under", "path", "address", "command", "danger", "sql", "secrets", "all",
                   "except_keys", "access")
 _ABOUT_MATCHERS = frozenset(("except_keys", "access"))     # words that say of others where or when they hold
 _DIRECTIONS = ("request", "response", "notification", "definition")
@@ -16840,6 +16887,14 @@ def _check_step(check: _Checker, step: dict[str, Any], here: str) -> None:
             check.typed(step[key], kind, f"{here}/{key}", words)
 
 
+_POLICY_ENDINGS = (".yml", ".yaml", ".json")
+
+
+def is_policy_file(name: str) -> bool:
+    """Does `extends` name a file here, rather than a built-in policy?"""
+    return "/" in name or "\\" in name or name.endswith(_POLICY_ENDINGS)
+
+
 def check_policy(data: Any, file: str, lines: Callable[[], Mapping[str, int]], name: str = "") -> PolicyLayer:
     """*data* (from YAML or JSON) as a layer, once its shape is right. Raises PolicyError."""
     check = _Checker(file, lines)
@@ -16849,7 +16904,8 @@ def check_policy(data: Any, file: str, lines: Callable[[], Mapping[str, int]], n
     if data.get("version", 1) != 1 or isinstance(data.get("version"), (bool, float)):
         raise check.fail("/version", f"version {_quoted_value(data['version'])} is not known; write 1")
     for item in check.texts(data["extends"], "/extends") if data.get("extends", []) != [] else ():
-        check.choice(item, BUILTIN_NAMES, "/extends", "a built-in policy")
+        if not is_policy_file(item):
+            check.choice(item, BUILTIN_NAMES, "/extends", "a built-in policy (or the path of a file, such as ./team.yml)")
     if data.get("without", []) != []:
         check.texts(data["without"], "/without")
     _check_settings(check, data.get("settings", {}))
@@ -17004,6 +17060,10 @@ def _check_matcher(check: _Checker, matcher: Any, place: str, name: str) -> None
         elif key == "command":
             for item in [] if value is True else check.texts(value, here):
                 check.choice(item, tuple(COMMAND_CATEGORIES), here, "a category of commands")
+        elif key == "sql":
+            if name == "_any_key":
+                raise check.fail(here, "a member's name is no statement; write it under _any_value or an argument")
+            check.choice(value, ("reads", "acts"), here, "what a statement does")
         elif key == "danger":
             if name != "_any_value":
                 raise check.fail(here, "danger is found in a whole call; write it under _any_value")
@@ -17160,6 +17220,8 @@ class _Compiler:
                 tests.append(_all_values(parts))
             elif word == "command":
                 tests.append(_command_value(None if spec is True else frozenset(_as_list(spec))))
+            elif word == "sql":
+                tests.append(_texts_test(lambda text, _, reads=spec == "reads": pure_select(text) is reads, strict))  # type: ignore[misc]
             elif word == "address":
                 tests.append(_texts_test(_address_text(self.hosts(spec, here), strict), strict))
             elif word == "secrets":
@@ -17221,6 +17283,8 @@ class _Compiler:
             elif word in ("under", "not_under"):
                 tests.append(_places_anywhere(_containment(_as_list(spec), word == "under", strict), _as_list(spec), word, quoted,
                                               access, strict))
+            elif word == "sql":
+                tests.append(_statements(spec == "reads", skip, strict))
             elif word == "danger":
                 tests.append(_dangers_anywhere(frozenset(DANGERS if spec is True else _as_list(spec)), skip))
             elif word == "address":
@@ -17492,6 +17556,23 @@ def _commands_anywhere(categories: frozenset[str] | None, skip: frozenset[str], 
     return matches
 
 
+_STATEMENT_NAMES = frozenset("sql query queries statement statements".split())
+
+
+def _statements(reads: bool, skip: frozenset[str], strict: bool) -> Test:
+    """*reads*: every SQL statement among the arguments surely only reads, and there is one; else: there is one that may act."""
+    def matches(subject: Subject) -> Hit | None:
+        found = [value for value in subject.argument_values(skip) if not value.number and
+                 not _STATEMENT_NAMES.isdisjoint(name_words(value.name)[-1:])]
+        for value in found:
+            for view in subject.readings(value.text) if not reads else (View("raw", value.text, ()),):
+                subject.budget.check()
+                if not pure_select(view.text):
+                    return None if reads else Hit(value.path, "", view.name.replace("raw", ""))
+        return HIT if reads and found else None
+    return matches
+
+
 def _dangers_anywhere(kinds: frozenset[str], skip: frozenset[str]) -> Test:
     def matches(subject: Subject) -> Hit | None:
         for one in subject.dangers():
@@ -17650,9 +17731,10 @@ def compile_policy(layers: Sequence[PolicyLayer], context: PathContext, source: 
     extended: list[str] = []
     without: set[str] = set()
     for layer in layers:
-        extended += (name for name in _as_list(layer.data.get("extends", [])) if name not in extended)
+        extended += (name for name in _as_list(layer.data.get("extends", [])) if name not in extended and not is_policy_file(name))
         without |= set(_as_list(layer.data.get("without", [])))
-    bases = [builtin_layer(name) for name in extended]
+    bases = [*(layer for layer in layers if layer.base), *map(builtin_layer, extended)]
+    layers = [layer for layer in layers if not layer.base]
     _check_without(layers, bases)
     every = [*layers, *_dropping(bases, without)]
     index: dict[str, PathList] = {}
@@ -17706,9 +17788,12 @@ def _dropping(bases: Sequence[PolicyLayer], without: set[str]) -> list[PolicyLay
     return kept
 
 
+_MONITORS = "mode is monitor: nothing is blocked, the log says what would have been"
+
+
 def _policy_warnings(settings: Mapping[str, Any]) -> Iterator[str]:
     if settings.get("mode") == "monitor":
-        yield "mode is monitor: nothing is blocked, the log says what would have been"
+        yield _MONITORS
 
 
 def policy_doubts(policy: Policy) -> list[str]:
@@ -17982,15 +18067,13 @@ _GROUPS_JSON = r"""
   {"name": "ask-browser-code", "match": {"tool": ["*evaluate*", "*run_code*", "*execute_script*", "*file_upload*"]},
    "action": "ask", "message": "Code in the browser, or a file given to a page"}],
 "database": [
-  {"name": "allow-select",
-   "match": {"arguments": {"sql": {"regex":
-     "^\\s*([Ss][Ee][Ll][Ee][Cc][Tt]|[Ee][Xx][Pp][Ll][Aa][Ii][Nn]|[Ss][Hh][Oo][Ww]|[Dd][Ee][Ss][Cc][Rr][Ii][Bb][Ee])\\b"}}},
-   "unless": {"arguments": {"sql": {"regex": [";\\s*\\S", "SQL_WRITES", "SQL_FILES"]}}},
-   "action": "allow"},
-  {"name": "ask-database-writes",
-   "match": {"tool": ["*query*", "*execute*", "*write*", "*sql*", "create_table", "drop_table", "delete*", "insert*", "update*"],
-             "arguments": {"_any_value": {"regex": ["SQL_WRITES", "SQL_FILES"]}}},
-   "action": "ask", "message": "A statement that changes the database or reads files"}],
+  {"name": "allow-select", "match": {"arguments": {"_any_value": {"sql": "reads"}}}, "action": "allow"},
+  {"name": "ask-database-writes", "match": {"arguments": {"_any_value": {"sql": "acts"}}},
+   "action": "ask", "message": "A statement that may change the database or reach beyond it"},
+  {"name": "ask-database-changes",
+   "match": {"tool": ["*execute*", "*write*", "create_*", "drop_*", "alter_*", "delete*", "insert*", "update*", "upsert*", "import*",
+                      "apply_migration", "truncate*"]},
+   "action": "ask", "message": "A change to the database"}],
 "containers": [
   {"name": "block-host-access",
    "match": {"arguments": {"_any_value": {"danger": "host_rights",
@@ -18040,11 +18123,8 @@ _FILE_TOOLS = {
 
 # Regexes too long to read in place, by the words that stand for them
 _LONG_REGEXES = {
-    "SQL_WRITES": r"\b(" + "|".join("".join(f"[{c.upper()}{c}]" for c in word) for word in (
-        "insert update delete drop alter create truncate grant copy into attach replace merge").split()) + r")\b",
     "PRIVATE_REPOS": r"(^|\s)([Ii][Ss]|[Vv][Ii][Ss][Ii][Bb][Ii][Ll][Ii][Tt][Yy]):\s*\"?([Pp][Rr][Ii][Vv][Aa][Tt][Ee]|"
                      r"[Ii][Nn][Tt][Ee][Rr][Nn][Aa][Ll])\b|^[Pp][Rr][Ii][Vv][Aa][Tt][Ee]$",
-    "SQL_FILES": r"\b(pg_read_file|pg_ls_dir|lo_import|dblink|load_extension|pg_sleep|set_config)\b",
 }
 
 _NOTED = "questions responses response-notes"
@@ -18242,6 +18322,7 @@ def _limited(policy: Policy | None, whose: str = "") -> Iterator[tuple[str, Rule
         for where, rules in (("", policy.rules), ("outbound ", policy.outbound_rules)):
             yield from ((f"{whose}{where}{rule.layer}:{rule.name}", rule) for rule in rules if rule.limit is not None)
         yield from _limited(policy.apart, whose + "apart ")
+        yield from _limited(policy.machine, whose + "machine ")
 
 
 _ALLOWED = Decision("allow")
@@ -18260,8 +18341,9 @@ class Wall:
         self._whose = whose
         self._candidates: dict[tuple[Any, ...], tuple[Rule, ...]] = {}
         self._apart = Wall(policy.apart, whose + "apart") if policy.apart is not None else None
+        self._machine = Wall(policy.machine, whose + "machine") if policy.machine is not None else None
         self._may_hide: bool = any(rule.action == "deny" and rule.always for rule in policy.rules) \
-            or self._apart is not None and self._apart._may_hide
+            or any(wall is not None and wall._may_hide for wall in (self._apart, self._machine))
 
     def walk(self, subject: Subject, memory: Memory | None = None, again: bool = False, every: bool = False
              ) -> Iterator[tuple[Rule | None, str, Hit | None]]:
@@ -18339,6 +18421,8 @@ class Wall:
             guest = self._apart.decide(message, budget, memory, again)
             decision = _denied_apart(guest) if guest.action == "deny" else \
                 decision._replace(marks=decision.marks + guest.marks)
+        if self._machine is not None:
+            decision = _stricter(_of_machine(self._machine.decide(message, budget, memory, again)), decision)
         return decision
 
     def _ways(self, message: Message) -> Iterator[Message]:
@@ -18388,7 +18472,10 @@ class Wall:
                 break
         if decision is None and self._apart is not None:
             guest = self._apart.hides(tool, server)
-            return guest and _denied_apart(guest)
+            decision = guest and _denied_apart(guest)
+        if decision is None and self._machine is not None:
+            decision = self._machine.hides(tool, server)
+            return decision and _of_machine(decision)
         return decision
 
     def _rules(self, peer: str) -> tuple[Rule, ...]:
@@ -18478,6 +18565,11 @@ def _stricter(one: Decision, other: Decision) -> Decision:
     if first.action == second.action == "redact":
         findings = _joined(findings, second.findings)
     return first._replace(marks=marks, findings=findings)
+
+
+def _of_machine(decision: Decision) -> Decision:
+    """A decision of the machine's policy, under a name that says so."""
+    return decision._replace(rule=f"machine:{decision.rule}") if decision.rule else decision
 
 
 def _denied_apart(guest: Decision) -> Decision:
@@ -18633,6 +18725,10 @@ class Toolbox:
         self._watching = self._settings.tool_pinning != "off"
         self._closed = self._settings.unlisted_tools == "deny"
         self._may_refuse = self._closed or self._settings.tool_pinning == "block" or self._settings.read_only
+
+    def adopt(self, policy: Policy) -> None:
+        """Another policy is in force from now on."""
+        self._wall, self._settings = Wall(policy), policy.settings
 
     # -- lists
 
@@ -18903,6 +18999,10 @@ class Quoting:
     """How we quote messages, in records, refusals and questions: no secret, and nothing that hides."""
 
     def __init__(self, policy: Policy) -> None:
+        self._policy = policy
+
+    def adopt(self, policy: Policy) -> None:
+        """Another policy is in force from now on."""
         self._policy = policy
 
     def text(self, text: str, limit: int = 1000) -> str:
@@ -19200,6 +19300,10 @@ class Questions:
         self._continued: dict[tuple[bytes, str | None, str], None] = {}     # (…, hash of the server's state): may go on
         self._prefix = f"mcpwall-{os.urandom(8).hex()}-"            # of the ids of our questions, and so of our states
         self._salt = os.urandom(16)
+
+    def adopt(self, policy: Policy) -> None:
+        """Another policy is in force from now on."""
+        self._settings = policy.settings
 
     def __len__(self) -> int:
         """How many calls wait."""
@@ -19826,6 +19930,10 @@ class Recorder:
         self._salt = salt or os.urandom(16)
         self._constant = {"policy": policy.fingerprint, "wall": __version__, "v": RECORD_VERSION}
 
+    def adopt(self, policy: Policy) -> None:
+        """Another policy is in force from now on."""
+        self._settings, self._constant = policy.settings, {**self._constant, "policy": policy.fingerprint}
+
     @property
     def ref(self) -> str:
         """The `ref` of the next record."""
@@ -19918,6 +20026,10 @@ class Whereabouts:
         self._allows = any([rule.action == "allow" for rule in policy.rules])
         memory.server = ServerFacts(self._folders, {})
 
+    def adopt(self, policy: Policy) -> None:
+        """Another policy is in force from now on; what the server and the client said stays."""
+        self._paths, self._allows = policy.paths, any([rule.action == "allow" for rule in policy.rules])
+
     def passed(self, message: Message, answered: Pending) -> None:
         """Take what a message says that goes on."""
         result = message.body.get("result") if message.kind == "response" else None
@@ -19931,6 +20043,11 @@ class Whereabouts:
             choices.update((tool["name"], choices_of(tool.get("inputSchema"))) for tool in result["tools"][:MAX_TOOLS]
                            if type(tool) is dict and type(tool.get("name")) is str)
             self._memory.server = self._memory.server._replace(choices=dict(list(choices.items())[-MAX_TOOLS:]))
+
+
+# What a running session cannot change any more, or not without loosening what was agreed when it began
+START_SETTINGS = ("log_dir", "log_level", "audit_required", "max_message_bytes", "max_answer_bytes", "project_dir", "tool_pinning",
+                  "read_only", "unlisted_tools", "max_repeated_denials", "env")
 
 
 class Session:
@@ -19972,6 +20089,25 @@ class Session:
         aside = Session(self.wall, self.server_name, self._clock, "aside")
         aside.receive("client", b'{"jsonrpc":"2.0","id":0,"method":"initialize","params":{"clientInfo":{}}}\n')
         aside.receive("server", b'{"jsonrpc":"2.0","id":0,"result":{"serverInfo":{"name":"server"}}}\n')
+
+    def adopt(self, policy: Policy, said: str) -> list[Any]:
+        """Effects of a change of the policy in force: its rules, kinds of secrets and most settings count at once, those of
+        START_SETTINGS from the next start on. *said*: about the change, for the record."""
+        waits = [key for key in START_SETTINGS if getattr(policy.settings, key) != getattr(self._settings, key)]
+        kept = {key: getattr(self._settings, key) for key in START_SETTINGS}
+        policy = policy._replace(settings=policy.settings._replace(**kept))
+        if waits:
+            said += f" (from the next start on: settings.{', settings.'.join(waits)})"
+        self.wall, self._settings = Wall(policy.with_looks(self._looks)), policy.settings
+        self._whereabouts.adopt(self.wall.policy)
+        for machine in (self._quoting, self._tools, self._questions, self._recorder):
+            machine.adopt(policy)
+        self._refusals.reconsider()
+        out = self._begin()
+        out.notes.append(Note(said))
+        marker = Message("client", "policy", {}, "", "mcpwall/policy", None, self.server_name)
+        out.records.append(self._recorder.record(marker, Decision("log_only", None, said), 0))
+        return self._effects(out)
 
     # -- bytes in, effects out
 
@@ -20120,7 +20256,7 @@ class Session:
     def _decide(self, message: Message, again: bool = False) -> Decision:
         """The rules' decision, unless the session has a reason of its own to refuse. *again*: see `Wall.walk`."""
         if self._stopped is not None and message.peer == "client" and message.kind != "response" \
-                and message.method not in LIFECYCLE and not str(message.method).startswith("notifications/") and self._stopped():
+                and message.method not in LIFECYCLE[message.kind] and self._stopped():
             return _STOPPED
         if message.kind == "request":
             refusal = self._correlation.objects(message)
@@ -20451,9 +20587,6 @@ def user_home() -> str | None:
     return home if os.path.isabs(home) else None
 
 
-_POLICY_ENDINGS = (".yml", ".yaml", ".json")
-
-
 def read_policy_file(path: str, check_owner: bool = True, of_project: bool = False) -> tuple[bytes, str]:
     """(bytes, text) of a policy file. Raises PolicyError for what cannot be read, or must not be trusted.
 
@@ -20574,45 +20707,117 @@ def find_policy_file(folder: str, stem: str) -> str | None:
 
 def load_policy(config: str | None = None, profile: str | None = None, project_dir: str | None = None,
                 home: str | None = None, approved: Callable[[str, bytes], bool] | None = None, cwd: str | None = None,
-                own: tuple[str, str] | None = None) -> Policy:
+                own: tuple[str, str] | None = None, mode: str | None = None) -> Policy:
     """The policy that counts here: *config* alone; or the built-in *profile*; else the project's over the user's own;
-    else the built-in default, which also stands under a project's that extends nothing when the user has none. *cwd*: what
-    relative places are relative to, when that is not our own working directory; *own*: (path, text) in place of the user's.
+    else the built-in default, which also stands under a project's that extends nothing when the user has none. Beside all
+    of these stands the machine's (`Policy.machine`). *cwd*: what relative places are relative to, when that is not our own
+    working directory; *own*: (path, text) in place of the user's; *mode*: in place of settings.mode.
 
-    *approved* says whether the user has approved this very content of a project's file; until then only its denials
-    count (`Policy.apart`). Raises PolicyError; whatever it raises, no server must be started.
+    *approved* says whether the user has approved this very content of a project's file (see `project_content`); until then
+    only its denials count (`Policy.apart`). Raises PolicyError; whatever it raises, no server must be started.
     """
     if config is not None and profile is not None:
         raise PolicyError("-c and --profile exclude each other; use one of them")
     home = home or user_home()
-    if config is not None:
-        layers = [parse_policy(read_policy_file(config)[1], config)]
-        return _compiled(layers, project_dir, home, cwd, config)
-    if profile is not None:
-        return _compiled([builtin_layer(profile)], project_dir, home, cwd, f"built-in {profile}")
     layers, guest = [], None
-    there = find_policy_file(project_dir or os.getcwd(), ".mcpwall")
-    if there is not None:
-        data, text = read_policy_file(there, check_owner=False, of_project=True)
-        layer = parse_policy(text, there, "project")
-        if approved is not None and approved(there, data):
-            read_policy_file(there, of_project=True)     # what may loosen a rule must be the user's
-            layers.append(layer)
-        else:
-            guest = layer
-    everywhere = find_policy_file(os.path.join(home, ".mcpwall"), "config") if home is not None else None
-    if own is not None:
-        layers.append(parse_policy(own[1], own[0]))
-    elif everywhere is not None:
-        layers.append(parse_policy(read_policy_file(everywhere)[1], everywhere))
-    elif not any("extends" in layer.data for layer in layers):
-        layers.append(builtin_layer("default"))     # to approve a project's rules is not to give up these
-    policy = _compiled(layers, project_dir, home, cwd, " over ".join(layer.file for layer in layers))
+    if config is not None:
+        layers, source = _with_bases(parse_policy(read_policy_file(config)[1], config)), config
+    elif profile is not None:
+        layers, source = [builtin_layer(profile)], f"built-in {profile}"
+    else:
+        there = find_policy_file(project_dir or os.getcwd(), ".mcpwall")
+        if there is not None:
+            data, found = project_content(there)
+            if approved is not None and approved(there, data):
+                for layer in found:
+                    read_policy_file(layer.file, of_project=True)     # what may loosen a rule must be the user's
+                layers += found
+            else:
+                guest = found
+        everywhere = find_policy_file(os.path.join(home, ".mcpwall"), "config") if home is not None else None
+        if own is not None:
+            layers += _with_bases(parse_policy(own[1], own[0]))
+        elif everywhere is not None:
+            layers += _with_bases(parse_policy(read_policy_file(everywhere)[1], everywhere))
+        elif not any("extends" in layer.data for layer in layers):
+            layers.append(builtin_layer("default"))     # to approve a project's rules is not to give up these
+        source = " over ".join(layer.file for layer in layers if not layer.base)
+    policy = _compiled(layers, project_dir, home, cwd, source)
+    if mode is not None:
+        policy = policy._replace(settings=policy.settings._replace(mode=mode), warnings=tuple(
+            warning for warning in policy.warnings if warning != _MONITORS) + (_MONITORS,) * (mode == "monitor"))
     if guest is not None:
-        apart = _compiled([guest], project_dir, home, cwd, guest.file)
-        policy = policy._replace(apart=apart, warnings=policy.warnings + (
-            f"{printable(guest.file)} is not approved, so only its denials count; look at it with: mcpwall approve",))
-    return policy
+        policy = policy._replace(apart=_compiled(guest, project_dir, home, cwd, guest[0].file), warnings=policy.warnings + (
+            f"{printable(guest[0].file)} is not approved, so only its denials count; look at it with: mcpwall approve",))
+    return _with_machine(policy, project_dir, home, cwd)
+
+
+def _with_bases(layer: PolicyLayer, inside: str = "", seen: tuple[str, ...] = ()) -> list[PolicyLayer]:
+    """*layer* and the files that it extends, and those that they do. Of a project, they lie *inside* its folder."""
+    seen = (*seen, os.path.realpath(layer.file))
+    found = [layer]
+    for item in _as_list(layer.data.get("extends", [])):
+        if not is_policy_file(item):
+            continue
+        path = os.path.normpath(os.path.join(os.path.dirname(layer.file), os.path.expanduser(item)))
+        check = _Checker(layer.file, layer.lines)
+        if os.path.realpath(path) in seen:
+            raise check.fail("/extends", f"{printable(item)} extends this file in turn; leave one of the two out")
+        if len(seen) > 20:
+            raise check.fail("/extends", "more than 20 files, one extending the other")
+        if inside and not os.path.realpath(path).startswith(os.path.realpath(inside).rstrip(os.sep) + os.sep):
+            raise check.fail("/extends", f"{printable(item)} lies outside the project; a project's policy extends files of its own")
+        base = parse_policy(read_policy_file(path, not inside, bool(inside))[1], path, layer.name)
+        found += [one._replace(base=True) for one in _with_bases(base, inside, seen)]
+    return found
+
+
+def project_content(path: str) -> tuple[bytes, list[PolicyLayer]]:
+    """What an approval of a project's policy is about: the bytes of it and of all files that it extends; and its layers."""
+    layers = _with_bases(parse_policy(read_policy_file(path, False, True)[1], path, "project"), os.path.dirname(os.path.abspath(path)))
+    texts = [read_policy_file(layer.file, False, True)[0] for layer in layers]
+    return (texts[0] if len(texts) == 1 else b"\0".join(sha256(text).encode() for text in texts)), layers
+
+
+def machine_folder(platform: str = sys.platform) -> str:
+    """Where the administrator of a machine keeps `policy.yml`."""
+    if platform == "darwin":
+        return "/Library/Application Support/mcpwall"
+    if platform == "win32":
+        return os.path.join(os.environ.get("PROGRAMDATA") or r"C:\ProgramData", "mcpwall")
+    return "/etc/mcpwall"
+
+
+# Settings of the machine that bind where they are stricter, each from the loosest value on
+_BINDING = {"mode": ("monitor", "enforce"), "audit_required": (False, True), "read_only": (False, True),
+            "tool_pinning": ("off", "warn", "guard", "block"), "unlisted_tools": ("allow", "deny")}
+
+
+def _with_machine(policy: Policy, project_dir: str | None, home: str | None, cwd: str | None) -> Policy:
+    """*policy* beside that of the machine, if there is one. Raises PolicyError when it cannot be read or understood."""
+    path = find_policy_file(machine_folder(), "policy")
+    if path is None:
+        return policy
+    data, text = read_policy_file(path)
+    if hasattr(os, "getuid") and os.stat(path).st_uid != 0:
+        raise PolicyError("the machine's policy belongs to a user; make it root's: chown root", path)
+    layer = parse_policy(text, path, "machine")
+    machine = _compiled(_with_bases(layer), project_dir, home, cwd, path)
+    said, settings = layer.data.get("settings", {}), policy.settings
+    for key, order in _BINDING.items():
+        if key in said and order.index(said[key]) > order.index(getattr(settings, key)):
+            settings = settings._replace(**{key: said[key]})
+    if "log_dir" in said:
+        settings = settings._replace(log_dir=said["log_dir"])
+    if said.get("env", "inherit") != "inherit" and settings.env != "minimal":
+        settings = settings._replace(env=said["env"])
+    return policy._replace(machine=machine, settings=settings)
+
+
+def policy_files(policy: Policy) -> list[str]:
+    """The files that the policies in force were read from."""
+    every = [layer for one in (policy, policy.apart, policy.machine) if one is not None for layer in one.layers]
+    return list(dict.fromkeys(layer.file for layer in every if not layer.built_in))
 
 
 def _compiled(layers: list[PolicyLayer], project_dir: str | None, home: str | None, cwd: str | None, source: str) -> Policy:
@@ -20620,13 +20825,73 @@ def _compiled(layers: list[PolicyLayer], project_dir: str | None, home: str | No
         named = (layer.data.get("settings", {}).get("project_dir") for layer in layers)
         project_dir = next((name for name in named if name is not None), None)
     context = default_path_context(project_dir, home, cwd)
-    policy = compile_policy(layers, context, source)
+    policy = compile_policy([*_protection(layers), *layers], context, source)
     if context.project is not None:
         return policy
     place = project_dir or context.cwd
     reason = (f"{printable(place)} is no project ({project_problem(place, context)}): nothing counts as inside it; "
               "name one with --project")
     return policy._replace(warnings=policy.warnings + (reason,))
+
+
+def _protection(layers: Sequence[PolicyLayer]) -> list[PolicyLayer]:
+    """A layer that keeps tools from writing to the very files the policy was read from, wherever they lie."""
+    places = sorted({place for layer in layers if not layer.built_in
+                     for place in (os.path.abspath(layer.file), os.path.realpath(layer.file))})
+    names = [re.sub(r"([*?\[\]{}!\\])", r"\\\1", place.replace("\\", "/")) for place in places]
+    if not names:
+        return []
+    rule = {"name": "block-policy-files", "match": {"arguments": {"_any_value": {"path": names, "access": "write"}}}, "action": "deny",
+            "message": "Blocked: a policy file of mcpwall that is in force"}
+    return [PolicyLayer({"version": 1, "rules": [rule]}, "built-in protection", dict, "protection", True)]
+
+
+class PolicyWatch:
+    """Says when the policies in force have changed on disk: looked at once a second at most, by time and size, then content."""
+
+    def __init__(self, policy: Policy, load: Callable[[], Policy], places: Sequence[str], project: str | None) -> None:
+        """*places*: further files whose coming and going matters, such as those of policies that are not there yet."""
+        self._load, self._places, self._project = load, list(places), project
+        self._policy, self._next = policy, 0.0
+        self._seen = self._look()
+
+    def _look(self) -> list[Any]:
+        looks = []
+        for path in dict.fromkeys([*policy_files(self._policy), *self._places]):
+            try:
+                about = os.stat(path)
+                looks.append((path, about.st_mtime_ns, about.st_size, about.st_ino))
+            except OSError:
+                looks.append((path, 0, 0, 0))
+        return looks
+
+    def changed(self, now: float) -> tuple[Policy | None, str]:
+        """(the policy from now on, what to say), (None, what to say) when the old one stays, (None, "") when nothing is new."""
+        if now < self._next:
+            return None, ""
+        self._next = now + 1.0
+        looks = self._look()
+        if looks == self._seen:
+            return None, ""
+        before, self._seen = dict((path, look) for path, *look in self._seen), looks
+        try:
+            policy = self._load()
+        except (WallError, OSError) as fault:
+            return None, f"the changed policy is not taken up, the old one stays in force: {fault}"
+        if policy.fingerprint == self._policy.fingerprint:
+            return None, ""
+        old, self._policy = self._policy, policy
+        self._seen = self._look()
+        changed = [path for path, *look in looks if before.get(path) != look]
+        inside = [path for path in changed if self._is_inside(path) and os.path.basename(path)[:9] != ".mcpwall."]
+        if inside:
+            return old._replace(apart=policy._replace(apart=None, machine=None)), \
+                f"{printable(inside[0])} lies inside the project: what it tightens counts now, the rest from the next start on"
+        return policy, "the policy has changed and is in force now: " + ", ".join(map(printable, changed[:5]))
+
+    def _is_inside(self, path: str) -> bool:
+        top = os.path.realpath(self._project or os.getcwd())
+        return os.path.realpath(path).startswith(top.rstrip(os.sep) + os.sep)
 # ---------------------------------------------------------------------------
 # 20. Audit log and stderr
 # ---------------------------------------------------------------------------
@@ -21493,8 +21758,9 @@ class _Relay:
     """One running relay: two pump threads, one that waits for the server, and the main thread."""
 
     def __init__(self, session: Session, child: _Child, audit: AuditLog | None, reporter: Reporter,
-                 patience: Patience, stdin: int, stdout: int, desk: Desk | None, consent: ConsentStore | None) -> None:
-        self._session, self._child, self._audit = session, child, audit
+                 patience: Patience, stdin: int, stdout: int, desk: Desk | None, consent: ConsentStore | None,
+                 watch: PolicyWatch | None) -> None:
+        self._session, self._child, self._audit, self._watch = session, child, audit, watch
         self._desk, self._consent = desk, consent
         self._reporter, self._patience = reporter, patience
         self._lock = threading.Lock()           # for session and audit; never held while writing to a peer
@@ -21671,6 +21937,7 @@ class _Relay:
                     break
                 self._child.signal(_SIGKILL)
                 self._killed, self._kill_at = True, now + 2.0
+            self._look_at_policy(now)
             answers = self._desk.answers() if asking and self._desk is not None else []
             if self._lock.acquire(timeout=0.1 if answers else 0):       # a pump that judges holds it: next time
                 try:
@@ -21681,6 +21948,17 @@ class _Relay:
                     self._lock.release()
                 self._perform(effects, "")
         return self._finish()
+
+    def _look_at_policy(self, now: float) -> None:
+        """Take up a changed policy; one that does not load leaves the old one in force, and is said."""
+        policy, said = self._watch.changed(now) if self._watch is not None else (None, "")
+        if policy is None:
+            if said:
+                self._reporter.say("warn", said)
+            return
+        with self._lock:                        # a judgement ends within its budget
+            effects = self._logged(self._session.adopt(policy, said))
+        self._perform(effects, "")
 
     def _pass_signals(self, now: float) -> None:
         import signal
@@ -21779,12 +22057,13 @@ def _shut_stdio(fd: int) -> None:
 
 def relay(session: Session, command: Sequence[str], audit: AuditLog | None, reporter: Reporter,
           environ: Mapping[str, str] | None = None, *, patience: Patience = Patience(),
-          stdin: int = 0, stdout: int = 1, desk: Desk | None = None, consent: ConsentStore | None = None) -> int:
+          stdin: int = 0, stdout: int = 1, desk: Desk | None = None, consent: ConsentStore | None = None,
+          watch: PolicyWatch | None = None) -> int:
     """Run *command* as the server of the host at *stdin* and *stdout*, every message judged by *session*.
 
     The server gets *environ* as it is (see `server_environment`), or all of ours. Held calls are laid out on *desk*
-    (without one, only the session can have them answered); what the server says of its tools is kept in *consent*.
-    Returns our exit status: the server's own, 128 + n when signal n ended it, 70 after a fault of ours.
+    (without one, only the session can have them answered); what the server says of its tools is kept in *consent*;
+    changes of the policy are taken up from *watch*. Returns our exit status: the server's own, 128 + n when signal n ended it, 70 after a fault of ours.
     Raises CommandError when the server cannot be started. A thread that waits for a host which is still there
     is left behind: a program ends best by `os._exit`.
     """
@@ -21795,7 +22074,7 @@ def relay(session: Session, command: Sequence[str], audit: AuditLog | None, repo
     try:
         child = _start(command, os.environ if environ is None else environ)
         _keep_bytes(stdin, stdout, child.stdin, child.stdout)
-        running = _Relay(session, child, audit, reporter, patience, stdin, stdout, desk, consent)
+        running = _Relay(session, child, audit, reporter, patience, stdin, stdout, desk, consent, watch)
         try:
             for signum in early:
                 running.take_signal(signum)
@@ -24790,8 +25069,8 @@ def _wrapped(text: str, width: int = 100) -> list[str]:
 # -- a project's policy
 
 def _approve_project(io: Surroundings, path: str, yes: bool) -> int:
-    data, text = read_policy_file(path, of_project=True)
-    layer = parse_policy(text, path, "project")
+    data, layers = project_content(path)
+    layer = layers[0]
     load_policy(config=path, home=io.home)      # what would not load is not worth an approval
     if io.consent.is_approved(path, data):
         io.say(f"{io.short(path)}: already approved")
@@ -24799,8 +25078,11 @@ def _approve_project(io: Surroundings, path: str, yes: bool) -> int:
     if _consent_key(path) in io.consent.entries("projects"):
         io.say("An earlier content of this file was approved; this is another one.")
     io.say(f"{io.short(path)} (SHA-256 {sha256(data)}):")
-    for line in _described_policy(layer.data):
-        io.say("  " + printable(line, 2000))
+    for one in layers:
+        if one is not layer:
+            io.say(f"  {io.short(one.file)}, which it extends:")
+        for line in _described_policy(one.data):
+            io.say("  " + printable(line, 2000))
     io.say("Approved, it comes before your own policy: its first matching rule decides, whatever yours say.\n"
            "Not approved, only its denials count.")
     if not yes:
@@ -25109,7 +25391,7 @@ def _hook_arguments() -> dict[str, dict[str, str]]:
 
 
 _OUR_NAMES = _hook_arguments()
-_runs_patch = lazy_regex(r"\bapply_?patch\b|\bpatch\b|\bgit\b.*\b(?:apply|am)\b")
+_runs_patch = lazy_regex(r"(?m)(?:^|[;&|(])\s*(?:apply_?patch|patch|git\s+(?:-\S+\s+)*(?:apply|am))\b")
 _web_address = lazy_regex(r"(?i)\b[a-z][a-z0-9+.-]{1,20}://[^\s<>\"'`]+")
 
 
@@ -26168,9 +26450,12 @@ def _say_refusal(io: Surroundings, record: Mapping[str, Any]) -> None:
 
 
 def _say_layers(io: Surroundings, policy: Policy) -> None:
-    io.say("Policy, the strongest first: " + ", ".join(dict.fromkeys(layer.file for layer in policy.layers)))
+    io.say("Policy, the strongest first: " + ", ".join(
+        dict.fromkeys(layer.file for layer in policy.layers if layer.name != "protection")))
     if policy.apart is not None:
         io.say(f"  judged apart, only its denials count: {policy.apart.source}")
+    if policy.machine is not None:
+        io.say(f"  judged apart, the stricter verdict counts: {policy.machine.source} (this machine's)")
 
 
 _Walked = list[tuple[Policy, Any, str, Any, str]]       # (policy, Rule or None, outcome, Hit or None, why)
@@ -26193,14 +26478,15 @@ def _walked(line: bytes, policy: Policy, server: str) -> _Walked:
     tool = params.get("name") if method == "tools/call" and kind != "response" else None
     message = Message(peer, kind, body, text, method, tool, server)
     found: _Walked = []
-    for one in filter(None, (policy.apart, policy)):
+    for one in filter(None, (policy.machine, policy.apart, policy)):
         for rule, outcome, hit in Wall(one).walk(Subject(message, one, Budget(10.0)), every=True):
             found.append((one, rule, outcome, hit, _why(one, message, rule, outcome, hit)))
             if outcome in (DECIDES, FAULT):
                 break
-        if found and found[-1][2] is FAULT or one is policy.apart and found[-1][1] is not None and found[-1][1].action == "deny":
+        last = found[-1][1]
+        if found[-1][2] is FAULT or one is not policy and last is not None and last.action == "deny":
             break
-        if one is policy.apart:
+        if one is not policy and (last is None or one is policy.apart or last.action in _PASSING):
             found.pop()
     return found
 
@@ -26241,7 +26527,7 @@ def _default_words(policy: Policy, message: Message) -> str:
     settings = policy.settings
     if message.peer == "server":
         return settings.outbound_default_action
-    return "allow" if settings.default_action == "allow" or message.method in LIFECYCLE else settings.default_action
+    return "allow" if settings.default_action == "allow" or message.method in LIFECYCLE.get(message.kind, ()) else settings.default_action
 
 
 def _words_of(value: Any) -> str:
@@ -26767,7 +27053,7 @@ def _logged_calls(io: Surroundings, words: Sequence[str]) -> Iterator[tuple[dict
         body, missing = call_of(record)
         if body is None:
             continue
-        if not missing and record.get("tool") is None and body["method"] not in LIFECYCLE and not str(body["method"]).startswith("notifications/"):
+        if not missing and record.get("tool") is None and body["method"] not in LIFECYCLE["request"] | LIFECYCLE["notification"]:
             missing = "only the arguments of tools are logged"
         line = json.dumps(body)
         kind = "request" if record.get("id") is not None else "notification"
@@ -27081,9 +27367,12 @@ _POLICY_ARGUMENTS = (
     _setup_option("--server-name", "NAME", "the name that rules and records know this server by"),
     _setup_option("--project", "DIR", "what ${PROJECT_DIR} means (default: settings.project_dir, else the working directory)"),
     _setup_option("--env", "NAME,...", "variables (or globs) that the server gets whatever settings.env says; may be repeated",
-                  action="append", default=[]))
+                  action="append", default=[]),
+    _setup_flag("--monitor", "for this run, forward everything and log what would have been done"),
+    _setup_flag("--enforce", "for this run, do what the policy says, whatever its settings.mode"))
 _SAYING = ("--version", "-V", "--checksum", "--help", "-h")
-_VALUE_OPTIONS = frozenset(flag for flags, _ in _POLICY_ARGUMENTS for flag in flags.split())
+_VALUE_OPTIONS = frozenset(flag for flags, how in _POLICY_ARGUMENTS if "metavar" in how for flag in flags.split())
+_MODES = ("--monitor", "--enforce")
 
 
 class _Options:
@@ -27095,6 +27384,9 @@ class _Options:
         self.log_level: str | None = args.log_level
         self.server_name: str | None = args.server_name
         self.project: str | None = args.project
+        if args.monitor and args.enforce:
+            raise UsageError("--monitor and --enforce exclude each other")
+        self.mode = "monitor" if args.monitor else "enforce" if args.enforce else None
         for flags, _ in _POLICY_ARGUMENTS:
             flag = flags.split()[-1]
             given = getattr(args, flag[2:].replace("-", "_"))
@@ -27110,7 +27402,7 @@ class _Options:
         """The policy that these options name for another place. Raises PolicyError."""
         _check_profile(self.profile)
         approved = self.consent.is_approved if self.consent is not None else None
-        return load_policy(self.config, self.profile, project, self.home, approved, cwd)
+        return load_policy(self.config, self.profile, project, self.home, approved, cwd, mode=self.mode)
 
     def policy(self) -> Policy:
         """The policy these options name. Raises PolicyError."""
@@ -27118,7 +27410,7 @@ class _Options:
             raise UsageError(f"--project {self.project}: no such directory")
         _check_profile(self.profile)
         approved = self.consent.is_approved if self.consent is not None else None
-        return load_policy(self.config, self.profile, self.project, self.home, approved)
+        return load_policy(self.config, self.profile, self.project, self.home, approved, mode=self.mode)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -27162,8 +27454,8 @@ def _dispatch(argv: list[str]) -> int:
     verb_at = 0
     while verb_at < at and argv[verb_at].startswith("-"):       # options may stand before the verb
         name = argv[verb_at].partition("=")[0]
-        if name not in _VALUE_OPTIONS and name not in _SAYING:
-            raise UsageError(f"{unknown_word(name, [*_VALUE_OPTIONS, *_SAYING], 'option')} (a server's command comes after --)")
+        if name not in _VALUE_OPTIONS and name not in (*_SAYING, *_MODES):
+            raise UsageError(f"{unknown_word(name, [*_VALUE_OPTIONS, *_SAYING, *_MODES], 'option')} (a server's command comes after --)")
         verb_at += 2 if argv[verb_at] in _VALUE_OPTIONS else 1
     if verb_at < at and argv[verb_at] in VERBS:
         verb = argv[verb_at]
@@ -27248,7 +27540,8 @@ def _cmd_relay(options: _Options, command: list[str]) -> int:
     audit = AuditLog(log_dir if os.path.isabs(log_dir) or not settings.log_dir.startswith("~") else settings.log_dir)
     environ, withheld = server_environment(os.environ, settings.handed_on, options.env)
     secrets = {name: value for name, value in withheld.items() if value not in environ.values()}
-    policy = policy.with_secrets(secret_values(secrets, lambda path: os.path.lexists(os.path.expanduser(path))))
+    hidden = secret_values(secrets, lambda path: os.path.lexists(os.path.expanduser(path)))
+    policy = policy.with_secrets(hidden)
     if withheld:
         reporter.say("info", f"settings.env withholds {', '.join(sorted(withheld))} (see --env)")
     consent, identity = options.consent, server_identity(options.server_name, command)
@@ -27256,7 +27549,12 @@ def _cmd_relay(options: _Options, command: list[str]) -> int:
     stopped = Stops(os.path.join(options.home, ".mcpwall", "stopped")).watch(name) if options.home is not None else None
     session = Session(Wall(policy), name, identity=identity, desk=desk is not None, stopped=stopped, folders=server_folders(command),
                       pins=(lambda: consent.pins(identity)) if consent is not None else None)
-    status = relay(session, command, audit, reporter, environ, desk=desk, consent=consent)
+    folders = [(os.path.abspath(options.project or os.getcwd()), ".mcpwall"), (machine_folder(), "policy")]
+    folders += [(os.path.join(options.home, ".mcpwall"), "config")] if options.home is not None else []
+    places = [os.path.join(folder, stem + ending) for folder, stem in folders for ending in _POLICY_ENDINGS]
+    places += [consent.path] if consent is not None else []       # an approval changes what counts
+    watch = PolicyWatch(policy, lambda: options.policy().with_secrets(hidden), places, options.project)
+    status = relay(session, command, audit, reporter, environ, desk=desk, consent=consent, watch=watch)
     if threading.active_count() > 1:    # a pump waits for a host that is still there: end without it
         sys.stdout.flush()
         sys.stderr.flush()
@@ -27627,7 +27925,7 @@ def _say_effective(io: Surroundings, policy: Policy, as_json: bool) -> int:
         if record is not None and record["ts"] >= since and record.get("rule"):
             name = str(record["rule"]).replace("project:", "")
             hits[name] = hits.get(name, 0) + 1
-    rows = [(key, number, rule, one.origin(rule)) for one in filter(None, (policy.apart, policy))
+    rows = [(key, number, rule, one.origin(rule)) for one in filter(None, (policy.machine, policy.apart, policy))
             for key, rules in (("calls", one.rules), ("answers", one.outbound_rules)) for number, rule in enumerate(rules, 1)]
     if as_json:
         io.say(json.dumps({"source": policy.source, "policy": policy.fingerprint, "rules": [

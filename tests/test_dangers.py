@@ -102,6 +102,19 @@ class Word(unittest.TestCase):
         self.assertTrue(talk.passes("t", {"pod": "web; id"}))
         self.assertFalse(talk.passes("t", {"container": "web; id"}))
 
+    def test_statements(self) -> None:
+        talk = Talk("{version: 1, settings: {default_action: deny}, rules: [{name: n, action: allow, match: {arguments: "
+                    "{sql: {sql: reads}}}}]}")
+        self.assertTrue(talk.passes("query", {"sql": "SELECT 1"}))
+        for value in ("DELETE FROM t", "", ["SELECT 1", "DROP TABLE t"], None, {"a": "SELECT 1"}, 5):
+            self.assertFalse(talk.passes("query", {"sql": value}), value)
+        acts = Talk("{version: 1, rules: [{name: n, action: deny, match: {arguments: {_any_value: {sql: acts}}}}]}")
+        self.assertTrue(acts.passes("query", {"sql": "SELECT 1", "limit": 5}))
+        self.assertTrue(acts.passes("query", {"name": "x"}))
+        self.assertFalse(acts.passes("query", {"sql": "SELECT 1", "extra": {"query": "VACUUM"}}))
+        with self.assertRaisesRegex(mcpwall.PolicyError, "use reads or acts"):
+            policy("{version: 1, rules: [{name: n, action: deny, match: {arguments: {sql: {sql: select}}}}]}")
+
     def test_mistakes_in_a_policy(self) -> None:
         for match, problem in (("_any_value: {danger: sweping}", "a kind of danger"), ("path: {danger: true}", "in a whole call"),
                                ("_any_key: {danger: true}", "in a whole call")):

@@ -328,7 +328,8 @@ class RulesInForce(Verbs):
         self.judged()
         self.assertEqual(self.run_("rules", "--effective", "--json"), 0)
         rows = json.loads(self.out)["rules"]
-        self.assertEqual((rows[0]["name"], rows[0]["origin"], rows[0]["hits"]), ("mine", f"{os.path.realpath(path)}:4", 0))
+        self.assertEqual([row["name"] for row in rows[:2]], ["block-policy-files", "mine"])
+        self.assertEqual((rows[1]["origin"], rows[1]["hits"]), (f"{os.path.realpath(path)}:4", 0))
         hits = {row["name"]: row["hits"] for row in rows}
         self.assertEqual((hits["block-ssh-keys"], hits["block-env-files"], hits["block-wallets"]), (1, 1, 0))
         self.assertEqual(self.run_("rules", "--effective"), 0)

@@ -487,7 +487,7 @@ class Layers(InEmptyHome):
             self.load(config=path)
         with open(path, "wb") as stream:        # what PowerShell 5 makes of `mcpwall rules default > y.yml`
             stream.write("version: 1\r\nrules: []\r\n".encode("utf-16"))
-        self.assertEqual(self.load(config=path).rules, ())
+        self.assertEqual([rule.name for rule in self.load(config=path).rules], ["block-policy-files"])
 
     def test_a_policy_is_read_where_files_have_no_owners(self) -> None:
         about = os.stat_result((0o100666, 1, 1, 1, 4711, 4711, 0, 0, 0, 0))
@@ -511,7 +511,7 @@ class Layers(InEmptyHome):
         os.makedirs(os.path.join(self.home, ".mcpwall"))
         os.symlink(os.path.join(self.project, "dotfiles"), os.path.join(self.home, "linked"))
         os.symlink("../linked/config.yml", os.path.join(self.home, ".mcpwall", "config.yml"))
-        self.assertEqual([rule.name for rule in self.load().rules], ["a"])
+        self.assertEqual([rule.name for rule in self.load().rules], ["block-policy-files", "a"])
         with mock.patch.object(mcpwall.os, "getuid", return_value=4711):
             if os.lstat(there).st_uid:
                 with self.assertRaisesRegex(mcpwall.PolicyError, "a link of another user"):
