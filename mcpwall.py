@@ -8241,6 +8241,8 @@ def judge_program_text(run: _ShRun, language: str, text: str) -> None:
         return
     judge_code(run, language, text)
     if language == "code":
+        if _code_sql.match(text):
+            run.sql(text)
         other = _code_no_shell.search(text)             # no shell reads on from there
         run.read(_code_magic.sub("", text[:other.start()] if other else text))
 
@@ -11411,198 +11413,11 @@ _SH_QUIET_ROLES = frozenset("p k h f r n cd u s S @ header auth folder module ma
 _NO_ROW = _ShRow({})
 
 
-# ---- 9h. Commands: which arguments of a call are commands ------------------------------------------------
-# Words of a tool's name that say it runs something; with none of them, `code` and `script` are taken as data.
-SHELL_TOOL_WORDS = frozenset("""bash sh zsh fish shell exec execute run cmd command commands terminal spawn process powershell
-    pwsh ssh console subprocess system sandbox interpreter repl eval python python3 node script cli docker kubectl tmux tty pty
-    launch invoke jupyter ipython py js ts deno ruby rb perl php lua""".split())
-# … and words that say it only looks at a command.
-SHELL_TALK_WORDS = frozenset("""explain describe search lookup help docs lint format highlight translate review complete
-    summarize""".split())
-# Arguments that hold a command whatever the tool; with a tool of the first list, any argument that is not data does.
-SHELL_COMMAND_KEYS = frozenset("""command cmd commandline command_line cmdline shell_command bash_command terminal_command
-    commands cmds argv shell exec bash sh powershell shellcommand commandstring full_command run""".split())
-SHELL_CODE_KEYS = frozenset("""script code source snippet cell python javascript js run execute program expression scripts lines
-    steps input keys""".split())
-SHELL_PROGRAM_KEYS = frozenset("program executable exe file path bin binary application entrypoint".split())  # … beside a list
-SHELL_WRITE_WORDS = frozenset("write create save edit update add insert append put new upload".split())
-SHELL_ARGS_KEYS = ("args", "arguments", "argv", "params", "parameters", "flags")
-SHELL_CWD_KEYS = frozenset("cwd workdir working_dir working_directory workingdirectory directory dir".split())
-SHELL_DATA_KEYS = frozenset("""content contents text body message query q old_string new_string old_str new_str oldtext newtext
-    old_text new_text file_text diff patch title description prompt comment summary reason explanation note notes name label
-    markdown html search pattern regex replacement value data edits url uri path file file_path filepath filename timeout
-    language lang session session_id id env environment host user stdin""".split())
-_SH_LANGUAGES = {"python": "python", "python3": "python", "py": "python", "ipython": "python", "node": "node",
-                 "javascript": "node", "js": "node", "typescript": "node", "powershell": "powershell",
-                 "pwsh": "powershell", "cmd": "cmd", "batch": "cmd", "ruby": "ruby", "perl": "perl", "php": "php",
-                 "bash": "sh", "sh": "sh", "shell": "sh", "zsh": "sh"}
-_SH_SQL_WORDS = frozenset("sql query postgres postgresql mysql mariadb sqlite mssql database db clickhouse".split())
-_SH_PROGRAM_TOOLS = frozenset("""git docker kubectl helm terraform aws gcloud az gh npm pip apt brew systemctl psql mysql ssh
-    curl wget rm""".split())
-_sh_tools: dict[str, tuple[str, frozenset[str]]] = {}
-_sh_tool_word = lazy_regex(r"[A-Z]?[a-z0-9]+|[A-Z]+")
-
-
-def _sh_tool(tool: str) -> tuple[str, frozenset[str]]:
-    """("run" | "talk" | "", words of the name); remembered, since names repeat."""
-    known = _sh_tools.get(tool)
-    if known is None:
-        words = frozenset(word.lower() for word in _sh_tool_word.findall(tool[:200]))
-        runs = words & SHELL_TOOL_WORDS
-        writes = runs == {"script"} and words & SHELL_WRITE_WORDS
-        kind = "run" if runs and not writes or words >= {"send", "keys"} else ""
-        if words & SHELL_TALK_WORDS and not words & {"run", "exec", "execute", "eval"}:
-            kind = "talk"
-        known = kind, words
-        if len(_sh_tools) < 2000:
-            _sh_tools[tool] = known
-    return known
-
-
-def commands_in(tool: str, arguments: Any) -> list[Command]:
-    """The commands, scripts and code among the arguments of one call; quoted data is none of them.
-
-    A member named in SHELL_COMMAND_KEYS is a command whatever the tool; one named in SHELL_DATA_KEYS never is. What a
-    tool with a word of SHELL_TOOL_WORDS in its name gets under any other name is a command when it reads like one.
-    """
-    kind, words = _sh_tool(tool)
-    found: list[Command] = []
-    if isinstance(arguments, str):
-        return [Command((), arguments)] if kind == "run" else found
-    stack: list[tuple[Any, tuple[Any, ...]]] = [(arguments, ())]
-    while stack:
-        node, path = stack.pop()
-        shallow, seen = len(path) < 12, len(found)
-        if isinstance(node, list) and shallow:
-            stack.extend((item, path + (i,)) for i, item in enumerate(node[:1000]) if isinstance(item, (dict, list)))
-        if not isinstance(node, dict):
-            continue
-        for key, value in node.items():
-            if not isinstance(value, (str, list, dict)) or not value:
-                continue
-            low = key.lower().replace("-", "_")
-            wanted = kind != "talk" and (
-                low in SHELL_COMMAND_KEYS or low in SHELL_CODE_KEYS and kind == "run" or _sh_command_like(low, words, kind)
-                or low in SHELL_PROGRAM_KEYS and isinstance(value, str) and any(
-                    isinstance(beside, list) and name.lower() in SHELL_ARGS_KEYS for name, beside in node.items()))
-            if wanted and not isinstance(value, dict):
-                found += _sh_command(node, path, key, low, value, words)
-            elif isinstance(value, str):
-                if not wanted and (low == "sql" or low in ("query", "statement") and words & _SH_SQL_WORDS):
-                    found.append(Command(path + (key,), value, "", "sql"))
-            elif wanted or low not in SHELL_DATA_KEYS and shallow:
-                stack.append((value, path + (key,)))
-        if len(found) == seen and (kind == "run" or tool in _SH_PROGRAM_TOOLS):
-            found += _sh_other_arguments(tool, node, path)
-        if len(found) > seen:
-            cwd, env = _sh_surroundings(node)
-            found[seen:] = [command._replace(cwd=cwd or command.cwd, env=env) for command in found[seen:]]
-    return found
-
-
-def _sh_command_like(low: str, words: frozenset[str], kind: str) -> bool:
-    """Is this a member such as `pre_command`, `python_code` or, of a tool that writes nothing, `script`?"""
-    if low[-7:] == "command":
-        return low != "subcommand"
-    return low[-4:] == "_cmd" or (kind == "run" or not words & SHELL_WRITE_WORDS) and (
-        low == "script" or low[-7:] == "_script" or low[-5:] == "_code" and low[:-5] in _SH_LANGUAGES)
-
-
-def _sh_surroundings(node: dict[str, Any]) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
-    """The folders that a command with these members may run in, and the variables set for it."""
-    folders: dict[str, None] = {}
-    env: dict[str, str] = {}
-    for key, value in node.items():
-        low = key.lower().replace("-", "_")
-        if isinstance(value, str):
-            if _sh_folder_name.search(low) and value and "\n" not in value:
-                folders[value] = None
-            elif low == "path" and value[:1] in "/~":       # perhaps a folder
-                folders.update({"": None, value: None})
-        elif low in _SH_ENV_KEYS:
-            pairs = value.items() if isinstance(value, dict) else [
-                (item.get("name", item.get("key")), item.get("value")) if isinstance(item, dict) else
-                str(item).partition("=")[::2] for item in value] if isinstance(value, list) else ()
-            env.update({name: _sh_text(text) for name, text in pairs if isinstance(name, str)})
-    return tuple(folders)[:8], tuple(env.items())[:64]
-
-
-_sh_folder_name = lazy_regex(r"(?:cwd|pwd|chdir|work_?(?:ing)?_?(?:dir|path|directory|folder)|(?:^|_)(?:dir|directory|folder|workspace|"
-                             r"root|base_?path|project_?path|location)|(?:workspace|project|root|base|repo)_?(?:dir|path|"
-                             r"directory|folder|root))\Z")
-_SH_ENV_KEYS = frozenset("env environment env_vars envvars environment_variables environ variables vars".split())
-
-
-def _sh_member(node: dict[str, Any], names: Any) -> str:
-    """The first text among the members of these names."""
-    return next((value for key, value in node.items() if key.lower() in names and isinstance(value, str)), "")
-
-
-def _sh_stdin(node: dict[str, Any], source: Any) -> Any:
-    """A command with its standard input, when that is an argument too, as a here-document."""
-    fed = _sh_member(node, ("stdin", "standard_input"))
-    if not fed:
-        return source
-    if isinstance(source, list):
-        source = " ".join("'" + word.replace("'", "'\\''") + "'" for word in source)
-    return f"{source} <<'EOF_'\n{fed}\nEOF_"
-
-
-def _sh_language(node: dict[str, Any], low: str, words: frozenset[str]) -> str:
-    """The language of the text under the member *low*, as `Command.language` has it."""
-    language = _SH_LANGUAGES.get(_sh_member(node, ("language", "lang", "runtime", "interpreter")).lower(), "")
-    if not language and (low in SHELL_CODE_KEYS or low[-5:] == "_code"):
-        language = _SH_LANGUAGES.get(low, "") or _SH_LANGUAGES.get(low[:-5], "") or next(
-            (_SH_LANGUAGES[word] for word in sorted(words) if _SH_LANGUAGES.get(word, "sh") not in ("sh", "cmd")), "")
-        return language or ("code" if low in ("code", "source", "snippet", "cell", "expression") else "")
-    if low == "powershell" or not language and words & {"powershell", "pwsh"}:
-        return "powershell"
-    return language or ("cmd" if words == {"cmd"} else "")
-
-
-def _sh_command(node: dict[str, Any], path: tuple[Any, ...], key: str, low: str, value: Any,
-                words: frozenset[str]) -> list[Command]:
-    """The command under one member, joined with the argument list beside it; none for the arguments of another."""
-    names = {name.lower() for name in node}
-    if low == "argv" and names & (SHELL_PROGRAM_KEYS | {"command", "cmd"}):
-        return []
-    path += (key,)
-    cwd, language = _sh_member(node, SHELL_CWD_KEYS), _sh_language(node, low, words)
-    if isinstance(value, str):
-        rest = next((node[k] for k in node if k != key and k.lower() in SHELL_ARGS_KEYS), None)
-        if isinstance(rest, list) and language in ("", "sh", "cmd", "powershell"):
-            first = [value] if low in SHELL_PROGRAM_KEYS else value.split()
-            return [Command(path, _sh_stdin(node, first + list(map(_sh_text, rest))), cwd)]
-        if isinstance(rest, str):
-            value = f"{value} {rest}"
-        return [Command(path, _sh_stdin(node, value) if language in ("", "sh") else value, cwd, language)]
-    if any(isinstance(item, (dict, list)) for item in value):
-        inner = [_sh_text(item[k]) for item in value if isinstance(item, dict) for k in item
-                 if k.lower() in SHELL_COMMAND_KEYS or k.lower() in ("run", "script")]
-        inner += [" ".join(map(_sh_text, item)) for item in value if isinstance(item, list)]
-        return [Command(path, "\n".join(inner), cwd, language)] if inner else []
-    texts = list(map(_sh_text, value))
-    if low in ("commands", "cmds", "lines", "steps", "scripts") or " " in texts[0].strip():
-        return [Command(path, "\n".join(texts), cwd, language)]
-    return [Command(path, _sh_stdin(node, texts), cwd)]
-
-
 def _sh_text(value: Any) -> str:
     return value if isinstance(value, str) else "" if value is None else str(value)
 
 
-def _sh_other_arguments(tool: str, node: dict[str, Any], path: tuple[Any, ...]) -> Iterator[Command]:
-    """Commands under names nobody foresaw: `args` of a tool called `git`, any text of a tool called `bash`."""
-    for key, value in node.items():
-        low = key.lower()
-        if low in SHELL_ARGS_KEYS and isinstance(value, (str, list)) and value:
-            words = value.split() if isinstance(value, str) else list(map(_sh_text, value))
-            yield Command(path + (key,), [tool] * (tool in _SH_PROGRAM_TOOLS) + words)
-        elif isinstance(value, str) and " " in value and low not in SHELL_DATA_KEYS and low not in SHELL_CWD_KEYS:
-            yield Command(path + (key,), value)
-
-
-# ---- 9i. Commands: judging -------------------------------------------------------------------------------
+# ---- 9h. Commands: judging -------------------------------------------------------------------------------
 _sh_windows = lazy_regex(r"(?i)(?:^|[\s;&|({\"'])(?:[A-Z]:[\\/]|\\\\)|%\w+%|\w\\[\w%$]|\$_[.\s}|)]|\w`\w|net\.webclient|\$env:|"
                          r"(?<![\w-])[a-z]+-[a-z]*(?:object|item|process|content|web\w+|rest\w+|expression|command|service|task"
                          r"|disk|volume|preference|client|policy|user|member|property|profile|transfer|string|file|archive|"
@@ -11668,14 +11483,16 @@ def _sh_judged(command: Command, ctx: ShellContext) -> CommandFacts:
     facts: dict[str, str] = {}
     paths: dict[str, None] = {}
     changed: set[str] = set()
-    shell = language in ("", "sh", "powershell", "cmd")
-    dialects = _sh_dialects(text, language) if shell else [_SH_POSIX]
+    shell, code = language in ("", "sh", "powershell", "cmd"), language == "code"
+    dialects = _sh_dialects(text, "" if code else language) if shell or code else [_SH_POSIX]
     for dialect in dialects:
         run = _ShRun(ctx, dialect, cwd, env)
         run.elsewhere = len(dialects) > 1
         run.certain = shell and language in ("", "sh") and not (_SH_POWER in dialects and _sh_power_like.search(text))
         if shell:
             run.shown(run.read(text))
+        elif code and dialect is not _SH_POSIX:
+            run.read(text)
         else:
             judge_program_text(run, language, text)
         facts = {**facts, **run.facts, **facts}         # the first to say so has the word
@@ -14412,7 +14229,9 @@ exclusion: skip_patterns skip_globs skip_folders omit omit_files omit_paths with
 command: command commands cmd cmds command_line commandline cmdline argv shell_command bash_command terminal_command
 command: full_command shell exec bash sh powershell *command *commands *cmd
 command: args arguments script scripts input keys run lines steps of run
-code: code source snippet cell expression program javascript python js execute of run
+command: chars data text keys keystrokes characters input content of terminal stdin tty pty tmux console repl
+code: code source snippet cell cell_source source_code new_source expression program javascript python js execute of run
+code: query input of repl interpreter python ipython jupyter
 code: sql *sql python_code py_code js_code javascript_code node_code shell_code bash_code ruby_code perl_code php_code
 code: query queries statement statements of sql postgres postgresql mysql mariadb sqlite mssql database db clickhouse
 credential: password passwd passphrase secret token auth authorization bearer api_key apikey access_key secret_key
@@ -14548,6 +14367,224 @@ def _roles_of_name(tool: str, name: str) -> frozenset[str]:
         access = {"write"} if given or not _GOING.isdisjoint(tool_words) else set()
         return roles | access | ({"read"} if taken else set())
     return roles | (_ACCESS & acts or _ACCESS)
+
+
+# -- which arguments run
+#
+# A tool that runs things, by its name, may run any text it gets, whatever the argument is called: each is judged as a command
+# and as code, but for documented prose, patterns, what is left alone, and content that it writes to a place beside
+# it. Any other tool runs what a name says that it runs (`command`, `pre_command`, `sql`, `python_code`). Words of a tool's name
+# such as search or format say that it looks at code, but never outweigh an argument that is called a command.
+
+_RUN_WORDS = frozenset("""bash sh zsh fish shell exec execute run cmd command commands terminal spawn process powershell pwsh ssh
+    console subprocess system sandbox interpreter repl eval python python3 node script cli docker kubectl tmux tty pty stdin
+    launch invoke jupyter ipython py js ts deno ruby rb perl php lua""".split())
+_LOOK_WORDS = frozenset("""explain describe search lookup help docs lint format highlight translate review complete summarize""".split())
+_EXPLAIN_WORDS = frozenset("explain describe translate summarize".split())      # as the first word: what a command means
+_WRITE_WORDS = frozenset("write create save edit update add insert append put new upload".split())
+# Arguments that hold a command whatever the tool; code, for a tool that runs things; a program, with a list beside it.
+_COMMAND_KEYS = frozenset("""command cmd commandline command_line cmdline shell_command bash_command terminal_command commands cmds
+    argv shell exec bash sh powershell shellcommand commandstring full_command run""".split())
+_CODE_KEYS = frozenset("""script code source snippet cell python javascript js run execute program expression scripts lines steps
+    input keys query cell_source new_source cellsource source_code""".split())
+_PROGRAM_KEYS = frozenset("""program executable exe file path bin binary application entrypoint filename file_name exe_path
+    executable_path program_path""".split())
+_ARGS_KEYS = ("args", "arguments", "argv", "params", "parameters", "flags", "options", "opts", "switches")
+_PROSE_WORDS = frozenset("""description explanation reason title summary thought thoughts rationale purpose justification comment
+    comments note notes label labels prompt instruction instructions message subject goal intent""".split())
+_CODE_LANGUAGES = {name: language for language, names in (
+    ("python", "python python3 py ipython jupyter"), ("node", "node javascript js typescript ts deno bun"), ("powershell", "powershell pwsh"),
+    ("cmd", "cmd batch"), ("ruby", "ruby rb"), ("perl", "perl"), ("php", "php"), ("lua", "lua"), ("r", "r rscript"), ("java", "java"),
+    ("groovy", "groovy"), ("sh", "bash sh shell zsh")) for name in names.split()}
+_SQL_WORDS = frozenset("sql query postgres postgresql mysql mariadb sqlite mssql database db clickhouse duckdb snowflake bigquery".split())
+_SQL_PARTS = _SQL_WORDS | frozenset("table tables schema rows".split())
+_PROGRAM_TOOLS = frozenset("""git docker kubectl helm terraform aws gcloud az gh npm pip apt brew systemctl psql mysql ssh curl wget
+    rm""".split())
+_QUIET_ROLES = frozenset("pattern exclusion choice number".split())     # of what no tool runs
+_PLACE_ROLES = frozenset("place base address credential".split())       # of what one word is no command
+_run_marks = lazy_regex(r"[\s;|&$`<>(]")
+_code_first = lazy_regex(r"\s*(?:(?:import|from|const|let|var|def|class|async|package|require|use|fn|func) ?[\w'\"({*]|[\w.$]+[ \t]+=[ \t]|"
+                         r"[\w.]+\([^)\s]|\(?(?:async )?\(\)? ?=>|#!.*(?:python|node|ruby|perl|php)|<\?php|%%|//|@\w)")
+
+
+@lru_cache(1024)
+def _tool_kind(tool: str) -> tuple[str, frozenset[str]]:
+    """("run", "look", "explain" or "", words of the name)."""
+    words = name_words(tool)
+    found = frozenset(words)
+    runs = found & _RUN_WORDS
+    kind = "run" if runs and not (runs == {"script"} and found & _WRITE_WORDS) or found >= {"send", "keys"} else ""
+    if found & _LOOK_WORDS and not found & {"run", "exec", "execute", "eval"}:
+        kind = "explain" if words[0] in _EXPLAIN_WORDS else "look"
+    return kind, found
+
+
+def commands_in(tool: str, arguments: Any) -> list[Command]:
+    """The commands, scripts and code among the arguments of one call; quoted data is none of them."""
+    kind, words = _tool_kind(tool)
+    found: list[Command] = []
+    if isinstance(arguments, str):
+        return [Command((), arguments)] if kind == "run" else found
+    stack: list[tuple[Any, tuple[Any, ...]]] = [(arguments, ())]
+    while stack:
+        node, path = stack.pop()
+        seen = len(found)
+        if len(path) >= 12:
+            continue
+        if isinstance(node, list):
+            stack.extend((item, path + (i,)) for i, item in enumerate(node[:1000]) if isinstance(item, (dict, list)))
+        for key, value in node.items() if isinstance(node, dict) else ():
+            if not isinstance(value, (str, list, dict)) or not value:
+                continue
+            low = key.lower().replace("-", "_")
+            if _command_key(node, low, value, words, kind) and not isinstance(value, dict):
+                found += _run_of(node, path, key, low, value, words)
+            elif isinstance(value, str):
+                if low == "sql" or low in ("query", "statement") and words & _SQL_WORDS or ";" in value and words & _SQL_PARTS and low not in _PROSE_WORDS:
+                    found.append(Command(path + (key,), value, "", "sql"))
+                elif kind == "run" and low not in _ARGS_KEYS and not _excused(tool, node, key, low, value):
+                    found.append(Command(path + (key,), value, "", "code"))
+            elif isinstance(value, list) and kind == "run" and all(isinstance(item, str) for item in value):
+                if low not in _ARGS_KEYS and not _excused(tool, node, key, low, "\n".join(value)):
+                    found += [Command(path + (key,), value), Command(path + (key,), "\n".join(value), "", "code")]
+            elif low in _ENV_KEYS or isinstance(value, dict) and low in _PROSE_WORDS:
+                pass
+            else:
+                stack.append((value, path + (key,)))
+        if isinstance(node, dict) and len(found) == seen and (kind == "run" or tool in _PROGRAM_TOOLS):
+            found += _loose_arguments(tool, node, path)
+        if len(found) > seen:
+            cwd, env = _surroundings(node)
+            found[seen:] = [command._replace(cwd=cwd or command.cwd, env=env) for command in found[seen:]]
+    return found
+
+
+def _command_key(node: dict[str, Any], low: str, value: Any, words: frozenset[str], kind: str) -> bool:
+    """Does the name of a member say that it is a command or code?"""
+    if kind == "explain":
+        return False
+    if low in _COMMAND_KEYS or low[-7:] == "command" and low != "subcommand" or low[-4:] == "_cmd":
+        return True
+    if kind == "look":
+        return False
+    if kind == "run" and (low in _CODE_KEYS and not (low == "query" and words & _SQL_WORDS) or low in ("filename", "file_name") and _beside(node)):
+        return True
+    if low in _PROGRAM_KEYS and isinstance(value, str):
+        beside = _beside(node)
+        return isinstance(beside, list) or beside is not None and (kind == "run" or low[:4] in ("prog", "exec", "bina"))
+    return (kind == "run" or not words & _WRITE_WORDS) and (
+        low == "script" or low[-7:] == "_script" or low[-5:] == "_code" and low[:-5] in _CODE_LANGUAGES)
+
+
+def _beside(node: dict[str, Any]) -> Any:
+    """The arguments of a program, under one of their names."""
+    return next((value for name, value in node.items() if name.lower() in _ARGS_KEYS and isinstance(value, (str, list))), None)
+
+
+def _excused(tool: str, node: dict[str, Any], key: str, low: str, value: str) -> bool:
+    """Is this text of a tool that runs things surely none that it runs?"""
+    last = name_words(key)[-1:]
+    if last and last[0] in _PROSE_WORDS or low in ("stdin", "standard_input") and any(name.lower() in _COMMAND_KEYS for name in node):
+        return True
+    roles = argument_roles(tool, key, value)
+    if not roles.isdisjoint(_QUIET_ROLES) or not roles.isdisjoint(_PLACE_ROLES) and "unknown" not in roles and not _run_marks.search(value.strip()):
+        return True
+    return "content" in roles and any("place" in argument_roles(tool, name, "a") for name in node if name != key)
+
+
+def _surroundings(node: dict[str, Any]) -> tuple[tuple[str, ...], tuple[tuple[str, str], ...]]:
+    """The folders that a command with these members may run in, and the variables set for it."""
+    folders: dict[str, None] = {}
+    env: dict[str, str] = {}
+    for key, value in node.items():
+        low = key.lower().replace("-", "_")
+        if isinstance(value, str):
+            if _folder_name.search(low) and value and "\n" not in value:
+                folders[value] = None
+            elif low == "path" and value[:1] in "/~":       # perhaps a folder
+                folders.update({"": None, value: None})
+        elif low in _ENV_KEYS:
+            pairs = value.items() if isinstance(value, dict) else [
+                (item.get("name", item.get("key")), item.get("value")) if isinstance(item, dict) else
+                str(item).partition("=")[::2] for item in value] if isinstance(value, list) else ()
+            env.update({name: _sh_text(text) for name, text in pairs if isinstance(name, str)})
+    return tuple(folders)[:8], tuple(env.items())[:64]
+
+
+_folder_name = lazy_regex(r"(?:cwd|pwd|chdir|work_?(?:ing)?_?(?:dir|path|directory|folder)|(?:^|_)(?:dir|directory|folder|workspace|"
+                             r"root|base_?path|project_?path|location)|(?:workspace|project|root|base|repo)_?(?:dir|path|"
+                             r"directory|folder|root))\Z")
+_ENV_KEYS = frozenset("env environment env_vars envvars environment_variables environ variables vars".split())
+
+
+def _text_beside(node: dict[str, Any], names: Any) -> str:
+    """The first text among the members of these names."""
+    return next((value for key, value in node.items() if key.lower() in names and isinstance(value, str)), "")
+
+
+def _with_input(node: dict[str, Any], source: Any) -> Any:
+    """A command with its standard input, when that is an argument too, as a here-document."""
+    fed = _text_beside(node, ("stdin", "standard_input"))
+    if not fed:
+        return source
+    if isinstance(source, list):
+        source = " ".join("'" + word.replace("'", "'\\''") + "'" for word in source)
+    return f"{source} <<'EOF_'\n{fed}\nEOF_"
+
+
+def _language_of(node: dict[str, Any], low: str, words: frozenset[str], value: Any) -> str:
+    """The language of the text under the member *low*, as `Command.language` has it."""
+    told = _CODE_LANGUAGES.get(_text_beside(node, ("language", "lang", "runtime", "interpreter", "kernel")).lower(), "")
+    if told:
+        return told
+    named = _CODE_LANGUAGES.get(low) or low[-5:] == "_code" and _CODE_LANGUAGES.get(low[:-5]) or next(
+        (_CODE_LANGUAGES[word] for word in sorted(words) if _CODE_LANGUAGES.get(word, "sh") not in ("sh", "cmd")), "")
+    if low in ("input", "keys", "lines", "query", "scripts", "steps") and named not in ("powershell", "sh"):
+        return "code"
+    if low in _CODE_KEYS or low[-5:] == "_code":
+        return named or ("" if low in ("script", "scripts", "run", "lines", "steps", "program") else "code")
+    if named in ("", "powershell", "sh"):
+        named = "" if named == "sh" else named
+    else:
+        return "code"               # a command for a tool of that language may be either
+    first = isinstance(value, str) and _code_first.match(value)
+    return named or ("cmd" if words == {"cmd"} else "code" if first else "")
+
+
+def _run_of(node: dict[str, Any], path: tuple[Any, ...], key: str, low: str, value: Any,
+                words: frozenset[str]) -> list[Command]:
+    """The command under one member, joined with the argument list beside it; none for the arguments of another."""
+    names = {name.lower() for name in node}
+    if low == "argv" and names & (_PROGRAM_KEYS | {"command", "cmd"}):
+        return []
+    path += (key,)
+    language = _language_of(node, low, words, value)
+    rest = next((node[k] for k in node if k != key and k.lower() in _ARGS_KEYS and isinstance(node[k], (str, list))), None)
+    if isinstance(value, list) and any(isinstance(item, (dict, list)) for item in value):
+        inner = [_sh_text(item[k]) for item in value if isinstance(item, dict) for k in item
+                 if k.lower() in _COMMAND_KEYS or k.lower() == "script"]
+        inner += [" ".join(map(_sh_text, item)) for item in value if isinstance(item, list)]
+        return [Command(path, "\n".join(inner), "", language)] if inner else []
+    if isinstance(rest, list) and language in ("", "sh", "cmd", "powershell"):
+        first = list(map(_sh_text, value)) if isinstance(value, list) else [value] if low in _PROGRAM_KEYS else value.split()
+        return [Command(path, _with_input(node, first + list(map(_sh_text, rest))))]
+    if isinstance(value, str):
+        value = f"{value} {rest}" if isinstance(rest, str) else value
+        return [Command(path, _with_input(node, value) if language in ("", "sh") else value, "", language)]
+    texts = list(map(_sh_text, value))
+    if low in ("commands", "cmds", "lines", "steps", "scripts") or " " in texts[0].strip():
+        return [Command(path, "\n".join(texts), "", language)]
+    return [Command(path, _with_input(node, texts))]
+
+
+def _loose_arguments(tool: str, node: dict[str, Any], path: tuple[Any, ...]) -> Iterator[Command]:
+    """`args` of a tool called `git`, and of one that runs things."""
+    for key, value in node.items():
+        if key.lower() in _ARGS_KEYS and isinstance(value, (str, list)) and value:
+            lead = [tool] * (tool in _PROGRAM_TOOLS)
+            yield Command(path + (key,), " ".join([*lead, value]) if isinstance(value, str) else lead + list(map(_sh_text, value)))
+        elif isinstance(value, str) and tool in _PROGRAM_TOOLS and " " in value and not _excused(tool, node, key, key.lower(), value):
+            yield Command(path + (key,), value)
 
 
 # ---------------------------------------------------------------------------
@@ -16351,7 +16388,7 @@ class _Names(NamedTuple):
 
 @lru_cache(1024)
 def _names_of(tool: str, names: tuple[str, ...]) -> _Names:
-    return _Names(bool(commands_in(tool, dict.fromkeys(names, "a text"))), any(map(_is_path_name, names)),
+    return _Names(bool(commands_in(tool, dict.fromkeys(names, "a text; (b)"))), any(map(_is_path_name, names)),
                   frozenset([name for name in names if _address_role(tool, name) == "address"]))
 
 
