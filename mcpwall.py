@@ -7483,7 +7483,7 @@ class CodeReader:
         self.picks = frozenset(_CODE_PICKS[family].split())
         self.old: dict[str, _CodeValue] = {}        # variables of the reading before
         self.vars: dict[str, _CodeValue] = {}
-        self.room = 16 * MAX_SHELL_SOURCE       # characters of joined texts, and of texts within texts
+        self.room = 200 * MAX_SHELL_SOURCE      # characters of joined texts, and of texts within texts
         for found in _code_imports.finditer(text):
             source, names, plain, whole, star, braces, module, picked, required = found.groups()
             module = source or module or required or ""
@@ -7552,6 +7552,9 @@ class CodeReader:
                 pick = True
             elif word in "([{":
                 spaced = start > 0 and text[start - 1] in " \t\n"
+                if word == "{" and ends and top.name == "eval":      # a block
+                    atoms.pop()
+                    ends = False
                 called = ends and (word == "(" or not spaced and (word == "[" or family == "sigil"))
                 frame = _CodeFrame(word, atoms.pop() if called else None, defines)
                 frame.atoms += [atoms.pop()] if top in ("for", "foreach") and not called and word == "(" else []
@@ -8195,12 +8198,24 @@ def judge_code(run: _ShRun, language: str, text: str) -> _Flow:
         return _NOTHING
     run.deeper(1)
     certain, run.certain = run.certain, False       # what is read as commands here may be none
-    if _sh_code_socket.search(text) and _sh_code_shell.search(text):
-        run.say("reverse_shell", "connects a shell to the network")
+    tied_to_socket(run, text)
     out = follow_acts(run, code_acts(text, language, run.at.home))
     run.depth -= 1
     run.certain = certain
     return out
+
+
+def tied_to_socket(run: _ShRun, text: str) -> None:
+    """Code that has a socket and a shell; lines of comments do not count."""
+    if _sh_code_socket.search(text) and _sh_code_shell.search(text):
+        text = _code_comments.sub("", text)
+        if _sh_code_socket.search(text) and _sh_code_shell.search(text):
+            run.say("reverse_shell", "connects a shell to the network")
+
+
+_code_comments = lazy_regex(r"(?m)^[ \t]*(?:#|//|--(?!\[)).*$|<#[\s\S]*?#>|^=\w[\s\S]*?^=cut\b")
+# A literal that names a file, when something is sent: none of `..`, `~name`, `file://`.
+_code_file = lazy_regex(r"(?:~|\.{0,2})/\w|\.\w|\w[\w.-]*[./\\]\w|[A-Za-z]:\\|(?:\.\./)+\.?\w|~/\.")
 
 
 def follow_acts(run: _ShRun, acts: Sequence[Act]) -> _Flow:
@@ -8218,7 +8233,7 @@ def follow_acts(run: _ShRun, acts: Sequence[Act]) -> _Flow:
         elif kind == "sql":
             follow_acts(run, sql_acts(value))
         elif kind == "read":
-            run.path(value, sources)
+            run.path(value, sources if _code_file.match(value) else None)
         elif kind == "write":
             run.written(value, _Flow(*more[:2]) if more else _NOTHING, bool(more) and more[2])
         elif kind == "delete":
@@ -8298,7 +8313,7 @@ class _WindowsReader:
 
     def nested(self, closer: str) -> _Script:
         self.depth += 1
-        if self.depth > MAX_SHELL_NESTING:
+        if self.depth > 2 * MAX_SHELL_NESTING:
             raise BudgetSpent("it holds commands nested too deeply to follow")
         found = self.script(closer)
         self.depth -= 1
@@ -8520,7 +8535,7 @@ class _PowerReader(_WindowsReader):
         """Operators and operands up to the end of the statement or *closer*."""
         found: _Expression = []
         self.depth += 1
-        if self.depth > MAX_SHELL_NESTING:
+        if self.depth > 2 * MAX_SHELL_NESTING:
             raise BudgetSpent("it holds commands nested too deeply to follow")
         while True:
             self.lines() if closer or found[-1:] and found[-1][0] == "o" else self.blanks()
@@ -9045,13 +9060,14 @@ def _power_call(run: _ShRun, kind: str, words: list[str], name: str, args: list[
         return _windows_variable(run, "env:" + first.lower(), "")
     elif name in ("getstring", "tostring", "trim", "trimend", "tochararray", "getbytes", "unescape", "new", "getfullpath"):
         return args if kind or not words else words
+    if not kind and len(words) == 1 and words[0][:1] == "$":        # of a variable that nobody knows
+        return words
     return [_sh_from(_SH_HOLE, _sh_join(flows))] if any(flow is not _NOTHING for flow in flows) else [_SH_HOLE]
 
 
 def windows_whole(run: _ShRun, text: str) -> None:
     """A script as a whole: sockets tied to a shell, shadow copies, the environment sent away."""
-    if _sh_code_socket.search(text) and _sh_code_shell.search(text):
-        run.say("reverse_shell", "connects a shell to the network")
+    tied_to_socket(run, text)
     if re.search(r"(?i)win32_shadowcopy\b[\s\S]{0,300}\.delete\(|win32_shadowcopy\b[\s\S]{0,200}\bremove-(?:wmi|cim)", text):
         run.say("destructive", "deletes shadow copies")
     if re.search(r"(?i)(?:get-childitem|gci|dir|ls) env:", text) and re.search(r"(?i)-Method\s+['\"]?(?:POST|PUT)|Upload", text):
@@ -9539,7 +9555,7 @@ class _ShRun:
                     calls += (part.words[:1] == [name]) * (1 + part.background)
                     part = part.parts
                 stack.append(part)
-        if calls > 1:
+        if calls > 1 and self.d is _SH_POSIX:
             self.say("destructive", "fork bomb")
         if name == "()":                        # zsh runs it at once
             self.call(name, [], _NOTHING)
