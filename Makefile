@@ -8,10 +8,10 @@ help:  ## list the targets
 	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## */  \1\t/' | expand -t 14
 
 test:  ## run all tests (nothing to install)
-	$(PYTHON) -m unittest discover -s tests -t .
+	$(PYTHON) -m tests
 
 fuzz:  ## run the fuzzers for longer (seconds each: FUZZ=30)
-	MCPWALL_FUZZ=$(or $(FUZZ),30) $(PYTHON) -m unittest discover -s tests -t . -k fuzz -k property -k random
+	MCPWALL_FUZZ=$(or $(FUZZ),30) $(PYTHON) -m tests -k fuzz -k property -k random
 
 interop:  ## drive real MCP clients and servers through the wall (installs them into tests/interop/.work)
 	$(PYTHON) tests/interop/run.py

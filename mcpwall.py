@@ -324,24 +324,27 @@ _OPAQUE_NAMES = frozenset(("data", "blob", "name", "cursor", "nextCursor", "requ
                            "requestId", "subscriptionId", "traceparent", "tracestate"))
 
 
-def strings_of(value: Any) -> tuple[list[str], list[str | None]]:
+def strings_of(value: Any, budget: Budget | None = None) -> tuple[list[str], list[str | None]]:
     """Every string of a JSON value in document order: (texts, names), lists of the same length.
 
     A member's name comes before its value. names[i] is the name of the member that a value stands in (also through
-    arrays), None for a name itself.
+    arrays), None for a name itself. May raise BudgetSpent.
     """
     if isinstance(value, str):
         return [value], [""]
     texts: list[str] = []
     names: list[str | None] = []
     if isinstance(value, (dict, list)):
-        _collect(value, texts, None)
+        _collect(value, texts, None, budget)
         _collect_names(value, "", names)
     return texts, names
 
 
-def _collect(node: Any, texts: list[str], seen: Callable[[dict[str, Any], str, str], str] | None) -> None:
+def _collect(node: Any, texts: list[str], seen: Callable[[dict[str, Any], str, str], str] | None,
+             budget: Budget | None = None) -> None:
     """*seen* says what counts as the text of (object, member, text); it is asked about members in _OPAQUE_NAMES only."""
+    if budget is not None:
+        budget.check()
     if type(node) is dict:
         for key, value in node.items():
             texts.append(key)
@@ -349,14 +352,14 @@ def _collect(node: Any, texts: list[str], seen: Callable[[dict[str, Any], str, s
             if kind is str:
                 texts.append(value if key not in _OPAQUE_NAMES or seen is None else seen(node, key, value))
             elif kind is dict or kind is list:
-                _collect(value, texts, seen)
+                _collect(value, texts, seen, budget)
     else:
         for value in node:
             kind = type(value)
             if kind is str:
                 texts.append(value)
             elif kind is dict or kind is list:
-                _collect(value, texts, seen)
+                _collect(value, texts, seen, budget)
 
 
 def _collect_names(node: Any, name: str, names: list[str | None]) -> None:
@@ -379,22 +382,29 @@ def _collect_names(node: Any, name: str, names: list[str | None]) -> None:
 _compact = json.JSONEncoder(separators=(",", ":")).encode     # what we write ourselves
 
 
-def path_of(value: Any, ordinal: int) -> tuple[Any, ...]:
-    """The path (member names and indices) to the string that stands at *ordinal* in `strings_of(value)`."""
-    count = -1
-    stack: list[tuple[Any, tuple[Any, ...]]] = [(value, ())]
-    while stack:
-        node, path = stack.pop()
-        if isinstance(node, (str, _Name)):
-            count += 1
-            if count == ordinal:
-                return path
-        elif isinstance(node, dict):
-            for key in reversed(node):
-                stack += ((node[key], path + (key,)), (_Name(), path + (key,)))
-        elif isinstance(node, list):
-            stack += ((node[index], path + (index,)) for index in range(len(node) - 1, -1, -1))
-    return ()
+def paths_of(value: Any, ordinals: Iterable[int]) -> dict[int, tuple[Any, ...]]:
+    """The paths (member names and indices) to the strings at these *ordinals* of `strings_of(value)`, found in one walk."""
+    wanted = set(ordinals)
+    last, count, found = max(wanted, default=-1), 0, {}
+
+    def walk(node: Any, path: tuple[Any, ...]) -> None:
+        nonlocal count
+        for step, child in node.items() if type(node) is dict else enumerate(node):
+            if count > last:
+                return
+            for text in (type(node) is dict, type(child) is str):
+                if text:
+                    if count in wanted:
+                        found[count] = path + (step,)
+                    count += 1
+            if type(child) is dict or type(child) is list:
+                walk(child, path + (step,))
+
+    if type(value) is dict or type(value) is list:
+        walk(value, ())
+    elif 0 in wanted:
+        found[0] = ()
+    return found
 
 
 def ordinal_at(value: Any, path: Sequence[Any]) -> int:
@@ -408,10 +418,6 @@ def ordinal_at(value: Any, path: Sequence[Any]) -> int:
                 break
             count += len(strings_of(child)[0])
     return count
-
-
-class _Name:
-    """Stands for a member's name on the stack of `path_of`."""
 
 
 def pointer(path: Sequence[Any]) -> str:
@@ -831,8 +837,8 @@ def _view_step(test: Callable[[str], Any], regex: lazy_regex, read: Callable[[st
 
 
 # Characters that show nothing. Joiners and the selectors of text or emoji style do honest work in emoji and many
-# scripts: they make a view only behind a letter of a western script (or a digit, for joiners), in runs, and before an ASCII
-# letter or digit (a selector not where it belongs to an emoji).
+# scripts: they make a view only behind a letter of a western script (or a digit, for joiners), in runs, joiners before an
+# ASCII letter or digit, and all of them between ASCII characters.
 _VIEW_HIDDEN = ("\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b\u200e\u200f\u202a-\u202e"
                 "\u2060-\u206f\u3164\ufe00-\ufe0d\ufeff\uffa0\ufff9-\ufffb")
 _VIEW_HIDDEN_ASTRAL = "\U0001bca0-\U0001bca3\U0001d173-\U0001d17a\U000e0000-\U000e0fff"
@@ -874,7 +880,7 @@ def _view_beginning(more: str = "") -> lazy_regex:
     """
     odd, joiners = more + _VIEW_ODD + _VIEW_ODD_ASTRAL, "".join(_VIEW_JOINERS)
     joined = "|".join(f"(?<=[A-Za-z\u00c0-\u05ff{others}]{char})" for char, others in _VIEW_JOINERS.items()) \
-        + "|(?:(?<=[\u200c\u200d])|(?<![^\0-\x7f][\ufe0e\ufe0f])(?<=[\ufe0e\ufe0f]))(?=[A-Za-z0-9_])"
+        + "|(?<=[\u200c\u200d])(?=[A-Za-z0-9_])|(?<![^\0-\x7f][\u200c\u200d\ufe0e\ufe0f])(?<=[\u200c\u200d\ufe0e\ufe0f])(?=[!-~])"
     return lazy_regex(f"[{odd}{_VIEW_ALIKE}{joiners}](?:(?<![{_VIEW_ALIKE}])(?:(?<=[{odd}])|{joined})"
                       "|(?<![" + joiners + "])(?:(?=[A-Za-z0-9_])|(?<=[A-Za-z0-9_].)"
                       f"|(?<!\\w.)(?<=[{_VIEW_SAME}])[{_VIEW_SAME}]{{2,}}(?!\\w)))")
@@ -4020,6 +4026,11 @@ _PATH_FILE = lazy_regex(r"\.[\w.~*?\[\]-]+|_?[\w@+~#-]+(?:\.[\w~-]+)*\.[A-Za-z0-
                         re.IGNORECASE)
 
 
+# Last components that are said as often as they are names of files: there they count when there is such a file.
+_PATH_WORD = lazy_regex(r"(?:\A|/)(?:token|api[_-]?key|(?:access|auth)_token|secret_key|client_secret"
+                        r"|(?:[A-Za-z_]\w*\.){2,}(?:token|key))/?\Z")
+
+
 def path_readings(value: str, ctx: PathContext, named: bool = True, word: bool = False) -> list[PathReading]:
     """Each reading of *value*. A text too long to be a path of any system has none, nor has what names no file.
 
@@ -4042,10 +4053,10 @@ def path_readings(value: str, ctx: PathContext, named: bool = True, word: bool =
     for text in spellings:
         whole = _path_absolute(text, ctx)
         sure = text not in further or text[:1] == "/"
-        if whole is not None:
+        known = named or _PATH_WORD.search(text) is None and ("/" in text or _PATH_FILE.fullmatch(text) is not None)
+        if whole is not None and (known or whole[0] == "//" or ctx.there(text)):
             found.append(_path_reading(*whole, ctx, sure or whole[0] != ""))
         if whole is None or whole[0] != "" and not ctx.windows:     # `x:/../a` is also a folder called `x:`
-            known = named or "/" in text or _PATH_FILE.fullmatch(text) is not None
             for base in (ctx.cwd, *ctx.bases) if ctx.bases else (ctx.cwd,):
                 if known or ctx.there(f"{base}/{text}"):
                     found.append(_path_reading(*_path_in(base, text), ctx, sure and whole is None))
@@ -4683,12 +4694,13 @@ block-persistence (write): a change that survives a log-out or reboot
   /etc/{ld.so.preload,ld.so.conf*,ld.so.conf.d/**,modules*,modules-load.d/**,modprobe.d/**,dbus-1/**,polkit-1/**,pam.d/**}
   /etc/{security/**,networkmanager/dispatcher.d/**,network/if-*.d/**,passwd,group,ssh/sshd_config*,ssh/sshd_config.d/**}
   /run/systemd/** | /var/spool/{cron,at,anacron}/**
-  /{usr/,usr/local/,}{bin,sbin,lib,lib32,lib64,libexec}/** | /opt/{homebrew,local}/{bin,sbin}/** | ?:/windows/**
+  /{usr/,}{bin,sbin,lib,lib32,lib64,libexec}/** | ?:/windows/**
   **/library/{launchagents,launchdaemons,startupitems}/** | **/start?menu/programs/startup/**
   **/.git/{hooks/**,config,config.worktree} | **/.git/modules/**/{hooks/**,config} | !**/.git/hooks/*.sample
   {sitecustomize,usercustomize}.py | **/site-packages/*.pth
 ask-startup-of-tools (write): a change to what an editor, an AI host or the shell runs later by itself
   ~*/{bin,.local/bin,.cargo/bin,go/bin,.npm-global/bin,.bun/bin,.deno/bin,.pyenv/shims,.asdf/shims}/**
+  /usr/local/{bin,sbin,lib,libexec}/** | /opt/{homebrew,local}/{bin,sbin}/**
   .mcp.json | **/.{cursor,vscode,roo,junie/mcp,kiro/settings,kiro,amazonq,warp,lmstudio,copilot,github}/{,.}mcp.json
   **/.{gemini,codeium,windsurf,boltai,mcporter,mcp-inspector,trae,zencoder,qwen,factory}/{,.}mcp.json
   {mcp_config,mcp-config,mcp_settings,cline_mcp_settings,mcporter,mcp_servers,mcp-servers}.json
@@ -6797,7 +6809,10 @@ _SH_PERSIST = lazy_regex(
     r"anacrontab|systemd/|init\.d|init/|rc\S*|profile\S*|bash\S*|zsh/|environment|ld\.so\.preload|ld\.so\.conf\S*|"
     r"xdg/autostart/|udev/|update-motd\.d|inittab|apt/apt\.conf\.d/|NetworkManager/dispatcher\.d|modules\S*|X11/|"
     r"security/pam_env\.conf)|/(?:usr/)?lib/systemd/|/run/systemd/system/|/var/spool/(?:cron|at)|/usr/lib/cron|"
-    r"\S*/\.git/hooks/(?!\S*\.sample\Z)|\S*/\.git/config\Z|\S*/(?:site|user)customize\.py\Z|"
+    r"\S*/\.git/(?:modules/\S+/)?hooks/(?!\S*\.sample\Z)|\S*/\.git/(?:modules/\S+/)?config(?:\.worktree)?\Z|"
+    r"~/\.(?:config/(?:nvim|vim|emacs|nushell|elvish|xonsh|zsh|hypr|bspwm|openbox|awesome|autostart-scripts)/|"
+    r"vim/(?:plugin|autoload|after|ftplugin|pack)/|oh-my-zsh/|zsh/|zshrc\.d/|bashrc\.d/|emacs\.d/|local/share/dbus-1/services/|git-templates/|githooks/|pythonstartup|"
+    r"lldbinit|irbrc|pryrc|rprofile|psqlrc|sqliterc|gvimrc|exrc|zlogout|login\Z)|/etc/(?:network/if-|modprobe\.d/|dbus-1/)|\S*/(?:site|user)customize\.py\Z|"
     r"\S*/site-packages/[^/]*\.pth\Z)", re.I)
 _SH_PRIVILEGED = lazy_regex(r"(?:/etc/(?:sudoers\S*|passwd-?|shadow-?|group-?|gshadow|pam\.d/|pam\.conf|doas\.conf|security/|"
                             r"polkit-1/|selinux/|subuid|subgid|ssh/sshd_config\S*|login\.defs|hosts\.allow)|/proc/(?:sys/|"
@@ -9171,7 +9186,7 @@ class _ShRun:
         self.sinks: dict[str, Any] = {}     # what stands behind `>(…)`
         self.elsewhere = False              # the text is read as PowerShell or for cmd.exe, too
         self.certain = dialect is _SH_POSIX     # this text is surely meant for a shell: doubts count
-        self.calls: list[str] = []          # functions and aliases that are being followed
+        self.calls: list[int] = []          # functions and aliases that are being followed
         self.call_: _ShCall | None = None   # the command whose row is being followed
         self.links: dict[str, str] = {}     # links made here and folders mounted: the place they lead to
         self.loaded = False                 # a file of secrets has been read into the variables
@@ -9558,7 +9573,7 @@ class _ShRun:
         if calls > 1 and self.d is _SH_POSIX:
             self.say("destructive", "fork bomb")
         if name == "()":                        # zsh runs it at once
-            self.call(name, [], _NOTHING)
+            self.call(self.functions[name], [], _NOTHING)
 
     def each(self, node: _ShNode, flow: _Flow) -> _Flow:
         """A `for` loop: its body with each value."""
@@ -9656,11 +9671,12 @@ class _ShRun:
         return [[str(one) + value[1 + len(rest[0]):]] for one in (named if isinstance(named, tuple) else (named,))], True
 
     def fields(self, text: str) -> list[str]:
-        """Word splitting, by IFS when the command sets it."""
-        marks = self.vars.get("IFS")
-        if not isinstance(marks, str):
+        """Word splitting, by IFS when the command sets it; when that may be several things, by all of them."""
+        if "IFS" not in self.vars:
             return text.split()
-        return [one for one in re.split(f"[{re.escape(marks[:8])}]", text) if one] if marks else [text]
+        values = [one for one in _sh_each(self.vars["IFS"]) if isinstance(one, str)]
+        marks = "".join([":,;|/ " if _sh_open(one) else one[:8] for one in values])
+        return [one for one in re.split(f"[{re.escape(marks)}]", text) if one] if marks else [text]
 
     def folder(self) -> Any:
         """The working directory as a value: an absolute path, or several."""
@@ -9930,9 +9946,9 @@ class _ShRun:
                 return self.script(first.block, flow)
             if first.flow.remote:
                 self.say("pipe_to_shell", "runs downloaded text")
-        if first in self.functions or first in self.aliases:
-            if first not in self.calls:
-                return self.call(first, args, flow)
+        body = self.functions.get(first) or self.aliases.get(first)
+        if body is not None and id(body) not in self.calls:
+            return self.call(body, args, flow)
         if self.files and (self.kept(first) is not None) and (
                 "/" in first or "\\" in first or self.d is not _SH_POSIX or re.search(r"\.(?:exe|bat|cmd|ps1|com)\Z", first)):
             self.run_file(first)
@@ -9982,16 +9998,13 @@ class _ShRun:
                 break
         return out
 
-    def call(self, name: str, args: list[str], flow: _Flow) -> _Flow:
-        """A function or alias with its arguments."""
+    def call(self, body: Any, args: list[str], flow: _Flow) -> _Flow:
+        """A function (a script) or alias (a text) with its arguments."""
         self.deeper(1)
-        self.calls.append(name)
+        self.calls.append(id(body))
         before, dead = self.vars.get("@"), self.dead
         self.positional(args)
-        if name in self.functions:
-            out = self.script(self.functions[name], flow)
-        else:
-            out = self.read(self.aliases[name] + ' "$@"', flow)
+        out = self.read(body + ' "$@"', flow) if isinstance(body, str) else self.script(body, flow)
         self.dead = dead
         if before is None:
             self.vars.pop("@", None)
@@ -14255,13 +14268,18 @@ credential: private_key credential credentials cookie cookies *password *passphr
 credential: *secret_key *private_key *credential *credentials
 patch content: patch patches diff diffs *patch *diff
 patch content: input text content edits changes of patch diff
+content: code snippet source_code source of format lint highlight explain translate review summarize analyze validate
+content: label labels topic
+cell unknown command code address: rows row cells values records
 content: content contents text body message description comment title summary markdown html thought thoughts note notes
 content: observations entities relations prompt replacement edits old_string new_string old_text new_text
 content: old_str new_str oldtext newtext file_text filetext insert_text instruction instructions reason explanation
 content: subject caption headline feedback answer reply review sidenote details changelog filecontent
 content: *content *contents *text *body *message *description *comment *title *summary *markdown *html *notes *prompt
 content: *replacement *instructions *explanation
-query: query queries q question search keyword keywords term terms jql cql *query *question *keywords
+name: branch branch_name *branch tag tag_name ref refs revision commit commit_id sha
+name: target source base head from to of git
+query: query queries q question query_string query_text search_text search_phrase *keyword search keyword keywords term terms jql cql *query *question *keywords
 pattern: pattern patterns regex regexp glob globs mask match *pattern *patterns *regex *regexp *glob *globs *mask
 place pattern: include includes *include *includes include*
 choice: encoding charset mode format sort sort_by order order_by direction language lang locale unit units level theme
@@ -14269,7 +14287,7 @@ choice: *encoding *format *mode *order *language *level type *type kind
 base: cwd workdir workingdir working_dir working_directory workingdirectory working_path work_dir work_path pwd
 base: root roots root_path rootpath base base_path basepath base_dir basedir repo_path repository_path project_root
 base: project_path workspace workspace_path workspace_root dir dirs directory directories folder folders dirname outdir
-base: *dir *dirs *directory *directories *folder *folders *root *cwd *workspace
+base: directory_to_search *dir *dirs *directory *directories *folder *folders *root *cwd *workspace
 place: path paths path_in_project path_in_repository path_in_repo file files filename filenames filepath filepaths fname
 place: pathname infile outfile logfile configfile envfile keyfile outputpath attachment attachments *path *paths *file *files
 place: *filename *filenames *filepath *filepaths *pathname *attachment *attachments *file_name *file_names save_as
@@ -14345,6 +14363,8 @@ def argument_roles(tool: str, name: str, value: Any = "") -> frozenset[str]:
     | command, code | command, sql | is run |
     | content | body, newText | is written, sent or shown: does nothing by itself (a `patch` names files) |
     | query, pattern | q, glob | is looked for; a pattern may hold places |
+    | cell | rows, values | goes into a table: no place, but all else that may be |
+    | name | branch, revision | is a name of something else than a file (but `HEAD:.env` is one) |
     | exclusion | excludePatterns, ignore | is left alone |
     | choice | encoding, sort_by | is one word of few (with another value it is unknown) |
     | number | | a number, a boolean or null, whatever the name |
@@ -14618,6 +14638,7 @@ DANGERS = {
     "host_rights": "gives a container rights over its host",
     "credentials": "hands out credentials: the secrets of a cluster, the environment, the accounts of a machine",
     "unguarded": "turns a protection off",
+    "local_file": "opens a file of the system where an address of the web belongs",
     "hidden_command": "holds a command behind a separator, in a value that is no command",
     "hidden_option": "holds an option where a value belongs",
     "hidden_code": "holds code in data"}
@@ -14716,7 +14737,7 @@ def _dan_true(value: Any) -> bool:
 
 _DAN_LINE = 400             # characters of a message or pattern that may be pasted into a command line
 _dan_sign = lazy_regex(
-    r"[;&|`\n{<!=$(]|__|\A\s*[-+@]|\s-|::|//[^/]*-|@-|%2d|--|constructor|[a-z]\.mainModule|\A(?:g[AI]|Y[23]|KG|rO0|AAEAA|c)"
+    r"\A[\0- ]*(?i:file:|/(?:etc|root|proc|sys|boot|dev|var|usr|run|private)|[a-z]:[\\/])|[;&|`\n{<!=$(]|__|\A\s*[-+@]|\s-|::|//[^/]*-|@-|%2d|--|constructor|[a-z]\.mainModule|\A(?:g[AI]|Y[23]|KG|rO0|AAEAA|c)"
     r"|\A[\0- ]*(?i:javascript|vbscript|data|view-source|chrome|edge|brave|opera|vivaldi|about)\s*:|j\s*a\s*v\s*a\s")
 _dan_plain_url = lazy_regex(
     r"(?!.*__)https?://\w[\w./-]*(?:\?[\w.-]+=[\w.+-]*(?:&[\w.-]+=[\w.+-]*)*)?(?:#[\w-]*)?\Z")
@@ -14791,11 +14812,12 @@ drop delete destroy remove purge terminate nuke wipe erase decommission | organi
 drop delete destroy remove purge terminate nuke wipe erase decommission | account accounts project projects workspace
 drop delete destroy remove purge terminate nuke wipe erase decommission | workspaces environment environments vault
 drop delete destroy remove purge terminate nuke wipe erase decommission | vaults keyvault zone zones backup backups
-drop delete destroy remove purge terminate nuke wipe erase decommission | disk disks filesystem subscription crd pvc
+drop delete destroy remove purge terminate nuke wipe erase decommission | disk disks filesystem crd pvc
 drop delete destroy remove purge terminate nuke wipe erase decommission | infrastructure guild app apps application
 drop delete destroy remove purge terminate nuke wipe erase decommission | nodegroup nodepool
 drop truncate empty | table tables
-truncate empty flush purge wipe clear reset | database databases db dbs schema collection collections bucket queue
+truncate empty flush purge wipe clear reset | database databases db dbs schema collection collections bucket
+purge | queue queues topic
 flush wipe reset | redis valkey memcached
 format wipe erase | disk disks drive drives partition filesystem
 prune | system volumes volume all
@@ -14816,6 +14838,8 @@ _DAN_FILES = frozenset("file files directory directories dir dirs folder folders
 _DAN_PACK = frozenset("zip archive compress tar pack bundle backup".split())
 _DAN_UNPACK = frozenset("extract unzip untar unpack decompress expand".split())
 _DAN_BESIDE = frozenset("command commands tool request the a an v1 v2 v3 id name api batch".split())
+_DAN_TRIFLES = frozenset("""breakpoint breakpoints filter filters highlights cookies logs notifications alarms timers
+    markers watches listeners selections annotations cache""".split())
 _DAN_LINKS = frozenset("from in of to by for with".split())
 # Words of tool names: the program that such a server runs
 _DAN_PROGRAMS = {**{name: name for name in """kubectl helm terraform tofu terragrunt pulumi aws gcloud gsutil az doctl
@@ -14850,6 +14874,7 @@ def _dan_sweeping(call: _DanCall) -> Iterator[Danger]:
     acts = _dan_acts()
     end = next((at for at, word in enumerate(call.words) if at and word in _DAN_LINKS), len(call.words))
     named = [word for word in call.words[:end] if word not in _DAN_BESIDE and word not in acts]
+    named = [] if call.says("helm", "apt") and call.says("repo") else named      # a list of places, not a repository
     last = named[-1] if named else ""
     for verb in verbs & acts.keys():
         if last in acts[verb] or "*" in acts[verb] or verb == "delete" and last == "table" and any(
@@ -14865,10 +14890,10 @@ def _dan_sweeping(call: _DanCall) -> Iterator[Danger]:
 
 def _dan_everything(call: _DanCall) -> Iterator[Danger]:
     """Deletes without a limit: without a filter, of every name, or kinds of resources that hold others."""
-    if call.says("all", "everything"):
+    if call.says("all", "everything") and _DAN_TRIFLES.isdisjoint(call.told):
         yield Danger("sweeping", (), "deletes all")
     top = [leaf for leaf in call.leaves if len(leaf.path) == 1]
-    if not _DAN_MANY.isdisjoint(call.told):
+    if not _DAN_MANY.isdisjoint(call.told) or call.told >= {"by", "filter"}:
         filters = [leaf for leaf in top if leaf.key in _DAN_FILTERS]
         for path, _, _, value in filters:
             if not value or type(value) is str and value.strip().lower() in _DAN_NO_FILTER or \
@@ -14945,7 +14970,7 @@ def _dan_options_of_git(call: _DanCall, verbs: set[str]) -> Iterator[Danger]:
 
 def _dan_whole_places(call: _DanCall, verbs: set[str], destroys: bool) -> Iterator[Danger]:
     """A home, the root of a disk or a system folder that is deleted, moved, packed or unpacked into."""
-    deletes = destroys and (not _DAN_FILES.isdisjoint(call.told) or len(call.words) < 2)
+    deletes = (destroys or call.says("clean", "cleanup")) and (not _DAN_FILES.isdisjoint(call.told) or len(call.words) < 2)
     moves = not verbs.isdisjoint(("move", "rename", "mv", "chmod", "chown", "permissions"))
     packs, unpacks = not verbs.isdisjoint(_DAN_PACK), not verbs.isdisjoint(_DAN_UNPACK)
     for path, name, _, value in call.leaves if deletes or moves or packs or unpacks else ():
@@ -14985,7 +15010,7 @@ _dan_passing = lazy_regex(r"/(?:tmp|var/tmp|private/tmp)\Z|/(?:dev|proc)/.")
 # -- containers
 
 _DAN_CONTAINER = frozenset("""container containers docker podman nerdctl pod pods compose kubectl kubernetes k8s swarm
-    sandbox image images helm deployment workload start run create service""".split())
+    sandbox helm deployment workload""".split())
 _DAN_MODES = frozenset("""network networkmode net pid pidmode ipc ipcmode uts utsmode userns usernsmode cgroupns
     cgroupnsmode""".split())
 _DAN_RIGHTS = frozenset("privileged hostnetwork hostpid hostipc allowprivilegeescalation".split())
@@ -15104,7 +15129,7 @@ def _dan_credentials(call: _DanCall) -> Iterator[Danger]:
             yield Danger("credentials", (), "the whole environment")
     changes = call.says("create", "apply", "delete", "update", "patch")
     cluster = told <= _DAN_LOOKS or not told.isdisjoint(_DAN_K8S) and (looks or not changes)
-    if looks and call.says("secrets") and (not told.isdisjoint(_DAN_K8S) or "namespace" in call.arguments):
+    if looks and call.says("secrets", "secret") and (not told.isdisjoint(_DAN_K8S) or "namespace" in call.arguments):
         yield Danger("credentials", (), "secrets of the cluster")
     for path, name, key, value in call.leaves:
         if key in ("includeenv", "includeenvironment", "showenv") and _dan_true(value):
@@ -15173,10 +15198,11 @@ _DAN_NAMED = frozenset("""id ids key keys name names branch tag tags ref remote 
     service namespace resource resources bucket table index database db schema collection device udid serial port number
     version region zone cluster domain interface symbol class function channel recipient session job scheme platform arch
     locale width height size duration timeout count limit page slug uuid guid email phone address ip mac city country
-    sheet cell column row group inventory voice ssid input output source destination src dst dest from to""".split())
+    sheet cell column row group inventory voice ssid dimensions resolution ratio quality rate author committer sound input output source destination src dst dest from to""".split())
 _dan_cut = lazy_regex(r"\|\||&&|[;&|\n\r]|\$\(|`|<\(")
 _dan_program = lazy_regex(r"[\s\"'&|;()]*(?:[\w.~:-]*[/\\])*([A-Za-z][\w+-]*)(\.exe)?(?=[\s;&|)<>\"'`#]|\$|\Z)")
 _dan_told = lazy_regex(r"(?:\A|\s)(?:--?[A-Za-z]|[~$<>\"'/]|[A-Za-z]+://|[\w-]+\.[a-z0-9]{1,})|[<>]")
+_dan_apple = lazy_regex(r"['\"][\s;&]*do shell script\b")
 _dan_markup = lazy_regex(r"\s*<[A-Za-z!?/]")
 _dan_redirects = lazy_regex(r"\d?[<>]&?\s*\S+")
 _dan_prose = lazy_regex(r"[A-Za-z]{2,}")
@@ -15200,20 +15226,36 @@ def _dan_text(call: _DanCall, name: str, text: str) -> Danger | None:
     sure = "unknown" not in roles
     if sure and "address" in roles and _dan_script_url.match(text) is not None:
         return Danger("hidden_code", (), "a script in place of an address")
-    named = sure and not roles.isdisjoint(("place", "base", "address")) or last in _DAN_NAMED
-    hit = _dan_option(call, words, text, named)
+    if sure and "address" in roles and _dan_local.match(text) is not None and _dan_is_system(text, call.look):
+        return Danger("local_file", (), "a file of the system")
+    placed = sure and not roles.isdisjoint(("place", "base", "address"))
+    named = placed or last in _DAN_NAMED or "choice" in argument_roles(call.tool, name)
+    if _dan_apple.search(text) is not None:
+        return Danger("hidden_command", (), "a shell script behind a broken quote")
+    hit = _dan_option(call, words, text, named, sure)
     if hit is None and last not in _DAN_SOURCE:
         hit = _dan_code(call, text)
     if hit is None and (named or len(text) <= _DAN_SHORT and _dan_markup.match(text) is None):
-        hit = _dan_command(text, named, call.look)
+        hit = _dan_command(text, named, call.look, placed)
     if hit is None and (last if last != "name" else "".join(words[-2:-1])) in ("table", "schema", "column", "view") and \
             _dan_statement.search(text) is not None:
         hit = Danger("hidden_command", (), "a statement behind a name")
     return hit
 
 
-def _dan_command(text: str, named: bool, look: DangerLook) -> Danger | None:
-    """A command behind a separator. In a value of a telling name any known program counts that comes with arguments."""
+_dan_local = lazy_regex(r"(?i)[\0- ]*(?:view-source:)?(?:file:|/|~|[a-z]:[\\/])")
+_dan_system_file = lazy_regex(r"/(?:etc|root|proc|sys|boot|dev|var/(?!www|folders|tmp)|run|private/etc)(?:/.*)?|"
+                              r"[A-Za-z]:/(?:Windows|ProgramData)/.*")
+
+
+def _dan_is_system(text: str, look: DangerLook) -> bool:
+    text = text.strip().partition("view-source:")[2] or text
+    return any(_dan_system_file.fullmatch(path) for path in canonical_paths(text, look.paths))
+
+
+def _dan_command(text: str, named: bool, look: DangerLook, placed: bool = False) -> Danger | None:
+    """A command behind a separator. In a value of a telling name any known program counts that comes with arguments, in
+    one that is surely *placed*, a file or address, anything behind && and ||."""
     first = _dan_cut.search(text)
     if first is None:
         return None
@@ -15229,6 +15271,8 @@ def _dan_command(text: str, named: bool, look: DangerLook) -> Danger | None:
     judged = False
     for seen, cut in enumerate(_dan_cut.finditer(text)):
         start = _dan_program.match(text, cut.end())
+        if placed and start is not None and cut[0] in ("&&", "||"):
+            return Danger("hidden_command", (), f"a command behind {cut[0]}: {start[1]}")
         if start is None or start[2] is None and start[1].lower() not in _DAN_STARTS:
             continue
         if not judged:              # what stands behind it, with all that follows
@@ -15274,7 +15318,7 @@ def _dan_excused_text(call: _DanCall, roles: frozenset[str], text: str) -> Dange
     if len(text) > _DAN_LINE or "\n" in text.strip():
         return None
     if content:
-        if re.search(r"['\"][\s;&]*do shell script\b", text) is not None:
+        if _dan_apple.search(text) is not None:
             return Danger("hidden_command", (), "a shell script behind a broken quote")
         start = re.search(r"(?<![`'\"\\])\$\(|['\"]\s*[;&|]", text) if not call.told.isdisjoint(_DAN_PROGRAMS) else None
     elif text[:2] == "--" and call.says("git") and _dan_options.match(text) is not None:
@@ -15290,13 +15334,14 @@ def _dan_excused_text(call: _DanCall, roles: frozenset[str], text: str) -> Dange
 # -- options where a value belongs
 
 _DAN_REFS = frozenset("""url uri branch target ref remote revision commit tag source destination start point base head
-    path paths file files name repo repository from to sha treeish rev""".split())
+    path paths file files name repo repository from to sha treeish rev input output host domain ip author""".split())
 _DAN_PLAIN_OPTIONS = frozenset("""-- --cached --staged --stat --name-only --name-status --all --oneline --shortstat
     --numstat --tags --branches --remotes --amend --patch --no-ff --ff-only --graph --merges --no-merges --word-diff
     --summary --color --no-color""".split())
 _DAN_OPTION_KEYS = frozenset("""arg args argument arguments option options opts flag flags param params switch switches
     cmd command extra""".split())
-_DAN_LOOSE = ("git", "rsync", "scp", "ssh", "sftp", "curl", "wget", "svn", "hg", "tar")
+_DAN_LOOSE = ("git", "rsync", "scp", "ssh", "sftp", "curl", "wget", "svn", "hg", "tar", "ffmpeg", "ffprobe", "magick", "pandoc",
+              "nmap", "ping", "dig", "traceroute", "whois")
 _DAN_CLUSTER = ("kubectl", "kubernetes", "k8s", "helm", "pod", "forward", "docker", "container")
 _DAN_RISKY = """upload-pack receive-pack exec output config ext-diff textconv open-files-in-pager template
     separate-git-dir git-dir work-tree exec-path ssh-command pager rsh proxy-command address kubeconfig server token as
@@ -15309,12 +15354,14 @@ _dan_options = lazy_regex(
     r"|-o\s?(?:ProxyCommand|PermitLocalCommand|LocalCommand|KnownHostsCommand)|-u\s?(?:sh|touch|/)|-c\s?\w+\.\w+=)")
 _dan_transport = lazy_regex(r"(?i)\s*(?:ext|fd)::|[a-z+]+://(?:[^@/]*@)?(?:-|%2d)|[\w.]*@-")
 # An option behind a URL, a file or a host; one in place of a value; one between broken quotes
-_dan_url_option = lazy_regex(r"\w+://\S+\s+--?[A-Za-z]|\S*[\w/]\.\w{1,5}\s+--?[A-Za-z][\w-]*(?:[ =]|\Z)|--[a-z][\w-]*=\S")
+_dan_url_option = lazy_regex(r"\w+://\S+\s+--?[A-Za-z]|--[a-z][\w-]*=\S")
+_dan_loose_option = lazy_regex(r"\S+\s+--?[A-Za-z][\w-]*(?:[ =]|\Z)")
+_dan_file_option = lazy_regex(r"\S*[\w/]\.\w{1,5}\s+--?[A-Za-z][\w-]*(?:[ =]|\Z)")
 _dan_quote_option = lazy_regex(r"['\"]\s+--?[A-Za-z][\w-]*(?:[= ]\S+)?\s*['\"]\s*\Z")
 _dan_word_option = lazy_regex(r"\S+\s+--?[a-z]")
 
 
-def _dan_option(call: _DanCall, words: tuple[str, ...], text: str, named: bool) -> Danger | None:
+def _dan_option(call: _DanCall, words: tuple[str, ...], text: str, named: bool, sure: bool) -> Danger | None:
     """An option in a value that should be a name, place or address; transports of git that run a command."""
     if "-" not in text and "::" not in text or len(text) > 4096:
         return None
@@ -15327,6 +15374,8 @@ def _dan_option(call: _DanCall, words: tuple[str, ...], text: str, named: bool) 
     if loose and bare[:1] == "-" and not bare[1:2].isdigit() and not _DAN_REFS.isdisjoint(words[-1:]) and \
             bare not in _DAN_PLAIN_OPTIONS and bare != "-" or _dan_quote_option.search(bare) is not None or named and (
                 _dan_options.search(text) is not None or _dan_url_option.match(bare) is not None or
+                sure and _dan_file_option.match(bare) is not None or
+                call.says(*_DAN_LOOSE) and _dan_loose_option.match(bare) is not None or
                 call.says(*_DAN_CLUSTER) and _dan_word_option.match(bare) is not None):
         return Danger("hidden_option", (), "an option in place of a value")
     return None
@@ -15421,7 +15470,7 @@ _DAN_NAMES = _DAN_OFF | _DAN_MANIFESTS | _DAN_ON | _DAN_MODES | _DAN_MOUNTS | _D
 _DAN_WORDS = _DAN_DESTROY | _DAN_PARSES | _DAN_PROGRAMS.keys() | _DAN_PACK | _DAN_UNPACK | frozenset(_DAN_CONFIG) | \
     frozenset("""format transfer reset clear flushall flushdb dropdatabase move rename mv chmod chown permissions
     env environ environment printenv getenv resource resources cluster repository repo browser page puppeteer playwright
-    evaluate compose push secrets container pod sandbox""".split())
+    evaluate compose push secrets secret clean cleanup container pod sandbox""".split())
 
 
 # -- what a server asks a person or the model
@@ -15530,10 +15579,10 @@ class _Seen:
     By their place, not by their name alone: an argument called "cursor" is text like any other.
     """
 
-    __slots__ = ("_message", "_tokens", "_media", "texts", "decoded")
+    __slots__ = ("_message", "budget", "_tokens", "_media", "texts", "decoded")
 
-    def __init__(self, message: Message) -> None:
-        self._message = message
+    def __init__(self, message: Message, budget: Budget | None = None) -> None:
+        self._message, self.budget = message, budget
         self._tokens: dict[int, frozenset[str]] | None = None   # id of an object -> which of its members are tokens
         self.texts: list[str] = []              # while `judged_texts` gathers them: what it has
         self.decoded: dict[int, str] = {}       # ordinals of texts that are base64 in the message -> their encoding
@@ -15546,6 +15595,8 @@ class _Seen:
         if self._tokens is None:
             self._tokens = {id(holder): frozenset(names) for holder, names in self._find_tokens() if type(holder) is dict}
             self._media = {id(block) for block in self._find_media()}
+        if self.budget is not None:
+            self.budget.check()
         if name == "blob" or name == "data" and node.get("type") in _MEDIA_TYPES:
             if id(node) not in self._media:
                 return text
@@ -15598,10 +15649,12 @@ class _Seen:
             blocks = [*_listed_blocks(holder.get("content")), *_listed_blocks(holder.get("contents"))]
             for one in _listed_blocks(holder.get("messages")):
                 blocks += _listed_blocks(one.get("content"))
-            for block in blocks:
+            for number, block in enumerate(blocks):
                 yield block
                 yield block.get("resource")
                 blocks += _listed_blocks(block.get("content"))      # of a tool result within a message
+                if self.budget is not None and number % 100 == 99:
+                    self.budget.check()
 
 
 def _listed_blocks(value: Any) -> list[dict[str, Any]]:
@@ -15658,7 +15711,7 @@ def judged_texts(message: Message, seen: _Seen | None = None) -> list[str]:
             texts.append("" if key == "jsonrpc" or key == "id" and (message.method or message.kind != "response") or
                          key == "method" and value in _METHODS else value)
         elif kind is dict or kind is list:
-            _collect(value, texts, seen)
+            _collect(value, texts, seen, seen.budget)
     return texts
 
 
@@ -15787,7 +15840,7 @@ class Subject:
     @property
     def _seen(self) -> _Seen:
         if self._seen_parts is None:
-            self._seen_parts = _Seen(self.message)
+            self._seen_parts = _Seen(self.message, self.budget)
         return self._seen_parts
 
     @property
@@ -15808,7 +15861,7 @@ class Subject:
     def names(self) -> list[str | None]:
         """For each of `texts` the name of the member it is the value of; None for a name itself."""
         if self._names is None:
-            self._names = strings_of(self.message.body)[1]
+            self._names = strings_of(self.message.body, self.budget)[1]
         return self._names
 
     @property
@@ -15848,9 +15901,9 @@ class Subject:
         """All strings and numbers of the message in all their views, in lower case: where literals are looked for."""
         if self._haystack is None:
             parts = ["true", "false"]
-            for key, value in self.message.body.items():
-                _collect([key, value], parts, None)
-            parts += (value.text for value in self.values() if value.number)
+            _collect(self.message.body, parts, None, self.budget)
+            parts += (text for text, _, _, _, number in self._everything(frozenset()) if number)
+            parts += [self.texts[ordinal] for ordinal in self._seen.decoded] if self.texts else []
             if self.viewed:
                 parts += (view.text for text in self.texts for view in self.readings(text)[1:])
             self._haystack = "\0".join(parts).lower()
@@ -15997,12 +16050,15 @@ class Subject:
         """Every string and number that the message carries, but for what is opaque and what stands under *skip*."""
         found: list[Value] | None = self._derived.get(("values", skip))
         if found is None:
-            found = self._derived["values", skip] = []
-            body = {key: value for key, value in self.message.body.items() if key not in ("jsonrpc", "id", "method")}
-            leaves: list[_Leaf] = []
-            _walk_values(body, "", (), skip, self._seen, leaves)
-            found += (Value(text, name, (*parent, step), number) for text, name, parent, step, number in leaves)
+            found = self._derived["values", skip] = [
+                Value(text, name, (*parent, step), number) for text, name, parent, step, number in self._everything(skip)]
         return found
+
+    def _everything(self, skip: frozenset[str]) -> list[_Leaf]:
+        body = {key: value for key, value in self.message.body.items() if key not in ("jsonrpc", "id", "method")}
+        leaves: list[_Leaf] = []
+        _walk_values(body, "", (), skip, self._seen, leaves)
+        return leaves
 
     def argument_values(self, skip: frozenset[str]) -> list[Value]:
         """The same of the arguments alone, without `_meta`."""
@@ -16085,42 +16141,53 @@ class Subject:
         found: list[_Address] | None = self._derived.get(("addresses", skip))
         if found is None:
             found = self._derived["addresses", skip] = []
-            message, flat, viewed = self.message, self.flat(), self.viewed
-            ran = self._run_hosts(found) if message.tool is not None and not (flat and not flat[1].commands) else ()
-            if flat and not viewed:
-                hosts = flat[1].hosts
-                leaves = [(text, name, _ARGUMENTS, name, False) for name, text in flat[0].items()
-                          if type(text) is str and name not in skip and
-                          (name in hosts or may_hold_url(text) or text[:1].isdigit())]
-            else:
-                leaves = self._leaves(skip)
-            for text, name, parent, step, _ in leaves:
-                role = _address_role(message.tool or "", name)
-                if not role or ran and parent + (step,) in ran:
-                    continue
-                for view in self.readings(text) if viewed else (View("raw", text, ()),):
-                    alone = role == "address" or role == "unknown" and _bare_host.match(view.text) is not None
-                    if may_hold_url(view.text) or alone and may_be_host.search(view.text) is not None:
-                        self.budget.check()
-                        names, other = hosts_of(view.text, alone)
-                        found += [_Address(parent + (step,), view.name, *address_names(host)) for host in names]
-                        if other and role == "address":
-                            found.append(_Address(parent + (step,), view.name, _NOT_WEB, ()))
+            flat, ran = self.flat(), _NONE
+            if self.message.tool is not None and not (flat and not flat[1].commands) and may_fetch(self.blob):
+                ran = self._run_hosts(found)
+            for base, root in self.roots():
+                if type(root) is dict or type(root) is list:
+                    self._hosts_below(root, str(base[-1]), base, skip, ran, found)
+                elif type(root) is str:
+                    self._hosts_in(root, _address_role(self.message.tool or "", ""), base, found)
         return found
 
-    def _run_hosts(self, found: list[_Address]) -> set[tuple[Any, ...]]:
+    def _hosts_below(self, node: Any, name: str, path: tuple[Any, ...], skip: frozenset[str], ran: frozenset[Any],
+                     found: list[_Address]) -> None:
+        """Those below *node*, but for names of *skip* and for commands, whose places are *ran*."""
+        tool = self.message.tool or ""
+        step: Any
+        for step, value in node.items() if type(node) is dict else enumerate(node):
+            key = step if type(node) is dict else name
+            kind = type(value)
+            if kind is str:
+                role = _address_role(tool, key)
+                if role and (may_hold_url(value) or role == "address" or value[:1].isdigit() or self.viewed) and \
+                        key not in skip and not (ran and path + (step,) in ran):
+                    self._hosts_in(self._seen(node, key, value) if key in _OPAQUE_NAMES else value, role, path + (step,), found)
+            elif (kind is dict or kind is list) and key not in skip:
+                self._hosts_below(value, key, path + (step,), skip, ran, found)
+
+    def _hosts_in(self, text: str, role: str, path: tuple[Any, ...], found: list[_Address]) -> None:
+        for view in self.readings(text):
+            alone = role == "address" or role == "unknown" and _bare_host.match(view.text) is not None
+            if may_hold_url(view.text) or alone and may_be_host.search(view.text) is not None:
+                self.budget.check()
+                names, other = hosts_of(view.text, alone)
+                found += [_Address(path, view.name, *address_names(host)) for host in names]
+                if other and role == "address":
+                    found.append(_Address(path, view.name, _NOT_WEB, ()))
+
+    def _run_hosts(self, found: list[_Address]) -> frozenset[Any]:
         """The hosts of commands are *found*; where the commands stand."""
         ran: set[tuple[Any, ...]] = set()
-        if may_fetch(self.blob):
-            for base, root in self.roots():
-                for command in commands_in(self.message.tool or "", root):
-                    path = base + command.path
-                    text = command.source if isinstance(command.source, str) else " ".join(map(_quoted_word, command.source))
-                    shell = command.language in ("", "sh", "powershell", "cmd")
-                    found += [_Address(path, "", *address_names(host))
-                              for host in (hosts_in_command(text) if shell else hosts_of(text)[0])]
-                    ran.add(path)
-        return ran
+        for base, root in self.roots():
+            for command in commands_in(self.message.tool or "", root):
+                text = command.source if isinstance(command.source, str) else " ".join(map(_quoted_word, command.source))
+                shell = command.language in ("", "sh", "powershell", "cmd")
+                found += [_Address(base + command.path, "", *address_names(host))
+                          for host in (hosts_in_command(text) if shell else hosts_of(text)[0])]
+                ran.add(base + command.path)
+        return frozenset(ran)
 
     @property
     def acting(self) -> str:
@@ -16259,6 +16326,10 @@ _TAKES_FOLDERS = frozenset("zip tar archive compress pack backup bundle sync mir
                            "decompress restore".split())
 
 
+_leads = lazy_regex(r":|\A\s*[/~$%\\]|(?:\A|[/\\])\.\.(?:[/\\]|\Z)")      # of the name of a branch: HEAD:.env, ../x
+_KNOWLEDGE = frozenset(("entities", "relations", "observations"))               # of a memory: all below is said
+
+
 class _PlaceWalk:
     """Gathers what may be a path among the arguments of *tool*."""
 
@@ -16279,7 +16350,8 @@ class _PlaceWalk:
                     if text or not value:
                         self.text(text, key, path, key)
                 elif kind is dict or kind is list:
-                    if not (key in skip if skip is not None else "exclusion" in _roles_of_name(self._tool, key)):
+                    if not (key in skip if skip is not None else
+                            key in _KNOWLEDGE or "exclusion" in _roles_of_name(self._tool, key)):
                         self.below(value, key, path + (key,))
         elif type(node) is list:
             for index, value in enumerate(node):
@@ -16296,6 +16368,8 @@ class _PlaceWalk:
             if name in self._skip:
                 return
         elif "exclusion" in roles or "pattern" in roles and not self._reads and not is_place_pattern(self._tool, name, text):
+            return
+        elif "cell" in roles or "name" in roles and _leads.search(text) is None:
             return
         elif "content" in roles or "query" in roles or "choice" in roles:
             if "patch" in roles:
@@ -16320,8 +16394,8 @@ def stays_inside(pattern: str, ctx: PathContext) -> bool:
         re.search(r"(?:\A|[/\\{,(|])\.\.(?:[/\\},)|]|\Z)|[/\\]~|[{,][/~]|%2|%5c", bare, re.IGNORECASE) is None and "`" not in bare
 
 
-_LOOKING = frozenset("grep rg ripgrep content contents text code lines symbol symbols word words regex".split())
-_pattern_leads = lazy_regex(r"\s*(?:[/~$%]|[A-Za-z][A-Za-z0-9+.-]*:[/\\]|\\\\|[^*?\[\]{}()|^\\/]+[/\\])"
+_LOOKING = frozenset("grep rg ripgrep content contents text code lines symbol symbols word words regex pattern".split())
+_pattern_leads = lazy_regex(r"\s*(?:[/~$%]|[A-Za-z][A-Za-z0-9+.-]*:[/\\]|\\\\|[^*?\[\]{}()|^\\/]+/)"
                             r"|(?:\A|[/\\])\.\.(?:[/\\]|\Z)")
 
 
@@ -16339,7 +16413,7 @@ def is_place_pattern(tool: str, name: str, text: str) -> bool:
 _FILE_WORD, _CHANGED_WORD = frozenset(("command", "place", "read")), frozenset(("command", "place", "read", "write"))
 
 
-_NOT_WEB = frozenset(("not_web",))
+_NOT_WEB, _NONE = frozenset(("not_web",)), frozenset[Any](())
 
 
 class _Address(NamedTuple):
@@ -16399,20 +16473,21 @@ class _Names(NamedTuple):
     """What the names of a tool and of its arguments tell, whatever texts and numbers the arguments are."""
     commands: bool      # may any of them be a command?
     odd: bool           # is a name a path itself?
-    hosts: frozenset[str]   # those that may hold a host alone
 
 
 @lru_cache(1024)
 def _names_of(tool: str, names: tuple[str, ...]) -> _Names:
-    return _Names(bool(commands_in(tool, dict.fromkeys(names, "a text; (b)"))), any(map(_is_path_name, names)),
-                  frozenset([name for name in names if _address_role(tool, name) == "address"]))
+    return _Names(bool(commands_in(tool, dict.fromkeys(names, "a text; (b)"))), any(map(_is_path_name, names)))
 
 
 _Leaf = tuple[str, str, tuple[Any, ...], Any, bool]     # a Value with its path in two: (text, name, parent, step, number)
 
 
 def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[str], seen: _Seen, found: list[_Leaf]) -> None:
-    """What stands under a name in *skip* is passed over."""
+    """What stands under a name in *skip* is passed over. May raise BudgetSpent."""
+    budget = seen.budget
+    if budget is not None:
+        budget.check()
     if type(node) is dict:
         for key, value in node.items():
             kind = type(value)
@@ -16428,6 +16503,8 @@ def _walk_values(node: Any, name: str, path: tuple[Any, ...], skip: frozenset[st
                 _walk_values(value, key, path + (key,), skip, seen, found)
     elif type(node) is list:
         for index, value in enumerate(node):
+            if index & 4095 == 4095 and budget is not None:
+                budget.check()
             kind = type(value)
             if kind is dict or kind is list:
                 _walk_values(value, name, path + (index,), skip, seen, found)
@@ -16703,6 +16780,8 @@ class Settings(NamedTuple):
     max_repeated_denials: int = 10
     env: str | list[str] = "inherit"    # or "minimal", or a list of globs of names
     hook_fault: str = "deny"
+    log_max_mb: int = 512               # of one session and day, beyond which only refusals and their like are written; 0: no bound
+    log_keep_days: int = 0              # log files older than this are removed; 0: none
 
     @property
     def handed_on(self) -> str | list[str]:
@@ -16724,7 +16803,7 @@ _CHOICES: dict[str, tuple[str, ...]] = {
     "hook_fault": ("deny", "ask"),
 }
 _BOUNDS = {"max_message_bytes": (1024, 1 << 30), "max_answer_bytes": (1024, 1 << 30), "ask_timeout": (1, 86_400),
-           "max_repeated_denials": (1, 1_000_000)}
+           "max_repeated_denials": (1, 1_000_000), "log_max_mb": (0, 1 << 20), "log_keep_days": (0, 36_500)}
 MAX_LIMIT_CALLS = 10_000    # of a rule's `limit`: so many points in time are remembered
 MAX_LIMITS_CALLS = 1_000_000    # of all of them together
 MAX_LIMIT_SECONDS = 86_400
@@ -17544,9 +17623,13 @@ def _places_anywhere(test: ValueTest, roots: Sequence[str], word: str, skip: fro
             if access.isdisjoint(subject.access(place)):
                 continue
             subject.budget.check()
-            if leads_out(place.text, roots, subject.path_context, place.named) if word == "not_under" else \
-                    may_be_under(place.text, roots, subject.path_context, place.named):
-                return Hit(place.path)
+            if word == "not_under":
+                if leads_out(place.text, roots, subject.path_context, place.named):
+                    return Hit(place.path)
+                continue
+            for view in subject.readings(place.text):
+                if may_be_under(view.text, roots, subject.path_context, place.named):
+                    return Hit(place.path, "", view.name.replace("raw", ""))
         return None
 
     def allows(subject: Subject) -> Hit | None:
@@ -17588,15 +17671,13 @@ def _addresses_anywhere(test: _HostTest, skip: frozenset[str], strict: bool) -> 
 
 def _secrets_anywhere(skip: frozenset[str], keys: bool) -> Test:
     def matches(subject: Subject) -> Hit | None:
-        found = []
-        for finding in subject.findings:
-            ordinal = finding.spans[0][0]
-            is_name = subject.names[ordinal] is None
-            if (is_name or not keys) and not (skip and skip.intersection(path_of(subject.message.body, ordinal))):
-                found.append(finding)
+        found = [finding for finding in subject.findings if not keys or subject.names[finding.spans[0][0]] is None]
+        paths = paths_of(subject.message.body, [finding.spans[0][0] for finding in (found if skip else found[:1])])
+        if skip:
+            found = [finding for finding in found if skip.isdisjoint(paths[finding.spans[0][0]])]
         if not found:
             return None
-        return Hit(path_of(subject.message.body, found[0].spans[0][0]), found[0].pattern, found[0].view, tuple(found))
+        return Hit(paths[found[0].spans[0][0]], found[0].pattern, found[0].view, tuple(found))
     return matches
 
 
@@ -17658,8 +17739,11 @@ def _containment(roots: Sequence[str], under: bool, strict: bool) -> ValueTest:
         context = subject.path_context
         if not under or strict:
             return HIT if (_names_a_place(value) and is_under(value, roots, context)) == under else None
-        texts = [value] if isinstance(value, str) else strings_of(value)[0]
-        return HIT if any(may_be_under(text, roots, context) for text in texts) else None
+        for text in strings_of(value, subject.budget)[0]:
+            for view in subject.readings(text):
+                if may_be_under(view.text, roots, context):
+                    return Hit(None, "", view.name) if view.name != "raw" else HIT
+        return None
     return matches
 
 
@@ -17722,35 +17806,47 @@ def _contains(words: Sequence[str], strict: bool) -> Test:
     canonical = [canonical_text(word) for word in words]
 
     def matches(subject: Subject) -> Hit | None:
-        spans: list[tuple[int, int, int]] = []
         folded = subject.blob.casefold()
         raw = any(word in folded for word in plain)
-        if not raw and (strict or not any(word in canonical_text(subject.blob) for word in canonical)):
-            if strict or not _spans_blocks(subject, canonical):
-                return None
-        for index, text in _response_texts(subject):
-            spans += _word_spans(index, text, plain, canonical)
-        return Hit(None, "", "" if raw else "canonical", (Finding("response_contains", tuple(spans), "raw"),))
+        if strict:
+            return HIT if raw else None
+        seen = "" if raw else "canonical" if any(word in canonical_text(subject.blob) for word in canonical) else None
+        found: list[tuple[int, int, int]] = []
+        for number, (index, text) in enumerate(_response_texts(subject) if seen is not None or subject.viewed else ()):
+            if number & 255 == 255:
+                subject.budget.check()
+            for view in subject.readings(text):
+                spans = _word_spans(view.text, plain)
+                if spans:
+                    seen = view.name if seen is None else seen
+                    found += ((index, *raw_span(view, *span)) for span in spans)
+                    break
+            else:               # with other blanks between
+                if any(word in canonical_text(view.text) for view in subject.readings(text) for word in canonical):
+                    seen = "canonical" if seen is None else seen
+                    found.append((index, 0, len(text)))
+        if seen is None and not _spans_blocks(subject, canonical):
+            return None
+        return Hit(None, "", "canonical" if seen is None else seen, (Finding("response_contains", tuple(found), "raw"),))
     return matches
 
 
 def _spans_blocks(subject: Subject, words: Sequence[str]) -> bool:
     """Does a word run over the border of two text blocks? The original joined them by line ends."""
-    blocks = "\n".join(text for text, name in zip(subject.texts, subject.names) if name == "text")
-    joined = canonical_text(blocks)
-    return any(word in joined for word in words)
+    blocks = "\n".join([text for text, name in zip(subject.texts, subject.names) if name == "text"])
+    return any(word in canonical_text(view.text) for view in subject.readings(blocks) for word in words)
 
 
-def _word_spans(index: int, text: str, plain: Sequence[str], canonical: Sequence[str]) -> list[tuple[int, int, int]]:
-    """Where the words stand in *text*: the words themselves, or the whole text when only its canonical form holds one."""
+def _word_spans(text: str, words: Sequence[str]) -> list[tuple[int, int]]:
+    """Where the *words* stand in *text*; all of it where folding changes its length."""
     spans = []
     folded = text.casefold()
-    for word, bare in zip(plain, canonical):
-        at = folded.find(word) if len(folded) == len(text) else -1
-        if at < 0 and (word in folded or bare in canonical_text(text)):
-            spans.append((index, 0, len(text)))
+    for word in words:
+        at = folded.find(word)
+        if at >= 0 and len(folded) != len(text):
+            return [(0, len(text))]
         while at >= 0 and word:
-            spans.append((index, at, at + len(word)))
+            spans.append((at, at + len(word)))
             at = folded.find(word, at + len(word))
     return spans
 
@@ -18002,18 +18098,19 @@ _GROUPS_JSON = r"""
    "match": {"arguments": {"_any_value": {"danger": ["hidden_command", "hidden_option", "hidden_code"]}}},
    "action": "deny", "message": "Blocked: a command, option or code in a value that should hold none"}],
 "ask-dangers": [
-  {"name": "ask-sweeping-changes", "match": {"arguments": {"_any_value": {"danger": ["sweeping", "unguarded"]}}},
-   "action": "ask", "message": "A call that takes in all of something, or turns a protection off"},
+  {"name": "ask-sweeping-changes", "match": {"arguments": {"_any_value": {"danger": ["sweeping", "unguarded", "local_file"]}}},
+   "action": "ask", "message": "A call that takes in all of something, turns a protection off, or opens a file of the system"},
   {"name": "ask-host-rights", "match": {"arguments": {"_any_value": {"danger": ["host_rights", "credentials"]}}},
    "action": "ask", "message": "A container with rights over its host, or credentials handed out"}],
 "ask-sweeping": [
   {"name": "block-host-rights", "match": {"arguments": {"_any_value": {"danger": ["host_rights", "credentials"]}}},
    "action": "deny", "message": "Blocked: a container with rights over its host, or credentials handed out"},
-  {"name": "ask-sweeping-changes", "match": {"arguments": {"_any_value": {"danger": ["sweeping", "unguarded"]}}},
-   "action": "ask", "message": "A call that takes in all of something, or turns a protection off"}],
+  {"name": "ask-sweeping-changes", "match": {"arguments": {"_any_value": {"danger": ["sweeping", "unguarded", "local_file"]}}},
+   "action": "ask", "message": "A call that takes in all of something, turns a protection off, or opens a file of the system"}],
 "block-dangers": [
   {"name": "block-dangers",
-   "match": {"arguments": {"_any_value": {"danger": ["sweeping", "unguarded", "host_rights", "credentials"]}}},
+   "match": {"arguments": {"_any_value": {"danger":
+     ["sweeping", "unguarded", "host_rights", "credentials", "local_file"]}}},
    "action": "deny", "message": "Blocked: a call that takes in all of something, or gives rights away"}],
 "careful": [
   {"name": "ask-git-rewrite", "match": {"arguments": {"_any_value": {"command": "git_rewrite"}}},
@@ -18066,7 +18163,9 @@ _GROUPS_JSON = r"""
 "filesystem": [
   {"name": "block-path-traversal",
    "match": {"arguments": {"_any_value": {"regex": "(^|[\\\\/])\\.\\.([\\\\/]|$)",
-     "except_keys": ["content", "text", "oldText", "newText", "old_string", "new_string"]}}},
+     "except_keys": ["content", "text", "body", "message", "description", "comment", "title", "summary", "oldText", "newText",
+                     "old_string", "new_string", "old_str", "new_str", "file_text", "insert_text", "query", "pattern", "regex",
+                     "prompt", "thought", "note", "notes", "diff", "patch"]}}},
    "action": "deny", "message": "Blocked: a path with .. in it"},
   {"name": "block-dotfiles",
    "match": {"arguments": {"_any_value": {"path": [
@@ -18649,6 +18748,7 @@ class Record(NamedTuple):
     """One audit record as data, with nothing in it that is a secret; `line` is how it is written."""
     fields: dict[str, Any]
     written: str = ""           # the line, where it is known already
+    spared: bool = False        # it is not written: the log is full, and it is about an allowed message or noise
 
     @property
     def line(self) -> str:
@@ -19280,6 +19380,8 @@ _ANSWERS = {"allow once": "once", "allow this exact call for the session": "sess
 _NO_WORDS = {"deny": "the user was asked and did not allow it", "timeout": "nobody answered in time",
              "cancelled": "the call was cancelled", "gone": "the client is gone"}
 _STOPPED = Decision("deny", None, "Blocked: the user has stopped every call (mcpwall go)", lasting=False)
+_LOG_FULL = Decision("deny", None, "Blocked: the audit log is full (settings.log_max_mb), and settings.audit_required is set",
+                     lasting=False)
 _OUR_ID = Decision("deny", None, "Blocked: the id of a question of mcpwall's own")     # its answer would be taken for ours
 _NOT_ASKED = Decision("deny", None, "Blocked: this is not the call that the user was asked about", lasting=False)
 _TOO_LATE = Decision("deny", None, "Blocked: the user's answer came too late, or once already", lasting=False)
@@ -19982,6 +20084,15 @@ class Recorder:
         self._prev: str | None = None
         self._salt = salt or os.urandom(16)
         self._constant = {"policy": policy.fingerprint, "wall": __version__, "v": RECORD_VERSION}
+        self._day = self._size = self._spared = 0       # the day, in days; bytes recorded in it; records left out since the last
+
+    @property
+    def is_full(self) -> bool:
+        """Has this session recorded as much today as settings.log_max_mb lets it?"""
+        day = int(self._clock() // 86_400)
+        if day != self._day:
+            self._day, self._size = day, 0
+        return 0 < self._settings.log_max_mb << 20 <= self._size
 
     def adopt(self, policy: Policy) -> None:
         """Another policy is in force from now on."""
@@ -20022,7 +20133,13 @@ class Recorder:
         if decision.granted:
             fields["answer"] = decision.granted
         fields.update(extra or {}, bytes=size, **self._constant, prev=self._prev)
+        if self.is_full and not _is_always_written(fields):
+            self._seq, self._spared = self._seq - 1, self._spared + 1
+            return Record(fields, spared=True)
+        if self._spared:
+            fields["left_out"], self._spared = self._spared, 0
         line = _compact(fields)
+        self._size += len(line) + 1
         self._prev = sha256(line.encode("utf-8", "backslashreplace"))[:32]
         return Record(fields, line)
 
@@ -20046,13 +20163,14 @@ class Recorder:
     def _described(self, message: Message, findings: Sequence[Finding]) -> list[dict[str, Any]]:
         """Findings for the log: the pattern and where, never the text."""
         described = []
+        paths = paths_of(message.body, [finding.spans[0][0] for finding in findings[:100] if finding.spans])
+        texts = judged_texts(message) if self._settings.log_redacted == "hash" else []
         for finding in findings[:100]:
-            place = self._quoting.text(pointer(path_of(message.body, finding.spans[0][0]))) if finding.spans else ""
+            place = self._quoting.text(pointer(paths[finding.spans[0][0]])) if finding.spans else ""
             entry = {"pattern": finding.pattern, "pointer": place}
             if finding.view not in ("", "raw"):
                 entry["view"] = finding.view
-            if self._settings.log_redacted == "hash" and finding.spans:
-                texts = judged_texts(message)
+            if texts and finding.spans:
                 text = "".join(texts[ordinal][start:end] for ordinal, start, end in finding.spans)
                 entry["hash"] = sha256(self._salt + text.encode("utf-8", "replace"))[:16]
             described.append(entry)
@@ -20068,6 +20186,12 @@ class _Verdict(NamedTuple):
 
 
 _ABOUT_WORDS = {"argument": "Argument", "why": "Why", "hint": "Instead", "retry_after_s": "Seconds to wait"}
+
+
+def _is_always_written(fields: Mapping[str, Any]) -> bool:
+    """Is it a record that a full log takes all the same: of a refusal, a question, a redaction, or a changed policy?"""
+    return fields["method"] == "mcpwall/policy" or "would" in fields or "answer" in fields or "asked" in fields or \
+        fields["method"] is not None and fields["action"] not in ("allow", "log_only")
 
 
 class Whereabouts:
@@ -20136,6 +20260,7 @@ class Session:
         self._recorder = Recorder(policy, server_name, session_id, self._quoting, clock, salt)
         self._strays = Strays(self._quoting, monotonic)
         self._stopped = stopped
+        self._full_on = ""                          # the day on which it was said that the log is full
 
     def prepare(self) -> None:
         """Judge how conversations begin on the side, so that what this needs is compiled before it is needed."""
@@ -20159,7 +20284,7 @@ class Session:
         out = self._begin()
         out.notes.append(Note(said))
         marker = Message("client", "policy", {}, "", "mcpwall/policy", None, self.server_name)
-        out.records.append(self._recorder.record(marker, Decision("log_only", None, said), 0))
+        self._record(out, self._recorder.record(marker, Decision("log_only", None, said), 0))
         return self._effects(out)
 
     # -- bytes in, effects out
@@ -20287,6 +20412,14 @@ class Session:
         if verdict.answer is not None:
             out.lines[peer].append(verdict.answer.encode())
 
+    def _record(self, out: Outbox, record: Record) -> None:
+        """Have a record written; say once a day when the log is full."""
+        out.records.append(record)
+        if record.spared and record.fields["ts"][:10] != self._full_on:
+            self._full_on = record.fields["ts"][:10]
+            what = "calls are refused" if self.audit_required else "allowed messages are not recorded any more today"
+            out.notes.append(Note(f"this session has recorded {self._settings.log_max_mb} MB today (settings.log_max_mb): {what}"))
+
     # -- one message
 
     def _judge(self, peer: str, kind: str, body: dict[str, Any], text: str, size: int, out: Outbox,
@@ -20311,6 +20444,9 @@ class Session:
         if self._stopped is not None and message.peer == "client" and message.kind != "response" \
                 and message.method not in LIFECYCLE[message.kind] and self._stopped():
             return _STOPPED
+        if self.audit_required and message.kind == "request" and message.peer == "client" and message.method not in LIFECYCLE["request"] \
+                and self._recorder.is_full:
+            return _LOG_FULL
         if message.kind == "request":
             refusal = self._correlation.objects(message)
             if message.peer == "client":
@@ -20354,7 +20490,7 @@ class Session:
             answer = self._refusal(message, decision, times)
         elif message.kind == "response":
             forward = self._in_place(message, decision, extra, answered, out)
-        out.records.append(self._recorder.record(message, decision, size, extra))
+        self._record(out, self._recorder.record(message, decision, size, extra))
         return _Verdict(forward, answer)
 
     def _action(self, message: Message, decision: Decision) -> str:
@@ -20387,7 +20523,7 @@ class Session:
             return self._resumed(held._replace(size=size), answer, out)
         if message.kind == "notification" and message.method != "notifications/cancelled":
             return self._conclude(message, _NOT_ASKED, size, out, extra)
-        out.records.append(self._recorder.record(message, _ALLOWED, size, {"answers": "mcpwall"}))
+        self._record(out, self._recorder.record(message, _ALLOWED, size, {"answers": "mcpwall"}))
         self._settle(self._questions.take(message, out), out)
         return _Verdict(None, None)
 
@@ -20396,7 +20532,7 @@ class Session:
         for held, answer in ended:
             if held.how == "input_required":    # the call was answered when the question was put, and nobody came back
                 refusal = held.decision._replace(action="deny", message=_NO_WORDS[answer])
-                out.records.append(self._recorder.record(held.message, refusal, held.size, {"answer": answer}))
+                self._record(out, self._recorder.record(held.message, refusal, held.size, {"answer": answer}))
                 continue
             self._renew(held.size)
             verdict = self._resumed(held, answer, out)
@@ -20571,7 +20707,7 @@ class Session:
                 message = Message("server", "response", body, "", waiting.method, waiting.tool, self.server_name)
                 out.lines["client"].append((self._in_place(message, decision, {}, waiting, out) or "").encode())
             message = Message(peer, "unreadable", {"id": ident}, "", None, None, self.server_name)
-            out.records.append(self._recorder.record(message, decision, size))
+            self._record(out, self._recorder.record(message, decision, size))
         if not ended:
             out.notes += map(Note, self._strays.take(line if isinstance(line, bytes) else line.head, size))
             self._record_strays(out)
@@ -20582,7 +20718,7 @@ class Session:
         if count:
             message = Message("server", "unreadable", {}, "", None, None, self.server_name)
             decision = Decision("deny", None, "Blocked: no message, but what the server prints")
-            out.records.append(self._recorder.record(message, decision, size, {"lines": count}))
+            self._record(out, self._recorder.record(message, decision, size, {"lines": count}))
 
 
 def _named(rule: str | None, ref: str) -> str:
@@ -20973,8 +21109,10 @@ class AuditLog:
     set to 0700; any other is left as it is.
     """
 
-    def __init__(self, directory: str | None, clock: Callable[[], float] = time.time) -> None:
+    def __init__(self, directory: str | None, clock: Callable[[], float] = time.time, keep_days: int = 0) -> None:
+        """*keep_days*: when a day's file is opened, those of ours that are older are removed; 0: none."""
         self.problem: str | None = None
+        self._keep_days = keep_days
         self._directory = directory or ""
         self._clock = clock
         self._fd = -1
@@ -21026,8 +21164,21 @@ class AuditLog:
             self.close()
             self._path = path
             self._fd = _open_log(self._directory, name)
+            if self._keep_days:
+                _remove_old_logs(self._directory, time.strftime("%Y-%m-%d", time.gmtime((day - self._keep_days) * 86400)))
             self._torn = _ends_torn(self._fd)
         self._from, self._until = now, min(now + _LOG_CHECK_S, (day + 1) * 86400.0)
+
+
+def _remove_old_logs(directory: str, oldest: str) -> None:
+    """Remove the files of days before *oldest* (YYYY-MM-DD): only plain files that are named like ours."""
+    for name in os.listdir(directory):
+        path = os.path.join(directory, name)
+        if re.fullmatch(r"\d{4}-\d\d-\d\d\.jsonl", name) and name[:10] < oldest and os.path.isfile(path) and not os.path.islink(path):
+            try:
+                os.unlink(path)
+            except OSError:         # somebody else's, or another wall was quicker
+                pass
 
 
 def _ends_torn(fd: int) -> bool:
@@ -21329,11 +21480,12 @@ class CommandError(WallError):
 
 class Patience(NamedTuple):
     """How long the relay waits, in seconds."""
-    kill: float = 5.0       # from the first SIGTERM, SIGINT or SIGHUP until SIGKILL
+    kill: float = 4.5       # from the first SIGTERM, SIGINT or SIGHUP until SIGKILL; all is over after six
     hurry: float = 1.5      # the same when the host has closed our input: it kills us 2 s after its SIGTERM
     vanished: float = 1.0   # from the host's disappearance, when the server's input is closed, until SIGTERM
     drain: float = 1.0      # for the end of the server's output after its exit: a grandchild may hold it open
-    reader: float = 10.0    # the same while output is being delivered to a host that has stopped reading
+    reader: float = 10.0    # the same while output is judged, or delivered to a host that has stopped reading
+    linger: float = 1.0     # from the end of the host's input, for those whom a launcher has left behind to serve
     group: float = 0.5      # from SIGTERM for what the server left of its process group until SIGKILL
     poll: float = 1.0       # between looks at things nobody wakes us for: host gone, time-outs
     answer: float = 0.25    # between looks for an answer while a call is held
@@ -21828,10 +21980,11 @@ class _Relay:
         self._status: int | None = None         # the server's, once it has ended
         self._fault = ""                        # what has failed here
         self._warned = self._unkept = self._over = self._killed = False
+        self._changed: tuple[Policy, str] | None = None     # a policy to be taken up, and what to say of it
         self._signals: list[int] = []           # taken, not yet passed on
         self._interrupts = 0
         self._parent_gone = _parent_watch(_kernel32())
-        self._terminate_at = self._kill_at = math.inf
+        self._terminate_at = self._kill_at = self._linger_until = math.inf
 
     # in any thread
 
@@ -21893,10 +22046,14 @@ class _Relay:
             if peer not in self._wide:
                 self._wide.add(peer)
                 _widen(fd, self._outlets[_OTHER[peer]].fd)
-        with self._lock:
+        if not self._lock.acquire(timeout=-1 if data else 1.0):     # an end is passed on though the other pump is judging
+            return False
+        try:
             if self._over:
                 return False
             effects = self._logged(self._session.receive(peer, data))
+        finally:
+            self._lock.release()
         more = bool(data)
         del data                                # what follows may block for long
         self._perform(effects, peer)
@@ -21904,7 +22061,7 @@ class _Relay:
 
     def _logged(self, effects: list[Any]) -> list[Any]:
         """*effects* after their records are in the audit log, or what is done when they cannot be."""
-        lines = [effect.line for effect in effects if type(effect) is Record]
+        lines = [effect.line for effect in effects if type(effect) is Record and not effect.spared]
         if not lines or self._audit is None or self._audit.append(lines):
             return effects
         required = self._session.audit_required
@@ -21974,7 +22131,7 @@ class _Relay:
 
     def supervise(self) -> int:
         """Wait for the server to end, see to it that it does when it should; its exit status."""
-        while self._status is None and not self._fault:
+        while (self._status is None or self._is_served()) and not self._fault:
             now = time.monotonic()
             asking = self._desk is not None and self._session.waiting
             due = min(self._terminate_at, self._kill_at, now + (self._patience.answer if asking else self._patience.poll))
@@ -21986,7 +22143,7 @@ class _Relay:
                 self._stop(15, now)
             if now >= self._kill_at:
                 if self._killed:                # SIGKILL did not end it: nothing can
-                    self._status = -_SIGKILL
+                    self._status = -_SIGKILL if self._status is None else self._status
                     break
                 self._child.signal(_SIGKILL)
                 self._killed, self._kill_at = True, now + 2.0
@@ -22002,16 +22159,32 @@ class _Relay:
                 self._perform(effects, "")
         return self._finish()
 
+    def _is_served(self) -> bool:
+        """Has the process that we started ended, but left somebody behind who serves on, as launchers do that fork? He is of
+        its group and holds both its input and its output. After the end of the host's input he has a moment left."""
+        server, now = self._outlets["server"], time.monotonic()
+        if "client" in self._ended:
+            self._linger_until = min(self._linger_until, now + self._patience.linger)
+        if self._killed or "server" in self._ended or now >= self._linger_until or not self._child.signal(0):
+            return False
+        holds_input = not server.open or not server.broken and not _reader_gone(server.fd)
+        return holds_input and not _poll(self._inputs["server"], _POLLIN) & _POLLHUP
+
     def _look_at_policy(self, now: float) -> None:
         """Take up a changed policy; one that does not load leaves the old one in force, and is said."""
-        policy, said = self._watch.changed(now) if self._watch is not None else (None, "")
+        policy, said = self._changed or (self._watch.changed(now) if self._watch is not None else (None, ""))
         if policy is None:
             if said:
                 self._reporter.say("warn", said)
             return
-        with self._lock:                        # a judgement ends within its budget
-            effects = self._logged(self._session.adopt(policy, said))
-        self._perform(effects, "")
+        self._changed = policy, said
+        if self._lock.acquire(timeout=0.1):     # else a pump is judging: next time
+            self._changed = None
+            try:
+                effects = self._logged(self._session.adopt(policy, said))
+            finally:
+                self._lock.release()
+            self._perform(effects, "")
 
     def _pass_signals(self, now: float) -> None:
         import signal
@@ -22060,9 +22233,10 @@ class _Relay:
         return status if status >= 0 else 128 - status
 
     def _drain(self) -> None:
-        """Wait until what the server said before its exit is delivered; for grandchildren only a moment."""
+        """Wait until what the server said before its exit is judged and delivered, as long as there is progress; for
+        grandchildren only a moment. After a signal, nobody has much time."""
         outlet, patience = self._outlets["client"], self._patience
-        stall = patience.reader if self._kill_at == math.inf else patience.drain
+        stall = patience.reader if self._kill_at == math.inf else 0.3 if self._killed else patience.drain
         start = moved = time.monotonic()
         written = -1
         while outlet.busy or "server" not in self._ended:
@@ -22070,9 +22244,9 @@ class _Relay:
                 return
             self._bell.acquire(timeout=0.02)
             now = time.monotonic()
-            if outlet.written != written or not outlet.busy:
+            waits = now - self._idle_since > 0.05 and not outlet.busy       # for more that the server may say
+            if outlet.written != written or waits:
                 written, moved = outlet.written, now
-            waits = now - self._idle_since > 0.05 and not outlet.busy
             if now - moved > stall or (waits and now - start > patience.drain):
                 return
 
@@ -24118,7 +24292,7 @@ def _scan_for_secrets(values: Iterable[tuple[str, tuple[Any, ...], Any]]) -> _Se
             texts, names = strings_of(value)
             for finding in scanner.scan(texts, budget, names):
                 for index, start, end in finding.spans:
-                    place = pointer(path + path_of(value, index))
+                    place = pointer(path + paths_of(value, (index,))[index])
                     found.append((file, place, finding.pattern, texts[index][start:end]))
     except BudgetSpent:
         pass
@@ -27590,7 +27764,8 @@ def _cmd_relay(options: _Options, command: list[str]) -> int:
         reporter.say("warn", warning)
     name = options.server_name or server_name_of(command)
     log_dir = os.path.expanduser(settings.log_dir)
-    audit = AuditLog(log_dir if os.path.isabs(log_dir) or not settings.log_dir.startswith("~") else settings.log_dir)
+    audit = AuditLog(log_dir if os.path.isabs(log_dir) or not settings.log_dir.startswith("~") else settings.log_dir,
+                     keep_days=settings.log_keep_days)
     environ, withheld = server_environment(os.environ, settings.handed_on, options.env)
     secrets = {name: value for name, value in withheld.items() if value not in environ.values()}
     hidden = secret_values(secrets, lambda path: os.path.lexists(os.path.expanduser(path)))

@@ -49,7 +49,7 @@ class Strings(unittest.TestCase):
             texts, names = mcpwall.strings_of(root)
             for ordinal, (text, name) in enumerate(zip(texts, names)):
                 node = root
-                path = mcpwall.path_of(root, ordinal)
+                path = mcpwall.paths_of(root, (ordinal,))[ordinal]
                 for step in path:
                     node = node[step]
                 if name is None:

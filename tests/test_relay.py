@@ -319,6 +319,46 @@ class Ends(unittest.TestCase):
             self.assertEqual(host.status(), 137)
             self.gone(host)
 
+    def test_a_signal_in_the_middle_of_a_judgement(self):
+        for habit, status in (("long_line", 128 + signal.SIGTERM), ("ignoring_and_talking", 137)):
+            with self.subTest(habit), Host(habit, options={"slow": 60, "patience": {"kill": 0.3, "drain": 0.2}}) as host:
+                wait_until(lambda: os.path.exists(host.pids_file))
+                time.sleep(0.3)
+                start = time.monotonic()
+                host.wall.terminate()
+                self.assertEqual(host.status(), status)
+                self.assertLess(time.monotonic() - start, 10)       # of 60
+                self.gone(host)
+
+    def test_the_end_of_input_in_the_middle_of_a_judgement(self):
+        with Host("long_line", options={"slow": 60, "patience": {"reader": 0.3}}) as host:
+            wait_until(lambda: os.path.exists(host.pids_file))
+            time.sleep(0.3)
+            self.assertEqual(end(host)[0], 0)
+            self.gone(host)
+
+    def test_what_a_launcher_leaves_behind_serves_on(self):
+        with Host("launcher", 3) as host:
+            for ident in range(3):
+                self.assertEqual(host.ask(ident)["id"], ident)
+                time.sleep(0.2)
+            self.assertEqual(end(host)[0], 3)           # the launcher's own
+            self.gone(host)
+
+    def test_what_a_launcher_leaves_behind_ends_with_the_host(self):
+        with Host("launcher", 0, "patient", options={"patience": {"linger": 0.3}}) as host:
+            host.line()
+            host.ask(1)
+            self.assertEqual(end(host)[0], 0)
+            self.gone(host)
+
+    def test_what_a_launcher_leaves_behind_gets_signals(self):
+        with Host("launcher", 4, "ignoring", options={"patience": {"kill": 0.3}}) as host:
+            host.line()
+            host.wall.terminate()
+            self.assertEqual(host.status(), 4)
+            self.gone(host)
+
     def test_sooner_when_the_host_has_closed_our_input(self):
         with Host("ignoring", options={"patience": {"kill": 60, "hurry": 0.2}}) as host:
             host.line()

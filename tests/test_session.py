@@ -598,6 +598,34 @@ class Records(unittest.TestCase):
             talk.call("read_file", {"path": "x"}, 2)
             self.assertEqual([record.get("args") for record in talk.records], [refused, allowed])
 
+    def test_a_full_log_takes_refusals_alone_and_says_how_much_was_left_out(self) -> None:
+        talk = Talk(DENY_EVIL + "settings: {log_max_mb: 1}\n")
+        for number in range(1, 4000):
+            talk.call("x" * 300, {}, number)
+        spared = sum(record.spared for record in talk.effects)
+        self.assertGreater(spared, 100)
+        self.assertEqual(len([note for note in talk.notes if "log_max_mb" in note]), 1)
+        talk.call("run", {"x": "evil"}, 5000)
+        last = talk.effects[-1]
+        self.assertEqual((last.spared, last.fields["action"], last.fields["left_out"]), (False, "deny", spared))
+        kept = [record for record in talk.effects if not record.spared]
+        self.assertEqual([record.fields["seq"] for record in kept], list(range(1, len(kept) + 1)))
+        for before, record in zip(kept, kept[1:]):
+            self.assertEqual(record.fields["prev"], mcpwall.sha256(before.line.encode())[:32])
+        self.assertLess(sum(len(record.line) for record in kept), 1.1 * (1 << 20))
+        talk.wall_clock += 86_400
+        talk.call("a", {}, 5001)
+        self.assertFalse(talk.effects[-1].spared)
+
+    def test_a_full_log_refuses_where_the_audit_is_required(self) -> None:
+        talk = Talk(DENY_EVIL + "settings: {log_max_mb: 1, audit_required: true}\n")
+        number = 0
+        while talk.call("x" * 300, {}, number)["server"]:
+            number += 1
+            self.assertLess(number, 5000)
+        self.assertIn("log_max_mb", talk.records[-1]["message"])
+        self.assertTrue(talk.client(request("ping", {}, 9999))["server"])
+
     def test_the_policy_in_force_is_named_by_its_content(self) -> None:
         names = []
         for text in (DENY_EVIL, DENY_EVIL, DENY_EVIL + "settings: {log_level: warn}\n"):

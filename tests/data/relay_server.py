@@ -97,6 +97,12 @@ def ignoring():
     for_ever()
 
 
+def ignoring_and_talking():
+    deaf()
+    long_line()
+    for_ever()
+
+
 def polite(seconds, status):
     """Takes its time to end, on SIGTERM as well."""
     def end(*_):
@@ -132,6 +138,21 @@ def parent(child_habit, status="0"):
         time.sleep(0.005)
     serve()
     os._exit(int(status))
+
+
+def launcher(status="0", habit="good"):
+    """Leaves a child behind that serves in its place, and ends at once."""
+    if not os.fork():
+        note_pid(os.getpid())
+        globals()[habit]()
+        os._exit(0)
+    os._exit(int(status))
+
+
+def long_line():
+    """Says what takes long to judge, and goes on."""
+    say(b'{"jsonrpc":"2.0","method":"notifications/message","params":{"level":"info","data":"a long time"}}\n')
+    serve()
 
 
 def silent():

@@ -5,12 +5,14 @@
     level: LEVEL                    of what goes to stderr
     required: true                  audit_required
     fault: PEER                     the session fails when this peer speaks
+    slow: SECONDS                   the session takes so long to judge a line with "a long time"
     nohup, childless: true          SIGINT and SIGHUP, or SIGCHLD, were ignored when we were started
 """
 import json
 import os
 import signal
 import sys
+import time
 
 sys.path.insert(1, os.environ["MCPWALL_UNDER_TEST"])
 import mcpwall  # noqa: E402
@@ -35,6 +37,15 @@ if "fault" in options:
             raise KeyError("a secret text")
         return judge(peer, data)
     session.receive = receive
+if "slow" in options:
+    quick = session.receive
+
+    def slowly(peer, data):
+        end = time.monotonic() + options["slow"] * (b"a long time" in data)
+        while time.monotonic() < end:       # busy, as a judgement is
+            pass
+        return quick(peer, data)
+    session.receive = slowly
 reporter = mcpwall.Reporter(sys.stderr, options.get("level", "warn"))
 audit = mcpwall.AuditLog(options["log"]) if "log" in options else None
 try:
