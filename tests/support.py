@@ -51,7 +51,7 @@ class Talk:
                                        monotonic=lambda: self.now, salt=b"salt", **more)
         self.records: list[dict] = []
         self.notes: list[str] = []
-        self.others: list = []      # Waiting, Pinned
+        self.others: list = []      # Approvable, Pinned
 
     def feed(self, peer: str, data: bytes) -> dict[str, bytes]:
         """What *data* leads to: the bytes for each peer."""
@@ -67,7 +67,7 @@ class Talk:
                 self.records.append(json.loads(effect.line))
             elif isinstance(effect, mcpwall.Note):
                 self.notes.append(effect.text)
-            elif isinstance(effect, (mcpwall.Waiting, mcpwall.Pinned)):
+            elif isinstance(effect, (mcpwall.Approvable, mcpwall.Pinned)):
                 self.others.append(effect)
         return out
 
